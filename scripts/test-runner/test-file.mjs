@@ -1,0 +1,118 @@
+import { spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import path from 'node:path';
+import { endGroup, endProcess, processesMarked, waitForNoProcess } from './leftovers.mjs';
+import { assertionReport, fileLine, outputReport } from './report.mjs';
+
+/** tap's own limit for a file, in seconds; a file that needs longer says so with t.setTimeout(). */
+const TAP_TIMEOUT_S = 120;
+
+/** For a file whose event loop is blocked, or that asked for too much: the whole suite must stay under ten minutes. */
+const HARD_TIMEOUT_MS = 300_000;
+
+/** Time that a file gets to end after its last result; an open handle would keep it for ever. */
+const EXIT_TIMEOUT_MS = 10_000;
+
+/** Time that a file's processes get to end after it; what lives on then is a leak. */
+const GRACE_MS = 3_000;
+
+/** In the environment of a test file and of all that it starts. */
+const MARKER = 'TRANSPONDER_TEST_FILE';
+
+/** pid of each running test file, and its marker. */
+const running = new Map();
+
+/**
+ * Runs one file of tests in its own process group and reads the TAP that it writes. A crash, a time-out, a file without tests
+ * and a process that outlives its file each count as a failure.
+ *
+ * @param {{ root: string, node: string, env: NodeJS.ProcessEnv }} context
+ * @param {string} file relative to the repository
+ * @returns {Promise<{ passed: number, failed: number, report: string }>} counts assertions
+ */
+export async function runTestFile({ root, node, env }, file) {
+  // The parser comes with the packages, which may not be there yet when this module is loaded.
+  const { Parser } = await import('tap-parser');
+  const startedAt = performance.now();
+  const marker = `${MARKER}=${randomUUID()}`;
+  const counts = { passed: 0, failed: 0 };
+  const failures = [];
+  const fail = (text) => {
+    counts.failed += 1;
+    failures.push(text);
+  };
+  let output = '';
+
+  const child = spawn(node, [path.join(root, file)], {
+    cwd: root,
+    env: { ...env, TAP: '1', TAP_TIMEOUT: String(TAP_TIMEOUT_S), [MARKER]: marker.slice(MARKER.length + 1) },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true,
+  });
+  running.set(child.pid, marker);
+  const parser = new Parser();
+  // 'result' is told for assertions only, not for the tests that hold them.
+  parser.on('result', (result) => {
+    if (result.ok || result.todo || result.skip) counts.passed += result.ok && !result.skip ? 1 : 0;
+    else fail(assertionReport(result));
+  });
+  parser.on('extra', (text) => (output += text));
+  const completed = new Promise((resolve) => parser.once('complete', resolve));
+  child.stdout.on('data', (chunk) => parser.write(chunk.toString()));
+  child.stderr.on('data', (chunk) => (output += chunk));
+
+  let overdue;
+  const endIn = (milliseconds, reason) =>
+    setTimeout(() => {
+      overdue = reason;
+      endGroup(child.pid);
+    }, milliseconds);
+  let deadline = endIn(HARD_TIMEOUT_MS, `it did not end within ${HARD_TIMEOUT_MS / 1000} s`);
+  parser.on('comment', (comment) => {
+    // tap's last words.
+    if (!comment.startsWith('# time=')) return;
+    clearTimeout(deadline);
+    deadline = endIn(EXIT_TIMEOUT_MS, `it did not end within ${EXIT_TIMEOUT_MS / 1000} s after its last result`);
+  });
+  const { code, signal } = await new Promise((resolve, reject) => {
+    child.once('error', reject);
+    // 'exit', not 'close': a process that it has left behind may hold its output open.
+    child.once('exit', (exitCode, exitSignal) => resolve({ code: exitCode, signal: exitSignal }));
+  });
+  clearTimeout(deadline);
+  await drained(child);
+  parser.end();
+  const results = await completed;
+
+  if (overdue) fail(`  ✗ ${overdue}`);
+  else if (counts.failed === 0 && code !== 0) fail(`  ✗ it ended with ${signal ?? `code ${code}`}`);
+  else if (counts.failed === 0 && !results.ok) fail(`  ✗ its results are not complete: ${results.failures.map(({ tapError }) => tapError).filter(Boolean).join('; ')}`);
+  else if (counts.failed === 0 && results.count === 0) fail('  ✗ it has no tests');
+
+  for (const { pid, args } of await waitForNoProcess(marker, GRACE_MS)) {
+    fail(`  ✗ it left a process behind: ${args}`);
+    endProcess(pid);
+  }
+  running.delete(child.pid);
+  const report = [fileLine(file, counts, performance.now() - startedAt), ...failures];
+  if (counts.failed > 0) report.push(...outputReport(output));
+  return { ...counts, report: report.join('\n') };
+}
+
+/** Ends what is running, for a run that is broken off. */
+export async function endRunningTests() {
+  const markers = [...running.values()];
+  for (const pid of running.keys()) endGroup(pid, 'SIGTERM');
+  for (const marker of markers) {
+    await waitForNoProcess(marker, GRACE_MS);
+    for (const { pid } of processesMarked(marker)) endProcess(pid);
+  }
+}
+
+/** What has been written before the end arrives in the next turns of the event loop; a leaked pipe must not be waited for. */
+async function drained(child) {
+  const ended = Promise.all([child.stdout, child.stderr].map((stream) => stream.readableEnded || new Promise((resolve) => stream.once('end', resolve))));
+  await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, 500))]);
+  child.stdout.destroy();
+  child.stderr.destroy();
+}

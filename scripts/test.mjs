@@ -1,0 +1,95 @@
+// npm test: sets up what is missing, checks types and style, then runs the tests. Ends with one line: N passed, N failed.
+// Usage: node scripts/test.mjs [typecheck | lint | unit | integration | browser | faults | FILE.test.ts]...    (nothing: all)
+import { existsSync, readdirSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { ROOT, setUp } from './setup.mjs';
+import { say, SetupError } from './setup/progress.mjs';
+import { runCheck } from './test-runner/check.mjs';
+import { endRunningTests, runTestFile } from './test-runner/test-file.mjs';
+
+/** They share nothing, so they run side by side. Browser code is checked against the browser's types. */
+const CHECKS = {
+  typecheck: [
+    { title: 'types', script: 'typescript/bin/tsc', args: ['-p', '.'] },
+    { title: 'types of the browser library', script: 'typescript/bin/tsc', args: ['-p', 'src/client'] },
+  ],
+  lint: [{ title: 'style and import arrows', script: 'eslint/bin/eslint.js', args: ['.', '--max-warnings=0'] }],
+};
+
+/** Unit tests share nothing. The others start real servers and watch the clock, so they run one after the other. */
+const SUITES = {
+  unit: os.availableParallelism(),
+  integration: 1,
+  browser: 1,
+  faults: 1,
+};
+
+const total = { passed: 0, failed: 0 };
+
+function add({ passed, failed, report }) {
+  total.passed += passed;
+  total.failed += failed;
+  console.log(report);
+}
+
+function testFiles(suite) {
+  const folder = path.join(ROOT, 'test', suite);
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder, { recursive: true })
+    .filter((name) => name.endsWith('.test.ts'))
+    .sort()
+    .map((name) => path.join('test', suite, name));
+}
+
+/** @returns {{ checks: string[], groups: { files: string[], jobs: number }[] }} */
+function plan(names) {
+  const all = names.length === 0;
+  const checks = Object.keys(CHECKS).filter((name) => all || names.includes(name));
+  const groups = [];
+  for (const [suite, jobs] of Object.entries(SUITES)) {
+    if (!all && !names.includes(suite)) continue;
+    const files = testFiles(suite);
+    // Whoever asks for a suite that has no tests has asked for something that cannot pass.
+    if (files.length === 0 && !all) add({ passed: 0, failed: 1, report: `FAIL ${suite}: there are no tests in test/${suite}` });
+    groups.push({ files, jobs });
+  }
+  for (const name of names) {
+    if (name in CHECKS || name in SUITES) continue;
+    if (existsSync(path.resolve(ROOT, name)) && name.endsWith('.test.ts')) groups.push({ files: [path.relative(ROOT, path.resolve(ROOT, name))], jobs: 1 });
+    else add({ passed: 0, failed: 1, report: `FAIL ${name}: no such suite or test file` });
+  }
+  if (all && groups.every((group) => group.files.length === 0)) add({ passed: 0, failed: 1, report: 'FAIL there are no tests' });
+  return { checks, groups };
+}
+
+async function runAll(names) {
+  const { checks, groups } = plan(names);
+  const { node, env } = await setUp('test');
+  const context = { root: ROOT, node, env };
+  await Promise.all(checks.flatMap((name) => CHECKS[name]).map(async (check) => add(await runCheck(context, check))));
+  for (const { files, jobs } of groups) {
+    const waiting = [...files];
+    const worker = async () => {
+      for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) add(await runTestFile(context, file));
+    };
+    await Promise.all(Array.from({ length: jobs }, worker));
+  }
+}
+
+for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143]]) {
+  process.once(signal, async () => {
+    await endRunningTests();
+    process.exit(code);
+  });
+}
+
+try {
+  await runAll(process.argv.slice(2));
+} catch (error) {
+  if (error instanceof SetupError) say(error.message);
+  else console.error(error);
+  total.failed += 1;
+}
+console.log(`\n${total.passed} passed, ${total.failed} failed`);
+process.exitCode = total.failed === 0 ? 0 : 1;

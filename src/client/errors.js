@@ -1,0 +1,20 @@
+/**
+ * What can go wrong in the page itself; errors of the REST interface have the codes of the gateway instead.
+ *
+ * @typedef {'INSECURE_CONTEXT' | 'PERMISSION_DENIED' | 'DEVICE_NOT_FOUND' | 'DEVICE_BUSY' | 'CONSTRAINTS' | 'CAMERA'
+ *   | 'DISCONNECTED' | 'TIMEOUT' | 'STREAM_FAILED'} ClientErrorCode
+ */
+
+/** An error that a user may read: its message says what to do. */
+export class ClientError extends Error {
+  /**
+   * @param {ClientErrorCode} code
+   * @param {string} message
+   * @param {ErrorOptions} [options]
+   */
+  constructor(code, message, options) {
+    super(message, options);
+    this.name = 'ClientError';
+    this.code = code;
+  }
+}

@@ -1,0 +1,72 @@
+import { Emitter } from './emitter.js';
+import { Negotiation } from './negotiation.js';
+
+/**
+ * @typedef {object} PlayOptions
+ * @property {string} name of the stream
+ * @property {boolean} [hasAudio] true by default
+ * @property {boolean} [hasVideo] true by default
+ *
+ * @typedef {object} PlaybackEvents
+ * @property {[info: string]} ended the stream has ended or the connection was lost
+ */
+
+/**
+ * A stream of the gateway that this page plays.
+ *
+ * @extends {Emitter<PlaybackEvents>}
+ */
+export class Playback extends Emitter {
+  /** What is received: give it to a video element as its `srcObject`. */
+  stream = new MediaStream();
+  #negotiation;
+  #stopped = false;
+
+  /**
+   * @param {import('./session.js').Session} session
+   * @param {PlayOptions} options
+   */
+  static async start(session, options) {
+    const playback = new Playback(session, options);
+    const negotiation = playback.#negotiation;
+    await negotiation.start({
+      receive: (message, data) => negotiation.receive(message, data),
+      connectionLost: () => negotiation.connectionLost(),
+    });
+    return playback;
+  }
+
+  /** For {@link start} alone.
+   * @param {import('./session.js').Session} session
+   * @param {PlayOptions} options
+   */
+  constructor(session, { name, hasAudio = true, hasVideo = true }) {
+    super();
+    this.#negotiation = new Negotiation(session, {
+      name,
+      published: false,
+      hasAudio,
+      hasVideo,
+      addTracks: (connection) => {
+        connection.ontrack = ({ track }) => this.stream.addTrack(track);
+        if (hasAudio) connection.addTransceiver('audio', { direction: 'recvonly' });
+        if (hasVideo) connection.addTransceiver('video', { direction: 'recvonly' });
+      },
+      fields: { width: 0, height: 0, quality: 0 },
+      ended: (_status, info) => {
+        if (!this.#stopped) this.emit('ended', info);
+      },
+    });
+  }
+
+  get connection() {
+    return this.#negotiation.connection;
+  }
+
+  /** Idempotent. */
+  async stop() {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    await this.#negotiation.stop();
+  }
+}

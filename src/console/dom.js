@@ -1,0 +1,41 @@
+/**
+ * The element of this id, of the class that the caller expects.
+ *
+ * @template {HTMLElement} T
+ * @param {string} id
+ * @param {new () => T} type
+ * @returns {T}
+ */
+export function element(id, type) {
+  const found = document.getElementById(id);
+  if (!(found instanceof type)) throw new Error(`the page has no ${type.name} "${id}"`);
+  return found;
+}
+
+/**
+ * A new element. Text goes in as text, never as markup.
+ *
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {Partial<Record<string, string>>} [attributes]
+ * @param {...(Node | string)} children
+ * @returns {HTMLElementTagNameMap[Tag]}
+ */
+export function create(tag, attributes = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) if (value !== undefined) made.setAttribute(name, value);
+  made.append(...children);
+  return made;
+}
+
+/**
+ * A status line and how it is meant.
+ *
+ * @param {HTMLElement} line
+ * @param {string} text
+ * @param {'good' | 'warn' | 'bad' | ''} [tone]
+ */
+export function say(line, text, tone = '') {
+  if (line.textContent !== text) line.textContent = text;
+  line.dataset['tone'] = tone;
+}

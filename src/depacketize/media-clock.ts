@@ -1,0 +1,93 @@
+import { TrackClock, type Timeline } from './track-clock.ts';
+
+export { TrackClock, type SenderReportTimes } from './track-clock.ts';
+export type TrackKind = 'audio' | 'video';
+
+export interface MediaClockOptions {
+  /** Our time, in milliseconds, at which the stream's time is 0; by default that of the first packet. */
+  readonly originMs?: number;
+}
+
+/** Two tracks of one publisher do not differ by more in their delay; if they seem to, one clock has stepped and the other not yet told. */
+const MAX_DELAY_DIFFERENCE_MS = 1000;
+/** Senders report at least every 5 s (RFC 3550, 6.2); after a step of the publisher's clock the relation of before is kept for so long. */
+const RELATION_HOLD_MS = 20_000;
+
+/**
+ * One time for all tracks of a stream, from their RTP timestamps.
+ *
+ * Until the publisher's sender reports are in, a track is placed by when its packets arrive, as if the fastest of late had taken no time.
+ * Once both tracks have reports, the publisher's wall clock relates them exactly, and of the arrivals only one thing is taken: how far that
+ * clock is from ours. Corrections are slewed. The stream's time follows our clock, so it does not drift away from it.
+ */
+export class MediaClock implements Timeline {
+  readonly #tracks = new Map<TrackKind, TrackClock>();
+  #originMs: number | undefined;
+  #nowMs = 0;
+  #relatedAtMs = -Infinity;
+
+  constructor(options: MediaClockOptions = {}) {
+    this.#originMs = options.originMs;
+  }
+
+  /**
+   * The clock of a track. Asking again for a kind replaces its clock, for a source with another clock rate; the time goes on.
+   *
+   * @param clockRate hertz of the RTP timestamps
+   */
+  track(kind: TrackKind, clockRate: number): TrackClock {
+    const track = new TrackClock(this, clockRate, this.#tracks.get(kind)?.lastStreamMs ?? 0);
+    this.#tracks.set(kind, track);
+    return track;
+  }
+
+  /** The stream's time at a time of ours: for what is made here and has no RTP timestamp. */
+  at(nowMs: number): number {
+    return this.#originMs === undefined ? 0 : Math.max(0, nowMs - this.#originMs);
+  }
+
+  /**
+   * The publisher has come back: its timestamps and its wall clock begin anew. The stream's time has gone on meanwhile; nothing
+   * that follows is placed before now.
+   */
+  resume(nowMs: number): void {
+    this.#relatedAtMs = -Infinity;
+    for (const track of this.#tracks.values()) track.restart(this.at(nowMs));
+  }
+
+  /** For the tracks: see {@link Timeline}. */
+  get originMs(): number {
+    return this.#originMs ?? 0;
+  }
+
+  observe(nowMs: number): void {
+    this.#originMs ??= nowMs;
+    this.#nowMs = nowMs;
+  }
+
+  targetOffset(track: TrackClock): number | undefined {
+    const byArrival = track.arrivalOffsetMs;
+    if (track.ntpOffsetMs === undefined) return byArrival;
+    // How far the publisher's wall clock is behind ours, by each track that knows both.
+    let smallest = Infinity;
+    let largest = -Infinity;
+    for (const { arrivalOffsetMs, ntpOffsetMs } of this.#reportingTracks()) {
+      const difference = arrivalOffsetMs - ntpOffsetMs;
+      smallest = Math.min(smallest, difference);
+      largest = Math.max(largest, difference);
+    }
+    if (smallest === Infinity) return byArrival;
+    if (largest - smallest <= MAX_DELAY_DIFFERENCE_MS) {
+      this.#relatedAtMs = this.#nowMs;
+      return track.ntpOffsetMs + smallest;
+    }
+    return this.#nowMs - this.#relatedAtMs < RELATION_HOLD_MS ? undefined : byArrival;
+  }
+
+  *#reportingTracks(): Generator<{ arrivalOffsetMs: number; ntpOffsetMs: number }> {
+    for (const track of this.#tracks.values()) {
+      const { arrivalOffsetMs, ntpOffsetMs } = track;
+      if (arrivalOffsetMs !== undefined && ntpOffsetMs !== undefined && !track.isStale(this.#nowMs)) yield { arrivalOffsetMs, ntpOffsetMs };
+    }
+  }
+}

@@ -1,0 +1,195 @@
+import { MinimumWindow } from './minimum-window.ts';
+
+/** One RTCP sender report of the publisher (RFC 3550, 6.4.1). */
+export interface SenderReportTimes {
+  /** Milliseconds on the publisher's wall clock. */
+  readonly ntpMs: number;
+  /** The same instant on the track's RTP clock, 32 bits. */
+  readonly rtpTimestamp: number;
+}
+
+/** What a track must know of the stream that it belongs to. */
+export interface Timeline {
+  /** Our time, in milliseconds, at which the stream's time is 0. */
+  readonly originMs: number;
+  /**
+   * What to add to the track's media time to get our time, as well as it is known now; `undefined` while it is better to leave all as it is.
+   */
+  targetOffset(track: TrackClock): number | undefined;
+  /** Tells our time. */
+  observe(nowMs: number): void;
+}
+
+/** A run of RTP timestamps that count on from each other. */
+interface Segment {
+  /** The latest timestamp so far, and how many ticks it lies behind the segment's start. */
+  timestamp: number;
+  ticks: number;
+  /** Media time of the segment's start. */
+  readonly startMs: number;
+}
+
+/** Corrections stretch or squeeze time by no more than this share, which nobody sees or hears. */
+const SLEW = 0.02;
+/** A larger error is corrected at once, if forwards. */
+const JUMP_MS = 1000;
+/** Timestamps further ahead of our clock, or behind the ones before, have begun anew. No network is 2 s faster than its own best. */
+const DISCONTINUITY_MS = 2000;
+/** Reports that agree this well differ by their own inaccuracy, and are averaged; others tell of a step and are believed. */
+const REPORT_STEP_MS = 200;
+/** The weight of a new report in the average: half the noise goes, and a drift of 100 ppm lags by no more than 1 ms. */
+const REPORT_WEIGHT = 1 / 2;
+
+/**
+ * Maps one track's RTP timestamps to the time of the stream. "Media time" is the track's own: it counts on without wrapping and begins
+ * at our time of the first packet; an offset that is slewed leads from it to our time.
+ */
+export class TrackClock {
+  readonly #timeline: Timeline;
+  readonly #ticksPerMs: number;
+  #segment: Segment | undefined;
+  /** The segment before the last discontinuity, for packets that were still on their way through the reorder buffer. */
+  #segmentBefore: Segment | undefined;
+  #delay = new MinimumWindow();
+  #ntpOffsetMs: number | undefined;
+  /** The next report is believed whatever it says: timestamps have begun anew since the last one. */
+  #ntpOffsetIsOld = false;
+  #pendingReport: SenderReportTimes | undefined;
+  #offsetMs: number | undefined;
+  /** The latest media time that was converted: up to it the offset has been slewed. */
+  #positionMs = -Infinity;
+  #lastStreamMs: number;
+
+  /** Made by {@link MediaClock.track}. `floorMs`: no time of the stream before it will be given out. */
+  constructor(timeline: Timeline, clockRate: number, floorMs: number) {
+    this.#timeline = timeline;
+    this.#ticksPerMs = clockRate / 1000;
+    this.#lastStreamMs = floorMs;
+  }
+
+  /** The latest time that was given out. */
+  get lastStreamMs(): number {
+    return this.#lastStreamMs;
+  }
+
+  /** The smallest difference of late between our time and media time; `undefined` before the first packet. */
+  get arrivalOffsetMs(): number | undefined {
+    return this.#segment ? this.#delay.minimum : undefined;
+  }
+
+  /** The publisher's wall clock minus media time, by its reports. */
+  get ntpOffsetMs(): number | undefined {
+    return this.#ntpOffsetMs;
+  }
+
+  isStale(nowMs: number): boolean {
+    return this.#delay.isStale(nowMs);
+  }
+
+  /** To be told of every packet, before its timestamp is converted. */
+  arrival(rtpTimestamp: number, nowMs: number): void {
+    this.#timeline.observe(nowMs);
+    const segment = this.#segment;
+    if (!segment) {
+      this.#segment = { timestamp: rtpTimestamp, ticks: 0, startMs: nowMs };
+      this.#delay.add(0, nowMs);
+      if (this.#pendingReport) this.#apply(this.#pendingReport);
+      return;
+    }
+    const ticks = signed32(rtpTimestamp - segment.timestamp);
+    const mediaMs = this.#mediaMs(segment, rtpTimestamp);
+    const expectedMs = nowMs - this.#delay.minimum;
+    if (ticks / this.#ticksPerMs < -DISCONTINUITY_MS || mediaMs - expectedMs > DISCONTINUITY_MS) {
+      const startMs = Math.max(this.#mediaMs(segment, segment.timestamp), expectedMs);
+      this.#segmentBefore = segment;
+      this.#segment = { timestamp: rtpTimestamp, ticks: 0, startMs };
+      this.#ntpOffsetIsOld = true;
+      this.#delay.add(nowMs - startMs, nowMs);
+      return;
+    }
+    if (ticks > 0) {
+      segment.timestamp = rtpTimestamp;
+      segment.ticks += ticks;
+      if (segment.ticks / this.#ticksPerMs > DISCONTINUITY_MS) this.#segmentBefore = undefined;
+    }
+    this.#delay.add(nowMs - mediaMs, nowMs);
+  }
+
+  senderReport(report: SenderReportTimes, nowMs: number): void {
+    this.#timeline.observe(nowMs);
+    // Without a packet there is nothing to relate it to yet.
+    if (this.#segment) this.#apply(report);
+    else this.#pendingReport = report;
+  }
+
+  /**
+   * Milliseconds since the stream's start, with fractions. Never goes back: for an older timestamp than before, and before the first
+   * packet, it is the latest time that was given out.
+   */
+  toStreamMs(rtpTimestamp: number): number {
+    if (!this.#segment) return this.#lastStreamMs;
+    const mediaMs = this.#mediaMs(this.#nearestSegment(rtpTimestamp), rtpTimestamp);
+    if (mediaMs > this.#positionMs) {
+      this.#slewTo(mediaMs);
+      this.#positionMs = mediaMs;
+      this.#lastStreamMs = Math.max(this.#lastStreamMs, mediaMs + this.#offsetMs! - this.#timeline.originMs);
+    }
+    return this.#lastStreamMs;
+  }
+
+  /**
+   * The source begins anew: other timestamps, another clock. What follows is placed by our clock.
+   *
+   * @param floorMs nothing that follows comes before this time of the stream
+   */
+  restart(floorMs = 0): void {
+    this.#segment = undefined;
+    this.#segmentBefore = undefined;
+    this.#delay = new MinimumWindow();
+    this.#ntpOffsetMs = undefined;
+    this.#ntpOffsetIsOld = false;
+    this.#pendingReport = undefined;
+    this.#offsetMs = undefined;
+    this.#positionMs = -Infinity;
+    this.#lastStreamMs = Math.max(this.#lastStreamMs, floorMs);
+  }
+
+  #apply(report: SenderReportTimes): void {
+    this.#pendingReport = undefined;
+    const offsetMs = report.ntpMs - this.#mediaMs(this.#nearestSegment(report.rtpTimestamp), report.rtpTimestamp);
+    const change = this.#ntpOffsetMs === undefined ? Infinity : offsetMs - this.#ntpOffsetMs;
+    if (this.#ntpOffsetIsOld || Math.abs(change) > REPORT_STEP_MS) this.#ntpOffsetMs = offsetMs;
+    else this.#ntpOffsetMs! += change * REPORT_WEIGHT;
+    this.#ntpOffsetIsOld = false;
+  }
+
+  #slewTo(mediaMs: number): void {
+    const target = this.#timeline.targetOffset(this);
+    if (this.#offsetMs === undefined) {
+      const earliest = this.#timeline.originMs + this.#lastStreamMs - mediaMs;
+      this.#offsetMs = Math.max(target ?? 0, earliest);
+      return;
+    }
+    if (target === undefined) return;
+    const error = target - this.#offsetMs;
+    const limit = SLEW * (mediaMs - this.#positionMs);
+    this.#offsetMs = error > JUMP_MS ? target : this.#offsetMs + Math.min(Math.max(error, -limit), limit);
+  }
+
+  #mediaMs(segment: Segment, rtpTimestamp: number): number {
+    return segment.startMs + (segment.ticks + signed32(rtpTimestamp - segment.timestamp)) / this.#ticksPerMs;
+  }
+
+  #nearestSegment(rtpTimestamp: number): Segment {
+    const segment = this.#segment!;
+    const before = this.#segmentBefore;
+    if (!before) return segment;
+    const distance = (to: Segment): number => Math.abs(signed32(rtpTimestamp - to.timestamp));
+    return distance(segment) <= distance(before) ? segment : before;
+  }
+}
+
+/** The distance between two 32-bit timestamps by the shorter way round. */
+function signed32(difference: number): number {
+  return difference | 0;
+}

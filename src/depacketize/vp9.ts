@@ -1,0 +1,90 @@
+import { BitReader } from '../bits.ts';
+import { Depacketizer, type PictureContent } from './depacketizer.ts';
+import type { VideoFrame } from './video-frame.ts';
+
+interface Vp9Descriptor {
+  readonly bytes: number;
+  readonly startsFrame: boolean;
+  readonly endsFrame: boolean;
+  readonly spatialLayer: number;
+}
+
+/** VP9 from RTP (RFC 9628), flexible and non-flexible mode. Of spatial layers it takes the first one, which stands alone. */
+export class Vp9Depacketizer extends Depacketizer<VideoFrame> {
+  #parts: Buffer[] = [];
+  #ended = false;
+
+  protected override add(payload: Buffer): boolean {
+    const descriptor = parseDescriptor(payload);
+    if (!descriptor || descriptor.bytes >= payload.length) return false;
+    if (descriptor.spatialLayer > 0) return true;
+    if (this.#ended || descriptor.startsFrame !== (this.#parts.length === 0)) return false;
+    this.#parts.push(payload.subarray(descriptor.bytes));
+    this.#ended = descriptor.endsFrame;
+    return true;
+  }
+
+  protected override complete(): PictureContent<VideoFrame> | undefined | false {
+    if (this.#parts.length === 0) return undefined;
+    if (!this.#ended) return false;
+    const data = this.#parts.length === 1 ? this.#parts[0]! : Buffer.concat(this.#parts);
+    try {
+      return { data, ...parseFrameHeader(data) };
+    } catch {
+      return false;
+    }
+  }
+
+  protected override clear(): void {
+    this.#parts = [];
+    this.#ended = false;
+  }
+}
+
+/** RFC 9628, 4.2. */
+function parseDescriptor(payload: Buffer): Vp9Descriptor | undefined {
+  let offset = 0;
+  const next = (): number => payload[offset++] ?? 0;
+  const first = next();
+  const hasPictureId = (first & 0x80) !== 0;
+  const interPicture = (first & 0x40) !== 0;
+  const hasLayers = (first & 0x20) !== 0;
+  const flexible = (first & 0x10) !== 0;
+  const hasScalability = (first & 0x02) !== 0;
+  let spatialLayer = 0;
+  if (hasPictureId && next() & 0x80) next();
+  if (hasLayers) {
+    spatialLayer = (next() >> 1) & 0x07;
+    if (!flexible) next(); // TL0PICIDX
+  }
+  // Up to three reference differences; the lowest bit says that another follows.
+  if (flexible && interPicture) for (let i = 0; i < 3 && next() & 1; i++);
+  if (hasScalability) {
+    const structure = next();
+    if (structure & 0x10) offset += 4 * ((structure >> 5) + 1); // width and height of every spatial layer
+    if (structure & 0x08) for (let pictures = next(); pictures > 0 && offset < payload.length; pictures--) offset += (next() >> 2) & 0x03;
+  }
+  if (offset > payload.length) return undefined;
+  return { bytes: offset, startsFrame: (first & 0x08) !== 0, endsFrame: (first & 0x04) !== 0, spatialLayer };
+}
+
+/** The beginning of the uncompressed header (VP9 bitstream specification, 6.2). Throws on anything else than VP9. */
+function parseFrameHeader(data: Buffer): { keyFrame: boolean; width?: number; height?: number } {
+  const reader = new BitReader(data);
+  if (reader.bits(2) !== 2) throw new RangeError('not a VP9 frame');
+  const profile = reader.bit() + 2 * reader.bit();
+  if (profile === 3) reader.skip(1);
+  const showExistingFrame = reader.bit();
+  if (showExistingFrame) return { keyFrame: false };
+  const interFrame = reader.bit();
+  if (interFrame) return { keyFrame: false };
+  reader.skip(2); // show_frame, error_resilient_mode
+  if (reader.bits(24) !== 0x498342) throw new RangeError('VP9 key frame without its sync code');
+  if (profile >= 2) reader.skip(1); // bit depth
+  const rgb = reader.bits(3) === 7;
+  if (!rgb) reader.skip(1); // color_range
+  if (profile & 1) reader.skip(rgb ? 1 : 3); // subsampling, reserved
+  const width = reader.bits(16) + 1;
+  const height = reader.bits(16) + 1;
+  return { keyFrame: true, width, height };
+}

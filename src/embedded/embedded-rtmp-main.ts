@@ -1,0 +1,90 @@
+/**
+ * The process of the embedded RTMP server: node-media-server, of which only the two listeners run. Its store, recorder,
+ * relay, admin pages and API are never started, so it writes no file and offers nothing but RTMP and HTTP-FLV on loopback.
+ *
+ * Ends when its parent asks for it or is gone.
+ */
+import { createRequire } from 'node:module';
+import type { IncomingMessage, Server as HttpServer, ServerResponse } from 'node:http';
+import type { Server as TcpServer, Socket } from 'node:net';
+
+/** What of node-media-server is used here; it comes without types. */
+interface NodeMediaServer {
+  readonly rtmpServer: { readonly tcpServer: TcpServer; run(): void };
+  readonly httpServer: { readonly httpServer: HttpServer; run(): void };
+}
+type NodeMediaServerConstructor = new (config: {
+  readonly bind: string;
+  readonly rtmp: { readonly port: number };
+  readonly http: { readonly port: number };
+  readonly webadmin: { readonly enable: boolean };
+}) => NodeMediaServer;
+
+/** What this process tells its parent. */
+export type EmbeddedRtmpMessage =
+  | { readonly type: 'listening' }
+  | { readonly type: 'failed'; readonly server: 'rtmp' | 'http-flv'; readonly code: string };
+
+/** Bytes that may wait for a viewer before it is cut off: node-media-server itself queues without a bound. */
+const MAX_QUEUED_BYTES = 16 * 1024 * 1024;
+/** Milliseconds between two looks at the queues. */
+const QUEUE_CHECK_INTERVAL = 1000;
+
+const [rtmpPort, httpFlvPort] = process.argv.slice(2).map(Number);
+if (!rtmpPort || !httpFlvPort) throw new Error('usage: embedded-rtmp-main.ts RTMP_PORT HTTP_FLV_PORT');
+
+const NodeMediaServer = createRequire(import.meta.url)('node-media-server') as NodeMediaServerConstructor;
+const server = new NodeMediaServer({
+  bind: '127.0.0.1',
+  rtmp: { port: rtmpPort },
+  http: { port: httpFlvPort },
+  webadmin: { enable: false },
+});
+const rtmp = server.rtmpServer.tcpServer;
+const http = server.httpServer.httpServer;
+
+// Its HTTP listener also takes streams, by POST and by WebSocket. Any web page could send those to a loopback port, so
+// playing is all that is let through.
+const [play] = http.listeners('request') as [(request: IncomingMessage, response: ServerResponse) => void];
+http.removeAllListeners('request');
+http.removeAllListeners('upgrade');
+http.on('request', (request: IncomingMessage, response: ServerResponse) => {
+  if (request.method === 'GET' || request.method === 'OPTIONS') play(request, response);
+  else response.writeHead(405, { allow: 'GET, OPTIONS' }).end();
+});
+
+const sockets = new Set<Socket>();
+for (const listener of [rtmp, http]) {
+  listener.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.on('close', () => sockets.delete(socket));
+  });
+}
+setInterval(() => {
+  for (const socket of sockets) if (socket.writableLength > MAX_QUEUED_BYTES) socket.destroy();
+}, QUEUE_CHECK_INTERVAL).unref();
+
+const tell = (message: EmbeddedRtmpMessage, then?: () => void): void => {
+  process.send?.(message, undefined, undefined, then);
+};
+
+server.rtmpServer.run();
+server.httpServer.run();
+// Its own error listeners end the process with advice about a file that does not exist here.
+for (const [name, listener] of [['rtmp', rtmp], ['http-flv', http]] as const) {
+  listener.removeAllListeners('error');
+  listener.on('error', (error: NodeJS.ErrnoException) => {
+    tell({ type: 'failed', server: name, code: error.code ?? error.message }, () => process.exit(1));
+  });
+}
+let listening = 0;
+for (const listener of [rtmp, http]) {
+  listener.once('listening', () => {
+    if (++listening === 2) tell({ type: 'listening' });
+  });
+}
+
+// Ctrl-C reaches the whole process group; the parent decides when this server goes.
+process.on('SIGINT', () => {});
+process.on('SIGTERM', () => {});
+process.on('disconnect', () => process.exit(0));

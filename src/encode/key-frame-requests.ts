@@ -1,0 +1,40 @@
+/** A request that brought nothing is repeated after this time: the request or the key frame may have been lost. */
+const REPEAT_MS = 500;
+/** After a request that was answered the next one may come sooner; browsers make no more key frames than this anyway. */
+const ANSWERED_MS = 200;
+
+/**
+ * Decides when to ask the publisher for a key frame: as soon as one is wanted, again while none comes, and at the latest
+ * when the last one is as old as platforms allow. Time is passed in.
+ */
+export class KeyFrameRequests {
+  readonly #intervalMs: number;
+  readonly #request: () => void;
+  #lastKeyFrame = -Infinity;
+  #lastRequest = -Infinity;
+  #wanted = false;
+
+  constructor(intervalMs: number, request: () => void) {
+    this.#intervalMs = intervalMs;
+    this.#request = request;
+  }
+
+  /** Somebody cannot go on without a key frame. */
+  want(nowMs: number): void {
+    this.#wanted = true;
+    this.tick(nowMs);
+  }
+
+  arrived(nowMs: number): void {
+    this.#wanted = false;
+    this.#lastKeyFrame = nowMs;
+  }
+
+  tick(nowMs: number): void {
+    if (!this.#wanted && nowMs - this.#lastKeyFrame < this.#intervalMs) return;
+    const answered = this.#lastKeyFrame > this.#lastRequest;
+    if (nowMs - this.#lastRequest < (answered ? ANSWERED_MS : REPEAT_MS)) return;
+    this.#lastRequest = nowMs;
+    this.#request();
+  }
+}

@@ -1,0 +1,23 @@
+import type { EventEmitter } from 'node:events';
+import type { GatewayError } from '../errors.ts';
+import type { FlvTag, StreamMetadata } from '../flv/flv-tag.ts';
+
+export interface RenditionEvents {
+  /** The next tag: media, or a sequence header that has changed. */
+  tag: [tag: FlvTag];
+  /** The rendition cannot go on; nothing follows. */
+  failed: [error: GatewayError];
+}
+
+/** A stream as FLV tags in one encoding, the same for all destinations that share it. */
+export interface Rendition extends EventEmitter<RenditionEvents> {
+  /** As far as it is known by now. */
+  readonly metadata: StreamMetadata;
+  /** The present sequence headers; `undefined` until the first picture, or for ever in a stream without that track. */
+  readonly videoHeader: FlvTag | undefined;
+  readonly audioHeader: FlvTag | undefined;
+  /** Whether pictures are to be expected. */
+  readonly hasVideo: boolean;
+  /** Asks for a picture from which a new destination can start. */
+  requestKeyFrame(): void;
+}

@@ -1,0 +1,277 @@
+import { EventEmitter } from 'node:events';
+import { Av1Depacketizer } from '../depacketize/av1.ts';
+import { H264Depacketizer, type AccessUnit } from '../depacketize/h264.ts';
+import { MediaClock } from '../depacketize/media-clock.ts';
+import type { RtpPacket } from '../depacketize/rtp-packet.ts';
+import type { VideoFrame } from '../depacketize/video-frame.ts';
+import { Vp8Depacketizer } from '../depacketize/vp8.ts';
+import { Vp9Depacketizer } from '../depacketize/vp9.ts';
+import { GatewayError, toGatewayError } from '../errors.ts';
+import { aacSequenceHeader } from '../flv/aac.ts';
+import { avcFrame, avcSequenceHeader, parseSps } from '../flv/avc.ts';
+import { TAG_AUDIO, TAG_VIDEO, type FlvTag, type StreamMetadata } from '../flv/flv-tag.ts';
+import type { Logger } from '../logger.ts';
+import type { AudioTrack, LiveStream, Publisher, VideoCodec, VideoTrack } from '../stream/live-stream.ts';
+import { AAC_CHANNELS, AAC_SAMPLE_RATE, AudioEncoder } from './audio-encoder.ts';
+import { AudioLine } from './audio-line.ts';
+import { KeyFrameRequests } from './key-frame-requests.ts';
+import type { Rendition, RenditionEvents } from './rendition.ts';
+import { TrackInput } from './track-input.ts';
+
+/** The codecs that must be re-encoded, as IVF names them. */
+export const FOURCC = { vp8: 'VP80', vp9: 'VP90', av1: 'AV01' } as const satisfies Record<Exclude<VideoCodec, 'h264'>, string>;
+
+/** A picture that must be re-encoded, on the stream's clock. */
+export interface SourcePicture {
+  readonly codec: Exclude<VideoCodec, 'h264'>;
+  readonly data: Buffer;
+  readonly timestamp: number;
+  readonly keyFrame: boolean;
+}
+
+export interface PictureEvents {
+  /** A picture of a stream that is not H.264; there are no video tags then. */
+  picture: [picture: SourcePicture];
+  /** The publisher came back: the picture goes on after a break. */
+  resumed: [];
+}
+
+export interface SourceRenditionOptions {
+  /** Kilobits per second of AAC. */
+  readonly audioBitrate: number;
+  /** Milliseconds between the key frames that are asked of the publisher. */
+  readonly keyFrameIntervalMs: number;
+  readonly logger: Logger;
+}
+
+/** How often late packets, silence and key frames are looked after. */
+const TICK_MS = 20;
+
+/**
+ * A live stream as FLV tags: H.264 passed through, the microphone as AAC, silence where there is none. Everything that is
+ * pushed comes from here. Outlives its publisher while the stream is held.
+ */
+export class SourceRendition extends EventEmitter<RenditionEvents> implements Rendition {
+  /** What a video encoder needs beside the tags. */
+  readonly pictures = new EventEmitter<PictureEvents>();
+  readonly #stream: LiveStream;
+  readonly #options: SourceRenditionOptions;
+  readonly #clock = new MediaClock();
+  readonly #audioLine: AudioLine;
+  readonly #keyFrames: KeyFrameRequests;
+  readonly #ticker: NodeJS.Timeout;
+  readonly #onPublished = (publisher: Publisher): void => void this.#attach(publisher).catch((error: unknown) => this.#fail(error));
+  readonly #onLost = (): void => this.#detach();
+  #audio: TrackInput | undefined;
+  #video: TrackInput | undefined;
+  #encoder: AudioEncoder | undefined;
+  #audioCodec: string | undefined;
+  #publisher: Publisher | undefined;
+  #videoCodec: VideoCodec | undefined;
+  #metadata: StreamMetadata = { audioSampleRate: AAC_SAMPLE_RATE, audioChannels: AAC_CHANNELS, audioCodecId: 10 };
+  #videoHeader: FlvTag | undefined;
+  #lastVideoMs = -1;
+  /** By how much the stream's clock is ahead of ours, so that silence knows the time when no packet tells it. */
+  #lead: number | undefined;
+  #wasLost = false;
+  #closed = false;
+
+  readonly audioHeader: FlvTag = { type: TAG_AUDIO, timestamp: 0, data: aacSequenceHeader(AAC_SAMPLE_RATE, AAC_CHANNELS), keyFrame: false, sequenceHeader: true };
+
+  private constructor(stream: LiveStream, options: SourceRenditionOptions) {
+    super();
+    this.setMaxListeners(0);
+    this.pictures.setMaxListeners(0);
+    this.#stream = stream;
+    this.#options = options;
+    this.#metadata.audioBitrate = options.audioBitrate;
+    this.#audioLine = new AudioLine((tag) => this.emit('tag', tag));
+    this.#keyFrames = new KeyFrameRequests(options.keyFrameIntervalMs, () => this.#video?.requestKeyFrame());
+    stream.on('published', this.#onPublished);
+    stream.on('lost', this.#onLost);
+    this.#ticker = setInterval(() => this.#tick(), TICK_MS);
+  }
+
+  static async create(stream: LiveStream, options: SourceRenditionOptions): Promise<SourceRendition> {
+    const rendition = new SourceRendition(stream, options);
+    try {
+      if (stream.publisher) await rendition.#attach(stream.publisher);
+    } catch (error) {
+      await rendition.close();
+      throw error;
+    }
+    return rendition;
+  }
+
+  get metadata(): StreamMetadata {
+    return this.#metadata;
+  }
+
+  get videoHeader(): FlvTag | undefined {
+    return this.#videoHeader;
+  }
+
+  get hasVideo(): boolean {
+    return this.#videoCodec !== undefined;
+  }
+
+  /** The codec that the publisher sends; anything but H.264 arrives as `picture` events. */
+  get videoCodec(): VideoCodec | undefined {
+    return this.#videoCodec;
+  }
+
+  requestKeyFrame(): void {
+    this.#keyFrames.want(performance.now());
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    clearInterval(this.#ticker);
+    this.#stream.off('published', this.#onPublished);
+    this.#stream.off('lost', this.#onLost);
+    this.#detach();
+    await this.#encoder?.close();
+  }
+
+  async #attach(publisher: Publisher): Promise<void> {
+    this.#detach();
+    this.#publisher = publisher;
+    const { audio, video } = publisher;
+    if (this.#videoCodec && video && video.codec !== this.#videoCodec)
+      throw new GatewayError('ENCODER_FAILED', `The publisher came back with ${video.codec} instead of ${this.#videoCodec}. Start the push again.`);
+    if (this.#wasLost) this.#resume();
+    // Both at once, so that the first sender reports and packets of neither are missed.
+    await Promise.all([audio && this.#attachAudio(audio, publisher), video && this.#attachVideo(video, publisher)]);
+  }
+
+  #resume(): void {
+    this.#wasLost = false;
+    this.#clock.resume(performance.now());
+    this.#encoder?.restart();
+    this.pictures.emit('resumed');
+  }
+
+  async #attachAudio(track: AudioTrack, publisher: Publisher): Promise<void> {
+    if (this.#audioCodec !== track.codec) {
+      await this.#encoder?.close();
+      this.#audioCodec = track.codec;
+      const encoder = new AudioEncoder(track.codec, track.clockRate, this.#options.audioBitrate, this.#options.logger);
+      encoder.on('frame', (raw, streamMs) => this.#audioLine.live(raw, streamMs));
+      encoder.on('failed', (error) => this.#fail(error));
+      this.#encoder = encoder;
+    }
+    const clock = this.#clock.track('audio', track.clockRate);
+    const input = await TrackInput.create(track, clock, {
+      packet: (packet, nowMs) => this.#encoder?.encode(packet.payload, packet.timestamp, this.#streamTime(clock.toStreamMs(packet.timestamp), nowMs)),
+      lost: () => {}, // the encoder fills the hole that the timestamps show
+    });
+    if (this.#keep(input, publisher)) this.#audio = input;
+  }
+
+  async #attachVideo(track: VideoTrack, publisher: Publisher): Promise<void> {
+    this.#videoCodec = track.codec;
+    const clock = this.#clock.track('video', track.clockRate);
+    const depacketize = this.#depacketizer(track.codec);
+    const input = await TrackInput.create(track, clock, {
+      packet: (packet, nowMs) => depacketize.packet(packet, (timestamp) => this.#streamTime(clock.toStreamMs(timestamp), nowMs), nowMs),
+      lost: () => {
+        depacketize.lost();
+        this.#keyFrames.want(performance.now());
+      },
+    });
+    if (!this.#keep(input, publisher)) return;
+    this.#video = input;
+    this.#keyFrames.want(performance.now());
+  }
+
+  /** Whether the subscription is still wanted: the publisher may have gone while it was made. */
+  #keep(input: TrackInput, publisher: Publisher): boolean {
+    if (!this.#closed && this.#publisher === publisher) return true;
+    input.close();
+    return false;
+  }
+
+  #detach(): void {
+    if (this.#publisher) this.#wasLost = true;
+    this.#publisher = undefined;
+    this.#audio?.close();
+    this.#video?.close();
+    this.#audio = undefined;
+    this.#video = undefined;
+  }
+
+  #depacketizer(codec: VideoCodec): { packet(packet: RtpPacket, time: (rtp: number) => number, nowMs: number): void; lost(): void } {
+    if (codec === 'h264') {
+      const h264 = new H264Depacketizer();
+      return {
+        packet: (packet, time, nowMs) => {
+          for (const unit of h264.push(packet)) this.#accessUnit(unit, h264, time(unit.timestamp), nowMs);
+        },
+        lost: () => h264.packetLost(),
+      };
+    }
+    const other = codec === 'vp8' ? new Vp8Depacketizer() : codec === 'vp9' ? new Vp9Depacketizer() : new Av1Depacketizer();
+    return {
+      packet: (packet, time, nowMs) => {
+        for (const picture of other.push(packet)) this.#codedPicture(codec, picture, time(picture.timestamp), nowMs);
+      },
+      lost: () => other.packetLost(),
+    };
+  }
+
+  #accessUnit(unit: AccessUnit, h264: H264Depacketizer, streamMs: number, nowMs: number): void {
+    // A picture that refers to one that is missing would show garbage: nothing until the next key frame.
+    if (unit.corrupted || !h264.parameterSets) return this.#keyFrames.want(nowMs);
+    const timestamp = this.#videoTimestamp(streamMs);
+    if (unit.keyFrame) {
+      this.#keyFrames.arrived(nowMs);
+      this.#updateHeader(h264.parameterSets.sps, h264.parameterSets.pps, timestamp);
+    }
+    if (!this.#videoHeader) return;
+    this.emit('tag', { type: TAG_VIDEO, timestamp, data: avcFrame(unit.nalUnits, unit.keyFrame), keyFrame: unit.keyFrame, sequenceHeader: false });
+  }
+
+  #updateHeader(sps: Buffer, pps: readonly Buffer[], timestamp: number): void {
+    const data = avcSequenceHeader(sps, [...pps]);
+    if (this.#videoHeader?.data.equals(data)) return;
+    const { width, height } = parseSps(sps) ?? {};
+    this.#metadata = { ...this.#metadata, ...(width && height && { width, height }), videoCodecId: 7 };
+    this.#videoHeader = { type: TAG_VIDEO, timestamp, data, keyFrame: true, sequenceHeader: true };
+    this.emit('tag', this.#videoHeader);
+  }
+
+  #codedPicture(codec: Exclude<VideoCodec, 'h264'>, picture: VideoFrame, streamMs: number, nowMs: number): void {
+    if (picture.corrupted) return this.#keyFrames.want(nowMs);
+    if (picture.keyFrame) {
+      this.#keyFrames.arrived(nowMs);
+      if (picture.width && picture.height) this.#metadata = { ...this.#metadata, width: picture.width, height: picture.height };
+    }
+    this.pictures.emit('picture', { codec, data: picture.data, timestamp: this.#videoTimestamp(streamMs), keyFrame: picture.keyFrame });
+  }
+
+  /** Whole milliseconds, and never twice the same: some servers take a repeated timestamp for a repeated picture. */
+  #videoTimestamp(streamMs: number): number {
+    this.#lastVideoMs = Math.max(Math.round(streamMs), this.#lastVideoMs + 1);
+    return this.#lastVideoMs;
+  }
+
+  /** Notes how far the stream's clock is ahead of ours; follows forwards at once and backwards slowly, since packets only come late. */
+  #streamTime(streamMs: number, nowMs: number): number {
+    const lead = streamMs - nowMs;
+    this.#lead = this.#lead === undefined || lead > this.#lead ? lead : this.#lead + (lead - this.#lead) * 0.001;
+    return streamMs;
+  }
+
+  #tick(): void {
+    const nowMs = performance.now();
+    this.#audio?.poll(nowMs);
+    this.#video?.poll(nowMs);
+    if (this.#video) this.#keyFrames.tick(nowMs);
+    if (this.#lead !== undefined) this.#audioLine.fill(nowMs + this.#lead, this.#audio !== undefined);
+  }
+
+  #fail(error: unknown): void {
+    if (!this.#closed) this.emit('failed', toGatewayError(error, 'ENCODER_FAILED'));
+  }
+}

@@ -1,0 +1,74 @@
+import type { TrackClock } from '../depacketize/media-clock.ts';
+import { ReorderBuffer } from '../depacketize/reorder-buffer.ts';
+import { parseRtpPacket, type RtpPacket } from '../depacketize/rtp-packet.ts';
+import type { AudioTrack, TrackSubscription, VideoTrack } from '../stream/live-stream.ts';
+
+/** Packets that may wait behind a gap: a third of a second of 1080p at 8 Mbps. */
+const MAX_PACKETS_HELD = 512;
+/**
+ * A retransmission needs a round trip after the loss was noticed, and that needs the next packet. Bounded below by what
+ * packets may overtake each other on one way, above by what viewers stand as a delay.
+ */
+const MIN_WAIT_MS = 60;
+const MAX_WAIT_MS = 400;
+
+/** How long to wait for a missing packet, given the publisher's round trip; pure. */
+export const reorderWaitMs = (roundTripMs: number): number => Math.min(MAX_WAIT_MS, Math.max(MIN_WAIT_MS, 30 + 2 * roundTripMs));
+
+export interface TrackInputHandlers {
+  packet(packet: RtpPacket, nowMs: number): void;
+  /** Packets are missing at this place. */
+  lost(count: number): void;
+}
+
+/** One track of the present publisher: its packets in order, and its clock. */
+export class TrackInput {
+  readonly clock: TrackClock;
+  readonly #subscription: TrackSubscription;
+  readonly #reorder = new ReorderBuffer({ maxPackets: MAX_PACKETS_HELD });
+  readonly #handlers: TrackInputHandlers;
+  #closed = false;
+
+  private constructor(subscription: TrackSubscription, clock: TrackClock, handlers: TrackInputHandlers) {
+    this.#subscription = subscription;
+    this.clock = clock;
+    this.#handlers = handlers;
+    subscription.on('rtp', (datagram) => this.#take(datagram));
+    subscription.on('senderReport', (report) => clock.senderReport(report, performance.now()));
+  }
+
+  static async create(track: AudioTrack | VideoTrack, clock: TrackClock, handlers: TrackInputHandlers): Promise<TrackInput> {
+    return new TrackInput(await track.subscribe(), clock, handlers);
+  }
+
+  requestKeyFrame(): void {
+    if (!this.#closed) this.#subscription.requestKeyFrame();
+  }
+
+  /** Gives up gaps whose time is over; to be called regularly. */
+  poll(nowMs: number): void {
+    if (this.#closed || this.#reorder.held === 0) return;
+    for (const item of this.#reorder.pop(nowMs, reorderWaitMs(this.#subscription.roundTripMs))) {
+      if ('lost' in item) this.#handlers.lost(item.lost);
+      else this.#handlers.packet(item, nowMs);
+    }
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#subscription.removeAllListeners();
+    this.#subscription.close();
+  }
+
+  #take(datagram: Buffer): void {
+    const packet = parseRtpPacket(datagram);
+    if (!packet) return;
+    const nowMs = performance.now();
+    this.clock.arrival(packet.timestamp, nowMs);
+    this.#reorder.push(packet, nowMs);
+    for (const item of this.#reorder.pop(nowMs, reorderWaitMs(this.#subscription.roundTripMs))) {
+      if ('lost' in item) this.#handlers.lost(item.lost);
+      else this.#handlers.packet(item, nowMs);
+    }
+  }
+}

@@ -1,0 +1,160 @@
+import { EventEmitter } from 'node:events';
+import { toGatewayError, type GatewayError } from '../errors.ts';
+import { toH264 } from '../ffmpeg/ffmpeg-args.ts';
+import { ivfFrameHeader, ivfHeader } from '../ffmpeg/ivf.ts';
+import { SupervisedFfmpeg } from '../ffmpeg/supervised-ffmpeg.ts';
+import { parseSps } from '../flv/avc.ts';
+import { FlvReader } from '../flv/flv-reader.ts';
+import { TAG_VIDEO, type FlvTag, type StreamMetadata } from '../flv/flv-tag.ts';
+import { flvHeader, flvTagParts } from '../flv/flv-writer.ts';
+import type { Logger } from '../logger.ts';
+import { videoOutput, type EncodeProfile } from './encode-profile.ts';
+import type { Rendition, RenditionEvents } from './rendition.ts';
+import { FOURCC, type SourcePicture, type SourceRendition } from './source-rendition.ts';
+
+export interface VideoTranscoderOptions {
+  /** Kilobits per second; 0: by height. */
+  readonly bitrate: number;
+  readonly logger: Logger;
+}
+
+/** Where the configuration record starts in an AVC sequence header, and its first parameter set in there (ISO 14496-15, 5.2.4.1). */
+const AVC_SPS_LENGTH = 5 + 6;
+
+/**
+ * The source in another encoding: its pictures go through one ffmpeg, its audio past it. Timestamps are kept, so both stay
+ * together. Several transponders share one by profile.
+ */
+export class VideoTranscoder extends EventEmitter<RenditionEvents> implements Rendition {
+  readonly #source: SourceRendition;
+  readonly #profile: EncodeProfile;
+  readonly #options: VideoTranscoderOptions;
+  readonly #onTag = (tag: FlvTag): void => this.#takeTag(tag);
+  readonly #onPicture = (picture: SourcePicture): void => this.#takePicture(picture);
+  readonly #onFailed = (error: GatewayError): void => void this.emit('failed', error);
+  readonly #onResumed = (): void => void this.#ffmpeg?.restart('the publisher came back');
+  #ffmpeg: SupervisedFfmpeg | undefined;
+  #reader = new FlvReader();
+  /** ffmpeg starts at a key frame. */
+  #fed = false;
+  #metadata: StreamMetadata | undefined;
+  #videoHeader: FlvTag | undefined;
+  #closed = false;
+
+  constructor(source: SourceRendition, profile: EncodeProfile, options: VideoTranscoderOptions) {
+    super();
+    this.setMaxListeners(0);
+    this.#source = source;
+    this.#profile = profile;
+    this.#options = options;
+    source.on('tag', this.#onTag);
+    source.pictures.on('picture', this.#onPicture);
+    source.on('failed', this.#onFailed);
+    source.pictures.on('resumed', this.#onResumed);
+    this.#open();
+    source.requestKeyFrame();
+  }
+
+  get metadata(): StreamMetadata {
+    return this.#metadata ?? this.#source.metadata;
+  }
+
+  get videoHeader(): FlvTag | undefined {
+    return this.#videoHeader;
+  }
+
+  get audioHeader(): FlvTag {
+    return this.#source.audioHeader;
+  }
+
+  get hasVideo(): boolean {
+    return this.#source.hasVideo;
+  }
+
+  /** Where key frames follow the source's, a new one can be had; with a fixed interval the next one comes by itself. */
+  requestKeyFrame(): void {
+    this.#source.requestKeyFrame();
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#source.off('tag', this.#onTag);
+    this.#source.pictures.off('picture', this.#onPicture);
+    this.#source.off('failed', this.#onFailed);
+    this.#source.pictures.off('resumed', this.#onResumed);
+    await this.#ffmpeg?.close();
+  }
+
+  /** Starts ffmpeg as soon as the size of the source is known, for the canvas follows from it. */
+  #open(): void {
+    const { width, height } = this.#source.metadata;
+    const codec = this.#source.videoCodec;
+    if (this.#ffmpeg || !width || !height || !codec) return;
+    const output = videoOutput(this.#profile, { width, height }, this.#options.bitrate);
+    this.#metadata = {
+      ...this.#source.metadata, width: output.width, height: output.height, videoBitrate: output.bitrate, videoCodecId: 7,
+      ...(output.fps ? { frameRate: output.fps } : {}),
+    };
+    const ffmpeg = new SupervisedFfmpeg(toH264(codec === 'h264' ? 'flv' : 'ivf', output), 'video encoder', this.#options.logger);
+    this.#ffmpeg = ffmpeg;
+    ffmpeg.on('started', () => {
+      this.#reader = new FlvReader();
+      this.#fed = false;
+      if (codec === 'h264') ffmpeg.write(flvHeader({ audio: false, video: true }));
+      else ffmpeg.write(ivfHeader({ fourcc: FOURCC[codec], width, height, timebase: [1, 1000] }));
+      this.#source.requestKeyFrame();
+    });
+    ffmpeg.on('output', (chunk) => this.#takeOutput(chunk));
+    ffmpeg.on('failed', (error) => this.emit('failed', error));
+    void ffmpeg.start();
+  }
+
+  #takeTag(tag: FlvTag): void {
+    if (tag.type !== TAG_VIDEO) {
+      this.emit('tag', tag);
+      return;
+    }
+    this.#open();
+    if (!this.#ffmpeg?.running) return;
+    if (!this.#fed) {
+      if (!tag.keyFrame || tag.sequenceHeader) return;
+      this.#fed = true;
+      if (this.#source.videoHeader) this.#writeTag({ ...this.#source.videoHeader, timestamp: tag.timestamp });
+    }
+    this.#writeTag(tag);
+  }
+
+  #writeTag(tag: FlvTag): void {
+    const { head, tail } = flvTagParts(tag);
+    this.#ffmpeg!.write(head, tag.data, tail);
+  }
+
+  #takePicture(picture: SourcePicture): void {
+    this.#open();
+    if (!this.#ffmpeg?.running) return;
+    if (!this.#fed && !picture.keyFrame) return;
+    this.#fed = true;
+    this.#ffmpeg.write(ivfFrameHeader(picture.data.length, picture.timestamp), picture.data);
+  }
+
+  #takeOutput(chunk: Buffer): void {
+    try {
+      for (const tag of this.#reader.push(chunk)) if (tag.type === TAG_VIDEO) this.#emitVideo(tag);
+    } catch (error) {
+      void this.#ffmpeg?.restart(toGatewayError(error).message);
+    }
+  }
+
+  #emitVideo(tag: FlvTag): void {
+    if (tag.sequenceHeader) {
+      // A restarted encoder says the same again; destinations need to hear only what is new.
+      if (this.#videoHeader?.data.equals(tag.data)) return;
+      this.#videoHeader = tag;
+      const length = tag.data.readUInt16BE(AVC_SPS_LENGTH);
+      const { width, height } = parseSps(tag.data.subarray(AVC_SPS_LENGTH + 2, AVC_SPS_LENGTH + 2 + length)) ?? {};
+      if (width && height) this.#metadata = { ...this.#metadata, width, height };
+    }
+    this.emit('tag', tag);
+  }
+}

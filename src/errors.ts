@@ -1,0 +1,97 @@
+/**
+ * Every error that a user can meet, in one table: what it is called, whom it concerns, whether trying again can help,
+ * and the HTTP status it is answered with.
+ */
+
+/** Whom an error concerns: one request, one destination, one stream, or the whole gateway. */
+export type ErrorScope = 'request' | 'destination' | 'stream' | 'system';
+
+interface ErrorKind {
+  readonly scope: ErrorScope;
+  readonly retryable: boolean;
+  readonly httpStatus: number;
+}
+
+const kind = (scope: ErrorScope, httpStatus: number, retryable = false): ErrorKind => ({ scope, httpStatus, retryable });
+
+/** Codes are stable: clients compare with them. `docs/errors.md` explains each one, and a test holds the two together. */
+export const ERROR_KINDS = {
+  // Requests
+  INVALID_REQUEST: kind('request', 400),
+  INVALID_RTMP_URL: kind('request', 400),
+  DESTINATION_NOT_RESOLVED: kind('request', 400),
+  DESTINATION_FORBIDDEN: kind('request', 400),
+  INVALID_SDP: kind('request', 400),
+  UNAUTHORIZED: kind('request', 401),
+  HOST_NOT_ALLOWED: kind('request', 403),
+  ROUTE_NOT_FOUND: kind('request', 404),
+  STREAM_NOT_FOUND: kind('request', 404),
+  TRANSPONDER_NOT_FOUND: kind('request', 404),
+  SESSION_NOT_FOUND: kind('request', 404),
+  SOUND_FILE_NOT_FOUND: kind('request', 404),
+  METHOD_NOT_ALLOWED: kind('request', 405),
+  TRANSPONDER_EXISTS: kind('request', 409),
+  STREAM_NAME_IN_USE: kind('request', 409),
+  BODY_TOO_LARGE: kind('request', 413),
+  UNSUPPORTED_MEDIA_TYPE: kind('request', 415),
+  NO_COMMON_CODECS: kind('request', 422),
+  SOUND_FILE_INVALID: kind('request', 400),
+  TRANSCODING_DISABLED: kind('request', 400),
+  NOT_IMPLEMENTED: kind('request', 501),
+  LIMIT_REACHED: kind('request', 503, true),
+
+  // Destinations
+  DESTINATION_UNREACHABLE: kind('destination', 502, true),
+  DESTINATION_TIMEOUT: kind('destination', 504, true),
+  DESTINATION_LOST: kind('destination', 502, true),
+  DESTINATION_STALLED: kind('destination', 504, true),
+  DESTINATION_PROTOCOL: kind('destination', 502, true),
+  DESTINATION_REFUSED: kind('destination', 502),
+  DESTINATION_AUTHENTICATION: kind('destination', 502),
+  DESTINATION_TLS: kind('destination', 502),
+  PUSHER_FAILED: kind('destination', 500, true),
+
+  // Streams
+  STREAM_STOPPED: kind('stream', 410),
+  PUBLISHER_LOST: kind('stream', 410),
+  ENCODER_FAILED: kind('stream', 500, true),
+  WORKER_DIED: kind('stream', 500, true),
+
+  // The gateway
+  TERMINATED: kind('destination', 410),
+  SHUTTING_DOWN: kind('system', 503, true),
+  SETTINGS_INVALID: kind('system', 500),
+  SETUP_INCOMPLETE: kind('system', 500),
+  INTERNAL: kind('system', 500),
+} as const satisfies Record<string, ErrorKind>;
+
+export type ErrorCode = keyof typeof ERROR_KINDS;
+
+/** An error that a user may read: its message says what is wrong and what to do, and never holds a secret. */
+export class GatewayError extends Error {
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'GatewayError';
+    this.code = code;
+  }
+
+  get scope(): ErrorScope {
+    return ERROR_KINDS[this.code].scope;
+  }
+
+  get retryable(): boolean {
+    return ERROR_KINDS[this.code].retryable;
+  }
+
+  get httpStatus(): number {
+    return ERROR_KINDS[this.code].httpStatus;
+  }
+}
+
+/** What was thrown, as a {@link GatewayError}; anything unforeseen becomes `fallback`. */
+export function toGatewayError(error: unknown, fallback: ErrorCode = 'INTERNAL'): GatewayError {
+  if (error instanceof GatewayError) return error;
+  return new GatewayError(fallback, error instanceof Error ? error.message : String(error), { cause: error });
+}

@@ -1,0 +1,36 @@
+/** IVF, the plainest container for VP8, VP9 and AV1: a header, then every frame behind its length and time. Read by ffmpeg without probing. */
+
+export type IvfFourcc = 'VP80' | 'VP90' | 'AV01';
+
+const HEADER_BYTES = 32;
+const FRAME_HEADER_BYTES = 12;
+
+export interface IvfHeader {
+  readonly fourcc: IvfFourcc;
+  /** Pixels; a hint, since every key frame tells its own size. */
+  readonly width: number;
+  readonly height: number;
+  /** What a frame's time counts: `[1, 1000]` for milliseconds. */
+  readonly timebase: readonly [numerator: number, denominator: number];
+}
+
+export function ivfHeader(header: IvfHeader): Buffer {
+  const bytes = Buffer.alloc(HEADER_BYTES);
+  bytes.write('DKIF', 0, 'latin1');
+  bytes.writeUInt16LE(HEADER_BYTES, 6);
+  bytes.write(header.fourcc, 8, 'latin1');
+  bytes.writeUInt16LE(header.width, 12);
+  bytes.writeUInt16LE(header.height, 14);
+  bytes.writeUInt32LE(header.timebase[1], 16);
+  bytes.writeUInt32LE(header.timebase[0], 20);
+  return bytes;
+}
+
+/** What stands before a frame's bytes, so that these need not be copied. The time is a whole number of the header's time base. */
+export function ivfFrameHeader(frameBytes: number, timestamp: number): Buffer {
+  const bytes = Buffer.allocUnsafe(FRAME_HEADER_BYTES);
+  bytes.writeUInt32LE(frameBytes, 0);
+  bytes.writeUInt32LE(timestamp >>> 0, 4);
+  bytes.writeUInt32LE(Math.floor(timestamp / 2 ** 32), 8);
+  return bytes;
+}

@@ -1,0 +1,117 @@
+import { EventEmitter } from 'node:events';
+import { GatewayError, toGatewayError } from '../errors.ts';
+import type { Logger } from '../logger.ts';
+import type { FfmpegCommandLine } from './ffmpeg-args.ts';
+import { FfmpegProcess } from './ffmpeg-process.ts';
+
+export interface SupervisedFfmpegEvents {
+  /** A fresh ffmpeg reads from now on: it needs the container's header first. */
+  started: [];
+  output: [chunk: Buffer];
+  /** It died and is being started again. */
+  restarting: [reason: string];
+  /** It died too often; nothing follows. */
+  failed: [error: GatewayError];
+}
+
+/** Deaths within the window after which it is given up: input that kills ffmpeg kills it again. */
+const MAX_DEATHS = 5;
+const DEATH_WINDOW_MS = 60_000;
+const FIRST_RESTART_MS = 50;
+/** Bytes that may wait in front of ffmpeg: two seconds of 8 Mbps. More means that it hangs or cannot keep up. */
+const MAX_BACKLOG = 2 * 1024 * 1024;
+
+/** How long to wait before the next start, or `undefined` when it has died too often; pure. */
+export function restartDelay(deaths: readonly number[], nowMs: number): number | undefined {
+  const recent = deaths.filter((at) => nowMs - at < DEATH_WINDOW_MS).length;
+  return recent >= MAX_DEATHS ? undefined : FIRST_RESTART_MS * 2 ** Math.max(0, recent - 1);
+}
+
+/** An ffmpeg that is kept running: started anew when it dies, given up when it dies again and again. */
+export class SupervisedFfmpeg extends EventEmitter<SupervisedFfmpegEvents> {
+  readonly #line: FfmpegCommandLine;
+  readonly #purpose: string;
+  readonly #logger: Logger;
+  #process: FfmpegProcess | undefined;
+  #starting: Promise<void> | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #deaths: number[] = [];
+  #closed = false;
+
+  constructor(line: FfmpegCommandLine, purpose: string, logger: Logger) {
+    super();
+    this.#line = line;
+    this.#purpose = purpose;
+    this.#logger = logger;
+  }
+
+  /** Whether bytes written now reach an ffmpeg. */
+  get running(): boolean {
+    return this.#process !== undefined;
+  }
+
+  start(): Promise<void> {
+    this.#starting ??= this.#run().finally(() => (this.#starting = undefined));
+    return this.#starting;
+  }
+
+  /** Bytes for ffmpeg's stdin; dropped while there is none. An ffmpeg that does not read them is replaced. */
+  write(...parts: Buffer[]): void {
+    const process = this.#process;
+    if (!process) return;
+    process.write(...parts);
+    if (process.backlog > MAX_BACKLOG) void this.restart('it does not keep up');
+  }
+
+  /** Replaces the running ffmpeg, for instance at a break in its input. Counts as a death, so it cannot go on for ever. */
+  async restart(reason: string): Promise<void> {
+    const process = this.#process;
+    if (!process) return;
+    this.#process = undefined;
+    process.removeAllListeners();
+    this.#died(reason);
+    await process.close();
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    await this.#starting;
+    const process = this.#process;
+    this.#process = undefined;
+    await process?.close();
+  }
+
+  async #run(): Promise<void> {
+    let process: FfmpegProcess;
+    try {
+      process = await FfmpegProcess.start(this.#line, this.#purpose, this.#logger);
+    } catch (error) {
+      this.#died(toGatewayError(error).message);
+      return;
+    }
+    if (this.#closed) return process.close();
+    process.on('output', (chunk) => this.emit('output', chunk));
+    process.on('died', (reason) => {
+      this.#process = undefined;
+      this.#died(reason);
+    });
+    this.#process = process;
+    this.emit('started');
+  }
+
+  #died(reason: string): void {
+    if (this.#closed) return;
+    const now = Date.now();
+    this.#deaths = [...this.#deaths.filter((at) => now - at < DEATH_WINDOW_MS), now];
+    const delay = restartDelay(this.#deaths, now);
+    if (delay === undefined) {
+      this.#closed = true;
+      this.emit('failed', new GatewayError('ENCODER_FAILED', `The ${this.#purpose} failed ${this.#deaths.length} times within a minute: ${reason}`));
+      return;
+    }
+    this.#logger.warn({ purpose: this.#purpose, reason }, 'ffmpeg died and is started again');
+    this.emit('restarting', reason);
+    this.#timer = setTimeout(() => void this.start(), delay);
+  }
+}

@@ -1,0 +1,167 @@
+import { readFileSync } from 'node:fs';
+import packageJson from '../package.json' with { type: 'json' };
+import type { Settings } from './config.ts';
+import { EmbeddedRtmpServer } from './embedded/embedded-rtmp-server.ts';
+import { EncoderPool } from './encode/encoder-pool.ts';
+import { takeSnapshot } from './encode/snapshot.ts';
+import { GatewayError } from './errors.ts';
+import { checkFfmpeg } from './ffmpeg/ffmpeg-process.ts';
+import { HttpApp, type HttpPorts } from './http/app.ts';
+import { consoleRoutes } from './http/console-routes.ts';
+import { WorkerPool } from './ingest/worker-pool.ts';
+import type { Logger } from './logger.ts';
+import { Metrics } from './metrics.ts';
+import { createFfmpegPusher } from './push/ffmpeg-pusher.ts';
+import type { PusherFactory } from './push/pusher.ts';
+import { WcsServer } from './signaling/wcs-server.ts';
+import { StreamRegistry } from './stream/stream-registry.ts';
+import { DestinationPolicy } from './transponder/destination-policy.ts';
+import { SoundLibrary } from './transponder/sound-library.ts';
+import { TransponderManager } from './transponder/transponder-manager.ts';
+
+/** Where the gateway can be reached. */
+export interface GatewayAddresses {
+  readonly http: HttpPorts;
+  readonly ws: number;
+  readonly wss?: number;
+  /** The embedded RTMP server, where it runs. */
+  readonly rtmpUrl?: string;
+}
+
+/** What is closed, in this order: nothing is closed before what uses it. */
+interface Part {
+  readonly close: () => unknown;
+}
+
+/** The whole gateway: the only place that makes the parts and joins them, and the one order in which they close. */
+export class Gateway {
+  readonly addresses: GatewayAddresses;
+  readonly #parts: readonly Part[];
+  #closing: Promise<void> | undefined;
+
+  private constructor(addresses: GatewayAddresses, parts: readonly Part[]) {
+    this.addresses = addresses;
+    this.#parts = parts;
+  }
+
+  /** @throws {GatewayError} SETTINGS_INVALID or SETUP_INCOMPLETE; what had been started by then is closed again */
+  static async create(settings: Settings, logger: Logger): Promise<Gateway> {
+    const parts: Part[] = [];
+    try {
+      const addresses = await assemble(settings, logger, (part) => parts.unshift(part));
+      return new Gateway(addresses, parts);
+    } catch (error) {
+      await closeAll(parts);
+      throw error;
+    }
+  }
+
+  /** Ends everything: streams and pushes with a reason, then all processes and ports. Idempotent. */
+  close(): Promise<void> {
+    this.#closing ??= closeAll(this.#parts);
+    return this.#closing;
+  }
+}
+
+async function assemble(settings: Settings, logger: Logger, opened: (part: Part) => void): Promise<GatewayAddresses> {
+  await checkFfmpeg();
+  const metrics = new Metrics();
+
+  const embedded = settings.embedded_rtmp_server
+    ? await EmbeddedRtmpServer.create({ rtmpPort: settings.embedded_rtmp_port, httpFlvPort: settings.embedded_http_flv_port, logger })
+    : undefined;
+  if (embedded) opened(embedded);
+
+  const pool = await WorkerPool.create({ workers: settings.rtc_workers, rtcPort: settings.rtc_port, ip: settings.ip, ipLocal: settings.ip_local, logger });
+  opened(pool);
+
+  const registry = new StreamRegistry({ resumeWindowMs: settings.publisher_resume_window_ms, maxStreams: settings.max_streams });
+  const encoders = new EncoderPool({
+    audioBitrate: settings.audio_bitrate,
+    videoBitrate: settings.transcoder_video_bitrate,
+    keyFrameIntervalMs: settings.key_frame_interval_ms,
+    transcodingDisabled: settings.transcoding_disabled,
+    maxEncoders: settings.max_encoders,
+    logger,
+  });
+  const transponders = createTransponders(settings, registry, encoders, metrics, embedded, logger);
+  opened({ close: () => transponders.close(shuttingDown()) });
+  opened({ close: () => registry.close(shuttingDown()) });
+  opened({ close: metrics.observe({ registry, control: transponders, encoders: () => encoders.counts.sources + encoders.counts.videoEncoders }) });
+
+  const signalling = {
+    pool, registry, control: transponders, logger, version: packageJson.version,
+    takeSnapshot: (stream: Parameters<typeof takeSnapshot>[0]) => takeSnapshot(stream, encoders, logger),
+  };
+  const ws = await WcsServer.create({ ...signalling, host: settings.listen_ip, port: settings['ws.port'] });
+  opened(ws);
+  const wss = settings.tls_cert
+    ? await WcsServer.create({ ...signalling, host: settings.listen_ip, port: settings['wss.port'], tls: { cert: readFileSync(settings.tls_cert), key: readFileSync(settings.tls_key) } })
+    : undefined;
+  if (wss) opened(wss);
+
+  const app = await HttpApp.create({
+    settings, logger, control: transponders, registry, metrics,
+    workers: () => ({ alive: pool.pids.length, wanted: settings.rtc_workers }),
+    routes: [
+      consoleRoutes({
+        wsPort: ws.port, ...(wss && { wssPort: wss.port }), restBase: '/rest-api', version: packageJson.version,
+        ...(embedded && { embedded: { rtmpUrl: embedded.rtmpUrl, httpFlvPort: embedded.httpFlvPort } }),
+      }),
+    ],
+  });
+  opened(app);
+  const http = await app.listen();
+  return { http, ws: ws.port, ...(wss && { wss: wss.port }), ...(embedded && { rtmpUrl: embedded.rtmpUrl }) };
+}
+
+function createTransponders(settings: Settings, registry: StreamRegistry, encoders: EncoderPool, metrics: Metrics, embedded: EmbeddedRtmpServer | undefined, logger: Logger): TransponderManager {
+  const policy = new DestinationPolicy(settings, embedded && { alsoAllow: [{ address: '127.0.0.1', port: embedded.rtmpPort }] });
+  return new TransponderManager({
+    registry,
+    encoders,
+    sounds: new SoundLibrary(settings.media_dir, settings.audio_bitrate, logger),
+    environment: {
+      createPusher: createPusherFactory(settings, logger),
+      resolve: (destination) => policy.resolve(destination),
+      retry: {
+        enabled: settings.rtmp_push_restore,
+        attempts: settings.rtmp_push_restore_attempts,
+        intervalMs: settings.rtmp_push_restore_interval_ms,
+        capMs: settings.rtmp_push_restore_backoff_cap_ms,
+      },
+      outBuffer: {
+        enabled: settings.rtmp_out_buffer_enabled,
+        initialMs: settings.rtmp_out_buffer_initial_size,
+        startMs: settings.rtmp_out_buffer_start_size,
+        maxBufferings: settings.rtmp_out_buffer_max_bufferings_allowed,
+        queueWhenFull: settings['rtmp.server_buffer_enabled'],
+      },
+      pollingMs: settings.rtmp_out_buffer_polling_time,
+      sendMetadata: settings.rtmp_transponder_send_metadata,
+      flashVersion: settings.rtmp_flash_ver_subscriber,
+      localAddress: settings.rtmp_publisher_ip,
+      stallTimeoutMs: settings.rtmp_push_stall_timeout_ms,
+      logger,
+      onInvalidTransition: () => metrics.countInvalidTransition(),
+    },
+    addressing: { streamNamePrefix: settings.rtmp_transponder_stream_name_prefix, fullUrl: settings.rtmp_transponder_full_url },
+    preserveAspectRatio: settings.avvideo_transcoder_preserve_aspect_ratio,
+    audioCodec: settings.rtmp_transponder_audio_codec,
+    maxTransponders: settings.max_transponders,
+    maxPerStream: settings.max_transponders_per_stream,
+    endedKept: settings.ended_transponders_kept,
+    autoStartUrl: settings.rtmp_push_auto_start ? settings.rtmp_push_auto_start_url : '',
+    logger,
+  });
+}
+
+function createPusherFactory(settings: Settings, logger: Logger): PusherFactory {
+  return createFfmpegPusher({ tlsCaFile: settings.rtmps_ca_file, tlsInsecureHost: settings.rtmps_insecure_host, logger });
+}
+
+const shuttingDown = (): GatewayError => new GatewayError('SHUTTING_DOWN', 'The gateway is shutting down.');
+
+async function closeAll(parts: readonly Part[]): Promise<void> {
+  for (const part of parts) await part.close();
+}

@@ -1,0 +1,45 @@
+import type { types } from 'mediasoup';
+import type { AudioCodec, VideoCodec } from '../stream/live-stream.ts';
+
+/** Codec names of this project by the MIME subtype of SDP and mediasoup, in lower case. */
+export const AUDIO_CODECS: ReadonlyMap<string, AudioCodec> = new Map([
+  ['opus', 'opus'],
+  ['pcmu', 'pcmu'],
+  ['pcma', 'pcma'],
+]);
+export const VIDEO_CODECS: ReadonlyMap<string, VideoCodec> = new Map([
+  ['h264', 'h264'],
+  ['vp8', 'vp8'],
+  ['vp9', 'vp9'],
+  ['av1', 'av1'],
+]);
+
+/**
+ * H.264 profiles a publisher may send, as `profile_idc` and constraint flags of RFC 6184, 8.1; mediasoup compares the profile and
+ * ignores the level. Baseline, constrained baseline, main, high, constrained high: each one plays on every RTMP platform.
+ * Chromium prefers 42001f, Firefox and Safari 42e01f, ffmpeg's WHIP muxer 42000d.
+ */
+const H264_PROFILES = ['42001f', '42e01f', '4d001f', '64001f', '640c1f'] as const;
+
+/** What every ingest router takes. Payload types are given out by mediasoup: publishers keep theirs, it maps them. */
+export const INGEST_CODECS: types.RouterRtpCodecCapability[] = [
+  { kind: 'audio', mimeType: 'audio/opus', clockRate: 48000, channels: 2 },
+  { kind: 'audio', mimeType: 'audio/PCMU', clockRate: 8000, preferredPayloadType: 0 },
+  { kind: 'audio', mimeType: 'audio/PCMA', clockRate: 8000, preferredPayloadType: 8 },
+  ...H264_PROFILES.map((profile) => ({
+    kind: 'video' as const,
+    mimeType: 'video/H264',
+    clockRate: 90000,
+    parameters: { 'packetization-mode': 1, 'level-asymmetry-allowed': 1, 'profile-level-id': profile },
+  })),
+  { kind: 'video', mimeType: 'video/VP8', clockRate: 90000 },
+  { kind: 'video', mimeType: 'video/VP9', clockRate: 90000, parameters: { 'profile-id': 0 } },
+  { kind: 'video', mimeType: 'video/VP9', clockRate: 90000, parameters: { 'profile-id': 2 } },
+  { kind: 'video', mimeType: 'video/AV1', clockRate: 90000 },
+];
+
+/** The first four hexadecimal digits decide the profile; constraint flags other than those of baseline do not matter here. */
+export function isPassableH264Profile(profileLevelId: string): boolean {
+  // profile_idc 42 baseline, 4d main, 64 high. 4:4:4 and 10 bit (f4, 6e, 7a) are no use to an RTMP platform.
+  return /^(42|4d|64)[0-9a-f]{4}$/i.test(profileLevelId);
+}

@@ -1,0 +1,127 @@
+import { randomUUID } from 'node:crypto';
+import { EventEmitter } from 'node:events';
+import type { types } from 'mediasoup';
+import { GatewayError } from '../errors.ts';
+import type { Logger } from '../logger.ts';
+import { PublishSession } from './publish-session.ts';
+import type { Publisher } from '../stream/live-stream.ts';
+import { buildAnswer, parseOffer, type Offer } from './sdp.ts';
+import { TransportLink } from './transport-link.ts';
+
+export interface PlaySessionOptions {
+  /** Whose tracks are played; a session of this gateway. */
+  readonly publisher: Publisher;
+  readonly offerSdp: string;
+  readonly logger: Logger;
+  readonly tcpOnly?: boolean;
+}
+
+export interface PlaySessionEvents {
+  /** ICE and DTLS are up: media flows, from a key frame on. */
+  connected: [];
+  /** The session is over and was not closed by us: the player or the publisher is gone. */
+  lost: [reason: GatewayError];
+}
+
+/**
+ * One player of a stream. Its packets must carry the payload types of its own offer, and mediasoup's consumers use their router's:
+ * so each player has a small router made from its offer, on the publisher's worker, into which the publisher's tracks are piped.
+ */
+export class PlaySession extends EventEmitter<PlaySessionEvents> {
+  readonly id: string;
+  readonly answerSdp: string;
+  readonly #router: types.Router;
+  readonly #link: TransportLink;
+  #closed = false;
+
+  private constructor(id: string, answerSdp: string, router: types.Router, link: TransportLink, consumers: readonly types.Consumer[]) {
+    super();
+    this.id = id;
+    this.answerSdp = answerSdp;
+    this.#router = router;
+    this.#link = link;
+    link.on('connected', () => this.emit('connected'));
+    link.on('lost', (reason) => this.#lose(reason));
+    for (const consumer of consumers) consumer.on('producerclose', () => this.#lose(new GatewayError('STREAM_STOPPED', 'The publisher stopped.')));
+  }
+
+  /** @throws {GatewayError} INVALID_SDP, NO_COMMON_CODECS, STREAM_NOT_FOUND when the publisher is gone meanwhile */
+  static async create(options: PlaySessionOptions): Promise<PlaySession> {
+    const { publisher } = options;
+    if (!(publisher instanceof PublishSession)) throw new GatewayError('STREAM_NOT_FOUND', 'Stream not found');
+    const offer = parseOffer(options.offerSdp, {
+      offerer: 'receives',
+      audio: publisher.audio ? [publisher.audio.codec] : [],
+      video: publisher.video ? [publisher.video.codec] : [],
+    });
+    const { worker } = publisher;
+    const id = randomUUID();
+    const logger = options.logger.child({ playSession: id });
+    const router = await worker.worker.createRouter({ mediaCodecs: playerCodecs(offer, publisher) });
+    try {
+      const link = await TransportLink.create({ worker, router, dtls: offer.dtls, tcpOnly: options.tcpOnly, logger });
+      const sent = new Map<string, types.RtpParameters>();
+      const consumers: types.Consumer[] = [];
+      for (const media of [offer.audio, offer.video]) {
+        const producer = media === offer.audio ? publisher.audio?.producer : publisher.video?.producer;
+        if (!media || !producer) continue;
+        const consumer = await pipeAndConsume(worker.router, router, link.transport, producer.id, media.rtpParameters);
+        consumers.push(consumer);
+        sent.set(media.mid, { ...consumer.rtpParameters, rtcp: { ...consumer.rtpParameters.rtcp, reducedSize: media.rtpParameters.rtcp?.reducedSize } });
+      }
+      const { iceParameters, iceCandidates, dtlsParameters } = link.transport;
+      const answerSdp = buildAnswer({ offer, transport: { iceParameters, iceCandidates, dtlsParameters }, sent, streamId: id });
+      return new PlaySession(id, answerSdp, router, link, consumers);
+    } catch (error) {
+      router.close();
+      throw error;
+    }
+  }
+
+  /** Idempotent; emits nothing. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#link.close();
+    this.#router.close();
+  }
+
+  #lose(reason: GatewayError): void {
+    if (this.#closed) return;
+    this.close();
+    this.emit('lost', reason);
+  }
+}
+
+/** The publisher's codecs under the player's payload types. Audio first: mediasoup then gives RTX, which is not used, a free number. */
+function playerCodecs(offer: Offer, publisher: PublishSession): types.RouterRtpCodecCapability[] {
+  const codec = (offered: types.RtpParameters, produced: types.Producer, kind: types.MediaKind): types.RouterRtpCodecCapability => {
+    const { mimeType, clockRate, channels, parameters } = produced.rtpParameters.codecs[0]!;
+    return { kind, mimeType, clockRate, channels, parameters, preferredPayloadType: offered.codecs[0]!.payloadType };
+  };
+  return [
+    ...(offer.audio && publisher.audio ? [codec(offer.audio.rtpParameters, publisher.audio.producer, 'audio')] : []),
+    ...(offer.video && publisher.video ? [codec(offer.video.rtpParameters, publisher.video.producer, 'video')] : []),
+  ];
+}
+
+async function pipeAndConsume(
+  from: types.Router,
+  to: types.Router,
+  transport: types.WebRtcTransport,
+  producerId: string,
+  offered: types.RtpParameters,
+): Promise<types.Consumer> {
+  // A pipe within one worker needs an id of its own at the far end.
+  const { pipeProducer } = await from.pipeToRouter({ producerId, router: to, keepId: false, enableSctp: false });
+  if (!pipeProducer) throw new GatewayError('STREAM_NOT_FOUND', 'Stream not found');
+  const media = offered.codecs[0]!;
+  return transport.consume({
+    producerId: pipeProducer.id,
+    // No header extensions: their ids would be the router's and not the offer's. No RTX for the same reason: lost packets are sent again as they were.
+    rtpCapabilities: {
+      codecs: to.rtpCapabilities.codecs!.filter((codec) => codec.preferredPayloadType === media.payloadType).map((codec) => ({ ...codec, rtcpFeedback: media.rtcpFeedback?.filter((fb) => fb.type === 'nack' || fb.type === 'ccm') })),
+      headerExtensions: [],
+    },
+  });
+}

@@ -1,0 +1,144 @@
+import { EventEmitter } from 'node:events';
+import type { types } from 'mediasoup';
+import type { Logger } from '../logger.ts';
+import type { AudioCodec, AudioTrack, SenderReport, TrackSubscription, TrackSubscriptionEvents, VideoCodec, VideoTrack } from '../stream/live-stream.ts';
+import type { IngestWorker } from './worker-pool.ts';
+
+/** How often a subscribed track's round-trip time is read. Milliseconds: it only bounds how long to wait for a retransmission. */
+const ROUND_TRIP_POLL_MS = 2000;
+
+/** A track of a publish session: a mediasoup producer, of which nothing is consumed before somebody subscribes. */
+export class ProducerTrack<Kind extends 'audio' | 'video', Codec> {
+  readonly kind: Kind;
+  readonly codec: Codec;
+  readonly clockRate: number;
+  readonly producer: types.Producer;
+  readonly #worker: IngestWorker;
+  readonly #logger: Logger;
+  readonly #subscriptions = new Set<ConsumerSubscription>();
+  #roundTripMs = 0;
+  #poll: NodeJS.Timeout | undefined;
+
+  constructor(kind: Kind, codec: Codec, clockRate: number, producer: types.Producer, worker: IngestWorker, logger: Logger) {
+    this.kind = kind;
+    this.codec = codec;
+    this.clockRate = clockRate;
+    this.producer = producer;
+    this.#worker = worker;
+    this.#logger = logger;
+    producer.on('trace', (trace) => this.#onTrace(trace));
+    // Also when its transport, its router or its worker closes.
+    producer.observer.once('close', () => {
+      for (const subscription of [...this.#subscriptions]) subscription.end();
+    });
+  }
+
+  /** Milliseconds; 0 until the publisher has answered the first receiver reference report. */
+  get roundTripMs(): number {
+    return this.#roundTripMs;
+  }
+
+  async subscribe(): Promise<TrackSubscription> {
+    const consumer = await this.#worker.directTransport.consume({
+      producerId: this.producer.id,
+      rtpCapabilities: plainCapabilities(this.#worker.router.rtpCapabilities),
+      paused: true,
+    });
+    const subscription = new ConsumerSubscription(consumer, this, () => this.#remove(subscription));
+    // No packet can come before the caller has its listeners: resuming is a round trip to the worker.
+    this.#subscriptions.add(subscription);
+    if (this.#subscriptions.size === 1) this.#startPolling();
+    try {
+      await Promise.all([this.producer.enableTraceEvent(['sr']), consumer.resume()]);
+    } catch (error) {
+      subscription.close();
+      throw error;
+    }
+    return subscription;
+  }
+
+  #remove(subscription: ConsumerSubscription): void {
+    this.#subscriptions.delete(subscription);
+    if (this.#subscriptions.size > 0) return;
+    this.#stopPolling();
+    if (!this.producer.closed) this.producer.enableTraceEvent([]).catch((error: unknown) => this.#logger.debug({ err: error }, 'sender reports could not be switched off'));
+  }
+
+  #onTrace(trace: types.ProducerTraceEventData): void {
+    if (trace.type !== 'sr') return;
+    const { ntpSec, ntpFrac, rtpTs } = trace.info as { ntpSec: number; ntpFrac: number; rtpTs: number };
+    const report: SenderReport = { ntpMs: ntpMilliseconds(ntpSec, ntpFrac), rtpTimestamp: rtpTs >>> 0 };
+    for (const subscription of this.#subscriptions) subscription.emit('senderReport', report);
+  }
+
+  #startPolling(): void {
+    this.#poll = setInterval(() => {
+      this.producer.getStats().then(
+        (stats) => {
+          this.#roundTripMs = Math.max(0, ...stats.map((stat) => stat.roundTripTime ?? 0));
+        },
+        () => undefined, // The producer was closed meanwhile.
+      );
+    }, ROUND_TRIP_POLL_MS);
+    this.#poll.unref();
+  }
+
+  #stopPolling(): void {
+    clearInterval(this.#poll);
+  }
+}
+
+class ConsumerSubscription extends EventEmitter<TrackSubscriptionEvents> implements TrackSubscription {
+  readonly #consumer: types.Consumer;
+  readonly #track: { readonly roundTripMs: number };
+  readonly #removed: () => void;
+  #closed = false;
+
+  constructor(consumer: types.Consumer, track: { readonly roundTripMs: number }, removed: () => void) {
+    super();
+    this.#consumer = consumer;
+    this.#track = track;
+    this.#removed = removed;
+    consumer.on('rtp', (packet) => this.emit('rtp', packet));
+  }
+
+  get roundTripMs(): number {
+    return this.#track.roundTripMs;
+  }
+
+  requestKeyFrame(): void {
+    if (this.#closed || this.#consumer.kind !== 'video') return;
+    this.#consumer.requestKeyFrame().catch(() => undefined); // The consumer was closed meanwhile.
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#consumer.close();
+    this.#removed();
+  }
+
+  /** The producer is closed; its consumers close with it by themselves. */
+  end(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#removed();
+    this.emit('ended');
+  }
+}
+
+export type ProducerAudioTrack = ProducerTrack<'audio', AudioCodec> & AudioTrack;
+export type ProducerVideoTrack = ProducerTrack<'video', VideoCodec> & VideoTrack;
+
+/** Seconds since 1900 and their 32-bit fraction (RFC 3550, 4) as milliseconds. */
+export function ntpMilliseconds(seconds: number, fraction: number): number {
+  return (seconds >>> 0) * 1000 + ((fraction >>> 0) / 2 ** 32) * 1000;
+}
+
+/** A copy inside the process needs no retransmissions and no header extensions: packets are plain. */
+function plainCapabilities(capabilities: types.RtpCapabilities): types.RtpCapabilities {
+  return {
+    codecs: capabilities.codecs!.filter((codec) => !codec.mimeType.endsWith('/rtx')).map((codec) => ({ ...codec, rtcpFeedback: codec.rtcpFeedback?.filter((fb) => fb.type !== 'nack' || fb.parameter === 'pli') })),
+    headerExtensions: [],
+  };
+}

@@ -1,0 +1,388 @@
+import type { types } from 'mediasoup';
+import * as sdpTransform from 'sdp-transform';
+import { z } from 'zod';
+import { GatewayError } from '../errors.ts';
+import type { AudioCodec, VideoCodec } from '../stream/live-stream.ts';
+import { AUDIO_CODECS, isPassableH264Profile, VIDEO_CODECS } from './codecs.ts';
+
+/**
+ * SDP offers (RFC 8866, RFC 9429) to RTP parameters, and RTP parameters to answers. Pure: no sockets, no mediasoup calls.
+ */
+
+/** Chromium's offer with every codec has 7 kB; one with simulcast and a dozen m-lines stays below 30. */
+const MAX_SDP_BYTES = 64 * 1024;
+const MAX_LINE_LENGTH = 4096;
+const MAX_MEDIA_SECTIONS = 32;
+
+const MID_EXTENSION = 'urn:ietf:params:rtp-hdrext:sdes:mid';
+/**
+ * The header extensions that are negotiated. Not `urn:3gpp:video-orientation`: it does not survive the way to RTMP, and without
+ * it the browser rotates the pixels.
+ */
+const HEADER_EXTENSIONS: ReadonlySet<string> = new Set([
+  MID_EXTENSION,
+  'http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time',
+  'http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01',
+]);
+const AUDIO_FEEDBACK: ReadonlySet<string> = new Set(['nack', 'transport-cc']);
+const VIDEO_FEEDBACK: ReadonlySet<string> = new Set(['nack', 'nack pli', 'ccm fir', 'goog-remb', 'transport-cc']);
+
+/** What passes through to RTMP comes first; the rest must be re-encoded. */
+export const AUDIO_PREFERENCE: readonly AudioCodec[] = ['opus', 'pcmu', 'pcma'];
+export const VIDEO_PREFERENCE: readonly VideoCodec[] = ['h264', 'vp8', 'vp9', 'av1'];
+
+/**
+ * Kilobits per second. Chromium begins at 300 and sends a quarter of the picture until it has found out that there is more room:
+ * destinations would see two changes of resolution in the first seconds. This is enough for 720p from the first frame.
+ */
+export const VIDEO_START_BITRATE = 1200;
+
+export interface OfferedMedia<Codec> {
+  readonly mid: string;
+  readonly codec: Codec;
+  readonly clockRate: number;
+  /** With the offer's payload types and header extension ids; for `transport.produce()` as they are. */
+  readonly rtpParameters: types.RtpParameters;
+}
+
+/** One m-line of the offer, in its order; the answer must have the same. */
+interface Section {
+  readonly mid: string;
+  readonly type: string;
+  readonly protocol: string;
+  readonly formats: string;
+  readonly accepted: boolean;
+}
+
+export interface Offer {
+  /** The remote side's. An ICE-lite server checks nothing, but trickled fragments are told apart by them. */
+  readonly ice: { readonly usernameFragment: string; readonly password: string };
+  /** For `transport.connect()`: `role` is the remote side's. */
+  readonly dtls: types.DtlsParameters;
+  readonly sections: readonly Section[];
+  readonly audio?: OfferedMedia<AudioCodec>;
+  readonly video?: OfferedMedia<VideoCodec>;
+}
+
+export interface OfferOptions {
+  /** What the offerer wants to do: a publisher sends, a player receives. */
+  readonly offerer: 'sends' | 'receives';
+  /** Codecs that may be chosen, the best first; empty: no such media wanted. */
+  readonly audio?: readonly AudioCodec[];
+  readonly video?: readonly VideoCodec[];
+}
+
+const iceText = (low: number) => z.string().regex(/^[A-Za-z0-9+/=_-]+$/).min(low).max(256);
+/** RFC 8839, 5.4 asks for at least 4 and 22 characters. */
+const IceSchema = z.object({ iceUfrag: iceText(4), icePwd: iceText(22) });
+const FingerprintSchema = z.object({
+  type: z.string().toLowerCase().pipe(z.enum(['sha-1', 'sha-224', 'sha-256', 'sha-384', 'sha-512'])),
+  hash: z.string().regex(/^[0-9a-f]{2}(:[0-9a-f]{2}){19,63}$/i),
+});
+const PayloadType = z.number().int().min(0).max(127);
+const RtpMapSchema = z.object({ payload: PayloadType, codec: z.string().max(64), rate: z.number().int().positive(), encoding: z.coerce.number().int().optional() });
+const MidSchema = z.string().regex(/^[\x21-\x7e]{1,32}$/);
+const Ssrc = z.coerce.number().int().min(1).max(0xffffffff);
+
+type ParsedMedia = sdpTransform.MediaDescription;
+
+const invalid = (what: string): GatewayError => new GatewayError('INVALID_SDP', `The SDP offer cannot be used: ${what}.`);
+
+/**
+ * Reads an offer and chooses one codec for audio and one for video.
+ *
+ * @throws {GatewayError} INVALID_SDP naming what is wrong; NO_COMMON_CODECS when no wanted media has a usable codec
+ */
+export function parseOffer(sdp: string, options: OfferOptions): Offer {
+  checkText(sdp);
+  const session = sdpTransform.parse(sdp);
+  if (session.media.length === 0) throw invalid('it has no media section (m=)');
+  if (session.media.length > MAX_MEDIA_SECTIONS) throw invalid(`it has ${session.media.length} media sections, more than ${MAX_MEDIA_SECTIONS}`);
+
+  const mids = session.media.map((media, index) => readMid(media, index));
+  if (new Set(mids).size !== mids.length) throw invalid('two media sections have the same a=mid');
+  const bundled = bundledMids(session, mids);
+
+  const audioCodecs = options.audio ?? AUDIO_PREFERENCE;
+  const videoCodecs = options.video ?? VIDEO_PREFERENCE;
+  let audio: OfferedMedia<AudioCodec> | undefined;
+  let video: OfferedMedia<VideoCodec> | undefined;
+  let wanted = 0;
+  let transportMedia: ParsedMedia | undefined;
+  const sections: Section[] = session.media.map((media, index) => {
+    const mid = mids[index]!;
+    let accepted = false;
+    if (isUsable(media, options.offerer) && bundled.has(mid)) {
+      if (media.type === 'audio' && !audio && audioCodecs.length > 0) {
+        wanted++;
+        audio = chooseMedia(media, mid, AUDIO_CODECS, audioCodecs);
+        accepted = audio !== undefined;
+      } else if (media.type === 'video' && !video && videoCodecs.length > 0) {
+        wanted++;
+        video = chooseMedia(media, mid, VIDEO_CODECS, videoCodecs);
+        accepted = video !== undefined;
+      }
+    }
+    if (accepted) transportMedia ??= media;
+    return { mid, type: media.type, protocol: media.protocol, formats: media.payloads ?? '0', accepted };
+  });
+  if (!transportMedia) {
+    if (wanted === 0) throw invalid(`it has no bundled audio or video section that ${options.offerer === 'sends' ? 'sends (a=sendonly or a=sendrecv)' : 'receives (a=recvonly or a=sendrecv)'} with rtcp-mux`);
+    throw new GatewayError('NO_COMMON_CODECS', `No common codecs: the offer has none of ${[...audioCodecs, ...videoCodecs].join(', ')} (H.264 needs packetization-mode=1).`);
+  }
+  return { ...readTransport(session, transportMedia), sections, audio, video };
+}
+
+function checkText(sdp: string): void {
+  if (sdp.length > MAX_SDP_BYTES) throw invalid(`it has ${sdp.length} characters, more than ${MAX_SDP_BYTES}`);
+  if (!sdp.startsWith('v=0')) throw invalid('it does not begin with v=0');
+  // eslint-disable-next-line no-control-regex -- control characters would come back in the answer
+  if (/[\u0000-\u0009\u000b\u000c\u000e-\u001f\u007f]/.test(sdp)) throw invalid('it contains control characters');
+  if (sdp.split('\n').some((line) => line.length > MAX_LINE_LENGTH)) throw invalid(`it has a line of more than ${MAX_LINE_LENGTH} characters`);
+}
+
+function readMid(media: ParsedMedia, index: number): string {
+  // Before BUNDLE, offers had no mid; an answer then names the section by its place.
+  const mid = MidSchema.safeParse(media.mid === undefined ? String(index) : String(media.mid));
+  if (!mid.success) throw invalid(`media section ${index} has an unusable a=mid`);
+  return mid.data;
+}
+
+/** Which sections can share the one transport: those of the BUNDLE group, or else the first usable one alone (RFC 9143). */
+function bundledMids(session: sdpTransform.SessionDescription, mids: readonly string[]): ReadonlySet<string> {
+  const group = session.groups?.find((candidate) => candidate.type === 'BUNDLE');
+  if (group) return new Set(String(group.mids).split(/\s+/));
+  const first = session.media.findIndex((media) => media.type === 'audio' || media.type === 'video');
+  return new Set(first < 0 ? [] : [mids[first]!]);
+}
+
+function isUsable(media: ParsedMedia, offerer: OfferOptions['offerer']): boolean {
+  const direction = media.direction ?? 'sendrecv';
+  const wanted = offerer === 'sends' ? direction === 'sendonly' || direction === 'sendrecv' : direction === 'recvonly' || direction === 'sendrecv';
+  // Port 0 rejects a section, unless it says that it only exists within the bundle.
+  const open = media.port !== 0 || (media as { bundleOnly?: unknown }).bundleOnly !== undefined;
+  return wanted && open && media.rtcpMux !== undefined && /^(UDP|TCP)\/(D?TLS)\/RTP\/SAVPF?$|^RTP\/SAVPF$/.test(media.protocol);
+}
+
+function readTransport(session: sdpTransform.SessionDescription, media: ParsedMedia): Pick<Offer, 'ice' | 'dtls'> {
+  const ice = IceSchema.safeParse({ iceUfrag: asText(media.iceUfrag ?? session.iceUfrag), icePwd: asText(media.icePwd ?? session.icePwd) });
+  if (!ice.success) throw invalid('a=ice-ufrag or a=ice-pwd is missing or malformed');
+  const fingerprint = FingerprintSchema.safeParse(media.fingerprint ?? session.fingerprint);
+  if (!fingerprint.success) throw invalid('a=fingerprint is missing or malformed');
+  const setup = media.setup ?? (session as { setup?: string }).setup ?? 'actpass';
+  const role = ({ actpass: 'auto', active: 'client', passive: 'server' } as const)[setup];
+  if (!role) throw invalid('a=setup is none of actpass, active, passive');
+  return {
+    ice: { usernameFragment: ice.data.iceUfrag, password: ice.data.icePwd },
+    dtls: {
+      // Where the offerer leaves it open the answerer opens the connection, which saves a half round trip (RFC 8842, 5.3).
+      role: role === 'auto' ? 'server' : role,
+      fingerprints: [{ algorithm: fingerprint.data.type, value: fingerprint.data.hash.toUpperCase() }],
+    },
+  };
+}
+
+/** sdp-transform turns what looks like a number into one. */
+const asText = (value: unknown): unknown => (typeof value === 'number' ? String(value) : value);
+
+function chooseMedia<Codec extends AudioCodec | VideoCodec>(
+  media: ParsedMedia,
+  mid: string,
+  names: ReadonlyMap<string, Codec>,
+  preference: readonly Codec[],
+): OfferedMedia<Codec> | undefined {
+  const offered = offeredCodecs(media, names);
+  for (const codec of preference) {
+    const found = offered.find((candidate) => candidate.codec === codec && isPassable(candidate));
+    if (found) return { mid, codec, clockRate: found.parameters.clockRate, rtpParameters: toRtpParameters(media, mid, found.parameters) };
+  }
+  return undefined;
+}
+
+interface OfferedCodec<Codec> {
+  readonly codec: Codec;
+  readonly parameters: types.RtpCodecParameters;
+}
+
+/** PCMU and PCMA need no rtpmap (RFC 3551, 6). */
+const STATIC_PAYLOADS = [
+  { payload: 0, codec: 'PCMU', rate: 8000 },
+  { payload: 8, codec: 'PCMA', rate: 8000 },
+];
+
+/** In the order of the m-line, which is the offerer's preference. */
+function offeredCodecs<Codec>(media: ParsedMedia, names: ReadonlyMap<string, Codec>): OfferedCodec<Codec>[] {
+  const payloads = (media.payloads ?? '').split(/\s+/).map(Number);
+  const kind = media.type === 'audio' ? 'audio' : 'video';
+  return payloads.flatMap((payloadType) => {
+    const line = media.rtp.find((rtp) => rtp.payload === payloadType) ?? STATIC_PAYLOADS.find((rtp) => rtp.payload === payloadType && kind === 'audio');
+    const rtp = RtpMapSchema.safeParse(line);
+    const codec = rtp.success ? names.get(rtp.data.codec.toLowerCase()) : undefined;
+    if (!rtp.success || codec === undefined) return [];
+    const parameters: types.RtpCodecParameters = {
+      mimeType: `${kind}/${rtp.data.codec}`,
+      payloadType,
+      clockRate: rtp.data.rate,
+      ...(kind === 'audio' && { channels: rtp.data.encoding ?? 1 }),
+      parameters: formatParameters(media, payloadType),
+      rtcpFeedback: feedback(media, payloadType, kind === 'audio' ? AUDIO_FEEDBACK : VIDEO_FEEDBACK),
+    };
+    return [{ codec, parameters }];
+  });
+}
+
+/** The parameters of an `a=fmtp` line; all but H.264's `profile-level-id` as numbers where they are. */
+function formatParameters(media: ParsedMedia, payloadType: number): Record<string, string | number> {
+  const config = media.fmtp.find((fmtp) => fmtp.payload === payloadType)?.config ?? '';
+  const parameters: Record<string, string | number> = {};
+  for (const part of String(config).split(';')) {
+    const equals = part.indexOf('=');
+    if (equals < 1) continue;
+    const key = part.slice(0, equals).trim().toLowerCase();
+    const value = part.slice(equals + 1).trim();
+    parameters[key] = key !== 'profile-level-id' && /^\d{1,9}$/.test(value) ? Number(value) : value;
+  }
+  return parameters;
+}
+
+function feedback(media: ParsedMedia, payloadType: number, known: ReadonlySet<string>): types.RtcpFeedback[] {
+  return (media.rtcpFb ?? [])
+    .filter((line) => line.payload === payloadType || String(line.payload) === '*')
+    .filter((line) => known.has(line.subtype ? `${line.type} ${line.subtype}` : line.type))
+    .map((line) => ({ type: line.type, parameter: line.subtype ?? '' }));
+}
+
+function isPassable({ codec, parameters }: OfferedCodec<AudioCodec | VideoCodec>): boolean {
+  const format = parameters.parameters as Record<string, string | number>;
+  if (codec === 'h264') return format['packetization-mode'] === 1 && isPassableH264Profile(String(format['profile-level-id'] ?? '42001f'));
+  if (codec === 'opus') return parameters.clockRate === 48000 && parameters.channels === 2;
+  if (codec === 'pcmu' || codec === 'pcma') return parameters.clockRate === 8000 && parameters.channels === 1;
+  if (codec === 'vp9') return (format['profile-id'] ?? 0) === 0 || format['profile-id'] === 2;
+  return parameters.clockRate === 90000;
+}
+
+function toRtpParameters(media: ParsedMedia, mid: string, codec: types.RtpCodecParameters): types.RtpParameters {
+  const rtx = retransmission(media, codec.payloadType);
+  const headerExtensions = (media.ext ?? [])
+    .filter((ext) => HEADER_EXTENSIONS.has(ext.uri) && Number.isInteger(ext.value) && ext.value >= 1 && ext.value <= 255)
+    .map((ext) => ({ uri: ext.uri as types.RtpHeaderExtensionUri, id: ext.value }));
+  return {
+    mid,
+    codecs: rtx ? [codec, rtx] : [codec],
+    headerExtensions,
+    encodings: [encoding(media, rtx !== undefined)],
+    rtcp: { cname: cname(media), reducedSize: media.rtcpRsize !== undefined },
+  };
+}
+
+/** The RTX payload type that repairs this one (RFC 4588). Only with it does mediasoup ask for lost packets without doubling their sequence numbers. */
+function retransmission(media: ParsedMedia, payloadType: number): types.RtpCodecParameters | undefined {
+  const line = media.rtp.find((rtp) => rtp.codec.toLowerCase() === 'rtx' && formatParameters(media, rtp.payload)['apt'] === payloadType);
+  const rtp = RtpMapSchema.safeParse(line);
+  if (!rtp.success) return undefined;
+  return { mimeType: 'video/rtx', payloadType: rtp.data.payload, clockRate: rtp.data.rate, parameters: { apt: payloadType }, rtcpFeedback: [] };
+}
+
+/** One encoding: the first SSRC with its retransmissions; or none, and packets are then told apart by mid (offers with simulcast have no SSRC). */
+function encoding(media: ParsedMedia, withRetransmission: boolean): types.RtpEncodingParameters {
+  const ssrc = Ssrc.safeParse(media.ssrcs?.[0]?.id);
+  if (!ssrc.success) return {};
+  const pair = media.ssrcGroups?.find((group) => group.semantics === 'FID' && Number(String(group.ssrcs).split(' ')[0]) === ssrc.data);
+  const repair = Ssrc.safeParse(String(pair?.ssrcs ?? '').split(' ')[1]);
+  return withRetransmission && repair.success ? { ssrc: ssrc.data, rtx: { ssrc: repair.data } } : { ssrc: ssrc.data };
+}
+
+function cname(media: ParsedMedia): string {
+  const value = media.ssrcs?.find((ssrc) => ssrc.attribute === 'cname')?.value;
+  return value === undefined ? 'publisher' : String(value).slice(0, 255);
+}
+
+/** Our end of the transport, as mediasoup made it. */
+export interface LocalTransport {
+  readonly iceParameters: types.IceParameters;
+  readonly iceCandidates: readonly types.IceCandidate[];
+  readonly dtlsParameters: types.DtlsParameters;
+}
+
+export interface AnswerOptions {
+  readonly offer: Offer;
+  readonly transport: LocalTransport;
+  /** What is sent to a player, by mid. Sections without an entry only receive. */
+  readonly sent?: ReadonlyMap<string, types.RtpParameters>;
+  /** Kilobits per second at which a publishing browser starts its video; see {@link VIDEO_START_BITRATE}. */
+  readonly videoStartBitrate?: number;
+  /** Names the answer's media stream for a player; without `msid` the SDK's page shows nothing. */
+  readonly streamId?: string;
+}
+
+/** The answer: the one chosen codec per section, every candidate at once, everything else rejected. */
+export function buildAnswer({ offer, transport, sent, videoStartBitrate, streamId = 'stream' }: AnswerOptions): string {
+  const accepted = offer.sections.filter((section) => section.accepted).map((section) => section.mid);
+  const lines = [
+    'v=0',
+    // The session id needs no meaning: nobody updates this session (RFC 9429, 5.3.1).
+    'o=- 1 1 IN IP4 127.0.0.1',
+    's=-',
+    't=0 0',
+    'a=ice-lite',
+    `a=group:BUNDLE ${accepted.join(' ')}`,
+    `a=msid-semantic: WMS *`,
+  ];
+  for (const section of offer.sections) {
+    const media = section.accepted ? (section.type === 'audio' ? offer.audio : offer.video) : undefined;
+    if (!media) {
+      lines.push(`m=${section.type} 0 ${section.protocol} ${section.formats}`, 'c=IN IP4 0.0.0.0', `a=mid:${section.mid}`, 'a=inactive');
+      continue;
+    }
+    const outgoing = sent?.get(section.mid);
+    const parameters = videoStartBitrate && media === offer.video ? withStartBitrate(media.rtpParameters, videoStartBitrate) : media.rtpParameters;
+    lines.push(...mediaLines(section, outgoing ?? parameters, transport, offer.dtls.role));
+    if (outgoing) lines.push('a=sendonly', ...sourceLines(outgoing, streamId, section.type));
+    else lines.push(sent ? 'a=inactive' : 'a=recvonly');
+  }
+  return lines.join('\r\n') + '\r\n';
+}
+
+/** Chromium's own parameter of `a=fmtp`; others ignore it. */
+function withStartBitrate(parameters: types.RtpParameters, kilobits: number): types.RtpParameters {
+  const [media, ...others] = parameters.codecs;
+  return { ...parameters, codecs: [{ ...media!, parameters: { 'x-google-start-bitrate': kilobits, ...(media!.parameters as object) } }, ...others] };
+}
+
+function mediaLines(section: Section, parameters: types.RtpParameters, { iceParameters, iceCandidates, dtlsParameters }: LocalTransport, remoteRole: types.DtlsRole | undefined): string[] {
+  const payloads = parameters.codecs.map((codec) => codec.payloadType).join(' ');
+  return [
+    `m=${section.type} 9 ${section.protocol} ${payloads}`,
+    'c=IN IP4 0.0.0.0',
+    'a=rtcp:9 IN IP4 0.0.0.0',
+    `a=mid:${section.mid}`,
+    'a=rtcp-mux',
+    ...(parameters.rtcp?.reducedSize ? ['a=rtcp-rsize'] : []),
+    `a=ice-ufrag:${iceParameters.usernameFragment}`,
+    `a=ice-pwd:${iceParameters.password}`,
+    ...iceCandidates.map(candidateLine),
+    'a=end-of-candidates',
+    ...dtlsParameters.fingerprints.filter(({ algorithm }) => algorithm === 'sha-256').map(({ algorithm, value }) => `a=fingerprint:${algorithm} ${value}`),
+    `a=setup:${remoteRole === 'server' ? 'active' : 'passive'}`,
+    ...(parameters.headerExtensions ?? []).map((ext) => `a=extmap:${ext.id} ${ext.uri}`),
+    ...parameters.codecs.flatMap(codecLines),
+  ];
+}
+
+function candidateLine({ foundation, protocol, priority, address, port, tcpType }: types.IceCandidate): string {
+  return `a=candidate:${foundation} 1 ${protocol} ${priority} ${address} ${port} typ host${tcpType ? ` tcptype ${tcpType}` : ''}`;
+}
+
+function codecLines({ mimeType, payloadType, clockRate, channels, parameters, rtcpFeedback }: types.RtpCodecParameters): string[] {
+  const format = Object.entries((parameters ?? {}) as Record<string, string | number>).map(([key, value]) => `${key}=${value}`);
+  return [
+    `a=rtpmap:${payloadType} ${mimeType.split('/')[1]}/${clockRate}${channels && channels > 1 ? `/${channels}` : ''}`,
+    ...(format.length > 0 ? [`a=fmtp:${payloadType} ${format.join(';')}`] : []),
+    ...(rtcpFeedback ?? []).map(({ type, parameter }) => `a=rtcp-fb:${payloadType} ${type}${parameter ? ` ${parameter}` : ''}`),
+  ];
+}
+
+function sourceLines(parameters: types.RtpParameters, streamId: string, trackId: string): string[] {
+  const ssrc = parameters.encodings?.[0]?.ssrc;
+  return [`a=msid:${streamId} ${trackId}`, `a=ssrc:${ssrc} cname:${parameters.rtcp?.cname ?? streamId}`, `a=ssrc:${ssrc} msid:${streamId} ${trackId}`];
+}

@@ -1,0 +1,94 @@
+import { EventEmitter } from 'node:events';
+import type { types } from 'mediasoup';
+import { GatewayError } from '../errors.ts';
+import type { Logger } from '../logger.ts';
+import type { IngestWorker } from './worker-pool.ts';
+
+export interface TransportLinkOptions {
+  readonly worker: IngestWorker;
+  readonly router: types.Router;
+  /** The remote side's fingerprint and role, from its offer. */
+  readonly dtls: types.DtlsParameters;
+  readonly tcpOnly?: boolean;
+  readonly logger: Logger;
+}
+
+export interface TransportLinkEvents {
+  /** ICE and DTLS are up. */
+  connected: [];
+  /** The other side is gone, or did not come in time, or the worker died. At most once; nothing follows. */
+  lost: [reason: GatewayError];
+}
+
+/**
+ * Seconds without a valid ICE check after which the other side is gone; mediasoup's least is 10. Browsers check at least every 2.5 s
+ * (RFC 7675 lets consent expire after 30, which is longer than a destination should see silence before anybody is told).
+ */
+const ICE_CONSENT_TIMEOUT_S = 10;
+/** Milliseconds that a browser has from the answer until ICE and DTLS are up; Chromium gives up after 15 s itself. */
+const CONNECT_TIMEOUT_MS = 20_000;
+
+/** A WebRTC transport and its one question: is the other side there? */
+export class TransportLink extends EventEmitter<TransportLinkEvents> {
+  readonly transport: types.WebRtcTransport;
+  readonly #timeout: NodeJS.Timeout;
+  #over = false;
+
+  private constructor(transport: types.WebRtcTransport, worker: types.Worker, logger: Logger) {
+    super();
+    this.transport = transport;
+    this.#timeout = setTimeout(() => this.#lose('PUBLISHER_LOST', 'Failed by ICE timeout'), CONNECT_TIMEOUT_MS);
+    transport.on('icestatechange', (state) => {
+      logger.debug({ state }, 'ICE state');
+      if (state === 'disconnected') this.#lose('PUBLISHER_LOST', 'Failed by ICE keep alive');
+    });
+    transport.on('dtlsstatechange', (state) => {
+      logger.debug({ state }, 'DTLS state');
+      if (state === 'connected') {
+        clearTimeout(this.#timeout);
+        this.emit('connected');
+      } else if (state === 'failed') this.#lose('PUBLISHER_LOST', 'Failed by DTLS error');
+      else if (state === 'closed') this.#lose('PUBLISHER_LOST', 'The other side closed the connection');
+    });
+    transport.on('routerclose', () => {
+      if (worker.died) this.#lose('WORKER_DIED', 'The media worker died');
+      else this.#lose('SHUTTING_DOWN', 'The gateway is shutting down');
+    });
+  }
+
+  static async create({ worker, router, dtls, tcpOnly = false, logger }: TransportLinkOptions): Promise<TransportLink> {
+    const transport = await router.createWebRtcTransport({
+      webRtcServer: worker.webRtcServer,
+      enableUdp: !tcpOnly,
+      enableTcp: true,
+      preferUdp: true,
+      iceConsentTimeout: ICE_CONSENT_TIMEOUT_S,
+    });
+    const link = new TransportLink(transport, worker.worker, logger);
+    try {
+      await transport.connect({ dtlsParameters: dtls });
+    } catch (error) {
+      link.close();
+      throw error;
+    }
+    return link;
+  }
+
+  get connected(): boolean {
+    return !this.#over && this.transport.dtlsState === 'connected';
+  }
+
+  /** Idempotent; emits nothing. */
+  close(): void {
+    if (this.#over) return;
+    this.#over = true;
+    clearTimeout(this.#timeout);
+    this.transport.close();
+  }
+
+  #lose(code: 'PUBLISHER_LOST' | 'WORKER_DIED' | 'SHUTTING_DOWN', what: string): void {
+    if (this.#over) return;
+    this.close();
+    this.emit('lost', new GatewayError(code, what));
+  }
+}

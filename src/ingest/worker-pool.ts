@@ -1,0 +1,200 @@
+import { networkInterfaces } from 'node:os';
+import * as mediasoup from 'mediasoup';
+import type { types } from 'mediasoup';
+import { GatewayError } from '../errors.ts';
+import type { Logger } from '../logger.ts';
+import { INGEST_CODECS } from './codecs.ts';
+
+export interface WorkerPoolOptions {
+  /** How many mediasoup workers; each takes one core at most. */
+  readonly workers: number;
+  /** UDP and TCP port of the first worker; the next ones take the ports after it. 0: any free ports (for tests). */
+  readonly rtcPort: number;
+  /** Address told to browsers; empty: the bound one, or this machine's own where that is a wildcard. */
+  readonly ip: string;
+  /** Address bound. */
+  readonly ipLocal: string;
+  readonly logger: Logger;
+}
+
+/** One mediasoup worker with what every session on it shares. */
+export interface IngestWorker {
+  readonly worker: types.Worker;
+  readonly webRtcServer: types.WebRtcServer;
+  /** Where publishers produce. */
+  readonly router: types.Router;
+  /** Hands packets of the router's producers to this process. */
+  readonly directTransport: types.DirectTransport;
+  /** WebRTC transports at the moment; kept by mediasoup's own events. */
+  sessions: number;
+}
+
+/** A worker that lives at least so long was started well: the next death starts counting anew. Milliseconds. */
+const STEADY_MS = 60_000;
+/**
+ * Asked of the kernel for the media socket, in bytes; it grants what `net.core.rmem_max` allows. One socket serves all publishers,
+ * and a 4K key frame alone is several hundred kilobytes in one burst.
+ */
+const UDP_RECEIVE_BUFFER = 4 * 1024 * 1024;
+
+/** Milliseconds to wait before a worker is started for the `deaths`-th time in a row: 100 ms at first, 10 s at most. */
+export function respawnDelayMs(deaths: number): number {
+  return Math.min(10_000, 100 * 2 ** Math.max(0, deaths - 1));
+}
+
+/** The mediasoup workers. One that dies takes its own sessions along and nothing else; another takes its place. */
+export class WorkerPool {
+  readonly #options: WorkerPoolOptions;
+  readonly #slots: (IngestWorker | undefined)[];
+  readonly #deaths: number[];
+  readonly #respawns = new Set<NodeJS.Timeout>();
+  readonly #exits = new Set<Promise<void>>();
+  #closing: Promise<void> | undefined;
+
+  private constructor(options: WorkerPoolOptions) {
+    this.#options = options;
+    this.#slots = new Array<undefined>(options.workers).fill(undefined);
+    this.#deaths = new Array<number>(options.workers).fill(0);
+  }
+
+  /** @throws {GatewayError} SETTINGS_INVALID when the port is taken or the address is not ours, SETUP_INCOMPLETE when there is no worker to run */
+  static async create(options: WorkerPoolOptions): Promise<WorkerPool> {
+    forwardMediasoupLog(options.logger);
+    const pool = new WorkerPool(options);
+    try {
+      await Promise.all(pool.#slots.map((_, index) => pool.#start(index)));
+    } catch (error) {
+      await pool.close();
+      throw error;
+    }
+    return pool;
+  }
+
+  /** The process ids of the workers that live. */
+  get pids(): number[] {
+    return this.#slots.flatMap((slot) => (slot ? [slot.worker.pid] : []));
+  }
+
+  /**
+   * The worker with the fewest sessions.
+   *
+   * @throws {GatewayError} WORKER_DIED while none lives, SHUTTING_DOWN after {@link close}
+   */
+  pick(): IngestWorker {
+    if (this.#closing) throw new GatewayError('SHUTTING_DOWN', 'The gateway is shutting down.');
+    const alive = this.#slots.filter((slot) => slot !== undefined);
+    if (alive.length === 0) throw new GatewayError('WORKER_DIED', 'The media worker is being restarted. Try again in a moment.');
+    return alive.reduce((least, slot) => (slot.sessions < least.sessions ? slot : least));
+  }
+
+  /** Ends the workers and waits until their processes are gone. Idempotent. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    for (const timer of this.#respawns) clearTimeout(timer);
+    for (const slot of this.#slots) slot?.worker.close();
+    this.#slots.fill(undefined);
+    await Promise.all(this.#exits);
+  }
+
+  async #start(index: number): Promise<void> {
+    const worker = await spawnWorker();
+    const exited = new Promise<void>((resolve) => worker.once('subprocessclose', resolve));
+    this.#exits.add(exited);
+    void exited.then(() => this.#exits.delete(exited));
+    try {
+      const webRtcServer = await this.#listen(worker, index);
+      const router = await worker.createRouter({ mediaCodecs: INGEST_CODECS });
+      const directTransport = await router.createDirectTransport();
+      const slot: IngestWorker = { worker, webRtcServer, router, directTransport, sessions: 0 };
+      webRtcServer.observer.on('webrtctransporthandled', () => slot.sessions++);
+      webRtcServer.observer.on('webrtctransportunhandled', () => slot.sessions--);
+      this.#slots[index] = slot;
+    } catch (error) {
+      worker.close();
+      throw error;
+    }
+    if (this.#closing) return worker.close();
+
+    const startedAt = performance.now();
+    worker.once('died', (error) => {
+      this.#options.logger.error({ pid: worker.pid, err: error }, 'media worker died; its sessions end and another takes its place');
+      this.#slots[index] = undefined;
+      if (performance.now() - startedAt > STEADY_MS) this.#deaths[index] = 0;
+      this.#respawn(index);
+    });
+  }
+
+  #respawn(index: number): void {
+    if (this.#closing) return;
+    const deaths = (this.#deaths[index] ?? 0) + 1;
+    this.#deaths[index] = deaths;
+    const timer = setTimeout(() => {
+      this.#respawns.delete(timer);
+      this.#start(index).then(
+        () => this.#options.logger.info({ pid: this.#slots[index]?.worker.pid }, 'media worker restarted'),
+        (error: unknown) => {
+          this.#options.logger.error({ err: error }, 'media worker could not be restarted');
+          this.#respawn(index);
+        },
+      );
+    }, respawnDelayMs(deaths));
+    this.#respawns.add(timer);
+  }
+
+  async #listen(worker: types.Worker, index: number): Promise<types.WebRtcServer> {
+    const { rtcPort, ipLocal } = this.#options;
+    const port = rtcPort === 0 ? 0 : rtcPort + index;
+    const announcedAddress = this.#options.ip || (isWildcard(ipLocal) ? ownAddress(ipLocal) : undefined);
+    try {
+      return await worker.createWebRtcServer({
+        listenInfos: [
+          { protocol: 'udp', ip: ipLocal, announcedAddress, port, recvBufferSize: UDP_RECEIVE_BUFFER },
+          { protocol: 'tcp', ip: ipLocal, announcedAddress, port },
+        ],
+      });
+    } catch (error) {
+      throw new GatewayError('SETTINGS_INVALID', listenFailure(error, ipLocal, port), { cause: error });
+    }
+  }
+}
+
+async function spawnWorker(): Promise<types.Worker> {
+  try {
+    return await mediasoup.createWorker({ logLevel: 'warn' });
+  } catch (error) {
+    throw new GatewayError(
+      'SETUP_INCOMPLETE',
+      `mediasoup's worker does not run (${error instanceof Error ? error.message : String(error)}). Run the set-up again, or name a working binary in MEDIASOUP_WORKER_BIN.`,
+      { cause: error },
+    );
+  }
+}
+
+function listenFailure(error: unknown, ip: string, port: number): string {
+  const detail = error instanceof Error ? error.message : String(error);
+  if (/address already in use|EADDRINUSE/i.test(detail))
+    return `rtc_port ${port} is in use on ${ip}: another program, or another gateway, has it as UDP or TCP. Stop that one, or set rtc_port to a free port.`;
+  if (/not available|EADDRNOTAVAIL/i.test(detail)) return `ip_local ${ip} is not an address of this machine. Set ip_local to one that is, or to 0.0.0.0.`;
+  return `WebRTC media cannot listen on ${ip}, port ${port}: ${detail}. Check ip_local and rtc_port.`;
+}
+
+const isWildcard = (ip: string): boolean => ip === '0.0.0.0' || ip === '::';
+
+/** A browser cannot connect to a wildcard: the first address of this machine that others may reach, else loopback. */
+function ownAddress(wildcard: string): string {
+  const family = wildcard === '::' ? 'IPv6' : 'IPv4';
+  const addresses = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
+  const reachable = addresses.find((address) => address.family === family && !address.internal && !address.address.startsWith('fe80'));
+  return reachable?.address ?? (family === 'IPv6' ? '::1' : '127.0.0.1');
+}
+
+function forwardMediasoupLog(logger: Logger): void {
+  mediasoup.setLogEventListeners({
+    onwarn: (namespace, log) => logger.warn({ namespace }, log),
+    onerror: (namespace, log, error) => logger.error({ namespace, err: error }, log),
+  });
+}

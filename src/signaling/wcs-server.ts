@@ -1,0 +1,102 @@
+import { createServer as createHttpServer, type Server as HttpServer } from 'node:http';
+import { createServer as createHttpsServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { WebSocketServer } from 'ws';
+import { GatewayError } from '../errors.ts';
+import type { WorkerPool } from '../ingest/worker-pool.ts';
+import type { Logger } from '../logger.ts';
+import type { LiveStream } from '../stream/live-stream.ts';
+import type { StreamRegistry } from '../stream/stream-registry.ts';
+import type { TransponderControl } from '../transponder/transponder-view.ts';
+import { WcsSession } from './wcs-session.ts';
+
+/** What every session works with. */
+export interface WcsContext {
+  readonly pool: WorkerPool;
+  readonly registry: StreamRegistry;
+  readonly control: TransponderControl;
+  readonly logger: Logger;
+  /** Makes a picture (JPEG) of the stream as it is now. */
+  readonly takeSnapshot?: (stream: LiveStream) => Promise<Buffer>;
+  /** Told to clients at the start. */
+  readonly version: string;
+}
+
+export interface WcsServerOptions extends WcsContext {
+  /** Address bound. */
+  readonly host: string;
+  /** 0: any free port. */
+  readonly port: number;
+  /** PEM texts; with them it is wss. */
+  readonly tls?: { readonly cert: string | Buffer; readonly key: string | Buffer };
+}
+
+/** Bytes of one message. An offer has 7 kB, the SDK's log uploads some tens. */
+const MAX_MESSAGE_BYTES = 512 * 1024;
+
+/** The WebSocket that the WCS Web SDK connects to: one session per socket. */
+export class WcsServer {
+  readonly #http: HttpServer;
+  readonly #sockets: WebSocketServer;
+  readonly #sessions = new Set<WcsSession>();
+  #closing: Promise<void> | undefined;
+
+  private constructor(http: HttpServer, context: WcsContext) {
+    this.#http = http;
+    // The SDK uses the URL as it was given, whatever its path; compression costs more than these small messages are worth.
+    this.#sockets = new WebSocketServer({ server: http, maxPayload: MAX_MESSAGE_BYTES, perMessageDeflate: false });
+    this.#sockets.on('connection', (socket, request) => {
+      const session = new WcsSession(socket, context, request.socket.remoteAddress ?? '');
+      this.#sessions.add(session);
+      session.once('closed', () => this.#sessions.delete(session));
+    });
+    this.#sockets.on('error', (error) => context.logger.error({ err: error }, 'WebSocket server'));
+  }
+
+  /** @throws {GatewayError} SETTINGS_INVALID when the port or address cannot be had */
+  static async create(options: WcsServerOptions): Promise<WcsServer> {
+    const { tls, host, port } = options;
+    // Somebody who opens the address in a browser should learn what it is.
+    const explain = (_: unknown, response: import('node:http').ServerResponse): void => {
+      response.writeHead(426, { 'content-type': 'text/plain', upgrade: 'websocket' }).end('This port speaks the WebSocket protocol of the WCS Web SDK.\n');
+    };
+    const http = tls ? createHttpsServer({ cert: tls.cert, key: tls.key }, explain) : createHttpServer(explain);
+    await new Promise<void>((resolve, reject) => {
+      http.once('error', (error: NodeJS.ErrnoException) => reject(listenFailure(error, host, port, tls ? 'wss.port' : 'ws.port')));
+      http.listen(port, host, resolve);
+    });
+    return new WcsServer(http, options);
+  }
+
+  get port(): number {
+    return (this.#http.address() as AddressInfo).port;
+  }
+
+  get sessions(): number {
+    return this.#sessions.size;
+  }
+
+  /** Ends every session (their streams are ended by whoever owns the registry) and waits until the port is free. Idempotent. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#http.close(() => resolve()));
+    await Promise.all([...this.#sessions].map((session) => session.close()));
+    this.#sockets.close();
+    this.#http.closeAllConnections();
+    await closed;
+  }
+}
+
+function listenFailure(error: NodeJS.ErrnoException, host: string, port: number, setting: string): GatewayError {
+  const what =
+    error.code === 'EADDRINUSE'
+      ? `${setting} ${port} is in use on ${host}. Stop the program that has it, or set ${setting} to a free port.`
+      : error.code === 'EADDRNOTAVAIL'
+        ? `listen_ip ${host} is not an address of this machine.`
+        : `The WebSocket server cannot listen on ${host}, port ${port}: ${error.message}.`;
+  return new GatewayError('SETTINGS_INVALID', what, { cause: error });
+}

@@ -1,0 +1,64 @@
+import { aacFrame, silentAacFrame } from '../flv/aac.ts';
+import { TAG_AUDIO, type FlvTag } from '../flv/flv-tag.ts';
+import type { SoundClip } from './sound-library.ts';
+
+const SILENCE = aacFrame(silentAacFrame(2));
+
+/**
+ * What one destination hears: the live audio, silence, or a sound file. AAC frames stand alone and all have the same length,
+ * so each live frame is exchanged for another one of the same time: no restart, no gap, no timestamp that goes back.
+ */
+export class AudioSwitch {
+  readonly #onSoundEnd: () => void;
+  #muted = false;
+  #clip: SoundClip | undefined;
+  #loop = false;
+  #position = 0;
+
+  /** @param onSoundEnd runs when a sound that does not loop has been played to its end */
+  constructor(onSoundEnd: () => void) {
+    this.#onSoundEnd = onSoundEnd;
+  }
+
+  get muted(): boolean {
+    return this.#muted;
+  }
+
+  get soundEnabled(): boolean {
+    return this.#clip !== undefined;
+  }
+
+  mute(): void {
+    this.#muted = true;
+  }
+
+  unmute(): void {
+    this.#muted = false;
+  }
+
+  /** The clip replaces the live audio, muted or not; started anew if it was already playing. */
+  soundOn(clip: SoundClip, loop: boolean): void {
+    this.#clip = clip;
+    this.#loop = loop;
+    this.#position = 0;
+  }
+
+  soundOff(): void {
+    this.#clip = undefined;
+  }
+
+  apply(tag: FlvTag): FlvTag {
+    if (tag.type !== TAG_AUDIO || tag.sequenceHeader) return tag;
+    const clip = this.#clip;
+    if (!clip) return this.#muted ? { ...tag, data: SILENCE } : tag;
+    const data = clip.frames[this.#position]!;
+    if (++this.#position === clip.frames.length) {
+      this.#position = 0;
+      if (!this.#loop) {
+        this.#clip = undefined;
+        this.#onSoundEnd();
+      }
+    }
+    return { ...tag, data };
+  }
+}

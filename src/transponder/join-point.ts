@@ -1,0 +1,59 @@
+import type { Rendition } from '../encode/rendition.ts';
+import { TAG_AUDIO, TAG_SCRIPT, TAG_VIDEO, type FlvTag } from '../flv/flv-tag.ts';
+import { onMetaData } from '../flv/script-data.ts';
+
+/** A stream that promises pictures and sends none must not keep its audio waiting for ever. */
+const MAX_WAIT_MS = 3000;
+
+/**
+ * Turns the tags that flow by into those of a fresh connection: metadata, sequence headers, a key frame, then everything,
+ * with timestamps from 0. Never starts in the middle of a group of pictures.
+ */
+export class JoinPoint {
+  readonly #rendition: Rendition;
+  readonly #sendMetadata: boolean;
+  readonly #startedAtMs: number;
+  /** Stream time of this connection's 0. */
+  #base: number | undefined;
+  #videoJoined = false;
+
+  constructor(rendition: Rendition, sendMetadata: boolean, nowMs: number) {
+    this.#rendition = rendition;
+    this.#sendMetadata = sendMetadata;
+    this.#startedAtMs = nowMs;
+  }
+
+  /** What is to be sent for the next tag of the rendition; nothing while its beginning is awaited. */
+  take(tag: FlvTag, nowMs: number): readonly FlvTag[] {
+    if (this.#base === undefined) {
+      if (tag.sequenceHeader) return [];
+      const starts = tag.type === TAG_VIDEO ? tag.keyFrame : !this.#rendition.hasVideo || nowMs - this.#startedAtMs > MAX_WAIT_MS;
+      return starts ? this.#begin(tag) : [];
+    }
+    if (tag.type === TAG_VIDEO && !this.#videoJoined) {
+      if (!tag.keyFrame || tag.sequenceHeader) return [];
+      this.#videoJoined = true;
+      const header = this.#rendition.videoHeader;
+      return header ? [this.#rebase(header, tag.timestamp), this.#rebase(tag)] : [this.#rebase(tag)];
+    }
+    // Audio from before the first picture: it is late by what its encoder takes.
+    if (tag.timestamp < this.#base) return tag.sequenceHeader ? [this.#rebase(tag, this.#base)] : [];
+    return [this.#rebase(tag)];
+  }
+
+  #begin(first: FlvTag): FlvTag[] {
+    this.#base = first.timestamp;
+    this.#videoJoined = first.type === TAG_VIDEO;
+    const { audioHeader, videoHeader, metadata } = this.#rendition;
+    const tags: FlvTag[] = [];
+    if (this.#sendMetadata) tags.push({ type: TAG_SCRIPT, timestamp: 0, data: onMetaData(metadata), keyFrame: false, sequenceHeader: false });
+    if (videoHeader && this.#videoJoined) tags.push(this.#rebase(videoHeader, this.#base));
+    if (audioHeader) tags.push(this.#rebase(audioHeader, this.#base));
+    if (first.type === TAG_AUDIO || videoHeader) tags.push(this.#rebase(first));
+    return tags;
+  }
+
+  #rebase(tag: FlvTag, timestamp = tag.timestamp): FlvTag {
+    return { ...tag, timestamp: timestamp - this.#base! };
+  }
+}

@@ -1,0 +1,148 @@
+import { TAG_AUDIO, TAG_VIDEO, type FlvTag } from '../flv/flv-tag.ts';
+
+export interface OutBufferRules {
+  /** `rtmp_out_buffer_enabled`: output is delayed and smoothed. */
+  readonly enabled: boolean;
+  /** `rtmp_out_buffer_initial_size`: milliseconds of media collected before the first output. */
+  readonly initialMs: number;
+  /** `rtmp_out_buffer_start_size`: milliseconds collected again after the buffer ran empty. */
+  readonly startMs: number;
+  /** `rtmp_out_buffer_max_bufferings_allowed`: after so many times it no longer stops to collect; −1: unlimited. */
+  readonly maxBufferings: number;
+  /** `rtmp.server_buffer_enabled`: tags that the connection does not take at once wait here instead of being dropped. */
+  readonly queueWhenFull: boolean;
+}
+
+/** What one connection takes. */
+export interface TagSink {
+  readonly writable: boolean;
+  write(tag: FlvTag): void;
+}
+
+/** A destination that is so far behind (beyond the wanted delay) will not catch up by waiting. */
+const MAX_LAG_MS = 5000;
+/** 5 s of 25 Mbps. Bounds what one slow destination costs. */
+const MAX_BYTES = 16 * 1024 * 1024;
+
+/**
+ * What waits for one destination. Always bounded: a destination that does not keep up loses whole groups of pictures (up to the
+ * next key frame, audio going on), counted, and never slows its neighbours or the encoder down. Time is passed in.
+ */
+export class OutBuffer {
+  readonly #rules: OutBufferRules;
+  readonly #sink: TagSink;
+  readonly #needKeyFrame: () => void;
+  #queue: FlvTag[] = [];
+  #bytes = 0;
+  #framesDropped = 0;
+  /** Pictures are of no use until the next key frame, for one before it was dropped. */
+  #skipping = false;
+  #collecting: number;
+  #bufferings = 0;
+  /** Paced output: a tag is due when our clock reaches its timestamp plus this. */
+  #offsetMs: number | undefined;
+
+  /** @param needKeyFrame runs when everything up to the next key frame has been dropped and none is in sight */
+  constructor(rules: OutBufferRules, sink: TagSink, needKeyFrame: () => void) {
+    this.#rules = rules;
+    this.#sink = sink;
+    this.#needKeyFrame = needKeyFrame;
+    this.#collecting = rules.enabled ? rules.initialMs : 0;
+  }
+
+  get framesDropped(): number {
+    return this.#framesDropped;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Milliseconds of media that wait. */
+  get bufferedMs(): number {
+    return this.#queue.length === 0 ? 0 : Math.max(0, this.#queue.at(-1)!.timestamp - this.#queue[0]!.timestamp);
+  }
+
+  push(tag: FlvTag, nowMs: number): void {
+    if (this.#skipping && tag.type === TAG_VIDEO && !tag.sequenceHeader) {
+      if (!tag.keyFrame) {
+        this.#framesDropped++;
+        return;
+      }
+      this.#skipping = false;
+    }
+    // The common case costs nothing: no queue, no delay, straight on.
+    if (!this.#rules.enabled && this.#queue.length === 0 && this.#sink.writable) {
+      this.#sink.write(tag);
+      return;
+    }
+    this.#queue.push(tag);
+    this.#bytes += tag.data.length;
+    this.#bound();
+    if (!this.#rules.enabled) this.pump(nowMs);
+  }
+
+  /** Sends what may go now: when there is room again, and with `rtmp_out_buffer_enabled` every `rtmp_out_buffer_polling_time`. */
+  pump(nowMs: number): void {
+    if (this.#rules.enabled && !this.#collected(nowMs)) return;
+    let sent = 0;
+    while (sent < this.#queue.length && this.#sink.writable) {
+      const tag = this.#queue[sent]!;
+      if (this.#offsetMs !== undefined && tag.timestamp + this.#offsetMs > nowMs) break;
+      this.#sink.write(tag);
+      this.#bytes -= tag.data.length;
+      sent++;
+    }
+    if (sent > 0) this.#queue = this.#queue.slice(sent);
+    if (this.#rules.enabled && this.#queue.length === 0) this.#rebuffer();
+  }
+
+  #collected(nowMs: number): boolean {
+    if (this.#offsetMs !== undefined) return true;
+    if (this.#queue.length === 0 || this.bufferedMs < this.#collecting) return false;
+    this.#offsetMs = nowMs - this.#queue[0]!.timestamp;
+    return true;
+  }
+
+  #rebuffer(): void {
+    if (this.#offsetMs === undefined) return;
+    if (this.#rules.maxBufferings >= 0 && this.#bufferings >= this.#rules.maxBufferings) return;
+    this.#bufferings++;
+    this.#offsetMs = undefined;
+    this.#collecting = this.#rules.startMs;
+  }
+
+  #bound(): void {
+    const wanted = this.#rules.enabled ? Math.max(this.#rules.initialMs, this.#rules.startMs) : 0;
+    const limitMs = this.#rules.queueWhenFull ? wanted + MAX_LAG_MS : wanted;
+    if (this.#bytes <= MAX_BYTES && this.bufferedMs <= limitMs) return;
+    this.#dropPictures();
+    // Audio alone may be too much as well: then its oldest goes.
+    while (this.#queue.length > 0 && (this.#bytes > MAX_BYTES || this.bufferedMs > limitMs)) {
+      const index = this.#queue.findIndex((tag) => tag.type === TAG_AUDIO && !tag.sequenceHeader);
+      if (index < 0) break;
+      this.#bytes -= this.#queue[index]!.data.length;
+      this.#queue.splice(index, 1);
+    }
+  }
+
+  /** Drops all pictures before the latest key frame that waits, or all of them and those to come until the next. */
+  #dropPictures(): void {
+    const keep = this.#queue.findLastIndex((tag) => tag.type === TAG_VIDEO && tag.keyFrame && !tag.sequenceHeader);
+    // A key frame at the very front would drop nothing.
+    const firstPicture = this.#queue.findIndex((tag) => tag.type === TAG_VIDEO && !tag.sequenceHeader);
+    const until = keep > firstPicture ? keep : Infinity;
+    let droppedBytes = 0;
+    this.#queue = this.#queue.filter((tag, index) => {
+      if (tag.type !== TAG_VIDEO || tag.sequenceHeader || index >= until) return true;
+      this.#framesDropped++;
+      droppedBytes += tag.data.length;
+      return false;
+    });
+    this.#bytes -= droppedBytes;
+    if (until === Infinity && firstPicture >= 0) {
+      this.#skipping = true;
+      this.#needKeyFrame();
+    }
+  }
+}

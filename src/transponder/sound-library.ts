@@ -1,0 +1,92 @@
+import { open, realpath } from 'node:fs/promises';
+import { resolve, sep } from 'node:path';
+import { AAC_CHANNELS, AAC_SAMPLE_RATE } from '../encode/audio-encoder.ts';
+import { encodeWav } from '../encode/wav-encoder.ts';
+import { GatewayError } from '../errors.ts';
+import type { Logger } from '../logger.ts';
+
+/** A sound file as the bodies of FLV audio tags, one AAC frame each; never empty. */
+export interface SoundClip {
+  readonly frames: readonly Buffer[];
+}
+
+/** Ten minutes of CD audio. A clip is kept in memory as AAC, a tenth of that. */
+const MAX_FILE_BYTES = 100 * 1024 * 1024;
+const MAX_CLIPS = 32;
+
+/** The WAV files of the media directory, each encoded once. */
+export class SoundLibrary {
+  readonly #directory: string;
+  readonly #bitrate: number;
+  readonly #logger: Logger;
+  /** By path, size and time, in order of use. */
+  readonly #clips = new Map<string, Promise<SoundClip>>();
+
+  /** @param bitrate kilobits per second of AAC */
+  constructor(directory: string, bitrate: number, logger: Logger) {
+    this.#directory = resolve(directory);
+    this.#bitrate = bitrate;
+    this.#logger = logger;
+  }
+
+  /**
+   * A file of the media directory, ready to be played.
+   *
+   * @throws {GatewayError} SOUND_FILE_NOT_FOUND, also for what lies outside the directory; SOUND_FILE_INVALID for what is no RIFF WAV
+   */
+  async load(name: string): Promise<SoundClip> {
+    const path = await this.#locate(name);
+    const key = await this.#inspect(path, name);
+    let clip = this.#clips.get(key);
+    this.#clips.delete(key);
+    clip ??= this.#encode(path, name).catch((error: unknown) => {
+      this.#clips.delete(key);
+      throw error;
+    });
+    this.#clips.set(key, clip);
+    if (this.#clips.size > MAX_CLIPS) this.#clips.delete(this.#clips.keys().next().value!);
+    return clip;
+  }
+
+  async #locate(name: string): Promise<string> {
+    try {
+      const directory = await realpath(this.#directory);
+      // After links are followed: a link in the directory must not lead out of it.
+      const path = await realpath(resolve(directory, name));
+      if (path.startsWith(directory + sep)) return path;
+    } catch {
+      // Missing, or with a NUL, or too long: not found, whatever the reason.
+    }
+    throw notFound(name);
+  }
+
+  async #inspect(path: string, name: string): Promise<string> {
+    const file = await open(path).catch(() => {
+      throw notFound(name);
+    });
+    try {
+      const { size, mtimeMs } = await file.stat();
+      const head = Buffer.alloc(12);
+      const read = await file.read(head, 0, 12, 0).catch(() => {
+        throw notFound(name); // a directory
+      });
+      if (read.bytesRead < 12 || head.toString('latin1', 0, 4) !== 'RIFF' || head.toString('latin1', 8, 12) !== 'WAVE')
+        throw new GatewayError('SOUND_FILE_INVALID', `soundFile ${JSON.stringify(name)} is not a RIFF WAV file. Convert it, for instance with: ffmpeg -i INPUT OUTPUT.wav`);
+      if (size > MAX_FILE_BYTES) throw new GatewayError('SOUND_FILE_INVALID', `soundFile ${JSON.stringify(name)} is larger than ${MAX_FILE_BYTES / 1024 / 1024} MB. Use a shorter one.`);
+      return `${path}\0${size}\0${mtimeMs}`;
+    } finally {
+      await file.close();
+    }
+  }
+
+  async #encode(path: string, name: string): Promise<SoundClip> {
+    const frames = await encodeWav(path, { sampleRate: AAC_SAMPLE_RATE, channels: AAC_CHANNELS, bitrate: this.#bitrate }, this.#logger).catch((error: unknown) => {
+      throw new GatewayError('SOUND_FILE_INVALID', `soundFile ${JSON.stringify(name)} cannot be decoded. Use a WAV file with PCM.`, { cause: error });
+    });
+    if (frames.length === 0) throw new GatewayError('SOUND_FILE_INVALID', `soundFile ${JSON.stringify(name)} holds no sound.`);
+    return { frames };
+  }
+}
+
+const notFound = (name: string): GatewayError =>
+  new GatewayError('SOUND_FILE_NOT_FOUND', `No such file: ${JSON.stringify(name.slice(0, 100))}. soundFile names a RIFF WAV file in the media directory (media_dir).`);

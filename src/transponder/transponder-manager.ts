@@ -1,0 +1,199 @@
+import { EventEmitter } from 'node:events';
+import { encodeProfile } from '../encode/encode-profile.ts';
+import type { EncoderPool } from '../encode/encoder-pool.ts';
+import type { RtmpAudioCodec } from '../ffmpeg/ffmpeg-args.ts';
+import { GatewayError } from '../errors.ts';
+import type { Logger } from '../logger.ts';
+import type { LiveStream } from '../stream/live-stream.ts';
+import type { StreamRegistry } from '../stream/stream-registry.ts';
+import { parseDestination, type AddressingRules, type Destination } from './destination.ts';
+import type { SoundLibrary } from './sound-library.ts';
+import { Transponder, type TransponderEnvironment } from './transponder.ts';
+import type { StartRequest, TransponderControl, TransponderFilter, TransponderView } from './transponder-view.ts';
+
+export interface TransponderManagerOptions {
+  readonly registry: StreamRegistry;
+  readonly encoders: EncoderPool;
+  readonly sounds: SoundLibrary;
+  readonly environment: TransponderEnvironment;
+  readonly addressing: AddressingRules;
+  readonly preserveAspectRatio: boolean;
+  readonly audioCodec: RtmpAudioCodec;
+  readonly maxTransponders: number;
+  readonly maxPerStream: number;
+  /** Ended transponders that stay readable. */
+  readonly endedKept: number;
+  /** `rtmp_push_auto_start_url`, where every stream is pushed to; empty: none. */
+  readonly autoStartUrl: string;
+  readonly logger: Logger;
+}
+
+interface ManagerEvents {
+  change: [view: TransponderView];
+}
+
+/** All transponders: starts them, finds them, ends them with their streams. */
+export class TransponderManager implements TransponderControl {
+  readonly #options: TransponderManagerOptions;
+  readonly #events = new EventEmitter<ManagerEvents>();
+  readonly #transponders = new Map<string, Transponder>();
+  /** Source stream and destination of every transponder, and of those that are being started: no pair twice. */
+  readonly #taken = new Set<string>();
+  readonly #ended: TransponderView[] = [];
+  readonly #closing = new Set<Promise<void>>();
+  #closed = false;
+
+  constructor(options: TransponderManagerOptions) {
+    this.#options = options;
+    this.#events.setMaxListeners(0);
+    options.registry.on('ended', (stream, reason) => this.#endAll((transponder) => transponder.request.streamName === stream.name, reason));
+    if (options.autoStartUrl) options.registry.on('started', (stream) => this.#autoStart(stream));
+  }
+
+  /** How many there are, by status; for the metrics. */
+  countByStatus(): Map<string, number> {
+    const counts = new Map<string, number>();
+    for (const { status } of this.#transponders.values()) counts.set(status, (counts.get(status) ?? 0) + 1);
+    return counts;
+  }
+
+  async start(request: StartRequest): Promise<TransponderView> {
+    const { registry, encoders, sounds, environment, addressing } = this.#options;
+    const destination = parseDestination(request.rtmpUrl, request.streamName, { ...addressing, fullUrl: request.rtmpTransponderFullUrl ?? addressing.fullUrl });
+    const stream = this.#liveStream(request.streamName);
+    const key = JSON.stringify([stream.name, ...identity(destination)]);
+    if (this.#taken.has(key))
+      throw new GatewayError('TRANSPONDER_EXISTS', `Stream ${stream.name} is already pushed to ${destination.redacted}. Terminate that push first, or find it with /push/find.`);
+    this.#checkLimits(stream);
+    const profile = encodeProfile(request, this.#options.preserveAspectRatio, this.#options.audioCodec);
+    encoders.check(stream, profile);
+
+    this.#taken.add(key);
+    try {
+      const { address } = await environment.resolve(destination);
+      const { options } = request;
+      const sound = options?.action === 'sound_on' ? { clip: await sounds.load(options.soundFile), loop: options.loop ?? false } : undefined;
+      const lease = await encoders.acquire(stream, profile);
+      if (this.#closed || stream.endedBy) {
+        await lease.release();
+        throw stream.endedBy ?? new GatewayError('SHUTTING_DOWN', 'The gateway is shutting down.');
+      }
+      const transponder = Transponder.start({ request, destination, lease, address, ...(sound && { sound }) }, environment);
+      this.#keep(transponder, key);
+      return transponder.view();
+    } catch (error) {
+      this.#taken.delete(key);
+      throw error;
+    }
+  }
+
+  find({ mediaSessionId, streamName, rtmpUrl }: TransponderFilter): TransponderView[] {
+    const views = [...this.#transponders.values()].map((transponder) => transponder.view()).filter((view) =>
+      (mediaSessionId === undefined || view.mediaSessionId === mediaSessionId) &&
+      // The official demos filter by the published name, the documentation by the source's.
+      (streamName === undefined || view.streamName === streamName || view.sourceStreamName === streamName) &&
+      (rtmpUrl === undefined || view.rtmpUrl === rtmpUrl));
+    if (views.length === 0) throw new GatewayError('TRANSPONDER_NOT_FOUND', 'Transponder not found. /push/find_all lists those that exist.');
+    return views;
+  }
+
+  ended(): TransponderView[] {
+    return this.#ended.toReversed();
+  }
+
+  async terminate(mediaSessionId: string): Promise<void> {
+    await this.#get(mediaSessionId).stop(new GatewayError('TERMINATED', 'Stopped by rest /terminate'));
+  }
+
+  mute(mediaSessionId: string): void {
+    this.#get(mediaSessionId).mute();
+  }
+
+  unmute(mediaSessionId: string): void {
+    this.#get(mediaSessionId).unmute();
+  }
+
+  async soundOn(mediaSessionId: string, soundFile: string, loop: boolean): Promise<void> {
+    this.#get(mediaSessionId);
+    const clip = await this.#options.sounds.load(soundFile);
+    // Looked up again: it may have ended while the file was read.
+    this.#get(mediaSessionId).soundOn(clip, loop);
+  }
+
+  soundOff(mediaSessionId: string): void {
+    this.#get(mediaSessionId).soundOff();
+  }
+
+  onChange(listener: (view: TransponderView) => void): () => void {
+    this.#events.on('change', listener);
+    return () => this.#events.off('change', listener);
+  }
+
+  /** Ends all and waits until nothing of them is left. */
+  async close(reason: GatewayError): Promise<void> {
+    this.#closed = true;
+    this.#endAll(() => true, reason);
+    await Promise.all(this.#closing);
+  }
+
+  #liveStream(name: string): LiveStream {
+    const stream = this.#options.registry.find(name);
+    if (!stream?.publisher) throw new GatewayError('STREAM_NOT_FOUND', `Stream not found: nobody publishes ${JSON.stringify(name)}. Publish it first, then start the push.`);
+    return stream;
+  }
+
+  #checkLimits(stream: LiveStream): void {
+    const { maxTransponders, maxPerStream } = this.#options;
+    if (this.#taken.size >= maxTransponders)
+      throw new GatewayError('LIMIT_REACHED', `The gateway already runs ${this.#taken.size} pushes (max_transponders). Terminate one first.`);
+    let ofStream = 0;
+    for (const { request } of this.#transponders.values()) if (request.streamName === stream.name) ofStream++;
+    if (ofStream >= maxPerStream)
+      throw new GatewayError('LIMIT_REACHED', `Stream ${stream.name} already has ${ofStream} pushes (max_transponders_per_stream). Terminate one first.`);
+  }
+
+  #keep(transponder: Transponder, key: string): void {
+    this.#transponders.set(transponder.id, transponder);
+    const closed = new Promise<void>((resolve) => {
+      transponder.once('closed', () => {
+        // Only now: until its connection is closed the server would refuse the same name.
+        this.#taken.delete(key);
+        this.#closing.delete(closed);
+        resolve();
+      });
+    });
+    transponder.on('change', () => {
+      if (transponder.status === 'ended' && this.#transponders.delete(transponder.id)) {
+        this.#closing.add(closed);
+        this.#remember(transponder.view());
+      }
+      this.#events.emit('change', transponder.view());
+    });
+  }
+
+  #remember(view: TransponderView): void {
+    this.#ended.push(view);
+    if (this.#ended.length > this.#options.endedKept) this.#ended.shift();
+  }
+
+  #endAll(which: (transponder: Transponder) => boolean, reason: GatewayError): void {
+    for (const transponder of [...this.#transponders.values()]) if (which(transponder)) void transponder.stop(reason);
+  }
+
+  #autoStart(stream: LiveStream): void {
+    // The stream is registered first and its tracks are there, so this is like any other request.
+    this.start({ streamName: stream.name, rtmpUrl: this.#options.autoStartUrl }).catch((error: unknown) =>
+      this.#options.logger.warn({ stream: stream.name, error }, 'rtmp_push_auto_start failed'));
+  }
+
+  #get(mediaSessionId: string): Transponder {
+    const transponder = this.#transponders.get(mediaSessionId);
+    if (!transponder) throw new GatewayError('TRANSPONDER_NOT_FOUND', `Transponder not found: ${JSON.stringify(mediaSessionId.slice(0, 100))}. /push/find_all lists those that exist.`);
+    return transponder;
+  }
+}
+
+/** What makes two destinations the same: the place on the server, not how the URL was written. */
+function identity({ scheme, host, port, app, streamName }: Destination): (string | number)[] {
+  return [scheme, host.toLowerCase(), port, app.reveal().replace(/\/+(?=\?|$)/, ''), streamName.reveal()];
+}

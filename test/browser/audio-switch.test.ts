@@ -1,0 +1,107 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t from 'tap';
+import { analyse, recorded, recordedUntil, recordingOf } from '../helpers/recording.ts';
+import { FILE_TIMEOUT, setStage } from '../helpers/stage.ts';
+import { toneWav } from '../helpers/wav.ts';
+
+t.setTimeout(FILE_TIMEOUT);
+
+// The page sends a tone of -9 dBFS; the file has one of -23 dBFS, so that each part of a recording tells where it came from.
+const mediaDir = await mkdtemp(join(tmpdir(), 'sounds-'));
+t.teardown(() => rm(mediaDir, { recursive: true }));
+await writeFile(join(mediaDir, 'quiet.wav'), toneWav(1, 1500, 0.1, 44_100));
+await writeFile(join(mediaDir, 'noise.txt'), 'not a sound');
+
+const { gateway, nginx, publisher } = await setStage(t, { settings: { media_dir: mediaDir } });
+const page = await publisher({ name: 'talk', source: 'tone', sourceOptions: { width: 320, height: 180 } });
+
+const LIVE = [-12, -6] as const;
+const SOUND = [-26, -20] as const;
+const SILENT = [-120, -80] as const;
+/** Milliseconds that each kind of sound lasts, and that a switch may need to be heard: what is already on the way is not called back. */
+const PART = 1500;
+const SETTLE = 500;
+
+await t.test('live, muted, a file, live again: no gap, no step back', async (t) => {
+  const { mediaSessionId } = await gateway.startPush({ streamName: 'talk', rtmpUrl: nginx.rtmpUrl });
+  const file = recordingOf(nginx, 'rtmp_talk');
+  const marks: { at: number; what: string; range: readonly [number, number] }[] = [];
+  const part = async (what: string, range: readonly [number, number], request?: [string, object?]): Promise<void> => {
+    if (request) {
+      const answer = await gateway.rest(`/push/${request[0]}`, { mediaSessionId, ...request[1] });
+      t.match(answer, { status: 200, text: '' }, request[0]);
+    }
+    const at = await recordedUntil(file);
+    marks.push({ at, what, range });
+    await recorded(file, at + PART);
+  };
+
+  await recorded(file, 1000);
+  await part('live', LIVE);
+  await part('muted', SILENT, ['mute']);
+  t.match(await gateway.transponder(mediaSessionId), { muted: true, soundEnabled: false });
+  t.equal((await gateway.rest('/push/mute', { mediaSessionId })).status, 200, 'mute again: nothing to do');
+  await part('a file in a loop, though muted', SOUND, ['sound_on', { soundFile: 'quiet.wav', loop: true }]);
+  await part('the loop goes on', SOUND);
+  t.match(await gateway.transponder(mediaSessionId), { muted: true, soundEnabled: true });
+  await part('still muted after the file', SILENT, ['sound_off']);
+  await part('live again', LIVE, ['unmute']);
+  t.match(await gateway.transponder(mediaSessionId), { muted: false, soundEnabled: false });
+  await part('a file once', SOUND, ['sound_on', { soundFile: 'quiet.wav', loop: false }]);
+  await part('live after the file has ended by itself', LIVE);
+  t.match(await gateway.transponder(mediaSessionId), { muted: false, soundEnabled: false });
+
+  t.match(await gateway.rest('/push/sound_on', { mediaSessionId, soundFile: 'missing.wav', loop: false }), { status: 404, body: { exception: 'SOUND_FILE_NOT_FOUND' } });
+  t.match(await gateway.rest('/push/sound_on', { mediaSessionId, soundFile: '../../etc/passwd', loop: false }), { status: 404, body: { exception: 'SOUND_FILE_NOT_FOUND' } });
+  t.match(await gateway.rest('/push/sound_on', { mediaSessionId, soundFile: 'noise.txt', loop: false }), { status: 400, body: { exception: 'SOUND_FILE_INVALID' } });
+  t.match(await gateway.rest('/push/sound_on', { mediaSessionId: 'nobody', soundFile: 'quiet.wav', loop: false }), { status: 404, body: { exception: 'TRANSPONDER_NOT_FOUND' } });
+  await gateway.rest('/push/terminate', { mediaSessionId });
+
+  const recording = await analyse(file);
+  for (const { at, what, range: [low, high] } of marks) {
+    // A file that is played once is shorter than its part.
+    const level = recording.level(at + SETTLE, at + (what === 'a file once' ? 900 : PART - 100));
+    t.ok(level >= low && level <= high, `${what}: ${level.toFixed(1)} dBFS at ${at} ms`);
+  }
+  t.strictSame(recording.decodeErrors, []);
+  t.equal(recording.audio.steppedBack, 0, 'timestamps never step back');
+  t.ok(recording.audio.largestGap <= 50, `largest gap ${recording.audio.largestGap} ms at ${recording.audio.largestGapAt}`);
+  t.equal(recording.video.steppedBack, 0);
+  t.ok(Math.abs(recording.audio.last - recording.video.last) <= 150, `tracks end together: ${recording.audio.last} and ${recording.video.last}`);
+});
+
+await t.test('options of startup: muted, or a file, from the first frame on', async (t) => {
+  for (const [name, options, [low, high]] of [
+    ['muted', { action: 'mute' }, SILENT],
+    ['filed', { action: 'sound_on', soundFile: 'quiet.wav', loop: true }, SOUND],
+  ] as const) {
+    const { mediaSessionId, muted, soundEnabled } = await gateway.startPush({
+      ...{ streamName: 'talk', rtmpUrl: `${nginx.rtmpUrl}/${name}`, rtmpTransponderFullUrl: true, options },
+    });
+    t.strictSame([muted, soundEnabled], [name === 'muted', name === 'filed']);
+    await recorded(recordingOf(nginx, name), 1500);
+    await gateway.rest('/push/terminate', { mediaSessionId });
+    const level = (await analyse(recordingOf(nginx, name))).level(100, 1400);
+    t.ok(level >= low && level <= high, `${name}: ${level.toFixed(1)} dBFS`);
+  }
+});
+
+await t.test('the microphone stops: silence, and sound again when it is back', async (t) => {
+  const { mediaSessionId } = await gateway.startPush({ streamName: 'talk', rtmpUrl: `${nginx.rtmpUrl}/mic`, rtmpTransponderFullUrl: true });
+  const file = recordingOf(nginx, 'mic');
+  await recorded(file, 1000);
+  await page.muteAudio('talk');
+  const off = await recordedUntil(file);
+  await recorded(file, off + PART);
+  await page.unmuteAudio('talk');
+  const on = await recordedUntil(file);
+  await recorded(file, on + PART);
+  await gateway.rest('/push/terminate', { mediaSessionId });
+  const recording = await analyse(file);
+  t.ok(recording.level(off + SETTLE, on) < -80, `${recording.level(off + SETTLE, on).toFixed(1)} dBFS while it is off`);
+  t.ok(recording.level(on + SETTLE, on + PART) > -15, `${recording.level(on + SETTLE, on + PART).toFixed(1)} dBFS when it is back`);
+  t.ok(recording.audio.largestGap <= 50, `largest gap ${recording.audio.largestGap} ms`);
+  t.equal(recording.audio.steppedBack, 0);
+});

@@ -1,0 +1,105 @@
+import t from 'tap';
+import { recorded, recordingOf, analyse } from '../helpers/recording.ts';
+import { freePort } from '../helpers/server-process.ts';
+import { FILE_TIMEOUT, setStage } from '../helpers/stage.ts';
+import { waitFor } from '../helpers/wait.ts';
+
+t.setTimeout(FILE_TIMEOUT);
+
+const { gateway, nginx, openPage, publisher } = await setStage(t, {
+  settings: { publisher_resume_window_ms: 1000 },
+  nginx: { onPublish: (parameters) => (parameters.get('name')?.includes('refused') ? 404 : 200) },
+});
+
+/** Nothing but mediasoup's worker runs any more. */
+const idle = (): Promise<unknown> =>
+  waitFor('encoders and pushers to end', () => {
+    const left = gateway.children().filter(({ role }) => role !== 'media-worker');
+    if (left.length > 0) throw new Error(left.map(({ role }) => role).join());
+    return true;
+  });
+
+await t.test('the publisher closes the tab: after the window its pushes end, with the reason', async (t) => {
+  const page = await publisher({ name: 'tab' });
+  const { mediaSessionId } = await gateway.startPush({ streamName: 'tab', rtmpUrl: nginx.rtmpUrl });
+  await gateway.reached(mediaSessionId, 'pushing');
+  const closed = performance.now();
+  await page.close();
+  t.match(await gateway.ended(mediaSessionId), { status: 'ended', reasonCode: 'PUBLISHER_LOST' });
+  t.ok(performance.now() - closed >= 900, 'not before the window has passed');
+  await idle();
+  t.match(await gateway.rest('/push/startup', { streamName: 'tab', rtmpUrl: nginx.rtmpUrl }), { status: 404 }, 'the stream is gone');
+});
+
+await t.test('the RTMP server refuses: the push ends with the reason, the publication goes on', async (t) => {
+  const page = await publisher({ name: 'refused', rtmpUrl: nginx.rtmpUrl });
+  const told = await page.event('the end of the push', ({ event }) => event?.type === 'transponder' && event.payload.status === 'ended');
+  t.ok(told.event.payload.reason, `with a reason: ${told.event.payload.reason}`);
+  t.equal((await page.events()).at(-1)?.what, 'event', 'nothing else happened to the stream');
+  t.match(await gateway.rest('/push/find', {}), { status: 404 });
+  t.match(await page.stop('refused'), { status: 'UNPUBLISHED' });
+  await page.close();
+  await idle();
+});
+
+await t.test('nobody listens there: the push ends with the reason', async (t) => {
+  const page = await publisher({ name: 'alone' });
+  const { mediaSessionId } = await gateway.startPush({ streamName: 'alone', rtmpUrl: `rtmp://127.0.0.1:${await freePort()}/live` });
+  const ended = await gateway.ended(mediaSessionId);
+  t.match(ended, { status: 'ended', reasonCode: 'DESTINATION_UNREACHABLE' });
+  t.ok(ended.reason, ended.reason);
+  await page.disconnect();
+  await page.close();
+  await idle();
+});
+
+await t.test('a publisher that has VP8 only is transcoded once for all', async (t) => {
+  const page = await publisher({ name: 'vp8', stripCodecs: 'H264', source: 'tone', rtmpUrl: nginx.rtmpUrl });
+  const second = await gateway.startPush({ streamName: 'vp8', rtmpUrl: `${nginx.rtmpUrl}/vp8-second`, rtmpTransponderFullUrl: true });
+  await Promise.all(['rtmp_vp8', 'vp8-second'].map((name) => recorded(recordingOf(nginx, name), 3000)));
+  t.equal(gateway.children('video-encoder').length, 1, 'one video encoder');
+  t.equal(gateway.children('audio-encoder').length, 1, 'one audio encoder');
+  await page.stop('vp8');
+  await gateway.ended(second.mediaSessionId);
+  const recording = await analyse(recordingOf(nginx, 'rtmp_vp8'));
+  t.strictSame(recording.decodeErrors, []);
+  t.match(recording.pictures.at(-1), { width: 640, height: 360 });
+  t.equal(recording.video.steppedBack, 0);
+  t.ok(Math.abs(recording.audio.last - recording.video.last) <= 150, `tracks end together: ${recording.audio.last} and ${recording.video.last}`);
+  t.ok(Math.max(...recording.keyFrameIntervals) <= 4000);
+  await page.close();
+  await idle();
+});
+
+await t.test('without a microphone the RTMP server gets silence', async (t) => {
+  const page = await publisher({ name: 'no-sound', source: 'videoOnly', rtmpUrl: nginx.rtmpUrl });
+  await recorded(recordingOf(nginx, 'rtmp_no-sound'), 2000);
+  await page.stop('no-sound');
+  const recording = await analyse(recordingOf(nginx, 'rtmp_no-sound'));
+  t.strictSame(recording.decodeErrors, []);
+  t.ok(recording.audio.count > 50, `${recording.audio.count} frames of audio`);
+  t.ok(recording.level(0, 2000) < -80, 'silent');
+  t.ok(recording.audio.largestGap <= 50);
+  t.ok(recording.pictures.length > 20);
+  await page.close();
+  await idle();
+});
+
+await t.test('without a camera the RTMP server gets sound', async (t) => {
+  const page = await publisher({ name: 'no-picture', source: 'audioOnly', rtmpUrl: nginx.rtmpUrl });
+  const file = recordingOf(nginx, 'rtmp_no-picture');
+  await waitFor('sound', async () => (await analyse(file)).audio.last > 2000);
+  await page.stop('no-picture');
+  const recording = await analyse(file);
+  t.equal(recording.video.count, 0);
+  t.ok(recording.level(1000, 2000) > -20, `${recording.level(1000, 2000).toFixed(1)} dBFS`);
+  await page.close();
+  await idle();
+});
+
+await t.test('an offer without a codec in common fails with the reason', async (t) => {
+  const page = await openPage();
+  await page.connect(gateway.wsUrl);
+  t.match(await page.publish({ name: 'exotic', stripCodecs: 'H264,VP8', source: 'videoOnly' }), { status: 'FAILED', info: 'No common codecs' });
+  await page.close();
+});

@@ -1,0 +1,41 @@
+import t from 'tap';
+import { analyse, median, recorded, recordingOf } from '../helpers/recording.ts';
+import { setStage } from '../helpers/stage.ts';
+import { startUdpRelay } from '../helpers/udp-relay.ts';
+
+// A flash and a beep that a page makes at the same moment must arrive within 60 ms of each other: people notice more than that.
+// With LONG_TESTS=1 also after more than a minute, where a clock that drifts would show.
+const LIMIT = 60;
+const LONG = process.env.LONG_TESTS === '1';
+const LENGTH = LONG ? 75_000 : 8_000;
+
+t.setTimeout(LENGTH + 120_000);
+
+const { gateway, nginx, publisher, openPage } = await setStage(t);
+const relay = await startUdpRelay(gateway.ports.rtc, { loss: 0.03, delay: 10, jitter: 4 });
+t.teardown(() => relay.close());
+
+const clean = await publisher({ name: 'clean', source: 'flashAndBeep', rtmpUrl: nginx.rtmpUrl });
+const lossy = await openPage();
+await lossy.sendThrough(relay.port);
+await lossy.publishTo(gateway.wsUrl, { name: 'lossy', source: 'flashAndBeep', rtmpUrl: nginx.rtmpUrl });
+
+await Promise.all(['rtmp_clean', 'rtmp_lossy'].map((name) => recorded(recordingOf(nginx, name), LENGTH)));
+t.ok(relay.counts().lost > 10, `the relay lost ${relay.counts().lost} of ${relay.counts().passed + relay.counts().lost} datagrams`);
+await clean.close();
+await lossy.close();
+
+for (const name of ['rtmp_clean', 'rtmp_lossy']) {
+  await t.test(name, async (t) => {
+    const recording = await analyse(recordingOf(nginx, name));
+    const offsets = recording.lipSync();
+    t.comment(`beep minus flash, ms: ${offsets.map(Math.round).join(' ')}`);
+    t.ok(offsets.length >= LENGTH / 1000 - 3, `${offsets.length} pairs in ${LENGTH / 1000} s`);
+    // One picture may be lost or late, and a flash with it; the middle of several says where the lips are.
+    t.ok(Math.abs(median(offsets.slice(0, 5))) <= LIMIT, `at the start: ${Math.round(median(offsets.slice(0, 5)))} ms`);
+    t.ok(Math.abs(median(offsets.slice(-5))) <= LIMIT, `at the end: ${Math.round(median(offsets.slice(-5)))} ms`);
+    t.strictSame(recording.decodeErrors, [], 'everything decodes');
+    t.equal(recording.audio.steppedBack + recording.video.steppedBack, 0, 'timestamps never step back');
+    t.ok(recording.audio.largestGap <= 50, `no hole in the sound: ${recording.audio.largestGap} ms at ${recording.audio.largestGapAt}`);
+  });
+}

@@ -1,0 +1,109 @@
+import { rm } from 'node:fs/promises';
+import t, { type Test } from 'tap';
+import { startNginxRtmp } from '../helpers/nginx-rtmp.ts';
+import { openFiles } from '../helpers/processes.ts';
+import { analyse, recorded, recordedUntil, recordingOf } from '../helpers/recording.ts';
+import { FILE_TIMEOUT, setStage } from '../helpers/stage.ts';
+import { startTcpProxy } from '../helpers/tcp-proxy.ts';
+import { waitFor } from '../helpers/wait.ts';
+
+t.setTimeout(FILE_TIMEOUT);
+
+// One stream goes to a server that fails and to one that does not: after each fault the first has recovered or ended with the right
+// reason, and the second has noticed nothing.
+let refuse = false;
+const { gateway, nginx: frail, publisher } = await setStage(t, {
+  settings: { rtmp_push_restore: true, rtmp_push_restore_attempts: 8, rtmp_push_restore_interval_ms: 500, rtmp_push_stall_timeout_ms: 1500 },
+  nginx: { onPublish: () => (refuse ? 404 : 200) },
+});
+const steady = await startNginxRtmp();
+t.teardown(() => steady.stop());
+const page = await publisher({ name: 'show', source: 'tone', sourceOptions: { width: 320, height: 180 } });
+const neighbour = await gateway.startPush({ streamName: 'show', rtmpUrl: steady.rtmpUrl });
+await gateway.reached(neighbour.mediaSessionId, 'pushing');
+const files = openFiles(gateway.pid);
+
+const frailFile = recordingOf(frail, 'rtmp_show');
+const push = async (): Promise<string> => {
+  await rm(frailFile, { force: true });
+  const { mediaSessionId } = await gateway.startPush({ streamName: 'show', rtmpUrl: frail.rtmpUrl });
+  await gateway.reached(mediaSessionId, 'pushing');
+  await recorded(frailFile, 500);
+  return mediaSessionId;
+};
+/** The recording of a connection that was made anew: headers first, then a key frame, timestamps from the start. */
+const beginsAnew = async (test: Test): Promise<void> => {
+  await recorded(frailFile, 1000);
+  const recording = await analyse(frailFile);
+  test.ok(recording.startsWithKeyFrame, 'begins with a key frame');
+  test.ok(recording.video.sequenceHeaders >= 1 && recording.audio.sequenceHeaders >= 1, 'and with sequence headers');
+  test.strictSame(recording.decodeErrors, []);
+  test.equal(recording.video.steppedBack + recording.audio.steppedBack, 0);
+};
+
+await t.test('the server is killed and comes back: pushed again', async (t) => {
+  const id = await push();
+  await frail.kill();
+  t.match(await gateway.reached(id, 'retrying'), { reason: /./ });
+  await rm(frailFile, { force: true });
+  await frail.restart();
+  t.match(await gateway.reached(id, 'pushing'), { reason: '' });
+  await beginsAnew(t);
+  await gateway.rest('/push/terminate', { mediaSessionId: id });
+});
+
+await t.test('the server freezes: noticed, and pushed again when it is back', async (t) => {
+  const id = await push();
+  frail.freeze();
+  const view = await gateway.reached(id, 'retrying');
+  t.equal(view.reasonCode, 'DESTINATION_STALLED', view.reason);
+  await rm(frailFile, { force: true });
+  frail.resume();
+  await gateway.reached(id, 'pushing');
+  await beginsAnew(t);
+  await gateway.rest('/push/terminate', { mediaSessionId: id });
+});
+
+await t.test('the server refuses: final, however many attempts are left', async (t) => {
+  refuse = true;
+  const { mediaSessionId } = await gateway.startPush({ streamName: 'show', rtmpUrl: frail.rtmpUrl });
+  const ended = await gateway.ended(mediaSessionId);
+  refuse = false;
+  t.match(ended, { status: 'ended', attempt: 1 });
+  t.ok(['DESTINATION_REFUSED', 'DESTINATION_LOST'].includes(ended.reasonCode), `${ended.reasonCode}: ${ended.reason}`);
+});
+
+await t.test('a server that accepts and drops is not stormed: the attempts run out', async (t) => {
+  const proxy = await startTcpProxy(frail.port, 40_000);
+  t.teardown(() => proxy.close());
+  const asked = performance.now();
+  const { mediaSessionId } = await gateway.startPush({ streamName: 'show', rtmpUrl: `rtmp://127.0.0.1:${proxy.port}/live/drop`, rtmpTransponderFullUrl: true });
+  const ended = await gateway.ended(mediaSessionId, 60_000);
+  const seconds = (performance.now() - asked) / 1000;
+  t.match(ended, { status: 'ended', reasonCode: /^DESTINATION_/ }, ended.reason);
+  t.equal(proxy.accepted, 9, 'one connection and eight attempts');
+  t.ok(seconds >= 4, `${seconds.toFixed(1)} s, with an interval between attempts`);
+});
+
+await t.test('a server that is never there: the attempts run out', async (t) => {
+  const proxy = await startTcpProxy(frail.port);
+  const { port } = proxy;
+  await proxy.close();
+  const { mediaSessionId } = await gateway.startPush({ streamName: 'show', rtmpUrl: `rtmp://127.0.0.1:${port}/live` });
+  t.match(await gateway.reached(mediaSessionId, 'retrying'), { reasonCode: 'DESTINATION_UNREACHABLE' });
+  await gateway.rest('/push/terminate', { mediaSessionId });
+  t.equal(await gateway.transponder(mediaSessionId), undefined, 'terminated while it waits');
+});
+
+await t.test('the neighbour has noticed nothing, and nothing is left', async (t) => {
+  t.match(await gateway.transponder(neighbour.mediaSessionId), { status: 'pushing', attempt: 1, framesDropped: 0 });
+  const until = await recordedUntil(recordingOf(steady, 'rtmp_show'));
+  await recorded(recordingOf(steady, 'rtmp_show'), until + 500);
+  const recording = await analyse(recordingOf(steady, 'rtmp_show'));
+  t.strictSame(recording.decodeErrors, []);
+  t.ok(recording.audio.largestGap <= 50, `no hole in the sound: ${recording.audio.largestGap} ms`);
+  t.ok(recording.video.largestGap <= 500, `no hole in the picture: ${recording.video.largestGap} ms`);
+  t.ok(gateway.children('pusher').length <= 1, 'at most the neighbour has a pusher process');
+  await waitFor('descriptors to be closed', () => openFiles(gateway.pid) <= files + 2);
+  await page.close();
+});

@@ -1,0 +1,110 @@
+import { GatewayError } from '../../src/errors.ts';
+import type { StartRequest, TransponderControl, TransponderFilter, TransponderView } from '../../src/transponder/transponder-view.ts';
+
+/** What the engine answers for a request; without media, for tests of what is before it. */
+export function viewOf(request: StartRequest, more: Partial<TransponderView> = {}): TransponderView {
+  return {
+    mediaSessionId: 'id-1',
+    streamName: `rtmp_${request.streamName}`,
+    rtmpUrl: request.rtmpUrl,
+    width: 0,
+    height: 0,
+    muted: false,
+    soundEnabled: false,
+    options: request.options ?? {},
+    status: 'connecting',
+    reason: '',
+    reasonCode: '',
+    sourceStreamName: request.streamName,
+    attempt: 1,
+    startedAt: '2026-01-01T00:00:00.000Z',
+    bytesSent: 0,
+    bitrate: 0,
+    fps: 0,
+    framesDropped: 0,
+    bufferMs: 0,
+    destination: 'rtmp://example.com/live',
+    ...more,
+  };
+}
+
+/** Keeps transponders in a map and remembers each call; `fail` makes the next call throw. */
+export class FakeTransponders implements TransponderControl {
+  readonly calls: unknown[][] = [];
+  readonly views = new Map<string, TransponderView>();
+  endedViews: TransponderView[] = [];
+  fail: Error | undefined;
+  readonly #listeners = new Set<(view: TransponderView) => void>();
+
+  #call(...call: unknown[]): void {
+    this.calls.push(call);
+    const error = this.fail;
+    this.fail = undefined;
+    if (error) throw error;
+  }
+
+  #get(id: string): TransponderView {
+    const view = this.views.get(id);
+    if (!view) throw new GatewayError('TRANSPONDER_NOT_FOUND', `There is no transponder ${id}.`);
+    return view;
+  }
+
+  change(view: TransponderView): void {
+    if (view.status === 'ended') this.views.delete(view.mediaSessionId);
+    else this.views.set(view.mediaSessionId, view);
+    for (const listener of this.#listeners) listener(view);
+  }
+
+  async start(request: StartRequest): Promise<TransponderView> {
+    this.#call('start', request);
+    const view = viewOf(request, { mediaSessionId: `id-${this.calls.length}` });
+    this.change(view);
+    return view;
+  }
+
+  find(filter: TransponderFilter): TransponderView[] {
+    this.#call('find', filter);
+    const found = [...this.views.values()].filter(
+      (view) =>
+        (filter.mediaSessionId ?? view.mediaSessionId) === view.mediaSessionId &&
+        (filter.rtmpUrl ?? view.rtmpUrl) === view.rtmpUrl &&
+        [view.streamName, view.sourceStreamName].includes(filter.streamName ?? view.streamName),
+    );
+    if (found.length === 0) throw new GatewayError('TRANSPONDER_NOT_FOUND', 'No transponder matches.');
+    return found;
+  }
+
+  ended(): TransponderView[] {
+    return this.endedViews;
+  }
+
+  async terminate(id: string): Promise<void> {
+    this.#call('terminate', id);
+    this.change({ ...this.#get(id), status: 'ended', reasonCode: 'TERMINATED' });
+  }
+
+  mute(id: string): void {
+    this.#call('mute', id);
+    this.change({ ...this.#get(id), muted: true });
+  }
+
+  unmute(id: string): void {
+    this.#call('unmute', id);
+    this.change({ ...this.#get(id), muted: false });
+  }
+
+  async soundOn(id: string, soundFile: string, loop: boolean): Promise<void> {
+    this.#call('soundOn', id, soundFile, loop);
+    this.change({ ...this.#get(id), soundEnabled: true });
+  }
+
+  soundOff(id: string): void {
+    this.#call('soundOff', id);
+    this.change({ ...this.#get(id), soundEnabled: false });
+  }
+
+  onChange(listener: (view: TransponderView) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+}

@@ -1,0 +1,44 @@
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { spawn } from 'node:child_process';
+
+/** Runs ffmpeg to its end, with `input` on stdin; resolves with its stdout, and rejects with its log on any failure or logged error. */
+export async function ffmpeg(args: readonly string[], input?: Buffer): Promise<Buffer> {
+  const child = spawn('ffmpeg', ['-hide_banner', '-nostdin', '-loglevel', 'error', ...args], { stdio: ['pipe', 'pipe', 'pipe'] });
+  const output: Buffer[] = [];
+  const log: Buffer[] = [];
+  child.stdout.on('data', (chunk: Buffer) => output.push(chunk));
+  child.stderr.on('data', (chunk: Buffer) => log.push(chunk));
+  child.stdin.on('error', () => {}); // ffmpeg may close its input early; what matters is its exit code
+  child.stdin.end(input);
+  const [code] = (await once(child, 'close')) as [number | null];
+  const text = Buffer.concat(log).toString();
+  if (code !== 0 || text !== '') throw new Error(`ffmpeg ${args.join(' ')}: exit code ${code}\n${text}`);
+  return Buffer.concat(output);
+}
+
+/** The pictures of a file or stream as one hash each, in order, without their times. */
+export async function frameHashes(args: readonly string[], input?: Buffer): Promise<string[]> {
+  const lines = (await ffmpeg([...args, '-f', 'framemd5', '-'], input)).toString().split('\n');
+  return lines.filter(line => line !== '' && !line.startsWith('#')).map(line => line.split(',').at(-1)!.trim());
+}
+
+/** Lets ffmpeg send RTP to a loopback port and collects the datagrams. */
+export async function captureRtp(args: readonly string[]): Promise<Buffer[]> {
+  const socket = createSocket({ type: 'udp4', recvBufferSize: 4 * 1024 * 1024 });
+  const datagrams: Buffer[] = [];
+  socket.on('message', datagram => datagrams.push(datagram));
+  socket.bind(0, '127.0.0.1');
+  await once(socket, 'listening');
+  try {
+    await ffmpeg([...args, '-f', 'rtp', `rtp://127.0.0.1:${socket.address().port}?pkt_size=1200`]);
+    // What has been sent is in the socket already; one turn of the event loop delivers each datagram.
+    for (let count = -1; count !== datagrams.length; ) {
+      count = datagrams.length;
+      await new Promise(resolve => setTimeout(resolve, 50));
+    }
+  } finally {
+    socket.close();
+  }
+  return datagrams;
+}

@@ -1,0 +1,177 @@
+import { spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { SettingKey } from '../../src/config.ts';
+import type { TransponderView } from '../../src/transponder/transponder-view.ts';
+import { mediaWorkerEnv } from './media-worker.ts';
+import { childrenOf, cpuTime, processesMarked, type ProcessInfo, type ProcessRole } from './processes.ts';
+import { freePort } from './server-process.ts';
+import { waitFor } from './wait.ts';
+
+const ROOT = new URL('../../', import.meta.url).pathname;
+
+/** Milliseconds that the gateway may take to start, on a busy machine, and to end. */
+const START_TIMEOUT = 30_000;
+const STOP_TIMEOUT = 15_000;
+
+export interface RestAnswer {
+  readonly status: number;
+  /** The parsed JSON, or `undefined` where the body is empty or is not JSON. */
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- tests look into answers of every shape
+  readonly body: any;
+  readonly text: string;
+}
+
+export interface TestGateway {
+  readonly pid: number;
+  readonly ports: { readonly ws: number; readonly http: number; readonly rtc: number };
+  /** What a page gives to `Flashphoner.createSession({ urlServer })`. */
+  readonly wsUrl: string;
+  readonly httpUrl: string;
+  /** Calls below `/rest-api`, POST with a JSON body unless told otherwise. */
+  rest(path: string, body?: unknown, method?: string): Promise<RestAnswer>;
+  /** Calls any path of the HTTP server. */
+  http(path: string, init?: RequestInit): Promise<RestAnswer>;
+  /** Starts a push and returns the transponder; throws when the answer is not 200. */
+  startPush(request: Record<string, unknown>): Promise<TransponderView>;
+  /** The transponder as `/push/find` tells it, or `undefined` when it has ended. */
+  transponder(mediaSessionId: string): Promise<TransponderView | undefined>;
+  /** Waits until that transponder says the status. */
+  reached(mediaSessionId: string, status: string, timeout?: number): Promise<TransponderView>;
+  /** Waits until that transponder is gone from `find`, and returns it as the history tells it. */
+  ended(mediaSessionId: string, timeout?: number): Promise<TransponderView>;
+  /** Everything written to stdout and stderr so far. */
+  logs(): string;
+  children(role?: ProcessRole): ProcessInfo[];
+  /** Processor time in milliseconds, of the gateway itself and of each child that runs now. */
+  cpu(): { readonly gateway: number; readonly children: number };
+  /** Resolves with the exit code when the process has ended for whatever reason. */
+  readonly exited: Promise<number | null>;
+  /** Ends the gateway with SIGTERM; throws when it does not end by itself, or leaves a process behind. Idempotent. */
+  stop(): Promise<void>;
+}
+
+export type SettingsOverrides = Partial<Record<SettingKey, string | number | boolean>>;
+
+/** Starts the real gateway on free loopback ports and waits until `/health` says that it serves. */
+export async function startGateway(overrides: SettingsOverrides = {}): Promise<TestGateway> {
+  const ports = { ws: await freePort(), http: await freePort(), rtc: await freePort() };
+  const settings: SettingsOverrides = {
+    'ws.port': ports.ws,
+    'http.port': ports.http,
+    rtc_port: ports.rtc,
+    embedded_rtmp_server: false,
+    destination_allow_networks: '127.0.0.0/8',
+    log_format: 'json',
+    log_level: 'debug',
+    ...overrides,
+  };
+  const folder = await mkdtemp(join(tmpdir(), 'gateway-'));
+  const file = join(folder, 'gateway.properties');
+  await writeFile(file, Object.entries(settings).map(([key, value]) => `${key}=${value}\n`).join(''));
+
+  // The marker is inherited by every process that the gateway starts, so a leaked one is found whoever its parent is by then.
+  const marker = randomUUID();
+  const child = spawn(process.execPath, [join(ROOT, 'src/main.ts'), '--config', file], {
+    cwd: ROOT,
+    env: { ...process.env, ...mediaWorkerEnv(), GATEWAY_TEST_MARKER: marker },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let logs = '';
+  child.stdout.setEncoding('utf8').on('data', (chunk: string) => (logs += chunk));
+  child.stderr.setEncoding('utf8').on('data', (chunk: string) => (logs += chunk));
+  const exited = once(child, 'exit').then(([code]) => code as number | null);
+  // A test that is cut short must not leave a gateway behind.
+  const killAtExit = (): void => void child.kill('SIGKILL');
+  process.once('exit', killAtExit);
+
+  const httpUrl = `http://127.0.0.1:${ports.http}`;
+  const http = async (path: string, init?: RequestInit): Promise<RestAnswer> => {
+    const response = await fetch(httpUrl + path, { signal: AbortSignal.timeout(10_000), ...init });
+    const text = await response.text();
+    let body: unknown;
+    try {
+      body = JSON.parse(text);
+    } catch {
+      // Empty, or text.
+    }
+    return { status: response.status, body, text };
+  };
+  const rest = (path: string, body?: unknown, method = 'POST'): Promise<RestAnswer> =>
+    http(`/rest-api${path}`, {
+      method,
+      ...(body === undefined ? {} : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
+    });
+  const transponder = async (mediaSessionId: string): Promise<TransponderView | undefined> => {
+    const answer = await rest('/push/find', { mediaSessionId });
+    if (answer.status === 404) return undefined;
+    if (answer.status !== 200) throw new Error(`find answered ${answer.status}: ${answer.text}`);
+    return answer.body[0];
+  };
+
+  let stopping: Promise<void> | undefined;
+  const stop = async (): Promise<void> => {
+    process.removeListener('exit', killAtExit);
+    child.kill('SIGTERM');
+    const code = await Promise.race([exited, new Promise<'timeout'>((resolve) => setTimeout(resolve, STOP_TIMEOUT, 'timeout').unref())]);
+    if (code === 'timeout') child.kill('SIGKILL');
+    await exited;
+    await rm(folder, { recursive: true, force: true });
+    if (code === 'timeout') throw new Error(`the gateway did not end within ${STOP_TIMEOUT} ms of SIGTERM:\n${logs.slice(-4000)}`);
+    // Children end a moment after the process that waited for them; none may stay.
+    await waitFor('the processes of the gateway to be gone', () => processesMarked(marker).length === 0, { timeout: 2000 }).catch(() => {
+      const left = processesMarked(marker);
+      for (const pid of left) process.kill(pid, 'SIGKILL');
+      throw new Error(`the gateway left ${left.length} process(es) behind`);
+    });
+  };
+
+  const gateway: TestGateway = {
+    pid: child.pid!,
+    ports,
+    wsUrl: `ws://127.0.0.1:${ports.ws}`,
+    httpUrl,
+    http,
+    rest,
+    async startPush(request) {
+      const answer = await rest('/push/startup', request);
+      if (answer.status !== 200) throw new Error(`startup answered ${answer.status}: ${answer.text}`);
+      return answer.body;
+    },
+    transponder,
+    reached: (mediaSessionId, status, timeout) =>
+      waitFor(`transponder ${status}`, async () => {
+        const view = await transponder(mediaSessionId);
+        if (view?.status === status) return view;
+        throw new Error(view ? `${view.status}: ${view.reason}` : 'ended');
+      }, { timeout }),
+    ended: (mediaSessionId, timeout) =>
+      waitFor('the end of a transponder', async () => {
+        const view = await transponder(mediaSessionId);
+        if (view) throw new Error(`${view.status}: ${view.reason}`);
+        const history = await http('/api/v1/transponders?ended=true');
+        return (history.body as TransponderView[]).find((ended) => ended.mediaSessionId === mediaSessionId);
+      }, { timeout }),
+    logs: () => logs,
+    children: (role) => childrenOf(child.pid!).filter((info) => !role || info.role === role),
+    cpu: () => ({ gateway: cpuTime(child.pid!), children: childrenOf(child.pid!).reduce((sum, info) => sum + cpuTime(info.pid), 0) }),
+    exited,
+    stop: () => (stopping ??= stop()),
+  };
+
+  try {
+    await Promise.race([
+      waitFor('the gateway to serve', async () => (await http('/health')).status === 200, { timeout: START_TIMEOUT }),
+      exited.then((code) => {
+        throw new Error(`the gateway ended with code ${code}`);
+      }),
+    ]);
+  } catch (error) {
+    await stop().catch(() => undefined);
+    throw new Error(`${(error as Error).message}\n${logs.slice(-4000)}`, { cause: error });
+  }
+  return gateway;
+}

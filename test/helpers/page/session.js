@@ -1,0 +1,110 @@
+// What tests call in the page. Everything goes through the official Web SDK; answers are plain data.
+'use strict';
+
+const { SESSION_STATUS, STREAM_STATUS, STREAM_EVENT } = Flashphoner.constants;
+
+const testPage = {
+  session: undefined,
+  /** Streams by the name that the test gave them. */
+  streams: {},
+  source: undefined,
+  /** Everything that the SDK has reported, in order: [{ what, status?, info?, event? }]. */
+  events: [],
+
+  connect(urlServer) {
+    return new Promise((resolve, reject) => {
+      const session = Flashphoner.createSession({ urlServer });
+      for (const status of Object.values(SESSION_STATUS)) {
+        session.on(status, () => {
+          testPage.events.push({ what: 'session', status });
+          if (status === SESSION_STATUS.ESTABLISHED) resolve(status);
+          if (status === SESSION_STATUS.FAILED || status === SESSION_STATUS.DISCONNECTED) reject(new Error(`session ${status}`));
+        });
+      }
+      testPage.session = session;
+    });
+  },
+
+  disconnect() {
+    testPage.session.disconnect();
+  },
+
+  /** Creates a stream and resolves with what it has become: one of `until`. */
+  open(name, options, start, until) {
+    return new Promise((resolve) => {
+      const stream = testPage.session.createStream({ name, cacheLocalResources: true, ...options });
+      for (const status of Object.values(STREAM_STATUS)) {
+        stream.on(status, () => {
+          testPage.events.push({ what: 'stream', name, status, info: stream.getInfo() });
+          if (until.includes(status)) resolve({ status, info: stream.getInfo() });
+        });
+      }
+      stream.on(STREAM_EVENT, (event) => testPage.events.push({ what: 'event', name, event }));
+      testPage.streams[name] = stream;
+      stream[start]();
+    });
+  },
+
+  /** `source`: 'camera' (the fake device) or a key of `sources`, which then takes `sourceOptions`. */
+  publish({ name, source = 'camera', sourceOptions, constraints, ...options }) {
+    let wanted = constraints ?? { audio: true, video: true };
+    if (source !== 'camera') {
+      testPage.source = sources[source](sourceOptions);
+      wanted = { audio: false, video: false, customStream: testPage.source.stream };
+    }
+    const display = document.getElementById('local');
+    return testPage.open(name, { ...options, constraints: wanted, display, receiveVideo: false, receiveAudio: false }, 'publish', [
+      STREAM_STATUS.PUBLISHING,
+      STREAM_STATUS.FAILED,
+    ]);
+  },
+
+  play({ name, ...options }) {
+    return testPage.open(name, { ...options, display: document.getElementById('remote') }, 'play', [STREAM_STATUS.PLAYING, STREAM_STATUS.FAILED]);
+  },
+
+  stop(name) {
+    const stream = testPage.streams[name];
+    const ends = [STREAM_STATUS.UNPUBLISHED, STREAM_STATUS.STOPPED, STREAM_STATUS.FAILED];
+    return new Promise((resolve) => {
+      for (const status of ends) {
+        stream.on(status, () => {
+          testPage.events.push({ what: 'stream', name, status, info: stream.getInfo() });
+          resolve({ status, info: stream.getInfo() });
+        });
+      }
+      stream.stop();
+    });
+  },
+
+  async available(name) {
+    const stream = testPage.session.createStream({ name, display: document.getElementById('remote') });
+    try {
+      await stream.available();
+      return { available: true };
+    } catch {
+      return { available: false, info: stream.getInfo() };
+    }
+  },
+
+  muteAudio: (name) => testPage.streams[name].muteAudio(),
+  unmuteAudio: (name) => testPage.streams[name].unmuteAudio(),
+  resize: (width, height) => void testPage.source.resize(width, height),
+  sendThrough: (port) => void (hooks.mediaPort = port),
+
+  /** What the page's player shows: picture size, frames decoded, and whether its sound is more than silence. */
+  async playback() {
+    const video = document.querySelector('#remote video');
+    if (!video) return undefined;
+    const receiver = hooks.connections.at(-1);
+    const frames = { audioEnergy: 0, framesDecoded: 0 };
+    for (const report of (await receiver.getStats()).values()) {
+      if (report.type !== 'inbound-rtp') continue;
+      if (report.kind === 'video') frames.framesDecoded = report.framesDecoded ?? 0;
+      if (report.kind === 'audio') frames.audioEnergy = report.totalAudioEnergy ?? 0;
+    }
+    return { width: video.videoWidth, height: video.videoHeight, ...frames };
+  },
+};
+
+Flashphoner.init({});

@@ -1,0 +1,75 @@
+import { readdirSync, readFileSync } from 'node:fs';
+
+/** What a child of the gateway does, told from its arguments. */
+export type ProcessRole = 'media-worker' | 'audio-encoder' | 'video-encoder' | 'pusher' | 'other';
+
+export interface ProcessInfo {
+  readonly pid: number;
+  readonly role: ProcessRole;
+  readonly args: readonly string[];
+}
+
+/** Linux counts processor time in ticks of 10 ms (`getconf CLK_TCK`). */
+const TICK_MS = 10;
+
+function read(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    // The process has ended between being listed and being read.
+    return undefined;
+  }
+}
+
+function pids(): number[] {
+  return readdirSync('/proc').filter((name) => /^\d+$/.test(name)).map(Number);
+}
+
+/** The fields of `/proc/PID/stat` after the command name, which may itself hold spaces and brackets: state, ppid, ... */
+function statFields(pid: number): string[] | undefined {
+  const stat = read(`/proc/${pid}/stat`);
+  return stat?.slice(stat.lastIndexOf(')') + 2).split(' ');
+}
+
+function roleOf(args: readonly string[]): ProcessRole {
+  const program = args[0]?.split('/').at(-1) ?? '';
+  if (program.startsWith('mediasoup-worker')) return 'media-worker';
+  if (program !== 'ffmpeg') return 'other';
+  if (args.includes('libx264')) return 'video-encoder';
+  if (args.some((arg) => arg.startsWith('aac') || arg.startsWith('libfdk_aac') || arg === 'adts')) return 'audio-encoder';
+  if (args.includes('copy')) return 'pusher';
+  return 'other';
+}
+
+/** The running (not: zombie) direct children of a process. */
+export function childrenOf(parent: number): ProcessInfo[] {
+  const children: ProcessInfo[] = [];
+  for (const pid of pids()) {
+    const fields = statFields(pid);
+    if (!fields || fields[0] === 'Z' || Number(fields[1]) !== parent) continue;
+    const args = (read(`/proc/${pid}/cmdline`) ?? '').split('\0').filter(Boolean);
+    if (args.length > 0) children.push({ pid, role: roleOf(args), args });
+  }
+  return children;
+}
+
+/** Running processes that have `marker` in their environment: finds also those whose parent has gone. */
+export function processesMarked(marker: string): number[] {
+  return pids().filter((pid) => statFields(pid)?.[0] !== 'Z' && read(`/proc/${pid}/environ`)?.includes(marker));
+}
+
+/** Milliseconds of processor time that a process has used, its threads included, its children not. */
+export function cpuTime(pid: number): number {
+  const fields = statFields(pid);
+  if (!fields) return 0;
+  return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
+}
+
+/** Open file descriptors of a process: grows when something is leaked. */
+export function openFiles(pid: number): number {
+  try {
+    return readdirSync(`/proc/${pid}/fd`).length;
+  } catch {
+    return 0;
+  }
+}

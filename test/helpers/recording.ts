@@ -1,0 +1,225 @@
+import { spawn } from 'node:child_process';
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { readFlv, type FileTag } from './flv-file.ts';
+import { waitFor } from './wait.ts';
+
+/** One decoded picture. */
+export interface Picture {
+  /** Milliseconds since the start of the recording. */
+  readonly time: number;
+  readonly width: number;
+  readonly height: number;
+  /** Mean of the luma, 0 to 255. */
+  readonly brightness: number;
+}
+
+/** What the container says. */
+export interface Track {
+  /** Media tags, without sequence headers. */
+  readonly count: number;
+  readonly sequenceHeaders: number;
+  /** Milliseconds. */
+  readonly first: number;
+  readonly last: number;
+  /** Times that a timestamp was lower than the one before. */
+  readonly steppedBack: number;
+  /** Largest distance of two neighbours, ms, and where it begins. */
+  readonly largestGap: number;
+  readonly largestGapAt: number;
+}
+
+/** Everything that a test may want to know of a recording, from its bytes and from decoding it. */
+export interface Recording {
+  readonly video: Track;
+  readonly audio: Track;
+  /** Distances of neighbouring key frames in milliseconds. */
+  readonly keyFrameIntervals: readonly number[];
+  readonly startsWithKeyFrame: boolean;
+  readonly pictures: readonly Picture[];
+  /** Mono samples at 48 kHz from the start of the recording on; holes are silence. */
+  readonly samples: Float32Array;
+  /** What the decoder complained of. */
+  readonly decodeErrors: readonly string[];
+  /** Level in dBFS (RMS; -120 is silence) of each whole second. */
+  levels(): number[];
+  /** As `levels`, for a part, in milliseconds. */
+  level(from: number, to: number): number;
+  /** Milliseconds at which a white picture follows dark ones. */
+  flashes(): number[];
+  /** Milliseconds at which a sound follows silence. */
+  beeps(): number[];
+  /** Of each flash that has a beep within half a second: the beep's time minus the flash's, in milliseconds. */
+  lipSync(): number[];
+}
+
+const SAMPLE_RATE = 48_000;
+
+function track(tags: readonly FileTag[]): Track {
+  const media = tags.filter((tag) => !tag.sequenceHeader);
+  let steppedBack = 0;
+  let largestGap = 0;
+  let largestGapAt = 0;
+  for (let i = 1; i < media.length; i += 1) {
+    const step = media[i]!.timestamp - media[i - 1]!.timestamp;
+    if (step < 0) steppedBack += 1;
+    if (step > largestGap) {
+      largestGap = step;
+      largestGapAt = media[i - 1]!.timestamp;
+    }
+  }
+  return {
+    count: media.length,
+    sequenceHeaders: tags.length - media.length,
+    first: media[0]?.timestamp ?? 0,
+    last: media.at(-1)?.timestamp ?? 0,
+    steppedBack,
+    largestGap,
+    largestGapAt,
+  };
+}
+
+/** Runs ffmpeg and gives what it wrote: its data and its log. */
+async function ffmpeg(args: readonly string[]): Promise<{ data: Buffer; log: string }> {
+  const child = spawn('ffmpeg', ['-hide_banner', '-nostdin', '-nostats', '-loglevel', 'level+info', ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const data: Buffer[] = [];
+  let log = '';
+  child.stdout.on('data', (chunk: Buffer) => data.push(chunk));
+  child.stderr.setEncoding('utf8').on('data', (chunk: string) => (log += chunk));
+  const code = await new Promise((resolve, reject) => child.once('error', reject).once('close', resolve));
+  if (code !== 0) throw new Error(`ffmpeg ended with ${String(code)}: ${log.slice(-2000)}`);
+  return { data: Buffer.concat(data), log };
+}
+
+/** Complaints about the file's end are left out: a recording that is still being written ends in the middle of something. */
+function decodeErrors(log: string): string[] {
+  return log.split('\n').filter((line) => /\[(error|fatal)\]/.test(line) && !/Truncating|Packet corrupt|partial file|End of file/i.test(line));
+}
+
+async function decodeVideo(path: string): Promise<{ pictures: Picture[]; errors: string[] }> {
+  // The first showinfo tells the size as it was sent, the second the mean of a small grey picture, which is cheap to compute.
+  const filter = 'showinfo@sent=checksum=0,scale=32:18:flags=fast_bilinear,format=gray,showinfo@seen';
+  const { log } = await ffmpeg(['-copyts', '-i', path, '-map', '0:v', '-fps_mode', 'passthrough', '-vf', filter, '-f', 'null', '-']);
+  const sizes: { width: number; height: number }[] = [];
+  const pictures: Picture[] = [];
+  for (const line of log.split('\n')) {
+    const size = /showinfo@sent.* s:(\d+)x(\d+) /.exec(line);
+    if (size) sizes.push({ width: Number(size[1]), height: Number(size[2]) });
+    const seen = /showinfo@seen.* pts_time:([\d.]+).* mean:\[(\d+)/.exec(line);
+    if (seen) pictures.push({ time: Number(seen[1]) * 1000, brightness: Number(seen[2]), ...sizes[pictures.length]! });
+  }
+  return { pictures, errors: decodeErrors(log) };
+}
+
+async function decodeAudio(path: string): Promise<{ samples: Float32Array; errors: string[] }> {
+  // Holes become silence, so that a sample's index is its time; nothing is stretched.
+  const filter = 'aresample=async=1:min_hard_comp=0.03:first_pts=0';
+  const args = ['-copyts', '-i', path, '-map', '0:a', '-af', filter, '-ac', '1', '-ar', String(SAMPLE_RATE), '-f', 'f32le', 'pipe:1'];
+  const { data, log } = await ffmpeg(args);
+  const bytes = data.subarray(0, data.length - (data.length % 4));
+  return { samples: new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length)), errors: decodeErrors(log) };
+}
+
+/** RMS in dBFS of samples `from` to `to`. */
+function rms(samples: Float32Array, from: number, to: number): number {
+  let sum = 0;
+  const end = Math.min(to, samples.length);
+  for (let i = from; i < end; i += 1) sum += samples[i]! * samples[i]!;
+  return end > from && sum > 0 ? Math.max(-120, 10 * Math.log10(sum / (end - from))) : -120;
+}
+
+/** Starts of what is `on` after it was off for at least `quiet` milliseconds. */
+function onsets(points: Iterable<{ readonly time: number; readonly on: boolean }>, quiet: number): number[] {
+  const starts: number[] = [];
+  let lastOn = -Infinity;
+  let first = true;
+  for (const { time, on } of points) {
+    // What is on at the very start has begun before it.
+    if (on && !first && time - lastOn >= quiet) starts.push(time);
+    if (on) lastOn = time;
+    first = false;
+  }
+  return starts;
+}
+
+function* loudness(samples: Float32Array): Generator<{ time: number; on: boolean }> {
+  const window = SAMPLE_RATE / 200;
+  for (let at = 0; at + window <= samples.length; at += window) {
+    yield { time: (at / SAMPLE_RATE) * 1000, on: rms(samples, at, at + window) > -25 };
+  }
+}
+
+/** Reads and decodes an FLV file. */
+export async function analyse(path: string): Promise<Recording> {
+  const tags = readFlv(await readFile(path));
+  const videoTags = tags.filter((tag) => tag.kind === 'video');
+  const audioTags = tags.filter((tag) => tag.kind === 'audio');
+  const [video, audio] = await Promise.all([
+    videoTags.length > 0 ? decodeVideo(path) : { pictures: [], errors: [] },
+    audioTags.length > 0 ? decodeAudio(path) : { samples: new Float32Array(0), errors: [] },
+  ]);
+  const { samples } = audio;
+  const { pictures } = video;
+  const level = (from: number, to: number): number => rms(samples, Math.round((from * SAMPLE_RATE) / 1000), Math.round((to * SAMPLE_RATE) / 1000));
+  const keyTimes = videoTags.filter((tag) => tag.keyFrame).map((tag) => tag.timestamp);
+  const flashes = (): number[] => onsets(pictures.map(({ time, brightness }) => ({ time, on: brightness > 140 })), 400);
+  const beeps = (): number[] => onsets(loudness(samples), 400);
+  return {
+    video: track(videoTags),
+    audio: track(audioTags),
+    keyFrameIntervals: keyTimes.slice(1).map((time, i) => time - keyTimes[i]!),
+    startsWithKeyFrame: videoTags.find((tag) => !tag.sequenceHeader)?.keyFrame ?? false,
+    pictures,
+    samples,
+    decodeErrors: [...video.errors, ...audio.errors],
+    level,
+    levels: () => Array.from({ length: Math.floor(samples.length / SAMPLE_RATE) }, (_, second) => level(second * 1000, second * 1000 + 1000)),
+    flashes,
+    beeps,
+    lipSync() {
+      const heard = beeps();
+      return flashes().flatMap((flash) => {
+        const nearest = heard.map((beep) => beep - flash).sort((a, b) => Math.abs(a) - Math.abs(b))[0];
+        return nearest !== undefined && Math.abs(nearest) < 500 ? [nearest] : [];
+      });
+    },
+  };
+}
+
+/** The middle value; of an even number of values the upper of the two in the middle. */
+export function median(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN;
+}
+
+/** Timestamp of the last complete tag in a recording that is being written, in milliseconds; 0 while there is none. */
+export async function recordedUntil(path: string): Promise<number> {
+  try {
+    const tags = readFlv(await readFile(path));
+    return Math.min(...(['audio', 'video'] as const).map((kind) => tags.findLast((tag) => tag.kind === kind && !tag.sequenceHeader)?.timestamp ?? 0));
+  } catch {
+    return 0;
+  }
+}
+
+/** Where an nginx-rtmp of ours records a stream. */
+export function recordingOf(server: { readonly recordDir: string }, name: string): string {
+  return join(server.recordDir, `${name}.flv`);
+}
+
+/** Waits until a recording holds so many milliseconds of sound and picture. */
+export async function recorded(path: string, milliseconds: number, timeout = milliseconds + 15_000): Promise<void> {
+  await waitFor(`${milliseconds} ms in ${path.split('/').at(-1)}`, async () => {
+    const until = await recordedUntil(path);
+    if (until < milliseconds) throw new Error(`${until} ms`);
+    return true;
+  }, { timeout, every: 200 });
+}
+
+/** Waits for the first recording of a stream wherever below the folder a server puts it, such as node-media-server's `APP/NAME/TIME.flv`. */
+export function findRecording(server: { readonly recordDir: string }, name: string): Promise<string> {
+  return waitFor(`a recording of ${name}`, async () => {
+    const files = await readdir(server.recordDir, { recursive: true });
+    const found = files.find((file) => file.endsWith('.flv') && file.includes(name));
+    return found && join(server.recordDir, found);
+  });
+}

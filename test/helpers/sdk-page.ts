@@ -1,0 +1,155 @@
+import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Browser, Page } from 'playwright-core';
+import { waitFor } from './wait.ts';
+
+const PAGE_FILES = fileURLToPath(new URL('./page/', import.meta.url));
+const SDK_FILES = dirname(fileURLToPath(import.meta.resolve('@flashphoner/websdk/package.json')));
+
+const TYPES: Record<string, string> = { html: 'text/html; charset=utf-8', js: 'text/javascript; charset=utf-8' };
+
+export interface PageServer {
+  readonly url: string;
+  close(): Promise<void>;
+}
+
+/** Serves the test page, and below `/websdk/` the official Web SDK as it was published. */
+export async function startPageServer(): Promise<PageServer> {
+  const server = createServer((request, response) => {
+    const path = new URL(request.url ?? '/', 'http://page').pathname;
+    const name = path === '/' ? 'index.html' : path.slice(1);
+    const sdk = /^websdk\/([\w.-]+\.js)$/.exec(name);
+    const file = sdk ? join(SDK_FILES, sdk[1]!) : join(PAGE_FILES, name.replace(/[^\w.-]/g, ''));
+    readFile(file).then(
+      (content) => response.writeHead(200, { 'content-type': TYPES[file.split('.').at(-1)!] ?? 'application/octet-stream' }).end(content),
+      () => response.writeHead(404).end(),
+    );
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as { port: number };
+  return {
+    url: `http://127.0.0.1:${port}/`,
+    async close() {
+      server.closeAllConnections();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}
+
+export interface StreamOutcome {
+  readonly status: string;
+  readonly info?: string;
+}
+
+export interface PageEvent {
+  readonly what: 'session' | 'stream' | 'event';
+  readonly name?: string;
+  readonly status?: string;
+  readonly info?: string;
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- whatever the gateway sent
+  readonly event?: any;
+}
+
+export interface PublishOptions {
+  readonly name: string;
+  readonly rtmpUrl?: string;
+  /** `camera` is Chromium's fake device: 640x480, a beep every second; the others are in page/sources.js. */
+  readonly source?: 'camera' | 'flashAndBeep' | 'tone' | 'videoOnly' | 'audioOnly';
+  readonly sourceOptions?: { readonly width?: number; readonly height?: number; readonly frequency?: number };
+  readonly constraints?: Record<string, unknown>;
+  /** Codecs that the SDK takes out of its offer, comma-separated: `H264` leaves VP8. */
+  readonly stripCodecs?: string;
+  readonly transport?: 'UDP' | 'TCP';
+}
+
+/** One browser page with the official SDK, driven from a test. */
+export class SdkPage {
+  readonly page: Page;
+
+  private constructor(page: Page) {
+    this.page = page;
+  }
+
+  static async open(browser: Browser, server: PageServer): Promise<SdkPage> {
+    const page = await browser.newPage();
+    await page.goto(server.url);
+    return new SdkPage(page);
+  }
+
+  /** Calls a function of `testPage` in page/session.js. */
+  async #call<Result>(name: string, ...args: unknown[]): Promise<Result> {
+    return this.page.evaluate(`testPage.${name}(${args.map((arg) => JSON.stringify(arg) ?? 'undefined').join(', ')})`) as Promise<Result>;
+  }
+
+  connect(url: string): Promise<string> {
+    return this.#call('connect', url);
+  }
+
+  disconnect(): Promise<void> {
+    return this.#call('disconnect');
+  }
+
+  publish(options: PublishOptions): Promise<StreamOutcome> {
+    return this.#call('publish', options);
+  }
+
+  play(options: { readonly name: string }): Promise<StreamOutcome> {
+    return this.#call('play', options);
+  }
+
+  stop(name: string): Promise<StreamOutcome> {
+    return this.#call('stop', name);
+  }
+
+  available(name: string): Promise<{ readonly available: boolean; readonly info?: string }> {
+    return this.#call('available', name);
+  }
+
+  muteAudio(name: string): Promise<void> {
+    return this.#call('muteAudio', name);
+  }
+
+  unmuteAudio(name: string): Promise<void> {
+    return this.#call('unmuteAudio', name);
+  }
+
+  /** Changes the size of the canvas that is being published. */
+  resize(width: number, height: number): Promise<void> {
+    return this.#call('resize', width, height);
+  }
+
+  /** From now on this page's media goes to that loopback port (a {@link startUdpRelay}) instead of the gateway's. Call before publishing. */
+  sendThrough(port: number): Promise<void> {
+    return this.#call('sendThrough', port);
+  }
+
+  playback(): Promise<{ readonly width: number; readonly height: number; readonly framesDecoded: number; readonly audioEnergy: number } | undefined> {
+    return this.#call('playback');
+  }
+
+  events(): Promise<PageEvent[]> {
+    return this.page.evaluate('testPage.events');
+  }
+
+  /** Waits for an event of the SDK that the condition accepts. */
+  event(what: string, condition: (event: PageEvent) => boolean, timeout?: number): Promise<PageEvent> {
+    return waitFor(what, async () => (await this.events()).find(condition), { timeout });
+  }
+
+  /** Connects and publishes; throws when that fails. */
+  async publishTo(url: string, options: PublishOptions): Promise<void> {
+    await this.connect(url);
+    const outcome = await this.publish(options);
+    if (outcome.status !== 'PUBLISHING') throw new Error(`publishing ${options.name}: ${outcome.status} ${outcome.info ?? ''}`);
+  }
+
+  /** As when a user closes the tab. */
+  close(): Promise<void> {
+    return this.page.close();
+  }
+}

@@ -1,0 +1,128 @@
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+
+/** How long a server may take to listen on a busy machine, in ms. */
+const LISTEN_TIMEOUT = 15_000;
+const POLL_INTERVAL = 10;
+/** How long a server may take to end by itself, in ms; then it is killed. */
+const STOP_TIMEOUT = 3_000;
+
+/** A port of 127.0.0.1 that was free a moment ago. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+/** A server in a process of its own, listening when `start()` returns, and ended with the test process at the latest. */
+export class ServerProcess {
+  readonly #command: string;
+  readonly #args: readonly string[];
+  readonly #port: number;
+  readonly #killAtExit = (): void => void this.#child?.kill('SIGKILL');
+  #child: ChildProcess | undefined;
+  #output = '';
+
+  constructor(command: string, args: readonly string[], port: number) {
+    this.#command = command;
+    this.#args = args;
+    this.#port = port;
+  }
+
+  get pid(): number {
+    if (!this.#child?.pid) throw new Error(`${this.#command} is not running`);
+    return this.#child.pid;
+  }
+
+  /** What it has printed so far, both outputs together. */
+  get output(): string {
+    return this.#output;
+  }
+
+  async start(): Promise<void> {
+    const child = spawn(this.#command, this.#args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    this.#child = child;
+    this.#output = '';
+    process.once('exit', this.#killAtExit);
+    for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text: string) => (this.#output += text));
+    const failed = new Promise<never>((_resolve, reject) => {
+      child.once('error', reject);
+      child.once('exit', (code, signal) => reject(new Error(`${this.#command} ended (${code ?? signal}): ${this.#output}`)));
+    });
+    failed.catch(() => {});
+    await Promise.race([this.#listening(), failed]);
+  }
+
+  /** Asked of the kernel: connecting would use up the one connection of a server such as `ffmpeg -listen 1`. */
+  async #listening(): Promise<void> {
+    const wanted = new RegExp(`:${this.#port.toString(16).toUpperCase().padStart(4, '0')} [0-9A-F]+:0000 0A `);
+    for (const end = Date.now() + LISTEN_TIMEOUT; Date.now() < end; await delay(POLL_INTERVAL)) {
+      if (wanted.test(readFileSync('/proc/net/tcp', 'utf8')) || wanted.test(readFileSync('/proc/net/tcp6', 'utf8'))) return;
+    }
+    throw new Error(`${this.#command} does not listen on port ${this.#port}: ${this.#output}`);
+  }
+
+  /** The process stands still: connections stay open, and nobody reads from them. */
+  freeze(): void {
+    process.kill(this.pid, 'SIGSTOP');
+  }
+
+  resume(): void {
+    process.kill(this.pid, 'SIGCONT');
+  }
+
+  /** Ends it at once and without a word to its connections but the kernel's. */
+  async kill(): Promise<void> {
+    await this.#end('SIGKILL');
+  }
+
+  async stop(): Promise<void> {
+    await this.#end('SIGTERM');
+  }
+
+  /** When it has ended by itself. */
+  async ended(): Promise<void> {
+    const child = this.#child;
+    if (child && child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+  }
+
+  async #end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+    const child = this.#child;
+    process.off('exit', this.#killAtExit);
+    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    const exited = once(child, 'exit');
+    child.kill(signal);
+    child.kill('SIGCONT');
+    const timer = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT);
+    await exited;
+    clearTimeout(timer);
+  }
+}
+
+/** An RTMP server that a test pushes to. */
+export interface RtmpServer {
+  /** `rtmp://127.0.0.1:PORT/live` */
+  readonly rtmpUrl: string;
+  readonly port: number;
+  /** Where recordings of what was published appear as FLV files. */
+  readonly recordDir: string;
+  readonly pid: number;
+  /** What the server has printed. */
+  readonly output: string;
+  freeze(): void;
+  resume(): void;
+  /** Dies and comes back on the same port. */
+  restart(): Promise<void>;
+  /** Dies without a farewell; `restart()` brings it back. */
+  kill(): Promise<void>;
+  /** Ends it and deletes its recordings. */
+  stop(): Promise<void>;
+}

@@ -1,0 +1,63 @@
+import type { Browser } from 'playwright-core';
+import { startChromium } from './chromium.ts';
+import { startGateway, type SettingsOverrides, type TestGateway } from './gateway.ts';
+import { startNginxRtmp, type NginxRtmp, type NginxRtmpOptions } from './nginx-rtmp.ts';
+import { SdkPage, startPageServer, type PublishOptions } from './sdk-page.ts';
+
+/** The real parts that a test of the whole path needs: a gateway, a browser with the official SDK, and an RTMP server. */
+export interface Stage {
+  readonly gateway: TestGateway;
+  readonly browser: Browser;
+  readonly nginx: NginxRtmp;
+  /** A new page, not connected yet. */
+  openPage(): Promise<SdkPage>;
+  /** A new page that publishes. */
+  publisher(options: PublishOptions): Promise<SdkPage>;
+}
+
+export interface StageOptions {
+  readonly settings?: SettingsOverrides;
+  readonly nginx?: NginxRtmpOptions;
+}
+
+/** Whatever ends things when a test is over: tap's test. */
+interface Teardown {
+  teardown(end: () => Promise<void>): void;
+}
+
+/** Milliseconds that a test file with a browser may take; it takes far less on an idle machine. */
+export const FILE_TIMEOUT = 180_000;
+
+/** Starts everything at once; all of it ends with the test. */
+export async function setStage(t: Teardown, options: StageOptions = {}): Promise<Stage> {
+  const ends: (() => Promise<void>)[] = [];
+  // Registered before anything is started: what has started ends also when something else fails to start.
+  t.teardown(async () => {
+    const failures: unknown[] = [];
+    for (const end of ends) await end().catch((error: unknown) => failures.push(error));
+    if (failures.length > 0) throw failures[0];
+  });
+  const ending = async <Part>(part: Promise<Part>, end: (part: Part) => Promise<void>): Promise<Part> => {
+    const started = await part;
+    ends.push(() => end(started));
+    return started;
+  };
+  const [browser, pages, gateway, nginx] = await Promise.all([
+    ending(startChromium(), (part) => part.close()),
+    ending(startPageServer(), (part) => part.close()),
+    ending(startGateway(options.settings), (part) => part.stop()),
+    ending(startNginxRtmp(options.nginx), (part) => part.stop()),
+  ]);
+  const openPage = (): Promise<SdkPage> => SdkPage.open(browser, pages);
+  return {
+    gateway,
+    browser,
+    nginx,
+    openPage,
+    async publisher(publishOptions) {
+      const page = await openPage();
+      await page.publishTo(gateway.wsUrl, publishOptions);
+      return page;
+    },
+  };
+}

@@ -1,0 +1,61 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { connect } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
+import { createServer } from 'node:tls';
+import { promisify } from 'node:util';
+
+export interface TlsTerminatorOptions {
+  /** What the certificate is for, in OpenSSL's words. Default: `DNS:localhost,IP:127.0.0.1`. */
+  readonly subjectAltName?: string;
+}
+
+export interface TlsTerminator {
+  readonly port: number;
+  /** PEM file of the authority that a client must trust. */
+  readonly caFile: string;
+  /** Names that clients sent with SNI; `false` where one sent none. */
+  readonly serverNames: (string | false)[];
+  stop(): Promise<void>;
+}
+
+/** Takes TLS connections on 127.0.0.1 with a certificate made for this run, and passes what is inside on to `targetPort`. */
+export async function startTlsTerminator(targetPort: number, options: TlsTerminatorOptions = {}): Promise<TlsTerminator> {
+  const folder = await mkdtemp(join(tmpdir(), 'tls-terminator-'));
+  const [keyFile, caFile] = [join(folder, 'key.pem'), join(folder, 'certificate.pem')];
+  await promisify(execFile)('openssl', [
+    ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2', '-subj', '/CN=test'],
+    ...['-addext', `subjectAltName=${options.subjectAltName ?? 'DNS:localhost,IP:127.0.0.1'}`, '-keyout', keyFile, '-out', caFile],
+  ]);
+  const serverNames: (string | false)[] = [];
+  const connections = new Set<Duplex>();
+  const server = createServer({ key: await readFile(keyFile), cert: await readFile(caFile) }, (outer) => {
+    serverNames.push((outer as { servername?: string | false }).servername ?? false);
+    const inner = connect(targetPort, '127.0.0.1');
+    connections.add(outer).add(inner);
+    for (const [socket, other] of [[outer, inner], [inner, outer]] as const) {
+      socket.on('error', () => {});
+      socket.on('close', () => {
+        connections.delete(socket);
+        other.destroy();
+      });
+      socket.pipe(other);
+    }
+  });
+  // A refused certificate ends a handshake, which is what some tests want to see.
+  server.on('tlsClientError', () => {});
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    port: (server.address() as AddressInfo).port,
+    caFile,
+    serverNames,
+    async stop() {
+      server.close();
+      for (const socket of connections) socket.destroy();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}

@@ -1,0 +1,105 @@
+import { createServer } from 'node:http';
+import { once } from 'node:events';
+import { readdirSync } from 'node:fs';
+import type { AddressInfo } from 'node:net';
+import { fastify, type FastifyInstance } from 'fastify';
+import t from 'tap';
+import type { GatewayError } from '../../src/errors.ts';
+import { consoleRoutes, type ConsoleRoutesOptions } from '../../src/http/console-routes.ts';
+
+const OPTIONS: ConsoleRoutesOptions = { wsPort: 8080, restBase: '/rest-api', version: '1.2.3' };
+
+async function createApp(options: ConsoleRoutesOptions = OPTIONS): Promise<FastifyInstance> {
+  const app = fastify();
+  app.setErrorHandler<GatewayError>((error, _request, reply) => reply.code(error.httpStatus).send({ exception: error.code }));
+  await app.register(consoleRoutes(options));
+  return app;
+}
+
+/** What a page loads at first sight, and what those files load in turn. */
+async function loadAll(app: FastifyInstance): Promise<Map<string, string>> {
+  const loaded = new Map<string, string>();
+  const load = async (path: string): Promise<void> => {
+    if (loaded.has(path)) return;
+    const answer = await app.inject(path);
+    if (answer.statusCode !== 200) throw new Error(`${path}: ${answer.statusCode}`);
+    loaded.set(path, String(answer.headers['content-type']));
+    const named = path.endsWith('mpegts.js') ? [] : [...answer.body.matchAll(/(?:href|src)="(\/[^"]+)"|from '(\.[^']+)'/g)];
+    for (const [, absolute, relative] of named) await load(absolute ?? new URL(relative!, `http://x${path}`).pathname);
+  };
+  await load('/');
+  return loaded;
+}
+
+t.test('the page and everything that it loads is served', async (t) => {
+  const app = await createApp();
+  const loaded = await loadAll(app);
+  const files = (folder: string): string[] => readdirSync(new URL(`../../src/${folder}`, import.meta.url)).filter((name) => /\.(js|css|svg)$/.test(name)).map((name) => `/${folder}/${name}`);
+  for (const path of [...files('console'), ...files('client'), '/console/mpegts.js']) t.ok(loaded.has(path), path);
+  t.match(loaded.get('/'), 'text/html');
+  t.match(loaded.get('/console/main.js'), 'text/javascript');
+  t.match(loaded.get('/console/console.css'), 'text/css');
+  t.equal(loaded.get('/console/icon.svg'), 'image/svg+xml');
+});
+
+t.test('headers', async (t) => {
+  const app = await createApp({ ...OPTIONS, wssPort: 8443 });
+  const page = await app.inject('/');
+  const policy = String(page.headers['content-security-policy']);
+  t.match(policy, "default-src 'none'");
+  t.match(policy, "connect-src 'self' ws://*:8080 wss://*:8443;");
+  t.notMatch(policy, 'unsafe');
+  t.equal(page.headers['x-content-type-options'], 'nosniff');
+  const again = await app.inject({ url: '/', headers: { 'if-none-match': String(page.headers.etag) } });
+  t.equal(again.statusCode, 304);
+  t.equal(again.body, '');
+  t.equal((await app.inject('/client/index.js')).headers['access-control-allow-origin'], '*', 'other origins may import the library');
+  t.equal((await app.inject('/console/main.js')).headers['access-control-allow-origin'], undefined);
+});
+
+t.test('no other file can be named', async (t) => {
+  const app = await createApp();
+  for (const path of ['/client/tsconfig.json', '/console/../http/app.ts', '/client/..%2fconfig.ts', '/client/%2e%2e/config.ts', '/console/', '/console/live/x.flv'])
+    t.equal((await app.inject(path)).statusCode, 404, path);
+});
+
+t.test('config.json', async (t) => {
+  const app = await createApp({ ...OPTIONS, embedded: { rtmpUrl: 'rtmp://127.0.0.1:1935/live', httpFlvPort: 8000 } });
+  const answer = await app.inject('/console/config.json');
+  t.equal(answer.headers['cache-control'], 'no-store');
+  t.same(answer.json(), { version: '1.2.3', wsPort: 8080, wssPort: null, restBase: '/rest-api', embedded: { rtmpUrl: 'rtmp://127.0.0.1:1935/live', playbackBase: '/console/live' } });
+  t.equal((await (await createApp()).inject('/console/config.json')).json().embedded, null);
+});
+
+t.test('what the embedded server receives is passed on', async (t) => {
+  let asked = '';
+  const upstream = createServer((request, response) => {
+    asked = request.url ?? '';
+    response.write('FLV');
+  }).listen(0, '127.0.0.1');
+  await once(upstream, 'listening');
+  const httpFlvPort = (upstream.address() as AddressInfo).port;
+  const app = await createApp({ ...OPTIONS, embedded: { rtmpUrl: 'rtmp://127.0.0.1:1935/live', httpFlvPort } });
+  const base = await app.listen({ host: '127.0.0.1', port: 0 });
+  t.teardown(() => app.close());
+
+  const viewer = new AbortController();
+  const response = await fetch(`${base}/console/live/rtmp_stream-1.flv`, { signal: viewer.signal });
+  t.equal(response.headers.get('content-type'), 'video/x-flv');
+  t.equal(Buffer.from((await response.body!.getReader().read()).value!).toString(), 'FLV');
+  t.equal(asked, '/live/rtmp_stream-1.flv');
+  const connections = (): Promise<number> => new Promise((resolve) => upstream.getConnections((_error, count) => resolve(count)));
+  t.equal(await connections(), 1);
+  viewer.abort();
+  while ((await connections()) > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  t.pass('a viewer who goes leaves no connection behind');
+
+  for (const name of ['a.b', '..%2fadmin', 'a%20b']) t.equal((await fetch(`${base}/console/live/${name}.flv`)).status, 404, name);
+  const remote = await app.inject({ url: '/console/live/x.flv', remoteAddress: '203.0.113.5' });
+  t.equal(remote.statusCode, 404, 'only for this computer');
+  upstream.close();
+  await once(upstream, 'close');
+  const dead = await app.inject('/console/live/x.flv');
+  t.equal(dead.statusCode, 502);
+  t.equal(dead.json().exception, 'DESTINATION_UNREACHABLE');
+});

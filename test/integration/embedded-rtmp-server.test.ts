@@ -1,0 +1,161 @@
+import { execFile, spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
+import { createServer, connect, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import t from 'tap';
+import { EmbeddedRtmpServer } from '../../src/embedded/embedded-rtmp-server.ts';
+import { GatewayError } from '../../src/errors.ts';
+import { silentLogger } from '../../src/logger.ts';
+
+const run = promisify(execFile);
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+const start = async (): Promise<EmbeddedRtmpServer> =>
+  EmbeddedRtmpServer.create({ rtmpPort: await freePort(), httpFlvPort: await freePort(), logger: silentLogger });
+
+/** Pushes a test picture and a tone until it is killed. */
+function pushTestPicture(url: string): ChildProcess {
+  const source = ['-re', '-f', 'lavfi', '-i', 'testsrc2=size=320x180:rate=25', '-f', 'lavfi', '-i', 'sine=sample_rate=48000'];
+  const codecs = ['-c:v', 'libx264', '-preset', 'ultrafast', '-tune', 'zerolatency', '-pix_fmt', 'yuv420p', '-g', '25', '-c:a', 'aac'];
+  return spawn('ffmpeg', ['-v', 'error', ...source, ...codecs, '-f', 'flv', url], { stdio: 'ignore' });
+}
+
+async function kill(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  child.kill('SIGKILL');
+  await once(child, 'exit');
+}
+
+/** Local addresses on which a process listens for TCP, as /proc shows them: hexadecimal address and port. */
+async function listeners(port: number): Promise<string[]> {
+  const tables = await Promise.all(['/proc/net/tcp', '/proc/net/tcp6'].map((file) => readFile(file, 'utf8').catch(() => '')));
+  const suffix = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+  return tables.join('\n').split('\n').map((line) => line.trim().split(/\s+/)).filter((row) => row[3] === '0A' && row[1]?.endsWith(suffix)).map((row) => row[1]!);
+}
+
+const accepts = (port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1');
+    socket.once('connect', () => { socket.destroy(); resolve(true); });
+    socket.once('error', () => resolve(false));
+  });
+
+t.test('what is pushed by RTMP plays over HTTP-FLV', async (t) => {
+  const cwd = process.cwd();
+  const empty = await mkdtemp(join(tmpdir(), 'embedded-'));
+  process.chdir(empty);
+  const server = await start();
+  process.chdir(cwd);
+  const push = pushTestPicture(`${server.rtmpUrl}/rtmp_stream1`);
+  t.teardown(async () => {
+    await kill(push);
+    await server.close();
+    await rm(empty, { recursive: true });
+  });
+
+  const url = server.playbackUrl('rtmp_stream1');
+  t.equal(url, `http://127.0.0.1:${server.httpFlvPort}/live/rtmp_stream1.flv`);
+  const { stdout } = await run('ffprobe', ['-v', 'error', '-of', 'json', '-show_streams', '-read_intervals', '%+1', '-count_frames', url], { timeout: 20_000 });
+  const probed = JSON.parse(stdout) as { streams: { codec_type: string; codec_name: string; width?: number; nb_read_frames: string }[] };
+  const streams = probed.streams.filter((stream) => stream.codec_type !== 'data');
+  t.same(streams.map((stream) => stream.codec_name).sort(), ['aac', 'h264']);
+  t.ok(streams.every((stream) => Number(stream.nb_read_frames) > 10), 'frames of both decode');
+  t.equal(streams.find((stream) => stream.codec_name === 'h264')?.width, 320);
+
+  const response = await fetch(url, { headers: { origin: 'http://localhost:8081' } });
+  t.equal(response.headers.get('access-control-allow-origin'), '*', 'a page of another origin may watch');
+  const reader = response.body!.getReader();
+  t.equal(Buffer.from((await reader.read()).value!).subarray(0, 3).toString(), 'FLV');
+  await reader.cancel();
+
+  t.same(await readdir(empty), [], 'nothing was written to the working directory');
+});
+
+t.test('only loopback, only playing', async (t) => {
+  const server = await start();
+  t.teardown(() => server.close());
+  for (const port of [server.rtmpPort, server.httpFlvPort]) {
+    const found = await listeners(port);
+    t.equal(found.length, 1);
+    t.match(found[0], /^0100007F:/, '127.0.0.1');
+  }
+  const base = `http://127.0.0.1:${server.httpFlvPort}`;
+  for (const path of ['/admin/', '/api/v1/streams', '/api/v1/config', '/']) t.equal((await fetch(base + path)).status, 404, path);
+  t.equal((await fetch(`${base}/live/x.flv`, { method: 'POST', body: 'FLV' })).status, 405, 'no publishing by HTTP');
+  const socket = new WebSocket(`${base.replace('http', 'ws')}/live/x`, 'publisher');
+  await new Promise((resolve) => { socket.onerror = resolve; });
+  t.equal(socket.readyState, WebSocket.CLOSED, 'no publishing by WebSocket');
+});
+
+t.test('a port that is taken', async (t) => {
+  const blocker = createServer().listen(0, '127.0.0.1');
+  await once(blocker, 'listening');
+  t.teardown(() => blocker.close());
+  const taken = (blocker.address() as AddressInfo).port;
+  const free = await freePort();
+  const refused = (rtmpPort: number, httpFlvPort: number): Promise<GatewayError> =>
+    EmbeddedRtmpServer.create({ rtmpPort, httpFlvPort, logger: silentLogger }).then(() => t.fail('started') as never, (error: GatewayError) => error);
+  const rtmp = await refused(taken, free);
+  t.equal(rtmp.code, 'SETTINGS_INVALID');
+  t.match(rtmp.message, `embedded_rtmp_port: port ${taken} on 127.0.0.1 is already in use`);
+  t.match(rtmp.message, 'embedded_rtmp_server=false');
+  t.match((await refused(free, taken)).message, `embedded_http_flv_port: port ${taken}`);
+  t.notOk(await accepts(free), 'the half that had started is gone');
+});
+
+t.test('it is started again after a death, and ends with close', async (t) => {
+  const server = await start();
+  t.teardown(() => server.close());
+  const first = server.pid!;
+  const restarted = once(server, 'restarted');
+  process.kill(first, 'SIGKILL');
+  await once(server, 'died');
+  t.equal(server.pid, undefined);
+  await restarted;
+  t.not(server.pid, first);
+  t.ok(await accepts(server.rtmpPort));
+
+  const second = server.pid!;
+  process.kill(second, 'SIGINT');
+  process.kill(second, 'SIGTERM');
+  await Promise.all([server.close(), server.close()]);
+  t.notOk(existsSync(`/proc/${second}`), 'awaited the exit');
+  t.notOk(await accepts(server.rtmpPort));
+  await server.close();
+});
+
+t.test('closed while dead, it stays closed', async (t) => {
+  const server = await start();
+  process.kill(server.pid!, 'SIGKILL');
+  await once(server, 'died');
+  await server.close();
+  t.notOk(await accepts(server.rtmpPort));
+});
+
+t.test('it ends with its parent, however that ends', async (t) => {
+  const [rtmpPort, httpFlvPort] = [await freePort(), await freePort()];
+  const script = `
+    import { EmbeddedRtmpServer } from ${JSON.stringify(new URL('../../src/embedded/embedded-rtmp-server.ts', import.meta.url).href)};
+    import { silentLogger } from ${JSON.stringify(new URL('../../src/logger.ts', import.meta.url).href)};
+    const server = await EmbeddedRtmpServer.create({ rtmpPort: ${rtmpPort}, httpFlvPort: ${httpFlvPort}, logger: silentLogger });
+    console.log(server.pid);`;
+  const parent = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const [line] = (await once(parent.stdout, 'data')) as [Buffer];
+  const pid = Number(line.toString());
+  t.ok(existsSync(`/proc/${pid}`));
+  await kill(parent);
+  while (existsSync(`/proc/${pid}`)) await new Promise((resolve) => setTimeout(resolve, 20));
+  t.notOk(await accepts(rtmpPort));
+});

@@ -1,0 +1,144 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { SETTING_KEYS, SettingsSchema } from '../../../src/config.ts';
+import { parseProperties } from '../../../src/properties.ts';
+import { environmentName, loadSettings } from '../../../src/settings-file.ts';
+
+const CONFIG = join(import.meta.dirname, '../../../config');
+
+/** Settings of a file with this text. */
+function load(t: Test, text: string, env: Record<string, string> = {}) {
+  const directory = t.testdir({ 'gateway.properties': text });
+  return loadSettings({ file: join(directory, 'gateway.properties'), env });
+}
+
+t.test('defaults', async (t) => {
+  const settings = loadSettings({ env: {} });
+  t.match(settings, { listen_ip: '127.0.0.1', 'ws.port': 8080, 'http.port': 8081, rtmp_transponder_stream_name_prefix: 'rtmp_', rtmp_push_restore_attempts: 3, embedded_rtmp_server: true });
+  t.equal(loadSettings({ env: { NODE_ENV: 'production' } }).embedded_rtmp_server, false);
+  t.equal(loadSettings({ env: { NODE_ENV: 'production', EMBEDDED_RTMP_SERVER: 'true' } }).embedded_rtmp_server, true);
+});
+
+t.test('frozen, lists too', async (t) => {
+  const settings = loadSettings({ env: { CORS_ORIGINS: 'https://a.example' } });
+  t.throws(() => Object.assign(settings, { 'http.port': 1 }), TypeError);
+  t.throws(() => (settings.cors_origins as string[]).push('*'), TypeError);
+});
+
+t.test("the republishing lines of a flashphoner.properties, as WCS's documentation has them", async (t) => {
+  t.match(load(t, 'rtmp_transponder_stream_name_prefix=\nrtmp_transponder_full_url=true\nrtmp_publisher_ip=127.0.0.1\nrtmp_push_auto_start=true  \nrtmp_push_auto_start_url=rtmp://rtmp.server.com:1935/\nrtmp_push_restore=true\nrtmp_push_restore_attempts=3  \nrtmp_push_restore_interval_ms=5000\nrtmp_out_buffer_enabled=true\nrtmp_transponder_send_metadata=true\nrtmp_flash_ver_subscriber = LNX 76.219.189.0\nrtmp.server_buffer_enabled=true\n'), {
+    rtmp_transponder_stream_name_prefix: '',
+    rtmp_transponder_full_url: true,
+    rtmp_publisher_ip: '127.0.0.1',
+    rtmp_push_auto_start: true,
+    rtmp_push_restore_attempts: 3,
+    rtmp_flash_ver_subscriber: 'LNX 76.219.189.0',
+  });
+});
+
+t.test('the prefix: set, empty, commented out, not there', async (t) => {
+  const key = 'rtmp_transponder_stream_name_prefix';
+  for (const [text, expected] of [[`${key}=x-`, 'x-'], [`${key}=`, ''], [`# ${key}=rtmp_`, ''], ['', 'rtmp_'], [`#${key}=a\n${key}=b`, 'b']] as const) t.equal(load(t, text)[key], expected, text);
+  t.equal(load(t, `#${key}=rtmp_`, { RTMP_TRANSPONDER_STREAM_NAME_PREFIX: 'env_' })[key], 'env_');
+});
+
+t.test('the environment comes before the file, and only known names count', async (t) => {
+  const settings = load(t, 'http.port=1000\nlog_level=debug', { HTTP_PORT: ' 2000 ', HTTP_PROXY: 'x', PATH: '/bin', RTMP__SERVER_BUFFER_ENABLED: 'x', RTMP_SERVER_BUFFER_ENABLED: 'false', LOG_LEVEL: '' });
+  t.equal(settings['http.port'], 2000);
+  t.equal(settings['rtmp.server_buffer_enabled'], false);
+  t.equal(settings.log_level, 'info', 'empty: the default, whatever the file says');
+  t.equal(new Set(SETTING_KEYS.map(environmentName)).size, SETTING_KEYS.length, 'no two settings share a variable');
+});
+
+t.test('an empty value is the default, of texts the empty text', async (t) => {
+  const empty = load(t, SETTING_KEYS.filter((key) => !['listen_ip', 'ip_local', 'rtmp_flash_ver_subscriber', 'rtmp_transponder_stream_name_prefix'].includes(key)).map((key) => `${key}=`).join('\n'));
+  t.strictSame(empty, SettingsSchema.parse({}));
+  t.equal(load(t, 'listen_ip=\nrtmp_flash_ver_subscriber=').listen_ip, '127.0.0.1', 'where an empty text is not allowed, it is the default too');
+});
+
+t.test('mistakes stop the start, with line and remedy', async (t) => {
+  const cases: [string, RegExp][] = [
+    ['\n\nhttp.port=80a', /gateway\.properties:3: http\.port must be a whole number from 0 to 65535, and is "80a"\.$/],
+    ['http.port=65536', /from 0 to 65535/],
+    ['http.port=1e3', /from 0 to 65535/],
+    ['rtmp_push_restore=yes', /rtmp_push_restore must be true or false, and is "yes"/],
+    ['log_level=loud', /must be one of trace, debug, info, warn, error, fatal, silent/],
+    ['push_engine=gstreamer', /must be one of ffmpeg, rtmp/],
+    ['listen_ip=localhost', /must be an IPv4 or IPv6 address/],
+    ['rtmp_publisher_ip=eth0', /must be an IPv4 or IPv6 address, or empty/],
+    ['cors_origins=https://a.example, b.example', /must be a comma-separated list of origins/],
+    ['cors_origins=https://a.example/path', /list of origins/],
+    ['destination_allow_networks=10.0.0.0/33', /addresses, networks .* and host names/],
+    ['destination_deny_hosts=a b', /addresses, networks .* and host names/],
+    ['destination_allow_hosts=*.*', /host names/],
+    ['rtmp_transponder_stream_name_prefix=a/b', /may hold letters/],
+    ['rtmp_push_auto_start_url=http://user:geheim@h/a', /rtmp_push_auto_start_url must begin with rtmp:\/\/ or rtmps:\/\/\.$/],
+    ['rest_api_key=two geheim', /rest_api_key must be printable ASCII without spaces\.$/],
+    ['http_port=1', /:1: there is no setting "http_port"\. Did you mean http\.port\?$/],
+    ['HTTP.PORT=1', /Did you mean http\.port\?/],
+    ['rtmp_push_restore_attemps=1', /Did you mean rtmp_push_restore_attempts\?/],
+    ['port_from=31001', /there is no setting "port_from"\. All settings are listed in config\/gateway\.properties\.example\./],
+    ['__proto__=1', /there is no setting "__proto__"/],
+    ['constructor=1', /there is no setting "constructor"/],
+    ['http.port=1000\n\nhttp.port=2000', /:3: http\.port is set a second time, after line 1/],
+  ];
+  for (const [text, message] of cases) {
+    t.throws(() => load(t, text), { code: 'SETTINGS_INVALID', message }, text);
+    try {
+      load(t, text);
+    } catch (error) {
+      t.notMatch((error as Error).message, 'geheim');
+    }
+  }
+  t.throws(() => loadSettings({ env: { WS_PORT: 'x' } }), { message: /environment variable WS_PORT must be/ });
+  t.throws(() => loadSettings({ file: '/nowhere/x.properties', env: {} }), { code: 'SETTINGS_INVALID', message: /\/nowhere\/x\.properties cannot be read \(ENOENT\)/ });
+});
+
+t.test('all mistakes at once', async (t) => {
+  t.throws(() => load(t, 'foo=1\nhttp.port=x\nlog_level=y', { WS_PORT: 'z' }), { message: /foo[^]*/ });
+  const message = (() => { try { load(t, 'foo=1\nhttp.port=x\nlog_level=y', { WS_PORT: 'z' }); } catch (error) { return (error as Error).message; } })()!;
+  t.equal(message.split('\n').length, 5, message);
+});
+
+t.test('contradictions', async (t) => {
+  const cases: [string, RegExp][] = [
+    ['listen_ip=0.0.0.0', /:1: listen_ip lets other machines in without a key/],
+    ['listen_ip=::', /listen_ip lets/],
+    ['listen_ip=192.168.1.5\ncors_origins=*\nallow_anonymous=true', /:2: cors_origins of \*/],
+    ['rest_api_key=k\nallow_anonymous=true', /:2: allow_anonymous contradicts rest_api_key/],
+    ['tls_cert=a.pem', /:1: tls_cert needs its counterpart/],
+    ['tls_key=a.pem', /:1: tls_key needs its counterpart/],
+    ['rtmp_push_auto_start=true', /set rtmp_push_auto_start_url/],
+    ['rtmp_push_restore_backoff_cap_ms=4999', /must be 0 or at least rtmp_push_restore_interval_ms \(5000\)/],
+    ['http.port=8080', /:1: http\.port is 8080, as is ws\.port/],
+    ['embedded_rtmp_port=8081', /embedded_rtmp_port is 8081, as is http\.port/],
+    ['tls_cert=a\ntls_key=b\nhttps.port=8443', /:3: https\.port is 8443, as is wss\.port/],
+  ];
+  for (const [text, message] of cases) t.throws(() => load(t, text), { code: 'SETTINGS_INVALID', message }, text);
+  for (const text of [
+    'listen_ip=0.0.0.0\nrest_api_key=k',
+    'listen_ip=0.0.0.0\nallow_anonymous=true',
+    'listen_ip=::1',
+    'listen_ip=127.0.0.2\ncors_origins=*',
+    'listen_ip=::\nrest_api_key=k\ncors_origins=*',
+    'https.port=8443',
+    'embedded_rtmp_port=8081\nembedded_rtmp_server=false',
+    'ws.port=0\nhttp.port=0\nrtc_port=0',
+  ])
+    t.doesNotThrow(() => load(t, text), text);
+});
+
+t.test('the example documents every setting with its default, and nothing else', async (t) => {
+  const file = join(CONFIG, 'gateway.properties.example');
+  const text = readFileSync(file, 'utf8');
+  const keys = parseProperties(text, file).properties.map(({ key }) => key);
+  t.strictSame([...keys].sort(), [...SETTING_KEYS].sort());
+  t.strictSame(keys, SETTING_KEYS, 'in the order of the schema');
+  t.strictSame(loadSettings({ file, env: {} }), SettingsSchema.parse({}));
+  t.equal(loadSettings({ file, env: { NODE_ENV: 'production' } }).embedded_rtmp_server, false);
+});
+
+t.test('what npm start runs with is the defaults', async (t) => {
+  t.strictSame(loadSettings({ file: join(CONFIG, 'gateway.properties'), env: {} }), SettingsSchema.parse({}));
+});

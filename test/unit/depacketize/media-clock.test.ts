@@ -1,0 +1,272 @@
+import fc from 'fast-check';
+import t from 'tap';
+import { MediaClock, type TrackClock, type TrackKind } from '../../../src/depacketize/media-clock.ts';
+
+const RATES = { audio: 48_000, video: 90_000 } as const;
+const INTERVALS = { audio: 20, video: 1000 / 30 } as const;
+
+interface Source {
+  /** Added to the publisher's true time to get its wall clock. */
+  ntpOffsetMs: number;
+  /** How much faster the publisher's wall clock runs than ours. */
+  ntpDrift: number;
+  /** How much faster each track's RTP clock runs than the publisher's wall clock. */
+  rtpDrift: Record<TrackKind, number>;
+  rtpStart: Record<TrackKind, number>;
+  /** Least delay from the instant of capture to arrival. */
+  delayMs: Record<TrackKind, number>;
+  jitterMs: number;
+  reportNoiseMs: number;
+  firstReportMs: Record<TrackKind, number>;
+}
+
+const plain: Source = {
+  ntpOffsetMs: 3.9e12,
+  ntpDrift: 0,
+  rtpDrift: { audio: 0, video: 0 },
+  rtpStart: { audio: 12_345, video: 99_999 },
+  delayMs: { audio: 20, video: 70 },
+  jitterMs: 0,
+  reportNoiseMs: 0,
+  firstReportMs: { audio: 2400, video: 400 },
+};
+
+/** A publisher and its network: both tracks capture the same instants; time is ours, in milliseconds. */
+class Simulation {
+  readonly source: Source;
+  readonly clock = new MediaClock();
+  readonly tracks: Record<TrackKind, TrackClock>;
+  readonly random: () => number;
+  /** For each track: stream time minus the true time of capture, at the latest packet. */
+  readonly offset = { audio: NaN, video: NaN };
+  readonly last = { audio: 0, video: 0 };
+  monotonic = true;
+  /** Largest step of stream time between two packets of a track, beyond the step of capture. */
+  largestJumpMs = 0;
+  #captured = { audio: 0, video: 0 };
+  #reported = { audio: 0, video: 0 };
+
+  constructor(source: Source, seed = 1) {
+    this.source = source;
+    this.tracks = { audio: this.clock.track('audio', RATES.audio), video: this.clock.track('video', RATES.video) };
+    let state = seed >>> 0;
+    this.random = () => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0) / 2 ** 32;
+    this.#reported = { audio: source.firstReportMs.audio - 5000, video: source.firstReportMs.video - 5000 };
+  }
+
+  rtpAt(kind: TrackKind, captureMs: number): number {
+    const { ntpDrift, rtpDrift, rtpStart } = this.source;
+    return (rtpStart[kind] + Math.round(captureMs * (1 + ntpDrift) * (1 + rtpDrift[kind]) * (RATES[kind] / 1000))) >>> 0;
+  }
+
+  /** Runs until our time `untilMs`; packets are delivered in order, each delayed by the least delay and some jitter. */
+  run(untilMs: number, kinds: readonly TrackKind[] = ['audio', 'video']): void {
+    const deliveries: Array<{ at: number; kind: TrackKind; captureMs: number; report: boolean }> = [];
+    for (const kind of kinds) {
+      let latest = 0;
+      for (; this.#captured[kind] < untilMs; this.#captured[kind] += INTERVALS[kind]) {
+        const captureMs = this.#captured[kind];
+        latest = Math.max(latest, captureMs + this.source.delayMs[kind] + this.random() ** 3 * this.source.jitterMs);
+        deliveries.push({ at: latest, kind, captureMs, report: false });
+        if (captureMs - this.#reported[kind] >= 5000) {
+          this.#reported[kind] += 5000;
+          deliveries.push({ at: latest, kind, captureMs, report: true });
+        }
+      }
+    }
+    deliveries.sort((a, b) => a.at - b.at);
+    for (const { at, kind, captureMs, report } of deliveries) this.#deliver(at, kind, captureMs, report);
+  }
+
+  #deliver(at: number, kind: TrackKind, captureMs: number, report: boolean): void {
+    const { source } = this;
+    const rtpTimestamp = this.rtpAt(kind, captureMs);
+    const track = this.tracks[kind];
+    if (report) {
+      const noise = (this.random() - 0.5) * 2 * source.reportNoiseMs;
+      track.senderReport({ ntpMs: captureMs * (1 + source.ntpDrift) + source.ntpOffsetMs + noise, rtpTimestamp }, at);
+      return;
+    }
+    track.arrival(rtpTimestamp, at);
+    const streamMs = track.toStreamMs(rtpTimestamp);
+    if (!(streamMs >= this.last[kind])) this.monotonic = false;
+    if (!Number.isNaN(this.offset[kind])) this.largestJumpMs = Math.max(this.largestJumpMs, Math.abs(streamMs - captureMs - this.offset[kind]));
+    this.last[kind] = streamMs;
+    this.offset[kind] = streamMs - captureMs;
+  }
+
+  get skewMs(): number {
+    return Math.abs(this.offset.audio - this.offset.video);
+  }
+}
+
+t.test('begins near 0 and places by arrival before there are reports', async t => {
+  const simulation = new Simulation({ ...plain, firstReportMs: { audio: Infinity, video: Infinity } });
+  simulation.run(1000);
+  t.ok(simulation.monotonic);
+  t.ok(Math.abs(simulation.offset.audio) < 60, `audio offset ${simulation.offset.audio}`);
+  t.ok(Math.abs(simulation.skewMs - 50) < 1, 'without reports the difference of the delays remains');
+});
+
+t.test('reports of both tracks take the skew away, slewed', async t => {
+  const simulation = new Simulation(plain);
+  simulation.run(2300);
+  t.ok(simulation.skewMs > 45);
+  simulation.run(10_000);
+  t.ok(simulation.skewMs < 0.01, `skew ${simulation.skewMs}`);
+  t.ok(simulation.largestJumpMs < 1, `step ${simulation.largestJumpMs}`);
+});
+
+t.test('whatever the clocks, the network and the start of the timestamps', async t => {
+  const sources = fc.record({
+    ntpOffsetMs: fc.double({ min: -4e12, max: 4e12, noNaN: true }),
+    ntpDrift: fc.double({ min: -3e-4, max: 3e-4, noNaN: true }),
+    rtpDrift: fc.record({ audio: fc.double({ min: -1e-4, max: 1e-4, noNaN: true }), video: fc.double({ min: -1e-4, max: 1e-4, noNaN: true }) }),
+    rtpStart: fc.record({ audio: fc.integer({ min: 0, max: 2 ** 32 - 1 }), video: fc.oneof(fc.constant(2 ** 32 - 90_000), fc.integer({ min: 0, max: 2 ** 32 - 1 })) }),
+    delayMs: fc.record({ audio: fc.integer({ min: 0, max: 500 }), video: fc.integer({ min: 0, max: 500 }) }),
+    jitterMs: fc.integer({ min: 0, max: 200 }),
+    reportNoiseMs: fc.integer({ min: 0, max: 2 }),
+    firstReportMs: fc.record({ audio: fc.integer({ min: 0, max: 5000 }), video: fc.integer({ min: 0, max: 5000 }) }),
+  });
+  fc.assert(
+    fc.property(sources, fc.nat(), (source, seed) => {
+      const simulation = new Simulation(source, seed);
+      simulation.run(60_000);
+      if (!simulation.monotonic) throw new Error('went back');
+      if (simulation.skewMs > 5) throw new Error(`skew ${simulation.skewMs}`);
+      if (simulation.largestJumpMs > 200 * 0.02 + 2) throw new Error(`step ${simulation.largestJumpMs}`);
+    }),
+    { numRuns: 40 },
+  );
+});
+
+t.test('follows our clock when the publisher’s clock drifts', async t => {
+  const simulation = new Simulation({ ...plain, ntpDrift: 2e-4, jitterMs: 30 });
+  simulation.run(600_000);
+  // 0.02 % of ten minutes are 120 ms.
+  t.ok(Math.abs(simulation.offset.audio) < 80, `offset ${simulation.offset.audio}`);
+  t.ok(simulation.skewMs < 5, `skew ${simulation.skewMs}`);
+});
+
+t.test('a step of the publisher’s wall clock', async t => {
+  for (const step of [3_600_000, -3_600_000, 700, -700]) {
+    const simulation = new Simulation({ ...plain });
+    simulation.run(20_000);
+    const before = simulation.offset.video;
+    simulation.source.ntpOffsetMs += step;
+    simulation.run(40_000);
+    t.ok(simulation.monotonic);
+    t.ok(simulation.skewMs < 5, `step ${step}: skew ${simulation.skewMs}`);
+    t.ok(Math.abs(simulation.offset.video - before) < 100, `step ${step}: moved by ${simulation.offset.video - before}`);
+  }
+});
+
+t.test('timestamps that begin anew in the middle', async t => {
+  for (const [kind, jump] of [['video', 2 ** 31 - 5], ['video', 10_000_000], ['audio', -3_000_000], ['audio', 500_000_000]] as const) {
+    const simulation = new Simulation({ ...plain, rtpStart: { ...plain.rtpStart } });
+    simulation.run(20_000);
+    const before = { ...simulation.offset };
+    simulation.source.rtpStart[kind] += jump;
+    simulation.run(40_000);
+    t.ok(simulation.monotonic);
+    t.ok(simulation.skewMs < 5, `${kind} ${jump}: skew ${simulation.skewMs}`);
+    t.ok(Math.abs(simulation.offset[kind] - before[kind]) < 100, `${kind} ${jump}: moved by ${simulation.offset[kind] - before[kind]}`);
+  }
+});
+
+t.test('a packet from before the discontinuity keeps its place', async t => {
+  const clock = new MediaClock();
+  const track = clock.track('video', 90_000);
+  for (let i = 0; i < 100; i++) track.arrival(i * 3000, i * 33.333);
+  track.arrival(3_000_000_000, 3333);
+  const late = track.toStreamMs(99 * 3000);
+  const next = track.toStreamMs(3_000_000_000);
+  t.ok(Math.abs(late - 3300) < 1, `late packet at ${late}`);
+  t.ok(Math.abs(next - 3333) < 1, `next packet at ${next}`);
+});
+
+t.test('a stall of the network and the burst after it move nothing', async t => {
+  const clock = new MediaClock();
+  const track = clock.track('video', 90_000);
+  const send = (i: number, nowMs: number): number => {
+    track.arrival(i * 3000, nowMs);
+    return track.toStreamMs(i * 3000);
+  };
+  for (let i = 0; i < 300; i++) send(i, i * 33.333);
+  for (let i = 300; i < 1050; i++) send(i, 35_000);
+  for (let i = 1050; i < 2000; i++) {
+    const streamMs = send(i, i * 33.333);
+    if (Math.abs(streamMs - i * 33.333) > 1) return t.fail(`picture ${i} at ${streamMs}`);
+  }
+});
+
+t.test('a pause of a track: its timestamps went on meanwhile', async t => {
+  const simulation = new Simulation(plain);
+  simulation.run(10_000);
+  simulation.run(100_000, ['audio']);
+  simulation.run(130_000);
+  t.ok(simulation.monotonic);
+  t.ok(simulation.skewMs < 5, `skew ${simulation.skewMs}`);
+});
+
+t.test('timestamps that stood still during a pause catch up', async t => {
+  const clock = new MediaClock();
+  const track = clock.track('audio', 48_000);
+  let streamMs = 0;
+  for (let i = 0; i < 2000; i++) {
+    const nowMs = i * 20 + (i >= 500 ? 8000 : 0);
+    track.arrival(i * 960, nowMs);
+    streamMs = track.toStreamMs(i * 960);
+  }
+  t.ok(Math.abs(streamMs - (1999 * 20 + 8000)) < 30, `at ${streamMs}`);
+});
+
+t.test('a publisher that comes back goes on at the distance of our clock', async t => {
+  const clock = new MediaClock();
+  const first = clock.track('video', 90_000);
+  first.arrival(5000, 1_000_000);
+  t.equal(first.toStreamMs(5000), 0);
+  first.senderReport({ ntpMs: 5, rtpTimestamp: 5000 }, 1_000_000);
+  first.arrival(95_000, 1_001_000);
+  t.equal(first.toStreamMs(95_000), 1000);
+  clock.resume(1_008_000);
+  t.equal(first.toStreamMs(1), 8000, 'before the first packet: now');
+  first.arrival(4_000_000_000, 1_009_000);
+  t.equal(first.toStreamMs(4_000_000_000), 9000);
+  t.equal(clock.at(1_010_000), 10_000);
+
+  clock.resume(1_012_000);
+  const other = clock.track('video', 48_000);
+  other.arrival(77, 1_012_500);
+  t.equal(other.toStreamMs(77), 12_500, 'also with another clock rate');
+});
+
+t.test('any timestamps at any times: never back, never not a number', async t => {
+  const step = fc.record({
+    kind: fc.constantFrom<TrackKind>('audio', 'video'),
+    action: fc.constantFrom('packet', 'packet', 'packet', 'report', 'resume'),
+    rtp: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
+    ntp: fc.double({ min: 0, max: 1e13, noNaN: true }),
+    elapsed: fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 100 }), fc.integer({ min: 0, max: 100_000 })),
+  });
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 200 }), steps => {
+      const clock = new MediaClock();
+      const tracks = { audio: clock.track('audio', 48_000), video: clock.track('video', 90_000) };
+      const last = { audio: 0, video: 0 };
+      let nowMs = 0;
+      for (const { kind, action, rtp, ntp, elapsed } of steps) {
+        nowMs += elapsed;
+        if (action === 'report') tracks[kind].senderReport({ ntpMs: ntp, rtpTimestamp: rtp }, nowMs);
+        else if (action === 'resume') clock.resume(nowMs);
+        else {
+          tracks[kind].arrival(rtp, nowMs);
+          const streamMs = tracks[kind].toStreamMs(rtp);
+          if (!(streamMs >= last[kind])) throw new Error(`${kind} went from ${last[kind]} to ${streamMs}`);
+          last[kind] = streamMs;
+        }
+      }
+    }),
+    { numRuns: 300 },
+  );
+});
