@@ -83,6 +83,20 @@ export default tseslint.config(
   { ignores: ['node_modules/', '.tap/', 'bench/results/'] },
   { linterOptions: { reportUnusedDisableDirectives: 'error' } },
   {
+    rules: {
+      eqeqeq: ['error', 'always', { null: 'ignore' }],
+      'no-var': 'error',
+      'prefer-const': 'error',
+      'no-console': 'off',
+      'no-constant-condition': ['error', { checkLoops: false }],
+      'no-unreachable': 'error',
+      'no-fallthrough': 'error',
+      'no-control-regex': 'error',
+      'no-self-compare': 'error',
+      'no-template-curly-in-string': 'error',
+    },
+  },
+  {
     files: ['src/**/*.ts', 'src/**/*.js'],
     plugins: { transponder: { rules: { 'import-arrows': importArrows } } },
     rules: { 'transponder/import-arrows': 'error' },
@@ -103,7 +117,7 @@ export default tseslint.config(
       '@typescript-eslint/consistent-type-imports': ['error', { disallowTypeAnnotations: false }],
       '@typescript-eslint/no-explicit-any': 'error',
       '@typescript-eslint/no-non-null-assertion': 'off',
-      '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', caughtErrors: 'none' }],
+      '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_', ignoreRestSiblings: true, caughtErrors: 'none' }],
     },
   },
   {
@@ -115,9 +129,12 @@ export default tseslint.config(
     },
   },
   {
-    // tap's tests are awaited by the runner, not by their caller.
+    // tap's tests are awaited by the runner, not by their caller, and each may take its own `t`, used or not. Bytes are compared as
+    // regular expressions.
     files: ['test/**/*.ts'],
     rules: {
+      '@typescript-eslint/no-unused-vars': ['error', { args: 'none', caughtErrors: 'none' }],
+      'no-control-regex': 'off',
       '@typescript-eslint/no-floating-promises': [
         'error',
         { allowForKnownSafePromises: [{ from: 'package', name: 'PromiseWithSubtest', package: '@tapjs/core' }] },
@@ -128,19 +145,5 @@ export default tseslint.config(
     files: ['**/*.js', '**/*.mjs'],
     languageOptions: { ecmaVersion: 'latest', sourceType: 'module' },
     rules: { 'no-unused-vars': ['error', { argsIgnorePattern: '^_', caughtErrors: 'none' }] },
-  },
-  {
-    rules: {
-      eqeqeq: ['error', 'always', { null: 'ignore' }],
-      'no-var': 'error',
-      'prefer-const': 'error',
-      'no-console': 'off',
-      'no-constant-condition': ['error', { checkLoops: false }],
-      'no-unreachable': 'error',
-      'no-fallthrough': 'error',
-      'no-control-regex': 'error',
-      'no-self-compare': 'error',
-      'no-template-curly-in-string': 'error',
-    },
   },
 );

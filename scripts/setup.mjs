@@ -1,5 +1,5 @@
 // Gets what the project needs onto this machine, and does next to nothing where it is there already. docs/setup.md tells the rest.
-// Usage: node scripts/setup.mjs --for start|test        (npm start and npm test call it by themselves)
+// Usage: node scripts/setup.mjs --for start|test|image    (npm start, npm test and the Dockerfile call it by themselves)
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ensurePackages, nodeRuntime } from './setup/packages.mjs';
@@ -10,8 +10,11 @@ import { ensureWorker } from './setup/worker.mjs';
 /** The repository. */
 export const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
+/** What one may set up for. An image gets its programs from its Dockerfile, and needs the packages and the worker only. */
+const PURPOSES = ['start', 'test', 'image'];
+
 /**
- * @param {'start' | 'test'} purpose
+ * @param {'start' | 'test' | 'image'} purpose
  * @returns {Promise<{ node: string, env: NodeJS.ProcessEnv }>} the Node to run TypeScript with, and its environment
  */
 export async function setUp(purpose) {
@@ -37,8 +40,8 @@ export async function setUpOrExit(purpose) {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const purpose = process.argv[2] === '--for' ? process.argv[3] : undefined;
-  if (purpose !== 'start' && purpose !== 'test') {
-    console.error('Usage: node scripts/setup.mjs --for start|test');
+  if (!PURPOSES.includes(purpose)) {
+    console.error(`Usage: node scripts/setup.mjs --for ${PURPOSES.join('|')}`);
     process.exit(2);
   }
   const { node, env } = await setUpOrExit(purpose);

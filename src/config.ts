@@ -91,7 +91,7 @@ export const SettingsSchema = z.strictObject({
   /** Milliseconds between key frames that are asked of a publisher. Platforms refuse more than 4 s. */
   key_frame_interval_ms: integer(500, 60_000).default(2000),
   publisher_resume_window_ms: duration.default(15_000),
-  media_dir: z.string().default('media'),
+  media_dir: z.string().min(1).default('media'),
 
   // Limits
   max_streams: integer(1, 100_000).default(500),
@@ -134,7 +134,10 @@ export function findContradictions(settings: Settings): Contradiction[] {
   const say = (key: SettingKey, message: string) => found.push({ key, message });
   const isGuarded = settings.rest_api_key !== '';
   if (!isLoopback(settings.listen_ip) && !isGuarded && !settings.allow_anonymous)
-    say('listen_ip', 'lets other machines in without a key. Set rest_api_key, or allow_anonymous=true if everybody may control the gateway, or listen on 127.0.0.1.');
+    say(
+      'listen_ip',
+      'lets other machines in without a key. Set rest_api_key, or allow_anonymous=true if everybody may control the gateway, or listen on 127.0.0.1.',
+    );
   if (isGuarded && settings.allow_anonymous) say('allow_anonymous', 'contradicts rest_api_key: with a key nobody is anonymous. Remove one of the two.');
   if (settings.cors_origins.includes('*') && !isGuarded && !isLoopback(settings.listen_ip))
     say('cors_origins', 'of * lets every web page control the gateway. Name the origins, or set rest_api_key.');

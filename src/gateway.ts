@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import packageJson from '../package.json' with { type: 'json' };
 import type { Settings } from './config.ts';
 import { EmbeddedRtmpServer } from './embedded/embedded-rtmp-server.ts';
+import { silentFrame, type ClipFormat } from './encode/clip-encoder.ts';
 import { EncoderPool } from './encode/encoder-pool.ts';
 import { takeSnapshot } from './encode/snapshot.ts';
 import { GatewayError } from './errors.ts';
@@ -84,7 +85,7 @@ async function assemble(settings: Settings, logger: Logger, opened: (part: Part)
     maxEncoders: settings.max_encoders,
     logger,
   });
-  const transponders = createTransponders(settings, registry, encoders, metrics, embedded, logger);
+  const transponders = await createTransponders(settings, registry, encoders, metrics, embedded, logger);
   opened({ close: () => transponders.close(shuttingDown()) });
   opened({ close: () => registry.close(shuttingDown()) });
   opened({ close: metrics.observe({ registry, control: transponders, encoders: () => encoders.counts.sources + encoders.counts.videoEncoders }) });
@@ -115,12 +116,13 @@ async function assemble(settings: Settings, logger: Logger, opened: (part: Part)
   return { http, ws: ws.port, ...(wss && { wss: wss.port }), ...(embedded && { rtmpUrl: embedded.rtmpUrl }) };
 }
 
-function createTransponders(settings: Settings, registry: StreamRegistry, encoders: EncoderPool, metrics: Metrics, embedded: EmbeddedRtmpServer | undefined, logger: Logger): TransponderManager {
+async function createTransponders(settings: Settings, registry: StreamRegistry, encoders: EncoderPool, metrics: Metrics, embedded: EmbeddedRtmpServer | undefined, logger: Logger): Promise<TransponderManager> {
+  const clips: ClipFormat = { codec: settings.rtmp_transponder_audio_codec, bitrate: settings.audio_bitrate };
   const policy = new DestinationPolicy(settings, embedded && { alsoAllow: [{ address: '127.0.0.1', port: embedded.rtmpPort }] });
   return new TransponderManager({
     registry,
     encoders,
-    sounds: new SoundLibrary(settings.media_dir, settings.audio_bitrate, logger),
+    sounds: new SoundLibrary(settings.media_dir, clips, logger),
     environment: {
       createPusher: createPusherFactory(settings, logger),
       resolve: (destination) => policy.resolve(destination),
@@ -139,6 +141,7 @@ function createTransponders(settings: Settings, registry: StreamRegistry, encode
       },
       pollingMs: settings.rtmp_out_buffer_polling_time,
       sendMetadata: settings.rtmp_transponder_send_metadata,
+      silence: await silentFrame(clips, logger),
       flashVersion: settings.rtmp_flash_ver_subscriber,
       localAddress: settings.rtmp_publisher_ip,
       stallTimeoutMs: settings.rtmp_push_stall_timeout_ms,

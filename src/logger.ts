@@ -10,7 +10,7 @@ const SECRET_FIELDS = ['rtmpUrl', 'authToken', 'token', 'password', 'authorizati
 const SECRET_PATHS = SECRET_FIELDS.flatMap((field) => [`["${field}"]`, `*["${field}"]`, `*.*["${field}"]`]);
 
 /** Runs over a log line in JSON: a backslash is part of the URL only where it escapes a quote or a backslash of it. */
-const RTMP_URL = /(rtmps?:\/\/)(?:[^\s"\\/@]*@)?([^\s"\\/?]*)(\/[\w.~-]+)?((?:[^\s"\\]|\\["\\])*)/gi;
+const RTMP_URL = /(rtmps?:\/\/)(?:(?:[^\s"\\/@]|\\["\\])*@)?([^\s"\\/?]*)(\/[\w.~-]+)?((?:[^\s"\\]|\\["\\])*)/gi;
 
 /**
  * Takes userinfo, query and all but the first path segment out of every RTMP URL in a text: the net under those texts that are

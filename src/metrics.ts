@@ -23,7 +23,11 @@ interface Totals {
  */
 export class Metrics {
   readonly #registry = new Registry();
-  readonly #invalidTransitions = new Counter({ name: 'gateway_invalid_transitions_total', help: 'Events that a state machine had no transition for: faults of the gateway.', registers: [this.#registry] });
+  readonly #invalidTransitions = new Counter({
+    name: 'gateway_invalid_transitions_total',
+    help: 'Events that a state machine had no transition for: faults of the gateway.',
+    registers: [this.#registry],
+  });
 
   /** A registry of its own, so that two gateways in one process (tests) do not meet. */
   constructor() {
@@ -45,14 +49,13 @@ export class Metrics {
 
   /** Begins to watch; called once, when the parts exist. Returns how to stop. */
   observe({ registry, control, encoders }: MetricsSources): () => void {
-    const registers = [this.#registry];
-    new Gauge({ name: 'gateway_streams', help: 'Streams that are live, or held for a lost publisher.', registers, collect() { this.set(registry.size); } });
-    new Gauge({ name: 'gateway_encoders', help: 'Encoder processes that run.', registers, collect() { this.set(encoders()); } });
+    this.#addGauge('gateway_streams', 'Streams that are live, or held for a lost publisher.', () => registry.size);
+    this.#addGauge('gateway_encoders', 'Encoder processes that run.', encoders);
     new Gauge({
       name: 'gateway_transponders',
       help: 'Transponders by state.',
       labelNames: ['state'],
-      registers,
+      registers: [this.#registry],
       collect() {
         const views = listTransponders(control);
         for (const state of LIVE_STATES) this.set({ state }, views.filter(({ status }) => status === state).length);
@@ -64,6 +67,11 @@ export class Metrics {
     return this.#countChanges(control, ended);
   }
 
+  #addGauge(name: string, help: string, value: () => number): void {
+    new Gauge({ name, help, registers: [this.#registry], collect() { this.set(value()); } });
+  }
+
+  /** A counter that is counted elsewhere. */
   #addTotal(name: string, help: string, value: () => number): void {
     new Counter({ name, help, registers: [this.#registry], collect() { this.reset(); this.inc(value()); } });
   }
@@ -71,8 +79,9 @@ export class Metrics {
   #countChanges(control: TransponderControl, totals: Totals): () => void {
     const registers = [this.#registry];
     const starts = new Counter({ name: 'gateway_transponder_starts_total', help: 'Transponders started.', registers });
-    const ends = new Counter({ name: 'gateway_transponder_ends_total', help: 'Transponders ended, by the code of the reason.', labelNames: ['code'], registers });
-    const retries = new Counter({ name: 'gateway_transponder_retries_total', help: 'Connections lost or refused that are tried again, by the code of the reason.', labelNames: ['code'], registers });
+    const byCode = (name: string, help: string) => new Counter({ name, help: `${help}, by the code of the reason.`, labelNames: ['code'], registers });
+    const ends = byCode('gateway_transponder_ends_total', 'Transponders ended');
+    const retries = byCode('gateway_transponder_retries_total', 'Connections lost or refused that are tried again');
     const live = new Map<string, TransponderStatus>();
     return control.onChange((view: TransponderView) => {
       const { mediaSessionId: id, status, reasonCode } = view;

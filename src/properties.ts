@@ -62,7 +62,8 @@ function splitProperty(logical: string): { rawKey: string; rawValue: string } {
 function unescape(raw: string, where: string): string {
   return raw.replace(/\\(?:u([0-9a-fA-F]{4})|(.)|$)/gs, (_, unicode: string | undefined, character = '') => {
     if (unicode) return String.fromCharCode(Number.parseInt(unicode, 16));
-    if (character === 'u') throw new GatewayError('SETTINGS_INVALID', `${where}: \\u must be followed by four hexadecimal digits. Write \\\\ for a backslash.`);
+    if (character === 'u')
+      throw new GatewayError('SETTINGS_INVALID', `${where}: \\u must be followed by four hexadecimal digits. Write \\\\ for a backslash.`);
     return ESCAPES[character] ?? character;
   });
 }

@@ -9,7 +9,7 @@ const NODE_MAJOR = 24;
  * Installs the npm packages unless what is installed is what package-lock.json asks for.
  *
  * @param {string} root the repository
- * @param {'start' | 'test'} purpose `start` does without the development packages, but for the Node runtime where it is needed
+ * @param {'start' | 'test' | 'image'} purpose only `test` needs the development packages, but for the Node runtime where it is too old
  */
 export async function ensurePackages(root, purpose) {
   if (packagesInstalled(root, purpose)) return;
@@ -52,7 +52,7 @@ function packagesInstalled(root, purpose) {
     if (location === '') return true;
     const found = installed[location];
     // Packages for other platforms are left out by npm, development packages by an `npm ci --omit=dev`.
-    if (!found) return entry.optional || entry.devOptional || (entry.dev && purpose === 'start');
+    if (!found) return entry.optional || entry.devOptional || (entry.dev && purpose !== 'test');
     return found.version === entry.version;
   });
 }

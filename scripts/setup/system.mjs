@@ -28,7 +28,7 @@ export const WORKER_BUILD_PACKAGES = [
   'meson', 'ninja-build', 'g++', 'pkg-config', 'libuv1-dev', 'libssl-dev', 'libsrtp2-dev', 'libflatbuffers-dev', 'flatbuffers-compiler',
 ];
 
-/** Installs the programs that are missing. @param {'start' | 'test'} purpose */
+/** Installs the programs that are missing. @param {'start' | 'test' | 'image'} purpose */
 export async function ensurePrograms(purpose) {
   const missing = NEEDS.filter((need) => need.purposes.includes(purpose) && !need.present()).map((need) => need.package);
   await installDebianPackages(missing, missing.includes('chromium') ? 'about a minute' : 'about half a minute');

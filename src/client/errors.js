@@ -2,7 +2,7 @@
  * What can go wrong in the page itself; errors of the REST interface have the codes of the gateway instead.
  *
  * @typedef {'INSECURE_CONTEXT' | 'PERMISSION_DENIED' | 'DEVICE_NOT_FOUND' | 'DEVICE_BUSY' | 'CONSTRAINTS' | 'CAMERA'
- *   | 'DISCONNECTED' | 'TIMEOUT' | 'STREAM_FAILED'} ClientErrorCode
+ *   | 'DISCONNECTED' | 'STREAM_FAILED'} ClientErrorCode
  */
 
 /** An error that a user may read: its message says what to do. */

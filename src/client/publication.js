@@ -1,6 +1,5 @@
 import { openCamera } from './camera.js';
 import { Emitter } from './emitter.js';
-import { ClientError } from './errors.js';
 import { Negotiation } from './negotiation.js';
 
 /** Milliseconds between two attempts to publish again after an interruption. */
@@ -49,6 +48,7 @@ export class Publication extends Emitter {
   /**
    * @param {import('./session.js').Session} session
    * @param {PublishOptions} options
+   * @throws {import('./errors.js').ClientError}
    */
   static async start(session, options) {
     const stream = options.stream ?? (await openCamera(options.constraints));

@@ -86,6 +86,7 @@ async function poll() {
     watchPanel.show(pushes);
     showGateway('good', 'Gateway connected');
   } catch (error) {
+    pushList.markStale();
     if (access.asksForKey(error)) {
       showGateway('waiting', 'Gateway asks for its key');
       // The key that is entered is what starts this again.

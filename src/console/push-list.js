@@ -19,7 +19,7 @@ const FIGURES = [
   ['Sent', (push) => bytes(push.bytesSent)],
   ['Dropped', (push) => String(push.framesDropped)],
   ['Buffer', (push) => `${Math.round(push.bufferMs)} ms`],
-  ['Attempt', (push) => String(push.attempt)],
+  ['Reconnects', (push) => String(push.attempt)],
 ];
 
 /** The pushes of a stream, each with its state and its buttons, and those that have ended with why. */
@@ -45,8 +45,14 @@ export class PushList {
     this.#changed = changed;
   }
 
+  /** The gateway does not answer: what is shown was true a moment ago. */
+  markStale() {
+    this.#list.dataset['stale'] = '';
+  }
+
   /** @param {readonly Transponder[]} pushes */
   show(pushes) {
+    delete this.#list.dataset['stale'];
     const present = new Set(pushes.map((push) => push.mediaSessionId));
     for (const [id, item] of this.#items) {
       if (present.has(id)) continue;

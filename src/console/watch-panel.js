@@ -17,7 +17,7 @@ export class WatchPanel {
   #embedded;
   /** @type {readonly Transponder[]} */
   #pushes = [];
-  /** What plays: a push in one of its attempts, since a new attempt is a new connection at the server. */
+  /** The id of the push that plays. */
   #playing = '';
   /** @type {ReturnType<typeof mpegts.createPlayer> | undefined} */
   #player;
@@ -27,6 +27,8 @@ export class WatchPanel {
   /** @param {import('./access.js').Config['embedded']} embedded */
   constructor(embedded) {
     this.#embedded = embedded;
+    // Its warnings are of use to whoever looks into the browser's console, its progress reports are not.
+    mpegts?.LoggingControl.applyConfig({ enableVerbose: false, enableDebug: false, enableInfo: false });
     this.#choice.addEventListener('change', () => this.#follow());
     this.#video.addEventListener('playing', () => {
       this.#note.hidden = true;
@@ -54,10 +56,10 @@ export class WatchPanel {
 
   #follow() {
     const push = this.#pushes.find((candidate) => candidate.mediaSessionId === this.#choice.value);
-    const key = push ? `${push.mediaSessionId} ${push.attempt}` : '';
-    if (key === this.#playing) return;
+    const id = push?.mediaSessionId ?? '';
+    if (id === this.#playing) return;
     this.#unload();
-    this.#playing = key;
+    this.#playing = id;
     if (push) this.#play(push);
     else this.#rest();
   }

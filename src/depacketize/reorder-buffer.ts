@@ -96,7 +96,7 @@ export class ReorderBuffer {
   #insert(packet: RtpPacket, position: number, nowMs: number): void {
     while (position - this.#next! > this.#maxPackets) {
       if (this.#held > 0) this.#giveUpGap();
-      else this.#lose(position - this.#next!);
+      else this.#lose(position - this.#next! - this.#maxPackets);
     }
     const slot = position & this.#mask;
     if (this.#slots[slot]) {

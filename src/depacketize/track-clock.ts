@@ -33,8 +33,13 @@ interface Segment {
 const SLEW = 0.02;
 /** A larger error is corrected at once, if forwards. */
 const JUMP_MS = 1000;
-/** Timestamps further ahead of our clock, or behind the ones before, have begun anew. No network is 2 s faster than its own best. */
-const DISCONTINUITY_MS = 2000;
+/** Timestamps that leap further ahead of our clock have begun anew: no packet is a second faster than the fastest before it. */
+const LEAP_FORWARD_MS = 1000;
+/**
+ * Timestamps that leap further back have begun anew; a retransmission is never so old. Clearly more than the leap forward, so that if one
+ * is nevertheless, the packet after it is seen to leap forward again.
+ */
+const LEAP_BACK_MS = 4000;
 /** Reports that agree this well differ by their own inaccuracy, and are averaged; others tell of a step and are believed. */
 const REPORT_STEP_MS = 200;
 /** The weight of a new report in the average: half the noise goes, and a drift of 100 ppm lags by no more than 1 ms. */
@@ -99,7 +104,7 @@ export class TrackClock {
     const ticks = signed32(rtpTimestamp - segment.timestamp);
     const mediaMs = this.#mediaMs(segment, rtpTimestamp);
     const expectedMs = nowMs - this.#delay.minimum;
-    if (ticks / this.#ticksPerMs < -DISCONTINUITY_MS || mediaMs - expectedMs > DISCONTINUITY_MS) {
+    if (ticks / this.#ticksPerMs < -LEAP_BACK_MS || mediaMs - expectedMs > LEAP_FORWARD_MS) {
       const startMs = Math.max(this.#mediaMs(segment, segment.timestamp), expectedMs);
       this.#segmentBefore = segment;
       this.#segment = { timestamp: rtpTimestamp, ticks: 0, startMs };
@@ -110,7 +115,7 @@ export class TrackClock {
     if (ticks > 0) {
       segment.timestamp = rtpTimestamp;
       segment.ticks += ticks;
-      if (segment.ticks / this.#ticksPerMs > DISCONTINUITY_MS) this.#segmentBefore = undefined;
+      if (segment.ticks / this.#ticksPerMs > LEAP_BACK_MS) this.#segmentBefore = undefined;
     }
     this.#delay.add(nowMs - mediaMs, nowMs);
   }

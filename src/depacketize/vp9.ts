@@ -62,7 +62,12 @@ function parseDescriptor(payload: Buffer): Vp9Descriptor | undefined {
   if (hasScalability) {
     const structure = next();
     if (structure & 0x10) offset += 4 * ((structure >> 5) + 1); // width and height of every spatial layer
-    if (structure & 0x08) for (let pictures = next(); pictures > 0 && offset < payload.length; pictures--) offset += (next() >> 2) & 0x03;
+    if (structure & 0x08) {
+      for (let pictures = next(); pictures > 0 && offset < payload.length; pictures--) {
+        const references = (next() >> 2) & 0x03;
+        offset += references;
+      }
+    }
   }
   if (offset > payload.length) return undefined;
   return { bytes: offset, startsFrame: (first & 0x08) !== 0, endsFrame: (first & 0x04) !== 0, spatialLayer };

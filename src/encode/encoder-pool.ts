@@ -1,6 +1,7 @@
 import { GatewayError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import type { LiveStream } from '../stream/live-stream.ts';
+import { AudioTranscoder } from './audio-transcoder.ts';
 import { asksForTranscoding, videoKey, type EncodeProfile } from './encode-profile.ts';
 import type { Rendition } from './rendition.ts';
 import { SourceRendition } from './source-rendition.ts';
@@ -32,6 +33,8 @@ interface Shared<T> {
 interface StreamEncoders {
   source?: Shared<SourceRendition>;
   readonly transcoders: Map<string, Shared<VideoTranscoder>>;
+  /** By video profile; the codec is the same for all pushes. */
+  readonly audioTranscoders: Map<string, Shared<AudioTranscoder>>;
 }
 
 /** Every rendition there is, by stream and profile, shared and counted by reference: encode once for any number of destinations. */
@@ -70,14 +73,14 @@ export class EncoderPool {
   async acquire(stream: LiveStream, profile: EncodeProfile): Promise<RenditionLease> {
     this.check(stream, profile);
     const source = await this.acquireSource(stream);
-    if (!needsTranscoding(stream, profile)) return source;
-    return this.#acquireTranscoder(stream, source, profile);
+    const video = needsTranscoding(stream, profile) ? await this.#acquireTranscoder(stream, source, profile) : source;
+    return profile.audioCodec === 'aac' ? video : this.#acquireAudioTranscoder(stream, video, profile, profile.audioCodec);
   }
 
   /** Takes hold of a stream as its publisher sends it. */
   async acquireSource(stream: LiveStream): Promise<RenditionLease<SourceRendition>> {
     let encoders = this.#streams.get(stream);
-    if (!encoders) this.#streams.set(stream, (encoders = { transcoders: new Map() }));
+    if (!encoders) this.#streams.set(stream, (encoders = { transcoders: new Map(), audioTranscoders: new Map() }));
     const shared = (encoders.source ??= {
       value: SourceRendition.create(stream, { audioBitrate: this.#options.audioBitrate, keyFrameIntervalMs: this.#options.keyFrameIntervalMs, logger: this.#options.logger }),
       users: 0,
@@ -98,14 +101,27 @@ export class EncoderPool {
       transcoders.delete(key);
       this.#videoEncoders--;
     });
-    return {
-      rendition: transcoder.rendition,
-      release: async () => {
-        await transcoder.release();
-        await source.release();
-      },
-    };
+    return stacked(transcoder, source);
   }
+
+  async #acquireAudioTranscoder(stream: LiveStream, base: RenditionLease, profile: EncodeProfile, codec: Exclude<EncodeProfile['audioCodec'], 'aac'>): Promise<RenditionLease> {
+    const { audioTranscoders } = this.#streams.get(stream)!;
+    const key = videoKey(profile);
+    let shared = audioTranscoders.get(key);
+    if (!shared) audioTranscoders.set(key, (shared = { value: Promise.resolve(new AudioTranscoder(base.rendition, codec, this.#options.logger)), users: 0 }));
+    return stacked(await lease(shared, () => audioTranscoders.delete(key)), base);
+  }
+}
+
+/** A lease of a rendition together with that of the one it is made from. */
+function stacked<T extends Rendition>(upper: RenditionLease<T>, lower: RenditionLease): RenditionLease<T> {
+  return {
+    rendition: upper.rendition,
+    release: async () => {
+      await upper.release();
+      await lower.release();
+    },
+  };
 }
 
 /** Counts one more user of a shared rendition; `forget` runs when the last one has left, before the rendition closes. */

@@ -50,28 +50,39 @@ export function g711ToAac(law: 'pcmu' | 'pcma', aac: AacSettings): FfmpegCommand
   };
 }
 
-/** A sound file to AAC in ADTS, whole. RIFF WAV only: `-f wav` keeps any other format from being opened under that name. */
-export function wavToAac(path: string, aac: AacSettings): FfmpegCommandLine {
-  return {
-    inputOptions: ['-f', 'wav'],
-    input: `file:${path}`,
-    outputOptions: [...aacOutput(aac), '-f', 'adts'],
-    output: 'pipe:1',
-  };
-}
-
-/** Audio codecs that an RTMP server may want instead of AAC, as WCS lists them. */
+/** Audio codecs that an RTMP server may want, as WCS lists them. */
 export type RtmpAudioCodec = 'aac' | 'pcma' | 'pcmu' | 'speex';
+
+/** G.711 has one rate; Speex is the wideband one of 16 kHz, which is all that FLV knows. */
+const PLAIN_AUDIO: Record<Exclude<RtmpAudioCodec, 'aac'>, readonly string[]> = {
+  pcma: ['-c:a', 'pcm_alaw', '-ar', '8000', '-ac', '1'],
+  pcmu: ['-c:a', 'pcm_mulaw', '-ar', '8000', '-ac', '1'],
+  speex: ['-c:a', 'libspeex', '-ar', '16000', '-ac', '1'],
+};
+
+const plainOutput = (codec: Exclude<RtmpAudioCodec, 'aac'>): string[] => [
+  '-map', '0:a:0', ...PLAIN_AUDIO[codec], '-threads', '1', '-f', 'flv', '-flvflags', 'no_duration_filesize', '-flush_packets', '1',
+];
 
 /** AAC in ADTS to another codec in FLV. */
 export function aacToFlvAudio(codec: Exclude<RtmpAudioCodec, 'aac'>): FfmpegCommandLine {
-  const encoder = codec === 'speex' ? ['-c:a', 'libspeex', '-ar', '16000', '-ac', '1'] : ['-c:a', codec === 'pcma' ? 'pcm_alaw' : 'pcm_mulaw', '-ar', '8000', '-ac', '1'];
-  return {
-    inputOptions: ['-probesize', '32', ...noProbing, '-f', 'aac'],
-    input: 'pipe:0',
-    outputOptions: ['-map', '0:a:0', ...encoder, '-threads', '1', '-f', 'flv', '-flvflags', 'no_duration_filesize', '-flush_packets', '1'],
-    output: 'pipe:1',
-  };
+  return { inputOptions: ['-probesize', '32', ...noProbing, '-f', 'aac'], input: 'pipe:0', outputOptions: plainOutput(codec), output: 'pipe:1' };
+}
+
+/** Where a clip comes from: a RIFF WAV file (`-f wav` keeps any other format from being opened under that name), or a second of silence. */
+export type ClipSource = { readonly file: string } | 'silence';
+
+const clipInput = (source: ClipSource): Pick<FfmpegCommandLine, 'inputOptions' | 'input'> =>
+  source === 'silence' ? { inputOptions: ['-t', '1', '-f', 'lavfi'], input: 'anullsrc=r=48000:cl=stereo' } : { inputOptions: ['-f', 'wav'], input: `file:${source.file}` };
+
+/** A clip as AAC in ADTS. */
+export function clipToAac(source: ClipSource, aac: AacSettings): FfmpegCommandLine {
+  return { ...clipInput(source), outputOptions: [...aacOutput(aac), '-f', 'adts'], output: 'pipe:1' };
+}
+
+/** A clip in another codec, in FLV. */
+export function clipToFlvAudio(source: ClipSource, codec: Exclude<RtmpAudioCodec, 'aac'>): FfmpegCommandLine {
+  return { ...clipInput(source), outputOptions: plainOutput(codec), output: 'pipe:1' };
 }
 
 /** The fixed picture that a transcoder makes, whatever its source does meanwhile. */

@@ -1,13 +1,13 @@
 import { readFileSync } from 'node:fs';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { createSecureContext } from 'node:tls';
 import cors from '@fastify/cors';
-import { fastify, type FastifyInstance, type FastifyPluginAsync } from 'fastify';
+import { fastify, type FastifyInstance, type FastifyPluginAsync, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Settings } from '../config.ts';
 import { GatewayError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { createAccessCheck } from './access.ts';
-import { pathOf, replyWithError } from './error-reply.ts';
+import { errorBody, pathOf, replyWithError } from './error-reply.ts';
 import { inspectionRoutes, monitoringRoutes, type OperationSources } from './ops-routes.ts';
 import { pushRoutes } from './push-routes.ts';
 
@@ -99,12 +99,16 @@ function readCertificate(settings: Settings): Certificate | undefined {
     return certificate;
   } catch (error) {
     const { code, path, message } = error as NodeJS.ErrnoException;
-    const what = path ? `${path} cannot be read (${code})` : `${settings.tls_cert} and ${settings.tls_key} do not make a certificate in PEM with its key (${message})`;
+    const what = path
+      ? `${path} cannot be read (${code})`
+      : `${settings.tls_cert} and ${settings.tls_key} do not make a certificate in PEM with its key (${message})`;
     throw new GatewayError('SETTINGS_INVALID', `tls_cert and tls_key: ${what}.`, { cause: error });
   }
 }
 
-async function createListener(options: HttpAppOptions & Pick<OperationSources, 'isClosing'>, certificate?: Certificate): Promise<FastifyInstance> {
+type ListenerOptions = HttpAppOptions & Pick<OperationSources, 'isClosing'>;
+
+async function createListener(options: ListenerOptions, certificate?: Certificate): Promise<FastifyInstance> {
   const { settings, logger, control } = options;
   const app = fastify({
     ...(certificate && { https: { ...certificate, minVersion: 'TLSv1.2' as const } }),
@@ -113,6 +117,7 @@ async function createListener(options: HttpAppOptions & Pick<OperationSources, '
     // Pages that watch a stream hold their connection for as long as it lives; a close must not wait for them.
     forceCloseConnections: true,
     routerOptions: { ignoreTrailingSlash: true, ignoreDuplicateSlashes: true },
+    clientErrorHandler: answerBrokenRequest,
     frameworkErrors: (error, request, reply) => void replyWithError(error, request, reply as never, logger),
   }) as unknown as FastifyInstance;
   const methods = collectMethods(app);
@@ -132,9 +137,10 @@ async function createListener(options: HttpAppOptions & Pick<OperationSources, '
     maxAge: 600,
   });
 
-  const notFound = (request: Parameters<typeof pathOf>[0]): never => {
+  const notFound = (request: FastifyRequest, reply: FastifyReply): never => {
     const allowed = methods.get(normalisePath(pathOf(request)));
     if (!allowed) throw new GatewayError('ROUTE_NOT_FOUND', 'There is nothing here. The methods are listed in docs/rest.md, and begin with /rest-api/push/.');
+    reply.header('Allow', [...allowed].join(', '));
     throw new GatewayError('METHOD_NOT_ALLOWED', `This is called with ${[...allowed].join(' or ')}, not with ${request.method}.`);
   };
   app.setNotFoundHandler(notFound);
@@ -154,6 +160,17 @@ async function createListener(options: HttpAppOptions & Pick<OperationSources, '
   for (const routes of options.routes ?? []) await app.register(routes);
   await app.ready();
   return app;
+}
+
+/** What is not HTTP at all never becomes a request: answered on the socket, which then ends. */
+function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const body = JSON.stringify(errorBody(new GatewayError('INVALID_REQUEST', 'This is not a complete HTTP request.'), '', Date.now()));
+  const headers = ['Content-Type: application/json; charset=utf-8', `Content-Length: ${Buffer.byteLength(body)}`, 'Connection: close'];
+  socket.end(['HTTP/1.1 400 Bad Request', ...headers, '', body].join('\r\n'));
 }
 
 const normalisePath = (path: string): string => path.replace(/\/{2,}/g, '/').replace(/(?<=.)\/$/, '');
@@ -185,6 +202,9 @@ function parseJson(body: Buffer): unknown {
     return JSON.parse(text);
   } catch (error) {
     const position = /at position \d+(?: \(line \d+ column \d+\))?/.exec((error as Error).message)?.[0] ?? 'at its end';
-    throw new GatewayError('INVALID_REQUEST', `The body is not JSON: there is a mistake ${position}. Names and texts need double quotes, and the last field no comma.`);
+    throw new GatewayError(
+      'INVALID_REQUEST',
+      `The body is not JSON: there is a mistake ${position}. Names and texts need double quotes, and the last field no comma.`,
+    );
   }
 }

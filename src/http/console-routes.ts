@@ -98,14 +98,12 @@ async function playback(request: FastifyRequest, reply: FastifyReply, port: numb
   const upstream = get({ host: '127.0.0.1', port, path: `/live/${params.data.name}.flv`, agent: false });
   // Nothing may stay open behind a viewer who has gone.
   reply.raw.once('close', () => upstream.destroy());
-  try {
-    const [response] = (await once(upstream, 'response')) as [IncomingMessage];
-    // Its connection may break at any time; the viewer's then ends, and the page plays anew.
-    upstream.on('error', () => response.destroy());
-    return reply.header('cache-control', 'no-store').type('video/x-flv').send(response);
-  } catch (error) {
+  const [response] = (await once(upstream, 'response').catch((error: unknown) => {
     throw new GatewayError('DESTINATION_UNREACHABLE', 'The embedded RTMP server does not answer. It is started again within seconds.', { cause: error });
-  }
+  })) as [IncomingMessage];
+  // Its connection may break at any time; the viewer's then ends, and the page plays anew.
+  upstream.on('error', () => response.destroy());
+  return reply.header('cache-control', 'no-store').type('video/x-flv').send(response);
 }
 
 const isLoopback = (address: string | undefined): boolean => address !== undefined && /^(127\.|::1$|::ffff:127\.)/.test(address);

@@ -30,8 +30,11 @@ export const pathOf = (request: FastifyRequest): string => request.url.split('?'
 /** Answers with an error. What was not foreseen goes to the log in full and to the client as INTERNAL, without its text. */
 export function replyWithError(error: unknown, request: FastifyRequest, reply: FastifyReply, logger: Logger): FastifyReply {
   const known = asRequestError(error);
-  if (known.code === 'INTERNAL') logger.error({ err: error, route: request.routeOptions.url, requestId: request.id }, 'a request failed for an unforeseen reason');
-  const shown = known.code === 'INTERNAL' ? new GatewayError('INTERNAL', `The gateway could not do this. Its log says why, under requestId=${request.id}.`) : known;
+  let shown = known;
+  if (known.code === 'INTERNAL') {
+    logger.error({ err: error, route: request.routeOptions.url, requestId: request.id }, 'a request failed for an unforeseen reason');
+    shown = new GatewayError('INTERNAL', `The gateway could not do this. Its log says why, under requestId=${request.id}.`);
+  }
   if (shown.code === 'UNAUTHORIZED') reply.header('WWW-Authenticate', 'Bearer');
   return reply.code(shown.httpStatus).type('application/json; charset=utf-8').send(JSON.stringify(errorBody(shown, pathOf(request), Date.now())));
 }
@@ -43,6 +46,7 @@ function asRequestError(error: unknown): GatewayError {
   if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') return new GatewayError('BODY_TOO_LARGE', 'The body is too large for any request that this gateway knows.');
   if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE' || code === 'FST_ERR_CTP_INVALID_CONTENT_TYPE')
     return new GatewayError('UNSUPPORTED_MEDIA_TYPE', 'The body must be JSON: send it with the header "Content-Type: application/json".');
-  if (statusCode >= 400 && statusCode < 500) return new GatewayError('INVALID_REQUEST', 'The request is malformed: check its URL, its headers and the length of its body.');
+  if (statusCode >= 400 && statusCode < 500)
+    return new GatewayError('INVALID_REQUEST', 'The request is malformed: check its URL, its headers and the length of its body.');
   return new GatewayError('INTERNAL', 'unforeseen', { cause: error });
 }

@@ -4,7 +4,9 @@ import type { StartRequest, TransponderFilter } from '../transponder/transponder
 
 /** What the bodies of `/rest-api/push/*` may hold. Messages are complete after the name of the field. */
 
-const must = (what: string) => ({ error: ({ input }: { input?: unknown }) => (input === undefined ? `is missing: it must be ${what}` : `must be ${what}${remedy(what, input)}`) });
+const must = (what: string) => ({
+  error: ({ input }: { input?: unknown }) => (input === undefined ? `is missing: it must be ${what}` : `must be ${what}${remedy(what, input)}`),
+});
 
 /** The commonest mistakes are numbers and flags in quotes. */
 function remedy(what: string, input: unknown): string {

@@ -41,5 +41,16 @@ export const INGEST_CODECS: types.RouterRtpCodecCapability[] = [
 /** The first four hexadecimal digits decide the profile; constraint flags other than those of baseline do not matter here. */
 export function isPassableH264Profile(profileLevelId: string): boolean {
   // profile_idc 42 baseline, 4d main, 64 high. 4:4:4 and 10 bit (f4, 6e, 7a) are no use to an RTMP platform.
-  return /^(42|4d|64)[0-9a-f]{4}$/i.test(profileLevelId);
+  return /^(42|4d|64)[0-9a-f]{4,5}$/i.test(profileLevelId);
+}
+
+/** What mediasoup can parse: profile and constraint flags of its table, and a level that exists. */
+const PARSEABLE_PROFILE = /^(42[0-9a-f]0|4d[0145]0|4d[89a-f]0|64(00|0c))(0[a-d]|1[456ef]|2[089a]|3[234])$/i;
+
+/**
+ * The profile under which the router carries a stream. It only forwards packets, so that a profile that it cannot parse is no
+ * obstacle: ffmpeg's WHIP muxer writes three digits of constraint flags (`422001f`), encoders write levels that no table has.
+ */
+export function routableProfile(profileLevelId: string): string {
+  return PARSEABLE_PROFILE.test(profileLevelId) ? profileLevelId : `${profileLevelId.slice(0, 2).toLowerCase()}001f`;
 }

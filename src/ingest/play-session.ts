@@ -51,6 +51,7 @@ export class PlaySession extends EventEmitter<PlaySessionEvents> {
     if (!(publisher instanceof PublishSession)) throw new GatewayError('STREAM_NOT_FOUND', 'Stream not found');
     const offer = parseOffer(options.offerSdp, {
       offerer: 'receives',
+      congestionFeedback: false,
       audio: publisher.audio ? [publisher.audio.codec] : [],
       video: publisher.video ? [publisher.video.codec] : [],
     });
@@ -69,12 +70,11 @@ export class PlaySession extends EventEmitter<PlaySessionEvents> {
         consumers.push(consumer);
         sent.set(media.mid, { ...consumer.rtpParameters, rtcp: { ...consumer.rtpParameters.rtcp, reducedSize: media.rtpParameters.rtcp?.reducedSize } });
       }
-      const { iceParameters, iceCandidates, dtlsParameters } = link.transport;
-      const answerSdp = buildAnswer({ offer, transport: { iceParameters, iceCandidates, dtlsParameters }, sent, streamId: id });
+      const answerSdp = buildAnswer({ offer, transport: link.local, sent, streamId: id });
       return new PlaySession(id, answerSdp, router, link, consumers);
     } catch (error) {
       router.close();
-      throw error;
+      throw publisher.closed ? new GatewayError('STREAM_NOT_FOUND', 'Stream not found', { cause: error }) : error;
     }
   }
 

@@ -6,6 +6,8 @@ import type { IngestWorker } from './worker-pool.ts';
 
 /** How often a subscribed track's round-trip time is read. Milliseconds: it only bounds how long to wait for a retransmission. */
 const ROUND_TRIP_POLL_MS = 2000;
+/** A layer must send so many times more than the present one to be taken instead: each change costs a key frame. */
+const LAYER_MARGIN = 1.5;
 
 /** A track of a publish session: a mediasoup producer, of which nothing is consumed before somebody subscribes. */
 export class ProducerTrack<Kind extends 'audio' | 'video', Codec> {
@@ -18,6 +20,8 @@ export class ProducerTrack<Kind extends 'audio' | 'video', Codec> {
   readonly #subscriptions = new Set<ConsumerSubscription>();
   #roundTripMs = 0;
   #poll: NodeJS.Timeout | undefined;
+  /** Of simulcast: the index of the layer that is taken, once it is known. */
+  #bestLayer: number | undefined;
 
   constructor(kind: Kind, codec: Codec, clockRate: number, producer: types.Producer, worker: IngestWorker, logger: Logger) {
     this.kind = kind;
@@ -45,6 +49,7 @@ export class ProducerTrack<Kind extends 'audio' | 'video', Codec> {
       paused: true,
     });
     const subscription = new ConsumerSubscription(consumer, this, () => this.#remove(subscription));
+    if (this.#bestLayer !== undefined) subscription.preferLayer(this.#bestLayer);
     // No packet can come before the caller has its listeners: resuming is a round trip to the worker.
     this.#subscriptions.add(subscription);
     if (this.#subscriptions.size === 1) this.#startPolling();
@@ -66,9 +71,24 @@ export class ProducerTrack<Kind extends 'audio' | 'video', Codec> {
 
   #onTrace(trace: types.ProducerTraceEventData): void {
     if (trace.type !== 'sr') return;
-    const { ntpSec, ntpFrac, rtpTs } = trace.info as { ntpSec: number; ntpFrac: number; rtpTs: number };
+    const { ssrc, ntpSec, ntpFrac, rtpTs } = trace.info as { ssrc: number; ntpSec: number; ntpFrac: number; rtpTs: number };
     const report: SenderReport = { ntpMs: ntpMilliseconds(ntpSec, ntpFrac), rtpTimestamp: rtpTs >>> 0 };
-    for (const subscription of this.#subscriptions) subscription.emit('senderReport', report);
+    for (const subscription of this.#subscriptions) {
+      if (subscription.isClockedBy(ssrc)) subscription.emit('senderReport', report);
+    }
+  }
+
+  /**
+   * Which layer is the best no offer says: some list the largest picture first, some last. The one that sends most is it. mediasoup
+   * takes the last one until this is known.
+   */
+  #chooseLayer(stats: readonly types.ProducerStat[]): void {
+    const bitrate = (layer: number | undefined): number => stats.find((stat) => stat.rid === this.producer.rtpParameters.encodings?.[layer ?? -1]?.rid)?.bitrate ?? 0;
+    const layers = this.producer.rtpParameters.encodings?.map((_, layer) => layer) ?? [];
+    const best = layers.reduce((most, layer) => (bitrate(layer) > bitrate(most) ? layer : most), 0);
+    if (best === this.#bestLayer || bitrate(best) <= bitrate(this.#bestLayer) * LAYER_MARGIN) return;
+    this.#bestLayer = best;
+    for (const subscription of this.#subscriptions) subscription.preferLayer(best);
   }
 
   #startPolling(): void {
@@ -76,6 +96,7 @@ export class ProducerTrack<Kind extends 'audio' | 'video', Codec> {
       this.producer.getStats().then(
         (stats) => {
           this.#roundTripMs = Math.max(0, ...stats.map((stat) => stat.roundTripTime ?? 0));
+          if (this.producer.type === 'simulcast') this.#chooseLayer(stats);
         },
         () => undefined, // The producer was closed meanwhile.
       );
@@ -92,18 +113,36 @@ class ConsumerSubscription extends EventEmitter<TrackSubscriptionEvents> impleme
   readonly #consumer: types.Consumer;
   readonly #track: { readonly roundTripMs: number };
   readonly #removed: () => void;
+  /** Of simulcast: the layer whose timestamps the packets have. */
+  #clockSsrc: number | undefined;
   #closed = false;
 
-  constructor(consumer: types.Consumer, track: { readonly roundTripMs: number }, removed: () => void) {
+  constructor(consumer: types.Consumer, track: { readonly roundTripMs: number; readonly producer: types.Producer }, removed: () => void) {
     super();
     this.#consumer = consumer;
     this.#track = track;
     this.#removed = removed;
     consumer.on('rtp', (packet) => this.emit('rtp', packet));
+    consumer.on('layerschange', (layers) => {
+      this.#clockSsrc ??= layers && track.producer.score.find(({ encodingIdx }) => encodingIdx === layers.spatialLayer)?.ssrc;
+    });
   }
 
   get roundTripMs(): number {
     return this.#track.roundTripMs;
+  }
+
+  preferLayer(spatialLayer: number): void {
+    if (this.#closed) return;
+    this.#consumer.setPreferredLayers({ spatialLayer }).catch(() => undefined); // The consumer was closed meanwhile.
+  }
+
+  /**
+   * Whether the reports of that SSRC tell the time of this subscription's packets. Each layer of simulcast has RTP timestamps of its
+   * own; mediasoup shifts those of all layers to the timestamps of the first one that it forwarded.
+   */
+  isClockedBy(ssrc: number): boolean {
+    return this.#consumer.type !== 'simulcast' || this.#clockSsrc === ssrc;
   }
 
   requestKeyFrame(): void {

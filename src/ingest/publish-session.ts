@@ -5,7 +5,9 @@ import { GatewayError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import type { AudioCodec, Publisher, VideoCodec } from '../stream/live-stream.ts';
 import { ProducerTrack, type ProducerAudioTrack, type ProducerVideoTrack } from './producer-track.ts';
+import { routableProfile } from './codecs.ts';
 import { buildAnswer, parseOffer, VIDEO_START_BITRATE, type Offer, type OfferedMedia } from './sdp.ts';
+import { buildIceFragment, type IceCredentials } from './sdp-fragment.ts';
 import { TransportLink } from './transport-link.ts';
 import type { IngestWorker, WorkerPool } from './worker-pool.ts';
 
@@ -18,6 +20,9 @@ export interface PublishSessionOptions {
   readonly maxBitrate?: number;
   /** The publisher wants its media over TCP. */
   readonly tcpOnly?: boolean;
+  /** Refuse an offer of which a part would be rejected; accept a section for data channels. As WHIP wants both. */
+  readonly complete?: boolean;
+  readonly dataChannel?: boolean;
 }
 
 export interface PublishSessionEvents {
@@ -51,13 +56,15 @@ export class PublishSession extends EventEmitter<PublishSessionEvents> implement
   /** Where the session lives; players of its stream live there too. */
   readonly worker: IngestWorker;
   readonly #link: TransportLink;
+  #remoteIce: IceCredentials;
   #closed = false;
 
-  private constructor(parts: { id: string; worker: IngestWorker; link: TransportLink; answerSdp: string; audio: ProducerAudioTrack | undefined; video: ProducerVideoTrack | undefined }) {
+  private constructor(parts: { id: string; remoteIce: IceCredentials; worker: IngestWorker; link: TransportLink; answerSdp: string; audio: ProducerAudioTrack | undefined; video: ProducerVideoTrack | undefined }) {
     super();
     this.id = parts.id;
     this.worker = parts.worker;
     this.#link = parts.link;
+    this.#remoteIce = parts.remoteIce;
     this.answerSdp = parts.answerSdp;
     this.audio = parts.audio;
     this.video = parts.video;
@@ -70,11 +77,11 @@ export class PublishSession extends EventEmitter<PublishSessionEvents> implement
 
   /** @throws {GatewayError} INVALID_SDP, NO_COMMON_CODECS, or as {@link WorkerPool.pick} */
   static async create(options: PublishSessionOptions): Promise<PublishSession> {
-    const offer = parseOffer(options.offerSdp, { offerer: 'sends' });
+    const worker = options.pool.pick();
+    const offer = parseOffer(options.offerSdp, { offerer: 'sends', congestionFeedback: worker.congestionFeedback, complete: options.complete, dataChannel: options.dataChannel });
     const id = randomUUID();
     const logger = options.logger.child({ publishSession: id });
-    const worker = options.pool.pick();
-    const link = await TransportLink.create({ worker, router: worker.router, dtls: offer.dtls, tcpOnly: options.tcpOnly, logger });
+    const link = await TransportLink.create({ worker, router: worker.router, dtls: offer.dtls, tcpOnly: options.tcpOnly, dataChannel: offer.dataMid !== undefined, logger });
     try {
       const [audio, video] = await Promise.all([
         offer.audio && produce(link.transport, 'audio' as const, offer.audio, worker, logger),
@@ -82,7 +89,7 @@ export class PublishSession extends EventEmitter<PublishSessionEvents> implement
         link.transport.setMaxIncomingBitrate(options.maxBitrate ? options.maxBitrate * 1000 + BITRATE_HEADROOM : DEFAULT_MAX_BITRATE),
       ]);
       logger.debug({ audio: audio?.codec, video: video?.codec }, 'publish session created');
-      return new PublishSession({ id, worker, link, answerSdp: answerTo(offer, link, options), audio, video });
+      return new PublishSession({ id, remoteIce: offer.ice, worker, link, answerSdp: answerTo(offer, link, options), audio, video });
     } catch (error) {
       link.close();
       throw error;
@@ -96,6 +103,30 @@ export class PublishSession extends EventEmitter<PublishSessionEvents> implement
   /** Whether ICE and DTLS are up. */
   get connected(): boolean {
     return this.#link.connected;
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** The publisher's ICE credentials: those of its offer or of its last restart. */
+  get remoteIce(): IceCredentials {
+    return this.#remoteIce;
+  }
+
+  /**
+   * An ICE restart (RFC 8445, 9): media goes on over the old path until the publisher has found a new one.
+   *
+   * @returns our new credentials as an SDP fragment
+   */
+  async restartIce(remoteIce: IceCredentials): Promise<string> {
+    const local = await this.#link.transport.restartIce();
+    this.#remoteIce = remoteIce;
+    return buildIceFragment(local);
+  }
+
+  get closed(): boolean {
+    return this.#closed;
   }
 
   /** Idempotent. The tracks end; the browser sees DTLS close. */
@@ -115,7 +146,7 @@ async function produce<Kind extends 'audio' | 'video', Codec extends AudioCodec 
   logger: Logger,
 ): Promise<ProducerTrack<Kind, Codec>> {
   try {
-    const producer = await transport.produce({ kind, rtpParameters: media.rtpParameters, keyFrameRequestDelay: KEY_FRAME_REQUEST_DELAY_MS });
+    const producer = await transport.produce({ kind, rtpParameters: routable(media.rtpParameters), keyFrameRequestDelay: KEY_FRAME_REQUEST_DELAY_MS });
     return new ProducerTrack(kind, media.codec, media.clockRate, producer, worker, logger);
   } catch (error) {
     if (worker.worker.closed) throw new GatewayError('WORKER_DIED', 'The media worker is being restarted. Try again in a moment.', { cause: error });
@@ -123,8 +154,17 @@ async function produce<Kind extends 'audio' | 'video', Codec extends AudioCodec 
   }
 }
 
-function answerTo(offer: Offer, { transport }: TransportLink, { minBitrate = 0, maxBitrate }: PublishSessionOptions): string {
-  const { iceParameters, iceCandidates, dtlsParameters } = transport;
+/** As the router takes it; the answer repeats what was offered. */
+function routable(parameters: types.RtpParameters): types.RtpParameters {
+  const codecs = parameters.codecs.map((codec) => {
+    const format = (codec.parameters ?? {}) as Record<string, unknown>;
+    const profile = format['profile-level-id'];
+    return profile === undefined ? codec : { ...codec, parameters: { ...format, 'profile-level-id': routableProfile(String(profile)) } };
+  });
+  return { ...parameters, codecs };
+}
+
+function answerTo(offer: Offer, link: TransportLink, { minBitrate = 0, maxBitrate }: PublishSessionOptions): string {
   const videoStartBitrate = Math.max(minBitrate, Math.min(VIDEO_START_BITRATE, maxBitrate || Infinity));
-  return buildAnswer({ offer, transport: { iceParameters, iceCandidates, dtlsParameters }, videoStartBitrate });
+  return buildAnswer({ offer, transport: link.local, videoStartBitrate });
 }

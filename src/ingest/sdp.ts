@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { GatewayError } from '../errors.ts';
 import type { AudioCodec, VideoCodec } from '../stream/live-stream.ts';
 import { AUDIO_CODECS, isPassableH264Profile, VIDEO_CODECS } from './codecs.ts';
+import { layerLines, offeredLayers, RID_EXTENSIONS } from './simulcast.ts';
 
 /**
  * SDP offers (RFC 8866, RFC 9429) to RTP parameters, and RTP parameters to answers. Pure: no sockets, no mediasoup calls.
@@ -14,28 +15,28 @@ const MAX_SDP_BYTES = 64 * 1024;
 const MAX_LINE_LENGTH = 4096;
 const MAX_MEDIA_SECTIONS = 32;
 
-const MID_EXTENSION = 'urn:ietf:params:rtp-hdrext:sdes:mid';
 /**
  * The header extensions that are negotiated. Not `urn:3gpp:video-orientation`: it does not survive the way to RTMP, and without
  * it the browser rotates the pixels.
  */
-const HEADER_EXTENSIONS: ReadonlySet<string> = new Set([
-  MID_EXTENSION,
+const HEADER_EXTENSIONS: ReadonlySet<string> = new Set(['urn:ietf:params:rtp-hdrext:sdes:mid']);
+const FEEDBACK: ReadonlySet<string> = new Set(['nack', 'nack pli', 'ccm fir']);
+/** What a sender needs to hear of the arrival of its packets, where the worker tells it. */
+const CONGESTION_EXTENSIONS: ReadonlySet<string> = new Set([
   'http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time',
   'http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01',
 ]);
-const AUDIO_FEEDBACK: ReadonlySet<string> = new Set(['nack', 'transport-cc']);
-const VIDEO_FEEDBACK: ReadonlySet<string> = new Set(['nack', 'nack pli', 'ccm fir', 'goog-remb', 'transport-cc']);
+const CONGESTION_FEEDBACK: ReadonlySet<string> = new Set(['transport-cc', 'goog-remb']);
 
 /** What passes through to RTMP comes first; the rest must be re-encoded. */
 export const AUDIO_PREFERENCE: readonly AudioCodec[] = ['opus', 'pcmu', 'pcma'];
 export const VIDEO_PREFERENCE: readonly VideoCodec[] = ['h264', 'vp8', 'vp9', 'av1'];
 
 /**
- * Kilobits per second. Chromium begins at 300 and sends a quarter of the picture until it has found out that there is more room:
- * destinations would see two changes of resolution in the first seconds. This is enough for 720p from the first frame.
+ * Kilobits per second. Chromium begins at 300 by itself and then sends 720p as 640x360 for the first seconds; with this it starts
+ * at 960x540 or at full size. A slower line costs a second of adaptation.
  */
-export const VIDEO_START_BITRATE = 1200;
+export const VIDEO_START_BITRATE = 1500;
 
 export interface OfferedMedia<Codec> {
   readonly mid: string;
@@ -62,6 +63,8 @@ export interface Offer {
   readonly sections: readonly Section[];
   readonly audio?: OfferedMedia<AudioCodec>;
   readonly video?: OfferedMedia<VideoCodec>;
+  /** The mid of a data channel's section that was accepted. */
+  readonly dataMid?: string;
 }
 
 export interface OfferOptions {
@@ -70,6 +73,15 @@ export interface OfferOptions {
   /** Codecs that may be chosen, the best first; empty: no such media wanted. */
   readonly audio?: readonly AudioCodec[];
   readonly video?: readonly VideoCodec[];
+  /**
+   * Negotiate feedback for congestion control. Only where it will be sent: a browser that was promised feedback and hears nothing
+   * lowers its bitrate by a fifth every second.
+   */
+  readonly congestionFeedback: boolean;
+  /** Refuse an offer of which a part would be rejected, instead of taking the rest (RFC 9725, 4.4.3). */
+  readonly complete?: boolean;
+  /** Accept a section for data channels (RFC 8841). */
+  readonly dataChannel?: boolean;
 }
 
 const iceText = (low: number) => z.string().regex(/^[A-Za-z0-9+/=_-]+$/).min(low).max(256);
@@ -107,6 +119,7 @@ export function parseOffer(sdp: string, options: OfferOptions): Offer {
   const videoCodecs = options.video ?? VIDEO_PREFERENCE;
   let audio: OfferedMedia<AudioCodec> | undefined;
   let video: OfferedMedia<VideoCodec> | undefined;
+  let dataMid: string | undefined;
   let wanted = 0;
   let transportMedia: ParsedMedia | undefined;
   const sections: Section[] = session.media.map((media, index) => {
@@ -115,22 +128,39 @@ export function parseOffer(sdp: string, options: OfferOptions): Offer {
     if (isUsable(media, options.offerer) && bundled.has(mid)) {
       if (media.type === 'audio' && !audio && audioCodecs.length > 0) {
         wanted++;
-        audio = chooseMedia(media, mid, AUDIO_CODECS, audioCodecs);
+        audio = chooseMedia(media, mid, AUDIO_CODECS, audioCodecs, options.congestionFeedback);
         accepted = audio !== undefined;
       } else if (media.type === 'video' && !video && videoCodecs.length > 0) {
         wanted++;
-        video = chooseMedia(media, mid, VIDEO_CODECS, videoCodecs);
+        video = chooseMedia(media, mid, VIDEO_CODECS, videoCodecs, options.congestionFeedback);
         accepted = video !== undefined;
       }
+    } else if (options.dataChannel && dataMid === undefined && isDataChannel(media) && bundled.has(mid)) {
+      dataMid = mid;
+      return { mid, type: media.type, protocol: media.protocol, formats: media.payloads ?? '', accepted: true };
     }
     if (accepted) transportMedia ??= media;
-    return { mid, type: media.type, protocol: media.protocol, formats: media.payloads ?? '0', accepted };
+    return { mid, type: media.type, protocol: media.protocol, formats: String(media.payloads ?? '0'), accepted };
   });
   if (!transportMedia) {
     if (wanted === 0) throw invalid(`it has no bundled audio or video section that ${options.offerer === 'sends' ? 'sends (a=sendonly or a=sendrecv)' : 'receives (a=recvonly or a=sendrecv)'} with rtcp-mux`);
     throw new GatewayError('NO_COMMON_CODECS', `No common codecs: the offer has none of ${[...audioCodecs, ...videoCodecs].join(', ')} (H.264 needs packetization-mode=1).`);
   }
-  return { ...readTransport(session, transportMedia), sections, audio, video };
+  if (options.complete) session.media.forEach((media, index) => checkAccepted(media, sections[index]!));
+  return { ...readTransport(session, transportMedia), sections, audio, video, dataMid };
+}
+
+/** @throws {GatewayError} for a section that would send and was not accepted */
+function checkAccepted(media: ParsedMedia, { accepted, type, mid }: Section): void {
+  if (accepted || media.port === 0 || media.direction === 'inactive' || media.direction === 'recvonly') return;
+  if (media.rtcpMux !== undefined && offeredCodecs(media, new Map<string, string>([...AUDIO_CODECS, ...VIDEO_CODECS]), false).length === 0)
+    throw new GatewayError('NO_COMMON_CODECS', `No common codecs: the ${type} section (mid ${mid}) has none of ${[...(type === 'audio' ? AUDIO_PREFERENCE : VIDEO_PREFERENCE)].join(', ')}.`);
+  throw invalid(`its ${type} section (mid ${mid}) cannot be taken: one audio and one video section with rtcp-mux, in one BUNDLE group, can be published`);
+}
+
+/** SCTP over DTLS as all browsers offer it since 2019; the older `m=application 9 DTLS/SCTP 5000` is not answered. */
+function isDataChannel(media: ParsedMedia): boolean {
+  return media.type === 'application' && /^(UDP|TCP)\/DTLS\/SCTP$/.test(media.protocol) && media.payloads === 'webrtc-datachannel' && media.port !== 0;
 }
 
 function checkText(sdp: string): void {
@@ -170,17 +200,23 @@ function readTransport(session: sdpTransform.SessionDescription, media: ParsedMe
   const fingerprint = FingerprintSchema.safeParse(media.fingerprint ?? session.fingerprint);
   if (!fingerprint.success) throw invalid('a=fingerprint is missing or malformed');
   const setup = media.setup ?? (session as { setup?: string }).setup ?? 'actpass';
-  const role = ({ actpass: 'auto', active: 'client', passive: 'server' } as const)[setup];
+  const role = REMOTE_ROLES.get(setup);
   if (!role) throw invalid('a=setup is none of actpass, active, passive');
   return {
     ice: { usernameFragment: ice.data.iceUfrag, password: ice.data.icePwd },
     dtls: {
-      // Where the offerer leaves it open the answerer opens the connection, which saves a half round trip (RFC 8842, 5.3).
-      role: role === 'auto' ? 'server' : role,
+      role,
       fingerprints: [{ algorithm: fingerprint.data.type, value: fingerprint.data.hash.toUpperCase() }],
     },
   };
 }
+
+/** By `a=setup`. Where the offerer leaves it open the answerer opens the connection, which saves half a round trip (RFC 8842, 5.3). */
+const REMOTE_ROLES: ReadonlyMap<string, types.DtlsRole> = new Map([
+  ['actpass', 'server'],
+  ['passive', 'server'],
+  ['active', 'client'],
+]);
 
 /** sdp-transform turns what looks like a number into one. */
 const asText = (value: unknown): unknown => (typeof value === 'number' ? String(value) : value);
@@ -190,11 +226,12 @@ function chooseMedia<Codec extends AudioCodec | VideoCodec>(
   mid: string,
   names: ReadonlyMap<string, Codec>,
   preference: readonly Codec[],
+  congestionFeedback: boolean,
 ): OfferedMedia<Codec> | undefined {
-  const offered = offeredCodecs(media, names);
+  const offered = offeredCodecs(media, names, congestionFeedback);
   for (const codec of preference) {
     const found = offered.find((candidate) => candidate.codec === codec && isPassable(candidate));
-    if (found) return { mid, codec, clockRate: found.parameters.clockRate, rtpParameters: toRtpParameters(media, mid, found.parameters) };
+    if (found) return { mid, codec, clockRate: found.parameters.clockRate, rtpParameters: toRtpParameters(media, mid, found.parameters, congestionFeedback) };
   }
   return undefined;
 }
@@ -211,8 +248,8 @@ const STATIC_PAYLOADS = [
 ];
 
 /** In the order of the m-line, which is the offerer's preference. */
-function offeredCodecs<Codec>(media: ParsedMedia, names: ReadonlyMap<string, Codec>): OfferedCodec<Codec>[] {
-  const payloads = (media.payloads ?? '').split(/\s+/).map(Number);
+function offeredCodecs<Codec>(media: ParsedMedia, names: ReadonlyMap<string, Codec>, congestionFeedback: boolean): OfferedCodec<Codec>[] {
+  const payloads = String(media.payloads ?? '').split(/\s+/).map(Number);
   const kind = media.type === 'audio' ? 'audio' : 'video';
   return payloads.flatMap((payloadType) => {
     const line = media.rtp.find((rtp) => rtp.payload === payloadType) ?? STATIC_PAYLOADS.find((rtp) => rtp.payload === payloadType && kind === 'audio');
@@ -225,7 +262,7 @@ function offeredCodecs<Codec>(media: ParsedMedia, names: ReadonlyMap<string, Cod
       clockRate: rtp.data.rate,
       ...(kind === 'audio' && { channels: rtp.data.encoding ?? 1 }),
       parameters: formatParameters(media, payloadType),
-      rtcpFeedback: feedback(media, payloadType, kind === 'audio' ? AUDIO_FEEDBACK : VIDEO_FEEDBACK),
+      rtcpFeedback: feedback(media, payloadType, congestionFeedback),
     };
     return [{ codec, parameters }];
   });
@@ -245,10 +282,10 @@ function formatParameters(media: ParsedMedia, payloadType: number): Record<strin
   return parameters;
 }
 
-function feedback(media: ParsedMedia, payloadType: number, known: ReadonlySet<string>): types.RtcpFeedback[] {
+function feedback(media: ParsedMedia, payloadType: number, congestionFeedback: boolean): types.RtcpFeedback[] {
   return (media.rtcpFb ?? [])
     .filter((line) => line.payload === payloadType || String(line.payload) === '*')
-    .filter((line) => known.has(line.subtype ? `${line.type} ${line.subtype}` : line.type))
+    .filter(({ type, subtype }) => FEEDBACK.has(subtype ? `${type} ${subtype}` : type) || (congestionFeedback && CONGESTION_FEEDBACK.has(type)))
     .map((line) => ({ type: line.type, parameter: line.subtype ?? '' }));
 }
 
@@ -261,23 +298,28 @@ function isPassable({ codec, parameters }: OfferedCodec<AudioCodec | VideoCodec>
   return parameters.clockRate === 90000;
 }
 
-function toRtpParameters(media: ParsedMedia, mid: string, codec: types.RtpCodecParameters): types.RtpParameters {
+/** Those that mediasoup takes as simulcast. Others send the first layer alone. */
+const LAYERED_CODECS = /^video\/(H264|VP8)$/i;
+
+function toRtpParameters(media: ParsedMedia, mid: string, codec: types.RtpCodecParameters, congestionFeedback: boolean): types.RtpParameters {
   const rtx = retransmission(media, codec.payloadType);
+  const layers = LAYERED_CODECS.test(codec.mimeType) ? offeredLayers(media) : [];
   const headerExtensions = (media.ext ?? [])
-    .filter((ext) => HEADER_EXTENSIONS.has(ext.uri) && Number.isInteger(ext.value) && ext.value >= 1 && ext.value <= 255)
+    .filter((ext) => HEADER_EXTENSIONS.has(ext.uri) || (layers.length > 0 && RID_EXTENSIONS.has(ext.uri)) || (congestionFeedback && CONGESTION_EXTENSIONS.has(ext.uri)))
+    .filter((ext) => Number.isInteger(ext.value) && ext.value >= 1 && ext.value <= 255)
     .map((ext) => ({ uri: ext.uri as types.RtpHeaderExtensionUri, id: ext.value }));
   return {
     mid,
     codecs: rtx ? [codec, rtx] : [codec],
     headerExtensions,
-    encodings: [encoding(media, rtx !== undefined)],
+    encodings: layers.length > 0 ? layers.map((rid) => ({ rid })) : [encoding(media, rtx !== undefined)],
     rtcp: { cname: cname(media), reducedSize: media.rtcpRsize !== undefined },
   };
 }
 
 /** The RTX payload type that repairs this one (RFC 4588). Only with it does mediasoup ask for lost packets without doubling their sequence numbers. */
 function retransmission(media: ParsedMedia, payloadType: number): types.RtpCodecParameters | undefined {
-  const line = media.rtp.find((rtp) => rtp.codec.toLowerCase() === 'rtx' && formatParameters(media, rtp.payload)['apt'] === payloadType);
+  const line = media.rtp.find((rtp) => String(rtp.codec).toLowerCase() === 'rtx' && formatParameters(media, rtp.payload)['apt'] === payloadType);
   const rtp = RtpMapSchema.safeParse(line);
   if (!rtp.success) return undefined;
   return { mimeType: 'video/rtx', payloadType: rtp.data.payload, clockRate: rtp.data.rate, parameters: { apt: payloadType }, rtcpFeedback: [] };
@@ -302,6 +344,8 @@ export interface LocalTransport {
   readonly iceParameters: types.IceParameters;
   readonly iceCandidates: readonly types.IceCandidate[];
   readonly dtlsParameters: types.DtlsParameters;
+  /** Where data channels were accepted. */
+  readonly sctpParameters?: types.SctpParameters;
 }
 
 export interface AnswerOptions {
@@ -329,6 +373,10 @@ export function buildAnswer({ offer, transport, sent, videoStartBitrate, streamI
     `a=msid-semantic: WMS *`,
   ];
   for (const section of offer.sections) {
+    if (section.accepted && section.mid === offer.dataMid) {
+      lines.push(...dataLines(section, transport, offer.dtls.role));
+      continue;
+    }
     const media = section.accepted ? (section.type === 'audio' ? offer.audio : offer.video) : undefined;
     if (!media) {
       lines.push(`m=${section.type} 0 ${section.protocol} ${section.formats}`, 'c=IN IP4 0.0.0.0', `a=mid:${section.mid}`, 'a=inactive');
@@ -338,7 +386,7 @@ export function buildAnswer({ offer, transport, sent, videoStartBitrate, streamI
     const parameters = videoStartBitrate && media === offer.video ? withStartBitrate(media.rtpParameters, videoStartBitrate) : media.rtpParameters;
     lines.push(...mediaLines(section, outgoing ?? parameters, transport, offer.dtls.role));
     if (outgoing) lines.push('a=sendonly', ...sourceLines(outgoing, streamId, section.type));
-    else lines.push(sent ? 'a=inactive' : 'a=recvonly');
+    else lines.push(sent ? 'a=inactive' : 'a=recvonly', ...layerLines(media.rtpParameters));
   }
   return lines.join('\r\n') + '\r\n';
 }
@@ -349,7 +397,7 @@ function withStartBitrate(parameters: types.RtpParameters, kilobits: number): ty
   return { ...parameters, codecs: [{ ...media!, parameters: { 'x-google-start-bitrate': kilobits, ...(media!.parameters as object) } }, ...others] };
 }
 
-function mediaLines(section: Section, parameters: types.RtpParameters, { iceParameters, iceCandidates, dtlsParameters }: LocalTransport, remoteRole: types.DtlsRole | undefined): string[] {
+function mediaLines(section: Section, parameters: types.RtpParameters, transport: LocalTransport, remoteRole: types.DtlsRole | undefined): string[] {
   const payloads = parameters.codecs.map((codec) => codec.payloadType).join(' ');
   return [
     `m=${section.type} 9 ${section.protocol} ${payloads}`,
@@ -357,15 +405,34 @@ function mediaLines(section: Section, parameters: types.RtpParameters, { icePara
     'a=rtcp:9 IN IP4 0.0.0.0',
     `a=mid:${section.mid}`,
     'a=rtcp-mux',
+    'a=rtcp-mux-only',
     ...(parameters.rtcp?.reducedSize ? ['a=rtcp-rsize'] : []),
+    ...transportLines(transport, remoteRole),
+    ...(parameters.headerExtensions ?? []).map((ext) => `a=extmap:${ext.id} ${ext.uri}`),
+    ...parameters.codecs.flatMap(codecLines),
+  ];
+}
+
+function dataLines(section: Section, transport: LocalTransport, remoteRole: types.DtlsRole | undefined): string[] {
+  const { port = 5000, maxMessageSize = 0 } = transport.sctpParameters ?? {};
+  return [
+    `m=${section.type} 9 ${section.protocol} ${section.formats}`,
+    'c=IN IP4 0.0.0.0',
+    `a=mid:${section.mid}`,
+    ...transportLines(transport, remoteRole),
+    `a=sctp-port:${port}`,
+    `a=max-message-size:${maxMessageSize}`,
+  ];
+}
+
+function transportLines({ iceParameters, iceCandidates, dtlsParameters }: LocalTransport, remoteRole: types.DtlsRole | undefined): string[] {
+  return [
     `a=ice-ufrag:${iceParameters.usernameFragment}`,
     `a=ice-pwd:${iceParameters.password}`,
     ...iceCandidates.map(candidateLine),
     'a=end-of-candidates',
     ...dtlsParameters.fingerprints.filter(({ algorithm }) => algorithm === 'sha-256').map(({ algorithm, value }) => `a=fingerprint:${algorithm} ${value}`),
     `a=setup:${remoteRole === 'server' ? 'active' : 'passive'}`,
-    ...(parameters.headerExtensions ?? []).map((ext) => `a=extmap:${ext.id} ${ext.uri}`),
-    ...parameters.codecs.flatMap(codecLines),
   ];
 }
 

@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events';
 import type { types } from 'mediasoup';
 import { GatewayError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
+import type { LocalTransport } from './sdp.ts';
 import type { IngestWorker } from './worker-pool.ts';
 
 export interface TransportLinkOptions {
@@ -10,6 +11,8 @@ export interface TransportLinkOptions {
   /** The remote side's fingerprint and role, from its offer. */
   readonly dtls: types.DtlsParameters;
   readonly tcpOnly?: boolean;
+  /** The offer has a section for data channels. What comes in them is received and dropped. */
+  readonly dataChannel?: boolean;
   readonly logger: Logger;
 }
 
@@ -56,13 +59,14 @@ export class TransportLink extends EventEmitter<TransportLinkEvents> {
     });
   }
 
-  static async create({ worker, router, dtls, tcpOnly = false, logger }: TransportLinkOptions): Promise<TransportLink> {
+  static async create({ worker, router, dtls, tcpOnly = false, dataChannel = false, logger }: TransportLinkOptions): Promise<TransportLink> {
     const transport = await router.createWebRtcTransport({
       webRtcServer: worker.webRtcServer,
       enableUdp: !tcpOnly,
       enableTcp: true,
       preferUdp: true,
       iceConsentTimeout: ICE_CONSENT_TIMEOUT_S,
+      enableSctp: dataChannel,
     });
     const link = new TransportLink(transport, worker.worker, logger);
     try {
@@ -76,6 +80,12 @@ export class TransportLink extends EventEmitter<TransportLinkEvents> {
 
   get connected(): boolean {
     return !this.#over && this.transport.dtlsState === 'connected';
+  }
+
+  /** Our end, for an answer. */
+  get local(): LocalTransport {
+    const { iceParameters, iceCandidates, dtlsParameters, sctpParameters } = this.transport;
+    return { iceParameters, iceCandidates, dtlsParameters, ...(sctpParameters && { sctpParameters }) };
   }
 
   /** Idempotent; emits nothing. */

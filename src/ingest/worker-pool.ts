@@ -25,6 +25,8 @@ export interface IngestWorker {
   readonly router: types.Router;
   /** Hands packets of the router's producers to this process. */
   readonly directTransport: types.DirectTransport;
+  /** Whether this build of the worker tells senders when their packets arrived (transport-cc). */
+  readonly congestionFeedback: boolean;
   /** WebRTC transports at the moment; kept by mediasoup's own events. */
   sessions: number;
 }
@@ -36,6 +38,9 @@ const STEADY_MS = 60_000;
  * and a 4K key frame alone is several hundred kilobytes in one burst.
  */
 const UDP_RECEIVE_BUFFER = 4 * 1024 * 1024;
+
+/** Milliseconds that a worker has to exit when it is told to; it takes about ten, unless it hangs. */
+const CLOSE_GRACE_MS = 2000;
 
 /** Milliseconds to wait before a worker is started for the `deaths`-th time in a row: 100 ms at first, 10 s at most. */
 export function respawnDelayMs(deaths: number): number {
@@ -61,13 +66,12 @@ export class WorkerPool {
   static async create(options: WorkerPoolOptions): Promise<WorkerPool> {
     forwardMediasoupLog(options.logger);
     const pool = new WorkerPool(options);
-    try {
-      await Promise.all(pool.#slots.map((_, index) => pool.#start(index)));
-    } catch (error) {
-      await pool.close();
-      throw error;
-    }
-    return pool;
+    // All are waited for, so that a failure leaves none behind that is still starting.
+    const starts = await Promise.allSettled(pool.#slots.map((_, index) => pool.#start(index)));
+    const failed = starts.find((start) => start.status === 'rejected');
+    if (!failed) return pool;
+    await pool.close();
+    throw failed.reason;
   }
 
   /** The process ids of the workers that live. */
@@ -95,9 +99,12 @@ export class WorkerPool {
 
   async #close(): Promise<void> {
     for (const timer of this.#respawns) clearTimeout(timer);
+    const { pids } = this;
     for (const slot of this.#slots) slot?.worker.close();
     this.#slots.fill(undefined);
+    const impatience = setTimeout(() => pids.forEach(kill), CLOSE_GRACE_MS);
     await Promise.all(this.#exits);
+    clearTimeout(impatience);
   }
 
   async #start(index: number): Promise<void> {
@@ -109,7 +116,8 @@ export class WorkerPool {
       const webRtcServer = await this.#listen(worker, index);
       const router = await worker.createRouter({ mediaCodecs: INGEST_CODECS });
       const directTransport = await router.createDirectTransport();
-      const slot: IngestWorker = { worker, webRtcServer, router, directTransport, sessions: 0 };
+      const congestionFeedback = await sendsCongestionFeedback(router);
+      const slot: IngestWorker = { worker, webRtcServer, router, directTransport, congestionFeedback, sessions: 0 };
       webRtcServer.observer.on('webrtctransporthandled', () => slot.sessions++);
       webRtcServer.observer.on('webrtctransportunhandled', () => slot.sessions--);
       this.#slots[index] = slot;
@@ -171,6 +179,36 @@ async function spawnWorker(): Promise<types.Worker> {
       `mediasoup's worker does not run (${error instanceof Error ? error.message : String(error)}). Run the set-up again, or name a working binary in MEDIASOUP_WORKER_BIN.`,
       { cause: error },
     );
+  }
+}
+
+/**
+ * A worker that was built without libwebrtc (`ms_use_builtin_bwe`) sends neither transport-cc feedback nor REMB, and says so
+ * nowhere; but only one that does has an incoming bitrate to report once a producer has negotiated it.
+ */
+async function sendsCongestionFeedback(router: types.Router): Promise<boolean> {
+  const transport = await router.createDirectTransport();
+  try {
+    await transport.produce({
+      kind: 'audio',
+      rtpParameters: {
+        codecs: [{ mimeType: 'audio/opus', payloadType: 111, clockRate: 48000, channels: 2, rtcpFeedback: [{ type: 'transport-cc', parameter: '' }] }],
+        headerExtensions: [{ uri: 'http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01', id: 1 }],
+        encodings: [{ ssrc: 1 }],
+      },
+    });
+    const [stats] = await transport.getStats();
+    return stats?.availableIncomingBitrate !== undefined;
+  } finally {
+    transport.close();
+  }
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It is gone already.
   }
 }
 

@@ -67,7 +67,9 @@ export class PublishedStream extends EventEmitter<PublishedStreamEvents> {
   /** The page stops publishing: its stream ends at once, and so do its pushes. */
   stop(): void {
     if (this.#over) return;
-    if (this.#stream) this.#session.context.registry.end(this.#stream, new GatewayError('STREAM_STOPPED', INFO.stoppedByUser));
+    // Held, it may have been continued by another publisher meanwhile: then it is not ours to end.
+    const stream = this.#stream;
+    if (stream && (!stream.publisher || stream.publisher === this.#media)) this.#session.context.registry.end(stream, new GatewayError('STREAM_STOPPED', INFO.stoppedByUser));
     this.#finish('UNPUBLISHED', INFO.stoppedByUser);
   }
 
@@ -145,7 +147,9 @@ export class PublishedStream extends EventEmitter<PublishedStreamEvents> {
   /** The stream has ended for a reason that is not the page's. */
   #onMediaClosed(reason: GatewayError | undefined): void {
     if (this.#over || this.#farewell || !reason) return;
-    this.#finish(reason.scope === 'stream' && reason.code !== 'STREAM_STOPPED' ? 'FAILED' : 'UNPUBLISHED', reason.message);
+    // FAILED for what nobody asked of this stream, the gateway's shutdown too: pages may then publish again.
+    const isFault = (reason.scope === 'stream' || reason.scope === 'system') && reason.code !== 'STREAM_STOPPED';
+    this.#finish(isFault ? 'FAILED' : 'UNPUBLISHED', reason.message);
   }
 
   /** Holds the stream for the publisher's return. */

@@ -25,6 +25,8 @@ const CONNECTION_TIMEOUT_MS = 10_000;
 const RATE_LIMIT = { burst: 300, perSecond: 100 };
 /** Streams that one page publishes and plays at the same time, at most. */
 const MAX_STREAMS_PER_SESSION = 64;
+/** Pictures that are being made for one page at the same time, at most: each costs a decoder. */
+const MAX_SNAPSHOTS = 4;
 /** Bytes not yet taken by a client after which it is cut off: it reads nothing any more. */
 const MAX_BUFFERED_BYTES = 4 * 1024 * 1024;
 
@@ -39,6 +41,7 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
   readonly #ping: NodeJS.Timeout;
   readonly #connectionTimeout: NodeJS.Timeout;
   #heardAt = performance.now();
+  #snapshots = 0;
   #appKey: string | undefined;
   #ended = false;
 
@@ -100,6 +103,7 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
   }
 
   #receive(data: RawData, binary: boolean): void {
+    if (this.#socket.readyState !== WebSocket.OPEN) return;
     this.#heardAt = performance.now();
     if (!this.#bucket.take(this.#heardAt)) {
       this.logger.warn('the client sends too many messages; closing its WebSocket');
@@ -222,13 +226,16 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
     const { takeSnapshot } = this.context;
     if (!stream?.publisher) return fail(INFO.streamNotFound);
     if (!takeSnapshot) return fail('Snapshots are not available');
-    takeSnapshot(stream).then(
+    if (this.#snapshots >= MAX_SNAPSHOTS) return fail('Too many snapshots at once');
+    this.#snapshots++;
+    const done = takeSnapshot(stream).then(
       (picture) => this.send('notifyStreamStatusEvent', { mediaSessionId, name, published: false, status: 'SNAPSHOT_COMPLETE', info: picture.toString('base64') }),
       (error: unknown) => {
         this.logger.warn({ err: error, streamName: name }, 'snapshot failed');
         fail(INFO.failedByError);
       },
     );
+    void done.finally(() => this.#snapshots--);
   }
 
   #streamEvent(argument: unknown): void {

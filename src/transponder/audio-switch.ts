@@ -1,22 +1,24 @@
-import { aacFrame, silentAacFrame } from '../flv/aac.ts';
 import { TAG_AUDIO, type FlvTag } from '../flv/flv-tag.ts';
 import type { SoundClip } from './sound-library.ts';
 
-const SILENCE = aacFrame(silentAacFrame(2));
-
 /**
- * What one destination hears: the live audio, silence, or a sound file. AAC frames stand alone and all have the same length,
- * so each live frame is exchanged for another one of the same time: no restart, no gap, no timestamp that goes back.
+ * What one destination hears: the live audio, silence, or a sound file. Audio frames stand alone and all have the same
+ * length, so each live frame is exchanged for another one of the same time: no restart, no gap, no timestamp that goes back.
  */
 export class AudioSwitch {
+  readonly #silence: Buffer;
   readonly #onSoundEnd: () => void;
   #muted = false;
   #clip: SoundClip | undefined;
   #loop = false;
   #position = 0;
 
-  /** @param onSoundEnd runs when a sound that does not loop has been played to its end */
-  constructor(onSoundEnd: () => void) {
+  /**
+   * @param silence an audio tag's body, as long as those of the live audio
+   * @param onSoundEnd runs when a sound that does not loop has been played to its end
+   */
+  constructor(silence: Buffer, onSoundEnd: () => void) {
+    this.#silence = silence;
     this.#onSoundEnd = onSoundEnd;
   }
 
@@ -50,7 +52,7 @@ export class AudioSwitch {
   apply(tag: FlvTag): FlvTag {
     if (tag.type !== TAG_AUDIO || tag.sequenceHeader) return tag;
     const clip = this.#clip;
-    if (!clip) return this.#muted ? { ...tag, data: SILENCE } : tag;
+    if (!clip) return this.#muted ? { ...tag, data: this.#silence } : tag;
     const data = clip.frames[this.#position]!;
     if (++this.#position === clip.frames.length) {
       this.#position = 0;

@@ -87,7 +87,8 @@ export class DestinationPolicy {
       return addresses;
     } catch (error) {
       const { code, message } = error as NodeJS.ErrnoException;
-      throw new GatewayError('DESTINATION_NOT_RESOLVED', `The host ${host} of rtmpUrl could not be resolved (${code ?? message}). Check its spelling and the gateway's DNS.`, { cause: error });
+      const what = `The host ${host} of rtmpUrl could not be resolved (${code ?? message}). Check its spelling and the gateway's DNS.`;
+      throw new GatewayError('DESTINATION_NOT_RESOLVED', what, { cause: error });
     } finally {
       clearTimeout(timer);
     }

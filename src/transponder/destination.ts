@@ -81,13 +81,16 @@ export function parseDestination(url: string, sourceStreamName: string, rules: A
   if (givenHost === '') throw invalid('has no host');
   const isBracketed = givenHost.startsWith('[');
   const host = isBracketed ? givenHost.slice(1, -1) : givenHost;
-  if (isBracketed ? !isIPv6(host) : !HOST_NAME.test(host)) throw invalid('has a host that is neither a name nor an address');
+  // A zone (fe80::1%eth0) means something on one machine only.
+  if (isBracketed ? !isIPv6(host) || host.includes('%') : !HOST_NAME.test(host)) throw invalid('has a host that is neither a name nor an address');
   if (givenPort !== undefined && !/^\d{1,5}$/.test(givenPort)) throw invalid('has a port that is not a number');
   const port = givenPort === undefined ? DEFAULT_PORTS[scheme] : Number(givenPort);
   if (port < 1 || port > 65535) throw invalid('has a port outside 1 to 65535');
   if (path === undefined) throw invalid('names no application');
 
-  const { app, streamName } = rules.fullUrl ? splitFullUrl(path, query) : { app: applicationOf(path, query), streamName: rules.streamNamePrefix + sourceStreamName };
+  const { app, streamName } = rules.fullUrl
+    ? splitFullUrl(path, query)
+    : { app: applicationOf(path, query), streamName: rules.streamNamePrefix + sourceStreamName };
   const origin = `${scheme}://${givenHost}`;
   const shownPort = port === DEFAULT_PORTS[scheme] ? '' : `:${port}`;
   return {
@@ -106,7 +109,8 @@ export function parseDestination(url: string, sourceStreamName: string, rules: A
 function invalid(what: string): GatewayError {
   return new GatewayError(
     'INVALID_RTMP_URL',
-    `rtmpUrl ${what}. Write it as rtmp://HOST[:PORT]/APPLICATION or rtmps://HOST[:PORT]/APPLICATION, with special characters of a user or password percent-encoded.`,
+    `rtmpUrl ${what}. Write it as rtmp://HOST[:PORT]/APPLICATION or rtmps://HOST[:PORT]/APPLICATION, ` +
+      'with special characters of a user or password percent-encoded.',
   );
 }
 

@@ -11,14 +11,17 @@ const MAX_WAIT_MS = 3000;
  */
 export class JoinPoint {
   readonly #rendition: Rendition;
+  readonly #silence: Buffer;
   readonly #sendMetadata: boolean;
   readonly #startedAtMs: number;
   /** Stream time of this connection's 0. */
   #base: number | undefined;
   #videoJoined = false;
 
-  constructor(rendition: Rendition, sendMetadata: boolean, nowMs: number) {
+  /** @param silence an audio tag's body, which announces the audio of a codec that has no sequence header */
+  constructor(rendition: Rendition, silence: Buffer, sendMetadata: boolean, nowMs: number) {
     this.#rendition = rendition;
+    this.#silence = silence;
     this.#sendMetadata = sendMetadata;
     this.#startedAtMs = nowMs;
   }
@@ -48,7 +51,9 @@ export class JoinPoint {
     const tags: FlvTag[] = [];
     if (this.#sendMetadata) tags.push({ type: TAG_SCRIPT, timestamp: 0, data: onMetaData(metadata), keyFrame: false, sequenceHeader: false });
     if (videoHeader && this.#videoJoined) tags.push(this.#rebase(videoHeader, this.#base));
+    // Before the picture: readers that look at the first kilobyte must find both tracks there.
     if (audioHeader) tags.push(this.#rebase(audioHeader, this.#base));
+    else if (first.type === TAG_VIDEO) tags.push({ type: TAG_AUDIO, timestamp: 0, data: this.#silence, keyFrame: false, sequenceHeader: false });
     if (first.type === TAG_AUDIO || videoHeader) tags.push(this.#rebase(first));
     return tags;
   }

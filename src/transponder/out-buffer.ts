@@ -60,11 +60,13 @@ export class OutBuffer {
 
   /** Milliseconds of media that wait. */
   get bufferedMs(): number {
-    return this.#queue.length === 0 ? 0 : Math.max(0, this.#queue.at(-1)!.timestamp - this.#queue[0]!.timestamp);
+    // A header that was kept from what was dropped is no media.
+    const first = this.#queue.find((tag) => !tag.sequenceHeader);
+    return first ? Math.max(0, this.#queue.at(-1)!.timestamp - first.timestamp) : 0;
   }
 
   push(tag: FlvTag, nowMs: number): void {
-    if (this.#skipping && tag.type === TAG_VIDEO && !tag.sequenceHeader) {
+    if (this.#skipping && isPicture(tag)) {
       if (!tag.keyFrame) {
         this.#framesDropped++;
         return;
@@ -116,33 +118,38 @@ export class OutBuffer {
     const wanted = this.#rules.enabled ? Math.max(this.#rules.initialMs, this.#rules.startMs) : 0;
     const limitMs = this.#rules.queueWhenFull ? wanted + MAX_LAG_MS : wanted;
     if (this.#bytes <= MAX_BYTES && this.bufferedMs <= limitMs) return;
-    this.#dropPictures();
-    // Audio alone may be too much as well: then its oldest goes.
-    while (this.#queue.length > 0 && (this.#bytes > MAX_BYTES || this.bufferedMs > limitMs)) {
-      const index = this.#queue.findIndex((tag) => tag.type === TAG_AUDIO && !tag.sequenceHeader);
-      if (index < 0) break;
-      this.#bytes -= this.#queue[index]!.data.length;
+    const oldest = this.#queue.at(-1)!.timestamp - limitMs;
+    const picture = this.#queue.find(isPicture);
+    if (picture && (this.#bytes > MAX_BYTES || picture.timestamp < oldest)) this.#dropPictures();
+    // Audio goes on; only what is too old of it goes as well.
+    for (let index; (index = this.#queue.findIndex(isSound)) >= 0; ) {
+      const sound = this.#queue[index]!;
+      if (sound.timestamp >= oldest && this.#bytes <= MAX_BYTES) break;
+      this.#bytes -= sound.data.length;
       this.#queue.splice(index, 1);
     }
   }
 
   /** Drops all pictures before the latest key frame that waits, or all of them and those to come until the next. */
   #dropPictures(): void {
-    const keep = this.#queue.findLastIndex((tag) => tag.type === TAG_VIDEO && tag.keyFrame && !tag.sequenceHeader);
+    const keep = this.#queue.findLastIndex((tag) => tag.keyFrame && isPicture(tag));
     // A key frame at the very front would drop nothing.
-    const firstPicture = this.#queue.findIndex((tag) => tag.type === TAG_VIDEO && !tag.sequenceHeader);
+    const firstPicture = this.#queue.findIndex(isPicture);
     const until = keep > firstPicture ? keep : Infinity;
-    let droppedBytes = 0;
+    // Of the headers of what is dropped only the last one says anything about what follows.
+    const header = this.#queue.findLastIndex((tag, index) => index < until && tag.type === TAG_VIDEO && tag.sequenceHeader);
     this.#queue = this.#queue.filter((tag, index) => {
-      if (tag.type !== TAG_VIDEO || tag.sequenceHeader || index >= until) return true;
-      this.#framesDropped++;
-      droppedBytes += tag.data.length;
+      if (tag.type !== TAG_VIDEO || index >= until || index === header) return true;
+      if (!tag.sequenceHeader) this.#framesDropped++;
+      this.#bytes -= tag.data.length;
       return false;
     });
-    this.#bytes -= droppedBytes;
     if (until === Infinity && firstPicture >= 0) {
       this.#skipping = true;
       this.#needKeyFrame();
     }
   }
 }
+
+const isPicture = (tag: FlvTag): boolean => tag.type === TAG_VIDEO && !tag.sequenceHeader;
+const isSound = (tag: FlvTag): boolean => tag.type === TAG_AUDIO && !tag.sequenceHeader;

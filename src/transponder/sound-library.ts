@@ -1,31 +1,30 @@
 import { open, realpath } from 'node:fs/promises';
 import { resolve, sep } from 'node:path';
-import { AAC_CHANNELS, AAC_SAMPLE_RATE } from '../encode/audio-encoder.ts';
-import { encodeWav } from '../encode/wav-encoder.ts';
+import { encodeClip, type ClipFormat } from '../encode/clip-encoder.ts';
 import { GatewayError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 
-/** A sound file as the bodies of FLV audio tags, one AAC frame each; never empty. */
+/** A sound file as the bodies of FLV audio tags; never empty. */
 export interface SoundClip {
   readonly frames: readonly Buffer[];
 }
 
-/** Ten minutes of CD audio. A clip is kept in memory as AAC, a tenth of that. */
+/** Ten minutes of CD audio. A clip is kept in memory encoded, a tenth of that. */
 const MAX_FILE_BYTES = 100 * 1024 * 1024;
 const MAX_CLIPS = 32;
 
 /** The WAV files of the media directory, each encoded once. */
 export class SoundLibrary {
   readonly #directory: string;
-  readonly #bitrate: number;
+  readonly #format: ClipFormat;
   readonly #logger: Logger;
   /** By path, size and time, in order of use. */
   readonly #clips = new Map<string, Promise<SoundClip>>();
 
-  /** @param bitrate kilobits per second of AAC */
-  constructor(directory: string, bitrate: number, logger: Logger) {
+  /** @param format what destinations get */
+  constructor(directory: string, format: ClipFormat, logger: Logger) {
     this.#directory = resolve(directory);
-    this.#bitrate = bitrate;
+    this.#format = format;
     this.#logger = logger;
   }
 
@@ -80,7 +79,7 @@ export class SoundLibrary {
   }
 
   async #encode(path: string, name: string): Promise<SoundClip> {
-    const frames = await encodeWav(path, { sampleRate: AAC_SAMPLE_RATE, channels: AAC_CHANNELS, bitrate: this.#bitrate }, this.#logger).catch((error: unknown) => {
+    const frames = await encodeClip(path, this.#format, this.#logger).catch((error: unknown) => {
       throw new GatewayError('SOUND_FILE_INVALID', `soundFile ${JSON.stringify(name)} cannot be decoded. Use a WAV file with PCM.`, { cause: error });
     });
     if (frames.length === 0) throw new GatewayError('SOUND_FILE_INVALID', `soundFile ${JSON.stringify(name)} holds no sound.`);

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { encodeProfile } from '../encode/encode-profile.ts';
 import type { EncoderPool } from '../encode/encoder-pool.ts';
@@ -85,6 +86,10 @@ export class TransponderManager implements TransponderControl {
       this.#taken.delete(key);
       throw error;
     }
+  }
+
+  refuse(request: StartRequest, reason: GatewayError): void {
+    this.#remember(refusedView(request, reason, this.#options.addressing));
   }
 
   find({ mediaSessionId, streamName, rtmpUrl }: TransponderFilter): TransponderView[] {
@@ -190,6 +195,24 @@ export class TransponderManager implements TransponderControl {
     const transponder = this.#transponders.get(mediaSessionId);
     if (!transponder) throw new GatewayError('TRANSPONDER_NOT_FOUND', `Transponder not found: ${JSON.stringify(mediaSessionId.slice(0, 100))}. /push/find_all lists those that exist.`);
     return transponder;
+  }
+}
+
+/** A transponder that never was: everything that is known of it is why. */
+function refusedView(request: StartRequest, reason: GatewayError, addressing: AddressingRules): TransponderView {
+  const { streamName: sourceStreamName, rtmpUrl } = request;
+  const now = new Date().toISOString();
+  const nothing = { width: 0, height: 0, muted: false, soundEnabled: false, options: {}, attempt: 0, bytesSent: 0, bitrate: 0, fps: 0, framesDropped: 0, bufferMs: 0 };
+  const ended = { status: 'ended', reason: reason.message, reasonCode: reason.code, startedAt: now, endedAt: now } as const;
+  return { mediaSessionId: randomUUID(), streamName: '', rtmpUrl, ...nothing, ...ended, sourceStreamName, destination: redactedDestination(request, addressing) };
+}
+
+/** Empty where the URL is none. */
+function redactedDestination({ rtmpUrl, streamName }: StartRequest, addressing: AddressingRules): string {
+  try {
+    return parseDestination(rtmpUrl, streamName, addressing).redacted;
+  } catch {
+    return '';
   }
 }
 

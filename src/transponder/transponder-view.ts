@@ -71,6 +71,8 @@ export interface TransponderView {
 export interface TransponderControl {
   /** Checks the request, starts the push and returns at once; its connection goes on by itself. */
   start(request: StartRequest): Promise<TransponderView>;
+  /** Remembers in the history a push that was asked for along with a publication and refused: its publisher was answered before. */
+  refuse(request: StartRequest, reason: GatewayError): void;
   /** Never empty: TRANSPONDER_NOT_FOUND instead. */
   find(filter: TransponderFilter): TransponderView[];
   /** Ended ones with their reasons, the latest first; bounded by `ended_transponders_kept`. May be empty. */

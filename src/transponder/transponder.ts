@@ -32,6 +32,8 @@ export interface TransponderEnvironment {
   /** `rtmp_out_buffer_polling_time`, milliseconds. */
   readonly pollingMs: number;
   readonly sendMetadata: boolean;
+  /** The body of one audio tag of silence. */
+  readonly silence: Buffer;
   readonly flashVersion: string;
   readonly localAddress?: string;
   readonly stallTimeoutMs: number;
@@ -55,7 +57,7 @@ export class Transponder extends EventEmitter<TransponderEvents> {
   readonly request: StartRequest;
   readonly #environment: TransponderEnvironment;
   readonly #lease: RenditionLease;
-  readonly #audio = new AudioSwitch(() => this.emit('change'));
+  readonly #audio: AudioSwitch;
   readonly #logger: Logger;
   readonly #startedAt = new Date();
   readonly #onTag = (tag: FlvTag): void => this.#takeTag(tag);
@@ -86,6 +88,7 @@ export class Transponder extends EventEmitter<TransponderEvents> {
     this.request = start.request;
     this.destination = start.destination;
     this.#environment = environment;
+    this.#audio = new AudioSwitch(environment.silence, () => this.emit('change'));
     this.#lease = start.lease;
     this.#address = start.address;
     this.#options = start.request.options ?? {};
@@ -237,7 +240,7 @@ export class Transponder extends EventEmitter<TransponderEvents> {
 
   #begin(pusher: Pusher): void {
     const { rendition } = this.#lease;
-    this.#join = new JoinPoint(rendition, this.#environment.sendMetadata, performance.now());
+    this.#join = new JoinPoint(rendition, this.#environment.silence, this.#environment.sendMetadata, performance.now());
     this.#buffer = new OutBuffer(this.#environment.outBuffer, pusher, () => rendition.requestKeyFrame());
     if (this.#environment.outBuffer.enabled) this.#pollTimer = setInterval(() => this.#buffer?.pump(performance.now()), this.#environment.pollingMs);
     rendition.requestKeyFrame();

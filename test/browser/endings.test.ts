@@ -1,5 +1,6 @@
 import t from 'tap';
-import { recorded, recordingOf, analyse } from '../helpers/recording.ts';
+import { analyse, findRecording, recorded, recordingOf } from '../helpers/recording.ts';
+import { startNodeMediaServer } from '../helpers/node-media-server.ts';
 import { freePort } from '../helpers/server-process.ts';
 import { FILE_TIMEOUT, setStage } from '../helpers/stage.ts';
 import { waitFor } from '../helpers/wait.ts';
@@ -86,13 +87,17 @@ await t.test('without a microphone the RTMP server gets silence', async (t) => {
 });
 
 await t.test('without a camera the RTMP server gets sound', async (t) => {
-  const page = await publisher({ name: 'no-picture', source: 'audioOnly', rtmpUrl: nginx.rtmpUrl });
-  const file = recordingOf(nginx, 'rtmp_no-picture');
+  // nginx-rtmp begins to record with a picture.
+  const server = await startNodeMediaServer();
+  t.teardown(() => server.stop());
+  const page = await publisher({ name: 'no-picture', source: 'audioOnly', rtmpUrl: server.rtmpUrl });
+  const file = await findRecording(server, 'no-picture');
   await waitFor('sound', async () => (await analyse(file)).audio.last > 2000);
   await page.stop('no-picture');
   const recording = await analyse(file);
   t.equal(recording.video.count, 0);
-  t.ok(recording.level(1000, 2000) > -20, `${recording.level(1000, 2000).toFixed(1)} dBFS`);
+  t.strictSame(recording.decodeErrors, []);
+  t.ok(recording.level(1000, 2000) > -15, `${recording.level(1000, 2000).toFixed(1)} dBFS`);
   await page.close();
   await idle();
 });
@@ -100,6 +105,6 @@ await t.test('without a camera the RTMP server gets sound', async (t) => {
 await t.test('an offer without a codec in common fails with the reason', async (t) => {
   const page = await openPage();
   await page.connect(gateway.wsUrl);
-  t.match(await page.publish({ name: 'exotic', stripCodecs: 'H264,VP8', source: 'videoOnly' }), { status: 'FAILED', info: 'No common codecs' });
+  t.match(await page.publish({ name: 'exotic', stripCodecs: 'H264,VP8,VP9,AV1', source: 'videoOnly' }), { status: 'FAILED', info: 'No common codecs' });
   await page.close();
 });

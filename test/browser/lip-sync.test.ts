@@ -15,15 +15,17 @@ const { gateway, nginx, publisher, openPage } = await setStage(t);
 const relay = await startUdpRelay(gateway.ports.rtc, { loss: 0.03, delay: 10, jitter: 4 });
 t.teardown(() => relay.close());
 
-const clean = await publisher({ name: 'clean', source: 'flashAndBeep', rtmpUrl: nginx.rtmpUrl });
-const lossy = await openPage();
-await lossy.sendThrough(relay.port);
-await lossy.publishTo(gateway.wsUrl, { name: 'lossy', source: 'flashAndBeep', rtmpUrl: nginx.rtmpUrl });
+await t.test('the pages publish', async (t) => {
+  const clean = await publisher({ name: 'clean', source: 'flashAndBeep', rtmpUrl: nginx.rtmpUrl });
+  const lossy = await openPage();
+  await lossy.sendThrough(relay.port);
+  await lossy.publishTo(gateway.wsUrl, { name: 'lossy', source: 'flashAndBeep', rtmpUrl: nginx.rtmpUrl });
 
-await Promise.all(['rtmp_clean', 'rtmp_lossy'].map((name) => recorded(recordingOf(nginx, name), LENGTH)));
-t.ok(relay.counts().lost > 10, `the relay lost ${relay.counts().lost} of ${relay.counts().passed + relay.counts().lost} datagrams`);
-await clean.close();
-await lossy.close();
+  await Promise.all(['rtmp_clean', 'rtmp_lossy'].map((name) => recorded(recordingOf(nginx, name), LENGTH)));
+  t.ok(relay.counts().lost > 10, `the relay lost ${relay.counts().lost} of ${relay.counts().passed + relay.counts().lost} datagrams`);
+  await clean.close();
+  await lossy.close();
+});
 
 for (const name of ['rtmp_clean', 'rtmp_lossy']) {
   await t.test(name, async (t) => {

@@ -1,5 +1,6 @@
 import { rm } from 'node:fs/promises';
 import t, { type Test } from 'tap';
+import { SettingsSchema } from '../../src/config.ts';
 import { startNginxRtmp } from '../helpers/nginx-rtmp.ts';
 import { openFiles } from '../helpers/processes.ts';
 import { analyse, recorded, recordedUntil, recordingOf } from '../helpers/recording.ts';
@@ -24,9 +25,10 @@ await gateway.reached(neighbour.mediaSessionId, 'pushing');
 const files = openFiles(gateway.pid);
 
 const frailFile = recordingOf(frail, 'rtmp_show');
-const push = async (): Promise<string> => {
+const push = async (t: Test): Promise<string> => {
   await rm(frailFile, { force: true });
   const { mediaSessionId } = await gateway.startPush({ streamName: 'show', rtmpUrl: frail.rtmpUrl });
+  t.teardown(async () => void (await gateway.rest('/push/terminate', { mediaSessionId })));
   await gateway.reached(mediaSessionId, 'pushing');
   await recorded(frailFile, 500);
   return mediaSessionId;
@@ -42,18 +44,19 @@ const beginsAnew = async (test: Test): Promise<void> => {
 };
 
 await t.test('the server is killed and comes back: pushed again', async (t) => {
-  const id = await push();
+  const id = await push(t);
   await frail.kill();
   t.match(await gateway.reached(id, 'retrying'), { reason: /./ });
   await rm(frailFile, { force: true });
   await frail.restart();
   t.match(await gateway.reached(id, 'pushing'), { reason: '' });
   await beginsAnew(t);
-  await gateway.rest('/push/terminate', { mediaSessionId: id });
 });
 
-await t.test('the server freezes: noticed, and pushed again when it is back', async (t) => {
-  const id = await push();
+// Through ffmpeg it is noticed as well, but only when the kernel's buffers, several megabytes, are full.
+const { push_engine: engine } = SettingsSchema.parse({ push_engine: process.env.PUSH_ENGINE });
+await t.test('the server freezes: noticed, and pushed again when it is back', { skip: engine === 'ffmpeg' && 'takes minutes with this engine' }, async (t) => {
+  const id = await push(t);
   frail.freeze();
   const view = await gateway.reached(id, 'retrying');
   t.equal(view.reasonCode, 'DESTINATION_STALLED', view.reason);
@@ -61,7 +64,6 @@ await t.test('the server freezes: noticed, and pushed again when it is back', as
   frail.resume();
   await gateway.reached(id, 'pushing');
   await beginsAnew(t);
-  await gateway.rest('/push/terminate', { mediaSessionId: id });
 });
 
 await t.test('the server refuses: final, however many attempts are left', async (t) => {
@@ -69,7 +71,7 @@ await t.test('the server refuses: final, however many attempts are left', async 
   const { mediaSessionId } = await gateway.startPush({ streamName: 'show', rtmpUrl: frail.rtmpUrl });
   const ended = await gateway.ended(mediaSessionId);
   refuse = false;
-  t.match(ended, { status: 'ended', attempt: 1 });
+  t.match(ended, { status: 'ended', attempt: 0 });
   t.ok(['DESTINATION_REFUSED', 'DESTINATION_LOST'].includes(ended.reasonCode), `${ended.reasonCode}: ${ended.reason}`);
 });
 
@@ -96,7 +98,7 @@ await t.test('a server that is never there: the attempts run out', async (t) => 
 });
 
 await t.test('the neighbour has noticed nothing, and nothing is left', async (t) => {
-  t.match(await gateway.transponder(neighbour.mediaSessionId), { status: 'pushing', attempt: 1, framesDropped: 0 });
+  t.match(await gateway.transponder(neighbour.mediaSessionId), { status: 'pushing', attempt: 0, framesDropped: 0 });
   const until = await recordedUntil(recordingOf(steady, 'rtmp_show'));
   await recorded(recordingOf(steady, 'rtmp_show'), until + 500);
   const recording = await analyse(recordingOf(steady, 'rtmp_show'));

@@ -30,7 +30,7 @@ async function continues(t: Test, name: string, leave: () => Promise<void>, come
   await comeBack();
   const back = await recordedUntil(file);
   await waitFor('pictures of the new publisher', async () => (await recordedUntil(file)) > Math.max(back, left + 1500) + 1500);
-  t.match(await gateway.transponder(mediaSessionId), { status: 'pushing', attempt: 1 }, 'the same push');
+  t.match(await gateway.transponder(mediaSessionId), { status: 'pushing', attempt: 0 }, 'the same push');
   await gateway.rest('/push/terminate', { mediaSessionId });
   t.strictSame(publishes, [`rtmp_${name}`], 'published once');
 
@@ -68,7 +68,7 @@ await t.test('an encoder is killed: it is started again, and the RTMP server not
     await Promise.all(names.map((name, i) => recorded(recordingOf(nginx, name), until[i]! + 2000)));
   }
   for (const id of [mediaSessionId, transcoded.mediaSessionId]) {
-    t.match(await gateway.transponder(id), { status: 'pushing', attempt: 1 });
+    t.match(await gateway.transponder(id), { status: 'pushing', attempt: 0 });
     await gateway.rest('/push/terminate', { mediaSessionId: id });
   }
   t.strictSame(publishes.sort(), [...names].sort(), 'published once each');

@@ -62,6 +62,10 @@ export class FakeTransponders implements TransponderControl {
     return view;
   }
 
+  refuse(request: StartRequest, reason: GatewayError): void {
+    this.#call('refuse', request, reason.code);
+  }
+
   find(filter: TransponderFilter): TransponderView[] {
     this.#call('find', filter);
     const found = [...this.views.values()].filter(

@@ -3,17 +3,26 @@ import { once } from 'node:events';
 import { spawn } from 'node:child_process';
 
 /** Runs ffmpeg to its end, with `input` on stdin; resolves with its stdout, and rejects with its log on any failure or logged error. */
-export async function ffmpeg(args: readonly string[], input?: Buffer): Promise<Buffer> {
-  const child = spawn('ffmpeg', ['-hide_banner', '-nostdin', '-loglevel', 'error', ...args], { stdio: ['pipe', 'pipe', 'pipe'] });
+export function ffmpeg(args: readonly string[], input?: Buffer): Promise<Buffer> {
+  return run('ffmpeg', ['-hide_banner', '-nostdin', '-loglevel', 'error', ...args], input);
+}
+
+/** What ffprobe says of a file or stream, by the entries that are asked for. */
+export async function ffprobe(args: readonly string[], entries: string, input?: Buffer): Promise<unknown> {
+  return JSON.parse((await run('ffprobe', ['-hide_banner', '-loglevel', 'error', ...args, '-show_entries', entries, '-of', 'json'], input)).toString());
+}
+
+async function run(tool: string, args: readonly string[], input?: Buffer): Promise<Buffer> {
+  const child = spawn(tool, args, { stdio: ['pipe', 'pipe', 'pipe'] });
   const output: Buffer[] = [];
   const log: Buffer[] = [];
   child.stdout.on('data', (chunk: Buffer) => output.push(chunk));
   child.stderr.on('data', (chunk: Buffer) => log.push(chunk));
-  child.stdin.on('error', () => {}); // ffmpeg may close its input early; what matters is its exit code
+  child.stdin.on('error', () => {}); // it may close its input early; what matters is its exit code
   child.stdin.end(input);
   const [code] = (await once(child, 'close')) as [number | null];
   const text = Buffer.concat(log).toString();
-  if (code !== 0 || text !== '') throw new Error(`ffmpeg ${args.join(' ')}: exit code ${code}\n${text}`);
+  if (code !== 0 || text !== '') throw new Error(`${tool} ${args.join(' ')}: exit code ${code}\n${text}`);
   return Buffer.concat(output);
 }
 

@@ -58,7 +58,8 @@ export type SettingsOverrides = Partial<Record<SettingKey, string | number | boo
 
 /** Starts the real gateway on free loopback ports and waits until `/health` says that it serves. */
 export async function startGateway(overrides: SettingsOverrides = {}): Promise<TestGateway> {
-  const ports = { ws: await freePort(), http: await freePort(), rtc: await freePort() };
+  const portOf = async (key: 'ws.port' | 'http.port' | 'rtc_port'): Promise<number> => Number(overrides[key] ?? (await freePort()));
+  const ports = { ws: await portOf('ws.port'), http: await portOf('http.port'), rtc: await portOf('rtc_port') };
   const settings: SettingsOverrides = {
     'ws.port': ports.ws,
     'http.port': ports.http,

@@ -99,7 +99,7 @@ function decodeErrors(log: string): string[] {
 async function decodeVideo(path: string): Promise<{ pictures: Picture[]; errors: string[] }> {
   // The first showinfo tells the size as it was sent, the second the mean of a small grey picture, which is cheap to compute.
   const filter = 'showinfo@sent=checksum=0,scale=32:18:flags=fast_bilinear,format=gray,showinfo@seen';
-  const { log } = await ffmpeg(['-copyts', '-i', path, '-map', '0:v', '-fps_mode', 'passthrough', '-vf', filter, '-f', 'null', '-']);
+  const { log } = await ffmpeg(['-copyts', '-i', path, '-map', '0:v', '-fps_mode', 'passthrough', '-vf', filter, '-enc_time_base', '1:1000', '-f', 'null', '-']);
   const sizes: { width: number; height: number }[] = [];
   const pictures: Picture[] = [];
   for (const line of log.split('\n')) {
@@ -112,9 +112,9 @@ async function decodeVideo(path: string): Promise<{ pictures: Picture[]; errors:
 }
 
 async function decodeAudio(path: string): Promise<{ samples: Float32Array; errors: string[] }> {
-  // Holes become silence, so that a sample's index is its time; nothing is stretched.
-  const filter = 'aresample=async=1:min_hard_comp=0.03:first_pts=0';
-  const args = ['-copyts', '-i', path, '-map', '0:a', '-af', filter, '-ac', '1', '-ar', String(SAMPLE_RATE), '-f', 'f32le', 'pipe:1'];
+  // Holes become silence, so that a sample's index is its time; nothing is stretched. One channel, as it is: mixing changes the level.
+  const filter = 'aresample=async=1:min_hard_comp=0.03:first_pts=0,pan=mono|c0=c0';
+  const args = ['-copyts', '-i', path, '-map', '0:a', '-af', filter, '-ar', String(SAMPLE_RATE), '-f', 'f32le', 'pipe:1'];
   const { data, log } = await ffmpeg(args);
   const bytes = data.subarray(0, data.length - (data.length % 4));
   return { samples: new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length)), errors: decodeErrors(log) };
@@ -199,6 +199,11 @@ export async function recordedUntil(path: string): Promise<number> {
   } catch {
     return 0;
   }
+}
+
+/** Waits until a recording holds its first picture. */
+export async function firstPicture(path: string): Promise<void> {
+  await waitFor(`a picture in ${path.split('/').at(-1)}`, async () => readFlv(await readFile(path)).some((tag) => tag.kind === 'video' && !tag.sequenceHeader), { every: 10 });
 }
 
 /** Where an nginx-rtmp of ours records a stream. */

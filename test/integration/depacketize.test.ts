@@ -1,4 +1,5 @@
 import t from 'tap';
+import { Av1Depacketizer } from '../../src/depacketize/av1.ts';
 import { H264Depacketizer } from '../../src/depacketize/h264.ts';
 import { ReorderBuffer } from '../../src/depacketize/reorder-buffer.ts';
 import { parseRtpPacket, type RtpPacket } from '../../src/depacketize/rtp-packet.ts';
@@ -10,8 +11,10 @@ import { avcFrame, avcSequenceHeader, parseSps } from '../../src/flv/avc.ts';
 import { flvTag, TAG_VIDEO } from '../../src/flv/flv-tag.ts';
 import { encodeFlvTag, flvHeader } from '../../src/flv/flv-writer.ts';
 import { captureRtp, ffmpeg, frameHashes } from '../helpers/ffmpeg-tool.ts';
+import { packetizeAv1, rtpPacket, splitObus } from '../helpers/rtp.ts';
 
 const SOURCE = ['-f', 'lavfi', '-i', 'testsrc2=s=640x358:r=30:d=2'];
+/** About a megabit per second: what is sent at once fits into a socket's buffer, so that loopback loses nothing. */
 const PICTURES = 60;
 
 /** Packets in order of sequence, as out of a network that reorders a little and sends some twice. */
@@ -35,9 +38,9 @@ function reorder(datagrams: readonly Buffer[]): RtpPacket[] {
 t.test('H.264 from RTP into FLV: every picture as encoded', async t => {
   const dir = t.testdir();
   const file = `${dir}/source.h264`;
-  const encode = ['-c:v', 'libx264', '-profile:v', 'high', '-tune', 'zerolatency', '-preset', 'veryfast', '-g', '20', '-x264-params', 'slices=3:aud=1', '-b:v', '3M'];
+  const encode = ['-c:v', 'libx264', '-profile:v', 'high', '-tune', 'zerolatency', '-preset', 'veryfast', '-g', '20', '-x264-params', 'slices=3:aud=1', '-b:v', '1M', '-maxrate', '1M', '-bufsize', '200k'];
   await ffmpeg([...SOURCE, ...encode, '-f', 'h264', file]);
-  const datagrams = await captureRtp(['-re', '-r', '30', '-i', file, '-c', 'copy']);
+  const datagrams = await captureRtp(['-readrate', '2', '-r', '30', '-i', file, '-c', 'copy']);
   const depacketizer = new H264Depacketizer();
   const tags: Buffer[] = [];
   let keyFrames = 0;
@@ -61,6 +64,33 @@ t.test('H.264 from RTP into FLV: every picture as encoded', async t => {
   const source = await frameHashes(['-i', file]);
   t.equal(source.length, PICTURES);
   t.same(await frameHashes(['-f', 'flv', '-i', 'pipe:0'], flv), source);
+
+  await t.test('with packets lost for good: what is left is decodable and right', async t => {
+    const buffer = new ReorderBuffer({ maxPackets: 64 });
+    const lossy = new H264Depacketizer();
+    const tags: Buffer[] = [];
+    let pictures = 0;
+    for (const [index, datagram] of datagrams.entries()) {
+      if (index % 90 === 60) continue;
+      buffer.push(parseRtpPacket(datagram)!, index);
+      for (const item of buffer.pop(index, 5)) {
+        if ('lost' in item) {
+          lossy.packetLost();
+          continue;
+        }
+        for (const unit of lossy.push(item)) {
+          if (unit.corrupted) continue;
+          if (unit.keyFrame) tags.push(encodeFlvTag(flvTag(TAG_VIDEO, pictures * 33, avcSequenceHeader(lossy.parameterSets!.sps, lossy.parameterSets!.pps))));
+          tags.push(encodeFlvTag(flvTag(TAG_VIDEO, pictures++ * 33, avcFrame(unit.nalUnits, unit.keyFrame))));
+        }
+      }
+    }
+    t.ok(buffer.counters.lost >= 2 && lossy.damagedPictures >= 2);
+    const decoded = await frameHashes(['-f', 'flv', '-i', 'pipe:0', '-vsync', 'passthrough'], Buffer.concat([flvHeader({ audio: false, video: true }), ...tags]));
+    t.ok(pictures > 10 && pictures < PICTURES, `${pictures} pictures left`);
+    t.equal(decoded.length, pictures);
+    for (const hash of decoded) t.ok(source.includes(hash), 'as in the source');
+  });
 });
 
 interface Frames {
@@ -75,8 +105,8 @@ for (const [name, fourcc, depacketizer, encode] of [
   t.test(`${name} from RTP into IVF: every picture as encoded`, async t => {
     const dir = t.testdir();
     const file = `${dir}/source.ivf`;
-    await ffmpeg([...SOURCE, ...encode, '-deadline', 'realtime', '-cpu-used', '8', '-lag-in-frames', '0', '-g', '20', '-b:v', '2M', file]);
-    const datagrams = await captureRtp(['-re', '-i', file, '-c', 'copy', '-strict', 'experimental']);
+    await ffmpeg([...SOURCE, ...encode, '-deadline', 'realtime', '-cpu-used', '8', '-lag-in-frames', '0', '-g', '20', '-b:v', '800k', file]);
+    const datagrams = await captureRtp(['-readrate', '2', '-i', file, '-c', 'copy', '-strict', 'experimental']);
     const parts = [ivfHeader({ fourcc, width: 640, height: 358, timebase: [1, 90_000] })];
     let keyFrames = 0;
     let start: number | undefined;
@@ -97,3 +127,33 @@ for (const [name, fourcc, depacketizer, encode] of [
     t.same(await frameHashes(['-f', 'ivf', '-i', 'pipe:0'], Buffer.concat(parts)), source);
   });
 }
+
+t.test('AV1 from RTP into IVF: every picture as encoded', async t => {
+  const encode = ['-c:v', 'libaom-av1', '-usage', 'realtime', '-cpu-used', '8', '-lag-in-frames', '0', '-g', '20', '-b:v', '1M', '-f', 'ivf', '-'];
+  const source = await ffmpeg([...SOURCE, ...encode]);
+  const expected = await frameHashes(['-f', 'ivf', '-i', 'pipe:0'], source);
+  t.equal(expected.length, PICTURES);
+  for (const counted of [false, true]) {
+    const depacketizer = new Av1Depacketizer();
+    const parts = [ivfHeader({ fourcc: 'AV01', width: 640, height: 358, timebase: [1, 30] })];
+    const keyFrames: number[] = [];
+    let frames = 0;
+    for (let offset = 32, picture = 0; offset < source.length; picture++) {
+      const length = source.readUInt32LE(offset);
+      const temporalUnit = source.subarray(offset + 12, offset + 12 + length);
+      offset += 12 + length;
+      const payloads = packetizeAv1(splitObus(temporalUnit).slice(1), 300, counted);
+      for (const [index, payload] of payloads.entries()) {
+        for (const frame of depacketizer.push(rtpPacket({ timestamp: picture * 3000, payload, marker: index === payloads.length - 1 }))) {
+          if (frame.keyFrame) {
+            keyFrames.push(frames);
+            t.match(frame, { width: 640, height: 358 });
+          }
+          parts.push(ivfFrameHeader(frame.data.length, frames++), frame.data);
+        }
+      }
+    }
+    t.same(keyFrames, [0, 20, 40]);
+    t.same(await frameHashes(['-f', 'ivf', '-i', 'pipe:0'], Buffer.concat(parts)), expected);
+  }
+});

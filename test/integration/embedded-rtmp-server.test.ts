@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import t from 'tap';
 import { EmbeddedRtmpServer } from '../../src/embedded/embedded-rtmp-server.ts';
-import { GatewayError } from '../../src/errors.ts';
+import type { GatewayError } from '../../src/errors.ts';
 import { silentLogger } from '../../src/logger.ts';
 
 const run = promisify(execFile);

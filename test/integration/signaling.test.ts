@@ -103,7 +103,7 @@ function payloadOffset(packet: Buffer): number {
 
 t.test('publish with rtmpUrl, receive its packets, play it, stop it', async (t) => {
   const began = performance.now();
-  const page = await publisher('one', { rtmpUrl: 'rtmp://127.0.0.1/live' });
+  const page = await publisher('one', { rtmpUrl: 'rtmp://127.0.0.1/live', constraints: { audio: true, video: { width: 640, height: 480, maxBitrate: 1000 } } });
   t.comment(`connected and published in ${Math.round(performance.now() - began)} ms`);
   t.match(control.started, [{ streamName: 'one', rtmpUrl: 'rtmp://127.0.0.1/live' }]);
   await page.event('the transponder', (event) => event.what === 'event' && event.event.type === 'transponder' && event.event.payload.status === 'connecting');
@@ -138,8 +138,7 @@ t.test('publish with rtmpUrl, receive its packets, play it, stop it', async (t) 
     return shown && shown.framesDecoded > 20 && shown.audioEnergy > 0 ? shown : undefined;
   });
   t.comment(`20 frames played ${Math.round(performance.now() - playing)} ms after play()`);
-  // What the SDK asks of the camera unless the page says otherwise.
-  t.match(playback, { width: 320, height: 240 });
+  t.match(playback, { width: 640, height: 480 });
 
   const second = await SdkPage.open(browser, pages);
   await second.connect(url);
@@ -210,6 +209,15 @@ t.test('VP8 when the page has no H.264, and media over TCP', async (t) => {
   await waitFor('frames', async () => ((await player.playback())?.framesDecoded ?? 0) > 5);
   t.match(await player.stop('four'), { status: 'STOPPED', info: 'Stopped by user' });
   await Promise.all([page.close(), player.close()]);
+});
+
+t.test('nothing is left of closed sessions', async (t) => {
+  const { worker, router, directTransport, webRtcServer } = pool.pick();
+  await waitFor('the last transport to close', () => pool.pick().sessions === 0);
+  t.equal((await worker.dump()).routerIds.length, 1, 'routers of players');
+  t.same((await router.dump()).transportIds, [directTransport.id], 'transports and pipes');
+  t.same((await directTransport.dump()).consumerIds, [], 'subscriptions');
+  t.same((await webRtcServer.dump()).webRtcTransportIds, []);
 });
 
 t.test('a killed worker ends its streams with the reason, and the next publisher is served', async (t) => {

@@ -47,7 +47,8 @@ const testPage = {
 
   /** `source`: 'camera' (the fake device) or a key of `sources`, which then takes `sourceOptions`. */
   publish({ name, source = 'camera', sourceOptions, constraints, ...options }) {
-    let wanted = constraints ?? { audio: true, video: true };
+    // Without a size the SDK asks for 320x240.
+    let wanted = constraints ?? { audio: true, video: { width: 640, height: 480 } };
     if (source !== 'camera') {
       testPage.source = sources[source](sourceOptions);
       wanted = { audio: false, video: false, customStream: testPage.source.stream };

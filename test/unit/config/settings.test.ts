@@ -52,9 +52,8 @@ t.test('the environment comes before the file, and only known names count', asyn
 });
 
 t.test('an empty value is the default, of texts the empty text', async (t) => {
-  const empty = load(t, SETTING_KEYS.filter((key) => !['listen_ip', 'ip_local', 'rtmp_flash_ver_subscriber', 'rtmp_transponder_stream_name_prefix'].includes(key)).map((key) => `${key}=`).join('\n'));
-  t.strictSame(empty, SettingsSchema.parse({}));
-  t.equal(load(t, 'listen_ip=\nrtmp_flash_ver_subscriber=').listen_ip, '127.0.0.1', 'where an empty text is not allowed, it is the default too');
+  const empty = load(t, SETTING_KEYS.map((key) => `${key}=`).join('\n'));
+  t.strictSame(empty, { ...SettingsSchema.parse({}), rtmp_transponder_stream_name_prefix: '' }, 'where an empty text is not allowed, it is the default too');
 });
 
 t.test('mistakes stop the start, with line and remedy', async (t) => {
@@ -96,9 +95,7 @@ t.test('mistakes stop the start, with line and remedy', async (t) => {
 });
 
 t.test('all mistakes at once', async (t) => {
-  t.throws(() => load(t, 'foo=1\nhttp.port=x\nlog_level=y', { WS_PORT: 'z' }), { message: /foo[^]*/ });
-  const message = (() => { try { load(t, 'foo=1\nhttp.port=x\nlog_level=y', { WS_PORT: 'z' }); } catch (error) { return (error as Error).message; } })()!;
-  t.equal(message.split('\n').length, 5, message);
+  t.throws(() => load(t, 'foo=1\nhttp.port=x\nlog_level=y', { WS_PORT: 'z' }), { message: /^The settings are not valid:\n.*:1: .*foo.*\n.*WS_PORT.*\n.*:2: http\.port.*\n.*:3: log_level.*$/ });
 });
 
 t.test('contradictions', async (t) => {

@@ -200,6 +200,19 @@ t.test('a stall of the network and the burst after it move nothing', async t => 
   }
 });
 
+t.test('a retransmission older than any should be leaves time as it was', async t => {
+  for (const ageMs of [300, 3000, 5000, 30_000]) {
+    const simulation = new Simulation({ ...plain, jitterMs: 20 });
+    simulation.run(40_000);
+    const before = { ...simulation.offset };
+    simulation.tracks.video.arrival(simulation.rtpAt('video', 40_000 - ageMs), 40_010);
+    simulation.run(50_000);
+    t.ok(simulation.monotonic);
+    t.ok(Math.abs(simulation.offset.video - before.video) < 5, `moved by ${simulation.offset.video - before.video}`);
+    t.ok(simulation.skewMs < 5, `skew ${simulation.skewMs}`);
+  }
+});
+
 t.test('a pause of a track: its timestamps went on meanwhile', async t => {
   const simulation = new Simulation(plain);
   simulation.run(10_000);

@@ -1,0 +1,105 @@
+import { EventEmitter } from 'node:events';
+import type { GatewayError } from '../errors.ts';
+import { aacToFlvAudio, type RtmpAudioCodec } from '../ffmpeg/ffmpeg-args.ts';
+import { SupervisedFfmpeg } from '../ffmpeg/supervised-ffmpeg.ts';
+import { adtsHeader } from '../flv/aac.ts';
+import { FLV_AUDIO_CODEC_IDS } from '../flv/audio-tag.ts';
+import { FlvReader } from '../flv/flv-reader.ts';
+import { TAG_AUDIO, type FlvTag, type StreamMetadata } from '../flv/flv-tag.ts';
+import type { Logger } from '../logger.ts';
+import { AAC_CHANNELS, AAC_SAMPLE_RATE } from './audio-encoder.ts';
+import { PLAIN_FRAME_MS, PlainAudioFrames } from './plain-audio-frames.ts';
+import type { Rendition, RenditionEvents } from './rendition.ts';
+
+/** Bytes before the raw frame in an AAC tag's body. */
+const AAC_BODY_HEADER = 2;
+/** How far what comes out may be behind what went in: the decoder, the resampler and the encoder hold so much. Milliseconds. */
+const MAX_LAG_MS = 150;
+/** A lag that no correction of the clock explains: a jump. */
+const JUMP_MS = 1000;
+
+/** A rendition whose audio is G.711 or Speex instead of AAC; its pictures pass. */
+export class AudioTranscoder extends EventEmitter<RenditionEvents> implements Rendition {
+  readonly #base: Rendition;
+  readonly #codec: Exclude<RtmpAudioCodec, 'aac'>;
+  readonly #ffmpeg: SupervisedFfmpeg;
+  readonly #onTag = (tag: FlvTag): void => this.#takeTag(tag);
+  readonly #onFailed = (error: GatewayError): void => void this.emit('failed', error);
+  #reader = new FlvReader();
+  #frames: PlainAudioFrames;
+  /** Stream time of the next frame that comes out, and of the latest one that went in. */
+  #next: number | undefined;
+  #latest = 0;
+
+  /** These codecs need no configuration. */
+  readonly audioHeader = undefined;
+
+  constructor(base: Rendition, codec: Exclude<RtmpAudioCodec, 'aac'>, logger: Logger) {
+    super();
+    this.setMaxListeners(0);
+    this.#base = base;
+    this.#codec = codec;
+    this.#frames = new PlainAudioFrames(codec);
+    this.#ffmpeg = new SupervisedFfmpeg(aacToFlvAudio(codec), 'audio transcoder', logger);
+    this.#ffmpeg.on('started', () => {
+      this.#reader = new FlvReader();
+      this.#frames = new PlainAudioFrames(codec);
+      this.#next = undefined;
+    });
+    this.#ffmpeg.on('output', (chunk) => this.#takeOutput(chunk));
+    this.#ffmpeg.on('failed', this.#onFailed);
+    base.on('tag', this.#onTag);
+    base.on('failed', this.#onFailed);
+    void this.#ffmpeg.start();
+  }
+
+  get metadata(): StreamMetadata {
+    const { audioBitrate: _, ...metadata } = this.#base.metadata;
+    return { ...metadata, audioCodecId: FLV_AUDIO_CODEC_IDS[this.#codec], audioSampleRate: this.#codec === 'speex' ? 16_000 : 8000, audioChannels: 1 };
+  }
+
+  get videoHeader(): FlvTag | undefined {
+    return this.#base.videoHeader;
+  }
+
+  get hasVideo(): boolean {
+    return this.#base.hasVideo;
+  }
+
+  requestKeyFrame(): void {
+    this.#base.requestKeyFrame();
+  }
+
+  async close(): Promise<void> {
+    this.#base.off('tag', this.#onTag);
+    this.#base.off('failed', this.#onFailed);
+    await this.#ffmpeg.close();
+  }
+
+  #takeTag(tag: FlvTag): void {
+    if (tag.type !== TAG_AUDIO) {
+      this.emit('tag', tag);
+      return;
+    }
+    if (tag.sequenceHeader || !this.#ffmpeg.running) return;
+    this.#next ??= tag.timestamp;
+    this.#latest = tag.timestamp;
+    const raw = tag.data.subarray(AAC_BODY_HEADER);
+    this.#ffmpeg.write(adtsHeader(raw.length, AAC_SAMPLE_RATE, AAC_CHANNELS), raw);
+  }
+
+  #takeOutput(chunk: Buffer): void {
+    for (const tag of this.#reader.push(chunk)) if (tag.type === TAG_AUDIO) for (const data of this.#frames.push(tag.data)) this.#emitFrame(data);
+  }
+
+  #emitFrame(data: Buffer): void {
+    if (this.#next === undefined) return;
+    this.emit('tag', { type: TAG_AUDIO, timestamp: Math.round(this.#next), data, keyFrame: false, sequenceHeader: false });
+    this.#next += PLAIN_FRAME_MS;
+    // Time is counted in samples; where the source's clock is corrected, the count follows by a millisecond a frame.
+    const lag = this.#latest - this.#next;
+    if (lag > JUMP_MS) this.#next = this.#latest;
+    else if (lag > MAX_LAG_MS) this.#next += 1;
+    else if (lag < 0) this.#next -= 1;
+  }
+}

@@ -1,0 +1,53 @@
+import { clipToAac, clipToFlvAudio, type ClipSource, type RtmpAudioCodec } from '../ffmpeg/ffmpeg-args.ts';
+import { FfmpegProcess } from '../ffmpeg/ffmpeg-process.ts';
+import { aacFrame, AdtsReader, silentAacFrame } from '../flv/aac.ts';
+import { FlvReader } from '../flv/flv-reader.ts';
+import { TAG_AUDIO } from '../flv/flv-tag.ts';
+import type { Logger } from '../logger.ts';
+import { AAC_CHANNELS, AAC_SAMPLE_RATE } from './audio-encoder.ts';
+import { PlainAudioFrames } from './plain-audio-frames.ts';
+
+/** The codec that destinations get, and how it is encoded. */
+export interface ClipFormat {
+  readonly codec: RtmpAudioCodec;
+  /** Kilobits per second, of AAC. */
+  readonly bitrate: number;
+}
+
+/**
+ * A WAV file as the bodies of FLV audio tags, each as long as one of the live audio.
+ *
+ * @throws {GatewayError} ENCODER_FAILED with what ffmpeg says of the file
+ */
+export function encodeClip(file: string, format: ClipFormat, logger: Logger): Promise<Buffer[]> {
+  return encode({ file }, format, logger);
+}
+
+/** One audio tag's body of silence. */
+export async function silentFrame(format: ClipFormat, logger: Logger): Promise<Buffer> {
+  if (format.codec === 'aac') return aacFrame(silentAacFrame(AAC_CHANNELS));
+  // From the middle, where the encoder has settled.
+  const frames = await encode('silence', format, logger);
+  return frames[Math.floor(frames.length / 2)]!;
+}
+
+async function encode(source: ClipSource, { codec, bitrate }: ClipFormat, logger: Logger): Promise<Buffer[]> {
+  const frames: Buffer[] = [];
+  const line = codec === 'aac' ? clipToAac(source, { sampleRate: AAC_SAMPLE_RATE, channels: AAC_CHANNELS, bitrate }) : clipToFlvAudio(source, codec);
+  const process = await FfmpegProcess.start(line, 'sound encoder', logger);
+  if (codec === 'aac') {
+    const reader = new AdtsReader();
+    process.on('output', (chunk) => {
+      for (const raw of reader.push(chunk)) frames.push(aacFrame(raw));
+    });
+  } else {
+    const reader = new FlvReader();
+    const plain = new PlainAudioFrames(codec);
+    process.on('output', (chunk) => {
+      for (const tag of reader.push(chunk)) if (tag.type === TAG_AUDIO) frames.push(...plain.push(tag.data));
+    });
+  }
+  await process.finish();
+  // The frame of silence that ffmpeg's AAC encoder puts first would be a gap in every loop.
+  return codec === 'aac' ? frames.slice(1) : frames;
+}

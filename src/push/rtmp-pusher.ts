@@ -1,0 +1,208 @@
+import { EventEmitter } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { createSecureContext, getCACertificates } from 'node:tls';
+import type { SecureContext } from 'node:tls';
+import { GatewayError } from '../errors.ts';
+import type { ErrorCode } from '../errors.ts';
+import { TAG_AUDIO, TAG_SCRIPT, TAG_VIDEO } from '../flv/flv-tag.ts';
+import type { FlvTag } from '../flv/flv-tag.ts';
+import { RtmpClient } from '../rtmp/rtmp-client.ts';
+import type { RtmpClientOptions, RtmpTimeouts } from '../rtmp/rtmp-client.ts';
+import { RtmpError } from '../rtmp/rtmp-error.ts';
+import type { RtmpErrorCode } from '../rtmp/rtmp-error.ts';
+import { Liveness } from './liveness.ts';
+import type { Pusher, PusherEvents, PusherFactory, PushTarget } from './pusher.ts';
+
+export interface RtmpPusherOptions {
+  /** PEM file of an authority that is trusted besides Node's and the system's (`rtmps_ca_file`). */
+  readonly caFile?: string | undefined;
+  /** Hosts whose certificates are not verified (`rtmps_insecure_host`). */
+  readonly insecureHosts?: readonly string[] | undefined;
+  /** Told of every connection that is made without verification, because that never happens silently. */
+  readonly onInsecure?: ((host: string) => void) | undefined;
+  /** `rtmp.server_buffer_enabled`: keep what does not fit the socket's buffer; else the pusher is not writable until it fits. */
+  readonly serverBuffer?: boolean | undefined;
+  /** Bytes in an RTMP chunk. */
+  readonly chunkSize?: number | undefined;
+  readonly timeouts?: RtmpTimeouts | undefined;
+}
+
+/** Bytes that may wait for the socket: two key frames of 4K. */
+const MAX_QUEUED = 512 * 1024;
+/** Bytes that may be on the way to a peer that acknowledges: more would only be delay (8 s at 1 Mbit/s), and hide that it does not keep up. */
+const MAX_UNACKNOWLEDGED = 1024 * 1024;
+/** A peer that acknowledges rarely needs more on the way, in steps of its acknowledgement. */
+const MAX_UNACKNOWLEDGED_STEPS = 4;
+/** How often liveness is looked at, in ms. */
+const LIVENESS_INTERVAL = 1000;
+
+const ERROR_CODES: Readonly<Record<RtmpErrorCode, ErrorCode>> = {
+  unreachable: 'DESTINATION_UNREACHABLE',
+  timeout: 'DESTINATION_TIMEOUT',
+  lost: 'DESTINATION_LOST',
+  protocol: 'DESTINATION_PROTOCOL',
+  refused: 'DESTINATION_REFUSED',
+  authentication: 'DESTINATION_AUTHENTICATION',
+  tls: 'DESTINATION_TLS',
+  aborted: 'PUSHER_FAILED',
+};
+
+/** @throws when `caFile` cannot be read. */
+export function createRtmpPusher(options: RtmpPusherOptions = {}): PusherFactory {
+  const extraAuthority = options.caFile ? readFileSync(options.caFile, 'utf8') : undefined;
+  let shared: SecureContext | undefined;
+  const secureContext = (): SecureContext =>
+    (shared ??= createSecureContext({
+      ca: [...new Set([...getCACertificates('default'), ...getCACertificates('system'), ...(extraAuthority === undefined ? [] : [extraAuthority])])],
+    }));
+  return (target) => new RtmpPusher(target, options, secureContext);
+}
+
+class RtmpPusher extends EventEmitter<PusherEvents> implements Pusher {
+  readonly #serverBuffer: boolean;
+  readonly #stallTimeoutMs: number;
+  readonly #abort = new AbortController();
+  readonly #connecting: Promise<void>;
+  #client: RtmpClient | undefined;
+  #liveness: Liveness | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #over = false;
+  #blocked = false;
+  /** Bytes of the connection before its first tag. */
+  #overhead = 0;
+  #reported = 0;
+
+  constructor(target: PushTarget, options: RtmpPusherOptions, secureContext: () => SecureContext) {
+    super();
+    this.#serverBuffer = options.serverBuffer ?? true;
+    this.#stallTimeoutMs = target.stallTimeoutMs;
+    this.#connecting = this.#connect(target, options, secureContext);
+  }
+
+  async #connect(target: PushTarget, options: RtmpPusherOptions, secureContext: () => SecureContext): Promise<void> {
+    try {
+      // Whoever creates a pusher listens to it only after that.
+      await null;
+      const client = await RtmpClient.create(clientOptions(target, options, secureContext), this.#abort.signal);
+      if (this.#over) return void (await client.close());
+      this.#start(client);
+    } catch (error) {
+      this.#die(toGatewayError(error));
+    }
+  }
+
+  #start(client: RtmpClient): void {
+    this.#client = client;
+    this.#overhead = client.sent;
+    this.#liveness = new Liveness(this.#stallTimeoutMs, performance.now());
+    this.#timer = setInterval(() => this.#look(), Math.min(LIVENESS_INTERVAL, this.#stallTimeoutMs / 4));
+    client.on('flushed', () => {
+      if (this.#reported === 0) this.#look();
+      this.#review();
+    });
+    client.on('acknowledged', () => {
+      this.#look();
+      this.#review();
+    });
+    client.on('lost', (error) => this.#die(toGatewayError(error)));
+    this.emit('ready');
+  }
+
+  write(tag: FlvTag): void {
+    const client = this.#client;
+    if (!client || this.#over) return;
+    if (tag.type === TAG_VIDEO) client.sendVideo(tag.timestamp, tag.data);
+    else if (tag.type === TAG_AUDIO) client.sendAudio(tag.timestamp, tag.data);
+    else if (tag.type === TAG_SCRIPT) client.sendMetaData(tag.timestamp, tag.data);
+    if (!this.writable) this.#blocked = true;
+  }
+
+  get writable(): boolean {
+    const client = this.#client;
+    if (!client || this.#over) return false;
+    if (client.queued > (this.#serverBuffer ? MAX_QUEUED : 0)) return false;
+    const { known, acknowledged, longestStep } = client.acknowledgements;
+    return !known || client.sent - acknowledged <= Math.max(MAX_UNACKNOWLEDGED, MAX_UNACKNOWLEDGED_STEPS * longestStep);
+  }
+
+  get backlog(): number {
+    const client = this.#client;
+    if (!client || this.#over) return 0;
+    const { known, acknowledged } = client.acknowledgements;
+    return known ? client.sent - acknowledged : client.queued;
+  }
+
+  async close(): Promise<void> {
+    this.#end();
+    // An attempt is cut short; a publish ends with a farewell, and with what has been handed over.
+    if (!this.#client) this.#abort.abort();
+    await this.#connecting;
+    await this.#client?.close();
+  }
+
+  /** There may be room again, or, after a first acknowledgement, less than was thought. */
+  #review(): void {
+    if (this.#over) return;
+    const { writable } = this;
+    const drained = writable && this.#blocked;
+    this.#blocked = !writable;
+    if (drained) this.emit('drain');
+  }
+
+  /** Tells what has been taken, and gives up a peer that takes nothing. */
+  #look(): void {
+    const client = this.#client;
+    const liveness = this.#liveness;
+    if (!client || !liveness || this.#over) return;
+    const { known, acknowledged, longestStep } = client.acknowledgements;
+    const bytes = { handed: client.sent, queued: client.queued, acknowledged: known ? acknowledged : undefined, acknowledgementStep: longestStep };
+    if (liveness.update(bytes, performance.now())) {
+      this.#die(new GatewayError('DESTINATION_STALLED', `The server has taken nothing for ${this.#stallTimeoutMs / 1000} s`));
+      client.abort(new RtmpError('aborted', 'The server has stalled'));
+      return;
+    }
+    const taken = liveness.taken - this.#overhead;
+    if (taken <= this.#reported) return;
+    this.#reported = taken;
+    this.emit('progress', taken);
+  }
+
+  #die(error: GatewayError): void {
+    if (this.#over) return;
+    this.#end();
+    this.emit('died', error);
+  }
+
+  #end(): void {
+    this.#over = true;
+    clearInterval(this.#timer);
+  }
+}
+
+function clientOptions(target: PushTarget, options: RtmpPusherOptions, secureContext: () => SecureContext): RtmpClientOptions {
+  const { destination } = target;
+  const insecure = destination.scheme === 'rtmps' && options.insecureHosts?.includes(destination.host) === true;
+  if (insecure) options.onInsecure?.(destination.host);
+  return {
+    host: destination.host,
+    address: target.address,
+    port: destination.port,
+    localAddress: target.localAddress,
+    tls: destination.scheme === 'rtmps' ? { secureContext: secureContext(), insecure } : undefined,
+    app: destination.app.reveal(),
+    streamName: destination.streamName.reveal(),
+    tcUrl: destination.tcUrl.reveal(),
+    flashVersion: target.flashVersion,
+    user: destination.user?.reveal(),
+    password: destination.password?.reveal(),
+    chunkSize: options.chunkSize,
+    timeouts: options.timeouts,
+  };
+}
+
+function toGatewayError(error: unknown): GatewayError {
+  if (!(error instanceof RtmpError)) return new GatewayError('PUSHER_FAILED', 'The RTMP client failed', { cause: error });
+  // A refusal that may heal is a connection lost: trying again can help.
+  const code = error.code === 'refused' && !error.final ? 'DESTINATION_LOST' : ERROR_CODES[error.code];
+  return new GatewayError(code, error.message, { cause: error });
+}

@@ -1,0 +1,171 @@
+import { DEFAULT_CHUNK_SIZE, EXTENDED_TIMESTAMP, MESSAGE } from './message.ts';
+import type { RtmpMessage } from './message.ts';
+import { RtmpError } from './rtmp-error.ts';
+
+/** Bytes of the message header by chunk type (RTMP 1.0, 5.3.1.2). */
+const MESSAGE_HEADER_SIZE = [11, 7, 3, 0] as const;
+/** Three bytes of basic header, eleven of message header, four of timestamp. */
+const MAX_HEADER = 18;
+/** Bytes of all unfinished messages together: what servers say to a publisher is counted in hundreds. */
+const DEFAULT_MAX_PENDING = 1 << 20;
+/** Servers use a handful; each one costs memory. */
+const MAX_CHUNK_STREAMS = 64;
+
+interface ChunkStream {
+  timestamp: number;
+  /** Of the last header that had a timestamp field: what a type 3 chunk repeats. */
+  delta: number;
+  extended: boolean;
+  length: number;
+  type: number;
+  streamId: number;
+  /** The unfinished message, and how much of it is there. */
+  payload: Buffer | undefined;
+  received: number;
+}
+
+/**
+ * Puts messages together from chunks (RTMP 1.0, 5.3), whatever the pieces in which their bytes arrive. The peer's chunk size and
+ * aborted messages are dealt with here, because they matter for the very next byte.
+ */
+export class ChunkReader {
+  readonly #onMessage: (message: RtmpMessage) => void;
+  readonly #maxPending: number;
+  readonly #streams = new Map<number, ChunkStream>();
+  readonly #header = Buffer.allocUnsafe(MAX_HEADER);
+  #headerLength = 0;
+  #chunkSize = DEFAULT_CHUNK_SIZE;
+  /** Announced bytes of all unfinished messages. */
+  #pending = 0;
+  /** The stream whose chunk is being read; undefined while its header is. */
+  #current: ChunkStream | undefined;
+  /** What is still to come of the current chunk. */
+  #chunkLeft = 0;
+
+  constructor(onMessage: (message: RtmpMessage) => void, maxPending = DEFAULT_MAX_PENDING) {
+    this.#onMessage = onMessage;
+    this.#maxPending = maxPending;
+  }
+
+  /** @throws {RtmpError} protocol; the reader is of no use after that. */
+  push(data: Buffer): void {
+    let position = 0;
+    while (position < data.length) {
+      position = this.#current ? this.#readPayload(data, position, this.#current) : this.#readHeader(data, position);
+    }
+  }
+
+  #readHeader(data: Buffer, start: number): number {
+    let position = start;
+    while (position < data.length) {
+      this.#header[this.#headerLength++] = data[position++]!;
+      if (this.#headerLength === this.#headerSize()) {
+        this.#startChunk();
+        return position;
+      }
+    }
+    return position;
+  }
+
+  /** How long the header is, as far as the bytes that are there tell: it grows when they say that more follows. */
+  #headerSize(): number {
+    const basic = this.#basicSize();
+    if (this.#headerLength < basic) return basic;
+    const format = this.#header[0]! >> 6;
+    const size = basic + MESSAGE_HEADER_SIZE[format]!;
+    if (this.#headerLength < size) return size;
+    const extended = format === 3 ? this.#streams.get(this.#chunkStreamId())?.extended : this.#header.readUIntBE(basic, 3) === EXTENDED_TIMESTAMP;
+    return extended ? size + 4 : size;
+  }
+
+  #basicSize(): number {
+    const id = this.#header[0]! & 0x3f;
+    return id === 0 ? 2 : id === 1 ? 3 : 1;
+  }
+
+  #chunkStreamId(): number {
+    const id = this.#header[0]! & 0x3f;
+    if (id === 0) return this.#header[1]! + 64;
+    if (id === 1) return this.#header[1]! + this.#header[2]! * 256 + 64;
+    return id;
+  }
+
+  #startChunk(): void {
+    const format = this.#header[0]! >> 6;
+    const stream = this.#chunkStream(format);
+    if (format < 3) this.#takeMessageHeader(stream, format);
+    this.#headerLength = 0;
+    if (!stream.payload) this.#startMessage(stream, format);
+    this.#current = stream;
+    this.#chunkLeft = Math.min(this.#chunkSize, stream.length - stream.received);
+    if (this.#chunkLeft === 0) this.#endChunk(stream);
+  }
+
+  #chunkStream(format: number): ChunkStream {
+    const id = this.#chunkStreamId();
+    const known = this.#streams.get(id);
+    if (known) return known;
+    if (format !== 0) throw new RtmpError('protocol', 'The server continues a chunk stream that it has not begun');
+    if (this.#streams.size >= MAX_CHUNK_STREAMS) throw new RtmpError('protocol', 'The server uses too many chunk streams');
+    const stream: ChunkStream = { timestamp: 0, delta: 0, extended: false, length: 0, type: 0, streamId: 0, payload: undefined, received: 0 };
+    this.#streams.set(id, stream);
+    return stream;
+  }
+
+  #takeMessageHeader(stream: ChunkStream, format: number): void {
+    if (stream.payload) throw new RtmpError('protocol', 'The server begins a message inside another');
+    const at = this.#basicSize();
+    const time = this.#header.readUIntBE(at, 3);
+    stream.extended = time === EXTENDED_TIMESTAMP;
+    stream.delta = stream.extended ? this.#header.readUInt32BE(at + MESSAGE_HEADER_SIZE[format]!) : time;
+    if (format === 2) return;
+    stream.length = this.#header.readUIntBE(at + 3, 3);
+    stream.type = this.#header[at + 6]!;
+    if (format === 0) stream.streamId = this.#header.readUInt32LE(at + 7);
+  }
+
+  #startMessage(stream: ChunkStream, format: number): void {
+    if (this.#pending + stream.length > this.#maxPending) throw new RtmpError('protocol', 'The server sends messages that are too long');
+    this.#pending += stream.length;
+    stream.timestamp = format === 0 ? stream.delta : (stream.timestamp + stream.delta) >>> 0;
+    stream.payload = Buffer.allocUnsafe(stream.length);
+    stream.received = 0;
+  }
+
+  #readPayload(data: Buffer, position: number, stream: ChunkStream): number {
+    const end = Math.min(data.length, position + this.#chunkLeft);
+    data.copy(stream.payload!, stream.received, position, end);
+    stream.received += end - position;
+    this.#chunkLeft -= end - position;
+    if (this.#chunkLeft === 0) this.#endChunk(stream);
+    return end;
+  }
+
+  #endChunk(stream: ChunkStream): void {
+    this.#current = undefined;
+    if (stream.received < stream.length) return;
+    const payload = stream.payload!;
+    this.#forget(stream);
+    if (stream.type === MESSAGE.setChunkSize) this.#setChunkSize(payload);
+    else if (stream.type === MESSAGE.abort) this.#abort(payload);
+    else this.#onMessage({ type: stream.type, streamId: stream.streamId, timestamp: stream.timestamp, payload });
+  }
+
+  #forget(stream: ChunkStream): void {
+    if (stream.payload) this.#pending -= stream.length;
+    stream.payload = undefined;
+    stream.received = 0;
+  }
+
+  #setChunkSize(payload: Buffer): void {
+    const size = payload.length < 4 ? 0 : payload.readUInt32BE();
+    // The first bit must be zero (RTMP 1.0, 5.4.1); sizes beyond a message's longest mean the same as the longest.
+    if (size < 1 || size > 0x7fffffff) throw new RtmpError('protocol', 'The server sets an impossible chunk size');
+    this.#chunkSize = size;
+  }
+
+  #abort(payload: Buffer): void {
+    const stream = payload.length < 4 ? undefined : this.#streams.get(payload.readUInt32BE());
+    if (stream) this.#forget(stream);
+  }
+}

@@ -1,0 +1,64 @@
+import type { Amf0Object, Amf0Value } from './amf0.ts';
+import { EcmaArray } from './amf0.ts';
+import { RtmpError } from './rtmp-error.ts';
+import type { RtmpErrorCode } from './rtmp-error.ts';
+import type { Redact } from './server-words.ts';
+
+interface Refusal {
+  readonly error: RtmpErrorCode;
+  /** It cannot heal by itself. */
+  readonly final: boolean;
+}
+
+const final: Refusal = { error: 'refused', final: true };
+const passing: Refusal = { error: 'refused', final: false };
+
+/**
+ * What servers say when they end or refuse a publish, and whether that is their last word. Codes that are not listed may heal: a
+ * server that is overloaded or restarting says things nobody has listed.
+ */
+export const REFUSALS: Readonly<Record<string, Refusal>> = {
+  'NetConnection.Connect.InvalidApp': final,
+  'NetConnection.Connect.Rejected': final,
+  'NetStream.Publish.BadName': final,
+  'NetStream.Publish.Denied': final,
+  'NetStream.Record.NoAccess': final,
+  'NetConnection.Connect.AppShutdown': passing,
+  'NetConnection.Connect.Closed': passing,
+  'NetConnection.Connect.Failed': passing,
+  'NetConnection.Connect.IdleTimeOut': passing,
+  'NetStream.Failed': passing,
+  'NetStream.Publish.Failed': passing,
+  'NetStream.Unpublish.Success': passing,
+};
+
+/** What `_error` and `onStatus` carry. Every field is the server's word and may be missing or of another type. */
+export interface ServerStatus {
+  readonly level: string;
+  readonly code: string;
+  readonly description: string;
+}
+
+/** The first object of an answer that tells a code or a description. */
+export function statusOf(values: readonly Amf0Value[]): ServerStatus {
+  const text = (value: Amf0Value): string => (typeof value === 'string' ? value : '');
+  for (const value of values) {
+    const fields = value instanceof EcmaArray ? value.entries : value;
+    if (typeof fields !== 'object' || fields === null || Array.isArray(fields) || fields instanceof Date) continue;
+    const { level, code, description } = fields as Amf0Object;
+    if (typeof code === 'string' || typeof description === 'string') return { level: text(level), code: text(code), description: text(description) };
+  }
+  return { level: '', code: '', description: '' };
+}
+
+/** `onStatus` that ends a publish: an error, or a status that says so. */
+export function endsPublish(status: ServerStatus): boolean {
+  return status.level === 'error' || Object.hasOwn(REFUSALS, status.code);
+}
+
+/** What the server said to `command`, as an error. */
+export function refusalOf(command: string, status: ServerStatus, redact: Redact): RtmpError {
+  const words = redact([status.code, status.description].filter((text) => text !== '').join(': '));
+  const { error, final } = Object.hasOwn(REFUSALS, status.code) ? REFUSALS[status.code]! : passing;
+  return new RtmpError(error, `The server refused ${command}${words ? `: ${words}` : ' without giving a reason'}`, final);
+}

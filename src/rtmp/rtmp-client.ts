@@ -1,0 +1,188 @@
+import { EventEmitter } from 'node:events';
+import { encodeAmf0 } from './amf0.ts';
+import { CHUNK_STREAM, MESSAGE } from './message.ts';
+import { endsPublish, refusalOf, statusOf } from './refusals.ts';
+import type { ServerStatus } from './refusals.ts';
+import { appendQuery, parseAuthRequest, responseQuery, userQuery } from './rtmp-auth.ts';
+import { RtmpConnection } from './rtmp-connection.ts';
+import type { RtmpCommand } from './rtmp-connection.ts';
+import { RtmpError } from './rtmp-error.ts';
+import { createRedact } from './server-words.ts';
+import type { Redact } from './server-words.ts';
+import { openTransport } from './transport.ts';
+import type { TransportOptions, TransportTimeouts } from './transport.ts';
+
+/** Milliseconds for each step; slow steps add up, so that a server that drips is still left in bounded time. */
+export interface RtmpTimeouts extends TransportTimeouts {
+  readonly handshake: number;
+  /** Milliseconds for the answer to each command. */
+  readonly command: number;
+}
+
+/**
+ * Ten seconds each: the slowest answers of big platforms come after two to three, a packet lost on the way costs one more, and a user who
+ * waits for the reason of a failure wants it before half a minute is over.
+ */
+export const DEFAULT_TIMEOUTS: RtmpTimeouts = { tcp: 10_000, tls: 10_000, handshake: 10_000, command: 10_000 };
+
+/** Bytes in a chunk, and the most that Flash Media Server takes. All but the largest key frames then need one header and no cutting. */
+export const DEFAULT_OUT_CHUNK_SIZE = 65_536;
+
+export interface RtmpClientOptions extends TransportOptions {
+  /** As `connect` sends it, query included, byte for byte. */
+  readonly app: string;
+  /** As `publish` sends it, query included, byte for byte. */
+  readonly streamName: string;
+  readonly tcUrl: string;
+  readonly flashVersion: string;
+  /** For servers that ask for them; nothing of them is sent before. */
+  readonly user?: string | undefined;
+  readonly password?: string | undefined;
+  readonly chunkSize?: number | undefined;
+  readonly timeouts?: RtmpTimeouts | undefined;
+}
+
+interface RtmpClientEvents {
+  /** All that was handed over so far has left for the kernel. */
+  flushed: [];
+  /** The peer has said how much it has received. */
+  acknowledged: [];
+  /** The connection is over, and not by `close()`. At most once, and the last event. */
+  lost: [RtmpError];
+}
+
+/** Adobe's authentication takes three connections: nobody, a name, a proof. */
+const MAX_AUTH_STEPS = 3;
+
+const META_DATA_PREFIX = encodeAmf0('@setDataFrame');
+
+/** A publish that the server has accepted. */
+export class RtmpClient extends EventEmitter<RtmpClientEvents> {
+  readonly #connection: RtmpConnection;
+  readonly #streamId: number;
+  readonly #streamName: string;
+
+  private constructor(connection: RtmpConnection, streamId: number, streamName: string, redact: Redact) {
+    super();
+    this.#connection = connection;
+    this.#streamId = streamId;
+    this.#streamName = streamName;
+    connection.on('flushed', () => this.emit('flushed'));
+    connection.on('acknowledged', () => this.emit('acknowledged'));
+    connection.on('lost', (error) => this.emit('lost', error));
+    connection.on('command', ({ name, values }) => {
+      if (name === 'close') return connection.abort(new RtmpError('lost', 'The server ended the connection'));
+      const status = statusOf(values);
+      if (name === 'onStatus' && endsPublish(status)) connection.abort(refusalOf('to go on', status, redact));
+    });
+  }
+
+  /**
+   * Connects and publishes; done when the server has said that the publish has started. The signal cuts the connection whenever it comes.
+   * @throws {RtmpError} with the server's words where it has said any.
+   */
+  static async create(options: RtmpClientOptions, signal: AbortSignal): Promise<RtmpClient> {
+    const redact = createRedact(options);
+    const timeouts = options.timeouts ?? DEFAULT_TIMEOUTS;
+    const connection = await connectApplication(options, timeouts, redact, signal);
+    try {
+      connection.setUp(options.chunkSize ?? DEFAULT_OUT_CHUNK_SIZE);
+      const streamId = await createStream(connection, options.streamName, timeouts, redact);
+      await publish(connection, streamId, options.streamName, timeouts, redact);
+      return new RtmpClient(connection, streamId, options.streamName, redact);
+    } catch (error) {
+      connection.abort(new RtmpError('aborted', 'The attempt was given up'));
+      throw error;
+    }
+  }
+
+  /** Bytes handed over, as the peer counts them. */
+  get sent(): number {
+    return this.#connection.sent;
+  }
+
+  /** Bytes that have not left for the kernel. */
+  get queued(): number {
+    return this.#connection.queued;
+  }
+
+  /** What the peer says it has received. */
+  get acknowledgements(): RtmpConnection['acknowledgements'] {
+    return this.#connection.acknowledgements;
+  }
+
+  /** @param data the body of an FLV audio tag; not copied. */
+  sendAudio(timestamp: number, data: Buffer): void {
+    this.#connection.send(CHUNK_STREAM.audio, MESSAGE.audio, this.#streamId, timestamp, data);
+  }
+
+  /** @param data the body of an FLV video tag; not copied. */
+  sendVideo(timestamp: number, data: Buffer): void {
+    this.#connection.send(CHUNK_STREAM.video, MESSAGE.video, this.#streamId, timestamp, data);
+  }
+
+  /** @param data the body of an FLV script tag: `onMetaData` and its values. Servers keep it for whoever joins later. */
+  sendMetaData(timestamp: number, data: Buffer): void {
+    this.#connection.send(CHUNK_STREAM.data, MESSAGE.data, this.#streamId, timestamp, Buffer.concat([META_DATA_PREFIX, data]));
+  }
+
+  /** Says farewell as encoders do, sends what has been handed over, and lets go. Idempotent. */
+  async close(): Promise<void> {
+    this.#connection.tell(0, 'FCUnpublish', null, this.#streamName);
+    this.#connection.tell(0, 'deleteStream', null, this.#streamId);
+    await this.#connection.end();
+  }
+
+  /** Cuts the connection at once; `lost` is emitted with `reason`. */
+  abort(reason: RtmpError): void {
+    this.#connection.abort(reason);
+  }
+}
+
+/** Connects, again with what the server asks for when it wants to know who we are. */
+async function connectApplication(options: RtmpClientOptions, timeouts: RtmpTimeouts, redact: Redact, signal: AbortSignal): Promise<RtmpConnection> {
+  let query = '';
+  for (let step = 1; ; step++) {
+    const socket = await openTransport(options, timeouts, signal);
+    const connection = await RtmpConnection.open(socket, timeouts.handshake, signal);
+    const parameters = { app: appendQuery(options.app, query), type: 'nonprivate', flashVer: options.flashVersion, tcUrl: appendQuery(options.tcUrl, query) };
+    const answer = await connection.call(timeouts.command, 0, 'connect', [parameters]);
+    if (answer.name === '_result') return connection;
+    connection.abort(new RtmpError('aborted', 'The attempt was given up'));
+    query = authenticationQuery(answer, options, redact, step);
+  }
+}
+
+/** What to append to the application at the next attempt. @throws {RtmpError} when there is no next attempt. */
+function authenticationQuery(answer: RtmpCommand, options: RtmpClientOptions, redact: Redact, step: number): string {
+  const status = statusOf(answer.values);
+  const request = parseAuthRequest(status.description);
+  if (!request) throw refusalOf('to connect', status, redact);
+  const denied = (message: string): RtmpError => new RtmpError('authentication', message, true);
+  if (request.kind === 'unknown') throw denied('The server wants a kind of authentication that is not supported (only authmod=adobe is)');
+  if (options.user === undefined || options.password === undefined) throw denied('The server wants a user and a password: rtmp://USER:PASSWORD@HOST/…');
+  if (request.kind === 'failed' || step >= MAX_AUTH_STEPS) throw denied('The server does not accept the user or the password');
+  return request.kind === 'user' ? userQuery(options.user) : responseQuery(options.user, options.password, request);
+}
+
+/** `releaseStream` and `FCPublish` are answered by some servers, with an error by others, and by many not at all. */
+async function createStream(connection: RtmpConnection, streamName: string, timeouts: RtmpTimeouts, redact: Redact): Promise<number> {
+  connection.tell(0, 'releaseStream', null, streamName);
+  connection.tell(0, 'FCPublish', null, streamName);
+  const answer = await connection.call(timeouts.command, 0, 'createStream', [null]);
+  if (answer.name === '_error') throw refusalOf('createStream', statusOf(answer.values), redact);
+  const streamId = answer.values[1];
+  if (typeof streamId !== 'number' || !Number.isInteger(streamId) || streamId < 0 || streamId > 0xffffffff) {
+    throw new RtmpError('protocol', 'The server answers createStream without a stream');
+  }
+  return streamId;
+}
+
+/** The answer to `publish` is an `onStatus`, with some servers an `_error`. */
+async function publish(connection: RtmpConnection, streamId: number, streamName: string, timeouts: RtmpTimeouts, redact: Redact): Promise<void> {
+  const started = (status: ServerStatus): boolean => status.code === 'NetStream.Publish.Start';
+  const answers = ({ name, values }: RtmpCommand): boolean => name === 'onStatus' && (started(statusOf(values)) || endsPublish(statusOf(values)));
+  const answer = await connection.call(timeouts.command, streamId, 'publish', [null, streamName, 'live'], answers);
+  const status = statusOf(answer.values);
+  if (answer.name === '_error' || !started(status)) throw refusalOf('the publish', status, redact);
+}

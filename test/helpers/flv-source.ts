@@ -1,0 +1,56 @@
+import { FlvReader } from '../../src/flv/flv-reader.ts';
+import { TAG_SCRIPT } from '../../src/flv/flv-tag.ts';
+import type { FlvTag } from '../../src/flv/flv-tag.ts';
+import type { Pusher } from '../../src/push/pusher.ts';
+import { ffmpeg } from './ffmpeg-tool.ts';
+
+export interface FlvSourceOptions {
+  /** Default: 2. */
+  readonly seconds?: number;
+  /** Default: 320x240. */
+  readonly size?: string;
+  /** ffmpeg's notation; default: 500k. */
+  readonly videoBitrate?: string;
+}
+
+/** The tags of a test picture and tone, H.264 at 30 fps with a key frame every second and AAC, as ffmpeg makes them. */
+export async function createFlvTags(options: FlvSourceOptions = {}): Promise<FlvTag[]> {
+  const { seconds = 2, size = '320x240', videoBitrate = '500k' } = options;
+  const file = await ffmpeg([
+    ...['-f', 'lavfi', '-i', `testsrc2=size=${size}:rate=30:duration=${seconds}`, '-f', 'lavfi', '-i', `sine=frequency=440:sample_rate=48000:duration=${seconds}`],
+    ...['-c:v', 'libx264', '-preset', 'ultrafast', '-tune', 'zerolatency', '-pix_fmt', 'yuv420p', '-g', '30', '-b:v', videoBitrate, '-minrate', videoBitrate],
+    ...['-maxrate', videoBitrate, '-bufsize', videoBitrate, '-x264-params', 'nal-hrd=cbr', '-c:a', 'aac', '-b:a', '128k', '-flvflags', 'no_duration_filesize', '-f', 'flv', '-'],
+  ]);
+  // The end of the sequence, which ffmpeg writes as an empty picture, is not part of a live stream.
+  return new FlvReader().push(file).filter((tag) => tag.data.length > 5 || tag.type === TAG_SCRIPT);
+}
+
+/** Writes tags as fast as the pusher takes them. Rejects when the pusher dies. */
+export async function writeTags(pusher: Pusher, tags: readonly FlvTag[]): Promise<void> {
+  const died = new Promise<never>((_resolve, reject) => pusher.once('died', reject));
+  died.catch(() => {});
+  for (const tag of tags) {
+    if (!pusher.writable) await Promise.race([new Promise<void>((resolve) => pusher.once('drain', resolve)), died]);
+    pusher.write(tag);
+  }
+}
+
+/** Writes tags at the speed of their timestamps, round and round, until told to stop or until the pusher has died. */
+export function playTags(pusher: Pusher, tags: readonly FlvTag[]): { stop(): void } {
+  const start = performance.now();
+  const media = tags.filter((tag) => tag.type !== TAG_SCRIPT && !tag.sequenceHeader);
+  const length = (media.at(-1)?.timestamp ?? 0) + 33;
+  for (const tag of tags) if (!media.includes(tag)) pusher.write(tag);
+  let next = 0;
+  const timer = setInterval(() => {
+    for (const now = performance.now() - start; ; next++) {
+      const tag = media[next % media.length]!;
+      const timestamp = tag.timestamp + Math.floor(next / media.length) * length;
+      if (timestamp > now) return;
+      if (pusher.writable) pusher.write({ ...tag, timestamp });
+    }
+  }, 10);
+  const stop = (): void => clearInterval(timer);
+  pusher.once('died', stop);
+  return { stop };
+}

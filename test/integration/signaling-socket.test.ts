@@ -1,0 +1,188 @@
+import { execFile } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import t from 'tap';
+import { WebSocket } from 'ws';
+import { GatewayError } from '../../src/errors.ts';
+import { silentLogger } from '../../src/logger.ts';
+import { StreamRegistry } from '../../src/stream/stream-registry.ts';
+import type { TransponderControl } from '../../src/transponder/transponder-view.ts';
+import { mediaWorkerEnv } from '../helpers/media-worker.ts';
+import { waitFor } from '../helpers/wait.ts';
+
+// mediasoup looks for its worker when it is loaded.
+Object.assign(process.env, mediaWorkerEnv());
+const { WorkerPool } = await import('../../src/ingest/worker-pool.ts');
+const { WcsServer } = await import('../../src/signaling/wcs-server.ts');
+
+const OFFER = readFileSync(new URL('../unit/ingest/fixtures/chromium-publish.sdp', import.meta.url), 'utf8');
+
+interface Message {
+  readonly message: string;
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- whatever the server sent
+  readonly data: any[];
+}
+
+/** A client that says what it is told to say. */
+class RawClient {
+  readonly socket: WebSocket;
+  readonly received: Message[] = [];
+
+  private constructor(socket: WebSocket) {
+    this.socket = socket;
+    socket.on('message', (text) => this.received.push(JSON.parse(String(text)) as Message));
+  }
+
+  static async open(connected = true): Promise<RawClient> {
+    const client = new RawClient(new WebSocket(`ws://127.0.0.1:${server.port}/any/path`));
+    await once(client.socket, 'open');
+    if (connected) {
+      client.send('connection', { appKey: 'defaultApp', mediaProviders: ['WebRTC'], clientVersion: '2.0' });
+      await client.heard('getUserData');
+    }
+    return client;
+  }
+
+  send(message: string, ...data: unknown[]): void {
+    this.socket.send(JSON.stringify({ message, data }));
+  }
+
+  heard(message: string, matches: (data: Message['data']) => boolean = () => true): Promise<Message> {
+    return waitFor(message, () => this.received.find((one) => one.message === message && matches(one.data)), { timeout: 5000, every: 5 });
+  }
+
+  status(mediaSessionId: string, status: string): Promise<Message> {
+    return this.heard('notifyStreamStatusEvent', ([event]) => event.mediaSessionId === mediaSessionId && event.status === status);
+  }
+}
+
+const registry = new StreamRegistry({ resumeWindowMs: 1000, maxStreams: 10 });
+const pool = await WorkerPool.create({ workers: 1, rtcPort: 0, ip: '', ipLocal: '127.0.0.1', logger: silentLogger });
+const control = { onChange: () => () => undefined } as unknown as TransponderControl;
+const server = await WcsServer.create({ host: '127.0.0.1', port: 0, pool, registry, control, logger: silentLogger, version: '1.2.3' });
+t.teardown(async () => {
+  registry.close(new GatewayError('SHUTTING_DOWN', 'test over'));
+  await server.close();
+  await pool.close();
+});
+
+t.test('the session: version, user data, ping and pong', async (t) => {
+  const client = await RawClient.open();
+  t.same(client.received[0], { message: 'getVersion', data: ['1.2.3'] });
+  t.match(client.received[1], { message: 'getUserData', data: [{ appKey: 'defaultApp', status: 'ESTABLISHED', clientVersion: '2.0', authToken: String }] });
+  client.send('ping', null);
+  t.same(await client.heard('pong'), { message: 'pong', data: [] });
+  client.socket.terminate();
+});
+
+t.test('nonsense is ignored and the session goes on', async (t) => {
+  const client = await RawClient.open(false);
+  client.send('publishStream', { mediaSessionId: 'early', name: 'x', sdp: OFFER });
+  for (const text of ['', 'null', '7', '[]', '{', '{"message":7}', '{"message":"connection","data":7}', '{"message":"__proto__","data":[]}']) client.socket.send(text);
+  client.socket.send(Buffer.from([1, 2, 3]));
+  client.send('connection', null);
+  await client.heard('getUserData');
+  for (const message of ['pushLogs', 'sessionDebug', 'webRTCMetricsBatch', 'unheardOf', 'snapshot', 'sendData', 'sendStreamEvent', 'unPublishStream', 'availableStream']) client.send(message, null);
+  client.send('sendData');
+  client.send('ping');
+  await client.heard('pong');
+  t.notOk(client.received.some((one) => one.data[0]?.mediaSessionId === 'early'), 'nothing before "connection"');
+  t.equal(client.socket.readyState, WebSocket.OPEN);
+  client.socket.terminate();
+});
+
+t.test('refusals say why and leave the session alone', async (t) => {
+  const client = await RawClient.open();
+  client.send('publishStream', { mediaSessionId: 'bad-sdp', name: 'x', sdp: 'v=0' });
+  t.match((await client.status('bad-sdp', 'FAILED')).data[0], { name: 'x', published: true, info: /SDP offer/ });
+  client.send('publishStream', { mediaSessionId: 'codecs', name: 'x', sdp: OFFER.replaceAll(/H264|VP8|VP9|AV1|opus|PCMU|PCMA/g, 'other') });
+  t.equal((await client.status('codecs', 'FAILED')).data[0].info, 'No common codecs');
+  client.send('publishStream', { mediaSessionId: 'name', name: 'a\nb', sdp: OFFER });
+  t.match((await client.status('name', 'FAILED')).data[0].info, /name contains control characters/);
+  client.send('publishStream', { name: 'x', sdp: OFFER });
+  t.match((await client.status('', 'FAILED')).data[0].info, 'MediaSessionId is null');
+  client.send('playStream', { mediaSessionId: 'play', name: 'nowhere', sdp: OFFER });
+  t.match((await client.status('play', 'FAILED')).data[0], { published: false, info: 'Stream not found' });
+  client.send('snapshot', { mediaSessionId: 'picture', name: 'nowhere' });
+  t.match((await client.status('picture', 'FAILED')).data[0].info, 'Stream not found');
+  client.send('availableStream', { mediaSessionId: 'there', name: 'nowhere' });
+  t.same((await client.heard('availableStream')).data, [{ id: 'there', status: 'false', info: 'Stream not found' }]);
+  client.send('sendData', { operationId: 'op', payload: { x: 1 } });
+  t.same((await client.heard('DataStatusEvent')).data, [{ operationId: 'op', status: 'ACCEPTED' }]);
+  client.socket.terminate();
+});
+
+t.test('stops of unknown streams are answered', async (t) => {
+  const client = await RawClient.open();
+  client.send('unPublishStream', { mediaSessionId: 'p', name: 'x' });
+  client.send('stopStream', { mediaSessionId: 's', name: 'x' });
+  t.match((await client.status('p', 'UNPUBLISHED')).data[0], { published: true, info: 'Stopped by user' });
+  t.match((await client.status('s', 'STOPPED')).data[0], { published: false, info: 'Stopped by user' });
+  client.socket.terminate();
+});
+
+t.test('a name is taken from publishStream on, and free again after a stop or a lost socket', async (t) => {
+  const [one, two] = await Promise.all([RawClient.open(), RawClient.open()]);
+  one.send('publishStream', { mediaSessionId: 'one', name: 'taken', sdp: OFFER });
+  t.match((await one.heard('setRemoteSDP')).data, ['one', /a=recvonly/, true]);
+  two.send('publishStream', { mediaSessionId: 'two', name: 'taken', sdp: OFFER });
+  t.equal((await two.status('two', 'FAILED')).data[0].info, 'Stream name is already in use');
+  one.send('publishStream', { mediaSessionId: 'one', name: 'another', sdp: OFFER });
+  t.equal((await one.status('one', 'FAILED')).data[0].info, 'MediaSessionId is already in use');
+  one.send('unPublishStream', { mediaSessionId: 'one', name: 'taken' });
+  await one.status('one', 'UNPUBLISHED');
+  two.send('publishStream', { mediaSessionId: 'again', name: 'taken', sdp: OFFER });
+  await two.heard('setRemoteSDP');
+  two.socket.terminate();
+  await waitFor('the name', () => {
+    registry.check('taken');
+    return true;
+  });
+  t.equal(registry.size, 0, 'nothing was published without media');
+  one.socket.terminate();
+});
+
+t.test('floods and giants close their own socket only', async (t) => {
+  const [flood, giant, bystander] = await Promise.all([RawClient.open(), RawClient.open(), RawClient.open()]);
+  for (let index = 0; index < 1000; index++) flood.send('pong', null);
+  const [code] = await once(flood.socket, 'close');
+  t.equal(code, 1008);
+  giant.socket.on('error', () => undefined);
+  giant.send('pushLogs', 'x'.repeat(600_000));
+  t.equal((await once(giant.socket, 'close'))[0], 1009);
+  bystander.send('ping');
+  await bystander.heard('pong');
+  bystander.socket.terminate();
+  await waitFor('the sessions to end', () => server.sessions === 0);
+});
+
+t.test('a port that is taken is told with its setting', async (t) => {
+  const again = { host: '127.0.0.1', port: server.port, pool, registry, control, logger: silentLogger, version: '' };
+  await t.rejects(WcsServer.create(again), { code: 'SETTINGS_INVALID', message: /ws\.port \d+ is in use/ });
+});
+
+t.test('an HTTP request is told what this port is', async (t) => {
+  const response = await fetch(`http://127.0.0.1:${server.port}/`);
+  t.equal(response.status, 426);
+  await response.text();
+});
+
+t.test('the same over TLS', async (t) => {
+  const folder = t.testdir();
+  const [key, cert] = [join(folder, 'key.pem'), join(folder, 'certificate.pem')];
+  await promisify(execFile)('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2', '-subj', '/CN=test', '-keyout', key, '-out', cert]);
+  const tls = { key: await readFile(key), cert: await readFile(cert) };
+  const secure = await WcsServer.create({ host: '127.0.0.1', port: 0, tls, pool, registry, control, logger: silentLogger, version: '1' });
+  const socket = new WebSocket(`wss://127.0.0.1:${secure.port}/`, { rejectUnauthorized: false });
+  await once(socket, 'open');
+  socket.send('{"message":"connection","data":[{}]}');
+  const [text] = await once(socket, 'message');
+  t.equal(String(text), '{"message":"getVersion","data":["1"]}');
+  const closed = once(socket, 'close');
+  await secure.close();
+  await secure.close();
+  t.equal((await closed)[0], 1001, 'going away');
+});

@@ -1,0 +1,38 @@
+import t from 'tap';
+import { KeyFrameRequests } from '../../../src/encode/key-frame-requests.ts';
+
+function setUp() {
+  const at: number[] = [];
+  let now = 0;
+  const requests = new KeyFrameRequests(2000, () => at.push(now));
+  return { requests, at, go: (until: number) => { for (; now < until; now += 20) requests.tick(now); }, set: (ms: number) => (now = ms), now: () => now };
+}
+
+t.test('at once when one is wanted, again while none comes', async (t) => {
+  const { requests, at, go } = setUp();
+  requests.want(0);
+  go(1100);
+  t.strictSame(at, [0, 500, 1000]);
+});
+
+t.test('regularly, counted from the last key frame', async (t) => {
+  const { requests, at, go, set } = setUp();
+  requests.want(0);
+  set(100);
+  requests.arrived(100);
+  go(2200);
+  t.strictSame(at, [0, 2100]);
+});
+
+t.test('many who want one make one request; after an answer the next comes sooner', async (t) => {
+  const { requests, at, go, set } = setUp();
+  for (let ms = 0; ms < 100; ms += 10) requests.want(ms);
+  t.equal(at.length, 1);
+  set(100);
+  requests.arrived(100);
+  requests.want(110);
+  t.equal(at.length, 1, 'not within 200 ms');
+  set(120);
+  go(260);
+  t.equal(at.length, 2);
+});

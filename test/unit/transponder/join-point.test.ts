@@ -1,0 +1,65 @@
+import { EventEmitter } from 'node:events';
+import t from 'tap';
+import type { Rendition, RenditionEvents } from '../../../src/encode/rendition.ts';
+import { TAG_AUDIO, TAG_SCRIPT, TAG_VIDEO, type FlvTag } from '../../../src/flv/flv-tag.ts';
+import { parseOnMetaData } from '../../../src/flv/script-data.ts';
+import { JoinPoint } from '../../../src/transponder/join-point.ts';
+
+const tag = (type: typeof TAG_AUDIO | typeof TAG_VIDEO, timestamp: number, extra: Partial<FlvTag> = {}): FlvTag => ({
+  type, timestamp, data: Buffer.from(`${type} ${timestamp}`), keyFrame: false, sequenceHeader: false, ...extra,
+});
+const videoHeader = tag(TAG_VIDEO, 0, { sequenceHeader: true, keyFrame: true, data: Buffer.from('avc') });
+const audioHeader = tag(TAG_AUDIO, 0, { sequenceHeader: true, data: Buffer.from('aac') });
+
+const silence = Buffer.from('silence');
+
+function rendition(fields: Partial<Rendition> = {}): Rendition {
+  return Object.assign(new EventEmitter<RenditionEvents>(), {
+    metadata: { width: 640, height: 480 }, videoHeader, audioHeader, hasVideo: true, requestKeyFrame: () => {}, ...fields,
+  }) as Rendition;
+}
+
+const shown = (tags: readonly FlvTag[]): string[] => tags.map(({ type, timestamp, data }) => (type === TAG_SCRIPT ? `metadata @${timestamp}` : `${data} @${timestamp}`));
+
+t.test('begins with metadata, headers and a key frame, from 0', async (t) => {
+  const join = new JoinPoint(rendition(), silence, true, 0);
+  t.strictSame(join.take(tag(TAG_AUDIO, 5000), 10), [], 'audio waits');
+  t.strictSame(join.take(tag(TAG_VIDEO, 5001), 20), [], 'never in the middle of a group of pictures');
+  t.strictSame(join.take({ ...videoHeader, timestamp: 5040 }, 30), []);
+  const first = join.take(tag(TAG_VIDEO, 5040, { keyFrame: true }), 40);
+  t.strictSame(shown(first), ['metadata @0', 'avc @0', 'aac @0', '9 5040 @0']);
+  t.match(parseOnMetaData(first[0]!.data), { width: 640, height: 480 });
+  t.strictSame(join.take(tag(TAG_AUDIO, 5030), 50), [], 'audio from before the first picture');
+  t.strictSame(shown(join.take(tag(TAG_AUDIO, 5045), 60)), ['8 5045 @5']);
+  t.strictSame(shown(join.take(tag(TAG_VIDEO, 5080), 70)), ['9 5080 @40']);
+});
+
+t.test('without metadata, where it is switched off', async (t) => {
+  const join = new JoinPoint(rendition(), silence, false, 0);
+  t.strictSame(shown(join.take(tag(TAG_VIDEO, 7, { keyFrame: true }), 0)), ['avc @0', 'aac @0', '9 7 @0']);
+});
+
+t.test('a new sequence header goes on with its time', async (t) => {
+  const join = new JoinPoint(rendition(), silence, false, 0);
+  join.take(tag(TAG_VIDEO, 100, { keyFrame: true }), 0);
+  t.strictSame(shown(join.take(tag(TAG_VIDEO, 300, { sequenceHeader: true, keyFrame: true, data: Buffer.from('avc 2') }), 0)), ['avc 2 @200']);
+});
+
+t.test('a stream without pictures begins with audio', async (t) => {
+  const join = new JoinPoint(rendition({ hasVideo: false, videoHeader: undefined }), silence, false, 0);
+  t.strictSame(shown(join.take(tag(TAG_AUDIO, 1000), 0)), ['aac @0', '8 1000 @0']);
+});
+
+t.test('pictures that do not come keep the audio waiting for 3 s and not for ever; they join at a key frame', async (t) => {
+  const join = new JoinPoint(rendition(), silence, false, 0);
+  t.strictSame(join.take(tag(TAG_AUDIO, 1000), 2900), []);
+  t.strictSame(shown(join.take(tag(TAG_AUDIO, 1200), 3100)), ['aac @0', '8 1200 @0']);
+  t.strictSame(join.take(tag(TAG_VIDEO, 1210), 3110), []);
+  t.strictSame(shown(join.take(tag(TAG_VIDEO, 1250, { keyFrame: true }), 3150)), ['avc @50', '9 1250 @50']);
+  t.strictSame(shown(join.take(tag(TAG_VIDEO, 1290), 3190)), ['9 1290 @90']);
+});
+
+t.test('a codec without sequence header is announced by a frame of silence', async (t) => {
+  const join = new JoinPoint(rendition({ audioHeader: undefined }), silence, false, 0);
+  t.strictSame(shown(join.take(tag(TAG_VIDEO, 100, { keyFrame: true }), 0)), ['avc @0', 'silence @0', '9 100 @0']);
+});
