@@ -77,10 +77,14 @@ async function runAll(names) {
   }
 }
 
-for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143]]) {
-  process.once(signal, async () => {
+let ending = false;
+for (const [signal, number] of [['SIGINT', 2], ['SIGTERM', 15], ['SIGHUP', 1]]) {
+  process.on(signal, async () => {
+    // One Ctrl-C arrives twice: from the terminal and from npm.
+    if (ending) return;
+    ending = true;
     await endRunningTests();
-    process.exit(code);
+    process.exit(128 + number);
   });
 }
 

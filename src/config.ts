@@ -24,6 +24,14 @@ const duration = integer(0, 86_400_000);
 const list = z.string().transform((text) => text.split(',').map((part) => part.trim()).filter(Boolean));
 const listOf = (isValid: (part: string) => boolean, whatIsAllowed: string) =>
   list.refine((parts) => parts.every(isValid), { error: `must be a comma-separated list of ${whatIsAllowed}` });
+/** STUN and TURN URLs of RFC 7064 and RFC 7065; a TURN server's user name and password follow after blanks. */
+const iceServer = /^(?:(stuns?:[\w.:[\]-]+)|(turns?:[\w.:[\]-]+(?:\?transport=(?:udp|tcp))?)\s+([^\s"\\]+)\s+([^\s"\\]+))$/;
+const iceServers = listOf((part) => iceServer.test(part), 'stun:HOST:PORT and turn:HOST:PORT USERNAME PASSWORD').transform((parts) =>
+  parts.map((part) => {
+    const [, stun, turn, username, credential] = iceServer.exec(part)!;
+    return stun ? { url: stun } : { url: turn!, username: username!, credential: credential! };
+  }),
+);
 const address = z.string().refine((text) => isIP(text) !== 0, 'must be an IPv4 or IPv6 address');
 const optionalAddress = z.string().refine((text) => text === '' || isIP(text) !== 0, 'must be an IPv4 or IPv6 address, or empty');
 
@@ -46,6 +54,9 @@ export const SettingsSchema = z.strictObject({
   ip_local: address.default('127.0.0.1'),
   rtc_port: port.default(10000),
   rtc_workers: integer(1, 64).default(1),
+
+  /** Told to WHIP and WHEP clients; the gateway itself uses none. */
+  ice_servers: iceServers.default([]),
 
   // Who may call
   rest_api_key: z.string().regex(/^[\x21-\x7e]*$/, 'must be printable ASCII without spaces').default(''),
@@ -79,7 +90,7 @@ export const SettingsSchema = z.strictObject({
   'rtmp.server_buffer_enabled': flag.default(true),
   rtmps_ca_file: z.string().default(''),
   rtmps_insecure_host: z.string().default(''),
-  push_engine: choice(['ffmpeg', 'rtmp']).default('ffmpeg'),
+  push_engine: choice(['ffmpeg', 'rtmp']).default('rtmp'),
 
   // Encoding
   transcoding_disabled: flag.default(false),
@@ -95,6 +106,8 @@ export const SettingsSchema = z.strictObject({
 
   // Limits
   max_streams: integer(1, 100_000).default(500),
+  /** Of WHEP. */
+  max_players: integer(1, 100_000).default(100),
   max_transponders: integer(1, 100_000).default(1000),
   max_transponders_per_stream: integer(1, 100_000).default(100),
   max_encoders: integer(1, 10_000).default(64),
@@ -116,7 +129,7 @@ export type SettingKey = keyof Settings;
 export const SETTING_KEYS = Object.keys(SettingsSchema.shape) as readonly SettingKey[];
 
 /** Settings whose values are never shown, in error messages least of all. */
-export const SECRET_SETTINGS: ReadonlySet<string> = new Set<SettingKey>(['rest_api_key', 'rtmp_push_auto_start_url']);
+export const SECRET_SETTINGS: ReadonlySet<string> = new Set<SettingKey>(['rest_api_key', 'rtmp_push_auto_start_url', 'ice_servers']);
 
 /** Two settings that cannot both be meant. */
 export interface Contradiction {

@@ -9,11 +9,14 @@ import { GatewayError } from './errors.ts';
 import { checkFfmpeg } from './ffmpeg/ffmpeg-process.ts';
 import { HttpApp, type HttpPorts } from './http/app.ts';
 import { consoleRoutes } from './http/console-routes.ts';
+import { whepRoutes } from './http/whep-routes.ts';
+import { whipRoutes } from './http/whip-routes.ts';
 import { WorkerPool } from './ingest/worker-pool.ts';
 import type { Logger } from './logger.ts';
 import { Metrics } from './metrics.ts';
 import { createFfmpegPusher } from './push/ffmpeg-pusher.ts';
 import type { PusherFactory } from './push/pusher.ts';
+import { createRtmpPusher } from './push/rtmp-pusher.ts';
 import { WcsServer } from './signaling/wcs-server.ts';
 import { StreamRegistry } from './stream/stream-registry.ts';
 import { DestinationPolicy } from './transponder/destination-policy.ts';
@@ -109,6 +112,8 @@ async function assemble(settings: Settings, logger: Logger, opened: (part: Part)
         wsPort: ws.port, ...(wss && { wssPort: wss.port }), restBase: '/rest-api', version: packageJson.version,
         ...(embedded && { embedded: { rtmpUrl: embedded.rtmpUrl, httpFlvPort: embedded.httpFlvPort } }),
       }),
+      whipRoutes({ settings, pool, registry, control: transponders, logger }),
+      whepRoutes({ settings, registry, logger }),
     ],
   });
   opened(app);
@@ -160,6 +165,14 @@ async function createTransponders(settings: Settings, registry: StreamRegistry, 
 }
 
 function createPusherFactory(settings: Settings, logger: Logger): PusherFactory {
+  if (settings.push_engine === 'rtmp') {
+    return createRtmpPusher({
+      caFile: settings.rtmps_ca_file,
+      insecureHosts: settings.rtmps_insecure_host ? [settings.rtmps_insecure_host] : [],
+      onInsecure: (host) => logger.warn({ host }, 'the certificate of this host is not verified (rtmps_insecure_host)'),
+      serverBuffer: settings['rtmp.server_buffer_enabled'],
+    });
+  }
   return createFfmpegPusher({ tlsCaFile: settings.rtmps_ca_file, tlsInsecureHost: settings.rtmps_insecure_host, logger });
 }
 

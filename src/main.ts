@@ -33,7 +33,7 @@ async function main(): Promise<void> {
   });
   const gateway = await Gateway.create(settings, logger);
   const { http, ws, rtmpUrl } = gateway.addresses;
-  logger.info({ http: http.http, ws, rtc: settings.rtc_port, ...(rtmpUrl && { rtmpUrl }) }, 'gateway started');
+  logger.info({ http: http.http, ws, rtc: settings.rtc_port, ...(rtmpUrl && { embeddedServer: rtmpUrl }) }, 'gateway started');
   if (settings.log_format === 'pretty') process.stdout.write(banner(settings.listen_ip, http.http, ws, rtmpUrl));
 
   let closing = false;

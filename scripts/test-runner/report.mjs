@@ -1,3 +1,5 @@
+import { inspect } from 'node:util';
+
 /** Fields of a failure's diagnostics that repeat the stack or the report itself. */
 const REDUNDANT = new Set(['at', 'typeName', 'tapCaught', 'found', 'wanted', 'source']);
 
@@ -17,7 +19,7 @@ export function assertionReport({ fullname, name, diag }) {
   }
   if (diag?.at && !diag.stack) diagnostics.push(['at', `${diag.at.fileName}:${diag.at.lineNumber}`]);
   for (const [key, value] of diagnostics) {
-    const text = typeof value === 'string' ? value.trimEnd() : JSON.stringify(value, null, 2);
+    const text = typeof value === 'string' ? value.trimEnd() : inspect(value, { depth: 5, breakLength: 120 });
     lines.push(...(text.includes('\n') ? [`${key}:`, ...indent(text.split('\n'), 2)] : [`${key}: ${text}`]).map((line) => `      ${line}`));
   }
   return lines.join('\n');

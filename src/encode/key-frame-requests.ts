@@ -1,7 +1,10 @@
 /** A request that brought nothing is repeated after this time: the request or the key frame may have been lost. */
 const REPEAT_MS = 500;
-/** After a request that was answered the next one may come sooner; browsers make no more key frames than this anyway. */
-const ANSWERED_MS = 200;
+/**
+ * After a request that was answered the next one may come sooner, but not too soon: Chromium silently drops requests within 300 ms of
+ * the last one, and then the repetition would be waited for.
+ */
+const ANSWERED_MS = 350;
 
 /**
  * Decides when to ask the publisher for a key frame: as soon as one is wanted, again while none comes, and at the latest

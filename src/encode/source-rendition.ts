@@ -237,7 +237,7 @@ export class SourceRendition extends EventEmitter<RenditionEvents> implements Re
     if (this.#videoHeader?.data.equals(data)) return;
     const { width, height } = parseSps(sps) ?? {};
     this.#metadata = { ...this.#metadata, ...(width && height && { width, height }), videoCodecId: 7 };
-    this.#videoHeader = { type: TAG_VIDEO, timestamp, data, keyFrame: true, sequenceHeader: true };
+    this.#videoHeader = { type: TAG_VIDEO, timestamp, data, keyFrame: false, sequenceHeader: true };
     this.emit('tag', this.#videoHeader);
   }
 

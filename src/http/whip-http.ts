@@ -59,10 +59,10 @@ export function registerResource(app: FastifyInstance, url: string, { isAllowed,
     find?.(request);
     return reply.code(204).send();
   });
-  // The CORS plug-in adds its headers and leaves the answer to us.
+  // The CORS plug-in adds its headers, also where the request has no origin (some clients read from Access-Control-Allow-Methods
+  // whether there is trickle ICE), and leaves the answer to us.
   app.options(url, { onRequest, config: { cors: { preflightContinue: true } } }, async (request, reply) => {
     if (!isPreflight(request) && iceLinks.length > 0) reply.header('Link', iceLinks);
-    // As the CORS plug-in says it, also where the request has no origin: clients read from it that there is trickle ICE.
     return reply.code(200).headers({ ...accepts, Allow: allow, 'Content-Length': '0' }).send();
   });
   if (post) app.post(url, { onRequest, bodyLimit: OFFER_LIMIT }, post);

@@ -105,10 +105,6 @@ export class PublishSession extends EventEmitter<PublishSessionEvents> implement
     return this.#link.connected;
   }
 
-  get closed(): boolean {
-    return this.#closed;
-  }
-
   /** The publisher's ICE credentials: those of its offer or of its last restart. */
   get remoteIce(): IceCredentials {
     return this.#remoteIce;

@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events';
-import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { Acknowledgements } from './acknowledgements.ts';
 import { Amf0Error, decodeAmf0, encodeAmf0 } from './amf0.ts';
 import type { Amf0Value } from './amf0.ts';
@@ -53,7 +53,7 @@ const HANDSHAKE: RtmpCommand = { name: '', transaction: 0, values: [] };
 /** One RTMP connection, from the handshake on: messages, control messages and commands with their answers. */
 export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
   readonly acknowledgements = new Acknowledgements();
-  readonly #socket: Socket;
+  readonly #socket: Duplex;
   readonly #reader = new ChunkReader((message) => this.#take(message));
   readonly #writer = new ChunkWriter();
   readonly #waits = new Set<Wait>();
@@ -70,7 +70,7 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
   #receiveWindow = Infinity;
   #announcedWindow = 0;
 
-  private constructor(socket: Socket) {
+  private constructor(socket: Duplex) {
     super();
     this.#socket = socket;
     this.#closed = new Promise((resolve) => (socket.closed ? resolve() : socket.once('close', () => resolve())));
@@ -84,7 +84,7 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
    * @param timeoutMs for the handshake as a whole, however slowly its bytes drip.
    * @throws {RtmpError} timeout, lost, protocol or aborted.
    */
-  static async open(socket: Socket, timeoutMs: number, signal: AbortSignal): Promise<RtmpConnection> {
+  static async open(socket: Duplex, timeoutMs: number, signal: AbortSignal): Promise<RtmpConnection> {
     const connection = new RtmpConnection(socket);
     const abort = (): void => connection.#fail(new RtmpError('aborted', 'The attempt was given up'));
     signal.addEventListener('abort', abort, { once: true });

@@ -125,6 +125,7 @@ export class PublishedStream extends EventEmitter<PublishedStreamEvents> {
         if (known) return this.#tellTransponder(known);
       }
       this.#session.logger.warn({ streamName: name, code: error.code, reason: error.message }, 'push of a published stream refused');
+      control.refuse({ streamName: name, rtmpUrl }, error);
       this.#event('transponder', { mediaSessionId: '', rtmpUrl: redactedUrl(rtmpUrl, name), status: 'ended', reason: error.message });
     }
   }

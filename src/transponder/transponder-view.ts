@@ -53,7 +53,7 @@ export interface TransponderView {
   /** The stable code of that reason. */
   readonly reasonCode: string;
   readonly sourceStreamName: string;
-  /** Connection attempts since pushing was last steady, the present one included. */
+  /** Reconnects since pushing was last steady: 0 during the first connection. */
   readonly attempt: number;
   readonly startedAt: string;
   readonly endedAt?: string;

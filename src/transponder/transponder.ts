@@ -9,7 +9,7 @@ import { AudioSwitch } from './audio-switch.ts';
 import { retryDelayMs, type BackoffRules } from './backoff.ts';
 import type { Destination } from './destination.ts';
 import { JoinPoint } from './join-point.ts';
-import { OutBuffer, type OutBufferRules } from './out-buffer.ts';
+import { OutBuffer, type OutBufferRules, type TagSink } from './out-buffer.ts';
 import { RateMeter } from './rate-meter.ts';
 import type { SoundClip } from './sound-library.ts';
 import { INITIAL_STATE, STEADY_AFTER_MS, transition, type RetryRules, type TransponderEffect, type TransponderEvent, type TransponderState } from './transponder-state.ts';
@@ -241,16 +241,28 @@ export class Transponder extends EventEmitter<TransponderEvents> {
   #begin(pusher: Pusher): void {
     const { rendition } = this.#lease;
     this.#join = new JoinPoint(rendition, this.#environment.silence, this.#environment.sendMetadata, performance.now());
-    this.#buffer = new OutBuffer(this.#environment.outBuffer, pusher, () => rendition.requestKeyFrame());
+    this.#buffer = new OutBuffer(this.#environment.outBuffer, this.#countingSink(pusher), () => rendition.requestKeyFrame());
     if (this.#environment.outBuffer.enabled) this.#pollTimer = setInterval(() => this.#buffer?.pump(performance.now()), this.#environment.pollingMs);
     rendition.requestKeyFrame();
+  }
+
+  /** The pusher, with the pictures counted that it gets. */
+  #countingSink(pusher: Pusher): TagSink {
+    return {
+      get writable() {
+        return pusher.writable;
+      },
+      write: (tag) => {
+        if (tag.type === TAG_VIDEO && !tag.sequenceHeader) this.#frameRate.note(++this.#frames, performance.now());
+        pusher.write(tag);
+      },
+    };
   }
 
   #takeTag(tag: FlvTag): void {
     const heard = this.#audio.apply(tag);
     if (!this.#join) return;
     const nowMs = performance.now();
-    if (tag.type === TAG_VIDEO && !tag.sequenceHeader) this.#frameRate.note(++this.#frames, nowMs);
     for (const out of this.#join.take(heard, nowMs)) this.#buffer!.push(out, nowMs);
   }
 

@@ -33,7 +33,7 @@ await t.test('live, muted, a file, live again: no gap, no step back', async (t) 
       const answer = await gateway.rest(`/push/${request[0]}`, { mediaSessionId, ...request[1] });
       t.match(answer, { status: 200, text: '' }, request[0]);
     }
-    const at = await recordedUntil(file);
+    const at = (await recordedUntil(file)).audio;
     marks.push({ at, what, range });
     await recorded(file, at + PART);
   };
@@ -93,10 +93,10 @@ await t.test('the microphone stops: silence, and sound again when it is back', a
   const file = recordingOf(nginx, 'mic');
   await recorded(file, 1000);
   await page.muteAudio('talk');
-  const off = await recordedUntil(file);
+  const off = (await recordedUntil(file)).audio;
   await recorded(file, off + PART);
   await page.unmuteAudio('talk');
-  const on = await recordedUntil(file);
+  const on = (await recordedUntil(file)).audio;
   await recorded(file, on + PART);
   await gateway.rest('/push/terminate', { mediaSessionId });
   const recording = await analyse(file);

@@ -65,7 +65,7 @@ await t.test('the source changes its size: passed through with a new sequence he
   const fixed = await push('fixed', { height: 180 });
   await Promise.all(['passed', 'fixed'].map((name) => recorded(recordingOf(nginx, name), 1500)));
   await page.resize(320, 240);
-  const at = await recordedUntil(recordingOf(nginx, 'passed'));
+  const at = (await recordedUntil(recordingOf(nginx, 'passed'))).audio;
   await Promise.all(['passed', 'fixed'].map((name) => recorded(recordingOf(nginx, name), at + 2000)));
   t.match(await gateway.transponder(passed.mediaSessionId), { width: 320, height: 240 }, 'find tells the new size');
   await terminate([passed, fixed]);

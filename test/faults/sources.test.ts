@@ -25,11 +25,11 @@ async function continues(t: Test, name: string, leave: () => Promise<void>, come
   const file = recordingOf(nginx, `rtmp_${name}`);
   await recorded(file, 1500);
   await leave();
-  const left = await recordedUntil(file);
-  await waitFor('silence to be sent', async () => (await analyse(file)).audio.last > left + 1500);
+  const left = (await recordedUntil(file)).audio;
+  await waitFor('silence to be sent', async () => (await recordedUntil(file)).audio > left + 1500);
   await comeBack();
-  const back = await recordedUntil(file);
-  await waitFor('pictures of the new publisher', async () => (await recordedUntil(file)) > Math.max(back, left + 1500) + 1500);
+  const back = (await recordedUntil(file)).audio;
+  await waitFor('pictures of the new publisher', async () => (await recordedUntil(file)).video > back + 1500);
   t.match(await gateway.transponder(mediaSessionId), { status: 'pushing', attempt: 0 }, 'the same push');
   await gateway.rest('/push/terminate', { mediaSessionId });
   t.strictSame(publishes, [`rtmp_${name}`], 'published once');
@@ -64,7 +64,7 @@ await t.test('an encoder is killed: it is started again, and the RTMP server not
     t.ok(encoder, `there is an ${role}`);
     process.kill(encoder!.pid, 'SIGKILL');
     await waitFor(`another ${role}`, () => gateway.children(role).some(({ pid }) => pid !== encoder!.pid));
-    const until = await Promise.all(names.map((name) => recordedUntil(recordingOf(nginx, name))));
+    const until = await Promise.all(names.map(async (name) => (await recordedUntil(recordingOf(nginx, name))).audio));
     await Promise.all(names.map((name, i) => recorded(recordingOf(nginx, name), until[i]! + 2000)));
   }
   for (const id of [mediaSessionId, transcoded.mediaSessionId]) {
@@ -92,10 +92,10 @@ await t.test('the media path is cut, not the WebSocket: silence, then the end of
   const file = recordingOf(nginx, 'rtmp_cut');
   await recorded(file, 1000);
   relay.blackhole(true);
-  const at = await recordedUntil(file);
-  await waitFor('silence to be sent', async () => (await analyse(file)).audio.last > at + 2000);
+  const at = (await recordedUntil(file)).audio;
+  await waitFor('silence to be sent', async () => (await recordedUntil(file)).audio > at + 2000);
   relay.blackhole(false);
-  const back = (await analyse(file)).audio.last;
+  const back = (await recordedUntil(file)).audio;
   await waitFor('sound after the cut', async () => {
     const recording = await analyse(file);
     return recording.audio.last > back + 1000 && recording.level(recording.audio.last - 500, recording.audio.last) > -15;

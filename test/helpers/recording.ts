@@ -191,14 +191,11 @@ export function median(values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN;
 }
 
-/** Timestamp of the last complete tag in a recording that is being written, in milliseconds; 0 while there is none. */
-export async function recordedUntil(path: string): Promise<number> {
-  try {
-    const tags = readFlv(await readFile(path));
-    return Math.min(...(['audio', 'video'] as const).map((kind) => tags.findLast((tag) => tag.kind === kind && !tag.sequenceHeader)?.timestamp ?? 0));
-  } catch {
-    return 0;
-  }
+/** Timestamp of the last complete tag of each kind in a recording that is being written, in milliseconds; 0 while there is none. */
+export async function recordedUntil(path: string): Promise<{ readonly audio: number; readonly video: number }> {
+  const tags = await readFile(path).then(readFlv, () => []);
+  const last = (kind: FileTag['kind']): number => tags.findLast((tag) => tag.kind === kind && !tag.sequenceHeader)?.timestamp ?? 0;
+  return { audio: last('audio'), video: last('video') };
 }
 
 /** Waits until a recording holds its first picture. */
@@ -214,8 +211,8 @@ export function recordingOf(server: { readonly recordDir: string }, name: string
 /** Waits until a recording holds so many milliseconds of sound and picture. */
 export async function recorded(path: string, milliseconds: number, timeout = milliseconds + 15_000): Promise<void> {
   await waitFor(`${milliseconds} ms in ${path.split('/').at(-1)}`, async () => {
-    const until = await recordedUntil(path);
-    if (until < milliseconds) throw new Error(`${until} ms`);
+    const { audio, video } = await recordedUntil(path);
+    if (Math.min(audio, video) < milliseconds) throw new Error(`${audio} ms of sound, ${video} ms of pictures`);
     return true;
   }, { timeout, every: 200 });
 }

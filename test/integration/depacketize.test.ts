@@ -13,8 +13,8 @@ import { encodeFlvTag, flvHeader } from '../../src/flv/flv-writer.ts';
 import { captureRtp, ffmpeg, frameHashes } from '../helpers/ffmpeg-tool.ts';
 import { packetizeAv1, rtpPacket, splitObus } from '../helpers/rtp.ts';
 
+/** Encoded to about a megabit per second: what is sent at once fits into a socket's buffer, so that loopback loses nothing. */
 const SOURCE = ['-f', 'lavfi', '-i', 'testsrc2=s=640x358:r=30:d=2'];
-/** About a megabit per second: what is sent at once fits into a socket's buffer, so that loopback loses nothing. */
 const PICTURES = 60;
 
 /** Packets in order of sequence, as out of a network that reorders a little and sends some twice. */

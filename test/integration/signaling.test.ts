@@ -17,6 +17,7 @@ const { WcsServer } = await import('../../src/signaling/wcs-server.ts');
 /** Stands for the transponders: remembers what it was asked and says what the test wants. */
 class FakeControl implements TransponderControl {
   readonly started: StartRequest[] = [];
+  readonly refused: { request: StartRequest; reason: GatewayError }[] = [];
   readonly #listeners = new Set<(view: TransponderView) => void>();
   refuseWith: GatewayError | undefined;
 
@@ -42,6 +43,9 @@ class FakeControl implements TransponderControl {
   }
   ended(): TransponderView[] {
     return [];
+  }
+  refuse(request: StartRequest, reason: GatewayError): void {
+    this.refused.push({ request, reason });
   }
   async terminate(): Promise<void> {}
   mute(): void {}
@@ -175,6 +179,7 @@ t.test('a refused push does not end the publication and shows no secret', async 
   const { event } = await page.event('the refusal', (event) => event.what === 'event' && event.event.type === 'transponder');
   control.refuseWith = undefined;
   t.same(event.payload, { mediaSessionId: '', rtmpUrl: 'rtmp://127.0.0.1/live/***', status: 'ended', reason: 'not there' });
+  t.match(control.refused, [{ request: { streamName: 'two' }, reason: { code: 'DESTINATION_FORBIDDEN' } }], 'remembered in the history');
   t.ok(registry.find('two')?.publisher);
   await page.close();
 });

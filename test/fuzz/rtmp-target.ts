@@ -1,0 +1,48 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { duplexPair } from 'node:stream';
+import { refusalOf, statusOf } from '../../src/rtmp/refusals.ts';
+import { RtmpConnection } from '../../src/rtmp/rtmp-connection.ts';
+import { RtmpError } from '../../src/rtmp/rtmp-error.ts';
+import { createRedact } from '../../src/rtmp/server-words.ts';
+
+/** What a server says before its first message: S0, S1 and S2. */
+export const HANDSHAKE_SIZE = 3073;
+/** Milliseconds for each answer; the bytes are all there, so nobody really waits. */
+const PATIENCE = 20;
+
+const redact = createRedact({ app: 'live', streamName: 'stream' });
+
+/** Everything that servers have said: `corpus/*.bin` holds what they sent, from the first byte on. */
+export function readCorpus(): Map<string, Buffer> {
+  const folder = join(import.meta.dirname, 'corpus');
+  const names = readdirSync(folder).filter((name) => name.endsWith('.bin'));
+  return new Map(names.map((name) => [name, readFileSync(join(folder, name))]));
+}
+
+/**
+ * Lets a client meet a server that says `bytes` in pieces of `size`.
+ * @returns the reasons for which it gave up, or nothing. Rejects with whatever is not an {@link RtmpError}: that is a finding.
+ */
+export async function meet(bytes: Buffer, size: number): Promise<RtmpError | undefined> {
+  const [ours, theirs] = duplexPair();
+  theirs.on('error', () => {}).resume();
+  for (let at = 0; at < bytes.length; at += size) theirs.write(bytes.subarray(at, at + size));
+  let lost: RtmpError | undefined;
+  try {
+    const connection = await RtmpConnection.open(ours, PATIENCE, new AbortController().signal);
+    connection.on('lost', (error) => (lost = error));
+    connection.on('command', ({ values }) => void refusalOf('anything', statusOf(values), redact));
+    connection.setUp(4096);
+    const calls = [connection.call(PATIENCE, 0, 'connect', [{}]), connection.call(PATIENCE, 0, 'createStream', [null])];
+    for (const result of await Promise.allSettled(calls)) if (result.status === 'rejected') throw result.reason;
+    connection.abort(new RtmpError('aborted', 'The end'));
+    return lost;
+  } catch (error) {
+    if (error instanceof RtmpError) return error;
+    throw error;
+  } finally {
+    ours.destroy();
+    theirs.destroy();
+  }
+}

@@ -1,0 +1,102 @@
+// Publishes and plays by WHIP and WHEP with plain browser code, and by the WHIP client of Eyevinn.
+'use strict';
+
+const whipPage = {
+  connection: undefined,
+  channel: undefined,
+  location: undefined,
+  etag: undefined,
+  answer: undefined,
+
+  /** An offer of this browser. `codec` leaves that video codec alone in it, `layers` are the encodings of simulcast. */
+  async offer({ source = 'tone', sourceOptions, codec, layers, dataChannel, setup } = {}) {
+    const stream = source === 'camera' ? await navigator.mediaDevices.getUserMedia({ audio: true, video: true }) : sources[source](sourceOptions).stream;
+    const connection = new RTCPeerConnection();
+    for (const track of stream.getTracks()) {
+      const transceiver = connection.addTransceiver(track, { direction: 'sendonly', streams: [stream], ...(track.kind === 'video' && layers && { sendEncodings: layers }) });
+      if (track.kind === 'video' && codec) {
+        const { codecs } = RTCRtpSender.getCapabilities('video');
+        transceiver.setCodecPreferences(codecs.filter(({ mimeType }) => mimeType.toLowerCase() === `video/${codec}` || mimeType === 'video/rtx'));
+      }
+    }
+    if (dataChannel) this.channel = connection.createDataChannel(dataChannel);
+    await connection.setLocalDescription();
+    this.connection = connection;
+    const { sdp } = connection.localDescription;
+    return setup ? sdp.replaceAll('a=setup:actpass', `a=setup:${setup}`) : sdp;
+  },
+
+  async request(method, url, { headers, body } = {}) {
+    const response = await fetch(url, { method, headers, body });
+    return { status: response.status, headers: Object.fromEntries(response.headers), text: await response.text() };
+  },
+
+  /** Publishes; resolves with the answer to POST and the time at which it came. */
+  async publish(url, options = {}) {
+    const body = await this.offer(options);
+    const answer = await this.request('POST', url, { headers: { 'content-type': 'application/sdp', ...options.headers }, body });
+    const answeredAt = Date.now();
+    if (answer.status === 201) {
+      this.location = new URL(answer.headers.location, url).href;
+      this.etag = answer.headers.etag;
+      this.answer = answer.text;
+      await this.connection.setRemoteDescription({ type: 'answer', sdp: answer.text });
+    }
+    return { ...answer, answeredAt };
+  },
+
+  /** Plays into a video element that nobody sees. */
+  async play(url) {
+    const connection = new RTCPeerConnection();
+    for (const kind of ['audio', 'video']) connection.addTransceiver(kind, { direction: 'recvonly' });
+    const video = Object.assign(document.createElement('video'), { autoplay: true, muted: true });
+    video.srcObject = new MediaStream();
+    connection.ontrack = ({ track }) => video.srcObject.addTrack(track);
+    await connection.setLocalDescription();
+    this.connection = connection;
+    const answer = await this.request('POST', url, { headers: { 'content-type': 'application/sdp' }, body: connection.localDescription.sdp });
+    if (answer.status === 201) {
+      this.location = new URL(answer.headers.location, url).href;
+      await connection.setRemoteDescription({ type: 'answer', sdp: answer.text });
+    }
+    return answer;
+  },
+
+  /** Gathers anew with new credentials, as a client does whose network has changed. */
+  async restartIce() {
+    const { connection } = this;
+    connection.restartIce();
+    await connection.setLocalDescription();
+    const credentials = connection.localDescription.sdp.match(/^a=ice-(ufrag|pwd):.*$/gm).slice(0, 2);
+    const body = `${credentials.join('\r\n')}\r\n`;
+    const answer = await this.request('PATCH', this.location, { headers: { 'content-type': 'application/trickle-ice-sdpfrag', 'if-match': '*' }, body });
+    if (answer.status === 200) {
+      this.etag = answer.headers.etag;
+      const [ufrag, pwd] = ['ufrag', 'pwd'].map((name) => answer.text.match(new RegExp(`^a=ice-${name}:.*$`, 'm'))[0]);
+      this.answer = this.answer.replace(/^a=ice-ufrag:.*$/gm, ufrag).replace(/^a=ice-pwd:.*$/gm, pwd);
+      await connection.setRemoteDescription({ type: 'answer', sdp: this.answer });
+    }
+    return answer;
+  },
+
+  /** What the connection has sent or received so far, by kind and layer. */
+  async flow(type) {
+    const report = [...(await this.connection.getStats()).values()];
+    return {
+      state: this.connection.connectionState,
+      channel: this.channel?.readyState,
+      streams: report.filter((stat) => stat.type === type).map(({ kind, rid, framesEncoded, framesDecoded, packetsSent, packetsReceived, frameHeight, audioLevel, totalAudioEnergy }) => ({ kind, rid, framesEncoded, framesDecoded, packetsSent, packetsReceived, frameHeight, audioLevel, totalAudioEnergy })),
+    };
+  },
+
+  /** By `@eyevinn/whip-web-client`, as it was published. */
+  async eyevinn(endpoint, options) {
+    const { WHIPClient } = await import('/whip-client.js');
+    const client = new WHIPClient({ endpoint, opts: { iceServers: [], timeout: 100, ...options } });
+    this.client = client;
+    await client.ingest(sources.tone().stream);
+    await client.getResourceUrl();
+    this.connection = client.peer;
+    return { resource: client.resource, etag: client.eTag, extensions: client.extensions, trickle: client.supportTrickleIce() };
+  },
+};

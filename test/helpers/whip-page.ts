@@ -1,0 +1,141 @@
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Browser, Page } from 'playwright-core';
+import type { PageServer } from './sdk-page.ts';
+
+const PAGE_FILES = fileURLToPath(new URL('./page/', import.meta.url));
+const WHIP_CLIENT = fileURLToPath(import.meta.resolve('@eyevinn/whip-web-client'));
+
+/**
+ * A CommonJS module and all that it requires as one ES module for a browser, every file as it was published. The WHIP client imports
+ * two of these by name; its users let a bundler do this.
+ */
+function asBrowserModule(file: string, names: readonly string[]): string {
+  const files = new Map<string, string>();
+  const collect = (path: string): void => {
+    if (files.has(path)) return;
+    const text = readFileSync(path, 'utf8');
+    const required = [...text.matchAll(/\brequire\(['"](\.[^'"]+)['"]\)/g)].map(([, name]) => [name!, createRequire(path).resolve(name!)] as const);
+    files.set(path, `${JSON.stringify(path)}: [function (module, exports, require) {${text}\n}, ${JSON.stringify(Object.fromEntries(required))}]`);
+    for (const [, target] of required) collect(target);
+  };
+  collect(file);
+  return `const files = {${[...files.values()].join(',\n')}};
+const loaded = {};
+function load(path) {
+  if (loaded[path]) return loaded[path].exports;
+  const module = (loaded[path] = { exports: {} });
+  const [run, required] = files[path];
+  run(module, module.exports, (name) => load(required[name]));
+  return module.exports;
+}
+export const { ${names.join(', ')} } = load(${JSON.stringify(file)});
+`;
+}
+
+/** Serves the WHIP test page, and the WHIP client of Eyevinn unmodified. */
+export async function startWhipPageServer(): Promise<PageServer> {
+  const require = createRequire(WHIP_CLIENT);
+  const files = new Map<string, string | Buffer>([
+    ['/', readFileSync(join(PAGE_FILES, 'whip.html'))],
+    ['/whip.js', readFileSync(join(PAGE_FILES, 'whip.js'))],
+    ['/sources.js', readFileSync(join(PAGE_FILES, 'sources.js'))],
+    ['/whip-client.js', readFileSync(join(WHIP_CLIENT, '../whip-client.modern.js'))],
+    ['/modules/events.js', asBrowserModule(require.resolve('events/'), ['EventEmitter'])],
+    ['/modules/sdp-transform.js', asBrowserModule(require.resolve('sdp-transform'), ['parse', 'write'])],
+  ]);
+  const server = createServer((request, response) => {
+    const content = files.get(request.url ?? '');
+    if (content === undefined) response.writeHead(404).end();
+    else response.writeHead(200, { 'content-type': request.url === '/' ? 'text/html; charset=utf-8' : 'text/javascript; charset=utf-8' }).end(content);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as { port: number };
+  return {
+    url: `http://127.0.0.1:${port}/`,
+    async close() {
+      server.closeAllConnections();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}
+
+export interface PageAnswer {
+  readonly status: number;
+  readonly headers: Record<string, string>;
+  readonly text: string;
+}
+
+export interface OfferOptions {
+  readonly source?: 'camera' | 'flashAndBeep' | 'tone' | 'videoOnly' | 'audioOnly';
+  readonly sourceOptions?: { readonly width?: number; readonly height?: number };
+  readonly codec?: 'h264' | 'vp8' | 'vp9' | 'av1';
+  readonly layers?: readonly { readonly rid: string; readonly scaleResolutionDownBy?: number; readonly maxBitrate?: number }[];
+  readonly dataChannel?: string;
+  readonly setup?: 'active';
+}
+
+export interface Flow {
+  readonly state: string;
+  readonly channel?: string;
+  readonly streams: readonly { readonly kind: string; readonly rid?: string; readonly framesEncoded?: number; readonly framesDecoded?: number; readonly packetsSent?: number; readonly packetsReceived?: number; readonly frameHeight?: number; readonly totalAudioEnergy?: number }[];
+}
+
+/** One browser page with plain WebRTC code, driven from a test. */
+export class WhipPage {
+  readonly page: Page;
+
+  private constructor(page: Page) {
+    this.page = page;
+  }
+
+  static async open(browser: Browser, server: PageServer): Promise<WhipPage> {
+    const page = await browser.newPage();
+    await page.goto(server.url);
+    return new WhipPage(page);
+  }
+
+  /** Calls a function of `whipPage` in page/whip.js. */
+  async #call<Result>(name: string, ...args: unknown[]): Promise<Result> {
+    return this.page.evaluate(`whipPage.${name}(${args.map((arg) => JSON.stringify(arg) ?? 'undefined').join(', ')})`) as Promise<Result>;
+  }
+
+  offer(options: OfferOptions = {}): Promise<string> {
+    return this.#call('offer', options);
+  }
+
+  publish(url: string, options: OfferOptions & { readonly headers?: Record<string, string> } = {}): Promise<PageAnswer & { readonly answeredAt: number }> {
+    return this.#call('publish', url, options);
+  }
+
+  play(url: string): Promise<PageAnswer> {
+    return this.#call('play', url);
+  }
+
+  restartIce(): Promise<PageAnswer> {
+    return this.#call('restartIce');
+  }
+
+  /** To the resource of this page's session. */
+  async request(method: string, init: { readonly headers?: Record<string, string>; readonly body?: string } = {}): Promise<PageAnswer> {
+    return this.#call('request', method, await this.page.evaluate('whipPage.location'), init);
+  }
+
+  flow(type: 'outbound-rtp' | 'inbound-rtp'): Promise<Flow> {
+    return this.#call('flow', type);
+  }
+
+  eyevinn(endpoint: string, options: { readonly authkey?: string; readonly noTrickleIce?: boolean } = {}): Promise<{ readonly resource: string; readonly etag: string; readonly extensions: readonly string[]; readonly trickle: boolean }> {
+    return this.#call('eyevinn', endpoint, options);
+  }
+
+  close(): Promise<void> {
+    return this.page.close();
+  }
+}

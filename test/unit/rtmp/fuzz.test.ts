@@ -1,0 +1,24 @@
+import t from 'tap';
+import { mutate, seededRandom } from '../../fuzz/mutate.ts';
+import { HANDSHAKE_SIZE, meet, readCorpus } from '../../fuzz/rtmp-target.ts';
+
+/** Mutations that the suite tries, all at the same time; `test/fuzz/run.ts` tries more. */
+const RUNS = 200;
+
+const corpus = readCorpus();
+
+void t.test('what servers have said, whole and byte by byte, never ends in an exception', async (t) => {
+  for (const [name, bytes] of corpus) {
+    for (const size of [bytes.length, 7, 1]) await t.resolves(meet(bytes, size), `${name} in pieces of ${size}`);
+  }
+});
+
+void t.test('nor do mutations of it', async (t) => {
+  const seed = Date.now();
+  const runs = Array.from({ length: RUNS }, (_, index) => {
+    const random = seededRandom(seed + index);
+    const bytes = mutate([...corpus.values()], HANDSHAKE_SIZE, random);
+    return meet(bytes, 1 + random(bytes.length + 1));
+  });
+  await t.resolves(Promise.all(runs), `seeds ${seed} to ${seed + RUNS - 1}`);
+});
