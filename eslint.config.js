@@ -146,4 +146,10 @@ export default tseslint.config(
     languageOptions: { ecmaVersion: 'latest', sourceType: 'module' },
     rules: { 'no-unused-vars': ['error', { argsIgnorePattern: '^_', caughtErrors: 'none' }] },
   },
+  {
+    // Classic scripts of test pages: what stands at their top is for the page.
+    files: ['test/helpers/page/**/*.js'],
+    languageOptions: { sourceType: 'script' },
+    rules: { 'no-unused-vars': ['error', { vars: 'local', argsIgnorePattern: '^_', caughtErrors: 'none' }] },
+  },
 );

@@ -50,7 +50,8 @@ function asGatewayError(error: FastifyError): unknown {
  */
 export function registerResource(app: FastifyInstance, url: string, { isAllowed, find, accepts, iceLinks = [], ...handlers }: ResourceHandlers): void {
   const { post, patch, delete: remove } = handlers;
-  const allow = ['GET', 'HEAD', 'OPTIONS', ...(post ? ['POST'] : []), ...(patch ? ['PATCH'] : []), ...(remove ? ['DELETE'] : [])].join(', ');
+  const methods = ['GET', 'HEAD', 'OPTIONS', ...(post ? ['POST'] : []), ...(patch ? ['PATCH'] : []), ...(remove ? ['DELETE'] : [])];
+  const allow = methods.join(', ');
   const onRequest = async (request: FastifyRequest): Promise<void> => {
     if (!isPreflight(request)) isAllowed(request);
   };
@@ -59,9 +60,10 @@ export function registerResource(app: FastifyInstance, url: string, { isAllowed,
     find?.(request);
     return reply.code(204).send();
   });
-  // The CORS plug-in adds its headers, also where the request has no origin (some clients read from Access-Control-Allow-Methods
-  // whether there is trickle ICE), and leaves the answer to us.
-  app.options(url, { onRequest, config: { cors: { preflightContinue: true } } }, async (request, reply) => {
+  // The CORS plug-in adds its headers and leaves the answer to us. Some clients send OPTIONS themselves, and read from
+  // Access-Control-Allow-Methods whether there is trickle ICE.
+  const cors = { preflightContinue: true, methods, exposedHeaders: ['Link', 'Access-Control-Allow-Methods', ...Object.keys(accepts)] };
+  app.options(url, { onRequest, config: { cors } }, async (request, reply) => {
     if (!isPreflight(request) && iceLinks.length > 0) reply.header('Link', iceLinks);
     return reply.code(200).headers({ ...accepts, Allow: allow, 'Content-Length': '0' }).send();
   });

@@ -5,7 +5,8 @@ import { GatewayError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { PublishSession } from './publish-session.ts';
 import type { Publisher } from '../stream/live-stream.ts';
-import { buildAnswer, parseOffer, type Offer } from './sdp.ts';
+import { parseOffer, type Offer } from './sdp.ts';
+import { buildAnswer } from './sdp-answer.ts';
 import { TransportLink } from './transport-link.ts';
 
 export interface PlaySessionOptions {

@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events';
 import type { types } from 'mediasoup';
 import { GatewayError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
-import type { LocalTransport } from './sdp.ts';
+import type { LocalTransport } from './sdp-answer.ts';
 import type { IngestWorker } from './worker-pool.ts';
 
 export interface TransportLinkOptions {

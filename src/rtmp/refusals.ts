@@ -58,7 +58,9 @@ export function endsPublish(status: ServerStatus): boolean {
 
 /** What the server said to `command`, as an error. */
 export function refusalOf(command: string, status: ServerStatus, redact: Redact): RtmpError {
-  const words = redact([status.code, status.description].filter((text) => text !== '').join(': '));
-  const { error, final } = Object.hasOwn(REFUSALS, status.code) ? REFUSALS[status.code]! : passing;
+  const known = Object.hasOwn(REFUSALS, status.code);
+  const { error, final } = known ? REFUSALS[status.code]! : passing;
+  // A code that is in the table is no secret, even where a stream is called "stream".
+  const words = [known ? status.code : redact(status.code), redact(status.description)].filter((text) => text !== '').join(': ');
   return new RtmpError(error, `The server refused ${command}${words ? `: ${words}` : ' without giving a reason'}`, final);
 }

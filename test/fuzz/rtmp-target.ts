@@ -34,7 +34,10 @@ export async function meet(bytes: Buffer, size: number): Promise<RtmpError | und
     connection.on('lost', (error) => (lost = error));
     connection.on('command', ({ values }) => void refusalOf('anything', statusOf(values), redact));
     connection.setUp(4096);
-    const calls = [connection.call(PATIENCE, 0, 'connect', [{}]), connection.call(PATIENCE, 0, 'createStream', [null])];
+    // The order of the client, so that the transaction numbers of the answers in the corpus are the right ones.
+    const calls = [connection.call(PATIENCE, 0, 'connect', [{}])];
+    for (const command of ['releaseStream', 'FCPublish']) connection.tell(0, command, null, 'stream');
+    calls.push(connection.call(PATIENCE, 0, 'createStream', [null]));
     for (const result of await Promise.allSettled(calls)) if (result.status === 'rejected') throw result.reason;
     connection.abort(new RtmpError('aborted', 'The end'));
     return lost;

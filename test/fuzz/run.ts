@@ -19,7 +19,7 @@ const reasons = new Map<string, number>();
 const PARALLEL = 50;
 
 let seed = Number(values.seed);
-let current = Buffer.alloc(0);
+let current: Buffer = Buffer.alloc(0);
 let runs = 0;
 
 function finding(error: unknown, bytes: Buffer): never {

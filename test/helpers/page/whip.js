@@ -49,7 +49,7 @@ const whipPage = {
   async play(url) {
     const connection = new RTCPeerConnection();
     for (const kind of ['audio', 'video']) connection.addTransceiver(kind, { direction: 'recvonly' });
-    const video = Object.assign(document.createElement('video'), { autoplay: true, muted: true });
+    const video = Object.assign(document.createElement('video'), { autoplay: true });
     video.srcObject = new MediaStream();
     connection.ontrack = ({ track }) => video.srcObject.addTrack(track);
     await connection.setLocalDescription();

@@ -3,7 +3,8 @@ import fc from 'fast-check';
 import t from 'tap';
 import * as sdpTransform from 'sdp-transform';
 import { GatewayError } from '../../../src/errors.ts';
-import { buildAnswer, parseOffer, type LocalTransport, type OfferOptions } from '../../../src/ingest/sdp.ts';
+import { parseOffer, type OfferOptions } from '../../../src/ingest/sdp.ts';
+import { buildAnswer, type LocalTransport } from '../../../src/ingest/sdp-answer.ts';
 
 const fixture = (name: string): string => readFileSync(new URL(`./fixtures/${name}`, import.meta.url), 'utf8');
 const CHROMIUM = fixture('chromium-publish.sdp');

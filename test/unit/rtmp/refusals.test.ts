@@ -1,6 +1,7 @@
 import t from 'tap';
 import { EcmaArray } from '../../../src/rtmp/amf0.ts';
 import { endsPublish, refusalOf, statusOf } from '../../../src/rtmp/refusals.ts';
+import { createRedact } from '../../../src/rtmp/server-words.ts';
 
 const plain = (words: string): string => words;
 
@@ -30,4 +31,10 @@ void t.test('what ends a publish', async (t) => {
 void t.test("the reason is in the server's own words", async (t) => {
   t.equal(refusalOf('the publish', { level: 'error', code: 'NetStream.Publish.BadName', description: 'Already publishing' }, plain).message, 'The server refused the publish: NetStream.Publish.BadName: Already publishing');
   t.equal(refusalOf('to connect', { level: '', code: '', description: '' }, plain).message, 'The server refused to connect without giving a reason');
+});
+
+void t.test('secrets are taken out of words, and of codes that are not known', async (t) => {
+  const redact = createRedact({ app: 'live', streamName: 'stream' });
+  t.equal(refusalOf('the publish', { level: 'error', code: 'NetStream.Publish.BadName', description: 'stream exists' }, redact).message, 'The server refused the publish: NetStream.Publish.BadName: *** exists');
+  t.equal(refusalOf('the publish', { level: 'error', code: 'No.stream', description: '' }, redact).message, 'The server refused the publish: No.***');
 });
