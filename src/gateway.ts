@@ -17,6 +17,7 @@ import { Metrics } from './metrics.ts';
 import { createFfmpegPusher } from './push/ffmpeg-pusher.ts';
 import type { PusherFactory } from './push/pusher.ts';
 import { createRtmpPusher } from './push/rtmp-pusher.ts';
+import { createOriginCheck } from './signaling/origin.ts';
 import { WcsServer } from './signaling/wcs-server.ts';
 import { StreamRegistry } from './stream/stream-registry.ts';
 import { DestinationPolicy } from './transponder/destination-policy.ts';
@@ -94,7 +95,7 @@ async function assemble(settings: Settings, logger: Logger, opened: (part: Part)
   opened({ close: metrics.observe({ registry, control: transponders, encoders: () => encoders.counts.sources + encoders.counts.videoEncoders }) });
 
   const signalling = {
-    pool, registry, control: transponders, logger, version: packageJson.version,
+    pool, registry, control: transponders, logger, version: packageJson.version, allowOrigin: createOriginCheck(settings),
     takeSnapshot: (stream: Parameters<typeof takeSnapshot>[0]) => takeSnapshot(stream, encoders, logger),
   };
   const ws = await WcsServer.create({ ...signalling, host: settings.listen_ip, port: settings['ws.port'] });

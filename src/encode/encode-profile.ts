@@ -1,5 +1,7 @@
 import type { RtmpAudioCodec, VideoOutput } from '../ffmpeg/ffmpeg-args.ts';
 
+export type { RtmpAudioCodec };
+
 /** What is asked of the encoder. Equal profiles of one stream share one encoder. */
 export interface EncodeProfile {
   /** Pixels; unset: the source's. */

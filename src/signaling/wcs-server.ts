@@ -8,6 +8,7 @@ import type { Logger } from '../logger.ts';
 import type { LiveStream } from '../stream/live-stream.ts';
 import type { StreamRegistry } from '../stream/stream-registry.ts';
 import type { TransponderControl } from '../transponder/transponder-view.ts';
+import type { OriginCheck } from './origin.ts';
 import { WcsSession } from './wcs-session.ts';
 
 /** What every session works with. */
@@ -18,6 +19,8 @@ export interface WcsContext {
   readonly logger: Logger;
   /** Makes a picture (JPEG) of the stream as it is now. */
   readonly takeSnapshot?: (stream: LiveStream) => Promise<Buffer>;
+  /** Which pages may connect; every one where it is missing. */
+  readonly allowOrigin?: OriginCheck;
   /** Told to clients at the start. */
   readonly version: string;
 }
@@ -44,7 +47,16 @@ export class WcsServer {
   private constructor(http: HttpServer, context: WcsContext) {
     this.#http = http;
     // The SDK uses the URL as it was given, whatever its path; compression costs more than these small messages are worth.
-    this.#sockets = new WebSocketServer({ server: http, maxPayload: MAX_MESSAGE_BYTES, perMessageDeflate: false });
+    this.#sockets = new WebSocketServer({
+      server: http,
+      maxPayload: MAX_MESSAGE_BYTES,
+      perMessageDeflate: false,
+      verifyClient: ({ origin }: { origin: string | undefined }, done: (ok: boolean, code?: number, message?: string) => void) => {
+        if (context.allowOrigin?.(origin) ?? true) return done(true);
+        context.logger.warn({ origin }, 'a page of this origin may not connect; add it to cors_origins if it should');
+        done(false, 403, 'Origin not in cors_origins');
+      },
+    });
     this.#sockets.on('connection', (socket, request) => {
       const session = new WcsSession(socket, context, request.socket.remoteAddress ?? '');
       this.#sessions.add(session);

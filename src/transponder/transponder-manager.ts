@@ -1,8 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
-import { encodeProfile } from '../encode/encode-profile.ts';
+import { encodeProfile, type RtmpAudioCodec } from '../encode/encode-profile.ts';
 import type { EncoderPool } from '../encode/encoder-pool.ts';
-import type { RtmpAudioCodec } from '../ffmpeg/ffmpeg-args.ts';
 import { GatewayError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import type { LiveStream } from '../stream/live-stream.ts';
@@ -51,15 +50,8 @@ export class TransponderManager implements TransponderControl {
     if (options.autoStartUrl) options.registry.on('started', (stream) => this.#autoStart(stream));
   }
 
-  /** How many there are, by status; for the metrics. */
-  countByStatus(): Map<string, number> {
-    const counts = new Map<string, number>();
-    for (const { status } of this.#transponders.values()) counts.set(status, (counts.get(status) ?? 0) + 1);
-    return counts;
-  }
-
   async start(request: StartRequest): Promise<TransponderView> {
-    const { registry, encoders, sounds, environment, addressing } = this.#options;
+    const { encoders, sounds, environment, addressing } = this.#options;
     const destination = parseDestination(request.rtmpUrl, request.streamName, { ...addressing, fullUrl: request.rtmpTransponderFullUrl ?? addressing.fullUrl });
     const stream = this.#liveStream(request.streamName);
     const key = JSON.stringify([stream.name, ...identity(destination)]);

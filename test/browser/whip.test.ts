@@ -6,7 +6,7 @@ import { startWhipPageServer, WhipPage, type OfferOptions } from '../helpers/whi
 
 t.setTimeout(FILE_TIMEOUT);
 
-const { gateway, browser, nginx } = await setStage(t, { settings: { cors_origins: '*', ice_servers: 'stun:127.0.0.1:3478', publisher_resume_window_ms: 20_000 } });
+const { gateway, browser, nginx } = await setStage(t, { settings: { cors_origins: '*', ice_servers: 'stun:127.0.0.1:3478', publisher_resume_window_ms: 20_000 }, nginx: { applications: ['live', 'second'] } });
 const pages = await startWhipPageServer();
 t.teardown(() => pages.close());
 
@@ -25,7 +25,7 @@ type Tap = typeof t;
 
 await t.test('plain browser code with ?rtmpUrl=, to two servers at once', async (t) => {
   const page = await open();
-  const answer = await page.publish(endpoint('plain', nginx.rtmpUrl, `${nginx.rtmpUrl}/second?key=geheim`, 'rtmp://10.0.0.1/live'));
+  const answer = await page.publish(endpoint('plain', nginx.rtmpUrl, `rtmp://127.0.0.1:${nginx.port}/second?key=geheim`, 'rtmp://10.0.0.1/live'));
   t.match(answer, { status: 201, headers: { 'content-type': 'application/sdp', location: /^\/whip\/plain\/[\w-]{36}$/, etag: /^"[\w-]+"$/, link: '<stun:127.0.0.1:3478>; rel="ice-server"' } });
   const file = recordingOf(nginx, 'rtmp_plain');
   await recorded(file, 1);

@@ -27,7 +27,8 @@ const { gateway, nginx: frail, publisher } = await setStage(t, {
 });
 const steady = await startNginxRtmp();
 t.teardown(() => steady.stop());
-const page = await publisher({ name: 'show', source: 'tone', sourceOptions: { width: 320, height: 180 } });
+// Noise, because a frozen server is only noticed when it has left several hundred kilobytes unacknowledged.
+const page = await publisher({ name: 'show', source: 'noise', sourceOptions: { width: 320, height: 180 } });
 const neighbour = await gateway.startPush({ streamName: 'show', rtmpUrl: steady.rtmpUrl });
 await gateway.reached(neighbour.mediaSessionId, 'pushing');
 const files = openFiles(gateway.pid);

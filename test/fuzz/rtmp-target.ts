@@ -27,7 +27,11 @@ export function readCorpus(): Map<string, Buffer> {
 export async function meet(bytes: Buffer, size: number): Promise<RtmpError | undefined> {
   const [ours, theirs] = duplexPair();
   theirs.on('error', () => {}).resume();
-  for (let at = 0; at < bytes.length; at += size) theirs.write(bytes.subarray(at, at + size));
+  const say = (from: number, to: number): void => {
+    for (let at = from; at < to; at += size) theirs.write(bytes.subarray(at, Math.min(to, at + size)));
+  };
+  // Answers count only after the questions, which are asked after the handshake.
+  say(0, HANDSHAKE_SIZE);
   let lost: RtmpError | undefined;
   try {
     const connection = await RtmpConnection.open(ours, PATIENCE, new AbortController().signal);
@@ -38,6 +42,7 @@ export async function meet(bytes: Buffer, size: number): Promise<RtmpError | und
     const calls = [connection.call(PATIENCE, 0, 'connect', [{}])];
     for (const command of ['releaseStream', 'FCPublish']) connection.tell(0, command, null, 'stream');
     calls.push(connection.call(PATIENCE, 0, 'createStream', [null]));
+    say(HANDSHAKE_SIZE, bytes.length);
     for (const result of await Promise.allSettled(calls)) if (result.status === 'rejected') throw result.reason;
     connection.abort(new RtmpError('aborted', 'The end'));
     return lost;

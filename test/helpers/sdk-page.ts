@@ -59,7 +59,7 @@ export interface PublishOptions {
   readonly name: string;
   readonly rtmpUrl?: string;
   /** `camera` is Chromium's fake device: 640x480, a beep every second; the others are in page/sources.js. */
-  readonly source?: 'camera' | 'flashAndBeep' | 'tone' | 'videoOnly' | 'audioOnly';
+  readonly source?: 'camera' | 'flashAndBeep' | 'tone' | 'noise' | 'videoOnly' | 'audioOnly';
   readonly sourceOptions?: { readonly width?: number; readonly height?: number; readonly frequency?: number };
   readonly constraints?: Record<string, unknown>;
   /** Codecs that the SDK takes out of its offer, comma-separated: `H264` leaves VP8. */

@@ -73,6 +73,18 @@ const sources = {
     return { stream: new MediaStream([picture.track, tone.track]), resize: (w, h) => Object.assign(picture.canvas, { width: w, height: h }) };
   },
 
+  /** As `tone`, with a picture that is hard to compress: it takes all the bitrate there is. */
+  noise({ width = 640, height = 360, frequency = 440 } = {}) {
+    const tone = toneTrack(frequency);
+    tone.gain.gain.value = 0.5;
+    const picture = canvasTrack(width, height, (context, canvas) => {
+      const image = context.createImageData(canvas.width, canvas.height);
+      crypto.getRandomValues(new Uint8Array(image.data.buffer, 0, Math.min(65_536, image.data.length)));
+      context.putImageData(image, 0, 0);
+    });
+    return { stream: new MediaStream([picture.track, tone.track]) };
+  },
+
   /** As `tone`, without a microphone. */
   videoOnly(options) {
     const source = sources.tone(options);

@@ -1,0 +1,23 @@
+import { isLoopback, type Settings } from '../config.ts';
+
+/** Whether a page of this origin may open the WebSocket; programs send no origin. */
+export type OriginCheck = (origin: string | undefined) => boolean;
+
+/**
+ * A gateway that listens on loopback belongs to this machine, but so does the browser that every web page runs in: pages of this machine may
+ * connect, and those of `cors_origins`. One that listens to others takes publishers from every page, as WCS does.
+ */
+export function createOriginCheck(settings: Pick<Settings, 'listen_ip' | 'allow_anonymous' | 'cors_origins'>): OriginCheck {
+  if (!isLoopback(settings.listen_ip) || settings.allow_anonymous || settings.cors_origins.includes('*')) return () => true;
+  const listed = new Set(settings.cors_origins.map((origin) => origin.toLowerCase()));
+  return (origin) => origin === undefined || listed.has(origin.toLowerCase()) || isOwnPage(origin);
+}
+
+function isOwnPage(origin: string): boolean {
+  try {
+    const host = new URL(origin).hostname.replace(/^\[|\]$/g, '');
+    return host === 'localhost' || host.endsWith('.localhost') || isLoopback(host);
+  } catch {
+    return false; // "null": a sandboxed frame, or a file.
+  }
+}

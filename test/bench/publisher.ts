@@ -1,0 +1,255 @@
+import nodeDataChannel from 'node-datachannel';
+import type { Track } from 'node-datachannel';
+import { WebSocket } from 'ws';
+import { FRAMES_PER_SECOND, RTP_HEADER_BYTES, type Clip } from './clip.ts';
+import { createStamp } from './stamp.ts';
+
+export interface PublisherTarget {
+  readonly name: string;
+  /** The WCS WebSocket, or the WHIP endpoint without the stream's name. */
+  readonly url: string;
+  /** Pushed to as soon as it is published. */
+  readonly rtmpUrl?: string;
+}
+
+const VIDEO_TYPE = 96;
+const AUDIO_TYPE = 111;
+const FRAME_MS = 1000 / FRAMES_PER_SECOND;
+const PACKET_MS = 20;
+const REPORT_MS = 1000;
+const CONNECT_TIMEOUT_MS = 20_000;
+/** Seconds between the epochs of NTP and Unix. */
+const NTP_EPOCH = 2_208_988_800;
+
+const PT_PSFB = 206;
+const FMT_PLI = 1;
+const FMT_FIR = 4;
+
+interface Sender {
+  readonly track: Track;
+  readonly ssrc: number;
+  readonly payloadType: number;
+  sequence: number;
+  timestamp: number;
+  packets: number;
+  bytes: number;
+}
+
+/** One WebRTC publisher over real ICE, DTLS and SRTP, that sends the clip over and over. */
+export class Publisher {
+  readonly name: string;
+  /** Key frames that were asked for. */
+  keyFrameRequests = 0;
+  readonly #clip: Clip;
+  readonly #connection: InstanceType<typeof nodeDataChannel.PeerConnection>;
+  readonly #video: Sender;
+  readonly #audio: Sender;
+  #leave: (() => Promise<void> | void) | undefined;
+  #sending = false;
+  #frame = 0;
+  #packet = 0;
+  #nextFrameAt = 0;
+  #nextPacketAt = 0;
+  #nextReportAt = 0;
+
+  private constructor(clip: Clip, name: string) {
+    this.name = name;
+    this.#clip = clip;
+    this.#connection = new nodeDataChannel.PeerConnection(name, { iceServers: [], bindAddress: '127.0.0.1', disableAutoNegotiation: true });
+    const ssrc = 1 + Math.floor(Math.random() * 0x7ffffff0);
+    const audio = new nodeDataChannel.Audio('0', 'SendOnly');
+    audio.addOpusCodec(AUDIO_TYPE, 'minptime=10;useinbandfec=1');
+    audio.addSSRC(ssrc, name, name, 'audio');
+    const video = new nodeDataChannel.Video('1', 'SendOnly');
+    video.addH264Codec(VIDEO_TYPE, 'profile-level-id=42e01f;packetization-mode=1;level-asymmetry-allowed=1');
+    video.addSSRC(ssrc + 1, name, name, 'video');
+    this.#audio = sender(this.#connection.addTrack(audio), ssrc, AUDIO_TYPE);
+    this.#video = sender(this.#connection.addTrack(video), ssrc + 1, VIDEO_TYPE);
+    this.#video.track.onMessage((message) => this.#takeRtcp(message));
+  }
+
+  /** Publishes through the WCS WebSocket; resolves when the server says PUBLISHING and media flows. */
+  static async overWcs(clip: Clip, target: PublisherTarget): Promise<Publisher> {
+    const publisher = new Publisher(clip, target.name);
+    return publisher.#start(() => publisher.#signalWcs(target));
+  }
+
+  /** Publishes through WHIP. @returns when the answer came, in milliseconds of `performance.now()`, beside the publisher */
+  static async overWhip(clip: Clip, target: PublisherTarget): Promise<Publisher> {
+    const publisher = new Publisher(clip, target.name);
+    return publisher.#start(() => publisher.#signalWhip(target));
+  }
+
+  get sending(): boolean {
+    return this.#sending;
+  }
+
+  /** Sends what is due at this time. @returns when something is due again, in milliseconds of the same clock */
+  send(nowMs: number): number {
+    if (!this.#sending) return Infinity;
+    for (; this.#nextPacketAt <= nowMs; this.#nextPacketAt += PACKET_MS) this.#sendAudio();
+    for (; this.#nextFrameAt <= nowMs; this.#nextFrameAt += FRAME_MS) this.#sendFrame();
+    if (this.#nextReportAt <= nowMs) this.#report(nowMs);
+    return Math.min(this.#nextPacketAt, this.#nextFrameAt);
+  }
+
+  /** Says goodbye. */
+  async stop(): Promise<void> {
+    this.#sending = false;
+    await this.#leave?.();
+    this.#connection.close();
+  }
+
+  /** Falls silent without a word, like a machine that loses its network. */
+  vanish(): void {
+    this.#sending = false;
+    this.#connection.close();
+  }
+
+  async #start(signal: () => Promise<void>): Promise<Publisher> {
+    try {
+      const connected = new Promise<void>((resolve, reject) => {
+        const timer = setTimeout(() => reject(new Error(`${this.name} did not connect`)), CONNECT_TIMEOUT_MS);
+        this.#connection.onStateChange((state) => {
+          if (state !== 'connected') return;
+          clearTimeout(timer);
+          // Media from the first moment on, as a browser does.
+          this.#begin();
+          resolve();
+        });
+      });
+      await Promise.all([signal(), connected]);
+      return this;
+    } catch (error) {
+      this.vanish();
+      throw error;
+    }
+  }
+
+  #begin(): void {
+    const nowMs = performance.now();
+    this.#sending = true;
+    this.#nextFrameAt = nowMs;
+    this.#nextPacketAt = nowMs;
+    this.#nextReportAt = nowMs + 100;
+  }
+
+  async #offer(): Promise<string> {
+    const gathered = new Promise<void>((resolve) => this.#connection.onGatheringStateChange((state) => state === 'complete' && resolve()));
+    this.#connection.setLocalDescription('offer');
+    await gathered;
+    return this.#connection.localDescription()!.sdp;
+  }
+
+  async #signalWhip({ name, url, rtmpUrl }: PublisherTarget): Promise<void> {
+    const query = rtmpUrl ? `?rtmpUrl=${encodeURIComponent(rtmpUrl)}` : '';
+    const response = await fetch(`${url}/${name}${query}`, { method: 'POST', headers: { 'content-type': 'application/sdp' }, body: await this.#offer() });
+    const answer = await response.text();
+    if (response.status !== 201) throw new Error(`WHIP answered ${response.status}: ${answer}`);
+    const resource = new URL(response.headers.get('location')!, url);
+    this.#leave = async () => void (await fetch(resource, { method: 'DELETE' }).catch(() => undefined));
+    this.#connection.setRemoteDescription(answer, 'answer');
+  }
+
+  async #signalWcs({ name, url, rtmpUrl }: PublisherTarget): Promise<void> {
+    const socket = new WebSocket(url);
+    const mediaSessionId = crypto.randomUUID();
+    const send = (message: string, ...data: unknown[]): void => socket.send(JSON.stringify({ message, data }));
+    const sdp = await this.#offer();
+    const about = { mediaSessionId, name, published: true, hasVideo: true, hasAudio: true, status: 'PENDING', record: false };
+    this.#leave = () => {
+      if (socket.readyState === WebSocket.OPEN) send('unPublishStream', about);
+      socket.close();
+    };
+    await new Promise<void>((resolve, reject) => {
+      socket.on('error', reject);
+      socket.on('close', () => reject(new Error(`${name}: the WebSocket closed`)));
+      socket.on('open', () => send('connection', { appKey: 'defaultApp', mediaProviders: ['WebRTC'], clientVersion: '2.0' }));
+      socket.on('message', (bytes: Buffer) => {
+        const { message, data } = JSON.parse(bytes.toString()) as { message: string; data: unknown[] };
+        if (message === 'ping') send('pong', null);
+        else if (message === 'getUserData') send('publishStream', { ...about, mediaProvider: 'WebRTC', sdp, bitrate: 0, minBitrate: 0, maxBitrate: 0, ...(rtmpUrl && { rtmpUrl }) });
+        else if (message === 'setRemoteSDP') this.#connection.setRemoteDescription(String(data[1]), 'answer');
+        else if (message === 'notifyStreamStatusEvent') {
+          const { status, info } = data[0] as { status: string; info?: string };
+          if (status === 'PUBLISHING') resolve();
+          else reject(new Error(`${name}: ${status} ${info ?? ''}`));
+        }
+      });
+    });
+  }
+
+  #sendFrame(): void {
+    const { frames } = this.#clip;
+    const { keyFrame, packets } = frames[this.#frame]!;
+    this.#frame = (this.#frame + 1) % frames.length;
+    this.#video.timestamp = (this.#video.timestamp + 90_000 / FRAMES_PER_SECOND) >>> 0;
+    // Parameter sets stand first in their picture, the stamp after them.
+    const stampAt = keyFrame ? 1 : 0;
+    packets.forEach((packet, index) => {
+      if (index === stampAt) sendRtp(this.#video, Buffer.concat([Buffer.alloc(RTP_HEADER_BYTES), createStamp()]), false);
+      sendRtp(this.#video, packet, index === packets.length - 1);
+    });
+  }
+
+  #sendAudio(): void {
+    const payload = this.#clip.audio[this.#packet]!;
+    this.#packet = (this.#packet + 1) % this.#clip.audio.length;
+    this.#audio.timestamp = (this.#audio.timestamp + 48 * PACKET_MS) >>> 0;
+    sendRtp(this.#audio, Buffer.concat([Buffer.alloc(RTP_HEADER_BYTES), payload]), false);
+  }
+
+  #report(nowMs: number): void {
+    this.#nextReportAt = nowMs + REPORT_MS;
+    for (const { sender: of, dueAt, perMs } of [
+      { sender: this.#video, dueAt: this.#nextFrameAt - FRAME_MS, perMs: 90 },
+      { sender: this.#audio, dueAt: this.#nextPacketAt - PACKET_MS, perMs: 48 },
+    ]) {
+      if (of.track.isOpen()) of.track.sendMessageBinary(senderReport(of, Math.round(of.timestamp + (nowMs - dueAt) * perMs) >>> 0));
+    }
+  }
+
+  /** A key frame is asked for: goes on at the clip's next one. */
+  #takeRtcp(message: string | Buffer | ArrayBuffer): void {
+    if (typeof message === 'string') return;
+    const bytes = Buffer.from(message as Buffer);
+    for (let at = 0; at + 4 <= bytes.length; at += (bytes.readUInt16BE(at + 2) + 1) * 4) {
+      const format = bytes[at]! & 0x1f;
+      if (bytes[at + 1] !== PT_PSFB || (format !== FMT_PLI && format !== FMT_FIR)) continue;
+      this.keyFrameRequests++;
+      this.#frame = (Math.ceil(this.#frame / FRAMES_PER_SECOND) * FRAMES_PER_SECOND) % this.#clip.frames.length;
+    }
+  }
+}
+
+function sender(track: Track, ssrc: number, payloadType: number): Sender {
+  return { track, ssrc, payloadType, sequence: Math.floor(Math.random() * 0x8000), timestamp: Math.floor(Math.random() * 0xffffffff), packets: 0, bytes: 0 };
+}
+
+/** Writes the header into the packet, which is shared by all publishers of the process: it is copied before this returns. */
+function sendRtp(to: Sender, packet: Buffer, marker: boolean): void {
+  packet[0] = 0x80;
+  packet[1] = (marker ? 0x80 : 0) | to.payloadType;
+  packet.writeUInt16BE((to.sequence = (to.sequence + 1) & 0xffff), 2);
+  packet.writeUInt32BE(to.timestamp, 4);
+  packet.writeUInt32BE(to.ssrc, 8);
+  to.packets++;
+  to.bytes += packet.length - RTP_HEADER_BYTES;
+  if (to.track.isOpen()) to.track.sendMessageBinary(packet);
+}
+
+/** RFC 3550, 6.4.1: the same instant on the wall clock and on the track's. */
+function senderReport({ ssrc, packets, bytes }: Sender, timestamp: number): Buffer {
+  const wall = performance.timeOrigin + performance.now();
+  const report = Buffer.alloc(28);
+  report[0] = 0x80;
+  report[1] = 200;
+  report.writeUInt16BE(6, 2);
+  report.writeUInt32BE(ssrc, 4);
+  report.writeUInt32BE(Math.floor(wall / 1000) + NTP_EPOCH, 8);
+  report.writeUInt32BE(Math.floor(((wall % 1000) / 1000) * 2 ** 32), 12);
+  report.writeUInt32BE(timestamp, 16);
+  report.writeUInt32BE(packets >>> 0, 20);
+  report.writeUInt32BE(bytes >>> 0, 24);
+  return report;
+}
