@@ -19,8 +19,8 @@ export interface ClipFormat {
  *
  * @throws {GatewayError} ENCODER_FAILED with what ffmpeg says of the file
  */
-export function encodeClip(file: string, format: ClipFormat, logger: Logger): Promise<Buffer[]> {
-  return encode({ file }, format, logger);
+export function encodeClip(source: Exclude<ClipSource, 'silence'>, format: ClipFormat, logger: Logger): Promise<Buffer[]> {
+  return encode(source, format, logger);
 }
 
 /** One audio tag's body of silence. */

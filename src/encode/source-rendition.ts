@@ -7,11 +7,12 @@ import type { VideoFrame } from '../depacketize/video-frame.ts';
 import { Vp8Depacketizer } from '../depacketize/vp8.ts';
 import { Vp9Depacketizer } from '../depacketize/vp9.ts';
 import { GatewayError, toGatewayError } from '../errors.ts';
+import { OPUS_SAMPLE_RATE, opusPacketSamples } from '../ffmpeg/opus-packet.ts';
 import { aacSequenceHeader } from '../flv/aac.ts';
 import { avcFrame, avcSequenceHeader, parseSps } from '../flv/avc.ts';
 import { TAG_AUDIO, TAG_VIDEO, type FlvTag, type StreamMetadata } from '../flv/flv-tag.ts';
 import type { Logger } from '../logger.ts';
-import type { AudioTrack, LiveStream, Publisher, VideoCodec, VideoTrack } from '../stream/live-stream.ts';
+import type { AudioCodec, AudioTrack, LiveStream, Publisher, VideoCodec, VideoTrack } from '../stream/live-stream.ts';
 import { AAC_CHANNELS, AAC_SAMPLE_RATE, AudioEncoder } from './audio-encoder.ts';
 import { AudioLine } from './audio-line.ts';
 import { KeyFrameRequests } from './key-frame-requests.ts';
@@ -42,6 +43,17 @@ export interface SourceRenditionOptions {
   /** Milliseconds between the key frames that are asked of the publisher. */
   readonly keyFrameIntervalMs: number;
   readonly logger: Logger;
+}
+
+/** By so much the sound that libopus decodes is later than its timestamp says: the encoder's look-ahead, 312 samples (RFC 7845, 4.2). */
+const OPUS_LOOKAHEAD_MS = 6.5;
+
+/**
+ * How much earlier the sound of a packet was made than its clock says. A packet leaves when its last sample is there, and browsers relate
+ * the timestamp of its first sample to that moment, in sender reports too.
+ */
+function captureDelayMs(codec: AudioCodec, payload: Buffer): number {
+  return codec === 'opus' ? (opusPacketSamples(payload) * 1000) / OPUS_SAMPLE_RATE + OPUS_LOOKAHEAD_MS : payload.length / 8;
 }
 
 /** How often late packets, silence and key frames are looked after. */
@@ -163,7 +175,7 @@ export class SourceRendition extends EventEmitter<RenditionEvents> implements Re
     }
     const clock = this.#clock.track('audio', track.clockRate);
     const input = await TrackInput.create(track, clock, {
-      packet: (packet, nowMs) => this.#encoder?.encode(packet.payload, packet.timestamp, this.#streamTime(clock.toStreamMs(packet.timestamp), nowMs)),
+      packet: (packet, nowMs) => this.#encoder?.encode(packet.payload, packet.timestamp, this.#streamTime(clock.toStreamMs(packet.timestamp), nowMs) - captureDelayMs(track.codec, packet.payload)),
       lost: () => {}, // the encoder fills the hole that the timestamps show
     });
     if (this.#keep(input, publisher)) this.#audio = input;

@@ -26,8 +26,14 @@ export interface AacSettings {
   readonly bitrate: number;
 }
 
+/**
+ * ffmpeg's usual coder ("twoloop") searches long for the best use of few bits, and costs two and a half times as much as this one; at
+ * the bitrates of a live stream there are enough bits.
+ */
+const fastCoder = ['-aac_coder', 'fast', '-aac_pns', '0', '-aac_is', '0', '-aac_tns', '0'] as const;
+
 const aacOutput = ({ sampleRate, channels, bitrate }: AacSettings): string[] => [
-  '-map', '0:a:0', '-c:a', 'aac', '-b:a', `${bitrate}k`, '-ar', String(sampleRate), '-ac', String(channels),
+  '-map', '0:a:0', '-c:a', 'aac', ...fastCoder, '-b:a', `${bitrate}k`, '-ar', String(sampleRate), '-ac', String(channels),
 ];
 
 /** Opus in Ogg, one packet a page, to AAC in ADTS. First frame after 70 ms, 34 ms of delay. */
@@ -40,12 +46,15 @@ export function opusToAac(aac: AacSettings): FfmpegCommandLine {
   };
 }
 
+/** Both channels at the level of the one: ffmpeg by itself makes stereo of mono 3 dB quieter. */
+const MONO_TO_STEREO = ['-af', 'pan=stereo|c0=c0|c1=c0'] as const;
+
 /** G.711 as raw bytes to AAC in ADTS. */
 export function g711ToAac(law: 'pcmu' | 'pcma', aac: AacSettings): FfmpegCommandLine {
   return {
     inputOptions: ['-probesize', '32', ...noProbing, '-f', law === 'pcmu' ? 'mulaw' : 'alaw', '-ar', '8000', '-ac', '1'],
     input: 'pipe:0',
-    outputOptions: [...aacOutput(aac), '-threads', '1', '-f', 'adts', '-flush_packets', '1'],
+    outputOptions: [...MONO_TO_STEREO, ...aacOutput(aac), '-threads', '1', '-f', 'adts', '-flush_packets', '1'],
     output: 'pipe:1',
   };
 }
@@ -70,14 +79,15 @@ export function aacToFlvAudio(codec: Exclude<RtmpAudioCodec, 'aac'>): FfmpegComm
 }
 
 /** Where a clip comes from: a RIFF WAV file (`-f wav` keeps any other format from being opened under that name), or a second of silence. */
-export type ClipSource = { readonly file: string } | 'silence';
+export type ClipSource = { readonly file: string; readonly channels: number } | 'silence';
 
 const clipInput = (source: ClipSource): Pick<FfmpegCommandLine, 'inputOptions' | 'input'> =>
   source === 'silence' ? { inputOptions: ['-t', '1', '-f', 'lavfi'], input: 'anullsrc=r=48000:cl=stereo' } : { inputOptions: ['-f', 'wav'], input: `file:${source.file}` };
 
 /** A clip as AAC in ADTS. */
 export function clipToAac(source: ClipSource, aac: AacSettings): FfmpegCommandLine {
-  return { ...clipInput(source), outputOptions: [...aacOutput(aac), '-f', 'adts'], output: 'pipe:1' };
+  const mono = source !== 'silence' && source.channels === 1;
+  return { ...clipInput(source), outputOptions: [...(mono ? MONO_TO_STEREO : []), ...aacOutput(aac), '-f', 'adts'], output: 'pipe:1' };
 }
 
 /** A clip in another codec, in FLV. */
@@ -158,7 +168,10 @@ export function pushFlv({ server, presetFile, timeoutMs, tls }: RtmpOutput): Ffm
     inputOptions: ['-probesize', '1024', ...noProbing, '-f', 'flv'],
     input: 'pipe:0',
     outputOptions: [
-      '-map', '0', '-c', 'copy', '-f', 'flv', '-flvflags', 'no_duration_filesize', '-flush_packets', '1',
+      // Where the pictures stop, the sound must not wait for them: ffmpeg would hold it back for 10 s.
+      '-map', '0', '-c', 'copy', '-max_interleave_delta', '100000', '-f', 'flv', '-flvflags', 'no_duration_filesize', '-flush_packets', '1',
+      // Microseconds that one track waits for the other to be sent in order. By default 10 s: so late would silence be without pictures.
+      '-max_interleave_delta', '200000',
       '-rw_timeout', String(timeoutMs * 1000), ...verification, '-fpre', presetFile, '-progress', 'pipe:1', '-stats_period', '0.5',
     ],
     output: server,

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { GatewayError } from '../errors.ts';
 import type { AudioCodec, VideoCodec } from '../stream/live-stream.ts';
 import { AUDIO_CODECS, isPassableH264Profile, VIDEO_CODECS } from './codecs.ts';
+import { IceCredentialsSchema, type IceCredentials } from './sdp-fragment.ts';
 import { offeredLayers, RID_EXTENSIONS } from './simulcast.ts';
 
 /**
@@ -51,7 +52,7 @@ export interface Section {
 
 export interface Offer {
   /** The remote side's. An ICE-lite server checks nothing, but trickled fragments are told apart by them. */
-  readonly ice: { readonly usernameFragment: string; readonly password: string };
+  readonly ice: IceCredentials;
   /** For `transport.connect()`: `role` is the remote side's. */
   readonly dtls: types.DtlsParameters;
   readonly sections: readonly Section[];
@@ -78,9 +79,6 @@ export interface OfferOptions {
   readonly dataChannel?: boolean;
 }
 
-const iceText = (low: number) => z.string().regex(/^[A-Za-z0-9+/=_-]+$/).min(low).max(256);
-/** RFC 8839, 5.4 asks for at least 4 and 22 characters. */
-const IceSchema = z.object({ iceUfrag: iceText(4), icePwd: iceText(22) });
 const FingerprintSchema = z.object({
   type: z.string().toLowerCase().pipe(z.enum(['sha-1', 'sha-224', 'sha-256', 'sha-384', 'sha-512'])),
   hash: z.string().regex(/^[0-9a-f]{2}(:[0-9a-f]{2}){19,63}$/i),
@@ -189,7 +187,7 @@ function isUsable(media: ParsedMedia, offerer: OfferOptions['offerer']): boolean
 }
 
 function readTransport(session: sdpTransform.SessionDescription, media: ParsedMedia): Pick<Offer, 'ice' | 'dtls'> {
-  const ice = IceSchema.safeParse({ iceUfrag: asText(media.iceUfrag ?? session.iceUfrag), icePwd: asText(media.icePwd ?? session.icePwd) });
+  const ice = IceCredentialsSchema.safeParse({ usernameFragment: asText(media.iceUfrag ?? session.iceUfrag), password: asText(media.icePwd ?? session.icePwd) });
   if (!ice.success) throw invalid('a=ice-ufrag or a=ice-pwd is missing or malformed');
   const fingerprint = FingerprintSchema.safeParse(media.fingerprint ?? session.fingerprint);
   if (!fingerprint.success) throw invalid('a=fingerprint is missing or malformed');
@@ -197,7 +195,7 @@ function readTransport(session: sdpTransform.SessionDescription, media: ParsedMe
   const role = REMOTE_ROLES.get(setup);
   if (!role) throw invalid('a=setup is none of actpass, active, passive');
   return {
-    ice: { usernameFragment: ice.data.iceUfrag, password: ice.data.icePwd },
+    ice: ice.data,
     dtls: {
       role,
       fingerprints: [{ algorithm: fingerprint.data.type, value: fingerprint.data.hash.toUpperCase() }],

@@ -82,7 +82,7 @@ class RtmpPusher extends EventEmitter<PusherEvents> implements Pusher {
   async #connect(target: PushTarget, options: RtmpPusherOptions, secureContext: () => SecureContext): Promise<void> {
     try {
       // Whoever creates a pusher listens to it only after that.
-      await null;
+      await Promise.resolve();
       const client = await RtmpClient.create(clientOptions(target, options, secureContext), this.#abort.signal);
       if (this.#over) return void (await client.close());
       this.#start(client);
@@ -157,9 +157,7 @@ class RtmpPusher extends EventEmitter<PusherEvents> implements Pusher {
     const { known, acknowledged, longestStep } = client.acknowledgements;
     const bytes = { handed: client.sent, queued: client.queued, acknowledged: known ? acknowledged : undefined, acknowledgementStep: longestStep };
     if (liveness.update(bytes, performance.now())) {
-      this.#die(new GatewayError('DESTINATION_STALLED', `The server has taken nothing for ${this.#stallTimeoutMs / 1000} s`));
-      client.abort(new RtmpError('aborted', 'The server has stalled'));
-      return;
+      return this.#die(new GatewayError('DESTINATION_STALLED', `The server has taken nothing for ${this.#stallTimeoutMs / 1000} s`));
     }
     const taken = liveness.taken - this.#overhead;
     if (taken <= this.#reported) return;
@@ -170,6 +168,7 @@ class RtmpPusher extends EventEmitter<PusherEvents> implements Pusher {
   #die(error: GatewayError): void {
     if (this.#over) return;
     this.#end();
+    this.#client?.abort(new RtmpError('aborted', error.message));
     this.emit('died', error);
   }
 
@@ -181,7 +180,8 @@ class RtmpPusher extends EventEmitter<PusherEvents> implements Pusher {
 
 function clientOptions(target: PushTarget, options: RtmpPusherOptions, secureContext: () => SecureContext): RtmpClientOptions {
   const { destination } = target;
-  const insecure = destination.scheme === 'rtmps' && options.insecureHosts?.includes(destination.host) === true;
+  const isDestination = (host: string): boolean => host.toLowerCase() === destination.host.toLowerCase();
+  const insecure = destination.scheme === 'rtmps' && options.insecureHosts?.some(isDestination) === true;
   if (insecure) options.onInsecure?.(destination.host);
   return {
     host: destination.host,

@@ -61,25 +61,17 @@ export function encodeAmf0(...values: readonly Amf0Value[]): Buffer {
 
 function encodeValue(value: Amf0Value, parts: Buffer[], depth: number): void {
   if (depth > MAX_DEPTH) throw new Amf0Error('AMF0 value is nested too deeply');
-  switch (typeof value) {
-    case 'number': {
-      const bytes = Buffer.allocUnsafe(9);
-      bytes[0] = MARKER.number;
-      bytes.writeDoubleBE(value, 1);
-      parts.push(bytes);
-      return;
-    }
-    case 'boolean':
-      parts.push(Buffer.from([MARKER.boolean, value ? 1 : 0]));
-      return;
-    case 'string':
-      encodeString(value, parts);
-      return;
-    case 'undefined':
-      parts.push(Buffer.from([MARKER.undefined]));
-      return;
-  }
-  if (value === null) {
+  if (typeof value === 'string') return encodeString(value, parts);
+  if (typeof value === 'number') {
+    const bytes = Buffer.allocUnsafe(9);
+    bytes[0] = MARKER.number;
+    bytes.writeDoubleBE(value, 1);
+    parts.push(bytes);
+  } else if (typeof value === 'boolean') {
+    parts.push(Buffer.from([MARKER.boolean, value ? 1 : 0]));
+  } else if (value === undefined) {
+    parts.push(Buffer.from([MARKER.undefined]));
+  } else if (value === null) {
     parts.push(Buffer.from([MARKER.null]));
   } else if (value instanceof Date) {
     const bytes = Buffer.alloc(11);

@@ -18,6 +18,7 @@ export function createC0C1(): Buffer {
 export class HandshakeReader {
   readonly #bytes = Buffer.allocUnsafe(SERVER_SIZE);
   #length = 0;
+  #c2Taken = false;
 
   /** S0, S1 and S2 are complete. */
   get complete(): boolean {
@@ -35,8 +36,10 @@ export class HandshakeReader {
     return data.subarray(taken);
   }
 
-  /** C2, which repeats S1. Only when complete. */
-  createC2(): Buffer {
-    return Buffer.from(this.#bytes.subarray(1, 1 + PACKET_SIZE));
+  /** C2, which repeats S1, once S1 is there: before S2, which a server may hold back until it has C2. Only the first time. */
+  takeC2(): Buffer | undefined {
+    if (this.#c2Taken || this.#length < 1 + PACKET_SIZE) return undefined;
+    this.#c2Taken = true;
+    return this.#bytes.subarray(1, 1 + PACKET_SIZE);
   }
 }

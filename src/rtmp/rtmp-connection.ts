@@ -202,9 +202,10 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
 
   #shakeHands(handshake: HandshakeReader, data: Buffer): Buffer {
     const rest = handshake.push(data);
+    const c2 = handshake.takeC2();
+    if (c2) this.#write(c2);
     if (handshake.complete) {
       this.#handshake = undefined;
-      this.#write(handshake.createC2());
       this.#deliver(HANDSHAKE);
     }
     return rest;

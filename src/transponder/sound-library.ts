@@ -12,6 +12,8 @@ export interface SoundClip {
 /** Ten minutes of CD audio. A clip is kept in memory encoded, a tenth of that. */
 const MAX_FILE_BYTES = 100 * 1024 * 1024;
 const MAX_CLIPS = 32;
+/** The format stands in the first bytes, behind a chunk or two of descriptions at most. */
+const HEAD_BYTES = 4096;
 
 /** The WAV files of the media directory, each encoded once. */
 export class SoundLibrary {
@@ -35,10 +37,10 @@ export class SoundLibrary {
    */
   async load(name: string): Promise<SoundClip> {
     const path = await this.#locate(name);
-    const key = await this.#inspect(path, name);
+    const { key, channels } = await this.#inspect(path, name);
     let clip = this.#clips.get(key);
     this.#clips.delete(key);
-    clip ??= this.#encode(path, name).catch((error: unknown) => {
+    clip ??= this.#encode(path, channels, name).catch((error: unknown) => {
       this.#clips.delete(key);
       throw error;
     });
@@ -59,27 +61,27 @@ export class SoundLibrary {
     throw notFound(name);
   }
 
-  async #inspect(path: string, name: string): Promise<string> {
+  async #inspect(path: string, name: string): Promise<{ key: string; channels: number }> {
     const file = await open(path).catch(() => {
       throw notFound(name);
     });
     try {
       const { size, mtimeMs } = await file.stat();
-      const head = Buffer.alloc(12);
-      const read = await file.read(head, 0, 12, 0).catch(() => {
+      const { buffer, bytesRead } = await file.read(Buffer.alloc(HEAD_BYTES), 0, HEAD_BYTES, 0).catch(() => {
         throw notFound(name); // a directory
       });
-      if (read.bytesRead < 12 || head.toString('latin1', 0, 4) !== 'RIFF' || head.toString('latin1', 8, 12) !== 'WAVE')
+      const channels = wavChannels(buffer.subarray(0, bytesRead));
+      if (channels === undefined)
         throw new GatewayError('SOUND_FILE_INVALID', `soundFile ${JSON.stringify(name)} is not a RIFF WAV file. Convert it, for instance with: ffmpeg -i INPUT OUTPUT.wav`);
       if (size > MAX_FILE_BYTES) throw new GatewayError('SOUND_FILE_INVALID', `soundFile ${JSON.stringify(name)} is larger than ${MAX_FILE_BYTES / 1024 / 1024} MB. Use a shorter one.`);
-      return `${path}\0${size}\0${mtimeMs}`;
+      return { key: `${path}\0${size}\0${mtimeMs}`, channels };
     } finally {
       await file.close();
     }
   }
 
-  async #encode(path: string, name: string): Promise<SoundClip> {
-    const frames = await encodeClip(path, this.#format, this.#logger).catch((error: unknown) => {
+  async #encode(path: string, channels: number, name: string): Promise<SoundClip> {
+    const frames = await encodeClip({ file: path, channels }, this.#format, this.#logger).catch((error: unknown) => {
       throw new GatewayError('SOUND_FILE_INVALID', `soundFile ${JSON.stringify(name)} cannot be decoded. Use a WAV file with PCM.`, { cause: error });
     });
     if (frames.length === 0) throw new GatewayError('SOUND_FILE_INVALID', `soundFile ${JSON.stringify(name)} holds no sound.`);
@@ -89,3 +91,14 @@ export class SoundLibrary {
 
 const notFound = (name: string): GatewayError =>
   new GatewayError('SOUND_FILE_NOT_FOUND', `No such file: ${JSON.stringify(name.slice(0, 100))}. soundFile names a RIFF WAV file in the media directory (media_dir).`);
+
+/** Channels of a RIFF WAV file, by its first bytes; `undefined` if it is none. */
+export function wavChannels(head: Buffer): number | undefined {
+  if (head.length < 12 || head.toString('latin1', 0, 4) !== 'RIFF' || head.toString('latin1', 8, 12) !== 'WAVE') return undefined;
+  for (let at = 12; at + 12 <= head.length; ) {
+    if (head.toString('latin1', at, at + 4) === 'fmt ') return head.readUInt16LE(at + 10);
+    const size = head.readUInt32LE(at + 4);
+    at += 8 + size + (size & 1);
+  }
+  return undefined;
+}

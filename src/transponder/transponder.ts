@@ -77,10 +77,11 @@ export class Transponder extends EventEmitter<TransponderEvents> {
   #retryTimer: NodeJS.Timeout | undefined;
   #steadyTimer: NodeJS.Timeout | undefined;
   #pollTimer: NodeJS.Timeout | undefined;
-  /** Bytes and drops of connections that are over. */
+  /** Bytes taken and frames dropped in connections that are over. */
   #pastBytes = 0;
   #pastDrops = 0;
   #connectionBytes = 0;
+  #bytesWritten = 0;
   #frames = 0;
 
   private constructor(start: TransponderOptionsAtStart, environment: TransponderEnvironment) {
@@ -138,7 +139,7 @@ export class Transponder extends EventEmitter<TransponderEvents> {
       startedAt: this.#startedAt.toISOString(),
       ...(this.#endedAt && { endedAt: this.#endedAt.toISOString() }),
       bytesSent,
-      bitrate: state.status === 'pushing' ? Math.round((this.#byteRate.perSecond(bytesSent, nowMs) * 8) / 1000) : 0,
+      bitrate: state.status === 'pushing' ? Math.round((this.#byteRate.perSecond(this.#bytesWritten, nowMs) * 8) / 1000) : 0,
       fps: state.status === 'pushing' ? Math.round(this.#frameRate.perSecond(this.#frames, nowMs) * 10) / 10 : 0,
       framesDropped: this.#pastDrops + (this.#buffer?.framesDropped ?? 0),
       bufferMs: this.#buffer?.bufferedMs ?? 0,
@@ -253,7 +254,10 @@ export class Transponder extends EventEmitter<TransponderEvents> {
         return pusher.writable;
       },
       write: (tag) => {
-        if (tag.type === TAG_VIDEO && !tag.sequenceHeader) this.#frameRate.note(++this.#frames, performance.now());
+        const nowMs = performance.now();
+        if (tag.type === TAG_VIDEO && !tag.sequenceHeader) this.#frameRate.note(++this.#frames, nowMs);
+        // Not by what the server has confirmed: some do that every few hundred kilobytes only.
+        this.#byteRate.note((this.#bytesWritten += tag.data.length), nowMs);
         pusher.write(tag);
       },
     };
@@ -268,7 +272,6 @@ export class Transponder extends EventEmitter<TransponderEvents> {
 
   #progress(bytes: number): void {
     this.#connectionBytes = bytes;
-    this.#byteRate.note(this.#pastBytes + bytes, performance.now());
     if (bytes > 0) this.#dispatch({ type: 'progress' });
   }
 

@@ -1,4 +1,4 @@
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { analyse, recorded, recordingOf, type Recording } from '../helpers/recording.ts';
 import { FILE_TIMEOUT, setStage } from '../helpers/stage.ts';
 import { waitFor } from '../helpers/wait.ts';
@@ -13,7 +13,7 @@ t.teardown(() => pages.close());
 const open = (): Promise<WhipPage> => WhipPage.open(browser, pages);
 const endpoint = (name: string, ...rtmpUrls: string[]): string => `${gateway.httpUrl}/whip/${name}${rtmpUrls.map((url, i) => `${i ? '&' : '?'}rtmpUrl=${encodeURIComponent(url)}`).join('')}`;
 
-function isClean(test: Tap, recording: Recording, height: number): void {
+function isClean(test: Test, recording: Recording, height: number): void {
   test.strictSame(recording.decodeErrors, [], 'everything decodes');
   test.ok(recording.startsWithKeyFrame);
   test.equal(recording.video.steppedBack + recording.audio.steppedBack, 0, 'timestamps never step back');
@@ -21,7 +21,6 @@ function isClean(test: Tap, recording: Recording, height: number): void {
   const levels = recording.levels();
   test.ok(levels.slice(1, -1).every((level) => Math.abs(level + 9) < 3), `the tone is there: ${levels.map((level) => level.toFixed(0)).join()} dBFS`);
 }
-type Tap = typeof t;
 
 await t.test('plain browser code with ?rtmpUrl=, to two servers at once', async (t) => {
   const page = await open();

@@ -66,7 +66,10 @@ await t.test('the server is killed and comes back: pushed again', async (t) => {
 const { push_engine: engine } = SettingsSchema.parse({ push_engine: process.env.PUSH_ENGINE });
 await t.test('the server freezes: noticed, and pushed again when it is back', { skip: engine === 'ffmpeg' && 'takes minutes with this engine' }, async (t) => {
   const id = await push(t);
+  // A server that acknowledges is judged by its word, once it has spoken.
+  await waitFor('a second acknowledgement', async () => (await gateway.transponder(id))!.bytesSent > 200_000);
   frail.freeze();
+  t.teardown(() => frail.resume());
   const view = await gateway.reached(id, 'retrying');
   t.equal(view.reasonCode, 'DESTINATION_STALLED', view.reason);
   await rm(frailFile, { force: true });

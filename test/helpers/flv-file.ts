@@ -14,13 +14,20 @@ export interface FileTag {
 
 const KINDS: Record<number, FileTag['kind']> = { 8: 'audio', 9: 'video', 18: 'script' };
 
+export interface FlvFile {
+  readonly tags: FileTag[];
+  /** Bytes up to the end of the last complete tag. */
+  readonly length: number;
+}
+
 /** All complete tags; the last one may be missing a part while the file is being written. */
-export function readFlv(file: Buffer): FileTag[] {
+export function readFlv(file: Buffer): FlvFile {
   if (file.subarray(0, 3).toString() !== 'FLV') throw new Error('not an FLV file');
   const tags: FileTag[] = [];
-  for (let offset = file.readUInt32BE(5) + 4; offset + 11 <= file.length; ) {
+  let offset = file.readUInt32BE(5) + 4;
+  while (offset + 11 <= file.length) {
     const size = file.readUIntBE(offset + 1, 3);
-    if (offset + 11 + size > file.length) break;
+    if (offset + 11 + size + 4 > file.length) break;
     const kind = KINDS[file[offset]! & 0x1f];
     if (!kind) throw new Error(`unknown tag type ${file[offset]} at byte ${offset}`);
     const timestamp = file.readUIntBE(offset + 4, 3) + file[offset + 7]! * 2 ** 24;
@@ -38,5 +45,5 @@ export function readFlv(file: Buffer): FileTag[] {
       keyFrame: avc && body[1] === 1 && body[0]! >> 4 === 1,
     });
   }
-  return tags;
+  return { tags, length: offset };
 }

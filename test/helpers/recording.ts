@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
-import { readdir, readFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readFlv, type FileTag } from './flv-file.ts';
 import { waitFor } from './wait.ts';
@@ -91,10 +92,7 @@ async function ffmpeg(args: readonly string[]): Promise<{ data: Buffer; log: str
   return { data: Buffer.concat(data), log };
 }
 
-/** Complaints about the file's end are left out: a recording that is still being written ends in the middle of something. */
-function decodeErrors(log: string): string[] {
-  return log.split('\n').filter((line) => /\[(error|fatal)\]/.test(line) && !/Truncating|Packet corrupt|partial file|End of file/i.test(line));
-}
+const decodeErrors = (log: string): string[] => log.split('\n').filter((line) => /\[(error|fatal)\]/.test(line));
 
 async function decodeVideo(path: string): Promise<{ pictures: Picture[]; errors: string[] }> {
   // The first showinfo tells the size as it was sent, the second the mean of a small grey picture, which is cheap to compute.
@@ -149,15 +147,20 @@ function* loudness(samples: Float32Array): Generator<{ time: number; on: boolean
   }
 }
 
-/** Reads and decodes an FLV file. */
+/** Reads and decodes an FLV file, or what there is of it when it is still being written. */
 export async function analyse(path: string): Promise<Recording> {
-  const tags = readFlv(await readFile(path));
+  const file = await readFile(path);
+  const { tags, length } = readFlv(file);
   const videoTags = tags.filter((tag) => tag.kind === 'video');
   const audioTags = tags.filter((tag) => tag.kind === 'audio');
+  // Complete tags only: what a decoder complains of is then the fault of who wrote it.
+  const folder = await mkdtemp(join(tmpdir(), 'recording-'));
+  const complete = join(folder, 'complete.flv');
+  await writeFile(complete, file.subarray(0, length));
   const [video, audio] = await Promise.all([
-    videoTags.length > 0 ? decodeVideo(path) : { pictures: [], errors: [] },
-    audioTags.length > 0 ? decodeAudio(path) : { samples: new Float32Array(0), errors: [] },
-  ]);
+    videoTags.length > 0 ? decodeVideo(complete) : { pictures: [], errors: [] },
+    audioTags.length > 0 ? decodeAudio(complete) : { samples: new Float32Array(0), errors: [] },
+  ]).finally(() => rm(folder, { recursive: true }));
   const { samples } = audio;
   const { pictures } = video;
   const level = (from: number, to: number): number => rms(samples, Math.round((from * SAMPLE_RATE) / 1000), Math.round((to * SAMPLE_RATE) / 1000));
@@ -193,14 +196,14 @@ export function median(values: readonly number[]): number {
 
 /** Timestamp of the last complete tag of each kind in a recording that is being written, in milliseconds; 0 while there is none. */
 export async function recordedUntil(path: string): Promise<{ readonly audio: number; readonly video: number }> {
-  const tags = await readFile(path).then(readFlv, () => []);
+  const { tags } = await readFile(path).then(readFlv).catch(() => ({ tags: [] }));
   const last = (kind: FileTag['kind']): number => tags.findLast((tag) => tag.kind === kind && !tag.sequenceHeader)?.timestamp ?? 0;
   return { audio: last('audio'), video: last('video') };
 }
 
 /** Waits until a recording holds its first picture. */
 export async function firstPicture(path: string): Promise<void> {
-  await waitFor(`a picture in ${path.split('/').at(-1)}`, async () => readFlv(await readFile(path)).some((tag) => tag.kind === 'video' && !tag.sequenceHeader), { every: 10 });
+  await waitFor(`a picture in ${path.split('/').at(-1)}`, async () => readFlv(await readFile(path)).tags.some((tag) => tag.kind === 'video' && !tag.sequenceHeader), { every: 10 });
 }
 
 /** Where an nginx-rtmp of ours records a stream. */

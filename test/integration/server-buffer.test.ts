@@ -1,0 +1,79 @@
+import { once } from 'node:events';
+import { connect, createServer, type Socket } from 'node:net';
+import t from 'tap';
+import { TAG_VIDEO } from '../../src/flv/flv-tag.ts';
+import { createRtmpPusher } from '../../src/push/rtmp-pusher.ts';
+import { parseDestination } from '../../src/transponder/destination.ts';
+import { OutBuffer } from '../../src/transponder/out-buffer.ts';
+import { createFlvTags } from '../helpers/flv-source.ts';
+import { startNginxRtmp } from '../helpers/nginx-rtmp.ts';
+import { analyse, recordingOf } from '../helpers/recording.ts';
+import { waitFor } from '../helpers/wait.ts';
+
+t.setTimeout(90_000);
+
+/** Bytes that the narrow way lets through at once, and how often, in milliseconds: 40 Mbit/s in drips far smaller than a picture. */
+const DRIP_BYTES = 25_000;
+const DRIP_EVERY = 5;
+
+/** A TCP proxy that reads little at a time, so that the sender's socket is full all the time. */
+async function startNarrowWay(target: number): Promise<{ port: number; close(): Promise<void> }> {
+  const sockets = new Set<Socket>();
+  const server = createServer({ highWaterMark: DRIP_BYTES }, (client) => {
+    const server = connect(target, '127.0.0.1');
+    for (const socket of [client, server]) sockets.add(socket.on('error', () => undefined));
+    server.pipe(client);
+    const drip = setInterval(() => {
+      const chunk = (client.read(DRIP_BYTES) ?? client.read()) as Buffer | null;
+      if (chunk) server.write(chunk);
+    }, DRIP_EVERY);
+    client.pause();
+    client.once('end', () => server.end());
+    server.once('close', () => (clearInterval(drip), client.destroy()));
+    client.once('close', () => (clearInterval(drip), server.end()));
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    port: (server.address() as { port: number }).port,
+    close: async () => {
+      server.close();
+      for (const socket of sockets) socket.destroy();
+      await once(server, 'close');
+    },
+  };
+}
+
+t.test('rtmp.server_buffer_enabled: 4K pictures through a full socket arrive whole', async (t) => {
+  const nginx = await startNginxRtmp();
+  t.teardown(() => nginx.stop());
+  const way = await startNarrowWay(nginx.port);
+  t.teardown(() => way.close());
+  const tags = await createFlvTags({ seconds: 1, size: '3840x2160', videoBitrate: '30M' });
+  t.ok(Math.max(...tags.map(({ data }) => data.length)) > 10 * DRIP_BYTES, 'pictures are far larger than what the socket takes at once');
+
+  const pusher = createRtmpPusher({ serverBuffer: true })({
+    destination: parseDestination(`rtmp://127.0.0.1:${way.port}/live`, 'large', { streamNamePrefix: '', fullUrl: false }),
+    address: '127.0.0.1', flashVersion: 'FMLE/3.0', stallTimeoutMs: 10_000,
+  });
+  t.teardown(() => pusher.close());
+  await once(pusher, 'ready');
+  const buffer = new OutBuffer({ enabled: false, initialMs: 0, startMs: 0, maxBufferings: -1, queueWhenFull: true }, pusher, () => t.fail('nothing is to be dropped'));
+  let full = 0;
+  pusher.on('drain', () => buffer.pump(0));
+  for (const tag of tags) {
+    buffer.push(tag, 0);
+    if (!pusher.writable) full++;
+  }
+  t.ok(full > 0, `the connection was full ${full} times`);
+  await waitFor('all to be sent', async () => buffer.bytes === 0 && pusher.backlog < 400_000, { timeout: 30_000 });
+  await pusher.close();
+  t.equal(buffer.framesDropped, 0);
+
+  const recording = await analyse(recordingOf(nginx, 'large'));
+  const pictures = tags.filter(({ type, sequenceHeader }) => type === TAG_VIDEO && !sequenceHeader).length;
+  t.strictSame(recording.decodeErrors, []);
+  t.equal(recording.video.count, pictures);
+  t.equal(recording.pictures.length, pictures);
+  t.match(recording.pictures.at(-1), { width: 3840, height: 2160 });
+});
