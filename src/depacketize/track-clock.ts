@@ -20,6 +20,14 @@ export interface Timeline {
   observe(nowMs: number): void;
 }
 
+/** How errors of a track's time are corrected. */
+export interface Correction {
+  /** Time is stretched or squeezed by no more than this share. */
+  readonly slew: number;
+  /** Milliseconds from the track's beginning in which a large error is corrected at once. */
+  readonly settleMs: number;
+}
+
 /** A run of RTP timestamps that count on from each other. */
 interface Segment {
   /** The latest timestamp so far, and how many ticks it lies behind the segment's start. */
@@ -29,10 +37,10 @@ interface Segment {
   readonly startMs: number;
 }
 
-/** Corrections stretch or squeeze time by no more than this share, which nobody sees or hears. */
-const SLEW = 0.02;
 /** A larger error is corrected at once, if forwards. */
 const JUMP_MS = 1000;
+/** What is corrected at once while a track settles: lips that are out of sync by more are noticed. */
+const SETTLE_JUMP_MS = 60;
 /** Timestamps that leap further ahead of our clock have begun anew: no packet is a second faster than the fastest before it. */
 const LEAP_FORWARD_MS = 1000;
 /**
@@ -52,6 +60,7 @@ const REPORT_WEIGHT = 1 / 2;
 export class TrackClock {
   readonly #timeline: Timeline;
   readonly #ticksPerMs: number;
+  readonly #correction: Correction;
   #segment: Segment | undefined;
   /** The segment before the last discontinuity, for packets that were still on their way through the reorder buffer. */
   #segmentBefore: Segment | undefined;
@@ -63,12 +72,19 @@ export class TrackClock {
   #offsetMs: number | undefined;
   /** The latest media time that was converted: up to it the offset has been slewed. */
   #positionMs = -Infinity;
+  /** Media time until which large errors are corrected at once. */
+  #settledMs = -Infinity;
   #lastStreamMs: number;
 
-  /** Made by {@link MediaClock.track}. `floorMs`: no time of the stream before it will be given out. */
-  constructor(timeline: Timeline, clockRate: number, floorMs: number) {
+  /**
+   * Made by {@link MediaClock.track}.
+   *
+   * @param floorMs no time of the stream before it will be given out
+   */
+  constructor(timeline: Timeline, clockRate: number, correction: Correction, floorMs: number) {
     this.#timeline = timeline;
     this.#ticksPerMs = clockRate / 1000;
+    this.#correction = correction;
     this.#lastStreamMs = floorMs;
   }
 
@@ -173,12 +189,14 @@ export class TrackClock {
     if (this.#offsetMs === undefined) {
       const earliest = this.#timeline.originMs + this.#lastStreamMs - mediaMs;
       this.#offsetMs = Math.max(target ?? 0, earliest);
+      this.#settledMs = mediaMs + this.#correction.settleMs;
       return;
     }
     if (target === undefined) return;
     const error = target - this.#offsetMs;
-    const limit = SLEW * (mediaMs - this.#positionMs);
-    this.#offsetMs = error > JUMP_MS ? target : this.#offsetMs + Math.min(Math.max(error, -limit), limit);
+    const limit = this.#correction.slew * (mediaMs - this.#positionMs);
+    const atOnce = error > JUMP_MS || (mediaMs < this.#settledMs && Math.abs(error) > SETTLE_JUMP_MS);
+    this.#offsetMs = atOnce ? target : this.#offsetMs + Math.min(Math.max(error, -limit), limit);
   }
 
   #mediaMs(segment: Segment, rtpTimestamp: number): number {

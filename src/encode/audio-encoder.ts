@@ -2,9 +2,10 @@ import { EventEmitter } from 'node:events';
 import type { GatewayError } from '../errors.ts';
 import { g711ToAac, opusToAac, type AacSettings } from '../ffmpeg/ffmpeg-args.ts';
 import { OggOpusWriter } from '../ffmpeg/ogg-opus.ts';
-import { opusPacketSamples, opusSilence } from '../ffmpeg/opus-packet.ts';
+import { isStereoOpus, opusPacketSamples, opusSilence } from '../ffmpeg/opus-packet.ts';
 import { SupervisedFfmpeg } from '../ffmpeg/supervised-ffmpeg.ts';
 import { AAC_SAMPLES_PER_FRAME, AdtsReader } from '../flv/aac.ts';
+import { stereoFromMono } from '../flv/aac-stereo.ts';
 import { silentG711 } from '../flv/audio-tag.ts';
 import type { Logger } from '../logger.ts';
 import type { AudioCodec } from '../stream/live-stream.ts';
@@ -15,10 +16,18 @@ export const AAC_CHANNELS = 2;
 /** Milliseconds of one AAC frame. */
 export const AAC_FRAME_MS = (AAC_SAMPLES_PER_FRAME * 1000) / AAC_SAMPLE_RATE;
 
+/** Of the bitrate, for a single channel: what two share and what two need is less than twice as much. */
+const MONO_BITRATE = 3 / 4;
+
 /** ffmpeg's AAC encoder puts one frame of silence before the first sample. */
 const PRIMING_SAMPLES = AAC_SAMPLES_PER_FRAME;
 /** A hole up to this long is filled with silence inside the encoder; after a longer one the clock is set anew. */
 const MAX_FILL_SAMPLES = AAC_SAMPLE_RATE / 2;
+/**
+ * Samples that are collected before ffmpeg gets them: two packets of 20 ms. Waking it for each packet, and being woken by it for each
+ * frame, costs more than the encoding. Audio comes out behind the video anyway.
+ */
+const WRITE_SAMPLES = AAC_SAMPLE_RATE / 25;
 /** Packets whose frames have not come back yet: ten seconds. */
 const MAX_ANCHORS = 500;
 
@@ -28,11 +37,20 @@ export interface AudioEncoderEvents {
   failed: [error: GatewayError];
 }
 
-/** Opus or G.711 packets in, AAC frames out, through one ffmpeg; time goes around it, by counting samples. */
+/**
+ * Opus or G.711 packets in, AAC frames of two channels out, through one ffmpeg; time goes around it, by counting samples. A microphone
+ * has one channel, and so has what ffmpeg encodes until the first packet with two comes.
+ */
 export class AudioEncoder extends EventEmitter<AudioEncoderEvents> {
   readonly #codec: AudioCodec;
   readonly #clockRate: number;
-  readonly #ffmpeg: SupervisedFfmpeg;
+  readonly #bitrate: number;
+  readonly #logger: Logger;
+  #stereo = false;
+  #closed = false;
+  #ffmpeg: SupervisedFfmpeg;
+  /** The one for a single channel, when it was replaced. */
+  #replaced: Promise<void> | undefined;
   #ogg = new OggOpusWriter();
   #adts = new AdtsReader();
   /** Where in the stream's time a sample of the encoder's input belongs; one entry a packet, dropped when its frames are out. */
@@ -41,17 +59,17 @@ export class AudioEncoder extends EventEmitter<AudioEncoderEvents> {
   #samplesIn = 0;
   #framesOut = 0;
   #nextRtp: number | undefined;
+  /** What waits to be written, and how long it lasts. */
+  #collected: Buffer[] = [];
+  #collectedSamples = 0;
 
   constructor(codec: AudioCodec, clockRate: number, bitrate: number, logger: Logger) {
     super();
     this.#codec = codec;
     this.#clockRate = clockRate;
-    const aac: AacSettings = { sampleRate: AAC_SAMPLE_RATE, channels: AAC_CHANNELS, bitrate };
-    this.#ffmpeg = new SupervisedFfmpeg(codec === 'opus' ? opusToAac(aac) : g711ToAac(codec, aac), 'audio encoder', logger);
-    this.#ffmpeg.on('started', () => this.#begin());
-    this.#ffmpeg.on('output', (chunk) => this.#take(chunk));
-    this.#ffmpeg.on('failed', (error) => this.emit('failed', error));
-    void this.#ffmpeg.start();
+    this.#bitrate = bitrate;
+    this.#logger = logger;
+    this.#ffmpeg = this.#start();
   }
 
   /**
@@ -61,6 +79,8 @@ export class AudioEncoder extends EventEmitter<AudioEncoderEvents> {
    * @param streamMs the same instant on the stream's clock
    */
   encode(payload: Buffer, rtpTimestamp: number, streamMs: number): void {
+    if (this.#closed) return;
+    if (this.#codec === 'opus' && !this.#stereo && isStereoOpus(payload)) this.#becomeStereo();
     if (!this.#ffmpeg.running) return;
     const rate = AAC_SAMPLE_RATE / this.#clockRate;
     const samples = this.#codec === 'opus' ? opusPacketSamples(payload) : payload.length * rate;
@@ -79,8 +99,29 @@ export class AudioEncoder extends EventEmitter<AudioEncoderEvents> {
     this.#nextRtp = undefined;
   }
 
-  close(): Promise<void> {
-    return this.#ffmpeg.close();
+  async close(): Promise<void> {
+    this.#closed = true;
+    await Promise.all([this.#ffmpeg.close(), this.#replaced]);
+  }
+
+  #start(): SupervisedFfmpeg {
+    const channels = this.#stereo ? 2 : 1;
+    const bitrate = Math.round(this.#stereo ? this.#bitrate : this.#bitrate * MONO_BITRATE);
+    const aac: AacSettings = { sampleRate: AAC_SAMPLE_RATE, channels, bitrate };
+    const ffmpeg = new SupervisedFfmpeg(this.#codec === 'opus' ? opusToAac(aac) : g711ToAac(this.#codec, aac), 'audio encoder', this.#logger);
+    ffmpeg.on('started', () => this.#begin());
+    ffmpeg.on('output', (chunk) => this.#take(chunk));
+    ffmpeg.on('failed', (error) => this.emit('failed', error));
+    void ffmpeg.start();
+    return ffmpeg;
+  }
+
+  /** For good: a change costs a moment of silence. */
+  #becomeStereo(): void {
+    this.#stereo = true;
+    this.#ffmpeg.removeAllListeners();
+    this.#replaced = this.#ffmpeg.close();
+    this.#ffmpeg = this.#start();
   }
 
   #begin(): void {
@@ -90,13 +131,21 @@ export class AudioEncoder extends EventEmitter<AudioEncoderEvents> {
     this.#samplesIn = 0;
     this.#framesOut = 0;
     this.#nextRtp = undefined;
-    if (this.#codec === 'opus') this.#ffmpeg.write(this.#ogg.header(AAC_CHANNELS));
+    this.#collected = [];
+    this.#collectedSamples = 0;
+    if (this.#codec === 'opus') this.#ffmpeg.write(this.#ogg.header(this.#stereo ? 2 : 1));
   }
 
   #feed(payload: Buffer, samples: number): void {
     this.#samplesIn += samples;
-    if (this.#codec === 'opus') this.#ffmpeg.write(...this.#ogg.page(payload, this.#samplesIn));
-    else this.#ffmpeg.write(payload);
+    if (this.#codec === 'opus') this.#collected.push(...this.#ogg.page(payload, this.#samplesIn));
+    else this.#collected.push(payload);
+    this.#collectedSamples += samples;
+    if (this.#collectedSamples < WRITE_SAMPLES) return;
+    // In one piece: it is small, and several take the kernel longer.
+    this.#ffmpeg.write(Buffer.concat(this.#collected));
+    this.#collected = [];
+    this.#collectedSamples = 0;
   }
 
   #fill(samples: number): void {
@@ -105,11 +154,12 @@ export class AudioEncoder extends EventEmitter<AudioEncoderEvents> {
   }
 
   #take(chunk: Buffer): void {
-    for (const raw of this.#adts.push(chunk)) {
+    for (const encoded of this.#adts.push(chunk)) {
+      const raw = this.#stereo ? encoded : stereoFromMono(encoded);
       const sample = this.#framesOut++ * AAC_SAMPLES_PER_FRAME - PRIMING_SAMPLES;
       while (this.#anchors.length > 1 && this.#anchors[1]!.sample <= sample) this.#anchors.shift();
       const anchor = this.#anchors[0];
-      if (anchor && sample >= 0) this.emit('frame', raw, anchor.streamMs + ((sample - anchor.sample) * 1000) / AAC_SAMPLE_RATE);
+      if (raw && anchor && sample >= 0) this.emit('frame', raw, anchor.streamMs + ((sample - anchor.sample) * 1000) / AAC_SAMPLE_RATE);
     }
   }
 }

@@ -58,6 +58,11 @@ function captureDelayMs(codec: AudioCodec, payload: Buffer): number {
 
 /** How often late packets, silence and key frames are looked after. */
 const TICK_MS = 20;
+/**
+ * How long sound may wait for the picture with which it goes out: a picture at 30 frames per second. Sound is late by its encoder
+ * anyway, and each time that something goes out costs every destination a system call.
+ */
+const MAX_SOUND_WAIT_MS = 34;
 
 /**
  * A live stream as FLV tags: H.264 passed through, the microphone as AAC, silence where there is none. Everything that is
@@ -87,6 +92,9 @@ export class SourceRendition extends EventEmitter<RenditionEvents> implements Re
   #lead: number | undefined;
   #wasLost = false;
   #closed = false;
+  /** Sound that waits for the next picture, and since when. */
+  #sounds: FlvTag[] = [];
+  #soundsSinceMs = 0;
 
   readonly audioHeader: FlvTag = { type: TAG_AUDIO, timestamp: 0, data: aacSequenceHeader(AAC_SAMPLE_RATE, AAC_CHANNELS), keyFrame: false, sequenceHeader: true };
 
@@ -97,7 +105,7 @@ export class SourceRendition extends EventEmitter<RenditionEvents> implements Re
     this.#stream = stream;
     this.#options = options;
     this.#metadata.audioBitrate = options.audioBitrate;
-    this.#audioLine = new AudioLine((tag) => this.emit('tag', tag));
+    this.#audioLine = new AudioLine((tag) => this.#takeSound(tag));
     this.#keyFrames = new KeyFrameRequests(options.keyFrameIntervalMs, () => this.#video?.requestKeyFrame());
     stream.on('published', this.#onPublished);
     stream.on('lost', this.#onLost);
@@ -241,6 +249,7 @@ export class SourceRendition extends EventEmitter<RenditionEvents> implements Re
       this.#updateHeader(h264.parameterSets.sps, h264.parameterSets.pps, timestamp);
     }
     if (!this.#videoHeader) return;
+    this.#sendSounds();
     this.emit('tag', { type: TAG_VIDEO, timestamp, data: avcFrame(unit.nalUnits, unit.keyFrame), keyFrame: unit.keyFrame, sequenceHeader: false });
   }
 
@@ -268,6 +277,19 @@ export class SourceRendition extends EventEmitter<RenditionEvents> implements Re
     return this.#lastVideoMs;
   }
 
+  #takeSound(tag: FlvTag): void {
+    if (this.#sounds.length === 0) this.#soundsSinceMs = performance.now();
+    this.#sounds.push(tag);
+    if (!this.#video) this.#sendSounds();
+  }
+
+  #sendSounds(): void {
+    const sounds = this.#sounds;
+    if (sounds.length === 0) return;
+    this.#sounds = [];
+    for (const tag of sounds) this.emit('tag', tag);
+  }
+
   /** Notes how far the stream's clock is ahead of ours; follows forwards at once and backwards slowly, since packets only come late. */
   #streamTime(streamMs: number, nowMs: number): number {
     const lead = streamMs - nowMs;
@@ -281,6 +303,7 @@ export class SourceRendition extends EventEmitter<RenditionEvents> implements Re
     this.#video?.poll(nowMs);
     if (this.#video) this.#keyFrames.tick(nowMs);
     if (this.#lead !== undefined) this.#audioLine.fill(nowMs + this.#lead, this.#audio !== undefined);
+    if (nowMs - this.#soundsSinceMs >= MAX_SOUND_WAIT_MS - TICK_MS / 2) this.#sendSounds();
   }
 
   #fail(error: unknown): void {

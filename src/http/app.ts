@@ -28,6 +28,8 @@ export interface HttpPorts {
 const BODY_LIMIT_BYTES = 64 * 1024;
 /** Time for a client to send its whole request, so that slow ones cannot hold connections. */
 const REQUEST_TIMEOUT_MS = 30_000;
+/** Characters of one path parameter: a stream name of 256, each percent-encoded as four bytes. */
+const MAX_PARAMETER_LENGTH = 256 * 12;
 
 /** REST, monitoring and pages: one set of routes, on HTTP and, where there is a certificate, on HTTPS. */
 export class HttpApp {
@@ -116,7 +118,7 @@ async function createListener(options: ListenerOptions, certificate?: Certificat
     requestTimeout: REQUEST_TIMEOUT_MS,
     // Pages that watch a stream hold their connection for as long as it lives; a close must not wait for them.
     forceCloseConnections: true,
-    routerOptions: { ignoreTrailingSlash: true, ignoreDuplicateSlashes: true },
+    routerOptions: { ignoreTrailingSlash: true, ignoreDuplicateSlashes: true, maxParamLength: MAX_PARAMETER_LENGTH },
     clientErrorHandler: answerBrokenRequest,
     frameworkErrors: (error, request, reply) => void replyWithError(error, request, reply as never, logger),
   }) as unknown as FastifyInstance;

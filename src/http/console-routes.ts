@@ -25,7 +25,8 @@ type Extension = keyof typeof TYPES;
 /** Everything that is served, by path. A fixed table: no request can name another file. */
 const FILES: readonly (readonly [path: string, file: string])[] = [
   ['/', source('console/index.html')],
-  ...['console.css', 'icon.svg', 'main.js', 'publish-panel.js', 'push-panel.js', 'push-list.js', 'watch-panel.js', 'access.js', 'dom.js'].map(
+  ['/console/whip.html', source('console/whip.html')],
+  ...['console.css', 'icon.svg', 'main.js', 'publish-panel.js', 'push-panel.js', 'push-list.js', 'watch-panel.js', 'access.js', 'dom.js', 'whip.js', 'whip-session.js'].map(
     (name) => [`/console/${name}`, source(`console/${name}`)] as const,
   ),
   ['/console/mpegts.js', createRequire(import.meta.url).resolve('mpegts.js/dist/mpegts.js')],

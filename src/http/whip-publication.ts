@@ -1,6 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
-import { GatewayError, toGatewayError } from '../errors.ts';
+import { toGatewayError, type GatewayError } from '../errors.ts';
 import { PublishSession } from '../ingest/publish-session.ts';
 import type { IceFragment } from '../ingest/sdp-fragment.ts';
 import type { WorkerPool } from '../ingest/worker-pool.ts';

@@ -6,6 +6,8 @@ import type { IngestWorker } from './worker-pool.ts';
 
 /** How often a subscribed track's round-trip time is read. Milliseconds: it only bounds how long to wait for a retransmission. */
 const ROUND_TRIP_POLL_MS = 2000;
+/** As often are the layers of simulcast compared: destinations should not begin with a small picture for long. Milliseconds. */
+const LAYER_POLL_MS = 500;
 /** A layer must send so many times more than the present one to be taken instead: each change costs a key frame. */
 const LAYER_MARGIN = 1.5;
 
@@ -100,7 +102,7 @@ export class ProducerTrack<Kind extends 'audio' | 'video', Codec> {
         },
         () => undefined, // The producer was closed meanwhile.
       );
-    }, ROUND_TRIP_POLL_MS);
+    }, this.producer.type === 'simulcast' ? LAYER_POLL_MS : ROUND_TRIP_POLL_MS);
     this.#poll.unref();
   }
 

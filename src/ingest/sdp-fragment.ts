@@ -21,6 +21,7 @@ const iceText = (low: number) => z.string().regex(/^[A-Za-z0-9+/=_-]+$/).min(low
 /** RFC 8839, 5.4 asks for at least 4 and 22 characters. */
 export const IceCredentialsSchema = z.object({ usernameFragment: iceText(4), password: iceText(22) }) satisfies z.ZodType<IceCredentials>;
 
+// eslint-disable-next-line no-control-regex -- a line with control characters is no SDP
 const LINE = /^[a-z]=[^\u0000-\u001f\u007f]*$/;
 /** RFC 8839, 5.1: foundation, component, transport, priority, address, port, type. Whatever follows is for others. */
 const CANDIDATE = /^a=candidate:[A-Za-z0-9+/]{1,32} \d{1,3} \S{1,16} \d{1,10} \S{1,255} \d{1,5} typ \S{1,32}( .*)?$/;

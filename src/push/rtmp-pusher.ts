@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { createSecureContext, getCACertificates } from 'node:tls';
+import { createSecureContext, getCACertificates, rootCertificates } from 'node:tls';
 import type { SecureContext } from 'node:tls';
 import { GatewayError } from '../errors.ts';
 import type { ErrorCode } from '../errors.ts';
@@ -14,7 +14,7 @@ import { Liveness } from './liveness.ts';
 import type { Pusher, PusherEvents, PusherFactory, PushTarget } from './pusher.ts';
 
 export interface RtmpPusherOptions {
-  /** PEM file of an authority that is trusted besides Node's and the system's (`rtmps_ca_file`). */
+  /** PEM file of an authority that is trusted besides the system's (`rtmps_ca_file`). */
   readonly caFile?: string | undefined;
   /** Hosts whose certificates are not verified (`rtmps_insecure_host`). */
   readonly insecureHosts?: readonly string[] | undefined;
@@ -27,7 +27,7 @@ export interface RtmpPusherOptions {
   readonly timeouts?: RtmpTimeouts | undefined;
 }
 
-/** Bytes that may wait for the socket: two key frames of 4K. */
+/** Bytes that may wait for the socket when it is allowed to buffer: two key frames of 4K. */
 const MAX_QUEUED = 512 * 1024;
 /** Bytes that may be on the way to a peer that acknowledges: more would only be delay (8 s at 1 Mbit/s), and hide that it does not keep up. */
 const MAX_UNACKNOWLEDGED = 1024 * 1024;
@@ -47,15 +47,34 @@ const ERROR_CODES: Readonly<Record<RtmpErrorCode, ErrorCode>> = {
   aborted: 'PUSHER_FAILED',
 };
 
-/** @throws when `caFile` cannot be read. */
+/**
+ * Takes a fifth of a second to read the system's authorities: once, at the start, because no media moves meanwhile.
+ * @throws when `caFile` cannot be read.
+ */
 export function createRtmpPusher(options: RtmpPusherOptions = {}): PusherFactory {
-  const extraAuthority = options.caFile ? readFileSync(options.caFile, 'utf8') : undefined;
-  let shared: SecureContext | undefined;
-  const secureContext = (): SecureContext =>
-    (shared ??= createSecureContext({
-      ca: [...new Set([...getCACertificates('default'), ...getCACertificates('system'), ...(extraAuthority === undefined ? [] : [extraAuthority])])],
-    }));
+  const extraAuthority = options.caFile ? [readFileSync(options.caFile, 'utf8')] : [];
+  const secureContext = createSecureContext({ ca: [...systemAuthorities(), ...extraAuthority] });
   return (target) => new RtmpPusher(target, options, secureContext);
+}
+
+let authorities: readonly string[] | undefined;
+
+/** The system's authorities and those of `NODE_EXTRA_CA_CERTS`; Node's own where the system has none, as in a bare container. */
+function systemAuthorities(): readonly string[] {
+  if (!authorities) {
+    const system = getCACertificates('system');
+    // Distributions list each of theirs several times.
+    authorities = [...new Set([...(system.length > 0 ? system : rootCertificates), ...getCACertificates('extra')])];
+  }
+  return authorities;
+}
+
+function readAuthority(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new GatewayError('SETTINGS_INVALID', `rtmps_ca_file ${file} cannot be read (${(error as NodeJS.ErrnoException).code}). Name a PEM file.`, { cause: error });
+  }
 }
 
 class RtmpPusher extends EventEmitter<PusherEvents> implements Pusher {
@@ -68,18 +87,20 @@ class RtmpPusher extends EventEmitter<PusherEvents> implements Pusher {
   #timer: NodeJS.Timeout | undefined;
   #over = false;
   #blocked = false;
+  /** Something has been written. */
+  #begun = false;
   /** Bytes of the connection before its first tag. */
   #overhead = 0;
   #reported = 0;
 
-  constructor(target: PushTarget, options: RtmpPusherOptions, secureContext: () => SecureContext) {
+  constructor(target: PushTarget, options: RtmpPusherOptions, secureContext: SecureContext) {
     super();
     this.#serverBuffer = options.serverBuffer ?? true;
     this.#stallTimeoutMs = target.stallTimeoutMs;
     this.#connecting = this.#connect(target, options, secureContext);
   }
 
-  async #connect(target: PushTarget, options: RtmpPusherOptions, secureContext: () => SecureContext): Promise<void> {
+  async #connect(target: PushTarget, options: RtmpPusherOptions, secureContext: SecureContext): Promise<void> {
     try {
       // Whoever creates a pusher listens to it only after that.
       await Promise.resolve();
@@ -96,10 +117,7 @@ class RtmpPusher extends EventEmitter<PusherEvents> implements Pusher {
     this.#overhead = client.sent;
     this.#liveness = new Liveness(this.#stallTimeoutMs, performance.now());
     this.#timer = setInterval(() => this.#look(), Math.min(LIVENESS_INTERVAL, this.#stallTimeoutMs / 4));
-    client.on('flushed', () => {
-      if (this.#reported === 0) this.#look();
-      this.#review();
-    });
+    client.on('drain', () => this.#review());
     client.on('acknowledged', () => {
       this.#look();
       this.#review();
@@ -115,12 +133,16 @@ class RtmpPusher extends EventEmitter<PusherEvents> implements Pusher {
     else if (tag.type === TAG_AUDIO) client.sendAudio(tag.timestamp, tag.data);
     else if (tag.type === TAG_SCRIPT) client.sendMetaData(tag.timestamp, tag.data);
     if (!this.writable) this.#blocked = true;
+    if (this.#begun) return;
+    // The first progress is worth a look of its own: the destination counts as reached from then on.
+    this.#begun = true;
+    setImmediate(() => this.#look());
   }
 
   get writable(): boolean {
     const client = this.#client;
     if (!client || this.#over) return false;
-    if (client.queued > (this.#serverBuffer ? MAX_QUEUED : 0)) return false;
+    if (this.#serverBuffer ? client.queued > MAX_QUEUED : client.full) return false;
     const { known, acknowledged, longestStep } = client.acknowledgements;
     return !known || client.sent - acknowledged <= Math.max(MAX_UNACKNOWLEDGED, MAX_UNACKNOWLEDGED_STEPS * longestStep);
   }
@@ -178,7 +200,7 @@ class RtmpPusher extends EventEmitter<PusherEvents> implements Pusher {
   }
 }
 
-function clientOptions(target: PushTarget, options: RtmpPusherOptions, secureContext: () => SecureContext): RtmpClientOptions {
+function clientOptions(target: PushTarget, options: RtmpPusherOptions, secureContext: SecureContext): RtmpClientOptions {
   const { destination } = target;
   const isDestination = (host: string): boolean => host.toLowerCase() === destination.host.toLowerCase();
   const insecure = destination.scheme === 'rtmps' && options.insecureHosts?.some(isDestination) === true;
@@ -188,7 +210,7 @@ function clientOptions(target: PushTarget, options: RtmpPusherOptions, secureCon
     address: target.address,
     port: destination.port,
     localAddress: target.localAddress,
-    tls: destination.scheme === 'rtmps' ? { secureContext: secureContext(), insecure } : undefined,
+    tls: destination.scheme === 'rtmps' ? { secureContext, insecure } : undefined,
     app: destination.app.reveal(),
     streamName: destination.streamName.reveal(),
     tcUrl: destination.tcUrl.reveal(),

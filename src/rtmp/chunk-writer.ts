@@ -2,7 +2,7 @@ import { DEFAULT_CHUNK_SIZE, EXTENDED_TIMESTAMP } from './message.ts';
 
 /** Where chunks go: a socket, which the caller has corked so that one system call takes them all. */
 export interface ChunkSink {
-  write(bytes: Buffer, done?: () => void): unknown;
+  write(bytes: Buffer): unknown;
 }
 
 /** A first byte, eleven of message header, four of extended timestamp. */
@@ -27,10 +27,9 @@ export class ChunkWriter {
   /**
    * @param chunkStreamId 2 to 63.
    * @param timestamp milliseconds, modulo 2^32.
-   * @param done called when the last byte has left for the kernel.
    * @returns bytes written, headers included.
    */
-  write(sink: ChunkSink, chunkStreamId: number, type: number, streamId: number, timestamp: number, payload: Buffer, done?: () => void): number {
+  write(sink: ChunkSink, chunkStreamId: number, type: number, streamId: number, timestamp: number, payload: Buffer): number {
     const extended = timestamp >= EXTENDED_TIMESTAMP;
     const header = Buffer.allocUnsafe(extended ? EXTENDED_HEADER_SIZE : HEADER_SIZE);
     header[0] = chunkStreamId;
@@ -39,27 +38,20 @@ export class ChunkWriter {
     header[7] = type;
     header.writeUInt32LE(streamId, 8);
     if (extended) header.writeUInt32BE(timestamp, HEADER_SIZE);
-    if (payload.length === 0) {
-      sink.write(header, done);
-      return header.length;
-    }
     sink.write(header);
-    if (payload.length <= this.#chunkSize) {
-      sink.write(payload, done);
-      return header.length + payload.length;
-    }
-    return header.length + this.#writeChunks(sink, continuation(chunkStreamId, extended, timestamp), payload, done);
+    if (payload.length > this.#chunkSize) return header.length + this.#writeChunks(sink, continuation(chunkStreamId, extended, timestamp), payload);
+    if (payload.length > 0) sink.write(payload);
+    return header.length + payload.length;
   }
 
-  #writeChunks(sink: ChunkSink, separator: Buffer, payload: Buffer, done: (() => void) | undefined): number {
+  #writeChunks(sink: ChunkSink, separator: Buffer, payload: Buffer): number {
     let written = payload.length;
     for (let start = 0; start < payload.length; start += this.#chunkSize) {
       if (start > 0) {
         sink.write(separator);
         written += separator.length;
       }
-      const end = start + this.#chunkSize;
-      sink.write(payload.subarray(start, end), end >= payload.length ? done : undefined);
+      sink.write(payload.subarray(start, start + this.#chunkSize));
     }
     return written;
   }

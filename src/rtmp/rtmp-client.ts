@@ -43,8 +43,8 @@ export interface RtmpClientOptions extends TransportOptions {
 }
 
 interface RtmpClientEvents {
-  /** All that was handed over so far has left for the kernel. */
-  flushed: [];
+  /** All that was handed over has left for the kernel, after `full` was true. */
+  drain: [];
   /** The peer has said how much it has received. */
   acknowledged: [];
   /** The connection is over, and not by `close()`. At most once, and the last event. */
@@ -67,7 +67,7 @@ export class RtmpClient extends EventEmitter<RtmpClientEvents> {
     this.#connection = connection;
     this.#streamId = streamId;
     this.#streamName = streamName;
-    connection.on('flushed', () => this.emit('flushed'));
+    connection.on('drain', () => this.emit('drain'));
     connection.on('acknowledged', () => this.emit('acknowledged'));
     connection.on('lost', (error) => this.emit('lost', error));
     connection.on('command', ({ name, values }) => {
@@ -104,6 +104,11 @@ export class RtmpClient extends EventEmitter<RtmpClientEvents> {
   /** Bytes that have not left for the kernel. */
   get queued(): number {
     return this.#connection.queued;
+  }
+
+  /** More has been handed over than the socket's own buffer is meant for; `drain` follows. */
+  get full(): boolean {
+    return this.#connection.full;
   }
 
   /** What the peer says it has received. */

@@ -22,8 +22,8 @@ export interface RtmpCommand {
 interface RtmpConnectionEvents {
   /** The server says something that nobody waits for. */
   command: [RtmpCommand];
-  /** All that was handed over so far has left for the kernel. */
-  flushed: [];
+  /** All that was handed over has left for the kernel, after `full` was true. */
+  drain: [];
   /** The peer has said how much it has received. */
   acknowledged: [];
   /** The connection is over, and not by `end()`. At most once, and the last event. */
@@ -74,6 +74,7 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
     super();
     this.#socket = socket;
     this.#closed = new Promise((resolve) => (socket.closed ? resolve() : socket.once('close', () => resolve())));
+    socket.on('drain', () => this.#end || this.emit('drain'));
     socket.on('data', (data) => this.#receive(data as Buffer));
     socket.on('error', (error: NodeJS.ErrnoException) => this.#fail(new RtmpError('lost', `The connection broke (${error.code ?? 'unknown'})`)));
     socket.once('close', () => this.#fail(new RtmpError('lost', 'The server closed the connection')));
@@ -106,10 +107,15 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
     return this.#socket.writableLength;
   }
 
+  /** More has been handed over than the socket's own buffer is meant for; `drain` follows. */
+  get full(): boolean {
+    return this.#socket.writableNeedDrain;
+  }
+
   /** Tells the peer our chunk size and how often it shall acknowledge. */
   setUp(chunkSize: number): void {
     this.#announceWindow(ACKNOWLEDGEMENT_WINDOW);
-    this.#control(MESSAGE.setChunkSize, uint32(chunkSize));
+    this.#send(CHUNK_STREAM.control, MESSAGE.setChunkSize, 0, 0, uint32(chunkSize));
     this.#writer.chunkSize = chunkSize;
   }
 
@@ -229,7 +235,7 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
     } else if (type === MESSAGE.userControl && payload.length >= 6 && payload.readUInt16BE() === USER_CONTROL.pingRequest) {
       const pong = Buffer.from(payload.subarray(0, 6));
       pong.writeUInt16BE(USER_CONTROL.pingResponse);
-      this.#control(MESSAGE.userControl, pong);
+      this.#reply(MESSAGE.userControl, pong);
     }
   }
 
@@ -243,23 +249,24 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
   #acknowledge(): void {
     if (this.#received - this.#receivedAcknowledged < this.#receiveWindow) return;
     this.#receivedAcknowledged = this.#received;
-    this.#control(MESSAGE.acknowledgement, uint32(this.#received % 2 ** 32));
+    this.#reply(MESSAGE.acknowledgement, uint32(this.#received % 2 ** 32));
   }
 
   #announceWindow(size: number): void {
     if (size === this.#announcedWindow) return;
     this.#announcedWindow = size;
-    this.#control(MESSAGE.windowAcknowledgementSize, uint32(size));
+    this.#reply(MESSAGE.windowAcknowledgementSize, uint32(size));
   }
 
-  #control(type: number, payload: Buffer): void {
-    this.#send(CHUNK_STREAM.control, type, 0, 0, payload);
+  /** Not to a server that does not read: it could have us queue without end. */
+  #reply(type: number, payload: Buffer): void {
+    if (!this.full) this.#send(CHUNK_STREAM.control, type, 0, 0, payload);
   }
 
   #send(chunkStreamId: number, type: number, streamId: number, timestamp: number, payload: Buffer): void {
     if (this.#end) return;
     this.#cork();
-    this.#sent += this.#writer.write(this.#socket, chunkStreamId, type, streamId, timestamp, payload, this.#onFlushed);
+    this.#sent += this.#writer.write(this.#socket, chunkStreamId, type, streamId, timestamp, payload);
   }
 
   #write(bytes: Buffer): void {
@@ -281,10 +288,6 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
     if (!this.#corked) return;
     this.#corked = false;
     this.#socket.uncork();
-  };
-
-  readonly #onFlushed = (): void => {
-    if (!this.#end) this.emit('flushed');
   };
 }
 

@@ -2,7 +2,7 @@ import nodeDataChannel from 'node-datachannel';
 import type { Track } from 'node-datachannel';
 import { WebSocket } from 'ws';
 import { FRAMES_PER_SECOND, RTP_HEADER_BYTES, type Clip } from './clip.ts';
-import { createStamp } from './stamp.ts';
+import { createStamp, stampClock } from './stamp.ts';
 
 export interface PublisherTarget {
   readonly name: string;
@@ -44,6 +44,7 @@ export class Publisher {
   readonly #connection: InstanceType<typeof nodeDataChannel.PeerConnection>;
   readonly #video: Sender;
   readonly #audio: Sender;
+  #answeredAt = 0;
   #leave: (() => Promise<void> | void) | undefined;
   #sending = false;
   #frame = 0;
@@ -65,7 +66,7 @@ export class Publisher {
     video.addSSRC(ssrc + 1, name, name, 'video');
     this.#audio = sender(this.#connection.addTrack(audio), ssrc, AUDIO_TYPE);
     this.#video = sender(this.#connection.addTrack(video), ssrc + 1, VIDEO_TYPE);
-    this.#video.track.onMessage((message) => this.#takeRtcp(message));
+    this.#video.track.onMessage((message) => this.#takeRtcp(message as Buffer | ArrayBuffer));
   }
 
   /** Publishes through the WCS WebSocket; resolves when the server says PUBLISHING and media flows. */
@@ -74,14 +75,15 @@ export class Publisher {
     return publisher.#start(() => publisher.#signalWcs(target));
   }
 
-  /** Publishes through WHIP. @returns when the answer came, in milliseconds of `performance.now()`, beside the publisher */
+  /** Publishes through WHIP. */
   static async overWhip(clip: Clip, target: PublisherTarget): Promise<Publisher> {
     const publisher = new Publisher(clip, target.name);
     return publisher.#start(() => publisher.#signalWhip(target));
   }
 
-  get sending(): boolean {
-    return this.#sending;
+  /** When the server's SDP answer came, in milliseconds of the stamps' clock. */
+  get answeredAt(): number {
+    return this.#answeredAt;
   }
 
   /** Sends what is due at this time. @returns when something is due again, in milliseconds of the same clock */
@@ -148,6 +150,11 @@ export class Publisher {
     if (response.status !== 201) throw new Error(`WHIP answered ${response.status}: ${answer}`);
     const resource = new URL(response.headers.get('location')!, url);
     this.#leave = async () => void (await fetch(resource, { method: 'DELETE' }).catch(() => undefined));
+    this.#accept(answer);
+  }
+
+  #accept(answer: string): void {
+    this.#answeredAt = stampClock();
     this.#connection.setRemoteDescription(answer, 'answer');
   }
 
@@ -169,7 +176,7 @@ export class Publisher {
         const { message, data } = JSON.parse(bytes.toString()) as { message: string; data: unknown[] };
         if (message === 'ping') send('pong', null);
         else if (message === 'getUserData') send('publishStream', { ...about, mediaProvider: 'WebRTC', sdp, bitrate: 0, minBitrate: 0, maxBitrate: 0, ...(rtmpUrl && { rtmpUrl }) });
-        else if (message === 'setRemoteSDP') this.#connection.setRemoteDescription(String(data[1]), 'answer');
+        else if (message === 'setRemoteSDP') this.#accept(String(data[1]));
         else if (message === 'notifyStreamStatusEvent') {
           const { status, info } = data[0] as { status: string; info?: string };
           if (status === 'PUBLISHING') resolve();
@@ -210,8 +217,7 @@ export class Publisher {
   }
 
   /** A key frame is asked for: goes on at the clip's next one. */
-  #takeRtcp(message: string | Buffer | ArrayBuffer): void {
-    if (typeof message === 'string') return;
+  #takeRtcp(message: Buffer | ArrayBuffer): void {
     const bytes = Buffer.from(message as Buffer);
     for (let at = 0; at + 4 <= bytes.length; at += (bytes.readUInt16BE(at + 2) + 1) * 4) {
       const format = bytes[at]! & 0x1f;

@@ -1,7 +1,6 @@
 import { loadClip } from './clip.ts';
 import { serve } from './child-process.ts';
 import { Publisher, type PublisherTarget } from './publisher.ts';
-import { stampClock } from './stamp.ts';
 
 /** The process that holds all publishers of a benchmark. Its argument: kilobits per second of video. */
 
@@ -21,7 +20,7 @@ const requests = {
   async publish({ whip, ...target }: PublisherTarget & { whip?: boolean }): Promise<{ answeredAt: number }> {
     const publisher = await (whip ? Publisher.overWhip(clip, target) : Publisher.overWcs(clip, target));
     publishers.set(target.name, publisher);
-    return { answeredAt: stampClock() };
+    return { answeredAt: publisher.answeredAt };
   },
   async stop(name: string): Promise<void> {
     const publisher = publishers.get(name);

@@ -1,6 +1,6 @@
 import { createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
-import { decodeAmf0, encodeAmf0 } from '../../src/rtmp/amf0.ts';
+import { decodeAmf0, encodeAmf0, type Amf0Value } from '../../src/rtmp/amf0.ts';
 import { ChunkReader } from '../../src/rtmp/chunk-reader.ts';
 import { ChunkWriter } from '../../src/rtmp/chunk-writer.ts';
 import { MESSAGE, type RtmpMessage } from '../../src/rtmp/message.ts';
@@ -33,6 +33,7 @@ const HANDSHAKE_BYTES = 1537;
 
 const streams: SinkStream[] = [];
 const sockets = new Set<Socket>();
+const peers = new WeakMap<Socket, Peer>();
 let server: Server | undefined;
 
 class Peer {
@@ -60,6 +61,10 @@ class Peer {
     });
   }
 
+  get name(): string | undefined {
+    return this.#stream?.name;
+  }
+
   #take({ type, timestamp, payload }: RtmpMessage): void {
     const stream = this.#stream;
     if (type === MESSAGE.command) this.#command(payload);
@@ -72,8 +77,8 @@ class Peer {
 
   #command(payload: Buffer): void {
     const [name, transaction, , argument] = decodeAmf0(payload) as [string, number, unknown, unknown];
-    const answer = (command: string, id: number, ...values: Parameters<typeof encodeAmf0>): void =>
-      this.#writer.write(this.#socket, 3, MESSAGE.command, command === 'onStatus' ? 1 : 0, 0, encodeAmf0(command, id, ...values));
+    const answer = (command: string, id: number, ...values: Amf0Value[]): void =>
+      void this.#writer.write(this.#socket, 3, MESSAGE.command, command === 'onStatus' ? 1 : 0, 0, encodeAmf0(command, id, ...values));
     if (name === 'connect') answer('_result', transaction, { fmsVer: 'FMS/3,0,1,123' }, { level: 'status', code: 'NetConnection.Connect.Success' });
     else if (name === 'createStream') answer('_result', transaction, null, 1);
     else if (name === 'publish') {
@@ -102,7 +107,7 @@ const requests = {
     const listening = createServer((socket) => {
       sockets.add(socket);
       socket.setNoDelay(true).on('error', () => {}).on('close', () => sockets.delete(socket));
-      new Peer(socket);
+      peers.set(socket, new Peer(socket));
     });
     server = listening;
     await new Promise<void>((resolve, reject) => listening.once('error', reject).listen(port, '127.0.0.1', 1024, resolve));
@@ -114,8 +119,16 @@ const requests = {
     for (const socket of sockets) socket.destroy();
     await closed;
   },
-  /** Cuts the connection of one stream. */
   streams: (): SinkStream[] => streams,
+  /** Cuts one of the connections. @returns whether there was one */
+  cut(name: string): boolean {
+    for (const socket of sockets) {
+      if (peers.get(socket)?.name !== name) continue;
+      socket.destroy();
+      return true;
+    }
+    return false;
+  },
   /** Figures start anew, on connections that go on. */
   reset(): void {
     for (let i = streams.length - 1; i >= 0; i--) if (streams[i]!.endedAt > 0) streams.splice(i, 1);

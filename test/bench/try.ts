@@ -4,7 +4,7 @@ import type { SinkRequests } from './sink-main.ts';
 import { startGateway } from '../helpers/gateway.ts';
 import { gatewayGroups, processorLoad, processorMs } from './measure.ts';
 const N=Number(process.argv[2]??1), S=Number(process.argv[3]??8);
-if(process.env.PROF){process.env.NODE_OPTIONS='--cpu-prof --cpu-prof-interval 200 --cpu-prof-dir=/tmp/prof'}
+if(process.env.PROF){process.env.NODE_OPTIONS=process.env.PROF!=='1'?process.env.PROF:'--cpu-prof --cpu-prof-interval 200 --cpu-prof-dir=/tmp/prof'}
 const gw = await startGateway({ log_level:'info', ...(process.argv[4]?{push_engine:process.argv[4]}:{}) });
 delete process.env.NODE_OPTIONS;
 const pub = await BenchProcess.start<PublisherRequests>('./publishers-main.ts',['2000']);

@@ -65,7 +65,7 @@ await t.test('a publisher that has VP8 only is transcoded once for all', async (
   const recording = await analyse(recordingOf(nginx, 'rtmp_vp8'));
   t.strictSame(recording.decodeErrors, []);
   t.match(recording.pictures.at(-1), { width: 640, height: 360 });
-  t.equal(recording.video.steppedBack, 0);
+  t.strictSame(recording.video.stepsBack, []);
   t.ok(Math.abs(recording.audio.last - recording.video.last) <= 150, `tracks end together: ${recording.audio.last} and ${recording.video.last}`);
   t.ok(Math.max(...recording.keyFrameIntervals) <= 4000);
   await page.close();
@@ -106,5 +106,17 @@ await t.test('an offer without a codec in common fails with the reason', async (
   const page = await openPage();
   await page.connect(gateway.wsUrl);
   t.match(await page.publish({ name: 'exotic', stripCodecs: 'H264,VP8,VP9,AV1', source: 'videoOnly' }), { status: 'FAILED', info: 'No common codecs' });
+  await page.close();
+});
+
+await t.test('the gateway is stopped in the middle of everything: the page is told, the recording is whole, nothing is left', async (t) => {
+  const page = await publisher({ name: 'last', source: 'tone', rtmpUrl: nginx.rtmpUrl });
+  await recorded(recordingOf(nginx, 'rtmp_last'), 1500);
+  await gateway.stop();
+  t.equal(await gateway.exited, 0, 'exit code');
+  await page.event('the end of the session', ({ what, status }) => what === 'session' && status === 'DISCONNECTED');
+  const recording = await analyse(recordingOf(nginx, 'rtmp_last'));
+  t.strictSame(recording.decodeErrors, []);
+  t.ok(recording.video.last >= 1500);
   await page.close();
 });

@@ -13,8 +13,8 @@ const { gateway, nginx, openPage, publisher } = await setStage(t, { nginx: { app
 function looksRight(test: Test, recording: Recording, size: { width: number; height: number }): void {
   test.strictSame(recording.decodeErrors, [], 'everything decodes');
   test.ok(recording.startsWithKeyFrame, 'starts with a key frame');
-  test.equal(recording.video.steppedBack, 0, 'video timestamps never step back');
-  test.equal(recording.audio.steppedBack, 0, 'audio timestamps never step back');
+  test.strictSame(recording.video.stepsBack, [], 'video timestamps never step back');
+  test.strictSame(recording.audio.stepsBack, [], 'audio timestamps never step back');
   test.ok(recording.audio.largestGap <= 50, `no hole in the sound: ${recording.audio.largestGap} ms at ${recording.audio.largestGapAt}`);
   test.ok(Math.abs(recording.pictures.length - recording.video.count) <= 1, `${recording.pictures.length} of ${recording.video.count} pictures decode`);
   const seconds = (recording.video.last - recording.video.first) / 1000;

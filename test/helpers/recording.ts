@@ -23,8 +23,8 @@ export interface Track {
   /** Milliseconds. */
   readonly first: number;
   readonly last: number;
-  /** Times that a timestamp was lower than the one before. */
-  readonly steppedBack: number;
+  /** Each timestamp that was lower than the one before, as `FROM to TO`. */
+  readonly stepsBack: readonly string[];
   /** Largest distance of two neighbours, ms, and where it begins. */
   readonly largestGap: number;
   readonly largestGapAt: number;
@@ -58,12 +58,12 @@ const SAMPLE_RATE = 48_000;
 
 function track(tags: readonly FileTag[]): Track {
   const media = tags.filter((tag) => !tag.sequenceHeader);
-  let steppedBack = 0;
+  const stepsBack: string[] = [];
   let largestGap = 0;
   let largestGapAt = 0;
   for (let i = 1; i < media.length; i += 1) {
     const step = media[i]!.timestamp - media[i - 1]!.timestamp;
-    if (step < 0) steppedBack += 1;
+    if (step < 0) stepsBack.push(`${media[i - 1]!.timestamp} to ${media[i]!.timestamp}`);
     if (step > largestGap) {
       largestGap = step;
       largestGapAt = media[i - 1]!.timestamp;
@@ -74,7 +74,7 @@ function track(tags: readonly FileTag[]): Track {
     sequenceHeaders: tags.length - media.length,
     first: media[0]?.timestamp ?? 0,
     last: media.at(-1)?.timestamp ?? 0,
-    steppedBack,
+    stepsBack,
     largestGap,
     largestGapAt,
   };

@@ -27,7 +27,6 @@ export class ServerProcess {
   readonly #command: string;
   readonly #args: readonly string[];
   readonly #port: number;
-  readonly #killAtExit = (): void => void this.#child?.kill('SIGKILL');
   #child: ChildProcess | undefined;
   #output = '';
 
@@ -48,10 +47,10 @@ export class ServerProcess {
   }
 
   async start(): Promise<void> {
-    const child = spawn(this.#command, this.#args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    // The kernel ends it with us, also when we are killed and no `exit` is heard.
+    const child = spawn('setpriv', ['--pdeathsig', 'KILL', this.#command, ...this.#args], { stdio: ['ignore', 'pipe', 'pipe'] });
     this.#child = child;
     this.#output = '';
-    process.once('exit', this.#killAtExit);
     for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text: string) => (this.#output += text));
     const failed = new Promise<never>((_resolve, reject) => {
       child.once('error', reject);
@@ -96,7 +95,6 @@ export class ServerProcess {
 
   async #end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
     const child = this.#child;
-    process.off('exit', this.#killAtExit);
     if (!child || child.exitCode !== null || child.signalCode !== null) return;
     const exited = once(child, 'exit');
     child.kill(signal);

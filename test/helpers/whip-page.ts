@@ -110,7 +110,7 @@ export class WhipPage {
     return this.#call('offer', options);
   }
 
-  publish(url: string, options: OfferOptions & { readonly headers?: Record<string, string> } = {}): Promise<PageAnswer & { readonly answeredAt: number }> {
+  publish(url: string, options: OfferOptions & { readonly headers?: Record<string, string>; readonly mediaPort?: number } = {}): Promise<PageAnswer & { readonly answeredAt: number }> {
     return this.#call('publish', url, options);
   }
 

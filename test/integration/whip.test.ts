@@ -37,7 +37,6 @@ t.teardown(async () => {
   await browser.close();
   await pages.close();
   for (const app of apps) await app.close();
-  t.equal(registry.size, 0, 'closing the listeners ends the sessions');
   await pool.close();
 });
 
@@ -187,6 +186,9 @@ t.test('what is refused, and how', async (t) => {
   await refused(`${base}/whip/x`, 422, 'NO_COMMON_CODECS', OFFER.replace(/ (H264|VP8|VP9|AV1)\/90000/g, ' H265/90000'));
   await refused(`${base}/whip/x?rtmpUrl=`, 400, 'INVALID_REQUEST');
   await refused(`${base}/whip/a%0Ab`, 400, 'INVALID_REQUEST');
+  await refused(`${base}/whip/${'x'.repeat(257)}`, 400, 'INVALID_REQUEST');
+  const long = await post(`${base}/whip/${encodeURIComponent('\u{1F600}'.repeat(128))}`);
+  t.equal((await send('DELETE', base + long.headers.get('location'))).status, 200, 'the longest name');
   t.equal(registry.size, 0);
 
   const sessions = await Promise.all(Array.from({ length: MAX_STREAMS }, (_, i) => post(`${base}/whip/full${i}`)));
@@ -299,4 +301,15 @@ t.test('hostile offers are refused with 4xx, never with 5xx, and soon', async (t
     t.ok(performance.now() - startedAt < 1000);
   }
   t.equal(registry.size, 0, 'none of them left anything behind');
+});
+
+t.test('closing the listeners ends what is published and what is still connecting', async (t) => {
+  const closing = await listen();
+  t.equal((await page.publish(`${closing}/whip/last`)).status, 201);
+  const stream = await waitFor('the stream', () => registry.find('last'));
+  t.equal((await post(`${closing}/whip/connecting`)).status, 201);
+  await apps.at(-1)!.close();
+  t.equal(stream.endedBy?.code, 'SHUTTING_DOWN');
+  t.equal(registry.size, 0);
+  registry.reserve('connecting').release();
 });

@@ -31,7 +31,7 @@ const whipPage = {
     return { status: response.status, headers: Object.fromEntries(response.headers), text: await response.text() };
   },
 
-  /** Publishes; resolves with the answer to POST and the time at which it came. */
+  /** Publishes; resolves with the answer to POST and the time at which it came. With `mediaPort` media goes there instead of to the gateway's port. */
   async publish(url, options = {}) {
     const body = await this.offer(options);
     const answer = await this.request('POST', url, { headers: { 'content-type': 'application/sdp', ...options.headers }, body });
@@ -39,8 +39,9 @@ const whipPage = {
     if (answer.status === 201) {
       this.location = new URL(answer.headers.location, url).href;
       this.etag = answer.headers.etag;
-      this.answer = answer.text;
-      await this.connection.setRemoteDescription({ type: 'answer', sdp: answer.text });
+      const { mediaPort } = options;
+      this.answer = mediaPort ? answer.text.replace(/^a=candidate:.* tcp .*\r\n/gm, '').replace(/^(a=candidate:.* udp \d+ \S+ )\d+/gm, `$1${mediaPort}`) : answer.text;
+      await this.connection.setRemoteDescription({ type: 'answer', sdp: this.answer });
     }
     return { ...answer, answeredAt };
   },

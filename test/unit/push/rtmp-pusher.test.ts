@@ -165,6 +165,25 @@ void t.test('pings are answered and windows acknowledged', async (t) => {
   await pusher.close();
 });
 
+void t.test('a server that pings without end and reads nothing is left', async (t) => {
+  const server = await startScriptedServer();
+  t.teardown(() => server.stop());
+  const pusher = create(pushTarget(`${server.rtmpUrl}/name`));
+  const died = death(pusher);
+  await ready(pusher);
+  const { socket } = server.peers[0]!;
+  socket.pause();
+  let most = 0;
+  const pings = Buffer.alloc(18 * 5000, Buffer.from('030000000000060400000000000600000000', 'hex'));
+  const ping = (): void => {
+    most = Math.max(most, pusher.backlog);
+    if (!socket.destroyed) socket.write(pings, ping);
+  };
+  ping();
+  t.match(await died, { code: 'DESTINATION_PROTOCOL' });
+  t.ok(most < 200_000, 'and its pongs do not pile up');
+});
+
 void t.test('progress is what has been acknowledged; a peer that stands still stalls', async (t) => {
   const server = await startScriptedServer({ onMessage: (peer, { type }) => type === MESSAGE.video && peer.send(MESSAGE.acknowledgement, uint32(peer.received)) });
   t.teardown(() => server.stop());
@@ -173,7 +192,9 @@ void t.test('progress is what has been acknowledged; a peer that stands still st
   const progress: number[] = [];
   pusher.on('progress', (bytes) => progress.push(bytes));
   pusher.write(tag(TAG_VIDEO, Buffer.alloc(10_000)));
-  await waitFor('everything taken', () => pusher.backlog === 0, { every: 1 });
+  // Only a peer that has acknowledged something is judged by its word.
+  await waitFor('the message', () => server.peers[0]!.messages.some(({ type }) => type === MESSAGE.video), { every: 1 });
+  await waitFor('its acknowledgement', () => pusher.backlog === 0 && progress.at(-1) === 10_012, { every: 1 });
   t.equal(progress.at(-1), 10_012, 'the message and its header');
 
   server.peers[0]!.socket.pause();

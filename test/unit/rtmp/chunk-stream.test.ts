@@ -60,12 +60,10 @@ void t.test('what is written is read, with any chunk size and cut anywhere', asy
 void t.test('bytes written are counted, and payloads are not copied', async (t) => {
   const payload = Buffer.alloc(10_000, 7);
   const parts: Buffer[] = [];
-  let done = 0;
   const writer = new ChunkWriter();
   writer.chunkSize = 4096;
-  const count = writer.write({ write: (bytes, callback) => (parts.push(bytes), callback?.()) }, 6, MESSAGE.video, 1, 0x1000000, payload, () => done++);
+  const count = writer.write({ write: (bytes) => parts.push(bytes) }, 6, MESSAGE.video, 1, 0x1000000, payload);
   t.equal(count, Buffer.concat(parts).length);
-  t.equal(done, 1, 'one callback for the message');
   for (const part of parts.filter((part) => part.length > 16)) t.equal(part.buffer, payload.buffer);
 });
 

@@ -1,0 +1,55 @@
+import { startGateway, type SettingsOverrides, type TestGateway } from '../helpers/gateway.ts';
+import { waitFor } from '../helpers/wait.ts';
+import { BenchProcess } from './child-process.ts';
+import type { PublisherRequests } from './publishers-main.ts';
+import type { SinkRequests, SinkStream } from './sink-main.ts';
+
+/** A gateway, publishers and an RTMP server, each in processes of their own, on loopback. */
+export interface BenchStage {
+  readonly gateway: TestGateway;
+  readonly publishers: BenchProcess<PublisherRequests>;
+  readonly sink: BenchProcess<SinkRequests>;
+  readonly sinkPort: number;
+  readonly rtmpUrl: string;
+  /** Waits until so many connections show pictures, and returns them all. */
+  flowing(count: number): Promise<SinkStream[]>;
+  close(): Promise<void>;
+}
+
+export interface BenchStageOptions {
+  readonly settings?: SettingsOverrides;
+  /** Kilobits per second of each publisher's video. */
+  readonly kbps?: number;
+}
+
+const FLOWING_TIMEOUT_MS = 30_000;
+
+export async function setBenchStage({ settings, kbps = 2000 }: BenchStageOptions = {}): Promise<BenchStage> {
+  const ends: (() => Promise<void>)[] = [];
+  const close = async (): Promise<void> => {
+    for (const end of ends.splice(0).reverse()) await end();
+  };
+  try {
+    const sink = await BenchProcess.start<SinkRequests>('./sink-main.ts');
+    ends.push(() => sink.stop());
+    const sinkPort = await sink.ask('listen', 0);
+    const gateway = await startGateway({ log_level: 'info', ...settings });
+    ends.push(() => gateway.stop());
+    const publishers = await BenchProcess.start<PublisherRequests>('./publishers-main.ts', [String(kbps)]);
+    ends.push(() => publishers.stop());
+    const flowing = (count: number): Promise<SinkStream[]> =>
+      waitFor(
+        `${count} destinations with pictures`,
+        async () => {
+          const streams = (await sink.ask('streams')).filter(({ endedAt }) => endedAt === 0);
+          if (streams.filter(({ pictures }) => pictures > 0).length >= count) return streams;
+          throw new Error(`${streams.length} are there`);
+        },
+        { timeout: FLOWING_TIMEOUT_MS, every: 200 },
+      );
+    return { gateway, publishers, sink, sinkPort, rtmpUrl: `rtmp://127.0.0.1:${sinkPort}/live`, flowing, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}

@@ -1,0 +1,62 @@
+import { parseOptions, type BenchDefaults, type BenchOptions } from './bench-options.ts';
+import { publishReport, progress, type Report } from './report.ts';
+
+interface Bench {
+  readonly about: string;
+  readonly defaults: BenchDefaults;
+  readonly load: () => Promise<(options: BenchOptions) => Promise<Report>>;
+}
+
+const BENCHES: Readonly<Record<string, Bench>> = {
+  push: {
+    about: 'cost of a destination: our RTMP client, ffmpeg pushers, nginx-rtmp\'s relay; --counts are destinations',
+    defaults: { rounds: 3, seconds: 5, warmUp: 4, counts: [1, 20, 100] },
+    load: async () => (await import('./push.ts')).benchPush,
+  },
+  streams: {
+    about: 'cost of 1, 5, 10, 20 streams, one destination each, then --fan-out destinations for each; --counts are streams',
+    defaults: { rounds: 3, seconds: 6, warmUp: 15, counts: [1, 5, 10, 20] },
+    load: async () => (await import('./streams.ts')).benchStreams,
+  },
+  latency: {
+    about: 'publisher to RTMP server, with and without the out-buffer; start-up; reconnect',
+    defaults: { rounds: 5, seconds: 8, warmUp: 4, counts: [1] },
+    load: async () => (await import('./latency.ts')).benchLatency,
+  },
+  transcode: {
+    about: 'three destinations with the same profile and with three profiles',
+    defaults: { rounds: 3, seconds: 8, warmUp: 4, counts: [3] },
+    load: async () => (await import('./transcode.ts')).benchTranscode,
+  },
+  soak: {
+    about: 'publishers and destinations come, go and fail at random; --minutes 60 for an hour, --seed to repeat one',
+    defaults: { rounds: 1, seconds: 5, warmUp: 5, counts: [3] },
+    load: async () => (await import('./soak.ts')).benchSoak,
+  },
+};
+
+const HELP = `npm run bench -- NAME [options]
+
+${Object.entries(BENCHES).map(([name, { about }]) => `  ${name.padEnd(10)} ${about}`).join('\n')}
+
+  --rounds N       measurements, of which the median is taken
+  --seconds N      of each round
+  --warm-up N      seconds before the first round
+  --counts A,B,C   how many streams or destinations
+  --set KEY=VALUE  a setting of the gateway; may be repeated
+
+Each prints a table, and writes bench/results/NAME.json and NAME.svg. Percentages are of one core.
+`;
+
+const [name, ...args] = process.argv.slice(2);
+const bench = BENCHES[name ?? ''];
+if (!bench || args.includes('--help')) {
+  process.stdout.write(HELP);
+  process.exit(name === undefined || name === '--help' || bench ? 0 : 1);
+}
+const run = await bench.load();
+const startedAt = performance.now();
+progress(`bench ${name}`);
+await publishReport(await run(parseOptions(args, bench.defaults)));
+progress(`took ${((performance.now() - startedAt) / 1000).toFixed(0)} s`);
+process.exit(0);

@@ -1,0 +1,244 @@
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { childrenOf, openFiles } from '../helpers/processes.ts';
+import { freePort } from '../helpers/server-process.ts';
+import { waitFor } from '../helpers/wait.ts';
+import type { BenchOptions } from './bench-options.ts';
+import { setBenchStage, type BenchStage } from './bench-stage.ts';
+import { figure, gatewayGroups, memory, total } from './measure.ts';
+import { progress, type Report } from './report.ts';
+import type { TransponderView } from '../../src/transponder/transponder-view.ts';
+
+/** Milliseconds of media that may be missing between two pictures, or two sounds, of a stream that nobody touches: three pictures. */
+const MAX_GAP_MS = 100;
+const MAX_STREAMS = 5;
+const MAX_PUSHES = 12;
+const SAMPLE_EVERY_MS = 5000;
+/** How much more memory at the end than after the warm-up is still no leak: garbage that has not been collected, in percent. */
+const MEMORY_SLACK = 25;
+
+interface Sample {
+  readonly minute: number;
+  readonly memoryMb: number;
+  readonly files: number;
+  readonly processes: number;
+  readonly sockets: number;
+}
+
+/** A gateway that lives through much: everything that comes and goes must leave nothing behind. */
+export async function benchSoak({ minutes, seed, counts, settings, warmUp }: BenchOptions): Promise<Report> {
+  progress(`  seed ${seed} (--seed ${seed} repeats it)`);
+  const random = randomFrom(seed);
+  const stage = await setBenchStage({ settings: { rtmp_push_restore: true, rtmp_push_restore_attempts: 2, rtmp_push_restore_interval_ms: 500, publisher_resume_window_ms: 2000, ended_transponders_kept: 100_000, ...settings } });
+  const steady = Math.max(1, counts[0]!);
+  const samples: Sample[] = [];
+  const done: Record<string, number> = {};
+  try {
+    for (let i = 0; i < steady; i++) await stage.publishers.ask('publish', { name: `steady${i}`, url: stage.gateway.wsUrl, rtmpUrl: stage.rtmpUrl });
+    await stage.flowing(steady);
+    const disturber = new Disturber(stage, random, await freePort());
+    // What a first time leaves behind (code, caches, pools) is no leak.
+    await disturb(disturber, done, performance.now() + warmUp * 3000);
+    await disturber.endAll();
+    await sleep(SAMPLE_EVERY_MS);
+    const before = takeSample(stage, 0);
+    await stage.sink.ask('reset');
+
+    const [from, until] = [performance.now(), performance.now() + minutes * 60_000];
+    const sampler = setInterval(() => {
+      const sample = takeSample(stage, (performance.now() - from) / 60_000);
+      samples.push(sample);
+      progress(`  ${sample.minute.toFixed(1)}/${minutes} min: ${sample.memoryMb.toFixed(0)} MB, ${sample.files} files, ${sample.processes} processes, ${sample.sockets} sockets`);
+    }, SAMPLE_EVERY_MS);
+    await disturb(disturber, done, until).finally(() => clearInterval(sampler));
+    await disturber.endAll();
+
+    const steadyStreams = (await stage.sink.ask('streams')).filter(({ name, endedAt }) => name.startsWith('rtmp_steady') && endedAt === 0);
+    const after = await settled(stage, before);
+    const ended = (await stage.gateway.http('/api/v1/transponders?ended=true')).body as TransponderView[];
+    const reasons = countBy(ended.filter(({ status }) => status === 'ended').map(({ reasonCode }) => reasonCode || 'none'));
+    const failures = judge({ before, after, steady, steadyStreams, reasons, invalid: await invalidTransitions(stage) });
+    for (const failure of failures) progress(`  FAILED: ${failure}`);
+    process.exitCode = failures.length > 0 ? 1 : 0;
+
+    return {
+      name: 'soak',
+      tables: [
+        { title: `Before and after ${minutes} minutes (seed ${seed})`, columns: ['', 'before', 'after'], rows: (['memoryMb', 'files', 'processes', 'sockets'] as const).map((key) => [LABELS[key], before[key], after[key]]) },
+        { title: 'What was done', columns: ['', 'times'], rows: Object.entries(done) },
+        { title: 'Why pushes ended', columns: ['reason', 'pushes'], rows: Object.entries(reasons) },
+        { title: 'Streams that nobody touched', columns: ['', 'pictures', 'longest gap of pictures, ms', 'of sounds, ms', 'interrupted'], rows: steadyStreams.map((stream) => [stream.name, stream.pictures, stream.longestPictureGap, stream.longestSoundGap, 'no']) },
+        { title: 'Verdict', columns: ['', ''], rows: failures.length === 0 ? [['passed', '']] : failures.map((failure) => ['failed', failure]) },
+      ],
+      plot: { title: `Memory of all processes over time (seed ${seed})`, x: 'minutes', y: 'megabytes', series: [{ name: 'memory', points: samples.map(({ minute, memoryMb }) => [Number(minute.toFixed(1)), memoryMb] as const) }] },
+      data: { seed, minutes, before, after, samples, done, reasons, failures, memory: figure(samples.map(({ memoryMb }) => memoryMb)) },
+    };
+  } finally {
+    await stage.close();
+  }
+}
+
+const LABELS: Record<Exclude<keyof Sample, 'minute'>, string> = { memoryMb: 'memory, MB', files: 'open files of the gateway', processes: 'child processes', sockets: 'sockets of the gateway and its children' };
+
+/** What may happen, and how often beside the others. */
+const ACTIONS = ['publish', 'stop', 'vanish', 'push', 'push', 'push', 'push to nobody', 'terminate', 'cut', 'cut', 'mute', 'transcode'] as const;
+type Action = (typeof ACTIONS)[number];
+
+/** Does the things that the steady streams must not notice. */
+class Disturber {
+  readonly #stage: BenchStage;
+  readonly #random: () => number;
+  readonly #deadPort: number;
+  readonly #streams: string[] = [];
+  #pushes: string[] = [];
+  #count = 0;
+
+  constructor(stage: BenchStage, random: () => number, deadPort: number) {
+    this.#stage = stage;
+    this.#random = random;
+    this.#deadPort = deadPort;
+  }
+
+  /** @returns what was done; undefined when it was impossible just now */
+  async act(): Promise<Action | undefined> {
+    const action = this.#pick(ACTIONS)!;
+    const { gateway, publishers, sink, rtmpUrl } = this.#stage;
+    const id = this.#count++;
+    const stream = this.#pick(this.#streams);
+    const push = this.#pick(this.#pushes);
+    if (action === 'publish') {
+      if (this.#streams.length >= MAX_STREAMS) return undefined;
+      const name = `moving${id}`;
+      await publishers.ask('publish', { name, whip: id % 2 === 0, url: id % 2 === 0 ? `${gateway.httpUrl}/whip` : gateway.wsUrl, rtmpUrl });
+      this.#streams.push(name);
+    } else if (action === 'stop' || action === 'vanish') {
+      if (!stream) return undefined;
+      this.#streams.splice(this.#streams.indexOf(stream), 1);
+      await publishers.ask(action, stream);
+    } else if (action === 'push' || action === 'push to nobody' || action === 'transcode') {
+      if (!stream || this.#pushes.length >= MAX_PUSHES) return undefined;
+      const url = action === 'push to nobody' ? `rtmp://127.0.0.1:${this.#deadPort}/live` : `${rtmpUrl}/${id}`;
+      const answer = await gateway.rest('/push/startup', { streamName: stream, rtmpUrl: url, ...(action === 'transcode' && { height: 180 }) });
+      if (answer.status === 200) this.#pushes.push(answer.body.mediaSessionId);
+      else if (answer.status !== 404) throw new Error(`startup answered ${answer.status}: ${answer.text}`);
+    } else if (action === 'cut') {
+      return stream && (await sink.ask('cut', `rtmp_${stream}`)) ? action : undefined;
+    } else {
+      if (!push) return undefined;
+      const answer = await gateway.rest(`/push/${action}`, { mediaSessionId: push });
+      if (answer.status !== 200 && answer.status !== 404) throw new Error(`${action} answered ${answer.status}: ${answer.text}`);
+      if (action === 'terminate' || answer.status === 404) this.#pushes = this.#pushes.filter((one) => one !== push);
+    }
+    return action;
+  }
+
+  async endAll(): Promise<void> {
+    for (const name of this.#streams.splice(0)) await this.#stage.publishers.ask('stop', name);
+    this.#pushes = [];
+    // Those that vanished are held for a while.
+    await waitFor('all disturbers to be gone', async () => (((await this.#stage.gateway.http('/api/v1/streams')).body as { name: string }[]).every(({ name }) => name.startsWith('steady'))), { timeout: 30_000, every: 250 });
+  }
+
+  /** Milliseconds until the next one. */
+  pause(): number {
+    return 100 + 900 * this.#random();
+  }
+
+  #pick<Value>(from: readonly Value[]): Value | undefined {
+    return from[Math.floor(this.#random() * from.length)];
+  }
+}
+
+async function disturb(disturber: Disturber, done: Record<string, number>, until: number): Promise<void> {
+  while (performance.now() < until) {
+    const action = await disturber.act();
+    if (action) done[action] = (done[action] ?? 0) + 1;
+    await sleep(disturber.pause());
+  }
+}
+
+function takeSample(stage: BenchStage, minute: number): Sample {
+  const { pid, ports } = stage.gateway;
+  const children = childrenOf(pid).map((child) => child.pid);
+  return { minute, memoryMb: total(memory(gatewayGroups(pid))), files: openFiles(pid), processes: children.length, sockets: [pid, ...children].reduce((sum, one) => sum + internetSockets(one, ports.http), 0) };
+}
+
+/** The inodes of a process's sockets. */
+function openSockets(pid: number): string[] {
+  return readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
+    try {
+      return /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/${pid}/fd/${fd}`))?.[1] ?? [];
+    } catch {
+      return []; // It was closed meanwhile.
+    }
+  });
+}
+
+const ESTABLISHED = '01';
+
+/** Internet sockets of a process: connections and ports, but for the REST connections that this benchmark keeps open itself. */
+function internetSockets(pid: number, httpPort: number): number {
+  const own = httpPort.toString(16).toUpperCase().padStart(4, '0');
+  let count = 0;
+  for (const table of ['tcp', 'tcp6', 'udp', 'udp6'] as const) {
+    try {
+      const rows = readFileSync(`/proc/${pid}/net/${table}`, 'utf8').split('\n').slice(1).map((line) => line.trim().split(/\s+/));
+      const inodes = new Set(rows.filter(([, local, , state]) => !(local?.endsWith(`:${own}`) && state === ESTABLISHED)).map((row) => row[9]));
+      count += openSockets(pid).filter((inode) => inodes.has(inode)).length;
+    } catch {
+      // It has ended.
+    }
+  }
+  return count;
+}
+
+/** As before, as soon as what is on its way out has gone. */
+async function settled(stage: BenchStage, before: Sample): Promise<Sample> {
+  const same = (sample: Sample): boolean => sample.files <= before.files && sample.processes <= before.processes && sample.sockets <= before.sockets;
+  return waitFor<Sample | undefined>('everything to be let go', () => {
+    const sample = takeSample(stage, -1);
+    return same(sample) ? sample : undefined;
+  }, { timeout: 15_000, every: 500 }).catch(() => takeSample(stage, -1));
+}
+
+interface Findings {
+  readonly before: Sample;
+  readonly after: Sample;
+  readonly steady: number;
+  readonly steadyStreams: readonly { readonly name: string; readonly longestPictureGap: number; readonly longestSoundGap: number }[];
+  readonly reasons: Readonly<Record<string, number>>;
+  readonly invalid: number;
+}
+
+/** What is wrong; nothing, if all is well. */
+function judge({ before, after, steady, steadyStreams, reasons, invalid }: Findings): string[] {
+  const failures: string[] = [];
+  for (const key of ['files', 'processes', 'sockets'] as const) if (after[key] > before[key]) failures.push(`${LABELS[key]}: ${before[key]} before, ${after[key]} after`);
+  if (after.memoryMb > before.memoryMb * (1 + MEMORY_SLACK / 100)) failures.push(`memory: ${before.memoryMb.toFixed(0)} MB before, ${after.memoryMb.toFixed(0)} after`);
+  if (steadyStreams.length !== steady) failures.push(`${steady - steadyStreams.length} untouched streams were interrupted`);
+  for (const { name, longestPictureGap, longestSoundGap } of steadyStreams) if (longestPictureGap > MAX_GAP_MS || longestSoundGap > MAX_GAP_MS) failures.push(`${name}: a gap of ${Math.max(longestPictureGap, longestSoundGap)} ms`);
+  if (reasons.none) failures.push(`${reasons.none} pushes ended without a reason`);
+  if (invalid > 0) failures.push(`${invalid} invalid transitions`);
+  return failures;
+}
+
+async function invalidTransitions(stage: BenchStage): Promise<number> {
+  return Number(/^gateway_invalid_transitions_total (\d+)/m.exec((await stage.gateway.http('/metrics')).text)?.[1] ?? 0);
+}
+
+function countBy(values: readonly string[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const value of values) counts[value] = (counts[value] ?? 0) + 1;
+  return counts;
+}
+
+/** Numbers from 0 to 1 that are the same for the same seed (mulberry32). */
+function randomFrom(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}

@@ -1,0 +1,127 @@
+import { spawn } from 'node:child_process';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { BenchOptions } from './bench-options.ts';
+import { setBenchStage, type BenchStage } from './bench-stage.ts';
+import { clipFile, FRAMES_PER_SECOND, loadClip } from './clip.ts';
+import { figure, gatewayGroups, memory, percentile, processorLoad, total } from './measure.ts';
+import { progress, type Report } from './report.ts';
+import type { SinkStream } from './sink-main.ts';
+
+const KBPS = 2000;
+
+interface Round {
+  readonly load: Record<string, number>;
+  readonly memory: Record<string, number>;
+  readonly around: Record<string, number>;
+  /** Of those that were due. */
+  readonly lostPercent: number;
+  readonly p50: number;
+  readonly p95: number;
+}
+
+/** 720p30 streams of 2 Mbps, passed through: what each part costs, by the number of streams and of destinations. */
+export async function benchStreams({ rounds, seconds, counts, fanOut, settings, warmUp }: BenchOptions): Promise<Report> {
+  const stage = await setBenchStage({ settings, kbps: KBPS });
+  const results: { streams: number; destinations: number; rounds: Round[] }[] = [];
+  let idle: Record<string, number>;
+  try {
+    await sleep(3000);
+    idle = await processorLoad(gatewayGroups(stage.gateway.pid), 3);
+    let running = 0;
+    for (const streams of counts) {
+      for (; running < streams; running++) await stage.publishers.ask('publish', { name: `s${running}`, url: stage.gateway.wsUrl, rtmpUrl: stage.rtmpUrl });
+      await stage.flowing(streams);
+      // What has just begun to run is interpreted at first: a gateway that has run for a while is what counts.
+      await sleep(results.length === 0 ? warmUp * 1000 : 4000);
+      results.push({ streams, destinations: streams, rounds: await measureRounds(stage, rounds, seconds, streams) });
+    }
+    if (fanOut > 1) {
+      const urls = Array.from({ length: running }, (_, index) => index).flatMap((index) => Array.from({ length: fanOut - 1 }, (_, copy) => ({ streamName: `s${index}`, rtmpUrl: `rtmp://127.0.0.1:${stage.sinkPort}/copy${copy}` })));
+      for (const url of urls) await stage.gateway.startPush(url);
+      await stage.flowing(running * fanOut);
+      await sleep(4000);
+      results.push({ streams: running, destinations: running * fanOut, rounds: await measureRounds(stage, rounds, seconds, running * fanOut) });
+    }
+  } finally {
+    await stage.close();
+  }
+  const baseline = await measureByHand(seconds);
+
+  const parts = ['worker', 'gateway', 'audio', 'pushers'];
+  const median = (of: Round[], value: (round: Round) => number): number => figure(of.map(value)).median;
+  return {
+    name: 'streams',
+    tables: [
+      {
+        title: '720p30, 2 Mbps, Opus: percent of one core',
+        columns: ['streams → destinations', 'all', ...parts, 'per stream', 'memory, MB', 'lost, %', 'latency p50, ms', 'p95, ms'],
+        rows: [
+          ...results.map((result) => [
+            `${result.streams} → ${result.destinations}`,
+            figure(result.rounds.map((round) => total(round.load))),
+            ...parts.map((part) => median(result.rounds, (round) => round.load[part]!)),
+            median(result.rounds, (round) => total(round.load)) / result.streams,
+            median(result.rounds, (round) => total(round.memory)),
+            median(result.rounds, (round) => round.lostPercent),
+            median(result.rounds, (round) => round.p50),
+            median(result.rounds, (round) => round.p95),
+          ]),
+          ['by hand: ffmpeg decodes and encodes, 1 → 1', baseline.load, ...parts.map(() => undefined), baseline.load, baseline.memory, undefined, undefined, undefined],
+          ['nothing to do', total(idle), ...parts.map((part) => idle[part]!), ...Array.from({ length: 5 }, () => undefined)],
+        ],
+      },
+    ],
+    plot: {
+      title: 'Processor time by number of streams, one destination each',
+      x: 'streams of 720p30 at 2 Mbps',
+      y: 'percent of one core',
+      series: ['all', ...parts].map((part) => ({
+        name: part,
+        points: results.filter(({ streams, destinations }) => streams === destinations).map(({ streams, rounds: of }) => [streams, median(of, (round) => (part === 'all' ? total(round.load) : round.load[part]!))] as const),
+      })),
+    },
+    data: { results, baseline, idle },
+  };
+}
+
+async function measureRounds(stage: BenchStage, rounds: number, seconds: number, destinations: number): Promise<Round[]> {
+  const measured: Round[] = [];
+  for (let round = 1; round <= rounds; round++) {
+    await stage.sink.ask('reset');
+    const groups = gatewayGroups(stage.gateway.pid);
+    const around = { publishers: [stage.publishers.pid], sink: [stage.sink.pid] };
+    const from = performance.now();
+    const [load, outside] = await Promise.all([processorLoad(groups, seconds), processorLoad(around, seconds)]);
+    const elapsed = performance.now() - from;
+    measured.push({ load, memory: memory(groups), around: outside, ...quality(await stage.sink.ask('streams'), elapsed) });
+    const last = measured.at(-1)!;
+    progress(`  ${destinations} destinations, round ${round}/${rounds}: ${total(load).toFixed(1)} % of a core, latency ${last.p50.toFixed(1)}/${last.p95.toFixed(1)} ms, lost ${last.lostPercent.toFixed(2)} %`);
+  }
+  return measured;
+}
+
+function quality(streams: readonly SinkStream[], elapsedMs: number): Pick<Round, 'lostPercent' | 'p50' | 'p95'> {
+  const alive = streams.filter(({ endedAt }) => endedAt === 0);
+  // A picture more or less at either end of the time is no loss.
+  const due = Math.floor((elapsedMs / 1000) * FRAMES_PER_SECOND) - 1;
+  const lost = alive.reduce((sum, { pictures }) => sum + Math.max(0, due - pictures), 0);
+  const latencies = alive.flatMap((stream) => stream.latencies).sort((a, b) => a - b);
+  return { lostPercent: (lost / (due * alive.length)) * 100, p50: percentile(latencies, 50), p95: percentile(latencies, 95) };
+}
+
+/** What one would script by hand: an ffmpeg for each push that decodes and encodes everything. Its input is a file, so receiving WebRTC is not even counted. */
+async function measureByHand(seconds: number): Promise<{ load: number; memory: number }> {
+  const file = await clipFile(await loadClip(KBPS), KBPS);
+  const child = spawn('ffmpeg', [
+    '-hide_banner', '-loglevel', 'error', '-nostdin', '-re', '-stream_loop', '-1', '-i', file,
+    '-c:v', 'libx264', '-preset', 'veryfast', '-tune', 'zerolatency', '-g', '60', '-b:v', `${KBPS}k`, '-c:a', 'aac', '-b:a', '128k', '-ar', '48000', '-f', 'flv', '/dev/null', '-y',
+  ], { stdio: 'ignore' });
+  try {
+    await sleep(3000);
+    const groups = { ffmpeg: [child.pid!] };
+    const load = await processorLoad(groups, seconds);
+    return { load: total(load), memory: total(memory(groups)) };
+  } finally {
+    child.kill('SIGKILL');
+  }
+}

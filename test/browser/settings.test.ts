@@ -1,0 +1,50 @@
+import t from 'tap';
+import { recorded, recordingOf, analyse } from '../helpers/recording.ts';
+import { startNginxRtmp } from '../helpers/nginx-rtmp.ts';
+import { FILE_TIMEOUT, setStage } from '../helpers/stage.ts';
+
+t.setTimeout(FILE_TIMEOUT);
+
+// A gateway that republishes by itself, under the streams' own names, and never transcodes.
+const target = await startNginxRtmp();
+t.teardown(() => target.stop());
+const { gateway, nginx, publisher } = await setStage(t, {
+  settings: {
+    rtmp_transponder_stream_name_prefix: '',
+    rtmp_push_auto_start: true,
+    rtmp_push_auto_start_url: target.rtmpUrl,
+    transcoding_disabled: true,
+    rtmp_out_buffer_enabled: true,
+    rtmp_out_buffer_initial_size: 1000,
+  },
+});
+
+await t.test('a published stream is pushed by itself, without a prefix, and later by what the buffer holds', async (t) => {
+  const page = await publisher({ name: 'auto', source: 'tone', sourceOptions: { width: 320, height: 180 } });
+  const found = await gateway.rest('/push/find', { streamName: 'auto' });
+  t.match(found, { status: 200, body: [{ streamName: 'auto', sourceStreamName: 'auto', rtmpUrl: target.rtmpUrl }] });
+  await recorded(recordingOf(target, 'auto'), 1500);
+  const { bufferMs } = (await gateway.transponder(found.body[0].mediaSessionId))!;
+  t.ok(bufferMs >= 500 && bufferMs <= 2000, `${bufferMs} ms in the buffer`);
+
+  const transcoded = await gateway.rest('/push/startup', { streamName: 'auto', rtmpUrl: nginx.rtmpUrl, height: 120 });
+  t.match(transcoded, { status: 400, body: { exception: 'TRANSCODING_DISABLED', message: /Transcoding required, but disabled/ } });
+  const plain = await gateway.rest('/push/startup', { streamName: 'auto', rtmpUrl: nginx.rtmpUrl, width: 640 });
+  t.match(plain, { status: 200 }, 'a width alone asks for no transcoding');
+  await page.stop('auto');
+  await gateway.ended(found.body[0].mediaSessionId);
+
+  const recording = await analyse(recordingOf(target, 'auto'));
+  t.strictSame(recording.decodeErrors, []);
+  t.match(recording.pictures.at(-1), { width: 320, height: 180 });
+  t.ok(recording.audio.largestGap <= 50, `no hole in the sound: ${recording.audio.largestGap} ms`);
+  await page.close();
+});
+
+await t.test('a stream that would have to be transcoded is published, and its push refused', async (t) => {
+  const page = await publisher({ name: 'vp8', stripCodecs: 'H264', source: 'videoOnly', sourceOptions: { width: 320, height: 180 }, rtmpUrl: nginx.rtmpUrl });
+  const told = await page.event('the refusal', ({ event }) => event?.type === 'transponder' && event.payload.status === 'ended');
+  t.match(told.event.payload.reason, /Transcoding required, but disabled/);
+  t.equal(gateway.children('video-encoder').length, 0);
+  await page.close();
+});
