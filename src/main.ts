@@ -81,5 +81,6 @@ main().catch((error: unknown) => {
   if (error instanceof GatewayError) process.stderr.write(`${error.message}\n`);
   else if (error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS')) process.stderr.write(`${error.message}\n\n${HELP}`);
   else process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
-  process.exit(error instanceof GatewayError && error.code !== 'SETTINGS_INVALID' ? 1 : 2);
+  const calledWrongly = error instanceof GatewayError ? error.code === 'SETTINGS_INVALID' : error instanceof TypeError && 'code' in error;
+  process.exit(calledWrongly ? 2 : 1);
 });

@@ -19,6 +19,8 @@ const MAX_ADDED_BYTES = 64;
 /**
  * A raw AAC-LC frame of one channel as one of two: a channel pair whose middle is that channel and whose side is silent, so that both
  * sides sound the same. Encoding one channel costs half as much as two, and the stream still has the two channels that it promises.
+ * Decodes to the very same samples, if the encoder used neither noise substitution nor temporal noise shaping: a decoder applies these to
+ * each side for itself.
  *
  * @returns `undefined` for what is no frame of a single channel alone
  */

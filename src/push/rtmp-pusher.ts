@@ -49,10 +49,10 @@ const ERROR_CODES: Readonly<Record<RtmpErrorCode, ErrorCode>> = {
 
 /**
  * Takes a fifth of a second to read the system's authorities: once, at the start, because no media moves meanwhile.
- * @throws when `caFile` cannot be read.
+ * @throws {GatewayError} SETTINGS_INVALID when `caFile` cannot be read.
  */
 export function createRtmpPusher(options: RtmpPusherOptions = {}): PusherFactory {
-  const extraAuthority = options.caFile ? [readFileSync(options.caFile, 'utf8')] : [];
+  const extraAuthority = options.caFile ? [readAuthority(options.caFile)] : [];
   const secureContext = createSecureContext({ ca: [...systemAuthorities(), ...extraAuthority] });
   return (target) => new RtmpPusher(target, options, secureContext);
 }

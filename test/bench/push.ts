@@ -27,7 +27,7 @@ export async function benchPush({ rounds, seconds, counts, settings, warmUp }: B
   const ways: [string, Measured[]][] = [];
   for (const engine of ['rtmp', 'ffmpeg']) {
     progress(`push_engine=${engine}`);
-    const stage = await setBenchStage({ kbps: KBPS, settings: { ...settings, push_engine: engine, max_transponders_per_stream: 1000 } });
+    const stage = await setBenchStage({ kbps: KBPS, settings: { ...settings, push_engine: engine, max_transponders_per_stream: 1000, rtmp_push_restore: true, rtmp_push_restore_attempts: 10, rtmp_push_restore_interval_ms: 500 } });
     try {
       ways.push([engine === 'rtmp' ? 'RTMP client of our own' : 'an ffmpeg for each', await measureGateway(stage, { rounds, seconds, counts, warmUp })]);
     } finally {

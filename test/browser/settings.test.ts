@@ -1,7 +1,8 @@
 import t from 'tap';
-import { recorded, recordingOf, analyse } from '../helpers/recording.ts';
 import { startNginxRtmp } from '../helpers/nginx-rtmp.ts';
+import { analyse, recorded, recordingOf } from '../helpers/recording.ts';
 import { FILE_TIMEOUT, setStage } from '../helpers/stage.ts';
+import { waitFor } from '../helpers/wait.ts';
 
 t.setTimeout(FILE_TIMEOUT);
 
@@ -21,8 +22,11 @@ const { gateway, nginx, publisher } = await setStage(t, {
 
 await t.test('a published stream is pushed by itself, without a prefix, and later by what the buffer holds', async (t) => {
   const page = await publisher({ name: 'auto', source: 'tone', sourceOptions: { width: 320, height: 180 } });
-  const found = await gateway.rest('/push/find', { streamName: 'auto' });
-  t.match(found, { status: 200, body: [{ streamName: 'auto', sourceStreamName: 'auto', rtmpUrl: target.rtmpUrl }] });
+  const found = await waitFor('the push', async () => {
+    const answer = await gateway.rest('/push/find', { streamName: 'auto' });
+    return answer.status === 200 && answer;
+  });
+  t.match(found.body, [{ streamName: 'auto', sourceStreamName: 'auto', rtmpUrl: target.rtmpUrl }]);
   await recorded(recordingOf(target, 'auto'), 1500);
   const { bufferMs } = (await gateway.transponder(found.body[0].mediaSessionId))!;
   t.ok(bufferMs >= 500 && bufferMs <= 2000, `${bufferMs} ms in the buffer`);
