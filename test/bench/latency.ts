@@ -4,6 +4,8 @@ import { setBenchStage, type BenchStage } from './bench-stage.ts';
 import { figure, percentile } from './measure.ts';
 import { progress, type Report } from './report.ts';
 import { stampClock } from './stamp.ts';
+import { startChromium } from '../helpers/chromium.ts';
+import { SdkPage, startPageServer } from '../helpers/sdk-page.ts';
 import { waitFor } from '../helpers/wait.ts';
 
 /** Milliseconds between two attempts to reconnect; on the average half of it is waited for nothing. */
@@ -25,7 +27,8 @@ export async function benchLatency({ rounds, seconds, settings, warmUp }: BenchO
     const cold = await repeat(rounds, 'push of a stream that nobody pushes yet', () => pushToFirstPicture(stage, 'quiet'));
     const whip = await repeat(rounds, 'WHIP', () => answerToFirstPicture(stage, true));
     const wcs = await repeat(rounds, 'WebSocket', () => answerToFirstPicture(stage, false));
-    return { steady, warm, cold, whip, wcs, reconnect };
+    const chromium = await chromiumToFirstPicture(stage, Math.min(rounds, 3));
+    return { steady, warm, cold, whip, wcs, chromium, reconnect };
   });
   const buffered = await withStage({ ...settings, rtmp_out_buffer_enabled: true }, warmUp, (stage) => measureSteady(stage, Math.min(rounds, 2), seconds));
 
@@ -35,6 +38,7 @@ export async function benchLatency({ rounds, seconds, settings, warmUp }: BenchO
     ['push of a live stream, further destination: REST 200', direct.warm],
     ['WHIP with rtmpUrl: 201 (ICE and DTLS included)', direct.whip],
     ['WebSocket with rtmpUrl: SDP answer (ICE and DTLS included)', direct.wcs],
+    ['the same from Chromium with the official Web SDK', direct.chromium],
     [`server back after it was gone (an attempt every ${RESTORE_INTERVAL_MS} ms)`, direct.reconnect],
   ];
   return {
@@ -43,7 +47,7 @@ export async function benchLatency({ rounds, seconds, settings, warmUp }: BenchO
       { title: 'From the publisher to the RTMP server, milliseconds', columns: ['', 'p50', 'p95', 'p99'], rows: [latencyRow('no out-buffer', direct.steady), latencyRow('out-buffer (2000 ms)', buffered)] },
       { title: 'To the first key frame at the RTMP server, milliseconds', columns: ['from', 'median (low–high)'], rows: startUps.map(([name, values]) => [name, figure(values)]) },
     ],
-    plot: { title: 'To the first key frame at the RTMP server', x: '', y: 'milliseconds', series: [{ name: 'median', points: (['first push', 'next push', 'WHIP', 'WebSocket', 'reconnect'] as const).map((name, index) => [name, figure(startUps[index]![1]).median] as const) }] },
+    plot: { title: 'To the first key frame at the RTMP server', x: '', y: 'milliseconds', series: [{ name: 'median', points: (['first push', 'next push', 'WHIP', 'WebSocket', 'Chromium', 'reconnect'] as const).map((name, index) => [name, figure(startUps[index]![1]).median] as const) }] },
     data: { direct, buffered },
   };
 }
@@ -106,6 +110,33 @@ async function answerToFirstPicture(stage: BenchStage, whip: boolean): Promise<n
   await stage.publishers.ask('stop', name);
   await sleep(200);
   return first - answeredAt;
+}
+
+/** A page that publishes its camera with `rtmpUrl`: from the answer's arrival in the browser. */
+async function chromiumToFirstPicture(stage: BenchStage, times: number): Promise<number[]> {
+  const [browser, pages] = await Promise.all([startChromium(), startPageServer()]);
+  try {
+    return await repeat(times, 'Chromium', async () => {
+      const name = `chromium${pushes++}`;
+      const page = await SdkPage.open(browser, pages);
+      await page.page.evaluate(`{
+        const set = RTCPeerConnection.prototype.setRemoteDescription;
+        RTCPeerConnection.prototype.setRemoteDescription = function (...args) {
+          window.answeredAt = performance.timeOrigin + performance.now();
+          return set.apply(this, args);
+        };
+      }`);
+      const startedAt = stampClock();
+      await page.publishTo(stage.gateway.wsUrl, { name, rtmpUrl: stage.rtmpUrl });
+      const first = await firstPicture(stage, `rtmp_${name}`, startedAt);
+      const answeredAt = Number(await page.page.evaluate('window.answeredAt')) + stampClock() - (performance.timeOrigin + performance.now());
+      await page.close();
+      return first - answeredAt;
+    });
+  } finally {
+    await browser.close();
+    await pages.close();
+  }
 }
 
 async function reconnectToFirstPicture(stage: BenchStage): Promise<number> {

@@ -12,7 +12,7 @@ const LENGTH = LONG ? 75_000 : 8_000;
 t.setTimeout(LENGTH + 120_000);
 
 const { gateway, nginx, publisher, openPage } = await setStage(t);
-const relay = await startUdpRelay(gateway.ports.rtc, { loss: 0.03, delay: 10, jitter: 4 });
+const relay = await startUdpRelay(gateway.ports.rtc, { loss: 0.03, delay: 10, jitter: 4, reorder: 0.01, duplicate: 0.01 });
 t.teardown(() => relay.close());
 
 await t.test('the pages publish', async (t) => {

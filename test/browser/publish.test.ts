@@ -172,3 +172,16 @@ await t.test('node-media-server receives it as well', async (t) => {
   hasBeeps(t, recording);
   await page.close();
 });
+
+await t.test('a page that may only use TCP publishes as well', async (t) => {
+  const page = await publisher({ name: 'tcp', rtmpUrl: nginx.rtmpUrl, transport: 'TCP' });
+  await recorded(recordingOf(nginx, 'rtmp_tcp'), 2000);
+  const protocols = await page.page.evaluate(`(async () => {
+    const stats = [...(await hooks.connections.at(-1).getStats()).values()];
+    return stats.filter(({ type, nominated }) => type === 'candidate-pair' && nominated).map((pair) => stats.find(({ id }) => id === pair.localCandidateId).protocol);
+  })()`);
+  t.strictSame([...new Set(protocols as string[])], ['tcp']);
+  await page.stop('tcp');
+  looksRight(t, await analyse(recordingOf(nginx, 'rtmp_tcp')), { width: 640, height: 480 });
+  await page.close();
+});

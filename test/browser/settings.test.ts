@@ -24,7 +24,7 @@ await t.test('a published stream is pushed by itself, without a prefix, and late
   const page = await publisher({ name: 'auto', source: 'tone', sourceOptions: { width: 320, height: 180 } });
   const found = await waitFor('the push', async () => {
     const answer = await gateway.rest('/push/find', { streamName: 'auto' });
-    return answer.status === 200 && answer;
+    return answer.status === 200 ? answer : undefined;
   });
   t.match(found.body, [{ streamName: 'auto', sourceStreamName: 'auto', rtmpUrl: target.rtmpUrl }]);
   await recorded(recordingOf(target, 'auto'), 1500);

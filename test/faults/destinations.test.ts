@@ -110,6 +110,16 @@ await t.test('a server that is never there: the attempts run out', async (t) => 
   t.equal(await gateway.transponder(mediaSessionId), undefined, 'terminated while it waits');
 });
 
+await t.test('many pushes come and go, some before they are connected', async (t) => {
+  const names = Array.from({ length: 20 }, (_, i) => `passing-${i}`);
+  const started = await Promise.all(names.map((name) => gateway.startPush({ streamName: 'show', rtmpUrl: `${frail.rtmpUrl}/${name}`, rtmpTransponderFullUrl: true })));
+  await Promise.all(started.map(async ({ mediaSessionId }, i) => {
+    if (i % 2 === 0) await gateway.reached(mediaSessionId, 'pushing');
+    t.equal((await gateway.rest('/push/terminate', { mediaSessionId })).status, 200);
+  }));
+  t.equal((await gateway.rest('/push/find', {})).body.length, 1, 'the neighbour alone is left');
+});
+
 await t.test('the neighbour has noticed nothing, and nothing is left', async (t) => {
   t.match(await gateway.transponder(neighbour.mediaSessionId), { status: 'pushing', attempt: 0, framesDropped: 0 });
   const until = (await recordedUntil(recordingOf(steady, 'rtmp_show'))).audio;

@@ -118,6 +118,7 @@ await t.test('the media path is cut and mended, the WebSocket stays: silence, th
     return recording.audio.last > back + 1000 && recording.level(recording.audio.last - 500, recording.audio.last) > -15;
   });
   const recording = await analyse(file);
+  t.strictSame(recording.decodeErrors, []);
   t.ok(recording.audio.largestGap <= 50, `no hole in the sound: ${recording.audio.largestGap} ms at ${recording.audio.largestGapAt}`);
   t.strictSame([...recording.video.stepsBack, ...recording.audio.stepsBack], []);
   await gateway.rest('/push/terminate', { mediaSessionId });

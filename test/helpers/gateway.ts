@@ -91,7 +91,9 @@ export async function startGateway(overrides: SettingsOverrides = {}): Promise<T
 
   const httpUrl = `http://127.0.0.1:${ports.http}`;
   const http = async (path: string, init?: RequestInit): Promise<RestAnswer> => {
-    const response = await fetch(httpUrl + path, { signal: AbortSignal.timeout(10_000), ...init });
+    // No connection is kept: one that waits for the next call would look like a leaked descriptor.
+    const headers = { connection: 'close', ...(init?.headers as Record<string, string> | undefined) };
+    const response = await fetch(httpUrl + path, { signal: AbortSignal.timeout(10_000), ...init, headers });
     const text = await response.text();
     let body: unknown;
     try {
