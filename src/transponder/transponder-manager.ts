@@ -40,7 +40,8 @@ export class TransponderManager implements TransponderControl {
   /** Source stream and destination of every transponder, and of those that are being started: no pair twice. */
   readonly #taken = new Set<string>();
   readonly #ended: TransponderView[] = [];
-  readonly #closing = new Set<Promise<void>>();
+  /** The ends of transponders that are over but still hold their connection, by what they had taken. */
+  readonly #closing = new Map<string, Promise<void>>();
   #closed = false;
 
   constructor(options: TransponderManagerOptions) {
@@ -53,8 +54,10 @@ export class TransponderManager implements TransponderControl {
   async start(request: StartRequest): Promise<TransponderView> {
     const { encoders, sounds, environment, addressing } = this.#options;
     const destination = parseDestination(request.rtmpUrl, request.streamName, { ...addressing, fullUrl: request.rtmpTransponderFullUrl ?? addressing.fullUrl });
+    const key = JSON.stringify([request.streamName, ...identity(destination)]);
+    // One that has ended is gone for whoever asks; the server may not know yet, and would refuse the same name.
+    while (this.#closing.has(key)) await this.#closing.get(key);
     const stream = this.#liveStream(request.streamName);
-    const key = JSON.stringify([stream.name, ...identity(destination)]);
     if (this.#taken.has(key))
       throw new GatewayError('TRANSPONDER_EXISTS', `Stream ${stream.name} is already pushed to ${destination.redacted}. Terminate that push first, or find it with /push/find.`);
     this.#checkLimits(stream);
@@ -130,7 +133,7 @@ export class TransponderManager implements TransponderControl {
   async close(reason: GatewayError): Promise<void> {
     this.#closed = true;
     this.#endAll(() => true, reason);
-    await Promise.all(this.#closing);
+    await Promise.all(this.#closing.values());
   }
 
   #liveStream(name: string): LiveStream {
@@ -153,15 +156,14 @@ export class TransponderManager implements TransponderControl {
     this.#transponders.set(transponder.id, transponder);
     const closed = new Promise<void>((resolve) => {
       transponder.once('closed', () => {
-        // Only now: until its connection is closed the server would refuse the same name.
         this.#taken.delete(key);
-        this.#closing.delete(closed);
+        this.#closing.delete(key);
         resolve();
       });
     });
     transponder.on('change', () => {
       if (transponder.status === 'ended' && this.#transponders.delete(transponder.id)) {
-        this.#closing.add(closed);
+        this.#closing.set(key, closed);
         this.#remember(transponder.view());
       }
       this.#events.emit('change', transponder.view());

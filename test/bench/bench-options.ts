@@ -9,7 +9,7 @@ export interface BenchOptions {
   readonly warmUp: number;
   /** How many streams, or destinations, one after the other. */
   readonly counts: readonly number[];
-  /** Destinations of each stream in the last measurement of `streams`. */
+  /** Destinations of each stream where `streams` measures with more than one. */
   readonly fanOut: number;
   readonly minutes: number;
   readonly seed: number;

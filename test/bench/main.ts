@@ -10,11 +10,11 @@ interface Bench {
 const BENCHES: Readonly<Record<string, Bench>> = {
   push: {
     about: 'cost of a destination: our RTMP client, ffmpeg pushers, nginx-rtmp\'s relay; --counts are destinations',
-    defaults: { rounds: 3, seconds: 5, warmUp: 4, counts: [1, 20, 100] },
+    defaults: { rounds: 3, seconds: 5, warmUp: 8, counts: [1, 20, 100] },
     load: async () => (await import('./push.ts')).benchPush,
   },
   streams: {
-    about: 'cost of 1, 5, 10, 20 streams, one destination each, then --fan-out destinations for each; --counts are streams',
+    about: 'cost of streams with one destination each; with 1 and 10 of them also --fan-out destinations each; --counts are streams',
     defaults: { rounds: 3, seconds: 6, warmUp: 15, counts: [1, 5, 10, 20] },
     load: async () => (await import('./streams.ts')).benchStreams,
   },

@@ -46,6 +46,7 @@ export class Publisher {
   readonly #audio: Sender;
   #answeredAt = 0;
   #leave: (() => Promise<void> | void) | undefined;
+  #socket: WebSocket | undefined;
   #sending = false;
   #frame = 0;
   #packet = 0;
@@ -105,6 +106,7 @@ export class Publisher {
   /** Falls silent without a word, like a machine that loses its network. */
   vanish(): void {
     this.#sending = false;
+    this.#socket?.terminate();
     this.#connection.close();
   }
 
@@ -159,7 +161,7 @@ export class Publisher {
   }
 
   async #signalWcs({ name, url, rtmpUrl }: PublisherTarget): Promise<void> {
-    const socket = new WebSocket(url);
+    const socket = (this.#socket = new WebSocket(url));
     const mediaSessionId = crypto.randomUUID();
     const send = (message: string, ...data: unknown[]): void => socket.send(JSON.stringify({ message, data }));
     const sdp = await this.#offer();

@@ -70,7 +70,7 @@ async function measureGateway(stage: BenchStage, { rounds, seconds, counts, warm
   for (const destinations of counts) {
     for (; running < destinations; running++) await stage.gateway.startPush({ streamName: 'live', rtmpUrl: `${stage.rtmpUrl}/${running}` });
     await stage.flowing(destinations);
-    await sleep(warmUp * (measured.length === 0 ? 2000 : 1000));
+    await sleep(measured.length === 0 ? warmUp * 2000 : 4000);
     const { worker, gateway, audio, pushers } = gatewayGroups(stage.gateway.pid);
     measured.push(await measureLoad({ worker: worker!, gateway: gateway!, audio: audio!, pushers: pushers! }, destinations, stage.sink, rounds, seconds));
   }

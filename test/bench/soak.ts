@@ -81,7 +81,7 @@ export async function benchSoak({ minutes, seed, counts, settings, warmUp }: Ben
 const LABELS: Record<Exclude<keyof Sample, 'minute'>, string> = { memoryMb: 'memory, MB', files: 'open files of the gateway', processes: 'child processes', sockets: 'sockets of the gateway and its children' };
 
 /** What may happen, and how often beside the others. */
-const ACTIONS = ['publish', 'stop', 'vanish', 'push', 'push', 'push', 'push to nobody', 'terminate', 'cut', 'cut', 'mute', 'transcode'] as const;
+const ACTIONS = ['publish', 'publish', 'publish', 'stop', 'vanish', 'push', 'push', 'push', 'push to nobody', 'terminate', 'cut', 'cut', 'mute', 'transcode'] as const;
 type Action = (typeof ACTIONS)[number];
 
 /** Does the things that the steady streams must not notice. */

@@ -22,7 +22,8 @@ function looksRight(test: Test, recording: Recording, size: { width: number; hei
   const { width, height } = recording.pictures.at(-1)!;
   test.strictSame({ width, height }, size, 'size of the picture');
   test.ok(Math.abs(recording.audio.first - recording.video.first) <= 100, `tracks start together: ${recording.audio.first} and ${recording.video.first}`);
-  test.ok(Math.abs(recording.audio.last - recording.video.last) <= 150, `tracks end together: ${recording.audio.last} and ${recording.video.last}`);
+  // Sound is later on its way, by its encoder, and what is in there when the push ends is not waited for.
+  test.ok(Math.abs(recording.audio.last - recording.video.last) <= 250, `tracks end together: ${recording.audio.last} and ${recording.video.last}`);
   test.ok(Math.max(...recording.keyFrameIntervals, 0) <= 4000, `key frames at most 4 s apart: ${recording.keyFrameIntervals.join()}`);
 }
 

@@ -61,5 +61,5 @@ void t.test('servers that do not speak TLS', async (t) => {
 });
 
 void t.test('an authority that cannot be read is noticed at the start', async (t) => {
-  t.throws(() => createRtmpPusher({ caFile: '/nowhere/ca.pem' }), { code: 'ENOENT' });
+  t.throws(() => createRtmpPusher({ caFile: '/nowhere/ca.pem' }), { code: 'SETTINGS_INVALID' });
 });
