@@ -60,8 +60,8 @@ export class OutBuffer {
 
   /** Milliseconds of media that wait. */
   get bufferedMs(): number {
-    // A header that was kept from what was dropped is no media.
-    const first = this.#queue.find((tag) => !tag.sequenceHeader);
+    // Metadata and headers stay when what followed them was dropped, and are no media.
+    const first = this.#queue.find((tag) => isPicture(tag) || isSound(tag));
     return first ? Math.max(0, this.#queue.at(-1)!.timestamp - first.timestamp) : 0;
   }
 

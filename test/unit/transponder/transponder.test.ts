@@ -1,0 +1,191 @@
+import { EventEmitter } from 'node:events';
+import t from 'tap';
+import type { Rendition, RenditionEvents } from '../../../src/encode/rendition.ts';
+import { GatewayError } from '../../../src/errors.ts';
+import { TAG_AUDIO, TAG_VIDEO, type FlvTag } from '../../../src/flv/flv-tag.ts';
+import { silentLogger } from '../../../src/logger.ts';
+import type { Pusher, PusherEvents } from '../../../src/push/pusher.ts';
+import { parseDestination } from '../../../src/transponder/destination.ts';
+import { Transponder, type TransponderEnvironment } from '../../../src/transponder/transponder.ts';
+import { waitFor } from '../../helpers/wait.ts';
+
+/** A connection whose fate the test decides. */
+class FakePusher extends EventEmitter<PusherEvents> implements Pusher {
+  readonly address: string;
+  readonly written: FlvTag[] = [];
+  writable = true;
+  backlog = 0;
+  closed = false;
+
+  constructor(address: string) {
+    super();
+    this.address = address;
+  }
+
+  write(tag: FlvTag): void {
+    this.written.push(tag);
+  }
+
+  close(): Promise<void> {
+    this.closed = true;
+    return Promise.resolve();
+  }
+}
+
+const video = (timestamp: number, keyFrame = false): FlvTag => ({ type: TAG_VIDEO, timestamp, data: Buffer.alloc(100), keyFrame, sequenceHeader: false });
+const audio = (timestamp: number): FlvTag => ({ type: TAG_AUDIO, timestamp, data: Buffer.alloc(10, 1), keyFrame: false, sequenceHeader: false });
+
+function setUp(overrides: Partial<TransponderEnvironment> = {}) {
+  const pushers: FakePusher[] = [];
+  const invalid: string[] = [];
+  let released = 0;
+  let keyFramesWanted = 0;
+  const header: FlvTag = { type: TAG_VIDEO, timestamp: 0, data: Buffer.alloc(30), keyFrame: false, sequenceHeader: true };
+  const rendition = Object.assign(new EventEmitter<RenditionEvents>(), {
+    metadata: { width: 640, height: 360 }, videoHeader: header, audioHeader: { ...header, type: TAG_AUDIO }, hasVideo: true, requestKeyFrame: () => void keyFramesWanted++,
+  }) as Rendition;
+  const environment: TransponderEnvironment = {
+    createPusher: ({ address }) => {
+      const pusher = new FakePusher(address);
+      pushers.push(pusher);
+      return pusher;
+    },
+    resolve: async () => ({ address: '192.0.2.2' }),
+    retry: { enabled: true, attempts: 3, intervalMs: 1, capMs: 0 },
+    outBuffer: { enabled: false, initialMs: 0, startMs: 0, maxBufferings: -1, queueWhenFull: true },
+    pollingMs: 10, sendMetadata: true, silence: Buffer.alloc(5), flashVersion: 'FMLE/3.0', stallTimeoutMs: 1000, logger: silentLogger,
+    onInvalidTransition: (status, event) => invalid.push(`${status} ${event}`),
+    ...overrides,
+  };
+  const start = (): Transponder =>
+    Transponder.start({
+      request: { streamName: 'show', rtmpUrl: 'rtmp://u:secret@rtmp.example.com/live' },
+      destination: parseDestination('rtmp://u:secret@rtmp.example.com/live', 'show', { streamNamePrefix: 'rtmp_', fullUrl: false }),
+      lease: { rendition, release: async () => void released++ },
+      address: '192.0.2.1',
+    }, environment);
+  const pusher = async (index: number): Promise<FakePusher> => {
+    await waitFor(`connection ${index + 1}`, async () => pushers.length > index, { every: 1 });
+    return pushers[index]!;
+  };
+  return { rendition, start, pusher, pushers, invalid, released: () => released, keyFramesWanted: () => keyFramesWanted };
+}
+
+const lost = new GatewayError('DESTINATION_LOST', 'lost');
+const stopped = new GatewayError('TERMINATED', 'stopped');
+
+t.test('pushing is said only when media has been taken', async (t) => {
+  const { rendition, start, pusher, keyFramesWanted } = setUp();
+  const transponder = start();
+  const first = await pusher(0);
+  t.equal(first.address, '192.0.2.1', 'the address that was checked when it was started');
+  rendition.emit('tag', video(0, true));
+  t.equal(first.written.length, 0, 'nothing before the connection is ready');
+  first.emit('ready');
+  t.equal(keyFramesWanted(), 1);
+  rendition.emit('tag', video(40));
+  rendition.emit('tag', video(80, true));
+  rendition.emit('tag', audio(90));
+  t.strictSame(first.written.map(({ timestamp }) => timestamp), [0, 0, 0, 0, 10], 'metadata, two headers, the key frame, audio');
+  t.equal(transponder.status, 'connecting');
+  first.emit('progress', 500);
+  t.match(transponder.view(), { status: 'pushing', bytesSent: 500, reason: '', streamName: 'rtmp_show', width: 640, height: 360 });
+  await transponder.stop(stopped);
+});
+
+t.test('a name that is not resolved any more is tried again, and the new address is used', async (t) => {
+  let asked = 0;
+  const { start, pusher, invalid } = setUp({
+    resolve: async () => {
+      if (++asked < 3) throw new GatewayError('DESTINATION_NOT_RESOLVED', 'rtmp.example.com cannot be resolved.');
+      return { address: '192.0.2.7' };
+    },
+  });
+  const transponder = start();
+  const reasons = new Set<string>();
+  transponder.on('change', () => reasons.add(transponder.view().reasonCode));
+  (await pusher(0)).emit('died', lost);
+  t.equal((await pusher(1)).address, '192.0.2.7');
+  t.equal(transponder.view().attempt, 3, 'attempts without an address count as well');
+  t.strictSame([...reasons].sort(), ['DESTINATION_LOST', 'DESTINATION_UNREACHABLE']);
+  await transponder.stop(stopped);
+  t.strictSame(invalid, []);
+});
+
+t.test('an address that the policy forbids by now is final', async (t) => {
+  const { start, pusher, released } = setUp({ resolve: async () => Promise.reject(new GatewayError('DESTINATION_FORBIDDEN', 'forbidden')) });
+  const transponder = start();
+  const closed = new Promise<void>((resolve) => transponder.once('closed', resolve));
+  (await pusher(0)).emit('died', lost);
+  await closed;
+  t.match(transponder.view(), { status: 'ended', reasonCode: 'DESTINATION_FORBIDDEN' });
+  t.equal(released(), 1);
+});
+
+t.test('each connection starts anew: headers, key frame, time from 0; the old one is closed first', async (t) => {
+  const { rendition, start, pusher } = setUp();
+  const transponder = start();
+  const first = await pusher(0);
+  first.emit('ready');
+  rendition.emit('tag', video(1000, true));
+  first.emit('progress', 10);
+  first.emit('died', lost);
+  t.match(transponder.view(), { status: 'retrying', reason: 'lost' });
+  rendition.emit('tag', video(1040));
+  const second = await pusher(1);
+  t.ok(first.closed);
+  second.emit('ready');
+  rendition.emit('tag', video(1080));
+  rendition.emit('tag', video(1120, true));
+  t.strictSame(second.written.map(({ timestamp, sequenceHeader, keyFrame }) => [timestamp, sequenceHeader, keyFrame]), [[0, false, false], [0, true, false], [0, true, false], [0, false, true]]);
+  t.equal(transponder.view().bytesSent, 10, 'what was sent before stays counted');
+  await transponder.stop(stopped);
+});
+
+t.test('a destination that does not keep up loses pictures and delays nobody', async (t) => {
+  const { rendition, start, pusher } = setUp();
+  const [slow, quick] = [start(), start()];
+  const pushers = [await pusher(0), await pusher(1)] as const;
+  for (const each of pushers) each.emit('ready');
+  pushers[0].writable = false;
+  for (let ms = 0; ms < 60_000; ms += 40) rendition.emit('tag', video(ms, ms % 2000 === 0));
+  t.equal(pushers[1].written.filter(({ type, sequenceHeader }) => type === TAG_VIDEO && !sequenceHeader).length, 1500);
+  t.equal(quick.view().framesDropped, 0);
+  t.ok(slow.view().framesDropped > 1300);
+  t.ok(slow.view().bufferMs <= 5040, `${slow.view().bufferMs} ms wait`);
+  await Promise.all([slow.stop(stopped), quick.stop(stopped)]);
+});
+
+t.test('stopped in any state: everything is let go, nothing is heard of it again', async (t) => {
+  for (const prepare of [
+    async () => undefined,
+    async ({ pusher }: ReturnType<typeof setUp>) => void (await pusher(0)),
+    async ({ pusher }: ReturnType<typeof setUp>) => void (await pusher(0)).emit('ready'),
+    async ({ pusher }: ReturnType<typeof setUp>) => void (await pusher(0)).emit('progress', 1),
+    async ({ pusher }: ReturnType<typeof setUp>) => void (await pusher(0)).emit('died', lost),
+  ]) {
+    const stage = setUp();
+    const transponder = stage.start();
+    await prepare(stage);
+    await Promise.all([transponder.stop(stopped), transponder.stop(lost)]);
+    t.match(transponder.view(), { status: 'ended', reason: 'stopped' });
+    t.equal(stage.released(), 1);
+    const count = stage.pushers.length;
+    for (const pusher of stage.pushers) {
+      t.ok(pusher.closed);
+      pusher.emit('progress', 5);
+      pusher.emit('died', lost);
+    }
+    stage.rendition.emit('tag', video(0, true));
+    t.equal(stage.rendition.listenerCount('tag'), 0);
+    t.equal(stage.pushers.length, count);
+    t.strictSame(stage.invalid, []);
+  }
+});
+
+t.test('no secret in what is shown of it', async (t) => {
+  const { start } = setUp();
+  const transponder = start();
+  t.notMatch(transponder.view().destination, /secret/);
+  await transponder.stop(stopped);
+});
