@@ -47,15 +47,12 @@ export function opusToAac(aac: AacSettings): FfmpegCommandLine {
   };
 }
 
-/** Both channels at the level of the one: ffmpeg by itself makes stereo of mono 3 dB quieter. */
-const MONO_TO_STEREO = ['-af', 'pan=stereo|c0=c0|c1=c0'] as const;
-
 /** G.711 as raw bytes to AAC in ADTS. */
 export function g711ToAac(law: 'pcmu' | 'pcma', aac: AacSettings): FfmpegCommandLine {
   return {
     inputOptions: ['-probesize', '32', ...noProbing, '-f', law === 'pcmu' ? 'mulaw' : 'alaw', '-ar', '8000', '-ac', '1'],
     input: 'pipe:0',
-    outputOptions: [...MONO_TO_STEREO, ...aacOutput(aac), '-threads', '1', '-f', 'adts', '-flush_packets', '1'],
+    outputOptions: [...aacOutput(aac), '-threads', '1', '-f', 'adts', '-flush_packets', '1'],
     output: 'pipe:1',
   };
 }
@@ -84,6 +81,9 @@ export type ClipSource = { readonly file: string; readonly channels: number } | 
 
 const clipInput = (source: ClipSource): Pick<FfmpegCommandLine, 'inputOptions' | 'input'> =>
   source === 'silence' ? { inputOptions: ['-t', '1', '-f', 'lavfi'], input: 'anullsrc=r=48000:cl=stereo' } : { inputOptions: ['-f', 'wav'], input: `file:${source.file}` };
+
+/** Both channels at the level of the one: ffmpeg by itself makes stereo of mono 3 dB quieter. */
+const MONO_TO_STEREO = ['-af', 'pan=stereo|c0=c0|c1=c0'] as const;
 
 /** A clip as AAC in ADTS. */
 export function clipToAac(source: ClipSource, aac: AacSettings): FfmpegCommandLine {

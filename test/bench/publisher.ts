@@ -161,10 +161,10 @@ export class Publisher {
   }
 
   async #signalWcs({ name, url, rtmpUrl }: PublisherTarget): Promise<void> {
+    const sdp = await this.#offer();
     const socket = (this.#socket = new WebSocket(url));
     const mediaSessionId = crypto.randomUUID();
     const send = (message: string, ...data: unknown[]): void => socket.send(JSON.stringify({ message, data }));
-    const sdp = await this.#offer();
     const about = { mediaSessionId, name, published: true, hasVideo: true, hasAudio: true, status: 'PENDING', record: false };
     this.#leave = () => {
       if (socket.readyState === WebSocket.OPEN) send('unPublishStream', about);

@@ -160,7 +160,14 @@ async function disturb(disturber: Disturber, done: Record<string, number>, until
 function takeSample(stage: BenchStage, minute: number): Sample {
   const { pid, ports } = stage.gateway;
   const children = childrenOf(pid).map((child) => child.pid);
-  return { minute, memoryMb: total(memory(gatewayGroups(pid))), files: openFiles(pid), processes: children.length, sockets: [pid, ...children].reduce((sum, one) => sum + internetSockets(one, ports.http), 0) };
+  const sockets = internetSockets(pid, ports.http);
+  return {
+    minute,
+    memoryMb: total(memory(gatewayGroups(pid))),
+    files: openFiles(pid) - sockets.own,
+    processes: children.length,
+    sockets: children.reduce((sum, child) => sum + internetSockets(child, ports.http).others, sockets.others),
+  };
 }
 
 /** The inodes of a process's sockets. */
@@ -176,20 +183,22 @@ function openSockets(pid: number): string[] {
 
 const ESTABLISHED = '01';
 
-/** Internet sockets of a process: connections and ports, but for the REST connections that this benchmark keeps open itself. */
-function internetSockets(pid: number, httpPort: number): number {
-  const own = httpPort.toString(16).toUpperCase().padStart(4, '0');
-  let count = 0;
-  for (const table of ['tcp', 'tcp6', 'udp', 'udp6'] as const) {
-    try {
-      const rows = readFileSync(`/proc/${pid}/net/${table}`, 'utf8').split('\n').slice(1).map((line) => line.trim().split(/\s+/));
-      const inodes = new Set(rows.filter(([, local, , state]) => !(local?.endsWith(`:${own}`) && state === ESTABLISHED)).map((row) => row[9]));
-      count += openSockets(pid).filter((inode) => inodes.has(inode)).length;
-    } catch {
-      // It has ended.
+/** Internet sockets of a process, connections and ports: those that the REST calls of this benchmark keep open, and all others. */
+function internetSockets(pid: number, httpPort: number): { own: number; others: number } {
+  const http = `:${httpPort.toString(16).toUpperCase().padStart(4, '0')}`;
+  const counts = { own: 0, others: 0 };
+  try {
+    const open = new Set(openSockets(pid));
+    for (const table of ['tcp', 'tcp6', 'udp', 'udp6'] as const) {
+      for (const line of readFileSync(`/proc/${pid}/net/${table}`, 'utf8').split('\n').slice(1)) {
+        const [, local, , state, , , , , , inode] = line.trim().split(/\s+/);
+        if (open.has(inode ?? '')) counts[local!.endsWith(http) && state === ESTABLISHED ? 'own' : 'others']++;
+      }
     }
+  } catch {
+    // It has ended.
   }
-  return count;
+  return counts;
 }
 
 /** As before, as soon as what is on its way out has gone. */
