@@ -79,7 +79,8 @@ export class TransponderManager implements TransponderControl {
       return transponder.view();
     } catch (error) {
       this.#taken.delete(key);
-      throw error;
+      // A publisher that leaves meanwhile takes its tracks along, whatever that looks like from here.
+      throw stream.endedBy ?? error;
     }
   }
 
