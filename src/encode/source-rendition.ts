@@ -17,6 +17,7 @@ import { AAC_CHANNELS, AAC_SAMPLE_RATE, AudioEncoder } from './audio-encoder.ts'
 import { AudioLine } from './audio-line.ts';
 import { KeyFrameRequests } from './key-frame-requests.ts';
 import type { Rendition, RenditionEvents } from './rendition.ts';
+import { Ticker } from './ticker.ts';
 import { TrackInput } from './track-input.ts';
 
 /** The codecs that must be re-encoded, as IVF names them. */
@@ -56,8 +57,10 @@ function captureDelayMs(codec: AudioCodec, payload: Buffer): number {
   return codec === 'opus' ? (opusPacketSamples(payload) * 1000) / OPUS_SAMPLE_RATE + OPUS_LOOKAHEAD_MS : payload.length / 8;
 }
 
-/** How often late packets, silence and key frames are looked after. */
+/** Looks after late packets, silence and key frames of all streams, every 20 ms. */
 const TICK_MS = 20;
+const ticker = new Ticker(TICK_MS);
+
 /**
  * How long sound may wait for the picture with which it goes out: a picture at 30 frames per second. Sound is late by its encoder
  * anyway, and each time that something goes out costs every destination a system call.
@@ -76,7 +79,7 @@ export class SourceRendition extends EventEmitter<RenditionEvents> implements Re
   readonly #clock = new MediaClock();
   readonly #audioLine: AudioLine;
   readonly #keyFrames: KeyFrameRequests;
-  readonly #ticker: NodeJS.Timeout;
+  readonly #stopTicking: () => void;
   readonly #onPublished = (publisher: Publisher): void => void this.#attach(publisher).catch((error: unknown) => this.#fail(error));
   readonly #onLost = (): void => this.#detach();
   #audio: TrackInput | undefined;
@@ -109,7 +112,7 @@ export class SourceRendition extends EventEmitter<RenditionEvents> implements Re
     this.#keyFrames = new KeyFrameRequests(options.keyFrameIntervalMs, () => this.#video?.requestKeyFrame());
     stream.on('published', this.#onPublished);
     stream.on('lost', this.#onLost);
-    this.#ticker = setInterval(() => this.#tick(), TICK_MS);
+    this.#stopTicking = ticker.listen((nowMs) => this.#tick(nowMs));
   }
 
   static async create(stream: LiveStream, options: SourceRenditionOptions): Promise<SourceRendition> {
@@ -147,7 +150,7 @@ export class SourceRendition extends EventEmitter<RenditionEvents> implements Re
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    clearInterval(this.#ticker);
+    this.#stopTicking();
     this.#stream.off('published', this.#onPublished);
     this.#stream.off('lost', this.#onLost);
     this.#detach();
@@ -297,8 +300,7 @@ export class SourceRendition extends EventEmitter<RenditionEvents> implements Re
     return streamMs;
   }
 
-  #tick(): void {
-    const nowMs = performance.now();
+  #tick(nowMs: number): void {
     this.#audio?.poll(nowMs);
     this.#video?.poll(nowMs);
     if (this.#video) this.#keyFrames.tick(nowMs);
