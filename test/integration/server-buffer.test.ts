@@ -19,7 +19,8 @@ const DRIP_EVERY = 5;
 /** A TCP proxy that reads little at a time, so that the sender's socket is full all the time. */
 async function startNarrowWay(target: number): Promise<{ port: number; close(): Promise<void> }> {
   const sockets = new Set<Socket>();
-  const server = createServer({ highWaterMark: DRIP_BYTES }, (client) => {
+  // Half open: the sender's connection ends when the server has ended its own, having read all, and not when the last drip is on its way.
+  const server = createServer({ highWaterMark: DRIP_BYTES, allowHalfOpen: true }, (client) => {
     const server = connect(target, '127.0.0.1');
     for (const socket of [client, server]) sockets.add(socket.on('error', () => undefined));
     server.pipe(client);
