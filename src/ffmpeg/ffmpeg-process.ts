@@ -67,9 +67,10 @@ export class FfmpegProcess extends EventEmitter<FfmpegProcessEvents> {
    * Starts ffmpeg.
    *
    * @param purpose what it is for, in a word or two; for the log
+   * @param redact takes out of a line of ffmpeg's log what nobody may see
    * @throws {GatewayError} ENCODER_FAILED when it cannot be started
    */
-  static start(line: FfmpegCommandLine, purpose: string, logger: Logger): Promise<FfmpegProcess> {
+  static start(line: FfmpegCommandLine, purpose: string, logger: Logger, redact = (text: string): string => text): Promise<FfmpegProcess> {
     return new Promise((resolve, reject) => {
       const log: string[] = [];
       const early: Buffer[] = [];
@@ -91,7 +92,7 @@ export class FfmpegProcess extends EventEmitter<FfmpegProcessEvents> {
 
       command.on('stderr', (text: string) => {
         if (!text.trim()) return;
-        log.push(text.trim());
+        log.push(redact(text.trim()));
         if (log.length > LOG_LINES_KEPT) log.shift();
       });
       const failed = (error: Error): void => reject(new GatewayError('ENCODER_FAILED', `ffmpeg could not be started: ${error.message}`, { cause: error }));
@@ -151,18 +152,24 @@ export class FfmpegProcess extends EventEmitter<FfmpegProcessEvents> {
     if (this.#failure !== undefined) throw new GatewayError('ENCODER_FAILED', `ffmpeg failed: ${this.#failure}`);
   }
 
-  /** Stops ffmpeg and waits until it is gone. Idempotent; emits nothing. */
-  close(): Promise<void> {
-    this.#closing ??= this.#stop();
+  /**
+   * Stops ffmpeg and waits until it is gone. Idempotent; emits nothing.
+   *
+   * @param inputMs milliseconds that it gets to read what it has been given, and to end by itself
+   */
+  close(inputMs = 0): Promise<void> {
+    this.#closing ??= this.#stop(inputMs);
     return this.#closing;
   }
 
-  async #stop(): Promise<void> {
+  async #stop(inputMs: number): Promise<void> {
     if (this.#dead) return;
     this.#child.stdin.end();
-    this.#child.kill('SIGINT');
-    const killer = setTimeout(() => this.#child.kill('SIGKILL'), GRACE_MS);
+    const timers = [
+      setTimeout(() => this.#child.kill('SIGINT'), inputMs),
+      setTimeout(() => this.#child.kill('SIGKILL'), inputMs + GRACE_MS),
+    ];
     await this.#exited;
-    clearTimeout(killer);
+    for (const timer of timers) clearTimeout(timer);
   }
 }

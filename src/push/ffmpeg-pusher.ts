@@ -11,22 +11,43 @@ import type { FlvTag } from '../flv/flv-tag.ts';
 import { TAG_SCRIPT } from '../flv/flv-tag.ts';
 import { flvHeader, flvTagParts } from '../flv/flv-writer.ts';
 import type { Logger } from '../logger.ts';
+import { createRedact } from '../rtmp/server-words.ts';
+import { trustedAuthorities } from './authorities.ts';
 import type { Pusher, PusherEvents, PusherFactory, PushTarget } from './pusher.ts';
 
 export interface FfmpegPusherOptions {
-  /** An additional CA for RTMPS; empty: the system's. */
+  /** PEM file of an authority that is trusted besides the system's (`rtmps_ca_file`). */
   readonly tlsCaFile?: string;
   /** The one host whose certificate is not verified. */
   readonly tlsInsecureHost?: string;
+  /** Milliseconds; unset: {@link DEFAULT_CONNECT_TIMEOUTS}. */
+  readonly connectTimeouts?: ConnectTimeouts;
   readonly logger: Logger;
 }
+
+/** How long it may take until the destination has accepted the publish, in ms. */
+export interface ConnectTimeouts {
+  /** For each answer of the destination: ffmpeg judges that. */
+  readonly step: number;
+  /** For all together, ffmpeg's own start included: a server that drips does not gain time. */
+  readonly whole: number;
+}
+
+/** A step as with the RTMP client of our own. */
+export const DEFAULT_CONNECT_TIMEOUTS: ConnectTimeouts = { step: 10_000, whole: 30_000 };
 
 /**
  * Bytes in front of ffmpeg above which it does not keep up. Above one key frame of 4K: a single tag must never count as a jam.
  */
 const FULL_BYTES = 1024 * 1024;
-/** ffmpeg's own greeting to the server is this long; progress means more than that. */
+/** What ffmpeg writes by itself, a header, metadata and sequence headers, is shorter than this; progress means more than that. */
 const HEADER_BYTES = 512;
+/** Milliseconds between two reports of ffmpeg. */
+const REPORT_INTERVAL = 500;
+/** Milliseconds that a closing connection gets to send what has been handed over. */
+const FAREWELL_MS = 1000;
+/** A stall timeout must see several reports. */
+const REPORTS_PER_STALL = 4;
 
 /**
  * One connection through `ffmpeg -c copy`: proven everywhere, one process each. It tells nothing of why a server refused beyond its
@@ -35,18 +56,28 @@ const HEADER_BYTES = 512;
 class FfmpegPusher extends EventEmitter<PusherEvents> implements Pusher {
   readonly #target: PushTarget;
   readonly #options: FfmpegPusherOptions;
+  readonly #authorities: readonly string[];
+  readonly #connectTimeouts: ConnectTimeouts;
+  readonly #reportIntervalMs: number;
   readonly #progress = new FfmpegProgressReader();
   #process: FfmpegProcess | undefined;
   #directory: string | undefined;
   #opening: Promise<void>;
-  #stallTimer: NodeJS.Timeout | undefined;
+  /** Runs while the destination owes something: at first its acceptance of the publish, then to take what it has been given. */
+  #deadline: NodeJS.Timeout | undefined;
+  /** The destination has accepted the publish. */
+  #connected = false;
+  #lastWriteMs = 0;
   #taken = 0;
   #over = false;
 
-  constructor(target: PushTarget, options: FfmpegPusherOptions) {
+  constructor(target: PushTarget, options: FfmpegPusherOptions, authorities: readonly string[]) {
     super();
     this.#target = target;
     this.#options = options;
+    this.#authorities = authorities;
+    this.#connectTimeouts = options.connectTimeouts ?? DEFAULT_CONNECT_TIMEOUTS;
+    this.#reportIntervalMs = Math.min(REPORT_INTERVAL, target.stallTimeoutMs / REPORTS_PER_STALL);
     this.#opening = this.#open().catch((error: unknown) => this.#die(toGatewayError(error, 'PUSHER_FAILED')));
   }
 
@@ -64,85 +95,119 @@ class FfmpegPusher extends EventEmitter<PusherEvents> implements Pusher {
     if (tag.type === TAG_SCRIPT) return;
     const { head, tail } = flvTagParts(tag);
     this.#process.write(head, tag.data, tail);
+    this.#lastWriteMs = performance.now();
+    // Not before: ffmpeg connects when it has seen the beginning of the stream, and the publisher's first key frame may take its time.
+    if (!this.#deadline) this.#watch();
   }
 
   async close(): Promise<void> {
+    const farewellMs = this.#connected && !this.#over ? FAREWELL_MS : 0;
     this.#over = true;
-    clearTimeout(this.#stallTimer);
+    clearTimeout(this.#deadline);
     await this.#opening;
-    await this.#process?.close();
-    await this.#removePreset();
+    await this.#process?.close(farewellMs);
+    await this.#removeFiles();
   }
 
   async #open(): Promise<void> {
     const { destination, address, flashVersion, stallTimeoutMs } = this.#target;
     if (destination.user) throw new GatewayError('DESTINATION_AUTHENTICATION', 'A user and password in the rtmpUrl need push_engine=rtmp: ffmpeg would show them in its arguments.');
-    const presetFile = await this.#writePreset(flashVersion);
+    const presetFile = await this.#writePrivately('push.ffpreset', this.#preset(flashVersion));
     const host = isIPv6(address) ? `[${address}]` : address;
-    const { tlsCaFile, tlsInsecureHost } = this.#options;
     const line = pushFlv({
       server: `${destination.scheme}://${host}:${destination.port}/`,
       presetFile,
-      timeoutMs: stallTimeoutMs,
-      ...(destination.scheme === 'rtmps' && { tls: { host: destination.host, insecure: tlsInsecureHost === destination.host, ...(tlsCaFile && { caFile: tlsCaFile }) } }),
+      // One time for connecting and for writing; as to writing we are stricter ourselves, see `#watch`.
+      timeoutMs: Math.max(this.#connectTimeouts.step, stallTimeoutMs),
+      reportIntervalMs: this.#reportIntervalMs,
+      ...(destination.scheme === 'rtmps' && {
+        tls: {
+          host: destination.host,
+          insecure: this.#options.tlsInsecureHost === destination.host,
+          caFile: await this.#writePrivately('authorities.pem', this.#authorities.join('\n')),
+        },
+      }),
     });
-    const process = await FfmpegProcess.start(line, 'pusher', this.#options.logger);
+    const process = await FfmpegProcess.start(line, 'pusher', this.#options.logger, createRedact({ app: destination.app.reveal(), streamName: destination.streamName.reveal() }));
     this.#process = process;
     if (this.#over) return;
     process.on('output', (chunk) => this.#report(chunk));
     process.on('drain', () => this.emit('drain'));
     process.on('died', (reason) => this.#die(failure(reason)));
     process.write(flvHeader({ audio: true, video: true }));
-    this.#watch();
     this.emit('ready');
   }
 
   #report(chunk: Buffer): void {
+    // Its last words come while it is closed.
+    if (this.#over) return;
     const report = this.#progress.push(chunk);
-    if (!report || report.totalSize <= Math.max(HEADER_BYTES, this.#taken)) return;
+    if (!report || report.totalSize <= this.#taken) return;
+    // ffmpeg writes its first byte when the publish has been accepted.
+    this.#connected = true;
     this.#taken = report.totalSize;
-    this.#watch();
-    this.emit('progress', this.#taken);
+    clearTimeout(this.#deadline);
+    this.#deadline = undefined;
+    // Whoever holds tags back until there is room writes nothing meanwhile.
+    if (this.backlog > 0) this.#watch();
+    if (this.#taken > HEADER_BYTES) this.emit('progress', this.#taken);
   }
 
-  /** ffmpeg's own `rw_timeout` needs 13 s for 10; this one keeps its word. */
+  /** ffmpeg's own `rw_timeout` begins again with each byte, and needs 13 s for 10; this one keeps its word. */
   #watch(): void {
-    clearTimeout(this.#stallTimer);
-    const ms = this.#target.stallTimeoutMs;
-    this.#stallTimer = setTimeout(() => this.#die(new GatewayError('DESTINATION_STALLED', `The destination has taken nothing for ${ms / 1000} s.`)), ms);
+    this.#deadline = setTimeout(() => this.#judge(), this.#connected ? this.#target.stallTimeoutMs : this.#connectTimeouts.whole);
+  }
+
+  #judge(): void {
+    this.#deadline = undefined;
+    if (!this.#connected) return this.#die(new GatewayError('DESTINATION_TIMEOUT', `The destination did not accept the stream within ${this.#connectTimeouts.whole / 1000} s.`));
+    // ffmpeg reports nothing while it waits for more: a stream that pauses is not a dead peer.
+    const paused = this.backlog === 0 && performance.now() - this.#lastWriteMs > this.#reportIntervalMs;
+    if (paused) return;
+    this.#die(new GatewayError('DESTINATION_STALLED', `The destination has taken nothing for ${this.#target.stallTimeoutMs / 1000} s.`));
   }
 
   #die(error: GatewayError): void {
     if (this.#over) return;
     this.#over = true;
-    clearTimeout(this.#stallTimer);
+    clearTimeout(this.#deadline);
     this.emit('died', error);
   }
 
-  async #writePreset(flashVersion: string): Promise<string> {
+  #preset(flashVersion: string): string {
     const { app, streamName, tcUrl } = this.#target.destination;
-    this.#directory = await mkdtemp(join(tmpdir(), 'webrtc-transponder-'));
+    return rtmpPreset({ app: app.reveal(), streamName: streamName.reveal(), tcUrl: tcUrl.reveal(), flashVersion });
+  }
+
+  /** A file for ffmpeg that nobody else can read or change, gone with the connection. */
+  async #writePrivately(name: string, text: string): Promise<string> {
+    this.#directory ??= await mkdtemp(join(tmpdir(), 'webrtc-transponder-'));
     await chmod(this.#directory, 0o700);
-    const file = join(this.#directory, 'push.ffpreset');
-    await writeFile(file, rtmpPreset({ app: app.reveal(), streamName: streamName.reveal(), tcUrl: tcUrl.reveal(), flashVersion }), { mode: 0o600 });
+    const file = join(this.#directory, name);
+    await writeFile(file, text, { mode: 0o600 });
     return file;
   }
 
-  async #removePreset(): Promise<void> {
+  async #removeFiles(): Promise<void> {
     if (this.#directory) await rm(this.#directory, { recursive: true, force: true });
   }
 }
 
-/** ffmpeg's words as an error; it says little, and nothing of it is sure enough to be final. */
+/** ffmpeg's words as an error. What a server says counts as its last word: ffmpeg does not tell its code. */
 function failure(log: string): GatewayError {
   if (/Connection refused|No route|Network is unreachable/i.test(log)) return new GatewayError('DESTINATION_UNREACHABLE', 'The destination refused the connection. Check host and port.');
-  if (/Server error: (.+?)(?: \||$)/.test(log)) return new GatewayError('DESTINATION_REFUSED', `The destination refused: ${/Server error: (.+?)(?: \||$)/.exec(log)![1]!.slice(0, 200)}`);
+  const words = /Server error: (.+?)(?: \||$)/.exec(log)?.[1];
+  if (words) return new GatewayError('DESTINATION_REFUSED', `The destination refused: ${words.slice(0, 200)}`);
   if (/certificate|TLS|SSL/i.test(log)) return new GatewayError('DESTINATION_TLS', "The destination's certificate could not be verified.");
   if (/timed out/i.test(log)) return new GatewayError('DESTINATION_TIMEOUT', 'The destination did not answer in time.');
   return new GatewayError('DESTINATION_LOST', 'The connection to the destination was lost.');
 }
 
-/** Pushers that run an ffmpeg each (`push_engine=ffmpeg`). */
+/**
+ * Pushers that run an ffmpeg each (`push_engine=ffmpeg`). Reads the system's authorities, once, which takes a while (`authorities.ts`).
+ * @throws {GatewayError} SETTINGS_INVALID when `tlsCaFile` cannot be read.
+ */
 export function createFfmpegPusher(options: FfmpegPusherOptions): PusherFactory {
-  return (target) => new FfmpegPusher(target, options);
+  const authorities = trustedAuthorities(options.tlsCaFile);
+  return (target) => new FfmpegPusher(target, options, authorities);
 }

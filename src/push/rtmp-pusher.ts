@@ -1,6 +1,5 @@
 import { EventEmitter } from 'node:events';
-import { readFileSync } from 'node:fs';
-import { createSecureContext, getCACertificates, rootCertificates } from 'node:tls';
+import { createSecureContext } from 'node:tls';
 import type { SecureContext } from 'node:tls';
 import { GatewayError } from '../errors.ts';
 import type { ErrorCode } from '../errors.ts';
@@ -10,6 +9,7 @@ import { RtmpClient } from '../rtmp/rtmp-client.ts';
 import type { RtmpClientOptions, RtmpTimeouts } from '../rtmp/rtmp-client.ts';
 import { RtmpError } from '../rtmp/rtmp-error.ts';
 import type { RtmpErrorCode } from '../rtmp/rtmp-error.ts';
+import { trustedAuthorities } from './authorities.ts';
 import { Liveness } from './liveness.ts';
 import type { Pusher, PusherEvents, PusherFactory, PushTarget } from './pusher.ts';
 
@@ -48,33 +48,12 @@ const ERROR_CODES: Readonly<Record<RtmpErrorCode, ErrorCode>> = {
 };
 
 /**
- * Takes a fifth of a second to read the system's authorities: once, at the start, because no media moves meanwhile.
+ * Reads the system's authorities, once, which takes a while (`authorities.ts`).
  * @throws {GatewayError} SETTINGS_INVALID when `caFile` cannot be read.
  */
 export function createRtmpPusher(options: RtmpPusherOptions = {}): PusherFactory {
-  const extraAuthority = options.caFile ? [readAuthority(options.caFile)] : [];
-  const secureContext = createSecureContext({ ca: [...systemAuthorities(), ...extraAuthority] });
+  const secureContext = createSecureContext({ ca: [...trustedAuthorities(options.caFile)] });
   return (target) => new RtmpPusher(target, options, secureContext);
-}
-
-let authorities: readonly string[] | undefined;
-
-/** The system's authorities and those of `NODE_EXTRA_CA_CERTS`; Node's own where the system has none, as in a bare container. */
-function systemAuthorities(): readonly string[] {
-  if (!authorities) {
-    const system = getCACertificates('system');
-    // Distributions list each of theirs several times.
-    authorities = [...new Set([...(system.length > 0 ? system : rootCertificates), ...getCACertificates('extra')])];
-  }
-  return authorities;
-}
-
-function readAuthority(file: string): string {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch (error) {
-    throw new GatewayError('SETTINGS_INVALID', `rtmps_ca_file ${file} cannot be read (${(error as NodeJS.ErrnoException).code}). Name a PEM file.`, { cause: error });
-  }
 }
 
 class RtmpPusher extends EventEmitter<PusherEvents> implements Pusher {

@@ -17,7 +17,7 @@ t.test('progress is read across chunks', async (t) => {
 });
 
 t.test('no secret stands in the arguments of a push', async (t) => {
-  const line = pushFlv({ server: 'rtmp://127.0.0.1:1935/', presetFile: '/tmp/p', timeoutMs: 10_000 });
+  const line = pushFlv({ server: 'rtmp://127.0.0.1:1935/', presetFile: '/tmp/p', timeoutMs: 10_000, reportIntervalMs: 500 });
   const preset = rtmpPreset({ app: 'live?user=u&pass=p', streamName: 'key?a=1', tcUrl: 'rtmp://h/live?user=u&pass=p', flashVersion: 'FMLE/3.0' });
   t.match(preset, 'rtmp_app=live?user=u&pass=p\n');
   t.match(preset, 'rtmp_playpath=key?a=1\n');

@@ -1,0 +1,63 @@
+import type { GatewayError } from '../../src/errors.ts';
+import type { FlvTag } from '../../src/flv/flv-tag.ts';
+import { silentLogger } from '../../src/logger.ts';
+import { createFfmpegPusher } from '../../src/push/ffmpeg-pusher.ts';
+import type { Pusher, PusherFactory } from '../../src/push/pusher.ts';
+import { createRtmpPusher } from '../../src/push/rtmp-pusher.ts';
+import { playTags } from './flv-source.ts';
+import { death } from './push-target.ts';
+
+/** What both engines can be told. */
+export interface EngineOptions {
+  /** `rtmps_ca_file` */
+  readonly caFile?: string;
+  /** `rtmps_insecure_host` */
+  readonly insecureHost?: string;
+}
+
+export interface PushEngine {
+  /** As `push_engine` names it. */
+  readonly name: 'rtmp' | 'ffmpeg';
+  createFactory(options?: EngineOptions): PusherFactory;
+}
+
+/** Both engines, so that one test can ask the same of each. */
+export const pushEngines: readonly PushEngine[] = [
+  {
+    name: 'rtmp',
+    createFactory: ({ caFile, insecureHost } = {}) => createRtmpPusher({ caFile, insecureHosts: insecureHost === undefined ? [] : [insecureHost] }),
+  },
+  {
+    name: 'ffmpeg',
+    createFactory: ({ caFile, insecureHost } = {}) =>
+      createFfmpegPusher({ ...(caFile && { tlsCaFile: caFile }), ...(insecureHost && { tlsInsecureHost: insecureHost }), logger: silentLogger }),
+  },
+];
+
+/**
+ * Plays tags into a new pusher from when it wants them; done when the server has taken some. One engine connects before that, the other
+ * when it has seen the beginning of the stream.
+ *
+ * @throws {GatewayError} why the pusher died, and then it is closed
+ */
+export async function pushing(pusher: Pusher, tags: readonly FlvTag[]): Promise<{ stop(): void }> {
+  const taken = new Promise<void>((resolve) => pusher.once('progress', () => resolve()));
+  const died = death(pusher);
+  const start = new Promise<{ stop(): void }>((resolve) => pusher.once('ready', () => resolve(playTags(pusher, tags))));
+  const error = await Promise.race([taken, died]);
+  if (!error) return start;
+  await pusher.close();
+  throw error;
+}
+
+/** Why a new pusher died, or `undefined` when the server has taken media. The pusher is closed either way. */
+export async function refusal(pusher: Pusher, tags: readonly FlvTag[]): Promise<GatewayError | undefined> {
+  try {
+    const player = await pushing(pusher, tags);
+    player.stop();
+    await pusher.close();
+    return undefined;
+  } catch (error) {
+    return error as GatewayError;
+  }
+}

@@ -1,0 +1,80 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import t from 'tap';
+import { silentLogger } from '../../src/logger.ts';
+import { createFfmpegPusher } from '../../src/push/ffmpeg-pusher.ts';
+import { createFlvTags, playTags } from '../helpers/flv-source.ts';
+import { startNginxRtmp } from '../helpers/nginx-rtmp.ts';
+import { pushing, refusal } from '../helpers/push-engines.ts';
+import { pushTarget, ready } from '../helpers/push-target.ts';
+import { startScriptedServer } from '../helpers/scripted-rtmp-server.ts';
+import { waitFor } from '../helpers/wait.ts';
+
+// What is particular to an ffmpeg for each destination: when it connects, what it tells, and when it ends.
+const logger = silentLogger;
+const create = createFfmpegPusher({ logger });
+const tags = await createFlvTags({ seconds: 1 });
+/** Milliseconds; shorter than what is waited for below. */
+const STALL = 500;
+const LONGER = 800;
+
+t.test('a stream that begins late, or pauses, is no fault of the server', async (t) => {
+  const server = await startNginxRtmp({ record: false });
+  t.teardown(() => server.stop());
+  const pusher = create(pushTarget(`${server.rtmpUrl}/name`, { stallTimeoutMs: STALL }));
+  pusher.on('died', (error) => t.fail(error.message));
+  let taken = 0;
+  pusher.on('progress', (bytes) => (taken = bytes));
+  await ready(pusher);
+  for (let i = 0; i < 2; i++) {
+    await sleep(LONGER);
+    const before = taken;
+    const player = playTags(pusher, tags);
+    await waitFor('media to be taken', () => taken > before);
+    player.stop();
+  }
+  await pusher.close();
+});
+
+t.test('a server that thinks for longer than it may stall is waited for', async (t) => {
+  const server = await startScriptedServer({
+    answers: { publish: (peer) => void setTimeout(() => peer.status('status', 'NetStream.Publish.Start', 'Started'), LONGER) },
+  });
+  t.teardown(() => server.stop());
+  t.equal(await refusal(create(pushTarget(`${server.rtmpUrl}/name`, { stallTimeoutMs: STALL })), tags), undefined);
+});
+
+t.test('a server that never answers', async (t) => {
+  const server = await startScriptedServer({ raw: () => {} });
+  t.teardown(() => server.stop());
+  for (const connectTimeouts of [{ step: 500, whole: 60_000 }, { step: 60_000, whole: 500 }]) {
+    const pusher = createFfmpegPusher({ connectTimeouts, logger })(pushTarget(`${server.rtmpUrl}/name`, { stallTimeoutMs: STALL }));
+    t.match(await refusal(pusher, tags), { code: 'DESTINATION_TIMEOUT', retryable: true });
+  }
+});
+
+t.test('what a server says is told without the secrets that it repeats', async (t) => {
+  const server = await startScriptedServer({
+    answers: { publish: (peer) => peer.status('error', 'NetStream.Publish.BadName', 'No such key: k3yB4Z?t=t0kenX7') },
+  });
+  t.teardown(() => server.stop());
+  const lines: string[] = [];
+  const listening = { ...logger, debug: (...words: unknown[]) => void lines.push(JSON.stringify(words)) } as unknown as typeof logger;
+  const error = await refusal(createFfmpegPusher({ logger: listening })(pushTarget(`${server.rtmpUrl}/k3yB4Z?t=t0kenX7`)), tags);
+  t.match(error, { code: 'DESTINATION_REFUSED', message: /No such key: \*\*\*/ });
+  t.match(lines.join('\n'), /No such key/, 'the log of ffmpeg is in ours');
+  t.notMatch(lines.join('\n'), /k3yB4Z|t0kenX7/);
+});
+
+t.test('after the end there is neither a word nor a timer', async (t) => {
+  const server = await startNginxRtmp({ record: false });
+  t.teardown(() => server.stop());
+  const timers = (): number => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
+  const before = timers();
+  const pusher = create(pushTarget(`${server.rtmpUrl}/name`));
+  const player = await pushing(pusher, tags);
+  player.stop();
+  const closed = pusher.close();
+  for (const event of ['progress', 'died', 'drain'] as const) pusher.on(event, () => t.fail(event));
+  await closed;
+  t.equal(timers(), before);
+});
