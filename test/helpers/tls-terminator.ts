@@ -1,10 +1,10 @@
 import { execFile } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Duplex } from 'node:stream';
 import { createServer } from 'node:tls';
 import { promisify } from 'node:util';
 
@@ -31,20 +31,22 @@ export async function startTlsTerminator(targetPort: number, options: TlsTermina
     ...['-addext', `subjectAltName=${options.subjectAltName ?? 'DNS:localhost,IP:127.0.0.1'}`, '-keyout', keyFile, '-out', caFile],
   ]);
   const serverNames: (string | false)[] = [];
-  const connections = new Set<Duplex>();
+  const connections = new Set<Socket>();
+  const keep = (socket: Socket): Socket => {
+    connections.add(socket);
+    return socket.once('close', () => connections.delete(socket));
+  };
   const server = createServer({ key: await readFile(keyFile), cert: await readFile(caFile) }, (outer) => {
     serverNames.push((outer as { servername?: string | false }).servername ?? false);
-    const inner = connect(targetPort, '127.0.0.1');
-    connections.add(outer).add(inner);
+    const inner = keep(connect(targetPort, '127.0.0.1'));
     for (const [socket, other] of [[outer, inner], [inner, outer]] as const) {
       socket.on('error', () => {});
-      socket.on('close', () => {
-        connections.delete(socket);
-        other.destroy();
-      });
+      socket.on('close', () => other.destroy());
       socket.pipe(other);
     }
   });
+  // Before their handshake too: one that never makes it must not outlive the server.
+  server.on('connection', keep);
   // A refused certificate ends a handshake, which is what some tests want to see.
   server.on('tlsClientError', () => {});
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -53,8 +55,10 @@ export async function startTlsTerminator(targetPort: number, options: TlsTermina
     caFile,
     serverNames,
     async stop() {
+      const closed = once(server, 'close');
       server.close();
       for (const socket of connections) socket.destroy();
+      await closed;
       await rm(folder, { recursive: true, force: true });
     },
   };

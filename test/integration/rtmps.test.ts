@@ -1,0 +1,39 @@
+import t from 'tap';
+import { createFlvTags } from '../helpers/flv-source.ts';
+import { startNginxRtmp } from '../helpers/nginx-rtmp.ts';
+import { pushEngines, refusal, type EngineOptions } from '../helpers/push-engines.ts';
+import { pushTarget } from '../helpers/push-target.ts';
+import { startTlsTerminator } from '../helpers/tls-terminator.ts';
+
+// RTMPS through both engines. Three servers: one with an authority of the system's, one with that of rtmps_ca_file, one that nobody knows.
+const server = await startNginxRtmp({ record: false });
+t.teardown(() => server.stop());
+const [system, extra, unknown] = await Promise.all([startTlsTerminator(server.port), startTlsTerminator(server.port), startTlsTerminator(server.port)]);
+for (const terminator of [system, extra, unknown]) t.teardown(() => terminator.stop());
+// Where Node looks for the system's authorities, the first time that they are asked for.
+process.env['SSL_CERT_FILE'] = system.caFile;
+delete process.env['SSL_CERT_DIR'];
+const tags = await createFlvTags({ seconds: 1 });
+
+for (const engine of pushEngines) {
+  /** `pushing` when the server takes media, else the code of the failure. */
+  const outcome = async (options: EngineOptions, port: number, host = 'localhost'): Promise<string> =>
+    (await refusal(engine.createFactory(options)(pushTarget(`rtmps://${host}:${port}/live/name`)), tags))?.code ?? 'pushing';
+
+  t.test(`push_engine=${engine.name}: rtmps_ca_file is trusted beside the system's authorities`, async (t) => {
+    t.equal(await outcome({}, system.port), 'pushing');
+    t.equal(await outcome({}, extra.port), 'DESTINATION_TLS');
+    const both = { caFile: extra.caFile };
+    t.equal(await outcome(both, system.port), 'pushing');
+    t.equal(await outcome(both, extra.port), 'pushing');
+    t.equal(await outcome(both, unknown.port), 'DESTINATION_TLS');
+    t.throws(() => engine.createFactory({ caFile: '/nowhere/ca.pem' }), { code: 'SETTINGS_INVALID' });
+  });
+
+  t.test(`push_engine=${engine.name}: a certificate is good for its host alone, unless that one is not verified`, async (t) => {
+    t.equal(await outcome({}, system.port, 'example.org'), 'DESTINATION_TLS');
+    const insecure = { insecureHost: 'localhost' };
+    t.equal(await outcome(insecure, unknown.port), 'pushing');
+    t.equal(await outcome(insecure, unknown.port, '127.0.0.1'), 'DESTINATION_TLS');
+  });
+}
