@@ -67,7 +67,8 @@ await t.test('the server freezes: noticed, and pushed again when it is back', as
   await waitFor('a second acknowledgement', async () => (await gateway.transponder(id))!.bytesSent > 200_000);
   frail.freeze();
   t.teardown(() => frail.resume());
-  const view = await gateway.reached(id, 'retrying');
+  // Through ffmpeg up to 1.5 MB have to be sent first, which a browser on a busy machine makes in half a minute.
+  const view = await gateway.reached(id, 'retrying', 60_000);
   t.equal(view.reasonCode, 'DESTINATION_STALLED', view.reason);
   await rm(frailFile, { force: true });
   frail.resume();

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { FlvReader } from '../../src/flv/flv-reader.ts';
 import { TAG_SCRIPT } from '../../src/flv/flv-tag.ts';
 import type { FlvTag } from '../../src/flv/flv-tag.ts';
@@ -25,11 +26,14 @@ export async function createFlvTags(options: FlvSourceOptions = {}): Promise<Flv
   return new FlvReader().push(file).filter((tag) => tag.data.length > 5 || tag.type === TAG_SCRIPT);
 }
 
-/** Writes tags as fast as the pusher takes them. Rejects when the pusher dies. */
-export async function writeTags(pusher: Pusher, tags: readonly FlvTag[]): Promise<void> {
+/** Writes tags as fast as the pusher takes them, or `speed` times as fast as their timestamps say. Rejects when the pusher dies. */
+export async function writeTags(pusher: Pusher, tags: readonly FlvTag[], speed = Infinity): Promise<void> {
   const died = new Promise<never>((_resolve, reject) => pusher.once('died', reject));
   died.catch(() => {});
+  const start = performance.now();
   for (const tag of tags) {
+    const early = tag.timestamp / speed - (performance.now() - start);
+    if (early > 0) await Promise.race([sleep(early), died]);
     if (!pusher.writable) await Promise.race([new Promise<void>((resolve) => pusher.once('drain', resolve)), died]);
     pusher.write(tag);
   }

@@ -4,12 +4,14 @@ import t from 'tap';
 import { FlvReader } from '../../src/flv/flv-reader.ts';
 import { TAG_AUDIO, TAG_VIDEO } from '../../src/flv/flv-tag.ts';
 import type { FlvTag } from '../../src/flv/flv-tag.ts';
+import type { PusherFactory } from '../../src/push/pusher.ts';
 import { createRtmpPusher } from '../../src/push/rtmp-pusher.ts';
 import { startFfmpegRtmpServer } from '../helpers/ffmpeg-rtmp-server.ts';
 import { ffprobe, frameHashes } from '../helpers/ffmpeg-tool.ts';
 import { createFlvTags, writeTags } from '../helpers/flv-source.ts';
 import { startNginxRtmp } from '../helpers/nginx-rtmp.ts';
 import { startNodeMediaServer } from '../helpers/node-media-server.ts';
+import { pushEngines, refusal } from '../helpers/push-engines.ts';
 import { pushTarget, ready } from '../helpers/push-target.ts';
 import { waitFor } from '../helpers/wait.ts';
 
@@ -35,24 +37,54 @@ function listing(list: readonly FlvTag[], type: number): string[] {
   return list.filter((tag) => tag.type === type).map(({ timestamp, data }) => `${timestamp} ${data.toString('base64')}`);
 }
 
-async function push(url: string, chunkSize?: number): Promise<void> {
-  const pusher = createRtmpPusher({ chunkSize })(pushTarget(url));
+/** Sends all tags and says farewell once the server has taken some of them: before that, closing cuts the attempt short. */
+async function push(create: PusherFactory, url: string): Promise<void> {
+  const pusher = create(pushTarget(url));
+  const taken = new Promise((resolve) => pusher.once('progress', resolve));
   await ready(pusher);
-  await writeTags(pusher, tags);
+  await writeTags(pusher, tags, 2);
+  await taken;
   await pusher.close();
 }
 
-for (const [name, start] of [['nginx-rtmp', startNginxRtmp], ['node-media-server', startNodeMediaServer]] as const) {
-  void t.test(`${name} records what was sent, byte for byte`, async (t) => {
-    const server = await start();
+for (const engine of pushEngines) {
+  const create = engine.createFactory();
+  for (const [name, start] of [['nginx-rtmp', startNginxRtmp], ['node-media-server', startNodeMediaServer]] as const) {
+    void t.test(`push_engine=${engine.name}: ${name} records what was sent, byte for byte`, async (t) => {
+      const server = await start();
+      t.teardown(() => server.stop());
+      await push(create, `${server.rtmpUrl}/key-1?a=b%20c&d=`);
+      const file = await recordingIn(server.recordDir);
+      await waitFor('the whole recording', async () => (await mediaOf(file)).length === media.length);
+      for (const type of [TAG_VIDEO, TAG_AUDIO]) t.same(listing(await mediaOf(file), type), listing(media, type));
+      const { streams } = (await ffprobe([file], 'stream=codec_name,width')) as { streams: { codec_name: string; width?: number }[] };
+      t.same(streams.filter(({ codec_name }) => codec_name === 'h264' || codec_name === 'aac').length, 2);
+      t.equal((await frameHashes(['-i', file, '-map', '0:v'])).length, 60, 'all pictures are decoded without an error');
+    });
+  }
+
+  void t.test(`push_engine=${engine.name}: ffmpeg as a server`, async (t) => {
+    const server = await startFfmpegRtmpServer();
     t.teardown(() => server.stop());
-    await push(`${server.rtmpUrl}/key-1?a=b%20c&d=`);
-    const file = await recordingIn(server.recordDir);
-    await waitFor('the whole recording', async () => (await mediaOf(file)).length === media.length);
-    for (const type of [TAG_VIDEO, TAG_AUDIO]) t.same(listing(await mediaOf(file), type), listing(media, type));
-    const { streams } = (await ffprobe([file], 'stream=codec_name,width')) as { streams: { codec_name: string; width?: number }[] };
-    t.same(streams.filter(({ codec_name }) => codec_name === 'h264' || codec_name === 'aac').length, 2);
-    t.equal((await frameHashes(['-i', file, '-map', '0:v'])).length, 60, 'all pictures are decoded without an error');
+    await push(create, `${server.rtmpUrl}/stream`);
+    await server.ended();
+    const recorded = await mediaOf(server.recording);
+    const bytes = (list: readonly FlvTag[], type: number): string[] => list.filter((tag) => tag.type === type).map(({ data }) => data.toString('base64'));
+    t.same(bytes(recorded, TAG_VIDEO), bytes(media, TAG_VIDEO));
+    t.same(bytes(recorded, TAG_AUDIO), bytes(media, TAG_AUDIO));
+  });
+
+  void t.test(`push_engine=${engine.name}: over IPv6, to applications of several segments`, async (t) => {
+    const seen: URLSearchParams[] = [];
+    const server = await startNginxRtmp({ record: false, ipv6: true, applications: ['live', 'app/instance'], onPublish: (parameters) => (seen.push(parameters), 200) });
+    t.teardown(() => server.stop());
+    t.equal(await refusal(create(pushTarget(`rtmp://[::1]:${server.port}/live/six`, { address: '::1' })), tags), undefined);
+    t.equal(await refusal(create(pushTarget(`rtmp://localhost:${server.port}/app/instance/four?k=v%2F`, { localAddress: '127.0.0.5' })), tags), undefined);
+    t.same(seen.map((parameters) => [parameters.get('name'), parameters.get('addr'), parameters.get('tcurl')]), [
+      ['six', '::1', `rtmp://[::1]:${server.port}/live`],
+      // ffmpeg cannot bind a local address.
+      ['four', engine.name === 'rtmp' ? '127.0.0.5' : '127.0.0.1', `rtmp://localhost:${server.port}/app/instance`],
+    ]);
   });
 }
 
@@ -60,22 +92,14 @@ void t.test('nginx-rtmp takes chunks of any size', async (t) => {
   const server = await startNginxRtmp();
   t.teardown(() => server.stop());
   for (const chunkSize of [128, 4096, 1_000_000]) {
-    await push(`${server.rtmpUrl}/chunks-${chunkSize}`, chunkSize);
+    const pusher = createRtmpPusher({ chunkSize })(pushTarget(`${server.rtmpUrl}/chunks-${chunkSize}`));
+    await ready(pusher);
+    await writeTags(pusher, tags);
+    await pusher.close();
     const file = join(server.recordDir, `chunks-${chunkSize}.flv`);
     await waitFor(`chunks of ${chunkSize}`, async () => (await mediaOf(file)).length === media.length);
     t.same(listing(await mediaOf(file), TAG_VIDEO), listing(media, TAG_VIDEO), `chunks of ${chunkSize} bytes`);
   }
-});
-
-void t.test('ffmpeg as a server', async (t) => {
-  const server = await startFfmpegRtmpServer();
-  t.teardown(() => server.stop());
-  await push(`${server.rtmpUrl}/stream`);
-  await server.ended();
-  const recorded = await mediaOf(server.recording);
-  const bytes = (list: readonly FlvTag[], type: number): string[] => list.filter((tag) => tag.type === type).map(({ data }) => data.toString('base64'));
-  t.same(bytes(recorded, TAG_VIDEO), bytes(media, TAG_VIDEO));
-  t.same(bytes(recorded, TAG_AUDIO), bytes(media, TAG_AUDIO));
 });
 
 void t.test('timestamps beyond three bytes arrive', async (t) => {
@@ -94,21 +118,4 @@ void t.test('timestamps beyond three bytes arrive', async (t) => {
   };
   t.equal(span(await mediaOf(file)), span(media));
   t.same((await mediaOf(file)).map(({ data }) => data.length), media.map(({ data }) => data.length));
-});
-
-void t.test('over IPv6, from a local address, to applications of several segments', async (t) => {
-  const seen: URLSearchParams[] = [];
-  const server = await startNginxRtmp({ ipv6: true, applications: ['live', 'app/instance'], onPublish: (parameters) => (seen.push(parameters), 200) });
-  t.teardown(() => server.stop());
-  const create = createRtmpPusher();
-  const v6 = create(pushTarget(`rtmp://[::1]:${server.port}/live/six`, { address: '::1' }));
-  await ready(v6);
-  await v6.close();
-  const v4 = create(pushTarget(`rtmp://localhost:${server.port}/app/instance/four?k=v%2F`, { localAddress: '127.0.0.5' }));
-  await ready(v4);
-  await v4.close();
-  t.same(seen.map((parameters) => [parameters.get('name'), parameters.get('addr'), parameters.get('tcurl')]), [
-    ['six', '::1', `rtmp://[::1]:${server.port}/live`],
-    ['four', '127.0.0.5', `rtmp://localhost:${server.port}/app/instance`],
-  ]);
 });
