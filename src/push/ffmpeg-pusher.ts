@@ -33,7 +33,7 @@ export interface ConnectTimeouts {
   readonly whole: number;
 }
 
-/** A step as with the RTMP client of our own. */
+/** A step as with the RTMP client of our own; TCP has 5 s, which ffmpeg lets nobody change under RTMP. */
 export const DEFAULT_CONNECT_TIMEOUTS: ConnectTimeouts = { step: 10_000, whole: 30_000 };
 
 /**
