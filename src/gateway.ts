@@ -17,6 +17,7 @@ import { Metrics } from './metrics.ts';
 import { createFfmpegPusher } from './push/ffmpeg-pusher.ts';
 import type { PusherFactory } from './push/pusher.ts';
 import { createRtmpPusher } from './push/rtmp-pusher.ts';
+import type { TlsTrust } from './push/tls-trust.ts';
 import { createOriginCheck } from './signaling/origin.ts';
 import { WcsServer } from './signaling/wcs-server.ts';
 import { StreamRegistry } from './stream/stream-registry.ts';
@@ -166,15 +167,13 @@ async function createTransponders(settings: Settings, registry: StreamRegistry, 
 }
 
 function createPusherFactory(settings: Settings, logger: Logger): PusherFactory {
-  if (settings.push_engine === 'rtmp') {
-    return createRtmpPusher({
-      caFile: settings.rtmps_ca_file,
-      insecureHosts: settings.rtmps_insecure_host ? [settings.rtmps_insecure_host] : [],
-      onInsecure: (host) => logger.warn({ host }, 'the certificate of this host is not verified (rtmps_insecure_host)'),
-      serverBuffer: settings['rtmp.server_buffer_enabled'],
-    });
-  }
-  return createFfmpegPusher({ tlsCaFile: settings.rtmps_ca_file, tlsInsecureHost: settings.rtmps_insecure_host, logger });
+  const trust: TlsTrust = {
+    caFile: settings.rtmps_ca_file,
+    insecureHosts: settings.rtmps_insecure_host ? [settings.rtmps_insecure_host] : [],
+    onInsecure: (host) => logger.warn({ host }, 'the certificate of this host is not verified (rtmps_insecure_host)'),
+  };
+  if (settings.push_engine === 'ffmpeg') return createFfmpegPusher({ ...trust, logger });
+  return createRtmpPusher({ ...trust, serverBuffer: settings['rtmp.server_buffer_enabled'] });
 }
 
 const shuttingDown = (): GatewayError => new GatewayError('SHUTTING_DOWN', 'The gateway is shutting down.');

@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events';
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { isIPv6 } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,14 +12,10 @@ import { TAG_SCRIPT } from '../flv/flv-tag.ts';
 import { flvHeader, flvTagParts } from '../flv/flv-writer.ts';
 import type { Logger } from '../logger.ts';
 import { createRedact } from '../rtmp/server-words.ts';
-import { trustedAuthorities } from './authorities.ts';
 import type { Pusher, PusherEvents, PusherFactory, PushTarget } from './pusher.ts';
+import { skipsVerification, trustedAuthorities, type TlsTrust } from './tls-trust.ts';
 
-export interface FfmpegPusherOptions {
-  /** PEM file of an authority that is trusted besides the system's (`rtmps_ca_file`). */
-  readonly tlsCaFile?: string;
-  /** The one host whose certificate is not verified. */
-  readonly tlsInsecureHost?: string;
+export interface FfmpegPusherOptions extends TlsTrust {
   /** Milliseconds; unset: {@link DEFAULT_CONNECT_TIMEOUTS}. */
   readonly connectTimeouts?: ConnectTimeouts;
   readonly logger: Logger;
@@ -123,7 +119,7 @@ class FfmpegPusher extends EventEmitter<PusherEvents> implements Pusher {
       ...(destination.scheme === 'rtmps' && {
         tls: {
           host: destination.host,
-          insecure: this.#options.tlsInsecureHost === destination.host,
+          insecure: skipsVerification(destination, this.#options),
           caFile: await this.#writePrivately('authorities.pem', this.#authorities.join('\n')),
         },
       }),
@@ -132,7 +128,7 @@ class FfmpegPusher extends EventEmitter<PusherEvents> implements Pusher {
     this.#process = process;
     if (this.#over) return;
     process.on('output', (chunk) => this.#report(chunk));
-    process.on('drain', () => this.emit('drain'));
+    process.on('drain', () => !this.#over && this.emit('drain'));
     process.on('died', (reason) => this.#die(failure(reason)));
     process.write(flvHeader({ audio: true, video: true }));
     this.emit('ready');
@@ -179,10 +175,9 @@ class FfmpegPusher extends EventEmitter<PusherEvents> implements Pusher {
     return rtmpPreset({ app: app.reveal(), streamName: streamName.reveal(), tcUrl: tcUrl.reveal(), flashVersion });
   }
 
-  /** A file for ffmpeg that nobody else can read or change, gone with the connection. */
+  /** A file for ffmpeg in a folder that is ours alone (`mkdtemp`), gone with the connection. */
   async #writePrivately(name: string, text: string): Promise<string> {
     this.#directory ??= await mkdtemp(join(tmpdir(), 'webrtc-transponder-'));
-    await chmod(this.#directory, 0o700);
     const file = join(this.#directory, name);
     await writeFile(file, text, { mode: 0o600 });
     return file;
@@ -204,10 +199,10 @@ function failure(log: string): GatewayError {
 }
 
 /**
- * Pushers that run an ffmpeg each (`push_engine=ffmpeg`). Reads the system's authorities, once, which takes a while (`authorities.ts`).
- * @throws {GatewayError} SETTINGS_INVALID when `tlsCaFile` cannot be read.
+ * Pushers that run an ffmpeg each (`push_engine=ffmpeg`). Reads the system's authorities, once, which takes a while (`tls-trust.ts`).
+ * @throws {GatewayError} SETTINGS_INVALID when `caFile` cannot be read.
  */
 export function createFfmpegPusher(options: FfmpegPusherOptions): PusherFactory {
-  const authorities = trustedAuthorities(options.tlsCaFile);
+  const authorities = trustedAuthorities(options.caFile);
   return (target) => new FfmpegPusher(target, options, authorities);
 }

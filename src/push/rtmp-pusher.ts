@@ -9,17 +9,11 @@ import { RtmpClient } from '../rtmp/rtmp-client.ts';
 import type { RtmpClientOptions, RtmpTimeouts } from '../rtmp/rtmp-client.ts';
 import { RtmpError } from '../rtmp/rtmp-error.ts';
 import type { RtmpErrorCode } from '../rtmp/rtmp-error.ts';
-import { trustedAuthorities } from './authorities.ts';
 import { Liveness } from './liveness.ts';
 import type { Pusher, PusherEvents, PusherFactory, PushTarget } from './pusher.ts';
+import { skipsVerification, trustedAuthorities, type TlsTrust } from './tls-trust.ts';
 
-export interface RtmpPusherOptions {
-  /** PEM file of an authority that is trusted besides the system's (`rtmps_ca_file`). */
-  readonly caFile?: string | undefined;
-  /** Hosts whose certificates are not verified (`rtmps_insecure_host`). */
-  readonly insecureHosts?: readonly string[] | undefined;
-  /** Told of every connection that is made without verification, because that never happens silently. */
-  readonly onInsecure?: ((host: string) => void) | undefined;
+export interface RtmpPusherOptions extends TlsTrust {
   /** `rtmp.server_buffer_enabled`: keep what does not fit the socket's buffer; else the pusher is not writable until it fits. */
   readonly serverBuffer?: boolean | undefined;
   /** Bytes in an RTMP chunk. */
@@ -48,7 +42,7 @@ const ERROR_CODES: Readonly<Record<RtmpErrorCode, ErrorCode>> = {
 };
 
 /**
- * Reads the system's authorities, once, which takes a while (`authorities.ts`).
+ * Reads the system's authorities, once, which takes a while (`tls-trust.ts`).
  * @throws {GatewayError} SETTINGS_INVALID when `caFile` cannot be read.
  */
 export function createRtmpPusher(options: RtmpPusherOptions = {}): PusherFactory {
@@ -181,9 +175,7 @@ class RtmpPusher extends EventEmitter<PusherEvents> implements Pusher {
 
 function clientOptions(target: PushTarget, options: RtmpPusherOptions, secureContext: SecureContext): RtmpClientOptions {
   const { destination } = target;
-  const isDestination = (host: string): boolean => host.toLowerCase() === destination.host.toLowerCase();
-  const insecure = destination.scheme === 'rtmps' && options.insecureHosts?.some(isDestination) === true;
-  if (insecure) options.onInsecure?.(destination.host);
+  const insecure = skipsVerification(destination, options);
   return {
     host: destination.host,
     address: target.address,

@@ -4,34 +4,20 @@ import { silentLogger } from '../../src/logger.ts';
 import { createFfmpegPusher } from '../../src/push/ffmpeg-pusher.ts';
 import type { Pusher, PusherFactory } from '../../src/push/pusher.ts';
 import { createRtmpPusher } from '../../src/push/rtmp-pusher.ts';
+import type { TlsTrust } from '../../src/push/tls-trust.ts';
 import { playTags } from './flv-source.ts';
 import { death } from './push-target.ts';
-
-/** What both engines can be told. */
-export interface EngineOptions {
-  /** `rtmps_ca_file` */
-  readonly caFile?: string;
-  /** `rtmps_insecure_host` */
-  readonly insecureHost?: string;
-}
 
 export interface PushEngine {
   /** As `push_engine` names it. */
   readonly name: 'rtmp' | 'ffmpeg';
-  createFactory(options?: EngineOptions): PusherFactory;
+  createFactory(trust?: TlsTrust): PusherFactory;
 }
 
 /** Both engines, so that one test can ask the same of each. */
 export const pushEngines: readonly PushEngine[] = [
-  {
-    name: 'rtmp',
-    createFactory: ({ caFile, insecureHost } = {}) => createRtmpPusher({ caFile, insecureHosts: insecureHost === undefined ? [] : [insecureHost] }),
-  },
-  {
-    name: 'ffmpeg',
-    createFactory: ({ caFile, insecureHost } = {}) =>
-      createFfmpegPusher({ ...(caFile && { tlsCaFile: caFile }), ...(insecureHost && { tlsInsecureHost: insecureHost }), logger: silentLogger }),
-  },
+  { name: 'rtmp', createFactory: (trust) => createRtmpPusher(trust) },
+  { name: 'ffmpeg', createFactory: (trust) => createFfmpegPusher({ ...trust, logger: silentLogger }) },
 ];
 
 /**

@@ -1,7 +1,8 @@
 import t from 'tap';
+import type { TlsTrust } from '../../src/push/tls-trust.ts';
 import { createFlvTags } from '../helpers/flv-source.ts';
 import { startNginxRtmp } from '../helpers/nginx-rtmp.ts';
-import { pushEngines, refusal, type EngineOptions } from '../helpers/push-engines.ts';
+import { pushEngines, refusal } from '../helpers/push-engines.ts';
 import { pushTarget } from '../helpers/push-target.ts';
 import { startTlsTerminator } from '../helpers/tls-terminator.ts';
 
@@ -17,8 +18,8 @@ const tags = await createFlvTags({ seconds: 1 });
 
 for (const engine of pushEngines) {
   /** `pushing` when the server takes media, else the code of the failure. */
-  const outcome = async (options: EngineOptions, port: number, host = 'localhost'): Promise<string> =>
-    (await refusal(engine.createFactory(options)(pushTarget(`rtmps://${host}:${port}/live/name`)), tags))?.code ?? 'pushing';
+  const outcome = async (trust: TlsTrust, port: number, host = 'localhost'): Promise<string> =>
+    (await refusal(engine.createFactory(trust)(pushTarget(`rtmps://${host}:${port}/live/name`)), tags))?.code ?? 'pushing';
 
   t.test(`push_engine=${engine.name}: rtmps_ca_file is trusted beside the system's authorities`, async (t) => {
     t.equal(await outcome({}, system.port), 'pushing');
@@ -32,8 +33,10 @@ for (const engine of pushEngines) {
 
   t.test(`push_engine=${engine.name}: a certificate is good for its host alone, unless that one is not verified`, async (t) => {
     t.equal(await outcome({}, system.port, 'example.org'), 'DESTINATION_TLS');
-    const insecure = { insecureHost: 'localhost' };
+    const told: string[] = [];
+    const insecure: TlsTrust = { insecureHosts: ['LocalHost'], onInsecure: (host) => told.push(host) };
     t.equal(await outcome(insecure, unknown.port), 'pushing');
     t.equal(await outcome(insecure, unknown.port, '127.0.0.1'), 'DESTINATION_TLS');
+    t.strictSame(told, ['localhost'], 'never silently');
   });
 }
