@@ -54,6 +54,8 @@ export const SettingsSchema = z.strictObject({
   ip_local: address.default('127.0.0.1'),
   rtc_port: port.default(10000),
   rtc_workers: integer(1, 64).default(1),
+  /** Milliseconds: see `pacer.ts`. */
+  media_rest_ms: integer(0, 50).default(20),
 
   /** Told to WHIP and WHEP clients; the gateway itself uses none. */
   ice_servers: iceServers.default([]),

@@ -14,6 +14,7 @@ import { whipRoutes } from './http/whip-routes.ts';
 import { WorkerPool } from './ingest/worker-pool.ts';
 import type { Logger } from './logger.ts';
 import { Metrics } from './metrics.ts';
+import { Pacer } from './pacer.ts';
 import { createFfmpegPusher } from './push/ffmpeg-pusher.ts';
 import type { PusherFactory } from './push/pusher.ts';
 import { createRtmpPusher } from './push/rtmp-pusher.ts';
@@ -78,7 +79,8 @@ async function assemble(settings: Settings, logger: Logger, opened: (part: Part)
     : undefined;
   if (embedded) opened(embedded);
 
-  const pool = await WorkerPool.create({ workers: settings.rtc_workers, rtcPort: settings.rtc_port, ip: settings.ip, ipLocal: settings.ip_local, logger });
+  const pacer = new Pacer({ restMs: settings.media_rest_ms });
+  const pool = await WorkerPool.create({ workers: settings.rtc_workers, rtcPort: settings.rtc_port, ip: settings.ip, ipLocal: settings.ip_local, pacer, logger });
   opened(pool);
 
   const registry = new StreamRegistry({ resumeWindowMs: settings.publisher_resume_window_ms, maxStreams: settings.max_streams });
@@ -96,7 +98,7 @@ async function assemble(settings: Settings, logger: Logger, opened: (part: Part)
   opened({ close: metrics.observe({ registry, control: transponders, encoders: () => encoders.counts.sources + encoders.counts.videoEncoders }) });
 
   const signalling = {
-    pool, registry, control: transponders, logger, version: packageJson.version, allowOrigin: createOriginCheck(settings),
+    pool, registry, control: transponders, pacer, logger, version: packageJson.version, allowOrigin: createOriginCheck(settings),
     takeSnapshot: (stream: Parameters<typeof takeSnapshot>[0]) => takeSnapshot(stream, encoders, logger),
   };
   const ws = await WcsServer.create({ ...signalling, host: settings.listen_ip, port: settings['ws.port'] });
@@ -107,7 +109,7 @@ async function assemble(settings: Settings, logger: Logger, opened: (part: Part)
   if (wss) opened(wss);
 
   const app = await HttpApp.create({
-    settings, logger, control: transponders, registry, metrics,
+    settings, logger, control: transponders, registry, metrics, pacer,
     workers: () => ({ alive: pool.pids.length, wanted: settings.rtc_workers }),
     routes: [
       consoleRoutes({

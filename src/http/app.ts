@@ -6,6 +6,7 @@ import { fastify, type FastifyInstance, type FastifyPluginAsync, type FastifyRep
 import type { Settings } from '../config.ts';
 import { GatewayError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
+import type { Pacer } from '../pacer.ts';
 import { createAccessCheck } from './access.ts';
 import { errorBody, pathOf, replyWithError } from './error-reply.ts';
 import { inspectionRoutes, monitoringRoutes, type OperationSources } from './ops-routes.ts';
@@ -14,6 +15,7 @@ import { pushRoutes } from './push-routes.ts';
 export interface HttpAppOptions extends Omit<OperationSources, 'isClosing' | 'streamNamePrefix'> {
   readonly settings: Settings;
   readonly logger: Logger;
+  readonly pacer: Pacer;
   /** Further routes, at the root and with their own access rules: the console's page, WHIP. */
   readonly routes?: readonly FastifyPluginAsync[];
 }
@@ -127,6 +129,7 @@ async function createListener(options: ListenerOptions, certificate?: Certificat
   app.setErrorHandler((error, request, reply) => replyWithError(error, request, reply, logger));
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, async (_: unknown, body: Buffer) => parseJson(body));
+  app.addHook('onRequest', async () => options.pacer.hurry());
   app.addHook('onResponse', async (request, reply) => {
     // The route's pattern: the URL itself may hold credentials.
     logger.debug({ method: request.method, route: request.routeOptions.url, status: reply.statusCode, ms: Math.round(reply.elapsedTime) }, 'request');

@@ -50,7 +50,11 @@ export class ProducerTrack<Kind extends 'audio' | 'video', Codec> {
       rtpCapabilities: plainCapabilities(this.#worker.router.rtpCapabilities),
       paused: true,
     });
-    const subscription = new ConsumerSubscription(consumer, this, () => this.#remove(subscription));
+    const unlisten = this.#worker.channel?.listen(consumer.id, (packet) => this.#deliver(subscription, packet));
+    const subscription = new ConsumerSubscription(consumer, this, () => {
+      unlisten?.();
+      this.#remove(subscription);
+    });
     if (this.#bestLayer !== undefined) subscription.preferLayer(this.#bestLayer);
     // No packet can come before the caller has its listeners: resuming is a round trip to the worker.
     this.#subscriptions.add(subscription);
@@ -62,6 +66,15 @@ export class ProducerTrack<Kind extends 'audio' | 'video', Codec> {
       throw error;
     }
     return subscription;
+  }
+
+  /** A packet that cannot be dealt with must not stop those of other streams, which were read with it. */
+  #deliver(subscription: ConsumerSubscription, packet: Buffer): void {
+    try {
+      subscription.emit('rtp', packet);
+    } catch (error) {
+      this.#logger.error({ err: error, kind: this.kind }, 'a packet could not be processed');
+    }
   }
 
   #remove(subscription: ConsumerSubscription): void {
@@ -124,6 +137,7 @@ class ConsumerSubscription extends EventEmitter<TrackSubscriptionEvents> impleme
     this.#consumer = consumer;
     this.#track = track;
     this.#removed = removed;
+    // Only what does not come by the worker's channel.
     consumer.on('rtp', (packet) => this.emit('rtp', packet));
     consumer.on('layerschange', (layers) => {
       this.#clockSsrc ??= layers && track.producer.score.find(({ encodingIdx }) => encodingIdx === layers.spatialLayer)?.ssrc;

@@ -3,7 +3,9 @@ import * as mediasoup from 'mediasoup';
 import type { types } from 'mediasoup';
 import { GatewayError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
+import type { Pacer } from '../pacer.ts';
 import { INGEST_CODECS } from './codecs.ts';
+import { WorkerChannel } from './worker-channel.ts';
 
 export interface WorkerPoolOptions {
   /** How many mediasoup workers; each takes one core at most. */
@@ -14,12 +16,16 @@ export interface WorkerPoolOptions {
   readonly ip: string;
   /** Address bound. */
   readonly ipLocal: string;
+  /** Told of the packets of all workers. */
+  readonly pacer: Pacer;
   readonly logger: Logger;
 }
 
 /** One mediasoup worker with what every session on it shares. */
 export interface IngestWorker {
   readonly worker: types.Worker;
+  /** The short way for packets; where there is none, they come as mediasoup's events. */
+  readonly channel: WorkerChannel | undefined;
   readonly webRtcServer: types.WebRtcServer;
   /** Where publishers produce. */
   readonly router: types.Router;
@@ -108,7 +114,7 @@ export class WorkerPool {
   }
 
   async #start(index: number): Promise<void> {
-    const worker = await spawnWorker();
+    const { worker, channel } = await WorkerChannel.capture(spawnWorker, this.#options.pacer);
     const exited = new Promise<void>((resolve) => worker.once('subprocessclose', resolve));
     this.#exits.add(exited);
     void exited.then(() => this.#exits.delete(exited));
@@ -117,7 +123,7 @@ export class WorkerPool {
       const router = await worker.createRouter({ mediaCodecs: INGEST_CODECS });
       const directTransport = await router.createDirectTransport();
       const congestionFeedback = await sendsCongestionFeedback(router);
-      const slot: IngestWorker = { worker, webRtcServer, router, directTransport, congestionFeedback, sessions: 0 };
+      const slot: IngestWorker = { worker, channel, webRtcServer, router, directTransport, congestionFeedback, sessions: 0 };
       webRtcServer.observer.on('webrtctransporthandled', () => slot.sessions++);
       webRtcServer.observer.on('webrtctransportunhandled', () => slot.sessions--);
       this.#slots[index] = slot;

@@ -5,6 +5,7 @@ import { WebSocketServer } from 'ws';
 import { GatewayError } from '../errors.ts';
 import type { WorkerPool } from '../ingest/worker-pool.ts';
 import type { Logger } from '../logger.ts';
+import type { Pacer } from '../pacer.ts';
 import type { LiveStream } from '../stream/live-stream.ts';
 import type { StreamRegistry } from '../stream/stream-registry.ts';
 import type { TransponderControl } from '../transponder/transponder-view.ts';
@@ -16,6 +17,7 @@ export interface WcsContext {
   readonly pool: WorkerPool;
   readonly registry: StreamRegistry;
   readonly control: TransponderControl;
+  readonly pacer: Pacer;
   readonly logger: Logger;
   /** Makes a picture (JPEG) of the stream as it is now. */
   readonly takeSnapshot?: (stream: LiveStream) => Promise<Buffer>;

@@ -127,6 +127,7 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
     if (message === 'connection') return this.#connect(argument);
     if (message === 'ping') return this.send('pong');
     if (message === 'pong') return;
+    this.context.pacer.hurry();
     if (this.#appKey === undefined) return this.logger.debug({ message }, 'message before "connection" ignored');
     switch (message) {
       case 'publishStream':

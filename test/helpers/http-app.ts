@@ -4,6 +4,7 @@ import { HttpApp, type HttpAppOptions } from '../../src/http/app.ts';
 import { silentLogger } from '../../src/logger.ts';
 import { Metrics } from '../../src/metrics.ts';
 import { StreamRegistry } from '../../src/stream/stream-registry.ts';
+import { RESTLESS } from '../../src/pacer.ts';
 import { FakeTransponders } from './fake-transponders.ts';
 
 interface Parts {
@@ -26,6 +27,7 @@ export async function createHttpApp(settings: Record<string, string> = {}, more:
     registry,
     metrics,
     logger: silentLogger,
+    pacer: RESTLESS,
     workers: () => ({ alive: 1, wanted: 1 }),
     ...more,
   });

@@ -8,6 +8,7 @@ import t from 'tap';
 import { WebSocket } from 'ws';
 import { GatewayError } from '../../src/errors.ts';
 import { silentLogger } from '../../src/logger.ts';
+import { RESTLESS } from '../../src/pacer.ts';
 import { StreamRegistry } from '../../src/stream/stream-registry.ts';
 import type { TransponderControl } from '../../src/transponder/transponder-view.ts';
 import { mediaWorkerEnv } from '../helpers/media-worker.ts';
@@ -60,9 +61,9 @@ class RawClient {
 }
 
 const registry = new StreamRegistry({ resumeWindowMs: 1000, maxStreams: 10 });
-const pool = await WorkerPool.create({ workers: 1, rtcPort: 0, ip: '', ipLocal: '127.0.0.1', logger: silentLogger });
+const pool = await WorkerPool.create({ workers: 1, rtcPort: 0, ip: '', ipLocal: '127.0.0.1', pacer: RESTLESS, logger: silentLogger });
 const control = { onChange: () => () => undefined } as unknown as TransponderControl;
-const server = await WcsServer.create({ host: '127.0.0.1', port: 0, pool, registry, control, logger: silentLogger, version: '1.2.3' });
+const server = await WcsServer.create({ host: '127.0.0.1', port: 0, pool, registry, control, pacer: RESTLESS, logger: silentLogger, version: '1.2.3' });
 t.teardown(async () => {
   registry.close(new GatewayError('SHUTTING_DOWN', 'test over'));
   await server.close();
@@ -160,7 +161,7 @@ t.test('floods and giants close their own socket only', async (t) => {
 });
 
 t.test('a port that is taken is told with its setting', async (t) => {
-  const again = { host: '127.0.0.1', port: server.port, pool, registry, control, logger: silentLogger, version: '' };
+  const again = { host: '127.0.0.1', port: server.port, pool, registry, control, pacer: RESTLESS, logger: silentLogger, version: '' };
   await t.rejects(WcsServer.create(again), { code: 'SETTINGS_INVALID', message: /ws\.port \d+ is in use/ });
 });
 
@@ -175,7 +176,7 @@ t.test('the same over TLS', async (t) => {
   const [key, cert] = [join(folder, 'key.pem'), join(folder, 'certificate.pem')];
   await promisify(execFile)('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2', '-subj', '/CN=test', '-keyout', key, '-out', cert]);
   const tls = { key: await readFile(key), cert: await readFile(cert) };
-  const secure = await WcsServer.create({ host: '127.0.0.1', port: 0, tls, pool, registry, control, logger: silentLogger, version: '1' });
+  const secure = await WcsServer.create({ host: '127.0.0.1', port: 0, tls, pool, registry, control, pacer: RESTLESS, logger: silentLogger, version: '1' });
   const socket = new WebSocket(`wss://127.0.0.1:${secure.port}/`, { rejectUnauthorized: false });
   await once(socket, 'open');
   socket.send('{"message":"connection","data":[{}]}');

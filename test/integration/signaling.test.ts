@@ -3,6 +3,7 @@ import type { LiveStream, SenderReport, TrackSubscription } from '../../src/stre
 import type { StartRequest, TransponderControl, TransponderView } from '../../src/transponder/transponder-view.ts';
 import { GatewayError } from '../../src/errors.ts';
 import { silentLogger } from '../../src/logger.ts';
+import { RESTLESS } from '../../src/pacer.ts';
 import { StreamRegistry } from '../../src/stream/stream-registry.ts';
 import { startChromium } from '../helpers/chromium.ts';
 import { mediaWorkerEnv } from '../helpers/media-worker.ts';
@@ -59,7 +60,7 @@ t.setTimeout(180_000);
 const control = new FakeControl();
 const registry = new StreamRegistry({ resumeWindowMs: 60_000, maxStreams: 10 });
 const [pool, browser, pages] = await Promise.all([
-  WorkerPool.create({ workers: 1, rtcPort: 0, ip: '', ipLocal: '127.0.0.1', logger: silentLogger }),
+  WorkerPool.create({ workers: 1, rtcPort: 0, ip: '', ipLocal: '127.0.0.1', pacer: RESTLESS, logger: silentLogger }),
   startChromium(),
   startPageServer(),
 ]);
@@ -67,6 +68,7 @@ const server = await WcsServer.create({
   host: '127.0.0.1',
   port: 0,
   pool,
+  pacer: RESTLESS,
   registry,
   control,
   logger: silentLogger,

@@ -5,6 +5,7 @@ import { SettingsSchema } from '../../src/config.ts';
 import { HttpApp } from '../../src/http/app.ts';
 import { silentLogger } from '../../src/logger.ts';
 import { Metrics } from '../../src/metrics.ts';
+import { RESTLESS } from '../../src/pacer.ts';
 import { StreamRegistry } from '../../src/stream/stream-registry.ts';
 import { startChromium } from '../helpers/chromium.ts';
 import { FakeTransponders } from '../helpers/fake-transponders.ts';
@@ -28,7 +29,7 @@ const MAX_STREAMS = 8;
 const control = new FakeTransponders();
 const registry = new StreamRegistry({ resumeWindowMs: 60_000, maxStreams: MAX_STREAMS });
 const [pool, browser, pages] = await Promise.all([
-  WorkerPool.create({ workers: 1, rtcPort: 0, ip: '', ipLocal: '127.0.0.1', logger: silentLogger }),
+  WorkerPool.create({ workers: 1, rtcPort: 0, ip: '', ipLocal: '127.0.0.1', pacer: RESTLESS, logger: silentLogger }),
   startChromium(),
   startWhipPageServer(),
 ]);
@@ -44,7 +45,7 @@ t.teardown(async () => {
 async function listen(values: Record<string, string> = {}): Promise<string> {
   const settings = SettingsSchema.parse({ 'http.port': '0', cors_origins: `${ORIGIN},${new URL(pages.url).origin}`, ice_servers: 'stun:stun.example:3478, turn:turn.example:3478?transport=udp alice secret', ...values });
   const routes = [whipRoutes({ settings, pool, registry, control, logger: silentLogger }), whepRoutes({ settings, registry, logger: silentLogger })];
-  const app = await HttpApp.create({ settings, control, registry, metrics: new Metrics(), logger: silentLogger, workers: () => ({ alive: 1, wanted: 1 }), routes });
+  const app = await HttpApp.create({ settings, control, registry, metrics: new Metrics(), logger: silentLogger, pacer: RESTLESS, workers: () => ({ alive: 1, wanted: 1 }), routes });
   apps.push(app);
   return `http://127.0.0.1:${(await app.listen()).http}`;
 }

@@ -1,0 +1,86 @@
+import { parseArgs } from 'node:util';
+import { GatewayError } from './errors.ts';
+import { Gateway } from './gateway.ts';
+import { createLogger } from './logger.ts';
+import { loadSettings } from './settings-file.ts';
+
+/** The process: settings, signals, exit codes (0: ended as asked, 1: failed, 2: called wrongly or settings that are not valid). */
+
+const HELP = `WebRTC Transponder: republishes WebRTC streams to RTMP(S) servers.
+
+Usage: npm start -- [--config FILE]
+
+  --config FILE   settings (default: config/gateway.properties, or GATEWAY_CONFIG)
+  --help          this text
+
+Every setting can be overridden by an environment variable: upper case, dots as underscores (HTTP_PORT=8081).
+`;
+
+/** A second signal means that the first one takes too long; milliseconds after which it is given up in any case. */
+const CLOSE_TIMEOUT_MS = 10_000;
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({ options: { config: { type: 'string' }, help: { type: 'boolean', short: 'h' } } });
+  if (values.help) {
+    process.stdout.write(HELP);
+    return;
+  }
+  const settings = loadSettings({ file: values.config ?? process.env['GATEWAY_CONFIG'] ?? 'config/gateway.properties', env: process.env });
+  const logger = createLogger(settings);
+  process.on('uncaughtException', (error) => {
+    logger.fatal({ err: error }, 'uncaught exception');
+    process.exit(1);
+  });
+  const gateway = await Gateway.create(settings, logger);
+  const { http, ws, rtmpUrl } = gateway.addresses;
+  logger.info({ http: http.http, ws, rtc: settings.rtc_port, ...(rtmpUrl && { embeddedServer: rtmpUrl }) }, 'gateway started');
+  if (settings.log_format === 'pretty') process.stdout.write(banner(settings.listen_ip, http.http, ws, rtmpUrl));
+
+  let closing = false;
+  const close = (signal: NodeJS.Signals): void => {
+    if (closing) return;
+    closing = true;
+    logger.info({ signal }, 'closing');
+    setTimeout(() => {
+      logger.error('closing took too long');
+      process.exit(1);
+    }, CLOSE_TIMEOUT_MS).unref();
+    gateway.close().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        logger.error({ err: error }, 'closing failed');
+        process.exit(1);
+      },
+    );
+  };
+  process.on('SIGINT', close);
+  process.on('SIGTERM', close);
+}
+
+function banner(host: string, httpPort: number, wsPort: number, rtmpUrl: string | undefined): string {
+  const shown = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
+  const base = `http://${shown}:${httpPort}`;
+  return `
+  WebRTC Transponder is running.
+
+  Page       ${base}/            press Publish, then Start push
+  WebSocket  ws://${shown}:${wsPort}              for the WCS Web SDK
+  REST       ${base}/rest-api
+${rtmpUrl ? `  RTMP       ${rtmpUrl}      embedded server, to push to and watch\n` : ''}
+  With a stream named "test" published on the page, this starts a push:
+
+  curl -s ${base}/rest-api/push/startup -H 'Content-Type: application/json' \\
+    -d '{"streamName": "test", "rtmpUrl": "${rtmpUrl ?? 'rtmp://HOST/APPLICATION'}"}'
+
+  Ctrl-C ends everything.
+
+`;
+}
+
+main().catch((error: unknown) => {
+  if (error instanceof GatewayError) process.stderr.write(`${error.message}\n`);
+  else if (error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS')) process.stderr.write(`${error.message}\n\n${HELP}`);
+  else process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
+  const calledWrongly = error instanceof GatewayError ? error.code === 'SETTINGS_INVALID' : error instanceof TypeError && 'code' in error;
+  process.exit(calledWrongly ? 2 : 1);
+});

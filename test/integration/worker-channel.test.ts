@@ -1,0 +1,58 @@
+import t from 'tap';
+import { parseRtpPacket } from '../../src/depacketize/rtp-packet.ts';
+import { silentLogger } from '../../src/logger.ts';
+import { Pacer } from '../../src/pacer.ts';
+import { mediaWorkerEnv } from '../helpers/media-worker.ts';
+import { waitFor } from '../helpers/wait.ts';
+
+Object.assign(process.env, mediaWorkerEnv());
+const { WorkerPool } = await import('../../src/ingest/worker-pool.ts');
+const { ProducerTrack } = await import('../../src/ingest/producer-track.ts');
+
+t.setTimeout(30_000);
+
+function opusPacket(sequenceNumber: number, payload: Buffer): Buffer {
+  const header = Buffer.alloc(12);
+  header.writeUInt16BE(0x8000 | 111);
+  header.writeUInt16BE(sequenceNumber, 2);
+  header.writeUInt32BE(sequenceNumber * 960, 4);
+  header.writeUInt32BE(1234, 8);
+  return Buffer.concat([header, payload]);
+}
+
+t.test('packets of the real worker come the short way, and requests are answered as before', async (t) => {
+  let took = 0;
+  const pacer = new Pacer({ restMs: 0 });
+  pacer.took = (packets) => void (took += packets);
+  const pool = await WorkerPool.create({ workers: 1, rtcPort: 0, ip: '', ipLocal: '127.0.0.1', pacer, logger: silentLogger });
+  t.teardown(() => pool.close());
+  const worker = pool.pick();
+  const transport = await worker.router.createDirectTransport();
+  const producer = await transport.produce({
+    kind: 'audio',
+    rtpParameters: { codecs: [{ mimeType: 'audio/opus', payloadType: 111, clockRate: 48000, channels: 2 }], encodings: [{ ssrc: 1234 }] },
+  });
+  const track = new ProducerTrack('audio', 'opus', 48000, producer, worker, silentLogger);
+  const subscription = await track.subscribe();
+  const payloads: string[] = [];
+  subscription.on('rtp', (packet) => {
+    payloads.push(parseRtpPacket(packet)!.payload.toString());
+    if (payloads.length === 10) throw new Error('cannot be dealt with');
+  });
+
+  const sent = Array.from({ length: 300 }, (_, i) => `payload ${i} ${'x'.repeat((i * 7) % 1200)}`);
+  const answers: ReturnType<typeof producer.getStats>[] = [];
+  for (const [i, payload] of sent.entries()) {
+    producer.send(opusPacket(i, Buffer.from(payload)));
+    if (i % 30 === 0) answers.push(producer.getStats());
+  }
+  await waitFor('all packets', () => payloads.length === sent.length);
+  t.strictSame(payloads, sent, 'whole, in order, none lost, and none for a listener that threw');
+  t.equal(took, sent.length, 'none of them by mediasoup’s events');
+  for (const [stats] of await Promise.all(answers)) t.equal(stats?.kind, 'audio');
+
+  subscription.close();
+  producer.send(opusPacket(300, Buffer.from('late')));
+  await producer.getStats();
+  t.equal(payloads.length, sent.length, 'nothing after the end');
+});

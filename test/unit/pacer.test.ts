@@ -1,0 +1,76 @@
+import { setImmediate as turn } from 'node:timers/promises';
+import t from 'tap';
+import { Pacer } from '../../src/pacer.ts';
+
+/** A pacer whose rests are noted instead of taken. */
+function createPacer(restMs: number): { pacer: Pacer; rests: number[]; pass(ms: number): void } {
+  const rests: number[] = [];
+  let nowMs = 1000;
+  const pacer = new Pacer({ restMs, sleep: (ms) => void rests.push(Math.round(ms * 10) / 10), now: () => nowMs });
+  return { pacer, rests, pass: (ms) => void (nowMs += ms) };
+}
+
+t.test('rests once a turn that brought packets, and never else', async (t) => {
+  const { pacer, rests } = createPacer(20);
+  await turn();
+  t.strictSame(rests, []);
+  pacer.took(3);
+  pacer.took(4);
+  t.strictSame(rests, [], 'not before the turn is over');
+  await turn();
+  t.strictSame(rests, [20]);
+  await turn();
+  t.strictSame(rests, [20], 'nobody keeps an idle loop turning');
+});
+
+t.test('the more packets, the shorter the rest, and back', async (t) => {
+  const { pacer, rests } = createPacer(20);
+  for (const packets of [128, 64, 64, 16, 16]) {
+    pacer.took(packets);
+    await turn();
+  }
+  t.strictSame(rests, [10, 10, 10, 20, 20], '64 packets a rest');
+});
+
+t.test('no rest when there is no time for one, and again when there is', async (t) => {
+  const { pacer, rests } = createPacer(20);
+  pacer.took(10_000);
+  await turn();
+  t.strictSame(rests, []);
+  pacer.took(60);
+  await turn();
+  t.strictSame(rests, [2.1]);
+});
+
+t.test('somebody waits: no rest for a moment', async (t) => {
+  const { pacer, rests, pass } = createPacer(20);
+  pacer.hurry();
+  pacer.took(1);
+  await turn();
+  pass(299);
+  pacer.took(1);
+  await turn();
+  t.strictSame(rests, []);
+  pass(2);
+  pacer.took(1);
+  await turn();
+  t.strictSame(rests, [20]);
+});
+
+t.test('0: never', async (t) => {
+  const { pacer, rests } = createPacer(0);
+  pacer.took(1);
+  await turn();
+  t.strictSame(rests, []);
+});
+
+t.test('a rest blocks the thread without burning time', async (t) => {
+  const before = process.cpuUsage();
+  const pacer = new Pacer({ restMs: 50 });
+  const from = performance.now();
+  pacer.took(1);
+  await turn();
+  t.ok(performance.now() - from >= 49, 'it has rested');
+  const { user, system } = process.cpuUsage(before);
+  t.ok(user + system < 40_000, `${user + system} µs of processor time`);
+});
