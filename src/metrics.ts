@@ -2,6 +2,9 @@ import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
 import type { StreamRegistry } from './stream/stream-registry.ts';
 import { listTransponders, type TransponderControl, type TransponderStatus, type TransponderView } from './transponder/transponder-view.ts';
 
+/** Between two samples of the event loop's delay. By default it is a timer of 10 ms, which wakes an idle process a hundred times a second. */
+const EVENT_LOOP_SAMPLE_MS = 500;
+
 export interface MetricsSources {
   readonly registry: StreamRegistry;
   readonly control: TransponderControl;
@@ -31,7 +34,7 @@ export class Metrics {
 
   /** A registry of its own, so that two gateways in one process (tests) do not meet. */
   constructor() {
-    collectDefaultMetrics({ register: this.#registry });
+    collectDefaultMetrics({ register: this.#registry, eventLoopMonitoringPrecision: EVENT_LOOP_SAMPLE_MS });
   }
 
   get contentType(): string {

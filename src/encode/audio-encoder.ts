@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import type { GatewayError } from '../errors.ts';
 import { g711ToAac, opusToAac, type AacSettings } from '../ffmpeg/ffmpeg-args.ts';
-import { OggOpusWriter } from '../ffmpeg/ogg-opus.ts';
+import { OGG_PAGE_SEGMENTS, oggSegments, OggOpusWriter } from '../ffmpeg/ogg-opus.ts';
 import { isStereoOpus, opusPacketSamples, opusSilence } from '../ffmpeg/opus-packet.ts';
 import { SupervisedFfmpeg } from '../ffmpeg/supervised-ffmpeg.ts';
 import { AAC_SAMPLES_PER_FRAME, AdtsReader } from '../flv/aac.ts';
@@ -24,10 +24,10 @@ const PRIMING_SAMPLES = AAC_SAMPLES_PER_FRAME;
 /** A hole up to this long is filled with silence inside the encoder; after a longer one the clock is set anew. */
 const MAX_FILL_SAMPLES = AAC_SAMPLE_RATE / 2;
 /**
- * Samples that are collected before ffmpeg gets them: two packets of 20 ms. Waking it for each packet, and being woken by it for each
+ * Samples that are collected before ffmpeg gets them: three packets of 20 ms. Waking it for each packet, and being woken by it for each
  * frame, costs more than the encoding. Audio comes out behind the video anyway.
  */
-const WRITE_SAMPLES = AAC_SAMPLE_RATE / 25;
+const WRITE_SAMPLES = (AAC_SAMPLE_RATE * 60) / 1000;
 /** Packets whose frames have not come back yet: ten seconds. */
 const MAX_ANCHORS = 500;
 
@@ -59,9 +59,10 @@ export class AudioEncoder extends EventEmitter<AudioEncoderEvents> {
   #samplesIn = 0;
   #framesOut = 0;
   #nextRtp: number | undefined;
-  /** What waits to be written, and how long it lasts. */
+  /** What waits to be written, how long it lasts, and how much of an Ogg page it takes. */
   #collected: Buffer[] = [];
   #collectedSamples = 0;
+  #segments = 0;
 
   constructor(codec: AudioCodec, clockRate: number, bitrate: number, logger: Logger) {
     super();
@@ -133,19 +134,28 @@ export class AudioEncoder extends EventEmitter<AudioEncoderEvents> {
     this.#nextRtp = undefined;
     this.#collected = [];
     this.#collectedSamples = 0;
+    this.#segments = 0;
     if (this.#codec === 'opus') this.#ffmpeg.write(this.#ogg.header(this.#stereo ? 2 : 1));
   }
 
   #feed(payload: Buffer, samples: number): void {
+    const segments = oggSegments(payload);
+    // No encoder makes such a packet: a tenth of it is 510 kbit/s.
+    if (segments > OGG_PAGE_SEGMENTS) return;
+    if (this.#segments + segments > OGG_PAGE_SEGMENTS) this.#write();
+    this.#segments += segments;
+    this.#collected.push(payload);
     this.#samplesIn += samples;
-    if (this.#codec === 'opus') this.#collected.push(...this.#ogg.page(payload, this.#samplesIn));
-    else this.#collected.push(payload);
     this.#collectedSamples += samples;
-    if (this.#collectedSamples < WRITE_SAMPLES) return;
-    // In one piece: it is small, and several take the kernel longer.
-    this.#ffmpeg.write(Buffer.concat(this.#collected));
+    if (this.#collectedSamples >= WRITE_SAMPLES) this.#write();
+  }
+
+  /** In one piece: it is small, and several take the kernel longer. */
+  #write(): void {
+    if (this.#collected.length > 0) this.#ffmpeg.write(this.#codec === 'opus' ? this.#ogg.page(this.#collected, this.#samplesIn) : Buffer.concat(this.#collected));
     this.#collected = [];
     this.#collectedSamples = 0;
+    this.#segments = 0;
   }
 
   #fill(samples: number): void {

@@ -3,11 +3,16 @@ import { OPUS_SAMPLE_RATE } from './opus-packet.ts';
 const PAGE_HEADER_BYTES = 27;
 const CRC_OFFSET = 22;
 const FIRST_PAGE = 0x02;
-/** Longer packets would need a second page; the longest that Opus allows over RTP is a third of it. */
-const MAX_PACKET_BYTES = 255 * 255 - 1;
+/** Segments of 255 bytes that a page has at most. */
+export const OGG_PAGE_SEGMENTS = 255;
+
+/** How many segments of a page a packet takes: full ones of 255 bytes, and a shorter last one, even if that is empty. */
+export function oggSegments(packet: Buffer): number {
+  return Math.floor(packet.length / 255) + 1;
+}
 
 /**
- * Opus packets as an Ogg stream (RFC 3533, RFC 7845), one packet a page, so that a reader can decode each one at once. Holes are not
+ * Opus packets as an Ogg stream (RFC 3533, RFC 7845). Packets end with their page, so that a reader can decode each one at once. Holes are not
  * told by Ogg: who writes fills them.
  */
 export class OggOpusWriter {
@@ -28,36 +33,49 @@ export class OggOpusWriter {
     head.writeUInt32LE(OPUS_SAMPLE_RATE, 12);
     const tags = Buffer.alloc(16);
     tags.write('OpusTags', 0, 'latin1');
-    return Buffer.concat([...this.#page(head, 0, FIRST_PAGE), ...this.#page(tags, 0, 0)]);
+    return Buffer.concat([this.#page([head], 0, FIRST_PAGE), this.#page([tags], 0, 0)]);
   }
 
   /**
-   * The page of one packet: its header, and the packet itself, uncopied.
+   * The page of some packets.
    *
-   * @param granule samples at 48 kHz from the beginning of the stream to the end of this packet
-   * @throws {RangeError} when the packet does not fit into a page (65 024 bytes)
+   * @param granule samples at 48 kHz from the beginning of the stream to the end of the last packet
+   * @throws {RangeError} when they have more than 255 segments together: see {@link oggSegments}
    */
-  page(packet: Buffer, granule: number): Buffer[] {
-    return this.#page(packet, granule, 0);
+  page(packets: readonly Buffer[], granule: number): Buffer {
+    return this.#page(packets, granule, 0);
   }
 
-  #page(packet: Buffer, granule: number, flags: number): Buffer[] {
-    if (packet.length > MAX_PACKET_BYTES) throw new RangeError(`an Opus packet of ${packet.length} bytes does not fit into an Ogg page`);
-    // A packet is told as segments of 255 bytes and a shorter last one, even if that is empty.
-    const segments = Math.floor(packet.length / 255) + 1;
-    const header = Buffer.alloc(PAGE_HEADER_BYTES + segments, 255);
-    header.write('OggS', 0, 'latin1');
-    header[4] = 0; // version
-    header[5] = flags;
-    header.writeUInt32LE(granule >>> 0, 6);
-    header.writeUInt32LE(Math.floor(granule / 2 ** 32), 10);
-    header.writeUInt32LE(this.#serial, 14);
-    header.writeUInt32LE(this.#sequence++ >>> 0, 18);
-    header.writeUInt32LE(0, CRC_OFFSET);
-    header[26] = segments;
-    header[PAGE_HEADER_BYTES + segments - 1] = packet.length % 255;
-    header.writeUInt32LE(crc(packet, crc(header, 0)), CRC_OFFSET);
-    return [header, packet];
+  #page(packets: readonly Buffer[], granule: number, flags: number): Buffer {
+    let segments = 0;
+    let bytes = 0;
+    for (const packet of packets) {
+      segments += oggSegments(packet);
+      bytes += packet.length;
+    }
+    if (segments > OGG_PAGE_SEGMENTS) throw new RangeError(`${packets.length} Opus packets of ${bytes} bytes do not fit into an Ogg page`);
+    const page = Buffer.allocUnsafe(PAGE_HEADER_BYTES + segments + bytes);
+    page.write('OggS', 0, 'latin1');
+    page[4] = 0; // version
+    page[5] = flags;
+    page.writeUInt32LE(granule >>> 0, 6);
+    page.writeUInt32LE(Math.floor(granule / 2 ** 32), 10);
+    page.writeUInt32LE(this.#serial, 14);
+    page.writeUInt32LE(this.#sequence++ >>> 0, 18);
+    page.writeUInt32LE(0, CRC_OFFSET);
+    page[26] = segments;
+    let lacing = PAGE_HEADER_BYTES;
+    let body = PAGE_HEADER_BYTES + segments;
+    for (const packet of packets) {
+      const last = lacing + oggSegments(packet) - 1;
+      page.fill(255, lacing, last);
+      page[last] = packet.length % 255;
+      lacing = last + 1;
+      packet.copy(page, body);
+      body += packet.length;
+    }
+    page.writeUInt32LE(crc(page), CRC_OFFSET);
+    return page;
   }
 }
 
@@ -68,8 +86,8 @@ const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
   return remainder;
 });
 
-function crc(bytes: Buffer, start: number): number {
-  let sum = start;
+function crc(bytes: Buffer): number {
+  let sum = 0;
   for (let i = 0; i < bytes.length; i++) sum = (sum << 8) ^ CRC_TABLE[(sum >>> 24) ^ bytes[i]!]!;
   return sum >>> 0;
 }

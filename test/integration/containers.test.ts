@@ -57,7 +57,7 @@ t.test('Opus silence has the length that was asked for, in an Ogg stream without
     const ogg = new OggOpusWriter();
     const parts = [ogg.header(channels)];
     let granule = 0;
-    for (const packet of opusSilence(samples)) parts.push(...ogg.page(packet, (granule += opusPacketSamples(packet))));
+    for (const packet of opusSilence(samples)) parts.push(ogg.page([packet], (granule += opusPacketSamples(packet))));
     t.equal(granule, samples);
     const pcm = await decode('ogg', Buffer.concat(parts));
     t.equal(pcm.length, samples * channels);
@@ -72,10 +72,16 @@ t.test('Opus packets from RTP through Ogg, silence among them, sound the same', 
   const ogg = new OggOpusWriter(77);
   const parts = [ogg.header(2)];
   let granule = 0;
-  const write = (packet: Buffer): void => void parts.push(...ogg.page(packet, (granule += opusPacketSamples(packet))));
-  packets.forEach(write);
-  opusSilence(9600).forEach(write);
-  packets.forEach(write);
+  const write = (packets: Buffer[], aPage: number): void => {
+    for (let i = 0; i < packets.length; i += aPage) {
+      const page = packets.slice(i, i + aPage);
+      for (const packet of page) granule += opusPacketSamples(packet);
+      parts.push(ogg.page(page, granule));
+    }
+  };
+  write(packets, 1);
+  write(opusSilence(9600), 2);
+  write(packets, 3);
   t.equal(granule, packets.length * 2 * 960 + 9600);
   const samples = await decode('ogg', Buffer.concat(parts));
   t.equal(samples.length, granule * 2);
