@@ -117,7 +117,8 @@ class Disturber {
       await publishers.ask(action, stream);
     } else if (action === 'push' || action === 'push to nobody' || action === 'transcode') {
       if (!stream || this.#pushes.length >= MAX_PUSHES) return undefined;
-      const url = action === 'push to nobody' ? `rtmp://127.0.0.1:${this.#deadPort}/live` : `${rtmpUrl}/${id}`;
+      // Each to a place of its own: the last one may still be trying.
+      const url = `${action === 'push to nobody' ? `rtmp://127.0.0.1:${this.#deadPort}/live` : rtmpUrl}/${id}`;
       const answer = await gateway.rest('/push/startup', { streamName: stream, rtmpUrl: url, ...(action === 'transcode' && { height: 180 }) });
       if (answer.status === 200) this.#pushes.push(answer.body.mediaSessionId);
       else if (answer.status !== 404) throw new Error(`startup answered ${answer.status}: ${answer.text}`);

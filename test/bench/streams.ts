@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { availableParallelism } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { BenchOptions } from './bench-options.ts';
 import { setBenchStage, type BenchStage } from './bench-stage.ts';
@@ -12,6 +13,9 @@ const KBPS = 2000;
 /** Numbers of streams that are measured with more destinations too. */
 const FANNED_OUT = [1, 10];
 
+/** Of a core: with less to spare, the machine is what is measured. */
+const FULL_PERCENT = 85;
+
 interface Round {
   readonly load: Record<string, number>;
   readonly memory: Record<string, number>;
@@ -22,7 +26,7 @@ interface Round {
   readonly p95: number;
 }
 
-/** 720p30 streams of 2 Mbps, passed through: what each part costs, by the number of streams and of destinations. */
+/** 720p30 streams of 2 Mbps, passed through, until the machine is full: what each part costs, by the number of streams and of destinations. */
 export async function benchStreams({ rounds, seconds, counts, fanOut, settings, warmUp }: BenchOptions): Promise<Report> {
   const stage = await setBenchStage({ settings, kbps: KBPS });
   const results: { streams: number; destinations: number; rounds: Round[] }[] = [];
@@ -37,6 +41,10 @@ export async function benchStreams({ rounds, seconds, counts, fanOut, settings, 
       // What has just begun to run is interpreted at first: a gateway that has run for a while is what counts.
       await sleep(results.length === 0 ? warmUp * 1000 : 4000);
       results.push({ streams, destinations: streams, rounds: await measureRounds(stage, rounds, seconds, streams) });
+      if (isFull(results.at(-1)!.rounds)) {
+        progress('  the machine is full');
+        break;
+      }
       if (fanOut > 1 && FANNED_OUT.includes(streams)) results.push({ streams, destinations: streams * fanOut, rounds: await measureFanOut(stage, rounds, seconds, streams, fanOut) });
     }
   } finally {
@@ -79,6 +87,13 @@ export async function benchStreams({ rounds, seconds, counts, fanOut, settings, 
     },
     data: { results, baseline, idle },
   };
+}
+
+/** Whether the cores, or the one core that all publishers share, have nothing left to give. */
+function isFull(rounds: Round[]): boolean {
+  const busy = figure(rounds.map(({ load, around }) => total(load) + total(around))).median;
+  const publishers = figure(rounds.map(({ around }) => around['publishers']!)).median;
+  return busy >= FULL_PERCENT * availableParallelism() || publishers >= FULL_PERCENT;
 }
 
 /** Adds destinations to each stream, measures, and takes them away again. */
