@@ -42,8 +42,8 @@ const HEADER_BYTES = 512;
 const REPORT_INTERVAL = 500;
 /** Milliseconds that a closing connection gets to send what has been handed over. */
 const FAREWELL_MS = 1000;
-/** A stall timeout must see several reports. */
-const REPORTS_PER_STALL = 4;
+/** How often one looks, and hears a report at least, before a timeout is over. */
+const LOOKS = 4;
 
 /**
  * One connection through `ffmpeg -c copy`: proven everywhere, one process each. It tells nothing of why a server refused beyond its
@@ -60,7 +60,7 @@ class FfmpegPusher extends EventEmitter<PusherEvents> implements Pusher {
   #directory: string | undefined;
   #opening: Promise<void>;
   /** Runs while the destination owes something: at first its acceptance of the publish, then to take what it has been given. */
-  #deadline: NodeJS.Timeout | undefined;
+  #watching: NodeJS.Timeout | undefined;
   /** The destination has accepted the publish. */
   #connected = false;
   #lastWriteMs = 0;
@@ -73,7 +73,7 @@ class FfmpegPusher extends EventEmitter<PusherEvents> implements Pusher {
     this.#options = options;
     this.#authorities = authorities;
     this.#connectTimeouts = options.connectTimeouts ?? DEFAULT_CONNECT_TIMEOUTS;
-    this.#reportIntervalMs = Math.min(REPORT_INTERVAL, target.stallTimeoutMs / REPORTS_PER_STALL);
+    this.#reportIntervalMs = Math.min(REPORT_INTERVAL, target.stallTimeoutMs / LOOKS);
     this.#opening = this.#open().catch((error: unknown) => this.#die(toGatewayError(error, 'PUSHER_FAILED')));
   }
 
@@ -93,13 +93,13 @@ class FfmpegPusher extends EventEmitter<PusherEvents> implements Pusher {
     this.#process.write(head, tag.data, tail);
     this.#lastWriteMs = performance.now();
     // Not before: ffmpeg connects when it has seen the beginning of the stream, and the publisher's first key frame may take its time.
-    if (!this.#deadline) this.#watch();
+    if (!this.#watching) this.#watch();
   }
 
   async close(): Promise<void> {
     const farewellMs = this.#connected && !this.#over ? FAREWELL_MS : 0;
     this.#over = true;
-    clearTimeout(this.#deadline);
+    this.#rest();
     await this.#opening;
     await this.#process?.close(farewellMs);
     await this.#removeFiles();
@@ -142,20 +142,31 @@ class FfmpegPusher extends EventEmitter<PusherEvents> implements Pusher {
     // ffmpeg writes its first byte when the publish has been accepted.
     this.#connected = true;
     this.#taken = report.totalSize;
-    clearTimeout(this.#deadline);
-    this.#deadline = undefined;
+    this.#rest();
     // Whoever holds tags back until there is room writes nothing meanwhile.
     if (this.backlog > 0) this.#watch();
     if (this.#taken > HEADER_BYTES) this.emit('progress', this.#taken);
   }
 
-  /** ffmpeg's own `rw_timeout` begins again with each byte, and needs 13 s for 10; this one keeps its word. */
+  /**
+   * ffmpeg's own `rw_timeout` begins again with each byte, and needs 13 s for 10; this one keeps its word. In several looks, which do not pile
+   * up: a time in which this process could not run, so that reports waited to be read, counts as one.
+   */
   #watch(): void {
-    this.#deadline = setTimeout(() => this.#judge(), this.#connected ? this.#target.stallTimeoutMs : this.#connectTimeouts.whole);
+    let looks = 0;
+    const ms = this.#connected ? this.#target.stallTimeoutMs : this.#connectTimeouts.whole;
+    this.#watching = setInterval(() => {
+      if (++looks >= LOOKS) this.#judge();
+    }, ms / LOOKS);
+  }
+
+  #rest(): void {
+    clearInterval(this.#watching);
+    this.#watching = undefined;
   }
 
   #judge(): void {
-    this.#deadline = undefined;
+    this.#rest();
     if (!this.#connected) return this.#die(new GatewayError('DESTINATION_TIMEOUT', `The destination did not accept the stream within ${this.#connectTimeouts.whole / 1000} s.`));
     // ffmpeg reports nothing while it waits for more: a stream that pauses is not a dead peer.
     const paused = this.backlog === 0 && performance.now() - this.#lastWriteMs > this.#reportIntervalMs;
@@ -166,7 +177,7 @@ class FfmpegPusher extends EventEmitter<PusherEvents> implements Pusher {
   #die(error: GatewayError): void {
     if (this.#over) return;
     this.#over = true;
-    clearTimeout(this.#deadline);
+    this.#rest();
     this.emit('died', error);
   }
 

@@ -58,6 +58,9 @@ class RtmpPusher extends EventEmitter<PusherEvents> implements Pusher {
   #client: RtmpClient | undefined;
   #liveness: Liveness | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #lastTickMs = 0;
+  /** Time in which this process could not run, of which the peer is innocent. */
+  #standstillMs = 0;
   #over = false;
   #blocked = false;
   /** Something has been written. */
@@ -89,7 +92,9 @@ class RtmpPusher extends EventEmitter<PusherEvents> implements Pusher {
     this.#client = client;
     this.#overhead = client.sent;
     this.#liveness = new Liveness(this.#stallTimeoutMs, performance.now());
-    this.#timer = setInterval(() => this.#look(), Math.min(LIVENESS_INTERVAL, this.#stallTimeoutMs / 4));
+    const intervalMs = Math.min(LIVENESS_INTERVAL, this.#stallTimeoutMs / 4);
+    this.#lastTickMs = performance.now();
+    this.#timer = setInterval(() => this.#tick(intervalMs), intervalMs);
     client.on('drain', () => this.#review());
     client.on('acknowledged', () => {
       this.#look();
@@ -144,6 +149,14 @@ class RtmpPusher extends EventEmitter<PusherEvents> implements Pusher {
     if (drained) this.emit('drain');
   }
 
+  /** A look that comes late means that this process could not run: acknowledgements may wait to be read, and nothing was sent. */
+  #tick(intervalMs: number): void {
+    const nowMs = performance.now();
+    this.#standstillMs += Math.max(0, nowMs - this.#lastTickMs - 2 * intervalMs);
+    this.#lastTickMs = nowMs;
+    this.#look();
+  }
+
   /** Tells what has been taken, and gives up a peer that takes nothing. */
   #look(): void {
     const client = this.#client;
@@ -151,7 +164,7 @@ class RtmpPusher extends EventEmitter<PusherEvents> implements Pusher {
     if (!client || !liveness || this.#over) return;
     const { known, acknowledged, longestStep } = client.acknowledgements;
     const bytes = { handed: client.sent, queued: client.queued, acknowledged: known ? acknowledged : undefined, acknowledgementStep: longestStep };
-    if (liveness.update(bytes, performance.now())) {
+    if (liveness.update(bytes, performance.now() - this.#standstillMs)) {
       return this.#die(new GatewayError('DESTINATION_STALLED', `The server has taken nothing for ${this.#stallTimeoutMs / 1000} s`));
     }
     const taken = liveness.taken - this.#overhead;

@@ -1,3 +1,4 @@
+import { setImmediate as immediate } from 'node:timers/promises';
 import t from 'tap';
 import { createRtmpPusher } from '../../src/push/rtmp-pusher.ts';
 import { createFlvTags, playTags } from '../helpers/flv-source.ts';
@@ -35,6 +36,29 @@ for (const engine of pushEngines) {
     t.equal(error.code, 'DESTINATION_STALLED');
     const elapsed = performance.now() - frozen;
     t.ok(elapsed >= 500 && elapsed < NOTICED[engine.name], `noticed after ${Math.round(elapsed)} ms, although the kernels take megabytes`);
+    await pusher.close();
+  });
+
+  void t.test(`push_engine=${engine.name}: a gateway that could not run for longer than the stall timeout blames nobody`, async (t) => {
+    const server = await startNginxRtmp({ record: false });
+    t.teardown(() => server.stop());
+    const pusher = create(pushTarget(`${server.rtmpUrl}/name`, { stallTimeoutMs: 500 }));
+    pusher.on('died', (error) => t.fail(error.message));
+    let taken = 0;
+    pusher.on('progress', (bytes) => (taken = bytes));
+    const player = await pushing(pusher, tags);
+    await waitFor('media to be taken', () => taken > 300_000, { every: 10 });
+    player.stop();
+    const before = taken;
+    // More than a pipe takes at once. What the other side answers waits until this process runs again.
+    for (const tag of tags) if (!tag.sequenceHeader) pusher.write({ ...tag, timestamp: tag.timestamp + 10_000 });
+    await immediate();
+    for (const end = performance.now() + 1000; performance.now() < end; );
+    let more = 20_000;
+    await waitFor('the rest to be taken', () => {
+      pusher.write({ ...tags.at(-1)!, timestamp: (more += 20) });
+      return taken > before + 300_000;
+    }, { every: 20 });
     await pusher.close();
   });
 
