@@ -12,6 +12,8 @@ export interface PacerOptions {
  * takes twice its size); a worker that finds it full must queue and be woken again.
  */
 const PACKETS_PER_REST = 64;
+/** So many may have been all that a pipe held: its worker has more, of a key frame of 4K for one, and it is not to wait. */
+const FULL_PIPE_PACKETS = 80;
 /** A shorter rest costs more than it saves. Milliseconds. */
 const SHORTEST_REST_MS = 2;
 /** Milliseconds without rest after somebody asked for something: an answer takes several turns, most of them to a worker and back. */
@@ -59,7 +61,7 @@ export class Pacer {
     this.#packets = 0;
     if (this.#now() < this.#hurryUntil) return;
     this.#restMs = Math.min(this.#longestMs, (Math.max(this.#restMs, SHORTEST_REST_MS) * PACKETS_PER_REST) / packets);
-    if (this.#restMs >= SHORTEST_REST_MS) this.#sleep(this.#restMs);
+    if (packets < FULL_PIPE_PACKETS && this.#restMs >= SHORTEST_REST_MS) this.#sleep(this.#restMs);
   };
 }
 

@@ -25,11 +25,20 @@ t.test('rests once a turn that brought packets, and never else', async (t) => {
 
 t.test('the more packets, the shorter the rest, and back', async (t) => {
   const { pacer, rests } = createPacer(20);
-  for (const packets of [128, 64, 64, 16, 16]) {
+  for (const packets of [72, 64, 64, 16, 16]) {
     pacer.took(packets);
     await turn();
   }
-  t.strictSame(rests, [10, 10, 10, 20, 20], '64 packets a rest');
+  t.strictSame(rests, [17.8, 17.8, 17.8, 20, 20], '64 packets a rest');
+});
+
+t.test('no rest when the worker may have more than its pipe held', async (t) => {
+  const { pacer, rests } = createPacer(20);
+  for (const packets of [80, 128, 5]) {
+    pacer.took(packets);
+    await turn();
+  }
+  t.strictSame(rests, [20], 'only after the rest has come');
 });
 
 t.test('no rest when there is no time for one, and again when there is', async (t) => {
