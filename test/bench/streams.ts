@@ -15,6 +15,7 @@ const FANNED_OUT = [1, 10];
 
 /** Of a core: with less to spare, the machine is what is measured. */
 const FULL_PERCENT = 85;
+const MOST_LOST_PERCENT = 1;
 
 interface Round {
   readonly load: Record<string, number>;
@@ -89,8 +90,9 @@ export async function benchStreams({ rounds, seconds, counts, fanOut, settings, 
   };
 }
 
-/** Whether the cores, or the one core that all publishers share, have nothing left to give. */
+/** Whether the cores, or the one core that all publishers share, have nothing left to give; lost pictures say so too. */
 function isFull(rounds: Round[]): boolean {
+  if (figure(rounds.map(({ lostPercent }) => lostPercent)).median > MOST_LOST_PERCENT) return true;
   const busy = figure(rounds.map(({ load, around }) => total(load) + total(around))).median;
   const publishers = figure(rounds.map(({ around }) => around['publishers']!)).median;
   return busy >= FULL_PERCENT * availableParallelism() || publishers >= FULL_PERCENT;
