@@ -86,6 +86,7 @@ async function assemble(settings: Settings, logger: Logger, opened: (part: Part)
   const registry = new StreamRegistry({ resumeWindowMs: settings.publisher_resume_window_ms, maxStreams: settings.max_streams });
   const encoders = new EncoderPool({
     audioBitrate: settings.audio_bitrate,
+    audioBatchMs: settings.audio_batch_ms,
     videoBitrate: settings.transcoder_video_bitrate,
     keyFrameIntervalMs: settings.key_frame_interval_ms,
     transcodingDisabled: settings.transcoding_disabled,

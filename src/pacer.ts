@@ -1,5 +1,8 @@
+import { PictureRhythm } from './picture-rhythm.ts';
+import { atVeryEndOfTurn } from './turn.ts';
+
 export interface PacerOptions {
-  /** `media_rest_ms`: the longest rest, in milliseconds; 0: none. */
+  /** `media_rest_ms`: the longest rest for which a picture may have to wait, in milliseconds; 0: no rests. */
   readonly restMs: number;
   /** Blocks the thread for so many milliseconds; for tests. */
   readonly sleep?: (ms: number) => void;
@@ -16,22 +19,29 @@ const PACKETS_PER_REST = 64;
 const FULL_PIPE_PACKETS = 80;
 /** A shorter rest costs more than it saves. Milliseconds. */
 const SHORTEST_REST_MS = 2;
+/** A turn that seems to have lasted longer began with something else than the end of a rest. Milliseconds. */
+const LONGEST_TURN_MS = 3;
 /** Milliseconds without rest after somebody asked for something: an answer takes several turns, most of them to a worker and back. */
 const HURRY_MS = 300;
 
 /**
  * Interrupt moderation, as network cards do it, for the event loop. Each packet would wake the process, and being woken costs several times
  * what a packet costs. So while media flows, the loop rests after each turn that brought packets, and finds together what came meanwhile: packets
- * of all streams, what encoders have written, what servers acknowledge. The more packets come, the shorter the rest.
+ * of all streams, what encoders have written, what servers acknowledge. The more packets come, the shorter the rest. A single stream is rested
+ * for in step with its pictures (`picture-rhythm.ts`), which then wait for nothing.
  */
 export class Pacer {
   readonly #longestMs: number;
   readonly #sleep: (ms: number) => void;
   readonly #now: () => number;
+  readonly #rhythm = new PictureRhythm();
   #restMs: number;
+  /** When the last rest was over. */
+  #rousedMs = -Infinity;
   /** Since the last rest. */
   #packets = 0;
-  #isScheduled = false;
+  #pictures = 0;
+  #partial = false;
   #hurryUntil = -Infinity;
 
   constructor({ restMs, sleep = block, now = () => performance.now() }: PacerOptions) {
@@ -41,13 +51,18 @@ export class Pacer {
     this.#now = now;
   }
 
-  /** To be told of packets that have been read; the loop rests at the end of this turn. */
-  took(packets: number): void {
+  /**
+   * To be told of packets that have been read; the loop rests at the end of this turn.
+   *
+   * @param pictures that are complete with these packets
+   * @param partial whether there is more to come of the last picture
+   */
+  took(packets: number, pictures: number, partial: boolean): void {
     if (this.#longestMs === 0) return;
     this.#packets += packets;
-    if (this.#isScheduled) return;
-    this.#isScheduled = true;
-    setImmediate(this.#rest);
+    this.#pictures += pictures;
+    this.#partial = partial;
+    atVeryEndOfTurn(this.#rest);
   }
 
   /** Somebody waits for an answer: no rest for a moment. */
@@ -56,12 +71,18 @@ export class Pacer {
   }
 
   readonly #rest = (): void => {
-    this.#isScheduled = false;
-    const packets = this.#packets;
+    const [packets, pictures] = [this.#packets, this.#pictures];
     this.#packets = 0;
-    if (this.#now() < this.#hurryUntil) return;
+    this.#pictures = 0;
+    const nowMs = this.#now();
+    if (nowMs < this.#hurryUntil) return;
     this.#restMs = Math.min(this.#longestMs, (Math.max(this.#restMs, SHORTEST_REST_MS) * PACKETS_PER_REST) / packets);
-    if (packets < FULL_PIPE_PACKETS && this.#restMs >= SHORTEST_REST_MS) this.#sleep(this.#restMs);
+    // Turns without a rest before them began when they ended, as far as we know.
+    const beganMs = Math.max(this.#rousedMs, nowMs - LONGEST_TURN_MS);
+    const inStepMs = this.#rhythm.next(beganMs, pictures, this.#partial);
+    const restMs = inStepMs === undefined ? this.#restMs : beganMs + inStepMs - nowMs;
+    if (packets < FULL_PIPE_PACKETS && restMs >= SHORTEST_REST_MS) this.#sleep(restMs);
+    this.#rousedMs = this.#now();
   };
 }
 

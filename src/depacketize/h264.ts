@@ -47,6 +47,11 @@ export class H264Depacketizer extends Depacketizer<AccessUnit> {
   /** Key frames of this source bring their parameter sets, so one without them has lost its beginning. */
   #keyFramesBringSps = false;
 
+  /** Whether both kinds of parameter sets are known. */
+  get hasParameterSets(): boolean {
+    return this.#sps !== undefined && this.#pps.size > 0;
+  }
+
   /** The parameter sets in force, as soon as both kinds are known. */
   get parameterSets(): ParameterSets | undefined {
     return this.#sps && this.#pps.size > 0 ? { sps: this.#sps, pps: this.#ppsList() } : undefined;

@@ -77,7 +77,9 @@ export class MediaClock implements Timeline {
     // How far the publisher's wall clock is behind ours, by each track that knows both.
     let smallest = Infinity;
     let largest = -Infinity;
-    for (const { arrivalOffsetMs, ntpOffsetMs } of this.#reportingTracks()) {
+    for (const other of this.#tracks.values()) {
+      const { arrivalOffsetMs, ntpOffsetMs } = other;
+      if (arrivalOffsetMs === undefined || ntpOffsetMs === undefined || other.isStale(this.#nowMs)) continue;
       const difference = arrivalOffsetMs - ntpOffsetMs;
       smallest = Math.min(smallest, difference);
       largest = Math.max(largest, difference);
@@ -88,12 +90,5 @@ export class MediaClock implements Timeline {
       return track.ntpOffsetMs + smallest;
     }
     return this.#nowMs - this.#relatedAtMs < RELATION_HOLD_MS ? undefined : byArrival;
-  }
-
-  *#reportingTracks(): Generator<{ arrivalOffsetMs: number; ntpOffsetMs: number }> {
-    for (const track of this.#tracks.values()) {
-      const { arrivalOffsetMs, ntpOffsetMs } = track;
-      if (arrivalOffsetMs !== undefined && ntpOffsetMs !== undefined && !track.isStale(this.#nowMs)) yield { arrivalOffsetMs, ntpOffsetMs };
-    }
   }
 }

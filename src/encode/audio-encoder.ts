@@ -23,13 +23,19 @@ const MONO_BITRATE = 3 / 4;
 const PRIMING_SAMPLES = AAC_SAMPLES_PER_FRAME;
 /** A hole up to this long is filled with silence inside the encoder; after a longer one the clock is set anew. */
 const MAX_FILL_SAMPLES = AAC_SAMPLE_RATE / 2;
-/**
- * Samples that are collected before ffmpeg gets them: three packets of 20 ms. Waking it for each packet, and being woken by it for each
- * frame, costs more than the encoding. Audio comes out behind the video anyway.
- */
-const WRITE_SAMPLES = (AAC_SAMPLE_RATE * 60) / 1000;
 /** Packets whose frames have not come back yet: ten seconds. */
 const MAX_ANCHORS = 500;
+
+export interface AudioEncoderOptions {
+  /** Kilobits per second, of two channels. */
+  readonly audioBitrate: number;
+  /**
+   * Milliseconds of sound that are collected before ffmpeg gets them. Waking it for each packet, and being woken by it for each frame, costs
+   * as much as the encoding. Sound comes out behind the pictures anyway; its time is told by its timestamps.
+   */
+  readonly audioBatchMs: number;
+  readonly logger: Logger;
+}
 
 export interface AudioEncoderEvents {
   /** One raw AAC frame and the time of its first sample on the stream's clock, in milliseconds. */
@@ -45,6 +51,7 @@ export class AudioEncoder extends EventEmitter<AudioEncoderEvents> {
   readonly #codec: AudioCodec;
   readonly #clockRate: number;
   readonly #bitrate: number;
+  readonly #batchSamples: number;
   readonly #logger: Logger;
   #stereo = false;
   #closed = false;
@@ -64,11 +71,12 @@ export class AudioEncoder extends EventEmitter<AudioEncoderEvents> {
   #collectedSamples = 0;
   #segments = 0;
 
-  constructor(codec: AudioCodec, clockRate: number, bitrate: number, logger: Logger) {
+  constructor(codec: AudioCodec, clockRate: number, { audioBitrate, audioBatchMs, logger }: AudioEncoderOptions) {
     super();
     this.#codec = codec;
     this.#clockRate = clockRate;
-    this.#bitrate = bitrate;
+    this.#bitrate = audioBitrate;
+    this.#batchSamples = (AAC_SAMPLE_RATE * audioBatchMs) / 1000;
     this.#logger = logger;
     this.#ffmpeg = this.#start();
   }
@@ -147,7 +155,7 @@ export class AudioEncoder extends EventEmitter<AudioEncoderEvents> {
     this.#collected.push(payload);
     this.#samplesIn += samples;
     this.#collectedSamples += samples;
-    if (this.#collectedSamples >= WRITE_SAMPLES) this.#write();
+    if (this.#collectedSamples >= this.#batchSamples) this.#write();
   }
 
   /** In one piece: it is small, and several take the kernel longer. */

@@ -2,10 +2,10 @@ import { aacFrame, silentAacFrame } from '../flv/aac.ts';
 import { TAG_AUDIO, type FlvTag } from '../flv/flv-tag.ts';
 import { AAC_CHANNELS, AAC_FRAME_MS } from './audio-encoder.ts';
 
-/** How far behind the stream's present live audio may be before silence takes its place. */
-const LIVE_LATE_MS = 350;
-/** How far behind the present silence stays, so that live audio that comes back still fits. */
-const SILENCE_BEHIND_MS = 200;
+/** How far behind the stream's present live audio may be before silence takes its place, beside what its encoder collects. */
+const LIVE_LATE_MS = 290;
+/** How far behind the present silence stays, so that live audio that comes back still fits; also beside that. */
+const SILENCE_BEHIND_MS = 140;
 /** The longest hole that one call fills: what is longer is no audio that is late but a stream that stood still. */
 const MAX_HOLE_MS = 60_000;
 
@@ -17,11 +17,16 @@ const silence = aacFrame(silentAacFrame(AAC_CHANNELS));
  */
 export class AudioLine {
   readonly #emit: (tag: FlvTag) => void;
+  readonly #liveLateMs: number;
+  readonly #silenceBehindMs: number;
   /** Time of the frame that comes next if nothing is missing, in milliseconds. */
   #next: number | undefined;
 
-  constructor(emit: (tag: FlvTag) => void) {
+  /** @param batchMs milliseconds of sound that its encoder collects, by which live audio is late */
+  constructor(batchMs: number, emit: (tag: FlvTag) => void) {
     this.#emit = emit;
+    this.#liveLateMs = batchMs + LIVE_LATE_MS;
+    this.#silenceBehindMs = batchMs + SILENCE_BEHIND_MS;
   }
 
   /** A live frame; one that overlaps what has been sent is dropped. */
@@ -41,10 +46,10 @@ export class AudioLine {
    */
   fill(nowMs: number, liveExpected: boolean): void {
     if (this.#next === undefined) {
-      if (liveExpected && nowMs < LIVE_LATE_MS) return;
-      this.#next = Math.max(0, nowMs - LIVE_LATE_MS);
+      if (liveExpected && nowMs < this.#liveLateMs) return;
+      this.#next = Math.max(0, nowMs - this.#liveLateMs);
     }
-    if (this.#next < nowMs - (liveExpected ? LIVE_LATE_MS : 0)) this.#silenceUntil(nowMs - (liveExpected ? SILENCE_BEHIND_MS : 0));
+    if (this.#next < nowMs - (liveExpected ? this.#liveLateMs : 0)) this.#silenceUntil(nowMs - (liveExpected ? this.#silenceBehindMs : 0));
   }
 
   #silenceUntil(untilMs: number): void {

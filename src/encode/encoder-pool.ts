@@ -16,6 +16,8 @@ export interface RenditionLease<T extends Rendition = Rendition> {
 
 export interface EncoderPoolOptions {
   readonly audioBitrate: number;
+  /** Milliseconds of sound that are encoded at once. */
+  readonly audioBatchMs: number;
   /** Kilobits per second of re-encoded video; 0: by height. */
   readonly videoBitrate: number;
   readonly keyFrameIntervalMs: number;
@@ -82,7 +84,7 @@ export class EncoderPool {
     let encoders = this.#streams.get(stream);
     if (!encoders) this.#streams.set(stream, (encoders = { transcoders: new Map(), audioTranscoders: new Map() }));
     const shared = (encoders.source ??= {
-      value: SourceRendition.create(stream, { audioBitrate: this.#options.audioBitrate, keyFrameIntervalMs: this.#options.keyFrameIntervalMs, logger: this.#options.logger }),
+      value: SourceRendition.create(stream, this.#options),
       users: 0,
     });
     return lease(shared, () => this.#streams.delete(stream));

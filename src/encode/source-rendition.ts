@@ -19,6 +19,7 @@ import { KeyFrameRequests } from './key-frame-requests.ts';
 import type { Rendition, RenditionEvents } from './rendition.ts';
 import { Ticker } from './ticker.ts';
 import { TrackInput } from './track-input.ts';
+import { WriteMerger } from './write-merger.ts';
 
 /** The codecs that must be re-encoded, as IVF names them. */
 export const FOURCC = { vp8: 'VP80', vp9: 'VP90', av1: 'AV01' } as const satisfies Record<Exclude<VideoCodec, 'h264'>, string>;
@@ -41,6 +42,8 @@ export interface PictureEvents {
 export interface SourceRenditionOptions {
   /** Kilobits per second of AAC. */
   readonly audioBitrate: number;
+  /** Milliseconds of sound that are encoded at once. */
+  readonly audioBatchMs: number;
   /** Milliseconds between the key frames that are asked of the publisher. */
   readonly keyFrameIntervalMs: number;
   readonly logger: Logger;
@@ -57,15 +60,9 @@ function captureDelayMs(codec: AudioCodec, payload: Buffer): number {
   return codec === 'opus' ? (opusPacketSamples(payload) * 1000) / OPUS_SAMPLE_RATE + OPUS_LOOKAHEAD_MS : payload.length / 8;
 }
 
-/** Looks after late packets, silence and key frames of all streams, every 20 ms. */
-const TICK_MS = 20;
+/** Looks after late packets, silence and key frames of all streams, every so many milliseconds. */
+const TICK_MS = 40;
 const ticker = new Ticker(TICK_MS);
-
-/**
- * How long sound may wait for the picture with which it goes out: a picture at 30 frames per second. Sound is late by its encoder
- * anyway, and each time that something goes out costs every destination a system call.
- */
-const MAX_SOUND_WAIT_MS = 34;
 
 /**
  * A live stream as FLV tags: H.264 passed through, the microphone as AAC, silence where there is none. Everything that is
@@ -78,6 +75,7 @@ export class SourceRendition extends EventEmitter<RenditionEvents> implements Re
   readonly #options: SourceRenditionOptions;
   readonly #clock = new MediaClock();
   readonly #audioLine: AudioLine;
+  readonly #writes = new WriteMerger((tag) => this.emit('tag', tag));
   readonly #keyFrames: KeyFrameRequests;
   readonly #stopTicking: () => void;
   readonly #onPublished = (publisher: Publisher): void => void this.#attach(publisher).catch((error: unknown) => this.#fail(error));
@@ -95,9 +93,6 @@ export class SourceRendition extends EventEmitter<RenditionEvents> implements Re
   #lead: number | undefined;
   #wasLost = false;
   #closed = false;
-  /** Sound that waits for the next picture, and since when. */
-  #sounds: FlvTag[] = [];
-  #soundsSinceMs = 0;
 
   readonly audioHeader: FlvTag = { type: TAG_AUDIO, timestamp: 0, data: aacSequenceHeader(AAC_SAMPLE_RATE, AAC_CHANNELS), keyFrame: false, sequenceHeader: true };
 
@@ -108,7 +103,7 @@ export class SourceRendition extends EventEmitter<RenditionEvents> implements Re
     this.#stream = stream;
     this.#options = options;
     this.#metadata.audioBitrate = options.audioBitrate;
-    this.#audioLine = new AudioLine((tag) => this.#takeSound(tag));
+    this.#audioLine = new AudioLine(options.audioBatchMs, (tag) => this.#writes.sound(tag, performance.now(), this.#video !== undefined && this.#videoCodec === 'h264'));
     this.#keyFrames = new KeyFrameRequests(options.keyFrameIntervalMs, () => this.#video?.requestKeyFrame());
     stream.on('published', this.#onPublished);
     stream.on('lost', this.#onLost);
@@ -179,7 +174,7 @@ export class SourceRendition extends EventEmitter<RenditionEvents> implements Re
     if (this.#audioCodec !== track.codec) {
       await this.#encoder?.close();
       this.#audioCodec = track.codec;
-      const encoder = new AudioEncoder(track.codec, track.clockRate, this.#options.audioBitrate, this.#options.logger);
+      const encoder = new AudioEncoder(track.codec, track.clockRate, this.#options);
       encoder.on('frame', (raw, streamMs) => this.#audioLine.live(raw, streamMs));
       encoder.on('failed', (error) => this.#fail(error));
       this.#encoder = encoder;
@@ -245,15 +240,16 @@ export class SourceRendition extends EventEmitter<RenditionEvents> implements Re
 
   #accessUnit(unit: AccessUnit, h264: H264Depacketizer, streamMs: number, nowMs: number): void {
     // A picture that refers to one that is missing would show garbage: nothing until the next key frame.
-    if (unit.corrupted || !h264.parameterSets) return this.#keyFrames.want(nowMs);
+    if (unit.corrupted || !h264.hasParameterSets) return this.#keyFrames.want(nowMs);
     const timestamp = this.#videoTimestamp(streamMs);
     if (unit.keyFrame) {
       this.#keyFrames.arrived(nowMs);
-      this.#updateHeader(h264.parameterSets.sps, h264.parameterSets.pps, timestamp);
+      const { sps, pps } = h264.parameterSets!;
+      this.#updateHeader(sps, pps, timestamp);
     }
     if (!this.#videoHeader) return;
-    this.#sendSounds();
-    this.emit('tag', { type: TAG_VIDEO, timestamp, data: avcFrame(unit.nalUnits, unit.keyFrame), keyFrame: unit.keyFrame, sequenceHeader: false });
+    const tag: FlvTag = { type: TAG_VIDEO, timestamp, data: avcFrame(unit.nalUnits, unit.keyFrame), keyFrame: unit.keyFrame, sequenceHeader: false };
+    this.#writes.picture(tag, nowMs, this.listenerCount('tag'));
   }
 
   #updateHeader(sps: Buffer, pps: readonly Buffer[], timestamp: number): void {
@@ -262,6 +258,7 @@ export class SourceRendition extends EventEmitter<RenditionEvents> implements Re
     const { width, height } = parseSps(sps) ?? {};
     this.#metadata = { ...this.#metadata, ...(width && height && { width, height }), videoCodecId: 7 };
     this.#videoHeader = { type: TAG_VIDEO, timestamp, data, keyFrame: false, sequenceHeader: true };
+    this.#writes.flush();
     this.emit('tag', this.#videoHeader);
   }
 
@@ -280,19 +277,6 @@ export class SourceRendition extends EventEmitter<RenditionEvents> implements Re
     return this.#lastVideoMs;
   }
 
-  #takeSound(tag: FlvTag): void {
-    if (this.#sounds.length === 0) this.#soundsSinceMs = performance.now();
-    this.#sounds.push(tag);
-    if (!this.#video) this.#sendSounds();
-  }
-
-  #sendSounds(): void {
-    const sounds = this.#sounds;
-    if (sounds.length === 0) return;
-    this.#sounds = [];
-    for (const tag of sounds) this.emit('tag', tag);
-  }
-
   /** Notes how far the stream's clock is ahead of ours; follows forwards at once and backwards slowly, since packets only come late. */
   #streamTime(streamMs: number, nowMs: number): number {
     const lead = streamMs - nowMs;
@@ -305,7 +289,7 @@ export class SourceRendition extends EventEmitter<RenditionEvents> implements Re
     this.#video?.poll(nowMs);
     if (this.#video) this.#keyFrames.tick(nowMs);
     if (this.#lead !== undefined) this.#audioLine.fill(nowMs + this.#lead, this.#audio !== undefined);
-    if (nowMs - this.#soundsSinceMs >= MAX_SOUND_WAIT_MS - TICK_MS / 2) this.#sendSounds();
+    this.#writes.tick(nowMs);
   }
 
   #fail(error: unknown): void {

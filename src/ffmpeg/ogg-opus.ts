@@ -2,6 +2,8 @@ import { OPUS_SAMPLE_RATE } from './opus-packet.ts';
 
 const PAGE_HEADER_BYTES = 27;
 const CRC_OFFSET = 22;
+/** "OggS". */
+const CAPTURE_PATTERN = 0x4f676753;
 const FIRST_PAGE = 0x02;
 /** Segments of 255 bytes that a page has at most. */
 export const OGG_PAGE_SEGMENTS = 255;
@@ -55,7 +57,7 @@ export class OggOpusWriter {
     }
     if (segments > OGG_PAGE_SEGMENTS) throw new RangeError(`${packets.length} Opus packets of ${bytes} bytes do not fit into an Ogg page`);
     const page = Buffer.allocUnsafe(PAGE_HEADER_BYTES + segments + bytes);
-    page.write('OggS', 0, 'latin1');
+    page.writeUInt32BE(CAPTURE_PATTERN, 0);
     page[4] = 0; // version
     page[5] = flags;
     page.writeUInt32LE(granule >>> 0, 6);

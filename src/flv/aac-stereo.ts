@@ -137,12 +137,18 @@ class FrameWriter {
   }
 
   copy(from: Buffer, startBit: number, endBit: number): void {
-    let bit = startBit;
-    for (; bit + 8 <= endBit; bit += 8) {
-      const at = bit >> 3;
-      this.bits(8, (((from[at]! << 8) | (from[at + 1] ?? 0)) >> (8 - (bit & 7))) & 0xff);
+    const bytes = this.#bytes;
+    const wholeBytes = (endBit - startBit) >> 3;
+    // What is left of a byte after the shift on the one side, and after the other on the other, stays the same all the way.
+    const [readShift, writeShift] = [8 - (startBit & 7), this.#length & 7];
+    let [read, write] = [startBit >> 3, this.#length >> 3];
+    for (let i = 0; i < wholeBytes; i++, read++, write++) {
+      const byte = (((from[read]! << 8) | (from[read + 1] ?? 0)) >> readShift) & 0xff;
+      bytes[write]! |= byte >> writeShift;
+      bytes[write + 1] = byte << (8 - writeShift);
     }
-    for (; bit < endBit; bit++) this.bits(1, (from[bit >> 3]! >> (7 - (bit & 7))) & 1);
+    this.#length += wholeBytes * 8;
+    for (let bit = startBit + wholeBytes * 8; bit < endBit; bit++) this.bits(1, (from[bit >> 3]! >> (7 - (bit & 7))) & 1);
   }
 
   finish(): Buffer {

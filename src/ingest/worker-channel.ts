@@ -11,6 +11,9 @@ const FROM_WORKER = 4;
 /** Each message follows its length, a 32-bit number; little-endian, as are all machines that a worker is built for. */
 const LENGTH_BYTES = 4;
 
+/** The marker bit of an RTP packet, in its second byte (RFC 3550, 5.1). */
+const MARKER = 0x80;
+
 // Of mediasoup's FlatBuffers schema (worker/fbs/message.fbs, notification.fbs, consumer.fbs). A test holds them against the real worker;
 // where they do not fit, packets take the way that mediasoup has for them.
 const MESSAGE = { dataType: 0, data: 1 } as const;
@@ -25,13 +28,18 @@ const BODY_CONSUMER_RTP = 17;
  * of the event loop, a text decoder and three event emitters; together more than everything that is done with the packet afterwards.
  */
 export class WorkerChannel {
-  readonly #listeners = new Map<string, PacketListener>();
+  readonly #consumers = new Map<string, ListenedConsumer>();
+  /** The one whose packet was the last: the next packet is likely to be of the same picture. */
+  #lastConsumer: ListenedConsumer | undefined;
   readonly #forward: (message: Buffer) => void;
   readonly #pacer: Pacer;
   /** The beginning of a message whose end has not been read yet. */
   #partial: Buffer | undefined;
   /** In what is being read. */
   #packets = 0;
+  #pictures = 0;
+  /** The last picture is not complete yet. */
+  #partialPicture = false;
 
   constructor(pipe: Readable, pacer: Pacer) {
     this.#pacer = pacer;
@@ -58,13 +66,18 @@ export class WorkerChannel {
   }
 
   /** Gives the packets of a consumer to `listener` instead of the consumer's own `rtp` event. Returns how to stop. */
-  listen(consumerId: string, listener: PacketListener): () => void {
-    this.#listeners.set(consumerId, listener);
-    return () => void this.#listeners.delete(consumerId);
+  listen(consumerId: string, kind: 'audio' | 'video', listener: PacketListener): () => void {
+    const consumer: ListenedConsumer = { id: Buffer.from(consumerId, 'latin1'), kind, listener };
+    this.#consumers.set(consumerId, consumer);
+    return () => {
+      if (this.#lastConsumer === consumer) this.#lastConsumer = undefined;
+      this.#consumers.delete(consumerId);
+    };
   }
 
   #read(data: Buffer): void {
     this.#packets = 0;
+    this.#pictures = 0;
     const rest = this.#partial ? this.#complete(this.#partial, data) : data;
     let start = 0;
     while (rest.length - start >= LENGTH_BYTES) {
@@ -74,7 +87,7 @@ export class WorkerChannel {
       start = end;
     }
     this.#partial = start < rest.length ? rest.subarray(start) : undefined;
-    if (this.#packets > 0) this.#pacer.took(this.#packets);
+    if (this.#packets > 0) this.#pacer.took(this.#packets, this.#pictures, this.#partialPicture);
   }
 
   /** Takes a message that has come in two parts, and returns what follows it; no more is copied than the message. */
@@ -88,12 +101,36 @@ export class WorkerChannel {
 
   #take(bytes: Buffer, start: number, end: number): void {
     const notification = rtpNotification(bytes, start + LENGTH_BYTES);
-    const listener = notification === undefined ? undefined : this.#listeners.get(text(bytes, notification, NOTIFICATION.handlerId));
-    if (!listener) return this.#forward(bytes.subarray(start, end));
-    this.#packets++;
+    const consumer = notification === undefined ? undefined : this.#consumerOf(bytes, vector(bytes, notification, NOTIFICATION.handlerId));
+    if (!consumer) return this.#forward(bytes.subarray(start, end));
     const body = follow(bytes, field(bytes, notification!, NOTIFICATION.body));
-    listener(bytes.subarray(...vector(bytes, body, RTP_NOTIFICATION.data)));
+    const data = vector(bytes, body, RTP_NOTIFICATION.data);
+    const packet = bytes.subarray(data, data + lengthOf(bytes, data));
+    this.#packets++;
+    if (consumer.kind === 'video') {
+      // All codecs set it on the last packet of a picture (RFC 6184, 5.1, and the others).
+      this.#partialPicture = (packet[1]! & MARKER) === 0;
+      if (!this.#partialPicture) this.#pictures++;
+    }
+    consumer.listener(packet);
   }
+
+  #consumerOf(bytes: Buffer, id: number): ListenedConsumer | undefined {
+    if (!this.#lastConsumer || !startsWith(bytes, id, this.#lastConsumer.id)) this.#lastConsumer = this.#consumers.get(bytes.toString('latin1', id, id + lengthOf(bytes, id)));
+    return this.#lastConsumer;
+  }
+}
+
+interface ListenedConsumer {
+  /** The bytes of its UUID. */
+  readonly id: Buffer;
+  readonly kind: 'audio' | 'video';
+  readonly listener: PacketListener;
+}
+
+function startsWith(bytes: Buffer, at: number, expected: Buffer): boolean {
+  for (let i = 0; i < expected.length; i++) if (bytes[at + i] !== expected[i]) return false;
+  return true;
 }
 
 /** Where the notification stands in a message that brings a packet of a consumer; `undefined` for other messages. */
@@ -104,6 +141,8 @@ function rtpNotification(bytes: Buffer, start: number): number | undefined {
   if (bytes[field(bytes, notification, NOTIFICATION.event)] !== EVENT_CONSUMER_RTP) return undefined;
   return bytes[field(bytes, notification, NOTIFICATION.bodyType)] === BODY_CONSUMER_RTP ? notification : undefined;
 }
+
+const VECTOR_LENGTH_BYTES = 4;
 
 // FlatBuffers, as far as it is needed here (https://flatbuffers.dev/internals): offsets count from where they stand.
 
@@ -119,12 +158,12 @@ function field(bytes: Buffer, table: number, index: number): number {
   return offset === 0 ? -1 : table + offset;
 }
 
-/** Where the bytes of a vector or a string begin and end. */
-function vector(bytes: Buffer, table: number, index: number): [start: number, end: number] {
-  const length = follow(bytes, field(bytes, table, index));
-  return [length + 4, length + 4 + bytes.readUInt32LE(length)];
+/** Where the bytes of a vector or a string begin. */
+function vector(bytes: Buffer, table: number, index: number): number {
+  return follow(bytes, field(bytes, table, index)) + VECTOR_LENGTH_BYTES;
 }
 
-function text(bytes: Buffer, table: number, index: number): string {
-  return bytes.toString('latin1', ...vector(bytes, table, index));
+/** How many bytes a vector or a string has. */
+function lengthOf(bytes: Buffer, vector: number): number {
+  return bytes.readUInt32LE(vector - VECTOR_LENGTH_BYTES);
 }

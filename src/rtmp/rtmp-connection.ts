@@ -1,5 +1,6 @@
 import { EventEmitter } from 'node:events';
 import type { Duplex } from 'node:stream';
+import { atEndOfTurn } from '../turn.ts';
 import { Acknowledgements } from './acknowledgements.ts';
 import { Amf0Error, decodeAmf0, encodeAmf0 } from './amf0.ts';
 import type { Amf0Value } from './amf0.ts';
@@ -45,6 +46,8 @@ interface Wait {
 const ACKNOWLEDGEMENT_WINDOW = 128 * 1024;
 /** What a server may say beyond what it is told: to a publisher it has nothing to say but answers, so more is an attack. */
 const MAX_UNASKED = 1 << 20;
+/** Bytes that one turn of the event loop may collect before the kernel is asked whether it takes them: two pictures at 15 Mbit/s. */
+const MAX_TURN = 64 * 1024;
 /** How long a farewell may take before the connection is cut, in ms. */
 const END_TIMEOUT = 1000;
 /** Stands for the server's half of the handshake, so that it is waited for like an answer. */
@@ -63,6 +66,8 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
   /** Why it is over. */
   #end: RtmpError | undefined;
   #corked = false;
+  /** Whether the socket was full before this turn. */
+  #fullBefore = false;
   #sent = 0;
   #received = 0;
   #receivedAcknowledged = 0;
@@ -107,9 +112,9 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
     return this.#socket.writableLength;
   }
 
-  /** More has been handed over than the socket's own buffer is meant for; `drain` follows. */
+  /** More has been handed over than the socket's own buffer is meant for; `drain` follows. What goes out with this turn counts when it is too much. */
   get full(): boolean {
-    return this.#socket.writableNeedDrain;
+    return this.#corked ? this.#fullBefore || this.queued > MAX_TURN : this.#socket.writableNeedDrain;
   }
 
   /** Tells the peer our chunk size and how often it shall acknowledge. */
@@ -280,8 +285,9 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
   #cork(): void {
     if (this.#corked) return;
     this.#corked = true;
+    this.#fullBefore = this.#socket.writableNeedDrain;
     this.#socket.cork();
-    process.nextTick(this.#flush);
+    atEndOfTurn(this.#flush);
   }
 
   readonly #flush = (): void => {

@@ -33,7 +33,7 @@ function levels(frames: readonly Buffer[]): [left: number, right: number] {
 
 /** Encodes packets as they would come, at once but for the time that ffmpeg needs to start. */
 async function encode(packets: readonly Buffer[]): Promise<{ raw: Buffer; streamMs: number }[]> {
-  const encoder = new AudioEncoder('opus', 48_000, 128, pino({ level: 'silent' }));
+  const encoder = new AudioEncoder('opus', 48_000, { audioBitrate: 128, audioBatchMs: 60, logger: pino({ level: 'silent' }) });
   const frames: { raw: Buffer; streamMs: number }[] = [];
   encoder.on('frame', (raw, streamMs) => frames.push({ raw, streamMs }));
   try {

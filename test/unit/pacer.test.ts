@@ -14,8 +14,8 @@ t.test('rests once a turn that brought packets, and never else', async (t) => {
   const { pacer, rests } = createPacer(20);
   await turn();
   t.strictSame(rests, []);
-  pacer.took(3);
-  pacer.took(4);
+  pacer.took(3, 0, false);
+  pacer.took(4, 0, false);
   t.strictSame(rests, [], 'not before the turn is over');
   await turn();
   t.strictSame(rests, [20]);
@@ -26,7 +26,7 @@ t.test('rests once a turn that brought packets, and never else', async (t) => {
 t.test('the more packets, the shorter the rest, and back', async (t) => {
   const { pacer, rests } = createPacer(20);
   for (const packets of [72, 64, 64, 16, 16]) {
-    pacer.took(packets);
+    pacer.took(packets, 0, false);
     await turn();
   }
   t.strictSame(rests, [17.8, 17.8, 17.8, 20, 20], '64 packets a rest');
@@ -35,7 +35,7 @@ t.test('the more packets, the shorter the rest, and back', async (t) => {
 t.test('no rest when the worker may have more than its pipe held', async (t) => {
   const { pacer, rests } = createPacer(20);
   for (const packets of [80, 128, 5]) {
-    pacer.took(packets);
+    pacer.took(packets, 0, false);
     await turn();
   }
   t.strictSame(rests, [20], 'only after the rest has come');
@@ -43,10 +43,10 @@ t.test('no rest when the worker may have more than its pipe held', async (t) => 
 
 t.test('no rest when there is no time for one, and again when there is', async (t) => {
   const { pacer, rests } = createPacer(20);
-  pacer.took(10_000);
+  pacer.took(10_000, 0, false);
   await turn();
   t.strictSame(rests, []);
-  pacer.took(60);
+  pacer.took(60, 0, false);
   await turn();
   t.strictSame(rests, [2.1]);
 });
@@ -54,21 +54,21 @@ t.test('no rest when there is no time for one, and again when there is', async (
 t.test('somebody waits: no rest for a moment', async (t) => {
   const { pacer, rests, pass } = createPacer(20);
   pacer.hurry();
-  pacer.took(1);
+  pacer.took(1, 0, false);
   await turn();
   pass(299);
-  pacer.took(1);
+  pacer.took(1, 0, false);
   await turn();
   t.strictSame(rests, []);
   pass(2);
-  pacer.took(1);
+  pacer.took(1, 0, false);
   await turn();
   t.strictSame(rests, [20]);
 });
 
 t.test('0: never', async (t) => {
   const { pacer, rests } = createPacer(0);
-  pacer.took(1);
+  pacer.took(1, 0, false);
   await turn();
   t.strictSame(rests, []);
 });
@@ -77,7 +77,7 @@ t.test('a rest blocks the thread without burning time', async (t) => {
   const before = process.cpuUsage();
   const pacer = new Pacer({ restMs: 50 });
   const from = performance.now();
-  pacer.took(1);
+  pacer.took(1, 0, false);
   await turn();
   t.ok(performance.now() - from >= 49, 'it has rested');
   const { user, system } = process.cpuUsage(before);

@@ -7,7 +7,7 @@ const raw = Buffer.from('live');
 
 function setUp() {
   const tags: FlvTag[] = [];
-  const line = new AudioLine((tag) => tags.push(tag));
+  const line = new AudioLine(60, (tag) => tags.push(tag));
   const isLive = (tag: FlvTag): boolean => tag.data.includes('live');
   /** Every frame follows the one before at its length, within the millisecond that FLV can say (and half a frame of clock correction). */
   const check = (test: Test, tolerance = 1): void => {

@@ -51,8 +51,8 @@ const expected = [rest(traffic[0]!), 'A 010203', 'B 04', rest(traffic[3]!), 'A '
 
 t.test('packets go to who listens, everything else to mediasoup, in order', async (t) => {
   const { pipe, channel, out, took } = createChannel();
-  channel.listen(A, (packet) => out.push(`A ${packet.toString('hex')}`));
-  const unlisten = channel.listen(B, (packet) => out.push(`B ${packet.toString('hex')}`));
+  channel.listen(A, 'audio', (packet) => out.push(`A ${packet.toString('hex')}`));
+  const unlisten = channel.listen(B, 'audio', (packet) => out.push(`B ${packet.toString('hex')}`));
   pipe.write(Buffer.concat(traffic));
   t.strictSame(out, expected);
   t.strictSame(took, [4], 'packets of one read are told at once');
@@ -67,16 +67,16 @@ t.test('messages cut anywhere, and in many pieces', async (t) => {
   const all = Buffer.concat(traffic);
   for (let cut = 1; cut < all.length; cut++) {
     const { pipe, channel, out } = createChannel();
-    channel.listen(A, (packet) => out.push(`A ${packet.toString('hex')}`));
-    channel.listen(B, (packet) => out.push(`B ${packet.toString('hex')}`));
+    channel.listen(A, 'audio', (packet) => out.push(`A ${packet.toString('hex')}`));
+    channel.listen(B, 'audio', (packet) => out.push(`B ${packet.toString('hex')}`));
     pipe.write(all.subarray(0, cut));
     pipe.write(all.subarray(cut));
     if (out.join() !== expected.join()) return t.strictSame(out, expected, `cut at ${cut}`);
   }
   for (const size of [1, 2, 3, 7, 500]) {
     const { pipe, channel, out, took } = createChannel();
-    channel.listen(A, (packet) => out.push(`A ${packet.toString('hex')}`));
-    channel.listen(B, (packet) => out.push(`B ${packet.toString('hex')}`));
+    channel.listen(A, 'audio', (packet) => out.push(`A ${packet.toString('hex')}`));
+    channel.listen(B, 'audio', (packet) => out.push(`B ${packet.toString('hex')}`));
     for (let at = 0; at < all.length; at += size) pipe.write(all.subarray(at, at + size));
     t.strictSame(out, expected, `pieces of ${size}`);
     t.equal(took.reduce((sum, count) => sum + count, 0), 4);
@@ -86,7 +86,7 @@ t.test('messages cut anywhere, and in many pieces', async (t) => {
 t.test('a packet stays as it was when more is read', async (t) => {
   const { pipe, channel } = createChannel();
   const kept: Buffer[] = [];
-  channel.listen(A, (packet) => kept.push(packet));
+  channel.listen(A, 'audio', (packet) => kept.push(packet));
   for (let i = 0; i < 50; i++) pipe.write(packetOf(A, [i, i, i]));
   t.strictSame(kept.map((packet) => [...packet]), Array.from({ length: 50 }, (_, i) => [i, i, i]));
 });

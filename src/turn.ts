@@ -1,0 +1,45 @@
+type Task = () => void;
+
+let tasks: Task[] = [];
+let lastTask: Task | undefined;
+let isScheduled = false;
+
+/**
+ * Runs `task` once, when all that this turn of the event loop has brought is dealt with: packets of all streams, what encoders have written.
+ * What `process.nextTick` would do after each of these events is done once, and one tick costs more than all of this.
+ */
+export function atEndOfTurn(task: Task): void {
+  tasks.push(task);
+  schedule();
+}
+
+/** The same, after all others. There is one last task; a second one in the same turn takes its place. */
+export function atVeryEndOfTurn(task: Task): void {
+  lastTask = task;
+  schedule();
+}
+
+function schedule(): void {
+  if (isScheduled) return;
+  isScheduled = true;
+  setImmediate(end);
+}
+
+function end(): void {
+  const [due, last] = [tasks, lastTask];
+  tasks = [];
+  lastTask = undefined;
+  isScheduled = false;
+  let done = 0;
+  try {
+    while (done < due.length) due[done++]!();
+    last?.();
+  } finally {
+    // One has thrown: the others are not to suffer for it.
+    if (done < due.length) {
+      tasks.unshift(...due.slice(done));
+      lastTask ??= last;
+      schedule();
+    }
+  }
+}

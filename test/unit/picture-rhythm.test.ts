@@ -1,0 +1,96 @@
+import t from 'tap';
+import { PictureRhythm } from '../../src/picture-rhythm.ts';
+
+interface Source {
+  /** Milliseconds from picture to picture. */
+  readonly intervalMs: number;
+  /** Each picture comes by up to so many milliseconds later than it should. */
+  readonly jitterMs?: number;
+  /** How long the packets of a picture take to come. */
+  readonly burstMs?: number;
+}
+
+/** A generator of the same "random" numbers each time. */
+function createRandom(): () => number {
+  let state = 1;
+  return () => (state = (state * 48271) % 2147483647) / 2147483647;
+}
+
+/**
+ * Turns of the event loop by the rhythm's word, or every 20 ms where it says nothing, for a minute; of the last half of it the turns
+ * per picture, and how long complete pictures waited.
+ */
+function play({ intervalMs, jitterMs = 0, burstMs = 2 }: Source): { turnsPerPicture: number; p50: number; p95: number; inStep: boolean } {
+  const random = createRandom();
+  const arrivals = Array.from({ length: Math.ceil(60_000 / intervalMs) }, (_, i) => i * intervalMs + random() * jitterMs);
+  for (let i = 1; i < arrivals.length; i++) arrivals[i] = Math.max(arrivals[i]!, arrivals[i - 1]! + burstMs);
+  const rhythm = new PictureRhythm();
+  const waits: number[] = [];
+  let [nowMs, next, turns, counted, steps] = [7, 0, 0, 0, 0];
+  while (next < arrivals.length) {
+    let pictures = 0;
+    for (; next < arrivals.length && arrivals[next]! + burstMs <= nowMs; next++, pictures++) if (nowMs > 30_000) waits.push(nowMs - arrivals[next]! - burstMs);
+    const partial = next < arrivals.length && arrivals[next]! <= nowMs;
+    const rest = rhythm.next(nowMs, pictures, partial);
+    if (nowMs > 30_000) {
+      turns++;
+      counted += pictures;
+      if (rest !== undefined) steps++;
+    }
+    nowMs += (rest ?? 20) + 0.1;
+  }
+  waits.sort((a, b) => a - b);
+  return { turnsPerPicture: turns / counted, p50: waits[waits.length >> 1]!, p95: waits[Math.floor(waits.length * 0.95)]!, inStep: steps > turns / 2 };
+}
+
+t.test('turns come right after pictures, and hardly more often', async (t) => {
+  for (const intervalMs of [33.3, 40, 41.7, 20.5]) {
+    const { turnsPerPicture, p95 } = play({ intervalMs });
+    t.ok(turnsPerPicture < 1.2, `${intervalMs} ms: ${turnsPerPicture.toFixed(2)} turns a picture`);
+    t.ok(p95 < 6, `and a wait of at most ${p95.toFixed(1)} ms for most`);
+  }
+});
+
+t.test('pictures that come unevenly wait a little longer', async (t) => {
+  const { turnsPerPicture, p50, p95 } = play({ intervalMs: 33.3, jitterMs: 12, burstMs: 5 });
+  t.ok(turnsPerPicture < 1.5, `${turnsPerPicture.toFixed(2)} turns a picture`);
+  t.ok(p50 < 11 && p95 < 22, `${p50.toFixed(1)} and ${p95.toFixed(1)} ms`);
+});
+
+t.test('no step to keep: several streams, slow pictures, none at all', async (t) => {
+  t.notOk(play({ intervalMs: 10 }).inStep, 'three streams');
+  t.notOk(play({ intervalMs: 16.7 }).inStep, '60 a second');
+  t.notOk(play({ intervalMs: 66 }).inStep, '15 a second');
+  const rhythm = new PictureRhythm();
+  t.ok(Array.from({ length: 500 }, (_, turn) => rhythm.next(turn * 20, 0, false)).every((rest) => rest === undefined), 'none at all');
+});
+
+t.test('two streams of 15 a second, which look like one that limps, are given up', async (t) => {
+  const rhythm = new PictureRhythm();
+  let [turns, nowMs] = [0, 0];
+  let before = 0;
+  while (nowMs < 30_000) {
+    const due = Math.floor(nowMs / 66.7) + Math.floor((nowMs + 54) / 66.7);
+    turns++;
+    const rest = rhythm.next(nowMs, due - before, false);
+    before = due;
+    nowMs += rest ?? 20;
+  }
+  t.ok(turns < (30_000 / 20) * 1.25, `${turns} turns in 30 s`);
+});
+
+t.test('a break begins it anew', async (t) => {
+  const rhythm = new PictureRhythm();
+  let nowMs = 0;
+  for (let i = 0; i < 40; i++) rhythm.next((nowMs += 33), 1, false);
+  t.ok(rhythm.next((nowMs += 33), 1, false)! > 30);
+  t.equal(rhythm.next((nowMs += 1000), 1, false), undefined);
+  t.equal(rhythm.next((nowMs += 40), 1, false)! > 35, true, 'at the new speed');
+});
+
+t.test('a picture that takes several turns to come is waited for twice, then as always', async (t) => {
+  const rhythm = new PictureRhythm();
+  let nowMs = 0;
+  for (let i = 0; i < 40; i++) rhythm.next((nowMs += 33), 1, false);
+  t.strictSame([0, 1, 2].map(() => rhythm.next((nowMs += 4), 0, true)), [4, 4, undefined]);
+});
