@@ -6,7 +6,7 @@ let isScheduled = false;
 
 /**
  * Runs `task` once, when all that this turn of the event loop has brought is dealt with: packets of all streams, what encoders have written.
- * What `process.nextTick` would do after each of these events is done once, and one tick costs more than all of this.
+ * `process.nextTick` would run it after each of these events, and one of its ticks costs more than a whole turn's list here.
  */
 export function atEndOfTurn(task: Task): void {
   tasks.push(task);

@@ -15,7 +15,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   },
   streams: {
     about: 'cost of streams with one destination each, until the cores are full; with 1 and 10 of them also --fan-out destinations each; --counts are streams',
-    defaults: { rounds: 3, seconds: 6, warmUp: 45, counts: [1, 5, 10, 20, 40, 60] },
+    defaults: { rounds: 3, seconds: 6, warmUp: 90, counts: [1, 5, 10, 20, 40, 60] },
     load: async () => (await import('./streams.ts')).benchStreams,
   },
   latency: {

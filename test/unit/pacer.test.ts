@@ -66,6 +66,31 @@ t.test('somebody waits: no rest for a moment', async (t) => {
   t.strictSame(rests, [20]);
 });
 
+t.test('a single stream: rests end when the next picture is there', async (t) => {
+  let nowMs = 0;
+  const rests: number[] = [];
+  const pacer = new Pacer({
+    restMs: 20,
+    sleep: (ms) => {
+      rests.push(ms);
+      nowMs += ms;
+    },
+    now: () => nowMs,
+  });
+  let taken = 0;
+  for (let i = 0; i < 300; i++) {
+    const there = Math.floor(nowMs / 33.3);
+    pacer.took(5, there - taken, false);
+    taken = there;
+    nowMs += 0.5; // the turn itself
+    await turn();
+  }
+  const last = rests.slice(-100);
+  t.ok(last.filter((ms) => ms > 30).length > 80, 'as long as a picture');
+  t.ok(last.every((ms) => ms < 34), 'no longer');
+  t.ok(nowMs - taken * 33.3 < 33.3 + 6, 'and none is left waiting');
+});
+
 t.test('0: never', async (t) => {
   const { pacer, rests } = createPacer(0);
   pacer.took(1, 0, false);
