@@ -5,6 +5,7 @@ const BUCKET_MS = 10_000;
 export class MinimumWindow {
   #current = Infinity;
   #previous = Infinity;
+  #latest = Infinity;
   #bucketStart: number | undefined;
   #lastAdd = -Infinity;
 
@@ -18,7 +19,14 @@ export class MinimumWindow {
       this.#bucketStart = nowMs;
     }
     this.#current = Math.min(this.#current, value);
+    this.#latest = value;
     this.#lastAdd = nowMs;
+  }
+
+  /** Of all values only the latest still says something. */
+  forget(): void {
+    this.#current = this.#latest;
+    this.#previous = Infinity;
   }
 
   /** `Infinity` before the first value. */

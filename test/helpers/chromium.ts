@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { chromium, type Browser } from 'playwright-core';
+import { childrenOf } from './processes.ts';
 
 const NAMES = ['chromium', 'chromium-browser', 'google-chrome-stable', 'google-chrome'];
 
@@ -39,4 +40,12 @@ export async function startChromium(): Promise<Browser> {
       '--no-first-run',
     ],
   });
+}
+
+/** The process that makes the sound of the Chromium that the process `parent` has started. */
+export function audioServiceOf(parent: number): number {
+  // Chromium writes its helpers' arguments as one.
+  const service = childrenOf(parent).flatMap(({ pid }) => childrenOf(pid)).find(({ args }) => args.join(' ').includes('--utility-sub-type=audio'));
+  if (!service) throw new Error('no audio service of Chromium found');
+  return service.pid;
 }

@@ -110,12 +110,27 @@ async function decodeVideo(path: string): Promise<{ pictures: Picture[]; errors:
 }
 
 async function decodeAudio(path: string): Promise<{ samples: Float32Array; errors: string[] }> {
-  // Holes become silence, so that a sample's index is its time; nothing is stretched. One channel, as it is: mixing changes the level.
-  const filter = 'aresample=async=1:min_hard_comp=0.03:first_pts=0,pan=mono|c0=c0';
-  const args = ['-copyts', '-i', path, '-map', '0:a', '-af', filter, '-ar', String(SAMPLE_RATE), '-f', 'f32le', 'pipe:1'];
+  // One channel, as it is: mixing changes the level.
+  const args = ['-copyts', '-i', path, '-map', '0:a', '-af', `aresample=${SAMPLE_RATE},pan=mono|c0=c0,ashowinfo@decoded`, '-f', 'f32le', 'pipe:1'];
   const { data, log } = await ffmpeg(args);
-  const bytes = data.subarray(0, data.length - (data.length % 4));
-  return { samples: new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length)), errors: decodeErrors(log) };
+  const decoded = new Float32Array(data.buffer.slice(data.byteOffset, data.byteOffset + data.length - (data.length % 4)));
+  const frames = [...log.matchAll(/ashowinfo@decoded.* pts_time:([-\d.]+).* nb_samples:(\d+)/g)].map(([, time, length]) => ({ at: Math.round(Number(time) * SAMPLE_RATE), length: Number(length) }));
+  return { samples: onTime(decoded, frames), errors: decodeErrors(log) };
+}
+
+/** Puts each frame where its timestamp says, so that a sample's index is its time; holes become silence. */
+function onTime(decoded: Float32Array, frames: readonly { readonly at: number; readonly length: number }[]): Float32Array {
+  const samples = new Float32Array(frames.reduce((end, { at, length }) => Math.max(end, at + length), 0) + SAMPLE_RATE);
+  let from = 0;
+  let end = 0;
+  for (const { at, length } of frames) {
+    // Timestamps are whole milliseconds: what misses the end of the frame before by less than two follows it.
+    const start = Math.abs(at - end) < SAMPLE_RATE / 500 ? end : Math.max(0, at);
+    samples.set(decoded.subarray(from, from + length), start);
+    from += length;
+    end = start + length;
+  }
+  return samples.subarray(0, end);
 }
 
 /** RMS in dBFS of samples `from` to `to`. */

@@ -176,6 +176,23 @@ t.test('a step of the publisher’s wall clock', async t => {
   }
 });
 
+t.test('sound that the publisher lost, as browsers do when their machine is busy: the next report says so, and pictures stay where they are', async t => {
+  for (const lostMs of [60, 150, 400]) {
+    const simulation = new Simulation({ ...plain, rtpStart: { ...plain.rtpStart }, jitterMs: 20, reportNoiseMs: 2 });
+    simulation.run(21_000);
+    const before = { ...simulation.offset };
+    // Timestamps count the samples that there are: what follows the loss is stamped as if nothing had been lost.
+    simulation.source.rtpStart.audio -= lostMs * (RATES.audio / 1000);
+    // A report comes every 5 s; then what is noticed is corrected at once, and less than 60 ms by stretching time by 2 %.
+    for (let untilMs = 26_500 + (lostMs > 60 ? 0 : lostMs / 0.02); untilMs <= 70_000; untilMs += 500) {
+      simulation.run(untilMs);
+      if (simulation.skewMs > 10) return t.fail(`${lostMs} ms, at ${untilMs}: skew ${simulation.skewMs}`);
+      if (Math.abs(simulation.offset.video - before.video) > 10) return t.fail(`${lostMs} ms, at ${untilMs}: pictures moved by ${simulation.offset.video - before.video}`);
+    }
+    t.ok(simulation.monotonic);
+  }
+});
+
 t.test('timestamps that begin anew in the middle', async t => {
   for (const [kind, jump] of [['video', 2 ** 31 - 5], ['video', 10_000_000], ['audio', -3_000_000], ['audio', 500_000_000]] as const) {
     const simulation = new Simulation({ ...plain, rtpStart: { ...plain.rtpStart } });
