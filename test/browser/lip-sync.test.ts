@@ -1,10 +1,11 @@
-import t from 'tap';
 import { setTimeout as delay } from 'node:timers/promises';
+import t from 'tap';
 import { audioServiceOf } from '../helpers/chromium.ts';
 import { analyse, median, recorded, recordingOf } from '../helpers/recording.ts';
 import { setStage } from '../helpers/stage.ts';
 import { startUdpRelay } from '../helpers/udp-relay.ts';
 
+const LONG = process.env.LONG_TESTS === '1';
 // A flash and a beep that a page makes at the same moment must arrive within 60 ms of each other: people notice more than that.
 // With LONG_TESTS=1 also after more than a minute, where a clock that drifts would show, and after the browser has lost sound.
 const LIMIT = 60;
@@ -12,7 +13,6 @@ const LIMIT = 60;
 const LOST_SOUND = 150;
 /** So many pairs may be further apart: one of the first moments; and those until the browser's report, every 5 s, tells of the loss: one may be lost. */
 const MAX_LATE = LONG ? 15 : 1;
-const LONG = process.env.LONG_TESTS === '1';
 const LENGTH = LONG ? 75_000 : 8_000;
 
 t.setTimeout(LENGTH + 120_000);
