@@ -6,6 +6,7 @@ import { adtsHeader } from '../flv/aac.ts';
 import { FLV_AUDIO_CODEC_IDS } from '../flv/audio-tag.ts';
 import { FlvReader } from '../flv/flv-reader.ts';
 import { TAG_AUDIO, type FlvTag, type StreamMetadata } from '../flv/flv-tag.ts';
+import { TagGroup } from '../flv/tag-group.ts';
 import type { Logger } from '../logger.ts';
 import { AAC_CHANNELS, AAC_SAMPLE_RATE } from './audio-encoder.ts';
 import { PLAIN_FRAME_MS, PlainAudioFrames } from './plain-audio-frames.ts';
@@ -23,7 +24,7 @@ export class AudioTranscoder extends EventEmitter<RenditionEvents> implements Re
   readonly #base: Rendition;
   readonly #codec: Exclude<RtmpAudioCodec, 'aac'>;
   readonly #ffmpeg: SupervisedFfmpeg;
-  readonly #onTag = (tag: FlvTag): void => this.#takeTag(tag);
+  readonly #onTags = (group: TagGroup): void => this.#takeTags(group);
   readonly #onFailed = (error: GatewayError): void => void this.emit('failed', error);
   #reader = new FlvReader();
   #frames: PlainAudioFrames;
@@ -48,7 +49,7 @@ export class AudioTranscoder extends EventEmitter<RenditionEvents> implements Re
     });
     this.#ffmpeg.on('output', (chunk) => this.#takeOutput(chunk));
     this.#ffmpeg.on('failed', this.#onFailed);
-    base.on('tag', this.#onTag);
+    base.on('tags', this.#onTags);
     base.on('failed', this.#onFailed);
     void this.#ffmpeg.start();
   }
@@ -71,16 +72,18 @@ export class AudioTranscoder extends EventEmitter<RenditionEvents> implements Re
   }
 
   async close(): Promise<void> {
-    this.#base.off('tag', this.#onTag);
+    this.#base.off('tags', this.#onTags);
     this.#base.off('failed', this.#onFailed);
     await this.#ffmpeg.close();
   }
 
-  #takeTag(tag: FlvTag): void {
-    if (tag.type !== TAG_AUDIO) {
-      this.emit('tag', tag);
-      return;
-    }
+  #takeTags({ tags }: TagGroup): void {
+    for (const tag of tags) if (tag.type === TAG_AUDIO) this.#takeSound(tag);
+    const others = tags.filter((tag) => tag.type !== TAG_AUDIO);
+    if (others.length > 0) this.emit('tags', new TagGroup(others));
+  }
+
+  #takeSound(tag: FlvTag): void {
     if (tag.sequenceHeader || !this.#ffmpeg.running) return;
     this.#next ??= tag.timestamp;
     this.#latest = tag.timestamp;
@@ -89,17 +92,19 @@ export class AudioTranscoder extends EventEmitter<RenditionEvents> implements Re
   }
 
   #takeOutput(chunk: Buffer): void {
-    for (const tag of this.#reader.push(chunk)) if (tag.type === TAG_AUDIO) for (const data of this.#frames.push(tag.data)) this.#emitFrame(data);
+    const sounds = this.#reader.push(chunk).filter((tag) => tag.type === TAG_AUDIO);
+    const tags = sounds.flatMap((tag) => this.#frames.push(tag.data)).map((data) => this.#onTime(data));
+    if (tags.length > 0) this.emit('tags', new TagGroup(tags));
   }
 
-  #emitFrame(data: Buffer): void {
-    if (this.#next === undefined) return;
-    this.emit('tag', { type: TAG_AUDIO, timestamp: Math.round(this.#next), data, keyFrame: false, sequenceHeader: false });
-    this.#next += PLAIN_FRAME_MS;
+  #onTime(data: Buffer): FlvTag {
+    const next = this.#next ?? this.#latest;
+    this.#next = next + PLAIN_FRAME_MS;
     // Time is counted in samples; where the source's clock is corrected, the count follows by a millisecond a frame.
     const lag = this.#latest - this.#next;
     if (lag > JUMP_MS) this.#next = this.#latest;
     else if (lag > MAX_LAG_MS) this.#next += 1;
     else if (lag < 0) this.#next -= 1;
+    return { type: TAG_AUDIO, timestamp: Math.round(next), data, keyFrame: false, sequenceHeader: false };
   }
 }

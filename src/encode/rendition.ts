@@ -1,10 +1,11 @@
 import type { EventEmitter } from 'node:events';
 import type { GatewayError } from '../errors.ts';
 import type { FlvTag, StreamMetadata } from '../flv/flv-tag.ts';
+import type { TagGroup } from '../flv/tag-group.ts';
 
 export interface RenditionEvents {
-  /** The next tag: media, or a sequence header that has changed. */
-  tag: [tag: FlvTag];
+  /** What comes next: media, and sequence headers that have changed. */
+  tags: [group: TagGroup];
   /** The rendition cannot go on; nothing follows. */
   failed: [error: GatewayError];
 }

@@ -4,6 +4,7 @@ import { FfmpegProcess } from '../ffmpeg/ffmpeg-process.ts';
 import { ivfFrameHeader, ivfHeader } from '../ffmpeg/ivf.ts';
 import { TAG_VIDEO, type FlvTag } from '../flv/flv-tag.ts';
 import { flvHeader, flvTagParts } from '../flv/flv-writer.ts';
+import type { TagGroup } from '../flv/tag-group.ts';
 import type { Logger } from '../logger.ts';
 import type { LiveStream } from '../stream/live-stream.ts';
 import type { EncoderPool } from './encoder-pool.ts';
@@ -23,8 +24,9 @@ export async function takeSnapshot(stream: LiveStream, encoders: EncoderPool, lo
     const { rendition: source } = lease;
     if (!source.hasVideo) throw new GatewayError('ENCODER_FAILED', `Stream ${stream.name} has no picture.`);
     const container = await new Promise<Buffer[]>((resolve, reject) => {
-      const onTag = (tag: FlvTag): void => {
-        if (tag.type !== TAG_VIDEO || !tag.keyFrame || tag.sequenceHeader || !source.videoHeader) return;
+      const onTags = ({ tags }: TagGroup): void => {
+        const tag = tags.find(({ type, keyFrame, sequenceHeader }) => type === TAG_VIDEO && keyFrame && !sequenceHeader);
+        if (!tag || !source.videoHeader) return;
         done();
         resolve([flvHeader({ audio: false, video: true }), ...flvBytes(source.videoHeader), ...flvBytes(tag)]);
       };
@@ -40,10 +42,10 @@ export async function takeSnapshot(stream: LiveStream, encoders: EncoderPool, lo
       }, TIMEOUT_MS);
       const done = (): void => {
         clearTimeout(timer);
-        source.off('tag', onTag);
+        source.off('tags', onTags);
         source.pictures.off('picture', onPicture);
       };
-      source.on('tag', onTag);
+      source.on('tags', onTags);
       source.pictures.on('picture', onPicture);
       source.requestKeyFrame();
     });

@@ -11,8 +11,10 @@ import { OPUS_SAMPLE_RATE, opusPacketSamples } from '../ffmpeg/opus-packet.ts';
 import { aacSequenceHeader } from '../flv/aac.ts';
 import { avcFrame, avcSequenceHeader, parseSps } from '../flv/avc.ts';
 import { TAG_AUDIO, TAG_VIDEO, type FlvTag, type StreamMetadata } from '../flv/flv-tag.ts';
+import { TagGroup } from '../flv/tag-group.ts';
 import type { Logger } from '../logger.ts';
 import type { AudioCodec, AudioTrack, LiveStream, Publisher, VideoCodec, VideoTrack } from '../stream/live-stream.ts';
+import { atEndOfTurn } from '../turn.ts';
 import { AAC_CHANNELS, AAC_SAMPLE_RATE, AudioEncoder } from './audio-encoder.ts';
 import { AudioLine } from './audio-line.ts';
 import { KeyFrameRequests } from './key-frame-requests.ts';
@@ -75,7 +77,7 @@ export class SourceRendition extends EventEmitter<RenditionEvents> implements Re
   readonly #options: SourceRenditionOptions;
   readonly #clock = new MediaClock();
   readonly #audioLine: AudioLine;
-  readonly #writes = new WriteMerger((tag) => this.emit('tag', tag));
+  readonly #writes = new WriteMerger((tags) => this.#send(tags));
   readonly #keyFrames: KeyFrameRequests;
   readonly #stopTicking: () => void;
   readonly #onPublished = (publisher: Publisher): void => void this.#attach(publisher).catch((error: unknown) => this.#fail(error));
@@ -89,6 +91,8 @@ export class SourceRendition extends EventEmitter<RenditionEvents> implements Re
   #metadata: StreamMetadata = { audioSampleRate: AAC_SAMPLE_RATE, audioChannels: AAC_CHANNELS, audioCodecId: 10 };
   #videoHeader: FlvTag | undefined;
   #lastVideoMs = -1;
+  /** What goes out when this turn of the event loop is over. */
+  #outgoing: FlvTag[] = [];
   /** By how much the stream's clock is ahead of ours, so that silence knows the time when no packet tells it. */
   #lead: number | undefined;
   #wasLost = false;
@@ -245,21 +249,20 @@ export class SourceRendition extends EventEmitter<RenditionEvents> implements Re
     if (unit.keyFrame) {
       this.#keyFrames.arrived(nowMs);
       const { sps, pps } = h264.parameterSets!;
-      this.#updateHeader(sps, pps, timestamp);
+      this.#updateHeader(sps, pps, timestamp, nowMs);
     }
     if (!this.#videoHeader) return;
     const tag: FlvTag = { type: TAG_VIDEO, timestamp, data: avcFrame(unit.nalUnits, unit.keyFrame), keyFrame: unit.keyFrame, sequenceHeader: false };
-    this.#writes.picture(tag, nowMs, this.listenerCount('tag'));
+    this.#writes.picture(tag, nowMs, this.listenerCount('tags'));
   }
 
-  #updateHeader(sps: Buffer, pps: readonly Buffer[], timestamp: number): void {
+  #updateHeader(sps: Buffer, pps: readonly Buffer[], timestamp: number, nowMs: number): void {
     const data = avcSequenceHeader(sps, [...pps]);
     if (this.#videoHeader?.data.equals(data)) return;
     const { width, height } = parseSps(sps) ?? {};
     this.#metadata = { ...this.#metadata, ...(width && height && { width, height }), videoCodecId: 7 };
     this.#videoHeader = { type: TAG_VIDEO, timestamp, data, keyFrame: false, sequenceHeader: true };
-    this.#writes.flush();
-    this.emit('tag', this.#videoHeader);
+    this.#writes.header(this.#videoHeader, nowMs);
   }
 
   #codedPicture(codec: Exclude<VideoCodec, 'h264'>, picture: VideoFrame, streamMs: number, nowMs: number): void {
@@ -291,6 +294,19 @@ export class SourceRendition extends EventEmitter<RenditionEvents> implements Re
     if (this.#lead !== undefined) this.#audioLine.fill(nowMs + this.#lead, this.#audio !== undefined);
     this.#writes.tick(nowMs);
   }
+
+  /** All that one turn brought goes out as one group: after a stall of the network that may be many pictures. */
+  #send(tags: FlvTag[]): void {
+    if (this.#outgoing.length > 0) return void this.#outgoing.push(...tags);
+    this.#outgoing = tags;
+    atEndOfTurn(this.#release);
+  }
+
+  readonly #release = (): void => {
+    const group = new TagGroup(this.#outgoing);
+    this.#outgoing = [];
+    if (!this.#closed) this.emit('tags', group);
+  };
 
   #fail(error: unknown): void {
     if (!this.#closed) this.emit('failed', toGatewayError(error, 'ENCODER_FAILED'));

@@ -7,6 +7,7 @@ import { parseSps } from '../flv/avc.ts';
 import { FlvReader } from '../flv/flv-reader.ts';
 import { TAG_VIDEO, type FlvTag, type StreamMetadata } from '../flv/flv-tag.ts';
 import { flvHeader, flvTagParts } from '../flv/flv-writer.ts';
+import { TagGroup } from '../flv/tag-group.ts';
 import type { Logger } from '../logger.ts';
 import { videoOutput, type EncodeProfile } from './encode-profile.ts';
 import type { Rendition, RenditionEvents } from './rendition.ts';
@@ -29,7 +30,7 @@ export class VideoTranscoder extends EventEmitter<RenditionEvents> implements Re
   readonly #source: SourceRendition;
   readonly #profile: EncodeProfile;
   readonly #options: VideoTranscoderOptions;
-  readonly #onTag = (tag: FlvTag): void => this.#takeTag(tag);
+  readonly #onTags = (group: TagGroup): void => this.#takeTags(group);
   readonly #onPicture = (picture: SourcePicture): void => this.#takePicture(picture);
   readonly #onFailed = (error: GatewayError): void => void this.emit('failed', error);
   readonly #onResumed = (): void => void this.#ffmpeg?.restart('the publisher came back');
@@ -47,7 +48,7 @@ export class VideoTranscoder extends EventEmitter<RenditionEvents> implements Re
     this.#source = source;
     this.#profile = profile;
     this.#options = options;
-    source.on('tag', this.#onTag);
+    source.on('tags', this.#onTags);
     source.pictures.on('picture', this.#onPicture);
     source.on('failed', this.#onFailed);
     source.pictures.on('resumed', this.#onResumed);
@@ -79,7 +80,7 @@ export class VideoTranscoder extends EventEmitter<RenditionEvents> implements Re
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    this.#source.off('tag', this.#onTag);
+    this.#source.off('tags', this.#onTags);
     this.#source.pictures.off('picture', this.#onPicture);
     this.#source.off('failed', this.#onFailed);
     this.#source.pictures.off('resumed', this.#onResumed);
@@ -110,11 +111,13 @@ export class VideoTranscoder extends EventEmitter<RenditionEvents> implements Re
     void ffmpeg.start();
   }
 
-  #takeTag(tag: FlvTag): void {
-    if (tag.type !== TAG_VIDEO) {
-      this.emit('tag', tag);
-      return;
-    }
+  #takeTags({ tags }: TagGroup): void {
+    for (const tag of tags) if (tag.type === TAG_VIDEO) this.#takePassedPicture(tag);
+    const others = tags.filter((tag) => tag.type !== TAG_VIDEO);
+    if (others.length > 0) this.emit('tags', new TagGroup(others));
+  }
+
+  #takePassedPicture(tag: FlvTag): void {
     this.#open();
     if (!this.#ffmpeg?.running) return;
     if (!this.#fed) {
@@ -140,21 +143,21 @@ export class VideoTranscoder extends EventEmitter<RenditionEvents> implements Re
 
   #takeOutput(chunk: Buffer): void {
     try {
-      for (const tag of this.#reader.push(chunk)) if (tag.type === TAG_VIDEO) this.#emitVideo(tag);
+      const tags = this.#reader.push(chunk).filter((tag) => tag.type === TAG_VIDEO && this.#isNews(tag));
+      if (tags.length > 0) this.emit('tags', new TagGroup(tags));
     } catch (error) {
       void this.#ffmpeg?.restart(toGatewayError(error).message);
     }
   }
 
-  #emitVideo(tag: FlvTag): void {
-    if (tag.sequenceHeader) {
-      // A restarted encoder says the same again; destinations need to hear only what is new.
-      if (this.#videoHeader?.data.equals(tag.data)) return;
-      this.#videoHeader = tag;
-      const length = tag.data.readUInt16BE(AVC_SPS_LENGTH);
-      const { width, height } = parseSps(tag.data.subarray(AVC_SPS_LENGTH + 2, AVC_SPS_LENGTH + 2 + length)) ?? {};
-      if (width && height) this.#metadata = { ...this.#metadata, width, height };
-    }
-    this.emit('tag', tag);
+  /** Takes note of sequence headers. A restarted encoder says the same again; destinations need to hear only what is new. */
+  #isNews(tag: FlvTag): boolean {
+    if (!tag.sequenceHeader) return true;
+    if (this.#videoHeader?.data.equals(tag.data)) return false;
+    this.#videoHeader = tag;
+    const length = tag.data.readUInt16BE(AVC_SPS_LENGTH);
+    const { width, height } = parseSps(tag.data.subarray(AVC_SPS_LENGTH + 2, AVC_SPS_LENGTH + 2 + length)) ?? {};
+    if (width && height) this.#metadata = { ...this.#metadata, width, height };
+    return true;
   }
 }

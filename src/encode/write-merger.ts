@@ -11,14 +11,14 @@ export const MANY_DESTINATIONS = 5;
  * SRS calls the same "merged write", and waits for 350 ms.
  */
 export class WriteMerger {
-  readonly #send: (tag: FlvTag) => void;
+  readonly #send: (tags: FlvTag[]) => void;
   #waiting: FlvTag[] = [];
   #sinceMs = 0;
   #pictureWaits = false;
   /** Timestamp of the last picture. */
   #lastPictureMs = -Infinity;
 
-  constructor(send: (tag: FlvTag) => void) {
+  constructor(send: (tags: FlvTag[]) => void) {
     this.#send = send;
   }
 
@@ -38,16 +38,23 @@ export class WriteMerger {
     else this.flush();
   }
 
+  /** What pictures and sounds need: it waits for nothing. */
+  header(tag: FlvTag, nowMs: number): void {
+    this.#wait(tag, nowMs);
+    this.flush();
+  }
+
   /** Lets go of what has waited long enough; to be called regularly. */
   tick(nowMs: number): void {
-    if (this.#waiting.length > 0 && nowMs - this.#sinceMs >= MAX_WAIT_MS) this.flush();
+    if (nowMs - this.#sinceMs >= MAX_WAIT_MS) this.flush();
   }
 
   flush(): void {
     const waiting = this.#waiting;
+    if (waiting.length === 0) return;
     this.#waiting = [];
     this.#pictureWaits = false;
-    for (const tag of waiting) this.#send(tag);
+    this.#send(waiting);
   }
 
   #wait(tag: FlvTag, nowMs: number): void {

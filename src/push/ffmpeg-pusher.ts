@@ -7,9 +7,9 @@ import { GatewayError, toGatewayError } from '../errors.ts';
 import { pushFlv, rtmpPreset } from '../ffmpeg/ffmpeg-args.ts';
 import { FfmpegProcess } from '../ffmpeg/ffmpeg-process.ts';
 import { FfmpegProgressReader } from '../ffmpeg/ffmpeg-progress.ts';
-import type { FlvTag } from '../flv/flv-tag.ts';
 import { TAG_SCRIPT } from '../flv/flv-tag.ts';
 import { flvHeader, flvTagParts } from '../flv/flv-writer.ts';
+import type { TagGroup } from '../flv/tag-group.ts';
 import type { Logger } from '../logger.ts';
 import { createRedact } from '../rtmp/server-words.ts';
 import type { Pusher, PusherEvents, PusherFactory, PushTarget } from './pusher.ts';
@@ -85,12 +85,17 @@ class FfmpegPusher extends EventEmitter<PusherEvents> implements Pusher {
     return this.#process?.backlog ?? 0;
   }
 
-  write(tag: FlvTag): void {
+  write({ tags }: TagGroup): void {
     if (!this.#process || this.#over) return;
     // ffmpeg writes metadata of its own; a second one confuses some servers.
-    if (tag.type === TAG_SCRIPT) return;
-    const { head, tail } = flvTagParts(tag);
-    this.#process.write(head, tag.data, tail);
+    const media = tags.filter((tag) => tag.type !== TAG_SCRIPT);
+    if (media.length === 0) return;
+    this.#process.write(
+      ...media.flatMap((tag) => {
+        const { head, tail } = flvTagParts(tag);
+        return [head, tag.data, tail];
+      }),
+    );
     this.#lastWriteMs = performance.now();
     // Not before: ffmpeg connects when it has seen the beginning of the stream, and the publisher's first key frame may take its time.
     if (!this.#watching) this.#watch();

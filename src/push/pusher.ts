@@ -1,6 +1,6 @@
 import type { EventEmitter } from 'node:events';
 import type { GatewayError } from '../errors.ts';
-import type { FlvTag } from '../flv/flv-tag.ts';
+import type { TagGroup } from '../flv/tag-group.ts';
 import type { Destination } from '../transponder/destination.ts';
 
 /** What happens to one connection attempt. */
@@ -20,8 +20,8 @@ export interface PusherEvents {
  * `close()` is ours (idempotent, awaited, emits nothing); `died` is not ours.
  */
 export interface Pusher extends EventEmitter<PusherEvents> {
-  /** Hands over one tag whose timestamp counts from this connection's start. Never blocks; what to drop is decided upstream by `writable`. */
-  write(tag: FlvTag): void;
+  /** Hands over tags whose timestamps count from this connection's start. Never blocks; what to drop is decided upstream by `writable`. */
+  write(group: TagGroup): void;
   /** False while the destination does not keep up: hold tags back until `drain`. */
   readonly writable: boolean;
   /** Bytes handed over that the destination has not taken yet. */

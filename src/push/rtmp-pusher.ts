@@ -3,8 +3,7 @@ import { createSecureContext } from 'node:tls';
 import type { SecureContext } from 'node:tls';
 import { GatewayError } from '../errors.ts';
 import type { ErrorCode } from '../errors.ts';
-import { TAG_AUDIO, TAG_SCRIPT, TAG_VIDEO } from '../flv/flv-tag.ts';
-import type { FlvTag } from '../flv/flv-tag.ts';
+import type { TagGroup } from '../flv/tag-group.ts';
 import { RtmpClient } from '../rtmp/rtmp-client.ts';
 import type { RtmpClientOptions, RtmpTimeouts } from '../rtmp/rtmp-client.ts';
 import { RtmpError } from '../rtmp/rtmp-error.ts';
@@ -104,12 +103,10 @@ class RtmpPusher extends EventEmitter<PusherEvents> implements Pusher {
     this.emit('ready');
   }
 
-  write(tag: FlvTag): void {
+  write(group: TagGroup): void {
     const client = this.#client;
     if (!client || this.#over) return;
-    if (tag.type === TAG_VIDEO) client.sendVideo(tag.timestamp, tag.data);
-    else if (tag.type === TAG_AUDIO) client.sendAudio(tag.timestamp, tag.data);
-    else if (tag.type === TAG_SCRIPT) client.sendMetaData(tag.timestamp, tag.data);
+    client.send(group);
     if (!this.writable) this.#blocked = true;
     if (this.#begun) return;
     // The first progress is worth a look of its own: the destination counts as reached from then on.

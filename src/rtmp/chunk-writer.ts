@@ -19,6 +19,10 @@ const CONTINUATIONS = Array.from({ length: 64 }, (_, id) => Buffer.from([0xc0 | 
 export class ChunkWriter {
   #chunkSize = DEFAULT_CHUNK_SIZE;
 
+  get chunkSize(): number {
+    return this.#chunkSize;
+  }
+
   /** From the next message on; the peer must have been told. */
   set chunkSize(bytes: number) {
     this.#chunkSize = bytes;

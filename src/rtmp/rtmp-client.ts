@@ -1,6 +1,5 @@
 import { EventEmitter } from 'node:events';
-import { encodeAmf0 } from './amf0.ts';
-import { CHUNK_STREAM, MESSAGE } from './message.ts';
+import { mediaChunks, type MediaChunks, type MediaGroup } from './media-chunks.ts';
 import { endsPublish, refusalOf, statusOf } from './refusals.ts';
 import type { ServerStatus } from './refusals.ts';
 import { appendQuery, parseAuthRequest, responseQuery, userQuery } from './rtmp-auth.ts';
@@ -54,19 +53,23 @@ interface RtmpClientEvents {
 /** Adobe's authentication takes three connections: nobody, a name, a proof. */
 const MAX_AUTH_STEPS = 3;
 
-const META_DATA_PREFIX = encodeAmf0('@setDataFrame');
-
 /** A publish that the server has accepted. */
 export class RtmpClient extends EventEmitter<RtmpClientEvents> {
   readonly #connection: RtmpConnection;
   readonly #streamId: number;
   readonly #streamName: string;
+  /** What the chunks of a group depend on beside the group. */
+  readonly #form: string;
+  readonly #makeChunks: (group: MediaGroup) => MediaChunks;
 
   private constructor(connection: RtmpConnection, streamId: number, streamName: string, redact: Redact) {
     super();
     this.#connection = connection;
     this.#streamId = streamId;
     this.#streamName = streamName;
+    const { chunkSize } = connection;
+    this.#form = `rtmp ${streamId} ${chunkSize}`;
+    this.#makeChunks = ({ tags }) => mediaChunks(tags, streamId, chunkSize);
     connection.on('drain', () => this.emit('drain'));
     connection.on('acknowledged', () => this.emit('acknowledged'));
     connection.on('lost', (error) => this.emit('lost', error));
@@ -116,19 +119,9 @@ export class RtmpClient extends EventEmitter<RtmpClientEvents> {
     return this.#connection.acknowledgements;
   }
 
-  /** @param data the body of an FLV audio tag; not copied. */
-  sendAudio(timestamp: number, data: Buffer): void {
-    this.#connection.send(CHUNK_STREAM.audio, MESSAGE.audio, this.#streamId, timestamp, data);
-  }
-
-  /** @param data the body of an FLV video tag; not copied. */
-  sendVideo(timestamp: number, data: Buffer): void {
-    this.#connection.send(CHUNK_STREAM.video, MESSAGE.video, this.#streamId, timestamp, data);
-  }
-
-  /** @param data the body of an FLV script tag: `onMetaData` and its values. Servers keep it for whoever joins later. */
-  sendMetaData(timestamp: number, data: Buffer): void {
-    this.#connection.send(CHUNK_STREAM.data, MESSAGE.data, this.#streamId, timestamp, Buffer.concat([META_DATA_PREFIX, data]));
+  /** Sends audio, video and metadata, which must not change afterwards. */
+  send(group: MediaGroup): void {
+    this.#connection.sendMedia(group.once(this.#form, this.#makeChunks));
   }
 
   /** Says farewell as encoders do, sends what has been handed over, and lets go. Idempotent. */

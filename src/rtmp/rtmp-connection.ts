@@ -7,6 +7,7 @@ import type { Amf0Value } from './amf0.ts';
 import { ChunkReader } from './chunk-reader.ts';
 import { ChunkWriter } from './chunk-writer.ts';
 import { createC0C1, HandshakeReader } from './handshake.ts';
+import type { MediaChunks } from './media-chunks.ts';
 import { CHUNK_STREAM, MESSAGE, uint32, USER_CONTROL } from './message.ts';
 import type { RtmpMessage } from './message.ts';
 import { RtmpError } from './rtmp-error.ts';
@@ -117,6 +118,11 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
     return this.#corked ? this.#fullBefore || this.queued > MAX_TURN : this.#socket.writableNeedDrain;
   }
 
+  /** Bytes in a chunk of ours. */
+  get chunkSize(): number {
+    return this.#writer.chunkSize;
+  }
+
   /** Tells the peer our chunk size and how often it shall acknowledge. */
   setUp(chunkSize: number): void {
     this.#announceWindow(ACKNOWLEDGEMENT_WINDOW);
@@ -142,9 +148,12 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
     return transaction;
   }
 
-  /** Sends a message of media or data. Its payload is not copied and must not change. */
-  send(chunkStreamId: number, type: number, streamId: number, timestamp: number, payload: Buffer): void {
-    this.#send(chunkStreamId, type, streamId, timestamp >>> 0, payload);
+  /** Sends media. A single piece goes to the kernel at once. */
+  sendMedia({ pieces, bytes }: MediaChunks): void {
+    if (this.#end) return;
+    if (pieces.length > 1) this.#cork();
+    for (const piece of pieces) this.#socket.write(piece);
+    this.#sent += bytes;
   }
 
   /** Lets go of the connection after what has been handed over, or after a grace time. */
@@ -281,7 +290,7 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
     this.#socket.write(bytes);
   }
 
-  /** All that is written within one turn of the event loop goes out in one system call. */
+  /** Everything that is written within one turn of the event loop goes out in one system call. */
   #cork(): void {
     if (this.#corked) return;
     this.#corked = true;

@@ -1,4 +1,5 @@
 import { TAG_AUDIO, type FlvTag } from '../flv/flv-tag.ts';
+import { TagGroup } from '../flv/tag-group.ts';
 import type { SoundClip } from './sound-library.ts';
 
 /**
@@ -49,7 +50,12 @@ export class AudioSwitch {
     this.#clip = undefined;
   }
 
-  apply(tag: FlvTag): FlvTag {
+  /** What the destination gets instead; the group itself where nothing is exchanged. */
+  apply(group: TagGroup): TagGroup {
+    return this.#clip || this.#muted ? new TagGroup(group.tags.map((tag) => this.#exchange(tag))) : group;
+  }
+
+  #exchange(tag: FlvTag): FlvTag {
     if (tag.type !== TAG_AUDIO || tag.sequenceHeader) return tag;
     const clip = this.#clip;
     if (!clip) return this.#muted ? { ...tag, data: this.#silence } : tag;

@@ -1,5 +1,6 @@
 import type { Rendition } from '../encode/rendition.ts';
 import { TAG_AUDIO, TAG_SCRIPT, TAG_VIDEO, type FlvTag } from '../flv/flv-tag.ts';
+import { TagGroup } from '../flv/tag-group.ts';
 import { onMetaData } from '../flv/script-data.ts';
 
 /** A stream that promises pictures and sends none must not keep its audio waiting for ever. */
@@ -26,15 +27,24 @@ export class JoinPoint {
     this.#startedAtMs = nowMs;
   }
 
-  /** What is to be sent for the next tag of the rendition; nothing while its beginning is awaited. */
-  take(tag: FlvTag, nowMs: number): readonly FlvTag[] {
+  /** What is to be sent for the next tags of the rendition; nothing while its beginning is awaited. */
+  take(group: TagGroup, nowMs: number): TagGroup | undefined {
+    const base = this.#base;
+    if (base !== undefined && (this.#videoJoined || !this.#rendition.hasVideo) && group.tags.every((tag) => tag.timestamp >= base)) return group.since(base);
+    // Of several key frames it begins at the last, for that is the one to which the rendition's header belongs.
+    const lastKeyFrame = group.tags.findLast((tag) => tag.keyFrame && !tag.sequenceHeader);
+    const tags = group.tags.flatMap((tag) => this.#takeTag(tag, tag === lastKeyFrame, nowMs));
+    return tags.length > 0 ? new TagGroup(tags) : undefined;
+  }
+
+  #takeTag(tag: FlvTag, isLastKeyFrame: boolean, nowMs: number): FlvTag[] {
     if (this.#base === undefined) {
       if (tag.sequenceHeader) return [];
-      const starts = tag.type === TAG_VIDEO ? tag.keyFrame : !this.#rendition.hasVideo || nowMs - this.#startedAtMs > MAX_WAIT_MS;
+      const starts = tag.type === TAG_VIDEO ? isLastKeyFrame : !this.#rendition.hasVideo || nowMs - this.#startedAtMs > MAX_WAIT_MS;
       return starts ? this.#begin(tag) : [];
     }
     if (tag.type === TAG_VIDEO && !this.#videoJoined) {
-      if (!tag.keyFrame || tag.sequenceHeader) return [];
+      if (!isLastKeyFrame) return [];
       this.#videoJoined = true;
       const header = this.#rendition.videoHeader;
       return header ? [this.#rebase(header, tag.timestamp), this.#rebase(tag)] : [this.#rebase(tag)];

@@ -1,4 +1,5 @@
 import { TAG_AUDIO, TAG_VIDEO, type FlvTag } from '../flv/flv-tag.ts';
+import { TagGroup } from '../flv/tag-group.ts';
 
 export interface OutBufferRules {
   /** `rtmp_out_buffer_enabled`: output is delayed and smoothed. */
@@ -16,13 +17,15 @@ export interface OutBufferRules {
 /** What one connection takes. */
 export interface TagSink {
   readonly writable: boolean;
-  write(tag: FlvTag): void;
+  write(group: TagGroup): void;
 }
 
 /** A destination that is so far behind (beyond the wanted delay) will not catch up by waiting. */
 const MAX_LAG_MS = 5000;
 /** 5 s of 25 Mbps. Bounds what one slow destination costs. */
 const MAX_BYTES = 16 * 1024 * 1024;
+/** What is written at once of a queue; a tag may be larger. */
+const MAX_GROUP_BYTES = 16 * 1024;
 
 /**
  * What waits for one destination. Always bounded: a destination that does not keep up loses whole groups of pictures (up to the
@@ -65,18 +68,19 @@ export class OutBuffer {
     return first ? Math.max(0, this.#queue.at(-1)!.timestamp - first.timestamp) : 0;
   }
 
-  push(tag: FlvTag, nowMs: number): void {
+  push(group: TagGroup, nowMs: number): void {
+    // The common case costs nothing: no queue, no delay, straight on.
+    if (!this.#rules.enabled && !this.#skipping && this.#queue.length === 0 && this.#sink.writable) this.#sink.write(group);
+    else for (const tag of group.tags) this.#push(tag, nowMs);
+  }
+
+  #push(tag: FlvTag, nowMs: number): void {
     if (this.#skipping && isPicture(tag)) {
       if (!tag.keyFrame) {
         this.#framesDropped++;
         return;
       }
       this.#skipping = false;
-    }
-    // The common case costs nothing: no queue, no delay, straight on.
-    if (!this.#rules.enabled && this.#queue.length === 0 && this.#sink.writable) {
-      this.#sink.write(tag);
-      return;
     }
     this.#queue.push(tag);
     this.#bytes += tag.data.length;
@@ -87,16 +91,25 @@ export class OutBuffer {
   /** Sends what may go now: when there is room again, and with `rtmp_out_buffer_enabled` every `rtmp_out_buffer_polling_time`. */
   pump(nowMs: number): void {
     if (this.#rules.enabled && !this.#collected(nowMs)) return;
-    let sent = 0;
-    while (sent < this.#queue.length && this.#sink.writable) {
-      const tag = this.#queue[sent]!;
-      if (this.#offsetMs !== undefined && tag.timestamp + this.#offsetMs > nowMs) break;
-      this.#sink.write(tag);
-      this.#bytes -= tag.data.length;
-      sent++;
+    while (this.#sink.writable) {
+      const due = this.#takeDue(nowMs);
+      if (due.length === 0) break;
+      this.#sink.write(new TagGroup(due));
     }
-    if (sent > 0) this.#queue = this.#queue.slice(sent);
     if (this.#rules.enabled && this.#queue.length === 0) this.#rebuffer();
+  }
+
+  /** From the front of the queue, as much as one may write without looking whether the connection still takes it. */
+  #takeDue(nowMs: number): FlvTag[] {
+    let count = 0;
+    let bytes = 0;
+    for (; count < this.#queue.length && bytes < MAX_GROUP_BYTES; count++) {
+      const { timestamp, data } = this.#queue[count]!;
+      if (this.#offsetMs !== undefined && timestamp + this.#offsetMs > nowMs) break;
+      bytes += data.length;
+    }
+    this.#bytes -= bytes;
+    return this.#queue.splice(0, count);
   }
 
   #collected(nowMs: number): boolean {

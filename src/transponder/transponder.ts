@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import type { RenditionLease } from '../encode/encoder-pool.ts';
 import { GatewayError, toGatewayError } from '../errors.ts';
-import { TAG_VIDEO, type FlvTag } from '../flv/flv-tag.ts';
+import { TAG_VIDEO } from '../flv/flv-tag.ts';
+import type { TagGroup } from '../flv/tag-group.ts';
 import type { Logger } from '../logger.ts';
 import type { Pusher, PusherFactory } from '../push/pusher.ts';
 import { AudioSwitch } from './audio-switch.ts';
@@ -60,7 +61,7 @@ export class Transponder extends EventEmitter<TransponderEvents> {
   readonly #audio: AudioSwitch;
   readonly #logger: Logger;
   readonly #startedAt = new Date();
-  readonly #onTag = (tag: FlvTag): void => this.#takeTag(tag);
+  readonly #onTags = (group: TagGroup): void => this.#takeTags(group);
   readonly #onFailed = (error: GatewayError): void => void this.stop(error);
   readonly #byteRate = new RateMeter();
   readonly #frameRate = new RateMeter();
@@ -102,7 +103,7 @@ export class Transponder extends EventEmitter<TransponderEvents> {
   /** Begins to push. Never fails: what goes wrong from here on is the transponder's state. */
   static start(start: TransponderOptionsAtStart, environment: TransponderEnvironment): Transponder {
     const transponder = new Transponder(start, environment);
-    start.lease.rendition.on('tag', transponder.#onTag);
+    start.lease.rendition.on('tags', transponder.#onTags);
     start.lease.rendition.on('failed', transponder.#onFailed);
     transponder.#logger.info('push started');
     // Not at once: whoever started it first gets to listen to it.
@@ -253,21 +254,26 @@ export class Transponder extends EventEmitter<TransponderEvents> {
       get writable() {
         return pusher.writable;
       },
-      write: (tag) => {
+      write: (group) => {
+        for (const tag of group.tags) {
+          if (tag.type === TAG_VIDEO && !tag.sequenceHeader) this.#frames++;
+          this.#bytesWritten += tag.data.length;
+        }
         const nowMs = performance.now();
-        if (tag.type === TAG_VIDEO && !tag.sequenceHeader) this.#frameRate.note(++this.#frames, nowMs);
+        this.#frameRate.note(this.#frames, nowMs);
         // Not by what the server has confirmed: some do that every few hundred kilobytes only.
-        this.#byteRate.note((this.#bytesWritten += tag.data.length), nowMs);
-        pusher.write(tag);
+        this.#byteRate.note(this.#bytesWritten, nowMs);
+        pusher.write(group);
       },
     };
   }
 
-  #takeTag(tag: FlvTag): void {
-    const heard = this.#audio.apply(tag);
+  #takeTags(group: TagGroup): void {
+    const heard = this.#audio.apply(group);
     if (!this.#join) return;
     const nowMs = performance.now();
-    for (const out of this.#join.take(heard, nowMs)) this.#buffer!.push(out, nowMs);
+    const joined = this.#join.take(heard, nowMs);
+    if (joined) this.#buffer!.push(joined, nowMs);
   }
 
   #progress(bytes: number): void {
@@ -293,7 +299,7 @@ export class Transponder extends EventEmitter<TransponderEvents> {
 
   async #finish(): Promise<void> {
     this.#endedAt = new Date();
-    this.#lease.rendition.off('tag', this.#onTag);
+    this.#lease.rendition.off('tags', this.#onTags);
     this.#lease.rendition.off('failed', this.#onFailed);
     await this.#closingPusher;
     await this.#lease.release().catch((error: unknown) => this.#logger.error({ error }, 'releasing a rendition failed'));

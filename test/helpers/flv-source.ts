@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { FlvReader } from '../../src/flv/flv-reader.ts';
 import { TAG_SCRIPT } from '../../src/flv/flv-tag.ts';
 import type { FlvTag } from '../../src/flv/flv-tag.ts';
+import { TagGroup } from '../../src/flv/tag-group.ts';
 import type { Pusher } from '../../src/push/pusher.ts';
 import { ffmpeg } from './ffmpeg-tool.ts';
 
@@ -35,7 +36,7 @@ export async function writeTags(pusher: Pusher, tags: readonly FlvTag[], speed =
     const early = tag.timestamp / speed - (performance.now() - start);
     if (early > 0) await Promise.race([sleep(early), died]);
     if (!pusher.writable) await Promise.race([new Promise<void>((resolve) => pusher.once('drain', resolve)), died]);
-    pusher.write(tag);
+    pusher.write(new TagGroup([tag]));
   }
 }
 
@@ -44,14 +45,14 @@ export function playTags(pusher: Pusher, tags: readonly FlvTag[]): { stop(): voi
   const start = performance.now();
   const media = tags.filter((tag) => tag.type !== TAG_SCRIPT && !tag.sequenceHeader);
   const length = (media.at(-1)?.timestamp ?? 0) + 33;
-  for (const tag of tags) if (!media.includes(tag)) pusher.write(tag);
+  for (const tag of tags) if (!media.includes(tag)) pusher.write(new TagGroup([tag]));
   let next = 0;
   const timer = setInterval(() => {
     for (const now = performance.now() - start; ; next++) {
       const tag = media[next % media.length]!;
       const timestamp = tag.timestamp + Math.floor(next / media.length) * length;
       if (timestamp > now) return;
-      if (pusher.writable) pusher.write({ ...tag, timestamp });
+      if (pusher.writable) pusher.write(new TagGroup([{ ...tag, timestamp }]));
     }
   }, 10);
   const stop = (): void => clearInterval(timer);

@@ -3,6 +3,7 @@ import t from 'tap';
 import type { Rendition, RenditionEvents } from '../../src/encode/rendition.ts';
 import { GatewayError } from '../../src/errors.ts';
 import { TAG_AUDIO, TAG_SCRIPT, TAG_VIDEO } from '../../src/flv/flv-tag.ts';
+import { TagGroup } from '../../src/flv/tag-group.ts';
 import { silentLogger } from '../../src/logger.ts';
 import { createRtmpPusher } from '../../src/push/rtmp-pusher.ts';
 import { DestinationPolicy } from '../../src/transponder/destination-policy.ts';
@@ -35,7 +36,7 @@ t.test('a name that stops resolving while it is pushed to: tried again, and push
   const media = tags.filter((tag) => tag.type !== TAG_SCRIPT && !tag.sequenceHeader);
   let next = 0;
   const play = setInterval(() => {
-    for (let i = 0; i < 4; i++, next++) rendition.emit('tag', { ...media[next % media.length]!, timestamp: media[next % media.length]!.timestamp + Math.floor(next / media.length) * 1000 });
+    for (let i = 0; i < 4; i++, next++) rendition.emit('tags', new TagGroup([{ ...media[next % media.length]!, timestamp: media[next % media.length]!.timestamp + Math.floor(next / media.length) * 1000 }]));
   }, 40);
   t.teardown(() => clearInterval(play));
 

@@ -1,5 +1,6 @@
 import { setImmediate as immediate } from 'node:timers/promises';
 import t from 'tap';
+import { TagGroup } from '../../src/flv/tag-group.ts';
 import { createRtmpPusher } from '../../src/push/rtmp-pusher.ts';
 import { createFlvTags, playTags } from '../helpers/flv-source.ts';
 import { startNginxRtmp } from '../helpers/nginx-rtmp.ts';
@@ -51,12 +52,12 @@ for (const engine of pushEngines) {
     player.stop();
     const before = taken;
     // More than a pipe takes at once. What the other side answers waits until this process runs again.
-    for (const tag of tags) if (!tag.sequenceHeader) pusher.write({ ...tag, timestamp: tag.timestamp + 10_000 });
+    for (const tag of tags) if (!tag.sequenceHeader) pusher.write(new TagGroup([{ ...tag, timestamp: tag.timestamp + 10_000 }]));
     await immediate();
     for (const end = performance.now() + 1000; performance.now() < end; );
     let more = 20_000;
     await waitFor('the rest to be taken', () => {
-      pusher.write({ ...tags.at(-1)!, timestamp: (more += 20) });
+      pusher.write(new TagGroup([{ ...tags.at(-1)!, timestamp: (more += 20) }]));
       return taken > before + 300_000;
     }, { every: 20 });
     await pusher.close();

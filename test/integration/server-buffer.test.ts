@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import t from 'tap';
 import { TAG_VIDEO } from '../../src/flv/flv-tag.ts';
+import { TagGroup } from '../../src/flv/tag-group.ts';
 import { createRtmpPusher } from '../../src/push/rtmp-pusher.ts';
 import { parseDestination } from '../../src/transponder/destination.ts';
 import { OutBuffer } from '../../src/transponder/out-buffer.ts';
@@ -63,7 +64,7 @@ t.test('rtmp.server_buffer_enabled: 4K pictures through a full socket arrive who
   let full = 0;
   pusher.on('drain', () => buffer.pump(0));
   for (const tag of tags) {
-    buffer.push(tag, 0);
+    buffer.push(new TagGroup([tag]), 0);
     if (!pusher.writable) full++;
   }
   t.ok(full > 0, `the connection was full ${full} times`);

@@ -5,10 +5,10 @@ import { TAG_AUDIO, TAG_VIDEO, type FlvTag } from '../../../src/flv/flv-tag.ts';
 const picture = (timestamp: number, keyFrame = false): FlvTag => ({ type: TAG_VIDEO, timestamp, data: Buffer.alloc(1), keyFrame, sequenceHeader: false });
 const sound = (timestamp: number): FlvTag => ({ type: TAG_AUDIO, timestamp, data: Buffer.alloc(1), keyFrame: false, sequenceHeader: false });
 
-/** A merger, and what it has sent since it was last asked: K, P and S for key frame, picture and sound, with timestamps. */
+/** A merger, and what it has sent since it was last asked: H, K, P and S for header, key frame, picture and sound, with timestamps. */
 function createMerger(): { merger: WriteMerger; sent(): string } {
   let tags: string[] = [];
-  const merger = new WriteMerger((tag) => void tags.push(`${tag.type === TAG_AUDIO ? 'S' : tag.keyFrame ? 'K' : 'P'}${tag.timestamp}`));
+  const merger = new WriteMerger((sent) => void tags.push(...sent.map((tag) => `${tag.type === TAG_AUDIO ? 'S' : tag.sequenceHeader ? 'H' : tag.keyFrame ? 'K' : 'P'}${tag.timestamp}`)));
   return {
     merger,
     sent: () => {
@@ -89,4 +89,15 @@ t.test('nothing goes out twice', async (t) => {
   merger.flush();
   merger.flush();
   t.equal(sent(), 'S1');
+});
+
+t.test('a header keeps its place, and nothing waits for more', async (t) => {
+  const { merger, sent } = createMerger();
+  merger.picture(picture(33, true), 33, MANY_DESTINATIONS);
+  sent();
+  merger.picture(picture(66), 66, MANY_DESTINATIONS);
+  t.equal(sent(), '');
+  merger.header({ ...picture(100), sequenceHeader: true }, 100);
+  merger.picture(picture(100, true), 100, MANY_DESTINATIONS);
+  t.equal(sent(), 'P66 H100 K100');
 });

@@ -3,6 +3,7 @@ import t from 'tap';
 import type { Test } from 'tap';
 import { TAG_AUDIO, TAG_SCRIPT, TAG_VIDEO } from '../../../src/flv/flv-tag.ts';
 import type { FlvTag, TagType } from '../../../src/flv/flv-tag.ts';
+import { TagGroup } from '../../../src/flv/tag-group.ts';
 import { createRtmpPusher } from '../../../src/push/rtmp-pusher.ts';
 import { decodeAmf0, encodeAmf0 } from '../../../src/rtmp/amf0.ts';
 import { DEFAULT_TIMEOUTS } from '../../../src/rtmp/rtmp-client.ts';
@@ -38,9 +39,9 @@ void t.test('the order on the wire', async (t) => {
   await ready(pusher);
   const video = Buffer.alloc(100_000, 1);
   const meta = encodeAmf0('onMetaData', { width: 640 });
-  pusher.write(tag(TAG_SCRIPT, meta));
-  pusher.write(tag(TAG_VIDEO, video, 0x01000001));
-  pusher.write(tag(TAG_AUDIO, Buffer.from([0xaf, 1, 2]), 0x01000002));
+  pusher.write(new TagGroup([tag(TAG_SCRIPT, meta)]));
+  pusher.write(new TagGroup([tag(TAG_VIDEO, video, 0x01000001)]));
+  pusher.write(new TagGroup([tag(TAG_AUDIO, Buffer.from([0xaf, 1, 2]), 0x01000002)]));
   await pusher.close();
 
   const peer = server.peers[0]!;
@@ -191,7 +192,7 @@ void t.test('progress is what has been acknowledged; a peer that stands still st
   await ready(pusher);
   const progress: number[] = [];
   pusher.on('progress', (bytes) => progress.push(bytes));
-  pusher.write(tag(TAG_VIDEO, Buffer.alloc(10_000)));
+  pusher.write(new TagGroup([tag(TAG_VIDEO, Buffer.alloc(10_000))]));
   // Only a peer that has acknowledged something is judged by its word.
   await waitFor('the message', () => server.peers[0]!.messages.some(({ type }) => type === MESSAGE.video), { every: 1 });
   await waitFor('its acknowledgement', () => pusher.backlog === 0 && progress.at(-1) === 10_012, { every: 1 });
@@ -199,7 +200,7 @@ void t.test('progress is what has been acknowledged; a peer that stands still st
 
   server.peers[0]!.socket.pause();
   const died = death(pusher);
-  for (let n = 0; n < 100; n++) pusher.write(tag(TAG_VIDEO, Buffer.alloc(20_000)));
+  for (let n = 0; n < 100; n++) pusher.write(new TagGroup([tag(TAG_VIDEO, Buffer.alloc(20_000))]));
   t.equal(pusher.writable, false);
   t.ok(pusher.backlog >= 2_000_000);
   t.match(await died, { code: 'DESTINATION_STALLED', message: 'The server has taken nothing for 0.2 s' });
@@ -213,7 +214,7 @@ void t.test('drain follows when there is room again', async (t) => {
     await ready(pusher);
     t.ok(pusher.writable);
     let written = 0;
-    for (; pusher.writable; written += 100_000) pusher.write(tag(TAG_VIDEO, Buffer.alloc(100_000)));
+    for (; pusher.writable; written += 100_000) pusher.write(new TagGroup([tag(TAG_VIDEO, Buffer.alloc(100_000))]));
     t.equal(written, serverBuffer ? 600_000 : 100_000, 'without a buffer each turn takes one');
     await once(pusher, 'drain');
     t.ok(pusher.writable);
@@ -229,7 +230,7 @@ void t.test('close() is silent, idempotent and quick, at every step', async (t) 
     if (silent !== 'raw') await waitFor(silent, () => server.peers[0]?.commands.some(({ name }) => name === silent), { every: 1 });
     await Promise.all([pusher.close(), pusher.close()]);
     await pusher.close();
-    pusher.write(tag(TAG_AUDIO, Buffer.alloc(1)));
+    pusher.write(new TagGroup([tag(TAG_AUDIO, Buffer.alloc(1))]));
     t.same([pusher.writable, pusher.backlog], [false, 0], silent);
     await server.stop();
   }

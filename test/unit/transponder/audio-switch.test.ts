@@ -1,5 +1,6 @@
 import t from 'tap';
 import { TAG_AUDIO, TAG_VIDEO, type FlvTag } from '../../../src/flv/flv-tag.ts';
+import { TagGroup } from '../../../src/flv/tag-group.ts';
 import { AudioSwitch } from '../../../src/transponder/audio-switch.ts';
 
 const live = (timestamp: number): FlvTag => ({ type: TAG_AUDIO, timestamp, data: Buffer.from(`live ${timestamp}`), keyFrame: false, sequenceHeader: false });
@@ -7,9 +8,9 @@ const silence = Buffer.from('silence');
 const clip = { frames: ['a', 'b', 'c'].map((text) => Buffer.from(text)) };
 const heard = (audio: AudioSwitch, from: number, count: number): string[] =>
   Array.from({ length: count }, (_, i) => {
-    const tag = audio.apply(live(from + i));
-    t.equal(tag.timestamp, from + i, 'timestamps are those of the live audio');
-    return tag.data.toString('latin1');
+    const [tag] = audio.apply(new TagGroup([live(from + i)])).tags;
+    t.equal(tag!.timestamp, from + i, 'timestamps are those of the live audio');
+    return tag!.data.toString('latin1');
   });
 
 t.test('live, muted, live', async (t) => {
@@ -53,6 +54,8 @@ t.test('pictures and sequence headers pass', async (t) => {
   audio.mute();
   const picture: FlvTag = { ...live(0), type: TAG_VIDEO };
   const header: FlvTag = { ...live(0), sequenceHeader: true };
-  t.equal(audio.apply(picture), picture);
-  t.equal(audio.apply(header), header);
+  t.strictSame(audio.apply(new TagGroup([picture, header])).tags, [picture, header]);
+  audio.unmute();
+  const group = new TagGroup([picture, live(1)]);
+  t.equal(audio.apply(group), group, 'and all that needs no exchange, as the group that others get');
 });

@@ -1,5 +1,6 @@
 import t from 'tap';
 import { TAG_AUDIO, TAG_VIDEO, type FlvTag } from '../../../src/flv/flv-tag.ts';
+import { TagGroup } from '../../../src/flv/tag-group.ts';
 import { OutBuffer, type OutBufferRules } from '../../../src/transponder/out-buffer.ts';
 
 const unbuffered: OutBufferRules = { enabled: false, initialMs: 2000, startMs: 300, maxBufferings: -1, queueWhenFull: true };
@@ -9,9 +10,11 @@ const video = (timestamp: number, keyFrame = false, bytes = 1000): FlvTag => ({ 
 const audio = (timestamp: number): FlvTag => ({ type: TAG_AUDIO, timestamp, data: Buffer.alloc(100), keyFrame: false, sequenceHeader: false });
 const header = (timestamp: number): FlvTag => ({ type: TAG_VIDEO, timestamp, data: Buffer.alloc(40), keyFrame: true, sequenceHeader: true });
 
+const push = (buffer: OutBuffer, tag: FlvTag, nowMs: number): void => buffer.push(new TagGroup([tag]), nowMs);
+
 function setUp(rules: OutBufferRules) {
   const sent: FlvTag[] = [];
-  const sink = { writable: true, write: (tag: FlvTag) => void sent.push(tag) };
+  const sink = { writable: true, write: ({ tags }: TagGroup) => void sent.push(...tags) };
   let wanted = 0;
   const buffer = new OutBuffer(rules, sink, () => wanted++);
   return { sent, sink, buffer, wanted: () => wanted };
@@ -28,7 +31,7 @@ function* media(seconds: number): Generator<FlvTag> {
 t.test('unbuffered: straight through while the connection takes it', async (t) => {
   const { sent, buffer } = setUp(unbuffered);
   const tags = [...media(3)];
-  for (const tag of tags) buffer.push(tag, tag.timestamp);
+  for (const tag of tags) push(buffer, tag, tag.timestamp);
   t.strictSame(sent, tags);
   t.equal(buffer.bytes, 0);
   t.equal(buffer.bufferedMs, 0);
@@ -39,7 +42,7 @@ t.test('a short jam loses nothing and keeps the order', async (t) => {
   const tags = [...media(6)];
   for (const tag of tags) {
     sink.writable = tag.timestamp < 1000 || tag.timestamp > 4000;
-    buffer.push(tag, tag.timestamp);
+    push(buffer, tag, tag.timestamp);
   }
   t.strictSame(sent, tags);
   t.equal(buffer.framesDropped, 0);
@@ -51,8 +54,8 @@ t.test('a destination that takes nothing: bounded, whole groups are lost, header
   let most = 0;
   let longest = 0;
   for (const tag of media(60)) {
-    if (tag.timestamp === 30_000 && tag.type === TAG_VIDEO) buffer.push(header(tag.timestamp), tag.timestamp);
-    buffer.push(tag, tag.timestamp);
+    if (tag.timestamp === 30_000 && tag.type === TAG_VIDEO) push(buffer, header(tag.timestamp), tag.timestamp);
+    push(buffer, tag, tag.timestamp);
     most = Math.max(most, buffer.bytes);
     longest = Math.max(longest, buffer.bufferedMs);
   }
@@ -72,13 +75,13 @@ t.test('a destination that takes nothing: bounded, whole groups are lost, header
 t.test('no key frame in sight: everything goes, one is asked for, and pictures start with it', async (t) => {
   const { sent, sink, buffer, wanted } = setUp(unbuffered);
   sink.writable = false;
-  buffer.push(video(0, true), 0);
-  for (let ms = 40; ms <= 6000; ms += 40) buffer.push(video(ms), ms);
+  push(buffer, video(0, true), 0);
+  for (let ms = 40; ms <= 6000; ms += 40) push(buffer, video(ms), ms);
   t.equal(wanted(), 1);
   sink.writable = true;
-  buffer.push(video(6040), 6040);
-  buffer.push(video(6080, true), 6080);
-  buffer.push(video(6120), 6120);
+  push(buffer, video(6040), 6040);
+  push(buffer, video(6080, true), 6080);
+  push(buffer, video(6120), 6120);
   t.strictSame(sent.map(({ timestamp }) => timestamp), [6080, 6120]);
   t.equal(buffer.framesDropped, 152);
 });
@@ -86,20 +89,20 @@ t.test('no key frame in sight: everything goes, one is asked for, and pictures s
 t.test('bytes are bounded too: 4K key frames', async (t) => {
   const { sink, buffer } = setUp(unbuffered);
   sink.writable = false;
-  for (let i = 0; i < 20; i++) buffer.push(video(i * 100, true, 4 * 1024 * 1024), i * 100);
+  for (let i = 0; i < 20; i++) push(buffer, video(i * 100, true, 4 * 1024 * 1024), i * 100);
   t.ok(buffer.bytes <= 16 * 1024 * 1024, `${buffer.bytes} bytes`);
   t.ok(buffer.framesDropped >= 16);
 });
 
 t.test('rtmp.server_buffer_enabled=false: what the connection does not take at once is dropped, never broken', async (t) => {
   const { sent, sink, buffer } = setUp({ ...unbuffered, queueWhenFull: false });
-  buffer.push(video(0, true), 0);
+  push(buffer, video(0, true), 0);
   sink.writable = false;
-  for (let ms = 40; ms < 400; ms += 40) buffer.push(video(ms), ms);
+  for (let ms = 40; ms < 400; ms += 40) push(buffer, video(ms), ms);
   sink.writable = true;
   buffer.pump(400);
-  buffer.push(video(400), 400);
-  buffer.push(video(440, true), 440);
+  push(buffer, video(400), 400);
+  push(buffer, video(440, true), 440);
   t.ok(sent.every((tag, i) => i === 0 || tag.timestamp >= 400 || tag.timestamp === 40), sent.map(({ timestamp }) => timestamp).join());
   t.equal(sent.at(-1)!.timestamp, 440);
   t.ok(buffer.framesDropped >= 8);
@@ -109,7 +112,7 @@ t.test('buffered: nothing before the initial size, then at the pace of the times
   const { sent, buffer } = setUp(buffered);
   const tags = [...media(6)];
   for (let nowMs = 0; nowMs < 6000; nowMs += 20) {
-    for (const tag of tags) if (tag.timestamp === nowMs) buffer.push(tag, nowMs);
+    for (const tag of tags) if (tag.timestamp === nowMs) push(buffer, tag, nowMs);
     if (nowMs % 60 === 0) buffer.pump(nowMs);
     if (nowMs === 1980) t.equal(sent.length, 0);
   }
@@ -124,7 +127,7 @@ t.test('buffered: input that comes in bursts goes out smoothly', async (t) => {
   const sentAt: number[] = [];
   for (let nowMs = 0; nowMs < 11_000; nowMs += 20) {
     // A second's media at once, every second.
-    if (nowMs % 1000 === 980) for (const tag of tags) if (Math.floor(tag.timestamp / 1000) === Math.floor(nowMs / 1000)) buffer.push(tag, nowMs);
+    if (nowMs % 1000 === 980) for (const tag of tags) if (Math.floor(tag.timestamp / 1000) === Math.floor(nowMs / 1000)) push(buffer, tag, nowMs);
     const before = sent.length;
     buffer.pump(nowMs);
     if (sent.length > before) sentAt.push(nowMs);
@@ -136,14 +139,14 @@ t.test('buffered: input that comes in bursts goes out smoothly', async (t) => {
 t.test('buffered: after an interruption it collects the start size again, as often as is allowed', async (t) => {
   for (const [maxBufferings, expected] of [[-1, true], [1, true], [0, false]] as const) {
     const { sent, buffer } = setUp({ ...buffered, maxBufferings });
-    for (const tag of media(3)) buffer.push(tag, 0);
+    for (const tag of media(3)) push(buffer, tag, 0);
     for (let nowMs = 0; nowMs <= 4000; nowMs += 20) buffer.pump(nowMs);
     t.equal(buffer.bufferedMs, 0, 'ran empty');
     const before = sent.length;
-    buffer.push(video(3000, true), 5000);
+    push(buffer, video(3000, true), 5000);
     buffer.pump(5000);
     t.equal(sent.length === before, expected, `max ${maxBufferings}: ${expected ? 'collects' : 'goes on at once'}`);
-    for (let ms = 3020; ms <= 3400; ms += 20) buffer.push(audio(ms), 5020 + ms - 3000);
+    for (let ms = 3020; ms <= 3400; ms += 20) push(buffer, audio(ms), 5020 + ms - 3000);
     buffer.pump(5420);
     t.ok(sent.length > before, 'goes on');
   }

@@ -3,6 +3,7 @@ import t from 'tap';
 import type { Rendition, RenditionEvents } from '../../../src/encode/rendition.ts';
 import { GatewayError } from '../../../src/errors.ts';
 import { TAG_AUDIO, TAG_VIDEO, type FlvTag } from '../../../src/flv/flv-tag.ts';
+import { TagGroup } from '../../../src/flv/tag-group.ts';
 import { silentLogger } from '../../../src/logger.ts';
 import type { Pusher, PusherEvents } from '../../../src/push/pusher.ts';
 import { parseDestination } from '../../../src/transponder/destination.ts';
@@ -22,8 +23,8 @@ class FakePusher extends EventEmitter<PusherEvents> implements Pusher {
     this.address = address;
   }
 
-  write(tag: FlvTag): void {
-    this.written.push(tag);
+  write({ tags }: TagGroup): void {
+    this.written.push(...tags);
   }
 
   close(): Promise<void> {
@@ -79,13 +80,13 @@ t.test('pushing is said only when media has been taken', async (t) => {
   const transponder = start();
   const first = await pusher(0);
   t.equal(first.address, '192.0.2.1', 'the address that was checked when it was started');
-  rendition.emit('tag', video(0, true));
+  rendition.emit('tags', new TagGroup([video(0, true)]));
   t.equal(first.written.length, 0, 'nothing before the connection is ready');
   first.emit('ready');
   t.equal(keyFramesWanted(), 1);
-  rendition.emit('tag', video(40));
-  rendition.emit('tag', video(80, true));
-  rendition.emit('tag', audio(90));
+  rendition.emit('tags', new TagGroup([video(40)]));
+  rendition.emit('tags', new TagGroup([video(80, true)]));
+  rendition.emit('tags', new TagGroup([audio(90)]));
   t.strictSame(first.written.map(({ timestamp }) => timestamp), [0, 0, 0, 0, 10], 'metadata, two headers, the key frame, audio');
   t.equal(transponder.status, 'connecting');
   first.emit('progress', 500);
@@ -127,16 +128,16 @@ t.test('each connection starts anew: headers, key frame, time from 0; the old on
   const transponder = start();
   const first = await pusher(0);
   first.emit('ready');
-  rendition.emit('tag', video(1000, true));
+  rendition.emit('tags', new TagGroup([video(1000, true)]));
   first.emit('progress', 10);
   first.emit('died', lost);
   t.match(transponder.view(), { status: 'retrying', reason: 'lost' });
-  rendition.emit('tag', video(1040));
+  rendition.emit('tags', new TagGroup([video(1040)]));
   const second = await pusher(1);
   t.ok(first.closed);
   second.emit('ready');
-  rendition.emit('tag', video(1080));
-  rendition.emit('tag', video(1120, true));
+  rendition.emit('tags', new TagGroup([video(1080)]));
+  rendition.emit('tags', new TagGroup([video(1120, true)]));
   t.strictSame(second.written.map(({ timestamp, sequenceHeader, keyFrame }) => [timestamp, sequenceHeader, keyFrame]), [[0, false, false], [0, true, false], [0, true, false], [0, false, true]]);
   t.equal(transponder.view().bytesSent, 10, 'what was sent before stays counted');
   await transponder.stop(stopped);
@@ -148,7 +149,7 @@ t.test('a destination that does not keep up loses pictures and delays nobody', a
   const pushers = [await pusher(0), await pusher(1)] as const;
   for (const each of pushers) each.emit('ready');
   pushers[0].writable = false;
-  for (let ms = 0; ms < 60_000; ms += 40) rendition.emit('tag', video(ms, ms % 2000 === 0));
+  for (let ms = 0; ms < 60_000; ms += 40) rendition.emit('tags', new TagGroup([video(ms, ms % 2000 === 0)]));
   t.equal(pushers[1].written.filter(({ type, sequenceHeader }) => type === TAG_VIDEO && !sequenceHeader).length, 1500);
   t.equal(quick.view().framesDropped, 0);
   t.ok(slow.view().framesDropped > 1300);
@@ -176,8 +177,8 @@ t.test('stopped in any state: everything is let go, nothing is heard of it again
       pusher.emit('progress', 5);
       pusher.emit('died', lost);
     }
-    stage.rendition.emit('tag', video(0, true));
-    t.equal(stage.rendition.listenerCount('tag'), 0);
+    stage.rendition.emit('tags', new TagGroup([video(0, true)]));
+    t.equal(stage.rendition.listenerCount('tags'), 0);
     t.equal(stage.pushers.length, count);
     t.strictSame(stage.invalid, []);
   }
