@@ -18,6 +18,11 @@ const BENCHES: Readonly<Record<string, Bench>> = {
     defaults: { rounds: 3, seconds: 6, warmUp: 90, counts: [1, 5, 10, 20, 40, 60] },
     load: async () => (await import('./streams.ts')).benchStreams,
   },
+  rivals: {
+    about: 'this gateway and Janus with ffmpeg at the same moment, under the same load; --counts are streams, --fan-out destinations of each',
+    defaults: { rounds: 10, seconds: 6, warmUp: 90, counts: [1, 10] },
+    load: async () => (await import('./rivals.ts')).benchRivals,
+  },
   latency: {
     about: 'publisher to RTMP server, with and without the out-buffer; start-up; reconnect',
     defaults: { rounds: 5, seconds: 8, warmUp: 4, counts: [1] },

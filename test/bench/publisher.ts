@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import nodeDataChannel from 'node-datachannel';
 import type { Track } from 'node-datachannel';
 import { WebSocket } from 'ws';
@@ -12,8 +13,18 @@ export interface PublisherTarget {
   readonly rtmpUrl?: string;
 }
 
-const VIDEO_TYPE = 96;
-const AUDIO_TYPE = 111;
+/** Publishes to a room of Janus, which forwards its packets to two ports of loopback. */
+export interface JanusTarget {
+  readonly name: string;
+  /** Janus's WebSocket. */
+  readonly url: string;
+  readonly audioPort: number;
+  readonly videoPort: number;
+}
+
+/** RTP payload types. */
+export const VIDEO_TYPE = 96;
+export const AUDIO_TYPE = 111;
 const FRAME_MS = 1000 / FRAMES_PER_SECOND;
 const PACKET_MS = 20;
 const REPORT_MS = 1000;
@@ -54,10 +65,10 @@ export class Publisher {
   #nextPacketAt = 0;
   #nextReportAt = 0;
 
-  private constructor(clip: Clip, name: string) {
+  private constructor(clip: Clip, name: string, bindTo = '127.0.0.1') {
     this.name = name;
     this.#clip = clip;
-    this.#connection = new nodeDataChannel.PeerConnection(name, { iceServers: [], bindAddress: '127.0.0.1', disableAutoNegotiation: true });
+    this.#connection = new nodeDataChannel.PeerConnection(name, { iceServers: [], ...(bindTo ? { bindAddress: bindTo } : {}), disableAutoNegotiation: true });
     const ssrc = 1 + Math.floor(Math.random() * 0x7ffffff0);
     const audio = new nodeDataChannel.Audio('0', 'SendOnly');
     audio.addOpusCodec(AUDIO_TYPE, 'minptime=10;useinbandfec=1');
@@ -80,6 +91,11 @@ export class Publisher {
   static async overWhip(clip: Clip, target: PublisherTarget): Promise<Publisher> {
     const publisher = new Publisher(clip, target.name);
     return publisher.#start(() => publisher.#signalWhip(target));
+  }
+
+  static async overJanus(clip: Clip, target: JanusTarget): Promise<Publisher> {
+    const publisher = new Publisher(clip, target.name, '');
+    return publisher.#start(() => publisher.#signalJanus(target));
   }
 
   /** When the server's SDP answer came, in milliseconds of the stamps' clock. */
@@ -188,6 +204,36 @@ export class Publisher {
     });
   }
 
+  async #signalJanus({ name, url, audioPort, videoPort }: JanusTarget): Promise<void> {
+    const sdp = await this.#offer();
+    const socket = (this.#socket = new WebSocket(url, 'janus-protocol'));
+    this.#leave = () => socket.close();
+    await once(socket, 'open');
+    const waiting = new Map<string, (answer: JanusMessage) => void>();
+    socket.on('message', (bytes: Buffer) => {
+      const message = JSON.parse(bytes.toString()) as JanusMessage;
+      // An acknowledgement is followed by the answer itself.
+      if (message.janus !== 'ack') waiting.get(message.transaction ?? '')?.(message);
+    });
+    const ask = async (message: Record<string, unknown>): Promise<JanusMessage> => {
+      const transaction = crypto.randomUUID();
+      const answered = new Promise<JanusMessage>((resolve) => waiting.set(transaction, resolve));
+      socket.send(JSON.stringify({ ...message, transaction }));
+      const answer = await answered;
+      const error = answer.error?.reason ?? answer.plugindata?.data.error;
+      if (error) throw new Error(`${name}: Janus says ${error}`);
+      return answer;
+    };
+    const session = (await ask({ janus: 'create' })).data!.id;
+    const handle = (await ask({ janus: 'attach', session_id: session, plugin: 'janus.plugin.videoroom' })).data!.id;
+    const request = (body: Record<string, unknown>, jsep?: unknown): Promise<JanusMessage> => ask({ janus: 'message', session_id: session, handle_id: handle, body, ...(jsep ? { jsep } : {}) });
+    const room = ((await request({ request: 'create', publishers: 1, audiocodec: 'opus', videocodec: 'h264' })).plugindata!.data as { room: number }).room;
+    const joined = await request({ request: 'joinandconfigure', ptype: 'publisher', room, display: name }, { type: 'offer', sdp });
+    this.#accept(joined.jsep!.sdp);
+    const streams = [{ mid: '0', host: '127.0.0.1', port: audioPort, pt: AUDIO_TYPE }, { mid: '1', host: '127.0.0.1', port: videoPort, pt: VIDEO_TYPE }];
+    await request({ request: 'rtp_forward', room, publisher_id: (joined.plugindata!.data as { id: number }).id, host: '127.0.0.1', host_family: 'ipv4', streams });
+  }
+
   #sendFrame(): void {
     const { frames } = this.#clip;
     const { keyFrame, packets } = frames[this.#frame]!;
@@ -228,6 +274,16 @@ export class Publisher {
       this.#frame = (Math.ceil(this.#frame / FRAMES_PER_SECOND) * FRAMES_PER_SECOND) % this.#clip.frames.length;
     }
   }
+}
+
+/** What Janus answers, as far as it is needed here. */
+interface JanusMessage {
+  readonly janus: string;
+  readonly transaction?: string;
+  readonly data?: { readonly id: number };
+  readonly error?: { readonly reason: string };
+  readonly plugindata?: { readonly data: { readonly error?: string } };
+  readonly jsep?: { readonly sdp: string };
 }
 
 function sender(track: Track, ssrc: number, payloadType: number): Sender {

@@ -1,6 +1,6 @@
 import { loadClip } from './clip.ts';
 import { serve } from './child-process.ts';
-import { Publisher, type PublisherTarget } from './publisher.ts';
+import { Publisher, type JanusTarget, type PublisherTarget } from './publisher.ts';
 
 /** The process that holds all publishers of a benchmark. Its argument: kilobits per second of video. */
 
@@ -21,6 +21,9 @@ const requests = {
     const publisher = await (whip ? Publisher.overWhip(clip, target) : Publisher.overWcs(clip, target));
     publishers.set(target.name, publisher);
     return { answeredAt: publisher.answeredAt };
+  },
+  async publishToJanus(target: JanusTarget): Promise<void> {
+    publishers.set(target.name, await Publisher.overJanus(clip, target));
   },
   async stop(name: string): Promise<void> {
     const publisher = publishers.get(name);
