@@ -3,10 +3,15 @@ const SHORTEST_INTERVAL_MS = 20;
 const LONGEST_INTERVAL_MS = 42;
 /** A longer break says nothing about the interval. */
 const BREAK_MS = 200;
-/** Of how many pictures the interval is the average, roughly. */
+/** Of how many the interval is the average, roughly. */
 const AVERAGED = 16;
+/** From then on, what is further from the average than this share of it counts as no further: a turn that was late is no change of the interval. */
+const MAX_DEVIATION = 0.1;
 /** By so much each turn comes sooner than the last one, until one comes too early. Milliseconds. */
 const CREEP_MS = 0.4;
+/** After so many turns none of which was too early, this process has been held up and comes long after each picture: then faster and faster, up to ten times. */
+const PATIENT_TURNS = 16;
+const MAX_HASTE = 10;
 /** What is missing of a picture when a turn came too early is there after so many milliseconds. */
 const MOMENT_MS = 4;
 /** A picture that lets itself be waited for any longer is late, or too large for one turn. */
@@ -24,8 +29,12 @@ const GIVE_UP_MS = 5000;
  */
 export class PictureRhythm {
   #intervalMs: number | undefined;
+  /** Intervals that have been measured. */
+  #measured = 0;
   #lastPictureMs = -Infinity;
   #moments = 0;
+  /** Turns since the last one that was too early. */
+  #lateTurns = 0;
   #earlyShare = 0;
   #givenUpUntilMs = -Infinity;
 
@@ -47,15 +56,27 @@ export class PictureRhythm {
     const early = pictures === 0 || partial;
     this.#moments = early ? this.#moments + 1 : 0;
     this.#earlyShare += ((early ? 1 : 0) - this.#earlyShare) / AVERAGED_TURNS;
-    if (this.#earlyShare > MAX_EARLY_SHARE) this.#givenUpUntilMs = nowMs + GIVE_UP_MS;
-    if (!early) return intervalMs - CREEP_MS;
+    if (this.#earlyShare > MAX_EARLY_SHARE) {
+      this.#givenUpUntilMs = nowMs + GIVE_UP_MS;
+      this.#forget();
+    }
+    this.#lateTurns = early ? 0 : this.#lateTurns + 1;
+    if (!early) return intervalMs - CREEP_MS * Math.min(MAX_HASTE, Math.max(1, this.#lateTurns - PATIENT_TURNS));
     return this.#moments <= MAX_MOMENTS ? MOMENT_MS : undefined;
   }
 
   #measure(nowMs: number, pictures: number): void {
     const elapsedMs = (nowMs - this.#lastPictureMs) / pictures;
     this.#lastPictureMs = nowMs;
-    if (elapsedMs > BREAK_MS) this.#intervalMs = undefined;
-    else this.#intervalMs = this.#intervalMs === undefined ? elapsedMs : this.#intervalMs + (elapsedMs - this.#intervalMs) / AVERAGED;
+    if (elapsedMs > BREAK_MS) return this.#forget();
+    const intervalMs = this.#intervalMs ?? elapsedMs;
+    const mostMs = this.#measured < AVERAGED ? Infinity : intervalMs * MAX_DEVIATION;
+    this.#measured = Math.min(this.#measured + 1, AVERAGED);
+    this.#intervalMs = intervalMs + Math.min(Math.max(elapsedMs - intervalMs, -mostMs), mostMs) / this.#measured;
+  }
+
+  #forget(): void {
+    this.#intervalMs = undefined;
+    this.#measured = 0;
   }
 }
