@@ -10,6 +10,7 @@ import { TagGroup } from '../flv/tag-group.ts';
 import type { Logger } from '../logger.ts';
 import { AAC_CHANNELS, AAC_SAMPLE_RATE } from './audio-encoder.ts';
 import { PLAIN_FRAME_MS, PlainAudioFrames } from './plain-audio-frames.ts';
+import { RecentTags } from './recent-tags.ts';
 import type { Rendition, RenditionEvents } from './rendition.ts';
 
 /** Bytes before the raw frame in an AAC tag's body. */
@@ -26,6 +27,7 @@ export class AudioTranscoder extends EventEmitter<RenditionEvents> implements Re
   readonly #ffmpeg: SupervisedFfmpeg;
   readonly #onTags = (group: TagGroup): void => this.#takeTags(group);
   readonly #onFailed = (error: GatewayError): void => void this.emit('failed', error);
+  readonly #recent = new RecentTags();
   #reader = new FlvReader();
   #frames: PlainAudioFrames;
   /** Stream time of the next frame that comes out, and of the latest one that went in. */
@@ -67,6 +69,10 @@ export class AudioTranscoder extends EventEmitter<RenditionEvents> implements Re
     return this.#base.hasVideo;
   }
 
+  get recent(): readonly TagGroup[] {
+    return this.#recent.since(performance.now());
+  }
+
   requestKeyFrame(): void {
     this.#base.requestKeyFrame();
   }
@@ -80,7 +86,12 @@ export class AudioTranscoder extends EventEmitter<RenditionEvents> implements Re
   #takeTags({ tags }: TagGroup): void {
     for (const tag of tags) if (tag.type === TAG_AUDIO) this.#takeSound(tag);
     const others = tags.filter((tag) => tag.type !== TAG_AUDIO);
-    if (others.length > 0) this.emit('tags', new TagGroup(others));
+    if (others.length > 0) this.#send(new TagGroup(others));
+  }
+
+  #send(group: TagGroup): void {
+    this.#recent.add(group, performance.now());
+    this.emit('tags', group);
   }
 
   #takeSound(tag: FlvTag): void {
@@ -94,7 +105,7 @@ export class AudioTranscoder extends EventEmitter<RenditionEvents> implements Re
   #takeOutput(chunk: Buffer): void {
     const sounds = this.#reader.push(chunk).filter((tag) => tag.type === TAG_AUDIO);
     const tags = sounds.flatMap((tag) => this.#frames.push(tag.data)).map((data) => this.#onTime(data));
-    if (tags.length > 0) this.emit('tags', new TagGroup(tags));
+    if (tags.length > 0) this.#send(new TagGroup(tags));
   }
 
   #onTime(data: Buffer): FlvTag {

@@ -18,6 +18,7 @@ import { atEndOfTurn } from '../turn.ts';
 import { AAC_CHANNELS, AAC_SAMPLE_RATE, AudioEncoder } from './audio-encoder.ts';
 import { AudioLine } from './audio-line.ts';
 import { KeyFrameRequests } from './key-frame-requests.ts';
+import { RecentTags } from './recent-tags.ts';
 import type { Rendition, RenditionEvents } from './rendition.ts';
 import { Ticker } from './ticker.ts';
 import { TrackInput } from './track-input.ts';
@@ -79,6 +80,7 @@ export class SourceRendition extends EventEmitter<RenditionEvents> implements Re
   readonly #audioLine: AudioLine;
   readonly #writes = new WriteMerger((tags) => this.#send(tags));
   readonly #keyFrames: KeyFrameRequests;
+  readonly #recent = new RecentTags();
   readonly #stopTicking: () => void;
   readonly #onPublished = (publisher: Publisher): void => void this.#attach(publisher).catch((error: unknown) => this.#fail(error));
   readonly #onLost = (): void => this.#detach();
@@ -137,6 +139,10 @@ export class SourceRendition extends EventEmitter<RenditionEvents> implements Re
     return this.#videoCodec !== undefined;
   }
 
+  get recent(): readonly TagGroup[] {
+    return this.#recent.since(performance.now());
+  }
+
   /** The codec that the publisher sends; anything but H.264 arrives as `picture` events. */
   get videoCodec(): VideoCodec | undefined {
     return this.#videoCodec;
@@ -169,6 +175,7 @@ export class SourceRendition extends EventEmitter<RenditionEvents> implements Re
 
   #resume(): void {
     this.#wasLost = false;
+    this.#recent.clear();
     this.#clock.resume(performance.now());
     this.#encoder?.restart();
     this.pictures.emit('resumed');
@@ -305,7 +312,9 @@ export class SourceRendition extends EventEmitter<RenditionEvents> implements Re
   readonly #release = (): void => {
     const group = new TagGroup(this.#outgoing);
     this.#outgoing = [];
-    if (!this.#closed) this.emit('tags', group);
+    if (this.#closed) return;
+    this.#recent.add(group, performance.now());
+    this.emit('tags', group);
   };
 
   #fail(error: unknown): void {

@@ -10,6 +10,7 @@ import { flvHeader, flvTagParts } from '../flv/flv-writer.ts';
 import { TagGroup } from '../flv/tag-group.ts';
 import type { Logger } from '../logger.ts';
 import { videoOutput, type EncodeProfile } from './encode-profile.ts';
+import { RecentTags } from './recent-tags.ts';
 import type { Rendition, RenditionEvents } from './rendition.ts';
 import { FOURCC, type SourcePicture, type SourceRendition } from './source-rendition.ts';
 
@@ -34,6 +35,7 @@ export class VideoTranscoder extends EventEmitter<RenditionEvents> implements Re
   readonly #onPicture = (picture: SourcePicture): void => this.#takePicture(picture);
   readonly #onFailed = (error: GatewayError): void => void this.emit('failed', error);
   readonly #onResumed = (): void => void this.#ffmpeg?.restart('the publisher came back');
+  readonly #recent = new RecentTags();
   #ffmpeg: SupervisedFfmpeg | undefined;
   #reader = new FlvReader();
   /** ffmpeg starts at a key frame. */
@@ -72,6 +74,10 @@ export class VideoTranscoder extends EventEmitter<RenditionEvents> implements Re
     return this.#source.hasVideo;
   }
 
+  get recent(): readonly TagGroup[] {
+    return this.#recent.since(performance.now());
+  }
+
   /** Where key frames follow the source's, a new one can be had; with a fixed interval the next one comes by itself. */
   requestKeyFrame(): void {
     this.#source.requestKeyFrame();
@@ -102,6 +108,7 @@ export class VideoTranscoder extends EventEmitter<RenditionEvents> implements Re
     ffmpeg.on('started', () => {
       this.#reader = new FlvReader();
       this.#fed = false;
+      this.#recent.clear();
       if (codec === 'h264') ffmpeg.write(flvHeader({ audio: false, video: true }));
       else ffmpeg.write(ivfHeader({ fourcc: FOURCC[codec], width, height, timebase: [1, 1000] }));
       this.#source.requestKeyFrame();
@@ -114,7 +121,7 @@ export class VideoTranscoder extends EventEmitter<RenditionEvents> implements Re
   #takeTags({ tags }: TagGroup): void {
     for (const tag of tags) if (tag.type === TAG_VIDEO) this.#takePassedPicture(tag);
     const others = tags.filter((tag) => tag.type !== TAG_VIDEO);
-    if (others.length > 0) this.emit('tags', new TagGroup(others));
+    if (others.length > 0) this.#send(new TagGroup(others));
   }
 
   #takePassedPicture(tag: FlvTag): void {
@@ -126,6 +133,11 @@ export class VideoTranscoder extends EventEmitter<RenditionEvents> implements Re
       if (this.#source.videoHeader) this.#writeTag({ ...this.#source.videoHeader, timestamp: tag.timestamp });
     }
     this.#writeTag(tag);
+  }
+
+  #send(group: TagGroup): void {
+    this.#recent.add(group, performance.now());
+    this.emit('tags', group);
   }
 
   #writeTag(tag: FlvTag): void {
@@ -144,7 +156,7 @@ export class VideoTranscoder extends EventEmitter<RenditionEvents> implements Re
   #takeOutput(chunk: Buffer): void {
     try {
       const tags = this.#reader.push(chunk).filter((tag) => tag.type === TAG_VIDEO && this.#isNews(tag));
-      if (tags.length > 0) this.emit('tags', new TagGroup(tags));
+      if (tags.length > 0) this.#send(new TagGroup(tags));
     } catch (error) {
       void this.#ffmpeg?.restart(toGatewayError(error).message);
     }

@@ -27,6 +27,11 @@ export class JoinPoint {
     this.#startedAtMs = nowMs;
   }
 
+  /** Whether it has found its first picture, or given up waiting for one. */
+  get begun(): boolean {
+    return this.#base !== undefined;
+  }
+
   /** What is to be sent for the next tags of the rendition; nothing while its beginning is awaited. */
   take(group: TagGroup, nowMs: number): TagGroup | undefined {
     const base = this.#base;

@@ -245,7 +245,8 @@ export class Transponder extends EventEmitter<TransponderEvents> {
     this.#join = new JoinPoint(rendition, this.#environment.silence, this.#environment.sendMetadata, performance.now());
     this.#buffer = new OutBuffer(this.#environment.outBuffer, this.#countingSink(pusher), () => rendition.requestKeyFrame());
     if (this.#environment.outBuffer.enabled) this.#pollTimer = setInterval(() => this.#buffer?.pump(performance.now()), this.#environment.pollingMs);
-    rendition.requestKeyFrame();
+    for (const group of rendition.recent) this.#takeTags(group);
+    if (!this.#join.begun) rendition.requestKeyFrame();
   }
 
   /** The pusher, with the pictures counted that it gets. */

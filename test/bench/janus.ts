@@ -13,6 +13,9 @@ const PLUGIN = 'videoroom';
 const TRANSPORT = 'websockets';
 const OTHER_PLUGINS = ['audiobridge', 'duktape', 'echotest', 'lua', 'nosip', 'recordplay', 'sip', 'streaming', 'textroom', 'videocall', 'voicemail'];
 const OTHER_TRANSPORTS = ['http', 'mqtt', 'nanomsg', 'pfunix', 'rabbitmq'];
+/** All ports are free in a network of our own. ffmpeg takes the one after each RTP port for RTCP. */
+const FIRST_RTP_PORT = 20_000;
+const PORTS_PER_STREAM = 4;
 const library = (name: string): string => `libjanus_${name}.so`;
 
 /**
@@ -64,8 +67,9 @@ transports: { disable = "${OTHER_TRANSPORTS.map(library).join()}" }
   }
 
   /** Where a publisher is to publish. */
-  async target(name: string): Promise<JanusTarget> {
-    const target = { name, url: `ws://127.0.0.1:${this.#port}`, audioPort: await freePort(), videoPort: await freePort() };
+  target(name: string): JanusTarget {
+    const audioPort = FIRST_RTP_PORT + this.#pushers.size * PORTS_PER_STREAM;
+    const target = { name, url: `ws://127.0.0.1:${this.#port}`, audioPort, videoPort: audioPort + 2 };
     this.#pushers.set(name, { target, child: undefined });
     return target;
   }

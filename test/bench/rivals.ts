@@ -39,7 +39,7 @@ export async function benchRivals({ rounds, seconds, counts, fanOut, settings, w
     for (const streams of counts) {
       for (; running < streams; running++) {
         await stage.publishers.ask('publish', { name: `s${running}`, url: stage.gateway.wsUrl, rtmpUrl: stage.rtmpUrl });
-        await stage.publishers.ask('publishToJanus', await janus.target(janusName(running)));
+        await stage.publishers.ask('publishToJanus', janus.target(janusName(running)));
       }
       const ours: string[] = [];
       for (const destinationsEach of fanOut > 1 ? [1, fanOut] : [1]) {
