@@ -1,9 +1,8 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 
 /** How long a server may take to listen on a busy machine, in ms. */
@@ -12,14 +11,19 @@ const POLL_INTERVAL = 10;
 /** How long a server may take to end by itself, in ms; then it is killed. */
 const STOP_TIMEOUT = 3_000;
 
+/** Below the ports from which Linux takes those of outgoing connections (`net.ipv4.ip_local_port_range`): one of these would be gone before it is used. */
+const [LOWEST_PORT, PORTS] = [10_000, 22_000];
+
 /** A port of 127.0.0.1 that was free a moment ago. */
 export async function freePort(): Promise<number> {
-  const server = createServer();
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
+  for (;;) {
+    const port = LOWEST_PORT + Math.floor(Math.random() * PORTS);
+    const server = createServer();
+    const isFree = await new Promise<boolean>((resolve) => server.once('error', () => resolve(false)).listen(port, '127.0.0.1', () => resolve(true)));
+    if (!isFree) continue;
+    await new Promise((resolve) => server.close(resolve));
+    return port;
+  }
 }
 
 /** A server in a process of its own, listening when `start()` returns, and ended with the test process at the latest. */
@@ -60,13 +64,24 @@ export class ServerProcess {
     await Promise.race([this.#listening(), failed]);
   }
 
-  /** Asked of the kernel: connecting would use up the one connection of a server such as `ffmpeg -listen 1`. */
+  /** Asked of the kernel: connecting would use up the one connection of a server such as `ffmpeg -listen 1`, and might reach another process. */
   async #listening(): Promise<void> {
-    const wanted = new RegExp(`:${this.#port.toString(16).toUpperCase().padStart(4, '0')} [0-9A-F]+:0000 0A `);
+    const wanted = new RegExp(`:${this.#port.toString(16).toUpperCase().padStart(4, '0')} [0-9A-F]+:0000 0A (?:\\S+ +){5}(\\d+)`);
     for (const end = Date.now() + LISTEN_TIMEOUT; Date.now() < end; await delay(POLL_INTERVAL)) {
-      if (wanted.test(readFileSync('/proc/net/tcp', 'utf8')) || wanted.test(readFileSync('/proc/net/tcp6', 'utf8'))) return;
+      const inodes = ['/proc/net/tcp', '/proc/net/tcp6'].map((table) => wanted.exec(readFileSync(table, 'utf8'))?.[1]);
+      if (inodes.some((inode) => inode !== undefined && this.#holds(`socket:[${inode}]`))) return;
     }
     throw new Error(`${this.#command} does not listen on port ${this.#port}: ${this.#output}`);
+  }
+
+  #holds(file: string): boolean {
+    const folder = `/proc/${this.pid}/fd`;
+    try {
+      return readdirSync(folder).some((fd) => readlinkSync(`${folder}/${fd}`) === file);
+    } catch {
+      // One of its files was closed meanwhile, or it has ended.
+      return false;
+    }
   }
 
   /** The process stands still: connections stay open, and nobody reads from them. */
