@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
-import { analyse, median, recorded, recordedUntil, recordingOf } from '../helpers/recording.ts';
+import { analyse, median, MOST_SOUND_LAG, recorded, recordedUntil, recordingOf } from '../helpers/recording.ts';
 import { FILE_TIMEOUT, setStage } from '../helpers/stage.ts';
 import { toneWav } from '../helpers/wav.ts';
 
@@ -69,8 +69,7 @@ await t.test('live, muted, a file, live again: no gap, no step back', async (t) 
   t.strictSame(recording.audio.stepsBack, [], 'timestamps never step back');
   t.ok(recording.audio.largestGap <= 50, `largest gap ${recording.audio.largestGap} ms at ${recording.audio.largestGapAt}`);
   t.strictSame(recording.video.stepsBack, []);
-  // Sound comes later by what its encoder collects and holds.
-  t.ok(Math.abs(recording.audio.last - recording.video.last) <= 350, `tracks end together: ${recording.audio.last} and ${recording.video.last}`);
+  t.ok(Math.abs(recording.audio.last - recording.video.last) <= MOST_SOUND_LAG, `tracks end together: ${recording.audio.last} and ${recording.video.last}`);
 });
 
 await t.test('options of startup: muted, or a file, from the first frame on', async (t) => {

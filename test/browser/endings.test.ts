@@ -1,5 +1,5 @@
 import t from 'tap';
-import { analyse, findRecording, recorded, recordingOf } from '../helpers/recording.ts';
+import { analyse, findRecording, MOST_SOUND_LAG, recorded, recordingOf } from '../helpers/recording.ts';
 import { startNodeMediaServer } from '../helpers/node-media-server.ts';
 import { freePort } from '../helpers/server-process.ts';
 import { FILE_TIMEOUT, setStage } from '../helpers/stage.ts';
@@ -66,7 +66,7 @@ await t.test('a publisher that has VP8 only is transcoded once for all', async (
   t.strictSame(recording.decodeErrors, []);
   t.match(recording.pictures.at(-1), { width: 640, height: 360 });
   t.strictSame(recording.video.stepsBack, []);
-  t.ok(Math.abs(recording.audio.last - recording.video.last) <= 250, `tracks end together: ${recording.audio.last} and ${recording.video.last}`);
+  t.ok(Math.abs(recording.audio.last - recording.video.last) <= MOST_SOUND_LAG, `tracks end together: ${recording.audio.last} and ${recording.video.last}`);
   t.ok(Math.max(...recording.keyFrameIntervals) <= 4000);
   await page.close();
   await idle();

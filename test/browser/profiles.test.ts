@@ -1,5 +1,5 @@
 import t from 'tap';
-import { analyse, recorded, recordedUntil, recordingOf } from '../helpers/recording.ts';
+import { analyse, MOST_SOUND_LAG, recorded, recordedUntil, recordingOf } from '../helpers/recording.ts';
 import { FILE_TIMEOUT, setStage } from '../helpers/stage.ts';
 import { waitFor } from '../helpers/wait.ts';
 
@@ -51,7 +51,7 @@ await t.test('two profiles and five destinations: two video encoders, one audio 
     t.match(recording.pictures.at(-1), { width, height }, `${name} is ${width}x${height}`);
     t.ok(recording.startsWithKeyFrame);
     t.strictSame([...recording.video.stepsBack, ...recording.audio.stepsBack], []);
-    t.ok(Math.abs(recording.audio.last - recording.video.last) <= 250, `${name}: tracks end together: ${recording.audio.last} and ${recording.video.last}`);
+    t.ok(Math.abs(recording.audio.last - recording.video.last) <= MOST_SOUND_LAG, `${name}: tracks end together: ${recording.audio.last} and ${recording.video.last}`);
     t.ok(recording.level(500, 1500) > -15, `${name} has its sound`);
   }
   const paced = await analyse(recordingOf(nginx, 'slow'));

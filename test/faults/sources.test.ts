@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap';
-import { analyse, recorded, recordedUntil, recordingOf } from '../helpers/recording.ts';
+import { analyse, MOST_SOUND_LAG, recorded, recordedUntil, recordingOf } from '../helpers/recording.ts';
 import { FILE_TIMEOUT, setStage } from '../helpers/stage.ts';
 import { startUdpRelay } from '../helpers/udp-relay.ts';
 import { waitFor } from '../helpers/wait.ts';
@@ -41,7 +41,7 @@ async function continues(t: Test, name: string, leave: () => Promise<void>, come
   t.ok(recording.level(500, 1400) > -15, 'sound before');
   t.ok(recording.level(left + 700, left + 1300) < -80, `silence meanwhile: ${recording.level(left + 700, left + 1300).toFixed(1)} dBFS`);
   t.ok(recording.level(recording.audio.last - 700, recording.audio.last) > -15, 'sound after');
-  t.ok(Math.abs(recording.audio.last - recording.video.last) <= 250, `tracks end together: ${recording.audio.last} and ${recording.video.last}`);
+  t.ok(Math.abs(recording.audio.last - recording.video.last) <= MOST_SOUND_LAG, `tracks end together: ${recording.audio.last} and ${recording.video.last}`);
 }
 
 await t.test('the publisher is lost and back within the window: the push goes on', async (t) => {

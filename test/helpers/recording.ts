@@ -56,6 +56,12 @@ export interface Recording {
 
 const SAMPLE_RATE = 48_000;
 
+/**
+ * By so much the sound may end before the pictures when a live stream is cut, in milliseconds: `audio_batch_ms` (120), a packet and its look-ahead (26),
+ * what the encoder holds (34), the wait for the next picture (60 and a tick of 40), a rest (20), and a busy machine.
+ */
+export const MOST_SOUND_LAG = 350;
+
 function track(tags: readonly FileTag[]): Track {
   const media = tags.filter((tag) => !tag.sequenceHeader);
   const stepsBack: string[] = [];
