@@ -1,4 +1,3 @@
-import { EventEmitter } from 'node:events';
 import type { GatewayError } from '../errors.ts';
 import { aacToFlvAudio, type RtmpAudioCodec } from '../ffmpeg/ffmpeg-args.ts';
 import { SupervisedFfmpeg } from '../ffmpeg/supervised-ffmpeg.ts';
@@ -6,12 +5,12 @@ import { adtsHeader } from '../flv/aac.ts';
 import { FLV_AUDIO_CODEC_IDS } from '../flv/audio-tag.ts';
 import { FlvReader } from '../flv/flv-reader.ts';
 import { TAG_AUDIO, type FlvTag, type StreamMetadata } from '../flv/flv-tag.ts';
-import { TagGroup } from '../flv/tag-group.ts';
+import type { TagGroup } from '../flv/tag-group.ts';
 import type { Logger } from '../logger.ts';
 import { AAC_CHANNELS, AAC_SAMPLE_RATE } from './audio-encoder.ts';
 import { PLAIN_FRAME_MS, PlainAudioFrames } from './plain-audio-frames.ts';
-import { RecentTags } from './recent-tags.ts';
-import type { Rendition, RenditionEvents } from './rendition.ts';
+import { LiveRendition } from './live-rendition.ts';
+import type { Rendition } from './rendition.ts';
 
 /** Bytes before the raw frame in an AAC tag's body. */
 const AAC_BODY_HEADER = 2;
@@ -21,13 +20,12 @@ const MAX_LAG_MS = 150;
 const JUMP_MS = 1000;
 
 /** A rendition whose audio is G.711 or Speex instead of AAC; its pictures pass. */
-export class AudioTranscoder extends EventEmitter<RenditionEvents> implements Rendition {
+export class AudioTranscoder extends LiveRendition implements Rendition {
   readonly #base: Rendition;
   readonly #codec: Exclude<RtmpAudioCodec, 'aac'>;
   readonly #ffmpeg: SupervisedFfmpeg;
   readonly #onTags = (group: TagGroup): void => this.#takeTags(group);
   readonly #onFailed = (error: GatewayError): void => void this.emit('failed', error);
-  readonly #recent = new RecentTags();
   #reader = new FlvReader();
   #frames: PlainAudioFrames;
   /** Stream time of the next frame that comes out, and of the latest one that went in. */
@@ -39,7 +37,6 @@ export class AudioTranscoder extends EventEmitter<RenditionEvents> implements Re
 
   constructor(base: Rendition, codec: Exclude<RtmpAudioCodec, 'aac'>, logger: Logger) {
     super();
-    this.setMaxListeners(0);
     this.#base = base;
     this.#codec = codec;
     this.#frames = new PlainAudioFrames(codec);
@@ -69,10 +66,6 @@ export class AudioTranscoder extends EventEmitter<RenditionEvents> implements Re
     return this.#base.hasVideo;
   }
 
-  get recent(): readonly TagGroup[] {
-    return this.#recent.since(performance.now());
-  }
-
   requestKeyFrame(): void {
     this.#base.requestKeyFrame();
   }
@@ -86,12 +79,7 @@ export class AudioTranscoder extends EventEmitter<RenditionEvents> implements Re
   #takeTags({ tags }: TagGroup): void {
     for (const tag of tags) if (tag.type === TAG_AUDIO) this.#takeSound(tag);
     const others = tags.filter((tag) => tag.type !== TAG_AUDIO);
-    if (others.length > 0) this.#send(new TagGroup(others));
-  }
-
-  #send(group: TagGroup): void {
-    this.#recent.add(group, performance.now());
-    this.emit('tags', group);
+    if (others.length > 0) this.send(others);
   }
 
   #takeSound(tag: FlvTag): void {
@@ -105,7 +93,7 @@ export class AudioTranscoder extends EventEmitter<RenditionEvents> implements Re
   #takeOutput(chunk: Buffer): void {
     const sounds = this.#reader.push(chunk).filter((tag) => tag.type === TAG_AUDIO);
     const tags = sounds.flatMap((tag) => this.#frames.push(tag.data)).map((data) => this.#onTime(data));
-    if (tags.length > 0) this.#send(new TagGroup(tags));
+    if (tags.length > 0) this.send(tags);
   }
 
   #onTime(data: Buffer): FlvTag {

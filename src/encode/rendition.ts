@@ -19,8 +19,8 @@ export interface Rendition extends EventEmitter<RenditionEvents> {
   readonly audioHeader: FlvTag | undefined;
   /** Whether pictures are to be expected. */
   readonly hasVideo: boolean;
-  /** What has gone out since the last key frame, when that is so recent that a new destination had better begin with it; else nothing. */
-  readonly recent: readonly TagGroup[];
+  /** What has gone out since the last key frame, when that is so recent that a new destination had better begin with it. */
+  readonly recent: TagGroup | undefined;
   /** Asks for a picture from which a new destination can start. */
   requestKeyFrame(): void;
 }

@@ -11,15 +11,14 @@ import { OPUS_SAMPLE_RATE, opusPacketSamples } from '../ffmpeg/opus-packet.ts';
 import { aacSequenceHeader } from '../flv/aac.ts';
 import { avcFrame, avcSequenceHeader, parseSps } from '../flv/avc.ts';
 import { TAG_AUDIO, TAG_VIDEO, type FlvTag, type StreamMetadata } from '../flv/flv-tag.ts';
-import { TagGroup } from '../flv/tag-group.ts';
 import type { Logger } from '../logger.ts';
 import type { AudioCodec, AudioTrack, LiveStream, Publisher, VideoCodec, VideoTrack } from '../stream/live-stream.ts';
 import { atEndOfTurn } from '../turn.ts';
 import { AAC_CHANNELS, AAC_SAMPLE_RATE, AudioEncoder } from './audio-encoder.ts';
 import { AudioLine } from './audio-line.ts';
 import { KeyFrameRequests } from './key-frame-requests.ts';
-import { RecentTags } from './recent-tags.ts';
-import type { Rendition, RenditionEvents } from './rendition.ts';
+import { LiveRendition } from './live-rendition.ts';
+import type { Rendition } from './rendition.ts';
 import { Ticker } from './ticker.ts';
 import { TrackInput } from './track-input.ts';
 import { WriteMerger } from './write-merger.ts';
@@ -71,16 +70,15 @@ const ticker = new Ticker(TICK_MS);
  * A live stream as FLV tags: H.264 passed through, the microphone as AAC, silence where there is none. Everything that is
  * pushed comes from here. Outlives its publisher while the stream is held.
  */
-export class SourceRendition extends EventEmitter<RenditionEvents> implements Rendition {
+export class SourceRendition extends LiveRendition implements Rendition {
   /** What a video encoder needs beside the tags. */
   readonly pictures = new EventEmitter<PictureEvents>();
   readonly #stream: LiveStream;
   readonly #options: SourceRenditionOptions;
   readonly #clock = new MediaClock();
   readonly #audioLine: AudioLine;
-  readonly #writes = new WriteMerger((tags) => this.#send(tags));
+  readonly #writes = new WriteMerger((tags) => this.#collect(tags));
   readonly #keyFrames: KeyFrameRequests;
-  readonly #recent = new RecentTags();
   readonly #stopTicking: () => void;
   readonly #onPublished = (publisher: Publisher): void => void this.#attach(publisher).catch((error: unknown) => this.#fail(error));
   readonly #onLost = (): void => this.#detach();
@@ -104,7 +102,6 @@ export class SourceRendition extends EventEmitter<RenditionEvents> implements Re
 
   private constructor(stream: LiveStream, options: SourceRenditionOptions) {
     super();
-    this.setMaxListeners(0);
     this.pictures.setMaxListeners(0);
     this.#stream = stream;
     this.#options = options;
@@ -139,10 +136,6 @@ export class SourceRendition extends EventEmitter<RenditionEvents> implements Re
     return this.#videoCodec !== undefined;
   }
 
-  get recent(): readonly TagGroup[] {
-    return this.#recent.since(performance.now());
-  }
-
   /** The codec that the publisher sends; anything but H.264 arrives as `picture` events. */
   get videoCodec(): VideoCodec | undefined {
     return this.#videoCodec;
@@ -175,7 +168,7 @@ export class SourceRendition extends EventEmitter<RenditionEvents> implements Re
 
   #resume(): void {
     this.#wasLost = false;
-    this.#recent.clear();
+    this.startOver();
     this.#clock.resume(performance.now());
     this.#encoder?.restart();
     this.pictures.emit('resumed');
@@ -303,18 +296,16 @@ export class SourceRendition extends EventEmitter<RenditionEvents> implements Re
   }
 
   /** All that one turn brought goes out as one group: after a stall of the network that may be many pictures. */
-  #send(tags: FlvTag[]): void {
+  #collect(tags: FlvTag[]): void {
     if (this.#outgoing.length > 0) return void this.#outgoing.push(...tags);
     this.#outgoing = tags;
     atEndOfTurn(this.#release);
   }
 
   readonly #release = (): void => {
-    const group = new TagGroup(this.#outgoing);
+    const tags = this.#outgoing;
     this.#outgoing = [];
-    if (this.#closed) return;
-    this.#recent.add(group, performance.now());
-    this.emit('tags', group);
+    if (!this.#closed) this.send(tags);
   };
 
   #fail(error: unknown): void {

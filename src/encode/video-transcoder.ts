@@ -1,4 +1,3 @@
-import { EventEmitter } from 'node:events';
 import { toGatewayError, type GatewayError } from '../errors.ts';
 import { toH264 } from '../ffmpeg/ffmpeg-args.ts';
 import { ivfFrameHeader, ivfHeader } from '../ffmpeg/ivf.ts';
@@ -7,11 +6,11 @@ import { parseSps } from '../flv/avc.ts';
 import { FlvReader } from '../flv/flv-reader.ts';
 import { TAG_VIDEO, type FlvTag, type StreamMetadata } from '../flv/flv-tag.ts';
 import { flvHeader, flvTagParts } from '../flv/flv-writer.ts';
-import { TagGroup } from '../flv/tag-group.ts';
+import type { TagGroup } from '../flv/tag-group.ts';
 import type { Logger } from '../logger.ts';
 import { videoOutput, type EncodeProfile } from './encode-profile.ts';
-import { RecentTags } from './recent-tags.ts';
-import type { Rendition, RenditionEvents } from './rendition.ts';
+import { LiveRendition } from './live-rendition.ts';
+import type { Rendition } from './rendition.ts';
 import { FOURCC, type SourcePicture, type SourceRendition } from './source-rendition.ts';
 
 export interface VideoTranscoderOptions {
@@ -27,7 +26,7 @@ const AVC_SPS_LENGTH = 5 + 6;
  * The source in another encoding: its pictures go through one ffmpeg, its audio past it. Timestamps are kept, so both stay
  * together. Several transponders share one by profile.
  */
-export class VideoTranscoder extends EventEmitter<RenditionEvents> implements Rendition {
+export class VideoTranscoder extends LiveRendition implements Rendition {
   readonly #source: SourceRendition;
   readonly #profile: EncodeProfile;
   readonly #options: VideoTranscoderOptions;
@@ -35,7 +34,6 @@ export class VideoTranscoder extends EventEmitter<RenditionEvents> implements Re
   readonly #onPicture = (picture: SourcePicture): void => this.#takePicture(picture);
   readonly #onFailed = (error: GatewayError): void => void this.emit('failed', error);
   readonly #onResumed = (): void => void this.#ffmpeg?.restart('the publisher came back');
-  readonly #recent = new RecentTags();
   #ffmpeg: SupervisedFfmpeg | undefined;
   #reader = new FlvReader();
   /** ffmpeg starts at a key frame. */
@@ -46,7 +44,6 @@ export class VideoTranscoder extends EventEmitter<RenditionEvents> implements Re
 
   constructor(source: SourceRendition, profile: EncodeProfile, options: VideoTranscoderOptions) {
     super();
-    this.setMaxListeners(0);
     this.#source = source;
     this.#profile = profile;
     this.#options = options;
@@ -72,10 +69,6 @@ export class VideoTranscoder extends EventEmitter<RenditionEvents> implements Re
 
   get hasVideo(): boolean {
     return this.#source.hasVideo;
-  }
-
-  get recent(): readonly TagGroup[] {
-    return this.#recent.since(performance.now());
   }
 
   /** Where key frames follow the source's, a new one can be had; with a fixed interval the next one comes by itself. */
@@ -108,7 +101,7 @@ export class VideoTranscoder extends EventEmitter<RenditionEvents> implements Re
     ffmpeg.on('started', () => {
       this.#reader = new FlvReader();
       this.#fed = false;
-      this.#recent.clear();
+      this.startOver();
       if (codec === 'h264') ffmpeg.write(flvHeader({ audio: false, video: true }));
       else ffmpeg.write(ivfHeader({ fourcc: FOURCC[codec], width, height, timebase: [1, 1000] }));
       this.#source.requestKeyFrame();
@@ -121,7 +114,7 @@ export class VideoTranscoder extends EventEmitter<RenditionEvents> implements Re
   #takeTags({ tags }: TagGroup): void {
     for (const tag of tags) if (tag.type === TAG_VIDEO) this.#takePassedPicture(tag);
     const others = tags.filter((tag) => tag.type !== TAG_VIDEO);
-    if (others.length > 0) this.#send(new TagGroup(others));
+    if (others.length > 0) this.send(others);
   }
 
   #takePassedPicture(tag: FlvTag): void {
@@ -133,11 +126,6 @@ export class VideoTranscoder extends EventEmitter<RenditionEvents> implements Re
       if (this.#source.videoHeader) this.#writeTag({ ...this.#source.videoHeader, timestamp: tag.timestamp });
     }
     this.#writeTag(tag);
-  }
-
-  #send(group: TagGroup): void {
-    this.#recent.add(group, performance.now());
-    this.emit('tags', group);
   }
 
   #writeTag(tag: FlvTag): void {
@@ -156,7 +144,7 @@ export class VideoTranscoder extends EventEmitter<RenditionEvents> implements Re
   #takeOutput(chunk: Buffer): void {
     try {
       const tags = this.#reader.push(chunk).filter((tag) => tag.type === TAG_VIDEO && this.#isNews(tag));
-      if (tags.length > 0) this.#send(new TagGroup(tags));
+      if (tags.length > 0) this.send(tags);
     } catch (error) {
       void this.#ffmpeg?.restart(toGatewayError(error).message);
     }

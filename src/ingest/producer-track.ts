@@ -5,7 +5,7 @@ import type { AudioCodec, AudioTrack, SenderReport, TrackSubscription, TrackSubs
 import type { IngestWorker } from './worker-pool.ts';
 
 /** How often a subscribed track's round-trip time is read. Milliseconds: it only bounds how long to wait for a retransmission. */
-const ROUND_TRIP_POLL_MS = 2000;
+const ROUND_TRIP_POLL_MS = 5000;
 /** As often are the layers of simulcast compared: destinations should not begin with a small picture for long. Milliseconds. */
 const LAYER_POLL_MS = 500;
 /** A layer must send so many times more than the present one to be taken instead: each change costs a key frame. */

@@ -2,6 +2,7 @@ import type { ChildProcess } from 'node:child_process';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { Readable } from 'node:stream';
 import type { Pacer } from '../pacer.ts';
+import { readDirectly } from '../pipe.ts';
 
 /** An RTP packet: a view of what was read from the worker, which nobody else writes to. */
 export type PacketListener = (packet: Buffer) => void;
@@ -28,7 +29,7 @@ const BODY_CONSUMER_RTP = 17;
  * of the event loop, a text decoder and three event emitters; together more than everything that is done with the packet afterwards.
  */
 export class WorkerChannel {
-  readonly #consumers = new Map<string, ListenedConsumer>();
+  readonly #consumers = new Set<ListenedConsumer>();
   /** The one whose packet was the last: the next packet is likely to be of the same picture. */
   #lastConsumer: ListenedConsumer | undefined;
   readonly #forward: (message: Buffer) => void;
@@ -46,7 +47,9 @@ export class WorkerChannel {
     const readers = pipe.listeners('data') as ((data: Buffer) => void)[];
     for (const reader of readers) pipe.off('data', reader);
     this.#forward = (message) => readers.forEach((reader) => reader(message));
-    pipe.on('data', (data: Buffer) => this.#read(data));
+    const read = (data: Buffer): void => this.#read(data);
+    pipe.on('data', read);
+    readDirectly(pipe, read);
   }
 
   /**
@@ -68,10 +71,10 @@ export class WorkerChannel {
   /** Gives the packets of a consumer to `listener` instead of the consumer's own `rtp` event. Returns how to stop. */
   listen(consumerId: string, kind: 'audio' | 'video', listener: PacketListener): () => void {
     const consumer: ListenedConsumer = { id: Buffer.from(consumerId, 'latin1'), kind, listener };
-    this.#consumers.set(consumerId, consumer);
+    this.#consumers.add(consumer);
     return () => {
       if (this.#lastConsumer === consumer) this.#lastConsumer = undefined;
-      this.#consumers.delete(consumerId);
+      this.#consumers.delete(consumer);
     };
   }
 
@@ -81,7 +84,7 @@ export class WorkerChannel {
     const rest = this.#partial ? this.#complete(this.#partial, data) : data;
     let start = 0;
     while (rest.length - start >= LENGTH_BYTES) {
-      const end = start + LENGTH_BYTES + rest.readUInt32LE(start);
+      const end = start + LENGTH_BYTES + uint32(rest, start);
       if (end > rest.length) break;
       this.#take(rest, start, end);
       start = end;
@@ -92,7 +95,7 @@ export class WorkerChannel {
 
   /** Takes a message that has come in two parts, and returns what follows it; no more is copied than the message. */
   #complete(partial: Buffer, data: Buffer): Buffer {
-    const length = partial.length < LENGTH_BYTES ? Infinity : LENGTH_BYTES + partial.readUInt32LE(0);
+    const length = partial.length < LENGTH_BYTES ? Infinity : LENGTH_BYTES + uint32(partial, 0);
     const missing = length - partial.length;
     if (missing > data.length) return Buffer.concat([partial, data]);
     this.#take(Buffer.concat([partial, data.subarray(0, missing)], length), 0, length);
@@ -115,9 +118,11 @@ export class WorkerChannel {
     consumer.listener(packet);
   }
 
+  /** Compares bytes: to make a string of the UUID takes longer than to look at a hundred of them. */
   #consumerOf(bytes: Buffer, id: number): ListenedConsumer | undefined {
-    if (!this.#lastConsumer || !startsWith(bytes, id, this.#lastConsumer.id)) this.#lastConsumer = this.#consumers.get(bytes.toString('latin1', id, id + lengthOf(bytes, id)));
-    return this.#lastConsumer;
+    if (this.#lastConsumer && startsWith(bytes, id, this.#lastConsumer.id)) return this.#lastConsumer;
+    for (const consumer of this.#consumers) if (startsWith(bytes, id, consumer.id)) return (this.#lastConsumer = consumer);
+    return undefined;
   }
 }
 
@@ -147,14 +152,14 @@ const VECTOR_LENGTH_BYTES = 4;
 // FlatBuffers, as far as it is needed here (https://flatbuffers.dev/internals): offsets count from where they stand.
 
 function follow(bytes: Buffer, at: number): number {
-  return at + bytes.readUInt32LE(at);
+  return at + uint32(bytes, at);
 }
 
 /** Where a field of a table stands; -1, where no byte is, for one that was left out. */
 function field(bytes: Buffer, table: number, index: number): number {
-  const vtable = table - bytes.readInt32LE(table);
+  const vtable = table - (uint32(bytes, table) | 0); // the only offset that has a sign
   const entry = 4 + 2 * index;
-  const offset = entry < bytes.readUInt16LE(vtable) ? bytes.readUInt16LE(vtable + entry) : 0;
+  const offset = entry < uint16(bytes, vtable) ? uint16(bytes, vtable + entry) : 0;
   return offset === 0 ? -1 : table + offset;
 }
 
@@ -165,5 +170,15 @@ function vector(bytes: Buffer, table: number, index: number): number {
 
 /** How many bytes a vector or a string has. */
 function lengthOf(bytes: Buffer, vector: number): number {
-  return bytes.readUInt32LE(vector - VECTOR_LENGTH_BYTES);
+  return uint32(bytes, vector - VECTOR_LENGTH_BYTES);
+}
+
+// Some twenty of these for a packet: the methods of Buffer, which check what they are given, cost several times as much.
+
+function uint32(bytes: Buffer, at: number): number {
+  return (bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)) >>> 0;
+}
+
+function uint16(bytes: Buffer, at: number): number {
+  return bytes[at]! | (bytes[at + 1]! << 8);
 }

@@ -8,7 +8,7 @@ export class RateMeter {
 
   /** Notes the total at a time; cheap to call often. */
   note(total: number, nowMs: number): void {
-    const last = this.#samples.at(-1);
+    const last = this.#samples[this.#samples.length - 1];
     if (last && nowMs - last.atMs < SAMPLE_EVERY_MS) return;
     this.#samples.push({ atMs: nowMs, total });
     while (this.#samples.length > 2 && nowMs - this.#samples[1]!.atMs > WINDOW_MS) this.#samples.shift();

@@ -246,7 +246,8 @@ export class Transponder extends EventEmitter<TransponderEvents> {
     this.#buffer = new OutBuffer(this.#environment.outBuffer, this.#countingSink(pusher), () => rendition.requestKeyFrame());
     if (this.#environment.outBuffer.enabled) this.#pollTimer = setInterval(() => this.#buffer?.pump(performance.now()), this.#environment.pollingMs);
     // A key frame that has just gone out is as good as one that the publisher would have to be asked for. (A sound file skips as much as is sent again.)
-    for (const group of rendition.recent) this.#takeTags(group);
+    const { recent } = rendition;
+    if (recent) this.#takeTags(recent);
     if (!this.#join.begun) rendition.requestKeyFrame();
   }
 

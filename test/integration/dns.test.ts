@@ -31,7 +31,7 @@ t.test('a name that stops resolving while it is pushed to: tried again, and push
   const tags = await createFlvTags({ seconds: 1 });
   const header = (type: number) => tags.find((tag) => tag.type === type && tag.sequenceHeader);
   const rendition = Object.assign(new EventEmitter<RenditionEvents>(), {
-    metadata: { width: 320, height: 240 }, videoHeader: header(TAG_VIDEO), audioHeader: header(TAG_AUDIO), hasVideo: true, recent: [], requestKeyFrame: () => {},
+    metadata: { width: 320, height: 240 }, videoHeader: header(TAG_VIDEO), audioHeader: header(TAG_AUDIO), hasVideo: true, recent: undefined, requestKeyFrame: () => {},
   }) as Rendition;
   const media = tags.filter((tag) => tag.type !== TAG_SCRIPT && !tag.sequenceHeader);
   let next = 0;

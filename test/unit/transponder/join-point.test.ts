@@ -16,7 +16,7 @@ const silence = Buffer.from('silence');
 
 function rendition(fields: Partial<Rendition> = {}): Rendition {
   return Object.assign(new EventEmitter<RenditionEvents>(), {
-    metadata: { width: 640, height: 480 }, videoHeader, audioHeader, hasVideo: true, recent: [], requestKeyFrame: () => {}, ...fields,
+    metadata: { width: 640, height: 480 }, videoHeader, audioHeader, hasVideo: true, recent: undefined, requestKeyFrame: () => {}, ...fields,
   }) as Rendition;
 }
 

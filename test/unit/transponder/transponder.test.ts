@@ -43,7 +43,7 @@ function setUp(overrides: Partial<TransponderEnvironment> = {}) {
   let keyFramesWanted = 0;
   const header: FlvTag = { type: TAG_VIDEO, timestamp: 0, data: Buffer.alloc(30), keyFrame: false, sequenceHeader: true };
   const rendition = Object.assign(new EventEmitter<RenditionEvents>(), {
-    metadata: { width: 640, height: 360 }, videoHeader: header, audioHeader: { ...header, type: TAG_AUDIO }, hasVideo: true, recent: [], requestKeyFrame: () => void keyFramesWanted++,
+    metadata: { width: 640, height: 360 }, videoHeader: header, audioHeader: { ...header, type: TAG_AUDIO }, hasVideo: true, recent: undefined, requestKeyFrame: () => void keyFramesWanted++,
   }) as Rendition;
   const environment: TransponderEnvironment = {
     createPusher: ({ address }) => {
@@ -77,7 +77,7 @@ const stopped = new GatewayError('TERMINATED', 'stopped');
 
 t.test('begins with a key frame that has just gone out, and asks for none', async (t) => {
   const { rendition, start, pusher, keyFramesWanted } = setUp();
-  const recent = [[video(1000, true), audio(1010)], [video(1040)]].map((tags) => new TagGroup(tags));
+  const recent = new TagGroup([video(1000, true), audio(1010), video(1040)]);
   start();
   const first = await pusher(0);
   Object.assign(rendition, { recent });
