@@ -24,6 +24,8 @@ interface Round {
   readonly load: Record<string, number>;
   readonly memory: Record<string, number>;
   readonly around: Record<string, number>;
+  /** Of the gateway's whole heap. Many of them mean that something holds packets for longer than a few turns of the loop. */
+  readonly collections: number;
   /** Of those that were due. */
   readonly lostPercent: number;
   readonly p50: number;
@@ -63,7 +65,7 @@ export async function benchStreams({ rounds, seconds, counts, fanOut, settings, 
     tables: [
       {
         title: '720p30, 2 Mbps, Opus: percent of one core',
-        columns: ['streams → destinations', 'all', ...parts, 'per stream', 'memory, MB', 'lost, %', 'latency p50, ms', 'p95, ms'],
+        columns: ['streams → destinations', 'all', ...parts, 'per stream', 'memory, MB', 'collections of the heap, 1/min', 'lost, %', 'latency p50, ms', 'p95, ms'],
         rows: [
           ...results.map((result) => [
             `${result.streams} → ${result.destinations}`,
@@ -71,12 +73,13 @@ export async function benchStreams({ rounds, seconds, counts, fanOut, settings, 
             ...parts.map((part) => median(result.rounds, (round) => round.load[part]!)),
             median(result.rounds, (round) => total(round.load)) / result.streams,
             median(result.rounds, (round) => total(round.memory)),
+            (result.rounds.reduce((sum, round) => sum + round.collections, 0) / (result.rounds.length * seconds)) * 60,
             median(result.rounds, (round) => round.lostPercent),
             median(result.rounds, (round) => round.p50),
             median(result.rounds, (round) => round.p95),
           ]),
-          ['by hand: ffmpeg decodes and encodes, 1 → 1', baseline.load, ...parts.map(() => undefined), baseline.load, baseline.memory, undefined, undefined, undefined],
-          ['nothing to do', total(idle), ...parts.map((part) => idle[part]!), ...Array.from({ length: 5 }, () => undefined)],
+          ['by hand: ffmpeg decodes and encodes, 1 → 1', baseline.load, ...parts.map(() => undefined), baseline.load, baseline.memory, undefined, undefined, undefined, undefined],
+          ['nothing to do', total(idle), ...parts.map((part) => idle[part]!), ...Array.from({ length: 6 }, () => undefined)],
         ],
       },
     ],
@@ -121,14 +124,24 @@ async function measureRounds(stage: BenchStage, rounds: number, seconds: number,
     await stage.sink.ask('reset');
     const groups = gatewayGroups(stage.gateway.pid);
     const around = { publishers: [stage.publishers.pid], sink: [stage.sink.pid] };
+    const collectionsBefore = await collections(stage);
     const from = performance.now();
     const [load, outside] = await Promise.all([processorLoad(groups, seconds), processorLoad(around, seconds)]);
     const elapsed = performance.now() - from;
-    measured.push({ load, memory: memory(groups), around: outside, ...quality(await stage.sink.ask('streams'), elapsed) });
+    measured.push({
+      load, memory: memory(groups), around: outside, ...quality(await stage.sink.ask('streams'), elapsed),
+      collections: (await collections(stage)) - collectionsBefore,
+    });
     const last = measured.at(-1)!;
     progress(`  ${destinations} destinations, round ${round}/${rounds}: ${total(load).toFixed(1)} % of a core, latency ${last.p50.toFixed(1)}/${last.p95.toFixed(1)} ms, lost ${last.lostPercent.toFixed(2)} %`);
   }
   return measured;
+}
+
+/** How often V8 has collected the whole heap of the gateway. */
+async function collections({ gateway }: BenchStage): Promise<number> {
+  const { text } = await gateway.http('/metrics');
+  return Number(/^nodejs_gc_duration_seconds_count\{kind="major"\} (\d+)$/m.exec(text)?.[1] ?? 0);
 }
 
 function quality(streams: readonly SinkStream[], elapsedMs: number): Pick<Round, 'lostPercent' | 'p50' | 'p95'> {
