@@ -1,5 +1,6 @@
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
+import { randomFrom } from './random.ts';
 
 /** What happens to the datagrams of one direction. */
 export interface Impairment {
@@ -31,23 +32,12 @@ export interface UdpRelay {
 /** Milliseconds that a reordered datagram is late. */
 const REORDER_DELAY = 20;
 
-/** mulberry32: the same losses in every run. */
-function random(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 /**
  * A UDP relay on loopback that behaves as a bad network does. Each sender gets a port of its own towards the gateway, so that several
  * browsers may share a relay.
  */
 export async function startUdpRelay(gatewayPort: number, impairment: Impairment = {}, seed = 1): Promise<UdpRelay> {
-  const next = random(seed);
+  const next = randomFrom(seed);
   const counts = { passed: 0, lost: 0 };
   const toGateway = { ...impairment };
   const toBrowser = { ...impairment };
