@@ -1,3 +1,4 @@
+import { makeCertificate } from '../helpers/certificate.ts';
 import { startGateway, type SettingsOverrides, type TestGateway } from '../helpers/gateway.ts';
 import { waitFor } from '../helpers/wait.ts';
 import { BenchProcess } from './child-process.ts';
@@ -20,11 +21,13 @@ export interface BenchStageOptions {
   readonly settings?: SettingsOverrides;
   /** Kilobits per second of each publisher's video. */
   readonly kbps?: number;
+  /** `rtmpUrl` is one of RTMPS. */
+  readonly secure?: boolean;
 }
 
 const FLOWING_TIMEOUT_MS = 30_000;
 
-export async function setBenchStage({ settings, kbps = 2000 }: BenchStageOptions = {}): Promise<BenchStage> {
+export async function setBenchStage({ settings, kbps = 2000, secure = false }: BenchStageOptions = {}): Promise<BenchStage> {
   const ends: (() => Promise<void>)[] = [];
   const close = async (): Promise<void> => {
     for (const end of ends.splice(0).reverse()) await end();
@@ -33,7 +36,10 @@ export async function setBenchStage({ settings, kbps = 2000 }: BenchStageOptions
     const sink = await BenchProcess.start<SinkRequests>('./sink-main.ts');
     ends.push(() => sink.stop());
     const sinkPort = await sink.ask('listen', 0);
-    const gateway = await startGateway({ log_level: 'info', ...settings });
+    const certificate = secure ? await makeCertificate() : undefined;
+    if (certificate) ends.push(() => certificate.remove());
+    const rtmpUrl = certificate ? `rtmps://localhost:${await sink.ask('listenSecurely', { keyFile: certificate.keyFile, certificateFile: certificate.certificateFile })}/live` : `rtmp://127.0.0.1:${sinkPort}/live`;
+    const gateway = await startGateway({ log_level: 'info', ...(certificate && { rtmps_ca_file: certificate.certificateFile }), ...settings });
     ends.push(() => gateway.stop());
     const publishers = await BenchProcess.start<PublisherRequests>('./publishers-main.ts', [String(kbps)]);
     ends.push(() => publishers.stop());
@@ -47,7 +53,7 @@ export async function setBenchStage({ settings, kbps = 2000 }: BenchStageOptions
         },
         { timeout: FLOWING_TIMEOUT_MS, every: 200 },
       );
-    return { gateway, publishers, sink, sinkPort, rtmpUrl: `rtmp://127.0.0.1:${sinkPort}/live`, flowing, close };
+    return { gateway, publishers, sink, sinkPort, rtmpUrl, flowing, close };
   } catch (error) {
     await close();
     throw error;

@@ -13,6 +13,12 @@ import type { SinkRequests, SinkStream } from './sink-main.ts';
 
 const KBPS = 2500;
 
+const WAYS = [
+  { name: 'RTMP client of our own', engine: 'rtmp', secure: false },
+  { name: 'the same by RTMPS', engine: 'rtmp', secure: true },
+  { name: 'an ffmpeg for each', engine: 'ffmpeg', secure: false },
+];
+
 interface Measured {
   readonly destinations: number;
   /** Percent of a core and megabytes, of everything that this way of pushing runs. */
@@ -25,11 +31,11 @@ interface Measured {
 /** What one more destination of the same 720p30 stream of 2.5 Mbps costs, by the way in which it is served. */
 export async function benchPush({ rounds, seconds, counts, settings, warmUp }: BenchOptions): Promise<Report> {
   const ways: [string, Measured[]][] = [];
-  for (const engine of ['rtmp', 'ffmpeg']) {
-    progress(`push_engine=${engine}`);
-    const stage = await setBenchStage({ kbps: KBPS, settings: { ...settings, push_engine: engine, max_transponders_per_stream: 1000, rtmp_push_restore: true, rtmp_push_restore_attempts: 10, rtmp_push_restore_interval_ms: 500 } });
+  for (const { name, engine, secure } of WAYS) {
+    progress(name);
+    const stage = await setBenchStage({ kbps: KBPS, secure, settings: { ...settings, push_engine: engine, max_transponders_per_stream: 1000, rtmp_push_restore: true, rtmp_push_restore_attempts: 10, rtmp_push_restore_interval_ms: 500 } });
     try {
-      ways.push([engine === 'rtmp' ? 'RTMP client of our own' : 'an ffmpeg for each', await measureGateway(stage, { rounds, seconds, counts, warmUp })]);
+      ways.push([name, await measureGateway(stage, { rounds, seconds, counts, warmUp })]);
     } finally {
       await stage.close();
     }

@@ -1,5 +1,7 @@
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
+import { createServer as createTlsServer } from 'node:tls';
 import { decodeAmf0, encodeAmf0, type Amf0Value } from '../../src/rtmp/amf0.ts';
 import { ChunkReader } from '../../src/rtmp/chunk-reader.ts';
 import { ChunkWriter } from '../../src/rtmp/chunk-writer.ts';
@@ -101,18 +103,26 @@ function takePicture(stream: SinkStream, timestamp: number, payload: Buffer): vo
   if (sentAt !== undefined && stream.latencies.length < MAX_LATENCIES) stream.latencies.push(nowMs - sentAt);
 }
 
+function take(socket: Socket): void {
+  sockets.add(socket);
+  socket.setNoDelay(true).on('error', () => {}).on('close', () => sockets.delete(socket));
+  peers.set(socket, new Peer(socket));
+}
+
+async function bind(listening: Server, port: number): Promise<number> {
+  await new Promise<void>((resolve, reject) => listening.once('error', reject).listen(port, '127.0.0.1', 1024, resolve));
+  return (listening.address() as AddressInfo).port;
+}
+
 const requests = {
   /** @param port 0: any free one */
   async listen(port: number): Promise<number> {
-    const listening = createServer((socket) => {
-      sockets.add(socket);
-      socket.setNoDelay(true).on('error', () => {}).on('close', () => sockets.delete(socket));
-      peers.set(socket, new Peer(socket));
-    });
-    server = listening;
-    await new Promise<void>((resolve, reject) => listening.once('error', reject).listen(port, '127.0.0.1', 1024, resolve));
-    return (listening.address() as AddressInfo).port;
+    server = createServer(take);
+    return bind(server, port);
   },
+  /** Beside it, for RTMPS; until the process ends. */
+  listenSecurely: ({ keyFile, certificateFile }: { readonly keyFile: string; readonly certificateFile: string }): Promise<number> =>
+    bind(createTlsServer({ key: readFileSync(keyFile), cert: readFileSync(certificateFile) }, take), 0),
   /** Every connection is cut, and nobody listens until `listen` again. */
   async close(): Promise<void> {
     const closed = new Promise((resolve) => server?.close(resolve));

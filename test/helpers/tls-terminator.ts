@@ -1,12 +1,9 @@
-import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { createServer } from 'node:tls';
-import { promisify } from 'node:util';
+import { makeCertificate } from './certificate.ts';
 
 export interface TlsTerminatorOptions {
   /** What the certificate is for, in OpenSSL's words. Default: `DNS:localhost,IP:127.0.0.1`. */
@@ -24,19 +21,14 @@ export interface TlsTerminator {
 
 /** Takes TLS connections on 127.0.0.1 with a certificate made for this run, and passes what is inside on to `targetPort`. */
 export async function startTlsTerminator(targetPort: number, options: TlsTerminatorOptions = {}): Promise<TlsTerminator> {
-  const folder = await mkdtemp(join(tmpdir(), 'tls-terminator-'));
-  const [keyFile, caFile] = [join(folder, 'key.pem'), join(folder, 'certificate.pem')];
-  await promisify(execFile)('openssl', [
-    ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2', '-subj', '/CN=test'],
-    ...['-addext', `subjectAltName=${options.subjectAltName ?? 'DNS:localhost,IP:127.0.0.1'}`, '-keyout', keyFile, '-out', caFile],
-  ]);
+  const certificate = await makeCertificate(options.subjectAltName);
   const serverNames: (string | false)[] = [];
   const connections = new Set<Socket>();
   const keep = (socket: Socket): Socket => {
     connections.add(socket);
     return socket.once('close', () => connections.delete(socket));
   };
-  const server = createServer({ key: await readFile(keyFile), cert: await readFile(caFile) }, (outer) => {
+  const server = createServer({ key: await readFile(certificate.keyFile), cert: await readFile(certificate.certificateFile) }, (outer) => {
     serverNames.push((outer as { servername?: string | false }).servername ?? false);
     const inner = keep(connect(targetPort, '127.0.0.1'));
     for (const [socket, other] of [[outer, inner], [inner, outer]] as const) {
@@ -52,14 +44,14 @@ export async function startTlsTerminator(targetPort: number, options: TlsTermina
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
     port: (server.address() as AddressInfo).port,
-    caFile,
+    caFile: certificate.certificateFile,
     serverNames,
     async stop() {
       const closed = once(server, 'close');
       server.close();
       for (const socket of connections) socket.destroy();
       await closed;
-      await rm(folder, { recursive: true, force: true });
+      await certificate.remove();
     },
   };
 }
