@@ -7,6 +7,7 @@ import { SupervisedFfmpeg } from '../ffmpeg/supervised-ffmpeg.ts';
 import { AAC_SAMPLES_PER_FRAME, AdtsReader } from '../flv/aac.ts';
 import { stereoFromMono } from '../flv/aac-stereo.ts';
 import { silentG711 } from '../flv/audio-tag.ts';
+import { KeptBytes } from '../kept-bytes.ts';
 import type { Logger } from '../logger.ts';
 import type { AudioCodec } from '../stream/live-stream.ts';
 
@@ -67,7 +68,7 @@ export class AudioEncoder extends EventEmitter<AudioEncoderEvents> {
   #framesOut = 0;
   #nextRtp: number | undefined;
   /** What waits to be written, how long it lasts, and how much of an Ogg page it takes. */
-  #collected: Buffer[] = [];
+  readonly #collected = new KeptBytes();
   #collectedSamples = 0;
   #segments = 0;
 
@@ -140,7 +141,7 @@ export class AudioEncoder extends EventEmitter<AudioEncoderEvents> {
     this.#samplesIn = 0;
     this.#framesOut = 0;
     this.#nextRtp = undefined;
-    this.#collected = [];
+    this.#collected.clear();
     this.#collectedSamples = 0;
     this.#segments = 0;
     if (this.#codec === 'opus') this.#ffmpeg.write(this.#ogg.header(this.#stereo ? 2 : 1));
@@ -160,8 +161,8 @@ export class AudioEncoder extends EventEmitter<AudioEncoderEvents> {
 
   /** In one piece: it is small, and several take the kernel longer. */
   #write(): void {
-    if (this.#collected.length > 0) this.#ffmpeg.write(this.#codec === 'opus' ? this.#ogg.page(this.#collected, this.#samplesIn) : Buffer.concat(this.#collected));
-    this.#collected = [];
+    if (this.#collected.length > 0) this.#ffmpeg.write(this.#codec === 'opus' ? this.#ogg.page(this.#collected.views(), this.#samplesIn) : Buffer.concat(this.#collected.views()));
+    this.#collected.clear();
     this.#collectedSamples = 0;
     this.#segments = 0;
   }
