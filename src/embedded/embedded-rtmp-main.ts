@@ -20,6 +20,19 @@ type NodeMediaServerConstructor = new (config: {
   readonly webadmin: { readonly enable: boolean };
 }) => NodeMediaServer;
 
+/** Its side of an RTMP connection, as far as names go. */
+interface RtmpProtocol {
+  /** Of what `connect` said. */
+  streamApp: unknown;
+  onConnect(command: unknown): void;
+  onPublish(command: NamedCommand): void;
+  onPlay(command: NamedCommand): void;
+}
+/** `publish` and `play`. */
+interface NamedCommand {
+  readonly streamName: unknown;
+}
+
 /** What this process tells its parent. */
 export type EmbeddedRtmpMessage =
   | { readonly type: 'listening' }
@@ -33,7 +46,9 @@ const QUEUE_CHECK_INTERVAL = 1000;
 const [rtmpPort, httpFlvPort] = process.argv.slice(2).map(Number);
 if (!rtmpPort || !httpFlvPort) throw new Error('usage: embedded-rtmp-main.ts RTMP_PORT HTTP_FLV_PORT');
 
-const NodeMediaServer = createRequire(import.meta.url)('node-media-server') as NodeMediaServerConstructor;
+const require = createRequire(import.meta.url);
+const NodeMediaServer = require('node-media-server') as NodeMediaServerConstructor;
+acceptAnyName((require('node-media-server/src/protocol/rtmp.js') as { readonly prototype: RtmpProtocol }).prototype);
 const server = new NodeMediaServer({
   bind: '127.0.0.1',
   rtmp: { port: rtmpPort },
@@ -49,6 +64,7 @@ const [play] = http.listeners('request') as [(request: IncomingMessage, response
 http.removeAllListeners('request');
 http.removeAllListeners('upgrade');
 http.on('request', (request: IncomingMessage, response: ServerResponse) => {
+  request.url = pathOfPlayback(request.url ?? '/');
   if (request.method === 'GET' || request.method === 'OPTIONS') play(request, response);
   else response.writeHead(405, { allow: 'GET, OPTIONS' }).end();
 });
@@ -88,3 +104,47 @@ for (const listener of [rtmp, http]) {
 process.on('SIGINT', () => {});
 process.on('SIGTERM', () => {});
 process.on('disconnect', () => process.exit(0));
+
+/**
+ * node-media-server says "published" and then hangs up where an application or a stream is called anything else than letters, digits, `_` and `-`: an
+ * instance (`live/KEY`), a query (`live?token=…`), a dot or a space. Such names are told to it in letters that it takes.
+ */
+function acceptAnyName(protocol: RtmpProtocol): void {
+  const { onConnect, onPublish, onPlay } = protocol;
+  protocol.onConnect = function (command) {
+    onConnect.call(this, command);
+    this.streamApp = plainName(withoutQuery(this.streamApp).replace(/\/+$/, ''));
+  };
+  protocol.onPublish = function (command) {
+    onPublish.call(this, withPlainName(command));
+  };
+  protocol.onPlay = function (command) {
+    onPlay.call(this, withPlainName(command));
+  };
+}
+
+/** `/live/KEY/my.stream.flv`: what comes before the last slash is the application. */
+function pathOfPlayback(url: string): string {
+  const [, app, name, query = ''] = /^\/+([^?]+)\/([^/?]+)\.flv(\?.*)?$/.exec(url) ?? [];
+  return app && name ? `/${plainName(decoded(app))}/${plainName(decoded(name))}.flv${query}` : url;
+}
+
+function decoded(component: string): string {
+  try {
+    return decodeURIComponent(component);
+  } catch {
+    return component;
+  }
+}
+
+function withPlainName({ streamName, ...command }: NamedCommand): NamedCommand {
+  return { ...command, streamName: plainName(withoutQuery(streamName)) };
+}
+
+function withoutQuery(text: unknown): string {
+  return String(text ?? '').split('?', 1)[0]!;
+}
+
+function plainName(name: string): string {
+  return /^[\w-]+$/.test(name) ? name : `x-${Buffer.from(name).toString('base64url')}`;
+}

@@ -26,10 +26,10 @@ const start = async (): Promise<EmbeddedRtmpServer> =>
   EmbeddedRtmpServer.create({ rtmpPort: await freePort(), httpFlvPort: await freePort(), logger: silentLogger });
 
 /** Pushes a test picture and a tone until it is killed. */
-function pushTestPicture(url: string): ChildProcess {
+function pushTestPicture(url: string, ...options: string[]): ChildProcess {
   const source = ['-re', '-f', 'lavfi', '-i', 'testsrc2=size=320x180:rate=25', '-f', 'lavfi', '-i', 'sine=sample_rate=48000'];
   const codecs = ['-c:v', 'libx264', '-preset', 'ultrafast', '-tune', 'zerolatency', '-pix_fmt', 'yuv420p', '-g', '25', '-c:a', 'aac'];
-  return spawn('ffmpeg', ['-v', 'error', ...source, ...codecs, '-f', 'flv', url], { stdio: 'ignore' });
+  return spawn('ffmpeg', ['-v', 'error', ...source, ...codecs, '-f', 'flv', ...options, url], { stdio: 'ignore' });
 }
 
 async function kill(child: ChildProcess): Promise<void> {
@@ -81,6 +81,34 @@ t.test('what is pushed by RTMP plays over HTTP-FLV', async (t) => {
   await reader.cancel();
 
   t.same(await readdir(empty), [], 'nothing was written to the working directory');
+});
+
+t.test('applications and streams of any name', async (t) => {
+  const server = await start();
+  t.teardown(() => server.close());
+  const base = `http://127.0.0.1:${server.httpFlvPort}`;
+  const root = server.rtmpUrl.replace(/live$/, '');
+  const codecs = async (url: string, ...options: string[]): Promise<string[]> => {
+    const { stdout } = await run('ffprobe', ['-v', 'error', ...options, '-of', 'csv=p=0', '-show_entries', 'stream=codec_name', url], { timeout: 20_000 });
+    return stdout.trim().split(/\s+/).filter((codec) => codec !== 'unknown').sort();
+  };
+  const cases = [
+    ['live/KEY', 'mine', '/live/KEY/mine.flv'],
+    ['live?token=a&b=c', 'mine', '/live/mine.flv'],
+    ['live', 'my.first stream', '/live/my.first%20stream.flv'],
+    ['live', 'Übertragung?key=1', '/live/%C3%9Cbertragung.flv?x=1'],
+  ] as const;
+  await Promise.all(
+    cases.map(async ([app, name, playback]) => {
+      const push = pushTestPicture(`${root}${app}/${name}`, '-rtmp_app', app, '-rtmp_playpath', name);
+      t.teardown(() => kill(push));
+      t.same(await codecs(base + playback), ['aac', 'h264'], playback);
+      t.equal(push.exitCode, null, 'the push goes on');
+    }),
+  );
+  t.same(await codecs(`${root}live/KEY/mine`, '-rtmp_app', 'live/KEY', '-rtmp_playpath', 'mine'), ['aac', 'h264'], 'the same names when played by RTMP');
+  const odd = await fetch(`${base}/live/%E0%A4%A.flv`).then(({ status, body }) => body?.cancel().then(() => status));
+  t.equal(odd, 200, 'what cannot be decoded is a name like any other');
 });
 
 t.test('only loopback, only playing', async (t) => {
