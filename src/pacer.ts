@@ -75,7 +75,7 @@ export class Pacer {
     this.#packets = 0;
     this.#pictures = 0;
     const nowMs = this.#now();
-    if (nowMs < this.#hurryUntil) return;
+    if (nowMs < this.#hurryUntil) return this.#rhythm.watch(nowMs, pictures);
     this.#restMs = Math.min(this.#longestMs, (Math.max(this.#restMs, SHORTEST_REST_MS) * PACKETS_PER_REST) / packets);
     // Turns without a rest before them began when they ended, as far as we know.
     const beganMs = Math.max(this.#rousedMs, nowMs - LONGEST_TURN_MS);

@@ -19,6 +19,8 @@ const MAX_MOMENTS = 2;
 /** Of all turns so many may be too early; more, and pictures come so irregularly that there is no step to keep. */
 const MAX_EARLY_SHARE = 0.4;
 const AVERAGED_TURNS = 32;
+/** A turn sooner after a picture than this share of the interval was not meant to find the next one. */
+const MIN_SHARE = 0.8;
 /** Milliseconds until it is tried again. */
 const GIVE_UP_MS = 5000;
 
@@ -38,6 +40,11 @@ export class PictureRhythm {
   #earlyShare = 0;
   #givenUpUntilMs = -Infinity;
 
+  /** To be told of turns that nobody rests between. They come right after pictures, whatever brought them. */
+  watch(nowMs: number, pictures: number): void {
+    if (pictures > 0) this.#measure(nowMs, pictures);
+  }
+
   /**
    * To be told of each turn.
    *
@@ -53,6 +60,8 @@ export class PictureRhythm {
       this.#earlyShare = 0;
       return undefined;
     }
+    const sinceMs = nowMs - this.#lastPictureMs;
+    if (pictures === 0 && !partial && sinceMs < intervalMs * MIN_SHARE) return intervalMs - sinceMs;
     const early = pictures === 0 || partial;
     this.#moments = early ? this.#moments + 1 : 0;
     this.#earlyShare += ((early ? 1 : 0) - this.#earlyShare) / AVERAGED_TURNS;

@@ -129,7 +129,9 @@ async function createListener(options: ListenerOptions, certificate?: Certificat
   app.setErrorHandler((error, request, reply) => replyWithError(error, request, reply, logger));
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, async (_: unknown, body: Buffer) => parseJson(body));
-  app.addHook('onRequest', async () => options.pacer.hurry());
+  app.addHook('onRequest', async (request) => {
+    if (!onlyTells(request)) options.pacer.hurry();
+  });
   app.addHook('onResponse', async (request, reply) => {
     // The route's pattern: the URL itself may hold credentials.
     logger.debug({ method: request.method, route: request.routeOptions.url, status: reply.statusCode, ms: Math.round(reply.elapsedTime) }, 'request');
@@ -165,6 +167,11 @@ async function createListener(options: ListenerOptions, certificate?: Certificat
   for (const routes of options.routes ?? []) await app.register(routes);
   await app.ready();
   return app;
+}
+
+/** Answered in one turn of the loop, and asked for again and again by monitoring and by pages: no reason to hurry. */
+function onlyTells({ method, routeOptions: { url = '' } }: FastifyRequest): boolean {
+  return method === 'GET' || method === 'HEAD' || /\/find(_all)?$/.test(url);
 }
 
 /** What is not HTTP at all never becomes a request: answered on the socket, which then ends. */

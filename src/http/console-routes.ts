@@ -39,8 +39,7 @@ function source(path: string): string {
   return fileURLToPath(new URL(`../${path}`, import.meta.url));
 }
 
-/** The names that the embedded server accepts. */
-const PlaybackParams = z.object({ name: z.string().regex(/^[\w-]+$/) });
+const PlaybackParams = z.object({ name: z.string().min(1) });
 
 /**
  * The web page, the browser library that it and other pages use, and what the embedded RTMP server receives, for the page
@@ -96,7 +95,7 @@ function contentSecurityPolicy(wsPort: number, wssPort: number | undefined): str
 async function playback(request: FastifyRequest, reply: FastifyReply, port: number): Promise<FastifyReply> {
   const params = PlaybackParams.safeParse(request.params);
   if (!params.success || !isLoopback(request.socket.remoteAddress)) throw new GatewayError('ROUTE_NOT_FOUND', 'There is nothing to play at this address.');
-  const upstream = get({ host: '127.0.0.1', port, path: `/live/${params.data.name}.flv`, agent: false });
+  const upstream = get({ host: '127.0.0.1', port, path: `/live/${encodeURIComponent(params.data.name)}.flv`, agent: false });
   // Nothing may stay open behind a viewer who has gone.
   reply.raw.once('close', () => upstream.destroy());
   const [response] = (await once(upstream, 'response').catch((error: unknown) => {

@@ -127,12 +127,13 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
     if (message === 'connection') return this.#connect(argument);
     if (message === 'ping') return this.send('pong');
     if (message === 'pong') return;
-    this.context.pacer.hurry();
     if (this.#appKey === undefined) return this.logger.debug({ message }, 'message before "connection" ignored');
     switch (message) {
       case 'publishStream':
+        this.context.pacer.hurry();
         return this.#publish(argument);
       case 'playStream':
+        this.context.pacer.hurry();
         return this.#play(argument);
       case 'unPublishStream':
         return this.#stop(argument, true);

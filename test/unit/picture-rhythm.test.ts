@@ -113,6 +113,20 @@ t.test('a break begins it anew', async (t) => {
   t.equal(rhythm.next((nowMs += 40), 1, false)! > 35, true, 'at the new speed');
 });
 
+t.test('after turns without rests it goes on in step', async (t) => {
+  const rhythm = new PictureRhythm();
+  const intervalMs = 33;
+  let nowMs = 0;
+  for (let i = 0; i < 40; i++) rhythm.next((nowMs += intervalMs), 1, false);
+  // Somebody asks for something: for 300 ms each packet has a turn of its own, sounds too.
+  const lastPictureMs = nowMs + 9 * intervalMs;
+  for (; nowMs < lastPictureMs; nowMs += 11) rhythm.watch(nowMs, nowMs % intervalMs === 0 ? 1 : 0);
+  rhythm.watch(nowMs, 1);
+  t.equal(Math.round(rhythm.next(nowMs + 10, 0, false)!), intervalMs - 10, 'the next picture is what is rested for');
+  const rest = rhythm.next(nowMs + intervalMs, 1, false)!;
+  t.ok(rest > 28 && rest < 33, 'and the one after it');
+});
+
 t.test('a picture that takes several turns to come is waited for twice, then as always', async (t) => {
   const rhythm = new PictureRhythm();
   let nowMs = 0;
