@@ -1,9 +1,11 @@
 import type { Readable } from 'node:stream';
 
-/** What Node holds behind the pipe of a child process; not documented, but this project brings its Node with it. */
+/** What Node holds behind the pipe of a child process; not documented, and so tried out by a test with the Node that runs it. */
 interface PipeHandle {
-  /** Is given what was read, in memory of its own; nothing at the end and after an error. */
-  onread(this: PipeHandle, bytes: ArrayBuffer | undefined): unknown;
+  /** All that was ever read. */
+  readonly bytesRead: number;
+  /** Is given memory of its own in which stands what was read, and from Node 26 on more than that; nothing at the end and after an error. */
+  onread(this: PipeHandle, memory: ArrayBuffer | undefined): unknown;
 }
 
 /**
@@ -13,9 +15,13 @@ interface PipeHandle {
  */
 export function readDirectly(pipe: Readable, read: (data: Buffer) => void): void {
   const handle = (pipe as { _handle?: PipeHandle })._handle;
-  if (typeof handle?.onread !== 'function') return;
+  if (typeof handle?.onread !== 'function' || typeof handle.bytesRead !== 'number') return;
   const { onread } = handle;
-  handle.onread = function (bytes) {
-    return bytes === undefined ? onread.call(this, bytes) : read(Buffer.from(bytes));
+  let before = handle.bytesRead;
+  handle.onread = function (memory) {
+    if (memory === undefined) return onread.call(this, memory);
+    const length = this.bytesRead - before;
+    before += length;
+    return read(Buffer.from(memory, 0, length));
   };
 }

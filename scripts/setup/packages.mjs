@@ -2,14 +2,17 @@ import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { runStep, SetupError } from './progress.mjs';
 
-/** The runtime that the code is written for: it runs TypeScript by stripping the types. */
-const NODE_MAJOR = 24;
+/**
+ * Major versions of Node that the test suite has passed on. They run TypeScript by stripping the types, and what the code takes from Node without
+ * its promise (src/pipe.ts) is as it expects it: neither older versions nor, for all we know, later ones do.
+ */
+const NODE_MAJORS = [24, 26];
 
 /**
  * Installs the npm packages unless what is installed is what package-lock.json asks for.
  *
  * @param {string} root the repository
- * @param {'start' | 'test' | 'image'} purpose only `test` needs the development packages, but for the Node runtime where it is too old
+ * @param {'start' | 'test' | 'image'} purpose only `test` needs the development packages, but for the Node runtime where the running one will not do
  */
 export async function ensurePackages(root, purpose) {
   if (packagesInstalled(root, purpose)) return;
@@ -28,13 +31,13 @@ export async function ensurePackages(root, purpose) {
   }
 }
 
-/** The Node to run TypeScript with: the running one when it is new enough, else the pinned one from npm. */
+/** The Node to run the code with: the running one if it is known to do, else the pinned one from npm. */
 export function nodeRuntime(root) {
-  return runsTypeScript() ? process.execPath : pinnedNode(root);
+  return isKnownToDo() ? process.execPath : pinnedNode(root);
 }
 
-function runsTypeScript() {
-  return Number(process.versions.node.split('.')[0]) >= NODE_MAJOR;
+function isKnownToDo() {
+  return NODE_MAJORS.includes(Number(process.versions.node.split('.')[0]));
 }
 
 function pinnedNode(root) {
@@ -43,7 +46,7 @@ function pinnedNode(root) {
 
 /** Compares package-lock.json with npm's own record of what lies in node_modules: right also after an `npm install` by hand. */
 function packagesInstalled(root, purpose) {
-  if (!runsTypeScript() && !existsSync(pinnedNode(root))) return false;
+  if (!isKnownToDo() && !existsSync(pinnedNode(root))) return false;
   const wanted = readPackages(path.join(root, 'package-lock.json'));
   const installed = readPackages(path.join(root, 'node_modules', '.package-lock.json'));
   if (!wanted) throw new SetupError('package-lock.json is missing: is this a complete copy of the repository?');
