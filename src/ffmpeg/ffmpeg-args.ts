@@ -79,8 +79,11 @@ export function aacToFlvAudio(codec: Exclude<RtmpAudioCodec, 'aac'>): FfmpegComm
 /** Where a clip comes from: a RIFF WAV file (`-f wav` keeps any other format from being opened under that name), or a second of silence. */
 export type ClipSource = { readonly file: string; readonly channels: number } | 'silence';
 
+/** Not by `-f lavfi`: fluent-ffmpeg looks formats up in a table of ffmpeg's, in which it no longer finds devices since ffmpeg 7.1 marks them. */
+const SILENCE: Pick<FfmpegCommandLine, 'inputOptions' | 'input'> = { inputOptions: ['-t', '1', '-f', 's16le', '-ar', '48000', '-ac', '2'], input: 'file:/dev/zero' };
+
 const clipInput = (source: ClipSource): Pick<FfmpegCommandLine, 'inputOptions' | 'input'> =>
-  source === 'silence' ? { inputOptions: ['-t', '1', '-f', 'lavfi'], input: 'anullsrc=r=48000:cl=stereo' } : { inputOptions: ['-f', 'wav'], input: `file:${source.file}` };
+  source === 'silence' ? SILENCE : { inputOptions: ['-f', 'wav'], input: `file:${source.file}` };
 
 /** Both channels at the level of the one: ffmpeg by itself makes stereo of mono 3 dB quieter. */
 const MONO_TO_STEREO = ['-af', 'pan=stereo|c0=c0|c1=c0'] as const;
