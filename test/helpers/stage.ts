@@ -31,8 +31,10 @@ export const FILE_TIMEOUT = 180_000;
 /** Starts everything at once; all of it ends with the test. */
 export async function setStage(t: Teardown, options: StageOptions = {}): Promise<Stage> {
   const ends: (() => Promise<void>)[] = [];
-  // Registered before anything is started: what has started ends also when something else fails to start.
+  let starting: Promise<unknown>[] = [];
+  // Registered before anything is started: what has started, or still does, ends also when something else fails to start.
   t.teardown(async () => {
+    await Promise.allSettled(starting);
     const failures: unknown[] = [];
     for (const end of ends) await end().catch((error: unknown) => failures.push(error));
     if (failures.length > 0) throw failures[0];
@@ -42,12 +44,14 @@ export async function setStage(t: Teardown, options: StageOptions = {}): Promise
     ends.push(() => end(started));
     return started;
   };
-  const [browser, pages, gateway, nginx] = await Promise.all([
+  const parts = [
     ending(startChromium(), (part) => part.close()),
     ending(startPageServer(), (part) => part.close()),
     ending(startGateway(options.settings), (part) => part.stop()),
     ending(startNginxRtmp(options.nginx), (part) => part.stop()),
-  ]);
+  ] as const;
+  starting = [...parts];
+  const [browser, pages, gateway, nginx] = await Promise.all(parts);
   const openPage = (): Promise<SdkPage> => SdkPage.open(browser, pages);
   return {
     gateway,
