@@ -3,8 +3,8 @@ import path from 'node:path';
 import { runStep, SetupError } from './progress.mjs';
 
 /**
- * Major versions of Node that the test suite has passed on. They run TypeScript by stripping the types, and what the code takes from Node without
- * its promise (src/pipe.ts) is as it expects it: neither older versions nor, for all we know, later ones do.
+ * Major versions of Node that the test suite has passed on. They run TypeScript by stripping the types, unless they were built without that as Debian's
+ * is, and what the code takes from Node without its promise (src/pipe.ts) is as it expects it: neither older versions nor, for all we know, later ones do.
  */
 const NODE_MAJORS = [24, 26];
 
@@ -37,7 +37,7 @@ export function nodeRuntime(root) {
 }
 
 function isKnownToDo() {
-  return NODE_MAJORS.includes(Number(process.versions.node.split('.')[0]));
+  return Boolean(process.features.typescript) && NODE_MAJORS.includes(Number(process.versions.node.split('.')[0]));
 }
 
 function pinnedNode(root) {
