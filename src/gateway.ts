@@ -6,7 +6,7 @@ import { silentFrame, type ClipFormat } from './encode/clip-encoder.ts';
 import { EncoderPool } from './encode/encoder-pool.ts';
 import { takeSnapshot } from './encode/snapshot.ts';
 import { GatewayError } from './errors.ts';
-import { checkFfmpeg } from './ffmpeg/ffmpeg-process.ts';
+import { checkFfmpeg } from './ffmpeg/ffmpeg-abilities.ts';
 import { HttpApp, type HttpPorts } from './http/app.ts';
 import { consoleRoutes } from './http/console-routes.ts';
 import { whepRoutes } from './http/whep-routes.ts';
@@ -71,7 +71,7 @@ export class Gateway {
 }
 
 async function assemble(settings: Settings, logger: Logger, opened: (part: Part) => void): Promise<GatewayAddresses> {
-  await checkFfmpeg();
+  await checkFfmpeg({ pushes: settings.push_engine === 'ffmpeg' });
   const metrics = new Metrics();
 
   const embedded = settings.embedded_rtmp_server

@@ -135,8 +135,8 @@ export function toH264(container: 'flv' | 'ivf', output: VideoOutput): FfmpegCom
       '-c:v', 'libx264', '-preset', 'veryfast', '-tune', 'zerolatency', '-profile:v', 'main', '-pix_fmt', 'yuv420p', '-bf', '0', '-sc_threshold', '0',
       ...(group ? ['-g', String(group), '-keyint_min', String(group)] : ['-g', String(LONGEST_GROUP), '-force_key_frames', 'source']),
       '-b:v', `${bitrate}k`, '-maxrate', `${bitrate}k`, '-bufsize', `${bitrate}k`,
-      // The fps filter makes the rate constant; `-vsync cfr` would repeat pictures from 0 up to the first timestamp.
-      '-vsync', 'passthrough', ...(fps ? [] : ['-enc_time_base', '1:1000']),
+      // The fps filter makes the rate constant; `-fps_mode cfr` would repeat pictures from 0 up to the first timestamp.
+      '-fps_mode', 'passthrough', ...(fps ? [] : ['-enc_time_base', '1:1000']),
       '-avoid_negative_ts', 'disabled', '-muxdelay', '0', '-f', 'flv', '-flvflags', 'no_duration_filesize', '-flush_packets', '1',
     ],
     output: 'pipe:1',

@@ -1,11 +1,11 @@
 import type { ChildProcessWithoutNullStreams } from 'node:child_process';
 import { EventEmitter } from 'node:events';
 import { Writable } from 'node:stream';
-import { promisify } from 'node:util';
 import ffmpeg from 'fluent-ffmpeg';
 import { GatewayError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { readDirectly } from '../pipe.ts';
+import { adaptOptions } from './ffmpeg-abilities.ts';
 import type { FfmpegCommandLine } from './ffmpeg-args.ts';
 
 export interface FfmpegProcessEvents {
@@ -22,17 +22,7 @@ const GRACE_MS = 2000;
 /** Lines of ffmpeg's log that are kept to explain its death. */
 const LOG_LINES_KEPT = 12;
 
-/** Checks once that ffmpeg is there, and lets fluent-ffmpeg ask it for its abilities, which takes a while the first time. */
-export async function checkFfmpeg(): Promise<void> {
-  try {
-    await promisify((done: (error: Error | null) => void) => ffmpeg().availableFormats((error) => done(error as Error | null)))();
-    await promisify((done: (error: Error | null) => void) => ffmpeg().availableEncoders((error) => done(error as Error | null)))();
-  } catch (error) {
-    throw new GatewayError('SETUP_INCOMPLETE', 'ffmpeg was not found. Install it (Debian: apt-get install ffmpeg) or set FFMPEG_PATH.', { cause: error });
-  }
-}
-
-/** One running ffmpeg, fed and read through pipes. The only place that knows fluent-ffmpeg. */
+/** One running ffmpeg, fed and read through pipes. The only place that runs commands of fluent-ffmpeg. */
 export class FfmpegProcess extends EventEmitter<FfmpegProcessEvents> {
   readonly #child: ChildProcessWithoutNullStreams;
   readonly #exited: Promise<void>;
@@ -87,7 +77,7 @@ export class FfmpegProcess extends EventEmitter<FfmpegProcessEvents> {
       const command = ffmpeg({ logger: undefined, stdoutLines: LOG_LINES_KEPT })
         .input(line.input)
         .inputOptions(['-hide_banner', '-nostdin', '-nostats', '-loglevel', 'warning', ...line.inputOptions])
-        .outputOptions([...line.outputOptions]);
+        .outputOptions(adaptOptions(line.outputOptions));
       if (line.output === 'pipe:1') command.output(stdout);
       else command.output(line.output);
 
