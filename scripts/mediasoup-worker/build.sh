@@ -1,7 +1,7 @@
 #!/bin/sh
 # Builds mediasoup-worker from the sources inside the mediasoup npm package, against Debian's libraries, for machines
 # that can reach the npm registry and Debian's packages but not GitHub, PyPI or Meson's WrapDB.
-# Usage: build.sh PATH_TO_node_modules/mediasoup OUTPUT_FILE      (verified with mediasoup 3.27.1 on Debian 12)
+# Usage: build.sh PATH_TO_node_modules/mediasoup OUTPUT_FILE      (verified with mediasoup 3.27.1 on Debian 12, 13 and 14)
 # Needs: meson ninja-build g++ pkg-config libuv1-dev libssl-dev libsrtp2-dev libflatbuffers-dev flatbuffers-compiler
 set -eu
 package=$1 output=$2 here=$(cd "$(dirname "$0")" && pwd)
