@@ -6,9 +6,11 @@ COPY package.json package-lock.json ./
 # With MEDIASOUP_WORKER_BIN set, mediasoup's own postinstall leaves the worker to the next step.
 RUN MEDIASOUP_WORKER_BIN=later npm ci --omit=dev --no-audit --no-fund
 COPY scripts scripts
-# Fetches the prebuilt worker, or builds it (about 5 minutes, and only when mediasoup's version changes).
+COPY native native
+# Fetches the prebuilt worker, or builds it (about 5 minutes, and only when mediasoup's version changes), and builds the audio encoder.
 RUN XDG_CACHE_HOME=/cache node scripts/setup.mjs --for image \
-  && find /cache/webrtc-transponder -name 'mediasoup-worker-*' ! -name '*.proved' -exec install -D {} /worker/mediasoup-worker \;
+  && find /cache/webrtc-transponder -name 'mediasoup-worker-*' ! -name '*.proved' -exec install -D {} /built/mediasoup-worker \; \
+  && find /cache/webrtc-transponder -name 'opus-to-aac-*' -exec install -D {} /built/opus-to-aac \;
 
 FROM node:24-bookworm-slim
 RUN apt-get update \
@@ -17,8 +19,9 @@ RUN apt-get update \
 WORKDIR /app
 ENV NODE_ENV=production \
   MEDIASOUP_WORKER_BIN=/usr/local/bin/mediasoup-worker \
+  OPUS_TO_AAC_BIN=/usr/local/bin/opus-to-aac \
   LOG_FORMAT=json
-COPY --from=build /worker/mediasoup-worker /usr/local/bin/
+COPY --from=build /built /usr/local/bin
 COPY --from=build /app/node_modules node_modules
 # Proved again where it will run, with that image's libraries.
 RUN --mount=type=bind,source=scripts,target=scripts node scripts/setup/prove-worker.mjs

@@ -102,6 +102,8 @@ export const SettingsSchema = z.strictObject({
   audio_bitrate: integer(32, 320).default(128),
   /** Milliseconds: see `audio-encoder.ts`. */
   audio_batch_ms: integer(20, 200).default(120),
+  /** Streams whose sound one process encodes; 1: an ffmpeg for each. */
+  audio_encoder_streams: integer(1, 64).default(16),
   rtmp_transponder_audio_codec: choice(['aac', 'pcma', 'pcmu', 'speex']).default('aac'),
   /** Milliseconds between key frames that are asked of a publisher. Platforms refuse more than 4 s. */
   key_frame_interval_ms: integer(500, 60_000).default(2000),

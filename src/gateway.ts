@@ -4,6 +4,7 @@ import type { Settings } from './config.ts';
 import { EmbeddedRtmpServer } from './embedded/embedded-rtmp-server.ts';
 import { silentFrame, type ClipFormat } from './encode/clip-encoder.ts';
 import { EncoderPool } from './encode/encoder-pool.ts';
+import { SharedEncoders } from './encode/shared-encoders.ts';
 import { takeSnapshot } from './encode/snapshot.ts';
 import { GatewayError } from './errors.ts';
 import { checkFfmpeg } from './ffmpeg/ffmpeg-abilities.ts';
@@ -84,9 +85,11 @@ async function assemble(settings: Settings, logger: Logger, opened: (part: Part)
   opened(pool);
 
   const registry = new StreamRegistry({ resumeWindowMs: settings.publisher_resume_window_ms, maxStreams: settings.max_streams });
+  const sharedEncoders = await shareEncoders(settings, logger);
   const encoders = new EncoderPool({
     audioBitrate: settings.audio_bitrate,
     audioBatchMs: settings.audio_batch_ms,
+    ...(sharedEncoders && { sharedEncoders }),
     videoBitrate: settings.transcoder_video_bitrate,
     keyFrameIntervalMs: settings.key_frame_interval_ms,
     transcodingDisabled: settings.transcoding_disabled,
@@ -124,6 +127,12 @@ async function assemble(settings: Settings, logger: Logger, opened: (part: Part)
   opened(app);
   const http = await app.listen();
   return { http, ws: ws.port, ...(wss && { wss: wss.port }), ...(embedded && { rtmpUrl: embedded.rtmpUrl }) };
+}
+
+/** The set-up names the program, where it could build it. */
+async function shareEncoders({ audio_encoder_streams: streamsEach, audio_batch_ms: audioBatchMs }: Settings, logger: Logger): Promise<SharedEncoders | undefined> {
+  const program = process.env['OPUS_TO_AAC_BIN'];
+  return program && streamsEach > 1 ? SharedEncoders.create({ program, streamsEach, audioBatchMs, logger }) : undefined;
 }
 
 async function createTransponders(settings: Settings, registry: StreamRegistry, encoders: EncoderPool, metrics: Metrics, embedded: EmbeddedRtmpServer | undefined, logger: Logger): Promise<TransponderManager> {

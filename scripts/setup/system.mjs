@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
-import { accessSync, constants, existsSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import path from 'node:path';
+import { isExecutable } from './cache.mjs';
 import { runStep, SetupError } from './progress.mjs';
 
 /** Where programs are looked for: an ordinary user's PATH often lacks the folders that hold nginx. */
@@ -77,7 +78,8 @@ function debianPackageInstalled(name) {
   }
 }
 
-function succeeds(command, args) {
+/** Whether a command without input ends with code 0. */
+export function succeeds(command, args) {
   try {
     execFileSync(command, args, { stdio: 'ignore' });
     return true;
@@ -87,12 +89,5 @@ function succeeds(command, args) {
 }
 
 function findProgram(name) {
-  return SEARCH_PATH.map((folder) => path.join(folder, name)).find((file) => {
-    try {
-      accessSync(file, constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  });
+  return SEARCH_PATH.map((folder) => path.join(folder, name)).find(isExecutable);
 }

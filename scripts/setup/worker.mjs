@@ -1,9 +1,10 @@
 import { execFile } from 'node:child_process';
-import { accessSync, chmodSync, constants, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { cacheFolder, isExecutable } from './cache.mjs';
 import { runStep, say, SetupError } from './progress.mjs';
 import { ensureDebianPackages, WORKER_BUILD_PACKAGES } from './system.mjs';
 
@@ -134,17 +135,4 @@ function proofFile(cached) {
 
 function readProof(cached) {
   return existsSync(proofFile(cached)) ? readFileSync(proofFile(cached), 'utf8') : undefined;
-}
-
-function cacheFolder() {
-  return path.join(process.env.XDG_CACHE_HOME || path.join(os.homedir(), '.cache'), 'webrtc-transponder');
-}
-
-function isExecutable(file) {
-  try {
-    accessSync(file, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }

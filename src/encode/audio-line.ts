@@ -1,6 +1,7 @@
 import { aacFrame, silentAacFrame } from '../flv/aac.ts';
 import { TAG_AUDIO, type FlvTag } from '../flv/flv-tag.ts';
-import { AAC_CHANNELS, AAC_FRAME_MS } from './audio-encoder.ts';
+import { AAC_CHANNELS } from './aac-coder.ts';
+import { AAC_FRAME_MS } from './audio-encoder.ts';
 
 /** How far behind the stream's present live audio may be before silence takes its place, beside what its encoder collects. */
 const LIVE_LATE_MS = 290;

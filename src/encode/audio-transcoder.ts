@@ -7,7 +7,7 @@ import { FlvReader } from '../flv/flv-reader.ts';
 import { TAG_AUDIO, type FlvTag, type StreamMetadata } from '../flv/flv-tag.ts';
 import type { TagGroup } from '../flv/tag-group.ts';
 import type { Logger } from '../logger.ts';
-import { AAC_CHANNELS, AAC_SAMPLE_RATE } from './audio-encoder.ts';
+import { AAC_CHANNELS, AAC_SAMPLE_RATE } from './aac-coder.ts';
 import { PLAIN_FRAME_MS, PlainAudioFrames } from './plain-audio-frames.ts';
 import { LiveRendition } from './live-rendition.ts';
 import type { Rendition } from './rendition.ts';

@@ -4,7 +4,7 @@ import { aacFrame, AdtsReader, silentAacFrame } from '../flv/aac.ts';
 import { FlvReader } from '../flv/flv-reader.ts';
 import { TAG_AUDIO } from '../flv/flv-tag.ts';
 import type { Logger } from '../logger.ts';
-import { AAC_CHANNELS, AAC_SAMPLE_RATE } from './audio-encoder.ts';
+import { AAC_CHANNELS, AAC_SAMPLE_RATE } from './aac-coder.ts';
 import { PlainAudioFrames } from './plain-audio-frames.ts';
 
 /** The codec that destinations get, and how it is encoded. */

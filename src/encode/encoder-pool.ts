@@ -4,6 +4,7 @@ import type { LiveStream } from '../stream/live-stream.ts';
 import { AudioTranscoder } from './audio-transcoder.ts';
 import { asksForTranscoding, videoKey, type EncodeProfile } from './encode-profile.ts';
 import type { Rendition } from './rendition.ts';
+import type { SharedEncoders } from './shared-encoders.ts';
 import { SourceRendition } from './source-rendition.ts';
 import { VideoTranscoder } from './video-transcoder.ts';
 
@@ -18,6 +19,8 @@ export interface EncoderPoolOptions {
   readonly audioBitrate: number;
   /** Milliseconds of sound that are encoded at once. */
   readonly audioBatchMs: number;
+  /** Without them each stream's sound has an ffmpeg of its own. */
+  readonly sharedEncoders?: SharedEncoders;
   /** Kilobits per second of re-encoded video; 0: by height. */
   readonly videoBitrate: number;
   readonly keyFrameIntervalMs: number;

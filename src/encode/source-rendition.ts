@@ -14,7 +14,9 @@ import { TAG_AUDIO, TAG_VIDEO, type FlvTag, type StreamMetadata } from '../flv/f
 import type { Logger } from '../logger.ts';
 import type { AudioCodec, AudioTrack, LiveStream, Publisher, VideoCodec, VideoTrack } from '../stream/live-stream.ts';
 import { atEndOfTurn } from '../turn.ts';
-import { AAC_CHANNELS, AAC_SAMPLE_RATE, AudioEncoder } from './audio-encoder.ts';
+import { AAC_CHANNELS, AAC_SAMPLE_RATE } from './aac-coder.ts';
+import { AudioEncoder } from './audio-encoder.ts';
+import type { SharedEncoders } from './shared-encoders.ts';
 import { AudioLine } from './audio-line.ts';
 import { KeyFrameRequests } from './key-frame-requests.ts';
 import { LiveRendition } from './live-rendition.ts';
@@ -46,6 +48,7 @@ export interface SourceRenditionOptions {
   readonly audioBitrate: number;
   /** Milliseconds of sound that are encoded at once. */
   readonly audioBatchMs: number;
+  readonly sharedEncoders?: SharedEncoders;
   /** Milliseconds between the key frames that are asked of the publisher. */
   readonly keyFrameIntervalMs: number;
   readonly logger: Logger;

@@ -14,6 +14,8 @@ export interface BenchOptions {
   readonly minutes: number;
   readonly seed: number;
   readonly settings: SettingsOverrides;
+  /** Whether the ffmpeg of `rivals` gets the quick AAC coder that we use too, and that nobody gets who does not ask for it. */
+  readonly fastCoder: boolean;
 }
 
 export interface BenchDefaults {
@@ -36,6 +38,7 @@ export function parseOptions(args: readonly string[], defaults: BenchDefaults): 
       minutes: { type: 'string' },
       seed: { type: 'string' },
       set: { type: 'string', multiple: true },
+      'fast-coder': { type: 'boolean', default: false },
     },
   });
   const number = (name: 'rounds' | 'seconds' | 'warm-up' | 'fan-out' | 'minutes' | 'seed', otherwise: number): number => {
@@ -53,5 +56,6 @@ export function parseOptions(args: readonly string[], defaults: BenchDefaults): 
     minutes: number('minutes', 2),
     seed: number('seed', Math.floor(Math.random() * 1e9)),
     settings,
+    fastCoder: values['fast-coder'],
   };
 }

@@ -18,6 +18,16 @@ const FIRST_RTP_PORT = 20_000;
 const PORTS_PER_STREAM = 4;
 const library = (name: string): string => `libjanus_${name}.so`;
 
+/** As `src/ffmpeg/ffmpeg-args.ts` asks for it. */
+const FAST_CODER = ['-aac_coder', 'fast', '-aac_pns', '0', '-aac_is', '0', '-aac_tns', '0'];
+
+export interface JanusStackOptions {
+  /** Of the RTMP server that everything is pushed to. */
+  readonly sinkPort: number;
+  /** Whether its ffmpeg encodes sound by its fast coder instead of its usual one. */
+  readonly fastCoder: boolean;
+}
+
 /**
  * What one builds of parts without this gateway: Janus receives WebRTC and forwards its packets, an ffmpeg for each stream passes the pictures
  * and encodes the sound as ffmpeg does unless told otherwise, and where a stream has several destinations, nginx-rtmp pushes it to them: an
@@ -28,21 +38,20 @@ export class JanusStack {
   readonly #server: ServerProcess;
   readonly #port: number;
   readonly #sinkPort: number;
+  readonly #fastCoder: boolean;
   #relay: NginxRtmp | undefined;
   readonly #pushers = new Map<string, { readonly target: JanusTarget; child: ChildProcess | undefined }>();
 
-  private constructor(folder: string, server: ServerProcess, port: number, sinkPort: number) {
+  private constructor(folder: string, server: ServerProcess, port: number, { sinkPort, fastCoder }: JanusStackOptions) {
     this.#folder = folder;
     this.#server = server;
     this.#port = port;
     this.#sinkPort = sinkPort;
+    this.#fastCoder = fastCoder;
   }
 
-  /**
-   * @param sinkPort of the RTMP server that everything is pushed to
-   * @throws {Error} that says how to install Janus, where it is missing
-   */
-  static async start(sinkPort: number): Promise<JanusStack> {
+  /** @throws {Error} that says how to install Janus, where it is missing */
+  static async start(options: JanusStackOptions): Promise<JanusStack> {
     if (!existsSync(JANUS)) throw new Error('Janus is not installed. Type: apt-get install --no-install-recommends janus');
     const folder = await mkdtemp(join(tmpdir(), 'janus-'));
     const port = await freePort();
@@ -59,7 +68,7 @@ transports: { disable = "${OTHER_TRANSPORTS.map(library).join()}" }
     await Promise.all(Object.entries(settings).map(([name, text]) => writeFile(join(folder, name), text)));
     const server = new ServerProcess(JANUS, ['-F', folder], port);
     await server.start();
-    return new JanusStack(folder, server, port, sinkPort);
+    return new JanusStack(folder, server, port, options);
   }
 
   get groups(): Groups {
@@ -101,7 +110,7 @@ transports: { disable = "${OTHER_TRANSPORTS.map(library).join()}" }
     ].join('\r\n'));
     pusher.child = spawn('setpriv', [
       '--pdeathsig', 'KILL', 'ffmpeg', '-hide_banner', '-loglevel', 'fatal', '-nostdin', '-protocol_whitelist', 'file,udp,rtp', '-i', sdp,
-      '-map', '0:v', '-map', '0:a', '-c:v', 'copy', '-c:a', 'aac', '-b:a', '128k', '-f', 'flv', rtmpUrl,
+      '-map', '0:v', '-map', '0:a', '-c:v', 'copy', '-c:a', 'aac', ...(this.#fastCoder ? FAST_CODER : []), '-b:a', '128k', '-f', 'flv', rtmpUrl,
     ], { stdio: ['ignore', 'ignore', 'inherit'] });
   }
 

@@ -49,6 +49,7 @@ ${Object.entries(BENCHES).map(([name, { about }]) => `  ${name.padEnd(10)} ${abo
   --warm-up N      seconds before the first round
   --counts A,B,C   how many streams or destinations
   --set KEY=VALUE  a setting of the gateway; may be repeated
+  --fast-coder     rivals: Janus's ffmpeg encodes sound by its fast coder, as this gateway does, instead of its usual one
 
 Each prints a table, and writes bench/results/NAME.json and NAME.svg. Percentages are of one core.
 `;

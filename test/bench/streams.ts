@@ -45,8 +45,15 @@ export async function benchStreams({ rounds, seconds, counts, fanOut, settings, 
     idle = await processorLoad(gatewayGroups(stage.gateway.pid), 3);
     let running = 0;
     for (const streams of counts) {
-      for (; running < streams; running++) await stage.publishers.ask('publish', { name: `s${running}`, url: stage.gateway.wsUrl, rtmpUrl: stage.rtmpUrl });
-      await stage.flowing(streams);
+      try {
+        for (; running < streams; running++) await stage.publishers.ask('publish', { name: `s${running}`, url: stage.gateway.wsUrl, rtmpUrl: stage.rtmpUrl });
+        await stage.flowing(streams);
+      } catch (error) {
+        // The first ones find room in any case.
+        if (results.length === 0) throw error;
+        progress(`  the machine is full: ${(error as Error).message}`);
+        break;
+      }
       // What has just begun to run is interpreted at first: a gateway that has run for a while is what counts.
       await sleep(results.length === 0 ? warmUp * 1000 : 4000);
       results.push({ streams, destinations: streams, rounds: await measureRounds(stage, rounds, seconds, streams) });

@@ -34,6 +34,7 @@ function statFields(pid: number): string[] | undefined {
 function roleOf(args: readonly string[]): ProcessRole {
   const program = args[0]?.split('/').at(-1) ?? '';
   if (program.startsWith('mediasoup-worker')) return 'media-worker';
+  if (program.startsWith('opus-to-aac')) return 'audio-encoder';
   if (program !== 'ffmpeg') return 'other';
   if (args.includes('libx264')) return 'video-encoder';
   if (args.some((arg) => arg.startsWith('aac') || arg.startsWith('libfdk_aac') || arg === 'adts')) return 'audio-encoder';

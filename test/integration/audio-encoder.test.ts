@@ -1,70 +1,141 @@
 import { execFileSync } from 'node:child_process';
-import { pino } from 'pino';
 import t from 'tap';
-import { AAC_FRAME_MS, AAC_SAMPLE_RATE, AudioEncoder } from '../../src/encode/audio-encoder.ts';
+import { AAC_SAMPLE_RATE } from '../../src/encode/aac-coder.ts';
+import { AAC_FRAME_MS, AudioEncoder } from '../../src/encode/audio-encoder.ts';
+import { SharedEncoders } from '../../src/encode/shared-encoders.ts';
 import { adtsHeader } from '../../src/flv/aac.ts';
+import { silentLogger } from '../../src/logger.ts';
+import { OPUS_PACKET_MS, opusPackets } from '../helpers/opus.ts';
+import { childrenOf } from '../helpers/processes.ts';
+import { randomFrom } from '../helpers/random.ts';
 import { waitFor } from '../helpers/wait.ts';
 
-const PACKET_MS = 20;
 const RTP_PER_PACKET = 960;
+/** In the first byte of a packet (RFC 6716, 3.1). */
+const OPUS_STEREO = 0x04;
 
-/** Two seconds of Opus, a packet a page, without the two header pages. */
-function opusPackets(filter: string, channels: number): Buffer[] {
-  const file = execFileSync('ffmpeg', ['-loglevel', 'error', '-f', 'lavfi', '-i', filter, '-t', '2', '-ac', String(channels), '-c:a', 'libopus', '-b:a', '64k', '-page_duration', '20000', '-f', 'ogg', 'pipe:1']);
-  const packets: Buffer[] = [];
-  for (let at = 0; at < file.length; ) {
-    const segments = file[at + 26]!;
-    const start = at + 27 + segments;
-    const length = file.subarray(at + 27, start).reduce((sum, segment) => sum + segment, 0);
-    packets.push(file.subarray(start, start + length));
-    at = start + length;
-  }
-  return packets.slice(2);
+const program = process.env['OPUS_TO_AAC_BIN'];
+const shared = program ? await SharedEncoders.create({ program, streamsEach: 16, audioBatchMs: 60, logger: silentLogger }) : undefined;
+const coders = new Map<string, SharedEncoders | undefined>([['an ffmpeg', undefined]]);
+if (shared) coders.set('a shared encoder', shared);
+else t.pass('the shared encoder was not built: OPUS_TO_AAC_BIN', { skip: true });
+
+interface Frame {
+  readonly raw: Buffer;
+  readonly streamMs: number;
 }
 
 /** Level of each channel, root mean square. */
-function levels(frames: readonly Buffer[]): [left: number, right: number] {
-  const adts = Buffer.concat(frames.flatMap((frame) => [adtsHeader(frame.length, AAC_SAMPLE_RATE, 2), frame]));
+function levels(frames: readonly Frame[]): [left: number, right: number] {
+  const adts = Buffer.concat(frames.flatMap(({ raw }) => [adtsHeader(raw.length, AAC_SAMPLE_RATE, 2), raw]));
   const bytes = execFileSync('ffmpeg', ['-loglevel', 'error', '-xerror', '-f', 'aac', '-i', 'pipe:0', '-f', 'f32le', 'pipe:1'], { input: adts });
   const samples = new Float32Array(new Uint8Array(bytes).buffer);
   const of = (channel: number): number => Math.sqrt(samples.reduce((sum, sample, index) => sum + (index % 2 === channel ? sample ** 2 : 0), 0) / (samples.length / 2));
   return [of(0), of(1)];
 }
 
-/** Encodes packets as they would come, at once but for the time that ffmpeg needs to start. */
-async function encode(packets: readonly Buffer[]): Promise<{ raw: Buffer; streamMs: number }[]> {
-  const encoder = new AudioEncoder('opus', 48_000, { audioBitrate: 128, audioBatchMs: 60, logger: pino({ level: 'silent' }) });
-  const frames: { raw: Buffer; streamMs: number }[] = [];
+interface Started {
+  readonly encoder: AudioEncoder;
+  readonly frames: Frame[];
+  /** Gives it sound until some of that comes out: what comes before an ffmpeg runs is dropped. */
+  sounds(): Promise<void>;
+}
+
+function start(sharedEncoders: SharedEncoders | undefined, [packet]: readonly Buffer[] = opusPackets('sine=frequency=440', 1)): Started {
+  const encoder = new AudioEncoder('opus', 48_000, { audioBitrate: 128, audioBatchMs: 60, sharedEncoders, logger: silentLogger });
+  const frames: Frame[] = [];
   encoder.on('frame', (raw, streamMs) => frames.push({ raw, streamMs }));
-  try {
-    // The first packet tells how many channels there are; what comes before an ffmpeg runs is dropped.
-    await waitFor('the first frame', async () => {
-      encoder.encode(packets[0]!, 0, 0);
+  let nowMs = 0;
+  const sounds = async (): Promise<void> => {
+    nowMs += 1000;
+    await waitFor('sound', () => {
+      encoder.encode(packet!, 0, nowMs);
       encoder.restart();
-      return frames.length > 0;
-    }, { every: PACKET_MS });
-    encoder.restart();
+      return frames.length > 0 && frames.at(-1)!.streamMs >= nowMs;
+    }, { every: OPUS_PACKET_MS });
+  };
+  return { encoder, frames, sounds };
+}
+
+/** Encodes packets at once. The first one tells how many channels there are. */
+async function encode(packets: readonly Buffer[], shared: SharedEncoders | undefined, meanwhile?: () => Promise<void>): Promise<Frame[]> {
+  const { encoder, frames, sounds } = start(shared, packets);
+  try {
+    await sounds();
+    if (meanwhile) {
+      await meanwhile();
+      await sounds();
+    }
     const before = frames.length;
-    packets.forEach((packet, index) => encoder.encode(packet, index * RTP_PER_PACKET, 10_000 + index * PACKET_MS));
+    packets.forEach((packet, index) => encoder.encode(packet, index * RTP_PER_PACKET, 10_000 + index * OPUS_PACKET_MS));
     // The last packets stay in the encoder: it looks ahead.
-    await waitFor('nearly all frames', () => frames.at(-1)!.streamMs >= 10_000 + (packets.length - 10) * PACKET_MS);
+    await waitFor('nearly all frames', () => frames.at(-1)!.streamMs >= 10_000 + (packets.length - 10) * OPUS_PACKET_MS);
     return frames.slice(before).filter(({ streamMs }) => streamMs >= 10_000);
   } finally {
     await encoder.close();
+    t.strictSame(childrenOf(process.pid), [], 'nothing runs on');
   }
 }
 
-t.test('one channel becomes two that are alike', async (t) => {
-  const frames = await encode(opusPackets('sine=frequency=440', 1));
-  const [left, right] = levels(frames.map(({ raw }) => raw));
-  t.ok(left > 0.05, `it sounds: ${left}`);
-  t.equal(left, right);
-  const steps = frames.slice(1).map(({ streamMs }, index) => streamMs - frames[index]!.streamMs);
-  t.ok(steps.every((step) => Math.abs(step - AAC_FRAME_MS) < 0.01), 'frame follows frame');
-});
+const isSteady = (frames: readonly Frame[]): boolean => frames.slice(1).every(({ streamMs }, index) => Math.abs(streamMs - frames[index]!.streamMs - AAC_FRAME_MS) < 0.01);
 
-t.test('two channels stay two', async (t) => {
-  const frames = await encode(opusPackets('aevalsrc=0.3*sin(440*2*PI*t)|0:s=48000', 2));
-  const [left, right] = levels(frames.map(({ raw }) => raw));
-  t.ok(left > 0.05 && right < left / 20, `left ${left}, right ${right}`);
-});
+for (const [name, coder] of coders) {
+  await t.test(`${name}: one channel becomes two that are alike`, async (t) => {
+    const frames = await encode(opusPackets('sine=frequency=440', 1), coder);
+    const [left, right] = levels(frames);
+    t.ok(left > 0.05, `it sounds: ${left}`);
+    t.equal(left, right);
+    t.ok(isSteady(frames), 'frame follows frame');
+  });
+
+  await t.test(`${name}: two channels stay two`, async (t) => {
+    const [left, right] = levels(await encode(opusPackets('aevalsrc=0.3*sin(440*2*PI*t)|0:s=48000', 2), coder));
+    t.ok(left > 0.05 && right < left / 20, `left ${left}, right ${right}`);
+  });
+
+  await t.test(`${name}: it is killed, and the sound goes on`, async (t) => {
+    const frames = await encode(opusPackets('sine=frequency=440', 1), coder, async () => {
+      const { pid } = childrenOf(process.pid)[0]!;
+      process.kill(pid, 'SIGKILL');
+      await waitFor('its successor', () => childrenOf(process.pid).some((child) => child.pid !== pid));
+    });
+    t.ok(levels(frames)[0] > 0.05);
+    t.ok(isSteady(frames));
+  });
+
+  await t.test(`${name}: it hangs, and is replaced`, async (t) => {
+    const { encoder, sounds } = start(coder);
+    await sounds();
+    const { pid } = childrenOf(process.pid)[0]!;
+    process.kill(pid, 'SIGSTOP');
+    const [packet] = opusPackets('sine=frequency=440', 1);
+    for (let packets = 0; packets < 600; packets++) encoder.encode(packet!, packets * RTP_PER_PACKET, packets * OPUS_PACKET_MS);
+    await waitFor('its end', () => childrenOf(process.pid).every((child) => child.pid !== pid));
+    await sounds();
+    await encoder.close();
+    t.strictSame(childrenOf(process.pid), []);
+  });
+}
+
+// An ffmpeg says nothing of a packet that it leaves out, and the sound after it comes too early.
+if (shared) {
+  await t.test('packets with wrong bytes: time stays right, and nothing breaks', async (t) => {
+    const { encoder, sounds } = start(shared);
+    await sounds();
+    const encoders = childrenOf(process.pid);
+    const packets = opusPackets('sine=frequency=440', 1);
+    const random = randomFrom(6);
+    for (let round = 0; round < 40; round++) {
+      for (const packet of packets) {
+        const wrong = Buffer.from(packet);
+        for (let bytes = 0; bytes < 5; bytes++) wrong[Math.floor(random() * wrong.length)] = Math.floor(random() * 256);
+        wrong[0]! &= ~OPUS_STEREO;
+        encoder.encode(wrong, 0, 0);
+        encoder.restart();
+      }
+      await sounds();
+    }
+    t.strictSame(childrenOf(process.pid), encoders, 'no other had to take its place');
+    await encoder.close();
+  });
+}

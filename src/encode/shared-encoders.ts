@@ -1,0 +1,67 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import type { Logger } from '../logger.ts';
+import { AAC_SAMPLE_RATE, type AacCoder, type AacCoderOptions } from './aac-coder.ts';
+import { SharedEncoder } from './shared-encoder.ts';
+
+/** Deaths within the window after which none is started until it has passed: somebody's sound kills them. */
+const MAX_DEATHS = 5;
+const DEATH_WINDOW_MS = 60_000;
+
+export interface SharedEncodersOptions {
+  readonly program: string;
+  /** Streams that share a process at most: so many have a moment of silence when it dies, and one core is to be enough for them. */
+  readonly streamsEach: number;
+  /** Milliseconds of sound that are encoded at once. */
+  readonly audioBatchMs: number;
+  readonly logger: Logger;
+}
+
+/** The processes that encode the sound of several streams each: as many as are needed, and none without a stream. */
+export class SharedEncoders {
+  readonly #options: SharedEncodersOptions;
+  readonly #encoders = new Set<SharedEncoder>();
+  #deaths: number[] = [];
+
+  private constructor(options: SharedEncodersOptions) {
+    this.#options = options;
+  }
+
+  /** `undefined` where the program does not run: a library of it may have gone with an update of the system. */
+  static async create(options: SharedEncodersOptions): Promise<SharedEncoders | undefined> {
+    const { program, logger } = options;
+    try {
+      // Without input it has nothing to do.
+      const [code] = (await once(spawn(program, { stdio: 'ignore' }), 'close')) as [number | null];
+      if (code === 0) return new SharedEncoders(options);
+      throw new Error(`it ended with code ${code}`);
+    } catch (error) {
+      logger.warn({ program, reason: (error as Error).message }, 'the shared audio encoder does not run: each stream has an ffmpeg of its own. Run the set-up again.');
+      return undefined;
+    }
+  }
+
+  /** A coder for Opus; `undefined` when such processes have died too often. */
+  open(options: AacCoderOptions): AacCoder | undefined {
+    const nowMs = performance.now();
+    this.#deaths = this.#deaths.filter((atMs) => nowMs - atMs < DEATH_WINDOW_MS);
+    if (this.#deaths.length >= MAX_DEATHS) return undefined;
+    const { streamsEach } = this.#options;
+    return ([...this.#encoders].find((encoder) => encoder.size < streamsEach) ?? this.#start()).open(options);
+  }
+
+  #start(): SharedEncoder {
+    const { program, audioBatchMs, logger } = this.#options;
+    const encoder: SharedEncoder = new SharedEncoder({
+      program,
+      batchSamples: (AAC_SAMPLE_RATE * audioBatchMs) / 1000,
+      logger,
+      ended: (reason) => {
+        this.#encoders.delete(encoder);
+        if (reason === 'died') this.#deaths.push(performance.now());
+      },
+    });
+    this.#encoders.add(encoder);
+    return encoder;
+  }
+}
