@@ -28,8 +28,8 @@ export interface SharedEncoderOptions {
 }
 
 /**
- * One process that encodes the sound of several streams. It is woken once for all of them, and starts none of the 50 libraries of a further ffmpeg. What
- * dies with it is in doubt, so each of its streams goes on with an ffmpeg of its own (`audio-encoder.ts`).
+ * One process that encodes the sound of several streams. It is woken once for all of them, and has libavcodec in memory once. When it
+ * dies, any of them may have been the cause, so each goes on with an ffmpeg of its own (`audio-encoder.ts`).
  */
 export class SharedEncoder {
   readonly #child: ChildProcessByStdio<Writable, Readable, null>;
