@@ -28,11 +28,11 @@ export async function ensureOpusToAac(root) {
   // Its libraries may have gone with an update of the system.
   if (runs(cached)) return cached;
 
-  mkdirSync(path.dirname(cached), { recursive: true });
   const candidate = `${cached}.candidate-${process.pid}`;
-  process.once('exit', () => rmSync(candidate, { force: true }));
   const compile = { command: 'cc', args: ['-O2', '-o', candidate, source, '-lavcodec', '-lavutil'] };
   try {
+    mkdirSync(path.dirname(cached), { recursive: true });
+    process.once('exit', () => rmSync(candidate, { force: true }));
     // What it takes may be there by names that are not Debian's.
     if (!succeeds(compile.command, compile.args)) {
       await ensureDebianPackages(BUILD_PACKAGES, 'about half a minute');
@@ -42,7 +42,8 @@ export async function ensureOpusToAac(root) {
     renameSync(candidate, cached);
     return cached;
   } catch (error) {
-    if (!(error instanceof SetupError)) throw error;
+    // A folder that must not be written to is no reason not to start, either.
+    if (!(error instanceof SetupError) && error.syscall === undefined) throw error;
     say(`${error.message}\nsetup: going on without the audio encoder that streams share: each has an ffmpeg, which takes more memory`);
     return '';
   }
