@@ -1,6 +1,6 @@
 /*
  * Opus to AAC for several streams at once, by libavcodec: what an ffmpeg for each stream does (src/ffmpeg/ffmpeg-args.ts has the same options), for less
- * processor time and a tenth of the memory. src/encode/shared-encoder.ts talks to it, and does without it where it was not built.
+ * processor time and an eighth of the memory. src/encode/shared-encoder.ts talks to it, and does without it where it was not built.
  *
  * It reads messages from standard input and writes frames to standard output, numbers in little endian:
  *

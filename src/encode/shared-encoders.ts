@@ -1,12 +1,9 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { MAX_DEATHS, restartDelay } from '../ffmpeg/supervised-ffmpeg.ts';
 import type { Logger } from '../logger.ts';
 import { AAC_SAMPLE_RATE, type AacCoder, type AacCoderOptions } from './aac-coder.ts';
 import { SharedEncoder } from './shared-encoder.ts';
-
-/** Deaths within the window after which none is started until it has passed: somebody's sound kills them. */
-const MAX_DEATHS = 5;
-const DEATH_WINDOW_MS = 60_000;
 
 export interface SharedEncodersOptions {
   readonly program: string;
@@ -41,11 +38,9 @@ export class SharedEncoders {
     }
   }
 
-  /** A coder for Opus; `undefined` when such processes have died too often. */
+  /** A coder for Opus; `undefined` when such processes have died too often within a minute: somebody's sound kills them. */
   open(options: AacCoderOptions): AacCoder | undefined {
-    const nowMs = performance.now();
-    this.#deaths = this.#deaths.filter((atMs) => nowMs - atMs < DEATH_WINDOW_MS);
-    if (this.#deaths.length >= MAX_DEATHS) return undefined;
+    if (restartDelay(this.#deaths, Date.now()) === undefined) return undefined;
     const { streamsEach } = this.#options;
     return ([...this.#encoders].find((encoder) => encoder.size < streamsEach) ?? this.#start()).open(options);
   }
@@ -58,7 +53,7 @@ export class SharedEncoders {
       logger,
       ended: (reason) => {
         this.#encoders.delete(encoder);
-        if (reason === 'died') this.#deaths.push(performance.now());
+        if (reason === 'died') this.#deaths = [...this.#deaths, Date.now()].slice(-MAX_DEATHS);
       },
     });
     this.#encoders.add(encoder);

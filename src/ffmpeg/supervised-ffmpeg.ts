@@ -15,7 +15,7 @@ export interface SupervisedFfmpegEvents {
 }
 
 /** Deaths within the window after which it is given up: input that kills ffmpeg kills it again. */
-const MAX_DEATHS = 5;
+export const MAX_DEATHS = 5;
 const DEATH_WINDOW_MS = 60_000;
 const FIRST_RESTART_MS = 50;
 /** Bytes that may wait in front of ffmpeg: two seconds of 8 Mbps. More means that it hangs or cannot keep up. */
