@@ -100,6 +100,8 @@ export const SettingsSchema = z.strictObject({
   /** Kilobits per second of re-encoded video; 0: by height. */
   transcoder_video_bitrate: integer(0, 100_000).default(0),
   audio_bitrate: integer(32, 320).default(128),
+  /** Milliseconds of sound in a packet, as publishers are asked for; see `sdp-answer.ts`. */
+  audio_packet_ms: choice(['20', '40', '60']).default('40').transform(Number),
   /** Milliseconds: see `audio-encoder.ts`. */
   audio_batch_ms: integer(20, 200).default(120),
   /** Streams whose sound one process encodes; 1: an ffmpeg for each. */

@@ -101,8 +101,9 @@ async function assemble(settings: Settings, logger: Logger, opened: (part: Part)
   opened({ close: () => registry.close(shuttingDown()) });
   opened({ close: metrics.observe({ registry, control: transponders, encoders: () => encoders.counts.sources + encoders.counts.videoEncoders }) });
 
+  const audioPacketMs = settings.audio_packet_ms;
   const signalling = {
-    pool, registry, control: transponders, pacer, logger, version: packageJson.version, allowOrigin: createOriginCheck(settings),
+    pool, audioPacketMs, registry, control: transponders, pacer, logger, version: packageJson.version, allowOrigin: createOriginCheck(settings),
     takeSnapshot: (stream: Parameters<typeof takeSnapshot>[0]) => takeSnapshot(stream, encoders, logger),
   };
   const ws = await WcsServer.create({ ...signalling, host: settings.listen_ip, port: settings['ws.port'] });
@@ -120,7 +121,7 @@ async function assemble(settings: Settings, logger: Logger, opened: (part: Part)
         wsPort: ws.port, ...(wss && { wssPort: wss.port }), restBase: '/rest-api', version: packageJson.version,
         ...(embedded && { embedded: { rtmpUrl: embedded.rtmpUrl, httpFlvPort: embedded.httpFlvPort } }),
       }),
-      whipRoutes({ settings, pool, registry, control: transponders, logger }),
+      whipRoutes({ settings, pool, audioPacketMs, registry, control: transponders, logger }),
       whepRoutes({ settings, registry, logger }),
     ],
   });

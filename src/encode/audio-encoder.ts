@@ -20,8 +20,8 @@ const MONO_BITRATE = 3 / 4;
 const PRIMING_SAMPLES = AAC_SAMPLES_PER_FRAME;
 /** A hole up to this long is filled with silence inside the encoder; after a longer one the clock is set anew. */
 const MAX_FILL_SAMPLES = AAC_SAMPLE_RATE / 2;
-/** Packets whose frames have not come back yet, ten seconds of them: more means that what encodes them hangs. */
-const MAX_ANCHORS = 500;
+/** Sound whose frames have not come back yet, ten seconds of it: more means that what encodes it hangs. */
+const MAX_OWED_SAMPLES = AAC_SAMPLE_RATE * 10;
 /** No encoder makes a larger one: an Opus packet has at most 48 frames of 1275 bytes and their lengths (RFC 6716, 3.4). */
 const MAX_PACKET_BYTES = 62_000;
 
@@ -93,7 +93,7 @@ export class AudioEncoder extends EventEmitter<AudioEncoderEvents> {
 
     this.#anchors.push({ sample: this.#samplesIn, streamMs });
     this.#feed(payload, samples);
-    if (this.#anchors.length > MAX_ANCHORS) this.#coder.giveUp();
+    if (this.#samplesIn - this.#framesOut * AAC_SAMPLES_PER_FRAME > MAX_OWED_SAMPLES) this.#coder.giveUp();
   }
 
   /** A new source: what its first packet's timestamp says about the last one's is no hole. */

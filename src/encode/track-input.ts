@@ -11,9 +11,11 @@ const MAX_PACKETS_HELD = 512;
  */
 const MIN_WAIT_MS = 60;
 const MAX_WAIT_MS = 400;
+/** Until it is known, which takes some seconds: what most publishers have. */
+const ASSUMED_ROUND_TRIP_MS = 50;
 
-/** How long to wait for a missing packet, given the publisher's round trip; pure. */
-export const reorderWaitMs = (roundTripMs: number): number => Math.min(MAX_WAIT_MS, Math.max(MIN_WAIT_MS, 30 + 2 * roundTripMs));
+/** How long to wait for a missing packet, given the publisher's round trip, 0 while it is not known; pure. */
+export const reorderWaitMs = (roundTripMs: number): number => Math.min(MAX_WAIT_MS, Math.max(MIN_WAIT_MS, 30 + 2 * (roundTripMs || ASSUMED_ROUND_TRIP_MS)));
 
 export interface TrackInputHandlers {
   packet(packet: RtpPacket, nowMs: number): void;

@@ -1,7 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { toGatewayError, type GatewayError } from '../errors.ts';
-import { PublishSession } from '../ingest/publish-session.ts';
+import { PublishSession, type PublishSessionOptions } from '../ingest/publish-session.ts';
 import type { IceFragment } from '../ingest/sdp-fragment.ts';
 import type { WorkerPool } from '../ingest/worker-pool.ts';
 import type { Logger } from '../logger.ts';
@@ -12,6 +12,7 @@ import type { TransponderControl } from '../transponder/transponder-view.ts';
 /** What every publication works with. */
 export interface WhipContext {
   readonly pool: WorkerPool;
+  readonly audioPacketMs?: PublishSessionOptions['audioPacketMs'];
   readonly registry: StreamRegistry;
   readonly control: TransponderControl;
   readonly logger: Logger;
@@ -63,8 +64,9 @@ export class WhipPublication extends EventEmitter<WhipPublicationEvents> {
   static async create(context: WhipContext, request: PublicationRequest): Promise<WhipPublication> {
     const reservation = context.registry.reserve(request.streamName, request.resumeKey);
     try {
+      const { pool, audioPacketMs, logger } = context;
       const { offerSdp, tcpOnly } = request;
-      const media = await PublishSession.create({ pool: context.pool, offerSdp, tcpOnly, complete: true, dataChannel: true, logger: context.logger });
+      const media = await PublishSession.create({ pool, audioPacketMs, offerSdp, tcpOnly, complete: true, dataChannel: true, logger });
       return new WhipPublication(context, request, reservation, media);
     } catch (error) {
       reservation.release();

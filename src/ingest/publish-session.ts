@@ -19,6 +19,8 @@ export interface PublishSessionOptions {
   /** Kilobits per second of video; 0 or nothing: as the browser and the network like. */
   readonly minBitrate?: number;
   readonly maxBitrate?: number;
+  /** Milliseconds of sound in a packet; nothing: as the publisher likes. */
+  readonly audioPacketMs?: number;
   /** The publisher wants its media over TCP. */
   readonly tcpOnly?: boolean;
   /** Refuse an offer of which a part would be rejected; accept a section for data channels. As WHIP wants both. */
@@ -161,7 +163,7 @@ function routable(parameters: types.RtpParameters): types.RtpParameters {
   return { ...parameters, codecs };
 }
 
-function answerTo(offer: Offer, link: TransportLink, { minBitrate = 0, maxBitrate }: PublishSessionOptions): string {
+function answerTo(offer: Offer, link: TransportLink, { minBitrate = 0, maxBitrate, audioPacketMs }: PublishSessionOptions): string {
   const videoStartBitrate = Math.max(minBitrate, Math.min(VIDEO_START_BITRATE, maxBitrate || Infinity));
-  return buildAnswer({ offer, transport: link.local, videoStartBitrate });
+  return buildAnswer({ offer, transport: link.local, videoStartBitrate, audioPacketMs });
 }

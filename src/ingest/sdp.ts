@@ -121,6 +121,7 @@ export function parseOffer(sdp: string, options: OfferOptions): Offer {
       if (media.type === 'audio' && !audio && audioCodecs.length > 0) {
         wanted++;
         audio = chooseMedia(media, mid, AUDIO_CODECS, audioCodecs, options.congestionFeedback);
+        if (audio?.codec === 'opus' && options.offerer === 'sends') askForLost(audio);
         accepted = audio !== undefined;
       } else if (media.type === 'video' && !video && videoCodecs.length > 0) {
         wanted++;
@@ -226,6 +227,15 @@ function chooseMedia<Codec extends AudioCodec | VideoCodec>(
     if (found) return { mid, codec, clockRate: found.parameters.clockRate, rtpParameters: toRtpParameters(media, mid, found.parameters, congestionFeedback) };
   }
   return undefined;
+}
+
+/**
+ * Has lost packets of sound sent again. Browsers do not offer that, because in a call they would come too late, and an answer is to take from what was
+ * offered (RFC 4585, 4.2); but Chromium does it when the answer asks for it, and whoever does not know better ignores the line.
+ */
+function askForLost({ rtpParameters: { codecs } }: OfferedMedia<AudioCodec>): void {
+  const feedback = (codecs[0]!.rtcpFeedback ??= []);
+  if (!feedback.some(({ type }) => type === 'nack')) feedback.push({ type: 'nack', parameter: '' });
 }
 
 interface OfferedCodec<Codec> {

@@ -47,6 +47,7 @@ export class PublishedStream extends EventEmitter<PublishedStreamEvents> {
     }
     PublishSession.create({
       pool: session.context.pool,
+      audioPacketMs: session.context.audioPacketMs,
       offerSdp: request.sdp,
       logger: session.logger,
       minBitrate: request.minBitrate,

@@ -3,6 +3,7 @@ import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { WebSocketServer } from 'ws';
 import { GatewayError } from '../errors.ts';
+import type { PublishSessionOptions } from '../ingest/publish-session.ts';
 import type { WorkerPool } from '../ingest/worker-pool.ts';
 import type { Logger } from '../logger.ts';
 import type { Pacer } from '../pacer.ts';
@@ -15,6 +16,7 @@ import { WcsSession } from './wcs-session.ts';
 /** What every session works with. */
 export interface WcsContext {
   readonly pool: WorkerPool;
+  readonly audioPacketMs?: PublishSessionOptions['audioPacketMs'];
   readonly registry: StreamRegistry;
   readonly control: TransponderControl;
   readonly pacer: Pacer;

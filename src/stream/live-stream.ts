@@ -22,7 +22,7 @@ export interface TrackSubscriptionEvents {
 
 /** A running copy of a track's packets. Costs something, so it exists only while somebody needs the track. */
 export interface TrackSubscription extends EventEmitter<TrackSubscriptionEvents> {
-  /** The publisher's round-trip time in milliseconds, as far as it is known. */
+  /** The publisher's round-trip time in milliseconds; 0 while it is not known. */
   readonly roundTripMs: number;
   requestKeyFrame(): void;
   close(): void;

@@ -7,8 +7,8 @@ import { promisify } from 'node:util';
 /** What the publishers send, ready for the wire: made once, so that sending costs next to nothing. */
 export interface Clip {
   readonly frames: readonly ClipFrame[];
-  /** Opus packets of 20 ms. */
-  readonly audio: readonly Buffer[];
+  /** Opus packets by how many milliseconds of sound they hold. */
+  readonly audio: ReadonlyMap<number, readonly Buffer[]>;
   readonly folder: string;
 }
 
@@ -23,6 +23,9 @@ export const FRAMES_PER_SECOND = 30;
 /** As browsers pack: below every path's MTU. */
 const MAX_PAYLOAD_BYTES = 1200;
 const SECONDS = 10;
+/** Milliseconds of sound in a packet: what browsers take by themselves, and what they may be asked for (`audio_packet_ms`). */
+export const DEFAULT_PACKET_MS = 20;
+const PACKET_MS = [DEFAULT_PACKET_MS, 40, 60] as const;
 
 const NAL_IDR = 5;
 const NAL_SLICE = 1;
@@ -33,24 +36,29 @@ const NAL_PPS = 8;
 export async function loadClip(kbps: number): Promise<Clip> {
   const folder = join(tmpdir(), 'webrtc-transponder-bench');
   const video = join(folder, `720p30-${kbps}.h264`);
-  const audio = join(folder, 'speech.opus');
   await mkdir(folder, { recursive: true });
   await make(video, [
     '-f', 'lavfi', '-i', `testsrc2=size=1280x720:rate=${FRAMES_PER_SECOND},noise=alls=12:allf=t`, '-t', String(SECONDS),
     '-c:v', 'libx264', '-preset', 'veryfast', '-profile:v', 'baseline', '-pix_fmt', 'yuv420p', '-bf', '0', '-g', String(FRAMES_PER_SECOND), '-sc_threshold', '0',
     '-b:v', `${kbps}k`, '-maxrate', `${kbps}k`, '-bufsize', `${kbps / 2}k`, '-x264-params', 'slices=1:aud=0', '-f', 'h264',
   ]);
-  await make(audio, [
+  const audio = await Promise.all(PACKET_MS.map(async (packetMs) => [packetMs, opusPackets(await readFile(await makeSpeech(folder, packetMs)))] as const));
+  return { frames: packetize(await readFile(video)), audio: new Map(audio), folder };
+}
+
+async function makeSpeech(folder: string, packetMs: number): Promise<string> {
+  const file = join(folder, `speech-${packetMs}.opus`);
+  await make(file, [
     '-f', 'lavfi', '-i', `sine=frequency=330:duration=${SECONDS},tremolo=f=4:d=0.9`, '-f', 'lavfi', '-i', `anoisesrc=d=${SECONDS}:c=pink:a=0.2`,
-    '-filter_complex', 'amix=inputs=2', '-ac', '1', '-c:a', 'libopus', '-b:a', '32k', '-page_duration', '20000', '-f', 'ogg',
+    '-filter_complex', 'amix=inputs=2', '-ac', '1', '-c:a', 'libopus', '-b:a', '32k', '-frame_duration', String(packetMs), '-page_duration', String(packetMs * 1000), '-f', 'ogg',
   ]);
-  return { frames: packetize(await readFile(video)), audio: opusPackets(await readFile(audio)), folder };
+  return file;
 }
 
 /** The clip as a file with both tracks, for an ffmpeg to read. */
 export async function clipFile(clip: Clip, kbps: number): Promise<string> {
   const file = join(clip.folder, `720p30-${kbps}.mkv`);
-  await make(file, ['-r', String(FRAMES_PER_SECOND), '-i', join(clip.folder, `720p30-${kbps}.h264`), '-i', join(clip.folder, 'speech.opus'), '-c', 'copy', '-f', 'matroska']);
+  await make(file, ['-r', String(FRAMES_PER_SECOND), '-i', join(clip.folder, `720p30-${kbps}.h264`), '-i', join(clip.folder, `speech-${DEFAULT_PACKET_MS}.opus`), '-c', 'copy', '-f', 'matroska']);
   return file;
 }
 

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import nodeDataChannel from 'node-datachannel';
 import type { Track } from 'node-datachannel';
 import { WebSocket } from 'ws';
-import { FRAMES_PER_SECOND, RTP_HEADER_BYTES, type Clip } from './clip.ts';
+import { DEFAULT_PACKET_MS, FRAMES_PER_SECOND, RTP_HEADER_BYTES, type Clip } from './clip.ts';
 import { createStamp, stampClock } from './stamp.ts';
 
 export interface PublisherTarget {
@@ -26,7 +26,6 @@ export interface JanusTarget {
 export const VIDEO_TYPE = 96;
 export const AUDIO_TYPE = 111;
 const FRAME_MS = 1000 / FRAMES_PER_SECOND;
-const PACKET_MS = 20;
 const REPORT_MS = 1000;
 const CONNECT_TIMEOUT_MS = 20_000;
 /** Seconds between the epochs of NTP and Unix. */
@@ -61,6 +60,7 @@ export class Publisher {
   #sending = false;
   #frame = 0;
   #packet = 0;
+  #packetMs = DEFAULT_PACKET_MS;
   #nextFrameAt = 0;
   #nextPacketAt = 0;
   #nextReportAt = 0;
@@ -106,7 +106,7 @@ export class Publisher {
   /** Sends what is due at this time. @returns when something is due again, in milliseconds of the same clock */
   send(nowMs: number): number {
     if (!this.#sending) return Infinity;
-    for (; this.#nextPacketAt <= nowMs; this.#nextPacketAt += PACKET_MS) this.#sendAudio();
+    for (; this.#nextPacketAt <= nowMs; this.#nextPacketAt += this.#packetMs) this.#sendAudio();
     for (; this.#nextFrameAt <= nowMs; this.#nextFrameAt += FRAME_MS) this.#sendFrame();
     if (this.#nextReportAt <= nowMs) this.#report(nowMs);
     return Math.min(this.#nextPacketAt, this.#nextFrameAt);
@@ -173,6 +173,8 @@ export class Publisher {
 
   #accept(answer: string): void {
     this.#answeredAt = stampClock();
+    // As browsers do what they are asked for.
+    this.#packetMs = Number(/^a=ptime:(\d+)\r?$/m.exec(answer)?.[1] ?? DEFAULT_PACKET_MS);
     this.#connection.setRemoteDescription(answer, 'answer');
   }
 
@@ -248,9 +250,10 @@ export class Publisher {
   }
 
   #sendAudio(): void {
-    const payload = this.#clip.audio[this.#packet]!;
-    this.#packet = (this.#packet + 1) % this.#clip.audio.length;
-    this.#audio.timestamp = (this.#audio.timestamp + 48 * PACKET_MS) >>> 0;
+    const packets = this.#clip.audio.get(this.#packetMs)!;
+    const payload = packets[this.#packet]!;
+    this.#packet = (this.#packet + 1) % packets.length;
+    this.#audio.timestamp = (this.#audio.timestamp + 48 * this.#packetMs) >>> 0;
     sendRtp(this.#audio, Buffer.concat([Buffer.alloc(RTP_HEADER_BYTES), payload]), false);
   }
 
@@ -258,7 +261,7 @@ export class Publisher {
     this.#nextReportAt = nowMs + REPORT_MS;
     for (const { sender: of, dueAt, perMs } of [
       { sender: this.#video, dueAt: this.#nextFrameAt - FRAME_MS, perMs: 90 },
-      { sender: this.#audio, dueAt: this.#nextPacketAt - PACKET_MS, perMs: 48 },
+      { sender: this.#audio, dueAt: this.#nextPacketAt - this.#packetMs, perMs: 48 },
     ]) {
       if (of.track.isOpen()) of.track.sendMessageBinary(senderReport(of, Math.round(of.timestamp + (nowMs - dueAt) * perMs) >>> 0));
     }

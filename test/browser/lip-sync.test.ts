@@ -4,6 +4,7 @@ import { audioServiceOf } from '../helpers/chromium.ts';
 import { analyse, median, recorded, recordingOf } from '../helpers/recording.ts';
 import { setStage } from '../helpers/stage.ts';
 import { startUdpRelay } from '../helpers/udp-relay.ts';
+import { waitFor } from '../helpers/wait.ts';
 
 const LONG = process.env.LONG_TESTS === '1';
 // A flash and a beep that a page makes at the same moment must arrive within 60 ms of each other: people notice more than that.
@@ -35,6 +36,11 @@ await t.test('the pages publish', async (t) => {
     process.kill(audioService, 'SIGCONT');
   }
   await Promise.all(['rtmp_clean', 'rtmp_lossy'].map((name) => recorded(recordingOf(nginx, name), LENGTH)));
+  const sound = await waitFor('ten packets of sound to be sent again', async () => {
+    const found = await lossy.audioSent();
+    return found.retransmitted >= 10 ? found : undefined;
+  });
+  t.ok(sound.lost < sound.retransmitted / 2, `${sound.lost} packets of sound are still missing, ${sound.retransmitted} were sent again`);
   t.ok(relay.counts().lost > 10, `the relay lost ${relay.counts().lost} of ${relay.counts().passed + relay.counts().lost} datagrams`);
   await clean.close();
   await lossy.close();

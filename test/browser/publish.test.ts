@@ -58,6 +58,16 @@ await t.test('a page publishes, and REST starts pushes', async (t) => {
   const page = await publisher({ name: 'camera' });
   t.equal(gateway.children().filter(({ role }) => role !== 'media-worker').length, 0, 'nothing is encoded for a stream that nobody needs');
 
+  await t.test('with 40 ms of sound in a packet, as it was asked for', async (t) => {
+    const before = await waitFor('the first packets', async () => ((await page.audioSent()).packets > 0 ? page.audioSent() : undefined));
+    const after = await waitFor('25 more of them', async () => {
+      const now = await page.audioSent();
+      return now.packets >= before.packets + 25 ? now : undefined;
+    });
+    const packetMs = ((after.seconds - before.seconds) / (after.packets - before.packets)) * 1000;
+    t.ok(packetMs > 33 && packetMs < 47, `${packetMs.toFixed(1)} ms`);
+  });
+
   const asked = performance.now();
   const first = await gateway.startPush({ streamName: 'camera', rtmpUrl: nginx.rtmpUrl });
   t.match(first, { mediaSessionId: String, streamName: 'rtmp_camera', sourceStreamName: 'camera', rtmpUrl: nginx.rtmpUrl });

@@ -132,6 +132,11 @@ export class SdkPage {
     return this.#call('playback');
   }
 
+  /** What the page has sent of its sound: packets, those sent again, those that the gateway misses all the same, and seconds of sound that its source gave. */
+  audioSent(): Promise<{ readonly packets: number; readonly retransmitted: number; readonly lost: number; readonly seconds: number }> {
+    return this.#call('audioSent');
+  }
+
   events(): Promise<PageEvent[]> {
     return this.page.evaluate('testPage.events');
   }

@@ -93,6 +93,12 @@ const testPage = {
   resize: (width, height) => void testPage.source.resize(width, height),
   sendThrough: (port) => void (hooks.mediaPort = port),
 
+  async audioSent() {
+    const reports = [...(await hooks.connections.at(-1).getStats()).values()].filter(({ kind }) => kind === 'audio');
+    const [rtp, answered, source] = ['outbound-rtp', 'remote-inbound-rtp', 'media-source'].map((wanted) => reports.find(({ type }) => type === wanted) ?? {});
+    return { packets: rtp.packetsSent ?? 0, retransmitted: rtp.retransmittedPacketsSent ?? 0, lost: answered.packetsLost ?? 0, seconds: source.totalSamplesDuration ?? 0 };
+  },
+
   /** What the page's player shows: picture size, frames decoded, and whether its sound is more than silence. */
   async playback() {
     const video = document.querySelector('#remote video');

@@ -65,12 +65,12 @@ t.test('without congestion feedback none is negotiated', async (t) => {
   const { audio, video } = parseOffer(CHROMIUM, { ...SENDS, congestionFeedback: false });
   t.same(video?.rtpParameters.headerExtensions?.map((ext) => ext.uri), ['urn:ietf:params:rtp-hdrext:sdes:mid']);
   const feedback = [...video!.rtpParameters.codecs, ...audio!.rtpParameters.codecs].flatMap((codec) => codec.rtcpFeedback!.map(({ type, parameter }) => `${type} ${parameter}`.trim()));
-  t.same(feedback, ['ccm fir', 'nack', 'nack pli']);
+  t.same(feedback, ['ccm fir', 'nack', 'nack pli', 'nack'], 'lost sound is asked for again, though that was not offered');
 });
 
 t.test('the answer to a publisher', async (t) => {
   const parsed = parseOffer(CHROMIUM, SENDS);
-  const text = buildAnswer({ offer: parsed, transport: TRANSPORT, videoStartBitrate: 1500 });
+  const text = buildAnswer({ offer: parsed, transport: TRANSPORT, videoStartBitrate: 1500, audioPacketMs: 40 });
   const answer = sdpTransform.parse(text);
   t.equal(answer.icelite, 'ice-lite');
   t.match(answer.groups, [{ type: 'BUNDLE', mids: '0 1' }]);
@@ -88,6 +88,7 @@ t.test('the answer to a publisher', async (t) => {
     t.ok(media.rtcpMux && media.rtcpRsize);
   }
   const [audio, video] = answer.media;
+  t.same([audio!.ptime, video!.ptime], [40, undefined], 'longer packets of sound are asked for');
   t.match(audio!.payloads, 111);
   t.equal(video!.payloads, '102 103');
   t.match(text, 'a=fmtp:102 x-google-start-bitrate=1500;level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42001f\r\n');
