@@ -129,7 +129,7 @@ export class Publisher {
   async #start(signal: () => Promise<void>): Promise<Publisher> {
     try {
       const connected = new Promise<void>((resolve, reject) => {
-        const timer = setTimeout(() => reject(new Error(`${this.name} did not connect`)), CONNECT_TIMEOUT_MS);
+        const timer = setTimeout(() => reject(new Error(`${this.name} did not connect: ${this.#progress()}`)), CONNECT_TIMEOUT_MS);
         this.#connection.onStateChange((state) => {
           if (state !== 'connected') return;
           clearTimeout(timer);
@@ -144,6 +144,12 @@ export class Publisher {
       this.vanish();
       throw error;
     }
+  }
+
+  /** How far connecting has come. */
+  #progress(): string {
+    const connection = this.#connection;
+    return `${this.#answeredAt ? 'answered' : 'not answered'}, gathering ${connection.gatheringState()}, ICE ${connection.iceState()}, all ${connection.state()}`;
   }
 
   #begin(): void {
