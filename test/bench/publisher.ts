@@ -28,6 +28,14 @@ export const AUDIO_TYPE = 111;
 const FRAME_MS = 1000 / FRAMES_PER_SECOND;
 const REPORT_MS = 1000;
 const CONNECT_TIMEOUT_MS = 20_000;
+/**
+ * UDP ports, some for each publisher, and none again within the next thousand of them: mediasoup takes whoever comes from the address and port of one that vanished
+ * less than ten seconds ago for that one, and refuses it (docs/webrtc.md). By chance it was one in a thousand.
+ */
+const FIRST_PORT = 33_000;
+const PORTS_EACH = 16;
+const PORT_RANGES = 1700;
+let ranges = 0;
 /** Seconds between the epochs of NTP and Unix. */
 const NTP_EPOCH = 2_208_988_800;
 
@@ -68,7 +76,9 @@ export class Publisher {
   private constructor(clip: Clip, name: string, bindTo = '127.0.0.1') {
     this.name = name;
     this.#clip = clip;
-    this.#connection = new nodeDataChannel.PeerConnection(name, { iceServers: [], ...(bindTo ? { bindAddress: bindTo } : {}), disableAutoNegotiation: true });
+    const portRangeBegin = FIRST_PORT + (ranges++ % PORT_RANGES) * PORTS_EACH;
+    const ports = { portRangeBegin, portRangeEnd: portRangeBegin + PORTS_EACH - 1 };
+    this.#connection = new nodeDataChannel.PeerConnection(name, { iceServers: [], ...(bindTo ? { bindAddress: bindTo } : {}), ...ports, disableAutoNegotiation: true });
     const ssrc = 1 + Math.floor(Math.random() * 0x7ffffff0);
     const audio = new nodeDataChannel.Audio('0', 'SendOnly');
     audio.addOpusCodec(AUDIO_TYPE, 'minptime=10;useinbandfec=1');
