@@ -11,7 +11,7 @@ const MAX_PACKETS_HELD = 512;
  */
 const MIN_WAIT_MS = 60;
 const MAX_WAIT_MS = 400;
-/** Until it is known, which takes some seconds: what most publishers have. */
+/** Until it is known, which takes some seconds: an ordinary line's. */
 const ASSUMED_ROUND_TRIP_MS = 50;
 
 /** How long to wait for a missing packet, given the publisher's round trip, 0 while it is not known; pure. */

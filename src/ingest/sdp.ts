@@ -230,8 +230,8 @@ function chooseMedia<Codec extends AudioCodec | VideoCodec>(
 }
 
 /**
- * Has lost packets of sound sent again. Browsers do not offer that, because in a call they would come too late, and an answer is to take from what was
- * offered (RFC 4585, 4.2); but Chromium does it when the answer asks for it, and whoever does not know better ignores the line.
+ * Has lost packets of sound sent again. Chromium does not offer that, and an answer is to take from what was offered (RFC 4585, 4.2), but it does
+ * it when the answer asks for it. Others that were tried (FFmpeg's WHIP muxer, libdatachannel) ignore the line.
  */
 function askForLost({ rtpParameters: { codecs } }: OfferedMedia<AudioCodec>): void {
   const feedback = (codecs[0]!.rtcpFeedback ??= []);
