@@ -50,7 +50,7 @@ export interface TestGateway {
   cpu(): { readonly gateway: number; readonly children: number };
   /** Resolves with the exit code when the process has ended for whatever reason. */
   readonly exited: Promise<number | null>;
-  /** Ends the gateway with SIGTERM; throws when it does not end by itself, or leaves a process behind. Idempotent. */
+  /** Ends the gateway with SIGTERM; throws when it does not end by itself, has failed before, or leaves a process behind. Idempotent. */
   stop(): Promise<void>;
 }
 
@@ -124,6 +124,8 @@ export async function startGateway(overrides: SettingsOverrides = {}): Promise<T
     await exited;
     await rm(folder, { recursive: true, force: true });
     if (code === 'timeout') throw new Error(`the gateway did not end within ${STOP_TIMEOUT} ms of SIGTERM:\n${logs.slice(-4000)}`);
+    // It may have died long before, and what failed in the test then only says that nobody answered.
+    if (code !== 0) throw new Error(`the gateway ended with code ${code}:\n${logs.slice(-4000)}`);
     // Children end a moment after the process that waited for them; none may stay.
     await waitFor('the processes of the gateway to be gone', () => processesMarked(marker).length === 0, { timeout: 2000 }).catch(() => {
       const left = processesMarked(marker);

@@ -70,9 +70,14 @@ export interface PublishOptions {
 /** One browser page with the official SDK, driven from a test. */
 export class SdkPage {
   readonly page: Page;
+  /** What Chromium has complained about: a failure is told to scripts without its cause. */
+  readonly #complaints: string[] = [];
 
   private constructor(page: Page) {
     this.page = page;
+    page.on('console', (message) => {
+      if (message.type() === 'error') this.#complaints.push(message.text());
+    });
   }
 
   static async open(browser: Browser, server: PageServer): Promise<SdkPage> {
@@ -83,7 +88,11 @@ export class SdkPage {
 
   /** Calls a function of `testPage` in page/session.js. */
   async #call<Result>(name: string, ...args: unknown[]): Promise<Result> {
-    return this.page.evaluate(`testPage.${name}(${args.map((arg) => JSON.stringify(arg) ?? 'undefined').join(', ')})`) as Promise<Result>;
+    try {
+      return (await this.page.evaluate(`testPage.${name}(${args.map((arg) => JSON.stringify(arg) ?? 'undefined').join(', ')})`)) as Result;
+    } catch (error) {
+      throw new Error([(error as Error).message, ...this.#complaints].join('\n'), { cause: error });
+    }
   }
 
   connect(url: string): Promise<string> {

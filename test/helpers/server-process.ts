@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
+import { isRefusedByBrowsers } from '../../src/browser-ports.ts';
 
 /** How long a server may take to listen on a busy machine, in ms. */
 const LISTEN_TIMEOUT = 15_000;
@@ -14,10 +15,11 @@ const STOP_TIMEOUT = 3_000;
 /** Below the ports from which Linux takes those of outgoing connections (`net.ipv4.ip_local_port_range`): one of these would be gone before it is used. */
 const [LOWEST_PORT, PORTS] = [10_000, 22_000];
 
-/** A port of 127.0.0.1 that was free a moment ago. */
+/** A port of 127.0.0.1 that was free a moment ago, and that browsers connect to. */
 export async function freePort(): Promise<number> {
   for (;;) {
     const port = LOWEST_PORT + Math.floor(Math.random() * PORTS);
+    if (isRefusedByBrowsers(port)) continue;
     const server = createServer();
     const isFree = await new Promise<boolean>((resolve) => server.once('error', () => resolve(false)).listen(port, '127.0.0.1', () => resolve(true)));
     if (!isFree) continue;

@@ -10,17 +10,9 @@ import t from 'tap';
 import { EmbeddedRtmpServer } from '../../src/embedded/embedded-rtmp-server.ts';
 import type { GatewayError } from '../../src/errors.ts';
 import { silentLogger } from '../../src/logger.ts';
+import { freePort } from '../helpers/server-process.ts';
 
 const run = promisify(execFile);
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}
 
 const start = async (): Promise<EmbeddedRtmpServer> =>
   EmbeddedRtmpServer.create({ rtmpPort: await freePort(), httpFlvPort: await freePort(), logger: silentLogger });
