@@ -49,9 +49,10 @@ export const SettingsSchema = z.strictObject({
   'https.port': port.default(8444),
   tls_cert: z.string().default(''),
   tls_key: z.string().default(''),
-  /** What browsers are told to send media to: an address or a host name; empty: `ip_local`. */
+  /** What browsers are told to send media to: an address or a host name; empty: what is bound. */
   ip: z.string().regex(/^[\w.:-]*$/, 'must be an address or a host name').default(''),
-  ip_local: address.default('127.0.0.1'),
+  /** Empty: see `ingest/media-addresses.ts`. */
+  ip_local: optionalAddress.default(''),
   rtc_port: port.default(10000),
   rtc_workers: integer(1, 64).default(1),
   /** Milliseconds: see `pacer.ts`. */

@@ -12,6 +12,7 @@ import { HttpApp, type HttpPorts } from './http/app.ts';
 import { consoleRoutes } from './http/console-routes.ts';
 import { whepRoutes } from './http/whep-routes.ts';
 import { whipRoutes } from './http/whip-routes.ts';
+import { mediaAddresses } from './ingest/media-addresses.ts';
 import { WorkerPool } from './ingest/worker-pool.ts';
 import type { Logger } from './logger.ts';
 import { Metrics } from './metrics.ts';
@@ -81,7 +82,7 @@ async function assemble(settings: Settings, logger: Logger, opened: (part: Part)
   if (embedded) opened(embedded);
 
   const pacer = new Pacer({ restMs: settings.media_rest_ms });
-  const pool = await WorkerPool.create({ workers: settings.rtc_workers, rtcPort: settings.rtc_port, ip: settings.ip, ipLocal: settings.ip_local, pacer, logger });
+  const pool = await WorkerPool.create({ workers: settings.rtc_workers, rtcPort: settings.rtc_port, addresses: () => mediaAddresses(settings), pacer, logger });
   opened(pool);
 
   const registry = new StreamRegistry({ resumeWindowMs: settings.publisher_resume_window_ms, maxStreams: settings.max_streams });

@@ -1,10 +1,10 @@
-import { networkInterfaces } from 'node:os';
 import * as mediasoup from 'mediasoup';
 import type { types } from 'mediasoup';
 import { GatewayError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import type { Pacer } from '../pacer.ts';
 import { INGEST_CODECS } from './codecs.ts';
+import type { MediaAddress } from './media-addresses.ts';
 import { WorkerChannel } from './worker-channel.ts';
 
 export interface WorkerPoolOptions {
@@ -12,10 +12,8 @@ export interface WorkerPoolOptions {
   readonly workers: number;
   /** UDP and TCP port of the first worker; the next ones take the ports after it. 0: any free ports (for tests). */
   readonly rtcPort: number;
-  /** Address told to browsers; empty: the bound one, or this machine's own where that is a wildcard. */
-  readonly ip: string;
-  /** Address bound. */
-  readonly ipLocal: string;
+  /** Asked anew for each worker that is started: a laptop has another address in another place. */
+  readonly addresses: () => readonly MediaAddress[];
   /** Told of the packets of all workers. */
   readonly pacer: Pacer;
   readonly logger: Logger;
@@ -160,20 +158,31 @@ export class WorkerPool {
   }
 
   async #listen(worker: types.Worker, index: number): Promise<types.WebRtcServer> {
-    const { rtcPort, ipLocal } = this.#options;
+    const { rtcPort, logger } = this.#options;
     const port = rtcPort === 0 ? 0 : rtcPort + index;
-    const announcedAddress = this.#options.ip || (isWildcard(ipLocal) ? ownAddress(ipLocal) : undefined);
+    const addresses = this.#options.addresses();
+    const needed = addresses.filter(({ isExtra }) => !isExtra);
+    if (needed.length < addresses.length) {
+      try {
+        return await worker.createWebRtcServer({ listenInfos: listenInfos(addresses, port) });
+      } catch (error) {
+        logger.warn({ reason: listenFailure(error, addresses.map(({ ip }) => ip).join(', '), port) }, 'Firefox on this machine will not be able to publish, for it sends nothing to loopback');
+      }
+    }
     try {
-      return await worker.createWebRtcServer({
-        listenInfos: [
-          { protocol: 'udp', ip: ipLocal, announcedAddress, port, recvBufferSize: UDP_RECEIVE_BUFFER },
-          { protocol: 'tcp', ip: ipLocal, announcedAddress, port },
-        ],
-      });
+      return await worker.createWebRtcServer({ listenInfos: listenInfos(needed, port) });
     } catch (error) {
-      throw new GatewayError('SETTINGS_INVALID', listenFailure(error, ipLocal, port), { cause: error });
+      throw new GatewayError('SETTINGS_INVALID', listenFailure(error, needed.map(({ ip }) => ip).join(', '), port), { cause: error });
     }
   }
+}
+
+function listenInfos(addresses: readonly MediaAddress[], port: number): types.TransportListenInfo[] {
+  return addresses.flatMap(({ ip, announced, isExtra }) => {
+    const place = { ip, port, ...(announced !== undefined && { announcedAddress: announced }) };
+    const udp = { ...place, protocol: 'udp', recvBufferSize: UDP_RECEIVE_BUFFER } as const;
+    return isExtra ? [udp] : [udp, { ...place, protocol: 'tcp' } as const];
+  });
 }
 
 async function spawnWorker(): Promise<types.Worker> {
@@ -224,16 +233,6 @@ function listenFailure(error: unknown, ip: string, port: number): string {
     return `rtc_port ${port} is in use on ${ip}: another program, or another gateway, has it as UDP or TCP. Stop that one, or set rtc_port to a free port.`;
   if (/not available|EADDRNOTAVAIL/i.test(detail)) return `ip_local ${ip} is not an address of this machine. Set ip_local to one that is, or to 0.0.0.0.`;
   return `WebRTC media cannot listen on ${ip}, port ${port}: ${detail}. Check ip_local and rtc_port.`;
-}
-
-const isWildcard = (ip: string): boolean => ip === '0.0.0.0' || ip === '::';
-
-/** A browser cannot connect to a wildcard: the first address of this machine that others may reach, else loopback. */
-function ownAddress(wildcard: string): string {
-  const family = wildcard === '::' ? 'IPv6' : 'IPv4';
-  const addresses = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
-  const reachable = addresses.find((address) => address.family === family && !address.internal && !address.address.startsWith('fe80'));
-  return reachable?.address ?? (family === 'IPv6' ? '::1' : '127.0.0.1');
 }
 
 function forwardMediasoupLog(logger: Logger): void {

@@ -4,7 +4,7 @@ import type { BenchOptions } from './bench-options.ts';
 import { setBenchStage, type BenchStage } from './bench-stage.ts';
 import { JanusStack } from './janus.ts';
 import { figure, gatewayGroups, memory, percentile, processorLoad, total, type Groups } from './measure.ts';
-import { enterOwnNetwork } from './own-network.ts';
+import { enterOwnNetwork } from '../helpers/own-network.ts';
 import { progress, type Report } from './report.ts';
 
 const KBPS = 2000;

@@ -64,6 +64,7 @@ export async function startGateway(overrides: SettingsOverrides = {}): Promise<T
     'ws.port': ports.ws,
     'http.port': ports.http,
     rtc_port: ports.rtc,
+    ip_local: '127.0.0.1',
     embedded_rtmp_server: false,
     destination_allow_networks: '127.0.0.0/8',
     log_format: 'json',

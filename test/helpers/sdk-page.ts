@@ -3,7 +3,6 @@ import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Browser, Page } from 'playwright-core';
 import { waitFor } from './wait.ts';
 
 const PAGE_FILES = fileURLToPath(new URL('./page/', import.meta.url));
@@ -67,20 +66,33 @@ export interface PublishOptions {
   readonly transport?: 'UDP' | 'TCP';
 }
 
+/** A tab of a browser, as far as it is needed here: of Playwright, or {@link startFirefox}. */
+export interface BrowserPage {
+  goto(url: string): Promise<unknown>;
+  /** The value of an expression, awaited. */
+  evaluate(expression: string): Promise<unknown>;
+  on(event: 'console', listener: (message: { type(): string; text(): string }) => void): unknown;
+  close(): Promise<void>;
+}
+
+export interface PageBrowser {
+  newPage(): Promise<BrowserPage>;
+}
+
 /** One browser page with the official SDK, driven from a test. */
 export class SdkPage {
-  readonly page: Page;
+  readonly page: BrowserPage;
   /** What Chromium has complained about: a failure is told to scripts without its cause. */
   readonly #complaints: string[] = [];
 
-  private constructor(page: Page) {
+  private constructor(page: BrowserPage) {
     this.page = page;
     page.on('console', (message) => {
       if (message.type() === 'error') this.#complaints.push(message.text());
     });
   }
 
-  static async open(browser: Browser, server: PageServer): Promise<SdkPage> {
+  static async open(browser: PageBrowser, server: PageServer): Promise<SdkPage> {
     const page = await browser.newPage();
     await page.goto(server.url);
     return new SdkPage(page);
@@ -147,7 +159,7 @@ export class SdkPage {
   }
 
   events(): Promise<PageEvent[]> {
-    return this.page.evaluate('testPage.events');
+    return this.page.evaluate('testPage.events') as Promise<PageEvent[]>;
   }
 
   /** Waits for an event of the SDK that the condition accepts. */

@@ -61,7 +61,7 @@ class RawClient {
 }
 
 const registry = new StreamRegistry({ resumeWindowMs: 1000, maxStreams: 10 });
-const pool = await WorkerPool.create({ workers: 1, rtcPort: 0, ip: '', ipLocal: '127.0.0.1', pacer: RESTLESS, logger: silentLogger });
+const pool = await WorkerPool.create({ workers: 1, rtcPort: 0, addresses: () => [{ ip: '127.0.0.1' }], pacer: RESTLESS, logger: silentLogger });
 const control = { onChange: () => () => undefined } as unknown as TransponderControl;
 const server = await WcsServer.create({ host: '127.0.0.1', port: 0, pool, registry, control, pacer: RESTLESS, logger: silentLogger, version: '1.2.3' });
 t.teardown(async () => {

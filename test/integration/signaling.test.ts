@@ -60,7 +60,7 @@ t.setTimeout(180_000);
 const control = new FakeControl();
 const registry = new StreamRegistry({ resumeWindowMs: 60_000, maxStreams: 10 });
 const [pool, browser, pages] = await Promise.all([
-  WorkerPool.create({ workers: 1, rtcPort: 0, ip: '', ipLocal: '127.0.0.1', pacer: RESTLESS, logger: silentLogger }),
+  WorkerPool.create({ workers: 1, rtcPort: 0, addresses: () => [{ ip: '127.0.0.1' }], pacer: RESTLESS, logger: silentLogger }),
   startChromium(),
   startPageServer(),
 ]);

@@ -29,7 +29,7 @@ const MAX_STREAMS = 8;
 const control = new FakeTransponders();
 const registry = new StreamRegistry({ resumeWindowMs: 60_000, maxStreams: MAX_STREAMS });
 const [pool, browser, pages] = await Promise.all([
-  WorkerPool.create({ workers: 1, rtcPort: 0, ip: '', ipLocal: '127.0.0.1', pacer: RESTLESS, logger: silentLogger }),
+  WorkerPool.create({ workers: 1, rtcPort: 0, addresses: () => [{ ip: '127.0.0.1' }], pacer: RESTLESS, logger: silentLogger }),
   startChromium(),
   startWhipPageServer(),
 ]);

@@ -24,7 +24,7 @@ t.test('packets of the real worker come the short way, and requests are answered
   let took = 0;
   const pacer = new Pacer({ restMs: 0 });
   pacer.took = (packets) => void (took += packets);
-  const pool = await WorkerPool.create({ workers: 1, rtcPort: 0, ip: '', ipLocal: '127.0.0.1', pacer, logger: silentLogger });
+  const pool = await WorkerPool.create({ workers: 1, rtcPort: 0, addresses: () => [{ ip: '127.0.0.1' }], pacer, logger: silentLogger });
   t.teardown(() => pool.close());
   const worker = pool.pick();
   const transport = await worker.router.createDirectTransport();

@@ -1,0 +1,60 @@
+import t from 'tap';
+import { firefoxPath, startFirefox } from '../helpers/firefox.ts';
+import { startGateway } from '../helpers/gateway.ts';
+import { startNginxRtmp } from '../helpers/nginx-rtmp.ts';
+import { enterOwnNetwork, hasOwnNetwork, OWN_ADDRESS } from '../helpers/own-network.ts';
+import { analyse, MOST_SOUND_LAG, recorded, recordingOf } from '../helpers/recording.ts';
+import { SdkPage, startPageServer } from '../helpers/sdk-page.ts';
+import { FILE_TIMEOUT } from '../helpers/stage.ts';
+
+const path = firefoxPath();
+
+// A second browser of 250 MB, for this test alone: it is no part of the set-up.
+if (!path) t.pass('Firefox is not installed: apt-get install firefox-esr', { skip: true });
+else if (!hasOwnNetwork()) t.pass('there can be no network of its own (unshare --net)', { skip: true });
+else {
+  // Firefox sends no media to loopback, and servers of tests are to listen nowhere else.
+  enterOwnNetwork();
+  t.setTimeout(FILE_TIMEOUT);
+  // With the default, which the helper would change.
+  const [gateway, nginx, pages, firefox] = await Promise.all([startGateway({ ip_local: '' }), startNginxRtmp(), startPageServer(), startFirefox(path)]);
+  t.teardown(async () => {
+    await firefox.close();
+    await gateway.stop();
+    await nginx.stop();
+    await pages.close();
+  });
+
+  await t.test('Firefox publishes with the official SDK, to a gateway as it is by default', async (t) => {
+    const page = await SdkPage.open(firefox, pages);
+    const started = performance.now();
+    await page.publishTo(gateway.wsUrl, { name: 'fox' });
+    const { mediaSessionId } = await gateway.startPush({ streamName: 'fox', rtmpUrl: nginx.rtmpUrl });
+    const file = recordingOf(nginx, 'rtmp_fox');
+    await recorded(file, 6000);
+    const { packets } = await page.audioSent();
+    const seconds = (performance.now() - started) / 1000;
+    t.ok(packets >= 6 * 20 && packets <= seconds * 27, `packets of 40 ms, as it was asked for: ${packets} in ${seconds} s`);
+    await gateway.rest('/push/terminate', { mediaSessionId });
+
+    const recording = await analyse(file);
+    t.strictSame(recording.decodeErrors, []);
+    t.ok(recording.startsWithKeyFrame);
+    t.strictSame([...recording.video.stepsBack, ...recording.audio.stepsBack], [], 'timestamps never step back');
+    t.ok(recording.audio.largestGap <= 50, `no hole in the sound: ${recording.audio.largestGap} ms`);
+    t.ok(recording.level(2000, 4000) > -30, 'the fake microphone is heard');
+    t.ok(Math.abs(recording.audio.last - recording.video.last) <= MOST_SOUND_LAG, `tracks end together: ${recording.audio.last} and ${recording.video.last}`);
+    t.equal(`${recording.pictures.at(-1)!.width}x${recording.pictures.at(-1)!.height}`, '640x480');
+    await page.stop('fox');
+    await page.close();
+  });
+
+  await t.test('and to one that others may reach', async (t) => {
+    const open = await startGateway({ ip_local: '', listen_ip: '0.0.0.0', ip: OWN_ADDRESS, rest_api_key: 'k3y' });
+    t.teardown(() => open.stop());
+    const page = await SdkPage.open(firefox, pages);
+    await page.publishTo(`ws://${OWN_ADDRESS}:${open.ports.ws}`, { name: 'guest' });
+    t.match(await open.http('/api/v1/streams', { headers: { authorization: 'Bearer k3y' } }), { body: [{ name: 'guest', status: 'live' }] });
+    await page.close();
+  });
+}
