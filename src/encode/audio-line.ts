@@ -2,9 +2,13 @@ import { aacFrame, silentAacFrame } from '../flv/aac.ts';
 import { TAG_AUDIO, type FlvTag } from '../flv/flv-tag.ts';
 import { AAC_CHANNELS } from './aac-coder.ts';
 import { AAC_FRAME_MS } from './audio-encoder.ts';
+import { MAX_REORDER_WAIT_MS } from './track-input.ts';
 
-/** How far behind the stream's present live audio may be before silence takes its place, beside what its encoder collects. */
-const LIVE_LATE_MS = 290;
+/**
+ * How far behind the stream's present live audio may be before silence takes its place, beside what its encoder collects: a packet of 40 ms that was waited for, the
+ * rest of the loop, and the tick that looks for it.
+ */
+const LIVE_LATE_MS = MAX_REORDER_WAIT_MS + 100;
 /** How far behind the present silence stays, so that live audio that comes back still fits; also beside that. */
 const SILENCE_BEHIND_MS = 140;
 /** The longest hole that one call fills: what is longer is no audio that is late but a stream that stood still. */

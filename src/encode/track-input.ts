@@ -6,16 +6,17 @@ import type { AudioTrack, TrackSubscription, VideoTrack } from '../stream/live-s
 /** Packets that may wait behind a gap: a third of a second of 1080p at 8 Mbps. */
 const MAX_PACKETS_HELD = 512;
 /**
- * A retransmission needs a round trip after the loss was noticed, and that needs the next packet. Bounded below by what
- * packets may overtake each other on one way, above by what viewers stand as a delay.
+ * A loss is noticed by the next packet, one picture or 40 ms of sound later; what was sent again is there a round trip after that. It may be lost as well: mediasoup asks
+ * once more when a round trip has passed, looking every 40 ms. So two tries take 80 ms and two round trips.
  */
-const MIN_WAIT_MS = 60;
-const MAX_WAIT_MS = 400;
+const TWO_TRIES_MS = 80;
+/** What viewers stand as a delay. What plays the sound has to wait as long: see `audio-line.ts`. */
+export const MAX_REORDER_WAIT_MS = 400;
 /** Until it is known, which takes some seconds: an ordinary line's. */
 const ASSUMED_ROUND_TRIP_MS = 50;
 
 /** How long to wait for a missing packet, given the publisher's round trip, 0 while it is not known; pure. */
-export const reorderWaitMs = (roundTripMs: number): number => Math.min(MAX_WAIT_MS, Math.max(MIN_WAIT_MS, 30 + 2 * (roundTripMs || ASSUMED_ROUND_TRIP_MS)));
+export const reorderWaitMs = (roundTripMs: number): number => Math.min(MAX_REORDER_WAIT_MS, TWO_TRIES_MS + 2 * (roundTripMs || ASSUMED_ROUND_TRIP_MS));
 
 export interface TrackInputHandlers {
   packet(packet: RtpPacket, nowMs: number): void;

@@ -24,10 +24,15 @@ export interface TransportLinkEvents {
 }
 
 /**
- * Seconds without a valid ICE check after which the other side is gone; mediasoup's least is 10. Browsers check at least every 2.5 s
- * (RFC 7675 lets consent expire after 30, which is longer than a destination should see silence before anybody is told).
+ * Seconds without a valid ICE check after which the other side is gone (RFC 7675, 5.1). Chromium checks every 2.5 s, but Firefox and libdatachannel, with which OBS
+ * publishes, every 4 to 6, as that RFC wants: with mediasoup's least, 10 s, a single check that was lost ended every second one of their streams.
  */
-const ICE_CONSENT_TIMEOUT_S = 10;
+const ICE_CONSENT_TIMEOUT_S = 30;
+/** Nobody is to see silence for so long before anybody is told: whoever sent media, and is not heard at all in two polls, is gone. Milliseconds. */
+const SILENCE_POLL_MS = 5000;
+const SILENT_POLLS = 2;
+/** Bytes in two polls. Less is ICE checks and reports of somebody who has nothing to send, and may well be silent between two of them. */
+const LEAST_MEDIA = 5000;
 /** Milliseconds that a browser has from the answer until ICE and DTLS are up; Chromium gives up after 15 s itself. */
 const CONNECT_TIMEOUT_MS = 20_000;
 
@@ -35,6 +40,7 @@ const CONNECT_TIMEOUT_MS = 20_000;
 export class TransportLink extends EventEmitter<TransportLinkEvents> {
   readonly transport: types.WebRtcTransport;
   readonly #timeout: NodeJS.Timeout;
+  #silencePoll: NodeJS.Timeout | undefined;
   #over = false;
 
   private constructor(transport: types.WebRtcTransport, worker: types.Worker, logger: Logger) {
@@ -49,6 +55,7 @@ export class TransportLink extends EventEmitter<TransportLinkEvents> {
       logger.debug({ state }, 'DTLS state');
       if (state === 'connected') {
         clearTimeout(this.#timeout);
+        this.#listenForSilence();
         this.emit('connected');
       } else if (state === 'failed') this.#lose('PUBLISHER_LOST', 'Failed by DTLS error');
       else if (state === 'closed') this.#lose('PUBLISHER_LOST', 'The other side closed the connection');
@@ -93,7 +100,34 @@ export class TransportLink extends EventEmitter<TransportLinkEvents> {
     if (this.#over) return;
     this.#over = true;
     clearTimeout(this.#timeout);
+    clearInterval(this.#silencePoll);
     this.transport.close();
+  }
+
+  #listenForSilence(): void {
+    const poll = { received: 0, before: LEAST_MEDIA, silent: 0, sentMedia: true };
+    const take = ([stats]: types.WebRtcTransportStat[]): void => {
+      const bytes = (stats?.bytesReceived ?? 0) - poll.received;
+      poll.received += bytes;
+      if (bytes > 0) {
+        // With the poll before, for in the last one he may have fallen silent at once.
+        Object.assign(poll, { before: bytes, silent: 0, sentMedia: poll.before + bytes >= LEAST_MEDIA });
+        return;
+      }
+      poll.silent++;
+      if (poll.sentMedia && poll.silent >= SILENT_POLLS) this.#lose('PUBLISHER_LOST', 'Failed by ICE keep alive');
+    };
+    // Asked once more only when it was answered: a worker that hangs has not heard anything either.
+    let asking = false;
+    this.#silencePoll = setInterval(() => {
+      if (asking) return;
+      asking = true;
+      this.transport
+        .getStats()
+        .then(take, () => undefined) // The transport was closed meanwhile.
+        .finally(() => (asking = false));
+    }, SILENCE_POLL_MS);
+    this.#silencePoll.unref();
   }
 
   #lose(code: 'PUBLISHER_LOST' | 'WORKER_DIED' | 'SHUTTING_DOWN', what: string): void {

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { analyse, median, recorded, recordingOf, type Recording } from '../helpers/recording.ts';
 import { FILE_TIMEOUT, setStage } from '../helpers/stage.ts';
@@ -173,7 +174,25 @@ await t.test('a publisher that vanishes is held, and goes on with the same crede
   await Promise.all([first.close(), second.close()]);
 });
 
-await t.test('a publisher whose network is gone, without a goodbye: consent expires', async (t) => {
+await t.test('ICE checks are lost for 12 s, as one of Firefox may well be: who sends media is there', async (t) => {
+  const relay = await startUdpRelay(gateway.ports.rtc);
+  t.teardown(() => relay.close());
+  const page = await open();
+  t.equal((await page.publish(endpoint('unchecked'), { mediaPort: relay.port })).status, 201);
+  const status = async (): Promise<unknown> => (await gateway.http('/api/v1/streams')).body[0]?.status;
+  await waitFor('the stream to be live', async () => (await status()) === 'live');
+  const { lost } = relay.counts();
+  relay.toGateway.noChecks = true;
+  for (const end = performance.now() + 12_000; performance.now() < end; await delay(200)) {
+    if ((await status()) !== 'live') break;
+  }
+  t.equal(await status(), 'live');
+  t.ok(relay.counts().lost > lost + 5, `${relay.counts().lost - lost} checks were lost`);
+  await page.request('DELETE');
+  await page.close();
+});
+
+await t.test('a publisher whose network is gone, without a goodbye: nothing comes', async (t) => {
   const relay = await startUdpRelay(gateway.ports.rtc);
   t.teardown(() => relay.close());
   const page = await open();

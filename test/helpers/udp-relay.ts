@@ -16,6 +16,8 @@ export interface Impairment {
   reorder?: number;
   /** Nothing passes. */
   blackhole?: boolean;
+  /** No ICE check passes, and no answer to one. */
+  noChecks?: boolean;
 }
 
 export interface UdpRelay {
@@ -28,6 +30,9 @@ export interface UdpRelay {
   counts(): { readonly passed: number; readonly lost: number };
   close(): void;
 }
+
+/** RFC 7983: by the first byte. */
+const isStun = (datagram: Buffer): boolean => datagram[0]! <= 3;
 
 /** Milliseconds that a reordered datagram is late. */
 const REORDER_DELAY = 20;
@@ -44,8 +49,8 @@ export async function startUdpRelay(gatewayPort: number, impairment: Impairment 
   const upstreams = new Map<string, Socket>();
   let closed = false;
 
-  const pass = (rules: Impairment, send: () => void): void => {
-    if (rules.blackhole || next() < (rules.loss ?? 0)) {
+  const pass = (rules: Impairment, datagram: Buffer, send: () => void): void => {
+    if (rules.blackhole || (rules.noChecks && isStun(datagram)) || next() < (rules.loss ?? 0)) {
       counts.lost += 1;
       return;
     }
@@ -65,13 +70,13 @@ export async function startUdpRelay(gatewayPort: number, impairment: Impairment 
     if (!upstream) {
       upstream = createSocket('udp4');
       upstreams.set(key, upstream);
-      upstream.on('message', (answer) => pass(toBrowser, () => front.send(answer, sender.port, sender.address)));
+      upstream.on('message', (answer) => pass(toBrowser, answer, () => front.send(answer, sender.port, sender.address)));
       // Refused for a moment while the gateway restarts: what a network would lose is lost here too.
       upstream.on('error', () => undefined);
       upstream.connect(gatewayPort, '127.0.0.1');
     }
     const target = upstream;
-    pass(toGateway, () => {
+    pass(toGateway, datagram, () => {
       try {
         target.send(datagram);
       } catch {
