@@ -3,6 +3,7 @@ import type { types } from 'mediasoup';
 import { GatewayError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import type { LocalTransport } from './sdp-answer.ts';
+import { Silence, SILENCE_POLL_MS } from './silence.ts';
 import type { IngestWorker } from './worker-pool.ts';
 
 export interface TransportLinkOptions {
@@ -28,11 +29,6 @@ export interface TransportLinkEvents {
  * publishes, every 4 to 6, as that RFC wants: with mediasoup's least, 10 s, a single check that was lost ended every second one of their streams.
  */
 const ICE_CONSENT_TIMEOUT_S = 30;
-/** Nobody is to see silence for so long before anybody is told: whoever sent media, and is not heard at all in two polls, is gone. Milliseconds. */
-const SILENCE_POLL_MS = 5000;
-const SILENT_POLLS = 2;
-/** Bytes in two polls. Less is ICE checks and reports of somebody who has nothing to send, and may well be silent between two of them. */
-const LEAST_MEDIA = 5000;
 /** Milliseconds that a browser has from the answer until ICE and DTLS are up; Chromium gives up after 15 s itself. */
 const CONNECT_TIMEOUT_MS = 20_000;
 
@@ -105,18 +101,7 @@ export class TransportLink extends EventEmitter<TransportLinkEvents> {
   }
 
   #listenForSilence(): void {
-    const poll = { received: 0, before: LEAST_MEDIA, silent: 0, sentMedia: true };
-    const take = ([stats]: types.WebRtcTransportStat[]): void => {
-      const bytes = (stats?.bytesReceived ?? 0) - poll.received;
-      poll.received += bytes;
-      if (bytes > 0) {
-        // With the poll before, for in the last one he may have fallen silent at once.
-        Object.assign(poll, { before: bytes, silent: 0, sentMedia: poll.before + bytes >= LEAST_MEDIA });
-        return;
-      }
-      poll.silent++;
-      if (poll.sentMedia && poll.silent >= SILENT_POLLS) this.#lose('PUBLISHER_LOST', 'Failed by ICE keep alive');
-    };
+    const silence = new Silence();
     // Asked once more only when it was answered: a worker that hangs has not heard anything either.
     let asking = false;
     this.#silencePoll = setInterval(() => {
@@ -124,7 +109,10 @@ export class TransportLink extends EventEmitter<TransportLinkEvents> {
       asking = true;
       this.transport
         .getStats()
-        .then(take, () => undefined) // The transport was closed meanwhile.
+        .then(
+          ([stats]) => stats && silence.poll(stats.bytesReceived) && this.#lose('PUBLISHER_LOST', 'Failed by ICE keep alive'),
+          () => undefined, // The transport was closed meanwhile.
+        )
         .finally(() => (asking = false));
     }, SILENCE_POLL_MS);
     this.#silencePoll.unref();
