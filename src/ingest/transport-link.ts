@@ -26,7 +26,7 @@ export interface TransportLinkEvents {
 
 /**
  * Seconds without a valid ICE check after which the other side is gone (RFC 7675, 5.1). Chromium checks every 2.5 s, but Firefox and libdatachannel, with which OBS
- * publishes, every 4 to 6, as that RFC wants: with mediasoup's least, 10 s, a single check that was lost ended every second one of their streams.
+ * publishes, every 4 to 6, as that RFC wants: with mediasoup's least, 10 s, a single check that is lost may be enough.
  */
 const ICE_CONSENT_TIMEOUT_S = 30;
 /** Milliseconds that a browser has from the answer until ICE and DTLS are up; Chromium gives up after 15 s itself. */
