@@ -6,6 +6,8 @@ import { enterOwnNetwork, hasOwnNetwork, OWN_ADDRESS } from '../helpers/own-netw
 import { analyse, MOST_SOUND_LAG, recorded, recordingOf } from '../helpers/recording.ts';
 import { SdkPage, startPageServer } from '../helpers/sdk-page.ts';
 import { FILE_TIMEOUT } from '../helpers/stage.ts';
+import { waitFor } from '../helpers/wait.ts';
+import { startWhipPageServer, WhipPage } from '../helpers/whip-page.ts';
 
 const path = firefoxPath();
 
@@ -56,5 +58,22 @@ else {
     await page.publishTo(`ws://${OWN_ADDRESS}:${open.ports.ws}`, { name: 'guest' });
     t.match(await open.http('/api/v1/streams', { headers: { authorization: 'Bearer k3y' } }), { body: [{ name: 'guest', status: 'live' }] });
     await page.close();
+  });
+
+  await t.test('by WHIP, seen by WHEP', async (t) => {
+    const whip = await startWhipPageServer();
+    const open = await startGateway({ ip_local: '', cors_origins: new URL(whip.url).origin });
+    t.teardown(() => Promise.all([open.stop(), whip.close()]));
+    const publisher = await WhipPage.open(firefox, whip);
+    t.equal((await publisher.publish(`${open.httpUrl}/whip/fox`, { source: 'camera' })).status, 201);
+    const player = await WhipPage.open(firefox, whip);
+    t.equal((await player.play(`${open.httpUrl}/whep/fox`)).status, 201);
+    await waitFor('pictures and sound', async () => {
+      const { streams } = await player.flow('inbound-rtp');
+      return streams.some(({ framesDecoded = 0 }) => framesDecoded > 10) && streams.some(({ totalAudioEnergy = 0 }) => totalAudioEnergy > 0);
+    });
+    t.equal((await publisher.restartIce()).status, 200);
+    t.equal((await publisher.request('DELETE')).status, 200);
+    await Promise.all([publisher.close(), player.close()]);
   });
 }

@@ -4,8 +4,7 @@ import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Browser, Page } from 'playwright-core';
-import type { PageServer } from './sdk-page.ts';
+import type { BrowserPage, PageBrowser, PageServer } from './sdk-page.ts';
 
 const PAGE_FILES = fileURLToPath(new URL('./page/', import.meta.url));
 const WHIP_CLIENT = fileURLToPath(import.meta.resolve('@eyevinn/whip-web-client'));
@@ -89,13 +88,13 @@ export interface Flow {
 
 /** One browser page with plain WebRTC code, driven from a test. */
 export class WhipPage {
-  readonly page: Page;
+  readonly page: BrowserPage;
 
-  private constructor(page: Page) {
+  private constructor(page: BrowserPage) {
     this.page = page;
   }
 
-  static async open(browser: Browser, server: PageServer): Promise<WhipPage> {
+  static async open(browser: PageBrowser, server: PageServer): Promise<WhipPage> {
     const page = await browser.newPage();
     await page.goto(server.url);
     return new WhipPage(page);
