@@ -21,6 +21,8 @@ const MEMORY_SLACK = 25;
 interface Sample {
   readonly minute: number;
   readonly memoryMb: number;
+  /** Where it is: megabytes by what the processes do. */
+  readonly memoryBy: Readonly<Record<string, number>>;
   readonly files: number;
   readonly processes: number;
   readonly sockets: number;
@@ -65,7 +67,10 @@ export async function benchSoak({ minutes, seed, counts, settings, warmUp }: Ben
     return {
       name: 'soak',
       tables: [
-        { title: `Before and after ${minutes} minutes (seed ${seed})`, columns: ['', 'before', 'after'], rows: (['memoryMb', 'files', 'processes', 'sockets'] as const).map((key) => [LABELS[key], before[key], after[key]]) },
+        { title: `Before and after ${minutes} minutes (seed ${seed})`, columns: ['', 'before', 'after'], rows: [
+            ...(['memoryMb', 'files', 'processes', 'sockets'] as const).map((key) => [LABELS[key], before[key], after[key]]),
+            ...(['gateway', 'worker', 'audio'] as const).map((key) => [`memory of the ${key}, MB`, before.memoryBy[key]!, after.memoryBy[key]!]),
+          ] },
         { title: 'What was done', columns: ['', 'times'], rows: Object.entries(done) },
         { title: 'Why pushes ended', columns: ['reason', 'pushes'], rows: Object.entries(reasons) },
         { title: 'Streams that nobody touched', columns: ['', 'pictures', 'longest gap of pictures, ms', 'of sounds, ms', 'interrupted'], rows: steadyStreams.map((stream) => [stream.name, stream.pictures, stream.longestPictureGap, stream.longestSoundGap, 'no']) },
@@ -79,7 +84,7 @@ export async function benchSoak({ minutes, seed, counts, settings, warmUp }: Ben
   }
 }
 
-const LABELS: Record<Exclude<keyof Sample, 'minute'>, string> = { memoryMb: 'memory, MB', files: 'open files of the gateway', processes: 'child processes', sockets: 'sockets of the gateway and its children' };
+const LABELS: Record<Exclude<keyof Sample, 'minute' | 'memoryBy'>, string> = { memoryMb: 'memory, MB', files: 'open files of the gateway', processes: 'child processes', sockets: 'sockets of the gateway and its children' };
 
 /** What may happen, and how often beside the others. */
 const ACTIONS = ['publish', 'publish', 'publish', 'stop', 'vanish', 'push', 'push', 'push', 'push to nobody', 'terminate', 'cut', 'cut', 'mute', 'transcode'] as const;
@@ -163,9 +168,11 @@ function takeSample(stage: BenchStage, minute: number): Sample {
   const { pid, ports } = stage.gateway;
   const children = childrenOf(pid).map((child) => child.pid);
   const sockets = internetSockets(pid, ports.http);
+  const memoryBy = memory(gatewayGroups(pid));
   return {
     minute,
-    memoryMb: total(memory(gatewayGroups(pid))),
+    memoryMb: total(memoryBy),
+    memoryBy,
     files: openFiles(pid) - sockets.own,
     processes: children.length,
     sockets: children.reduce((sum, child) => sum + internetSockets(child, ports.http).others, sockets.others),
