@@ -19,6 +19,8 @@ export interface BenchStage {
 
 export interface BenchStageOptions {
   readonly settings?: SettingsOverrides;
+  /** The gateway's garbage can be collected when the benchmark wants it. */
+  readonly collectable?: boolean;
   /** Kilobits per second of each publisher's video. */
   readonly kbps?: number;
   /** `rtmpUrl` is one of RTMPS. */
@@ -27,7 +29,7 @@ export interface BenchStageOptions {
 
 const FLOWING_TIMEOUT_MS = 30_000;
 
-export async function setBenchStage({ settings, kbps = 2000, secure = false }: BenchStageOptions = {}): Promise<BenchStage> {
+export async function setBenchStage({ settings, collectable = false, kbps = 2000, secure = false }: BenchStageOptions = {}): Promise<BenchStage> {
   const ends: (() => Promise<void>)[] = [];
   const close = async (): Promise<void> => {
     for (const end of ends.splice(0).reverse()) await end();
@@ -39,7 +41,7 @@ export async function setBenchStage({ settings, kbps = 2000, secure = false }: B
     const certificate = secure ? await makeCertificate() : undefined;
     if (certificate) ends.push(() => certificate.remove());
     const rtmpUrl = certificate ? `rtmps://localhost:${await sink.ask('listenSecurely', { keyFile: certificate.keyFile, certificateFile: certificate.certificateFile })}/live` : `rtmp://127.0.0.1:${sinkPort}/live`;
-    const gateway = await startGateway({ log_level: 'info', ...(certificate && { rtmps_ca_file: certificate.certificateFile }), ...settings });
+    const gateway = await startGateway({ log_level: 'info', ...(certificate && { rtmps_ca_file: certificate.certificateFile }), ...settings }, { collectable });
     ends.push(() => gateway.stop());
     const publishers = await BenchProcess.start<PublisherRequests>('./publishers-main.ts', [String(kbps)]);
     ends.push(() => publishers.stop());

@@ -35,7 +35,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   },
   soak: {
     about: 'publishers and destinations come, go and fail at random; --minutes 60 for an hour, --seed to repeat one',
-    defaults: { rounds: 1, seconds: 5, warmUp: 5, counts: [3] },
+    defaults: { rounds: 1, seconds: 5, warmUp: 150, counts: [3] },
     load: async () => (await import('./soak.ts')).benchSoak,
   },
 };

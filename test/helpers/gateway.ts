@@ -13,9 +13,13 @@ import { waitFor } from './wait.ts';
 
 const ROOT = new URL('../../', import.meta.url).pathname;
 
+/** What Node is told so that a gateway answers a message with its memory after a collection. */
+const COLLECTABLE = ['--expose-gc', '--import', new URL('collect-garbage.ts', import.meta.url).href];
+
 /** Milliseconds that the gateway may take to start, on a busy machine, and to end. */
 const START_TIMEOUT = 30_000;
 const STOP_TIMEOUT = 15_000;
+const COLLECTION_TIMEOUT = 10_000;
 
 export interface RestAnswer {
   readonly status: number;
@@ -50,14 +54,24 @@ export interface TestGateway {
   cpu(): { readonly gateway: number; readonly children: number };
   /** Resolves with the exit code when the process has ended for whatever reason. */
   readonly exited: Promise<number | null>;
+  /**
+   * Collects the garbage of the gateway's heap, and tells what is left.
+   * @throws {Error} when it was not started `collectable`
+   */
+  collectGarbage(): Promise<NodeJS.MemoryUsage>;
   /** Ends the gateway with SIGTERM; throws when it does not end by itself, has failed before, or leaves a process behind. Idempotent. */
   stop(): Promise<void>;
 }
 
 export type SettingsOverrides = Partial<Record<SettingKey, string | number | boolean>>;
 
+export interface GatewayOptions {
+  /** Whether its garbage can be collected when a measurement wants it; else it is started as anybody starts it. */
+  readonly collectable?: boolean;
+}
+
 /** Starts the real gateway on free loopback ports and waits until `/health` says that it serves. */
-export async function startGateway(overrides: SettingsOverrides = {}): Promise<TestGateway> {
+export async function startGateway(overrides: SettingsOverrides = {}, { collectable = false }: GatewayOptions = {}): Promise<TestGateway> {
   const portOf = async (key: 'ws.port' | 'http.port' | 'rtc_port'): Promise<number> => Number(overrides[key] ?? (await freePort()));
   const ports = { ws: await portOf('ws.port'), http: await portOf('http.port'), rtc: await portOf('rtc_port') };
   const settings: SettingsOverrides = {
@@ -77,14 +91,14 @@ export async function startGateway(overrides: SettingsOverrides = {}): Promise<T
 
   // The marker is inherited by every process that the gateway starts, so a leaked one is found whoever its parent is by then.
   const marker = randomUUID();
-  const child = spawn(process.execPath, [join(ROOT, 'src/main.ts'), '--config', file], {
+  const child = spawn(process.execPath, [...(collectable ? COLLECTABLE : []), join(ROOT, 'src/main.ts'), '--config', file], {
     cwd: ROOT,
     env: { ...process.env, ...mediaWorkerEnv(), GATEWAY_TEST_MARKER: marker },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['ignore', 'pipe', 'pipe', ...(collectable ? (['ipc'] as const) : [])],
   });
   let logs = '';
-  child.stdout.setEncoding('utf8').on('data', (chunk: string) => (logs += chunk));
-  child.stderr.setEncoding('utf8').on('data', (chunk: string) => (logs += chunk));
+  child.stdout!.setEncoding('utf8').on('data', (chunk: string) => (logs += chunk));
+  child.stderr!.setEncoding('utf8').on('data', (chunk: string) => (logs += chunk));
   const exited = once(child, 'exit').then(([code]) => code as number | null);
   // A test that is cut short must not leave a gateway behind.
   const killAtExit = (): void => void child.kill('SIGKILL');
@@ -164,6 +178,12 @@ export async function startGateway(overrides: SettingsOverrides = {}): Promise<T
     logs: () => logs,
     children: (role) => childrenOf(child.pid!).filter((info) => !role || info.role === role),
     cpu: () => ({ gateway: cpuTime(child.pid!), children: childrenOf(child.pid!).reduce((sum, info) => sum + cpuTime(info.pid), 0) }),
+    async collectGarbage() {
+      if (!collectable) throw new Error('this gateway was not started with { collectable: true }');
+      const collected = once(child, 'message', { signal: AbortSignal.timeout(COLLECTION_TIMEOUT) });
+      child.send('collect');
+      return (await collected)[0] as NodeJS.MemoryUsage;
+    },
     exited,
     stop: () => (stopping ??= stop()),
   };
