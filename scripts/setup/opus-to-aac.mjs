@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { cacheFolder, isExecutable } from './cache.mjs';
@@ -10,7 +10,7 @@ import { ensureDebianPackages, succeeds } from './system.mjs';
 const BUILD_PACKAGES = ['gcc', 'libc6-dev', 'libavcodec-dev', 'libavutil-dev'];
 
 /**
- * Finds the encoder that serves several streams in the machine's cache, or builds it there from native/opus-to-aac.c. Nothing depends on it: without it
+ * Finds the encoder that serves several streams in the machine's cache, or builds it there from native/. Nothing depends on it: without it
  * each stream's sound has an ffmpeg.
  *
  * @param {string} root the repository
@@ -22,14 +22,17 @@ export async function ensureOpusToAac(root) {
     if (given !== '' && !isExecutable(given)) throw new SetupError(`OPUS_TO_AAC_BIN is set, but there is no program at ${given}`);
     return given;
   }
-  const source = path.join(root, 'native', 'opus-to-aac.c');
-  const version = createHash('sha256').update(readFileSync(source)).digest('hex').slice(0, 12);
+  const folder = path.join(root, 'native');
+  const sources = readdirSync(folder).sort().map((name) => path.join(folder, name));
+  const hash = createHash('sha256');
+  for (const source of sources) hash.update(readFileSync(source));
+  const version = hash.digest('hex').slice(0, 12);
   const cached = path.join(cacheFolder(), `opus-to-aac-${version}-${os.platform()}-${os.arch()}`);
   // Its libraries may have gone with an update of the system.
   if (runs(cached)) return cached;
 
   const candidate = `${cached}.candidate-${process.pid}`;
-  const compile = { command: 'cc', args: ['-O2', '-o', candidate, source, '-lavcodec', '-lavutil'] };
+  const compile = { command: 'cc', args: ['-O3', '-fno-math-errno', '-o', candidate, ...sources.filter((source) => source.endsWith('.c')), '-lavcodec', '-lavutil', '-lm'] };
   try {
     mkdirSync(path.dirname(cached), { recursive: true });
     process.once('exit', () => rmSync(candidate, { force: true }));

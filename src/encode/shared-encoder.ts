@@ -18,7 +18,7 @@ const FIRST_BYTES = 16_384;
 const GRACE_MS = 2000;
 
 export interface SharedEncoderOptions {
-  /** The program that native/opus-to-aac.c was built into. */
+  /** The program that native/ was built into. */
   readonly program: string;
   /** When one stream's sound is as long, that of all is encoded. */
   readonly batchSamples: number;

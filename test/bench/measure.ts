@@ -1,6 +1,6 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { childrenOf, type ProcessRole } from '../helpers/processes.ts';
+import { childrenOf, processorMs, type ProcessRole } from '../helpers/processes.ts';
 
 /** A figure of several rounds: the median, and the lowest and highest beside it. */
 export interface Figure {
@@ -19,17 +19,6 @@ export function percentile(sorted: readonly number[], percent: number): number {
   if (sorted.length === 0) return NaN;
   if (percent === 50 && sorted.length % 2 === 0) return (sorted[sorted.length / 2 - 1]! + sorted[sorted.length / 2]!) / 2;
   return sorted[Math.min(sorted.length - 1, Math.floor((sorted.length * percent) / 100))]!;
-}
-
-/** Milliseconds of processor time of a process, all its threads together; from the scheduler's nanoseconds, not from ticks. */
-export function processorMs(pid: number): number {
-  let sum = 0;
-  try {
-    for (const thread of readdirSync(`/proc/${pid}/task`)) sum += Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ')[0]) / 1e6;
-  } catch {
-    // It has ended.
-  }
-  return sum;
 }
 
 /** Megabytes that a process holds in memory: its share of what it has in common with others, so that sums mean something. */

@@ -66,6 +66,17 @@ export function cpuTime(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
 }
 
+/** Milliseconds of processor time of a process, all its threads together; from the scheduler's nanoseconds, not from ticks. */
+export function processorMs(pid: number): number {
+  let sum = 0;
+  try {
+    for (const thread of readdirSync(`/proc/${pid}/task`)) sum += Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ')[0]) / 1e6;
+  } catch {
+    // It has ended.
+  }
+  return sum;
+}
+
 /** Open file descriptors of a process: grows when something is leaked. */
 export function openFiles(pid: number): number {
   try {

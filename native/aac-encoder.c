@@ -1,0 +1,674 @@
+/*
+ * AAC-LC without a search. What a quantizer's step does to the noise of a band is known beforehand (3GPP TS 26.403), so each frame is quantized once, where
+ * libavcodec's encoder tries steps until the bits suffice and spends half of its time on that. docs/audio.md tells what both need and how they sound.
+ *
+ * A frame goes through: windows and transform; which part of each band masks noise; how far below the sound the noise is to be, for the bits that there are; steps,
+ * quantized lines and their codebooks; bits. Names follow ISO/IEC 14496-3 where it has any: what it calls scale factor is a factor here.
+ */
+#include "aac-encoder.h"
+#include "aac-codebooks.h"
+#include <libavutil/mem.h>
+#include <libavutil/tx.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SAMPLE_RATE = 48000, FRAME = AAC_FRAME_SAMPLES, SHORT = 128, WINDOWS = 8, MAX_CHANNELS = 2 };
+enum sequence { ONLY_LONG, LONG_START, EIGHT_SHORT, LONG_STOP };
+
+/* Where bands begin at 48 kHz (ISO/IEC 14496-3, 4.5.4). Above 20 kHz nothing is coded. */
+static const uint16_t long_bands[] = {0,   4,   8,   12,  16,  20,  24,  28,  32,  36,  40,  48,  56,  64,  72,  80,  88,  96,  108, 120, 132, 144, 160, 176,
+                                      196, 216, 240, 264, 292, 320, 352, 384, 416, 448, 480, 512, 544, 576, 608, 640, 672, 704, 736, 768, 800, 832, 864};
+static const uint16_t short_bands[] = {0, 4, 8, 12, 16, 20, 28, 36, 44, 56, 68, 80, 96, 112};
+enum { LONG_BANDS = 46, SHORT_BANDS = 13, MAX_BANDS = WINDOWS * SHORT_BANDS };
+
+/* What the quantizer adds before it cuts off: less than a half, for small values are more frequent than large ones. */
+#define ROUNDING 0.4054f
+/* Decibels that full scale is as loud as, and the highest threshold in quiet that is counted on: people turn it up, and hear more of the treble than the standard does. */
+enum { FULL_SCALE_DB = 115, MOST_QUIET_DB = 30 };
+/* How far below a band's energy its noise is masked, in factors of ten: from the bass to the treble, which hides more. */
+#define MASKED_BASS 2.8f
+#define MASKED_TREBLE 1.2f
+/* Tenfold energies for each bark that noise is masked by what is below it, and above it. */
+#define MASKED_UPWARD 1.2f
+#define MASKED_DOWNWARD 3.0f
+/* Energy to noise, as a logarithm of 2: what a band has at least, lest it come and go, and what it gets beyond what is masked while there are bits left. */
+#define LEAST_RATIO 0.6f
+#define MOST_RAISED 10
+/* So much louder than what was before it is an attack, if it can be heard at all (energy of the differences of 128 samples). */
+#define ATTACK 10
+#define AUDIBLE 1e-3f
+/* So much louder than its end is a frame that dies away. */
+#define FADE 1000
+/* About what a channel needs beside its lines: sections and factors, and what is before them. */
+enum { SIDE_BITS = 120, HEADER_BITS = 45 };
+/* As in TS 26.403, to begin with; then what was true of the frames before, if they were no silence. */
+#define ENTROPY_PER_BIT 1.18f
+enum { TELLING_ENTROPY = 500, MOST_AGAIN = 8 };
+/* What frames before have left, or taken too much of: how much of it one frame may use, and the most that it is, in frames. */
+#define SPENT_AT_ONCE 0.4f
+#define MOST_SPARE 1.4f
+#define LEAST_SPARE 0.5f
+#define MOST_RESERVE 4
+enum { FACTOR_OFFSET = 100, MAX_FACTOR = 255 - FACTOR_OFFSET, MAX_FACTOR_STEP = 60, NOT_CODED = INT16_MAX, MAX_QUANTIZED = 8191, MAX_BITS_OF_CHANNEL = 6144 - 100 };
+
+static float least_of(float a, float b) { return a < b ? a : b; }
+static float most_of(float a, float b) { return a > b ? a : b; }
+
+struct codebook {
+  uint32_t code[289];
+  uint8_t bits[289];
+  /* With the signs that follow the code. */
+  uint8_t cost[289];
+};
+
+static struct codebook factor_book, books[12];
+static float long_window[2 * FRAME], short_window[2 * SHORT];
+static float long_quiet[LONG_BANDS], short_quiet[SHORT_BANDS], long_masked[LONG_BANDS], short_masked[SHORT_BANDS];
+/* How far into the next band, and into the one before, a band masks. */
+static float long_up[LONG_BANDS], long_down[LONG_BANDS], short_up[SHORT_BANDS], short_down[SHORT_BANDS];
+
+/* The spectrum of one channel in one frame, by bands: for short windows the bands of a group of windows. */
+struct spectrum {
+  int bands;
+  uint16_t start[MAX_BANDS + 1];
+  float lines[FRAME];
+  float root[FRAME]; /* |line| ^ 3/4 */
+  float energy[MAX_BANDS], threshold[MAX_BANDS], ratio[MAX_BANDS], form[MAX_BANDS], width[MAX_BANDS];
+  int16_t factor[MAX_BANDS], written_factor[MAX_BANDS];
+  int16_t quantized[FRAME];
+  uint8_t book[MAX_BANDS];
+};
+
+struct channel {
+  /* The frame before this one, this one, and the next. */
+  float samples[3 * FRAME];
+  float last_sample, loudness;
+  float last_threshold[LONG_BANDS];
+  struct spectrum spectrum;
+};
+
+/* What makes long windows hear noise before or after a sound: it becomes loud in one of the eight parts of a frame (-1: in none), or dies away within the frame. */
+struct change { int attack, fades; };
+
+struct aac_encoder {
+  int channels, has_begun;
+  float target, reserve, entropy_per_bit;
+  AVTXContext *long_transform, *short_transform;
+  av_tx_fn transform_long, transform_short;
+  struct change this_change, next_change;
+  enum sequence sequence;
+  int groups, group_length[WINDOWS], bands_of_group;
+  uint8_t middle_side[MAX_BANDS];
+  int has_middle_side;
+  struct channel channel[MAX_CHANNELS];
+};
+
+/* ---- tables ---- */
+
+static void make_book(struct codebook *book, const uint8_t *counts, const uint16_t *symbols, int size) {
+  uint32_t code = 0;
+  for (int next = 0, length = 1; next < size; length++, code <<= 1) {
+    for (int i = 0; i < counts[length - 1]; i++, next++) {
+      book->code[symbols[next]] = code++;
+      book->bits[symbols[next]] = length;
+    }
+  }
+}
+
+static int signs_of(int book, int symbol) {
+  int count = 0;
+  if (book == 3 || book == 4)
+    for (int i = 0; i < 4; i++, symbol /= 3) count += symbol % 3 != 0;
+  else if (book >= 7) {
+    int size = book <= 8 ? 8 : book <= 10 ? 13 : 17;
+    count = (symbol % size != 0) + (symbol / size != 0);
+  }
+  return count;
+}
+
+enum { BARKS = 24 };
+
+static float bark(float hertz) { return 13.3f * atanf(0.00076f * hertz) + 3.5f * atanf(hertz * hertz / 5.625e7f); }
+
+static void make_bands(const uint16_t *start, int bands, int lines, float full_scale, float *quiet, float *masked, float *up, float *down) {
+  float hertz_per_line = SAMPLE_RATE / 2.0f / lines;
+  for (int band = 0; band < bands; band++) {
+    float least = INFINITY;
+    for (int line = start[band]; line < start[band + 1]; line++) {
+      float khz = (line + 0.5f) * hertz_per_line / 1000;
+      float db = 3.64f * powf(khz, -0.8f) - 6.5f * expf(-0.6f * (khz - 3.3f) * (khz - 3.3f)) + 0.001f * khz * khz * khz * khz;
+      least = least_of(least, db);
+    }
+    quiet[band] = full_scale * powf(10, (least_of(least, MOST_QUIET_DB) - FULL_SCALE_DB) / 10) * (start[band + 1] - start[band]) / 4;
+    float centre = bark((start[band] + start[band + 1]) / 2.0f * hertz_per_line);
+    masked[band] = powf(10, -(MASKED_BASS + (MASKED_TREBLE - MASKED_BASS) * centre / BARKS));
+    if (band + 1 == bands) break;
+    float next = bark((start[band + 1] + start[band + 2]) / 2.0f * hertz_per_line);
+    up[band] = powf(10, -MASKED_UPWARD * (next - centre));
+    down[band + 1] = powf(10, -MASKED_DOWNWARD * (next - centre));
+  }
+}
+
+static void make_tables(void) {
+  static const struct { const uint8_t *counts; const uint16_t *symbols; int size; } sources[] = {
+      {factor_counts, factor_symbols, 121}, {book1_counts, book1_symbols, 81},   {book2_counts, book2_symbols, 81},   {book3_counts, book3_symbols, 81},
+      {book4_counts, book4_symbols, 81},    {book5_counts, book5_symbols, 81},   {book6_counts, book6_symbols, 81},   {book7_counts, book7_symbols, 64},
+      {book8_counts, book8_symbols, 64},    {book9_counts, book9_symbols, 169},  {book10_counts, book10_symbols, 169}, {book11_counts, book11_symbols, 289},
+  };
+  for (int book = 0; book < 12; book++) {
+    struct codebook *made = book == 0 ? &factor_book : &books[book];
+    make_book(made, sources[book].counts, sources[book].symbols, sources[book].size);
+    for (int symbol = 0; symbol < sources[book].size; symbol++) made->cost[symbol] = made->bits[symbol] + (book == 0 ? 0 : signs_of(book, symbol));
+  }
+  for (int i = 0; i < 2 * FRAME; i++) long_window[i] = sinf((i + 0.5f) * (float)M_PI / (2 * FRAME));
+  for (int i = 0; i < 2 * SHORT; i++) short_window[i] = sinf((i + 0.5f) * (float)M_PI / (2 * SHORT));
+  make_bands(long_bands, LONG_BANDS, FRAME, 0x1p50f, long_quiet, long_masked, long_up, long_down);
+  make_bands(short_bands, SHORT_BANDS, SHORT, 0x1p47f, short_quiet, short_masked, short_up, short_down);
+}
+
+/* ---- windows and transforms ---- */
+
+static struct change find_change(struct channel *channel) {
+  const float *samples = channel->samples + 2 * FRAME;
+  struct change change = {-1, 0};
+  float last = channel->last_sample, energy = 0, loudest = 0;
+  for (int part = 0; part < WINDOWS; part++) {
+    energy = 0;
+    for (int i = 0; i < SHORT; i++, samples++) {
+      /* Attacks are heard by what is high in them. */
+      float difference = *samples - last;
+      last = *samples;
+      energy += difference * difference;
+    }
+    if (change.attack < 0 && energy > ATTACK * channel->loudness && energy > AUDIBLE) change.attack = part;
+    channel->loudness = 0.7f * channel->loudness + 0.3f * energy;
+    loudest = most_of(loudest, energy);
+  }
+  change.fades = loudest > FADE * energy && loudest > AUDIBLE;
+  channel->last_sample = last;
+  return change;
+}
+
+/* Short windows cover the second half of the frame before, and the first half of this one. */
+static int wants_short(struct change before, struct change this) { return (this.attack >= 0 && this.attack < 4) || before.attack >= 4 || before.fades || this.fades; }
+
+static void group_windows(struct aac_encoder *encoder, struct change before, struct change this) {
+  int lengths[WINDOWS] = {2, 2, 2, 2};
+  int first = this.attack >= 0 && this.attack < 4 ? this.attack + 3 : before.attack >= 4 ? before.attack - 4 : -1;
+  if (first >= 0) {
+    /* The two windows that see the attack are one group, those before and after it the others. */
+    lengths[0] = first;
+    lengths[1] = first < 7 ? 2 : 1;
+    lengths[2] = WINDOWS - lengths[0] - lengths[1];
+    lengths[3] = 0;
+  }
+  encoder->groups = 0;
+  for (int i = 0; i < 4; i++)
+    if (lengths[i] > 0) encoder->group_length[encoder->groups++] = lengths[i];
+}
+
+static void transform(struct aac_encoder *encoder, struct channel *channel) {
+  struct spectrum *spectrum = &channel->spectrum;
+  _Alignas(64) float windowed[2 * FRAME], lines[FRAME];
+  const float *samples = channel->samples;
+  if (encoder->sequence != EIGHT_SHORT) {
+    for (int i = 0; i < 2 * FRAME; i++) windowed[i] = samples[i] * long_window[i];
+    enum { FLAT = (FRAME - SHORT) / 2 };
+    if (encoder->sequence == LONG_START) {
+      memcpy(windowed + FRAME, samples + FRAME, FLAT * sizeof(float));
+      for (int i = 0; i < SHORT; i++) windowed[FRAME + FLAT + i] = samples[FRAME + FLAT + i] * short_window[SHORT + i];
+      memset(windowed + FRAME + FLAT + SHORT, 0, FLAT * sizeof(float));
+    } else if (encoder->sequence == LONG_STOP) {
+      memset(windowed, 0, FLAT * sizeof(float));
+      for (int i = 0; i < SHORT; i++) windowed[FLAT + i] = samples[FLAT + i] * short_window[i];
+      memcpy(windowed + FLAT + SHORT, samples + FLAT + SHORT, FLAT * sizeof(float));
+    }
+    encoder->transform_long(encoder->long_transform, lines, windowed, sizeof(float));
+    memcpy(spectrum->lines, lines, sizeof lines);
+    spectrum->bands = LONG_BANDS;
+    memcpy(spectrum->start, long_bands, sizeof long_bands);
+    return;
+  }
+  for (int window = 0; window < WINDOWS; window++) {
+    for (int i = 0; i < 2 * SHORT; i++) windowed[i] = samples[(FRAME - SHORT) / 2 + window * SHORT + i] * short_window[i];
+    encoder->transform_short(encoder->short_transform, lines + window * SHORT, windowed, sizeof(float));
+  }
+  /* A band's lines of all windows of a group follow each other. */
+  int band = 0, to = 0;
+  for (int group = 0, window = 0; group < encoder->groups; window += encoder->group_length[group++])
+    for (int i = 0; i < SHORT_BANDS; i++) {
+      spectrum->start[band++] = to;
+      for (int w = window; w < window + encoder->group_length[group]; w++)
+        for (int line = short_bands[i]; line < short_bands[i + 1]; line++) spectrum->lines[to++] = lines[w * SHORT + line];
+    }
+  spectrum->start[band] = to;
+  spectrum->bands = band;
+}
+
+/* ---- what may be lost ---- */
+
+static void find_energies(struct spectrum *spectrum) {
+  int lines = spectrum->start[spectrum->bands];
+  for (int i = 0; i < lines; i++) {
+    float root = sqrtf(fabsf(spectrum->lines[i]));
+    spectrum->root[i] = root * sqrtf(root);
+  }
+  for (int band = 0; band < spectrum->bands; band++) {
+    float energy = 0, form = 0;
+    for (int i = spectrum->start[band]; i < spectrum->start[band + 1]; i++) {
+      energy += spectrum->lines[i] * spectrum->lines[i];
+      form += sqrtf(fabsf(spectrum->lines[i]));
+    }
+    spectrum->energy[band] = energy;
+    spectrum->form[band] = form;
+  }
+}
+
+static void find_thresholds(const struct aac_encoder *encoder, struct channel *channel) {
+  struct spectrum *spectrum = &channel->spectrum;
+  int is_short = encoder->sequence == EIGHT_SHORT;
+  const float *quiet = is_short ? short_quiet : long_quiet, *masked = is_short ? short_masked : long_masked;
+  const float *up = is_short ? short_up : long_up, *down = is_short ? short_down : long_down;
+  int count = encoder->bands_of_group;
+  for (int group = 0; group < encoder->groups; group++) {
+    float *threshold = spectrum->threshold + group * count;
+    const float *energy = spectrum->energy + group * count;
+    for (int band = 0; band < count; band++) threshold[band] = energy[band] * masked[band];
+    for (int band = 1; band < count; band++) threshold[band] = most_of(threshold[band], threshold[band - 1] * up[band - 1]);
+    for (int band = count - 2; band >= 0; band--) threshold[band] = most_of(threshold[band], threshold[band + 1] * down[band + 1]);
+    for (int band = 0; band < count; band++) {
+      float in_quiet = quiet[band] * (is_short ? encoder->group_length[group] : 1);
+      threshold[band] = most_of(threshold[band], in_quiet);
+      if (is_short) continue;
+      /* What masks now did not do so before it was there. */
+      float now = threshold[band];
+      if (encoder->sequence != LONG_STOP) threshold[band] = most_of(least_of(now, 2 * channel->last_threshold[band]), most_of(in_quiet, now * 0.01f));
+      channel->last_threshold[band] = now;
+    }
+  }
+}
+
+static void find_middle_side(struct aac_encoder *encoder) {
+  struct spectrum *left = &encoder->channel[0].spectrum, *right = &encoder->channel[1].spectrum;
+  encoder->has_middle_side = 0;
+  for (int band = 0; band < left->bands; band++) {
+    float middle = 0, side = 0;
+    for (int i = left->start[band]; i < left->start[band + 1]; i++) {
+      float m = (left->lines[i] + right->lines[i]) / 2, s = (left->lines[i] - right->lines[i]) / 2;
+      middle += m * m;
+      side += s * s;
+    }
+    float threshold = least_of(left->threshold[band], right->threshold[band]) / 2;
+    /* Bits grow with the logarithms of what is above the thresholds. */
+    float apart = most_of(left->energy[band] / left->threshold[band], 1) * most_of(right->energy[band] / right->threshold[band], 1);
+    float together = most_of(middle / threshold, 1) * most_of(side / threshold, 1);
+    encoder->middle_side[band] = together < apart;
+    if (!encoder->middle_side[band]) continue;
+    encoder->has_middle_side = 1;
+    left->threshold[band] = right->threshold[band] = threshold;
+    for (int i = left->start[band]; i < left->start[band + 1]; i++) {
+      float m = (left->lines[i] + right->lines[i]) / 2, s = (left->lines[i] - right->lines[i]) / 2;
+      left->lines[i] = m;
+      right->lines[i] = s;
+    }
+  }
+  if (!encoder->has_middle_side) return;
+  find_energies(left);
+  find_energies(right);
+}
+
+/* The perceptual entropy of TS 26.403: about as many bits as it takes to keep noise that far below the energy. */
+static float entropy_of(float lines, float ratio) { return lines * (ratio >= 3 ? ratio : 1.3219f + 0.5593f * ratio); }
+
+static float kept_ratio(float ratio, float lowered) {
+  ratio -= lowered;
+  return ratio > LEAST_RATIO ? ratio : LEAST_RATIO;
+}
+
+static float entropy(const struct aac_encoder *encoder, float lowered) {
+  float sum = 0;
+  for (int channel = 0; channel < encoder->channels; channel++) {
+    const struct spectrum *spectrum = &encoder->channel[channel].spectrum;
+    for (int band = 0; band < spectrum->bands; band++)
+      if (spectrum->ratio[band] > 0) sum += entropy_of(spectrum->width[band], kept_ratio(spectrum->ratio[band], lowered));
+  }
+  return sum;
+}
+
+/* Lowers the ratios of all bands alike until the bits suffice, or raises them until none is left. @returns the entropy that they have then */
+static float spend(struct aac_encoder *encoder, float bits) {
+  for (int channel = 0; channel < encoder->channels; channel++) {
+    struct spectrum *spectrum = &encoder->channel[channel].spectrum;
+    for (int band = 0; band < spectrum->bands; band++) {
+      int width = spectrum->start[band + 1] - spectrum->start[band];
+      float energy = spectrum->energy[band], threshold = spectrum->threshold[band];
+      spectrum->ratio[band] = energy > threshold ? log2f(energy / threshold) : 0;
+      /* How many of its lines will not be zero. */
+      spectrum->width[band] = energy > 0 ? spectrum->form[band] / sqrtf(sqrtf(energy / width)) : 0;
+    }
+  }
+  float wanted = bits * encoder->entropy_per_bit, low = -MOST_RAISED, high = 12;
+  if (entropy(encoder, low) <= wanted) high = low;
+  else
+    for (int i = 0; i < 8; i++) {
+      float middle = (low + high) / 2;
+      if (entropy(encoder, middle) > wanted) low = middle;
+      else high = middle;
+    }
+  for (int channel = 0; channel < encoder->channels; channel++) {
+    struct spectrum *spectrum = &encoder->channel[channel].spectrum;
+    for (int band = 0; band < spectrum->bands; band++)
+      if (spectrum->ratio[band] > 0) spectrum->ratio[band] = kept_ratio(spectrum->ratio[band], high);
+  }
+  return entropy(encoder, 0);
+}
+
+/* ---- quantizing ---- */
+
+/* The largest steps whose noise stays below what is wanted (TS 26.403). */
+static void find_factors(struct spectrum *spectrum) {
+  int highest = -FACTOR_OFFSET;
+  for (int band = 0; band < spectrum->bands; band++) {
+    spectrum->factor[band] = NOT_CODED;
+    if (spectrum->ratio[band] <= 0) continue;
+    int factor = (int)floorf(8.0f / 3 * (log2f(6.75f * spectrum->energy[band] / spectrum->form[band]) - spectrum->ratio[band]));
+    float largest = 0;
+    for (int i = spectrum->start[band]; i < spectrum->start[band + 1]; i++) largest = most_of(largest, spectrum->root[i]);
+    int least = (int)ceilf(16.0f / 3 * log2f(largest / (MAX_QUANTIZED - 1)));
+    factor = factor < least ? least : factor;
+    spectrum->factor[band] = factor < -FACTOR_OFFSET ? -FACTOR_OFFSET : factor > MAX_FACTOR ? MAX_FACTOR : factor;
+    if (spectrum->factor[band] > highest) highest = spectrum->factor[band];
+  }
+  /* Whichever bands turn out to be zero, and are left out: no difference between two is more than one can write. */
+  for (int band = 0; band < spectrum->bands; band++)
+    if (spectrum->factor[band] < highest - MAX_FACTOR_STEP) spectrum->factor[band] = highest - MAX_FACTOR_STEP;
+}
+
+static void coarsen(struct spectrum *spectrum) {
+  for (int band = 0; band < spectrum->bands; band++)
+    if (spectrum->factor[band] < MAX_FACTOR) spectrum->factor[band]++;
+}
+
+/* @returns the largest value */
+static int quantize_band(struct spectrum *spectrum, int band) {
+  float scale = exp2f(-3.0f / 16 * spectrum->factor[band]);
+  int largest = 0;
+  for (int i = spectrum->start[band]; i < spectrum->start[band + 1]; i++) {
+    int value = (int)(spectrum->root[i] * scale + ROUNDING);
+    largest = value > largest ? value : largest;
+    spectrum->quantized[i] = spectrum->lines[i] < 0 ? -value : value;
+  }
+  return largest;
+}
+
+static int band_symbol(int book, const int16_t *q) {
+  switch (book) {
+    case 1: case 2: return 27 * q[0] + 9 * q[1] + 3 * q[2] + q[3] + 40;
+    case 3: case 4: return 27 * abs(q[0]) + 9 * abs(q[1]) + 3 * abs(q[2]) + abs(q[3]);
+    case 5: case 6: return 9 * q[0] + q[1] + 40;
+    case 7: case 8: return 8 * abs(q[0]) + abs(q[1]);
+    case 9: case 10: return 13 * abs(q[0]) + abs(q[1]);
+    default: {
+      int a = abs(q[0]), b = abs(q[1]);
+      return 17 * (a < 16 ? a : 16) + (b < 16 ? b : 16);
+    }
+  }
+}
+
+static int log2_of(unsigned value) { return 31 - __builtin_clz(value); }
+
+static int escape_bits(int value) { return value < 16 ? 0 : 2 * log2_of(value) - 3; }
+
+static int band_bits(const struct spectrum *spectrum, int band, int book) {
+  int bits = 0, from = spectrum->start[band], to = spectrum->start[band + 1];
+  const int16_t *q = spectrum->quantized;
+  const uint8_t *cost = books[book].cost;
+  if (book == 0) return 0;
+  if (book <= 4)
+    for (int i = from; i < to; i += 4) bits += cost[band_symbol(book, q + i)];
+  else if (book < 11)
+    for (int i = from; i < to; i += 2) bits += cost[band_symbol(book, q + i)];
+  else
+    for (int i = from; i < to; i += 2) bits += cost[band_symbol(11, q + i)] + escape_bits(abs(q[i])) + escape_bits(abs(q[i + 1]));
+  return bits;
+}
+
+static int first_book(int largest) { return largest == 0 ? 0 : largest == 1 ? 1 : largest == 2 ? 3 : largest <= 4 ? 5 : largest <= 7 ? 7 : largest <= 12 ? 9 : 11; }
+
+struct section { int first, end, book, bits; };
+
+/* Joins a section with the one after it, if that is cheaper than a header of its own. @returns whether it did */
+static int join(const struct spectrum *spectrum, struct section *first, const struct section *second, int header) {
+  int bits = first->bits + second->bits, book = first->book > second->book ? first->book : second->book;
+  if (first->book != second->book) {
+    const struct section *changed = first->book < second->book ? first : second;
+    bits -= changed->bits;
+    /* What had no lines had no factors either. */
+    for (int band = changed->first; band < changed->end; band++) bits += band_bits(spectrum, band, book) + (changed->book == 0);
+    if (bits >= first->bits + second->bits + header) return 0;
+  }
+  *first = (struct section){first->first, second->end, book, bits};
+  return 1;
+}
+
+/* Chooses books; bands of a group that follow each other and have the same one are a section. @returns the bits of sections and lines */
+static int choose_books(const struct aac_encoder *encoder, struct spectrum *spectrum, const int *largest) {
+  int sum = 0, count = encoder->bands_of_group, is_short = encoder->sequence == EIGHT_SHORT;
+  int header = is_short ? 7 : 9, longest = is_short ? 7 : 31;
+  for (int group = 0; group < encoder->groups; group++) {
+    struct section sections[LONG_BANDS];
+    int used = 0;
+    for (int band = group * count; band < (group + 1) * count; band++) {
+      int book = first_book(largest[band]), bits = band_bits(spectrum, band, book);
+      if (book > 0 && book < 11) {
+        int other = band_bits(spectrum, band, book + 1);
+        if (other < bits) bits = other, book++;
+      }
+      sections[used++] = (struct section){band, band + 1, book, bits};
+      while (used > 1 && join(spectrum, &sections[used - 2], &sections[used - 1], header)) used--;
+    }
+    for (int i = 0; i < used; i++) {
+      sum += sections[i].bits + header + (sections[i].end - sections[i].first) / longest * (header - 4);
+      for (int band = sections[i].first; band < sections[i].end; band++) spectrum->book[band] = sections[i].book;
+    }
+  }
+  return sum;
+}
+
+/* @returns the bits of one channel */
+static int quantize(const struct aac_encoder *encoder, struct spectrum *spectrum) {
+  int largest[MAX_BANDS], last = NOT_CODED;
+  for (int band = 0; band < spectrum->bands; band++) {
+    largest[band] = 0;
+    if (spectrum->factor[band] == NOT_CODED) memset(spectrum->quantized + spectrum->start[band], 0, (spectrum->start[band + 1] - spectrum->start[band]) * sizeof(int16_t));
+    else largest[band] = quantize_band(spectrum, band);
+    if (largest[band] > 0 && last == NOT_CODED) last = spectrum->factor[band];
+  }
+  int bits = choose_books(encoder, spectrum, largest);
+  for (int band = 0; band < spectrum->bands; band++) {
+    if (spectrum->book[band] == 0) continue;
+    /* A band without lines among others has the factor of the one before it, which costs one bit. */
+    int factor = largest[band] == 0 ? last : spectrum->factor[band];
+    bits += factor_book.bits[factor - last + MAX_FACTOR_STEP];
+    spectrum->written_factor[band] = last = factor;
+  }
+  return bits;
+}
+
+/* ---- writing ---- */
+
+struct writer { uint8_t *bytes; int length; uint64_t held; int held_bits; };
+
+static void put(struct writer *writer, int bits, uint32_t value) {
+  writer->held = writer->held << bits | value;
+  writer->held_bits += bits;
+  while (writer->held_bits >= 8) writer->bytes[writer->length++] = writer->held >> (writer->held_bits -= 8);
+}
+
+static void put_info(struct writer *writer, const struct aac_encoder *encoder) {
+  put(writer, 1, 0);
+  put(writer, 2, encoder->sequence);
+  put(writer, 1, 0); /* sine */
+  if (encoder->sequence != EIGHT_SHORT) {
+    put(writer, 6, LONG_BANDS);
+    put(writer, 1, 0); /* no prediction */
+    return;
+  }
+  put(writer, 4, SHORT_BANDS);
+  for (int group = 0; group < encoder->groups; group++) {
+    for (int i = 1; i < encoder->group_length[group]; i++) put(writer, 1, 1);
+    if (group + 1 < encoder->groups) put(writer, 1, 0);
+  }
+}
+
+static void put_escape(struct writer *writer, int value) {
+  if (value < 16) return;
+  int bits = log2_of(value);
+  put(writer, bits - 3, (1u << (bits - 3)) - 2);
+  put(writer, bits, value - (1 << bits));
+}
+
+static void put_band(struct writer *writer, const struct spectrum *spectrum, int band) {
+  int book = spectrum->book[band], step = book <= 4 ? 4 : 2;
+  for (int i = spectrum->start[band]; i < spectrum->start[band + 1]; i += step) {
+    const int16_t *q = spectrum->quantized + i;
+    int symbol = band_symbol(book, q), bits = books[book].bits[symbol];
+    uint32_t code = books[book].code[symbol];
+    if (book == 3 || book == 4 || book >= 7)
+      for (int k = 0; k < step; k++)
+        if (q[k] != 0) code = code << 1 | (q[k] < 0), bits++;
+    put(writer, bits, code);
+    if (book == 11) put_escape(writer, abs(q[0])), put_escape(writer, abs(q[1]));
+  }
+}
+
+static void put_channel(struct writer *writer, const struct aac_encoder *encoder, const struct spectrum *spectrum, int with_info) {
+  int gain = -1;
+  for (int band = 0; band < spectrum->bands && gain < 0; band++)
+    if (spectrum->book[band] != 0) gain = spectrum->written_factor[band] + FACTOR_OFFSET;
+  put(writer, 8, gain < 0 ? 0 : gain);
+  if (with_info) put_info(writer, encoder);
+
+  int count = encoder->bands_of_group, is_short = encoder->sequence == EIGHT_SHORT;
+  int bits = is_short ? 3 : 5, longest = is_short ? 7 : 31;
+  for (int group = 0; group < encoder->groups; group++)
+    for (int band = group * count, end = (group + 1) * count; band < end;) {
+      int first = band, book = spectrum->book[band];
+      while (band < end && spectrum->book[band] == book) band++;
+      put(writer, 4, book);
+      int length = band - first;
+      for (; length >= longest; length -= longest) put(writer, bits, longest);
+      put(writer, bits, length);
+    }
+
+  for (int band = 0, last = gain - FACTOR_OFFSET; band < spectrum->bands; band++) {
+    if (spectrum->book[band] == 0) continue;
+    int difference = spectrum->written_factor[band] - last + MAX_FACTOR_STEP;
+    put(writer, factor_book.bits[difference], factor_book.code[difference]);
+    last = spectrum->written_factor[band];
+  }
+  put(writer, 3, 0); /* no pulses, no noise shaping, no gain control */
+  for (int band = 0; band < spectrum->bands; band++)
+    if (spectrum->book[band] != 0) put_band(writer, spectrum, band);
+}
+
+static int write_frame(const struct aac_encoder *encoder, uint8_t *frame) {
+  struct writer writer = {.bytes = frame};
+  put(&writer, 3, encoder->channels == 1 ? 0 : 1);
+  put(&writer, 4, 0);
+  if (encoder->channels == 2) {
+    put(&writer, 1, 1); /* both have the same windows */
+    put_info(&writer, encoder);
+    put(&writer, 2, encoder->has_middle_side);
+    if (encoder->has_middle_side)
+      for (int band = 0; band < encoder->channel[0].spectrum.bands; band++) put(&writer, 1, encoder->middle_side[band]);
+  }
+  for (int channel = 0; channel < encoder->channels; channel++) put_channel(&writer, encoder, &encoder->channel[channel].spectrum, encoder->channels == 1);
+  put(&writer, 3, 7);
+  if (writer.held_bits > 0) put(&writer, 8 - writer.held_bits, 0);
+  return writer.length;
+}
+
+/* ---- the encoder ---- */
+
+struct aac_encoder *aac_encoder_open(int channels, int bits_per_second) {
+  if (factor_book.bits[0] == 0) make_tables();
+  struct aac_encoder *encoder = av_mallocz(sizeof *encoder);
+  if (!encoder) return NULL;
+  encoder->channels = channels;
+  encoder->target = (float)bits_per_second * FRAME / SAMPLE_RATE;
+  encoder->entropy_per_bit = ENTROPY_PER_BIT;
+  encoder->this_change.attack = encoder->next_change.attack = -1;
+  float scale = 65536;
+  if (av_tx_init(&encoder->long_transform, &encoder->transform_long, AV_TX_FLOAT_MDCT, 0, FRAME, &scale, 0) < 0 ||
+      av_tx_init(&encoder->short_transform, &encoder->transform_short, AV_TX_FLOAT_MDCT, 0, SHORT, &scale, 0) < 0) {
+    aac_encoder_close(encoder);
+    return NULL;
+  }
+  return encoder;
+}
+
+/* Which windows this frame has, as what it and its neighbours are like wants it. */
+static void choose_windows(struct aac_encoder *encoder, struct change before, struct change this, struct change next) {
+  int is_short = wants_short(before, this), next_is_short = wants_short(this, next), was_short = encoder->sequence == EIGHT_SHORT;
+  encoder->sequence = is_short || (was_short && next_is_short) ? EIGHT_SHORT : was_short ? LONG_STOP : next_is_short ? LONG_START : ONLY_LONG;
+  if (encoder->sequence == EIGHT_SHORT) {
+    group_windows(encoder, before, this);
+    encoder->bands_of_group = SHORT_BANDS;
+  } else {
+    encoder->groups = encoder->group_length[0] = 1;
+    encoder->bands_of_group = LONG_BANDS;
+  }
+}
+
+/* Quantizes all channels, again and coarser where that takes far more bits than are wanted, or more than a frame may have. @returns the bits */
+static int quantize_within(struct aac_encoder *encoder, float wanted) {
+  for (int again = 0;; again++) {
+    int bits = HEADER_BITS * encoder->channels;
+    for (int i = 0; i < encoder->channels; i++) bits += quantize(encoder, &encoder->channel[i].spectrum);
+    if (bits <= MAX_BITS_OF_CHANNEL * encoder->channels && (bits <= 1.5f * wanted + SIDE_BITS || again >= MOST_AGAIN)) return bits;
+    for (int i = 0; i < encoder->channels; i++) coarsen(&encoder->channel[i].spectrum);
+  }
+}
+
+int aac_encoder_encode(struct aac_encoder *encoder, const float *const *samples, uint8_t *frame) {
+  struct change before = encoder->this_change, this = encoder->next_change, next = {-1, 0};
+  for (int i = 0; i < encoder->channels; i++) {
+    struct channel *channel = &encoder->channel[i];
+    memmove(channel->samples, channel->samples + FRAME, 2 * FRAME * sizeof(float));
+    memcpy(channel->samples + 2 * FRAME, samples[i], FRAME * sizeof(float));
+    struct change found = find_change(channel);
+    if (found.attack >= 0 && (next.attack < 0 || found.attack < next.attack)) next.attack = found.attack;
+    next.fades |= found.fades;
+  }
+  encoder->this_change = this;
+  encoder->next_change = next;
+  if (!encoder->has_begun) {
+    encoder->has_begun = 1;
+    return 0;
+  }
+
+  choose_windows(encoder, before, this, next);
+  for (int i = 0; i < encoder->channels; i++) {
+    transform(encoder, &encoder->channel[i]);
+    find_energies(&encoder->channel[i].spectrum);
+    find_thresholds(encoder, &encoder->channel[i]);
+  }
+  if (encoder->channels == 2) find_middle_side(encoder);
+
+  float spare = most_of(least_of(SPENT_AT_ONCE * encoder->reserve, MOST_SPARE * encoder->target), -LEAST_SPARE * encoder->target);
+  float wanted = encoder->target + spare, entropy = spend(encoder, wanted - SIDE_BITS * encoder->channels);
+  for (int i = 0; i < encoder->channels; i++) find_factors(&encoder->channel[i].spectrum);
+  int bits = quantize_within(encoder, wanted);
+  if (entropy > TELLING_ENTROPY) encoder->entropy_per_bit = most_of(0.8f, least_of(2.5f, 0.95f * encoder->entropy_per_bit + 0.05f * entropy / bits));
+  encoder->reserve = most_of(least_of(encoder->reserve + encoder->target - bits, MOST_RESERVE * encoder->target), -MOST_RESERVE * encoder->target);
+  return write_frame(encoder, frame);
+}
+
+void aac_encoder_close(struct aac_encoder *encoder) {
+  if (!encoder) return;
+  av_tx_uninit(&encoder->long_transform);
+  av_tx_uninit(&encoder->short_transform);
+  av_free(encoder);
+}
