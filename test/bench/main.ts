@@ -18,6 +18,11 @@ const BENCHES: Readonly<Record<string, Bench>> = {
     defaults: { rounds: 5, seconds: 6, warmUp: 120, counts: [1, 5, 10, 20, 40, 60] },
     load: async () => (await import('./streams.ts')).benchStreams,
   },
+  'fan-out': {
+    about: 'one stream to one destination and to --fan-out, at the same moment',
+    defaults: { rounds: 8, seconds: 6, warmUp: 60, counts: [] },
+    load: async () => (await import('./fan-out.ts')).benchFanOut,
+  },
   rivals: {
     about: 'this gateway and Janus with ffmpeg at the same moment, under the same load; --counts are streams, --fan-out destinations of each',
     defaults: { rounds: 10, seconds: 6, warmUp: 120, counts: [1, 10] },
@@ -32,6 +37,11 @@ const BENCHES: Readonly<Record<string, Bench>> = {
     about: 'three destinations with the same profile and with three profiles',
     defaults: { rounds: 3, seconds: 8, warmUp: 4, counts: [3] },
     load: async () => (await import('./transcode.ts')).benchTranscode,
+  },
+  audio: {
+    about: 'AAC encoders: what ours and libavcodec\'s cost, and what a model of hearing notices of them',
+    defaults: { rounds: 3, seconds: 120, warmUp: 0, counts: [] },
+    load: async () => (await import('./audio.ts')).benchAudio,
   },
   soak: {
     about: 'publishers and destinations come, go and fail at random; --minutes 60 for an hour, --seed to repeat one',

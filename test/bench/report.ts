@@ -46,7 +46,7 @@ export async function publishReport(report: Report): Promise<void> {
   process.stdout.write(`\nwritten: bench/results/${report.name}.json, ${report.name}.svg\n`);
 }
 
-const roundNumbers = (_key: string, value: unknown): unknown => (typeof value === 'number' ? Number(value.toPrecision(5)) : value);
+const roundNumbers = (_key: string, value: unknown): unknown => (typeof value === 'number' && !Number.isInteger(value) ? Number(value.toPrecision(5)) : value);
 
 function ffmpegVersion(): string {
   return /version (\S+)/.exec(execFileSync('ffmpeg', ['-version'], { encoding: 'utf8' }))?.[1] ?? '';
@@ -70,6 +70,17 @@ export function renderTable({ title, columns, rows }: Table): string {
   return [`### ${title}`, '', line(cells[0]!), rule, ...cells.slice(1).map(line)].join('\n');
 }
 
+/** More of them are a black bar. */
+const MOST_LABELS = 20;
+
+/** All of them, or where there are too many numbers round ones in their place. */
+function shownLabels(labels: readonly (number | string)[]): readonly (number | string)[] {
+  if (labels.length <= MOST_LABELS) return labels;
+  const last = Math.max(...labels.map(Number));
+  const step = [1, 2, 5, 10, 20, 50, 100].find((size) => last / size <= MOST_LABELS) ?? last;
+  return Array.from({ length: Math.floor(last / step) + 1 }, (_, index) => index * step);
+}
+
 /** A plot that needs nothing but a browser to be seen. */
 export function renderPlot({ title, x, y, series }: Plot): string {
   const [width, height, left, bottom, top, right] = [720, 400, 64, 56, 40, 170];
@@ -88,7 +99,7 @@ export function renderPlot({ title, x, y, series }: Plot): string {
       const value = highest * part;
       return `<path d="M${left} ${atY(value).toFixed(1)}H${width - right}" stroke="#ddd"/><text x="${left - 6}" y="${(atY(value) + 4).toFixed(1)}" text-anchor="end">${number(value)}</text>`;
     }),
-    ...labels.map((label) => `<text x="${atX(label).toFixed(1)}" y="${height - bottom + 18}" text-anchor="middle">${escape(String(label))}</text>`),
+    ...shownLabels(labels).map((label) => `<text x="${atX(label).toFixed(1)}" y="${height - bottom + 18}" text-anchor="middle">${escape(String(label))}</text>`),
     `<text x="${(left + width - right) / 2}" y="${height - 12}" text-anchor="middle">${escape(x)}</text>`,
     `<text transform="rotate(-90)" x="${-(top + height - bottom) / 2}" y="16" text-anchor="middle">${escape(y)}</text>`,
   ];
@@ -97,7 +108,7 @@ export function renderPlot({ title, x, y, series }: Plot): string {
     const shown = points.filter(([, value]) => Number.isFinite(value));
     if (numeric) {
       parts.push(`<polyline fill="none" stroke="${colour}" stroke-width="2" points="${shown.map(([at, value]) => `${atX(at).toFixed(1)},${atY(value).toFixed(1)}`).join(' ')}"/>`);
-      for (const [at, value] of shown) parts.push(`<circle cx="${atX(at).toFixed(1)}" cy="${atY(value).toFixed(1)}" r="3" fill="${colour}"/>`);
+      if (shown.length <= MOST_LABELS) for (const [at, value] of shown) parts.push(`<circle cx="${atX(at).toFixed(1)}" cy="${atY(value).toFixed(1)}" r="3" fill="${colour}"/>`);
     } else {
       const bar = Math.min(40, ((width - left - right) / span / (series.length + 1)));
       for (const [at, value] of shown) {
