@@ -40,6 +40,8 @@ enum { FULL_SCALE_DB = 115, MOST_QUIET_DB = 30 };
 #define AUDIBLE 1e-3f
 /* So much louder than its end is a frame that dies away. */
 #define FADE 1000
+/* ms_mask_present: which bands have middle and side instead of left and right. */
+enum { NO_BANDS, SOME_BANDS, ALL_BANDS };
 /* About what a channel needs beside its lines: sections and factors, and what is before them. */
 enum { SIDE_BITS = 120, HEADER_BITS = 45 };
 /* As in TS 26.403, to begin with; then what was true of the frames before, if they were no silence. */
@@ -543,23 +545,26 @@ static void put_band(struct writer *writer, const struct spectrum *spectrum, int
   }
 }
 
-static void put_channel(struct writer *writer, const struct aac_encoder *encoder, const struct spectrum *spectrum, int with_info) {
+/* Bands of one group that follow each other and have one codebook. */
+static void put_section(struct writer *writer, const struct aac_encoder *encoder, int book, int length) {
+  int is_short = encoder->sequence == EIGHT_SHORT, bits = is_short ? 3 : 5, longest = is_short ? 7 : 31;
+  put(writer, 4, book);
+  for (; length >= longest; length -= longest) put(writer, bits, longest);
+  put(writer, bits, length);
+}
+
+static void put_channel(struct writer *writer, const struct aac_encoder *encoder, const struct spectrum *spectrum) {
   int gain = -1;
   for (int band = 0; band < spectrum->bands && gain < 0; band++)
     if (spectrum->book[band] != 0) gain = spectrum->written_factor[band] + FACTOR_OFFSET;
   put(writer, 8, gain < 0 ? 0 : gain);
-  if (with_info) put_info(writer, encoder);
 
-  int count = encoder->bands_of_group, is_short = encoder->sequence == EIGHT_SHORT;
-  int bits = is_short ? 3 : 5, longest = is_short ? 7 : 31;
+  int count = encoder->bands_of_group;
   for (int group = 0; group < encoder->groups; group++)
     for (int band = group * count, end = (group + 1) * count; band < end;) {
       int first = band, book = spectrum->book[band];
       while (band < end && spectrum->book[band] == book) band++;
-      put(writer, 4, book);
-      int length = band - first;
-      for (; length >= longest; length -= longest) put(writer, bits, longest);
-      put(writer, bits, length);
+      put_section(writer, encoder, book, band - first);
     }
 
   for (int band = 0, last = gain - FACTOR_OFFSET; band < spectrum->bands; band++) {
@@ -573,18 +578,26 @@ static void put_channel(struct writer *writer, const struct aac_encoder *encoder
     if (spectrum->book[band] != 0) put_band(writer, spectrum, band);
 }
 
+/* The side of what is the same on both sides: no band is coded. */
+static void put_silence(struct writer *writer, const struct aac_encoder *encoder) {
+  put(writer, 8, 0);
+  for (int group = 0; group < encoder->groups; group++) put_section(writer, encoder, 0, encoder->bands_of_group);
+  put(writer, 3, 0);
+}
+
 static int write_frame(const struct aac_encoder *encoder, uint8_t *frame) {
   struct writer writer = {.bytes = frame};
-  put(&writer, 3, encoder->channels == 1 ? 0 : 1);
+  int middle_side = encoder->channels == 1 ? ALL_BANDS : encoder->has_middle_side ? SOME_BANDS : NO_BANDS;
+  put(&writer, 3, 1); /* a pair of channels */
   put(&writer, 4, 0);
-  if (encoder->channels == 2) {
-    put(&writer, 1, 1); /* both have the same windows */
-    put_info(&writer, encoder);
-    put(&writer, 2, encoder->has_middle_side);
-    if (encoder->has_middle_side)
-      for (int band = 0; band < encoder->channel[0].spectrum.bands; band++) put(&writer, 1, encoder->middle_side[band]);
-  }
-  for (int channel = 0; channel < encoder->channels; channel++) put_channel(&writer, encoder, &encoder->channel[channel].spectrum, encoder->channels == 1);
+  put(&writer, 1, 1); /* both have the same windows */
+  put_info(&writer, encoder);
+  put(&writer, 2, middle_side);
+  if (middle_side == SOME_BANDS)
+    for (int band = 0; band < encoder->channel[0].spectrum.bands; band++) put(&writer, 1, encoder->middle_side[band]);
+  put_channel(&writer, encoder, &encoder->channel[0].spectrum);
+  if (encoder->channels == 1) put_silence(&writer, encoder);
+  else put_channel(&writer, encoder, &encoder->channel[1].spectrum);
   put(&writer, 3, 7);
   if (writer.held_bits > 0) put(&writer, 8 - writer.held_bits, 0);
   return writer.length;

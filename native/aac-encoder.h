@@ -1,4 +1,4 @@
-/* AAC-LC (ISO/IEC 14496-3) at 48 kHz, for one or two channels. */
+/* AAC-LC (ISO/IEC 14496-3) at 48 kHz, of one or two channels; frames have two, of one channel both alike. */
 #include <stdint.h>
 
 enum { AAC_FRAME_SAMPLES = 1024, AAC_MAX_FRAME_BYTES = 2048 };

@@ -6,7 +6,7 @@ export const AAC_SAMPLE_RATE = 48_000;
 export const AAC_CHANNELS = 2;
 
 export interface AacCoderEvents {
-  /** One raw AAC frame with as many channels as went in. The first one after a start is the silence that AAC begins with. */
+  /** One raw AAC frame of two channels, both alike where one went in. The first one after a start is the silence that AAC begins with. */
   frame: [raw: Buffer];
   /** It begins anew: what went in before does not come out any more. */
   started: [];
@@ -17,6 +17,7 @@ export interface AacCoderEvents {
 }
 
 export interface AacCoderOptions {
+  /** Of what goes in. */
   readonly channels: 1 | 2;
   /** Kilobits per second. */
   readonly bitrate: number;

@@ -2,7 +2,6 @@ import { EventEmitter } from 'node:events';
 import type { GatewayError } from '../errors.ts';
 import { isStereoOpus, opusPacketSamples, opusSilence } from '../ffmpeg/opus-packet.ts';
 import { AAC_SAMPLES_PER_FRAME } from '../flv/aac.ts';
-import { stereoFromMono } from '../flv/aac-stereo.ts';
 import { silentG711 } from '../flv/audio-tag.ts';
 import type { Logger } from '../logger.ts';
 import type { AudioCodec } from '../stream/live-stream.ts';
@@ -150,11 +149,10 @@ export class AudioEncoder extends EventEmitter<AudioEncoderEvents> {
     else this.#feed(silentG711(this.#codec, samples / (AAC_SAMPLE_RATE / this.#clockRate)), samples);
   }
 
-  #take(frame: Buffer): void {
-    const raw = this.#stereo ? frame : stereoFromMono(frame);
+  #take(raw: Buffer): void {
     const sample = this.#framesOut++ * AAC_SAMPLES_PER_FRAME - PRIMING_SAMPLES;
     while (this.#anchors.length > 1 && this.#anchors[1]!.sample <= sample) this.#anchors.shift();
     const anchor = this.#anchors[0];
-    if (raw && anchor && sample >= 0) this.emit('frame', raw, anchor.streamMs + ((sample - anchor.sample) * 1000) / AAC_SAMPLE_RATE);
+    if (anchor && sample >= 0) this.emit('frame', raw, anchor.streamMs + ((sample - anchor.sample) * 1000) / AAC_SAMPLE_RATE);
   }
 }

@@ -2,17 +2,20 @@ import { EventEmitter } from 'node:events';
 import { g711ToAac, opusToAac, type AacSettings } from '../ffmpeg/ffmpeg-args.ts';
 import { OGG_PAGE_SEGMENTS, oggSegments, OggOpusWriter } from '../ffmpeg/ogg-opus.ts';
 import { SupervisedFfmpeg } from '../ffmpeg/supervised-ffmpeg.ts';
-import { AdtsReader } from '../flv/aac.ts';
+import { AdtsReader, silentAacFrame } from '../flv/aac.ts';
+import { stereoFromMono } from '../flv/aac-stereo.ts';
 import { KeptBytes } from '../kept-bytes.ts';
 import type { Logger } from '../logger.ts';
 import type { AudioCodec } from '../stream/live-stream.ts';
-import { AAC_SAMPLE_RATE, type AacCoder, type AacCoderEvents, type AacCoderOptions } from './aac-coder.ts';
+import { AAC_CHANNELS, AAC_SAMPLE_RATE, type AacCoder, type AacCoderEvents, type AacCoderOptions } from './aac-coder.ts';
 
 export interface FfmpegAacCoderOptions extends AacCoderOptions {
   /** Samples that are collected before ffmpeg gets them. */
   readonly batchSamples: number;
   readonly logger: Logger;
 }
+
+const silence = silentAacFrame(AAC_CHANNELS);
 
 /** An ffmpeg for one stream: Opus goes in as Ogg, G.711 as it is, and ADTS comes out. */
 export class FfmpegAacCoder extends EventEmitter<AacCoderEvents> implements AacCoder {
@@ -86,6 +89,6 @@ export class FfmpegAacCoder extends EventEmitter<AacCoderEvents> implements AacC
   }
 
   #take(chunk: Buffer): void {
-    for (const frame of this.#adts.push(chunk)) this.emit('frame', frame);
+    for (const frame of this.#adts.push(chunk)) this.emit('frame', this.#channels === AAC_CHANNELS ? frame : (stereoFromMono(frame) ?? silence));
   }
 }

@@ -52,7 +52,10 @@ export function makeSound(filter: string, channels: 1 | 2, seconds: number): Sou
  */
 export async function encodeSound(encoder: AacEncoder, sound: Sound, kbps: number, program: string): Promise<EncodedSound> {
   const { frames } = await encode(encoder, sound, kbps, program);
-  const samples = decode('aac', Buffer.concat(frames.flatMap((raw) => [adtsHeader(raw.length, SAMPLE_RATE, sound.channels), raw])));
+  const channels = encoder === 'own' ? 2 : sound.channels;
+  const decoded = decode('aac', Buffer.concat(frames.flatMap((raw) => [adtsHeader(raw.length, SAMPLE_RATE, channels), raw])));
+  // Ours makes two of one, which are alike.
+  const samples = channels === sound.channels ? decoded : decoded.filter((_, index) => index % channels === 0);
   const delay = (FRAME_SAMPLES + (encoder === 'own' ? OPUS_PRE_SKIP : 0)) * sound.channels;
   const length = Math.min(sound.samples.length, samples.length - delay);
   return { frames, original: sound.samples.subarray(0, length), samples: samples.subarray(delay, delay + length) };
