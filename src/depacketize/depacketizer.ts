@@ -17,6 +17,8 @@ export type PictureContent<P extends Picture> = Omit<P, 'timestamp' | 'corrupted
 const MAX_PICTURE_BYTES = 16 * 1024 * 1024;
 /** A picture of 16 MB in packets of 1200 bytes. */
 const MAX_PICTURE_PACKETS = 14_000;
+/** Most packets complete no picture. */
+const NONE: readonly never[] = [];
 
 /**
  * Puts pictures together from RTP packets in order. A picture ends with the marker or with a new timestamp; one from which packets are
@@ -42,10 +44,10 @@ export abstract class Depacketizer<P extends Picture> {
   }
 
   /** Takes the next packet in order; returns the pictures that it completes (mostly none or one, two when a marker was missing). */
-  push(packet: RtpPacket): P[] {
-    const pictures: P[] = [];
-    if (packet.payload.length === 0) return pictures;
-    if (this.#timestamp !== undefined && packet.timestamp !== this.#timestamp) this.#finish(pictures);
+  push(packet: RtpPacket): readonly P[] {
+    if (packet.payload.length === 0) return NONE;
+    let pictures: readonly P[] = NONE;
+    if (this.#timestamp !== undefined && packet.timestamp !== this.#timestamp) pictures = this.#finish();
     const first = this.#timestamp === undefined;
     const lossBefore = this.#lossBefore;
     this.#lossBefore = false;
@@ -56,8 +58,9 @@ export abstract class Depacketizer<P extends Picture> {
       const tooLarge = this.#bytes > MAX_PICTURE_BYTES || this.#packets > MAX_PICTURE_PACKETS;
       if (tooLarge || !this.add(packet.payload, first, first && lossBefore)) this.#damage();
     }
-    if (packet.marker) this.#finish(pictures);
-    return pictures;
+    if (!packet.marker) return pictures;
+    const finished = this.#finish();
+    return pictures.length > 0 ? [...pictures, ...finished] : finished;
   }
 
   /** One or more packets are missing before the next one. */
@@ -88,19 +91,22 @@ export abstract class Depacketizer<P extends Picture> {
     this.clear();
   }
 
-  #finish(pictures: P[]): void {
+  /** The picture, if it is one. */
+  #finish(): readonly P[] {
+    let pictures: readonly P[] = NONE;
     const content = this.#damaged ? false : this.complete();
     if (content === false) {
       this.#damagedPictures++;
       this.#corrupted = true;
     } else if (content) {
       if (content.keyFrame) this.#corrupted = false;
-      pictures.push({ ...content, timestamp: this.#timestamp!, corrupted: this.#corrupted } as P);
+      pictures = [{ ...content, timestamp: this.#timestamp!, corrupted: this.#corrupted } as P];
     }
     this.clear();
     this.#timestamp = undefined;
     this.#bytes = 0;
     this.#packets = 0;
     this.#damaged = false;
+    return pictures;
   }
 }

@@ -1,10 +1,13 @@
 import { BitReader } from '../bits.ts';
 import { Depacketizer, type Picture, type PictureContent } from './depacketizer.ts';
 
+/** Its pieces, which follow each other: each came in a packet of its own. The first one is not empty. */
+export type NalUnit = readonly Buffer[];
+
 /** One coded picture with what belongs to it (ITU-T H.264, 7.4.1.2). */
 export interface AccessUnit extends Picture {
   /** Slices and SEI messages in decoding order, without start codes. Parameter sets, delimiters and filler are left out. */
-  readonly nalUnits: readonly Buffer[];
+  readonly nalUnits: readonly NalUnit[];
   /** The sequence parameter set, when this unit or something since the last one brought one. */
   readonly sps?: Buffer;
   /** All picture parameter sets that are in force, when one came with this unit or since the last one. */
@@ -27,6 +30,9 @@ const FU_A = 28;
 const FU_START = 0x80;
 const FU_END = 0x40;
 
+/** Its first byte, for a NAL unit that comes in fragments: they tell of it, but none of them holds it. Shared: never written to. */
+const NAL_HEADERS = Array.from({ length: 256 }, (_, header) => Buffer.from([header]));
+
 /** More slices than any level allows at 4K; keeps a hostile STAP-A storm bounded. */
 const MAX_NAL_UNITS = 4096;
 /** `numOfPictureParameterSets` of the decoder configuration has eight bits. */
@@ -36,7 +42,8 @@ const MAX_PPS = 255;
 export class H264Depacketizer extends Depacketizer<AccessUnit> {
   #sps: Buffer | undefined;
   readonly #pps = new Map<number, Buffer>();
-  #nalUnits: Buffer[] = [];
+  #nalUnits: NalUnit[] = [];
+  /** Of a NAL unit that is not complete yet. */
   #fragments: Buffer[] = [];
   #sliceSeen = false;
   #keyFrame = false;
@@ -65,7 +72,7 @@ export class H264Depacketizer extends Depacketizer<AccessUnit> {
       case STAP_A:
         return this.#fragments.length === 0 && this.#addAggregate(payload);
       default:
-        return this.#fragments.length === 0 && this.#addNalUnit(payload);
+        return this.#fragments.length === 0 && this.#addNalUnit([payload]);
     }
   }
 
@@ -104,10 +111,10 @@ export class H264Depacketizer extends Depacketizer<AccessUnit> {
     const header = payload[1]!;
     const start = (header & FU_START) !== 0;
     if (start !== (this.#fragments.length === 0)) return false;
-    if (start) this.#fragments.push(Buffer.of((payload[0]! & 0xe0) | (header & 0x1f)));
+    if (start) this.#fragments.push(NAL_HEADERS[(payload[0]! & 0xe0) | (header & 0x1f)]!);
     this.#fragments.push(payload.subarray(2));
     if (!(header & FU_END)) return true;
-    const nalUnit = Buffer.concat(this.#fragments);
+    const nalUnit = this.#fragments;
     this.#fragments = [];
     return this.#addNalUnit(nalUnit);
   }
@@ -118,25 +125,26 @@ export class H264Depacketizer extends Depacketizer<AccessUnit> {
       const size = payload.readUInt16BE(offset);
       offset += 2;
       if (size === 0 || offset + size > payload.length) return false;
-      if (!this.#addNalUnit(payload.subarray(offset, offset + size))) return false;
+      if (!this.#addNalUnit([payload.subarray(offset, offset + size)])) return false;
       offset += size;
     }
     return offset === payload.length && offset > 1;
   }
 
-  #addNalUnit(nalUnit: Buffer): boolean {
-    const type = nalUnit[0]! & 0x1f;
+  #addNalUnit(nalUnit: NalUnit): boolean {
+    const header = nalUnit[0]![0]!;
+    const type = header & 0x1f;
     // The forbidden bit says that something on the way has damaged it; the types from 24 on exist in RTP only and do not nest.
-    if (nalUnit[0]! & 0x80 || type === 0 || type >= STAP_A) return false;
+    if (header & 0x80 || type === 0 || type >= STAP_A) return false;
     switch (type) {
       case NAL_SPS:
-        return this.#addSps(nalUnit);
+        return this.#addSps(whole(nalUnit));
       case NAL_PPS:
-        return this.#addPps(nalUnit);
+        return this.#addPps(whole(nalUnit));
       case NAL_SLICE:
       case NAL_IDR_SLICE:
         // A picture whose first slice does not start at its first macroblock (first_mb_in_slice is 0: a single 1 bit) has lost some.
-        if (!this.#sliceSeen && this.#lossBefore && (nalUnit.length < 2 || !(nalUnit[1]! & 0x80))) return false;
+        if (!this.#sliceSeen && this.#lossBefore && !((secondByte(nalUnit) ?? 0) & 0x80)) return false;
         this.#sliceSeen = true;
         if (type === NAL_IDR_SLICE) this.#keyFrame = true;
         break;
@@ -178,4 +186,17 @@ export class H264Depacketizer extends Depacketizer<AccessUnit> {
   #ppsList(): Buffer[] {
     return [...this.#pps].sort(([a], [b]) => a - b).map(([, pps]) => pps);
   }
+}
+
+function whole(nalUnit: NalUnit): Buffer {
+  return nalUnit.length === 1 ? nalUnit[0]! : Buffer.concat(nalUnit);
+}
+
+function secondByte(nalUnit: NalUnit): number | undefined {
+  let at = 1;
+  for (const piece of nalUnit) {
+    if (at < piece.length) return piece[at];
+    at -= piece.length;
+  }
+  return undefined;
 }

@@ -70,6 +70,7 @@ export class ReorderBuffer {
       this.counters.late++;
       return;
     }
+    if (distance === 0 && this.#held === 0) return this.#pass(packet);
     this.#insert(packet, this.#next! + distance, nowMs);
   }
 
@@ -91,6 +92,12 @@ export class ReorderBuffer {
     this.#next = packet.sequenceNumber;
     this.#highest = packet.sequenceNumber - 1;
     this.#ssrc = packet.ssrc;
+  }
+
+  /** What is due and finds nobody waiting, as nearly all packets, needs no place. */
+  #pass(packet: RtpPacket): void {
+    this.#highest = this.#next!++;
+    this.#ready.push(packet);
   }
 
   #insert(packet: RtpPacket, position: number, nowMs: number): void {

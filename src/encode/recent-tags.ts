@@ -8,11 +8,13 @@ import { KeptBytes } from '../kept-bytes.ts';
  */
 const RECENT_MS = 500;
 
+const NO_BODY = Buffer.alloc(0);
+
 /** What has gone out since the last key frame, for destinations that come right after it. Holds half a second at most. */
 export class RecentTags {
   readonly #bodies = new KeptBytes();
-  /** Each tag's rest. */
-  #tags: Omit<FlvTag, 'data'>[] = [];
+  /** Without their bodies. */
+  #tags: FlvTag[] = [];
   #keyFrameMs = -Infinity;
 
   add({ tags }: TagGroup, nowMs: number): void {
@@ -21,9 +23,9 @@ export class RecentTags {
       this.#keyFrameMs = nowMs;
     } else if (this.#tags.length === 0) return;
     if (!this.#isRecent(nowMs)) return this.clear();
-    for (const { data, ...tag } of tags) {
-      this.#bodies.push(data);
-      this.#tags.push(tag);
+    for (const tag of tags) {
+      this.#bodies.push(tag.data);
+      this.#tags.push({ ...tag, data: NO_BODY });
     }
   }
 

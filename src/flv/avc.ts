@@ -182,21 +182,31 @@ export function avcSequenceHeader(sps: Buffer, ppsList: readonly Buffer[]): Buff
 }
 
 /**
- * The body of a video tag with one picture: every NAL unit behind its length. The only copy that a picture sees on its way.
+ * The body of a video tag with one picture: every NAL unit behind its length. The only copy that a picture sees on its way to the sockets' chunks.
  *
+ * @param nalUnits each in one or more pieces
  * @param compositionTimeMs how much later than decoded it is shown; not 0 only with B-frames
  */
-export function avcFrame(nalUnits: readonly Buffer[], keyFrame: boolean, compositionTimeMs = 0): Buffer {
+export function avcFrame(nalUnits: readonly (readonly Buffer[])[], keyFrame: boolean, compositionTimeMs = 0): Buffer {
   let length = 5;
-  for (const nalUnit of nalUnits) length += 4 + nalUnit.length;
+  for (const pieces of nalUnits) length += 4 + lengthOf(pieces);
   const body = Buffer.allocUnsafe(length);
   body[0] = keyFrame ? KEY_FRAME_AVC : INTER_FRAME_AVC;
   body[1] = NAL_UNITS;
   body.writeIntBE(compositionTimeMs, 2, 3);
   let offset = 5;
-  for (const nalUnit of nalUnits) {
-    offset = body.writeUInt32BE(nalUnit.length, offset);
-    offset += nalUnit.copy(body, offset);
+  for (const pieces of nalUnits) {
+    offset = body.writeUInt32BE(lengthOf(pieces), offset);
+    for (const piece of pieces) {
+      body.set(piece, offset);
+      offset += piece.length;
+    }
   }
   return body;
+}
+
+function lengthOf(pieces: readonly Buffer[]): number {
+  let length = 0;
+  for (const piece of pieces) length += piece.length;
+  return length;
 }

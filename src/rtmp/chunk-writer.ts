@@ -8,6 +8,8 @@ export interface ChunkSink {
 /** A first byte, eleven of message header, four of extended timestamp. */
 const HEADER_SIZE = 12;
 const EXTENDED_HEADER_SIZE = 16;
+const CONTINUATION_SIZE = 1;
+const EXTENDED_CONTINUATION_SIZE = 5;
 
 /** The header of a continuing chunk is one byte by chunk stream, and always the same: made once, shared by all connections. */
 const CONTINUATIONS = Array.from({ length: 64 }, (_, id) => Buffer.from([0xc0 | id]));
@@ -26,6 +28,13 @@ export class ChunkWriter {
   /** From the next message on; the peer must have been told. */
   set chunkSize(bytes: number) {
     this.#chunkSize = bytes;
+  }
+
+  /** Bytes that {@link write} will write. */
+  size(timestamp: number, payloadBytes: number): number {
+    const extended = timestamp >= EXTENDED_TIMESTAMP;
+    const continuations = Math.max(0, Math.ceil(payloadBytes / this.#chunkSize) - 1);
+    return (extended ? EXTENDED_HEADER_SIZE : HEADER_SIZE) + payloadBytes + continuations * (extended ? EXTENDED_CONTINUATION_SIZE : CONTINUATION_SIZE);
   }
 
   /**
@@ -65,7 +74,7 @@ export class ChunkWriter {
 function continuation(chunkStreamId: number, extended: boolean, timestamp: number): Buffer {
   const plain = CONTINUATIONS[chunkStreamId]!;
   if (!extended) return plain;
-  const header = Buffer.allocUnsafe(5);
+  const header = Buffer.allocUnsafe(EXTENDED_CONTINUATION_SIZE);
   header[0] = plain[0]!;
   header.writeUInt32BE(timestamp, 1);
   return header;

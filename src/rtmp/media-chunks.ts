@@ -1,5 +1,5 @@
 import { encodeAmf0 } from './amf0.ts';
-import { ChunkWriter } from './chunk-writer.ts';
+import { ChunkWriter, type ChunkSink } from './chunk-writer.ts';
 import { CHUNK_STREAM, MESSAGE } from './message.ts';
 
 /** One message of media. FLV has taken the numbers of its tags from RTMP, so its tags are such messages. */
@@ -39,16 +39,30 @@ const CHUNK_STREAMS: Readonly<Record<number, number>> = {
 
 /** Takes the messages of a group apart into chunks. Metadata is sent so that servers keep it for whoever joins later. */
 export function mediaChunks(messages: readonly MediaMessage[], streamId: number, chunkSize: number): MediaChunks {
-  const pieces: Buffer[] = [];
-  const sink = { write: (piece: Buffer) => pieces.push(piece) };
   const writer = new ChunkWriter();
   writer.chunkSize = chunkSize;
+  const sent = messages.filter(({ type }) => CHUNK_STREAMS[type] !== undefined).map(asSent);
   let bytes = 0;
-  for (const { type, timestamp, data } of messages) {
-    const chunkStream = CHUNK_STREAMS[type];
-    if (chunkStream === undefined) continue;
-    const payload = type === MESSAGE.data ? Buffer.concat([META_DATA_PREFIX, data]) : data;
-    bytes += writer.write(sink, chunkStream, type, streamId, timestamp >>> 0, payload);
-  }
-  return { pieces: bytes <= MAX_COPIED ? [Buffer.concat(pieces, bytes)] : pieces, bytes };
+  for (const { timestamp, data } of sent) bytes += writer.size(timestamp >>> 0, data.length);
+  const pieces: Buffer[] = [];
+  const sink = bytes > MAX_COPIED ? { write: (piece: Buffer) => pieces.push(piece) } : copying(pieces, bytes);
+  for (const { type, timestamp, data } of sent) writer.write(sink, CHUNK_STREAMS[type]!, type, streamId, timestamp >>> 0, data);
+  return { pieces, bytes };
+}
+
+function asSent(message: MediaMessage): MediaMessage {
+  return message.type === MESSAGE.data ? { ...message, data: Buffer.concat([META_DATA_PREFIX, message.data]) } : message;
+}
+
+/** Joins all that is written into one piece of that length. */
+function copying(pieces: Buffer[], bytes: number): ChunkSink {
+  const whole = Buffer.allocUnsafe(bytes);
+  pieces.push(whole);
+  let end = 0;
+  return {
+    write(piece) {
+      whole.set(piece, end);
+      end += piece.length;
+    },
+  };
 }

@@ -94,7 +94,7 @@ t.test('H.264 from RTP into FLV: every picture as encoded', async t => {
 });
 
 interface Frames {
-  push(packet: RtpPacket): VideoFrame[];
+  push(packet: RtpPacket): readonly VideoFrame[];
   readonly damagedPictures: number;
 }
 

@@ -29,10 +29,10 @@ function fuA(nalUnit: Buffer, parts: number): Buffer[] {
   });
 }
 
-/** Pushes payloads as one picture, the marker on the last; `undefined` stands for a loss. */
+/** Pushes payloads as one picture, the marker on the last; `undefined` stands for a loss. NAL units of what comes out are joined. */
 function picture(depacketizer: H264Depacketizer, timestamp: number, payloads: ReadonlyArray<Buffer | undefined>, marker = true) {
   return payloads.flatMap((payload, index) => {
-    if (payload) return depacketizer.push(rtpPacket({ timestamp, payload, marker: marker && index === payloads.length - 1 }));
+    if (payload) return depacketizer.push(rtpPacket({ timestamp, payload, marker: marker && index === payloads.length - 1 })).map(unit => ({ ...unit, nalUnits: unit.nalUnits.map(pieces => Buffer.concat(pieces)) }));
     depacketizer.packetLost();
     return [];
   });
@@ -195,7 +195,7 @@ t.test('any bytes: never throws, and what comes out is well formed', async t => 
         if (lost) depacketizer.packetLost();
         for (const unit of depacketizer.push(rtpPacket({ payload, marker, timestamp }))) {
           if (unit.nalUnits.length === 0) return false;
-          for (const nalUnit of unit.nalUnits) if (![1, 5, 6].includes(nalUnit[0]! & 0x1f)) return false;
+          for (const nalUnit of unit.nalUnits) if (![1, 5, 6].includes(nalUnit[0]![0]! & 0x1f)) return false;
           if (unit.keyFrame && unit.corrupted) return false;
         }
       }

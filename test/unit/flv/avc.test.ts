@@ -137,7 +137,7 @@ t.test('a configuration that cannot be told is refused', async t => {
 
 t.test('tag bodies', async t => {
   t.equal(avcSequenceHeader(sps({}), [PPS]).toString('hex', 0, 6), '170000000001');
-  t.equal(avcFrame([Buffer.from('6588', 'hex'), Buffer.from('65aabb', 'hex')], true).toString('hex'), '1701000000' + '00000002' + '6588' + '00000003' + '65aabb');
-  t.equal(avcFrame([Buffer.from('419a', 'hex')], false, 33).toString('hex'), '2701000021' + '00000002' + '419a');
+  t.equal(avcFrame([[Buffer.from('6588', 'hex')], [Buffer.from('65', 'hex'), Buffer.from('aabb', 'hex')]], true).toString('hex'), '1701000000' + '00000002' + '6588' + '00000003' + '65aabb');
+  t.equal(avcFrame([[Buffer.from('419a', 'hex')]], false, 33).toString('hex'), '2701000021' + '00000002' + '419a');
   t.equal(avcFrame([], false, -1).toString('hex'), '2701ffffff');
 });

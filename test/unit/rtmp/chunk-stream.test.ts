@@ -48,7 +48,10 @@ void t.test('what is written is read, with any chunk size and cut anywhere', asy
         const writer = new ChunkWriter();
         writer.write(sink, 2, MESSAGE.setChunkSize, 0, 0, uint32(chunkSize));
         writer.chunkSize = chunkSize;
-        for (const { chunkStreamId, type, streamId, timestamp, payload } of messages) writer.write(sink, chunkStreamId, type, streamId, timestamp, payload);
+        for (const { chunkStreamId, type, streamId, timestamp, payload } of messages) {
+          const count = writer.write(sink, chunkStreamId, type, streamId, timestamp, payload);
+          deepStrictEqual(writer.size(timestamp, payload.length), count);
+        }
       });
       const expected = messages.map(({ type, streamId, timestamp, payload }) => ({ type, streamId, timestamp, payload }));
       deepStrictEqual(read(pieces(bytes, cuts)), expected);
