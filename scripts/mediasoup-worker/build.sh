@@ -2,7 +2,7 @@
 # Builds mediasoup-worker from the sources inside the mediasoup npm package, against Debian's libraries, for machines
 # that can reach the npm registry and Debian's packages but not GitHub, PyPI or Meson's WrapDB.
 # Usage: build.sh PATH_TO_node_modules/mediasoup OUTPUT_FILE      (verified with mediasoup 3.27.1 on Debian 12, 13 and 14)
-# Needs: meson ninja-build g++ pkg-config libuv1-dev libssl-dev libsrtp2-dev libflatbuffers-dev flatbuffers-compiler
+# Needs: meson ninja-build g++ pkg-config dpkg-dev libuv1-dev libssl-dev libsrtp2-dev libflatbuffers-dev flatbuffers-compiler
 set -eu
 package=$1 output=$2 here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
@@ -18,6 +18,12 @@ sed -i "s/meson_version: '>= 1.1.0'/meson_version: '>= 1.0.0'/" "$work/meson.bui
 sed -i 's/(operationType == BIO_CB_RETURN) ? static_cast<long>(ret) : 1/((operationType \& BIO_CB_RETURN) != 0) ? static_cast<long>(ret) : 1/' \
   "$work/src/RTC/DtlsTransport.cpp"
 grep -q 'operationType & BIO_CB_RETURN' "$work/src/RTC/DtlsTransport.cpp"
+mkdir "$work/srtp"
+if sh "$here/build-srtp.sh" "$work/srtp"; then
+  export PKG_CONFIG_PATH="$work/srtp/lib/pkgconfig"
+else
+  echo "libsrtp2 could not be built with OpenSSL; Debian's own serves, and takes longer for each packet"
+fi
 meson setup --buildtype release -Db_ndebug=true -Dms_use_builtin_bwe=true "$work/build" "$work"
 ninja -C "$work/build" mediasoup-worker
 strip "$work/build/mediasoup-worker"

@@ -26,7 +26,7 @@ const NEEDS = [
 
 /** Debian packages that building mediasoup's worker takes; what it is linked against comes with them. */
 export const WORKER_BUILD_PACKAGES = [
-  'meson', 'ninja-build', 'g++', 'pkg-config', 'libuv1-dev', 'libssl-dev', 'libsrtp2-dev', 'libflatbuffers-dev', 'flatbuffers-compiler',
+  'meson', 'ninja-build', 'g++', 'pkg-config', 'dpkg-dev', 'libuv1-dev', 'libssl-dev', 'libsrtp2-dev', 'libflatbuffers-dev', 'flatbuffers-compiler',
 ];
 
 /** Installs the programs that are missing. @param {'start' | 'test' | 'image'} purpose */

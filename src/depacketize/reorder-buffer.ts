@@ -27,7 +27,7 @@ const MAX_DISTANCE = 3000;
 
 /**
  * Puts packets back into the order of their sequence numbers. A gap is waited for (retransmissions come late), then given up and
- * reported in its place. Call {@link pop} after every {@link push}, and when {@link nextDeadline} is due.
+ * reported in its place. What {@link passes} needs no place; all else is {@link push}ed, and {@link pop} called after it and when {@link nextDeadline} is due.
  */
 export class ReorderBuffer {
   readonly counters: ReorderCounters = { reordered: 0, duplicates: 0, late: 0, lost: 0, restarts: 0 };
@@ -60,6 +60,14 @@ export class ReorderBuffer {
     return this.#held;
   }
 
+  /** Whether a packet is the one that is due and none waits, as it is with nearly all: then it is counted as given out, and must not be pushed. */
+  passes(packet: RtpPacket): boolean {
+    if (this.#held > 0 || this.#next === undefined || packet.ssrc !== this.#ssrc || packet.sequenceNumber !== (this.#next & 0xffff)) return false;
+    this.#stray = undefined;
+    this.#highest = this.#next++;
+    return true;
+  }
+
   push(packet: RtpPacket, nowMs: number): void {
     if (this.#next === undefined) this.#begin(packet);
     else if (packet.ssrc !== this.#ssrc) this.#restart(packet);
@@ -70,7 +78,6 @@ export class ReorderBuffer {
       this.counters.late++;
       return;
     }
-    if (distance === 0 && this.#held === 0) return this.#pass(packet);
     this.#insert(packet, this.#next! + distance, nowMs);
   }
 
@@ -92,12 +99,6 @@ export class ReorderBuffer {
     this.#next = packet.sequenceNumber;
     this.#highest = packet.sequenceNumber - 1;
     this.#ssrc = packet.ssrc;
-  }
-
-  /** What is due and finds nobody waiting, as nearly all packets, needs no place. */
-  #pass(packet: RtpPacket): void {
-    this.#highest = this.#next!++;
-    this.#ready.push(packet);
   }
 
   #insert(packet: RtpPacket, position: number, nowMs: number): void {

@@ -50,11 +50,7 @@ export class TrackInput {
 
   /** Gives up gaps whose time is over; to be called regularly. */
   poll(nowMs: number): void {
-    if (this.#closed || this.#reorder.held === 0) return;
-    for (const item of this.#reorder.pop(nowMs, reorderWaitMs(this.#subscription.roundTripMs))) {
-      if ('lost' in item) this.#handlers.lost(item.lost);
-      else this.#handlers.packet(item, nowMs);
-    }
+    if (!this.#closed && this.#reorder.held > 0) this.#handleDue(nowMs);
   }
 
   close(): void {
@@ -68,7 +64,12 @@ export class TrackInput {
     if (!packet) return;
     const nowMs = performance.now();
     this.clock.arrival(packet.timestamp, nowMs);
+    if (this.#reorder.passes(packet)) return this.#handlers.packet(packet, nowMs);
     this.#reorder.push(packet, nowMs);
+    this.#handleDue(nowMs);
+  }
+
+  #handleDue(nowMs: number): void {
     for (const item of this.#reorder.pop(nowMs, reorderWaitMs(this.#subscription.roundTripMs))) {
       if ('lost' in item) this.#handlers.lost(item.lost);
       else this.#handlers.packet(item, nowMs);

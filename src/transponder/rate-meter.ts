@@ -4,7 +4,7 @@ const SAMPLE_EVERY_MS = 250;
 
 /** The rate of a running total over the last seconds. Bounded: a few samples, whatever happens. */
 export class RateMeter {
-  #samples: { atMs: number; total: number }[] = [];
+  readonly #samples: { atMs: number; total: number }[] = [];
 
   /** Notes the total at a time; cheap to call often. */
   note(total: number, nowMs: number): void {
@@ -20,9 +20,5 @@ export class RateMeter {
     if (!first || nowMs - this.#samples.at(-1)!.atMs > WINDOW_MS) return 0;
     const elapsed = nowMs - first.atMs;
     return elapsed < SAMPLE_EVERY_MS ? 0 : ((total - first.total) * 1000) / elapsed;
-  }
-
-  reset(): void {
-    this.#samples = [];
   }
 }

@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import type { RenditionLease } from '../encode/encoder-pool.ts';
 import { GatewayError, toGatewayError } from '../errors.ts';
-import { TAG_VIDEO } from '../flv/flv-tag.ts';
 import type { TagGroup } from '../flv/tag-group.ts';
 import type { Logger } from '../logger.ts';
 import type { Pusher, PusherFactory } from '../push/pusher.ts';
@@ -10,8 +9,8 @@ import { AudioSwitch } from './audio-switch.ts';
 import { retryDelayMs, type BackoffRules } from './backoff.ts';
 import type { Destination } from './destination.ts';
 import { JoinPoint } from './join-point.ts';
-import { OutBuffer, type OutBufferRules, type TagSink } from './out-buffer.ts';
-import { RateMeter } from './rate-meter.ts';
+import { MeteredSink } from './metered-sink.ts';
+import { OutBuffer, type OutBufferRules } from './out-buffer.ts';
 import type { SoundClip } from './sound-library.ts';
 import { INITIAL_STATE, STEADY_AFTER_MS, transition, type RetryRules, type TransponderEffect, type TransponderEvent, type TransponderState } from './transponder-state.ts';
 import type { StartRequest, TransponderOptions, TransponderView } from './transponder-view.ts';
@@ -63,8 +62,6 @@ export class Transponder extends EventEmitter<TransponderEvents> {
   readonly #startedAt = new Date();
   readonly #onTags = (group: TagGroup): void => this.#takeTags(group);
   readonly #onFailed = (error: GatewayError): void => void this.stop(error);
-  readonly #byteRate = new RateMeter();
-  readonly #frameRate = new RateMeter();
   readonly #closed: Promise<void>;
   #resolveClosed!: () => void;
   #options: TransponderOptions;
@@ -72,6 +69,7 @@ export class Transponder extends EventEmitter<TransponderEvents> {
   #endedAt: Date | undefined;
   #address: string | undefined;
   #pusher: Pusher | undefined;
+  #sink: MeteredSink | undefined;
   #closingPusher: Promise<void> = Promise.resolve();
   #join: JoinPoint | undefined;
   #buffer: OutBuffer | undefined;
@@ -82,8 +80,6 @@ export class Transponder extends EventEmitter<TransponderEvents> {
   #pastBytes = 0;
   #pastDrops = 0;
   #connectionBytes = 0;
-  #bytesWritten = 0;
-  #frames = 0;
 
   private constructor(start: TransponderOptionsAtStart, environment: TransponderEnvironment) {
     super();
@@ -140,8 +136,8 @@ export class Transponder extends EventEmitter<TransponderEvents> {
       startedAt: this.#startedAt.toISOString(),
       ...(this.#endedAt && { endedAt: this.#endedAt.toISOString() }),
       bytesSent,
-      bitrate: state.status === 'pushing' ? Math.round((this.#byteRate.perSecond(this.#bytesWritten, nowMs) * 8) / 1000) : 0,
-      fps: state.status === 'pushing' ? Math.round(this.#frameRate.perSecond(this.#frames, nowMs) * 10) / 10 : 0,
+      bitrate: (state.status === 'pushing' && this.#sink?.bitrate(nowMs)) || 0,
+      fps: (state.status === 'pushing' && this.#sink?.frameRate(nowMs)) || 0,
       framesDropped: this.#pastDrops + (this.#buffer?.framesDropped ?? 0),
       bufferMs: this.#buffer?.bufferedMs ?? 0,
       destination: this.destination.redacted,
@@ -243,32 +239,13 @@ export class Transponder extends EventEmitter<TransponderEvents> {
   #begin(pusher: Pusher): void {
     const { rendition } = this.#lease;
     this.#join = new JoinPoint(rendition, this.#environment.silence, this.#environment.sendMetadata, performance.now());
-    this.#buffer = new OutBuffer(this.#environment.outBuffer, this.#countingSink(pusher), () => rendition.requestKeyFrame());
+    this.#sink = new MeteredSink(pusher);
+    this.#buffer = new OutBuffer(this.#environment.outBuffer, this.#sink, () => rendition.requestKeyFrame());
     if (this.#environment.outBuffer.enabled) this.#pollTimer = setInterval(() => this.#buffer?.pump(performance.now()), this.#environment.pollingMs);
     // A key frame that has just gone out is as good as one that the publisher would have to be asked for. (A sound file skips as much as is sent again.)
     const { recent } = rendition;
     if (recent) this.#takeTags(recent);
     if (!this.#join.begun) rendition.requestKeyFrame();
-  }
-
-  /** The pusher, with the pictures counted that it gets. */
-  #countingSink(pusher: Pusher): TagSink {
-    return {
-      get writable() {
-        return pusher.writable;
-      },
-      write: (group) => {
-        for (const tag of group.tags) {
-          if (tag.type === TAG_VIDEO && !tag.sequenceHeader) this.#frames++;
-          this.#bytesWritten += tag.data.length;
-        }
-        const nowMs = performance.now();
-        this.#frameRate.note(this.#frames, nowMs);
-        // Not by what the server has confirmed: some do that every few hundred kilobytes only.
-        this.#byteRate.note(this.#bytesWritten, nowMs);
-        pusher.write(group);
-      },
-    };
   }
 
   #takeTags(group: TagGroup): void {
@@ -293,8 +270,7 @@ export class Transponder extends EventEmitter<TransponderEvents> {
     this.#buffer = undefined;
     this.#pastBytes += this.#connectionBytes;
     this.#connectionBytes = 0;
-    this.#byteRate.reset();
-    this.#frameRate.reset();
+    this.#sink = undefined;
     if (!pusher) return;
     pusher.removeAllListeners();
     this.#closingPusher = pusher.close().catch((error: unknown) => this.#logger.error({ error }, 'closing a pusher failed'));

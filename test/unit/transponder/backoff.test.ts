@@ -18,6 +18,4 @@ t.test('a rate over the last seconds', async (t) => {
   for (let ms = 0; ms <= 20_000; ms += 10) meter.note(ms < 10_000 ? ms : 10_000 + (ms - 10_000) * 3, ms);
   t.ok(Math.abs(meter.perSecond(40_000, 20_000) - 3000) < 1, 'only the last seconds count');
   t.equal(meter.perSecond(40_000, 30_000), 0, 'nothing for a while');
-  meter.reset();
-  t.equal(meter.perSecond(40_000, 20_000), 0);
 });
