@@ -18,6 +18,11 @@ sed -i "s/meson_version: '>= 1.1.0'/meson_version: '>= 1.0.0'/" "$work/meson.bui
 sed -i 's/(operationType == BIO_CB_RETURN) ? static_cast<long>(ret) : 1/((operationType \& BIO_CB_RETURN) != 0) ? static_cast<long>(ret) : 1/' \
   "$work/src/RTC/DtlsTransport.cpp"
 grep -q 'operationType & BIO_CB_RETURN' "$work/src/RTC/DtlsTransport.cpp"
+# libuv's timers count from the beginning of a turn of its loop. In one that lasts, for many browsers connect at once, the timer of a handshake is set so early that OpenSSL
+# has nothing to send again yet when it fires; it was not set again then, and a handshake that had lost a packet hung for good.
+sed -i 's/if (ret == 1)/uv_timeval_t left{ 0, 0 };\n\t\tif (ret == 0 \&\& DTLSv1_get_timeout(this->ssl, static_cast<void*>(\&left)) == 1)\n\t\t{\n\t\t\tthis->timer->Start((left.tv_sec * 1000) + (left.tv_usec \/ 1000) + 1);\n\t\t}\n\n\t\tif (ret == 1)/' \
+  "$work/src/RTC/DtlsTransport.cpp"
+grep -q 'ret == 0 && DTLSv1_get_timeout' "$work/src/RTC/DtlsTransport.cpp"
 mkdir "$work/srtp"
 if sh "$here/build-srtp.sh" "$work/srtp"; then
   export PKG_CONFIG_PATH="$work/srtp/lib/pkgconfig"

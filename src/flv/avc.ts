@@ -182,7 +182,7 @@ export function avcSequenceHeader(sps: Buffer, ppsList: readonly Buffer[]): Buff
 }
 
 /**
- * The body of a video tag with one picture: every NAL unit behind its length. The only copy that a picture sees on its way to the sockets' chunks.
+ * The body of a video tag with one picture: every NAL unit behind its length. The only copy that a picture sees on its way to what the sockets get.
  *
  * @param nalUnits each in one or more pieces
  * @param compositionTimeMs how much later than decoded it is shown; not 0 only with B-frames
