@@ -204,3 +204,14 @@ t.test('any bytes: never throws, and what comes out is well formed', async t => 
     { numRuns: 1000 },
   );
 });
+
+t.test('where a first slice begins is found in a fragment without bytes, too', async t => {
+  const [start, rest] = [Buffer.of(0x5c, 0x81), (nalUnit: Buffer) => Buffer.concat([Buffer.of(0x5c, 0x41), nalUnit.subarray(1)])];
+  const after = (nalUnit: Buffer) => {
+    const depacketizer = started();
+    depacketizer.packetLost();
+    return picture(depacketizer, 1, [start, rest(nalUnit)]);
+  };
+  t.match(after(P), [{ nalUnits: [P] }]);
+  t.same(after(P_SECOND_SLICE), [], 'its picture has lost the first one');
+});
