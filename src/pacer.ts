@@ -1,5 +1,6 @@
+import { performance } from 'node:perf_hooks';
 import { PictureRhythm } from './picture-rhythm.ts';
-import { atVeryEndOfTurn } from './turn.ts';
+import { atVeryEndOfTurn, turnMs } from './turn.ts';
 
 export interface PacerOptions {
   /** `media_rest_ms`: the longest rest for which a picture may have to wait, in milliseconds; 0: no rests. */
@@ -19,8 +20,6 @@ const PACKETS_PER_REST = 64;
 const FULL_PIPE_PACKETS = 80;
 /** A shorter rest costs more than it saves. Milliseconds. */
 const SHORTEST_REST_MS = 2;
-/** A turn that seems to have lasted longer began with something else than the end of a rest. Milliseconds. */
-const LONGEST_TURN_MS = 3;
 /** Milliseconds without rest after somebody asked for something: an answer takes several turns, most of them to a worker and back. */
 const HURRY_MS = 300;
 
@@ -34,21 +33,23 @@ export class Pacer {
   readonly #longestMs: number;
   readonly #sleep: (ms: number) => void;
   readonly #now: () => number;
+  readonly #turnMs: () => number;
   readonly #rhythm = new PictureRhythm();
   #restMs: number;
-  /** When the last rest was over. */
-  #rousedMs = -Infinity;
-  /** Since the last rest. */
+  /** When the first packets of this turn were read. */
+  #beganMs = 0;
+  /** In this turn. */
   #packets = 0;
   #pictures = 0;
   #partial = false;
   #hurryUntil = -Infinity;
 
-  constructor({ restMs, sleep = block, now = () => performance.now() }: PacerOptions) {
+  constructor({ restMs, sleep = block, now }: PacerOptions) {
     this.#longestMs = restMs;
     this.#restMs = restMs;
     this.#sleep = sleep;
-    this.#now = now;
+    this.#now = now ?? (() => performance.now());
+    this.#turnMs = now ?? turnMs;
   }
 
   /**
@@ -59,6 +60,7 @@ export class Pacer {
    */
   took(packets: number, pictures: number, partial: boolean): void {
     if (this.#longestMs === 0) return;
+    if (this.#packets === 0) this.#beganMs = this.#turnMs();
     this.#packets += packets;
     this.#pictures += pictures;
     this.#partial = partial;
@@ -71,18 +73,15 @@ export class Pacer {
   }
 
   readonly #rest = (): void => {
-    const [packets, pictures] = [this.#packets, this.#pictures];
+    const [beganMs, packets, pictures] = [this.#beganMs, this.#packets, this.#pictures];
     this.#packets = 0;
     this.#pictures = 0;
     const nowMs = this.#now();
-    if (nowMs < this.#hurryUntil) return this.#rhythm.watch(nowMs, pictures);
+    if (nowMs < this.#hurryUntil) return this.#rhythm.watch(beganMs, pictures);
     this.#restMs = Math.min(this.#longestMs, (Math.max(this.#restMs, SHORTEST_REST_MS) * PACKETS_PER_REST) / packets);
-    // Turns without a rest before them began when they ended, as far as we know.
-    const beganMs = Math.max(this.#rousedMs, nowMs - LONGEST_TURN_MS);
     const inStepMs = this.#rhythm.next(beganMs, pictures, this.#partial);
     const restMs = inStepMs === undefined ? this.#restMs : beganMs + inStepMs - nowMs;
     if (packets < FULL_PIPE_PACKETS && restMs >= SHORTEST_REST_MS) this.#sleep(restMs);
-    this.#rousedMs = this.#now();
   };
 }
 

@@ -1,8 +1,12 @@
+import { performance } from 'node:perf_hooks'; // the global one is looked up each time
+
 type Task = () => void;
 
 let tasks: Task[] = [];
 let lastTask: Task | undefined;
 let isScheduled = false;
+/** When this turn first asked for the time. */
+let timeOfTurn: number | undefined;
 
 /**
  * Runs `task` once, when all that this turn of the event loop has brought is dealt with: packets of all streams, what encoders have written.
@@ -17,6 +21,18 @@ export function atEndOfTurn(task: Task): void {
 export function atVeryEndOfTurn(task: Task): void {
   lastTask = task;
   schedule();
+}
+
+/**
+ * Milliseconds of `performance.now()`, read once for all that this turn of the event loop brings: to read the clock costs more than most of what is done with
+ * its time.
+ */
+export function turnMs(): number {
+  if (timeOfTurn === undefined) {
+    timeOfTurn = performance.now();
+    schedule();
+  }
+  return timeOfTurn;
 }
 
 function schedule(): void {
@@ -35,6 +51,7 @@ function end(): void {
     while (done < due.length) due[done++]!();
     last?.();
   } finally {
+    timeOfTurn = undefined;
     // One has thrown: the others are not to suffer for it.
     if (done < due.length) {
       tasks.unshift(...due.slice(done));

@@ -67,6 +67,8 @@ export class TrackClock {
   #segment: Segment | undefined;
   /** The segment before the last discontinuity, for packets that were still on their way through the reorder buffer. */
   #segmentBefore: Segment | undefined;
+  /** When the last packet arrived. */
+  #arrivedMs = -Infinity;
   #delay = new MinimumWindow();
   #ntpOffsetMs: number | undefined;
   /** The next report is believed whatever it says: timestamps have begun anew since the last one. */
@@ -112,8 +114,11 @@ export class TrackClock {
 
   /** To be told of every packet, before its timestamp is converted. */
   arrival(rtpTimestamp: number, nowMs: number): void {
-    this.#timeline.observe(nowMs);
     const segment = this.#segment;
+    // Most packets of a picture come together, and tell no more than the first of them.
+    if (nowMs === this.#arrivedMs && segment?.timestamp === rtpTimestamp) return;
+    this.#arrivedMs = nowMs;
+    this.#timeline.observe(nowMs);
     if (!segment) {
       this.#segment = { timestamp: rtpTimestamp, ticks: 0, startMs: nowMs };
       this.#delay.add(0, nowMs);

@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events';
 import type { FlvTag } from '../flv/flv-tag.ts';
 import { TagGroup } from '../flv/tag-group.ts';
+import { turnMs } from '../turn.ts';
 import { RecentTags } from './recent-tags.ts';
 import type { RenditionEvents } from './rendition.ts';
 
@@ -14,13 +15,13 @@ export class LiveRendition extends EventEmitter<RenditionEvents> {
   }
 
   get recent(): TagGroup | undefined {
-    return this.#recent.since(performance.now());
+    return this.#recent.since(turnMs());
   }
 
   /** @param tags at least one */
   protected send(tags: readonly FlvTag[]): void {
     const group = new TagGroup(tags);
-    this.#recent.add(group, performance.now());
+    this.#recent.add(group, turnMs());
     this.emit('tags', group);
   }
 

@@ -13,7 +13,7 @@ import { avcFrame, avcSequenceHeader, parseSps } from '../flv/avc.ts';
 import { TAG_AUDIO, TAG_VIDEO, type FlvTag, type StreamMetadata } from '../flv/flv-tag.ts';
 import type { Logger } from '../logger.ts';
 import type { AudioCodec, AudioTrack, LiveStream, Publisher, VideoCodec, VideoTrack } from '../stream/live-stream.ts';
-import { atEndOfTurn } from '../turn.ts';
+import { atEndOfTurn, turnMs } from '../turn.ts';
 import { AAC_CHANNELS, AAC_SAMPLE_RATE } from './aac-coder.ts';
 import { AudioEncoder } from './audio-encoder.ts';
 import type { SharedEncoders } from './shared-encoders.ts';
@@ -109,7 +109,7 @@ export class SourceRendition extends LiveRendition implements Rendition {
     this.#stream = stream;
     this.#options = options;
     this.#metadata.audioBitrate = options.audioBitrate;
-    this.#audioLine = new AudioLine(options.audioBatchMs, (tag) => this.#writes.sound(tag, performance.now(), this.#video !== undefined && this.#videoCodec === 'h264'));
+    this.#audioLine = new AudioLine(options.audioBatchMs, (tag) => this.#writes.sound(tag, turnMs(), this.#video !== undefined && this.#videoCodec === 'h264'));
     this.#keyFrames = new KeyFrameRequests(options.keyFrameIntervalMs, () => this.#video?.requestKeyFrame());
     stream.on('published', this.#onPublished);
     stream.on('lost', this.#onLost);
@@ -145,7 +145,7 @@ export class SourceRendition extends LiveRendition implements Rendition {
   }
 
   requestKeyFrame(): void {
-    this.#keyFrames.want(performance.now());
+    this.#keyFrames.want(turnMs());
   }
 
   async close(): Promise<void> {
@@ -172,7 +172,7 @@ export class SourceRendition extends LiveRendition implements Rendition {
   #resume(): void {
     this.#wasLost = false;
     this.startOver();
-    this.#clock.resume(performance.now());
+    this.#clock.resume(turnMs());
     this.#encoder?.restart();
     this.pictures.emit('resumed');
   }
@@ -202,12 +202,12 @@ export class SourceRendition extends LiveRendition implements Rendition {
       packet: (packet, nowMs) => depacketize.packet(packet, (timestamp) => this.#streamTime(clock.toStreamMs(timestamp), nowMs), nowMs),
       lost: () => {
         depacketize.lost();
-        this.#keyFrames.want(performance.now());
+        this.#keyFrames.want(turnMs());
       },
     });
     if (!this.#keep(input, publisher)) return;
     this.#video = input;
-    this.#keyFrames.want(performance.now());
+    this.#keyFrames.want(turnMs());
   }
 
   /** Whether the subscription is still wanted: the publisher may have gone while it was made. */

@@ -1,3 +1,5 @@
+import { performance } from 'node:perf_hooks';
+
 /**
  * One timer for everything that is looked after regularly: timers of their own, started at different moments, would wake the process once for
  * each stream.

@@ -2,6 +2,7 @@ import type { TrackClock } from '../depacketize/media-clock.ts';
 import { ReorderBuffer } from '../depacketize/reorder-buffer.ts';
 import { parseRtpPacket, type RtpPacket } from '../depacketize/rtp-packet.ts';
 import type { AudioTrack, TrackSubscription, VideoTrack } from '../stream/live-stream.ts';
+import { turnMs } from '../turn.ts';
 
 /** Packets that may wait behind a gap: a third of a second of 1080p at 8 Mbps. */
 const MAX_PACKETS_HELD = 512;
@@ -37,7 +38,7 @@ export class TrackInput {
     this.clock = clock;
     this.#handlers = handlers;
     subscription.on('rtp', (datagram) => this.#take(datagram));
-    subscription.on('senderReport', (report) => clock.senderReport(report, performance.now()));
+    subscription.on('senderReport', (report) => clock.senderReport(report, turnMs()));
   }
 
   static async create(track: AudioTrack | VideoTrack, clock: TrackClock, handlers: TrackInputHandlers): Promise<TrackInput> {
@@ -62,7 +63,7 @@ export class TrackInput {
   #take(datagram: Buffer): void {
     const packet = parseRtpPacket(datagram);
     if (!packet) return;
-    const nowMs = performance.now();
+    const nowMs = turnMs();
     this.clock.arrival(packet.timestamp, nowMs);
     if (this.#reorder.passes(packet)) return this.#handlers.packet(packet, nowMs);
     this.#reorder.push(packet, nowMs);

@@ -1,6 +1,7 @@
 import { TAG_VIDEO } from '../flv/flv-tag.ts';
 import type { TagGroup } from '../flv/tag-group.ts';
 import type { Pusher } from '../push/pusher.ts';
+import { turnMs } from '../turn.ts';
 import type { TagSink } from './out-buffer.ts';
 import { RateMeter } from './rate-meter.ts';
 
@@ -25,7 +26,7 @@ export class MeteredSink implements TagSink {
       if (type === TAG_VIDEO && !sequenceHeader) this.#frames++;
       this.#bytes += data.length;
     }
-    const nowMs = performance.now();
+    const nowMs = turnMs();
     this.#frameRate.note(this.#frames, nowMs);
     this.#byteRate.note(this.#bytes, nowMs);
     this.#pusher.write(group);

@@ -5,6 +5,7 @@ import { GatewayError, toGatewayError } from '../errors.ts';
 import type { TagGroup } from '../flv/tag-group.ts';
 import type { Logger } from '../logger.ts';
 import type { Pusher, PusherFactory } from '../push/pusher.ts';
+import { turnMs } from '../turn.ts';
 import { AudioSwitch } from './audio-switch.ts';
 import { retryDelayMs, type BackoffRules } from './backoff.ts';
 import type { Destination } from './destination.ts';
@@ -114,7 +115,7 @@ export class Transponder extends EventEmitter<TransponderEvents> {
   }
 
   view(): TransponderView {
-    const nowMs = performance.now();
+    const nowMs = turnMs();
     const state = this.#state;
     const failure = state.status === 'ended' ? state.reason : state.status === 'pushing' ? undefined : state.lastFailure;
     const { width = 0, height = 0 } = this.#lease.rendition.metadata;
@@ -232,16 +233,16 @@ export class Transponder extends EventEmitter<TransponderEvents> {
     this.#pusher = pusher;
     pusher.on('ready', () => this.#begin(pusher));
     pusher.on('progress', (bytes) => this.#progress(bytes));
-    pusher.on('drain', () => this.#buffer?.pump(performance.now()));
+    pusher.on('drain', () => this.#buffer?.pump(turnMs()));
     pusher.on('died', (error) => this.#dispatch({ type: 'failed', error }));
   }
 
   #begin(pusher: Pusher): void {
     const { rendition } = this.#lease;
-    this.#join = new JoinPoint(rendition, this.#environment.silence, this.#environment.sendMetadata, performance.now());
+    this.#join = new JoinPoint(rendition, this.#environment.silence, this.#environment.sendMetadata, turnMs());
     this.#sink = new MeteredSink(pusher);
     this.#buffer = new OutBuffer(this.#environment.outBuffer, this.#sink, () => rendition.requestKeyFrame());
-    if (this.#environment.outBuffer.enabled) this.#pollTimer = setInterval(() => this.#buffer?.pump(performance.now()), this.#environment.pollingMs);
+    if (this.#environment.outBuffer.enabled) this.#pollTimer = setInterval(() => this.#buffer?.pump(turnMs()), this.#environment.pollingMs);
     // A key frame that has just gone out is as good as one that the publisher would have to be asked for. (A sound file skips as much as is sent again.)
     const { recent } = rendition;
     if (recent) this.#takeTags(recent);
@@ -251,7 +252,7 @@ export class Transponder extends EventEmitter<TransponderEvents> {
   #takeTags(group: TagGroup): void {
     const heard = this.#audio.apply(group);
     if (!this.#join) return;
-    const nowMs = performance.now();
+    const nowMs = turnMs();
     const joined = this.#join.take(heard, nowMs);
     if (joined) this.#buffer!.push(joined, nowMs);
   }

@@ -15,7 +15,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   },
   streams: {
     about: 'cost of streams with one destination each, until the cores are full; with 1 and 10 of them also --fan-out destinations each; --counts are streams',
-    defaults: { rounds: 5, seconds: 6, warmUp: 120, counts: [1, 5, 10, 20, 40, 60] },
+    defaults: { rounds: 5, seconds: 6, warmUp: 360, counts: [1, 5, 10, 20, 40, 60] },
     load: async () => (await import('./streams.ts')).benchStreams,
   },
   'fan-out': {
@@ -25,7 +25,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   },
   rivals: {
     about: 'this gateway and Janus with ffmpeg at the same moment, under the same load; --counts are streams, --fan-out destinations of each',
-    defaults: { rounds: 10, seconds: 6, warmUp: 120, counts: [1, 10] },
+    defaults: { rounds: 10, seconds: 6, warmUp: 360, counts: [1, 10] },
     load: async () => (await import('./rivals.ts')).benchRivals,
   },
   latency: {

@@ -54,7 +54,8 @@ export async function benchStreams({ rounds, seconds, counts, fanOut, settings, 
         progress(`  the machine is full: ${(error as Error).message}`);
         break;
       }
-      // What has just begun to run is interpreted at first: a gateway that has run for a while is what counts.
+      // What has just begun to run is interpreted at first, and a single stream calls most functions 30 times a second only: V8 needs five minutes to have compiled them
+      // for good. A gateway that has run for a while is what counts.
       await sleep(results.length === 0 ? warmUp * 1000 : 4000);
       results.push({ streams, destinations: streams, rounds: await measureRounds(stage, rounds, seconds, streams) });
       if (isFull(results.at(-1)!.rounds)) {

@@ -1,6 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import t from 'tap';
-import { atEndOfTurn, atVeryEndOfTurn } from '../../src/turn.ts';
+import { atEndOfTurn, atVeryEndOfTurn, turnMs } from '../../src/turn.ts';
 
 t.test('tasks run at the end of the turn in their order, the last one after them', async (t) => {
   const ran: string[] = [];
@@ -46,4 +46,31 @@ t.test('a task that throws takes no other with it', async (t) => {
   for (const listener of listeners) process.on('uncaughtException', listener);
   t.strictSame(ran, ['before', 'after', 'last']);
   t.strictSame(thrown, ['of the task']);
+});
+
+t.test('a turn has one time, and the next one another', async (t) => {
+  const first = turnMs();
+  const until = performance.now() + 3;
+  while (performance.now() < until);
+  t.equal(turnMs(), first, 'however long it takes');
+  let ofTask = NaN;
+  atEndOfTurn(() => (ofTask = turnMs()));
+  await turn();
+  t.equal(ofTask, first, 'at its end too');
+  const next = turnMs();
+  t.ok(next >= until, 'read anew');
+  t.ok(Math.abs(next - performance.now()) < 1000, 'by the clock of `performance.now()`');
+});
+
+t.test('a task that throws does not leave its time to the next turn', async (t) => {
+  const listeners = process.listeners('uncaughtException');
+  process.removeAllListeners('uncaughtException');
+  process.once('uncaughtException', () => {});
+  const first = turnMs();
+  atEndOfTurn(() => {
+    throw new Error('of the task');
+  });
+  await turn();
+  for (const listener of listeners) process.on('uncaughtException', listener);
+  t.not(turnMs(), first);
 });
