@@ -315,3 +315,21 @@ t.test('any timestamps at any times: never back, never not a number', async t =>
     { numRuns: 300 },
   );
 });
+
+t.test('packets that come together tell no more than the first of them', (t) => {
+  fc.assert(
+    fc.property(fc.array(fc.record({ ticks: fc.integer({ min: -1_000_000, max: 1_000_000 }), waitMs: fc.nat(3000), packets: fc.integer({ min: 1, max: 4 }) }), { maxLength: 40 }), (pictures) => {
+      const [once, often] = [new MediaClock().track('video', 90_000), new MediaClock().track('video', 90_000)];
+      let [rtp, nowMs] = [4_294_000_000, 1000];
+      for (const { ticks, waitMs, packets } of pictures) {
+        rtp = (rtp + ticks) >>> 0;
+        nowMs += waitMs;
+        once.arrival(rtp, nowMs);
+        for (let packet = 0; packet < packets; packet++) often.arrival(rtp, nowMs);
+        if (once.toStreamMs(rtp) !== often.toStreamMs(rtp) || once.arrivalOffsetMs !== often.arrivalOffsetMs) return false;
+      }
+      return true;
+    }),
+  );
+  t.end();
+});
