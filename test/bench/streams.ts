@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { withCoresAwake } from './awake.ts';
 import type { BenchOptions } from './bench-options.ts';
 import { setBenchStage, type BenchStage } from './bench-stage.ts';
 import { clipFile, FRAMES_PER_SECOND, loadClip } from './clip.ts';
@@ -25,6 +26,8 @@ const SETTLE_MS = 500;
 
 interface Round {
   readonly load: Record<string, number>;
+  /** The same, right after it, while the cores are kept awake. */
+  readonly awake: Record<string, number>;
   readonly memory: Record<string, number>;
   readonly around: Record<string, number>;
   /** Of the gateway's whole heap. Many of them mean that something holds packets for longer than a few turns of the loop. */
@@ -76,12 +79,13 @@ export async function benchStreams({ rounds, seconds, counts, fanOut, settings, 
     tables: [
       {
         title: '720p30, 2 Mbps, Opus: percent of one core',
-        columns: ['streams → destinations', 'all', ...parts, 'per stream', 'memory, MB', 'collections of the heap, 1/min', 'lost, %', 'latency p50, ms', 'p95, ms'],
+        columns: ['streams → destinations', 'all', ...parts, 'all, cores kept awake', 'per stream', 'memory, MB', 'collections of the heap, 1/min', 'lost, %', 'latency p50, ms', 'p95, ms'],
         rows: [
           ...results.map((result) => [
             `${result.streams} → ${result.destinations}`,
             figure(result.rounds.map((round) => total(round.load))),
             ...parts.map((part) => median(result.rounds, (round) => round.load[part]!)),
+            figure(result.rounds.map((round) => total(round.awake))),
             median(result.rounds, (round) => total(round.load)) / result.streams,
             median(result.rounds, (round) => total(round.memory)),
             (result.rounds.reduce((sum, round) => sum + round.collections, 0) / (result.rounds.length * seconds)) * 60,
@@ -89,8 +93,8 @@ export async function benchStreams({ rounds, seconds, counts, fanOut, settings, 
             median(result.rounds, (round) => round.p50),
             median(result.rounds, (round) => round.p95),
           ]),
-          ['by hand: ffmpeg decodes and encodes, 1 → 1', baseline.load, ...parts.map(() => undefined), baseline.load, baseline.memory, undefined, undefined, undefined, undefined],
-          ['nothing to do', total(idle), ...parts.map((part) => idle[part]!), ...Array.from({ length: 6 }, () => undefined)],
+          ['by hand: ffmpeg decodes and encodes, 1 → 1', baseline.load, ...parts.map(() => undefined), undefined, baseline.load, baseline.memory, undefined, undefined, undefined, undefined],
+          ['nothing to do', total(idle), ...parts.map((part) => idle[part]!), ...Array.from({ length: 7 }, () => undefined)],
         ],
       },
     ],
@@ -140,12 +144,10 @@ async function measureRounds(stage: BenchStage, rounds: number, seconds: number,
     const from = performance.now();
     const [load, outside] = await Promise.all([processorLoad(groups, seconds), processorLoad(around, seconds)]);
     const elapsed = performance.now() - from;
-    measured.push({
-      load, memory: memory(groups), around: outside, ...quality(await stage.sink.ask('streams'), elapsed),
-      collections: (await collections(stage)) - collectionsBefore,
-    });
+    const usual = { load, memory: memory(groups), around: outside, ...quality(await stage.sink.ask('streams'), elapsed), collections: (await collections(stage)) - collectionsBefore };
+    measured.push({ ...usual, awake: await withCoresAwake(() => processorLoad(groups, seconds)) });
     const last = measured.at(-1)!;
-    progress(`  ${destinations} destinations, round ${round}/${rounds}: ${total(load).toFixed(1)} % of a core, latency ${last.p50.toFixed(1)}/${last.p95.toFixed(1)} ms, lost ${last.lostPercent.toFixed(2)} %`);
+    progress(`  ${destinations} destinations, round ${round}/${rounds}: ${total(load).toFixed(2)} % of a core (${total(last.awake).toFixed(2)} with cores awake), latency ${last.p50.toFixed(1)}/${last.p95.toFixed(1)} ms, lost ${last.lostPercent.toFixed(2)} %`);
   }
   return measured;
 }
