@@ -1,8 +1,5 @@
 const FIRST_BYTES = 4096;
 
-/** A piece of bytes that is to be kept although `memory`, in which it may stand, is used again: then as a copy. */
-export const kept = (piece: Buffer, memory: ArrayBufferLike): Buffer => (piece.buffer === memory ? Buffer.from(piece) : piece);
-
 /**
  * Pieces of bytes that are kept for more than a turn of the event loop, copied into memory that is used again and again. To hold the pieces themselves costs nothing
  * here and much elsewhere: each holds all that was read with it, V8 takes what has lived through two scavenges, a tenth of a second, for something that

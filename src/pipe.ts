@@ -4,14 +4,9 @@ import type { Readable } from 'node:stream';
 interface PipeHandle {
   /** All that was ever read. */
   readonly bytesRead: number;
-  /** Is given memory of its own in which stands what was read, and from Node 26 on more than that; nothing at the end, after an error, and with {@link useUserBuffer}. */
+  /** Is given memory of its own in which stands what was read, and from Node 26 on more than that; nothing at the end and after an error. */
   onread(this: PipeHandle, memory: ArrayBuffer | undefined): unknown;
-  /** From then on reads into this memory, again and again. */
-  useUserBuffer?(memory: Uint8Array): void;
 }
-
-/** As much as Node reads at once. */
-const READ_BYTES = 65_536;
 
 /**
  * Gives what is read from the pipe of a child process to `read` without the detour through its stream, whose buffers, events and ticks of
@@ -28,24 +23,5 @@ export function readDirectly(pipe: Readable, read: (data: Buffer) => void): void
     const length = this.bytesRead - before;
     before += length;
     return read(Buffer.from(memory, 0, length));
-  };
-}
-
-/**
- * The same for who reads much: all into the same memory, so `data` is good until `read` returns, and what is to be kept must be copied. Memory of its own for each read, as
- * Node gives it, is cold, must be collected, and with a single stream costs a tenth of the whole gateway.
- */
-export function readIntoSameMemory(pipe: Readable, read: (data: Buffer) => void): void {
-  const handle = (pipe as { _handle?: PipeHandle })._handle;
-  if (typeof handle?.useUserBuffer !== 'function' || typeof handle.onread !== 'function' || typeof handle.bytesRead !== 'number') return readDirectly(pipe, read);
-  const { onread } = handle;
-  const memory = Buffer.allocUnsafeSlow(READ_BYTES);
-  let before = handle.bytesRead;
-  handle.useUserBuffer(memory);
-  handle.onread = function (none) {
-    const length = this.bytesRead - before;
-    if (length <= 0) return onread.call(this, none);
-    before += length;
-    return read(memory.subarray(0, length));
   };
 }

@@ -1,5 +1,4 @@
 import { BitReader } from '../bits.ts';
-import { kept } from '../kept-bytes.ts';
 import { Depacketizer, type PictureContent } from './depacketizer.ts';
 import type { VideoFrame } from './video-frame.ts';
 
@@ -59,11 +58,6 @@ export class Av1Depacketizer extends Depacketizer<VideoFrame> {
     if (this.#fragments.length > 0) return false;
     if (this.#obus.length === 0) return undefined;
     return { data: Buffer.concat([TEMPORAL_DELIMITER, ...this.#obus]), keyFrame: this.#keyFrame, ...(this.#keyFrame && this.#size) };
-  }
-
-  protected override keepParts(memory: ArrayBufferLike): void {
-    this.#obus = this.#obus.map((obu) => kept(obu, memory));
-    this.#fragments = this.#fragments.map((fragment) => kept(fragment, memory));
   }
 
   protected override clear(): void {

@@ -43,10 +43,7 @@ export abstract class Depacketizer<P extends Picture> {
     return this.#damagedPictures;
   }
 
-  /**
-   * Takes the next packet in order; returns the pictures that it completes (mostly none or one, two when a marker was missing). The memory of both must stay as it is until
-   * {@link keep} is called with it, or until the pictures are dealt with.
-   */
+  /** Takes the next packet in order; returns the pictures that it completes (mostly none or one, two when a marker was missing). */
   push(packet: RtpPacket): readonly P[] {
     if (packet.payload.length === 0) return NONE;
     let pictures: readonly P[] = NONE;
@@ -64,11 +61,6 @@ export abstract class Depacketizer<P extends Picture> {
     if (!packet.marker) return pictures;
     const finished = this.#finish();
     return pictures.length > 0 ? [...pictures, ...finished] : finished;
-  }
-
-  /** Copies what it holds of this memory, which is used again from now on: a picture whose end has not come. */
-  keep(memory: ArrayBufferLike): void {
-    if (this.#timestamp !== undefined) this.keepParts(memory);
   }
 
   /** One or more packets are missing before the next one. */
@@ -89,9 +81,6 @@ export abstract class Depacketizer<P extends Picture> {
 
   /** The picture from what was added; `undefined` if it holds nothing to show. `false`: it is not whole. */
   protected abstract complete(): PictureContent<P> | undefined | false;
-
-  /** Copies what was added since the last picture, where it stands in this memory. */
-  protected abstract keepParts(memory: ArrayBufferLike): void;
 
   /** Forgets what was added since the last picture. */
   protected abstract clear(): void;

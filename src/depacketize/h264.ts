@@ -1,5 +1,4 @@
 import { BitReader } from '../bits.ts';
-import { kept } from '../kept-bytes.ts';
 import { Depacketizer, type Picture, type PictureContent } from './depacketizer.ts';
 
 /** Its pieces, which follow each other: each came in a packet of its own. The first one is not empty. */
@@ -96,11 +95,6 @@ export class H264Depacketizer extends Depacketizer<AccessUnit> {
       this.#ppsSent = true;
     }
     return unit;
-  }
-
-  protected override keepParts(memory: ArrayBufferLike): void {
-    this.#nalUnits = this.#nalUnits.map((nalUnit) => nalUnit.map((piece) => kept(piece, memory)));
-    this.#fragments = this.#fragments.map((fragment) => kept(fragment, memory));
   }
 
   protected override clear(): void {

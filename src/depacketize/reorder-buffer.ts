@@ -1,4 +1,3 @@
-import { kept } from '../kept-bytes.ts';
 import type { RtpPacket } from './rtp-packet.ts';
 
 /** Packets that never came, at this place of the order. */
@@ -96,17 +95,6 @@ export class ReorderBuffer {
     return this.#held > 0 ? this.#gapSince + waitMs : undefined;
   }
 
-  /** Copies what it holds of this memory, which is used again from now on. */
-  keep(memory: ArrayBufferLike): void {
-    if (this.#stray) this.#stray = keptPacket(this.#stray, memory);
-    if (this.#held === 0) return;
-    for (let position = this.#next!; position <= this.#highest; position++) {
-      const slot = position & this.#mask;
-      const packet = this.#slots[slot];
-      if (packet) this.#slots[slot] = keptPacket(packet, memory);
-    }
-  }
-
   #begin(packet: RtpPacket): void {
     this.#next = packet.sequenceNumber;
     this.#highest = packet.sequenceNumber - 1;
@@ -194,8 +182,6 @@ export class ReorderBuffer {
     this.#begin(packet);
   }
 }
-
-const keptPacket = (packet: RtpPacket, memory: ArrayBufferLike): RtpPacket => ({ ...packet, payload: kept(packet.payload, memory) });
 
 /** The distance between two 16-bit sequence numbers, −32768 to 32767. */
 function signed16(difference: number): number {

@@ -1,4 +1,3 @@
-import { kept } from '../kept-bytes.ts';
 import { Depacketizer, type PictureContent } from './depacketizer.ts';
 import type { VideoFrame } from './video-frame.ts';
 
@@ -17,15 +16,11 @@ export class Vp8Depacketizer extends Depacketizer<VideoFrame> {
 
   protected override complete(): PictureContent<VideoFrame> | undefined | false {
     if (this.#parts.length === 0) return undefined;
-    const data = Buffer.concat(this.#parts);
+    const data = this.#parts.length === 1 ? this.#parts[0]! : Buffer.concat(this.#parts);
     // Frame tag and key frame header: RFC 6386, 9.1.
     if (data[0]! & 1) return { data, keyFrame: false };
     if (data.length < 10 || data.readUIntBE(3, 3) !== 0x9d012a) return false;
     return { data, keyFrame: true, width: data.readUInt16LE(6) & 0x3fff, height: data.readUInt16LE(8) & 0x3fff };
-  }
-
-  protected override keepParts(memory: ArrayBufferLike): void {
-    this.#parts = this.#parts.map((part) => kept(part, memory));
   }
 
   protected override clear(): void {

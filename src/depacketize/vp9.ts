@@ -1,5 +1,4 @@
 import { BitReader } from '../bits.ts';
-import { kept } from '../kept-bytes.ts';
 import { Depacketizer, type PictureContent } from './depacketizer.ts';
 import type { VideoFrame } from './video-frame.ts';
 
@@ -28,16 +27,12 @@ export class Vp9Depacketizer extends Depacketizer<VideoFrame> {
   protected override complete(): PictureContent<VideoFrame> | undefined | false {
     if (this.#parts.length === 0) return undefined;
     if (!this.#ended) return false;
-    const data = Buffer.concat(this.#parts);
+    const data = this.#parts.length === 1 ? this.#parts[0]! : Buffer.concat(this.#parts);
     try {
       return { data, ...parseFrameHeader(data) };
     } catch {
       return false;
     }
-  }
-
-  protected override keepParts(memory: ArrayBufferLike): void {
-    this.#parts = this.#parts.map((part) => kept(part, memory));
   }
 
   protected override clear(): void {

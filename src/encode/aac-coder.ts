@@ -6,10 +6,7 @@ export const AAC_SAMPLE_RATE = 48_000;
 export const AAC_CHANNELS = 2;
 
 export interface AacCoderEvents {
-  /**
-   * One raw AAC frame of two channels, both alike where one went in; its memory is used again when the listeners have returned. The first one after a start is the
-   * silence that AAC begins with.
-   */
+  /** One raw AAC frame of two channels, both alike where one went in. The first one after a start is the silence that AAC begins with. */
   frame: [raw: Buffer];
   /** It begins anew: what went in before does not come out any more. */
   started: [];
@@ -30,10 +27,7 @@ export interface AacCoderOptions {
 export interface AacCoder extends EventEmitter<AacCoderEvents> {
   /** Whether a packet given now will be encoded. */
   readonly running: boolean;
-  /**
-   * @param packet is good for the call only: what waits is a copy
-   * @param samples that it holds of each channel, at the AAC's rate
-   */
+  /** @param samples that the packet holds of each channel, at the AAC's rate */
   encode(packet: Buffer, samples: number): void;
   /** Nothing comes out any more: what encodes is put to an end, and `lost`, `started` or `failed` follows. */
   giveUp(): void;

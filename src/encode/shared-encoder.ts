@@ -2,7 +2,7 @@ import { spawn, type ChildProcessByStdio } from 'node:child_process';
 import { EventEmitter } from 'node:events';
 import type { Readable, Writable } from 'node:stream';
 import type { Logger } from '../logger.ts';
-import { readIntoSameMemory } from '../pipe.ts';
+import { readDirectly } from '../pipe.ts';
 import type { AacCoder, AacCoderEvents, AacCoderOptions } from './aac-coder.ts';
 
 // The messages of native/opus-to-aac.c.
@@ -13,7 +13,6 @@ const CLOSE = 'C'.charCodeAt(0);
 const FRAME_HEADER_BYTES = 4;
 const LINE_NUMBERS = 2 ** 16;
 
-const NOTHING: Buffer = Buffer.alloc(0);
 const FIRST_BYTES = 16_384;
 /** Milliseconds that it has to end after the end of its input, before it is killed. */
 const GRACE_MS = 2000;
@@ -43,7 +42,7 @@ export class SharedEncoder {
   #memory = Buffer.allocUnsafeSlow(FIRST_BYTES);
   #used = 0;
   /** The beginning of a frame whose end was not read yet. */
-  #rest = NOTHING;
+  #rest: Buffer = Buffer.alloc(0);
 
   constructor(options: SharedEncoderOptions) {
     this.#options = options;
@@ -54,7 +53,7 @@ export class SharedEncoder {
       child.once('close', (code, signal) => resolve(this.#died(`it ended with ${signal ?? `code ${code}`}`)));
     });
     child.stdin.on('error', () => {}); // EPIPE: its end tells more, and it follows
-    readIntoSameMemory(child.stdout, (data) => this.#read(data));
+    readDirectly(child.stdout, (data) => this.#read(data));
     child.stdout.on('data', (data: Buffer) => this.#read(data));
     options.logger.debug({ pid: child.pid, purpose: 'shared audio encoder' }, 'audio encoder started');
   }
@@ -135,7 +134,7 @@ export class SharedEncoder {
       this.#lines.get(bytes.readUInt16LE(at))?.emit('frame', bytes.subarray(start, end));
       at = end;
     }
-    this.#rest = at < bytes.length ? Buffer.from(bytes.subarray(at)) : NOTHING;
+    this.#rest = bytes.subarray(at);
   }
 
   #died(reason: string): void {

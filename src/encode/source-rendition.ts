@@ -204,7 +204,6 @@ export class SourceRendition extends LiveRendition implements Rendition {
         depacketize.lost();
         this.#keyFrames.want(turnMs());
       },
-      keep: (memory) => depacketize.keep(memory),
     });
     if (!this.#keep(input, publisher)) return;
     this.#video = input;
@@ -227,7 +226,7 @@ export class SourceRendition extends LiveRendition implements Rendition {
     this.#video = undefined;
   }
 
-  #depacketizer(codec: VideoCodec): { packet(packet: RtpPacket, time: (rtp: number) => number, nowMs: number): void; lost(): void; keep(memory: ArrayBufferLike): void } {
+  #depacketizer(codec: VideoCodec): { packet(packet: RtpPacket, time: (rtp: number) => number, nowMs: number): void; lost(): void } {
     if (codec === 'h264') {
       const h264 = new H264Depacketizer();
       return {
@@ -235,7 +234,6 @@ export class SourceRendition extends LiveRendition implements Rendition {
           for (const unit of h264.push(packet)) this.#accessUnit(unit, h264, time(unit.timestamp), nowMs);
         },
         lost: () => h264.packetLost(),
-        keep: (memory) => h264.keep(memory),
       };
     }
     const other = codec === 'vp8' ? new Vp8Depacketizer() : codec === 'vp9' ? new Vp9Depacketizer() : new Av1Depacketizer();
@@ -244,7 +242,6 @@ export class SourceRendition extends LiveRendition implements Rendition {
         for (const picture of other.push(packet)) this.#codedPicture(codec, picture, time(picture.timestamp), nowMs);
       },
       lost: () => other.packetLost(),
-      keep: (memory) => other.keep(memory),
     };
   }
 

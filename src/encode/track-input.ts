@@ -20,10 +20,7 @@ const ASSUMED_ROUND_TRIP_MS = 50;
 export const reorderWaitMs = (roundTripMs: number): number => Math.min(MAX_REORDER_WAIT_MS, TWO_TRIES_MS + 2 * (roundTripMs || ASSUMED_ROUND_TRIP_MS));
 
 export interface TrackInputHandlers {
-  /** The next packet in order; good until {@link keep}. */
   packet(packet: RtpPacket, nowMs: number): void;
-  /** What stands in this memory and is to be kept must be copied at once. */
-  keep?(memory: ArrayBufferLike): void;
   /** Packets are missing at this place. */
   lost(count: number): void;
 }
@@ -41,10 +38,6 @@ export class TrackInput {
     this.clock = clock;
     this.#handlers = handlers;
     subscription.on('rtp', (datagram) => this.#take(datagram));
-    subscription.on('reused', (memory) => {
-      this.#reorder.keep(memory);
-      handlers.keep?.(memory);
-    });
     subscription.on('senderReport', (report) => clock.senderReport(report, turnMs()));
   }
 

@@ -50,10 +50,7 @@ export class ProducerTrack<Kind extends 'audio' | 'video', Codec> {
       rtpCapabilities: plainCapabilities(this.#worker.router.rtpCapabilities),
       paused: true,
     });
-    const unlisten = this.#worker.channel?.listen(consumer.id, this.kind, {
-      packet: (packet) => this.#deliver(subscription, packet),
-      reused: (memory) => subscription.emit('reused', memory),
-    });
+    const unlisten = this.#worker.channel?.listen(consumer.id, this.kind, (packet) => this.#deliver(subscription, packet));
     const subscription = new ConsumerSubscription(consumer, this, () => {
       unlisten?.();
       this.#remove(subscription);

@@ -2,14 +2,10 @@ import type { ChildProcess } from 'node:child_process';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { Readable } from 'node:stream';
 import type { Pacer } from '../pacer.ts';
-import { readIntoSameMemory } from '../pipe.ts';
+import { readDirectly } from '../pipe.ts';
 
-export interface PacketListener {
-  /** An RTP packet: a view of what was read from the worker. */
-  packet(packet: Buffer): void;
-  /** The memory that packets since the last time stand in is used again from now on: what is to be kept of them must be copied at once. */
-  reused(memory: ArrayBufferLike): void;
-}
+/** An RTP packet: a view of what was read from the worker, which nobody else writes to. */
+export type PacketListener = (packet: Buffer) => void;
 
 /** The pipe on which a mediasoup worker speaks to us (the fifth of its `stdio`). */
 const FROM_WORKER = 4;
@@ -45,8 +41,6 @@ export class WorkerChannel {
   #pictures = 0;
   /** The last picture is not complete yet. */
   #partialPicture = false;
-  /** Whose packets are in what is being read. */
-  readonly #served = new Set<ListenedConsumer>();
 
   constructor(pipe: Readable, pacer: Pacer) {
     this.#pacer = pacer;
@@ -55,7 +49,7 @@ export class WorkerChannel {
     this.#forward = (message) => readers.forEach((reader) => reader(message));
     const read = (data: Buffer): void => this.#read(data);
     pipe.on('data', read);
-    readIntoSameMemory(pipe, read);
+    readDirectly(pipe, read);
   }
 
   /**
@@ -96,9 +90,7 @@ export class WorkerChannel {
       this.#take(rest, view, start, end);
       start = end;
     }
-    this.#partial = start < rest.length ? Buffer.from(rest.subarray(start)) : undefined;
-    for (const { listener } of this.#served) listener.reused(data.buffer);
-    this.#served.clear();
+    this.#partial = start < rest.length ? rest.subarray(start) : undefined;
     if (this.#packets > 0) this.#pacer.took(this.#packets, this.#pictures, this.#partialPicture);
   }
 
@@ -115,7 +107,7 @@ export class WorkerChannel {
   #take(bytes: Buffer, view: DataView, start: number, end: number): void {
     const notification = rtpNotification(view, start + LENGTH_BYTES);
     const consumer = notification === undefined ? undefined : this.#consumerOf(view, vector(view, notification, NOTIFICATION.handlerId));
-    if (!consumer) return this.#forward(Buffer.from(bytes.subarray(start, end)));
+    if (!consumer) return this.#forward(bytes.subarray(start, end));
     const body = follow(view, field(view, notification!, NOTIFICATION.body));
     const data = vector(view, body, RTP_NOTIFICATION.data);
     const packet = bytes.subarray(data, data + lengthOf(view, data));
@@ -125,8 +117,7 @@ export class WorkerChannel {
       this.#partialPicture = (packet[1]! & MARKER) === 0;
       if (!this.#partialPicture) this.#pictures++;
     }
-    this.#served.add(consumer);
-    consumer.listener.packet(packet);
+    consumer.listener(packet);
   }
 
   /** Compares bytes: to make a string of the UUID takes longer than to look at a hundred of them. */

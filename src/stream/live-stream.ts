@@ -13,10 +13,8 @@ export interface SenderReport {
 }
 
 export interface TrackSubscriptionEvents {
-  /** One RTP packet in the order of arrival: retransmissions come late. */
+  /** One RTP packet in the order of arrival: retransmissions come late. The buffer belongs to the receiver. */
   rtp: [packet: Buffer];
-  /** The memory that packets since the last time may stand in is used again from now on: what is to be kept of them must be copied at once. */
-  reused: [memory: ArrayBufferLike];
   senderReport: [report: SenderReport];
   /** The track has ended at its source; nothing follows. */
   ended: [];

@@ -44,7 +44,7 @@ interface Started {
 function start(sharedEncoders: SharedEncoders | undefined, [packet]: readonly Buffer[] = opusPackets('sine=frequency=440', 1)): Started {
   const encoder = new AudioEncoder('opus', 48_000, { audioBitrate: 128, audioBatchMs: 60, sharedEncoders, logger: silentLogger });
   const frames: Frame[] = [];
-  encoder.on('frame', (raw, streamMs) => frames.push({ raw: Buffer.from(raw), streamMs }));
+  encoder.on('frame', (raw, streamMs) => frames.push({ raw, streamMs }));
   let nowMs = 0;
   const sounds = async (): Promise<void> => {
     nowMs += 1000;

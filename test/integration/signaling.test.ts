@@ -96,7 +96,7 @@ interface Received {
 }
 function receive(subscription: TrackSubscription): Received {
   const received: Received = { packets: [], reports: [] };
-  subscription.on('rtp', (packet) => received.packets.push(Buffer.from(packet)));
+  subscription.on('rtp', (packet) => received.packets.push(packet));
   subscription.on('senderReport', (report) => received.reports.push(report));
   return received;
 }

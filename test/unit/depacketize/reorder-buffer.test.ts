@@ -209,21 +209,3 @@ t.test('what passes is what would have come out at once, with any numbers at any
   );
   t.ok(passed > 2000, `${passed} passed`);
 });
-
-t.test('what it holds is copied before its memory is used again: packets behind a gap, and one that may begin a new sequence', async t => {
-  const memory = Buffer.allocUnsafeSlow(4);
-  const buffer = new ReorderBuffer({ maxPackets: 16 });
-  const push = (sequenceNumber: number, ...bytes: number[]): string[] => {
-    memory.set(bytes);
-    buffer.push({ ...packet(sequenceNumber), payload: memory.subarray(0, bytes.length) }, 0);
-    const payloads = buffer.pop(0, 100).map(item => ('lost' in item ? 'lost' : item.payload.toString('hex')));
-    buffer.keep(memory.buffer);
-    memory.fill(0xee);
-    return payloads;
-  };
-  t.same(push(1, 1), ['01']);
-  t.same([push(3, 3, 3), push(4, 4), push(30_000, 5)], [[], [], []]);
-  t.same(push(2, 2), ['02', '0303', '04']);
-  t.same(push(30_000, 5), []);
-  t.same(push(30_001, 6), ['lost', '05', '06']);
-});
