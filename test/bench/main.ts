@@ -14,7 +14,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
     load: async () => (await import('./push.ts')).benchPush,
   },
   streams: {
-    about: 'cost of streams with one destination each, until the cores are full; with 1 and 10 of them also --fan-out destinations each; --counts are streams',
+    about: 'cost of streams with one destination each, until the cores are full; with 1 and 10 of them also --fan-out destinations each; each round once more while the cores are kept awake; --counts are streams',
     defaults: { rounds: 5, seconds: 6, warmUp: 360, counts: [1, 5, 10, 20, 40, 60] },
     load: async () => (await import('./streams.ts')).benchStreams,
   },
