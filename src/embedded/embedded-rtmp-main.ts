@@ -24,6 +24,10 @@ type NodeMediaServerConstructor = new (config: {
 interface RtmpProtocol {
   /** Of what `connect` said. */
   streamApp: unknown;
+  readonly streamId: number;
+  /** Tells that the publish has begun. */
+  respondPublish(): void;
+  sendStatusMessage(streamId: number, level: 'status' | 'error', code: string, description: string): void;
   onConnect(command: unknown): void;
   onPublish(command: NamedCommand): void;
   onPlay(command: NamedCommand): void;
@@ -31,6 +35,11 @@ interface RtmpProtocol {
 /** `publish` and `play`. */
 interface NamedCommand {
   readonly streamName: unknown;
+}
+
+/** What is published or watched, by `/APP/NAME`. The timer runs while a publisher that has gone may still come back. */
+interface Broadcasts {
+  readonly broadcasts: ReadonlyMap<string, { readonly publisher: object | null; readonly _publishGraceTimer: object | null }>;
 }
 
 /** What this process tells its parent. */
@@ -48,7 +57,10 @@ if (!rtmpPort || !httpFlvPort) throw new Error('usage: embedded-rtmp-main.ts RTM
 
 const require = createRequire(import.meta.url);
 const NodeMediaServer = require('node-media-server') as NodeMediaServerConstructor;
-acceptAnyName((require('node-media-server/src/protocol/rtmp.js') as { readonly prototype: RtmpProtocol }).prototype);
+const { broadcasts } = require('node-media-server/src/core/context.js') as Broadcasts;
+const protocol = (require('node-media-server/src/protocol/rtmp.js') as { readonly prototype: RtmpProtocol }).prototype;
+refuseInWords(protocol);
+acceptAnyName(protocol);
 const server = new NodeMediaServer({
   bind: '127.0.0.1',
   rtmp: { port: rtmpPort },
@@ -120,6 +132,17 @@ function acceptAnyName(protocol: RtmpProtocol): void {
   };
   protocol.onPlay = function (command) {
     onPlay.call(this, withPlainName(command));
+  };
+}
+
+/** It says "published" to a second publisher of a name, too, and hangs up. What it says instead is what nginx-rtmp says; hanging up is left to it. */
+function refuseInWords(protocol: RtmpProtocol): void {
+  const { onPublish, respondPublish } = protocol;
+  protocol.onPublish = function (command) {
+    const broadcast = broadcasts.get(`/${String(this.streamApp)}/${String(command.streamName)}`);
+    const taken = broadcast?.publisher && !broadcast._publishGraceTimer;
+    this.respondPublish = taken ? () => this.sendStatusMessage(this.streamId, 'error', 'NetStream.Publish.BadName', 'Already publishing') : respondPublish;
+    onPublish.call(this, command);
   };
 }
 

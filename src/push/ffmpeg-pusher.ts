@@ -111,7 +111,7 @@ class FfmpegPusher extends EventEmitter<PusherEvents> implements Pusher {
   }
 
   async #open(): Promise<void> {
-    const { destination, address, flashVersion, stallTimeoutMs } = this.#target;
+    const { destination, address, flashVersion, resumes, stallTimeoutMs } = this.#target;
     if (destination.user) throw new GatewayError('DESTINATION_AUTHENTICATION', 'A user and password in the rtmpUrl need push_engine=rtmp: ffmpeg would show them in its arguments.');
     const presetFile = await this.#writePrivately('push.ffpreset', this.#preset(flashVersion));
     const host = isIPv6(address) ? `[${address}]` : address;
@@ -134,7 +134,7 @@ class FfmpegPusher extends EventEmitter<PusherEvents> implements Pusher {
     if (this.#over) return;
     process.on('output', (chunk) => this.#report(chunk));
     process.on('drain', () => !this.#over && this.emit('drain'));
-    process.on('died', (reason) => this.#die(failure(reason)));
+    process.on('died', (reason) => this.#die(failure(reason, resumes)));
     process.write(flvHeader({ audio: true, video: true }));
     this.emit('ready');
   }
@@ -204,11 +204,11 @@ class FfmpegPusher extends EventEmitter<PusherEvents> implements Pusher {
   }
 }
 
-/** ffmpeg's words as an error. What a server says counts as its last word: ffmpeg does not tell its code. */
-function failure(log: string): GatewayError {
+/** ffmpeg's words as an error. What a server says to a push that it has not taken before counts as its last word: ffmpeg does not tell its code. */
+function failure(log: string, resumes = false): GatewayError {
   if (/Connection refused|No route|Network is unreachable/i.test(log)) return new GatewayError('DESTINATION_UNREACHABLE', 'The destination refused the connection. Check host and port.');
   const words = /Server error: (.+?)(?: \||$)/.exec(log)?.[1];
-  if (words) return new GatewayError('DESTINATION_REFUSED', `The destination refused: ${words.slice(0, 200)}`);
+  if (words) return new GatewayError(resumes ? 'DESTINATION_LOST' : 'DESTINATION_REFUSED', `The destination refused: ${words.slice(0, 200)}`);
   if (/certificate|TLS|SSL/i.test(log)) return new GatewayError('DESTINATION_TLS', "The destination's certificate could not be verified.");
   if (/timed out/i.test(log)) return new GatewayError('DESTINATION_TIMEOUT', 'The destination did not answer in time.');
   return new GatewayError('DESTINATION_LOST', 'The connection to the destination was lost.');

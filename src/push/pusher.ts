@@ -37,6 +37,8 @@ export interface PushTarget {
   readonly flashVersion: string;
   /** Local address to bind (`rtmp_publisher_ip`), if any. */
   readonly localAddress?: string;
+  /** The destination has taken media of this push before: where it says that the name is in use, it may mean the connection that broke. */
+  readonly resumes?: boolean;
   /** Milliseconds without a byte taken after which the peer is lost. */
   readonly stallTimeoutMs: number;
 }

@@ -35,6 +35,7 @@ const ERROR_CODES: Readonly<Record<RtmpErrorCode, ErrorCode>> = {
   lost: 'DESTINATION_LOST',
   protocol: 'DESTINATION_PROTOCOL',
   refused: 'DESTINATION_REFUSED',
+  'name-refused': 'DESTINATION_REFUSED',
   authentication: 'DESTINATION_AUTHENTICATION',
   tls: 'DESTINATION_TLS',
   aborted: 'PUSHER_FAILED',
@@ -83,7 +84,7 @@ class RtmpPusher extends EventEmitter<PusherEvents> implements Pusher {
       if (this.#over) return void (await client.close());
       this.#start(client);
     } catch (error) {
-      this.#die(toGatewayError(error));
+      this.#die(toGatewayError(error, target.resumes));
     }
   }
 
@@ -203,9 +204,11 @@ function clientOptions(target: PushTarget, options: RtmpPusherOptions, secureCon
   };
 }
 
-function toGatewayError(error: unknown): GatewayError {
+function toGatewayError(error: unknown, resumes = false): GatewayError {
   if (!(error instanceof RtmpError)) return new GatewayError('PUSHER_FAILED', 'The RTMP client failed', { cause: error });
-  // A refusal that may heal is a connection lost: trying again can help.
-  const code = error.code === 'refused' && !error.final ? 'DESTINATION_LOST' : ERROR_CODES[error.code];
+  // A refusal that may heal is a connection lost: trying again can help. So is a name that was good before: a server may need minutes to notice
+  // that the connection which published it broke (docs/rtmp.md).
+  const mayHeal = error.code === 'name-refused' ? resumes : error.code === 'refused' && !error.final;
+  const code = mayHeal ? 'DESTINATION_LOST' : ERROR_CODES[error.code];
   return new GatewayError(code, error.message, { cause: error });
 }

@@ -11,6 +11,7 @@ interface Refusal {
 }
 
 const final: Refusal = { error: 'refused', final: true };
+const nameRefused: Refusal = { error: 'name-refused', final: true };
 const passing: Refusal = { error: 'refused', final: false };
 
 /**
@@ -20,7 +21,7 @@ const passing: Refusal = { error: 'refused', final: false };
 export const REFUSALS: Readonly<Record<string, Refusal>> = {
   'NetConnection.Connect.InvalidApp': final,
   'NetConnection.Connect.Rejected': final,
-  'NetStream.Publish.BadName': final,
+  'NetStream.Publish.BadName': nameRefused,
   'NetStream.Publish.Denied': final,
   'NetStream.Record.NoAccess': final,
   'NetConnection.Connect.AppShutdown': passing,

@@ -10,6 +10,8 @@ export type RtmpErrorCode =
   | 'protocol'
   /** The server said no, in words. */
   | 'refused'
+  /** The server will not have the stream under this name: it does not know it, or somebody publishes it already. */
+  | 'name-refused'
   /** The server wants another user or password, or any at all. */
   | 'authentication'
   /** The certificate is not to be trusted, or TLS is not spoken. */

@@ -228,7 +228,8 @@ export class Transponder extends EventEmitter<TransponderEvents> {
     if (this.#state !== connecting) return;
     const { flashVersion, localAddress, stallTimeoutMs } = this.#environment;
     const pusher = this.#environment.createPusher({
-      destination: this.destination, address, flashVersion: this.request.rtmpFlashVersion ?? flashVersion, stallTimeoutMs, ...(localAddress && { localAddress }),
+      destination: this.destination, address, flashVersion: this.request.rtmpFlashVersion ?? flashVersion, resumes: this.#pastBytes > 0, stallTimeoutMs,
+      ...(localAddress && { localAddress }),
     });
     this.#pusher = pusher;
     pusher.on('ready', () => this.#begin(pusher));

@@ -76,6 +76,25 @@ await t.test('the server freezes: noticed, and pushed again when it is back', as
   await beginsAnew(t);
 });
 
+await t.test('the network breaks, and the server holds the name until it notices: tried again until it lets go', async (t) => {
+  const proxy = await startTcpProxy(frail.port);
+  t.teardown(() => proxy.close());
+  await rm(frailFile, { force: true });
+  const { mediaSessionId } = await gateway.startPush({ streamName: 'show', rtmpUrl: `rtmp://127.0.0.1:${proxy.port}/live` });
+  t.teardown(async () => void (await gateway.rest('/push/terminate', { mediaSessionId })));
+  await gateway.reached(mediaSessionId, 'pushing');
+  const letGo = proxy.strand();
+  const view = await waitFor('a refusal of the name', async () => {
+    const view = await gateway.transponder(mediaSessionId);
+    return view && /Already publishing/.test(view.reason ?? '') ? view : undefined;
+  });
+  t.match(view, { status: /connecting|retrying/, reasonCode: 'DESTINATION_LOST' });
+  await rm(frailFile, { force: true });
+  letGo();
+  t.match(await gateway.reached(mediaSessionId, 'pushing'), { reason: '' });
+  await beginsAnew(t);
+});
+
 await t.test('the server refuses without a word: the attempts run out', async (t) => {
   refused = 0;
   refuse = true;

@@ -7,22 +7,29 @@ export interface TcpProxy {
   readonly accepted: number;
   /** Cuts what is open now. */
   cut(): void;
+  /** Cuts only the clients' side: the server does not notice until what is returned is called, as when a network breaks. */
+  strand(): () => void;
   close(): Promise<void>;
 }
 
 /** A TCP proxy on loopback that cuts each connection once `dropAfterBytes` have gone through it: a server that accepts and drops. */
 export async function startTcpProxy(targetPort: number, dropAfterBytes = Infinity): Promise<TcpProxy> {
   const open = new Set<Socket>();
+  /** The two sides of each connection, the client's first. */
+  const pairs = new Map<Socket, Socket>();
+  const stranded = new Set<Socket>();
   let accepted = 0;
   const server = createServer((client) => {
     accepted += 1;
     let passed = 0;
     const target = connect(targetPort, '127.0.0.1');
+    pairs.set(client, target);
     for (const [from, to] of [[client, target], [target, client]] as const) {
       open.add(from);
       from.on('error', () => undefined).on('close', () => {
         open.delete(from);
-        to.destroy();
+        pairs.delete(from);
+        if (!stranded.has(to)) to.destroy();
       });
       from.pipe(to);
     }
@@ -34,12 +41,21 @@ export async function startTcpProxy(targetPort: number, dropAfterBytes = Infinit
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const cut = (): void => open.forEach((socket) => void socket.destroy());
+  const strand = (): (() => void) => {
+    const left = [...pairs.values()];
+    for (const [client, target] of pairs) {
+      stranded.add(target);
+      client.unpipe(target).destroy();
+    }
+    return () => left.forEach((target) => void target.destroy());
+  };
   return {
     port: (server.address() as { port: number }).port,
     get accepted() {
       return accepted;
     },
     cut,
+    strand,
     async close() {
       server.close();
       cut();

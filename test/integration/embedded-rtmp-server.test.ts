@@ -10,6 +10,8 @@ import t from 'tap';
 import { EmbeddedRtmpServer } from '../../src/embedded/embedded-rtmp-server.ts';
 import type { GatewayError } from '../../src/errors.ts';
 import { silentLogger } from '../../src/logger.ts';
+import { createRtmpPusher } from '../../src/push/rtmp-pusher.ts';
+import { death, pushTarget, ready } from '../helpers/push-target.ts';
 import { freePort } from '../helpers/server-process.ts';
 
 const run = promisify(execFile);
@@ -73,6 +75,26 @@ t.test('what is pushed by RTMP plays over HTTP-FLV', async (t) => {
   await reader.cancel();
 
   t.same(await readdir(empty), [], 'nothing was written to the working directory');
+});
+
+t.test('a second publisher of a name is refused in words, and the first goes on', async (t) => {
+  const server = await start();
+  t.teardown(() => server.close());
+  const create = createRtmpPusher();
+  for (const name of ['rtmp_stream1', 'my.stream?key=1']) {
+    const target = pushTarget(`${server.rtmpUrl}/${name}`);
+    const first = create(target);
+    await ready(first);
+    first.once('died', (error) => t.fail('the first goes on', { error }));
+    const second = create(target);
+    t.match(await death(second), { code: 'DESTINATION_REFUSED', message: /BadName: Already publishing/ });
+    await second.close();
+    first.removeAllListeners();
+    await first.close();
+    const third = create(target);
+    await t.resolves(ready(third), 'the name is free again');
+    await third.close();
+  }
 });
 
 t.test('applications and streams of any name', async (t) => {

@@ -77,6 +77,19 @@ void t.test("the server's words are the reason, without the key", async (t) => {
   for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) t.notMatch(`${cause.message}${cause.stack}`, /s3cr3t|abcdef/);
 });
 
+void t.test('a name that was good before may be tried again, other refusals may not', async (t) => {
+  for (const [code, resumed] of [['NetStream.Publish.BadName', 'DESTINATION_LOST'], ['NetStream.Publish.Denied', 'DESTINATION_REFUSED']] as const) {
+    const server = await startScriptedServer({ answers: { publish: (peer) => peer.status('error', code, 'no') } });
+    t.teardown(() => server.stop());
+    for (const resumes of [false, true]) {
+      const pusher = create(pushTarget(`${server.rtmpUrl}/name`, { resumes }));
+      const error = await death(pusher);
+      t.match(error, { code: resumes ? resumed : 'DESTINATION_REFUSED', message: `${code}: no` });
+      await pusher.close();
+    }
+  }
+});
+
 void t.test('refusals at every step', async (t) => {
   const cases: [string, ScriptedServerOptions['answers'], string][] = [
     ['unknown application', { connect: (peer, command) => peer.reject(command, 'NetConnection.Connect.InvalidApp', 'no app') }, 'DESTINATION_REFUSED'],

@@ -5,7 +5,7 @@ import { GatewayError } from '../../../src/errors.ts';
 import { TAG_AUDIO, TAG_VIDEO, type FlvTag } from '../../../src/flv/flv-tag.ts';
 import { TagGroup } from '../../../src/flv/tag-group.ts';
 import { silentLogger } from '../../../src/logger.ts';
-import type { Pusher, PusherEvents } from '../../../src/push/pusher.ts';
+import type { Pusher, PusherEvents, PushTarget } from '../../../src/push/pusher.ts';
 import { parseDestination } from '../../../src/transponder/destination.ts';
 import { Transponder, type TransponderEnvironment } from '../../../src/transponder/transponder.ts';
 import { waitFor } from '../../helpers/wait.ts';
@@ -16,11 +16,13 @@ class FakePusher extends EventEmitter<PusherEvents> implements Pusher {
   readonly written: FlvTag[] = [];
   writable = true;
   backlog = 0;
+  readonly resumes: boolean | undefined;
   closed = false;
 
-  constructor(address: string) {
+  constructor({ address, resumes }: PushTarget) {
     super();
     this.address = address;
+    this.resumes = resumes;
   }
 
   write({ tags }: TagGroup): void {
@@ -46,8 +48,8 @@ function setUp(overrides: Partial<TransponderEnvironment> = {}) {
     metadata: { width: 640, height: 360 }, videoHeader: header, audioHeader: { ...header, type: TAG_AUDIO }, hasVideo: true, recent: undefined, requestKeyFrame: () => void keyFramesWanted++,
   }) as Rendition;
   const environment: TransponderEnvironment = {
-    createPusher: ({ address }) => {
-      const pusher = new FakePusher(address);
+    createPusher: (target) => {
+      const pusher = new FakePusher(target);
       pushers.push(pusher);
       return pusher;
     },
@@ -123,6 +125,22 @@ t.test('a name that is not resolved any more is tried again, and the new address
   t.strictSame([...reasons].sort(), ['DESTINATION_LOST', 'DESTINATION_UNREACHABLE']);
   await transponder.stop(stopped);
   t.strictSame(invalid, []);
+});
+
+t.test('a connection resumes when the destination has taken media before, and not when it only accepted', async (t) => {
+  const { start, pusher, pushers } = setUp();
+  const transponder = start();
+  (await pusher(0)).emit('died', lost);
+  const second = await pusher(1);
+  second.emit('ready');
+  second.emit('died', lost);
+  const third = await pusher(2);
+  third.emit('ready');
+  third.emit('progress', 500);
+  third.emit('died', lost);
+  await pusher(3);
+  t.strictSame([0, 1, 2, 3].map((index) => pushers[index]!.resumes), [false, false, false, true]);
+  await transponder.stop(stopped);
 });
 
 t.test('an address that the policy forbids by now is final', async (t) => {
