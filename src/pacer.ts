@@ -34,7 +34,7 @@ export class Pacer {
   readonly #sleep: (ms: number) => void;
   readonly #now: () => number;
   readonly #turnMs: () => number;
-  readonly #rhythm = new PictureRhythm();
+  readonly #rhythm: PictureRhythm;
   #restMs: number;
   /** When the first packets of this turn were read. */
   #beganMs = 0;
@@ -42,11 +42,14 @@ export class Pacer {
   #packets = 0;
   #pictures = 0;
   #partial = false;
+  /** As many as a pipe holds, of the size of the last ones. */
+  #mostPictures = 1;
   #hurryUntil = -Infinity;
 
   constructor({ restMs, sleep = block, now }: PacerOptions) {
     this.#longestMs = restMs;
     this.#restMs = restMs;
+    this.#rhythm = new PictureRhythm(restMs);
     this.#sleep = sleep;
     this.#now = now ?? (() => performance.now());
     this.#turnMs = now ?? turnMs;
@@ -79,7 +82,8 @@ export class Pacer {
     const nowMs = this.#now();
     if (nowMs < this.#hurryUntil) return this.#rhythm.watch(beganMs, pictures);
     this.#restMs = Math.min(this.#longestMs, (Math.max(this.#restMs, SHORTEST_REST_MS) * PACKETS_PER_REST) / packets);
-    const inStepMs = this.#rhythm.next(beganMs, pictures, this.#partial);
+    if (pictures > 0) this.#mostPictures = Math.floor((PACKETS_PER_REST * pictures) / packets);
+    const inStepMs = this.#rhythm.next(beganMs, pictures, this.#partial, this.#mostPictures);
     const restMs = inStepMs === undefined ? this.#restMs : beganMs + inStepMs - nowMs;
     if (packets < FULL_PIPE_PACKETS && restMs >= SHORTEST_REST_MS) this.#sleep(restMs);
   };
