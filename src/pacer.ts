@@ -34,22 +34,21 @@ export class Pacer {
   readonly #sleep: (ms: number) => void;
   readonly #now: () => number;
   readonly #turnMs: () => number;
-  readonly #rhythm: PictureRhythm;
+  readonly #rhythm = new PictureRhythm();
   #restMs: number;
+  /** Before this turn. */
+  #rested = false;
   /** When the first packets of this turn were read. */
   #beganMs = 0;
   /** In this turn. */
   #packets = 0;
   #pictures = 0;
   #partial = false;
-  /** As many as a pipe holds, of the size of the last ones. */
-  #mostPictures = 1;
   #hurryUntil = -Infinity;
 
   constructor({ restMs, sleep = block, now }: PacerOptions) {
     this.#longestMs = restMs;
     this.#restMs = restMs;
-    this.#rhythm = new PictureRhythm(restMs);
     this.#sleep = sleep;
     this.#now = now ?? (() => performance.now());
     this.#turnMs = now ?? turnMs;
@@ -80,12 +79,17 @@ export class Pacer {
     this.#packets = 0;
     this.#pictures = 0;
     const nowMs = this.#now();
+    const rested = this.#rested;
+    this.#rested = false;
     if (nowMs < this.#hurryUntil) return this.#rhythm.watch(beganMs, pictures);
-    this.#restMs = Math.min(this.#longestMs, (Math.max(this.#restMs, SHORTEST_REST_MS) * PACKETS_PER_REST) / packets);
-    if (pictures > 0) this.#mostPictures = Math.floor((PACKETS_PER_REST * pictures) / packets);
-    const inStepMs = this.#rhythm.next(beganMs, pictures, this.#partial, this.#mostPictures);
+    const lastMs = Math.max(this.#restMs, SHORTEST_REST_MS);
+    // That few packets came in no time says nothing about how long to rest for more.
+    this.#restMs = Math.min(rested ? this.#longestMs : lastMs, (lastMs * PACKETS_PER_REST) / packets);
+    const inStepMs = this.#rhythm.next(beganMs, pictures, this.#partial);
     const restMs = inStepMs === undefined ? this.#restMs : beganMs + inStepMs - nowMs;
-    if (packets < FULL_PIPE_PACKETS && restMs >= SHORTEST_REST_MS) this.#sleep(restMs);
+    if (packets >= FULL_PIPE_PACKETS || restMs < SHORTEST_REST_MS) return;
+    this.#rested = true;
+    this.#sleep(restMs);
   };
 }
 

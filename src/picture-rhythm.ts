@@ -27,32 +27,22 @@ const GIVE_UP_MS = 5000;
 /**
  * When the next picture will be there. A single stream's pictures come at even intervals, but nobody tells when: a turn of the event loop only
  * finds what has come since the last. So each turn is tried a little earlier than the one before, until one finds its picture
- * not there yet, or in part, and waits a moment: from then on turns come right after pictures, as few of them as there are pictures. Where a
- * picture may wait for the one after it, a turn is for both, or for more.
+ * not there yet, or in part, and waits a moment: from then on turns come right after pictures, as few of them as there are pictures.
  */
 export class PictureRhythm {
-  readonly #longestWaitMs: number;
   #intervalMs: number | undefined;
   /** Intervals that have been measured. */
   #measured = 0;
   #lastPictureMs = -Infinity;
-  /** Pictures since then, of a turn that was too early for all that it was for. */
-  #brought = 0;
   #moments = 0;
   /** Turns since the last one that was too early. */
   #lateTurns = 0;
   #earlyShare = 0;
   #givenUpUntilMs = -Infinity;
 
-  /** @param longestWaitMs how long a picture may wait for others */
-  constructor(longestWaitMs: number) {
-    this.#longestWaitMs = longestWaitMs;
-  }
-
   /** To be told of turns that nobody rests between. They come right after pictures, whatever brought them. */
   watch(nowMs: number, pictures: number): void {
-    this.#brought += pictures;
-    this.#measure(nowMs);
+    if (pictures > 0) this.#measure(nowMs, pictures);
   }
 
   /**
@@ -61,22 +51,18 @@ export class PictureRhythm {
    * @param nowMs when the turn began
    * @param pictures that became complete in it
    * @param partial whether the last one is not complete yet
-   * @param mostPictures that a turn may be for
    * @returns milliseconds from `nowMs` to the next turn; `undefined` when there is no step to keep
    */
-  next(nowMs: number, pictures: number, partial: boolean, mostPictures: number): number | undefined {
-    this.#brought += pictures;
-    const inStep = this.#keepsStep(nowMs);
-    const wanted = inStep ? this.#perTurn(mostPictures) : 1;
-    const early = this.#brought < wanted || partial;
-    if (!early || !inStep) this.#measure(nowMs);
-    if (!this.#keepsStep(nowMs)) {
+  next(nowMs: number, pictures: number, partial: boolean): number | undefined {
+    if (pictures > 0) this.#measure(nowMs, pictures);
+    const intervalMs = this.#intervalMs;
+    if (intervalMs === undefined || intervalMs < SHORTEST_INTERVAL_MS || intervalMs > LONGEST_INTERVAL_MS || nowMs < this.#givenUpUntilMs) {
       this.#earlyShare = 0;
       return undefined;
     }
-    const stepMs = this.#intervalMs! * this.#perTurn(mostPictures);
     const sinceMs = nowMs - this.#lastPictureMs;
-    if (early && !partial && sinceMs < stepMs - this.#intervalMs! * (1 - MIN_SHARE)) return stepMs - sinceMs;
+    if (pictures === 0 && !partial && sinceMs < intervalMs * MIN_SHARE) return intervalMs - sinceMs;
+    const early = pictures === 0 || partial;
     this.#moments = early ? this.#moments + 1 : 0;
     this.#earlyShare += ((early ? 1 : 0) - this.#earlyShare) / AVERAGED_TURNS;
     if (this.#earlyShare > MAX_EARLY_SHARE) {
@@ -84,24 +70,13 @@ export class PictureRhythm {
       this.#forget();
     }
     this.#lateTurns = early ? 0 : this.#lateTurns + 1;
-    if (!early) return stepMs - CREEP_MS * Math.min(MAX_HASTE, Math.max(1, this.#lateTurns - PATIENT_TURNS));
+    if (!early) return intervalMs - CREEP_MS * Math.min(MAX_HASTE, Math.max(1, this.#lateTurns - PATIENT_TURNS));
     return this.#moments <= MAX_MOMENTS ? MOMENT_MS : undefined;
   }
 
-  #keepsStep(nowMs: number): boolean {
-    const intervalMs = this.#intervalMs;
-    return intervalMs !== undefined && intervalMs >= SHORTEST_INTERVAL_MS && intervalMs <= LONGEST_INTERVAL_MS && nowMs >= this.#givenUpUntilMs;
-  }
-
-  #perTurn(mostPictures: number): number {
-    return Math.max(1, Math.min(mostPictures, 1 + Math.floor((this.#longestWaitMs - MOMENT_MS) / this.#intervalMs!)));
-  }
-
-  #measure(nowMs: number): void {
-    if (this.#brought === 0) return;
-    const elapsedMs = (nowMs - this.#lastPictureMs) / this.#brought;
+  #measure(nowMs: number, pictures: number): void {
+    const elapsedMs = (nowMs - this.#lastPictureMs) / pictures;
     this.#lastPictureMs = nowMs;
-    this.#brought = 0;
     if (elapsedMs > BREAK_MS) return this.#forget();
     const intervalMs = this.#intervalMs ?? elapsedMs;
     const mostMs = this.#measured < AVERAGED ? Infinity : intervalMs * MAX_DEVIATION;

@@ -17,17 +17,12 @@ export class WriteMerger {
   #pictureWaits = false;
   /** Timestamp of the last picture. */
   #lastPictureMs = -Infinity;
-  /** When it came. */
-  #cameMs = -Infinity;
 
   constructor(send: (tags: FlvTag[]) => void) {
     this.#send = send;
   }
 
-  /**
-   * @param nowMs the time of the turn that brought it
-   * @param comesWithPictures whether a picture is to be expected
-   */
+  /** @param comesWithPictures whether a picture is to be expected */
   sound(tag: FlvTag, nowMs: number, comesWithPictures: boolean): void {
     this.#wait(tag, nowMs);
     if (!comesWithPictures) this.flush();
@@ -36,11 +31,8 @@ export class WriteMerger {
   picture(tag: FlvTag, nowMs: number, destinations: number): void {
     const intervalMs = tag.timestamp - this.#lastPictureMs;
     this.#lastPictureMs = tag.timestamp;
-    // What one turn brings goes out in one write anyway.
-    const alone = nowMs !== this.#cameMs;
-    this.#cameMs = nowMs;
     // A key frame is what somebody waits for; and where pictures come slowly, the next one is too far away.
-    const mayWait = alone && destinations >= MANY_DESTINATIONS && !tag.keyFrame && !this.#pictureWaits && intervalMs < MAX_WAIT_MS;
+    const mayWait = destinations >= MANY_DESTINATIONS && !tag.keyFrame && !this.#pictureWaits && intervalMs < MAX_WAIT_MS;
     this.#wait(tag, nowMs);
     if (mayWait) this.#pictureWaits = true;
     else this.flush();

@@ -4,7 +4,7 @@ import { setBenchStage, type BenchStage } from './bench-stage.ts';
 import { figure, gatewayGroups, percentile, processorLoad, total } from './measure.ts';
 import { progress, type Report } from './report.ts';
 
-/** Of `media_rest_ms`: none, the default, and long enough for two pictures of 30 a second. */
+/** Of `media_rest_ms`: none, the default, and twice that. */
 const RESTS_MS = [0, 20, 40];
 /** Connections have just been made. */
 const SETTLE_MS = 20_000;

@@ -1,9 +1,6 @@
 import t from 'tap';
 import { PictureRhythm } from '../../src/picture-rhythm.ts';
 
-/** Packets set no bound. */
-const ANY = Infinity;
-
 interface Source {
   /** Milliseconds from picture to picture. */
   readonly intervalMs: number;
@@ -11,8 +8,6 @@ interface Source {
   readonly jitterMs?: number;
   /** How long the packets of a picture take to come. */
   readonly burstMs?: number;
-  /** For which a picture may wait for others. */
-  readonly longestWaitMs?: number;
 }
 
 /** A generator of the same "random" numbers each time. */
@@ -25,18 +20,18 @@ function createRandom(): () => number {
  * Turns of the event loop by the rhythm's word, or every 20 ms where it says nothing, for a minute; of the last half of it the turns
  * per picture, and how long complete pictures waited.
  */
-function play({ intervalMs, jitterMs = 0, burstMs = 2, longestWaitMs = 20 }: Source): { turnsPerPicture: number; p50: number; p95: number; inStep: boolean } {
+function play({ intervalMs, jitterMs = 0, burstMs = 2 }: Source): { turnsPerPicture: number; p50: number; p95: number; inStep: boolean } {
   const random = createRandom();
   const arrivals = Array.from({ length: Math.ceil(60_000 / intervalMs) }, (_, i) => i * intervalMs + random() * jitterMs);
   for (let i = 1; i < arrivals.length; i++) arrivals[i] = Math.max(arrivals[i]!, arrivals[i - 1]! + burstMs);
-  const rhythm = new PictureRhythm(longestWaitMs);
+  const rhythm = new PictureRhythm();
   const waits: number[] = [];
   let [nowMs, next, turns, counted, steps] = [7, 0, 0, 0, 0];
   while (next < arrivals.length) {
     let pictures = 0;
     for (; next < arrivals.length && arrivals[next]! + burstMs <= nowMs; next++, pictures++) if (nowMs > 30_000) waits.push(nowMs - arrivals[next]! - burstMs);
     const partial = next < arrivals.length && arrivals[next]! <= nowMs;
-    const rest = rhythm.next(nowMs, pictures, partial, ANY);
+    const rest = rhythm.next(nowMs, pictures, partial);
     if (nowMs > 30_000) {
       turns++;
       counted += pictures;
@@ -56,35 +51,9 @@ t.test('turns come right after pictures, and hardly more often', async (t) => {
   }
 });
 
-t.test('where pictures may wait for the next, a turn is for two of them or more', async (t) => {
-  for (const [intervalMs, longestWaitMs, pictures] of [[33.3, 40, 2], [40, 50, 2], [40, 40, 1], [20.5, 50, 3], [33.3, 0, 1]] as const) {
-    const { turnsPerPicture, p50, p95 } = play({ intervalMs, longestWaitMs });
-    t.ok(turnsPerPicture < 1.2 / pictures && turnsPerPicture > 0.99 / pictures, `${intervalMs} ms: ${turnsPerPicture.toFixed(2)} turns a picture`);
-    t.ok(p50 < (pictures - 1) * intervalMs + 6 && p95 < (pictures - 1) * intervalMs + 6 && p95 < Math.max(longestWaitMs, 6), `and waits of ${p50.toFixed(1)} and ${p95.toFixed(1)} ms`);
-  }
-});
-
-t.test('as many pictures as the packets of which a pipe holds', async (t) => {
-  const rhythm = new PictureRhythm(40);
-  let nowMs = 0;
-  const intervals = (pictures: number, most: number): number => Math.round(rhythm.next((nowMs += 33 * pictures), pictures, false, most)! / 33);
-  for (let i = 0; i < 40; i++) intervals(1, ANY);
-  t.equal(intervals(2, 2), 2);
-  t.equal(intervals(2, 1), 1, 'large ones, as key frames are');
-  t.equal(intervals(1, 0), 1, 'one is more than fits');
-});
-
-t.test('of two pictures that a turn is for the second may be missing, or come late', async (t) => {
-  const rhythm = new PictureRhythm(40);
-  let nowMs = 0;
-  for (let i = 0; i < 40; i++) rhythm.next((nowMs += 66), 2, false, ANY);
-  t.strictSame([rhythm.next((nowMs += 66), 1, false, ANY), rhythm.next((nowMs += 4), 0, false, ANY), rhythm.next((nowMs += 4), 0, false, ANY)], [4, 4, undefined]);
-  t.equal(Math.round(rhythm.next((nowMs += 20), 1, false, ANY)! / 10) * 10, 70, 'then as always');
-});
-
 t.test('a turn that came late makes those after it late for a second at most', async (t) => {
   for (const lateMs of [8, 12, 16, 20, 24]) {
-    const rhythm = new PictureRhythm(20);
+    const rhythm = new PictureRhythm();
     const intervalMs = 33.3;
     let [nowMs, seen] = [0, 0];
     /** Until a time, how long each picture had been there at the turn that found it. */
@@ -93,7 +62,7 @@ t.test('a turn that came late makes those after it late for a second at most', a
       while (nowMs < untilMs) {
         const there = Math.floor(nowMs / intervalMs);
         if (there > seen) waits.push(nowMs - there * intervalMs);
-        const rest = rhythm.next(nowMs, there - seen, false, ANY);
+        const rest = rhythm.next(nowMs, there - seen, false);
         seen = there;
         nowMs += rest ?? 20;
       }
@@ -117,18 +86,18 @@ t.test('no step to keep: several streams, slow pictures, none at all', async (t)
   t.notOk(play({ intervalMs: 10 }).inStep, 'three streams');
   t.notOk(play({ intervalMs: 16.7 }).inStep, '60 a second');
   t.notOk(play({ intervalMs: 66 }).inStep, '15 a second');
-  const rhythm = new PictureRhythm(20);
-  t.ok(Array.from({ length: 500 }, (_, turn) => rhythm.next(turn * 20, 0, false, ANY)).every((rest) => rest === undefined), 'none at all');
+  const rhythm = new PictureRhythm();
+  t.ok(Array.from({ length: 500 }, (_, turn) => rhythm.next(turn * 20, 0, false)).every((rest) => rest === undefined), 'none at all');
 });
 
 t.test('two streams of 15 a second, which look like one that limps, are given up', async (t) => {
-  const rhythm = new PictureRhythm(20);
+  const rhythm = new PictureRhythm();
   let [turns, nowMs] = [0, 0];
   let before = 0;
   while (nowMs < 30_000) {
     const due = Math.floor(nowMs / 66.7) + Math.floor((nowMs + 54) / 66.7);
     turns++;
-    const rest = rhythm.next(nowMs, due - before, false, ANY);
+    const rest = rhythm.next(nowMs, due - before, false);
     before = due;
     nowMs += rest ?? 20;
   }
@@ -136,31 +105,31 @@ t.test('two streams of 15 a second, which look like one that limps, are given up
 });
 
 t.test('a break begins it anew', async (t) => {
-  const rhythm = new PictureRhythm(20);
+  const rhythm = new PictureRhythm();
   let nowMs = 0;
-  for (let i = 0; i < 40; i++) rhythm.next((nowMs += 33), 1, false, ANY);
-  t.ok(rhythm.next((nowMs += 33), 1, false, ANY)! > 28);
-  t.equal(rhythm.next((nowMs += 1000), 1, false, ANY), undefined);
-  t.equal(rhythm.next((nowMs += 40), 1, false, ANY)! > 35, true, 'at the new speed');
+  for (let i = 0; i < 40; i++) rhythm.next((nowMs += 33), 1, false);
+  t.ok(rhythm.next((nowMs += 33), 1, false)! > 28);
+  t.equal(rhythm.next((nowMs += 1000), 1, false), undefined);
+  t.equal(rhythm.next((nowMs += 40), 1, false)! > 35, true, 'at the new speed');
 });
 
 t.test('after turns without rests it goes on in step', async (t) => {
-  const rhythm = new PictureRhythm(20);
+  const rhythm = new PictureRhythm();
   const intervalMs = 33;
   let nowMs = 0;
-  for (let i = 0; i < 40; i++) rhythm.next((nowMs += intervalMs), 1, false, ANY);
+  for (let i = 0; i < 40; i++) rhythm.next((nowMs += intervalMs), 1, false);
   // Somebody asks for something: for 300 ms each packet has a turn of its own, sounds too.
   const lastPictureMs = nowMs + 9 * intervalMs;
   for (; nowMs < lastPictureMs; nowMs += 11) rhythm.watch(nowMs, nowMs % intervalMs === 0 ? 1 : 0);
   rhythm.watch(nowMs, 1);
-  t.equal(Math.round(rhythm.next(nowMs + 10, 0, false, ANY)!), intervalMs - 10, 'the next picture is what is rested for');
-  const rest = rhythm.next(nowMs + intervalMs, 1, false, ANY)!;
+  t.equal(Math.round(rhythm.next(nowMs + 10, 0, false)!), intervalMs - 10, 'the next picture is what is rested for');
+  const rest = rhythm.next(nowMs + intervalMs, 1, false)!;
   t.ok(rest > 28 && rest < 33, 'and the one after it');
 });
 
 t.test('a picture that takes several turns to come is waited for twice, then as always', async (t) => {
-  const rhythm = new PictureRhythm(20);
+  const rhythm = new PictureRhythm();
   let nowMs = 0;
-  for (let i = 0; i < 40; i++) rhythm.next((nowMs += 33), 1, false, ANY);
-  t.strictSame([0, 1, 2].map(() => rhythm.next((nowMs += 4), 0, true, ANY)), [4, 4, undefined]);
+  for (let i = 0; i < 40; i++) rhythm.next((nowMs += 33), 1, false);
+  t.strictSame([0, 1, 2].map(() => rhythm.next((nowMs += 4), 0, true)), [4, 4, undefined]);
 });

@@ -53,16 +53,6 @@ t.test('few destinations: each picture at once', async (t) => {
   }
 });
 
-t.test('many destinations, two pictures a turn: none is left waiting for the next turn', async (t) => {
-  const { merger, sent } = createMerger();
-  merger.picture(picture(0, true), 33, MANY_DESTINATIONS);
-  merger.picture(picture(33), 33, MANY_DESTINATIONS);
-  t.equal(sent(), 'K0 P33');
-  merger.picture(picture(67), 100, MANY_DESTINATIONS);
-  merger.picture(picture(100), 100, MANY_DESTINATIONS);
-  t.equal(sent(), 'P67 P100');
-});
-
 t.test('many destinations: pictures two by two, in their order with the sounds', async (t) => {
   const { merger, sent } = createMerger();
   merger.picture(picture(0, true), 0, MANY_DESTINATIONS);
