@@ -5,6 +5,7 @@ import { EmbeddedRtmpServer } from './embedded/embedded-rtmp-server.ts';
 import { silentFrame, type ClipFormat } from './encode/clip-encoder.ts';
 import { EncoderPool } from './encode/encoder-pool.ts';
 import { SharedEncoders } from './encode/shared-encoders.ts';
+import { learnPictureSize } from './encode/picture-size.ts';
 import { takeSnapshot } from './encode/snapshot.ts';
 import { GatewayError } from './errors.ts';
 import { checkFfmpeg } from './ffmpeg/ffmpeg-abilities.ts';
@@ -23,6 +24,7 @@ import { createRtmpPusher } from './push/rtmp-pusher.ts';
 import type { TlsTrust } from './push/tls-trust.ts';
 import { createOriginCheck } from './signaling/origin.ts';
 import { WcsServer } from './signaling/wcs-server.ts';
+import type { LiveStream } from './stream/live-stream.ts';
 import { StreamRegistry } from './stream/stream-registry.ts';
 import { DestinationPolicy } from './transponder/destination-policy.ts';
 import { SoundLibrary } from './transponder/sound-library.ts';
@@ -105,7 +107,8 @@ async function assemble(settings: Settings, logger: Logger, opened: (part: Part)
   const audioPacketMs = settings.audio_packet_ms;
   const signalling = {
     pool, audioPacketMs, registry, control: transponders, pacer, logger, version: packageJson.version, allowOrigin: createOriginCheck(settings),
-    takeSnapshot: (stream: Parameters<typeof takeSnapshot>[0]) => takeSnapshot(stream, encoders, logger),
+    takeSnapshot: (stream: LiveStream) => takeSnapshot(stream, encoders, logger),
+    learnPictureSize: (stream: LiveStream) => learnPictureSize(stream, encoders),
   };
   const ws = await WcsServer.create({ ...signalling, host: settings.listen_ip, port: settings['ws.port'] });
   opened(ws);

@@ -41,6 +41,8 @@ export interface PictureEvents {
   picture: [picture: SourcePicture];
   /** The publisher came back: the picture goes on after a break. */
   resumed: [];
+  /** `metadata` has the size of the pictures now, or another one. */
+  sized: [];
 }
 
 export interface SourceRenditionOptions {
@@ -263,7 +265,8 @@ export class SourceRendition extends LiveRendition implements Rendition {
     const data = avcSequenceHeader(sps, [...pps]);
     if (this.#videoHeader?.data.equals(data)) return;
     const { width, height } = parseSps(sps) ?? {};
-    this.#metadata = { ...this.#metadata, ...(width && height && { width, height }), videoCodecId: 7 };
+    this.#metadata = { ...this.#metadata, videoCodecId: 7 };
+    this.#resize(width, height);
     this.#videoHeader = { type: TAG_VIDEO, timestamp, data, keyFrame: false, sequenceHeader: true };
     this.#writes.header(this.#videoHeader, nowMs);
   }
@@ -272,9 +275,16 @@ export class SourceRendition extends LiveRendition implements Rendition {
     if (picture.corrupted) return this.#keyFrames.want(nowMs);
     if (picture.keyFrame) {
       this.#keyFrames.arrived(nowMs);
-      if (picture.width && picture.height) this.#metadata = { ...this.#metadata, width: picture.width, height: picture.height };
+      this.#resize(picture.width, picture.height);
     }
     this.pictures.emit('picture', { codec, data: picture.data, timestamp: this.#videoTimestamp(streamMs), keyFrame: picture.keyFrame });
+  }
+
+  #resize(width: number | undefined, height: number | undefined): void {
+    if (!width || !height || (width === this.#metadata.width && height === this.#metadata.height)) return;
+    this.#metadata = { ...this.#metadata, width, height };
+    this.#stream.resize({ width, height });
+    this.pictures.emit('sized');
   }
 
   /** Whole milliseconds, and never twice the same: some servers take a repeated timestamp for a repeated picture. */

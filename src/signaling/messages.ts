@@ -71,6 +71,7 @@ export interface ServerMessages {
   pong: [];
   setRemoteSDP: [mediaSessionId: string, sdp: string, isInitiator: true];
   notifyStreamStatusEvent: [event: { mediaSessionId: string; name: string; published: boolean; status: StreamStatus; info?: string } & Record<string, unknown>];
+  notifyVideoFormat: [format: { mediaSessionId: string; status: 'RESIZE'; streamerVideoWidth: number; streamerVideoHeight: number }];
   notifyStreamEvent: [event: { mediaSessionId: string; type: string; payload?: unknown }];
   availableStream: [answer: { id: string; status: 'true' | 'false'; info?: string }];
   DataStatusEvent: [receipt: { operationId: string | number; status: 'ACCEPTED' | 'FAILED'; info?: string }];

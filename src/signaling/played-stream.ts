@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { toGatewayError, type GatewayError } from '../errors.ts';
 import { PlaySession } from '../ingest/play-session.ts';
-import type { LiveStream, LiveStreamEvents } from '../stream/live-stream.ts';
+import type { LiveStream, LiveStreamEvents, PictureSize } from '../stream/live-stream.ts';
 import { INFO, type PlayStream, type StreamStatus } from './messages.ts';
 import type { WcsSession } from './wcs-session.ts';
 
@@ -63,9 +63,20 @@ export class PlayedStream extends EventEmitter<PlayedStreamEvents> {
     if (this.#over) return media.close();
     this.#media = media;
     const { mediaSessionId } = this.#request;
-    media.on('connected', () => this.#notify('PLAYING'));
+    media.on('connected', () => this.#onConnected());
     media.on('lost', (reason) => this.#finish('STOPPED', reason.code === 'STREAM_STOPPED' ? INFO.stoppedByPublisher : reason.message));
     this.#session.send('setRemoteSDP', mediaSessionId, media.answerSdp, true);
+  }
+
+  #onConnected(): void {
+    const stream = this.#stream!;
+    this.#notify('PLAYING');
+    if (stream.pictureSize) this.#onResized(stream.pictureSize);
+    stream.on('resized', this.#onResized);
+    if (!stream.publisher?.video || !this.#request.hasVideo) return;
+    this.#session.context.learnPictureSize?.(stream).catch((error: unknown) => {
+      this.#session.logger.debug({ err: error, streamName: stream.name }, 'the size of the pictures is not known');
+    });
   }
 
   #fail(error: GatewayError): void {
@@ -75,6 +86,11 @@ export class PlayedStream extends EventEmitter<PlayedStreamEvents> {
   }
 
   readonly #onPublisherGone = (): void => this.#finish('STOPPED', INFO.stoppedByPublisher);
+
+  readonly #onResized = ({ width, height }: PictureSize): void => {
+    const { mediaSessionId } = this.#request;
+    this.#session.send('notifyVideoFormat', { mediaSessionId, status: 'RESIZE', streamerVideoWidth: width, streamerVideoHeight: height });
+  };
 
   readonly #onMessage = (...[message]: LiveStreamEvents['message']): void => {
     this.#session.send('notifyStreamEvent', { mediaSessionId: this.#request.mediaSessionId, ...message });
@@ -86,6 +102,7 @@ export class PlayedStream extends EventEmitter<PlayedStreamEvents> {
     this.#stream?.off('lost', this.#onPublisherGone);
     this.#stream?.off('ended', this.#onPublisherGone);
     this.#stream?.off('message', this.#onMessage);
+    this.#stream?.off('resized', this.#onResized);
     this.#media?.close();
     this.#notify(status, info);
     this.emit('over');

@@ -23,6 +23,8 @@ export interface WcsContext {
   readonly logger: Logger;
   /** Makes a picture (JPEG) of the stream as it is now. */
   readonly takeSnapshot?: (stream: LiveStream) => Promise<Buffer>;
+  /** Finds out how large the stream's pictures are, and tells the stream. */
+  readonly learnPictureSize?: (stream: LiveStream) => Promise<void>;
   /** Which pages may connect; every one where it is missing. */
   readonly allowOrigin?: OriginCheck;
   /** Told to clients at the start. */

@@ -58,6 +58,12 @@ export interface StreamMessage {
   readonly payload?: unknown;
 }
 
+/** Pixels. */
+export interface PictureSize {
+  readonly width: number;
+  readonly height: number;
+}
+
 export interface LiveStreamEvents {
   /** A publisher sends: the first one, or one that came back within the window. */
   published: [publisher: Publisher];
@@ -65,6 +71,8 @@ export interface LiveStreamEvents {
   lost: [];
   /** The publisher has something to say to those who play the stream. */
   message: [message: StreamMessage];
+  /** The size of its pictures is known now, or another one from now on. */
+  resized: [size: PictureSize];
   /** The stream is over; nothing follows. */
   ended: [reason: GatewayError];
 }
@@ -76,6 +84,7 @@ export class LiveStream extends EventEmitter<LiveStreamEvents> {
   readonly resumeKey: string | undefined;
   readonly startedAt: Date;
   #publisher: Publisher | undefined;
+  #pictureSize: PictureSize | undefined;
   #ended: GatewayError | undefined;
 
   constructor(name: string, resumeKey: string | undefined) {
@@ -93,6 +102,18 @@ export class LiveStream extends EventEmitter<LiveStreamEvents> {
 
   get endedBy(): GatewayError | undefined {
     return this.#ended;
+  }
+
+  /** As far as somebody has read the stream's pictures: nobody does where it is only played. */
+  get pictureSize(): PictureSize | undefined {
+    return this.#pictureSize;
+  }
+
+  /** Called by whoever reads the pictures, for each size that it finds. */
+  resize(size: PictureSize): void {
+    if (this.#pictureSize?.width === size.width && this.#pictureSize.height === size.height) return;
+    this.#pictureSize = size;
+    this.emit('resized', size);
   }
 
   /** Called by the registry alone, as are {@link lose} and {@link end}. */

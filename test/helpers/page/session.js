@@ -35,7 +35,8 @@ const testPage = {
       const stream = testPage.session.createStream({ name, cacheLocalResources: true, ...options });
       for (const status of Object.values(STREAM_STATUS)) {
         stream.on(status, () => {
-          testPage.events.push({ what: 'stream', name, status, info: stream.getInfo() });
+          const resolution = status === STREAM_STATUS.RESIZE ? { ...stream.videoResolution() } : undefined;
+          testPage.events.push({ what: 'stream', name, status, info: stream.getInfo(), resolution });
           if (until.includes(status)) resolve({ status, info: stream.getInfo() });
         });
       }
