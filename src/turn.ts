@@ -10,7 +10,8 @@ let timeOfTurn: number | undefined;
 
 /**
  * Runs `task` once, when all that this turn of the event loop has brought is dealt with: packets of all streams, what encoders have written.
- * `process.nextTick` would run it after each of these events, and one of its ticks costs more than a whole turn's list here.
+ * `process.nextTick` would run it after each of these events, and one of its ticks costs more than a whole turn's list here. What a task adds runs in
+ * the same turn: a socket that is uncorked in the next one sends a large key frame only after the rest in between (`pacer.ts`).
  */
 export function atEndOfTurn(task: Task): void {
   tasks.push(task);
@@ -42,21 +43,18 @@ function schedule(): void {
 }
 
 function end(): void {
-  const [due, last] = [tasks, lastTask];
-  tasks = [];
-  lastTask = undefined;
-  isScheduled = false;
   let done = 0;
   try {
-    while (done < due.length) due[done++]!();
+    // Those that tasks add are among them.
+    while (done < tasks.length) tasks[done++]!();
+    const last = lastTask;
+    lastTask = undefined;
     last?.();
   } finally {
+    tasks = tasks.slice(done);
+    isScheduled = false;
     timeOfTurn = undefined;
-    // One has thrown: the others are not to suffer for it.
-    if (done < due.length) {
-      tasks.unshift(...due.slice(done));
-      lastTask ??= last;
-      schedule();
-    }
+    // One has thrown, and the others are not to suffer for it; or the last one has added something.
+    if (tasks.length > 0 || lastTask) schedule();
   }
 }

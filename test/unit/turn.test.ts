@@ -17,16 +17,16 @@ t.test('tasks run at the end of the turn in their order, the last one after them
   t.equal(ran.length, 4, 'once');
 });
 
-t.test('what a task adds belongs to the next turn', async (t) => {
+t.test('what a task adds belongs to the same turn', async (t) => {
   const ran: string[] = [];
+  atVeryEndOfTurn(() => void ran.push('last'));
   atEndOfTurn(() => {
     ran.push('first');
-    atEndOfTurn(() => void ran.push('second'));
+    atEndOfTurn(() => void ran.push('added'));
   });
+  atEndOfTurn(() => void ran.push('second'));
   await turn();
-  t.strictSame(ran, ['first']);
-  await turn();
-  t.strictSame(ran, ['first', 'second']);
+  t.strictSame(ran, ['first', 'second', 'added', 'last']);
 });
 
 t.test('a task that throws takes no other with it', async (t) => {

@@ -8,6 +8,7 @@ import { createRtmpPusher } from '../../../src/push/rtmp-pusher.ts';
 import { decodeAmf0, encodeAmf0 } from '../../../src/rtmp/amf0.ts';
 import { DEFAULT_TIMEOUTS } from '../../../src/rtmp/rtmp-client.ts';
 import { MESSAGE, uint32 } from '../../../src/rtmp/message.ts';
+import { atEndOfTurn, atVeryEndOfTurn } from '../../../src/turn.ts';
 import { death, pushTarget, ready } from '../../helpers/push-target.ts';
 import { startScriptedServer } from '../../helpers/scripted-rtmp-server.ts';
 import type { Answer, ScriptedServerOptions } from '../../helpers/scripted-rtmp-server.ts';
@@ -57,6 +58,20 @@ void t.test('the order on the wire', async (t) => {
   t.same(peer.messages.map(({ timestamp }) => timestamp), [0, 0, 0x01000001, 0x01000002]);
   t.match(decodeAmf0(peer.messages[1]!.payload), ['@setDataFrame', 'onMetaData', { width: 640 }]);
   t.ok(peer.messages[2]!.payload.equals(video));
+});
+
+void t.test('a large key frame leaves before the rest that follows its turn', async (t) => {
+  const server = await startScriptedServer();
+  t.teardown(() => server.stop());
+  const pusher = create(pushTarget(`${server.rtmpUrl}/name`));
+  await ready(pusher);
+  await waitFor('what was said before to leave', () => pusher.backlog === 0);
+  const waits = await new Promise<number>((resolve) => {
+    atEndOfTurn(() => pusher.write(new TagGroup([tag(TAG_VIDEO, Buffer.alloc(100_000, 1))])));
+    atVeryEndOfTurn(() => resolve(pusher.backlog));
+  });
+  t.equal(waits, 0, 'the kernel has it');
+  await pusher.close();
 });
 
 void t.test('queries of the application stay in the application', async (t) => {
