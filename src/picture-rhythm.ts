@@ -8,9 +8,9 @@ const AVERAGED = 16;
 /** From then on, what is further from the average than this share of it counts as no further: a turn that was late is no change of the interval. */
 const MAX_DEVIATION = 0.1;
 /** By so much each turn comes sooner than the last one, until one comes too early. Milliseconds. */
-const CREEP_MS = 0.4;
-/** After so many turns none of which was too early, this process has been held up and comes long after each picture: then faster and faster, up to ten times. */
-const PATIENT_TURNS = 16;
+const CREEP_MS = 0.1;
+/** After so many turns none of which was too early, turns come long after each picture: then faster and faster, up to ten times. */
+const PATIENT_TURNS = 40;
 const MAX_HASTE = 10;
 /** What is missing of a picture when a turn came too early is there after so many milliseconds. */
 const MOMENT_MS = 4;
@@ -34,6 +34,8 @@ export class PictureRhythm {
   /** Intervals that have been measured. */
   #measured = 0;
   #lastPictureMs = -Infinity;
+  /** When the next turn is to begin. One that begins later was held up, which says nothing about when pictures come. */
+  #dueMs = -Infinity;
   #moments = 0;
   /** Turns since the last one that was too early. */
   #lateTurns = 0;
@@ -42,7 +44,9 @@ export class PictureRhythm {
 
   /** To be told of turns that nobody rests between. They come right after pictures, whatever brought them. */
   watch(nowMs: number, pictures: number): void {
-    if (pictures > 0) this.#measure(nowMs, pictures);
+    if (pictures === 0) return;
+    this.#measure(nowMs, pictures);
+    this.#dueMs = nowMs + (this.#intervalMs ?? 0);
   }
 
   /**
@@ -54,14 +58,16 @@ export class PictureRhythm {
    * @returns milliseconds from `nowMs` to the next turn; `undefined` when there is no step to keep
    */
   next(nowMs: number, pictures: number, partial: boolean): number | undefined {
+    const heldUpMs = nowMs - this.#dueMs;
+    const wasDueMs = heldUpMs >= 0 && heldUpMs < BREAK_MS ? this.#dueMs : nowMs;
+    const sinceMs = nowMs - this.#lastPictureMs;
     if (pictures > 0) this.#measure(nowMs, pictures);
     const intervalMs = this.#intervalMs;
     if (intervalMs === undefined || intervalMs < SHORTEST_INTERVAL_MS || intervalMs > LONGEST_INTERVAL_MS || nowMs < this.#givenUpUntilMs) {
       this.#earlyShare = 0;
-      return undefined;
+      return this.#outOfStep();
     }
-    const sinceMs = nowMs - this.#lastPictureMs;
-    if (pictures === 0 && !partial && sinceMs < intervalMs * MIN_SHARE) return intervalMs - sinceMs;
+    if (pictures === 0 && !partial && sinceMs < intervalMs * MIN_SHARE && heldUpMs < 0) return -heldUpMs;
     const early = pictures === 0 || partial;
     this.#moments = early ? this.#moments + 1 : 0;
     this.#earlyShare += ((early ? 1 : 0) - this.#earlyShare) / AVERAGED_TURNS;
@@ -70,8 +76,18 @@ export class PictureRhythm {
       this.#forget();
     }
     this.#lateTurns = early ? 0 : this.#lateTurns + 1;
-    if (!early) return intervalMs - CREEP_MS * Math.min(MAX_HASTE, Math.max(1, this.#lateTurns - PATIENT_TURNS));
-    return this.#moments <= MAX_MOMENTS ? MOMENT_MS : undefined;
+    if (early) {
+      if (this.#moments > MAX_MOMENTS) return this.#outOfStep();
+      this.#dueMs = nowMs + MOMENT_MS;
+      return MOMENT_MS;
+    }
+    this.#dueMs = wasDueMs + intervalMs - CREEP_MS * Math.min(MAX_HASTE, Math.max(1, this.#lateTurns - PATIENT_TURNS));
+    while (this.#dueMs < nowMs) this.#dueMs += intervalMs;
+    return this.#dueMs - nowMs;
+  }
+
+  #outOfStep(): undefined {
+    this.#dueMs = -Infinity;
   }
 
   #measure(nowMs: number, pictures: number): void {

@@ -19,8 +19,10 @@ function createRandom(): () => number {
 /**
  * Turns of the event loop by the rhythm's word, or every 20 ms where it says nothing, for a minute; of the last half of it the turns
  * per picture, and how long complete pictures waited.
+ *
+ * @param latenessMs each turn begins by up to so much later than it should
  */
-function play({ intervalMs, jitterMs = 0, burstMs = 2 }: Source): { turnsPerPicture: number; p50: number; p95: number; inStep: boolean } {
+function play({ intervalMs, jitterMs = 0, burstMs = 2 }: Source, latenessMs = 0.1): { turnsPerPicture: number; p50: number; p95: number; inStep: boolean } {
   const random = createRandom();
   const arrivals = Array.from({ length: Math.ceil(60_000 / intervalMs) }, (_, i) => i * intervalMs + random() * jitterMs);
   for (let i = 1; i < arrivals.length; i++) arrivals[i] = Math.max(arrivals[i]!, arrivals[i - 1]! + burstMs);
@@ -37,7 +39,7 @@ function play({ intervalMs, jitterMs = 0, burstMs = 2 }: Source): { turnsPerPict
       counted += pictures;
       if (rest !== undefined) steps++;
     }
-    nowMs += (rest ?? 20) + 0.1;
+    nowMs += (rest ?? 20) + random() * latenessMs;
   }
   waits.sort((a, b) => a - b);
   return { turnsPerPicture: turns / counted, p50: waits[waits.length >> 1]!, p95: waits[Math.floor(waits.length * 0.95)]!, inStep: steps > turns / 2 };
@@ -46,13 +48,21 @@ function play({ intervalMs, jitterMs = 0, burstMs = 2 }: Source): { turnsPerPict
 t.test('turns come right after pictures, and hardly more often', async (t) => {
   for (const intervalMs of [33.3, 40, 41.7, 20.5]) {
     const { turnsPerPicture, p95 } = play({ intervalMs });
-    t.ok(turnsPerPicture < 1.2, `${intervalMs} ms: ${turnsPerPicture.toFixed(2)} turns a picture`);
+    t.ok(turnsPerPicture < 1.08, `${intervalMs} ms: ${turnsPerPicture.toFixed(2)} turns a picture`);
     t.ok(p95 < 6, `and a wait of at most ${p95.toFixed(1)} ms for most`);
   }
 });
 
-t.test('a turn that came late makes those after it late for a second at most', async (t) => {
-  for (const lateMs of [8, 12, 16, 20, 24]) {
+t.test('where each turn comes late, as on a busy machine, pictures wait no longer than that', async (t) => {
+  for (const latenessMs of [1, 2, 4]) {
+    const { turnsPerPicture, p95 } = play({ intervalMs: 33.3 }, latenessMs);
+    t.ok(turnsPerPicture < 1.08, `${latenessMs} ms late: ${turnsPerPicture.toFixed(2)} turns a picture`);
+    t.ok(p95 < 5 + latenessMs, `and a wait of at most ${p95.toFixed(1)} ms for most`);
+  }
+});
+
+t.test('a turn that came late makes no other late', async (t) => {
+  for (const lateMs of [8, 12, 16, 20, 24, 40, 60]) {
     const rhythm = new PictureRhythm();
     const intervalMs = 33.3;
     let [nowMs, seen] = [0, 0];
@@ -70,9 +80,8 @@ t.test('a turn that came late makes those after it late for a second at most', a
     };
     play(10_000);
     nowMs += lateMs;
-    const during = Math.max(...play(11_000));
-    t.ok(during >= lateMs && during < lateMs + 10, `held up for ${lateMs} ms, pictures wait ${during.toFixed(1)} ms`);
-    t.ok(Math.max(...play(20_000)) < 6, 'and a second later as before');
+    const [, ...after] = play(20_000);
+    t.ok(Math.max(...after) < 6, `held up for ${lateMs} ms, the pictures after it wait ${Math.max(...after).toFixed(1)} ms at most`);
   }
 });
 
