@@ -8,6 +8,8 @@ import { startChromium } from '../helpers/chromium.ts';
 import { SdkPage, startPageServer } from '../helpers/sdk-page.ts';
 import { waitFor } from '../helpers/wait.ts';
 
+/** Kilobits per second of a stream whose key frames are far larger than what is written in one piece (64 KiB), or what a worker's pipe takes. */
+const RICH_KBPS = 6000;
 /** Milliseconds between two attempts to reconnect; on the average half of it is waited for nothing. */
 const RESTORE_INTERVAL_MS = 500;
 
@@ -30,6 +32,7 @@ export async function benchLatency({ rounds, seconds, settings, warmUp }: BenchO
     const chromium = await chromiumToFirstPicture(stage, Math.min(rounds, 3));
     return { steady, warm, cold, whip, wcs, chromium, reconnect };
   });
+  const rich = await withStage(settings, warmUp, (stage) => measureSteady(stage, Math.min(rounds, 2), seconds), RICH_KBPS);
   const buffered = await withStage({ ...settings, rtmp_out_buffer_enabled: true }, warmUp, (stage) => measureSteady(stage, Math.min(rounds, 2), seconds));
 
   const latencyRow = (name: string, of: readonly Latencies[]): (string | ReturnType<typeof figure>)[] => [name, figure(of.map(({ p50 }) => p50)), figure(of.map(({ p95 }) => p95)), figure(of.map(({ p99 }) => p99))];
@@ -44,16 +47,16 @@ export async function benchLatency({ rounds, seconds, settings, warmUp }: BenchO
   return {
     name: 'latency',
     tables: [
-      { title: 'From the publisher to the RTMP server, milliseconds', columns: ['', 'p50', 'p95', 'p99'], rows: [latencyRow('no out-buffer', direct.steady), latencyRow('out-buffer (2000 ms)', buffered)] },
+      { title: 'From the publisher to the RTMP server, milliseconds', columns: ['', 'p50', 'p95', 'p99'], rows: [latencyRow('no out-buffer', direct.steady), latencyRow(`the same, ${RICH_KBPS / 1000} Mbps`, rich), latencyRow('out-buffer (2000 ms)', buffered)] },
       { title: 'To the first key frame at the RTMP server, milliseconds', columns: ['from', 'median (low–high)'], rows: startUps.map(([name, values]) => [name, figure(values)]) },
     ],
     plot: { title: 'To the first key frame at the RTMP server', x: '', y: 'milliseconds', series: [{ name: 'median', points: (['first push', 'next push', 'WHIP', 'WebSocket', 'Chromium', 'reconnect'] as const).map((name, index) => [name, figure(startUps[index]![1]).median] as const) }] },
-    data: { direct, buffered },
+    data: { direct, rich, buffered },
   };
 }
 
-async function withStage<Result>(settings: BenchOptions['settings'], warmUp: number, measure: (stage: BenchStage) => Promise<Result>): Promise<Result> {
-  const stage = await setBenchStage({ settings });
+async function withStage<Result>(settings: BenchOptions['settings'], warmUp: number, measure: (stage: BenchStage) => Promise<Result>, kbps?: number): Promise<Result> {
+  const stage = await setBenchStage({ settings, ...(kbps && { kbps }) });
   try {
     await stage.publishers.ask('publish', { name: 'live', url: stage.gateway.wsUrl, rtmpUrl: stage.rtmpUrl });
     await stage.flowing(1);
