@@ -3,15 +3,19 @@ const SHORTEST_INTERVAL_MS = 20;
 const LONGEST_INTERVAL_MS = 42;
 /** A longer break says nothing about the interval. */
 const BREAK_MS = 200;
-/** Of how many the interval is the average, roughly. */
-const AVERAGED = 16;
-/** From then on, what is further from the average than this share of it counts as no further: a turn that was late is no change of the interval. */
-const MAX_DEVIATION = 0.1;
+/**
+ * Of how many pictures the interval is the average: at least, and before the older half is forgotten. To measure from turn to turn would be to measure
+ * one's own rests, but no more pictures can be found than come.
+ */
+const FEWEST_AVERAGED = 12;
+const HALF_AVERAGED = 256;
 /** By so much each turn comes sooner than the last one, until one comes too early. Milliseconds. */
 const CREEP_MS = 0.1;
-/** After so many turns none of which was too early, turns come long after each picture: then faster and faster, up to ten times. */
-const PATIENT_TURNS = 40;
-const MAX_HASTE = 10;
+/** By so much all the intervals together, of which the average is, may be wrong: a picture that was left out. While they are few, turns come sooner by its share. */
+const UNSURE_MS = 40;
+/** The same where turns may come long after each picture: at first, out of step, and after so many turns none of which was too early. */
+const SEARCH_MS = 2;
+const PATIENT_TURNS = 60;
 /** What is missing of a picture when a turn came too early is there after so many milliseconds. */
 const MOMENT_MS = 4;
 /** A picture that lets itself be waited for any longer is late, or too large for one turn. */
@@ -31,11 +35,15 @@ const GIVE_UP_MS = 5000;
  */
 export class PictureRhythm {
   #intervalMs: number | undefined;
-  /** Intervals that have been measured. */
-  #measured = 0;
   #lastPictureMs = -Infinity;
+  /** Pictures since the break, and what had come when the older and the newer half of the average began. */
+  #pictures = 0;
+  #older: Moment = { atMs: 0, pictures: 0 };
+  #newer: Moment = this.#older;
   /** When the next turn is to begin. One that begins later was held up, which says nothing about when pictures come. */
   #dueMs = -Infinity;
+  /** Where the pictures are is not known, or no longer. */
+  #searching = true;
   #moments = 0;
   /** Turns since the last one that was too early. */
   #lateTurns = 0;
@@ -60,8 +68,11 @@ export class PictureRhythm {
   next(nowMs: number, pictures: number, partial: boolean): number | undefined {
     const heldUpMs = nowMs - this.#dueMs;
     const wasDueMs = heldUpMs >= 0 && heldUpMs < BREAK_MS ? this.#dueMs : nowMs;
-    const sinceMs = nowMs - this.#lastPictureMs;
-    if (pictures > 0) this.#measure(nowMs, pictures);
+    const sinceMs = wasDueMs - this.#lastPictureMs;
+    if (heldUpMs >= BREAK_MS) this.#searching = true;
+    // More than one in the time of one: they come faster than they did.
+    if (pictures > 1 && this.#intervalMs !== undefined && nowMs - this.#lastPictureMs < this.#intervalMs) this.#beginAnew(nowMs);
+    else if (pictures > 0) this.#measure(wasDueMs, pictures);
     const intervalMs = this.#intervalMs;
     if (intervalMs === undefined || intervalMs < SHORTEST_INTERVAL_MS || intervalMs > LONGEST_INTERVAL_MS || nowMs < this.#givenUpUntilMs) {
       this.#earlyShare = 0;
@@ -73,35 +84,51 @@ export class PictureRhythm {
     this.#earlyShare += ((early ? 1 : 0) - this.#earlyShare) / AVERAGED_TURNS;
     if (this.#earlyShare > MAX_EARLY_SHARE) {
       this.#givenUpUntilMs = nowMs + GIVE_UP_MS;
-      this.#forget();
+      this.#beginAnew(nowMs);
+      return this.#outOfStep();
     }
     this.#lateTurns = early ? 0 : this.#lateTurns + 1;
     if (early) {
       if (this.#moments > MAX_MOMENTS) return this.#outOfStep();
+      this.#searching = false;
       this.#dueMs = nowMs + MOMENT_MS;
       return MOMENT_MS;
     }
-    this.#dueMs = wasDueMs + intervalMs - CREEP_MS * Math.min(MAX_HASTE, Math.max(1, this.#lateTurns - PATIENT_TURNS));
+    if (this.#lateTurns > PATIENT_TURNS) this.#searching = true;
+    this.#dueMs = wasDueMs + intervalMs - (this.#searching ? SEARCH_MS : Math.max(CREEP_MS, UNSURE_MS / this.#averaged));
     while (this.#dueMs < nowMs) this.#dueMs += intervalMs;
     return this.#dueMs - nowMs;
   }
 
   #outOfStep(): undefined {
     this.#dueMs = -Infinity;
+    this.#searching = true;
   }
 
-  #measure(nowMs: number, pictures: number): void {
-    const elapsedMs = (nowMs - this.#lastPictureMs) / pictures;
-    this.#lastPictureMs = nowMs;
-    if (elapsedMs > BREAK_MS) return this.#forget();
-    const intervalMs = this.#intervalMs ?? elapsedMs;
-    const mostMs = this.#measured < AVERAGED ? Infinity : intervalMs * MAX_DEVIATION;
-    this.#measured = Math.min(this.#measured + 1, AVERAGED);
-    this.#intervalMs = intervalMs + Math.min(Math.max(elapsedMs - intervalMs, -mostMs), mostMs) / this.#measured;
+  #measure(atMs: number, pictures: number): void {
+    const isBreak = (atMs - this.#lastPictureMs) / pictures > BREAK_MS;
+    this.#lastPictureMs = atMs;
+    if (isBreak) return this.#beginAnew(atMs);
+    this.#pictures += pictures;
+    if (this.#pictures - this.#newer.pictures >= HALF_AVERAGED) {
+      this.#older = this.#newer;
+      this.#newer = { atMs, pictures: this.#pictures };
+    }
+    if (this.#averaged >= FEWEST_AVERAGED) this.#intervalMs = (atMs - this.#older.atMs) / this.#averaged;
   }
 
-  #forget(): void {
+  get #averaged(): number {
+    return this.#pictures - this.#older.pictures;
+  }
+
+  #beginAnew(atMs: number): void {
     this.#intervalMs = undefined;
-    this.#measured = 0;
+    this.#pictures = 0;
+    this.#older = this.#newer = { atMs, pictures: 0 };
   }
+}
+
+interface Moment {
+  readonly atMs: number;
+  readonly pictures: number;
 }

@@ -61,27 +61,60 @@ t.test('where each turn comes late, as on a busy machine, pictures wait no longe
   }
 });
 
+/** Even pictures, and turns by the rhythm's word. */
+class Listener {
+  readonly rhythm: PictureRhythm;
+  readonly intervalMs: number;
+  nowMs: number;
+  #seen: number;
+
+  constructor(intervalMs: number, { rhythm = new PictureRhythm(), nowMs = 0 } = {}) {
+    this.rhythm = rhythm;
+    this.intervalMs = intervalMs;
+    this.nowMs = nowMs;
+    this.#seen = Math.floor(nowMs / intervalMs);
+  }
+
+  /** One turn, and the rest after it: how long the last picture had been there, if there was a new one, and for how long was rested. */
+  turn(): { waitMs: number | undefined; restMs: number | undefined } {
+    const there = Math.floor(this.nowMs / this.intervalMs);
+    const waitMs = there > this.#seen ? this.nowMs - there * this.intervalMs : undefined;
+    const restMs = this.rhythm.next(this.nowMs, there - this.#seen, false);
+    this.#seen = there;
+    this.nowMs += restMs ?? 20;
+    return { waitMs, restMs };
+  }
+
+  /** How long pictures waited. */
+  turnsUntil(untilMs: number): number[] {
+    const waits: number[] = [];
+    while (this.nowMs < untilMs) {
+      const { waitMs } = this.turn();
+      if (waitMs !== undefined) waits.push(waitMs);
+    }
+    return waits;
+  }
+}
+
 t.test('a turn that came late makes no other late', async (t) => {
   for (const lateMs of [8, 12, 16, 20, 24, 40, 60]) {
-    const rhythm = new PictureRhythm();
-    const intervalMs = 33.3;
-    let [nowMs, seen] = [0, 0];
-    /** Until a time, how long each picture had been there at the turn that found it. */
-    const play = (untilMs: number): number[] => {
-      const waits: number[] = [];
-      while (nowMs < untilMs) {
-        const there = Math.floor(nowMs / intervalMs);
-        if (there > seen) waits.push(nowMs - there * intervalMs);
-        const rest = rhythm.next(nowMs, there - seen, false);
-        seen = there;
-        nowMs += rest ?? 20;
-      }
-      return waits;
-    };
-    play(10_000);
-    nowMs += lateMs;
-    const [, ...after] = play(20_000);
+    const listener = new Listener(33.3);
+    listener.turnsUntil(10_000);
+    listener.nowMs += lateMs;
+    const [, ...after] = listener.turnsUntil(20_000);
     t.ok(Math.max(...after) < 6, `held up for ${lateMs} ms, the pictures after it wait ${Math.max(...after).toFixed(1)} ms at most`);
+  }
+});
+
+t.test('wherever pictures are, they are found within a second', async (t) => {
+  for (const shiftMs of [0, 5, 10, 15, 20, 25, 30]) {
+    const listener = new Listener(33.3, { nowMs: shiftMs });
+    listener.turnsUntil(1000);
+    const worst = Math.max(...listener.turnsUntil(10_000));
+    t.ok(worst < 6, `begun ${shiftMs} ms after a picture: ${worst.toFixed(1)} ms at most after a second`);
+    listener.nowMs += 1000 + shiftMs;
+    listener.turnsUntil(12_500);
+    t.ok(Math.max(...listener.turnsUntil(20_000)) < 6, 'and after a stop of more than a second');
   }
 });
 
@@ -114,26 +147,27 @@ t.test('two streams of 15 a second, which look like one that limps, are given up
 });
 
 t.test('a break begins it anew', async (t) => {
-  const rhythm = new PictureRhythm();
-  let nowMs = 0;
-  for (let i = 0; i < 40; i++) rhythm.next((nowMs += 33), 1, false);
-  t.ok(rhythm.next((nowMs += 33), 1, false)! > 28);
-  t.equal(rhythm.next((nowMs += 1000), 1, false), undefined);
-  t.equal(rhythm.next((nowMs += 40), 1, false)! > 35, true, 'at the new speed');
+  const listener = new Listener(33.3);
+  listener.turnsUntil(5000);
+  const { rhythm } = listener;
+  t.equal(rhythm.next(6000, 1, false), undefined, 'no step yet');
+  const slower = new Listener(40, { rhythm, nowMs: 6000 });
+  slower.turnsUntil(7500);
+  const waits = slower.turnsUntil(10_000);
+  t.ok(waits.length >= 61 && Math.max(...waits) < 6, `at the new speed: ${waits.length} pictures, ${Math.max(...waits).toFixed(1)} ms`);
 });
 
 t.test('after turns without rests it goes on in step', async (t) => {
-  const rhythm = new PictureRhythm();
-  const intervalMs = 33;
-  let nowMs = 0;
-  for (let i = 0; i < 40; i++) rhythm.next((nowMs += intervalMs), 1, false);
+  const listener = new Listener(33);
+  listener.turnsUntil(3000);
+  const { rhythm } = listener;
   // Somebody asks for something: for 300 ms each packet has a turn of its own, sounds too.
-  const lastPictureMs = nowMs + 9 * intervalMs;
-  for (; nowMs < lastPictureMs; nowMs += 11) rhythm.watch(nowMs, nowMs % intervalMs === 0 ? 1 : 0);
-  rhythm.watch(nowMs, 1);
-  t.equal(Math.round(rhythm.next(nowMs + 10, 0, false)!), intervalMs - 10, 'the next picture is what is rested for');
-  const rest = rhythm.next(nowMs + intervalMs, 1, false)!;
-  t.ok(rest > 28 && rest < 33, 'and the one after it');
+  const firstMs = Math.ceil(listener.nowMs / 33) * 33;
+  for (let packet = 0; packet < 27; packet++) rhythm.watch(firstMs + packet * 11, packet % 3 === 0 ? 1 : 0);
+  const lastMs = firstMs + 8 * 33;
+  const isAbout = (restMs: number | undefined, wantedMs: number): boolean => Math.abs(restMs! - wantedMs) < 1;
+  t.ok(isAbout(rhythm.next(lastMs + 10, 0, false), 23), 'the next picture is what is rested for');
+  t.ok(isAbout(rhythm.next(lastMs + 33, 1, false), 33), 'and the one after it');
 });
 
 t.test('a picture that takes several turns to come is waited for twice, then as always', async (t) => {
