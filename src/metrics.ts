@@ -8,7 +8,7 @@ const EVENT_LOOP_SAMPLE_MS = 500;
 export interface MetricsSources {
   readonly registry: StreamRegistry;
   readonly control: TransponderControl;
-  /** Encoder processes that run. */
+  /** Encoders that run, of sound and of video. */
   readonly encoders: () => number;
 }
 
@@ -53,7 +53,7 @@ export class Metrics {
   /** Begins to watch; called once, when the parts exist. Returns how to stop. */
   observe({ registry, control, encoders }: MetricsSources): () => void {
     this.#addGauge('gateway_streams', 'Streams that are live, or held for a lost publisher.', () => registry.size);
-    this.#addGauge('gateway_encoders', 'Encoder processes that run.', encoders);
+    this.#addGauge('gateway_encoders', 'Encoders that run: one of sound for each stream that is pushed, and those of video.', encoders);
     new Gauge({
       name: 'gateway_transponders',
       help: 'Transponders by state.',
