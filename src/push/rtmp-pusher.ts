@@ -82,13 +82,13 @@ class RtmpPusher extends EventEmitter<PusherEvents> implements Pusher {
       await Promise.resolve();
       const client = await RtmpClient.create(clientOptions(target, options, secureContext), this.#abort.signal);
       if (this.#over) return void (await client.close());
-      this.#start(client);
+      this.#start(client, target.resumes ?? false);
     } catch (error) {
       this.#die(toGatewayError(error, target.resumes));
     }
   }
 
-  #start(client: RtmpClient): void {
+  #start(client: RtmpClient, resumes: boolean): void {
     this.#client = client;
     this.#overhead = client.sent;
     this.#liveness = new Liveness(this.#stallTimeoutMs, performance.now());
@@ -100,7 +100,7 @@ class RtmpPusher extends EventEmitter<PusherEvents> implements Pusher {
       this.#look();
       this.#review();
     });
-    client.on('lost', (error) => this.#die(toGatewayError(error)));
+    client.on('lost', (error) => this.#die(toGatewayError(error, resumes || this.#reported > 0)));
     this.emit('ready');
   }
 

@@ -33,6 +33,9 @@ export const REFUSALS: Readonly<Record<string, Refusal>> = {
   'NetStream.Unpublish.Success': passing,
 };
 
+/** The code of the status that says that a publish has begun. */
+export const PUBLISH_STARTED = 'NetStream.Publish.Start';
+
 /** What `_error` and `onStatus` carry. Every field is the server's word and may be missing or of another type. */
 export interface ServerStatus {
   readonly level: string;

@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { mediaChunks, type MediaChunks, type MediaGroup } from './media-chunks.ts';
-import { endsPublish, refusalOf, statusOf } from './refusals.ts';
+import { RefusalWatch } from './refusal-watch.ts';
+import { endsPublish, PUBLISH_STARTED, refusalOf, statusOf } from './refusals.ts';
 import type { ServerStatus } from './refusals.ts';
 import { appendQuery, parseAuthRequest, responseQuery, userQuery } from './rtmp-auth.ts';
 import { RtmpConnection } from './rtmp-connection.ts';
@@ -62,7 +63,7 @@ export class RtmpClient extends EventEmitter<RtmpClientEvents> {
   readonly #form: string;
   readonly #makeChunks: (group: MediaGroup) => MediaChunks;
 
-  private constructor(connection: RtmpConnection, streamId: number, streamName: string, redact: Redact) {
+  private constructor(connection: RtmpConnection, streamId: number, streamName: string) {
     super();
     this.#connection = connection;
     this.#streamId = streamId;
@@ -73,11 +74,6 @@ export class RtmpClient extends EventEmitter<RtmpClientEvents> {
     connection.on('drain', () => this.emit('drain'));
     connection.on('acknowledged', () => this.emit('acknowledged'));
     connection.on('lost', (error) => this.emit('lost', error));
-    connection.on('command', ({ name, values }) => {
-      if (name === 'close') return connection.abort(new RtmpError('lost', 'The server ended the connection'));
-      const status = statusOf(values);
-      if (name === 'onStatus' && endsPublish(status)) connection.abort(refusalOf('to go on', status, redact));
-    });
   }
 
   /**
@@ -87,15 +83,18 @@ export class RtmpClient extends EventEmitter<RtmpClientEvents> {
   static async create(options: RtmpClientOptions, signal: AbortSignal): Promise<RtmpClient> {
     const redact = createRedact(options);
     const timeouts = options.timeouts ?? DEFAULT_TIMEOUTS;
-    const connection = await connectApplication(options, timeouts, redact, signal);
+    const watch = new RefusalWatch(redact);
+    let connection: RtmpConnection | undefined;
     try {
+      connection = await connectApplication(options, timeouts, redact, watch, signal);
       connection.setUp(options.chunkSize ?? DEFAULT_OUT_CHUNK_SIZE);
       const streamId = await createStream(connection, options.streamName, timeouts, redact);
       await publish(connection, streamId, options.streamName, timeouts, redact);
-      return new RtmpClient(connection, streamId, options.streamName, redact);
+      if (connection.endedBy) throw connection.endedBy;
+      return new RtmpClient(connection, streamId, options.streamName);
     } catch (error) {
-      connection.abort(new RtmpError('aborted', 'The attempt was given up'));
-      throw error;
+      connection?.abort(new RtmpError('aborted', 'The attempt was given up'));
+      throw watch.explain(error);
     }
   }
 
@@ -138,11 +137,12 @@ export class RtmpClient extends EventEmitter<RtmpClientEvents> {
 }
 
 /** Connects, again with what the server asks for when it wants to know who we are. */
-async function connectApplication(options: RtmpClientOptions, timeouts: RtmpTimeouts, redact: Redact, signal: AbortSignal): Promise<RtmpConnection> {
+async function connectApplication(options: RtmpClientOptions, timeouts: RtmpTimeouts, redact: Redact, watch: RefusalWatch, signal: AbortSignal): Promise<RtmpConnection> {
   let query = '';
   for (let step = 1; ; step++) {
     const socket = await openTransport(options, timeouts, signal);
     const connection = await RtmpConnection.open(socket, timeouts.handshake, signal);
+    watch.listen(connection);
     const parameters = { app: appendQuery(options.app, query), type: 'nonprivate', flashVer: options.flashVersion, tcUrl: appendQuery(options.tcUrl, query) };
     const answer = await connection.call(timeouts.command, 0, 'connect', [parameters]);
     if (answer.name === '_result') return connection;
@@ -178,7 +178,7 @@ async function createStream(connection: RtmpConnection, streamName: string, time
 
 /** The answer to `publish` is an `onStatus`, with some servers an `_error`. */
 async function publish(connection: RtmpConnection, streamId: number, streamName: string, timeouts: RtmpTimeouts, redact: Redact): Promise<void> {
-  const started = (status: ServerStatus): boolean => status.code === 'NetStream.Publish.Start';
+  const started = (status: ServerStatus): boolean => status.code === PUBLISH_STARTED;
   const answers = ({ name, values }: RtmpCommand): boolean => name === 'onStatus' && (started(statusOf(values)) || endsPublish(statusOf(values)));
   const answer = await connection.call(timeouts.command, streamId, 'publish', [null, streamName, 'live'], answers);
   const status = statusOf(answer.values);

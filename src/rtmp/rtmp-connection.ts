@@ -22,7 +22,7 @@ export interface RtmpCommand {
 }
 
 interface RtmpConnectionEvents {
-  /** The server says something that nobody waits for. */
+  /** The server says something, be it an answer that somebody waits for. In order, and before whoever waited goes on. */
   command: [RtmpCommand];
   /** All that was handed over has left for the kernel, after `full` was true. */
   drain: [];
@@ -108,6 +108,11 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
     return this.#sent;
   }
 
+  /** Why it is over; `undefined` while it is not. Whoever has waited looks at it before he goes on: `lost` may have been said meanwhile. */
+  get endedBy(): RtmpError | undefined {
+    return this.#end;
+  }
+
   /** Bytes that have not left for the kernel. */
   get queued(): number {
     return this.#socket.writableLength;
@@ -188,13 +193,14 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
     this.#waits.clear();
   }
 
-  /** Gives a command to whoever waits for it. */
+  /** Gives a command to whoever waits for it, and tells it to all. */
   #deliver(command: RtmpCommand): void {
     for (const wait of this.#waits) {
       if (!wait.accepts(command)) continue;
       this.#waits.delete(wait);
       clearTimeout(wait.timer);
-      return wait.resolve(command);
+      wait.resolve(command);
+      break;
     }
     if (command !== HANDSHAKE) this.emit('command', command);
   }

@@ -11,7 +11,7 @@ import { MESSAGE, uint32 } from '../../../src/rtmp/message.ts';
 import { atEndOfTurn, atVeryEndOfTurn } from '../../../src/turn.ts';
 import { death, pushTarget, ready } from '../../helpers/push-target.ts';
 import { startScriptedServer } from '../../helpers/scripted-rtmp-server.ts';
-import type { Answer, ScriptedServerOptions } from '../../helpers/scripted-rtmp-server.ts';
+import type { Answer, ScriptedPeer, ScriptedServerOptions } from '../../helpers/scripted-rtmp-server.ts';
 import { waitFor } from '../../helpers/wait.ts';
 
 const QUICK = { tcp: 300, tls: 300, handshake: 300, command: 300 };
@@ -169,6 +169,66 @@ void t.test('what a server says during a publish', async (t) => {
   t.match(await says((peer) => peer.command('close', 0, null)), { code: 'DESTINATION_LOST' });
   t.match(await says((peer) => void peer.socket.resetAndDestroy()), { code: 'DESTINATION_LOST' });
   t.match(await says((peer) => void peer.socket.end()), { code: 'DESTINATION_LOST', message: 'The server closed the connection' });
+});
+
+/** Says it in one packet with the word that the publish has begun. */
+const behindStart = (say: Answer): Answer => (peer, command) => {
+  peer.socket.cork();
+  peer.status('status', 'NetStream.Publish.Start', 'Started');
+  say(peer, command);
+  peer.socket.uncork();
+};
+
+void t.test('what a server says in one packet with Publish.Start', async (t) => {
+  const badName: Answer = (peer) => peer.status('error', 'NetStream.Publish.BadName', 'taken');
+  const cases: [string, Answer, object][] = [
+    ['a refusal', badName, { code: 'DESTINATION_REFUSED', message: /BadName: taken/ }],
+    ['a refusal and the end of the connection', (peer, command) => (badName(peer, command), void peer.socket.end()), { code: 'DESTINATION_REFUSED', message: /BadName: taken/ }],
+    ['a refusal that may heal', (peer) => peer.status('error', 'NetStream.Publish.Failed', 'later'), { code: 'DESTINATION_LOST', message: /Failed: later/ }],
+    ['the command close', (peer) => peer.command('close', 0, null), { code: 'DESTINATION_LOST', message: 'The server ended the connection' }],
+    ['a malformed command', (peer) => peer.send(MESSAGE.command, Buffer.from([2, 0, 8, 0x6f])), { code: 'DESTINATION_PROTOCOL' }],
+    ['too long a message', (peer) => void peer.socket.write(Buffer.from([5, 0, 0, 0, 0xff, 0xff, 0xff, 18, 1, 0, 0, 0, 1])), { code: 'DESTINATION_PROTOCOL' }],
+  ];
+  await Promise.all(cases.map(async ([name, say, expected]) => t.match(await deathBy(t, { answers: { publish: behindStart(say) } }), expected, name)));
+});
+
+void t.test('what a server says before it is asked to publish', async (t) => {
+  const say = (code: string, then: (peer: ScriptedPeer) => void): ScriptedServerOptions['answers'] => ({
+    FCPublish: (peer) => {
+      peer.status('error', code, 'account suspended');
+      then(peer);
+    },
+    createStream: () => {},
+  });
+  const words = /account suspended/;
+  t.match(await deathBy(t, { answers: say('NetStream.Publish.Denied', () => {})! }), { code: 'DESTINATION_REFUSED', message: words }, 'a last word');
+  t.match(await deathBy(t, { answers: say('NetStream.Publish.Denied', (peer) => peer.socket.end())! }), { code: 'DESTINATION_REFUSED', message: words }, 'a last word, and the end');
+  t.match(await deathBy(t, { answers: say('NetStream.Publish.Failed', (peer) => peer.socket.end())! }), { code: 'DESTINATION_LOST', message: words }, 'why it hung up');
+
+  const server = await startScriptedServer({ answers: { releaseStream: (peer) => peer.status('error', 'NetStream.Failed', 'no such stream') } });
+  t.teardown(() => server.stop());
+  const pusher = create(pushTarget(`${server.rtmpUrl}/name`));
+  await ready(pusher);
+  const died = death(pusher);
+  server.peers[0]!.socket.end();
+  t.match(await died, { code: 'DESTINATION_LOST', message: 'The server closed the connection' }, 'an objection to something else does not matter');
+});
+
+void t.test('a name that was accepted and is refused behind that', async (t) => {
+  const server = await startScriptedServer({ onMessage: (peer, { type }) => type === MESSAGE.video && peer.send(MESSAGE.acknowledgement, uint32(peer.received)) });
+  t.teardown(() => server.stop());
+  const refused = async (resumes: boolean, media: boolean): ReturnType<typeof death> => {
+    const pusher = create(pushTarget(`${server.rtmpUrl}/name`, { resumes }));
+    const died = death(pusher);
+    await ready(pusher);
+    if (media) pusher.write(new TagGroup([tag(TAG_VIDEO, Buffer.alloc(1000))]));
+    if (media) await once(pusher, 'progress');
+    server.peers.at(-1)!.status('error', 'NetStream.Publish.BadName', 'taken');
+    return died;
+  };
+  t.match(await refused(false, false), { code: 'DESTINATION_REFUSED', message: /taken/ });
+  t.match(await refused(true, false), { code: 'DESTINATION_LOST', message: /taken/ }, 'the server has taken media of this push before');
+  t.match(await refused(false, true), { code: 'DESTINATION_LOST', message: /taken/ }, 'it has taken some in this connection');
 });
 
 void t.test('pings are answered and windows acknowledged', async (t) => {
