@@ -204,12 +204,18 @@ class FfmpegPusher extends EventEmitter<PusherEvents> implements Pusher {
   }
 }
 
+/**
+ * What GnuTLS and OpenSSL say of a certificate, and of a server that answers something else than TLS. Not the word TLS itself: ffmpeg puts it
+ * before whatever happens to such a connection (`[tls @ 0x…] IO error: Broken pipe`).
+ */
+const NO_TRUST = /certificate|unexpected TLS packet|fatal alert|alert handshake|alert protocol|wrong version number|packet length too long|unsupported protocol/i;
+
 /** ffmpeg's words as an error. What a server says to a push that it has not taken before counts as its last word: ffmpeg does not tell its code. */
 function failure(log: string, resumes = false): GatewayError {
   if (/Connection refused|No route|Network is unreachable/i.test(log)) return new GatewayError('DESTINATION_UNREACHABLE', 'The destination refused the connection. Check host and port.');
   const words = /Server error: (.+?)(?: \||$)/.exec(log)?.[1];
   if (words) return new GatewayError(resumes ? 'DESTINATION_LOST' : 'DESTINATION_REFUSED', `The destination refused: ${words.slice(0, 200)}`);
-  if (/certificate|TLS|SSL/i.test(log)) return new GatewayError('DESTINATION_TLS', "The destination's certificate could not be verified.");
+  if (NO_TRUST.test(log)) return new GatewayError('DESTINATION_TLS', "The destination's certificate could not be verified, or TLS failed.");
   if (/timed out/i.test(log)) return new GatewayError('DESTINATION_TIMEOUT', 'The destination did not answer in time.');
   return new GatewayError('DESTINATION_LOST', 'The connection to the destination was lost.');
 }

@@ -47,10 +47,11 @@ t.test('a server that thinks for longer than it may stall is waited for', { skip
 t.test('a server that never answers', { skip: ffmpegMustNotPush }, async (t) => {
   const server = await startScriptedServer({ raw: () => {} });
   t.teardown(() => server.stop());
-  for (const connectTimeouts of [{ step: 500, whole: 60_000 }, { step: 60_000, whole: 500 }]) {
-    const pusher = createFfmpegPusher({ connectTimeouts, logger })(pushTarget(`${server.rtmpUrl}/name`, { stallTimeoutMs: STALL }));
-    t.match(await refusal(pusher, tags), { code: 'DESTINATION_TIMEOUT', retryable: true });
-  }
+  for (const connectTimeouts of [{ step: 500, whole: 60_000 }, { step: 60_000, whole: 500 }])
+    for (const scheme of ['rtmp', 'rtmps']) {
+      const pusher = createFfmpegPusher({ connectTimeouts, logger })(pushTarget(`${scheme}://127.0.0.1:${server.port}/live/name`, { stallTimeoutMs: STALL }));
+      t.match(await refusal(pusher, tags), { code: 'DESTINATION_TIMEOUT', retryable: true }, scheme);
+    }
 });
 
 t.test('what a server says is told without the secrets that it repeats', { skip: ffmpegMustNotPush }, async (t) => {

@@ -2,8 +2,9 @@ import t from 'tap';
 import type { TlsTrust } from '../../src/push/tls-trust.ts';
 import { createFlvTags } from '../helpers/flv-source.ts';
 import { startNginxRtmp } from '../helpers/nginx-rtmp.ts';
-import { pushEngines, refusal } from '../helpers/push-engines.ts';
-import { pushTarget } from '../helpers/push-target.ts';
+import { pushEngines, pushing, refusal } from '../helpers/push-engines.ts';
+import { death, pushTarget } from '../helpers/push-target.ts';
+import { startScriptedServer } from '../helpers/scripted-rtmp-server.ts';
 import { startTlsTerminator } from '../helpers/tls-terminator.ts';
 
 // RTMPS through both engines. Three servers: one with an authority of the system's, one with that of rtmps_ca_file, one that nobody knows.
@@ -38,5 +39,26 @@ for (const engine of pushEngines) {
     t.equal(await outcome(insecure, unknown.port), 'pushing');
     t.equal(await outcome(insecure, unknown.port, '127.0.0.1'), 'DESTINATION_TLS');
     t.strictSame(told, ['localhost'], 'never silently');
+  });
+
+  t.test(`push_engine=${engine.name}: a connection that breaks is no bad certificate`, async (t) => {
+    const closing = await startScriptedServer({ raw: (socket) => void socket.once('data', () => socket.destroy()) });
+    t.teardown(() => closing.stop());
+    t.equal(await outcome({}, closing.port), 'DESTINATION_LOST', 'during the handshake');
+    const http = await startScriptedServer({ raw: (socket) => void socket.once('data', () => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n')) });
+    t.teardown(() => http.stop());
+    t.equal(await outcome({}, http.port), 'DESTINATION_TLS', 'no TLS');
+
+    const dying = await startScriptedServer();
+    t.teardown(() => dying.stop());
+    const terminator = await startTlsTerminator(dying.port);
+    t.teardown(() => terminator.stop());
+    const pusher = engine.createFactory({ caFile: terminator.caFile })(pushTarget(`rtmps://localhost:${terminator.port}/live/name`));
+    const died = death(pusher);
+    const player = await pushing(pusher, tags);
+    dying.peers[0]!.socket.destroy();
+    t.match(await died, { code: 'DESTINATION_LOST', retryable: true }, 'while it pushes');
+    player.stop();
+    await pusher.close();
   });
 }
