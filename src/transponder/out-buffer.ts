@@ -10,7 +10,7 @@ export interface OutBufferRules {
   readonly startMs: number;
   /** `rtmp_out_buffer_max_bufferings_allowed`: after so many times it no longer stops to collect; −1: unlimited. */
   readonly maxBufferings: number;
-  /** `rtmp.server_buffer_enabled`: tags that the connection does not take at once wait here instead of being dropped. */
+  /** `rtmp.server_buffer_enabled`: tags that the connection does not take at once wait here instead of being dropped; with `enabled` they always do. */
   readonly queueWhenFull: boolean;
 }
 
@@ -22,7 +22,7 @@ export interface TagSink {
 
 /** A destination that is so far behind (beyond the wanted delay) will not catch up by waiting. */
 const MAX_LAG_MS = 5000;
-/** 5 s of 25 Mbps. Bounds what one slow destination costs. */
+/** 5 s of 25 Mbps, and as much for each further 5 s of wanted delay. Bounds what one slow destination costs. */
 const MAX_BYTES = 16 * 1024 * 1024;
 /** What is written at once of a queue; a tag may be larger. */
 const MAX_GROUP_BYTES = 16 * 1024;
@@ -127,17 +127,24 @@ export class OutBuffer {
     this.#collecting = this.#rules.startMs;
   }
 
+  /** Where output is delayed there is a queue in any case, and one that is bound to the delay itself would never be full enough to begin. */
+  get #limitMs(): number {
+    const { enabled, initialMs, startMs, queueWhenFull } = this.#rules;
+    if (enabled) return Math.max(initialMs, startMs) + MAX_LAG_MS;
+    return queueWhenFull ? MAX_LAG_MS : 0;
+  }
+
   #bound(): void {
-    const wanted = this.#rules.enabled ? Math.max(this.#rules.initialMs, this.#rules.startMs) : 0;
-    const limitMs = this.#rules.queueWhenFull ? wanted + MAX_LAG_MS : wanted;
-    if (this.#bytes <= MAX_BYTES && this.bufferedMs <= limitMs) return;
+    const limitMs = this.#limitMs;
+    const maxBytes = MAX_BYTES * Math.max(1, limitMs / MAX_LAG_MS);
+    if (this.#bytes <= maxBytes && this.bufferedMs <= limitMs) return;
     const oldest = this.#queue.at(-1)!.timestamp - limitMs;
     const picture = this.#queue.find(isPicture);
-    if (picture && (this.#bytes > MAX_BYTES || picture.timestamp < oldest)) this.#dropPictures();
+    if (picture && (this.#bytes > maxBytes || picture.timestamp < oldest)) this.#dropPictures();
     // Audio goes on; only what is too old of it goes as well.
     for (let index; (index = this.#queue.findIndex(isSound)) >= 0; ) {
       const sound = this.#queue[index]!;
-      if (sound.timestamp >= oldest && this.#bytes <= MAX_BYTES) break;
+      if (sound.timestamp >= oldest && this.#bytes <= maxBytes) break;
       this.#bytes -= sound.data.length;
       this.#queue.splice(index, 1);
     }

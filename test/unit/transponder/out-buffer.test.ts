@@ -121,6 +121,31 @@ t.test('buffered: nothing before the initial size, then at the pace of the times
   t.ok(Math.abs(buffer.bufferedMs - 2000) <= 100, `bufferMs ${buffer.bufferedMs}`);
 });
 
+t.test('buffered, rtmp.server_buffer_enabled=false: nothing is lost while the connection takes it, and the queue is bounded when it does not', async (t) => {
+  const { sent, sink, buffer } = setUp({ ...buffered, queueWhenFull: false });
+  const tags = [...media(10)];
+  for (let nowMs = 0, next = 0; nowMs < 14_000; nowMs += 20) {
+    while (next < tags.length && tags[next]!.timestamp + 150 <= nowMs) push(buffer, tags[next++]!, nowMs);
+    if (nowMs % 60 === 0) buffer.pump(nowMs);
+  }
+  t.strictSame(sent, tags);
+  t.equal(buffer.framesDropped, 0);
+
+  sink.writable = false;
+  for (const tag of media(60)) push(buffer, { ...tag, timestamp: tag.timestamp + 14_000 }, tag.timestamp + 14_000);
+  t.ok(buffer.bufferedMs <= 7020, `holds ${buffer.bufferedMs} ms`);
+});
+
+t.test('buffered: a long delay holds as many bytes as it takes', async (t) => {
+  const { sent, buffer } = setUp({ ...buffered, initialMs: 20_000 });
+  for (let ms = 0; ms <= 21_000; ms += 40) {
+    push(buffer, video(ms, ms % 2000 === 0, 40_000), ms);
+    buffer.pump(ms);
+  }
+  t.equal(sent[0]?.timestamp, 0, '8 Mbit/s');
+  t.equal(buffer.framesDropped, 0);
+});
+
 t.test('buffered: input that comes in bursts goes out smoothly', async (t) => {
   const { sent, buffer } = setUp(buffered);
   const tags = [...media(10)];
