@@ -119,15 +119,16 @@ class RtmpPusher extends EventEmitter<PusherEvents> implements Pusher {
     const client = this.#client;
     if (!client || this.#over) return false;
     if (this.#serverBuffer ? client.queued > MAX_QUEUED : client.full) return false;
-    const { known, acknowledged, longestStep } = client.acknowledgements;
-    return !known || client.sent - acknowledged <= Math.max(MAX_UNACKNOWLEDGED, MAX_UNACKNOWLEDGED_STEPS * longestStep);
+    const acknowledged = this.#acknowledged(client);
+    const { longestStep } = client.acknowledgements;
+    return acknowledged === undefined || client.sent - acknowledged <= Math.max(MAX_UNACKNOWLEDGED, MAX_UNACKNOWLEDGED_STEPS * longestStep);
   }
 
   get backlog(): number {
     const client = this.#client;
     if (!client || this.#over) return 0;
-    const { known, acknowledged } = client.acknowledgements;
-    return known ? client.sent - acknowledged : client.queued;
+    const acknowledged = this.#acknowledged(client);
+    return acknowledged === undefined ? client.queued : client.sent - acknowledged;
   }
 
   async close(): Promise<void> {
@@ -136,6 +137,11 @@ class RtmpPusher extends EventEmitter<PusherEvents> implements Pusher {
     if (!this.#client) this.#abort.abort();
     await this.#connecting;
     await this.#client?.close();
+  }
+
+  /** What the peer has acknowledged, once that is media: how often it does while one connects says nothing of how often it will. */
+  #acknowledged({ acknowledgements: { known, acknowledged } }: RtmpClient): number | undefined {
+    return known && acknowledged > this.#overhead ? acknowledged : undefined;
   }
 
   /** There may be room again, or, after a first acknowledgement, less than was thought. */
@@ -160,8 +166,7 @@ class RtmpPusher extends EventEmitter<PusherEvents> implements Pusher {
     const client = this.#client;
     const liveness = this.#liveness;
     if (!client || !liveness || this.#over) return;
-    const { known, acknowledged, longestStep } = client.acknowledgements;
-    const bytes = { handed: client.sent, queued: client.queued, acknowledged: known ? acknowledged : undefined, acknowledgementStep: longestStep };
+    const bytes = { handed: client.sent, queued: client.queued, acknowledged: this.#acknowledged(client), acknowledgementStep: client.acknowledgements.longestStep };
     if (liveness.update(bytes, performance.now() - this.#standstillMs)) {
       return this.#die(new GatewayError('DESTINATION_STALLED', `The server has taken nothing for ${this.#stallTimeoutMs / 1000} s`));
     }

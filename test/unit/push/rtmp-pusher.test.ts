@@ -281,10 +281,13 @@ void t.test('progress is what has been acknowledged; a peer that stands still st
   const progress: number[] = [];
   pusher.on('progress', (bytes) => progress.push(bytes));
   pusher.write(new TagGroup([tag(TAG_VIDEO, Buffer.alloc(10_000))]));
-  // Only a peer that has acknowledged something is judged by its word: this one has acknowledged our chunk size already.
-  await waitFor('the message', () => server.peers[0]!.messages.some(({ type }) => type === MESSAGE.video), { every: 1 });
-  await waitFor('its acknowledgement', () => pusher.backlog === 0 && progress.at(-1) === 10_012, { every: 1 });
+  const has = (wanted: number): boolean => server.peers[0]!.messages.some(({ type }) => type === wanted);
+  await waitFor('the message', () => has(MESSAGE.video), { every: 1 });
+  await waitFor('it to be taken', () => pusher.backlog === 0 && progress.at(-1) === 10_012, { every: 1 });
   t.equal(progress.at(-1), 10_012, 'the message and its header');
+  // Only a peer that has acknowledged media is judged by its word: the pong tells that the acknowledgement has been read.
+  server.peers[0]!.send(4, Buffer.from('000600000007', 'hex'));
+  await waitFor('a pong', () => has(MESSAGE.userControl), { every: 1 });
 
   server.peers[0]!.socket.pause();
   const died = death(pusher);
@@ -307,6 +310,35 @@ void t.test('drain follows when there is room again', async (t) => {
     await once(pusher, 'drain');
     t.ok(pusher.writable);
     await pusher.close();
+  }
+});
+
+void t.test('a server whose acknowledgements are no running totals, or begin before the media, is pushed to for as long as it takes', async (t) => {
+  const step = 2_500_000;
+  const cases: [string, (peer: ScriptedPeer, told: number) => number][] = [
+    ['the bytes since the last one', (peer, told) => peer.received - told - (told % 1000)],
+    ['the sum', (peer) => peer.received],
+  ];
+  for (const [name, count] of cases) {
+    let told = 0;
+    const acknowledge = (peer: ScriptedPeer): void => {
+      peer.send(MESSAGE.acknowledgement, uint32(count(peer, told)));
+      told = peer.received;
+    };
+    const server = await startScriptedServer({
+      answers: { createStream: (peer, { transaction }) => (acknowledge(peer), peer.command('_result', transaction, null, 1)) },
+      onMessage: (peer) => peer.received - told >= step && acknowledge(peer),
+    });
+    const pusher = create(pushTarget(`${server.rtmpUrl}/name`));
+    pusher.on('died', (error) => t.fail(error.message));
+    await ready(pusher);
+    for (let written = 0; written < 8 * step; written += 100_000) {
+      await waitFor(`room for byte ${written}: ${name}`, () => pusher.writable, { timeout: 5000, every: 1 });
+      pusher.write(new TagGroup([tag(TAG_VIDEO, Buffer.alloc(100_000))]));
+    }
+    await waitFor(`all to arrive: ${name}`, () => server.peers[0]!.received >= 8 * step, { every: 1 });
+    await pusher.close();
+    await server.stop();
   }
 });
 

@@ -32,6 +32,16 @@ void t.test('a peer that counts from 0 again is still alive, and never ahead', a
   t.ok(acknowledgements.longestStep <= 2 * step);
 });
 
+void t.test('a peer that tells what has come since it last did is one that never acknowledges', async (t) => {
+  const acknowledgements = new Acknowledgements();
+  acknowledgements.take(131_100, 1_000_000);
+  acknowledgements.take(131_500, 1_000_000);
+  acknowledgements.take(131_200, 1_000_000);
+  t.equal(acknowledgements.known, false);
+  acknowledgements.take(131_900, 1_000_000);
+  t.equal(acknowledgements.known, false, 'for ever');
+});
+
 void t.test('a peer that lies cannot have received more than was sent', async (t) => {
   const acknowledgements = new Acknowledgements();
   acknowledgements.take(0xffffffff, 5000);
