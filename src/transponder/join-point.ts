@@ -50,6 +50,11 @@ export class JoinPoint {
     }
     if (tag.type === TAG_VIDEO && !this.#videoJoined) {
       if (!isLastKeyFrame) return [];
+      // Older than the beginning, as an encoder's that was slow to start: neither it nor what follows from it has a time here.
+      if (tag.timestamp < this.#base) {
+        this.#rendition.requestKeyFrame();
+        return [];
+      }
       this.#videoJoined = true;
       const header = this.#rendition.videoHeader;
       return header ? [this.#rebase(header, tag.timestamp), this.#rebase(tag)] : [this.#rebase(tag)];

@@ -63,6 +63,16 @@ t.test('pictures that do not come keep the audio waiting for 3 s and not for eve
   t.strictSame(shown(take(join, tag(TAG_VIDEO, 1290), 3190)), ['9 1290 @90']);
 });
 
+t.test('pictures that come late, from before the sound with which it began, wait for the next key frame', async (t) => {
+  let wanted = 0;
+  const join = new JoinPoint(rendition({ requestKeyFrame: () => wanted++ }), silence, false, 0);
+  t.strictSame(shown(take(join, tag(TAG_AUDIO, 5000), 3100)), ['aac @0', '8 5000 @0']);
+  t.strictSame(take(join, tag(TAG_VIDEO, 4600, { keyFrame: true }), 3150), [], 'no time below 0');
+  t.equal(wanted, 1);
+  t.strictSame(take(join, tag(TAG_VIDEO, 5010), 3160), [], 'nor what follows from it');
+  t.strictSame(shown(take(join, tag(TAG_VIDEO, 5050, { keyFrame: true }), 3190)), ['avc @50', '9 5050 @50']);
+});
+
 t.test('a codec without sequence header is announced by a frame of silence', async (t) => {
   const join = new JoinPoint(rendition({ audioHeader: undefined }), silence, false, 0);
   t.strictSame(shown(take(join, tag(TAG_VIDEO, 100, { keyFrame: true }), 0)), ['avc @0', 'silence @0', '9 100 @0']);
