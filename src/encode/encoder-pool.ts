@@ -78,8 +78,16 @@ export class EncoderPool {
   async acquire(stream: LiveStream, profile: EncodeProfile): Promise<RenditionLease> {
     this.check(stream, profile);
     const source = await this.acquireSource(stream);
-    const video = needsTranscoding(stream, profile) ? await this.#acquireTranscoder(stream, source, profile) : source;
-    return profile.audioCodec === 'aac' ? video : this.#acquireAudioTranscoder(stream, video, profile, profile.audioCodec);
+    let held: RenditionLease = source;
+    try {
+      // Again: others may have taken the last encoder while the source was started. From here to where it is counted nothing waits.
+      this.check(stream, profile);
+      if (needsTranscoding(stream, profile)) held = await this.#acquireTranscoder(stream, source, profile);
+      return profile.audioCodec === 'aac' ? held : await this.#acquireAudioTranscoder(stream, held, profile, profile.audioCodec);
+    } catch (error) {
+      await held.release();
+      throw error;
+    }
   }
 
   /** Takes hold of a stream as its publisher sends it. */
@@ -151,7 +159,7 @@ async function lease<T extends Rendition & { close(): Promise<void> }>(shared: S
 
 /** A source that is not H.264 must be re-encoded whatever the profile says. */
 function needsTranscoding(stream: LiveStream, profile: EncodeProfile): boolean {
-  const codec = stream.publisher?.video?.codec;
-  if (codec === undefined) return false;
-  return asksForTranscoding(profile) || codec !== 'h264';
+  const { videoCodec } = stream;
+  if (videoCodec === undefined) return false;
+  return asksForTranscoding(profile) || videoCodec !== 'h264';
 }

@@ -109,6 +109,8 @@ export class SourceRendition extends LiveRendition implements Rendition {
     super();
     this.pictures.setMaxListeners(0);
     this.#stream = stream;
+    // Of a stream that is held too: who asked for this relies on it.
+    this.#videoCodec = stream.videoCodec;
     this.#options = options;
     this.#metadata.audioBitrate = options.audioBitrate;
     this.#audioLine = new AudioLine(options.audioBatchMs, (tag) => this.#writes.sound(tag, turnMs(), this.#video !== undefined && this.#videoCodec === 'h264'));

@@ -84,6 +84,7 @@ export class LiveStream extends EventEmitter<LiveStreamEvents> {
   readonly resumeKey: string | undefined;
   readonly startedAt: Date;
   #publisher: Publisher | undefined;
+  #videoCodec: VideoCodec | undefined;
   #pictureSize: PictureSize | undefined;
   #ended: GatewayError | undefined;
 
@@ -98,6 +99,11 @@ export class LiveStream extends EventEmitter<LiveStreamEvents> {
   /** The present publisher; `undefined` while the stream is held for a lost one, and at the end. */
   get publisher(): Publisher | undefined {
     return this.#publisher;
+  }
+
+  /** What the publisher sends, or has sent before it was lost: what a push needs does not change while the stream is held. */
+  get videoCodec(): VideoCodec | undefined {
+    return this.#videoCodec;
   }
 
   get endedBy(): GatewayError | undefined {
@@ -120,6 +126,7 @@ export class LiveStream extends EventEmitter<LiveStreamEvents> {
   attach(publisher: Publisher): void {
     if (this.#ended) throw new Error(`stream ${this.name} has ended`);
     this.#publisher = publisher;
+    this.#videoCodec = publisher.video?.codec;
     this.emit('published', publisher);
   }
 

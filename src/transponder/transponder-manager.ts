@@ -39,6 +39,8 @@ export class TransponderManager implements TransponderControl {
   readonly #transponders = new Map<string, Transponder>();
   /** Source stream and destination of every transponder, and of those that are being started: no pair twice. */
   readonly #taken = new Set<string>();
+  /** Source streams of the transponders that are being started, by what they have taken. */
+  readonly #starting = new Map<string, string>();
   readonly #ended: TransponderView[] = [];
   /** The ends of transponders that are over but still hold their connection, by what they had taken. */
   readonly #closing = new Map<string, Promise<void>>();
@@ -65,6 +67,7 @@ export class TransponderManager implements TransponderControl {
     encoders.check(stream, profile);
 
     this.#taken.add(key);
+    this.#starting.set(key, stream.name);
     try {
       const { address } = await environment.resolve(destination);
       const { options } = request;
@@ -81,6 +84,8 @@ export class TransponderManager implements TransponderControl {
       this.#taken.delete(key);
       // A publisher that leaves meanwhile takes its tracks along, whatever that looks like from here.
       throw stream.endedBy ?? error;
+    } finally {
+      this.#starting.delete(key);
     }
   }
 
@@ -147,8 +152,8 @@ export class TransponderManager implements TransponderControl {
     const { maxTransponders, maxPerStream } = this.#options;
     if (this.#taken.size >= maxTransponders)
       throw new GatewayError('LIMIT_REACHED', `The gateway already runs ${this.#taken.size} pushes (max_transponders). Terminate one first.`);
-    let ofStream = 0;
-    for (const { request } of this.#transponders.values()) if (request.streamName === stream.name) ofStream++;
+    const sources = [...this.#starting.values(), ...[...this.#transponders.values()].map(({ request }) => request.streamName)];
+    const ofStream = sources.filter((name) => name === stream.name).length;
     if (ofStream >= maxPerStream)
       throw new GatewayError('LIMIT_REACHED', `Stream ${stream.name} already has ${ofStream} pushes (max_transponders_per_stream). Terminate one first.`);
   }

@@ -1,0 +1,102 @@
+import { EventEmitter } from 'node:events';
+import t from 'tap';
+import type { Test } from 'tap';
+import { EncoderPool } from '../../../src/encode/encoder-pool.ts';
+import { GatewayError } from '../../../src/errors.ts';
+import { silentLogger } from '../../../src/logger.ts';
+import type { Pusher, PusherEvents } from '../../../src/push/pusher.ts';
+import type { Publisher, TrackSubscription, TrackSubscriptionEvents, VideoCodec } from '../../../src/stream/live-stream.ts';
+import { StreamRegistry } from '../../../src/stream/stream-registry.ts';
+import type { SoundLibrary } from '../../../src/transponder/sound-library.ts';
+import { TransponderManager, type TransponderManagerOptions } from '../../../src/transponder/transponder-manager.ts';
+
+/** A connection that waits for its destination for ever. */
+class SilentPusher extends EventEmitter<PusherEvents> implements Pusher {
+  readonly writable = true;
+  readonly backlog = 0;
+  write(): void {}
+  async close(): Promise<void> {}
+}
+
+const done = new GatewayError('SHUTTING_DOWN', 'done');
+
+/** A publisher whose track is there and brings nothing. */
+function publisher(id: string, codec: VideoCodec): Publisher {
+  const subscribe = async (): Promise<TrackSubscription> =>
+    Object.assign(new EventEmitter<TrackSubscriptionEvents>(), { roundTripMs: 0, requestKeyFrame: () => {}, close: () => {} });
+  return { id, video: { kind: 'video', codec, clockRate: 90_000, subscribe }, close: () => {} };
+}
+
+function setUp(t: Test, overrides: Partial<TransponderManagerOptions> = {}, resolve = async () => ({ address: '127.0.0.1' })) {
+  const registry = new StreamRegistry({ resumeWindowMs: 15_000, maxStreams: 10 });
+  const encoders = new EncoderPool({ audioBitrate: 128, audioBatchMs: 120, videoBitrate: 0, keyFrameIntervalMs: 2000, transcodingDisabled: false, maxEncoders: 1, logger: silentLogger });
+  const manager = new TransponderManager({
+    registry, encoders, sounds: {} as SoundLibrary, addressing: { streamNamePrefix: 'rtmp_', fullUrl: false }, preserveAspectRatio: true, audioCodec: 'aac',
+    maxTransponders: 100, maxPerStream: 20, endedKept: 10, autoStartUrl: '', logger: silentLogger,
+    environment: {
+      createPusher: () => new SilentPusher(), resolve, retry: { enabled: false, attempts: 0, intervalMs: 1, capMs: 0 },
+      outBuffer: { enabled: false, initialMs: 0, startMs: 0, maxBufferings: -1, queueWhenFull: true }, pollingMs: 50, sendMetadata: true, silence: Buffer.alloc(5),
+      flashVersion: 'FMLE/3.0', stallTimeoutMs: 1000, logger: silentLogger, onInvalidTransition: (status, event) => t.fail(`${status} ${event}`),
+    },
+    ...overrides,
+  });
+  t.teardown(async () => {
+    await manager.close(done);
+    registry.close(done);
+  });
+  /** What becomes of pushes that are asked for at once. */
+  const startAll = (count: number, more: (i: number) => object = () => ({})): Promise<string[]> =>
+    Promise.all(Array.from({ length: count }, (_, i) =>
+      manager.start({ streamName: 'show', rtmpUrl: `rtmp://127.0.0.1/live${i}`, ...more(i) }).then(() => 'started', (error: GatewayError) => error.code)));
+  return { registry, encoders, manager, startAll };
+}
+
+t.test('limits hold for requests that come at once', async (t) => {
+  for (const limits of [{ maxPerStream: 2 }, { maxTransponders: 2 }]) {
+    const { registry, manager, startAll } = setUp(t, limits);
+    registry.publish('show', publisher('p', 'h264'));
+    t.strictSame(await startAll(5), ['started', 'started', 'LIMIT_REACHED', 'LIMIT_REACHED', 'LIMIT_REACHED']);
+    t.equal(manager.find({}).length, 2);
+    await manager.terminate(manager.find({})[0]!.mediaSessionId);
+    t.strictSame(await startAll(1), ['started'], 'what has ended no longer counts');
+  }
+});
+
+t.test('so does that of encoders, and who has come in vain holds nothing', async (t) => {
+  const { registry, encoders, manager, startAll } = setUp(t);
+  registry.publish('show', publisher('p', 'h264'));
+  t.strictSame((await startAll(3, (i) => ({ height: 200 + i * 100 }))).sort(), ['LIMIT_REACHED', 'LIMIT_REACHED', 'started']);
+  t.equal(encoders.counts.videoEncoders, 1);
+  await manager.terminate(manager.find({})[0]!.mediaSessionId);
+  t.strictSame(encoders.counts, { sources: 0, videoEncoders: 0 });
+});
+
+t.test('a publisher that is lost while its push is being started: the push gets what its codec needs', async (t) => {
+  const lookedUp = Promise.withResolvers<void>();
+  const { registry, encoders, manager } = setUp(t, {}, () => lookedUp.promise.then(() => ({ address: '127.0.0.1' })));
+  const first = publisher('p1', 'vp8');
+  const stream = registry.publish('show', first, 'key');
+  const started = manager.start({ streamName: 'show', rtmpUrl: 'rtmp://rtmp.example.com/live' });
+  registry.lose(stream, first);
+  lookedUp.resolve();
+  t.equal((await started).status, 'connecting');
+  t.equal(encoders.counts.videoEncoders, 1, 'VP8 is transcoded');
+
+  registry.publish('show', publisher('p2', 'vp8'), 'key');
+  t.equal(manager.find({})[0]?.status, 'connecting');
+});
+
+t.test('a publisher that comes back with another codec ends such a push', async (t) => {
+  const lookedUp = Promise.withResolvers<void>();
+  const { registry, manager } = setUp(t, {}, () => lookedUp.promise.then(() => ({ address: '127.0.0.1' })));
+  const first = publisher('p1', 'h264');
+  const stream = registry.publish('show', first, 'key');
+  const started = manager.start({ streamName: 'show', rtmpUrl: 'rtmp://rtmp.example.com/live' });
+  registry.lose(stream, first);
+  lookedUp.resolve();
+  await started;
+  const ended = new Promise<void>((resolve) => manager.onChange(({ status }) => status === 'ended' && resolve()));
+  registry.publish('show', publisher('p2', 'vp8'), 'key');
+  await ended;
+  t.match(manager.ended()[0], { reasonCode: 'ENCODER_FAILED', reason: /vp8 instead of h264/ });
+});
