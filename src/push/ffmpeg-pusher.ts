@@ -111,9 +111,11 @@ class FfmpegPusher extends EventEmitter<PusherEvents> implements Pusher {
   }
 
   async #open(): Promise<void> {
-    const { destination, address, flashVersion, resumes, stallTimeoutMs } = this.#target;
+    const { destination, addresses, flashVersion, resumes, stallTimeoutMs } = this.#target;
     if (destination.user) throw new GatewayError('DESTINATION_AUTHENTICATION', 'A user and password in the rtmpUrl need push_engine=rtmp: ffmpeg would show them in its arguments.');
     const presetFile = await this.#writePrivately('push.ffpreset', this.#preset(flashVersion));
+    // One alone: whoever tries again after a failure begins with the next.
+    const address = addresses[0]!;
     const host = isIPv6(address) ? `[${address}]` : address;
     const line = pushFlv({
       server: `${destination.scheme}://${host}:${destination.port}/`,

@@ -32,8 +32,8 @@ export interface Pusher extends EventEmitter<PusherEvents> {
 /** What a pusher needs to know about the connection it makes. */
 export interface PushTarget {
   readonly destination: Destination;
-  /** The address that the policy has checked; the connection goes there and nowhere else. */
-  readonly address: string;
+  /** The addresses that the policy has checked, at least one, in the order in which they should be tried; the connection goes there and nowhere else. */
+  readonly addresses: readonly string[];
   readonly flashVersion: string;
   /** Local address to bind (`rtmp_publisher_ip`), if any. */
   readonly localAddress?: string;

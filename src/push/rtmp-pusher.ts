@@ -194,7 +194,7 @@ function clientOptions(target: PushTarget, options: RtmpPusherOptions, secureCon
   const insecure = skipsVerification(destination, options);
   return {
     host: destination.host,
-    address: target.address,
+    addresses: target.addresses,
     port: destination.port,
     localAddress: target.localAddress,
     tls: destination.scheme === 'rtmps' ? { secureContext, insecure } : undefined,

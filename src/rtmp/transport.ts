@@ -15,15 +15,15 @@ export interface TlsOptions {
 export interface TransportOptions {
   /** The name in the URL: for SNI and for the certificate. */
   readonly host: string;
-  /** The address that is connected to; no name is resolved here. */
-  readonly address: string;
+  /** What is connected to: the first that takes a connection; at least one. No name is resolved here. */
+  readonly addresses: readonly string[];
   readonly port: number;
   readonly localAddress?: string | undefined;
   readonly tls?: TlsOptions | undefined;
 }
 
 export interface TransportTimeouts {
-  /** Milliseconds for the TCP connection. */
+  /** Milliseconds for the TCP connection, to whichever address. */
   readonly tcp: number;
   /** Milliseconds for the TLS handshake. */
   readonly tls: number;
@@ -37,16 +37,7 @@ const KEEP_ALIVE = 15_000;
  * @throws {RtmpError} unreachable, timeout, tls, lost or aborted.
  */
 export async function openTransport(options: TransportOptions, timeouts: TransportTimeouts, signal: AbortSignal): Promise<Socket> {
-  const tcp = connectTcp({
-    host: options.address,
-    port: options.port,
-    // Media must not wait for acknowledgements of the kernel's (Nagle).
-    noDelay: true,
-    keepAlive: true,
-    keepAliveInitialDelay: KEEP_ALIVE,
-    ...(options.localAddress === undefined ? {} : { localAddress: options.localAddress }),
-  });
-  await opened(tcp, 'connect', timeouts.tcp, signal, 'The server did not accept a TCP connection', connectError);
+  const tcp = await reach(options, timeouts.tcp, signal);
   if (!options.tls) return tcp;
 
   const secure = connectTls({
@@ -57,8 +48,35 @@ export async function openTransport(options: TransportOptions, timeouts: Transpo
     secureContext: options.tls.secureContext,
     rejectUnauthorized: !options.tls.insecure,
   });
-  await opened(secure, 'secureConnect', timeouts.tls, signal, 'The server did not complete the TLS handshake', tlsError);
+  await opened(secure, 'secureConnect', timeouts.tls, signal, `The server did not complete the TLS handshake within ${timeouts.tls / 1000} s`, tlsError);
   return secure;
+}
+
+/**
+ * Connects to the first address that takes a connection: a host may have one of each kind of which only one works from here. An address that
+ * refuses is left at once, a silent one after its share of the time that is left.
+ */
+async function reach({ addresses, port, localAddress }: TransportOptions, timeoutMs: number, signal: AbortSignal): Promise<Socket> {
+  const deadlineMs = performance.now() + timeoutMs;
+  for (const [i, address] of addresses.entries()) {
+    const left = addresses.length - i;
+    const socket = connectTcp({
+      host: address,
+      port,
+      // Media must not wait for acknowledgements of the kernel's (Nagle).
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: KEEP_ALIVE,
+      ...(localAddress === undefined ? {} : { localAddress }),
+    });
+    try {
+      await opened(socket, 'connect', (deadlineMs - performance.now()) / left, signal, `The server did not accept a TCP connection within ${timeoutMs / 1000} s`, connectError);
+      return socket;
+    } catch (error) {
+      if (signal.aborted || left === 1) throw error;
+    }
+  }
+  throw new RtmpError('unreachable', 'The server has no address');
 }
 
 /** Waits for `event`; destroys the socket in every other case. */
@@ -75,7 +93,7 @@ function opened(socket: Socket, event: string, timeoutMs: number, signal: AbortS
     const succeed = (): void => settle();
     const abort = (): void => settle(new RtmpError('aborted', 'The attempt was given up'));
     const close = (): void => settle(new RtmpError('lost', 'The server closed the connection'));
-    const timer = setTimeout(() => settle(new RtmpError('timeout', `${late} within ${timeoutMs / 1000} s`)), timeoutMs);
+    const timer = setTimeout(() => settle(new RtmpError('timeout', late)), timeoutMs);
     socket.once(event, succeed).once('close', close);
     socket.on('error', (error) => settle(explain(error)));
     signal.addEventListener('abort', abort);

@@ -6,9 +6,9 @@ import type { Settings } from '../config.ts';
 import { GatewayError } from '../errors.ts';
 import type { Destination } from './destination.ts';
 
-/** An address that has been checked; connect to this one and to no other. */
+/** Addresses that have been checked, at least one, in the order in which they should be tried; connect to these and to no other. */
 export interface ResolvedDestination {
-  readonly address: string;
+  readonly addresses: readonly string[];
 }
 
 export interface DestinationPolicyOptions {
@@ -50,15 +50,15 @@ export class DestinationPolicy {
   }
 
   /**
-   * The address to connect to: the first one of the host that may be pushed to.
+   * The addresses to connect to: those of the host that may be pushed to.
    *
    * @throws {GatewayError} DESTINATION_NOT_RESOLVED, DESTINATION_FORBIDDEN
    */
   async resolve(destination: Pick<Destination, 'host' | 'port'>): Promise<ResolvedDestination> {
     const host = normaliseHost(destination.host);
     const addresses = isIP(host) ? [host] : await this.#lookUp(host);
-    const permitted = addresses.find((address) => this.#permits(host, destination.port, ipaddr.process(address)));
-    if (permitted !== undefined) return { address: permitted };
+    const permitted = addresses.filter((address) => this.#permits(host, destination.port, ipaddr.process(address)));
+    if (permitted.length > 0) return { addresses: permitted };
     throw new GatewayError(
       'DESTINATION_FORBIDDEN',
       `Pushing to ${host} is not allowed: it is a private or reserved address, or its host is not permitted. ` +

@@ -69,7 +69,7 @@ export class TransponderManager implements TransponderControl {
     this.#taken.add(key);
     this.#starting.set(key, stream.name);
     try {
-      const { address } = await environment.resolve(destination);
+      const { addresses } = await environment.resolve(destination);
       const { options } = request;
       const sound = options?.action === 'sound_on' ? { clip: await sounds.load(options.soundFile), loop: options.loop ?? false } : undefined;
       const lease = await encoders.acquire(stream, profile);
@@ -77,7 +77,7 @@ export class TransponderManager implements TransponderControl {
         await lease.release();
         throw stream.endedBy ?? new GatewayError('SHUTTING_DOWN', 'The gateway is shutting down.');
       }
-      const transponder = Transponder.start({ request, destination, lease, address, ...(sound && { sound }) }, environment);
+      const transponder = Transponder.start({ request, destination, lease, addresses, ...(sound && { sound }) }, environment);
       this.#keep(transponder, key);
       return transponder.view();
     } catch (error) {

@@ -9,6 +9,7 @@ import { turnMs } from '../turn.ts';
 import { AudioSwitch } from './audio-switch.ts';
 import { retryDelayMs, type BackoffRules } from './backoff.ts';
 import type { Destination } from './destination.ts';
+import type { ResolvedDestination } from './destination-policy.ts';
 import { JoinPoint } from './join-point.ts';
 import { MeteredSink } from './metered-sink.ts';
 import { OutBuffer, type OutBufferRules } from './out-buffer.ts';
@@ -26,8 +27,8 @@ export interface TransponderEvents {
 /** What all transponders of a gateway have in common. */
 export interface TransponderEnvironment {
   readonly createPusher: PusherFactory;
-  /** The address that may be connected to, checked anew for each connection. */
-  readonly resolve: (destination: Destination) => Promise<{ readonly address: string }>;
+  /** The addresses that may be connected to, checked anew for each connection. */
+  readonly resolve: (destination: Destination) => Promise<ResolvedDestination>;
   readonly retry: RetryRules & BackoffRules;
   readonly outBuffer: OutBufferRules;
   /** `rtmp_out_buffer_polling_time`, milliseconds. */
@@ -46,8 +47,8 @@ export interface TransponderOptionsAtStart {
   readonly request: StartRequest;
   readonly destination: Destination;
   readonly lease: RenditionLease;
-  /** The address found when the request was checked; used for the first connection. */
-  readonly address: string;
+  /** The addresses found when the request was checked; used for the first connection. */
+  readonly addresses: readonly string[];
   readonly sound?: { readonly clip: SoundClip; readonly loop: boolean };
 }
 
@@ -68,7 +69,9 @@ export class Transponder extends EventEmitter<TransponderEvents> {
   #options: TransponderOptions;
   #state: TransponderState = INITIAL_STATE;
   #endedAt: Date | undefined;
-  #address: string | undefined;
+  #addresses: readonly string[] | undefined;
+  /** Attempts that did not come to push: each begins with another address. */
+  #failures = 0;
   #pusher: Pusher | undefined;
   #sink: MeteredSink | undefined;
   #closingPusher: Promise<void> = Promise.resolve();
@@ -89,7 +92,7 @@ export class Transponder extends EventEmitter<TransponderEvents> {
     this.#environment = environment;
     this.#audio = new AudioSwitch(environment.silence, () => this.emit('change'));
     this.#lease = start.lease;
-    this.#address = start.address;
+    this.#addresses = start.addresses;
     this.#options = start.request.options ?? {};
     this.#logger = environment.logger.child({ transponder: this.id, stream: start.request.streamName, destination: start.destination.redacted });
     this.#closed = new Promise((resolve) => (this.#resolveClosed = resolve));
@@ -214,13 +217,13 @@ export class Transponder extends EventEmitter<TransponderEvents> {
   }
 
   async #connect(): Promise<void> {
-    let address = this.#address;
-    this.#address = undefined; // good for one connection only: names move
+    let addresses = this.#addresses;
+    this.#addresses = undefined; // good for one connection only: names move
     const connecting = this.#state;
     try {
       // The old connection first: servers refuse a name that is still in use.
       await this.#closingPusher;
-      address ??= (await this.#environment.resolve(this.destination)).address;
+      addresses ??= (await this.#environment.resolve(this.destination)).addresses;
     } catch (error) {
       if (this.#state === connecting) this.#dispatch({ type: 'failed', error: reconnectError(error) });
       return;
@@ -228,14 +231,17 @@ export class Transponder extends EventEmitter<TransponderEvents> {
     if (this.#state !== connecting) return;
     const { flashVersion, localAddress, stallTimeoutMs } = this.#environment;
     const pusher = this.#environment.createPusher({
-      destination: this.destination, address, flashVersion: this.request.rtmpFlashVersion ?? flashVersion, resumes: this.#pastBytes > 0, stallTimeoutMs,
+      destination: this.destination, addresses: rotated(addresses, this.#failures), flashVersion: this.request.rtmpFlashVersion ?? flashVersion, resumes: this.#pastBytes > 0, stallTimeoutMs,
       ...(localAddress && { localAddress }),
     });
     this.#pusher = pusher;
     pusher.on('ready', () => this.#begin(pusher));
     pusher.on('progress', (bytes) => this.#progress(bytes));
     pusher.on('drain', () => this.#buffer?.pump(turnMs()));
-    pusher.on('died', (error) => this.#dispatch({ type: 'failed', error }));
+    pusher.on('died', (error) => {
+      if (this.#state.status === 'connecting') this.#failures++;
+      this.#dispatch({ type: 'failed', error });
+    });
   }
 
   #begin(pusher: Pusher): void {
@@ -287,6 +293,12 @@ export class Transponder extends EventEmitter<TransponderEvents> {
     this.#resolveClosed();
     this.emit('closed');
   }
+}
+
+/** The same addresses, from another one on. */
+function rotated(addresses: readonly string[], by: number): readonly string[] {
+  const first = by % addresses.length;
+  return [...addresses.slice(first), ...addresses.slice(0, first)];
 }
 
 /** A name that resolved when the push began and does not now is a fault of the network, which may heal; a policy's no is final. */

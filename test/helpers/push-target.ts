@@ -7,7 +7,7 @@ import { parseDestination } from '../../src/transponder/destination.ts';
 export function pushTarget(url: string, options: Partial<Omit<PushTarget, 'destination'>> = {}): PushTarget {
   return {
     destination: parseDestination(url, 'unused', { streamNamePrefix: '', fullUrl: true }),
-    address: '127.0.0.1',
+    addresses: ['127.0.0.1'],
     flashVersion: 'FMLE/3.0 (compatible; FMSc/1.0)',
     stallTimeoutMs: 10_000,
     ...options,

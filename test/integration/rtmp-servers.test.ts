@@ -78,7 +78,7 @@ for (const engine of pushEngines) {
     const seen: URLSearchParams[] = [];
     const server = await startNginxRtmp({ record: false, ipv6: true, applications: ['live', 'app/instance'], onPublish: (parameters) => (seen.push(parameters), 200) });
     t.teardown(() => server.stop());
-    t.equal(await refusal(create(pushTarget(`rtmp://[::1]:${server.port}/live/six`, { address: '::1' })), tags), undefined);
+    t.equal(await refusal(create(pushTarget(`rtmp://[::1]:${server.port}/live/six`, { addresses: ['::1'] })), tags), undefined);
     t.equal(await refusal(create(pushTarget(`rtmp://localhost:${server.port}/app/instance/four?k=v%2F`, { localAddress: '127.0.0.5' })), tags), undefined);
     t.same(seen.map((parameters) => [parameters.get('name'), parameters.get('addr'), parameters.get('tcurl')]), [
       ['six', '::1', `rtmp://[::1]:${server.port}/live`],

@@ -56,7 +56,7 @@ t.test('rtmp.server_buffer_enabled: 4K pictures through a full socket arrive who
 
   const pusher = createRtmpPusher({ serverBuffer: true })({
     destination: parseDestination(`rtmp://127.0.0.1:${way.port}/live`, 'large', { streamNamePrefix: '', fullUrl: false }),
-    address: '127.0.0.1', flashVersion: 'FMLE/3.0', stallTimeoutMs: 10_000,
+    addresses: ['127.0.0.1'], flashVersion: 'FMLE/3.0', stallTimeoutMs: 10_000,
   });
   t.teardown(() => pusher.close());
   await once(pusher, 'ready');

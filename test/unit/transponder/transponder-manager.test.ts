@@ -27,7 +27,7 @@ function publisher(id: string, codec: VideoCodec): Publisher {
   return { id, video: { kind: 'video', codec, clockRate: 90_000, subscribe }, close: () => {} };
 }
 
-function setUp(t: Test, overrides: Partial<TransponderManagerOptions> = {}, resolve = async () => ({ address: '127.0.0.1' })) {
+function setUp(t: Test, overrides: Partial<TransponderManagerOptions> = {}, resolve = async () => ({ addresses: ['127.0.0.1'] })) {
   const registry = new StreamRegistry({ resumeWindowMs: 15_000, maxStreams: 10 });
   const encoders = new EncoderPool({ audioBitrate: 128, audioBatchMs: 120, videoBitrate: 0, keyFrameIntervalMs: 2000, transcodingDisabled: false, maxEncoders: 1, logger: silentLogger });
   const manager = new TransponderManager({
@@ -73,7 +73,7 @@ t.test('so does that of encoders, and who has come in vain holds nothing', async
 
 t.test('a publisher that is lost while its push is being started: the push gets what its codec needs', async (t) => {
   const lookedUp = Promise.withResolvers<void>();
-  const { registry, encoders, manager } = setUp(t, {}, () => lookedUp.promise.then(() => ({ address: '127.0.0.1' })));
+  const { registry, encoders, manager } = setUp(t, {}, () => lookedUp.promise.then(() => ({ addresses: ['127.0.0.1'] })));
   const first = publisher('p1', 'vp8');
   const stream = registry.publish('show', first, 'key');
   const started = manager.start({ streamName: 'show', rtmpUrl: 'rtmp://rtmp.example.com/live' });
@@ -88,7 +88,7 @@ t.test('a publisher that is lost while its push is being started: the push gets 
 
 t.test('a publisher that comes back with another codec ends such a push', async (t) => {
   const lookedUp = Promise.withResolvers<void>();
-  const { registry, manager } = setUp(t, {}, () => lookedUp.promise.then(() => ({ address: '127.0.0.1' })));
+  const { registry, manager } = setUp(t, {}, () => lookedUp.promise.then(() => ({ addresses: ['127.0.0.1'] })));
   const first = publisher('p1', 'h264');
   const stream = registry.publish('show', first, 'key');
   const started = manager.start({ streamName: 'show', rtmpUrl: 'rtmp://rtmp.example.com/live' });

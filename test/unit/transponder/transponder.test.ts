@@ -12,16 +12,16 @@ import { waitFor } from '../../helpers/wait.ts';
 
 /** A connection whose fate the test decides. */
 class FakePusher extends EventEmitter<PusherEvents> implements Pusher {
-  readonly address: string;
+  readonly addresses: readonly string[];
   readonly written: FlvTag[] = [];
   writable = true;
   backlog = 0;
   readonly resumes: boolean | undefined;
   closed = false;
 
-  constructor({ address, resumes }: PushTarget) {
+  constructor({ addresses, resumes }: PushTarget) {
     super();
-    this.address = address;
+    this.addresses = addresses;
     this.resumes = resumes;
   }
 
@@ -53,7 +53,7 @@ function setUp(overrides: Partial<TransponderEnvironment> = {}) {
       pushers.push(pusher);
       return pusher;
     },
-    resolve: async () => ({ address: '192.0.2.2' }),
+    resolve: async () => ({ addresses: ['192.0.2.2', '192.0.2.3'] }),
     retry: { enabled: true, attempts: 3, intervalMs: 1, capMs: 0 },
     outBuffer: { enabled: false, initialMs: 0, startMs: 0, maxBufferings: -1, queueWhenFull: true },
     pollingMs: 10, sendMetadata: true, silence: Buffer.alloc(5), flashVersion: 'FMLE/3.0', stallTimeoutMs: 1000, logger: silentLogger,
@@ -65,7 +65,7 @@ function setUp(overrides: Partial<TransponderEnvironment> = {}) {
       request: { streamName: 'show', rtmpUrl: 'rtmp://u:secret@rtmp.example.com/live' },
       destination: parseDestination('rtmp://u:secret@rtmp.example.com/live', 'show', { streamNamePrefix: 'rtmp_', fullUrl: false }),
       lease: { rendition, release: async () => void released++ },
-      address: '192.0.2.1',
+      addresses: ['192.0.2.1'],
     }, environment);
   const pusher = async (index: number): Promise<FakePusher> => {
     await waitFor(`connection ${index + 1}`, async () => pushers.length > index, { every: 1 });
@@ -93,7 +93,7 @@ t.test('pushing is said only when media has been taken', async (t) => {
   const { rendition, start, pusher, keyFramesWanted } = setUp();
   const transponder = start();
   const first = await pusher(0);
-  t.equal(first.address, '192.0.2.1', 'the address that was checked when it was started');
+  t.strictSame(first.addresses, ['192.0.2.1'], 'the address that was checked when it was started');
   rendition.emit('tags', new TagGroup([video(0, true)]));
   t.equal(first.written.length, 0, 'nothing before the connection is ready');
   first.emit('ready');
@@ -113,14 +113,14 @@ t.test('a name that is not resolved any more is tried again, and the new address
   const { start, pusher, invalid } = setUp({
     resolve: async () => {
       if (++asked < 3) throw new GatewayError('DESTINATION_NOT_RESOLVED', 'rtmp.example.com cannot be resolved.');
-      return { address: '192.0.2.7' };
+      return { addresses: ['192.0.2.7'] };
     },
   });
   const transponder = start();
   const reasons = new Set<string>();
   transponder.on('change', () => reasons.add(transponder.view().reasonCode));
   (await pusher(0)).emit('died', lost);
-  t.equal((await pusher(1)).address, '192.0.2.7');
+  t.strictSame((await pusher(1)).addresses, ['192.0.2.7']);
   t.equal(transponder.view().attempt, 3, 'attempts without an address count as well');
   t.strictSame([...reasons].sort(), ['DESTINATION_LOST', 'DESTINATION_UNREACHABLE']);
   await transponder.stop(stopped);
@@ -140,6 +140,20 @@ t.test('a connection resumes when the destination has taken media before, and no
   third.emit('died', lost);
   await pusher(3);
   t.strictSame([0, 1, 2, 3].map((index) => pushers[index]!.resumes), [false, false, false, true]);
+  await transponder.stop(stopped);
+});
+
+t.test('an attempt that fails before it pushes is followed by one that begins with the next address', async (t) => {
+  const { start, pusher, pushers } = setUp({ retry: { enabled: true, attempts: 10, intervalMs: 1, capMs: 0 } });
+  const transponder = start();
+  for (const [index, pushes] of [false, false, true, true, false].entries()) {
+    const attempt = await pusher(index);
+    attempt.emit('ready');
+    if (pushes) attempt.emit('progress', 500);
+    attempt.emit('died', lost);
+  }
+  await pusher(5);
+  t.strictSame(pushers.map(({ addresses }) => addresses.map((address) => Number(address.at(-1)))), [[1], [3, 2], [2, 3], [2, 3], [2, 3], [3, 2]]);
   await transponder.stop(stopped);
 });
 
