@@ -192,10 +192,14 @@ export function pushFlv({ server, presetFile, timeoutMs, reportIntervalMs, tls }
   };
 }
 
+/** ffmpeg reads a preset in pieces of so many bytes, and takes the rest of a longer line for another option, which it names in its log. */
+export const MAX_PRESET_LINE = 990;
+
 /** What must not stand in the arguments, in the form of an ffmpeg preset file. */
 export function rtmpPreset(options: { app: string; streamName: string; tcUrl: string; flashVersion: string }): string {
   return [
-    `rtmp_app=${options.app}`,
+    // An option without a value is none; without this one the application is that of the URL, which has none.
+    ...(options.app === '' ? [] : [`rtmp_app=${options.app}`]),
     `rtmp_playpath=${options.streamName}`,
     `rtmp_tcurl=${options.tcUrl}`,
     `rtmp_flashver=${options.flashVersion}`,

@@ -4,7 +4,7 @@ import { isIPv6 } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { GatewayError, toGatewayError } from '../errors.ts';
-import { pushFlv, rtmpPreset } from '../ffmpeg/ffmpeg-args.ts';
+import { MAX_PRESET_LINE, pushFlv, rtmpPreset } from '../ffmpeg/ffmpeg-args.ts';
 import { FfmpegProcess } from '../ffmpeg/ffmpeg-process.ts';
 import { FfmpegProgressReader } from '../ffmpeg/ffmpeg-progress.ts';
 import { TAG_SCRIPT } from '../flv/flv-tag.ts';
@@ -190,7 +190,9 @@ class FfmpegPusher extends EventEmitter<PusherEvents> implements Pusher {
 
   #preset(flashVersion: string): string {
     const { app, streamName, tcUrl } = this.#target.destination;
-    return rtmpPreset({ app: app.reveal(), streamName: streamName.reveal(), tcUrl: tcUrl.reveal(), flashVersion });
+    const preset = rtmpPreset({ app: app.reveal(), streamName: streamName.reveal(), tcUrl: tcUrl.reveal(), flashVersion });
+    if (preset.split('\n').every((line) => Buffer.byteLength(line) <= MAX_PRESET_LINE)) return preset;
+    throw new GatewayError('INVALID_RTMP_URL', `The rtmpUrl is too long for ffmpeg, which takes ${MAX_PRESET_LINE} bytes of application and of stream name. It needs push_engine=rtmp.`);
   }
 
   /** A file for ffmpeg in a folder that is ours alone (`mkdtemp`), gone with the connection. */

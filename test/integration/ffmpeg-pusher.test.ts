@@ -2,6 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { silentLogger } from '../../src/logger.ts';
 import { createFfmpegPusher } from '../../src/push/ffmpeg-pusher.ts';
+import type { Amf0Object, Amf0Value } from '../../src/rtmp/amf0.ts';
+import { parseDestination } from '../../src/transponder/destination.ts';
 import { ffmpegMustNotPush } from '../helpers/ffmpeg-pushes.ts';
 import { createFlvTags, playTags } from '../helpers/flv-source.ts';
 import { startNginxRtmp } from '../helpers/nginx-rtmp.ts';
@@ -65,6 +67,31 @@ t.test('what a server says is told without the secrets that it repeats', { skip:
   t.match(error, { code: 'DESTINATION_REFUSED', message: /No such key: \*\*\*/ });
   t.match(lines.join('\n'), /No such key/, 'the log of ffmpeg is in ours');
   t.notMatch(lines.join('\n'), /k3yB4Z|t0kenX7/);
+});
+
+t.test('the root application, and keys as long as ffmpeg takes', { skip: ffmpegMustNotPush }, async (t) => {
+  const server = await startScriptedServer();
+  t.teardown(() => server.stop());
+  const lines: string[] = [];
+  const listening = { ...logger, debug: (...words: unknown[]) => void lines.push(JSON.stringify(words)) } as unknown as typeof logger;
+  const push = (app: string, streamName: string): ReturnType<typeof refusal> => {
+    const { addresses, flashVersion, stallTimeoutMs } = pushTarget(`${server.rtmpUrl}/name`);
+    const destination = parseDestination(`rtmp://127.0.0.1:${server.port}/${app}`, streamName, { streamNamePrefix: '', fullUrl: false });
+    return refusal(createFfmpegPusher({ logger: listening })({ destination, addresses, flashVersion, stallTimeoutMs }), tags);
+  };
+  const long = `KEY${'x'.repeat(980 - 'rtmp_playpath='.length)}`;
+  t.equal(await push('', 'show'), undefined);
+  t.equal(await push('live', long), undefined);
+  const told = (name: string): Amf0Value[][] => server.peers.map(({ commands }) => commands.find((command) => command.name === name)!.values);
+  t.strictSame(told('connect').map(([parameters]) => (parameters as Amf0Object)['app']), ['', 'live']);
+  t.strictSame(told('publish').map(([, name]) => name), ['show', long]);
+
+  for (const [app, streamName] of [['live', `${long}xxxxTAIL`], [`live/?token=${long}TAIL`, 'show']] as const) {
+    const error = await push(app, streamName);
+    t.match(error, { code: 'INVALID_RTMP_URL', retryable: false, message: /push_engine=rtmp/ });
+    t.notMatch(`${error?.message}${lines.join()}`, /KEY|TAIL/);
+  }
+  t.equal(server.peers.length, 2, 'and nobody is connected to');
 });
 
 t.test('after the end there is neither a word nor a timer', { skip: ffmpegMustNotPush }, async (t) => {
