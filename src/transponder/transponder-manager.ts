@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { encodeProfile, type RtmpAudioCodec } from '../encode/encode-profile.ts';
 import type { EncoderPool } from '../encode/encoder-pool.ts';
-import { GatewayError } from '../errors.ts';
+import { GatewayError, toGatewayError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import type { LiveStream } from '../stream/live-stream.ts';
 import type { StreamRegistry } from '../stream/stream-registry.ts';
@@ -187,8 +187,13 @@ export class TransponderManager implements TransponderControl {
 
   #autoStart(stream: LiveStream): void {
     // The stream is registered first and its tracks are there, so this is like any other request.
-    this.start({ streamName: stream.name, rtmpUrl: this.#options.autoStartUrl }).catch((error: unknown) =>
-      this.#options.logger.warn({ stream: stream.name, error }, 'rtmp_push_auto_start failed'));
+    const request = { streamName: stream.name, rtmpUrl: this.#options.autoStartUrl };
+    this.start(request).catch((thrown: unknown) => {
+      const error = toGatewayError(thrown);
+      this.#options.logger.warn({ stream: stream.name, code: error.code, reason: error.message }, 'rtmp_push_auto_start failed');
+      // Nobody was answered: the history alone can tell.
+      this.refuse(request, error);
+    });
   }
 
   #get(mediaSessionId: string): Transponder {

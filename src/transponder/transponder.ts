@@ -281,7 +281,7 @@ export class Transponder extends EventEmitter<TransponderEvents> {
     this.#sink = undefined;
     if (!pusher) return;
     pusher.removeAllListeners();
-    this.#closingPusher = pusher.close().catch((error: unknown) => this.#logger.error({ error }, 'closing a pusher failed'));
+    this.#closingPusher = pusher.close().catch((error: unknown) => this.#logger.error({ err: error }, 'closing a pusher failed'));
   }
 
   async #finish(): Promise<void> {
@@ -289,7 +289,7 @@ export class Transponder extends EventEmitter<TransponderEvents> {
     this.#lease.rendition.off('tags', this.#onTags);
     this.#lease.rendition.off('failed', this.#onFailed);
     await this.#closingPusher;
-    await this.#lease.release().catch((error: unknown) => this.#logger.error({ error }, 'releasing a rendition failed'));
+    await this.#lease.release().catch((error: unknown) => this.#logger.error({ err: error }, 'releasing a rendition failed'));
     this.#resolveClosed();
     this.emit('closed');
   }

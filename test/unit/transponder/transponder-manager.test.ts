@@ -3,12 +3,13 @@ import t from 'tap';
 import type { Test } from 'tap';
 import { EncoderPool } from '../../../src/encode/encoder-pool.ts';
 import { GatewayError } from '../../../src/errors.ts';
-import { silentLogger } from '../../../src/logger.ts';
+import { createLogger, silentLogger } from '../../../src/logger.ts';
 import type { Pusher, PusherEvents } from '../../../src/push/pusher.ts';
 import type { Publisher, TrackSubscription, TrackSubscriptionEvents, VideoCodec } from '../../../src/stream/live-stream.ts';
 import { StreamRegistry } from '../../../src/stream/stream-registry.ts';
 import type { SoundLibrary } from '../../../src/transponder/sound-library.ts';
 import { TransponderManager, type TransponderManagerOptions } from '../../../src/transponder/transponder-manager.ts';
+import { waitFor } from '../../helpers/wait.ts';
 
 /** A connection that waits for its destination for ever. */
 class SilentPusher extends EventEmitter<PusherEvents> implements Pusher {
@@ -27,7 +28,7 @@ function publisher(id: string, codec: VideoCodec): Publisher {
   return { id, video: { kind: 'video', codec, clockRate: 90_000, subscribe }, close: () => {} };
 }
 
-function setUp(t: Test, overrides: Partial<TransponderManagerOptions> = {}, resolve = async () => ({ addresses: ['127.0.0.1'] })) {
+function setUp(t: Test, overrides: Partial<TransponderManagerOptions> = {}, resolve: TransponderManagerOptions['environment']['resolve'] = async () => ({ addresses: ['127.0.0.1'] })) {
   const registry = new StreamRegistry({ resumeWindowMs: 15_000, maxStreams: 10 });
   const encoders = new EncoderPool({ audioBitrate: 128, audioBatchMs: 120, videoBitrate: 0, keyFrameIntervalMs: 2000, transcodingDisabled: false, maxEncoders: 1, logger: silentLogger });
   const manager = new TransponderManager({
@@ -69,6 +70,17 @@ t.test('so does that of encoders, and who has come in vain holds nothing', async
   t.equal(encoders.counts.videoEncoders, 1);
   await manager.terminate(manager.find({})[0]!.mediaSessionId);
   t.strictSame(encoders.counts, { sources: 0, videoEncoders: 0 });
+});
+
+t.test('rtmp_push_auto_start that fails is told, in the log and in the history', async (t) => {
+  const lines: string[] = [];
+  const logger = createLogger({ log_level: 'warn', log_format: 'json' }, { destination: { write: (line) => void lines.push(line) } });
+  const { registry, manager } = setUp(t, { autoStartUrl: 'rtmp://u:s3cr3t@rtmp.example.com/live', logger }, () => Promise.reject(new GatewayError('DESTINATION_NOT_RESOLVED', 'No such host.')));
+  registry.publish('show', publisher('p', 'h264'));
+  const [ended] = await waitFor('the failure', () => (manager.ended().length > 0 ? manager.ended() : undefined), { every: 1 });
+  t.match(ended, { status: 'ended', reasonCode: 'DESTINATION_NOT_RESOLVED', reason: 'No such host.', sourceStreamName: 'show' });
+  t.match(lines.map((line) => JSON.parse(line) as object), [{ stream: 'show', code: 'DESTINATION_NOT_RESOLVED', reason: 'No such host.', msg: 'rtmp_push_auto_start failed' }]);
+  t.notMatch(lines.join(), /s3cr3t/);
 });
 
 t.test('a publisher that is lost while its push is being started: the push gets what its codec needs', async (t) => {
