@@ -120,10 +120,10 @@ export class TransponderManager implements TransponderControl {
   }
 
   async soundOn(mediaSessionId: string, soundFile: string, loop: boolean): Promise<void> {
-    this.#get(mediaSessionId);
+    const order = this.#get(mediaSessionId).orderSound();
     const clip = await this.#options.sounds.load(soundFile);
     // Looked up again: it may have ended while the file was read.
-    this.#get(mediaSessionId).soundOn(clip, loop);
+    this.#get(mediaSessionId).soundOn(clip, loop, order);
   }
 
   soundOff(mediaSessionId: string): void {

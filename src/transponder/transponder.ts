@@ -69,6 +69,9 @@ export class Transponder extends EventEmitter<TransponderEvents> {
   #options: TransponderOptions;
   #state: TransponderState = INITIAL_STATE;
   #endedAt: Date | undefined;
+  /** Orders given about the sound, and the latest that has been carried out. */
+  #soundOrders = 0;
+  #soundOrder = 0;
   #addresses: readonly string[] | undefined;
   /** Attempts that did not come to push: each begins with another address. */
   #failures = 0;
@@ -158,12 +161,21 @@ export class Transponder extends EventEmitter<TransponderEvents> {
     this.emit('change');
   }
 
-  soundOn(clip: SoundClip, loop: boolean): void {
+  /** A place in the order in which sounds are asked for: files take their time to be read, and the later order wins. */
+  orderSound(): number {
+    return ++this.#soundOrders;
+  }
+
+  /** @param order from {@link orderSound}, before the clip was read */
+  soundOn(clip: SoundClip, loop: boolean, order: number): void {
+    if (order < this.#soundOrder) return;
+    this.#soundOrder = order;
     this.#audio.soundOn(clip, loop);
     this.emit('change');
   }
 
   soundOff(): void {
+    this.#soundOrder = this.orderSound();
     this.#audio.soundOff();
     this.emit('change');
   }

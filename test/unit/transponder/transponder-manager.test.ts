@@ -7,7 +7,7 @@ import { createLogger, silentLogger } from '../../../src/logger.ts';
 import type { Pusher, PusherEvents } from '../../../src/push/pusher.ts';
 import type { Publisher, TrackSubscription, TrackSubscriptionEvents, VideoCodec } from '../../../src/stream/live-stream.ts';
 import { StreamRegistry } from '../../../src/stream/stream-registry.ts';
-import type { SoundLibrary } from '../../../src/transponder/sound-library.ts';
+import type { SoundClip, SoundLibrary } from '../../../src/transponder/sound-library.ts';
 import { TransponderManager, type TransponderManagerOptions } from '../../../src/transponder/transponder-manager.ts';
 import { waitFor } from '../../helpers/wait.ts';
 
@@ -70,6 +70,41 @@ t.test('so does that of encoders, and who has come in vain holds nothing', async
   t.equal(encoders.counts.videoEncoders, 1);
   await manager.terminate(manager.find({})[0]!.mediaSessionId);
   t.strictSame(encoders.counts, { sources: 0, videoEncoders: 0 });
+});
+
+t.test('of several orders about the sound the last one wins, however long its file takes', async (t) => {
+  const clips = new Map<string, PromiseWithResolvers<SoundClip>>();
+  const load = (name: string): Promise<SoundClip> => {
+    clips.set(name, Promise.withResolvers());
+    return clips.get(name)!.promise;
+  };
+  const clip: SoundClip = { frames: [Buffer.alloc(5)] };
+  const { registry, manager } = setUp(t, { sounds: { load } as SoundLibrary });
+  registry.publish('show', publisher('p', 'h264'));
+  const { mediaSessionId: id } = await manager.start({ streamName: 'show', rtmpUrl: 'rtmp://127.0.0.1/live' });
+  const sounds = (): boolean => manager.find({})[0]!.soundEnabled;
+
+  const on = manager.soundOn(id, 'a.wav', true);
+  manager.soundOff(id);
+  clips.get('a.wav')!.resolve(clip);
+  await on;
+  t.equal(sounds(), false, 'sound_off came after it');
+
+  const [first, missing] = [manager.soundOn(id, 'b.wav', true), manager.soundOn(id, 'missing.wav', true)];
+  clips.get('missing.wav')!.reject(new GatewayError('SOUND_FILE_NOT_FOUND', 'missing'));
+  await t.rejects(missing, { code: 'SOUND_FILE_NOT_FOUND' });
+  clips.get('b.wav')!.resolve(clip);
+  await first;
+  t.equal(sounds(), true, 'an order that fails overtakes none');
+  manager.soundOff(id);
+
+  const [loops, once] = [manager.soundOn(id, 'long.wav', true), manager.soundOn(id, 'short.wav', false)];
+  clips.get('short.wav')!.resolve(clip);
+  await once;
+  manager.soundOff(id);
+  clips.get('long.wav')!.resolve(clip);
+  await loops;
+  t.equal(sounds(), false);
 });
 
 t.test('rtmp_push_auto_start that fails is told, in the log and in the history', async (t) => {
