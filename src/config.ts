@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import { z } from 'zod';
+import { isLoopback } from './loopback.ts';
 
 /**
  * The settings, under WCS's names where WCS has one. This schema is the only place that knows a key, its default and its
@@ -146,9 +147,6 @@ export interface Contradiction {
   readonly key: SettingKey;
   readonly message: string;
 }
-
-/** Whether an address can be reached from this machine alone. */
-export const isLoopback = (text: string): boolean => isIP(text) !== 0 && ipaddr.process(text).range() === 'loopback';
 
 /** What the schema cannot see because it concerns several keys. */
 export function findContradictions(settings: Settings): Contradiction[] {

@@ -9,6 +9,7 @@ import { learnPictureSize } from './encode/picture-size.ts';
 import { takeSnapshot } from './encode/snapshot.ts';
 import { GatewayError } from './errors.ts';
 import { checkFfmpeg } from './ffmpeg/ffmpeg-abilities.ts';
+import { createAccessCheck } from './http/access.ts';
 import { HttpApp, type HttpPorts } from './http/app.ts';
 import { consoleRoutes } from './http/console-routes.ts';
 import { whepRoutes } from './http/whep-routes.ts';
@@ -122,7 +123,7 @@ async function assemble(settings: Settings, logger: Logger, opened: (part: Part)
     workers: () => ({ alive: pool.pids.length, wanted: settings.rtc_workers }),
     routes: [
       consoleRoutes({
-        wsPort: ws.port, ...(wss && { wssPort: wss.port }), restBase: '/rest-api', version: packageJson.version,
+        wsPort: ws.port, ...(wss && { wssPort: wss.port }), restBase: '/rest-api', version: packageJson.version, isAllowed: createAccessCheck(settings),
         ...(embedded && { embedded: { rtmpUrl: embedded.rtmpUrl, httpFlvPort: embedded.httpFlvPort } }),
       }),
       whipRoutes({ settings, pool, audioPacketMs, registry, control: transponders, logger }),

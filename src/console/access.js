@@ -36,6 +36,16 @@ export class Access {
   }
 
   /**
+   * What a request that is not made by {@link pushes} needs beside its own headers.
+   *
+   * @returns {Record<string, string>}
+   */
+  get headers() {
+    const { apiKey } = this.pushes;
+    return apiKey ? { authorization: `Bearer ${apiKey}` } : {};
+  }
+
+  /**
    * The pushes of all streams, as they may be shown: without the secrets that `/push/find` gives back.
    *
    * @param {{ ended: boolean }} which those that run, or those that have ended, the latest first

@@ -41,7 +41,7 @@ const webSocketUrl = `${secure ? 'wss' : 'ws'}://${location.hostname}:${secure ?
 const access = new Access(config, refresh);
 const publishPanel = new PublishPanel(webSocketUrl, refresh);
 const pushList = new PushList(access.pushes, refresh);
-const watchPanel = new WatchPanel(config.embedded);
+const watchPanel = new WatchPanel(config.embedded, () => access.headers);
 new PushPanel({
   embeddedUrl: config.embedded?.rtmpUrl,
   streamName: () => publishPanel.streamName,

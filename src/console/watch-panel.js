@@ -15,6 +15,7 @@ export class WatchPanel {
   #choice = element('watch-choice', HTMLSelectElement);
   #state = element('watch-state', HTMLElement);
   #embedded;
+  #headers;
   /** @type {readonly Transponder[]} */
   #pushes = [];
   /** The id of the push that plays. */
@@ -24,9 +25,13 @@ export class WatchPanel {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #retry;
 
-  /** @param {import('./access.js').Config['embedded']} embedded */
-  constructor(embedded) {
+  /**
+   * @param {import('./access.js').Config['embedded']} embedded
+   * @param {() => Record<string, string>} headers with which the gateway lets the page watch
+   */
+  constructor(embedded, headers) {
     this.#embedded = embedded;
+    this.#headers = headers;
     // Its warnings are of use to whoever looks into the browser's console, its progress reports are not.
     mpegts?.LoggingControl.applyConfig({ enableVerbose: false, enableDebug: false, enableInfo: false });
     this.#choice.addEventListener('change', () => this.#follow());
@@ -69,7 +74,7 @@ export class WatchPanel {
     if (!mpegts?.isSupported()) return say(this.#state, 'This browser cannot play the stream here. Another player can, at the RTMP server.', 'warn');
     this.#note.textContent = 'Waiting for the first picture…';
     const url = new URL(`${this.#embedded?.playbackBase}/${encodeURIComponent(push.streamName)}.flv`, location.href).href;
-    const player = mpegts.createPlayer({ type: 'flv', isLive: true, url }, { enableStashBuffer: false, liveSync: true, liveSyncMaxLatency: 1.5, liveSyncTargetLatency: 0.6, autoCleanupSourceBuffer: true });
+    const player = mpegts.createPlayer({ type: 'flv', isLive: true, url }, { headers: this.#headers(), enableStashBuffer: false, liveSync: true, liveSyncMaxLatency: 1.5, liveSyncTargetLatency: 0.6, autoCleanupSourceBuffer: true });
     this.#player = player;
     const again = () => {
       if (this.#player !== player) return;

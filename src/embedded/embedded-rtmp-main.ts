@@ -7,6 +7,7 @@
 import { createRequire } from 'node:module';
 import type { IncomingMessage, Server as HttpServer, ServerResponse } from 'node:http';
 import type { Server as TcpServer, Socket } from 'node:net';
+import { isOwnHost } from '../loopback.ts';
 
 /** What of node-media-server is used here; it comes without types. */
 interface NodeMediaServer {
@@ -70,15 +71,16 @@ const server = new NodeMediaServer({
 const rtmp = server.rtmpServer.tcpServer;
 const http = server.httpServer.httpServer;
 
-// Its HTTP listener also takes streams, by POST and by WebSocket. Any web page could send those to a loopback port, so
-// playing is all that is let through.
+// Its HTTP listener also takes streams, by POST and by WebSocket, and lets pages of every origin watch. Browsers send any web
+// page's requests to a loopback port, so playing is all that is let through, and to players alone: they send no Origin.
 const [play] = http.listeners('request') as [(request: IncomingMessage, response: ServerResponse) => void];
 http.removeAllListeners('request');
 http.removeAllListeners('upgrade');
 http.on('request', (request: IncomingMessage, response: ServerResponse) => {
+  if (request.headers.origin !== undefined || !isOwnHost(request.headers.host ?? '')) return void response.writeHead(403).end();
+  if (request.method !== 'GET') return void response.writeHead(405, { allow: 'GET' }).end();
   request.url = pathOfPlayback(request.url ?? '/');
-  if (request.method === 'GET' || request.method === 'OPTIONS') play(request, response);
-  else response.writeHead(405, { allow: 'GET, OPTIONS' }).end();
+  play(request, response);
 });
 
 const sockets = new Set<Socket>();

@@ -1,7 +1,8 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { FastifyRequest } from 'fastify';
-import { isLoopback, type Settings } from '../config.ts';
+import type { Settings } from '../config.ts';
 import { GatewayError } from '../errors.ts';
+import { isOwnHost } from '../loopback.ts';
 
 /** Throws unless the request may control the gateway. */
 export type AccessCheck = (request: FastifyRequest) => void;
@@ -33,8 +34,7 @@ function requireKey(key: string, keyElsewhere: KeyElsewhere): AccessCheck {
 }
 
 function requireOwnHost({ host }: FastifyRequest): void {
-  const name = host.replace(/:\d+$/, '').replace(/^\[|\]$/g, '').toLowerCase();
-  if (name === 'localhost' || name.endsWith('.localhost') || isLoopback(name)) return;
+  if (isOwnHost(host)) return;
   throw new GatewayError(
     'HOST_NOT_ALLOWED',
     'Without rest_api_key the gateway answers only to localhost and 127.0.0.1. Call it by one of these, or set rest_api_key, or allow_anonymous=true.',

@@ -7,6 +7,8 @@ import { fileURLToPath } from 'node:url';
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { GatewayError } from '../errors.ts';
+import { isLoopback } from '../loopback.ts';
+import type { AccessCheck } from './access.ts';
 
 export interface ConsoleRoutesOptions {
   readonly wsPort: number;
@@ -17,6 +19,8 @@ export interface ConsoleRoutesOptions {
   /** The embedded RTMP server, where one runs. */
   readonly embedded?: { readonly rtmpUrl: string; readonly httpFlvPort: number };
   readonly version: string;
+  /** Who may watch what the embedded server receives: the rule of REST. */
+  readonly isAllowed: AccessCheck;
 }
 
 const TYPES = { html: 'text/html; charset=utf-8', css: 'text/css; charset=utf-8', js: 'text/javascript; charset=utf-8', svg: 'image/svg+xml' } as const;
@@ -46,7 +50,7 @@ const PlaybackParams = z.object({ name: z.string().min(1) });
  * to play. Files are read once, at registration.
  */
 export const consoleRoutes =
-  ({ wsPort, wssPort, restBase, embedded, version }: ConsoleRoutesOptions): FastifyPluginAsync =>
+  ({ wsPort, wssPort, restBase, embedded, version, isAllowed }: ConsoleRoutesOptions): FastifyPluginAsync =>
   async (app) => {
     const policy = contentSecurityPolicy(wsPort, wssPort);
 
@@ -70,7 +74,9 @@ export const consoleRoutes =
         .send({ version, wsPort, wssPort: wssPort ?? null, restBase, embedded: embedded ? { rtmpUrl: embedded.rtmpUrl, playbackBase: '/console/live' } : null }),
     );
 
-    if (embedded) app.get('/console/live/:name.flv', { exposeHeadRoute: false }, (request, reply) => playback(request, reply, embedded.httpFlvPort));
+    if (!embedded) return;
+    const onRequest = async (request: FastifyRequest): Promise<void> => isAllowed(request);
+    app.get('/console/live/:name.flv', { exposeHeadRoute: false, onRequest }, (request, reply) => playback(request, reply, embedded.httpFlvPort));
   };
 
 function secure(reply: FastifyReply, policy: string): FastifyReply {
@@ -94,7 +100,7 @@ function contentSecurityPolicy(wsPort: number, wssPort: number | undefined): str
  */
 async function playback(request: FastifyRequest, reply: FastifyReply, port: number): Promise<FastifyReply> {
   const params = PlaybackParams.safeParse(request.params);
-  if (!params.success || !isLoopback(request.socket.remoteAddress)) throw new GatewayError('ROUTE_NOT_FOUND', 'There is nothing to play at this address.');
+  if (!params.success || !isLoopback(request.socket.remoteAddress ?? '')) throw new GatewayError('ROUTE_NOT_FOUND', 'There is nothing to play at this address.');
   const upstream = get({ host: '127.0.0.1', port, path: `/live/${encodeURIComponent(params.data.name)}.flv`, agent: false });
   // Nothing may stay open behind a viewer who has gone.
   reply.raw.once('close', () => upstream.destroy());
@@ -105,5 +111,3 @@ async function playback(request: FastifyRequest, reply: FastifyReply, port: numb
   upstream.on('error', () => response.destroy());
   return reply.header('cache-control', 'no-store').type('video/x-flv').send(response);
 }
-
-const isLoopback = (address: string | undefined): boolean => address !== undefined && /^(127\.|::1$|::ffff:127\.)/.test(address);

@@ -1,5 +1,6 @@
 import { networkInterfaces, type NetworkInterfaceInfo } from 'node:os';
-import { isLoopback, type Settings } from '../config.ts';
+import type { Settings } from '../config.ts';
+import { isLoopback } from '../loopback.ts';
 
 /** Where media is received. */
 export interface MediaAddress {

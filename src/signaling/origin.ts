@@ -1,4 +1,5 @@
-import { isLoopback, type Settings } from '../config.ts';
+import type { Settings } from '../config.ts';
+import { isLoopback } from '../loopback.ts';
 
 /** Whether a page of this origin may open the WebSocket; programs send no origin. */
 export type OriginCheck = (origin: string | undefined) => boolean;

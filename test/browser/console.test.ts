@@ -23,6 +23,8 @@ interface Html {
 const text = (page: Page, selector: string): Promise<string> => page.locator(selector).innerText();
 /** Waits until an element says it. */
 const says = (page: Page, selector: string, wanted: string): Promise<void> => page.locator(selector, { hasText: wanted }).first().waitFor({ timeout: 20_000 });
+const plays = (page: Page): Promise<boolean> =>
+  waitFor('the picture of the RTMP server', () => page.locator('#watch').evaluate((video: Video) => video.currentTime > 1 && video.videoWidth > 0), { timeout: 30_000 });
 const press = (page: Page, name: string): Promise<void> => page.getByRole('button', { name, exact: true }).first().click();
 
 t.test('publish, push, watch, switch, terminate, stop', async (t) => {
@@ -45,7 +47,7 @@ t.test('publish, push, watch, switch, terminate, stop', async (t) => {
   await press(page, 'Start push');
   await says(page, '.push .pill', 'Pushing');
   t.equal(await text(page, '.push code'), `rtmp://127.0.0.1:${embedded}/live`);
-  await waitFor('the picture of the RTMP server', () => page.locator('#watch').evaluate((video: Video) => video.currentTime > 1 && video.videoWidth > 0), { timeout: 30_000 });
+  await plays(page);
   t.pass('what the RTMP server receives plays');
   t.same(faults, [], 'no error in the page, and nothing that its policy forbids');
 
@@ -91,7 +93,7 @@ t.test('publish, push, watch, switch, terminate, stop', async (t) => {
 
 t.test('the gateway asks for its key, goes away and comes back', async (t) => {
   const key = { rest_api_key: 'correct-horse-battery-staple' };
-  const first = await startGateway(key);
+  const first = await startGateway({ ...key, embedded_rtmp_server: true, embedded_rtmp_port: await freePort(), embedded_http_flv_port: await freePort() });
   const page = await browser.newPage();
   t.teardown(() => page.close());
   await page.goto(first.httpUrl);
@@ -106,6 +108,9 @@ t.test('the gateway asks for its key, goes away and comes back', async (t) => {
 
   await press(page, 'Publish');
   await says(page, '#publish-state', 'On air');
+  await press(page, 'Start push');
+  await plays(page);
+  t.pass('with the key the page may watch');
   await first.stop();
   await says(page, '#gateway', 'unreachable');
   await says(page, '#publish-state', 'Trying to publish again');

@@ -5,9 +5,10 @@ import type { AddressInfo } from 'node:net';
 import { fastify, type FastifyInstance } from 'fastify';
 import t from 'tap';
 import type { GatewayError } from '../../src/errors.ts';
+import { createAccessCheck } from '../../src/http/access.ts';
 import { consoleRoutes, type ConsoleRoutesOptions } from '../../src/http/console-routes.ts';
 
-const OPTIONS: ConsoleRoutesOptions = { wsPort: 8080, restBase: '/rest-api', version: '1.2.3' };
+const OPTIONS: ConsoleRoutesOptions = { wsPort: 8080, restBase: '/rest-api', version: '1.2.3', isAllowed: createAccessCheck({ rest_api_key: '', allow_anonymous: false }) };
 
 async function createApp(options: ConsoleRoutesOptions = OPTIONS): Promise<FastifyInstance> {
   const app = fastify();
@@ -101,6 +102,16 @@ t.test('what the embedded server receives is passed on', async (t) => {
   }
   const remote = await app.inject({ url: '/console/live/x.flv', remoteAddress: '203.0.113.5' });
   t.equal(remote.statusCode, 404, 'only for this computer');
+  const rebound = await app.inject({ url: '/console/live/x.flv', headers: { host: 'rebound.example' } });
+  t.same([rebound.statusCode, rebound.json().exception], [403, 'HOST_NOT_ALLOWED'], 'by a name of its own');
+
+  const guarded = await createApp({ ...OPTIONS, embedded: { rtmpUrl: 'rtmp://127.0.0.1:1935/live', httpFlvPort }, isAllowed: createAccessCheck({ rest_api_key: 'KEY', allow_anonymous: false }) });
+  const guardedBase = await guarded.listen({ host: '127.0.0.1', port: 0 });
+  t.teardown(() => guarded.close());
+  t.equal((await guarded.inject('/console/live/x.flv')).statusCode, 401, 'not without the key');
+  const withKey = await fetch(`${guardedBase}/console/live/x.flv`, { headers: { authorization: 'Bearer KEY' } });
+  t.equal(withKey.status, 200);
+  await withKey.body!.cancel();
   upstream.close();
   await once(upstream, 'close');
   const dead = await app.inject('/console/live/x.flv');

@@ -2,6 +2,7 @@ import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
+import { get, type IncomingMessage } from 'node:http';
 import { createServer, connect, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -68,8 +69,13 @@ t.test('what is pushed by RTMP plays over HTTP-FLV', async (t) => {
   t.ok(streams.every((stream) => Number(stream.nb_read_frames) > 10), 'frames of both decode');
   t.equal(streams.find((stream) => stream.codec_name === 'h264')?.width, 320);
 
-  const response = await fetch(url, { headers: { origin: 'http://localhost:8081' } });
-  t.equal(response.headers.get('access-control-allow-origin'), '*', 'a page of another origin may watch');
+  for (const headers of [{ origin: 'https://page.example' }, { origin: 'null' }, { host: 'rebound.example' }, { host: `127.0.0.1.example:${server.httpFlvPort}` }]) {
+    const [refused] = (await once(get(url, { headers }), 'response')) as [IncomingMessage];
+    refused.resume();
+    t.equal(refused.statusCode, 403, `no web page watches: ${JSON.stringify(headers)}`);
+    t.equal(refused.headers['access-control-allow-origin'], undefined);
+  }
+  const response = await fetch(url);
   const reader = response.body!.getReader();
   t.equal(Buffer.from((await reader.read()).value!).subarray(0, 3).toString(), 'FLV');
   await reader.cancel();
@@ -136,6 +142,7 @@ t.test('only loopback, only playing', async (t) => {
   const base = `http://127.0.0.1:${server.httpFlvPort}`;
   for (const path of ['/admin/', '/api/v1/streams', '/api/v1/config', '/']) t.equal((await fetch(base + path)).status, 404, path);
   t.equal((await fetch(`${base}/live/x.flv`, { method: 'POST', body: 'FLV' })).status, 405, 'no publishing by HTTP');
+  t.equal((await fetch(`${base}/live/x.flv`, { method: 'OPTIONS' })).status, 405, 'no page is told that it may');
   const socket = new WebSocket(`${base.replace('http', 'ws')}/live/x`, 'publisher');
   await new Promise((resolve) => { socket.onerror = resolve; });
   t.equal(socket.readyState, WebSocket.CLOSED, 'no publishing by WebSocket');
