@@ -5,6 +5,7 @@ import { GatewayError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { PublishSession } from './publish-session.ts';
 import type { Publisher } from '../stream/live-stream.ts';
+import { RouterPipe } from './router-pipe.ts';
 import { parseOffer, type Offer } from './sdp.ts';
 import { buildAnswer } from './sdp-answer.ts';
 import { TransportLink } from './transport-link.ts';
@@ -32,18 +33,20 @@ export class PlaySession extends EventEmitter<PlaySessionEvents> {
   readonly id: string;
   readonly answerSdp: string;
   readonly #router: types.Router;
+  readonly #pipe: RouterPipe;
   readonly #link: TransportLink;
   #closed = false;
 
-  private constructor(id: string, answerSdp: string, router: types.Router, link: TransportLink, consumers: readonly types.Consumer[]) {
+  private constructor(parts: { id: string; answerSdp: string; router: types.Router; pipe: RouterPipe; link: TransportLink }) {
     super();
-    this.id = id;
-    this.answerSdp = answerSdp;
-    this.#router = router;
-    this.#link = link;
-    link.on('connected', () => this.emit('connected'));
-    link.on('lost', (reason) => this.#lose(reason));
-    for (const consumer of consumers) consumer.on('producerclose', () => this.#lose(new GatewayError('STREAM_STOPPED', 'The publisher stopped.')));
+    this.id = parts.id;
+    this.answerSdp = parts.answerSdp;
+    this.#router = parts.router;
+    this.#pipe = parts.pipe;
+    this.#link = parts.link;
+    this.#link.on('connected', () => this.emit('connected'));
+    this.#link.on('lost', (reason) => this.#lose(reason));
+    this.#pipe.on('producerClosed', () => this.#lose(new GatewayError('STREAM_STOPPED', 'The publisher stopped.')));
   }
 
   /** @throws {GatewayError} INVALID_SDP, NO_COMMON_CODECS, STREAM_NOT_FOUND when the publisher is gone meanwhile */
@@ -60,20 +63,28 @@ export class PlaySession extends EventEmitter<PlaySessionEvents> {
     const id = randomUUID();
     const logger = options.logger.child({ playSession: id });
     const router = await worker.worker.createRouter({ mediaCodecs: playerCodecs(offer, publisher) });
+    let link: TransportLink | undefined;
+    let pipe: RouterPipe | undefined;
     try {
-      const link = await TransportLink.create({ worker, router, dtls: offer.dtls, tcpOnly: options.tcpOnly, logger });
+      link = await TransportLink.create({ worker, router, dtls: offer.dtls, tcpOnly: options.tcpOnly, logger });
+      pipe = await RouterPipe.create(worker.router, router);
       const sent = new Map<string, types.RtpParameters>();
-      const consumers: types.Consumer[] = [];
       for (const media of [offer.audio, offer.video]) {
         const producer = media === offer.audio ? publisher.audio?.producer : publisher.video?.producer;
         if (!media || !producer) continue;
-        const consumer = await pipeAndConsume(worker.router, router, link.transport, producer.id, media.rtpParameters);
-        consumers.push(consumer);
+        // Known already here, without asking the worker for what it does not have any more.
+        if (publisher.closed) break;
+        const double = await pipe.lead(producer.id);
+        const consumer = await consume(router, link.transport, double.id, media.rtpParameters);
         sent.set(media.mid, { ...consumer.rtpParameters, rtcp: { ...consumer.rtpParameters.rtcp, reducedSize: media.rtpParameters.rtcp?.reducedSize } });
       }
+      if (publisher.closed) throw new GatewayError('STREAM_NOT_FOUND', 'Stream not found');
       const answerSdp = buildAnswer({ offer, transport: link.local, sent, streamId: id });
-      return new PlaySession(id, answerSdp, router, link, consumers);
+      return new PlaySession({ id, answerSdp, router, pipe, link });
     } catch (error) {
+      // Each by itself: the worker's WebRtcServer would keep the transport of a router that is closed.
+      link?.close();
+      pipe?.close();
       router.close();
       throw publisher.closed ? new GatewayError('STREAM_NOT_FOUND', 'Stream not found', { cause: error }) : error;
     }
@@ -84,6 +95,7 @@ export class PlaySession extends EventEmitter<PlaySessionEvents> {
     if (this.#closed) return;
     this.#closed = true;
     this.#link.close();
+    this.#pipe.close();
     this.#router.close();
   }
 
@@ -106,22 +118,13 @@ function playerCodecs(offer: Offer, publisher: PublishSession): types.RouterRtpC
   ];
 }
 
-async function pipeAndConsume(
-  from: types.Router,
-  to: types.Router,
-  transport: types.WebRtcTransport,
-  producerId: string,
-  offered: types.RtpParameters,
-): Promise<types.Consumer> {
-  // A pipe within one worker needs an id of its own at the far end.
-  const { pipeProducer } = await from.pipeToRouter({ producerId, router: to, keepId: false, enableSctp: false });
-  if (!pipeProducer) throw new GatewayError('STREAM_NOT_FOUND', 'Stream not found');
+function consume(router: types.Router, transport: types.WebRtcTransport, producerId: string, offered: types.RtpParameters): Promise<types.Consumer> {
   const media = offered.codecs[0]!;
   return transport.consume({
-    producerId: pipeProducer.id,
+    producerId,
     // No header extensions: their ids would be the router's and not the offer's. No RTX for the same reason: lost packets are sent again as they were.
     rtpCapabilities: {
-      codecs: to.rtpCapabilities.codecs!.filter((codec) => codec.preferredPayloadType === media.payloadType).map((codec) => ({ ...codec, rtcpFeedback: media.rtcpFeedback?.filter((fb) => fb.type === 'nack' || fb.type === 'ccm') })),
+      codecs: router.rtpCapabilities.codecs!.filter((codec) => codec.preferredPayloadType === media.payloadType).map((codec) => ({ ...codec, rtcpFeedback: media.rtcpFeedback?.filter((fb) => fb.type === 'nack' || fb.type === 'ccm') })),
       headerExtensions: [],
     },
   });
