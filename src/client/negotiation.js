@@ -1,4 +1,5 @@
 import { ClientError } from './errors.js';
+import { randomId } from './random.js';
 
 /** Milliseconds from the offer to media flowing: ICE over a slow network takes some seconds. */
 const NEGOTIATION_TIMEOUT = 20_000;
@@ -28,7 +29,7 @@ const FINAL = new Set(['UNPUBLISHED', 'STOPPED', 'FAILED']);
  */
 export class Negotiation {
   /** The `mediaSessionId` of the WCS protocol. */
-  id = crypto.randomUUID();
+  id = randomId();
   connection = new RTCPeerConnection();
   #session;
   #options;

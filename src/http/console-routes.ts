@@ -34,7 +34,7 @@ const FILES: readonly (readonly [path: string, file: string])[] = [
     (name) => [`/console/${name}`, source(`console/${name}`)] as const,
   ),
   ['/console/mpegts.js', createRequire(import.meta.url).resolve('mpegts.js/dist/mpegts.js')],
-  ...['index.js', 'session.js', 'negotiation.js', 'publication.js', 'playback.js', 'push-api.js', 'camera.js', 'emitter.js', 'errors.js'].map(
+  ...['index.js', 'session.js', 'negotiation.js', 'publication.js', 'playback.js', 'push-api.js', 'camera.js', 'emitter.js', 'errors.js', 'random.js'].map(
     (name) => [`/client/${name}`, source(`client/${name}`)] as const,
   ),
 ];

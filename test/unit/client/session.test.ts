@@ -1,3 +1,4 @@
+import { webcrypto } from 'node:crypto';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import t, { type Test } from 'tap';
@@ -55,6 +56,8 @@ class FakeMediaStream {
   }
 }
 Object.assign(globalThis, { RTCPeerConnection: FakePeerConnection, MediaStream: FakeMediaStream });
+// As on a plain http page of another machine, which is no secure context.
+Object.defineProperty(globalThis, 'crypto', { value: { getRandomValues: (bytes: Uint8Array) => webcrypto.getRandomValues(bytes) } });
 const stream = new FakeMediaStream() as never;
 
 /** The gateway's side of the protocol, answered by hand. */
