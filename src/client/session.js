@@ -2,6 +2,7 @@ import { Emitter } from './emitter.js';
 import { ClientError } from './errors.js';
 import { Playback } from './playback.js';
 import { Publication } from './publication.js';
+import { randomId } from './random.js';
 
 /** Milliseconds from opening the WebSocket to being established. */
 const CONNECT_TIMEOUT = 10_000;
@@ -13,7 +14,7 @@ const RECONNECT_DELAY_CAP = 8000;
  * @typedef {'connecting' | 'established' | 'reconnecting' | 'closed'} SessionState
  *
  * @typedef {object} SessionOptions
- * @property {string} [authToken] continues the rights of an earlier session
+ * @property {string} [authToken] that of an earlier session, whose streams this one may continue; a random one by default
  * @property {boolean} [reconnect] connect again, and publish again, after the connection was lost; true by default
  *
  * @typedef {object} SessionEvents
@@ -44,7 +45,6 @@ export class Session extends Emitter {
   #attempt = 0;
   #url;
   #reconnect;
-  /** @type {string | undefined} */
   #authToken;
 
   /**
@@ -67,11 +67,16 @@ export class Session extends Emitter {
     super();
     this.#url = url;
     this.#reconnect = options.reconnect ?? true;
-    this.#authToken = options.authToken;
+    this.#authToken = options.authToken ?? randomId();
   }
 
   get state() {
     return this.#state;
+  }
+
+  /** A secret: whoever brings it may continue the streams of this session after a loss. */
+  get authToken() {
+    return this.#authToken;
   }
 
   /**
@@ -152,16 +157,14 @@ export class Session extends Emitter {
           clientOSVersion: navigator.platform,
           clientBrowserVersion: navigator.userAgent,
           msePacketizationVersion: 2,
-          ...(this.#authToken && { authToken: this.#authToken }),
+          authToken: this.#authToken,
         });
       socket.onmessage = ({ data: text }) => {
         const frame = parse(text);
         if (!frame) return;
         if (frame.message === 'getUserData') {
-          const user = /** @type {{ authToken?: string } | undefined} */ (frame.data[0]);
           established = true;
           clearTimeout(timer);
-          this.#authToken = user?.authToken ?? this.#authToken;
           this.#attempt = 0;
           this.#enter('established');
           resolve();

@@ -1,6 +1,9 @@
 import { Session, openCamera } from '../client/index.js';
 import { element, say } from './dom.js';
 
+/** With the token that is kept here, for as long as the tab, the page goes on with its stream after it was reloaded. */
+const STORAGE_KEY = 'webrtc-transponder.auth-token';
+
 /** Opens the camera, shows it and publishes it. */
 export class PublishPanel {
   #name = element('stream-name', HTMLInputElement);
@@ -69,7 +72,8 @@ export class PublishPanel {
   }
 
   async #connect() {
-    const session = await Session.connect(this.#webSocketUrl);
+    const session = await Session.connect(this.#webSocketUrl, { authToken: sessionStorage.getItem(STORAGE_KEY) ?? undefined });
+    sessionStorage.setItem(STORAGE_KEY, session.authToken);
     session.on('state', (state) => {
       if (state === 'closed') this.#session = undefined;
     });

@@ -40,7 +40,7 @@ export class PublishedStream extends EventEmitter<PublishedStreamEvents> {
   static open(session: WcsSession, request: PublishStream): PublishedStream {
     const published = new PublishedStream(session, request);
     try {
-      published.#reservation = session.context.registry.reserve(request.name);
+      published.#reservation = session.context.registry.reserve(request.name, session.owner);
     } catch (error) {
       published.#fail(toGatewayError(error));
       return published;

@@ -3,6 +3,7 @@ import { EventEmitter } from 'node:events';
 import { WebSocket, type RawData } from 'ws';
 import type { z } from 'zod';
 import type { Logger } from '../logger.ts';
+import { giveToken, ownerOf } from './auth-token.ts';
 import * as messages from './messages.ts';
 import { encodeMessage, INFO, type ServerMessages } from './messages.ts';
 import { PlayedStream } from './played-stream.ts';
@@ -43,6 +44,7 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
   #heardAt = performance.now();
   #snapshots = 0;
   #appKey: string | undefined;
+  #owner: string | undefined;
   #ended = false;
 
   constructor(socket: WebSocket, context: WcsContext, remoteAddress: string) {
@@ -64,6 +66,11 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
   /** What the client called its application; part of its stream events. */
   get appKey(): string {
     return this.#appKey ?? '';
+  }
+
+  /** Whose streams those of this session are; nobody's in particular without an `authToken` of the client. */
+  get owner(): string | undefined {
+    return this.#owner;
   }
 
   send<Name extends keyof ServerMessages>(message: Name, ...data: ServerMessages[Name]): void {
@@ -158,10 +165,10 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
     if (!connection.success) return this.logger.debug('malformed "connection" ignored');
     clearTimeout(this.#connectionTimeout);
     this.#appKey = connection.data.appKey;
-    this.send('getVersion', this.context.version);
-    // A token that the client brought stays its own; nothing depends on it.
     const { authToken } = connection.data;
-    this.send('getUserData', { ...connection.data, authToken: typeof authToken === 'string' ? authToken : this.id, status: 'ESTABLISHED' });
+    this.#owner = ownerOf(authToken);
+    this.send('getVersion', this.context.version);
+    this.send('getUserData', { ...connection.data, authToken: typeof authToken === 'string' ? authToken : giveToken(this.id), status: 'ESTABLISHED' });
   }
 
   #publish(argument: unknown): void {

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -9,6 +9,8 @@ import { WebSocket } from 'ws';
 import { GatewayError } from '../../src/errors.ts';
 import { silentLogger } from '../../src/logger.ts';
 import { RESTLESS } from '../../src/pacer.ts';
+import { ownerOf } from '../../src/signaling/auth-token.ts';
+import type { LiveStream } from '../../src/stream/live-stream.ts';
 import { StreamRegistry } from '../../src/stream/stream-registry.ts';
 import type { TransponderControl } from '../../src/transponder/transponder-view.ts';
 import { mediaWorkerEnv } from '../helpers/media-worker.ts';
@@ -37,11 +39,11 @@ class RawClient {
     socket.on('message', (text) => this.received.push(JSON.parse(String(text)) as Message));
   }
 
-  static async open(connected = true): Promise<RawClient> {
+  static async open(connected = true, more: Record<string, unknown> = {}): Promise<RawClient> {
     const client = new RawClient(new WebSocket(`ws://127.0.0.1:${server.port}/any/path`));
     await once(client.socket, 'open');
     if (connected) {
-      client.send('connection', { appKey: 'defaultApp', mediaProviders: ['WebRTC'], clientVersion: '2.0' });
+      client.send('connection', { appKey: 'defaultApp', mediaProviders: ['WebRTC'], clientVersion: '2.0', ...more });
       await client.heard('getUserData');
     }
     return client;
@@ -144,6 +146,37 @@ t.test('a name is taken from publishStream on, and free again after a stop or a 
   });
   t.equal(registry.size, 0, 'nothing was published without media');
   one.socket.terminate();
+});
+
+/** A stream that is held for a publisher whose session brought this token. */
+function hold(name: string, authToken?: string): LiveStream {
+  const publisher = Object.assign(new EventEmitter(), { id: name, close: () => undefined });
+  const stream = registry.publish(name, publisher, ownerOf(authToken));
+  registry.lose(stream, publisher);
+  return stream;
+}
+
+t.test('a held stream is continued by its owner alone', async (t) => {
+  hold('owned', 'TOKEN');
+  hold('free');
+  const attempt = async (name: string, more: Record<string, unknown>): Promise<boolean> => {
+    const client = await RawClient.open(true, more);
+    client.send('publishStream', { mediaSessionId: 'x', name, sdp: OFFER });
+    const heard = await Promise.race([client.heard('setRemoteSDP'), client.status('x', 'FAILED')]);
+    if (heard.message !== 'setRemoteSDP') t.equal(heard.data[0].info, 'Stream name is already in use');
+    client.send('unPublishStream', { mediaSessionId: 'x', name: '' });
+    await waitFor('its end', () => client.received.some(({ data: [event] }) => event?.status === 'UNPUBLISHED' || event?.status === 'FAILED'), { every: 5 });
+    client.socket.terminate();
+    return heard.message === 'setRemoteSDP';
+  };
+  const guest = await RawClient.open();
+  const given = { authToken: guest.received[1]!.data[0].authToken as string };
+  guest.socket.terminate();
+  for (const more of [{}, { authToken: '' }, { authToken: 'OTHER' }, { authToken: 7 }, { authToken: ownerOf('TOKEN') }, given]) t.notOk(await attempt('owned', more), JSON.stringify(Object.keys(more)));
+  t.ok(await attempt('owned', { authToken: 'TOKEN' }));
+  t.ok(await attempt('free', {}), 'a page of the Web SDK that was reloaded');
+  t.ok(await attempt('free', given), 'one that connects again');
+  t.notOk(await attempt('free', { authToken: 'TOKEN' }));
 });
 
 t.test('floods and giants close their own socket only', async (t) => {

@@ -118,7 +118,8 @@ t.test('connect, ping, publish with rtmpUrl, transponder events, stop', async (t
   t.equal(session.state, 'established');
   const hello = await server.next('connection');
   t.match(hello.data, { appKey: 'defaultApp', mediaProviders: ['WebRTC'], clientVersion: '2.0' });
-  t.equal('authToken' in hello.data, false);
+  t.match(hello.data.authToken, /^[0-9a-f]{32}$/, 'a secret of its own from the beginning');
+  t.equal(session.authToken, hello.data.authToken);
   say(hello.socket, 'ping');
   hello.socket.send('not JSON');
   hello.socket.send('{"message":"ping"}');
@@ -183,6 +184,7 @@ t.test('the gateway is gone and comes back: the session and the publication go o
   const server = await startServer(t);
   const session = await Session.connect(server.url);
   t.teardown(() => session.close());
+  const { authToken } = (await server.next('connection')).data;
   const publishing = session.publish({ name: 's', stream });
   const first = await server.next('publishStream');
   status(first, 'PUBLISHING');
@@ -194,7 +196,7 @@ t.test('the gateway is gone and comes back: the session and the publication go o
   t.equal(await sessionState(), 'reconnecting');
   const next = await startServer(t, server.port);
   t.equal(await sessionState(), 'established');
-  t.equal((await next.next('connection')).data.authToken, 'token-1', 'the same rights, by which the gateway knows whose stream it is');
+  t.equal((await next.next('connection')).data.authToken, authToken, 'by which the gateway knows whose stream it is');
   const refused = await next.next('publishStream');
   status(refused, 'FAILED', 'Stream name is already in use');
   const again = await next.next('publishStream');
