@@ -64,6 +64,8 @@ export class Negotiation {
     addTracks(this.connection);
     const offer = await this.connection.createOffer();
     await this.connection.setLocalDescription(offer);
+    // Stopped meanwhile: the gateway must not hear of it any more.
+    if (this.#closed) throw new ClientError('STREAM_FAILED', 'Stopped by user');
     this.#session.register(this.id, channel);
     this.#session.send(published ? 'publishStream' : 'playStream', {
       mediaSessionId: this.id,
@@ -112,6 +114,13 @@ export class Negotiation {
 
   /** Asks the gateway to stop and waits for its answer, for a while. */
   async stop() {
+    this.askToStop();
+    await Promise.race([this.#over.promise, new Promise((resolve) => setTimeout(resolve, STOP_TIMEOUT))]);
+    this.close();
+  }
+
+  /** The same for who does not wait. The gateway then goes by the name where it no longer knows the id. */
+  askToStop() {
     const { name, published, hasAudio, hasVideo } = this.#options;
     this.#session.send(published ? 'unPublishStream' : 'stopStream', {
       mediaSessionId: this.id,
@@ -122,8 +131,6 @@ export class Negotiation {
       status: published ? 'PUBLISHING' : 'PLAYING',
       record: false,
     });
-    await Promise.race([this.#over.promise, new Promise((resolve) => setTimeout(resolve, STOP_TIMEOUT))]);
-    this.close();
   }
 
   close() {

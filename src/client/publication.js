@@ -41,6 +41,9 @@ export class Publication extends Emitter {
   #ownsStream;
   /** @type {Negotiation} */
   #negotiation;
+  /** The one by which the gateway receives, or last received, the stream. @type {Negotiation} */
+  #received;
+  #forget;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
   #attempt = 0;
@@ -56,6 +59,7 @@ export class Publication extends Emitter {
     try {
       await publication.#publish();
     } catch (error) {
+      publication.#forget();
       publication.#release();
       throw error;
     }
@@ -72,7 +76,8 @@ export class Publication extends Emitter {
     this.#session = session;
     this.#options = options;
     this.#ownsStream = ownsStream;
-    this.#negotiation = this.#negotiate();
+    this.#negotiation = this.#received = this.#negotiate();
+    this.#forget = session.on('closing', () => this.#askToStop());
   }
 
   get name() {
@@ -99,10 +104,26 @@ export class Publication extends Emitter {
     const resuming = this.#state === 'resuming';
     clearTimeout(this.#timer);
     this.#state = 'ended';
-    if (resuming) this.#negotiation.close();
+    this.#forget();
+    if (resuming) this.#stopWhatIsHeld();
     else await this.#negotiation.stop();
     this.#release();
     this.emit('state', 'ended', 'Stopped by user');
+  }
+
+  #askToStop() {
+    // The one that may be under way first, lest it takes the stream over.
+    for (const negotiation of new Set([this.#negotiation, this.#received])) negotiation.askToStop();
+  }
+
+  /** The gateway goes on with the stream and its pushes until it is told, which may have to wait for a connection. */
+  #stopWhatIsHeld() {
+    this.#negotiation.close();
+    if (this.#session.state === 'established') return this.#askToStop();
+    const forget = this.#session.on('state', (state) => {
+      if (state === 'established') this.#askToStop();
+      if (state === 'established' || state === 'closed') forget();
+    });
   }
 
   #negotiate() {
@@ -170,12 +191,14 @@ export class Publication extends Emitter {
       return this.#resumeLater();
     }
     if (this.#state !== 'resuming') return;
+    this.#received = this.#negotiation;
     this.#state = 'publishing';
     this.emit('state', 'publishing', '');
   }
 
   /** @param {string} info */
   #end(info) {
+    this.#forget();
     this.#state = 'ended';
     this.#release();
     this.emit('state', 'ended', info);

@@ -20,6 +20,7 @@ const RECONNECT_DELAY_CAP = 8000;
  * @typedef {object} SessionEvents
  * @property {[state: SessionState]} state the session has entered this state
  * @property {[data: unknown]} data application data from the gateway
+ * @property {[]} closing the session is being closed; what is sent now still reaches the gateway
  *
  * @typedef {{ message: string, data: readonly unknown[] }} Frame both ways, as the WCS protocol has it
  *
@@ -101,10 +102,14 @@ export class Session extends Emitter {
     return Playback.start(this, options);
   }
 
-  /** Ends the session and, at the gateway, every stream that it published. Idempotent. */
+  /**
+   * Ends the session and, at the gateway, every stream that it published; while there is no connection the gateway learns of it only by
+   * their silence. Idempotent.
+   */
   close() {
     if (this.#state === 'closed') return;
     clearTimeout(this.#timer);
+    this.emit('closing');
     this.#enter('closed');
     this.#socket?.close();
     for (const stream of [...this.#streams.values()]) stream.connectionLost();

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { WebSocket, type RawData } from 'ws';
 import type { z } from 'zod';
+import { GatewayError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { giveToken, ownerOf } from './auth-token.ts';
 import * as messages from './messages.ts';
@@ -211,8 +212,20 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
     const { mediaSessionId, name } = request.data;
     const stream = this.#streams.get(mediaSessionId);
     if (stream) return stream.stop();
+    if (published) this.#endHeld(name);
     // Unknown ones are answered too: the SDK asks again every 200 ms until it hears something.
     this.send('notifyStreamStatusEvent', { mediaSessionId, name, published, status: published ? 'UNPUBLISHED' : 'STOPPED', info: INFO.stoppedByUser });
+  }
+
+  /**
+   * Ends a stream that this client published over a connection that was lost. Only one that is held, and only its owner's: others may
+   * have made up the same name, and without an owner nobody knows whose it is.
+   */
+  #endHeld(name: string): void {
+    const { registry } = this.context;
+    const stream = registry.find(name);
+    if (!stream || stream.publisher || this.#owner === undefined || stream.resumeKey !== this.#owner) return;
+    registry.end(stream, new GatewayError('STREAM_STOPPED', INFO.stoppedByUser));
   }
 
   #available(argument: unknown): void {

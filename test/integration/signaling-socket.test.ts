@@ -179,6 +179,23 @@ t.test('a held stream is continued by its owner alone', async (t) => {
   t.notOk(await attempt('free', { authToken: 'TOKEN' }));
 });
 
+t.test('a held stream is ended by its owner alone', async (t) => {
+  const [owned, free] = [hold('owned-2', 'TOKEN'), hold('free-2')];
+  const publisher = Object.assign(new EventEmitter(), { id: 'live', close: () => undefined });
+  const live = registry.publish('live', publisher, ownerOf('TOKEN'));
+  const [owner, stranger, nameless] = await Promise.all([RawClient.open(true, { authToken: 'TOKEN' }), RawClient.open(true, { authToken: 'OTHER' }), RawClient.open()]);
+  for (const client of [stranger, nameless, owner]) {
+    for (const { name } of [owned, free, live]) client.send('unPublishStream', { mediaSessionId: name, name });
+    await client.status('live', 'UNPUBLISHED');
+    if (client !== owner) t.notOk(owned.endedBy);
+  }
+  t.match(owned.endedBy, { code: 'STREAM_STOPPED' });
+  t.notOk(free.endedBy, 'nobody knows whose it is');
+  t.notOk(live.endedBy, 'its publisher is there');
+  registry.end(live, new GatewayError('STREAM_STOPPED', ''));
+  for (const client of [owner, stranger, nameless]) client.socket.terminate();
+});
+
 t.test('floods and giants close their own socket only', async (t) => {
   const [flood, giant, bystander] = await Promise.all([RawClient.open(), RawClient.open(), RawClient.open()]);
   for (let index = 0; index < 1000; index++) flood.send('pong', null);

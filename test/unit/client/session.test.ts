@@ -214,6 +214,49 @@ t.test('the gateway is gone and comes back: the session and the publication go o
   t.equal(await sessionState(), 'closed');
 });
 
+t.test('the gateway is told of what the page ends', async (t) => {
+  const server = await startServer(t);
+  const publish = async () => {
+    const session = await Session.connect(server.url);
+    t.teardown(() => session.close());
+    const publishing = session.publish({ name: 's', stream });
+    const offer = await server.next('publishStream');
+    status(offer, 'PUBLISHING');
+    return { session, publication: await publishing, id: offer.data.mediaSessionId };
+  };
+  const closed = await publish();
+  closed.session.close();
+  t.match((await server.next('unPublishStream')).data, { mediaSessionId: closed.id, name: 's' }, 'close() of the session');
+  t.equal(closed.publication.state, 'ended');
+
+  const lost = await publish();
+  FakePeerConnection.last.fail();
+  await lost.publication.stop();
+  t.match((await server.next('unPublishStream')).data, { mediaSessionId: lost.id, name: 's' }, 'stop() while the media path is lost');
+
+  const resuming = await publish();
+  FakePeerConnection.last.fail();
+  const attempt = await server.next('publishStream');
+  await resuming.publication.stop();
+  t.equal((await server.next('unPublishStream')).data.mediaSessionId, attempt.data.mediaSessionId, 'the attempt that is under way');
+  t.equal((await server.next('unPublishStream')).data.mediaSessionId, resuming.id, 'and what it would have continued');
+
+  const closing = await publish();
+  FakePeerConnection.last.fail();
+  closing.session.close();
+  t.equal((await server.next('unPublishStream')).data.mediaSessionId, closing.id, 'close() of the session meanwhile');
+
+  const away = await publish();
+  const state = states(away.publication);
+  await server.close();
+  t.equal(await state(), 'resuming');
+  await away.publication.stop();
+  t.equal(away.publication.state, 'ended');
+  const back = await startServer(t, server.port);
+  t.match((await back.next('unPublishStream')).data, { mediaSessionId: away.id, name: 's' }, 'as soon as it can be');
+  lost.session.close();
+});
+
 t.test('no gateway', async (t) => {
   const server = await startServer(t);
   await server.close();
