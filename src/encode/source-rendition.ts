@@ -265,7 +265,7 @@ export class SourceRendition extends LiveRendition implements Rendition {
 
   #updateHeader(sps: Buffer, pps: readonly Buffer[], timestamp: number, nowMs: number): void {
     const data = avcSequenceHeader(sps, [...pps]);
-    if (this.#videoHeader?.data.equals(data)) return;
+    if (this.#videoHeader?.data.equals(data)) return this.#resize(this.#metadata.width, this.#metadata.height);
     const { width, height } = parseSps(sps) ?? {};
     this.#metadata = { ...this.#metadata, videoCodecId: 7 };
     this.#resize(width, height);
@@ -283,9 +283,11 @@ export class SourceRendition extends LiveRendition implements Rendition {
   }
 
   #resize(width: number | undefined, height: number | undefined): void {
-    if (!width || !height || (width === this.#metadata.width && height === this.#metadata.height)) return;
-    this.#metadata = { ...this.#metadata, width, height };
+    if (!width || !height) return;
+    // The stream forgets it with its publisher; what goes out has the same size as long as it does not change.
     this.#stream.resize({ width, height });
+    if (width === this.#metadata.width && height === this.#metadata.height) return;
+    this.#metadata = { ...this.#metadata, width, height };
     this.pictures.emit('sized');
   }
 

@@ -32,15 +32,18 @@ export interface PlaySessionEvents {
 export class PlaySession extends EventEmitter<PlaySessionEvents> {
   readonly id: string;
   readonly answerSdp: string;
+  /** Whether the player gets pictures: it asked for them, and there are some. */
+  readonly hasVideo: boolean;
   readonly #router: types.Router;
   readonly #pipe: RouterPipe;
   readonly #link: TransportLink;
   #closed = false;
 
-  private constructor(parts: { id: string; answerSdp: string; router: types.Router; pipe: RouterPipe; link: TransportLink }) {
+  private constructor(parts: { id: string; answerSdp: string; hasVideo: boolean; router: types.Router; pipe: RouterPipe; link: TransportLink }) {
     super();
     this.id = parts.id;
     this.answerSdp = parts.answerSdp;
+    this.hasVideo = parts.hasVideo;
     this.#router = parts.router;
     this.#pipe = parts.pipe;
     this.#link = parts.link;
@@ -80,7 +83,7 @@ export class PlaySession extends EventEmitter<PlaySessionEvents> {
       }
       if (publisher.closed) throw new GatewayError('STREAM_NOT_FOUND', 'Stream not found');
       const answerSdp = buildAnswer({ offer, transport: link.local, sent, streamId: id });
-      return new PlaySession({ id, answerSdp, router, pipe, link });
+      return new PlaySession({ id, answerSdp, hasVideo: offer.video !== undefined && sent.has(offer.video.mid), router, pipe, link });
     } catch (error) {
       // Each by itself: the worker's WebRtcServer would keep the transport of a router that is closed.
       link?.close();

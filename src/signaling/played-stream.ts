@@ -71,9 +71,10 @@ export class PlayedStream extends EventEmitter<PlayedStreamEvents> {
   #onConnected(): void {
     const stream = this.#stream!;
     this.#notify('PLAYING');
+    // The SDK says hasVideo even where its offer has none.
+    if (!this.#media?.hasVideo || !this.#request.hasVideo) return;
     if (stream.pictureSize) this.#onResized(stream.pictureSize);
     stream.on('resized', this.#onResized);
-    if (!stream.publisher?.video || !this.#request.hasVideo) return;
     this.#session.context.learnPictureSize?.(stream).catch((error: unknown) => {
       this.#session.logger.debug({ err: error, streamName: stream.name }, 'the size of the pictures is not known');
     });

@@ -110,7 +110,7 @@ export class LiveStream extends EventEmitter<LiveStreamEvents> {
     return this.#ended;
   }
 
-  /** As far as somebody has read the stream's pictures: nobody does where it is only played. */
+  /** Of the present publisher's, as far as somebody has read them: nobody does where the stream is only played. */
   get pictureSize(): PictureSize | undefined {
     return this.#pictureSize;
   }
@@ -133,6 +133,8 @@ export class LiveStream extends EventEmitter<LiveStreamEvents> {
   lose(): void {
     if (this.#ended || !this.#publisher) return;
     this.#publisher = undefined;
+    // Whoever comes back may send other pictures, or none.
+    this.#pictureSize = undefined;
     this.emit('lost');
   }
 

@@ -47,6 +47,34 @@ await t.test('players are told the size of the pictures, and when it changes', a
   await Promise.all([first.close(), second.close(), page.close()]);
 });
 
+await t.test('who gets no pictures is told nothing of them', async (t) => {
+  const listener = async (options: Parameters<SdkPage['play']>[0]): Promise<string[]> => {
+    const page = await openPage();
+    await page.connect(gateway.wsUrl);
+    t.match(await page.play(options), { status: 'PLAYING' });
+    t.match(await page.stop(options.name), { status: 'STOPPED' });
+    const told = (await page.events()).flatMap(({ status }) => status ?? []);
+    await page.close();
+    return told;
+  };
+  const page = await publisher({ name: 'heard', source: 'flashAndBeep', sourceOptions: { width: 640, height: 360 } });
+  const { mediaSessionId } = await gateway.startPush({ streamName: 'heard', rtmpUrl: nginx.rtmpUrl });
+  await gateway.reached(mediaSessionId, 'pushing');
+  t.ok((await listener({ name: 'heard' })).includes('RESIZE'));
+  t.notOk((await listener({ name: 'heard', constraints: { audio: true, video: false } })).includes('RESIZE'), 'a player of the sound alone');
+  await page.close();
+
+  const back = await publisher({ name: 'heard', source: 'flashAndBeep', sourceOptions: { width: 640, height: 360 } });
+  const player = await viewer(t, 'heard');
+  await isTold(t, player, 640, 360);
+  t.equal((await gateway.transponder(mediaSessionId))!.status, 'pushing', 'the same pictures after a return are told again');
+  await Promise.all([player.close(), back.close()]);
+
+  const mute = await publisher({ name: 'heard', source: 'audioOnly' });
+  t.notOk((await listener({ name: 'heard' })).includes('RESIZE'), 'a publisher that came back without a camera');
+  await mute.close();
+});
+
 await t.test('of VP8 too', async (t) => {
   const page = await publisher({ name: 'vp8', stripCodecs: 'H264', source: 'videoOnly', sourceOptions: { width: 320, height: 180 } });
   const player = await viewer(t, 'vp8');

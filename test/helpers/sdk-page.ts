@@ -121,7 +121,7 @@ export class SdkPage {
     return this.#call('publish', options);
   }
 
-  play(options: { readonly name: string }): Promise<StreamOutcome> {
+  play(options: { readonly name: string; readonly constraints?: { readonly audio: boolean; readonly video: boolean } }): Promise<StreamOutcome> {
     return this.#call('play', options);
   }
 
