@@ -30,7 +30,7 @@ COPY config config
 COPY media media
 COPY src src
 USER node
-# WebSocket, REST and page, WebRTC media. TLS listeners, where configured: 8443, 8444.
+# WebSocket, REST and page, WebRTC media (rtc_workers=N: N ports from 10000 on). TLS listeners, where configured: 8443, 8444.
 EXPOSE 8080 8081 10000/udp 10000/tcp
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.HTTP_PORT || 8081}/health`).then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]

@@ -18,8 +18,9 @@ const integer = (low: number, high: number) =>
     context.addIssue({ code: 'custom', message: `must be a whole number from ${low} to ${high}` });
     return z.NEVER;
   });
+const MAX_PORT = 65535;
 /** 0 lets the system choose a free one. */
-const port = integer(0, 65535);
+const port = integer(0, MAX_PORT);
 /** Milliseconds up to a day. */
 const duration = integer(0, 86_400_000);
 const list = z.string().transform((text) => text.split(',').map((part) => part.trim()).filter(Boolean));
@@ -171,12 +172,28 @@ export function findContradictions(settings: Settings): Contradiction[] {
   return [...found, ...findPortCollisions(settings)];
 }
 
+/** The ports of WebRTC media, one for each worker: `10000`, or `10000-10003`. */
+export function rtcPorts({ rtc_port: first, rtc_workers: workers }: Pick<Settings, 'rtc_port' | 'rtc_workers'>): string {
+  return first === 0 || workers === 1 ? String(first) : `${first}-${first + workers - 1}`;
+}
+
 function findPortCollisions(settings: Settings): Contradiction[] {
   const listening: SettingKey[] = ['ws.port', 'http.port', 'rtc_port'];
   if (settings.tls_cert) listening.push('wss.port', 'https.port');
   if (settings.embedded_rtmp_server) listening.push('embedded_rtmp_port', 'embedded_http_flv_port');
-  return listening.flatMap((key, index) => {
-    const earlier = listening.slice(0, index).find((other) => settings[other] === settings[key]);
-    return earlier && settings[key] !== 0 ? [{ key, message: `is ${String(settings[key])}, as is ${earlier}. Give each its own port.` }] : [];
+  const portsOf = (key: SettingKey): { first: number; last: number } => {
+    const first = Number(settings[key]);
+    return { first, last: first === 0 || key !== 'rtc_port' ? first : first + settings.rtc_workers - 1 };
+  };
+  const told = (key: SettingKey): string => (key === 'rtc_port' ? rtcPorts(settings) : String(settings[key]));
+  const found = listening.flatMap((key, index): Contradiction[] => {
+    const { first, last } = portsOf(key);
+    const earlier = listening.slice(0, index).find((other) => first !== 0 && portsOf(other).first <= last && first <= portsOf(other).last);
+    if (!earlier) return [];
+    const as = told(earlier) === told(key) ? `as is ${earlier}` : `and ${earlier} ${told(earlier)}: each of rtc_workers takes one port from rtc_port on`;
+    return [{ key, message: `is ${told(key)}, ${as}. Give each its own port.` }];
   });
+  if (portsOf('rtc_port').last > MAX_PORT)
+    found.push({ key: 'rtc_port', message: `is ${rtcPorts(settings)} with rtc_workers=${settings.rtc_workers}, one port for each, but ports end at ${MAX_PORT}. Choose a smaller one.` });
+  return found;
 }

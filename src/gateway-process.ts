@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { portsRefusedByBrowsers } from './browser-ports.ts';
+import { rtcPorts } from './config.ts';
 import { GatewayError } from './errors.ts';
 import { Gateway } from './gateway.ts';
 import { createLogger } from './logger.ts';
@@ -34,7 +35,7 @@ async function main(): Promise<void> {
   });
   const gateway = await Gateway.create(settings, logger);
   const { http, ws, rtmpUrl } = gateway.addresses;
-  logger.info({ http: http.http, ws, rtc: settings.rtc_port, ...(rtmpUrl && { embeddedServer: rtmpUrl }) }, 'gateway started');
+  logger.info({ http: http.http, ws, rtc: rtcPorts(settings), ...(rtmpUrl && { embeddedServer: rtmpUrl }) }, 'gateway started');
   for (const key of portsRefusedByBrowsers(settings)) logger.warn({ [key]: settings[key] }, `browsers refuse to connect to this port; set ${key} to another`);
   if (settings.log_format === 'pretty') process.stdout.write(banner(settings.listen_ip, http.http, ws, rtmpUrl));
 

@@ -110,6 +110,10 @@ t.test('contradictions', async (t) => {
     ['rtmp_push_restore_backoff_cap_ms=4999', /must be 0 or at least rtmp_push_restore_interval_ms \(5000\)/],
     ['http.port=8080', /:1: http\.port is 8080, as is ws\.port/],
     ['embedded_rtmp_port=8081', /embedded_rtmp_port is 8081, as is http\.port/],
+    ['rtc_port=8081', /:1: rtc_port is 8081, as is http\.port/],
+    ['rtc_port=8078\nrtc_workers=3', /:1: rtc_port is 8078-8080, and ws\.port 8080: each of rtc_workers takes one port from rtc_port on\. Give each its own port/],
+    ['rtc_workers=8\ntls_cert=a\ntls_key=b\nhttps.port=10007', /:4: https\.port is 10007, and rtc_port 10000-10007/],
+    ['rtc_port=65534\nrtc_workers=3', /:1: rtc_port is 65534-65536 with rtc_workers=3, one port for each, but ports end at 65535/],
     ['tls_cert=a\ntls_key=b\nhttps.port=8443', /:3: https\.port is 8443, as is wss\.port/],
   ];
   for (const [text, message] of cases) t.throws(() => load(t, text), { code: 'SETTINGS_INVALID', message }, text);
@@ -122,6 +126,9 @@ t.test('contradictions', async (t) => {
     'https.port=8443',
     'embedded_rtmp_port=8081\nembedded_rtmp_server=false',
     'ws.port=0\nhttp.port=0\nrtc_port=0',
+    'ws.port=1\nhttp.port=2\nrtc_port=0\nrtc_workers=64',
+    'rtc_port=65534\nrtc_workers=2',
+    'rtc_port=8078\nrtc_workers=2',
   ])
     t.doesNotThrow(() => load(t, text), text);
 });
