@@ -11,9 +11,18 @@ export interface MediaClockOptions {
 /**
  * How a track's time is corrected. Sound is slewed by what nobody hears, but at first, when packets that were held up by the start of
  * everything have misled us, at once: a hole of a moment is better than lips that are out of sync for ten seconds; 3 s, because Chromium's
- * first report on sound comes after 2.4 s. Pictures cannot be left out, so they follow fast instead; nobody sees 20 %.
+ * first report on sound comes after 2.4 s. Pictures cannot be left out, so they follow fast instead; nobody sees 20 %. At once only in their
+ * first second: after a start in a stall they are seconds behind, and what is silent so long waits for them.
  */
-const CORRECTIONS: Readonly<Record<TrackKind, Correction>> = { audio: { slew: 0.02, settleMs: 3000 }, video: { slew: 0.2, settleMs: 0 } };
+const CORRECTIONS: Readonly<Record<TrackKind, Correction>> = { audio: { slew: 0.02, settleMs: 3000 }, video: { slew: 0.2, settleMs: 1000 } };
+/** How fast all tracks follow together when the way to us takes longer or shorter than before: what nobody hears. */
+const SHARED_SLEW = 0.02;
+/** In a pause of all packets no more is made up for than in this time: a burst follows, whose timestamps lie close together. Milliseconds. */
+const MAX_SHARED_STEP_MS = 1000;
+/** No way to us takes longer by so much all of a sudden: the publisher has slept, and the relation is taken as it is. */
+const RELATION_JUMP_MS = 5000;
+/** Reports that tell of something new are taken as they are for so long: packets that come meanwhile show how long the way takes. */
+const ANEW_MS = 1000;
 /** Two tracks of one publisher do not differ by more in their delay; if they seem to, one clock has stepped and the other not yet told. */
 const MAX_DELAY_DIFFERENCE_MS = 1000;
 /** Senders report at least every 5 s (RFC 3550, 6.2); after a step of the publisher's clock the relation of before is kept for so long. */
@@ -24,13 +33,18 @@ const RELATION_HOLD_MS = 20_000;
  *
  * Until the publisher's sender reports are in, a track is placed by when its packets arrive, as if the fastest of late had taken no time.
  * Once both tracks have reports, the publisher's wall clock relates them exactly, and of the arrivals only one thing is taken: how far that
- * clock is from ours. Corrections are slewed. The stream's time follows our clock, so it does not drift away from it.
+ * clock is from ours. That concerns all tracks alike and is kept here, once: when the network's delay changes they move together, so that lips
+ * stay in sync. Corrections are slewed. The stream's time follows our clock, so it does not drift away from it.
  */
 export class MediaClock implements Timeline {
   readonly #tracks = new Map<TrackKind, TrackClock>();
   #originMs: number | undefined;
   #nowMs = 0;
+  /** How far the publisher's wall clock is behind ours, as it has been followed so far, and when it was last looked at. */
+  #relationMs = 0;
   #relatedAtMs = -Infinity;
+  #anewUntilMs = -Infinity;
+  #sharedMs = 0;
 
   constructor(options: MediaClockOptions = {}) {
     this.#originMs = options.originMs;
@@ -71,6 +85,14 @@ export class MediaClock implements Timeline {
     this.#nowMs = nowMs;
   }
 
+  get sharedMs(): number {
+    return this.#sharedMs;
+  }
+
+  relateAnew(): void {
+    this.#anewUntilMs = this.#nowMs + ANEW_MS;
+  }
+
   targetOffset(track: TrackClock): number | undefined {
     const byArrival = track.arrivalOffsetMs;
     if (track.ntpOffsetMs === undefined) return byArrival;
@@ -86,9 +108,20 @@ export class MediaClock implements Timeline {
     }
     if (smallest === Infinity) return byArrival;
     if (largest - smallest <= MAX_DELAY_DIFFERENCE_MS) {
-      this.#relatedAtMs = this.#nowMs;
-      return track.ntpOffsetMs + smallest;
+      return track.ntpOffsetMs + this.#follow(smallest);
     }
     return this.#nowMs - this.#relatedAtMs < RELATION_HOLD_MS ? undefined : byArrival;
+  }
+
+  /** The relation of the publisher's wall clock to ours on its way to `targetMs`. */
+  #follow(targetMs: number): number {
+    const pauseMs = this.#nowMs - this.#relatedAtMs;
+    this.#relatedAtMs = this.#nowMs;
+    const error = targetMs - this.#relationMs;
+    if (this.#nowMs < this.#anewUntilMs || pauseMs >= RELATION_HOLD_MS || Math.abs(error) > RELATION_JUMP_MS) return (this.#relationMs = targetMs);
+    const limit = SHARED_SLEW * Math.min(pauseMs, MAX_SHARED_STEP_MS);
+    const step = Math.min(Math.max(error, -limit), limit);
+    this.#sharedMs += step;
+    return (this.#relationMs += step);
   }
 }

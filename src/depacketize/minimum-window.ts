@@ -1,20 +1,26 @@
 /** Long enough to hold a packet that no queue delayed, short enough to follow a clock that drifts by 100 ppm within 2 ms. */
-const BUCKET_MS = 10_000;
+const DELAY_BUCKET_MS = 10_000;
 
-/** The smallest of the values of the last 10 to 20 seconds: the delay of the luckiest packet tells the delay of the way itself. */
+/** The smallest of the values of the last one to two buckets, 10 to 20 seconds: the delay of the luckiest packet tells the delay of the way itself. */
 export class MinimumWindow {
+  readonly #bucketMs: number;
   #current = Infinity;
   #previous = Infinity;
   #latest = Infinity;
   #bucketStart: number | undefined;
   #lastAdd = -Infinity;
 
+  /** @param bucketMs milliseconds for which a value counts at least, at most twice as many */
+  constructor(bucketMs = DELAY_BUCKET_MS) {
+    this.#bucketMs = bucketMs;
+  }
+
   add(value: number, nowMs: number): void {
     this.#bucketStart ??= nowMs;
     const age = nowMs - this.#bucketStart;
-    if (age >= BUCKET_MS) {
+    if (age >= this.#bucketMs) {
       // After a long silence the old minimum stays for one bucket more: the first packets may have been held up, and say nothing.
-      this.#previous = age >= 2 * BUCKET_MS ? this.minimum : this.#current;
+      this.#previous = age >= 2 * this.#bucketMs ? this.minimum : this.#current;
       this.#current = Infinity;
       this.#bucketStart = nowMs;
     }
@@ -36,6 +42,6 @@ export class MinimumWindow {
 
   /** Whether no value has come for so long that the minimum says nothing about now. */
   isStale(nowMs: number): boolean {
-    return nowMs - this.#lastAdd > 2 * BUCKET_MS;
+    return nowMs - this.#lastAdd > 2 * this.#bucketMs;
   }
 }

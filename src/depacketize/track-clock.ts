@@ -16,6 +16,10 @@ export interface Timeline {
    * What to add to the track's media time to get our time, as well as it is known now; `undefined` while it is better to leave all as it is.
    */
   targetOffset(track: TrackClock): number | undefined;
+  /** By how much all tracks have been moved together so far: a track adds each change at once. */
+  readonly sharedMs: number;
+  /** To be called when a report tells what those before did not. */
+  relateAnew(): void;
   /** Tells our time. */
   observe(nowMs: number): void;
 }
@@ -24,7 +28,7 @@ export interface Timeline {
 export interface Correction {
   /** Time is stretched or squeezed by no more than this share. */
   readonly slew: number;
-  /** Milliseconds from the track's beginning, or from a report of a loss, in which a large error is corrected at once. */
+  /** Milliseconds of ours from the track's beginning, or from a report of a loss, in which a large error is corrected at once. */
   readonly settleMs: number;
 }
 
@@ -77,8 +81,10 @@ export class TrackClock {
   #offsetMs: number | undefined;
   /** The latest media time that was converted: up to it the offset has been slewed. */
   #positionMs = -Infinity;
-  /** Media time until which large errors are corrected at once. */
+  /** Until then, by our clock, large errors are corrected at once; by the track's own, a burst would be over before it is corrected. */
   #settledMs = -Infinity;
+  /** What of the shared movement is in the offset. */
+  #sharedMs = 0;
   #lastStreamMs: number;
 
   /**
@@ -186,27 +192,33 @@ export class TrackClock {
   #apply(report: SenderReportTimes): void {
     this.#pendingReport = undefined;
     const offsetMs = report.ntpMs - this.#mediaMs(this.#nearestSegment(report.rtpTimestamp), report.rtpTimestamp);
-    const change = this.#ntpOffsetIsOld || this.#ntpOffsetMs === undefined ? 0 : offsetMs - this.#ntpOffsetMs;
+    const isNew = this.#ntpOffsetIsOld || this.#ntpOffsetMs === undefined;
+    const change = isNew ? 0 : offsetMs - this.#ntpOffsetMs!;
+    if (isNew || Math.abs(change) > REPORT_STEP_MS) this.#timeline.relateAnew();
     // The delays of the packets of before cannot be told by a relation that no longer holds.
     if (Math.abs(change) > REPORT_STEP_MS) this.#delay.forget();
     // Something of the source is missing, and was heard to be missing: as at the beginning, a hole is better than lips that are out of sync.
-    if (change > REPORT_STEP_MS) this.#settledMs = this.#positionMs + this.#correction.settleMs;
+    if (change > REPORT_STEP_MS) this.#settledMs = this.#arrivedMs + this.#correction.settleMs;
     this.#ntpOffsetMs = Math.abs(change) > REPORT_STEP_MS ? offsetMs : offsetMs - change * (1 - REPORT_WEIGHT);
     this.#ntpOffsetIsOld = false;
   }
 
   #slewTo(mediaMs: number): void {
     const target = this.#timeline.targetOffset(this);
+    const { sharedMs } = this.#timeline;
+    const moved = sharedMs - this.#sharedMs;
+    this.#sharedMs = sharedMs;
     if (this.#offsetMs === undefined) {
       const earliest = this.#timeline.originMs + this.#lastStreamMs - mediaMs;
       this.#offsetMs = Math.max(target ?? 0, earliest);
-      this.#settledMs = mediaMs + this.#correction.settleMs;
+      this.#settledMs = this.#arrivedMs + this.#correction.settleMs;
       return;
     }
+    this.#offsetMs += moved;
     if (target === undefined) return;
     const error = target - this.#offsetMs;
     const limit = this.#correction.slew * (mediaMs - this.#positionMs);
-    const atOnce = error > JUMP_MS || (mediaMs < this.#settledMs && Math.abs(error) > SETTLE_JUMP_MS);
+    const atOnce = error > JUMP_MS || (this.#arrivedMs < this.#settledMs && Math.abs(error) > SETTLE_JUMP_MS);
     this.#offsetMs = atOnce ? target : this.#offsetMs + Math.min(Math.max(error, -limit), limit);
   }
 

@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events';
 import { Av1Depacketizer } from '../depacketize/av1.ts';
 import { H264Depacketizer, type AccessUnit } from '../depacketize/h264.ts';
 import { MediaClock } from '../depacketize/media-clock.ts';
+import { MinimumWindow } from '../depacketize/minimum-window.ts';
 import type { RtpPacket } from '../depacketize/rtp-packet.ts';
 import type { VideoFrame } from '../depacketize/video-frame.ts';
 import { Vp8Depacketizer } from '../depacketize/vp8.ts';
@@ -67,6 +68,12 @@ function captureDelayMs(codec: AudioCodec, payload: Buffer): number {
   return codec === 'opus' ? (opusPacketSamples(payload) * 1000) / OPUS_SAMPLE_RATE + OPUS_LOOKAHEAD_MS : payload.length / 8;
 }
 
+/**
+ * For so long the packet that was the least late tells the stream's time, and for twice as long at most: packets only come late, but when the network's delay
+ * has grown for good all of them do, and sound that waits for nobody would be taken for late until this is noticed. Milliseconds.
+ */
+const PRESENT_MS = 1000;
+
 /** Looks after late packets, silence and key frames of all streams, every so many milliseconds. */
 const TICK_MS = 40;
 const ticker = new Ticker(TICK_MS);
@@ -98,8 +105,8 @@ export class SourceRendition extends LiveRendition implements Rendition {
   #lastVideoMs = -1;
   /** What goes out when this turn of the event loop is over. */
   #outgoing: FlvTag[] = [];
-  /** By how much the stream's clock is ahead of ours, so that silence knows the time when no packet tells it. */
-  #lead: number | undefined;
+  /** By how much the stream's clock is behind ours, so that silence knows the time when no packet tells it. */
+  readonly #behind = new MinimumWindow(PRESENT_MS);
   #wasLost = false;
   #closed = false;
 
@@ -297,10 +304,9 @@ export class SourceRendition extends LiveRendition implements Rendition {
     return this.#lastVideoMs;
   }
 
-  /** Notes how far the stream's clock is ahead of ours; follows forwards at once and backwards slowly, since packets only come late. */
+  /** Notes how far the stream's clock is behind ours. */
   #streamTime(streamMs: number, nowMs: number): number {
-    const lead = streamMs - nowMs;
-    this.#lead = this.#lead === undefined || lead > this.#lead ? lead : this.#lead + (lead - this.#lead) * 0.001;
+    this.#behind.add(nowMs - streamMs, nowMs);
     return streamMs;
   }
 
@@ -308,7 +314,8 @@ export class SourceRendition extends LiveRendition implements Rendition {
     this.#audio?.poll(nowMs);
     this.#video?.poll(nowMs);
     if (this.#video) this.#keyFrames.tick(nowMs);
-    if (this.#lead !== undefined) this.#audioLine.fill(nowMs + this.#lead, this.#audio !== undefined);
+    const behindMs = this.#behind.minimum;
+    if (behindMs < Infinity) this.#audioLine.fill(nowMs - behindMs, this.#audio !== undefined);
     this.#writes.tick(nowMs);
   }
 

@@ -47,6 +47,8 @@ class Simulation {
   monotonic = true;
   /** Largest step of stream time between two packets of each track, beyond the step of capture, once they have settled. */
   readonly largestJumpMs = { audio: 0, video: 0 };
+  /** When the last packet of each track arrived: none overtakes another, whatever becomes of the delay. */
+  #arrived = { audio: 0, video: 0 };
   #captured = { audio: 0, video: 0 };
   #reported = { audio: 0, video: 0 };
 
@@ -67,7 +69,7 @@ class Simulation {
   run(untilMs: number, kinds: readonly TrackKind[] = ['audio', 'video']): void {
     const deliveries: Array<{ at: number; kind: TrackKind; captureMs: number; report: boolean }> = [];
     for (const kind of kinds) {
-      let latest = 0;
+      let latest = this.#arrived[kind];
       for (; this.#captured[kind] < untilMs; this.#captured[kind] += INTERVALS[kind]) {
         const captureMs = this.#captured[kind];
         latest = Math.max(latest, captureMs + this.source.delayMs[kind] + this.random() ** 3 * this.source.jitterMs + (captureMs === 0 ? (this.source.heldUpMs?.[kind] ?? 0) : 0));
@@ -77,6 +79,7 @@ class Simulation {
           deliveries.push({ at: latest, kind, captureMs, report: true });
         }
       }
+      this.#arrived[kind] = latest;
     }
     deliveries.sort((a, b) => a.at - b.at);
     for (const { at, kind, captureMs, report } of deliveries) this.#deliver(at, kind, captureMs, report);
@@ -173,6 +176,43 @@ t.test('a step of the publisher’s wall clock', async t => {
     t.ok(simulation.monotonic);
     t.ok(simulation.skewMs < 5, `step ${step}: skew ${simulation.skewMs}`);
     t.ok(Math.abs(simulation.offset.video - before) < 100, `step ${step}: moved by ${simulation.offset.video - before}`);
+  }
+});
+
+t.test('lips stay in sync when the network takes longer, or shorter, than before', async t => {
+  for (const [from, to] of [[100, 40], [340, 40], [40, 340], [40, 640], [40, 1240]] as const) {
+    const simulation = new Simulation({ ...plain, delayMs: { audio: from, video: from }, jitterMs: 3 });
+    simulation.run(30_000);
+    const before = simulation.offset.audio;
+    for (let untilMs = 30_100; untilMs <= 120_000; untilMs += 100) {
+      const delayMs = from + (to - from) * Math.min(1, (untilMs - 30_000) / 1000);
+      simulation.source.delayMs = { audio: delayMs, video: delayMs };
+      simulation.run(untilMs);
+      if (simulation.skewMs > 5) return t.fail(`from ${from} to ${to} ms, at ${untilMs}: skew ${simulation.skewMs}`);
+    }
+    t.ok(simulation.monotonic);
+    t.ok(Math.max(simulation.largestJumpMs.audio, simulation.largestJumpMs.video) < 8, 'in small steps');
+    t.ok(Math.abs(simulation.offset.audio - before - (to - from)) < 10, `followed by ${simulation.offset.audio - before}`);
+  }
+});
+
+t.test('a start in a stall: what was held up comes at once, and both tracks are where they belong', async t => {
+  for (const stallMs of [200, 900, 2500]) {
+    const clock = new MediaClock();
+    const tracks = { audio: clock.track('audio', RATES.audio), video: clock.track('video', RATES.video) };
+    const last = { audio: 0, video: 0 };
+    for (let captureMs = 0; captureMs < stallMs + 500; captureMs += 20) {
+      const nowMs = Math.max(captureMs, stallMs);
+      for (const kind of ['video', 'audio'] as const) {
+        const rtpTimestamp = captureMs * (RATES[kind] / 1000);
+        tracks[kind].arrival(rtpTimestamp, nowMs);
+        const streamMs = tracks[kind].toStreamMs(rtpTimestamp);
+        if (streamMs < last[kind]) return t.fail(`${kind} went back`);
+        last[kind] = streamMs;
+        if (streamMs - clock.at(nowMs) > 80) return t.fail(`stall of ${stallMs} ms: ${kind} of ${captureMs} ms is ${streamMs - clock.at(nowMs)} ms ahead`);
+      }
+    }
+    t.ok(Math.abs(last.audio - last.video) < 60, `${last.audio} and ${last.video}`);
   }
 });
 
