@@ -24,7 +24,7 @@ const RELATION_JUMP_MS = 5000;
 /** Reports that tell of something new are taken as they are for so long: packets that come meanwhile show how long the way takes. */
 const ANEW_MS = 1000;
 /** Two tracks of one publisher do not differ by more in their delay; if they seem to, one clock has stepped and the other not yet told. */
-const MAX_DELAY_DIFFERENCE_MS = 1000;
+export const MAX_DELAY_DIFFERENCE_MS = 1000;
 /** Senders report at least every 5 s (RFC 3550, 6.2); after a step of the publisher's clock the relation of before is kept for so long. */
 const RELATION_HOLD_MS = 20_000;
 

@@ -118,3 +118,11 @@ t.test('a push that begins in a stall is heard as soon as it is over', async (t)
   t.notOk(after.some(isSilence), `${after.filter(isSilence).length} frames of silence`);
   t.ok(isMonotonic(tags, TAG_AUDIO) && isMonotonic(tags, TAG_VIDEO));
 });
+
+t.test('sound that reports put 700 ms behind the picture is waited for', async (t) => {
+  const tags = await publish(7000, (ms) => ms + 20, 700);
+  const after = tags.filter(({ atMs }) => atMs > 5000 && atMs < 7000);
+  t.ok(after.some(isSound));
+  t.notOk(after.some(isSilence), `${after.filter(isSilence).length} frames of silence`);
+  t.ok(isMonotonic(tags, TAG_AUDIO));
+});

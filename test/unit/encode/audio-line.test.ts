@@ -80,3 +80,42 @@ t.test('a stream that stood still for an hour does not bring an hour of silence'
   line.fill(3_600_000, false);
   t.ok(tags.length < 3000, `${tags.length} frames`);
 });
+
+t.test('sound that belongs late is waited for, until it is in time again', async (t) => {
+  const { tags, line, isLive } = setUp();
+  let nowMs = 0;
+  let sent = 0;
+  /** Runs the clock for so long with sound that is late by so much; gives what the last second of it became. */
+  const run = (forMs: number, lateMs: number): FlvTag[] => {
+    for (const endMs = nowMs + forMs; nowMs < endMs; nowMs += 20) {
+      line.fill(nowMs, true);
+      for (; sent * FRAME < nowMs - lateMs; sent++) line.live(raw, sent * FRAME);
+    }
+    return tags.filter((tag) => tag.timestamp > nowMs - lateMs - 1000);
+  };
+  t.ok(run(3000, 60).every(isLive));
+  for (const lateMs of [600, 800, 1000]) {
+    t.ok(run(4000, lateMs).every(isLive), `late by ${lateMs} ms, and heard`);
+    t.ok(run(2000, lateMs).length > 45);
+  }
+  t.ok(run(25_000, 60).every(isLive));
+  const before = tags.length;
+  sent += 50;
+  run(1100, 60);
+  t.notOk(tags.slice(before).every(isLive), 'in time again, and no longer waited for');
+});
+
+t.test('a burst after a stall of the network raises nothing', async (t) => {
+  const { tags, line, isLive } = setUp();
+  let nowMs = 0;
+  let sent = 0;
+  for (; nowMs < 2000; nowMs += 20) {
+    line.fill(nowMs, true);
+    for (; sent * FRAME < nowMs - 60; sent++) line.live(raw, sent * FRAME);
+  }
+  for (; nowMs < 5000; nowMs += 20) line.fill(nowMs, true);
+  for (; sent * FRAME < nowMs - 60; sent++) line.live(raw, sent * FRAME);
+  const before = tags.length;
+  for (const endMs = nowMs + 800; nowMs < endMs; nowMs += 20) line.fill(nowMs, true);
+  t.notOk(tags.slice(before).every(isLive), 'what is missing now is silence as soon as ever');
+});
