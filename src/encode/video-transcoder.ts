@@ -1,5 +1,5 @@
 import { toGatewayError, type GatewayError } from '../errors.ts';
-import { toH264 } from '../ffmpeg/ffmpeg-args.ts';
+import { toH264, type FfmpegCommandLine, type VideoOutput } from '../ffmpeg/ffmpeg-args.ts';
 import { ivfFrameHeader, ivfHeader } from '../ffmpeg/ivf.ts';
 import { SupervisedFfmpeg } from '../ffmpeg/supervised-ffmpeg.ts';
 import { parseSps } from '../flv/avc.ts';
@@ -8,6 +8,7 @@ import { TAG_VIDEO, type FlvTag, type StreamMetadata } from '../flv/flv-tag.ts';
 import { flvHeader, flvTagParts } from '../flv/flv-writer.ts';
 import type { TagGroup } from '../flv/tag-group.ts';
 import type { Logger } from '../logger.ts';
+import type { PictureSize, VideoCodec } from '../stream/live-stream.ts';
 import { videoOutput, type EncodeProfile } from './encode-profile.ts';
 import { LiveRendition } from './live-rendition.ts';
 import type { Rendition } from './rendition.ts';
@@ -18,6 +19,12 @@ export interface VideoTranscoderOptions {
   readonly bitrate: number;
   readonly logger: Logger;
 }
+
+/**
+ * Without a height the canvas grows with the source's pictures, once these have kept their size for so long: a browser's ramp-up takes two or three steps within seconds, and each new
+ * canvas costs a moment without pictures and a sequence header. Until then they are made smaller, which nobody minds. It never shrinks. Milliseconds.
+ */
+const GROW_AFTER_MS = 2000;
 
 /** Where the configuration record starts in an AVC sequence header, and its first parameter set in there (ISO 14496-15, 5.2.4.1). */
 const AVC_SPS_LENGTH = 5 + 6;
@@ -33,8 +40,12 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
   readonly #onTags = (group: TagGroup): void => this.#takeTags(group);
   readonly #onPicture = (picture: SourcePicture): void => this.#takePicture(picture);
   readonly #onFailed = (error: GatewayError): void => void this.emit('failed', error);
+  readonly #onSized = (): void => this.#growSoon();
   readonly #onResumed = (): void => void this.#ffmpeg?.restart('the publisher came back');
   #ffmpeg: SupervisedFfmpeg | undefined;
+  /** What ffmpeg makes. */
+  #output: VideoOutput | undefined;
+  #growth: NodeJS.Timeout | undefined;
   #reader = new FlvReader();
   /** ffmpeg starts at a key frame. */
   #fed = false;
@@ -51,6 +62,7 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
     source.pictures.on('picture', this.#onPicture);
     source.on('failed', this.#onFailed);
     source.pictures.on('resumed', this.#onResumed);
+    source.pictures.on('sized', this.#onSized);
     this.#open();
     source.requestKeyFrame();
   }
@@ -83,6 +95,8 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
     this.#source.pictures.off('picture', this.#onPicture);
     this.#source.off('failed', this.#onFailed);
     this.#source.pictures.off('resumed', this.#onResumed);
+    this.#source.pictures.off('sized', this.#onSized);
+    clearTimeout(this.#growth);
     await this.#ffmpeg?.close();
   }
 
@@ -91,12 +105,7 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
     const { width, height } = this.#source.metadata;
     const codec = this.#source.videoCodec;
     if (this.#ffmpeg || !width || !height || !codec) return;
-    const output = videoOutput(this.#profile, { width, height }, this.#options.bitrate);
-    this.#metadata = {
-      ...this.#source.metadata, width: output.width, height: output.height, videoBitrate: output.bitrate, videoCodecId: 7,
-      ...(output.fps ? { frameRate: output.fps } : {}),
-    };
-    const ffmpeg = new SupervisedFfmpeg(toH264(codec === 'h264' ? 'flv' : 'ivf', output), 'video encoder', this.#options.logger);
+    const ffmpeg = new SupervisedFfmpeg(this.#command(codec, { width, height }), 'video encoder', this.#options.logger);
     this.#ffmpeg = ffmpeg;
     ffmpeg.on('started', () => {
       this.#reader = new FlvReader();
@@ -109,6 +118,30 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
     ffmpeg.on('output', (chunk) => this.#takeOutput(chunk));
     ffmpeg.on('failed', (error) => this.emit('failed', error));
     void ffmpeg.start();
+  }
+
+  #command(codec: VideoCodec, source: PictureSize): FfmpegCommandLine {
+    const output = videoOutput(this.#profile, source, this.#options.bitrate);
+    this.#output = output;
+    this.#metadata = {
+      ...this.#source.metadata, width: output.width, height: output.height, videoBitrate: output.bitrate, videoCodecId: 7,
+      ...(output.fps ? { frameRate: output.fps } : {}),
+    };
+    return toH264(codec === 'h264' ? 'flv' : 'ivf', output);
+  }
+
+  #growSoon(): void {
+    if (this.#profile.height !== undefined) return;
+    clearTimeout(this.#growth);
+    this.#growth = setTimeout(() => this.#grow(), GROW_AFTER_MS);
+  }
+
+  #grow(): void {
+    const { width, height } = this.#source.metadata;
+    const codec = this.#source.videoCodec;
+    const output = this.#output;
+    if (!output || !width || !height || !codec || width * height <= output.width * output.height) return;
+    void this.#ffmpeg?.replace(this.#command(codec, { width, height }));
   }
 
   #takeTags({ tags }: TagGroup): void {

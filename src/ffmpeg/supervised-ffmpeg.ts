@@ -29,7 +29,7 @@ export function restartDelay(deaths: readonly number[], nowMs: number): number |
 
 /** An ffmpeg that is kept running: started anew when it dies, given up when it dies again and again. */
 export class SupervisedFfmpeg extends EventEmitter<SupervisedFfmpegEvents> {
-  readonly #line: FfmpegCommandLine;
+  #line: FfmpegCommandLine;
   readonly #purpose: string;
   readonly #logger: Logger;
   #process: FfmpegProcess | undefined;
@@ -73,6 +73,18 @@ export class SupervisedFfmpeg extends EventEmitter<SupervisedFfmpegEvents> {
     await process.close();
   }
 
+  /** Goes on with another command, which is no death. The ffmpeg that runs gives nothing more. */
+  async replace(line: FfmpegCommandLine): Promise<void> {
+    this.#line = line;
+    const process = this.#process;
+    // Without one, it is being started, which looks at the command again, or waits to be.
+    if (!process) return;
+    this.#process = undefined;
+    process.removeAllListeners();
+    void this.start();
+    await process.close();
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#timer);
@@ -83,14 +95,19 @@ export class SupervisedFfmpeg extends EventEmitter<SupervisedFfmpegEvents> {
   }
 
   async #run(): Promise<void> {
+    const line = this.#line;
     let process: FfmpegProcess;
     try {
-      process = await FfmpegProcess.start(this.#line, this.#purpose, this.#logger);
+      process = await FfmpegProcess.start(line, this.#purpose, this.#logger);
     } catch (error) {
       this.#died(toGatewayError(error).message);
       return;
     }
     if (this.#closed) return process.close();
+    if (line !== this.#line) {
+      await process.close();
+      return this.#closed ? undefined : this.#run();
+    }
     process.on('output', (chunk) => this.emit('output', chunk));
     process.on('died', (reason) => {
       this.#process = undefined;

@@ -1,0 +1,143 @@
+import { EventEmitter } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
+import t from 'tap';
+import type { EncodeProfile } from '../../src/encode/encode-profile.ts';
+import type { SourceRendition } from '../../src/encode/source-rendition.ts';
+import { VideoTranscoder } from '../../src/encode/video-transcoder.ts';
+import { parseSps } from '../../src/flv/avc.ts';
+import { TAG_VIDEO, type FlvTag } from '../../src/flv/flv-tag.ts';
+import { TagGroup } from '../../src/flv/tag-group.ts';
+import type { Logger } from '../../src/logger.ts';
+import { createFlvTags } from '../helpers/flv-source.ts';
+import { childrenOf } from '../helpers/processes.ts';
+import { waitFor } from '../helpers/wait.ts';
+
+const PICTURE_MS = 33;
+
+interface Clip {
+  readonly width: number;
+  readonly height: number;
+  readonly header: FlvTag;
+  readonly pictures: readonly FlvTag[];
+}
+
+async function clip(width: number, height: number, videoBitrate = '300k'): Promise<Clip> {
+  const tags = (await createFlvTags({ seconds: 2, size: `${width}x${height}`, videoBitrate })).filter((tag) => tag.type === TAG_VIDEO);
+  return { width, height, header: tags.find((tag) => tag.sequenceHeader)!, pictures: tags.filter((tag) => !tag.sequenceHeader) };
+}
+
+/** A stream of H.264 whose pictures are those of a clip, at the speed that is asked for, and what a transcoder makes of them. */
+class Stage extends EventEmitter {
+  readonly pictures = new EventEmitter();
+  readonly videoCodec = 'h264';
+  readonly hasVideo = true;
+  readonly warnings: string[] = [];
+  readonly out: FlvTag[] = [];
+  readonly transcoder: VideoTranscoder;
+  metadata: { width: number; height: number };
+  videoHeader: FlvTag;
+  #clip: Clip;
+  #next = 0;
+  #timestamp: number;
+
+  constructor(clip: Clip, profile: Omit<EncodeProfile, 'audioCodec'>, startMs = 0) {
+    super();
+    this.#clip = clip;
+    this.#timestamp = startMs;
+    this.metadata = clip;
+    this.videoHeader = clip.header;
+    const logger = { debug: () => {}, warn: (fields: { reason: string }) => this.warnings.push(fields.reason) } as unknown as Logger;
+    this.transcoder = new VideoTranscoder(this as unknown as SourceRendition, { audioCodec: 'aac', ...profile }, { bitrate: 0, logger });
+    this.transcoder.on('tags', ({ tags }) => this.out.push(...tags));
+  }
+
+  get timestamp(): number {
+    return this.#timestamp;
+  }
+
+  get shown(): readonly FlvTag[] {
+    return this.out.filter((tag) => !tag.sequenceHeader);
+  }
+
+  /** The sizes that the sequence headers told. */
+  get sizes(): string[] {
+    return this.out.filter((tag) => tag.sequenceHeader).map(({ data }) => {
+      const { width, height } = parseSps(data.subarray(13, 13 + data.readUInt16BE(11)))!;
+      return `${width}x${height}`;
+    });
+  }
+
+  get isMonotonic(): boolean {
+    return this.shown.every(({ timestamp }, index) => index === 0 || timestamp > this.shown[index - 1]!.timestamp);
+  }
+
+  requestKeyFrame(): void {
+    this.#next = 0;
+  }
+
+  show(clip: Clip): void {
+    this.#clip = clip;
+    this.#next = 0;
+    this.metadata = clip;
+    this.videoHeader = clip.header;
+    this.pictures.emit('sized');
+  }
+
+  /** Feeds pictures until something is so. @param everyMs of ours between two pictures */
+  async until(what: string, isSo: () => boolean, everyMs = 10): Promise<void> {
+    let done = false;
+    const waiting = waitFor(what, isSo, { timeout: 20_000, every: 10 }).finally(() => (done = true));
+    for (; !done; await sleep(everyMs)) this.picture();
+    await waiting;
+  }
+
+  picture(): void {
+    const tag = this.#clip.pictures[this.#next % this.#clip.pictures.length]!;
+    // With each change the source tells its header, as it does for those who pass pictures on.
+    const tags = this.#next++ === 0 ? [{ ...this.videoHeader, timestamp: this.#timestamp }] : [];
+    this.emit('tags', new TagGroup([...tags, { ...tag, timestamp: this.#timestamp }]));
+    this.#timestamp += PICTURE_MS;
+  }
+
+  get encoder(): number | undefined {
+    return childrenOf(process.pid).find(({ role }) => role === 'video-encoder')?.pid;
+  }
+}
+
+const small = await clip(160, 90);
+const middle = await clip(240, 136);
+const large = await clip(320, 180);
+
+t.test('without a height the canvas grows with the source, and never shrinks', async (t) => {
+  const stage = new Stage(small, { fps: 25 });
+  await stage.until('the first pictures', () => stage.shown.length > 20);
+  const started = stage.encoder;
+  stage.show(middle);
+  await stage.until('some more', () => stage.shown.length > 40);
+  t.equal(stage.encoder, started, 'a ramp-up is awaited');
+  stage.show(large);
+  await stage.until('a larger canvas', () => stage.sizes.length > 1);
+  const grown = stage.encoder;
+  t.not(grown, started);
+  t.match(stage.transcoder.metadata, { width: 320, height: 180 });
+  stage.show(small);
+  const before = stage.shown.length;
+  await stage.until('pictures that are small again', () => stage.shown.length > before + 100, 30);
+  t.equal(stage.encoder, grown);
+  t.strictSame(stage.sizes, ['160x90', '320x180']);
+  t.ok(stage.isMonotonic);
+  t.strictSame(stage.warnings, [], 'no death');
+  await stage.transcoder.close();
+});
+
+t.test('with a height it stays as it is', async (t) => {
+  const stage = new Stage(small, { height: 90 });
+  await stage.until('the first pictures', () => stage.shown.length > 20);
+  const started = stage.encoder;
+  stage.show(large);
+  const before = stage.shown.length;
+  await stage.until('three seconds more', () => stage.shown.length > before + 100, 30);
+  t.equal(stage.encoder, started);
+  t.strictSame(stage.sizes, ['160x90']);
+  await stage.transcoder.close();
+});
