@@ -7,9 +7,11 @@ import { FlvReader } from '../flv/flv-reader.ts';
 import { TAG_AUDIO, type FlvTag, type StreamMetadata } from '../flv/flv-tag.ts';
 import type { TagGroup } from '../flv/tag-group.ts';
 import type { Logger } from '../logger.ts';
+import { turnMs } from '../turn.ts';
 import { AAC_CHANNELS, AAC_SAMPLE_RATE } from './aac-coder.ts';
 import { PLAIN_FRAME_MS, PlainAudioFrames } from './plain-audio-frames.ts';
 import { LiveRendition } from './live-rendition.ts';
+import { OutputWatch } from './output-watch.ts';
 import type { Rendition } from './rendition.ts';
 
 /** Bytes before the raw frame in an AAC tag's body. */
@@ -26,6 +28,7 @@ export class AudioTranscoder extends LiveRendition implements Rendition {
   readonly #ffmpeg: SupervisedFfmpeg;
   readonly #onTags = (group: TagGroup): void => this.#takeTags(group);
   readonly #onFailed = (error: GatewayError): void => void this.emit('failed', error);
+  readonly #watch = new OutputWatch();
   #reader = new FlvReader();
   #frames: PlainAudioFrames;
   /** Stream time of the next frame that comes out, and of the latest one that went in. */
@@ -45,6 +48,7 @@ export class AudioTranscoder extends LiveRendition implements Rendition {
       this.#reader = new FlvReader();
       this.#frames = new PlainAudioFrames(codec);
       this.#next = undefined;
+      this.#watch.begin();
     });
     this.#ffmpeg.on('output', (chunk) => this.#takeOutput(chunk));
     this.#ffmpeg.on('failed', this.#onFailed);
@@ -88,12 +92,15 @@ export class AudioTranscoder extends LiveRendition implements Rendition {
     this.#latest = tag.timestamp;
     const raw = tag.data.subarray(AAC_BODY_HEADER);
     this.#ffmpeg.write(adtsHeader(raw.length, AAC_SAMPLE_RATE, AAC_CHANNELS), raw);
+    if (this.#watch.fed(tag.timestamp, turnMs())) void this.#ffmpeg.restart('it hangs: nothing came out of it any more');
   }
 
   #takeOutput(chunk: Buffer): void {
     const sounds = this.#reader.push(chunk).filter((tag) => tag.type === TAG_AUDIO);
     const tags = sounds.flatMap((tag) => this.#frames.push(tag.data)).map((data) => this.#onTime(data));
-    if (tags.length > 0) this.send(tags);
+    if (tags.length === 0) return;
+    this.#watch.came();
+    this.send(tags);
   }
 
   #onTime(data: Buffer): FlvTag {

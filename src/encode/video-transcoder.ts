@@ -9,8 +9,10 @@ import { flvHeader, flvTagParts } from '../flv/flv-writer.ts';
 import type { TagGroup } from '../flv/tag-group.ts';
 import type { Logger } from '../logger.ts';
 import type { PictureSize, VideoCodec } from '../stream/live-stream.ts';
+import { turnMs } from '../turn.ts';
 import { videoOutput, type EncodeProfile } from './encode-profile.ts';
 import { LiveRendition } from './live-rendition.ts';
+import { OutputWatch } from './output-watch.ts';
 import type { Rendition } from './rendition.ts';
 import { FOURCC, type SourcePicture, type SourceRendition } from './source-rendition.ts';
 
@@ -46,6 +48,7 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
   /** What ffmpeg makes. */
   #output: VideoOutput | undefined;
   #growth: NodeJS.Timeout | undefined;
+  readonly #watch: OutputWatch;
   #reader = new FlvReader();
   /** ffmpeg starts at a key frame. */
   #fed = false;
@@ -58,6 +61,7 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
     this.#source = source;
     this.#profile = profile;
     this.#options = options;
+    this.#watch = new OutputWatch(profile.fps ? 1000 / profile.fps : 0);
     source.on('tags', this.#onTags);
     source.pictures.on('picture', this.#onPicture);
     source.on('failed', this.#onFailed);
@@ -109,6 +113,7 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
     this.#ffmpeg = ffmpeg;
     ffmpeg.on('started', () => {
       this.#reader = new FlvReader();
+      this.#watch.begin();
       this.#fed = false;
       this.startOver();
       if (codec === 'h264') ffmpeg.write(flvHeader({ audio: false, video: true }));
@@ -159,6 +164,7 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
       if (this.#source.videoHeader) this.#writeTag({ ...this.#source.videoHeader, timestamp: tag.timestamp });
     }
     this.#writeTag(tag);
+    this.#watchOutput(tag.timestamp);
   }
 
   #writeTag(tag: FlvTag): void {
@@ -172,12 +178,19 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
     if (!this.#fed && !picture.keyFrame) return;
     this.#fed = true;
     this.#ffmpeg.write(ivfFrameHeader(picture.data.length, picture.timestamp), picture.data);
+    this.#watchOutput(picture.timestamp);
+  }
+
+  #watchOutput(fedMs: number): void {
+    if (this.#watch.fed(fedMs, turnMs())) void this.#ffmpeg!.restart('it hangs: nothing came out of it any more');
   }
 
   #takeOutput(chunk: Buffer): void {
     try {
       const tags = this.#reader.push(chunk).filter((tag) => tag.type === TAG_VIDEO && this.#isNews(tag));
-      if (tags.length > 0) this.send(tags);
+      if (tags.length === 0) return;
+      this.#watch.came();
+      this.send(tags);
     } catch (error) {
       void this.#ffmpeg?.restart(toGatewayError(error).message);
     }

@@ -141,3 +141,18 @@ t.test('with a height it stays as it is', async (t) => {
   t.strictSame(stage.sizes, ['160x90']);
   await stage.transcoder.close();
 });
+
+t.test('an encoder that hangs is replaced, though little waits for it', async (t) => {
+  const stage = new Stage(small, { height: 90 });
+  await stage.until('the first pictures', () => stage.shown.length > 20);
+  const hanging = stage.encoder!;
+  process.kill(hanging, 'SIGSTOP');
+  const before = stage.shown.length;
+  const since = performance.now();
+  await stage.until('pictures of another one', () => stage.shown.length > before + 20, 30);
+  t.ok(performance.now() - since < 10_000, `after ${Math.round(performance.now() - since)} ms`);
+  await waitFor('the hanging one to be killed', () => stage.encoder !== hanging);
+  t.match(stage.warnings, [/hangs/], 'which is a death');
+  t.ok(stage.isMonotonic);
+  await stage.transcoder.close();
+});
