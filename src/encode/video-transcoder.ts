@@ -50,6 +50,9 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
   #growth: NodeJS.Timeout | undefined;
   readonly #watch: OutputWatch;
   #reader = new FlvReader();
+  /** Times of the latest picture that was given to ffmpeg, and of what came out last. */
+  #fedMs = 0;
+  #outMs = -1;
   /** ffmpeg starts at a key frame. */
   #fed = false;
   #metadata: StreamMetadata | undefined;
@@ -182,18 +185,29 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
   }
 
   #watchOutput(fedMs: number): void {
+    this.#fedMs = fedMs;
     if (this.#watch.fed(fedMs, turnMs())) void this.#ffmpeg!.restart('it hangs: nothing came out of it any more');
   }
 
   #takeOutput(chunk: Buffer): void {
     try {
-      const tags = this.#reader.push(chunk).filter((tag) => tag.type === TAG_VIDEO && this.#isNews(tag));
+      const tags = this.#reader.push(chunk).filter((tag) => tag.type === TAG_VIDEO && this.#isNews(tag)).map((tag) => this.#onTime(tag));
       if (tags.length === 0) return;
       this.#watch.came();
       this.send(tags);
     } catch (error) {
       void this.#ffmpeg?.restart(toGatewayError(error).message);
     }
+  }
+
+  /**
+   * On the stream's clock: ffmpeg's FLV muxer writes 31 bits of the time, 24.86 days, and 0 for a sequence header. What comes out is near what was given to it. Never back, should a fresh
+   * ffmpeg with a constant frame rate begin a little before its first picture.
+   */
+  #onTime(tag: FlvTag): FlvTag {
+    const timestamp = tag.sequenceHeader ? Math.max(this.#outMs, 0) : Math.max(this.#fedMs + (((tag.timestamp - this.#fedMs) << 1) >> 1), this.#outMs + 1);
+    this.#outMs = timestamp;
+    return { ...tag, timestamp };
   }
 
   /** Takes note of sequence headers. A restarted encoder says the same again; destinations need to hear only what is new. */

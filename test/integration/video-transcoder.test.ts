@@ -68,7 +68,8 @@ class Stage extends EventEmitter {
   }
 
   get isMonotonic(): boolean {
-    return this.shown.every(({ timestamp }, index) => index === 0 || timestamp > this.shown[index - 1]!.timestamp);
+    const isAfter = (tags: readonly FlvTag[], least: number): boolean => tags.every(({ timestamp }, index) => index === 0 || timestamp - tags[index - 1]!.timestamp >= least);
+    return isAfter(this.out, 0) && isAfter(this.shown, 1);
   }
 
   requestKeyFrame(): void {
@@ -140,6 +141,19 @@ t.test('with a height it stays as it is', async (t) => {
   t.equal(stage.encoder, started);
   t.strictSame(stage.sizes, ['160x90']);
   await stage.transcoder.close();
+});
+
+t.test('a stream of 25, of 50 and of 100 days', async (t) => {
+  for (const startMs of [2 ** 31 - 1000, 2 ** 32 - 1000, 2 ** 33 + 2 ** 30 + 5]) {
+    const stage = new Stage(small, { height: 90 }, startMs);
+    await waitFor('the encoder', () => stage.encoder);
+    // It begins with the first picture after it has started.
+    await stage.until('pictures', () => stage.shown.length > 80);
+    const { shown } = stage;
+    t.ok(shown[0]!.timestamp >= startMs && shown[0]!.timestamp < startMs + 1000, `${startMs}: begins at ${shown[0]!.timestamp - startMs}`);
+    t.ok(shown.every(({ timestamp }, index) => timestamp === shown[0]!.timestamp + index * PICTURE_MS), 'and keeps all times');
+    await stage.transcoder.close();
+  }
 });
 
 t.test('an encoder that hangs is replaced, though little waits for it', async (t) => {
