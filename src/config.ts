@@ -66,7 +66,8 @@ export const SettingsSchema = z.strictObject({
   // Who may call
   rest_api_key: z.string().regex(/^[\x21-\x7e]*$/, 'must be printable ASCII without spaces').default(''),
   allow_anonymous: flag.default(false),
-  cors_origins: listOf(isOrigin, 'origins (https://example.com) or *').default([]),
+  /** In lower case, as browsers send them. */
+  cors_origins: listOf(isOrigin, 'origins (https://example.com) or *').transform((origins) => origins.map((origin) => origin.toLowerCase())).default([]),
 
   // Where pushes may go
   destination_allow_networks: hostRules.default([]),

@@ -46,7 +46,7 @@ t.test('everybody, if that is what the settings say', async (t) => {
 });
 
 t.test('pages of the named origins, and only they, may call', async (t) => {
-  const { app, http } = await createHttpApp({ cors_origins: 'https://studio.example, http://localhost:3000', rest_api_key: 'k' });
+  const { app, http } = await createHttpApp({ cors_origins: 'https://Studio.Example, http://localhost:3000', rest_api_key: 'k' });
   t.teardown(() => app.close());
   const preflight = (origin: string) =>
     http.inject({
