@@ -30,6 +30,8 @@ export interface HttpPorts {
 const BODY_LIMIT_BYTES = 64 * 1024;
 /** Time for a client to send its whole request, so that slow ones cannot hold connections. */
 const REQUEST_TIMEOUT_MS = 30_000;
+/** Time for a client to read why its request is broken before the socket goes. */
+const BROKEN_REQUEST_LINGER_MS = 1000;
 /** Characters of one path parameter: a stream name of 256, each percent-encoded as four bytes. */
 const MAX_PARAMETER_LENGTH = 256 * 12;
 
@@ -183,6 +185,9 @@ function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Socket): void
   const body = JSON.stringify(errorBody(new GatewayError('INVALID_REQUEST', 'This is not a complete HTTP request.'), '', Date.now()));
   const headers = ['Content-Type: application/json; charset=utf-8', `Content-Length: ${Buffer.byteLength(body)}`, 'Connection: close'];
   socket.end(['HTTP/1.1 400 Bad Request', ...headers, '', body].join('\r\n'));
+  // Who does not close its side keeps the socket open. At once it must not be destroyed: the answer would be lost with what was sent behind the mistake.
+  const impatience = setTimeout(() => socket.destroy(), BROKEN_REQUEST_LINGER_MS).unref();
+  socket.once('close', () => clearTimeout(impatience));
 }
 
 const normalisePath = (path: string): string => path.replace(/\/{2,}/g, '/').replace(/(?<=.)\/$/, '');

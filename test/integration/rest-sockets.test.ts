@@ -3,6 +3,7 @@ import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import t from 'tap';
 import { createHttpApp } from '../helpers/http-app.ts';
+import { waitFor } from '../helpers/wait.ts';
 
 const { app, control } = await createHttpApp();
 const { http: port } = await app.listen();
@@ -48,6 +49,19 @@ t.test('what is not HTTP gets the same error shape, and the gateway lives on', a
     t.match(JSON.parse(body), { status: 400, error: 'Bad Request', exception: 'INVALID_REQUEST', path: '' });
   }
   t.equal((await fetch(`http://127.0.0.1:${port}/health`)).status, 200);
+});
+
+t.test('who sends what is not HTTP and stays is hung up on', async (t) => {
+  const connections = (): Promise<number> => new Promise((resolve) => app.http.server.getConnections((_error, count) => resolve(count)));
+  const before = await connections();
+  const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true }).on('error', () => undefined);
+  t.teardown(() => socket.destroy());
+  let answer = '';
+  socket.on('data', (data) => (answer += String(data)));
+  socket.write('nonsense\r\n\r\n');
+  await once(socket, 'end');
+  t.match(answer, /^HTTP\/1\.1 400 Bad Request/);
+  await waitFor('the socket to go', async () => (await connections()) <= before, { timeout: 5000 });
 });
 
 t.test('a client that goes away in the middle of its body leaves nothing behind', async (t) => {
