@@ -9,6 +9,7 @@ import { RouterPipe } from './router-pipe.ts';
 import { parseOffer, type Offer } from './sdp.ts';
 import { buildAnswer } from './sdp-answer.ts';
 import { TransportLink } from './transport-link.ts';
+import { failureOf } from './worker-failure.ts';
 
 export interface PlaySessionOptions {
   /** Whose tracks are played; a session of this gateway. */
@@ -65,10 +66,12 @@ export class PlaySession extends EventEmitter<PlaySessionEvents> {
     const { worker } = publisher;
     const id = randomUUID();
     const logger = options.logger.child({ playSession: id });
-    const router = await worker.worker.createRouter({ mediaCodecs: playerCodecs(offer, publisher) });
+    const mediaCodecs = playerCodecs(offer, publisher);
+    let router: types.Router | undefined;
     let link: TransportLink | undefined;
     let pipe: RouterPipe | undefined;
     try {
+      router = await worker.worker.createRouter({ mediaCodecs });
       link = await TransportLink.create({ worker, router, dtls: offer.dtls, tcpOnly: options.tcpOnly, logger });
       pipe = await RouterPipe.create(worker.router, router);
       const sent = new Map<string, types.RtpParameters>();
@@ -88,8 +91,8 @@ export class PlaySession extends EventEmitter<PlaySessionEvents> {
       // Each by itself: the worker's WebRtcServer would keep the transport of a router that is closed.
       link?.close();
       pipe?.close();
-      router.close();
-      throw publisher.closed ? new GatewayError('STREAM_NOT_FOUND', 'Stream not found', { cause: error }) : error;
+      router?.close();
+      throw publisher.closed ? new GatewayError('STREAM_NOT_FOUND', 'Stream not found', { cause: error }) : failureOf(worker.worker, error);
     }
   }
 
@@ -111,6 +114,9 @@ export class PlaySession extends EventEmitter<PlaySessionEvents> {
 
 /** The publisher's codecs under the player's payload types. Audio first: mediasoup then gives RTX, which is not used, a free number. */
 function playerCodecs(offer: Offer, publisher: PublishSession): types.RouterRtpCodecCapability[] {
+  const payloadType = offer.video?.rtpParameters.codecs[0]?.payloadType;
+  if (payloadType !== undefined && payloadType === offer.audio?.rtpParameters.codecs[0]?.payloadType)
+    throw new GatewayError('INVALID_SDP', `The SDP offer gives sound and pictures the same payload type, ${payloadType}.`);
   const codec = (offered: types.RtpParameters, produced: types.Producer, kind: types.MediaKind): types.RouterRtpCodecCapability => {
     const { mimeType, clockRate, channels, parameters } = produced.rtpParameters.codecs[0]!;
     return { kind, mimeType, clockRate, channels, parameters, preferredPayloadType: offered.codecs[0]!.payloadType };

@@ -10,6 +10,7 @@ import { parseOffer, type Offer, type OfferedMedia } from './sdp.ts';
 import { buildAnswer, VIDEO_START_BITRATE } from './sdp-answer.ts';
 import { buildIceFragment, type IceCredentials } from './sdp-fragment.ts';
 import { TransportLink } from './transport-link.ts';
+import { failureOf } from './worker-failure.ts';
 import type { IngestWorker, WorkerPool } from './worker-pool.ts';
 
 export interface PublishSessionOptions {
@@ -84,8 +85,9 @@ export class PublishSession extends EventEmitter<PublishSessionEvents> implement
     const offer = parseOffer(options.offerSdp, { offerer: 'sends', congestionFeedback: worker.congestionFeedback, complete: options.complete, dataChannel: options.dataChannel });
     const id = randomUUID();
     const logger = options.logger.child({ publishSession: id });
-    const link = await TransportLink.create({ worker, router: worker.router, dtls: offer.dtls, tcpOnly: options.tcpOnly, dataChannel: offer.dataMid !== undefined, logger });
+    let link: TransportLink | undefined;
     try {
+      link = await TransportLink.create({ worker, router: worker.router, dtls: offer.dtls, tcpOnly: options.tcpOnly, dataChannel: offer.dataMid !== undefined, logger });
       const [audio, video] = await Promise.all([
         offer.audio && produce(link.transport, 'audio' as const, offer.audio, worker, logger),
         offer.video && produce(link.transport, 'video' as const, offer.video, worker, logger),
@@ -94,8 +96,8 @@ export class PublishSession extends EventEmitter<PublishSessionEvents> implement
       logger.debug({ audio: audio?.codec, video: video?.codec }, 'publish session created');
       return new PublishSession({ id, remoteIce: offer.ice, worker, link, answerSdp: answerTo(offer, link, options), audio, video });
     } catch (error) {
-      link.close();
-      throw error;
+      link?.close();
+      throw failureOf(worker.worker, error);
     }
   }
 
@@ -119,7 +121,9 @@ export class PublishSession extends EventEmitter<PublishSessionEvents> implement
    * @returns our new credentials as an SDP fragment
    */
   async restartIce(remoteIce: IceCredentials): Promise<string> {
-    const local = await this.#link.transport.restartIce();
+    const local = await this.#link.transport.restartIce().catch((error: unknown) => {
+      throw failureOf(this.worker.worker, error);
+    });
     this.#remoteIce = remoteIce;
     return buildIceFragment(local);
   }
@@ -148,7 +152,7 @@ async function produce<Kind extends 'audio' | 'video', Codec extends AudioCodec 
     const producer = await transport.produce({ kind, rtpParameters: routable(media.rtpParameters), keyFrameRequestDelay: KEY_FRAME_REQUEST_DELAY_MS });
     return new ProducerTrack(kind, media.codec, media.clockRate, producer, worker, logger);
   } catch (error) {
-    if (worker.worker.closed) throw new GatewayError('WORKER_DIED', 'The media worker is being restarted. Try again in a moment.', { cause: error });
+    if (worker.worker.closed) throw error;
     throw new GatewayError('INVALID_SDP', `The ${kind} section of the SDP offer cannot be used: ${error instanceof Error ? error.message : String(error)}.`, { cause: error });
   }
 }

@@ -6,6 +6,7 @@ import type { Pacer } from '../pacer.ts';
 import { INGEST_CODECS } from './codecs.ts';
 import type { MediaAddress } from './media-addresses.ts';
 import { WorkerChannel } from './worker-channel.ts';
+import { workerDied } from './worker-failure.ts';
 
 export interface WorkerPoolOptions {
   /** How many mediasoup workers; each takes one core at most. */
@@ -91,7 +92,7 @@ export class WorkerPool {
   pick(): IngestWorker {
     if (this.#closing) throw new GatewayError('SHUTTING_DOWN', 'The gateway is shutting down.');
     const alive = this.#slots.filter((slot) => slot !== undefined);
-    if (alive.length === 0) throw new GatewayError('WORKER_DIED', 'The media worker is being restarted. Try again in a moment.');
+    if (alive.length === 0) throw workerDied();
     return alive.reduce((least, slot) => (slot.sessions < least.sessions ? slot : least));
   }
 

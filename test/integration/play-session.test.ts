@@ -75,3 +75,25 @@ t.test('a publisher stops while its player is being made: nothing stays', async 
   await waitFor('the end of all transports', () => worker.sessions === 0);
   t.same(await left(), nothing);
 });
+
+t.test('sound and pictures with one payload type', async (t) => {
+  const publisher = await publish();
+  const video = /a=rtpmap:(\d+) H264/.exec(PLAY)![1]!;
+  const offerSdp = PLAY.replace(/^(m=audio 9 \S+) .*$/m, `$1 ${video}`).replace('a=rtpmap:111 opus/48000/2', `a=rtpmap:${video} opus/48000/2`);
+  await t.rejects(PlaySession.create({ publisher, offerSdp, logger: silentLogger }), { code: 'INVALID_SDP', message: `The SDP offer gives sound and pictures the same payload type, ${video}.` });
+  publisher.close();
+  t.same(await left(), nothing);
+});
+
+t.test('a worker that dies while a session is being made', async (t) => {
+  const [watched, restarting] = await Promise.all([publish(), publish()]);
+  const pid = pool.pids[0]!;
+  process.kill(pid, 'SIGSTOP');
+  const refused = Promise.all([
+    t.rejects(publish(), { code: 'WORKER_DIED', httpStatus: 503, retryable: true }),
+    t.rejects(restarting.restartIce(restarting.remoteIce), { code: 'WORKER_DIED' }),
+    t.rejects(play(watched), { code: 'STREAM_NOT_FOUND' }, 'it ends with its publisher'),
+  ]);
+  process.kill(pid, 'SIGKILL');
+  await refused;
+});
