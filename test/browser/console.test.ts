@@ -122,6 +122,27 @@ t.test('the gateway asks for its key, goes away and comes back', async (t) => {
   t.match(streams.body, [{ name: 'test', status: 'live' }], 'published again by itself');
 });
 
+t.test('reloaded, the page goes on with its stream; another one cannot', async (t) => {
+  const gateway = await startGateway();
+  t.teardown(() => gateway.stop());
+  const [page, other] = await Promise.all([browser.newPage(), browser.newPage()]);
+  t.teardown(() => Promise.all([page.close(), other.close()]));
+  const streams = async () => (await gateway.http('/api/v1/streams')).body;
+  const publish = async (publisher: Page, outcome: string): Promise<void> => {
+    await press(publisher, 'Publish');
+    await says(publisher, '#publish-state', outcome);
+  };
+  await page.goto(gateway.httpUrl);
+  await publish(page, 'On air');
+  const [{ startedAt }] = await streams();
+  await page.reload();
+  await waitFor('the stream to be held', async () => (await streams())[0]?.status === 'held');
+  await other.goto(gateway.httpUrl);
+  await publish(other, 'already in use');
+  await publish(page, 'On air');
+  t.match(await streams(), [{ status: 'live', startedAt }], 'the same stream');
+});
+
 t.test('no camera permission', async (t) => {
   const gateway = await startGateway();
   t.teardown(() => gateway.stop());
