@@ -84,7 +84,11 @@ class Stage extends EventEmitter {
     this.pictures.emit('sized');
   }
 
-  /** Feeds pictures until something is so. @param everyMs of ours between two pictures */
+  /**
+   * Feeds pictures until something is so.
+   *
+   * @param everyMs of ours between two pictures
+   */
   async until(what: string, isSo: () => boolean, everyMs = 10): Promise<void> {
     let done = false;
     const waiting = waitFor(what, isSo, { timeout: 20_000, every: 10 }).finally(() => (done = true));
