@@ -57,6 +57,7 @@ export class WatchPanel {
       this.#choice.disabled = this.#pushes.length < 2;
     }
     this.#follow();
+    this.#skipHole();
   }
 
   #follow() {
@@ -88,6 +89,14 @@ export class WatchPanel {
     player.load();
     // Refused when the page was never touched: the controls then start it.
     Promise.resolve(player.play()).catch(() => {});
+  }
+
+  /** A publisher who was away leaves a hole in the pictures, and the element would wait before it for ever. (Its `progress` does not always tell.) */
+  #skipHole() {
+    const { buffered, currentTime, readyState } = this.#video;
+    if (readyState > HTMLMediaElement.HAVE_CURRENT_DATA || buffered.length === 0) return;
+    const latest = buffered.start(buffered.length - 1);
+    if (latest > currentTime) this.#video.currentTime = latest;
   }
 
   #unload() {

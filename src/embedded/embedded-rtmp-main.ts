@@ -38,9 +38,19 @@ interface NamedCommand {
   readonly streamName: unknown;
 }
 
-/** What is published or watched, by `/APP/NAME`. The timer runs while a publisher that has gone may still come back. */
+/** Sound and pictures, by the type of their tags. */
+const TRACKS = [8, 9] as const;
+
+interface Broadcast {
+  readonly publisher: object | null;
+  /** Runs while a publisher that has gone may still come back. */
+  readonly _publishGraceTimer: object | null;
+  /** The latest time of each track. */
+  _lastDts: Readonly<Record<number, number>>;
+}
+/** What is published or watched, by `/APP/NAME`. */
 interface Broadcasts {
-  readonly broadcasts: ReadonlyMap<string, { readonly publisher: object | null; readonly _publishGraceTimer: object | null }>;
+  readonly broadcasts: ReadonlyMap<string, Broadcast>;
 }
 
 /** What this process tells its parent. */
@@ -61,6 +71,7 @@ const NodeMediaServer = require('node-media-server') as NodeMediaServerConstruct
 const { broadcasts } = require('node-media-server/src/core/context.js') as Broadcasts;
 const protocol = (require('node-media-server/src/protocol/rtmp.js') as { readonly prototype: RtmpProtocol }).prototype;
 refuseInWords(protocol);
+keepTracksTogether(protocol);
 acceptAnyName(protocol);
 const server = new NodeMediaServer({
   bind: '127.0.0.1',
@@ -141,11 +152,31 @@ function acceptAnyName(protocol: RtmpProtocol): void {
 function refuseInWords(protocol: RtmpProtocol): void {
   const { onPublish, respondPublish } = protocol;
   protocol.onPublish = function (command) {
-    const broadcast = broadcasts.get(`/${String(this.streamApp)}/${String(command.streamName)}`);
+    const broadcast = broadcastOf(this, command);
     const taken = broadcast?.publisher && !broadcast._publishGraceTimer;
     this.respondPublish = taken ? () => this.sendStatusMessage(this.streamId, 'error', 'NetStream.Publish.BadName', 'Already publishing') : respondPublish;
     onPublish.call(this, command);
   };
+}
+
+/**
+ * A publisher who comes back within half a minute is put behind what he sent before, each track by itself. Where one of them went on for longer, as sound
+ * does when a page is lost, they would be that far apart, and what is watched in a browser would stand still. So they are put behind it together.
+ */
+function keepTracksTogether(protocol: RtmpProtocol): void {
+  const { onPublish } = protocol;
+  protocol.onPublish = function (command) {
+    const broadcast = broadcastOf(this, command);
+    if (broadcast?._publishGraceTimer) {
+      const latest = Math.max(0, ...Object.values(broadcast._lastDts));
+      broadcast._lastDts = Object.fromEntries(TRACKS.map((type) => [type, latest]));
+    }
+    onPublish.call(this, command);
+  };
+}
+
+function broadcastOf({ streamApp }: RtmpProtocol, { streamName }: NamedCommand): Broadcast | undefined {
+  return broadcasts.get(`/${String(streamApp)}/${String(streamName)}`);
 }
 
 /** `/live/KEY/my.stream.flv`: what comes before the last slash is the application. */

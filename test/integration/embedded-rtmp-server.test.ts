@@ -10,10 +10,14 @@ import { promisify } from 'node:util';
 import t from 'tap';
 import { EmbeddedRtmpServer } from '../../src/embedded/embedded-rtmp-server.ts';
 import type { GatewayError } from '../../src/errors.ts';
+import { FlvReader } from '../../src/flv/flv-reader.ts';
+import { TAG_AUDIO, TAG_VIDEO, type FlvTag } from '../../src/flv/flv-tag.ts';
 import { silentLogger } from '../../src/logger.ts';
 import { createRtmpPusher } from '../../src/push/rtmp-pusher.ts';
+import { createFlvTags, writeTags } from '../helpers/flv-source.ts';
 import { death, pushTarget, ready } from '../helpers/push-target.ts';
 import { freePort } from '../helpers/server-process.ts';
+import { waitFor } from '../helpers/wait.ts';
 
 const run = promisify(execFile);
 
@@ -101,6 +105,31 @@ t.test('a second publisher of a name is refused in words, and the first goes on'
     await t.resolves(ready(third), 'the name is free again');
     await third.close();
   }
+});
+
+t.test('a name that is published again has sound and pictures of one time, whichever went on for longer before', async (t) => {
+  const server = await start();
+  t.teardown(() => server.close());
+  const create = createRtmpPusher();
+  const tags = await createFlvTags({ seconds: 3 });
+  const publish = async (sent: readonly FlvTag[]): Promise<void> => {
+    const pusher = create(pushTarget(`${server.rtmpUrl}/again`));
+    await ready(pusher);
+    await writeTags(pusher, sent, 2);
+    await pusher.close();
+  };
+  const media = new FlvReader();
+  const seen: FlvTag[] = [];
+  const watching = get(server.playbackUrl('again'), (response) => response.on('data', (chunk: Buffer) => seen.push(...media.push(chunk))));
+  watching.on('error', () => {});
+  t.teardown(() => watching.destroy());
+  await publish(tags.filter(({ type, timestamp }) => type !== TAG_VIDEO || timestamp < 500));
+  const before = seen.length;
+  await publish(tags);
+  const latest = (type: number): number => seen.findLast((tag) => tag.type === type)?.timestamp ?? 0;
+  await waitFor('what was sent', () => seen.length - before >= tags.length - 1 && latest(TAG_VIDEO) >= 3000);
+  const apart = latest(TAG_AUDIO) - latest(TAG_VIDEO);
+  t.ok(Math.abs(apart) < 200, `${apart} ms apart`);
 });
 
 t.test('applications and streams of any name', async (t) => {
