@@ -4,6 +4,9 @@ import { create, element, say } from './dom.js';
 
 /** Milliseconds before a broken playback is tried again. */
 const RETRY_DELAY = 1500;
+/** Seconds behind the latest picture, as it should be and before something is done about it. */
+const TARGET_LATENCY = 0.6;
+const MAX_LATENCY = 1.5;
 
 /** Loaded by the page before its modules run. @type {typeof import('mpegts.js').default} */
 const mpegts = /** @type {any} */ (globalThis).mpegts;
@@ -24,6 +27,8 @@ export class WatchPanel {
   #player;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #retry;
+  /** Where the element was when the pushes were looked at last. */
+  #lastTime = 0;
 
   /**
    * @param {import('./access.js').Config['embedded']} embedded
@@ -75,7 +80,7 @@ export class WatchPanel {
     if (!mpegts?.isSupported()) return say(this.#state, 'This browser cannot play the stream here. Another player can, at the RTMP server.', 'warn');
     this.#note.textContent = 'Waiting for the first picture…';
     const url = new URL(`${this.#embedded?.playbackBase}/${encodeURIComponent(push.streamName)}.flv`, location.href).href;
-    const player = mpegts.createPlayer({ type: 'flv', isLive: true, url }, { headers: this.#headers(), enableStashBuffer: false, liveSync: true, liveSyncMaxLatency: 1.5, liveSyncTargetLatency: 0.6, autoCleanupSourceBuffer: true });
+    const player = mpegts.createPlayer({ type: 'flv', isLive: true, url }, { headers: this.#headers(), enableStashBuffer: false, liveSync: true, liveSyncMaxLatency: MAX_LATENCY, liveSyncTargetLatency: TARGET_LATENCY, autoCleanupSourceBuffer: true });
     this.#player = player;
     const again = () => {
       if (this.#player !== player) return;
@@ -91,12 +96,13 @@ export class WatchPanel {
     Promise.resolve(player.play()).catch(() => {});
   }
 
-  /** A publisher who was away leaves a hole in the pictures, and the element would wait before it for ever. (Its `progress` does not always tell.) */
+  /** A publisher who was away leaves a hole in the pictures, before or in which the element waits for ever, whatever has come since. */
   #skipHole() {
-    const { buffered, currentTime, readyState } = this.#video;
-    if (readyState > HTMLMediaElement.HAVE_CURRENT_DATA || buffered.length === 0) return;
-    const latest = buffered.start(buffered.length - 1);
-    if (latest > currentTime) this.#video.currentTime = latest;
+    const { buffered, currentTime, paused } = this.#video;
+    const stands = currentTime === this.#lastTime && !paused;
+    this.#lastTime = currentTime;
+    const latest = buffered.length > 0 ? buffered.end(buffered.length - 1) : 0;
+    if (stands && latest - currentTime > MAX_LATENCY) this.#video.currentTime = latest - TARGET_LATENCY;
   }
 
   #unload() {
