@@ -1,10 +1,10 @@
 import { parseArgs } from 'node:util';
 import { portsRefusedByBrowsers } from './browser-ports.ts';
-import { rtcPorts } from './config.ts';
+import { rtcPorts, SECRET_SETTINGS } from './config.ts';
 import { GatewayError } from './errors.ts';
 import { Gateway } from './gateway.ts';
 import { createLogger } from './logger.ts';
-import { loadSettings } from './settings-file.ts';
+import { environmentName, loadSettings } from './settings-file.ts';
 
 /** The process: settings, signals, exit codes (0: ended as asked, 1: failed, 2: called wrongly or settings that are not valid). */
 
@@ -28,6 +28,8 @@ async function main(): Promise<void> {
     return;
   }
   const settings = loadSettings({ file: values.config ?? process.env['GATEWAY_CONFIG'] ?? 'config/gateway.properties', env: process.env });
+  // What the gateway starts inherits its environment, and needs none of these.
+  for (const key of SECRET_SETTINGS) delete process.env[environmentName(key)];
   const logger = createLogger(settings);
   process.on('uncaughtException', (error) => {
     logger.fatal({ err: error }, 'uncaught exception');

@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
 import packageJson from '../package.json' with { type: 'json' };
+import { Certificate } from './certificate.ts';
 import type { Settings } from './config.ts';
 import { EmbeddedRtmpServer } from './embedded/embedded-rtmp-server.ts';
 import { silentFrame, type ClipFormat } from './encode/clip-encoder.ts';
@@ -76,6 +76,8 @@ export class Gateway {
 }
 
 async function assemble(settings: Settings, logger: Logger, opened: (part: Part) => void): Promise<GatewayAddresses> {
+  const certificate = settings.tls_cert ? new Certificate({ certFile: settings.tls_cert, keyFile: settings.tls_key, logger }) : undefined;
+  if (certificate) opened(certificate);
   await checkFfmpeg({ pushes: settings.push_engine === 'ffmpeg' });
   const metrics = new Metrics();
 
@@ -113,13 +115,12 @@ async function assemble(settings: Settings, logger: Logger, opened: (part: Part)
   };
   const ws = await WcsServer.create({ ...signalling, host: settings.listen_ip, port: settings['ws.port'] });
   opened(ws);
-  const wss = settings.tls_cert
-    ? await WcsServer.create({ ...signalling, host: settings.listen_ip, port: settings['wss.port'], tls: { cert: readFileSync(settings.tls_cert), key: readFileSync(settings.tls_key) } })
-    : undefined;
+  const wss = certificate ? await WcsServer.create({ ...signalling, host: settings.listen_ip, port: settings['wss.port'], certificate }) : undefined;
   if (wss) opened(wss);
 
   const app = await HttpApp.create({
     settings, logger, control: transponders, registry, metrics, pacer,
+    ...(certificate && { certificate }),
     workers: () => ({ alive: pool.pids.length, wanted: settings.rtc_workers }),
     routes: [
       consoleRoutes({

@@ -1,8 +1,8 @@
-import { readFileSync } from 'node:fs';
+import type { Server as HttpsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
-import { createSecureContext } from 'node:tls';
 import cors from '@fastify/cors';
 import { fastify, type FastifyInstance, type FastifyPluginAsync, type FastifyReply, type FastifyRequest } from 'fastify';
+import type { Certificate } from '../certificate.ts';
 import type { Settings } from '../config.ts';
 import { GatewayError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
@@ -16,6 +16,8 @@ export interface HttpAppOptions extends Omit<OperationSources, 'isClosing' | 'st
   readonly settings: Settings;
   readonly logger: Logger;
   readonly pacer: Pacer;
+  /** With one the same routes are on HTTPS, too. */
+  readonly certificate?: Certificate;
   /** Further routes, at the root and with their own access rules: the console's page, WHIP. */
   readonly routes?: readonly FastifyPluginAsync[];
 }
@@ -44,9 +46,8 @@ export class HttpApp {
   readonly #stop: () => void;
   #closed: Promise<void> | undefined;
 
-  /** @throws {GatewayError} SETTINGS_INVALID if the certificate cannot be used. */
   static async create(options: HttpAppOptions): Promise<HttpApp> {
-    const certificate = readCertificate(options.settings);
+    const { certificate } = options;
     let isClosing = false;
     const sources = { ...options, isClosing: () => isClosing };
     const http = await createListener(sources);
@@ -92,32 +93,12 @@ export class HttpApp {
   }
 }
 
-interface Certificate {
-  readonly cert: Buffer;
-  readonly key: Buffer;
-}
-
-function readCertificate(settings: Settings): Certificate | undefined {
-  if (!settings.tls_cert) return undefined;
-  try {
-    const certificate = { cert: readFileSync(settings.tls_cert), key: readFileSync(settings.tls_key) };
-    createSecureContext(certificate);
-    return certificate;
-  } catch (error) {
-    const { code, path, message } = error as NodeJS.ErrnoException;
-    const what = path
-      ? `${path} cannot be read (${code})`
-      : `${settings.tls_cert} and ${settings.tls_key} do not make a certificate in PEM with its key (${message})`;
-    throw new GatewayError('SETTINGS_INVALID', `tls_cert and tls_key: ${what}.`, { cause: error });
-  }
-}
-
 type ListenerOptions = HttpAppOptions & Pick<OperationSources, 'isClosing'>;
 
 async function createListener(options: ListenerOptions, certificate?: Certificate): Promise<FastifyInstance> {
   const { settings, logger, control } = options;
   const app = fastify({
-    ...(certificate && { https: { ...certificate, minVersion: 'TLSv1.2' as const } }),
+    ...(certificate && { https: certificate.secureOptions }),
     bodyLimit: BODY_LIMIT_BYTES,
     requestTimeout: REQUEST_TIMEOUT_MS,
     // Pages that watch a stream hold their connection for as long as it lives; a close must not wait for them.
@@ -126,6 +107,7 @@ async function createListener(options: ListenerOptions, certificate?: Certificat
     clientErrorHandler: answerBrokenRequest,
     frameworkErrors: (error, request, reply) => void replyWithError(error, request, reply as never, logger),
   }) as unknown as FastifyInstance;
+  certificate?.keepCurrent(app.server as unknown as HttpsServer);
   const methods = collectMethods(app);
 
   app.setErrorHandler((error, request, reply) => replyWithError(error, request, reply, logger));

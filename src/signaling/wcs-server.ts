@@ -1,7 +1,8 @@
-import { createServer as createHttpServer, type Server as HttpServer } from 'node:http';
+import { createServer as createHttpServer, type RequestListener, type Server as HttpServer } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { WebSocketServer } from 'ws';
+import type { Certificate } from '../certificate.ts';
 import { GatewayError } from '../errors.ts';
 import type { PublishSessionOptions } from '../ingest/publish-session.ts';
 import type { WorkerPool } from '../ingest/worker-pool.ts';
@@ -36,8 +37,8 @@ export interface WcsServerOptions extends WcsContext {
   readonly host: string;
   /** 0: any free port. */
   readonly port: number;
-  /** PEM texts; with them it is wss. */
-  readonly tls?: { readonly cert: string | Buffer; readonly key: string | Buffer };
+  /** With one it is wss. */
+  readonly certificate?: Certificate;
 }
 
 /** Bytes of one message. An offer has 7 kB, the SDK's log uploads some tens. */
@@ -73,14 +74,14 @@ export class WcsServer {
 
   /** @throws {GatewayError} SETTINGS_INVALID when the port or address cannot be had */
   static async create(options: WcsServerOptions): Promise<WcsServer> {
-    const { tls, host, port } = options;
+    const { certificate, host, port } = options;
     // Somebody who opens the address in a browser should learn what it is.
-    const explain = (_: unknown, response: import('node:http').ServerResponse): void => {
+    const explain: RequestListener = (_, response): void => {
       response.writeHead(426, { 'content-type': 'text/plain', upgrade: 'websocket' }).end('This port speaks the WebSocket protocol of the WCS Web SDK.\n');
     };
-    const http = tls ? createHttpsServer({ cert: tls.cert, key: tls.key }, explain) : createHttpServer(explain);
+    const http = certificate ? createSecureServer(certificate, explain) : createHttpServer(explain);
     await new Promise<void>((resolve, reject) => {
-      http.once('error', (error: NodeJS.ErrnoException) => reject(listenFailure(error, host, port, tls ? 'wss.port' : 'ws.port')));
+      http.once('error', (error: NodeJS.ErrnoException) => reject(listenFailure(error, host, port, certificate ? 'wss.port' : 'ws.port')));
       http.listen(port, host, resolve);
     });
     return new WcsServer(http, options);
@@ -107,6 +108,12 @@ export class WcsServer {
     this.#http.closeAllConnections();
     await closed;
   }
+}
+
+function createSecureServer(certificate: Certificate, explain: RequestListener): HttpServer {
+  const server = createHttpsServer(certificate.secureOptions, explain);
+  certificate.keepCurrent(server);
+  return server;
 }
 
 function listenFailure(error: NodeJS.ErrnoException, host: string, port: number, setting: string): GatewayError {

@@ -68,10 +68,12 @@ export type SettingsOverrides = Partial<Record<SettingKey, string | number | boo
 export interface GatewayOptions {
   /** Whether its garbage can be collected when a measurement wants it; else it is started as anybody starts it. */
   readonly collectable?: boolean;
+  /** Variables of its environment, beside those of the test. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** Starts the real gateway on free loopback ports and waits until `/health` says that it serves. */
-export async function startGateway(overrides: SettingsOverrides = {}, { collectable = false }: GatewayOptions = {}): Promise<TestGateway> {
+export async function startGateway(overrides: SettingsOverrides = {}, { collectable = false, env = {} }: GatewayOptions = {}): Promise<TestGateway> {
   const portOf = async (key: 'ws.port' | 'http.port' | 'rtc_port'): Promise<number> => Number(overrides[key] ?? (await freePort()));
   const ports = { ws: await portOf('ws.port'), http: await portOf('http.port'), rtc: await portOf('rtc_port') };
   const settings: SettingsOverrides = {
@@ -93,7 +95,7 @@ export async function startGateway(overrides: SettingsOverrides = {}, { collecta
   const marker = randomUUID();
   const child = spawn(process.execPath, [...(collectable ? COLLECTABLE : []), join(ROOT, 'src/main.ts'), '--config', file], {
     cwd: ROOT,
-    env: { ...process.env, ...mediaWorkerEnv(), GATEWAY_TEST_MARKER: marker },
+    env: { ...process.env, ...mediaWorkerEnv(), ...env, GATEWAY_TEST_MARKER: marker },
     stdio: ['ignore', 'pipe', 'pipe', ...(collectable ? (['ipc'] as const) : [])],
   });
   let logs = '';

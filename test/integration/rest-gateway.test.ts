@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import t from 'tap';
@@ -16,7 +17,7 @@ t.test('settings that are not valid stop the start, with file and line', async (
 });
 
 t.test('the gateway as it is started: key, statuses, health, metrics', async (t) => {
-  const gateway = await startGateway({ rest_api_key: 'k1' });
+  const gateway = await startGateway({}, { env: { REST_API_KEY: 'k1' } });
   t.teardown(() => gateway.stop());
   const call = (path: string, init: RequestInit = {}) => gateway.http(path, { ...init, headers: { 'X-Api-Key': 'k1', 'Content-Type': 'application/json' } });
   t.equal((await gateway.http('/rest-api/push/find_all')).status, 401);
@@ -28,6 +29,8 @@ t.test('the gateway as it is started: key, statuses, health, metrics', async (t)
   t.match(await call('/api/v1/transponders?ended=true'), { status: 200, body: [] });
   t.match(await gateway.http('/health'), { status: 200, body: { status: 'ok', workers: { alive: 1, wanted: 1 } } });
   t.match((await gateway.http('/metrics')).text, /^gateway_streams 0$/m);
+  for (const { pid } of gateway.children()) t.notMatch(readFileSync(`/proc/${pid}/environ`, 'utf8'), /REST_API_KEY|=k1/, 'what it starts is not given its key');
+  t.ok(gateway.children('media-worker').length > 0);
   await gateway.stop();
   t.notMatch(gateway.logs(), 'k1');
 });

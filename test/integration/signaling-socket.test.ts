@@ -1,11 +1,8 @@
-import { execFile } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { promisify } from 'node:util';
 import t from 'tap';
 import { WebSocket } from 'ws';
+import { Certificate } from '../../src/certificate.ts';
 import { GatewayError } from '../../src/errors.ts';
 import { silentLogger } from '../../src/logger.ts';
 import { RESTLESS } from '../../src/pacer.ts';
@@ -13,6 +10,7 @@ import { ownerOf } from '../../src/signaling/auth-token.ts';
 import type { LiveStream } from '../../src/stream/live-stream.ts';
 import { StreamRegistry } from '../../src/stream/stream-registry.ts';
 import type { TransponderControl } from '../../src/transponder/transponder-view.ts';
+import { makeCertificate } from '../helpers/certificate.ts';
 import { mediaWorkerEnv } from '../helpers/media-worker.ts';
 import { waitFor } from '../helpers/wait.ts';
 
@@ -222,11 +220,10 @@ t.test('an HTTP request is told what this port is', async (t) => {
 });
 
 t.test('the same over TLS', async (t) => {
-  const folder = t.testdir();
-  const [key, cert] = [join(folder, 'key.pem'), join(folder, 'certificate.pem')];
-  await promisify(execFile)('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2', '-subj', '/CN=test', '-keyout', key, '-out', cert]);
-  const tls = { key: await readFile(key), cert: await readFile(cert) };
-  const secure = await WcsServer.create({ host: '127.0.0.1', port: 0, tls, pool, registry, control, pacer: RESTLESS, logger: silentLogger, version: '1' });
+  const { certificateFile: certFile, keyFile, remove } = await makeCertificate();
+  const certificate = new Certificate({ certFile, keyFile, logger: silentLogger });
+  t.teardown(() => (certificate.close(), remove()));
+  const secure = await WcsServer.create({ host: '127.0.0.1', port: 0, certificate, pool, registry, control, pacer: RESTLESS, logger: silentLogger, version: '1' });
   const socket = new WebSocket(`wss://127.0.0.1:${secure.port}/`, { rejectUnauthorized: false });
   await once(socket, 'open');
   socket.send('{"message":"connection","data":[{}]}');
