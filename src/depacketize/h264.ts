@@ -35,8 +35,9 @@ const NAL_HEADERS = Array.from({ length: 256 }, (_, header) => Buffer.from([head
 
 /** More slices than any level allows at 4K; keeps a hostile STAP-A storm bounded. */
 const MAX_NAL_UNITS = 4096;
-/** `numOfPictureParameterSets` of the decoder configuration has eight bits. */
+/** `numOfPictureParameterSets` of the decoder configuration has eight bits, and the length of each parameter set sixteen. */
 const MAX_PPS = 255;
+const MAX_PARAMETER_SET_BYTES = 0xffff;
 
 /** H.264 from RTP, packetization modes 0 and 1 (RFC 6184): single NAL units, STAP-A and FU-A. */
 export class H264Depacketizer extends Depacketizer<AccessUnit> {
@@ -159,7 +160,7 @@ export class H264Depacketizer extends Depacketizer<AccessUnit> {
   }
 
   #addSps(nalUnit: Buffer): boolean {
-    if (nalUnit.length < 4) return false;
+    if (nalUnit.length < 4 || nalUnit.length > MAX_PARAMETER_SET_BYTES) return false;
     this.#spsInUnit = true;
     this.#spsSent = false;
     if (this.#sps?.equals(nalUnit)) return true;
@@ -177,7 +178,7 @@ export class H264Depacketizer extends Depacketizer<AccessUnit> {
     } catch {
       return false;
     }
-    if (id > 255 || (this.#pps.size >= MAX_PPS && !this.#pps.has(id))) return false;
+    if (id > 255 || nalUnit.length > MAX_PARAMETER_SET_BYTES || (this.#pps.size >= MAX_PPS && !this.#pps.has(id))) return false;
     this.#ppsSent = false;
     if (!this.#pps.get(id)?.equals(nalUnit)) this.#pps.set(id, Buffer.from(nalUnit));
     return true;

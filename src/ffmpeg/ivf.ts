@@ -4,6 +4,8 @@ export type IvfFourcc = 'VP80' | 'VP90' | 'AV01';
 
 const HEADER_BYTES = 32;
 const FRAME_HEADER_BYTES = 12;
+/** VP9 and AV1 can say one pixel more than the header. */
+const MAX_SIDE = 0xffff;
 
 export interface IvfHeader {
   readonly fourcc: IvfFourcc;
@@ -19,8 +21,8 @@ export function ivfHeader(header: IvfHeader): Buffer {
   bytes.write('DKIF', 0, 'latin1');
   bytes.writeUInt16LE(HEADER_BYTES, 6);
   bytes.write(header.fourcc, 8, 'latin1');
-  bytes.writeUInt16LE(header.width, 12);
-  bytes.writeUInt16LE(header.height, 14);
+  bytes.writeUInt16LE(Math.min(header.width, MAX_SIDE), 12);
+  bytes.writeUInt16LE(Math.min(header.height, MAX_SIDE), 14);
   bytes.writeUInt32LE(header.timebase[1], 16);
   bytes.writeUInt32LE(header.timebase[0], 20);
   return bytes;

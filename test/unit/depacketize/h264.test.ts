@@ -151,6 +151,8 @@ t.test('malformed payloads damage their picture only', async t => {
     'FU-B': Buffer.of(0x7d, 0x81, 0, 0, 1),
     'sequence parameter set of 2 bytes': Buffer.of(0x67, 0x42),
     'picture parameter set with an endless id': Buffer.of(0x68, 0, 0, 0, 0, 0, 0),
+    'sequence parameter set that is too long for a sequence header': Buffer.concat([SPS, Buffer.alloc(0xffff)]),
+    'picture parameter set that is too long for a sequence header': Buffer.concat([PPS_0, Buffer.alloc(0xffff)]),
   };
   for (const [name, payload] of Object.entries(broken)) {
     const depacketizer = started();

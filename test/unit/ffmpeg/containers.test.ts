@@ -9,6 +9,7 @@ t.test('IVF headers', async t => {
     ivfHeader({ fourcc: 'VP80', width: 640, height: 360, timebase: [1, 1000] }).toString('hex'),
     '444b494600002000' + '56503830' + '80026801' + 'e8030000' + '01000000' + '00000000' + '00000000',
   );
+  t.equal(ivfHeader({ fourcc: 'VP90', width: 65_536, height: 65_536, timebase: [1, 1000] }).readUInt32LE(12), 0xffffffff, 'the largest picture of VP9');
   t.equal(ivfFrameHeader(0x1234, 2 ** 32 + 5).toString('hex'), '34120000' + '05000000' + '01000000');
 });
 
