@@ -93,6 +93,11 @@ export class MediaClock implements Timeline {
     this.#anewUntilMs = this.#nowMs + ANEW_MS;
   }
 
+  setBack(byMs: number): void {
+    this.#relationMs += byMs;
+    for (const track of this.#tracks.values()) track.setBack(byMs);
+  }
+
   targetOffset(track: TrackClock): number | undefined {
     const byArrival = track.arrivalOffsetMs;
     if (track.ntpOffsetMs === undefined) return byArrival;

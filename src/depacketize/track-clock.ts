@@ -20,6 +20,8 @@ export interface Timeline {
   readonly sharedMs: number;
   /** To be called when a report tells what those before did not. */
   relateAnew(): void;
+  /** The publisher's wall clock was set back by so many milliseconds, as a track's report has told: it is the clock of all tracks. */
+  setBack(byMs: number): void;
   /** Tells our time. */
   observe(nowMs: number): void;
 }
@@ -78,6 +80,8 @@ export class TrackClock {
   /** The next report is believed whatever it says: timestamps have begun anew since the last one. */
   #ntpOffsetIsOld = false;
   #pendingReport: SenderReportTimes | undefined;
+  /** {@link arrivalOffsetMs} when the last report came. */
+  #reportedArrivalMs = 0;
   #offsetMs: number | undefined;
   /** The latest media time that was converted: up to it the offset has been slewed. */
   #positionMs = -Infinity;
@@ -112,6 +116,11 @@ export class TrackClock {
   /** The publisher's wall clock minus media time, by its reports. */
   get ntpOffsetMs(): number | undefined {
     return this.#ntpOffsetMs;
+  }
+
+  /** The publisher's wall clock was set back by so many milliseconds. */
+  setBack(byMs: number): void {
+    if (this.#ntpOffsetMs !== undefined) this.#ntpOffsetMs -= byMs;
   }
 
   isStale(nowMs: number): boolean {
@@ -194,6 +203,11 @@ export class TrackClock {
     const offsetMs = report.ntpMs - this.#mediaMs(this.#nearestSegment(report.rtpTimestamp), report.rtpTimestamp);
     const isNew = this.#ntpOffsetIsOld || this.#ntpOffsetMs === undefined;
     const change = isNew ? 0 : offsetMs - this.#ntpOffsetMs!;
+    const soonerMs = this.#reportedArrivalMs - this.#delay.minimum;
+    this.#reportedArrivalMs = this.#delay.minimum;
+    // Where timestamps have leapt ahead, packets come sooner by as much. Where they do not, the wall clock was set back. The other tracks will tell
+    // it too, but seconds later, and would stand apart from this one until then.
+    if (change < -REPORT_STEP_MS && soonerMs < -change / 2) return this.#timeline.setBack(-change);
     if (isNew || Math.abs(change) > REPORT_STEP_MS) this.#timeline.relateAnew();
     // The delays of the packets of before cannot be told by a relation that no longer holds.
     if (Math.abs(change) > REPORT_STEP_MS) this.#delay.forget();

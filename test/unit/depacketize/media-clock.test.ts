@@ -179,6 +179,38 @@ t.test('a step of the publisher’s wall clock', async t => {
   }
 });
 
+t.test('a publisher’s wall clock that is set back, as one track tells seconds before the other: nothing moves', async t => {
+  for (const firstReportMs of [{ audio: 2400, video: 400 }, { audio: 400, video: 2400 }]) {
+    for (const step of [-60, -300, -500, -700, -1500, -3_600_000]) {
+      const simulation = new Simulation({ ...plain, firstReportMs, jitterMs: 20, reportNoiseMs: 2 });
+      simulation.run(20_000);
+      const before = { ...simulation.offset };
+      simulation.source.ntpOffsetMs += step;
+      for (let untilMs = 20_500; untilMs <= 40_000; untilMs += 500) {
+        simulation.run(untilMs);
+        const movedMs = Math.max(Math.abs(simulation.offset.audio - before.audio), Math.abs(simulation.offset.video - before.video));
+        if (movedMs > 10) return t.fail(`step ${step}, at ${untilMs}: moved by ${movedMs}`);
+      }
+    }
+  }
+});
+
+t.test('timestamps that leap ahead by less than a second: the next report tells of that track alone', async t => {
+  for (const kind of ['audio', 'video'] as const) {
+    for (const leapMs of [60, 300, 700]) {
+      const simulation = new Simulation({ ...plain, rtpStart: { ...plain.rtpStart }, jitterMs: 20, reportNoiseMs: 2 });
+      simulation.run(20_000);
+      simulation.source.rtpStart[kind] += leapMs * (RATES[kind] / 1000);
+      // A report comes every 5 s; then sound follows by 2 %, and the picture by 20 %.
+      simulation.run(26_000 + leapMs / (kind === 'audio' ? 0.02 : 0.2));
+      for (let untilMs = simulation.last.video; untilMs <= 80_000; untilMs += 500) {
+        simulation.run(untilMs);
+        if (simulation.skewMs > 10) return t.fail(`${kind} by ${leapMs} ms, at ${untilMs}: skew ${simulation.skewMs}`);
+      }
+    }
+  }
+});
+
 t.test('lips stay in sync when the network takes longer, or shorter, than before', async t => {
   for (const [from, to] of [[100, 40], [340, 40], [40, 340], [40, 640], [40, 1240]] as const) {
     const simulation = new Simulation({ ...plain, delayMs: { audio: from, video: from }, jitterMs: 3 });
