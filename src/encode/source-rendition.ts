@@ -93,7 +93,11 @@ export class SourceRendition extends LiveRendition implements Rendition {
   readonly #writes = new WriteMerger((tags) => this.#collect(tags));
   readonly #keyFrames: KeyFrameRequests;
   readonly #stopTicking: () => void;
-  readonly #onPublished = (publisher: Publisher): void => void this.#attach(publisher).catch((error: unknown) => this.#fail(error));
+  readonly #onPublished = (publisher: Publisher): void =>
+    void this.#attach(publisher).catch((error: unknown) => {
+      // One that is gone again has been lost, and the stream is held for the next.
+      if (this.#publisher === publisher) this.#fail(error);
+    });
   readonly #onLost = (): void => this.#detach();
   #audio: TrackInput | undefined;
   #video: TrackInput | undefined;

@@ -96,6 +96,26 @@ const isMonotonic = (tags: ReadonlyArray<{ tag: FlvTag }>, type: number): boolea
 
 t.jobs = 4;
 
+t.test('a publisher that comes back and is gone before its tracks can be read was only lost once more', async (t) => {
+  const publisher = (subscribe: () => Promise<unknown>): Publisher => ({ id: 'publisher', video: { kind: 'video', codec: 'h264', clockRate: 90_000, subscribe }, close() {} }) as unknown as Publisher;
+  const stream = new LiveStream('camera', undefined);
+  stream.attach(publisher(() => Promise.resolve(new Subscription())));
+  const rendition = await SourceRendition.create(stream, { audioBitrate: 128, audioBatchMs: 60, keyFrameIntervalMs: 2000, logger: silentLogger });
+  const failures: string[] = [];
+  rendition.on('failed', (error) => failures.push(error.message));
+  const comeBack = async (subscribe: () => Promise<unknown>, stays: boolean): Promise<void> => {
+    stream.lose();
+    stream.attach(publisher(subscribe));
+    if (!stays) stream.lose();
+    await sleep(0);
+  };
+  await comeBack(() => Promise.reject(new Error('its worker died')), false);
+  t.strictSame(failures, []);
+  await comeBack(() => Promise.reject(new Error('it cannot be read')), true);
+  t.strictSame(failures, ['it cannot be read']);
+  await rendition.close();
+});
+
 t.test('the network takes 800 ms longer than before: silence for two seconds at most', async (t) => {
   const tags = await publish(9000, (ms) => ms + 20 + 800 * Math.min(1, Math.max(0, (ms - 2500) / 800)));
   const after = tags.filter(({ atMs }) => atMs > 6500 && atMs < 9000);
