@@ -43,7 +43,7 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
   readonly #onPicture = (picture: SourcePicture): void => this.#takePicture(picture);
   readonly #onFailed = (error: GatewayError): void => void this.emit('failed', error);
   readonly #onSized = (): void => this.#growSoon();
-  readonly #onResumed = (): void => void this.#ffmpeg?.restart('the publisher came back');
+  readonly #onResumed = (): void => void this.#ffmpeg?.replace();
   #ffmpeg: SupervisedFfmpeg | undefined;
   /** What ffmpeg makes. */
   #output: VideoOutput | undefined;

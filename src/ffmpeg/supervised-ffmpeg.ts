@@ -63,7 +63,7 @@ export class SupervisedFfmpeg extends EventEmitter<SupervisedFfmpegEvents> {
     if (process.backlog > MAX_BACKLOG) void this.restart('it does not keep up');
   }
 
-  /** Replaces the running ffmpeg, for instance at a break in its input. Counts as a death, so it cannot go on for ever. */
+  /** Replaces an ffmpeg that does not do its work. Counts as a death, so it cannot go on for ever. */
   async restart(reason: string): Promise<void> {
     const process = this.#process;
     if (!process) return;
@@ -73,8 +73,8 @@ export class SupervisedFfmpeg extends EventEmitter<SupervisedFfmpegEvents> {
     await process.close();
   }
 
-  /** Goes on with another command, which is no death. The ffmpeg that runs gives nothing more. */
-  async replace(line: FfmpegCommandLine): Promise<void> {
+  /** Begins anew, with another command or because its input does, which is no death. The ffmpeg that runs gives nothing more. */
+  async replace(line = this.#line): Promise<void> {
     this.#line = line;
     const process = this.#process;
     // Without one, it is being started, which looks at the command again, or waits to be.

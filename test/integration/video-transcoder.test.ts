@@ -135,6 +135,19 @@ t.test('without a height the canvas grows with the source, and never shrinks', a
   await stage.transcoder.close();
 });
 
+t.test('a publisher that comes back again and again wears no encoder out', async (t) => {
+  const stage = new Stage(small, { height: 90 });
+  stage.transcoder.on('failed', (error) => t.fail(error.message));
+  for (let times = 0; times <= 5; times++) {
+    const before = stage.encoder;
+    stage.pictures.emit('resumed');
+    await stage.until('pictures of a fresh encoder', () => stage.encoder !== before && stage.shown.length > 0);
+    stage.out.length = 0;
+  }
+  t.strictSame(stage.warnings, [], 'no death');
+  await stage.transcoder.close();
+});
+
 t.test('with a height it stays as it is', async (t) => {
   const stage = new Stage(small, { height: 90 });
   await stage.until('the first pictures', () => stage.shown.length > 20);
