@@ -47,6 +47,14 @@ t.test('OBUs that bring their size; delimiters, padding and tile lists are left 
   t.match(push(new Av1Depacketizer(), 1, ...packetizeAv1(obus, 1200, false)), [{ keyFrame: true, data: Buffer.concat([DELIMITER, sized(SEQUENCE), sized(KEY)]) }]);
 });
 
+t.test('a key frame is one that brings its sequence header, be it cut into tile groups', async t => {
+  const depacketizer = new Av1Depacketizer();
+  const [header, tiles] = [Buffer.of(0x18, 0x10), Buffer.concat([Buffer.of(0x20), Buffer.alloc(300, 7)])];
+  t.match(push(depacketizer, 1, ...packetizeAv1([SEQUENCE, header, tiles], 1200, false)), [{ keyFrame: true }]);
+  t.match(push(depacketizer, 2, ...packetizeAv1([header, tiles], 1200, false)), [{ keyFrame: false }]);
+  t.same(push(depacketizer, 3, ...packetizeAv1(Array<Buffer>(1025).fill(tiles), 1200, false)), [], 'of too many tiles');
+});
+
 t.test('of spatial layers the first is taken', async t => {
   const layer = (id: number, obu: Buffer): Buffer => Buffer.concat([Buffer.of(obu[0]! | 4, id << 3), obu.subarray(1)]);
   const [frame] = push(new Av1Depacketizer(), 1, ...packetizeAv1([SEQUENCE, layer(0, KEY), layer(1, KEY)], 1200, false));

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import t from 'tap';
+import { BitWriter } from '../../../src/bits.ts';
 import { H264Depacketizer } from '../../../src/depacketize/h264.ts';
 import { rtpPacket } from '../../helpers/rtp.ts';
 
@@ -67,6 +68,7 @@ t.test('parameter sets in a packet of their own, with a marker, belong to the pi
   t.same(picture(depacketizer, 1, [SPS]), []);
   t.same(picture(depacketizer, 1, [PPS_0]), []);
   t.match(picture(depacketizer, 1, [IDR]), [{ keyFrame: true, sps: SPS, pps: [PPS_0] }]);
+  t.same(picture(depacketizer, 2, [undefined, IDR]), [], 'and a picture that lost them is thrown away');
 });
 
 t.test('several picture parameter sets, by id, kept until the sequence parameter set changes', async t => {
@@ -109,6 +111,7 @@ t.test('a loss at the beginning is seen by the first slice', async t => {
   const depacketizer = started();
   t.same(picture(depacketizer, 1, [undefined, P_SECOND_SLICE]), []);
   t.equal(depacketizer.damagedPictures, 1);
+  t.match(picture(depacketizer, 2, [undefined, P, P_SECOND_SLICE]), [{ nalUnits: [P, P_SECOND_SLICE] }]);
 });
 
 t.test('a key frame that lost its parameter sets is thrown away where others bring them', async t => {
@@ -148,9 +151,11 @@ t.test('malformed payloads damage their picture only', async t => {
     'FU-A without its header': Buffer.of(0x7c),
     'FU-A without a start': fuA(P, 3)[1]!,
     'FU-A of a FU-A': Buffer.of(0x7c, 0xc0 | 28, 1),
+    'FU-A with the forbidden bit': Buffer.of(0xfc, 0xc1, 0x9a),
     'FU-B': Buffer.of(0x7d, 0x81, 0, 0, 1),
     'sequence parameter set of 2 bytes': Buffer.of(0x67, 0x42),
     'picture parameter set with an endless id': Buffer.of(0x68, 0, 0, 0, 0, 0, 0),
+    'picture parameter set 256': Buffer.from('68008080', 'hex'),
     'sequence parameter set that is too long for a sequence header': Buffer.concat([SPS, Buffer.alloc(0xffff)]),
     'picture parameter set that is too long for a sequence header': Buffer.concat([PPS_0, Buffer.alloc(0xffff)]),
   };
@@ -171,6 +176,7 @@ t.test('a fragmented unit that is interrupted damages the picture', async t => {
   const depacketizer = started();
   t.same(picture(depacketizer, 1, fuA(P, 3).slice(0, 2)), [], 'not ended at the marker');
   t.equal(depacketizer.damagedPictures, 1);
+  t.ok(depacketizer.corrupted);
 });
 
 t.test('a picture without end is given up before it fills the memory', async t => {
@@ -181,6 +187,25 @@ t.test('a picture without end is given up before it fills the memory', async t =
   for (let i = 0; i < 1000; i++) picture(depacketizer, 1, [body], false);
   t.same(picture(depacketizer, 1, [fuA(P, 2)[1]!]), []);
   t.equal(depacketizer.damagedPictures, 1);
+
+  const [first, , last] = fuA(P, 3);
+  t.same(picture(depacketizer, 2, [first!, ...Array<Buffer>(14_000).fill(fuA(P, 3)[1]!), last!]), [], 'of too many packets');
+  t.same(picture(depacketizer, 3, Array<Buffer>(20).fill(stapA(...Array<Buffer>(250).fill(P)))), [], 'of too many NAL units');
+});
+
+t.test('the limits are those of one picture', async t => {
+  const depacketizer = started();
+  const large = Buffer.concat([P, Buffer.alloc(1200)]);
+  for (let i = 1; i <= 15_000; i++) if (picture(depacketizer, i, [large]).length !== 1) return t.fail(`picture ${i}`);
+});
+
+t.test('no more picture parameter sets than a sequence header can tell', async t => {
+  const depacketizer = started();
+  for (let id = 0; id < 256; id++) {
+    const bits = 32 - Math.clz32(id + 1);
+    picture(depacketizer, 1 + id, [Buffer.concat([Buffer.of(0x68), new BitWriter().bits(bits - 1, 0).bits(bits, id + 1).bits(8, 0x80).toBuffer()])]);
+  }
+  t.equal(depacketizer.parameterSets!.pps.length, 255);
 });
 
 t.test('any bytes: never throws, and what comes out is well formed', async t => {

@@ -329,6 +329,35 @@ t.test('a pause of a track: its timestamps went on meanwhile', async t => {
   t.ok(simulation.skewMs < 5, `skew ${simulation.skewMs}`);
 });
 
+t.test('while a track pauses the other follows the network', async t => {
+  const simulation = new Simulation(plain);
+  simulation.run(30_000);
+  const before = simulation.offset.audio;
+  simulation.source.delayMs = { audio: 320, video: 370 };
+  simulation.run(120_000, ['audio']);
+  t.ok(Math.abs(simulation.offset.audio - before - 300) < 10, `followed by ${simulation.offset.audio - before}`);
+});
+
+t.test('tracks whose reports contradict each other follow our clock, each by itself', async t => {
+  const simulation = new Simulation({ ...plain, delayMs: { audio: 20, video: 1600 }, ntpDrift: 2e-4 });
+  simulation.run(600_000);
+  // Without correction 0.02 % of ten minutes are 120 ms.
+  t.ok(Math.abs(simulation.offset.audio) < 20, `offset ${simulation.offset.audio}`);
+});
+
+t.test('a report that comes before the first packet is kept for it, but not for another source', async t => {
+  const clock = new MediaClock();
+  const track = clock.track('audio', 48_000);
+  track.senderReport({ ntpMs: 5000, rtpTimestamp: 48_000 }, 1000);
+  track.arrival(96_000, 1100);
+  t.equal(track.ntpOffsetMs, 4900);
+  clock.resume(2000);
+  track.senderReport({ ntpMs: 5000, rtpTimestamp: 48_000 }, 2000);
+  clock.resume(3000);
+  track.arrival(48_000, 3000);
+  t.equal(track.ntpOffsetMs, undefined);
+});
+
 t.test('timestamps that stood still during a pause catch up', async t => {
   const clock = new MediaClock();
   const track = clock.track('audio', 48_000);
@@ -351,12 +380,14 @@ t.test('a publisher that comes back goes on at the distance of our clock', async
   t.equal(first.toStreamMs(95_000), 1000);
   clock.resume(1_008_000);
   t.equal(first.toStreamMs(1), 8000, 'before the first packet: now');
+  t.equal(first.ntpOffsetMs, undefined, 'its wall clock may be another');
   first.arrival(4_000_000_000, 1_009_000);
   t.equal(first.toStreamMs(4_000_000_000), 9000);
   t.equal(clock.at(1_010_000), 10_000);
 
   clock.resume(1_012_000);
   const other = clock.track('video', 48_000);
+  t.equal(other.toStreamMs(77), 12_000);
   other.arrival(77, 1_012_500);
   t.equal(other.toStreamMs(77), 12_500, 'also with another clock rate');
 });

@@ -18,6 +18,7 @@ t.test('the smallest value counts for one to two buckets', async (t) => {
 t.test('after a silence the first value says nothing yet', async (t) => {
   const window = new MinimumWindow(1000);
   window.add(5, 0);
+  window.add(50, 1000);
   window.add(100, 5000);
   t.equal(window.minimum, 5);
   window.add(100, 6000);

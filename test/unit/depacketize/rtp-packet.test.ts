@@ -30,6 +30,7 @@ t.test('a packet of padding alone has an empty payload', async t => {
   header[0] = 0xa0;
   t.equal(parseRtpPacket(Buffer.concat([header, Buffer.from([0, 0, 0, 4])]))!.payload.length, 0);
   t.equal(parseRtpPacket(HEADER)!.payload.length, 0);
+  t.equal(parseRtpPacket(Buffer.concat([Buffer.of(0x90), HEADER.subarray(1), Buffer.from('bede0000', 'hex')]))!.payload.length, 0, 'and so has one of an empty extension');
 });
 
 t.test('what is malformed is refused', async t => {

@@ -32,6 +32,7 @@ t.test('no microphone at all: silence at the pace of the clock', async (t) => {
   const { tags, line, isLive, check } = setUp();
   for (let ms = 0; ms <= 10_000; ms += 20) line.fill(ms, false);
   t.ok(Math.abs(tags.at(-1)!.timestamp - 10_000) < 2 * FRAME);
+  t.equal(tags[0]!.timestamp, 0);
   t.notOk(tags.some(isLive));
   check(t);
 });
@@ -57,6 +58,12 @@ t.test('a microphone that is announced and never speaks', async (t) => {
   t.equal(tags.length, 0, 'it may only be late');
   for (let ms = 300; ms < 2000; ms += 20) line.fill(ms, true);
   t.ok(tags.at(-1)!.timestamp > 1500);
+});
+
+t.test('sound from before the stream is left out', async (t) => {
+  const { tags, line } = setUp();
+  for (let i = -2; i < 3; i++) line.live(raw, i * FRAME);
+  t.strictSame(tags.map(({ timestamp }) => timestamp), [0, 21, 43]);
 });
 
 t.test('a lost frame is replaced, one that comes twice is dropped', async (t) => {
@@ -101,8 +108,10 @@ t.test('sound that belongs late is waited for, until it is in time again', async
   t.ok(run(25_000, 60).every(isLive));
   const before = tags.length;
   sent += 50;
-  run(1100, 60);
+  run(800, 60);
   t.notOk(tags.slice(before).every(isLive), 'in time again, and no longer waited for');
+  run(6000, 3000);
+  t.ok(tags.at(-1)!.timestamp > nowMs - 2000, 'what is late by more is not waited for');
 });
 
 t.test('a burst after a stall of the network raises nothing', async (t) => {

@@ -39,8 +39,9 @@ t.test('no sound waits long for a picture that does not come', async (t) => {
   merger.sound(sound(0), 100, true);
   merger.tick(120);
   t.equal(sent(), '');
+  merger.sound(sound(21), 150, true);
   merger.tick(160);
-  t.equal(sent(), 'S0');
+  t.equal(sent(), 'S0 S21');
   merger.tick(1000);
   t.equal(sent(), '');
 });

@@ -24,8 +24,11 @@ t.test('one name, one publisher', async (t) => {
   t.throws(() => registry.check('c'), code('LIMIT_REACHED'));
   registry.end(stream, stopped);
   t.equal(publisher.closedBy, stopped);
+  t.equal(stream.publisher, undefined);
   t.equal(registry.find('a'), undefined);
+  const next = registry.publish('a', new FakePublisher());
   registry.end(stream, stopped);
+  t.equal(registry.find('a'), next, 'who took the name meanwhile keeps it');
   registry.close(stopped);
   t.equal(registry.size, 0);
 });
@@ -74,6 +77,19 @@ t.test('a lost publisher may come back with the same rights, and only until the 
   mock.timers.tick(1);
   t.same(events, ['lost', 'published', 'lost', 'PUBLISHER_LOST']);
   t.not(late.publish(new FakePublisher()), stream, 'a stream of its own, for whoever came too late');
+  registry.close(stopped);
+});
+
+t.test('the size of the pictures is told when it changes, and forgotten with its publisher', async (t) => {
+  const registry = new StreamRegistry({ resumeWindowMs: 1000, maxStreams: 5 });
+  const publisher = new FakePublisher();
+  const stream = registry.publish('a', publisher);
+  const sizes: string[] = [];
+  stream.on('resized', ({ width, height }) => sizes.push(`${width}x${height}`));
+  for (const [width, height] of [[640, 360], [640, 360], [640, 480]] as const) stream.resize({ width, height });
+  t.strictSame(sizes, ['640x360', '640x480']);
+  registry.lose(stream, publisher);
+  t.equal(stream.pictureSize, undefined);
   registry.close(stopped);
 });
 
