@@ -56,7 +56,7 @@ export abstract class Depacketizer<P extends Picture> {
     this.#packets++;
     if (!this.#damaged) {
       const tooLarge = this.#bytes > MAX_PICTURE_BYTES || this.#packets > MAX_PICTURE_PACKETS;
-      if (tooLarge || !this.add(packet.payload, first, first && lossBefore)) this.#damage();
+      if (tooLarge || !this.add(packet.payload, first, lossBefore)) this.#damage();
     }
     if (!packet.marker) return pictures;
     const finished = this.#finish();

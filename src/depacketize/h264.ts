@@ -8,10 +8,6 @@ export type NalUnit = readonly Buffer[];
 export interface AccessUnit extends Picture {
   /** Slices and SEI messages in decoding order, without start codes. Parameter sets, delimiters and filler are left out. */
   readonly nalUnits: readonly NalUnit[];
-  /** The sequence parameter set, when this unit or something since the last one brought one. */
-  readonly sps?: Buffer;
-  /** All picture parameter sets that are in force, when one came with this unit or since the last one. */
-  readonly pps?: readonly Buffer[];
 }
 
 export interface ParameterSets {
@@ -50,8 +46,6 @@ export class H264Depacketizer extends Depacketizer<AccessUnit> {
   #keyFrame = false;
   #lossBefore = false;
   #spsInUnit = false;
-  #spsSent = true;
-  #ppsSent = true;
   /** Key frames of this source bring their parameter sets, so one without them has lost its beginning. */
   #keyFramesBringSps = false;
 
@@ -62,7 +56,7 @@ export class H264Depacketizer extends Depacketizer<AccessUnit> {
 
   /** The parameter sets in force, as soon as both kinds are known. */
   get parameterSets(): ParameterSets | undefined {
-    return this.#sps && this.#pps.size > 0 ? { sps: this.#sps, pps: this.#ppsList() } : undefined;
+    return this.#sps && this.#pps.size > 0 ? { sps: this.#sps, pps: [...this.#pps].sort(([a], [b]) => a - b).map(([, pps]) => pps) } : undefined;
   }
 
   protected override add(payload: Buffer, first: boolean, lossBefore: boolean): boolean {
@@ -84,18 +78,7 @@ export class H264Depacketizer extends Depacketizer<AccessUnit> {
       if (this.#lossBefore && this.#keyFramesBringSps && !this.#spsInUnit) return false;
       this.#keyFramesBringSps = this.#spsInUnit;
     }
-    const unit = {
-      keyFrame: this.#keyFrame,
-      nalUnits: this.#nalUnits,
-      ...(!this.#spsSent && this.#sps && { sps: this.#sps }),
-      ...(!this.#ppsSent && this.#pps.size > 0 && { pps: this.#ppsList() }),
-    };
-    // A corrupted unit is likely to be thrown away, and what it carries with it; the next good one brings the sets again.
-    if (this.#keyFrame || !this.corrupted) {
-      this.#spsSent = true;
-      this.#ppsSent = true;
-    }
-    return unit;
+    return { keyFrame: this.#keyFrame, nalUnits: this.#nalUnits };
   }
 
   protected override clear(): void {
@@ -162,7 +145,6 @@ export class H264Depacketizer extends Depacketizer<AccessUnit> {
   #addSps(nalUnit: Buffer): boolean {
     if (nalUnit.length < 4 || nalUnit.length > MAX_PARAMETER_SET_BYTES) return false;
     this.#spsInUnit = true;
-    this.#spsSent = false;
     if (this.#sps?.equals(nalUnit)) return true;
     // Picture parameter sets are read by the rules of their sequence parameter set; the old ones say nothing about a new one.
     if (this.#sps) this.#pps.clear();
@@ -179,13 +161,8 @@ export class H264Depacketizer extends Depacketizer<AccessUnit> {
       return false;
     }
     if (id > 255 || nalUnit.length > MAX_PARAMETER_SET_BYTES || (this.#pps.size >= MAX_PPS && !this.#pps.has(id))) return false;
-    this.#ppsSent = false;
     if (!this.#pps.get(id)?.equals(nalUnit)) this.#pps.set(id, Buffer.from(nalUnit));
     return true;
-  }
-
-  #ppsList(): Buffer[] {
-    return [...this.#pps].sort(([a], [b]) => a - b).map(([, pps]) => pps);
   }
 }
 

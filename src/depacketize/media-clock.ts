@@ -3,11 +3,6 @@ import { TrackClock, type Correction, type Timeline } from './track-clock.ts';
 export { TrackClock, type SenderReportTimes } from './track-clock.ts';
 export type TrackKind = 'audio' | 'video';
 
-export interface MediaClockOptions {
-  /** Our time, in milliseconds, at which the stream's time is 0; by default that of the first packet. */
-  readonly originMs?: number;
-}
-
 /**
  * How a track's time is corrected. Sound is slewed by what nobody hears, but at first, when packets that were held up by the start of
  * everything have misled us, at once: a hole of a moment is better than lips that are out of sync for ten seconds; 3 s, because Chromium's
@@ -38,6 +33,7 @@ const RELATION_HOLD_MS = 20_000;
  */
 export class MediaClock implements Timeline {
   readonly #tracks = new Map<TrackKind, TrackClock>();
+  /** Our time of the first packet, at which the stream's time is 0. */
   #originMs: number | undefined;
   #nowMs = 0;
   /** How far the publisher's wall clock is behind ours, as it has been followed so far, and when it was last looked at. */
@@ -45,10 +41,6 @@ export class MediaClock implements Timeline {
   #relatedAtMs = -Infinity;
   #anewUntilMs = -Infinity;
   #sharedMs = 0;
-
-  constructor(options: MediaClockOptions = {}) {
-    this.#originMs = options.originMs;
-  }
 
   /**
    * The clock of a track. Asking again for a kind replaces its clock, for a source with another clock rate; the time goes on.
@@ -63,7 +55,7 @@ export class MediaClock implements Timeline {
 
   /** The stream's time at a time of ours: for what is made here and has no RTP timestamp. */
   at(nowMs: number): number {
-    return this.#originMs === undefined ? 0 : Math.max(0, nowMs - this.#originMs);
+    return this.#originMs === undefined ? 0 : nowMs - this.#originMs;
   }
 
   /**

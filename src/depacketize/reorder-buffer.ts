@@ -83,7 +83,6 @@ export class ReorderBuffer {
 
   /** What is due, in order. A gap that has been waited for longer than `waitMs` is given up: its {@link PacketLoss} stands in its place. */
   pop(nowMs: number, waitMs: number): Array<RtpPacket | PacketLoss> {
-    this.#release();
     while (this.#held > 0 && nowMs - this.#gapSince >= waitMs) this.#giveUpGap();
     const due = this.#ready;
     if (due.length > 0) this.#ready = [];
@@ -178,7 +177,6 @@ export class ReorderBuffer {
     this.#ready.push({ lost: 1 });
     this.counters.lost++;
     this.counters.restarts++;
-    this.#stray = undefined;
     this.#begin(packet);
   }
 }

@@ -7,7 +7,7 @@ export class Vp8Depacketizer extends Depacketizer<VideoFrame> {
 
   protected override add(payload: Buffer): boolean {
     const descriptor = parseDescriptor(payload);
-    if (!descriptor || descriptor.bytes >= payload.length) return false;
+    if (descriptor.bytes >= payload.length) return false;
     // The start of partition 0 begins the picture, and nothing else does.
     if (descriptor.startsFrame !== (this.#parts.length === 0)) return false;
     this.#parts.push(payload.subarray(descriptor.bytes));
@@ -29,12 +29,11 @@ export class Vp8Depacketizer extends Depacketizer<VideoFrame> {
 }
 
 /** RFC 7741, 4.2. */
-function parseDescriptor(payload: Buffer): { bytes: number; startsFrame: boolean } | undefined {
+function parseDescriptor(payload: Buffer): { bytes: number; startsFrame: boolean } {
   const first = payload[0]!;
   const startsFrame = (first & 0x10) !== 0 && (first & 0x07) === 0;
   if (!(first & 0x80)) return { bytes: 1, startsFrame };
-  const extension = payload[1];
-  if (extension === undefined) return undefined;
+  const extension = payload[1] ?? 0;
   let bytes = 2;
   if (extension & 0x80) bytes += (payload[bytes] ?? 0) & 0x80 ? 2 : 1; // PictureID
   if (extension & 0x40) bytes += 1; // TL0PICIDX

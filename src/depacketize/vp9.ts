@@ -16,7 +16,7 @@ export class Vp9Depacketizer extends Depacketizer<VideoFrame> {
 
   protected override add(payload: Buffer): boolean {
     const descriptor = parseDescriptor(payload);
-    if (!descriptor || descriptor.bytes >= payload.length) return false;
+    if (descriptor.bytes >= payload.length) return false;
     if (descriptor.spatialLayer > 0) return true;
     if (this.#ended || descriptor.startsFrame !== (this.#parts.length === 0)) return false;
     this.#parts.push(payload.subarray(descriptor.bytes));
@@ -42,7 +42,7 @@ export class Vp9Depacketizer extends Depacketizer<VideoFrame> {
 }
 
 /** RFC 9628, 4.2. */
-function parseDescriptor(payload: Buffer): Vp9Descriptor | undefined {
+function parseDescriptor(payload: Buffer): Vp9Descriptor {
   let offset = 0;
   const next = (): number => payload[offset++] ?? 0;
   const first = next();
@@ -63,13 +63,12 @@ function parseDescriptor(payload: Buffer): Vp9Descriptor | undefined {
     const structure = next();
     if (structure & 0x10) offset += 4 * ((structure >> 5) + 1); // width and height of every spatial layer
     if (structure & 0x08) {
-      for (let pictures = next(); pictures > 0 && offset < payload.length; pictures--) {
+      for (let pictures = next(); pictures > 0; pictures--) {
         const references = (next() >> 2) & 0x03;
         offset += references;
       }
     }
   }
-  if (offset > payload.length) return undefined;
   return { bytes: offset, startsFrame: (first & 0x08) !== 0, endsFrame: (first & 0x04) !== 0, spatialLayer };
 }
 

@@ -61,8 +61,7 @@ export class AudioLine {
     this.#late?.add(streamMs - this.#presentMs, this.#presentMs);
     if (streamMs < this.#next - AAC_FRAME_MS / 2) return this.#tooLate(streamMs);
     this.#silenceUntil(streamMs - AAC_FRAME_MS / 2);
-    // Follows the source's clock, but never by so much that two frames share a millisecond.
-    this.#send(aacFrame(raw), Math.max(streamMs, this.#next - AAC_FRAME_MS / 2));
+    this.#send(aacFrame(raw), streamMs);
   }
 
   /**

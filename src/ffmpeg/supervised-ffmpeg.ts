@@ -8,8 +8,6 @@ export interface SupervisedFfmpegEvents {
   /** A fresh ffmpeg reads from now on: it needs the container's header first. */
   started: [];
   output: [chunk: Buffer];
-  /** It died and is being started again. */
-  restarting: [reason: string];
   /** It died too often; nothing follows. */
   failed: [error: GatewayError];
 }
@@ -128,7 +126,6 @@ export class SupervisedFfmpeg extends EventEmitter<SupervisedFfmpegEvents> {
       return;
     }
     this.#logger.warn({ purpose: this.#purpose, reason }, 'ffmpeg died and is started again');
-    this.emit('restarting', reason);
     this.#timer = setTimeout(() => void this.start(), delay);
   }
 }

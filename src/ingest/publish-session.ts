@@ -101,10 +101,6 @@ export class PublishSession extends EventEmitter<PublishSessionEvents> implement
     }
   }
 
-  get publisher(): Publisher {
-    return this;
-  }
-
   /** Whether ICE and DTLS are up. */
   get connected(): boolean {
     return this.#link.connected;

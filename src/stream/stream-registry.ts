@@ -30,7 +30,7 @@ export interface NameReservation {
 /** All live streams by name: the hub between those who send and those who push. */
 export class StreamRegistry extends EventEmitter<StreamRegistryEvents> {
   readonly #streams = new Map<string, LiveStream>();
-  readonly #windows = new Map<LiveStream, NodeJS.Timeout>();
+  readonly #windows = new WeakMap<LiveStream, NodeJS.Timeout>();
   readonly #reserved = new Set<string>();
   readonly #options: StreamRegistryOptions;
 
@@ -102,7 +102,6 @@ export class StreamRegistry extends EventEmitter<StreamRegistryEvents> {
     const held = this.#streams.get(name);
     if (held) {
       clearTimeout(this.#windows.get(held));
-      this.#windows.delete(held);
       held.attach(publisher);
       return held;
     }
@@ -125,7 +124,6 @@ export class StreamRegistry extends EventEmitter<StreamRegistryEvents> {
   end(stream: LiveStream, reason: GatewayError): void {
     if (this.#streams.get(stream.name) !== stream) return;
     clearTimeout(this.#windows.get(stream));
-    this.#windows.delete(stream);
     this.#streams.delete(stream.name);
     stream.end(reason);
     this.emit('ended', stream, reason);

@@ -51,8 +51,9 @@ t.test('H.264 from RTP into FLV: every picture as encoded', async t => {
       const time = Math.round((((unit.timestamp - start) | 0) * 1000) / 90_000);
       if (unit.keyFrame) {
         keyFrames++;
-        t.match(parseSps(unit.sps!), { profile: 100, width: 640, height: 358, frameRate: 30 });
-        tags.push(encodeFlvTag(flvTag(TAG_VIDEO, time, avcSequenceHeader(unit.sps!, unit.pps!))));
+        const { sps, pps } = depacketizer.parameterSets!;
+        t.match(parseSps(sps), { profile: 100, width: 640, height: 358, frameRate: 30 });
+        tags.push(encodeFlvTag(flvTag(TAG_VIDEO, time, avcSequenceHeader(sps, pps))));
       }
       t.notOk(unit.corrupted);
       tags.push(encodeFlvTag(flvTag(TAG_VIDEO, time, avcFrame(unit.nalUnits, unit.keyFrame))));

@@ -50,8 +50,9 @@ t.test('single NAL units, STAP-A and FU-A make one access unit', async t => {
   t.ok(depacketizer.corrupted, 'nothing can be decoded yet');
   const units = picture(depacketizer, 7, [AUD, stapA(SPS, PPS_0, SEI), ...fuA(Buffer.concat([IDR, Buffer.alloc(50, 3)]), 3), FILLER, IDR_SECOND_SLICE]);
   t.same(units, [
-    { timestamp: 7, keyFrame: true, corrupted: false, nalUnits: [SEI, Buffer.concat([IDR, Buffer.alloc(50, 3)]), IDR_SECOND_SLICE], sps: SPS, pps: [PPS_0] },
+    { timestamp: 7, keyFrame: true, corrupted: false, nalUnits: [SEI, Buffer.concat([IDR, Buffer.alloc(50, 3)]), IDR_SECOND_SLICE] },
   ]);
+  t.same(depacketizer.parameterSets, { sps: SPS, pps: [PPS_0] });
   t.notOk(depacketizer.corrupted);
   t.same(picture(depacketizer, 8, [P]), [{ timestamp: 8, keyFrame: false, corrupted: false, nalUnits: [P] }]);
 });
@@ -67,18 +68,19 @@ t.test('parameter sets in a packet of their own, with a marker, belong to the pi
   const depacketizer = new H264Depacketizer();
   t.same(picture(depacketizer, 1, [SPS]), []);
   t.same(picture(depacketizer, 1, [PPS_0]), []);
-  t.match(picture(depacketizer, 1, [IDR]), [{ keyFrame: true, sps: SPS, pps: [PPS_0] }]);
+  t.match(picture(depacketizer, 1, [IDR]), [{ keyFrame: true }]);
+  t.same(depacketizer.parameterSets, { sps: SPS, pps: [PPS_0] });
   t.same(picture(depacketizer, 2, [undefined, IDR]), [], 'and a picture that lost them is thrown away');
 });
 
 t.test('several picture parameter sets, by id, kept until the sequence parameter set changes', async t => {
   const depacketizer = new H264Depacketizer();
-  t.match(picture(depacketizer, 1, [stapA(SPS, PPS_1, PPS_0), IDR]), [{ sps: SPS, pps: [PPS_0, PPS_1] }]);
+  picture(depacketizer, 1, [stapA(SPS, PPS_1, PPS_0), IDR]);
+  t.same(depacketizer.parameterSets, { sps: SPS, pps: [PPS_0, PPS_1] });
   const changed = Buffer.from('684eff80', 'hex');
-  const [unit] = picture(depacketizer, 2, [stapA(changed), P]);
-  t.same(unit!.pps, [PPS_0, changed]);
-  t.equal(unit!.sps, undefined);
-  t.match(picture(depacketizer, 3, [stapA(OTHER_SPS, PPS_1), IDR]), [{ sps: OTHER_SPS }]);
+  picture(depacketizer, 2, [stapA(changed), P]);
+  t.same(depacketizer.parameterSets, { sps: SPS, pps: [PPS_0, changed] });
+  picture(depacketizer, 3, [stapA(OTHER_SPS, PPS_1), IDR]);
   t.same(depacketizer.parameterSets, { sps: OTHER_SPS, pps: [PPS_1] });
 });
 
@@ -124,11 +126,12 @@ t.test('a key frame that lost its parameter sets is thrown away where others bri
   t.match(picture(outOfBand, 2, [undefined, IDR]), [{ keyFrame: true, corrupted: false }]);
 });
 
-t.test('parameter sets of a damaged or corrupted picture come again with the next good one', async t => {
+t.test('parameter sets of a damaged picture are those of the next good one', async t => {
   const depacketizer = started();
   picture(depacketizer, 1, [stapA(OTHER_SPS, PPS_1), undefined, IDR_SECOND_SLICE]);
   t.match(picture(depacketizer, 2, [P]), [{ corrupted: true }]);
-  t.match(picture(depacketizer, 3, [IDR]), [{ corrupted: false, sps: OTHER_SPS, pps: [PPS_1] }]);
+  t.match(picture(depacketizer, 3, [IDR]), [{ corrupted: false }]);
+  t.same(depacketizer.parameterSets, { sps: OTHER_SPS, pps: [PPS_1] });
 });
 
 t.test('packets without payload do not matter', async t => {
