@@ -103,15 +103,34 @@ for (const [name, coder] of coders) {
     t.ok(isSteady(frames));
   });
 
+  await t.test(`${name}: packets that are missing are silence of their length, and a long hole is none of its business`, async (t) => {
+    const { encoder, frames, sounds } = start(coder);
+    await sounds();
+    const packets = opusPackets('sine=frequency=440', 1);
+    const isMissing = (index: number): boolean => (index >= 30 && index < 50) || (index >= 100 && index < 300);
+    const rtp = (index: number): number => (2 ** 32 - 40 * RTP_PER_PACKET + index * RTP_PER_PACKET) >>> 0;
+    for (let index = 0; index < 380; index++) if (!isMissing(index)) encoder.encode(packets[index % packets.length]!, rtp(index), 10_000 + index * OPUS_PACKET_MS);
+    await waitFor('nearly all frames', () => frames.at(-1)!.streamMs >= 10_000 + 370 * OPUS_PACKET_MS);
+    const between = (from: number, to: number): Frame[] => frames.filter(({ streamMs }) => streamMs >= 10_000 + from * OPUS_PACKET_MS && streamMs < 10_000 + to * OPUS_PACKET_MS);
+    t.ok(isSteady(between(0, 95)), 'frame follows frame');
+    t.ok(levels(between(35, 48))[0] < 0.01, 'silence');
+    t.equal(between(103, 300).length, 0);
+    t.ok(levels(between(310, 370))[0] > 0.05);
+    await encoder.close();
+  });
+
   await t.test(`${name}: it hangs, and is replaced`, async (t) => {
-    const { encoder, sounds } = start(coder);
+    const { encoder, frames, sounds } = start(coder);
     await sounds();
     const { pid } = childrenOf(process.pid)[0]!;
     process.kill(pid, 'SIGSTOP');
     const [packet] = opusPackets('sine=frequency=440', 1);
     for (let packets = 0; packets < 600; packets++) encoder.encode(packet!, packets * RTP_PER_PACKET, packets * OPUS_PACKET_MS);
     await waitFor('its end', () => childrenOf(process.pid).every((child) => child.pid !== pid));
+    const before = frames.length;
     await sounds();
+    t.ok(frames.slice(before).every(({ streamMs }) => streamMs > 1999), 'nothing has the time of what went in before');
+    t.match(childrenOf(process.pid), [{ args: [/ffmpeg$/] }], 'which serves no other stream');
     await encoder.close();
     t.strictSame(childrenOf(process.pid), []);
   });

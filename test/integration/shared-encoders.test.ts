@@ -86,6 +86,33 @@ if (!program) {
     t.ok(taken.length > 0);
   });
 
+  await t.test('more than memory and pipes hold at once: every frame as if it came by itself', async (t) => {
+    const [large, small] = [await create({ audioBatchMs: 6000 }), await create()];
+    const coders = [large.open(STEREO)!, small.open(STEREO)!];
+    const taken = coders.map(frames);
+    const minute = Array.from({ length: 3000 }, (_, index) => stereo[index % stereo.length]!);
+    for (const coder of coders) feed(coder, minute);
+    await Promise.all(taken.map((one) => all(one, minute.length)));
+    t.strictSame(taken[0], taken[1]);
+    await Promise.all(coders.map((coder) => coder.close()));
+  });
+
+  await t.test('who leaves is no death, and the next does not hear what was on its way to him', async (t) => {
+    const encoders = await create();
+    for (let times = 0; times < 6; times++) await encoders.open(MONO)!.close();
+    const stays = encoders.open(MONO)!;
+    const takenStays = frames(stays);
+    const leaves = encoders.open(MONO)!;
+    feed(leaves, mono);
+    await leaves.close();
+    const next = encoders.open(MONO)!;
+    const takenNext = frames(next);
+    feed(stays, mono);
+    await all(takenStays, mono.length);
+    t.equal(takenNext.length, 0);
+    await Promise.all([stays.close(), next.close()]);
+  });
+
   await t.test('packets that are none: silence of their length, and nobody else is harmed', async (t) => {
     const encoders = await create();
     const [bad, good, reference] = [encoders.open(MONO)!, encoders.open(MONO)!, encoders.open(MONO)!];
