@@ -30,22 +30,24 @@ t.test('what a task adds belongs to the same turn', async (t) => {
 });
 
 t.test('a task that throws takes no other with it', async (t) => {
-  const ran: string[] = [];
-  const thrown: unknown[] = [];
-  atEndOfTurn(() => void ran.push('before'));
-  atEndOfTurn(() => {
-    throw new Error('of the task');
-  });
-  atEndOfTurn(() => void ran.push('after'));
-  atVeryEndOfTurn(() => void ran.push('last'));
-  const listeners = process.listeners('uncaughtException');
-  process.removeAllListeners('uncaughtException');
-  process.once('uncaughtException', (error) => thrown.push(error.message));
-  await turn();
-  await turn();
-  for (const listener of listeners) process.on('uncaughtException', listener);
-  t.strictSame(ran, ['before', 'after', 'last']);
-  t.strictSame(thrown, ['of the task']);
+  for (const others of [['after', 'last'], ['after'], ['last']]) {
+    const ran: string[] = [];
+    const thrown: unknown[] = [];
+    atEndOfTurn(() => void ran.push('before'));
+    atEndOfTurn(() => {
+      throw new Error('of the task');
+    });
+    if (others.includes('after')) atEndOfTurn(() => void ran.push('after'));
+    if (others.includes('last')) atVeryEndOfTurn(() => void ran.push('last'));
+    const listeners = process.listeners('uncaughtException');
+    process.removeAllListeners('uncaughtException');
+    process.once('uncaughtException', (error) => thrown.push(error.message));
+    await turn();
+    await turn();
+    for (const listener of listeners) process.on('uncaughtException', listener);
+    t.strictSame(ran, ['before', ...others]);
+    t.strictSame(thrown, ['of the task']);
+  }
 });
 
 t.test('a turn has one time, and the next one another', async (t) => {

@@ -100,6 +100,7 @@ t.test('the answer to a publisher', async (t) => {
 t.test('the answer to a player: its payload types, an SSRC, a media stream', async (t) => {
   const parsed = parseOffer(PLAYER, { offerer: 'receives', audio: ['opus'], video: ['vp8'], congestionFeedback: false });
   t.equal(parsed.video?.codec, 'vp8');
+  t.same(parsed.audio?.rtpParameters.codecs[0]!.rtcpFeedback, [], 'a player asks for what it wants itself');
   const sent = new Map([
     [parsed.audio!.mid, { ...parsed.audio!.rtpParameters, encodings: [{ ssrc: 111111 }] }],
     [parsed.video!.mid, { ...parsed.video!.rtpParameters, codecs: [parsed.video!.rtpParameters.codecs[0]!], encodings: [{ ssrc: 222222 }] }],
@@ -146,6 +147,7 @@ t.test('what cannot be used is named', async (t) => {
     ['a publisher that only receives', CHROMIUM.replaceAll('a=sendonly', 'a=recvonly'), 'INVALID_SDP', /sends/],
     ['no rtcp-mux', CHROMIUM.replaceAll('a=rtcp-mux\r\n', ''), 'INVALID_SDP', /rtcp-mux/],
     ['plain RTP', CHROMIUM.replaceAll('UDP/TLS/RTP/SAVPF', 'RTP/AVP'), 'INVALID_SDP', /audio or video/],
+    ['VP9 in a profile that no decoder is offered for', CHROMIUM.replaceAll(/H264|VP8|AV1|opus|PCMU|PCMA/g, 'other').replaceAll(/profile-id=\d/g, 'profile-id=1'), 'NO_COMMON_CODECS', /No common codecs/],
     ['no codec in common', CHROMIUM.replaceAll(/H264|VP8|VP9|AV1|opus|PCMU|PCMA/g, 'other'), 'NO_COMMON_CODECS', /No common codecs/],
   ];
   for (const [name, sdp, code, says] of cases) {
@@ -200,6 +202,17 @@ t.test('sources: without SSRC the mid tells; RTX only as a pair', async (t) => {
   t.same(parseOffer(offer(), SENDS).video?.rtpParameters.encodings, [{}]);
   const ungrouped = parseOffer(CHROMIUM.replace(/a=ssrc-group.*\r\n/g, ''), SENDS);
   t.notOk(ungrouped.video!.rtpParameters.encodings![0]!.rtx);
+  const withoutCodec = parseOffer(CHROMIUM.replaceAll('rtx/90000', 'other/90000'), SENDS);
+  t.notOk(withoutCodec.video!.rtpParameters.encodings![0]!.rtx);
+});
+
+t.test('transport and feedback that are told for all at once', async (t) => {
+  const once = ['a=ice-ufrag:1234', 'a=ice-pwd:123456789012345678901234', `a=fingerprint:sha-256 ${FINGERPRINT}`];
+  const audio = ['m=audio 9 UDP/TLS/RTP/SAVPF 111', 'a=mid:0', 'a=rtpmap:111 opus/48000/2', 'a=rtcp-fb:* nack', 'a=rtcp-mux', 'a=sendonly'];
+  const parsed = parseOffer(offer({ session: ['a=group:BUNDLE 0', 'a=setup:actpass', ...once], audio, video: [] }), SENDS);
+  t.same(parsed.ice, { usernameFragment: '1234', password: '123456789012345678901234' });
+  t.equal(parsed.dtls.fingerprints[0]!.value, FINGERPRINT);
+  t.same(parsed.audio!.rtpParameters.codecs[0]!.rtcpFeedback, [{ type: 'nack', parameter: '' }], 'and asked for once');
 });
 
 t.test('any text is answered by an offer or a GatewayError, in bounded time', async (t) => {

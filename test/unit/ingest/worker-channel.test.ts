@@ -35,14 +35,18 @@ const A = '00000000-0000-4000-8000-00000000000a';
 const B = '00000000-0000-4000-8000-00000000000b';
 
 /** A channel on a pipe, and all that came out of it in one order: packets by the letter of their consumer, the rest as mediasoup gets it. */
-function createChannel(): { pipe: PassThrough; channel: WorkerChannel; out: string[]; took: number[] } {
+function createChannel(): { pipe: PassThrough; channel: WorkerChannel; out: string[]; took: number[]; pictures: [complete: number, partial: boolean][] } {
   const out: string[] = [];
   const took: number[] = [];
   const pacer = new Pacer({ restMs: 0 });
-  pacer.took = (packets) => void took.push(packets);
+  const pictures: [number, boolean][] = [];
+  pacer.took = (packets, complete, partial) => {
+    took.push(packets);
+    pictures.push([complete, partial]);
+  };
   const pipe = new PassThrough();
   pipe.on('data', (data: Buffer) => out.push(`rest ${data.toString('hex')}`));
-  return { pipe, channel: new WorkerChannel(pipe, pacer), out, took };
+  return { pipe, channel: new WorkerChannel(pipe, pacer), out, took, pictures };
 }
 
 const rest = (bytes: Buffer): string => `rest ${bytes.toString('hex')}`;
@@ -51,7 +55,7 @@ const expected = [rest(traffic[0]!), 'A 010203', 'B 04', rest(traffic[3]!), 'A '
 
 t.test('packets go to who listens, everything else to mediasoup, in order', async (t) => {
   const { pipe, channel, out, took } = createChannel();
-  channel.listen(A, 'audio', (packet) => out.push(`A ${packet.toString('hex')}`));
+  const unlistenA = channel.listen(A, 'audio', (packet) => out.push(`A ${packet.toString('hex')}`));
   const unlisten = channel.listen(B, 'audio', (packet) => out.push(`B ${packet.toString('hex')}`));
   pipe.write(Buffer.concat(traffic));
   t.strictSame(out, expected);
@@ -60,7 +64,19 @@ t.test('packets go to who listens, everything else to mediasoup, in order', asyn
   unlisten();
   pipe.write(traffic[2]!);
   t.equal(out.at(-1), rest(traffic[2]!), 'the packets of whom nobody listens to are left to mediasoup');
+  unlistenA();
+  pipe.write(traffic[1]!);
+  t.equal(out.at(-1), rest(traffic[1]!), 'those of the last one, too');
   t.strictSame(took, [4]);
+});
+
+t.test('pictures are counted by their last packets, and by those of video alone', async (t) => {
+  const { pipe, channel, pictures } = createChannel();
+  channel.listen(A, 'video', () => {});
+  channel.listen(B, 'audio', () => {});
+  const [part, last, sound] = [packetOf(A, [0x80, 96]), packetOf(A, [0x80, 0x80 | 96]), packetOf(B, [0x80, 0x80 | 111])];
+  for (const packets of [[part, part], [last, part, last, sound], [part, sound], [sound, last]]) pipe.write(Buffer.concat(packets));
+  t.strictSame(pictures, [[0, true], [2, false], [0, true], [1, false]]);
 });
 
 t.test('messages cut anywhere, and in many pieces', async (t) => {
