@@ -1,4 +1,4 @@
-import { EventEmitter } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { SourceRendition } from '../../src/encode/source-rendition.ts';
@@ -7,6 +7,7 @@ import { TAG_AUDIO, TAG_VIDEO, type FlvTag } from '../../src/flv/flv-tag.ts';
 import { silentLogger } from '../../src/logger.ts';
 import { LiveStream, type AudioTrack, type Publisher, type TrackSubscription, type VideoTrack } from '../../src/stream/live-stream.ts';
 import { opusPackets } from '../helpers/opus.ts';
+import { waitFor } from '../helpers/wait.ts';
 
 const silence = aacFrame(silentAacFrame(2));
 const sound = opusPackets('sine=frequency=440', 1);
@@ -20,7 +21,10 @@ const picture = Buffer.concat([Buffer.of(0x41, 0x9a), Buffer.alloc(100, 0x55)]);
 class Subscription extends EventEmitter {
   readonly roundTripMs = 20;
   #sequence = 0;
-  requestKeyFrame(): void {}
+  keyFramesAsked = 0;
+  requestKeyFrame(): void {
+    this.keyFramesAsked++;
+  }
   close(): void {}
 
   packet(rtpTimestamp: number, payload: Buffer, marker = true): void {
@@ -33,10 +37,21 @@ class Subscription extends EventEmitter {
     this.emit('rtp', Buffer.concat([header, payload]));
   }
 
+  /** A packet that never comes. */
+  lose(): void {
+    this.#sequence++;
+  }
+
   report(captureMs: number, clockRate: number): void {
     this.emit('senderReport', { ntpMs: 3.9e12 + captureMs, rtpTimestamp: (captureMs * clockRate) / 1000 });
   }
 }
+
+const OPTIONS = { audioBitrate: 128, audioBatchMs: 60, keyFrameIntervalMs: 2000, logger: silentLogger };
+
+/** A publisher of pictures alone. */
+const publisher = (subscribe: () => Promise<unknown>, codec = 'h264'): Publisher =>
+  ({ id: 'publisher', video: { kind: 'video', codec, clockRate: 90_000, subscribe }, close() {} }) as unknown as Publisher;
 
 /**
  * A publisher of H.264 and Opus in real time.
@@ -56,7 +71,7 @@ async function publish(forMs: number, arrivalMs: (captureMs: number) => number, 
     video: { kind: 'video', codec: 'h264', clockRate: 90_000, subscribe: () => subscribed(video) } as unknown as VideoTrack,
     close() {},
   } as unknown as Publisher);
-  const rendition = await SourceRendition.create(stream, { audioBitrate: 128, audioBatchMs: 60, keyFrameIntervalMs: 2000, logger: silentLogger });
+  const rendition = await SourceRendition.create(stream, OPTIONS);
   await sleep(500); // the encoder of the sound starts
   const tags: Array<{ atMs: number; tag: FlvTag }> = [];
   const startMs = performance.now();
@@ -96,11 +111,45 @@ const isMonotonic = (tags: ReadonlyArray<{ tag: FlvTag }>, type: number): boolea
 
 t.jobs = 4;
 
+t.test('a loss: no picture until the next key frame, which is asked for until it comes', async (t) => {
+  const video = new Subscription();
+  const stream = new LiveStream('camera', undefined);
+  stream.attach(publisher(() => Promise.resolve(video)));
+  const rendition = await SourceRendition.create(stream, OPTIONS);
+  const out: FlvTag[] = [];
+  rendition.on('tags', ({ tags }) => out.push(...tags.filter(({ type }) => type === TAG_VIDEO)));
+  let rtpTimestamp = 0;
+  const show = (isKey: boolean): void => {
+    if (isKey) for (const parameterSet of parameterSets) video.packet(rtpTimestamp, parameterSet, false);
+    video.packet(rtpTimestamp, isKey ? keyPicture : picture);
+    rtpTimestamp += 20; // less than a millisecond
+  };
+  [false, true, false].forEach(show);
+  video.lose();
+  const asked = video.keyFramesAsked;
+  show(false);
+  await waitFor('a key frame to be asked for, and again', () => video.keyFramesAsked > asked + 1);
+  [false, true, false].forEach(show);
+  await waitFor('pictures', () => out.length >= 5);
+  t.equal(out.map((tag) => (tag.sequenceHeader ? 'header' : tag.keyFrame ? 'key' : 'picture')).join(), 'header,key,picture,key,picture');
+  const shown = out.filter(({ sequenceHeader }) => !sequenceHeader);
+  t.ok(shown.slice(1).every(({ timestamp }, index) => timestamp > shown[index]!.timestamp), 'none at the time of another');
+
+  t.ok(rendition.recent);
+  stream.lose();
+  stream.attach(publisher(() => Promise.resolve(new Subscription())));
+  t.equal(rendition.recent, undefined, 'what comes after a return does not follow from what was before');
+  stream.lose();
+  const failure = once(rendition, 'failed');
+  stream.attach(publisher(() => Promise.resolve(new Subscription()), 'vp8'));
+  t.match(await failure, [{ code: 'ENCODER_FAILED' }], 'nor can it be another codec');
+  await rendition.close();
+});
+
 t.test('a publisher that comes back and is gone before its tracks can be read was only lost once more', async (t) => {
-  const publisher = (subscribe: () => Promise<unknown>): Publisher => ({ id: 'publisher', video: { kind: 'video', codec: 'h264', clockRate: 90_000, subscribe }, close() {} }) as unknown as Publisher;
   const stream = new LiveStream('camera', undefined);
   stream.attach(publisher(() => Promise.resolve(new Subscription())));
-  const rendition = await SourceRendition.create(stream, { audioBitrate: 128, audioBatchMs: 60, keyFrameIntervalMs: 2000, logger: silentLogger });
+  const rendition = await SourceRendition.create(stream, OPTIONS);
   const failures: string[] = [];
   rendition.on('failed', (error) => failures.push(error.message));
   const comeBack = async (subscribe: () => Promise<unknown>, stays: boolean): Promise<void> => {

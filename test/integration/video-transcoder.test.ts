@@ -38,6 +38,7 @@ class Stage extends EventEmitter {
   videoHeader: FlvTag;
   #clip: Clip;
   #next = 0;
+  #told = false;
   #timestamp: number;
 
   constructor(clip: Clip, profile: Omit<EncodeProfile, 'audioCodec'>, startMs = 0) {
@@ -79,6 +80,7 @@ class Stage extends EventEmitter {
   show(clip: Clip): void {
     this.#clip = clip;
     this.#next = 0;
+    this.#told = false;
     this.metadata = clip;
     this.videoHeader = clip.header;
     this.pictures.emit('sized');
@@ -98,8 +100,10 @@ class Stage extends EventEmitter {
 
   picture(): void {
     const tag = this.#clip.pictures[this.#next % this.#clip.pictures.length]!;
-    // With each change the source tells its header, as it does for those who pass pictures on.
-    const tags = this.#next++ === 0 ? [{ ...this.videoHeader, timestamp: this.#timestamp }] : [];
+    // With each change the source tells its header, as it does for those who pass pictures on; not with each key frame.
+    const tags = this.#told ? [] : [{ ...this.videoHeader, timestamp: this.#timestamp }];
+    this.#told = true;
+    this.#next++;
     this.emit('tags', new TagGroup([...tags, { ...tag, timestamp: this.#timestamp }]));
     this.#timestamp += PICTURE_MS;
   }
@@ -184,6 +188,7 @@ t.test('an encoder that hangs is replaced, though little waits for it', async (t
   t.ok(performance.now() - since < 10_000, `after ${Math.round(performance.now() - since)} ms`);
   await waitFor('the hanging one to be killed', () => stage.encoder !== hanging);
   t.match(stage.warnings, [/hangs/], 'which is a death');
+  t.strictSame(stage.sizes, ['160x90'], 'and tells no destination anything new');
   t.ok(stage.isMonotonic);
   await stage.transcoder.close();
 });
