@@ -32,11 +32,13 @@ export interface EncoderPoolOptions {
 
 interface Shared<T> {
   readonly value: Promise<T>;
+  /** Whoever comes from now on gets another one. Idempotent. */
+  readonly forget: () => void;
   users: number;
 }
 
 interface StreamEncoders {
-  source?: Shared<SourceRendition>;
+  readonly source: Shared<SourceRendition>;
   readonly transcoders: Map<string, Shared<VideoTranscoder>>;
   /** By video profile; the codec is the same for all pushes. */
   readonly audioTranscoders: Map<string, Shared<AudioTranscoder>>;
@@ -77,13 +79,14 @@ export class EncoderPool {
    */
   async acquire(stream: LiveStream, profile: EncodeProfile): Promise<RenditionLease> {
     this.check(stream, profile);
-    const source = await this.acquireSource(stream);
+    const encoders = this.#encodersOf(stream);
+    const source = await lease(encoders.source);
     let held: RenditionLease = source;
     try {
       // Again: others may have taken the last encoder while the source was started. From here to where it is counted nothing waits.
       this.check(stream, profile);
-      if (needsTranscoding(stream, profile)) held = await this.#acquireTranscoder(stream, source, profile);
-      return profile.audioCodec === 'aac' ? held : await this.#acquireAudioTranscoder(stream, held, profile, profile.audioCodec);
+      if (needsTranscoding(stream, profile)) held = await this.#acquireTranscoder(encoders, source, profile);
+      return profile.audioCodec === 'aac' ? held : await this.#acquireAudioTranscoder(encoders, held, profile, profile.audioCodec);
     } catch (error) {
       await held.release();
       throw error;
@@ -91,38 +94,42 @@ export class EncoderPool {
   }
 
   /** Takes hold of a stream as its publisher sends it. */
-  async acquireSource(stream: LiveStream): Promise<RenditionLease<SourceRendition>> {
-    let encoders = this.#streams.get(stream);
-    if (!encoders) this.#streams.set(stream, (encoders = { transcoders: new Map(), audioTranscoders: new Map() }));
-    const shared = (encoders.source ??= {
-      value: SourceRendition.create(stream, this.#options),
-      users: 0,
-    });
-    return lease(shared, () => this.#streams.delete(stream));
+  acquireSource(stream: LiveStream): Promise<RenditionLease<SourceRendition>> {
+    return lease(this.#encodersOf(stream).source);
   }
 
-  async #acquireTranscoder(stream: LiveStream, source: RenditionLease<SourceRendition>, profile: EncodeProfile): Promise<RenditionLease> {
-    const { transcoders } = this.#streams.get(stream)!;
+  #encodersOf(stream: LiveStream): StreamEncoders {
+    let encoders = this.#streams.get(stream);
+    if (!encoders) {
+      const source = share(SourceRendition.create(stream, this.#options), () => this.#streams.delete(stream));
+      this.#streams.set(stream, (encoders = { source, transcoders: new Map(), audioTranscoders: new Map() }));
+    }
+    return encoders;
+  }
+
+  async #acquireTranscoder({ transcoders }: StreamEncoders, source: RenditionLease<SourceRendition>, profile: EncodeProfile): Promise<RenditionLease> {
     const key = videoKey(profile);
     let shared = transcoders.get(key);
     if (!shared) {
       const transcoder = new VideoTranscoder(source.rendition, profile, { bitrate: this.#options.videoBitrate, logger: this.#options.logger });
-      transcoders.set(key, (shared = { value: Promise.resolve(transcoder), users: 0 }));
+      shared = share(Promise.resolve(transcoder), () => {
+        transcoders.delete(key);
+        this.#videoEncoders--;
+      });
+      transcoders.set(key, shared);
       this.#videoEncoders++;
     }
-    const transcoder = await lease(shared, () => {
-      transcoders.delete(key);
-      this.#videoEncoders--;
-    });
-    return stacked(transcoder, source);
+    return stacked(await lease(shared), source);
   }
 
-  async #acquireAudioTranscoder(stream: LiveStream, base: RenditionLease, profile: EncodeProfile, codec: Exclude<EncodeProfile['audioCodec'], 'aac'>): Promise<RenditionLease> {
-    const { audioTranscoders } = this.#streams.get(stream)!;
+  async #acquireAudioTranscoder({ audioTranscoders }: StreamEncoders, base: RenditionLease, profile: EncodeProfile, codec: Exclude<EncodeProfile['audioCodec'], 'aac'>): Promise<RenditionLease> {
     const key = videoKey(profile);
     let shared = audioTranscoders.get(key);
-    if (!shared) audioTranscoders.set(key, (shared = { value: Promise.resolve(new AudioTranscoder(base.rendition, codec, this.#options.logger)), users: 0 }));
-    return stacked(await lease(shared, () => audioTranscoders.delete(key)), base);
+    if (!shared) {
+      shared = share(Promise.resolve(new AudioTranscoder(base.rendition, codec, this.#options.logger)), () => audioTranscoders.delete(key));
+      audioTranscoders.set(key, shared);
+    }
+    return stacked(await lease(shared), base);
   }
 }
 
@@ -137,22 +144,37 @@ function stacked<T extends Rendition>(upper: RenditionLease<T>, lower: Rendition
   };
 }
 
-/** Counts one more user of a shared rendition; `forget` runs when the last one has left, before the rendition closes. */
-async function lease<T extends Rendition & { close(): Promise<void> }>(shared: Shared<T>, forget: () => void): Promise<RenditionLease<T>> {
+/** `forget` runs when the last user has left, before the rendition closes, or when it has failed: nothing comes from it then, however long its users take to leave. */
+function share<T extends Rendition>(value: Promise<T>, forget: () => void): Shared<T> {
+  let known = true;
+  const shared = {
+    value,
+    forget: () => {
+      if (known) forget();
+      known = false;
+    },
+    users: 0,
+  };
+  value.then((rendition) => rendition.once('failed', shared.forget), () => {});
+  return shared;
+}
+
+/** Counts one more user of a shared rendition. */
+async function lease<T extends Rendition & { close(): Promise<void> }>(shared: Shared<T>): Promise<RenditionLease<T>> {
   shared.users++;
   let held = true;
   const release = async (): Promise<void> => {
     if (!held) return;
     held = false;
     if (--shared.users > 0) return;
-    forget();
+    shared.forget();
     await (await shared.value).close();
   };
   try {
     return { rendition: await shared.value, release };
   } catch (error) {
     held = false;
-    if (--shared.users === 0) forget();
+    if (--shared.users === 0) shared.forget();
     throw error;
   }
 }

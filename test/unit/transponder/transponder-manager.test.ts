@@ -1,7 +1,8 @@
-import { EventEmitter } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import t from 'tap';
 import type { Test } from 'tap';
 import { EncoderPool } from '../../../src/encode/encoder-pool.ts';
+import { encodeProfile } from '../../../src/encode/encode-profile.ts';
 import { GatewayError } from '../../../src/errors.ts';
 import { createLogger, silentLogger } from '../../../src/logger.ts';
 import type { Pusher, PusherEvents } from '../../../src/push/pusher.ts';
@@ -146,4 +147,28 @@ t.test('a publisher that comes back with another codec ends such a push', async 
   registry.publish('show', publisher('p2', 'vp8'), 'key');
   await ended;
   t.match(manager.ended()[0], { reasonCode: 'ENCODER_FAILED', reason: /vp8 instead of h264/ });
+});
+
+t.test('what has failed is given to nobody who comes while others still hold it', async (t) => {
+  const { registry, encoders } = setUp(t);
+  const first = publisher('p1', 'h264');
+  const stream = registry.publish('show', first, 'key');
+  const small = encodeProfile({ height: 240 }, true, 'aac');
+  const [source, transcoder] = [await encoders.acquireSource(stream), await encoders.acquire(stream, small)];
+  transcoder.rendition.emit('failed', new GatewayError('ENCODER_FAILED', 'died five times'));
+  const secondTranscoder = await encoders.acquire(stream, small);
+  t.not(secondTranscoder.rendition, transcoder.rendition);
+  t.equal(encoders.counts.videoEncoders, 1);
+
+  const failed = once(source.rendition, 'failed');
+  registry.lose(stream, first);
+  registry.publish('show', publisher('p2', 'vp8'), 'key');
+  await failed;
+  const secondSource = await encoders.acquireSource(stream);
+  t.equal(secondSource.rendition.videoCodec, 'vp8', 'read from the publisher that is there');
+  for (const lease of [source, transcoder, secondTranscoder]) await lease.release();
+  const third = await encoders.acquireSource(stream);
+  t.equal(third.rendition, secondSource.rendition, 'which stays when the old ones have gone');
+  for (const lease of [secondSource, third]) await lease.release();
+  t.strictSame(encoders.counts, { sources: 0, videoEncoders: 0 });
 });
