@@ -262,18 +262,17 @@ export class Transponder extends EventEmitter<TransponderEvents> {
     this.#sink = new MeteredSink(pusher);
     this.#buffer = new OutBuffer(this.#environment.outBuffer, this.#sink, () => rendition.requestKeyFrame());
     if (this.#environment.outBuffer.enabled) this.#pollTimer = setInterval(() => this.#buffer?.pump(turnMs()), this.#environment.pollingMs);
-    // A key frame that has just gone out is as good as one that the publisher would have to be asked for. (A sound file skips as much as is sent again.)
+    // A key frame that has just gone out is as good as one that the publisher would have to be asked for.
     const { recent } = rendition;
     if (recent) this.#takeTags(recent);
     if (!this.#join.begun) rendition.requestKeyFrame();
   }
 
   #takeTags(group: TagGroup): void {
-    const heard = this.#audio.apply(group);
-    if (!this.#join) return;
     const nowMs = turnMs();
-    const joined = this.#join.take(heard, nowMs);
-    if (joined) this.#buffer!.push(joined, nowMs);
+    const joined = this.#join?.take(group, nowMs);
+    // Only what is sent: a sound file waits for its destination.
+    if (joined) this.#buffer!.push(this.#audio.apply(joined), nowMs);
   }
 
   #progress(bytes: number): void {

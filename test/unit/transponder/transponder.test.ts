@@ -7,6 +7,7 @@ import { TagGroup } from '../../../src/flv/tag-group.ts';
 import { silentLogger } from '../../../src/logger.ts';
 import type { Pusher, PusherEvents, PushTarget } from '../../../src/push/pusher.ts';
 import { parseDestination } from '../../../src/transponder/destination.ts';
+import type { SoundClip } from '../../../src/transponder/sound-library.ts';
 import { Transponder, type TransponderEnvironment } from '../../../src/transponder/transponder.ts';
 import { waitFor } from '../../helpers/wait.ts';
 
@@ -60,12 +61,13 @@ function setUp(overrides: Partial<TransponderEnvironment> = {}) {
     onInvalidTransition: (status, event) => invalid.push(`${status} ${event}`),
     ...overrides,
   };
-  const start = (): Transponder =>
+  const start = (sound?: { clip: SoundClip; loop: boolean }): Transponder =>
     Transponder.start({
       request: { streamName: 'show', rtmpUrl: 'rtmp://u:secret@rtmp.example.com/live' },
       destination: parseDestination('rtmp://u:secret@rtmp.example.com/live', 'show', { streamNamePrefix: 'rtmp_', fullUrl: false }),
       lease: { rendition, release: async () => void released++ },
       addresses: ['192.0.2.1'],
+      ...(sound && { sound }),
     }, environment);
   const pusher = async (index: number): Promise<FakePusher> => {
     await waitFor(`connection ${index + 1}`, async () => pushers.length > index, { every: 1 });
@@ -184,6 +186,34 @@ t.test('each connection starts anew: headers, key frame, time from 0; the old on
   rendition.emit('tags', new TagGroup([video(1120, true)]));
   t.strictSame(second.written.map(({ timestamp, sequenceHeader, keyFrame }) => [timestamp, sequenceHeader, keyFrame]), [[0, false, false], [0, true, false], [0, true, false], [0, false, true]]);
   t.equal(transponder.view().bytesSent, 10, 'what was sent before stays counted');
+  await transponder.stop(stopped);
+});
+
+t.test('a sound file waits for its destination: at the start, and while it is connected to again', async (t) => {
+  const { rendition, start, pusher } = setUp();
+  const clip = { frames: ['a', 'b', 'c', 'd'].map((text) => Buffer.from(text)) };
+  const transponder = start({ clip, loop: false });
+  let ms = 0;
+  const play = (): void => {
+    rendition.emit('tags', new TagGroup([video((ms += 40), true)]));
+    for (let i = 0; i < 2; i++) rendition.emit('tags', new TagGroup([audio((ms += 20))]));
+  };
+  play();
+  const first = await pusher(0);
+  first.emit('ready');
+  play();
+  first.emit('died', lost);
+  play();
+  const second = await pusher(1);
+  play();
+  t.ok(transponder.view().soundEnabled);
+  second.emit('ready');
+  play();
+  play();
+  const heard = ({ written }: FakePusher): string[] => written.filter(({ type, sequenceHeader }) => type === TAG_AUDIO && !sequenceHeader).map(({ data }) => data.toString('hex'));
+  t.strictSame(heard(first), ['61', '62']);
+  t.strictSame(heard(second), ['63', '64', '01'.repeat(10), '01'.repeat(10)], 'then the live sound again');
+  t.notOk(transponder.view().soundEnabled);
   await transponder.stop(stopped);
 });
 
