@@ -187,7 +187,6 @@ class Reader {
 
   #strictArray(depth: number): Amf0Value[] {
     const count = this.#uint32();
-    if (count > this.#buffer.length - this.#position) throw new Amf0Error('AMF0 array is longer than its message');
     const items: Amf0Value[] = [];
     for (let index = 0; index < count; index++) items.push(this.value(depth + 1));
     return items;

@@ -154,7 +154,6 @@ export class ChunkReader {
   #forget(stream: ChunkStream): void {
     if (stream.payload) this.#pending -= stream.length;
     stream.payload = undefined;
-    stream.received = 0;
   }
 
   #setChunkSize(payload: Buffer): void {

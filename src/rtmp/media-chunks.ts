@@ -41,7 +41,7 @@ const CHUNK_STREAMS: Readonly<Record<number, number>> = {
 export function mediaChunks(messages: readonly MediaMessage[], streamId: number, chunkSize: number): MediaChunks {
   const writer = new ChunkWriter();
   writer.chunkSize = chunkSize;
-  const sent = messages.filter(({ type }) => CHUNK_STREAMS[type] !== undefined).map(asSent);
+  const sent = messages.map(asSent);
   let bytes = 0;
   for (const { timestamp, data } of sent) bytes += writer.size(timestamp >>> 0, data.length);
   const pieces: Buffer[] = [];

@@ -20,7 +20,6 @@ export class RefusalWatch {
 
   /** Cuts the connection when the server says that it is over. Of several connections the last one counts. */
   listen(connection: RtmpConnection): void {
-    this.#started = false;
     this.#objection = undefined;
     connection.on('command', (command) => {
       const end = this.#hear(command);
