@@ -204,14 +204,11 @@ void t.test('what a server says before it is asked to publish', async (t) => {
   t.match(await deathBy(t, { answers: say('NetStream.Publish.Denied', () => {})! }), { code: 'DESTINATION_REFUSED', message: words }, 'a last word');
   t.match(await deathBy(t, { answers: say('NetStream.Publish.Denied', (peer) => peer.socket.end())! }), { code: 'DESTINATION_REFUSED', message: words }, 'a last word, and the end');
   t.match(await deathBy(t, { answers: say('NetStream.Publish.Failed', (peer) => peer.socket.end())! }), { code: 'DESTINATION_LOST', message: words }, 'why it hung up');
+  t.match(await deathBy(t, { answers: say('NetStream.Publish.Failed', () => {})! }), { code: 'DESTINATION_TIMEOUT', message: /createStream/ }, 'that it did not hang up but fell silent');
 
-  const server = await startScriptedServer({ answers: { releaseStream: (peer) => peer.status('error', 'NetStream.Failed', 'no such stream') } });
-  t.teardown(() => server.stop());
-  const pusher = create(pushTarget(`${server.rtmpUrl}/name`));
-  await ready(pusher);
-  const died = death(pusher);
-  server.peers[0]!.socket.end();
-  t.match(await died, { code: 'DESTINATION_LOST', message: 'The server closed the connection' }, 'an objection to something else does not matter');
+  const releaseStream: Answer = (peer) => peer.status('error', 'NetStream.Failed', 'no such stream');
+  const publish = behindStart((peer) => peer.command('close', 0, null));
+  t.match(await deathBy(t, { answers: { releaseStream, publish } }), { code: 'DESTINATION_LOST', message: 'The server ended the connection' }, 'an objection to something else does not matter');
 });
 
 void t.test('a name that was accepted and is refused behind that', async (t) => {

@@ -47,6 +47,11 @@ void t.test('the bytes are those of the specification', async (t) => {
   t.equal(encodeAmf0('x'.repeat(65536)).subarray(0, 5).toString('hex'), '0c00010000');
 });
 
+void t.test('what servers may say, and we never do', async (t) => {
+  t.same(decodeAmf0(Buffer.from('0d' + '0f00000001' + '78' + '10000141' + '000161' + '0101' + '000009', 'hex')), [undefined, 'x', { a: true }]);
+  t.same(decodeAmf0(encodeAmf0({ '\tkey': 1 })), [{ '\tkey': 1 }], 'a key that begins like the end of an object');
+});
+
 void t.test('a count of an associative array is not believed', async (t) => {
   for (const count of ['00000000', 'ffffffff']) {
     const [array] = decodeAmf0(Buffer.from(`08${count}0001610101000009`, 'hex')) as [EcmaArray];

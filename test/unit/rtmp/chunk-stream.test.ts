@@ -103,6 +103,7 @@ void t.test('chunk stream ids of two and three bytes', async (t) => {
     const messages = read([hex(`${id} 000005 000001 08 01000000 aa`), hex(`${continued} bb`)]);
     t.same(messages.map(({ timestamp, payload }) => [timestamp, payload[0]]), [[5, 0xaa], [10, 0xbb]], id);
   }
+  t.equal(read([hex('00 06 000005 000001 08 01000000 aa'), hex('c1 0600 bb')]).length, 2, '70 in two bytes and in three');
 });
 
 void t.test('chunk streams interleave, and an aborted message is forgotten', async (t) => {
@@ -129,5 +130,6 @@ void t.test('what no server sends is refused', async (t) => {
   refused(hex('02 000000 000000 01 00000000'), 'no chunk size');
   refused(Buffer.concat([hex('03 000000 000100 08 00000000'), Buffer.alloc(128), hex('03 000000 000100 08 00000000')]), 'a message inside a message');
   refused(Buffer.concat(Array.from({ length: 62 }, (_, id) => Buffer.concat([Buffer.from([id + 2]), hex('000000 010000 08 00000000'), Buffer.alloc(128)]))), 'much memory in small pieces');
+  refused(hex('03 000000 000010 08 00000000' + '00'.repeat(16) + '02 000000 000004 02 00000000 00000003' + '03 000000 100001 08 00000000'), 'too long a message behind one that is aborted after its end');
   refused(Buffer.concat(Array.from({ length: 100 }, (_, id) => Buffer.concat([Buffer.from([0, id]), hex('000000 000000 08 00000000')]))), 'a hundred chunk streams');
 });

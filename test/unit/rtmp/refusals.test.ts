@@ -15,14 +15,14 @@ void t.test('a status is found wherever it stands, whatever else is there', asyn
 
 void t.test('which refusals are final', async (t) => {
   const final = (code: string): boolean => refusalOf('x', { level: 'error', code, description: '' }, plain).final;
-  for (const code of ['NetStream.Publish.BadName', 'NetStream.Publish.Denied', 'NetConnection.Connect.InvalidApp', 'NetConnection.Connect.Rejected']) t.ok(final(code), code);
+  for (const code of ['NetStream.Publish.BadName', 'NetStream.Publish.Denied', 'NetStream.Record.NoAccess', 'NetConnection.Connect.InvalidApp', 'NetConnection.Connect.Rejected']) t.ok(final(code), code);
   for (const code of ['NetStream.Failed', 'NetConnection.Connect.AppShutdown', 'Something.Else', '', '__proto__', 'constructor']) t.notOk(final(code), code);
 });
 
 void t.test('what ends a publish', async (t) => {
   const ends = (level: string, code: string): boolean => endsPublish({ level, code, description: '' });
   t.ok(ends('error', 'Anything'));
-  t.ok(ends('status', 'NetStream.Unpublish.Success'));
+  for (const code of ['NetStream.Unpublish.Success', 'NetConnection.Connect.AppShutdown', 'NetConnection.Connect.Closed', 'NetConnection.Connect.IdleTimeOut']) t.ok(ends('status', code), code);
   t.notOk(ends('status', 'NetStream.Publish.Start'));
   t.notOk(ends('warning', 'NetStream.Play.InsufficientBW'));
   t.notOk(ends('', 'toString'));
