@@ -182,5 +182,5 @@ async function publish(connection: RtmpConnection, streamId: number, streamName:
   const answers = ({ name, values }: RtmpCommand): boolean => name === 'onStatus' && (started(statusOf(values)) || endsPublish(statusOf(values)));
   const answer = await connection.call(timeouts.command, streamId, 'publish', [null, streamName, 'live'], answers);
   const status = statusOf(answer.values);
-  if (answer.name === '_error' || !started(status)) throw refusalOf('the publish', status, redact);
+  if (!started(status)) throw refusalOf('the publish', status, redact);
 }

@@ -80,7 +80,7 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
     super();
     this.#socket = socket;
     this.#closed = new Promise((resolve) => (socket.closed ? resolve() : socket.once('close', () => resolve())));
-    socket.on('drain', () => this.#end || this.emit('drain'));
+    socket.on('drain', () => this.emit('drain'));
     socket.on('data', (data) => this.#receive(data as Buffer));
     socket.on('error', (error: NodeJS.ErrnoException) => this.#fail(new RtmpError('lost', `The connection broke (${error.code ?? 'unknown'})`)));
     socket.once('close', () => this.#fail(new RtmpError('lost', 'The server closed the connection')));
