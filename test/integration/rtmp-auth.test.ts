@@ -6,6 +6,7 @@ import { ffmpeg } from '../helpers/ffmpeg-tool.ts';
 import { death, pushTarget, ready } from '../helpers/push-target.ts';
 import { startScriptedServer } from '../helpers/scripted-rtmp-server.ts';
 import type { Answer, ScriptedServer } from '../helpers/scripted-rtmp-server.ts';
+import { waitFor } from '../helpers/wait.ts';
 
 const md5 = (text: string): string => createHash('md5').update(text).digest('base64');
 
@@ -79,4 +80,5 @@ void t.test('refusals never tell the secrets', async (t) => {
   const endless = await serve((peer, command) => peer.reject(command, '', '[ authmod=adobe ] : ?reason=needauth&salt=1&challenge=2'));
   t.match(await death(createRtmpPusher()(pushTarget(`rtmp://bob:pass@127.0.0.1:${endless.port}/live/name`))), { code: 'DESTINATION_AUTHENTICATION' });
   t.equal(endless.peers.length, 3, 'it ends');
+  await waitFor('all its connections to end, though the server ends none', () => endless.peers.every(({ socket }) => socket.destroyed), { every: 1 });
 });

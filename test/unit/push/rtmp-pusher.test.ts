@@ -74,6 +74,19 @@ void t.test('a large key frame leaves before the rest that follows its turn', as
   await pusher.close();
 });
 
+void t.test('a group that goes to several goes to each in its own stream and chunks', async (t) => {
+  const group = new TagGroup([tag(TAG_VIDEO, Buffer.alloc(10_000, 1))]);
+  for (const [streamId, chunkSize] of [[1, 65_536], [2, 65_536], [2, 4096]] as const) {
+    const server = await startScriptedServer({ answers: { createStream: (peer, { transaction }) => peer.command('_result', transaction, null, streamId) } });
+    t.teardown(() => server.stop());
+    const pusher = createRtmpPusher({ chunkSize })(pushTarget(`${server.rtmpUrl}/name`));
+    await ready(pusher);
+    pusher.write(group);
+    await pusher.close();
+    t.match(server.peers[0]!.messages.at(-1), { type: MESSAGE.video, streamId, payload: group.tags[0]!.data });
+  }
+});
+
 void t.test('queries of the application stay in the application', async (t) => {
   const server = await startScriptedServer();
   t.teardown(() => server.stop());
@@ -100,6 +113,7 @@ void t.test('a name that was good before may be tried again, other refusals may 
       const pusher = create(pushTarget(`${server.rtmpUrl}/name`, { resumes }));
       const error = await death(pusher);
       t.match(error, { code: resumes ? resumed : 'DESTINATION_REFUSED', message: `${code}: no` });
+      await waitFor('the connection to end, though the server does not', () => server.peers.at(-1)!.socket.destroyed, { every: 1 });
       await pusher.close();
     }
   }
@@ -111,6 +125,7 @@ void t.test('refusals at every step', async (t) => {
     ['server restarts', { connect: (peer, command) => peer.reject(command, 'NetConnection.Connect.AppShutdown', 'later') }, 'DESTINATION_LOST'],
     ['createStream', { createStream: (peer, command) => peer.reject(command, 'NetStream.Failed', '') }, 'DESTINATION_LOST'],
     ['createStream without a number', { createStream: (peer, { transaction }) => peer.command('_result', transaction, null, 'one') }, 'DESTINATION_PROTOCOL'],
+    ['createStream with a number that is no stream', { createStream: (peer, { transaction }) => peer.command('_result', transaction, null, -1) }, 'DESTINATION_PROTOCOL'],
     ['publish by _error', { publish: (peer, command) => peer.reject(command, 'NetStream.Publish.Denied', 'no') }, 'DESTINATION_REFUSED'],
     ['an _error without words', { connect: (peer, { transaction }) => peer.command('_error', transaction) }, 'DESTINATION_LOST'],
     ['hung up on connect', { connect: (peer) => void peer.socket.end() }, 'DESTINATION_LOST'],
