@@ -47,8 +47,6 @@ interface Wait {
 const ACKNOWLEDGEMENT_WINDOW = 128 * 1024;
 /** What a server may say beyond what it is told: to a publisher it has nothing to say but answers, so more is an attack. */
 const MAX_UNASKED = 1 << 20;
-/** Bytes that one turn of the event loop may collect before the kernel is asked whether it takes them: two pictures at 15 Mbit/s. */
-const MAX_TURN = 64 * 1024;
 /** How long a farewell may take before the connection is cut, in ms. */
 const END_TIMEOUT = 1000;
 /** Stands for the server's half of the handshake, so that it is waited for like an answer. */
@@ -67,14 +65,12 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
   /** Why it is over. */
   #end: RtmpError | undefined;
   #corked = false;
-  /** Whether the socket was full before this turn. */
-  #fullBefore = false;
   #sent = 0;
   #received = 0;
   #receivedAcknowledged = 0;
   /** The server's window: how many bytes we may take before we acknowledge. */
   #receiveWindow = Infinity;
-  #announcedWindow = 0;
+  #announcedWindow = Infinity;
 
   private constructor(socket: Duplex) {
     super();
@@ -118,9 +114,9 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
     return this.#socket.writableLength;
   }
 
-  /** More has been handed over than the socket's own buffer is meant for; `drain` follows. What goes out with this turn counts when it is too much. */
+  /** More has been handed over than the socket's own buffer is meant for, 64 KiB; `drain` follows. What goes out with this turn counts. */
   get full(): boolean {
-    return this.#corked ? this.#fullBefore || this.queued > MAX_TURN : this.#socket.writableNeedDrain;
+    return this.#socket.writableNeedDrain;
   }
 
   /** Bytes in a chunk of ours. */
@@ -130,7 +126,7 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
 
   /** Tells the peer our chunk size and how often it shall acknowledge. */
   setUp(chunkSize: number): void {
-    this.#announceWindow(ACKNOWLEDGEMENT_WINDOW);
+    this.#announceWindow();
     this.#send(CHUNK_STREAM.control, MESSAGE.setChunkSize, 0, 0, uint32(chunkSize));
     this.#writer.chunkSize = chunkSize;
   }
@@ -164,8 +160,6 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
   /** Lets go of the connection after what has been handed over, or after a grace time. */
   async end(): Promise<void> {
     this.#end ??= new RtmpError('aborted', 'The attempt was given up');
-    this.#endWaits(this.#end);
-    this.#flush();
     this.#socket.end();
     const timer = setTimeout(() => this.#socket.destroy(), END_TIMEOUT);
     await this.#closed;
@@ -219,7 +213,7 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
     try {
       if (this.#received > this.#sent + MAX_UNASKED) throw new RtmpError('protocol', 'The server sends without end');
       const chunks = this.#handshake ? this.#shakeHands(this.#handshake, data) : data;
-      if (chunks.length > 0) this.#reader.push(chunks);
+      this.#reader.push(chunks);
       this.#acknowledge();
     } catch (error) {
       this.#fail(asRtmpError(error));
@@ -251,7 +245,7 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
       this.#receiveWindow = payload.readUInt32BE();
     } else if (type === MESSAGE.setPeerBandwidth && payload.length >= 4) {
       // It is to be answered with our window (RTMP 1.0, 5.4.5), which stays below the one asked for.
-      this.#announceWindow(Math.min(ACKNOWLEDGEMENT_WINDOW, payload.readUInt32BE()));
+      this.#announceWindow(payload.readUInt32BE());
     } else if (type === MESSAGE.userControl && payload.length >= 6 && payload.readUInt16BE() === USER_CONTROL.pingRequest) {
       const pong = Buffer.from(payload.subarray(0, 6));
       pong.writeUInt16BE(USER_CONTROL.pingResponse);
@@ -272,7 +266,8 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
     this.#reply(MESSAGE.acknowledgement, uint32(this.#received % 2 ** 32));
   }
 
-  #announceWindow(size: number): void {
+  #announceWindow(most = Infinity): void {
+    const size = Math.min(ACKNOWLEDGEMENT_WINDOW, most, this.#announcedWindow);
     if (size === this.#announcedWindow) return;
     this.#announcedWindow = size;
     this.#reply(MESSAGE.windowAcknowledgementSize, uint32(size));
@@ -300,13 +295,11 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
   #cork(): void {
     if (this.#corked) return;
     this.#corked = true;
-    this.#fullBefore = this.#socket.writableNeedDrain;
     this.#socket.cork();
     atEndOfTurn(this.#flush);
   }
 
   readonly #flush = (): void => {
-    if (!this.#corked) return;
     this.#corked = false;
     this.#socket.uncork();
   };
