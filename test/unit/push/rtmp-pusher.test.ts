@@ -43,7 +43,7 @@ void t.test('the order on the wire', async (t) => {
   pusher.write(new TagGroup([tag(TAG_SCRIPT, meta)]));
   pusher.write(new TagGroup([tag(TAG_VIDEO, video, 0x01000001)]));
   pusher.write(new TagGroup([tag(TAG_AUDIO, Buffer.from([0xaf, 1, 2]), 0x01000002)]));
-  await pusher.close();
+  await Promise.all([pusher.close(), pusher.close()]);
 
   const peer = server.peers[0]!;
   t.same(peer.commands.map(({ name }) => name), ['connect', 'releaseStream', 'FCPublish', 'createStream', 'publish', 'FCUnpublish', 'deleteStream']);
@@ -87,6 +87,17 @@ void t.test('a group that goes to several goes to each in its own stream and chu
   }
 });
 
+void t.test('what is small leaves at once', async (t) => {
+  const server = await startScriptedServer();
+  t.teardown(() => server.stop());
+  const pusher = create(pushTarget(`${server.rtmpUrl}/name`));
+  await ready(pusher);
+  await waitFor('what was said before to leave', () => pusher.backlog === 0, { every: 1 });
+  pusher.write(new TagGroup([tag(TAG_AUDIO, Buffer.alloc(100))]));
+  t.equal(pusher.backlog, 0);
+  await pusher.close();
+});
+
 void t.test('queries of the application stay in the application', async (t) => {
   const server = await startScriptedServer();
   t.teardown(() => server.stop());
@@ -127,6 +138,7 @@ void t.test('refusals at every step', async (t) => {
     ['createStream without a number', { createStream: (peer, { transaction }) => peer.command('_result', transaction, null, 'one') }, 'DESTINATION_PROTOCOL'],
     ['createStream with a number that is no stream', { createStream: (peer, { transaction }) => peer.command('_result', transaction, null, -1) }, 'DESTINATION_PROTOCOL'],
     ['publish by _error', { publish: (peer, command) => peer.reject(command, 'NetStream.Publish.Denied', 'no') }, 'DESTINATION_REFUSED'],
+    ['publish by _error behind a _result', { publish: (peer, command) => (peer.command('_result', command.transaction, null), peer.reject(command, 'NetStream.Publish.Denied', 'no')) }, 'DESTINATION_REFUSED'],
     ['an _error without words', { connect: (peer, { transaction }) => peer.command('_error', transaction) }, 'DESTINATION_LOST'],
     ['hung up on connect', { connect: (peer) => void peer.socket.end() }, 'DESTINATION_LOST'],
     ['hung up on publish', { publish: (peer) => void peer.socket.destroy() }, 'DESTINATION_LOST'],
@@ -249,7 +261,7 @@ void t.test('pings are answered and windows acknowledged', async (t) => {
       connect(peer, { transaction }) {
         peer.send(MESSAGE.windowAcknowledgementSize, uint32(1000));
         peer.send(MESSAGE.setPeerBandwidth, Buffer.concat([uint32(50_000), Buffer.from([2])]));
-        peer.command('_result', transaction, null, {});
+        peer.send(MESSAGE.commandAmf3, Buffer.concat([Buffer.from([0]), encodeAmf0('_result', transaction, null, {})]));
       },
     },
   });
@@ -257,12 +269,15 @@ void t.test('pings are answered and windows acknowledged', async (t) => {
   const pusher = create(pushTarget(`${server.rtmpUrl}/name`));
   await ready(pusher);
   const peer = server.peers[0]!;
+  peer.send(MESSAGE.setPeerBandwidth, Buffer.concat([uint32(2_500_000), Buffer.from([2])]));
+  peer.send(MESSAGE.userControl, Buffer.from('000000000001', 'hex'));
   peer.send(4, Buffer.from('000600000007', 'hex'));
   const pong = await waitFor('a pong', () => peer.messages.find(({ type }) => type === MESSAGE.userControl), { every: 1 });
   t.equal(pong.payload.toString('hex'), '000700000007');
-  const acknowledgement = peer.messages.find(({ type }) => type === MESSAGE.acknowledgement)!;
-  t.ok(acknowledgement.payload.readUInt32BE() >= 3073);
-  t.ok(peer.messages.some(({ type, payload }) => type === MESSAGE.windowAcknowledgementSize && payload.readUInt32BE() === 50_000), 'the smaller window counts');
+  const [acknowledgement, ...more] = peer.messages.filter(({ type }) => type === MESSAGE.acknowledgement);
+  t.ok(acknowledgement!.payload.readUInt32BE() >= 3073);
+  t.same(more, [], 'the next one only when the window is full again');
+  t.same(peer.messages.filter(({ type }) => type === MESSAGE.windowAcknowledgementSize).map(({ payload }) => payload.readUInt32BE()), [50_000], 'the smaller window counts');
   await pusher.close();
 });
 
@@ -335,6 +350,8 @@ void t.test('a server whose acknowledgements are no running totals, or begin bef
     let told = 0;
     const acknowledge = (peer: ScriptedPeer): void => {
       peer.send(MESSAGE.acknowledgement, uint32(count(peer, told)));
+      // It may say as much as it is told: 2 MB in all.
+      peer.send(MESSAGE.data, Buffer.alloc(250_000));
       told = peer.received;
     };
     const server = await startScriptedServer({
@@ -355,6 +372,8 @@ void t.test('a server whose acknowledgements are no running totals, or begin bef
 });
 
 void t.test('close() is silent, idempotent and quick, at every step', async (t) => {
+  const timers = (): number => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
+  const before = timers();
   for (const silent of ['raw', 'connect', 'createStream', 'publish']) {
     const server = await startScriptedServer(silent === 'raw' ? { raw: () => {} } : { answers: { [silent]: () => {} } });
     const pusher = createRtmpPusher()(pushTarget(`${server.rtmpUrl}/name`));
@@ -366,6 +385,15 @@ void t.test('close() is silent, idempotent and quick, at every step', async (t) 
     t.same([pusher.writable, pusher.backlog], [false, 0], silent);
     await server.stop();
   }
+  const server = await startScriptedServer();
+  t.teardown(() => server.stop());
+  const pusher = create(pushTarget(`${server.rtmpUrl}/name`));
+  await ready(pusher);
+  t.equal(timers(), before + 1, 'only that of liveness');
+  server.peers[0]!.socket.pause();
+  await pusher.close();
+  t.pass('whoever does not hear the farewell is left after a second');
+  t.equal(timers(), before, 'no timer stays');
 });
 
 void t.test('no listener is needed in the first turn', async (t) => {
