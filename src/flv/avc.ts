@@ -104,7 +104,6 @@ function skipPictureOrder(reader: BitReader): void {
   reader.signedGolomb(); // offset_for_non_ref_pic
   reader.signedGolomb(); // offset_for_top_to_bottom_field
   const cycle = reader.unsignedGolomb();
-  if (cycle > 255) throw new RangeError('num_ref_frames_in_pic_order_cnt_cycle is out of range');
   for (let i = 0; i < cycle; i++) reader.signedGolomb();
 }
 

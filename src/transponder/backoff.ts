@@ -12,7 +12,7 @@ export interface BackoffRules {
  */
 export function retryDelayMs({ intervalMs, capMs }: BackoffRules, attempt: number, random: number): number {
   if (capMs === 0) return intervalMs;
-  const doubled = Math.min(capMs, intervalMs * 2 ** Math.min(attempt, 30));
+  const doubled = Math.min(capMs, intervalMs * 2 ** attempt);
   // Half fixed, half random: never a storm, never at once.
   return Math.round(doubled / 2 + (doubled / 2) * random);
 }

@@ -74,8 +74,7 @@ export class JoinPoint {
     // Before the picture: readers that look at the first kilobyte must find both tracks there.
     if (audioHeader) tags.push(this.#rebase(audioHeader, this.#base));
     else if (first.type === TAG_VIDEO) tags.push({ type: TAG_AUDIO, timestamp: 0, data: this.#silence, keyFrame: false, sequenceHeader: false });
-    if (first.type === TAG_AUDIO || videoHeader) tags.push(this.#rebase(first));
-    return tags;
+    return [...tags, this.#rebase(first)];
   }
 
   #rebase(tag: FlvTag, timestamp = tag.timestamp): FlvTag {

@@ -120,7 +120,6 @@ export class OutBuffer {
   }
 
   #rebuffer(): void {
-    if (this.#offsetMs === undefined) return;
     if (this.#rules.maxBufferings >= 0 && this.#bufferings >= this.#rules.maxBufferings) return;
     this.#bufferings++;
     this.#offsetMs = undefined;
@@ -144,7 +143,7 @@ export class OutBuffer {
     // Audio goes on; only what is too old of it goes as well.
     for (let index; (index = this.#queue.findIndex(isSound)) >= 0; ) {
       const sound = this.#queue[index]!;
-      if (sound.timestamp >= oldest && this.#bytes <= maxBytes) break;
+      if (sound.timestamp >= oldest) break;
       this.#bytes -= sound.data.length;
       this.#queue.splice(index, 1);
     }
@@ -164,7 +163,7 @@ export class OutBuffer {
       this.#bytes -= tag.data.length;
       return false;
     });
-    if (until === Infinity && firstPicture >= 0) {
+    if (until === Infinity) {
       this.#skipping = true;
       this.#needKeyFrame();
     }
