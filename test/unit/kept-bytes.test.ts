@@ -22,6 +22,8 @@ t.test('holds nothing of what it was given, and copies are nobody else’s', asy
   piece.fill('x');
   const copies = kept.copies();
   kept.clear();
+  kept.push(Buffer.alloc(3000, 'b'));
+  kept.clear();
   kept.push(Buffer.alloc(20_000, 'b'));
   t.ok(copies.length === 5 && copies.every((copy) => copy.equals(Buffer.alloc(3000, 'a'))), 'through all growth');
   t.strictSame(kept.views(), [Buffer.alloc(20_000, 'b')]);

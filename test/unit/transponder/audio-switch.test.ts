@@ -38,6 +38,13 @@ t.test('a sound replaces live audio and silence; at its end what was there befor
   t.equal(after, 'silence', 'muted as before');
 });
 
+t.test('a sound that ends in the middle of a group', async (t) => {
+  const audio = new AudioSwitch(silence, () => {});
+  audio.soundOn(clip, false);
+  const group = new TagGroup(Array.from({ length: 4 }, (_, i) => live(i)));
+  t.strictSame(audio.apply(group).tags.map(({ data }) => data.toString()), ['a', 'b', 'c', 'live 3']);
+});
+
 t.test('looped until it is switched off; started anew by another sound_on', async (t) => {
   const audio = new AudioSwitch(silence, () => t.fail('a loop has no end'));
   audio.soundOn(clip, true);

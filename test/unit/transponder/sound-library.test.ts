@@ -1,4 +1,4 @@
-import { mkdtemp, rm, symlink, writeFile, mkdir } from 'node:fs/promises';
+import { mkdtemp, rm, symlink, truncate, writeFile, mkdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
@@ -33,6 +33,10 @@ await writeFile(join(media, 'jingles', 'short.wav'), wav(800, 2));
 await writeFile(join(media, 'text.wav'), 'not a sound');
 await writeFile(join(media, 'empty.wav'), wav(0));
 await writeFile(join(folder, 'outside.wav'), wav(800));
+await mkdir(join(folder, 'media-of-others'));
+await writeFile(join(folder, 'media-of-others', 'outside.wav'), wav(800));
+await writeFile(join(media, 'long.wav'), wav(800));
+await truncate(join(media, 'long.wav'), 101 * 1024 * 1024);
 await symlink(join(folder, 'outside.wav'), join(media, 'link.wav'));
 const library = new SoundLibrary(media, { codec: 'aac', bitrate: 128 }, silentLogger);
 
@@ -50,13 +54,14 @@ t.test('a file that has changed is read again', async (t) => {
 });
 
 t.test('what is not there, and what is outside: not found, all the same', async (t) => {
-  for (const name of ['missing.wav', '../outside.wav', join(folder, 'outside.wav'), 'link.wav', 'jingles', '.', '', 'a\0b', 'x'.repeat(5000), '/etc/passwd'])
+  for (const name of ['missing.wav', '../outside.wav', '../media-of-others/outside.wav', join(folder, 'outside.wav'), 'link.wav', 'jingles', '.', '', 'a\0b', 'x'.repeat(5000), '/etc/passwd'])
     await t.rejects(library.load(name), { code: 'SOUND_FILE_NOT_FOUND' }, JSON.stringify(name.slice(0, 30)));
 });
 
 t.test('what is no sound', async (t) => {
   await t.rejects(library.load('text.wav'), { code: 'SOUND_FILE_INVALID', message: /text\.wav.*RIFF WAV/ });
   await t.rejects(library.load('empty.wav'), { code: 'SOUND_FILE_INVALID' });
+  await t.rejects(library.load('long.wav'), { code: 'SOUND_FILE_INVALID', message: /larger than 100 MB/ });
 });
 
 t.test('the number of channels', async (t) => {
