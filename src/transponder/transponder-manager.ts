@@ -55,7 +55,9 @@ export class TransponderManager implements TransponderControl {
 
   async start(request: StartRequest): Promise<TransponderView> {
     const { encoders, sounds, environment, addressing } = this.#options;
-    const destination = parseDestination(request.rtmpUrl, request.streamName, { ...addressing, fullUrl: request.rtmpTransponderFullUrl ?? addressing.fullUrl });
+    // Either of the two: WCS's own REST client sends false for whoever did not ask for anything.
+    const fullUrl = addressing.fullUrl || (request.rtmpTransponderFullUrl ?? false);
+    const destination = parseDestination(request.rtmpUrl, request.streamName, { ...addressing, fullUrl });
     const key = JSON.stringify([request.streamName, ...identity(destination)]);
     // One that has ended is gone for whoever asks; the server may not know yet, and would refuse the same name.
     while (this.#closing.has(key)) await this.#closing.get(key);

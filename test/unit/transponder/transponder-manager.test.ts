@@ -73,6 +73,15 @@ t.test('so does that of encoders, and who has come in vain holds nothing', async
   t.strictSame(encoders.counts, { sources: 0, videoEncoders: 0 });
 });
 
+t.test('the name comes from the URL where the settings or the request say so', async (t) => {
+  for (const [setting, asked, name] of [[true, false, 'key'], [true, true, 'key'], [false, true, 'key'], [false, false, 'rtmp_show']] as const) {
+    const { registry, manager } = setUp(t, { addressing: { streamNamePrefix: 'rtmp_', fullUrl: setting } });
+    registry.publish('show', publisher('p', 'h264'));
+    const { streamName } = await manager.start({ streamName: 'show', rtmpUrl: 'rtmp://127.0.0.1/live/key', rtmpTransponderFullUrl: asked });
+    t.equal(streamName, name, `rtmp_transponder_full_url=${setting}, rtmpTransponderFullUrl: ${asked}`);
+  }
+});
+
 t.test('of several orders about the sound the last one wins, however long its file takes', async (t) => {
   const clips = new Map<string, PromiseWithResolvers<SoundClip>>();
   const load = (name: string): Promise<SoundClip> => {
