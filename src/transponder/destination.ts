@@ -123,8 +123,12 @@ const applicationOf = (path: string, query: string): string => (query ? path + q
 function splitFullUrl(path: string, query: string): { app: string; streamName: string } {
   const trimmed = path.replace(/\/+$/, '');
   const slash = trimmed.lastIndexOf('/');
-  if (slash < 1) throw invalid('names no stream: with rtmpTransponderFullUrl it must end with /APPLICATION/STREAM');
-  return { app: trimmed.slice(0, slash), streamName: trimmed.slice(slash + 1) + query };
+  if (slash > 0) return { app: trimmed.slice(0, slash), streamName: trimmed.slice(slash + 1) + query };
+  // The server URL itself may have a query, and the key comes behind it, as encoders take it: YouTube's live2?backup=1/KEY.
+  const behind = query.indexOf('/');
+  const key = query.slice(behind + 1);
+  if (slash === 0 || trimmed === '' || behind < 0 || key === '') throw invalid('names no stream: with rtmpTransponderFullUrl it must end with /APPLICATION/STREAM');
+  return { app: path + query.slice(0, behind), streamName: key };
 }
 
 function splitCredentials(userinfo: string): { user: Secret; password: Secret } {

@@ -34,7 +34,8 @@ t.test('the full URL: last segment with its query, no prefix', async (t) => {
   t.match(full('rtmp://h/app_name/app_instance/stream_name'), { app: 'app_name/app_instance', streamName: 'stream_name' });
   t.match(full('rtmps://live-api-s.facebook.com:443/rtmp/FB-123-0-Abc?ds=1&s_l=1&a=XYZ'), { port: 443, app: 'rtmp', streamName: 'FB-123-0-Abc?ds=1&s_l=1&a=XYZ' });
   t.match(full('rtmps://a.rtmps.youtube.com/live2/a%2Bb+c~=.;,@#x?backup=1&k=%20/y?z'), { port: 443, app: 'live2', streamName: 'a%2Bb+c~=.;,@#x?backup=1&k=%20/y?z' }, 'byte for byte');
-  for (const url of ['rtmp://h/stream', 'rtmp://h/', 'rtmp://h//stream', 'rtmp://h/app/', 'rtmp://h/?a/b'])
+  t.match(full('rtmps://b.rtmps.youtube.com:443/live2?backup=1/KEY'), { app: 'live2?backup=1', streamName: 'KEY', tcUrl: 'rtmps://b.rtmps.youtube.com:443/live2?backup=1' }, 'a query of the application');
+  for (const url of ['rtmp://h/stream', 'rtmp://h/', 'rtmp://h//stream', 'rtmp://h/app/', 'rtmp://h/?a/b', 'rtmp://h/app?a=b', 'rtmp://h/app?a=b/', 'rtmp://h//app?a/b'])
     t.throws(() => full(url), { code: 'INVALID_RTMP_URL', message: /names no stream/ }, url);
 });
 
