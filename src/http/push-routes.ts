@@ -6,6 +6,11 @@ import { FilterSchema, NothingSchema, parseBody, SoundOnSchema, StartSchema, Tra
 export const pushRoutes =
   (control: TransponderControl): FastifyPluginAsync =>
   async (app) => {
+    // What is not there has no type, but clients name one: curl -d '', fetch with an empty text.
+    app.addHook('onRequest', async ({ headers }) => {
+      if (headers['content-length'] === '0') delete headers['content-type'];
+    });
+
     /** WCS's "void": 200 and an empty body. */
     const answerVoid =
       (act: (body: unknown) => Promise<void> | void) =>

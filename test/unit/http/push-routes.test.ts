@@ -129,6 +129,8 @@ t.test('find and find_all need no body', async (t) => {
     { method: 'POST', url, payload: {} },
     { method: 'POST', url: '/rest-api/push/find', headers: { 'content-length': '0' } },
     { method: 'POST', url: '/rest-api//push/find_all/' },
+    // curl -d '', and fetch with an empty text.
+    ...['application/x-www-form-urlencoded', 'text/plain;charset=UTF-8'].map((type) => ({ method: 'POST', url, headers: { 'content-length': '0', 'content-type': type } }) as const),
   ] as const;
   for (const request of requests) {
     const answer = await http.inject({ ...request });
