@@ -61,7 +61,8 @@ export const StartSchema = z.strictObject({
 
 export const FilterSchema = z.strictObject({
   mediaSessionId: mediaSessionId.optional(),
-  streamName: streamName.optional(),
+  // The published name too: it has a prefix, or is the end of the URL.
+  streamName: text('a string', 4096).optional(),
   rtmpUrl: rtmpUrl.optional(),
 }) satisfies z.ZodType<TransponderFilter>;
 

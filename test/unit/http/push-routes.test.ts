@@ -111,6 +111,8 @@ t.test('find: by any field, by none, and 404 without a match', async (t) => {
     t.equal(answer.statusCode, 200);
     t.match(answer.json(), [{ mediaSessionId, rtmpUrl: START.rtmpUrl }]);
   }
+  const longest = (await post('startup', { ...START, streamName: 'n'.repeat(256) })).json();
+  t.match((await post('find', { streamName: longest.streamName })).json(), [longest], 'a published name is longer than that of its source');
   isError(t, await post('find', { streamName: 'other' }), 404, 'TRANSPONDER_NOT_FOUND');
   isError(t, await post('find', { stream: 'cam' }), 400, 'INVALID_REQUEST', /Unknown field "stream"/);
   isError(t, await post('find', { streamName: 5 }), 400, 'INVALID_REQUEST', /streamName/);
