@@ -191,7 +191,7 @@ function createPusherFactory(settings: Settings, logger: Logger): PusherFactory 
     insecureHosts: settings.rtmps_insecure_host ? [settings.rtmps_insecure_host] : [],
     onInsecure: (host) => logger.warn({ host }, 'the certificate of this host is not verified (rtmps_insecure_host)'),
   };
-  if (settings.push_engine === 'ffmpeg') return createFfmpegPusher({ ...trust, logger });
+  if (settings.push_engine === 'ffmpeg') return createFfmpegPusher({ ...trust, sendMetadata: settings.rtmp_transponder_send_metadata, logger });
   return createRtmpPusher({ ...trust, serverBuffer: settings['rtmp.server_buffer_enabled'] });
 }
 

@@ -162,6 +162,8 @@ export interface RtmpOutput {
   readonly timeoutMs: number;
   /** Milliseconds between two reports of progress. */
   readonly reportIntervalMs: number;
+  /** Whether ffmpeg writes its `onMetaData`. Default: it does. */
+  readonly sendMetadata?: boolean | undefined;
   /** `caFile`: all authorities that are trusted, as PEM; ffmpeg takes one file. */
   readonly tls?: { readonly host: string; readonly caFile: string; readonly insecure: boolean };
 }
@@ -174,7 +176,7 @@ export interface RtmpOutput {
 const SEND_BUFFER_BYTES = 256 * 1024;
 
 /** A ready FLV to an RTMP server, unchanged; progress on stdout. */
-export function pushFlv({ server, presetFile, timeoutMs, reportIntervalMs, tls }: RtmpOutput): FfmpegCommandLine {
+export function pushFlv({ server, presetFile, timeoutMs, reportIntervalMs, sendMetadata = true, tls }: RtmpOutput): FfmpegCommandLine {
   const verification = tls
     ? ['-tls_verify', tls.insecure ? '0' : '1', '-verifyhost', tls.host, '-ca_file', tls.caFile]
     : [];
@@ -182,7 +184,7 @@ export function pushFlv({ server, presetFile, timeoutMs, reportIntervalMs, tls }
     inputOptions: ['-probesize', '1024', ...noProbing, '-f', 'flv'],
     input: 'pipe:0',
     outputOptions: [
-      '-map', '0', '-c', 'copy', '-f', 'flv', '-flvflags', 'no_duration_filesize', '-flush_packets', '1',
+      '-map', '0', '-c', 'copy', '-f', 'flv', '-flvflags', `no_duration_filesize${sendMetadata ? '' : '+no_metadata'}`, '-flush_packets', '1',
       // Microseconds that one track waits for the other to be sent in order. By default 10 s: so late would silence be without pictures.
       '-max_interleave_delta', '200000',
       '-rw_timeout', String(timeoutMs * 1000), '-send_buffer_size', String(SEND_BUFFER_BYTES), ...verification, '-fpre', presetFile,

@@ -18,6 +18,8 @@ import { skipsVerification, trustedAuthorities, type TlsTrust } from './tls-trus
 export interface FfmpegPusherOptions extends TlsTrust {
   /** Milliseconds; unset: {@link DEFAULT_CONNECT_TIMEOUTS}. */
   readonly connectTimeouts?: ConnectTimeouts;
+  /** `rtmp_transponder_send_metadata`, for ffmpeg's metadata is its own. Default: true. */
+  readonly sendMetadata?: boolean;
   readonly logger: Logger;
 }
 
@@ -123,6 +125,7 @@ class FfmpegPusher extends EventEmitter<PusherEvents> implements Pusher {
       // One time for connecting and for writing; as to writing we are stricter ourselves, see `#watch`.
       timeoutMs: Math.max(this.#connectTimeouts.step, stallTimeoutMs),
       reportIntervalMs: this.#reportIntervalMs,
+      sendMetadata: this.#options.sendMetadata,
       ...(destination.scheme === 'rtmps' && {
         tls: {
           host: destination.host,

@@ -94,6 +94,16 @@ t.test('the root application, and keys as long as ffmpeg takes', { skip: ffmpegM
   t.equal(server.peers.length, 2, 'and nobody is connected to');
 });
 
+t.test('metadata, unless rtmp_transponder_send_metadata=false', { skip: ffmpegMustNotPush }, async (t) => {
+  for (const sendMetadata of [true, false]) {
+    const server = await startScriptedServer();
+    t.teardown(() => server.stop());
+    t.equal(await refusal(createFfmpegPusher({ sendMetadata, logger })(pushTarget(`${server.rtmpUrl}/name`)), tags), undefined);
+    const told = server.peers[0]!.messages.filter(({ payload }) => payload.includes('onMetaData'));
+    t.equal(told.length, sendMetadata ? 1 : 0);
+  }
+});
+
 t.test('after the end there is neither a word nor a timer', { skip: ffmpegMustNotPush }, async (t) => {
   const server = await startNginxRtmp({ record: false });
   t.teardown(() => server.stop());
