@@ -157,7 +157,7 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
     this.#sent += bytes;
   }
 
-  /** Lets go of the connection after what has been handed over, or after a grace time. */
+  /** Lets go of the connection after what has been handed over, or after a grace time. To be called when nobody waits for an answer. */
   async end(): Promise<void> {
     this.#end ??= new RtmpError('aborted', 'The attempt was given up');
     this.#socket.end();
