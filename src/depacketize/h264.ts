@@ -8,6 +8,8 @@ export type NalUnit = readonly Buffer[];
 export interface AccessUnit extends Picture {
   /** Slices and SEI messages in decoding order, without start codes. Parameter sets, delimiters and filler are left out. */
   readonly nalUnits: readonly NalUnit[];
+  /** Holds a B slice: shown before a picture that came before it. */
+  readonly bFrame: boolean;
 }
 
 export interface ParameterSets {
@@ -44,6 +46,7 @@ export class H264Depacketizer extends Depacketizer<AccessUnit> {
   #fragments: Buffer[] = [];
   #sliceSeen = false;
   #keyFrame = false;
+  #bFrame = false;
   #lossBefore = false;
   #spsInUnit = false;
   /** Key frames of this source bring their parameter sets, so one without them has lost its beginning. */
@@ -78,7 +81,7 @@ export class H264Depacketizer extends Depacketizer<AccessUnit> {
       if (this.#lossBefore && this.#keyFramesBringSps && !this.#spsInUnit) return false;
       this.#keyFramesBringSps = this.#spsInUnit;
     }
-    return { keyFrame: this.#keyFrame, nalUnits: this.#nalUnits };
+    return { keyFrame: this.#keyFrame, bFrame: this.#bFrame, nalUnits: this.#nalUnits };
   }
 
   protected override clear(): void {
@@ -88,6 +91,7 @@ export class H264Depacketizer extends Depacketizer<AccessUnit> {
     if (this.#sliceSeen) this.#spsInUnit = false;
     this.#sliceSeen = false;
     this.#keyFrame = false;
+    this.#bFrame = false;
   }
 
   #addFragment(payload: Buffer): boolean {
@@ -131,6 +135,7 @@ export class H264Depacketizer extends Depacketizer<AccessUnit> {
         if (!this.#sliceSeen && this.#lossBefore && !((secondByte(nalUnit) ?? 0) & 0x80)) return false;
         this.#sliceSeen = true;
         if (type === NAL_IDR_SLICE) this.#keyFrame = true;
+        else if (beginsBFrame(secondByte(nalUnit) ?? 0)) this.#bFrame = true;
         break;
       case NAL_SEI:
         break;
@@ -169,6 +174,9 @@ export class H264Depacketizer extends Depacketizer<AccessUnit> {
 function whole(nalUnit: NalUnit): Buffer {
   return nalUnit.length === 1 ? nalUnit[0]! : Buffer.concat(nalUnit);
 }
+
+/** By the beginning of a slice header (H.264, 7.3.3): first_mb_in_slice is 0, the code 1, and slice_type 1 or 6, the codes 010 and 00111. */
+const beginsBFrame = (byte: number): boolean => (byte & 0xf0) === 0xa0 || (byte & 0xfc) === 0x9c;
 
 function secondByte(nalUnit: NalUnit): number | undefined {
   let at = 1;

@@ -3,7 +3,6 @@ import { Av1Depacketizer } from '../depacketize/av1.ts';
 import { H264Depacketizer, type AccessUnit } from '../depacketize/h264.ts';
 import { MediaClock } from '../depacketize/media-clock.ts';
 import { MinimumWindow } from '../depacketize/minimum-window.ts';
-import { PictureOrder } from '../depacketize/picture-order.ts';
 import type { RtpPacket } from '../depacketize/rtp-packet.ts';
 import type { VideoFrame } from '../depacketize/video-frame.ts';
 import { Vp8Depacketizer } from '../depacketize/vp8.ts';
@@ -108,7 +107,7 @@ export class SourceRendition extends LiveRendition implements Rendition {
   #metadata: StreamMetadata = { audioSampleRate: AAC_SAMPLE_RATE, audioChannels: AAC_CHANNELS, audioCodecId: 10 };
   #videoHeader: FlvTag | undefined;
   #lastVideoMs = -1;
-  readonly #order = new PictureOrder();
+  #toldOfBFrames = false;
   /** What goes out when this turn of the event loop is over. */
   #outgoing: FlvTag[] = [];
   /** By how much the stream's clock is behind ours, so that silence knows the time when no packet tells it. */
@@ -265,8 +264,10 @@ export class SourceRendition extends LiveRendition implements Rendition {
   #accessUnit(unit: AccessUnit, h264: H264Depacketizer, streamMs: number, nowMs: number): void {
     // A picture that refers to one that is missing would show garbage: nothing until the next key frame.
     if (unit.corrupted || !h264.hasParameterSets) return this.#keyFrames.want(nowMs);
-    if (this.#order.goesBack(unit.timestamp))
+    if (unit.bFrame && !this.#toldOfBFrames) {
+      this.#toldOfBFrames = true;
       this.#options.logger.warn({ streamName: this.#stream.name }, 'The publisher sends B-frames: their times are lost, and the picture will jerk. Encode without them (bframes=0, baseline or tune=zerolatency)');
+    }
     const timestamp = this.#videoTimestamp(streamMs);
     if (unit.keyFrame) {
       this.#keyFrames.arrived(nowMs);

@@ -57,6 +57,14 @@ t.test('single NAL units, STAP-A and FU-A make one access unit', async t => {
   t.same(picture(depacketizer, 8, [P]), [{ timestamp: 8, keyFrame: false, corrupted: false, nalUnits: [P] }]);
 });
 
+t.test('B-frames, by both codes of their slices', async t => {
+  const depacketizer = started();
+  for (const [slice, bFrame] of [['41c0ff', undefined], ['4198ff', undefined], ['01a0ff', true], ['01afff', true], ['019cff', true], ['419bff', undefined], ['41b0ff', undefined], ['4188ff', undefined]] as const) {
+    t.equal(picture(depacketizer, 1, [Buffer.from(slice, 'hex')])[0]!.bFrame, bFrame, slice);
+  }
+  t.equal(picture(depacketizer, 2, fuA(Buffer.from('01a0ffff', 'hex'), 2))[0]!.bFrame, true, 'in fragments');
+});
+
 t.test('a new timestamp ends an access unit whose marker is missing', async t => {
   const depacketizer = started();
   t.same(picture(depacketizer, 1, [P], false), []);
