@@ -91,6 +91,8 @@ const Ssrc = z.coerce.number().int().min(1).max(0xffffffff);
 type ParsedMedia = sdpTransform.MediaDescription;
 
 const invalid = (what: string): GatewayError => new GatewayError('INVALID_SDP', `The SDP offer cannot be used: ${what}.`);
+const noCommonCodecs = (who: string, codecs: readonly string[]): GatewayError =>
+  new GatewayError('NO_COMMON_CODECS', `No common codecs: ${who} has none of ${codecs.join(', ')} (H.264: baseline, main or high, packetization-mode=1; opus/48000/2).`);
 
 /**
  * Reads an offer and chooses one codec for audio and one for video.
@@ -120,12 +122,12 @@ export function parseOffer(sdp: string, options: OfferOptions): Offer {
     if (isUsable(media, options.offerer) && bundled.has(mid)) {
       if (media.type === 'audio' && !audio && audioCodecs.length > 0) {
         wanted++;
-        audio = chooseMedia(media, mid, AUDIO_CODECS, audioCodecs, options.congestionFeedback);
+        audio = chooseMedia(media, mid, AUDIO_CODECS, audioCodecs, options);
         if (audio?.codec === 'opus' && options.offerer === 'sends') askForLost(audio);
         accepted = audio !== undefined;
       } else if (media.type === 'video' && !video && videoCodecs.length > 0) {
         wanted++;
-        video = chooseMedia(media, mid, VIDEO_CODECS, videoCodecs, options.congestionFeedback);
+        video = chooseMedia(media, mid, VIDEO_CODECS, videoCodecs, options);
         accepted = video !== undefined;
       }
     } else if (options.dataChannel && dataMid === undefined && isDataChannel(media) && bundled.has(mid)) {
@@ -137,7 +139,7 @@ export function parseOffer(sdp: string, options: OfferOptions): Offer {
   });
   if (!transportMedia) {
     if (wanted === 0) throw invalid(`it has no bundled audio or video section that ${options.offerer === 'sends' ? 'sends (a=sendonly or a=sendrecv)' : 'receives (a=recvonly or a=sendrecv)'} with rtcp-mux`);
-    throw new GatewayError('NO_COMMON_CODECS', `No common codecs: the offer has none of ${[...audioCodecs, ...videoCodecs].join(', ')} (H.264 needs packetization-mode=1).`);
+    throw noCommonCodecs('the offer', [...audioCodecs, ...videoCodecs]);
   }
   if (options.complete) session.media.forEach((media, index) => checkAccepted(media, sections[index]!));
   return { ...readTransport(session, transportMedia), sections, audio, video, dataMid };
@@ -145,15 +147,13 @@ export function parseOffer(sdp: string, options: OfferOptions): Offer {
 
 /** @throws {GatewayError} for a section that would send and was not accepted */
 function checkAccepted(media: ParsedMedia, { accepted, type, mid }: Section): void {
-  if (accepted || media.port === 0 || media.direction === 'inactive' || media.direction === 'recvonly') return;
-  if (media.rtcpMux !== undefined && offeredCodecs(media, new Map<string, string>([...AUDIO_CODECS, ...VIDEO_CODECS]), false).length === 0)
-    throw new GatewayError('NO_COMMON_CODECS', `No common codecs: the ${type} section (mid ${mid}) has none of ${[...(type === 'audio' ? AUDIO_PREFERENCE : VIDEO_PREFERENCE)].join(', ')}.`);
+  if (accepted || !isOpen(media) || media.direction === 'inactive' || media.direction === 'recvonly') return;
   throw invalid(`its ${type} section (mid ${mid}) cannot be taken: one audio and one video section with rtcp-mux, in one BUNDLE group, can be published`);
 }
 
 /** SCTP over DTLS as all browsers offer it since 2019; the older `m=application 9 DTLS/SCTP 5000` is not answered. */
 function isDataChannel(media: ParsedMedia): boolean {
-  return media.type === 'application' && /^(UDP|TCP)\/DTLS\/SCTP$/.test(media.protocol) && media.payloads === 'webrtc-datachannel' && media.port !== 0;
+  return media.type === 'application' && /^(UDP|TCP)\/DTLS\/SCTP$/.test(media.protocol) && media.payloads === 'webrtc-datachannel' && isOpen(media);
 }
 
 function checkText(sdp: string): void {
@@ -182,9 +182,12 @@ function bundledMids(session: sdpTransform.SessionDescription, mids: readonly st
 function isUsable(media: ParsedMedia, offerer: OfferOptions['offerer']): boolean {
   const direction = media.direction ?? 'sendrecv';
   const wanted = offerer === 'sends' ? direction === 'sendonly' || direction === 'sendrecv' : direction === 'recvonly' || direction === 'sendrecv';
-  // Port 0 rejects a section, unless it says that it only exists within the bundle.
-  const open = media.port !== 0 || (media as { bundleOnly?: unknown }).bundleOnly !== undefined;
-  return wanted && open && media.rtcpMux !== undefined && /^(UDP|TCP)\/(D?TLS)\/RTP\/SAVPF?$|^RTP\/SAVPF$/.test(media.protocol);
+  return wanted && isOpen(media) && media.rtcpMux !== undefined && /^(UDP|TCP)\/(D?TLS)\/RTP\/SAVPF?$|^RTP\/SAVPF$/.test(media.protocol);
+}
+
+/** Port 0 rejects a section, unless it says that it only exists within the bundle. */
+function isOpen(media: ParsedMedia): boolean {
+  return media.port !== 0 || (media as { bundleOnly?: unknown }).bundleOnly !== undefined;
 }
 
 function readTransport(session: sdpTransform.SessionDescription, media: ParsedMedia): Pick<Offer, 'ice' | 'dtls'> {
@@ -219,13 +222,14 @@ function chooseMedia<Codec extends AudioCodec | VideoCodec>(
   mid: string,
   names: ReadonlyMap<string, Codec>,
   preference: readonly Codec[],
-  congestionFeedback: boolean,
+  { congestionFeedback, complete }: OfferOptions,
 ): OfferedMedia<Codec> | undefined {
   const offered = offeredCodecs(media, names, congestionFeedback);
   for (const codec of preference) {
     const found = offered.find((candidate) => candidate.codec === codec && isPassable(candidate));
     if (found) return { mid, codec, clockRate: found.parameters.clockRate, rtpParameters: toRtpParameters(media, mid, found.parameters, congestionFeedback) };
   }
+  if (complete) throw noCommonCodecs(`the ${media.type} section (mid ${mid})`, preference);
   return undefined;
 }
 

@@ -44,7 +44,33 @@ t.test('audio only, video only', async (t) => {
   t.match(parseOffer(ffmpegOffer({ sections: ['video'] }), WHIP), { audio: undefined, video: {} });
 });
 
+/** As OBS 30 writes it, by libdatachannel: all of the transport before the sections, no candidates. */
+const OBS = ['v=0', 'o=rtc 1504936711 0 IN IP4 127.0.0.1', 's=-', 't=0 0', 'a=group:BUNDLE 0 1', 'a=group:LS 0 1', 'a=msid-semantic:WMS *', 'a=setup:actpass', 'a=ice-ufrag:4hZF', 'a=ice-pwd:vGZ3Zk1dZBbyvjb1AXxCm2', 'a=ice-options:ice2,trickle', FINGERPRINT,
+  'm=audio 9 UDP/TLS/RTP/SAVPF 111', 'c=IN IP4 0.0.0.0', 'a=mid:0', 'a=sendonly', 'a=ssrc:10 cname:b', 'a=ssrc:10 msid:s s-audio', 'a=msid:s s-audio', 'a=rtcp-mux', 'a=rtpmap:111 opus/48000/2', 'a=fmtp:111 minptime=10;maxaveragebitrate=96000;stereo=1;sprop-stereo=1;useinbandfec=1',
+  'm=video 9 UDP/TLS/RTP/SAVPF 96', 'c=IN IP4 0.0.0.0', 'a=mid:1', 'a=sendonly', 'a=ssrc:11 cname:b', 'a=ssrc:11 msid:s s-video', 'a=msid:s s-video', 'a=rtcp-mux', 'a=rtpmap:96 H264/90000', 'a=rtcp-fb:96 nack', 'a=rtcp-fb:96 nack pli', 'a=rtcp-fb:96 goog-remb', 'a=fmtp:96 profile-level-id=42e01f;packetization-mode=1;level-asymmetry-allowed=1', ''].join('\r\n');
+
+/** As GStreamer's webrtcbin writes it with `bundle-policy=max-bundle`: port 0 from the second section on. */
+const gstreamerOffer = (video: readonly string[]): string => {
+  const transport = ['c=IN IP4 0.0.0.0', 'a=setup:actpass', 'a=ice-ufrag:1cdMLKUjRoMAuAQR1c/9UGRZf4qLigfI', 'a=ice-pwd:4T/LcofAuvJMF7xaBcFt3bybwAuGoV1M', 'a=rtcp-mux', 'a=rtcp-rsize', 'a=sendonly', FINGERPRINT];
+  return ['v=0', 'o=- 5731 0 IN IP4 0.0.0.0', 's=-', 't=0 0', 'a=ice-options:trickle', 'a=group:BUNDLE audio0 video1',
+    'm=audio 9 UDP/TLS/RTP/SAVPF 111', ...transport, 'a=rtpmap:111 OPUS/48000/2', 'a=fmtp:111 sprop-stereo=1', 'a=ssrc:10 cname:u', 'a=mid:audio0',
+    'm=video 0 UDP/TLS/RTP/SAVPF 96', ...transport, 'a=bundle-only', ...video, 'a=ssrc:11 cname:u', 'a=mid:video1', ''].join('\r\n');
+};
+
+t.test('an offer of OBS, and of GStreamer', async (t) => {
+  t.match(parseOffer(OBS, WHIP), { ice: { usernameFragment: '4hZF' }, dtls: { role: 'server' }, audio: { codec: 'opus', rtpParameters: { encodings: [{ ssrc: 10 }] } }, video: { codec: 'h264', rtpParameters: { encodings: [{ ssrc: 11 }] } } });
+  const layers = OBS.replace('a=rtpmap:96', ['a=extmap:1 urn:ietf:params:rtp-hdrext:sdes:mid', 'a=extmap:2 urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id', 'a=rid:0 send', 'a=rid:1 send', 'a=simulcast:send 0;1', 'a=rtpmap:96'].join('\r\n'));
+  t.match(buildAnswer({ offer: parseOffer(layers, WHIP), transport: LOCAL }), /a=simulcast:recv 0;1\r\n/, 'OBS counts the layers that are taken');
+
+  const offer = parseOffer(gstreamerOffer(['a=rtpmap:96 H264/90000', 'a=fmtp:96 packetization-mode=1;sprop-parameter-sets=Z0LAHtoC,aM48gA==;profile-level-id=42c01e']), WHIP);
+  t.match(offer, { audio: { mid: 'audio0', codec: 'opus' }, video: { mid: 'video1', codec: 'h264' } });
+  t.match(buildAnswer({ offer, transport: LOCAL }), /a=group:BUNDLE audio0 video1\r\n(?:.*\r\n)*m=video 9 /);
+});
+
 t.test('no part of an offer is left out in silence', async (t) => {
+  t.throws(() => parseOffer(gstreamerOffer(['a=rtpmap:96 H265/90000']), WHIP), { code: 'NO_COMMON_CODECS', message: /video section \(mid video1\)/ }, 'nor one that exists in the bundle alone');
+  t.throws(() => parseOffer(OBS.replace('opus/48000/2', 'opus/48000'), WHIP), { code: 'NO_COMMON_CODECS', message: /audio section \(mid 0\).*opus\/48000\/2/ });
+  t.throws(() => parseOffer(OBS.replace('42e01f', '6e001f'), WHIP), { code: 'NO_COMMON_CODECS', message: /baseline, main or high/ });
   t.throws(() => parseOffer(ffmpegOffer().replace('H264/90000', 'H265/90000'), WHIP), { code: 'NO_COMMON_CODECS', message: /video section \(mid 1\)/ });
   t.throws(() => parseOffer(ffmpegOffer().replace('opus/48000/2', 'G722/8000'), WHIP), { code: 'NO_COMMON_CODECS', message: /audio section \(mid 0\)/ });
   t.throws(() => parseOffer(ffmpegOffer().replace('a=group:BUNDLE 0 1', 'a=group:BUNDLE 0'), WHIP), { code: 'INVALID_SDP', message: /one BUNDLE group/ });
@@ -76,6 +102,9 @@ t.test('a data channel is accepted where it may be', async (t) => {
   const refused = buildAnswer({ offer: parseOffer(offered, { offerer: 'sends', congestionFeedback: true }), transport: LOCAL });
   t.match(refused, /m=application 0 UDP\/DTLS\/SCTP webrtc-datachannel/);
   t.throws(() => parseOffer(offered.replace('webrtc-datachannel', 'x'), WHIP), { code: 'INVALID_SDP' });
+  const inBundle = offered.replace('m=application 9', 'm=application 0');
+  t.equal(parseOffer(inBundle.replace('a=sctp-port', 'a=bundle-only\r\na=sctp-port'), WHIP).dataMid, '2', 'also where it exists in the bundle alone');
+  t.equal(parseOffer(inBundle, WHIP).dataMid, undefined, 'rejected by the offerer');
 });
 
 t.test('simulcast: the layers in the order of the offer', async (t) => {
