@@ -21,6 +21,9 @@ export const VIDEO_CODECS: ReadonlyMap<string, VideoCodec> = new Map([
  */
 const H264_PROFILES = ['42001f', '42e01f', '4d001f', '64001f', '640c1f'] as const;
 
+/** What is sent where no `profile-level-id` is given (RFC 6184, 8.1): baseline. */
+export const DEFAULT_H264_PROFILE = '42001f';
+
 /** What every ingest router takes. Payload types are given out by mediasoup: publishers keep theirs, it maps them. */
 export const INGEST_CODECS: types.RouterRtpCodecCapability[] = [
   { kind: 'audio', mimeType: 'audio/opus', clockRate: 48000, channels: 2 },

@@ -5,7 +5,7 @@ import { GatewayError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import type { AudioCodec, Publisher, VideoCodec } from '../stream/live-stream.ts';
 import { ProducerTrack, type ProducerAudioTrack, type ProducerVideoTrack } from './producer-track.ts';
-import { routableProfile } from './codecs.ts';
+import { DEFAULT_H264_PROFILE, routableProfile } from './codecs.ts';
 import { parseOffer, type Offer, type OfferedMedia } from './sdp.ts';
 import { buildAnswer, VIDEO_START_BITRATE } from './sdp-answer.ts';
 import { buildIceFragment, type IceCredentials } from './sdp-fragment.ts';
@@ -153,12 +153,12 @@ async function produce<Kind extends 'audio' | 'video', Codec extends AudioCodec 
   }
 }
 
-/** As the router takes it; the answer repeats what was offered. */
+/** As the router takes it, which only forwards packets; the answer repeats what was offered. */
 function routable(parameters: types.RtpParameters): types.RtpParameters {
   const codecs = parameters.codecs.map((codec) => {
+    if (!/^video\/h264$/i.test(codec.mimeType)) return codec;
     const format = (codec.parameters ?? {}) as Record<string, unknown>;
-    const profile = format['profile-level-id'];
-    return profile === undefined ? codec : { ...codec, parameters: { ...format, 'profile-level-id': routableProfile(String(profile)) } };
+    return { ...codec, parameters: { ...format, 'packetization-mode': 1, 'profile-level-id': routableProfile(String(format['profile-level-id'] ?? DEFAULT_H264_PROFILE)) } };
   });
   return { ...parameters, codecs };
 }

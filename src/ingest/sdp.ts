@@ -3,7 +3,7 @@ import * as sdpTransform from 'sdp-transform';
 import { z } from 'zod';
 import { GatewayError } from '../errors.ts';
 import type { AudioCodec, VideoCodec } from '../stream/live-stream.ts';
-import { AUDIO_CODECS, isPassableH264Profile, VIDEO_CODECS } from './codecs.ts';
+import { AUDIO_CODECS, DEFAULT_H264_PROFILE, isPassableH264Profile, VIDEO_CODECS } from './codecs.ts';
 import { IceCredentialsSchema, type IceCredentials } from './sdp-fragment.ts';
 import { offeredLayers, RID_EXTENSIONS } from './simulcast.ts';
 
@@ -92,7 +92,7 @@ type ParsedMedia = sdpTransform.MediaDescription;
 
 const invalid = (what: string): GatewayError => new GatewayError('INVALID_SDP', `The SDP offer cannot be used: ${what}.`);
 const noCommonCodecs = (who: string, codecs: readonly string[]): GatewayError =>
-  new GatewayError('NO_COMMON_CODECS', `No common codecs: ${who} has none of ${codecs.join(', ')} (H.264: baseline, main or high, packetization-mode=1; opus/48000/2).`);
+  new GatewayError('NO_COMMON_CODECS', `No common codecs: ${who} has none of ${codecs.join(', ')} (H.264: baseline, main or high, players with packetization-mode=1; opus/48000/2).`);
 
 /**
  * Reads an offer and chooses one codec for audio and one for video.
@@ -222,11 +222,13 @@ function chooseMedia<Codec extends AudioCodec | VideoCodec>(
   mid: string,
   names: ReadonlyMap<string, Codec>,
   preference: readonly Codec[],
-  { congestionFeedback, complete }: OfferOptions,
+  { congestionFeedback, offerer, complete }: OfferOptions,
 ): OfferedMedia<Codec> | undefined {
   const offered = offeredCodecs(media, names, congestionFeedback);
   for (const codec of preference) {
-    const found = offered.find((candidate) => candidate.codec === codec && isPassable(candidate));
+    const passable = offered.filter((candidate) => candidate.codec === codec && isPassable(candidate, offerer));
+    // Browsers offer H.264 twice; whole slices alone (mode 0) are what some encoders offer.
+    const found = passable.find((candidate) => packetizationMode(candidate) === 1) ?? passable[0];
     if (found) return { mid, codec, clockRate: found.parameters.clockRate, rtpParameters: toRtpParameters(media, mid, found.parameters, congestionFeedback) };
   }
   if (complete) throw noCommonCodecs(`the ${media.type} section (mid ${mid})`, preference);
@@ -295,9 +297,17 @@ function feedback(media: ParsedMedia, payloadType: number, congestionFeedback: b
     .map((line) => ({ type: line.type, parameter: line.subtype ?? '' }));
 }
 
-function isPassable({ codec, parameters }: OfferedCodec<AudioCodec | VideoCodec>): boolean {
+/** Of H.264 (RFC 6184, 8.1). */
+const packetizationMode = ({ parameters }: OfferedCodec<unknown>): number => Number((parameters.parameters as Record<string, string | number>)['packetization-mode'] ?? 0);
+
+function isPassable(offered: OfferedCodec<AudioCodec | VideoCodec>, offerer: OfferOptions['offerer']): boolean {
+  const { codec, parameters } = offered;
   const format = parameters.parameters as Record<string, string | number>;
-  if (codec === 'h264') return format['packetization-mode'] === 1 && isPassableH264Profile(String(format['profile-level-id'] ?? '42001f'));
+  if (codec === 'h264') {
+    // A publisher may promise to send no fragments; a player would have to take them.
+    const mode = packetizationMode(offered);
+    return (mode === 1 || (mode === 0 && offerer === 'sends')) && isPassableH264Profile(String(format['profile-level-id'] ?? DEFAULT_H264_PROFILE));
+  }
   if (codec === 'opus') return parameters.clockRate === 48000 && parameters.channels === 2;
   if (codec === 'pcmu' || codec === 'pcma') return parameters.clockRate === 8000 && parameters.channels === 1;
   if (codec === 'vp9') return (format['profile-id'] ?? 0) === 0 || format['profile-id'] === 2;

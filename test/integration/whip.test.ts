@@ -111,6 +111,19 @@ t.test('POST, as RFC 9725 has it', async (t) => {
   await send('DELETE', base + again.headers.get('location'));
 });
 
+t.test('H.264 in whole NAL units alone, or that says nothing of itself', async (t) => {
+  for (const [offer, format] of [
+    [OFFER.replaceAll('packetization-mode=1', 'packetization-mode=0'), /;packetization-mode=0;/],
+    [OFFER.replace(/^a=fmtp:\d+ .*profile-level-id=.*\r\n/gm, ''), /^a=fmtp:\d+ x-google-start-bitrate=\d+\r$/m],
+  ] as const) {
+    const { status, headers, text } = await post(`${base}/whip/whole`, offer);
+    t.equal(status, 201, text);
+    t.match(text, / H264\/90000\r\n/);
+    t.match(text, format, 'as it was offered');
+    await send('DELETE', base + headers.get('location'));
+  }
+});
+
 t.test('OPTIONS, with CORS and without', async (t) => {
   const { headers: created } = await post(`${base}/whip/options`, OFFER, { origin: ORIGIN });
   t.equal(created.get('access-control-allow-origin'), ORIGIN);

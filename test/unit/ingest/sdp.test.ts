@@ -122,7 +122,11 @@ t.test('codecs: the preference is ours, the payload types are theirs', async (t)
   t.equal(parseOffer(without('H264'), SENDS).video?.codec, 'vp8');
   t.equal(parseOffer(without('H264').replaceAll('VP8', 'other'), SENDS).video?.codec, 'vp9');
   t.equal(parseOffer(without('H264').replaceAll('VP8', 'other').replaceAll('VP9', 'other'), SENDS).video?.codec, 'av1');
-  t.equal(parseOffer(CHROMIUM.replaceAll('packetization-mode=1', 'packetization-mode=0'), SENDS).video?.codec, 'vp8', 'single NAL unit mode is no use');
+  t.match(parseOffer(CHROMIUM, SENDS).video?.rtpParameters.codecs[0]!.parameters, { 'packetization-mode': 1 }, 'rather in fragments');
+  const whole = CHROMIUM.replaceAll('packetization-mode=1', 'packetization-mode=0');
+  t.match(parseOffer(whole, SENDS).video, { codec: 'h264', rtpParameters: { codecs: [{ parameters: { 'packetization-mode': 0 } }] } }, 'or else whole NAL units');
+  t.equal(parseOffer(CHROMIUM.replaceAll('packetization-mode=1', 'packetization-mode=2'), SENDS).video?.rtpParameters.codecs[0]!.parameters?.['packetization-mode'], 0, 'never interleaved');
+  t.throws(() => parseOffer(PLAYER.replaceAll('packetization-mode=1', 'packetization-mode=0'), { offerer: 'receives', audio: [], video: ['h264'], congestionFeedback: false }), { code: 'NO_COMMON_CODECS', message: /packetization-mode=1/ }, 'players must take fragments');
   t.equal(parseOffer(CHROMIUM.replaceAll('opus/48000/2', 'other/48000/2'), SENDS).audio?.codec, 'pcmu');
   t.equal(parseOffer(offer({ audio: ['m=audio 9 UDP/TLS/RTP/SAVPF 8', 'a=mid:0', 'a=ice-ufrag:abcd', 'a=ice-pwd:abcdefghijklmnopqrstuvwx', `a=fingerprint:sha-256 ${FINGERPRINT}`, 'a=rtcp-mux', 'a=sendrecv'] }), SENDS).audio?.codec, 'pcma', 'PCMA needs no rtpmap');
   t.same(parseOffer(CHROMIUM.replaceAll('42001f', '42000d'), SENDS).video?.rtpParameters.codecs[0]!.parameters, { 'level-asymmetry-allowed': 1, 'packetization-mode': 1, 'profile-level-id': '42000d' });

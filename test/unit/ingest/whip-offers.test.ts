@@ -65,6 +65,7 @@ t.test('an offer of OBS, and of GStreamer', async (t) => {
   const offer = parseOffer(gstreamerOffer(['a=rtpmap:96 H264/90000', 'a=fmtp:96 packetization-mode=1;sprop-parameter-sets=Z0LAHtoC,aM48gA==;profile-level-id=42c01e']), WHIP);
   t.match(offer, { audio: { mid: 'audio0', codec: 'opus' }, video: { mid: 'video1', codec: 'h264' } });
   t.match(buildAnswer({ offer, transport: LOCAL }), /a=group:BUNDLE audio0 video1\r\n(?:.*\r\n)*m=video 9 /);
+  t.match(parseOffer(gstreamerOffer(['a=rtpmap:96 H264/90000']), WHIP), { video: { codec: 'h264' } }, 'H.264 that says nothing of itself sends whole NAL units');
 });
 
 t.test('no part of an offer is left out in silence', async (t) => {
