@@ -50,16 +50,16 @@ t.test('single NAL units, STAP-A and FU-A make one access unit', async t => {
   t.ok(depacketizer.corrupted, 'nothing can be decoded yet');
   const units = picture(depacketizer, 7, [AUD, stapA(SPS, PPS_0, SEI), ...fuA(Buffer.concat([IDR, Buffer.alloc(50, 3)]), 3), FILLER, IDR_SECOND_SLICE]);
   t.same(units, [
-    { timestamp: 7, keyFrame: true, corrupted: false, nalUnits: [SEI, Buffer.concat([IDR, Buffer.alloc(50, 3)]), IDR_SECOND_SLICE] },
+    { timestamp: 7, keyFrame: true, bFrame: false, corrupted: false, nalUnits: [SEI, Buffer.concat([IDR, Buffer.alloc(50, 3)]), IDR_SECOND_SLICE] },
   ]);
   t.same(depacketizer.parameterSets, { sps: SPS, pps: [PPS_0] });
   t.notOk(depacketizer.corrupted);
-  t.same(picture(depacketizer, 8, [P]), [{ timestamp: 8, keyFrame: false, corrupted: false, nalUnits: [P] }]);
+  t.same(picture(depacketizer, 8, [P]), [{ timestamp: 8, keyFrame: false, bFrame: false, corrupted: false, nalUnits: [P] }]);
 });
 
 t.test('B-frames, by both codes of their slices', async t => {
   const depacketizer = started();
-  for (const [slice, bFrame] of [['41c0ff', undefined], ['4198ff', undefined], ['01a0ff', true], ['01afff', true], ['019cff', true], ['419bff', undefined], ['41b0ff', undefined], ['4188ff', undefined]] as const) {
+  for (const [slice, bFrame] of [['41c0ff', false], ['4198ff', false], ['01a0ff', true], ['01afff', true], ['019cff', true], ['419bff', false], ['41b0ff', false], ['4188ff', false]] as const) {
     t.equal(picture(depacketizer, 1, [Buffer.from(slice, 'hex')])[0]!.bFrame, bFrame, slice);
   }
   t.equal(picture(depacketizer, 2, fuA(Buffer.from('01a0ffff', 'hex'), 2))[0]!.bFrame, true, 'in fragments');
