@@ -16,7 +16,7 @@ const SHARED_SLEW = 0.02;
 const MAX_SHARED_STEP_MS = 1000;
 /** No way to us takes longer by so much all of a sudden: the publisher has slept, and the relation is taken as it is. */
 const RELATION_JUMP_MS = 5000;
-/** Reports that tell of something new are taken as they are for so long: packets that come meanwhile show how long the way takes. */
+/** First reports are taken as they are for so long: packets that come meanwhile show how long the way takes. */
 const ANEW_MS = 1000;
 /** Two tracks of one publisher do not differ by more in their delay; if they seem to, one clock has stepped and the other not yet told. */
 export const MAX_DELAY_DIFFERENCE_MS = 1000;
@@ -38,6 +38,9 @@ export class MediaClock implements Timeline {
   #nowMs = 0;
   /** How far the publisher's wall clock is behind ours, as it has been followed so far, and when it was last looked at. */
   #relationMs = 0;
+  /** Where it was to be followed to at last, and by how much a report has put a track later since then. */
+  #targetMs = 0;
+  #laterMs = 0;
   #relatedAtMs = -Infinity;
   #anewUntilMs = -Infinity;
   #sharedMs = 0;
@@ -85,6 +88,10 @@ export class MediaClock implements Timeline {
     this.#anewUntilMs = this.#nowMs + ANEW_MS;
   }
 
+  putLater(byMs: number): void {
+    this.#laterMs = byMs;
+  }
+
   setBack(byMs: number): void {
     this.#relationMs += byMs;
     for (const track of this.#tracks.values()) track.setBack(byMs);
@@ -114,6 +121,11 @@ export class MediaClock implements Timeline {
   #follow(targetMs: number): number {
     const pauseMs = this.#nowMs - this.#relatedAtMs;
     this.#relatedAtMs = this.#nowMs;
+    // Where something of a track is missing its packets come later, and the relation holds: to jump would leave each track to go the rest of the
+    // way at its own pace. Where the clock was set, the relation is another one by as much.
+    if (this.#targetMs - targetMs > this.#laterMs / 2) this.#relationMs -= this.#laterMs;
+    this.#laterMs = 0;
+    this.#targetMs = targetMs;
     const error = targetMs - this.#relationMs;
     if (this.#nowMs < this.#anewUntilMs || pauseMs >= RELATION_HOLD_MS || Math.abs(error) > RELATION_JUMP_MS) return (this.#relationMs = targetMs);
     const limit = SHARED_SLEW * Math.min(pauseMs, MAX_SHARED_STEP_MS);

@@ -18,8 +18,10 @@ export interface Timeline {
   targetOffset(track: TrackClock): number | undefined;
   /** By how much all tracks have been moved together so far: a track adds each change at once. */
   readonly sharedMs: number;
-  /** To be called when a report tells what those before did not. */
+  /** To be called when a report is the first one, of a track or of timestamps that have begun anew. */
   relateAnew(): void;
+  /** To be called when a report puts a track so many milliseconds later: something of it is missing, or the publisher's wall clock was set forward. */
+  putLater(byMs: number): void;
   /** The publisher's wall clock was set back by so many milliseconds, as a track's report has told: it is the clock of all tracks. */
   setBack(byMs: number): void;
   /** Tells our time. */
@@ -208,7 +210,8 @@ export class TrackClock {
     // Where timestamps have leapt ahead, packets come sooner by as much. Where they do not, the wall clock was set back. The other tracks will tell
     // it too, but seconds later, and would stand apart from this one until then.
     if (change < -REPORT_STEP_MS && soonerMs < -change / 2) return this.#timeline.setBack(-change);
-    if (isNew || Math.abs(change) > REPORT_STEP_MS) this.#timeline.relateAnew();
+    if (isNew) this.#timeline.relateAnew();
+    if (change > REPORT_STEP_MS) this.#timeline.putLater(change);
     // The delays of the packets of before cannot be told by a relation that no longer holds.
     if (Math.abs(change) > REPORT_STEP_MS) this.#delay.forget();
     // Something of the source is missing, and was heard to be missing: as at the beginning, a hole is better than lips that are out of sync.

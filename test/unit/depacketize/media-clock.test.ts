@@ -195,6 +195,21 @@ t.test('a publisher’s wall clock that is set back, as one track tells seconds 
   }
 });
 
+t.test('the network becomes faster, and a track loses something while lips follow: they stay in sync', async t => {
+  for (const kind of ['audio', 'video'] as const) {
+    const simulation = new Simulation({ ...plain, rtpStart: { ...plain.rtpStart }, delayMs: { audio: 640, video: 640 }, jitterMs: 60, reportNoiseMs: 2 });
+    simulation.run(30_000);
+    simulation.source.delayMs = { audio: 40, video: 40 };
+    simulation.source.rtpStart[kind] -= 100 * (RATES[kind] / 1000);
+    // A report comes every 5 s, and 600 ms take 30 s.
+    for (let untilMs = 37_000; untilMs <= 80_000; untilMs += 500) {
+      simulation.run(untilMs);
+      if (simulation.skewMs > 10) return t.fail(`${kind}, at ${untilMs}: skew ${simulation.skewMs}`);
+    }
+    t.ok(simulation.offset.video < 70, `followed to ${simulation.offset.video}`);
+  }
+});
+
 t.test('timestamps that leap ahead by less than a second: the next report tells of that track alone', async t => {
   for (const kind of ['audio', 'video'] as const) {
     for (const leapMs of [60, 300, 700]) {
@@ -212,8 +227,8 @@ t.test('timestamps that leap ahead by less than a second: the next report tells 
 });
 
 t.test('lips stay in sync when the network takes longer, or shorter, than before', async t => {
-  for (const [from, to] of [[100, 40], [340, 40], [40, 340], [40, 640], [40, 1240]] as const) {
-    const simulation = new Simulation({ ...plain, delayMs: { audio: from, video: from }, jitterMs: 3 });
+  for (const [from, to, jitterMs] of [[100, 40, 3], [340, 40, 3], [640, 40, 60], [40, 340, 3], [40, 640, 3], [40, 1240, 3]] as const) {
+    const simulation = new Simulation({ ...plain, delayMs: { audio: from, video: from }, jitterMs });
     simulation.run(30_000);
     const before = simulation.offset.audio;
     for (let untilMs = 30_100; untilMs <= 120_000; untilMs += 100) {
