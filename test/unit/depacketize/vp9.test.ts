@@ -67,7 +67,7 @@ t.test('a picture without beginning or end is thrown away', async t => {
     t.same(push(depacketizer, 1, payload(descriptor, keyFrame(64, 48))), []);
     t.equal(depacketizer.damagedPictures, 1);
   }
-  t.same(push(new Vp9Depacketizer(), 1, payload(BEGIN | END, keyFrame(64, 48)), payload(0, INTER)), [], 'and one that goes on after its end');
+  t.same(push(new Vp9Depacketizer(), 1, payload(BEGIN | END, keyFrame(64, 48)), payload(END, INTER)), [], 'and one that goes on after its end');
 });
 
 t.test('a picture that is only shown again is no key frame', async t => {

@@ -1,0 +1,46 @@
+import { once } from 'node:events';
+import t from 'tap';
+import { toH264, type FfmpegCommandLine } from '../../src/ffmpeg/ffmpeg-args.ts';
+import { SupervisedFfmpeg } from '../../src/ffmpeg/supervised-ffmpeg.ts';
+import { silentLogger } from '../../src/logger.ts';
+import { childrenOf } from '../helpers/processes.ts';
+import { waitFor } from '../helpers/wait.ts';
+
+const command = (width: number): FfmpegCommandLine => toH264('flv', { width, height: 64, stretch: true, bitrate: 100 });
+const create = (): SupervisedFfmpeg => new SupervisedFfmpeg(command(64), 'video encoder', silentLogger);
+const nothingRuns = (): Promise<unknown> => waitFor('all to end', () => childrenOf(process.pid).length === 0);
+
+t.test('one that does not read is replaced', async (t) => {
+  const ffmpeg = create();
+  await ffmpeg.start();
+  const [hanging] = childrenOf(process.pid);
+  process.kill(hanging!.pid, 'SIGSTOP');
+  const again = once(ffmpeg, 'started');
+  ffmpeg.write(Buffer.alloc(3 * 1024 * 1024));
+  t.notOk(ffmpeg.running);
+  await again;
+  await ffmpeg.close();
+  await nothingRuns();
+});
+
+t.test('another command while the first one starts', async (t) => {
+  const ffmpeg = create();
+  const started = once(ffmpeg, 'started');
+  void ffmpeg.start();
+  await ffmpeg.replace(command(128));
+  await started;
+  t.match(childrenOf(process.pid).map(({ args }) => args.join(' ')), [/scale=128/]);
+  await ffmpeg.close();
+  await nothingRuns();
+});
+
+t.test('what dies again and again is given up', async (t) => {
+  const ffmpeg = create();
+  const failed = once(ffmpeg, 'failed');
+  ffmpeg.on('started', () => process.kill(childrenOf(process.pid)[0]!.pid, 'SIGKILL'));
+  await ffmpeg.start();
+  t.match(await failed, [{ code: 'ENCODER_FAILED', message: /failed 5 times/ }]);
+  t.notOk(ffmpeg.running);
+  await ffmpeg.close();
+  await nothingRuns();
+});
