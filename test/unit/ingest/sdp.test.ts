@@ -212,11 +212,11 @@ t.test('sources: without SSRC the mid tells; RTX only as a pair', async (t) => {
 
 t.test('transport and feedback that are told for all at once', async (t) => {
   const once = ['a=ice-ufrag:1234', 'a=ice-pwd:123456789012345678901234', `a=fingerprint:sha-256 ${FINGERPRINT}`];
-  const audio = ['m=audio 9 UDP/TLS/RTP/SAVPF 111', 'a=mid:0', 'a=rtpmap:111 opus/48000/2', 'a=rtcp-fb:* nack', 'a=rtcp-mux', 'a=sendonly'];
+  const audio = ['m=audio 9 UDP/TLS/RTP/SAVPF 111', 'a=mid:0', 'a=rtpmap:111 opus/48000/2', 'a=rtcp-fb:* transport-cc', 'a=rtcp-fb:111 nack', 'a=rtcp-mux', 'a=sendonly'];
   const parsed = parseOffer(offer({ session: ['a=group:BUNDLE 0', 'a=setup:actpass', ...once], audio, video: [] }), SENDS);
   t.same(parsed.ice, { usernameFragment: '1234', password: '123456789012345678901234' });
   t.equal(parsed.dtls.fingerprints[0]!.value, FINGERPRINT);
-  t.same(parsed.audio!.rtpParameters.codecs[0]!.rtcpFeedback, [{ type: 'nack', parameter: '' }], 'and asked for once');
+  t.same(parsed.audio!.rtpParameters.codecs[0]!.rtcpFeedback!.map(({ type }) => type), ['transport-cc', 'nack'], 'and what is offered is not asked for twice');
 });
 
 t.test('any text is answered by an offer or a GatewayError, in bounded time', async (t) => {
