@@ -33,9 +33,10 @@ const NAL_HEADERS = Array.from({ length: 256 }, (_, header) => Buffer.from([head
 
 /** More slices than any level allows at 4K; keeps a hostile STAP-A storm bounded. */
 const MAX_NAL_UNITS = 4096;
-/** `numOfPictureParameterSets` of the decoder configuration has eight bits, and the length of each parameter set sixteen. */
+/** `numOfPictureParameterSets` of the decoder configuration has eight bits. */
 const MAX_PPS = 255;
-const MAX_PARAMETER_SET_BYTES = 0xffff;
+/** More than any of a real encoder. They are kept, and put together at each key frame; the decoder configuration has sixteen bits for the length of one. */
+const MAX_PARAMETER_SET_BYTES = 1024;
 
 /** H.264 from RTP, packetization modes 0 and 1 (RFC 6184): single NAL units, STAP-A and FU-A. */
 export class H264Depacketizer extends Depacketizer<AccessUnit> {
