@@ -28,6 +28,11 @@ export interface VideoTranscoderOptions {
  */
 const GROW_AFTER_MS = 2000;
 
+/**
+ * With a frame rate ffmpeg repeats a picture until the next one comes. Of a longer pause no more is repeated, for all of it would come at once, when it is over. Milliseconds.
+ */
+const LONGEST_REPEAT_MS = 2000;
+
 /** Where the configuration record starts in an AVC sequence header, and its first parameter set in there (ISO 14496-15, 5.2.4.1). */
 const AVC_SPS_LENGTH = 5 + 6;
 
@@ -53,6 +58,8 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
   /** Times of the latest picture that was given to ffmpeg, and of what came out last. */
   #fedMs = 0;
   #outMs = -1;
+  /** By so much ffmpeg's time is behind the stream's, for pauses that were left out of it. */
+  #leftOutMs = 0;
   /** ffmpeg starts at a key frame. */
   #fed = false;
   #metadata: StreamMetadata | undefined;
@@ -161,12 +168,13 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
   #takePassedPicture(tag: FlvTag): void {
     this.#open();
     if (!this.#ffmpeg?.running) return;
+    const timestamp = this.#encoderTime(tag.timestamp);
     if (!this.#fed) {
       if (!tag.keyFrame || tag.sequenceHeader) return;
       this.#fed = true;
-      if (this.#source.videoHeader) this.#writeTag({ ...this.#source.videoHeader, timestamp: tag.timestamp });
+      if (this.#source.videoHeader) this.#writeTag({ ...this.#source.videoHeader, timestamp });
     }
-    this.#writeTag(tag);
+    this.#writeTag({ ...tag, timestamp });
     this.#watchOutput(tag.timestamp);
   }
 
@@ -179,9 +187,15 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
     this.#open();
     if (!this.#ffmpeg?.running) return;
     if (!this.#fed && !picture.keyFrame) return;
+    const timestamp = this.#encoderTime(picture.timestamp);
     this.#fed = true;
-    this.#ffmpeg.write(ivfFrameHeader(picture.data.length, picture.timestamp), picture.data);
+    this.#ffmpeg.write(ivfFrameHeader(picture.data.length, timestamp), picture.data);
     this.#watchOutput(picture.timestamp);
+  }
+
+  #encoderTime(streamMs: number): number {
+    if (this.#profile.fps && this.#fed) this.#leftOutMs += Math.max(0, streamMs - this.#fedMs - LONGEST_REPEAT_MS);
+    return streamMs - this.#leftOutMs;
   }
 
   #watchOutput(fedMs: number): void {
@@ -205,7 +219,7 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
    * ffmpeg with a constant frame rate begin a little before its first picture.
    */
   #onTime(tag: FlvTag): FlvTag {
-    const timestamp = tag.sequenceHeader ? Math.max(this.#outMs, 0) : Math.max(this.#fedMs + (((tag.timestamp - this.#fedMs) << 1) >> 1), this.#outMs + 1);
+    const timestamp = tag.sequenceHeader ? Math.max(this.#outMs, 0) : Math.max(this.#fedMs + (((tag.timestamp + this.#leftOutMs - this.#fedMs) << 1) >> 1), this.#outMs + 1);
     this.#outMs = timestamp;
     return { ...tag, timestamp };
   }

@@ -108,6 +108,10 @@ class Stage extends EventEmitter {
     this.#timestamp += PICTURE_MS;
   }
 
+  pause(ms: number): void {
+    this.#timestamp += ms;
+  }
+
   get encoder(): number | undefined {
     return childrenOf(process.pid).find(({ role }) => role === 'video-encoder')?.pid;
   }
@@ -175,6 +179,20 @@ t.test('a stream of 25, of 50 and of 100 days', async (t) => {
     t.ok(shown.every(({ timestamp }, index) => timestamp === shown[0]!.timestamp + index * PICTURE_MS), 'and keeps all times');
     await stage.transcoder.close();
   }
+});
+
+t.test('after a pause, pictures of a constant rate go on where the source does', async (t) => {
+  const stage = new Stage(small, { height: 90, fps: 25 });
+  await stage.until('the first pictures', () => stage.shown.length > 20);
+  stage.pause(600_000);
+  const back = stage.timestamp;
+  const before = stage.shown.length;
+  await stage.until('pictures of now', () => stage.shown.at(-1)!.timestamp > back + 1000);
+  const repeated = stage.shown.slice(before).filter(({ timestamp }) => timestamp < back);
+  t.ok(repeated.length < 60, `${repeated.length} pictures for the pause`);
+  t.ok(stage.isMonotonic);
+  t.strictSame(stage.warnings, [], 'no death');
+  await stage.transcoder.close();
 });
 
 t.test('an encoder that hangs is replaced, though little waits for it', async (t) => {
