@@ -57,6 +57,13 @@ const LEAP_FORWARD_MS = 1000;
  */
 const LEAP_BACK_MS = 4000;
 /**
+ * After a pause packets are late by as much when the source stood still and its timestamps with it, as those of sound do in browsers, or when the network did. The network then
+ * gives what it held faster than it was made; who has seen for a moment that it does not, need not wait for a report.
+ */
+const PAUSE_MS = 1000;
+const AFTER_PAUSE_MS = 500;
+const CATCH_UP_MS = 100;
+/**
  * Reports that agree this well differ by their own inaccuracy, and are averaged; others tell of a step and are believed. Chromium's differ by
  * a millisecond, except where it has lost sound because its machine was busy: 60 to 150 ms, all of which the next report tells.
  */
@@ -77,6 +84,8 @@ export class TrackClock {
   #segmentBefore: Segment | undefined;
   /** When the last packet arrived. */
   #arrivedMs = -Infinity;
+  /** After a pause, while it is not known what stood still: our time, and how late the packet of then was. */
+  #afterPause: { readonly nowMs: number; readonly lateMs: number } | undefined;
   #delay = new MinimumWindow();
   #ntpOffsetMs: number | undefined;
   /** The next report is believed whatever it says: timestamps have begun anew since the last one. */
@@ -134,6 +143,7 @@ export class TrackClock {
     const segment = this.#segment;
     // Most packets of a picture come together, and tell no more than the first of them.
     if (nowMs === this.#arrivedMs && segment?.timestamp === rtpTimestamp) return;
+    const pauseMs = nowMs - this.#arrivedMs;
     this.#arrivedMs = nowMs;
     this.#timeline.observe(nowMs);
     if (!segment) {
@@ -145,7 +155,8 @@ export class TrackClock {
     const ticks = signed32(rtpTimestamp - segment.timestamp);
     const mediaMs = this.#mediaMs(segment, rtpTimestamp);
     const expectedMs = nowMs - this.#delay.minimum;
-    if (ticks / this.#ticksPerMs < -LEAP_BACK_MS || mediaMs - expectedMs > LEAP_FORWARD_MS) {
+    if (pauseMs > PAUSE_MS) this.#afterPause = { nowMs, lateMs: expectedMs - mediaMs };
+    if (ticks / this.#ticksPerMs < -LEAP_BACK_MS || mediaMs - expectedMs > LEAP_FORWARD_MS || this.#stoodStill(expectedMs - mediaMs, nowMs)) {
       const startMs = Math.max(this.#mediaMs(segment, segment.timestamp), expectedMs);
       this.#segmentBefore = segment;
       this.#segment = { timestamp: rtpTimestamp, ticks: 0, startMs };
@@ -159,6 +170,16 @@ export class TrackClock {
       if (segment.ticks / this.#ticksPerMs > LEAP_BACK_MS) this.#segmentBefore = undefined;
     }
     this.#delay.add(nowMs - mediaMs, nowMs);
+  }
+
+  /** Whether the timestamps stood still in the last pause; tells it once, as soon as it shows. */
+  #stoodStill(lateMs: number, nowMs: number): boolean {
+    const seen = this.#afterPause;
+    if (!seen || nowMs - seen.nowMs < AFTER_PAUSE_MS) return false;
+    const isLate = lateMs > PAUSE_MS;
+    const catchesUp = seen.lateMs - lateMs > CATCH_UP_MS;
+    this.#afterPause = isLate && catchesUp ? { nowMs, lateMs } : undefined;
+    return isLate && !catchesUp;
   }
 
   senderReport(report: SenderReportTimes, nowMs: number): void {
@@ -191,6 +212,7 @@ export class TrackClock {
   restart(floorMs = 0): void {
     this.#segment = undefined;
     this.#segmentBefore = undefined;
+    this.#afterPause = undefined;
     this.#delay = new MinimumWindow();
     this.#ntpOffsetMs = undefined;
     this.#ntpOffsetIsOld = false;
