@@ -52,6 +52,8 @@ const LOOKS = 4;
  * log, cannot bind a local address and does not authenticate; the RTMP client of our own does.
  */
 class FfmpegPusher extends EventEmitter<PusherEvents> implements Pusher {
+  /** ffmpeg maps what it sees at the beginning. */
+  readonly keepsTracks = true;
   readonly #target: PushTarget;
   readonly #options: FfmpegPusherOptions;
   readonly #authorities: readonly string[];

@@ -32,6 +32,11 @@ export class JoinPoint {
     return this.#base !== undefined;
   }
 
+  /** Whether its pictures have begun. */
+  get hasPictures(): boolean {
+    return this.#videoJoined;
+  }
+
   /** What is to be sent for the next tags of the rendition; nothing while its beginning is awaited. */
   take(group: TagGroup, nowMs: number): TagGroup | undefined {
     const base = this.#base;

@@ -17,6 +17,8 @@ export type TransponderEvent =
   | { readonly type: 'steady' }
   /** The connection, or the attempt to make one, is over. */
   | { readonly type: 'failed'; readonly error: GatewayError }
+  /** The connection is well, but cannot carry what comes now: another one can. */
+  | { readonly type: 'renew' }
   /** The time before the next attempt is over. */
   | { readonly type: 'retry' }
   /** It shall end: somebody asked for it, or the stream is over. */
@@ -53,6 +55,8 @@ export function transition(state: TransponderState, event: TransponderEvent, rul
           return state.status === 'pushing' ? { state, effects: STAY } : { state: { status: 'pushing', attempt: state.attempt }, effects: ['watch-steadiness'] };
         case 'steady':
           return state.status === 'pushing' ? { state: { status: 'pushing', attempt: 0 }, effects: STAY } : undefined;
+        case 'renew':
+          return { state: { status: 'connecting', attempt: state.attempt }, effects: ['cancel-timers', 'disconnect', 'connect'] };
         case 'failed':
           return rules.enabled && event.error.retryable && state.attempt < rules.attempts
             ? { state: { status: 'retrying', attempt: state.attempt, lastFailure: event.error }, effects: ['cancel-timers', 'disconnect', 'schedule-retry'] }
@@ -71,6 +75,7 @@ export function transition(state: TransponderState, event: TransponderEvent, rul
           return end(state, event.reason);
         case 'progress':
         case 'steady':
+        case 'renew':
         case 'failed':
           return undefined;
       }

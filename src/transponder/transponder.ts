@@ -269,8 +269,12 @@ export class Transponder extends EventEmitter<TransponderEvents> {
   }
 
   #takeTags(group: TagGroup): void {
+    const join = this.#join;
+    if (!join) return;
     const nowMs = turnMs();
-    const joined = this.#join?.take(group, nowMs);
+    const soundAlone = join.begun && !join.hasPictures;
+    const joined = join.take(group, nowMs);
+    if (soundAlone && join.hasPictures && this.#pusher?.keepsTracks) return this.#dispatch({ type: 'renew' });
     // Only what is sent: a sound file waits for its destination.
     if (joined) this.#buffer!.push(this.#audio.apply(joined), nowMs);
   }

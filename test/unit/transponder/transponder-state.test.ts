@@ -18,6 +18,7 @@ const events = {
   steady: { type: 'steady' },
   lost: { type: 'failed', error: lost },
   refused: { type: 'failed', error: refused },
+  renew: { type: 'renew' },
   retry: { type: 'retry' },
   stop: { type: 'stop', reason: stopped },
 } satisfies Record<string, TransponderEvent>;
@@ -26,14 +27,14 @@ const events = {
 const withRestore: Record<keyof typeof states, Record<keyof typeof events, string>> = {
   connecting: {
     progress: 'pushing 1: watch-steadiness', steady: 'invalid', lost: 'retrying 1: cancel-timers disconnect schedule-retry',
-    refused: 'ended 1: cancel-timers disconnect finish', retry: 'invalid', stop: 'ended 1: cancel-timers disconnect finish',
+    refused: 'ended 1: cancel-timers disconnect finish', renew: 'connecting 1: cancel-timers disconnect connect', retry: 'invalid', stop: 'ended 1: cancel-timers disconnect finish',
   },
   pushing: {
     progress: 'pushing 1:', steady: 'pushing 0:', lost: 'retrying 1: cancel-timers disconnect schedule-retry',
-    refused: 'ended 1: cancel-timers disconnect finish', retry: 'invalid', stop: 'ended 1: cancel-timers disconnect finish',
+    refused: 'ended 1: cancel-timers disconnect finish', renew: 'connecting 1: cancel-timers disconnect connect', retry: 'invalid', stop: 'ended 1: cancel-timers disconnect finish',
   },
-  retrying: { progress: 'invalid', steady: 'invalid', lost: 'invalid', refused: 'invalid', retry: 'connecting 2: connect', stop: 'ended 1: cancel-timers disconnect finish' },
-  ended: { progress: 'invalid', steady: 'invalid', lost: 'invalid', refused: 'invalid', retry: 'invalid', stop: 'ended 1:' },
+  retrying: { progress: 'invalid', steady: 'invalid', lost: 'invalid', refused: 'invalid', renew: 'invalid', retry: 'connecting 2: connect', stop: 'ended 1: cancel-timers disconnect finish' },
+  ended: { progress: 'invalid', steady: 'invalid', lost: 'invalid', refused: 'invalid', renew: 'invalid', retry: 'invalid', stop: 'ended 1:' },
 };
 
 function outcome(state: TransponderState, event: TransponderEvent, rules: { enabled: boolean; attempts: number }): string {

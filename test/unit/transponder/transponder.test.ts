@@ -19,6 +19,7 @@ class FakePusher extends EventEmitter<PusherEvents> implements Pusher {
   backlog = 0;
   readonly resumes: boolean | undefined;
   closed = false;
+  keepsTracks = false;
 
   constructor({ addresses, resumes }: PushTarget) {
     super();
@@ -215,6 +216,32 @@ t.test('a sound file waits for its destination: at the start, and while it is co
   t.strictSame(heard(second), ['63', '64', '01'.repeat(10), '01'.repeat(10)], 'then the live sound again');
   t.notOk(transponder.view().soundEnabled);
   await transponder.stop(stopped);
+});
+
+t.test('pictures that begin after the sound: in the same connection, or in another one where that cannot take them', async (t) => {
+  for (const keepsTracks of [false, true]) {
+    const { rendition, start, pusher, pushers, invalid } = setUp();
+    Object.assign(rendition, { hasVideo: false });
+    const transponder = start();
+    const first = await pusher(0);
+    first.keepsTracks = keepsTracks;
+    first.emit('ready');
+    rendition.emit('tags', new TagGroup([audio(1000)]));
+    first.emit('progress', 500);
+    Object.assign(rendition, { hasVideo: true });
+    rendition.emit('tags', new TagGroup([video(1500, true)]));
+    t.equal(first.closed, keepsTracks);
+    const last = await pusher(keepsTracks ? 1 : 0);
+    t.equal(last.resumes, keepsTracks, 'the server may take the first connection for one that publishes still');
+    if (keepsTracks) last.emit('ready');
+    rendition.emit('tags', new TagGroup([video(2000, true)]));
+    t.ok(last.written.some(({ type, keyFrame }) => type === TAG_VIDEO && keyFrame));
+    last.emit('progress', 500);
+    t.match(transponder.view(), { status: 'pushing', attempt: 0 });
+    await transponder.stop(stopped);
+    t.equal(pushers.length, keepsTracks ? 2 : 1);
+    t.strictSame(invalid, []);
+  }
 });
 
 t.test('a destination that does not keep up loses pictures and delays nobody', async (t) => {
