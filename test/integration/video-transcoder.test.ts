@@ -195,6 +195,20 @@ t.test('after a pause, pictures of a constant rate go on where the source does',
   await stage.transcoder.close();
 });
 
+t.test('a publisher that comes back again and again gets an encoder each time', async (t) => {
+  const stage = new Stage(small, { height: 90 });
+  await stage.until('the first pictures', () => stage.shown.length > 20);
+  for (let times = 0; times < 6; times++) {
+    const before = stage.shown.length;
+    stage.pictures.emit('resumed');
+    stage.pause(500);
+    await stage.until('pictures', () => stage.shown.length > before + 5);
+  }
+  t.strictSame(stage.warnings, [], 'no death');
+  t.ok(stage.isMonotonic);
+  await stage.transcoder.close();
+});
+
 t.test('an encoder that hangs is replaced, though little waits for it', async (t) => {
   const stage = new Stage(small, { height: 90 });
   await stage.until('the first pictures', () => stage.shown.length > 20);
