@@ -43,6 +43,8 @@ export class Publication extends Emitter {
   #negotiation;
   /** The one by which the gateway receives, or last received, the stream. @type {Negotiation} */
   #received;
+  /** Of the latest negotiation: the page may have put another track into one of them, or none. @type {RTCRtpTransceiver[]} */
+  #transceivers = [];
   #forget;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
@@ -128,14 +130,15 @@ export class Publication extends Emitter {
 
   #negotiate() {
     const { name, stream, rtmpUrl } = this.#options;
-    const tracks = [...stream.getAudioTracks().slice(0, 1), ...stream.getVideoTracks().slice(0, 1)];
+    const first = [...stream.getAudioTracks().slice(0, 1), ...stream.getVideoTracks().slice(0, 1)];
+    const tracks = this.#transceivers.length > 0 ? this.#transceivers.map(({ sender, receiver }) => sender.track ?? receiver.track.kind) : first;
     return new Negotiation(this.#session, {
       name,
       published: true,
       hasAudio: stream.getAudioTracks().length > 0,
       hasVideo: stream.getVideoTracks().length > 0,
       addTracks: (connection) => {
-        for (const track of tracks) connection.addTransceiver(track, { direction: 'sendonly', streams: [stream] });
+        this.#transceivers = tracks.map((track) => connection.addTransceiver(track, { direction: 'sendonly', streams: [stream] }));
       },
       fields: rtmpUrl ? { rtmpUrl } : {},
       ended: (status, info) => this.#lost(status, info),

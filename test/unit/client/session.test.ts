@@ -17,12 +17,17 @@ class FakePeerConnection {
   onconnectionstatechange: (() => void) | undefined;
   ontrack: ((event: { track: unknown }) => void) | undefined;
   answer: { sdp: string } | undefined;
+  readonly transceivers: { sender: { track: unknown }; receiver: { track: { kind: string } } }[] = [];
   static last: FakePeerConnection;
 
   constructor() {
     FakePeerConnection.last = this;
   }
-  addTransceiver(): void {}
+  addTransceiver(track: unknown): object {
+    const transceiver = { sender: { track: typeof track === 'string' ? null : track }, receiver: { track: { kind: this.transceivers.length === 0 ? 'audio' : 'video' } } };
+    this.transceivers.push(transceiver);
+    return transceiver;
+  }
   async createOffer(): Promise<{ type: string; sdp: string }> {
     return { type: 'offer', sdp: 'v=0 offer' };
   }
@@ -212,6 +217,27 @@ t.test('the gateway is gone and comes back: the session and the publication go o
   session.close();
   t.equal(await publicationState(), 'ended');
   t.equal(await sessionState(), 'closed');
+});
+
+t.test('published again, a stream has the tracks that the page has put in the place of the first', async (t) => {
+  const server = await startServer(t);
+  const session = await Session.connect(server.url);
+  t.teardown(() => session.close());
+  const publishing = session.publish({ name: 's', stream });
+  status(await server.next('publishStream'), 'PUBLISHING');
+  const publication = await publishing;
+  const next = states(publication);
+  const screen = { kind: 'video' };
+  for (const replacement of [screen, null]) {
+    const before = FakePeerConnection.last;
+    before.transceivers[1]!.sender.track = replacement;
+    before.fail();
+    t.equal(await next(), 'resuming');
+    status(await server.next('publishStream'), 'PUBLISHING');
+    t.equal(await next(), 'publishing');
+    t.not(FakePeerConnection.last, before);
+    t.strictSame(FakePeerConnection.last.transceivers.map(({ sender }) => sender.track === track ? 'the first' : sender.track), ['the first', replacement]);
+  }
 });
 
 t.test('the gateway is told of what the page ends', async (t) => {
