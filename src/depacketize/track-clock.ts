@@ -156,7 +156,7 @@ export class TrackClock {
     const mediaMs = this.#mediaMs(segment, rtpTimestamp);
     const expectedMs = nowMs - this.#delay.minimum;
     if (pauseMs > PAUSE_MS) this.#afterPause = { nowMs, lateMs: expectedMs - mediaMs };
-    if (ticks / this.#ticksPerMs < -LEAP_BACK_MS || mediaMs - expectedMs > LEAP_FORWARD_MS || this.#stoodStill(expectedMs - mediaMs, nowMs)) {
+    if (ticks / this.#ticksPerMs < -LEAP_BACK_MS || mediaMs - expectedMs > LEAP_FORWARD_MS || (ticks > 0 && this.#stoodStill(expectedMs - mediaMs, nowMs))) {
       const startMs = Math.max(this.#mediaMs(segment, segment.timestamp), expectedMs);
       this.#segmentBefore = segment;
       this.#segment = { timestamp: rtpTimestamp, ticks: 0, startMs };

@@ -396,6 +396,17 @@ t.test('a stall of the network whose packets come half as fast again as they wer
   }
 });
 
+t.test('a network that was cut: what is sent again comes among what is new', async t => {
+  const clock = new MediaClock();
+  const track = clock.track('audio', 48_000);
+  for (let ms = 0; ms < 20_000; ms += ms === 10_000 ? 3000 : 20) {
+    if (ms >= 13_000 && ms < 15_000) track.arrival((ms - 1500) * 48, ms);
+    track.arrival(ms * 48, ms + (ms > 10_000 && ms % 100 === 0 ? 15 : 1));
+    const streamMs = track.toStreamMs(ms * 48);
+    if (Math.abs(streamMs - ms) > 2) return t.fail(`packet of ${ms} at ${streamMs}`);
+  }
+});
+
 t.test('a publisher that comes back goes on at the distance of our clock', async t => {
   const clock = new MediaClock();
   const first = clock.track('video', 90_000);
