@@ -126,7 +126,11 @@ export class SourceRendition extends LiveRendition implements Rendition {
     this.#options = options;
     this.#metadata.audioBitrate = options.audioBitrate;
     this.#audioLine = new AudioLine(options.audioBatchMs, (tag) => this.#writes.sound(tag, turnMs(), this.#video !== undefined && this.#videoCodec === 'h264'));
-    this.#keyFrames = new KeyFrameRequests(options.keyFrameIntervalMs, () => this.#video?.requestKeyFrame());
+    this.#keyFrames = new KeyFrameRequests(
+      options.keyFrameIntervalMs,
+      () => this.#video?.requestKeyFrame(),
+      () => options.logger.warn({ streamName: stream.name }, 'The publisher has sent no key frame for 12 s, though it was asked to: there is no picture until one comes, of H.264 with its parameter sets (SPS, PPS) before it'),
+    );
     stream.on('published', this.#onPublished);
     stream.on('lost', this.#onLost);
     this.#stopTicking = ticker.listen((nowMs) => this.#tick(nowMs));
@@ -223,7 +227,7 @@ export class SourceRendition extends LiveRendition implements Rendition {
     });
     if (!this.#keep(input, publisher)) return;
     this.#video = input;
-    this.#keyFrames.want(turnMs());
+    this.#keyFrames.start(turnMs());
   }
 
   /** Whether the subscription is still wanted: the publisher may have gone while it was made. */

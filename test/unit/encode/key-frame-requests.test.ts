@@ -4,8 +4,9 @@ import { KeyFrameRequests } from '../../../src/encode/key-frame-requests.ts';
 function setUp() {
   const at: number[] = [];
   let now = 0;
-  const requests = new KeyFrameRequests(2000, () => at.push(now));
-  return { requests, at, go: (until: number) => { for (; now < until; now += 20) requests.tick(now); }, set: (ms: number) => (now = ms), now: () => now };
+  const missed: number[] = [];
+  const requests = new KeyFrameRequests(2000, () => at.push(now), () => missed.push(now));
+  return { requests, at, missed, go: (until: number) => { for (; now < until; now += 20) requests.tick(now); }, set: (ms: number) => (now = ms), now: () => now };
 }
 
 t.test('at once when one is wanted, again while none comes', async (t) => {
@@ -13,6 +14,18 @@ t.test('at once when one is wanted, again while none comes', async (t) => {
   requests.want(0);
   go(1100);
   t.strictSame(at, [0, 500, 1000]);
+});
+
+t.test('a publisher of whom no key frame comes is told of, once', async (t) => {
+  const { requests, missed, go } = setUp();
+  requests.start(0);
+  go(60_000);
+  t.strictSame(missed, [12_020]);
+  requests.start(60_000);
+  go(71_000);
+  requests.arrived(71_000);
+  go(100_000);
+  t.equal(missed.length, 1, 'the next one had time again, and sent one; what is missing later is only asked for');
 });
 
 t.test('regularly, counted from the last key frame', async (t) => {
