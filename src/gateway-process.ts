@@ -1,6 +1,7 @@
+import { isIPv6 } from 'node:net';
 import { parseArgs } from 'node:util';
 import { portsRefusedByBrowsers } from './browser-ports.ts';
-import { rtcPorts, SECRET_SETTINGS } from './config.ts';
+import { rtcPorts, SECRET_SETTINGS, type Settings } from './config.ts';
 import { GatewayError } from './errors.ts';
 import { Gateway } from './gateway.ts';
 import { createLogger } from './logger.ts';
@@ -18,7 +19,7 @@ Usage: npm start -- [--config FILE]
 Every setting can be overridden by an environment variable: upper case, dots as underscores (HTTP_PORT=8081).
 `;
 
-/** A second signal means that the first one takes too long; milliseconds after which it is given up in any case. */
+/** Milliseconds after which closing in good order is given up. */
 const CLOSE_TIMEOUT_MS = 10_000;
 
 async function main(): Promise<void> {
@@ -35,17 +36,14 @@ async function main(): Promise<void> {
     logger.fatal({ err: error }, 'uncaught exception');
     process.exit(1);
   });
-  const gateway = await Gateway.create(settings, logger);
-  const { http, ws, rtmpUrl } = gateway.addresses;
-  logger.info({ http: http.http, ws, rtc: rtcPorts(settings), ...(rtmpUrl && { embeddedServer: rtmpUrl }) }, 'gateway started');
-  for (const key of portsRefusedByBrowsers(settings)) logger.warn({ [key]: settings[key] }, `browsers refuse to connect to this port; set ${key} to another`);
-  if (settings.log_format === 'pretty') process.stdout.write(banner(settings.listen_ip, http.http, ws, rtmpUrl));
-
+  let gateway: Gateway | undefined = undefined;
   let closing = false;
   const close = (signal: NodeJS.Signals): void => {
     if (closing) return;
     closing = true;
     logger.info({ signal }, 'closing');
+    // What has been started so far ends with this process.
+    if (!gateway) process.exit(0);
     setTimeout(() => {
       logger.error('closing took too long');
       process.exit(1);
@@ -58,12 +56,18 @@ async function main(): Promise<void> {
       },
     );
   };
-  process.on('SIGINT', close);
-  process.on('SIGTERM', close);
+  // Before the start: mediasoup listens to them too, and one that only it has heard would leave a gateway without workers. SIGHUP: a terminal that is closed.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, close);
+
+  gateway = await Gateway.create(settings, logger);
+  const { http, ws, rtmpUrl } = gateway.addresses;
+  logger.info({ http: http.http, ws, rtc: rtcPorts(settings), ...(rtmpUrl && { embeddedServer: rtmpUrl }) }, 'gateway started');
+  for (const key of portsRefusedByBrowsers(settings)) logger.warn({ [key]: settings[key] }, `browsers refuse to connect to this port; set ${key} to another`);
+  if (settings.log_format === 'pretty') process.stdout.write(banner(settings, http.http, ws, rtmpUrl));
 }
 
-function banner(host: string, httpPort: number, wsPort: number, rtmpUrl: string | undefined): string {
-  const shown = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
+function banner({ listen_ip: host, rest_api_key: key }: Settings, httpPort: number, wsPort: number, rtmpUrl: string | undefined): string {
+  const shown = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : isIPv6(host) ? `[${host}]` : host;
   const base = `http://${shown}:${httpPort}`;
   return `
   WebRTC Transponder is running.
@@ -74,7 +78,7 @@ function banner(host: string, httpPort: number, wsPort: number, rtmpUrl: string 
 ${rtmpUrl ? `  RTMP       ${rtmpUrl}      embedded server, to push to and watch\n` : ''}
   With a stream named "test" published on the page, this starts a push:
 
-  curl -s ${base}/rest-api/push/startup -H 'Content-Type: application/json' \\
+  curl -s ${base}/rest-api/push/startup -H 'Content-Type: application/json'${key && " -H 'Authorization: Bearer KEY'"} \\
     -d '{"streamName": "test", "rtmpUrl": "${rtmpUrl ?? 'rtmp://HOST/APPLICATION'}"}'
 
   Ctrl-C ends everything.

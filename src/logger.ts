@@ -28,7 +28,7 @@ export interface LoggerOptions {
 /** The gateway's log: one line per event on standard output, as JSON or for people to read, without secrets. */
 export function createLogger(settings: Pick<Settings, 'log_level' | 'log_format'>, options: LoggerOptions = {}): Logger {
   // Synchronous, so that the last words before an exit are written.
-  const output = options.destination ?? pino.destination({ fd: 1, sync: true });
+  const output = options.destination ?? standardOutput();
   const destination: DestinationStream = settings.log_format === 'json' ? output : { write: (line) => output.write(prettyLine(line)) };
   return pino(
     {
@@ -41,6 +41,11 @@ export function createLogger(settings: Pick<Settings, 'log_level' | 'log_format'
     },
     destination,
   );
+}
+
+/** Streams do not end because a disk is full, or a terminal has gone: what cannot be written is kept, and written when it can be. */
+function standardOutput(): DestinationStream {
+  return pino.destination({ fd: 1, sync: true }).on('error', () => {});
 }
 
 /** A logger that writes nothing; for tests and pure tools. */

@@ -1,9 +1,15 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import t from 'tap';
 import { startGateway } from '../helpers/gateway.ts';
+import { mediaWorkerEnv } from '../helpers/media-worker.ts';
+import { childrenOf } from '../helpers/processes.ts';
+import { freePort } from '../helpers/server-process.ts';
+import { waitFor } from '../helpers/wait.ts';
 
 const MAIN = join(import.meta.dirname, '../../src/main.ts');
 
@@ -14,6 +20,11 @@ t.test('settings that are not valid stop the start, with file and line', async (
     stdout: '',
     stderr: `The settings are not valid:\n  ${file}:2: there is no setting "http.prt". Did you mean http.port?\n  environment variable LOG_LEVEL must be one of trace, debug, info, warn, error, fatal, silent, and is "loud".\n`,
   });
+});
+
+t.test('so does a certificate that cannot be used', async (t) => {
+  const env = { ...process.env, TLS_CERT: '/nowhere/cert.pem', TLS_KEY: '/nowhere/key.pem' };
+  await t.rejects(promisify(execFile)(process.execPath, [MAIN], { env }), { code: 2, stdout: '', stderr: 'tls_cert and tls_key: /nowhere/cert.pem cannot be read (ENOENT).\n' });
 });
 
 t.test('the gateway as it is started: key, statuses, health, metrics', async (t) => {
@@ -33,4 +44,37 @@ t.test('the gateway as it is started: key, statuses, health, metrics', async (t)
   t.ok(gateway.children('media-worker').length > 0);
   await gateway.stop();
   t.notMatch(gateway.logs(), 'k1');
+});
+
+t.test('SIGTERM ends it during its start too', async (t) => {
+  const env = { ...process.env, ...mediaWorkerEnv(), HTTP_PORT: '0', WS_PORT: '0', RTC_PORT: '0', EMBEDDED_RTMP_SERVER: 'false' };
+  const child = spawn(process.execPath, [MAIN], { env, stdio: 'ignore' });
+  t.teardown(() => child.kill('SIGKILL'));
+  const exited = once(child, 'exit');
+  // From here on mediasoup listens to signals as well.
+  await waitFor('the media worker', () => childrenOf(child.pid!).some(({ role }) => role === 'media-worker'), { every: 2 });
+  child.kill('SIGTERM');
+  t.strictSame(await exited, [0, null]);
+});
+
+t.test('a log that cannot be written ends nothing', async (t) => {
+  const http = await freePort();
+  const env = { ...process.env, ...mediaWorkerEnv(), HTTP_PORT: String(http), WS_PORT: '0', RTC_PORT: '0', EMBEDDED_RTMP_SERVER: 'false', LOG_FORMAT: 'json' };
+  const full = await open('/dev/full', 'w');
+  const child = spawn(process.execPath, [MAIN], { env, stdio: ['ignore', full.fd, 'ignore'] });
+  t.teardown(() => child.kill('SIGKILL'));
+  await full.close();
+  const exited = once(child, 'exit');
+  await Promise.race([waitFor('the gateway to serve', async () => (await fetch(`http://127.0.0.1:${http}/health`)).ok), exited]);
+  child.kill('SIGTERM');
+  t.strictSame(await exited, [0, null]);
+});
+
+t.test('a terminal that is closed ends it as asked; what it prints to be typed has a place for the key', async (t) => {
+  const gateway = await startGateway({ log_format: 'pretty', rest_api_key: 'k1' });
+  t.teardown(() => gateway.stop());
+  process.kill(gateway.pid, 'SIGHUP');
+  t.equal(await gateway.exited, 0);
+  t.match(gateway.logs(), /closing signal=SIGHUP/);
+  t.match(gateway.logs(), /curl .* -H 'Authorization: Bearer KEY' \\$/m);
 });
