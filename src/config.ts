@@ -95,7 +95,7 @@ export const SettingsSchema = z.strictObject({
   rtmp_out_buffer_max_bufferings_allowed: integer(-1, 1_000_000).default(-1),
   'rtmp.server_buffer_enabled': flag.default(true),
   rtmps_ca_file: z.string().default(''),
-  rtmps_insecure_host: z.string().default(''),
+  rtmps_insecure_host: z.string().regex(/^[\w.:-]*$/, 'must be one address or host name').default(''),
   push_engine: choice(['ffmpeg', 'rtmp']).default('rtmp'),
 
   // Encoding

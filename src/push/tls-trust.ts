@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { getCACertificates, rootCertificates } from 'node:tls';
 import { GatewayError } from '../errors.ts';
@@ -36,13 +37,18 @@ function systemAuthorities(): readonly string[] {
  * The authorities that RTMPS trusts, as PEM: the system's, and beside them those in `caFile`.
  * Takes a fifth of a second the first time: to be read at the start, because no media moves meanwhile.
  *
- * @throws {GatewayError} SETTINGS_INVALID when `caFile` cannot be read.
+ * @throws {GatewayError} SETTINGS_INVALID when `caFile` cannot be read or is no certificate.
  */
 export function trustedAuthorities(caFile: string | undefined): readonly string[] {
   if (!caFile) return systemAuthorities();
   try {
-    return [...systemAuthorities(), readFileSync(caFile, 'utf8')];
+    const pem = readFileSync(caFile, 'utf8');
+    // Node takes what is no certificate without a word, and then trusts nobody more.
+    new X509Certificate(pem);
+    return [...systemAuthorities(), pem];
   } catch (error) {
-    throw new GatewayError('SETTINGS_INVALID', `rtmps_ca_file ${caFile} cannot be read (${(error as NodeJS.ErrnoException).code}). Name a PEM file.`, { cause: error });
+    const { code, syscall, message } = error as NodeJS.ErrnoException;
+    const what = syscall ? `cannot be read (${code})` : `is no certificate (${message})`;
+    throw new GatewayError('SETTINGS_INVALID', `rtmps_ca_file ${caFile} ${what}. Name a PEM file.`, { cause: error });
   }
 }

@@ -73,6 +73,7 @@ t.test('mistakes stop the start, with line and remedy', async (t) => {
     ['destination_allow_hosts=*.*', /host names/],
     ['rtmp_transponder_stream_name_prefix=a/b', /may hold letters/],
     ['rtmp_push_auto_start_url=http://user:geheim@h/a', /rtmp_push_auto_start_url must begin with rtmp:\/\/ or rtmps:\/\/\.$/],
+    ['rtmps_insecure_host=rtmps://a.example', /rtmps_insecure_host must be one address or host name/],
     ['rest_api_key=two geheim', /rest_api_key must be printable ASCII without spaces\.$/],
     ['http_port=1', /:1: there is no setting "http_port"\. Did you mean http\.port\?$/],
     ['HTTP.PORT=1', /Did you mean http\.port\?/],
