@@ -39,3 +39,20 @@ export function say(line, text, tone = '') {
   if (line.textContent !== text) line.textContent = text;
   line.dataset['tone'] = tone;
 }
+
+/**
+ * Disables a button while something that it has begun goes on. The focus, which a button loses with that, comes back to it.
+ *
+ * @param {HTMLButtonElement} button
+ * @param {() => Promise<unknown>} work
+ */
+export async function busy(button, work) {
+  const focused = document.activeElement === button;
+  button.disabled = true;
+  try {
+    await work();
+  } finally {
+    button.disabled = false;
+    if (focused && document.activeElement === document.body) button.focus();
+  }
+}

@@ -36,7 +36,8 @@ const config = await loadConfig();
 element('version', HTMLElement).textContent = config.version;
 
 const secure = location.protocol === 'https:';
-const webSocketUrl = `${secure ? 'wss' : 'ws'}://${location.hostname}:${secure ? config.wssPort : config.wsPort}`;
+// Without a certificate of its own the gateway stands behind a proxy, which has the WebSocket at /ws: docs/operations.md.
+const webSocketUrl = !secure ? `ws://${location.hostname}:${config.wsPort}` : config.wssPort ? `wss://${location.hostname}:${config.wssPort}` : `wss://${location.host}/ws`;
 
 const access = new Access(config, refresh);
 const publishPanel = new PublishPanel(webSocketUrl, refresh);

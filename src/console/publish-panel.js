@@ -1,5 +1,5 @@
 import { Session, openCamera } from '../client/index.js';
-import { element, say } from './dom.js';
+import { busy, element, say } from './dom.js';
 
 /** With the token that is kept here, for as long as the tab, the page goes on with its stream after it was reloaded. */
 const STORAGE_KEY = 'webrtc-transponder.auth-token';
@@ -31,7 +31,7 @@ export class PublishPanel {
     this.#name.addEventListener('input', changed);
     element('publish-form', HTMLFormElement).addEventListener('submit', (event) => {
       event.preventDefault();
-      void (this.#publication ? this.#stop() : this.#start());
+      void this.#act();
     });
     if (!navigator.mediaDevices) {
       this.#note.textContent = 'No camera here: browsers give it only to pages that come over https or from http://127.0.0.1.';
@@ -43,8 +43,14 @@ export class PublishPanel {
     return this.#name.value.trim();
   }
 
+  async #act() {
+    const done = busy(this.#button, async () => (this.#publication ? this.#publication.stop() : this.#start()));
+    this.#show();
+    await done;
+    this.#show();
+  }
+
   async #start() {
-    this.#busy(true);
     try {
       say(this.#state, 'Opening the camera…');
       const [width = 0, height = 0] = this.#picture.value.split('x').map(Number);
@@ -62,13 +68,6 @@ export class PublishPanel {
       this.#release();
       say(this.#state, /** @type {Error} */ (error).message, 'bad');
     }
-    this.#busy(false);
-  }
-
-  async #stop() {
-    this.#busy(true);
-    await this.#publication?.stop();
-    this.#busy(false);
   }
 
   async #connect() {
@@ -101,12 +100,6 @@ export class PublishPanel {
     this.#camera = undefined;
     this.#video.srcObject = null;
     this.#note.hidden = false;
-  }
-
-  /** @param {boolean} busy */
-  #busy(busy) {
-    this.#button.disabled = busy;
-    this.#show();
   }
 
   #show() {

@@ -1,4 +1,4 @@
-import { create, element } from './dom.js';
+import { busy, create, element } from './dom.js';
 
 /**
  * @typedef {import('../client/push-api.js').Transponder} Transponder
@@ -113,8 +113,8 @@ class PushItem {
   #status = create('span', { class: 'pill' });
   #reason = create('p', { class: 'reason' });
   #figures = FIGURES.map(([title, value]) => ({ title, value, shown: create('dd') }));
-  #mute = create('button', { type: 'button' });
-  #sound = create('button', { type: 'button' });
+  #mute;
+  #sound;
   /** @type {Transponder} */
   #push;
 
@@ -124,11 +124,15 @@ class PushItem {
    */
   constructor(push, act) {
     this.#push = push;
-    const terminate = create('button', { type: 'button', class: 'danger' }, 'Terminate');
+    // Read out with each button: they are called the same in all pushes.
+    const described = { type: 'button', 'aria-describedby': `destination-${push.mediaSessionId}` };
+    this.#mute = create('button', described);
+    this.#sound = create('button', described);
+    const terminate = create('button', { ...described, class: 'danger' }, 'Terminate');
     this.element = create(
       'li',
       { class: 'push' },
-      create('header', {}, this.#status, create('code', {}, push.destination)),
+      create('header', {}, this.#status, create('code', { id: described['aria-describedby'] }, push.destination)),
       this.#reason,
       create('dl', { class: 'figures' }, ...this.#figures.map(({ title, shown }) => create('div', {}, create('dt', {}, title), shown))),
       create('div', { class: 'buttons' }, this.#mute, this.#sound, terminate),
@@ -138,11 +142,7 @@ class PushItem {
      * @param {() => string} action
      */
     const connect = (button, action) =>
-      button.addEventListener('click', async () => {
-        button.disabled = true;
-        await act(action());
-        button.disabled = false;
-      });
+      button.addEventListener('click', () => busy(button, () => act(action())));
     connect(this.#mute, () => (this.#push.muted ? 'unmute' : 'mute'));
     connect(this.#sound, () => (this.#push.soundEnabled ? 'sound off' : 'sound on'));
     connect(terminate, () => 'terminate');

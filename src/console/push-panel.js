@@ -1,4 +1,4 @@
-import { create, element } from './dom.js';
+import { busy, create, element } from './dom.js';
 
 /** More rows than this do not help a person; the REST interface has no such limit. */
 const MAX_ROWS = 20;
@@ -31,7 +31,7 @@ export class PushPanel {
     this.#add.addEventListener('click', () => this.#addRow().url.focus());
     element('push-form', HTMLFormElement).addEventListener('submit', (event) => {
       event.preventDefault();
-      void this.#start();
+      void busy(this.#button, () => this.#start());
     });
     this.#addRow(options.embeddedUrl);
   }
@@ -90,7 +90,6 @@ export class PushPanel {
   }
 
   async #start() {
-    this.#button.disabled = true;
     const number = (/** @type {string} */ id) => Number(element(id, HTMLSelectElement).value) || undefined;
     const height = number('height');
     const fps = number('fps');
@@ -112,6 +111,5 @@ export class PushPanel {
         }
       }),
     );
-    this.#button.disabled = false;
   }
 }

@@ -1,5 +1,5 @@
 import { openCamera } from '../client/index.js';
-import { element, say } from './dom.js';
+import { busy, element, say } from './dom.js';
 import { WhipSession } from './whip-session.js';
 
 const camera = element('camera', HTMLVideoElement);
@@ -60,9 +60,7 @@ function switchFor(name, screen, open) {
     if (state === 'failed' || state === 'closed') end();
   };
 
-  element(`${name}-form`, HTMLFormElement).addEventListener('submit', async (event) => {
-    event.preventDefault();
-    button.disabled = true;
+  const act = async () => {
     try {
       if (session) {
         const ended = session;
@@ -80,9 +78,11 @@ function switchFor(name, screen, open) {
     } catch (error) {
       end();
       say(line, error instanceof Error ? error.message : String(error), 'bad');
-    } finally {
-      button.disabled = false;
     }
+  };
+  element(`${name}-form`, HTMLFormElement).addEventListener('submit', (event) => {
+    event.preventDefault();
+    void busy(button, act);
   });
   addEventListener('pagehide', () => void session?.close());
 }

@@ -2,6 +2,7 @@ import t from 'tap';
 import type { Page } from 'playwright-core';
 import { startChromium } from '../helpers/chromium.ts';
 import { startGateway } from '../helpers/gateway.ts';
+import { startReverseProxy } from '../helpers/reverse-proxy.ts';
 import { freePort } from '../helpers/server-process.ts';
 import { waitFor } from '../helpers/wait.ts';
 
@@ -47,6 +48,7 @@ t.test('publish, push, watch, switch, terminate, stop', async (t) => {
   await press(page, 'Start push');
   await says(page, '.push .pill', 'Pushing');
   t.equal(await text(page, '.push code'), `rtmp://127.0.0.1:${embedded}/live`);
+  t.equal(await page.evaluate(`document.getElementById(document.querySelector('.push .danger').getAttribute('aria-describedby')).textContent`), `rtmp://127.0.0.1:${embedded}/live`, 'a button says which push it is for');
   await plays(page);
   t.pass('what the RTMP server receives plays');
   t.same(faults, [], 'no error in the page, and nothing that its policy forbids');
@@ -122,6 +124,22 @@ t.test('the gateway asks for its key, goes away and comes back', async (t) => {
   t.match(streams.body, [{ name: 'test', status: 'live' }], 'published again by itself');
 });
 
+t.test('behind the reverse proxy of docs/operations.md', async (t) => {
+  const gateway = await startGateway({ rest_api_key: 'k3y' });
+  t.teardown(() => gateway.stop());
+  const proxy = await startReverseProxy(gateway.ports);
+  t.teardown(() => proxy.stop());
+  const page = await browser.newPage({ ignoreHTTPSErrors: true });
+  t.teardown(() => page.close());
+  await page.goto(proxy.url);
+  await page.getByLabel('This gateway asks').fill('k3y');
+  await press(page, 'Use key');
+  await says(page, '#gateway', 'Gateway connected');
+  await press(page, 'Publish');
+  await says(page, '#publish-state', 'On air');
+  t.match((await gateway.http('/api/v1/streams', { headers: { authorization: 'Bearer k3y' } })).body, [{ name: 'test', status: 'live' }]);
+});
+
 t.test('reloaded, the page goes on with its stream; another one cannot', async (t) => {
   const gateway = await startGateway();
   t.teardown(() => gateway.stop());
@@ -160,6 +178,30 @@ t.test('the page plays on behind a hole in the pictures', async (t) => {
   await waitFor('the player to stand before it', async () => hole === (hole = await watched()), { timeout: 30_000, every: 500 });
   await page.evaluate('sender.replaceTrack(camera)');
   t.ok(await waitFor('the picture to go on', async () => (await watched()) > hole + 3, { timeout: 20_000 }));
+});
+
+t.test('by keyboard, on a phone, with words longer than its screen', async (t) => {
+  const gateway = await startGateway();
+  t.teardown(() => gateway.stop());
+  const page = await browser.newPage({ viewport: { width: 360, height: 740 }, isMobile: true });
+  t.teardown(() => page.close());
+  await page.goto(gateway.httpUrl);
+  await says(page, '#gateway', 'Gateway connected');
+  await page.getByLabel('Stream name').fill('a'.repeat(100));
+  await page.locator('#publish').focus();
+  await page.keyboard.press('Enter');
+  await says(page, '#publish-state', 'On air');
+  await page.locator('#destinations input').first().fill(`rtmp://${'long.'.repeat(40)}invalid/live`);
+  await page.locator('#start-push').focus();
+  await page.keyboard.press('Enter');
+  await says(page, '#destinations .error', 'could not be resolved');
+  t.equal(await page.evaluate('document.activeElement.id'), 'start-push', 'a button that was pressed keeps the focus');
+  t.equal(await page.evaluate('document.documentElement.scrollWidth'), 360, 'nothing sticks out');
+  await page.locator('#publish').focus();
+  await page.keyboard.press('Enter');
+  await says(page, '#publish-state', 'Stopped.');
+  await page.keyboard.press('Enter');
+  await says(page, '#publish-state', 'On air');
 });
 
 t.test('no camera permission', async (t) => {
