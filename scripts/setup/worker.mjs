@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { accessSync, chmodSync, constants, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -37,7 +37,7 @@ export async function ensureWorker(root, node) {
   const cached = path.join(cacheFolder(), `mediasoup-worker-${version}-${os.platform()}-${os.arch()}`);
   if (await cachedAndProved(node, cached)) return cached;
 
-  mkdirSync(path.dirname(cached), { recursive: true });
+  makeFolder(path.dirname(cached));
   const candidate = `${cached}.candidate-${process.pid}`;
   process.once('exit', () => rmSync(candidate, { force: true }));
   if (await fetchPrebuilt(version, candidate)) {
@@ -53,11 +53,24 @@ async function cachedAndProved(node, cached) {
   if (readProof(cached) === fingerprint(cached)) return true;
   const fault = await prove(node, cached);
   if (fault === undefined) {
-    writeFileSync(proofFile(cached), fingerprint(cached));
+    try {
+      writeFileSync(proofFile(cached), fingerprint(cached));
+    } catch {
+      // A cache that somebody else filled, and that only they may write to: proved anew each time.
+    }
     return true;
   }
   say(`the cached worker ${cached} does not work (${fault})`);
   return false;
+}
+
+function makeFolder(folder) {
+  try {
+    mkdirSync(folder, { recursive: true });
+    accessSync(folder, constants.W_OK);
+  } catch (error) {
+    throw new SetupError(`mediasoup's worker has to be put into ${folder}, which cannot be written to (${error.code}). Set XDG_CACHE_HOME to another folder.`);
+  }
 }
 
 async function buildWorker(node, mediasoup, candidate, cached) {
