@@ -54,7 +54,10 @@ export class PublishPanel {
     try {
       say(this.#state, 'Opening the camera…');
       const [width = 0, height = 0] = this.#picture.value.split('x').map(Number);
-      this.#camera = await openCamera({ audio: true, video: { width: { ideal: width }, height: { ideal: height }, frameRate: { ideal: 30 } } });
+      // Who asks for both where one is missing gets neither.
+      const kinds = new Set((await navigator.mediaDevices.enumerateDevices()).map(({ kind }) => kind));
+      const [audio, video] = [kinds.has('audioinput'), kinds.has('videoinput')];
+      this.#camera = await openCamera({ audio: audio || !video, video: (video || !audio) && { width: { ideal: width }, height: { ideal: height }, frameRate: { ideal: 30 } } });
       this.#video.srcObject = this.#camera;
       this.#note.hidden = true;
       say(this.#state, 'Connecting to the gateway…');
@@ -84,7 +87,7 @@ export class PublishPanel {
    * @param {string} info
    */
   #follow(state, info) {
-    if (state === 'publishing') say(this.#state, `On air as “${this.#publication?.name}”.`, 'good');
+    if (state === 'publishing') say(this.#state, `On air as “${this.#publication?.name}”${this.#missing()}.`, 'good');
     else if (state === 'resuming') say(this.#state, `${info}. Trying to publish again…`, 'warn');
     else {
       this.#publication = undefined;
@@ -93,6 +96,11 @@ export class PublishPanel {
     }
     this.#show();
     this.#changed();
+  }
+
+  #missing() {
+    if (this.#camera?.getAudioTracks().length === 0) return ', without sound: there is no microphone';
+    return this.#camera?.getVideoTracks().length === 0 ? ', without a picture: there is no camera' : '';
   }
 
   #release() {

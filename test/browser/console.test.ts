@@ -215,3 +215,20 @@ t.test('no camera permission', async (t) => {
   await says(page, '#publish-state', 'Allow both for this page');
   t.equal(await text(page, '#publish'), 'Publish');
 });
+
+t.test('a camera without a microphone', async (t) => {
+  const gateway = await startGateway();
+  t.teardown(() => gateway.stop());
+  const page = await browser.newPage();
+  t.teardown(() => page.close());
+  await page.addInitScript(`
+    const { mediaDevices } = navigator;
+    const [open, list] = [mediaDevices.getUserMedia.bind(mediaDevices), mediaDevices.enumerateDevices.bind(mediaDevices)];
+    mediaDevices.enumerateDevices = async () => (await list()).filter(({ kind }) => kind !== 'audioinput');
+    mediaDevices.getUserMedia = async (wanted) => { if (wanted.audio) throw new DOMException('Requested device not found', 'NotFoundError'); return open(wanted); };
+  `);
+  await page.goto(gateway.httpUrl);
+  await press(page, 'Publish');
+  await says(page, '#publish-state', 'On air as “test”, without sound: there is no microphone.');
+  t.match((await gateway.http('/api/v1/streams')).body, [{ status: 'live', audioCodec: null, videoCodec: 'h264' }]);
+});
