@@ -33,10 +33,9 @@ export class PublishPanel {
       event.preventDefault();
       void this.#act();
     });
-    if (!navigator.mediaDevices) {
-      this.#note.textContent = 'No camera here: browsers give it only to pages that come over https or from http://127.0.0.1.';
-      this.#button.disabled = true;
-    }
+    // The page comes with it disabled: pressed before somebody listens, it would do nothing.
+    if (navigator.mediaDevices) this.#button.disabled = false;
+    else this.#note.textContent = 'No camera here: browsers give it only to pages that come over https or from http://127.0.0.1.';
   }
 
   get streamName() {

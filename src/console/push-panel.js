@@ -34,6 +34,7 @@ export class PushPanel {
       void busy(this.#button, () => this.#start());
     });
     this.#addRow(options.embeddedUrl);
+    this.#button.disabled = false;
   }
 
   /** @param {string} [value] */

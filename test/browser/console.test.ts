@@ -232,3 +232,18 @@ t.test('a camera without a microphone', async (t) => {
   await says(page, '#publish-state', 'On air as “test”, without sound: there is no microphone.');
   t.match((await gateway.http('/api/v1/streams')).body, [{ status: 'live', audioCodec: null, videoCodec: 'h264' }]);
 });
+
+t.test('pressed before the page is ready', async (t) => {
+  const gateway = await startGateway();
+  t.teardown(() => gateway.stop());
+  const page = await browser.newPage();
+  t.teardown(() => page.close());
+  const late = Promise.withResolvers<void>();
+  await page.route('**/console/config.json', (route) => late.promise.then(() => route.continue()));
+  await page.goto(gateway.httpUrl);
+  t.strictSame(await Promise.all(['#publish', '#start-push'].map((button) => page.locator(button).isDisabled())), [true, true]);
+  const pressed = press(page, 'Publish');
+  late.resolve();
+  await pressed;
+  await says(page, '#publish-state', 'On air');
+});
