@@ -281,7 +281,7 @@ export class Transponder extends EventEmitter<TransponderEvents> {
 
   #progress(bytes: number): void {
     this.#connectionBytes = bytes;
-    if (bytes > 0) this.#dispatch({ type: 'progress' });
+    this.#dispatch({ type: 'progress' });
   }
 
   #disconnect(): void {
