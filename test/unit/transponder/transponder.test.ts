@@ -1,4 +1,5 @@
 import { EventEmitter } from 'node:events';
+import { setImmediate as immediate, setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import type { Rendition, RenditionEvents } from '../../../src/encode/rendition.ts';
 import { GatewayError } from '../../../src/errors.ts';
@@ -14,6 +15,7 @@ import { waitFor } from '../../helpers/wait.ts';
 /** A connection whose fate the test decides. */
 class FakePusher extends EventEmitter<PusherEvents> implements Pusher {
   readonly addresses: readonly string[];
+  readonly localAddress: string | undefined;
   readonly written: FlvTag[] = [];
   writable = true;
   backlog = 0;
@@ -21,9 +23,10 @@ class FakePusher extends EventEmitter<PusherEvents> implements Pusher {
   closed = false;
   keepsTracks = false;
 
-  constructor({ addresses, resumes }: PushTarget) {
+  constructor({ addresses, localAddress, resumes }: PushTarget) {
     super();
     this.addresses = addresses;
+    this.localAddress = localAddress;
     this.resumes = resumes;
   }
 
@@ -31,9 +34,10 @@ class FakePusher extends EventEmitter<PusherEvents> implements Pusher {
     this.written.push(...tags);
   }
 
-  close(): Promise<void> {
+  /** Takes longer than it takes to the next attempt. */
+  async close(): Promise<void> {
+    await sleep(5);
     this.closed = true;
-    return Promise.resolve();
   }
 }
 
@@ -93,9 +97,12 @@ t.test('begins with a key frame that has just gone out, and asks for none', asyn
 });
 
 t.test('pushing is said only when media has been taken', async (t) => {
-  const { rendition, start, pusher, keyFramesWanted } = setUp();
+  const { rendition, start, pusher, keyFramesWanted } = setUp({ localAddress: '192.0.2.99' });
   const transponder = start();
+  let changes = 0;
+  transponder.on('change', () => changes++);
   const first = await pusher(0);
+  t.equal(first.localAddress, '192.0.2.99');
   t.strictSame(first.addresses, ['192.0.2.1'], 'the address that was checked when it was started');
   rendition.emit('tags', new TagGroup([video(0, true)]));
   t.equal(first.written.length, 0, 'nothing before the connection is ready');
@@ -106,7 +113,8 @@ t.test('pushing is said only when media has been taken', async (t) => {
   rendition.emit('tags', new TagGroup([audio(90)]));
   t.strictSame(first.written.map(({ timestamp }) => timestamp), [0, 0, 0, 0, 10], 'metadata, two headers, the key frame, audio');
   t.equal(transponder.status, 'connecting');
-  first.emit('progress', 500);
+  for (const bytes of [100, 300, 500]) first.emit('progress', bytes);
+  t.equal(changes, 1);
   t.match(transponder.view(), { status: 'pushing', bytesSent: 500, reason: '', streamName: 'rtmp_show', width: 640, height: 360 });
   await transponder.stop(stopped);
 });
@@ -245,7 +253,7 @@ t.test('pictures that begin after the sound: in the same connection, or in anoth
 });
 
 t.test('a destination that does not keep up loses pictures and delays nobody', async (t) => {
-  const { rendition, start, pusher } = setUp();
+  const { rendition, start, pusher, keyFramesWanted } = setUp();
   const [slow, quick] = [start(), start()];
   const pushers = [await pusher(0), await pusher(1)] as const;
   for (const each of pushers) each.emit('ready');
@@ -255,7 +263,56 @@ t.test('a destination that does not keep up loses pictures and delays nobody', a
   t.equal(quick.view().framesDropped, 0);
   t.ok(slow.view().framesDropped > 1300);
   t.ok(slow.view().bufferMs <= 5040, `${slow.view().bufferMs} ms wait`);
+  pushers[0].writable = true;
+  pushers[0].emit('drain');
+  t.equal(slow.view().bufferMs, 0, 'what waits goes out when there is room');
+
+  const before = keyFramesWanted();
+  pushers[0].writable = false;
+  for (let ms = 60_000; ms < 66_000; ms += 40) rendition.emit('tags', new TagGroup([video(ms)]));
+  t.equal(keyFramesWanted(), before + 1, 'asked for when all pictures have been dropped');
+  const dropped = slow.view().framesDropped;
   await Promise.all([slow.stop(stopped), quick.stop(stopped)]);
+  t.equal(slow.view().framesDropped, dropped);
+});
+
+t.test('with rtmp_out_buffer_enabled what is due goes out every so often', async (t) => {
+  const { rendition, start, pusher } = setUp({ outBuffer: { enabled: true, initialMs: 0, startMs: 0, maxBufferings: -1, queueWhenFull: true }, pollingMs: 1 });
+  const transponder = start();
+  const first = await pusher(0);
+  first.emit('ready');
+  rendition.emit('tags', new TagGroup([video(0, true)]));
+  t.equal(first.written.length, 0);
+  await waitFor('it to go out', () => first.written.length > 0, { every: 1 });
+  const intervals = (): number => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
+  const before = intervals();
+  await transponder.stop(stopped);
+  t.equal(intervals(), before - 1);
+});
+
+t.test('stopped while a name is being resolved', async (t) => {
+  for (const outcome of [{ addresses: ['192.0.2.9'] }, new GatewayError('DESTINATION_NOT_RESOLVED', 'nowhere')]) {
+    const lookedUp = Promise.withResolvers<{ addresses: string[] }>();
+    let asked = false;
+    const stage = setUp({ resolve: () => ((asked = true), lookedUp.promise) });
+    const transponder = stage.start();
+    (await stage.pusher(0)).emit('died', lost);
+    await waitFor('the name to be looked up', () => asked, { every: 1 });
+    await transponder.stop(stopped);
+    if (outcome instanceof GatewayError) lookedUp.reject(outcome);
+    else lookedUp.resolve(outcome);
+    await immediate();
+    t.equal(stage.pushers.length, 1);
+    t.strictSame(stage.invalid, []);
+  }
+});
+
+t.test('a connection that cannot be closed does not keep it from ending', async (t) => {
+  const { rendition, start, pusher } = setUp();
+  const transponder = start();
+  Object.assign(await pusher(0), { close: () => Promise.reject(new Error('not closed')) });
+  await transponder.stop(stopped);
+  t.equal(rendition.listenerCount('tags'), 0);
 });
 
 t.test('stopped in any state: everything is let go, nothing is heard of it again', async (t) => {
@@ -270,16 +327,18 @@ t.test('stopped in any state: everything is let go, nothing is heard of it again
     const transponder = stage.start();
     await prepare(stage);
     await Promise.all([transponder.stop(stopped), transponder.stop(lost)]);
-    t.match(transponder.view(), { status: 'ended', reason: 'stopped' });
+    t.match(transponder.view(), { status: 'ended', reason: 'stopped', endedAt: /^2/ });
+    for (const { closed } of stage.pushers) t.ok(closed);
     t.equal(stage.released(), 1);
     const count = stage.pushers.length;
     for (const pusher of stage.pushers) {
-      t.ok(pusher.closed);
       pusher.emit('progress', 5);
       pusher.emit('died', lost);
     }
     stage.rendition.emit('tags', new TagGroup([video(0, true)]));
-    t.equal(stage.rendition.listenerCount('tags'), 0);
+    t.strictSame([stage.rendition.listenerCount('tags'), stage.rendition.listenerCount('failed')], [0, 0]);
+    // Longer than it takes to the next attempt.
+    await sleep(5);
     t.equal(stage.pushers.length, count);
     t.strictSame(stage.invalid, []);
   }
