@@ -1,15 +1,17 @@
 import { EventEmitter, once } from 'node:events';
+import { setImmediate as immediate } from 'node:timers/promises';
 import t from 'tap';
 import type { Test } from 'tap';
 import { EncoderPool } from '../../../src/encode/encoder-pool.ts';
 import { encodeProfile } from '../../../src/encode/encode-profile.ts';
 import { GatewayError } from '../../../src/errors.ts';
 import { createLogger, silentLogger } from '../../../src/logger.ts';
-import type { Pusher, PusherEvents } from '../../../src/push/pusher.ts';
+import type { Pusher, PusherEvents, PusherFactory } from '../../../src/push/pusher.ts';
 import type { Publisher, TrackSubscription, TrackSubscriptionEvents, VideoCodec } from '../../../src/stream/live-stream.ts';
 import { StreamRegistry } from '../../../src/stream/stream-registry.ts';
 import type { SoundClip, SoundLibrary } from '../../../src/transponder/sound-library.ts';
 import { TransponderManager, type TransponderManagerOptions } from '../../../src/transponder/transponder-manager.ts';
+import { listTransponders, type TransponderControl, type TransponderFilter } from '../../../src/transponder/transponder-view.ts';
 import { waitFor } from '../../helpers/wait.ts';
 
 /** A connection that waits for its destination for ever. */
@@ -29,14 +31,14 @@ function publisher(id: string, codec: VideoCodec): Publisher {
   return { id, video: { kind: 'video', codec, clockRate: 90_000, subscribe }, close: () => {} };
 }
 
-function setUp(t: Test, overrides: Partial<TransponderManagerOptions> = {}, resolve: TransponderManagerOptions['environment']['resolve'] = async () => ({ addresses: ['127.0.0.1'] })) {
+function setUp(t: Test, overrides: Partial<TransponderManagerOptions> = {}, resolve: TransponderManagerOptions['environment']['resolve'] = async () => ({ addresses: ['127.0.0.1'] }), createPusher: PusherFactory = () => new SilentPusher()) {
   const registry = new StreamRegistry({ resumeWindowMs: 15_000, maxStreams: 10 });
   const encoders = new EncoderPool({ audioBitrate: 128, audioBatchMs: 120, videoBitrate: 0, keyFrameIntervalMs: 2000, transcodingDisabled: false, maxEncoders: 1, logger: silentLogger });
   const manager = new TransponderManager({
     registry, encoders, sounds: {} as SoundLibrary, addressing: { streamNamePrefix: 'rtmp_', fullUrl: false }, preserveAspectRatio: true, audioCodec: 'aac',
     maxTransponders: 100, maxPerStream: 20, endedKept: 10, autoStartUrl: '', logger: silentLogger,
     environment: {
-      createPusher: () => new SilentPusher(), resolve, retry: { enabled: false, attempts: 0, intervalMs: 1, capMs: 0 },
+      createPusher, resolve, retry: { enabled: false, attempts: 0, intervalMs: 1, capMs: 0 },
       outBuffer: { enabled: false, initialMs: 0, startMs: 0, maxBufferings: -1, queueWhenFull: true }, pollingMs: 50, sendMetadata: true, silence: Buffer.alloc(5),
       flashVersion: 'FMLE/3.0', stallTimeoutMs: 1000, logger: silentLogger, onInvalidTransition: (status, event) => t.fail(`${status} ${event}`),
     },
@@ -80,6 +82,83 @@ t.test('the name comes from the URL where the settings or the request say so', a
     const { streamName } = await manager.start({ streamName: 'show', rtmpUrl: 'rtmp://127.0.0.1/live/key', rtmpTransponderFullUrl: asked });
     t.equal(streamName, name, `rtmp_transponder_full_url=${setting}, rtmpTransponderFullUrl: ${asked}`);
   }
+});
+
+t.test('a push to the same place, and the end of all, wait until the connection of one that has ended is closed', async (t) => {
+  const left = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  let connections = 0;
+  const { registry, manager } = setUp(t, {}, undefined, () => {
+    const { promise } = left[connections++]!;
+    return Object.assign(new SilentPusher(), { close: () => promise });
+  });
+  registry.publish('show', publisher('p', 'h264'));
+  const { mediaSessionId } = await manager.start({ streamName: 'show', rtmpUrl: 'rtmp://rtmp.example.com/live?a=1' });
+  await waitFor('a connection', () => connections === 1, { every: 1 });
+  const done: string[] = [];
+  const terminated = manager.terminate(mediaSessionId).then(() => done.push('terminated'));
+  t.throws(() => manager.find({}), { code: 'TRANSPONDER_NOT_FOUND' }, 'gone for whoever asks');
+  const again = manager.start({ streamName: 'show', rtmpUrl: 'rtmp://RTMP.Example.com/live/?a=1' }).then(() => done.push('started'));
+  await immediate();
+  t.strictSame(done, []);
+  left[0]!.resolve();
+  await Promise.all([terminated, again]);
+  await waitFor('another connection', () => connections === 2, { every: 1 });
+  const closed = manager.close(new GatewayError('SHUTTING_DOWN', 'closing')).then(() => done.push('closed'));
+  await immediate();
+  t.strictSame(done.sort(), ['started', 'terminated']);
+  left[1]!.resolve();
+  await closed;
+});
+
+t.test('found by id, by either name and by URL; a stream takes its own along; what has ended is told, the latest first', async (t) => {
+  const { registry, manager } = setUp(t, { endedKept: 2 });
+  const [show] = ['show', 'other'].map((name) => registry.publish(name, publisher(name, 'h264')));
+  const url = (i: number): string => `rtmp://127.0.0.1/live${i}`;
+  const { mediaSessionId } = await manager.start({ streamName: 'other', rtmpUrl: url(0) });
+  for (const i of [0, 1]) await manager.start({ streamName: 'show', rtmpUrl: url(i) });
+  const count = (filter: TransponderFilter): number => listTransponders({ find: () => manager.find(filter) } as unknown as TransponderControl).length;
+  t.strictSame([{}, { streamName: 'show' }, { streamName: 'rtmp_show' }, { rtmpUrl: url(0) }, { mediaSessionId }, { mediaSessionId, streamName: 'show' }].map(count), [3, 2, 2, 2, 1, 0]);
+  const changes: string[] = [];
+  const stop = manager.onChange(({ status }) => changes.push(status));
+  registry.end(show!, new GatewayError('STREAM_STOPPED', 'stopped'));
+  stop();
+  await manager.terminate(mediaSessionId);
+  t.strictSame(changes, ['ended', 'ended']);
+  t.strictSame(manager.ended().map(({ sourceStreamName, reasonCode }) => [sourceStreamName, reasonCode]), [['other', 'TERMINATED'], ['show', 'STREAM_STOPPED']]);
+});
+
+t.test('a push that is being started when its stream, or all, end; or whose host is not found', async (t) => {
+  const stopped = new GatewayError('STREAM_STOPPED', 'stopped');
+  const nowhere = new GatewayError('DESTINATION_NOT_RESOLVED', 'nowhere');
+  for (const [what, found, code] of [['stream', true, 'STREAM_STOPPED'], ['stream', false, 'STREAM_STOPPED'], ['all', true, 'SHUTTING_DOWN'], ['nothing', false, 'DESTINATION_NOT_RESOLVED']] as const) {
+    const lookedUp = Promise.withResolvers<{ addresses: string[] }>();
+    const { registry, encoders, manager, startAll } = setUp(t, {}, () => lookedUp.promise);
+    const stream = registry.publish('show', publisher('p', 'h264'));
+    const started = startAll(1);
+    if (what === 'stream') registry.end(stream, stopped);
+    if (what === 'all') await manager.close(stopped);
+    if (found) lookedUp.resolve({ addresses: ['127.0.0.1'] });
+    else lookedUp.reject(nowhere);
+    t.strictSame(await started, [code]);
+    t.strictSame(encoders.counts, { sources: 0, videoEncoders: 0 });
+    if (what === 'nothing') t.strictSame(await startAll(1), [code], 'and not that there is one');
+  }
+});
+
+t.test('what a request says of its push', async (t) => {
+  const clip: SoundClip = { frames: [Buffer.alloc(5)] };
+  let flashVersion: string | undefined;
+  const { registry, manager } = setUp(t, { sounds: { load: async () => clip } as unknown as SoundLibrary }, undefined, (target) => ((flashVersion = target.flashVersion), new SilentPusher()));
+  const first = publisher('p', 'h264');
+  const stream = registry.publish('show', first, 'key');
+  const full = await manager.start({ streamName: 'show', rtmpUrl: 'rtmp://127.0.0.1/live/name', rtmpTransponderFullUrl: true, rtmpFlashVersion: 'mine', options: { action: 'mute' } });
+  t.match(full, { streamName: 'name', muted: true, soundEnabled: false });
+  await waitFor('its connection', () => flashVersion === 'mine', { every: 1 });
+  t.match(await manager.start({ streamName: 'show', rtmpUrl: 'rtmp://127.0.0.1/live', options: { action: 'sound_on', soundFile: 'a.wav' } }), { muted: false, soundEnabled: true });
+  const late = manager.soundOn(full.mediaSessionId, 'b.wav', true);
+  await Promise.all([manager.terminate(full.mediaSessionId), t.rejects(late, { code: 'TRANSPONDER_NOT_FOUND' })]);
+  registry.lose(stream, first);
+  await t.rejects(manager.start({ streamName: 'show', rtmpUrl: 'rtmp://127.0.0.1/live2' }), { code: 'STREAM_NOT_FOUND' }, 'nobody publishes it now');
 });
 
 t.test('of several orders about the sound the last one wins, however long its file takes', async (t) => {
