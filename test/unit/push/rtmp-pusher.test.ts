@@ -8,7 +8,6 @@ import { createRtmpPusher } from '../../../src/push/rtmp-pusher.ts';
 import { decodeAmf0, encodeAmf0 } from '../../../src/rtmp/amf0.ts';
 import { DEFAULT_TIMEOUTS } from '../../../src/rtmp/rtmp-client.ts';
 import { MESSAGE, uint32 } from '../../../src/rtmp/message.ts';
-import { atEndOfTurn, atVeryEndOfTurn } from '../../../src/turn.ts';
 import { death, pushTarget, ready } from '../../helpers/push-target.ts';
 import { startScriptedServer } from '../../helpers/scripted-rtmp-server.ts';
 import type { Answer, ScriptedPeer, ScriptedServerOptions } from '../../helpers/scripted-rtmp-server.ts';
@@ -60,20 +59,6 @@ void t.test('the order on the wire', async (t) => {
   t.ok(peer.messages[2]!.payload.equals(video));
 });
 
-void t.test('a large key frame leaves before the rest that follows its turn', async (t) => {
-  const server = await startScriptedServer();
-  t.teardown(() => server.stop());
-  const pusher = create(pushTarget(`${server.rtmpUrl}/name`));
-  await ready(pusher);
-  await waitFor('what was said before to leave', () => pusher.backlog === 0);
-  const waits = await new Promise<number>((resolve) => {
-    atEndOfTurn(() => pusher.write(new TagGroup([tag(TAG_VIDEO, Buffer.alloc(100_000, 1))])));
-    atVeryEndOfTurn(() => resolve(pusher.backlog));
-  });
-  t.equal(waits, 0, 'the kernel has it');
-  await pusher.close();
-});
-
 void t.test('a group that goes to several goes to each in its own stream and chunks', async (t) => {
   const group = new TagGroup([tag(TAG_VIDEO, Buffer.alloc(10_000, 1))]);
   for (const [streamId, chunkSize] of [[1, 65_536], [2, 65_536], [2, 4096]] as const) {
@@ -85,17 +70,6 @@ void t.test('a group that goes to several goes to each in its own stream and chu
     await pusher.close();
     t.match(server.peers[0]!.messages.at(-1), { type: MESSAGE.video, streamId, payload: group.tags[0]!.data });
   }
-});
-
-void t.test('what is small leaves at once', async (t) => {
-  const server = await startScriptedServer();
-  t.teardown(() => server.stop());
-  const pusher = create(pushTarget(`${server.rtmpUrl}/name`));
-  await ready(pusher);
-  await waitFor('what was said before to leave', () => pusher.backlog === 0, { every: 1 });
-  pusher.write(new TagGroup([tag(TAG_AUDIO, Buffer.alloc(100))]));
-  t.equal(pusher.backlog, 0);
-  await pusher.close();
 });
 
 void t.test('queries of the application stay in the application', async (t) => {
@@ -298,77 +272,6 @@ void t.test('a server that pings without end and reads nothing is left', async (
   ping();
   t.match(await died, { code: 'DESTINATION_PROTOCOL' });
   t.ok(most < 200_000, 'and its pongs do not pile up');
-});
-
-void t.test('progress is what has been acknowledged; a peer that stands still stalls', async (t) => {
-  const server = await startScriptedServer({ onMessage: (peer) => peer.send(MESSAGE.acknowledgement, uint32(peer.received)) });
-  t.teardown(() => server.stop());
-  const pusher = create(pushTarget(`${server.rtmpUrl}/name`, { stallTimeoutMs: 200 }));
-  await ready(pusher);
-  const progress: number[] = [];
-  pusher.on('progress', (bytes) => progress.push(bytes));
-  pusher.write(new TagGroup([tag(TAG_VIDEO, Buffer.alloc(10_000))]));
-  const has = (wanted: number): boolean => server.peers[0]!.messages.some(({ type }) => type === wanted);
-  await waitFor('the message', () => has(MESSAGE.video), { every: 1 });
-  await waitFor('it to be taken', () => pusher.backlog === 0 && progress.at(-1) === 10_012, { every: 1 });
-  t.equal(progress.at(-1), 10_012, 'the message and its header');
-  // Only a peer that has acknowledged media is judged by its word: the pong tells that the acknowledgement has been read.
-  server.peers[0]!.send(4, Buffer.from('000600000007', 'hex'));
-  await waitFor('a pong', () => has(MESSAGE.userControl), { every: 1 });
-
-  server.peers[0]!.socket.pause();
-  const died = death(pusher);
-  for (let n = 0; n < 100; n++) pusher.write(new TagGroup([tag(TAG_VIDEO, Buffer.alloc(20_000))]));
-  t.equal(pusher.writable, false);
-  t.ok(pusher.backlog >= 2_000_000);
-  t.match(await died, { code: 'DESTINATION_STALLED', message: 'The server has taken nothing for 0.2 s' });
-});
-
-void t.test('drain follows when there is room again', async (t) => {
-  const server = await startScriptedServer({ onMessage: (peer, { type }) => type === MESSAGE.video && peer.send(MESSAGE.acknowledgement, uint32(peer.received)) });
-  t.teardown(() => server.stop());
-  for (const serverBuffer of [true, false]) {
-    const pusher = createRtmpPusher({ serverBuffer })(pushTarget(`${server.rtmpUrl}/name`));
-    await ready(pusher);
-    t.ok(pusher.writable);
-    let written = 0;
-    for (; pusher.writable; written += 100_000) pusher.write(new TagGroup([tag(TAG_VIDEO, Buffer.alloc(100_000))]));
-    t.equal(written, serverBuffer ? 600_000 : 100_000, 'without a buffer each turn takes one');
-    await once(pusher, 'drain');
-    t.ok(pusher.writable);
-    await pusher.close();
-  }
-});
-
-void t.test('a server whose acknowledgements are no running totals, or begin before the media, is pushed to for as long as it takes', async (t) => {
-  const step = 2_500_000;
-  const cases: [string, (peer: ScriptedPeer, told: number) => number][] = [
-    ['the bytes since the last one', (peer, told) => peer.received - told - (told % 1000)],
-    ['the sum', (peer) => peer.received],
-  ];
-  for (const [name, count] of cases) {
-    let told = 0;
-    const acknowledge = (peer: ScriptedPeer): void => {
-      peer.send(MESSAGE.acknowledgement, uint32(count(peer, told)));
-      // It may say as much as it is told: 2 MB in all.
-      peer.send(MESSAGE.data, Buffer.alloc(250_000));
-      told = peer.received;
-    };
-    const server = await startScriptedServer({
-      answers: { createStream: (peer, { transaction }) => (acknowledge(peer), peer.command('_result', transaction, null, 1)) },
-      onMessage: (peer) => peer.received - told >= step && acknowledge(peer),
-    });
-    const pusher = create(pushTarget(`${server.rtmpUrl}/name`));
-    pusher.on('died', (error) => t.fail(error.message));
-    await ready(pusher);
-    for (let written = 0; written < 8 * step; written += 100_000) {
-      await waitFor(`room for byte ${written}: ${name}`, () => pusher.writable, { timeout: 5000, every: 1 });
-      pusher.write(new TagGroup([tag(TAG_VIDEO, Buffer.alloc(100_000))]));
-    }
-    await waitFor(`all to arrive: ${name}`, () => server.peers[0]!.received >= 8 * step, { every: 1 });
-    await pusher.close();
-    await server.stop();
-  }
 });
 
 void t.test('close() is silent, idempotent and quick, at every step', async (t) => {
