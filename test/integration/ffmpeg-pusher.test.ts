@@ -1,3 +1,6 @@
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { silentLogger } from '../../src/logger.ts';
@@ -104,11 +107,21 @@ t.test('metadata, unless rtmp_transponder_send_metadata=false', { skip: ffmpegMu
   }
 });
 
-t.test('after the end there is neither a word nor a timer', { skip: ffmpegMustNotPush }, async (t) => {
+t.test('after the end there is neither a word, nor a timer, nor a file', { skip: ffmpegMustNotPush }, async (t) => {
   const server = await startNginxRtmp({ record: false });
   t.teardown(() => server.stop());
   const timers = (): number => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
   const before = timers();
+  const folder = mkdtempSync(join(tmpdir(), 'files-'));
+  const { TMPDIR = '/tmp' } = process.env;
+  process.env.TMPDIR = folder;
+  t.teardown(() => {
+    process.env.TMPDIR = TMPDIR;
+    rmSync(folder, { recursive: true });
+  });
+  const early = create(pushTarget(`${server.rtmpUrl}/name`));
+  early.on('ready', () => t.fail('ready after close'));
+  await early.close();
   const pusher = create(pushTarget(`${server.rtmpUrl}/name`));
   const player = await pushing(pusher, tags);
   player.stop();
@@ -116,4 +129,5 @@ t.test('after the end there is neither a word nor a timer', { skip: ffmpegMustNo
   for (const event of ['progress', 'died', 'drain'] as const) pusher.on(event, () => t.fail(event));
   await closed;
   t.equal(timers(), before);
+  t.strictSame(readdirSync(folder), [], 'nor is there a file with its key');
 });
