@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import fc from 'fast-check';
 import t from 'tap';
+import { BitWriter } from '../../../src/bits.ts';
 import { adtsHeader, AdtsReader, silentAacFrame } from '../../../src/flv/aac.ts';
 import { stereoFromMono } from '../../../src/flv/aac-stereo.ts';
 
@@ -35,6 +36,16 @@ t.test('both channels sound exactly as the one did', async (t) => {
 t.test('silence stays silence', async (t) => {
   const stereo = stereoFromMono(silentAacFrame(1))!;
   t.ok(decode(Array.from({ length: 4 }, () => stereo), 2).every((sample) => sample === 0));
+});
+
+t.test('as many bands as one length field can tell of, and one more or less', async (t) => {
+  for (const bands of [30, 31, 32]) {
+    // A channel whose bands are all empty: element, tag, gain; long windows; one section of codebook 0; no tools; END.
+    const mono = new BitWriter().bits(3, 0).bits(4, 0).bits(8, 100).bits(4, 0).bits(6, bands).bits(1, 0).bits(4, 0);
+    if (bands >= 31) mono.bits(5, 31);
+    const stereo = stereoFromMono(mono.bits(5, bands % 31).bits(3, 0).bits(3, 7).toBuffer())!;
+    t.ok(decode(Array.from({ length: 4 }, () => stereo), 2).every((sample) => sample === 0), `${bands} bands`);
+  }
 });
 
 t.test('what is no single channel is refused, and nothing throws', async (t) => {
