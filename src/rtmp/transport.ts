@@ -85,6 +85,7 @@ function opened(socket: Socket, event: string, timeoutMs: number, signal: AbortS
     const settle = (error?: RtmpError): void => {
       clearTimeout(timer);
       signal.removeEventListener('abort', abort);
+      socket.off(event, succeed).off('close', close);
       if (!error) return resolve();
       socket.destroy();
       reject(error);
