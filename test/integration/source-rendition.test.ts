@@ -1,6 +1,7 @@
 import { EventEmitter, once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
+import { SharedEncoders } from '../../src/encode/shared-encoders.ts';
 import { SourceRendition } from '../../src/encode/source-rendition.ts';
 import { aacFrame, silentAacFrame } from '../../src/flv/aac.ts';
 import { TAG_AUDIO, TAG_VIDEO, type FlvTag } from '../../src/flv/flv-tag.ts';
@@ -48,6 +49,9 @@ class Subscription extends EventEmitter {
 }
 
 const OPTIONS = { audioBitrate: 128, audioBatchMs: 60, keyFrameIntervalMs: 2000, logger: silentLogger };
+const program = process.env['OPUS_TO_AAC_BIN'];
+/** Where they were built: one is there at once, while an ffmpeg takes seconds to start on a busy machine, and the sound of these tests is timed. */
+const sharedEncoders = program ? await SharedEncoders.create({ program, streamsEach: 16, audioBatchMs: OPTIONS.audioBatchMs, logger: silentLogger }) : undefined;
 
 /** A publisher of pictures alone. */
 const publisher = (subscribe: () => Promise<unknown>, codec = 'h264'): Publisher =>
@@ -71,8 +75,8 @@ async function publish(forMs: number, arrivalMs: (captureMs: number) => number, 
     video: { kind: 'video', codec: 'h264', clockRate: 90_000, subscribe: () => subscribed(video) } as unknown as VideoTrack,
     close() {},
   } as unknown as Publisher);
-  const rendition = await SourceRendition.create(stream, OPTIONS);
-  await sleep(500); // the encoder of the sound starts
+  const rendition = await SourceRendition.create(stream, { ...OPTIONS, ...(sharedEncoders && { sharedEncoders }) });
+  if (!sharedEncoders) await sleep(500); // an ffmpeg starts
   const tags: Array<{ atMs: number; tag: FlvTag }> = [];
   const startMs = performance.now();
   rendition.on('tags', (group) => tags.push(...group.tags.map((tag) => ({ atMs: performance.now() - startMs, tag }))));
