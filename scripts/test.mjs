@@ -17,12 +17,12 @@ const CHECKS = {
   lint: [{ title: 'style and import arrows', script: 'eslint/bin/eslint.js', args: ['.', '--max-warnings=0'] }],
 };
 
-/** Unit tests share nothing. The others start real servers and watch the clock, so they run one after the other. */
+/** Unit tests share nothing. The others start real servers and watch the clock, so they run one after the other; but those of faults do little but wait. */
 const SUITES = {
   unit: os.availableParallelism(),
   integration: 1,
   browser: 1,
-  faults: 1,
+  faults: 2,
 };
 
 const total = { passed: 0, failed: 0 };
