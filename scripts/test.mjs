@@ -17,12 +17,12 @@ const CHECKS = {
   lint: [{ title: 'style and import arrows', script: 'eslint/bin/eslint.js', args: ['.', '--max-warnings=0'] }],
 };
 
-/** Unit tests share nothing. The others start real servers and watch the clock, so they run one after the other; but those of faults do little but wait. */
+/** Unit and integration tests share nothing. The others have a browser, a gateway and servers each, and watch what comes out of it all, so they run one after the other. */
 const SUITES = {
   unit: os.availableParallelism(),
-  integration: 1,
+  integration: Math.min(2, os.availableParallelism()),
   browser: 1,
-  faults: 2,
+  faults: 1,
 };
 
 const total = { passed: 0, failed: 0 };
