@@ -17,10 +17,10 @@ const CHECKS = {
   lint: [{ title: 'style and import arrows', script: 'eslint/bin/eslint.js', args: ['.', '--max-warnings=0'] }],
 };
 
-/** Unit and integration tests share nothing. The others have a browser, a gateway and servers each, and watch what comes out of it all, so they run one after the other. */
+/** Unit tests share nothing. The others start real servers and watch the clock, so they run one after the other. */
 const SUITES = {
   unit: os.availableParallelism(),
-  integration: Math.min(2, os.availableParallelism()),
+  integration: 1,
   browser: 1,
   faults: 1,
 };

@@ -279,7 +279,7 @@ export class Publisher {
       { sender: this.#video, dueAt: this.#nextFrameAt - FRAME_MS, perMs: 90 },
       { sender: this.#audio, dueAt: this.#nextPacketAt - this.#packetMs, perMs: 48 },
     ]) {
-      if (of.track.isOpen()) of.track.sendMessageBinary(senderReport(of, Math.round(of.timestamp + (nowMs - dueAt) * perMs) >>> 0));
+      if (of.track.isOpen()) of.track.sendMessageBinary(senderReport(of, nowMs, Math.round(of.timestamp + (nowMs - dueAt) * perMs) >>> 0));
     }
   }
 
@@ -321,9 +321,9 @@ function sendRtp(to: Sender, packet: Buffer, marker: boolean): void {
   if (to.track.isOpen()) to.track.sendMessageBinary(packet);
 }
 
-/** RFC 3550, 6.4.1: the same instant on the wall clock and on the track's. */
-function senderReport({ ssrc, packets, bytes }: Sender, timestamp: number): Buffer {
-  const wall = performance.timeOrigin + performance.now();
+/** RFC 3550, 6.4.1: the same instant on the wall clock and on the track's; not the one of now, for the process may have stood still meanwhile. */
+function senderReport({ ssrc, packets, bytes }: Sender, nowMs: number, timestamp: number): Buffer {
+  const wall = performance.timeOrigin + nowMs;
   const report = Buffer.alloc(28);
   report[0] = 0x80;
   report[1] = 200;

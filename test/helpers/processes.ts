@@ -42,13 +42,22 @@ function roleOf(args: readonly string[]): ProcessRole {
   return 'other';
 }
 
+/** A process that has just been spawned has none for a moment: exec lets go of whoever waits for it before it has put them in place. */
+function argumentsOf(pid: number): string[] {
+  for (let looks = 0; looks < 1000; looks++) {
+    const line = read(`/proc/${pid}/cmdline`);
+    if (line !== '') return (line ?? '').split('\0').filter(Boolean);
+  }
+  return [];
+}
+
 /** The running (not: zombie) direct children of a process. */
 export function childrenOf(parent: number): ProcessInfo[] {
   const children: ProcessInfo[] = [];
   for (const pid of pids()) {
     const fields = statFields(pid);
     if (!fields || fields[0] === 'Z' || Number(fields[1]) !== parent) continue;
-    const args = (read(`/proc/${pid}/cmdline`) ?? '').split('\0').filter(Boolean);
+    const args = argumentsOf(pid);
     if (args.length > 0) children.push({ pid, role: roleOf(args), args });
   }
   return children;
