@@ -44,11 +44,21 @@ export class WhipSession extends EventTarget {
     const location = new URL(response.headers.get('location') ?? '', response.url).href;
     const session = new WhipSession(connection, location, headers);
     await connection.setRemoteDescription({ type: 'answer', sdp: answer });
+    session.#watchGoodbye();
     return session;
   }
 
+  /** `closed` when the gateway has ended it: it says so by DTLS, and the connection's own state takes that for a lost network, 15 s later. */
   get state() {
-    return this.#connection.connectionState;
+    return this.#transport?.state === 'closed' ? 'closed' : this.#connection.connectionState;
+  }
+
+  get #transport() {
+    return this.#connection.getTransceivers()[0]?.sender.transport;
+  }
+
+  #watchGoodbye() {
+    this.#transport?.addEventListener('statechange', () => this.dispatchEvent(new Event('change')));
   }
 
   /** Ends the session at the gateway, and with it the stream and its pushes. Also while the page is being closed. */

@@ -2,6 +2,12 @@ import { openCamera } from '../client/index.js';
 import { busy, element, say } from './dom.js';
 import { WhipSession } from './whip-session.js';
 
+/** What the page says of a session that stands, and of one that has ended by itself. */
+const WORDS = {
+  publish: { connected: 'On air.', lost: 'The gateway has ended the stream, or the connection to it was lost.' },
+  watch: { connected: 'Playing.', lost: 'The stream has ended, or the connection to the gateway was lost.' },
+};
+
 const camera = element('camera', HTMLVideoElement);
 const player = element('player', HTMLVideoElement);
 
@@ -56,8 +62,14 @@ function switchFor(name, screen, open) {
   const show = (/** @type {WhipSession} */ shown) => {
     if (shown !== session) return;
     const { state } = shown;
-    say(line, state, state === 'connected' ? 'good' : state === 'failed' || state === 'closed' ? 'bad' : '');
-    if (state === 'failed' || state === 'closed') end();
+    if (state === 'connected') say(line, WORDS[name].connected, 'good');
+    else if (state === 'disconnected') say(line, 'The gateway does not answer…', 'warn');
+    else if (state === 'failed' || state === 'closed') {
+      end();
+      // It may not know yet, and would keep the name.
+      void shown.close();
+      say(line, WORDS[name].lost, 'bad');
+    } else say(line, 'Connecting…');
   };
 
   const act = async () => {
@@ -66,9 +78,9 @@ function switchFor(name, screen, open) {
         const ended = session;
         end();
         await ended.close();
-        say(line, 'ended');
+        say(line, 'Ended.');
       } else {
-        say(line, 'connecting');
+        say(line, 'Connecting…');
         const opened = await open();
         session = opened;
         opened.addEventListener('change', () => show(opened));

@@ -1,4 +1,4 @@
-import type { GatewayError } from '../errors.ts';
+import { toGatewayError, type GatewayError } from '../errors.ts';
 import { aacToFlvAudio, type RtmpAudioCodec } from '../ffmpeg/ffmpeg-args.ts';
 import { SupervisedFfmpeg } from '../ffmpeg/supervised-ffmpeg.ts';
 import { adtsHeader } from '../flv/aac.ts';
@@ -96,11 +96,15 @@ export class AudioTranscoder extends LiveRendition implements Rendition {
   }
 
   #takeOutput(chunk: Buffer): void {
-    const sounds = this.#reader.push(chunk).filter((tag) => tag.type === TAG_AUDIO);
-    const tags = sounds.flatMap((tag) => this.#frames.push(tag.data)).map((data) => this.#onTime(data));
-    if (tags.length === 0) return;
-    this.#watch.came();
-    this.send(tags);
+    try {
+      const sounds = this.#reader.push(chunk).filter((tag) => tag.type === TAG_AUDIO);
+      const tags = sounds.flatMap((tag) => this.#frames.push(tag.data)).map((data) => this.#onTime(data));
+      if (tags.length === 0) return;
+      this.#watch.came();
+      this.send(tags);
+    } catch (error) {
+      void this.#ffmpeg.restart(toGatewayError(error).message);
+    }
   }
 
   #onTime(data: Buffer): FlvTag {

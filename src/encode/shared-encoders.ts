@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { MAX_DEATHS, restartDelay } from '../ffmpeg/supervised-ffmpeg.ts';
+import { hasDescriptorsForChild } from '../file-descriptors.ts';
 import type { Logger } from '../logger.ts';
 import { AAC_SAMPLE_RATE, type AacCoder, type AacCoderOptions } from './aac-coder.ts';
 import { SharedEncoder } from './shared-encoder.ts';
@@ -38,14 +39,19 @@ export class SharedEncoders {
     }
   }
 
-  /** A coder for Opus; `undefined` when such processes have died too often within a minute: somebody's sound kills them. */
+  /**
+   * A coder for Opus; `undefined` when such processes have died too often within a minute, as somebody's sound kills them, and when one can not be
+   * started.
+   */
   open(options: AacCoderOptions): AacCoder | undefined {
     if (restartDelay(this.#deaths, Date.now()) === undefined) return undefined;
     const { streamsEach } = this.#options;
-    return ([...this.#encoders].find((encoder) => encoder.size < streamsEach) ?? this.#start()).open(options);
+    const encoder = [...this.#encoders].find(({ size }) => size < streamsEach) ?? this.#start();
+    return encoder?.open(options);
   }
 
-  #start(): SharedEncoder {
+  #start(): SharedEncoder | undefined {
+    if (!hasDescriptorsForChild()) return undefined;
     const { program, audioBatchMs, logger } = this.#options;
     const encoder: SharedEncoder = new SharedEncoder({
       program,

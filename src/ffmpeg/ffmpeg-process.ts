@@ -3,6 +3,7 @@ import { EventEmitter } from 'node:events';
 import { Writable } from 'node:stream';
 import ffmpeg from 'fluent-ffmpeg';
 import { GatewayError } from '../errors.ts';
+import { hasDescriptorsForChild, NO_DESCRIPTORS } from '../file-descriptors.ts';
 import type { Logger } from '../logger.ts';
 import { readDirectly } from '../pipe.ts';
 import { adaptOptions } from './ffmpeg-abilities.ts';
@@ -87,6 +88,7 @@ export class FfmpegProcess extends EventEmitter<FfmpegProcessEvents> {
         if (log.length > LOG_LINES_KEPT) log.shift();
       });
       const failed = (error: Error): void => reject(new GatewayError('ENCODER_FAILED', `ffmpeg could not be started: ${error.message}`, { cause: error }));
+      if (!hasDescriptorsForChild()) return failed(new Error(NO_DESCRIPTORS));
       command.once('error', failed);
       command.once('start', () => {
         // The child is set before `start` is emitted, but the pipes are only connected after it.

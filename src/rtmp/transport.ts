@@ -2,6 +2,7 @@ import { connect as connectTcp, isIP } from 'node:net';
 import type { Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { SecureContext } from 'node:tls';
+import { NO_DESCRIPTORS } from '../file-descriptors.ts';
 import { RtmpError } from './rtmp-error.ts';
 
 /** How RTMPS trusts. Without it the connection is plain. */
@@ -108,6 +109,8 @@ const REACH_ERRORS: Readonly<Record<string, string>> = {
   EADDRNOTAVAIL: 'The local address to bind is not an address of this machine, or cannot reach the server',
   EINVAL: 'The local address to bind is not an address of this machine, or cannot reach the server',
   ETIMEDOUT: 'The server did not accept a TCP connection',
+  EMFILE: `It was not connected to: ${NO_DESCRIPTORS}`,
+  ENFILE: `It was not connected to: ${NO_DESCRIPTORS}`,
 };
 
 function connectError(error: NodeJS.ErrnoException): RtmpError {

@@ -236,8 +236,9 @@ await t.test("the gateway's own page publishes and watches", async (t) => {
   if (process.env.SHOT) await page.screenshot({ path: process.env.SHOT });
   await page.click('#publish');
   await waitFor('the stream to end', async () => (await gateway.http('/api/v1/streams')).body.length === 0);
+  await page.locator('#publish-state', { hasText: 'Ended.' }).waitFor();
+  await page.locator('#watch-state[data-tone=bad]', { hasText: 'The stream has ended' }).waitFor();
   await page.fill('#stream-name', 'nobody');
-  await page.click('#watch');
   await page.click('#watch');
   await page.locator('#watch-state', { hasText: 'Stream not found' }).waitFor();
   await page.close();

@@ -1,0 +1,32 @@
+// Started with a low `ulimit -n`: begins to encode and to connect when every file descriptor is in use, and once more when they are free. Prints what came of it, as JSON.
+import { closeSync, openSync } from 'node:fs';
+import { SharedEncoders } from '../../src/encode/shared-encoders.ts';
+import { g711ToAac } from '../../src/ffmpeg/ffmpeg-args.ts';
+import { FfmpegProcess } from '../../src/ffmpeg/ffmpeg-process.ts';
+import { silentLogger } from '../../src/logger.ts';
+import { openTransport } from '../../src/rtmp/transport.ts';
+
+const [program = '', port] = [process.argv[2], Number(process.argv[3])];
+const shared = (await SharedEncoders.create({ program, streamsEach: 16, audioBatchMs: 100, logger: silentLogger }))!;
+
+/** What a new push meets: whether its sound may share an encoder, and the reasons why no ffmpeg was started and no server connected to. */
+async function begin(): Promise<{ shared: boolean; ffmpeg: string; server: string }> {
+  const coder = shared.open({ channels: 1, bitrate: 96 });
+  const ffmpeg = await FfmpegProcess.start(g711ToAac('pcmu', { sampleRate: 48_000, channels: 2, bitrate: 128 }), 'audio encoder', silentLogger).catch((error: Error) => error);
+  await coder?.close();
+  if (ffmpeg instanceof FfmpegProcess) await ffmpeg.close();
+  const socket = await openTransport({ host: '127.0.0.1', addresses: ['127.0.0.1'], port }, { tcp: 5000, tls: 5000 }, new AbortController().signal).catch((error: Error) => error);
+  if (!(socket instanceof Error)) socket.destroy();
+  return { shared: coder !== undefined, ffmpeg: ffmpeg instanceof Error ? ffmpeg.message : 'started', server: socket instanceof Error ? socket.message : 'connected' };
+}
+
+const before = await begin();
+const taken: number[] = [];
+try {
+  for (;;) taken.push(openSync('/dev/null', 'r'));
+} catch {
+  // EMFILE
+}
+const without = await begin();
+for (const descriptor of taken) closeSync(descriptor);
+console.log(JSON.stringify({ before, without, after: await begin() }));

@@ -1,0 +1,24 @@
+import { execFile } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import t from 'tap';
+
+const MAIN = fileURLToPath(new URL('../helpers/without-descriptors-main.ts', import.meta.url));
+/** What node itself has open, and enough for two children. */
+const LIMIT = 80;
+
+t.test('without file descriptors nothing is encoded or connected to, and it says why', async (t) => {
+  const server = createServer((socket) => void socket.resume()).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => server.close());
+  // Without input it ends at once, as does cat.
+  const program = process.env['OPUS_TO_AAC_BIN'] ?? '/bin/cat';
+  const { stdout } = await promisify(execFile)('/bin/sh', ['-c', `ulimit -n ${LIMIT} && exec "$0" "$@"`, process.execPath, MAIN, program, `${(server.address() as AddressInfo).port}`]);
+  const { before, without, after } = JSON.parse(stdout) as Record<'before' | 'without' | 'after', { shared: boolean; ffmpeg: string; server: string }>;
+  t.strictSame(before, { shared: true, ffmpeg: 'started', server: 'connected' });
+  for (const reason of [without.ffmpeg, without.server]) t.match(reason, /no file descriptors left.*ulimit -n/, 'the reason and the remedy');
+  t.notOk(without.shared, 'an encoder of several streams is not started either');
+  t.strictSame(after, before, 'as soon as there are some again');
+});
