@@ -1,30 +1,14 @@
 import { execFileSync } from 'node:child_process';
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import t from 'tap';
-import type { Test } from 'tap';
 import { adaptOptions, checkFfmpeg } from '../../src/ffmpeg/ffmpeg-abilities.ts';
-
-/** Lets FFMPEG_PATH be a program that does `body` before it runs the real ffmpeg. */
-async function useFfmpeg(t: Test, body: string): Promise<void> {
-  const folder = await mkdtemp(join(tmpdir(), 'abilities-'));
-  const program = join(folder, 'ffmpeg');
-  await writeFile(program, `#!/bin/sh\n${body}\nexec ffmpeg "$@"\n`);
-  await chmod(program, 0o755);
-  process.env['FFMPEG_PATH'] = program;
-  t.teardown(async () => {
-    delete process.env['FFMPEG_PATH'];
-    await rm(folder, { recursive: true });
-  });
-}
+import { wrapFfmpeg } from '../helpers/wrapped-ffmpeg.ts';
 
 const says = (version: string): string => `if [ "$1" = -version ]; then echo "ffmpeg version ${version} Copyright"; exit; fi`;
 const OPTIONS = ['-fps_mode', 'passthrough', '-f', 'flv'];
 
 t.test('options as each version calls them', async (t) => {
   for (const [version, expected] of [['4.4.2-0ubuntu0.22.04.1', '-vsync'], ['5.0', '-vsync'], ['5.1.9-0+deb12u1', '-fps_mode'], ['n7.1', '-fps_mode'], ['9.0.2-4', '-fps_mode'], ['N-118000-gabcdef', '-fps_mode']] as const) {
-    await useFfmpeg(t, says(version));
+    await wrapFfmpeg(t, says(version));
     await checkFfmpeg({ pushes: false });
     t.strictSame(adaptOptions(OPTIONS), [expected, ...OPTIONS.slice(1)], version);
   }
@@ -32,7 +16,7 @@ t.test('options as each version calls them', async (t) => {
 
 t.test('a version that forgets presets must not push: names would be lost, or be seen among its arguments', async (t) => {
   // What FFmpeg 9.0 does with `-fpre FILE`.
-  await useFfmpeg(t, `${says('9.0.2-4')}\nfor argument; do shift; case $argument in -fpre|*.ffpreset) ;; *) set -- "$@" "$argument";; esac; done`);
+  await wrapFfmpeg(t, `${says('9.0.2-4')}\nfor argument; do shift; case $argument in -fpre|*.ffpreset) ;; *) set -- "$@" "$argument";; esac; done`);
   await checkFfmpeg({ pushes: false });
   await t.rejects(checkFfmpeg({ pushes: true }), { code: 'SETUP_INCOMPLETE', message: /push_engine=ffmpeg: ffmpeg 9\.0\.2-4 ignores.*Set push_engine=rtmp/ });
 });

@@ -1,0 +1,43 @@
+import t from 'tap';
+import { AudioTranscoder } from '../../src/encode/audio-transcoder.ts';
+import { LiveRendition } from '../../src/encode/live-rendition.ts';
+import type { Rendition } from '../../src/encode/rendition.ts';
+import { aacFrame, silentAacFrame } from '../../src/flv/aac.ts';
+import { TAG_AUDIO, type FlvTag } from '../../src/flv/flv-tag.ts';
+import type { Logger } from '../../src/logger.ts';
+import { waitFor } from '../helpers/wait.ts';
+import { wrapFfmpeg } from '../helpers/wrapped-ffmpeg.ts';
+
+const FRAME_MS = (1024 * 1000) / 48_000;
+
+/** A stream of silence, as long as it is asked for. */
+class Silence extends LiveRendition implements Rendition {
+  readonly metadata = {};
+  readonly videoHeader = undefined;
+  readonly audioHeader = undefined;
+  readonly hasVideo = false;
+  #frames = 0;
+
+  requestKeyFrame(): void {}
+
+  goOn(): void {
+    this.send([{ type: TAG_AUDIO, timestamp: Math.round(this.#frames++ * FRAME_MS), data: aacFrame(silentAacFrame(2)), keyFrame: false, sequenceHeader: false }]);
+  }
+}
+
+t.test('an ffmpeg that gives no FLV is replaced, and nothing else ends', async (t) => {
+  await wrapFfmpeg(t, 'case "$*" in *pipe:0*) if mkdir "$FOLDER/first" 2>/dev/null; then echo "no FLV, and long enough to be sure"; exec cat >/dev/null; fi;; esac');
+  const reasons: string[] = [];
+  const logger = { debug: () => {}, warn: (fields: { reason: string }) => reasons.push(fields.reason) } as unknown as Logger;
+  const silence = new Silence();
+  const transcoder = new AudioTranscoder(silence, 'pcmu', logger);
+  t.teardown(() => transcoder.close());
+  const tags: FlvTag[] = [];
+  transcoder.on('tags', (group) => tags.push(...group.tags));
+  const timer = setInterval(() => silence.goOn(), FRAME_MS);
+  t.teardown(() => clearInterval(timer));
+  await waitFor('a second of sound', () => tags.length >= 50);
+  t.strictSame(reasons, ['not an FLV stream']);
+  t.ok(tags.every(({ data }) => data.length === 161), 'G.711 of 20 ms each');
+  t.ok(tags.every(({ timestamp }, i) => i === 0 || timestamp - tags[i - 1]!.timestamp >= 19), 'one after the other');
+});
