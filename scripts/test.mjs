@@ -17,10 +17,13 @@ const CHECKS = {
   lint: [{ title: 'style and import arrows', script: 'eslint/bin/eslint.js', args: ['.', '--max-warnings=0'] }],
 };
 
-/** Unit tests share nothing. The others start real servers and watch the clock, so they run one after the other. */
+/**
+ * Files of a suite that run at once. Those with a browser, and those of faults, need the machine for themselves: they compare what came out with the clock, and a
+ * browser that encodes takes a core.
+ */
 const SUITES = {
   unit: os.availableParallelism(),
-  integration: 1,
+  integration: Math.min(2, os.availableParallelism()),
   browser: 1,
   faults: 1,
 };

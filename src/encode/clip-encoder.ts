@@ -32,22 +32,19 @@ export async function silentFrame(format: ClipFormat, logger: Logger): Promise<B
 }
 
 async function encode(source: ClipSource, { codec, bitrate }: ClipFormat, logger: Logger): Promise<Buffer[]> {
-  const frames: Buffer[] = [];
   const line = codec === 'aac' ? clipToAac(source, { sampleRate: AAC_SAMPLE_RATE, channels: AAC_CHANNELS, bitrate }) : clipToFlvAudio(source, codec);
   const process = await FfmpegProcess.start(line, 'sound encoder', logger);
-  if (codec === 'aac') {
-    const reader = new AdtsReader();
-    process.on('output', (chunk) => {
-      for (const raw of reader.push(chunk)) frames.push(aacFrame(raw));
-    });
-  } else {
-    const reader = new FlvReader();
-    const plain = new PlainAudioFrames(codec);
-    process.on('output', (chunk) => {
-      for (const tag of reader.push(chunk)) if (tag.type === TAG_AUDIO) frames.push(...plain.push(tag.data));
-    });
-  }
+  const chunks: Buffer[] = [];
+  process.on('output', (chunk) => chunks.push(chunk));
   await process.finish();
+  // Not as it comes: nobody would catch what is thrown there.
+  return framesOf(codec, Buffer.concat(chunks));
+}
+
+function framesOf(codec: RtmpAudioCodec, bytes: Buffer): Buffer[] {
   // The frame of silence that ffmpeg's AAC encoder puts first would be a gap in every loop.
-  return codec === 'aac' ? frames.slice(1) : frames;
+  if (codec === 'aac') return new AdtsReader().push(bytes).slice(1).map(aacFrame);
+  const plain = new PlainAudioFrames(codec);
+  const sounds = new FlvReader().push(bytes).filter(({ type }) => type === TAG_AUDIO);
+  return sounds.flatMap(({ data }) => plain.push(data));
 }

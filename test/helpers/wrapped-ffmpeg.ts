@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Test } from 'tap';
 
-/** Lets FFMPEG_PATH be a program of the shell that does `body` before it runs the real ffmpeg. `$FOLDER` is its own. */
-export async function wrapFfmpeg(t: Test, body: string): Promise<void> {
+/** Lets FFMPEG_PATH be a program of the shell that does `body` before it runs the real ffmpeg. Returns its folder, which `body` calls `$FOLDER`. */
+export async function wrapFfmpeg(t: Test, body: string): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'wrapped-ffmpeg-'));
   const program = join(folder, 'ffmpeg');
   await writeFile(program, `#!/bin/sh\nFOLDER='${folder}'\n${body}\nexec ffmpeg "$@"\n`);
@@ -14,4 +14,5 @@ export async function wrapFfmpeg(t: Test, body: string): Promise<void> {
     delete process.env['FFMPEG_PATH'];
     await rm(folder, { recursive: true });
   });
+  return folder;
 }

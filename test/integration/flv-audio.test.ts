@@ -1,10 +1,13 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import t from 'tap';
 import { AudioTranscoder } from '../../src/encode/audio-transcoder.ts';
+import { silentFrame } from '../../src/encode/clip-encoder.ts';
 import { LiveRendition } from '../../src/encode/live-rendition.ts';
 import type { Rendition } from '../../src/encode/rendition.ts';
 import { aacFrame, silentAacFrame } from '../../src/flv/aac.ts';
 import { TAG_AUDIO, type FlvTag } from '../../src/flv/flv-tag.ts';
-import type { Logger } from '../../src/logger.ts';
+import { silentLogger, type Logger } from '../../src/logger.ts';
 import { waitFor } from '../helpers/wait.ts';
 import { wrapFfmpeg } from '../helpers/wrapped-ffmpeg.ts';
 
@@ -25,8 +28,12 @@ class Silence extends LiveRendition implements Rendition {
   }
 }
 
+// Once for each time that it is asked to. ffmpeg is also run to ask what it can do.
+const folder = await wrapFfmpeg(t, 'case "$*" in *pipe:1*) if rmdir "$FOLDER/break" 2>/dev/null; then echo "no FLV, and long enough to be sure"; exec cat >/dev/null; fi;; esac');
+const breakNext = (): Promise<unknown> => mkdir(join(folder, 'break'));
+
 t.test('an ffmpeg that gives no FLV is replaced, and nothing else ends', async (t) => {
-  await wrapFfmpeg(t, 'case "$*" in *pipe:0*) if mkdir "$FOLDER/first" 2>/dev/null; then echo "no FLV, and long enough to be sure"; exec cat >/dev/null; fi;; esac');
+  await breakNext();
   const reasons: string[] = [];
   const logger = { debug: () => {}, warn: (fields: { reason: string }) => reasons.push(fields.reason) } as unknown as Logger;
   const silence = new Silence();
@@ -40,4 +47,10 @@ t.test('an ffmpeg that gives no FLV is replaced, and nothing else ends', async (
   t.strictSame(reasons, ['not an FLV stream']);
   t.ok(tags.every(({ data }) => data.length === 161), 'G.711 of 20 ms each');
   t.ok(tags.every(({ timestamp }, i) => i === 0 || timestamp - tags[i - 1]!.timestamp >= 19), 'one after the other');
+});
+
+t.test('a clip that does not become FLV is refused', async (t) => {
+  await breakNext();
+  await t.rejects(silentFrame({ codec: 'pcma', bitrate: 128 }, silentLogger), /not an FLV stream/);
+  t.equal((await silentFrame({ codec: 'pcma', bitrate: 128 }, silentLogger)).length, 161);
 });
