@@ -14,10 +14,14 @@ export interface ClipFormat {
   readonly bitrate: number;
 }
 
+/** ffmpeg has run, and made no sound of it; the cause is what it said. */
+export class UndecodableError extends Error {}
+
 /**
  * A WAV file as the bodies of FLV audio tags, each as long as one of the live audio.
  *
- * @throws {GatewayError} ENCODER_FAILED with what ffmpeg says of the file
+ * @throws {GatewayError} ENCODER_FAILED when ffmpeg cannot be started
+ * @throws {UndecodableError}
  */
 export function encodeClip(source: Exclude<ClipSource, 'silence'>, format: ClipFormat, logger: Logger): Promise<Buffer[]> {
   return encode(source, format, logger);
@@ -36,9 +40,13 @@ async function encode(source: ClipSource, { codec, bitrate }: ClipFormat, logger
   const process = await FfmpegProcess.start(line, 'sound encoder', logger);
   const chunks: Buffer[] = [];
   process.on('output', (chunk) => chunks.push(chunk));
-  await process.finish();
-  // Not as it comes: nobody would catch what is thrown there.
-  return framesOf(codec, Buffer.concat(chunks));
+  try {
+    await process.finish();
+    // Not as it comes: nobody would catch what is thrown there.
+    return framesOf(codec, Buffer.concat(chunks));
+  } catch (cause) {
+    throw new UndecodableError(`ffmpeg gave no sound: ${(cause as Error).message}`, { cause });
+  }
 }
 
 function framesOf(codec: RtmpAudioCodec, bytes: Buffer): Buffer[] {

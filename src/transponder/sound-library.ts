@@ -1,7 +1,8 @@
 import { open, realpath } from 'node:fs/promises';
 import { resolve, sep } from 'node:path';
-import { encodeClip, type ClipFormat } from '../encode/clip-encoder.ts';
+import { encodeClip, UndecodableError, type ClipFormat } from '../encode/clip-encoder.ts';
 import { GatewayError } from '../errors.ts';
+import { NO_DESCRIPTORS } from '../file-descriptors.ts';
 import type { Logger } from '../logger.ts';
 
 /** A sound file as the bodies of FLV audio tags; never empty. */
@@ -33,7 +34,8 @@ export class SoundLibrary {
   /**
    * A file of the media directory, ready to be played.
    *
-   * @throws {GatewayError} SOUND_FILE_NOT_FOUND, also for what lies outside the directory; SOUND_FILE_INVALID for what is no RIFF WAV
+   * @throws {GatewayError} SOUND_FILE_NOT_FOUND, also for what lies outside the directory; SOUND_FILE_INVALID for what is no RIFF WAV; ENCODER_FAILED when ffmpeg cannot be
+   *   started, LIMIT_REACHED when there are no file descriptors left
    */
   async load(name: string): Promise<SoundClip> {
     const path = await this.#locate(name);
@@ -62,8 +64,8 @@ export class SoundLibrary {
   }
 
   async #inspect(path: string, name: string): Promise<{ key: string; channels: number }> {
-    const file = await open(path).catch(() => {
-      throw notFound(name);
+    const file = await open(path).catch((error: NodeJS.ErrnoException) => {
+      throw openError(error, name);
     });
     try {
       const { size, mtimeMs } = await file.stat();
@@ -82,6 +84,7 @@ export class SoundLibrary {
 
   async #encode(path: string, channels: number, name: string): Promise<SoundClip> {
     const frames = await encodeClip({ file: path, channels }, this.#format, this.#logger).catch((error: unknown) => {
+      if (!(error instanceof UndecodableError)) throw error;
       throw new GatewayError('SOUND_FILE_INVALID', `soundFile ${JSON.stringify(name)} cannot be decoded. Use a WAV file with PCM.`, { cause: error });
     });
     if (frames.length === 0) throw new GatewayError('SOUND_FILE_INVALID', `soundFile ${JSON.stringify(name)} holds no sound.`);
@@ -91,6 +94,12 @@ export class SoundLibrary {
 
 const notFound = (name: string): GatewayError =>
   new GatewayError('SOUND_FILE_NOT_FOUND', `No such file: ${JSON.stringify(name.slice(0, 100))}. soundFile names a RIFF WAV file in the media directory (media_dir).`);
+
+function openError({ code }: NodeJS.ErrnoException, name: string): GatewayError {
+  if (code === 'EMFILE' || code === 'ENFILE') return new GatewayError('LIMIT_REACHED', `soundFile ${JSON.stringify(name)} was not opened: ${NO_DESCRIPTORS}.`);
+  if (code === 'EACCES') return new GatewayError('SOUND_FILE_INVALID', `soundFile ${JSON.stringify(name)} may not be read by the user that the gateway runs as. Change its permissions (chmod a+r).`);
+  return notFound(name);
+}
 
 /** Channels of a RIFF WAV file, by its first bytes; `undefined` if it is none. */
 export function wavChannels(head: Buffer): number | undefined {

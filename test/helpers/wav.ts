@@ -1,21 +1,27 @@
-/** A RIFF WAV file with one tone: 16 bit, mono. `amplitude` is 0 to 1. */
-export function toneWav(seconds: number, frequency: number, amplitude: number, sampleRate = 48_000): Buffer {
-  const samples = Math.round(seconds * sampleRate);
-  const file = Buffer.alloc(44 + samples * 2);
+/** A RIFF WAV file of 16 bits: `samples` for each channel, interleaved. */
+function wav(samples: Int16Array, channels: number, sampleRate: number): Buffer {
+  const file = Buffer.alloc(44 + samples.length * 2);
   file.write('RIFF', 0);
-  file.writeUInt32LE(36 + samples * 2, 4);
+  file.writeUInt32LE(36 + samples.length * 2, 4);
   file.write('WAVEfmt ', 8);
   file.writeUInt32LE(16, 16);
   file.writeUInt16LE(1, 20);
-  file.writeUInt16LE(1, 22);
+  file.writeUInt16LE(channels, 22);
   file.writeUInt32LE(sampleRate, 24);
-  file.writeUInt32LE(sampleRate * 2, 28);
-  file.writeUInt16LE(2, 32);
+  file.writeUInt32LE(sampleRate * 2 * channels, 28);
+  file.writeUInt16LE(2 * channels, 32);
   file.writeUInt16LE(16, 34);
   file.write('data', 36);
-  file.writeUInt32LE(samples * 2, 40);
-  for (let i = 0; i < samples; i += 1) {
-    file.writeInt16LE(Math.round(amplitude * 32767 * Math.sin((2 * Math.PI * frequency * i) / sampleRate)), 44 + i * 2);
-  }
+  file.writeUInt32LE(samples.length * 2, 40);
+  samples.forEach((sample, i) => file.writeInt16LE(sample, 44 + i * 2));
   return file;
 }
+
+/** One tone, in one channel. `amplitude` is 0 to 1. */
+export function toneWav(seconds: number, frequency: number, amplitude: number, sampleRate = 48_000): Buffer {
+  const samples = Int16Array.from({ length: Math.round(seconds * sampleRate) }, (_, i) => Math.round(amplitude * 32767 * Math.sin((2 * Math.PI * frequency * i) / sampleRate)));
+  return wav(samples, 1, sampleRate);
+}
+
+/** Silence at 8 kHz. */
+export const silentWav = (samples: number, channels = 1): Buffer => wav(new Int16Array(samples * channels), channels, 8000);

@@ -1,13 +1,20 @@
 // Started with a low `ulimit -n`: begins to encode and to connect when every file descriptor is in use, and once more when they are free. Prints what came of it, as JSON.
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { SharedEncoders } from '../../src/encode/shared-encoders.ts';
+import type { GatewayError } from '../../src/errors.ts';
 import { g711ToAac } from '../../src/ffmpeg/ffmpeg-args.ts';
 import { FfmpegProcess } from '../../src/ffmpeg/ffmpeg-process.ts';
 import { silentLogger } from '../../src/logger.ts';
 import { openTransport } from '../../src/rtmp/transport.ts';
+import { SoundLibrary } from '../../src/transponder/sound-library.ts';
+import { silentWav } from './wav.ts';
 
 const [program = '', port] = [process.argv[2], Number(process.argv[3])];
 const shared = (await SharedEncoders.create({ program, streamsEach: 16, audioBatchMs: 100, logger: silentLogger }))!;
+const media = mkdtempSync(join(tmpdir(), 'without-descriptors-'));
+const sounds = new SoundLibrary(media, { codec: 'aac', bitrate: 128 }, silentLogger);
 
 /** What a new push meets: whether its sound may share an encoder, and the reasons why no ffmpeg was started and no server connected to. */
 async function begin(): Promise<{ shared: boolean; ffmpeg: string; server: string }> {
@@ -20,13 +27,27 @@ async function begin(): Promise<{ shared: boolean; ffmpeg: string; server: strin
   return { shared: coder !== undefined, ffmpeg: ffmpeg instanceof Error ? ffmpeg.message : 'started', server: socket instanceof Error ? socket.message : 'connected' };
 }
 
-const before = await begin();
+/** What becomes of a sound file that was not asked for yet. */
+async function play(name: string): Promise<string> {
+  return await sounds.load(name).then(
+    () => 'encoded',
+    (error: GatewayError) => `${error.code}: ${error.message}`,
+  );
+}
+
+for (const name of ['before.wav', 'without.wav', 'few.wav', 'after.wav']) writeFileSync(join(media, name), silentWav(800));
+const before = { ...(await begin()), sound: await play('before.wav') };
 const taken: number[] = [];
 try {
   for (;;) taken.push(openSync('/dev/null', 'r'));
 } catch {
   // EMFILE
 }
-const without = await begin();
+const without = { ...(await begin()), sound: await play('without.wav') };
+// Enough for the file, and none for an ffmpeg.
+for (const descriptor of taken.splice(0, 4)) closeSync(descriptor);
+const few = await play('few.wav');
 for (const descriptor of taken) closeSync(descriptor);
-console.log(JSON.stringify({ before, without, after: await begin() }));
+const after = { ...(await begin()), sound: await play('after.wav') };
+rmSync(media, { recursive: true });
+console.log(JSON.stringify({ before, without, few, after }));
