@@ -1,3 +1,4 @@
+import { GatewayError, toGatewayError } from '../errors.ts';
 import { clipToAac, clipToFlvAudio, type ClipSource, type RtmpAudioCodec } from '../ffmpeg/ffmpeg-args.ts';
 import { FfmpegProcess } from '../ffmpeg/ffmpeg-process.ts';
 import { aacFrame, AdtsReader, silentAacFrame } from '../flv/aac.ts';
@@ -14,14 +15,17 @@ export interface ClipFormat {
   readonly bitrate: number;
 }
 
-/** ffmpeg has run, and made no sound of it; the cause is what it said. */
-export class UndecodableError extends Error {}
+/** ffmpeg has run, and made no sound of what it was given. */
+export class UndecodableError extends GatewayError {
+  constructor(cause: unknown) {
+    super('ENCODER_FAILED', toGatewayError(cause).message, { cause });
+  }
+}
 
 /**
  * A WAV file as the bodies of FLV audio tags, each as long as one of the live audio.
  *
- * @throws {GatewayError} ENCODER_FAILED when ffmpeg cannot be started
- * @throws {UndecodableError}
+ * @throws {GatewayError} ENCODER_FAILED: an {@link UndecodableError} when it is the sound's fault, otherwise ffmpeg cannot be started
  */
 export function encodeClip(source: Exclude<ClipSource, 'silence'>, format: ClipFormat, logger: Logger): Promise<Buffer[]> {
   return encode(source, format, logger);
@@ -45,7 +49,7 @@ async function encode(source: ClipSource, { codec, bitrate }: ClipFormat, logger
     // Not as it comes: nobody would catch what is thrown there.
     return framesOf(codec, Buffer.concat(chunks));
   } catch (cause) {
-    throw new UndecodableError(`ffmpeg gave no sound: ${(cause as Error).message}`, { cause });
+    throw new UndecodableError(cause);
   }
 }
 
