@@ -9,6 +9,12 @@ export function fileLine(name, { passed, failed }, milliseconds) {
   return `${failed > 0 ? 'FAIL' : 'ok  '} ${name} (${counts}, ${(milliseconds / 1000).toFixed(1)} s)`;
 }
 
+/** What was not run, and why: the reason is what `skip` says, else the name. */
+export function skipLine({ fullname, name, skip }) {
+  const what = fullname || name;
+  return `  - not run: ${typeof skip === 'string' ? `${what}: ${skip}` : what}`;
+}
+
 /** A failing assertion in full: its name, what was expected, where. */
 export function assertionReport({ fullname, name, diag }) {
   const lines = [`  ✗ ${fullname || name}`];

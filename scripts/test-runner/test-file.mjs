@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import path from 'node:path';
 import { endGroup, endProcess, processesMarked, waitForNoProcess } from './leftovers.mjs';
-import { assertionReport, fileLine, outputReport } from './report.mjs';
+import { assertionReport, fileLine, outputReport, skipLine } from './report.mjs';
 
 /** tap's own limit for a file, in seconds; a file that needs longer says so with t.setTimeout(). */
 const TAP_TIMEOUT_S = 120;
@@ -36,6 +36,7 @@ export async function runTestFile({ root, node, env }, file) {
   const startedAt = performance.now();
   const marker = `${MARKER}=${randomUUID()}`;
   const counts = { passed: 0, failed: 0 };
+  const skipped = [];
   const failures = [];
   const fail = (text) => {
     counts.failed += 1;
@@ -53,7 +54,8 @@ export async function runTestFile({ root, node, env }, file) {
   const parser = new Parser();
   // 'result' is told for assertions only, not for the tests that hold them.
   parser.on('result', (result) => {
-    if (result.ok || result.todo || result.skip) counts.passed += result.ok && !result.skip ? 1 : 0;
+    if (result.skip) skipped.push(skipLine(result));
+    else if (result.ok || result.todo) counts.passed += result.ok ? 1 : 0;
     else fail(assertionReport(result));
   });
   parser.on('extra', (text) => (output += text));
@@ -94,7 +96,7 @@ export async function runTestFile({ root, node, env }, file) {
     endProcess(pid);
   }
   running.delete(child.pid);
-  const report = [fileLine(file, counts, performance.now() - startedAt), ...failures];
+  const report = [fileLine(file, counts, performance.now() - startedAt), ...skipped, ...failures];
   if (counts.failed > 0) report.push(...outputReport(output));
   return { ...counts, report: report.join('\n') };
 }
