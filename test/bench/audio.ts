@@ -2,6 +2,7 @@ import { encodeSound, encodingCost, makeSound, type AacEncoder, type Sound } fro
 import { whatIsNoticed } from '../helpers/hearing.ts';
 import { opusFile } from '../helpers/opus.ts';
 import { SOUNDS, SPEECH } from '../helpers/sounds.ts';
+import { BenchError } from './bench-error.ts';
 import type { BenchOptions } from './bench-options.ts';
 import { figure, type Figure } from './measure.ts';
 import { progress, type Report } from './report.ts';
@@ -27,7 +28,7 @@ interface Outcome {
 /** What AAC encoders cost and how they sound, on the same sound in Opus. */
 export async function benchAudio({ rounds, seconds }: BenchOptions): Promise<Report> {
   const program = process.env['OPUS_TO_AAC_BIN'];
-  if (!program) throw new Error('the shared encoder was not built: see docs/setup.md');
+  if (!program) throw new BenchError('the shared encoder was not built: see docs/setup.md');
   const outcomes: { sound: string; encoder: string; outcome: Outcome }[] = [];
   for (const [name, filter] of Object.entries({ speech: SPEECH, ...SOUNDS })) {
     const sound = makeSound(filter, 1, HEARD_SECONDS);

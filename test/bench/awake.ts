@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { availableParallelism } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { BenchError } from './bench-error.ts';
 
 /** Ends when whoever started it is gone. */
 const SPIN = 'const parent = process.ppid; while (process.ppid === parent) for (let i = 0; i < 1e7; i++);';
@@ -12,7 +13,7 @@ const SETTLE_MS = 1000;
  * Measures while no core falls asleep: each has a process that runs when nothing else wants to (`SCHED_IDLE`), as on a machine with other work. Where a core sleeps between
  * two wake-ups, above all a virtual one, which another machine's work may take meanwhile, what wakes it finds its caches empty, and that is counted as its own time.
  *
- * @throws {Error} that says what to install
+ * @throws {BenchError} that says what to install
  */
 export async function withCoresAwake<Result>(measure: () => Promise<Result>): Promise<Result> {
   const spinners = Array.from({ length: availableParallelism() }, () => spawn('chrt', ['--idle', '0', process.execPath, '-e', SPIN], { stdio: 'ignore' }));
@@ -21,7 +22,7 @@ export async function withCoresAwake<Result>(measure: () => Promise<Result>): Pr
     await sleep(SETTLE_MS);
     return await measure();
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw new Error('To keep the cores awake takes `chrt`. Type: apt-get install util-linux');
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw new BenchError('To keep the cores awake takes `chrt`. Type: apt-get install util-linux');
     throw error;
   } finally {
     for (const spinner of spinners) spinner.kill('SIGKILL');

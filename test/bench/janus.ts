@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startNginxRtmp, type NginxRtmp } from '../helpers/nginx-rtmp.ts';
 import { freePort, ServerProcess } from '../helpers/server-process.ts';
+import { BenchError } from './bench-error.ts';
 import type { Groups } from './measure.ts';
 import { AUDIO_TYPE, VIDEO_TYPE, type JanusTarget } from './publisher.ts';
 
@@ -50,9 +51,9 @@ export class JanusStack {
     this.#fastCoder = fastCoder;
   }
 
-  /** @throws {Error} that says how to install Janus, where it is missing */
+  /** @throws {BenchError} that says how to install Janus, where it is missing */
   static async start(options: JanusStackOptions): Promise<JanusStack> {
-    if (!existsSync(JANUS)) throw new Error('Janus is not installed. Type: apt-get install --no-install-recommends janus');
+    if (!existsSync(JANUS)) throw new BenchError('Janus is not installed. Type: apt-get install --no-install-recommends janus');
     const folder = await mkdtemp(join(tmpdir(), 'janus-'));
     const port = await freePort();
     const settings = {

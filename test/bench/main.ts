@@ -1,3 +1,4 @@
+import { BenchError } from './bench-error.ts';
 import { parseOptions, type BenchDefaults, type BenchOptions } from './bench-options.ts';
 import { publishReport, progress, type Report } from './report.ts';
 
@@ -63,6 +64,9 @@ ${Object.entries(BENCHES).map(([name, { about }]) => `  ${name.padEnd(10)} ${abo
   --seconds N      of each round
   --warm-up N      seconds before the first round
   --counts A,B,C   how many streams or destinations
+  --fan-out N      streams, fan-out, rivals: destinations of one stream, where there are more than one
+  --minutes N      soak: how long
+  --seed N         soak: what comes, goes and fails, and when, as in the run that printed it
   --set KEY=VALUE  a setting of the gateway; may be repeated
   --fast-coder     rivals: Janus's ffmpeg encodes sound by its fast coder, as this gateway does, instead of its usual one
 
@@ -75,9 +79,16 @@ if (!bench || args.includes('--help')) {
   process.stdout.write(HELP);
   process.exit(name === undefined || name === '--help' || bench ? 0 : 1);
 }
-const run = await bench.load();
-const startedAt = performance.now();
-progress(`bench ${name}`);
-await publishReport(await run(parseOptions(args, bench.defaults)));
-progress(`took ${((performance.now() - startedAt) / 1000).toFixed(0)} s`);
-process.exit(0);
+try {
+  const options = parseOptions(args, bench.defaults);
+  const run = await bench.load();
+  const startedAt = performance.now();
+  progress(`bench ${name}`);
+  await publishReport(await run(options));
+  progress(`took ${((performance.now() - startedAt) / 1000).toFixed(0)} s`);
+  process.exit(0);
+} catch (error) {
+  if (!(error instanceof BenchError)) throw error;
+  console.error(`bench ${name}: ${error.message}`);
+  process.exit(1);
+}
