@@ -1,6 +1,6 @@
 /*
  * Opus to AAC for several streams at once: what an ffmpeg for each stream does, for a third of the processor time and an eighth of the memory. libavcodec decodes, the
- * encoder is our own (aac-encoder.h). src/encode/shared-encoder.ts talks to it, and does without it where it was not built.
+ * encoder is our own (aac-encoder.h). src/renditions/shared-encoder.ts talks to it, and does without it where it was not built.
  *
  * It reads messages from standard input and writes frames to standard output, numbers in little endian:
  *

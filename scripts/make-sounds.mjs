@@ -16,14 +16,32 @@ const SOUNDS = [
   // A steady 440 Hz tone: easy to recognize in what arrives.
   { name: 'test.wav', rate: 44_100, channels: 1, bits: 16, seconds: 2, sample: (t) => tone(t, 0, 2, 440) },
   // Left and right differ, so that a mix-down or a swap shows.
-  { name: 'sound.wav', rate: 48_000, channels: 2, bits: 16, seconds: 1, sample: (t, channel) => tone(t, 0, 1, channel === 0 ? 523.25 : 659.25) },
+  {
+    name: 'sound.wav',
+    rate: 48_000,
+    channels: 2,
+    bits: 16,
+    seconds: 1,
+    sample: (t, channel) => tone(t, 0, 1, channel === 0 ? 523.25 : 659.25),
+  },
   // Three notes that ring out, at the rate of a telephone.
   {
-    name: 'chime.wav', rate: 8_000, channels: 1, bits: 16, seconds: 1.5,
+    name: 'chime.wav',
+    rate: 8_000,
+    channels: 1,
+    bits: 16,
+    seconds: 1.5,
     sample: (t) => ring(t, 0, 659.25) + ring(t, 0.25, 523.25) + ring(t, 0.5, 392),
   },
   // Two short beeps of unsigned 8-bit samples.
-  { name: 'beep.wav', rate: 16_000, channels: 1, bits: 8, seconds: 0.8, sample: (t) => tone(t, 0, 0.2, 1000) + tone(t, 0.4, 0.2, 1000) },
+  {
+    name: 'beep.wav',
+    rate: 16_000,
+    channels: 1,
+    bits: 8,
+    seconds: 0.8,
+    sample: (t) => tone(t, 0, 0.2, 1000) + tone(t, 0.4, 0.2, 1000),
+  },
 ];
 
 function tone(t, start, duration, frequency) {

@@ -47,5 +47,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     process.exit(2);
   }
   const { node, env } = await setUpOrExit(purpose);
-  say(`everything is there. Node: ${node}, mediasoup's worker: ${env.MEDIASOUP_WORKER_BIN}, audio encoder: ${env.OPUS_TO_AAC_BIN || 'ffmpeg'}`);
+  say(
+    `everything is there. Node: ${node}, mediasoup's worker: ${env.MEDIASOUP_WORKER_BIN}, audio encoder: ${env.OPUS_TO_AAC_BIN || 'ffmpeg'}`,
+  );
 }

@@ -12,9 +12,12 @@ import { endRunningTests, runTestFile } from './test-runner/test-file.mjs';
 const CHECKS = {
   typecheck: [
     { title: 'types', script: 'typescript/bin/tsc', args: ['-p', '.'] },
-    { title: 'types of the browser library', script: 'typescript/bin/tsc', args: ['-p', 'src/client'] },
+    { title: 'types of the browser library', script: 'typescript/bin/tsc', args: ['-p', 'src/web/client'] },
   ],
-  lint: [{ title: 'style and import arrows', script: 'eslint/bin/eslint.js', args: ['.', '--max-warnings=0'] }],
+  lint: [
+    { title: 'style and import arrows', script: 'eslint/bin/eslint.js', args: ['.', '--max-warnings=0'] },
+    { title: 'format', script: 'prettier/bin/prettier.cjs', args: ['--check', '--log-level=warn', '.'] },
+  ],
 };
 
 /**
@@ -54,15 +57,18 @@ function plan(names) {
     if (!all && !names.includes(suite)) continue;
     const files = testFiles(suite);
     // Whoever asks for a suite that has no tests has asked for something that cannot pass.
-    if (files.length === 0 && !all) add({ passed: 0, failed: 1, report: `FAIL ${suite}: there are no tests in test/${suite}` });
+    if (files.length === 0 && !all)
+      add({ passed: 0, failed: 1, report: `FAIL ${suite}: there are no tests in test/${suite}` });
     groups.push({ files, jobs });
   }
   for (const name of names) {
     if (name in CHECKS || name in SUITES) continue;
-    if (existsSync(path.resolve(ROOT, name)) && name.endsWith('.test.ts')) groups.push({ files: [path.relative(ROOT, path.resolve(ROOT, name))], jobs: 1 });
+    if (existsSync(path.resolve(ROOT, name)) && name.endsWith('.test.ts'))
+      groups.push({ files: [path.relative(ROOT, path.resolve(ROOT, name))], jobs: 1 });
     else add({ passed: 0, failed: 1, report: `FAIL ${name}: no such suite or test file` });
   }
-  if (all && groups.every((group) => group.files.length === 0)) add({ passed: 0, failed: 1, report: 'FAIL there are no tests' });
+  if (all && groups.every((group) => group.files.length === 0))
+    add({ passed: 0, failed: 1, report: 'FAIL there are no tests' });
   return { checks, groups };
 }
 
@@ -74,14 +80,19 @@ async function runAll(names) {
   for (const { files, jobs } of groups) {
     const waiting = [...files];
     const worker = async () => {
-      for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) add(await runTestFile(context, file));
+      for (let file = waiting.shift(); file !== undefined; file = waiting.shift())
+        add(await runTestFile(context, file));
     };
     await Promise.all(Array.from({ length: jobs }, worker));
   }
 }
 
 let ending = false;
-for (const [signal, number] of [['SIGINT', 2], ['SIGTERM', 15], ['SIGHUP', 1]]) {
+for (const [signal, number] of [
+  ['SIGINT', 2],
+  ['SIGTERM', 15],
+  ['SIGHUP', 1],
+]) {
   process.on(signal, async () => {
     // One Ctrl-C arrives twice: from the terminal and from npm.
     if (ending) return;

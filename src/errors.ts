@@ -12,7 +12,11 @@ interface ErrorKind {
   readonly httpStatus: number;
 }
 
-const kind = (scope: ErrorScope, httpStatus: number, retryable = false): ErrorKind => ({ scope, httpStatus, retryable });
+const kind = (scope: ErrorScope, httpStatus: number, retryable = false): ErrorKind => ({
+  scope,
+  httpStatus,
+  retryable,
+});
 
 /** Codes are stable: clients compare with them. `docs/errors.md` explains each one, and a test holds the two together. */
 export const ERROR_KINDS = {

@@ -1,11 +1,11 @@
 import { isIPv6 } from 'node:net';
 import { parseArgs } from 'node:util';
-import { portsRefusedByBrowsers } from './browser-ports.ts';
-import { rtcPorts, SECRET_SETTINGS, type Settings } from './config.ts';
+import { portsRefusedByBrowsers } from './config/browser-ports.ts';
+import { rtcPorts, SECRET_SETTINGS, type Settings } from './config/schema.ts';
 import { GatewayError } from './errors.ts';
 import { Gateway } from './gateway.ts';
-import { createLogger } from './logger.ts';
-import { environmentName, loadSettings } from './settings-file.ts';
+import { createLogger } from './observe/logger.ts';
+import { environmentName, loadSettings } from './config/settings-file.ts';
 
 /** The process: settings, signals, exit codes (0: ended as asked, 1: failed, 2: called wrongly or settings that are not valid). */
 
@@ -28,7 +28,10 @@ async function main(): Promise<void> {
     process.stdout.write(HELP);
     return;
   }
-  const settings = loadSettings({ file: values.config ?? process.env['GATEWAY_CONFIG'] ?? 'config/gateway.properties', env: process.env });
+  const settings = loadSettings({
+    file: values.config ?? process.env['GATEWAY_CONFIG'] ?? 'config/gateway.properties',
+    env: process.env,
+  });
   // What the gateway starts inherits its environment, and needs none of these.
   for (const key of SECRET_SETTINGS) delete process.env[environmentName(key)];
   const logger = createLogger(settings);
@@ -61,12 +64,21 @@ async function main(): Promise<void> {
 
   gateway = await Gateway.create(settings, logger);
   const { http, ws, rtmpUrl } = gateway.addresses;
-  logger.info({ http: http.http, ws, rtc: rtcPorts(settings), ...(rtmpUrl && { embeddedServer: rtmpUrl }) }, 'gateway started');
-  for (const key of portsRefusedByBrowsers(settings)) logger.warn({ [key]: settings[key] }, `browsers refuse to connect to this port; set ${key} to another`);
+  logger.info(
+    { http: http.http, ws, rtc: rtcPorts(settings), ...(rtmpUrl && { embeddedServer: rtmpUrl }) },
+    'gateway started',
+  );
+  for (const key of portsRefusedByBrowsers(settings))
+    logger.warn({ [key]: settings[key] }, `browsers refuse to connect to this port; set ${key} to another`);
   if (settings.log_format === 'pretty') process.stdout.write(banner(settings, http.http, ws, rtmpUrl));
 }
 
-function banner({ listen_ip: host, rest_api_key: key }: Settings, httpPort: number, wsPort: number, rtmpUrl: string | undefined): string {
+function banner(
+  { listen_ip: host, rest_api_key: key }: Settings,
+  httpPort: number,
+  wsPort: number,
+  rtmpUrl: string | undefined,
+): string {
   const shown = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : isIPv6(host) ? `[${host}]` : host;
   const base = `http://${shown}:${httpPort}`;
   return `
@@ -88,8 +100,10 @@ ${rtmpUrl ? `  RTMP       ${rtmpUrl}      embedded server, to push to and watch\
 
 main().catch((error: unknown) => {
   if (error instanceof GatewayError) process.stderr.write(`${error.message}\n`);
-  else if (error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS')) process.stderr.write(`${error.message}\n\n${HELP}`);
+  else if (error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS'))
+    process.stderr.write(`${error.message}\n\n${HELP}`);
   else process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
-  const calledWrongly = error instanceof GatewayError ? error.code === 'SETTINGS_INVALID' : error instanceof TypeError && 'code' in error;
+  const calledWrongly =
+    error instanceof GatewayError ? error.code === 'SETTINGS_INVALID' : error instanceof TypeError && 'code' in error;
   process.exit(calledWrongly ? 2 : 1);
 });

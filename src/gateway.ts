@@ -1,35 +1,35 @@
 import packageJson from '../package.json' with { type: 'json' };
-import { Certificate } from './certificate.ts';
-import type { Settings } from './config.ts';
+import { Certificate } from './net/certificate.ts';
+import type { Settings } from './config/schema.ts';
 import { EmbeddedRtmpServer } from './embedded/embedded-rtmp-server.ts';
-import { silentFrame, type ClipFormat } from './encode/clip-encoder.ts';
-import { EncoderPool } from './encode/encoder-pool.ts';
-import { SharedEncoders } from './encode/shared-encoders.ts';
-import { learnPictureSize } from './encode/picture-size.ts';
-import { takeSnapshot } from './encode/snapshot.ts';
+import { silentFrame, type ClipFormat } from './renditions/clip-encoder.ts';
+import { EncoderPool } from './renditions/encoder-pool.ts';
+import { SharedEncoders } from './renditions/shared-encoders.ts';
+import { learnPictureSize } from './renditions/picture-size.ts';
+import { takeSnapshot } from './renditions/snapshot.ts';
 import { GatewayError } from './errors.ts';
 import { checkFfmpeg } from './ffmpeg/ffmpeg-abilities.ts';
-import { createAccessCheck } from './http/access.ts';
-import { HttpApp, type HttpPorts } from './http/app.ts';
-import { consoleRoutes } from './http/console-routes.ts';
-import { whepRoutes } from './http/whep-routes.ts';
-import { whipRoutes } from './http/whip-routes.ts';
-import { mediaAddresses } from './ingest/media-addresses.ts';
-import { WorkerPool } from './ingest/worker-pool.ts';
-import type { Logger } from './logger.ts';
-import { Metrics } from './metrics.ts';
-import { Pacer } from './pacer.ts';
-import { createFfmpegPusher } from './push/ffmpeg-pusher.ts';
-import type { PusherFactory } from './push/pusher.ts';
-import { createRtmpPusher } from './push/rtmp-pusher.ts';
-import type { TlsTrust } from './push/tls-trust.ts';
+import { createAccessCheck } from './api/access.ts';
+import { HttpApp, type HttpPorts } from './api/app.ts';
+import { consoleRoutes } from './api/console-routes.ts';
+import { whepRoutes } from './api/whep/whep-routes.ts';
+import { whipRoutes } from './api/whip/whip-routes.ts';
+import { mediaAddresses } from './webrtc/media-addresses.ts';
+import { WorkerPool } from './webrtc/worker-pool.ts';
+import type { Logger } from './observe/logger.ts';
+import { Metrics } from './observe/metrics.ts';
+import { Pacer } from './runtime/pacer.ts';
+import { createFfmpegPusher } from './outputs/push/ffmpeg-pusher.ts';
+import type { PusherFactory } from './outputs/push/pusher.ts';
+import { createRtmpPusher } from './outputs/push/rtmp-pusher.ts';
+import type { TlsTrust } from './net/tls-trust.ts';
 import { createOriginCheck } from './signaling/origin.ts';
 import { WcsServer } from './signaling/wcs-server.ts';
-import type { LiveStream } from './stream/live-stream.ts';
-import { StreamRegistry } from './stream/stream-registry.ts';
-import { DestinationPolicy } from './transponder/destination-policy.ts';
-import { SoundLibrary } from './transponder/sound-library.ts';
-import { TransponderManager } from './transponder/transponder-manager.ts';
+import type { LiveStream } from './streams/live-stream.ts';
+import { StreamRegistry } from './streams/stream-registry.ts';
+import { DestinationPolicy } from './net/destination-policy.ts';
+import { SoundLibrary } from './outputs/push/sound-library.ts';
+import { TransponderManager } from './outputs/push/transponder-manager.ts';
 
 /** Where the gateway can be reached. */
 export interface GatewayAddresses {
@@ -76,21 +76,36 @@ export class Gateway {
 }
 
 async function assemble(settings: Settings, logger: Logger, opened: (part: Part) => void): Promise<GatewayAddresses> {
-  const certificate = settings.tls_cert ? new Certificate({ certFile: settings.tls_cert, keyFile: settings.tls_key, logger }) : undefined;
+  const certificate = settings.tls_cert
+    ? new Certificate({ certFile: settings.tls_cert, keyFile: settings.tls_key, logger })
+    : undefined;
   if (certificate) opened(certificate);
   await checkFfmpeg({ pushes: settings.push_engine === 'ffmpeg' });
   const metrics = new Metrics();
 
   const embedded = settings.embedded_rtmp_server
-    ? await EmbeddedRtmpServer.create({ rtmpPort: settings.embedded_rtmp_port, httpFlvPort: settings.embedded_http_flv_port, logger })
+    ? await EmbeddedRtmpServer.create({
+        rtmpPort: settings.embedded_rtmp_port,
+        httpFlvPort: settings.embedded_http_flv_port,
+        logger,
+      })
     : undefined;
   if (embedded) opened(embedded);
 
   const pacer = new Pacer({ restMs: settings.media_rest_ms });
-  const pool = await WorkerPool.create({ workers: settings.rtc_workers, rtcPort: settings.rtc_port, addresses: () => mediaAddresses(settings), pacer, logger });
+  const pool = await WorkerPool.create({
+    workers: settings.rtc_workers,
+    rtcPort: settings.rtc_port,
+    addresses: () => mediaAddresses(settings),
+    pacer,
+    logger,
+  });
   opened(pool);
 
-  const registry = new StreamRegistry({ resumeWindowMs: settings.publisher_resume_window_ms, maxStreams: settings.max_streams });
+  const registry = new StreamRegistry({
+    resumeWindowMs: settings.publisher_resume_window_ms,
+    maxStreams: settings.max_streams,
+  });
   const sharedEncoders = await shareEncoders(settings, logger);
   const encoders = new EncoderPool({
     audioBitrate: settings.audio_bitrate,
@@ -105,26 +120,50 @@ async function assemble(settings: Settings, logger: Logger, opened: (part: Part)
   const transponders = await createTransponders(settings, registry, encoders, metrics, embedded, logger);
   opened({ close: () => transponders.close(shuttingDown()) });
   opened({ close: () => registry.close(shuttingDown()) });
-  opened({ close: metrics.observe({ registry, control: transponders, encoders: () => encoders.counts.sources + encoders.counts.videoEncoders }) });
+  opened({
+    close: metrics.observe({
+      registry,
+      control: transponders,
+      encoders: () => encoders.counts.sources + encoders.counts.videoEncoders,
+    }),
+  });
 
   const audioPacketMs = settings.audio_packet_ms;
   const signalling = {
-    pool, audioPacketMs, registry, control: transponders, pacer, logger, version: packageJson.version, allowOrigin: createOriginCheck(settings),
+    pool,
+    audioPacketMs,
+    registry,
+    control: transponders,
+    pacer,
+    logger,
+    version: packageJson.version,
+    allowOrigin: createOriginCheck(settings),
     takeSnapshot: (stream: LiveStream) => takeSnapshot(stream, encoders, logger),
     learnPictureSize: (stream: LiveStream) => learnPictureSize(stream, encoders),
   };
   const ws = await WcsServer.create({ ...signalling, host: settings.listen_ip, port: settings['ws.port'] });
   opened(ws);
-  const wss = certificate ? await WcsServer.create({ ...signalling, host: settings.listen_ip, port: settings['wss.port'], certificate }) : undefined;
+  const wss = certificate
+    ? await WcsServer.create({ ...signalling, host: settings.listen_ip, port: settings['wss.port'], certificate })
+    : undefined;
   if (wss) opened(wss);
 
   const app = await HttpApp.create({
-    settings, logger, control: transponders, registry, metrics, pacer,
+    settings,
+    logger,
+    control: transponders,
+    registry,
+    metrics,
+    pacer,
     ...(certificate && { certificate }),
     workers: () => ({ alive: pool.pids.length, wanted: settings.rtc_workers }),
     routes: [
       consoleRoutes({
-        wsPort: ws.port, ...(wss && { wssPort: wss.port }), restBase: '/rest-api', version: packageJson.version, isAllowed: createAccessCheck(settings),
+        wsPort: ws.port,
+        ...(wss && { wssPort: wss.port }),
+        restBase: '/rest-api',
+        version: packageJson.version,
+        isAllowed: createAccessCheck(settings),
         ...(embedded && { embedded: { rtmpUrl: embedded.rtmpUrl, httpFlvPort: embedded.httpFlvPort } }),
       }),
       whipRoutes({ settings, pool, audioPacketMs, registry, control: transponders, logger }),
@@ -137,14 +176,27 @@ async function assemble(settings: Settings, logger: Logger, opened: (part: Part)
 }
 
 /** The set-up names the program, where it could build it. */
-async function shareEncoders({ audio_encoder_streams: streamsEach, audio_batch_ms: audioBatchMs }: Settings, logger: Logger): Promise<SharedEncoders | undefined> {
+async function shareEncoders(
+  { audio_encoder_streams: streamsEach, audio_batch_ms: audioBatchMs }: Settings,
+  logger: Logger,
+): Promise<SharedEncoders | undefined> {
   const program = process.env['OPUS_TO_AAC_BIN'];
   return program && streamsEach > 1 ? SharedEncoders.create({ program, streamsEach, audioBatchMs, logger }) : undefined;
 }
 
-async function createTransponders(settings: Settings, registry: StreamRegistry, encoders: EncoderPool, metrics: Metrics, embedded: EmbeddedRtmpServer | undefined, logger: Logger): Promise<TransponderManager> {
+async function createTransponders(
+  settings: Settings,
+  registry: StreamRegistry,
+  encoders: EncoderPool,
+  metrics: Metrics,
+  embedded: EmbeddedRtmpServer | undefined,
+  logger: Logger,
+): Promise<TransponderManager> {
   const clips: ClipFormat = { codec: settings.rtmp_transponder_audio_codec, bitrate: settings.audio_bitrate };
-  const policy = new DestinationPolicy(settings, embedded && { alsoAllow: [{ address: '127.0.0.1', port: embedded.rtmpPort }] });
+  const policy = new DestinationPolicy(
+    settings,
+    embedded && { alsoAllow: [{ address: '127.0.0.1', port: embedded.rtmpPort }] },
+  );
   return new TransponderManager({
     registry,
     encoders,
@@ -174,7 +226,10 @@ async function createTransponders(settings: Settings, registry: StreamRegistry, 
       logger,
       onInvalidTransition: () => metrics.countInvalidTransition(),
     },
-    addressing: { streamNamePrefix: settings.rtmp_transponder_stream_name_prefix, fullUrl: settings.rtmp_transponder_full_url },
+    addressing: {
+      streamNamePrefix: settings.rtmp_transponder_stream_name_prefix,
+      fullUrl: settings.rtmp_transponder_full_url,
+    },
     preserveAspectRatio: settings.avvideo_transcoder_preserve_aspect_ratio,
     audioCodec: settings.rtmp_transponder_audio_codec,
     maxTransponders: settings.max_transponders,
@@ -191,7 +246,8 @@ function createPusherFactory(settings: Settings, logger: Logger): PusherFactory 
     insecureHosts: settings.rtmps_insecure_host ? [settings.rtmps_insecure_host] : [],
     onInsecure: (host) => logger.warn({ host }, 'the certificate of this host is not verified (rtmps_insecure_host)'),
   };
-  if (settings.push_engine === 'ffmpeg') return createFfmpegPusher({ ...trust, sendMetadata: settings.rtmp_transponder_send_metadata, logger });
+  if (settings.push_engine === 'ffmpeg')
+    return createFfmpegPusher({ ...trust, sendMetadata: settings.rtmp_transponder_send_metadata, logger });
   return createRtmpPusher({ ...trust, serverBuffer: settings['rtmp.server_buffer_enabled'] });
 }
 

@@ -19,11 +19,14 @@ const BUILD_PACKAGES = ['gcc', 'libc6-dev', 'libavcodec-dev', 'libavutil-dev'];
 export async function ensureOpusToAac(root) {
   const given = process.env.OPUS_TO_AAC_BIN;
   if (given !== undefined) {
-    if (given !== '' && !isExecutable(given)) throw new SetupError(`OPUS_TO_AAC_BIN is set, but there is no program at ${given}`);
+    if (given !== '' && !isExecutable(given))
+      throw new SetupError(`OPUS_TO_AAC_BIN is set, but there is no program at ${given}`);
     return given;
   }
   const folder = path.join(root, 'native');
-  const sources = readdirSync(folder).sort().map((name) => path.join(folder, name));
+  const sources = readdirSync(folder)
+    .sort()
+    .map((name) => path.join(folder, name));
   const hash = createHash('sha256');
   for (const source of sources) hash.update(readFileSync(source));
   const version = hash.digest('hex').slice(0, 12);
@@ -32,7 +35,19 @@ export async function ensureOpusToAac(root) {
   if (runs(cached)) return cached;
 
   const candidate = `${cached}.candidate-${process.pid}`;
-  const compile = { command: 'cc', args: ['-O3', '-fno-math-errno', '-o', candidate, ...sources.filter((source) => source.endsWith('.c')), '-lavcodec', '-lavutil', '-lm'] };
+  const compile = {
+    command: 'cc',
+    args: [
+      '-O3',
+      '-fno-math-errno',
+      '-o',
+      candidate,
+      ...sources.filter((source) => source.endsWith('.c')),
+      '-lavcodec',
+      '-lavutil',
+      '-lm',
+    ],
+  };
   try {
     mkdirSync(path.dirname(cached), { recursive: true });
     process.once('exit', () => rmSync(candidate, { force: true }));
@@ -47,7 +62,9 @@ export async function ensureOpusToAac(root) {
   } catch (error) {
     // A folder that must not be written to is no reason not to start, either.
     if (!(error instanceof SetupError) && error.syscall === undefined) throw error;
-    say(`${error.message}\nsetup: going on without the audio encoder that streams share: each has an ffmpeg, which takes more memory`);
+    say(
+      `${error.message}\nsetup: going on without the audio encoder that streams share: each has an ffmpeg, which takes more memory`,
+    );
     return '';
   }
 }

@@ -4,7 +4,7 @@ import { runStep, SetupError } from './progress.mjs';
 
 /**
  * Major versions of Node that the test suite has passed on. They run TypeScript by stripping the types, unless they were built without that as Debian's
- * is, and what the code takes from Node without its promise (src/pipe.ts) is as it expects it: neither older versions nor, for all we know, later ones do.
+ * is, and what the code takes from Node without its promise (src/runtime/pipe.ts) is as it expects it: neither older versions nor, for all we know, later ones do.
  */
 const NODE_MAJORS = [24, 26];
 
@@ -27,7 +27,9 @@ export async function ensurePackages(root, purpose) {
     env: { ...process.env, MEDIASOUP_WORKER_BIN: process.env.MEDIASOUP_WORKER_BIN || 'see scripts/setup/worker.mjs' },
   });
   if (!packagesInstalled(root, purpose)) {
-    throw new SetupError('npm ci has finished, but packages are still missing: are install scripts switched off (npm config get ignore-scripts)?');
+    throw new SetupError(
+      'npm ci has finished, but packages are still missing: are install scripts switched off (npm config get ignore-scripts)?',
+    );
   }
 }
 

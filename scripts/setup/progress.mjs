@@ -43,7 +43,12 @@ export async function runStep(title, { about, command, args, env, cwd, counter }
   }, 1000);
 
   // A process group of its own, so that what the command has started ends with it.
-  const child = spawn(command, args, { cwd, env: env ?? process.env, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+  const child = spawn(command, args, {
+    cwd,
+    env: env ?? process.env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true,
+  });
   const abort = (signal) => {
     endGroup(child.pid);
     process.exit(signal === 'SIGINT' ? 130 : 143);
@@ -52,7 +57,9 @@ export async function runStep(title, { about, command, args, env, cwd, counter }
   process.once('SIGTERM', abort);
 
   const read = (chunk) => {
-    const lines = String(chunk).split(/[\r\n]+/).filter(Boolean);
+    const lines = String(chunk)
+      .split(/[\r\n]+/)
+      .filter(Boolean);
     tail = tail.concat(lines).slice(-TAIL_LINES);
     for (const line of lines) count = counter?.exec(line)?.[0] ?? count;
   };
@@ -61,13 +68,16 @@ export async function runStep(title, { about, command, args, env, cwd, counter }
 
   const failure = await new Promise((resolve) => {
     child.once('error', (error) => resolve(error.message));
-    child.once('close', (code, signal) => resolve(code === 0 ? undefined : `it ended with ${signal ?? `code ${code}`}`));
+    child.once('close', (code, signal) =>
+      resolve(code === 0 ? undefined : `it ended with ${signal ?? `code ${code}`}`),
+    );
   });
   clearInterval(ticker);
   process.removeListener('SIGINT', abort);
   process.removeListener('SIGTERM', abort);
   if (terminal) process.stderr.write('\r\x1b[K');
-  if (failure !== undefined) throw new SetupError([...tail.map((line) => `  | ${line}`), `${title} failed: ${failure}`].join('\n'));
+  if (failure !== undefined)
+    throw new SetupError([...tail.map((line) => `  | ${line}`), `${title} failed: ${failure}`].join('\n'));
   say(`${title}: done in ${elapsed()}`);
 }
 

@@ -13,7 +13,14 @@ const HANDSHAKE_TIMEOUT_MS = 15_000;
 const STUN_HEADER_BYTES = 20;
 const STUN_MAGIC_COOKIE = 0x2112a442;
 const BINDING_REQUEST = 0x0001;
-const ATTRIBUTE = { username: 0x0006, messageIntegrity: 0x0008, priority: 0x0024, useCandidate: 0x0025, fingerprint: 0x8028, iceControlling: 0x802a };
+const ATTRIBUTE = {
+  username: 0x0006,
+  messageIntegrity: 0x0008,
+  priority: 0x0024,
+  useCandidate: 0x0025,
+  fingerprint: 0x8028,
+  iceControlling: 0x802a,
+};
 const MESSAGE_INTEGRITY_BYTES = 24;
 const FINGERPRINT_BYTES = 8;
 const FINGERPRINT_XOR = 0x5354554e;
@@ -96,7 +103,10 @@ try {
   one.socket.on('message', (datagram) => isDtls(datagram) && two.send(datagram));
   two.socket.on('message', (datagram) => isDtls(datagram) && one.send(datagram));
   await Promise.all([completeIce(one), completeIce(two)]);
-  await Promise.all([completeDtls(one.transport, two.transport, 'client'), completeDtls(two.transport, one.transport, 'server')]);
+  await Promise.all([
+    completeDtls(one.transport, two.transport, 'client'),
+    completeDtls(two.transport, one.transport, 'server'),
+  ]);
   for (const side of [one, two]) {
     side.worker.close();
     side.socket.close();

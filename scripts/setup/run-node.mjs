@@ -19,7 +19,11 @@ const LIFELINE = new URL('lifeline.mjs', import.meta.url).href;
  */
 export async function runNode(node, args, env) {
   // Its own process group: the terminal's Ctrl-C reaches this process alone, which passes it on.
-  const child = spawn(node, ['--import', LIFELINE, ...args], { env, stdio: ['ignore', 'inherit', 'inherit', 'ipc'], detached: true });
+  const child = spawn(node, ['--import', LIFELINE, ...args], {
+    env,
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    detached: true,
+  });
   let passedAt = -Infinity;
   const pass = (signal) => {
     const now = performance.now();

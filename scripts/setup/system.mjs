@@ -11,7 +11,11 @@ const NGINX_RTMP_MODULES = ['/usr/lib/nginx/modules/ngx_rtmp_module.so', '/usr/s
 
 /** What is needed from the system, how it is recognized, and the Debian package that brings it. */
 const NEEDS = [
-  { purposes: ['start', 'test'], package: 'ffmpeg', present: () => Boolean(process.env.FFMPEG_PATH || findProgram('ffmpeg')) },
+  {
+    purposes: ['start', 'test'],
+    package: 'ffmpeg',
+    present: () => Boolean(process.env.FFMPEG_PATH || findProgram('ffmpeg')),
+  },
   {
     purposes: ['test'],
     package: 'chromium',
@@ -20,18 +24,33 @@ const NEEDS = [
       ['chromium', 'chromium-browser', 'google-chrome-stable', 'google-chrome'].some((name) => findProgram(name)),
   },
   { purposes: ['test'], package: 'nginx', present: () => Boolean(findProgram('nginx')) },
-  { purposes: ['test'], package: 'libnginx-mod-rtmp', present: () => NGINX_RTMP_MODULES.some((file) => existsSync(file)) },
+  {
+    purposes: ['test'],
+    package: 'libnginx-mod-rtmp',
+    present: () => NGINX_RTMP_MODULES.some((file) => existsSync(file)),
+  },
   { purposes: ['test'], package: 'openssl', present: () => Boolean(findProgram('openssl')) },
 ];
 
 /** Debian packages that building mediasoup's worker takes; what it is linked against comes with them. */
 export const WORKER_BUILD_PACKAGES = [
-  'meson', 'ninja-build', 'g++', 'pkg-config', 'dpkg-dev', 'libuv1-dev', 'libssl-dev', 'libsrtp2-dev', 'libflatbuffers-dev', 'flatbuffers-compiler',
+  'meson',
+  'ninja-build',
+  'g++',
+  'pkg-config',
+  'dpkg-dev',
+  'libuv1-dev',
+  'libssl-dev',
+  'libsrtp2-dev',
+  'libflatbuffers-dev',
+  'flatbuffers-compiler',
 ];
 
 /** Installs the programs that are missing. @param {'start' | 'test' | 'image'} purpose */
 export async function ensurePrograms(purpose) {
-  const missing = NEEDS.filter((need) => need.purposes.includes(purpose) && !need.present()).map((need) => need.package);
+  const missing = NEEDS.filter((need) => need.purposes.includes(purpose) && !need.present()).map(
+    (need) => need.package,
+  );
   await installDebianPackages(missing, missing.includes('chromium') ? 'about a minute' : 'about half a minute');
 }
 
@@ -49,16 +68,25 @@ async function installDebianPackages(names, about) {
   if (names.length === 0) return;
   const prefix = process.getuid?.() === 0 ? [] : passwordlessSudo() ? ['sudo', '-n'] : undefined;
   if (!aptAvailable() || !prefix) {
-    throw new SetupError(`missing: ${names.join(', ')}. Type: sudo apt-get install -y ${names.join(' ')} (or the like for this system), then run this again.`);
+    throw new SetupError(
+      `missing: ${names.join(', ')}. Type: sudo apt-get install -y ${names.join(' ')} (or the like for this system), then run this again.`,
+    );
   }
   // nginx is wanted as a program: its service, on port 80, is neither started nor enabled where it was not there before.
-  const keepServiceOff = names.includes('nginx') && existsSync('/run/systemd/system') ? 'systemctl mask --quiet nginx.service; ' : '';
-  const restoreService = keepServiceOff ? '; code=$?; systemctl unmask --quiet nginx.service; systemctl disable --quiet nginx.service; exit $code' : '';
+  const keepServiceOff =
+    names.includes('nginx') && existsSync('/run/systemd/system') ? 'systemctl mask --quiet nginx.service; ' : '';
+  const restoreService = keepServiceOff
+    ? '; code=$?; systemctl unmask --quiet nginx.service; systemctl disable --quiet nginx.service; exit $code'
+    : '';
   const install = `DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends -o DPkg::Lock::Timeout=300 ${names.join(' ')}`;
   // Old package lists are better than none: a repository that does not answer must not stop the installation.
   const script = `${keepServiceOff}apt-get update -qq; ${install}${restoreService}`;
   const [command, ...args] = [...prefix, 'sh', '-c', script];
-  await runStep(`installing Debian packages (${names.join(', ')})`, { about: `${about}, once per machine`, command, args });
+  await runStep(`installing Debian packages (${names.join(', ')})`, {
+    about: `${about}, once per machine`,
+    command,
+    args,
+  });
 }
 
 function aptAvailable() {
@@ -71,7 +99,9 @@ function passwordlessSudo() {
 
 function debianPackageInstalled(name) {
   try {
-    const status = execFileSync('dpkg-query', ['--show', '--showformat=$' + '{db:Status-Status}', name], { stdio: ['ignore', 'pipe', 'ignore'] });
+    const status = execFileSync('dpkg-query', ['--show', '--showformat=$' + '{db:Status-Status}', name], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
     return status.toString() === 'installed';
   } catch {
     return false;

@@ -1,5 +1,16 @@
 import { execFile } from 'node:child_process';
-import { accessSync, chmodSync, constants, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  accessSync,
+  chmodSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -69,13 +80,17 @@ function makeFolder(folder) {
     mkdirSync(folder, { recursive: true });
     accessSync(folder, constants.W_OK);
   } catch (error) {
-    throw new SetupError(`mediasoup's worker has to be put into ${folder}, which cannot be written to (${error.code}). Set XDG_CACHE_HOME to another folder.`);
+    throw new SetupError(
+      `mediasoup's worker has to be put into ${folder}, which cannot be written to (${error.code}). Set XDG_CACHE_HOME to another folder.`,
+    );
   }
 }
 
 async function buildWorker(node, mediasoup, candidate, cached) {
   if (os.platform() !== 'linux') {
-    throw new SetupError("mediasoup's prebuilt worker cannot be fetched, and it is built from source on Linux only. Set MEDIASOUP_WORKER_BIN to a worker.");
+    throw new SetupError(
+      "mediasoup's prebuilt worker cannot be fetched, and it is built from source on Linux only. Set MEDIASOUP_WORKER_BIN to a worker.",
+    );
   }
   await ensureDebianPackages(WORKER_BUILD_PACKAGES, 'about a minute');
   // A worker built on another machine with the same home folder may have lacked nothing but the libraries.
@@ -87,7 +102,8 @@ async function buildWorker(node, mediasoup, candidate, cached) {
     counter: /\[\d+\/\d+\]/,
   });
   const fault = await prove(node, candidate);
-  if (fault !== undefined) throw new SetupError(`the worker was built, but does not complete a DTLS handshake: ${fault}`);
+  if (fault !== undefined)
+    throw new SetupError(`the worker was built, but does not complete a DTLS handshake: ${fault}`);
   return keep(candidate, cached);
 }
 
@@ -101,7 +117,9 @@ function keep(candidate, cached) {
 
 /** Fetches the binary that mediasoup's authors publish; false where there is none or it cannot be reached. */
 async function fetchPrebuilt(version, output) {
-  const base = process.env.MEDIASOUP_WORKER_PREBUILT_DOWNLOAD_BASE_URL || 'https://github.com/versatica/mediasoup/releases/download';
+  const base =
+    process.env.MEDIASOUP_WORKER_PREBUILT_DOWNLOAD_BASE_URL ||
+    'https://github.com/versatica/mediasoup/releases/download';
   const kernel = os.platform() === 'linux' ? `-kernel${os.release().split('.')[0]}` : '';
   const url = `${base}/${version}/mediasoup-worker-${version}-${os.platform()}-${os.arch()}${kernel}.tgz`;
   const folder = `${output}.unpacked`;
@@ -127,7 +145,10 @@ async function fetchPrebuilt(version, output) {
 async function prove(node, worker) {
   say("proving mediasoup's worker by a DTLS handshake, some seconds");
   try {
-    await run(node, [PROVE_SCRIPT], { env: { ...process.env, MEDIASOUP_WORKER_BIN: worker }, timeout: PROOF_TIMEOUT_MS });
+    await run(node, [PROVE_SCRIPT], {
+      env: { ...process.env, MEDIASOUP_WORKER_BIN: worker },
+      timeout: PROOF_TIMEOUT_MS,
+    });
     return undefined;
   } catch (error) {
     return error.stderr?.trim().split('\n').at(-1) || error.message;
@@ -138,7 +159,8 @@ async function prove(node, worker) {
 function fingerprint(worker) {
   const { size, mtimeMs } = statSync(worker);
   let system = os.release();
-  if (existsSync('/etc/os-release')) system = /^PRETTY_NAME=(.*)$/m.exec(readFileSync('/etc/os-release', 'utf8'))?.[1] ?? system;
+  if (existsSync('/etc/os-release'))
+    system = /^PRETTY_NAME=(.*)$/m.exec(readFileSync('/etc/os-release', 'utf8'))?.[1] ?? system;
   return `${size} bytes, ${mtimeMs}, ${system}\n`;
 }
 

@@ -11,7 +11,11 @@ import { fileLine } from './report.mjs';
  */
 export async function runCheck({ root, node, env }, { title, script, args }) {
   const startedAt = performance.now();
-  const child = spawn(node, [path.join(root, 'node_modules', script), ...args], { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(node, [path.join(root, 'node_modules', script), ...args], {
+    cwd: root,
+    env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   const output = [];
   child.stdout.on('data', (chunk) => output.push(chunk));
   child.stderr.on('data', (chunk) => output.push(chunk));
@@ -21,5 +25,8 @@ export async function runCheck({ root, node, env }, { title, script, args }) {
   });
   const counts = code === 0 ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 };
   const text = Buffer.concat(output).toString().trimEnd();
-  return { ...counts, report: [fileLine(title, counts, performance.now() - startedAt), ...(code === 0 ? [] : [text])].join('\n') };
+  return {
+    ...counts,
+    report: [fileLine(title, counts, performance.now() - startedAt), ...(code === 0 ? [] : [text])].join('\n'),
+  };
 }

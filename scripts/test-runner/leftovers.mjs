@@ -15,12 +15,14 @@ export function processesMarked(marker) {
   } catch {
     return [];
   }
-  return names
-    .filter((name) => /^\d+$/.test(name))
-    .filter((name) => read(name, 'environ').split('\0').includes(marker))
-    // A zombie has ended; its parent only has not looked yet.
-    .filter((name) => !/^State:\s+Z/m.test(read(name, 'status')))
-    .map((name) => ({ pid: Number(name), args: read(name, 'cmdline').split('\0').join(' ').trim() }));
+  return (
+    names
+      .filter((name) => /^\d+$/.test(name))
+      .filter((name) => read(name, 'environ').split('\0').includes(marker))
+      // A zombie has ended; its parent only has not looked yet.
+      .filter((name) => !/^State:\s+Z/m.test(read(name, 'status')))
+      .map((name) => ({ pid: Number(name), args: read(name, 'cmdline').split('\0').join(' ').trim() }))
+  );
 }
 
 /** Waits until no process has the marker. @returns those that are still there after `timeoutMs` */

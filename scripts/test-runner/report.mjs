@@ -18,7 +18,9 @@ export function skipLine({ fullname, name, skip }) {
 /** A failing assertion in full: its name, what was expected, where. */
 export function assertionReport({ fullname, name, diag }) {
   const lines = [`  ✗ ${fullname || name}`];
-  const diagnostics = Object.entries(diag ?? {}).filter(([key]) => !REDUNDANT.has(key) || (key === 'source' && !diag.stack));
+  const diagnostics = Object.entries(diag ?? {}).filter(
+    ([key]) => !REDUNDANT.has(key) || (key === 'source' && !diag.stack),
+  );
   // A diff says more than the two values; without one they are what there is.
   if (diag && !('diff' in diag)) {
     for (const key of ['found', 'wanted']) if (key in diag) diagnostics.push([key, diag[key]]);
@@ -26,14 +28,21 @@ export function assertionReport({ fullname, name, diag }) {
   if (diag?.at && !diag.stack) diagnostics.push(['at', `${diag.at.fileName}:${diag.at.lineNumber}`]);
   for (const [key, value] of diagnostics) {
     const text = typeof value === 'string' ? value.trimEnd() : inspect(value, { depth: 5, breakLength: 120 });
-    lines.push(...(text.includes('\n') ? [`${key}:`, ...indent(text.split('\n'), 2)] : [`${key}: ${text}`]).map((line) => `      ${line}`));
+    lines.push(
+      ...(text.includes('\n') ? [`${key}:`, ...indent(text.split('\n'), 2)] : [`${key}: ${text}`]).map(
+        (line) => `      ${line}`,
+      ),
+    );
   }
   return lines.join('\n');
 }
 
 /** What a failing file has printed beside its results: the last lines of it. */
 export function outputReport(text, lines = 60) {
-  const all = text.trimEnd().split('\n').filter((line) => line !== '');
+  const all = text
+    .trimEnd()
+    .split('\n')
+    .filter((line) => line !== '');
   if (all.length === 0) return [];
   const cut = all.length > lines ? [`(${all.length - lines} lines before)`] : [];
   return ['  its output:', ...[...cut, ...all.slice(-lines)].map((line) => `    | ${line}`)];

@@ -88,7 +88,13 @@ export async function runTestFile({ root, node, env }, file) {
 
   if (overdue) fail(`  ✗ ${overdue}`);
   else if (counts.failed === 0 && code !== 0) fail(`  ✗ it ended with ${signal ?? `code ${code}`}`);
-  else if (counts.failed === 0 && !results.ok) fail(`  ✗ its results are not complete: ${results.failures.map(({ tapError }) => tapError).filter(Boolean).join('; ')}`);
+  else if (counts.failed === 0 && !results.ok)
+    fail(
+      `  ✗ its results are not complete: ${results.failures
+        .map(({ tapError }) => tapError)
+        .filter(Boolean)
+        .join('; ')}`,
+    );
   else if (counts.failed === 0 && results.count === 0) fail('  ✗ it has no tests');
 
   for (const { pid, args } of await waitForNoProcess(marker, GRACE_MS)) {
@@ -113,7 +119,11 @@ export async function endRunningTests() {
 
 /** What has been written before the end arrives in the next turns of the event loop; a leaked pipe must not be waited for. */
 async function drained(child) {
-  const ended = Promise.all([child.stdout, child.stderr].map((stream) => stream.readableEnded || new Promise((resolve) => stream.once('end', resolve))));
+  const ended = Promise.all(
+    [child.stdout, child.stderr].map(
+      (stream) => stream.readableEnded || new Promise((resolve) => stream.once('end', resolve)),
+    ),
+  );
   await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, 500))]);
   child.stdout.destroy();
   child.stderr.destroy();

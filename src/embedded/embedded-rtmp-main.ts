@@ -7,7 +7,7 @@
 import { createRequire } from 'node:module';
 import type { IncomingMessage, Server as HttpServer, ServerResponse } from 'node:http';
 import type { Server as TcpServer, Socket } from 'node:net';
-import { isOwnHost } from '../loopback.ts';
+import { isOwnHost } from '../net/loopback.ts';
 
 /** What of node-media-server is used here; it comes without types. */
 interface NodeMediaServer {
@@ -88,7 +88,8 @@ const [play] = http.listeners('request') as [(request: IncomingMessage, response
 http.removeAllListeners('request');
 http.removeAllListeners('upgrade');
 http.on('request', (request: IncomingMessage, response: ServerResponse) => {
-  if (request.headers.origin !== undefined || !isOwnHost(request.headers.host ?? '')) return void response.writeHead(403).end();
+  if (request.headers.origin !== undefined || !isOwnHost(request.headers.host ?? ''))
+    return void response.writeHead(403).end();
   if (request.method !== 'GET') return void response.writeHead(405, { allow: 'GET' }).end();
   request.url = pathOfPlayback(request.url ?? '/');
   play(request, response);
@@ -112,7 +113,10 @@ const tell = (message: EmbeddedRtmpMessage, then?: () => void): void => {
 server.rtmpServer.run();
 server.httpServer.run();
 // Its own error listeners end the process with advice about a file that does not exist here.
-for (const [name, listener] of [['rtmp', rtmp], ['http-flv', http]] as const) {
+for (const [name, listener] of [
+  ['rtmp', rtmp],
+  ['http-flv', http],
+] as const) {
   listener.removeAllListeners('error');
   listener.on('error', (error: NodeJS.ErrnoException) => {
     tell({ type: 'failed', server: name, code: error.code ?? error.message }, () => process.exit(1));
@@ -154,7 +158,9 @@ function refuseInWords(protocol: RtmpProtocol): void {
   protocol.onPublish = function (command) {
     const broadcast = broadcastOf(this, command);
     const taken = broadcast?.publisher && !broadcast._publishGraceTimer;
-    this.respondPublish = taken ? () => this.sendStatusMessage(this.streamId, 'error', 'NetStream.Publish.BadName', 'Already publishing') : respondPublish;
+    this.respondPublish = taken
+      ? () => this.sendStatusMessage(this.streamId, 'error', 'NetStream.Publish.BadName', 'Already publishing')
+      : respondPublish;
     onPublish.call(this, command);
   };
 }

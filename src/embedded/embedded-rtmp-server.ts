@@ -2,7 +2,7 @@ import { fork, type ChildProcess } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { GatewayError } from '../errors.ts';
-import type { Logger } from '../logger.ts';
+import type { Logger } from '../observe/logger.ts';
 import type { EmbeddedRtmpMessage } from './embedded-rtmp-main.ts';
 
 const MAIN = fileURLToPath(new URL('./embedded-rtmp-main.ts', import.meta.url));
@@ -113,7 +113,12 @@ export class EmbeddedRtmpServer extends EventEmitter<EmbeddedRtmpServerEvents> {
   #listening(child: ChildProcess, lastWords: () => string): Promise<void> {
     return new Promise((resolve, reject) => {
       const fail = (what: string): void =>
-        settle(new GatewayError('SETUP_INCOMPLETE', `The embedded RTMP server did not start: ${what}. Set embedded_rtmp_server=false to run without it.`));
+        settle(
+          new GatewayError(
+            'SETUP_INCOMPLETE',
+            `The embedded RTMP server did not start: ${what}. Set embedded_rtmp_server=false to run without it.`,
+          ),
+        );
       const timer = setTimeout(() => fail(`no answer within ${START_TIMEOUT / 1000} s`), START_TIMEOUT);
       const exited = (code: number | null): void => fail(lastWords().trim() || `it ended with code ${code}`);
       const failed = (error: Error): void => fail(error.message);
@@ -125,13 +130,21 @@ export class EmbeddedRtmpServer extends EventEmitter<EmbeddedRtmpServerEvents> {
       };
       child.once('exit', exited);
       child.once('error', failed);
-      child.on('message', (message: EmbeddedRtmpMessage) => settle(message.type === 'failed' ? this.#portError(message) : undefined));
+      child.on('message', (message: EmbeddedRtmpMessage) =>
+        settle(message.type === 'failed' ? this.#portError(message) : undefined),
+      );
     });
   }
 
   #portError({ server, code }: Extract<EmbeddedRtmpMessage, { type: 'failed' }>): GatewayError {
-    const [setting, port] = server === 'rtmp' ? ['embedded_rtmp_port', this.rtmpPort] : ['embedded_http_flv_port', this.httpFlvPort];
-    const why = code === 'EADDRINUSE' ? 'is already in use' : code === 'EACCES' ? 'may not be opened by this user' : `cannot be opened (${code})`;
+    const [setting, port] =
+      server === 'rtmp' ? ['embedded_rtmp_port', this.rtmpPort] : ['embedded_http_flv_port', this.httpFlvPort];
+    const why =
+      code === 'EADDRINUSE'
+        ? 'is already in use'
+        : code === 'EACCES'
+          ? 'may not be opened by this user'
+          : `cannot be opened (${code})`;
     return new GatewayError(
       'SETTINGS_INVALID',
       `${setting}: port ${port} on 127.0.0.1 ${why}. End the program that has it, set ${setting} to a free port, or set embedded_rtmp_server=false.`,

@@ -20,14 +20,22 @@ let hasFpsMode = true;
  */
 export async function checkFfmpeg({ pushes }: { readonly pushes: boolean }): Promise<void> {
   try {
-    await promisify((done: (error: Error | null) => void) => ffmpeg().availableFormats((error) => done(error as Error | null)))();
-    await promisify((done: (error: Error | null) => void) => ffmpeg().availableEncoders((error) => done(error as Error | null)))();
+    await promisify((done: (error: Error | null) => void) =>
+      ffmpeg().availableFormats((error) => done(error as Error | null)),
+    )();
+    await promisify((done: (error: Error | null) => void) =>
+      ffmpeg().availableEncoders((error) => done(error as Error | null)),
+    )();
     const { stdout } = await run(['-version']);
     version = /^ffmpeg version (\S+)/.exec(stdout)?.[1] ?? 'unknown';
     // A build from between two releases has no such number, and is taken for a new one.
     hasFpsMode = !(Number(/^n?(\d+\.\d+)/.exec(version)?.[1]) < FPS_MODE_SINCE);
   } catch (error) {
-    throw new GatewayError('SETUP_INCOMPLETE', 'ffmpeg was not found. Install it (Debian: apt-get install ffmpeg) or set FFMPEG_PATH.', { cause: error });
+    throw new GatewayError(
+      'SETUP_INCOMPLETE',
+      'ffmpeg was not found. Install it (Debian: apt-get install ffmpeg) or set FFMPEG_PATH.',
+      { cause: error },
+    );
   }
   if (pushes && !(await obeysPresets())) {
     throw new GatewayError(
@@ -49,7 +57,22 @@ async function obeysPresets(): Promise<boolean> {
   try {
     const preset = join(folder, 'wrong.ffpreset');
     await writeFile(preset, 'avoid_negative_ts=nonsense\n');
-    const made = await run(['-loglevel', 'quiet', '-nostdin', '-f', 's16le', '-t', '0.1', '-i', 'file:/dev/zero', '-fpre', preset, '-f', 'null', '-']).catch(() => undefined);
+    const made = await run([
+      '-loglevel',
+      'quiet',
+      '-nostdin',
+      '-f',
+      's16le',
+      '-t',
+      '0.1',
+      '-i',
+      'file:/dev/zero',
+      '-fpre',
+      preset,
+      '-f',
+      'null',
+      '-',
+    ]).catch(() => undefined);
     return made === undefined;
   } finally {
     await rm(folder, { recursive: true, force: true });

@@ -34,7 +34,17 @@ export interface AacSettings {
 const fastCoder = ['-aac_coder', 'fast', '-aac_pns', '0', '-aac_is', '0', '-aac_tns', '0'] as const;
 
 const aacOutput = ({ sampleRate, channels, bitrate }: AacSettings): string[] => [
-  '-map', '0:a:0', '-c:a', 'aac', ...fastCoder, '-b:a', `${bitrate}k`, '-ar', String(sampleRate), '-ac', String(channels),
+  '-map',
+  '0:a:0',
+  '-c:a',
+  'aac',
+  ...fastCoder,
+  '-b:a',
+  `${bitrate}k`,
+  '-ar',
+  String(sampleRate),
+  '-ac',
+  String(channels),
 ];
 
 /** Opus in Ogg, one packet a page, to AAC in ADTS. First frame after 70 ms, 34 ms of delay. */
@@ -50,7 +60,17 @@ export function opusToAac(aac: AacSettings): FfmpegCommandLine {
 /** G.711 as raw bytes to AAC in ADTS. */
 export function g711ToAac(law: 'pcmu' | 'pcma', aac: AacSettings): FfmpegCommandLine {
   return {
-    inputOptions: ['-probesize', '32', ...noProbing, '-f', law === 'pcmu' ? 'mulaw' : 'alaw', '-ar', '8000', '-ac', '1'],
+    inputOptions: [
+      '-probesize',
+      '32',
+      ...noProbing,
+      '-f',
+      law === 'pcmu' ? 'mulaw' : 'alaw',
+      '-ar',
+      '8000',
+      '-ac',
+      '1',
+    ],
     input: 'pipe:0',
     outputOptions: [...aacOutput(aac), '-threads', '1', '-f', 'adts', '-flush_packets', '1'],
     output: 'pipe:1',
@@ -68,19 +88,37 @@ const PLAIN_AUDIO: Record<Exclude<RtmpAudioCodec, 'aac'>, readonly string[]> = {
 };
 
 const plainOutput = (codec: Exclude<RtmpAudioCodec, 'aac'>): string[] => [
-  '-map', '0:a:0', ...PLAIN_AUDIO[codec], '-threads', '1', '-f', 'flv', '-flvflags', 'no_duration_filesize', '-flush_packets', '1',
+  '-map',
+  '0:a:0',
+  ...PLAIN_AUDIO[codec],
+  '-threads',
+  '1',
+  '-f',
+  'flv',
+  '-flvflags',
+  'no_duration_filesize',
+  '-flush_packets',
+  '1',
 ];
 
 /** AAC in ADTS to another codec in FLV. */
 export function aacToFlvAudio(codec: Exclude<RtmpAudioCodec, 'aac'>): FfmpegCommandLine {
-  return { inputOptions: ['-probesize', '32', ...noProbing, '-f', 'aac'], input: 'pipe:0', outputOptions: plainOutput(codec), output: 'pipe:1' };
+  return {
+    inputOptions: ['-probesize', '32', ...noProbing, '-f', 'aac'],
+    input: 'pipe:0',
+    outputOptions: plainOutput(codec),
+    output: 'pipe:1',
+  };
 }
 
 /** Where a clip comes from: a RIFF WAV file (`-f wav` keeps any other format from being opened under that name), or a second of silence. */
 export type ClipSource = { readonly file: string; readonly channels: number } | 'silence';
 
 /** Not by `-f lavfi`: fluent-ffmpeg looks formats up in a table of ffmpeg's, in which it no longer finds devices since ffmpeg 7.1 marks them. */
-const SILENCE: Pick<FfmpegCommandLine, 'inputOptions' | 'input'> = { inputOptions: ['-t', '1', '-f', 's16le', '-ar', '48000', '-ac', '2'], input: 'file:/dev/zero' };
+const SILENCE: Pick<FfmpegCommandLine, 'inputOptions' | 'input'> = {
+  inputOptions: ['-t', '1', '-f', 's16le', '-ar', '48000', '-ac', '2'],
+  input: 'file:/dev/zero',
+};
 
 const clipInput = (source: ClipSource): Pick<FfmpegCommandLine, 'inputOptions' | 'input'> =>
   source === 'silence' ? SILENCE : { inputOptions: ['-f', 'wav'], input: `file:${source.file}` };
@@ -91,7 +129,11 @@ const MONO_TO_STEREO = ['-af', 'pan=stereo|c0=c0|c1=c0'] as const;
 /** A clip as AAC in ADTS. */
 export function clipToAac(source: ClipSource, aac: AacSettings): FfmpegCommandLine {
   const mono = source !== 'silence' && source.channels === 1;
-  return { ...clipInput(source), outputOptions: [...(mono ? MONO_TO_STEREO : []), ...aacOutput(aac), '-f', 'adts'], output: 'pipe:1' };
+  return {
+    ...clipInput(source),
+    outputOptions: [...(mono ? MONO_TO_STEREO : []), ...aacOutput(aac), '-f', 'adts'],
+    output: 'pipe:1',
+  };
 }
 
 /** A clip in another codec, in FLV. */
@@ -128,16 +170,61 @@ export function toH264(container: 'flv' | 'ivf', output: VideoOutput): FfmpegCom
     : `scale=${width}:${height}:force_original_aspect_ratio=decrease:force_divisible_by=2,pad=${width}:${height}:(ow-iw)/2:(oh-ih)/2,setsar=1`;
   const group = keyFrameInterval ?? (fps ? fps * 2 : undefined);
   return {
-    inputOptions: ['-threads', '1', '-flags', 'low_delay', '-probesize', container === 'flv' ? '1024' : '32', ...noProbing, '-copyts', '-f', container],
+    inputOptions: [
+      '-threads',
+      '1',
+      '-flags',
+      'low_delay',
+      '-probesize',
+      container === 'flv' ? '1024' : '32',
+      ...noProbing,
+      '-copyts',
+      '-f',
+      container,
+    ],
     input: 'pipe:0',
     outputOptions: [
-      '-map', '0:v:0', '-vf', fps ? `fps=${fps},${canvas}` : canvas,
-      '-c:v', 'libx264', '-preset', 'veryfast', '-tune', 'zerolatency', '-profile:v', 'main', '-pix_fmt', 'yuv420p', '-bf', '0', '-sc_threshold', '0',
-      ...(group ? ['-g', String(group), '-keyint_min', String(group)] : ['-g', String(LONGEST_GROUP), '-force_key_frames', 'source']),
-      '-b:v', `${bitrate}k`, '-maxrate', `${bitrate}k`, '-bufsize', `${bitrate}k`,
+      '-map',
+      '0:v:0',
+      '-vf',
+      fps ? `fps=${fps},${canvas}` : canvas,
+      '-c:v',
+      'libx264',
+      '-preset',
+      'veryfast',
+      '-tune',
+      'zerolatency',
+      '-profile:v',
+      'main',
+      '-pix_fmt',
+      'yuv420p',
+      '-bf',
+      '0',
+      '-sc_threshold',
+      '0',
+      ...(group
+        ? ['-g', String(group), '-keyint_min', String(group)]
+        : ['-g', String(LONGEST_GROUP), '-force_key_frames', 'source']),
+      '-b:v',
+      `${bitrate}k`,
+      '-maxrate',
+      `${bitrate}k`,
+      '-bufsize',
+      `${bitrate}k`,
       // The fps filter makes the rate constant; `-fps_mode cfr` would repeat pictures from 0 up to the first timestamp.
-      '-fps_mode', 'passthrough', ...(fps ? [] : ['-enc_time_base', '1:1000']),
-      '-avoid_negative_ts', 'disabled', '-muxdelay', '0', '-f', 'flv', '-flvflags', 'no_duration_filesize', '-flush_packets', '1',
+      '-fps_mode',
+      'passthrough',
+      ...(fps ? [] : ['-enc_time_base', '1:1000']),
+      '-avoid_negative_ts',
+      'disabled',
+      '-muxdelay',
+      '0',
+      '-f',
+      'flv',
+      '-flvflags',
+      'no_duration_filesize',
+      '-flush_packets',
+      '1',
     ],
     output: 'pipe:1',
   };
@@ -148,7 +235,20 @@ export function toJpeg(container: 'flv' | 'ivf'): FfmpegCommandLine {
   return {
     inputOptions: ['-threads', '1', '-f', container],
     input: 'pipe:0',
-    outputOptions: ['-map', '0:v:0', '-frames:v', '1', '-c:v', 'mjpeg', '-pix_fmt', 'yuvj420p', '-q:v', '4', '-f', 'image2pipe'],
+    outputOptions: [
+      '-map',
+      '0:v:0',
+      '-frames:v',
+      '1',
+      '-c:v',
+      'mjpeg',
+      '-pix_fmt',
+      'yuvj420p',
+      '-q:v',
+      '4',
+      '-f',
+      'image2pipe',
+    ],
     output: 'pipe:1',
   };
 }
@@ -176,7 +276,14 @@ export interface RtmpOutput {
 const SEND_BUFFER_BYTES = 256 * 1024;
 
 /** A ready FLV to an RTMP server, unchanged; progress on stdout. */
-export function pushFlv({ server, presetFile, timeoutMs, reportIntervalMs, sendMetadata = true, tls }: RtmpOutput): FfmpegCommandLine {
+export function pushFlv({
+  server,
+  presetFile,
+  timeoutMs,
+  reportIntervalMs,
+  sendMetadata = true,
+  tls,
+}: RtmpOutput): FfmpegCommandLine {
   const verification = tls
     ? ['-tls_verify', tls.insecure ? '0' : '1', '-verifyhost', tls.host, '-ca_file', tls.caFile]
     : [];
@@ -184,11 +291,30 @@ export function pushFlv({ server, presetFile, timeoutMs, reportIntervalMs, sendM
     inputOptions: ['-probesize', '1024', ...noProbing, '-f', 'flv'],
     input: 'pipe:0',
     outputOptions: [
-      '-map', '0', '-c', 'copy', '-f', 'flv', '-flvflags', `no_duration_filesize${sendMetadata ? '' : '+no_metadata'}`, '-flush_packets', '1',
+      '-map',
+      '0',
+      '-c',
+      'copy',
+      '-f',
+      'flv',
+      '-flvflags',
+      `no_duration_filesize${sendMetadata ? '' : '+no_metadata'}`,
+      '-flush_packets',
+      '1',
       // Microseconds that one track waits for the other to be sent in order. By default 10 s: so late would silence be without pictures.
-      '-max_interleave_delta', '200000',
-      '-rw_timeout', String(timeoutMs * 1000), '-send_buffer_size', String(SEND_BUFFER_BYTES), ...verification, '-fpre', presetFile,
-      '-progress', 'pipe:1', '-stats_period', String(reportIntervalMs / 1000),
+      '-max_interleave_delta',
+      '200000',
+      '-rw_timeout',
+      String(timeoutMs * 1000),
+      '-send_buffer_size',
+      String(SEND_BUFFER_BYTES),
+      ...verification,
+      '-fpre',
+      presetFile,
+      '-progress',
+      'pipe:1',
+      '-stats_period',
+      String(reportIntervalMs / 1000),
     ],
     output: server,
   };

@@ -3,9 +3,9 @@ import { EventEmitter } from 'node:events';
 import { Writable } from 'node:stream';
 import ffmpeg from 'fluent-ffmpeg';
 import { GatewayError } from '../errors.ts';
-import { hasDescriptorsForChild, NO_DESCRIPTORS } from '../file-descriptors.ts';
-import type { Logger } from '../logger.ts';
-import { readDirectly } from '../pipe.ts';
+import { hasDescriptorsForChild, NO_DESCRIPTORS } from '../runtime/file-descriptors.ts';
+import type { Logger } from '../observe/logger.ts';
+import { readDirectly } from '../runtime/pipe.ts';
 import { adaptOptions } from './ffmpeg-abilities.ts';
 import type { FfmpegCommandLine } from './ffmpeg-args.ts';
 
@@ -32,7 +32,13 @@ export class FfmpegProcess extends EventEmitter<FfmpegProcessEvents> {
   #dead = false;
   #failure: string | undefined;
 
-  private constructor(child: ChildProcessWithoutNullStreams, command: ffmpeg.FfmpegCommand, log: string[], purpose: string, logger: Logger) {
+  private constructor(
+    child: ChildProcessWithoutNullStreams,
+    command: ffmpeg.FfmpegCommand,
+    log: string[],
+    purpose: string,
+    logger: Logger,
+  ) {
     super();
     this.#child = child;
     child.stdin.on('error', () => {}); // EPIPE: the exit tells more, and it follows
@@ -62,7 +68,12 @@ export class FfmpegProcess extends EventEmitter<FfmpegProcessEvents> {
    * @param redact takes out of a line of ffmpeg's log what nobody may see
    * @throws {GatewayError} ENCODER_FAILED when it cannot be started
    */
-  static start(line: FfmpegCommandLine, purpose: string, logger: Logger, redact = (text: string): string => text): Promise<FfmpegProcess> {
+  static start(
+    line: FfmpegCommandLine,
+    purpose: string,
+    logger: Logger,
+    redact = (text: string): string => text,
+  ): Promise<FfmpegProcess> {
     return new Promise((resolve, reject) => {
       const log: string[] = [];
       const early: Buffer[] = [];
@@ -87,7 +98,8 @@ export class FfmpegProcess extends EventEmitter<FfmpegProcessEvents> {
         log.push(redact(text.trim()));
         if (log.length > LOG_LINES_KEPT) log.shift();
       });
-      const failed = (error: Error): void => reject(new GatewayError('ENCODER_FAILED', `ffmpeg could not be started: ${error.message}`, { cause: error }));
+      const failed = (error: Error): void =>
+        reject(new GatewayError('ENCODER_FAILED', `ffmpeg could not be started: ${error.message}`, { cause: error }));
       if (!hasDescriptorsForChild()) return failed(new Error(NO_DESCRIPTORS));
       command.once('error', failed);
       command.once('start', () => {

@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events';
 import { GatewayError, toGatewayError } from '../errors.ts';
-import type { Logger } from '../logger.ts';
+import type { Logger } from '../observe/logger.ts';
 import type { FfmpegCommandLine } from './ffmpeg-args.ts';
 import { FfmpegProcess } from './ffmpeg-process.ts';
 
@@ -122,7 +122,13 @@ export class SupervisedFfmpeg extends EventEmitter<SupervisedFfmpegEvents> {
     const delay = restartDelay(this.#deaths, now);
     if (delay === undefined) {
       this.#closed = true;
-      this.emit('failed', new GatewayError('ENCODER_FAILED', `The ${this.#purpose} failed ${this.#deaths.length} times within a minute: ${reason}`));
+      this.emit(
+        'failed',
+        new GatewayError(
+          'ENCODER_FAILED',
+          `The ${this.#purpose} failed ${this.#deaths.length} times within a minute: ${reason}`,
+        ),
+      );
       return;
     }
     this.#logger.warn({ purpose: this.#purpose, reason }, 'ffmpeg died and is started again');

@@ -74,7 +74,10 @@ export class ChunkReader {
     const format = this.#header[0]! >> 6;
     const size = basic + MESSAGE_HEADER_SIZE[format]!;
     if (this.#headerLength < size) return size;
-    const extended = format === 3 ? this.#streams.get(this.#chunkStreamId())?.extended : this.#header.readUIntBE(basic, 3) === EXTENDED_TIMESTAMP;
+    const extended =
+      format === 3
+        ? this.#streams.get(this.#chunkStreamId())?.extended
+        : this.#header.readUIntBE(basic, 3) === EXTENDED_TIMESTAMP;
     return extended ? size + 4 : size;
   }
 
@@ -106,8 +109,18 @@ export class ChunkReader {
     const known = this.#streams.get(id);
     if (known) return known;
     if (format !== 0) throw new RtmpError('protocol', 'The server continues a chunk stream that it has not begun');
-    if (this.#streams.size >= MAX_CHUNK_STREAMS) throw new RtmpError('protocol', 'The server uses too many chunk streams');
-    const stream: ChunkStream = { timestamp: 0, delta: 0, extended: false, length: 0, type: 0, streamId: 0, payload: undefined, received: 0 };
+    if (this.#streams.size >= MAX_CHUNK_STREAMS)
+      throw new RtmpError('protocol', 'The server uses too many chunk streams');
+    const stream: ChunkStream = {
+      timestamp: 0,
+      delta: 0,
+      extended: false,
+      length: 0,
+      type: 0,
+      streamId: 0,
+      payload: undefined,
+      received: 0,
+    };
     this.#streams.set(id, stream);
     return stream;
   }
@@ -125,7 +138,8 @@ export class ChunkReader {
   }
 
   #startMessage(stream: ChunkStream, format: number): void {
-    if (this.#pending + stream.length > this.#maxPending) throw new RtmpError('protocol', 'The server sends messages that are too long');
+    if (this.#pending + stream.length > this.#maxPending)
+      throw new RtmpError('protocol', 'The server sends messages that are too long');
     this.#pending += stream.length;
     stream.timestamp = format === 0 ? stream.delta : (stream.timestamp + stream.delta) >>> 0;
     stream.payload = Buffer.allocUnsafe(stream.length);

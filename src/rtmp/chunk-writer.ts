@@ -34,7 +34,11 @@ export class ChunkWriter {
   size(timestamp: number, payloadBytes: number): number {
     const extended = timestamp >= EXTENDED_TIMESTAMP;
     const continuations = Math.max(0, Math.ceil(payloadBytes / this.#chunkSize) - 1);
-    return (extended ? EXTENDED_HEADER_SIZE : HEADER_SIZE) + payloadBytes + continuations * (extended ? EXTENDED_CONTINUATION_SIZE : CONTINUATION_SIZE);
+    return (
+      (extended ? EXTENDED_HEADER_SIZE : HEADER_SIZE) +
+      payloadBytes +
+      continuations * (extended ? EXTENDED_CONTINUATION_SIZE : CONTINUATION_SIZE)
+    );
   }
 
   /**
@@ -42,7 +46,14 @@ export class ChunkWriter {
    * @param timestamp milliseconds, modulo 2^32.
    * @returns bytes written, headers included.
    */
-  write(sink: ChunkSink, chunkStreamId: number, type: number, streamId: number, timestamp: number, payload: Buffer): number {
+  write(
+    sink: ChunkSink,
+    chunkStreamId: number,
+    type: number,
+    streamId: number,
+    timestamp: number,
+    payload: Buffer,
+  ): number {
     const extended = timestamp >= EXTENDED_TIMESTAMP;
     const header = Buffer.allocUnsafe(extended ? EXTENDED_HEADER_SIZE : HEADER_SIZE);
     header[0] = chunkStreamId;
@@ -52,7 +63,8 @@ export class ChunkWriter {
     header.writeUInt32LE(streamId, 8);
     if (extended) header.writeUInt32BE(timestamp, HEADER_SIZE);
     sink.write(header);
-    if (payload.length > this.#chunkSize) return header.length + this.#writeChunks(sink, continuation(chunkStreamId, extended, timestamp), payload);
+    if (payload.length > this.#chunkSize)
+      return header.length + this.#writeChunks(sink, continuation(chunkStreamId, extended, timestamp), payload);
     if (payload.length > 0) sink.write(payload);
     return header.length + payload.length;
   }

@@ -32,7 +32,8 @@ export class HandshakeReader {
   push(data: Buffer): Buffer {
     const taken = data.copy(this.#bytes, this.#length);
     this.#length += taken;
-    if (this.#length > 0 && this.#bytes[0] !== VERSION) throw new RtmpError('protocol', 'The server does not speak RTMP');
+    if (this.#length > 0 && this.#bytes[0] !== VERSION)
+      throw new RtmpError('protocol', 'The server does not speak RTMP');
     return data.subarray(taken);
   }
 

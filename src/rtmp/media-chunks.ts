@@ -1,4 +1,4 @@
-import { encodeAmf0 } from './amf0.ts';
+import { encodeAmf0 } from '../media/amf0.ts';
 import { ChunkWriter, type ChunkSink } from './chunk-writer.ts';
 import { CHUNK_STREAM, MESSAGE } from './message.ts';
 
@@ -46,12 +46,15 @@ export function mediaChunks(messages: readonly MediaMessage[], streamId: number,
   for (const { timestamp, data } of sent) bytes += writer.size(timestamp >>> 0, data.length);
   const pieces: Buffer[] = [];
   const sink = bytes > MAX_COPIED ? { write: (piece: Buffer) => pieces.push(piece) } : copying(pieces, bytes);
-  for (const { type, timestamp, data } of sent) writer.write(sink, CHUNK_STREAMS[type]!, type, streamId, timestamp >>> 0, data);
+  for (const { type, timestamp, data } of sent)
+    writer.write(sink, CHUNK_STREAMS[type]!, type, streamId, timestamp >>> 0, data);
   return { pieces, bytes };
 }
 
 function asSent(message: MediaMessage): MediaMessage {
-  return message.type === MESSAGE.data ? { ...message, data: Buffer.concat([META_DATA_PREFIX, message.data]) } : message;
+  return message.type === MESSAGE.data
+    ? { ...message, data: Buffer.concat([META_DATA_PREFIX, message.data]) }
+    : message;
 }
 
 /** Joins all that is written into one piece of that length. */

@@ -1,5 +1,5 @@
-import type { Amf0Object, Amf0Value } from './amf0.ts';
-import { EcmaArray } from './amf0.ts';
+import type { Amf0Object, Amf0Value } from '../media/amf0.ts';
+import { EcmaArray } from '../media/amf0.ts';
 import { RtmpError } from './rtmp-error.ts';
 import type { RtmpErrorCode } from './rtmp-error.ts';
 import type { Redact } from './server-words.ts';
@@ -50,7 +50,8 @@ export function statusOf(values: readonly Amf0Value[]): ServerStatus {
     const fields = value instanceof EcmaArray ? value.entries : value;
     if (typeof fields !== 'object' || fields === null || Array.isArray(fields) || fields instanceof Date) continue;
     const { level, code, description } = fields as Amf0Object;
-    if (typeof code === 'string' || typeof description === 'string') return { level: text(level), code: text(code), description: text(description) };
+    if (typeof code === 'string' || typeof description === 'string')
+      return { level: text(level), code: text(code), description: text(description) };
   }
   return { level: '', code: '', description: '' };
 }
@@ -65,6 +66,12 @@ export function refusalOf(command: string, status: ServerStatus, redact: Redact)
   const known = Object.hasOwn(REFUSALS, status.code);
   const { error, final } = known ? REFUSALS[status.code]! : passing;
   // A code that is in the table is no secret, even where a stream is called "stream".
-  const words = [known ? status.code : redact(status.code), redact(status.description)].filter((text) => text !== '').join(': ');
-  return new RtmpError(error, `The server refused ${command}${words ? `: ${words}` : ' without giving a reason'}`, final);
+  const words = [known ? status.code : redact(status.code), redact(status.description)]
+    .filter((text) => text !== '')
+    .join(': ');
+  return new RtmpError(
+    error,
+    `The server refused ${command}${words ? `: ${words}` : ' without giving a reason'}`,
+    final,
+  );
 }

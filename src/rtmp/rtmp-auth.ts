@@ -8,7 +8,12 @@ export type AuthRequest =
   /** Who are you? */
   | { readonly kind: 'user' }
   /** Prove it. */
-  | { readonly kind: 'response'; readonly salt: string; readonly challenge: string; readonly opaque: string | undefined }
+  | {
+      readonly kind: 'response';
+      readonly salt: string;
+      readonly challenge: string;
+      readonly opaque: string | undefined;
+    }
   /** Wrong user or password. */
   | { readonly kind: 'failed' }
   /** A method that is not spoken here, such as `llnw`. */
@@ -27,7 +32,12 @@ export function parseAuthRequest(description: string): AuthRequest | undefined {
     }),
   );
   if (parameters.get('reason') !== 'needauth') return { kind: 'failed' };
-  return { kind: 'response', salt: parameters.get('salt') ?? '', challenge: parameters.get('challenge') ?? '', opaque: parameters.get('opaque') };
+  return {
+    kind: 'response',
+    salt: parameters.get('salt') ?? '',
+    challenge: parameters.get('challenge') ?? '',
+    opaque: parameters.get('opaque'),
+  };
 }
 
 /** What is appended to the application and to tcUrl to name the user. */

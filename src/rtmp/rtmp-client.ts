@@ -137,13 +137,24 @@ export class RtmpClient extends EventEmitter<RtmpClientEvents> {
 }
 
 /** Connects, again with what the server asks for when it wants to know who we are. */
-async function connectApplication(options: RtmpClientOptions, timeouts: RtmpTimeouts, redact: Redact, watch: RefusalWatch, signal: AbortSignal): Promise<RtmpConnection> {
+async function connectApplication(
+  options: RtmpClientOptions,
+  timeouts: RtmpTimeouts,
+  redact: Redact,
+  watch: RefusalWatch,
+  signal: AbortSignal,
+): Promise<RtmpConnection> {
   let query = '';
   for (let step = 1; ; step++) {
     const socket = await openTransport(options, timeouts, signal);
     const connection = await RtmpConnection.open(socket, timeouts.handshake, signal);
     watch.listen(connection);
-    const parameters = { app: appendQuery(options.app, query), type: 'nonprivate', flashVer: options.flashVersion, tcUrl: appendQuery(options.tcUrl, query) };
+    const parameters = {
+      app: appendQuery(options.app, query),
+      type: 'nonprivate',
+      flashVer: options.flashVersion,
+      tcUrl: appendQuery(options.tcUrl, query),
+    };
     const answer = await connection.call(timeouts.command, 0, 'connect', [parameters]);
     if (answer.name === '_result') return connection;
     connection.abort(new RtmpError('aborted', 'The attempt was given up'));
@@ -157,14 +168,22 @@ function authenticationQuery(answer: RtmpCommand, options: RtmpClientOptions, re
   const request = parseAuthRequest(status.description);
   if (!request) throw refusalOf('to connect', status, redact);
   const denied = (message: string): RtmpError => new RtmpError('authentication', message, true);
-  if (request.kind === 'unknown') throw denied('The server wants a kind of authentication that is not supported (only authmod=adobe is)');
-  if (options.user === undefined || options.password === undefined) throw denied('The server wants a user and a password: rtmp://USER:PASSWORD@HOST/…');
-  if (request.kind === 'failed' || step >= MAX_AUTH_STEPS) throw denied('The server does not accept the user or the password');
+  if (request.kind === 'unknown')
+    throw denied('The server wants a kind of authentication that is not supported (only authmod=adobe is)');
+  if (options.user === undefined || options.password === undefined)
+    throw denied('The server wants a user and a password: rtmp://USER:PASSWORD@HOST/…');
+  if (request.kind === 'failed' || step >= MAX_AUTH_STEPS)
+    throw denied('The server does not accept the user or the password');
   return request.kind === 'user' ? userQuery(options.user) : responseQuery(options.user, options.password, request);
 }
 
 /** `releaseStream` and `FCPublish` are answered by some servers, with an error by others, and by many not at all. */
-async function createStream(connection: RtmpConnection, streamName: string, timeouts: RtmpTimeouts, redact: Redact): Promise<number> {
+async function createStream(
+  connection: RtmpConnection,
+  streamName: string,
+  timeouts: RtmpTimeouts,
+  redact: Redact,
+): Promise<number> {
   connection.tell(0, 'releaseStream', null, streamName);
   connection.tell(0, 'FCPublish', null, streamName);
   const answer = await connection.call(timeouts.command, 0, 'createStream', [null]);
@@ -177,9 +196,16 @@ async function createStream(connection: RtmpConnection, streamName: string, time
 }
 
 /** The answer to `publish` is an `onStatus`, with some servers an `_error`. */
-async function publish(connection: RtmpConnection, streamId: number, streamName: string, timeouts: RtmpTimeouts, redact: Redact): Promise<void> {
+async function publish(
+  connection: RtmpConnection,
+  streamId: number,
+  streamName: string,
+  timeouts: RtmpTimeouts,
+  redact: Redact,
+): Promise<void> {
   const started = (status: ServerStatus): boolean => status.code === PUBLISH_STARTED;
-  const answers = ({ name, values }: RtmpCommand): boolean => name === 'onStatus' && (started(statusOf(values)) || endsPublish(statusOf(values)));
+  const answers = ({ name, values }: RtmpCommand): boolean =>
+    name === 'onStatus' && (started(statusOf(values)) || endsPublish(statusOf(values)));
   const answer = await connection.call(timeouts.command, streamId, 'publish', [null, streamName, 'live'], answers);
   const status = statusOf(answer.values);
   if (!started(status)) throw refusalOf('the publish', status, redact);

@@ -1,9 +1,9 @@
 import { EventEmitter } from 'node:events';
 import type { Duplex } from 'node:stream';
-import { atEndOfTurn } from '../turn.ts';
+import { atEndOfTick } from '../runtime/tick.ts';
 import { Acknowledgements } from './acknowledgements.ts';
-import { Amf0Error, decodeAmf0, encodeAmf0 } from './amf0.ts';
-import type { Amf0Value } from './amf0.ts';
+import { Amf0Error, decodeAmf0, encodeAmf0 } from '../media/amf0.ts';
+import type { Amf0Value } from '../media/amf0.ts';
 import { ChunkReader } from './chunk-reader.ts';
 import { ChunkWriter } from './chunk-writer.ts';
 import { createC0C1, HandshakeReader } from './handshake.ts';
@@ -78,7 +78,9 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
     this.#closed = new Promise((resolve) => (socket.closed ? resolve() : socket.once('close', () => resolve())));
     socket.on('drain', () => this.emit('drain'));
     socket.on('data', (data) => this.#receive(data as Buffer));
-    socket.on('error', (error: NodeJS.ErrnoException) => this.#fail(new RtmpError('lost', `The connection broke (${error.code ?? 'unknown'})`)));
+    socket.on('error', (error: NodeJS.ErrnoException) =>
+      this.#fail(new RtmpError('lost', `The connection broke (${error.code ?? 'unknown'})`)),
+    );
     socket.once('close', () => this.#fail(new RtmpError('lost', 'The server closed the connection')));
   }
 
@@ -135,7 +137,13 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
    * Sends a command and waits for its `_result` or `_error`, or for what else `answers` to it.
    * @throws {RtmpError} timeout, lost, protocol or aborted; a refusal is an answer.
    */
-  call(timeoutMs: number, streamId: number, name: string, values: readonly Amf0Value[], answers?: (command: RtmpCommand) => boolean): Promise<RtmpCommand> {
+  call(
+    timeoutMs: number,
+    streamId: number,
+    name: string,
+    values: readonly Amf0Value[],
+    answers?: (command: RtmpCommand) => boolean,
+  ): Promise<RtmpCommand> {
     const transaction = this.tell(streamId, name, ...values);
     const isAnswer = (command: RtmpCommand): boolean =>
       command.transaction === transaction && (command.name === '_error' || (command.name === '_result' && !answers));
@@ -173,7 +181,8 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
 
   #wait(what: string, timeoutMs: number, accepts: (command: RtmpCommand) => boolean): Promise<RtmpCommand> {
     return new Promise((resolve, reject) => {
-      const late = (): void => this.#fail(new RtmpError('timeout', `The server did not answer ${what} within ${timeoutMs / 1000} s`));
+      const late = (): void =>
+        this.#fail(new RtmpError('timeout', `The server did not answer ${what} within ${timeoutMs / 1000} s`));
       this.#waits.add({ what, timer: setTimeout(late, timeoutMs), accepts, resolve, reject });
       if (this.#end) this.#endWaits(this.#end);
     });
@@ -246,7 +255,11 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
     } else if (type === MESSAGE.setPeerBandwidth && payload.length >= 4) {
       // It is to be answered with our window (RTMP 1.0, 5.4.5), which stays below the one asked for.
       this.#announceWindow(payload.readUInt32BE());
-    } else if (type === MESSAGE.userControl && payload.length >= 6 && payload.readUInt16BE() === USER_CONTROL.pingRequest) {
+    } else if (
+      type === MESSAGE.userControl &&
+      payload.length >= 6 &&
+      payload.readUInt16BE() === USER_CONTROL.pingRequest
+    ) {
       const pong = Buffer.from(payload.subarray(0, 6));
       pong.writeUInt16BE(USER_CONTROL.pingResponse);
       this.#reply(MESSAGE.userControl, pong);
@@ -296,7 +309,7 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
     if (this.#corked) return;
     this.#corked = true;
     this.#socket.cork();
-    atEndOfTurn(this.#flush);
+    atEndOfTick(this.#flush);
   }
 
   readonly #flush = (): void => {
@@ -307,6 +320,7 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
 
 function asRtmpError(error: unknown): RtmpError {
   if (error instanceof RtmpError) return error;
-  if (error instanceof Amf0Error) return new RtmpError('protocol', `The server sends a malformed command: ${error.message}`);
+  if (error instanceof Amf0Error)
+    return new RtmpError('protocol', `The server sends a malformed command: ${error.message}`);
   return new RtmpError('protocol', 'The server sends something that cannot be understood');
 }

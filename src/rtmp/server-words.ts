@@ -21,12 +21,26 @@ export function createRedact(secrets: ConnectionSecrets): Redact {
   const [appPath = '', appQuery = ''] = splitOnce(secrets.app, '?');
   const [namePath = '', nameQuery = ''] = splitOnce(secrets.streamName, '?');
   const appTail = splitOnce(appPath, '/')[1] ?? '';
-  const wholes = [secrets.streamName, namePath, nameQuery, appTail, appQuery, secrets.user ?? '', secrets.password ?? ''];
-  const values = [nameQuery, appQuery].flatMap((query) => query.split('&').map((parameter) => splitOnce(parameter, '=')[1] ?? ''));
+  const wholes = [
+    secrets.streamName,
+    namePath,
+    nameQuery,
+    appTail,
+    appQuery,
+    secrets.user ?? '',
+    secrets.password ?? '',
+  ];
+  const values = [nameQuery, appQuery].flatMap((query) =>
+    query.split('&').map((parameter) => splitOnce(parameter, '=')[1] ?? ''),
+  );
   const tails = appTail.split('/');
-  const hidden = [...wholes, ...[...values, ...tails].filter((value) => value.length >= MIN_SECRET_VALUE)].flatMap(spellings).filter((text) => text !== '');
+  const hidden = [...wholes, ...[...values, ...tails].filter((value) => value.length >= MIN_SECRET_VALUE)]
+    .flatMap(spellings)
+    .filter((text) => text !== '');
   // The longest first, so that no part of one is left over when a shorter one inside it has gone.
-  const patterns = [...new Set(hidden)].sort((a, b) => b.length - a.length).map((text) => text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&'));
+  const patterns = [...new Set(hidden)]
+    .sort((a, b) => b.length - a.length)
+    .map((text) => text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&'));
   const secret = patterns.length > 0 ? new RegExp(patterns.join('|'), 'gi') : undefined;
   return (words) => {
     // eslint-disable-next-line no-control-regex -- a server must not write into a terminal or start a new log line

@@ -2,7 +2,7 @@ import { connect as connectTcp, isIP } from 'node:net';
 import type { Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { SecureContext } from 'node:tls';
-import { NO_DESCRIPTORS } from '../file-descriptors.ts';
+import { NO_DESCRIPTORS } from '../runtime/file-descriptors.ts';
 import { RtmpError } from './rtmp-error.ts';
 
 /** How RTMPS trusts. Without it the connection is plain. */
@@ -37,7 +37,11 @@ const KEEP_ALIVE = 15_000;
  * A connected socket, for RTMPS a verified one. It has an `error` listener, so that a late error never becomes an exception.
  * @throws {RtmpError} unreachable, timeout, tls, lost or aborted.
  */
-export async function openTransport(options: TransportOptions, timeouts: TransportTimeouts, signal: AbortSignal): Promise<Socket> {
+export async function openTransport(
+  options: TransportOptions,
+  timeouts: TransportTimeouts,
+  signal: AbortSignal,
+): Promise<Socket> {
   const tcp = await reach(options, timeouts.tcp, signal);
   if (!options.tls) return tcp;
 
@@ -49,7 +53,14 @@ export async function openTransport(options: TransportOptions, timeouts: Transpo
     secureContext: options.tls.secureContext,
     rejectUnauthorized: !options.tls.insecure,
   });
-  await opened(secure, 'secureConnect', timeouts.tls, signal, `The server did not complete the TLS handshake within ${timeouts.tls / 1000} s`, tlsError);
+  await opened(
+    secure,
+    'secureConnect',
+    timeouts.tls,
+    signal,
+    `The server did not complete the TLS handshake within ${timeouts.tls / 1000} s`,
+    tlsError,
+  );
   return secure;
 }
 
@@ -57,7 +68,11 @@ export async function openTransport(options: TransportOptions, timeouts: Transpo
  * Connects to the first address that takes a connection: a host may have one of each kind of which only one works from here. An address that
  * refuses is left at once, a silent one after its share of the time that is left.
  */
-async function reach({ addresses, port, localAddress }: TransportOptions, timeoutMs: number, signal: AbortSignal): Promise<Socket> {
+async function reach(
+  { addresses, port, localAddress }: TransportOptions,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<Socket> {
   const deadlineMs = performance.now() + timeoutMs;
   for (const [i, address] of addresses.entries()) {
     const left = addresses.length - i;
@@ -71,7 +86,14 @@ async function reach({ addresses, port, localAddress }: TransportOptions, timeou
       ...(localAddress === undefined ? {} : { localAddress }),
     });
     try {
-      await opened(socket, 'connect', (deadlineMs - performance.now()) / left, signal, `The server did not accept a TCP connection within ${timeoutMs / 1000} s`, connectError);
+      await opened(
+        socket,
+        'connect',
+        (deadlineMs - performance.now()) / left,
+        signal,
+        `The server did not accept a TCP connection within ${timeoutMs / 1000} s`,
+        connectError,
+      );
       return socket;
     } catch (error) {
       if (signal.aborted || left === 1) throw error;
@@ -81,7 +103,14 @@ async function reach({ addresses, port, localAddress }: TransportOptions, timeou
 }
 
 /** Waits for `event`; destroys the socket in every other case. */
-function opened(socket: Socket, event: string, timeoutMs: number, signal: AbortSignal, late: string, explain: (error: NodeJS.ErrnoException) => RtmpError): Promise<void> {
+function opened(
+  socket: Socket,
+  event: string,
+  timeoutMs: number,
+  signal: AbortSignal,
+  late: string,
+  explain: (error: NodeJS.ErrnoException) => RtmpError,
+): Promise<void> {
   return new Promise((resolve, reject) => {
     const settle = (error?: RtmpError): void => {
       clearTimeout(timer);
@@ -120,7 +149,8 @@ function connectError(error: NodeJS.ErrnoException): RtmpError {
 /** A broken connection may heal; a certificate that is not to be trusted, or a server without TLS, does not. */
 function tlsError(error: NodeJS.ErrnoException): RtmpError {
   const code = error.code ?? 'unknown';
-  if (error.syscall !== undefined || code === 'ECONNRESET') return new RtmpError('lost', `The connection broke during the TLS handshake (${code})`);
+  if (error.syscall !== undefined || code === 'ECONNRESET')
+    return new RtmpError('lost', `The connection broke during the TLS handshake (${code})`);
   return new RtmpError('tls', TLS_ERRORS[code] ?? `TLS failed (${code})`, true);
 }
 
@@ -131,7 +161,8 @@ const TLS_ERRORS: Readonly<Record<string, string>> = {
   DEPTH_ZERO_SELF_SIGNED_CERT: "The server's certificate is self-signed, by nobody who is trusted",
   SELF_SIGNED_CERT_IN_CHAIN: "The server's certificate is signed by an authority that is not trusted",
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: "The server's certificate is signed by an authority that is not trusted",
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE: "The server's certificate is signed by an authority that is not trusted, or its intermediate certificates are missing",
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+    "The server's certificate is signed by an authority that is not trusted, or its intermediate certificates are missing",
   ERR_SSL_WRONG_VERSION_NUMBER: 'The server does not speak TLS on that port',
   ERR_SSL_PACKET_LENGTH_TOO_LONG: 'The server does not speak TLS on that port',
 };

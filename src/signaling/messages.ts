@@ -52,10 +52,20 @@ const streamFields = {
 };
 export const PublishStreamSchema = z.object({ ...streamFields, rtmpUrl: z.string().max(4096).nullish() });
 export const PlayStreamSchema = z.object(streamFields);
-export const StopStreamSchema = z.object({ mediaSessionId: MediaSessionId, name: z.string().max(MAX_NAME_LENGTH).default('') });
+export const StopStreamSchema = z.object({
+  mediaSessionId: MediaSessionId,
+  name: z.string().max(MAX_NAME_LENGTH).default(''),
+});
 export const NamedStreamSchema = z.object({ mediaSessionId: MediaSessionId, name: StreamName });
-export const StreamEventSchema = z.object({ mediaSessionId: MediaSessionId, type: z.string().max(128), payload: z.unknown().optional() });
-export const SendDataSchema = z.object({ operationId: z.union([z.string().max(128), z.number()]), payload: z.unknown().optional() });
+export const StreamEventSchema = z.object({
+  mediaSessionId: MediaSessionId,
+  type: z.string().max(128),
+  payload: z.unknown().optional(),
+});
+export const SendDataSchema = z.object({
+  operationId: z.union([z.string().max(128), z.number()]),
+  payload: z.unknown().optional(),
+});
 
 export type PublishStream = z.output<typeof PublishStreamSchema>;
 export type PlayStream = z.output<typeof PlayStreamSchema>;
@@ -70,8 +80,15 @@ export interface ServerMessages {
   ping: [];
   pong: [];
   setRemoteSDP: [mediaSessionId: string, sdp: string, isInitiator: true];
-  notifyStreamStatusEvent: [event: { mediaSessionId: string; name: string; published: boolean; status: StreamStatus; info?: string } & Record<string, unknown>];
-  notifyVideoFormat: [format: { mediaSessionId: string; status: 'RESIZE'; streamerVideoWidth: number; streamerVideoHeight: number }];
+  notifyStreamStatusEvent: [
+    event: { mediaSessionId: string; name: string; published: boolean; status: StreamStatus; info?: string } & Record<
+      string,
+      unknown
+    >,
+  ];
+  notifyVideoFormat: [
+    format: { mediaSessionId: string; status: 'RESIZE'; streamerVideoWidth: number; streamerVideoHeight: number },
+  ];
   notifyStreamEvent: [event: { mediaSessionId: string; type: string; payload?: unknown }];
   availableStream: [answer: { id: string; status: 'true' | 'false'; info?: string }];
   DataStatusEvent: [receipt: { operationId: string | number; status: 'ACCEPTED' | 'FAILED'; info?: string }];

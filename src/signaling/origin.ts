@@ -1,5 +1,5 @@
-import type { Settings } from '../config.ts';
-import { isLoopback } from '../loopback.ts';
+import type { Settings } from '../config/schema.ts';
+import { isLoopback } from '../net/loopback.ts';
 
 /** Whether a page of this origin may open the WebSocket; programs send no origin. */
 export type OriginCheck = (origin: string | undefined) => boolean;
@@ -8,8 +8,11 @@ export type OriginCheck = (origin: string | undefined) => boolean;
  * A gateway that listens on loopback belongs to this machine, but so does the browser that every web page runs in: pages of this machine may
  * connect, and those of `cors_origins`. One that listens to others takes publishers from every page, as WCS does.
  */
-export function createOriginCheck(settings: Pick<Settings, 'listen_ip' | 'allow_anonymous' | 'cors_origins'>): OriginCheck {
-  if (!isLoopback(settings.listen_ip) || settings.allow_anonymous || settings.cors_origins.includes('*')) return () => true;
+export function createOriginCheck(
+  settings: Pick<Settings, 'listen_ip' | 'allow_anonymous' | 'cors_origins'>,
+): OriginCheck {
+  if (!isLoopback(settings.listen_ip) || settings.allow_anonymous || settings.cors_origins.includes('*'))
+    return () => true;
   const listed = new Set(settings.cors_origins.map((origin) => origin.toLowerCase()));
   return (origin) => origin === undefined || listed.has(origin.toLowerCase()) || isOwnPage(origin);
 }

@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { toGatewayError, type GatewayError } from '../errors.ts';
-import { PlaySession } from '../ingest/play-session.ts';
-import type { LiveStream, LiveStreamEvents, PictureSize } from '../stream/live-stream.ts';
+import { PlaySession } from '../webrtc/play-session.ts';
+import type { LiveStream, LiveStreamEvents, PictureSize } from '../streams/live-stream.ts';
 import { INFO, type PlayStream, type StreamStatus } from './messages.ts';
 import type { WcsSession } from './wcs-session.ts';
 
@@ -38,7 +38,12 @@ export class PlayedStream extends EventEmitter<PlayedStreamEvents> {
     stream.on('lost', played.#onPublisherGone);
     stream.on('ended', played.#onPublisherGone);
     stream.on('message', played.#onMessage);
-    PlaySession.create({ publisher, offerSdp: request.sdp, logger: session.logger, tcpOnly: request.transport === 'TCP' }).then(
+    PlaySession.create({
+      publisher,
+      offerSdp: request.sdp,
+      logger: session.logger,
+      tcpOnly: request.transport === 'TCP',
+    }).then(
       (media) => played.#start(media),
       (error: unknown) => played.#fail(toGatewayError(error)),
     );
@@ -64,7 +69,9 @@ export class PlayedStream extends EventEmitter<PlayedStreamEvents> {
     this.#media = media;
     const { mediaSessionId } = this.#request;
     media.on('connected', () => this.#onConnected());
-    media.on('lost', (reason) => this.#finish('STOPPED', reason.code === 'STREAM_STOPPED' ? INFO.stoppedByPublisher : reason.message));
+    media.on('lost', (reason) =>
+      this.#finish('STOPPED', reason.code === 'STREAM_STOPPED' ? INFO.stoppedByPublisher : reason.message),
+    );
     this.#session.send('setRemoteSDP', mediaSessionId, media.answerSdp, true);
   }
 
@@ -82,7 +89,10 @@ export class PlayedStream extends EventEmitter<PlayedStreamEvents> {
 
   #fail(error: GatewayError): void {
     const info = { NO_COMMON_CODECS: INFO.noCommonCodecs, STREAM_NOT_FOUND: INFO.streamNotFound }[error.code as string];
-    this.#session.logger.info({ streamName: this.#request.name, code: error.code, reason: error.message }, 'play refused');
+    this.#session.logger.info(
+      { streamName: this.#request.name, code: error.code, reason: error.message },
+      'play refused',
+    );
     this.#finish('FAILED', info ?? error.message);
   }
 
@@ -90,7 +100,12 @@ export class PlayedStream extends EventEmitter<PlayedStreamEvents> {
 
   readonly #onResized = ({ width, height }: PictureSize): void => {
     const { mediaSessionId } = this.#request;
-    this.#session.send('notifyVideoFormat', { mediaSessionId, status: 'RESIZE', streamerVideoWidth: width, streamerVideoHeight: height });
+    this.#session.send('notifyVideoFormat', {
+      mediaSessionId,
+      status: 'RESIZE',
+      streamerVideoWidth: width,
+      streamerVideoHeight: height,
+    });
   };
 
   readonly #onMessage = (...[message]: LiveStreamEvents['message']): void => {
@@ -111,6 +126,12 @@ export class PlayedStream extends EventEmitter<PlayedStreamEvents> {
 
   #notify(status: StreamStatus, info?: string): void {
     const { mediaSessionId, name } = this.#request;
-    this.#session.send('notifyStreamStatusEvent', { mediaSessionId, name, published: false, status, ...(info !== undefined && { info }) });
+    this.#session.send('notifyStreamStatusEvent', {
+      mediaSessionId,
+      name,
+      published: false,
+      status,
+      ...(info !== undefined && { info }),
+    });
   }
 }

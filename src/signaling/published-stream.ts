@@ -1,10 +1,10 @@
 import { EventEmitter } from 'node:events';
 import { GatewayError, toGatewayError } from '../errors.ts';
-import { PublishSession } from '../ingest/publish-session.ts';
-import type { LiveStream, StreamMessage } from '../stream/live-stream.ts';
-import type { NameReservation } from '../stream/stream-registry.ts';
-import { parseDestination } from '../transponder/destination.ts';
-import type { TransponderView } from '../transponder/transponder-view.ts';
+import { PublishSession } from '../webrtc/publish-session.ts';
+import type { LiveStream, StreamMessage } from '../streams/live-stream.ts';
+import type { NameReservation } from '../streams/stream-registry.ts';
+import { parseDestination } from '../net/destination.ts';
+import type { TransponderView } from '../outputs/push/transponder-view.ts';
 import { INFO, type PublishStream, type StreamStatus } from './messages.ts';
 import type { WcsSession } from './wcs-session.ts';
 
@@ -70,7 +70,8 @@ export class PublishedStream extends EventEmitter<PublishedStreamEvents> {
     if (this.#over) return;
     // Held, it may have been continued by another publisher meanwhile: then it is not ours to end.
     const stream = this.#stream;
-    if (stream && (!stream.publisher || stream.publisher === this.#media)) this.#session.context.registry.end(stream, new GatewayError('STREAM_STOPPED', INFO.stoppedByUser));
+    if (stream && (!stream.publisher || stream.publisher === this.#media))
+      this.#session.context.registry.end(stream, new GatewayError('STREAM_STOPPED', INFO.stoppedByUser));
     this.#finish('UNPUBLISHED', INFO.stoppedByUser);
   }
 
@@ -97,17 +98,31 @@ export class PublishedStream extends EventEmitter<PublishedStreamEvents> {
 
   #publish(media: PublishSession): void {
     if (this.#over || this.#stream || !this.#reservation) return;
-    const { mediaSessionId, name, hasVideo, hasAudio, record, mediaProvider, bitrate, minBitrate, maxBitrate } = this.#request;
+    const { mediaSessionId, name, hasVideo, hasAudio, record, mediaProvider, bitrate, minBitrate, maxBitrate } =
+      this.#request;
     try {
       this.#stream = this.#reservation.publish(media);
     } catch (error) {
       return this.#fail(toGatewayError(error));
     }
-    this.#session.logger.info({ streamName: name, mediaSessionId, audio: media.audio?.codec, video: media.video?.codec }, 'stream published');
+    this.#session.logger.info(
+      { streamName: name, mediaSessionId, audio: media.audio?.codec, video: media.video?.codec },
+      'stream published',
+    );
     this.#stopListening = this.#session.context.control.onChange((view) => {
       if (view.sourceStreamName === name) this.#tellTransponder(view);
     });
-    this.#notify('PUBLISHING', undefined, { hasVideo, hasAudio, record, mediaProvider, bitrate, minBitrate, maxBitrate, appKey: this.#session.appKey, sessionId: this.#session.id });
+    this.#notify('PUBLISHING', undefined, {
+      hasVideo,
+      hasAudio,
+      record,
+      mediaProvider,
+      bitrate,
+      minBitrate,
+      maxBitrate,
+      appKey: this.#session.appKey,
+      sessionId: this.#session.id,
+    });
     const { rtmpUrl } = this.#request;
     if (rtmpUrl) void this.#push(rtmpUrl);
   }
@@ -125,20 +140,34 @@ export class PublishedStream extends EventEmitter<PublishedStreamEvents> {
         const known = findTransponder(() => control.find({ streamName: name, rtmpUrl }));
         if (known) return this.#tellTransponder(known);
       }
-      this.#session.logger.warn({ streamName: name, code: error.code, reason: error.message }, 'push of a published stream refused');
+      this.#session.logger.warn(
+        { streamName: name, code: error.code, reason: error.message },
+        'push of a published stream refused',
+      );
       control.refuse({ streamName: name, rtmpUrl }, error);
-      this.#event('transponder', { mediaSessionId: '', rtmpUrl: redactedUrl(rtmpUrl, name), status: 'ended', reason: error.message });
+      this.#event('transponder', {
+        mediaSessionId: '',
+        rtmpUrl: redactedUrl(rtmpUrl, name),
+        status: 'ended',
+        reason: error.message,
+      });
     }
   }
 
   #tellTransponder(view: TransponderView): void {
-    this.#event('transponder', { mediaSessionId: view.mediaSessionId, rtmpUrl: view.destination, status: view.status, reason: view.reason });
+    this.#event('transponder', {
+      mediaSessionId: view.mediaSessionId,
+      rtmpUrl: view.destination,
+      status: view.status,
+      reason: view.reason,
+    });
   }
 
   #onMediaLost(reason: GatewayError): void {
     if (this.#over) return;
     // A dead worker's streams end, through the registry like every end that is not the page's.
-    if (reason.code !== 'PUBLISHER_LOST') return this.#stream ? this.#session.context.registry.end(this.#stream, reason) : this.#fail(reason);
+    if (reason.code !== 'PUBLISHER_LOST')
+      return this.#stream ? this.#session.context.registry.end(this.#stream, reason) : this.#fail(reason);
     this.#lose();
     this.#farewell = setTimeout(() => {
       this.#session.logger.info({ streamName: this.#request.name, reason: reason.message }, 'publisher lost');
@@ -160,7 +189,10 @@ export class PublishedStream extends EventEmitter<PublishedStreamEvents> {
   }
 
   #fail(error: GatewayError): void {
-    this.#session.logger.info({ streamName: this.#request.name, code: error.code, reason: error.message }, 'publication refused');
+    this.#session.logger.info(
+      { streamName: this.#request.name, code: error.code, reason: error.message },
+      'publication refused',
+    );
     const info = { STREAM_NAME_IN_USE: INFO.nameInUse, NO_COMMON_CODECS: INFO.noCommonCodecs }[error.code as string];
     this.#finish('FAILED', info ?? error.message);
   }
@@ -178,7 +210,14 @@ export class PublishedStream extends EventEmitter<PublishedStreamEvents> {
 
   #notify(status: StreamStatus, info?: string, more: Record<string, unknown> = {}): void {
     const { mediaSessionId, name } = this.#request;
-    this.#session.send('notifyStreamStatusEvent', { mediaSessionId, name, published: true, ...more, status, ...(info !== undefined && { info }) });
+    this.#session.send('notifyStreamStatusEvent', {
+      mediaSessionId,
+      name,
+      published: true,
+      ...more,
+      status,
+      ...(info !== undefined && { info }),
+    });
   }
 
   #event(type: string, payload: unknown): void {

@@ -2,15 +2,15 @@ import { createServer as createHttpServer, type RequestListener, type Server as 
 import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { WebSocketServer } from 'ws';
-import type { Certificate } from '../certificate.ts';
+import type { Certificate } from '../net/certificate.ts';
 import { GatewayError } from '../errors.ts';
-import type { PublishSessionOptions } from '../ingest/publish-session.ts';
-import type { WorkerPool } from '../ingest/worker-pool.ts';
-import type { Logger } from '../logger.ts';
-import type { Pacer } from '../pacer.ts';
-import type { LiveStream } from '../stream/live-stream.ts';
-import type { StreamRegistry } from '../stream/stream-registry.ts';
-import type { TransponderControl } from '../transponder/transponder-view.ts';
+import type { PublishSessionOptions } from '../webrtc/publish-session.ts';
+import type { WorkerPool } from '../webrtc/worker-pool.ts';
+import type { Logger } from '../observe/logger.ts';
+import type { Pacer } from '../runtime/pacer.ts';
+import type { LiveStream } from '../streams/live-stream.ts';
+import type { StreamRegistry } from '../streams/stream-registry.ts';
+import type { TransponderControl } from '../outputs/push/transponder-view.ts';
 import type { OriginCheck } from './origin.ts';
 import { WcsSession } from './wcs-session.ts';
 
@@ -58,7 +58,10 @@ export class WcsServer {
       server: http,
       maxPayload: MAX_MESSAGE_BYTES,
       perMessageDeflate: false,
-      verifyClient: ({ origin }: { origin: string | undefined }, done: (ok: boolean, code?: number, message?: string) => void) => {
+      verifyClient: (
+        { origin }: { origin: string | undefined },
+        done: (ok: boolean, code?: number, message?: string) => void,
+      ) => {
         if (context.allowOrigin?.(origin) ?? true) return done(true);
         context.logger.warn({ origin }, 'a page of this origin may not connect; add it to cors_origins if it should');
         done(false, 403, 'Origin not in cors_origins');
@@ -77,11 +80,15 @@ export class WcsServer {
     const { certificate, host, port } = options;
     // Somebody who opens the address in a browser should learn what it is.
     const explain: RequestListener = (_, response): void => {
-      response.writeHead(426, { 'content-type': 'text/plain', upgrade: 'websocket' }).end('This port speaks the WebSocket protocol of the WCS Web SDK.\n');
+      response
+        .writeHead(426, { 'content-type': 'text/plain', upgrade: 'websocket' })
+        .end('This port speaks the WebSocket protocol of the WCS Web SDK.\n');
     };
     const http = certificate ? createSecureServer(certificate, explain) : createHttpServer(explain);
     await new Promise<void>((resolve, reject) => {
-      http.once('error', (error: NodeJS.ErrnoException) => reject(listenFailure(error, host, port, certificate ? 'wss.port' : 'ws.port')));
+      http.once('error', (error: NodeJS.ErrnoException) =>
+        reject(listenFailure(error, host, port, certificate ? 'wss.port' : 'ws.port')),
+      );
       http.listen(port, host, resolve);
     });
     return new WcsServer(http, options);

@@ -3,7 +3,7 @@ import { EventEmitter } from 'node:events';
 import { WebSocket, type RawData } from 'ws';
 import type { z } from 'zod';
 import { GatewayError } from '../errors.ts';
-import type { Logger } from '../logger.ts';
+import type { Logger } from '../observe/logger.ts';
 import { giveToken, ownerOf } from './auth-token.ts';
 import * as messages from './messages.ts';
 import { encodeMessage, INFO, type ServerMessages } from './messages.ts';
@@ -169,7 +169,11 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
     const { authToken } = connection.data;
     this.#owner = ownerOf(authToken);
     this.send('getVersion', this.context.version);
-    this.send('getUserData', { ...connection.data, authToken: typeof authToken === 'string' ? authToken : giveToken(this.id), status: 'ESTABLISHED' });
+    this.send('getUserData', {
+      ...connection.data,
+      authToken: typeof authToken === 'string' ? authToken : giveToken(this.id),
+      status: 'ESTABLISHED',
+    });
   }
 
   #publish(argument: unknown): void {
@@ -183,11 +187,23 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
   }
 
   /** Checks what publishing and playing have in common; a refusal has been told when this returns nothing. */
-  #openRequest<Schema extends typeof messages.PublishStreamSchema | typeof messages.PlayStreamSchema>(schema: Schema, argument: unknown, published: boolean): z.output<Schema> | undefined {
+  #openRequest<Schema extends typeof messages.PublishStreamSchema | typeof messages.PlayStreamSchema>(
+    schema: Schema,
+    argument: unknown,
+    published: boolean,
+  ): z.output<Schema> | undefined {
     const parsed = schema.safeParse(argument);
-    const { mediaSessionId = '', name = '' } = (typeof argument === 'object' && argument !== null ? argument : {}) as Record<string, unknown>;
+    const { mediaSessionId = '', name = '' } = (
+      typeof argument === 'object' && argument !== null ? argument : {}
+    ) as Record<string, unknown>;
     const refuse = (info: string): undefined => {
-      this.send('notifyStreamStatusEvent', { mediaSessionId: String(mediaSessionId), name: String(name), published, status: 'FAILED', info });
+      this.send('notifyStreamStatusEvent', {
+        mediaSessionId: String(mediaSessionId),
+        name: String(name),
+        published,
+        status: 'FAILED',
+        info,
+      });
       return undefined;
     };
     if (!parsed.success) {
@@ -196,7 +212,8 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
       return refuse(`Invalid request: ${issue?.path.join('.') ?? ''} ${issue?.message ?? ''}`);
     }
     if (this.#streams.has(parsed.data.mediaSessionId)) return refuse(INFO.idInUse);
-    if (this.#streams.size >= MAX_STREAMS_PER_SESSION) return refuse(`More than ${MAX_STREAMS_PER_SESSION} streams in one session`);
+    if (this.#streams.size >= MAX_STREAMS_PER_SESSION)
+      return refuse(`More than ${MAX_STREAMS_PER_SESSION} streams in one session`);
     return parsed.data as z.output<Schema>;
   }
 
@@ -214,7 +231,13 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
     if (stream) return stream.stop();
     if (published) this.#endHeld(name);
     // Unknown ones are answered too: the SDK asks again every 200 ms until it hears something.
-    this.send('notifyStreamStatusEvent', { mediaSessionId, name, published, status: published ? 'UNPUBLISHED' : 'STOPPED', info: INFO.stoppedByUser });
+    this.send('notifyStreamStatusEvent', {
+      mediaSessionId,
+      name,
+      published,
+      status: published ? 'UNPUBLISHED' : 'STOPPED',
+      info: INFO.stoppedByUser,
+    });
   }
 
   /**
@@ -232,7 +255,10 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
     const request = messages.NamedStreamSchema.safeParse(argument);
     const id = String((argument as { mediaSessionId?: unknown } | null)?.mediaSessionId ?? '');
     const available = request.success && this.context.registry.find(request.data.name)?.publisher !== undefined;
-    this.send('availableStream', available ? { id, status: 'true' } : { id, status: 'false', info: INFO.streamNotFound });
+    this.send(
+      'availableStream',
+      available ? { id, status: 'true' } : { id, status: 'false', info: INFO.streamNotFound },
+    );
   }
 
   #snapshot(argument: unknown): void {
@@ -241,7 +267,8 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
     const { mediaSessionId, name } = request.data;
     const fail = (info: string): void => {
       // The status FAILED would end a stream of this id in the page: a running one hears of it as an event.
-      if (this.#streams.has(mediaSessionId)) this.send('notifyStreamEvent', { mediaSessionId, type: 'snapshotFailed', payload: { info } });
+      if (this.#streams.has(mediaSessionId))
+        this.send('notifyStreamEvent', { mediaSessionId, type: 'snapshotFailed', payload: { info } });
       else this.send('notifyStreamStatusEvent', { mediaSessionId, name, published: false, status: 'FAILED', info });
     };
     const stream = this.context.registry.find(name);
@@ -251,7 +278,14 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
     if (this.#snapshots >= MAX_SNAPSHOTS) return fail('Too many snapshots at once');
     this.#snapshots++;
     const done = takeSnapshot(stream).then(
-      (picture) => this.send('notifyStreamStatusEvent', { mediaSessionId, name, published: false, status: 'SNAPSHOT_COMPLETE', info: picture.toString('base64') }),
+      (picture) =>
+        this.send('notifyStreamStatusEvent', {
+          mediaSessionId,
+          name,
+          published: false,
+          status: 'SNAPSHOT_COMPLETE',
+          info: picture.toString('base64'),
+        }),
       (error: unknown) => {
         this.logger.warn({ err: error, streamName: name }, 'snapshot failed');
         fail(INFO.failedByError);

@@ -10,11 +10,24 @@ const execute = promisify(execFile);
 
 /** Codec, rate and channels as ffprobe sees them. */
 async function audioOf(file: string): Promise<string> {
-  const { stdout } = await execute('ffprobe', ['-v', 'error', '-select_streams', 'a:0', '-show_entries', 'stream=codec_name,sample_rate,channels', '-of', 'csv=p=0', file]);
+  const { stdout } = await execute('ffprobe', [
+    '-v',
+    'error',
+    '-select_streams',
+    'a:0',
+    '-show_entries',
+    'stream=codec_name,sample_rate,channels',
+    '-of',
+    'csv=p=0',
+    file,
+  ]);
   return stdout.trim();
 }
 
-for (const [codec, expected] of [['pcma', 'pcm_alaw,8000,1'], ['speex', 'speex,16000,1']] as const) {
+for (const [codec, expected] of [
+  ['pcma', 'pcm_alaw,8000,1'],
+  ['speex', 'speex,16000,1'],
+] as const) {
   await t.test(`rtmp_transponder_audio_codec=${codec}`, async (t) => {
     const { gateway, nginx, publisher } = await setStage(t, { settings: { rtmp_transponder_audio_codec: codec } });
     const page = await publisher({ name: 'talk' });
@@ -32,7 +45,10 @@ for (const [codec, expected] of [['pcma', 'pcm_alaw,8000,1'], ['speex', 'speex,1
     t.strictSame(recording.decodeErrors, []);
     t.strictSame(recording.audio.stepsBack, []);
     t.ok(recording.audio.largestGap <= 50, `no hole: ${recording.audio.largestGap} ms`);
-    const loudest = (from: number, to: number): number => Math.max(...Array.from({ length: (to - from) / 50 }, (_, i) => recording.level(from + i * 50, from + i * 50 + 50)));
+    const loudest = (from: number, to: number): number =>
+      Math.max(
+        ...Array.from({ length: (to - from) / 50 }, (_, i) => recording.level(from + i * 50, from + i * 50 + 50)),
+      );
     t.ok(loudest(500, 2900) > -40, `beeps: ${loudest(500, 2900)} dBFS`);
     t.ok(loudest(3600, 4900) < -50, `muted: ${loudest(3600, 4900)} dBFS`);
     t.ok(loudest(5600, 6900) > -40, `the sound: ${loudest(5600, 6900)} dBFS`);

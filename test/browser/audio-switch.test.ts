@@ -53,23 +53,45 @@ await t.test('live, muted, a file, live again: no gap, no step back', async (t) 
   await part('live after the file has ended by itself', LIVE);
   t.match(await gateway.transponder(mediaSessionId), { muted: false, soundEnabled: false });
 
-  t.match(await gateway.rest('/push/sound_on', { mediaSessionId, soundFile: 'missing.wav', loop: false }), { status: 404, body: { exception: 'SOUND_FILE_NOT_FOUND' } });
-  t.match(await gateway.rest('/push/sound_on', { mediaSessionId, soundFile: '../../etc/passwd', loop: false }), { status: 404, body: { exception: 'SOUND_FILE_NOT_FOUND' } });
-  t.match(await gateway.rest('/push/sound_on', { mediaSessionId, soundFile: 'noise.txt', loop: false }), { status: 400, body: { exception: 'SOUND_FILE_INVALID' } });
-  t.match(await gateway.rest('/push/sound_on', { mediaSessionId: 'nobody', soundFile: 'quiet.wav', loop: false }), { status: 404, body: { exception: 'TRANSPONDER_NOT_FOUND' } });
+  t.match(await gateway.rest('/push/sound_on', { mediaSessionId, soundFile: 'missing.wav', loop: false }), {
+    status: 404,
+    body: { exception: 'SOUND_FILE_NOT_FOUND' },
+  });
+  t.match(await gateway.rest('/push/sound_on', { mediaSessionId, soundFile: '../../etc/passwd', loop: false }), {
+    status: 404,
+    body: { exception: 'SOUND_FILE_NOT_FOUND' },
+  });
+  t.match(await gateway.rest('/push/sound_on', { mediaSessionId, soundFile: 'noise.txt', loop: false }), {
+    status: 400,
+    body: { exception: 'SOUND_FILE_INVALID' },
+  });
+  t.match(await gateway.rest('/push/sound_on', { mediaSessionId: 'nobody', soundFile: 'quiet.wav', loop: false }), {
+    status: 404,
+    body: { exception: 'TRANSPONDER_NOT_FOUND' },
+  });
   await gateway.rest('/push/terminate', { mediaSessionId });
 
   const recording = await analyse(file);
-  for (const { at, what, range: [low, high] } of marks) {
+  for (const {
+    at,
+    what,
+    range: [low, high],
+  } of marks) {
     // A file that is played once is shorter than its part.
     const level = recording.level(at + SETTLE, at + (what === 'a file once' ? 900 : PART - 50));
     t.ok(level >= low && level <= high, `${what}: ${level.toFixed(1)} dBFS at ${at} ms`);
   }
   t.strictSame(recording.decodeErrors, []);
   t.strictSame(recording.audio.stepsBack, [], 'timestamps never step back');
-  t.ok(recording.audio.largestGap <= 50, `largest gap ${recording.audio.largestGap} ms at ${recording.audio.largestGapAt}`);
+  t.ok(
+    recording.audio.largestGap <= 50,
+    `largest gap ${recording.audio.largestGap} ms at ${recording.audio.largestGapAt}`,
+  );
   t.strictSame(recording.video.stepsBack, []);
-  t.ok(Math.abs(recording.audio.last - recording.video.last) <= MOST_SOUND_LAG, `tracks end together: ${recording.audio.last} and ${recording.video.last}`);
+  t.ok(
+    Math.abs(recording.audio.last - recording.video.last) <= MOST_SOUND_LAG,
+    `tracks end together: ${recording.audio.last} and ${recording.video.last}`,
+  );
 });
 
 await t.test('options of startup: muted, or a file, from the first frame on', async (t) => {
@@ -77,18 +99,29 @@ await t.test('options of startup: muted, or a file, from the first frame on', as
     { name: 'muted', options: { action: 'mute' }, range: SILENT },
     { name: 'filed', options: { action: 'sound_on', soundFile: 'quiet.wav', loop: true }, range: SOUND },
   ] as const;
-  await Promise.all(pushes.map(async ({ name, options, range: [low, high] }) => {
-    const view = await gateway.startPush({ streamName: 'talk', rtmpUrl: `${nginx.rtmpUrl}/${name}`, rtmpTransponderFullUrl: true, options });
-    t.match(view, { muted: name === 'muted', soundEnabled: name === 'filed' }, name);
-    await recorded(recordingOf(nginx, name), 1500);
-    await gateway.rest('/push/terminate', { mediaSessionId: view.mediaSessionId });
-    const level = (await analyse(recordingOf(nginx, name))).level(100, 1400);
-    t.ok(level >= low && level <= high, `${name}: ${level.toFixed(1)} dBFS`);
-  }));
+  await Promise.all(
+    pushes.map(async ({ name, options, range: [low, high] }) => {
+      const view = await gateway.startPush({
+        streamName: 'talk',
+        rtmpUrl: `${nginx.rtmpUrl}/${name}`,
+        rtmpTransponderFullUrl: true,
+        options,
+      });
+      t.match(view, { muted: name === 'muted', soundEnabled: name === 'filed' }, name);
+      await recorded(recordingOf(nginx, name), 1500);
+      await gateway.rest('/push/terminate', { mediaSessionId: view.mediaSessionId });
+      const level = (await analyse(recordingOf(nginx, name))).level(100, 1400);
+      t.ok(level >= low && level <= high, `${name}: ${level.toFixed(1)} dBFS`);
+    }),
+  );
 });
 
 await t.test('the microphone stops: silence, and sound again when it is back', async (t) => {
-  const { mediaSessionId } = await gateway.startPush({ streamName: 'talk', rtmpUrl: `${nginx.rtmpUrl}/mic`, rtmpTransponderFullUrl: true });
+  const { mediaSessionId } = await gateway.startPush({
+    streamName: 'talk',
+    rtmpUrl: `${nginx.rtmpUrl}/mic`,
+    rtmpTransponderFullUrl: true,
+  });
   const file = recordingOf(nginx, 'mic');
   await recorded(file, 1000);
   await page.muteAudio('talk');
@@ -100,17 +133,27 @@ await t.test('the microphone stops: silence, and sound again when it is back', a
   await gateway.rest('/push/terminate', { mediaSessionId });
   const recording = await analyse(file);
   t.ok(recording.level(off + SETTLE, on) < -80, `${recording.level(off + SETTLE, on).toFixed(1)} dBFS while it is off`);
-  t.ok(recording.level(on + SETTLE, on + PART) > -15, `${recording.level(on + SETTLE, on + PART).toFixed(1)} dBFS when it is back`);
+  t.ok(
+    recording.level(on + SETTLE, on + PART) > -15,
+    `${recording.level(on + SETTLE, on + PART).toFixed(1)} dBFS when it is back`,
+  );
   t.ok(recording.audio.largestGap <= 50, `largest gap ${recording.audio.largestGap} ms`);
   t.strictSame(recording.audio.stepsBack, []);
 });
 
 await t.test('lips are in sync after each switch', async (t) => {
-  const flashing = await publisher({ name: 'lips', source: 'flashAndBeep', sourceOptions: { width: 320, height: 180 } });
+  const flashing = await publisher({
+    name: 'lips',
+    source: 'flashAndBeep',
+    sourceOptions: { width: 320, height: 180 },
+  });
   const { mediaSessionId } = await gateway.startPush({ streamName: 'lips', rtmpUrl: nginx.rtmpUrl });
   const file = recordingOf(nginx, 'rtmp_lips');
   await recorded(file, 1000);
-  for (const [there, request, back] of [['mute', {}, 'unmute'], ['sound_on', { soundFile: 'quiet.wav', loop: true }, 'sound_off']] as const) {
+  for (const [there, request, back] of [
+    ['mute', {}, 'unmute'],
+    ['sound_on', { soundFile: 'quiet.wav', loop: true }, 'sound_off'],
+  ] as const) {
     await gateway.rest(`/push/${there}`, { mediaSessionId, ...request });
     await recorded(file, (await recordedUntil(file)).audio + 500);
     await gateway.rest(`/push/${back}`, { mediaSessionId });

@@ -23,14 +23,24 @@ interface Html {
 
 const text = (page: Page, selector: string): Promise<string> => page.locator(selector).innerText();
 /** Waits until an element says it. */
-const says = (page: Page, selector: string, wanted: string): Promise<void> => page.locator(selector, { hasText: wanted }).first().waitFor({ timeout: 20_000 });
+const says = (page: Page, selector: string, wanted: string): Promise<void> =>
+  page.locator(selector, { hasText: wanted }).first().waitFor({ timeout: 20_000 });
 const plays = (page: Page): Promise<boolean> =>
-  waitFor('the picture of the RTMP server', () => page.locator('#watch').evaluate((video: Video) => video.currentTime > 1 && video.videoWidth > 0), { timeout: 30_000 });
-const press = (page: Page, name: string): Promise<void> => page.getByRole('button', { name, exact: true }).first().click();
+  waitFor(
+    'the picture of the RTMP server',
+    () => page.locator('#watch').evaluate((video: Video) => video.currentTime > 1 && video.videoWidth > 0),
+    { timeout: 30_000 },
+  );
+const press = (page: Page, name: string): Promise<void> =>
+  page.getByRole('button', { name, exact: true }).first().click();
 
 t.test('publish, push, watch, switch, terminate, stop', async (t) => {
   const embedded = await freePort();
-  const gateway = await startGateway({ embedded_rtmp_server: true, embedded_rtmp_port: embedded, embedded_http_flv_port: await freePort() });
+  const gateway = await startGateway({
+    embedded_rtmp_server: true,
+    embedded_rtmp_port: embedded,
+    embedded_http_flv_port: await freePort(),
+  });
   t.teardown(() => gateway.stop());
   const page = await browser.newPage();
   t.teardown(() => page.close());
@@ -48,7 +58,13 @@ t.test('publish, push, watch, switch, terminate, stop', async (t) => {
   await press(page, 'Start push');
   await says(page, '.push .pill', 'Pushing');
   t.equal(await text(page, '.push code'), `rtmp://127.0.0.1:${embedded}/live`);
-  t.equal(await page.evaluate(`document.getElementById(document.querySelector('.push .danger').getAttribute('aria-describedby')).textContent`), `rtmp://127.0.0.1:${embedded}/live`, 'a button says which push it is for');
+  t.equal(
+    await page.evaluate(
+      `document.getElementById(document.querySelector('.push .danger').getAttribute('aria-describedby')).textContent`,
+    ),
+    `rtmp://127.0.0.1:${embedded}/live`,
+    'a button says which push it is for',
+  );
   await plays(page);
   t.pass('what the RTMP server receives plays');
   t.same(faults, [], 'no error in the page, and nothing that its policy forbids');
@@ -95,7 +111,12 @@ t.test('publish, push, watch, switch, terminate, stop', async (t) => {
 
 t.test('the gateway asks for its key, goes away and comes back', async (t) => {
   const key = { rest_api_key: 'correct-horse-battery-staple' };
-  const first = await startGateway({ ...key, embedded_rtmp_server: true, embedded_rtmp_port: await freePort(), embedded_http_flv_port: await freePort() });
+  const first = await startGateway({
+    ...key,
+    embedded_rtmp_server: true,
+    embedded_rtmp_port: await freePort(),
+    embedded_http_flv_port: await freePort(),
+  });
   const page = await browser.newPage();
   t.teardown(() => page.close());
   await page.goto(first.httpUrl);
@@ -106,7 +127,11 @@ t.test('the gateway asks for its key, goes away and comes back', async (t) => {
   await page.getByLabel('This gateway asks').fill(key.rest_api_key);
   await press(page, 'Use key');
   await says(page, '#gateway', 'Gateway connected');
-  t.equal(await page.locator('html').evaluate((html: Html) => html.ownerDocument.defaultView.localStorage.length), 0, 'the key is not kept beyond the tab');
+  t.equal(
+    await page.locator('html').evaluate((html: Html) => html.ownerDocument.defaultView.localStorage.length),
+    0,
+    'the key is not kept beyond the tab',
+  );
 
   await press(page, 'Publish');
   await says(page, '#publish-state', 'On air');
@@ -116,7 +141,12 @@ t.test('the gateway asks for its key, goes away and comes back', async (t) => {
   await first.stop();
   await says(page, '#gateway', 'unreachable');
   await says(page, '#publish-state', 'Trying to publish again');
-  const second = await startGateway({ ...key, 'ws.port': first.ports.ws, 'http.port': first.ports.http, rtc_port: first.ports.rtc });
+  const second = await startGateway({
+    ...key,
+    'ws.port': first.ports.ws,
+    'http.port': first.ports.http,
+    rtc_port: first.ports.rtc,
+  });
   t.teardown(() => second.stop());
   await says(page, '#gateway', 'Gateway connected');
   await says(page, '#publish-state', 'On air');
@@ -137,7 +167,9 @@ t.test('behind the reverse proxy of docs/operations.md', async (t) => {
   await says(page, '#gateway', 'Gateway connected');
   await press(page, 'Publish');
   await says(page, '#publish-state', 'On air');
-  t.match((await gateway.http('/api/v1/streams', { headers: { authorization: 'Bearer k3y' } })).body, [{ name: 'test', status: 'live' }]);
+  t.match((await gateway.http('/api/v1/streams', { headers: { authorization: 'Bearer k3y' } })).body, [
+    { name: 'test', status: 'live' },
+  ]);
 });
 
 t.test('reloaded, the page goes on with its stream; another one cannot', async (t) => {
@@ -162,20 +194,31 @@ t.test('reloaded, the page goes on with its stream; another one cannot', async (
 });
 
 t.test('the page plays on behind a hole in the pictures', async (t) => {
-  const gateway = await startGateway({ embedded_rtmp_server: true, embedded_rtmp_port: await freePort(), embedded_http_flv_port: await freePort() });
+  const gateway = await startGateway({
+    embedded_rtmp_server: true,
+    embedded_rtmp_port: await freePort(),
+    embedded_http_flv_port: await freePort(),
+  });
   t.teardown(() => gateway.stop());
   const page = await browser.newPage();
   t.teardown(() => page.close());
-  await page.addInitScript('{ const Native = RTCPeerConnection; RTCPeerConnection = class extends Native { constructor(...args) { super(...args); globalThis.connection = this; } }; }');
+  await page.addInitScript(
+    '{ const Native = RTCPeerConnection; RTCPeerConnection = class extends Native { constructor(...args) { super(...args); globalThis.connection = this; } }; }',
+  );
   await page.goto(gateway.httpUrl);
   await press(page, 'Publish');
   await says(page, '#publish-state', 'On air');
   await press(page, 'Start push');
   await plays(page);
   const watched = (): Promise<number> => page.locator('#watch').evaluate((video: Video) => video.currentTime);
-  await page.evaluate('{ globalThis.sender = connection.getSenders().find(({ track }) => track?.kind === "video"); globalThis.camera = sender.track; sender.replaceTrack(null); }');
+  await page.evaluate(
+    '{ globalThis.sender = connection.getSenders().find(({ track }) => track?.kind === "video"); globalThis.camera = sender.track; sender.replaceTrack(null); }',
+  );
   let hole = await watched();
-  await waitFor('the player to stand before it', async () => hole === (hole = await watched()), { timeout: 30_000, every: 500 });
+  await waitFor('the player to stand before it', async () => hole === (hole = await watched()), {
+    timeout: 30_000,
+    every: 500,
+  });
   await page.evaluate('sender.replaceTrack(camera)');
   t.ok(await waitFor('the picture to go on', async () => (await watched()) > hole + 3, { timeout: 20_000 }));
 });
@@ -191,7 +234,10 @@ t.test('by keyboard, on a phone, with words longer than its screen', async (t) =
   await page.locator('#publish').focus();
   await page.keyboard.press('Enter');
   await says(page, '#publish-state', 'On air');
-  await page.locator('#destinations input').first().fill(`rtmp://${'long.'.repeat(40)}invalid/live`);
+  await page
+    .locator('#destinations input')
+    .first()
+    .fill(`rtmp://${'long.'.repeat(40)}invalid/live`);
   await page.locator('#start-push').focus();
   await page.keyboard.press('Enter');
   await says(page, '#destinations .error', 'could not be resolved');
@@ -209,7 +255,9 @@ t.test('no camera permission', async (t) => {
   t.teardown(() => gateway.stop());
   const page = await browser.newPage();
   t.teardown(() => page.close());
-  await page.addInitScript('navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException("Permission denied", "NotAllowedError"))');
+  await page.addInitScript(
+    'navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException("Permission denied", "NotAllowedError"))',
+  );
   await page.goto(gateway.httpUrl);
   await press(page, 'Publish');
   await says(page, '#publish-state', 'Allow both for this page');
@@ -241,7 +289,10 @@ t.test('pressed before the page is ready', async (t) => {
   const late = Promise.withResolvers<void>();
   await page.route('**/console/config.json', (route) => late.promise.then(() => route.continue()));
   await page.goto(gateway.httpUrl);
-  t.strictSame(await Promise.all(['#publish', '#start-push'].map((button) => page.locator(button).isDisabled())), [true, true]);
+  t.strictSame(await Promise.all(['#publish', '#start-push'].map((button) => page.locator(button).isDisabled())), [
+    true,
+    true,
+  ]);
   const pressed = press(page, 'Publish');
   late.resolve();
   await pressed;

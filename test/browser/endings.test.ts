@@ -29,12 +29,19 @@ await t.test('the publisher closes the tab: after the window its pushes end, wit
   t.match(await gateway.ended(mediaSessionId), { status: 'ended', reasonCode: 'PUBLISHER_LOST' });
   t.ok(performance.now() - closed >= 900, 'not before the window has passed');
   await idle();
-  t.match(await gateway.rest('/push/startup', { streamName: 'tab', rtmpUrl: nginx.rtmpUrl }), { status: 404 }, 'the stream is gone');
+  t.match(
+    await gateway.rest('/push/startup', { streamName: 'tab', rtmpUrl: nginx.rtmpUrl }),
+    { status: 404 },
+    'the stream is gone',
+  );
 });
 
 await t.test('the RTMP server refuses: the push ends with the reason, the publication goes on', async (t) => {
   const page = await publisher({ name: 'refused', rtmpUrl: nginx.rtmpUrl });
-  const told = await page.event('the end of the push', ({ event }) => event?.type === 'transponder' && event.payload.status === 'ended');
+  const told = await page.event(
+    'the end of the push',
+    ({ event }) => event?.type === 'transponder' && event.payload.status === 'ended',
+  );
   t.ok(told.event.payload.reason, `with a reason: ${told.event.payload.reason}`);
   t.equal((await page.events()).at(-1)?.what, 'event', 'nothing else happened to the stream');
   t.match(await gateway.rest('/push/find', {}), { status: 404 });
@@ -45,7 +52,10 @@ await t.test('the RTMP server refuses: the push ends with the reason, the public
 
 await t.test('nobody listens there: the push ends with the reason', async (t) => {
   const page = await publisher({ name: 'alone' });
-  const { mediaSessionId } = await gateway.startPush({ streamName: 'alone', rtmpUrl: `rtmp://127.0.0.1:${await freePort()}/live` });
+  const { mediaSessionId } = await gateway.startPush({
+    streamName: 'alone',
+    rtmpUrl: `rtmp://127.0.0.1:${await freePort()}/live`,
+  });
   const ended = await gateway.ended(mediaSessionId);
   t.match(ended, { status: 'ended', reasonCode: 'DESTINATION_UNREACHABLE' });
   t.ok(ended.reason, ended.reason);
@@ -56,7 +66,11 @@ await t.test('nobody listens there: the push ends with the reason', async (t) =>
 
 await t.test('a publisher that has VP8 only is transcoded once for all', async (t) => {
   const page = await publisher({ name: 'vp8', stripCodecs: 'H264', source: 'tone', rtmpUrl: nginx.rtmpUrl });
-  const second = await gateway.startPush({ streamName: 'vp8', rtmpUrl: `${nginx.rtmpUrl}/vp8-second`, rtmpTransponderFullUrl: true });
+  const second = await gateway.startPush({
+    streamName: 'vp8',
+    rtmpUrl: `${nginx.rtmpUrl}/vp8-second`,
+    rtmpTransponderFullUrl: true,
+  });
   await Promise.all(['rtmp_vp8', 'vp8-second'].map((name) => recorded(recordingOf(nginx, name), 3000)));
   t.equal(gateway.children('video-encoder').length, 1, 'one video encoder');
   t.equal(gateway.children('audio-encoder').length, 1, 'one audio encoder');
@@ -66,7 +80,10 @@ await t.test('a publisher that has VP8 only is transcoded once for all', async (
   t.strictSame(recording.decodeErrors, []);
   t.match(recording.pictures.at(-1), { width: 640, height: 360 });
   t.strictSame(recording.video.stepsBack, []);
-  t.ok(Math.abs(recording.audio.last - recording.video.last) <= MOST_SOUND_LAG, `tracks end together: ${recording.audio.last} and ${recording.video.last}`);
+  t.ok(
+    Math.abs(recording.audio.last - recording.video.last) <= MOST_SOUND_LAG,
+    `tracks end together: ${recording.audio.last} and ${recording.video.last}`,
+  );
   t.ok(Math.max(...recording.keyFrameIntervals) <= 4000);
   await page.close();
   await idle();
@@ -105,18 +122,24 @@ await t.test('without a camera the RTMP server gets sound', async (t) => {
 await t.test('an offer without a codec in common fails with the reason', async (t) => {
   const page = await openPage();
   await page.connect(gateway.wsUrl);
-  t.match(await page.publish({ name: 'exotic', stripCodecs: 'H264,VP8,VP9,AV1', source: 'videoOnly' }), { status: 'FAILED', info: 'No common codecs' });
+  t.match(await page.publish({ name: 'exotic', stripCodecs: 'H264,VP8,VP9,AV1', source: 'videoOnly' }), {
+    status: 'FAILED',
+    info: 'No common codecs',
+  });
   await page.close();
 });
 
-await t.test('the gateway is stopped in the middle of everything: the page is told, the recording is whole, nothing is left', async (t) => {
-  const page = await publisher({ name: 'last', source: 'tone', rtmpUrl: nginx.rtmpUrl });
-  await recorded(recordingOf(nginx, 'rtmp_last'), 1500);
-  await gateway.stop();
-  t.equal(await gateway.exited, 0, 'exit code');
-  await page.event('the end of the session', ({ what, status }) => what === 'session' && status === 'DISCONNECTED');
-  const recording = await analyse(recordingOf(nginx, 'rtmp_last'));
-  t.strictSame(recording.decodeErrors, []);
-  t.ok(recording.video.last >= 1500);
-  await page.close();
-});
+await t.test(
+  'the gateway is stopped in the middle of everything: the page is told, the recording is whole, nothing is left',
+  async (t) => {
+    const page = await publisher({ name: 'last', source: 'tone', rtmpUrl: nginx.rtmpUrl });
+    await recorded(recordingOf(nginx, 'rtmp_last'), 1500);
+    await gateway.stop();
+    t.equal(await gateway.exited, 0, 'exit code');
+    await page.event('the end of the session', ({ what, status }) => what === 'session' && status === 'DISCONNECTED');
+    const recording = await analyse(recordingOf(nginx, 'rtmp_last'));
+    t.strictSame(recording.decodeErrors, []);
+    t.ok(recording.video.last >= 1500);
+    await page.close();
+  },
+);

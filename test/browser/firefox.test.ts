@@ -19,7 +19,12 @@ else {
   enterOwnNetwork();
   t.setTimeout(FILE_TIMEOUT);
   // With the default, which the helper would change.
-  const [gateway, nginx, pages, firefox] = await Promise.all([startGateway({ ip_local: '' }), startNginxRtmp(), startPageServer(), startFirefox(path)]);
+  const [gateway, nginx, pages, firefox] = await Promise.all([
+    startGateway({ ip_local: '' }),
+    startNginxRtmp(),
+    startPageServer(),
+    startFirefox(path),
+  ]);
   t.teardown(async () => {
     await firefox.close();
     await gateway.stop();
@@ -36,7 +41,10 @@ else {
     await recorded(file, 6000);
     const { packets } = await page.audioSent();
     const seconds = (performance.now() - started) / 1000;
-    t.ok(packets >= 6 * 20 && packets <= seconds * 27, `packets of 40 ms, as it was asked for: ${packets} in ${seconds} s`);
+    t.ok(
+      packets >= 6 * 20 && packets <= seconds * 27,
+      `packets of 40 ms, as it was asked for: ${packets} in ${seconds} s`,
+    );
     await gateway.rest('/push/terminate', { mediaSessionId });
 
     const recording = await analyse(file);
@@ -45,7 +53,10 @@ else {
     t.strictSame([...recording.video.stepsBack, ...recording.audio.stepsBack], [], 'timestamps never step back');
     t.ok(recording.audio.largestGap <= 50, `no hole in the sound: ${recording.audio.largestGap} ms`);
     t.ok(recording.level(2000, 4000) > -30, 'the fake microphone is heard');
-    t.ok(Math.abs(recording.audio.last - recording.video.last) <= MOST_SOUND_LAG, `tracks end together: ${recording.audio.last} and ${recording.video.last}`);
+    t.ok(
+      Math.abs(recording.audio.last - recording.video.last) <= MOST_SOUND_LAG,
+      `tracks end together: ${recording.audio.last} and ${recording.video.last}`,
+    );
     t.equal(`${recording.pictures.at(-1)!.width}x${recording.pictures.at(-1)!.height}`, '640x480');
     await page.stop('fox');
     await page.close();
@@ -56,7 +67,9 @@ else {
     t.teardown(() => open.stop());
     const page = await SdkPage.open(firefox, pages);
     await page.publishTo(`ws://${OWN_ADDRESS}:${open.ports.ws}`, { name: 'guest' });
-    t.match(await open.http('/api/v1/streams', { headers: { authorization: 'Bearer k3y' } }), { body: [{ name: 'guest', status: 'live' }] });
+    t.match(await open.http('/api/v1/streams', { headers: { authorization: 'Bearer k3y' } }), {
+      body: [{ name: 'guest', status: 'live' }],
+    });
     await page.close();
   });
 
@@ -70,7 +83,10 @@ else {
     t.equal((await player.play(`${open.httpUrl}/whep/fox`)).status, 201);
     await waitFor('pictures and sound', async () => {
       const { streams } = await player.flow('inbound-rtp');
-      return streams.some(({ framesDecoded = 0 }) => framesDecoded > 10) && streams.some(({ totalAudioEnergy = 0 }) => totalAudioEnergy > 0);
+      return (
+        streams.some(({ framesDecoded = 0 }) => framesDecoded > 10) &&
+        streams.some(({ totalAudioEnergy = 0 }) => totalAudioEnergy > 0)
+      );
     });
     t.equal((await publisher.restartIce()).status, 200);
     t.equal((await publisher.request('DELETE')).status, 200);

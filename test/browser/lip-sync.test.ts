@@ -19,7 +19,13 @@ const LENGTH = LONG ? 75_000 : 8_000;
 t.setTimeout(LENGTH + 120_000);
 
 const { gateway, nginx, publisher, openPage } = await setStage(t);
-const relay = await startUdpRelay(gateway.ports.rtc, { loss: 0.03, delay: 10, jitter: 4, reorder: 0.01, duplicate: 0.01 });
+const relay = await startUdpRelay(gateway.ports.rtc, {
+  loss: 0.03,
+  delay: 10,
+  jitter: 4,
+  reorder: 0.01,
+  duplicate: 0.01,
+});
 t.teardown(() => relay.close());
 
 await t.test('the pages publish', async (t) => {
@@ -40,8 +46,14 @@ await t.test('the pages publish', async (t) => {
     const found = await lossy.audioSent();
     return found.retransmitted >= 10 ? found : undefined;
   });
-  t.ok(sound.lost < sound.retransmitted / 2, `${sound.lost} packets of sound are still missing, ${sound.retransmitted} were sent again`);
-  t.ok(relay.counts().lost > 10, `the relay lost ${relay.counts().lost} of ${relay.counts().passed + relay.counts().lost} datagrams`);
+  t.ok(
+    sound.lost < sound.retransmitted / 2,
+    `${sound.lost} packets of sound are still missing, ${sound.retransmitted} were sent again`,
+  );
+  t.ok(
+    relay.counts().lost > 10,
+    `the relay lost ${relay.counts().lost} of ${relay.counts().passed + relay.counts().lost} datagrams`,
+  );
   await clean.close();
   await lossy.close();
 });
@@ -61,7 +73,10 @@ for (const name of ['rtmp_clean', 'rtmp_lossy']) {
     allLate += late.length;
     t.strictSame(recording.decodeErrors, [], 'everything decodes');
     t.strictSame([...recording.video.stepsBack, ...recording.audio.stepsBack], [], 'timestamps never step back');
-    t.ok(recording.audio.largestGap <= 50, `no hole in the sound: ${recording.audio.largestGap} ms at ${recording.audio.largestGapAt}`);
+    t.ok(
+      recording.audio.largestGap <= 50,
+      `no hole in the sound: ${recording.audio.largestGap} ms at ${recording.audio.largestGapAt}`,
+    );
   });
 }
 

@@ -23,7 +23,8 @@ async function isTold(t: Test, page: SdkPage, width: number, height: number): Pr
   t.strictSame(told, { width, height });
 }
 
-const unread = (): Promise<boolean> => waitFor('nobody to read the stream any more', () => gateway.children().every(({ role }) => role === 'media-worker'));
+const unread = (): Promise<boolean> =>
+  waitFor('nobody to read the stream any more', () => gateway.children().every(({ role }) => role === 'media-worker'));
 
 await t.test('players are told the size of the pictures, and when it changes', async (t) => {
   const page = await publisher({ name: 'sized', source: 'flashAndBeep', sourceOptions: { width: 640, height: 360 } });
@@ -61,13 +62,20 @@ await t.test('who gets no pictures is told nothing of them', async (t) => {
   const { mediaSessionId } = await gateway.startPush({ streamName: 'heard', rtmpUrl: nginx.rtmpUrl });
   await gateway.reached(mediaSessionId, 'pushing');
   t.ok((await listener({ name: 'heard' })).includes('RESIZE'));
-  t.notOk((await listener({ name: 'heard', constraints: { audio: true, video: false } })).includes('RESIZE'), 'a player of the sound alone');
+  t.notOk(
+    (await listener({ name: 'heard', constraints: { audio: true, video: false } })).includes('RESIZE'),
+    'a player of the sound alone',
+  );
   await page.close();
 
   const back = await publisher({ name: 'heard', source: 'flashAndBeep', sourceOptions: { width: 640, height: 360 } });
   const player = await viewer(t, 'heard');
   await isTold(t, player, 640, 360);
-  t.equal((await gateway.transponder(mediaSessionId))!.status, 'pushing', 'the same pictures after a return are told again');
+  t.equal(
+    (await gateway.transponder(mediaSessionId))!.status,
+    'pushing',
+    'the same pictures after a return are told again',
+  );
   await Promise.all([player.close(), back.close()]);
 
   const mute = await publisher({ name: 'heard', source: 'audioOnly' });
@@ -76,7 +84,12 @@ await t.test('who gets no pictures is told nothing of them', async (t) => {
 });
 
 await t.test('of VP8 too', async (t) => {
-  const page = await publisher({ name: 'vp8', stripCodecs: 'H264', source: 'videoOnly', sourceOptions: { width: 320, height: 180 } });
+  const page = await publisher({
+    name: 'vp8',
+    stripCodecs: 'H264',
+    source: 'videoOnly',
+    sourceOptions: { width: 320, height: 180 },
+  });
   const player = await viewer(t, 'vp8');
   await isTold(t, player, 320, 180);
   await unread();

@@ -9,7 +9,12 @@ const { gateway, nginx, publisher } = await setStage(t);
 const page = await publisher({ name: 'wide', source: 'tone', sourceOptions: { width: 640, height: 360 } });
 
 const push = (name: string, request: object = {}): ReturnType<typeof gateway.startPush> =>
-  gateway.startPush({ streamName: 'wide', rtmpUrl: `${nginx.rtmpUrl}/${name}`, rtmpTransponderFullUrl: true, ...request });
+  gateway.startPush({
+    streamName: 'wide',
+    rtmpUrl: `${nginx.rtmpUrl}/${name}`,
+    rtmpTransponderFullUrl: true,
+    ...request,
+  });
 const terminate = (ids: { mediaSessionId: string }[]): Promise<unknown> =>
   Promise.all(ids.map(({ mediaSessionId }) => gateway.rest('/push/terminate', { mediaSessionId })));
 /** Processor time of the gateway and its children, as a share of one core, over a second. */
@@ -26,9 +31,15 @@ await t.test('two profiles and five destinations: two video encoders, one audio 
   const low = [await push('low-1', { height: 180 })];
   await gateway.reached(low[0]!.mediaSessionId, 'pushing');
   const one = await load();
-  low.push(await push('low-2', { height: 180 }), await push('low-3', { height: 180 }), await push('low-4', { height: 180 }));
+  low.push(
+    await push('low-2', { height: 180 }),
+    await push('low-3', { height: 180 }),
+    await push('low-4', { height: 180 }),
+  );
   await Promise.all(low.map(({ mediaSessionId }) => gateway.reached(mediaSessionId, 'pushing')));
-  t.comment(`load with one transcoded destination ${(one * 100).toFixed(1)} % of a core, with four of the same profile ${((await load()) * 100).toFixed(1)} %`);
+  t.comment(
+    `load with one transcoded destination ${(one * 100).toFixed(1)} % of a core, with four of the same profile ${((await load()) * 100).toFixed(1)} %`,
+  );
   t.equal(gateway.children('video-encoder').length, 1, 'four destinations, one encoder');
 
   const slow = await push('slow', { height: 240, fps: 10, keyFrameInterval: 10 });
@@ -45,40 +56,57 @@ await t.test('two profiles and five destinations: two video encoders, one audio 
   await terminate([slow, plain]);
   await waitFor('no encoder', () => gateway.children().every(({ role }) => role === 'media-worker'));
 
-  for (const [name, width, height] of [['plain', 640, 360], ['low-1', 320, 180], ['low-4', 320, 180], ['slow', 426, 240]] as const) {
+  for (const [name, width, height] of [
+    ['plain', 640, 360],
+    ['low-1', 320, 180],
+    ['low-4', 320, 180],
+    ['slow', 426, 240],
+  ] as const) {
     const recording = await analyse(recordingOf(nginx, name));
     t.strictSame(recording.decodeErrors, [], `${name} decodes`);
     t.match(recording.pictures.at(-1), { width, height }, `${name} is ${width}x${height}`);
     t.ok(recording.startsWithKeyFrame);
     t.strictSame([...recording.video.stepsBack, ...recording.audio.stepsBack], []);
-    t.ok(Math.abs(recording.audio.last - recording.video.last) <= MOST_SOUND_LAG, `${name}: tracks end together: ${recording.audio.last} and ${recording.video.last}`);
+    t.ok(
+      Math.abs(recording.audio.last - recording.video.last) <= MOST_SOUND_LAG,
+      `${name}: tracks end together: ${recording.audio.last} and ${recording.video.last}`,
+    );
     t.ok(recording.level(500, 1500) > -15, `${name} has its sound`);
   }
   const paced = await analyse(recordingOf(nginx, 'slow'));
   const rate = ((paced.video.count - 1) * 1000) / (paced.video.last - paced.video.first);
   t.ok(rate > 9 && rate < 11, `10 pictures a second: ${rate.toFixed(1)}`);
-  t.ok(paced.keyFrameIntervals.every((interval) => Math.abs(interval - 1000) <= 110), `a key frame every 10 pictures: ${paced.keyFrameIntervals.join()}`);
+  t.ok(
+    paced.keyFrameIntervals.every((interval) => Math.abs(interval - 1000) <= 110),
+    `a key frame every 10 pictures: ${paced.keyFrameIntervals.join()}`,
+  );
 });
 
-await t.test('the source changes its size: passed through with a new sequence header, transcoded without one', async (t) => {
-  const passed = await push('passed');
-  const fixed = await push('fixed', { height: 180 });
-  await Promise.all(['passed', 'fixed'].map((name) => recorded(recordingOf(nginx, name), 1500)));
-  await page.resize(320, 240);
-  const at = (await recordedUntil(recordingOf(nginx, 'passed'))).audio;
-  await Promise.all(['passed', 'fixed'].map((name) => recorded(recordingOf(nginx, name), at + 2000)));
-  t.match(await gateway.transponder(passed.mediaSessionId), { width: 320, height: 240 }, 'find tells the new size');
-  await terminate([passed, fixed]);
-  await page.resize(640, 360);
+await t.test(
+  'the source changes its size: passed through with a new sequence header, transcoded without one',
+  async (t) => {
+    const passed = await push('passed');
+    const fixed = await push('fixed', { height: 180 });
+    await Promise.all(['passed', 'fixed'].map((name) => recorded(recordingOf(nginx, name), 1500)));
+    await page.resize(320, 240);
+    const at = (await recordedUntil(recordingOf(nginx, 'passed'))).audio;
+    await Promise.all(['passed', 'fixed'].map((name) => recorded(recordingOf(nginx, name), at + 2000)));
+    t.match(await gateway.transponder(passed.mediaSessionId), { width: 320, height: 240 }, 'find tells the new size');
+    await terminate([passed, fixed]);
+    await page.resize(640, 360);
 
-  const through = await analyse(recordingOf(nginx, 'passed'));
-  t.ok(through.video.sequenceHeaders >= 2, `${through.video.sequenceHeaders} sequence headers`);
-  t.match(through.pictures[0], { width: 640, height: 360 });
-  t.match(through.pictures.at(-1), { width: 320, height: 240 });
-  t.strictSame(through.decodeErrors, [], 'a decoder follows');
+    const through = await analyse(recordingOf(nginx, 'passed'));
+    t.ok(through.video.sequenceHeaders >= 2, `${through.video.sequenceHeaders} sequence headers`);
+    t.match(through.pictures[0], { width: 640, height: 360 });
+    t.match(through.pictures.at(-1), { width: 320, height: 240 });
+    t.strictSame(through.decodeErrors, [], 'a decoder follows');
 
-  const canvas = await analyse(recordingOf(nginx, 'fixed'));
-  t.equal(canvas.video.sequenceHeaders, 1, 'one sequence header');
-  t.ok(canvas.pictures.every(({ width, height }) => width === 320 && height === 180), 'one size');
-  t.strictSame(canvas.decodeErrors, []);
-});
+    const canvas = await analyse(recordingOf(nginx, 'fixed'));
+    t.equal(canvas.video.sequenceHeaders, 1, 'one sequence header');
+    t.ok(
+      canvas.pictures.every(({ width, height }) => width === 320 && height === 180),
+      'one size',
+    );
+    t.strictSame(canvas.decodeErrors, []);
+  },
+);

@@ -1,13 +1,23 @@
 import t, { type Test } from 'tap';
 import type { RestAnswer } from '../helpers/gateway.ts';
 import { startNodeMediaServer } from '../helpers/node-media-server.ts';
-import { analyse, findRecording, firstPicture, MOST_SOUND_LAG, recorded, recordingOf, type Recording } from '../helpers/recording.ts';
+import {
+  analyse,
+  findRecording,
+  firstPicture,
+  MOST_SOUND_LAG,
+  recorded,
+  recordingOf,
+  type Recording,
+} from '../helpers/recording.ts';
 import { FILE_TIMEOUT, setStage } from '../helpers/stage.ts';
 import { waitFor } from '../helpers/wait.ts';
 
 t.setTimeout(FILE_TIMEOUT);
 
-const { gateway, nginx, openPage, publisher } = await setStage(t, { nginx: { applications: ['live', 'second', 'third'] } });
+const { gateway, nginx, openPage, publisher } = await setStage(t, {
+  nginx: { applications: ['live', 'second', 'third'] },
+});
 
 /** What every recording of the fake camera must be, whatever way it took. */
 function looksRight(test: Test, recording: Recording, size: { width: number; height: number }): void {
@@ -15,36 +25,72 @@ function looksRight(test: Test, recording: Recording, size: { width: number; hei
   test.ok(recording.startsWithKeyFrame, 'starts with a key frame');
   test.strictSame(recording.video.stepsBack, [], 'video timestamps never step back');
   test.strictSame(recording.audio.stepsBack, [], 'audio timestamps never step back');
-  test.ok(recording.audio.largestGap <= 50, `no hole in the sound: ${recording.audio.largestGap} ms at ${recording.audio.largestGapAt}`);
-  test.ok(Math.abs(recording.pictures.length - recording.video.count) <= 1, `${recording.pictures.length} of ${recording.video.count} pictures decode`);
+  test.ok(
+    recording.audio.largestGap <= 50,
+    `no hole in the sound: ${recording.audio.largestGap} ms at ${recording.audio.largestGapAt}`,
+  );
+  test.ok(
+    Math.abs(recording.pictures.length - recording.video.count) <= 1,
+    `${recording.pictures.length} of ${recording.video.count} pictures decode`,
+  );
   const seconds = (recording.video.last - recording.video.first) / 1000;
   test.ok(recording.video.count / seconds >= 8, `${(recording.video.count / seconds).toFixed(1)} pictures a second`);
   const { width, height } = recording.pictures.at(-1)!;
   test.strictSame({ width, height }, size, 'size of the picture');
-  test.ok(Math.abs(recording.audio.first - recording.video.first) <= 100, `tracks start together: ${recording.audio.first} and ${recording.video.first}`);
+  test.ok(
+    Math.abs(recording.audio.first - recording.video.first) <= 100,
+    `tracks start together: ${recording.audio.first} and ${recording.video.first}`,
+  );
   // Sound is later on its way, by its encoder, and what is in there when the push ends is not waited for.
-  test.ok(Math.abs(recording.audio.last - recording.video.last) <= MOST_SOUND_LAG, `tracks end together: ${recording.audio.last} and ${recording.video.last}`);
-  test.ok(Math.max(...recording.keyFrameIntervals, 0) <= 4000, `key frames at most 4 s apart: ${recording.keyFrameIntervals.join()}`);
+  test.ok(
+    Math.abs(recording.audio.last - recording.video.last) <= MOST_SOUND_LAG,
+    `tracks end together: ${recording.audio.last} and ${recording.video.last}`,
+  );
+  test.ok(
+    Math.max(...recording.keyFrameIntervals, 0) <= 4000,
+    `key frames at most 4 s apart: ${recording.keyFrameIntervals.join()}`,
+  );
 }
 
 /** The fake microphone beeps: some of its moments are loud, others silent. */
 function hasBeeps(test: Test, recording: Recording): void {
-  const moments = Array.from({ length: Math.floor(recording.audio.last / 50) }, (_, i) => recording.level(i * 50, i * 50 + 50));
+  const moments = Array.from({ length: Math.floor(recording.audio.last / 50) }, (_, i) =>
+    recording.level(i * 50, i * 50 + 50),
+  );
   test.ok(Math.max(...moments) > -30, `beeps are loud: ${Math.max(...moments).toFixed(1)} dBFS`);
   test.ok(Math.min(...moments) < -50, `silence between them: ${Math.min(...moments).toFixed(1)} dBFS`);
 }
 
-const errorShape = (status: number, exception: string): object => ({ status, body: { status, exception, path: '/rest-api/push/startup', message: String, timestamp: Number } });
+const errorShape = (status: number, exception: string): object => ({
+  status,
+  body: { status, exception, path: '/rest-api/push/startup', message: String, timestamp: Number },
+});
 
 await t.test('a page publishes with rtmpUrl, and the RTMP server receives it', async (t) => {
   const page = await publisher({ name: 'direct', rtmpUrl: nginx.rtmpUrl });
-  const event = await page.event('the page to be told that the push runs', ({ event }) => event?.type === 'transponder' && event.payload.status === 'pushing');
+  const event = await page.event(
+    'the page to be told that the push runs',
+    ({ event }) => event?.type === 'transponder' && event.payload.status === 'pushing',
+  );
   t.match(event.event.payload, { mediaSessionId: String, status: 'pushing' });
 
   const file = recordingOf(nginx, 'rtmp_direct');
   await recorded(file, 4000);
   const found = await gateway.rest('/push/find', { streamName: 'direct' });
-  t.match(found, { status: 200, body: [{ streamName: 'rtmp_direct', rtmpUrl: nginx.rtmpUrl, status: 'pushing', width: 640, height: 480, muted: false, soundEnabled: false }] });
+  t.match(found, {
+    status: 200,
+    body: [
+      {
+        streamName: 'rtmp_direct',
+        rtmpUrl: nginx.rtmpUrl,
+        status: 'pushing',
+        width: 640,
+        height: 480,
+        muted: false,
+        soundEnabled: false,
+      },
+    ],
+  });
 
   t.match(await page.stop('direct'), { status: 'UNPUBLISHED', info: 'Stopped by user' });
   await gateway.ended(found.body[0].mediaSessionId);
@@ -56,10 +102,16 @@ await t.test('a page publishes with rtmpUrl, and the RTMP server receives it', a
 
 await t.test('a page publishes, and REST starts pushes', async (t) => {
   const page = await publisher({ name: 'camera' });
-  t.equal(gateway.children().filter(({ role }) => role !== 'media-worker').length, 0, 'nothing is encoded for a stream that nobody needs');
+  t.equal(
+    gateway.children().filter(({ role }) => role !== 'media-worker').length,
+    0,
+    'nothing is encoded for a stream that nobody needs',
+  );
 
   await t.test('with 40 ms of sound in a packet, as it was asked for', async (t) => {
-    const before = await waitFor('the first packets', async () => ((await page.audioSent()).packets > 0 ? page.audioSent() : undefined));
+    const before = await waitFor('the first packets', async () =>
+      (await page.audioSent()).packets > 0 ? page.audioSent() : undefined,
+    );
     const after = await waitFor('25 more of them', async () => {
       const now = await page.audioSent();
       return now.packets >= before.packets + 25 ? now : undefined;
@@ -70,10 +122,17 @@ await t.test('a page publishes, and REST starts pushes', async (t) => {
 
   const asked = performance.now();
   const first = await gateway.startPush({ streamName: 'camera', rtmpUrl: nginx.rtmpUrl });
-  t.match(first, { mediaSessionId: String, streamName: 'rtmp_camera', sourceStreamName: 'camera', rtmpUrl: nginx.rtmpUrl });
+  t.match(first, {
+    mediaSessionId: String,
+    streamName: 'rtmp_camera',
+    sourceStreamName: 'camera',
+    rtmpUrl: nginx.rtmpUrl,
+  });
   const firstFile = recordingOf(nginx, 'rtmp_camera');
   await firstPicture(firstFile);
-  t.comment(`first picture at the RTMP server ${Math.round(performance.now() - asked)} ms after /push/startup, nothing running`);
+  t.comment(
+    `first picture at the RTMP server ${Math.round(performance.now() - asked)} ms after /push/startup, nothing running`,
+  );
   await gateway.reached(first.mediaSessionId, 'pushing');
 
   await t.test('the same destination again: 409', async (t) => {
@@ -82,7 +141,11 @@ await t.test('a page publishes, and REST starts pushes', async (t) => {
   });
 
   await t.test('two requests at the same instant: one wins', async (t) => {
-    const request = { streamName: 'camera', rtmpUrl: `rtmp://127.0.0.1:${nginx.port}/second/twice`, rtmpTransponderFullUrl: true };
+    const request = {
+      streamName: 'camera',
+      rtmpUrl: `rtmp://127.0.0.1:${nginx.port}/second/twice`,
+      rtmpTransponderFullUrl: true,
+    };
     const answers = await Promise.all([gateway.rest('/push/startup', request), gateway.rest('/push/startup', request)]);
     t.strictSame(answers.map(({ status }) => status).sort(), [200, 409]);
     const winner = answers.find(({ status }) => status === 200)!;
@@ -91,10 +154,20 @@ await t.test('a page publishes, and REST starts pushes', async (t) => {
 
   await t.test('more destinations of the same stream share its encoder', async (t) => {
     const asked = performance.now();
-    const second = await gateway.startPush({ streamName: 'camera', rtmpUrl: `rtmp://127.0.0.1:${nginx.port}/second/b`, rtmpTransponderFullUrl: true });
-    const third = await gateway.startPush({ streamName: 'camera', rtmpUrl: `rtmp://127.0.0.1:${nginx.port}/third/c`, rtmpTransponderFullUrl: true });
+    const second = await gateway.startPush({
+      streamName: 'camera',
+      rtmpUrl: `rtmp://127.0.0.1:${nginx.port}/second/b`,
+      rtmpTransponderFullUrl: true,
+    });
+    const third = await gateway.startPush({
+      streamName: 'camera',
+      rtmpUrl: `rtmp://127.0.0.1:${nginx.port}/third/c`,
+      rtmpTransponderFullUrl: true,
+    });
     await firstPicture(recordingOf(nginx, 'b'));
-    t.comment(`first picture at the RTMP server ${Math.round(performance.now() - asked)} ms after /push/startup, encoder running`);
+    t.comment(
+      `first picture at the RTMP server ${Math.round(performance.now() - asked)} ms after /push/startup, encoder running`,
+    );
     await Promise.all([second, third].map(({ mediaSessionId }) => gateway.reached(mediaSessionId, 'pushing')));
     t.equal(gateway.children('audio-encoder').length, 1, 'one audio encoder');
     t.equal(gateway.children('video-encoder').length, 0, 'no video encoder: H.264 is passed through');
@@ -104,29 +177,49 @@ await t.test('a page publishes, and REST starts pushes', async (t) => {
       const answer = await gateway.rest('/push/terminate', { mediaSessionId });
       t.match(answer, { status: 200, text: '' }, 'void: 200 and an empty body');
       t.equal(await gateway.transponder(mediaSessionId), undefined, 'gone from find');
-      t.match(await gateway.rest('/push/terminate', { mediaSessionId }), { status: 404, body: { exception: 'TRANSPONDER_NOT_FOUND' } });
+      t.match(await gateway.rest('/push/terminate', { mediaSessionId }), {
+        status: 404,
+        body: { exception: 'TRANSPONDER_NOT_FOUND' },
+      });
     }
     for (const name of ['b', 'c']) looksRight(t, await analyse(recordingOf(nginx, name)), { width: 640, height: 480 });
     t.match(await gateway.transponder(first.mediaSessionId), { status: 'pushing' }, 'the first one went on');
   });
 
   await t.test('find and find_all', async (t) => {
-    for (const filter of [{}, { streamName: 'camera' }, { streamName: 'rtmp_camera' }, { rtmpUrl: nginx.rtmpUrl }, { mediaSessionId: first.mediaSessionId }]) {
-      t.match(await gateway.rest('/push/find', filter), { status: 200, body: [{ mediaSessionId: first.mediaSessionId }] }, JSON.stringify(filter));
+    for (const filter of [
+      {},
+      { streamName: 'camera' },
+      { streamName: 'rtmp_camera' },
+      { rtmpUrl: nginx.rtmpUrl },
+      { mediaSessionId: first.mediaSessionId },
+    ]) {
+      t.match(
+        await gateway.rest('/push/find', filter),
+        { status: 200, body: [{ mediaSessionId: first.mediaSessionId }] },
+        JSON.stringify(filter),
+      );
     }
-    t.match(await gateway.rest('/push/find', { streamName: 'other' }), { status: 404, body: { exception: 'TRANSPONDER_NOT_FOUND' } });
+    t.match(await gateway.rest('/push/find', { streamName: 'other' }), {
+      status: 404,
+      body: { exception: 'TRANSPONDER_NOT_FOUND' },
+    });
     // The official client sends find_all as GET, and as POST with nothing in it.
     t.match(await gateway.rest('/push/find_all', undefined, 'GET'), { status: 200, body: { length: 1 } });
     t.match(await gateway.rest('/push/find_all', undefined, 'POST'), { status: 200, body: { length: 1 } });
   });
 
   await t.test('what cannot be right: 400 with the reason, 404', async (t) => {
-    const startup = (request: object): Promise<RestAnswer> => gateway.rest('/push/startup', { streamName: 'camera', rtmpUrl: `${nginx.rtmpUrl}/x`, ...request });
+    const startup = (request: object): Promise<RestAnswer> =>
+      gateway.rest('/push/startup', { streamName: 'camera', rtmpUrl: `${nginx.rtmpUrl}/x`, ...request });
     t.match(await startup({ streamName: 'nobody' }), errorShape(404, 'STREAM_NOT_FOUND'));
     t.match(await startup({ rtmpUrl: undefined }), errorShape(400, 'INVALID_REQUEST'));
     t.match(await startup({ rtmpUrl: 'not a url' }), errorShape(400, 'INVALID_RTMP_URL'));
     t.match(await startup({ rtmpUrl: 'http://127.0.0.1/live' }), errorShape(400, 'INVALID_RTMP_URL'));
-    t.match(await startup({ rtmpUrl: 'rtmp://no-such-host.invalid/live' }), errorShape(400, 'DESTINATION_NOT_RESOLVED'));
+    t.match(
+      await startup({ rtmpUrl: 'rtmp://no-such-host.invalid/live' }),
+      errorShape(400, 'DESTINATION_NOT_RESOLVED'),
+    );
     t.match(await startup({ rtmpUrl: 'rtmp://10.0.0.1/live' }), errorShape(400, 'DESTINATION_FORBIDDEN'));
     t.match(await startup({ height: 'tall' }), errorShape(400, 'INVALID_REQUEST'));
     t.match(await startup({ fps: -1 }), errorShape(400, 'INVALID_REQUEST'));
@@ -135,7 +228,11 @@ await t.test('a page publishes, and REST starts pushes', async (t) => {
     t.match(unknown.body.message, /heigth/, 'the unknown field is named');
     t.match(await gateway.rest('/push/terminate', {}), { status: 400 });
     t.match(await gateway.rest('/push/terminate', { mediaSessionId: 'nobody' }), { status: 404 });
-    t.match(await gateway.rest('/push/find_all', undefined, 'GET'), { body: { length: 1 } }, 'none of them started anything');
+    t.match(
+      await gateway.rest('/push/find_all', undefined, 'GET'),
+      { body: { length: 1 } },
+      'none of them started anything',
+    );
   });
 
   await t.test('another page plays the stream', async (t) => {

@@ -4,18 +4,26 @@ import { FILE_TIMEOUT, setStage } from '../helpers/stage.ts';
 t.setTimeout(FILE_TIMEOUT);
 
 // A page of another origin than the gateway's; every URL names its stream.
-const { gateway, nginx, publisher } = await setStage(t, { settings: { cors_origins: '*', rtmp_transponder_full_url: true } });
+const { gateway, nginx, publisher } = await setStage(t, {
+  settings: { cors_origins: '*', rtmp_transponder_full_url: true },
+});
 
 await t.test("WCS's own REST client, as it was published", async (t) => {
   const page = await publisher({ name: 'show', source: 'tone', sourceOptions: { width: 320, height: 180 } });
   await page.page.evaluate("import('/websdk/flashphoner-rest-api.js').then(() => {})");
   const call = (method: string, ...args: unknown[]): Promise<unknown> =>
-    page.page.evaluate(`FlashphonerRestApi.instance('${gateway.httpUrl}').push.${method}(${args.map((arg) => JSON.stringify(arg)).join()})`);
+    page.page.evaluate(
+      `FlashphonerRestApi.instance('${gateway.httpUrl}').push.${method}(${args.map((arg) => JSON.stringify(arg)).join()})`,
+    );
 
   const rtmpUrl = `${nginx.rtmpUrl}/official`;
   const { mediaSessionId } = (await call('push', 'show', rtmpUrl)) as { mediaSessionId: string };
   await gateway.reached(mediaSessionId, 'pushing');
-  t.match(await call('find', 'show', rtmpUrl), [{ mediaSessionId, streamName: 'official' }], 'it says rtmpTransponderFullUrl: false where nobody said anything');
+  t.match(
+    await call('find', 'show', rtmpUrl),
+    [{ mediaSessionId, streamName: 'official' }],
+    'it says rtmpTransponderFullUrl: false where nobody said anything',
+  );
   await call('mute', mediaSessionId);
   // Its soundOff fails before it calls anybody.
   await call('soundOn', mediaSessionId, 'sound.wav', true);

@@ -6,24 +6,36 @@ t.setTimeout(FILE_TIMEOUT);
 
 // Everything of an rtmpUrl that may be a secret, each with a value that occurs nowhere else.
 const SECRETS = { user: 'u5erW9', password: 'pa55wQ2', token: 't0kenX7', key: 'k3yB4Z' };
-const found = (text: string): string[] => Object.entries(SECRETS).filter(([, value]) => text.includes(value)).map(([name]) => name);
+const found = (text: string): string[] =>
+  Object.entries(SECRETS)
+    .filter(([, value]) => text.includes(value))
+    .map(([name]) => name);
 
 const { gateway, nginx, publisher } = await setStage(t, {
   settings: { log_level: 'trace' },
   nginx: { onPublish: (parameters) => (parameters.get('name')?.includes('refuse') ? 404 : 200) },
 });
-const secretUrl = (port: number): string => `rtmp://${SECRETS.user}:${SECRETS.password}@127.0.0.1:${port}/live?token=${SECRETS.token}`;
+const secretUrl = (port: number): string =>
+  `rtmp://${SECRETS.user}:${SECRETS.password}@127.0.0.1:${port}/live?token=${SECRETS.token}`;
 const keyUrl = (port: number): string => `rtmp://127.0.0.1:${port}/live/${SECRETS.key}?token=${SECRETS.token}`;
 
 const page = await publisher({ name: 'private', rtmpUrl: secretUrl(nginx.port) });
 await page.event('the page to be told of the push', ({ event }) => event?.type === 'transponder');
-const byKey = await gateway.startPush({ streamName: 'private', rtmpUrl: keyUrl(nginx.port), rtmpTransponderFullUrl: true });
+const byKey = await gateway.startPush({
+  streamName: 'private',
+  rtmpUrl: keyUrl(nginx.port),
+  rtmpTransponderFullUrl: true,
+});
 await gateway.reached(byKey.mediaSessionId, 'pushing');
 
 await t.test('pushes that fail in every way', async (t) => {
   const closed = await freePort();
   for (const url of [secretUrl(closed), keyUrl(closed), secretUrl(nginx.port).replace('/live', '/nowhere')]) {
-    const { mediaSessionId } = await gateway.startPush({ streamName: 'private', rtmpUrl: url, rtmpTransponderFullUrl: url.includes(SECRETS.key) });
+    const { mediaSessionId } = await gateway.startPush({
+      streamName: 'private',
+      rtmpUrl: url,
+      rtmpTransponderFullUrl: url.includes(SECRETS.key),
+    });
     const ended = await gateway.ended(mediaSessionId);
     t.strictSame(found(ended.reason + ended.destination), [], ended.reason);
   }
@@ -31,7 +43,9 @@ await t.test('pushes that fail in every way', async (t) => {
 
 await t.test('error answers', async (t) => {
   const requests = [
-    { rtmpUrl: `rtmp://${SECRETS.user}:${SECRETS.password}@no-such-host.invalid/live/${SECRETS.key}?token=${SECRETS.token}` },
+    {
+      rtmpUrl: `rtmp://${SECRETS.user}:${SECRETS.password}@no-such-host.invalid/live/${SECRETS.key}?token=${SECRETS.token}`,
+    },
     { rtmpUrl: `rtmp://${SECRETS.user}:${SECRETS.password}@10.0.0.1/live/${SECRETS.key}?token=${SECRETS.token}` },
     { rtmpUrl: `http://${SECRETS.user}:${SECRETS.password}@127.0.0.1/live/${SECRETS.key}` },
     { rtmpUrl: `rtmp://${SECRETS.user}:${SECRETS.password}@:1/${SECRETS.key} ?token=${SECRETS.token}` },
@@ -51,7 +65,11 @@ await t.test('nothing of it is seen anywhere', async (t) => {
   for (const { role, args } of gateway.children()) t.strictSame(found(args.join(' ')), [], `arguments of a ${role}`);
   t.strictSame(found((await gateway.http('/metrics')).text), [], 'metrics');
   t.strictSame(found((await gateway.http('/health')).text), [], 'health');
-  t.strictSame(found(JSON.stringify((await page.events()).filter(({ what }) => what === 'event'))), [], 'what the page is told');
+  t.strictSame(
+    found(JSON.stringify((await page.events()).filter(({ what }) => what === 'event'))),
+    [],
+    'what the page is told',
+  );
   await page.stop('private');
   await gateway.ended(byKey.mediaSessionId);
   t.ok(gateway.logs().length > 1000, 'there is a log');

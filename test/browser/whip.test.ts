@@ -8,12 +8,16 @@ import { startWhipPageServer, WhipPage } from '../helpers/whip-page.ts';
 
 t.setTimeout(FILE_TIMEOUT);
 
-const { gateway, browser, nginx } = await setStage(t, { settings: { cors_origins: '*', ice_servers: 'stun:127.0.0.1:3478', publisher_resume_window_ms: 20_000 }, nginx: { applications: ['live', 'second'] } });
+const { gateway, browser, nginx } = await setStage(t, {
+  settings: { cors_origins: '*', ice_servers: 'stun:127.0.0.1:3478', publisher_resume_window_ms: 20_000 },
+  nginx: { applications: ['live', 'second'] },
+});
 const pages = await startWhipPageServer();
 t.teardown(() => pages.close());
 
 const open = (): Promise<WhipPage> => WhipPage.open(browser, pages);
-const endpoint = (name: string, ...rtmpUrls: string[]): string => `${gateway.httpUrl}/whip/${name}${rtmpUrls.map((url, i) => `${i ? '&' : '?'}rtmpUrl=${encodeURIComponent(url)}`).join('')}`;
+const endpoint = (name: string, ...rtmpUrls: string[]): string =>
+  `${gateway.httpUrl}/whip/${name}${rtmpUrls.map((url, i) => `${i ? '&' : '?'}rtmpUrl=${encodeURIComponent(url)}`).join('')}`;
 
 function isClean(test: Test, recording: Recording, height: number): void {
   test.strictSame(recording.decodeErrors, [], 'everything decodes');
@@ -21,13 +25,26 @@ function isClean(test: Test, recording: Recording, height: number): void {
   test.strictSame([...recording.video.stepsBack, ...recording.audio.stepsBack], [], 'timestamps never step back');
   test.equal(recording.pictures.at(-1)?.height, height);
   const levels = recording.levels();
-  test.ok(levels.slice(1, -1).every((level) => Math.abs(level + 9) < 3), `the tone is there: ${levels.map((level) => level.toFixed(0)).join()} dBFS`);
+  test.ok(
+    levels.slice(1, -1).every((level) => Math.abs(level + 9) < 3),
+    `the tone is there: ${levels.map((level) => level.toFixed(0)).join()} dBFS`,
+  );
 }
 
 await t.test('plain browser code with ?rtmpUrl=, to two servers at once', async (t) => {
   const page = await open();
-  const answer = await page.publish(endpoint('plain', nginx.rtmpUrl, `rtmp://127.0.0.1:${nginx.port}/second?key=geheim`, 'rtmp://10.0.0.1/live'));
-  t.match(answer, { status: 201, headers: { 'content-type': 'application/sdp', location: /^\/whip\/plain\/[\w-]{36}$/, etag: /^"[\w-]+"$/, link: '<stun:127.0.0.1:3478>; rel="ice-server"' } });
+  const answer = await page.publish(
+    endpoint('plain', nginx.rtmpUrl, `rtmp://127.0.0.1:${nginx.port}/second?key=geheim`, 'rtmp://10.0.0.1/live'),
+  );
+  t.match(answer, {
+    status: 201,
+    headers: {
+      'content-type': 'application/sdp',
+      location: /^\/whip\/plain\/[\w-]{36}$/,
+      etag: /^"[\w-]+"$/,
+      link: '<stun:127.0.0.1:3478>; rel="ice-server"',
+    },
+  });
   const file = recordingOf(nginx, 'rtmp_plain');
   await recorded(file, 1);
   t.comment(`first frame at the RTMP server ${Date.now() - answer.answeredAt} ms after the 201`);
@@ -36,7 +53,18 @@ await t.test('plain browser code with ?rtmpUrl=, to two servers at once', async 
   const found = await gateway.rest('/push/find', { streamName: 'plain' });
   t.equal(found.body.length, 2, 'both pushes run');
   const history = await gateway.http('/api/v1/transponders?ended=true');
-  t.match(history.body, [{ status: 'ended', reasonCode: 'DESTINATION_FORBIDDEN', sourceStreamName: 'plain', destination: 'rtmp://10.0.0.1/live' }], 'the third is in the history and ended nothing');
+  t.match(
+    history.body,
+    [
+      {
+        status: 'ended',
+        reasonCode: 'DESTINATION_FORBIDDEN',
+        sourceStreamName: 'plain',
+        destination: 'rtmp://10.0.0.1/live',
+      },
+    ],
+    'the third is in the history and ended nothing',
+  );
   t.notMatch(gateway.logs(), /geheim/);
 
   t.match(await page.request('DELETE'), { status: 200 });
@@ -50,7 +78,11 @@ await t.test('plain browser code with ?rtmpUrl=, to two servers at once', async 
 await t.test('@eyevinn/whip-web-client, unmodified', async (t) => {
   const page = await open();
   const session = await page.eyevinn(endpoint('eyevinn', nginx.rtmpUrl));
-  t.match(session, { resource: new RegExp(`^${gateway.httpUrl}/whip/eyevinn/`), etag: /^"/, extensions: ['<stun:127.0.0.1:3478>; rel="ice-server"'] });
+  t.match(session, {
+    resource: new RegExp(`^${gateway.httpUrl}/whip/eyevinn/`),
+    etag: /^"/,
+    extensions: ['<stun:127.0.0.1:3478>; rel="ice-server"'],
+  });
   const file = recordingOf(nginx, 'rtmp_eyevinn');
   await recorded(file, 3000);
   await page.page.evaluate('whipPage.client.destroy()');
@@ -68,18 +100,40 @@ await t.test('candidates by PATCH, an ICE restart, a data channel', async (t) =>
     return state === 'connected' && channel === 'open';
   });
   const sdp = (await page.page.evaluate('whipPage.connection.localDescription.sdp')) as string;
-  const fragment = [...sdp.match(/^a=ice-(ufrag|pwd):.*$/gm)!.slice(0, 2), 'm=audio 9 RTP/AVP 0', 'a=mid:0', ...(sdp.match(/^a=candidate:.*$/gm) ?? []), 'a=end-of-candidates', ''].join('\r\n');
+  const fragment = [
+    ...sdp.match(/^a=ice-(ufrag|pwd):.*$/gm)!.slice(0, 2),
+    'm=audio 9 RTP/AVP 0',
+    'a=mid:0',
+    ...(sdp.match(/^a=candidate:.*$/gm) ?? []),
+    'a=end-of-candidates',
+    '',
+  ].join('\r\n');
   const type = 'application/trickle-ice-sdpfrag';
-  const trickled = await page.request('PATCH', { headers: { 'content-type': type, 'if-match': headers.etag! }, body: fragment });
+  const trickled = await page.request('PATCH', {
+    headers: { 'content-type': type, 'if-match': headers.etag! },
+    body: fragment,
+  });
   t.match(trickled, { status: 204, text: '' });
   t.notOk(trickled.headers.etag, 'no ETag without a restart');
 
   const restarted = await page.restartIce();
-  t.match(restarted, { status: 200, headers: { 'content-type': type, etag: /^"[\w-]+"$/ }, text: /^a=ice-lite\r\na=ice-ufrag:\S{4,}\r\na=ice-pwd:\S{22,}\r\n$/ });
+  t.match(restarted, {
+    status: 200,
+    headers: { 'content-type': type, etag: /^"[\w-]+"$/ },
+    text: /^a=ice-lite\r\na=ice-ufrag:\S{4,}\r\na=ice-pwd:\S{22,}\r\n$/,
+  });
   t.not(restarted.headers.etag, headers.etag, 'a new ETag');
   const before = (await page.flow('outbound-rtp')).streams.reduce((sum, { packetsSent = 0 }) => sum + packetsSent, 0);
-  t.match(await page.request('PATCH', { headers: { 'content-type': type, 'if-match': headers.etag! }, body: fragment }), { status: 412 }, 'the old one is stale');
-  await waitFor('the browser to use the new credentials', () => page.page.evaluate(`whipPage.connection.iceConnectionState === 'connected' || whipPage.connection.iceConnectionState === 'completed'`));
+  t.match(
+    await page.request('PATCH', { headers: { 'content-type': type, 'if-match': headers.etag! }, body: fragment }),
+    { status: 412 },
+    'the old one is stale',
+  );
+  await waitFor('the browser to use the new credentials', () =>
+    page.page.evaluate(
+      `whipPage.connection.iceConnectionState === 'connected' || whipPage.connection.iceConnectionState === 'completed'`,
+    ),
+  );
   const file = recordingOf(nginx, 'rtmp_restarts');
   await recorded(file, 4000);
   const after = (await page.flow('outbound-rtp')).streams.reduce((sum, { packetsSent = 0 }) => sum + packetsSent, 0);
@@ -91,7 +145,10 @@ await t.test('candidates by PATCH, an ICE restart, a data channel', async (t) =>
   await page.close();
 });
 
-for (const [codec, sourceOptions] of [['vp9', { width: 640, height: 360 }], ['av1', { width: 320, height: 180 }]] as const) {
+for (const [codec, sourceOptions] of [
+  ['vp9', { width: 640, height: 360 }],
+  ['av1', { width: 320, height: 180 }],
+] as const) {
   await t.test(`${codec}, transcoded`, async (t) => {
     const page = await open();
     t.equal((await page.publish(endpoint(codec, nginx.rtmpUrl), { codec, sourceOptions })).status, 201);
@@ -109,8 +166,18 @@ for (const [what, codec, layers] of [
 ] as const) {
   await t.test(`simulcast, ${codec}, the largest layer ${what}: it is taken, and lips stay in sync`, async (t) => {
     const page = await open();
-    const answer = await page.publish(endpoint(`layers-${what}`, nginx.rtmpUrl), { codec, layers, source: 'flashAndBeep', sourceOptions: { width: 640, height: 360 } });
-    t.match(answer, { status: 201, text: new RegExp(`a=rid:${layers[0].rid} recv\r\na=rid:${layers[1].rid} recv\r\na=simulcast:recv ${layers[0].rid};${layers[1].rid}\r\n`) });
+    const answer = await page.publish(endpoint(`layers-${what}`, nginx.rtmpUrl), {
+      codec,
+      layers,
+      source: 'flashAndBeep',
+      sourceOptions: { width: 640, height: 360 },
+    });
+    t.match(answer, {
+      status: 201,
+      text: new RegExp(
+        `a=rid:${layers[0].rid} recv\r\na=rid:${layers[1].rid} recv\r\na=simulcast:recv ${layers[0].rid};${layers[1].rid}\r\n`,
+      ),
+    });
     const file = recordingOf(nginx, `rtmp_layers-${what}`);
     await recorded(file, 5500, 25_000);
     await page.request('DELETE');
@@ -121,9 +188,15 @@ for (const [what, codec, layers] of [
     t.equal(pictures.at(-1)?.height, 360);
     const small = pictures.filter(({ height }) => height < 360);
     t.ok(small.length === 0 || small.at(-1)!.time < 3000, `small pictures until ${small.at(-1)?.time ?? 0} ms`);
-    t.ok(pictures.length / (video.last / 1000) > 20, `${pictures.length} pictures in ${video.last} ms: all temporal layers`);
+    t.ok(
+      pictures.length / (video.last / 1000) > 20,
+      `${pictures.length} pictures in ${video.last} ms: all temporal layers`,
+    );
     const offsets = recording.lipSync();
-    t.ok(offsets.length >= 3 && Math.abs(median(offsets)) < 60, `beeps after flashes by ${offsets.map((offset) => offset.toFixed(0)).join()} ms`);
+    t.ok(
+      offsets.length >= 3 && Math.abs(median(offsets)) < 60,
+      `beeps after flashes by ${offsets.map((offset) => offset.toFixed(0)).join()} ms`,
+    );
     await page.close();
   });
 }
@@ -133,10 +206,14 @@ await t.test('audio only, video only', async (t) => {
     const page = await open();
     t.equal((await page.publish(endpoint(source, nginx.rtmpUrl), { source })).status, 201);
     const file = recordingOf(nginx, `rtmp_${source}`);
-    await waitFor('a second of it', async () => {
-      const recording = await analyse(file);
-      return Math.max(recording.audio.last, recording.video.last) > 1000;
-    }, { every: 300 });
+    await waitFor(
+      'a second of it',
+      async () => {
+        const recording = await analyse(file);
+        return Math.max(recording.audio.last, recording.video.last) > 1000;
+      },
+      { every: 300 },
+    );
     await page.request('DELETE');
     const { audio, video, decodeErrors } = await analyse(file);
     t.strictSame(decodeErrors, []);
@@ -155,18 +232,31 @@ await t.test('a publisher that vanishes is held, and goes on with the same crede
   await recorded(file, 1500);
   const [{ mediaSessionId }] = (await gateway.rest('/push/find', { streamName: 'held' })).body;
   await first.page.evaluate('whipPage.connection.close()');
-  await waitFor('the stream to be held', async () => (await gateway.http('/api/v1/streams')).body[0]?.status === 'held');
+  await waitFor(
+    'the stream to be held',
+    async () => (await gateway.http('/api/v1/streams')).body[0]?.status === 'held',
+  );
 
   const second = await open();
-  t.equal((await second.publish(endpoint('held'), { headers: { authorization: 'Bearer mallory' } })).status, 409, 'held for others');
+  t.equal(
+    (await second.publish(endpoint('held'), { headers: { authorization: 'Bearer mallory' } })).status,
+    409,
+    'held for others',
+  );
   t.equal((await second.publish(endpoint('held', nginx.rtmpUrl), { headers })).status, 201);
-  await waitFor('the stream to be live', async () => (await gateway.http('/api/v1/streams')).body[0]?.status === 'live');
+  await waitFor(
+    'the stream to be live',
+    async () => (await gateway.http('/api/v1/streams')).body[0]?.status === 'live',
+  );
   t.equal((await first.request('DELETE')).status, 404, 'the first session has no more say');
   t.match(await gateway.transponder(mediaSessionId), { status: 'pushing' }, 'the same push went on');
 
   // As a page does that closes its connection before it says goodbye.
   await second.page.evaluate('whipPage.connection.close()');
-  await waitFor('the stream to be held', async () => (await gateway.http('/api/v1/streams')).body[0]?.status === 'held');
+  await waitFor(
+    'the stream to be held',
+    async () => (await gateway.http('/api/v1/streams')).body[0]?.status === 'held',
+  );
   t.equal((await second.request('DELETE')).status, 200);
   t.match(await gateway.ended(mediaSessionId), { reasonCode: 'STREAM_STOPPED' }, 'DELETE ends a stream that is held');
   const recording = await analyse(file);
@@ -174,44 +264,65 @@ await t.test('a publisher that vanishes is held, and goes on with the same crede
   await Promise.all([first.close(), second.close()]);
 });
 
-await t.test('one publisher whose ICE checks are lost for 12 s, as one of Firefox may well be, is there; one whose network is gone, without a goodbye, is not', async (t) => {
-  const status = async (name: string): Promise<unknown> => (await gateway.http('/api/v1/streams')).body.find((stream: { name: string }) => stream.name === name)?.status;
-  const publishThroughRelay = async (name: string) => {
-    const relay = await startUdpRelay(gateway.ports.rtc);
-    t.teardown(() => relay.close());
-    const page = await open();
-    t.equal((await page.publish(endpoint(name), { mediaPort: relay.port })).status, 201);
-    await waitFor(`${name} to be live`, async () => (await status(name)) === 'live');
-    return { relay, page };
-  };
-  const [unchecked, gone] = await Promise.all([publishThroughRelay('unchecked'), publishThroughRelay('gone')]);
-  const { lost } = unchecked.relay.counts();
-  unchecked.relay.toGateway.noChecks = true;
-  gone.relay.blackhole(true);
-  const checksAreBackAt = performance.now() + 12_000;
+await t.test(
+  'one publisher whose ICE checks are lost for 12 s, as one of Firefox may well be, is there; one whose network is gone, without a goodbye, is not',
+  async (t) => {
+    const status = async (name: string): Promise<unknown> =>
+      (await gateway.http('/api/v1/streams')).body.find((stream: { name: string }) => stream.name === name)?.status;
+    const publishThroughRelay = async (name: string) => {
+      const relay = await startUdpRelay(gateway.ports.rtc);
+      t.teardown(() => relay.close());
+      const page = await open();
+      t.equal((await page.publish(endpoint(name), { mediaPort: relay.port })).status, 201);
+      await waitFor(`${name} to be live`, async () => (await status(name)) === 'live');
+      return { relay, page };
+    };
+    const [unchecked, gone] = await Promise.all([publishThroughRelay('unchecked'), publishThroughRelay('gone')]);
+    const { lost } = unchecked.relay.counts();
+    unchecked.relay.toGateway.noChecks = true;
+    gone.relay.blackhole(true);
+    const checksAreBackAt = performance.now() + 12_000;
 
-  await waitFor('the stream whose network is gone to be held', async () => (await status('gone')) === 'held', { timeout: 20_000 });
-  t.equal((await gone.page.request('PATCH', { headers: { 'content-type': 'application/trickle-ice-sdpfrag', 'if-match': '*' }, body: 'a=ice-ufrag:newu\r\na=ice-pwd:newpwdnewpwdnewpwdnewp\r\n' })).status, 404, 'too late for an ICE restart');
-  t.equal((await gone.page.request('DELETE')).status, 200);
-  t.equal(await status('gone'), undefined);
-  await gone.page.close();
+    await waitFor('the stream whose network is gone to be held', async () => (await status('gone')) === 'held', {
+      timeout: 20_000,
+    });
+    t.equal(
+      (
+        await gone.page.request('PATCH', {
+          headers: { 'content-type': 'application/trickle-ice-sdpfrag', 'if-match': '*' },
+          body: 'a=ice-ufrag:newu\r\na=ice-pwd:newpwdnewpwdnewpwdnewp\r\n',
+        })
+      ).status,
+      404,
+      'too late for an ICE restart',
+    );
+    t.equal((await gone.page.request('DELETE')).status, 200);
+    t.equal(await status('gone'), undefined);
+    await gone.page.close();
 
-  await delay(Math.max(0, checksAreBackAt - performance.now()));
-  t.equal(await status('unchecked'), 'live');
-  t.ok(unchecked.relay.counts().lost > lost + 5, `${unchecked.relay.counts().lost - lost} checks were lost`);
-  await unchecked.page.request('DELETE');
-  await unchecked.page.close();
-});
+    await delay(Math.max(0, checksAreBackAt - performance.now()));
+    t.equal(await status('unchecked'), 'live');
+    t.ok(unchecked.relay.counts().lost > lost + 5, `${unchecked.relay.counts().lost - lost} checks were lost`);
+    await unchecked.page.request('DELETE');
+    await unchecked.page.close();
+  },
+);
 
 await t.test('WHEP: a page watches the stream', async (t) => {
   const [publisher, player] = await Promise.all([open(), open()]);
   t.match(await player.play(`${gateway.httpUrl}/whep/watched`), { status: 404 });
   t.equal((await publisher.publish(endpoint('watched'))).status, 201);
   await waitFor('the stream to be live', async () => (await gateway.http('/api/v1/streams')).body.length === 1);
-  t.match(await player.play(`${gateway.httpUrl}/whep/watched`), { status: 201, headers: { location: /^\/whep\/watched\/[\w-]{36}$/ } });
+  t.match(await player.play(`${gateway.httpUrl}/whep/watched`), {
+    status: 201,
+    headers: { location: /^\/whep\/watched\/[\w-]{36}$/ },
+  });
   await waitFor('pictures and sound', async () => {
     const { streams } = await player.flow('inbound-rtp');
-    return streams.some(({ framesDecoded = 0, frameHeight }) => framesDecoded > 10 && frameHeight === 360) && streams.some(({ totalAudioEnergy = 0 }) => totalAudioEnergy > 0);
+    return (
+      streams.some(({ framesDecoded = 0, frameHeight }) => framesDecoded > 10 && frameHeight === 360) &&
+      streams.some(({ totalAudioEnergy = 0 }) => totalAudioEnergy > 0)
+    );
   });
   t.match(await player.request('DELETE'), { status: 200 });
   t.match(await player.request('DELETE'), { status: 404 });
@@ -227,7 +338,13 @@ await t.test("the gateway's own page publishes and watches", async (t) => {
   await page.click('#publish');
   await page.waitForSelector('#publish-state[data-tone=good]');
   await page.click('#watch');
-  await waitFor('the picture', () => page.locator('#player').evaluate((video: { videoWidth: number; currentTime: number }) => video.videoWidth > 0 && video.currentTime > 0.5));
+  await waitFor('the picture', () =>
+    page
+      .locator('#player')
+      .evaluate(
+        (video: { videoWidth: number; currentTime: number }) => video.videoWidth > 0 && video.currentTime > 0.5,
+      ),
+  );
   t.match(await gateway.http('/api/v1/streams'), { body: [{ name: 'page one', status: 'live', transponders: 1 }] });
   if (process.env.SHOT) await page.screenshot({ path: process.env.SHOT });
   await page.click('#publish');

@@ -14,8 +14,17 @@ t.setTimeout(FILE_TIMEOUT);
 const ATTEMPTS = 4;
 let refuse = false;
 let refused = 0;
-const { gateway, nginx: frail, publisher } = await setStage(t, {
-  settings: { rtmp_push_restore: true, rtmp_push_restore_attempts: ATTEMPTS, rtmp_push_restore_interval_ms: 500, rtmp_push_stall_timeout_ms: 1500 },
+const {
+  gateway,
+  nginx: frail,
+  publisher,
+} = await setStage(t, {
+  settings: {
+    rtmp_push_restore: true,
+    rtmp_push_restore_attempts: ATTEMPTS,
+    rtmp_push_restore_interval_ms: 500,
+    rtmp_push_stall_timeout_ms: 1500,
+  },
   nginx: {
     onPublish: () => {
       if (!refuse) return 200;
@@ -76,24 +85,30 @@ await t.test('the server freezes: noticed, and pushed again when it is back', as
   await beginsAnew(t);
 });
 
-await t.test('the network breaks, and the server holds the name until it notices: tried again until it lets go', async (t) => {
-  const proxy = await startTcpProxy(frail.port);
-  t.teardown(() => proxy.close());
-  await rm(frailFile, { force: true });
-  const { mediaSessionId } = await gateway.startPush({ streamName: 'show', rtmpUrl: `rtmp://127.0.0.1:${proxy.port}/live` });
-  t.teardown(async () => void (await gateway.rest('/push/terminate', { mediaSessionId })));
-  await gateway.reached(mediaSessionId, 'pushing');
-  const letGo = proxy.strand();
-  const view = await waitFor('a refusal of the name', async () => {
-    const view = await gateway.transponder(mediaSessionId);
-    return view && /Already publishing/.test(view.reason ?? '') ? view : undefined;
-  });
-  t.match(view, { status: /connecting|retrying/, reasonCode: 'DESTINATION_LOST' });
-  await rm(frailFile, { force: true });
-  letGo();
-  t.match(await gateway.reached(mediaSessionId, 'pushing'), { reason: '' });
-  await beginsAnew(t);
-});
+await t.test(
+  'the network breaks, and the server holds the name until it notices: tried again until it lets go',
+  async (t) => {
+    const proxy = await startTcpProxy(frail.port);
+    t.teardown(() => proxy.close());
+    await rm(frailFile, { force: true });
+    const { mediaSessionId } = await gateway.startPush({
+      streamName: 'show',
+      rtmpUrl: `rtmp://127.0.0.1:${proxy.port}/live`,
+    });
+    t.teardown(async () => void (await gateway.rest('/push/terminate', { mediaSessionId })));
+    await gateway.reached(mediaSessionId, 'pushing');
+    const letGo = proxy.strand();
+    const view = await waitFor('a refusal of the name', async () => {
+      const view = await gateway.transponder(mediaSessionId);
+      return view && /Already publishing/.test(view.reason ?? '') ? view : undefined;
+    });
+    t.match(view, { status: /connecting|retrying/, reasonCode: 'DESTINATION_LOST' });
+    await rm(frailFile, { force: true });
+    letGo();
+    t.match(await gateway.reached(mediaSessionId, 'pushing'), { reason: '' });
+    await beginsAnew(t);
+  },
+);
 
 await t.test('the server refuses without a word: the attempts run out', async (t) => {
   refused = 0;
@@ -109,7 +124,11 @@ await t.test('a server that accepts and drops is not stormed: the attempts run o
   const proxy = await startTcpProxy(frail.port, 40_000);
   t.teardown(() => proxy.close());
   const asked = performance.now();
-  const { mediaSessionId } = await gateway.startPush({ streamName: 'show', rtmpUrl: `rtmp://127.0.0.1:${proxy.port}/live/drop`, rtmpTransponderFullUrl: true });
+  const { mediaSessionId } = await gateway.startPush({
+    streamName: 'show',
+    rtmpUrl: `rtmp://127.0.0.1:${proxy.port}/live/drop`,
+    rtmpTransponderFullUrl: true,
+  });
   const ended = await gateway.ended(mediaSessionId, 60_000);
   const seconds = (performance.now() - asked) / 1000;
   t.match(ended, { status: 'ended', reasonCode: /^DESTINATION_/ }, ended.reason);
@@ -129,11 +148,17 @@ await t.test('a server that is never there: the attempts run out', async (t) => 
 
 await t.test('many pushes come and go, some before they are connected', async (t) => {
   const names = Array.from({ length: 20 }, (_, i) => `passing-${i}`);
-  const started = await Promise.all(names.map((name) => gateway.startPush({ streamName: 'show', rtmpUrl: `${frail.rtmpUrl}/${name}`, rtmpTransponderFullUrl: true })));
-  await Promise.all(started.map(async ({ mediaSessionId }, i) => {
-    if (i % 2 === 0) await gateway.reached(mediaSessionId, 'pushing');
-    t.equal((await gateway.rest('/push/terminate', { mediaSessionId })).status, 200);
-  }));
+  const started = await Promise.all(
+    names.map((name) =>
+      gateway.startPush({ streamName: 'show', rtmpUrl: `${frail.rtmpUrl}/${name}`, rtmpTransponderFullUrl: true }),
+    ),
+  );
+  await Promise.all(
+    started.map(async ({ mediaSessionId }, i) => {
+      if (i % 2 === 0) await gateway.reached(mediaSessionId, 'pushing');
+      t.equal((await gateway.rest('/push/terminate', { mediaSessionId })).status, 200);
+    }),
+  );
   t.equal((await gateway.rest('/push/find', {})).body.length, 1, 'the neighbour alone is left');
 });
 

@@ -1,12 +1,18 @@
 import { EventEmitter, once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
-import { SharedEncoders } from '../../src/encode/shared-encoders.ts';
-import { SourceRendition } from '../../src/encode/source-rendition.ts';
-import { aacFrame, silentAacFrame } from '../../src/flv/aac.ts';
-import { TAG_AUDIO, TAG_VIDEO, type FlvTag } from '../../src/flv/flv-tag.ts';
-import { silentLogger } from '../../src/logger.ts';
-import { LiveStream, type AudioTrack, type Publisher, type TrackSubscription, type VideoTrack } from '../../src/stream/live-stream.ts';
+import { SharedEncoders } from '../../src/renditions/shared-encoders.ts';
+import { SourceRendition } from '../../src/renditions/source-rendition.ts';
+import { aacFrame, silentAacFrame } from '../../src/media/codecs/aac.ts';
+import { TAG_AUDIO, TAG_VIDEO, type FlvTag } from '../../src/media/containers/flv-tag.ts';
+import { silentLogger } from '../../src/observe/logger.ts';
+import {
+  LiveStream,
+  type AudioTrack,
+  type Publisher,
+  type TrackSubscription,
+  type VideoTrack,
+} from '../../src/streams/live-stream.ts';
 import { opusPackets } from '../helpers/opus.ts';
 import { waitFor } from '../helpers/wait.ts';
 
@@ -14,7 +20,9 @@ const silence = aacFrame(silentAacFrame(2));
 const sound = opusPackets('sine=frequency=440', 1);
 const OPUS_MS = 20;
 const PICTURE_MS = 40;
-const parameterSets = ['6742c01fda01e0089f961000000300100000030320f1832a', '68ce3c80'].map((hex) => Buffer.from(hex, 'hex'));
+const parameterSets = ['6742c01fda01e0089f961000000300100000030320f1832a', '68ce3c80'].map((hex) =>
+  Buffer.from(hex, 'hex'),
+);
 const keyPicture = Buffer.concat([Buffer.of(0x65, 0x88), Buffer.alloc(300, 0x55)]);
 const picture = Buffer.concat([Buffer.of(0x41, 0x9a), Buffer.alloc(100, 0x55)]);
 
@@ -51,11 +59,17 @@ class Subscription extends EventEmitter {
 const OPTIONS = { audioBitrate: 128, audioBatchMs: 60, keyFrameIntervalMs: 2000, logger: silentLogger };
 const program = process.env['OPUS_TO_AAC_BIN'];
 /** Where they were built: one is there at once, while an ffmpeg takes seconds to start on a busy machine, and the sound of these tests is timed. */
-const sharedEncoders = program ? await SharedEncoders.create({ program, streamsEach: 16, audioBatchMs: OPTIONS.audioBatchMs, logger: silentLogger }) : undefined;
+const sharedEncoders = program
+  ? await SharedEncoders.create({ program, streamsEach: 16, audioBatchMs: OPTIONS.audioBatchMs, logger: silentLogger })
+  : undefined;
 
 /** A publisher of pictures alone. */
 const publisher = (subscribe: () => Promise<unknown>, codec = 'h264'): Publisher =>
-  ({ id: 'publisher', video: { kind: 'video', codec, clockRate: 90_000, subscribe }, close() {} }) as unknown as Publisher;
+  ({
+    id: 'publisher',
+    video: { kind: 'video', codec, clockRate: 90_000, subscribe },
+    close() {},
+  }) as unknown as Publisher;
 
 /**
  * A publisher of H.264 and Opus in real time.
@@ -64,15 +78,30 @@ const publisher = (subscribe: () => Promise<unknown>, codec = 'h264'): Publisher
  * @param soundLateMs by how much sound comes later than the picture of the same moment
  * @returns the tags, with the time when they came
  */
-async function publish(forMs: number, arrivalMs: (captureMs: number) => number, soundLateMs = 0): Promise<Array<{ atMs: number; tag: FlvTag }>> {
+async function publish(
+  forMs: number,
+  arrivalMs: (captureMs: number) => number,
+  soundLateMs = 0,
+): Promise<Array<{ atMs: number; tag: FlvTag }>> {
   const audio = new Subscription();
   const video = new Subscription();
-  const subscribed = (subscription: Subscription): Promise<TrackSubscription> => Promise.resolve(subscription as unknown as TrackSubscription);
+  const subscribed = (subscription: Subscription): Promise<TrackSubscription> =>
+    Promise.resolve(subscription as unknown as TrackSubscription);
   const stream = new LiveStream('camera', undefined);
   stream.attach({
     id: 'publisher',
-    audio: { kind: 'audio', codec: 'opus', clockRate: 48_000, subscribe: () => subscribed(audio) } as unknown as AudioTrack,
-    video: { kind: 'video', codec: 'h264', clockRate: 90_000, subscribe: () => subscribed(video) } as unknown as VideoTrack,
+    audio: {
+      kind: 'audio',
+      codec: 'opus',
+      clockRate: 48_000,
+      subscribe: () => subscribed(audio),
+    } as unknown as AudioTrack,
+    video: {
+      kind: 'video',
+      codec: 'h264',
+      clockRate: 90_000,
+      subscribe: () => subscribed(video),
+    } as unknown as VideoTrack,
     close() {},
   } as unknown as Publisher);
   const rendition = await SourceRendition.create(stream, { ...OPTIONS, ...(sharedEncoders && { sharedEncoders }) });
@@ -91,7 +120,10 @@ async function publish(forMs: number, arrivalMs: (captureMs: number) => number, 
       },
     });
   for (let ms = 0; ms < forMs; ms += OPUS_MS)
-    events.push({ atMs: arrivalMs(ms + OPUS_MS) + soundLateMs, act: () => audio.packet(ms * 48, sound[(ms / OPUS_MS) % sound.length]!, false) });
+    events.push({
+      atMs: arrivalMs(ms + OPUS_MS) + soundLateMs,
+      act: () => audio.packet(ms * 48, sound[(ms / OPUS_MS) % sound.length]!, false),
+    });
   for (let ms = 400; ms < forMs; ms += 1000) {
     events.push({ atMs: arrivalMs(ms), act: () => video.report(ms, 90_000) });
     events.push({ atMs: arrivalMs(ms) + soundLateMs, act: () => audio.report(ms, 48_000) });
@@ -106,8 +138,10 @@ async function publish(forMs: number, arrivalMs: (captureMs: number) => number, 
   return tags;
 }
 
-const isSilence = ({ tag }: { tag: FlvTag }): boolean => tag.type === TAG_AUDIO && !tag.sequenceHeader && tag.data.equals(silence);
-const isSound = ({ tag }: { tag: FlvTag }): boolean => tag.type === TAG_AUDIO && !tag.sequenceHeader && !tag.data.equals(silence);
+const isSilence = ({ tag }: { tag: FlvTag }): boolean =>
+  tag.type === TAG_AUDIO && !tag.sequenceHeader && tag.data.equals(silence);
+const isSound = ({ tag }: { tag: FlvTag }): boolean =>
+  tag.type === TAG_AUDIO && !tag.sequenceHeader && !tag.data.equals(silence);
 const isMonotonic = (tags: ReadonlyArray<{ tag: FlvTag }>, type: number): boolean => {
   const times = tags.filter(({ tag }) => tag.type === type).map(({ tag }) => tag.timestamp);
   return times.every((time, index) => index === 0 || time >= times[index - 1]!);
@@ -135,9 +169,15 @@ t.test('a loss: no picture until the next key frame, which is asked for until it
   await waitFor('a key frame to be asked for, and again', () => video.keyFramesAsked > asked + 1);
   [false, true, false].forEach(show);
   await waitFor('pictures', () => out.length >= 5);
-  t.equal(out.map((tag) => (tag.sequenceHeader ? 'header' : tag.keyFrame ? 'key' : 'picture')).join(), 'header,key,picture,key,picture');
+  t.equal(
+    out.map((tag) => (tag.sequenceHeader ? 'header' : tag.keyFrame ? 'key' : 'picture')).join(),
+    'header,key,picture,key,picture',
+  );
   const shown = out.filter(({ sequenceHeader }) => !sequenceHeader);
-  t.ok(shown.slice(1).every(({ timestamp }, index) => timestamp > shown[index]!.timestamp), 'none at the time of another');
+  t.ok(
+    shown.slice(1).every(({ timestamp }, index) => timestamp > shown[index]!.timestamp),
+    'none at the time of another',
+  );
 
   t.ok(rendition.recent);
   stream.lose();

@@ -19,7 +19,12 @@ const { gateway, nginx, openPage, publisher } = await setStage(t, {
 const source = { source: 'tone', sourceOptions: { width: 320, height: 180 } } as const;
 
 /** Published before, away for a while, and back: the same connection to the RTMP server all the time. */
-async function continues(t: Test, name: string, leave: () => Promise<void>, comeBack: () => Promise<void>): Promise<void> {
+async function continues(
+  t: Test,
+  name: string,
+  leave: () => Promise<void>,
+  comeBack: () => Promise<void>,
+): Promise<void> {
   publishes = [];
   const { mediaSessionId } = await gateway.startPush({ streamName: name, rtmpUrl: nginx.rtmpUrl });
   const file = recordingOf(nginx, `rtmp_${name}`);
@@ -37,18 +42,32 @@ async function continues(t: Test, name: string, leave: () => Promise<void>, come
   const recording = await analyse(file);
   t.strictSame(recording.decodeErrors, []);
   t.strictSame([...recording.video.stepsBack, ...recording.audio.stepsBack], [], 'timestamps never step back');
-  t.ok(recording.audio.largestGap <= 50, `no hole in the sound: ${recording.audio.largestGap} ms at ${recording.audio.largestGapAt}`);
+  t.ok(
+    recording.audio.largestGap <= 50,
+    `no hole in the sound: ${recording.audio.largestGap} ms at ${recording.audio.largestGapAt}`,
+  );
   t.ok(recording.level(500, 1400) > -15, 'sound before');
-  t.ok(recording.level(left + 700, left + 1300) < -80, `silence meanwhile: ${recording.level(left + 700, left + 1300).toFixed(1)} dBFS`);
+  t.ok(
+    recording.level(left + 700, left + 1300) < -80,
+    `silence meanwhile: ${recording.level(left + 700, left + 1300).toFixed(1)} dBFS`,
+  );
   t.ok(recording.level(recording.audio.last - 700, recording.audio.last) > -15, 'sound after');
-  t.ok(Math.abs(recording.audio.last - recording.video.last) <= MOST_SOUND_LAG, `tracks end together: ${recording.audio.last} and ${recording.video.last}`);
+  t.ok(
+    Math.abs(recording.audio.last - recording.video.last) <= MOST_SOUND_LAG,
+    `tracks end together: ${recording.audio.last} and ${recording.video.last}`,
+  );
 }
 
 await t.test('the publisher is lost and back within the window: the push goes on', async (t) => {
   let page = await publisher({ name: 'lost', ...source });
-  await continues(t, 'lost', () => page.close(), async () => {
-    page = await publisher({ name: 'lost', ...source });
-  });
+  await continues(
+    t,
+    'lost',
+    () => page.close(),
+    async () => {
+      page = await publisher({ name: 'lost', ...source });
+    },
+  );
   await page.close();
 });
 
@@ -56,7 +75,12 @@ await t.test('an encoder is killed: it is started again, and the RTMP server not
   const page = await publisher({ name: 'killed', ...source });
   publishes = [];
   const { mediaSessionId } = await gateway.startPush({ streamName: 'killed', rtmpUrl: nginx.rtmpUrl });
-  const transcoded = await gateway.startPush({ streamName: 'killed', rtmpUrl: `${nginx.rtmpUrl}/small`, rtmpTransponderFullUrl: true, height: 120 });
+  const transcoded = await gateway.startPush({
+    streamName: 'killed',
+    rtmpUrl: `${nginx.rtmpUrl}/small`,
+    rtmpTransponderFullUrl: true,
+    height: 120,
+  });
   const names = ['rtmp_killed', 'small'];
   await Promise.all(names.map((name) => recorded(recordingOf(nginx, name), 1500)));
   // The first audio encoder may be one that streams share, the second is an ffmpeg.
@@ -77,7 +101,10 @@ await t.test('an encoder is killed: it is started again, and the RTMP server not
     const recording = await analyse(recordingOf(nginx, name));
     t.strictSame(recording.decodeErrors, [], name);
     t.strictSame([...recording.video.stepsBack, ...recording.audio.stepsBack], [], 'timestamps never step back');
-    t.ok(recording.audio.largestGap <= 50, `no hole in the sound: ${recording.audio.largestGap} ms at ${recording.audio.largestGapAt}`);
+    t.ok(
+      recording.audio.largestGap <= 50,
+      `no hole in the sound: ${recording.audio.largestGap} ms at ${recording.audio.largestGapAt}`,
+    );
     t.ok(recording.level(recording.audio.last - 1000, recording.audio.last) > -15, 'sound again');
   }
   await page.close();
@@ -88,10 +115,14 @@ await t.test('an encoder that dies again and again: the push ends with the reaso
   const { mediaSessionId } = await gateway.startPush({ streamName: 'hopeless', rtmpUrl: nginx.rtmpUrl, height: 120 });
   await gateway.reached(mediaSessionId, 'pushing');
   // As long as it takes: every encoder that is seen is killed.
-  await waitFor('the end of the push', async () => {
-    for (const { pid } of gateway.children('video-encoder')) process.kill(pid, 'SIGKILL');
-    return (await gateway.transponder(mediaSessionId)) === undefined;
-  }, { timeout: 60_000 });
+  await waitFor(
+    'the end of the push',
+    async () => {
+      for (const { pid } of gateway.children('video-encoder')) process.kill(pid, 'SIGKILL');
+      return (await gateway.transponder(mediaSessionId)) === undefined;
+    },
+    { timeout: 60_000 },
+  );
   t.match(await gateway.ended(mediaSessionId), { status: 'ended', reasonCode: 'ENCODER_FAILED' });
   const plain = await gateway.startPush({ streamName: 'hopeless', rtmpUrl: nginx.rtmpUrl });
   await gateway.reached(plain.mediaSessionId, 'pushing');
@@ -116,30 +147,41 @@ await t.test('the media path is cut and mended, the WebSocket stays: silence, th
   const back = (await recordedUntil(file)).audio;
   await waitFor('sound after the cut', async () => {
     const recording = await analyse(file);
-    return recording.audio.last > back + 1000 && recording.level(recording.audio.last - 500, recording.audio.last) > -15;
+    return (
+      recording.audio.last > back + 1000 && recording.level(recording.audio.last - 500, recording.audio.last) > -15
+    );
   });
   const recording = await analyse(file);
   t.strictSame(recording.decodeErrors, []);
-  t.ok(recording.audio.largestGap <= 50, `no hole in the sound: ${recording.audio.largestGap} ms at ${recording.audio.largestGapAt}`);
+  t.ok(
+    recording.audio.largestGap <= 50,
+    `no hole in the sound: ${recording.audio.largestGap} ms at ${recording.audio.largestGapAt}`,
+  );
   t.strictSame([...recording.video.stepsBack, ...recording.audio.stepsBack], []);
   await gateway.rest('/push/terminate', { mediaSessionId });
   await page.close();
 });
 
-await t.test('the media worker is killed: its streams end with the reason, and another worker takes its place', async (t) => {
-  const page = await publisher({ name: 'orphan', ...source });
-  const { mediaSessionId } = await gateway.startPush({ streamName: 'orphan', rtmpUrl: nginx.rtmpUrl });
-  await gateway.reached(mediaSessionId, 'pushing');
-  const [worker] = gateway.children('media-worker');
-  process.kill(worker!.pid, 'SIGKILL');
-  t.match(await gateway.ended(mediaSessionId), { status: 'ended', reasonCode: 'WORKER_DIED' });
-  await page.event('the page to be told', ({ what, status }) => what === 'stream' && status === 'FAILED');
-  await waitFor('another worker', () => gateway.children('media-worker').some(({ pid }) => pid !== worker!.pid));
-  await page.close();
+await t.test(
+  'the media worker is killed: its streams end with the reason, and another worker takes its place',
+  async (t) => {
+    const page = await publisher({ name: 'orphan', ...source });
+    const { mediaSessionId } = await gateway.startPush({ streamName: 'orphan', rtmpUrl: nginx.rtmpUrl });
+    await gateway.reached(mediaSessionId, 'pushing');
+    const [worker] = gateway.children('media-worker');
+    process.kill(worker!.pid, 'SIGKILL');
+    t.match(await gateway.ended(mediaSessionId), { status: 'ended', reasonCode: 'WORKER_DIED' });
+    await page.event('the page to be told', ({ what, status }) => what === 'stream' && status === 'FAILED');
+    await waitFor('another worker', () => gateway.children('media-worker').some(({ pid }) => pid !== worker!.pid));
+    await page.close();
 
-  const again = await publisher({ name: 'orphan', ...source, rtmpUrl: `${nginx.rtmpUrl}` });
-  await again.event('a push through the new worker', ({ event }) => event?.type === 'transponder' && event.payload.status === 'pushing');
-  await again.stop('orphan');
-  await waitFor('no encoder', () => gateway.children().every(({ role }) => role === 'media-worker'));
-  await again.close();
-});
+    const again = await publisher({ name: 'orphan', ...source, rtmpUrl: `${nginx.rtmpUrl}` });
+    await again.event(
+      'a push through the new worker',
+      ({ event }) => event?.type === 'transponder' && event.payload.status === 'pushing',
+    );
+    await again.stop('orphan');
+    await waitFor('no encoder', () => gateway.children().every(({ role }) => role === 'media-worker'));
+    await again.close();
+  },
+);

@@ -12,7 +12,27 @@ export function seededRandom(seed: number): (below: number) => number {
 type Random = (below: number) => number;
 
 /** Values at which lengths, counts and timestamps change their meaning. */
-const EDGES = ['00', 'ff', '80', '7f', '0000', 'ffff', 'ffffff', '000000', 'ffffffff', '7fffffff', '80000000', '000009', 'c3', '43', '83', '03', '0a', '08', '0c'].map((hex) => Buffer.from(hex, 'hex'));
+const EDGES = [
+  '00',
+  'ff',
+  '80',
+  '7f',
+  '0000',
+  'ffff',
+  'ffffff',
+  '000000',
+  'ffffffff',
+  '7fffffff',
+  '80000000',
+  '000009',
+  'c3',
+  '43',
+  '83',
+  '03',
+  '0a',
+  '08',
+  '0c',
+].map((hex) => Buffer.from(hex, 'hex'));
 
 const MUTATIONS: ((bytes: Buffer, random: Random, corpus: readonly Buffer[]) => Buffer)[] = [
   function flipBit(bytes, random) {
@@ -39,7 +59,11 @@ const MUTATIONS: ((bytes: Buffer, random: Random, corpus: readonly Buffer[]) => 
   function repeat(bytes, random) {
     const at = random(bytes.length + 1);
     const part = bytes.subarray(at, at + random(200));
-    return Buffer.concat([bytes.subarray(0, at), ...Array.from({ length: 1 + random(50) }, () => part), bytes.subarray(at)]);
+    return Buffer.concat([
+      bytes.subarray(0, at),
+      ...Array.from({ length: 1 + random(50) }, () => part),
+      bytes.subarray(at),
+    ]);
   },
   function splice(bytes, random, corpus) {
     const other = corpus[random(corpus.length)]!;
@@ -52,6 +76,7 @@ export function mutate(corpus: readonly Buffer[], head: number, random: Random):
   const original = corpus[random(corpus.length)]!;
   const kept = random(10) === 0 ? 0 : Math.min(head, original.length);
   let bytes = Buffer.from(original.subarray(kept));
-  for (let count = 1 + random(4); count > 0; count--) bytes = Buffer.from(MUTATIONS[random(MUTATIONS.length)]!(bytes, random, corpus));
+  for (let count = 1 + random(4); count > 0; count--)
+    bytes = Buffer.from(MUTATIONS[random(MUTATIONS.length)]!(bytes, random, corpus));
   return Buffer.concat([original.subarray(0, kept), bytes]);
 }

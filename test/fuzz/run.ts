@@ -11,7 +11,9 @@ import { parseArgs } from 'node:util';
 import { mutate, seededRandom } from './mutate.ts';
 import { HANDSHAKE_SIZE, meet, readCorpus } from './rtmp-target.ts';
 
-const { values } = parseArgs({ options: { seconds: { type: 'string', default: '60' }, seed: { type: 'string', default: String(Date.now()) } } });
+const { values } = parseArgs({
+  options: { seconds: { type: 'string', default: '60' }, seed: { type: 'string', default: String(Date.now()) } },
+});
 const corpus = [...readCorpus().values()];
 const end = performance.now() + Number(values.seconds) * 1000;
 const reasons = new Map<string, number>();
@@ -42,4 +44,5 @@ async function once(): Promise<void> {
 
 while (performance.now() < end) await Promise.all(Array.from({ length: PARALLEL }, once));
 console.log(`${runs} runs from seed ${values.seed}, ${Math.round(process.memoryUsage().rss / 2 ** 20)} MB`);
-for (const [reason, count] of [...reasons].sort((a, b) => b[1] - a[1])) console.log(`${String(count).padStart(8)} ${reason}`);
+for (const [reason, count] of [...reasons].sort((a, b) => b[1] - a[1]))
+  console.log(`${String(count).padStart(8)} ${reason}`);

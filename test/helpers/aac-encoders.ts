@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
-import { SharedEncoders } from '../../src/encode/shared-encoders.ts';
-import { adtsHeader, AdtsReader } from '../../src/flv/aac.ts';
-import { silentLogger } from '../../src/logger.ts';
+import { SharedEncoders } from '../../src/renditions/shared-encoders.ts';
+import { adtsHeader, AdtsReader } from '../../src/media/codecs/aac.ts';
+import { silentLogger } from '../../src/observe/logger.ts';
 import { opusFile, packetsOf } from './opus.ts';
 import { childrenOf, processorMs } from './processes.ts';
 import { waitFor } from './wait.ts';
@@ -38,7 +38,10 @@ const PACKET_SAMPLES = 960;
 const FRAME_SAMPLES = 1024;
 /** What ffmpeg leaves out at the beginning of Opus in Ogg, as its header says; packets alone do not say so. */
 const OPUS_PRE_SKIP = 312;
-const CODER_OPTIONS = { fast: ['-aac_coder', 'fast', '-aac_pns', '0', '-aac_is', '0', '-aac_tns', '0'], twoloop: ['-aac_coder', 'twoloop'] };
+const CODER_OPTIONS = {
+  fast: ['-aac_coder', 'fast', '-aac_pns', '0', '-aac_is', '0', '-aac_tns', '0'],
+  twoloop: ['-aac_coder', 'twoloop'],
+};
 
 /** @param filter of ffmpeg, a source of sound */
 export function makeSound(filter: string, channels: 1 | 2, seconds: number): Sound {
@@ -50,10 +53,18 @@ export function makeSound(filter: string, channels: 1 | 2, seconds: number): Sou
  * @param program of ours, needed for `own`
  * @param kbps of all channels together
  */
-export async function encodeSound(encoder: AacEncoder, sound: Sound, kbps: number, program: string): Promise<EncodedSound> {
+export async function encodeSound(
+  encoder: AacEncoder,
+  sound: Sound,
+  kbps: number,
+  program: string,
+): Promise<EncodedSound> {
   const { frames } = await encode(encoder, sound, kbps, program);
   const channels = encoder === 'own' ? 2 : sound.channels;
-  const decoded = decode('aac', Buffer.concat(frames.flatMap((raw) => [adtsHeader(raw.length, SAMPLE_RATE, channels), raw])));
+  const decoded = decode(
+    'aac',
+    Buffer.concat(frames.flatMap((raw) => [adtsHeader(raw.length, SAMPLE_RATE, channels), raw])),
+  );
   // Ours makes two of one, which are alike.
   const samples = channels === sound.channels ? decoded : decoded.filter((_, index) => index % channels === 0);
   const delay = (FRAME_SAMPLES + (encoder === 'own' ? OPUS_PRE_SKIP : 0)) * sound.channels;
@@ -62,7 +73,12 @@ export async function encodeSound(encoder: AacEncoder, sound: Sound, kbps: numbe
 }
 
 /** Milliseconds of processor time for a sound, Opus decoded and a process started as well. */
-export async function encodingCost(encoder: AacEncoder, sound: OpusSound, kbps: number, program: string): Promise<number> {
+export async function encodingCost(
+  encoder: AacEncoder,
+  sound: OpusSound,
+  kbps: number,
+  program: string,
+): Promise<number> {
   return (await encode(encoder, sound, kbps, program)).processorMs;
 }
 
@@ -86,13 +102,52 @@ async function encodeByOurs(sound: OpusSound, kbps: number, program: string): Pr
 }
 
 function encodeByFfmpeg(coder: keyof typeof CODER_OPTIONS, { opus, channels }: OpusSound, kbps: number): Encoded {
-  const { stdout, stderr } = run(['-benchmark', '-threads', '1', '-f', 'ogg', '-i', 'pipe:0', '-c:a', 'aac', ...CODER_OPTIONS[coder], '-b:a', `${kbps}k`, '-ac', String(channels), '-threads', '1', '-f', 'adts', 'pipe:1'], opus);
+  const { stdout, stderr } = run(
+    [
+      '-benchmark',
+      '-threads',
+      '1',
+      '-f',
+      'ogg',
+      '-i',
+      'pipe:0',
+      '-c:a',
+      'aac',
+      ...CODER_OPTIONS[coder],
+      '-b:a',
+      `${kbps}k`,
+      '-ac',
+      String(channels),
+      '-threads',
+      '1',
+      '-f',
+      'adts',
+      'pipe:1',
+    ],
+    opus,
+  );
   const [, user, system] = /utime=([\d.]+)s stime=([\d.]+)s/.exec(stderr)!;
   return { frames: new AdtsReader().push(stdout), processorMs: (Number(user) + Number(system)) * 1000 };
 }
 
 function decode(format: 'ogg' | 'aac', bytes: Buffer): Float32Array {
-  const { stdout } = run(['-loglevel', 'error', '-xerror', '-f', format, '-i', 'pipe:0', '-ar', String(SAMPLE_RATE), '-f', 'f32le', 'pipe:1'], bytes);
+  const { stdout } = run(
+    [
+      '-loglevel',
+      'error',
+      '-xerror',
+      '-f',
+      format,
+      '-i',
+      'pipe:0',
+      '-ar',
+      String(SAMPLE_RATE),
+      '-f',
+      'f32le',
+      'pipe:1',
+    ],
+    bytes,
+  );
   return new Float32Array(new Uint8Array(stdout).buffer);
 }
 

@@ -16,7 +16,19 @@ export async function makeCertificate(subjectAltName = 'DNS:localhost,IP:127.0.0
   const folder = await mkdtemp(join(tmpdir(), 'certificate-'));
   const [keyFile, certificateFile] = [join(folder, 'key.pem'), join(folder, 'certificate.pem')];
   await promisify(execFile)('openssl', [
-    ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2', '-subj', '/CN=test'],
+    ...[
+      'req',
+      '-x509',
+      '-newkey',
+      'ec',
+      '-pkeyopt',
+      'ec_paramgen_curve:prime256v1',
+      '-nodes',
+      '-days',
+      '2',
+      '-subj',
+      '/CN=test',
+    ],
     ...['-addext', `subjectAltName=${subjectAltName}`, '-keyout', keyFile, '-out', certificateFile],
   ]);
   return { keyFile, certificateFile, remove: () => rm(folder, { recursive: true, force: true }) };

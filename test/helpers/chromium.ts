@@ -45,7 +45,9 @@ export async function startChromium(): Promise<Browser> {
 /** The process that makes the sound of the Chromium that the process `parent` has started. */
 export function audioServiceOf(parent: number): number {
   // Chromium writes its helpers' arguments as one.
-  const service = childrenOf(parent).flatMap(({ pid }) => childrenOf(pid)).find(({ args }) => args.join(' ').includes('--utility-sub-type=audio'));
+  const service = childrenOf(parent)
+    .flatMap(({ pid }) => childrenOf(pid))
+    .find(({ args }) => args.join(' ').includes('--utility-sub-type=audio'));
   if (!service) throw new Error('no audio service of Chromium found');
   return service.pid;
 }

@@ -1,5 +1,10 @@
 import { GatewayError } from '../../src/errors.ts';
-import type { StartRequest, TransponderControl, TransponderFilter, TransponderView } from '../../src/transponder/transponder-view.ts';
+import type {
+  StartRequest,
+  TransponderControl,
+  TransponderFilter,
+  TransponderView,
+} from '../../src/outputs/push/transponder-view.ts';
 
 /** What the engine answers for a request; without media, for tests of what is before it. */
 export function viewOf(request: StartRequest, more: Partial<TransponderView> = {}): TransponderView {

@@ -20,7 +20,23 @@ export async function startFfmpegRtmpServer(): Promise<FfmpegRtmpServer> {
   const port = await freePort();
   const rtmpUrl = `rtmp://127.0.0.1:${port}/live`;
   const recording = join(folder, 'recording.flv');
-  const server = new ServerProcess('ffmpeg', ['-nostdin', '-hide_banner', '-loglevel', 'verbose', '-listen', '1', '-i', `${rtmpUrl}/stream`, '-c', 'copy', recording], port);
+  const server = new ServerProcess(
+    'ffmpeg',
+    [
+      '-nostdin',
+      '-hide_banner',
+      '-loglevel',
+      'verbose',
+      '-listen',
+      '1',
+      '-i',
+      `${rtmpUrl}/stream`,
+      '-c',
+      'copy',
+      recording,
+    ],
+    port,
+  );
   await server.start();
   return {
     rtmpUrl,

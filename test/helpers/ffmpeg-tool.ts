@@ -9,7 +9,15 @@ export function ffmpeg(args: readonly string[], input?: Buffer): Promise<Buffer>
 
 /** What ffprobe says of a file or stream, by the entries that are asked for. */
 export async function ffprobe(args: readonly string[], entries: string, input?: Buffer): Promise<unknown> {
-  return JSON.parse((await run('ffprobe', ['-hide_banner', '-loglevel', 'error', ...args, '-show_entries', entries, '-of', 'json'], input)).toString());
+  return JSON.parse(
+    (
+      await run(
+        'ffprobe',
+        ['-hide_banner', '-loglevel', 'error', ...args, '-show_entries', entries, '-of', 'json'],
+        input,
+      )
+    ).toString(),
+  );
 }
 
 async function run(tool: string, args: readonly string[], input?: Buffer): Promise<Buffer> {
@@ -29,22 +37,22 @@ async function run(tool: string, args: readonly string[], input?: Buffer): Promi
 /** The pictures of a file or stream as one hash each, in order, without their times. */
 export async function frameHashes(args: readonly string[], input?: Buffer): Promise<string[]> {
   const lines = (await ffmpeg([...args, '-f', 'framemd5', '-'], input)).toString().split('\n');
-  return lines.filter(line => line !== '' && !line.startsWith('#')).map(line => line.split(',').at(-1)!.trim());
+  return lines.filter((line) => line !== '' && !line.startsWith('#')).map((line) => line.split(',').at(-1)!.trim());
 }
 
 /** Lets ffmpeg send RTP to a loopback port and collects the datagrams. */
 export async function captureRtp(args: readonly string[]): Promise<Buffer[]> {
   const socket = createSocket({ type: 'udp4', recvBufferSize: 4 * 1024 * 1024 });
   const datagrams: Buffer[] = [];
-  socket.on('message', datagram => datagrams.push(datagram));
+  socket.on('message', (datagram) => datagrams.push(datagram));
   socket.bind(0, '127.0.0.1');
   await once(socket, 'listening');
   try {
     await ffmpeg([...args, '-f', 'rtp', `rtp://127.0.0.1:${socket.address().port}?pkt_size=1200`]);
     // What has been sent is in the socket already; one turn of the event loop delivers each datagram.
-    for (let count = -1; count !== datagrams.length; ) {
+    for (let count = -1; count !== datagrams.length;) {
       count = datagrams.length;
-      await new Promise(resolve => setTimeout(resolve, 50));
+      await new Promise((resolve) => setTimeout(resolve, 50));
     }
   } finally {
     socket.close();

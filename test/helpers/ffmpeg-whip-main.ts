@@ -9,7 +9,9 @@ const { Demuxer, Muxer } = await import(library);
 
 const input = await Demuxer.open(file);
 const output = await Muxer.open(url, { input, format: 'whip', options: { authorization: token } });
-const streams = new Map<number, number>(input.streams.map((stream: { index: number }) => [stream.index, output.addStream(stream)]));
+const streams = new Map<number, number>(
+  input.streams.map((stream: { index: number }) => [stream.index, output.addStream(stream)]),
+);
 const startedAt = performance.now();
 for await (const packet of input.packets()) {
   if (!packet) break;

@@ -10,7 +10,9 @@ import type { PageBrowser, BrowserPage } from './sdk-page.ts';
 /** The installed Firefox: `FIREFOX_BIN`, else the first of the usual names on the path; or none. */
 export function firefoxPath(): string | undefined {
   if (process.env.FIREFOX_BIN) return process.env.FIREFOX_BIN;
-  const paths = (process.env.PATH ?? '').split(delimiter).flatMap((folder) => ['firefox-esr', 'firefox'].map((name) => join(folder, name)));
+  const paths = (process.env.PATH ?? '')
+    .split(delimiter)
+    .flatMap((folder) => ['firefox-esr', 'firefox'].map((name) => join(folder, name)));
   return paths.find((path) => existsSync(path));
 }
 
@@ -36,8 +38,17 @@ export interface Firefox extends PageBrowser {
 /** Starts an unmodified headless Firefox and speaks WebDriver BiDi with it (https://w3c.github.io/webdriver-bidi/), as far as test pages need it. */
 export async function startFirefox(path: string): Promise<Firefox> {
   const profile = await mkdtemp(join(tmpdir(), 'firefox-'));
-  await writeFile(join(profile, 'user.js'), Object.entries(PREFERENCES).map(([key, value]) => `user_pref(${JSON.stringify(key)}, ${value});\n`).join(''));
-  const child = spawn(path, ['--headless', '--no-remote', '--profile', profile, '--remote-debugging-port', '0', 'about:blank'], { stdio: ['ignore', 'ignore', 'pipe'] });
+  await writeFile(
+    join(profile, 'user.js'),
+    Object.entries(PREFERENCES)
+      .map(([key, value]) => `user_pref(${JSON.stringify(key)}, ${value});\n`)
+      .join(''),
+  );
+  const child = spawn(
+    path,
+    ['--headless', '--no-remote', '--profile', profile, '--remote-debugging-port', '0', 'about:blank'],
+    { stdio: ['ignore', 'ignore', 'pipe'] },
+  );
   const exited = once(child, 'exit');
   const killAtExit = (): void => void child.kill('SIGKILL');
   process.once('exit', killAtExit);
@@ -76,7 +87,9 @@ async function address(stderr: NodeJS.ReadableStream, exited: Promise<unknown>):
   });
 }
 
-type Answer = { readonly id: number | null; readonly result?: unknown; readonly error?: string; readonly message?: string } | { readonly method: string; readonly params: unknown };
+type Answer =
+  | { readonly id: number | null; readonly result?: unknown; readonly error?: string; readonly message?: string }
+  | { readonly method: string; readonly params: unknown };
 
 class BidiSession {
   readonly #socket: WebSocket;
@@ -116,9 +129,16 @@ class BidiSession {
   }
 
   async #evaluate(context: string, expression: string): Promise<unknown> {
-    type Evaluated = { readonly type: 'success'; readonly result: { readonly value?: string } } | { readonly type: 'exception'; readonly exceptionDetails: { readonly text: string } };
+    type Evaluated =
+      | { readonly type: 'success'; readonly result: { readonly value?: string } }
+      | { readonly type: 'exception'; readonly exceptionDetails: { readonly text: string } };
     const script = `Promise.resolve(${expression}).then((value) => JSON.stringify(value))`;
-    const evaluated = await this.#send<Evaluated>('script.evaluate', { expression: script, target: { context }, awaitPromise: true, userActivation: true });
+    const evaluated = await this.#send<Evaluated>('script.evaluate', {
+      expression: script,
+      target: { context },
+      awaitPromise: true,
+      userActivation: true,
+    });
     if (evaluated.type === 'exception') throw new Error(evaluated.exceptionDetails.text);
     return evaluated.result.value === undefined ? undefined : JSON.parse(evaluated.result.value);
   }
@@ -126,13 +146,20 @@ class BidiSession {
   #send<Result>(method: string, params: object): Promise<Result> {
     const id = (this.#commands += 1);
     this.#socket.send(JSON.stringify({ id, method, params }));
-    return new Promise((resolve, reject) => this.#waiting.set(id, { resolve: resolve as (result: unknown) => void, reject }));
+    return new Promise((resolve, reject) =>
+      this.#waiting.set(id, { resolve: resolve as (result: unknown) => void, reject }),
+    );
   }
 
   #take(answer: Answer): void {
     if ('method' in answer) {
-      const { level, text, source } = answer.params as { level: string; text: string | null; source: { context?: string } };
-      if (answer.method === 'log.entryAdded' && source.context) this.#logs.get(source.context)?.({ type: () => level, text: () => text ?? '' });
+      const { level, text, source } = answer.params as {
+        level: string;
+        text: string | null;
+        source: { context?: string };
+      };
+      if (answer.method === 'log.entryAdded' && source.context)
+        this.#logs.get(source.context)?.({ type: () => level, text: () => text ?? '' });
       return;
     }
     const waiting = this.#waiting.get(answer.id ?? -1);

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { FlvReader } from '../../src/flv/flv-reader.ts';
-import { TAG_SCRIPT } from '../../src/flv/flv-tag.ts';
-import type { FlvTag } from '../../src/flv/flv-tag.ts';
-import { TagGroup } from '../../src/flv/tag-group.ts';
-import type { Pusher } from '../../src/push/pusher.ts';
+import { FlvReader } from '../../src/media/containers/flv-reader.ts';
+import { TAG_SCRIPT } from '../../src/media/containers/flv-tag.ts';
+import type { FlvTag } from '../../src/media/containers/flv-tag.ts';
+import { TagGroup } from '../../src/media/containers/tag-group.ts';
+import type { Pusher } from '../../src/outputs/push/pusher.ts';
 import { ffmpeg } from './ffmpeg-tool.ts';
 
 export interface FlvSourceOptions {
@@ -19,9 +19,49 @@ export interface FlvSourceOptions {
 export async function createFlvTags(options: FlvSourceOptions = {}): Promise<FlvTag[]> {
   const { seconds = 2, size = '320x240', videoBitrate = '500k' } = options;
   const file = await ffmpeg([
-    ...['-f', 'lavfi', '-i', `testsrc2=size=${size}:rate=30:duration=${seconds}`, '-f', 'lavfi', '-i', `sine=frequency=440:sample_rate=48000:duration=${seconds}`],
-    ...['-c:v', 'libx264', '-preset', 'ultrafast', '-tune', 'zerolatency', '-pix_fmt', 'yuv420p', '-g', '30', '-b:v', videoBitrate, '-minrate', videoBitrate],
-    ...['-maxrate', videoBitrate, '-bufsize', videoBitrate, '-x264-params', 'nal-hrd=cbr', '-c:a', 'aac', '-b:a', '128k', '-flvflags', 'no_duration_filesize', '-f', 'flv', '-'],
+    ...[
+      '-f',
+      'lavfi',
+      '-i',
+      `testsrc2=size=${size}:rate=30:duration=${seconds}`,
+      '-f',
+      'lavfi',
+      '-i',
+      `sine=frequency=440:sample_rate=48000:duration=${seconds}`,
+    ],
+    ...[
+      '-c:v',
+      'libx264',
+      '-preset',
+      'ultrafast',
+      '-tune',
+      'zerolatency',
+      '-pix_fmt',
+      'yuv420p',
+      '-g',
+      '30',
+      '-b:v',
+      videoBitrate,
+      '-minrate',
+      videoBitrate,
+    ],
+    ...[
+      '-maxrate',
+      videoBitrate,
+      '-bufsize',
+      videoBitrate,
+      '-x264-params',
+      'nal-hrd=cbr',
+      '-c:a',
+      'aac',
+      '-b:a',
+      '128k',
+      '-flvflags',
+      'no_duration_filesize',
+      '-f',
+      'flv',
+      '-',
+    ],
   ]);
   // The end of the sequence, which ffmpeg writes as an empty picture, is not part of a live stream.
   return new FlvReader().push(file).filter((tag) => tag.data.length > 5 || tag.type === TAG_SCRIPT);

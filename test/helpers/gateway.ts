@@ -4,8 +4,8 @@ import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { SettingKey } from '../../src/config.ts';
-import type { TransponderView } from '../../src/transponder/transponder-view.ts';
+import type { SettingKey } from '../../src/config/schema.ts';
+import type { TransponderView } from '../../src/outputs/push/transponder-view.ts';
 import { mediaWorkerEnv } from './media-worker.ts';
 import { childrenOf, cpuTime, processesMarked, type ProcessInfo, type ProcessRole } from './processes.ts';
 import { freePort } from './server-process.ts';
@@ -73,8 +73,12 @@ export interface GatewayOptions {
 }
 
 /** Starts the real gateway on free loopback ports and waits until `/health` says that it serves. */
-export async function startGateway(overrides: SettingsOverrides = {}, { collectable = false, env = {} }: GatewayOptions = {}): Promise<TestGateway> {
-  const portOf = async (key: 'ws.port' | 'http.port' | 'rtc_port'): Promise<number> => Number(overrides[key] ?? (await freePort()));
+export async function startGateway(
+  overrides: SettingsOverrides = {},
+  { collectable = false, env = {} }: GatewayOptions = {},
+): Promise<TestGateway> {
+  const portOf = async (key: 'ws.port' | 'http.port' | 'rtc_port'): Promise<number> =>
+    Number(overrides[key] ?? (await freePort()));
   const ports = { ws: await portOf('ws.port'), http: await portOf('http.port'), rtc: await portOf('rtc_port') };
   const settings: SettingsOverrides = {
     'ws.port': ports.ws,
@@ -89,15 +93,24 @@ export async function startGateway(overrides: SettingsOverrides = {}, { collecta
   };
   const folder = await mkdtemp(join(tmpdir(), 'gateway-'));
   const file = join(folder, 'gateway.properties');
-  await writeFile(file, Object.entries(settings).map(([key, value]) => `${key}=${value}\n`).join(''));
+  await writeFile(
+    file,
+    Object.entries(settings)
+      .map(([key, value]) => `${key}=${value}\n`)
+      .join(''),
+  );
 
   // The marker is inherited by every process that the gateway starts, so a leaked one is found whoever its parent is by then.
   const marker = randomUUID();
-  const child = spawn(process.execPath, [...(collectable ? COLLECTABLE : []), join(ROOT, 'src/main.ts'), '--config', file], {
-    cwd: ROOT,
-    env: { ...process.env, ...mediaWorkerEnv(), ...env, GATEWAY_TEST_MARKER: marker },
-    stdio: ['ignore', 'pipe', 'pipe', ...(collectable ? (['ipc'] as const) : [])],
-  });
+  const child = spawn(
+    process.execPath,
+    [...(collectable ? COLLECTABLE : []), join(ROOT, 'src/main.ts'), '--config', file],
+    {
+      cwd: ROOT,
+      env: { ...process.env, ...mediaWorkerEnv(), ...env, GATEWAY_TEST_MARKER: marker },
+      stdio: ['ignore', 'pipe', 'pipe', ...(collectable ? (['ipc'] as const) : [])],
+    },
+  );
   let logs = '';
   child.stdout!.setEncoding('utf8').on('data', (chunk: string) => (logs += chunk));
   child.stderr!.setEncoding('utf8').on('data', (chunk: string) => (logs += chunk));
@@ -136,15 +149,21 @@ export async function startGateway(overrides: SettingsOverrides = {}, { collecta
   const stop = async (): Promise<void> => {
     process.removeListener('exit', killAtExit);
     child.kill('SIGTERM');
-    const code = await Promise.race([exited, new Promise<'timeout'>((resolve) => setTimeout(resolve, STOP_TIMEOUT, 'timeout').unref())]);
+    const code = await Promise.race([
+      exited,
+      new Promise<'timeout'>((resolve) => setTimeout(resolve, STOP_TIMEOUT, 'timeout').unref()),
+    ]);
     if (code === 'timeout') child.kill('SIGKILL');
     await exited;
     await rm(folder, { recursive: true, force: true });
-    if (code === 'timeout') throw new Error(`the gateway did not end within ${STOP_TIMEOUT} ms of SIGTERM:\n${logs.slice(-4000)}`);
+    if (code === 'timeout')
+      throw new Error(`the gateway did not end within ${STOP_TIMEOUT} ms of SIGTERM:\n${logs.slice(-4000)}`);
     // It may have died long before, and what failed in the test then only says that nobody answered.
     if (code !== 0) throw new Error(`the gateway ended with code ${code}:\n${logs.slice(-4000)}`);
     // Children end a moment after the process that waited for them; none may stay.
-    await waitFor('the processes of the gateway to be gone', () => processesMarked(marker).length === 0, { timeout: 2000 }).catch(() => {
+    await waitFor('the processes of the gateway to be gone', () => processesMarked(marker).length === 0, {
+      timeout: 2000,
+    }).catch(() => {
       const left = processesMarked(marker);
       for (const pid of left) process.kill(pid, 'SIGKILL');
       throw new Error(`the gateway left ${left.length} process(es) behind`);
@@ -165,21 +184,32 @@ export async function startGateway(overrides: SettingsOverrides = {}, { collecta
     },
     transponder,
     reached: (mediaSessionId, status, timeout) =>
-      waitFor(`transponder ${status}`, async () => {
-        const view = await transponder(mediaSessionId);
-        if (view?.status === status) return view;
-        throw new Error(view ? `${view.status}: ${view.reason}` : 'ended');
-      }, { timeout }),
+      waitFor(
+        `transponder ${status}`,
+        async () => {
+          const view = await transponder(mediaSessionId);
+          if (view?.status === status) return view;
+          throw new Error(view ? `${view.status}: ${view.reason}` : 'ended');
+        },
+        { timeout },
+      ),
     ended: (mediaSessionId, timeout) =>
-      waitFor('the end of a transponder', async () => {
-        const view = await transponder(mediaSessionId);
-        if (view) throw new Error(`${view.status}: ${view.reason}`);
-        const history = await http('/api/v1/transponders?ended=true');
-        return (history.body as TransponderView[]).find((ended) => ended.mediaSessionId === mediaSessionId);
-      }, { timeout }),
+      waitFor(
+        'the end of a transponder',
+        async () => {
+          const view = await transponder(mediaSessionId);
+          if (view) throw new Error(`${view.status}: ${view.reason}`);
+          const history = await http('/api/v1/transponders?ended=true');
+          return (history.body as TransponderView[]).find((ended) => ended.mediaSessionId === mediaSessionId);
+        },
+        { timeout },
+      ),
     logs: () => logs,
     children: (role) => childrenOf(child.pid!).filter((info) => !role || info.role === role),
-    cpu: () => ({ gateway: cpuTime(child.pid!), children: childrenOf(child.pid!).reduce((sum, info) => sum + cpuTime(info.pid), 0) }),
+    cpu: () => ({
+      gateway: cpuTime(child.pid!),
+      children: childrenOf(child.pid!).reduce((sum, info) => sum + cpuTime(info.pid), 0),
+    }),
     async collectGarbage() {
       if (!collectable) throw new Error('this gateway was not started with { collectable: true }');
       const collected = once(child, 'message', { signal: AbortSignal.timeout(COLLECTION_TIMEOUT) });

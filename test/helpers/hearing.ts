@@ -30,22 +30,35 @@ const centres = Array.from({ length: BANDS }, (_, band) => hertzOf(LOWEST_BARK +
 /** What the ear itself is never without. */
 const innerNoise = centres.map((hertz) => 10 ** (0.1456 * (hertz / 1000) ** -0.8));
 /** How far below the excitation noise is hidden. */
-const maskFactors = centres.map((_, band) => 10 ** (-Math.max(3, band * BARKS_PER_BAND > 12 ? 0.25 * band * BARKS_PER_BAND : 0) / 10));
+const maskFactors = centres.map(
+  (_, band) => 10 ** (-Math.max(3, band * BARKS_PER_BAND > 12 ? 0.25 * band * BARKS_PER_BAND : 0) / 10),
+);
 /** How much of the masking is left a frame later. */
 const lasting = centres.map((hertz) => Math.exp(-HOP / SAMPLE_RATE / (0.008 + (100 / hertz) * 0.022)));
 
 const scale = 10 ** (FULL_SCALE_DB / 20) / ((FRAME / 4) * Math.sqrt(8 / 3));
-const hann = Float64Array.from({ length: FRAME }, (_, i) => Math.sqrt(8 / 3) * scale * (0.5 - 0.5 * Math.cos((2 * Math.PI * i) / (FRAME - 1))));
+const hann = Float64Array.from(
+  { length: FRAME },
+  (_, i) => Math.sqrt(8 / 3) * scale * (0.5 - 0.5 * Math.cos((2 * Math.PI * i) / (FRAME - 1))),
+);
 /** The outer and middle ear, on amplitudes. */
 const earWeights = Float64Array.from({ length: BINS }, (_, bin) => {
   const kilohertz = Math.max(0.02, (bin * SAMPLE_RATE) / FRAME / 1000);
-  return 10 ** ((-2.184 * kilohertz ** -0.8 + 6.5 * Math.exp(-0.6 * (kilohertz - 3.3) ** 2) - 0.001 * kilohertz ** 3.6) / 20);
+  return (
+    10 ** ((-2.184 * kilohertz ** -0.8 + 6.5 * Math.exp(-0.6 * (kilohertz - 3.3) ** 2) - 0.001 * kilohertz ** 3.6) / 20)
+  );
 });
 /** For each band the bins that lie in it, and how much of each does. */
 const bandBins = centres.map((_, band) => {
   const binHertz = SAMPLE_RATE / FRAME;
-  const [low, high] = [hertzOf(LOWEST_BARK + band * BARKS_PER_BAND), hertzOf(LOWEST_BARK + (band + 1) * BARKS_PER_BAND)];
-  return Array.from({ length: BINS }, (_, bin) => ({ bin, share: Math.max(0, Math.min((bin + 0.5) * binHertz, high) - Math.max((bin - 0.5) * binHertz, low)) / binHertz })).filter(({ share }) => share > 0);
+  const [low, high] = [
+    hertzOf(LOWEST_BARK + band * BARKS_PER_BAND),
+    hertzOf(LOWEST_BARK + (band + 1) * BARKS_PER_BAND),
+  ];
+  return Array.from({ length: BINS }, (_, bin) => ({
+    bin,
+    share: Math.max(0, Math.min((bin + 0.5) * binHertz, high) - Math.max((bin - 0.5) * binHertz, low)) / binHertz,
+  })).filter(({ share }) => share > 0);
 });
 
 /** @param heard of the same length as `original`, and in step with it; both at 48 kHz, from −1 to 1 */
@@ -73,7 +86,9 @@ export function whatIsNoticed(original: Float32Array, heard: Float32Array): Noti
 }
 
 function bandEnergies(amplitudes: Float64Array): number[] {
-  return bandBins.map((bins) => bins.reduce((sum, { bin, share }) => sum + share * (amplitudes[bin]! * earWeights[bin]!) ** 2, 0));
+  return bandBins.map((bins) =>
+    bins.reduce((sum, { bin, share }) => sum + share * (amplitudes[bin]! * earWeights[bin]!) ** 2, 0),
+  );
 }
 
 const DOWNWARD_DB = 27;
@@ -91,7 +106,8 @@ function spreadUnnormalized(energies: readonly number[]): number[] {
   for (let from = 0; from < BANDS; from++) {
     const upward = Math.min(-4, -24 - 230 / centres[from]! + 0.2 * decibels(energies[from]!));
     let total = 0;
-    for (let to = 0; to < BANDS; to++) total += slopes[to] = 10 ** (((to < from ? DOWNWARD_DB : upward) * (to - from) * BARKS_PER_BAND) / 10);
+    for (let to = 0; to < BANDS; to++)
+      total += slopes[to] = 10 ** (((to < from ? DOWNWARD_DB : upward) * (to - from) * BARKS_PER_BAND) / 10);
     for (let to = 0; to < BANDS; to++) sums[to]! += ((energies[from]! * slopes[to]!) / total) ** ADDED_AS;
   }
   return Array.from(sums, (sum) => sum ** (1 / ADDED_AS));

@@ -1,10 +1,10 @@
 import type { FastifyInstance } from 'fastify';
-import { SettingsSchema } from '../../src/config.ts';
-import { HttpApp, type HttpAppOptions } from '../../src/http/app.ts';
-import { silentLogger } from '../../src/logger.ts';
-import { Metrics } from '../../src/metrics.ts';
-import { StreamRegistry } from '../../src/stream/stream-registry.ts';
-import { RESTLESS } from '../../src/pacer.ts';
+import { SettingsSchema } from '../../src/config/schema.ts';
+import { HttpApp, type HttpAppOptions } from '../../src/api/app.ts';
+import { silentLogger } from '../../src/observe/logger.ts';
+import { Metrics } from '../../src/observe/metrics.ts';
+import { StreamRegistry } from '../../src/streams/stream-registry.ts';
+import { RESTLESS } from '../../src/runtime/pacer.ts';
 import { FakeTransponders } from './fake-transponders.ts';
 
 interface Parts {
@@ -16,7 +16,10 @@ interface Parts {
 }
 
 /** The HTTP side on its own, with settings as a file would give them and transponders that push nothing. */
-export async function createHttpApp(settings: Record<string, string> = {}, more: Partial<HttpAppOptions> = {}): Promise<Parts> {
+export async function createHttpApp(
+  settings: Record<string, string> = {},
+  more: Partial<HttpAppOptions> = {},
+): Promise<Parts> {
   const control = new FakeTransponders();
   const registry = new StreamRegistry({ resumeWindowMs: 0, maxStreams: 10 });
   const metrics = new Metrics();

@@ -1,4 +1,4 @@
-import { MediaClock, type TrackClock, type TrackKind } from '../../src/depacketize/media-clock.ts';
+import { MediaClock, type TrackClock, type TrackKind } from '../../src/media/rtp/media-clock.ts';
 
 export const RATES = { audio: 48_000, video: 90_000 } as const;
 /** Until then large errors are corrected at once. */
@@ -60,7 +60,9 @@ export class Simulation {
 
   rtpAt(kind: TrackKind, captureMs: number): number {
     const { ntpDrift, rtpDrift, rtpStart } = this.source;
-    return (rtpStart[kind] + Math.round(captureMs * (1 + ntpDrift) * (1 + rtpDrift[kind]) * (RATES[kind] / 1000))) >>> 0;
+    return (
+      (rtpStart[kind] + Math.round(captureMs * (1 + ntpDrift) * (1 + rtpDrift[kind]) * (RATES[kind] / 1000))) >>> 0
+    );
   }
 
   /** Runs until our time `untilMs`; packets are delivered in order, each delayed by the least delay and some jitter. */
@@ -70,7 +72,13 @@ export class Simulation {
       let latest = this.#arrived[kind];
       for (; this.#captured[kind] < untilMs; this.#captured[kind] += INTERVALS[kind]) {
         const captureMs = this.#captured[kind];
-        latest = Math.max(latest, captureMs + this.source.delayMs[kind] + this.random() ** 3 * this.source.jitterMs + (captureMs === 0 ? (this.source.heldUpMs?.[kind] ?? 0) : 0));
+        latest = Math.max(
+          latest,
+          captureMs +
+            this.source.delayMs[kind] +
+            this.random() ** 3 * this.source.jitterMs +
+            (captureMs === 0 ? (this.source.heldUpMs?.[kind] ?? 0) : 0),
+        );
         deliveries.push({ at: latest, kind, captureMs, report: false });
         if (captureMs - this.#reported[kind] >= 5000) {
           this.#reported[kind] += 5000;
@@ -95,7 +103,8 @@ export class Simulation {
     track.arrival(rtpTimestamp, at);
     const streamMs = track.toStreamMs(rtpTimestamp);
     if (!(streamMs >= this.last[kind])) this.monotonic = false;
-    if (captureMs > SETTLED_MS) this.largestJumpMs[kind] = Math.max(this.largestJumpMs[kind], Math.abs(streamMs - captureMs - this.offset[kind]));
+    if (captureMs > SETTLED_MS)
+      this.largestJumpMs[kind] = Math.max(this.largestJumpMs[kind], Math.abs(streamMs - captureMs - this.offset[kind]));
     this.last[kind] = streamMs;
     this.offset[kind] = streamMs - captureMs;
   }

@@ -22,7 +22,9 @@ function read(path: string): string | undefined {
 }
 
 function pids(): number[] {
-  return readdirSync('/proc').filter((name) => /^\d+$/.test(name)).map(Number);
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number);
 }
 
 /** The fields of `/proc/PID/stat` after the command name, which may itself hold spaces and brackets: state, ppid, ... */
@@ -37,7 +39,8 @@ function roleOf(args: readonly string[]): ProcessRole {
   if (program.startsWith('opus-to-aac')) return 'audio-encoder';
   if (program !== 'ffmpeg') return 'other';
   if (args.includes('libx264')) return 'video-encoder';
-  if (args.some((arg) => arg.startsWith('aac') || arg.startsWith('libfdk_aac') || arg === 'adts')) return 'audio-encoder';
+  if (args.some((arg) => arg.startsWith('aac') || arg.startsWith('libfdk_aac') || arg === 'adts'))
+    return 'audio-encoder';
   if (args.includes('copy')) return 'pusher';
   return 'other';
 }
@@ -79,7 +82,8 @@ export function cpuTime(pid: number): number {
 export function processorMs(pid: number): number {
   let sum = 0;
   try {
-    for (const thread of readdirSync(`/proc/${pid}/task`)) sum += Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ')[0]) / 1e6;
+    for (const thread of readdirSync(`/proc/${pid}/task`))
+      sum += Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ')[0]) / 1e6;
   } catch {
     // It has ended.
   }

@@ -1,10 +1,10 @@
 import type { GatewayError } from '../../src/errors.ts';
-import type { FlvTag } from '../../src/flv/flv-tag.ts';
-import { silentLogger } from '../../src/logger.ts';
-import { createFfmpegPusher } from '../../src/push/ffmpeg-pusher.ts';
-import type { Pusher, PusherFactory } from '../../src/push/pusher.ts';
-import { createRtmpPusher } from '../../src/push/rtmp-pusher.ts';
-import type { TlsTrust } from '../../src/push/tls-trust.ts';
+import type { FlvTag } from '../../src/media/containers/flv-tag.ts';
+import { silentLogger } from '../../src/observe/logger.ts';
+import { createFfmpegPusher } from '../../src/outputs/push/ffmpeg-pusher.ts';
+import type { Pusher, PusherFactory } from '../../src/outputs/push/pusher.ts';
+import { createRtmpPusher } from '../../src/outputs/push/rtmp-pusher.ts';
+import type { TlsTrust } from '../../src/net/tls-trust.ts';
 import { ffmpegMustNotPush } from './ffmpeg-pushes.ts';
 import { playTags } from './flv-source.ts';
 import { death } from './push-target.ts';
@@ -18,7 +18,14 @@ export interface PushEngine {
 /** Both engines, so that one test can ask the same of each; one where ffmpeg must not push. */
 export const pushEngines: readonly PushEngine[] = [
   { name: 'rtmp', createFactory: (trust) => createRtmpPusher(trust) },
-  ...(ffmpegMustNotPush ? [] : [{ name: 'ffmpeg', createFactory: (trust) => createFfmpegPusher({ ...trust, logger: silentLogger }) } satisfies PushEngine]),
+  ...(ffmpegMustNotPush
+    ? []
+    : [
+        {
+          name: 'ffmpeg',
+          createFactory: (trust) => createFfmpegPusher({ ...trust, logger: silentLogger }),
+        } satisfies PushEngine,
+      ]),
 ];
 
 /**

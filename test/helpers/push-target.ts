@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import type { GatewayError } from '../../src/errors.ts';
-import type { Pusher, PushTarget } from '../../src/push/pusher.ts';
-import { parseDestination } from '../../src/transponder/destination.ts';
+import type { Pusher, PushTarget } from '../../src/outputs/push/pusher.ts';
+import { parseDestination } from '../../src/net/destination.ts';
 
 /** A target for a full URL such as `rtmp://127.0.0.1:1935/live/name`, at 127.0.0.1 unless told otherwise. */
 export function pushTarget(url: string, options: Partial<Omit<PushTarget, 'destination'>> = {}): PushTarget {

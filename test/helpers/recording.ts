@@ -88,7 +88,9 @@ function track(tags: readonly FileTag[]): Track {
 
 /** Runs ffmpeg and gives what it wrote: its data and its log. */
 async function ffmpeg(args: readonly string[]): Promise<{ data: Buffer; log: string }> {
-  const child = spawn('ffmpeg', ['-hide_banner', '-nostdin', '-nostats', '-loglevel', 'level+info', ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn('ffmpeg', ['-hide_banner', '-nostdin', '-nostats', '-loglevel', 'level+info', ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   const data: Buffer[] = [];
   let log = '';
   child.stdout.on('data', (chunk: Buffer) => data.push(chunk));
@@ -103,7 +105,22 @@ const decodeErrors = (log: string): string[] => log.split('\n').filter((line) =>
 async function decodeVideo(path: string): Promise<{ pictures: Picture[]; errors: string[] }> {
   // The first showinfo tells the size as it was sent, the second the mean of a small grey picture, which is cheap to compute.
   const filter = 'showinfo@sent=checksum=0,scale=32:18:flags=fast_bilinear,format=gray,showinfo@seen';
-  const { log } = await ffmpeg(['-copyts', '-i', path, '-map', '0:v', '-fps_mode', 'passthrough', '-vf', filter, '-enc_time_base', '1:1000', '-f', 'null', '-']);
+  const { log } = await ffmpeg([
+    '-copyts',
+    '-i',
+    path,
+    '-map',
+    '0:v',
+    '-fps_mode',
+    'passthrough',
+    '-vf',
+    filter,
+    '-enc_time_base',
+    '1:1000',
+    '-f',
+    'null',
+    '-',
+  ]);
   const sizes: { width: number; height: number }[] = [];
   const pictures: Picture[] = [];
   for (const line of log.split('\n')) {
@@ -117,15 +134,33 @@ async function decodeVideo(path: string): Promise<{ pictures: Picture[]; errors:
 
 async function decodeAudio(path: string): Promise<{ samples: Float32Array; errors: string[] }> {
   // One channel, as it is: mixing changes the level.
-  const args = ['-copyts', '-i', path, '-map', '0:a', '-af', `aresample=${SAMPLE_RATE},pan=mono|c0=c0,ashowinfo@decoded`, '-f', 'f32le', 'pipe:1'];
+  const args = [
+    '-copyts',
+    '-i',
+    path,
+    '-map',
+    '0:a',
+    '-af',
+    `aresample=${SAMPLE_RATE},pan=mono|c0=c0,ashowinfo@decoded`,
+    '-f',
+    'f32le',
+    'pipe:1',
+  ];
   const { data, log } = await ffmpeg(args);
-  const decoded = new Float32Array(data.buffer.slice(data.byteOffset, data.byteOffset + data.length - (data.length % 4)));
-  const frames = [...log.matchAll(/ashowinfo@decoded.* pts_time:([-\d.]+).* nb_samples:(\d+)/g)].map(([, time, length]) => ({ at: Math.round(Number(time) * SAMPLE_RATE), length: Number(length) }));
+  const decoded = new Float32Array(
+    data.buffer.slice(data.byteOffset, data.byteOffset + data.length - (data.length % 4)),
+  );
+  const frames = [...log.matchAll(/ashowinfo@decoded.* pts_time:([-\d.]+).* nb_samples:(\d+)/g)].map(
+    ([, time, length]) => ({ at: Math.round(Number(time) * SAMPLE_RATE), length: Number(length) }),
+  );
   return { samples: onTime(decoded, frames), errors: decodeErrors(log) };
 }
 
 /** Puts each frame where its timestamp says, so that a sample's index is its time; holes become silence. */
-function onTime(decoded: Float32Array, frames: readonly { readonly at: number; readonly length: number }[]): Float32Array {
+function onTime(
+  decoded: Float32Array,
+  frames: readonly { readonly at: number; readonly length: number }[],
+): Float32Array {
   const samples = new Float32Array(frames.reduce((end, { at, length }) => Math.max(end, at + length), 0) + SAMPLE_RATE);
   let from = 0;
   let end = 0;
@@ -184,9 +219,14 @@ export async function analyse(path: string): Promise<Recording> {
   ]).finally(() => rm(folder, { recursive: true }));
   const { samples } = audio;
   const { pictures } = video;
-  const level = (from: number, to: number): number => rms(samples, Math.round((from * SAMPLE_RATE) / 1000), Math.round((to * SAMPLE_RATE) / 1000));
+  const level = (from: number, to: number): number =>
+    rms(samples, Math.round((from * SAMPLE_RATE) / 1000), Math.round((to * SAMPLE_RATE) / 1000));
   const keyTimes = videoTags.filter((tag) => tag.keyFrame).map((tag) => tag.timestamp);
-  const flashes = (): number[] => onsets(pictures.map(({ time, brightness }) => ({ time, on: brightness > 140 })), 400);
+  const flashes = (): number[] =>
+    onsets(
+      pictures.map(({ time, brightness }) => ({ time, on: brightness > 140 })),
+      400,
+    );
   const beeps = (): number[] => onsets(loudness(samples), 400);
   return {
     video: track(videoTags),
@@ -197,7 +237,10 @@ export async function analyse(path: string): Promise<Recording> {
     samples,
     decodeErrors: [...video.errors, ...audio.errors],
     level,
-    levels: () => Array.from({ length: Math.floor(samples.length / SAMPLE_RATE) }, (_, second) => level(second * 1000, second * 1000 + 1000)),
+    levels: () =>
+      Array.from({ length: Math.floor(samples.length / SAMPLE_RATE) }, (_, second) =>
+        level(second * 1000, second * 1000 + 1000),
+      ),
     flashes,
     beeps,
     lipSync() {
@@ -217,14 +260,21 @@ export function median(values: readonly number[]): number {
 
 /** Timestamp of the last complete tag of each kind in a recording that is being written, in milliseconds; 0 while there is none. */
 export async function recordedUntil(path: string): Promise<{ readonly audio: number; readonly video: number }> {
-  const { tags } = await readFile(path).then(readFlv).catch(() => ({ tags: [] }));
-  const last = (kind: FileTag['kind']): number => tags.findLast((tag) => tag.kind === kind && !tag.sequenceHeader)?.timestamp ?? 0;
+  const { tags } = await readFile(path)
+    .then(readFlv)
+    .catch(() => ({ tags: [] }));
+  const last = (kind: FileTag['kind']): number =>
+    tags.findLast((tag) => tag.kind === kind && !tag.sequenceHeader)?.timestamp ?? 0;
   return { audio: last('audio'), video: last('video') };
 }
 
 /** Waits until a recording holds its first picture. */
 export async function firstPicture(path: string): Promise<void> {
-  await waitFor(`a picture in ${path.split('/').at(-1)}`, async () => readFlv(await readFile(path)).tags.some((tag) => tag.kind === 'video' && !tag.sequenceHeader), { every: 10 });
+  await waitFor(
+    `a picture in ${path.split('/').at(-1)}`,
+    async () => readFlv(await readFile(path)).tags.some((tag) => tag.kind === 'video' && !tag.sequenceHeader),
+    { every: 10 },
+  );
 }
 
 /** Where an nginx-rtmp of ours records a stream. */
@@ -234,11 +284,15 @@ export function recordingOf(server: { readonly recordDir: string }, name: string
 
 /** Waits until a recording holds so many milliseconds of sound and picture. */
 export async function recorded(path: string, milliseconds: number, timeout = milliseconds + 15_000): Promise<void> {
-  await waitFor(`${milliseconds} ms in ${path.split('/').at(-1)}`, async () => {
-    const { audio, video } = await recordedUntil(path);
-    if (Math.min(audio, video) < milliseconds) throw new Error(`${audio} ms of sound, ${video} ms of pictures`);
-    return true;
-  }, { timeout, every: 200 });
+  await waitFor(
+    `${milliseconds} ms in ${path.split('/').at(-1)}`,
+    async () => {
+      const { audio, video } = await recordedUntil(path);
+      if (Math.min(audio, video) < milliseconds) throw new Error(`${audio} ms of sound, ${video} ms of pictures`);
+      return true;
+    },
+    { timeout, every: 200 },
+  );
 }
 
 /** Waits for the first recording of a stream wherever below the folder a server puts it, such as node-media-server's `APP/NAME/TIME.flv`. */

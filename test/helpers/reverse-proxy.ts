@@ -13,8 +13,15 @@ export interface ReverseProxy {
 }
 
 /** nginx before a gateway, exactly as docs/operations.md has it but for ports and certificate. */
-export async function startReverseProxy(gateway: { readonly ws: number; readonly http: number }): Promise<ReverseProxy> {
-  const [prefix, certificate, port] = [await mkdtemp(join(tmpdir(), 'reverse-proxy-')), await makeCertificate(), await freePort()];
+export async function startReverseProxy(gateway: {
+  readonly ws: number;
+  readonly http: number;
+}): Promise<ReverseProxy> {
+  const [prefix, certificate, port] = [
+    await mkdtemp(join(tmpdir(), 'reverse-proxy-')),
+    await makeCertificate(),
+    await freePort(),
+  ];
   const documented = /^```nginx\n(.*?)^```$/ms.exec(await readFile(OPERATIONS, 'utf8'))![1]!;
   const server = documented
     .replace('listen 443', `listen 127.0.0.1:${port}`)
@@ -22,7 +29,9 @@ export async function startReverseProxy(gateway: { readonly ws: number; readonly
     .replace(/(ssl_certificate_key +).*;/, `$1${certificate.keyFile};`)
     .replaceAll('127.0.0.1:8080', `127.0.0.1:${gateway.ws}`)
     .replaceAll('127.0.0.1:8081', `127.0.0.1:${gateway.http}`);
-  const paths = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((kind) => `${kind}_temp_path ${prefix}/${kind};`).join(' ');
+  const paths = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
+    .map((kind) => `${kind}_temp_path ${prefix}/${kind};`)
+    .join(' ');
   await writeFile(
     join(prefix, 'nginx.conf'),
     `daemon off; master_process off; pid ${prefix}/nginx.pid; error_log stderr info; events {}\nhttp { access_log off; ${paths}\n${server}}\n`,

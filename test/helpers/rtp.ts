@@ -1,4 +1,4 @@
-import type { RtpPacket } from '../../src/depacketize/rtp-packet.ts';
+import type { RtpPacket } from '../../src/media/rtp/rtp-packet.ts';
 
 /** A packet as it comes out of the parser. */
 export function rtpPacket(fields: Partial<RtpPacket>): RtpPacket {
@@ -8,7 +8,7 @@ export function rtpPacket(fields: Partial<RtpPacket>): RtpPacket {
 /** Cuts an AV1 temporal unit in the low-overhead format (AV1 specification, 5.2) into its OBUs, without their size fields. */
 export function splitObus(temporalUnit: Buffer): Buffer[] {
   const obus: Buffer[] = [];
-  for (let offset = 0; offset < temporalUnit.length; ) {
+  for (let offset = 0; offset < temporalUnit.length;) {
     const header = temporalUnit[offset]!;
     const headerBytes = header & 0x04 ? 2 : 1;
     let size = 0;
@@ -19,7 +19,13 @@ export function splitObus(temporalUnit: Buffer): Buffer[] {
       more = (byte & 0x80) !== 0;
     }
     const start = offset + headerBytes + sizeBytes;
-    obus.push(Buffer.concat([Buffer.of(header & ~0x02), temporalUnit.subarray(offset + 1, offset + headerBytes), temporalUnit.subarray(start, start + size)]));
+    obus.push(
+      Buffer.concat([
+        Buffer.of(header & ~0x02),
+        temporalUnit.subarray(offset + 1, offset + headerBytes),
+        temporalUnit.subarray(start, start + size),
+      ]),
+    );
     offset = start + size;
   }
   return obus;
@@ -36,8 +42,12 @@ export function packetizeAv1(obus: readonly Buffer[], maxBytes: number, counted:
   let continues = false;
   const flush = (toBeContinued: boolean): void => {
     const count = counted && elements.length <= 3 ? elements.length : 0;
-    const parts = elements.map((element, index) => (count > 0 && index === count - 1 ? element : Buffer.concat([leb128(element.length), element])));
-    payloads.push(Buffer.concat([Buffer.of((continues ? 0x80 : 0) | (toBeContinued ? 0x40 : 0) | (count << 4)), ...parts]));
+    const parts = elements.map((element, index) =>
+      count > 0 && index === count - 1 ? element : Buffer.concat([leb128(element.length), element]),
+    );
+    payloads.push(
+      Buffer.concat([Buffer.of((continues ? 0x80 : 0) | (toBeContinued ? 0x40 : 0) | (count << 4)), ...parts]),
+    );
     elements = [];
     used = 1;
     continues = toBeContinued;

@@ -1,7 +1,7 @@
 import { createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
-import { decodeAmf0, encodeAmf0 } from '../../src/rtmp/amf0.ts';
-import type { Amf0Value } from '../../src/rtmp/amf0.ts';
+import { decodeAmf0, encodeAmf0 } from '../../src/media/amf0.ts';
+import type { Amf0Value } from '../../src/media/amf0.ts';
 import { ChunkReader } from '../../src/rtmp/chunk-reader.ts';
 import { ChunkWriter } from '../../src/rtmp/chunk-writer.ts';
 import { MESSAGE } from '../../src/rtmp/message.ts';
@@ -57,7 +57,13 @@ export class ScriptedPeer {
 }
 
 const USUAL: Readonly<Record<string, Answer>> = {
-  connect: (peer, { transaction }) => peer.command('_result', transaction, { fmsVer: 'FMS/3,0,1,123' }, { level: 'status', code: 'NetConnection.Connect.Success' }),
+  connect: (peer, { transaction }) =>
+    peer.command(
+      '_result',
+      transaction,
+      { fmsVer: 'FMS/3,0,1,123' },
+      { level: 'status', code: 'NetConnection.Connect.Success' },
+    ),
   createStream: (peer, { transaction }) => peer.command('_result', transaction, null, 1),
   publish: (peer) => peer.status('status', 'NetStream.Publish.Start', 'Started'),
 };
@@ -105,7 +111,8 @@ function serve(peer: ScriptedPeer, options: ScriptedServerOptions): void {
     const before = handshake.length;
     handshake = Buffer.concat([handshake, data]);
     // S0, S1 and S2 as soon as C0 and C1 are there; C2 follows.
-    if (before < 1537 && handshake.length >= 1537) peer.socket.write(Buffer.concat([handshake.subarray(0, 1537), handshake.subarray(1, 1537)]));
+    if (before < 1537 && handshake.length >= 1537)
+      peer.socket.write(Buffer.concat([handshake.subarray(0, 1537), handshake.subarray(1, 1537)]));
     if (handshake.length < 3073) return;
     const rest = handshake.subarray(3073);
     handshake = undefined;

@@ -23,7 +23,10 @@ export async function startPageServer(): Promise<PageServer> {
     const sdk = /^websdk\/([\w.-]+\.js)$/.exec(name);
     const file = sdk ? join(SDK_FILES, sdk[1]!) : join(PAGE_FILES, name.replace(/[^\w.-]/g, ''));
     readFile(file).then(
-      (content) => response.writeHead(200, { 'content-type': TYPES[file.split('.').at(-1)!] ?? 'application/octet-stream' }).end(content),
+      (content) =>
+        response
+          .writeHead(200, { 'content-type': TYPES[file.split('.').at(-1)!] ?? 'application/octet-stream' })
+          .end(content),
       () => response.writeHead(404).end(),
     );
   });
@@ -103,7 +106,9 @@ export class SdkPage {
   /** Calls a function of `testPage` in page/session.js. */
   async #call<Result>(name: string, ...args: unknown[]): Promise<Result> {
     try {
-      return (await this.page.evaluate(`testPage.${name}(${args.map((arg) => JSON.stringify(arg) ?? 'undefined').join(', ')})`)) as Result;
+      return (await this.page.evaluate(
+        `testPage.${name}(${args.map((arg) => JSON.stringify(arg) ?? 'undefined').join(', ')})`,
+      )) as Result;
     } catch (error) {
       throw new Error([(error as Error).message, ...this.#complaints].join('\n'), { cause: error });
     }
@@ -121,7 +126,10 @@ export class SdkPage {
     return this.#call('publish', options);
   }
 
-  play(options: { readonly name: string; readonly constraints?: { readonly audio: boolean; readonly video: boolean } }): Promise<StreamOutcome> {
+  play(options: {
+    readonly name: string;
+    readonly constraints?: { readonly audio: boolean; readonly video: boolean };
+  }): Promise<StreamOutcome> {
     return this.#call('play', options);
   }
 
@@ -151,12 +159,20 @@ export class SdkPage {
     return this.#call('sendThrough', port);
   }
 
-  playback(): Promise<{ readonly width: number; readonly height: number; readonly framesDecoded: number; readonly audioEnergy: number } | undefined> {
+  playback(): Promise<
+    | { readonly width: number; readonly height: number; readonly framesDecoded: number; readonly audioEnergy: number }
+    | undefined
+  > {
     return this.#call('playback');
   }
 
   /** What the page has sent of its sound: packets, those sent again, those that the gateway misses all the same, and seconds of sound that its source gave. */
-  audioSent(): Promise<{ readonly packets: number; readonly retransmitted: number; readonly lost: number; readonly seconds: number }> {
+  audioSent(): Promise<{
+    readonly packets: number;
+    readonly retransmitted: number;
+    readonly lost: number;
+    readonly seconds: number;
+  }> {
     return this.#call('audioSent');
   }
 
@@ -173,7 +189,8 @@ export class SdkPage {
   async publishTo(url: string, options: PublishOptions): Promise<void> {
     await this.connect(url);
     const outcome = await this.publish(options);
-    if (outcome.status !== 'PUBLISHING') throw new Error(`publishing ${options.name}: ${outcome.status} ${outcome.info ?? ''}`);
+    if (outcome.status !== 'PUBLISHING')
+      throw new Error(`publishing ${options.name}: ${outcome.status} ${outcome.info ?? ''}`);
   }
 
   /** As when a user closes the tab. */

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import { isRefusedByBrowsers } from '../../src/browser-ports.ts';
+import { isRefusedByBrowsers } from '../../src/config/browser-ports.ts';
 
 /** How long a server may take to listen on a busy machine, in ms. */
 const LISTEN_TIMEOUT = 15_000;
@@ -21,7 +21,9 @@ export async function freePort(): Promise<number> {
     const port = LOWEST_PORT + Math.floor(Math.random() * PORTS);
     if (isRefusedByBrowsers(port)) continue;
     const server = createServer();
-    const isFree = await new Promise<boolean>((resolve) => server.once('error', () => resolve(false)).listen(port, '127.0.0.1', () => resolve(true)));
+    const isFree = await new Promise<boolean>((resolve) =>
+      server.once('error', () => resolve(false)).listen(port, '127.0.0.1', () => resolve(true)),
+    );
     if (!isFree) continue;
     await new Promise((resolve) => server.close(resolve));
     return port;
@@ -54,13 +56,18 @@ export class ServerProcess {
 
   async start(): Promise<void> {
     // The kernel ends it with us, also when we are killed and no `exit` is heard.
-    const child = spawn('setpriv', ['--pdeathsig', 'KILL', this.#command, ...this.#args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn('setpriv', ['--pdeathsig', 'KILL', this.#command, ...this.#args], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     this.#child = child;
     this.#output = '';
-    for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text: string) => (this.#output += text));
+    for (const stream of [child.stdout, child.stderr])
+      stream.setEncoding('utf8').on('data', (text: string) => (this.#output += text));
     const failed = new Promise<never>((_resolve, reject) => {
       child.once('error', reject);
-      child.once('exit', (code, signal) => reject(new Error(`${this.#command} ended (${code ?? signal}): ${this.#output}`)));
+      child.once('exit', (code, signal) =>
+        reject(new Error(`${this.#command} ended (${code ?? signal}): ${this.#output}`)),
+      );
     });
     failed.catch(() => {});
     await Promise.race([this.#listening(), failed]);
@@ -68,7 +75,9 @@ export class ServerProcess {
 
   /** Asked of the kernel: connecting would use up the one connection of a server such as `ffmpeg -listen 1`, and might reach another process. */
   async #listening(): Promise<void> {
-    const wanted = new RegExp(`:${this.#port.toString(16).toUpperCase().padStart(4, '0')} [0-9A-F]+:0000 0A (?:\\S+ +){5}(\\d+)`);
+    const wanted = new RegExp(
+      `:${this.#port.toString(16).toUpperCase().padStart(4, '0')} [0-9A-F]+:0000 0A (?:\\S+ +){5}(\\d+)`,
+    );
     for (const end = Date.now() + LISTEN_TIMEOUT; Date.now() < end; await delay(POLL_INTERVAL)) {
       const inodes = ['/proc/net/tcp', '/proc/net/tcp6'].map((table) => wanted.exec(readFileSync(table, 'utf8'))?.[1]);
       if (inodes.some((inode) => inode !== undefined && this.#holds(`socket:[${inode}]`))) return;

@@ -1,7 +1,11 @@
 /** Sounds that are hard for an encoder, each for another reason, as sources of ffmpeg. One channel, 48 kHz. */
 
 /** A tone with overtones, and a little vibrato. */
-const tone = (hertz: number, overtones: number): string => Array.from({ length: overtones }, (_, index) => `sin(${index + 1}*(${2 * hertz}*PI*t+0.3*sin(11*PI*t)))/${index + 1}`).join('+');
+const tone = (hertz: number, overtones: number): string =>
+  Array.from(
+    { length: overtones },
+    (_, index) => `sin(${index + 1}*(${2 * hertz}*PI*t+0.3*sin(11*PI*t)))/${index + 1}`,
+  ).join('+');
 
 const source = (expression: string): string => `aevalsrc='${expression}':s=48000`;
 

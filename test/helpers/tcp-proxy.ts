@@ -24,13 +24,18 @@ export async function startTcpProxy(targetPort: number, dropAfterBytes = Infinit
     let passed = 0;
     const target = connect(targetPort, '127.0.0.1');
     pairs.set(client, target);
-    for (const [from, to] of [[client, target], [target, client]] as const) {
+    for (const [from, to] of [
+      [client, target],
+      [target, client],
+    ] as const) {
       open.add(from);
-      from.on('error', () => undefined).on('close', () => {
-        open.delete(from);
-        pairs.delete(from);
-        if (!stranded.has(to)) to.destroy();
-      });
+      from
+        .on('error', () => undefined)
+        .on('close', () => {
+          open.delete(from);
+          pairs.delete(from);
+          if (!stranded.has(to)) to.destroy();
+        });
       from.pipe(to);
     }
     client.on('data', (chunk) => {

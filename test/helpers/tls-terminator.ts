@@ -20,7 +20,10 @@ export interface TlsTerminator {
 }
 
 /** Takes TLS connections on 127.0.0.1 with a certificate made for this run, and passes what is inside on to `targetPort`. */
-export async function startTlsTerminator(targetPort: number, options: TlsTerminatorOptions = {}): Promise<TlsTerminator> {
+export async function startTlsTerminator(
+  targetPort: number,
+  options: TlsTerminatorOptions = {},
+): Promise<TlsTerminator> {
   const certificate = await makeCertificate(options.subjectAltName);
   const serverNames: (string | false)[] = [];
   const connections = new Set<Socket>();
@@ -28,15 +31,21 @@ export async function startTlsTerminator(targetPort: number, options: TlsTermina
     connections.add(socket);
     return socket.once('close', () => connections.delete(socket));
   };
-  const server = createServer({ key: await readFile(certificate.keyFile), cert: await readFile(certificate.certificateFile) }, (outer) => {
-    serverNames.push((outer as { servername?: string | false }).servername ?? false);
-    const inner = keep(connect(targetPort, '127.0.0.1'));
-    for (const [socket, other] of [[outer, inner], [inner, outer]] as const) {
-      socket.on('error', () => {});
-      socket.on('close', () => other.destroy());
-      socket.pipe(other);
-    }
-  });
+  const server = createServer(
+    { key: await readFile(certificate.keyFile), cert: await readFile(certificate.certificateFile) },
+    (outer) => {
+      serverNames.push((outer as { servername?: string | false }).servername ?? false);
+      const inner = keep(connect(targetPort, '127.0.0.1'));
+      for (const [socket, other] of [
+        [outer, inner],
+        [inner, outer],
+      ] as const) {
+        socket.on('error', () => {});
+        socket.on('close', () => other.destroy());
+        socket.pipe(other);
+      }
+    },
+  );
   // Before their handshake too: one that never makes it must not outlive the server.
   server.on('connection', keep);
   // A refused certificate ends a handshake, which is what some tests want to see.

@@ -56,7 +56,8 @@ export async function startUdpRelay(gatewayPort: number, impairment: Impairment 
     }
     const copies = next() < (rules.duplicate ?? 0) ? 2 : 1;
     for (let copy = 0; copy < copies; copy += 1) {
-      const wait = (rules.delay ?? 0) + next() * (rules.jitter ?? 0) + (next() < (rules.reorder ?? 0) ? REORDER_DELAY : 0);
+      const wait =
+        (rules.delay ?? 0) + next() * (rules.jitter ?? 0) + (next() < (rules.reorder ?? 0) ? REORDER_DELAY : 0);
       counts.passed += 1;
       if (wait < 1) send();
       else setTimeout(() => closed || send(), wait);
@@ -70,7 +71,9 @@ export async function startUdpRelay(gatewayPort: number, impairment: Impairment 
     if (!upstream) {
       upstream = createSocket('udp4');
       upstreams.set(key, upstream);
-      upstream.on('message', (answer) => pass(toBrowser, answer, () => front.send(answer, sender.port, sender.address)));
+      upstream.on('message', (answer) =>
+        pass(toBrowser, answer, () => front.send(answer, sender.port, sender.address)),
+      );
       // Refused for a moment while the gateway restarts: what a network would lose is lost here too.
       upstream.on('error', () => undefined);
       upstream.connect(gatewayPort, '127.0.0.1');

@@ -11,7 +11,11 @@ export interface WaitOptions {
  * Waits until `condition` gives something truthy, and returns it. An exception thrown by the condition counts as "not yet" and is
  * told when time runs out, so that a failed test says what it was waiting for and what it saw last.
  */
-export async function waitFor<Value>(what: string, condition: () => Value | Promise<Value>, options: WaitOptions = {}): Promise<NonNullable<Value>> {
+export async function waitFor<Value>(
+  what: string,
+  condition: () => Value | Promise<Value>,
+  options: WaitOptions = {},
+): Promise<NonNullable<Value>> {
   const { timeout = 15_000, every = 50 } = options;
   const deadline = performance.now() + timeout;
   let last: unknown;
@@ -24,7 +28,9 @@ export async function waitFor<Value>(what: string, condition: () => Value | Prom
       last = error;
     }
     if (performance.now() > deadline) {
-      throw new Error(`waited ${timeout} ms in vain for ${what}; last seen: ${last instanceof Error ? last.message : JSON.stringify(last)}`);
+      throw new Error(
+        `waited ${timeout} ms in vain for ${what}; last seen: ${last instanceof Error ? last.message : JSON.stringify(last)}`,
+      );
     }
     await sleep(every);
   }

@@ -19,9 +19,12 @@ function wav(samples: Int16Array, channels: number, sampleRate: number): Buffer 
 
 /** One tone, in one channel. `amplitude` is 0 to 1. */
 export function toneWav(seconds: number, frequency: number, amplitude: number, sampleRate = 48_000): Buffer {
-  const samples = Int16Array.from({ length: Math.round(seconds * sampleRate) }, (_, i) => Math.round(amplitude * 32767 * Math.sin((2 * Math.PI * frequency * i) / sampleRate)));
+  const samples = Int16Array.from({ length: Math.round(seconds * sampleRate) }, (_, i) =>
+    Math.round(amplitude * 32767 * Math.sin((2 * Math.PI * frequency * i) / sampleRate)),
+  );
   return wav(samples, 1, sampleRate);
 }
 
 /** Silence at 8 kHz. */
-export const silentWav = (samples: number, channels = 1): Buffer => wav(new Int16Array(samples * channels), channels, 8000);
+export const silentWav = (samples: number, channels = 1): Buffer =>
+  wav(new Int16Array(samples * channels), channels, 8000);

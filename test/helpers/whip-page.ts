@@ -18,8 +18,13 @@ function asBrowserModule(file: string, names: readonly string[]): string {
   const collect = (path: string): void => {
     if (files.has(path)) return;
     const text = readFileSync(path, 'utf8');
-    const required = [...text.matchAll(/\brequire\(['"](\.[^'"]+)['"]\)/g)].map(([, name]) => [name!, createRequire(path).resolve(name!)] as const);
-    files.set(path, `${JSON.stringify(path)}: [function (module, exports, require) {${text}\n}, ${JSON.stringify(Object.fromEntries(required))}]`);
+    const required = [...text.matchAll(/\brequire\(['"](\.[^'"]+)['"]\)/g)].map(
+      ([, name]) => [name!, createRequire(path).resolve(name!)] as const,
+    );
+    files.set(
+      path,
+      `${JSON.stringify(path)}: [function (module, exports, require) {${text}\n}, ${JSON.stringify(Object.fromEntries(required))}]`,
+    );
     for (const [, target] of required) collect(target);
   };
   collect(file);
@@ -50,7 +55,12 @@ export async function startWhipPageServer(): Promise<PageServer> {
   const server = createServer((request, response) => {
     const content = files.get(request.url ?? '');
     if (content === undefined) response.writeHead(404).end();
-    else response.writeHead(200, { 'content-type': request.url === '/' ? 'text/html; charset=utf-8' : 'text/javascript; charset=utf-8' }).end(content);
+    else
+      response
+        .writeHead(200, {
+          'content-type': request.url === '/' ? 'text/html; charset=utf-8' : 'text/javascript; charset=utf-8',
+        })
+        .end(content);
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -75,7 +85,11 @@ export interface OfferOptions {
   readonly source?: 'camera' | 'flashAndBeep' | 'tone' | 'videoOnly' | 'audioOnly';
   readonly sourceOptions?: { readonly width?: number; readonly height?: number };
   readonly codec?: 'h264' | 'vp8' | 'vp9' | 'av1';
-  readonly layers?: readonly { readonly rid: string; readonly scaleResolutionDownBy?: number; readonly maxBitrate?: number }[];
+  readonly layers?: readonly {
+    readonly rid: string;
+    readonly scaleResolutionDownBy?: number;
+    readonly maxBitrate?: number;
+  }[];
   readonly dataChannel?: string;
   readonly setup?: 'active';
 }
@@ -83,7 +97,16 @@ export interface OfferOptions {
 export interface Flow {
   readonly state: string;
   readonly channel?: string;
-  readonly streams: readonly { readonly kind: string; readonly rid?: string; readonly framesEncoded?: number; readonly framesDecoded?: number; readonly packetsSent?: number; readonly packetsReceived?: number; readonly frameHeight?: number; readonly totalAudioEnergy?: number }[];
+  readonly streams: readonly {
+    readonly kind: string;
+    readonly rid?: string;
+    readonly framesEncoded?: number;
+    readonly framesDecoded?: number;
+    readonly packetsSent?: number;
+    readonly packetsReceived?: number;
+    readonly frameHeight?: number;
+    readonly totalAudioEnergy?: number;
+  }[];
 }
 
 /** One browser page with plain WebRTC code, driven from a test. */
@@ -102,14 +125,19 @@ export class WhipPage {
 
   /** Calls a function of `whipPage` in page/whip.js. */
   async #call<Result>(name: string, ...args: unknown[]): Promise<Result> {
-    return this.page.evaluate(`whipPage.${name}(${args.map((arg) => JSON.stringify(arg) ?? 'undefined').join(', ')})`) as Promise<Result>;
+    return this.page.evaluate(
+      `whipPage.${name}(${args.map((arg) => JSON.stringify(arg) ?? 'undefined').join(', ')})`,
+    ) as Promise<Result>;
   }
 
   offer(options: OfferOptions = {}): Promise<string> {
     return this.#call('offer', options);
   }
 
-  publish(url: string, options: OfferOptions & { readonly headers?: Record<string, string>; readonly mediaPort?: number } = {}): Promise<PageAnswer & { readonly answeredAt: number }> {
+  publish(
+    url: string,
+    options: OfferOptions & { readonly headers?: Record<string, string>; readonly mediaPort?: number } = {},
+  ): Promise<PageAnswer & { readonly answeredAt: number }> {
     return this.#call('publish', url, options);
   }
 
@@ -122,7 +150,10 @@ export class WhipPage {
   }
 
   /** To the resource of this page's session. */
-  async request(method: string, init: { readonly headers?: Record<string, string>; readonly body?: string } = {}): Promise<PageAnswer> {
+  async request(
+    method: string,
+    init: { readonly headers?: Record<string, string>; readonly body?: string } = {},
+  ): Promise<PageAnswer> {
     return this.#call('request', method, await this.page.evaluate('whipPage.location'), init);
   }
 
@@ -130,7 +161,15 @@ export class WhipPage {
     return this.#call('flow', type);
   }
 
-  eyevinn(endpoint: string, options: { readonly authkey?: string; readonly noTrickleIce?: boolean } = {}): Promise<{ readonly resource: string; readonly etag: string; readonly extensions: readonly string[]; readonly trickle: boolean }> {
+  eyevinn(
+    endpoint: string,
+    options: { readonly authkey?: string; readonly noTrickleIce?: boolean } = {},
+  ): Promise<{
+    readonly resource: string;
+    readonly etag: string;
+    readonly extensions: readonly string[];
+    readonly trickle: boolean;
+  }> {
     return this.#call('eyevinn', endpoint, options);
   }
 

@@ -2,13 +2,13 @@
 import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { SharedEncoders } from '../../src/encode/shared-encoders.ts';
+import { SharedEncoders } from '../../src/renditions/shared-encoders.ts';
 import type { GatewayError } from '../../src/errors.ts';
 import { g711ToAac } from '../../src/ffmpeg/ffmpeg-args.ts';
 import { FfmpegProcess } from '../../src/ffmpeg/ffmpeg-process.ts';
-import { silentLogger } from '../../src/logger.ts';
+import { silentLogger } from '../../src/observe/logger.ts';
 import { openTransport } from '../../src/rtmp/transport.ts';
-import { SoundLibrary } from '../../src/transponder/sound-library.ts';
+import { SoundLibrary } from '../../src/outputs/push/sound-library.ts';
 import { silentWav } from './wav.ts';
 
 const [program = '', port] = [process.argv[2], Number(process.argv[3])];
@@ -19,12 +19,24 @@ const sounds = new SoundLibrary(media, { codec: 'aac', bitrate: 128 }, silentLog
 /** What a new push meets: whether its sound may share an encoder, and the reasons why no ffmpeg was started and no server connected to. */
 async function begin(): Promise<{ shared: boolean; ffmpeg: string; server: string }> {
   const coder = shared.open({ channels: 1, bitrate: 96 });
-  const ffmpeg = await FfmpegProcess.start(g711ToAac('pcmu', { sampleRate: 48_000, channels: 2, bitrate: 128 }), 'audio encoder', silentLogger).catch((error: Error) => error);
+  const ffmpeg = await FfmpegProcess.start(
+    g711ToAac('pcmu', { sampleRate: 48_000, channels: 2, bitrate: 128 }),
+    'audio encoder',
+    silentLogger,
+  ).catch((error: Error) => error);
   await coder?.close();
   if (ffmpeg instanceof FfmpegProcess) await ffmpeg.close();
-  const socket = await openTransport({ host: '127.0.0.1', addresses: ['127.0.0.1'], port }, { tcp: 5000, tls: 5000 }, new AbortController().signal).catch((error: Error) => error);
+  const socket = await openTransport(
+    { host: '127.0.0.1', addresses: ['127.0.0.1'], port },
+    { tcp: 5000, tls: 5000 },
+    new AbortController().signal,
+  ).catch((error: Error) => error);
   if (!(socket instanceof Error)) socket.destroy();
-  return { shared: coder !== undefined, ffmpeg: ffmpeg instanceof Error ? ffmpeg.message : 'started', server: socket instanceof Error ? socket.message : 'connected' };
+  return {
+    shared: coder !== undefined,
+    ffmpeg: ffmpeg instanceof Error ? ffmpeg.message : 'started',
+    server: socket instanceof Error ? socket.message : 'connected',
+  };
 }
 
 /** What becomes of a sound file that was not asked for yet. */
@@ -35,7 +47,8 @@ async function play(name: string): Promise<string> {
   );
 }
 
-for (const name of ['before.wav', 'without.wav', 'few.wav', 'after.wav']) writeFileSync(join(media, name), silentWav(800));
+for (const name of ['before.wav', 'without.wav', 'few.wav', 'after.wav'])
+  writeFileSync(join(media, name), silentWav(800));
 const before = { ...(await begin()), sound: await play('before.wav') };
 const taken: number[] = [];
 try {

@@ -1,10 +1,10 @@
 import { execFileSync } from 'node:child_process';
 import t from 'tap';
-import { AAC_SAMPLE_RATE } from '../../src/encode/aac-coder.ts';
-import { AAC_FRAME_MS, AudioEncoder } from '../../src/encode/audio-encoder.ts';
-import { SharedEncoders } from '../../src/encode/shared-encoders.ts';
-import { adtsHeader } from '../../src/flv/aac.ts';
-import { silentLogger } from '../../src/logger.ts';
+import { AAC_SAMPLE_RATE } from '../../src/renditions/aac-coder.ts';
+import { AAC_FRAME_MS, AudioEncoder } from '../../src/renditions/audio-encoder.ts';
+import { SharedEncoders } from '../../src/renditions/shared-encoders.ts';
+import { adtsHeader } from '../../src/media/codecs/aac.ts';
+import { silentLogger } from '../../src/observe/logger.ts';
 import { OPUS_PACKET_MS, opusPackets } from '../helpers/opus.ts';
 import { childrenOf } from '../helpers/processes.ts';
 import { randomFrom } from '../helpers/random.ts';
@@ -15,7 +15,9 @@ const RTP_PER_PACKET = 960;
 const OPUS_STEREO = 0x04;
 
 const program = process.env['OPUS_TO_AAC_BIN'];
-const shared = program ? await SharedEncoders.create({ program, streamsEach: 16, audioBatchMs: 60, logger: silentLogger }) : undefined;
+const shared = program
+  ? await SharedEncoders.create({ program, streamsEach: 16, audioBatchMs: 60, logger: silentLogger })
+  : undefined;
 const coders = new Map<string, SharedEncoders | undefined>([['an ffmpeg', undefined]]);
 if (shared) coders.set('a shared encoder', shared);
 else t.pass('the shared encoder was not built: OPUS_TO_AAC_BIN', { skip: true });
@@ -28,9 +30,16 @@ interface Frame {
 /** Level of each channel, root mean square. */
 function levels(frames: readonly Frame[]): [left: number, right: number] {
   const adts = Buffer.concat(frames.flatMap(({ raw }) => [adtsHeader(raw.length, AAC_SAMPLE_RATE, 2), raw]));
-  const bytes = execFileSync('ffmpeg', ['-loglevel', 'error', '-xerror', '-f', 'aac', '-i', 'pipe:0', '-f', 'f32le', 'pipe:1'], { input: adts });
+  const bytes = execFileSync(
+    'ffmpeg',
+    ['-loglevel', 'error', '-xerror', '-f', 'aac', '-i', 'pipe:0', '-f', 'f32le', 'pipe:1'],
+    { input: adts },
+  );
   const samples = new Float32Array(new Uint8Array(bytes).buffer);
-  const of = (channel: number): number => Math.sqrt(samples.reduce((sum, sample, index) => sum + (index % 2 === channel ? sample ** 2 : 0), 0) / (samples.length / 2));
+  const of = (channel: number): number =>
+    Math.sqrt(
+      samples.reduce((sum, sample, index) => sum + (index % 2 === channel ? sample ** 2 : 0), 0) / (samples.length / 2),
+    );
   return [of(0), of(1)];
 }
 
@@ -41,24 +50,40 @@ interface Started {
   sounds(): Promise<void>;
 }
 
-function start(sharedEncoders: SharedEncoders | undefined, [packet]: readonly Buffer[] = opusPackets('sine=frequency=440', 1)): Started {
-  const encoder = new AudioEncoder('opus', 48_000, { audioBitrate: 128, audioBatchMs: 60, sharedEncoders, logger: silentLogger });
+function start(
+  sharedEncoders: SharedEncoders | undefined,
+  [packet]: readonly Buffer[] = opusPackets('sine=frequency=440', 1),
+): Started {
+  const encoder = new AudioEncoder('opus', 48_000, {
+    audioBitrate: 128,
+    audioBatchMs: 60,
+    sharedEncoders,
+    logger: silentLogger,
+  });
   const frames: Frame[] = [];
   encoder.on('frame', (raw, streamMs) => frames.push({ raw, streamMs }));
   let nowMs = 0;
   const sounds = async (): Promise<void> => {
     nowMs += 1000;
-    await waitFor('sound', () => {
-      encoder.encode(packet!, 0, nowMs);
-      encoder.restart();
-      return frames.length > 0 && frames.at(-1)!.streamMs >= nowMs;
-    }, { every: OPUS_PACKET_MS });
+    await waitFor(
+      'sound',
+      () => {
+        encoder.encode(packet!, 0, nowMs);
+        encoder.restart();
+        return frames.length > 0 && frames.at(-1)!.streamMs >= nowMs;
+      },
+      { every: OPUS_PACKET_MS },
+    );
   };
   return { encoder, frames, sounds };
 }
 
 /** Encodes packets at once. The first one tells how many channels there are. */
-async function encode(packets: readonly Buffer[], shared: SharedEncoders | undefined, meanwhile?: () => Promise<void>): Promise<Frame[]> {
+async function encode(
+  packets: readonly Buffer[],
+  shared: SharedEncoders | undefined,
+  meanwhile?: () => Promise<void>,
+): Promise<Frame[]> {
   const { encoder, frames, sounds } = start(shared, packets);
   try {
     await sounds();
@@ -69,7 +94,10 @@ async function encode(packets: readonly Buffer[], shared: SharedEncoders | undef
     const before = frames.length;
     packets.forEach((packet, index) => encoder.encode(packet, index * RTP_PER_PACKET, 10_000 + index * OPUS_PACKET_MS));
     // The last packets stay in the encoder: it looks ahead.
-    await waitFor('nearly all frames', () => frames.at(-1)!.streamMs >= 10_000 + (packets.length - 10) * OPUS_PACKET_MS);
+    await waitFor(
+      'nearly all frames',
+      () => frames.at(-1)!.streamMs >= 10_000 + (packets.length - 10) * OPUS_PACKET_MS,
+    );
     return frames.slice(before).filter(({ streamMs }) => streamMs >= 10_000);
   } finally {
     await encoder.close();
@@ -77,7 +105,8 @@ async function encode(packets: readonly Buffer[], shared: SharedEncoders | undef
   }
 }
 
-const isSteady = (frames: readonly Frame[]): boolean => frames.slice(1).every(({ streamMs }, index) => Math.abs(streamMs - frames[index]!.streamMs - AAC_FRAME_MS) < 0.01);
+const isSteady = (frames: readonly Frame[]): boolean =>
+  frames.slice(1).every(({ streamMs }, index) => Math.abs(streamMs - frames[index]!.streamMs - AAC_FRAME_MS) < 0.01);
 
 for (const [name, coder] of coders) {
   await t.test(`${name}: one channel becomes two that are alike`, async (t) => {
@@ -103,21 +132,29 @@ for (const [name, coder] of coders) {
     t.ok(isSteady(frames));
   });
 
-  await t.test(`${name}: packets that are missing are silence of their length, and a long hole is none of its business`, async (t) => {
-    const { encoder, frames, sounds } = start(coder);
-    await sounds();
-    const packets = opusPackets('sine=frequency=440', 1);
-    const isMissing = (index: number): boolean => (index >= 30 && index < 50) || (index >= 100 && index < 300);
-    const rtp = (index: number): number => (2 ** 32 - 40 * RTP_PER_PACKET + index * RTP_PER_PACKET) >>> 0;
-    for (let index = 0; index < 380; index++) if (!isMissing(index)) encoder.encode(packets[index % packets.length]!, rtp(index), 10_000 + index * OPUS_PACKET_MS);
-    await waitFor('nearly all frames', () => frames.at(-1)!.streamMs >= 10_000 + 370 * OPUS_PACKET_MS);
-    const between = (from: number, to: number): Frame[] => frames.filter(({ streamMs }) => streamMs >= 10_000 + from * OPUS_PACKET_MS && streamMs < 10_000 + to * OPUS_PACKET_MS);
-    t.ok(isSteady(between(0, 95)), 'frame follows frame');
-    t.ok(levels(between(35, 48))[0] < 0.01, 'silence');
-    t.equal(between(103, 300).length, 0);
-    t.ok(levels(between(310, 370))[0] > 0.05);
-    await encoder.close();
-  });
+  await t.test(
+    `${name}: packets that are missing are silence of their length, and a long hole is none of its business`,
+    async (t) => {
+      const { encoder, frames, sounds } = start(coder);
+      await sounds();
+      const packets = opusPackets('sine=frequency=440', 1);
+      const isMissing = (index: number): boolean => (index >= 30 && index < 50) || (index >= 100 && index < 300);
+      const rtp = (index: number): number => (2 ** 32 - 40 * RTP_PER_PACKET + index * RTP_PER_PACKET) >>> 0;
+      for (let index = 0; index < 380; index++)
+        if (!isMissing(index))
+          encoder.encode(packets[index % packets.length]!, rtp(index), 10_000 + index * OPUS_PACKET_MS);
+      await waitFor('nearly all frames', () => frames.at(-1)!.streamMs >= 10_000 + 370 * OPUS_PACKET_MS);
+      const between = (from: number, to: number): Frame[] =>
+        frames.filter(
+          ({ streamMs }) => streamMs >= 10_000 + from * OPUS_PACKET_MS && streamMs < 10_000 + to * OPUS_PACKET_MS,
+        );
+      t.ok(isSteady(between(0, 95)), 'frame follows frame');
+      t.ok(levels(between(35, 48))[0] < 0.01, 'silence');
+      t.equal(between(103, 300).length, 0);
+      t.ok(levels(between(310, 370))[0] > 0.05);
+      await encoder.close();
+    },
+  );
 
   await t.test(`${name}: it hangs, and is replaced`, async (t) => {
     const { encoder, frames, sounds } = start(coder);
@@ -125,11 +162,15 @@ for (const [name, coder] of coders) {
     const { pid } = childrenOf(process.pid)[0]!;
     process.kill(pid, 'SIGSTOP');
     const [packet] = opusPackets('sine=frequency=440', 1);
-    for (let packets = 0; packets < 600; packets++) encoder.encode(packet!, packets * RTP_PER_PACKET, packets * OPUS_PACKET_MS);
+    for (let packets = 0; packets < 600; packets++)
+      encoder.encode(packet!, packets * RTP_PER_PACKET, packets * OPUS_PACKET_MS);
     await waitFor('its end', () => childrenOf(process.pid).every((child) => child.pid !== pid));
     const before = frames.length;
     await sounds();
-    t.ok(frames.slice(before).every(({ streamMs }) => streamMs > 1999), 'nothing has the time of what went in before');
+    t.ok(
+      frames.slice(before).every(({ streamMs }) => streamMs > 1999),
+      'nothing has the time of what went in before',
+    );
     t.match(childrenOf(process.pid), [{ args: [/ffmpeg$/] }], 'which serves no other stream');
     await encoder.close();
     t.strictSame(childrenOf(process.pid), []);

@@ -5,14 +5,21 @@ import type { AddressInfo } from 'node:net';
 import { fastify, type FastifyInstance } from 'fastify';
 import t from 'tap';
 import type { GatewayError } from '../../src/errors.ts';
-import { createAccessCheck } from '../../src/http/access.ts';
-import { consoleRoutes, type ConsoleRoutesOptions } from '../../src/http/console-routes.ts';
+import { createAccessCheck } from '../../src/api/access.ts';
+import { consoleRoutes, type ConsoleRoutesOptions } from '../../src/api/console-routes.ts';
 
-const OPTIONS: ConsoleRoutesOptions = { wsPort: 8080, restBase: '/rest-api', version: '1.2.3', isAllowed: createAccessCheck({ rest_api_key: '', allow_anonymous: false }) };
+const OPTIONS: ConsoleRoutesOptions = {
+  wsPort: 8080,
+  restBase: '/rest-api',
+  version: '1.2.3',
+  isAllowed: createAccessCheck({ rest_api_key: '', allow_anonymous: false }),
+};
 
 async function createApp(options: ConsoleRoutesOptions = OPTIONS): Promise<FastifyInstance> {
   const app = fastify();
-  app.setErrorHandler<GatewayError>((error, _request, reply) => reply.code(error.httpStatus).send({ exception: error.code }));
+  app.setErrorHandler<GatewayError>((error, _request, reply) =>
+    reply.code(error.httpStatus).send({ exception: error.code }),
+  );
   await app.register(consoleRoutes(options));
   return app;
 }
@@ -25,7 +32,9 @@ async function loadAll(app: FastifyInstance): Promise<Map<string, string>> {
     const answer = await app.inject(path);
     if (answer.statusCode !== 200) throw new Error(`${path}: ${answer.statusCode}`);
     loaded.set(path, String(answer.headers['content-type']));
-    const named = path.endsWith('mpegts.js') ? [] : [...answer.body.matchAll(/(?:href|src)="(\/[^"]+)"|from '(\.[^']+)'/g)];
+    const named = path.endsWith('mpegts.js')
+      ? []
+      : [...answer.body.matchAll(/(?:href|src)="(\/[^"]+)"|from '(\.[^']+)'/g)];
     for (const [, absolute, relative] of named) await load(absolute ?? new URL(relative!, `http://x${path}`).pathname);
   };
   await load('/');
@@ -35,7 +44,10 @@ async function loadAll(app: FastifyInstance): Promise<Map<string, string>> {
 t.test('the page and everything that it loads is served', async (t) => {
   const app = await createApp();
   const loaded = await loadAll(app);
-  const files = (folder: string): string[] => readdirSync(new URL(`../../src/${folder}`, import.meta.url)).filter((name) => /\.(js|css|svg)$/.test(name)).map((name) => `/${folder}/${name}`);
+  const files = (folder: string): string[] =>
+    readdirSync(new URL(`../../src/web/${folder}`, import.meta.url))
+      .filter((name) => /\.(js|css|svg)$/.test(name))
+      .map((name) => `/${folder}/${name}`);
   for (const path of [...files('console'), ...files('client'), '/console/mpegts.js']) t.ok(loaded.has(path), path);
   t.match(loaded.get('/'), 'text/html');
   t.match(loaded.get('/console/main.js'), 'text/javascript');
@@ -54,13 +66,24 @@ t.test('headers', async (t) => {
   const again = await app.inject({ url: '/', headers: { 'if-none-match': String(page.headers.etag) } });
   t.equal(again.statusCode, 304);
   t.equal(again.body, '');
-  t.equal((await app.inject('/client/index.js')).headers['access-control-allow-origin'], '*', 'other origins may import the library');
+  t.equal(
+    (await app.inject('/client/index.js')).headers['access-control-allow-origin'],
+    '*',
+    'other origins may import the library',
+  );
   t.equal((await app.inject('/console/main.js')).headers['access-control-allow-origin'], undefined);
 });
 
 t.test('no other file can be named', async (t) => {
   const app = await createApp();
-  for (const path of ['/client/tsconfig.json', '/console/../http/app.ts', '/client/..%2fconfig.ts', '/client/%2e%2e/config.ts', '/console/', '/console/live/x.flv'])
+  for (const path of [
+    '/client/tsconfig.json',
+    '/console/../http/app.ts',
+    '/client/..%2fconfig.ts',
+    '/client/%2e%2e/config.ts',
+    '/console/',
+    '/console/live/x.flv',
+  ])
     t.equal((await app.inject(path)).statusCode, 404, path);
 });
 
@@ -68,7 +91,13 @@ t.test('config.json', async (t) => {
   const app = await createApp({ ...OPTIONS, embedded: { rtmpUrl: 'rtmp://127.0.0.1:1935/live', httpFlvPort: 8000 } });
   const answer = await app.inject('/console/config.json');
   t.equal(answer.headers['cache-control'], 'no-store');
-  t.same(answer.json(), { version: '1.2.3', wsPort: 8080, wssPort: null, restBase: '/rest-api', embedded: { rtmpUrl: 'rtmp://127.0.0.1:1935/live', playbackBase: '/console/live' } });
+  t.same(answer.json(), {
+    version: '1.2.3',
+    wsPort: 8080,
+    wssPort: null,
+    restBase: '/rest-api',
+    embedded: { rtmpUrl: 'rtmp://127.0.0.1:1935/live', playbackBase: '/console/live' },
+  });
   t.equal((await (await createApp()).inject('/console/config.json')).json().embedded, null);
 });
 
@@ -89,13 +118,19 @@ t.test('what the embedded server receives is passed on', async (t) => {
   t.equal(response.headers.get('content-type'), 'video/x-flv');
   t.equal(Buffer.from((await response.body!.getReader().read()).value!).toString(), 'FLV');
   t.equal(asked, '/live/rtmp_stream-1.flv');
-  const connections = (): Promise<number> => new Promise((resolve) => upstream.getConnections((_error, count) => resolve(count)));
+  const connections = (): Promise<number> =>
+    new Promise((resolve) => upstream.getConnections((_error, count) => resolve(count)));
   t.equal(await connections(), 1);
   viewer.abort();
   while ((await connections()) > 0) await new Promise((resolve) => setTimeout(resolve, 5));
   t.pass('a viewer who goes leaves no connection behind');
 
-  for (const [name, path] of [['a.b', 'a.b'], ['a%20b', 'a%20b'], ['..%2fadmin', '..%2Fadmin'], ['a%3fb', 'a%3Fb']]) {
+  for (const [name, path] of [
+    ['a.b', 'a.b'],
+    ['a%20b', 'a%20b'],
+    ['..%2fadmin', '..%2Fadmin'],
+    ['a%3fb', 'a%3Fb'],
+  ]) {
     const { body } = await fetch(`${base}/console/live/${name}.flv`);
     await body!.cancel();
     t.equal(asked, `/live/${path}.flv`, 'any name, as one name');
@@ -105,7 +140,11 @@ t.test('what the embedded server receives is passed on', async (t) => {
   const rebound = await app.inject({ url: '/console/live/x.flv', headers: { host: 'rebound.example' } });
   t.same([rebound.statusCode, rebound.json().exception], [403, 'HOST_NOT_ALLOWED'], 'by a name of its own');
 
-  const guarded = await createApp({ ...OPTIONS, embedded: { rtmpUrl: 'rtmp://127.0.0.1:1935/live', httpFlvPort }, isAllowed: createAccessCheck({ rest_api_key: 'KEY', allow_anonymous: false }) });
+  const guarded = await createApp({
+    ...OPTIONS,
+    embedded: { rtmpUrl: 'rtmp://127.0.0.1:1935/live', httpFlvPort },
+    isAllowed: createAccessCheck({ rest_api_key: 'KEY', allow_anonymous: false }),
+  });
   const guardedBase = await guarded.listen({ host: '127.0.0.1', port: 0 });
   t.teardown(() => guarded.close());
   t.equal((await guarded.inject('/console/live/x.flv')).statusCode, 401, 'not without the key');

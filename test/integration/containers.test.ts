@@ -1,16 +1,27 @@
 import t from 'tap';
-import { parseRtpPacket } from '../../src/depacketize/rtp-packet.ts';
-import { OggOpusWriter } from '../../src/ffmpeg/ogg-opus.ts';
-import { opusPacketSamples, opusSilence } from '../../src/ffmpeg/opus-packet.ts';
-import { AAC_SAMPLES_PER_FRAME, aacFrame, aacSequenceHeader, AdtsReader, silentAacFrame } from '../../src/flv/aac.ts';
-import { audioFrame, silentG711 } from '../../src/flv/audio-tag.ts';
-import { FlvReader } from '../../src/flv/flv-reader.ts';
-import { flvTag, TAG_AUDIO, TAG_SCRIPT, TAG_VIDEO, type FlvTag } from '../../src/flv/flv-tag.ts';
-import { encodeFlvTag, flvHeader } from '../../src/flv/flv-writer.ts';
-import { onMetaData, parseOnMetaData } from '../../src/flv/script-data.ts';
+import { parseRtpPacket } from '../../src/media/rtp/rtp-packet.ts';
+import { OggOpusWriter } from '../../src/media/containers/ogg-opus.ts';
+import { opusPacketSamples, opusSilence } from '../../src/media/codecs/opus-packet.ts';
+import {
+  AAC_SAMPLES_PER_FRAME,
+  aacFrame,
+  aacSequenceHeader,
+  AdtsReader,
+  silentAacFrame,
+} from '../../src/media/codecs/aac.ts';
+import { audioFrame, silentG711 } from '../../src/media/containers/audio-tag.ts';
+import { FlvReader } from '../../src/media/containers/flv-reader.ts';
+import { flvTag, TAG_AUDIO, TAG_SCRIPT, TAG_VIDEO, type FlvTag } from '../../src/media/containers/flv-tag.ts';
+import { encodeFlvTag, flvHeader } from '../../src/media/containers/flv-writer.ts';
+import { onMetaData, parseOnMetaData } from '../../src/media/containers/script-data.ts';
 import { captureRtp, ffmpeg, ffprobe, frameHashes } from '../helpers/ffmpeg-tool.ts';
 
-const TONE = (sampleRate: number, seconds: number): string[] => ['-f', 'lavfi', '-i', `sine=440:sample_rate=${sampleRate}:duration=${seconds}`];
+const TONE = (sampleRate: number, seconds: number): string[] => [
+  '-f',
+  'lavfi',
+  '-i',
+  `sine=440:sample_rate=${sampleRate}:duration=${seconds}`,
+];
 
 /** Decodes to 16-bit samples, as they come: no resampling that would hide a wrong rate, no mixing. */
 async function decode(format: string, bytes: Buffer): Promise<Int16Array> {
@@ -19,41 +30,73 @@ async function decode(format: string, bytes: Buffer): Promise<Int16Array> {
 }
 
 function audioFlv(bodies: readonly Buffer[], msPerFrame: number): Buffer {
-  const tags = bodies.map((body, index) => encodeFlvTag(flvTag(TAG_AUDIO, Math.max(0, Math.round((index - 1) * msPerFrame)), body)));
+  const tags = bodies.map((body, index) =>
+    encodeFlvTag(flvTag(TAG_AUDIO, Math.max(0, Math.round((index - 1) * msPerFrame)), body)),
+  );
   return Buffer.concat([flvHeader({ audio: true, video: false }), ...tags]);
 }
 
-t.test('silent AAC frames decode to 1024 samples of digital silence', async t => {
+t.test('silent AAC frames decode to 1024 samples of digital silence', async (t) => {
   for (const sampleRate of [48_000, 44_100, 16_000]) {
     for (const channels of [1, 2] as const) {
       const frames = Array.from({ length: 10 }, () => aacFrame(silentAacFrame(channels)));
-      const samples = await decode('flv', audioFlv([aacSequenceHeader(sampleRate, channels), ...frames], (1024 / sampleRate) * 1000));
+      const samples = await decode(
+        'flv',
+        audioFlv([aacSequenceHeader(sampleRate, channels), ...frames], (1024 / sampleRate) * 1000),
+      );
       t.equal(samples.length, 10 * AAC_SAMPLES_PER_FRAME * channels, `${sampleRate} Hz, ${channels} channels`);
-      t.ok(samples.every(sample => sample === 0));
+      t.ok(samples.every((sample) => sample === 0));
     }
   }
 });
 
-t.test('ADTS frames from ffmpeg, with silence between them', async t => {
-  for (const [sampleRate, channels] of [[48_000, 2], [44_100, 1]] as const) {
-    const adts = await ffmpeg([...TONE(sampleRate, 1), '-c:a', 'aac', '-ac', String(channels), '-b:a', '128k', '-f', 'adts', '-']);
+t.test('ADTS frames from ffmpeg, with silence between them', async (t) => {
+  for (const [sampleRate, channels] of [
+    [48_000, 2],
+    [44_100, 1],
+  ] as const) {
+    const adts = await ffmpeg([
+      ...TONE(sampleRate, 1),
+      '-c:a',
+      'aac',
+      '-ac',
+      String(channels),
+      '-b:a',
+      '128k',
+      '-f',
+      'adts',
+      '-',
+    ]);
     const reader = new AdtsReader();
     const frames: Buffer[] = [];
-    for (let offset = 0; offset < adts.length; offset += 333) frames.push(...reader.push(adts.subarray(offset, offset + 333)));
+    for (let offset = 0; offset < adts.length; offset += 333)
+      frames.push(...reader.push(adts.subarray(offset, offset + 333)));
     t.same(reader.config, { sampleRate, channels });
     const silence = Array.from({ length: 10 }, () => silentAacFrame(channels));
     const bodies = [...frames.slice(0, 20), ...silence, ...frames.slice(20, 40)].map(aacFrame);
-    const samples = await decode('flv', audioFlv([aacSequenceHeader(sampleRate, channels), ...bodies], (1024 / sampleRate) * 1000));
+    const samples = await decode(
+      'flv',
+      audioFlv([aacSequenceHeader(sampleRate, channels), ...bodies], (1024 / sampleRate) * 1000),
+    );
     t.equal(samples.length, 50 * 1024 * channels);
-    const peak = (frame: number): number => samples.subarray(frame * 1024 * channels, (frame + 1) * 1024 * channels).reduce((most, sample) => Math.max(most, Math.abs(sample)), 0);
+    const peak = (frame: number): number =>
+      samples
+        .subarray(frame * 1024 * channels, (frame + 1) * 1024 * channels)
+        .reduce((most, sample) => Math.max(most, Math.abs(sample)), 0);
     t.ok(peak(10) > 1000 && peak(45) > 1000);
     // The first silent frame still overlaps with the sound before it.
     for (let frame = 21; frame < 30; frame++) t.equal(peak(frame), 0);
   }
 });
 
-t.test('Opus silence has the length that was asked for, in an Ogg stream without probing', async t => {
-  for (const [channels, samples] of [[1, 960], [2, 120], [2, 240 + 120], [2, 48_000 + 480 + 120], [1, 1920]] as const) {
+t.test('Opus silence has the length that was asked for, in an Ogg stream without probing', async (t) => {
+  for (const [channels, samples] of [
+    [1, 960],
+    [2, 120],
+    [2, 240 + 120],
+    [2, 48_000 + 480 + 120],
+    [1, 1920],
+  ] as const) {
     const ogg = new OggOpusWriter();
     const parts = [ogg.header(channels)];
     let granule = 0;
@@ -61,14 +104,14 @@ t.test('Opus silence has the length that was asked for, in an Ogg stream without
     t.equal(granule, samples);
     const pcm = await decode('ogg', Buffer.concat(parts));
     t.equal(pcm.length, samples * channels);
-    t.ok(pcm.every(sample => sample === 0));
+    t.ok(pcm.every((sample) => sample === 0));
   }
 });
 
-t.test('Opus packets from RTP through Ogg, silence among them, sound the same', async t => {
+t.test('Opus packets from RTP through Ogg, silence among them, sound the same', async (t) => {
   const encode = ['-c:a', 'libopus', '-ac', '2', '-b:a', '96k', '-frame_duration', '20', '-application', 'lowdelay'];
   const datagrams = await captureRtp(['-re', ...TONE(48_000, 0.5), ...encode]);
-  const packets = datagrams.map(datagram => parseRtpPacket(datagram)!.payload);
+  const packets = datagrams.map((datagram) => parseRtpPacket(datagram)!.payload);
   const ogg = new OggOpusWriter(77);
   const parts = [ogg.header(2)];
   let granule = 0;
@@ -86,47 +129,100 @@ t.test('Opus packets from RTP through Ogg, silence among them, sound the same', 
   const samples = await decode('ogg', Buffer.concat(parts));
   t.equal(samples.length, granule * 2);
   const middle = samples.subarray((packets.length * 960 + 1920) * 2, (packets.length * 960 + 9000) * 2);
-  t.ok(middle.every(sample => Math.abs(sample) <= 1), 'silence in the middle');
-  t.ok(samples.subarray(0, packets.length * 960).some(sample => Math.abs(sample) > 1000), 'sound before it');
+  t.ok(
+    middle.every((sample) => Math.abs(sample) <= 1),
+    'silence in the middle',
+  );
+  t.ok(
+    samples.subarray(0, packets.length * 960).some((sample) => Math.abs(sample) > 1000),
+    'sound before it',
+  );
 });
 
-t.test('G.711 in FLV, silence and sound', async t => {
-  for (const [format, codec] of [['pcma', 'pcm_alaw'], ['pcmu', 'pcm_mulaw']] as const) {
+t.test('G.711 in FLV, silence and sound', async (t) => {
+  for (const [format, codec] of [
+    ['pcma', 'pcm_alaw'],
+    ['pcmu', 'pcm_mulaw'],
+  ] as const) {
     const sound = await ffmpeg([...TONE(8000, 0.1), '-c:a', codec, '-f', codec === 'pcm_alaw' ? 'alaw' : 'mulaw', '-']);
-    const bodies = [silentG711(format, 160), sound.subarray(0, 160), silentG711(format, 160)].map(payload => audioFrame(format, payload));
+    const bodies = [silentG711(format, 160), sound.subarray(0, 160), silentG711(format, 160)].map((payload) =>
+      audioFrame(format, payload),
+    );
     const samples = await decode('flv', audioFlv(bodies, 20));
     t.equal(samples.length, 480);
-    t.ok(samples.subarray(0, 160).every(sample => Math.abs(sample) <= 8));
-    t.ok(samples.subarray(160, 320).some(sample => Math.abs(sample) > 1000));
+    t.ok(samples.subarray(0, 160).every((sample) => Math.abs(sample) <= 8));
+    t.ok(samples.subarray(160, 320).some((sample) => Math.abs(sample) > 1000));
   }
 });
 
-t.test('FLV from ffmpeg, read in pieces and written again', async t => {
+t.test('FLV from ffmpeg, read in pieces and written again', async (t) => {
   const video = ['-f', 'lavfi', '-i', 'testsrc2=s=320x180:r=25:d=1'];
-  const encode = ['-c:v', 'libx264', '-preset', 'ultrafast', '-tune', 'zerolatency', '-g', '10', '-c:a', 'aac', '-ac', '2', '-shortest'];
+  const encode = [
+    '-c:v',
+    'libx264',
+    '-preset',
+    'ultrafast',
+    '-tune',
+    'zerolatency',
+    '-g',
+    '10',
+    '-c:a',
+    'aac',
+    '-ac',
+    '2',
+    '-shortest',
+  ];
   // Started near the end of 24 bits, so that the extension of the timestamp is needed.
   const flv = await ffmpeg([...video, ...TONE(44_100, 1), ...encode, '-output_ts_offset', '16777', '-f', 'flv', '-']);
   for (const step of [1, 7, 1000, flv.length]) {
     const reader = new FlvReader();
     const tags: FlvTag[] = [];
-    for (let offset = 0; offset < flv.length; offset += step) tags.push(...reader.push(flv.subarray(offset, offset + step)));
-    const pictures = tags.filter(tag => tag.type === TAG_VIDEO && !tag.sequenceHeader && tag.data[1] === 1);
+    for (let offset = 0; offset < flv.length; offset += step)
+      tags.push(...reader.push(flv.subarray(offset, offset + step)));
+    const pictures = tags.filter((tag) => tag.type === TAG_VIDEO && !tag.sequenceHeader && tag.data[1] === 1);
     t.equal(pictures.length, 25);
-    t.same(pictures.map((tag, index) => (tag.keyFrame ? index : -1)).filter(index => index >= 0), [0, 10, 20]);
+    t.same(
+      pictures.map((tag, index) => (tag.keyFrame ? index : -1)).filter((index) => index >= 0),
+      [0, 10, 20],
+    );
     t.equal(pictures.at(-1)!.timestamp - pictures[0]!.timestamp, 960);
     t.ok(pictures.at(-1)!.timestamp > 2 ** 24);
-    t.equal(tags.filter(tag => tag.sequenceHeader).length, 2);
-    t.match(parseOnMetaData(tags.find(tag => tag.type === TAG_SCRIPT)!.data), { width: 320, height: 180, frameRate: 25, videoCodecId: 7, audioCodecId: 10, audioSampleRate: 44_100 });
+    t.equal(tags.filter((tag) => tag.sequenceHeader).length, 2);
+    t.match(parseOnMetaData(tags.find((tag) => tag.type === TAG_SCRIPT)!.data), {
+      width: 320,
+      height: 180,
+      frameRate: 25,
+      videoCodecId: 7,
+      audioCodecId: 10,
+      audioSampleRate: 44_100,
+    });
     const again = Buffer.concat([flvHeader({ audio: true, video: true }), ...tags.map(encodeFlvTag)]);
-    if (step === 1000) t.same(await frameHashes(['-f', 'flv', '-i', 'pipe:0', '-map', '0'], again), await frameHashes(['-f', 'flv', '-i', 'pipe:0', '-map', '0'], flv));
+    if (step === 1000)
+      t.same(
+        await frameHashes(['-f', 'flv', '-i', 'pipe:0', '-map', '0'], again),
+        await frameHashes(['-f', 'flv', '-i', 'pipe:0', '-map', '0'], flv),
+      );
     t.ok(again.equals(flv), 'the same bytes');
   }
 });
 
-t.test('onMetaData is read by ffmpeg', async t => {
+t.test('onMetaData is read by ffmpeg', async (t) => {
   const body = onMetaData({ audioCodecId: 10, audioSampleRate: 48_000, audioChannels: 2, audioBitrate: 128 });
-  const bodies = [aacSequenceHeader(48_000, 2), aacFrame(silentAacFrame(2))].map(data => encodeFlvTag(flvTag(TAG_AUDIO, 0, data)));
-  const flv = Buffer.concat([flvHeader({ audio: true, video: false }), encodeFlvTag(flvTag(TAG_SCRIPT, 0, body)), ...bodies]);
-  const probe = await ffprobe(['-f', 'flv', '-i', 'pipe:0'], 'stream=codec_name,sample_rate,channels,bit_rate:format_tags=audiochannels', flv);
-  t.match(probe, { streams: [{ codec_name: 'aac', sample_rate: '48000', channels: 2, bit_rate: String(128 * 1024) }], format: { tags: { audiochannels: '2' } } });
+  const bodies = [aacSequenceHeader(48_000, 2), aacFrame(silentAacFrame(2))].map((data) =>
+    encodeFlvTag(flvTag(TAG_AUDIO, 0, data)),
+  );
+  const flv = Buffer.concat([
+    flvHeader({ audio: true, video: false }),
+    encodeFlvTag(flvTag(TAG_SCRIPT, 0, body)),
+    ...bodies,
+  ]);
+  const probe = await ffprobe(
+    ['-f', 'flv', '-i', 'pipe:0'],
+    'stream=codec_name,sample_rate,channels,bit_rate:format_tags=audiochannels',
+    flv,
+  );
+  t.match(probe, {
+    streams: [{ codec_name: 'aac', sample_rate: '48000', channels: 2, bit_rate: String(128 * 1024) }],
+    format: { tags: { audiochannels: '2' } },
+  });
 });

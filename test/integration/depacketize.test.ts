@@ -1,15 +1,15 @@
 import t from 'tap';
-import { Av1Depacketizer } from '../../src/depacketize/av1.ts';
-import { H264Depacketizer } from '../../src/depacketize/h264.ts';
-import { ReorderBuffer } from '../../src/depacketize/reorder-buffer.ts';
-import { parseRtpPacket, type RtpPacket } from '../../src/depacketize/rtp-packet.ts';
-import type { VideoFrame } from '../../src/depacketize/video-frame.ts';
-import { Vp8Depacketizer } from '../../src/depacketize/vp8.ts';
-import { Vp9Depacketizer } from '../../src/depacketize/vp9.ts';
-import { ivfFrameHeader, ivfHeader, type IvfFourcc } from '../../src/ffmpeg/ivf.ts';
-import { avcFrame, avcSequenceHeader, parseSps } from '../../src/flv/avc.ts';
-import { flvTag, TAG_VIDEO } from '../../src/flv/flv-tag.ts';
-import { encodeFlvTag, flvHeader } from '../../src/flv/flv-writer.ts';
+import { Av1Depacketizer } from '../../src/media/rtp/av1.ts';
+import { H264Depacketizer } from '../../src/media/rtp/h264.ts';
+import { ReorderBuffer } from '../../src/media/rtp/reorder-buffer.ts';
+import { parseRtpPacket, type RtpPacket } from '../../src/media/rtp/rtp-packet.ts';
+import type { VideoFrame } from '../../src/media/rtp/video-frame.ts';
+import { Vp8Depacketizer } from '../../src/media/rtp/vp8.ts';
+import { Vp9Depacketizer } from '../../src/media/rtp/vp9.ts';
+import { ivfFrameHeader, ivfHeader, type IvfFourcc } from '../../src/media/containers/ivf.ts';
+import { avcFrame, avcSequenceHeader, parseSps } from '../../src/media/codecs/avc.ts';
+import { flvTag, TAG_VIDEO } from '../../src/media/containers/flv-tag.ts';
+import { encodeFlvTag, flvHeader } from '../../src/media/containers/flv-writer.ts';
 import { captureRtp, ffmpeg, frameHashes } from '../helpers/ffmpeg-tool.ts';
 import { packetizeAv1, rtpPacket, splitObus } from '../helpers/rtp.ts';
 
@@ -19,7 +19,7 @@ const PICTURES = 60;
 
 /** Packets in order of sequence, as out of a network that reorders a little and sends some twice. */
 function reorder(datagrams: readonly Buffer[]): RtpPacket[] {
-  const packets = datagrams.map(datagram => parseRtpPacket(datagram)).filter(packet => packet !== undefined);
+  const packets = datagrams.map((datagram) => parseRtpPacket(datagram)).filter((packet) => packet !== undefined);
   for (let i = 1; i + 4 < packets.length; i += 5) [packets[i], packets[i + 2]] = [packets[i + 2]!, packets[i]!];
   for (let i = 7; i < packets.length; i += 40) packets.splice(i, 0, packets[i - 1]!);
   const buffer = new ReorderBuffer({ maxPackets: 64 });
@@ -35,10 +35,29 @@ function reorder(datagrams: readonly Buffer[]): RtpPacket[] {
   return inOrder;
 }
 
-t.test('H.264 from RTP into FLV: every picture as encoded', async t => {
+t.test('H.264 from RTP into FLV: every picture as encoded', async (t) => {
   const dir = t.testdir();
   const file = `${dir}/source.h264`;
-  const encode = ['-c:v', 'libx264', '-profile:v', 'high', '-tune', 'zerolatency', '-preset', 'veryfast', '-g', '20', '-x264-params', 'slices=3:aud=1', '-b:v', '1M', '-maxrate', '1M', '-bufsize', '200k'];
+  const encode = [
+    '-c:v',
+    'libx264',
+    '-profile:v',
+    'high',
+    '-tune',
+    'zerolatency',
+    '-preset',
+    'veryfast',
+    '-g',
+    '20',
+    '-x264-params',
+    'slices=3:aud=1',
+    '-b:v',
+    '1M',
+    '-maxrate',
+    '1M',
+    '-bufsize',
+    '200k',
+  ];
   await ffmpeg([...SOURCE, ...encode, '-f', 'h264', file]);
   const datagrams = await captureRtp(['-readrate', '2', '-r', '30', '-i', file, '-c', 'copy']);
   const depacketizer = new H264Depacketizer();
@@ -66,7 +85,7 @@ t.test('H.264 from RTP into FLV: every picture as encoded', async t => {
   t.equal(source.length, PICTURES);
   t.same(await frameHashes(['-f', 'flv', '-i', 'pipe:0'], flv), source);
 
-  await t.test('with packets lost for good: what is left is decodable and right', async t => {
+  await t.test('with packets lost for good: what is left is decodable and right', async (t) => {
     const buffer = new ReorderBuffer({ maxPackets: 64 });
     const lossy = new H264Depacketizer();
     const tags: Buffer[] = [];
@@ -81,13 +100,21 @@ t.test('H.264 from RTP into FLV: every picture as encoded', async t => {
         }
         for (const unit of lossy.push(item)) {
           if (unit.corrupted) continue;
-          if (unit.keyFrame) tags.push(encodeFlvTag(flvTag(TAG_VIDEO, pictures * 33, avcSequenceHeader(lossy.parameterSets!.sps, lossy.parameterSets!.pps))));
+          if (unit.keyFrame)
+            tags.push(
+              encodeFlvTag(
+                flvTag(TAG_VIDEO, pictures * 33, avcSequenceHeader(lossy.parameterSets!.sps, lossy.parameterSets!.pps)),
+              ),
+            );
           tags.push(encodeFlvTag(flvTag(TAG_VIDEO, pictures++ * 33, avcFrame(unit.nalUnits, unit.keyFrame))));
         }
       }
     }
     t.ok(buffer.counters.lost >= 2 && lossy.damagedPictures >= 2);
-    const decoded = await frameHashes(['-f', 'flv', '-i', 'pipe:0', '-fps_mode', 'passthrough'], Buffer.concat([flvHeader({ audio: false, video: true }), ...tags]));
+    const decoded = await frameHashes(
+      ['-f', 'flv', '-i', 'pipe:0', '-fps_mode', 'passthrough'],
+      Buffer.concat([flvHeader({ audio: false, video: true }), ...tags]),
+    );
     t.ok(pictures > 10 && pictures < PICTURES, `${pictures} pictures left`);
     t.equal(decoded.length, pictures);
     for (const hash of decoded) t.ok(source.includes(hash), 'as in the source');
@@ -103,10 +130,24 @@ for (const [name, fourcc, depacketizer, encode] of [
   ['VP8', 'VP80', new Vp8Depacketizer(), ['-c:v', 'libvpx']],
   ['VP9', 'VP90', new Vp9Depacketizer(), ['-c:v', 'libvpx-vp9', '-strict', 'experimental']],
 ] as Array<[string, IvfFourcc, Frames, string[]]>) {
-  t.test(`${name} from RTP into IVF: every picture as encoded`, async t => {
+  t.test(`${name} from RTP into IVF: every picture as encoded`, async (t) => {
     const dir = t.testdir();
     const file = `${dir}/source.ivf`;
-    await ffmpeg([...SOURCE, ...encode, '-deadline', 'realtime', '-cpu-used', '8', '-lag-in-frames', '0', '-g', '20', '-b:v', '800k', file]);
+    await ffmpeg([
+      ...SOURCE,
+      ...encode,
+      '-deadline',
+      'realtime',
+      '-cpu-used',
+      '8',
+      '-lag-in-frames',
+      '0',
+      '-g',
+      '20',
+      '-b:v',
+      '800k',
+      file,
+    ]);
     const datagrams = await captureRtp(['-readrate', '2', '-i', file, '-c', 'copy', '-strict', 'experimental']);
     const parts = [ivfHeader({ fourcc, width: 640, height: 358, timebase: [1, 90_000] })];
     let keyFrames = 0;
@@ -129,8 +170,24 @@ for (const [name, fourcc, depacketizer, encode] of [
   });
 }
 
-t.test('AV1 from RTP into IVF: every picture as encoded', async t => {
-  const encode = ['-c:v', 'libaom-av1', '-usage', 'realtime', '-cpu-used', '8', '-lag-in-frames', '0', '-g', '20', '-b:v', '1M', '-f', 'ivf', '-'];
+t.test('AV1 from RTP into IVF: every picture as encoded', async (t) => {
+  const encode = [
+    '-c:v',
+    'libaom-av1',
+    '-usage',
+    'realtime',
+    '-cpu-used',
+    '8',
+    '-lag-in-frames',
+    '0',
+    '-g',
+    '20',
+    '-b:v',
+    '1M',
+    '-f',
+    'ivf',
+    '-',
+  ];
   const source = await ffmpeg([...SOURCE, ...encode]);
   const expected = await frameHashes(['-f', 'ivf', '-i', 'pipe:0'], source);
   t.equal(expected.length, PICTURES);
@@ -145,7 +202,9 @@ t.test('AV1 from RTP into IVF: every picture as encoded', async t => {
       offset += 12 + length;
       const payloads = packetizeAv1(splitObus(temporalUnit).slice(1), 300, counted);
       for (const [index, payload] of payloads.entries()) {
-        for (const frame of depacketizer.push(rtpPacket({ timestamp: picture * 3000, payload, marker: index === payloads.length - 1 }))) {
+        for (const frame of depacketizer.push(
+          rtpPacket({ timestamp: picture * 3000, payload, marker: index === payloads.length - 1 }),
+        )) {
           if (frame.keyFrame) {
             keyFrames.push(frames);
             t.match(frame, { width: 640, height: 358 });

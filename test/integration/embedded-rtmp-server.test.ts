@@ -10,10 +10,10 @@ import { promisify } from 'node:util';
 import t from 'tap';
 import { EmbeddedRtmpServer } from '../../src/embedded/embedded-rtmp-server.ts';
 import type { GatewayError } from '../../src/errors.ts';
-import { FlvReader } from '../../src/flv/flv-reader.ts';
-import { TAG_AUDIO, TAG_VIDEO, type FlvTag } from '../../src/flv/flv-tag.ts';
-import { silentLogger } from '../../src/logger.ts';
-import { createRtmpPusher } from '../../src/push/rtmp-pusher.ts';
+import { FlvReader } from '../../src/media/containers/flv-reader.ts';
+import { TAG_AUDIO, TAG_VIDEO, type FlvTag } from '../../src/media/containers/flv-tag.ts';
+import { silentLogger } from '../../src/observe/logger.ts';
+import { createRtmpPusher } from '../../src/outputs/push/rtmp-pusher.ts';
 import { createFlvTags, writeTags } from '../helpers/flv-source.ts';
 import { death, pushTarget, ready } from '../helpers/push-target.ts';
 import { freePort } from '../helpers/server-process.ts';
@@ -26,8 +26,31 @@ const start = async (): Promise<EmbeddedRtmpServer> =>
 
 /** Pushes a test picture and a tone until it is killed. */
 function pushTestPicture(url: string, ...options: string[]): ChildProcess {
-  const source = ['-re', '-f', 'lavfi', '-i', 'testsrc2=size=320x180:rate=25', '-f', 'lavfi', '-i', 'sine=sample_rate=48000'];
-  const codecs = ['-c:v', 'libx264', '-preset', 'ultrafast', '-tune', 'zerolatency', '-pix_fmt', 'yuv420p', '-g', '25', '-c:a', 'aac'];
+  const source = [
+    '-re',
+    '-f',
+    'lavfi',
+    '-i',
+    'testsrc2=size=320x180:rate=25',
+    '-f',
+    'lavfi',
+    '-i',
+    'sine=sample_rate=48000',
+  ];
+  const codecs = [
+    '-c:v',
+    'libx264',
+    '-preset',
+    'ultrafast',
+    '-tune',
+    'zerolatency',
+    '-pix_fmt',
+    'yuv420p',
+    '-g',
+    '25',
+    '-c:a',
+    'aac',
+  ];
   return spawn('ffmpeg', ['-v', 'error', ...source, ...codecs, '-f', 'flv', ...options, url], { stdio: 'ignore' });
 }
 
@@ -39,15 +62,25 @@ async function kill(child: ChildProcess): Promise<void> {
 
 /** Local addresses on which a process listens for TCP, as /proc shows them: hexadecimal address and port. */
 async function listeners(port: number): Promise<string[]> {
-  const tables = await Promise.all(['/proc/net/tcp', '/proc/net/tcp6'].map((file) => readFile(file, 'utf8').catch(() => '')));
+  const tables = await Promise.all(
+    ['/proc/net/tcp', '/proc/net/tcp6'].map((file) => readFile(file, 'utf8').catch(() => '')),
+  );
   const suffix = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
-  return tables.join('\n').split('\n').map((line) => line.trim().split(/\s+/)).filter((row) => row[3] === '0A' && row[1]?.endsWith(suffix)).map((row) => row[1]!);
+  return tables
+    .join('\n')
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/))
+    .filter((row) => row[3] === '0A' && row[1]?.endsWith(suffix))
+    .map((row) => row[1]!);
 }
 
 const accepts = (port: number): Promise<boolean> =>
   new Promise((resolve) => {
     const socket = connect(port, '127.0.0.1');
-    socket.once('connect', () => { socket.destroy(); resolve(true); });
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
     socket.once('error', () => resolve(false));
   });
 
@@ -66,14 +99,28 @@ t.test('what is pushed by RTMP plays over HTTP-FLV', async (t) => {
 
   const url = server.playbackUrl('rtmp_stream1');
   t.equal(url, `http://127.0.0.1:${server.httpFlvPort}/live/rtmp_stream1.flv`);
-  const { stdout } = await run('ffprobe', ['-v', 'error', '-of', 'json', '-show_streams', '-read_intervals', '%+1', '-count_frames', url], { timeout: 20_000 });
-  const probed = JSON.parse(stdout) as { streams: { codec_type: string; codec_name: string; width?: number; nb_read_frames: string }[] };
+  const { stdout } = await run(
+    'ffprobe',
+    ['-v', 'error', '-of', 'json', '-show_streams', '-read_intervals', '%+1', '-count_frames', url],
+    { timeout: 20_000 },
+  );
+  const probed = JSON.parse(stdout) as {
+    streams: { codec_type: string; codec_name: string; width?: number; nb_read_frames: string }[];
+  };
   const streams = probed.streams.filter((stream) => stream.codec_type !== 'data');
   t.same(streams.map((stream) => stream.codec_name).sort(), ['aac', 'h264']);
-  t.ok(streams.every((stream) => Number(stream.nb_read_frames) > 10), 'frames of both decode');
+  t.ok(
+    streams.every((stream) => Number(stream.nb_read_frames) > 10),
+    'frames of both decode',
+  );
   t.equal(streams.find((stream) => stream.codec_name === 'h264')?.width, 320);
 
-  for (const headers of [{ origin: 'https://page.example' }, { origin: 'null' }, { host: 'rebound.example' }, { host: `127.0.0.1.example:${server.httpFlvPort}` }]) {
+  for (const headers of [
+    { origin: 'https://page.example' },
+    { origin: 'null' },
+    { host: 'rebound.example' },
+    { host: `127.0.0.1.example:${server.httpFlvPort}` },
+  ]) {
     const [refused] = (await once(get(url, { headers }), 'response')) as [IncomingMessage];
     refused.resume();
     t.equal(refused.statusCode, 403, `no web page watches: ${JSON.stringify(headers)}`);
@@ -81,7 +128,12 @@ t.test('what is pushed by RTMP plays over HTTP-FLV', async (t) => {
   }
   const response = await fetch(url);
   const reader = response.body!.getReader();
-  t.equal(Buffer.from((await reader.read()).value!).subarray(0, 3).toString(), 'FLV');
+  t.equal(
+    Buffer.from((await reader.read()).value!)
+      .subarray(0, 3)
+      .toString(),
+    'FLV',
+  );
   await reader.cancel();
 
   t.same(await readdir(empty), [], 'nothing was written to the working directory');
@@ -107,30 +159,35 @@ t.test('a second publisher of a name is refused in words, and the first goes on'
   }
 });
 
-t.test('a name that is published again has sound and pictures of one time, whichever went on for longer before', async (t) => {
-  const server = await start();
-  t.teardown(() => server.close());
-  const create = createRtmpPusher();
-  const tags = await createFlvTags({ seconds: 3 });
-  const publish = async (sent: readonly FlvTag[]): Promise<void> => {
-    const pusher = create(pushTarget(`${server.rtmpUrl}/again`));
-    await ready(pusher);
-    await writeTags(pusher, sent, 2);
-    await pusher.close();
-  };
-  const media = new FlvReader();
-  const seen: FlvTag[] = [];
-  const watching = get(server.playbackUrl('again'), (response) => response.on('data', (chunk: Buffer) => seen.push(...media.push(chunk))));
-  watching.on('error', () => {});
-  t.teardown(() => watching.destroy());
-  await publish(tags.filter(({ type, timestamp }) => type !== TAG_VIDEO || timestamp < 500));
-  const before = seen.length;
-  await publish(tags);
-  const latest = (type: number): number => seen.findLast((tag) => tag.type === type)?.timestamp ?? 0;
-  await waitFor('what was sent', () => seen.length - before >= tags.length - 1 && latest(TAG_VIDEO) >= 3000);
-  const apart = latest(TAG_AUDIO) - latest(TAG_VIDEO);
-  t.ok(Math.abs(apart) < 200, `${apart} ms apart`);
-});
+t.test(
+  'a name that is published again has sound and pictures of one time, whichever went on for longer before',
+  async (t) => {
+    const server = await start();
+    t.teardown(() => server.close());
+    const create = createRtmpPusher();
+    const tags = await createFlvTags({ seconds: 3 });
+    const publish = async (sent: readonly FlvTag[]): Promise<void> => {
+      const pusher = create(pushTarget(`${server.rtmpUrl}/again`));
+      await ready(pusher);
+      await writeTags(pusher, sent, 2);
+      await pusher.close();
+    };
+    const media = new FlvReader();
+    const seen: FlvTag[] = [];
+    const watching = get(server.playbackUrl('again'), (response) =>
+      response.on('data', (chunk: Buffer) => seen.push(...media.push(chunk))),
+    );
+    watching.on('error', () => {});
+    t.teardown(() => watching.destroy());
+    await publish(tags.filter(({ type, timestamp }) => type !== TAG_VIDEO || timestamp < 500));
+    const before = seen.length;
+    await publish(tags);
+    const latest = (type: number): number => seen.findLast((tag) => tag.type === type)?.timestamp ?? 0;
+    await waitFor('what was sent', () => seen.length - before >= tags.length - 1 && latest(TAG_VIDEO) >= 3000);
+    const apart = latest(TAG_AUDIO) - latest(TAG_VIDEO);
+    t.ok(Math.abs(apart) < 200, `${apart} ms apart`);
+  },
+);
 
 t.test('applications and streams of any name', async (t) => {
   const server = await start();
@@ -138,8 +195,16 @@ t.test('applications and streams of any name', async (t) => {
   const base = `http://127.0.0.1:${server.httpFlvPort}`;
   const root = server.rtmpUrl.replace(/live$/, '');
   const codecs = async (url: string, ...options: string[]): Promise<string[]> => {
-    const { stdout } = await run('ffprobe', ['-v', 'error', ...options, '-of', 'csv=p=0', '-show_entries', 'stream=codec_name', url], { timeout: 20_000 });
-    return stdout.trim().split(/\s+/).filter((codec) => codec !== 'unknown').sort();
+    const { stdout } = await run(
+      'ffprobe',
+      ['-v', 'error', ...options, '-of', 'csv=p=0', '-show_entries', 'stream=codec_name', url],
+      { timeout: 20_000 },
+    );
+    return stdout
+      .trim()
+      .split(/\s+/)
+      .filter((codec) => codec !== 'unknown')
+      .sort();
   };
   const cases = [
     ['live/KEY', 'mine', '/live/KEY/mine.flv'],
@@ -155,7 +220,11 @@ t.test('applications and streams of any name', async (t) => {
       t.equal(push.exitCode, null, 'the push goes on');
     }),
   );
-  t.same(await codecs(`${root}live/KEY/mine`, '-rtmp_app', 'live/KEY', '-rtmp_playpath', 'mine'), ['aac', 'h264'], 'the same names when played by RTMP');
+  t.same(
+    await codecs(`${root}live/KEY/mine`, '-rtmp_app', 'live/KEY', '-rtmp_playpath', 'mine'),
+    ['aac', 'h264'],
+    'the same names when played by RTMP',
+  );
   const odd = await fetch(`${base}/live/%E0%A4%A.flv`).then(({ status, body }) => body?.cancel().then(() => status));
   t.equal(odd, 200, 'what cannot be decoded is a name like any other');
 });
@@ -169,11 +238,14 @@ t.test('only loopback, only playing', async (t) => {
     t.match(found[0], /^0100007F:/, '127.0.0.1');
   }
   const base = `http://127.0.0.1:${server.httpFlvPort}`;
-  for (const path of ['/admin/', '/api/v1/streams', '/api/v1/config', '/']) t.equal((await fetch(base + path)).status, 404, path);
+  for (const path of ['/admin/', '/api/v1/streams', '/api/v1/config', '/'])
+    t.equal((await fetch(base + path)).status, 404, path);
   t.equal((await fetch(`${base}/live/x.flv`, { method: 'POST', body: 'FLV' })).status, 405, 'no publishing by HTTP');
   t.equal((await fetch(`${base}/live/x.flv`, { method: 'OPTIONS' })).status, 405, 'no page is told that it may');
   const socket = new WebSocket(`${base.replace('http', 'ws')}/live/x`, 'publisher');
-  await new Promise((resolve) => { socket.onerror = resolve; });
+  await new Promise((resolve) => {
+    socket.onerror = resolve;
+  });
   t.equal(socket.readyState, WebSocket.CLOSED, 'no publishing by WebSocket');
 });
 
@@ -184,7 +256,10 @@ t.test('a port that is taken', async (t) => {
   const taken = (blocker.address() as AddressInfo).port;
   const free = await freePort();
   const refused = (rtmpPort: number, httpFlvPort: number): Promise<GatewayError> =>
-    EmbeddedRtmpServer.create({ rtmpPort, httpFlvPort, logger: silentLogger }).then(() => t.fail('started') as never, (error: GatewayError) => error);
+    EmbeddedRtmpServer.create({ rtmpPort, httpFlvPort, logger: silentLogger }).then(
+      () => t.fail('started') as never,
+      (error: GatewayError) => error,
+    );
   const rtmp = await refused(taken, free);
   t.equal(rtmp.code, 'SETTINGS_INVALID');
   t.match(rtmp.message, `embedded_rtmp_port: port ${taken} on 127.0.0.1 is already in use`);
@@ -226,10 +301,12 @@ t.test('it ends with its parent, however that ends', async (t) => {
   const [rtmpPort, httpFlvPort] = [await freePort(), await freePort()];
   const script = `
     import { EmbeddedRtmpServer } from ${JSON.stringify(new URL('../../src/embedded/embedded-rtmp-server.ts', import.meta.url).href)};
-    import { silentLogger } from ${JSON.stringify(new URL('../../src/logger.ts', import.meta.url).href)};
+    import { silentLogger } from ${JSON.stringify(new URL('../../src/observe/logger.ts', import.meta.url).href)};
     const server = await EmbeddedRtmpServer.create({ rtmpPort: ${rtmpPort}, httpFlvPort: ${httpFlvPort}, logger: silentLogger });
     console.log(server.pid);`;
-  const parent = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const parent = spawn(process.execPath, ['--input-type=module', '-e', script], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   const [line] = (await once(parent.stdout, 'data')) as [Buffer];
   const pid = Number(line.toString());
   t.ok(existsSync(`/proc/${pid}`));

@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
-import { silentLogger } from '../../src/logger.ts';
-import { createFfmpegPusher } from '../../src/push/ffmpeg-pusher.ts';
-import type { Amf0Object, Amf0Value } from '../../src/rtmp/amf0.ts';
-import { parseDestination } from '../../src/transponder/destination.ts';
+import { silentLogger } from '../../src/observe/logger.ts';
+import { createFfmpegPusher } from '../../src/outputs/push/ffmpeg-pusher.ts';
+import type { Amf0Object, Amf0Value } from '../../src/media/amf0.ts';
+import { parseDestination } from '../../src/net/destination.ts';
 import { ffmpegMustNotPush } from '../helpers/ffmpeg-pushes.ts';
 import { createFlvTags, playTags } from '../helpers/flv-source.ts';
 import { startNginxRtmp } from '../helpers/nginx-rtmp.ts';
@@ -43,7 +43,9 @@ t.test('a stream that begins late, or pauses, is no fault of the server', { skip
 
 t.test('a server that thinks for longer than it may stall is waited for', { skip: ffmpegMustNotPush }, async (t) => {
   const server = await startScriptedServer({
-    answers: { publish: (peer) => void setTimeout(() => peer.status('status', 'NetStream.Publish.Start', 'Started'), LONGER) },
+    answers: {
+      publish: (peer) => void setTimeout(() => peer.status('status', 'NetStream.Publish.Start', 'Started'), LONGER),
+    },
   });
   t.teardown(() => server.stop());
   t.equal(await refusal(create(pushTarget(`${server.rtmpUrl}/name`, { stallTimeoutMs: STALL })), tags), undefined);
@@ -52,9 +54,14 @@ t.test('a server that thinks for longer than it may stall is waited for', { skip
 t.test('a server that never answers', { skip: ffmpegMustNotPush }, async (t) => {
   const server = await startScriptedServer({ raw: () => {} });
   t.teardown(() => server.stop());
-  for (const connectTimeouts of [{ step: 500, whole: 60_000 }, { step: 60_000, whole: 500 }])
+  for (const connectTimeouts of [
+    { step: 500, whole: 60_000 },
+    { step: 60_000, whole: 500 },
+  ])
     for (const scheme of ['rtmp', 'rtmps']) {
-      const pusher = createFfmpegPusher({ connectTimeouts, logger })(pushTarget(`${scheme}://127.0.0.1:${server.port}/live/name`, { stallTimeoutMs: STALL }));
+      const pusher = createFfmpegPusher({ connectTimeouts, logger })(
+        pushTarget(`${scheme}://127.0.0.1:${server.port}/live/name`, { stallTimeoutMs: STALL }),
+      );
       t.match(await refusal(pusher, tags), { code: 'DESTINATION_TIMEOUT', retryable: true }, scheme);
     }
 });
@@ -65,8 +72,14 @@ t.test('what a server says is told without the secrets that it repeats', { skip:
   });
   t.teardown(() => server.stop());
   const lines: string[] = [];
-  const listening = { ...logger, debug: (...words: unknown[]) => void lines.push(JSON.stringify(words)) } as unknown as typeof logger;
-  const error = await refusal(createFfmpegPusher({ logger: listening })(pushTarget(`${server.rtmpUrl}/k3yB4Z?t=t0kenX7`)), tags);
+  const listening = {
+    ...logger,
+    debug: (...words: unknown[]) => void lines.push(JSON.stringify(words)),
+  } as unknown as typeof logger;
+  const error = await refusal(
+    createFfmpegPusher({ logger: listening })(pushTarget(`${server.rtmpUrl}/k3yB4Z?t=t0kenX7`)),
+    tags,
+  );
   t.match(error, { code: 'DESTINATION_REFUSED', message: /No such key: \*\*\*/ });
   t.match(lines.join('\n'), /No such key/, 'the log of ffmpeg is in ours');
   t.notMatch(lines.join('\n'), /k3yB4Z|t0kenX7/);
@@ -76,20 +89,39 @@ t.test('the root application, and keys as long as ffmpeg takes', { skip: ffmpegM
   const server = await startScriptedServer();
   t.teardown(() => server.stop());
   const lines: string[] = [];
-  const listening = { ...logger, debug: (...words: unknown[]) => void lines.push(JSON.stringify(words)) } as unknown as typeof logger;
+  const listening = {
+    ...logger,
+    debug: (...words: unknown[]) => void lines.push(JSON.stringify(words)),
+  } as unknown as typeof logger;
   const push = (app: string, streamName: string): ReturnType<typeof refusal> => {
     const { addresses, flashVersion, stallTimeoutMs } = pushTarget(`${server.rtmpUrl}/name`);
-    const destination = parseDestination(`rtmp://127.0.0.1:${server.port}/${app}`, streamName, { streamNamePrefix: '', fullUrl: false });
-    return refusal(createFfmpegPusher({ logger: listening })({ destination, addresses, flashVersion, stallTimeoutMs }), tags);
+    const destination = parseDestination(`rtmp://127.0.0.1:${server.port}/${app}`, streamName, {
+      streamNamePrefix: '',
+      fullUrl: false,
+    });
+    return refusal(
+      createFfmpegPusher({ logger: listening })({ destination, addresses, flashVersion, stallTimeoutMs }),
+      tags,
+    );
   };
   const long = `KEY${'x'.repeat(980 - 'rtmp_playpath='.length)}`;
   t.equal(await push('', 'show'), undefined);
   t.equal(await push('live', long), undefined);
-  const told = (name: string): Amf0Value[][] => server.peers.map(({ commands }) => commands.find((command) => command.name === name)!.values);
-  t.strictSame(told('connect').map(([parameters]) => (parameters as Amf0Object)['app']), ['', 'live']);
-  t.strictSame(told('publish').map(([, name]) => name), ['show', long]);
+  const told = (name: string): Amf0Value[][] =>
+    server.peers.map(({ commands }) => commands.find((command) => command.name === name)!.values);
+  t.strictSame(
+    told('connect').map(([parameters]) => (parameters as Amf0Object)['app']),
+    ['', 'live'],
+  );
+  t.strictSame(
+    told('publish').map(([, name]) => name),
+    ['show', long],
+  );
 
-  for (const [app, streamName] of [['live', `${long}xxxxTAIL`], [`live/?token=${long}TAIL`, 'show']] as const) {
+  for (const [app, streamName] of [
+    ['live', `${long}xxxxTAIL`],
+    [`live/?token=${long}TAIL`, 'show'],
+  ] as const) {
     const error = await push(app, streamName);
     t.match(error, { code: 'INVALID_RTMP_URL', retryable: false, message: /push_engine=rtmp/ });
     t.notMatch(`${error?.message}${lines.join()}`, /KEY|TAIL/);
@@ -101,7 +133,10 @@ t.test('metadata, unless rtmp_transponder_send_metadata=false', { skip: ffmpegMu
   for (const sendMetadata of [true, false]) {
     const server = await startScriptedServer();
     t.teardown(() => server.stop());
-    t.equal(await refusal(createFfmpegPusher({ sendMetadata, logger })(pushTarget(`${server.rtmpUrl}/name`)), tags), undefined);
+    t.equal(
+      await refusal(createFfmpegPusher({ sendMetadata, logger })(pushTarget(`${server.rtmpUrl}/name`)), tags),
+      undefined,
+    );
     const told = server.peers[0]!.messages.filter(({ payload }) => payload.includes('onMetaData'));
     t.equal(told.length, sendMetadata ? 1 : 0);
   }

@@ -15,10 +15,21 @@ t.test('without file descriptors nothing is encoded or connected to, and it says
   t.teardown(() => server.close());
   // Without input it ends at once, as does cat.
   const program = process.env['OPUS_TO_AAC_BIN'] ?? '/bin/cat';
-  const { stdout } = await promisify(execFile)('/bin/sh', ['-c', `ulimit -n ${LIMIT} && exec "$0" "$@"`, process.execPath, MAIN, program, `${(server.address() as AddressInfo).port}`]);
-  const { before, without, few, after } = JSON.parse(stdout) as Record<'before' | 'without' | 'after', { shared: boolean; ffmpeg: string; server: string; sound: string }> & { few: string };
+  const { stdout } = await promisify(execFile)('/bin/sh', [
+    '-c',
+    `ulimit -n ${LIMIT} && exec "$0" "$@"`,
+    process.execPath,
+    MAIN,
+    program,
+    `${(server.address() as AddressInfo).port}`,
+  ]);
+  const { before, without, few, after } = JSON.parse(stdout) as Record<
+    'before' | 'without' | 'after',
+    { shared: boolean; ffmpeg: string; server: string; sound: string }
+  > & { few: string };
   t.strictSame(before, { shared: true, ffmpeg: 'started', server: 'connected', sound: 'encoded' });
-  for (const reason of [without.ffmpeg, without.server, without.sound, few]) t.match(reason, /no file descriptors left.*ulimit -n/, 'the reason and the remedy');
+  for (const reason of [without.ffmpeg, without.server, without.sound, few])
+    t.match(reason, /no file descriptors left.*ulimit -n/, 'the reason and the remedy');
   t.match(without.sound, /^LIMIT_REACHED: /);
   t.match(few, /^ENCODER_FAILED: /, 'it is not the fault of the file');
   t.notOk(without.shared, 'an encoder of several streams is not started either');

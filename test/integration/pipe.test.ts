@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import t from 'tap';
-import { readDirectly } from '../../src/pipe.ts';
+import { readDirectly } from '../../src/runtime/pipe.ts';
 
 /** Writes pieces of these sizes, each when the one before has been read; all bytes of a piece are alike, and other than those of the next. */
 const WRITER = `

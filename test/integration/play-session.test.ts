@@ -1,24 +1,34 @@
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import t from 'tap';
-import { createLogger, silentLogger } from '../../src/logger.ts';
-import { RESTLESS } from '../../src/pacer.ts';
+import { createLogger, silentLogger } from '../../src/observe/logger.ts';
+import { RESTLESS } from '../../src/runtime/pacer.ts';
 import { mediaWorkerEnv } from '../helpers/media-worker.ts';
 import { waitFor } from '../helpers/wait.ts';
 
 // mediasoup looks for its worker when it is loaded.
 Object.assign(process.env, mediaWorkerEnv());
-const { PlaySession } = await import('../../src/ingest/play-session.ts');
-const { PublishSession } = await import('../../src/ingest/publish-session.ts');
-const { WorkerPool } = await import('../../src/ingest/worker-pool.ts');
+const { PlaySession } = await import('../../src/webrtc/play-session.ts');
+const { PublishSession } = await import('../../src/webrtc/publish-session.ts');
+const { WorkerPool } = await import('../../src/webrtc/worker-pool.ts');
 
-const fixture = (name: string): string => readFileSync(new URL(`../unit/ingest/fixtures/${name}`, import.meta.url), 'utf8');
+const fixture = (name: string): string =>
+  readFileSync(new URL(`../unit/webrtc/fixtures/${name}`, import.meta.url), 'utf8');
 const PUBLISH = fixture('chromium-publish.sdp');
 const PLAY = fixture('chromium-play.sdp');
 
 const logged: string[] = [];
-const logger = createLogger({ log_level: 'warn', log_format: 'json' }, { destination: { write: (line) => logged.push(line) } });
-const pool = await WorkerPool.create({ workers: 1, rtcPort: 0, addresses: () => [{ ip: '127.0.0.1' }], pacer: RESTLESS, logger });
+const logger = createLogger(
+  { log_level: 'warn', log_format: 'json' },
+  { destination: { write: (line) => logged.push(line) } },
+);
+const pool = await WorkerPool.create({
+  workers: 1,
+  rtcPort: 0,
+  addresses: () => [{ ip: '127.0.0.1' }],
+  pacer: RESTLESS,
+  logger,
+});
 t.teardown(() => pool.close());
 const worker = pool.pick();
 
@@ -28,8 +38,16 @@ const play = (publisher: Publishing) => PlaySession.create({ publisher, offerSdp
 
 /** What the worker itself has: routers, and transports of publishers and of the pipes to their players. */
 async function left(): Promise<{ routers: number; transports: number; webRtc: number }> {
-  const [inWorker, inRouter, inServer] = await Promise.all([worker.worker.dump(), worker.router.dump(), worker.webRtcServer.dump()]);
-  return { routers: inWorker.routerIds.length, transports: inRouter.transportIds.length, webRtc: inServer.webRtcTransportIds.length };
+  const [inWorker, inRouter, inServer] = await Promise.all([
+    worker.worker.dump(),
+    worker.router.dump(),
+    worker.webRtcServer.dump(),
+  ]);
+  return {
+    routers: inWorker.routerIds.length,
+    transports: inRouter.transportIds.length,
+    webRtc: inServer.webRtcTransportIds.length,
+  };
 }
 const nothing = await left();
 
@@ -79,8 +97,14 @@ t.test('a publisher stops while its player is being made: nothing stays', async 
 t.test('sound and pictures with one payload type', async (t) => {
   const publisher = await publish();
   const video = /a=rtpmap:(\d+) H264/.exec(PLAY)![1]!;
-  const offerSdp = PLAY.replace(/^(m=audio 9 \S+) .*$/m, `$1 ${video}`).replace('a=rtpmap:111 opus/48000/2', `a=rtpmap:${video} opus/48000/2`);
-  await t.rejects(PlaySession.create({ publisher, offerSdp, logger: silentLogger }), { code: 'INVALID_SDP', message: `The SDP offer gives sound and pictures the same payload type, ${video}.` });
+  const offerSdp = PLAY.replace(/^(m=audio 9 \S+) .*$/m, `$1 ${video}`).replace(
+    'a=rtpmap:111 opus/48000/2',
+    `a=rtpmap:${video} opus/48000/2`,
+  );
+  await t.rejects(PlaySession.create({ publisher, offerSdp, logger: silentLogger }), {
+    code: 'INVALID_SDP',
+    message: `The SDP offer gives sound and pictures the same payload type, ${video}.`,
+  });
   publisher.close();
   t.same(await left(), nothing);
 });

@@ -23,7 +23,9 @@ const lines = (...all: string[]): string => all.join('\r\n');
 
 t.test('POST with Content-Length 0 and no type, as the official client sends it', async (t) => {
   await control.start({ streamName: 'cam', rtmpUrl: 'rtmp://h/live' });
-  const { head, body } = await exchange(lines('POST /rest-api/push/find_all HTTP/1.1', 'Host: localhost', 'Content-Length: 0', 'Connection: close', '', ''));
+  const { head, body } = await exchange(
+    lines('POST /rest-api/push/find_all HTTP/1.1', 'Host: localhost', 'Content-Length: 0', 'Connection: close', '', ''),
+  );
   t.match(head, /^HTTP\/1\.1 200 OK/);
   t.match(JSON.parse(body), [{ sourceStreamName: 'cam' }]);
 });
@@ -31,19 +33,50 @@ t.test('POST with Content-Length 0 and no type, as the official client sends it'
 t.test('void on the wire: 200, no content', async (t) => {
   const { mediaSessionId } = await control.start({ streamName: 'cam', rtmpUrl: 'rtmp://h/live' });
   const payload = JSON.stringify({ mediaSessionId });
-  const { head, body } = await exchange(lines('POST /rest-api/push/mute HTTP/1.1', 'Host: localhost', 'Content-Type: application/json;charset=UTF-8', `Content-Length: ${payload.length}`, 'Connection: close', '', payload));
+  const { head, body } = await exchange(
+    lines(
+      'POST /rest-api/push/mute HTTP/1.1',
+      'Host: localhost',
+      'Content-Type: application/json;charset=UTF-8',
+      `Content-Length: ${payload.length}`,
+      'Connection: close',
+      '',
+      payload,
+    ),
+  );
   t.match(head, /^HTTP\/1\.1 200 OK/);
   t.match(head, /content-length: 0/i);
   t.equal(body, '');
 });
 
 t.test('a body in chunks', async (t) => {
-  const { head } = await exchange(lines('POST /rest-api/push/find HTTP/1.1', 'Host: localhost', 'Content-Type: application/json', 'Transfer-Encoding: chunked', 'Connection: close', '', '1', '{', '1', '}', '0', '', ''));
+  const { head } = await exchange(
+    lines(
+      'POST /rest-api/push/find HTTP/1.1',
+      'Host: localhost',
+      'Content-Type: application/json',
+      'Transfer-Encoding: chunked',
+      'Connection: close',
+      '',
+      '1',
+      '{',
+      '1',
+      '}',
+      '0',
+      '',
+      '',
+    ),
+  );
   t.match(head, /^HTTP\/1\.1 404/);
 });
 
 t.test('what is not HTTP gets the same error shape, and the gateway lives on', async (t) => {
-  for (const bytes of ['nonsense\r\n\r\n', '\u0016\u0003\u0001\u0002\u0000', lines('GET / HTTP/1.1', 'Host: a', 'Content-Length: -1', '', ''), lines('POST /rest-api/push/find HTTP/1.1', 'Host: a', 'Content-Length: 1', 'Transfer-Encoding: chunked', '', 'x')]) {
+  for (const bytes of [
+    'nonsense\r\n\r\n',
+    '\u0016\u0003\u0001\u0002\u0000',
+    lines('GET / HTTP/1.1', 'Host: a', 'Content-Length: -1', '', ''),
+    lines('POST /rest-api/push/find HTTP/1.1', 'Host: a', 'Content-Length: 1', 'Transfer-Encoding: chunked', '', 'x'),
+  ]) {
     const { head, body } = await exchange(bytes);
     t.match(head, /^HTTP\/1\.1 400 Bad Request/, JSON.stringify(bytes));
     t.match(JSON.parse(body), { status: 400, error: 'Bad Request', exception: 'INVALID_REQUEST', path: '' });
@@ -52,7 +85,8 @@ t.test('what is not HTTP gets the same error shape, and the gateway lives on', a
 });
 
 t.test('who sends what is not HTTP and stays is hung up on', async (t) => {
-  const connections = (): Promise<number> => new Promise((resolve) => app.http.server.getConnections((_error, count) => resolve(count)));
+  const connections = (): Promise<number> =>
+    new Promise((resolve) => app.http.server.getConnections((_error, count) => resolve(count)));
   const before = await connections();
   const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true }).on('error', () => undefined);
   t.teardown(() => socket.destroy());
@@ -67,7 +101,16 @@ t.test('who sends what is not HTTP and stays is hung up on', async (t) => {
 t.test('a client that goes away in the middle of its body leaves nothing behind', async (t) => {
   const socket = connect(port, '127.0.0.1');
   await once(socket, 'connect');
-  socket.write(lines('POST /rest-api/push/startup HTTP/1.1', 'Host: localhost', 'Content-Type: application/json', 'Content-Length: 1000', '', '{"streamName":'));
+  socket.write(
+    lines(
+      'POST /rest-api/push/startup HTTP/1.1',
+      'Host: localhost',
+      'Content-Type: application/json',
+      'Content-Length: 1000',
+      '',
+      '{"streamName":',
+    ),
+  );
   socket.resetAndDestroy();
   await once(socket, 'close');
   t.equal((await fetch(`http://127.0.0.1:${port}/health`)).status, 200);

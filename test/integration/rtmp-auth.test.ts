@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import t from 'tap';
-import { createRtmpPusher } from '../../src/push/rtmp-pusher.ts';
-import type { Amf0Object } from '../../src/rtmp/amf0.ts';
+import { createRtmpPusher } from '../../src/outputs/push/rtmp-pusher.ts';
+import type { Amf0Object } from '../../src/media/amf0.ts';
 import { ffmpeg } from '../helpers/ffmpeg-tool.ts';
 import { death, pushTarget, ready } from '../helpers/push-target.ts';
 import { startScriptedServer } from '../helpers/scripted-rtmp-server.ts';
@@ -17,7 +17,12 @@ function gatekeeper(user: string, password: string, opaque: string | undefined, 
   return (peer, command) => {
     const app = String((command.values[0] as Amf0Object)['app']);
     applications.push(app);
-    const query = new Map(app.slice(app.indexOf('?') + 1).split('&').map((part) => [part.slice(0, part.indexOf('=')), part.slice(part.indexOf('=') + 1)]));
+    const query = new Map(
+      app
+        .slice(app.indexOf('?') + 1)
+        .split('&')
+        .map((part) => [part.slice(0, part.indexOf('=')), part.slice(part.indexOf('=') + 1)]),
+    );
     const expected = md5(md5(`${user}s4lt${password}`) + (opaque ?? 'ch4llenge') + query.get('challenge'));
     const hangUp = (description: string): void => {
       peer.reject(command, rejected, description);
@@ -25,7 +30,10 @@ function gatekeeper(user: string, password: string, opaque: string | undefined, 
     };
     if (query.get('authmod') !== 'adobe') hangUp('[ AccessManager.Reject ] : [ code=403 need auth; authmod=adobe ] : ');
     else if (decodeURIComponent(query.get('user') ?? '') !== user) hangUp(`${asked}?reason=nosuchuser&opaque=-`);
-    else if (!query.has('response')) hangUp(`${asked}?reason=needauth&user=${user}&salt=s4lt&challenge=ch4llenge${opaque === undefined ? '' : `&opaque=${opaque}`}`);
+    else if (!query.has('response'))
+      hangUp(
+        `${asked}?reason=needauth&user=${user}&salt=s4lt&challenge=ch4llenge${opaque === undefined ? '' : `&opaque=${opaque}`}`,
+      );
     else if (query.get('response') !== expected) hangUp(`${asked}?reason=authfailed&opaque=-`);
     else peer.command('_result', command.transaction, {}, { level: 'status', code: 'NetConnection.Connect.Success' });
   };
@@ -46,7 +54,10 @@ void t.test("ffmpeg's client and ours pass the same gate", async (t) => {
       // It logs each rejection as an error; what counts is that it was let in.
       if (!/exit code 0/.test(error.message)) throw error;
     });
-    t.ok(server.peers.at(-1)!.commands.some(({ name }) => name === 'publish'), 'the gate is the real one');
+    t.ok(
+      server.peers.at(-1)!.commands.some(({ name }) => name === 'publish'),
+      'the gate is the real one',
+    );
 
     const pusher = createRtmpPusher()(pushTarget(`rtmp://bob:pass@127.0.0.1:${server.port}/live/name`));
     await ready(pusher);
@@ -54,7 +65,12 @@ void t.test("ffmpeg's client and ours pass the same gate", async (t) => {
     const [first, second, third] = applications.slice(-3);
     t.equal(first, 'live', 'nothing is told before it is asked for');
     t.equal(second, 'live?authmod=adobe&user=bob');
-    t.match(third, opaque ? /^live\?authmod=adobe&user=bob&challenge=\w+&response=[\w+/=]+&opaque=op4que==$/ : /^live\?authmod=adobe&user=bob&challenge=\w+&response=[\w+/=]+$/);
+    t.match(
+      third,
+      opaque
+        ? /^live\?authmod=adobe&user=bob&challenge=\w+&response=[\w+/=]+&opaque=op4que==$/
+        : /^live\?authmod=adobe&user=bob&challenge=\w+&response=[\w+/=]+$/,
+    );
   }
 });
 
@@ -63,7 +79,11 @@ void t.test('names and passwords of any characters, and a query of the applicati
   const password = 'p:w?#%&'.repeat(30);
   const applications: string[] = [];
   const server = await serve(gatekeeper(user, password, undefined, applications));
-  const pusher = createRtmpPusher()({ ...pushTarget(`rtmp://${encodeURIComponent(user)}:${encodeURIComponent(password)}@127.0.0.1:${server.port}/live/name`) });
+  const pusher = createRtmpPusher()({
+    ...pushTarget(
+      `rtmp://${encodeURIComponent(user)}:${encodeURIComponent(password)}@127.0.0.1:${server.port}/live/name`,
+    ),
+  });
   await ready(pusher);
   await pusher.close();
   t.equal(applications.length, 3);
@@ -75,10 +95,21 @@ void t.test('refusals never tell the secrets', async (t) => {
   for (const userinfo of ['', 'b0bby:wr0ng@', 'all1ce:passw0rd@']) {
     const error = await death(createRtmpPusher()(pushTarget(`rtmp://${userinfo}${at}`)));
     t.match(error, { code: 'DESTINATION_AUTHENTICATION', retryable: false });
-    t.notMatch(`${error.message}${error.stack}${(error.cause as Error).stack}`, /b0bby|wr0ng|all1ce|passw0rd|s4lt|ch4llenge|k3y/);
+    t.notMatch(
+      `${error.message}${error.stack}${(error.cause as Error).stack}`,
+      /b0bby|wr0ng|all1ce|passw0rd|s4lt|ch4llenge|k3y/,
+    );
   }
-  const endless = await serve((peer, command) => peer.reject(command, '', '[ authmod=adobe ] : ?reason=needauth&salt=1&challenge=2'));
-  t.match(await death(createRtmpPusher()(pushTarget(`rtmp://bob:pass@127.0.0.1:${endless.port}/live/name`))), { code: 'DESTINATION_AUTHENTICATION' });
+  const endless = await serve((peer, command) =>
+    peer.reject(command, '', '[ authmod=adobe ] : ?reason=needauth&salt=1&challenge=2'),
+  );
+  t.match(await death(createRtmpPusher()(pushTarget(`rtmp://bob:pass@127.0.0.1:${endless.port}/live/name`))), {
+    code: 'DESTINATION_AUTHENTICATION',
+  });
   t.equal(endless.peers.length, 3, 'it ends');
-  await waitFor('all its connections to end, though the server ends none', () => endless.peers.every(({ socket }) => socket.destroyed), { every: 1 });
+  await waitFor(
+    'all its connections to end, though the server ends none',
+    () => endless.peers.every(({ socket }) => socket.destroyed),
+    { every: 1 },
+  );
 });

@@ -1,7 +1,7 @@
 import { setImmediate as immediate } from 'node:timers/promises';
 import t from 'tap';
-import { TagGroup } from '../../src/flv/tag-group.ts';
-import { createRtmpPusher } from '../../src/push/rtmp-pusher.ts';
+import { TagGroup } from '../../src/media/containers/tag-group.ts';
+import { createRtmpPusher } from '../../src/outputs/push/rtmp-pusher.ts';
 import { createFlvTags, playTags } from '../helpers/flv-source.ts';
 import { startNginxRtmp } from '../helpers/nginx-rtmp.ts';
 import { startNodeMediaServer } from '../helpers/node-media-server.ts';
@@ -36,32 +36,43 @@ for (const engine of pushEngines) {
     player.stop();
     t.equal(error.code, 'DESTINATION_STALLED');
     const elapsed = performance.now() - frozen;
-    t.ok(elapsed >= 500 && elapsed < NOTICED[engine.name], `noticed after ${Math.round(elapsed)} ms, although the kernels take megabytes`);
+    t.ok(
+      elapsed >= 500 && elapsed < NOTICED[engine.name],
+      `noticed after ${Math.round(elapsed)} ms, although the kernels take megabytes`,
+    );
     await pusher.close();
   });
 
-  void t.test(`push_engine=${engine.name}: a gateway that could not run for longer than the stall timeout blames nobody`, async (t) => {
-    const server = await startNginxRtmp({ record: false });
-    t.teardown(() => server.stop());
-    const pusher = create(pushTarget(`${server.rtmpUrl}/name`, { stallTimeoutMs: 500 }));
-    pusher.on('died', (error) => t.fail(error.message));
-    let taken = 0;
-    pusher.on('progress', (bytes) => (taken = bytes));
-    const player = await pushing(pusher, tags);
-    await waitFor('media to be taken', () => taken > 300_000, { every: 10 });
-    player.stop();
-    const before = taken;
-    // More than a pipe takes at once. What the other side answers waits until this process runs again.
-    for (const tag of tags) if (!tag.sequenceHeader) pusher.write(new TagGroup([{ ...tag, timestamp: tag.timestamp + 10_000 }]));
-    await immediate();
-    for (const end = performance.now() + 1000; performance.now() < end; );
-    let more = 20_000;
-    await waitFor('the rest to be taken', () => {
-      pusher.write(new TagGroup([{ ...tags.at(-1)!, timestamp: (more += 20) }]));
-      return taken > before + 300_000;
-    }, { every: 20 });
-    await pusher.close();
-  });
+  void t.test(
+    `push_engine=${engine.name}: a gateway that could not run for longer than the stall timeout blames nobody`,
+    async (t) => {
+      const server = await startNginxRtmp({ record: false });
+      t.teardown(() => server.stop());
+      const pusher = create(pushTarget(`${server.rtmpUrl}/name`, { stallTimeoutMs: 500 }));
+      pusher.on('died', (error) => t.fail(error.message));
+      let taken = 0;
+      pusher.on('progress', (bytes) => (taken = bytes));
+      const player = await pushing(pusher, tags);
+      await waitFor('media to be taken', () => taken > 300_000, { every: 10 });
+      player.stop();
+      const before = taken;
+      // More than a pipe takes at once. What the other side answers waits until this process runs again.
+      for (const tag of tags)
+        if (!tag.sequenceHeader) pusher.write(new TagGroup([{ ...tag, timestamp: tag.timestamp + 10_000 }]));
+      await immediate();
+      for (const end = performance.now() + 1000; performance.now() < end;);
+      let more = 20_000;
+      await waitFor(
+        'the rest to be taken',
+        () => {
+          pusher.write(new TagGroup([{ ...tags.at(-1)!, timestamp: (more += 20) }]));
+          return taken > before + 300_000;
+        },
+        { every: 20 },
+      );
+      await pusher.close();
+    },
+  );
 
   void t.test(`push_engine=${engine.name}: a server that dies and comes back`, async (t) => {
     for (const start of [startNginxRtmp, startNodeMediaServer]) {
@@ -82,16 +93,26 @@ for (const engine of pushEngines) {
   });
 
   void t.test(`push_engine=${engine.name}: what servers refuse`, async (t) => {
-    const server = await startNginxRtmp({ record: false, onPublish: (parameters) => (parameters.get('name') === 'forbidden' ? 403 : 200) });
+    const server = await startNginxRtmp({
+      record: false,
+      onPublish: (parameters) => (parameters.get('name') === 'forbidden' ? 403 : 200),
+    });
     t.teardown(() => server.stop());
     const first = create(pushTarget(`${server.rtmpUrl}/taken`));
     const player = await pushing(first, tags);
     // ffmpeg does not tell the code, NetStream.Publish.BadName.
-    t.match(await refusal(create(pushTarget(`${server.rtmpUrl}/taken`)), tags), { code: 'DESTINATION_REFUSED', retryable: false, message: /Already publishing/ });
+    t.match(await refusal(create(pushTarget(`${server.rtmpUrl}/taken`)), tags), {
+      code: 'DESTINATION_REFUSED',
+      retryable: false,
+      message: /Already publishing/,
+    });
     player.stop();
     await first.close();
     // nginx-rtmp hangs up without a word in both cases. Ours tells during which command.
-    const lost = (command: string): object => ({ code: 'DESTINATION_LOST', message: engine.name === 'rtmp' ? `before it answered ${command}` : 'was lost' });
+    const lost = (command: string): object => ({
+      code: 'DESTINATION_LOST',
+      message: engine.name === 'rtmp' ? `before it answered ${command}` : 'was lost',
+    });
     t.match(await refusal(create(pushTarget(`${server.rtmpUrl}/forbidden`)), tags), lost('publish'));
     t.match(await refusal(create(pushTarget(`rtmp://127.0.0.1:${server.port}/unknown/name`)), tags), lost('connect'));
 

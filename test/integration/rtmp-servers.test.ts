@@ -3,11 +3,11 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
-import { FlvReader } from '../../src/flv/flv-reader.ts';
-import { TAG_AUDIO, TAG_VIDEO } from '../../src/flv/flv-tag.ts';
-import type { FlvTag } from '../../src/flv/flv-tag.ts';
-import type { PusherFactory } from '../../src/push/pusher.ts';
-import { createRtmpPusher } from '../../src/push/rtmp-pusher.ts';
+import { FlvReader } from '../../src/media/containers/flv-reader.ts';
+import { TAG_AUDIO, TAG_VIDEO } from '../../src/media/containers/flv-tag.ts';
+import type { FlvTag } from '../../src/media/containers/flv-tag.ts';
+import type { PusherFactory } from '../../src/outputs/push/pusher.ts';
+import { createRtmpPusher } from '../../src/outputs/push/rtmp-pusher.ts';
 import { startFfmpegRtmpServer } from '../helpers/ffmpeg-rtmp-server.ts';
 import { ffprobe, frameHashes } from '../helpers/ffmpeg-tool.ts';
 import { createFlvTags, writeTags } from '../helpers/flv-source.ts';
@@ -19,7 +19,8 @@ import { waitFor } from '../helpers/wait.ts';
 
 const tags = await createFlvTags();
 /** Without sequence headers: nginx-rtmp writes them more than once. That they arrive is seen when pictures are decoded. */
-const isMedia = ({ type, sequenceHeader, data }: FlvTag): boolean => !sequenceHeader && (type === TAG_AUDIO || (type === TAG_VIDEO && data.length > 5));
+const isMedia = ({ type, sequenceHeader, data }: FlvTag): boolean =>
+  !sequenceHeader && (type === TAG_AUDIO || (type === TAG_VIDEO && data.length > 5));
 const media = tags.filter(isMedia);
 
 /** The first recording in a folder. */
@@ -36,7 +37,9 @@ async function mediaOf(file: string): Promise<FlvTag[]> {
 
 /** Each tag as type, timestamp and bytes. Servers differ in how they put audio and video into one file, so each type has its own list. */
 function listing(list: readonly FlvTag[], type: number): string[] {
-  return list.filter((tag) => tag.type === type).map(({ timestamp, data }) => `${timestamp} ${data.toString('base64')}`);
+  return list
+    .filter((tag) => tag.type === type)
+    .map(({ timestamp, data }) => `${timestamp} ${data.toString('base64')}`);
 }
 
 /** So many tags are sent one by one, until the server has taken some of those before. */
@@ -61,7 +64,10 @@ async function push(create: PusherFactory, url: string): Promise<void> {
 
 for (const engine of pushEngines) {
   const create = engine.createFactory();
-  for (const [name, start] of [['nginx-rtmp', startNginxRtmp], ['node-media-server', startNodeMediaServer]] as const) {
+  for (const [name, start] of [
+    ['nginx-rtmp', startNginxRtmp],
+    ['node-media-server', startNodeMediaServer],
+  ] as const) {
     void t.test(`push_engine=${engine.name}: ${name} records what was sent, byte for byte`, async (t) => {
       const server = await start();
       t.teardown(() => server.stop());
@@ -69,7 +75,9 @@ for (const engine of pushEngines) {
       const file = await recordingIn(server.recordDir);
       await waitFor('the whole recording', async () => (await mediaOf(file)).length === media.length);
       for (const type of [TAG_VIDEO, TAG_AUDIO]) t.same(listing(await mediaOf(file), type), listing(media, type));
-      const { streams } = (await ffprobe([file], 'stream=codec_name,width')) as { streams: { codec_name: string; width?: number }[] };
+      const { streams } = (await ffprobe([file], 'stream=codec_name,width')) as {
+        streams: { codec_name: string; width?: number }[];
+      };
       t.same(streams.filter(({ codec_name }) => codec_name === 'h264' || codec_name === 'aac').length, 2);
       t.equal((await frameHashes(['-i', file, '-map', '0:v'])).length, 60, 'all pictures are decoded without an error');
     });
@@ -81,22 +89,40 @@ for (const engine of pushEngines) {
     await push(create, `${server.rtmpUrl}/stream`);
     await server.ended();
     const recorded = await mediaOf(server.recording);
-    const bytes = (list: readonly FlvTag[], type: number): string[] => list.filter((tag) => tag.type === type).map(({ data }) => data.toString('base64'));
+    const bytes = (list: readonly FlvTag[], type: number): string[] =>
+      list.filter((tag) => tag.type === type).map(({ data }) => data.toString('base64'));
     t.same(bytes(recorded, TAG_VIDEO), bytes(media, TAG_VIDEO));
     t.same(bytes(recorded, TAG_AUDIO), bytes(media, TAG_AUDIO));
   });
 
   void t.test(`push_engine=${engine.name}: over IPv6, to applications of several segments`, async (t) => {
     const seen: URLSearchParams[] = [];
-    const server = await startNginxRtmp({ record: false, ipv6: true, applications: ['live', 'app/instance'], onPublish: (parameters) => (seen.push(parameters), 200) });
+    const server = await startNginxRtmp({
+      record: false,
+      ipv6: true,
+      applications: ['live', 'app/instance'],
+      onPublish: (parameters) => (seen.push(parameters), 200),
+    });
     t.teardown(() => server.stop());
-    t.equal(await refusal(create(pushTarget(`rtmp://[::1]:${server.port}/live/six`, { addresses: ['::1'] })), tags), undefined);
-    t.equal(await refusal(create(pushTarget(`rtmp://localhost:${server.port}/app/instance/four?k=v%2F`, { localAddress: '127.0.0.5' })), tags), undefined);
-    t.same(seen.map((parameters) => [parameters.get('name'), parameters.get('addr'), parameters.get('tcurl')]), [
-      ['six', '::1', `rtmp://[::1]:${server.port}/live`],
-      // ffmpeg cannot bind a local address.
-      ['four', engine.name === 'rtmp' ? '127.0.0.5' : '127.0.0.1', `rtmp://localhost:${server.port}/app/instance`],
-    ]);
+    t.equal(
+      await refusal(create(pushTarget(`rtmp://[::1]:${server.port}/live/six`, { addresses: ['::1'] })), tags),
+      undefined,
+    );
+    t.equal(
+      await refusal(
+        create(pushTarget(`rtmp://localhost:${server.port}/app/instance/four?k=v%2F`, { localAddress: '127.0.0.5' })),
+        tags,
+      ),
+      undefined,
+    );
+    t.same(
+      seen.map((parameters) => [parameters.get('name'), parameters.get('addr'), parameters.get('tcurl')]),
+      [
+        ['six', '::1', `rtmp://[::1]:${server.port}/live`],
+        // ffmpeg cannot bind a local address.
+        ['four', engine.name === 'rtmp' ? '127.0.0.5' : '127.0.0.1', `rtmp://localhost:${server.port}/app/instance`],
+      ],
+    );
   });
 }
 
@@ -120,7 +146,10 @@ void t.test('timestamps beyond three bytes arrive', async (t) => {
   const pusher = createRtmpPusher({ chunkSize: 128 })(pushTarget(`${server.rtmpUrl}/long`));
   await ready(pusher);
   // Four and a half hours on, the 24 bits of a header are full; the stream crosses the border.
-  await writeTags(pusher, tags.map((tag) => (tag.sequenceHeader ? tag : { ...tag, timestamp: tag.timestamp + 0xffffff - 1000 })));
+  await writeTags(
+    pusher,
+    tags.map((tag) => (tag.sequenceHeader ? tag : { ...tag, timestamp: tag.timestamp + 0xffffff - 1000 })),
+  );
   await pusher.close();
   const file = join(server.recordDir, 'long.flv');
   await waitFor('the whole recording', async () => (await mediaOf(file)).length === media.length);
@@ -129,5 +158,8 @@ void t.test('timestamps beyond three bytes arrive', async (t) => {
     return times.at(-1)! - times[0]!;
   };
   t.equal(span(await mediaOf(file)), span(media));
-  t.same((await mediaOf(file)).map(({ data }) => data.length), media.map(({ data }) => data.length));
+  t.same(
+    (await mediaOf(file)).map(({ data }) => data.length),
+    media.map(({ data }) => data.length),
+  );
 });

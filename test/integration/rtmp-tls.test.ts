@@ -1,5 +1,5 @@
 import t from 'tap';
-import { createRtmpPusher } from '../../src/push/rtmp-pusher.ts';
+import { createRtmpPusher } from '../../src/outputs/push/rtmp-pusher.ts';
 import { DEFAULT_TIMEOUTS } from '../../src/rtmp/rtmp-client.ts';
 import { createFlvTags, writeTags } from '../helpers/flv-source.ts';
 import { startNginxRtmp } from '../helpers/nginx-rtmp.ts';
@@ -32,9 +32,16 @@ void t.test('a certificate of an authority that is trusted', async (t) => {
 });
 
 void t.test('certificates that are not to be trusted', async (t) => {
-  t.match(await death(createRtmpPusher()(pushTarget(url('localhost')))), { code: 'DESTINATION_TLS', retryable: false, message: /self-signed/ });
+  t.match(await death(createRtmpPusher()(pushTarget(url('localhost')))), {
+    code: 'DESTINATION_TLS',
+    retryable: false,
+    message: /self-signed/,
+  });
   const trusting = createRtmpPusher({ caFile: terminator.caFile });
-  t.match(await death(trusting(pushTarget(url('example.org')))), { code: 'DESTINATION_TLS', message: /for another host/ });
+  t.match(await death(trusting(pushTarget(url('example.org')))), {
+    code: 'DESTINATION_TLS',
+    message: /for another host/,
+  });
 });
 
 void t.test('a host that is trusted without verification, and said so', async (t) => {

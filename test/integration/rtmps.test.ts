@@ -1,5 +1,5 @@
 import t from 'tap';
-import type { TlsTrust } from '../../src/push/tls-trust.ts';
+import type { TlsTrust } from '../../src/net/tls-trust.ts';
 import { createFlvTags } from '../helpers/flv-source.ts';
 import { startNginxRtmp } from '../helpers/nginx-rtmp.ts';
 import { pushEngines, pushing, refusal } from '../helpers/push-engines.ts';
@@ -10,7 +10,11 @@ import { startTlsTerminator } from '../helpers/tls-terminator.ts';
 // RTMPS through both engines. Three servers: one with an authority of the system's, one with that of rtmps_ca_file, one that nobody knows.
 const server = await startNginxRtmp({ record: false });
 t.teardown(() => server.stop());
-const [system, extra, unknown] = await Promise.all([startTlsTerminator(server.port), startTlsTerminator(server.port), startTlsTerminator(server.port)]);
+const [system, extra, unknown] = await Promise.all([
+  startTlsTerminator(server.port),
+  startTlsTerminator(server.port),
+  startTlsTerminator(server.port),
+]);
 for (const terminator of [system, extra, unknown]) t.teardown(() => terminator.stop());
 // Where Node looks for the system's authorities, the first time that they are asked for.
 process.env['SSL_CERT_FILE'] = system.caFile;
@@ -20,7 +24,8 @@ const tags = await createFlvTags({ seconds: 1 });
 for (const engine of pushEngines) {
   /** `pushing` when the server takes media, else the code of the failure. */
   const outcome = async (trust: TlsTrust, port: number, host = 'localhost'): Promise<string> =>
-    (await refusal(engine.createFactory(trust)(pushTarget(`rtmps://${host}:${port}/live/name`)), tags))?.code ?? 'pushing';
+    (await refusal(engine.createFactory(trust)(pushTarget(`rtmps://${host}:${port}/live/name`)), tags))?.code ??
+    'pushing';
 
   t.test(`push_engine=${engine.name}: rtmps_ca_file is trusted beside the system's authorities`, async (t) => {
     t.equal(await outcome({}, system.port), 'pushing');
@@ -32,20 +37,25 @@ for (const engine of pushEngines) {
     t.throws(() => engine.createFactory({ caFile: '/nowhere/ca.pem' }), { code: 'SETTINGS_INVALID' });
   });
 
-  t.test(`push_engine=${engine.name}: a certificate is good for its host alone, unless that one is not verified`, async (t) => {
-    t.equal(await outcome({}, system.port, 'example.org'), 'DESTINATION_TLS');
-    const told: string[] = [];
-    const insecure: TlsTrust = { insecureHosts: ['LocalHost'], onInsecure: (host) => told.push(host) };
-    t.equal(await outcome(insecure, unknown.port), 'pushing');
-    t.equal(await outcome(insecure, unknown.port, '127.0.0.1'), 'DESTINATION_TLS');
-    t.strictSame(told, ['localhost'], 'never silently');
-  });
+  t.test(
+    `push_engine=${engine.name}: a certificate is good for its host alone, unless that one is not verified`,
+    async (t) => {
+      t.equal(await outcome({}, system.port, 'example.org'), 'DESTINATION_TLS');
+      const told: string[] = [];
+      const insecure: TlsTrust = { insecureHosts: ['LocalHost'], onInsecure: (host) => told.push(host) };
+      t.equal(await outcome(insecure, unknown.port), 'pushing');
+      t.equal(await outcome(insecure, unknown.port, '127.0.0.1'), 'DESTINATION_TLS');
+      t.strictSame(told, ['localhost'], 'never silently');
+    },
+  );
 
   t.test(`push_engine=${engine.name}: a connection that breaks is no bad certificate`, async (t) => {
     const closing = await startScriptedServer({ raw: (socket) => void socket.once('data', () => socket.destroy()) });
     t.teardown(() => closing.stop());
     t.equal(await outcome({}, closing.port), 'DESTINATION_LOST', 'during the handshake');
-    const http = await startScriptedServer({ raw: (socket) => void socket.once('data', () => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n')) });
+    const http = await startScriptedServer({
+      raw: (socket) => void socket.once('data', () => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n')),
+    });
     t.teardown(() => http.stop());
     t.equal(await outcome({}, http.port), 'DESTINATION_TLS', 'no TLS');
 
@@ -53,7 +63,9 @@ for (const engine of pushEngines) {
     t.teardown(() => dying.stop());
     const terminator = await startTlsTerminator(dying.port);
     t.teardown(() => terminator.stop());
-    const pusher = engine.createFactory({ caFile: terminator.caFile })(pushTarget(`rtmps://localhost:${terminator.port}/live/name`));
+    const pusher = engine.createFactory({ caFile: terminator.caFile })(
+      pushTarget(`rtmps://localhost:${terminator.port}/live/name`),
+    );
     const died = death(pusher);
     const player = await pushing(pusher, tags);
     dying.peers[0]!.socket.destroy();

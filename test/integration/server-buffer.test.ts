@@ -1,11 +1,11 @@
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import t from 'tap';
-import { TAG_VIDEO } from '../../src/flv/flv-tag.ts';
-import { TagGroup } from '../../src/flv/tag-group.ts';
-import { createRtmpPusher } from '../../src/push/rtmp-pusher.ts';
-import { parseDestination } from '../../src/transponder/destination.ts';
-import { OutBuffer } from '../../src/transponder/out-buffer.ts';
+import { TAG_VIDEO } from '../../src/media/containers/flv-tag.ts';
+import { TagGroup } from '../../src/media/containers/tag-group.ts';
+import { createRtmpPusher } from '../../src/outputs/push/rtmp-pusher.ts';
+import { parseDestination } from '../../src/net/destination.ts';
+import { OutBuffer } from '../../src/outputs/push/out-buffer.ts';
 import { createFlvTags } from '../helpers/flv-source.ts';
 import { startNginxRtmp } from '../helpers/nginx-rtmp.ts';
 import { analyse, recordingOf } from '../helpers/recording.ts';
@@ -52,15 +52,27 @@ t.test('rtmp.server_buffer_enabled: 4K pictures through a full socket arrive who
   const way = await startNarrowWay(nginx.port);
   t.teardown(() => way.close());
   const tags = await createFlvTags({ seconds: 1, size: '3840x2160', videoBitrate: '30M' });
-  t.ok(Math.max(...tags.map(({ data }) => data.length)) > 10 * DRIP_BYTES, 'pictures are far larger than what the socket takes at once');
+  t.ok(
+    Math.max(...tags.map(({ data }) => data.length)) > 10 * DRIP_BYTES,
+    'pictures are far larger than what the socket takes at once',
+  );
 
   const pusher = createRtmpPusher({ serverBuffer: true })({
-    destination: parseDestination(`rtmp://127.0.0.1:${way.port}/live`, 'large', { streamNamePrefix: '', fullUrl: false }),
-    addresses: ['127.0.0.1'], flashVersion: 'FMLE/3.0', stallTimeoutMs: 10_000,
+    destination: parseDestination(`rtmp://127.0.0.1:${way.port}/live`, 'large', {
+      streamNamePrefix: '',
+      fullUrl: false,
+    }),
+    addresses: ['127.0.0.1'],
+    flashVersion: 'FMLE/3.0',
+    stallTimeoutMs: 10_000,
   });
   t.teardown(() => pusher.close());
   await once(pusher, 'ready');
-  const buffer = new OutBuffer({ enabled: false, initialMs: 0, startMs: 0, maxBufferings: -1, queueWhenFull: true }, pusher, () => t.fail('nothing is to be dropped'));
+  const buffer = new OutBuffer(
+    { enabled: false, initialMs: 0, startMs: 0, maxBufferings: -1, queueWhenFull: true },
+    pusher,
+    () => t.fail('nothing is to be dropped'),
+  );
   let full = 0;
   pusher.on('drain', () => buffer.pump(0));
   for (const tag of tags) {

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import t from 'tap';
-import type { AacCoder } from '../../src/encode/aac-coder.ts';
-import { SharedEncoders } from '../../src/encode/shared-encoders.ts';
-import { silentLogger } from '../../src/logger.ts';
+import type { AacCoder } from '../../src/renditions/aac-coder.ts';
+import { SharedEncoders } from '../../src/renditions/shared-encoders.ts';
+import { silentLogger } from '../../src/observe/logger.ts';
 import { opusPackets } from '../helpers/opus.ts';
 import { childrenOf } from '../helpers/processes.ts';
 import { waitFor } from '../helpers/wait.ts';
@@ -13,7 +13,11 @@ const STEREO = { channels: 2, bitrate: 128 } as const;
 
 t.test('a program that does not run', async (t) => {
   for (const program of ['/nonexistent/opus-to-aac', '/bin/false'])
-    t.equal(await SharedEncoders.create({ program, streamsEach: 16, audioBatchMs: 20, logger: silentLogger }), undefined, program);
+    t.equal(
+      await SharedEncoders.create({ program, streamsEach: 16, audioBatchMs: 20, logger: silentLogger }),
+      undefined,
+      program,
+    );
 });
 
 const program = process.env['OPUS_TO_AAC_BIN'];
@@ -30,10 +34,12 @@ if (!program) {
     coder.on('frame', (raw) => taken.push(Buffer.from(raw)));
     return taken;
   };
-  const feed = (coder: AacCoder, packets: readonly Buffer[]): void => packets.forEach((packet) => coder.encode(packet, SAMPLES));
+  const feed = (coder: AacCoder, packets: readonly Buffer[]): void =>
+    packets.forEach((packet) => coder.encode(packet, SAMPLES));
   /** Frames that so many packets become: one that is not full waits, and so does the one that the encoder looks ahead at. */
   const count = (packets: number): number => Math.floor((packets * SAMPLES) / 1024) - 1;
-  const all = (taken: readonly Buffer[], packets: number): Promise<unknown> => waitFor(`${count(packets)} frames`, () => taken.length >= count(packets));
+  const all = (taken: readonly Buffer[], packets: number): Promise<unknown> =>
+    waitFor(`${count(packets)} frames`, () => taken.length >= count(packets));
 
   await t.test('streams share a process, and none hears another', async (t) => {
     const encoders = await create();
@@ -137,7 +143,10 @@ if (!program) {
       const lost = Promise.all(coders.map((coder) => new Promise<void>((resolve) => coder.once('lost', resolve))));
       process.kill(pids()[0]!, 'SIGKILL');
       await lost;
-      t.strictSame(coders.map(({ running }) => running), [false, false]);
+      t.strictSame(
+        coders.map(({ running }) => running),
+        [false, false],
+      );
       await Promise.all(coders.map((coder) => coder.close()));
     }
     t.equal(encoders.open(MONO), undefined);

@@ -2,24 +2,24 @@ import { EventEmitter, once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import t from 'tap';
 import { WebSocket } from 'ws';
-import { Certificate } from '../../src/certificate.ts';
+import { Certificate } from '../../src/net/certificate.ts';
 import { GatewayError } from '../../src/errors.ts';
-import { silentLogger } from '../../src/logger.ts';
-import { RESTLESS } from '../../src/pacer.ts';
+import { silentLogger } from '../../src/observe/logger.ts';
+import { RESTLESS } from '../../src/runtime/pacer.ts';
 import { ownerOf } from '../../src/signaling/auth-token.ts';
-import type { LiveStream } from '../../src/stream/live-stream.ts';
-import { StreamRegistry } from '../../src/stream/stream-registry.ts';
-import type { TransponderControl } from '../../src/transponder/transponder-view.ts';
+import type { LiveStream } from '../../src/streams/live-stream.ts';
+import { StreamRegistry } from '../../src/streams/stream-registry.ts';
+import type { TransponderControl } from '../../src/outputs/push/transponder-view.ts';
 import { makeCertificate } from '../helpers/certificate.ts';
 import { mediaWorkerEnv } from '../helpers/media-worker.ts';
 import { waitFor } from '../helpers/wait.ts';
 
 // mediasoup looks for its worker when it is loaded.
 Object.assign(process.env, mediaWorkerEnv());
-const { WorkerPool } = await import('../../src/ingest/worker-pool.ts');
+const { WorkerPool } = await import('../../src/webrtc/worker-pool.ts');
 const { WcsServer } = await import('../../src/signaling/wcs-server.ts');
 
-const OFFER = readFileSync(new URL('../unit/ingest/fixtures/chromium-publish.sdp', import.meta.url), 'utf8');
+const OFFER = readFileSync(new URL('../unit/webrtc/fixtures/chromium-publish.sdp', import.meta.url), 'utf8');
 
 interface Message {
   readonly message: string;
@@ -52,18 +52,39 @@ class RawClient {
   }
 
   heard(message: string, matches: (data: Message['data']) => boolean = () => true): Promise<Message> {
-    return waitFor(message, () => this.received.find((one) => one.message === message && matches(one.data)), { timeout: 5000, every: 5 });
+    return waitFor(message, () => this.received.find((one) => one.message === message && matches(one.data)), {
+      timeout: 5000,
+      every: 5,
+    });
   }
 
   status(mediaSessionId: string, status: string): Promise<Message> {
-    return this.heard('notifyStreamStatusEvent', ([event]) => event.mediaSessionId === mediaSessionId && event.status === status);
+    return this.heard(
+      'notifyStreamStatusEvent',
+      ([event]) => event.mediaSessionId === mediaSessionId && event.status === status,
+    );
   }
 }
 
 const registry = new StreamRegistry({ resumeWindowMs: 1000, maxStreams: 10 });
-const pool = await WorkerPool.create({ workers: 1, rtcPort: 0, addresses: () => [{ ip: '127.0.0.1' }], pacer: RESTLESS, logger: silentLogger });
+const pool = await WorkerPool.create({
+  workers: 1,
+  rtcPort: 0,
+  addresses: () => [{ ip: '127.0.0.1' }],
+  pacer: RESTLESS,
+  logger: silentLogger,
+});
 const control = { onChange: () => () => undefined } as unknown as TransponderControl;
-const server = await WcsServer.create({ host: '127.0.0.1', port: 0, pool, registry, control, pacer: RESTLESS, logger: silentLogger, version: '1.2.3' });
+const server = await WcsServer.create({
+  host: '127.0.0.1',
+  port: 0,
+  pool,
+  registry,
+  control,
+  pacer: RESTLESS,
+  logger: silentLogger,
+  version: '1.2.3',
+});
 t.teardown(async () => {
   registry.close(new GatewayError('SHUTTING_DOWN', 'test over'));
   await server.close();
@@ -73,7 +94,10 @@ t.teardown(async () => {
 t.test('the session: version, user data, ping and pong', async (t) => {
   const client = await RawClient.open();
   t.same(client.received[0], { message: 'getVersion', data: ['1.2.3'] });
-  t.match(client.received[1], { message: 'getUserData', data: [{ appKey: 'defaultApp', status: 'ESTABLISHED', clientVersion: '2.0', authToken: String }] });
+  t.match(client.received[1], {
+    message: 'getUserData',
+    data: [{ appKey: 'defaultApp', status: 'ESTABLISHED', clientVersion: '2.0', authToken: String }],
+  });
   client.send('ping', null);
   t.same(await client.heard('pong'), { message: 'pong', data: [] });
   client.socket.terminate();
@@ -82,15 +106,39 @@ t.test('the session: version, user data, ping and pong', async (t) => {
 t.test('nonsense is ignored and the session goes on', async (t) => {
   const client = await RawClient.open(false);
   client.send('publishStream', { mediaSessionId: 'early', name: 'x', sdp: OFFER });
-  for (const text of ['', 'null', '7', '[]', '{', '{"message":7}', '{"message":"connection","data":7}', '{"message":"__proto__","data":[]}']) client.socket.send(text);
+  for (const text of [
+    '',
+    'null',
+    '7',
+    '[]',
+    '{',
+    '{"message":7}',
+    '{"message":"connection","data":7}',
+    '{"message":"__proto__","data":[]}',
+  ])
+    client.socket.send(text);
   client.socket.send(Buffer.from([1, 2, 3]));
   client.send('connection', null);
   await client.heard('getUserData');
-  for (const message of ['pushLogs', 'sessionDebug', 'webRTCMetricsBatch', 'unheardOf', 'snapshot', 'sendData', 'sendStreamEvent', 'unPublishStream', 'availableStream']) client.send(message, null);
+  for (const message of [
+    'pushLogs',
+    'sessionDebug',
+    'webRTCMetricsBatch',
+    'unheardOf',
+    'snapshot',
+    'sendData',
+    'sendStreamEvent',
+    'unPublishStream',
+    'availableStream',
+  ])
+    client.send(message, null);
   client.send('sendData');
   client.send('ping');
   await client.heard('pong');
-  t.notOk(client.received.some((one) => one.data[0]?.mediaSessionId === 'early'), 'nothing before "connection"');
+  t.notOk(
+    client.received.some((one) => one.data[0]?.mediaSessionId === 'early'),
+    'nothing before "connection"',
+  );
   t.equal(client.socket.readyState, WebSocket.OPEN);
   client.socket.terminate();
 });
@@ -99,7 +147,11 @@ t.test('refusals say why and leave the session alone', async (t) => {
   const client = await RawClient.open();
   client.send('publishStream', { mediaSessionId: 'bad-sdp', name: 'x', sdp: 'v=0' });
   t.match((await client.status('bad-sdp', 'FAILED')).data[0], { name: 'x', published: true, info: /SDP offer/ });
-  client.send('publishStream', { mediaSessionId: 'codecs', name: 'x', sdp: OFFER.replaceAll(/H264|VP8|VP9|AV1|opus|PCMU|PCMA/g, 'other') });
+  client.send('publishStream', {
+    mediaSessionId: 'codecs',
+    name: 'x',
+    sdp: OFFER.replaceAll(/H264|VP8|VP9|AV1|opus|PCMU|PCMA/g, 'other'),
+  });
   t.equal((await client.status('codecs', 'FAILED')).data[0].info, 'No common codecs');
   client.send('publishStream', { mediaSessionId: 'name', name: 'a\nb', sdp: OFFER });
   t.match((await client.status('name', 'FAILED')).data[0].info, /name contains control characters/);
@@ -163,14 +215,26 @@ t.test('a held stream is continued by its owner alone', async (t) => {
     const heard = await Promise.race([client.heard('setRemoteSDP'), client.status('x', 'FAILED')]);
     if (heard.message !== 'setRemoteSDP') t.equal(heard.data[0].info, 'Stream name is already in use');
     client.send('unPublishStream', { mediaSessionId: 'x', name: '' });
-    await waitFor('its end', () => client.received.some(({ data: [event] }) => event?.status === 'UNPUBLISHED' || event?.status === 'FAILED'), { every: 5 });
+    await waitFor(
+      'its end',
+      () => client.received.some(({ data: [event] }) => event?.status === 'UNPUBLISHED' || event?.status === 'FAILED'),
+      { every: 5 },
+    );
     client.socket.terminate();
     return heard.message === 'setRemoteSDP';
   };
   const guest = await RawClient.open();
   const given = { authToken: guest.received[1]!.data[0].authToken as string };
   guest.socket.terminate();
-  for (const more of [{}, { authToken: '' }, { authToken: 'OTHER' }, { authToken: 7 }, { authToken: ownerOf('TOKEN') }, given]) t.notOk(await attempt('owned', more), JSON.stringify(Object.keys(more)));
+  for (const more of [
+    {},
+    { authToken: '' },
+    { authToken: 'OTHER' },
+    { authToken: 7 },
+    { authToken: ownerOf('TOKEN') },
+    given,
+  ])
+    t.notOk(await attempt('owned', more), JSON.stringify(Object.keys(more)));
   t.ok(await attempt('owned', { authToken: 'TOKEN' }));
   t.ok(await attempt('free', {}), 'a page of the Web SDK that was reloaded');
   t.ok(await attempt('free', given), 'one that connects again');
@@ -181,7 +245,11 @@ t.test('a held stream is ended by its owner alone', async (t) => {
   const [owned, free] = [hold('owned-2', 'TOKEN'), hold('free-2')];
   const publisher = Object.assign(new EventEmitter(), { id: 'live', close: () => undefined });
   const live = registry.publish('live', publisher, ownerOf('TOKEN'));
-  const [owner, stranger, nameless] = await Promise.all([RawClient.open(true, { authToken: 'TOKEN' }), RawClient.open(true, { authToken: 'OTHER' }), RawClient.open()]);
+  const [owner, stranger, nameless] = await Promise.all([
+    RawClient.open(true, { authToken: 'TOKEN' }),
+    RawClient.open(true, { authToken: 'OTHER' }),
+    RawClient.open(),
+  ]);
   for (const client of [stranger, nameless, owner]) {
     for (const { name } of [owned, free, live]) client.send('unPublishStream', { mediaSessionId: name, name });
     await client.status('live', 'UNPUBLISHED');
@@ -209,7 +277,16 @@ t.test('floods and giants close their own socket only', async (t) => {
 });
 
 t.test('a port that is taken is told with its setting', async (t) => {
-  const again = { host: '127.0.0.1', port: server.port, pool, registry, control, pacer: RESTLESS, logger: silentLogger, version: '' };
+  const again = {
+    host: '127.0.0.1',
+    port: server.port,
+    pool,
+    registry,
+    control,
+    pacer: RESTLESS,
+    logger: silentLogger,
+    version: '',
+  };
   await t.rejects(WcsServer.create(again), { code: 'SETTINGS_INVALID', message: /ws\.port \d+ is in use/ });
 });
 
@@ -223,7 +300,17 @@ t.test('the same over TLS', async (t) => {
   const { certificateFile: certFile, keyFile, remove } = await makeCertificate();
   const certificate = new Certificate({ certFile, keyFile, logger: silentLogger });
   t.teardown(() => (certificate.close(), remove()));
-  const secure = await WcsServer.create({ host: '127.0.0.1', port: 0, certificate, pool, registry, control, pacer: RESTLESS, logger: silentLogger, version: '1' });
+  const secure = await WcsServer.create({
+    host: '127.0.0.1',
+    port: 0,
+    certificate,
+    pool,
+    registry,
+    control,
+    pacer: RESTLESS,
+    logger: silentLogger,
+    version: '1',
+  });
   const socket = new WebSocket(`wss://127.0.0.1:${secure.port}/`, { rejectUnauthorized: false });
   await once(socket, 'open');
   socket.send('{"message":"connection","data":[{}]}');

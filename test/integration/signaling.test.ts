@@ -1,10 +1,10 @@
 import t from 'tap';
-import type { LiveStream, SenderReport, TrackSubscription } from '../../src/stream/live-stream.ts';
-import type { StartRequest, TransponderControl, TransponderView } from '../../src/transponder/transponder-view.ts';
+import type { LiveStream, SenderReport, TrackSubscription } from '../../src/streams/live-stream.ts';
+import type { StartRequest, TransponderControl, TransponderView } from '../../src/outputs/push/transponder-view.ts';
 import { GatewayError } from '../../src/errors.ts';
-import { silentLogger } from '../../src/logger.ts';
-import { RESTLESS } from '../../src/pacer.ts';
-import { StreamRegistry } from '../../src/stream/stream-registry.ts';
+import { silentLogger } from '../../src/observe/logger.ts';
+import { RESTLESS } from '../../src/runtime/pacer.ts';
+import { StreamRegistry } from '../../src/streams/stream-registry.ts';
 import { startChromium } from '../helpers/chromium.ts';
 import { mediaWorkerEnv } from '../helpers/media-worker.ts';
 import { SdkPage, startPageServer } from '../helpers/sdk-page.ts';
@@ -12,7 +12,7 @@ import { waitFor } from '../helpers/wait.ts';
 
 // mediasoup looks for its worker when it is loaded.
 Object.assign(process.env, mediaWorkerEnv());
-const { WorkerPool } = await import('../../src/ingest/worker-pool.ts');
+const { WorkerPool } = await import('../../src/webrtc/worker-pool.ts');
 const { WcsServer } = await import('../../src/signaling/wcs-server.ts');
 
 /** Stands for the transponders: remembers what it was asked and says what the test wants. */
@@ -25,7 +25,14 @@ class FakeControl implements TransponderControl {
   async start(request: StartRequest): Promise<TransponderView> {
     if (this.refuseWith) throw this.refuseWith;
     this.started.push(request);
-    const view = { mediaSessionId: 'transponder-1', sourceStreamName: request.streamName, rtmpUrl: request.rtmpUrl, destination: 'rtmp://127.0.0.1/live', status: 'connecting', reason: '' } as TransponderView;
+    const view = {
+      mediaSessionId: 'transponder-1',
+      sourceStreamName: request.streamName,
+      rtmpUrl: request.rtmpUrl,
+      destination: 'rtmp://127.0.0.1/live',
+      status: 'connecting',
+      reason: '',
+    } as TransponderView;
     this.change(view);
     return view;
   }
@@ -60,7 +67,13 @@ t.setTimeout(180_000);
 const control = new FakeControl();
 const registry = new StreamRegistry({ resumeWindowMs: 60_000, maxStreams: 10 });
 const [pool, browser, pages] = await Promise.all([
-  WorkerPool.create({ workers: 1, rtcPort: 0, addresses: () => [{ ip: '127.0.0.1' }], pacer: RESTLESS, logger: silentLogger }),
+  WorkerPool.create({
+    workers: 1,
+    rtcPort: 0,
+    addresses: () => [{ ip: '127.0.0.1' }],
+    pacer: RESTLESS,
+    logger: silentLogger,
+  }),
   startChromium(),
   startPageServer(),
 ]);
@@ -109,10 +122,17 @@ function payloadOffset(packet: Buffer): number {
 
 t.test('publish with rtmpUrl, receive its packets, play it, stop it', async (t) => {
   const began = performance.now();
-  const page = await publisher('one', { rtmpUrl: 'rtmp://127.0.0.1/live', constraints: { audio: true, video: { width: 640, height: 480, maxBitrate: 1000 } } });
+  const page = await publisher('one', {
+    rtmpUrl: 'rtmp://127.0.0.1/live',
+    constraints: { audio: true, video: { width: 640, height: 480, maxBitrate: 1000 } },
+  });
   t.comment(`connected and published in ${Math.round(performance.now() - began)} ms`);
   t.match(control.started, [{ streamName: 'one', rtmpUrl: 'rtmp://127.0.0.1/live' }]);
-  await page.event('the transponder', (event) => event.what === 'event' && event.event.type === 'transponder' && event.event.payload.status === 'connecting');
+  await page.event(
+    'the transponder',
+    (event) =>
+      event.what === 'event' && event.event.type === 'transponder' && event.event.payload.status === 'connecting',
+  );
 
   const stream = registry.find('one');
   const { audio, video } = stream!.publisher!;
@@ -124,7 +144,10 @@ t.test('publish with rtmpUrl, receive its packets, play it, stop it', async (t) 
   picture.requestKeyFrame();
   await waitFor('packets', () => heard.packets.length > 50 && seen.packets.length > 30);
   const payloadType = seen.packets[0]![1]! & 0x7f;
-  t.ok(seen.packets.every((packet) => (packet[1]! & 0x7f) === payloadType), 'one payload type: no RTX');
+  t.ok(
+    seen.packets.every((packet) => (packet[1]! & 0x7f) === payloadType),
+    'one payload type: no RTX',
+  );
   const nalTypes = new Set(seen.packets.map((packet) => packet[payloadOffset(packet)]! & 0x1f));
   t.ok(nalTypes.has(24) || nalTypes.has(7), 'parameter sets of the key frame that was asked for');
   await waitFor('sender reports', () => heard.reports.length > 0 && seen.reports.length > 0);
@@ -169,7 +192,10 @@ t.test('publish with rtmpUrl, receive its packets, play it, stop it', async (t) 
   t.match(await page.stop('one'), { status: 'UNPUBLISHED', info: 'Stopped by user' });
   t.equal(reason?.code, 'STREAM_STOPPED');
   t.same(ends.sort(), ['picture', 'sound']);
-  await player.event('the end at the player', (event) => event.name === 'one' && event.status === 'STOPPED' && event.info === 'Stopped by publisher stop');
+  await player.event(
+    'the end at the player',
+    (event) => event.name === 'one' && event.status === 'STOPPED' && event.info === 'Stopped by publisher stop',
+  );
   t.equal(registry.find('one'), undefined);
   t.equal(control.listeners, 0);
   await Promise.all([page.close(), player.close(), second.close()]);
@@ -178,10 +204,22 @@ t.test('publish with rtmpUrl, receive its packets, play it, stop it', async (t) 
 t.test('a refused push does not end the publication and shows no secret', async (t) => {
   control.refuseWith = new GatewayError('DESTINATION_FORBIDDEN', 'not there');
   const page = await publisher('two', { rtmpUrl: 'rtmp://user:secret@127.0.0.1/live/key?token=x' });
-  const { event } = await page.event('the refusal', (event) => event.what === 'event' && event.event.type === 'transponder');
+  const { event } = await page.event(
+    'the refusal',
+    (event) => event.what === 'event' && event.event.type === 'transponder',
+  );
   control.refuseWith = undefined;
-  t.same(event.payload, { mediaSessionId: '', rtmpUrl: 'rtmp://127.0.0.1/live/***', status: 'ended', reason: 'not there' });
-  t.match(control.refused, [{ request: { streamName: 'two' }, reason: { code: 'DESTINATION_FORBIDDEN' } }], 'remembered in the history');
+  t.same(event.payload, {
+    mediaSessionId: '',
+    rtmpUrl: 'rtmp://127.0.0.1/live/***',
+    status: 'ended',
+    reason: 'not there',
+  });
+  t.match(
+    control.refused,
+    [{ request: { streamName: 'two' }, reason: { code: 'DESTINATION_FORBIDDEN' } }],
+    'remembered in the history',
+  );
   t.ok(registry.find('two')?.publisher);
   await page.close();
 });

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import t from 'tap';
 import { toH264, type FfmpegCommandLine } from '../../src/ffmpeg/ffmpeg-args.ts';
 import { SupervisedFfmpeg } from '../../src/ffmpeg/supervised-ffmpeg.ts';
-import { silentLogger } from '../../src/logger.ts';
+import { silentLogger } from '../../src/observe/logger.ts';
 import { childrenOf } from '../helpers/processes.ts';
 import { waitFor } from '../helpers/wait.ts';
 
@@ -29,7 +29,10 @@ t.test('another command while the first one starts', async (t) => {
   void ffmpeg.start();
   await ffmpeg.replace(command(128));
   await started;
-  t.match(childrenOf(process.pid).map(({ args }) => args.join(' ')), [/scale=128/]);
+  t.match(
+    childrenOf(process.pid).map(({ args }) => args.join(' ')),
+    [/scale=128/],
+  );
   await ffmpeg.close();
   await nothingRuns();
 });

@@ -1,13 +1,13 @@
 import { EventEmitter } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
-import type { EncodeProfile } from '../../src/encode/encode-profile.ts';
-import type { SourceRendition } from '../../src/encode/source-rendition.ts';
-import { VideoTranscoder } from '../../src/encode/video-transcoder.ts';
-import { parseSps } from '../../src/flv/avc.ts';
-import { TAG_VIDEO, type FlvTag } from '../../src/flv/flv-tag.ts';
-import { TagGroup } from '../../src/flv/tag-group.ts';
-import type { Logger } from '../../src/logger.ts';
+import type { EncodeProfile } from '../../src/renditions/encode-profile.ts';
+import type { SourceRendition } from '../../src/renditions/source-rendition.ts';
+import { VideoTranscoder } from '../../src/renditions/video-transcoder.ts';
+import { parseSps } from '../../src/media/codecs/avc.ts';
+import { TAG_VIDEO, type FlvTag } from '../../src/media/containers/flv-tag.ts';
+import { TagGroup } from '../../src/media/containers/tag-group.ts';
+import type { Logger } from '../../src/observe/logger.ts';
 import { createFlvTags } from '../helpers/flv-source.ts';
 import { childrenOf } from '../helpers/processes.ts';
 import { waitFor } from '../helpers/wait.ts';
@@ -22,8 +22,15 @@ interface Clip {
 }
 
 async function clip(width: number, height: number, videoBitrate = '300k'): Promise<Clip> {
-  const tags = (await createFlvTags({ seconds: 2, size: `${width}x${height}`, videoBitrate })).filter((tag) => tag.type === TAG_VIDEO);
-  return { width, height, header: tags.find((tag) => tag.sequenceHeader)!, pictures: tags.filter((tag) => !tag.sequenceHeader) };
+  const tags = (await createFlvTags({ seconds: 2, size: `${width}x${height}`, videoBitrate })).filter(
+    (tag) => tag.type === TAG_VIDEO,
+  );
+  return {
+    width,
+    height,
+    header: tags.find((tag) => tag.sequenceHeader)!,
+    pictures: tags.filter((tag) => !tag.sequenceHeader),
+  };
 }
 
 /** A stream of H.264 whose pictures are those of a clip, at the speed that is asked for, and what a transcoder makes of them. */
@@ -47,8 +54,15 @@ class Stage extends EventEmitter {
     this.#timestamp = startMs;
     this.metadata = clip;
     this.videoHeader = clip.header;
-    const logger = { debug: () => {}, warn: (fields: { reason: string }) => this.warnings.push(fields.reason) } as unknown as Logger;
-    this.transcoder = new VideoTranscoder(this as unknown as SourceRendition, { audioCodec: 'aac', ...profile }, { bitrate: 0, logger });
+    const logger = {
+      debug: () => {},
+      warn: (fields: { reason: string }) => this.warnings.push(fields.reason),
+    } as unknown as Logger;
+    this.transcoder = new VideoTranscoder(
+      this as unknown as SourceRendition,
+      { audioCodec: 'aac', ...profile },
+      { bitrate: 0, logger },
+    );
     this.transcoder.on('tags', ({ tags }) => this.out.push(...tags));
   }
 
@@ -62,14 +76,17 @@ class Stage extends EventEmitter {
 
   /** The sizes that the sequence headers told. */
   get sizes(): string[] {
-    return this.out.filter((tag) => tag.sequenceHeader).map(({ data }) => {
-      const { width, height } = parseSps(data.subarray(13, 13 + data.readUInt16BE(11)))!;
-      return `${width}x${height}`;
-    });
+    return this.out
+      .filter((tag) => tag.sequenceHeader)
+      .map(({ data }) => {
+        const { width, height } = parseSps(data.subarray(13, 13 + data.readUInt16BE(11)))!;
+        return `${width}x${height}`;
+      });
   }
 
   get isMonotonic(): boolean {
-    const isAfter = (tags: readonly FlvTag[], least: number): boolean => tags.every(({ timestamp }, index) => index === 0 || timestamp - tags[index - 1]!.timestamp >= least);
+    const isAfter = (tags: readonly FlvTag[], least: number): boolean =>
+      tags.every(({ timestamp }, index) => index === 0 || timestamp - tags[index - 1]!.timestamp >= least);
     return isAfter(this.out, 0) && isAfter(this.shown, 1);
   }
 
@@ -175,8 +192,14 @@ t.test('a stream of 25, of 50 and of 100 days', async (t) => {
     // It begins with the first picture after it has started.
     await stage.until('pictures', () => stage.shown.length > 80);
     const { shown } = stage;
-    t.ok(shown[0]!.timestamp >= startMs && shown[0]!.timestamp < startMs + 1000, `${startMs}: begins at ${shown[0]!.timestamp - startMs}`);
-    t.ok(shown.every(({ timestamp }, index) => timestamp === shown[0]!.timestamp + index * PICTURE_MS), 'and keeps all times');
+    t.ok(
+      shown[0]!.timestamp >= startMs && shown[0]!.timestamp < startMs + 1000,
+      `${startMs}: begins at ${shown[0]!.timestamp - startMs}`,
+    );
+    t.ok(
+      shown.every(({ timestamp }, index) => timestamp === shown[0]!.timestamp + index * PICTURE_MS),
+      'and keeps all times',
+    );
     await stage.transcoder.close();
   }
 });

@@ -21,12 +21,45 @@ if (!isInstalled('node-av')) {
     await nginx.stop();
   });
 
-  for (const [profile, size] of [['baseline', '640x360'], ['high', '1280x720']] as const) {
+  for (const [profile, size] of [
+    ['baseline', '640x360'],
+    ['high', '1280x720'],
+  ] as const) {
     await t.test(`FFmpeg's WHIP muxer, H.264 ${profile}`, async (t) => {
       const file = join(t.testdir(), 'in.mkv');
-      await ffmpeg(['-f', 'lavfi', '-i', `testsrc2=s=${size}:r=30`, '-f', 'lavfi', '-i', 'sine=440:r=48000', '-t', '6', '-c:v', 'libx264', '-profile:v', profile, '-preset', 'ultrafast', '-tune', 'zerolatency', '-g', '30', '-ac', '2', '-c:a', 'libopus', file]);
+      await ffmpeg([
+        '-f',
+        'lavfi',
+        '-i',
+        `testsrc2=s=${size}:r=30`,
+        '-f',
+        'lavfi',
+        '-i',
+        'sine=440:r=48000',
+        '-t',
+        '6',
+        '-c:v',
+        'libx264',
+        '-profile:v',
+        profile,
+        '-preset',
+        'ultrafast',
+        '-tune',
+        'zerolatency',
+        '-g',
+        '30',
+        '-ac',
+        '2',
+        '-c:a',
+        'libopus',
+        file,
+      ]);
       const endpoint = `${gateway.httpUrl}/whip/${profile}?rtmpUrl=${encodeURIComponent(nginx.rtmpUrl)}`;
-      const child = spawn(process.execPath, [fileURLToPath(import.meta.resolve('../helpers/ffmpeg-whip-main.ts')), file, endpoint, 'k3y'], { stdio: ['ignore', 'ignore', 'pipe'] });
+      const child = spawn(
+        process.execPath,
+        [fileURLToPath(import.meta.resolve('../helpers/ffmpeg-whip-main.ts')), file, endpoint, 'k3y'],
+        { stdio: ['ignore', 'ignore', 'pipe'] },
+      );
       let log = '';
       child.stderr.setEncoding('utf8').on('data', (chunk: string) => (log += chunk));
       t.teardown(() => void child.kill('SIGKILL'));

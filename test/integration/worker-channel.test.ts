@@ -1,13 +1,13 @@
 import t from 'tap';
-import { parseRtpPacket } from '../../src/depacketize/rtp-packet.ts';
-import { silentLogger } from '../../src/logger.ts';
-import { Pacer } from '../../src/pacer.ts';
+import { parseRtpPacket } from '../../src/media/rtp/rtp-packet.ts';
+import { silentLogger } from '../../src/observe/logger.ts';
+import { Pacer } from '../../src/runtime/pacer.ts';
 import { mediaWorkerEnv } from '../helpers/media-worker.ts';
 import { waitFor } from '../helpers/wait.ts';
 
 Object.assign(process.env, mediaWorkerEnv());
-const { WorkerPool } = await import('../../src/ingest/worker-pool.ts');
-const { ProducerTrack } = await import('../../src/ingest/producer-track.ts');
+const { WorkerPool } = await import('../../src/webrtc/worker-pool.ts');
+const { ProducerTrack } = await import('../../src/webrtc/producer-track.ts');
 
 t.setTimeout(30_000);
 
@@ -24,13 +24,22 @@ t.test('packets of the real worker come the short way, and requests are answered
   let took = 0;
   const pacer = new Pacer({ restMs: 0 });
   pacer.took = (packets) => void (took += packets);
-  const pool = await WorkerPool.create({ workers: 1, rtcPort: 0, addresses: () => [{ ip: '127.0.0.1' }], pacer, logger: silentLogger });
+  const pool = await WorkerPool.create({
+    workers: 1,
+    rtcPort: 0,
+    addresses: () => [{ ip: '127.0.0.1' }],
+    pacer,
+    logger: silentLogger,
+  });
   t.teardown(() => pool.close());
   const worker = pool.pick();
   const transport = await worker.router.createDirectTransport();
   const producer = await transport.produce({
     kind: 'audio',
-    rtpParameters: { codecs: [{ mimeType: 'audio/opus', payloadType: 111, clockRate: 48000, channels: 2 }], encodings: [{ ssrc: 1234 }] },
+    rtpParameters: {
+      codecs: [{ mimeType: 'audio/opus', payloadType: 111, clockRate: 48000, channels: 2 }],
+      encodings: [{ ssrc: 1234 }],
+    },
   });
   const track = new ProducerTrack('audio', 'opus', 48000, producer, worker, silentLogger);
   const subscription = await track.subscribe();

@@ -6,8 +6,23 @@ import { ERROR_KINDS, GatewayError, toGatewayError, type ErrorCode } from '../..
 
 t.test('docs/errors.md explains every code as the table has it, and no other', async (t) => {
   const text = readFileSync(join(import.meta.dirname, '../../docs/errors.md'), 'utf8');
-  const rows = [...text.matchAll(/^\| `(\w+)` \| (\d+) \| (\w+) \| (yes|no) \| (.+?) \| (.+?) \|$/gm)].map(([, code, status, scope, retryable]) => ({ code, httpStatus: Number(status), scope, retryable: retryable === 'yes' }));
-  t.strictSame(rows, Object.entries(ERROR_KINDS).map(([code, { httpStatus, scope, retryable }]) => ({ code, httpStatus, scope, retryable })));
+  const rows = [...text.matchAll(/^\| `(\w+)` \| (\d+) \| (\w+) \| (yes|no) \| (.+?) \| (.+?) \|$/gm)].map(
+    ([, code, status, scope, retryable]) => ({
+      code,
+      httpStatus: Number(status),
+      scope,
+      retryable: retryable === 'yes',
+    }),
+  );
+  t.strictSame(
+    rows,
+    Object.entries(ERROR_KINDS).map(([code, { httpStatus, scope, retryable }]) => ({
+      code,
+      httpStatus,
+      scope,
+      retryable,
+    })),
+  );
 });
 
 t.test('statuses exist', async (t) => {
@@ -17,7 +32,15 @@ t.test('statuses exist', async (t) => {
 t.test('an error knows what its code says', async (t) => {
   const cause = new Error('inner');
   const error = new GatewayError('LIMIT_REACHED', 'Try later.', { cause });
-  t.match(error, { name: 'GatewayError', code: 'LIMIT_REACHED', httpStatus: 503, retryable: true, scope: 'request', message: 'Try later.', cause });
+  t.match(error, {
+    name: 'GatewayError',
+    code: 'LIMIT_REACHED',
+    httpStatus: 503,
+    retryable: true,
+    scope: 'request',
+    message: 'Try later.',
+    cause,
+  });
 });
 
 t.test('anything thrown becomes one', async (t) => {

@@ -18,7 +18,8 @@ const testPage = {
         session.on(status, () => {
           testPage.events.push({ what: 'session', status });
           if (status === SESSION_STATUS.ESTABLISHED) resolve(status);
-          if (status === SESSION_STATUS.FAILED || status === SESSION_STATUS.DISCONNECTED) reject(new Error(`session ${status}`));
+          if (status === SESSION_STATUS.FAILED || status === SESSION_STATUS.DISCONNECTED)
+            reject(new Error(`session ${status}`));
         });
       }
       testPage.session = session;
@@ -55,14 +56,19 @@ const testPage = {
       wanted = { audio: false, video: false, customStream: testPage.source.stream };
     }
     const display = document.getElementById('local');
-    return testPage.open(name, { ...options, constraints: wanted, display, receiveVideo: false, receiveAudio: false }, 'publish', [
-      STREAM_STATUS.PUBLISHING,
-      STREAM_STATUS.FAILED,
-    ]);
+    return testPage.open(
+      name,
+      { ...options, constraints: wanted, display, receiveVideo: false, receiveAudio: false },
+      'publish',
+      [STREAM_STATUS.PUBLISHING, STREAM_STATUS.FAILED],
+    );
   },
 
   play({ name, ...options }) {
-    return testPage.open(name, { ...options, display: document.getElementById('remote') }, 'play', [STREAM_STATUS.PLAYING, STREAM_STATUS.FAILED]);
+    return testPage.open(name, { ...options, display: document.getElementById('remote') }, 'play', [
+      STREAM_STATUS.PLAYING,
+      STREAM_STATUS.FAILED,
+    ]);
   },
 
   stop(name) {
@@ -96,8 +102,15 @@ const testPage = {
 
   async audioSent() {
     const reports = [...(await hooks.connections.at(-1).getStats()).values()].filter(({ kind }) => kind === 'audio');
-    const [rtp, answered, source] = ['outbound-rtp', 'remote-inbound-rtp', 'media-source'].map((wanted) => reports.find(({ type }) => type === wanted) ?? {});
-    return { packets: rtp.packetsSent ?? 0, retransmitted: rtp.retransmittedPacketsSent ?? 0, lost: answered.packetsLost ?? 0, seconds: source.totalSamplesDuration ?? 0 };
+    const [rtp, answered, source] = ['outbound-rtp', 'remote-inbound-rtp', 'media-source'].map(
+      (wanted) => reports.find(({ type }) => type === wanted) ?? {},
+    );
+    return {
+      packets: rtp.packetsSent ?? 0,
+      retransmitted: rtp.retransmittedPacketsSent ?? 0,
+      lost: answered.packetsLost ?? 0,
+      seconds: source.totalSamplesDuration ?? 0,
+    };
   },
 
   /** What the page's player shows: picture size, frames decoded, and whether its sound is more than silence. */

@@ -26,7 +26,12 @@ function drawMotion(context, canvas) {
   context.fillRect(0, 0, canvas.width, canvas.height);
   context.fillStyle = '#060';
   const size = canvas.height / 4;
-  context.fillRect(((Math.sin(step) + 1) / 2) * (canvas.width - size), ((Math.cos(step * 1.3) + 1) / 2) * (canvas.height - size), size, size);
+  context.fillRect(
+    ((Math.sin(step) + 1) / 2) * (canvas.width - size),
+    ((Math.cos(step * 1.3) + 1) / 2) * (canvas.height - size),
+    size,
+    size,
+  );
 }
 
 /** One tone that is silent until told otherwise. */
@@ -62,7 +67,10 @@ const sources = {
         drawMotion(context, canvas);
       }
     });
-    return { stream: new MediaStream([picture.track, tone.track]), resize: (w, h) => Object.assign(picture.canvas, { width: w, height: h }) };
+    return {
+      stream: new MediaStream([picture.track, tone.track]),
+      resize: (w, h) => Object.assign(picture.canvas, { width: w, height: h }),
+    };
   },
 
   /** A moving picture and a steady tone at half of full scale (-6 dBFS peak, -9 dBFS RMS). */
@@ -70,7 +78,10 @@ const sources = {
     const tone = toneTrack(frequency);
     tone.gain.gain.value = 0.5;
     const picture = canvasTrack(width, height, drawMotion);
-    return { stream: new MediaStream([picture.track, tone.track]), resize: (w, h) => Object.assign(picture.canvas, { width: w, height: h }) };
+    return {
+      stream: new MediaStream([picture.track, tone.track]),
+      resize: (w, h) => Object.assign(picture.canvas, { width: w, height: h }),
+    };
   },
 
   /** As `tone`, with a picture that is hard to compress: it takes all the bitrate there is. */

@@ -10,13 +10,22 @@ const whipPage = {
 
   /** An offer of this browser. `codec` leaves that video codec alone in it, `layers` are the encodings of simulcast. */
   async offer({ source = 'tone', sourceOptions, codec, layers, dataChannel, setup } = {}) {
-    const stream = source === 'camera' ? await navigator.mediaDevices.getUserMedia({ audio: true, video: true }) : sources[source](sourceOptions).stream;
+    const stream =
+      source === 'camera'
+        ? await navigator.mediaDevices.getUserMedia({ audio: true, video: true })
+        : sources[source](sourceOptions).stream;
     const connection = new RTCPeerConnection();
     for (const track of stream.getTracks()) {
-      const transceiver = connection.addTransceiver(track, { direction: 'sendonly', streams: [stream], ...(track.kind === 'video' && layers && { sendEncodings: layers }) });
+      const transceiver = connection.addTransceiver(track, {
+        direction: 'sendonly',
+        streams: [stream],
+        ...(track.kind === 'video' && layers && { sendEncodings: layers }),
+      });
       if (track.kind === 'video' && codec) {
         const { codecs } = RTCRtpSender.getCapabilities('video');
-        transceiver.setCodecPreferences(codecs.filter(({ mimeType }) => mimeType.toLowerCase() === `video/${codec}` || mimeType === 'video/rtx'));
+        transceiver.setCodecPreferences(
+          codecs.filter(({ mimeType }) => mimeType.toLowerCase() === `video/${codec}` || mimeType === 'video/rtx'),
+        );
       }
     }
     if (dataChannel) this.channel = connection.createDataChannel(dataChannel);
@@ -34,13 +43,20 @@ const whipPage = {
   /** Publishes; resolves with the answer to POST and the time at which it came. With `mediaPort` media goes there instead of to the gateway's port. */
   async publish(url, options = {}) {
     const body = await this.offer(options);
-    const answer = await this.request('POST', url, { headers: { 'content-type': 'application/sdp', ...options.headers }, body });
+    const answer = await this.request('POST', url, {
+      headers: { 'content-type': 'application/sdp', ...options.headers },
+      body,
+    });
     const answeredAt = Date.now();
     if (answer.status === 201) {
       this.location = new URL(answer.headers.location, url).href;
       this.etag = answer.headers.etag;
       const { mediaPort } = options;
-      this.answer = mediaPort ? answer.text.replace(/^a=candidate:.* tcp .*\r\n/gm, '').replace(/^(a=candidate:.* udp \d+ \S+ )\d+/gm, `$1${mediaPort}`) : answer.text;
+      this.answer = mediaPort
+        ? answer.text
+            .replace(/^a=candidate:.* tcp .*\r\n/gm, '')
+            .replace(/^(a=candidate:.* udp \d+ \S+ )\d+/gm, `$1${mediaPort}`)
+        : answer.text;
       await this.connection.setRemoteDescription({ type: 'answer', sdp: this.answer });
     }
     return { ...answer, answeredAt };
@@ -55,7 +71,10 @@ const whipPage = {
     connection.ontrack = ({ track }) => video.srcObject.addTrack(track);
     await connection.setLocalDescription();
     this.connection = connection;
-    const answer = await this.request('POST', url, { headers: { 'content-type': 'application/sdp' }, body: connection.localDescription.sdp });
+    const answer = await this.request('POST', url, {
+      headers: { 'content-type': 'application/sdp' },
+      body: connection.localDescription.sdp,
+    });
     if (answer.status === 201) {
       this.location = new URL(answer.headers.location, url).href;
       await connection.setRemoteDescription({ type: 'answer', sdp: answer.text });
@@ -70,7 +89,10 @@ const whipPage = {
     await connection.setLocalDescription();
     const credentials = connection.localDescription.sdp.match(/^a=ice-(ufrag|pwd):.*$/gm).slice(0, 2);
     const body = `${credentials.join('\r\n')}\r\n`;
-    const answer = await this.request('PATCH', this.location, { headers: { 'content-type': 'application/trickle-ice-sdpfrag', 'if-match': '*' }, body });
+    const answer = await this.request('PATCH', this.location, {
+      headers: { 'content-type': 'application/trickle-ice-sdpfrag', 'if-match': '*' },
+      body,
+    });
     if (answer.status === 200) {
       this.etag = answer.headers.etag;
       const [ufrag, pwd] = ['ufrag', 'pwd'].map((name) => answer.text.match(new RegExp(`^a=ice-${name}:.*$`, 'm'))[0]);
@@ -86,7 +108,31 @@ const whipPage = {
     return {
       state: this.connection.connectionState,
       channel: this.channel?.readyState,
-      streams: report.filter((stat) => stat.type === type).map(({ kind, rid, framesEncoded, framesDecoded, packetsSent, packetsReceived, frameHeight, audioLevel, totalAudioEnergy }) => ({ kind, rid, framesEncoded, framesDecoded, packetsSent, packetsReceived, frameHeight, audioLevel, totalAudioEnergy })),
+      streams: report
+        .filter((stat) => stat.type === type)
+        .map(
+          ({
+            kind,
+            rid,
+            framesEncoded,
+            framesDecoded,
+            packetsSent,
+            packetsReceived,
+            frameHeight,
+            audioLevel,
+            totalAudioEnergy,
+          }) => ({
+            kind,
+            rid,
+            framesEncoded,
+            framesDecoded,
+            packetsSent,
+            packetsReceived,
+            frameHeight,
+            audioLevel,
+            totalAudioEnergy,
+          }),
+        ),
     };
   },
 
@@ -98,6 +144,11 @@ const whipPage = {
     await client.ingest(sources.tone().stream);
     await client.getResourceUrl();
     this.connection = client.peer;
-    return { resource: client.resource, etag: client.eTag, extensions: client.extensions, trickle: client.supportTrickleIce() };
+    return {
+      resource: client.resource,
+      etag: client.eTag,
+      extensions: client.extensions,
+      trickle: client.supportTrickleIce(),
+    };
   },
 };

@@ -1,15 +1,30 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { parseProperties } from '../../../src/properties.ts';
+import { parseProperties } from '../../../src/config/properties.ts';
 
 const read = (text: string) => parseProperties(text, 'f').properties.map(({ key, value }) => [key, value]);
 
 t.test('the forms of a line', async (t) => {
   t.strictSame(read('a=1\nb:2\nc 3\nd = 4\ne\t:\t5\n  f  =  6 6  \n\ng\nh=\ni==x\nj=a=b:c'), [
-    ['a', '1'], ['b', '2'], ['c', '3'], ['d', '4'], ['e', '5'], ['f', '6 6'], ['g', ''], ['h', ''], ['i', '=x'], ['j', 'a=b:c'],
+    ['a', '1'],
+    ['b', '2'],
+    ['c', '3'],
+    ['d', '4'],
+    ['e', '5'],
+    ['f', '6 6'],
+    ['g', ''],
+    ['h', ''],
+    ['i', '=x'],
+    ['j', 'a=b:c'],
   ]);
-  t.strictSame(read('rtmp_flash_ver_subscriber = LNX 76.219.189.0'), [['rtmp_flash_ver_subscriber', 'LNX 76.219.189.0']]);
-  t.strictSame(read('url=rtmp://h:1935/live?a=b#c!d'), [['url', 'rtmp://h:1935/live?a=b#c!d']], 'a comment begins at the start of a line only');
+  t.strictSame(read('rtmp_flash_ver_subscriber = LNX 76.219.189.0'), [
+    ['rtmp_flash_ver_subscriber', 'LNX 76.219.189.0'],
+  ]);
+  t.strictSame(
+    read('url=rtmp://h:1935/live?a=b#c!d'),
+    [['url', 'rtmp://h:1935/live?a=b#c!d']],
+    'a comment begins at the start of a line only',
+  );
 });
 
 t.test('comments, and what they comment out', async (t) => {
@@ -36,14 +51,19 @@ t.test('escapes', async (t) => {
 
 t.test('no text makes it hang or throw anything else', async () => {
   fc.assert(
-    fc.property(fc.array(fc.constantFrom('\\', '\n', '\r', '=', ':', ' ', '#', '!', 'a', 'u', '0', '\\u00', '\u0000')).map((parts) => parts.join('')), (text) => {
-      try {
-        parseProperties(text, 'f');
-        return true;
-      } catch (error) {
-        return (error as { code?: string }).code === 'SETTINGS_INVALID';
-      }
-    }),
+    fc.property(
+      fc
+        .array(fc.constantFrom('\\', '\n', '\r', '=', ':', ' ', '#', '!', 'a', 'u', '0', '\\u00', '\u0000'))
+        .map((parts) => parts.join('')),
+      (text) => {
+        try {
+          parseProperties(text, 'f');
+          return true;
+        } catch (error) {
+          return (error as { code?: string }).code === 'SETTINGS_INVALID';
+        }
+      },
+    ),
     { numRuns: 2000 },
   );
 });

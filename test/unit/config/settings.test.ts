@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { SETTING_KEYS, SettingsSchema } from '../../../src/config.ts';
-import { parseProperties } from '../../../src/properties.ts';
-import { environmentName, loadSettings } from '../../../src/settings-file.ts';
+import { SETTING_KEYS, SettingsSchema } from '../../../src/config/schema.ts';
+import { parseProperties } from '../../../src/config/properties.ts';
+import { environmentName, loadSettings } from '../../../src/config/settings-file.ts';
 
 const CONFIG = join(import.meta.dirname, '../../../config');
 
@@ -15,7 +15,14 @@ function load(t: Test, text: string, env: Record<string, string> = {}) {
 
 t.test('defaults', async (t) => {
   const settings = loadSettings({ env: {} });
-  t.match(settings, { listen_ip: '127.0.0.1', 'ws.port': 8080, 'http.port': 8081, rtmp_transponder_stream_name_prefix: 'rtmp_', rtmp_push_restore_attempts: 3, embedded_rtmp_server: true });
+  t.match(settings, {
+    listen_ip: '127.0.0.1',
+    'ws.port': 8080,
+    'http.port': 8081,
+    rtmp_transponder_stream_name_prefix: 'rtmp_',
+    rtmp_push_restore_attempts: 3,
+    embedded_rtmp_server: true,
+  });
   t.equal(loadSettings({ env: { NODE_ENV: 'production' } }).embedded_rtmp_server, false);
   t.equal(loadSettings({ env: { NODE_ENV: 'production', EMBEDDED_RTMP_SERVER: 'true' } }).embedded_rtmp_server, true);
 });
@@ -27,24 +34,44 @@ t.test('frozen, lists too', async (t) => {
 });
 
 t.test("the republishing lines of a flashphoner.properties, as WCS's documentation has them", async (t) => {
-  t.match(load(t, 'rtmp_transponder_stream_name_prefix=\nrtmp_transponder_full_url=true\nrtmp_publisher_ip=127.0.0.1\nrtmp_push_auto_start=true  \nrtmp_push_auto_start_url=rtmp://rtmp.server.com:1935/\nrtmp_push_restore=true\nrtmp_push_restore_attempts=3  \nrtmp_push_restore_interval_ms=5000\nrtmp_out_buffer_enabled=true\nrtmp_transponder_send_metadata=true\nrtmp_flash_ver_subscriber = LNX 76.219.189.0\nrtmp.server_buffer_enabled=true\n'), {
-    rtmp_transponder_stream_name_prefix: '',
-    rtmp_transponder_full_url: true,
-    rtmp_publisher_ip: '127.0.0.1',
-    rtmp_push_auto_start: true,
-    rtmp_push_restore_attempts: 3,
-    rtmp_flash_ver_subscriber: 'LNX 76.219.189.0',
-  });
+  t.match(
+    load(
+      t,
+      'rtmp_transponder_stream_name_prefix=\nrtmp_transponder_full_url=true\nrtmp_publisher_ip=127.0.0.1\nrtmp_push_auto_start=true  \nrtmp_push_auto_start_url=rtmp://rtmp.server.com:1935/\nrtmp_push_restore=true\nrtmp_push_restore_attempts=3  \nrtmp_push_restore_interval_ms=5000\nrtmp_out_buffer_enabled=true\nrtmp_transponder_send_metadata=true\nrtmp_flash_ver_subscriber = LNX 76.219.189.0\nrtmp.server_buffer_enabled=true\n',
+    ),
+    {
+      rtmp_transponder_stream_name_prefix: '',
+      rtmp_transponder_full_url: true,
+      rtmp_publisher_ip: '127.0.0.1',
+      rtmp_push_auto_start: true,
+      rtmp_push_restore_attempts: 3,
+      rtmp_flash_ver_subscriber: 'LNX 76.219.189.0',
+    },
+  );
 });
 
 t.test('the prefix: set, empty, commented out, not there', async (t) => {
   const key = 'rtmp_transponder_stream_name_prefix';
-  for (const [text, expected] of [[`${key}=x-`, 'x-'], [`${key}=`, ''], [`# ${key}=rtmp_`, ''], ['', 'rtmp_'], [`#${key}=a\n${key}=b`, 'b']] as const) t.equal(load(t, text)[key], expected, text);
+  for (const [text, expected] of [
+    [`${key}=x-`, 'x-'],
+    [`${key}=`, ''],
+    [`# ${key}=rtmp_`, ''],
+    ['', 'rtmp_'],
+    [`#${key}=a\n${key}=b`, 'b'],
+  ] as const)
+    t.equal(load(t, text)[key], expected, text);
   t.equal(load(t, `#${key}=rtmp_`, { RTMP_TRANSPONDER_STREAM_NAME_PREFIX: 'env_' })[key], 'env_');
 });
 
 t.test('the environment comes before the file, and only known names count', async (t) => {
-  const settings = load(t, 'http.port=1000\nlog_level=debug', { HTTP_PORT: ' 2000 ', HTTP_PROXY: 'x', PATH: '/bin', RTMP__SERVER_BUFFER_ENABLED: 'x', RTMP_SERVER_BUFFER_ENABLED: 'false', LOG_LEVEL: '' });
+  const settings = load(t, 'http.port=1000\nlog_level=debug', {
+    HTTP_PORT: ' 2000 ',
+    HTTP_PROXY: 'x',
+    PATH: '/bin',
+    RTMP__SERVER_BUFFER_ENABLED: 'x',
+    RTMP_SERVER_BUFFER_ENABLED: 'false',
+    LOG_LEVEL: '',
+  });
   t.equal(settings['http.port'], 2000);
   t.equal(settings['rtmp.server_buffer_enabled'], false);
   t.equal(settings.log_level, 'info', 'empty: the default, whatever the file says');
@@ -53,7 +80,11 @@ t.test('the environment comes before the file, and only known names count', asyn
 
 t.test('an empty value is the default, of texts the empty text', async (t) => {
   const empty = load(t, SETTING_KEYS.map((key) => `${key}=`).join('\n'));
-  t.strictSame(empty, { ...SettingsSchema.parse({}), rtmp_transponder_stream_name_prefix: '' }, 'where an empty text is not allowed, it is the default too');
+  t.strictSame(
+    empty,
+    { ...SettingsSchema.parse({}), rtmp_transponder_stream_name_prefix: '' },
+    'where an empty text is not allowed, it is the default too',
+  );
 });
 
 t.test('mistakes stop the start, with line and remedy', async (t) => {
@@ -72,13 +103,19 @@ t.test('mistakes stop the start, with line and remedy', async (t) => {
     ['destination_deny_hosts=a b', /addresses, networks .* and host names/],
     ['destination_allow_hosts=*.*', /host names/],
     ['rtmp_transponder_stream_name_prefix=a/b', /may hold letters/],
-    ['rtmp_push_auto_start_url=http://user:geheim@h/a', /rtmp_push_auto_start_url must begin with rtmp:\/\/ or rtmps:\/\/\.$/],
+    [
+      'rtmp_push_auto_start_url=http://user:geheim@h/a',
+      /rtmp_push_auto_start_url must begin with rtmp:\/\/ or rtmps:\/\/\.$/,
+    ],
     ['rtmps_insecure_host=rtmps://a.example', /rtmps_insecure_host must be one address or host name/],
     ['rest_api_key=two geheim', /rest_api_key must be printable ASCII without spaces\.$/],
     ['http_port=1', /:1: there is no setting "http_port"\. Did you mean http\.port\?$/],
     ['HTTP.PORT=1', /Did you mean http\.port\?/],
     ['rtmp_push_restore_attemps=1', /Did you mean rtmp_push_restore_attempts\?/],
-    ['port_from=31001', /there is no setting "port_from"\. All settings are listed in config\/gateway\.properties\.example\./],
+    [
+      'port_from=31001',
+      /there is no setting "port_from"\. All settings are listed in config\/gateway\.properties\.example\./,
+    ],
     ['__proto__=1', /there is no setting "__proto__"/],
     ['constructor=1', /there is no setting "constructor"/],
     ['http.port=1000\n\nhttp.port=2000', /:3: http\.port is set a second time, after line 1/],
@@ -92,11 +129,16 @@ t.test('mistakes stop the start, with line and remedy', async (t) => {
     }
   }
   t.throws(() => loadSettings({ env: { WS_PORT: 'x' } }), { message: /environment variable WS_PORT must be/ });
-  t.throws(() => loadSettings({ file: '/nowhere/x.properties', env: {} }), { code: 'SETTINGS_INVALID', message: /\/nowhere\/x\.properties cannot be read \(ENOENT\)/ });
+  t.throws(() => loadSettings({ file: '/nowhere/x.properties', env: {} }), {
+    code: 'SETTINGS_INVALID',
+    message: /\/nowhere\/x\.properties cannot be read \(ENOENT\)/,
+  });
 });
 
 t.test('all mistakes at once', async (t) => {
-  t.throws(() => load(t, 'foo=1\nhttp.port=x\nlog_level=y', { WS_PORT: 'z' }), { message: /^The settings are not valid:\n.*:1: .*foo.*\n.*WS_PORT.*\n.*:2: http\.port.*\n.*:3: log_level.*$/ });
+  t.throws(() => load(t, 'foo=1\nhttp.port=x\nlog_level=y', { WS_PORT: 'z' }), {
+    message: /^The settings are not valid:\n.*:1: .*foo.*\n.*WS_PORT.*\n.*:2: http\.port.*\n.*:3: log_level.*$/,
+  });
 });
 
 t.test('contradictions', async (t) => {
@@ -112,9 +154,15 @@ t.test('contradictions', async (t) => {
     ['http.port=8080', /:1: http\.port is 8080, as is ws\.port/],
     ['embedded_rtmp_port=8081', /embedded_rtmp_port is 8081, as is http\.port/],
     ['rtc_port=8081', /:1: rtc_port is 8081, as is http\.port/],
-    ['rtc_port=8078\nrtc_workers=3', /:1: rtc_port is 8078-8080, and ws\.port 8080: each of rtc_workers takes one port from rtc_port on\. Give each its own port/],
+    [
+      'rtc_port=8078\nrtc_workers=3',
+      /:1: rtc_port is 8078-8080, and ws\.port 8080: each of rtc_workers takes one port from rtc_port on\. Give each its own port/,
+    ],
     ['rtc_workers=8\ntls_cert=a\ntls_key=b\nhttps.port=10007', /:4: https\.port is 10007, and rtc_port 10000-10007/],
-    ['rtc_port=65534\nrtc_workers=3', /:1: rtc_port is 65534-65536 with rtc_workers=3, one port for each, but ports end at 65535/],
+    [
+      'rtc_port=65534\nrtc_workers=3',
+      /:1: rtc_port is 65534-65536 with rtc_workers=3, one port for each, but ports end at 65535/,
+    ],
     ['tls_cert=a\ntls_key=b\nhttps.port=8443', /:3: https\.port is 8443, as is wss\.port/],
   ];
   for (const [text, message] of cases) t.throws(() => load(t, text), { code: 'SETTINGS_INVALID', message }, text);

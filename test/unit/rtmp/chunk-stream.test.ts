@@ -43,19 +43,29 @@ const anyMessage = fc.record({
 
 void t.test('what is written is read, with any chunk size and cut anywhere', async () => {
   fc.assert(
-    fc.property(fc.array(anyMessage, { maxLength: 8 }), fc.integer({ min: 1, max: 800 }), fc.array(fc.integer({ min: 1, max: 200 }), { minLength: 1 }), (messages, chunkSize, cuts) => {
-      const bytes = written((sink) => {
-        const writer = new ChunkWriter();
-        writer.write(sink, 2, MESSAGE.setChunkSize, 0, 0, uint32(chunkSize));
-        writer.chunkSize = chunkSize;
-        for (const { chunkStreamId, type, streamId, timestamp, payload } of messages) {
-          const count = writer.write(sink, chunkStreamId, type, streamId, timestamp, payload);
-          deepStrictEqual(writer.size(timestamp, payload.length), count);
-        }
-      });
-      const expected = messages.map(({ type, streamId, timestamp, payload }) => ({ type, streamId, timestamp, payload }));
-      deepStrictEqual(read(pieces(bytes, cuts)), expected);
-    }),
+    fc.property(
+      fc.array(anyMessage, { maxLength: 8 }),
+      fc.integer({ min: 1, max: 800 }),
+      fc.array(fc.integer({ min: 1, max: 200 }), { minLength: 1 }),
+      (messages, chunkSize, cuts) => {
+        const bytes = written((sink) => {
+          const writer = new ChunkWriter();
+          writer.write(sink, 2, MESSAGE.setChunkSize, 0, 0, uint32(chunkSize));
+          writer.chunkSize = chunkSize;
+          for (const { chunkStreamId, type, streamId, timestamp, payload } of messages) {
+            const count = writer.write(sink, chunkStreamId, type, streamId, timestamp, payload);
+            deepStrictEqual(writer.size(timestamp, payload.length), count);
+          }
+        });
+        const expected = messages.map(({ type, streamId, timestamp, payload }) => ({
+          type,
+          streamId,
+          timestamp,
+          payload,
+        }));
+        deepStrictEqual(read(pieces(bytes, cuts)), expected);
+      },
+    ),
     { numRuns: 300 },
   );
 });
@@ -87,30 +97,61 @@ void t.test('headers of all types build on the one before (RTMP 1.0, 5.3.2)', as
   // The specification's first example: four audio messages, 20 ms apart, as types 0, 2, 3 and 3.
   const audio = (head: string): Buffer => Buffer.concat([hex(head), Buffer.alloc(32)]);
   const messages = read([audio('03 0003e8 000020 08 39300000'), audio('83 000014'), audio('c3'), audio('c3')]);
-  t.same(messages.map(({ timestamp, streamId, type }) => [timestamp, streamId, type]), [1000, 1020, 1040, 1060].map((time) => [time, 12345, 8]));
+  t.same(
+    messages.map(({ timestamp, streamId, type }) => [timestamp, streamId, type]),
+    [1000, 1020, 1040, 1060].map((time) => [time, 12345, 8]),
+  );
 
   // The second: one message of 307 bytes in three chunks.
-  const [video] = read([hex('04 0003e8 000133 09 3a300000'), Buffer.alloc(128, 1), hex('c4'), Buffer.alloc(128, 2), hex('c4'), Buffer.alloc(51, 3)]);
+  const [video] = read([
+    hex('04 0003e8 000133 09 3a300000'),
+    Buffer.alloc(128, 1),
+    hex('c4'),
+    Buffer.alloc(128, 2),
+    hex('c4'),
+    Buffer.alloc(51, 3),
+  ]);
   t.same([video!.timestamp, video!.streamId, video!.payload.length, video!.payload[306]], [1000, 12346, 307, 3]);
 
   const lengths = read([audio('03 000001 000020 08 01000000'), hex('43 000002 000001 09 aa')]);
-  t.same(lengths.map(({ timestamp, type, payload }) => [timestamp, type, payload.length]), [[1, 8, 32], [3, 9, 1]]);
+  t.same(
+    lengths.map(({ timestamp, type, payload }) => [timestamp, type, payload.length]),
+    [
+      [1, 8, 32],
+      [3, 9, 1],
+    ],
+  );
 });
 
 void t.test('chunk stream ids of two and three bytes', async (t) => {
   for (const id of ['00 00', '00 ff', '01 0000', '01 ffff']) {
     const continued = id.startsWith('00') ? `c0${id.slice(2)}` : `c1${id.slice(2)}`;
     const messages = read([hex(`${id} 000005 000001 08 01000000 aa`), hex(`${continued} bb`)]);
-    t.same(messages.map(({ timestamp, payload }) => [timestamp, payload[0]]), [[5, 0xaa], [10, 0xbb]], id);
+    t.same(
+      messages.map(({ timestamp, payload }) => [timestamp, payload[0]]),
+      [
+        [5, 0xaa],
+        [10, 0xbb],
+      ],
+      id,
+    );
   }
-  t.equal(read([hex('00 06 000005 000001 08 01000000 aa'), hex('c1 0600 bb')]).length, 2, '70 in two bytes and in three');
+  t.equal(
+    read([hex('00 06 000005 000001 08 01000000 aa'), hex('c1 0600 bb')]).length,
+    2,
+    '70 in two bytes and in three',
+  );
 });
 
 void t.test('chunk streams interleave, and an aborted message is forgotten', async (t) => {
-  const begin = (id: string, fill: number): Buffer => Buffer.concat([hex(`${id} 000000 000081 08 01000000`), Buffer.alloc(128, fill)]);
+  const begin = (id: string, fill: number): Buffer =>
+    Buffer.concat([hex(`${id} 000000 000081 08 01000000`), Buffer.alloc(128, fill)]);
   const abort = hex('02 000000 000004 02 00000000 00000004');
   const messages = read([begin('03', 1), begin('04', 2), hex('c3 01'), abort, begin('04', 3), hex('c4 03')]);
-  t.same(messages.map(({ payload }) => payload[0]), [1, 3]);
+  t.same(
+    messages.map(({ payload }) => payload[0]),
+    [1, 3],
+  );
 });
 
 void t.test('an extended timestamp is repeated in every chunk of its message', async (t) => {
@@ -128,8 +169,31 @@ void t.test('what no server sends is refused', async (t) => {
   refused(hex('02 000000 000004 01 00000000 00000000'), 'chunks of no bytes');
   refused(hex('02 000000 000004 01 00000000 80000000'), 'a chunk size with the first bit set');
   refused(hex('02 000000 000000 01 00000000'), 'no chunk size');
-  refused(Buffer.concat([hex('03 000000 000100 08 00000000'), Buffer.alloc(128), hex('03 000000 000100 08 00000000')]), 'a message inside a message');
-  refused(Buffer.concat(Array.from({ length: 62 }, (_, id) => Buffer.concat([Buffer.from([id + 2]), hex('000000 010000 08 00000000'), Buffer.alloc(128)]))), 'much memory in small pieces');
-  refused(hex('03 000000 000010 08 00000000' + '00'.repeat(16) + '02 000000 000004 02 00000000 00000003' + '03 000000 100001 08 00000000'), 'too long a message behind one that is aborted after its end');
-  refused(Buffer.concat(Array.from({ length: 100 }, (_, id) => Buffer.concat([Buffer.from([0, id]), hex('000000 000000 08 00000000')]))), 'a hundred chunk streams');
+  refused(
+    Buffer.concat([hex('03 000000 000100 08 00000000'), Buffer.alloc(128), hex('03 000000 000100 08 00000000')]),
+    'a message inside a message',
+  );
+  refused(
+    Buffer.concat(
+      Array.from({ length: 62 }, (_, id) =>
+        Buffer.concat([Buffer.from([id + 2]), hex('000000 010000 08 00000000'), Buffer.alloc(128)]),
+      ),
+    ),
+    'much memory in small pieces',
+  );
+  refused(
+    hex(
+      '03 000000 000010 08 00000000' +
+        '00'.repeat(16) +
+        '02 000000 000004 02 00000000 00000003' +
+        '03 000000 100001 08 00000000',
+    ),
+    'too long a message behind one that is aborted after its end',
+  );
+  refused(
+    Buffer.concat(
+      Array.from({ length: 100 }, (_, id) => Buffer.concat([Buffer.from([0, id]), hex('000000 000000 08 00000000')])),
+    ),
+    'a hundred chunk streams',
+  );
 });

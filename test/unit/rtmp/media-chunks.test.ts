@@ -1,5 +1,5 @@
 import t from 'tap';
-import { decodeAmf0, encodeAmf0 } from '../../../src/rtmp/amf0.ts';
+import { decodeAmf0, encodeAmf0 } from '../../../src/media/amf0.ts';
 import { ChunkReader } from '../../../src/rtmp/chunk-reader.ts';
 import { ChunkWriter } from '../../../src/rtmp/chunk-writer.ts';
 import { mediaChunks } from '../../../src/rtmp/media-chunks.ts';
@@ -19,7 +19,14 @@ function read(pieces: readonly Buffer[]): RtmpMessage[] {
 t.test('what is small goes out in one piece', async (t) => {
   const video = Buffer.alloc(10_000, 7);
   const audio = Buffer.alloc(300, 8);
-  const { pieces, bytes } = mediaChunks([{ type: MESSAGE.audio, timestamp: 0x1000000, data: audio }, { type: MESSAGE.video, timestamp: 5, data: video }], 3, CHUNK_SIZE);
+  const { pieces, bytes } = mediaChunks(
+    [
+      { type: MESSAGE.audio, timestamp: 0x1000000, data: audio },
+      { type: MESSAGE.video, timestamp: 5, data: video },
+    ],
+    3,
+    CHUNK_SIZE,
+  );
   t.equal(pieces.length, 1);
   t.equal(pieces[0]!.length, bytes);
   t.strictSame(read(pieces), [
@@ -37,7 +44,11 @@ t.test('what is large is not copied', async (t) => {
 });
 
 t.test('metadata is sent for servers to keep', async (t) => {
-  const { pieces } = mediaChunks([{ type: MESSAGE.data, timestamp: 0, data: encodeAmf0('onMetaData', { width: 640 }) }], 1, CHUNK_SIZE);
+  const { pieces } = mediaChunks(
+    [{ type: MESSAGE.data, timestamp: 0, data: encodeAmf0('onMetaData', { width: 640 }) }],
+    1,
+    CHUNK_SIZE,
+  );
   const messages = read(pieces);
   t.equal(messages.length, 1);
   t.same(decodeAmf0(messages[0]!.payload), ['@setDataFrame', 'onMetaData', { width: 640 }]);

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { EcmaArray } from '../../../src/rtmp/amf0.ts';
+import { EcmaArray } from '../../../src/media/amf0.ts';
 import { endsPublish, refusalOf, statusOf } from '../../../src/rtmp/refusals.ts';
 import { createRedact } from '../../../src/rtmp/server-words.ts';
 
@@ -10,31 +10,76 @@ void t.test('a status is found wherever it stands, whatever else is there', asyn
   t.same(statusOf([null, status]), status);
   t.same(statusOf([{ fmsVer: '1' }, new EcmaArray(status)]), status);
   t.same(statusOf([]), { level: '', code: '', description: '' });
-  t.same(statusOf([[1], new Date(), 'text', { code: 5, description: {}, level: [] }]), { level: '', code: '', description: '' });
+  t.same(statusOf([[1], new Date(), 'text', { code: 5, description: {}, level: [] }]), {
+    level: '',
+    code: '',
+    description: '',
+  });
 });
 
 void t.test('which refusals are final', async (t) => {
   const final = (code: string): boolean => refusalOf('x', { level: 'error', code, description: '' }, plain).final;
-  for (const code of ['NetStream.Publish.BadName', 'NetStream.Publish.Denied', 'NetStream.Record.NoAccess', 'NetConnection.Connect.InvalidApp', 'NetConnection.Connect.Rejected']) t.ok(final(code), code);
-  for (const code of ['NetStream.Failed', 'NetConnection.Connect.AppShutdown', 'Something.Else', '', '__proto__', 'constructor']) t.notOk(final(code), code);
+  for (const code of [
+    'NetStream.Publish.BadName',
+    'NetStream.Publish.Denied',
+    'NetStream.Record.NoAccess',
+    'NetConnection.Connect.InvalidApp',
+    'NetConnection.Connect.Rejected',
+  ])
+    t.ok(final(code), code);
+  for (const code of [
+    'NetStream.Failed',
+    'NetConnection.Connect.AppShutdown',
+    'Something.Else',
+    '',
+    '__proto__',
+    'constructor',
+  ])
+    t.notOk(final(code), code);
 });
 
 void t.test('what ends a publish', async (t) => {
   const ends = (level: string, code: string): boolean => endsPublish({ level, code, description: '' });
   t.ok(ends('error', 'Anything'));
-  for (const code of ['NetStream.Unpublish.Success', 'NetConnection.Connect.AppShutdown', 'NetConnection.Connect.Closed', 'NetConnection.Connect.IdleTimeOut']) t.ok(ends('status', code), code);
+  for (const code of [
+    'NetStream.Unpublish.Success',
+    'NetConnection.Connect.AppShutdown',
+    'NetConnection.Connect.Closed',
+    'NetConnection.Connect.IdleTimeOut',
+  ])
+    t.ok(ends('status', code), code);
   t.notOk(ends('status', 'NetStream.Publish.Start'));
   t.notOk(ends('warning', 'NetStream.Play.InsufficientBW'));
   t.notOk(ends('', 'toString'));
 });
 
 void t.test("the reason is in the server's own words", async (t) => {
-  t.equal(refusalOf('the publish', { level: 'error', code: 'NetStream.Publish.BadName', description: 'Already publishing' }, plain).message, 'The server refused the publish: NetStream.Publish.BadName: Already publishing');
-  t.equal(refusalOf('to connect', { level: '', code: '', description: '' }, plain).message, 'The server refused to connect without giving a reason');
+  t.equal(
+    refusalOf(
+      'the publish',
+      { level: 'error', code: 'NetStream.Publish.BadName', description: 'Already publishing' },
+      plain,
+    ).message,
+    'The server refused the publish: NetStream.Publish.BadName: Already publishing',
+  );
+  t.equal(
+    refusalOf('to connect', { level: '', code: '', description: '' }, plain).message,
+    'The server refused to connect without giving a reason',
+  );
 });
 
 void t.test('secrets are taken out of words, and of codes that are not known', async (t) => {
   const redact = createRedact({ app: 'live', streamName: 'stream' });
-  t.equal(refusalOf('the publish', { level: 'error', code: 'NetStream.Publish.BadName', description: 'stream exists' }, redact).message, 'The server refused the publish: NetStream.Publish.BadName: *** exists');
-  t.equal(refusalOf('the publish', { level: 'error', code: 'No.stream', description: '' }, redact).message, 'The server refused the publish: No.***');
+  t.equal(
+    refusalOf(
+      'the publish',
+      { level: 'error', code: 'NetStream.Publish.BadName', description: 'stream exists' },
+      redact,
+    ).message,
+    'The server refused the publish: NetStream.Publish.BadName: *** exists',
+  );
+  t.equal(
+    refusalOf('the publish', { level: 'error', code: 'No.stream', description: '' }, redact).message,
+    'The server refused the publish: No.***',
+  );
 });

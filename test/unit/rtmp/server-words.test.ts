@@ -2,13 +2,22 @@ import t from 'tap';
 import { createRedact } from '../../../src/rtmp/server-words.ts';
 
 void t.test('secrets that a server repeats are taken out', async (t) => {
-  const redact = createRedact({ app: 'live/instance?user=u1&token=t0ken%2F1&pin=1234', streamName: 'k3y-ab?sig=abcdef&s_l=1', user: 'bob', password: 'p(w' });
+  const redact = createRedact({
+    app: 'live/instance?user=u1&token=t0ken%2F1&pin=1234',
+    streamName: 'k3y-ab?sig=abcdef&s_l=1',
+    user: 'bob',
+    password: 'p(w',
+  });
   t.equal(redact('stream live/k3y-ab is published'), 'stream live/*** is published');
   t.equal(redact('no k3y-ab?sig=abcdef&s_l=1 here'), 'no *** here');
   t.equal(redact('K3Y-AB, sig abcdef, t0ken%2F1, t0ken/1, pin 1234'), '***, sig ***, ***, ***, pin ***');
   t.equal(redact('bob with p(w in instance, p(w, p%28w'), '*** with *** in ***, ***, ***');
   t.equal(createRedact({ app: 'live/key1/key2', streamName: 'name' })('key2 of key1'), '*** of ***');
-  t.equal(createRedact({ app: 'live', streamName: 'name', user: 'bob', password: 'bobby' })('bobby'), '***', 'nothing of one is left that begins like another');
+  t.equal(
+    createRedact({ app: 'live', streamName: 'name', user: 'bob', password: 'bobby' })('bobby'),
+    '***',
+    'nothing of one is left that begins like another',
+  );
   t.equal(redact('1 stream of live'), '1 stream of live', 'what is no secret stays');
 });
 

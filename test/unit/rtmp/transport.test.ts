@@ -15,7 +15,8 @@ await once(server, 'listening');
 t.teardown(() => server.close());
 const { port } = server.address() as AddressInfo;
 
-const open = (addresses: readonly string[], timeouts = PATIENT, signal = never): Promise<Socket> => openTransport({ host: 'rtmp.example.com', addresses, port }, timeouts, signal);
+const open = (addresses: readonly string[], timeouts = PATIENT, signal = never): Promise<Socket> =>
+  openTransport({ host: 'rtmp.example.com', addresses, port }, timeouts, signal);
 
 /** An address at which somebody listens at our port and nobody answers: its queue is full, so the kernel does not say a word. */
 async function silentAddress(address: string): Promise<{ address: string; close(): void }> {
@@ -54,7 +55,10 @@ t.test('a silent address is left after its share of the time', async (t) => {
   t.ok(elapsed >= 490 && elapsed < 1000, `half of it: ${elapsed} ms`);
   socket.destroy();
 
-  await t.rejects(open([silent.address], QUICK), { code: 'timeout', message: 'The server did not accept a TCP connection within 0.3 s' });
+  await t.rejects(open([silent.address], QUICK), {
+    code: 'timeout',
+    message: 'The server did not accept a TCP connection within 0.3 s',
+  });
   const abort = new AbortController();
   const attempt = open([silent.address, '127.0.0.1'], PATIENT, abort.signal);
   abort.abort();

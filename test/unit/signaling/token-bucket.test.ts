@@ -7,5 +7,9 @@ t.test('a burst passes, a flood does not, and time heals', async (t) => {
   t.equal(bucket.take(400), false);
   t.equal(bucket.take(600), true);
   t.equal(bucket.take(600), false);
-  t.same([bucket.take(60_000), bucket.take(60_000), bucket.take(60_000), bucket.take(60_000)], [true, true, true, false], 'never more than the burst');
+  t.same(
+    [bucket.take(60_000), bucket.take(60_000), bucket.take(60_000), bucket.take(60_000)],
+    [true, true, true, false],
+    'never more than the burst',
+  );
 });

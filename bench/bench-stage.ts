@@ -1,0 +1,73 @@
+import { makeCertificate } from '../test/helpers/certificate.ts';
+import { startGateway, type SettingsOverrides, type TestGateway } from '../test/helpers/gateway.ts';
+import { waitFor } from '../test/helpers/wait.ts';
+import { BenchProcess } from './child-process.ts';
+import type { PublisherRequests } from './publishers-main.ts';
+import type { SinkRequests, SinkStream } from './sink-main.ts';
+
+/** A gateway, publishers and an RTMP server, each in processes of their own, on loopback. */
+export interface BenchStage {
+  readonly gateway: TestGateway;
+  readonly publishers: BenchProcess<PublisherRequests>;
+  readonly sink: BenchProcess<SinkRequests>;
+  readonly sinkPort: number;
+  readonly rtmpUrl: string;
+  /** Waits until so many connections show pictures, and returns them all. */
+  flowing(count: number): Promise<SinkStream[]>;
+  close(): Promise<void>;
+}
+
+export interface BenchStageOptions {
+  readonly settings?: SettingsOverrides;
+  /** The gateway's garbage can be collected when the benchmark wants it. */
+  readonly collectable?: boolean;
+  /** Kilobits per second of each publisher's video. */
+  readonly kbps?: number;
+  /** `rtmpUrl` is one of RTMPS. */
+  readonly secure?: boolean;
+}
+
+const FLOWING_TIMEOUT_MS = 30_000;
+
+export async function setBenchStage({
+  settings,
+  collectable = false,
+  kbps = 2000,
+  secure = false,
+}: BenchStageOptions = {}): Promise<BenchStage> {
+  const ends: (() => Promise<void>)[] = [];
+  const close = async (): Promise<void> => {
+    for (const end of ends.splice(0).reverse()) await end();
+  };
+  try {
+    const sink = await BenchProcess.start<SinkRequests>('./sink-main.ts');
+    ends.push(() => sink.stop());
+    const sinkPort = await sink.ask('listen', 0);
+    const certificate = secure ? await makeCertificate() : undefined;
+    if (certificate) ends.push(() => certificate.remove());
+    const rtmpUrl = certificate
+      ? `rtmps://localhost:${await sink.ask('listenSecurely', { keyFile: certificate.keyFile, certificateFile: certificate.certificateFile })}/live`
+      : `rtmp://127.0.0.1:${sinkPort}/live`;
+    const gateway = await startGateway(
+      { log_level: 'info', ...(certificate && { rtmps_ca_file: certificate.certificateFile }), ...settings },
+      { collectable },
+    );
+    ends.push(() => gateway.stop());
+    const publishers = await BenchProcess.start<PublisherRequests>('./publishers-main.ts', [String(kbps)]);
+    ends.push(() => publishers.stop());
+    const flowing = (count: number): Promise<SinkStream[]> =>
+      waitFor(
+        `${count} destinations with pictures`,
+        async () => {
+          const streams = (await sink.ask('streams')).filter(({ endedAt }) => endedAt === 0);
+          if (streams.filter(({ pictures }) => pictures > 0).length >= count) return streams;
+          throw new Error(`${streams.length} are there`);
+        },
+        { timeout: FLOWING_TIMEOUT_MS, every: 200 },
+      );
+    return { gateway, publishers, sink, sinkPort, rtmpUrl, flowing, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}

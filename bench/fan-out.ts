@@ -1,0 +1,117 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { BenchOptions } from './bench-options.ts';
+import { setBenchStage, type BenchStage } from './bench-stage.ts';
+import { figure, gatewayGroups, processorLoad, total } from './measure.ts';
+import { progress, type Report } from './report.ts';
+
+/** Each gateway has the many destinations as often as the one, so that what one of the two costs more by itself counts for neither. */
+const TURNS = 4;
+const SETTLE_MS = 10_000;
+
+/** One stream to one destination and to several, at the same moment on the same cores. */
+export async function benchFanOut({ rounds, seconds, fanOut, settings, warmUp }: BenchOptions): Promise<Report> {
+  const gateways: Fan[] = [];
+  const loads: { one: number; many: number }[] = [];
+  try {
+    for (let i = 0; i < 2; i++) gateways.push(await Fan.create(settings));
+    for (let turn = 0; turn < TURNS; turn++) {
+      const [one, many] = turn % 2 === 0 ? [gateways[0]!, gateways[1]!] : [gateways[1]!, gateways[0]!];
+      await one.pushTo(1);
+      await many.pushTo(fanOut);
+      await sleep(turn === 0 ? warmUp * 1000 : SETTLE_MS);
+      for (let round = 1; round <= rounds; round++) {
+        const [oneLoad, manyLoad] = await Promise.all([one, many].map((fan) => fan.load(seconds)));
+        loads.push({ one: oneLoad!, many: manyLoad! });
+        progress(
+          `  turn ${turn + 1}/${TURNS}, round ${round}/${rounds}: ${oneLoad!.toFixed(2)} and ${manyLoad!.toFixed(2)} % of a core`,
+        );
+      }
+    }
+  } finally {
+    for (const gateway of gateways) await gateway.close();
+  }
+  const ratios = loads.map(({ one, many }) => many / one);
+  return {
+    name: 'fan-out',
+    tables: [
+      {
+        title: `One stream of 720p30, 2 Mbps, to one destination and to ${fanOut}, at the same moment: percent of one core`,
+        columns: ['to one', `to ${fanOut}`, 'ratio'],
+        rows: [
+          [
+            figure(loads.map(({ one }) => one)),
+            figure(loads.map(({ many }) => many)),
+            figure(betweenTurns(ratios, rounds)),
+          ],
+        ],
+      },
+    ],
+    plot: {
+      title: `One stream to one destination and to ${fanOut}`,
+      x: 'round',
+      y: 'percent of a core',
+      series: (['one', 'many'] as const).map((key) => ({
+        name: key === 'one' ? 'to one' : `to ${fanOut}`,
+        points: loads.map((load, index) => [index + 1, load[key]] as const),
+      })),
+    },
+    data: { loads },
+  };
+}
+
+/**
+ * The geometric mean of each round's ratio and the same round's of the next turn, in which the gateways are swapped: by as much as one of them makes the one too large, it
+ * makes the other too small. Of all together the median would lie anywhere between the two.
+ */
+function betweenTurns(ratios: readonly number[], rounds: number): number[] {
+  const means: number[] = [];
+  for (let turn = 0; turn < ratios.length; turn += 2 * rounds) {
+    for (let i = turn; i < turn + rounds; i++) means.push(Math.sqrt(ratios[i]! * ratios[i + rounds]!));
+  }
+  return means;
+}
+
+const STREAM = 'fan';
+
+/** A gateway with one stream. */
+class Fan {
+  readonly #stage: BenchStage;
+  #pushes: string[] = [];
+  #names = 0;
+
+  private constructor(stage: BenchStage) {
+    this.#stage = stage;
+  }
+
+  static async create(settings: BenchOptions['settings']): Promise<Fan> {
+    const stage = await setBenchStage({ settings });
+    try {
+      await stage.publishers.ask('publish', { name: STREAM, url: stage.gateway.wsUrl });
+    } catch (error) {
+      await stage.close();
+      throw error;
+    }
+    return new Fan(stage);
+  }
+
+  /** Ends the pushes that there are, and starts so many. */
+  async pushTo(destinations: number): Promise<void> {
+    const { gateway, rtmpUrl, flowing } = this.#stage;
+    for (const mediaSessionId of this.#pushes.splice(0)) await gateway.rest('/push/terminate', { mediaSessionId });
+    // Each to a place of its own: the last one may still be ending.
+    for (let i = 0; i < destinations; i++)
+      this.#pushes.push(
+        (await gateway.startPush({ streamName: STREAM, rtmpUrl: `${rtmpUrl}/${this.#names++}` })).mediaSessionId,
+      );
+    await flowing(destinations);
+  }
+
+  /** Percent of a core of all its processes. */
+  async load(seconds: number): Promise<number> {
+    return total(await processorLoad(gatewayGroups(this.#stage.gateway.pid), seconds));
+  }
+
+  close(): Promise<void> {
+    return this.#stage.close();
+  }
+}

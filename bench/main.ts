@@ -1,0 +1,99 @@
+import { BenchError } from './bench-error.ts';
+import { parseOptions, type BenchDefaults, type BenchOptions } from './bench-options.ts';
+import { publishReport, progress, type Report } from './report.ts';
+
+interface Bench {
+  readonly about: string;
+  readonly defaults: BenchDefaults;
+  readonly load: () => Promise<(options: BenchOptions) => Promise<Report>>;
+}
+
+const BENCHES: Readonly<Record<string, Bench>> = {
+  push: {
+    about: "cost of a destination: our RTMP client, ffmpeg pushers, nginx-rtmp's relay; --counts are destinations",
+    defaults: { rounds: 3, seconds: 5, warmUp: 8, counts: [1, 20, 100] },
+    load: async () => (await import('./push.ts')).benchPush,
+  },
+  streams: {
+    about:
+      'cost of streams with one destination each, until the cores are full; with 1 and 10 of them also --fan-out destinations each; each round once more while the cores are kept awake; --counts are streams',
+    defaults: { rounds: 5, seconds: 6, warmUp: 360, counts: [1, 5, 10, 20, 40, 60] },
+    load: async () => (await import('./streams.ts')).benchStreams,
+  },
+  'fan-out': {
+    about: 'one stream to one destination and to --fan-out, at the same moment',
+    defaults: { rounds: 8, seconds: 6, warmUp: 60, counts: [] },
+    load: async () => (await import('./fan-out.ts')).benchFanOut,
+  },
+  'media-rest': {
+    about:
+      'gateways that rest for 0, 20 and 40 ms (media_rest_ms) at the same moment: what it saves, and how long pictures wait; --counts are streams',
+    defaults: { rounds: 10, seconds: 6, warmUp: 360, counts: [1, 10] },
+    load: async () => (await import('./media-rest.ts')).benchMediaRest,
+  },
+  rivals: {
+    about:
+      'this gateway and Janus with ffmpeg at the same moment, under the same load; --counts are streams, --fan-out destinations of each',
+    defaults: { rounds: 10, seconds: 6, warmUp: 360, counts: [1, 10] },
+    load: async () => (await import('./rivals.ts')).benchRivals,
+  },
+  latency: {
+    about: 'publisher to RTMP server, with and without the out-buffer; start-up; reconnect',
+    defaults: { rounds: 5, seconds: 8, warmUp: 4, counts: [1] },
+    load: async () => (await import('./latency.ts')).benchLatency,
+  },
+  transcode: {
+    about: 'three destinations with the same profile and with three profiles',
+    defaults: { rounds: 3, seconds: 8, warmUp: 4, counts: [3] },
+    load: async () => (await import('./transcode.ts')).benchTranscode,
+  },
+  audio: {
+    about: "AAC encoders: what ours and libavcodec's cost, and what a model of hearing notices of them",
+    defaults: { rounds: 3, seconds: 120, warmUp: 0, counts: [] },
+    load: async () => (await import('./audio.ts')).benchAudio,
+  },
+  soak: {
+    about: 'publishers and destinations come, go and fail at random; --minutes 60 for an hour, --seed to repeat one',
+    defaults: { rounds: 1, seconds: 5, warmUp: 150, counts: [3] },
+    load: async () => (await import('./soak.ts')).benchSoak,
+  },
+};
+
+const HELP = `npm run bench -- NAME [options]
+
+${Object.entries(BENCHES)
+  .map(([name, { about }]) => `  ${name.padEnd(10)} ${about}`)
+  .join('\n')}
+
+  --rounds N       measurements, of which the median is taken
+  --seconds N      of each round
+  --warm-up N      seconds before the first round
+  --counts A,B,C   how many streams or destinations
+  --fan-out N      streams, fan-out, rivals: destinations of one stream, where there are more than one
+  --minutes N      soak: how long
+  --seed N         soak: what comes, goes and fails, and when, as in the run that printed it
+  --set KEY=VALUE  a setting of the gateway; may be repeated
+  --fast-coder     rivals: Janus's ffmpeg encodes sound by its fast coder, as this gateway does, instead of its usual one
+
+Each prints a table, and writes bench/results/NAME.json and NAME.svg. Percentages are of one core.
+`;
+
+const [name, ...args] = process.argv.slice(2);
+const bench = BENCHES[name ?? ''];
+if (!bench || args.includes('--help')) {
+  process.stdout.write(HELP);
+  process.exit(name === undefined || name === '--help' || bench ? 0 : 1);
+}
+try {
+  const options = parseOptions(args, bench.defaults);
+  const run = await bench.load();
+  const startedAt = performance.now();
+  progress(`bench ${name}`);
+  await publishReport(await run(options));
+  progress(`took ${((performance.now() - startedAt) / 1000).toFixed(0)} s`);
+  process.exit(0);
+} catch (error) {
+  if (!(error instanceof BenchError)) throw error;
+  console.error(`bench ${name}: ${error.message}`);
+  process.exit(1);
+}

@@ -1,0 +1,105 @@
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest, RouteHandlerMethod } from 'fastify';
+import { GatewayError } from '../../errors.ts';
+import type { Logger } from '../../observe/logger.ts';
+import type { AccessCheck } from '../access.ts';
+import { replyWithError } from '../error-reply.ts';
+
+/** What WHIP and WHEP have in common on the HTTP side. */
+
+/** Bytes. An offer with simulcast and every codec has 30 kB; more than 64 kB is refused as SDP, and more than this unread. */
+const OFFER_LIMIT = 128 * 1024;
+/** Bytes. Two hundred candidates have 30 kB. */
+const FRAGMENT_LIMIT = 64 * 1024;
+/** Seconds after which a busy gateway may be asked again: a worker is back in one, and publishers come and go. */
+const RETRY_AFTER_S = 5;
+
+export interface ResourceHandlers {
+  /** Runs before everything but a preflight. */
+  readonly isAllowed: AccessCheck;
+  /** Throws unless the resource exists. */
+  readonly find?: (request: FastifyRequest) => unknown;
+  readonly post?: RouteHandlerMethod;
+  readonly patch?: RouteHandlerMethod;
+  readonly delete?: RouteHandlerMethod;
+  /** What is accepted, in the headers of the answer to OPTIONS. */
+  readonly accepts: Record<string, string>;
+  /** `Link` headers that tell an authorised client which ICE servers to use. */
+  readonly iceLinks?: readonly string[];
+}
+
+/** Bodies as text whatever they say they are; the handlers look at the media type and answer with errors of their own. */
+export function acceptText(app: FastifyInstance, logger: Logger): void {
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', { parseAs: 'string' }, async (_: unknown, body: string) => body);
+  app.setErrorHandler((error, request, reply) => {
+    const known = asGatewayError(error as FastifyError);
+    if (known instanceof GatewayError && known.retryable) reply.header('Retry-After', RETRY_AFTER_S);
+    return replyWithError(known, request, reply, logger);
+  });
+}
+
+/** Fastify's word for a header that is no media type at all. */
+function asGatewayError(error: FastifyError): unknown {
+  const isMediaType =
+    error.code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE' || error.code === 'FST_ERR_CTP_INVALID_CONTENT_TYPE';
+  return isMediaType
+    ? new GatewayError('UNSUPPORTED_MEDIA_TYPE', 'The Content-Type header is not a media type.')
+    : error;
+}
+
+/**
+ * Registers every method of one URL: those that have a handler, GET as an empty success (RFC 9725, 4.1), OPTIONS with and without
+ * CORS, and an honest 405 for the rest.
+ */
+export function registerResource(
+  app: FastifyInstance,
+  url: string,
+  { isAllowed, find, accepts, iceLinks = [], ...handlers }: ResourceHandlers,
+): void {
+  const { post, patch, delete: remove } = handlers;
+  const methods = [
+    'GET',
+    'HEAD',
+    'OPTIONS',
+    ...(post ? ['POST'] : []),
+    ...(patch ? ['PATCH'] : []),
+    ...(remove ? ['DELETE'] : []),
+  ];
+  const allow = methods.join(', ');
+  const onRequest = async (request: FastifyRequest): Promise<void> => {
+    if (!isPreflight(request)) isAllowed(request);
+  };
+
+  app.get(url, { onRequest }, async (request, reply) => {
+    find?.(request);
+    return reply.code(204).send();
+  });
+  // The CORS plug-in adds its headers and leaves the answer to us. Some clients send OPTIONS themselves, and read from
+  // Access-Control-Allow-Methods whether there is trickle ICE.
+  const cors = {
+    preflightContinue: true,
+    methods,
+    exposedHeaders: ['Link', 'Access-Control-Allow-Methods', ...Object.keys(accepts)],
+  };
+  app.options(url, { onRequest, config: { cors } }, async (request, reply) => {
+    if (!isPreflight(request) && iceLinks.length > 0) reply.header('Link', iceLinks);
+    return reply
+      .code(200)
+      .headers({ ...accepts, Allow: allow, 'Content-Length': '0' })
+      .send();
+  });
+  if (post) app.post(url, { onRequest, bodyLimit: OFFER_LIMIT }, post);
+  if (patch) app.patch(url, { onRequest, bodyLimit: FRAGMENT_LIMIT }, patch);
+  if (remove) app.delete(url, { onRequest, bodyLimit: FRAGMENT_LIMIT }, remove);
+
+  const refused = ['PUT', ...(post ? [] : ['POST']), ...(patch ? [] : ['PATCH']), ...(remove ? [] : ['DELETE'])];
+  app.route({ method: refused, url, onRequest, handler: (request, reply) => refuseMethod(request, reply, allow) });
+}
+
+function refuseMethod({ method }: FastifyRequest, reply: FastifyReply, allow: string): never {
+  reply.header('Allow', allow);
+  throw new GatewayError('METHOD_NOT_ALLOWED', `This is called with ${allow}, not with ${method}.`);
+}
+
+const isPreflight = ({ method, headers }: FastifyRequest): boolean =>
+  method === 'OPTIONS' && headers.origin !== undefined && headers['access-control-request-method'] !== undefined;

@@ -1,0 +1,228 @@
+import { BitReader } from '../bits.ts';
+
+/** What a sequence parameter set says (ITU-T H.264, 7.3.2.1.1 and annex E). */
+export interface SpsInfo {
+  /** profile_idc: 66 Baseline, 77 Main, 100 High. */
+  readonly profile: number;
+  /** The byte of constraint flags. */
+  readonly compatibility: number;
+  /** level_idc: 31 is level 3.1. */
+  readonly level: number;
+  /** Pixels, after cropping. */
+  readonly width: number;
+  readonly height: number;
+  /** Frames per second, when the timing of the stream is told. */
+  readonly frameRate?: number;
+  /** 0 monochrome, 1 4:2:0, 2 4:2:2, 3 4:4:4. */
+  readonly chromaFormat: number;
+  readonly bitDepthLuma: number;
+  readonly bitDepthChroma: number;
+}
+
+/** Profiles whose parameter sets tell the chroma format (H.264, 7.3.2.1.1). */
+const HIGH_PROFILES = new Set([100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135]);
+const EXTENDED_SAR = 255;
+/** Level 6.2 ends at 16 384 pixels a side. */
+const MAX_MACROBLOCKS_PER_SIDE = 1024;
+/** More than any parameter set of a real encoder; bounds the work on hostile ones. */
+const MAX_SPS_BYTES = 1024;
+
+/** Reads a sequence parameter set, NAL header included. `undefined` if it is not one or makes no sense. */
+export function parseSps(sps: Buffer): SpsInfo | undefined {
+  if (sps.length < 4 || sps.length > MAX_SPS_BYTES || (sps[0]! & 0x1f) !== 7) return undefined;
+  try {
+    return readSps(sps);
+  } catch {
+    return undefined;
+  }
+}
+
+function readSps(sps: Buffer): SpsInfo | undefined {
+  const reader = new BitReader(removeEmulationPrevention(sps.subarray(1)));
+  const profile = reader.bits(8);
+  const compatibility = reader.bits(8);
+  const level = reader.bits(8);
+  reader.unsignedGolomb(); // seq_parameter_set_id
+  let chromaFormat = 1;
+  let bitDepthLuma = 8;
+  let bitDepthChroma = 8;
+  let separatePlanes = false;
+  if (HIGH_PROFILES.has(profile)) {
+    chromaFormat = reader.unsignedGolomb();
+    if (chromaFormat > 3) return undefined;
+    if (chromaFormat === 3) separatePlanes = reader.bit() === 1;
+    bitDepthLuma = 8 + reader.unsignedGolomb();
+    bitDepthChroma = 8 + reader.unsignedGolomb();
+    if (bitDepthLuma > 14 || bitDepthChroma > 14) return undefined;
+    reader.skip(1); // qpprime_y_zero_transform_bypass_flag
+    if (reader.bit()) skipScalingMatrix(reader, chromaFormat);
+  }
+  reader.unsignedGolomb(); // log2_max_frame_num_minus4
+  skipPictureOrder(reader);
+  reader.unsignedGolomb(); // max_num_ref_frames
+  reader.skip(1); // gaps_in_frame_num_value_allowed_flag
+  const widthInMacroblocks = reader.unsignedGolomb() + 1;
+  const heightInMapUnits = reader.unsignedGolomb() + 1;
+  const framesOnly = reader.bit();
+  const heightInMacroblocks = heightInMapUnits * (2 - framesOnly);
+  if (widthInMacroblocks > MAX_MACROBLOCKS_PER_SIDE || heightInMacroblocks > MAX_MACROBLOCKS_PER_SIDE) return undefined;
+  if (!framesOnly) reader.skip(1); // mb_adaptive_frame_field_flag
+  reader.skip(1); // direct_8x8_inference_flag
+  let width = widthInMacroblocks * 16;
+  let height = heightInMacroblocks * 16;
+  if (reader.bit()) {
+    // Offsets count in chroma samples, and in pairs of lines where there are fields (H.264, equations 7-19 to 7-22).
+    const unitX = separatePlanes || chromaFormat === 0 || chromaFormat === 3 ? 1 : 2;
+    const unitY = (separatePlanes || chromaFormat !== 1 ? 1 : 2) * (2 - framesOnly);
+    width -= (reader.unsignedGolomb() + reader.unsignedGolomb()) * unitX;
+    height -= (reader.unsignedGolomb() + reader.unsignedGolomb()) * unitY;
+    if (width <= 0 || height <= 0) return undefined;
+  }
+  const frameRate = readFrameRate(reader);
+  return {
+    profile,
+    compatibility,
+    level,
+    width,
+    height,
+    chromaFormat,
+    bitDepthLuma,
+    bitDepthChroma,
+    ...(frameRate && { frameRate }),
+  };
+}
+
+function skipScalingMatrix(reader: BitReader, chromaFormat: number): void {
+  const lists = chromaFormat === 3 ? 12 : 8;
+  for (let list = 0; list < lists; list++) {
+    if (!reader.bit()) continue;
+    const size = list < 6 ? 16 : 64;
+    let last = 8;
+    for (let i = 0; i < size; i++) {
+      const next = (last + reader.signedGolomb() + 256) % 256;
+      if (next === 0) break;
+      last = next;
+    }
+  }
+}
+
+function skipPictureOrder(reader: BitReader): void {
+  const type = reader.unsignedGolomb();
+  if (type === 0) reader.unsignedGolomb(); // log2_max_pic_order_cnt_lsb_minus4
+  if (type !== 1) return;
+  reader.skip(1); // delta_pic_order_always_zero_flag
+  reader.signedGolomb(); // offset_for_non_ref_pic
+  reader.signedGolomb(); // offset_for_top_to_bottom_field
+  const cycle = reader.unsignedGolomb();
+  for (let i = 0; i < cycle; i++) reader.signedGolomb();
+}
+
+/** From the video usability information, which ends the parameter set; a damaged end is no reason to refuse the rest. */
+function readFrameRate(reader: BitReader): number | undefined {
+  try {
+    if (!reader.bit()) return undefined; // vui_parameters_present_flag
+    if (reader.bit() && reader.bits(8) === EXTENDED_SAR) reader.skip(32);
+    if (reader.bit()) reader.skip(1); // overscan
+    if (reader.bit()) {
+      reader.skip(4); // video_format, video_full_range_flag
+      if (reader.bit()) reader.skip(24); // colour description
+    }
+    if (reader.bit()) {
+      reader.unsignedGolomb(); // chroma sample location
+      reader.unsignedGolomb();
+    }
+    if (!reader.bit()) return undefined; // timing_info_present_flag
+    const unitsInTick = reader.bits(32);
+    const timeScale = reader.bits(32);
+    const frameRate = timeScale / unitsInTick / 2;
+    return frameRate >= 1 && frameRate <= 1000 ? frameRate : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Takes out the 03 of every 00 00 03 (H.264, 7.4.1.1). */
+function removeEmulationPrevention(bytes: Buffer): Buffer {
+  const clean = Buffer.alloc(bytes.length);
+  let length = 0;
+  let zeros = 0;
+  for (const byte of bytes) {
+    if (zeros >= 2 && byte === 3) {
+      zeros = 0;
+      continue;
+    }
+    zeros = byte === 0 ? zeros + 1 : 0;
+    clean[length++] = byte;
+  }
+  return clean.subarray(0, length);
+}
+
+/**
+ * The AVC decoder configuration record (ISO/IEC 14496-15, 5.3.3.1) with NAL lengths of four bytes.
+ *
+ * @throws {RangeError} when the parameter sets are too short, too long or too many to be told
+ */
+export function avcDecoderConfiguration(sps: Buffer, ppsList: readonly Buffer[]): Buffer {
+  if (sps.length < 4) throw new RangeError('the sequence parameter set is too short');
+  if (ppsList.length < 1 || ppsList.length > 255) throw new RangeError('1 to 255 picture parameter sets are needed');
+  const parts = [
+    Buffer.of(1, sps[1]!, sps[2]!, sps[3]!, 0xff, 0xe1),
+    withLength16(sps),
+    Buffer.of(ppsList.length),
+    ...ppsList.map(withLength16),
+  ];
+  const info = parseSps(sps);
+  if (info && HIGH_PROFILES.has(info.profile))
+    parts.push(
+      Buffer.of(0xfc | info.chromaFormat, 0xf8 | (info.bitDepthLuma - 8), 0xf8 | (info.bitDepthChroma - 8), 0),
+    );
+  return Buffer.concat(parts);
+}
+
+function withLength16(nalUnit: Buffer): Buffer {
+  if (nalUnit.length > 0xffff) throw new RangeError('a parameter set is longer than 65535 bytes');
+  const bytes = Buffer.allocUnsafe(2 + nalUnit.length);
+  bytes.writeUInt16BE(nalUnit.length);
+  nalUnit.copy(bytes, 2);
+  return bytes;
+}
+
+const KEY_FRAME_AVC = 0x17;
+const INTER_FRAME_AVC = 0x27;
+const SEQUENCE_HEADER = 0;
+const NAL_UNITS = 1;
+
+/** The body of the video tag that configures the decoder. Throws as {@link avcDecoderConfiguration}. */
+export function avcSequenceHeader(sps: Buffer, ppsList: readonly Buffer[]): Buffer {
+  return Buffer.concat([Buffer.of(KEY_FRAME_AVC, SEQUENCE_HEADER, 0, 0, 0), avcDecoderConfiguration(sps, ppsList)]);
+}
+
+/**
+ * The body of a video tag with one picture: every NAL unit behind its length. The only copy that a picture sees on its way to what the sockets get.
+ *
+ * @param nalUnits each in one or more pieces
+ * @param compositionTimeMs how much later than decoded it is shown; not 0 only with B-frames
+ */
+export function avcFrame(nalUnits: readonly (readonly Buffer[])[], keyFrame: boolean, compositionTimeMs = 0): Buffer {
+  let length = 5;
+  for (const pieces of nalUnits) length += 4 + lengthOf(pieces);
+  const body = Buffer.allocUnsafe(length);
+  body[0] = keyFrame ? KEY_FRAME_AVC : INTER_FRAME_AVC;
+  body[1] = NAL_UNITS;
+  body.writeIntBE(compositionTimeMs, 2, 3);
+  let offset = 5;
+  for (const pieces of nalUnits) {
+    offset = body.writeUInt32BE(lengthOf(pieces), offset);
+    for (const piece of pieces) {
+      body.set(piece, offset);
+      offset += piece.length;
+    }
+  }
+  return body;
+}
+
+function lengthOf(pieces: readonly Buffer[]): number {
+  let length = 0;
+  for (const piece of pieces) length += piece.length;
+  return length;
+}

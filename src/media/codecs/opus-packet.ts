@@ -1,0 +1,52 @@
+/** What the first byte of an Opus packet tells, and packets of silence (RFC 6716). */
+
+/** Opus counts time in samples at 48 kHz, whatever the sender recorded. */
+export const OPUS_SAMPLE_RATE = 48_000;
+
+/** No packet is longer than 120 ms (RFC 6716, 3.2.5). */
+const MAX_PACKET_SAMPLES = 5760;
+
+/** Samples per frame by configuration: SILK 10 to 60 ms, hybrid 10 and 20 ms, CELT 2.5 to 20 ms (RFC 6716, table 2). */
+const SILK_SAMPLES = [480, 960, 1920, 2880];
+const HYBRID_SAMPLES = [480, 960];
+const CELT_SAMPLES = [120, 240, 480, 960];
+
+/** How long an Opus packet lasts, in samples at 48 kHz. 0 for bytes that are no Opus packet. */
+export function opusPacketSamples(packet: Buffer): number {
+  if (packet.length === 0) return 0;
+  const toc = packet[0]!;
+  const configuration = toc >> 3;
+  const samples =
+    configuration < 12
+      ? SILK_SAMPLES[configuration & 3]!
+      : configuration < 16
+        ? HYBRID_SAMPLES[configuration & 1]!
+        : CELT_SAMPLES[configuration & 3]!;
+  const code = toc & 3;
+  const frames = code === 0 ? 1 : code < 3 ? 2 : (packet[1] ?? 0) & 0x3f;
+  const total = frames * samples;
+  return total <= MAX_PACKET_SAMPLES ? total : 0;
+}
+
+/** Whether a packet holds two channels; encoders choose for each packet anew. */
+export function isStereoOpus(packet: Buffer): boolean {
+  return packet.length > 0 && (packet[0]! & 0x04) !== 0;
+}
+
+/** CELT at full band, mono, one frame: configurations 28 to 31 are 2.5, 5, 10 and 20 ms. The two bytes after it say "silence" to the range decoder. */
+const SILENCE = [31, 30, 29, 28].map((configuration, index) => ({
+  samples: 960 >> index,
+  packet: Buffer.of(configuration << 3, 0xff, 0xfe),
+}));
+
+/**
+ * Packets of silence that last as long as asked for. They decode as mono; Opus mixes mono into whatever a stream has.
+ *
+ * @param samples at 48 kHz; what is left over a multiple of 120 (2.5 ms, the shortest frame) is not filled
+ */
+export function opusSilence(samples: number): Buffer[] {
+  const packets: Buffer[] = [];
+  let rest = samples;
+  for (const silence of SILENCE) for (; rest >= silence.samples; rest -= silence.samples) packets.push(silence.packet);
+  return packets;
+}

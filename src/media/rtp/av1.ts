@@ -1,0 +1,157 @@
+import { BitReader } from '../bits.ts';
+import { Depacketizer, type PictureContent } from './depacketizer.ts';
+import type { VideoFrame } from './video-frame.ts';
+
+const OBU_SEQUENCE_HEADER = 1;
+const OBU_TEMPORAL_DELIMITER = 2;
+const OBU_FRAME_HEADER = 3;
+const OBU_FRAME = 6;
+const OBU_TILE_LIST = 8;
+const OBU_PADDING = 15;
+const HAS_EXTENSION = 0x04;
+const HAS_SIZE = 0x02;
+const TEMPORAL_DELIMITER = Buffer.of((OBU_TEMPORAL_DELIMITER << 3) | HAS_SIZE, 0);
+/** Tiles and metadata of one picture; more is an attack on memory. */
+const MAX_OBUS = 1024;
+
+/**
+ * AV1 from RTP (AOMedia, "RTP Payload Format for AV1" v1.0). A temporal unit comes out in the low-overhead bitstream format with its temporal
+ * delimiter. Of spatial layers it takes the first one.
+ */
+export class Av1Depacketizer extends Depacketizer<VideoFrame> {
+  #obus: Buffer[] = [];
+  /** An OBU whose end is in a packet to come. */
+  #fragments: Buffer[] = [];
+  #size: { width: number; height: number } | undefined;
+  #keyFrame = false;
+
+  protected override add(payload: Buffer): boolean {
+    const header = payload[0]!;
+    const continues = (header & 0x80) !== 0;
+    const toBeContinued = (header & 0x40) !== 0;
+    const count = (header >> 4) & 0x03;
+    if (continues !== this.#fragments.length > 0) return false;
+    let offset = 1;
+    for (let index = 1; offset < payload.length; index++) {
+      // With a count, the last element has no length: it takes the rest.
+      let length = payload.length - offset;
+      if (count === 0 || index < count) {
+        const size = readLeb128(payload, offset);
+        if (!size || size.value > payload.length - offset - size.bytes) return false;
+        length = size.value;
+        offset += size.bytes;
+      }
+      const element = payload.subarray(offset, offset + length);
+      offset += length;
+      const last = offset >= payload.length;
+      if (count > 0 && last !== (index === count)) return false;
+      this.#fragments.push(element);
+      if (last && toBeContinued) return true;
+      const obu = this.#fragments.length === 1 ? element : Buffer.concat(this.#fragments);
+      this.#fragments = [];
+      if (!this.#addObu(obu)) return false;
+    }
+    return true;
+  }
+
+  protected override complete(): PictureContent<VideoFrame> | undefined | false {
+    if (this.#fragments.length > 0) return false;
+    if (this.#obus.length === 0) return undefined;
+    return {
+      data: Buffer.concat([TEMPORAL_DELIMITER, ...this.#obus]),
+      keyFrame: this.#keyFrame,
+      ...(this.#keyFrame && this.#size),
+    };
+  }
+
+  protected override clear(): void {
+    this.#obus = [];
+    this.#fragments = [];
+    this.#size = undefined;
+    this.#keyFrame = false;
+  }
+
+  /** Takes one OBU, with or without a size field, and keeps it with one. */
+  #addObu(obu: Buffer): boolean {
+    if (obu.length === 0) return true;
+    const header = obu[0]!;
+    if (header & 0x80) return false;
+    const type = (header >> 3) & 0x0f;
+    let start = header & HAS_EXTENSION ? 2 : 1;
+    if (start > obu.length) return false;
+    if (header & HAS_EXTENSION && ((obu[1]! >> 3) & 0x03) > 0) return true;
+    let end = obu.length;
+    if (header & HAS_SIZE) {
+      const size = readLeb128(obu, start);
+      if (!size || size.value > obu.length - start - size.bytes) return false;
+      start += size.bytes;
+      end = start + size.value;
+    }
+    if (type === OBU_TEMPORAL_DELIMITER || type === OBU_TILE_LIST || type === OBU_PADDING) return true;
+    const body = obu.subarray(start, end);
+    try {
+      if (type === OBU_SEQUENCE_HEADER) this.#size = parseSequenceHeader(body);
+      // A key frame that a decoder can start from comes with its sequence header; show_existing_frame is 0 and frame_type KEY_FRAME.
+      if ((type === OBU_FRAME || type === OBU_FRAME_HEADER) && this.#size && body.length > 0 && body[0]! >> 5 === 0)
+        this.#keyFrame = true;
+    } catch {
+      return false;
+    }
+    this.#obus.push(obuHeader(header, obu, body.length), body);
+    return this.#obus.length <= 2 * MAX_OBUS;
+  }
+}
+
+function obuHeader(header: number, obu: Buffer, bodyBytes: number): Buffer {
+  const bytes = [header | HAS_SIZE];
+  if (header & HAS_EXTENSION) bytes.push(obu[1]!);
+  let rest = bodyBytes;
+  for (; rest > 0x7f; rest = Math.floor(rest / 128)) bytes.push((rest & 0x7f) | 0x80);
+  bytes.push(rest);
+  return Buffer.from(bytes);
+}
+
+/** AV1 specification, 4.10.5; values over 32 bits are not allowed. */
+function readLeb128(bytes: Buffer, offset: number): { value: number; bytes: number } | undefined {
+  let value = 0;
+  for (let i = 0; i < 8; i++) {
+    const byte = bytes[offset + i];
+    if (byte === undefined) return undefined;
+    value += (byte & 0x7f) * 2 ** (7 * i);
+    if (!(byte & 0x80)) return value < 2 ** 32 ? { value, bytes: i + 1 } : undefined;
+  }
+  return undefined;
+}
+
+/** The largest picture size, from the sequence header (AV1 specification, 5.5.1). */
+function parseSequenceHeader(body: Buffer): { width: number; height: number } {
+  const reader = new BitReader(body);
+  reader.skip(4); // seq_profile, still_picture
+  const reduced = reader.bit();
+  if (reduced)
+    reader.skip(5); // seq_level_idx
+  else skipOperatingPoints(reader);
+  const widthBits = reader.bits(4) + 1;
+  const heightBits = reader.bits(4) + 1;
+  return { width: reader.bits(widthBits) + 1, height: reader.bits(heightBits) + 1 };
+}
+
+function skipOperatingPoints(reader: BitReader): void {
+  let delayBits: number | undefined;
+  if (reader.bit()) {
+    reader.skip(64); // num_units_in_display_tick, time_scale
+    if (reader.bit()) reader.unsignedGolomb(); // num_ticks_per_picture_minus_1
+    if (reader.bit()) {
+      delayBits = reader.bits(5) + 1;
+      reader.skip(32 + 5 + 5); // num_units_in_decoding_tick, lengths of removal and presentation time
+    }
+  }
+  const initialDisplayDelay = reader.bit();
+  const points = reader.bits(5) + 1;
+  for (let point = 0; point < points; point++) {
+    reader.skip(12); // operating_point_idc
+    if (reader.bits(5) > 7) reader.skip(1); // seq_level_idx, seq_tier
+    if (delayBits !== undefined && reader.bit()) reader.skip(2 * delayBits + 1);
+    if (initialDisplayDelay && reader.bit()) reader.skip(4);
+  }
+}

@@ -1,0 +1,131 @@
+import { lookup as dnsLookup } from 'node:dns/promises';
+import { isIP } from 'node:net';
+import { domainToASCII } from 'node:url';
+import ipaddr from 'ipaddr.js';
+import type { Settings } from '../config/schema.ts';
+import { GatewayError } from '../errors.ts';
+import type { Destination } from './destination.ts';
+
+/** Addresses that have been checked, at least one, in the order in which they should be tried; connect to these and to no other. */
+export interface ResolvedDestination {
+  readonly addresses: readonly string[];
+}
+
+export interface DestinationPolicyOptions {
+  /** Servers of our own on this machine, such as the embedded RTMP server: allowed whatever the settings say. */
+  readonly alsoAllow?: readonly { readonly address: string; readonly port: number }[];
+  /** All addresses of a host, in the order in which they should be tried. Default: the system's resolver. */
+  readonly lookup?: (host: string) => Promise<readonly string[]>;
+  /** Milliseconds after which a name counts as not resolved. */
+  readonly timeoutMs?: number;
+}
+
+/** The system's resolver tries each of its servers for 5 s; a REST client should have its answer before it gives up itself. */
+const LOOKUP_TIMEOUT_MS = 5000;
+
+/** IPv6 addresses outside this network have no business on the Internet (IANA's global unicast allocation, RFC 4291). */
+const GLOBAL_UNICAST: [ipaddr.IPv6, number] = [ipaddr.IPv6.parse('2000::'), 3];
+
+type Address = ipaddr.IPv4 | ipaddr.IPv6;
+type Rule = (host: string, address: Address) => boolean;
+
+/**
+ * Decides where pushes may go, so that the gateway does not become a way into its own network. Ask again before each connection:
+ * what a name resolves to changes, and names that change on purpose are an attack (DNS rebinding).
+ */
+export class DestinationPolicy {
+  readonly #allowNetworks: readonly Rule[];
+  readonly #allowHosts: readonly Rule[];
+  readonly #denyHosts: readonly Rule[];
+  readonly #options: Required<DestinationPolicyOptions>;
+
+  constructor(
+    settings: Pick<Settings, 'destination_allow_networks' | 'destination_allow_hosts' | 'destination_deny_hosts'>,
+    { alsoAllow = [], lookup = lookupAll, timeoutMs = LOOKUP_TIMEOUT_MS }: DestinationPolicyOptions = {},
+  ) {
+    this.#allowNetworks = settings.destination_allow_networks.map(parseRule);
+    this.#allowHosts = settings.destination_allow_hosts.map(parseRule);
+    this.#denyHosts = settings.destination_deny_hosts.map(parseRule);
+    this.#options = { alsoAllow, lookup, timeoutMs };
+  }
+
+  /**
+   * The addresses to connect to: those of the host that may be pushed to.
+   *
+   * @throws {GatewayError} DESTINATION_NOT_RESOLVED, DESTINATION_FORBIDDEN
+   */
+  async resolve(destination: Pick<Destination, 'host' | 'port'>): Promise<ResolvedDestination> {
+    const host = normaliseHost(destination.host);
+    const addresses = isIP(host) ? [host] : await this.#lookUp(host);
+    const permitted = addresses.filter((address) => this.#permits(host, destination.port, ipaddr.process(address)));
+    if (permitted.length > 0) return { addresses: permitted };
+    throw new GatewayError(
+      'DESTINATION_FORBIDDEN',
+      `Pushing to ${host} is not allowed: it is a private or reserved address, or its host is not permitted. ` +
+        'Whoever runs the gateway can allow it with destination_allow_networks or destination_allow_hosts, if destination_deny_hosts does not name it.',
+    );
+  }
+
+  /** Denied is denied; an address of a private network needs to be named; a public one needs a host that is permitted. */
+  #permits(host: string, port: number, address: Address): boolean {
+    const matches = (rule: Rule): boolean => rule(host, address);
+    if (this.#denyHosts.some(matches)) return false;
+    if (
+      this.#options.alsoAllow.some(
+        (own) => own.port === port && ipaddr.process(own.address).toString() === address.toString(),
+      )
+    )
+      return true;
+    if (this.#allowNetworks.some(matches)) return true;
+    return isPublic(address) && (this.#allowHosts.length === 0 || this.#allowHosts.some(matches));
+  }
+
+  async #lookUp(host: string): Promise<readonly string[]> {
+    const { lookup, timeoutMs } = this.#options;
+    let timer: NodeJS.Timeout | undefined;
+    const timeout = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
+    });
+    try {
+      const addresses = (await Promise.race([lookup(host), timeout])).filter((address) => isIP(address) !== 0);
+      if (addresses.length === 0) throw new Error('no addresses');
+      return addresses;
+    } catch (error) {
+      const { code, message } = error as NodeJS.ErrnoException;
+      const what = `The host ${host} of rtmpUrl could not be resolved (${code ?? message}). Check its spelling and the gateway's DNS.`;
+      throw new GatewayError('DESTINATION_NOT_RESOLVED', what, { cause: error });
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+const lookupAll = async (host: string): Promise<string[]> =>
+  (await dnsLookup(host, { all: true })).map(({ address }) => address);
+
+/** Lower case, IDNA, no dot at the end: one spelling for one host, so that rules cannot be side-stepped by another. */
+function normaliseHost(host: string): string {
+  if (isIP(host)) return host;
+  return (domainToASCII(host) || host.toLowerCase()).replace(/\.$/, '');
+}
+
+function isPublic(address: Address): boolean {
+  if (address.range() !== 'unicast') return false;
+  return address.kind() === 'ipv4' || (address as ipaddr.IPv6).match(GLOBAL_UNICAST);
+}
+
+/** An address, a network, a host name, `*.example.com` for all hosts below a domain, or `*`. */
+function parseRule(text: string): Rule {
+  if (ipaddr.isValidCIDR(text)) {
+    const [network, bits] = ipaddr.parseCIDR(text);
+    return (_, address) => address.kind() === network.kind() && address.match(network as never, bits);
+  }
+  if (isIP(text)) {
+    const wanted = ipaddr.process(text).toString();
+    return (_, address) => address.toString() === wanted;
+  }
+  const pattern = text.toLowerCase().replace(/\.$/, '');
+  if (pattern === '*') return () => true;
+  if (pattern.startsWith('*.')) return (host) => host.endsWith(pattern.slice(1));
+  return (host) => host === pattern;
+}

@@ -1,0 +1,234 @@
+import { EventEmitter } from 'node:events';
+import { createSecureContext } from 'node:tls';
+import type { SecureContext } from 'node:tls';
+import { GatewayError } from '../../errors.ts';
+import type { ErrorCode } from '../../errors.ts';
+import type { TagGroup } from '../../media/containers/tag-group.ts';
+import { RtmpClient } from '../../rtmp/rtmp-client.ts';
+import type { RtmpClientOptions, RtmpTimeouts } from '../../rtmp/rtmp-client.ts';
+import { RtmpError } from '../../rtmp/rtmp-error.ts';
+import type { RtmpErrorCode } from '../../rtmp/rtmp-error.ts';
+import { Liveness } from './liveness.ts';
+import type { Pusher, PusherEvents, PusherFactory, PushTarget } from './pusher.ts';
+import { skipsVerification, trustedAuthorities, type TlsTrust } from '../../net/tls-trust.ts';
+
+export interface RtmpPusherOptions extends TlsTrust {
+  /** `rtmp.server_buffer_enabled`: keep what does not fit the socket's buffer; else the pusher is not writable until it fits. */
+  readonly serverBuffer?: boolean | undefined;
+  /** Bytes in an RTMP chunk. */
+  readonly chunkSize?: number | undefined;
+  readonly timeouts?: RtmpTimeouts | undefined;
+}
+
+/** Bytes that may wait for the socket when it is allowed to buffer: two key frames of 4K. */
+const MAX_QUEUED = 512 * 1024;
+/** Bytes that may be on the way to a peer that acknowledges: more would only be delay (8 s at 1 Mbit/s), and hide that it does not keep up. */
+const MAX_UNACKNOWLEDGED = 1024 * 1024;
+/** A peer that acknowledges rarely needs more on the way, in steps of its acknowledgement. */
+const MAX_UNACKNOWLEDGED_STEPS = 4;
+/** How often liveness is looked at, in ms. */
+const LIVENESS_INTERVAL = 1000;
+
+const ERROR_CODES: Readonly<Record<RtmpErrorCode, ErrorCode>> = {
+  unreachable: 'DESTINATION_UNREACHABLE',
+  timeout: 'DESTINATION_TIMEOUT',
+  lost: 'DESTINATION_LOST',
+  protocol: 'DESTINATION_PROTOCOL',
+  refused: 'DESTINATION_REFUSED',
+  'name-refused': 'DESTINATION_REFUSED',
+  authentication: 'DESTINATION_AUTHENTICATION',
+  tls: 'DESTINATION_TLS',
+  aborted: 'PUSHER_FAILED',
+};
+
+/**
+ * Reads the system's authorities, once, which takes a while (`tls-trust.ts`).
+ * @throws {GatewayError} SETTINGS_INVALID when `caFile` cannot be read.
+ */
+export function createRtmpPusher(options: RtmpPusherOptions = {}): PusherFactory {
+  const secureContext = createSecureContext({ ca: [...trustedAuthorities(options.caFile)] });
+  return (target) => new RtmpPusher(target, options, secureContext);
+}
+
+class RtmpPusher extends EventEmitter<PusherEvents> implements Pusher {
+  readonly #serverBuffer: boolean;
+  readonly #stallTimeoutMs: number;
+  readonly #abort = new AbortController();
+  readonly #connecting: Promise<void>;
+  #client: RtmpClient | undefined;
+  #liveness: Liveness | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #lastTickMs = 0;
+  /** Time in which this process could not run, of which the peer is innocent. */
+  #standstillMs = 0;
+  #over = false;
+  #blocked = false;
+  /** Something has been written. */
+  #begun = false;
+  /** Bytes of the connection before its first tag. */
+  #overhead = 0;
+  #reported = 0;
+
+  constructor(target: PushTarget, options: RtmpPusherOptions, secureContext: SecureContext) {
+    super();
+    this.#serverBuffer = options.serverBuffer ?? true;
+    this.#stallTimeoutMs = target.stallTimeoutMs;
+    this.#connecting = this.#connect(target, options, secureContext);
+  }
+
+  async #connect(target: PushTarget, options: RtmpPusherOptions, secureContext: SecureContext): Promise<void> {
+    try {
+      // Whoever creates a pusher listens to it only after that.
+      await Promise.resolve();
+      const client = await RtmpClient.create(clientOptions(target, options, secureContext), this.#abort.signal);
+      if (this.#over) return void (await client.close());
+      this.#start(client, target.resumes ?? false);
+    } catch (error) {
+      this.#die(toGatewayError(error, target.resumes));
+    }
+  }
+
+  #start(client: RtmpClient, resumes: boolean): void {
+    this.#client = client;
+    this.#overhead = client.sent;
+    this.#liveness = new Liveness(this.#stallTimeoutMs, performance.now());
+    const intervalMs = Math.min(LIVENESS_INTERVAL, this.#stallTimeoutMs / 4);
+    this.#lastTickMs = performance.now();
+    this.#timer = setInterval(() => this.#tick(intervalMs), intervalMs);
+    client.on('drain', () => this.#review());
+    client.on('acknowledged', () => {
+      this.#look();
+      this.#review();
+    });
+    client.on('lost', (error) => this.#die(toGatewayError(error, resumes || this.#reported > 0)));
+    this.emit('ready');
+  }
+
+  write(group: TagGroup): void {
+    const client = this.#client;
+    if (!client || this.#over) return;
+    client.send(group);
+    if (!this.writable) this.#blocked = true;
+    if (this.#begun) return;
+    // The first progress is worth a look of its own: the destination counts as reached from then on.
+    this.#begun = true;
+    setImmediate(() => this.#look());
+  }
+
+  get writable(): boolean {
+    const client = this.#client;
+    if (!client || this.#over) return false;
+    if (this.#serverBuffer ? client.queued > MAX_QUEUED : client.full) return false;
+    const acknowledged = this.#acknowledged(client);
+    const { longestStep } = client.acknowledgements;
+    return (
+      acknowledged === undefined ||
+      client.sent - acknowledged <= Math.max(MAX_UNACKNOWLEDGED, MAX_UNACKNOWLEDGED_STEPS * longestStep)
+    );
+  }
+
+  get backlog(): number {
+    const client = this.#client;
+    if (!client || this.#over) return 0;
+    const acknowledged = this.#acknowledged(client);
+    return acknowledged === undefined ? client.queued : client.sent - acknowledged;
+  }
+
+  async close(): Promise<void> {
+    this.#end();
+    // An attempt is cut short; a publish ends with a farewell, and with what has been handed over.
+    if (!this.#client) this.#abort.abort();
+    await this.#connecting;
+    await this.#client?.close();
+  }
+
+  /** What the peer has acknowledged, once that is media: how often it does while one connects says nothing of how often it will. */
+  #acknowledged({ acknowledgements: { known, acknowledged } }: RtmpClient): number | undefined {
+    return known && acknowledged > this.#overhead ? acknowledged : undefined;
+  }
+
+  /** There may be room again, or, after a first acknowledgement, less than was thought. */
+  #review(): void {
+    if (this.#over) return;
+    const { writable } = this;
+    const drained = writable && this.#blocked;
+    this.#blocked = !writable;
+    if (drained) this.emit('drain');
+  }
+
+  /** A look that comes late means that this process could not run: acknowledgements may wait to be read, and nothing was sent. */
+  #tick(intervalMs: number): void {
+    const nowMs = performance.now();
+    this.#standstillMs += Math.max(0, nowMs - this.#lastTickMs - 2 * intervalMs);
+    this.#lastTickMs = nowMs;
+    this.#look();
+  }
+
+  /** Tells what has been taken, and gives up a peer that takes nothing. */
+  #look(): void {
+    const client = this.#client;
+    const liveness = this.#liveness;
+    if (!client || !liveness || this.#over) return;
+    const bytes = {
+      handed: client.sent,
+      queued: client.queued,
+      acknowledged: this.#acknowledged(client),
+      acknowledgementStep: client.acknowledgements.longestStep,
+    };
+    if (liveness.update(bytes, performance.now() - this.#standstillMs)) {
+      return this.#die(
+        new GatewayError('DESTINATION_STALLED', `The server has taken nothing for ${this.#stallTimeoutMs / 1000} s`),
+      );
+    }
+    const taken = liveness.taken - this.#overhead;
+    if (taken <= this.#reported) return;
+    this.#reported = taken;
+    this.emit('progress', taken);
+  }
+
+  #die(error: GatewayError): void {
+    if (this.#over) return;
+    this.#end();
+    this.#client?.abort(new RtmpError('aborted', error.message));
+    this.emit('died', error);
+  }
+
+  #end(): void {
+    this.#over = true;
+    clearInterval(this.#timer);
+  }
+}
+
+function clientOptions(
+  target: PushTarget,
+  options: RtmpPusherOptions,
+  secureContext: SecureContext,
+): RtmpClientOptions {
+  const { destination } = target;
+  const insecure = skipsVerification(destination, options);
+  return {
+    host: destination.host,
+    addresses: target.addresses,
+    port: destination.port,
+    localAddress: target.localAddress,
+    tls: destination.scheme === 'rtmps' ? { secureContext, insecure } : undefined,
+    app: destination.app.reveal(),
+    streamName: destination.streamName.reveal(),
+    tcUrl: destination.tcUrl.reveal(),
+    flashVersion: target.flashVersion,
+    user: destination.user?.reveal(),
+    password: destination.password?.reveal(),
+    chunkSize: options.chunkSize,
+    timeouts: options.timeouts,
+  };
+}
+
+function toGatewayError(error: unknown, resumes = false): GatewayError {
+  if (!(error instanceof RtmpError))
+    return new GatewayError('PUSHER_FAILED', 'The RTMP client failed', { cause: error });
+  // A refusal that may heal is a connection lost: trying again can help. So is a name that was good before: a server may need minutes to notice
+  // that the connection which published it broke (docs/rtmp.md).
+  const mayHeal = error.code === 'name-refused' ? resumes : error.code === 'refused' && !error.final;
+  const code = mayHeal ? 'DESTINATION_LOST' : ERROR_CODES[error.code];
+  return new GatewayError(code, error.message, { cause: error });
+}

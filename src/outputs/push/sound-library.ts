@@ -1,0 +1,134 @@
+import { open, realpath } from 'node:fs/promises';
+import { resolve, sep } from 'node:path';
+import { encodeClip, UndecodableError, type ClipFormat } from '../../renditions/clip-encoder.ts';
+import { GatewayError } from '../../errors.ts';
+import { NO_DESCRIPTORS } from '../../runtime/file-descriptors.ts';
+import type { Logger } from '../../observe/logger.ts';
+
+/** A sound file as the bodies of FLV audio tags; never empty. */
+export interface SoundClip {
+  readonly frames: readonly Buffer[];
+}
+
+/** Ten minutes of CD audio. A clip is kept in memory encoded, a tenth of that. */
+const MAX_FILE_BYTES = 100 * 1024 * 1024;
+const MAX_CLIPS = 32;
+/** The format stands in the first bytes, behind a chunk or two of descriptions at most. */
+const HEAD_BYTES = 4096;
+
+/** The WAV files of the media directory, each encoded once. */
+export class SoundLibrary {
+  readonly #directory: string;
+  readonly #format: ClipFormat;
+  readonly #logger: Logger;
+  /** By path, size and time, in order of use. */
+  readonly #clips = new Map<string, Promise<SoundClip>>();
+
+  /** @param format what destinations get */
+  constructor(directory: string, format: ClipFormat, logger: Logger) {
+    this.#directory = resolve(directory);
+    this.#format = format;
+    this.#logger = logger;
+  }
+
+  /**
+   * A file of the media directory, ready to be played.
+   *
+   * @throws {GatewayError} SOUND_FILE_NOT_FOUND, also for what lies outside the directory; SOUND_FILE_INVALID for what is no RIFF WAV; ENCODER_FAILED when ffmpeg cannot be
+   *   started, LIMIT_REACHED when there are no file descriptors left
+   */
+  async load(name: string): Promise<SoundClip> {
+    const path = await this.#locate(name);
+    const { key, channels } = await this.#inspect(path, name);
+    let clip = this.#clips.get(key);
+    this.#clips.delete(key);
+    clip ??= this.#encode(path, channels, name).catch((error: unknown) => {
+      this.#clips.delete(key);
+      throw error;
+    });
+    this.#clips.set(key, clip);
+    if (this.#clips.size > MAX_CLIPS) this.#clips.delete(this.#clips.keys().next().value!);
+    return clip;
+  }
+
+  async #locate(name: string): Promise<string> {
+    try {
+      const directory = await realpath(this.#directory);
+      // After links are followed: a link in the directory must not lead out of it.
+      const path = await realpath(resolve(directory, name));
+      if (path.startsWith(directory + sep)) return path;
+    } catch {
+      // Missing, or with a NUL, or too long: not found, whatever the reason.
+    }
+    throw notFound(name);
+  }
+
+  async #inspect(path: string, name: string): Promise<{ key: string; channels: number }> {
+    const file = await open(path).catch((error: NodeJS.ErrnoException) => {
+      throw openError(error, name);
+    });
+    try {
+      const { size, mtimeMs } = await file.stat();
+      const { buffer, bytesRead } = await file.read(Buffer.alloc(HEAD_BYTES), 0, HEAD_BYTES, 0).catch(() => {
+        throw notFound(name); // a directory
+      });
+      const channels = wavChannels(buffer.subarray(0, bytesRead));
+      if (channels === undefined)
+        throw new GatewayError(
+          'SOUND_FILE_INVALID',
+          `soundFile ${JSON.stringify(name)} is not a RIFF WAV file. Convert it, for instance with: ffmpeg -i INPUT OUTPUT.wav`,
+        );
+      if (size > MAX_FILE_BYTES)
+        throw new GatewayError(
+          'SOUND_FILE_INVALID',
+          `soundFile ${JSON.stringify(name)} is larger than ${MAX_FILE_BYTES / 1024 / 1024} MB. Use a shorter one.`,
+        );
+      return { key: `${path}\0${size}\0${mtimeMs}`, channels };
+    } finally {
+      await file.close();
+    }
+  }
+
+  async #encode(path: string, channels: number, name: string): Promise<SoundClip> {
+    const frames = await encodeClip({ file: path, channels }, this.#format, this.#logger).catch((error: unknown) => {
+      if (!(error instanceof UndecodableError)) throw error;
+      throw new GatewayError(
+        'SOUND_FILE_INVALID',
+        `soundFile ${JSON.stringify(name)} cannot be decoded. Use a WAV file with PCM.`,
+        { cause: error },
+      );
+    });
+    if (frames.length === 0)
+      throw new GatewayError('SOUND_FILE_INVALID', `soundFile ${JSON.stringify(name)} holds no sound.`);
+    return { frames };
+  }
+}
+
+const notFound = (name: string): GatewayError =>
+  new GatewayError(
+    'SOUND_FILE_NOT_FOUND',
+    `No such file: ${JSON.stringify(name.slice(0, 100))}. soundFile names a RIFF WAV file in the media directory (media_dir).`,
+  );
+
+function openError({ code }: NodeJS.ErrnoException, name: string): GatewayError {
+  if (code === 'EMFILE' || code === 'ENFILE')
+    return new GatewayError('LIMIT_REACHED', `soundFile ${JSON.stringify(name)} was not opened: ${NO_DESCRIPTORS}.`);
+  if (code === 'EACCES')
+    return new GatewayError(
+      'SOUND_FILE_INVALID',
+      `soundFile ${JSON.stringify(name)} may not be read by the user that the gateway runs as. Change its permissions (chmod a+r).`,
+    );
+  return notFound(name);
+}
+
+/** Channels of a RIFF WAV file, by its first bytes; `undefined` if it is none. */
+export function wavChannels(head: Buffer): number | undefined {
+  if (head.length < 12 || head.toString('latin1', 0, 4) !== 'RIFF' || head.toString('latin1', 8, 12) !== 'WAVE')
+    return undefined;
+  for (let at = 12; at + 12 <= head.length;) {
+    if (head.toString('latin1', at, at + 4) === 'fmt ') return head.readUInt16LE(at + 10);
+    const size = head.readUInt32LE(at + 4);
+    at += 8 + size + (size & 1);
+  }
+  return undefined;
+}

@@ -1,0 +1,165 @@
+import { EventEmitter } from 'node:events';
+import type { GatewayError } from '../errors.ts';
+import { isStereoOpus, opusPacketSamples, opusSilence } from '../media/codecs/opus-packet.ts';
+import { AAC_SAMPLES_PER_FRAME } from '../media/codecs/aac.ts';
+import { silentG711 } from '../media/containers/audio-tag.ts';
+import type { Logger } from '../observe/logger.ts';
+import type { AudioCodec } from '../streams/live-stream.ts';
+import { AAC_SAMPLE_RATE, type AacCoder } from './aac-coder.ts';
+import { FfmpegAacCoder } from './ffmpeg-aac-coder.ts';
+import type { SharedEncoders } from './shared-encoders.ts';
+
+/** Milliseconds of one AAC frame. */
+export const AAC_FRAME_MS = (AAC_SAMPLES_PER_FRAME * 1000) / AAC_SAMPLE_RATE;
+
+/** Of the bitrate, for a single channel: what two share and what two need is less than twice as much. */
+const MONO_BITRATE = 3 / 4;
+
+/** ffmpeg's AAC encoder puts one frame of silence before the first sample. */
+const PRIMING_SAMPLES = AAC_SAMPLES_PER_FRAME;
+/** A hole up to this long is filled with silence inside the encoder; after a longer one the clock is set anew. */
+const MAX_FILL_SAMPLES = AAC_SAMPLE_RATE / 2;
+/** Sound whose frames have not come back yet, ten seconds of it: more means that what encodes it hangs. */
+const MAX_OWED_SAMPLES = AAC_SAMPLE_RATE * 10;
+/** No encoder makes a larger one: an Opus packet has at most 48 frames of 1275 bytes and their lengths (RFC 6716, 3.4). */
+const MAX_PACKET_BYTES = 62_000;
+
+export interface AudioEncoderOptions {
+  /** Kilobits per second, of two channels. */
+  readonly audioBitrate: number;
+  /**
+   * Milliseconds of sound that are collected before they are encoded. Waking an encoder for each packet, and being woken by it for each frame, costs
+   * as much as the encoding. Sound comes out behind the pictures anyway; its time is told by its timestamps.
+   */
+  readonly audioBatchMs: number;
+  /** Encoders that serve several streams; without them each stream has an ffmpeg. */
+  readonly sharedEncoders?: SharedEncoders;
+  readonly logger: Logger;
+}
+
+export interface AudioEncoderEvents {
+  /** One raw AAC frame and the time of its first sample on the stream's clock, in milliseconds. */
+  frame: [raw: Buffer, streamMs: number];
+  failed: [error: GatewayError];
+}
+
+/**
+ * Opus or G.711 packets in, AAC frames of two channels out; time goes around the coder, by counting samples. A microphone has one channel, and so has
+ * what is encoded until the first packet with two comes.
+ */
+export class AudioEncoder extends EventEmitter<AudioEncoderEvents> {
+  readonly #codec: AudioCodec;
+  readonly #clockRate: number;
+  readonly #options: AudioEncoderOptions;
+  #stereo = false;
+  /** What killed a shared encoder may have been this stream's packets: from then on it has one of its own. */
+  #alone = false;
+  #closed = false;
+  #coder: AacCoder;
+  /** The one for a single channel, when it was replaced. */
+  #replaced: Promise<void> | undefined;
+  /** Where in the stream's time a sample of the encoder's input belongs; one entry a packet, dropped when its frames are out. */
+  #anchors: { sample: number; streamMs: number }[] = [];
+  /** Samples given to and frames taken from the running coder, at the AAC's rate. */
+  #samplesIn = 0;
+  #framesOut = 0;
+  #nextRtp: number | undefined;
+
+  constructor(codec: AudioCodec, clockRate: number, options: AudioEncoderOptions) {
+    super();
+    this.#codec = codec;
+    this.#clockRate = clockRate;
+    this.#options = options;
+    this.#coder = this.#start();
+  }
+
+  /**
+   * Encodes one packet.
+   *
+   * @param rtpTimestamp of its first sample; a jump means a hole
+   * @param streamMs the same instant on the stream's clock
+   */
+  encode(payload: Buffer, rtpTimestamp: number, streamMs: number): void {
+    if (this.#closed || payload.length > MAX_PACKET_BYTES) return;
+    if (this.#codec === 'opus' && !this.#stereo && isStereoOpus(payload)) this.#becomeStereo();
+    if (!this.#coder.running) return;
+    const rate = AAC_SAMPLE_RATE / this.#clockRate;
+    const samples = this.#codec === 'opus' ? opusPacketSamples(payload) : payload.length * rate;
+    if (samples === 0) return;
+    const hole = this.#nextRtp === undefined ? 0 : ((rtpTimestamp - this.#nextRtp) | 0) * rate;
+    this.#nextRtp = (rtpTimestamp + samples / rate) >>> 0;
+    if (hole > 0 && hole <= MAX_FILL_SAMPLES) this.#fill(hole);
+
+    this.#anchors.push({ sample: this.#samplesIn, streamMs });
+    this.#feed(payload, samples);
+    if (this.#samplesIn - this.#framesOut * AAC_SAMPLES_PER_FRAME > MAX_OWED_SAMPLES) this.#coder.giveUp();
+  }
+
+  /** A new source: what its first packet's timestamp says about the last one's is no hole. */
+  restart(): void {
+    this.#nextRtp = undefined;
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await Promise.all([this.#coder.close(), this.#replaced]);
+  }
+
+  #start(): AacCoder {
+    const { audioBitrate, audioBatchMs, sharedEncoders, logger } = this.#options;
+    const options = {
+      channels: this.#stereo ? 2 : 1,
+      bitrate: Math.round(this.#stereo ? audioBitrate : audioBitrate * MONO_BITRATE),
+    } as const;
+    const shared = this.#codec === 'opus' && !this.#alone ? sharedEncoders?.open(options) : undefined;
+    const coder =
+      shared ??
+      new FfmpegAacCoder(this.#codec, { ...options, batchSamples: (AAC_SAMPLE_RATE * audioBatchMs) / 1000, logger });
+    coder.on('started', () => this.#begin());
+    coder.on('frame', (raw) => this.#take(raw));
+    coder.on('lost', () => this.#isolate());
+    coder.on('failed', (error) => this.emit('failed', error));
+    this.#begin();
+    return coder;
+  }
+
+  /** For good: a change costs a moment of silence. */
+  #becomeStereo(): void {
+    const before = this.#coder;
+    before.removeAllListeners();
+    this.#stereo = true;
+    this.#coder = this.#start();
+    this.#replaced = before.close(); // after the other: a shared encoder ends when nobody uses it
+  }
+
+  #isolate(): void {
+    this.#alone = true;
+    if (!this.#closed) this.#coder = this.#start();
+  }
+
+  #begin(): void {
+    this.#anchors = [];
+    this.#samplesIn = 0;
+    this.#framesOut = 0;
+    this.#nextRtp = undefined;
+  }
+
+  #feed(payload: Buffer, samples: number): void {
+    this.#coder.encode(payload, samples);
+    this.#samplesIn += samples;
+  }
+
+  #fill(samples: number): void {
+    if (this.#codec === 'opus')
+      for (const packet of opusSilence(samples)) this.#feed(packet, opusPacketSamples(packet));
+    else this.#feed(silentG711(this.#codec, samples / (AAC_SAMPLE_RATE / this.#clockRate)), samples);
+  }
+
+  #take(raw: Buffer): void {
+    const sample = this.#framesOut++ * AAC_SAMPLES_PER_FRAME - PRIMING_SAMPLES;
+    while (this.#anchors.length > 1 && this.#anchors[1]!.sample <= sample) this.#anchors.shift();
+    const anchor = this.#anchors[0];
+    if (anchor && sample >= 0)
+      this.emit('frame', raw, anchor.streamMs + ((sample - anchor.sample) * 1000) / AAC_SAMPLE_RATE);
+  }
+}

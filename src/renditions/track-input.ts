@@ -1,0 +1,84 @@
+import type { TrackClock } from '../media/rtp/media-clock.ts';
+import { ReorderBuffer } from '../media/rtp/reorder-buffer.ts';
+import { parseRtpPacket, type RtpPacket } from '../media/rtp/rtp-packet.ts';
+import type { AudioTrack, TrackSubscription, VideoTrack } from '../streams/live-stream.ts';
+import { tickMs } from '../runtime/tick.ts';
+
+/** Packets that may wait behind a gap: a third of a second of 1080p at 8 Mbps. */
+const MAX_PACKETS_HELD = 512;
+/**
+ * A loss is noticed by the next packet, one picture or 40 ms of sound later; what was sent again is there a round trip after that. It may be lost as well: mediasoup asks
+ * once more when a round trip has passed, looking every 40 ms. So two tries take 80 ms and two round trips.
+ */
+const TWO_TRIES_MS = 80;
+/** What viewers stand as a delay. What plays the sound has to wait as long: see `audio-line.ts`. */
+export const MAX_REORDER_WAIT_MS = 400;
+/** Until it is known, which takes some seconds: an ordinary line's. */
+const ASSUMED_ROUND_TRIP_MS = 50;
+
+/** How long to wait for a missing packet, given the publisher's round trip, 0 while it is not known; pure. */
+export const reorderWaitMs = (roundTripMs: number): number =>
+  Math.min(MAX_REORDER_WAIT_MS, TWO_TRIES_MS + 2 * (roundTripMs || ASSUMED_ROUND_TRIP_MS));
+
+export interface TrackInputHandlers {
+  packet(packet: RtpPacket, nowMs: number): void;
+  /** Packets are missing at this place. */
+  lost(count: number): void;
+}
+
+/** One track of the present publisher: its packets in order, and its clock. */
+export class TrackInput {
+  readonly clock: TrackClock;
+  readonly #subscription: TrackSubscription;
+  readonly #reorder = new ReorderBuffer({ maxPackets: MAX_PACKETS_HELD });
+  readonly #handlers: TrackInputHandlers;
+  #closed = false;
+
+  private constructor(subscription: TrackSubscription, clock: TrackClock, handlers: TrackInputHandlers) {
+    this.#subscription = subscription;
+    this.clock = clock;
+    this.#handlers = handlers;
+    subscription.on('rtp', (datagram) => this.#take(datagram));
+    subscription.on('senderReport', (report) => clock.senderReport(report, tickMs()));
+  }
+
+  static async create(
+    track: AudioTrack | VideoTrack,
+    clock: TrackClock,
+    handlers: TrackInputHandlers,
+  ): Promise<TrackInput> {
+    return new TrackInput(await track.subscribe(), clock, handlers);
+  }
+
+  requestKeyFrame(): void {
+    if (!this.#closed) this.#subscription.requestKeyFrame();
+  }
+
+  /** Gives up gaps whose time is over; to be called regularly. */
+  poll(nowMs: number): void {
+    if (!this.#closed && this.#reorder.held > 0) this.#handleDue(nowMs);
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#subscription.removeAllListeners();
+    this.#subscription.close();
+  }
+
+  #take(datagram: Buffer): void {
+    const packet = parseRtpPacket(datagram);
+    if (!packet) return;
+    const nowMs = tickMs();
+    this.clock.arrival(packet.timestamp, nowMs);
+    if (this.#reorder.passes(packet)) return this.#handlers.packet(packet, nowMs);
+    this.#reorder.push(packet, nowMs);
+    this.#handleDue(nowMs);
+  }
+
+  #handleDue(nowMs: number): void {
+    for (const item of this.#reorder.pop(nowMs, reorderWaitMs(this.#subscription.roundTripMs))) {
+      if ('lost' in item) this.#handlers.lost(item.lost);
+      else this.#handlers.packet(item, nowMs);
+    }
+  }
+}

@@ -1,0 +1,149 @@
+import { EventEmitter } from 'node:events';
+import { GatewayError } from '../errors.ts';
+import { LiveStream, type Publisher } from './live-stream.ts';
+
+export interface StreamRegistryEvents {
+  /** A new name is live (not: a publisher came back). */
+  started: [stream: LiveStream];
+  ended: [stream: LiveStream, reason: GatewayError];
+}
+
+export interface StreamRegistryOptions {
+  /** Milliseconds for which a lost publisher may come back. */
+  readonly resumeWindowMs: number;
+  /** Most streams at the same time. */
+  readonly maxStreams: number;
+}
+
+/** A name that is kept for a publisher which is still connecting. */
+export interface NameReservation {
+  /**
+   * The publisher is there: the name becomes its stream.
+   *
+   * @throws {GatewayError} as {@link StreamRegistry.check}
+   */
+  publish(publisher: Publisher): LiveStream;
+  /** The publisher will not come. Idempotent, and without effect after {@link publish}. */
+  release(): void;
+}
+
+/** All live streams by name: the hub between those who send and those who push. */
+export class StreamRegistry extends EventEmitter<StreamRegistryEvents> {
+  readonly #streams = new Map<string, LiveStream>();
+  readonly #windows = new WeakMap<LiveStream, NodeJS.Timeout>();
+  readonly #reserved = new Set<string>();
+  readonly #options: StreamRegistryOptions;
+
+  constructor(options: StreamRegistryOptions) {
+    super();
+    this.#options = options;
+  }
+
+  get size(): number {
+    return this.#streams.size;
+  }
+
+  find(name: string): LiveStream | undefined {
+    return this.#streams.get(name);
+  }
+
+  list(): LiveStream[] {
+    return [...this.#streams.values()];
+  }
+
+  /**
+   * Whether a publisher may take this name now.
+   *
+   * @throws {GatewayError} STREAM_NAME_IN_USE or LIMIT_REACHED
+   */
+  check(name: string, resumeKey?: string): void {
+    const present = this.#streams.get(name);
+    if (this.#reserved.has(name)) throw nameInUse(name);
+    if (!present) {
+      if (this.#streams.size + this.#reserved.size >= this.#options.maxStreams)
+        throw new GatewayError(
+          'LIMIT_REACHED',
+          `The gateway already carries ${this.#options.maxStreams} streams (max_streams). Try again when one has ended.`,
+        );
+      return;
+    }
+    if (present.publisher || present.resumeKey !== resumeKey) throw nameInUse(name);
+  }
+
+  /**
+   * Keeps the name for a publisher while it connects, so that of two that come at the same time one wins. A stream that is
+   * held for its lost publisher may end meanwhile; the reservation then starts a new one.
+   *
+   * @throws {GatewayError} as {@link check}
+   */
+  reserve(name: string, resumeKey?: string): NameReservation {
+    this.check(name, resumeKey);
+    this.#reserved.add(name);
+    let held = true;
+    const release = (): void => {
+      if (!held) return;
+      held = false;
+      this.#reserved.delete(name);
+    };
+    return {
+      publish: (publisher) => {
+        if (!held) throw new Error(`the reservation of ${name} is used up`);
+        release();
+        return this.publish(name, publisher, resumeKey);
+      },
+      release,
+    };
+  }
+
+  /**
+   * Makes the publisher the sender of the stream of this name: of a new stream, or of the one that is held for it.
+   *
+   * @throws {GatewayError} as {@link check}
+   */
+  publish(name: string, publisher: Publisher, resumeKey?: string): LiveStream {
+    this.check(name, resumeKey);
+    const held = this.#streams.get(name);
+    if (held) {
+      clearTimeout(this.#windows.get(held));
+      held.attach(publisher);
+      return held;
+    }
+    const stream = new LiveStream(name, resumeKey);
+    this.#streams.set(name, stream);
+    stream.attach(publisher);
+    this.emit('started', stream);
+    return stream;
+  }
+
+  /** The publisher is gone without a goodbye: holds its stream for the window, then ends it. */
+  lose(stream: LiveStream, publisher: Publisher): void {
+    if (stream.publisher !== publisher) return;
+    if (this.#options.resumeWindowMs === 0) return this.end(stream, lost());
+    stream.lose();
+    this.#windows.set(
+      stream,
+      setTimeout(() => this.end(stream, lost()), this.#options.resumeWindowMs),
+    );
+  }
+
+  /** Ends a stream for good, and its publisher with it. Idempotent. */
+  end(stream: LiveStream, reason: GatewayError): void {
+    if (this.#streams.get(stream.name) !== stream) return;
+    clearTimeout(this.#windows.get(stream));
+    this.#streams.delete(stream.name);
+    stream.end(reason);
+    this.emit('ended', stream, reason);
+  }
+
+  close(reason: GatewayError): void {
+    for (const stream of this.list()) this.end(stream, reason);
+  }
+}
+
+const nameInUse = (name: string): GatewayError =>
+  new GatewayError(
+    'STREAM_NAME_IN_USE',
+    `Stream name is already in use: ${name}. Publish under another name, or stop the other publisher.`,
+  );
+const lost = (): GatewayError =>
+  new GatewayError('PUBLISHER_LOST', 'The publisher was lost and did not come back in time.');

@@ -1,0 +1,136 @@
+/**
+ * @typedef {import('../../outputs/push/transponder-view.ts').TransponderView} Transponder
+ * @typedef {import('../../outputs/push/transponder-view.ts').StartRequest} StartRequest
+ * @typedef {import('../../outputs/push/transponder-view.ts').TransponderFilter} TransponderFilter
+ *
+ * @typedef {object} PushApiOptions
+ * @property {string} [url] of the REST interface; `/rest-api` of the page's own server by default
+ * @property {string} [apiKey] where the gateway has a `rest_api_key`
+ */
+
+/** An answer of the REST interface that is not a success. Status 0: there was no answer. */
+export class RestError extends Error {
+  /**
+   * @param {number} status
+   * @param {string} code the gateway's stable error code
+   * @param {string} message
+   */
+  constructor(status, code, message) {
+    super(message);
+    this.name = 'RestError';
+    this.status = status;
+    this.code = code;
+  }
+}
+
+/** The gateway's `/rest-api/push/*` methods. All of them throw {@link RestError}. */
+export class PushApi {
+  #url;
+  /** @type {string | undefined} May be set later, when the gateway has asked for it. */
+  apiKey;
+
+  /** @param {PushApiOptions} [options] */
+  constructor({ url = '/rest-api', apiKey } = {}) {
+    this.#url = url.replace(/\/$/, '');
+    this.apiKey = apiKey;
+  }
+
+  /**
+   * Starts a push. Its connection goes on by itself: watch it with {@link find}.
+   *
+   * @param {StartRequest} request
+   * @returns {Promise<Transponder>}
+   */
+  async startup(request) {
+    return /** @type {Transponder} */ (await this.#post('startup', request));
+  }
+
+  /**
+   * @param {TransponderFilter} [filter] none finds all
+   * @returns {Promise<Transponder[]>} may be empty
+   */
+  async find(filter = {}) {
+    try {
+      return /** @type {Transponder[]} */ (await this.#post('find', filter));
+    } catch (error) {
+      if (error instanceof RestError && error.code === 'TRANSPONDER_NOT_FOUND') return [];
+      throw error;
+    }
+  }
+
+  /** @param {string} mediaSessionId */
+  async terminate(mediaSessionId) {
+    await this.#post('terminate', { mediaSessionId });
+  }
+
+  /** The destination gets silence. @param {string} mediaSessionId */
+  async mute(mediaSessionId) {
+    await this.#post('mute', { mediaSessionId });
+  }
+
+  /** @param {string} mediaSessionId */
+  async unmute(mediaSessionId) {
+    await this.#post('unmute', { mediaSessionId });
+  }
+
+  /**
+   * The destination gets a sound of the gateway's media directory instead of the live audio.
+   *
+   * @param {string} mediaSessionId
+   * @param {string} soundFile a RIFF WAV file's name
+   * @param {boolean} [loop]
+   */
+  async soundOn(mediaSessionId, soundFile, loop = false) {
+    await this.#post('sound_on', { mediaSessionId, soundFile, loop });
+  }
+
+  /** @param {string} mediaSessionId */
+  async soundOff(mediaSessionId) {
+    await this.#post('sound_off', { mediaSessionId });
+  }
+
+  /**
+   * @param {string} method
+   * @param {object} body
+   */
+  #post(method, body) {
+    return request(
+      `${this.#url}/push/${method}`,
+      { method: 'POST', body: JSON.stringify(body), headers: { 'content-type': 'application/json' } },
+      this.apiKey,
+    );
+  }
+}
+
+/**
+ * One request with the gateway's rules for keys and errors.
+ *
+ * @param {string} url
+ * @param {RequestInit & { headers?: Record<string, string> }} init
+ * @param {string} [apiKey]
+ * @returns {Promise<unknown>} the body; undefined for an empty one
+ * @throws {RestError}
+ */
+export async function request(url, init = {}, apiKey) {
+  /** @type {Response} */
+  let response;
+  try {
+    response = await fetch(url, {
+      ...init,
+      headers: { ...init.headers, ...(apiKey && { authorization: `Bearer ${apiKey}` }) },
+    });
+  } catch {
+    throw new RestError(0, 'DISCONNECTED', 'The gateway does not answer. Is it running?');
+  }
+  const text = await response.text();
+  /** @type {unknown} */
+  let body;
+  try {
+    body = text ? JSON.parse(text) : undefined;
+  } catch {
+    body = undefined;
+  }
+  if (response.ok) return body;
+  const { exception, message } = /** @type {{ exception?: string, message?: string }} */ (body ?? {});
+  throw new RestError(response.status, exception ?? 'UNKNOWN', message ?? `The gateway answered ${response.status}`);
+}

@@ -1,0 +1,109 @@
+import { openCamera } from '../client/index.js';
+import { busy, element, say } from './dom.js';
+import { WhipSession } from './whip-session.js';
+
+/** What the page says of a session that stands, and of one that has ended by itself. */
+const WORDS = {
+  publish: { connected: 'On air.', lost: 'The gateway has ended the stream, or the connection to it was lost.' },
+  watch: { connected: 'Playing.', lost: 'The stream has ended, or the connection to the gateway was lost.' },
+};
+
+const camera = element('camera', HTMLVideoElement);
+const player = element('player', HTMLVideoElement);
+
+const valueOf = (/** @type {string} */ id) => element(id, HTMLInputElement).value.trim();
+const streamName = () => encodeURIComponent(valueOf('stream-name'));
+
+/** @returns {Promise<WhipSession>} */
+async function publish() {
+  const stream = await openCamera();
+  camera.srcObject = stream;
+  const connection = new RTCPeerConnection();
+  for (const track of stream.getTracks())
+    connection.addTransceiver(track, { direction: 'sendonly', streams: [stream] });
+  const rtmpUrl = valueOf('rtmp-url');
+  return WhipSession.open(
+    `/whip/${streamName()}${rtmpUrl && `?rtmpUrl=${encodeURIComponent(rtmpUrl)}`}`,
+    connection,
+    valueOf('api-key'),
+  );
+}
+
+/** @returns {Promise<WhipSession>} */
+async function watch() {
+  const connection = new RTCPeerConnection();
+  for (const kind of ['audio', 'video']) connection.addTransceiver(kind, { direction: 'recvonly' });
+  const stream = new MediaStream();
+  connection.ontrack = ({ track }) => stream.addTrack(track);
+  player.srcObject = stream;
+  return WhipSession.open(`/whep/${streamName()}`, connection, valueOf('api-key'));
+}
+
+/** @param {HTMLVideoElement} screen */
+function clear(screen) {
+  if (screen === camera && screen.srcObject instanceof MediaStream)
+    for (const track of screen.srcObject.getTracks()) track.stop();
+  screen.srcObject = null;
+}
+
+/**
+ * A button that opens a session, and closes it when it is pressed again.
+ *
+ * @param {'publish' | 'watch'} name
+ * @param {HTMLVideoElement} screen
+ * @param {() => Promise<WhipSession>} open
+ */
+function switchFor(name, screen, open) {
+  const button = element(name, HTMLButtonElement);
+  const line = element(`${name}-state`, HTMLElement);
+  const label = button.textContent;
+  /** @type {WhipSession | undefined} */
+  let session;
+
+  const end = () => {
+    session = undefined;
+    button.textContent = label;
+    clear(screen);
+  };
+  const show = (/** @type {WhipSession} */ shown) => {
+    if (shown !== session) return;
+    const { state } = shown;
+    if (state === 'connected') say(line, WORDS[name].connected, 'good');
+    else if (state === 'disconnected') say(line, 'The gateway does not answer…', 'warn');
+    else if (state === 'failed' || state === 'closed') {
+      end();
+      // It may not know yet, and would keep the name.
+      void shown.close();
+      say(line, WORDS[name].lost, 'bad');
+    } else say(line, 'Connecting…');
+  };
+
+  const act = async () => {
+    try {
+      if (session) {
+        const ended = session;
+        end();
+        await ended.close();
+        say(line, 'Ended.');
+      } else {
+        say(line, 'Connecting…');
+        const opened = await open();
+        session = opened;
+        opened.addEventListener('change', () => show(opened));
+        show(opened);
+        button.textContent = 'Stop';
+      }
+    } catch (error) {
+      end();
+      say(line, error instanceof Error ? error.message : String(error), 'bad');
+    }
+  };
+  element(`${name}-form`, HTMLFormElement).addEventListener('submit', (event) => {
+    event.preventDefault();
+    void busy(button, act);
+  });
+  addEventListener('pagehide', () => void session?.close());
+}
+
+switchFor('publish', camera, publish);
+switchFor('watch', player, watch);

@@ -1,0 +1,238 @@
+import { EventEmitter } from 'node:events';
+import type { types } from 'mediasoup';
+import type { Logger } from '../observe/logger.ts';
+import type {
+  AudioCodec,
+  AudioTrack,
+  SenderReport,
+  TrackSubscription,
+  TrackSubscriptionEvents,
+  VideoCodec,
+  VideoTrack,
+} from '../streams/live-stream.ts';
+import type { IngestWorker } from './worker-pool.ts';
+
+/** How often a subscribed track's round-trip time is read. Milliseconds: it only bounds how long to wait for a retransmission. */
+const ROUND_TRIP_POLL_MS = 5000;
+/** As often are the layers of simulcast compared: destinations should not begin with a small picture for long. Milliseconds. */
+const LAYER_POLL_MS = 500;
+/** A layer must send so many times more than the present one to be taken instead: each change costs a key frame. */
+const LAYER_MARGIN = 1.5;
+
+/** A track of a publish session: a mediasoup producer, of which nothing is consumed before somebody subscribes. */
+export class ProducerTrack<Kind extends 'audio' | 'video', Codec> {
+  readonly kind: Kind;
+  readonly codec: Codec;
+  readonly clockRate: number;
+  readonly producer: types.Producer;
+  readonly #worker: IngestWorker;
+  readonly #logger: Logger;
+  readonly #subscriptions = new Set<ConsumerSubscription>();
+  #roundTripMs = 0;
+  #poll: NodeJS.Timeout | undefined;
+  /** Of simulcast: the index of the layer that is taken, once it is known. */
+  #bestLayer: number | undefined;
+
+  constructor(
+    kind: Kind,
+    codec: Codec,
+    clockRate: number,
+    producer: types.Producer,
+    worker: IngestWorker,
+    logger: Logger,
+  ) {
+    this.kind = kind;
+    this.codec = codec;
+    this.clockRate = clockRate;
+    this.producer = producer;
+    this.#worker = worker;
+    this.#logger = logger;
+    producer.on('trace', (trace) => this.#onTrace(trace));
+    // Also when its transport, its router or its worker closes.
+    producer.observer.once('close', () => {
+      for (const subscription of [...this.#subscriptions]) subscription.end();
+    });
+  }
+
+  /** Milliseconds; 0 until the publisher has answered the first receiver reference report. */
+  get roundTripMs(): number {
+    return this.#roundTripMs;
+  }
+
+  async subscribe(): Promise<TrackSubscription> {
+    const consumer = await this.#worker.directTransport.consume({
+      producerId: this.producer.id,
+      rtpCapabilities: plainCapabilities(this.#worker.router.rtpCapabilities),
+      paused: true,
+    });
+    const unlisten = this.#worker.channel?.listen(consumer.id, this.kind, (packet) =>
+      this.#deliver(subscription, packet),
+    );
+    const subscription = new ConsumerSubscription(consumer, this, () => {
+      unlisten?.();
+      this.#remove(subscription);
+    });
+    if (this.#bestLayer !== undefined) subscription.preferLayer(this.#bestLayer);
+    // No packet can come before the caller has its listeners: resuming is a round trip to the worker.
+    this.#subscriptions.add(subscription);
+    if (this.#subscriptions.size === 1) this.#startPolling();
+    try {
+      await Promise.all([this.producer.enableTraceEvent(['sr']), consumer.resume()]);
+    } catch (error) {
+      subscription.close();
+      throw error;
+    }
+    return subscription;
+  }
+
+  /** A packet that cannot be dealt with must not stop those of other streams, which were read with it. */
+  #deliver(subscription: ConsumerSubscription, packet: Buffer): void {
+    try {
+      subscription.emit('rtp', packet);
+    } catch (error) {
+      this.#logger.error({ err: error, kind: this.kind }, 'a packet could not be processed');
+    }
+  }
+
+  #remove(subscription: ConsumerSubscription): void {
+    this.#subscriptions.delete(subscription);
+    if (this.#subscriptions.size > 0) return;
+    this.#stopPolling();
+    if (!this.producer.closed)
+      this.producer
+        .enableTraceEvent([])
+        .catch((error: unknown) => this.#logger.debug({ err: error }, 'sender reports could not be switched off'));
+  }
+
+  #onTrace(trace: types.ProducerTraceEventData): void {
+    if (trace.type !== 'sr') return;
+    const { ssrc, ntpSec, ntpFrac, rtpTs } = trace.info as {
+      ssrc: number;
+      ntpSec: number;
+      ntpFrac: number;
+      rtpTs: number;
+    };
+    const report: SenderReport = { ntpMs: ntpMilliseconds(ntpSec, ntpFrac), rtpTimestamp: rtpTs >>> 0 };
+    for (const subscription of this.#subscriptions) {
+      if (subscription.isClockedBy(ssrc)) subscription.emit('senderReport', report);
+    }
+  }
+
+  /**
+   * Which layer is the best no offer says: some list the largest picture first, some last. The one that sends most is it. mediasoup
+   * takes the last one until this is known.
+   */
+  #chooseLayer(stats: readonly types.ProducerStat[]): void {
+    const bitrate = (layer: number | undefined): number =>
+      stats.find((stat) => stat.rid === this.producer.rtpParameters.encodings?.[layer ?? -1]?.rid)?.bitrate ?? 0;
+    const layers = this.producer.rtpParameters.encodings?.map((_, layer) => layer) ?? [];
+    const best = layers.reduce((most, layer) => (bitrate(layer) > bitrate(most) ? layer : most), 0);
+    if (best === this.#bestLayer || bitrate(best) <= bitrate(this.#bestLayer) * LAYER_MARGIN) return;
+    this.#bestLayer = best;
+    for (const subscription of this.#subscriptions) subscription.preferLayer(best);
+  }
+
+  #startPolling(): void {
+    this.#poll = setInterval(
+      () => {
+        this.producer.getStats().then(
+          (stats) => {
+            this.#roundTripMs = Math.max(0, ...stats.map((stat) => stat.roundTripTime ?? 0));
+            if (this.producer.type === 'simulcast') this.#chooseLayer(stats);
+          },
+          () => undefined, // The producer was closed meanwhile.
+        );
+      },
+      this.producer.type === 'simulcast' ? LAYER_POLL_MS : ROUND_TRIP_POLL_MS,
+    );
+    this.#poll.unref();
+  }
+
+  #stopPolling(): void {
+    clearInterval(this.#poll);
+  }
+}
+
+class ConsumerSubscription extends EventEmitter<TrackSubscriptionEvents> implements TrackSubscription {
+  readonly #consumer: types.Consumer;
+  readonly #track: { readonly roundTripMs: number };
+  readonly #removed: () => void;
+  /** Of simulcast: the layer whose timestamps the packets have. */
+  #clockSsrc: number | undefined;
+  #closed = false;
+
+  constructor(
+    consumer: types.Consumer,
+    track: { readonly roundTripMs: number; readonly producer: types.Producer },
+    removed: () => void,
+  ) {
+    super();
+    this.#consumer = consumer;
+    this.#track = track;
+    this.#removed = removed;
+    // Only what does not come by the worker's channel.
+    consumer.on('rtp', (packet) => this.emit('rtp', packet));
+    consumer.on('layerschange', (layers) => {
+      this.#clockSsrc ??=
+        layers && track.producer.score.find(({ encodingIdx }) => encodingIdx === layers.spatialLayer)?.ssrc;
+    });
+  }
+
+  get roundTripMs(): number {
+    return this.#track.roundTripMs;
+  }
+
+  preferLayer(spatialLayer: number): void {
+    if (this.#closed) return;
+    this.#consumer.setPreferredLayers({ spatialLayer }).catch(() => undefined); // The consumer was closed meanwhile.
+  }
+
+  /**
+   * Whether the reports of that SSRC tell the time of this subscription's packets. Each layer of simulcast has RTP timestamps of its
+   * own; mediasoup shifts those of all layers to the timestamps of the first one that it forwarded.
+   */
+  isClockedBy(ssrc: number): boolean {
+    return this.#consumer.type !== 'simulcast' || this.#clockSsrc === ssrc;
+  }
+
+  requestKeyFrame(): void {
+    if (this.#closed || this.#consumer.kind !== 'video') return;
+    this.#consumer.requestKeyFrame().catch(() => undefined); // The consumer was closed meanwhile.
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#consumer.close();
+    this.#removed();
+  }
+
+  /** The producer is closed; its consumers close with it by themselves. */
+  end(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#removed();
+    this.emit('ended');
+  }
+}
+
+export type ProducerAudioTrack = ProducerTrack<'audio', AudioCodec> & AudioTrack;
+export type ProducerVideoTrack = ProducerTrack<'video', VideoCodec> & VideoTrack;
+
+/** Seconds since 1900 and their 32-bit fraction (RFC 3550, 4) as milliseconds. */
+export function ntpMilliseconds(seconds: number, fraction: number): number {
+  return (seconds >>> 0) * 1000 + ((fraction >>> 0) / 2 ** 32) * 1000;
+}
+
+/** A copy inside the process needs no retransmissions and no header extensions: packets are plain. */
+function plainCapabilities(capabilities: types.RtpCapabilities): types.RtpCapabilities {
+  return {
+    codecs: capabilities
+      .codecs!.filter((codec) => !codec.mimeType.endsWith('/rtx'))
+      .map((codec) => ({
+        ...codec,
+        rtcpFeedback: codec.rtcpFeedback?.filter((fb) => fb.type !== 'nack' || fb.parameter === 'pli'),
+      })),
+    headerExtensions: [],
+  };
+}

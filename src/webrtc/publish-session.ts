@@ -1,0 +1,218 @@
+import { EventEmitter } from 'node:events';
+import { randomUUID } from 'node:crypto';
+import type { types } from 'mediasoup';
+import { GatewayError } from '../errors.ts';
+import type { Logger } from '../observe/logger.ts';
+import type { AudioCodec, Publisher, VideoCodec } from '../streams/live-stream.ts';
+import { ProducerTrack, type ProducerAudioTrack, type ProducerVideoTrack } from './producer-track.ts';
+import { DEFAULT_H264_PROFILE, routableProfile } from './codecs.ts';
+import { parseOffer, type Offer, type OfferedMedia } from './sdp.ts';
+import { buildAnswer, VIDEO_START_BITRATE } from './sdp-answer.ts';
+import { buildIceFragment, type IceCredentials } from './sdp-fragment.ts';
+import { TransportLink } from './transport-link.ts';
+import { failureOf } from './worker-failure.ts';
+import type { IngestWorker, WorkerPool } from './worker-pool.ts';
+
+export interface PublishSessionOptions {
+  readonly pool: WorkerPool;
+  readonly offerSdp: string;
+  readonly logger: Logger;
+  /** Kilobits per second of video; 0 or nothing: as the browser and the network like. */
+  readonly minBitrate?: number;
+  readonly maxBitrate?: number;
+  /** Milliseconds of sound in a packet; nothing: as the publisher likes. */
+  readonly audioPacketMs?: number;
+  /** The publisher wants its media over TCP. */
+  readonly tcpOnly?: boolean;
+  /** Refuse an offer of which a part would be rejected; accept a section for data channels. As WHIP wants both. */
+  readonly complete?: boolean;
+  readonly dataChannel?: boolean;
+}
+
+export interface PublishSessionEvents {
+  /** ICE and DTLS are up: media can flow. */
+  connected: [];
+  /** The publisher is gone without a goodbye, or never came. The session closes itself; `closed` follows. */
+  lost: [reason: GatewayError];
+  /** The session is over, by whomever; nothing follows. `reason` is what {@link PublishSession.close} was given. */
+  closed: [reason: GatewayError | undefined];
+}
+
+/**
+ * Bits per second at most, when the publisher asks for nothing: far above 1080p60 and 4K30 of any platform, so that it only stops
+ * a publisher that would fill the line.
+ */
+const DEFAULT_MAX_BITRATE = 30_000_000;
+/** Audio and retransmissions come on top of what a page calls the video's bitrate. Bits per second. */
+const BITRATE_HEADROOM = 500_000;
+/**
+ * Milliseconds between two key frame requests to a publisher at least. Many destinations that join at once cost one key frame, and
+ * one that joins after another still starts within 300 ms.
+ */
+const KEY_FRAME_REQUEST_DELAY_MS = 300;
+
+/** One publisher's WebRTC session, whoever signalled it: an offer in, an answer out, then tracks to subscribe to. */
+export class PublishSession extends EventEmitter<PublishSessionEvents> implements Publisher {
+  readonly id: string;
+  readonly answerSdp: string;
+  readonly audio: ProducerAudioTrack | undefined;
+  readonly video: ProducerVideoTrack | undefined;
+  /** Where the session lives; players of its stream live there too. */
+  readonly worker: IngestWorker;
+  readonly #link: TransportLink;
+  #remoteIce: IceCredentials;
+  #closed = false;
+
+  private constructor(parts: {
+    id: string;
+    remoteIce: IceCredentials;
+    worker: IngestWorker;
+    link: TransportLink;
+    answerSdp: string;
+    audio: ProducerAudioTrack | undefined;
+    video: ProducerVideoTrack | undefined;
+  }) {
+    super();
+    this.id = parts.id;
+    this.worker = parts.worker;
+    this.#link = parts.link;
+    this.#remoteIce = parts.remoteIce;
+    this.answerSdp = parts.answerSdp;
+    this.audio = parts.audio;
+    this.video = parts.video;
+    this.#link.on('connected', () => this.emit('connected'));
+    this.#link.on('lost', (reason) => {
+      this.emit('lost', reason);
+      this.close(reason);
+    });
+  }
+
+  /** @throws {GatewayError} INVALID_SDP, NO_COMMON_CODECS, or as {@link WorkerPool.pick} */
+  static async create(options: PublishSessionOptions): Promise<PublishSession> {
+    const worker = options.pool.pick();
+    const offer = parseOffer(options.offerSdp, {
+      offerer: 'sends',
+      congestionFeedback: worker.congestionFeedback,
+      complete: options.complete,
+      dataChannel: options.dataChannel,
+    });
+    const id = randomUUID();
+    const logger = options.logger.child({ publishSession: id });
+    let link: TransportLink | undefined;
+    try {
+      link = await TransportLink.create({
+        worker,
+        router: worker.router,
+        dtls: offer.dtls,
+        tcpOnly: options.tcpOnly,
+        dataChannel: offer.dataMid !== undefined,
+        logger,
+      });
+      const [audio, video] = await Promise.all([
+        offer.audio && produce(link.transport, 'audio' as const, offer.audio, worker, logger),
+        offer.video && produce(link.transport, 'video' as const, offer.video, worker, logger),
+        link.transport.setMaxIncomingBitrate(
+          options.maxBitrate ? options.maxBitrate * 1000 + BITRATE_HEADROOM : DEFAULT_MAX_BITRATE,
+        ),
+      ]);
+      logger.debug({ audio: audio?.codec, video: video?.codec }, 'publish session created');
+      return new PublishSession({
+        id,
+        remoteIce: offer.ice,
+        worker,
+        link,
+        answerSdp: answerTo(offer, link, options),
+        audio,
+        video,
+      });
+    } catch (error) {
+      link?.close();
+      throw failureOf(worker.worker, error);
+    }
+  }
+
+  /** Whether ICE and DTLS are up. */
+  get connected(): boolean {
+    return this.#link.connected;
+  }
+
+  /** The publisher's ICE credentials: those of its offer or of its last restart. */
+  get remoteIce(): IceCredentials {
+    return this.#remoteIce;
+  }
+
+  /**
+   * An ICE restart (RFC 8445, 9): media goes on over the old path until the publisher has found a new one.
+   *
+   * @returns our new credentials as an SDP fragment
+   */
+  async restartIce(remoteIce: IceCredentials): Promise<string> {
+    const local = await this.#link.transport.restartIce().catch((error: unknown) => {
+      throw failureOf(this.worker.worker, error);
+    });
+    this.#remoteIce = remoteIce;
+    return buildIceFragment(local);
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** Idempotent. The tracks end; the browser sees DTLS close. */
+  close(reason?: GatewayError): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#link.close();
+    this.emit('closed', reason);
+  }
+}
+
+async function produce<Kind extends 'audio' | 'video', Codec extends AudioCodec | VideoCodec>(
+  transport: types.WebRtcTransport,
+  kind: Kind,
+  media: OfferedMedia<Codec>,
+  worker: IngestWorker,
+  logger: Logger,
+): Promise<ProducerTrack<Kind, Codec>> {
+  try {
+    const producer = await transport.produce({
+      kind,
+      rtpParameters: routable(media.rtpParameters),
+      keyFrameRequestDelay: KEY_FRAME_REQUEST_DELAY_MS,
+    });
+    return new ProducerTrack(kind, media.codec, media.clockRate, producer, worker, logger);
+  } catch (error) {
+    if (worker.worker.closed) throw error;
+    throw new GatewayError(
+      'INVALID_SDP',
+      `The ${kind} section of the SDP offer cannot be used: ${error instanceof Error ? error.message : String(error)}.`,
+      { cause: error },
+    );
+  }
+}
+
+/** As the router takes it, which only forwards packets; the answer repeats what was offered. */
+function routable(parameters: types.RtpParameters): types.RtpParameters {
+  const codecs = parameters.codecs.map((codec) => {
+    if (!/^video\/h264$/i.test(codec.mimeType)) return codec;
+    const format = (codec.parameters ?? {}) as Record<string, unknown>;
+    return {
+      ...codec,
+      parameters: {
+        ...format,
+        'packetization-mode': 1,
+        'profile-level-id': routableProfile(String(format['profile-level-id'] ?? DEFAULT_H264_PROFILE)),
+      },
+    };
+  });
+  return { ...parameters, codecs };
+}
+
+function answerTo(
+  offer: Offer,
+  link: TransportLink,
+  { minBitrate = 0, maxBitrate, audioPacketMs }: PublishSessionOptions,
+): string {
+  const videoStartBitrate = Math.max(minBitrate, Math.min(VIDEO_START_BITRATE, maxBitrate || Infinity));
+  return buildAnswer({ offer, transport: link.local, videoStartBitrate, audioPacketMs });
+}

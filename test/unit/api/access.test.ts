@@ -1,0 +1,177 @@
+import { request } from 'node:https';
+import t from 'tap';
+import { Certificate } from '../../../src/net/certificate.ts';
+import { silentLogger } from '../../../src/observe/logger.ts';
+import { makeCertificate } from '../../helpers/certificate.ts';
+import { createHttpApp } from '../../helpers/http-app.ts';
+
+const find = { method: 'GET', url: '/rest-api/push/find_all' } as const;
+const guarded = [
+  find.url,
+  '/api/v1/transponders',
+  '/api/v1/streams',
+  '/rest-api/nothing',
+  '/rest-api//push/find_all',
+  '/api/v1/nothing',
+];
+
+t.test('with a key: nothing below /rest-api and /api without it', async (t) => {
+  const { app, http, control } = await createHttpApp({ rest_api_key: 'correct-horse' });
+  t.teardown(() => app.close());
+  for (const url of guarded) {
+    for (const headers of [
+      {},
+      { authorization: 'Bearer wrong' },
+      { authorization: 'Basic correct-horse' },
+      { authorization: 'Bearer' },
+      { 'x-api-key': 'correct-hors' },
+      { 'x-api-key': '' },
+    ]) {
+      const answer = await http.inject({ method: 'GET', url, headers: { ...headers } });
+      t.equal(answer.statusCode, 401, `${url} ${JSON.stringify(headers)}`);
+      t.match(answer.json(), { status: 401, error: 'Unauthorized', exception: 'UNAUTHORIZED', path: url });
+      t.equal(answer.headers['www-authenticate'], 'Bearer');
+      t.notMatch(answer.body, 'correct');
+    }
+  }
+  t.equal(
+    (
+      await http.inject({
+        method: 'POST',
+        url: '/rest-api/push/terminate',
+        payload: 'not json',
+        headers: { 'content-type': 'application/json' },
+      })
+    ).statusCode,
+    401,
+    'the key comes before the body',
+  );
+  t.strictSame(control.calls, []);
+  for (const headers of [
+    { authorization: 'Bearer correct-horse' },
+    { authorization: 'bearer correct-horse' },
+    { 'x-api-key': 'correct-horse' },
+    { 'x-api-key': 'correct-horse', host: 'gateway.example.com' },
+  ])
+    t.equal((await http.inject({ ...find, headers: { ...headers } })).json().exception, 'TRANSPONDER_NOT_FOUND');
+  for (const url of ['/health', '/metrics']) t.equal((await http.inject(url)).statusCode, 200, `${url} is open`);
+});
+
+t.test('without a key, only by a name of this machine', async (t) => {
+  const { app, http } = await createHttpApp();
+  t.teardown(() => app.close());
+  for (const host of ['localhost:8081', '127.0.0.1:8081', '127.0.0.1', '[::1]:8081', 'LOCALHOST', 'app.localhost:1'])
+    t.equal((await http.inject({ ...find, headers: { host } })).statusCode, 404, host);
+  for (const host of [
+    'evil.example:8081',
+    '127.0.0.1.evil.example',
+    'localhost.evil.example',
+    '10.0.0.1:8081',
+    '127.1',
+    '2130706433',
+  ]) {
+    const answer = await http.inject({ ...find, headers: { host } });
+    t.equal(answer.statusCode, 403, host);
+    t.equal(answer.json().exception, 'HOST_NOT_ALLOWED');
+  }
+});
+
+t.test('everybody, if that is what the settings say', async (t) => {
+  const { app, http } = await createHttpApp({ allow_anonymous: 'true', listen_ip: '0.0.0.0' });
+  t.teardown(() => app.close());
+  t.equal((await http.inject({ ...find, headers: { host: 'gateway.example.com' } })).statusCode, 404);
+});
+
+t.test('pages of the named origins, and only they, may call', async (t) => {
+  const { app, http } = await createHttpApp({
+    cors_origins: 'https://Studio.Example, http://localhost:3000',
+    rest_api_key: 'k',
+  });
+  t.teardown(() => app.close());
+  const preflight = (origin: string) =>
+    http.inject({
+      method: 'OPTIONS',
+      url: '/rest-api/push/startup',
+      headers: {
+        origin,
+        'access-control-request-method': 'POST',
+        'access-control-request-headers': 'content-type,authorization',
+      },
+    });
+  for (const origin of ['https://studio.example', 'http://localhost:3000']) {
+    const { statusCode, headers, body } = await preflight(origin);
+    t.equal(statusCode, 204, 'without a key: browsers send none in a preflight');
+    t.equal(body, '');
+    t.equal(headers['access-control-allow-origin'], origin);
+    t.match(headers['access-control-allow-methods'], /POST/);
+    t.equal(headers['access-control-allow-headers'], 'content-type,authorization');
+    t.match(headers.vary, /Origin/);
+  }
+  for (const origin of ['https://studio.example.evil', 'http://studio.example', 'null'])
+    t.equal((await preflight(origin)).headers['access-control-allow-origin'], undefined, origin);
+  const refused = await http.inject({ ...find, headers: { origin: 'https://studio.example' } });
+  t.equal(refused.statusCode, 401);
+  t.equal(
+    refused.headers['access-control-allow-origin'],
+    'https://studio.example',
+    'so that the page can read the error',
+  );
+  t.equal(
+    (await http.inject({ method: 'OPTIONS', url: '/rest-api/push/startup' })).statusCode,
+    204,
+    'OPTIONS without an origin',
+  );
+});
+
+t.test('no origin by default, every origin with *', async (t) => {
+  for (const [setting, expected] of [
+    ['', undefined],
+    ['*', '*'],
+  ] as const) {
+    const { app, http } = await createHttpApp({ cors_origins: setting });
+    t.equal(
+      (await http.inject({ ...find, headers: { origin: 'https://any.example' } })).headers[
+        'access-control-allow-origin'
+      ],
+      expected,
+    );
+    await app.close();
+  }
+});
+
+t.test('the same routes over HTTPS', async (t) => {
+  const { certificateFile: certFile, keyFile, remove } = await makeCertificate();
+  const certificate = new Certificate({ certFile, keyFile, logger: silentLogger });
+  const { app } = await createHttpApp({}, { certificate });
+  t.teardown(async () => {
+    await app.close();
+    certificate.close();
+    await remove();
+  });
+  const { http, https } = await app.listen();
+  t.not(http, https);
+  t.equal((await fetch(`http://127.0.0.1:${http}/rest-api/push/find_all`)).status, 404);
+  const status = await new Promise((resolve, reject) => {
+    request(
+      { port: https, host: '127.0.0.1', path: '/rest-api/push/find_all', rejectUnauthorized: false, agent: false },
+      (answer) => resolve(answer.resume().statusCode),
+    )
+      .on('error', reject)
+      .end();
+  });
+  t.equal(status, 404);
+  await Promise.all([app.close(), app.close()]);
+  await t.rejects(fetch(`http://127.0.0.1:${http}/health`));
+});
+
+t.test('a port that is taken is named with its setting', async (t) => {
+  const { app } = await createHttpApp();
+  t.teardown(() => app.close());
+  const { http } = await app.listen();
+  const second = await createHttpApp({ 'http.port': String(http) });
+  await t.rejects(second.app.listen(), {
+    code: 'SETTINGS_INVALID',
+    message: new RegExp(`http\\.port ${http} \\(EADDRINUSE\\)`),
+  });
+  await second.app.close();
+});

@@ -1,0 +1,136 @@
+import t from 'tap';
+import type { Publisher } from '../../../../src/streams/live-stream.ts';
+import { viewOf } from '../../../helpers/fake-transponders.ts';
+import { createHttpApp } from '../../../helpers/http-app.ts';
+
+const publisher: Publisher = {
+  id: 'p1',
+  video: {
+    kind: 'video',
+    codec: 'h264',
+    clockRate: 90_000,
+    subscribe: () => Promise.reject(new Error('no media here')),
+  },
+  close() {},
+};
+const START = { streamName: 'cam', rtmpUrl: 'rtmp://u:p@example.com/live/geheim' };
+
+t.test('/api/v1 shows destinations without secrets', async (t) => {
+  const { app, http, control } = await createHttpApp();
+  t.teardown(() => app.close());
+  t.strictSame((await http.inject('/api/v1/transponders')).json(), [], 'none is no error here');
+  control.change(viewOf(START, { mediaSessionId: 'a' }));
+  control.change(viewOf({ ...START, rtmpTransponderFullUrl: true }, { mediaSessionId: 'b', streamName: 'geheim?a=1' }));
+  control.endedViews = [
+    viewOf(START, {
+      mediaSessionId: 'c',
+      status: 'ended',
+      reason: 'No such host',
+      reasonCode: 'DESTINATION_NOT_RESOLVED',
+      streamName: 'geheim',
+    }),
+  ];
+  const live = await http.inject('/api/v1/transponders');
+  t.match(live.json(), [
+    { mediaSessionId: 'a', rtmpUrl: 'rtmp://example.com/live', streamName: 'rtmp_cam' },
+    { mediaSessionId: 'b', rtmpUrl: 'rtmp://example.com/live', streamName: '***' },
+  ]);
+  const ended = await http.inject('/api/v1/transponders?ended=true');
+  t.match(ended.json(), [
+    { mediaSessionId: 'c', status: 'ended', reasonCode: 'DESTINATION_NOT_RESOLVED', streamName: '***' },
+  ]);
+  t.notMatch(live.body + ended.body, 'geheim');
+  for (const query of ['ended=1', 'ended=true&x=1', 'ended=true&ended=false', 'ended'])
+    t.equal((await http.inject(`/api/v1/transponders?${query}`)).json().exception, 'INVALID_REQUEST', query);
+});
+
+t.test('/api/v1/streams', async (t) => {
+  const { app, http, control, registry } = await createHttpApp();
+  t.teardown(() => app.close());
+  t.strictSame((await http.inject('/api/v1/streams')).json(), []);
+  const stream = registry.publish('cam', publisher);
+  control.change(viewOf(START, { mediaSessionId: 'a' }));
+  t.strictSame((await http.inject('/api/v1/streams')).json(), [
+    {
+      name: 'cam',
+      status: 'live',
+      startedAt: stream.startedAt.toISOString(),
+      audioCodec: null,
+      videoCodec: 'h264',
+      transponders: 1,
+    },
+  ]);
+  stream.lose();
+  t.match((await http.inject('/api/v1/streams')).json(), [{ name: 'cam', status: 'held', videoCodec: null }]);
+});
+
+t.test('/health', async (t) => {
+  const workers = { alive: 2, wanted: 2 };
+  const { app, http } = await createHttpApp({}, { workers: () => workers });
+  t.teardown(() => app.close());
+  const answer = await http.inject('/health');
+  t.equal(answer.statusCode, 200);
+  t.match(answer.json(), {
+    status: 'ok',
+    version: /^\d+\.\d+\.\d+/,
+    uptime: Number,
+    workers: { alive: 2, wanted: 2 },
+    streams: 0,
+    transponders: 0,
+  });
+  for (const [alive, status, code] of [
+    [1, 'degraded', 200],
+    [0, 'failed', 503],
+  ] as const) {
+    workers.alive = alive;
+    const { statusCode, body } = await http.inject('/health');
+    t.equal(statusCode, code);
+    t.equal(JSON.parse(body).status, status);
+  }
+  workers.alive = 2;
+  app.announceClose();
+  t.match((await http.inject('/health')).json(), { status: 'closing' });
+});
+
+t.test('/metrics', async (t) => {
+  const { app, http, control, registry, metrics } = await createHttpApp();
+  t.teardown(() => app.close());
+  const read = async (name: string) => {
+    const { body } = await http.inject('/metrics');
+    t.notMatch(body, /geheim|example\.com|cam/, 'no names');
+    return body
+      .split('\n')
+      .filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `))
+      .map((line) => line.slice(name.length));
+  };
+  t.strictSame(await read('gateway_streams'), [' 0']);
+  t.strictSame(await read('gateway_transponders'), [
+    '{state="connecting"} 0',
+    '{state="pushing"} 0',
+    '{state="retrying"} 0',
+  ]);
+  registry.publish('cam', publisher);
+  const view = viewOf(START, { mediaSessionId: 'a' });
+  control.change(view);
+  control.change(viewOf(START, { mediaSessionId: 'b', status: 'pushing', bytesSent: 1000, framesDropped: 3 }));
+  t.strictSame(await read('gateway_streams'), [' 1']);
+  t.strictSame(await read('gateway_encoders'), [' 2']);
+  t.strictSame(await read('gateway_transponders'), [
+    '{state="connecting"} 1',
+    '{state="pushing"} 1',
+    '{state="retrying"} 0',
+  ]);
+  control.change({ ...view, status: 'pushing', bytesSent: 500 });
+  t.strictSame(await read('gateway_sent_bytes_total'), [' 1500']);
+  control.change({ ...view, status: 'retrying', reasonCode: 'DESTINATION_LOST', bytesSent: 500 });
+  control.change({ ...view, status: 'retrying', reasonCode: 'DESTINATION_LOST', bytesSent: 500, muted: true });
+  control.change({ ...view, status: 'ended', reasonCode: 'DESTINATION_REFUSED', bytesSent: 600, framesDropped: 4 });
+  t.strictSame(await read('gateway_sent_bytes_total'), [' 1600'], 'what ended ones sent still counts');
+  t.strictSame(await read('gateway_frames_dropped_total'), [' 7']);
+  t.strictSame(await read('gateway_transponder_starts_total'), [' 2']);
+  t.strictSame(await read('gateway_transponder_retries_total'), ['{code="DESTINATION_LOST"} 1']);
+  t.strictSame(await read('gateway_transponder_ends_total'), ['{code="DESTINATION_REFUSED"} 1']);
+  metrics.countInvalidTransition();
+  t.strictSame(await read('gateway_invalid_transitions_total'), [' 1']);
+  t.match((await http.inject('/metrics')).headers['content-type'], /^text\/plain; version=0\.0\.4/);
+});

@@ -1,0 +1,356 @@
+import fc from 'fast-check';
+import t, { type Test } from 'tap';
+import { GatewayError, type ErrorCode } from '../../../../src/errors.ts';
+import { createHttpApp } from '../../../helpers/http-app.ts';
+
+const { app, http, control } = await createHttpApp();
+t.teardown(() => app.close());
+t.beforeEach(() => {
+  control.calls.length = 0;
+  control.views.clear();
+});
+
+const START = { streamName: 'cam', rtmpUrl: 'rtmp://example.com/live/?user=u&pass=geheim' };
+const post = (method: string, payload: unknown = {}) =>
+  http.inject({ method: 'POST', url: `/rest-api/push/${method}`, payload: payload as object });
+const postText = (method: string, payload: string, contentType = 'application/json') =>
+  http.inject({ method: 'POST', url: `/rest-api/push/${method}`, payload, headers: { 'content-type': contentType } });
+
+type Answer = Awaited<ReturnType<typeof post>>;
+function isError(t: Test, answer: Answer, status: number, code: ErrorCode, message?: RegExp, path?: string): void {
+  t.equal(answer.statusCode, status, answer.body);
+  const body = answer.json<Record<string, unknown>>();
+  t.strictSame(Object.keys(body).sort(), ['error', 'exception', 'message', 'path', 'reason', 'status', 'timestamp']);
+  t.equal(body['status'], status);
+  t.equal(body['exception'], code);
+  t.type(body['timestamp'], 'number');
+  t.match(answer.headers['content-type'], /^application\/json/);
+  if (message) t.match(body['message'], message);
+  if (path) t.equal(body['path'], path);
+  t.notMatch(answer.body, /\.ts:|node_modules|geheim/, 'neither a stack nor a secret');
+}
+
+t.test('startup answers one transponder, its URL as it was sent', async (t) => {
+  const answer = await post('startup', START);
+  t.equal(answer.statusCode, 200);
+  const view = answer.json();
+  t.match(view, {
+    mediaSessionId: String,
+    streamName: 'rtmp_cam',
+    rtmpUrl: START.rtmpUrl,
+    width: 0,
+    height: 0,
+    muted: false,
+    soundEnabled: false,
+    options: {},
+    status: 'connecting',
+  });
+  t.strictSame(control.calls, [['start', START]]);
+});
+
+t.test('startup takes every field of the documentation', async (t) => {
+  const request = {
+    ...START,
+    width: 1280,
+    height: 720,
+    fps: 30,
+    keyFrameInterval: 60,
+    rtmpFlashVersion: 'LNX 76.219.189.0',
+    rtmpTransponderFullUrl: true,
+  };
+  for (const options of [
+    {},
+    { action: 'mute' },
+    { action: 'sound_on', soundFile: 'sound.wav', loop: true },
+    { action: 'sound_on', soundFile: 'sound.wav' },
+  ]) {
+    const answer = await post('startup', { ...request, options });
+    t.equal(answer.statusCode, 200, answer.body);
+    t.strictSame(control.calls.at(-1), ['start', { ...request, options }]);
+  }
+});
+
+t.test('zero and null mean that a field was not set', async (t) => {
+  const answer = await post('startup', {
+    ...START,
+    width: 0,
+    height: 0,
+    fps: 0,
+    keyFrameInterval: 0,
+    rtmpFlashVersion: null,
+    options: null,
+    rtmpTransponderFullUrl: null,
+  });
+  t.equal(answer.statusCode, 200, answer.body);
+  const [, request] = control.calls.at(-1) as [string, Record<string, unknown>];
+  t.strictSame(
+    Object.entries(request).filter(([, value]) => value !== undefined),
+    Object.entries(START),
+  );
+});
+
+t.test('startup refuses, and says which field and what it must be', async (t) => {
+  const cases: [unknown, RegExp][] = [
+    [{}, /streamName is missing.* rtmpUrl is missing/],
+    [{ streamName: 'cam' }, /rtmpUrl is missing: it must be a URL such as "rtmp:/],
+    [{ ...START, rtmpUrl: '' }, /rtmpUrl must be/],
+    [{ ...START, rtmpUrl: 5 }, /rtmpUrl must be .*: it is a number/],
+    [{ ...START, streamName: ['cam'] }, /streamName must be .*: it is an array/],
+    [{ ...START, streamName: 'a\u0000b' }, /streamName must be .* without control characters/],
+    [{ ...START, rtmpURL: 'rtmp://x/y' }, /Unknown field "rtmpURL"\. Known here: streamName, rtmpUrl,/],
+    [
+      { ...START, height: '720' },
+      /height must be a whole number from 16 to 4320, or 0 for as it is: it is a string, write it without quotes/,
+    ],
+    [{ ...START, height: 15 }, /height must be/],
+    [{ ...START, height: -2 }, /height must be/],
+    [{ ...START, height: 4322 }, /height must be/],
+    [{ ...START, width: 8193 }, /width must be/],
+    [{ ...START, width: 1e300 }, /width must be/],
+    [{ ...START, fps: 29.97 }, /fps must be a whole number from 1 to 120/],
+    [{ ...START, fps: 121 }, /fps must be/],
+    [{ ...START, keyFrameInterval: -1 }, /keyFrameInterval must be/],
+    [
+      { ...START, rtmpTransponderFullUrl: 'true' },
+      /rtmpTransponderFullUrl must be true or false: it is a string, write it without quotes/,
+    ],
+    [{ ...START, rtmpFlashVersion: 'x'.repeat(65) }, /rtmpFlashVersion must be/],
+    [{ ...START, options: 'mute' }, /options must be an object/],
+    [{ ...START, options: [] }, /options must be an object/],
+    [{ ...START, options: { action: 'unmute' } }, /options\.action must be "mute" or "sound_on"/],
+    [{ ...START, options: { action: 'sound_on' } }, /options\.soundFile is missing/],
+    [{ ...START, options: { action: 'sound_on', soundFile: 'a.wav', loop: 1 } }, /options\.loop must be true or false/],
+    [{ ...START, options: { soundFile: 'a.wav' } }, /Unknown field "options\.soundFile"/],
+    [[START], /must be a JSON object/],
+  ];
+  for (const [body, message] of cases)
+    isError(t, await post('startup', body), 400, 'INVALID_REQUEST', message, '/rest-api/push/startup');
+  t.strictSame(control.calls, []);
+});
+
+t.test('what the engine throws becomes the status of the table', async (t) => {
+  const cases: [ErrorCode, number][] = [
+    ['INVALID_RTMP_URL', 400],
+    ['DESTINATION_NOT_RESOLVED', 400],
+    ['DESTINATION_FORBIDDEN', 400],
+    ['TRANSCODING_DISABLED', 400],
+    ['STREAM_NOT_FOUND', 404],
+    ['TRANSPONDER_EXISTS', 409],
+    ['LIMIT_REACHED', 503],
+  ];
+  for (const [code, status] of cases) {
+    control.fail = new GatewayError(code, 'what to do');
+    isError(t, await post('startup', START), status, code, /what to do/);
+  }
+  control.fail = new Error('geheim at /etc/passwd');
+  isError(t, await post('startup', START), 500, 'INTERNAL', /log says why/);
+});
+
+t.test('find: by any field, by none, and 404 without a match', async (t) => {
+  isError(t, await post('find', { streamName: 'cam' }), 404, 'TRANSPONDER_NOT_FOUND');
+  const { mediaSessionId } = (await post('startup', START)).json();
+  for (const filter of [
+    {},
+    { streamName: 'cam' },
+    { streamName: 'rtmp_cam' },
+    { rtmpUrl: START.rtmpUrl },
+    { mediaSessionId },
+    { streamName: 'cam', rtmpUrl: START.rtmpUrl, mediaSessionId: null },
+  ]) {
+    const answer = await post('find', filter);
+    t.equal(answer.statusCode, 200);
+    t.match(answer.json(), [{ mediaSessionId, rtmpUrl: START.rtmpUrl }]);
+  }
+  const longest = (await post('startup', { ...START, streamName: 'n'.repeat(256) })).json();
+  t.match(
+    (await post('find', { streamName: longest.streamName })).json(),
+    [longest],
+    'a published name is longer than that of its source',
+  );
+  isError(t, await post('find', { streamName: 'other' }), 404, 'TRANSPONDER_NOT_FOUND');
+  isError(t, await post('find', { stream: 'cam' }), 400, 'INVALID_REQUEST', /Unknown field "stream"/);
+  isError(t, await post('find', { streamName: 5 }), 400, 'INVALID_REQUEST', /streamName/);
+  control.fail = new Error('boom');
+  isError(t, await post('find', {}), 500, 'INTERNAL');
+});
+
+t.test('find and find_all need no body', async (t) => {
+  const url = '/rest-api/push/find_all';
+  isError(t, await http.inject({ method: 'POST', url }), 404, 'TRANSPONDER_NOT_FOUND');
+  await post('startup', START);
+  const requests = [
+    { method: 'GET', url },
+    { method: 'POST', url, headers: { 'content-length': '0' } },
+    { method: 'POST', url, headers: { 'content-length': '0', 'content-type': 'application/json' } },
+    { method: 'POST', url, payload: {} },
+    { method: 'POST', url: '/rest-api/push/find', headers: { 'content-length': '0' } },
+    { method: 'POST', url: '/rest-api//push/find_all/' },
+    // curl -d '', and fetch with an empty text.
+    ...['application/x-www-form-urlencoded', 'text/plain;charset=UTF-8'].map(
+      (type) => ({ method: 'POST', url, headers: { 'content-length': '0', 'content-type': type } }) as const,
+    ),
+  ] as const;
+  for (const request of requests) {
+    const answer = await http.inject({ ...request });
+    t.equal(answer.statusCode, 200, `${request.method} ${request.url}`);
+    t.equal(answer.json().length, 1);
+  }
+});
+
+t.test('void is 200 with an empty body', async (t) => {
+  const { mediaSessionId } = (await post('startup', START)).json();
+  const sound = { mediaSessionId, soundFile: 'test.wav', loop: true };
+  for (const [method, body, call] of [
+    ['mute', { mediaSessionId }, ['mute', mediaSessionId]],
+    ['unmute', { mediaSessionId }, ['unmute', mediaSessionId]],
+    ['sound_on', sound, ['soundOn', mediaSessionId, 'test.wav', true]],
+    ['sound_on', { ...sound, loop: undefined }, ['soundOn', mediaSessionId, 'test.wav', false]],
+    ['sound_off', { mediaSessionId }, ['soundOff', mediaSessionId]],
+    ['terminate', { mediaSessionId }, ['terminate', mediaSessionId]],
+  ] as const) {
+    const answer = await post(method, body);
+    t.equal(answer.statusCode, 200, answer.body);
+    t.equal(answer.body, '');
+    t.equal(answer.headers['content-length'], '0');
+    t.strictSame(control.calls.at(-1), call);
+  }
+});
+
+t.test('400, 404 and 500 of the methods that take a mediaSessionId', async (t) => {
+  for (const method of ['terminate', 'mute', 'unmute', 'sound_on', 'sound_off']) {
+    const body = { mediaSessionId: 'none', ...(method === 'sound_on' && { soundFile: 'a.wav' }) };
+    isError(t, await post(method, {}), 400, 'INVALID_REQUEST', /mediaSessionId is missing/);
+    isError(t, await post(method, { ...body, mediaSessionId: 7 }), 400, 'INVALID_REQUEST', /mediaSessionId must be/);
+    isError(t, await post(method, { ...body, x: 1 }), 400, 'INVALID_REQUEST', /Unknown field "x"/);
+    isError(
+      t,
+      await http.inject({ method: 'POST', url: `/rest-api/push/${method}` }),
+      400,
+      'INVALID_REQUEST',
+      /missing/,
+    );
+    isError(t, await post(method, body), 404, 'TRANSPONDER_NOT_FOUND');
+    control.fail = new TypeError('boom');
+    isError(t, await post(method, body), 500, 'INTERNAL');
+  }
+  control.fail = new GatewayError('SOUND_FILE_NOT_FOUND', 'No such file.');
+  isError(
+    t,
+    await post('sound_on', { mediaSessionId: 'x', soundFile: '../../etc/passwd' }),
+    404,
+    'SOUND_FILE_NOT_FOUND',
+  );
+  isError(
+    t,
+    await post('sound_on', { mediaSessionId: 'x', soundFile: 'a', loop: 'true' }),
+    400,
+    'INVALID_REQUEST',
+    /loop must be true or false: it is a string, write it without quotes/,
+  );
+  isError(t, await post('sound_on', { mediaSessionId: 'x' }), 400, 'INVALID_REQUEST', /soundFile is missing/);
+});
+
+t.test('bodies that are not JSON', async (t) => {
+  isError(
+    t,
+    await postText('startup', '{"streamName": "cam", "rtmpUrl": "rtmp://x/geheim",}'),
+    400,
+    'INVALID_REQUEST',
+    /not JSON: there is a mistake at position 51/,
+  );
+  isError(t, await postText('startup', '{"streamName": geheim'), 400, 'INVALID_REQUEST', /not JSON/);
+  isError(t, await postText('startup', '{'), 400, 'INVALID_REQUEST', /not JSON/);
+  isError(t, await postText('startup', '[1]'), 400, 'INVALID_REQUEST', /JSON object/);
+  isError(t, await postText('startup', '7'), 400, 'INVALID_REQUEST', /JSON object/);
+  isError(t, await postText('find', '{"__proto__": {"a": 1}}'), 400, 'INVALID_REQUEST', /Unknown field "__proto__"/);
+  isError(t, await postText('find', '{"constructor": 1}'), 400, 'INVALID_REQUEST', /Unknown field "constructor"/);
+  isError(t, await postText('startup', '['.repeat(60_000)), 400, 'INVALID_REQUEST');
+  isError(
+    t,
+    await postText('startup', JSON.stringify(START), 'application/x-www-form-urlencoded'),
+    415,
+    'UNSUPPORTED_MEDIA_TYPE',
+    /Content-Type: application\/json/,
+  );
+  isError(t, await postText('startup', JSON.stringify(START), 'text/plain'), 415, 'UNSUPPORTED_MEDIA_TYPE');
+  isError(t, await postText('startup', JSON.stringify(START), 'nonsense'), 415, 'UNSUPPORTED_MEDIA_TYPE');
+  isError(t, await postText('startup', `{"streamName":"${'x'.repeat(70_000)}"}`), 413, 'BODY_TOO_LARGE');
+  isError(
+    t,
+    await http.inject({
+      method: 'POST',
+      url: '/rest-api/push/startup',
+      payload: Buffer.from([0x22, 0xff, 0x22]),
+      headers: { 'content-type': 'application/json' },
+    }),
+    400,
+    'INVALID_REQUEST',
+    /UTF-8/,
+  );
+  for (const type of ['application/json; charset=utf-8', 'application/json;charset=UTF-8', 'Application/JSON'])
+    t.equal((await postText('startup', JSON.stringify(START), type)).statusCode, 200, type);
+  t.equal((await postText('startup', `\uFEFF${JSON.stringify(START)}`)).statusCode, 200, 'a byte order mark');
+});
+
+t.test('routes that do not exist and methods that do not fit', async (t) => {
+  isError(
+    t,
+    await http.inject('/rest-api/push/startup'),
+    405,
+    'METHOD_NOT_ALLOWED',
+    /POST, not with GET/,
+    '/rest-api/push/startup',
+  );
+  isError(
+    t,
+    await http.inject('/rest-api/push/find/?token=geheim'),
+    405,
+    'METHOD_NOT_ALLOWED',
+    /POST/,
+    '/rest-api/push/find/',
+  );
+  const refused = await http.inject({ method: 'DELETE', url: '/rest-api/push/find_all' });
+  isError(t, refused, 405, 'METHOD_NOT_ALLOWED', /GET or POST/);
+  t.equal(refused.headers.allow, 'GET, POST');
+  isError(t, await http.inject({ method: 'POST', url: '/health' }), 405, 'METHOD_NOT_ALLOWED');
+  isError(t, await http.inject('/rest-api/push/nothing'), 404, 'ROUTE_NOT_FOUND');
+  isError(t, await http.inject('/nothing?key=geheim'), 404, 'ROUTE_NOT_FOUND', undefined, '/nothing');
+  isError(t, await http.inject('/%zz'), 400, 'INVALID_REQUEST');
+  isError(t, await http.inject('/rest-api/push/%00'), 404, 'ROUTE_NOT_FOUND');
+});
+
+t.test('no body whatsoever makes the gateway fail', async () => {
+  const field = fc.oneof(
+    fc.constantFrom(
+      'streamName',
+      'rtmpUrl',
+      'width',
+      'height',
+      'fps',
+      'keyFrameInterval',
+      'rtmpFlashVersion',
+      'rtmpTransponderFullUrl',
+      'options',
+      'mediaSessionId',
+      'soundFile',
+      'loop',
+      'action',
+    ),
+    fc.string(),
+  );
+  const body = fc.oneof(
+    fc.json(),
+    fc.string(),
+    fc
+      .dictionary(field, fc.oneof(fc.jsonValue(), fc.dictionary(field, fc.jsonValue())))
+      .map((value) => JSON.stringify(value)),
+  );
+  const method = fc.constantFrom('startup', 'find', 'find_all', 'terminate', 'mute', 'unmute', 'sound_on', 'sound_off');
+  await fc.assert(
+    fc.asyncProperty(method, body, async (name, payload) => {
+      const { statusCode } = await postText(name, payload);
+      return statusCode === 200 || (statusCode >= 400 && statusCode < 500);
+    }),
+    { numRuns: 300 },
+  );
+});

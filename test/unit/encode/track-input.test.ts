@@ -1,8 +1,0 @@
-import t from 'tap';
-import { reorderWaitMs } from '../../../src/encode/track-input.ts';
-
-t.test('a missing packet is waited for as long as sending it again twice takes', async (t) => {
-  const UNKNOWN = 0;
-  t.strictSame([1, 30, 100, 1000].map(reorderWaitMs), [82, 140, 280, 400]);
-  t.equal(reorderWaitMs(UNKNOWN), 180, 'as for an ordinary line');
-});

@@ -1,0 +1,136 @@
+import t from 'tap';
+import { BitWriter } from '../../../../src/media/bits.ts';
+import { Av1Depacketizer } from '../../../../src/media/rtp/av1.ts';
+import { packetizeAv1, rtpPacket, splitObus } from '../../../helpers/rtp.ts';
+
+const DELIMITER = Buffer.of(0x12, 0);
+/** A sequence header with everything in it that stands before the size. */
+const SEQUENCE_BODY = new BitWriter()
+  .bits(3, 0)
+  .bits(1, 0)
+  .bits(1, 0) // seq_profile, still_picture, reduced_still_picture_header
+  .bits(1, 1)
+  .bits(32, 1)
+  .bits(32, 30)
+  .bits(1, 1)
+  .bits(1, 1) // timing_info with num_ticks_per_picture_minus_1 0
+  .bits(1, 1)
+  .bits(5, 9)
+  .bits(32, 1)
+  .bits(5, 9)
+  .bits(5, 9) // decoder_model_info
+  .bits(1, 1)
+  .bits(5, 1) // initial_display_delay_present, two operating points
+  .bits(12, 1)
+  .bits(5, 8)
+  .bits(1, 0)
+  .bits(1, 1)
+  .bits(10, 5)
+  .bits(10, 5)
+  .bits(1, 0)
+  .bits(1, 1)
+  .bits(4, 3)
+  .bits(12, 1)
+  .bits(5, 5)
+  .bits(1, 0)
+  .bits(1, 0)
+  .bits(4, 10)
+  .bits(4, 10)
+  .bits(11, 1919)
+  .bits(11, 1079)
+  .bits(16, 0)
+  .toBuffer();
+const SEQUENCE = Buffer.concat([Buffer.of(0x08), SEQUENCE_BODY]);
+const KEY = Buffer.concat([Buffer.of(0x30, 0x10), Buffer.alloc(300, 7)]);
+const INTER = Buffer.concat([Buffer.of(0x30, 0x30), Buffer.alloc(300, 8)]);
+
+const sized = (obu: Buffer): Buffer => {
+  const size = obu.length - 1;
+  return Buffer.concat([
+    Buffer.of(obu[0]! | 2),
+    size < 128 ? Buffer.of(size) : Buffer.of((size & 0x7f) | 0x80, size >> 7),
+    obu.subarray(1),
+  ]);
+};
+
+function push(depacketizer: Av1Depacketizer, timestamp: number, ...payloads: Buffer[]) {
+  return payloads.flatMap((payload, index) =>
+    depacketizer.push(rtpPacket({ timestamp, payload, marker: index === payloads.length - 1 })),
+  );
+}
+
+t.test('temporal units come out in the low-overhead format, however they were cut', async (t) => {
+  const metadata = Buffer.of(0x28, 1, 2, 3);
+  for (const maxBytes of [20, 64, 100, 310, 1200]) {
+    for (const counted of [false, true]) {
+      const depacketizer = new Av1Depacketizer();
+      const key = push(depacketizer, 1, ...packetizeAv1([SEQUENCE, metadata, KEY], maxBytes, counted));
+      t.same(
+        key.map((frame) => ({ ...frame, data: 0 })),
+        [{ timestamp: 1, corrupted: false, keyFrame: true, width: 1920, height: 1080, data: 0 }],
+      );
+      t.ok(key[0]!.data.equals(Buffer.concat([DELIMITER, sized(SEQUENCE), sized(metadata), sized(KEY)])));
+      t.same(splitObus(key[0]!.data).slice(1), [SEQUENCE, metadata, KEY]);
+      t.match(push(depacketizer, 2, ...packetizeAv1([INTER], maxBytes, counted)), [
+        { keyFrame: false, data: Buffer.concat([DELIMITER, sized(INTER)]) },
+      ]);
+    }
+  }
+});
+
+t.test('OBUs that bring their size; delimiters, padding and tile lists are left out', async (t) => {
+  const obus = [DELIMITER, sized(SEQUENCE), Buffer.of(0x7a, 1, 0), Buffer.of(0x42, 1, 0), sized(KEY)];
+  t.match(push(new Av1Depacketizer(), 1, ...packetizeAv1(obus, 1200, false)), [
+    { keyFrame: true, data: Buffer.concat([DELIMITER, sized(SEQUENCE), sized(KEY)]) },
+  ]);
+});
+
+t.test('a key frame is one that brings its sequence header, be it cut into tile groups', async (t) => {
+  const depacketizer = new Av1Depacketizer();
+  const [header, tiles] = [Buffer.of(0x18, 0x10), Buffer.concat([Buffer.of(0x20), Buffer.alloc(300, 7)])];
+  t.match(push(depacketizer, 1, ...packetizeAv1([SEQUENCE, header, tiles], 1200, false)), [{ keyFrame: true }]);
+  t.match(push(depacketizer, 2, ...packetizeAv1([header, tiles], 1200, false)), [{ keyFrame: false }]);
+  t.same(push(depacketizer, 3, ...packetizeAv1(Array<Buffer>(1025).fill(tiles), 1200, false)), [], 'of too many tiles');
+});
+
+t.test('of spatial layers the first is taken', async (t) => {
+  const layer = (id: number, obu: Buffer): Buffer => Buffer.concat([Buffer.of(obu[0]! | 4, id << 3), obu.subarray(1)]);
+  const [frame] = push(
+    new Av1Depacketizer(),
+    1,
+    ...packetizeAv1([SEQUENCE, layer(0, KEY), layer(1, KEY)], 1200, false),
+  );
+  t.same(splitObus(frame!.data).slice(1), [SEQUENCE, layer(0, KEY)]);
+});
+
+t.test('a loss inside damages the picture', async (t) => {
+  const depacketizer = new Av1Depacketizer();
+  push(depacketizer, 1, ...packetizeAv1([SEQUENCE, KEY], 1200, false));
+  const [first, , third] = packetizeAv1([INTER], 120, true);
+  depacketizer.push(rtpPacket({ timestamp: 2, payload: first! }));
+  depacketizer.packetLost();
+  t.same(push(depacketizer, 2, third!), []);
+  t.ok(depacketizer.corrupted);
+  t.equal(depacketizer.damagedPictures, 1);
+  t.match(push(depacketizer, 3, ...packetizeAv1([INTER], 1200, true)), [{ corrupted: true }]);
+  t.match(push(depacketizer, 4, ...packetizeAv1([SEQUENCE, KEY], 1200, true)), [{ corrupted: false }]);
+});
+
+t.test('what is no AV1 is thrown away', async (t) => {
+  const broken: Record<string, string> = {
+    'continues nothing': '90' + '3010',
+    'is to be continued, and is not': '50' + '3010',
+    'length beyond the end': '0005' + '3010',
+    'length without end': '00' + 'ffffffffffffffffff',
+    'fewer elements than counted': '20' + '023010',
+    'forbidden bit': '10' + 'b010',
+    'size beyond the end': '10' + '3205' + '1010',
+    'extension without its byte': '10' + '34',
+    'sequence header too short': '10' + '0800',
+  };
+  for (const [name, payload] of Object.entries(broken)) {
+    const depacketizer = new Av1Depacketizer();
+    t.same(push(depacketizer, 1, Buffer.from(payload, 'hex')), [], name);
+    t.equal(depacketizer.damagedPictures, 1, name);
+  }
+});

@@ -1,0 +1,328 @@
+import fc from 'fast-check';
+import t from 'tap';
+import { BitWriter } from '../../../../src/media/bits.ts';
+import { H264Depacketizer } from '../../../../src/media/rtp/h264.ts';
+import { rtpPacket } from '../../../helpers/rtp.ts';
+
+const SPS = Buffer.from('6742c01fda014016e840', 'hex');
+const OTHER_SPS = Buffer.from('6742c01fda02802dd080', 'hex');
+// pic_parameter_set_id 0 and 1 are the codes 1 and 010.
+const PPS_0 = Buffer.from('68ce3c80', 'hex');
+const PPS_1 = Buffer.from('684e3c80', 'hex');
+const SEI = Buffer.from('0605010280', 'hex');
+// The first bit after the header is first_mb_in_slice: 1 stands for macroblock 0.
+const IDR = Buffer.from('6588aabb', 'hex');
+const IDR_SECOND_SLICE = Buffer.from('6540aabb', 'hex');
+const P = Buffer.from('419aaabb', 'hex');
+const P_SECOND_SLICE = Buffer.from('4146aabb', 'hex');
+const AUD = Buffer.from('09f0', 'hex');
+const FILLER = Buffer.from('0cffff80', 'hex');
+
+const stapA = (...nalUnits: Buffer[]): Buffer =>
+  Buffer.concat([
+    Buffer.of(0x78),
+    ...nalUnits.flatMap((nalUnit) => [Buffer.of(nalUnit.length >> 8, nalUnit.length & 0xff), nalUnit]),
+  ]);
+
+function fuA(nalUnit: Buffer, parts: number): Buffer[] {
+  const body = nalUnit.subarray(1);
+  const size = Math.ceil(body.length / parts);
+  return Array.from({ length: parts }, (_, index) => {
+    const flags = (index === 0 ? 0x80 : 0) | (index === parts - 1 ? 0x40 : 0);
+    return Buffer.concat([
+      Buffer.of((nalUnit[0]! & 0xe0) | 28, flags | (nalUnit[0]! & 0x1f)),
+      body.subarray(index * size, (index + 1) * size),
+    ]);
+  });
+}
+
+/** Pushes payloads as one picture, the marker on the last; `undefined` stands for a loss. NAL units of what comes out are joined. */
+function picture(
+  depacketizer: H264Depacketizer,
+  timestamp: number,
+  payloads: ReadonlyArray<Buffer | undefined>,
+  marker = true,
+) {
+  return payloads.flatMap((payload, index) => {
+    if (payload)
+      return depacketizer
+        .push(rtpPacket({ timestamp, payload, marker: marker && index === payloads.length - 1 }))
+        .map((unit) => ({ ...unit, nalUnits: unit.nalUnits.map((pieces) => Buffer.concat(pieces)) }));
+    depacketizer.packetLost();
+    return [];
+  });
+}
+
+const started = (): H264Depacketizer => {
+  const depacketizer = new H264Depacketizer();
+  picture(depacketizer, 0, [stapA(SPS, PPS_0), IDR]);
+  return depacketizer;
+};
+
+t.test('single NAL units, STAP-A and FU-A make one access unit', async (t) => {
+  const depacketizer = new H264Depacketizer();
+  t.ok(depacketizer.corrupted, 'nothing can be decoded yet');
+  const units = picture(depacketizer, 7, [
+    AUD,
+    stapA(SPS, PPS_0, SEI),
+    ...fuA(Buffer.concat([IDR, Buffer.alloc(50, 3)]), 3),
+    FILLER,
+    IDR_SECOND_SLICE,
+  ]);
+  t.same(units, [
+    {
+      timestamp: 7,
+      keyFrame: true,
+      bFrame: false,
+      corrupted: false,
+      nalUnits: [SEI, Buffer.concat([IDR, Buffer.alloc(50, 3)]), IDR_SECOND_SLICE],
+    },
+  ]);
+  t.same(depacketizer.parameterSets, { sps: SPS, pps: [PPS_0] });
+  t.notOk(depacketizer.corrupted);
+  t.same(picture(depacketizer, 8, [P]), [
+    { timestamp: 8, keyFrame: false, bFrame: false, corrupted: false, nalUnits: [P] },
+  ]);
+});
+
+t.test('B-frames, by both codes of their slices', async (t) => {
+  const depacketizer = started();
+  for (const [slice, bFrame] of [
+    ['41c0ff', false],
+    ['4198ff', false],
+    ['01a0ff', true],
+    ['01afff', true],
+    ['019cff', true],
+    ['419bff', false],
+    ['41b0ff', false],
+    ['4188ff', false],
+  ] as const) {
+    t.equal(picture(depacketizer, 1, [Buffer.from(slice, 'hex')])[0]!.bFrame, bFrame, slice);
+  }
+  t.equal(picture(depacketizer, 2, fuA(Buffer.from('01a0ffff', 'hex'), 2))[0]!.bFrame, true, 'in fragments');
+});
+
+t.test('a new timestamp ends an access unit whose marker is missing', async (t) => {
+  const depacketizer = started();
+  t.same(picture(depacketizer, 1, [P], false), []);
+  const units = picture(depacketizer, 2, [P]);
+  t.same(
+    units.map((unit) => unit.timestamp),
+    [1, 2],
+  );
+});
+
+t.test('parameter sets in a packet of their own, with a marker, belong to the picture after them', async (t) => {
+  const depacketizer = new H264Depacketizer();
+  t.same(picture(depacketizer, 1, [SPS]), []);
+  t.same(picture(depacketizer, 1, [PPS_0]), []);
+  t.match(picture(depacketizer, 1, [IDR]), [{ keyFrame: true }]);
+  t.same(depacketizer.parameterSets, { sps: SPS, pps: [PPS_0] });
+  t.same(picture(depacketizer, 2, [undefined, IDR]), [], 'and a picture that lost them is thrown away');
+});
+
+t.test('several picture parameter sets, by id, kept until the sequence parameter set changes', async (t) => {
+  const depacketizer = new H264Depacketizer();
+  picture(depacketizer, 1, [stapA(SPS, PPS_1, PPS_0), IDR]);
+  t.same(depacketizer.parameterSets, { sps: SPS, pps: [PPS_0, PPS_1] });
+  const changed = Buffer.from('684eff80', 'hex');
+  picture(depacketizer, 2, [stapA(changed), P]);
+  t.same(depacketizer.parameterSets, { sps: SPS, pps: [PPS_0, changed] });
+  picture(depacketizer, 3, [stapA(OTHER_SPS, PPS_1), IDR]);
+  t.same(depacketizer.parameterSets, { sps: OTHER_SPS, pps: [PPS_1] });
+});
+
+t.test('a loss inside throws the access unit away, and says that a key frame is needed', async (t) => {
+  for (const payloads of [
+    [P, undefined, P_SECOND_SLICE],
+    [...fuA(P, 3).slice(0, 1), undefined, ...fuA(P, 3).slice(2)],
+    [undefined, fuA(P, 2)[1]!],
+  ]) {
+    const depacketizer = started();
+    t.same(picture(depacketizer, 1, payloads), []);
+    t.ok(depacketizer.corrupted);
+    t.equal(depacketizer.damagedPictures, 1);
+    t.match(picture(depacketizer, 2, [P]), [{ corrupted: true }]);
+    t.match(picture(depacketizer, 3, [stapA(SPS, PPS_0), IDR]), [{ corrupted: false }]);
+    t.notOk(depacketizer.corrupted);
+  }
+});
+
+t.test('a loss at the end throws the access unit away', async (t) => {
+  const depacketizer = started();
+  const units = [
+    ...picture(depacketizer, 1, [P], false),
+    ...picture(depacketizer, 1, [undefined]),
+    ...picture(depacketizer, 2, [P]),
+  ];
+  t.same(
+    units.map((unit) => [unit.timestamp, unit.corrupted]),
+    [[2, true]],
+  );
+});
+
+t.test('a loss of whole pictures between two', async (t) => {
+  const depacketizer = started();
+  depacketizer.packetLost();
+  t.ok(depacketizer.corrupted);
+  t.match(picture(depacketizer, 5, [P]), [{ corrupted: true }]);
+});
+
+t.test('a loss at the beginning is seen by the first slice', async (t) => {
+  const depacketizer = started();
+  t.same(picture(depacketizer, 1, [undefined, P_SECOND_SLICE]), []);
+  t.equal(depacketizer.damagedPictures, 1);
+  t.match(picture(depacketizer, 2, [undefined, P, P_SECOND_SLICE]), [{ nalUnits: [P, P_SECOND_SLICE] }]);
+});
+
+t.test('a key frame that lost its parameter sets is thrown away where others bring them', async (t) => {
+  const depacketizer = started();
+  t.same(picture(depacketizer, 1, [undefined, IDR]), []);
+  t.ok(depacketizer.corrupted);
+
+  const outOfBand = started();
+  picture(outOfBand, 1, [IDR]);
+  t.match(picture(outOfBand, 2, [undefined, IDR]), [{ keyFrame: true, corrupted: false }]);
+});
+
+t.test('parameter sets of a damaged picture are those of the next good one', async (t) => {
+  const depacketizer = started();
+  picture(depacketizer, 1, [stapA(OTHER_SPS, PPS_1), undefined, IDR_SECOND_SLICE]);
+  t.match(picture(depacketizer, 2, [P]), [{ corrupted: true }]);
+  t.match(picture(depacketizer, 3, [IDR]), [{ corrupted: false }]);
+  t.same(depacketizer.parameterSets, { sps: OTHER_SPS, pps: [PPS_1] });
+});
+
+t.test('packets without payload do not matter', async (t) => {
+  const depacketizer = started();
+  t.same(picture(depacketizer, 1, [Buffer.alloc(0)]), []);
+  picture(depacketizer, 2, [P], false);
+  t.same(depacketizer.push(rtpPacket({ timestamp: 1, payload: Buffer.alloc(0) })), []);
+  t.match(picture(depacketizer, 2, [P_SECOND_SLICE]), [{ nalUnits: [P, P_SECOND_SLICE] }]);
+});
+
+t.test('malformed payloads damage their picture only', async (t) => {
+  const broken: Record<string, Buffer> = {
+    'NAL unit type 0': Buffer.of(0x60, 1),
+    'forbidden bit': Buffer.of(0xe1, 0x9a),
+    'STAP-A without content': Buffer.of(0x78),
+    'STAP-A with an empty unit': Buffer.from('780000', 'hex'),
+    'STAP-A beyond its end': Buffer.from('780009419a', 'hex'),
+    'STAP-A with a byte left over': Buffer.from('780002419a00', 'hex'),
+    'STAP-A in STAP-A': stapA(stapA(P)),
+    'FU-A without its header': Buffer.of(0x7c),
+    'FU-A without a start': fuA(P, 3)[1]!,
+    'FU-A of a FU-A': Buffer.of(0x7c, 0xc0 | 28, 1),
+    'FU-A with the forbidden bit': Buffer.of(0xfc, 0xc1, 0x9a),
+    'FU-B': Buffer.of(0x7d, 0x81, 0, 0, 1),
+    'sequence parameter set of 2 bytes': Buffer.of(0x67, 0x42),
+    'picture parameter set with an endless id': Buffer.of(0x68, 0, 0, 0, 0, 0, 0),
+    'picture parameter set 256': Buffer.from('68008080', 'hex'),
+    'sequence parameter set of more than a kilobyte': Buffer.concat([SPS, Buffer.alloc(1024)]),
+    'picture parameter set of more than a kilobyte': Buffer.concat([PPS_0, Buffer.alloc(1024)]),
+  };
+  for (const [name, payload] of Object.entries(broken)) {
+    const depacketizer = started();
+    t.same(picture(depacketizer, 1, [P, payload, P_SECOND_SLICE]), [], name);
+    t.equal(depacketizer.damagedPictures, 1, name);
+    t.match(picture(depacketizer, 2, [stapA(SPS, PPS_0), IDR]), [{ corrupted: false }], name);
+  }
+});
+
+t.test('a fragmented unit that is interrupted damages the picture', async (t) => {
+  for (const other of [P, stapA(P), fuA(P, 2)[0]!]) {
+    const depacketizer = started();
+    t.same(picture(depacketizer, 1, [fuA(P, 3)[0]!, other, ...fuA(P, 3).slice(1)]), []);
+    t.equal(depacketizer.damagedPictures, 1);
+  }
+  const depacketizer = started();
+  t.same(picture(depacketizer, 1, fuA(P, 3).slice(0, 2)), [], 'not ended at the marker');
+  t.equal(depacketizer.damagedPictures, 1);
+  t.ok(depacketizer.corrupted);
+});
+
+t.test('a picture without end is given up before it fills the memory', async (t) => {
+  const depacketizer = started();
+  const [start, middle] = fuA(Buffer.alloc(60_000, 0x41), 2);
+  picture(depacketizer, 1, [start!], false);
+  const body = Buffer.concat([Buffer.of(0x5c, 0x01), middle!.subarray(2)]);
+  for (let i = 0; i < 1000; i++) picture(depacketizer, 1, [body], false);
+  t.same(picture(depacketizer, 1, [fuA(P, 2)[1]!]), []);
+  t.equal(depacketizer.damagedPictures, 1);
+
+  const [first, , last] = fuA(P, 3);
+  t.same(
+    picture(depacketizer, 2, [first!, ...Array<Buffer>(14_000).fill(fuA(P, 3)[1]!), last!]),
+    [],
+    'of too many packets',
+  );
+  t.same(
+    picture(depacketizer, 3, Array<Buffer>(20).fill(stapA(...Array<Buffer>(250).fill(P)))),
+    [],
+    'of too many NAL units',
+  );
+});
+
+t.test('the limits are those of one picture', async (t) => {
+  const depacketizer = started();
+  const large = Buffer.concat([P, Buffer.alloc(1200)]);
+  for (let i = 1; i <= 15_000; i++) if (picture(depacketizer, i, [large]).length !== 1) return t.fail(`picture ${i}`);
+});
+
+t.test('no more picture parameter sets than a sequence header can tell', async (t) => {
+  const depacketizer = started();
+  for (let id = 0; id < 256; id++) {
+    const bits = 32 - Math.clz32(id + 1);
+    picture(depacketizer, 1 + id, [
+      Buffer.concat([
+        Buffer.of(0x68),
+        new BitWriter()
+          .bits(bits - 1, 0)
+          .bits(bits, id + 1)
+          .bits(8, 0x80)
+          .toBuffer(),
+      ]),
+    ]);
+  }
+  t.equal(depacketizer.parameterSets!.pps.length, 255);
+});
+
+t.test('any bytes: never throws, and what comes out is well formed', async (t) => {
+  const payload = fc.oneof(
+    fc.uint8Array({ maxLength: 40 }).map((bytes) => Buffer.from(bytes)),
+    fc.constantFrom(P, IDR, SEI, AUD, stapA(SPS, PPS_0), ...fuA(P, 3), ...fuA(IDR, 2)),
+    fc
+      .tuple(fc.constantFrom(0x78, 0x7c, 0x67, 0x68), fc.uint8Array({ maxLength: 30 }))
+      .map(([first, rest]) => Buffer.from([first, ...rest])),
+  );
+  const step = fc.record({ payload, marker: fc.boolean(), timestamp: fc.nat({ max: 5 }), lost: fc.boolean() });
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      const depacketizer = new H264Depacketizer();
+      for (const { payload, marker, timestamp, lost } of steps) {
+        if (lost) depacketizer.packetLost();
+        for (const unit of depacketizer.push(rtpPacket({ payload, marker, timestamp }))) {
+          if (unit.nalUnits.length === 0) return false;
+          for (const nalUnit of unit.nalUnits) if (![1, 5, 6].includes(nalUnit[0]![0]! & 0x1f)) return false;
+          if (unit.keyFrame && unit.corrupted) return false;
+        }
+      }
+      return true;
+    }),
+    { numRuns: 1000 },
+  );
+});
+
+t.test('where a first slice begins is found in a fragment without bytes, too', async (t) => {
+  const [start, rest] = [
+    Buffer.of(0x5c, 0x81),
+    (nalUnit: Buffer) => Buffer.concat([Buffer.of(0x5c, 0x41), nalUnit.subarray(1)]),
+  ];
+  const after = (nalUnit: Buffer) => {
+    const depacketizer = started();
+    depacketizer.packetLost();
+    return picture(depacketizer, 1, [start, rest(nalUnit)]);
+  };
+  t.match(after(P), [{ nalUnits: [P] }]);
+  t.same(after(P_SECOND_SLICE), [], 'its picture has lost the first one');
+});

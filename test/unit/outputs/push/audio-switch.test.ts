@@ -1,0 +1,77 @@
+import t from 'tap';
+import { TAG_AUDIO, TAG_VIDEO, type FlvTag } from '../../../../src/media/containers/flv-tag.ts';
+import { TagGroup } from '../../../../src/media/containers/tag-group.ts';
+import { AudioSwitch } from '../../../../src/outputs/push/audio-switch.ts';
+
+const live = (timestamp: number): FlvTag => ({
+  type: TAG_AUDIO,
+  timestamp,
+  data: Buffer.from(`live ${timestamp}`),
+  keyFrame: false,
+  sequenceHeader: false,
+});
+const silence = Buffer.from('silence');
+const clip = { frames: ['a', 'b', 'c'].map((text) => Buffer.from(text)) };
+const heard = (audio: AudioSwitch, from: number, count: number): string[] =>
+  Array.from({ length: count }, (_, i) => {
+    const [tag] = audio.apply(new TagGroup([live(from + i)])).tags;
+    t.equal(tag!.timestamp, from + i, 'timestamps are those of the live audio');
+    return tag!.data.toString('latin1');
+  });
+
+t.test('live, muted, live', async (t) => {
+  const audio = new AudioSwitch(silence, () => t.fail('no sound has ended'));
+  t.strictSame(heard(audio, 0, 1), ['live 0']);
+  audio.mute();
+  audio.mute();
+  const [heardNow] = heard(audio, 1, 1);
+  t.equal(heardNow, 'silence');
+  t.ok(audio.muted);
+  audio.unmute();
+  t.strictSame(heard(audio, 2, 1), ['live 2']);
+});
+
+t.test('a sound replaces live audio and silence; at its end what was there before comes back', async (t) => {
+  let ended = 0;
+  const audio = new AudioSwitch(silence, () => ended++);
+  audio.mute();
+  audio.soundOn(clip, false);
+  t.ok(audio.soundEnabled);
+  const [a, b, c, after] = heard(audio, 0, 4);
+  t.strictSame([a, b, c], ['a', 'b', 'c']);
+  t.equal(ended, 1);
+  t.notOk(audio.soundEnabled);
+  t.equal(after, 'silence', 'muted as before');
+});
+
+t.test('a sound that ends in the middle of a group', async (t) => {
+  const audio = new AudioSwitch(silence, () => {});
+  audio.soundOn(clip, false);
+  const group = new TagGroup(Array.from({ length: 4 }, (_, i) => live(i)));
+  t.strictSame(
+    audio.apply(group).tags.map(({ data }) => data.toString()),
+    ['a', 'b', 'c', 'live 3'],
+  );
+});
+
+t.test('looped until it is switched off; started anew by another sound_on', async (t) => {
+  const audio = new AudioSwitch(silence, () => t.fail('a loop has no end'));
+  audio.soundOn(clip, true);
+  t.strictSame(heard(audio, 0, 5), ['a', 'b', 'c', 'a', 'b']);
+  audio.soundOn(clip, true);
+  t.strictSame(heard(audio, 5, 1), ['a']);
+  audio.soundOff();
+  audio.soundOff();
+  t.strictSame(heard(audio, 6, 1), ['live 6']);
+});
+
+t.test('pictures and sequence headers pass', async (t) => {
+  const audio = new AudioSwitch(silence, () => {});
+  audio.mute();
+  const picture: FlvTag = { ...live(0), type: TAG_VIDEO };
+  const header: FlvTag = { ...live(0), sequenceHeader: true };
+  t.strictSame(audio.apply(new TagGroup([picture, header])).tags, [picture, header]);
+  audio.unmute();
+  const group = new TagGroup([picture, live(1)]);
+  t.equal(audio.apply(group), group, 'and all that needs no exchange, as the group that others get');
+});

@@ -1,0 +1,121 @@
+import { EventEmitter } from 'node:events';
+import t from 'tap';
+import type { Rendition, RenditionEvents } from '../../../../src/renditions/rendition.ts';
+import { TAG_AUDIO, TAG_SCRIPT, TAG_VIDEO, type FlvTag } from '../../../../src/media/containers/flv-tag.ts';
+import { parseOnMetaData } from '../../../../src/media/containers/script-data.ts';
+import { TagGroup } from '../../../../src/media/containers/tag-group.ts';
+import { JoinPoint } from '../../../../src/outputs/push/join-point.ts';
+
+const tag = (type: typeof TAG_AUDIO | typeof TAG_VIDEO, timestamp: number, extra: Partial<FlvTag> = {}): FlvTag => ({
+  type,
+  timestamp,
+  data: Buffer.from(`${type} ${timestamp}`),
+  keyFrame: false,
+  sequenceHeader: false,
+  ...extra,
+});
+const videoHeader = tag(TAG_VIDEO, 0, { sequenceHeader: true, keyFrame: true, data: Buffer.from('avc') });
+const audioHeader = tag(TAG_AUDIO, 0, { sequenceHeader: true, data: Buffer.from('aac') });
+
+const silence = Buffer.from('silence');
+
+function rendition(fields: Partial<Rendition> = {}): Rendition {
+  return Object.assign(new EventEmitter<RenditionEvents>(), {
+    metadata: { width: 640, height: 480 },
+    videoHeader,
+    audioHeader,
+    hasVideo: true,
+    recent: undefined,
+    requestKeyFrame: () => {},
+    ...fields,
+  }) as Rendition;
+}
+
+/** What the join point makes of one tag alone. */
+const take = (join: JoinPoint, tag: FlvTag, nowMs: number): readonly FlvTag[] =>
+  join.take(new TagGroup([tag]), nowMs)?.tags ?? [];
+
+const shown = (tags: readonly FlvTag[]): string[] =>
+  tags.map(({ type, timestamp, data }) => (type === TAG_SCRIPT ? `metadata @${timestamp}` : `${data} @${timestamp}`));
+
+t.test('begins with metadata, headers and a key frame, from 0', async (t) => {
+  const join = new JoinPoint(rendition(), silence, true, 0);
+  t.strictSame(take(join, tag(TAG_AUDIO, 5000), 10), [], 'audio waits');
+  t.strictSame(take(join, tag(TAG_VIDEO, 5001), 20), [], 'never in the middle of a group of pictures');
+  t.strictSame(take(join, { ...videoHeader, timestamp: 5040 }, 30), []);
+  const first = take(join, tag(TAG_VIDEO, 5040, { keyFrame: true }), 40);
+  t.strictSame(shown(first), ['metadata @0', 'avc @0', 'aac @0', '9 5040 @0']);
+  t.match(parseOnMetaData(first[0]!.data), { width: 640, height: 480 });
+  t.equal(join.take(new TagGroup([tag(TAG_AUDIO, 5030)]), 50), undefined, 'audio from before the first picture');
+  t.strictSame(shown(take(join, tag(TAG_AUDIO, 5045), 60)), ['8 5045 @5']);
+  t.strictSame(shown(take(join, tag(TAG_VIDEO, 5080), 70)), ['9 5080 @40']);
+});
+
+t.test('without metadata, where it is switched off', async (t) => {
+  const join = new JoinPoint(rendition(), silence, false, 0);
+  t.strictSame(shown(take(join, tag(TAG_VIDEO, 7, { keyFrame: true }), 0)), ['avc @0', 'aac @0', '9 7 @0']);
+});
+
+t.test('a new sequence header goes on with its time', async (t) => {
+  const join = new JoinPoint(rendition(), silence, false, 0);
+  take(join, tag(TAG_VIDEO, 100, { keyFrame: true }), 0);
+  t.strictSame(
+    shown(take(join, tag(TAG_VIDEO, 300, { sequenceHeader: true, keyFrame: true, data: Buffer.from('avc 2') }), 0)),
+    ['avc 2 @200'],
+  );
+});
+
+t.test('a stream without pictures begins with audio', async (t) => {
+  const join = new JoinPoint(rendition({ hasVideo: false, videoHeader: undefined }), silence, false, 0);
+  t.strictSame(shown(take(join, tag(TAG_AUDIO, 1000), 0)), ['aac @0', '8 1000 @0']);
+});
+
+t.test(
+  'pictures that do not come keep the audio waiting for 3 s and not for ever; they join at a key frame',
+  async (t) => {
+    const join = new JoinPoint(rendition(), silence, false, 0);
+    t.strictSame(take(join, tag(TAG_AUDIO, 1000), 2900), []);
+    t.strictSame(shown(take(join, tag(TAG_AUDIO, 1200), 3100)), ['aac @0', '8 1200 @0']);
+    t.strictSame(take(join, tag(TAG_VIDEO, 1210), 3110), []);
+    t.strictSame(shown(take(join, tag(TAG_VIDEO, 1250, { keyFrame: true }), 3150)), ['avc @50', '9 1250 @50']);
+    t.strictSame(shown(take(join, tag(TAG_VIDEO, 1290), 3190)), ['9 1290 @90']);
+  },
+);
+
+t.test('pictures that come late, from before the sound with which it began, wait for the next key frame', async (t) => {
+  let wanted = 0;
+  const join = new JoinPoint(rendition({ requestKeyFrame: () => wanted++ }), silence, false, 0);
+  t.strictSame(shown(take(join, tag(TAG_AUDIO, 5000), 3100)), ['aac @0', '8 5000 @0']);
+  t.strictSame(take(join, tag(TAG_VIDEO, 4600, { keyFrame: true }), 3150), [], 'no time below 0');
+  t.equal(wanted, 1);
+  t.strictSame(take(join, tag(TAG_VIDEO, 5010), 3160), [], 'nor what follows from it');
+  t.strictSame(shown(take(join, tag(TAG_VIDEO, 5050, { keyFrame: true }), 3190)), ['avc @50', '9 5050 @50']);
+});
+
+t.test('a codec without sequence header is announced by a frame of silence', async (t) => {
+  const join = new JoinPoint(rendition({ audioHeader: undefined }), silence, false, 0);
+  t.strictSame(shown(take(join, tag(TAG_VIDEO, 100, { keyFrame: true }), 0)), ['avc @0', 'silence @0', '9 100 @0']);
+});
+
+t.test('of several key frames that come together it begins at the last, to which the header belongs', async (t) => {
+  const join = new JoinPoint(rendition(), silence, false, 0);
+  const group = new TagGroup([
+    tag(TAG_VIDEO, 100, { keyFrame: true }),
+    tag(TAG_AUDIO, 110),
+    { ...videoHeader, timestamp: 133 },
+    tag(TAG_VIDEO, 133, { keyFrame: true }),
+    tag(TAG_AUDIO, 140),
+  ]);
+  t.strictSame(shown(join.take(group, 0)!.tags), ['avc @0', 'aac @0', '9 133 @0', '8 140 @7']);
+});
+
+t.test('those that have joined at the same picture get the very same group', async (t) => {
+  const [first, second, later] = [0, 0, 0].map(() => new JoinPoint(rendition(), silence, false, 0));
+  for (const join of [first!, second!]) take(join, tag(TAG_VIDEO, 100, { keyFrame: true }), 0);
+  take(later!, tag(TAG_VIDEO, 200, { keyFrame: true }), 0);
+  const group = new TagGroup([tag(TAG_VIDEO, 233), tag(TAG_AUDIO, 240)]);
+  const got = [first!, second!, later!].map((join) => join.take(group, 0)!);
+  t.equal(got[0], got[1]);
+  t.strictSame(shown(got[0]!.tags), ['9 233 @133', '8 240 @140']);
+  t.strictSame(shown(got[2]!.tags), ['9 233 @33', '8 240 @40']);
+});

@@ -1,0 +1,33 @@
+import t from 'tap';
+import { TAG_AUDIO, TAG_VIDEO, type FlvTag } from '../../../../src/media/containers/flv-tag.ts';
+import { TagGroup } from '../../../../src/media/containers/tag-group.ts';
+import type { Pusher } from '../../../../src/outputs/push/pusher.ts';
+import { MeteredSink } from '../../../../src/outputs/push/metered-sink.ts';
+
+const tag = (type: typeof TAG_AUDIO | typeof TAG_VIDEO, bytes: number, sequenceHeader = false): FlvTag => ({
+  type,
+  timestamp: 0,
+  data: Buffer.alloc(bytes),
+  keyFrame: false,
+  sequenceHeader,
+});
+
+t.test('everything reaches the pusher; pictures and bytes are counted, headers are no pictures', async (t) => {
+  const groups: TagGroup[] = [];
+  const pusher = { writable: true, write: (group: TagGroup) => void groups.push(group) };
+  const sink = new MeteredSink(pusher as unknown as Pusher);
+  t.equal(sink.bitrate(performance.now()), 0);
+  const first = new TagGroup([tag(TAG_VIDEO, 1000)]);
+  sink.write(first);
+  for (let i = 0; i < 10; i++)
+    sink.write(new TagGroup([tag(TAG_VIDEO, 50, true), tag(TAG_VIDEO, 2000), tag(TAG_AUDIO, 450)]));
+  // The rates count from the first write: 25,000 bytes and 10 pictures.
+  const laterMs = performance.now() + 1000;
+  t.ok(Math.abs(sink.bitrate(laterMs) - 200) <= 10, `${sink.bitrate(laterMs)} kbit/s`);
+  t.ok(Math.abs(sink.frameRate(laterMs) - 10) <= 0.5, `${sink.frameRate(laterMs)} pictures a second`);
+  t.equal(groups.length, 11);
+  t.equal(groups[0], first);
+  t.ok(sink.writable);
+  pusher.writable = false;
+  t.notOk(sink.writable);
+});

@@ -1,0 +1,396 @@
+import { EventEmitter, once } from 'node:events';
+import { setImmediate as immediate } from 'node:timers/promises';
+import t from 'tap';
+import type { Test } from 'tap';
+import { EncoderPool } from '../../../../src/renditions/encoder-pool.ts';
+import { encodeProfile } from '../../../../src/renditions/encode-profile.ts';
+import { GatewayError } from '../../../../src/errors.ts';
+import { createLogger, silentLogger } from '../../../../src/observe/logger.ts';
+import type { Pusher, PusherEvents, PusherFactory } from '../../../../src/outputs/push/pusher.ts';
+import type {
+  Publisher,
+  TrackSubscription,
+  TrackSubscriptionEvents,
+  VideoCodec,
+} from '../../../../src/streams/live-stream.ts';
+import { StreamRegistry } from '../../../../src/streams/stream-registry.ts';
+import type { SoundClip, SoundLibrary } from '../../../../src/outputs/push/sound-library.ts';
+import {
+  TransponderManager,
+  type TransponderManagerOptions,
+} from '../../../../src/outputs/push/transponder-manager.ts';
+import {
+  listTransponders,
+  type TransponderControl,
+  type TransponderFilter,
+} from '../../../../src/outputs/push/transponder-view.ts';
+import { waitFor } from '../../../helpers/wait.ts';
+
+/** A connection that waits for its destination for ever. */
+class SilentPusher extends EventEmitter<PusherEvents> implements Pusher {
+  readonly writable = true;
+  readonly backlog = 0;
+  write(): void {}
+  async close(): Promise<void> {}
+}
+
+const done = new GatewayError('SHUTTING_DOWN', 'done');
+
+/** A publisher whose track is there and brings nothing. */
+function publisher(id: string, codec: VideoCodec): Publisher {
+  const subscribe = async (): Promise<TrackSubscription> =>
+    Object.assign(new EventEmitter<TrackSubscriptionEvents>(), {
+      roundTripMs: 0,
+      requestKeyFrame: () => {},
+      close: () => {},
+    });
+  return { id, video: { kind: 'video', codec, clockRate: 90_000, subscribe }, close: () => {} };
+}
+
+function setUp(
+  t: Test,
+  overrides: Partial<TransponderManagerOptions> = {},
+  resolve: TransponderManagerOptions['environment']['resolve'] = async () => ({ addresses: ['127.0.0.1'] }),
+  createPusher: PusherFactory = () => new SilentPusher(),
+) {
+  const registry = new StreamRegistry({ resumeWindowMs: 15_000, maxStreams: 10 });
+  const encoders = new EncoderPool({
+    audioBitrate: 128,
+    audioBatchMs: 120,
+    videoBitrate: 0,
+    keyFrameIntervalMs: 2000,
+    transcodingDisabled: false,
+    maxEncoders: 1,
+    logger: silentLogger,
+  });
+  const manager = new TransponderManager({
+    registry,
+    encoders,
+    sounds: {} as SoundLibrary,
+    addressing: { streamNamePrefix: 'rtmp_', fullUrl: false },
+    preserveAspectRatio: true,
+    audioCodec: 'aac',
+    maxTransponders: 100,
+    maxPerStream: 20,
+    endedKept: 10,
+    autoStartUrl: '',
+    logger: silentLogger,
+    environment: {
+      createPusher,
+      resolve,
+      retry: { enabled: false, attempts: 0, intervalMs: 1, capMs: 0 },
+      outBuffer: { enabled: false, initialMs: 0, startMs: 0, maxBufferings: -1, queueWhenFull: true },
+      pollingMs: 50,
+      sendMetadata: true,
+      silence: Buffer.alloc(5),
+      flashVersion: 'FMLE/3.0',
+      stallTimeoutMs: 1000,
+      logger: silentLogger,
+      onInvalidTransition: (status, event) => t.fail(`${status} ${event}`),
+    },
+    ...overrides,
+  });
+  t.teardown(async () => {
+    await manager.close(done);
+    registry.close(done);
+  });
+  /** What becomes of pushes that are asked for at once. */
+  const startAll = (count: number, more: (i: number) => object = () => ({})): Promise<string[]> =>
+    Promise.all(
+      Array.from({ length: count }, (_, i) =>
+        manager.start({ streamName: 'show', rtmpUrl: `rtmp://127.0.0.1/live${i}`, ...more(i) }).then(
+          () => 'started',
+          (error: GatewayError) => error.code,
+        ),
+      ),
+    );
+  return { registry, encoders, manager, startAll };
+}
+
+t.test('limits hold for requests that come at once', async (t) => {
+  for (const limits of [{ maxPerStream: 2 }, { maxTransponders: 2 }]) {
+    const { registry, manager, startAll } = setUp(t, limits);
+    registry.publish('show', publisher('p', 'h264'));
+    t.strictSame(await startAll(5), ['started', 'started', 'LIMIT_REACHED', 'LIMIT_REACHED', 'LIMIT_REACHED']);
+    t.equal(manager.find({}).length, 2);
+    await manager.terminate(manager.find({})[0]!.mediaSessionId);
+    t.strictSame(await startAll(1), ['started'], 'what has ended no longer counts');
+  }
+});
+
+t.test('so does that of encoders, and who has come in vain holds nothing', async (t) => {
+  const { registry, encoders, manager, startAll } = setUp(t);
+  registry.publish('show', publisher('p', 'h264'));
+  t.strictSame((await startAll(3, (i) => ({ height: 200 + i * 100 }))).sort(), [
+    'LIMIT_REACHED',
+    'LIMIT_REACHED',
+    'started',
+  ]);
+  t.equal(encoders.counts.videoEncoders, 1);
+  await manager.terminate(manager.find({})[0]!.mediaSessionId);
+  t.strictSame(encoders.counts, { sources: 0, videoEncoders: 0 });
+});
+
+t.test('the name comes from the URL where the settings or the request say so', async (t) => {
+  for (const [setting, asked, name] of [
+    [true, false, 'key'],
+    [true, true, 'key'],
+    [false, true, 'key'],
+    [false, false, 'rtmp_show'],
+  ] as const) {
+    const { registry, manager } = setUp(t, { addressing: { streamNamePrefix: 'rtmp_', fullUrl: setting } });
+    registry.publish('show', publisher('p', 'h264'));
+    const { streamName } = await manager.start({
+      streamName: 'show',
+      rtmpUrl: 'rtmp://127.0.0.1/live/key',
+      rtmpTransponderFullUrl: asked,
+    });
+    t.equal(streamName, name, `rtmp_transponder_full_url=${setting}, rtmpTransponderFullUrl: ${asked}`);
+  }
+});
+
+t.test(
+  'a push to the same place, and the end of all, wait until the connection of one that has ended is closed',
+  async (t) => {
+    const left = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    let connections = 0;
+    const { registry, manager } = setUp(t, {}, undefined, () => {
+      const { promise } = left[connections++]!;
+      return Object.assign(new SilentPusher(), { close: () => promise });
+    });
+    registry.publish('show', publisher('p', 'h264'));
+    const { mediaSessionId } = await manager.start({ streamName: 'show', rtmpUrl: 'rtmp://rtmp.example.com/live?a=1' });
+    await waitFor('a connection', () => connections === 1, { every: 1 });
+    const done: string[] = [];
+    const terminated = manager.terminate(mediaSessionId).then(() => done.push('terminated'));
+    t.throws(() => manager.find({}), { code: 'TRANSPONDER_NOT_FOUND' }, 'gone for whoever asks');
+    const again = manager
+      .start({ streamName: 'show', rtmpUrl: 'rtmp://RTMP.Example.com/live/?a=1' })
+      .then(() => done.push('started'));
+    await immediate();
+    t.strictSame(done, []);
+    left[0]!.resolve();
+    await Promise.all([terminated, again]);
+    await waitFor('another connection', () => connections === 2, { every: 1 });
+    const closed = manager.close(new GatewayError('SHUTTING_DOWN', 'closing')).then(() => done.push('closed'));
+    await immediate();
+    t.strictSame(done.sort(), ['started', 'terminated']);
+    left[1]!.resolve();
+    await closed;
+  },
+);
+
+t.test(
+  'found by id, by either name and by URL; a stream takes its own along; what has ended is told, the latest first',
+  async (t) => {
+    const { registry, manager } = setUp(t, { endedKept: 2 });
+    const [show] = ['show', 'other'].map((name) => registry.publish(name, publisher(name, 'h264')));
+    const url = (i: number): string => `rtmp://127.0.0.1/live${i}`;
+    const { mediaSessionId } = await manager.start({ streamName: 'other', rtmpUrl: url(0) });
+    for (const i of [0, 1]) await manager.start({ streamName: 'show', rtmpUrl: url(i) });
+    const count = (filter: TransponderFilter): number =>
+      listTransponders({ find: () => manager.find(filter) } as unknown as TransponderControl).length;
+    t.strictSame(
+      [
+        {},
+        { streamName: 'show' },
+        { streamName: 'rtmp_show' },
+        { rtmpUrl: url(0) },
+        { mediaSessionId },
+        { mediaSessionId, streamName: 'show' },
+      ].map(count),
+      [3, 2, 2, 2, 1, 0],
+    );
+    const changes: string[] = [];
+    const stop = manager.onChange(({ status }) => changes.push(status));
+    registry.end(show!, new GatewayError('STREAM_STOPPED', 'stopped'));
+    stop();
+    await manager.terminate(mediaSessionId);
+    t.strictSame(changes, ['ended', 'ended']);
+    t.strictSame(
+      manager.ended().map(({ sourceStreamName, reasonCode }) => [sourceStreamName, reasonCode]),
+      [
+        ['other', 'TERMINATED'],
+        ['show', 'STREAM_STOPPED'],
+      ],
+    );
+  },
+);
+
+t.test('a push that is being started when its stream, or all, end; or whose host is not found', async (t) => {
+  const stopped = new GatewayError('STREAM_STOPPED', 'stopped');
+  const nowhere = new GatewayError('DESTINATION_NOT_RESOLVED', 'nowhere');
+  for (const [what, found, code] of [
+    ['stream', true, 'STREAM_STOPPED'],
+    ['stream', false, 'STREAM_STOPPED'],
+    ['all', true, 'SHUTTING_DOWN'],
+    ['nothing', false, 'DESTINATION_NOT_RESOLVED'],
+  ] as const) {
+    const lookedUp = Promise.withResolvers<{ addresses: string[] }>();
+    const { registry, encoders, manager, startAll } = setUp(t, {}, () => lookedUp.promise);
+    const stream = registry.publish('show', publisher('p', 'h264'));
+    const started = startAll(1);
+    if (what === 'stream') registry.end(stream, stopped);
+    if (what === 'all') await manager.close(stopped);
+    if (found) lookedUp.resolve({ addresses: ['127.0.0.1'] });
+    else lookedUp.reject(nowhere);
+    t.strictSame(await started, [code]);
+    t.strictSame(encoders.counts, { sources: 0, videoEncoders: 0 });
+    if (what === 'nothing') t.strictSame(await startAll(1), [code], 'and not that there is one');
+  }
+});
+
+t.test('what a request says of its push', async (t) => {
+  const clip: SoundClip = { frames: [Buffer.alloc(5)] };
+  let flashVersion: string | undefined;
+  const { registry, manager } = setUp(
+    t,
+    { sounds: { load: async () => clip } as unknown as SoundLibrary },
+    undefined,
+    (target) => ((flashVersion = target.flashVersion), new SilentPusher()),
+  );
+  const first = publisher('p', 'h264');
+  const stream = registry.publish('show', first, 'key');
+  const full = await manager.start({
+    streamName: 'show',
+    rtmpUrl: 'rtmp://127.0.0.1/live/name',
+    rtmpTransponderFullUrl: true,
+    rtmpFlashVersion: 'mine',
+    options: { action: 'mute' },
+  });
+  t.match(full, { streamName: 'name', muted: true, soundEnabled: false });
+  await waitFor('its connection', () => flashVersion === 'mine', { every: 1 });
+  t.match(
+    await manager.start({
+      streamName: 'show',
+      rtmpUrl: 'rtmp://127.0.0.1/live',
+      options: { action: 'sound_on', soundFile: 'a.wav' },
+    }),
+    { muted: false, soundEnabled: true },
+  );
+  const late = manager.soundOn(full.mediaSessionId, 'b.wav', true);
+  await Promise.all([manager.terminate(full.mediaSessionId), t.rejects(late, { code: 'TRANSPONDER_NOT_FOUND' })]);
+  registry.lose(stream, first);
+  await t.rejects(
+    manager.start({ streamName: 'show', rtmpUrl: 'rtmp://127.0.0.1/live2' }),
+    { code: 'STREAM_NOT_FOUND' },
+    'nobody publishes it now',
+  );
+});
+
+t.test('of several orders about the sound the last one wins, however long its file takes', async (t) => {
+  const clips = new Map<string, PromiseWithResolvers<SoundClip>>();
+  const load = (name: string): Promise<SoundClip> => {
+    clips.set(name, Promise.withResolvers());
+    return clips.get(name)!.promise;
+  };
+  const clip: SoundClip = { frames: [Buffer.alloc(5)] };
+  const { registry, manager } = setUp(t, { sounds: { load } as SoundLibrary });
+  registry.publish('show', publisher('p', 'h264'));
+  const { mediaSessionId: id } = await manager.start({ streamName: 'show', rtmpUrl: 'rtmp://127.0.0.1/live' });
+  const sounds = (): boolean => manager.find({})[0]!.soundEnabled;
+
+  const on = manager.soundOn(id, 'a.wav', true);
+  manager.soundOff(id);
+  clips.get('a.wav')!.resolve(clip);
+  await on;
+  t.equal(sounds(), false, 'sound_off came after it');
+
+  const [first, missing] = [manager.soundOn(id, 'b.wav', true), manager.soundOn(id, 'missing.wav', true)];
+  clips.get('missing.wav')!.reject(new GatewayError('SOUND_FILE_NOT_FOUND', 'missing'));
+  await t.rejects(missing, { code: 'SOUND_FILE_NOT_FOUND' });
+  clips.get('b.wav')!.resolve(clip);
+  await first;
+  t.equal(sounds(), true, 'an order that fails overtakes none');
+  manager.soundOff(id);
+
+  const [loops, once] = [manager.soundOn(id, 'long.wav', true), manager.soundOn(id, 'short.wav', false)];
+  clips.get('short.wav')!.resolve(clip);
+  await once;
+  manager.soundOff(id);
+  clips.get('long.wav')!.resolve(clip);
+  await loops;
+  t.equal(sounds(), false);
+});
+
+t.test('rtmp_push_auto_start that fails is told, in the log and in the history', async (t) => {
+  const lines: string[] = [];
+  const logger = createLogger(
+    { log_level: 'warn', log_format: 'json' },
+    { destination: { write: (line) => void lines.push(line) } },
+  );
+  const { registry, manager } = setUp(t, { autoStartUrl: 'rtmp://u:s3cr3t@rtmp.example.com/live', logger }, () =>
+    Promise.reject(new GatewayError('DESTINATION_NOT_RESOLVED', 'No such host.')),
+  );
+  registry.publish('show', publisher('p', 'h264'));
+  const [ended] = await waitFor('the failure', () => (manager.ended().length > 0 ? manager.ended() : undefined), {
+    every: 1,
+  });
+  t.match(ended, {
+    status: 'ended',
+    reasonCode: 'DESTINATION_NOT_RESOLVED',
+    reason: 'No such host.',
+    sourceStreamName: 'show',
+  });
+  t.match(
+    lines.map((line) => JSON.parse(line) as object),
+    [{ stream: 'show', code: 'DESTINATION_NOT_RESOLVED', reason: 'No such host.', msg: 'rtmp_push_auto_start failed' }],
+  );
+  t.notMatch(lines.join(), /s3cr3t/);
+});
+
+t.test('a publisher that is lost while its push is being started: the push gets what its codec needs', async (t) => {
+  const lookedUp = Promise.withResolvers<void>();
+  const { registry, encoders, manager } = setUp(t, {}, () =>
+    lookedUp.promise.then(() => ({ addresses: ['127.0.0.1'] })),
+  );
+  const first = publisher('p1', 'vp8');
+  const stream = registry.publish('show', first, 'key');
+  const started = manager.start({ streamName: 'show', rtmpUrl: 'rtmp://rtmp.example.com/live' });
+  registry.lose(stream, first);
+  lookedUp.resolve();
+  t.equal((await started).status, 'connecting');
+  t.equal(encoders.counts.videoEncoders, 1, 'VP8 is transcoded');
+
+  registry.publish('show', publisher('p2', 'vp8'), 'key');
+  t.equal(manager.find({})[0]?.status, 'connecting');
+});
+
+t.test('a publisher that comes back with another codec ends such a push', async (t) => {
+  const lookedUp = Promise.withResolvers<void>();
+  const { registry, manager } = setUp(t, {}, () => lookedUp.promise.then(() => ({ addresses: ['127.0.0.1'] })));
+  const first = publisher('p1', 'h264');
+  const stream = registry.publish('show', first, 'key');
+  const started = manager.start({ streamName: 'show', rtmpUrl: 'rtmp://rtmp.example.com/live' });
+  registry.lose(stream, first);
+  lookedUp.resolve();
+  await started;
+  const ended = new Promise<void>((resolve) => manager.onChange(({ status }) => status === 'ended' && resolve()));
+  registry.publish('show', publisher('p2', 'vp8'), 'key');
+  await ended;
+  t.match(manager.ended()[0], { reasonCode: 'ENCODER_FAILED', reason: /vp8 instead of h264/ });
+});
+
+t.test('what has failed is given to nobody who comes while others still hold it', async (t) => {
+  const { registry, encoders } = setUp(t);
+  const first = publisher('p1', 'h264');
+  const stream = registry.publish('show', first, 'key');
+  const small = encodeProfile({ height: 240 }, true, 'aac');
+  const [source, transcoder] = [await encoders.acquireSource(stream), await encoders.acquire(stream, small)];
+  transcoder.rendition.emit('failed', new GatewayError('ENCODER_FAILED', 'died five times'));
+  const secondTranscoder = await encoders.acquire(stream, small);
+  t.not(secondTranscoder.rendition, transcoder.rendition);
+  t.equal(encoders.counts.videoEncoders, 1);
+
+  const failed = once(source.rendition, 'failed');
+  registry.lose(stream, first);
+  registry.publish('show', publisher('p2', 'vp8'), 'key');
+  await failed;
+  const secondSource = await encoders.acquireSource(stream);
+  t.equal(secondSource.rendition.videoCodec, 'vp8', 'read from the publisher that is there');
+  for (const lease of [source, transcoder, secondTranscoder]) await lease.release();
+  const third = await encoders.acquireSource(stream);
+  t.equal(third.rendition, secondSource.rendition, 'which stays when the old ones have gone');
+  for (const lease of [secondSource, third]) await lease.release();
+  t.strictSame(encoders.counts, { sources: 0, videoEncoders: 0 });
+});

@@ -1,0 +1,434 @@
+import { EventEmitter } from 'node:events';
+import { setImmediate as immediate, setTimeout as sleep } from 'node:timers/promises';
+import t from 'tap';
+import type { Rendition, RenditionEvents } from '../../../../src/renditions/rendition.ts';
+import { GatewayError } from '../../../../src/errors.ts';
+import { TAG_AUDIO, TAG_VIDEO, type FlvTag } from '../../../../src/media/containers/flv-tag.ts';
+import { TagGroup } from '../../../../src/media/containers/tag-group.ts';
+import { silentLogger } from '../../../../src/observe/logger.ts';
+import type { Pusher, PusherEvents, PushTarget } from '../../../../src/outputs/push/pusher.ts';
+import { parseDestination } from '../../../../src/net/destination.ts';
+import type { SoundClip } from '../../../../src/outputs/push/sound-library.ts';
+import { Transponder, type TransponderEnvironment } from '../../../../src/outputs/push/transponder.ts';
+import { waitFor } from '../../../helpers/wait.ts';
+
+/** A connection whose fate the test decides. */
+class FakePusher extends EventEmitter<PusherEvents> implements Pusher {
+  readonly addresses: readonly string[];
+  readonly localAddress: string | undefined;
+  readonly written: FlvTag[] = [];
+  writable = true;
+  backlog = 0;
+  readonly resumes: boolean | undefined;
+  closed = false;
+  keepsTracks = false;
+
+  constructor({ addresses, localAddress, resumes }: PushTarget) {
+    super();
+    this.addresses = addresses;
+    this.localAddress = localAddress;
+    this.resumes = resumes;
+  }
+
+  write({ tags }: TagGroup): void {
+    this.written.push(...tags);
+  }
+
+  /** Takes longer than it takes to the next attempt. */
+  async close(): Promise<void> {
+    await sleep(5);
+    this.closed = true;
+  }
+}
+
+const video = (timestamp: number, keyFrame = false): FlvTag => ({
+  type: TAG_VIDEO,
+  timestamp,
+  data: Buffer.alloc(100),
+  keyFrame,
+  sequenceHeader: false,
+});
+const audio = (timestamp: number): FlvTag => ({
+  type: TAG_AUDIO,
+  timestamp,
+  data: Buffer.alloc(10, 1),
+  keyFrame: false,
+  sequenceHeader: false,
+});
+
+function setUp(overrides: Partial<TransponderEnvironment> = {}) {
+  const pushers: FakePusher[] = [];
+  const invalid: string[] = [];
+  let released = 0;
+  let keyFramesWanted = 0;
+  const header: FlvTag = {
+    type: TAG_VIDEO,
+    timestamp: 0,
+    data: Buffer.alloc(30),
+    keyFrame: false,
+    sequenceHeader: true,
+  };
+  const rendition = Object.assign(new EventEmitter<RenditionEvents>(), {
+    metadata: { width: 640, height: 360 },
+    videoHeader: header,
+    audioHeader: { ...header, type: TAG_AUDIO },
+    hasVideo: true,
+    recent: undefined,
+    requestKeyFrame: () => void keyFramesWanted++,
+  }) as Rendition;
+  const environment: TransponderEnvironment = {
+    createPusher: (target) => {
+      const pusher = new FakePusher(target);
+      pushers.push(pusher);
+      return pusher;
+    },
+    resolve: async () => ({ addresses: ['192.0.2.2', '192.0.2.3'] }),
+    retry: { enabled: true, attempts: 3, intervalMs: 1, capMs: 0 },
+    outBuffer: { enabled: false, initialMs: 0, startMs: 0, maxBufferings: -1, queueWhenFull: true },
+    pollingMs: 10,
+    sendMetadata: true,
+    silence: Buffer.alloc(5),
+    flashVersion: 'FMLE/3.0',
+    stallTimeoutMs: 1000,
+    logger: silentLogger,
+    onInvalidTransition: (status, event) => invalid.push(`${status} ${event}`),
+    ...overrides,
+  };
+  const start = (sound?: { clip: SoundClip; loop: boolean }): Transponder =>
+    Transponder.start(
+      {
+        request: { streamName: 'show', rtmpUrl: 'rtmp://u:secret@rtmp.example.com/live' },
+        destination: parseDestination('rtmp://u:secret@rtmp.example.com/live', 'show', {
+          streamNamePrefix: 'rtmp_',
+          fullUrl: false,
+        }),
+        lease: { rendition, release: async () => void released++ },
+        addresses: ['192.0.2.1'],
+        ...(sound && { sound }),
+      },
+      environment,
+    );
+  const pusher = async (index: number): Promise<FakePusher> => {
+    await waitFor(`connection ${index + 1}`, async () => pushers.length > index, { every: 1 });
+    return pushers[index]!;
+  };
+  return {
+    rendition,
+    start,
+    pusher,
+    pushers,
+    invalid,
+    released: () => released,
+    keyFramesWanted: () => keyFramesWanted,
+  };
+}
+
+const lost = new GatewayError('DESTINATION_LOST', 'lost');
+const stopped = new GatewayError('TERMINATED', 'stopped');
+
+t.test('begins with a key frame that has just gone out, and asks for none', async (t) => {
+  const { rendition, start, pusher, keyFramesWanted } = setUp();
+  const recent = new TagGroup([video(1000, true), audio(1010), video(1040)]);
+  start();
+  const first = await pusher(0);
+  Object.assign(rendition, { recent });
+  first.emit('ready');
+  rendition.emit('tags', new TagGroup([video(1080)]));
+  t.strictSame(
+    first.written.map(({ timestamp }) => timestamp),
+    [0, 0, 0, 0, 10, 40, 80],
+    'metadata, two headers, then everything from the key frame on',
+  );
+  t.equal(keyFramesWanted(), 0);
+});
+
+t.test('pushing is said only when media has been taken', async (t) => {
+  const { rendition, start, pusher, keyFramesWanted } = setUp({ localAddress: '192.0.2.99' });
+  const transponder = start();
+  let changes = 0;
+  transponder.on('change', () => changes++);
+  const first = await pusher(0);
+  t.equal(first.localAddress, '192.0.2.99');
+  t.strictSame(first.addresses, ['192.0.2.1'], 'the address that was checked when it was started');
+  rendition.emit('tags', new TagGroup([video(0, true)]));
+  t.equal(first.written.length, 0, 'nothing before the connection is ready');
+  first.emit('ready');
+  t.equal(keyFramesWanted(), 1);
+  rendition.emit('tags', new TagGroup([video(40)]));
+  rendition.emit('tags', new TagGroup([video(80, true)]));
+  rendition.emit('tags', new TagGroup([audio(90)]));
+  t.strictSame(
+    first.written.map(({ timestamp }) => timestamp),
+    [0, 0, 0, 0, 10],
+    'metadata, two headers, the key frame, audio',
+  );
+  t.equal(transponder.status, 'connecting');
+  for (const bytes of [100, 300, 500]) first.emit('progress', bytes);
+  t.equal(changes, 1);
+  t.match(transponder.view(), {
+    status: 'pushing',
+    bytesSent: 500,
+    reason: '',
+    streamName: 'rtmp_show',
+    width: 640,
+    height: 360,
+  });
+  await transponder.stop(stopped);
+});
+
+t.test('a name that is not resolved any more is tried again, and the new address is used', async (t) => {
+  let asked = 0;
+  const { start, pusher, invalid } = setUp({
+    resolve: async () => {
+      if (++asked < 3) throw new GatewayError('DESTINATION_NOT_RESOLVED', 'rtmp.example.com cannot be resolved.');
+      return { addresses: ['192.0.2.7'] };
+    },
+  });
+  const transponder = start();
+  const reasons = new Set<string>();
+  transponder.on('change', () => reasons.add(transponder.view().reasonCode));
+  (await pusher(0)).emit('died', lost);
+  t.strictSame((await pusher(1)).addresses, ['192.0.2.7']);
+  t.equal(transponder.view().attempt, 3, 'attempts without an address count as well');
+  t.strictSame([...reasons].sort(), ['DESTINATION_LOST', 'DESTINATION_UNREACHABLE']);
+  await transponder.stop(stopped);
+  t.strictSame(invalid, []);
+});
+
+t.test('a connection resumes when the destination has taken media before, and not when it only accepted', async (t) => {
+  const { start, pusher, pushers } = setUp();
+  const transponder = start();
+  (await pusher(0)).emit('died', lost);
+  const second = await pusher(1);
+  second.emit('ready');
+  second.emit('died', lost);
+  const third = await pusher(2);
+  third.emit('ready');
+  third.emit('progress', 500);
+  third.emit('died', lost);
+  await pusher(3);
+  t.strictSame(
+    [0, 1, 2, 3].map((index) => pushers[index]!.resumes),
+    [false, false, false, true],
+  );
+  await transponder.stop(stopped);
+});
+
+t.test('an attempt that fails before it pushes is followed by one that begins with the next address', async (t) => {
+  const { start, pusher, pushers } = setUp({ retry: { enabled: true, attempts: 10, intervalMs: 1, capMs: 0 } });
+  const transponder = start();
+  for (const [index, pushes] of [false, false, true, true, false].entries()) {
+    const attempt = await pusher(index);
+    attempt.emit('ready');
+    if (pushes) attempt.emit('progress', 500);
+    attempt.emit('died', lost);
+  }
+  await pusher(5);
+  t.strictSame(
+    pushers.map(({ addresses }) => addresses.map((address) => Number(address.at(-1)))),
+    [[1], [3, 2], [2, 3], [2, 3], [2, 3], [3, 2]],
+  );
+  await transponder.stop(stopped);
+});
+
+t.test('an address that the policy forbids by now is final', async (t) => {
+  const { start, pusher, released } = setUp({
+    resolve: async () => Promise.reject(new GatewayError('DESTINATION_FORBIDDEN', 'forbidden')),
+  });
+  const transponder = start();
+  const closed = new Promise<void>((resolve) => transponder.once('closed', resolve));
+  (await pusher(0)).emit('died', lost);
+  await closed;
+  t.match(transponder.view(), { status: 'ended', reasonCode: 'DESTINATION_FORBIDDEN' });
+  t.equal(released(), 1);
+});
+
+t.test('each connection starts anew: headers, key frame, time from 0; the old one is closed first', async (t) => {
+  const { rendition, start, pusher } = setUp();
+  const transponder = start();
+  const first = await pusher(0);
+  first.emit('ready');
+  rendition.emit('tags', new TagGroup([video(1000, true)]));
+  first.emit('progress', 10);
+  first.emit('died', lost);
+  t.match(transponder.view(), { status: 'retrying', reason: 'lost' });
+  rendition.emit('tags', new TagGroup([video(1040)]));
+  const second = await pusher(1);
+  t.ok(first.closed);
+  second.emit('ready');
+  rendition.emit('tags', new TagGroup([video(1080)]));
+  rendition.emit('tags', new TagGroup([video(1120, true)]));
+  t.strictSame(
+    second.written.map(({ timestamp, sequenceHeader, keyFrame }) => [timestamp, sequenceHeader, keyFrame]),
+    [
+      [0, false, false],
+      [0, true, false],
+      [0, true, false],
+      [0, false, true],
+    ],
+  );
+  t.equal(transponder.view().bytesSent, 10, 'what was sent before stays counted');
+  await transponder.stop(stopped);
+});
+
+t.test('a sound file waits for its destination: at the start, and while it is connected to again', async (t) => {
+  const { rendition, start, pusher } = setUp();
+  const clip = { frames: ['a', 'b', 'c', 'd'].map((text) => Buffer.from(text)) };
+  const transponder = start({ clip, loop: false });
+  let ms = 0;
+  const play = (): void => {
+    rendition.emit('tags', new TagGroup([video((ms += 40), true)]));
+    for (let i = 0; i < 2; i++) rendition.emit('tags', new TagGroup([audio((ms += 20))]));
+  };
+  play();
+  const first = await pusher(0);
+  first.emit('ready');
+  play();
+  first.emit('died', lost);
+  play();
+  const second = await pusher(1);
+  play();
+  t.ok(transponder.view().soundEnabled);
+  second.emit('ready');
+  play();
+  play();
+  const heard = ({ written }: FakePusher): string[] =>
+    written
+      .filter(({ type, sequenceHeader }) => type === TAG_AUDIO && !sequenceHeader)
+      .map(({ data }) => data.toString('hex'));
+  t.strictSame(heard(first), ['61', '62']);
+  t.strictSame(heard(second), ['63', '64', '01'.repeat(10), '01'.repeat(10)], 'then the live sound again');
+  t.notOk(transponder.view().soundEnabled);
+  await transponder.stop(stopped);
+});
+
+t.test(
+  'pictures that begin after the sound: in the same connection, or in another one where that cannot take them',
+  async (t) => {
+    for (const keepsTracks of [false, true]) {
+      const { rendition, start, pusher, pushers, invalid } = setUp();
+      Object.assign(rendition, { hasVideo: false });
+      const transponder = start();
+      const first = await pusher(0);
+      first.keepsTracks = keepsTracks;
+      first.emit('ready');
+      rendition.emit('tags', new TagGroup([audio(1000)]));
+      first.emit('progress', 500);
+      Object.assign(rendition, { hasVideo: true });
+      rendition.emit('tags', new TagGroup([video(1500, true)]));
+      const last = await pusher(keepsTracks ? 1 : 0);
+      t.equal(first.closed, keepsTracks);
+      t.equal(last.resumes, keepsTracks, 'the server may take the first connection for one that publishes still');
+      if (keepsTracks) last.emit('ready');
+      rendition.emit('tags', new TagGroup([video(2000, true)]));
+      t.ok(last.written.some(({ type, keyFrame }) => type === TAG_VIDEO && keyFrame));
+      last.emit('progress', 500);
+      t.match(transponder.view(), { status: 'pushing', attempt: 0 });
+      await transponder.stop(stopped);
+      t.equal(pushers.length, keepsTracks ? 2 : 1);
+      t.strictSame(invalid, []);
+    }
+  },
+);
+
+t.test('a destination that does not keep up loses pictures and delays nobody', async (t) => {
+  const { rendition, start, pusher, keyFramesWanted } = setUp();
+  const [slow, quick] = [start(), start()];
+  const pushers = [await pusher(0), await pusher(1)] as const;
+  for (const each of pushers) each.emit('ready');
+  pushers[0].writable = false;
+  for (let ms = 0; ms < 60_000; ms += 40) rendition.emit('tags', new TagGroup([video(ms, ms % 2000 === 0)]));
+  t.equal(pushers[1].written.filter(({ type, sequenceHeader }) => type === TAG_VIDEO && !sequenceHeader).length, 1500);
+  t.equal(quick.view().framesDropped, 0);
+  t.ok(slow.view().framesDropped > 1300);
+  t.ok(slow.view().bufferMs <= 5040, `${slow.view().bufferMs} ms wait`);
+  pushers[0].writable = true;
+  pushers[0].emit('drain');
+  t.equal(slow.view().bufferMs, 0, 'what waits goes out when there is room');
+
+  const before = keyFramesWanted();
+  pushers[0].writable = false;
+  for (let ms = 60_000; ms < 66_000; ms += 40) rendition.emit('tags', new TagGroup([video(ms)]));
+  t.equal(keyFramesWanted(), before + 1, 'asked for when all pictures have been dropped');
+  const dropped = slow.view().framesDropped;
+  await Promise.all([slow.stop(stopped), quick.stop(stopped)]);
+  t.equal(slow.view().framesDropped, dropped);
+});
+
+t.test('with rtmp_out_buffer_enabled what is due goes out every so often', async (t) => {
+  const { rendition, start, pusher } = setUp({
+    outBuffer: { enabled: true, initialMs: 0, startMs: 0, maxBufferings: -1, queueWhenFull: true },
+    pollingMs: 1,
+  });
+  const transponder = start();
+  const first = await pusher(0);
+  first.emit('ready');
+  rendition.emit('tags', new TagGroup([video(0, true)]));
+  t.equal(first.written.length, 0);
+  await waitFor('it to go out', () => first.written.length > 0, { every: 1 });
+  const intervals = (): number => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
+  const before = intervals();
+  await transponder.stop(stopped);
+  t.equal(intervals(), before - 1);
+});
+
+t.test('stopped while a name is being resolved', async (t) => {
+  for (const outcome of [{ addresses: ['192.0.2.9'] }, new GatewayError('DESTINATION_NOT_RESOLVED', 'nowhere')]) {
+    const lookedUp = Promise.withResolvers<{ addresses: string[] }>();
+    let asked = false;
+    const stage = setUp({ resolve: () => ((asked = true), lookedUp.promise) });
+    const transponder = stage.start();
+    (await stage.pusher(0)).emit('died', lost);
+    await waitFor('the name to be looked up', () => asked, { every: 1 });
+    await transponder.stop(stopped);
+    if (outcome instanceof GatewayError) lookedUp.reject(outcome);
+    else lookedUp.resolve(outcome);
+    await immediate();
+    t.equal(stage.pushers.length, 1);
+    t.strictSame(stage.invalid, []);
+  }
+});
+
+t.test('a connection that cannot be closed does not keep it from ending', async (t) => {
+  const { rendition, start, pusher } = setUp();
+  const transponder = start();
+  Object.assign(await pusher(0), { close: () => Promise.reject(new Error('not closed')) });
+  await transponder.stop(stopped);
+  t.equal(rendition.listenerCount('tags'), 0);
+});
+
+t.test('stopped in any state: everything is let go, nothing is heard of it again', async (t) => {
+  for (const prepare of [
+    async () => undefined,
+    async ({ pusher }: ReturnType<typeof setUp>) => void (await pusher(0)),
+    async ({ pusher }: ReturnType<typeof setUp>) => void (await pusher(0)).emit('ready'),
+    async ({ pusher }: ReturnType<typeof setUp>) => void (await pusher(0)).emit('progress', 1),
+    async ({ pusher }: ReturnType<typeof setUp>) => void (await pusher(0)).emit('died', lost),
+  ]) {
+    const stage = setUp();
+    const transponder = stage.start();
+    await prepare(stage);
+    await Promise.all([transponder.stop(stopped), transponder.stop(lost)]);
+    t.match(transponder.view(), { status: 'ended', reason: 'stopped', endedAt: /^2/ });
+    for (const { closed } of stage.pushers) t.ok(closed);
+    t.equal(stage.released(), 1);
+    const count = stage.pushers.length;
+    for (const pusher of stage.pushers) {
+      pusher.emit('progress', 5);
+      pusher.emit('died', lost);
+    }
+    stage.rendition.emit('tags', new TagGroup([video(0, true)]));
+    t.strictSame([stage.rendition.listenerCount('tags'), stage.rendition.listenerCount('failed')], [0, 0]);
+    // Longer than it takes to the next attempt.
+    await sleep(5);
+    t.equal(stage.pushers.length, count);
+    t.strictSame(stage.invalid, []);
+  }
+});
+
+t.test('no secret in what is shown of it', async (t) => {
+  const { start } = setUp();
+  const transponder = start();
+  t.notMatch(transponder.view().destination, /secret/);
+  await transponder.stop(stopped);
+});

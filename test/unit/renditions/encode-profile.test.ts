@@ -1,0 +1,65 @@
+import t from 'tap';
+import {
+  asksForTranscoding,
+  bitrateForHeight,
+  encodeProfile,
+  videoKey,
+  videoOutput,
+} from '../../../src/renditions/encode-profile.ts';
+
+t.test('what asks for transcoding (WCS documentation, "Stream transcoding while republishing")', async (t) => {
+  const asks = (wish: Parameters<typeof encodeProfile>[0], preserve = true): boolean =>
+    asksForTranscoding(encodeProfile(wish, preserve, 'aac'));
+  t.notOk(asks({}));
+  t.notOk(asks({ width: 0, height: 0 }));
+  t.notOk(asks({ width: 1280 }), 'width alone is not applied');
+  t.notOk(asks({ width: 1280 }, false));
+  t.notOk(asks({ width: 1280, height: 0 }, false));
+  t.ok(asks({ height: 720 }));
+  t.ok(asks({ fps: 30 }));
+  t.ok(asks({ keyFrameInterval: 60 }));
+});
+
+t.test('width counts only with height, and where the aspect ratio is not kept', async (t) => {
+  t.equal(encodeProfile({ width: 1280, height: 720 }, true, 'aac').width, undefined);
+  t.equal(encodeProfile({ width: 1280, height: 720 }, false, 'aac').width, 1280);
+});
+
+t.test('equal profiles have equal keys', async (t) => {
+  const key = (wish: Parameters<typeof encodeProfile>[0]): string => videoKey(encodeProfile(wish, true, 'aac'));
+  t.equal(key({ height: 480, width: 100 }), key({ height: 480 }));
+  t.equal(key({ height: 479 }), key({ height: 480 }), 'odd heights are made even first');
+  t.not(videoKey(encodeProfile({ height: 480, width: 100 }, false, 'aac')), key({ height: 480 }));
+  t.not(key({ height: 480 }), key({ fps: 48 }));
+  t.not(key({ height: 480, fps: 30 }), key({ height: 480, keyFrameInterval: 30 }));
+});
+
+t.test('the canvas', async (t) => {
+  const canvas = (
+    wish: Parameters<typeof encodeProfile>[0],
+    source: { width: number; height: number },
+    preserve = true,
+  ): string => {
+    const { width, height, stretch } = videoOutput(encodeProfile(wish, preserve, 'aac'), source, 0);
+    return `${width}x${height}${stretch ? ' stretched' : ''}`;
+  };
+  t.equal(canvas({ height: 480 }, { width: 1280, height: 720 }), '854x480');
+  t.equal(
+    canvas({ height: 720 }, { width: 640, height: 480 }),
+    '960x720',
+    'enlarged, for servers that take nothing below 720p',
+  );
+  t.equal(canvas({ fps: 30 }, { width: 641, height: 361 }), '642x362', 'even sides');
+  t.equal(canvas({ height: 480 }, { width: 720, height: 1280 }), '270x480', 'portrait');
+  t.equal(canvas({ height: 2 }, { width: 2, height: 1080 }), '2x2');
+  t.equal(canvas({ height: 720, width: 1280 }, { width: 640, height: 480 }, false), '1280x720 stretched');
+});
+
+t.test('bitrate by height, or as it is set', async (t) => {
+  t.equal(bitrateForHeight(720, 30), 2500);
+  t.equal(bitrateForHeight(721, 30), 4500);
+  t.equal(bitrateForHeight(720, 60), 3750);
+  t.equal(bitrateForHeight(4320, 30), 18_000);
+  t.equal(videoOutput({ height: 720, fps: 60, audioCodec: 'aac' }, { width: 640, height: 360 }, 0).bitrate, 3750);
+  t.equal(videoOutput(encodeProfile({ height: 480 }, true, 'aac'), { width: 640, height: 480 }, 900).bitrate, 900);
+});

@@ -1,0 +1,107 @@
+import { mock } from 'node:test';
+import t from 'tap';
+import { GatewayError } from '../../../src/errors.ts';
+import type { Publisher } from '../../../src/streams/live-stream.ts';
+import { StreamRegistry } from '../../../src/streams/stream-registry.ts';
+
+class FakePublisher implements Publisher {
+  readonly id = 'publisher';
+  closedBy: GatewayError | undefined;
+  close(reason: GatewayError): void {
+    this.closedBy = reason;
+  }
+}
+const stopped = new GatewayError('STREAM_STOPPED', 'Stopped by user');
+const code = (code: string): { code: string } => ({ code });
+
+t.test('one name, one publisher', async (t) => {
+  const registry = new StreamRegistry({ resumeWindowMs: 1000, maxStreams: 2 });
+  const publisher = new FakePublisher();
+  const stream = registry.publish('a', publisher);
+  t.throws(() => registry.check('a'), code('STREAM_NAME_IN_USE'));
+  t.throws(() => registry.publish('a', new FakePublisher()), code('STREAM_NAME_IN_USE'));
+  registry.publish('b', new FakePublisher());
+  t.throws(() => registry.check('c'), code('LIMIT_REACHED'));
+  registry.end(stream, stopped);
+  t.equal(publisher.closedBy, stopped);
+  t.equal(stream.publisher, undefined);
+  t.equal(registry.find('a'), undefined);
+  const next = registry.publish('a', new FakePublisher());
+  registry.end(stream, stopped);
+  t.equal(registry.find('a'), next, 'who took the name meanwhile keeps it');
+  registry.close(stopped);
+  t.equal(registry.size, 0);
+});
+
+t.test('a reserved name is taken until it is released or used', async (t) => {
+  const registry = new StreamRegistry({ resumeWindowMs: 1000, maxStreams: 1 });
+  const reservation = registry.reserve('a');
+  t.throws(() => registry.reserve('a'), code('STREAM_NAME_IN_USE'));
+  t.throws(() => registry.check('b'), code('LIMIT_REACHED'), 'reservations count');
+  reservation.release();
+  reservation.release();
+  const second = registry.reserve('a');
+  reservation.release();
+  t.throws(() => registry.reserve('a'), code('STREAM_NAME_IN_USE'), 'an old reservation releases nothing');
+  const stream = second.publish(new FakePublisher());
+  second.release();
+  t.equal(registry.find('a'), stream);
+  t.throws(() => second.publish(new FakePublisher()));
+  registry.close(stopped);
+});
+
+t.test('a lost publisher may come back with the same rights, and only until the window closes', async (t) => {
+  mock.timers.enable({ apis: ['setTimeout'] });
+  t.teardown(() => mock.timers.reset());
+  const registry = new StreamRegistry({ resumeWindowMs: 1000, maxStreams: 5 });
+  const first = new FakePublisher();
+  const stream = registry.publish('a', first, 'key');
+  const events: string[] = [];
+  stream.on('lost', () => events.push('lost'));
+  stream.on('published', () => events.push('published'));
+  stream.on('ended', (reason) => events.push(reason.code));
+
+  registry.lose(stream, new FakePublisher());
+  t.same(events, [], 'somebody else was lost');
+  registry.lose(stream, first);
+  t.throws(() => registry.reserve('a', 'other'), code('STREAM_NAME_IN_USE'));
+  const back = new FakePublisher();
+  t.equal(registry.reserve('a', 'key').publish(back), stream);
+  mock.timers.tick(5000);
+  t.same(events, ['lost', 'published'], 'the window is closed by the return');
+
+  registry.lose(stream, back);
+  mock.timers.tick(999);
+  t.equal(stream.endedBy, undefined);
+  const late = registry.reserve('a', 'key');
+  mock.timers.tick(1);
+  t.same(events, ['lost', 'published', 'lost', 'PUBLISHER_LOST']);
+  t.not(late.publish(new FakePublisher()), stream, 'a stream of its own, for whoever came too late');
+  registry.close(stopped);
+});
+
+t.test('the size of the pictures is told when it changes, and forgotten with its publisher', async (t) => {
+  const registry = new StreamRegistry({ resumeWindowMs: 1000, maxStreams: 5 });
+  const publisher = new FakePublisher();
+  const stream = registry.publish('a', publisher);
+  const sizes: string[] = [];
+  stream.on('resized', ({ width, height }) => sizes.push(`${width}x${height}`));
+  for (const [width, height] of [
+    [640, 360],
+    [640, 360],
+    [640, 480],
+  ] as const)
+    stream.resize({ width, height });
+  t.strictSame(sizes, ['640x360', '640x480']);
+  registry.lose(stream, publisher);
+  t.equal(stream.pictureSize, undefined);
+  registry.close(stopped);
+});
+
+t.test('without a window a loss is the end', async (t) => {
+  const registry = new StreamRegistry({ resumeWindowMs: 0, maxStreams: 5 });
+  const publisher = new FakePublisher();
+  const stream = registry.publish('a', publisher);
+  registry.lose(stream, publisher);
+  t.equal(stream.endedBy?.code, 'PUBLISHER_LOST');
+});

@@ -1,0 +1,64 @@
+import t from 'tap';
+import { PushApi, RestError } from '../../../../src/web/client/index.js';
+
+interface Call {
+  readonly url: string;
+  readonly init: { readonly method: string; readonly body: string; readonly headers: Record<string, string> };
+}
+
+/** The library with answers that are given here instead of by a gateway. */
+function createApi(answer: () => Response | Promise<Response>, options = {}) {
+  const calls: Call[] = [];
+  globalThis.fetch = async (url, init) => {
+    calls.push({ url, init } as never);
+    return answer();
+  };
+  return { api: new PushApi(options), calls };
+}
+
+t.test('methods, paths and bodies', async (t) => {
+  const { api, calls } = createApi(() => new Response(''), { url: 'http://gateway:8081/rest-api/', apiKey: 'k' });
+  await api.startup({ streamName: 's', rtmpUrl: 'rtmp://h/a' });
+  await api.find();
+  await api.mute('1');
+  await api.unmute('1');
+  await api.soundOn('1', 'a.wav', true);
+  await api.soundOff('1');
+  await api.terminate('1');
+  t.same(
+    calls.map(({ url, init }) => [new URL(url).pathname.replace('/rest-api/push/', ''), JSON.parse(init.body)]),
+    [
+      ['startup', { streamName: 's', rtmpUrl: 'rtmp://h/a' }],
+      ['find', {}],
+      ['mute', { mediaSessionId: '1' }],
+      ['unmute', { mediaSessionId: '1' }],
+      ['sound_on', { mediaSessionId: '1', soundFile: 'a.wav', loop: true }],
+      ['sound_off', { mediaSessionId: '1' }],
+      ['terminate', { mediaSessionId: '1' }],
+    ],
+  );
+  t.match(calls[0]?.init, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', authorization: 'Bearer k' },
+  });
+});
+
+t.test('errors keep the code and the words of the gateway', async (t) => {
+  const answer = (status: number, body: string) => createApi(() => new Response(body, { status })).api;
+  const conflict = answer(
+    409,
+    JSON.stringify({ status: 409, exception: 'TRANSPONDER_EXISTS', message: 'It is pushed there already.' }),
+  );
+  const error: unknown = await conflict
+    .startup({ streamName: 's', rtmpUrl: 'rtmp://h/a' })
+    .catch((error: unknown) => error);
+  t.ok(error instanceof RestError);
+  t.match(error, { status: 409, code: 'TRANSPONDER_EXISTS', message: 'It is pushed there already.' });
+  t.same(await answer(404, '{"exception":"TRANSPONDER_NOT_FOUND"}').find(), [], 'none is an empty list');
+  await t.rejects(answer(404, '{"exception":"ROUTE_NOT_FOUND"}').find(), { code: 'ROUTE_NOT_FOUND' });
+  await t.rejects(answer(502, '<html>Bad gateway').mute('1'), { status: 502, code: 'UNKNOWN' });
+  await t.rejects(createApi(() => Promise.reject(new TypeError('fetch failed'))).api.mute('1'), {
+    status: 0,
+    code: 'DISCONNECTED',
+  });
+});

@@ -1,0 +1,328 @@
+import { webcrypto } from 'node:crypto';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import t, { type Test } from 'tap';
+import { WebSocketServer, type WebSocket as ServerSocket } from 'ws';
+import { ClientError, Session } from '../../../../src/web/client/index.js';
+
+interface Received {
+  readonly message: string;
+  readonly data: Record<string, unknown>;
+  readonly socket: ServerSocket;
+}
+
+/** A peer connection without media: signalling is what is looked at here. */
+class FakePeerConnection {
+  connectionState = 'new';
+  onconnectionstatechange: (() => void) | undefined;
+  ontrack: ((event: { track: unknown }) => void) | undefined;
+  answer: { sdp: string } | undefined;
+  readonly transceivers: { sender: { track: unknown }; receiver: { track: { kind: string } } }[] = [];
+  static last: FakePeerConnection;
+
+  constructor() {
+    FakePeerConnection.last = this;
+  }
+  addTransceiver(track: unknown): object {
+    const transceiver = {
+      sender: { track: typeof track === 'string' ? null : track },
+      receiver: { track: { kind: this.transceivers.length === 0 ? 'audio' : 'video' } },
+    };
+    this.transceivers.push(transceiver);
+    return transceiver;
+  }
+  async createOffer(): Promise<{ type: string; sdp: string }> {
+    return { type: 'offer', sdp: 'v=0 offer' };
+  }
+  async setLocalDescription(): Promise<void> {}
+  async setRemoteDescription(answer: { sdp: string }): Promise<void> {
+    if (answer.sdp === 'bad') throw new Error('no SDP');
+    this.answer = answer;
+  }
+  fail(): void {
+    this.connectionState = 'failed';
+    this.onconnectionstatechange?.();
+  }
+  close(): void {
+    this.connectionState = 'closed';
+  }
+}
+// The pauses of the library, shortened: what comes after what is looked at here, not how long it takes.
+const { setTimeout: realSetTimeout } = globalThis;
+globalThis.setTimeout = ((callback: () => void, delay = 0) => realSetTimeout(callback, delay / 50)) as never;
+
+const track = { stop: () => {} };
+class FakeMediaStream {
+  getAudioTracks(): unknown[] {
+    return [track];
+  }
+  getVideoTracks(): unknown[] {
+    return [track];
+  }
+  getTracks(): unknown[] {
+    return [track, track];
+  }
+}
+Object.assign(globalThis, { RTCPeerConnection: FakePeerConnection, MediaStream: FakeMediaStream });
+// As on a plain http page of another machine, which is no secure context.
+Object.defineProperty(globalThis, 'crypto', {
+  value: { getRandomValues: (bytes: Uint8Array) => webcrypto.getRandomValues(bytes) },
+});
+const stream = new FakeMediaStream() as never;
+
+/** The gateway's side of the protocol, answered by hand. */
+async function startServer(t: Test, port = 0) {
+  const server = new WebSocketServer({ host: '127.0.0.1', port });
+  await once(server, 'listening');
+  const received: Received[] = [];
+  const waiting: (() => void)[] = [];
+  server.on('connection', (socket) => {
+    socket.on('message', (raw) => {
+      const { message, data } = JSON.parse(String(raw)) as { message: string; data: [Record<string, unknown>] };
+      received.push({ message, data: data[0], socket });
+      if (message === 'connection')
+        say(socket, 'getUserData', { ...data[0], authToken: 'token-1', status: 'ESTABLISHED' });
+      for (const wake of waiting.splice(0)) wake();
+    });
+  });
+  const close = async (): Promise<void> => {
+    for (const socket of server.clients) socket.terminate();
+    await new Promise((resolve) => server.close(resolve));
+  };
+  t.teardown(close);
+  return {
+    url: `ws://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    port: (server.address() as AddressInfo).port,
+    close,
+    /** The next message of this name; consumes what came before it. */
+    async next(message: string): Promise<Received> {
+      for (;;) {
+        const at = received.findIndex((one) => one.message === message);
+        if (at >= 0) return received.splice(0, at + 1).at(-1)!;
+        await new Promise<void>((resolve) => waiting.push(resolve));
+      }
+    },
+  };
+}
+
+const say = (socket: ServerSocket, message: string, ...data: unknown[]): void =>
+  socket.send(JSON.stringify({ message, data }));
+const status = ({ socket, data }: Received, value: string, info?: string): void =>
+  say(socket, 'notifyStreamStatusEvent', { mediaSessionId: data.mediaSessionId, name: data.name, status: value, info });
+
+/** The publication's and the session's states from now on, one after the other. */
+function states(emitter: { on(name: 'state', listener: (state: string, info?: string) => void): unknown }) {
+  const seen: string[] = [];
+  const waiting: (() => void)[] = [];
+  emitter.on('state', (state) => {
+    seen.push(state);
+    for (const wake of waiting.splice(0)) wake();
+  });
+  return async (): Promise<string> => {
+    while (seen.length === 0) await new Promise<void>((resolve) => waiting.push(resolve));
+    return seen.shift()!;
+  };
+}
+
+t.test('connect, ping, publish with rtmpUrl, transponder events, stop', async (t) => {
+  const server = await startServer(t);
+  const session = await Session.connect(server.url);
+  t.teardown(() => session.close());
+  t.equal(session.state, 'established');
+  const hello = await server.next('connection');
+  t.match(hello.data, { appKey: 'defaultApp', mediaProviders: ['WebRTC'], clientVersion: '2.0' });
+  t.match(hello.data.authToken, /^[0-9a-f]{32}$/, 'a secret of its own from the beginning');
+  t.equal(session.authToken, hello.data.authToken);
+  say(hello.socket, 'ping');
+  hello.socket.send('not JSON');
+  hello.socket.send('{"message":"ping"}');
+  t.equal((await server.next('pong')).data, null);
+
+  const publishing = session.publish({ name: 'stream1', stream, rtmpUrl: 'rtmp://host/app' });
+  const offer = await server.next('publishStream');
+  t.match(offer.data, {
+    name: 'stream1',
+    published: true,
+    hasAudio: true,
+    hasVideo: true,
+    status: 'PENDING',
+    record: false,
+    mediaProvider: 'WebRTC',
+    sdp: 'v=0 offer',
+    rtmpUrl: 'rtmp://host/app',
+  });
+  say(offer.socket, 'setRemoteSDP', offer.data.mediaSessionId, 'v=0 answer', true);
+  status(offer, 'PUBLISHING');
+  const publication = await publishing;
+  t.equal(FakePeerConnection.last.answer?.sdp, 'v=0 answer');
+  t.equal(publication.state, 'publishing');
+
+  const payload = { mediaSessionId: 'x', rtmpUrl: 'rtmp://host/app', status: 'retrying', reason: 'refused' };
+  const event = new Promise((resolve) => publication.on('transponder', resolve));
+  say(offer.socket, 'notifyStreamEvent', { mediaSessionId: offer.data.mediaSessionId, type: 'other', payload: {} });
+  say(offer.socket, 'notifyStreamEvent', { mediaSessionId: offer.data.mediaSessionId, type: 'transponder', payload });
+  t.same(await event, payload);
+
+  const stopped = Promise.all([publication.stop(), publication.stop()]);
+  const stop = await server.next('unPublishStream');
+  t.equal(stop.data.mediaSessionId, offer.data.mediaSessionId);
+  status(stop, 'UNPUBLISHED', 'Stopped by user');
+  await stopped;
+  t.equal(publication.state, 'ended');
+  t.equal(FakePeerConnection.last.connectionState, 'closed');
+});
+
+t.test('refusals are told in the words of the gateway', async (t) => {
+  const server = await startServer(t);
+  const session = await Session.connect(server.url);
+  t.teardown(() => session.close());
+  const publishing = session.publish({ name: 'taken', stream });
+  status(await server.next('publishStream'), 'FAILED', 'Stream name is already in use');
+  await t.rejects(publishing, { code: 'STREAM_FAILED', message: 'Stream name is already in use' });
+
+  const playing = session.play({ name: 'nobody' });
+  status(await server.next('playStream'), 'FAILED', 'Stream not found');
+  await t.rejects(playing, { code: 'STREAM_FAILED', message: 'Stream not found' });
+
+  const answered = session.publish({ name: 's', stream });
+  const offer = await server.next('publishStream');
+  say(offer.socket, 'setRemoteSDP', offer.data.mediaSessionId, 'bad', true);
+  await t.rejects(answered, { code: 'STREAM_FAILED', message: 'no SDP' });
+});
+
+t.test('stopped at the gateway: it stays stopped', async (t) => {
+  const server = await startServer(t);
+  const session = await Session.connect(server.url);
+  t.teardown(() => session.close());
+  const publishing = session.publish({ name: 's', stream });
+  const offer = await server.next('publishStream');
+  status(offer, 'PUBLISHING');
+  const publication = await publishing;
+  const state = states(publication);
+  status(offer, 'UNPUBLISHED', 'Stopped by rest /terminate');
+  t.equal(await state(), 'ended');
+});
+
+t.test('the gateway is gone and comes back: the session and the publication go on', async (t) => {
+  const server = await startServer(t);
+  const session = await Session.connect(server.url);
+  t.teardown(() => session.close());
+  const { authToken } = (await server.next('connection')).data;
+  const publishing = session.publish({ name: 's', stream });
+  const first = await server.next('publishStream');
+  status(first, 'PUBLISHING');
+  const publication = await publishing;
+  const [sessionState, publicationState] = [states(session), states(publication)];
+
+  await server.close();
+  t.equal(await publicationState(), 'resuming');
+  t.equal(await sessionState(), 'reconnecting');
+  const next = await startServer(t, server.port);
+  t.equal(await sessionState(), 'established');
+  t.equal((await next.next('connection')).data.authToken, authToken, 'by which the gateway knows whose stream it is');
+  const refused = await next.next('publishStream');
+  status(refused, 'FAILED', 'Stream name is already in use');
+  const again = await next.next('publishStream');
+  t.not(again.data.mediaSessionId, first.data.mediaSessionId);
+  t.equal(again.data.name, 's');
+  status(again, 'PUBLISHING');
+  t.equal(await publicationState(), 'publishing');
+
+  FakePeerConnection.last.fail();
+  t.equal(await publicationState(), 'resuming', 'a media path that is lost is made anew');
+  status(await next.next('publishStream'), 'PUBLISHING');
+  t.equal(await publicationState(), 'publishing');
+  session.close();
+  t.equal(await publicationState(), 'ended');
+  t.equal(await sessionState(), 'closed');
+});
+
+t.test('published again, a stream has the tracks that the page has put in the place of the first', async (t) => {
+  const server = await startServer(t);
+  const session = await Session.connect(server.url);
+  t.teardown(() => session.close());
+  const publishing = session.publish({ name: 's', stream });
+  status(await server.next('publishStream'), 'PUBLISHING');
+  const publication = await publishing;
+  const next = states(publication);
+  const screen = { kind: 'video' };
+  for (const replacement of [screen, null]) {
+    const before = FakePeerConnection.last;
+    before.transceivers[1]!.sender.track = replacement;
+    before.fail();
+    t.equal(await next(), 'resuming');
+    status(await server.next('publishStream'), 'PUBLISHING');
+    t.equal(await next(), 'publishing');
+    t.not(FakePeerConnection.last, before);
+    t.strictSame(
+      FakePeerConnection.last.transceivers.map(({ sender }) => (sender.track === track ? 'the first' : sender.track)),
+      ['the first', replacement],
+    );
+  }
+});
+
+t.test('the gateway is told of what the page ends', async (t) => {
+  const server = await startServer(t);
+  const publish = async () => {
+    const session = await Session.connect(server.url);
+    t.teardown(() => session.close());
+    const publishing = session.publish({ name: 's', stream });
+    const offer = await server.next('publishStream');
+    status(offer, 'PUBLISHING');
+    return { session, publication: await publishing, id: offer.data.mediaSessionId };
+  };
+  const closed = await publish();
+  closed.session.close();
+  t.match(
+    (await server.next('unPublishStream')).data,
+    { mediaSessionId: closed.id, name: 's' },
+    'close() of the session',
+  );
+  t.equal(closed.publication.state, 'ended');
+
+  const lost = await publish();
+  FakePeerConnection.last.fail();
+  await lost.publication.stop();
+  t.match(
+    (await server.next('unPublishStream')).data,
+    { mediaSessionId: lost.id, name: 's' },
+    'stop() while the media path is lost',
+  );
+
+  const resuming = await publish();
+  FakePeerConnection.last.fail();
+  const attempt = await server.next('publishStream');
+  await resuming.publication.stop();
+  t.equal(
+    (await server.next('unPublishStream')).data.mediaSessionId,
+    attempt.data.mediaSessionId,
+    'the attempt that is under way',
+  );
+  t.equal((await server.next('unPublishStream')).data.mediaSessionId, resuming.id, 'and what it would have continued');
+
+  const closing = await publish();
+  FakePeerConnection.last.fail();
+  closing.session.close();
+  t.equal((await server.next('unPublishStream')).data.mediaSessionId, closing.id, 'close() of the session meanwhile');
+
+  const away = await publish();
+  const state = states(away.publication);
+  await server.close();
+  t.equal(await state(), 'resuming');
+  await away.publication.stop();
+  t.equal(away.publication.state, 'ended');
+  const back = await startServer(t, server.port);
+  t.match((await back.next('unPublishStream')).data, { mediaSessionId: away.id, name: 's' }, 'as soon as it can be');
+  lost.session.close();
+});
+
+t.test('no gateway', async (t) => {
+  const server = await startServer(t);
+  await server.close();
+  const error = await Session.connect(server.url).then(
+    () => t.fail('connected'),
+    (error: unknown) => error,
+  );
+  t.ok(error instanceof ClientError);
+  t.match(error, { code: 'DISCONNECTED', message: `The gateway does not answer at ${server.url}. Is it running?` });
+});
