@@ -12,7 +12,7 @@ export interface BenchStage {
   readonly sink: BenchProcess<SinkRequests>;
   readonly sinkPort: number;
   readonly rtmpUrl: string;
-  /** Waits until so many connections show pictures, and returns them all. */
+  /** Waits until so many connections show frames, and returns them all. */
   flowing(count: number): Promise<SinkStream[]>;
   close(): Promise<void>;
 }
@@ -57,10 +57,10 @@ export async function setBenchStage({
     ends.push(() => publishers.stop());
     const flowing = (count: number): Promise<SinkStream[]> =>
       waitFor(
-        `${count} destinations with pictures`,
+        `${count} destinations with frames`,
         async () => {
           const streams = (await sink.ask('streams')).filter(({ endedAt }) => endedAt === 0);
-          if (streams.filter(({ pictures }) => pictures > 0).length >= count) return streams;
+          if (streams.filter(({ frames }) => frames > 0).length >= count) return streams;
           throw new Error(`${streams.length} are there`);
         },
         { timeout: FLOWING_TIMEOUT_MS, every: 200 },

@@ -42,7 +42,7 @@ export interface JanusStackOptions {
 }
 
 /**
- * What one builds of parts without this gateway: Janus receives WebRTC and forwards its packets, an ffmpeg for each stream passes the pictures
+ * What one builds of parts without this gateway: Janus receives WebRTC and forwards its packets, an ffmpeg for each stream passes the frames
  * and encodes the sound as ffmpeg does unless told otherwise, and where a stream has several destinations, nginx-rtmp pushes it to them: an
  * ffmpeg that writes to ten by itself (`-f tee`) needs three times as much.
  */

@@ -19,7 +19,7 @@ interface Latencies {
   readonly p99: number;
 }
 
-/** From a publisher's picture to the RTMP server, and from an answer to the first picture there. */
+/** From a publisher's frame to the RTMP server, and from an answer to the first frame there. */
 export async function benchLatency({ rounds, seconds, settings, warmUp }: BenchOptions): Promise<Report> {
   const direct = await withStage(
     {
@@ -31,15 +31,15 @@ export async function benchLatency({ rounds, seconds, settings, warmUp }: BenchO
     warmUp,
     async (stage) => {
       const steady = await measureSteady(stage, rounds, seconds);
-      const warm = await repeat(rounds, 'push of a stream that is pushed already', () => pushToFirstPicture(stage));
-      const reconnect = await repeat(Math.min(rounds, 3), 'reconnect', () => reconnectToFirstPicture(stage));
+      const warm = await repeat(rounds, 'push of a stream that is pushed already', () => pushToFirstFrame(stage));
+      const reconnect = await repeat(Math.min(rounds, 3), 'reconnect', () => reconnectToFirstFrame(stage));
       await stage.publishers.ask('publish', { name: 'quiet', url: stage.gateway.wsUrl });
       const cold = await repeat(rounds, 'push of a stream that nobody pushes yet', () =>
-        pushToFirstPicture(stage, 'quiet'),
+        pushToFirstFrame(stage, 'quiet'),
       );
-      const whip = await repeat(rounds, 'WHIP', () => answerToFirstPicture(stage, true));
-      const wcs = await repeat(rounds, 'WebSocket', () => answerToFirstPicture(stage, false));
-      const chromium = await chromiumToFirstPicture(stage, Math.min(rounds, 3));
+      const whip = await repeat(rounds, 'WHIP', () => answerToFirstFrame(stage, true));
+      const wcs = await repeat(rounds, 'WebSocket', () => answerToFirstFrame(stage, false));
+      const chromium = await chromiumToFirstFrame(stage, Math.min(rounds, 3));
       return { steady, warm, cold, whip, wcs, chromium, reconnect };
     },
   );
@@ -142,9 +142,9 @@ async function measureSteady(stage: BenchStage, rounds: number, seconds: number)
 }
 
 /** When the first key frame of the newest connection under a name came, on the stamps' clock. */
-function firstPicture(stage: BenchStage, name: string, sinceMs: number): Promise<number> {
+function firstFrame(stage: BenchStage, name: string, sinceMs: number): Promise<number> {
   return waitFor(
-    `the first picture of ${name}`,
+    `the first frame of ${name}`,
     async () =>
       (await stage.sink.ask('streams')).find(
         (stream) => stream.name === name && stream.connectedAt > sinceMs && stream.firstKeyFrameAt > 0,
@@ -155,18 +155,18 @@ function firstPicture(stage: BenchStage, name: string, sinceMs: number): Promise
 
 let pushes = 0;
 
-async function pushToFirstPicture(stage: BenchStage, streamName = 'live'): Promise<number> {
+async function pushToFirstFrame(stage: BenchStage, streamName = 'live'): Promise<number> {
   const startedAt = stampClock();
   const { mediaSessionId } = await stage.gateway.startPush({ streamName, rtmpUrl: `${stage.rtmpUrl}/${pushes++}` });
   const answeredAt = stampClock();
-  const first = await firstPicture(stage, `rtmp_${streamName}`, startedAt);
+  const first = await firstFrame(stage, `rtmp_${streamName}`, startedAt);
   await stage.gateway.rest('/push/terminate', { mediaSessionId });
   await stage.gateway.ended(mediaSessionId);
   await sleep(500 + 1000 * Math.random());
   return first - answeredAt;
 }
 
-async function answerToFirstPicture(stage: BenchStage, whip: boolean): Promise<number> {
+async function answerToFirstFrame(stage: BenchStage, whip: boolean): Promise<number> {
   const name = `start${pushes++}`;
   const startedAt = stampClock();
   const { answeredAt } = await stage.publishers.ask('publish', {
@@ -175,14 +175,14 @@ async function answerToFirstPicture(stage: BenchStage, whip: boolean): Promise<n
     url: whip ? `${stage.gateway.httpUrl}/whip` : stage.gateway.wsUrl,
     rtmpUrl: stage.rtmpUrl,
   });
-  const first = await firstPicture(stage, `rtmp_${name}`, startedAt);
+  const first = await firstFrame(stage, `rtmp_${name}`, startedAt);
   await stage.publishers.ask('stop', name);
   await sleep(200);
   return first - answeredAt;
 }
 
 /** A page that publishes its camera with `rtmpUrl`: from the answer's arrival in the browser. */
-async function chromiumToFirstPicture(stage: BenchStage, times: number): Promise<number[]> {
+async function chromiumToFirstFrame(stage: BenchStage, times: number): Promise<number[]> {
   const [browser, pages] = await Promise.all([startChromium(), startPageServer()]);
   try {
     return await repeat(times, 'Chromium', async () => {
@@ -197,7 +197,7 @@ async function chromiumToFirstPicture(stage: BenchStage, times: number): Promise
       }`);
       const startedAt = stampClock();
       await page.publishTo(stage.gateway.wsUrl, { name, rtmpUrl: stage.rtmpUrl });
-      const first = await firstPicture(stage, `rtmp_${name}`, startedAt);
+      const first = await firstFrame(stage, `rtmp_${name}`, startedAt);
       const answeredAt =
         Number(await page.page.evaluate('window.answeredAt')) +
         stampClock() -
@@ -211,10 +211,10 @@ async function chromiumToFirstPicture(stage: BenchStage, times: number): Promise
   }
 }
 
-async function reconnectToFirstPicture(stage: BenchStage): Promise<number> {
+async function reconnectToFirstFrame(stage: BenchStage): Promise<number> {
   await stage.sink.ask('close');
   await sleep(1500 + RESTORE_INTERVAL_MS * Math.random());
   const backAt = stampClock();
   await stage.sink.ask('listen', stage.sinkPort);
-  return (await firstPicture(stage, 'rtmp_live', backAt)) - backAt;
+  return (await firstFrame(stage, 'rtmp_live', backAt)) - backAt;
 }

@@ -27,7 +27,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   },
   'media-rest': {
     about:
-      'gateways that rest for 0, 20 and 40 ms (media_rest_ms) at the same moment: what it saves, and how long pictures wait; --counts are streams',
+      'gateways that rest for 0, 20 and 40 ms (media_rest_ms) at the same moment: what it saves, and how long frames wait; --counts are streams',
     defaults: { rounds: 10, seconds: 6, warmUp: 360, counts: [1, 10] },
     load: async () => (await import('./media-rest.ts')).benchMediaRest,
   },

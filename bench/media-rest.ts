@@ -21,7 +21,7 @@ interface Measured {
   readonly rounds: readonly (readonly Side[])[];
 }
 
-/** What rests save, and how long pictures wait for it: gateways with different ones at the same moment, under the same load. */
+/** What rests save, and how long frames wait for it: gateways with different ones at the same moment, under the same load. */
 export async function benchMediaRest({ rounds, seconds, counts, settings, warmUp }: BenchOptions): Promise<Report> {
   const stages: BenchStage[] = [];
   const results: Measured[] = [];

@@ -307,7 +307,7 @@ export class Publisher {
     const { keyFrame, packets } = frames[this.#frame]!;
     this.#frame = (this.#frame + 1) % frames.length;
     this.#video.timestamp = (this.#video.timestamp + 90_000 / FRAMES_PER_SECOND) >>> 0;
-    // Parameter sets stand first in their picture, the stamp after them.
+    // Parameter sets stand first in their frame, the stamp after them.
     const stampAt = keyFrame ? 1 : 0;
     packets.forEach((packet, index) => {
       if (index === stampAt)

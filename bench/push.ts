@@ -168,7 +168,7 @@ async function measureRelay(destinations: number, rounds: number, seconds: numbe
     try {
       await waitFor(
         'the relay',
-        async () => (await sink.ask('streams')).filter(({ pictures }) => pictures > 0).length >= destinations,
+        async () => (await sink.ask('streams')).filter(({ frames }) => frames > 0).length >= destinations,
         { timeout: 30_000, every: 200 },
       );
       await sleep(2000);

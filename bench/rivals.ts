@@ -131,12 +131,12 @@ export async function benchRivals({
 
 const janusName = (stream: number): string => `janus${stream}`;
 
-/** Waits until each side has so many connections that show pictures. */
+/** Waits until each side has so many connections that show frames. */
 async function flowing(stage: BenchStage, destinations: number): Promise<void> {
   await waitFor(
-    `${destinations} destinations of each side with pictures`,
+    `${destinations} destinations of each side with frames`,
     async () => {
-      const alive = (await stage.sink.ask('streams')).filter(({ endedAt, pictures }) => endedAt === 0 && pictures > 0);
+      const alive = (await stage.sink.ask('streams')).filter(({ endedAt, frames }) => endedAt === 0 && frames > 0);
       const janus = alive.filter(isJanus).length;
       if (janus >= destinations && alive.length - janus >= destinations) return true;
       throw new Error(`${alive.length - janus} here, ${janus} there`);

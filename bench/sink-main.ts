@@ -17,13 +17,13 @@ export interface SinkStream {
   readonly connectedAt: number;
   firstKeyFrameAt: number;
   endedAt: number;
-  pictures: number;
+  frames: number;
   sounds: number;
   bytes: number;
-  /** Milliseconds between the times of two pictures, two sounds, that follow each other, at most. */
-  longestPictureGap: number;
+  /** Milliseconds between the times of two frames, two sounds, that follow each other, at most. */
+  longestFrameGap: number;
   longestSoundGap: number;
-  lastPictureTime: number;
+  lastFrameTime: number;
   lastSoundTime: number;
   /** From the publisher to here, in milliseconds. */
   latencies: number[];
@@ -71,7 +71,7 @@ class Peer {
   #take({ type, timestamp, payload }: RtmpMessage): void {
     const stream = this.#stream;
     if (type === MESSAGE.command) this.#command(payload);
-    else if (stream && type === MESSAGE.video && payload[1] === 1) takePicture(stream, timestamp, payload);
+    else if (stream && type === MESSAGE.video && payload[1] === 1) takeFrame(stream, timestamp, payload);
     else if (stream && type === MESSAGE.audio && payload[1] === 1) {
       if (stream.sounds++ > 0)
         stream.longestSoundGap = Math.max(stream.longestSoundGap, timestamp - stream.lastSoundTime);
@@ -104,12 +104,12 @@ class Peer {
         connectedAt: stampClock(),
         firstKeyFrameAt: 0,
         endedAt: 0,
-        pictures: 0,
+        frames: 0,
         sounds: 0,
         bytes: 0,
-        longestPictureGap: 0,
+        longestFrameGap: 0,
         longestSoundGap: 0,
-        lastPictureTime: 0,
+        lastFrameTime: 0,
         lastSoundTime: 0,
         latencies: [],
       };
@@ -119,11 +119,10 @@ class Peer {
   }
 }
 
-function takePicture(stream: SinkStream, timestamp: number, payload: Buffer): void {
+function takeFrame(stream: SinkStream, timestamp: number, payload: Buffer): void {
   const nowMs = stampClock();
-  if (stream.pictures++ > 0)
-    stream.longestPictureGap = Math.max(stream.longestPictureGap, timestamp - stream.lastPictureTime);
-  stream.lastPictureTime = timestamp;
+  if (stream.frames++ > 0) stream.longestFrameGap = Math.max(stream.longestFrameGap, timestamp - stream.lastFrameTime);
+  stream.lastFrameTime = timestamp;
   if (stream.firstKeyFrameAt === 0 && payload[0]! >> 4 === 1) stream.firstKeyFrameAt = nowMs;
   const sentAt = readStamp(payload);
   if (sentAt !== undefined && stream.latencies.length < MAX_LATENCIES) stream.latencies.push(nowMs - sentAt);
@@ -181,10 +180,10 @@ const requests = {
     for (let i = streams.length - 1; i >= 0; i--) if (streams[i]!.endedAt > 0) streams.splice(i, 1);
     for (const stream of streams)
       Object.assign(stream, {
-        pictures: 0,
+        frames: 0,
         sounds: 0,
         bytes: 0,
-        longestPictureGap: 0,
+        longestFrameGap: 0,
         longestSoundGap: 0,
         latencies: [],
       });

@@ -10,7 +10,7 @@ import { figure, gatewayGroups, memory, total, type Figure } from './measure.ts'
 import { progress, type Report } from './report.ts';
 import type { TransponderView } from '../src/outputs/push/transponder-view.ts';
 
-/** Milliseconds of media that may be missing between two pictures, or two sounds, of a stream that nobody touches: three pictures. */
+/** Milliseconds of media that may be missing between two frames, or two sounds, of a stream that nobody touches: three frames. */
 const MAX_GAP_MS = 100;
 const MAX_STREAMS = 5;
 const MAX_PUSHES = 12;
@@ -142,11 +142,11 @@ export async function benchSoak({ minutes, seed, counts, settings, warmUp }: Ben
         },
         {
           title: 'Streams that nobody touched',
-          columns: ['', 'pictures', 'longest gap of pictures, ms', 'of sounds, ms', 'interrupted'],
+          columns: ['', 'frames', 'longest gap of frames, ms', 'of sounds, ms', 'interrupted'],
           rows: steadyStreams.map((stream) => [
             stream.name,
-            stream.pictures,
-            stream.longestPictureGap,
+            stream.frames,
+            stream.longestFrameGap,
             stream.longestSoundGap,
             'no',
           ]),
@@ -408,7 +408,7 @@ interface Findings {
   readonly steady: number;
   readonly steadyStreams: readonly {
     readonly name: string;
-    readonly longestPictureGap: number;
+    readonly longestFrameGap: number;
     readonly longestSoundGap: number;
   }[];
   /** One of each push that ended. */
@@ -433,9 +433,9 @@ function judge({ before, after, first, last, steady, steadyStreams, reasons, unt
     judgeMemory(`memory of the ${group} among the disturbers`, first[group].median, last[group].median);
   if (steadyStreams.length !== steady)
     failures.push(`${steady - steadyStreams.length} untouched streams were interrupted`);
-  for (const { name, longestPictureGap, longestSoundGap } of steadyStreams)
-    if (longestPictureGap > MAX_GAP_MS || longestSoundGap > MAX_GAP_MS)
-      failures.push(`${name}: a gap of ${Math.max(longestPictureGap, longestSoundGap)} ms`);
+  for (const { name, longestFrameGap, longestSoundGap } of steadyStreams)
+    if (longestFrameGap > MAX_GAP_MS || longestSoundGap > MAX_GAP_MS)
+      failures.push(`${name}: a gap of ${Math.max(longestFrameGap, longestSoundGap)} ms`);
   const unexplained = reasons.filter((reason) => reason === 'none').length;
   if (unexplained > 0) failures.push(`${unexplained} pushes ended without a reason`);
   if (untold > 0) failures.push(`${untold} pushes are not told to have ended`);

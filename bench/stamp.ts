@@ -6,7 +6,7 @@
 const MARK = Buffer.from('webrtc-bench-sei', 'latin1');
 const DIGITS = 16;
 const SEI_HEADER = Buffer.of(6, 5, MARK.length + DIGITS);
-/** The stamp stands in front of the picture. */
+/** The stamp stands in front of the frame. */
 const SEARCHED_BYTES = 128;
 
 const microseconds = (): number => Math.round(Number(process.hrtime.bigint()) / 1000);
@@ -20,7 +20,7 @@ export function createStamp(): Buffer {
   return Buffer.concat([SEI_HEADER, MARK, Buffer.from(digits, 'latin1'), Buffer.of(0x80)]);
 }
 
-/** When the picture in a video tag's body was sent, in milliseconds of {@link stampClock}; undefined without a stamp. */
+/** When the frame in a video tag's body was sent, in milliseconds of {@link stampClock}; undefined without a stamp. */
 export function readStamp(body: Buffer): number | undefined {
   const at = body.subarray(0, SEARCHED_BYTES).indexOf(MARK);
   if (at < 0) return undefined;

@@ -160,7 +160,7 @@ export async function benchStreams({
   };
 }
 
-/** Whether the cores, or the one core that all publishers share, have nothing left to give; lost pictures say so too. */
+/** Whether the cores, or the one core that all publishers share, have nothing left to give; lost frames say so too. */
 function isFull(rounds: Round[]): boolean {
   if (figure(rounds.map(({ lostPercent }) => lostPercent)).median > MOST_LOST_PERCENT) return true;
   const busy = figure(rounds.map(({ load, around }) => total(load) + total(around))).median;
@@ -236,9 +236,9 @@ async function collections({ gateway }: BenchStage): Promise<number> {
 
 function quality(streams: readonly SinkStream[], elapsedMs: number): Pick<Round, 'lostPercent' | 'p50' | 'p95'> {
   const alive = streams.filter(({ endedAt }) => endedAt === 0);
-  // A picture more or less at either end of the time is no loss.
+  // A frame more or less at either end of the time is no loss.
   const due = Math.floor((elapsedMs / 1000) * FRAMES_PER_SECOND) - 1;
-  const lost = alive.reduce((sum, { pictures }) => sum + Math.max(0, due - pictures), 0);
+  const lost = alive.reduce((sum, { frames }) => sum + Math.max(0, due - frames), 0);
   const latencies = alive.flatMap((stream) => stream.latencies).sort((a, b) => a - b);
   return {
     lostPercent: (lost / (due * alive.length)) * 100,

@@ -28,6 +28,7 @@ export const ERROR_KINDS = {
   INVALID_SDP: kind('request', 400),
   UNAUTHORIZED: kind('request', 401),
   HOST_NOT_ALLOWED: kind('request', 403),
+  FORBIDDEN: kind('request', 403),
   ROUTE_NOT_FOUND: kind('request', 404),
   STREAM_NOT_FOUND: kind('request', 404),
   TRANSPONDER_NOT_FOUND: kind('request', 404),
@@ -66,6 +67,7 @@ export const ERROR_KINDS = {
   // The gateway
   TERMINATED: kind('destination', 410),
   SHUTTING_DOWN: kind('system', 503, true),
+  OVERLOADED: kind('system', 503, true),
   SETTINGS_INVALID: kind('system', 500),
   SETUP_INCOMPLETE: kind('system', 500),
   INTERNAL: kind('system', 500),

@@ -5,7 +5,7 @@ import { EmbeddedRtmpServer } from './embedded/embedded-rtmp-server.ts';
 import { silentFrame, type ClipFormat } from './renditions/clip-encoder.ts';
 import { EncoderPool } from './renditions/encoder-pool.ts';
 import { SharedEncoders } from './renditions/shared-encoders.ts';
-import { learnPictureSize } from './renditions/picture-size.ts';
+import { learnFrameSize } from './renditions/frame-size.ts';
 import { takeSnapshot } from './renditions/snapshot.ts';
 import { GatewayError } from './errors.ts';
 import { checkFfmpeg } from './ffmpeg/ffmpeg-abilities.ts';
@@ -139,7 +139,7 @@ async function assemble(settings: Settings, logger: Logger, opened: (part: Part)
     version: packageJson.version,
     allowOrigin: createOriginCheck(settings),
     takeSnapshot: (stream: LiveStream) => takeSnapshot(stream, encoders, logger),
-    learnPictureSize: (stream: LiveStream) => learnPictureSize(stream, encoders),
+    learnFrameSize: (stream: LiveStream) => learnFrameSize(stream, encoders),
   };
   const ws = await WcsServer.create({ ...signalling, host: settings.listen_ip, port: settings['ws.port'] });
   opened(ws);

@@ -38,7 +38,7 @@ interface NamedCommand {
   readonly streamName: unknown;
 }
 
-/** Sound and pictures, by the type of their tags. */
+/** Sound and frames, by the type of their tags. */
 const TRACKS = [8, 9] as const;
 
 interface Broadcast {

@@ -14,7 +14,7 @@ export interface FfmpegCommandLine {
 
 /**
  * Reads at once, without waiting for more input to guess from. Not `-fflags nobuffer`: it throws away what was read while
- * probing, the first key frame included (measured: 2.1 s to the first picture instead of 0.1 s).
+ * probing, the first key frame included (measured: 2.1 s to the first frame instead of 0.1 s).
  */
 const noProbing = ['-analyzeduration', '0'] as const;
 
@@ -141,7 +141,7 @@ export function clipToFlvAudio(source: ClipSource, codec: Exclude<RtmpAudioCodec
   return { ...clipInput(source), outputOptions: plainOutput(codec), output: 'pipe:1' };
 }
 
-/** The fixed picture that a transcoder makes, whatever its source does meanwhile. */
+/** The fixed frame that a transcoder makes, whatever its source does meanwhile. */
 export interface VideoOutput {
   /** Pixels, even. */
   readonly width: number;
@@ -211,7 +211,7 @@ export function toH264(container: 'flv' | 'ivf', output: VideoOutput): FfmpegCom
       `${bitrate}k`,
       '-bufsize',
       `${bitrate}k`,
-      // The fps filter makes the rate constant; `-fps_mode cfr` would repeat pictures from 0 up to the first timestamp.
+      // The fps filter makes the rate constant; `-fps_mode cfr` would repeat frames from 0 up to the first timestamp.
       '-fps_mode',
       'passthrough',
       ...(fps ? [] : ['-enc_time_base', '1:1000']),
@@ -230,7 +230,7 @@ export function toH264(container: 'flv' | 'ivf', output: VideoOutput): FfmpegCom
   };
 }
 
-/** One picture of a stream as JPEG. */
+/** One frame of a stream as JPEG. */
 export function toJpeg(container: 'flv' | 'ivf'): FfmpegCommandLine {
   return {
     inputOptions: ['-threads', '1', '-f', container],
@@ -301,7 +301,7 @@ export function pushFlv({
       `no_duration_filesize${sendMetadata ? '' : '+no_metadata'}`,
       '-flush_packets',
       '1',
-      // Microseconds that one track waits for the other to be sent in order. By default 10 s: so late would silence be without pictures.
+      // Microseconds that one track waits for the other to be sent in order. By default 10 s: so late would silence be without frames.
       '-max_interleave_delta',
       '200000',
       '-rw_timeout',

@@ -1,31 +1,6 @@
 import { isIPv6 } from 'node:net';
 import { GatewayError } from '../errors.ts';
-
-/** A value that must never be seen: prints as `***` in strings, JSON and `util.inspect`. */
-export class Secret {
-  readonly #value: string;
-
-  constructor(value: string) {
-    this.#value = value;
-  }
-
-  /** The real value. Only the code that puts it on the wire may call this. */
-  reveal(): string {
-    return this.#value;
-  }
-
-  toString(): string {
-    return '***';
-  }
-
-  toJSON(): string {
-    return '***';
-  }
-
-  [Symbol.for('nodejs.util.inspect.custom')](): string {
-    return '***';
-  }
-}
+import { Secret } from './secret.ts';
 
 /** Where a transponder publishes, taken apart once and with its secrets wrapped. */
 export interface Destination {

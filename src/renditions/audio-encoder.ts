@@ -29,7 +29,7 @@ export interface AudioEncoderOptions {
   readonly audioBitrate: number;
   /**
    * Milliseconds of sound that are collected before they are encoded. Waking an encoder for each packet, and being woken by it for each frame, costs
-   * as much as the encoding. Sound comes out behind the pictures anyway; its time is told by its timestamps.
+   * as much as the encoding. Sound comes out behind the frames anyway; its time is told by its timestamps.
    */
   readonly audioBatchMs: number;
   /** Encoders that serve several streams; without them each stream has an ffmpeg. */

@@ -14,7 +14,7 @@ const LIVE_LATE_MS = MAX_REORDER_WAIT_MS + 100;
 /** How far behind the present silence stays, so that live audio that comes back still fits; also beside that. */
 const SILENCE_BEHIND_MS = 140;
 /**
- * Sound may also belong so late: a publisher's reports put it up to a second behind the picture that arrived with it. Placed by its arrival it would not be silent either, but lips would be out of
+ * Sound may also belong so late: a publisher's reports put it up to a second behind the frame that arrived with it. Placed by its arrival it would not be silent either, but lips would be out of
  * sync by as much; so it is waited for, once so many milliseconds of it came too late for that alone, and no longer than it needs. A burst after a stall is over sooner.
  */
 const LATE_ENOUGH_MS = 1000;

@@ -21,7 +21,7 @@ const MAX_LAG_MS = 150;
 /** A lag that no correction of the clock explains: a jump. */
 const JUMP_MS = 1000;
 
-/** A rendition whose audio is G.711 or Speex instead of AAC; its pictures pass. */
+/** A rendition whose audio is G.711 or Speex instead of AAC; its frames pass. */
 export class AudioTranscoder extends LiveRendition implements Rendition {
   readonly #base: Rendition;
   readonly #codec: Exclude<RtmpAudioCodec, 'aac'>;

@@ -50,7 +50,7 @@ export function videoKey({ height, width, fps, keyFrameInterval }: EncodeProfile
 }
 
 /**
- * The fixed picture for a source of the given size (pixels).
+ * The fixed frame for a source of the given size (pixels).
  *
  * @param bitrate kilobits per second; 0: by height
  */

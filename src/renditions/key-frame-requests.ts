@@ -5,7 +5,7 @@ const REPEAT_MS = 500;
  * the last one, and then the repetition would be waited for.
  */
 const ANSWERED_MS = 350;
-/** For so long nobody wonders: x264 makes a key frame of its own in 250 pictures, which take ten seconds at 25 a second. */
+/** For so long nobody wonders: x264 makes a key frame of its own in 250 frames, which take ten seconds at 25 a second. */
 const PATIENCE_MS = 12_000;
 
 /**

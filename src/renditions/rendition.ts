@@ -14,13 +14,13 @@ export interface RenditionEvents {
 export interface Rendition extends EventEmitter<RenditionEvents> {
   /** As far as it is known by now. */
   readonly metadata: StreamMetadata;
-  /** The present sequence headers; `undefined` until the first picture, or for ever in a stream without that track. */
+  /** The present sequence headers; `undefined` until the first frame, or for ever in a stream without that track. */
   readonly videoHeader: FlvTag | undefined;
   readonly audioHeader: FlvTag | undefined;
-  /** Whether pictures are to be expected. */
+  /** Whether frames are to be expected. */
   readonly hasVideo: boolean;
   /** What has gone out since the last key frame, when that is so recent that a new destination had better begin with it. */
   readonly recent: TagGroup | undefined;
-  /** Asks for a picture from which a new destination can start. */
+  /** Asks for a frame from which a new destination can start. */
   requestKeyFrame(): void;
 }

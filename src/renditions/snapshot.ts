@@ -8,21 +8,21 @@ import type { TagGroup } from '../media/containers/tag-group.ts';
 import type { Logger } from '../observe/logger.ts';
 import type { LiveStream } from '../streams/live-stream.ts';
 import type { EncoderPool } from './encoder-pool.ts';
-import { FOURCC, type SourcePicture } from './source-rendition.ts';
+import { FOURCC, type SourceFrame } from './source-rendition.ts';
 
 /** A publisher that is there sends a key frame within a second or so of being asked. */
 const TIMEOUT_MS = 5000;
 
 /**
- * The stream's present picture as JPEG.
+ * The stream's present frame as JPEG.
  *
- * @throws {GatewayError} ENCODER_FAILED when no picture comes
+ * @throws {GatewayError} ENCODER_FAILED when no frame comes
  */
 export async function takeSnapshot(stream: LiveStream, encoders: EncoderPool, logger: Logger): Promise<Buffer> {
   const lease = await encoders.acquireSource(stream);
   try {
     const { rendition: source } = lease;
-    if (!source.hasVideo) throw new GatewayError('ENCODER_FAILED', `Stream ${stream.name} has no picture.`);
+    if (!source.hasVideo) throw new GatewayError('ENCODER_FAILED', `Stream ${stream.name} has no frame.`);
     const container = await new Promise<Buffer[]>((resolve, reject) => {
       const onTags = ({ tags }: TagGroup): void => {
         const tag = tags.find(
@@ -32,7 +32,7 @@ export async function takeSnapshot(stream: LiveStream, encoders: EncoderPool, lo
         done();
         resolve([flvHeader({ audio: false, video: true }), ...flvBytes(source.videoHeader), ...flvBytes(tag)]);
       };
-      const onPicture = ({ codec, data, timestamp, keyFrame }: SourcePicture): void => {
+      const onFrame = ({ codec, data, timestamp, keyFrame }: SourceFrame): void => {
         if (!keyFrame) return;
         done();
         const { width = 0, height = 0 } = source.metadata;
@@ -45,16 +45,16 @@ export async function takeSnapshot(stream: LiveStream, encoders: EncoderPool, lo
       const timer = setTimeout(() => {
         done();
         reject(
-          new GatewayError('ENCODER_FAILED', `Stream ${stream.name} has sent no picture for ${TIMEOUT_MS / 1000} s.`),
+          new GatewayError('ENCODER_FAILED', `Stream ${stream.name} has sent no frame for ${TIMEOUT_MS / 1000} s.`),
         );
       }, TIMEOUT_MS);
       const done = (): void => {
         clearTimeout(timer);
         source.off('tags', onTags);
-        source.pictures.off('picture', onPicture);
+        source.frames.off('frame', onFrame);
       };
       source.on('tags', onTags);
-      source.pictures.on('picture', onPicture);
+      source.frames.on('frame', onFrame);
       source.requestKeyFrame();
     });
     return await encodeJpeg(container, source.videoCodec === 'h264' ? 'flv' : 'ivf', logger);
@@ -73,7 +73,7 @@ async function encodeJpeg(container: Buffer[], format: 'flv' | 'ivf', logger: Lo
   } catch (error) {
     throw toGatewayError(error, 'ENCODER_FAILED');
   }
-  if (chunks.length === 0) throw new GatewayError('ENCODER_FAILED', 'ffmpeg made no picture.');
+  if (chunks.length === 0) throw new GatewayError('ENCODER_FAILED', 'ffmpeg made no frame.');
   return Buffer.concat(chunks);
 }
 

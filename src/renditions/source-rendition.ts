@@ -32,20 +32,20 @@ export const FOURCC = { vp8: 'VP80', vp9: 'VP90', av1: 'AV01' } as const satisfi
   string
 >;
 
-/** A picture that must be re-encoded, on the stream's clock. */
-export interface SourcePicture {
+/** A frame that must be re-encoded, on the stream's clock. */
+export interface SourceFrame {
   readonly codec: Exclude<VideoCodec, 'h264'>;
   readonly data: Buffer;
   readonly timestamp: number;
   readonly keyFrame: boolean;
 }
 
-export interface PictureEvents {
-  /** A picture of a stream that is not H.264; there are no video tags then. */
-  picture: [picture: SourcePicture];
-  /** The publisher came back: the picture goes on after a break. */
+export interface FrameEvents {
+  /** A frame of a stream that is not H.264; there are no video tags then. */
+  frame: [frame: SourceFrame];
+  /** The publisher came back: the frame goes on after a break. */
   resumed: [];
-  /** `metadata` has the size of the pictures now, or another one. */
+  /** `metadata` has the size of the frames now, or another one. */
   sized: [];
 }
 
@@ -89,7 +89,7 @@ const ticker = new Ticker(TICK_MS);
  */
 export class SourceRendition extends LiveRendition implements Rendition {
   /** What a video encoder needs beside the tags. */
-  readonly pictures = new EventEmitter<PictureEvents>();
+  readonly frames = new EventEmitter<FrameEvents>();
   readonly #stream: LiveStream;
   readonly #options: SourceRenditionOptions;
   readonly #clock = new MediaClock();
@@ -130,7 +130,7 @@ export class SourceRendition extends LiveRendition implements Rendition {
 
   private constructor(stream: LiveStream, options: SourceRenditionOptions) {
     super();
-    this.pictures.setMaxListeners(0);
+    this.frames.setMaxListeners(0);
     this.#stream = stream;
     // Of a stream that is held too: who asked for this relies on it.
     this.#videoCodec = stream.videoCodec;
@@ -145,7 +145,7 @@ export class SourceRendition extends LiveRendition implements Rendition {
       () =>
         options.logger.warn(
           { streamName: stream.name },
-          'The publisher has sent no key frame for 12 s, though it was asked to: there is no picture until one comes, of H.264 with its parameter sets (SPS, PPS) before it',
+          'The publisher has sent no key frame for 12 s, though it was asked to: there is no frame until one comes, of H.264 with its parameter sets (SPS, PPS) before it',
         ),
     );
     stream.on('published', this.#onPublished);
@@ -176,7 +176,7 @@ export class SourceRendition extends LiveRendition implements Rendition {
     return this.#videoCodec !== undefined;
   }
 
-  /** The codec that the publisher sends; anything but H.264 arrives as `picture` events. */
+  /** The codec that the publisher sends; anything but H.264 arrives as `frame` events. */
   get videoCodec(): VideoCodec | undefined {
     return this.#videoCodec;
   }
@@ -214,7 +214,7 @@ export class SourceRendition extends LiveRendition implements Rendition {
     this.startOver();
     this.#clock.resume(tickMs());
     this.#encoder?.restart();
-    this.pictures.emit('resumed');
+    this.frames.emit('resumed');
   }
 
   async #attachAudio(track: AudioTrack, publisher: Publisher): Promise<void> {
@@ -289,20 +289,20 @@ export class SourceRendition extends LiveRendition implements Rendition {
       codec === 'vp8' ? new Vp8Depacketizer() : codec === 'vp9' ? new Vp9Depacketizer() : new Av1Depacketizer();
     return {
       packet: (packet, time, nowMs) => {
-        for (const picture of other.push(packet)) this.#codedPicture(codec, picture, time(picture.timestamp), nowMs);
+        for (const frame of other.push(packet)) this.#codedFrame(codec, frame, time(frame.timestamp), nowMs);
       },
       lost: () => other.packetLost(),
     };
   }
 
   #accessUnit(unit: AccessUnit, h264: H264Depacketizer, streamMs: number, nowMs: number): void {
-    // A picture that refers to one that is missing would show garbage: nothing until the next key frame.
+    // A frame that refers to one that is missing would show garbage: nothing until the next key frame.
     if (unit.corrupted || !h264.hasParameterSets) return this.#keyFrames.want(nowMs);
     if (unit.bFrame && !this.#toldOfBFrames) {
       this.#toldOfBFrames = true;
       this.#options.logger.warn(
         { streamName: this.#stream.name },
-        'The publisher sends B-frames: their times are lost, and the picture will jerk. Encode without them (bframes=0, baseline or tune=zerolatency)',
+        'The publisher sends B-frames: their times are lost, and the frame will jerk. Encode without them (bframes=0, baseline or tune=zerolatency)',
       );
     }
     const timestamp = this.#videoTimestamp(streamMs);
@@ -319,7 +319,7 @@ export class SourceRendition extends LiveRendition implements Rendition {
       keyFrame: unit.keyFrame,
       sequenceHeader: false,
     };
-    this.#writes.picture(tag, nowMs, this.listenerCount('tags'));
+    this.#writes.frame(tag, nowMs, this.listenerCount('tags'));
   }
 
   #updateHeader(sps: Buffer, pps: readonly Buffer[], timestamp: number, nowMs: number): void {
@@ -332,17 +332,17 @@ export class SourceRendition extends LiveRendition implements Rendition {
     this.#writes.header(this.#videoHeader, nowMs);
   }
 
-  #codedPicture(codec: Exclude<VideoCodec, 'h264'>, picture: VideoFrame, streamMs: number, nowMs: number): void {
-    if (picture.corrupted) return this.#keyFrames.want(nowMs);
-    if (picture.keyFrame) {
+  #codedFrame(codec: Exclude<VideoCodec, 'h264'>, frame: VideoFrame, streamMs: number, nowMs: number): void {
+    if (frame.corrupted) return this.#keyFrames.want(nowMs);
+    if (frame.keyFrame) {
       this.#keyFrames.arrived(nowMs);
-      this.#resize(picture.width, picture.height);
+      this.#resize(frame.width, frame.height);
     }
-    this.pictures.emit('picture', {
+    this.frames.emit('frame', {
       codec,
-      data: picture.data,
+      data: frame.data,
       timestamp: this.#videoTimestamp(streamMs),
-      keyFrame: picture.keyFrame,
+      keyFrame: frame.keyFrame,
     });
   }
 
@@ -352,10 +352,10 @@ export class SourceRendition extends LiveRendition implements Rendition {
     this.#stream.resize({ width, height });
     if (width === this.#metadata.width && height === this.#metadata.height) return;
     this.#metadata = { ...this.#metadata, width, height };
-    this.pictures.emit('sized');
+    this.frames.emit('sized');
   }
 
-  /** Whole milliseconds, and never twice the same: some servers take a repeated timestamp for a repeated picture. */
+  /** Whole milliseconds, and never twice the same: some servers take a repeated timestamp for a repeated frame. */
   #videoTimestamp(streamMs: number): number {
     this.#lastVideoMs = Math.max(Math.round(streamMs), this.#lastVideoMs + 1);
     return this.#lastVideoMs;
@@ -376,7 +376,7 @@ export class SourceRendition extends LiveRendition implements Rendition {
     this.#writes.tick(nowMs);
   }
 
-  /** All that one turn brought goes out as one group: after a stall of the network that may be many pictures. */
+  /** All that one turn brought goes out as one group: after a stall of the network that may be many frames. */
   #collect(tags: FlvTag[]): void {
     if (this.#outgoing.length > 0) return void this.#outgoing.push(...tags);
     this.#outgoing = tags;

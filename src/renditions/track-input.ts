@@ -7,7 +7,7 @@ import { tickMs } from '../runtime/tick.ts';
 /** Packets that may wait behind a gap: a third of a second of 1080p at 8 Mbps. */
 const MAX_PACKETS_HELD = 512;
 /**
- * A loss is noticed by the next packet, one picture or 40 ms of sound later; what was sent again is there a round trip after that. It may be lost as well: mediasoup asks
+ * A loss is noticed by the next packet, one frame or 40 ms of sound later; what was sent again is there a round trip after that. It may be lost as well: mediasoup asks
  * once more when a round trip has passed, looking every 40 ms. So two tries take 80 ms and two round trips.
  */
 const TWO_TRIES_MS = 80;

@@ -8,13 +8,13 @@ import { TAG_VIDEO, type FlvTag, type StreamMetadata } from '../media/containers
 import { flvHeader, flvTagParts } from '../media/containers/flv-writer.ts';
 import type { TagGroup } from '../media/containers/tag-group.ts';
 import type { Logger } from '../observe/logger.ts';
-import type { PictureSize, VideoCodec } from '../streams/live-stream.ts';
+import type { FrameSize, VideoCodec } from '../streams/live-stream.ts';
 import { tickMs } from '../runtime/tick.ts';
 import { videoOutput, type EncodeProfile } from './encode-profile.ts';
 import { LiveRendition } from './live-rendition.ts';
 import { OutputWatch } from './output-watch.ts';
 import type { Rendition } from './rendition.ts';
-import { FOURCC, type SourcePicture, type SourceRendition } from './source-rendition.ts';
+import { FOURCC, type SourceFrame, type SourceRendition } from './source-rendition.ts';
 
 export interface VideoTranscoderOptions {
   /** Kilobits per second; 0: by height. */
@@ -23,13 +23,13 @@ export interface VideoTranscoderOptions {
 }
 
 /**
- * Without a height the canvas grows with the source's pictures, once these have kept their size for so long: a browser's ramp-up takes two or three steps within seconds, and each new
- * canvas costs a moment without pictures and a sequence header. Until then they are made smaller, which nobody minds. It never shrinks. Milliseconds.
+ * Without a height the canvas grows with the source's frames, once these have kept their size for so long: a browser's ramp-up takes two or three steps within seconds, and each new
+ * canvas costs a moment without frames and a sequence header. Until then they are made smaller, which nobody minds. It never shrinks. Milliseconds.
  */
 const GROW_AFTER_MS = 2000;
 
 /**
- * With a frame rate ffmpeg repeats a picture until the next one comes. Of a longer pause no more is repeated, for all of it would come at once, when it is over. Milliseconds.
+ * With a frame rate ffmpeg repeats a frame until the next one comes. Of a longer pause no more is repeated, for all of it would come at once, when it is over. Milliseconds.
  */
 const LONGEST_REPEAT_MS = 2000;
 
@@ -37,7 +37,7 @@ const LONGEST_REPEAT_MS = 2000;
 const AVC_SPS_LENGTH = 5 + 6;
 
 /**
- * The source in another encoding: its pictures go through one ffmpeg, its audio past it. Timestamps are kept, so both stay
+ * The source in another encoding: its frames go through one ffmpeg, its audio past it. Timestamps are kept, so both stay
  * together. Several transponders share one by profile.
  */
 export class VideoTranscoder extends LiveRendition implements Rendition {
@@ -45,7 +45,7 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
   readonly #profile: EncodeProfile;
   readonly #options: VideoTranscoderOptions;
   readonly #onTags = (group: TagGroup): void => this.#takeTags(group);
-  readonly #onPicture = (picture: SourcePicture): void => this.#takePicture(picture);
+  readonly #onFrame = (frame: SourceFrame): void => this.#takeFrame(frame);
   readonly #onFailed = (error: GatewayError): void => void this.emit('failed', error);
   readonly #onSized = (): void => this.#growSoon();
   readonly #onResumed = (): void => void this.#ffmpeg?.replace();
@@ -55,7 +55,7 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
   #growth: NodeJS.Timeout | undefined;
   readonly #watch: OutputWatch;
   #reader = new FlvReader();
-  /** Times of the latest picture that was given to ffmpeg, and of what came out last. */
+  /** Times of the latest frame that was given to ffmpeg, and of what came out last. */
   #fedMs = 0;
   #outMs = -1;
   /** By so much ffmpeg's time is behind the stream's, for pauses that were left out of it. */
@@ -73,10 +73,10 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
     this.#options = options;
     this.#watch = new OutputWatch(profile.fps ? 1000 / profile.fps : 0);
     source.on('tags', this.#onTags);
-    source.pictures.on('picture', this.#onPicture);
+    source.frames.on('frame', this.#onFrame);
     source.on('failed', this.#onFailed);
-    source.pictures.on('resumed', this.#onResumed);
-    source.pictures.on('sized', this.#onSized);
+    source.frames.on('resumed', this.#onResumed);
+    source.frames.on('sized', this.#onSized);
     this.#open();
     source.requestKeyFrame();
   }
@@ -106,10 +106,10 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
     if (this.#closed) return;
     this.#closed = true;
     this.#source.off('tags', this.#onTags);
-    this.#source.pictures.off('picture', this.#onPicture);
+    this.#source.frames.off('frame', this.#onFrame);
     this.#source.off('failed', this.#onFailed);
-    this.#source.pictures.off('resumed', this.#onResumed);
-    this.#source.pictures.off('sized', this.#onSized);
+    this.#source.frames.off('resumed', this.#onResumed);
+    this.#source.frames.off('sized', this.#onSized);
     clearTimeout(this.#growth);
     await this.#ffmpeg?.close();
   }
@@ -135,7 +135,7 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
     void ffmpeg.start();
   }
 
-  #command(codec: VideoCodec, source: PictureSize): FfmpegCommandLine {
+  #command(codec: VideoCodec, source: FrameSize): FfmpegCommandLine {
     const output = videoOutput(this.#profile, source, this.#options.bitrate);
     this.#output = output;
     this.#metadata = {
@@ -164,12 +164,12 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
   }
 
   #takeTags({ tags }: TagGroup): void {
-    for (const tag of tags) if (tag.type === TAG_VIDEO) this.#takePassedPicture(tag);
+    for (const tag of tags) if (tag.type === TAG_VIDEO) this.#takePassedFrame(tag);
     const others = tags.filter((tag) => tag.type !== TAG_VIDEO);
     if (others.length > 0) this.send(others);
   }
 
-  #takePassedPicture(tag: FlvTag): void {
+  #takePassedFrame(tag: FlvTag): void {
     this.#open();
     if (!this.#ffmpeg?.running) return;
     const timestamp = this.#encoderTime(tag.timestamp);
@@ -187,14 +187,14 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
     this.#ffmpeg!.write(head, tag.data, tail);
   }
 
-  #takePicture(picture: SourcePicture): void {
+  #takeFrame(frame: SourceFrame): void {
     this.#open();
     if (!this.#ffmpeg?.running) return;
-    if (!this.#fed && !picture.keyFrame) return;
-    const timestamp = this.#encoderTime(picture.timestamp);
+    if (!this.#fed && !frame.keyFrame) return;
+    const timestamp = this.#encoderTime(frame.timestamp);
     this.#fed = true;
-    this.#ffmpeg.write(ivfFrameHeader(picture.data.length, timestamp), picture.data);
-    this.#watchOutput(picture.timestamp);
+    this.#ffmpeg.write(ivfFrameHeader(frame.data.length, timestamp), frame.data);
+    this.#watchOutput(frame.timestamp);
   }
 
   #encoderTime(streamMs: number): number {
@@ -223,7 +223,7 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
 
   /**
    * On the stream's clock: ffmpeg's FLV muxer writes 31 bits of the time, 24.86 days, and 0 for a sequence header. What comes out is near what was given to it. Never back, should a fresh
-   * ffmpeg with a constant frame rate begin a little before its first picture.
+   * ffmpeg with a constant frame rate begin a little before its first frame.
    */
   #onTime(tag: FlvTag): FlvTag {
     const timestamp = tag.sequenceHeader

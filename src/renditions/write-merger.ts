@@ -1,45 +1,44 @@
 import type { FlvTag } from '../media/containers/flv-tag.ts';
 
-/** How long something may wait for the picture with which it goes out, in milliseconds: nearly two pictures at 30 a second. */
+/** How long something may wait for the frame with which it goes out, in milliseconds: nearly two frames at 30 a second. */
 const MAX_WAIT_MS = 60;
-/** With so many destinations every other picture waits for the next one. */
+/** With so many destinations every other frame waits for the next one. */
 export const MANY_DESTINATIONS = 5;
 
 /**
- * Holds tags back until the next picture goes out: each time that anything goes out costs every destination a system call, which costs more than
- * all else that is done for it. Sound always waits, for it is late by its encoder anyway; pictures only where many destinations pay.
+ * Holds tags back until the next frame goes out: each time that anything goes out costs every destination a system call, which costs more than
+ * all else that is done for it. Sound always waits, for it is late by its encoder anyway; frames only where many destinations pay.
  * SRS calls the same "merged write", and waits for 350 ms.
  */
 export class WriteMerger {
   readonly #send: (tags: FlvTag[]) => void;
   #waiting: FlvTag[] = [];
   #sinceMs = 0;
-  #pictureWaits = false;
-  /** Timestamp of the last picture. */
-  #lastPictureMs = -Infinity;
+  #frameWaits = false;
+  /** Timestamp of the last frame. */
+  #lastFrameMs = -Infinity;
 
   constructor(send: (tags: FlvTag[]) => void) {
     this.#send = send;
   }
 
-  /** @param comesWithPictures whether a picture is to be expected */
-  sound(tag: FlvTag, nowMs: number, comesWithPictures: boolean): void {
+  /** @param comesWithFrames whether a frame is to be expected */
+  sound(tag: FlvTag, nowMs: number, comesWithFrames: boolean): void {
     this.#wait(tag, nowMs);
-    if (!comesWithPictures) this.flush();
+    if (!comesWithFrames) this.flush();
   }
 
-  picture(tag: FlvTag, nowMs: number, destinations: number): void {
-    const intervalMs = tag.timestamp - this.#lastPictureMs;
-    this.#lastPictureMs = tag.timestamp;
-    // A key frame is what somebody waits for; and where pictures come slowly, the next one is too far away.
-    const mayWait =
-      destinations >= MANY_DESTINATIONS && !tag.keyFrame && !this.#pictureWaits && intervalMs < MAX_WAIT_MS;
+  frame(tag: FlvTag, nowMs: number, destinations: number): void {
+    const intervalMs = tag.timestamp - this.#lastFrameMs;
+    this.#lastFrameMs = tag.timestamp;
+    // A key frame is what somebody waits for; and where frames come slowly, the next one is too far away.
+    const mayWait = destinations >= MANY_DESTINATIONS && !tag.keyFrame && !this.#frameWaits && intervalMs < MAX_WAIT_MS;
     this.#wait(tag, nowMs);
-    if (mayWait) this.#pictureWaits = true;
+    if (mayWait) this.#frameWaits = true;
     else this.flush();
   }
 
-  /** What pictures and sounds need: it waits for nothing. */
+  /** What frames and sounds need: it waits for nothing. */
   header(tag: FlvTag, nowMs: number): void {
     this.#wait(tag, nowMs);
     this.flush();
@@ -54,7 +53,7 @@ export class WriteMerger {
     const waiting = this.#waiting;
     if (waiting.length === 0) return;
     this.#waiting = [];
-    this.#pictureWaits = false;
+    this.#frameWaits = false;
     this.#send(waiting);
   }
 

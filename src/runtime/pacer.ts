@@ -1,9 +1,9 @@
 import { performance } from 'node:perf_hooks';
-import { PictureRhythm } from './picture-rhythm.ts';
+import { FrameRhythm } from './frame-rhythm.ts';
 import { atVeryEndOfTick, tickMs } from './tick.ts';
 
 export interface PacerOptions {
-  /** `media_rest_ms`: the longest rest for which a picture may have to wait, in milliseconds; 0: no rests. */
+  /** `media_rest_ms`: the longest rest for which a frame may have to wait, in milliseconds; 0: no rests. */
   readonly restMs: number;
   /** Blocks the thread for so many milliseconds; for tests. */
   readonly sleep?: (ms: number) => void;
@@ -27,14 +27,14 @@ const HURRY_MS = 300;
  * Interrupt moderation, as network cards do it, for the event loop. Each packet would wake the process, and being woken costs several times
  * what a packet costs. So while media flows, the loop rests after each turn that brought packets, and finds together what came meanwhile: packets
  * of all streams, what encoders have written, what servers acknowledge. The more packets come, the shorter the rest. A single stream is rested
- * for in step with its pictures (`picture-rhythm.ts`), which then wait for nothing.
+ * for in step with its frames (`frame-rhythm.ts`), which then wait for nothing.
  */
 export class Pacer {
   readonly #longestMs: number;
   readonly #sleep: (ms: number) => void;
   readonly #now: () => number;
   readonly #tickMs: () => number;
-  readonly #rhythm = new PictureRhythm();
+  readonly #rhythm = new FrameRhythm();
   #restMs: number;
   /** Before this turn. */
   #rested = false;
@@ -42,7 +42,7 @@ export class Pacer {
   #beganMs = 0;
   /** In this turn. */
   #packets = 0;
-  #pictures = 0;
+  #frames = 0;
   #partial = false;
   #hurryUntil = -Infinity;
 
@@ -57,14 +57,14 @@ export class Pacer {
   /**
    * To be told of packets that have been read; the loop rests at the end of this turn.
    *
-   * @param pictures that are complete with these packets
-   * @param partial whether there is more to come of the last picture
+   * @param frames that are complete with these packets
+   * @param partial whether there is more to come of the last frame
    */
-  took(packets: number, pictures: number, partial: boolean): void {
+  took(packets: number, frames: number, partial: boolean): void {
     if (this.#longestMs === 0) return;
     if (this.#packets === 0) this.#beganMs = this.#tickMs();
     this.#packets += packets;
-    this.#pictures += pictures;
+    this.#frames += frames;
     this.#partial = partial;
     atVeryEndOfTick(this.#rest);
   }
@@ -75,17 +75,17 @@ export class Pacer {
   }
 
   readonly #rest = (): void => {
-    const [beganMs, packets, pictures] = [this.#beganMs, this.#packets, this.#pictures];
+    const [beganMs, packets, frames] = [this.#beganMs, this.#packets, this.#frames];
     this.#packets = 0;
-    this.#pictures = 0;
+    this.#frames = 0;
     const nowMs = this.#now();
     const rested = this.#rested;
     this.#rested = false;
-    if (nowMs < this.#hurryUntil) return this.#rhythm.watch(beganMs, pictures);
+    if (nowMs < this.#hurryUntil) return this.#rhythm.watch(beganMs, frames);
     const lastMs = Math.max(this.#restMs, SHORTEST_REST_MS);
     // That few packets came in no time says nothing about how long to rest for more.
     this.#restMs = Math.min(rested ? this.#longestMs : lastMs, (lastMs * PACKETS_PER_REST) / packets);
-    const inStepMs = this.#rhythm.next(beganMs, pictures, this.#partial);
+    const inStepMs = this.#rhythm.next(beganMs, frames, this.#partial);
     const restMs = inStepMs === undefined ? this.#restMs : beganMs + inStepMs - nowMs;
     if (packets >= FULL_PIPE_PACKETS || restMs < SHORTEST_REST_MS) return;
     this.#rested = true;

@@ -30,7 +30,7 @@ const BODY_CONSUMER_RTP = 17;
  */
 export class WorkerChannel {
   readonly #consumers = new Set<ListenedConsumer>();
-  /** The one whose packet was the last: the next packet is likely to be of the same picture. */
+  /** The one whose packet was the last: the next packet is likely to be of the same frame. */
   #lastConsumer: ListenedConsumer | undefined;
   readonly #forward: (message: Buffer) => void;
   readonly #pacer: Pacer;
@@ -38,9 +38,9 @@ export class WorkerChannel {
   #partial: Buffer | undefined;
   /** In what is being read. */
   #packets = 0;
-  #pictures = 0;
-  /** The last picture is not complete yet. */
-  #partialPicture = false;
+  #frames = 0;
+  /** The last frame is not complete yet. */
+  #partialFrame = false;
 
   constructor(pipe: Readable, pacer: Pacer) {
     this.#pacer = pacer;
@@ -83,7 +83,7 @@ export class WorkerChannel {
 
   #read(data: Buffer): void {
     this.#packets = 0;
-    this.#pictures = 0;
+    this.#frames = 0;
     const rest = this.#partial ? this.#complete(this.#partial, data) : data;
     const view = viewOf(rest);
     let start = 0;
@@ -94,7 +94,7 @@ export class WorkerChannel {
       start = end;
     }
     this.#partial = start < rest.length ? rest.subarray(start) : undefined;
-    if (this.#packets > 0) this.#pacer.took(this.#packets, this.#pictures, this.#partialPicture);
+    if (this.#packets > 0) this.#pacer.took(this.#packets, this.#frames, this.#partialFrame);
   }
 
   /** Takes a message that has come in two parts, and returns what follows it; no more is copied than the message. */
@@ -119,9 +119,9 @@ export class WorkerChannel {
     const packet = bytes.subarray(data, data + lengthOf(view, data));
     this.#packets++;
     if (consumer.kind === 'video') {
-      // All codecs set it on the last packet of a picture (RFC 6184, 5.1, and the others).
-      this.#partialPicture = (packet[1]! & MARKER) === 0;
-      if (!this.#partialPicture) this.#pictures++;
+      // All codecs set it on the last packet of a frame (RFC 6184, 5.1, and the others).
+      this.#partialFrame = (packet[1]! & MARKER) === 0;
+      if (!this.#partialFrame) this.#frames++;
     }
     consumer.listener(packet);
   }

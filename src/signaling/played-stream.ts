@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { toGatewayError, type GatewayError } from '../errors.ts';
 import { PlaySession } from '../webrtc/play-session.ts';
-import type { LiveStream, LiveStreamEvents, PictureSize } from '../streams/live-stream.ts';
+import type { LiveStream, LiveStreamEvents, FrameSize } from '../streams/live-stream.ts';
 import { INFO, type PlayStream, type StreamStatus } from './messages.ts';
 import type { WcsSession } from './wcs-session.ts';
 
@@ -80,10 +80,10 @@ export class PlayedStream extends EventEmitter<PlayedStreamEvents> {
     this.#notify('PLAYING');
     // The SDK says hasVideo even where its offer has none.
     if (!this.#media?.hasVideo || !this.#request.hasVideo) return;
-    if (stream.pictureSize) this.#onResized(stream.pictureSize);
+    if (stream.frameSize) this.#onResized(stream.frameSize);
     stream.on('resized', this.#onResized);
-    this.#session.context.learnPictureSize?.(stream).catch((error: unknown) => {
-      this.#session.logger.debug({ err: error, streamName: stream.name }, 'the size of the pictures is not known');
+    this.#session.context.learnFrameSize?.(stream).catch((error: unknown) => {
+      this.#session.logger.debug({ err: error, streamName: stream.name }, 'the size of the frames is not known');
     });
   }
 
@@ -98,7 +98,7 @@ export class PlayedStream extends EventEmitter<PlayedStreamEvents> {
 
   readonly #onPublisherGone = (): void => this.#finish('STOPPED', INFO.stoppedByPublisher);
 
-  readonly #onResized = ({ width, height }: PictureSize): void => {
+  readonly #onResized = ({ width, height }: FrameSize): void => {
     const { mediaSessionId } = this.#request;
     this.#session.send('notifyVideoFormat', {
       mediaSessionId,

@@ -22,10 +22,10 @@ export interface WcsContext {
   readonly control: TransponderControl;
   readonly pacer: Pacer;
   readonly logger: Logger;
-  /** Makes a picture (JPEG) of the stream as it is now. */
+  /** Makes a frame (JPEG) of the stream as it is now. */
   readonly takeSnapshot?: (stream: LiveStream) => Promise<Buffer>;
-  /** Finds out how large the stream's pictures are, and tells the stream. */
-  readonly learnPictureSize?: (stream: LiveStream) => Promise<void>;
+  /** Finds out how large the stream's frames are, and tells the stream. */
+  readonly learnFrameSize?: (stream: LiveStream) => Promise<void>;
   /** Which pages may connect; every one where it is missing. */
   readonly allowOrigin?: OriginCheck;
   /** Told to clients at the start. */

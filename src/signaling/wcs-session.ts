@@ -27,7 +27,7 @@ const CONNECTION_TIMEOUT_MS = 10_000;
 const RATE_LIMIT = { burst: 300, perSecond: 100 };
 /** Streams that one page publishes and plays at the same time, at most. */
 const MAX_STREAMS_PER_SESSION = 64;
-/** Pictures that are being made for one page at the same time, at most: each costs a decoder. */
+/** Frames that are being made for one page at the same time, at most: each costs a decoder. */
 const MAX_SNAPSHOTS = 4;
 /** Bytes not yet taken by a client after which it is cut off: it reads nothing any more. */
 const MAX_BUFFERED_BYTES = 4 * 1024 * 1024;
@@ -278,13 +278,13 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
     if (this.#snapshots >= MAX_SNAPSHOTS) return fail('Too many snapshots at once');
     this.#snapshots++;
     const done = takeSnapshot(stream).then(
-      (picture) =>
+      (frame) =>
         this.send('notifyStreamStatusEvent', {
           mediaSessionId,
           name,
           published: false,
           status: 'SNAPSHOT_COMPLETE',
-          info: picture.toString('base64'),
+          info: frame.toString('base64'),
         }),
       (error: unknown) => {
         this.logger.warn({ err: error, streamName: name }, 'snapshot failed');

@@ -59,20 +59,27 @@ export interface StreamMessage {
 }
 
 /** Pixels. */
-export interface PictureSize {
+export interface FrameSize {
   readonly width: number;
   readonly height: number;
+}
+
+/** A publisher that was lost and may still come back. */
+export interface PublisherAbsence {
+  readonly since: Date;
+  /** When the stream ends unless the publisher is back. */
+  readonly until: Date;
 }
 
 export interface LiveStreamEvents {
   /** A publisher sends: the first one, or one that came back within the window. */
   published: [publisher: Publisher];
   /** The publisher was lost without saying goodbye; the stream is held for it. */
-  lost: [];
+  lost: [absence: PublisherAbsence];
   /** The publisher has something to say to those who play the stream. */
   message: [message: StreamMessage];
-  /** The size of its pictures is known now, or another one from now on. */
-  resized: [size: PictureSize];
+  /** The size of its frames is known now, or another one from now on. */
+  resized: [size: FrameSize];
   /** The stream is over; nothing follows. */
   ended: [reason: GatewayError];
 }
@@ -85,7 +92,8 @@ export class LiveStream extends EventEmitter<LiveStreamEvents> {
   readonly startedAt: Date;
   #publisher: Publisher | undefined;
   #videoCodec: VideoCodec | undefined;
-  #pictureSize: PictureSize | undefined;
+  #frameSize: FrameSize | undefined;
+  #absence: PublisherAbsence | undefined;
   #ended: GatewayError | undefined;
 
   constructor(name: string, resumeKey: string | undefined) {
@@ -106,19 +114,24 @@ export class LiveStream extends EventEmitter<LiveStreamEvents> {
     return this.#videoCodec;
   }
 
+  /** Set while the publisher is lost and its stream is held. */
+  get absence(): PublisherAbsence | undefined {
+    return this.#absence;
+  }
+
   get endedBy(): GatewayError | undefined {
     return this.#ended;
   }
 
   /** Of the present publisher's, as far as somebody has read them: nobody does where the stream is only played. */
-  get pictureSize(): PictureSize | undefined {
-    return this.#pictureSize;
+  get frameSize(): FrameSize | undefined {
+    return this.#frameSize;
   }
 
-  /** Called by whoever reads the pictures, for each size that it finds. */
-  resize(size: PictureSize): void {
-    if (this.#pictureSize?.width === size.width && this.#pictureSize.height === size.height) return;
-    this.#pictureSize = size;
+  /** Called by whoever reads the frames, for each size that it finds. */
+  resize(size: FrameSize): void {
+    if (this.#frameSize?.width === size.width && this.#frameSize.height === size.height) return;
+    this.#frameSize = size;
     this.emit('resized', size);
   }
 
@@ -126,16 +139,20 @@ export class LiveStream extends EventEmitter<LiveStreamEvents> {
   attach(publisher: Publisher): void {
     if (this.#ended) throw new Error(`stream ${this.name} has ended`);
     this.#publisher = publisher;
+    this.#absence = undefined;
     this.#videoCodec = publisher.video?.codec;
     this.emit('published', publisher);
   }
 
-  lose(): void {
+  /** @param windowMs for how long the stream is held, in milliseconds */
+  lose(windowMs: number): void {
     if (this.#ended || !this.#publisher) return;
     this.#publisher = undefined;
-    // Whoever comes back may send other pictures, or none.
-    this.#pictureSize = undefined;
-    this.emit('lost');
+    const since = new Date();
+    this.#absence = { since, until: new Date(since.getTime() + windowMs) };
+    // Whoever comes back may send other frames, or none.
+    this.#frameSize = undefined;
+    this.emit('lost', this.#absence);
   }
 
   end(reason: GatewayError): void {

@@ -119,7 +119,7 @@ export class StreamRegistry extends EventEmitter<StreamRegistryEvents> {
   lose(stream: LiveStream, publisher: Publisher): void {
     if (stream.publisher !== publisher) return;
     if (this.#options.resumeWindowMs === 0) return this.end(stream, lost());
-    stream.lose();
+    stream.lose(this.#options.resumeWindowMs);
     this.#windows.set(
       stream,
       setTimeout(() => this.end(stream, lost()), this.#options.resumeWindowMs),

@@ -33,7 +33,7 @@ export interface PlaySessionEvents {
 export class PlaySession extends EventEmitter<PlaySessionEvents> {
   readonly id: string;
   readonly answerSdp: string;
-  /** Whether the player gets pictures: it asked for them, and there are some. */
+  /** Whether the player gets frames: it asked for them, and there are some. */
   readonly hasVideo: boolean;
   readonly #router: types.Router;
   readonly #pipe: RouterPipe;
@@ -137,7 +137,7 @@ function playerCodecs(offer: Offer, publisher: PublishSession): types.RouterRtpC
   if (payloadType !== undefined && payloadType === offer.audio?.rtpParameters.codecs[0]?.payloadType)
     throw new GatewayError(
       'INVALID_SDP',
-      `The SDP offer gives sound and pictures the same payload type, ${payloadType}.`,
+      `The SDP offer gives sound and frames the same payload type, ${payloadType}.`,
     );
   const codec = (
     offered: types.RtpParameters,

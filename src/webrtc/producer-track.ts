@@ -14,7 +14,7 @@ import type { IngestWorker } from './worker-pool.ts';
 
 /** How often a subscribed track's round-trip time is read. Milliseconds: it only bounds how long to wait for a retransmission. */
 const ROUND_TRIP_POLL_MS = 5000;
-/** As often are the layers of simulcast compared: destinations should not begin with a small picture for long. Milliseconds. */
+/** As often are the layers of simulcast compared: destinations should not begin with a small frame for long. Milliseconds. */
 const LAYER_POLL_MS = 500;
 /** A layer must send so many times more than the present one to be taken instead: each change costs a key frame. */
 const LAYER_MARGIN = 1.5;
@@ -119,7 +119,7 @@ export class ProducerTrack<Kind extends 'audio' | 'video', Codec> {
   }
 
   /**
-   * Which layer is the best no offer says: some list the largest picture first, some last. The one that sends most is it. mediasoup
+   * Which layer is the best no offer says: some list the largest frame first, some last. The one that sends most is it. mediasoup
    * takes the last one until this is known.
    */
   #chooseLayer(stats: readonly types.ProducerStat[]): void {

@@ -370,7 +370,7 @@ function isPassable(offered: OfferedCodec<AudioCodec | VideoCodec>, offerer: Off
   return parameters.clockRate === 90000;
 }
 
-/** Browsers send VP8 layers with up to three temporal ones; of a layer that is not said to have them mediasoup forwards every fourth picture. */
+/** Browsers send VP8 layers with up to three temporal ones; of a layer that is not said to have them mediasoup forwards every fourth frame. */
 const LAYER_MODE = 'L1T3';
 /** Those that mediasoup takes as simulcast. Others send the first layer alone. */
 const LAYERED_CODECS = /^video\/(H264|VP8)$/i;

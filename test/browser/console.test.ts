@@ -27,7 +27,7 @@ const says = (page: Page, selector: string, wanted: string): Promise<void> =>
   page.locator(selector, { hasText: wanted }).first().waitFor({ timeout: 20_000 });
 const plays = (page: Page): Promise<boolean> =>
   waitFor(
-    'the picture of the RTMP server',
+    'the frame of the RTMP server',
     () => page.locator('#watch').evaluate((video: Video) => video.currentTime > 1 && video.videoWidth > 0),
     { timeout: 30_000 },
   );
@@ -193,7 +193,7 @@ t.test('reloaded, the page goes on with its stream; another one cannot', async (
   t.match(await streams(), [{ status: 'live', startedAt }], 'the same stream');
 });
 
-t.test('the page plays on behind a hole in the pictures', async (t) => {
+t.test('the page plays on behind a hole in the frames', async (t) => {
   const gateway = await startGateway({
     embedded_rtmp_server: true,
     embedded_rtmp_port: await freePort(),
@@ -220,7 +220,7 @@ t.test('the page plays on behind a hole in the pictures', async (t) => {
     every: 500,
   });
   await page.evaluate('sender.replaceTrack(camera)');
-  t.ok(await waitFor('the picture to go on', async () => (await watched()) > hole + 3, { timeout: 20_000 }));
+  t.ok(await waitFor('the frame to go on', async () => (await watched()) > hole + 3, { timeout: 20_000 }));
 });
 
 t.test('by keyboard, on a phone, with words longer than its screen', async (t) => {

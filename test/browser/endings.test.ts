@@ -78,7 +78,7 @@ await t.test('a publisher that has VP8 only is transcoded once for all', async (
   await gateway.ended(second.mediaSessionId);
   const recording = await analyse(recordingOf(nginx, 'rtmp_vp8'));
   t.strictSame(recording.decodeErrors, []);
-  t.match(recording.pictures.at(-1), { width: 640, height: 360 });
+  t.match(recording.frames.at(-1), { width: 640, height: 360 });
   t.strictSame(recording.video.stepsBack, []);
   t.ok(
     Math.abs(recording.audio.last - recording.video.last) <= MOST_SOUND_LAG,
@@ -98,19 +98,19 @@ await t.test('without a microphone the RTMP server gets silence', async (t) => {
   t.ok(recording.audio.count > 50, `${recording.audio.count} frames of audio`);
   t.ok(recording.level(0, 2000) < -80, 'silent');
   t.ok(recording.audio.largestGap <= 50);
-  t.ok(recording.pictures.length > 20);
+  t.ok(recording.frames.length > 20);
   await page.close();
   await idle();
 });
 
 await t.test('without a camera the RTMP server gets sound', async (t) => {
-  // nginx-rtmp begins to record with a picture.
+  // nginx-rtmp begins to record with a frame.
   const server = await startNodeMediaServer();
   t.teardown(() => server.stop());
-  const page = await publisher({ name: 'no-picture', source: 'audioOnly', rtmpUrl: server.rtmpUrl });
-  const file = await findRecording(server, 'no-picture');
+  const page = await publisher({ name: 'no-frame', source: 'audioOnly', rtmpUrl: server.rtmpUrl });
+  const file = await findRecording(server, 'no-frame');
   await waitFor('sound', async () => (await analyse(file)).audio.last > 2000);
-  await page.stop('no-picture');
+  await page.stop('no-frame');
   const recording = await analyse(file);
   t.equal(recording.video.count, 0);
   t.strictSame(recording.decodeErrors, []);

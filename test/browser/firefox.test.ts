@@ -57,7 +57,7 @@ else {
       Math.abs(recording.audio.last - recording.video.last) <= MOST_SOUND_LAG,
       `tracks end together: ${recording.audio.last} and ${recording.video.last}`,
     );
-    t.equal(`${recording.pictures.at(-1)!.width}x${recording.pictures.at(-1)!.height}`, '640x480');
+    t.equal(`${recording.frames.at(-1)!.width}x${recording.frames.at(-1)!.height}`, '640x480');
     await page.stop('fox');
     await page.close();
   });
@@ -81,7 +81,7 @@ else {
     t.equal((await publisher.publish(`${open.httpUrl}/whip/fox`, { source: 'camera' })).status, 201);
     const player = await WhipPage.open(firefox, whip);
     t.equal((await player.play(`${open.httpUrl}/whep/fox`)).status, 201);
-    await waitFor('pictures and sound', async () => {
+    await waitFor('frames and sound', async () => {
       const { streams } = await player.flow('inbound-rtp');
       return (
         streams.some(({ framesDecoded = 0 }) => framesDecoded > 10) &&

@@ -65,7 +65,7 @@ for (const name of ['rtmp_clean', 'rtmp_lossy']) {
     const offsets = recording.lipSync();
     t.comment(`beep minus flash, ms: ${offsets.map(Math.round).join(' ')}`);
     t.ok(offsets.length >= LENGTH / 1000 - 3, `${offsets.length} pairs in ${LENGTH / 1000} s`);
-    // One picture may be lost or late, and a flash with it; the middle of several says where the lips are.
+    // One frame may be lost or late, and a flash with it; the middle of several says where the lips are.
     t.ok(Math.abs(median(offsets.slice(0, 5))) <= LIMIT, `at the start: ${Math.round(median(offsets.slice(0, 5)))} ms`);
     t.ok(Math.abs(median(offsets.slice(-5))) <= LIMIT, `at the end: ${Math.round(median(offsets.slice(-5)))} ms`);
     const late = offsets.filter((offset) => Math.abs(offset) > LIMIT);

@@ -14,7 +14,7 @@ async function viewer(t: Test, name: string): Promise<SdkPage> {
   return page;
 }
 
-/** Waits until this is the last that the SDK said of the pictures' size. */
+/** Waits until this is the last that the SDK said of the frames' size. */
 async function isTold(t: Test, page: SdkPage, width: number, height: number): Promise<void> {
   const told = await waitFor(`the player to be told of ${width}x${height}`, async () => {
     const { resolution } = (await page.events()).findLast(({ status }) => status === 'RESIZE') ?? {};
@@ -26,7 +26,7 @@ async function isTold(t: Test, page: SdkPage, width: number, height: number): Pr
 const unread = (): Promise<boolean> =>
   waitFor('nobody to read the stream any more', () => gateway.children().every(({ role }) => role === 'media-worker'));
 
-await t.test('players are told the size of the pictures, and when it changes', async (t) => {
+await t.test('players are told the size of the frames, and when it changes', async (t) => {
   const page = await publisher({ name: 'sized', source: 'flashAndBeep', sourceOptions: { width: 640, height: 360 } });
   const first = await viewer(t, 'sized');
   await isTold(t, first, 640, 360);
@@ -48,7 +48,7 @@ await t.test('players are told the size of the pictures, and when it changes', a
   await Promise.all([first.close(), second.close(), page.close()]);
 });
 
-await t.test('who gets no pictures is told nothing of them', async (t) => {
+await t.test('who gets no frames is told nothing of them', async (t) => {
   const listener = async (options: Parameters<SdkPage['play']>[0]): Promise<string[]> => {
     const page = await openPage();
     await page.connect(gateway.wsUrl);
@@ -74,7 +74,7 @@ await t.test('who gets no pictures is told nothing of them', async (t) => {
   t.equal(
     (await gateway.transponder(mediaSessionId))!.status,
     'pushing',
-    'the same pictures after a return are told again',
+    'the same frames after a return are told again',
   );
   await Promise.all([player.close(), back.close()]);
 

@@ -64,7 +64,7 @@ await t.test('two profiles and five destinations: two video encoders, one audio 
   ] as const) {
     const recording = await analyse(recordingOf(nginx, name));
     t.strictSame(recording.decodeErrors, [], `${name} decodes`);
-    t.match(recording.pictures.at(-1), { width, height }, `${name} is ${width}x${height}`);
+    t.match(recording.frames.at(-1), { width, height }, `${name} is ${width}x${height}`);
     t.ok(recording.startsWithKeyFrame);
     t.strictSame([...recording.video.stepsBack, ...recording.audio.stepsBack], []);
     t.ok(
@@ -75,10 +75,10 @@ await t.test('two profiles and five destinations: two video encoders, one audio 
   }
   const paced = await analyse(recordingOf(nginx, 'slow'));
   const rate = ((paced.video.count - 1) * 1000) / (paced.video.last - paced.video.first);
-  t.ok(rate > 9 && rate < 11, `10 pictures a second: ${rate.toFixed(1)}`);
+  t.ok(rate > 9 && rate < 11, `10 frames a second: ${rate.toFixed(1)}`);
   t.ok(
     paced.keyFrameIntervals.every((interval) => Math.abs(interval - 1000) <= 110),
-    `a key frame every 10 pictures: ${paced.keyFrameIntervals.join()}`,
+    `a key frame every 10 frames: ${paced.keyFrameIntervals.join()}`,
   );
 });
 
@@ -97,14 +97,14 @@ await t.test(
 
     const through = await analyse(recordingOf(nginx, 'passed'));
     t.ok(through.video.sequenceHeaders >= 2, `${through.video.sequenceHeaders} sequence headers`);
-    t.match(through.pictures[0], { width: 640, height: 360 });
-    t.match(through.pictures.at(-1), { width: 320, height: 240 });
+    t.match(through.frames[0], { width: 640, height: 360 });
+    t.match(through.frames.at(-1), { width: 320, height: 240 });
     t.strictSame(through.decodeErrors, [], 'a decoder follows');
 
     const canvas = await analyse(recordingOf(nginx, 'fixed'));
     t.equal(canvas.video.sequenceHeaders, 1, 'one sequence header');
     t.ok(
-      canvas.pictures.every(({ width, height }) => width === 320 && height === 180),
+      canvas.frames.every(({ width, height }) => width === 320 && height === 180),
       'one size',
     );
     t.strictSame(canvas.decodeErrors, []);

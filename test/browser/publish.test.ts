@@ -4,7 +4,7 @@ import { startNodeMediaServer } from '../helpers/node-media-server.ts';
 import {
   analyse,
   findRecording,
-  firstPicture,
+  firstFrame,
   MOST_SOUND_LAG,
   recorded,
   recordingOf,
@@ -30,13 +30,13 @@ function looksRight(test: Test, recording: Recording, size: { width: number; hei
     `no hole in the sound: ${recording.audio.largestGap} ms at ${recording.audio.largestGapAt}`,
   );
   test.ok(
-    Math.abs(recording.pictures.length - recording.video.count) <= 1,
-    `${recording.pictures.length} of ${recording.video.count} pictures decode`,
+    Math.abs(recording.frames.length - recording.video.count) <= 1,
+    `${recording.frames.length} of ${recording.video.count} frames decode`,
   );
   const seconds = (recording.video.last - recording.video.first) / 1000;
-  test.ok(recording.video.count / seconds >= 8, `${(recording.video.count / seconds).toFixed(1)} pictures a second`);
-  const { width, height } = recording.pictures.at(-1)!;
-  test.strictSame({ width, height }, size, 'size of the picture');
+  test.ok(recording.video.count / seconds >= 8, `${(recording.video.count / seconds).toFixed(1)} frames a second`);
+  const { width, height } = recording.frames.at(-1)!;
+  test.strictSame({ width, height }, size, 'size of the frame');
   test.ok(
     Math.abs(recording.audio.first - recording.video.first) <= 100,
     `tracks start together: ${recording.audio.first} and ${recording.video.first}`,
@@ -129,9 +129,9 @@ await t.test('a page publishes, and REST starts pushes', async (t) => {
     rtmpUrl: nginx.rtmpUrl,
   });
   const firstFile = recordingOf(nginx, 'rtmp_camera');
-  await firstPicture(firstFile);
+  await firstFrame(firstFile);
   t.comment(
-    `first picture at the RTMP server ${Math.round(performance.now() - asked)} ms after /push/startup, nothing running`,
+    `first frame at the RTMP server ${Math.round(performance.now() - asked)} ms after /push/startup, nothing running`,
   );
   await gateway.reached(first.mediaSessionId, 'pushing');
 
@@ -164,9 +164,9 @@ await t.test('a page publishes, and REST starts pushes', async (t) => {
       rtmpUrl: `rtmp://127.0.0.1:${nginx.port}/third/c`,
       rtmpTransponderFullUrl: true,
     });
-    await firstPicture(recordingOf(nginx, 'b'));
+    await firstFrame(recordingOf(nginx, 'b'));
     t.comment(
-      `first picture at the RTMP server ${Math.round(performance.now() - asked)} ms after /push/startup, encoder running`,
+      `first frame at the RTMP server ${Math.round(performance.now() - asked)} ms after /push/startup, encoder running`,
     );
     await Promise.all([second, third].map(({ mediaSessionId }) => gateway.reached(mediaSessionId, 'pushing')));
     t.equal(gateway.children('audio-encoder').length, 1, 'one audio encoder');
@@ -242,7 +242,7 @@ await t.test('a page publishes, and REST starts pushes', async (t) => {
     t.match(await viewer.available('nobody'), { available: false });
     t.match(await viewer.play({ name: 'nobody' }), { status: 'FAILED', info: 'Stream not found' });
     t.match(await viewer.play({ name: 'camera' }), { status: 'PLAYING' });
-    const seen = await waitFor('pictures and sound in the player', async () => {
+    const seen = await waitFor('frames and sound in the player', async () => {
       const playback = await viewer.playback();
       if (playback && playback.framesDecoded >= 10 && playback.width > 0 && playback.audioEnergy > 0) return playback;
       throw new Error(JSON.stringify(playback));

@@ -45,7 +45,7 @@ await t.test(
 
     const recording = await analyse(recordingOf(target, 'auto'));
     t.strictSame(recording.decodeErrors, []);
-    t.match(recording.pictures.at(-1), { width: 320, height: 180 });
+    t.match(recording.frames.at(-1), { width: 320, height: 180 });
     t.ok(recording.audio.largestGap <= 50, `no hole in the sound: ${recording.audio.largestGap} ms`);
     await page.close();
   },

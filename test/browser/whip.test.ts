@@ -23,7 +23,7 @@ function isClean(test: Test, recording: Recording, height: number): void {
   test.strictSame(recording.decodeErrors, [], 'everything decodes');
   test.ok(recording.startsWithKeyFrame);
   test.strictSame([...recording.video.stepsBack, ...recording.audio.stepsBack], [], 'timestamps never step back');
-  test.equal(recording.pictures.at(-1)?.height, height);
+  test.equal(recording.frames.at(-1)?.height, height);
   const levels = recording.levels();
   test.ok(
     levels.slice(1, -1).every((level) => Math.abs(level + 9) < 3),
@@ -182,16 +182,13 @@ for (const [what, codec, layers] of [
     await recorded(file, 5500, 25_000);
     await page.request('DELETE');
     const recording = await analyse(file);
-    const { pictures, video, audio } = recording;
+    const { frames, video, audio } = recording;
     t.strictSame(recording.decodeErrors, []);
     t.strictSame([...video.stepsBack, ...audio.stepsBack], [], 'timestamps never step back');
-    t.equal(pictures.at(-1)?.height, 360);
-    const small = pictures.filter(({ height }) => height < 360);
-    t.ok(small.length === 0 || small.at(-1)!.time < 3000, `small pictures until ${small.at(-1)?.time ?? 0} ms`);
-    t.ok(
-      pictures.length / (video.last / 1000) > 20,
-      `${pictures.length} pictures in ${video.last} ms: all temporal layers`,
-    );
+    t.equal(frames.at(-1)?.height, 360);
+    const small = frames.filter(({ height }) => height < 360);
+    t.ok(small.length === 0 || small.at(-1)!.time < 3000, `small frames until ${small.at(-1)?.time ?? 0} ms`);
+    t.ok(frames.length / (video.last / 1000) > 20, `${frames.length} frames in ${video.last} ms: all temporal layers`);
     const offsets = recording.lipSync();
     t.ok(
       offsets.length >= 3 && Math.abs(median(offsets)) < 60,
@@ -317,7 +314,7 @@ await t.test('WHEP: a page watches the stream', async (t) => {
     status: 201,
     headers: { location: /^\/whep\/watched\/[\w-]{36}$/ },
   });
-  await waitFor('pictures and sound', async () => {
+  await waitFor('frames and sound', async () => {
     const { streams } = await player.flow('inbound-rtp');
     return (
       streams.some(({ framesDecoded = 0, frameHeight }) => framesDecoded > 10 && frameHeight === 360) &&
@@ -338,7 +335,7 @@ await t.test("the gateway's own page publishes and watches", async (t) => {
   await page.click('#publish');
   await page.waitForSelector('#publish-state[data-tone=good]');
   await page.click('#watch');
-  await waitFor('the picture', () =>
+  await waitFor('the frame', () =>
     page
       .locator('#player')
       .evaluate(

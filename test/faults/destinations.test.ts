@@ -169,7 +169,7 @@ await t.test('the neighbour has noticed nothing, and nothing is left', async (t)
   const recording = await analyse(recordingOf(steady, 'rtmp_show'));
   t.strictSame(recording.decodeErrors, []);
   t.ok(recording.audio.largestGap <= 50, `no hole in the sound: ${recording.audio.largestGap} ms`);
-  t.ok(recording.video.largestGap <= 500, `no hole in the picture: ${recording.video.largestGap} ms`);
+  t.ok(recording.video.largestGap <= 500, `no hole in the frame: ${recording.video.largestGap} ms`);
   t.ok(gateway.children('pusher').length <= 1, 'at most the neighbour has a pusher process');
   await waitFor('descriptors to be closed', () => openFiles(gateway.pid) <= files + 2);
   await page.close();

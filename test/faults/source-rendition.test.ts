@@ -19,12 +19,12 @@ import { waitFor } from '../helpers/wait.ts';
 const silence = aacFrame(silentAacFrame(2));
 const sound = opusPackets('sine=frequency=440', 1);
 const OPUS_MS = 20;
-const PICTURE_MS = 40;
+const FRAME_MS = 40;
 const parameterSets = ['6742c01fda01e0089f961000000300100000030320f1832a', '68ce3c80'].map((hex) =>
   Buffer.from(hex, 'hex'),
 );
-const keyPicture = Buffer.concat([Buffer.of(0x65, 0x88), Buffer.alloc(300, 0x55)]);
-const picture = Buffer.concat([Buffer.of(0x41, 0x9a), Buffer.alloc(100, 0x55)]);
+const keyFrame = Buffer.concat([Buffer.of(0x65, 0x88), Buffer.alloc(300, 0x55)]);
+const frame = Buffer.concat([Buffer.of(0x41, 0x9a), Buffer.alloc(100, 0x55)]);
 
 /** What a worker hands on of one track. */
 class Subscription extends EventEmitter {
@@ -63,7 +63,7 @@ const sharedEncoders = program
   ? await SharedEncoders.create({ program, streamsEach: 16, audioBatchMs: OPTIONS.audioBatchMs, logger: silentLogger })
   : undefined;
 
-/** A publisher of pictures alone. */
+/** A publisher of frames alone. */
 const publisher = (subscribe: () => Promise<unknown>, codec = 'h264'): Publisher =>
   ({
     id: 'publisher',
@@ -75,7 +75,7 @@ const publisher = (subscribe: () => Promise<unknown>, codec = 'h264'): Publisher
  * A publisher of H.264 and Opus in real time.
  *
  * @param arrivalMs of what is captured at a time, in milliseconds from the beginning
- * @param soundLateMs by how much sound comes later than the picture of the same moment
+ * @param soundLateMs by how much sound comes later than the frame of the same moment
  * @returns the tags, with the time when they came
  */
 async function publish(
@@ -111,12 +111,12 @@ async function publish(
   rendition.on('tags', (group) => tags.push(...group.tags.map((tag) => ({ atMs: performance.now() - startMs, tag }))));
 
   const events: Array<{ atMs: number; act: () => void }> = [];
-  for (let ms = 0; ms < forMs; ms += PICTURE_MS)
+  for (let ms = 0; ms < forMs; ms += FRAME_MS)
     events.push({
       atMs: arrivalMs(ms),
       act: () => {
         if (ms % 1000 === 0) for (const parameterSet of parameterSets) video.packet(ms * 90, parameterSet, false);
-        video.packet(ms * 90, ms % 1000 === 0 ? keyPicture : picture);
+        video.packet(ms * 90, ms % 1000 === 0 ? keyFrame : frame);
       },
     });
   for (let ms = 0; ms < forMs; ms += OPUS_MS)
@@ -149,7 +149,7 @@ const isMonotonic = (tags: ReadonlyArray<{ tag: FlvTag }>, type: number): boolea
 
 t.jobs = 4;
 
-t.test('a loss: no picture until the next key frame, which is asked for until it comes', async (t) => {
+t.test('a loss: no frame until the next key frame, which is asked for until it comes', async (t) => {
   const video = new Subscription();
   const stream = new LiveStream('camera', undefined);
   stream.attach(publisher(() => Promise.resolve(video)));
@@ -159,7 +159,7 @@ t.test('a loss: no picture until the next key frame, which is asked for until it
   let rtpTimestamp = 0;
   const show = (isKey: boolean): void => {
     if (isKey) for (const parameterSet of parameterSets) video.packet(rtpTimestamp, parameterSet, false);
-    video.packet(rtpTimestamp, isKey ? keyPicture : picture);
+    video.packet(rtpTimestamp, isKey ? keyFrame : frame);
     rtpTimestamp += 20; // less than a millisecond
   };
   [false, true, false].forEach(show);
@@ -168,10 +168,10 @@ t.test('a loss: no picture until the next key frame, which is asked for until it
   show(false);
   await waitFor('a key frame to be asked for, and again', () => video.keyFramesAsked > asked + 1);
   [false, true, false].forEach(show);
-  await waitFor('pictures', () => out.length >= 5);
+  await waitFor('frames', () => out.length >= 5);
   t.equal(
-    out.map((tag) => (tag.sequenceHeader ? 'header' : tag.keyFrame ? 'key' : 'picture')).join(),
-    'header,key,picture,key,picture',
+    out.map((tag) => (tag.sequenceHeader ? 'header' : tag.keyFrame ? 'key' : 'frame')).join(),
+    'header,key,frame,key,frame',
   );
   const shown = out.filter(({ sequenceHeader }) => !sequenceHeader);
   t.ok(
@@ -180,10 +180,10 @@ t.test('a loss: no picture until the next key frame, which is asked for until it
   );
 
   t.ok(rendition.recent);
-  stream.lose();
+  stream.lose(15_000);
   stream.attach(publisher(() => Promise.resolve(new Subscription())));
   t.equal(rendition.recent, undefined, 'what comes after a return does not follow from what was before');
-  stream.lose();
+  stream.lose(15_000);
   const failure = once(rendition, 'failed');
   stream.attach(publisher(() => Promise.resolve(new Subscription()), 'vp8'));
   t.match(await failure, [{ code: 'ENCODER_FAILED' }], 'nor can it be another codec');
@@ -197,9 +197,9 @@ t.test('a publisher that comes back and is gone before its tracks can be read wa
   const failures: string[] = [];
   rendition.on('failed', (error) => failures.push(error.message));
   const comeBack = async (subscribe: () => Promise<unknown>, stays: boolean): Promise<void> => {
-    stream.lose();
+    stream.lose(15_000);
     stream.attach(publisher(subscribe));
-    if (!stays) stream.lose();
+    if (!stays) stream.lose(15_000);
     await sleep(0);
   };
   await comeBack(() => Promise.reject(new Error('its worker died')), false);
@@ -232,7 +232,7 @@ t.test('a push that begins in a stall is heard as soon as it is over', async (t)
   t.ok(isMonotonic(tags, TAG_AUDIO) && isMonotonic(tags, TAG_VIDEO));
 });
 
-t.test('sound that reports put 700 ms behind the picture is waited for', async (t) => {
+t.test('sound that reports put 700 ms behind the frame is waited for', async (t) => {
   const tags = await publish(7000, (ms) => ms + 20, 700);
   const after = tags.filter(({ atMs }) => atMs > 5000 && atMs < 7000);
   t.ok(after.some(isSound));

@@ -34,7 +34,7 @@ async function continues(
   await waitFor('silence to be sent', async () => (await recordedUntil(file)).audio > left + 1500);
   await comeBack();
   const back = (await recordedUntil(file)).audio;
-  await waitFor('pictures of the new publisher', async () => (await recordedUntil(file)).video > back + 1500);
+  await waitFor('frames of the new publisher', async () => (await recordedUntil(file)).video > back + 1500);
   t.match(await gateway.transponder(mediaSessionId), { status: 'pushing', attempt: 0 }, 'the same push');
   await gateway.rest('/push/terminate', { mediaSessionId });
   t.strictSame(publishes, [`rtmp_${name}`], 'published once');

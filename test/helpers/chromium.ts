@@ -15,7 +15,7 @@ export function chromiumPath(): string {
 }
 
 /**
- * Starts a headless Chromium with a fake camera (a picture that moves) and a fake microphone (a beep every second), whose pages
+ * Starts a headless Chromium with a fake camera (a frame that moves) and a fake microphone (a beep every second), whose pages
  * stay at full speed when they are not in front, and which asks for nothing outside loopback.
  */
 export async function startChromium(): Promise<Browser> {

@@ -34,7 +34,7 @@ async function run(tool: string, args: readonly string[], input?: Buffer): Promi
   return Buffer.concat(output);
 }
 
-/** The pictures of a file or stream as one hash each, in order, without their times. */
+/** The frames of a file or stream as one hash each, in order, without their times. */
 export async function frameHashes(args: readonly string[], input?: Buffer): Promise<string[]> {
   const lines = (await ffmpeg([...args, '-f', 'framemd5', '-'], input)).toString().split('\n');
   return lines.filter((line) => line !== '' && !line.startsWith('#')).map((line) => line.split(',').at(-1)!.trim());

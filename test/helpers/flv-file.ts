@@ -35,7 +35,7 @@ export function readFlv(file: Buffer): FlvFile {
     const avc = kind === 'video' && (body[0]! & 0x0f) === 7;
     const aac = kind === 'audio' && body[0]! >> 4 === 10;
     offset += 11 + size + 4;
-    // The end of a sequence is a tag without a picture.
+    // The end of a sequence is a tag without a frame.
     if (avc && body[1] === 2) continue;
     tags.push({
       kind,

@@ -15,7 +15,7 @@ export interface FlvSourceOptions {
   readonly videoBitrate?: string;
 }
 
-/** The tags of a test picture and tone, H.264 at 30 fps with a key frame every second and AAC, as ffmpeg makes them. */
+/** The tags of a test frame and tone, H.264 at 30 fps with a key frame every second and AAC, as ffmpeg makes them. */
 export async function createFlvTags(options: FlvSourceOptions = {}): Promise<FlvTag[]> {
   const { seconds = 2, size = '320x240', videoBitrate = '500k' } = options;
   const file = await ffmpeg([
@@ -63,7 +63,7 @@ export async function createFlvTags(options: FlvSourceOptions = {}): Promise<Flv
       '-',
     ],
   ]);
-  // The end of the sequence, which ffmpeg writes as an empty picture, is not part of a live stream.
+  // The end of the sequence, which ffmpeg writes as an empty frame, is not part of a live stream.
   return new FlvReader().push(file).filter((tag) => tag.data.length > 5 || tag.type === TAG_SCRIPT);
 }
 

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { readFlv, type FileTag } from './flv-file.ts';
 import { waitFor } from './wait.ts';
 
-/** One decoded picture. */
-export interface Picture {
+/** One decoded frame. */
+export interface Frame {
   /** Milliseconds since the start of the recording. */
   readonly time: number;
   readonly width: number;
@@ -37,7 +37,7 @@ export interface Recording {
   /** Distances of neighbouring key frames in milliseconds. */
   readonly keyFrameIntervals: readonly number[];
   readonly startsWithKeyFrame: boolean;
-  readonly pictures: readonly Picture[];
+  readonly frames: readonly Frame[];
   /** Mono samples at 48 kHz from the start of the recording on; holes are silence. */
   readonly samples: Float32Array;
   /** What the decoder complained of. */
@@ -46,7 +46,7 @@ export interface Recording {
   levels(): number[];
   /** As `levels`, for a part, in milliseconds. */
   level(from: number, to: number): number;
-  /** Milliseconds at which a white picture follows dark ones. */
+  /** Milliseconds at which a white frame follows dark ones. */
   flashes(): number[];
   /** Milliseconds at which a sound follows silence. */
   beeps(): number[];
@@ -57,8 +57,8 @@ export interface Recording {
 const SAMPLE_RATE = 48_000;
 
 /**
- * By so much the sound may end before the pictures when a live stream is cut, in milliseconds: `audio_batch_ms` (120), a packet and its look-ahead (26),
- * what the encoder holds (34), the wait for the next picture (60 and a tick of 40), a rest (20), and a busy machine.
+ * By so much the sound may end before the frames when a live stream is cut, in milliseconds: `audio_batch_ms` (120), a packet and its look-ahead (26),
+ * what the encoder holds (34), the wait for the next frame (60 and a tick of 40), a rest (20), and a busy machine.
  */
 export const MOST_SOUND_LAG = 350;
 
@@ -102,8 +102,8 @@ async function ffmpeg(args: readonly string[]): Promise<{ data: Buffer; log: str
 
 const decodeErrors = (log: string): string[] => log.split('\n').filter((line) => /\[(error|fatal)\]/.test(line));
 
-async function decodeVideo(path: string): Promise<{ pictures: Picture[]; errors: string[] }> {
-  // The first showinfo tells the size as it was sent, the second the mean of a small grey picture, which is cheap to compute.
+async function decodeVideo(path: string): Promise<{ frames: Frame[]; errors: string[] }> {
+  // The first showinfo tells the size as it was sent, the second the mean of a small grey frame, which is cheap to compute.
   const filter = 'showinfo@sent=checksum=0,scale=32:18:flags=fast_bilinear,format=gray,showinfo@seen';
   const { log } = await ffmpeg([
     '-copyts',
@@ -122,14 +122,14 @@ async function decodeVideo(path: string): Promise<{ pictures: Picture[]; errors:
     '-',
   ]);
   const sizes: { width: number; height: number }[] = [];
-  const pictures: Picture[] = [];
+  const frames: Frame[] = [];
   for (const line of log.split('\n')) {
     const size = /showinfo@sent.* s:(\d+)x(\d+) /.exec(line);
     if (size) sizes.push({ width: Number(size[1]), height: Number(size[2]) });
     const seen = /showinfo@seen.* pts_time:([\d.]+).* mean:\[(\d+)/.exec(line);
-    if (seen) pictures.push({ time: Number(seen[1]) * 1000, brightness: Number(seen[2]), ...sizes[pictures.length]! });
+    if (seen) frames.push({ time: Number(seen[1]) * 1000, brightness: Number(seen[2]), ...sizes[frames.length]! });
   }
-  return { pictures, errors: decodeErrors(log) };
+  return { frames, errors: decodeErrors(log) };
 }
 
 async function decodeAudio(path: string): Promise<{ samples: Float32Array; errors: string[] }> {
@@ -214,17 +214,17 @@ export async function analyse(path: string): Promise<Recording> {
   const complete = join(folder, 'complete.flv');
   await writeFile(complete, file.subarray(0, length));
   const [video, audio] = await Promise.all([
-    videoTags.length > 0 ? decodeVideo(complete) : { pictures: [], errors: [] },
+    videoTags.length > 0 ? decodeVideo(complete) : { frames: [], errors: [] },
     audioTags.length > 0 ? decodeAudio(complete) : { samples: new Float32Array(0), errors: [] },
   ]).finally(() => rm(folder, { recursive: true }));
   const { samples } = audio;
-  const { pictures } = video;
+  const { frames } = video;
   const level = (from: number, to: number): number =>
     rms(samples, Math.round((from * SAMPLE_RATE) / 1000), Math.round((to * SAMPLE_RATE) / 1000));
   const keyTimes = videoTags.filter((tag) => tag.keyFrame).map((tag) => tag.timestamp);
   const flashes = (): number[] =>
     onsets(
-      pictures.map(({ time, brightness }) => ({ time, on: brightness > 140 })),
+      frames.map(({ time, brightness }) => ({ time, on: brightness > 140 })),
       400,
     );
   const beeps = (): number[] => onsets(loudness(samples), 400);
@@ -233,7 +233,7 @@ export async function analyse(path: string): Promise<Recording> {
     audio: track(audioTags),
     keyFrameIntervals: keyTimes.slice(1).map((time, i) => time - keyTimes[i]!),
     startsWithKeyFrame: videoTags.find((tag) => !tag.sequenceHeader)?.keyFrame ?? false,
-    pictures,
+    frames,
     samples,
     decodeErrors: [...video.errors, ...audio.errors],
     level,
@@ -268,10 +268,10 @@ export async function recordedUntil(path: string): Promise<{ readonly audio: num
   return { audio: last('audio'), video: last('video') };
 }
 
-/** Waits until a recording holds its first picture. */
-export async function firstPicture(path: string): Promise<void> {
+/** Waits until a recording holds its first frame. */
+export async function firstFrame(path: string): Promise<void> {
   await waitFor(
-    `a picture in ${path.split('/').at(-1)}`,
+    `a frame in ${path.split('/').at(-1)}`,
     async () => readFlv(await readFile(path)).tags.some((tag) => tag.kind === 'video' && !tag.sequenceHeader),
     { every: 10 },
   );
@@ -282,13 +282,13 @@ export function recordingOf(server: { readonly recordDir: string }, name: string
   return join(server.recordDir, `${name}.flv`);
 }
 
-/** Waits until a recording holds so many milliseconds of sound and picture. */
+/** Waits until a recording holds so many milliseconds of sound and frame. */
 export async function recorded(path: string, milliseconds: number, timeout = milliseconds + 15_000): Promise<void> {
   await waitFor(
     `${milliseconds} ms in ${path.split('/').at(-1)}`,
     async () => {
       const { audio, video } = await recordedUntil(path);
-      if (Math.min(audio, video) < milliseconds) throw new Error(`${audio} ms of sound, ${video} ms of pictures`);
+      if (Math.min(audio, video) < milliseconds) throw new Error(`${audio} ms of sound, ${video} ms of frames`);
       return true;
     },
     { timeout, every: 200 },

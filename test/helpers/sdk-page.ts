@@ -53,7 +53,7 @@ export interface PageEvent {
   readonly name?: string;
   readonly status?: string;
   readonly info?: string;
-  /** What the SDK says of the pictures' size, with status RESIZE. */
+  /** What the SDK says of the frames' size, with status RESIZE. */
   readonly resolution?: { readonly width: number; readonly height: number };
   // eslint-disable-next-line @typescript-eslint/no-explicit-any -- whatever the gateway sent
   readonly event?: any;

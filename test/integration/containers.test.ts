@@ -179,14 +179,14 @@ t.test('FLV from ffmpeg, read in pieces and written again', async (t) => {
     const tags: FlvTag[] = [];
     for (let offset = 0; offset < flv.length; offset += step)
       tags.push(...reader.push(flv.subarray(offset, offset + step)));
-    const pictures = tags.filter((tag) => tag.type === TAG_VIDEO && !tag.sequenceHeader && tag.data[1] === 1);
-    t.equal(pictures.length, 25);
+    const frames = tags.filter((tag) => tag.type === TAG_VIDEO && !tag.sequenceHeader && tag.data[1] === 1);
+    t.equal(frames.length, 25);
     t.same(
-      pictures.map((tag, index) => (tag.keyFrame ? index : -1)).filter((index) => index >= 0),
+      frames.map((tag, index) => (tag.keyFrame ? index : -1)).filter((index) => index >= 0),
       [0, 10, 20],
     );
-    t.equal(pictures.at(-1)!.timestamp - pictures[0]!.timestamp, 960);
-    t.ok(pictures.at(-1)!.timestamp > 2 ** 24);
+    t.equal(frames.at(-1)!.timestamp - frames[0]!.timestamp, 960);
+    t.ok(frames.at(-1)!.timestamp > 2 ** 24);
     t.equal(tags.filter((tag) => tag.sequenceHeader).length, 2);
     t.match(parseOnMetaData(tags.find((tag) => tag.type === TAG_SCRIPT)!.data), {
       width: 320,

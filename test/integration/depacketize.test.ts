@@ -15,7 +15,7 @@ import { packetizeAv1, rtpPacket, splitObus } from '../helpers/rtp.ts';
 
 /** Encoded to about a megabit per second: what is sent at once fits into a socket's buffer, so that loopback loses nothing. */
 const SOURCE = ['-f', 'lavfi', '-i', 'testsrc2=s=640x358:r=30:d=2'];
-const PICTURES = 60;
+const FRAMES = 60;
 
 /** Packets in order of sequence, as out of a network that reorders a little and sends some twice. */
 function reorder(datagrams: readonly Buffer[]): RtpPacket[] {
@@ -35,7 +35,7 @@ function reorder(datagrams: readonly Buffer[]): RtpPacket[] {
   return inOrder;
 }
 
-t.test('H.264 from RTP into FLV: every picture as encoded', async (t) => {
+t.test('H.264 from RTP into FLV: every frame as encoded', async (t) => {
   const dir = t.testdir();
   const file = `${dir}/source.h264`;
   const encode = [
@@ -78,18 +78,18 @@ t.test('H.264 from RTP into FLV: every picture as encoded', async (t) => {
       tags.push(encodeFlvTag(flvTag(TAG_VIDEO, time, avcFrame(unit.nalUnits, unit.keyFrame))));
     }
   }
-  t.equal(depacketizer.damagedPictures, 0);
+  t.equal(depacketizer.damagedFrames, 0);
   t.equal(keyFrames, 3);
   const flv = Buffer.concat([flvHeader({ audio: false, video: true }), ...tags]);
   const source = await frameHashes(['-i', file]);
-  t.equal(source.length, PICTURES);
+  t.equal(source.length, FRAMES);
   t.same(await frameHashes(['-f', 'flv', '-i', 'pipe:0'], flv), source);
 
   await t.test('with packets lost for good: what is left is decodable and right', async (t) => {
     const buffer = new ReorderBuffer({ maxPackets: 64 });
     const lossy = new H264Depacketizer();
     const tags: Buffer[] = [];
-    let pictures = 0;
+    let frames = 0;
     for (const [index, datagram] of datagrams.entries()) {
       if (index % 90 === 60) continue;
       buffer.push(parseRtpPacket(datagram)!, index);
@@ -103,34 +103,34 @@ t.test('H.264 from RTP into FLV: every picture as encoded', async (t) => {
           if (unit.keyFrame)
             tags.push(
               encodeFlvTag(
-                flvTag(TAG_VIDEO, pictures * 33, avcSequenceHeader(lossy.parameterSets!.sps, lossy.parameterSets!.pps)),
+                flvTag(TAG_VIDEO, frames * 33, avcSequenceHeader(lossy.parameterSets!.sps, lossy.parameterSets!.pps)),
               ),
             );
-          tags.push(encodeFlvTag(flvTag(TAG_VIDEO, pictures++ * 33, avcFrame(unit.nalUnits, unit.keyFrame))));
+          tags.push(encodeFlvTag(flvTag(TAG_VIDEO, frames++ * 33, avcFrame(unit.nalUnits, unit.keyFrame))));
         }
       }
     }
-    t.ok(buffer.counters.lost >= 2 && lossy.damagedPictures >= 2);
+    t.ok(buffer.counters.lost >= 2 && lossy.damagedFrames >= 2);
     const decoded = await frameHashes(
       ['-f', 'flv', '-i', 'pipe:0', '-fps_mode', 'passthrough'],
       Buffer.concat([flvHeader({ audio: false, video: true }), ...tags]),
     );
-    t.ok(pictures > 10 && pictures < PICTURES, `${pictures} pictures left`);
-    t.equal(decoded.length, pictures);
+    t.ok(frames > 10 && frames < FRAMES, `${frames} frames left`);
+    t.equal(decoded.length, frames);
     for (const hash of decoded) t.ok(source.includes(hash), 'as in the source');
   });
 });
 
 interface Frames {
   push(packet: RtpPacket): readonly VideoFrame[];
-  readonly damagedPictures: number;
+  readonly damagedFrames: number;
 }
 
 for (const [name, fourcc, depacketizer, encode] of [
   ['VP8', 'VP80', new Vp8Depacketizer(), ['-c:v', 'libvpx']],
   ['VP9', 'VP90', new Vp9Depacketizer(), ['-c:v', 'libvpx-vp9', '-strict', 'experimental']],
 ] as Array<[string, IvfFourcc, Frames, string[]]>) {
-  t.test(`${name} from RTP into IVF: every picture as encoded`, async (t) => {
+  t.test(`${name} from RTP into IVF: every frame as encoded`, async (t) => {
     const dir = t.testdir();
     const file = `${dir}/source.ivf`;
     await ffmpeg([
@@ -162,15 +162,15 @@ for (const [name, fourcc, depacketizer, encode] of [
         parts.push(ivfFrameHeader(frame.data.length, (frame.timestamp - start) >>> 0), frame.data);
       }
     }
-    t.equal(depacketizer.damagedPictures, 0);
+    t.equal(depacketizer.damagedFrames, 0);
     t.ok(keyFrames >= 3);
     const source = await frameHashes(['-i', file]);
-    t.equal(source.length, PICTURES);
+    t.equal(source.length, FRAMES);
     t.same(await frameHashes(['-f', 'ivf', '-i', 'pipe:0'], Buffer.concat(parts)), source);
   });
 }
 
-t.test('AV1 from RTP into IVF: every picture as encoded', async (t) => {
+t.test('AV1 from RTP into IVF: every frame as encoded', async (t) => {
   const encode = [
     '-c:v',
     'libaom-av1',
@@ -190,26 +190,26 @@ t.test('AV1 from RTP into IVF: every picture as encoded', async (t) => {
   ];
   const source = await ffmpeg([...SOURCE, ...encode]);
   const expected = await frameHashes(['-f', 'ivf', '-i', 'pipe:0'], source);
-  t.equal(expected.length, PICTURES);
+  t.equal(expected.length, FRAMES);
   for (const counted of [false, true]) {
     const depacketizer = new Av1Depacketizer();
     const parts = [ivfHeader({ fourcc: 'AV01', width: 640, height: 358, timebase: [1, 30] })];
     const keyFrames: number[] = [];
     let frames = 0;
-    for (let offset = 32, picture = 0; offset < source.length; picture++) {
+    for (let offset = 32, frame = 0; offset < source.length; frame++) {
       const length = source.readUInt32LE(offset);
       const temporalUnit = source.subarray(offset + 12, offset + 12 + length);
       offset += 12 + length;
       const payloads = packetizeAv1(splitObus(temporalUnit).slice(1), 300, counted);
       for (const [index, payload] of payloads.entries()) {
-        for (const frame of depacketizer.push(
-          rtpPacket({ timestamp: picture * 3000, payload, marker: index === payloads.length - 1 }),
+        for (const assembled of depacketizer.push(
+          rtpPacket({ timestamp: frame * 3000, payload, marker: index === payloads.length - 1 }),
         )) {
-          if (frame.keyFrame) {
+          if (assembled.keyFrame) {
             keyFrames.push(frames);
-            t.match(frame, { width: 640, height: 358 });
+            t.match(assembled, { width: 640, height: 358 });
           }
-          parts.push(ivfFrameHeader(frame.data.length, frames++), frame.data);
+          parts.push(ivfFrameHeader(assembled.data.length, frames++), assembled.data);
         }
       }
     }

@@ -24,8 +24,8 @@ const run = promisify(execFile);
 const start = async (): Promise<EmbeddedRtmpServer> =>
   EmbeddedRtmpServer.create({ rtmpPort: await freePort(), httpFlvPort: await freePort(), logger: silentLogger });
 
-/** Pushes a test picture and a tone until it is killed. */
-function pushTestPicture(url: string, ...options: string[]): ChildProcess {
+/** Pushes a test frame and a tone until it is killed. */
+function pushTestFrame(url: string, ...options: string[]): ChildProcess {
   const source = [
     '-re',
     '-f',
@@ -90,7 +90,7 @@ t.test('what is pushed by RTMP plays over HTTP-FLV', async (t) => {
   process.chdir(empty);
   const server = await start();
   process.chdir(cwd);
-  const push = pushTestPicture(`${server.rtmpUrl}/rtmp_stream1`);
+  const push = pushTestFrame(`${server.rtmpUrl}/rtmp_stream1`);
   t.teardown(async () => {
     await kill(push);
     await server.close();
@@ -160,7 +160,7 @@ t.test('a second publisher of a name is refused in words, and the first goes on'
 });
 
 t.test(
-  'a name that is published again has sound and pictures of one time, whichever went on for longer before',
+  'a name that is published again has sound and frames of one time, whichever went on for longer before',
   async (t) => {
     const server = await start();
     t.teardown(() => server.close());
@@ -214,7 +214,7 @@ t.test('applications and streams of any name', async (t) => {
   ] as const;
   await Promise.all(
     cases.map(async ([app, name, playback]) => {
-      const push = pushTestPicture(`${root}${app}/${name}`, '-rtmp_app', app, '-rtmp_playpath', name);
+      const push = pushTestFrame(`${root}${app}/${name}`, '-rtmp_app', app, '-rtmp_playpath', name);
       t.teardown(() => kill(push));
       t.same(await codecs(base + playback), ['aac', 'h264'], playback);
       t.equal(push.exitCode, null, 'the push goes on');

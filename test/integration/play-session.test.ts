@@ -94,7 +94,7 @@ t.test('a publisher stops while its player is being made: nothing stays', async 
   t.same(await left(), nothing);
 });
 
-t.test('sound and pictures with one payload type', async (t) => {
+t.test('sound and frames with one payload type', async (t) => {
   const publisher = await publish();
   const video = /a=rtpmap:(\d+) H264/.exec(PLAY)![1]!;
   const offerSdp = PLAY.replace(/^(m=audio 9 \S+) .*$/m, `$1 ${video}`).replace(
@@ -103,7 +103,7 @@ t.test('sound and pictures with one payload type', async (t) => {
   );
   await t.rejects(PlaySession.create({ publisher, offerSdp, logger: silentLogger }), {
     code: 'INVALID_SDP',
-    message: `The SDP offer gives sound and pictures the same payload type, ${video}.`,
+    message: `The SDP offer gives sound and frames the same payload type, ${video}.`,
   });
   publisher.close();
   t.same(await left(), nothing);

@@ -18,7 +18,7 @@ import { pushTarget, ready } from '../helpers/push-target.ts';
 import { waitFor } from '../helpers/wait.ts';
 
 const tags = await createFlvTags();
-/** Without sequence headers: nginx-rtmp writes them more than once. That they arrive is seen when pictures are decoded. */
+/** Without sequence headers: nginx-rtmp writes them more than once. That they arrive is seen when frames are decoded. */
 const isMedia = ({ type, sequenceHeader, data }: FlvTag): boolean =>
   !sequenceHeader && (type === TAG_AUDIO || (type === TAG_VIDEO && data.length > 5));
 const media = tags.filter(isMedia);
@@ -79,7 +79,7 @@ for (const engine of pushEngines) {
         streams: { codec_name: string; width?: number }[];
       };
       t.same(streams.filter(({ codec_name }) => codec_name === 'h264' || codec_name === 'aac').length, 2);
-      t.equal((await frameHashes(['-i', file, '-map', '0:v'])).length, 60, 'all pictures are decoded without an error');
+      t.equal((await frameHashes(['-i', file, '-map', '0:v'])).length, 60, 'all frames are decoded without an error');
     });
   }
 

@@ -13,7 +13,7 @@ import { waitFor } from '../helpers/wait.ts';
 
 t.setTimeout(90_000);
 
-/** Bytes that the narrow way lets through at once, and how often, in milliseconds: 40 Mbit/s in drips far smaller than a picture. */
+/** Bytes that the narrow way lets through at once, and how often, in milliseconds: 40 Mbit/s in drips far smaller than a frame. */
 const DRIP_BYTES = 25_000;
 const DRIP_EVERY = 5;
 
@@ -46,7 +46,7 @@ async function startNarrowWay(target: number): Promise<{ port: number; close(): 
   };
 }
 
-t.test('rtmp.server_buffer_enabled: 4K pictures through a full socket arrive whole', async (t) => {
+t.test('rtmp.server_buffer_enabled: 4K frames through a full socket arrive whole', async (t) => {
   const nginx = await startNginxRtmp();
   t.teardown(() => nginx.stop());
   const way = await startNarrowWay(nginx.port);
@@ -54,7 +54,7 @@ t.test('rtmp.server_buffer_enabled: 4K pictures through a full socket arrive who
   const tags = await createFlvTags({ seconds: 1, size: '3840x2160', videoBitrate: '30M' });
   t.ok(
     Math.max(...tags.map(({ data }) => data.length)) > 10 * DRIP_BYTES,
-    'pictures are far larger than what the socket takes at once',
+    'frames are far larger than what the socket takes at once',
   );
 
   const pusher = createRtmpPusher({ serverBuffer: true })({
@@ -85,9 +85,9 @@ t.test('rtmp.server_buffer_enabled: 4K pictures through a full socket arrive who
   t.equal(buffer.framesDropped, 0);
 
   const recording = await analyse(recordingOf(nginx, 'large'));
-  const pictures = tags.filter(({ type, sequenceHeader }) => type === TAG_VIDEO && !sequenceHeader).length;
+  const frames = tags.filter(({ type, sequenceHeader }) => type === TAG_VIDEO && !sequenceHeader).length;
   t.strictSame(recording.decodeErrors, []);
-  t.equal(recording.video.count, pictures);
-  t.equal(recording.pictures.length, pictures);
-  t.match(recording.pictures.at(-1), { width: 3840, height: 2160 });
+  t.equal(recording.video.count, frames);
+  t.equal(recording.frames.length, frames);
+  t.match(recording.frames.at(-1), { width: 3840, height: 2160 });
 });

@@ -159,8 +159,8 @@ t.test('refusals say why and leave the session alone', async (t) => {
   t.match((await client.status('', 'FAILED')).data[0].info, 'MediaSessionId is null');
   client.send('playStream', { mediaSessionId: 'play', name: 'nowhere', sdp: OFFER });
   t.match((await client.status('play', 'FAILED')).data[0], { published: false, info: 'Stream not found' });
-  client.send('snapshot', { mediaSessionId: 'picture', name: 'nowhere' });
-  t.match((await client.status('picture', 'FAILED')).data[0].info, 'Stream not found');
+  client.send('snapshot', { mediaSessionId: 'frame', name: 'nowhere' });
+  t.match((await client.status('frame', 'FAILED')).data[0].info, 'Stream not found');
   client.send('availableStream', { mediaSessionId: 'there', name: 'nowhere' });
   t.same((await client.heard('availableStream')).data, [{ id: 'there', status: 'false', info: 'Stream not found' }]);
   client.send('sendData', { operationId: 'op', payload: { x: 1 } });

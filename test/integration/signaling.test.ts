@@ -86,7 +86,7 @@ const server = await WcsServer.create({
   control,
   logger: silentLogger,
   version: 'test',
-  takeSnapshot: async (stream: LiveStream) => Buffer.from(`picture of ${stream.name}`),
+  takeSnapshot: async (stream: LiveStream) => Buffer.from(`frame of ${stream.name}`),
 });
 t.teardown(async () => {
   await browser.close();
@@ -139,9 +139,9 @@ t.test('publish with rtmpUrl, receive its packets, play it, stop it', async (t) 
   t.equal(audio?.codec, 'opus');
   t.equal(video?.codec, 'h264');
 
-  const [sound, picture] = await Promise.all([audio!.subscribe(), video!.subscribe()]);
-  const [heard, seen] = [receive(sound), receive(picture)];
-  picture.requestKeyFrame();
+  const [sound, frame] = await Promise.all([audio!.subscribe(), video!.subscribe()]);
+  const [heard, seen] = [receive(sound), receive(frame)];
+  frame.requestKeyFrame();
   await waitFor('packets', () => heard.packets.length > 50 && seen.packets.length > 30);
   const payloadType = seen.packets[0]![1]! & 0x7f;
   t.ok(
@@ -153,7 +153,7 @@ t.test('publish with rtmpUrl, receive its packets, play it, stop it', async (t) 
   await waitFor('sender reports', () => heard.reports.length > 0 && seen.reports.length > 0);
   // Chromium's NTP clock is the system's; 2208988800 s lie between 1900 and 1970 (RFC 868).
   t.ok(Math.abs(seen.reports[0]!.ntpMs - (Date.now() + 2_208_988_800_000)) < 60_000, 'NTP time since 1900');
-  await waitFor('round-trip time', () => picture.roundTripMs > 0);
+  await waitFor('round-trip time', () => frame.roundTripMs > 0);
 
   const player = await SdkPage.open(browser, pages);
   await player.connect(url);
@@ -176,22 +176,22 @@ t.test('publish with rtmpUrl, receive its packets, play it, stop it', async (t) 
   await page.muteAudio('one');
   await player.event('the publisher muting', (event) => event.what === 'event' && event.event.type === 'audioMuted');
 
-  const picture64 = await player.page.evaluate(`new Promise((resolve) => {
+  const frame64 = await player.page.evaluate(`new Promise((resolve) => {
     const stream = testPage.session.createStream({ name: 'one', display: document.getElementById('remote') });
     stream.on('SNAPSHOT_COMPLETE', () => resolve(stream.getInfo()));
     stream.snapshot();
   })`);
-  t.equal(Buffer.from(String(picture64), 'base64').toString(), 'picture of one');
+  t.equal(Buffer.from(String(frame64), 'base64').toString(), 'frame of one');
   t.match(await page.page.evaluate(`testPage.session.sendData({ hello: 1 })`), { status: 'ACCEPTED' });
 
   const ends: string[] = [];
   sound.on('ended', () => ends.push('sound'));
-  picture.on('ended', () => ends.push('picture'));
+  frame.on('ended', () => ends.push('frame'));
   let reason: GatewayError | undefined;
   stream!.on('ended', (why) => (reason = why));
   t.match(await page.stop('one'), { status: 'UNPUBLISHED', info: 'Stopped by user' });
   t.equal(reason?.code, 'STREAM_STOPPED');
-  t.same(ends.sort(), ['picture', 'sound']);
+  t.same(ends.sort(), ['frame', 'sound']);
   await player.event(
     'the end at the player',
     (event) => event.name === 'one' && event.status === 'STOPPED' && event.info === 'Stopped by publisher stop',

@@ -12,13 +12,13 @@ import { createFlvTags } from '../helpers/flv-source.ts';
 import { childrenOf } from '../helpers/processes.ts';
 import { waitFor } from '../helpers/wait.ts';
 
-const PICTURE_MS = 33;
+const FRAME_MS = 33;
 
 interface Clip {
   readonly width: number;
   readonly height: number;
   readonly header: FlvTag;
-  readonly pictures: readonly FlvTag[];
+  readonly frames: readonly FlvTag[];
 }
 
 async function clip(width: number, height: number, videoBitrate = '300k'): Promise<Clip> {
@@ -29,13 +29,13 @@ async function clip(width: number, height: number, videoBitrate = '300k'): Promi
     width,
     height,
     header: tags.find((tag) => tag.sequenceHeader)!,
-    pictures: tags.filter((tag) => !tag.sequenceHeader),
+    frames: tags.filter((tag) => !tag.sequenceHeader),
   };
 }
 
-/** A stream of H.264 whose pictures are those of a clip, at the speed that is asked for, and what a transcoder makes of them. */
+/** A stream of H.264 whose frames are those of a clip, at the speed that is asked for, and what a transcoder makes of them. */
 class Stage extends EventEmitter {
-  readonly pictures = new EventEmitter();
+  readonly frames = new EventEmitter();
   readonly videoCodec = 'h264';
   readonly hasVideo = true;
   readonly warnings: string[] = [];
@@ -100,29 +100,29 @@ class Stage extends EventEmitter {
     this.#told = false;
     this.metadata = clip;
     this.videoHeader = clip.header;
-    this.pictures.emit('sized');
+    this.frames.emit('sized');
   }
 
   /**
-   * Feeds pictures until something is so.
+   * Feeds frames until something is so.
    *
-   * @param everyMs of ours between two pictures
+   * @param everyMs of ours between two frames
    */
   async until(what: string, isSo: () => boolean, everyMs = 10): Promise<void> {
     let done = false;
     const waiting = waitFor(what, isSo, { timeout: 20_000, every: 10 }).finally(() => (done = true));
-    for (; !done; await sleep(everyMs)) this.picture();
+    for (; !done; await sleep(everyMs)) this.frame();
     await waiting;
   }
 
-  picture(): void {
-    const tag = this.#clip.pictures[this.#next % this.#clip.pictures.length]!;
-    // With each change the source tells its header, as it does for those who pass pictures on; not with each key frame.
+  frame(): void {
+    const tag = this.#clip.frames[this.#next % this.#clip.frames.length]!;
+    // With each change the source tells its header, as it does for those who pass frames on; not with each key frame.
     const tags = this.#told ? [] : [{ ...this.videoHeader, timestamp: this.#timestamp }];
     this.#told = true;
     this.#next++;
     this.emit('tags', new TagGroup([...tags, { ...tag, timestamp: this.#timestamp }]));
-    this.#timestamp += PICTURE_MS;
+    this.#timestamp += FRAME_MS;
   }
 
   pause(ms: number): void {
@@ -140,7 +140,7 @@ const large = await clip(320, 180);
 
 t.test('without a height the canvas grows with the source, and never shrinks', async (t) => {
   const stage = new Stage(small, { fps: 25 });
-  await stage.until('the first pictures', () => stage.shown.length > 20);
+  await stage.until('the first frames', () => stage.shown.length > 20);
   const started = stage.encoder;
   stage.show(middle);
   await stage.until('some more', () => stage.shown.length > 40);
@@ -152,7 +152,7 @@ t.test('without a height the canvas grows with the source, and never shrinks', a
   t.match(stage.transcoder.metadata, { width: 320, height: 180 });
   stage.show(small);
   const before = stage.shown.length;
-  await stage.until('pictures that are small again', () => stage.shown.length > before + 100, 30);
+  await stage.until('frames that are small again', () => stage.shown.length > before + 100, 30);
   t.equal(stage.encoder, grown);
   t.strictSame(stage.sizes, ['160x90', '320x180']);
   t.ok(stage.isMonotonic);
@@ -165,8 +165,8 @@ t.test('a publisher that comes back again and again wears no encoder out', async
   stage.transcoder.on('failed', (error) => t.fail(error.message));
   for (let times = 0; times <= 5; times++) {
     const before = stage.encoder;
-    stage.pictures.emit('resumed');
-    await stage.until('pictures of a fresh encoder', () => stage.encoder !== before && stage.shown.length > 0);
+    stage.frames.emit('resumed');
+    await stage.until('frames of a fresh encoder', () => stage.encoder !== before && stage.shown.length > 0);
     stage.out.length = 0;
   }
   t.strictSame(stage.warnings, [], 'no death');
@@ -175,7 +175,7 @@ t.test('a publisher that comes back again and again wears no encoder out', async
 
 t.test('with a height it stays as it is', async (t) => {
   const stage = new Stage(small, { height: 90 });
-  await stage.until('the first pictures', () => stage.shown.length > 20);
+  await stage.until('the first frames', () => stage.shown.length > 20);
   const started = stage.encoder;
   stage.show(large);
   const before = stage.shown.length;
@@ -189,30 +189,30 @@ t.test('a stream of 25, of 50 and of 100 days', async (t) => {
   for (const startMs of [2 ** 31 - 1000, 2 ** 32 - 1000, 2 ** 33 + 2 ** 30 + 5]) {
     const stage = new Stage(small, { height: 90 }, startMs);
     await waitFor('the encoder', () => stage.encoder);
-    // It begins with the first picture after it has started.
-    await stage.until('pictures', () => stage.shown.length > 80);
+    // It begins with the first frame after it has started.
+    await stage.until('frames', () => stage.shown.length > 80);
     const { shown } = stage;
     t.ok(
       shown[0]!.timestamp >= startMs && shown[0]!.timestamp < startMs + 1000,
       `${startMs}: begins at ${shown[0]!.timestamp - startMs}`,
     );
     t.ok(
-      shown.every(({ timestamp }, index) => timestamp === shown[0]!.timestamp + index * PICTURE_MS),
+      shown.every(({ timestamp }, index) => timestamp === shown[0]!.timestamp + index * FRAME_MS),
       'and keeps all times',
     );
     await stage.transcoder.close();
   }
 });
 
-t.test('after a pause, pictures of a constant rate go on where the source does', async (t) => {
+t.test('after a pause, frames of a constant rate go on where the source does', async (t) => {
   const stage = new Stage(small, { height: 90, fps: 25 });
-  await stage.until('the first pictures', () => stage.shown.length > 20);
+  await stage.until('the first frames', () => stage.shown.length > 20);
   stage.pause(600_000);
   const back = stage.timestamp;
   const before = stage.shown.length;
-  await stage.until('pictures of now', () => stage.shown.at(-1)!.timestamp > back + 1000);
+  await stage.until('frames of now', () => stage.shown.at(-1)!.timestamp > back + 1000);
   const repeated = stage.shown.slice(before).filter(({ timestamp }) => timestamp < back);
-  t.ok(repeated.length < 60, `${repeated.length} pictures for the pause`);
+  t.ok(repeated.length < 60, `${repeated.length} frames for the pause`);
   t.ok(stage.isMonotonic);
   t.strictSame(stage.warnings, [], 'no death');
   await stage.transcoder.close();
@@ -220,12 +220,12 @@ t.test('after a pause, pictures of a constant rate go on where the source does',
 
 t.test('a publisher that comes back again and again gets an encoder each time', async (t) => {
   const stage = new Stage(small, { height: 90 });
-  await stage.until('the first pictures', () => stage.shown.length > 20);
+  await stage.until('the first frames', () => stage.shown.length > 20);
   for (let times = 0; times < 6; times++) {
     const before = stage.shown.length;
-    stage.pictures.emit('resumed');
+    stage.frames.emit('resumed');
     stage.pause(500);
-    await stage.until('pictures', () => stage.shown.length > before + 5);
+    await stage.until('frames', () => stage.shown.length > before + 5);
   }
   t.strictSame(stage.warnings, [], 'no death');
   t.ok(stage.isMonotonic);
@@ -234,12 +234,12 @@ t.test('a publisher that comes back again and again gets an encoder each time', 
 
 t.test('an encoder that hangs is replaced, though little waits for it', async (t) => {
   const stage = new Stage(small, { height: 90 });
-  await stage.until('the first pictures', () => stage.shown.length > 20);
+  await stage.until('the first frames', () => stage.shown.length > 20);
   const hanging = stage.encoder!;
   process.kill(hanging, 'SIGSTOP');
   const before = stage.shown.length;
   const since = performance.now();
-  await stage.until('pictures of another one', () => stage.shown.length > before + 20, 30);
+  await stage.until('frames of another one', () => stage.shown.length > before + 20, 30);
   t.ok(performance.now() - since < 10_000, `after ${Math.round(performance.now() - since)} ms`);
   await waitFor('the hanging one to be killed', () => stage.encoder !== hanging);
   t.match(stage.warnings, [/hangs/], 'which is a death');

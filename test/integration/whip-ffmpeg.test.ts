@@ -69,8 +69,8 @@ if (!isInstalled('node-av')) {
       t.strictSame(recording.decodeErrors, []);
       t.ok(recording.startsWithKeyFrame);
       t.strictSame([...recording.video.stepsBack, ...recording.audio.stepsBack], []);
-      t.ok(recording.pictures.length > 100, `${recording.pictures.length} pictures`);
-      t.equal(`${recording.pictures[0]!.width}x${recording.pictures[0]!.height}`, size);
+      t.ok(recording.frames.length > 100, `${recording.frames.length} frames`);
+      t.equal(`${recording.frames[0]!.width}x${recording.frames[0]!.height}`, size);
       t.ok(recording.level(1000, 4000) > -30, 'the tone is there');
       const { body } = await gateway.http('/api/v1/streams', { headers: { authorization: 'Bearer k3y' } });
       t.strictSame(body, [], 'its DELETE has ended the stream');

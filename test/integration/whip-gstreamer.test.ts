@@ -21,16 +21,16 @@ Gst.init(None)
 assert all(Gst.ElementFactory.find(name) for name in 'webrtcbin nicesrc x264enc vp8enc opusenc alawenc rtph264pay'.split())`;
 
 const SOUND = 'audiotestsrc is-live=true freq=440 volume=0.5 !';
-const PICTURE = 'videotestsrc is-live=true ! video/x-raw,width=640,height=360,framerate=30/1 !';
+const FRAME = 'videotestsrc is-live=true ! video/x-raw,width=640,height=360,framerate=30/1 !';
 const CASES = {
   // With the defaults of GStreamer's elements, parameter sets among them, and the payload types of its guides.
   h264: [
     `${SOUND} opusenc ! rtpopuspay pt=97`,
-    `${PICTURE} x264enc tune=zerolatency speed-preset=ultrafast ! video/x-h264,stream-format=avc,profile=high ! rtph264pay pt=96`,
+    `${FRAME} x264enc tune=zerolatency speed-preset=ultrafast ! video/x-h264,stream-format=avc,profile=high ! rtph264pay pt=96`,
   ],
   vp8: [
     `${SOUND} audio/x-raw,rate=8000,channels=1 ! alawenc ! rtppcmapay`,
-    `${PICTURE} vp8enc deadline=1 ! rtpvp8pay pt=96`,
+    `${FRAME} vp8enc deadline=1 ! rtpvp8pay pt=96`,
   ],
 };
 
@@ -72,7 +72,7 @@ else {
       t.strictSame(recording.decodeErrors, []);
       t.ok(recording.startsWithKeyFrame);
       t.strictSame([...recording.video.stepsBack, ...recording.audio.stepsBack], []);
-      t.equal(`${recording.pictures.at(-1)!.width}x${recording.pictures.at(-1)!.height}`, '640x360');
+      t.equal(`${recording.frames.at(-1)!.width}x${recording.frames.at(-1)!.height}`, '640x360');
       t.ok(recording.level(2000, 4000) > -20, `the tone is there: ${recording.level(2000, 4000)} dBFS`);
     });
   }

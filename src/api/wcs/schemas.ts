@@ -57,7 +57,7 @@ const options = z.discriminatedUnion(
   },
 );
 
-/** The largest picture is 8K. Odd sizes are taken: the encoder rounds to even ones. */
+/** The largest frame is 8K. Odd sizes are taken: the encoder rounds to even ones. */
 export const StartSchema = z.strictObject({
   streamName,
   rtmpUrl,

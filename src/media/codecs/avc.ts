@@ -164,7 +164,7 @@ function removeEmulationPrevention(bytes: Buffer): Buffer {
  */
 export function avcDecoderConfiguration(sps: Buffer, ppsList: readonly Buffer[]): Buffer {
   if (sps.length < 4) throw new RangeError('the sequence parameter set is too short');
-  if (ppsList.length < 1 || ppsList.length > 255) throw new RangeError('1 to 255 picture parameter sets are needed');
+  if (ppsList.length < 1 || ppsList.length > 255) throw new RangeError('1 to 255 frame parameter sets are needed');
   const parts = [
     Buffer.of(1, sps[1]!, sps[2]!, sps[3]!, 0xff, 0xe1),
     withLength16(sps),
@@ -198,7 +198,7 @@ export function avcSequenceHeader(sps: Buffer, ppsList: readonly Buffer[]): Buff
 }
 
 /**
- * The body of a video tag with one picture: every NAL unit behind its length. The only copy that a picture sees on its way to what the sockets get.
+ * The body of a video tag with one frame: every NAL unit behind its length. The only copy that a frame sees on its way to what the sockets get.
  *
  * @param nalUnits each in one or more pieces
  * @param compositionTimeMs how much later than decoded it is shown; not 0 only with B-frames

@@ -9,7 +9,7 @@ export class FlvError extends Error {
   }
 }
 
-/** No picture comes near it; a length beyond it means that the reader has lost its place. */
+/** No frame comes near it; a length beyond it means that the reader has lost its place. */
 const MAX_TAG_BYTES = 8 * 1024 * 1024;
 /** The file header may be longer than it is today, but not by much. */
 const MAX_HEADER_BYTES = 64;

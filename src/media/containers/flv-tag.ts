@@ -15,7 +15,7 @@ export interface FlvTag {
   readonly timestamp: number;
   /** The tag's body, without the 11-byte tag header. Shared: never written to. */
   readonly data: Buffer;
-  /** A video picture from which a decoder can start. */
+  /** A video frame from which a decoder can start. */
   readonly keyFrame: boolean;
   /** Decoder configuration (AVC or AAC sequence header) instead of media. */
   readonly sequenceHeader: boolean;

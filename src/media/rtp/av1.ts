@@ -1,5 +1,5 @@
 import { BitReader } from '../bits.ts';
-import { Depacketizer, type PictureContent } from './depacketizer.ts';
+import { Depacketizer, type FrameContent } from './depacketizer.ts';
 import type { VideoFrame } from './video-frame.ts';
 
 const OBU_SEQUENCE_HEADER = 1;
@@ -11,7 +11,7 @@ const OBU_PADDING = 15;
 const HAS_EXTENSION = 0x04;
 const HAS_SIZE = 0x02;
 const TEMPORAL_DELIMITER = Buffer.of((OBU_TEMPORAL_DELIMITER << 3) | HAS_SIZE, 0);
-/** Tiles and metadata of one picture; more is an attack on memory. */
+/** Tiles and metadata of one frame; more is an attack on memory. */
 const MAX_OBUS = 1024;
 
 /**
@@ -54,7 +54,7 @@ export class Av1Depacketizer extends Depacketizer<VideoFrame> {
     return true;
   }
 
-  protected override complete(): PictureContent<VideoFrame> | undefined | false {
+  protected override complete(): FrameContent<VideoFrame> | undefined | false {
     if (this.#fragments.length > 0) return false;
     if (this.#obus.length === 0) return undefined;
     return {
@@ -123,7 +123,7 @@ function readLeb128(bytes: Buffer, offset: number): { value: number; bytes: numb
   return undefined;
 }
 
-/** The largest picture size, from the sequence header (AV1 specification, 5.5.1). */
+/** The largest frame size, from the sequence header (AV1 specification, 5.5.1). */
 function parseSequenceHeader(body: Buffer): { width: number; height: number } {
   const reader = new BitReader(body);
   reader.skip(4); // seq_profile, still_picture

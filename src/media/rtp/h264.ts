@@ -1,14 +1,14 @@
 import { BitReader } from '../bits.ts';
-import { Depacketizer, type Picture, type PictureContent } from './depacketizer.ts';
+import { Depacketizer, type Frame, type FrameContent } from './depacketizer.ts';
 
 /** Its pieces, which follow each other: each came in a packet of its own. The first one is not empty. */
 export type NalUnit = readonly Buffer[];
 
-/** One coded picture with what belongs to it (ITU-T H.264, 7.4.1.2). */
-export interface AccessUnit extends Picture {
+/** One coded frame with what belongs to it (ITU-T H.264, 7.4.1.2). */
+export interface AccessUnit extends Frame {
   /** Slices and SEI messages in decoding order, without start codes. Parameter sets, delimiters and filler are left out. */
   readonly nalUnits: readonly NalUnit[];
-  /** Holds a B slice: shown before a picture that came before it. */
+  /** Holds a B slice: shown before a frame that came before it. */
   readonly bFrame: boolean;
 }
 
@@ -77,7 +77,7 @@ export class H264Depacketizer extends Depacketizer<AccessUnit> {
     }
   }
 
-  protected override complete(): PictureContent<AccessUnit> | undefined | false {
+  protected override complete(): FrameContent<AccessUnit> | undefined | false {
     if (this.#fragments.length > 0) return false;
     if (!this.#sliceSeen) return undefined;
     if (this.#keyFrame) {
@@ -90,7 +90,7 @@ export class H264Depacketizer extends Depacketizer<AccessUnit> {
   protected override clear(): void {
     this.#nalUnits = [];
     this.#fragments = [];
-    // Parameter sets may come in packets of their own, with a marker, before the picture: what they brought is kept until a picture has it.
+    // Parameter sets may come in packets of their own, with a marker, before the frame: what they brought is kept until a frame has it.
     if (this.#sliceSeen) this.#spsInUnit = false;
     this.#sliceSeen = false;
     this.#keyFrame = false;
@@ -134,7 +134,7 @@ export class H264Depacketizer extends Depacketizer<AccessUnit> {
         return this.#addPps(whole(nalUnit));
       case NAL_SLICE:
       case NAL_IDR_SLICE:
-        // A picture whose first slice does not start at its first macroblock (first_mb_in_slice is 0: a single 1 bit) has lost some.
+        // A frame whose first slice does not start at its first macroblock (first_mb_in_slice is 0: a single 1 bit) has lost some.
         if (!this.#sliceSeen && this.#lossBefore && !((secondByte(nalUnit) ?? 0) & 0x80)) return false;
         this.#sliceSeen = true;
         if (type === NAL_IDR_SLICE) this.#keyFrame = true;
@@ -143,7 +143,7 @@ export class H264Depacketizer extends Depacketizer<AccessUnit> {
       case NAL_SEI:
         break;
       default:
-        // Delimiters and filler are of no use in FLV; data partitions, layers and auxiliary pictures are not of the profiles that are offered.
+        // Delimiters and filler are of no use in FLV; data partitions, layers and auxiliary frames are not of the profiles that are offered.
         return true;
     }
     this.#nalUnits.push(nalUnit);
@@ -154,7 +154,7 @@ export class H264Depacketizer extends Depacketizer<AccessUnit> {
     if (nalUnit.length < 4 || nalUnit.length > MAX_PARAMETER_SET_BYTES) return false;
     this.#spsInUnit = true;
     if (this.#sps?.equals(nalUnit)) return true;
-    // Picture parameter sets are read by the rules of their sequence parameter set; the old ones say nothing about a new one.
+    // Frame parameter sets are read by the rules of their sequence parameter set; the old ones say nothing about a new one.
     if (this.#sps) this.#pps.clear();
     // A copy, so that the datagram it came in is not kept alive.
     this.#sps = Buffer.from(nalUnit);

@@ -6,7 +6,7 @@ export type TrackKind = 'audio' | 'video';
 /**
  * How a track's time is corrected. Sound is slewed by what nobody hears, but at first, when packets that were held up by the start of
  * everything have misled us, at once: a hole of a moment is better than lips that are out of sync for ten seconds; 3 s, because Chromium's
- * first report on sound comes after 2.4 s. Pictures cannot be left out, so they follow fast instead; nobody sees 20 %. At once only in their
+ * first report on sound comes after 2.4 s. Frames cannot be left out, so they follow fast instead; nobody sees 20 %. At once only in their
  * first second: after a start in a stall they are seconds behind, and what is silent so long waits for them.
  */
 const CORRECTIONS: Readonly<Record<TrackKind, Correction>> = {

@@ -6,7 +6,7 @@ export interface RtpPacket {
   /** 32 bits, in units of the track's clock rate. */
   readonly timestamp: number;
   readonly ssrc: number;
-  /** For video: the last packet of a picture. */
+  /** For video: the last packet of a frame. */
   readonly marker: boolean;
   /** A view of the datagram without header, extensions and padding. Empty in packets that only probe for bandwidth. */
   readonly payload: Buffer;

@@ -141,7 +141,7 @@ export class TrackClock {
   /** To be told of every packet, before its timestamp is converted. */
   arrival(rtpTimestamp: number, nowMs: number): void {
     const segment = this.#segment;
-    // Most packets of a picture come together, and tell no more than the first of them.
+    // Most packets of a frame come together, and tell no more than the first of them.
     if (nowMs === this.#arrivedMs && segment?.timestamp === rtpTimestamp) return;
     const pauseMs = nowMs - this.#arrivedMs;
     this.#arrivedMs = nowMs;

@@ -1,7 +1,7 @@
-import type { Picture } from './depacketizer.ts';
+import type { Frame } from './depacketizer.ts';
 
-/** One coded picture of VP8, VP9 or AV1, ready for an IVF file. */
-export interface VideoFrame extends Picture {
+/** One coded frame of VP8, VP9 or AV1, ready for an IVF file. */
+export interface VideoFrame extends Frame {
   readonly data: Buffer;
   /** Pixels; known of key frames. */
   readonly width?: number;

@@ -1,4 +1,4 @@
-import { Depacketizer, type PictureContent } from './depacketizer.ts';
+import { Depacketizer, type FrameContent } from './depacketizer.ts';
 import type { VideoFrame } from './video-frame.ts';
 
 /** VP8 from RTP (RFC 7741). Temporal layers are taken as they come; VP8 has no spatial ones. */
@@ -8,13 +8,13 @@ export class Vp8Depacketizer extends Depacketizer<VideoFrame> {
   protected override add(payload: Buffer): boolean {
     const descriptor = parseDescriptor(payload);
     if (descriptor.bytes >= payload.length) return false;
-    // The start of partition 0 begins the picture, and nothing else does.
+    // The start of partition 0 begins the frame, and nothing else does.
     if (descriptor.startsFrame !== (this.#parts.length === 0)) return false;
     this.#parts.push(payload.subarray(descriptor.bytes));
     return true;
   }
 
-  protected override complete(): PictureContent<VideoFrame> | undefined | false {
+  protected override complete(): FrameContent<VideoFrame> | undefined | false {
     if (this.#parts.length === 0) return undefined;
     const data = this.#parts.length === 1 ? this.#parts[0]! : Buffer.concat(this.#parts);
     // Frame tag and key frame header: RFC 6386, 9.1.

@@ -1,5 +1,5 @@
 import { BitReader } from '../bits.ts';
-import { Depacketizer, type PictureContent } from './depacketizer.ts';
+import { Depacketizer, type FrameContent } from './depacketizer.ts';
 import type { VideoFrame } from './video-frame.ts';
 
 interface Vp9Descriptor {
@@ -24,7 +24,7 @@ export class Vp9Depacketizer extends Depacketizer<VideoFrame> {
     return true;
   }
 
-  protected override complete(): PictureContent<VideoFrame> | undefined | false {
+  protected override complete(): FrameContent<VideoFrame> | undefined | false {
     if (this.#parts.length === 0) return undefined;
     if (!this.#ended) return false;
     const data = this.#parts.length === 1 ? this.#parts[0]! : Buffer.concat(this.#parts);
@@ -47,7 +47,7 @@ function parseDescriptor(payload: Buffer): Vp9Descriptor {
   const next = (): number => payload[offset++] ?? 0;
   const first = next();
   const hasPictureId = (first & 0x80) !== 0;
-  const interPicture = (first & 0x40) !== 0;
+  const interFrame = (first & 0x40) !== 0;
   const hasLayers = (first & 0x20) !== 0;
   const flexible = (first & 0x10) !== 0;
   const hasScalability = (first & 0x02) !== 0;
@@ -58,12 +58,12 @@ function parseDescriptor(payload: Buffer): Vp9Descriptor {
     if (!flexible) next(); // TL0PICIDX
   }
   // Up to three reference differences; the lowest bit says that another follows.
-  if (flexible && interPicture) for (let i = 0; i < 3 && next() & 1; i++);
+  if (flexible && interFrame) for (let i = 0; i < 3 && next() & 1; i++);
   if (hasScalability) {
     const structure = next();
     if (structure & 0x10) offset += 4 * ((structure >> 5) + 1); // width and height of every spatial layer
     if (structure & 0x08) {
-      for (let pictures = next(); pictures > 0; pictures--) {
+      for (let frames = next(); frames > 0; frames--) {
         const references = (next() >> 2) & 0x03;
         offset += references;
       }

@@ -3,12 +3,12 @@ import { TAG_AUDIO, TAG_SCRIPT, TAG_VIDEO, type FlvTag } from '../../media/conta
 import { TagGroup } from '../../media/containers/tag-group.ts';
 import { onMetaData } from '../../media/containers/script-data.ts';
 
-/** A stream that promises pictures and sends none must not keep its audio waiting for ever. */
+/** A stream that promises frames and sends none must not keep its audio waiting for ever. */
 const MAX_WAIT_MS = 3000;
 
 /**
  * Turns the tags that flow by into those of a fresh connection: metadata, sequence headers, a key frame, then everything,
- * with timestamps from 0. Never starts in the middle of a group of pictures.
+ * with timestamps from 0. Never starts in the middle of a group of frames.
  */
 export class JoinPoint {
   readonly #rendition: Rendition;
@@ -27,13 +27,13 @@ export class JoinPoint {
     this.#startedAtMs = nowMs;
   }
 
-  /** Whether it has found its first picture, or given up waiting for one. */
+  /** Whether it has found its first frame, or given up waiting for one. */
   get begun(): boolean {
     return this.#base !== undefined;
   }
 
-  /** Whether its pictures have begun. */
-  get hasPictures(): boolean {
+  /** Whether its frames have begun. */
+  get hasFrames(): boolean {
     return this.#videoJoined;
   }
 
@@ -70,7 +70,7 @@ export class JoinPoint {
       const header = this.#rendition.videoHeader;
       return header ? [this.#rebase(header, tag.timestamp), this.#rebase(tag)] : [this.#rebase(tag)];
     }
-    // Audio from before the first picture: it is late by what its encoder takes.
+    // Audio from before the first frame: it is late by what its encoder takes.
     if (tag.timestamp < this.#base) return tag.sequenceHeader ? [this.#rebase(tag, this.#base)] : [];
     return [this.#rebase(tag)];
   }
@@ -83,7 +83,7 @@ export class JoinPoint {
     if (this.#sendMetadata)
       tags.push({ type: TAG_SCRIPT, timestamp: 0, data: onMetaData(metadata), keyFrame: false, sequenceHeader: false });
     if (videoHeader && this.#videoJoined) tags.push(this.#rebase(videoHeader, this.#base));
-    // Before the picture: readers that look at the first kilobyte must find both tracks there.
+    // Before the frame: readers that look at the first kilobyte must find both tracks there.
     if (audioHeader) tags.push(this.#rebase(audioHeader, this.#base));
     else if (first.type === TAG_VIDEO)
       tags.push({ type: TAG_AUDIO, timestamp: 0, data: this.#silence, keyFrame: false, sequenceHeader: false });

@@ -5,7 +5,7 @@ import { tickMs } from '../../runtime/tick.ts';
 import type { TagSink } from './out-buffer.ts';
 import { RateMeter } from './rate-meter.ts';
 
-/** A pusher, with the pictures and bytes counted that it gets. Not by what the server has confirmed: some do that every few hundred kilobytes only. */
+/** A pusher, with the frames and bytes counted that it gets. Not by what the server has confirmed: some do that every few hundred kilobytes only. */
 export class MeteredSink implements TagSink {
   readonly #pusher: Pusher;
   readonly #byteRate = new RateMeter();
@@ -37,7 +37,7 @@ export class MeteredSink implements TagSink {
     return Math.round((this.#byteRate.perSecond(this.#bytes, nowMs) * 8) / 1000);
   }
 
-  /** Pictures per second, of late. */
+  /** Frames per second, of late. */
   frameRate(nowMs: number): number {
     return Math.round(this.#frameRate.perSecond(this.#frames, nowMs) * 10) / 10;
   }

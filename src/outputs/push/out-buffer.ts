@@ -28,7 +28,7 @@ const MAX_BYTES = 16 * 1024 * 1024;
 const MAX_GROUP_BYTES = 16 * 1024;
 
 /**
- * What waits for one destination. Always bounded: a destination that does not keep up loses whole groups of pictures (up to the
+ * What waits for one destination. Always bounded: a destination that does not keep up loses whole groups of frames (up to the
  * next key frame, audio going on), counted, and never slows its neighbours or the encoder down. Time is passed in.
  */
 export class OutBuffer {
@@ -38,7 +38,7 @@ export class OutBuffer {
   #queue: FlvTag[] = [];
   #bytes = 0;
   #framesDropped = 0;
-  /** Pictures are of no use until the next key frame, for one before it was dropped. */
+  /** Frames are of no use until the next key frame, for one before it was dropped. */
   #skipping = false;
   #collecting: number;
   #bufferings = 0;
@@ -64,7 +64,7 @@ export class OutBuffer {
   /** Milliseconds of media that wait. */
   get bufferedMs(): number {
     // Metadata and headers stay when what followed them was dropped, and are no media.
-    const first = this.#queue.find((tag) => isPicture(tag) || isSound(tag));
+    const first = this.#queue.find((tag) => isFrame(tag) || isSound(tag));
     return first ? Math.max(0, this.#queue.at(-1)!.timestamp - first.timestamp) : 0;
   }
 
@@ -76,7 +76,7 @@ export class OutBuffer {
   }
 
   #push(tag: FlvTag, nowMs: number): void {
-    if (this.#skipping && isPicture(tag)) {
+    if (this.#skipping && isFrame(tag)) {
       if (!tag.keyFrame) {
         this.#framesDropped++;
         return;
@@ -139,8 +139,8 @@ export class OutBuffer {
     const maxBytes = MAX_BYTES * Math.max(1, limitMs / MAX_LAG_MS);
     if (this.#bytes <= maxBytes && this.bufferedMs <= limitMs) return;
     const oldest = this.#queue.at(-1)!.timestamp - limitMs;
-    const picture = this.#queue.find(isPicture);
-    if (picture && (this.#bytes > maxBytes || picture.timestamp < oldest)) this.#dropPictures();
+    const frame = this.#queue.find(isFrame);
+    if (frame && (this.#bytes > maxBytes || frame.timestamp < oldest)) this.#dropFrames();
     // Audio goes on; only what is too old of it goes as well.
     for (let index; (index = this.#queue.findIndex(isSound)) >= 0;) {
       const sound = this.#queue[index]!;
@@ -150,12 +150,12 @@ export class OutBuffer {
     }
   }
 
-  /** Drops all pictures before the latest key frame that waits, or all of them and those to come until the next. */
-  #dropPictures(): void {
-    const keep = this.#queue.findLastIndex((tag) => tag.keyFrame && isPicture(tag));
+  /** Drops all frames before the latest key frame that waits, or all of them and those to come until the next. */
+  #dropFrames(): void {
+    const keep = this.#queue.findLastIndex((tag) => tag.keyFrame && isFrame(tag));
     // A key frame at the very front would drop nothing.
-    const firstPicture = this.#queue.findIndex(isPicture);
-    const until = keep > firstPicture ? keep : Infinity;
+    const firstFrame = this.#queue.findIndex(isFrame);
+    const until = keep > firstFrame ? keep : Infinity;
     // Of the headers of what is dropped only the last one says anything about what follows.
     const header = this.#queue.findLastIndex(
       (tag, index) => index < until && tag.type === TAG_VIDEO && tag.sequenceHeader,
@@ -173,5 +173,5 @@ export class OutBuffer {
   }
 }
 
-const isPicture = (tag: FlvTag): boolean => tag.type === TAG_VIDEO && !tag.sequenceHeader;
+const isFrame = (tag: FlvTag): boolean => tag.type === TAG_VIDEO && !tag.sequenceHeader;
 const isSound = (tag: FlvTag): boolean => tag.type === TAG_AUDIO && !tag.sequenceHeader;

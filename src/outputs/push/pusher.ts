@@ -24,7 +24,7 @@ export interface Pusher extends EventEmitter<PusherEvents> {
   write(group: TagGroup): void;
   /** False while the destination does not keep up: hold tags back until `drain`. */
   readonly writable: boolean;
-  /** A connection that begins with sound alone stays without pictures. */
+  /** A connection that begins with sound alone stays without frames. */
   readonly keepsTracks?: boolean;
   /** Bytes handed over that the destination has not taken yet. */
   readonly backlog: number;

@@ -305,9 +305,9 @@ export class Transponder extends EventEmitter<TransponderEvents> {
     const join = this.#join;
     if (!join) return;
     const nowMs = tickMs();
-    const soundAlone = join.begun && !join.hasPictures;
+    const soundAlone = join.begun && !join.hasFrames;
     const joined = join.take(group, nowMs);
-    if (soundAlone && join.hasPictures && this.#pusher?.keepsTracks) return this.#dispatch({ type: 'renew' });
+    if (soundAlone && join.hasFrames && this.#pusher?.keepsTracks) return this.#dispatch({ type: 'renew' });
     // Only what is sent: a sound file waits for its destination.
     if (joined) this.#buffer!.push(this.#audio.apply(joined), nowMs);
   }

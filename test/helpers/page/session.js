@@ -113,7 +113,7 @@ const testPage = {
     };
   },
 
-  /** What the page's player shows: picture size, frames decoded, and whether its sound is more than silence. */
+  /** What the page's player shows: frame size, frames decoded, and whether its sound is more than silence. */
   async playback() {
     const video = document.querySelector('#remote video');
     if (!video) return undefined;

@@ -1,4 +1,4 @@
-// Pictures and sounds of our own, with properties that can be measured where they arrive.
+// Frames and sounds of our own, with properties that can be measured where they arrive.
 'use strict';
 
 const FRAME_MS = 1000 / 30;
@@ -46,12 +46,12 @@ function toneTrack(frequency) {
 }
 
 const sources = {
-  /** A white flash over the whole picture and a 1 kHz beep of 100 ms, at the same moment, once a second. */
+  /** A white flash over the whole frame and a 1 kHz beep of 100 ms, at the same moment, once a second. */
   flashAndBeep({ width = 640, height = 360 } = {}) {
     const tone = toneTrack(1000);
     let flashUntil = 0;
     let nextFlash = performance.now() + 1000;
-    const picture = canvasTrack(width, height, (context, canvas) => {
+    const frame = canvasTrack(width, height, (context, canvas) => {
       const now = performance.now();
       if (now >= nextFlash) {
         nextFlash += 1000;
@@ -68,32 +68,32 @@ const sources = {
       }
     });
     return {
-      stream: new MediaStream([picture.track, tone.track]),
-      resize: (w, h) => Object.assign(picture.canvas, { width: w, height: h }),
+      stream: new MediaStream([frame.track, tone.track]),
+      resize: (w, h) => Object.assign(frame.canvas, { width: w, height: h }),
     };
   },
 
-  /** A moving picture and a steady tone at half of full scale (-6 dBFS peak, -9 dBFS RMS). */
+  /** A moving frame and a steady tone at half of full scale (-6 dBFS peak, -9 dBFS RMS). */
   tone({ width = 640, height = 360, frequency = 440 } = {}) {
     const tone = toneTrack(frequency);
     tone.gain.gain.value = 0.5;
-    const picture = canvasTrack(width, height, drawMotion);
+    const frame = canvasTrack(width, height, drawMotion);
     return {
-      stream: new MediaStream([picture.track, tone.track]),
-      resize: (w, h) => Object.assign(picture.canvas, { width: w, height: h }),
+      stream: new MediaStream([frame.track, tone.track]),
+      resize: (w, h) => Object.assign(frame.canvas, { width: w, height: h }),
     };
   },
 
-  /** As `tone`, with a picture that is hard to compress: it takes all the bitrate there is. */
+  /** As `tone`, with a frame that is hard to compress: it takes all the bitrate there is. */
   noise({ width = 640, height = 360, frequency = 440 } = {}) {
     const tone = toneTrack(frequency);
     tone.gain.gain.value = 0.5;
-    const picture = canvasTrack(width, height, (context, canvas) => {
+    const frame = canvasTrack(width, height, (context, canvas) => {
       const image = context.createImageData(canvas.width, canvas.height);
       crypto.getRandomValues(new Uint8Array(image.data.buffer, 0, Math.min(65_536, image.data.length)));
       context.putImageData(image, 0, 0);
     });
-    return { stream: new MediaStream([picture.track, tone.track]) };
+    return { stream: new MediaStream([frame.track, tone.track]) };
   },
 
   /** As `tone`, without a microphone. */

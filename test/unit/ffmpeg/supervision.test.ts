@@ -40,7 +40,7 @@ t.test('no secret stands in the arguments of a push', async (t) => {
   t.notMatch([...line.inputOptions, ...line.outputOptions, line.output].join(' '), /pass|key\?/);
 });
 
-t.test('a group of pictures has a fixed length only where one was asked for', async (t) => {
+t.test('a group of frames has a fixed length only where one was asked for', async (t) => {
   const options = (extra: object): string =>
     toH264('flv', { width: 640, height: 360, stretch: false, bitrate: 800, ...extra }).outputOptions.join(' ');
   t.match(options({}), '-force_key_frames source');

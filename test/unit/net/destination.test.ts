@@ -2,7 +2,8 @@ import { inspect } from 'node:util';
 import fc from 'fast-check';
 import t from 'tap';
 import { GatewayError } from '../../../src/errors.ts';
-import { parseDestination, Secret, type Destination } from '../../../src/net/destination.ts';
+import { parseDestination, type Destination } from '../../../src/net/destination.ts';
+import { Secret } from '../../../src/net/secret.ts';
 
 const parse = (url: string, rules: { prefix?: string; fullUrl?: boolean; name?: string } = {}) =>
   parseDestination(url, rules.name ?? 'stream1', {

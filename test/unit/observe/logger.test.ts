@@ -1,7 +1,7 @@
 import t from 'tap';
 import { GatewayError } from '../../../src/errors.ts';
 import { createLogger, redactRtmpUrls, type Logger } from '../../../src/observe/logger.ts';
-import { Secret } from '../../../src/net/destination.ts';
+import { Secret } from '../../../src/net/secret.ts';
 
 /** What `write` logs, as text. */
 function logged(log_format: 'json' | 'pretty', write: (logger: Logger) => void): string {

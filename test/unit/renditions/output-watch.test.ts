@@ -1,7 +1,7 @@
 import t from 'tap';
 import { OutputWatch } from '../../../src/renditions/output-watch.ts';
 
-/** Feeds a picture every `everyMs` for so long; when it was found to hang, in milliseconds after the beginning. */
+/** Feeds a frame every `everyMs` for so long; when it was found to hang, in milliseconds after the beginning. */
 function feed(
   watch: OutputWatch,
   { fromMs = 0, forMs = 30_000, everyMs = 33, outEveryMs = Infinity, mediaPace = 1 },
@@ -32,7 +32,7 @@ t.test('slow progress is progress', async (t) => {
   t.equal(feed(watch, { outEveryMs: 4000, forMs: 120_000 }), undefined);
 });
 
-t.test('few pictures a second, in or out', async (t) => {
+t.test('few frames a second, in or out', async (t) => {
   t.equal(feed(new OutputWatch(1000), { outEveryMs: 2500, forMs: 60_000 }), undefined, 'one out a second');
   const watch = new OutputWatch();
   watch.came();
@@ -42,10 +42,10 @@ t.test('few pictures a second, in or out', async (t) => {
 t.test('a pause of the stream, and a gateway that could not run, are nobody’s fault', async (t) => {
   const watch = new OutputWatch();
   feed(watch, { forMs: 2000, outEveryMs: 33 });
-  t.notOk(watch.fed(62_000, 62_000), 'a picture after a minute');
+  t.notOk(watch.fed(62_000, 62_000), 'a frame after a minute');
   watch.came();
   let hangs = false;
   for (let ms = 62_000; ms < 72_000; ms += 33) hangs ||= watch.fed(ms, 72_000);
-  t.notOk(hangs, 'ten seconds of pictures at once');
+  t.notOk(hangs, 'ten seconds of frames at once');
   t.equal(feed(watch, { fromMs: 72_033, outEveryMs: 100 }), undefined);
 });

@@ -2,7 +2,7 @@ import t from 'tap';
 import { MANY_DESTINATIONS, WriteMerger } from '../../../src/renditions/write-merger.ts';
 import { TAG_AUDIO, TAG_VIDEO, type FlvTag } from '../../../src/media/containers/flv-tag.ts';
 
-const picture = (timestamp: number, keyFrame = false): FlvTag => ({
+const frame = (timestamp: number, keyFrame = false): FlvTag => ({
   type: TAG_VIDEO,
   timestamp,
   data: Buffer.alloc(1),
@@ -17,7 +17,7 @@ const sound = (timestamp: number): FlvTag => ({
   sequenceHeader: false,
 });
 
-/** A merger, and what it has sent since it was last asked: H, K, P and S for header, key frame, picture and sound, with timestamps. */
+/** A merger, and what it has sent since it was last asked: H, K, P and S for header, key frame, frame and sound, with timestamps. */
 function createMerger(): { merger: WriteMerger; sent(): string } {
   let tags: string[] = [];
   const merger = new WriteMerger(
@@ -39,22 +39,22 @@ function createMerger(): { merger: WriteMerger; sent(): string } {
   };
 }
 
-t.test('sound goes out with the next picture, before it', async (t) => {
+t.test('sound goes out with the next frame, before it', async (t) => {
   const { merger, sent } = createMerger();
   merger.sound(sound(0), 0, true);
   merger.sound(sound(21), 20, true);
   t.equal(sent(), '');
-  merger.picture(picture(33), 33, 1);
+  merger.frame(frame(33), 33, 1);
   t.equal(sent(), 'S0 S21 P33');
 });
 
-t.test('sound without pictures waits for nothing', async (t) => {
+t.test('sound without frames waits for nothing', async (t) => {
   const { merger, sent } = createMerger();
   merger.sound(sound(0), 0, false);
   t.equal(sent(), 'S0');
 });
 
-t.test('no sound waits long for a picture that does not come', async (t) => {
+t.test('no sound waits long for a frame that does not come', async (t) => {
   const { merger, sent } = createMerger();
   merger.sound(sound(0), 100, true);
   merger.tick(120);
@@ -66,40 +66,40 @@ t.test('no sound waits long for a picture that does not come', async (t) => {
   t.equal(sent(), '');
 });
 
-t.test('few destinations: each picture at once', async (t) => {
+t.test('few destinations: each frame at once', async (t) => {
   const { merger, sent } = createMerger();
   for (let ms = 0; ms < 200; ms += 33) {
-    merger.picture(picture(ms), ms, MANY_DESTINATIONS - 1);
+    merger.frame(frame(ms), ms, MANY_DESTINATIONS - 1);
     t.equal(sent(), `P${ms}`);
   }
 });
 
-t.test('many destinations: pictures two by two, in their order with the sounds', async (t) => {
+t.test('many destinations: frames two by two, in their order with the sounds', async (t) => {
   const { merger, sent } = createMerger();
-  merger.picture(picture(0, true), 0, MANY_DESTINATIONS);
+  merger.frame(frame(0, true), 0, MANY_DESTINATIONS);
   t.equal(sent(), 'K0', 'nobody waits for a key frame');
-  merger.picture(picture(33), 33, MANY_DESTINATIONS);
+  merger.frame(frame(33), 33, MANY_DESTINATIONS);
   merger.sound(sound(20), 50, true);
   t.equal(sent(), '');
-  merger.picture(picture(66), 66, MANY_DESTINATIONS);
+  merger.frame(frame(66), 66, MANY_DESTINATIONS);
   t.equal(sent(), 'P33 S20 P66');
-  merger.picture(picture(100), 100, MANY_DESTINATIONS);
+  merger.frame(frame(100), 100, MANY_DESTINATIONS);
   t.equal(sent(), '');
-  merger.picture(picture(133, true), 133, MANY_DESTINATIONS);
+  merger.frame(frame(133, true), 133, MANY_DESTINATIONS);
   t.equal(sent(), 'P100 K133');
-  merger.picture(picture(166), 166, MANY_DESTINATIONS);
+  merger.frame(frame(166), 166, MANY_DESTINATIONS);
   merger.tick(225);
   t.equal(sent(), '');
   merger.tick(226);
   t.equal(sent(), 'P166', 'the last one before a break');
-  merger.picture(picture(500), 500, MANY_DESTINATIONS);
+  merger.frame(frame(500), 500, MANY_DESTINATIONS);
   t.equal(sent(), 'P500', 'and the first after it');
 });
 
-t.test('slow pictures do not wait for one another', async (t) => {
+t.test('slow frames do not wait for one another', async (t) => {
   const { merger, sent } = createMerger();
   for (let ms = 0; ms < 1000; ms += 100) {
-    merger.picture(picture(ms), ms, 100);
+    merger.frame(frame(ms), ms, 100);
     t.equal(sent(), `P${ms}`);
   }
 });
@@ -114,11 +114,11 @@ t.test('nothing goes out twice', async (t) => {
 
 t.test('a header keeps its place, and nothing waits for more', async (t) => {
   const { merger, sent } = createMerger();
-  merger.picture(picture(33, true), 33, MANY_DESTINATIONS);
+  merger.frame(frame(33, true), 33, MANY_DESTINATIONS);
   sent();
-  merger.picture(picture(66), 66, MANY_DESTINATIONS);
+  merger.frame(frame(66), 66, MANY_DESTINATIONS);
   t.equal(sent(), '');
-  merger.header({ ...picture(100), sequenceHeader: true }, 100);
-  merger.picture(picture(100, true), 100, MANY_DESTINATIONS);
+  merger.header({ ...frame(100), sequenceHeader: true }, 100);
+  merger.frame(frame(100, true), 100, MANY_DESTINATIONS);
   t.equal(sent(), 'P66 H100 K100');
 });

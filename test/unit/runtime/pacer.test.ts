@@ -86,7 +86,7 @@ t.test('somebody waits: no rest for a moment', async (t) => {
   t.strictSame(rests, [20]);
 });
 
-t.test('a single stream: rests end when the next picture is there', async (t) => {
+t.test('a single stream: rests end when the next frame is there', async (t) => {
   let nowMs = 0;
   const rests: number[] = [];
   const pacer = new Pacer({
@@ -106,7 +106,7 @@ t.test('a single stream: rests end when the next picture is there', async (t) =>
     await turn();
   }
   const last = rests.slice(-100);
-  t.ok(last.filter((ms) => ms > 30).length > 80, 'as long as a picture');
+  t.ok(last.filter((ms) => ms > 30).length > 80, 'as long as a frame');
   t.ok(
     last.every((ms) => ms < 34),
     'no longer',

@@ -57,19 +57,19 @@ function createChannel(): {
   channel: WorkerChannel;
   out: string[];
   took: number[];
-  pictures: [complete: number, partial: boolean][];
+  frames: [complete: number, partial: boolean][];
 } {
   const out: string[] = [];
   const took: number[] = [];
   const pacer = new Pacer({ restMs: 0 });
-  const pictures: [number, boolean][] = [];
+  const frames: [number, boolean][] = [];
   pacer.took = (packets, complete, partial) => {
     took.push(packets);
-    pictures.push([complete, partial]);
+    frames.push([complete, partial]);
   };
   const pipe = new PassThrough();
   pipe.on('data', (data: Buffer) => out.push(`rest ${data.toString('hex')}`));
-  return { pipe, channel: new WorkerChannel(pipe, pacer), out, took, pictures };
+  return { pipe, channel: new WorkerChannel(pipe, pacer), out, took, frames };
 }
 
 const rest = (bytes: Buffer): string => `rest ${bytes.toString('hex')}`;
@@ -112,8 +112,8 @@ t.test('packets go to who listens, everything else to mediasoup, in order', asyn
   t.strictSame(took, [4]);
 });
 
-t.test('pictures are counted by their last packets, and by those of video alone', async (t) => {
-  const { pipe, channel, pictures } = createChannel();
+t.test('frames are counted by their last packets, and by those of video alone', async (t) => {
+  const { pipe, channel, frames } = createChannel();
   channel.listen(A, 'video', () => {});
   channel.listen(B, 'audio', () => {});
   const [part, last, sound] = [
@@ -128,7 +128,7 @@ t.test('pictures are counted by their last packets, and by those of video alone'
     [sound, last],
   ])
     pipe.write(Buffer.concat(packets));
-  t.strictSame(pictures, [
+  t.strictSame(frames, [
     [0, true],
     [2, false],
     [0, true],

@@ -80,7 +80,7 @@ t.test('a lost publisher may come back with the same rights, and only until the 
   registry.close(stopped);
 });
 
-t.test('the size of the pictures is told when it changes, and forgotten with its publisher', async (t) => {
+t.test('the size of the frames is told when it changes, and forgotten with its publisher', async (t) => {
   const registry = new StreamRegistry({ resumeWindowMs: 1000, maxStreams: 5 });
   const publisher = new FakePublisher();
   const stream = registry.publish('a', publisher);
@@ -94,7 +94,7 @@ t.test('the size of the pictures is told when it changes, and forgotten with its
     stream.resize({ width, height });
   t.strictSame(sizes, ['640x360', '640x480']);
   registry.lose(stream, publisher);
-  t.equal(stream.pictureSize, undefined);
+  t.equal(stream.frameSize, undefined);
   registry.close(stopped);
 });
 

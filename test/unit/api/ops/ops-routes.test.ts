@@ -60,7 +60,7 @@ t.test('/api/v1/streams', async (t) => {
       transponders: 1,
     },
   ]);
-  stream.lose();
+  stream.lose(15_000);
   t.match((await http.inject('/api/v1/streams')).json(), [{ name: 'cam', status: 'held', videoCodec: null }]);
 });
 

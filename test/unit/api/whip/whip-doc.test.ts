@@ -20,7 +20,7 @@ t.test('the tests that the conformance table names exist', async (t) => {
       if (!source) t.ok(/^`test\/.*`$/.test(reference) && read(reference.slice(1, -1)), reference);
       else
         for (const [, title] of titles.matchAll(/"([^"]+)"/g))
-          t.match(source, new RegExp(`t\\.test\\(['"\`][^\\n]*${title}`), reference);
+          t.match(source, new RegExp(`t\\.test\\(\\s*['"\`][^\\n]*${title}`), reference);
     }
   }
 });

@@ -96,7 +96,7 @@ function sps(shape: SpsShape): Buffer {
   return Buffer.from(bytes);
 }
 
-t.test('the picture size after cropping, for every chroma format and for fields', async (t) => {
+t.test('the frame size after cropping, for every chroma format and for fields', async (t) => {
   t.match(parseSps(sps({})), {
     profile: 66,
     compatibility: 0xc0,

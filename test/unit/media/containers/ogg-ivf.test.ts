@@ -12,7 +12,7 @@ t.test('IVF headers', async (t) => {
   t.equal(
     ivfHeader({ fourcc: 'VP90', width: 65_536, height: 65_536, timebase: [1, 1000] }).readUInt32LE(12),
     0xffffffff,
-    'the largest picture of VP9',
+    'the largest frame of VP9',
   );
   t.equal(ivfFrameHeader(0x1234, 2 ** 32 + 5).toString('hex'), '34120000' + '05000000' + '01000000');
 });

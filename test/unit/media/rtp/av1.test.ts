@@ -103,7 +103,7 @@ t.test('of spatial layers the first is taken', async (t) => {
   t.same(splitObus(frame!.data).slice(1), [SEQUENCE, layer(0, KEY)]);
 });
 
-t.test('a loss inside damages the picture', async (t) => {
+t.test('a loss inside damages the frame', async (t) => {
   const depacketizer = new Av1Depacketizer();
   push(depacketizer, 1, ...packetizeAv1([SEQUENCE, KEY], 1200, false));
   const [first, , third] = packetizeAv1([INTER], 120, true);
@@ -111,7 +111,7 @@ t.test('a loss inside damages the picture', async (t) => {
   depacketizer.packetLost();
   t.same(push(depacketizer, 2, third!), []);
   t.ok(depacketizer.corrupted);
-  t.equal(depacketizer.damagedPictures, 1);
+  t.equal(depacketizer.damagedFrames, 1);
   t.match(push(depacketizer, 3, ...packetizeAv1([INTER], 1200, true)), [{ corrupted: true }]);
   t.match(push(depacketizer, 4, ...packetizeAv1([SEQUENCE, KEY], 1200, true)), [{ corrupted: false }]);
 });
@@ -131,6 +131,6 @@ t.test('what is no AV1 is thrown away', async (t) => {
   for (const [name, payload] of Object.entries(broken)) {
     const depacketizer = new Av1Depacketizer();
     t.same(push(depacketizer, 1, Buffer.from(payload, 'hex')), [], name);
-    t.equal(depacketizer.damagedPictures, 1, name);
+    t.equal(depacketizer.damagedFrames, 1, name);
   }
 });

@@ -36,8 +36,8 @@ function fuA(nalUnit: Buffer, parts: number): Buffer[] {
   });
 }
 
-/** Pushes payloads as one picture, the marker on the last; `undefined` stands for a loss. NAL units of what comes out are joined. */
-function picture(
+/** Pushes payloads as one frame, the marker on the last; `undefined` stands for a loss. NAL units of what comes out are joined. */
+function frame(
   depacketizer: H264Depacketizer,
   timestamp: number,
   payloads: ReadonlyArray<Buffer | undefined>,
@@ -55,14 +55,14 @@ function picture(
 
 const started = (): H264Depacketizer => {
   const depacketizer = new H264Depacketizer();
-  picture(depacketizer, 0, [stapA(SPS, PPS_0), IDR]);
+  frame(depacketizer, 0, [stapA(SPS, PPS_0), IDR]);
   return depacketizer;
 };
 
 t.test('single NAL units, STAP-A and FU-A make one access unit', async (t) => {
   const depacketizer = new H264Depacketizer();
   t.ok(depacketizer.corrupted, 'nothing can be decoded yet');
-  const units = picture(depacketizer, 7, [
+  const units = frame(depacketizer, 7, [
     AUD,
     stapA(SPS, PPS_0, SEI),
     ...fuA(Buffer.concat([IDR, Buffer.alloc(50, 3)]), 3),
@@ -80,7 +80,7 @@ t.test('single NAL units, STAP-A and FU-A make one access unit', async (t) => {
   ]);
   t.same(depacketizer.parameterSets, { sps: SPS, pps: [PPS_0] });
   t.notOk(depacketizer.corrupted);
-  t.same(picture(depacketizer, 8, [P]), [
+  t.same(frame(depacketizer, 8, [P]), [
     { timestamp: 8, keyFrame: false, bFrame: false, corrupted: false, nalUnits: [P] },
   ]);
 });
@@ -97,38 +97,38 @@ t.test('B-frames, by both codes of their slices', async (t) => {
     ['41b0ff', false],
     ['4188ff', false],
   ] as const) {
-    t.equal(picture(depacketizer, 1, [Buffer.from(slice, 'hex')])[0]!.bFrame, bFrame, slice);
+    t.equal(frame(depacketizer, 1, [Buffer.from(slice, 'hex')])[0]!.bFrame, bFrame, slice);
   }
-  t.equal(picture(depacketizer, 2, fuA(Buffer.from('01a0ffff', 'hex'), 2))[0]!.bFrame, true, 'in fragments');
+  t.equal(frame(depacketizer, 2, fuA(Buffer.from('01a0ffff', 'hex'), 2))[0]!.bFrame, true, 'in fragments');
 });
 
 t.test('a new timestamp ends an access unit whose marker is missing', async (t) => {
   const depacketizer = started();
-  t.same(picture(depacketizer, 1, [P], false), []);
-  const units = picture(depacketizer, 2, [P]);
+  t.same(frame(depacketizer, 1, [P], false), []);
+  const units = frame(depacketizer, 2, [P]);
   t.same(
     units.map((unit) => unit.timestamp),
     [1, 2],
   );
 });
 
-t.test('parameter sets in a packet of their own, with a marker, belong to the picture after them', async (t) => {
+t.test('parameter sets in a packet of their own, with a marker, belong to the frame after them', async (t) => {
   const depacketizer = new H264Depacketizer();
-  t.same(picture(depacketizer, 1, [SPS]), []);
-  t.same(picture(depacketizer, 1, [PPS_0]), []);
-  t.match(picture(depacketizer, 1, [IDR]), [{ keyFrame: true }]);
+  t.same(frame(depacketizer, 1, [SPS]), []);
+  t.same(frame(depacketizer, 1, [PPS_0]), []);
+  t.match(frame(depacketizer, 1, [IDR]), [{ keyFrame: true }]);
   t.same(depacketizer.parameterSets, { sps: SPS, pps: [PPS_0] });
-  t.same(picture(depacketizer, 2, [undefined, IDR]), [], 'and a picture that lost them is thrown away');
+  t.same(frame(depacketizer, 2, [undefined, IDR]), [], 'and a frame that lost them is thrown away');
 });
 
-t.test('several picture parameter sets, by id, kept until the sequence parameter set changes', async (t) => {
+t.test('several frame parameter sets, by id, kept until the sequence parameter set changes', async (t) => {
   const depacketizer = new H264Depacketizer();
-  picture(depacketizer, 1, [stapA(SPS, PPS_1, PPS_0), IDR]);
+  frame(depacketizer, 1, [stapA(SPS, PPS_1, PPS_0), IDR]);
   t.same(depacketizer.parameterSets, { sps: SPS, pps: [PPS_0, PPS_1] });
   const changed = Buffer.from('684eff80', 'hex');
-  picture(depacketizer, 2, [stapA(changed), P]);
+  frame(depacketizer, 2, [stapA(changed), P]);
   t.same(depacketizer.parameterSets, { sps: SPS, pps: [PPS_0, changed] });
-  picture(depacketizer, 3, [stapA(OTHER_SPS, PPS_1), IDR]);
+  frame(depacketizer, 3, [stapA(OTHER_SPS, PPS_1), IDR]);
   t.same(depacketizer.parameterSets, { sps: OTHER_SPS, pps: [PPS_1] });
 });
 
@@ -139,11 +139,11 @@ t.test('a loss inside throws the access unit away, and says that a key frame is 
     [undefined, fuA(P, 2)[1]!],
   ]) {
     const depacketizer = started();
-    t.same(picture(depacketizer, 1, payloads), []);
+    t.same(frame(depacketizer, 1, payloads), []);
     t.ok(depacketizer.corrupted);
-    t.equal(depacketizer.damagedPictures, 1);
-    t.match(picture(depacketizer, 2, [P]), [{ corrupted: true }]);
-    t.match(picture(depacketizer, 3, [stapA(SPS, PPS_0), IDR]), [{ corrupted: false }]);
+    t.equal(depacketizer.damagedFrames, 1);
+    t.match(frame(depacketizer, 2, [P]), [{ corrupted: true }]);
+    t.match(frame(depacketizer, 3, [stapA(SPS, PPS_0), IDR]), [{ corrupted: false }]);
     t.notOk(depacketizer.corrupted);
   }
 });
@@ -151,9 +151,9 @@ t.test('a loss inside throws the access unit away, and says that a key frame is 
 t.test('a loss at the end throws the access unit away', async (t) => {
   const depacketizer = started();
   const units = [
-    ...picture(depacketizer, 1, [P], false),
-    ...picture(depacketizer, 1, [undefined]),
-    ...picture(depacketizer, 2, [P]),
+    ...frame(depacketizer, 1, [P], false),
+    ...frame(depacketizer, 1, [undefined]),
+    ...frame(depacketizer, 2, [P]),
   ];
   t.same(
     units.map((unit) => [unit.timestamp, unit.corrupted]),
@@ -161,47 +161,47 @@ t.test('a loss at the end throws the access unit away', async (t) => {
   );
 });
 
-t.test('a loss of whole pictures between two', async (t) => {
+t.test('a loss of whole frames between two', async (t) => {
   const depacketizer = started();
   depacketizer.packetLost();
   t.ok(depacketizer.corrupted);
-  t.match(picture(depacketizer, 5, [P]), [{ corrupted: true }]);
+  t.match(frame(depacketizer, 5, [P]), [{ corrupted: true }]);
 });
 
 t.test('a loss at the beginning is seen by the first slice', async (t) => {
   const depacketizer = started();
-  t.same(picture(depacketizer, 1, [undefined, P_SECOND_SLICE]), []);
-  t.equal(depacketizer.damagedPictures, 1);
-  t.match(picture(depacketizer, 2, [undefined, P, P_SECOND_SLICE]), [{ nalUnits: [P, P_SECOND_SLICE] }]);
+  t.same(frame(depacketizer, 1, [undefined, P_SECOND_SLICE]), []);
+  t.equal(depacketizer.damagedFrames, 1);
+  t.match(frame(depacketizer, 2, [undefined, P, P_SECOND_SLICE]), [{ nalUnits: [P, P_SECOND_SLICE] }]);
 });
 
 t.test('a key frame that lost its parameter sets is thrown away where others bring them', async (t) => {
   const depacketizer = started();
-  t.same(picture(depacketizer, 1, [undefined, IDR]), []);
+  t.same(frame(depacketizer, 1, [undefined, IDR]), []);
   t.ok(depacketizer.corrupted);
 
   const outOfBand = started();
-  picture(outOfBand, 1, [IDR]);
-  t.match(picture(outOfBand, 2, [undefined, IDR]), [{ keyFrame: true, corrupted: false }]);
+  frame(outOfBand, 1, [IDR]);
+  t.match(frame(outOfBand, 2, [undefined, IDR]), [{ keyFrame: true, corrupted: false }]);
 });
 
-t.test('parameter sets of a damaged picture are those of the next good one', async (t) => {
+t.test('parameter sets of a damaged frame are those of the next good one', async (t) => {
   const depacketizer = started();
-  picture(depacketizer, 1, [stapA(OTHER_SPS, PPS_1), undefined, IDR_SECOND_SLICE]);
-  t.match(picture(depacketizer, 2, [P]), [{ corrupted: true }]);
-  t.match(picture(depacketizer, 3, [IDR]), [{ corrupted: false }]);
+  frame(depacketizer, 1, [stapA(OTHER_SPS, PPS_1), undefined, IDR_SECOND_SLICE]);
+  t.match(frame(depacketizer, 2, [P]), [{ corrupted: true }]);
+  t.match(frame(depacketizer, 3, [IDR]), [{ corrupted: false }]);
   t.same(depacketizer.parameterSets, { sps: OTHER_SPS, pps: [PPS_1] });
 });
 
 t.test('packets without payload do not matter', async (t) => {
   const depacketizer = started();
-  t.same(picture(depacketizer, 1, [Buffer.alloc(0)]), []);
-  picture(depacketizer, 2, [P], false);
+  t.same(frame(depacketizer, 1, [Buffer.alloc(0)]), []);
+  frame(depacketizer, 2, [P], false);
   t.same(depacketizer.push(rtpPacket({ timestamp: 1, payload: Buffer.alloc(0) })), []);
-  t.match(picture(depacketizer, 2, [P_SECOND_SLICE]), [{ nalUnits: [P, P_SECOND_SLICE] }]);
+  t.match(frame(depacketizer, 2, [P_SECOND_SLICE]), [{ nalUnits: [P, P_SECOND_SLICE] }]);
 });
 
-t.test('malformed payloads damage their picture only', async (t) => {
+t.test('malformed payloads damage their frame only', async (t) => {
   const broken: Record<string, Buffer> = {
     'NAL unit type 0': Buffer.of(0x60, 1),
     'forbidden bit': Buffer.of(0xe1, 0x9a),
@@ -216,64 +216,64 @@ t.test('malformed payloads damage their picture only', async (t) => {
     'FU-A with the forbidden bit': Buffer.of(0xfc, 0xc1, 0x9a),
     'FU-B': Buffer.of(0x7d, 0x81, 0, 0, 1),
     'sequence parameter set of 2 bytes': Buffer.of(0x67, 0x42),
-    'picture parameter set with an endless id': Buffer.of(0x68, 0, 0, 0, 0, 0, 0),
-    'picture parameter set 256': Buffer.from('68008080', 'hex'),
+    'frame parameter set with an endless id': Buffer.of(0x68, 0, 0, 0, 0, 0, 0),
+    'frame parameter set 256': Buffer.from('68008080', 'hex'),
     'sequence parameter set of more than a kilobyte': Buffer.concat([SPS, Buffer.alloc(1024)]),
-    'picture parameter set of more than a kilobyte': Buffer.concat([PPS_0, Buffer.alloc(1024)]),
+    'frame parameter set of more than a kilobyte': Buffer.concat([PPS_0, Buffer.alloc(1024)]),
   };
   for (const [name, payload] of Object.entries(broken)) {
     const depacketizer = started();
-    t.same(picture(depacketizer, 1, [P, payload, P_SECOND_SLICE]), [], name);
-    t.equal(depacketizer.damagedPictures, 1, name);
-    t.match(picture(depacketizer, 2, [stapA(SPS, PPS_0), IDR]), [{ corrupted: false }], name);
+    t.same(frame(depacketizer, 1, [P, payload, P_SECOND_SLICE]), [], name);
+    t.equal(depacketizer.damagedFrames, 1, name);
+    t.match(frame(depacketizer, 2, [stapA(SPS, PPS_0), IDR]), [{ corrupted: false }], name);
   }
 });
 
-t.test('a fragmented unit that is interrupted damages the picture', async (t) => {
+t.test('a fragmented unit that is interrupted damages the frame', async (t) => {
   for (const other of [P, stapA(P), fuA(P, 2)[0]!]) {
     const depacketizer = started();
-    t.same(picture(depacketizer, 1, [fuA(P, 3)[0]!, other, ...fuA(P, 3).slice(1)]), []);
-    t.equal(depacketizer.damagedPictures, 1);
+    t.same(frame(depacketizer, 1, [fuA(P, 3)[0]!, other, ...fuA(P, 3).slice(1)]), []);
+    t.equal(depacketizer.damagedFrames, 1);
   }
   const depacketizer = started();
-  t.same(picture(depacketizer, 1, fuA(P, 3).slice(0, 2)), [], 'not ended at the marker');
-  t.equal(depacketizer.damagedPictures, 1);
+  t.same(frame(depacketizer, 1, fuA(P, 3).slice(0, 2)), [], 'not ended at the marker');
+  t.equal(depacketizer.damagedFrames, 1);
   t.ok(depacketizer.corrupted);
 });
 
-t.test('a picture without end is given up before it fills the memory', async (t) => {
+t.test('a frame without end is given up before it fills the memory', async (t) => {
   const depacketizer = started();
   const [start, middle] = fuA(Buffer.alloc(60_000, 0x41), 2);
-  picture(depacketizer, 1, [start!], false);
+  frame(depacketizer, 1, [start!], false);
   const body = Buffer.concat([Buffer.of(0x5c, 0x01), middle!.subarray(2)]);
-  for (let i = 0; i < 1000; i++) picture(depacketizer, 1, [body], false);
-  t.same(picture(depacketizer, 1, [fuA(P, 2)[1]!]), []);
-  t.equal(depacketizer.damagedPictures, 1);
+  for (let i = 0; i < 1000; i++) frame(depacketizer, 1, [body], false);
+  t.same(frame(depacketizer, 1, [fuA(P, 2)[1]!]), []);
+  t.equal(depacketizer.damagedFrames, 1);
 
   const [first, , last] = fuA(P, 3);
   t.same(
-    picture(depacketizer, 2, [first!, ...Array<Buffer>(14_000).fill(fuA(P, 3)[1]!), last!]),
+    frame(depacketizer, 2, [first!, ...Array<Buffer>(14_000).fill(fuA(P, 3)[1]!), last!]),
     [],
     'of too many packets',
   );
   t.same(
-    picture(depacketizer, 3, Array<Buffer>(20).fill(stapA(...Array<Buffer>(250).fill(P)))),
+    frame(depacketizer, 3, Array<Buffer>(20).fill(stapA(...Array<Buffer>(250).fill(P)))),
     [],
     'of too many NAL units',
   );
 });
 
-t.test('the limits are those of one picture', async (t) => {
+t.test('the limits are those of one frame', async (t) => {
   const depacketizer = started();
   const large = Buffer.concat([P, Buffer.alloc(1200)]);
-  for (let i = 1; i <= 15_000; i++) if (picture(depacketizer, i, [large]).length !== 1) return t.fail(`picture ${i}`);
+  for (let i = 1; i <= 15_000; i++) if (frame(depacketizer, i, [large]).length !== 1) return t.fail(`frame ${i}`);
 });
 
-t.test('no more picture parameter sets than a sequence header can tell', async (t) => {
+t.test('no more frame parameter sets than a sequence header can tell', async (t) => {
   const depacketizer = started();
   for (let id = 0; id < 256; id++) {
     const bits = 32 - Math.clz32(id + 1);
-    picture(depacketizer, 1 + id, [
+    frame(depacketizer, 1 + id, [
       Buffer.concat([
         Buffer.of(0x68),
         new BitWriter()
@@ -321,8 +321,8 @@ t.test('where a first slice begins is found in a fragment without bytes, too', a
   const after = (nalUnit: Buffer) => {
     const depacketizer = started();
     depacketizer.packetLost();
-    return picture(depacketizer, 1, [start, rest(nalUnit)]);
+    return frame(depacketizer, 1, [start, rest(nalUnit)]);
   };
   t.match(after(P), [{ nalUnits: [P] }]);
-  t.same(after(P_SECOND_SLICE), [], 'its picture has lost the first one');
+  t.same(after(P_SECOND_SLICE), [], 'its frame has lost the first one');
 });

@@ -18,7 +18,7 @@ t.test('reports of both tracks take the skew away, slewed', async (t) => {
   simulation.run(10_000);
   t.ok(simulation.skewMs < 0.01, `skew ${simulation.skewMs}`);
   t.ok(simulation.largestJumpMs.audio < 1, `step of the sound ${simulation.largestJumpMs.audio}`);
-  t.ok(simulation.largestJumpMs.video < 7, `step of the picture ${simulation.largestJumpMs.video}`);
+  t.ok(simulation.largestJumpMs.video < 7, `step of the frame ${simulation.largestJumpMs.video}`);
 });
 
 t.test('a first packet that was held up by 300 ms puts lips out of sync for a moment only', async (t) => {
@@ -59,7 +59,7 @@ t.test('whatever the clocks, the network and the start of the timestamps', async
       if (simulation.skewMs > 5) throw new Error(`skew ${simulation.skewMs}`);
       const { audio, video } = simulation.largestJumpMs;
       if (audio > 200 * 0.02 + 2 || video > 200 * 0.2 + 2)
-        throw new Error(`step ${audio} of the sound, ${video} of the picture`);
+        throw new Error(`step ${audio} of the sound, ${video} of the frame`);
     }),
     { numRuns: 40 },
   );
@@ -141,7 +141,7 @@ t.test('timestamps that leap ahead by less than a second: the next report tells 
       const simulation = new Simulation({ ...plain, rtpStart: { ...plain.rtpStart }, jitterMs: 20, reportNoiseMs: 2 });
       simulation.run(20_000);
       simulation.source.rtpStart[kind] += leapMs * (RATES[kind] / 1000);
-      // A report comes every 5 s; then sound follows by 2 %, and the picture by 20 %.
+      // A report comes every 5 s; then sound follows by 2 %, and the frame by 20 %.
       simulation.run(26_000 + leapMs / (kind === 'audio' ? 0.02 : 0.2));
       for (let untilMs = simulation.last.video; untilMs <= 80_000; untilMs += 500) {
         simulation.run(untilMs);
@@ -208,7 +208,7 @@ t.test(
 );
 
 t.test(
-  'sound that the publisher lost, as browsers do when their machine is busy: the next report says so, and pictures stay where they are',
+  'sound that the publisher lost, as browsers do when their machine is busy: the next report says so, and frames stay where they are',
   async (t) => {
     for (const lostMs of [60, 150, 400]) {
       const simulation = new Simulation({ ...plain, rtpStart: { ...plain.rtpStart }, jitterMs: 20, reportNoiseMs: 2 });
@@ -221,7 +221,7 @@ t.test(
         simulation.run(untilMs);
         if (simulation.skewMs > 10) return t.fail(`${lostMs} ms, at ${untilMs}: skew ${simulation.skewMs}`);
         if (Math.abs(simulation.offset.video - before.video) > 10)
-          return t.fail(`${lostMs} ms, at ${untilMs}: pictures moved by ${simulation.offset.video - before.video}`);
+          return t.fail(`${lostMs} ms, at ${untilMs}: frames moved by ${simulation.offset.video - before.video}`);
       }
       t.ok(simulation.monotonic);
     }
@@ -271,7 +271,7 @@ t.test('a stall of the network and the burst after it move nothing', async (t) =
   for (let i = 300; i < 1050; i++) send(i, 35_000);
   for (let i = 1050; i < 2000; i++) {
     const streamMs = send(i, i * 33.333);
-    if (Math.abs(streamMs - i * 33.333) > 1) return t.fail(`picture ${i} at ${streamMs}`);
+    if (Math.abs(streamMs - i * 33.333) > 1) return t.fail(`frame ${i} at ${streamMs}`);
   }
 });
 
@@ -423,10 +423,10 @@ t.test('packets that come together tell no more than the first of them', (t) => 
         }),
         { maxLength: 40 },
       ),
-      (pictures) => {
+      (frames) => {
         const [once, often] = [new MediaClock().track('video', 90_000), new MediaClock().track('video', 90_000)];
         let [rtp, nowMs] = [4_294_000_000, 1000];
-        for (const { ticks, waitMs, packets } of pictures) {
+        for (const { ticks, waitMs, packets } of frames) {
           rtp = (rtp + ticks) >>> 0;
           nowMs += waitMs;
           once.arrival(rtp, nowMs);

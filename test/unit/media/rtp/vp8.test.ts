@@ -26,8 +26,8 @@ t.test('every form of the descriptor', async (t) => {
   const forms: Record<string, string> = {
     'no extension': '10',
     'extension without fields': '9000',
-    'picture id of 7 bits': '90807f',
-    'picture id of 15 bits': '9080ffff',
+    'frame id of 7 bits': '90807f',
+    'frame id of 15 bits': '9080ffff',
     TL0PICIDX: '904055',
     TID: '902055',
     KEYIDX: '901055',
@@ -42,14 +42,14 @@ t.test('every form of the descriptor', async (t) => {
     );
 });
 
-t.test('the start of a later partition does not begin a picture', async (t) => {
+t.test('the start of a later partition does not begin a frame', async (t) => {
   const depacketizer = new Vp8Depacketizer();
   t.match(push(depacketizer, 1, start(KEY), Buffer.concat([Buffer.of(0x11), INTER])), [
     { data: Buffer.concat([KEY, INTER]) },
   ]);
 });
 
-t.test('a loss damages its picture; the ones after it are corrupted until the next key frame', async (t) => {
+t.test('a loss damages its frame; the ones after it are corrupted until the next key frame', async (t) => {
   const depacketizer = new Vp8Depacketizer();
   push(depacketizer, 1, start(KEY));
   depacketizer.push(rtpPacket({ timestamp: 2, payload: start(INTER) }));
@@ -58,7 +58,7 @@ t.test('a loss damages its picture; the ones after it are corrupted until the ne
   t.match(push(depacketizer, 3, start(INTER)), [{ corrupted: true }]);
   depacketizer.packetLost();
   t.same(push(depacketizer, 4, more(INTER)), [], 'its beginning is missing');
-  t.equal(depacketizer.damagedPictures, 2);
+  t.equal(depacketizer.damagedFrames, 2);
   t.match(push(depacketizer, 5, start(KEY)), [{ corrupted: false }]);
 });
 

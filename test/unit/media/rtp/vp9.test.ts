@@ -25,7 +25,7 @@ function keyFrame(width: number, height: number, profile = 0): Buffer {
 const INTER = Buffer.from('860102', 'hex');
 const BEGIN = 0x08;
 const END = 0x04;
-const INTER_PICTURE = 0x40;
+const INTER_FRAME = 0x40;
 
 const payload = (descriptor: number | string, data: Buffer): Buffer =>
   Buffer.concat([typeof descriptor === 'number' ? Buffer.of(descriptor) : Buffer.from(descriptor, 'hex'), data]);
@@ -49,7 +49,7 @@ t.test('frames of one packet and of several, with their size', async (t) => {
     ),
     [{ timestamp: 1, corrupted: false, keyFrame: true, width: 1280, height: 720, data: key }],
   );
-  t.same(push(depacketizer, 2, payload(BEGIN | END | INTER_PICTURE, INTER)), [
+  t.same(push(depacketizer, 2, payload(BEGIN | END | INTER_FRAME, INTER)), [
     { timestamp: 2, corrupted: false, keyFrame: false, data: INTER },
   ]);
 });
@@ -64,17 +64,16 @@ t.test('all profiles', async (t) => {
 t.test('every form of the descriptor', async (t) => {
   const key = keyFrame(64, 48);
   const forms: Record<string, string> = {
-    'picture id of 7 bits': '8c55',
-    'picture id of 15 bits': '8cd555',
+    'frame id of 7 bits': '8c55',
+    'frame id of 15 bits': '8cd555',
     'layers, non-flexible': '2c0011',
     'layers, flexible': '3c00',
-    'flexible without references (not an inter picture)': '9c55',
+    'flexible without references (not an inter frame)': '9c55',
     'flexible with one reference': 'dc5502',
     'flexible with three references': 'dc55030302',
     'scalability structure without anything': '0e00',
     'scalability structure with a size': '0e1000400030',
-    'scalability structure with two sizes and two pictures':
-      '0e38' + '00400030' + '00800060' + '02' + '0401' + '080102',
+    'scalability structure with two sizes and two frames': '0e38' + '00400030' + '00800060' + '02' + '0401' + '080102',
   };
   for (const [name, descriptor] of Object.entries(forms))
     t.match(push(new Vp9Depacketizer(), 1, payload(descriptor, key)), [{ data: key }], name);
@@ -86,11 +85,11 @@ t.test('of spatial layers the first is taken', async (t) => {
   t.match(units, [{ width: 320, height: 180, data: key }]);
 });
 
-t.test('a picture without beginning or end is thrown away', async (t) => {
+t.test('a frame without beginning or end is thrown away', async (t) => {
   for (const descriptor of [0, BEGIN, END]) {
     const depacketizer = new Vp9Depacketizer();
     t.same(push(depacketizer, 1, payload(descriptor, keyFrame(64, 48))), []);
-    t.equal(depacketizer.damagedPictures, 1);
+    t.equal(depacketizer.damagedFrames, 1);
   }
   t.same(
     push(new Vp9Depacketizer(), 1, payload(BEGIN | END, keyFrame(64, 48)), payload(END, INTER)),
@@ -99,7 +98,7 @@ t.test('a picture without beginning or end is thrown away', async (t) => {
   );
 });
 
-t.test('a picture that is only shown again is no key frame', async (t) => {
+t.test('a frame that is only shown again is no key frame', async (t) => {
   t.match(push(new Vp9Depacketizer(), 1, payload(BEGIN | END, Buffer.of(0x88))), [{ keyFrame: false }]);
 });
 

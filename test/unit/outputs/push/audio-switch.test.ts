@@ -65,13 +65,13 @@ t.test('looped until it is switched off; started anew by another sound_on', asyn
   t.strictSame(heard(audio, 6, 1), ['live 6']);
 });
 
-t.test('pictures and sequence headers pass', async (t) => {
+t.test('frames and sequence headers pass', async (t) => {
   const audio = new AudioSwitch(silence, () => {});
   audio.mute();
-  const picture: FlvTag = { ...live(0), type: TAG_VIDEO };
+  const frame: FlvTag = { ...live(0), type: TAG_VIDEO };
   const header: FlvTag = { ...live(0), sequenceHeader: true };
-  t.strictSame(audio.apply(new TagGroup([picture, header])).tags, [picture, header]);
+  t.strictSame(audio.apply(new TagGroup([frame, header])).tags, [frame, header]);
   audio.unmute();
-  const group = new TagGroup([picture, live(1)]);
+  const group = new TagGroup([frame, live(1)]);
   t.equal(audio.apply(group), group, 'and all that needs no exchange, as the group that others get');
 });

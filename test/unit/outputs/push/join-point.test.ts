@@ -41,12 +41,12 @@ const shown = (tags: readonly FlvTag[]): string[] =>
 t.test('begins with metadata, headers and a key frame, from 0', async (t) => {
   const join = new JoinPoint(rendition(), silence, true, 0);
   t.strictSame(take(join, tag(TAG_AUDIO, 5000), 10), [], 'audio waits');
-  t.strictSame(take(join, tag(TAG_VIDEO, 5001), 20), [], 'never in the middle of a group of pictures');
+  t.strictSame(take(join, tag(TAG_VIDEO, 5001), 20), [], 'never in the middle of a group of frames');
   t.strictSame(take(join, { ...videoHeader, timestamp: 5040 }, 30), []);
   const first = take(join, tag(TAG_VIDEO, 5040, { keyFrame: true }), 40);
   t.strictSame(shown(first), ['metadata @0', 'avc @0', 'aac @0', '9 5040 @0']);
   t.match(parseOnMetaData(first[0]!.data), { width: 640, height: 480 });
-  t.equal(join.take(new TagGroup([tag(TAG_AUDIO, 5030)]), 50), undefined, 'audio from before the first picture');
+  t.equal(join.take(new TagGroup([tag(TAG_AUDIO, 5030)]), 50), undefined, 'audio from before the first frame');
   t.strictSame(shown(take(join, tag(TAG_AUDIO, 5045), 60)), ['8 5045 @5']);
   t.strictSame(shown(take(join, tag(TAG_VIDEO, 5080), 70)), ['9 5080 @40']);
 });
@@ -65,13 +65,13 @@ t.test('a new sequence header goes on with its time', async (t) => {
   );
 });
 
-t.test('a stream without pictures begins with audio', async (t) => {
+t.test('a stream without frames begins with audio', async (t) => {
   const join = new JoinPoint(rendition({ hasVideo: false, videoHeader: undefined }), silence, false, 0);
   t.strictSame(shown(take(join, tag(TAG_AUDIO, 1000), 0)), ['aac @0', '8 1000 @0']);
 });
 
 t.test(
-  'pictures that do not come keep the audio waiting for 3 s and not for ever; they join at a key frame',
+  'frames that do not come keep the audio waiting for 3 s and not for ever; they join at a key frame',
   async (t) => {
     const join = new JoinPoint(rendition(), silence, false, 0);
     t.strictSame(take(join, tag(TAG_AUDIO, 1000), 2900), []);
@@ -82,7 +82,7 @@ t.test(
   },
 );
 
-t.test('pictures that come late, from before the sound with which it began, wait for the next key frame', async (t) => {
+t.test('frames that come late, from before the sound with which it began, wait for the next key frame', async (t) => {
   let wanted = 0;
   const join = new JoinPoint(rendition({ requestKeyFrame: () => wanted++ }), silence, false, 0);
   t.strictSame(shown(take(join, tag(TAG_AUDIO, 5000), 3100)), ['aac @0', '8 5000 @0']);
@@ -109,7 +109,7 @@ t.test('of several key frames that come together it begins at the last, to which
   t.strictSame(shown(join.take(group, 0)!.tags), ['avc @0', 'aac @0', '9 133 @0', '8 140 @7']);
 });
 
-t.test('those that have joined at the same picture get the very same group', async (t) => {
+t.test('those that have joined at the same frame get the very same group', async (t) => {
   const [first, second, later] = [0, 0, 0].map(() => new JoinPoint(rendition(), silence, false, 0));
   for (const join of [first!, second!]) take(join, tag(TAG_VIDEO, 100, { keyFrame: true }), 0);
   take(later!, tag(TAG_VIDEO, 200, { keyFrame: true }), 0);

@@ -44,7 +44,7 @@ function setUp(rules: OutBufferRules) {
   return { sent, sink, buffer, wanted: () => wanted };
 }
 
-/** `seconds` of 25 pictures and 50 audio frames a second, a key frame every 2 s. */
+/** `seconds` of 25 frames and 50 audio frames a second, a key frame every 2 s. */
 function* media(seconds: number): Generator<FlvTag> {
   for (let ms = 0; ms < seconds * 1000; ms += 20) {
     if (ms % 40 === 0) yield video(ms, ms % 2000 === 0);
@@ -100,18 +100,18 @@ t.test('a destination that takes nothing: bounded, whole groups are lost, header
   }
   t.ok(longest <= 5020, `holds ${longest} ms at most`);
   t.ok(most < 500_000, `holds ${most} bytes at most`);
-  t.ok(buffer.framesDropped > 1000, `${buffer.framesDropped} pictures dropped`);
+  t.ok(buffer.framesDropped > 1000, `${buffer.framesDropped} frames dropped`);
   t.ok(wanted() >= 0);
 
   sink.writable = true;
   buffer.pump(60_000);
-  const pictures = sent.filter((tag) => tag.type === TAG_VIDEO && !tag.sequenceHeader);
-  t.ok(pictures[0]?.keyFrame, 'it goes on with a key frame');
-  t.equal(pictures.length + buffer.framesDropped, 1500);
+  const frames = sent.filter((tag) => tag.type === TAG_VIDEO && !tag.sequenceHeader);
+  t.ok(frames[0]?.keyFrame, 'it goes on with a key frame');
+  t.equal(frames.length + buffer.framesDropped, 1500);
   t.equal(buffer.bytes, 0);
   t.ok(
     sent.some((tag) => tag.sequenceHeader),
-    'the header of the pictures that follow is there',
+    'the header of the frames that follow is there',
   );
   t.strictSame(
     sent.map(({ timestamp }) => timestamp),
@@ -120,7 +120,7 @@ t.test('a destination that takes nothing: bounded, whole groups are lost, header
   );
 });
 
-t.test('no key frame in sight: everything goes, one is asked for, and pictures start with it', async (t) => {
+t.test('no key frame in sight: everything goes, one is asked for, and frames start with it', async (t) => {
   const { sent, sink, buffer, wanted } = setUp(unbuffered);
   sink.writable = false;
   push(buffer, video(0, true), 0);

@@ -303,7 +303,7 @@ t.test('a sound file waits for its destination: at the start, and while it is co
 });
 
 t.test(
-  'pictures that begin after the sound: in the same connection, or in another one where that cannot take them',
+  'frames that begin after the sound: in the same connection, or in another one where that cannot take them',
   async (t) => {
     for (const keepsTracks of [false, true]) {
       const { rendition, start, pusher, pushers, invalid } = setUp();
@@ -331,7 +331,7 @@ t.test(
   },
 );
 
-t.test('a destination that does not keep up loses pictures and delays nobody', async (t) => {
+t.test('a destination that does not keep up loses frames and delays nobody', async (t) => {
   const { rendition, start, pusher, keyFramesWanted } = setUp();
   const [slow, quick] = [start(), start()];
   const pushers = [await pusher(0), await pusher(1)] as const;
@@ -349,7 +349,7 @@ t.test('a destination that does not keep up loses pictures and delays nobody', a
   const before = keyFramesWanted();
   pushers[0].writable = false;
   for (let ms = 60_000; ms < 66_000; ms += 40) rendition.emit('tags', new TagGroup([video(ms)]));
-  t.equal(keyFramesWanted(), before + 1, 'asked for when all pictures have been dropped');
+  t.equal(keyFramesWanted(), before + 1, 'asked for when all frames have been dropped');
   const dropped = slow.view().framesDropped;
   await Promise.all([slow.stop(stopped), quick.stop(stopped)]);
   t.equal(slow.view().framesDropped, dropped);

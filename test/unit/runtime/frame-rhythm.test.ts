@@ -1,12 +1,12 @@
 import t from 'tap';
-import { PictureRhythm } from '../../../src/runtime/picture-rhythm.ts';
+import { FrameRhythm } from '../../../src/runtime/frame-rhythm.ts';
 
 interface Source {
-  /** Milliseconds from picture to picture. */
+  /** Milliseconds from frame to frame. */
   readonly intervalMs: number;
-  /** Each picture comes by up to so many milliseconds later than it should. */
+  /** Each frame comes by up to so many milliseconds later than it should. */
   readonly jitterMs?: number;
-  /** How long the packets of a picture take to come. */
+  /** How long the packets of a frame take to come. */
   readonly burstMs?: number;
 }
 
@@ -18,76 +18,76 @@ function createRandom(): () => number {
 
 /**
  * Turns of the event loop by the rhythm's word, or every 20 ms where it says nothing, for a minute; of the last half of it the turns
- * per picture, and how long complete pictures waited.
+ * per frame, and how long complete frames waited.
  *
  * @param latenessMs each turn begins by up to so much later than it should
  */
 function play(
   { intervalMs, jitterMs = 0, burstMs = 2 }: Source,
   latenessMs = 0.1,
-): { turnsPerPicture: number; p50: number; p95: number; inStep: boolean } {
+): { turnsPerFrame: number; p50: number; p95: number; inStep: boolean } {
   const random = createRandom();
   const arrivals = Array.from(
     { length: Math.ceil(60_000 / intervalMs) },
     (_, i) => i * intervalMs + random() * jitterMs,
   );
   for (let i = 1; i < arrivals.length; i++) arrivals[i] = Math.max(arrivals[i]!, arrivals[i - 1]! + burstMs);
-  const rhythm = new PictureRhythm();
+  const rhythm = new FrameRhythm();
   const waits: number[] = [];
   let [nowMs, next, turns, counted, steps] = [7, 0, 0, 0, 0];
   while (next < arrivals.length) {
-    let pictures = 0;
-    for (; next < arrivals.length && arrivals[next]! + burstMs <= nowMs; next++, pictures++)
+    let frames = 0;
+    for (; next < arrivals.length && arrivals[next]! + burstMs <= nowMs; next++, frames++)
       if (nowMs > 30_000) waits.push(nowMs - arrivals[next]! - burstMs);
     const partial = next < arrivals.length && arrivals[next]! <= nowMs;
-    const rest = rhythm.next(nowMs, pictures, partial);
+    const rest = rhythm.next(nowMs, frames, partial);
     if (nowMs > 30_000) {
       turns++;
-      counted += pictures;
+      counted += frames;
       if (rest !== undefined) steps++;
     }
     nowMs += (rest ?? 20) + random() * latenessMs;
   }
   waits.sort((a, b) => a - b);
   return {
-    turnsPerPicture: turns / counted,
+    turnsPerFrame: turns / counted,
     p50: waits[waits.length >> 1]!,
     p95: waits[Math.floor(waits.length * 0.95)]!,
     inStep: steps > turns / 2,
   };
 }
 
-t.test('turns come right after pictures, and hardly more often', async (t) => {
+t.test('turns come right after frames, and hardly more often', async (t) => {
   for (const intervalMs of [33.3, 40, 41.7, 20.5]) {
-    const { turnsPerPicture, p95 } = play({ intervalMs });
-    t.ok(turnsPerPicture < 1.08, `${intervalMs} ms: ${turnsPerPicture.toFixed(2)} turns a picture`);
+    const { turnsPerFrame, p95 } = play({ intervalMs });
+    t.ok(turnsPerFrame < 1.08, `${intervalMs} ms: ${turnsPerFrame.toFixed(2)} turns a frame`);
     t.ok(p95 < 6, `and a wait of at most ${p95.toFixed(1)} ms for most`);
   }
 });
 
-t.test('where each turn comes late, as on a busy machine, pictures wait no longer than that', async (t) => {
+t.test('where each turn comes late, as on a busy machine, frames wait no longer than that', async (t) => {
   for (const latenessMs of [1, 2, 4]) {
-    const { turnsPerPicture, p95 } = play({ intervalMs: 33.3 }, latenessMs);
-    t.ok(turnsPerPicture < 1.08, `${latenessMs} ms late: ${turnsPerPicture.toFixed(2)} turns a picture`);
+    const { turnsPerFrame, p95 } = play({ intervalMs: 33.3 }, latenessMs);
+    t.ok(turnsPerFrame < 1.08, `${latenessMs} ms late: ${turnsPerFrame.toFixed(2)} turns a frame`);
     t.ok(p95 < 5 + latenessMs, `and a wait of at most ${p95.toFixed(1)} ms for most`);
   }
 });
 
-/** Even pictures, and turns by the rhythm's word. */
+/** Even frames, and turns by the rhythm's word. */
 class Listener {
-  readonly rhythm: PictureRhythm;
+  readonly rhythm: FrameRhythm;
   readonly intervalMs: number;
   nowMs: number;
   #seen: number;
 
-  constructor(intervalMs: number, { rhythm = new PictureRhythm(), nowMs = 0 } = {}) {
+  constructor(intervalMs: number, { rhythm = new FrameRhythm(), nowMs = 0 } = {}) {
     this.rhythm = rhythm;
     this.intervalMs = intervalMs;
     this.nowMs = nowMs;
     this.#seen = Math.floor(nowMs / intervalMs);
   }
 
-  /** One turn, and the rest after it: how long the last picture had been there, if there was a new one, and for how long was rested. */
+  /** One turn, and the rest after it: how long the last frame had been there, if there was a new one, and for how long was rested. */
   turn(): { waitMs: number | undefined; restMs: number | undefined } {
     const there = Math.floor(this.nowMs / this.intervalMs);
     const waitMs = there > this.#seen ? this.nowMs - there * this.intervalMs : undefined;
@@ -97,7 +97,7 @@ class Listener {
     return { waitMs, restMs };
   }
 
-  /** How long pictures waited. */
+  /** How long frames waited. */
   turnsUntil(untilMs: number): number[] {
     const waits: number[] = [];
     while (this.nowMs < untilMs) {
@@ -116,34 +116,34 @@ t.test('a turn that came late makes no other late', async (t) => {
     const [, ...after] = listener.turnsUntil(20_000);
     t.ok(
       Math.max(...after) < 6,
-      `held up for ${lateMs} ms, the pictures after it wait ${Math.max(...after).toFixed(1)} ms at most`,
+      `held up for ${lateMs} ms, the frames after it wait ${Math.max(...after).toFixed(1)} ms at most`,
     );
   }
 });
 
-t.test('wherever pictures are, they are found within a second', async (t) => {
+t.test('wherever frames are, they are found within a second', async (t) => {
   for (const shiftMs of [0, 5, 10, 15, 20, 25, 30]) {
     const listener = new Listener(33.3, { nowMs: shiftMs });
     listener.turnsUntil(1000);
     const worst = Math.max(...listener.turnsUntil(10_000));
-    t.ok(worst < 6, `begun ${shiftMs} ms after a picture: ${worst.toFixed(1)} ms at most after a second`);
+    t.ok(worst < 6, `begun ${shiftMs} ms after a frame: ${worst.toFixed(1)} ms at most after a second`);
     listener.nowMs += 1000 + shiftMs;
     listener.turnsUntil(12_500);
     t.ok(Math.max(...listener.turnsUntil(20_000)) < 6, 'and after a stop of more than a second');
   }
 });
 
-t.test('pictures that come unevenly wait a little longer', async (t) => {
-  const { turnsPerPicture, p50, p95 } = play({ intervalMs: 33.3, jitterMs: 12, burstMs: 5 });
-  t.ok(turnsPerPicture < 1.5, `${turnsPerPicture.toFixed(2)} turns a picture`);
+t.test('frames that come unevenly wait a little longer', async (t) => {
+  const { turnsPerFrame, p50, p95 } = play({ intervalMs: 33.3, jitterMs: 12, burstMs: 5 });
+  t.ok(turnsPerFrame < 1.5, `${turnsPerFrame.toFixed(2)} turns a frame`);
   t.ok(p50 < 11 && p95 < 22, `${p50.toFixed(1)} and ${p95.toFixed(1)} ms`);
 });
 
-t.test('no step to keep: several streams, slow pictures, none at all', async (t) => {
+t.test('no step to keep: several streams, slow frames, none at all', async (t) => {
   t.notOk(play({ intervalMs: 10 }).inStep, 'three streams');
   t.notOk(play({ intervalMs: 16.7 }).inStep, '60 a second');
   t.notOk(play({ intervalMs: 66 }).inStep, '15 a second');
-  const rhythm = new PictureRhythm();
+  const rhythm = new FrameRhythm();
   t.ok(
     Array.from({ length: 500 }, (_, turn) => rhythm.next(turn * 20, 0, false)).every((rest) => rest === undefined),
     'none at all',
@@ -151,7 +151,7 @@ t.test('no step to keep: several streams, slow pictures, none at all', async (t)
 });
 
 t.test('two streams of 15 a second, which look like one that limps, are given up', async (t) => {
-  const rhythm = new PictureRhythm();
+  const rhythm = new FrameRhythm();
   let [turns, nowMs] = [0, 0];
   let before = 0;
   while (nowMs < 30_000) {
@@ -174,7 +174,7 @@ t.test('a break begins it anew', async (t) => {
   const waits = slower.turnsUntil(10_000);
   t.ok(
     waits.length >= 61 && Math.max(...waits) < 6,
-    `at the new speed: ${waits.length} pictures, ${Math.max(...waits).toFixed(1)} ms`,
+    `at the new speed: ${waits.length} frames, ${Math.max(...waits).toFixed(1)} ms`,
   );
 });
 
@@ -187,12 +187,12 @@ t.test('after turns without rests it goes on in step', async (t) => {
   for (let packet = 0; packet < 27; packet++) rhythm.watch(firstMs + packet * 11, packet % 3 === 0 ? 1 : 0);
   const lastMs = firstMs + 8 * 33;
   const isAbout = (restMs: number | undefined, wantedMs: number): boolean => Math.abs(restMs! - wantedMs) < 1;
-  t.ok(isAbout(rhythm.next(lastMs + 10, 0, false), 23), 'the next picture is what is rested for');
+  t.ok(isAbout(rhythm.next(lastMs + 10, 0, false), 23), 'the next frame is what is rested for');
   t.ok(isAbout(rhythm.next(lastMs + 33, 1, false), 33), 'and the one after it');
 });
 
-t.test('a picture that takes several turns to come is waited for twice, then as always', async (t) => {
-  const rhythm = new PictureRhythm();
+t.test('a frame that takes several turns to come is waited for twice, then as always', async (t) => {
+  const rhythm = new FrameRhythm();
   let nowMs = 0;
   for (let i = 0; i < 40; i++) rhythm.next((nowMs += 33), 1, false);
   t.strictSame(

@@ -6,19 +6,19 @@ import type { EncoderPool } from './encoder-pool.ts';
 const TIMEOUT_MS = 5000;
 
 /**
- * Reads a stream until its `pictureSize` is known to be of now. For streams that are played but not pushed, whose pictures nobody reads. Costs a key
+ * Reads a stream until its `frameSize` is known to be of now. For streams that are played but not pushed, whose frames nobody reads. Costs a key
  * frame, and what a push costs for that long.
  *
- * @returns when it is known, and at once for a stream without pictures
- * @throws {Error} an `AbortError` when no picture comes; what acquiring the source throws
+ * @returns when it is known, and at once for a stream without frames
+ * @throws {Error} an `AbortError` when no frame comes; what acquiring the source throws
  */
-export async function learnPictureSize(stream: LiveStream, encoders: EncoderPool): Promise<void> {
+export async function learnFrameSize(stream: LiveStream, encoders: EncoderPool): Promise<void> {
   const lease = await encoders.acquireSource(stream);
   try {
     const { rendition: source } = lease;
     if (!source.hasVideo || source.metadata.width) return;
     source.requestKeyFrame();
-    await once(source.pictures, 'sized', { signal: AbortSignal.timeout(TIMEOUT_MS) });
+    await once(source.frames, 'sized', { signal: AbortSignal.timeout(TIMEOUT_MS) });
   } finally {
     await lease.release();
   }
