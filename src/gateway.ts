@@ -163,6 +163,7 @@ async function assemble(settings: Settings, logger: Logger, opened: (part: Part)
         ...(wss && { wssPort: wss.port }),
         restBase: '/rest-api',
         version: packageJson.version,
+        resumeWindowMs: settings.publisher_resume_window_ms,
         isAllowed: createAccessCheck(settings),
         ...(embedded && { embedded: { rtmpUrl: embedded.rtmpUrl, httpFlvPort: embedded.httpFlvPort } }),
       }),

@@ -12,14 +12,16 @@ import type { AccessCheck } from './access.ts';
 
 export interface ConsoleRoutesOptions {
   readonly wsPort: number;
-  /** Absent without a certificate. */
+  /** Undefined without a certificate. */
   readonly wssPort?: number;
   /** Path of the REST interface on the same server. */
   readonly restBase: string;
-  /** The embedded RTMP server, where one runs. */
+  /** The embedded RTMP server, if it is enabled. */
   readonly embedded?: { readonly rtmpUrl: string; readonly httpFlvPort: number };
   readonly version: string;
-  /** Who may watch what the embedded server receives: the rule of REST. */
+  /** How long the stream of a lost publisher is held, in milliseconds: a page that was reloaded resumes its stream within this time. */
+  readonly resumeWindowMs: number;
+  /** Decides who may play from the embedded server, as for REST. */
   readonly isAllowed: AccessCheck;
 }
 
@@ -31,10 +33,10 @@ const TYPES = {
 } as const;
 type Extension = keyof typeof TYPES;
 
-/** Everything that is served, by path. A fixed table: no request can name another file. */
+/** All files that are served, by path. The table is fixed, so a request cannot name any other file. */
 const FILES: readonly (readonly [path: string, file: string])[] = [
-  ['/', source('web/console/index.html')],
-  ['/console/whip.html', source('web/console/whip.html')],
+  ['/', source('console/index.html')],
+  ['/console/whip.html', source('console/whip.html')],
   ...[
     'console.css',
     'icon.svg',
@@ -45,6 +47,9 @@ const FILES: readonly (readonly [path: string, file: string])[] = [
     'watch-panel.js',
     'access.js',
     'dom.js',
+    'text.js',
+    'base.js',
+    'memory.js',
     'whip.js',
     'whip-session.js',
   ].map((name) => [`/console/${name}`, source(`console/${name}`)] as const),
@@ -70,11 +75,19 @@ function source(path: string): string {
 const PlaybackParams = z.object({ name: z.string().min(1) });
 
 /**
- * The web page, the browser library that it and other pages use, and what the embedded RTMP server receives, for the page
- * to play. Files are read once, at registration.
+ * Serves the web page, the browser library that it and other pages use, and the streams of the embedded RTMP server, for
+ * the page to play. Files are read once, at registration.
  */
 export const consoleRoutes =
-  ({ wsPort, wssPort, restBase, embedded, version, isAllowed }: ConsoleRoutesOptions): FastifyPluginAsync =>
+  ({
+    wsPort,
+    wssPort,
+    restBase,
+    embedded,
+    version,
+    resumeWindowMs,
+    isAllowed,
+  }: ConsoleRoutesOptions): FastifyPluginAsync =>
   async (app) => {
     const policy = contentSecurityPolicy(wsPort, wssPort);
 
@@ -83,9 +96,9 @@ export const consoleRoutes =
       const etag = `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`;
       const type = TYPES[file.slice(file.lastIndexOf('.') + 1) as Extension];
       app.get(path, (request, reply) => {
-        // The browser asks each time and gets 304: a page never runs with parts of two versions.
+        // Browsers revalidate each file (304), so that a page never mixes files of two versions.
         secure(reply, policy).header('cache-control', 'no-cache').header('etag', etag).type(type);
-        // Pages of other origins import the library as modules, which needs CORS.
+        // Pages of other origins may import the library. Modules need CORS.
         if (path.startsWith('/client/'))
           reply.header('access-control-allow-origin', '*').header('cross-origin-resource-policy', 'cross-origin');
         if (request.headers['if-none-match'] === etag) return reply.code(304).send();
@@ -101,6 +114,7 @@ export const consoleRoutes =
           wsPort,
           wssPort: wssPort ?? null,
           restBase,
+          resumeWindowMs,
           embedded: embedded ? { rtmpUrl: embedded.rtmpUrl, playbackBase: '/console/live' } : null,
         }),
     );
@@ -120,37 +134,37 @@ function secure(reply: FastifyReply, policy: string): FastifyReply {
     .header('permissions-policy', 'camera=(self), microphone=(self)');
 }
 
-/** Own files only; connections to this server and to the WebSocket ports; `blob:` is how mpegts.js feeds the video element. */
+/** Allows files of this server, connections to it and to the WebSocket ports, and `blob:` URLs, which mpegts.js gives to the video element. */
 function contentSecurityPolicy(wsPort: number, wssPort: number | undefined): string {
   const sockets = [`ws://*:${wsPort}`, ...(wssPort === undefined ? [] : [`wss://*:${wssPort}`])].join(' ');
   return `default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self' blob:; connect-src 'self' ${sockets}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`;
 }
 
 /**
- * Passes on what the embedded server sends. Like that server, it is for this computer only.
+ * Passes on a stream of the embedded server. Like that server, it answers loopback only.
  *
  * @throws {GatewayError} ROUTE_NOT_FOUND, DESTINATION_UNREACHABLE
  */
 async function playback(request: FastifyRequest, reply: FastifyReply, port: number): Promise<FastifyReply> {
   const params = PlaybackParams.safeParse(request.params);
   if (!params.success || !isLoopback(request.socket.remoteAddress ?? ''))
-    throw new GatewayError('ROUTE_NOT_FOUND', 'There is nothing to play at this address.');
+    throw new GatewayError('ROUTE_NOT_FOUND', 'There is no stream at this address.');
   const upstream = get({
     host: '127.0.0.1',
     port,
     path: `/live/${encodeURIComponent(params.data.name)}.flv`,
     agent: false,
   });
-  // Nothing may stay open behind a viewer who has gone.
+  // The upstream request must not outlive the viewer's connection.
   reply.raw.once('close', () => upstream.destroy());
   const [response] = (await once(upstream, 'response').catch((error: unknown) => {
     throw new GatewayError(
       'DESTINATION_UNREACHABLE',
-      'The embedded RTMP server does not answer. It is started again within seconds.',
+      'The embedded RTMP server does not answer. It is restarted within seconds.',
       { cause: error },
     );
   })) as [IncomingMessage];
-  // Its connection may break at any time; the viewer's then ends, and the page plays anew.
+  // When the upstream connection breaks, the viewer's ends too, and the page starts playing again.
   upstream.on('error', () => response.destroy());
   return reply.header('cache-control', 'no-store').type('video/x-flv').send(response);
 }

@@ -1,3 +1,5 @@
+import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import t from 'tap';
 import type { Page } from 'playwright-core';
 import { startChromium } from '../helpers/chromium.ts';
@@ -6,28 +8,25 @@ import { startReverseProxy } from '../helpers/reverse-proxy.ts';
 import { freePort } from '../helpers/server-process.ts';
 import { waitFor } from '../helpers/wait.ts';
 
-/** What a person does with the page, against the real gateway and its embedded RTMP server. */
+/** The console page with the real gateway and its embedded RTMP server. */
 
 t.setTimeout(120_000);
 const browser = await startChromium();
 t.teardown(() => browser.close());
 
-/** What is used of the page's elements; the project's tests know no DOM. */
+/** The members of DOM classes that are used here: the tests are compiled without the DOM's types. */
 interface Video {
   readonly currentTime: number;
   readonly videoWidth: number;
 }
-interface Html {
-  readonly ownerDocument: { readonly defaultView: { readonly localStorage: { readonly length: number } } };
-}
 
 const text = (page: Page, selector: string): Promise<string> => page.locator(selector).innerText();
-/** Waits until an element says it. */
+/** Waits until an element contains the text. */
 const says = (page: Page, selector: string, wanted: string): Promise<void> =>
   page.locator(selector, { hasText: wanted }).first().waitFor({ timeout: 20_000 });
 const plays = (page: Page): Promise<boolean> =>
   waitFor(
-    'the frame of the RTMP server',
+    'the stream of the RTMP server',
     () => page.locator('#watch').evaluate((video: Video) => video.currentTime > 1 && video.videoWidth > 0),
     { timeout: 30_000 },
   );
@@ -54,7 +53,7 @@ t.test('publish, push, watch, switch, terminate, stop', async (t) => {
 
   await page.getByLabel('Stream name').fill('evening');
   await press(page, 'Publish');
-  await says(page, '#publish-state', 'On air as “evening”');
+  await says(page, '#publish-state', 'Publishing “evening”');
   await press(page, 'Start push');
   await says(page, '.push .pill', 'Pushing');
   t.equal(await text(page, '.push code'), `rtmp://127.0.0.1:${embedded}/live`);
@@ -63,11 +62,11 @@ t.test('publish, push, watch, switch, terminate, stop', async (t) => {
       `document.getElementById(document.querySelector('.push .danger').getAttribute('aria-describedby')).textContent`,
     ),
     `rtmp://127.0.0.1:${embedded}/live`,
-    'a button says which push it is for',
+    'a button refers to its push',
   );
   await plays(page);
-  t.pass('what the RTMP server receives plays');
-  t.same(faults, [], 'no error in the page, and nothing that its policy forbids');
+  t.pass('the stream of the RTMP server plays');
+  t.same(faults, [], 'no errors in the page, and no violation of its policy');
 
   const viewer = await browser.newPage();
   await viewer.goto(gateway.httpUrl);
@@ -85,7 +84,7 @@ t.test('publish, push, watch, switch, terminate, stop', async (t) => {
     session.close();
     return { kinds, videoWidth };
   })()`);
-  t.match(played, { kinds: ['audio', 'video'], videoWidth: Number }, 'the library plays it in another page');
+  t.match(played, { kinds: ['audio', 'video'], videoWidth: Number }, 'the library plays the stream in another page');
   await viewer.close();
 
   await press(page, 'Mute');
@@ -93,23 +92,23 @@ t.test('publish, push, watch, switch, terminate, stop', async (t) => {
   const [push] = (await gateway.rest('/push/find', {})).body;
   t.equal(push.muted, true);
 
-  await press(page, '+ Add a destination');
+  await press(page, '+ Add destination');
   await page.keyboard.type('rtmp://someone:PASSWORD@127.0.0.1:1/app/SECRETKEY?token=TOKEN');
   await page.locator('#destinations li').nth(1).getByLabel('The URL ends with the stream key').check();
   await press(page, 'Start push');
   await page.locator('#ended-pushes li').waitFor();
-  t.match(await text(page, '#ended-pushes .reason'), /\w/, 'why it ended');
-  t.notMatch(await text(page, 'body'), /PASSWORD|SECRETKEY|TOKEN/, 'no secret shows');
+  t.match(await text(page, '#ended-pushes .reason'), /\w/, 'a reason');
+  t.notMatch(await text(page, 'body'), /PASSWORD|SECRETKEY|TOKEN/, 'no secret is shown');
 
   await press(page, 'Terminate');
-  await says(page, '#no-pushes', 'None at the moment');
-  await says(page, '#watch-note', 'Nothing to watch yet');
+  await says(page, '#no-pushes', 'No active pushes');
+  await says(page, '#watch-note', 'Nothing to play yet');
   await press(page, 'Stop');
   await says(page, '#publish-state', 'Stopped.');
   t.same((await gateway.http('/api/v1/streams')).body, []);
 });
 
-t.test('the gateway asks for its key, goes away and comes back', async (t) => {
+t.test('the gateway requires its key, stops and is started again', async (t) => {
   const key = { rest_api_key: 'correct-horse-battery-staple' };
   const first = await startGateway({
     ...key,
@@ -120,24 +119,20 @@ t.test('the gateway asks for its key, goes away and comes back', async (t) => {
   const page = await browser.newPage();
   t.teardown(() => page.close());
   await page.goto(first.httpUrl);
-  await says(page, '#gateway', 'asks for its key');
-  await page.getByLabel('This gateway asks').fill('wrong');
+  await says(page, '#gateway', 'API key required');
+  await page.getByLabel('This gateway requires').fill('wrong');
   await press(page, 'Use key');
   await says(page, '#access-error', 'does not accept');
-  await page.getByLabel('This gateway asks').fill(key.rest_api_key);
+  await page.getByLabel('This gateway requires').fill(key.rest_api_key);
   await press(page, 'Use key');
   await says(page, '#gateway', 'Gateway connected');
-  t.equal(
-    await page.locator('html').evaluate((html: Html) => html.ownerDocument.defaultView.localStorage.length),
-    0,
-    'the key is not kept beyond the tab',
-  );
+  t.equal(await page.evaluate('localStorage.length'), 0, 'the key is not kept longer than the tab');
 
   await press(page, 'Publish');
-  await says(page, '#publish-state', 'On air');
+  await says(page, '#publish-state', 'Publishing');
   await press(page, 'Start push');
   await plays(page);
-  t.pass('with the key the page may watch');
+  t.pass('with the key the page plays the stream');
   await first.stop();
   await says(page, '#gateway', 'unreachable');
   await says(page, '#publish-state', 'Trying to publish again');
@@ -149,51 +144,182 @@ t.test('the gateway asks for its key, goes away and comes back', async (t) => {
   });
   t.teardown(() => second.stop());
   await says(page, '#gateway', 'Gateway connected');
-  await says(page, '#publish-state', 'On air');
+  await says(page, '#publish-state', 'Publishing');
   const streams = await second.http('/api/v1/streams', { headers: { authorization: `Bearer ${key.rest_api_key}` } });
-  t.match(streams.body, [{ name: 'test', status: 'live' }], 'published again by itself');
+  t.match(streams.body, [{ name: 'test', status: 'live' }], 'published again automatically');
 });
 
-t.test('behind the reverse proxy of docs/operations.md', async (t) => {
-  const gateway = await startGateway({ rest_api_key: 'k3y' });
+for (const prefixed of [false, true])
+  t.test(`behind the reverse proxy of docs/operations.md${prefixed ? ', below a path prefix' : ''}`, async (t) => {
+    const gateway = await startGateway({ rest_api_key: 'k3y' });
+    t.teardown(() => gateway.stop());
+    const proxy = await startReverseProxy(gateway.ports, { prefixed });
+    t.teardown(() => proxy.stop());
+    const page = await browser.newPage({ ignoreHTTPSErrors: true });
+    t.teardown(() => page.close());
+    const streams = async () =>
+      (await gateway.http('/api/v1/streams', { headers: { authorization: 'Bearer k3y' } })).body;
+    const missing: string[] = [];
+    page.on('response', (response) => response.status() === 404 && missing.push(response.url()));
+    await page.goto(proxy.url);
+    await page.getByLabel('This gateway requires').fill('k3y');
+    await press(page, 'Use key');
+    await says(page, '#gateway', 'Gateway connected');
+    await press(page, 'Publish');
+    await says(page, '#publish-state', 'Publishing');
+    t.match(await streams(), [{ name: 'test', status: 'live' }]);
+    await press(page, 'Stop');
+    await says(page, '#publish-state', 'Stopped.');
+
+    await page.getByRole('link', { name: 'WHIP' }).click();
+    await page.getByLabel('API key').fill('k3y');
+    await press(page, 'Publish');
+    await says(page, '#publish-state', 'Publishing.');
+    t.match(await streams(), [{ name: 'test', status: 'live' }], 'by WHIP');
+    await press(page, 'Stop');
+    await says(page, '#publish-state', 'Ended.');
+    await waitFor('the stream to end', async () => (await streams()).length === 0);
+    await page.getByRole('link', { name: 'Console' }).click();
+    await says(page, '#gateway', 'Gateway connected');
+    t.same(missing, [], 'all files are found');
+  });
+
+t.test('after a reload', async (t) => {
+  const gateway = await startGateway({ publisher_resume_window_ms: 60_000 });
   t.teardown(() => gateway.stop());
-  const proxy = await startReverseProxy(gateway.ports);
-  t.teardown(() => proxy.stop());
-  const page = await browser.newPage({ ignoreHTTPSErrors: true });
-  t.teardown(() => page.close());
-  await page.goto(proxy.url);
-  await page.getByLabel('This gateway asks').fill('k3y');
-  await press(page, 'Use key');
-  await says(page, '#gateway', 'Gateway connected');
-  await press(page, 'Publish');
-  await says(page, '#publish-state', 'On air');
-  t.match((await gateway.http('/api/v1/streams', { headers: { authorization: 'Bearer k3y' } })).body, [
-    { name: 'test', status: 'live' },
-  ]);
+  const streams = async () => (await gateway.http('/api/v1/streams')).body;
+  const contexts = await Promise.all([browser.newContext(), browser.newContext()]);
+  t.teardown(() => Promise.all(contexts.map((context) => context.close())));
+  const [page, other] = await Promise.all(contexts.map((context) => context.newPage()));
+  const permit = (state: string): Promise<unknown> =>
+    page!.addInitScript(
+      `navigator.permissions.query = async ({ name }) => ({ state: ['camera', 'microphone'].includes(name) ? '${state}' : 'prompt' })`,
+    );
+
+  await t.test('the page resumes its stream if the browser allows the camera', async (t) => {
+    await permit('granted');
+    await page!.goto(gateway.httpUrl);
+    t.equal(await text(page!, '#publish'), 'Publish', 'a new page publishes nothing');
+    await page!.getByLabel('Stream name').fill('evening');
+    await page!.getByLabel('Resolution').selectOption('360p');
+    await press(page!, 'Publish');
+    await says(page!, '#publish-state', 'Publishing');
+    const [{ startedAt }] = await streams();
+    await page!.reload();
+    await says(page!, '#publish-state', 'Publishing “evening”');
+    t.match(await streams(), [{ name: 'evening', status: 'live', startedAt }], 'the same stream');
+    t.equal(await page!.locator('#resolution').inputValue(), '640x360');
+  });
+
+  await t.test('the page offers to resume if the browser would ask for the camera', async (t) => {
+    await permit('prompt');
+    const [{ startedAt }] = await streams();
+    await page!.reload();
+    await says(page!, '#publish-state', '“evening” was interrupted');
+    await waitFor('the stream to be held', async () => (await streams())[0]?.status === 'held');
+    await other!.goto(gateway.httpUrl);
+    await other!.getByLabel('Stream name').fill('evening');
+    await press(other!, 'Publish');
+    await says(other!, '#publish-state', 'already in use');
+    await press(page!, 'Resume');
+    await says(page!, '#publish-state', 'Publishing “evening”');
+    t.match(await streams(), [{ status: 'live', startedAt }], 'the same stream');
+  });
+
+  await t.test('destinations are remembered without their secrets', async (t) => {
+    const rows = page!.locator('#destinations li');
+    await rows.nth(0).locator('input').first().fill('rtmp://someone:PASSWORD@127.0.0.1:1/live?token=TOKEN');
+    await press(page!, '+ Add destination');
+    await rows.nth(1).locator('input').first().fill('rtmp://127.0.0.1:1/app/SECRETKEY');
+    await rows.nth(1).getByLabel('The URL ends with the stream key').check();
+    await press(page!, '+ Add destination');
+    await rows.nth(2).locator('input').first().fill('rtmp://127.0.0.1:1/plain');
+    await press(page!, 'Start push');
+    await page!.reload();
+    const urls = () =>
+      rows
+        .locator('label:first-child input')
+        .evaluateAll((inputs: { value: string }[]) => inputs.map(({ value }) => value));
+    const remembered = ['rtmp://127.0.0.1:1/live', 'rtmp://127.0.0.1:1/app/', 'rtmp://127.0.0.1:1/plain'];
+    t.same(await urls(), remembered);
+    t.ok(await rows.nth(1).getByLabel('The URL ends with the stream key').isChecked());
+    const errors = rows.locator('.error');
+    t.match(await errors.nth(1).innerText(), 'Complete this URL');
+    t.equal(await errors.nth(2).innerText(), '');
+    await page!.reload();
+    t.same(await urls(), remembered, 'again, without a change');
+    await rows.nth(1).locator('input').first().fill('rtmp://127.0.0.1:1/app/SECRETKEY');
+    t.equal(await errors.nth(1).innerText(), '');
+    await page!.locator('#stream-name').focus();
+    const kept = await page!.evaluate('JSON.stringify([{ ...sessionStorage }, { ...localStorage }])');
+    t.match(kept, '127.0.0.1:1/plain');
+    t.notMatch(kept, /PASSWORD|TOKEN|SECRETKEY|someone/);
+  });
+
+  await t.test('a stream that was stopped is not resumed', async (t) => {
+    await press(page!, 'Resume');
+    await says(page!, '#publish-state', 'Publishing');
+    await press(page!, 'Stop');
+    await says(page!, '#publish-state', 'Stopped.');
+    await page!.reload();
+    await says(page!, '#gateway', 'Gateway connected');
+    t.equal(await text(page!, '#publish'), 'Publish');
+    t.same(await streams(), []);
+  });
 });
 
-t.test('reloaded, the page goes on with its stream; another one cannot', async (t) => {
+t.test('a publisher that is away, and text with invisible characters', async (t) => {
   const gateway = await startGateway();
   t.teardown(() => gateway.stop());
-  const [page, other] = await Promise.all([browser.newPage(), browser.newPage()]);
-  t.teardown(() => Promise.all([page.close(), other.close()]));
-  const streams = async () => (await gateway.http('/api/v1/streams')).body;
-  const publish = async (publisher: Page, outcome: string): Promise<void> => {
-    await press(publisher, 'Publish');
-    await says(publisher, '#publish-state', outcome);
+  const page = await browser.newPage();
+  t.teardown(() => page.close());
+  const publisherAway = { since: '2026-01-02T03:04:05Z', until: '2026-01-02T03:04:20Z' };
+  const push = {
+    mediaSessionId: 'a',
+    sourceStreamName: 'test',
+    destination: 'rtmp://host/live',
+    status: 'pushing',
+    reason: '',
+    reasonCode: '',
+    width: 1280,
+    height: 720,
+    fps: 0,
+    bitrate: 0,
+    bytesSent: 0,
+    framesDropped: 0,
+    bufferMs: 0,
+    attempt: 0,
+    muted: false,
+    soundEnabled: false,
   };
+  const ended = {
+    ...push,
+    mediaSessionId: 'b',
+    status: 'ended',
+    reason: 'Go \u202Eaway',
+    endedAt: '2026-01-02T03:04:05Z',
+  };
+  let away = true;
+  await page.route('**/api/v1/**', async (route) => {
+    const extra = away ? { publisherAway } : {};
+    const { pathname, searchParams } = new URL(route.request().url());
+    if (pathname.endsWith('/streams'))
+      await route.fulfill({ json: [{ name: 'test', status: away ? 'held' : 'live', ...extra }] });
+    else await route.fulfill({ json: searchParams.get('ended') === 'true' ? [ended] : [{ ...push, ...extra }] });
+  });
   await page.goto(gateway.httpUrl);
-  await publish(page, 'On air');
-  const [{ startedAt }] = await streams();
-  await page.reload();
-  await waitFor('the stream to be held', async () => (await streams())[0]?.status === 'held');
-  await other.goto(gateway.httpUrl);
-  await publish(other, 'already in use');
-  await publish(page, 'On air');
-  t.match(await streams(), [{ status: 'live', startedAt }], 'the same stream');
+  await says(page, '.push .pill', 'Publisher away');
+  const clock = (time: string): Promise<string> => page.evaluate(`new Date('${time}').toLocaleTimeString()`);
+  const sentence = `Publisher away since ${await clock(publisherAway.since)}. The gateway waits for it until ${await clock(publisherAway.until)}.`;
+  t.equal(await text(page, '.push .reason'), sentence);
+  t.equal(await text(page, '#publish-away'), sentence);
+  t.equal(await text(page, '#ended-pushes .reason'), 'Go \\u{202e}away');
+  away = false;
+  await says(page, '.push .pill', 'Pushing');
+  t.equal(await page.locator('#publish-away').isVisible(), false);
 });
 
-t.test('the page plays on behind a hole in the frames', async (t) => {
+t.test('the player continues after a gap in the frames', async (t) => {
   const gateway = await startGateway({
     embedded_rtmp_server: true,
     embedded_rtmp_port: await freePort(),
@@ -207,23 +333,23 @@ t.test('the page plays on behind a hole in the frames', async (t) => {
   );
   await page.goto(gateway.httpUrl);
   await press(page, 'Publish');
-  await says(page, '#publish-state', 'On air');
+  await says(page, '#publish-state', 'Publishing');
   await press(page, 'Start push');
   await plays(page);
   const watched = (): Promise<number> => page.locator('#watch').evaluate((video: Video) => video.currentTime);
   await page.evaluate(
     '{ globalThis.sender = connection.getSenders().find(({ track }) => track?.kind === "video"); globalThis.camera = sender.track; sender.replaceTrack(null); }',
   );
-  let hole = await watched();
-  await waitFor('the player to stand before it', async () => hole === (hole = await watched()), {
+  let gap = await watched();
+  await waitFor('the player to stall', async () => gap === (gap = await watched()), {
     timeout: 30_000,
     every: 500,
   });
   await page.evaluate('sender.replaceTrack(camera)');
-  t.ok(await waitFor('the frame to go on', async () => (await watched()) > hole + 3, { timeout: 20_000 }));
+  t.ok(await waitFor('the player to continue', async () => (await watched()) > gap + 3, { timeout: 20_000 }));
 });
 
-t.test('by keyboard, on a phone, with words longer than its screen', async (t) => {
+t.test('by keyboard, on a phone, with long words', async (t) => {
   const gateway = await startGateway();
   t.teardown(() => gateway.stop());
   const page = await browser.newPage({ viewport: { width: 360, height: 740 }, isMobile: true });
@@ -233,7 +359,7 @@ t.test('by keyboard, on a phone, with words longer than its screen', async (t) =
   await page.getByLabel('Stream name').fill('a'.repeat(100));
   await page.locator('#publish').focus();
   await page.keyboard.press('Enter');
-  await says(page, '#publish-state', 'On air');
+  await says(page, '#publish-state', 'Publishing');
   await page
     .locator('#destinations input')
     .first()
@@ -241,13 +367,58 @@ t.test('by keyboard, on a phone, with words longer than its screen', async (t) =
   await page.locator('#start-push').focus();
   await page.keyboard.press('Enter');
   await says(page, '#destinations .error', 'could not be resolved');
-  t.equal(await page.evaluate('document.activeElement.id'), 'start-push', 'a button that was pressed keeps the focus');
-  t.equal(await page.evaluate('document.documentElement.scrollWidth'), 360, 'nothing sticks out');
+  t.equal(
+    await page.evaluate('document.activeElement.id'),
+    'start-push',
+    'a button keeps the focus when it is pressed',
+  );
+  t.equal(await page.evaluate('document.documentElement.scrollWidth'), 360, 'no horizontal scrolling');
   await page.locator('#publish').focus();
   await page.keyboard.press('Enter');
   await says(page, '#publish-state', 'Stopped.');
   await page.keyboard.press('Enter');
-  await says(page, '#publish-state', 'On air');
+  await says(page, '#publish-state', 'Publishing');
+});
+
+t.test('accessibility, by the rules of axe', async (t) => {
+  const gateway = await startGateway({
+    embedded_rtmp_server: true,
+    embedded_rtmp_port: await freePort(),
+    embedded_http_flv_port: await freePort(),
+  });
+  t.teardown(() => gateway.stop());
+  const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+  for (const viewport of [
+    { width: 1280, height: 900 },
+    { width: 380, height: 800 },
+  ])
+    for (const colorScheme of ['light', 'dark'] as const) {
+      const page = await browser.newPage({ viewport, colorScheme });
+      const violations = async (): Promise<unknown> => {
+        await page.evaluate(axe);
+        return page.evaluate(
+          `axe.run({ rules: { 'target-size': { enabled: true } } }).then(({ violations }) =>
+            violations.map(({ id, nodes }) => [id, ...nodes.map(({ html, failureSummary }) => html + failureSummary)]))`,
+        );
+      };
+      const title = `${viewport.width} px, ${colorScheme}`;
+      await page.goto(gateway.httpUrl);
+      await press(page, 'Publish');
+      await says(page, '#publish-state', 'Publishing');
+      await press(page, '+ Add destination');
+      await page.locator('#destinations li').nth(1).locator('input').first().fill('rtmp://127.0.0.1:1/live');
+      await press(page, 'Start push');
+      await page.locator('#ended-pushes li').first().waitFor();
+      await says(page, '.push .pill', 'Pushing');
+      await page.getByText('Options').click();
+      t.same(await violations(), [], `console, ${title}`);
+      t.equal(await page.evaluate('document.documentElement.scrollWidth'), viewport.width, 'no horizontal scrolling');
+      await press(page, 'Stop');
+      await says(page, '#publish-state', 'Stopped.');
+      await page.goto(`${gateway.httpUrl}/console/whip.html`);
+      t.same(await violations(), [], `WHIP page, ${title}`);
+      await page.close();
+    }
 });
 
 t.test('no camera permission', async (t) => {
@@ -277,11 +448,11 @@ t.test('a camera without a microphone', async (t) => {
   `);
   await page.goto(gateway.httpUrl);
   await press(page, 'Publish');
-  await says(page, '#publish-state', 'On air as “test”, without sound: there is no microphone.');
+  await says(page, '#publish-state', 'Publishing “test” without audio: there is no microphone.');
   t.match((await gateway.http('/api/v1/streams')).body, [{ status: 'live', audioCodec: null, videoCodec: 'h264' }]);
 });
 
-t.test('pressed before the page is ready', async (t) => {
+t.test('a click before the page is ready', async (t) => {
   const gateway = await startGateway();
   t.teardown(() => gateway.stop());
   const page = await browser.newPage();
@@ -296,5 +467,5 @@ t.test('pressed before the page is ready', async (t) => {
   const pressed = press(page, 'Publish');
   late.resolve();
   await pressed;
-  await says(page, '#publish-state', 'On air');
+  await says(page, '#publish-state', 'Publishing');
 });

@@ -7,22 +7,28 @@ import { freePort, ServerProcess } from './server-process.ts';
 const OPERATIONS = new URL('../../docs/operations.md', import.meta.url);
 
 export interface ReverseProxy {
-  /** `https://127.0.0.1:PORT` */
+  /** `https://127.0.0.1:PORT`, and the path prefix with a slash at its end if there is one. */
   readonly url: string;
   stop(): Promise<void>;
 }
 
-/** nginx before a gateway, exactly as docs/operations.md has it but for ports and certificate. */
-export async function startReverseProxy(gateway: {
-  readonly ws: number;
-  readonly http: number;
-}): Promise<ReverseProxy> {
+/**
+ * nginx in front of a gateway, as in docs/operations.md except for ports and certificate: the first nginx block there is the server, the second one
+ * has its locations for a gateway below a path prefix.
+ */
+export async function startReverseProxy(
+  gateway: { readonly ws: number; readonly http: number },
+  { prefixed = false } = {},
+): Promise<ReverseProxy> {
   const [prefix, certificate, port] = [
     await mkdtemp(join(tmpdir(), 'reverse-proxy-')),
     await makeCertificate(),
     await freePort(),
   ];
-  const documented = /^```nginx\n(.*?)^```$/ms.exec(await readFile(OPERATIONS, 'utf8'))![1]!;
+  const [root, below] = [...(await readFile(OPERATIONS, 'utf8')).matchAll(/^```nginx\n(.*?)^```$/gms)].map(
+    ([, block]) => block!,
+  );
+  const documented = prefixed ? root!.replace(/^ +location [^]*(?=^\}$)/m, below!) : root!;
   const server = documented
     .replace('listen 443', `listen 127.0.0.1:${port}`)
     .replace(/(ssl_certificate +).*;/, `$1${certificate.certificateFile};`)
@@ -39,7 +45,7 @@ export async function startReverseProxy(gateway: {
   const nginx = new ServerProcess('nginx', ['-p', prefix, '-c', join(prefix, 'nginx.conf'), '-e', 'stderr'], port);
   await nginx.start();
   return {
-    url: `https://127.0.0.1:${port}`,
+    url: `https://127.0.0.1:${port}${prefixed ? '/gw/' : ''}`,
     async stop() {
       await nginx.stop();
       await Promise.all([certificate.remove(), rm(prefix, { recursive: true, force: true })]);

@@ -12,6 +12,7 @@ const OPTIONS: ConsoleRoutesOptions = {
   wsPort: 8080,
   restBase: '/rest-api',
   version: '1.2.3',
+  resumeWindowMs: 15_000,
   isAllowed: createAccessCheck({ rest_api_key: '', allow_anonymous: false }),
 };
 
@@ -24,7 +25,7 @@ async function createApp(options: ConsoleRoutesOptions = OPTIONS): Promise<Fasti
   return app;
 }
 
-/** What a page loads at first sight, and what those files load in turn. */
+/** Loads the page and, recursively, the files that it refers to, all by relative URLs. */
 async function loadAll(app: FastifyInstance): Promise<Map<string, string>> {
   const loaded = new Map<string, string>();
   const load = async (path: string): Promise<void> => {
@@ -34,14 +35,18 @@ async function loadAll(app: FastifyInstance): Promise<Map<string, string>> {
     loaded.set(path, String(answer.headers['content-type']));
     const named = path.endsWith('mpegts.js')
       ? []
-      : [...answer.body.matchAll(/(?:href|src)="(\/[^"]+)"|from '(\.[^']+)'/g)];
-    for (const [, absolute, relative] of named) await load(absolute ?? new URL(relative!, `http://x${path}`).pathname);
+      : [...answer.body.matchAll(/(?:href|src)="([^"]+)"|from '(\.[^']+)'/g)];
+    for (const [, linked, imported] of named) {
+      const relative = linked ?? imported!;
+      t.notMatch(relative, /^\/|:/, `${path} refers to ${relative} by a relative URL`);
+      await load(new URL(relative, `http://x${path}`).pathname);
+    }
   };
   await load('/');
   return loaded;
 }
 
-t.test('the page and everything that it loads is served', async (t) => {
+t.test('the page and all files that it loads are served', async (t) => {
   const app = await createApp();
   const loaded = await loadAll(app);
   const files = (folder: string): string[] =>
@@ -74,7 +79,7 @@ t.test('headers', async (t) => {
   t.equal((await app.inject('/console/main.js')).headers['access-control-allow-origin'], undefined);
 });
 
-t.test('no other file can be named', async (t) => {
+t.test('no other file is served', async (t) => {
   const app = await createApp();
   for (const path of [
     '/client/tsconfig.json',
@@ -96,17 +101,19 @@ t.test('config.json', async (t) => {
     wsPort: 8080,
     wssPort: null,
     restBase: '/rest-api',
+    resumeWindowMs: 15_000,
     embedded: { rtmpUrl: 'rtmp://127.0.0.1:1935/live', playbackBase: '/console/live' },
   });
   t.equal((await (await createApp()).inject('/console/config.json')).json().embedded, null);
 });
 
-t.test('what the embedded server receives is passed on', async (t) => {
+t.test('streams of the embedded server are passed on', async (t) => {
   let asked = '';
   const upstream = createServer((request, response) => {
     asked = request.url ?? '';
     response.write('FLV');
   }).listen(0, '127.0.0.1');
+  t.teardown(() => upstream.close());
   await once(upstream, 'listening');
   const httpFlvPort = (upstream.address() as AddressInfo).port;
   const app = await createApp({ ...OPTIONS, embedded: { rtmpUrl: 'rtmp://127.0.0.1:1935/live', httpFlvPort } });
@@ -123,7 +130,7 @@ t.test('what the embedded server receives is passed on', async (t) => {
   t.equal(await connections(), 1);
   viewer.abort();
   while ((await connections()) > 0) await new Promise((resolve) => setTimeout(resolve, 5));
-  t.pass('a viewer who goes leaves no connection behind');
+  t.pass('a viewer that disconnects leaves no connection behind');
 
   for (const [name, path] of [
     ['a.b', 'a.b'],
@@ -133,12 +140,12 @@ t.test('what the embedded server receives is passed on', async (t) => {
   ]) {
     const { body } = await fetch(`${base}/console/live/${name}.flv`);
     await body!.cancel();
-    t.equal(asked, `/live/${path}.flv`, 'any name, as one name');
+    t.equal(asked, `/live/${path}.flv`, 'any name, as one path segment');
   }
   const remote = await app.inject({ url: '/console/live/x.flv', remoteAddress: '203.0.113.5' });
-  t.equal(remote.statusCode, 404, 'only for this computer');
+  t.equal(remote.statusCode, 404, 'loopback only');
   const rebound = await app.inject({ url: '/console/live/x.flv', headers: { host: 'rebound.example' } });
-  t.same([rebound.statusCode, rebound.json().exception], [403, 'HOST_NOT_ALLOWED'], 'by a name of its own');
+  t.same([rebound.statusCode, rebound.json().exception], [403, 'HOST_NOT_ALLOWED'], 'with a host name of another site');
 
   const guarded = await createApp({
     ...OPTIONS,
@@ -147,7 +154,7 @@ t.test('what the embedded server receives is passed on', async (t) => {
   });
   const guardedBase = await guarded.listen({ host: '127.0.0.1', port: 0 });
   t.teardown(() => guarded.close());
-  t.equal((await guarded.inject('/console/live/x.flv')).statusCode, 401, 'not without the key');
+  t.equal((await guarded.inject('/console/live/x.flv')).statusCode, 401, 'the key is required');
   const withKey = await fetch(`${guardedBase}/console/live/x.flv`, { headers: { authorization: 'Bearer KEY' } });
   t.equal(withKey.status, 200);
   await withKey.body!.cancel();

@@ -1,14 +1,18 @@
 /**
- * @typedef {import('../../outputs/push/transponder-view.ts').TransponderView} Transponder
+ * @typedef {object} PublisherAway the publisher is lost, and the gateway holds its stream
+ * @property {string} since ISO 8601
+ * @property {string} until the stream ends then, unless the publisher returns
+ *
+ * @typedef {import('../../outputs/push/transponder-view.ts').TransponderView & { publisherAway?: PublisherAway }} Transponder
  * @typedef {import('../../outputs/push/transponder-view.ts').StartRequest} StartRequest
  * @typedef {import('../../outputs/push/transponder-view.ts').TransponderFilter} TransponderFilter
  *
  * @typedef {object} PushApiOptions
- * @property {string} [url] of the REST interface; `/rest-api` of the page's own server by default
- * @property {string} [apiKey] where the gateway has a `rest_api_key`
+ * @property {string} [url] of the REST interface; `/rest-api` of the server of the page by default
+ * @property {string} [apiKey] if the gateway has a `rest_api_key`
  */
 
-/** An answer of the REST interface that is not a success. Status 0: there was no answer. */
+/** An error answer of the REST interface. Status 0: there was no answer. */
 export class RestError extends Error {
   /**
    * @param {number} status
@@ -26,7 +30,7 @@ export class RestError extends Error {
 /** The gateway's `/rest-api/push/*` methods. All of them throw {@link RestError}. */
 export class PushApi {
   #url;
-  /** @type {string | undefined} May be set later, when the gateway has asked for it. */
+  /** @type {string | undefined} May be set later, when the gateway has required it. */
   apiKey;
 
   /** @param {PushApiOptions} [options] */
@@ -36,7 +40,7 @@ export class PushApi {
   }
 
   /**
-   * Starts a push. Its connection goes on by itself: watch it with {@link find}.
+   * Starts a push. The gateway connects in the background: {@link find} returns the state.
    *
    * @param {StartRequest} request
    * @returns {Promise<Transponder>}
@@ -46,7 +50,7 @@ export class PushApi {
   }
 
   /**
-   * @param {TransponderFilter} [filter] none finds all
+   * @param {TransponderFilter} [filter] all pushes by default
    * @returns {Promise<Transponder[]>} may be empty
    */
   async find(filter = {}) {
@@ -63,7 +67,7 @@ export class PushApi {
     await this.#post('terminate', { mediaSessionId });
   }
 
-  /** The destination gets silence. @param {string} mediaSessionId */
+  /** Sends silence to the destination. @param {string} mediaSessionId */
   async mute(mediaSessionId) {
     await this.#post('mute', { mediaSessionId });
   }
@@ -74,10 +78,10 @@ export class PushApi {
   }
 
   /**
-   * The destination gets a sound of the gateway's media directory instead of the live audio.
+   * Sends a sound file from the gateway's media directory instead of the live audio.
    *
    * @param {string} mediaSessionId
-   * @param {string} soundFile a RIFF WAV file's name
+   * @param {string} soundFile the name of a RIFF WAV file
    * @param {boolean} [loop]
    */
   async soundOn(mediaSessionId, soundFile, loop = false) {
@@ -103,7 +107,7 @@ export class PushApi {
 }
 
 /**
- * One request with the gateway's rules for keys and errors.
+ * Sends one request, with the gateway's conventions for keys and errors.
  *
  * @param {string} url
  * @param {RequestInit & { headers?: Record<string, string> }} init

@@ -1,19 +1,27 @@
 import { PushApi, RestError, request } from '../client/index.js';
+import { urlOf } from './base.js';
 import { element } from './dom.js';
 
-/** Gone when the tab is closed: a key has no business on the disk of whoever watches. */
+/** In `sessionStorage`, which ends with the tab: the key is not written to the disk of a shared computer. */
 const STORAGE_KEY = 'webrtc-transponder.api-key';
 
 /**
- * The gateway's REST interface as this page uses it, and the API key that it may ask for.
- *
- * @typedef {object} Config what `/console/config.json` tells
+ * @typedef {object} Config `/console/config.json`
  * @property {string} version
  * @property {number} wsPort
  * @property {number | null} wssPort
  * @property {string} restBase
+ * @property {number} resumeWindowMs how long the gateway holds the stream of a publisher that was lost
  * @property {{ rtmpUrl: string, playbackBase: string } | null} embedded
+ *
+ * @typedef {import('../client/push-api.js').Transponder} Transponder
+ *
+ * @typedef {object} Stream an entry of `/api/v1/streams`, as far as the page uses it
+ * @property {string} name
+ * @property {import('../client/push-api.js').PublisherAway} [publisherAway]
  */
+
+/** The gateway's REST interface as this page uses it, and the API key that the gateway may require. */
 export class Access {
   #form = element('access', HTMLFormElement);
   #field = element('api-key', HTMLInputElement);
@@ -24,7 +32,10 @@ export class Access {
    * @param {() => void} changed called after a key was entered
    */
   constructor(config, changed) {
-    this.pushes = new PushApi({ url: config.restBase, apiKey: sessionStorage.getItem(STORAGE_KEY) ?? undefined });
+    this.pushes = new PushApi({
+      url: urlOf(config.restBase),
+      apiKey: sessionStorage.getItem(STORAGE_KEY) ?? undefined,
+    });
     this.#form.addEventListener('submit', (event) => {
       event.preventDefault();
       this.pushes.apiKey = this.#field.value;
@@ -36,7 +47,7 @@ export class Access {
   }
 
   /**
-   * What a request that is not made by {@link pushes} needs beside its own headers.
+   * Headers for requests that are not made by {@link pushes}.
    *
    * @returns {Record<string, string>}
    */
@@ -46,22 +57,25 @@ export class Access {
   }
 
   /**
-   * The pushes of all streams, as they may be shown: without the secrets that `/push/find` gives back.
+   * The pushes of all streams without their secrets, unlike the answers of `/push/find`.
    *
-   * @param {{ ended: boolean }} which those that run, or those that have ended, the latest first
-   * @returns {Promise<import('../client/push-api.js').Transponder[]>}
+   * @param {{ ended: boolean }} which running pushes, or ended ones, the latest first
+   * @returns {Promise<Transponder[]>}
    */
   async transponders({ ended }) {
-    return /** @type {import('../client/push-api.js').Transponder[]} */ (
-      await request(`/api/v1/transponders?ended=${ended}`, {}, this.pushes.apiKey)
-    );
+    return /** @type {Transponder[]} */ (await this.#get(`/api/v1/transponders?ended=${ended}`));
+  }
+
+  /** @returns {Promise<Stream[]>} */
+  async streams() {
+    return /** @type {Stream[]} */ (await this.#get('/api/v1/streams'));
   }
 
   /**
-   * Asks for the key where that is what an error means.
+   * Shows the field for the key if the error means that the gateway requires one.
    *
    * @param {unknown} error
-   * @returns {boolean} whether it was
+   * @returns {boolean} whether it does
    */
   asksForKey(error) {
     if (!(error instanceof RestError) || error.status !== 401) return false;
@@ -71,5 +85,10 @@ export class Access {
       this.#field.focus();
     }
     return true;
+  }
+
+  /** @param {string} path */
+  #get(path) {
+    return request(urlOf(path), {}, this.pushes.apiKey);
   }
 }

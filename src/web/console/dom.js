@@ -1,5 +1,5 @@
 /**
- * The element of this id, of the class that the caller expects.
+ * The element with this id, checked against the class that the caller expects.
  *
  * @template {HTMLElement} T
  * @param {string} id
@@ -13,7 +13,7 @@ export function element(id, type) {
 }
 
 /**
- * A new element. Text goes in as text, never as markup.
+ * Creates an element. Strings among the children are inserted as text, never as markup.
  *
  * @template {keyof HTMLElementTagNameMap} Tag
  * @param {Tag} tag
@@ -29,7 +29,7 @@ export function create(tag, attributes = {}, ...children) {
 }
 
 /**
- * A status line and how it is meant.
+ * Sets the text of a status line and its tone. A text that stays the same is not set again, because screen readers would repeat it.
  *
  * @param {HTMLElement} line
  * @param {string} text
@@ -41,7 +41,7 @@ export function say(line, text, tone = '') {
 }
 
 /**
- * Disables a button while something that it has begun goes on. The focus, which a button loses with that, comes back to it.
+ * Disables a button while work that it has started is going on. A disabled button loses the focus; it gets it back afterwards.
  *
  * @param {HTMLButtonElement} button
  * @param {() => Promise<unknown>} work

@@ -1,12 +1,13 @@
 import { RestError, request } from '../client/index.js';
 import { Access } from './access.js';
+import { urlOf, webSocketUrl } from './base.js';
 import { element } from './dom.js';
 import { PublishPanel } from './publish-panel.js';
 import { PushList } from './push-list.js';
 import { PushPanel } from './push-panel.js';
 import { WatchPanel } from './watch-panel.js';
 
-/** Milliseconds between two looks at the pushes; their figures are means over some seconds. */
+/** Milliseconds between two requests for the state of the pushes. The figures in it are averages over some seconds. */
 const POLL_INTERVAL = 1000;
 
 const gateway = element('gateway', HTMLElement);
@@ -24,7 +25,7 @@ function showGateway(state, text) {
 async function loadConfig() {
   for (;;) {
     try {
-      return /** @type {import('./access.js').Config} */ (await request('/console/config.json'));
+      return /** @type {import('./access.js').Config} */ (await request(urlOf('/console/config.json')));
     } catch (error) {
       showGateway('bad', /** @type {Error} */ (error).message);
       await new Promise((resolve) => setTimeout(resolve, POLL_INTERVAL));
@@ -35,16 +36,8 @@ async function loadConfig() {
 const config = await loadConfig();
 element('version', HTMLElement).textContent = config.version;
 
-const secure = location.protocol === 'https:';
-// Without a certificate of its own the gateway stands behind a proxy, which has the WebSocket at /ws: docs/operations.md.
-const webSocketUrl = !secure
-  ? `ws://${location.hostname}:${config.wsPort}`
-  : config.wssPort
-    ? `wss://${location.hostname}:${config.wssPort}`
-    : `wss://${location.host}/ws`;
-
 const access = new Access(config, refresh);
-const publishPanel = new PublishPanel(webSocketUrl, refresh);
+const publishPanel = new PublishPanel(webSocketUrl(config), refresh);
 const pushList = new PushList(access.pushes, refresh);
 const watchPanel = new WatchPanel(config.embedded, () => access.headers);
 new PushPanel({
@@ -66,7 +59,7 @@ let timer;
 let polling = false;
 let again = false;
 
-/** Looks at the pushes now, and then every second. */
+/** Requests the state of the pushes now, and every second from then on. */
 function refresh() {
   element('pushes-of', HTMLElement).textContent = `“${publishPanel.streamName}”`;
   if (polling) {
@@ -82,23 +75,25 @@ async function poll() {
   again = false;
   let wait = POLL_INTERVAL;
   try {
-    const streamName = publishPanel.streamName;
-    const [running, ended] = await Promise.all([
+    const { streamName } = publishPanel;
+    const [streams, running, ended] = await Promise.all([
+      access.streams(),
       access.transponders({ ended: false }),
       access.transponders({ ended: true }),
     ]);
-    const own = (/** @type {import('../client/push-api.js').Transponder} */ push) =>
+    const ofThisStream = (/** @type {import('./access.js').Transponder} */ push) =>
       push.sourceStreamName === streamName;
-    const pushes = running.filter(own);
+    const pushes = running.filter(ofThisStream);
+    publishPanel.showAway(streams.find(({ name }) => name === streamName)?.publisherAway);
     pushList.show(pushes);
-    pushList.showEnded(ended.filter(own));
+    pushList.showEnded(ended.filter(ofThisStream));
     watchPanel.show(pushes);
     showGateway('good', 'Gateway connected');
   } catch (error) {
     pushList.markStale();
     if (access.asksForKey(error)) {
-      showGateway('waiting', 'Gateway asks for its key');
-      // The key that is entered is what starts this again.
+      showGateway('waiting', 'API key required');
+      // Polling starts again when a key is entered.
       wait = Infinity;
     } else if (error instanceof RestError && error.status === 0)
       showGateway('bad', 'Gateway unreachable, trying again…');
@@ -106,7 +101,7 @@ async function poll() {
   }
   polling = false;
   if (again) return refresh();
-  // A page that nobody looks at asks nothing; it catches up when it is seen again.
+  // A page in the background does not poll. It continues when it is visible again.
   if (!document.hidden && Number.isFinite(wait)) timer = setTimeout(poll, wait);
 }
 
@@ -114,3 +109,4 @@ document.addEventListener('visibilitychange', () => {
   if (!document.hidden) refresh();
 });
 refresh();
+await publishPanel.resume(config.resumeWindowMs);

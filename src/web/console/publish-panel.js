@@ -1,17 +1,23 @@
 import { Session, openCamera } from '../client/index.js';
 import { busy, element, say } from './dom.js';
+import { rememberPublication, takeLeftPublication } from './memory.js';
+import { awayText } from './text.js';
 
-/** With the token that is kept here, for as long as the tab, the page goes on with its stream after it was reloaded. */
+/** In `sessionStorage`: with this token the page continues its stream after a reload. */
 const STORAGE_KEY = 'webrtc-transponder.auth-token';
+/** Attempts to continue a stream after a reload, and milliseconds between them: the gateway may notice the reload late. */
+const RESUME_ATTEMPTS = 5;
+const RESUME_INTERVAL = 1000;
 
 /** Opens the camera, shows it and publishes it. */
 export class PublishPanel {
   #name = element('stream-name', HTMLInputElement);
-  #picture = element('picture', HTMLSelectElement);
+  #resolution = element('resolution', HTMLSelectElement);
   #button = element('publish', HTMLButtonElement);
   #video = element('camera', HTMLVideoElement);
   #note = element('camera-note', HTMLElement);
   #state = element('publish-state', HTMLElement);
+  #away = element('publish-away', HTMLElement);
   #webSocketUrl;
   #changed;
   /** @type {Session | undefined} */
@@ -20,6 +26,8 @@ export class PublishPanel {
   #publication;
   /** @type {MediaStream | undefined} */
   #camera;
+  /** A stream that can be resumed with the button, until the timer ends. @type {{ left: import('./memory.js').LeftPublication, timer: ReturnType<typeof setTimeout> } | undefined} */
+  #offer;
 
   /**
    * @param {string} webSocketUrl
@@ -28,35 +36,86 @@ export class PublishPanel {
   constructor(webSocketUrl, changed) {
     this.#webSocketUrl = webSocketUrl;
     this.#changed = changed;
-    this.#name.addEventListener('input', changed);
+    this.#name.addEventListener('input', () => {
+      this.#withdrawOffer();
+      changed();
+    });
     element('publish-form', HTMLFormElement).addEventListener('submit', (event) => {
       event.preventDefault();
       void this.#act();
     });
-    // The page comes with it disabled: pressed before somebody listens, it would do nothing.
+    addEventListener('pagehide', () => this.#leave());
+    // Back from the browser's cache, with everything still running: there is nothing to resume.
+    addEventListener('pageshow', ({ persisted }) => persisted && rememberPublication(undefined));
+    // The button is disabled in the HTML: before this listener exists a click would have no effect.
     if (navigator.mediaDevices) this.#button.disabled = false;
     else
       this.#note.textContent =
-        'No camera here: browsers give it only to pages that come over https or from http://127.0.0.1.';
+        'No camera: browsers allow it only on pages that come over https or from http://127.0.0.1.';
   }
 
   get streamName() {
     return this.#name.value.trim();
   }
 
-  async #act() {
-    const done = busy(this.#button, async () => (this.#publication ? this.#publication.stop() : this.#start()));
+  /**
+   * Continues the stream that this page published before it was reloaded: at once if the browser opens the camera without asking,
+   * else with the button.
+   *
+   * @param {number} windowMs how long the gateway holds a stream
+   */
+  async resume(windowMs) {
+    const left = takeLeftPublication(windowMs);
+    if (!left || this.#button.disabled || this.#publication) return;
+    this.#name.value = left.name;
+    this.#resolution.value = left.resolution;
+    this.#changed();
+    if (await cameraIsAllowed()) return this.#act(RESUME_ATTEMPTS);
+    say(this.#state, `“${left.name}” was interrupted. Press Resume to continue it and its pushes.`, 'warn');
+    const timer = setTimeout(() => this.#withdrawOffer(), left.heldUntil - Date.now());
+    this.#offer = { left, timer };
+    this.#show();
+  }
+
+  /** @param {import('../client/push-api.js').PublisherAway | undefined} away of the stream with the name in the form */
+  showAway(away) {
+    say(this.#away, away ? awayText(away) : '', 'warn');
+  }
+
+  #withdrawOffer() {
+    if (this.#offer === undefined) return;
+    clearTimeout(this.#offer.timer);
+    this.#offer = undefined;
+    say(this.#state, '');
+    this.#show();
+  }
+
+  #leave() {
+    if (this.#publication)
+      rememberPublication({
+        name: this.#publication.name,
+        resolution: this.#resolution.value,
+        leftAt: Date.now(),
+      });
+    else if (this.#offer) rememberPublication(this.#offer.left);
+  }
+
+  /** @param {number} [attempts] to publish */
+  async #act(attempts = this.#offer === undefined ? 1 : RESUME_ATTEMPTS) {
+    this.#withdrawOffer();
+    const done = busy(this.#button, async () => (this.#publication ? this.#publication.stop() : this.#start(attempts)));
     this.#show();
     await done;
     this.#show();
   }
 
-  async #start() {
+  /** @param {number} attempts */
+  async #start(attempts) {
     try {
       say(this.#state, 'Opening the camera…');
-      const [width = 0, height = 0] = this.#picture.value.split('x').map(Number);
-      // Who asks for both where one is missing gets neither.
-      const kinds = new Set((await navigator.mediaDevices.enumerateDevices()).map(({ kind }) => kind));
+      const [width = 0, height = 0] = this.#resolution.value.split('x').map(Number);
+      // A request for both fails as a whole if one of them is missing.
+      const kinds = await deviceKinds();
       const [audio, video] = [kinds.has('audioinput'), kinds.has('videoinput')];
       this.#camera = await openCamera({
         audio: audio || !video,
@@ -66,7 +125,7 @@ export class PublishPanel {
       this.#note.hidden = true;
       say(this.#state, 'Connecting to the gateway…');
       this.#session ??= await this.#connect();
-      const publication = await this.#session.publish({ name: this.streamName, stream: this.#camera });
+      const publication = await this.#publish(this.#session, this.#camera, attempts);
       publication.on('state', (state, info) => this.#follow(state, info));
       publication.on('transponder', this.#changed);
       this.#publication = publication;
@@ -74,6 +133,23 @@ export class PublishPanel {
     } catch (error) {
       this.#release();
       say(this.#state, /** @type {Error} */ (error).message, 'bad');
+    }
+  }
+
+  /**
+   * @param {Session} session
+   * @param {MediaStream} stream
+   * @param {number} attempts
+   * @returns {Promise<import('../client/index.js').Publication>}
+   */
+  async #publish(session, stream, attempts) {
+    for (;;) {
+      try {
+        return await session.publish({ name: this.streamName, stream });
+      } catch (error) {
+        if (--attempts <= 0) throw error;
+        await new Promise((resolve) => setTimeout(resolve, RESUME_INTERVAL));
+      }
     }
   }
 
@@ -93,24 +169,21 @@ export class PublishPanel {
    * @param {string} info
    */
   #follow(state, info) {
-    if (state === 'publishing') say(this.#state, `On air as “${this.#publication?.name}”${this.#missing()}.`, 'good');
+    if (state === 'publishing') say(this.#state, `Publishing “${this.#publication?.name}”${this.#missing()}.`, 'good');
     else if (state === 'resuming') say(this.#state, `${info}. Trying to publish again…`, 'warn');
     else {
       this.#publication = undefined;
       this.#release();
-      say(
-        this.#state,
-        info === 'Stopped by user' ? 'Stopped.' : `Stopped: ${info}`,
-        info === 'Stopped by user' ? '' : 'bad',
-      );
+      const asked = info === 'Stopped by user';
+      say(this.#state, asked ? 'Stopped.' : `Stopped: ${info}`, asked ? '' : 'bad');
     }
     this.#show();
     this.#changed();
   }
 
   #missing() {
-    if (this.#camera?.getAudioTracks().length === 0) return ', without sound: there is no microphone';
-    return this.#camera?.getVideoTracks().length === 0 ? ', without a picture: there is no camera' : '';
+    if (this.#camera?.getAudioTracks().length === 0) return ' without audio: there is no microphone';
+    return this.#camera?.getVideoTracks().length === 0 ? ' without video: there is no camera' : '';
   }
 
   #release() {
@@ -122,9 +195,29 @@ export class PublishPanel {
 
   #show() {
     const live = this.#publication !== undefined;
-    this.#button.textContent = live ? 'Stop' : 'Publish';
+    this.#button.textContent = live ? 'Stop' : this.#offer === undefined ? 'Publish' : 'Resume';
     this.#button.classList.toggle('primary', !live);
     this.#button.classList.toggle('danger', live);
-    this.#name.disabled = this.#picture.disabled = live || this.#button.disabled;
+    this.#name.disabled = this.#resolution.disabled = live || this.#button.disabled;
+  }
+}
+
+/** The kinds of devices that the computer has. */
+async function deviceKinds() {
+  return new Set((await navigator.mediaDevices.enumerateDevices()).map(({ kind }) => kind));
+}
+
+/** Whether the browser opens the camera and the microphone without asking the user. */
+async function cameraIsAllowed() {
+  const kinds = await deviceKinds();
+  const names = [...(kinds.has('videoinput') ? ['camera'] : []), ...(kinds.has('audioinput') ? ['microphone'] : [])];
+  try {
+    const permissions = await Promise.all(
+      names.map((name) => navigator.permissions.query({ name: /** @type {PermissionName} */ (name) })),
+    );
+    return permissions.length > 0 && permissions.every(({ state }) => state === 'granted');
+  } catch {
+    // Some browsers do not know these permissions, and ask each time.
+    return false;
   }
 }

@@ -1,4 +1,5 @@
 import { busy, create, element } from './dom.js';
+import { awayText, byteCount, clockTime, visible } from './text.js';
 
 /**
  * @typedef {import('../client/push-api.js').Transponder} Transponder
@@ -6,23 +7,23 @@ import { busy, create, element } from './dom.js';
  */
 
 const STATUS_TEXT = { connecting: 'Connecting', pushing: 'Pushing', retrying: 'Retrying', ended: 'Ended' };
-/** Ends that somebody wanted; the others are shown as faults. */
+/** Reason codes of ends that a user asked for. The others are shown as errors. */
 const WANTED_ENDS = new Set(['TERMINATED', 'STREAM_STOPPED']);
-/** Ended pushes that are shown. */
+/** Number of ended pushes in the list. */
 const ENDED_SHOWN = 20;
 
 /** @type {readonly (readonly [title: string, value: (push: Transponder) => string])[]} */
 const FIGURES = [
   ['Bitrate', (push) => `${Math.round(push.bitrate)} kbit/s`],
-  ['Frames', (push) => `${push.fps.toFixed(1)} /s`],
-  ['Picture', (push) => (push.height ? `${push.width}×${push.height}` : '–')],
-  ['Sent', (push) => bytes(push.bytesSent)],
+  ['Frame rate', (push) => `${push.fps.toFixed(1)} fps`],
+  ['Resolution', (push) => (push.height ? `${push.width}×${push.height}` : '–')],
+  ['Sent', (push) => byteCount(push.bytesSent)],
   ['Dropped', (push) => String(push.framesDropped)],
   ['Buffer', (push) => `${Math.round(push.bufferMs)} ms`],
   ['Reconnects', (push) => String(push.attempt)],
 ];
 
-/** The pushes of a stream, each with its state and its buttons, and those that have ended with why. */
+/** The pushes of a stream, each with its state and its buttons, and ended pushes with the reason. */
 export class PushList {
   #list = element('pushes', HTMLUListElement);
   #none = element('no-pushes', HTMLElement);
@@ -38,14 +39,14 @@ export class PushList {
 
   /**
    * @param {PushApi} api
-   * @param {() => void} changed called after a button did something
+   * @param {() => void} changed called after a button has taken effect
    */
   constructor(api, changed) {
     this.#api = api;
     this.#changed = changed;
   }
 
-  /** The gateway does not answer: what is shown was true a moment ago. */
+  /** The gateway does not answer: the list shows an earlier state. */
   markStale() {
     this.#list.dataset['stale'] = '';
   }
@@ -66,7 +67,7 @@ export class PushList {
         this.#items.set(push.mediaSessionId, item);
         this.#list.append(item.element);
       }
-      if (item.update(push)) this.#announcement.textContent = `${push.destination}: ${STATUS_TEXT[push.status]}`;
+      if (item.update(push)) this.#announcement.textContent = `${visible(push.destination)}: ${stateText(push)}`;
     }
     this.#none.hidden = pushes.length > 0;
   }
@@ -77,10 +78,10 @@ export class PushList {
     const key = shown.map((push) => push.mediaSessionId).join();
     if (key === this.#endedShown) return;
     const latest = shown[0];
-    // A fault must be seen without a click.
+    // An error must be visible without a click.
     if (latest && !WANTED_ENDS.has(latest.reasonCode)) {
       this.#ended.open = true;
-      this.#announcement.textContent = `${latest.destination} has ended: ${latest.reason}`;
+      this.#announcement.textContent = `${visible(latest.destination)} has ended: ${visible(latest.reason)}`;
     }
     this.#endedShown = key;
     this.#ended.hidden = shown.length === 0;
@@ -112,7 +113,7 @@ export class PushList {
   }
 }
 
-/** One push. Its elements stay and only their text changes, so that the focus stays where it is. */
+/** One push. Its elements are kept and only their text changes, so that the focus stays where it is. */
 class PushItem {
   #status = create('span', { class: 'pill' });
   #reason = create('p', { class: 'reason' });
@@ -128,7 +129,7 @@ class PushItem {
    */
   constructor(push, act) {
     this.#push = push;
-    // Read out with each button: they are called the same in all pushes.
+    // Screen readers read the destination with each button: the labels are the same in all pushes.
     const described = { type: 'button', 'aria-describedby': `destination-${push.mediaSessionId}` };
     this.#mute = create('button', described);
     this.#sound = create('button', described);
@@ -136,7 +137,12 @@ class PushItem {
     this.element = create(
       'li',
       { class: 'push' },
-      create('header', {}, this.#status, create('code', { id: described['aria-describedby'] }, push.destination)),
+      create(
+        'header',
+        {},
+        this.#status,
+        create('code', { id: described['aria-describedby'] }, visible(push.destination)),
+      ),
       this.#reason,
       create(
         'dl',
@@ -157,19 +163,27 @@ class PushItem {
 
   /**
    * @param {Transponder} push
-   * @returns {boolean} whether its status is another one now
+   * @returns {boolean} whether its state has changed
    */
   update(push) {
     this.#push = push;
-    const changed = this.#status.dataset['state'] !== push.status;
-    this.#status.dataset['state'] = push.status;
-    this.#status.textContent = STATUS_TEXT[push.status];
-    this.#reason.textContent = push.reason;
+    const text = stateText(push);
+    const changed = this.#status.textContent !== text;
+    this.#status.dataset['state'] = push.publisherAway ? 'away' : push.status;
+    if (changed) this.#status.textContent = text;
+    this.#reason.textContent = [push.publisherAway && awayText(push.publisherAway), visible(push.reason)]
+      .filter(Boolean)
+      .join(' ');
     for (const { value, shown } of this.#figures) shown.textContent = value(push);
     this.#mute.textContent = push.muted ? 'Unmute' : 'Mute';
     this.#sound.textContent = push.soundEnabled ? 'Sound off' : 'Sound on';
     return changed;
   }
+}
+
+/** @param {Transponder} push */
+function stateText(push) {
+  return push.publisherAway ? 'Publisher away' : STATUS_TEXT[push.status];
 }
 
 /** @param {Transponder} push */
@@ -179,14 +193,8 @@ function endedItem(push) {
   return create(
     'li',
     {},
-    create('code', {}, push.destination),
-    create('time', { datetime: at }, at && new Date(at).toLocaleTimeString()),
-    create('span', { class: 'reason', 'data-wanted': wanted }, push.reason || 'No reason given'),
+    create('code', {}, visible(push.destination)),
+    create('time', { datetime: at }, at && clockTime(at)),
+    create('span', { class: 'reason', 'data-wanted': wanted }, visible(push.reason) || 'No reason given'),
   );
-}
-
-/** @param {number} count */
-function bytes(count) {
-  if (count < 1e6) return `${Math.round(count / 1e3)} kB`;
-  return count < 1e9 ? `${(count / 1e6).toFixed(1)} MB` : `${(count / 1e9).toFixed(2)} GB`;
 }

@@ -1,14 +1,16 @@
+import { urlOf } from './base.js';
 import { create, element, say } from './dom.js';
+import { visible } from './text.js';
 
 /** @typedef {import('../client/push-api.js').Transponder} Transponder */
 
-/** Milliseconds before a broken playback is tried again. */
+/** Milliseconds before playback is tried again after an error. */
 const RETRY_DELAY = 1500;
-/** Seconds behind the latest picture, as it should be and before something is done about it. */
+/** Seconds behind the latest frame: the target, and the limit above which the player catches up. */
 const TARGET_LATENCY = 0.6;
 const MAX_LATENCY = 1.5;
 
-/** Loaded by the page before its modules run. @type {typeof import('mpegts.js').default} */
+/** A global that a script of the page sets before modules run. @type {typeof import('mpegts.js').default} */
 const mpegts = /** @type {any} */ (globalThis).mpegts;
 
 /** Plays what the embedded RTMP server receives, by HTTP-FLV. */
@@ -27,31 +29,30 @@ export class WatchPanel {
   #player;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #retry;
-  /** Where the element was when the pushes were looked at last. */
+  /** Position of the video element at the last call of {@link show}. */
   #lastTime = 0;
 
   /**
    * @param {import('./access.js').Config['embedded']} embedded
-   * @param {() => Record<string, string>} headers with which the gateway lets the page watch
+   * @param {() => Record<string, string>} headers that authorize playback
    */
   constructor(embedded, headers) {
     this.#embedded = embedded;
     this.#headers = headers;
-    // Its warnings are of use to whoever looks into the browser's console, its progress reports are not.
+    // Only warnings and errors go to the browser's console.
     mpegts?.LoggingControl.applyConfig({ enableVerbose: false, enableDebug: false, enableInfo: false });
     this.#choice.addEventListener('change', () => this.#follow());
     this.#video.addEventListener('playing', () => {
       this.#note.hidden = true;
-      say(this.#state, 'Live, muted. Switch the sound on in the player.', 'good');
+      say(this.#state, 'Live, muted. Unmute it in the player.', 'good');
     });
     this.#video.addEventListener('volumechange', () => {
-      if (this.#player)
-        say(this.#state, this.#video.muted ? 'Live, muted. Switch the sound on in the player.' : 'Live.', 'good');
+      if (this.#player) say(this.#state, this.#video.muted ? 'Live, muted. Unmute it in the player.' : 'Live.', 'good');
     });
-    this.#rest();
+    this.#showIdle();
   }
 
-  /** @param {readonly Transponder[]} pushes of the stream, of which some go to the embedded server */
+  /** @param {readonly Transponder[]} pushes of the stream, to any destination */
   show(pushes) {
     this.#pushes = pushes.filter((push) => push.status === 'pushing' && this.#isEmbedded(push));
     const ids = this.#pushes.map((push) => push.mediaSessionId).join();
@@ -59,7 +60,7 @@ export class WatchPanel {
       const chosen = this.#choice.value;
       this.#choice.replaceChildren(
         ...(ids
-          ? this.#pushes.map((push) => create('option', { value: push.mediaSessionId }, push.destination))
+          ? this.#pushes.map((push) => create('option', { value: push.mediaSessionId }, visible(push.destination)))
           : [create('option', {}, '–')]),
       );
       if (this.#pushes.some((push) => push.mediaSessionId === chosen)) this.#choice.value = chosen;
@@ -67,7 +68,7 @@ export class WatchPanel {
       this.#choice.disabled = this.#pushes.length < 2;
     }
     this.#follow();
-    this.#skipHole();
+    this.#skipGap();
   }
 
   #follow() {
@@ -77,7 +78,7 @@ export class WatchPanel {
     this.#unload();
     this.#playing = id;
     if (push) this.#play(push);
-    else this.#rest();
+    else this.#showIdle();
   }
 
   /** @param {Transponder} push */
@@ -88,9 +89,8 @@ export class WatchPanel {
         'This browser cannot play the stream here. Another player can, at the RTMP server.',
         'warn',
       );
-    this.#note.textContent = 'Waiting for the first picture…';
-    const url = new URL(`${this.#embedded?.playbackBase}/${encodeURIComponent(push.streamName)}.flv`, location.href)
-      .href;
+    this.#note.textContent = 'Waiting for the first frame…';
+    const url = urlOf(`${this.#embedded?.playbackBase}/${encodeURIComponent(push.streamName)}.flv`);
     const player = mpegts.createPlayer(
       { type: 'flv', isLive: true, url },
       {
@@ -113,38 +113,38 @@ export class WatchPanel {
     player.on(mpegts.Events.LOADING_COMPLETE, again);
     player.attachMediaElement(this.#video);
     player.load();
-    // Refused when the page was never touched: the controls then start it.
+    // Browsers may refuse to play before the user has clicked; the controls then start it.
     Promise.resolve(player.play()).catch(() => {});
   }
 
-  /** A publisher who was away leaves a hole in the pictures, before or in which the element waits for ever, whatever has come since. */
-  #skipHole() {
+  /** After an absence of the publisher the timestamps have a gap. The video element waits in front of it for ever, so the position is moved. */
+  #skipGap() {
     const { buffered, currentTime, paused } = this.#video;
-    const stands = currentTime === this.#lastTime && !paused;
+    const stalled = currentTime === this.#lastTime && !paused;
     this.#lastTime = currentTime;
     const latest = buffered.length > 0 ? buffered.end(buffered.length - 1) : 0;
-    if (stands && latest - currentTime > MAX_LATENCY) this.#video.currentTime = latest - TARGET_LATENCY;
+    if (stalled && latest - currentTime > MAX_LATENCY) this.#video.currentTime = latest - TARGET_LATENCY;
   }
 
   #unload() {
     clearTimeout(this.#retry);
     const player = this.#player;
     this.#player = undefined;
-    // It must not be destroyed from within one of its own events.
+    // mpegts.js does not allow this inside one of its own events.
     if (player) queueMicrotask(() => player.destroy());
     this.#note.hidden = false;
     say(this.#state, '');
   }
 
-  #rest() {
+  #showIdle() {
     this.#note.textContent = this.#embedded
-      ? `Nothing to watch yet. Push to ${this.#embedded.rtmpUrl} and it shows here.`
+      ? `Nothing to play yet. Push to ${this.#embedded.rtmpUrl} to see the stream here.`
       : 'The embedded RTMP server is switched off (embedded_rtmp_server).';
   }
 
   /** @param {Transponder} push */
   #isEmbedded(push) {
-    // The name under which it is published there is covered where it may be a stream key.
+    // Without the published name, which is hidden if it may be a stream key, the stream cannot be requested.
     if (!this.#embedded || push.streamName === '***') return false;
     const own = new URL(this.#embedded.rtmpUrl);
     const [, host, port = '1935', application] = /^rtmp:\/\/([^/]*?)(?::(\d+))?\/([^/?]+)/.exec(push.destination) ?? [];

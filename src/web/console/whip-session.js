@@ -1,11 +1,11 @@
 /**
- * One session of WHIP (publishing, RFC 9725) or WHEP (playing), with nothing but what every browser has: an offer goes out by POST,
- * the answer comes back, DELETE ends it.
+ * One session of WHIP (publishing, RFC 9725) or WHEP (playing), without a library: POST sends the offer and returns the answer,
+ * DELETE ends the session.
  */
 export class WhipSession extends EventTarget {
   /** @type {RTCPeerConnection} */
   #connection;
-  /** @type {string} Where DELETE goes. */
+  /** @type {string} URL of the session, for DELETE. */
   #location;
   /** @type {Record<string, string>} */
   #headers;
@@ -24,14 +24,14 @@ export class WhipSession extends EventTarget {
   }
 
   /**
-   * Sends the offer of a connection whose tracks are there already. No need to wait for candidates: the gateway has a public address
-   * and learns the browser's from its first packet.
+   * Sends the offer of a connection that has its tracks. Candidates are not awaited: the gateway's address is known, and it
+   * learns the browser's address from the first packet.
    *
    * @param {string} endpoint `/whip/NAME` or `/whep/NAME` of a gateway
    * @param {RTCPeerConnection} connection
    * @param {string} [apiKey]
    * @returns {Promise<WhipSession>}
-   * @throws {Error} with the gateway's words
+   * @throws {Error} with the gateway's message
    */
   static async open(endpoint, connection, apiKey) {
     /** @type {Record<string, string>} */
@@ -48,11 +48,11 @@ export class WhipSession extends EventTarget {
     const location = new URL(response.headers.get('location') ?? '', response.url).href;
     const session = new WhipSession(connection, location, headers);
     await connection.setRemoteDescription({ type: 'answer', sdp: answer });
-    session.#watchGoodbye();
+    session.#watchTransport();
     return session;
   }
 
-  /** `closed` when the gateway has ended it: it says so by DTLS, and the connection's own state takes that for a lost network, 15 s later. */
+  /** `closed` when the gateway has ended the session. It closes DTLS then, which `connectionState` reports as a lost network, 15 s later. */
   get state() {
     return this.#transport?.state === 'closed' ? 'closed' : this.#connection.connectionState;
   }
@@ -61,11 +61,11 @@ export class WhipSession extends EventTarget {
     return this.#connection.getTransceivers()[0]?.sender.transport;
   }
 
-  #watchGoodbye() {
+  #watchTransport() {
     this.#transport?.addEventListener('statechange', () => this.dispatchEvent(new Event('change')));
   }
 
-  /** Ends the session at the gateway, and with it the stream and its pushes. Also while the page is being closed. */
+  /** Ends the session at the gateway, and with it the stream and its pushes. Works while the page is being closed, too. */
   async close() {
     await fetch(this.#location, { method: 'DELETE', headers: this.#headers, keepalive: true }).catch(() => undefined);
     this.#connection.close();

@@ -1,11 +1,12 @@
 import { openCamera } from '../client/index.js';
+import { urlOf } from './base.js';
 import { busy, element, say } from './dom.js';
 import { WhipSession } from './whip-session.js';
 
-/** What the page says of a session that stands, and of one that has ended by itself. */
+/** Status texts of a connected session, and of one that the user did not end. */
 const WORDS = {
-  publish: { connected: 'On air.', lost: 'The gateway has ended the stream, or the connection to it was lost.' },
-  watch: { connected: 'Playing.', lost: 'The stream has ended, or the connection to the gateway was lost.' },
+  publish: { connected: 'Publishing.', lost: 'The gateway has ended the stream, or the connection was lost.' },
+  watch: { connected: 'Playing.', lost: 'The stream has ended, or the connection was lost.' },
 };
 
 const camera = element('camera', HTMLVideoElement);
@@ -23,7 +24,7 @@ async function publish() {
     connection.addTransceiver(track, { direction: 'sendonly', streams: [stream] });
   const rtmpUrl = valueOf('rtmp-url');
   return WhipSession.open(
-    `/whip/${streamName()}${rtmpUrl && `?rtmpUrl=${encodeURIComponent(rtmpUrl)}`}`,
+    urlOf(`/whip/${streamName()}`) + (rtmpUrl && `?rtmpUrl=${encodeURIComponent(rtmpUrl)}`),
     connection,
     valueOf('api-key'),
   );
@@ -36,7 +37,7 @@ async function watch() {
   const stream = new MediaStream();
   connection.ontrack = ({ track }) => stream.addTrack(track);
   player.srcObject = stream;
-  return WhipSession.open(`/whep/${streamName()}`, connection, valueOf('api-key'));
+  return WhipSession.open(urlOf(`/whep/${streamName()}`), connection, valueOf('api-key'));
 }
 
 /** @param {HTMLVideoElement} screen */
@@ -47,7 +48,7 @@ function clear(screen) {
 }
 
 /**
- * A button that opens a session, and closes it when it is pressed again.
+ * Makes a button open a session, and close it when it is pressed again.
  *
  * @param {'publish' | 'watch'} name
  * @param {HTMLVideoElement} screen
@@ -72,7 +73,7 @@ function switchFor(name, screen, open) {
     else if (state === 'disconnected') say(line, 'The gateway does not answer…', 'warn');
     else if (state === 'failed' || state === 'closed') {
       end();
-      // It may not know yet, and would keep the name.
+      // The gateway may not have noticed yet, and would keep the name reserved.
       void shown.close();
       say(line, WORDS[name].lost, 'bad');
     } else say(line, 'Connecting…');
