@@ -1,7 +1,9 @@
-// npm run bench -- NAME: sets up what is missing, then runs a measurement of bench/.
+// npm run bench -- [--no-install] NAME: installs what is missing, then runs a benchmark of bench/.
 import path from 'node:path';
 import { ROOT, setUpOrExit } from './setup.mjs';
+import { readInstallOption } from './setup/plan.mjs';
 import { runNode } from './setup/run-node.mjs';
 
-const { node, env } = await setUpOrExit('test');
-process.exit(await runNode(node, [path.join(ROOT, 'bench', 'main.ts'), ...process.argv.slice(2)], env));
+const { install, args } = readInstallOption(process.argv.slice(2));
+const { node, env } = await setUpOrExit('test', { install });
+process.exit(await runNode(node, [path.join(ROOT, 'bench', 'main.ts'), ...args], env));

@@ -11,11 +11,11 @@ const LEVEL = 0.5;
 /** Tones begin and end within this time, so that they do not click. */
 const FADE_S = 0.01;
 
-/** Sounds of different rates, channels and sample sizes, as people have them lying about. */
+/** Sounds with different sample rates, channel counts and sample sizes. */
 const SOUNDS = [
-  // A steady 440 Hz tone: easy to recognize in what arrives.
+  // A steady 440 Hz tone, which is easy to recognize in the output.
   { name: 'test.wav', rate: 44_100, channels: 1, bits: 16, seconds: 2, sample: (t) => tone(t, 0, 2, 440) },
-  // Left and right differ, so that a mix-down or a swap shows.
+  // Left and right differ, so that a downmix or a swap is detected.
   {
     name: 'sound.wav',
     rate: 48_000,
@@ -24,7 +24,7 @@ const SOUNDS = [
     seconds: 1,
     sample: (t, channel) => tone(t, 0, 1, channel === 0 ? 523.25 : 659.25),
   },
-  // Three notes that ring out, at the rate of a telephone.
+  // Three decaying notes at 8 kHz, as in telephony.
   {
     name: 'chime.wav',
     rate: 8_000,
@@ -50,7 +50,7 @@ function tone(t, start, duration, frequency) {
   return LEVEL * fade * Math.sin(2 * Math.PI * frequency * (t - start));
 }
 
-/** A struck note: at once there, then dying away by half every 120 ms. */
+/** A note with a short attack that decays by half every 120 ms. */
 function ring(t, start, frequency) {
   if (t < start) return 0;
   const age = t - start;

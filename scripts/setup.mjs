@@ -1,9 +1,10 @@
-// Gets what the project needs onto this machine, and does next to nothing where it is there already. docs/setup.md tells the rest.
-// Usage: node scripts/setup.mjs --for start|test|image    (npm start, npm test and the Dockerfile call it by themselves)
+// Installs and builds what the project needs on this machine, unless it is there: docs/setup.md.
+// Usage: node scripts/setup.mjs --for start|test|image [--no-install]    (npm start, npm test and the Dockerfile call it)
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ensureOpusToAac } from './setup/opus-to-aac.mjs';
 import { ensurePackages, nodeRuntime } from './setup/packages.mjs';
+import { plan, readInstallOption } from './setup/plan.mjs';
 import { say, SetupError } from './setup/progress.mjs';
 import { ensurePrograms, SEARCH_PATH } from './setup/system.mjs';
 import { ensureWorker } from './setup/worker.mjs';
@@ -11,28 +12,42 @@ import { ensureWorker } from './setup/worker.mjs';
 /** The repository. */
 export const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
-/** What one may set up for. An image gets its programs from its Dockerfile, and needs the packages and what is built only. */
+/** Purposes of a set-up. An image gets its programs from the Dockerfile: it needs only the npm packages and what is built. */
 const PURPOSES = ['start', 'test', 'image'];
 
 /**
+ * Lists what is missing, then installs it.
+ *
  * @param {'start' | 'test' | 'image'} purpose
+ * @param {{ install?: boolean }} [options] `install: false`: fail with the list instead
  * @returns {Promise<{ node: string, env: NodeJS.ProcessEnv }>} the Node to run TypeScript with, and its environment
+ * @throws {SetupError}
  */
-export async function setUp(purpose) {
+export async function setUp(purpose, { install = true } = {}) {
+  announce(plan(ROOT, purpose), install);
   await ensurePackages(ROOT, purpose);
   await ensurePrograms(purpose);
   const node = nodeRuntime(ROOT);
-  const worker = await ensureWorker(ROOT, node);
+  const worker = await ensureWorker(ROOT, node, install);
   const opusToAac = await ensureOpusToAac(ROOT);
-  // Whatever is started from here finds the same Node, and programs such as nginx that an ordinary user's PATH lacks.
+  // Child processes find the same Node, and programs such as nginx that are not in an ordinary user's PATH.
   const searchPath = [path.dirname(node), ...SEARCH_PATH].join(path.delimiter);
   return { node, env: { ...process.env, PATH: searchPath, MEDIASOUP_WORKER_BIN: worker, OPUS_TO_AAC_BIN: opusToAac } };
 }
 
-/** As `setUp`, but a set-up that cannot go on says what to do and ends the process with code 1. */
-export async function setUpOrExit(purpose) {
+/** @param {string[]} missing @param {boolean} install */
+function announce(missing, install) {
+  if (missing.length === 0) return;
+  const list = missing.map((line) => `  - ${line}`).join('\n');
+  if (!install)
+    throw new SetupError(`these are missing:\n${list}\nNothing was changed. Without --no-install they are installed.`);
+  say(`about to install what is missing (--no-install: only list it):\n${list}`);
+}
+
+/** Like `setUp`, but if the set-up cannot continue it says what to do and ends the process with code 1. */
+export async function setUpOrExit(purpose, options) {
   try {
-    return await setUp(purpose);
+    return await setUp(purpose, options);
   } catch (error) {
     if (!(error instanceof SetupError)) throw error;
     say(error.message);
@@ -41,12 +56,13 @@ export async function setUpOrExit(purpose) {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const purpose = process.argv[2] === '--for' ? process.argv[3] : undefined;
-  if (!PURPOSES.includes(purpose)) {
-    console.error(`Usage: node scripts/setup.mjs --for ${PURPOSES.join('|')}`);
+  const { install, args } = readInstallOption(process.argv.slice(2));
+  const [option, purpose] = args;
+  if (option !== '--for' || !PURPOSES.includes(purpose) || args.length !== 2) {
+    console.error(`Usage: node scripts/setup.mjs --for ${PURPOSES.join('|')} [--no-install]`);
     process.exit(2);
   }
-  const { node, env } = await setUpOrExit(purpose);
+  const { node, env } = await setUpOrExit(purpose, { install });
   say(
     `everything is there. Node: ${node}, mediasoup's worker: ${env.MEDIASOUP_WORKER_BIN}, audio encoder: ${env.OPUS_TO_AAC_BIN || 'ffmpeg'}`,
   );

@@ -1,7 +1,9 @@
-// npm start: sets up what is missing, then runs the gateway. Arguments are handed on: npm start -- --config FILE
+// npm start: installs what is missing, then runs the gateway. Arguments: npm start -- [--no-install] [--config FILE]
 import path from 'node:path';
 import { ROOT, setUpOrExit } from './setup.mjs';
+import { readInstallOption } from './setup/plan.mjs';
 import { runNode } from './setup/run-node.mjs';
 
-const { node, env } = await setUpOrExit('start');
-process.exit(await runNode(node, [path.join(ROOT, 'src', 'main.ts'), ...process.argv.slice(2)], env));
+const { install, args } = readInstallOption(process.argv.slice(2));
+const { node, env } = await setUpOrExit('start', { install });
+process.exit(await runNode(node, [path.join(ROOT, 'src', 'main.ts'), ...args], env));

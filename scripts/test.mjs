@@ -1,27 +1,29 @@
-// npm test: sets up what is missing, checks types and style, then runs the tests. Ends with one line: N passed, N failed.
-// Usage: node scripts/test.mjs [typecheck | lint | unit | integration | browser | faults | FILE.test.ts]...    (nothing: all)
+// npm test: installs what is missing, checks types and style, then runs the tests. The last line is: N passed, N failed.
+// Environment variables reach the gateways under test: FAST_PATHS=false npm test.
+// Usage: node scripts/test.mjs [--no-install] [typecheck | lint | unit | integration | browser | faults | FILE.test.ts]...    (default: all)
 import { existsSync, readdirSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { ROOT, setUp } from './setup.mjs';
+import { readInstallOption } from './setup/plan.mjs';
 import { say, SetupError } from './setup/progress.mjs';
 import { runCheck } from './test-runner/check.mjs';
 import { endRunningTests, runTestFile } from './test-runner/test-file.mjs';
 
-/** They share nothing, so they run side by side. Browser code is checked against the browser's types. */
+/** The checks run in parallel. Browser code is checked against the browser's types. */
 const CHECKS = {
   typecheck: [
     { title: 'types', script: 'typescript/bin/tsc', args: ['-p', '.'] },
     { title: 'types of the browser library', script: 'typescript/bin/tsc', args: ['-p', 'src/web/client'] },
   ],
   lint: [
-    { title: 'style and import arrows', script: 'eslint/bin/eslint.js', args: ['.', '--max-warnings=0'] },
+    { title: 'style and import rules', script: 'eslint/bin/eslint.js', args: ['.', '--max-warnings=0'] },
     { title: 'format', script: 'prettier/bin/prettier.cjs', args: ['--check', '--log-level=warn', '.'] },
   ],
 };
 
 /**
- * Files of a suite that run at once. Those with a browser, and those of faults, need the machine for themselves: they compare what came out with the clock, and a
+ * Number of files of a suite that run in parallel. Files of `browser` and `faults` run alone: they compare output with the clock, and a
  * browser that encodes takes a core.
  */
 const SUITES = {
@@ -56,7 +58,7 @@ function plan(names) {
   for (const [suite, jobs] of Object.entries(SUITES)) {
     if (!all && !names.includes(suite)) continue;
     const files = testFiles(suite);
-    // Whoever asks for a suite that has no tests has asked for something that cannot pass.
+    // A suite that was named and has no tests is a failure.
     if (files.length === 0 && !all)
       add({ passed: 0, failed: 1, report: `FAIL ${suite}: there are no tests in test/${suite}` });
     groups.push({ files, jobs });
@@ -72,9 +74,9 @@ function plan(names) {
   return { checks, groups };
 }
 
-async function runAll(names) {
+async function runAll(names, options) {
   const { checks, groups } = plan(names);
-  const { node, env } = await setUp('test');
+  const { node, env } = await setUp('test', options);
   const context = { root: ROOT, node, env };
   await Promise.all(checks.flatMap((name) => CHECKS[name]).map(async (check) => add(await runCheck(context, check))));
   for (const { files, jobs } of groups) {
@@ -103,7 +105,8 @@ for (const [signal, number] of [
 }
 
 try {
-  await runAll(process.argv.slice(2));
+  const { install, args } = readInstallOption(process.argv.slice(2));
+  await runAll(args, { install });
 } catch (error) {
   if (error instanceof SetupError) say(error.message);
   else console.error(error);

@@ -2,7 +2,7 @@ import { accessSync, constants } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 
-/** Where what was built or fetched once is kept for all copies of the repository. */
+/** Folder for programs that were built or fetched, shared by all copies of the repository. */
 export function cacheFolder() {
   return path.join(process.env.XDG_CACHE_HOME || path.join(os.homedir(), '.cache'), 'webrtc-transponder');
 }

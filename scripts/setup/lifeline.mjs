@@ -1,9 +1,9 @@
-// Preloaded by run-node.mjs: ends this process in good order when the one that started it is gone.
+// Preloaded by run-node.mjs: sends SIGTERM to this process when its parent process has ended.
 if (process.channel) {
   process.once('disconnect', () => process.kill(process.pid, 'SIGTERM'));
-  // Listening alone must not keep a process alive that has nothing else to do.
+  // The listener alone must not keep the process alive.
   process.channel.unref();
-  // Processes that this one forks get the same options, but their channels serve other purposes.
+  // Forked processes would inherit these options, but their channels serve other purposes.
   process.execArgv.splice(0, process.execArgv.length, ...withoutLifeline(process.execArgv));
 }
 

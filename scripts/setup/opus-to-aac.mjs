@@ -6,15 +6,15 @@ import { cacheFolder, isExecutable } from './cache.mjs';
 import { runStep, say, SetupError } from './progress.mjs';
 import { ensureDebianPackages, succeeds } from './system.mjs';
 
-/** Debian packages that building it takes; what it is linked against comes with ffmpeg. */
-const BUILD_PACKAGES = ['gcc', 'libc6-dev', 'libavcodec-dev', 'libavutil-dev'];
+/** Debian packages that are needed to build it. The libraries that it is linked with come with ffmpeg. */
+export const OPUS_TO_AAC_BUILD_PACKAGES = ['gcc', 'libc6-dev', 'libavcodec-dev', 'libavutil-dev'];
 
 /**
- * Finds the encoder that serves several streams in the machine's cache, or builds it there from native/. Nothing depends on it: without it
- * each stream's sound has an ffmpeg.
+ * Finds the audio encoder that several streams share in the machine's cache, or builds it there from native/. It is optional: without it
+ * the audio of each stream is encoded by an ffmpeg.
  *
  * @param {string} root the repository
- * @returns {Promise<string>} the path for OPUS_TO_AAC_BIN; empty where it cannot be built
+ * @returns {Promise<string>} the path for OPUS_TO_AAC_BIN; empty if it cannot be built
  */
 export async function ensureOpusToAac(root) {
   const given = process.env.OPUS_TO_AAC_BIN;
@@ -23,15 +23,8 @@ export async function ensureOpusToAac(root) {
       throw new SetupError(`OPUS_TO_AAC_BIN is set, but there is no program at ${given}`);
     return given;
   }
-  const folder = path.join(root, 'native');
-  const sources = readdirSync(folder)
-    .sort()
-    .map((name) => path.join(folder, name));
-  const hash = createHash('sha256');
-  for (const source of sources) hash.update(readFileSync(source));
-  const version = hash.digest('hex').slice(0, 12);
-  const cached = path.join(cacheFolder(), `opus-to-aac-${version}-${os.platform()}-${os.arch()}`);
-  // Its libraries may have gone with an update of the system.
+  const { sources, cached } = locate(root);
+  // An update of the system may have removed its libraries.
   if (runs(cached)) return cached;
 
   const candidate = `${cached}.candidate-${process.pid}`;
@@ -51,25 +44,42 @@ export async function ensureOpusToAac(root) {
   try {
     mkdirSync(path.dirname(cached), { recursive: true });
     process.once('exit', () => rmSync(candidate, { force: true }));
-    // What it takes may be there by names that are not Debian's.
+    // A compiler and the libraries may be installed under names that are not Debian's.
     if (!succeeds(compile.command, compile.args)) {
-      await ensureDebianPackages(BUILD_PACKAGES, 'about half a minute');
+      await ensureDebianPackages(OPUS_TO_AAC_BUILD_PACKAGES, 'about half a minute');
       await runStep('building the audio encoder', { about: 'some seconds, once per machine', ...compile });
     }
     if (!runs(candidate)) throw new SetupError('the audio encoder was built, but does not run');
     renameSync(candidate, cached);
     return cached;
   } catch (error) {
-    // A folder that must not be written to is no reason not to start, either.
+    // A folder that is not writable does not prevent the start, either.
     if (!(error instanceof SetupError) && error.syscall === undefined) throw error;
     say(
-      `${error.message}\nsetup: going on without the audio encoder that streams share: each has an ffmpeg, which takes more memory`,
+      `${error.message}\nsetup: continuing without the shared audio encoder: each stream uses an ffmpeg, which takes more memory`,
     );
     return '';
   }
 }
 
-/** Without input it has nothing to do, and ends with code 0. */
+/** Whether the audio encoder is available, or was set to none. @param {string} root the repository */
+export function opusToAacIsReady(root) {
+  return process.env.OPUS_TO_AAC_BIN !== undefined || runs(locate(root).cached);
+}
+
+/** Its sources and its place in the cache, whose name has a hash of the sources. */
+function locate(root) {
+  const folder = path.join(root, 'native');
+  const sources = readdirSync(folder)
+    .sort()
+    .map((name) => path.join(folder, name));
+  const hash = createHash('sha256');
+  for (const source of sources) hash.update(readFileSync(source));
+  const version = hash.digest('hex').slice(0, 12);
+  return { sources, cached: path.join(cacheFolder(), `opus-to-aac-${version}-${os.platform()}-${os.arch()}`) };
+}
+
+/** Without input it ends at once with code 0. */
 function runs(program) {
   return isExecutable(program) && succeeds(program, []);
 }

@@ -1,12 +1,12 @@
 import { spawn } from 'node:child_process';
 
-/** A set-up that cannot go on: the message says what to do and is shown without a stack. */
+/** The set-up cannot continue. The message says what to do and is shown without a stack. */
 export class SetupError extends Error {}
 
 /** Lines of a command's output that are shown when it fails. */
 const TAIL_LINES = 30;
 
-/** Without a terminal, a line this often says that a long step is still going on. */
+/** Interval of the lines that report a long step if there is no terminal. */
 const QUIET_INTERVAL_MS = 30_000;
 
 export function say(text) {
@@ -14,8 +14,8 @@ export function say(text) {
 }
 
 /**
- * Runs one command of the set-up, telling what is being done, how long it takes about, and how long it has taken so far.
- * The command's own output is shown only when it fails, by its last lines.
+ * Runs one command of the set-up. Reports what is done, its estimated time and the time so far. The last lines of the
+ * command's output are shown if it fails.
  *
  * @param {string} title what is being done, such as "installing npm packages"
  * @param {{ about: string, command: string, args: string[], env?: NodeJS.ProcessEnv, cwd?: string,
@@ -42,7 +42,7 @@ export async function runStep(title, { about, command, args, env, cwd, counter }
     }
   }, 1000);
 
-  // A process group of its own, so that what the command has started ends with it.
+  // A process group of its own, so that the command's child processes end with it.
   const child = spawn(command, args, {
     cwd,
     env: env ?? process.env,
@@ -85,6 +85,6 @@ function endGroup(pid) {
   try {
     process.kill(-pid, 'SIGTERM');
   } catch {
-    // It has ended already, or never started.
+    // It has ended already, or did not start.
   }
 }

@@ -1,6 +1,6 @@
-// Proves the worker that MEDIASOUP_WORKER_BIN names: two of its WebRTC transports complete a DTLS handshake with each other,
-// one as client and one as server. Both sides of mediasoup wait for the other's ICE checks, so this script plays the ICE client
-// towards each of them and then carries the datagrams between the two. Ends with code 0, or with 1 and a line that says why.
+// Tests the worker that MEDIASOUP_WORKER_BIN names: two of its WebRTC transports complete a DTLS handshake with each other,
+// one as client and one as server. mediasoup is ICE lite and sends no checks, so this script is the ICE client of both and
+// forwards the datagrams between them. Exits with code 0, or with code 1 and a line with the reason.
 import { createHmac, randomBytes } from 'node:crypto';
 import dgram from 'node:dgram';
 import { once } from 'node:events';
@@ -33,7 +33,7 @@ function attribute(type, value) {
   return padded;
 }
 
-/** An ICE check that nominates at once, signed with the transport's ICE password. */
+/** An ICE check with nomination, signed with the transport's ICE password. */
 function bindingRequest({ usernameFragment, password }) {
   const priority = Buffer.alloc(4);
   priority.writeUInt32BE(1);
@@ -47,7 +47,7 @@ function bindingRequest({ usernameFragment, password }) {
   header.writeUInt16BE(BINDING_REQUEST, 0);
   header.writeUInt32BE(STUN_MAGIC_COOKIE, 4);
   randomBytes(12).copy(header, 8);
-  // Each of the two sums is made with a header whose length reaches to the end of its own attribute.
+  // Each of the two checksums is calculated with a header whose length ends after its own attribute.
   header.writeUInt16BE(attributes.length + MESSAGE_INTEGRITY_BYTES, 2);
   const integrity = createHmac('sha1', password).update(header).update(attributes).digest();
   header.writeUInt16BE(attributes.length + MESSAGE_INTEGRITY_BYTES + FINGERPRINT_BYTES, 2);
@@ -72,7 +72,7 @@ async function createSide() {
   return { worker, transport, socket, send: (datagram) => socket.send(datagram, port, '127.0.0.1') };
 }
 
-/** Resolves when the transport has chosen this script's socket, and DTLS may begin. */
+/** Resolves when the transport has selected this script's socket. DTLS can start then. */
 async function completeIce({ transport, send }) {
   const completed = new Promise((resolve) => {
     transport.on('icestatechange', (state) => state === 'completed' && resolve());

@@ -3,14 +3,14 @@ import os from 'node:os';
 
 const FORWARDED = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 
-/** A Ctrl-C arrives twice, from the terminal and from npm, within milliseconds; a second one that is meant comes later. */
+/** One Ctrl-C arrives twice within milliseconds: from the terminal and from npm. */
 const SAME_KEY_PRESS_MS = 400;
 
 const LIFELINE = new URL('lifeline.mjs', import.meta.url).href;
 
 /**
- * Runs a script as this process's other half: signals are passed on, once each, and when this process is gone, even by
- * SIGKILL, the script is told to end.
+ * Runs a script as a child process: signals are forwarded, once each. When this process ends, even by SIGKILL, the
+ * script gets SIGTERM.
  *
  * @param {string} node the Node to run it with
  * @param {string[]} args the script and its arguments
@@ -18,7 +18,7 @@ const LIFELINE = new URL('lifeline.mjs', import.meta.url).href;
  * @returns {Promise<number>} the exit code, or 128 + the number of the signal that ended it
  */
 export async function runNode(node, args, env) {
-  // Its own process group: the terminal's Ctrl-C reaches this process alone, which passes it on.
+  // A process group of its own: the terminal's Ctrl-C reaches only this process, which forwards it.
   const child = spawn(node, ['--import', LIFELINE, ...args], {
     env,
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],

@@ -4,12 +4,12 @@ import path from 'node:path';
 import { isExecutable } from './cache.mjs';
 import { runStep, SetupError } from './progress.mjs';
 
-/** Where programs are looked for: an ordinary user's PATH often lacks the folders that hold nginx. */
+/** Folders that are searched for programs. The PATH of an ordinary user often lacks those that hold nginx. */
 export const SEARCH_PATH = [...(process.env.PATH ?? '').split(path.delimiter), '/usr/sbin', '/usr/local/sbin', '/sbin'];
 
 const NGINX_RTMP_MODULES = ['/usr/lib/nginx/modules/ngx_rtmp_module.so', '/usr/share/nginx/modules/ngx_rtmp_module.so'];
 
-/** What is needed from the system, how it is recognized, and the Debian package that brings it. */
+/** Programs that are needed from the system, how they are detected, and their Debian packages. */
 const NEEDS = [
   {
     purposes: ['start', 'test'],
@@ -32,7 +32,7 @@ const NEEDS = [
   { purposes: ['test'], package: 'openssl', present: () => Boolean(findProgram('openssl')) },
 ];
 
-/** Debian packages that building mediasoup's worker takes; what it is linked against comes with them. */
+/** Debian packages that are needed to build mediasoup's worker. They include the libraries that it is linked with. */
 export const WORKER_BUILD_PACKAGES = [
   'meson',
   'ninja-build',
@@ -48,38 +48,45 @@ export const WORKER_BUILD_PACKAGES = [
 
 /** Installs the programs that are missing. @param {'start' | 'test' | 'image'} purpose */
 export async function ensurePrograms(purpose) {
-  const missing = NEEDS.filter((need) => need.purposes.includes(purpose) && !need.present()).map(
-    (need) => need.package,
-  );
+  const missing = missingPrograms(purpose);
   await installDebianPackages(missing, missing.includes('chromium') ? 'about a minute' : 'about half a minute');
 }
 
-/** Installs those of the Debian packages that dpkg does not know as installed. */
+/** The Debian packages of the programs that are missing. @param {'start' | 'test' | 'image'} purpose */
+export function missingPrograms(purpose) {
+  return NEEDS.filter((need) => need.purposes.includes(purpose) && !need.present()).map((need) => need.package);
+}
+
+/** Those of the Debian packages that dpkg does not report as installed. */
+export function missingDebianPackages(names) {
+  return aptAvailable() ? names.filter((name) => !debianPackageInstalled(name)) : names;
+}
+
+/** Installs those of the Debian packages that are missing. */
 export async function ensureDebianPackages(names, about) {
-  const missing = aptAvailable() ? names.filter((name) => !debianPackageInstalled(name)) : names;
-  await installDebianPackages(missing, about);
+  await installDebianPackages(missingDebianPackages(names), about);
 }
 
 /**
  * @param {string[]} names
- * @throws {SetupError} that says what to type, where packages cannot be installed from here
+ * @throws {SetupError} with the command to type, if packages cannot be installed from here
  */
 async function installDebianPackages(names, about) {
   if (names.length === 0) return;
   const prefix = process.getuid?.() === 0 ? [] : passwordlessSudo() ? ['sudo', '-n'] : undefined;
   if (!aptAvailable() || !prefix) {
     throw new SetupError(
-      `missing: ${names.join(', ')}. Type: sudo apt-get install -y ${names.join(' ')} (or the like for this system), then run this again.`,
+      `missing: ${names.join(', ')}. Type: sudo apt-get install -y ${names.join(' ')} (or the equivalent of this system), then run this again.`,
     );
   }
-  // nginx is wanted as a program: its service, on port 80, is neither started nor enabled where it was not there before.
+  // Only the program nginx is needed: its service, on port 80, is neither started nor enabled.
   const keepServiceOff =
     names.includes('nginx') && existsSync('/run/systemd/system') ? 'systemctl mask --quiet nginx.service; ' : '';
   const restoreService = keepServiceOff
     ? '; code=$?; systemctl unmask --quiet nginx.service; systemctl disable --quiet nginx.service; exit $code'
     : '';
   const install = `DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends -o DPkg::Lock::Timeout=300 ${names.join(' ')}`;
-  // Old package lists are better than none: a repository that does not answer must not stop the installation.
+  // An update that fails does not stop the installation: old package lists may be sufficient.
   const script = `${keepServiceOff}apt-get update -qq; ${install}${restoreService}`;
   const [command, ...args] = [...prefix, 'sh', '-c', script];
   await runStep(`installing Debian packages (${names.join(', ')})`, {

@@ -23,30 +23,31 @@ const run = promisify(execFile);
 const BUILD_SCRIPT = fileURLToPath(new URL('../mediasoup-worker/build.sh', import.meta.url));
 const PROVE_SCRIPT = fileURLToPath(new URL('prove-worker.mjs', import.meta.url));
 
-/** The prebuilt worker is 5 to 10 MB; whoever needs longer than this to send it is not going to. */
+/** The prebuilt worker has 5 to 10 MB. */
 const DOWNLOAD_TIMEOUT_MS = 60_000;
 
-/** A handshake takes milliseconds; starting Node and two workers on a busy machine takes the rest. */
+/** The handshake takes milliseconds, the start of Node and of two workers on a busy machine some seconds. */
 const PROOF_TIMEOUT_MS = 30_000;
 
 /**
- * Finds mediasoup's worker in the machine's cache, or gets it there: its prebuilt binary where that can be fetched, else built
+ * Finds mediasoup's worker in the machine's cache, or puts it there: the prebuilt binary if it can be fetched, else one built
  * from the sources in the npm package. Before a worker is used for the first time it must complete a DTLS handshake.
  *
  * @param {string} root the repository
  * @param {string} node a Node that runs mediasoup
+ * @param {boolean} install false: fail if it is not in the cache
  * @returns {Promise<string>} the path for MEDIASOUP_WORKER_BIN
  */
-export async function ensureWorker(root, node) {
+export async function ensureWorker(root, node, install) {
   const given = process.env.MEDIASOUP_WORKER_BIN;
   if (given) {
     if (!isExecutable(given)) throw new SetupError(`MEDIASOUP_WORKER_BIN is set, but there is no program at ${given}`);
     return given;
   }
   const mediasoup = path.join(root, 'node_modules', 'mediasoup');
-  const version = JSON.parse(readFileSync(path.join(mediasoup, 'package.json'), 'utf8')).version;
-  const cached = path.join(cacheFolder(), `mediasoup-worker-${version}-${os.platform()}-${os.arch()}`);
+  const { version, cached } = locate(root);
   if (await cachedAndProved(node, cached)) return cached;
+  if (!install) throw new SetupError('run this again without --no-install to replace the worker.');
 
   makeFolder(path.dirname(cached));
   const candidate = `${cached}.candidate-${process.pid}`;
@@ -59,6 +60,23 @@ export async function ensureWorker(root, node) {
   return buildWorker(node, mediasoup, candidate, cached);
 }
 
+/** Whether a worker is available. One in the cache may still fail its handshake. @param {string} root the repository */
+export function workerIsReady(root) {
+  return Boolean(process.env.MEDIASOUP_WORKER_BIN) || isExecutable(locate(root).cached);
+}
+
+/** Estimated from the number of processors. */
+export function workerBuildMinutes() {
+  return Math.max(1, Math.round(10 / os.availableParallelism()));
+}
+
+/** The version that package-lock.json names, and its place in the cache. */
+function locate(root) {
+  const { packages } = JSON.parse(readFileSync(path.join(root, 'package-lock.json'), 'utf8'));
+  const { version } = packages['node_modules/mediasoup'];
+  return { version, cached: path.join(cacheFolder(), `mediasoup-worker-${version}-${os.platform()}-${os.arch()}`) };
+}
+
 async function cachedAndProved(node, cached) {
   if (!isExecutable(cached)) return false;
   if (readProof(cached) === fingerprint(cached)) return true;
@@ -67,7 +85,7 @@ async function cachedAndProved(node, cached) {
     try {
       writeFileSync(proofFile(cached), fingerprint(cached));
     } catch {
-      // A cache that somebody else filled, and that only they may write to: proved anew each time.
+      // The cache is not writable: the worker is tested at each start.
     }
     return true;
   }
@@ -81,7 +99,7 @@ function makeFolder(folder) {
     accessSync(folder, constants.W_OK);
   } catch (error) {
     throw new SetupError(
-      `mediasoup's worker has to be put into ${folder}, which cannot be written to (${error.code}). Set XDG_CACHE_HOME to another folder.`,
+      `mediasoup's worker belongs into ${folder}, which is not writable (${error.code}). Set XDG_CACHE_HOME to another folder.`,
     );
   }
 }
@@ -93,10 +111,10 @@ async function buildWorker(node, mediasoup, candidate, cached) {
     );
   }
   await ensureDebianPackages(WORKER_BUILD_PACKAGES, 'about a minute');
-  // A worker built on another machine with the same home folder may have lacked nothing but the libraries.
+  // A worker that was built on another machine with the same home folder may have lacked only the libraries.
   if (isExecutable(cached) && (await cachedAndProved(node, cached))) return cached;
   await runStep("building mediasoup's worker", {
-    about: `about ${Math.max(1, Math.round(10 / os.availableParallelism()))} minutes, once per machine`,
+    about: `about ${workerBuildMinutes()} minutes, once per machine`,
     command: 'sh',
     args: [BUILD_SCRIPT, mediasoup, candidate],
     counter: /\[\d+\/\d+\]/,
@@ -107,7 +125,7 @@ async function buildWorker(node, mediasoup, candidate, cached) {
   return keep(candidate, cached);
 }
 
-/** Puts a proved worker in its place in one step, so that nobody ever sees half of one. */
+/** Moves a tested worker to its place in one step, so that the cache never has an incomplete one. */
 function keep(candidate, cached) {
   rmSync(proofFile(cached), { force: true });
   renameSync(candidate, cached);
@@ -115,7 +133,7 @@ function keep(candidate, cached) {
   return cached;
 }
 
-/** Fetches the binary that mediasoup's authors publish; false where there is none or it cannot be reached. */
+/** Fetches the binary that mediasoup's authors publish. @returns {Promise<boolean>} false if there is none or the server cannot be reached */
 async function fetchPrebuilt(version, output) {
   const base =
     process.env.MEDIASOUP_WORKER_PREBUILT_DOWNLOAD_BASE_URL ||
@@ -141,9 +159,9 @@ async function fetchPrebuilt(version, output) {
   }
 }
 
-/** Lets the worker complete a DTLS handshake. @returns {Promise<string | undefined>} what went wrong, if anything */
+/** Tests the worker by a DTLS handshake. @returns {Promise<string | undefined>} the error, if any */
 async function prove(node, worker) {
-  say("proving mediasoup's worker by a DTLS handshake, some seconds");
+  say("testing mediasoup's worker by a DTLS handshake, some seconds");
   try {
     await run(node, [PROVE_SCRIPT], {
       env: { ...process.env, MEDIASOUP_WORKER_BIN: worker },
@@ -155,7 +173,7 @@ async function prove(node, worker) {
   }
 }
 
-/** What the proof was given for: this file, on this release of the system, whose libraries it uses. */
+/** Identifies the tested file and the release of the system, whose libraries it uses. */
 function fingerprint(worker) {
   const { size, mtimeMs } = statSync(worker);
   let system = os.release();

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { fileLine } from './report.mjs';
 
 /**
- * Runs a program of node_modules that says by its exit code whether all is well.
+ * Runs a program of node_modules. Its exit code is the result.
  *
  * @param {{ root: string, node: string, env: NodeJS.ProcessEnv }} context
  * @param {{ title: string, script: string, args: string[] }} check

@@ -3,8 +3,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 const POLL_MS = 50;
 
 /**
- * Processes that have `marker` (NAME=value) in their environment: what a test has started, also where its parent has gone or
- * it has moved to another process group. Linux only; elsewhere none are found.
+ * Processes that have `marker` (NAME=value) in their environment. This finds everything that a test has started, even if its parent
+ * has ended or it is in another process group. Works on Linux only; elsewhere the list is empty.
  *
  * @returns {{ pid: number, args: string }[]}
  */
@@ -19,13 +19,13 @@ export function processesMarked(marker) {
     names
       .filter((name) => /^\d+$/.test(name))
       .filter((name) => read(name, 'environ').split('\0').includes(marker))
-      // A zombie has ended; its parent only has not looked yet.
+      // A zombie has ended, but its parent has not collected its status yet.
       .filter((name) => !/^State:\s+Z/m.test(read(name, 'status')))
       .map((name) => ({ pid: Number(name), args: read(name, 'cmdline').split('\0').join(' ').trim() }))
   );
 }
 
-/** Waits until no process has the marker. @returns those that are still there after `timeoutMs` */
+/** Waits until no process has the marker. @returns the processes that remain after `timeoutMs` */
 export async function waitForNoProcess(marker, timeoutMs) {
   const until = performance.now() + timeoutMs;
   for (;;) {
@@ -56,7 +56,7 @@ function read(pid, name) {
   try {
     return readFileSync(`/proc/${pid}/${name}`, 'utf8');
   } catch {
-    // Ended while it was being looked at, or another user's.
+    // It has ended in the meantime, or belongs to another user.
     return '';
   }
 }

@@ -9,7 +9,7 @@ export function fileLine(name, { passed, failed }, milliseconds) {
   return `${failed > 0 ? 'FAIL' : 'ok  '} ${name} (${counts}, ${(milliseconds / 1000).toFixed(1)} s)`;
 }
 
-/** What was not run, and why: the reason is what `skip` says, else the name. */
+/** A skipped test, with the reason if `skip` has one. */
 export function skipLine({ fullname, name, skip }) {
   const what = fullname || name;
   return `  - not run: ${typeof skip === 'string' ? `${what}: ${skip}` : what}`;
@@ -21,7 +21,7 @@ export function assertionReport({ fullname, name, diag }) {
   const diagnostics = Object.entries(diag ?? {}).filter(
     ([key]) => !REDUNDANT.has(key) || (key === 'source' && !diag.stack),
   );
-  // A diff says more than the two values; without one they are what there is.
+  // The two values are shown if there is no diff.
   if (diag && !('diff' in diag)) {
     for (const key of ['found', 'wanted']) if (key in diag) diagnostics.push([key, diag[key]]);
   }
@@ -37,14 +37,14 @@ export function assertionReport({ fullname, name, diag }) {
   return lines.join('\n');
 }
 
-/** What a failing file has printed beside its results: the last lines of it. */
+/** The last lines that a failing file has printed besides its results. */
 export function outputReport(text, lines = 60) {
   const all = text
     .trimEnd()
     .split('\n')
     .filter((line) => line !== '');
   if (all.length === 0) return [];
-  const cut = all.length > lines ? [`(${all.length - lines} lines before)`] : [];
+  const cut = all.length > lines ? [`(${all.length - lines} earlier lines)`] : [];
   return ['  its output:', ...[...cut, ...all.slice(-lines)].map((line) => `    | ${line}`)];
 }
 

@@ -4,19 +4,19 @@ import path from 'node:path';
 import { endGroup, endProcess, processesMarked, waitForNoProcess } from './leftovers.mjs';
 import { assertionReport, fileLine, outputReport, skipLine } from './report.mjs';
 
-/** tap's own limit for a file, in seconds; a file that needs longer says so with t.setTimeout(). */
+/** tap's own limit for a file, in seconds; a file that needs longer calls t.setTimeout(). */
 const TAP_TIMEOUT_S = 120;
 
-/** For a file whose event loop is blocked, or that asked for too much: the whole suite must stay under ten minutes. */
+/** For a file whose event loop is blocked, or whose own limit is too long. */
 const HARD_TIMEOUT_MS = 300_000;
 
-/** Time that a file gets to end after its last result; an open handle would keep it for ever. */
+/** Time in which a file must end after its last result. An open handle would keep it running. */
 const EXIT_TIMEOUT_MS = 10_000;
 
-/** Time that a file's processes get to end after it; what lives on then is a leak. */
+/** Time in which the processes of a file must end after it. Later they count as leaks. */
 const GRACE_MS = 3_000;
 
-/** In the environment of a test file and of all that it starts. */
+/** Environment variable of a test file and of all its child processes. */
 const MARKER = 'TRANSPONDER_TEST_FILE';
 
 /** pid of each running test file, and its marker. */
@@ -31,7 +31,7 @@ const running = new Map();
  * @returns {Promise<{ passed: number, failed: number, report: string }>} counts assertions
  */
 export async function runTestFile({ root, node, env }, file) {
-  // The parser comes with the packages, which may not be there yet when this module is loaded.
+  // The parser is an npm package, which may not be installed yet when this module is loaded.
   const { Parser } = await import('tap-parser');
   const startedAt = performance.now();
   const marker = `${MARKER}=${randomUUID()}`;
@@ -52,7 +52,7 @@ export async function runTestFile({ root, node, env }, file) {
   });
   running.set(child.pid, marker);
   const parser = new Parser();
-  // 'result' is told for assertions only, not for the tests that hold them.
+  // 'result' is emitted for assertions only, not for the tests that contain them.
   parser.on('result', (result) => {
     if (result.skip) skipped.push(skipLine(result));
     else if (result.ok || result.todo) counts.passed += result.ok ? 1 : 0;
@@ -71,14 +71,14 @@ export async function runTestFile({ root, node, env }, file) {
     }, milliseconds);
   let deadline = endIn(HARD_TIMEOUT_MS, `it did not end within ${HARD_TIMEOUT_MS / 1000} s`);
   parser.on('comment', (comment) => {
-    // tap's last words.
+    // The last line of tap.
     if (!comment.startsWith('# time=')) return;
     clearTimeout(deadline);
     deadline = endIn(EXIT_TIMEOUT_MS, `it did not end within ${EXIT_TIMEOUT_MS / 1000} s after its last result`);
   });
   const { code, signal } = await new Promise((resolve, reject) => {
     child.once('error', reject);
-    // 'exit', not 'close': a process that it has left behind may hold its output open.
+    // 'exit', not 'close': a leaked child process may keep the output open.
     child.once('exit', (exitCode, exitSignal) => resolve({ code: exitCode, signal: exitSignal }));
   });
   clearTimeout(deadline);
@@ -90,7 +90,7 @@ export async function runTestFile({ root, node, env }, file) {
   else if (counts.failed === 0 && code !== 0) fail(`  ✗ it ended with ${signal ?? `code ${code}`}`);
   else if (counts.failed === 0 && !results.ok)
     fail(
-      `  ✗ its results are not complete: ${results.failures
+      `  ✗ its results are incomplete: ${results.failures
         .map(({ tapError }) => tapError)
         .filter(Boolean)
         .join('; ')}`,
@@ -107,7 +107,7 @@ export async function runTestFile({ root, node, env }, file) {
   return { ...counts, report: report.join('\n') };
 }
 
-/** Ends what is running, for a run that is broken off. */
+/** Ends the running tests when the run is aborted. */
 export async function endRunningTests() {
   const markers = [...running.values()];
   for (const pid of running.keys()) endGroup(pid, 'SIGTERM');
@@ -117,7 +117,7 @@ export async function endRunningTests() {
   }
 }
 
-/** What has been written before the end arrives in the next turns of the event loop; a leaked pipe must not be waited for. */
+/** Output that was written before the exit arrives in later event-loop ticks. A leaked pipe is not awaited. */
 async function drained(child) {
   const ended = Promise.all(
     [child.stdout, child.stderr].map(
