@@ -241,12 +241,14 @@ t.test('after a reload', async (t) => {
         .locator('label:first-child input')
         .evaluateAll((inputs: { value: string }[]) => inputs.map(({ value }) => value));
     const remembered = ['rtmp://127.0.0.1:1/live', 'rtmp://127.0.0.1:1/app/', 'rtmp://127.0.0.1:1/plain'];
+    await rows.nth(2).waitFor();
     t.same(await urls(), remembered);
     t.ok(await rows.nth(1).getByLabel('The URL ends with the stream key').isChecked());
     const errors = rows.locator('.error');
     t.match(await errors.nth(1).innerText(), 'Complete this URL');
     t.equal(await errors.nth(2).innerText(), '');
     await page!.reload();
+    await rows.nth(2).waitFor();
     t.same(await urls(), remembered, 'again, without a change');
     await rows.nth(1).locator('input').first().fill('rtmp://127.0.0.1:1/app/SECRETKEY');
     t.equal(await errors.nth(1).innerText(), '');
