@@ -9,7 +9,7 @@ import { learnFrameSize } from './renditions/frame-size.ts';
 import { takeSnapshot } from './renditions/snapshot.ts';
 import { GatewayError } from './errors.ts';
 import { checkFfmpeg } from './ffmpeg/ffmpeg-abilities.ts';
-import { createAccessCheck } from './api/access.ts';
+import { createAuthorizer } from './access/create-authorizer.ts';
 import { HttpApp, type HttpPorts } from './api/app.ts';
 import { consoleRoutes } from './api/console-routes.ts';
 import { whepRoutes } from './api/whep/whep-routes.ts';
@@ -148,8 +148,10 @@ async function assemble(settings: Settings, logger: Logger, opened: (part: Part)
     : undefined;
   if (wss) opened(wss);
 
+  const authorizer = createAuthorizer(settings);
   const app = await HttpApp.create({
     settings,
+    authorizer,
     logger,
     control: transponders,
     registry,
@@ -163,11 +165,11 @@ async function assemble(settings: Settings, logger: Logger, opened: (part: Part)
         ...(wss && { wssPort: wss.port }),
         restBase: '/rest-api',
         version: packageJson.version,
-        isAllowed: createAccessCheck(settings),
+        authorizer,
         ...(embedded && { embedded: { rtmpUrl: embedded.rtmpUrl, httpFlvPort: embedded.httpFlvPort } }),
       }),
-      whipRoutes({ settings, pool, audioPacketMs, registry, control: transponders, logger }),
-      whepRoutes({ settings, registry, logger }),
+      whipRoutes({ settings, authorizer, pool, audioPacketMs, registry, control: transponders, logger }),
+      whepRoutes({ settings, authorizer, registry, logger }),
     ],
   });
   opened(app);

@@ -6,9 +6,10 @@ import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import type { Authorizer } from '../access/authorizer.ts';
 import { GatewayError } from '../errors.ts';
 import { isLoopback } from '../net/loopback.ts';
-import type { AccessCheck } from './access.ts';
+import { requireAction } from './authorize.ts';
 
 export interface ConsoleRoutesOptions {
   readonly wsPort: number;
@@ -19,8 +20,7 @@ export interface ConsoleRoutesOptions {
   /** The embedded RTMP server, where one runs. */
   readonly embedded?: { readonly rtmpUrl: string; readonly httpFlvPort: number };
   readonly version: string;
-  /** Who may watch what the embedded server receives: the rule of REST. */
-  readonly isAllowed: AccessCheck;
+  readonly authorizer: Authorizer;
 }
 
 const TYPES = {
@@ -33,8 +33,8 @@ type Extension = keyof typeof TYPES;
 
 /** Everything that is served, by path. A fixed table: no request can name another file. */
 const FILES: readonly (readonly [path: string, file: string])[] = [
-  ['/', source('web/console/index.html')],
-  ['/console/whip.html', source('web/console/whip.html')],
+  ['/', source('console/index.html')],
+  ['/console/whip.html', source('console/whip.html')],
   ...[
     'console.css',
     'icon.svg',
@@ -74,7 +74,7 @@ const PlaybackParams = z.object({ name: z.string().min(1) });
  * to play. Files are read once, at registration.
  */
 export const consoleRoutes =
-  ({ wsPort, wssPort, restBase, embedded, version, isAllowed }: ConsoleRoutesOptions): FastifyPluginAsync =>
+  ({ wsPort, wssPort, restBase, embedded, version, authorizer }: ConsoleRoutesOptions): FastifyPluginAsync =>
   async (app) => {
     const policy = contentSecurityPolicy(wsPort, wssPort);
 
@@ -106,7 +106,7 @@ export const consoleRoutes =
     );
 
     if (!embedded) return;
-    const onRequest = async (request: FastifyRequest): Promise<void> => isAllowed(request);
+    const onRequest = requireAction(authorizer, 'console', 'play');
     app.get('/console/live/:name.flv', { exposeHeadRoute: false, onRequest }, (request, reply) =>
       playback(request, reply, embedded.httpFlvPort),
     );

@@ -5,14 +5,14 @@ import type { AddressInfo } from 'node:net';
 import { fastify, type FastifyInstance } from 'fastify';
 import t from 'tap';
 import type { GatewayError } from '../../src/errors.ts';
-import { createAccessCheck } from '../../src/api/access.ts';
+import { createAuthorizer } from '../../src/access/create-authorizer.ts';
 import { consoleRoutes, type ConsoleRoutesOptions } from '../../src/api/console-routes.ts';
 
 const OPTIONS: ConsoleRoutesOptions = {
   wsPort: 8080,
   restBase: '/rest-api',
   version: '1.2.3',
-  isAllowed: createAccessCheck({ rest_api_key: '', allow_anonymous: false }),
+  authorizer: createAuthorizer({ rest_api_key: '', allow_anonymous: false }),
 };
 
 async function createApp(options: ConsoleRoutesOptions = OPTIONS): Promise<FastifyInstance> {
@@ -143,7 +143,7 @@ t.test('what the embedded server receives is passed on', async (t) => {
   const guarded = await createApp({
     ...OPTIONS,
     embedded: { rtmpUrl: 'rtmp://127.0.0.1:1935/live', httpFlvPort },
-    isAllowed: createAccessCheck({ rest_api_key: 'KEY', allow_anonymous: false }),
+    authorizer: createAuthorizer({ rest_api_key: 'KEY', allow_anonymous: false }),
   });
   const guardedBase = await guarded.listen({ host: '127.0.0.1', port: 0 });
   t.teardown(() => guarded.close());
