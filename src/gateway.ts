@@ -11,6 +11,7 @@ import { GatewayError } from './errors.ts';
 import { checkFfmpeg } from './ffmpeg/ffmpeg-abilities.ts';
 import { createAuthorizer } from './access/create-authorizer.ts';
 import { HttpApp, type HttpPorts } from './api/app.ts';
+import { requireAction } from './api/authorize.ts';
 import { consoleRoutes } from './api/console-routes.ts';
 import { whepRoutes } from './api/whep/whep-routes.ts';
 import { whipRoutes } from './api/whip/whip-routes.ts';
@@ -165,7 +166,7 @@ async function assemble(settings: Settings, logger: Logger, opened: (part: Part)
         ...(wss && { wssPort: wss.port }),
         restBase: '/rest-api',
         version: packageJson.version,
-        authorizer,
+        isAllowed: requireAction(authorizer, 'console', 'play'),
         ...(embedded && { embedded: { rtmpUrl: embedded.rtmpUrl, httpFlvPort: embedded.httpFlvPort } }),
       }),
       whipRoutes({ settings, authorizer, pool, audioPacketMs, registry, control: transponders, logger }),

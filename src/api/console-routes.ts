@@ -6,10 +6,9 @@ import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import type { Authorizer } from '../access/authorizer.ts';
 import { GatewayError } from '../errors.ts';
 import { isLoopback } from '../net/loopback.ts';
-import { requireAction } from './authorize.ts';
+import type { AccessHook } from './authorize.ts';
 
 export interface ConsoleRoutesOptions {
   readonly wsPort: number;
@@ -20,7 +19,8 @@ export interface ConsoleRoutesOptions {
   /** The embedded RTMP server, where one runs. */
   readonly embedded?: { readonly rtmpUrl: string; readonly httpFlvPort: number };
   readonly version: string;
-  readonly authorizer: Authorizer;
+  /** Who may watch what the embedded server receives: the rule of REST. */
+  readonly isAllowed: AccessHook;
 }
 
 const TYPES = {
@@ -74,7 +74,7 @@ const PlaybackParams = z.object({ name: z.string().min(1) });
  * to play. Files are read once, at registration.
  */
 export const consoleRoutes =
-  ({ wsPort, wssPort, restBase, embedded, version, authorizer }: ConsoleRoutesOptions): FastifyPluginAsync =>
+  ({ wsPort, wssPort, restBase, embedded, version, isAllowed }: ConsoleRoutesOptions): FastifyPluginAsync =>
   async (app) => {
     const policy = contentSecurityPolicy(wsPort, wssPort);
 
@@ -106,7 +106,7 @@ export const consoleRoutes =
     );
 
     if (!embedded) return;
-    const onRequest = requireAction(authorizer, 'console', 'play');
+    const onRequest = async (request: FastifyRequest): Promise<void> => isAllowed(request);
     app.get('/console/live/:name.flv', { exposeHeadRoute: false, onRequest }, (request, reply) =>
       playback(request, reply, embedded.httpFlvPort),
     );

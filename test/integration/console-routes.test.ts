@@ -6,13 +6,14 @@ import { fastify, type FastifyInstance } from 'fastify';
 import t from 'tap';
 import type { GatewayError } from '../../src/errors.ts';
 import { createAuthorizer } from '../../src/access/create-authorizer.ts';
+import { requireAction } from '../../src/api/authorize.ts';
 import { consoleRoutes, type ConsoleRoutesOptions } from '../../src/api/console-routes.ts';
 
 const OPTIONS: ConsoleRoutesOptions = {
   wsPort: 8080,
   restBase: '/rest-api',
   version: '1.2.3',
-  authorizer: createAuthorizer({ rest_api_key: '', allow_anonymous: false }),
+  isAllowed: requireAction(createAuthorizer({ rest_api_key: '', allow_anonymous: false }), 'console', 'play'),
 };
 
 async function createApp(options: ConsoleRoutesOptions = OPTIONS): Promise<FastifyInstance> {
@@ -143,7 +144,7 @@ t.test('what the embedded server receives is passed on', async (t) => {
   const guarded = await createApp({
     ...OPTIONS,
     embedded: { rtmpUrl: 'rtmp://127.0.0.1:1935/live', httpFlvPort },
-    authorizer: createAuthorizer({ rest_api_key: 'KEY', allow_anonymous: false }),
+    isAllowed: requireAction(createAuthorizer({ rest_api_key: 'KEY', allow_anonymous: false }), 'console', 'play'),
   });
   const guardedBase = await guarded.listen({ host: '127.0.0.1', port: 0 });
   t.teardown(() => guarded.close());

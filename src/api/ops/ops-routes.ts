@@ -17,7 +17,7 @@ export interface OperationSources {
   readonly workers: () => { readonly alive: number; readonly wanted: number };
   readonly isClosing: () => boolean;
   /** Whether new publications are refused for lack of processor time. */
-  readonly load?: { readonly overloaded: boolean };
+  readonly isOverloaded?: () => boolean;
 }
 
 const READ = { config: { action: 'read' } } as const;
@@ -26,7 +26,7 @@ const READ = { config: { action: 'read' } } as const;
 export const monitoringRoutes =
   (sources: OperationSources): FastifyPluginAsync =>
   async (app) => {
-    const { control, registry, metrics, workers, load } = sources;
+    const { control, registry, metrics, workers, isOverloaded } = sources;
     app.get('/health', READ, async (_, reply) => {
       const { alive, wanted } = workers();
       const status = healthOf(sources);
@@ -35,7 +35,7 @@ export const monitoringRoutes =
         version: packageJson.version,
         uptime: Math.floor(process.uptime()),
         workers: { alive, wanted },
-        overloaded: load?.overloaded ?? false,
+        overloaded: isOverloaded?.() ?? false,
         streams: registry.size,
         transponders: listTransponders(control).length,
       };
@@ -45,11 +45,11 @@ export const monitoringRoutes =
   };
 
 /** A gateway that still carries streams must not be restarted by its monitoring: `overloaded` and `degraded` are 200. */
-function healthOf({ workers, isClosing, load }: OperationSources): Health['status'] {
+function healthOf({ workers, isClosing, isOverloaded }: OperationSources): Health['status'] {
   const { alive, wanted } = workers();
   if (isClosing()) return 'closing';
   if (alive === 0) return 'failed';
-  if (load?.overloaded) return 'overloaded';
+  if (isOverloaded?.()) return 'overloaded';
   return alive < wanted ? 'degraded' : 'ok';
 }
 

@@ -47,7 +47,7 @@ const { app, http, ...parts } = await createHttpApp(
   {},
   {
     routes: [
-      consoleRoutes({ wsPort: 1, restBase: '/rest-api', version: '1', authorizer }),
+      consoleRoutes({ wsPort: 1, restBase: '/rest-api', version: '1', isAllowed: async () => undefined }),
       whipRoutes({ settings, authorizer, pool: {} as never, registry, control: new FakeTransponders(), logger }),
       whepRoutes({ settings, authorizer, registry, logger }),
     ],

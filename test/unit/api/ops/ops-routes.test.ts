@@ -76,8 +76,8 @@ t.test('/api/v1/streams', async (t) => {
 
 t.test('/health', async (t) => {
   const workers = { alive: 2, wanted: 2 };
-  const load = { overloaded: false };
-  const { app, http } = await createHttpApp({}, { workers: () => workers, load });
+  let overload = false;
+  const { app, http } = await createHttpApp({}, { workers: () => workers, isOverloaded: () => overload });
   t.teardown(() => app.close());
   const answer = await http.inject('/health');
   t.equal(answer.statusCode, 200);
@@ -100,7 +100,7 @@ t.test('/health', async (t) => {
     t.equal(JSON.parse(body).status, status);
   }
   workers.alive = 2;
-  load.overloaded = true;
+  overload = true;
   const overloaded = await http.inject('/health');
   t.equal(overloaded.statusCode, 200, 'running streams go on');
   t.match(overloaded.json(), { status: 'overloaded', overloaded: true });
