@@ -1,9 +1,6 @@
-/**
- * Every error that a user can meet, in one table: what it is called, whom it concerns, whether trying again can help,
- * and the HTTP status it is answered with.
- */
+/** The error table: every error that a user can meet, with its code, its scope, whether a retry can help, and its HTTP status. */
 
-/** Whom an error concerns: one request, one destination, one stream, or the whole gateway. */
+/** What an error concerns: one request, one destination, one stream, or the whole gateway. */
 export type ErrorScope = 'request' | 'destination' | 'stream' | 'system';
 
 interface ErrorKind {
@@ -18,7 +15,7 @@ const kind = (scope: ErrorScope, httpStatus: number, retryable = false): ErrorKi
   retryable,
 });
 
-/** Codes are stable: clients compare with them. `docs/errors.md` explains each one, and a test holds the two together. */
+/** Codes are stable, because clients compare them. `docs/errors.md` explains each one, and a test compares the two. */
 export const ERROR_KINDS = {
   // Requests
   INVALID_REQUEST: kind('request', 400),
@@ -35,6 +32,7 @@ export const ERROR_KINDS = {
   SESSION_NOT_FOUND: kind('request', 404),
   SOUND_FILE_NOT_FOUND: kind('request', 404),
   METHOD_NOT_ALLOWED: kind('request', 405),
+  REQUEST_TIMEOUT: kind('request', 408, true),
   TRANSPONDER_EXISTS: kind('request', 409),
   STREAM_NAME_IN_USE: kind('request', 409),
   PRECONDITION_FAILED: kind('request', 412),
@@ -75,7 +73,7 @@ export const ERROR_KINDS = {
 
 export type ErrorCode = keyof typeof ERROR_KINDS;
 
-/** An error that a user may read: its message says what is wrong and what to do, and never holds a secret. */
+/** An error for users: its message says what is wrong and what to do, and never contains a secret. */
 export class GatewayError extends Error {
   readonly code: ErrorCode;
 
@@ -98,7 +96,7 @@ export class GatewayError extends Error {
   }
 }
 
-/** What was thrown, as a {@link GatewayError}; anything unforeseen becomes `fallback`. */
+/** Converts anything thrown to a {@link GatewayError}; unexpected errors get the code `fallback`. */
 export function toGatewayError(error: unknown, fallback: ErrorCode = 'INTERNAL'): GatewayError {
   if (error instanceof GatewayError) return error;
   return new GatewayError(fallback, error instanceof Error ? error.message : String(error), { cause: error });

@@ -28,13 +28,15 @@ async function main(): Promise<void> {
     process.stdout.write(HELP);
     return;
   }
-  const settings = loadSettings({
+  const { settings, ignoredKeys } = loadSettings({
     file: values.config ?? process.env['GATEWAY_CONFIG'] ?? 'config/gateway.properties',
     env: process.env,
   });
   // What the gateway starts inherits its environment, and needs none of these.
   for (const key of SECRET_SETTINGS) delete process.env[environmentName(key)];
   const logger = createLogger(settings);
+  if (ignoredKeys.length > 0)
+    logger.warn({ keys: ignoredKeys }, 'ignored keys of the settings file that mean nothing to this gateway');
   process.on('uncaughtException', (error) => {
     logger.fatal({ err: error }, 'uncaught exception');
     process.exit(1);

@@ -9,8 +9,9 @@ import { learnFrameSize } from './renditions/frame-size.ts';
 import { takeSnapshot } from './renditions/snapshot.ts';
 import { GatewayError } from './errors.ts';
 import { checkFfmpeg } from './ffmpeg/ffmpeg-abilities.ts';
-import { createAccessCheck } from './api/access.ts';
+import { createAuthorizer } from './access/create-authorizer.ts';
 import { HttpApp, type HttpPorts } from './api/app.ts';
+import { requireAction } from './api/authorize.ts';
 import { consoleRoutes } from './api/console-routes.ts';
 import { whepRoutes } from './api/whep/whep-routes.ts';
 import { whipRoutes } from './api/whip/whip-routes.ts';
@@ -148,8 +149,10 @@ async function assemble(settings: Settings, logger: Logger, opened: (part: Part)
     : undefined;
   if (wss) opened(wss);
 
+  const authorizer = createAuthorizer(settings);
   const app = await HttpApp.create({
     settings,
+    authorizer,
     logger,
     control: transponders,
     registry,
@@ -164,11 +167,11 @@ async function assemble(settings: Settings, logger: Logger, opened: (part: Part)
         restBase: '/rest-api',
         version: packageJson.version,
         resumeWindowMs: settings.publisher_resume_window_ms,
-        isAllowed: createAccessCheck(settings),
+        isAllowed: requireAction(authorizer, 'console', 'play'),
         ...(embedded && { embedded: { rtmpUrl: embedded.rtmpUrl, httpFlvPort: embedded.httpFlvPort } }),
       }),
-      whipRoutes({ settings, pool, audioPacketMs, registry, control: transponders, logger }),
-      whepRoutes({ settings, registry, logger }),
+      whipRoutes({ settings, authorizer, pool, audioPacketMs, registry, control: transponders, logger }),
+      whepRoutes({ settings, authorizer, registry, logger }),
     ],
   });
   opened(app);

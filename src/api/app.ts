@@ -1,34 +1,37 @@
 import type { Server as HttpsServer } from 'node:https';
-import type { AddressInfo, Socket } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import cors from '@fastify/cors';
-import {
-  fastify,
-  type FastifyInstance,
-  type FastifyPluginAsync,
-  type FastifyReply,
-  type FastifyRequest,
-} from 'fastify';
+import { fastify, type FastifyInstance, type FastifyPluginAsync, type FastifyRequest } from 'fastify';
+import type { Authorizer, Door } from '../access/authorizer.ts';
 import type { Certificate } from '../net/certificate.ts';
 import type { Settings } from '../config/schema.ts';
 import { GatewayError } from '../errors.ts';
 import type { Logger } from '../observe/logger.ts';
 import type { Pacer } from '../runtime/pacer.ts';
-import { createAccessCheck } from './access.ts';
-import { errorBody, pathOf, replyWithError } from './error-reply.ts';
+import { guardRoutes } from './authorize.ts';
+import { answerBrokenRequest } from './broken-request.ts';
+import { pathOf, replyWithError } from './error-reply.ts';
+import { parseJson } from './json-body.ts';
+import { documentRoutes } from './openapi/document-routes.ts';
 import { inspectionRoutes, monitoringRoutes, type OperationSources } from './ops/ops-routes.ts';
+import { collectRoutes } from './route-table.ts';
 import { pushRoutes } from './wcs/push-routes.ts';
+import { refuseStatistics, unsupportedRoutes } from './wcs/unsupported-routes.ts';
 
 export interface HttpAppOptions extends Omit<OperationSources, 'isClosing' | 'streamNamePrefix'> {
   readonly settings: Settings;
+  readonly authorizer: Authorizer;
   readonly logger: Logger;
   readonly pacer: Pacer;
-  /** With one the same routes are on HTTPS, too. */
+  /** Serves the same routes over HTTPS too. */
   readonly certificate?: Certificate;
-  /** Further routes, at the root and with their own access rules: the console's page, WHIP. */
+  /** Further routes, registered at the root with access rules of their own: the console's page, WHIP. */
   readonly routes?: readonly FastifyPluginAsync[];
+  /** Milliseconds in which a client must have sent its whole request. Default: 30 s. */
+  readonly requestTimeoutMs?: number;
 }
 
-/** Ports that were bound: those of the settings, or what the system chose for 0. */
+/** The bound ports: those of the settings, or the ones that the system chose for 0. */
 export interface HttpPorts {
   readonly http: number;
   readonly https?: number;
@@ -36,16 +39,18 @@ export interface HttpPorts {
 
 /** The largest body of `/push/*` is a URL and a few fields. Routes with larger ones set their own limit. */
 const BODY_LIMIT_BYTES = 64 * 1024;
-/** Time for a client to send its whole request, so that slow ones cannot hold connections. */
+/** Slow clients must not hold connections for long. */
 const REQUEST_TIMEOUT_MS = 30_000;
-/** Time for a client to read why its request is broken before the socket goes. */
-const BROKEN_REQUEST_LINGER_MS = 1000;
+/** Milliseconds between two checks for requests that take too long. Node checks every 30 s by default. */
+const TIMEOUT_CHECK_MS = 1000;
+/** Milliseconds for a TLS handshake. */
+const HANDSHAKE_TIMEOUT_MS = 10_000;
 /** Characters of one path parameter: a stream name of 256, each percent-encoded as four bytes. */
 const MAX_PARAMETER_LENGTH = 256 * 12;
 
-/** REST, monitoring and pages: one set of routes, on HTTP and, where there is a certificate, on HTTPS. */
+/** REST, monitoring and pages: one set of routes, on HTTP and, with a certificate, on HTTPS. */
 export class HttpApp {
-  /** The plain listener's routes, for tests that need no socket. */
+  /** The HTTP listener; tests inject requests into it without a socket. */
   readonly http: FastifyInstance;
   readonly #https: FastifyInstance | undefined;
   readonly #settings: Settings;
@@ -82,7 +87,7 @@ export class HttpApp {
       const { code } = error as NodeJS.ErrnoException;
       const remedy =
         code === 'EADDRINUSE'
-          ? 'Another program listens there: stop it, or change the setting.'
+          ? 'Another program uses this port: stop it, or change the setting.'
           : 'Change the setting.';
       throw new GatewayError('SETTINGS_INVALID', `Cannot listen on ${host}, ${key} ${port} (${code}). ${remedy}`, {
         cause: error,
@@ -91,7 +96,7 @@ export class HttpApp {
     return (app.server.address() as AddressInfo).port;
   }
 
-  /** Says so in `/health` from now on, before the listeners close. */
+  /** From now on `/health` says `closing`, and all routes but those of monitoring answer 503. */
   announceClose(): void {
     this.#stop();
   }
@@ -107,30 +112,42 @@ export class HttpApp {
 type ListenerOptions = HttpAppOptions & Pick<OperationSources, 'isClosing'>;
 
 async function createListener(options: ListenerOptions, certificate?: Certificate): Promise<FastifyInstance> {
-  const { settings, logger, control } = options;
+  const { settings, authorizer, logger, control, isClosing } = options;
+  const { requestTimeoutMs = REQUEST_TIMEOUT_MS } = options;
+  const timeouts = {
+    requestTimeout: requestTimeoutMs,
+    headersTimeout: requestTimeoutMs,
+    connectionsCheckingInterval: Math.min(TIMEOUT_CHECK_MS, requestTimeoutMs),
+  };
   const app = fastify({
-    ...(certificate && { https: certificate.secureOptions }),
+    ...(certificate
+      ? { https: { ...certificate.secureOptions, ...timeouts, handshakeTimeout: HANDSHAKE_TIMEOUT_MS } }
+      : { http: timeouts }),
     bodyLimit: BODY_LIMIT_BYTES,
-    requestTimeout: REQUEST_TIMEOUT_MS,
-    // Pages that watch a stream hold their connection for as long as it lives; a close must not wait for them.
+    requestTimeout: requestTimeoutMs,
+    // Pages that watch a stream keep their connection open; a close must not wait for them.
     forceCloseConnections: true,
     routerOptions: { ignoreTrailingSlash: true, ignoreDuplicateSlashes: true, maxParamLength: MAX_PARAMETER_LENGTH },
     clientErrorHandler: answerBrokenRequest,
     frameworkErrors: (error, request, reply) => void replyWithError(error, request, reply as never, logger),
   }) as unknown as FastifyInstance;
   certificate?.keepCurrent(app.server as unknown as HttpsServer);
-  const methods = collectMethods(app);
+  const notFound = collectRoutes(app);
 
   app.setErrorHandler((error, request, reply) => replyWithError(error, request, reply, logger));
+  app.setNotFoundHandler(notFound);
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, async (_: unknown, body: Buffer) =>
     parseJson(body),
   );
   app.addHook('onRequest', async (request) => {
+    if (isClosing() && !MONITORING.has(pathOf(request)))
+      throw new GatewayError('SHUTTING_DOWN', 'The gateway is shutting down.');
+    refuseStatistics(request);
     if (!onlyTells(request)) options.pacer.hurry();
   });
   app.addHook('onResponse', async (request, reply) => {
-    // The route's pattern: the URL itself may hold credentials.
+    // The route's pattern, because the URL itself may contain credentials.
     logger.debug(
       {
         method: request.method,
@@ -144,100 +161,36 @@ async function createListener(options: ListenerOptions, certificate?: Certificat
   await app.register(cors, {
     origin: [...settings.cors_origins],
     methods: ['GET', 'HEAD', 'POST', 'PATCH', 'DELETE'],
-    exposedHeaders: ['Location', 'ETag', 'Link'],
+    exposedHeaders: ['Location', 'ETag', 'Link', 'Retry-After', 'X-Ignored-Fields'],
     strictPreflight: false,
     maxAge: 600,
   });
 
-  const notFound = (request: FastifyRequest, reply: FastifyReply): never => {
-    const allowed = methods.get(normalisePath(pathOf(request)));
-    if (!allowed)
-      throw new GatewayError(
-        'ROUTE_NOT_FOUND',
-        'There is nothing here. The methods are listed in docs/rest.md, and begin with /rest-api/push/.',
-      );
-    reply.header('Allow', [...allowed].join(', '));
-    throw new GatewayError(
-      'METHOD_NOT_ALLOWED',
-      `This is called with ${[...allowed].join(' or ')}, not with ${request.method}.`,
-    );
-  };
-  app.setNotFoundHandler(notFound);
-
-  const isAllowed = createAccessCheck(settings);
   const guarded =
-    (routes: FastifyPluginAsync): FastifyPluginAsync =>
+    (door: Door, ...plugins: readonly FastifyPluginAsync[]): FastifyPluginAsync =>
     async (scope) => {
-      scope.addHook('onRequest', async (request) => isAllowed(request));
+      guardRoutes(scope, authorizer, door);
+      // A not-found handler of the scope runs its hooks: unknown paths need the key too.
       scope.setNotFoundHandler(notFound);
-      await scope.register(routes);
+      for (const plugin of plugins) await scope.register(plugin);
     };
   const sources: OperationSources = { ...options, streamNamePrefix: settings.rtmp_transponder_stream_name_prefix };
-  await app.register(guarded(pushRoutes(control)), { prefix: '/rest-api' });
-  await app.register(guarded(inspectionRoutes(sources)), { prefix: '/api/v1' });
-  await app.register(monitoringRoutes(sources));
+  await app.register(guarded('rest', pushRoutes(control, logger), unsupportedRoutes), { prefix: '/rest-api' });
+  await app.register(guarded('rest', inspectionRoutes(sources)), { prefix: '/api/v1' });
+  await app.register(async (scope) => {
+    guardRoutes(scope, authorizer, 'metrics');
+    await scope.register(monitoringRoutes(sources));
+  });
+  await app.register(documentRoutes);
   for (const routes of options.routes ?? []) await app.register(routes);
   await app.ready();
   return app;
 }
 
-/** Answered in one turn of the loop, and asked for again and again by monitoring and by pages: no reason to hurry. */
+/** Paths that are answered while the gateway closes. */
+const MONITORING: ReadonlySet<string> = new Set(['/health', '/metrics']);
+
+/** Requests that are answered within one event-loop tick and repeated by monitoring and by pages. */
 function onlyTells({ method, routeOptions: { url = '' } }: FastifyRequest): boolean {
   return method === 'GET' || method === 'HEAD' || /\/find(_all)?$/.test(url);
-}
-
-/** What is not HTTP at all never becomes a request: answered on the socket, which then ends. */
-function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) {
-    socket.destroy();
-    return;
-  }
-  const body = JSON.stringify(
-    errorBody(new GatewayError('INVALID_REQUEST', 'This is not a complete HTTP request.'), '', Date.now()),
-  );
-  const headers = [
-    'Content-Type: application/json; charset=utf-8',
-    `Content-Length: ${Buffer.byteLength(body)}`,
-    'Connection: close',
-  ];
-  socket.end(['HTTP/1.1 400 Bad Request', ...headers, '', body].join('\r\n'));
-  // Who does not close its side keeps the socket open. At once it must not be destroyed: the answer would be lost with what was sent behind the mistake.
-  const impatience = setTimeout(() => socket.destroy(), BROKEN_REQUEST_LINGER_MS).unref();
-  socket.once('close', () => clearTimeout(impatience));
-}
-
-const normalisePath = (path: string): string => path.replace(/\/{2,}/g, '/').replace(/(?<=.)\/$/, '');
-
-/** Which methods each fixed path has, for an honest 405. */
-function collectMethods(app: FastifyInstance): Map<string, Set<string>> {
-  const methods = new Map<string, Set<string>>();
-  app.addHook('onRoute', ({ url, method }) => {
-    const path = normalisePath(url);
-    const known = methods.get(path) ?? new Set();
-    for (const one of [method].flat()) if (one !== 'HEAD' && one !== 'OPTIONS') known.add(one);
-    methods.set(path, known);
-  });
-  return methods;
-}
-
-const utf8 = new TextDecoder('utf-8', { fatal: true });
-
-/** @throws {GatewayError} INVALID_REQUEST with the position of the mistake, but none of the text, which may hold a stream key. */
-function parseJson(body: Buffer): unknown {
-  let text: string;
-  try {
-    text = utf8.decode(body);
-  } catch {
-    throw new GatewayError('INVALID_REQUEST', 'The body is not UTF-8.');
-  }
-  if (text.trim() === '') return undefined;
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    const position = /at position \d+(?: \(line \d+ column \d+\))?/.exec((error as Error).message)?.[0] ?? 'at its end';
-    throw new GatewayError(
-      'INVALID_REQUEST',
-      `The body is not JSON: there is a mistake ${position}. Names and texts need double quotes, and the last field no comma.`,
-    );
-  }
 }

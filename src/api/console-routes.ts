@@ -8,7 +8,7 @@ import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { GatewayError } from '../errors.ts';
 import { isLoopback } from '../net/loopback.ts';
-import type { AccessCheck } from './access.ts';
+import type { AccessHook } from './authorize.ts';
 
 export interface ConsoleRoutesOptions {
   readonly wsPort: number;
@@ -22,7 +22,7 @@ export interface ConsoleRoutesOptions {
   /** How long the stream of a lost publisher is held, in milliseconds: a page that was reloaded resumes its stream within this time. */
   readonly resumeWindowMs: number;
   /** Decides who may play from the embedded server, as for REST. */
-  readonly isAllowed: AccessCheck;
+  readonly isAllowed: AccessHook;
 }
 
 const TYPES = {

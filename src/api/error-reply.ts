@@ -3,7 +3,7 @@ import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { GatewayError, type ErrorCode } from '../errors.ts';
 import type { Logger } from '../observe/logger.ts';
 
-/** The body of every answer that is not a success, in the shape that clients of WCS know. */
+/** The body of every error answer, in the shape that clients of WCS know. */
 export interface ErrorBody {
   readonly status: number;
   /** The status in words. */
@@ -13,11 +13,14 @@ export interface ErrorBody {
   readonly reason: string;
   /** What is wrong and what to do. */
   readonly message: string;
-  /** Without the query, which may hold credentials. */
+  /** Without the query, which may contain credentials. */
   readonly path: string;
-  /** Milliseconds since 1970, as WCS. */
+  /** Milliseconds since 1970, as in WCS. */
   readonly timestamp: number;
 }
+
+/** Seconds after which a client may repeat a request that was refused with 503. */
+const RETRY_AFTER_S = 5;
 
 export function errorBody(error: GatewayError, path: string, now: number): ErrorBody {
   const status = error.httpStatus;
@@ -35,7 +38,7 @@ export function errorBody(error: GatewayError, path: string, now: number): Error
 
 export const pathOf = (request: FastifyRequest): string => request.url.split('?', 1)[0]!;
 
-/** Answers with an error. What was not foreseen goes to the log in full and to the client as INTERNAL, without its text. */
+/** Answers with an error. An unexpected one is logged in full and answered as INTERNAL, without its text. */
 export function replyWithError(
   error: unknown,
   request: FastifyRequest,
@@ -45,28 +48,26 @@ export function replyWithError(
   const known = asRequestError(error);
   let shown = known;
   if (known.code === 'INTERNAL') {
-    logger.error(
-      { err: error, route: request.routeOptions.url, requestId: request.id },
-      'a request failed for an unforeseen reason',
-    );
+    logger.error({ err: error, route: request.routeOptions.url, requestId: request.id }, 'request failed unexpectedly');
     shown = new GatewayError(
       'INTERNAL',
-      `The gateway could not do this. Its log says why, under requestId=${request.id}.`,
+      `The request failed unexpectedly. The gateway's log says why, under requestId=${request.id}.`,
     );
   }
   if (shown.code === 'UNAUTHORIZED') reply.header('WWW-Authenticate', 'Bearer');
+  if (shown.httpStatus === 503 && shown.retryable) reply.header('Retry-After', RETRY_AFTER_S);
   return reply
     .code(shown.httpStatus)
     .type('application/json; charset=utf-8')
     .send(JSON.stringify(errorBody(shown, pathOf(request), Date.now())));
 }
 
-/** Fastify's own errors, in our terms; anything else that is not a {@link GatewayError} is INTERNAL. */
+/** Translates Fastify's errors. Anything else that is not a {@link GatewayError} is INTERNAL. */
 function asRequestError(error: unknown): GatewayError {
   if (error instanceof GatewayError) return error;
   const { code = '', statusCode = 500 } = error as Partial<FastifyError>;
   if (code === 'FST_ERR_CTP_BODY_TOO_LARGE')
-    return new GatewayError('BODY_TOO_LARGE', 'The body is too large for any request that this gateway knows.');
+    return new GatewayError('BODY_TOO_LARGE', 'The body is larger than any valid request.');
   if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE' || code === 'FST_ERR_CTP_INVALID_CONTENT_TYPE')
     return new GatewayError(
       'UNSUPPORTED_MEDIA_TYPE',
@@ -77,5 +78,5 @@ function asRequestError(error: unknown): GatewayError {
       'INVALID_REQUEST',
       'The request is malformed: check its URL, its headers and the length of its body.',
     );
-  return new GatewayError('INTERNAL', 'unforeseen', { cause: error });
+  return new GatewayError('INTERNAL', 'unexpected', { cause: error });
 }

@@ -9,7 +9,7 @@ export interface Property {
 }
 
 export interface Properties {
-  /** In the order of the file; a key that is set twice is there twice. */
+  /** In the order of the file; a key that is set twice occurs twice. */
   readonly properties: readonly Property[];
   /** Keys of comment lines that would be properties without their `#` or `!`. */
   readonly commentedOut: ReadonlySet<string>;
@@ -19,10 +19,10 @@ const ESCAPES: Readonly<Record<string, string>> = { t: '\t', n: '\n', r: '\r', f
 
 /**
  * Reads the format of WCS's `flashphoner.properties`, which is Java's (`java.util.Properties.load`): `key=value`, `key:value` or
- * `key value`, `#` and `!` comments, a backslash at the end of a line continues it, `\t \n \r \f \uXXXX` escapes. Other than in
- * Java, spaces at the end of a value do not count, because nobody sees them.
+ * `key value`, `#` and `!` comments, a backslash at the end of a line continues it, `\t \n \r \f \uXXXX` escapes. Unlike in Java,
+ * invisible spaces at the end of a value are dropped.
  *
- * @throws {GatewayError} SETTINGS_INVALID for a broken `\u` escape.
+ * @throws {GatewayError} SETTINGS_INVALID for a broken `\u` escape
  */
 export function parseProperties(text: string, fileName: string): Properties {
   const properties: Property[] = [];
@@ -49,7 +49,7 @@ export function parseProperties(text: string, fileName: string): Properties {
   return { properties, commentedOut };
 }
 
-/** An odd number of backslashes: the last one is not itself escaped. */
+/** An odd number of backslashes, so that the last one is not itself escaped. */
 const endsWithOpenBackslash = (line: string): boolean => /(?:^|[^\\])(?:\\\\)*\\$/.test(line);
 
 /** The key ends at the first `=`, `:` or white space that has no backslash before it. */

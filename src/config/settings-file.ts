@@ -1,22 +1,23 @@
 import { readFileSync } from 'node:fs';
-import {
-  findContradictions,
-  SECRET_SETTINGS,
-  SETTING_KEYS,
-  SettingsSchema,
-  type SettingKey,
-  type Settings,
-} from './schema.ts';
 import { GatewayError } from '../errors.ts';
+import { findContradictions } from './contradictions.ts';
 import { parseProperties, type Properties } from './properties.ts';
+import { SECRET_SETTINGS, SETTING_KEYS, SettingsSchema, type SettingKey, type Settings } from './schema.ts';
+import { isMisspelt, suggest } from './unknown-keys.ts';
 
 export interface SettingsSource {
-  /** A properties file; without it there are only defaults and the environment. */
+  /** A properties file. Without one, settings are the defaults and the environment. */
   readonly file?: string;
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 
-/** A value as it was written, with where. */
+export interface LoadedSettings {
+  readonly settings: Settings;
+  /** Keys of the file that mean nothing to this gateway, sorted: settings of WCS. */
+  readonly ignoredKeys: readonly string[];
+}
+
+/** A value as written, and where. */
 interface Given {
   readonly value: string;
   /** For messages: `config/gateway.properties:12: http.port` or `environment variable HTTP_PORT`. */
@@ -25,19 +26,22 @@ interface Given {
 
 const KEYS: ReadonlySet<string> = new Set(SETTING_KEYS);
 
+/** Characters of a foreign key that are shown. */
+const SHOWN_LENGTH = 80;
+
 /** The environment variable that overrides a setting: upper case, dots as underscores. */
 export const environmentName = (key: string): string => key.toUpperCase().replaceAll('.', '_');
 
 /**
  * Reads and checks all settings, once, at the start: defaults, then the file, then the environment. An empty value of a number, a
- * flag or a choice means its default; an empty text is an empty text.
+ * boolean or a choice means its default; an empty text is an empty text.
  *
- * @throws {GatewayError} SETTINGS_INVALID that names every mistake with its file and line and with what is allowed.
+ * @throws {GatewayError} SETTINGS_INVALID that names every mistake with its file and line and with what is allowed
  */
-export function loadSettings({ file, env }: SettingsSource): Settings {
+export function loadSettings({ file, env }: SettingsSource): LoadedSettings {
   const problems: string[] = [];
   const given = new Map<SettingKey, Given>();
-  if (file !== undefined) collectFile(readProperties(file), file, given, problems);
+  const ignored = file === undefined ? [] : collectFile(readProperties(file), file, given, problems);
   for (const key of SETTING_KEYS) {
     const value = env[environmentName(key)];
     if (value !== undefined)
@@ -45,7 +49,7 @@ export function loadSettings({ file, env }: SettingsSource): Settings {
   }
 
   const raw: Record<string, string> = {};
-  for (const [key, { value }] of given) if (value !== '' || takesEmptyText(key)) raw[key] = value;
+  for (const [key, { value }] of given) if (value !== '' || acceptsEmptyText(key)) raw[key] = value;
   if (raw['embedded_rtmp_server'] === undefined && env['NODE_ENV'] === 'production')
     raw['embedded_rtmp_server'] = 'false';
 
@@ -54,7 +58,9 @@ export function loadSettings({ file, env }: SettingsSource): Settings {
     for (const { path, message } of parsed.error.issues) {
       const key = path[0] as SettingKey;
       const { value, where } = given.get(key)!;
-      problems.push(`${where} ${message}${SECRET_SETTINGS.has(key) ? '' : `, and is "${value.slice(0, 80)}"`}.`);
+      problems.push(
+        `${where} ${message}${SECRET_SETTINGS.has(key) ? '' : `, and is "${value.slice(0, SHOWN_LENGTH)}"`}.`,
+      );
     }
   }
   if (parsed.success) {
@@ -63,7 +69,7 @@ export function loadSettings({ file, env }: SettingsSource): Settings {
   }
   if (problems.length > 0 || !parsed.success)
     throw new GatewayError('SETTINGS_INVALID', ['The settings are not valid:', ...problems].join('\n  '));
-  return deepFreeze(parsed.data);
+  return { settings: deepFreeze(parsed.data), ignoredKeys: ignored };
 }
 
 function readProperties(file: string): Properties {
@@ -80,55 +86,38 @@ function readProperties(file: string): Properties {
   return parseProperties(text, file);
 }
 
+/** @returns the keys that are ignored */
 function collectFile(
   { properties, commentedOut }: Properties,
   file: string,
   given: Map<SettingKey, Given>,
   problems: string[],
-): void {
-  const lines = new Map<string, number>();
+): string[] {
+  const lines = new Map<SettingKey, number>();
+  const ignored = new Set<string>();
   for (const { key, value, line } of properties) {
+    const shown = key.slice(0, SHOWN_LENGTH);
+    if (!isKey(key)) {
+      if (isMisspelt(key)) problems.push(`${file}:${line}: there is no setting "${shown}".${suggest(key)}`);
+      else ignored.add(shown);
+      continue;
+    }
     const where = `${file}:${line}: ${key}`;
     const firstLine = lines.get(key);
-    if (!isKey(key)) problems.push(`${file}:${line}: there is no setting "${key.slice(0, 80)}".${suggestion(key)}`);
-    else if (firstLine !== undefined)
+    if (firstLine !== undefined)
       problems.push(`${where} is set a second time, after line ${firstLine}. Keep one of the two.`);
     else given.set(key, { value, where });
     lines.set(key, firstLine ?? line);
   }
-  // WCS's documentation says to comment this line out for servers that want names without a prefix.
+  // WCS's documentation says to comment this line out for servers that expect names without a prefix.
   const prefix = 'rtmp_transponder_stream_name_prefix';
   if (commentedOut.has(prefix) && !given.has(prefix)) given.set(prefix, { value: '', where: `${file}: ${prefix}` });
+  return [...ignored].sort();
 }
 
 const isKey = (text: string): text is SettingKey => KEYS.has(text);
 
-const takesEmptyText = (key: SettingKey): boolean => SettingsSchema.shape[key].safeParse('').success;
-
-/** "Did you mean …?" for a key that is nearly right, else where to look. */
-function suggestion(unknown: string): string {
-  const normalise = (key: string): string => key.toLowerCase().replace(/[-.]/g, '_');
-  let best: SettingKey | undefined;
-  // A third of the key may be wrong; more is another word.
-  let bestDistance = Math.floor(unknown.length / 3) + 1;
-  for (const key of unknown.length > 80 ? [] : SETTING_KEYS) {
-    const distance = editDistance(normalise(unknown), normalise(key));
-    if (distance < bestDistance) [best, bestDistance] = [key, distance];
-  }
-  return best ? ` Did you mean ${best}?` : ' All settings are listed in config/gateway.properties.example.';
-}
-
-/** Levenshtein's distance: how many letters to add, drop or change. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, column) => column);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++)
-      next[j] = Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1));
-    row = next;
-  }
-  return row[b.length]!;
-}
+const acceptsEmptyText = (key: SettingKey): boolean => SettingsSchema.shape[key].safeParse('').success;
 
 function deepFreeze(settings: Settings): Settings {
   for (const value of Object.values(settings)) Object.freeze(value);

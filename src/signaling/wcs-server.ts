@@ -1,4 +1,9 @@
-import { createServer as createHttpServer, type RequestListener, type Server as HttpServer } from 'node:http';
+import {
+  createServer as createHttpServer,
+  type RequestListener,
+  type Server as HttpServer,
+  type ServerOptions,
+} from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { WebSocketServer } from 'ws';
@@ -39,10 +44,17 @@ export interface WcsServerOptions extends WcsContext {
   readonly port: number;
   /** With one it is wss. */
   readonly certificate?: Certificate;
+  /** Milliseconds in which a client must have sent its upgrade request. Default: 10 s. */
+  readonly requestTimeoutMs?: number;
 }
 
 /** Bytes of one message. An offer has 7 kB, the SDK's log uploads some tens. */
 const MAX_MESSAGE_BYTES = 512 * 1024;
+
+/** Milliseconds for an upgrade request, and for a TLS handshake. */
+const REQUEST_TIMEOUT_MS = 10_000;
+/** Milliseconds between two checks for requests that take too long. Node checks every 30 s by default. */
+const TIMEOUT_CHECK_MS = 1000;
 
 /** The WebSocket that the WCS Web SDK connects to: one session per socket. */
 export class WcsServer {
@@ -77,14 +89,19 @@ export class WcsServer {
 
   /** @throws {GatewayError} SETTINGS_INVALID when the port or address cannot be had */
   static async create(options: WcsServerOptions): Promise<WcsServer> {
-    const { certificate, host, port } = options;
+    const { certificate, host, port, requestTimeoutMs = REQUEST_TIMEOUT_MS } = options;
     // Somebody who opens the address in a browser should learn what it is.
     const explain: RequestListener = (_, response): void => {
       response
         .writeHead(426, { 'content-type': 'text/plain', upgrade: 'websocket' })
         .end('This port speaks the WebSocket protocol of the WCS Web SDK.\n');
     };
-    const http = certificate ? createSecureServer(certificate, explain) : createHttpServer(explain);
+    const timeouts: ServerOptions = {
+      requestTimeout: requestTimeoutMs,
+      headersTimeout: requestTimeoutMs,
+      connectionsCheckingInterval: Math.min(TIMEOUT_CHECK_MS, requestTimeoutMs),
+    };
+    const http = certificate ? createSecureServer(certificate, timeouts, explain) : createHttpServer(timeouts, explain);
     await new Promise<void>((resolve, reject) => {
       http.once('error', (error: NodeJS.ErrnoException) =>
         reject(listenFailure(error, host, port, certificate ? 'wss.port' : 'ws.port')),
@@ -117,8 +134,11 @@ export class WcsServer {
   }
 }
 
-function createSecureServer(certificate: Certificate, explain: RequestListener): HttpServer {
-  const server = createHttpsServer(certificate.secureOptions, explain);
+function createSecureServer(certificate: Certificate, timeouts: ServerOptions, explain: RequestListener): HttpServer {
+  const server = createHttpsServer(
+    { ...certificate.secureOptions, ...timeouts, handshakeTimeout: REQUEST_TIMEOUT_MS },
+    explain,
+  );
   certificate.keepCurrent(server);
   return server;
 }

@@ -8,7 +8,7 @@ const { gateway, nginx, publisher } = await setStage(t, {
   settings: { cors_origins: '*', rtmp_transponder_full_url: true },
 });
 
-await t.test("WCS's own REST client, as it was published", async (t) => {
+await t.test('the official WCS REST client, unmodified', async (t) => {
   const page = await publisher({ name: 'show', source: 'tone', sourceOptions: { width: 320, height: 180 } });
   await page.page.evaluate("import('/websdk/flashphoner-rest-api.js').then(() => {})");
   const call = (method: string, ...args: unknown[]): Promise<unknown> =>
@@ -22,15 +22,15 @@ await t.test("WCS's own REST client, as it was published", async (t) => {
   t.match(
     await call('find', 'show', rtmpUrl),
     [{ mediaSessionId, streamName: 'official' }],
-    'it says rtmpTransponderFullUrl: false where nobody said anything',
+    'the client sends rtmpTransponderFullUrl: false by default',
   );
   await call('mute', mediaSessionId);
-  // Its soundOff fails before it calls anybody.
+  // Its soundOff throws before it sends a request.
   await call('soundOn', mediaSessionId, 'sound.wav', true);
   t.match(await call('findAll'), [{ muted: true, soundEnabled: true }]);
   await call('unmute', mediaSessionId);
   t.match(await call('find'), [{ muted: false }]);
   await call('terminate', mediaSessionId);
-  await t.rejects(call('findAll'), 'nothing is left');
+  await t.rejects(call('findAll'), 'no push is left');
   await page.close();
 });

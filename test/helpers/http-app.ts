@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify';
+import { createAuthorizer } from '../../src/access/create-authorizer.ts';
 import { SettingsSchema } from '../../src/config/schema.ts';
 import { HttpApp, type HttpAppOptions } from '../../src/api/app.ts';
 import { silentLogger } from '../../src/observe/logger.ts';
@@ -24,8 +25,10 @@ export async function createHttpApp(
   const registry = new StreamRegistry({ resumeWindowMs: 0, maxStreams: 10 });
   const metrics = new Metrics();
   metrics.observe({ registry, control, encoders: () => 2 });
+  const parsed = SettingsSchema.parse({ 'http.port': '0', 'https.port': '0', ...settings });
   const app = await HttpApp.create({
-    settings: SettingsSchema.parse({ 'http.port': '0', 'https.port': '0', ...settings }),
+    settings: parsed,
+    authorizer: createAuthorizer(parsed),
     control,
     registry,
     metrics,

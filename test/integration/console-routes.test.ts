@@ -5,7 +5,8 @@ import type { AddressInfo } from 'node:net';
 import { fastify, type FastifyInstance } from 'fastify';
 import t from 'tap';
 import type { GatewayError } from '../../src/errors.ts';
-import { createAccessCheck } from '../../src/api/access.ts';
+import { createAuthorizer } from '../../src/access/create-authorizer.ts';
+import { requireAction } from '../../src/api/authorize.ts';
 import { consoleRoutes, type ConsoleRoutesOptions } from '../../src/api/console-routes.ts';
 
 const OPTIONS: ConsoleRoutesOptions = {
@@ -13,7 +14,7 @@ const OPTIONS: ConsoleRoutesOptions = {
   restBase: '/rest-api',
   version: '1.2.3',
   resumeWindowMs: 15_000,
-  isAllowed: createAccessCheck({ rest_api_key: '', allow_anonymous: false }),
+  isAllowed: requireAction(createAuthorizer({ rest_api_key: '', allow_anonymous: false }), 'console', 'play'),
 };
 
 async function createApp(options: ConsoleRoutesOptions = OPTIONS): Promise<FastifyInstance> {
@@ -150,7 +151,7 @@ t.test('streams of the embedded server are passed on', async (t) => {
   const guarded = await createApp({
     ...OPTIONS,
     embedded: { rtmpUrl: 'rtmp://127.0.0.1:1935/live', httpFlvPort },
-    isAllowed: createAccessCheck({ rest_api_key: 'KEY', allow_anonymous: false }),
+    isAllowed: requireAction(createAuthorizer({ rest_api_key: 'KEY', allow_anonymous: false }), 'console', 'play'),
   });
   const guardedBase = await guarded.listen({ host: '127.0.0.1', port: 0 });
   t.teardown(() => guarded.close());

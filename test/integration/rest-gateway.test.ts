@@ -13,7 +13,7 @@ import { waitFor } from '../helpers/wait.ts';
 
 const MAIN = join(import.meta.dirname, '../../src/main.ts');
 
-t.test('settings that are not valid stop the start, with file and line', async (t) => {
+t.test('invalid settings stop the start and are named with file and line', async (t) => {
   const file = join(t.testdir({ 'x.properties': 'rtmp_push_restore=true\nhttp.prt=8081\n' }), 'x.properties');
   await t.rejects(
     promisify(execFile)(process.execPath, [MAIN, '--config', file], { env: { ...process.env, LOG_LEVEL: 'loud' } }),
@@ -25,7 +25,7 @@ t.test('settings that are not valid stop the start, with file and line', async (
   );
 });
 
-t.test('so does a certificate that cannot be used', async (t) => {
+t.test('an unusable certificate stops the start', async (t) => {
   const env = { ...process.env, TLS_CERT: '/nowhere/cert.pem', TLS_KEY: '/nowhere/key.pem' };
   await t.rejects(promisify(execFile)(process.execPath, [MAIN], { env }), {
     code: 2,
@@ -34,7 +34,7 @@ t.test('so does a certificate that cannot be used', async (t) => {
   });
 });
 
-t.test('the gateway as it is started: key, statuses, health, metrics', async (t) => {
+t.test('a started gateway: key, statuses, health, metrics', async (t) => {
   const gateway = await startGateway({}, { env: { REST_API_KEY: 'k1' } });
   t.teardown(() => gateway.stop());
   const call = (path: string, init: RequestInit = {}) =>
@@ -50,13 +50,13 @@ t.test('the gateway as it is started: key, statuses, health, metrics', async (t)
   t.match(await gateway.http('/health'), { status: 200, body: { status: 'ok', workers: { alive: 1, wanted: 1 } } });
   t.match((await gateway.http('/metrics')).text, /^gateway_streams 0$/m);
   for (const { pid } of gateway.children())
-    t.notMatch(readFileSync(`/proc/${pid}/environ`, 'utf8'), /REST_API_KEY|=k1/, 'what it starts is not given its key');
+    t.notMatch(readFileSync(`/proc/${pid}/environ`, 'utf8'), /REST_API_KEY|=k1/, 'child processes do not get the key');
   t.ok(gateway.children('media-worker').length > 0);
   await gateway.stop();
   t.notMatch(gateway.logs(), 'k1');
 });
 
-t.test('SIGTERM ends it during its start too', async (t) => {
+t.test('SIGTERM ends the gateway during its start too', async (t) => {
   const env = {
     ...process.env,
     ...mediaWorkerEnv(),
@@ -68,7 +68,7 @@ t.test('SIGTERM ends it during its start too', async (t) => {
   const child = spawn(process.execPath, [MAIN], { env, stdio: 'ignore' });
   t.teardown(() => child.kill('SIGKILL'));
   const exited = once(child, 'exit');
-  // From here on mediasoup listens to signals as well.
+  // From now on mediasoup listens to signals too.
   await waitFor('the media worker', () => childrenOf(child.pid!).some(({ role }) => role === 'media-worker'), {
     every: 2,
   });
@@ -76,7 +76,7 @@ t.test('SIGTERM ends it during its start too', async (t) => {
   t.strictSame(await exited, [0, null]);
 });
 
-t.test('a log that cannot be written ends nothing', async (t) => {
+t.test('a log that cannot be written does not stop the gateway', async (t) => {
   const http = await freePort();
   const env = {
     ...process.env,
@@ -100,7 +100,7 @@ t.test('a log that cannot be written ends nothing', async (t) => {
   t.strictSame(await exited, [0, null]);
 });
 
-t.test('a terminal that is closed ends it as asked; what it prints to be typed has a place for the key', async (t) => {
+t.test('SIGHUP ends the gateway, and the printed example has a placeholder for the key', async (t) => {
   const gateway = await startGateway({ log_format: 'pretty', rest_api_key: 'k1' });
   t.teardown(() => gateway.stop());
   process.kill(gateway.pid, 'SIGHUP');

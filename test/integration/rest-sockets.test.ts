@@ -10,7 +10,7 @@ const { http: port } = await app.listen();
 t.teardown(() => app.close());
 t.beforeEach(() => control.views.clear());
 
-/** Sends bytes as they are and returns all that comes back until the server ends the connection. */
+/** Sends raw bytes and returns the answer when the server has ended the connection. */
 async function exchange(bytes: string): Promise<{ head: string; body: string }> {
   const socket = connect(port, '127.0.0.1');
   await once(socket, 'connect');
@@ -21,7 +21,7 @@ async function exchange(bytes: string): Promise<{ head: string; body: string }> 
 }
 const lines = (...all: string[]): string => all.join('\r\n');
 
-t.test('POST with Content-Length 0 and no type, as the official client sends it', async (t) => {
+t.test('POST with Content-Length 0 and without a type, as the official client sends it', async (t) => {
   await control.start({ streamName: 'cam', rtmpUrl: 'rtmp://h/live' });
   const { head, body } = await exchange(
     lines('POST /rest-api/push/find_all HTTP/1.1', 'Host: localhost', 'Content-Length: 0', 'Connection: close', '', ''),
@@ -30,7 +30,7 @@ t.test('POST with Content-Length 0 and no type, as the official client sends it'
   t.match(JSON.parse(body), [{ sourceStreamName: 'cam' }]);
 });
 
-t.test('void on the wire: 200, no content', async (t) => {
+t.test('a void answer is 200 without content', async (t) => {
   const { mediaSessionId } = await control.start({ streamName: 'cam', rtmpUrl: 'rtmp://h/live' });
   const payload = JSON.stringify({ mediaSessionId });
   const { head, body } = await exchange(
@@ -49,7 +49,7 @@ t.test('void on the wire: 200, no content', async (t) => {
   t.equal(body, '');
 });
 
-t.test('a body in chunks', async (t) => {
+t.test('a chunked body', async (t) => {
   const { head } = await exchange(
     lines(
       'POST /rest-api/push/find HTTP/1.1',
@@ -70,7 +70,7 @@ t.test('a body in chunks', async (t) => {
   t.match(head, /^HTTP\/1\.1 404/);
 });
 
-t.test('what is not HTTP gets the same error shape, and the gateway lives on', async (t) => {
+t.test('bytes that are not HTTP get the usual error body, and the gateway keeps running', async (t) => {
   for (const bytes of [
     'nonsense\r\n\r\n',
     '\u0016\u0003\u0001\u0002\u0000',
@@ -84,7 +84,7 @@ t.test('what is not HTTP gets the same error shape, and the gateway lives on', a
   t.equal((await fetch(`http://127.0.0.1:${port}/health`)).status, 200);
 });
 
-t.test('who sends what is not HTTP and stays is hung up on', async (t) => {
+t.test('a client that sends no HTTP and stays connected is disconnected', async (t) => {
   const connections = (): Promise<number> =>
     new Promise((resolve) => app.http.server.getConnections((_error, count) => resolve(count)));
   const before = await connections();
@@ -95,10 +95,10 @@ t.test('who sends what is not HTTP and stays is hung up on', async (t) => {
   socket.write('nonsense\r\n\r\n');
   await once(socket, 'end');
   t.match(answer, /^HTTP\/1\.1 400 Bad Request/);
-  await waitFor('the socket to go', async () => (await connections()) <= before, { timeout: 5000 });
+  await waitFor('the socket to close', async () => (await connections()) <= before, { timeout: 5000 });
 });
 
-t.test('a client that goes away in the middle of its body leaves nothing behind', async (t) => {
+t.test('a client that disconnects within its body does no harm', async (t) => {
   const socket = connect(port, '127.0.0.1');
   await once(socket, 'connect');
   socket.write(

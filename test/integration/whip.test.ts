@@ -2,6 +2,7 @@ import { request as httpRequest } from 'node:http';
 import fc from 'fast-check';
 import t from 'tap';
 import { SettingsSchema } from '../../src/config/schema.ts';
+import { createAuthorizer } from '../../src/access/create-authorizer.ts';
 import { HttpApp } from '../../src/api/app.ts';
 import { silentLogger } from '../../src/observe/logger.ts';
 import { Metrics } from '../../src/observe/metrics.ts';
@@ -55,12 +56,14 @@ async function listen(values: Record<string, string> = {}): Promise<string> {
     ice_servers: 'stun:stun.example:3478, turn:turn.example:3478?transport=udp alice secret',
     ...values,
   });
+  const authorizer = createAuthorizer(settings);
   const routes = [
-    whipRoutes({ settings, pool, registry, control, logger: silentLogger }),
-    whepRoutes({ settings, registry, logger: silentLogger }),
+    whipRoutes({ settings, authorizer, pool, registry, control, logger: silentLogger }),
+    whepRoutes({ settings, authorizer, registry, logger: silentLogger }),
   ];
   const app = await HttpApp.create({
     settings,
+    authorizer,
     control,
     registry,
     metrics: new Metrics(),

@@ -2,8 +2,10 @@ import type { FastifyPluginAsync } from 'fastify';
 import packageJson from '../../../package.json' with { type: 'json' };
 import { GatewayError } from '../../errors.ts';
 import type { Metrics } from '../../observe/metrics.ts';
+import type { LiveStream } from '../../streams/live-stream.ts';
 import type { StreamRegistry } from '../../streams/stream-registry.ts';
 import { listTransponders, type TransponderControl } from '../../outputs/push/transponder-view.ts';
+import type { Health, StreamView } from '../openapi/answers.ts';
 import { publicView } from './public-view.ts';
 
 export interface OperationSources {
@@ -11,36 +13,51 @@ export interface OperationSources {
   readonly registry: StreamRegistry;
   readonly metrics: Metrics;
   readonly streamNamePrefix: string;
-  /** mediasoup's workers: how many run and how many there should be. */
+  /** The number of mediasoup workers that run, and that should run. */
   readonly workers: () => { readonly alive: number; readonly wanted: number };
   readonly isClosing: () => boolean;
+  /** Whether new publications are refused for lack of processor time. */
+  readonly isOverloaded?: () => boolean;
 }
+
+const READ = { config: { action: 'read' } } as const;
 
 /** `/health` and `/metrics`: for monitoring, without a key, and therefore without names of streams or hosts. */
 export const monitoringRoutes =
-  ({ control, registry, metrics, workers, isClosing }: OperationSources): FastifyPluginAsync =>
+  (sources: OperationSources): FastifyPluginAsync =>
   async (app) => {
-    app.get('/health', async (_, reply) => {
+    const { control, registry, metrics, workers, isOverloaded } = sources;
+    app.get('/health', READ, async (_, reply) => {
       const { alive, wanted } = workers();
-      const status = isClosing() ? 'closing' : alive === 0 ? 'failed' : alive < wanted ? 'degraded' : 'ok';
-      // A gateway that still takes streams must not be restarted by whoever watches it: degraded is 200.
-      return reply.code(status === 'ok' || status === 'degraded' ? 200 : 503).send({
+      const status = healthOf(sources);
+      const health: Health = {
         status,
         version: packageJson.version,
         uptime: Math.floor(process.uptime()),
         workers: { alive, wanted },
+        overloaded: isOverloaded?.() ?? false,
         streams: registry.size,
         transponders: listTransponders(control).length,
-      });
+      };
+      return reply.code(status === 'closing' || status === 'failed' ? 503 : 200).send(health);
     });
-    app.get('/metrics', async (_, reply) => reply.type(metrics.contentType).send(await metrics.render()));
+    app.get('/metrics', READ, async (_, reply) => reply.type(metrics.contentType).send(await metrics.render()));
   };
+
+/** A gateway that still carries streams must not be restarted by its monitoring: `overloaded` and `degraded` are 200. */
+function healthOf({ workers, isClosing, isOverloaded }: OperationSources): Health['status'] {
+  const { alive, wanted } = workers();
+  if (isClosing()) return 'closing';
+  if (alive === 0) return 'failed';
+  if (isOverloaded?.()) return 'overloaded';
+  return alive < wanted ? 'degraded' : 'ok';
+}
 
 /** What WCS has no method for. To be registered below `/api/v1`. */
 export const inspectionRoutes =
   ({ control, registry, streamNamePrefix }: OperationSources): FastifyPluginAsync =>
   async (app) => {
-    app.get('/transponders', async ({ query }) => {
+    app.get('/transponders', READ, async ({ query }) => {
       const { ended = 'false', ...others } = query as Record<string, unknown>;
       const isKnown = ended === 'true' || ended === 'false';
       if (!isKnown || Object.keys(others).length > 0)
@@ -48,16 +65,20 @@ export const inspectionRoutes =
       const views = ended === 'true' ? control.ended() : listTransponders(control);
       return views.map((view) => publicView(view, streamNamePrefix));
     });
-    app.get('/streams', async () => {
-      const transponders = listTransponders(control);
-      return registry.list().map((stream) => ({
-        name: stream.name,
-        /** `held`: its publisher was lost and may still come back. */
-        status: stream.publisher ? 'live' : 'held',
-        startedAt: stream.startedAt.toISOString(),
-        audioCodec: stream.publisher?.audio?.codec ?? null,
-        videoCodec: stream.publisher?.video?.codec ?? null,
-        transponders: transponders.filter((view) => view.sourceStreamName === stream.name).length,
-      }));
+    app.get('/streams', READ, async () => {
+      const sources = listTransponders(control).map(({ sourceStreamName }) => sourceStreamName);
+      return registry.list().map((stream) => streamView(stream, sources.filter((name) => name === stream.name).length));
     });
   };
+
+function streamView({ name, publisher, absence, startedAt }: LiveStream, transponders: number): StreamView {
+  return {
+    name,
+    status: publisher ? 'live' : 'held',
+    startedAt: startedAt.toISOString(),
+    audioCodec: publisher?.audio?.codec ?? null,
+    videoCodec: publisher?.video?.codec ?? null,
+    transponders,
+    ...(absence && { publisherAway: { since: absence.since.toISOString(), until: absence.until.toISOString() } }),
+  };
+}

@@ -1,10 +1,10 @@
 import type { TransponderView } from '../../outputs/push/transponder-view.ts';
 
 /**
- * A transponder as pages and monitoring may see it: the destination without secrets in place of `rtmpUrl`. The published name is
- * a stream key unless it was made from the source's name.
+ * A transponder as pages and monitoring may see it: `rtmpUrl` is the destination without secrets. The published name may be a stream
+ * key unless it was derived from the name of the source.
  */
 export function publicView(view: TransponderView, streamNamePrefix: string): TransponderView {
-  const isMadeHere = view.streamName === streamNamePrefix + view.sourceStreamName;
-  return { ...view, rtmpUrl: view.destination, streamName: isMadeHere ? view.streamName : '***' };
+  const isDerived = view.streamName === streamNamePrefix + view.sourceStreamName;
+  return { ...view, rtmpUrl: view.destination, streamName: isDerived ? view.streamName : '***' };
 }

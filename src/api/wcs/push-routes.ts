@@ -1,53 +1,78 @@
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
+import type { z } from 'zod';
+import type { Logger } from '../../observe/logger.ts';
 import type { TransponderControl } from '../../outputs/push/transponder-view.ts';
-import { FilterSchema, NothingSchema, parseBody, SoundOnSchema, StartSchema, TransponderIdSchema } from './schemas.ts';
+import { IgnoredFields } from './ignored-fields.ts';
+import { parseBody, type BodySchema } from './parse-body.ts';
+import { FilterSchema, NothingSchema, SoundOnSchema, StartSchema, TransponderIdSchema } from './schemas.ts';
+
+const PUSH = { config: { action: 'push' } } as const;
+const READ = { config: { action: 'read' } } as const;
+const CONTROL = { config: { action: 'control' } } as const;
 
 /** WCS's `/push/*`: see docs/rest.md. To be registered below `/rest-api`. */
 export const pushRoutes =
-  (control: TransponderControl): FastifyPluginAsync =>
+  (control: TransponderControl, logger: Logger): FastifyPluginAsync =>
   async (app) => {
-    // What is not there has no type, but clients name one: curl -d '', fetch with an empty text.
+    const ignoredFields = new IgnoredFields(logger);
+
+    // Clients name a type for an empty body too: curl -d '', fetch with an empty text.
     app.addHook('onRequest', async ({ headers }) => {
       if (headers['content-length'] === '0') delete headers['content-type'];
     });
 
+    function read<T extends BodySchema>(schema: T, request: FastifyRequest, reply: FastifyReply): z.output<T> {
+      const { value, ignored } = parseBody(schema, request.body);
+      ignoredFields.report(ignored, request, reply);
+      return value;
+    }
     /** WCS's "void": 200 and an empty body. */
     const answerVoid =
-      (act: (body: unknown) => Promise<void> | void) =>
-      async ({ body }: FastifyRequest, reply: FastifyReply) => {
-        await act(body);
+      <T extends BodySchema>(schema: T, act: (body: z.output<T>) => Promise<void> | void) =>
+      async (request: FastifyRequest, reply: FastifyReply) => {
+        await act(read(schema, request, reply));
         return reply.code(200).send();
       };
-    const idOf = (body: unknown): string => parseBody(TransponderIdSchema, body).mediaSessionId;
 
-    app.post('/push/startup', async ({ body }) => control.start(parseBody(StartSchema, body)));
-    app.post('/push/find', async ({ body }) => control.find(parseBody(FilterSchema, body)));
+    app.post('/push/startup', PUSH, async (request, reply) =>
+      control.start(withoutZeros(read(StartSchema, request, reply))),
+    );
+    app.post('/push/find', READ, async (request, reply) => control.find(read(FilterSchema, request, reply)));
     app.route({
+      ...READ,
       method: ['GET', 'POST'],
       url: '/push/find_all',
-      handler: async ({ body }) => control.find(parseBody(NothingSchema, body)),
+      handler: async (request, reply) => control.find(read(NothingSchema, request, reply)),
     });
     app.post(
       '/push/terminate',
-      answerVoid((body) => control.terminate(idOf(body))),
+      CONTROL,
+      answerVoid(TransponderIdSchema, ({ mediaSessionId }) => control.terminate(mediaSessionId)),
     );
     app.post(
       '/push/mute',
-      answerVoid((body) => control.mute(idOf(body))),
+      CONTROL,
+      answerVoid(TransponderIdSchema, ({ mediaSessionId }) => control.mute(mediaSessionId)),
     );
     app.post(
       '/push/unmute',
-      answerVoid((body) => control.unmute(idOf(body))),
+      CONTROL,
+      answerVoid(TransponderIdSchema, ({ mediaSessionId }) => control.unmute(mediaSessionId)),
     );
     app.post(
       '/push/sound_on',
-      answerVoid((body) => {
-        const { mediaSessionId, soundFile, loop } = parseBody(SoundOnSchema, body);
-        return control.soundOn(mediaSessionId, soundFile, loop ?? false);
-      }),
+      CONTROL,
+      answerVoid(SoundOnSchema, ({ mediaSessionId, soundFile, loop }) =>
+        control.soundOn(mediaSessionId, soundFile, loop ?? false),
+      ),
     );
     app.post(
       '/push/sound_off',
-      answerVoid((body) => control.soundOff(idOf(body))),
+      CONTROL,
+      answerVoid(TransponderIdSchema, ({ mediaSessionId }) => control.soundOff(mediaSessionId)),
     );
   };
+
+/** 0 means "not set" for every number of a start request. */
+const withoutZeros = <T extends object>(request: T): T =>
+  Object.fromEntries(Object.entries(request).filter(([, value]) => value !== 0)) as T;

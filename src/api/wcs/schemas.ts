@@ -1,33 +1,41 @@
 import { z } from 'zod';
-import { GatewayError } from '../../errors.ts';
 import type { StartRequest, TransponderFilter } from '../../outputs/push/transponder-view.ts';
 
-/** What the bodies of `/rest-api/push/*` may hold. Messages are complete after the name of the field. */
+/**
+ * The bodies of `/rest-api/push/*`. Error messages continue after the name of the field. Numbers and booleans may be strings, because
+ * many clients of WCS send them so. The OpenAPI document is generated from these schemas.
+ */
 
 const must = (what: string) => ({
   error: ({ input }: { input?: unknown }) =>
     input === undefined ? `is missing: it must be ${what}` : `must be ${what}${remedy(what, input)}`,
 });
 
-/** The commonest mistakes are numbers and flags in quotes. */
+/** Names the type of a value that has the wrong one. */
 function remedy(what: string, input: unknown): string {
-  if (typeof input === 'string')
-    return what.includes('number') || what.includes('true') ? ': it is a string, write it without quotes' : '';
+  if (typeof input === 'string') return '';
   if (typeof input === 'object') return Array.isArray(input) ? ': it is an array' : ': it is an object';
   return what.includes(typeof input) ? '' : `: it is a ${typeof input}`;
 }
 
+const toNumber = (value: unknown): unknown =>
+  typeof value === 'string' && /^\s*[+-]?\d+(?:\.\d+)?\s*$/.test(value) ? Number(value) : value;
+const toBoolean = (value: unknown): unknown =>
+  typeof value === 'string' && /^\s*(?:true|false)\s*$/i.test(value) ? value.trim().toLowerCase() === 'true' : value;
+
 /** Clients that always send all fields send 0 for "not set", as WCS's documentation does for width and height. */
-const number = (what: string, isValid: (value: number) => boolean) => {
-  const rule = must(`${what}, or 0 for as it is`);
+const number = (unit: string, low: number, high: number, description: string) => {
+  const rule = must(`a whole number${unit} from ${low} to ${high}, or 0 for unchanged`);
   return z
-    .number(rule)
-    .refine((value) => value === 0 || (Number.isInteger(value) && isValid(value)), rule)
-    .transform((value) => (value === 0 ? undefined : value))
-    .optional();
+    .preprocess(toNumber, z.union([z.literal(0), z.int(rule).min(low, rule).max(high, rule)], rule))
+    .optional()
+    .meta({ description: `${description} 0: unchanged.` });
 };
-const between = (low: number, high: number) => (value: number) => value >= low && value <= high;
-const flag = z.boolean(must('true or false')).optional();
+const flag = (description: string) =>
+  z
+    .preprocess(toBoolean, z.boolean(must('true or false')))
+    .optional()
+    .meta({ description });
 /** Control characters would break log lines, file names and AMF strings. */
 // eslint-disable-next-line no-control-regex
 const CONTROL_CHARACTER = /[\u0000-\u001f\u007f]/;
@@ -35,86 +43,59 @@ const text = (what: string, longest: number) => {
   const rule = must(`${what} of 1 to ${longest} characters, without control characters`);
   return z
     .string(rule)
-    .refine((value) => value.length >= 1 && value.length <= longest && !CONTROL_CHARACTER.test(value), rule);
+    .min(1, rule)
+    .max(longest, rule)
+    .refine((value) => !CONTROL_CHARACTER.test(value), rule);
 };
 
 const streamName = text('a string', 256);
 const rtmpUrl = text('a URL such as "rtmp://HOST:1935/live", a string', 4096);
-const mediaSessionId = text('the mediaSessionId that /push/startup answered with, a string', 128);
-const soundFile = text('the name of a WAV file in the media directory, a string', 255);
-const options = z.discriminatedUnion(
-  'action',
-  [
-    z.strictObject({ action: z.undefined().optional() }),
-    z.strictObject({ action: z.literal('mute') }),
-    z.strictObject({ action: z.literal('sound_on'), soundFile, loop: flag }),
-  ],
-  {
-    error: ({ code }) =>
-      code === 'invalid_union'
-        ? 'must be "mute" or "sound_on", or left out'
-        : 'must be an object such as {"action": "mute"}',
-  },
-);
+const mediaSessionId = text('the mediaSessionId from the answer of /push/startup, a string', 128).meta({
+  description: 'From the answer of /push/startup.',
+});
+const soundFile = text('the name of a WAV file in the media directory, a string', 255).meta({
+  description: 'The name of a RIFF WAV file in media_dir.',
+});
+const loop = flag('Repeat the file until sound_off.');
+const options = z
+  .discriminatedUnion(
+    'action',
+    [
+      z.object({ action: z.undefined().optional() }),
+      z.object({ action: z.literal('mute') }),
+      z.object({ action: z.literal('sound_on'), soundFile, loop }),
+    ],
+    {
+      error: ({ code }) =>
+        code === 'invalid_union'
+          ? 'must be "mute" or "sound_on", or left out'
+          : 'must be an object such as {"action": "mute"}',
+    },
+  )
+  .optional();
 
-/** The largest frame is 8K. Odd sizes are taken: the encoder rounds to even ones. */
-export const StartSchema = z.strictObject({
-  streamName,
-  rtmpUrl,
-  width: number('a whole number from 16 to 8192', between(16, 8192)),
-  height: number('a whole number from 16 to 4320', between(16, 4320)),
-  fps: number('a whole number from 1 to 120', between(1, 120)),
-  keyFrameInterval: number('a whole number of frames from 1 to 1200', between(1, 1200)),
+/** The largest frame is 8K. Odd sizes are valid: the encoder rounds them to even ones. */
+export const StartSchema = z.object({
+  streamName: streamName.meta({ description: 'The name under which the stream is published here.' }),
+  rtmpUrl: rtmpUrl.meta({
+    description: 'rtmp://[user:password@]host[:port]/application[/instance][/?query], or rtmps://.',
+  }),
+  width: number('', 16, 8192, 'Applies with height and avvideo_transcoder_preserve_aspect_ratio=false only.'),
+  height: number('', 16, 4320, 'Transcodes to this height.'),
+  fps: number('', 1, 120, 'Transcodes to this frame rate.'),
+  keyFrameInterval: number(' of frames', 1, 1200, 'Transcodes with this number of frames between key frames.'),
   rtmpFlashVersion: text('a string', 64).optional(),
-  rtmpTransponderFullUrl: flag,
-  options: options.optional(),
+  rtmpTransponderFullUrl: flag('The published name is the last path segment of the URL with its query.'),
+  options,
 }) satisfies z.ZodType<StartRequest>;
 
-export const FilterSchema = z.strictObject({
+export const FilterSchema = z.object({
   mediaSessionId: mediaSessionId.optional(),
-  // The published name too: it has a prefix, or is the end of the URL.
-  streamName: text('a string', 4096).optional(),
+  // Also matches the published name, which has a prefix or is the end of the URL, and is therefore longer.
+  streamName: text('a string', 4096).optional().meta({ description: 'The name on the RTMP server, or the name here.' }),
   rtmpUrl: rtmpUrl.optional(),
 }) satisfies z.ZodType<TransponderFilter>;
 
-export const TransponderIdSchema = z.strictObject({ mediaSessionId });
-export const SoundOnSchema = z.strictObject({ mediaSessionId, soundFile, loop: flag });
-export const NothingSchema = z.strictObject({});
-
-/**
- * Checks a body that JSON made. No body is an empty object, and a field that is null is one that was not sent: generated
- * clients send all fields.
- *
- * @throws {GatewayError} INVALID_REQUEST that names every field that is wrong and what it must be.
- */
-export function parseBody<T extends z.ZodObject>(schema: T, body: unknown): z.output<T> {
-  const object = body ?? {};
-  if (typeof object !== 'object' || Array.isArray(object))
-    throw new GatewayError('INVALID_REQUEST', 'The body must be a JSON object: {…}.');
-  const parsed = schema.safeParse(withoutNulls(object));
-  if (parsed.success) return parsed.data;
-  const fields = Object.keys(schema.shape);
-  throw new GatewayError('INVALID_REQUEST', parsed.error.issues.map((issue) => describeIssue(issue, fields)).join(' '));
-}
-
-const withoutNulls = (object: object): object =>
-  Object.fromEntries(
-    Object.entries(object)
-      .filter(([, value]) => value !== null)
-      .map(([name, value]) => [
-        name,
-        isPlainObject(value) ? Object.fromEntries(Object.entries(value).filter(([, inner]) => inner !== null)) : value,
-      ]),
-  );
-const isPlainObject = (value: unknown): value is object =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
-function describeIssue(issue: z.core.$ZodIssue, fields: readonly string[]): string {
-  if (issue.code !== 'unrecognized_keys') return `${issue.path.join('.')} ${issue.message}.`;
-  const names = issue.keys.slice(0, 5).map((key) => JSON.stringify([...issue.path, key].join('.').slice(0, 60)));
-  const known =
-    issue.path.length > 0
-      ? 'action, soundFile and loop, the last two with the action "sound_on"'
-      : fields.join(', ') || 'none';
-  return `Unknown field ${names.join(', ')}. Known here: ${known}.`;
-}
+export const TransponderIdSchema = z.object({ mediaSessionId });
+export const SoundOnSchema = z.object({ mediaSessionId, soundFile, loop });
+export const NothingSchema = z.object({});

@@ -1,18 +1,20 @@
 import type { FastifyPluginAsync } from 'fastify';
+import type { Authorizer } from '../../access/authorizer.ts';
 import type { Settings } from '../../config/schema.ts';
 import { GatewayError } from '../../errors.ts';
 import { PlaySession } from '../../webrtc/play-session.ts';
 import { parseIceFragment } from '../../webrtc/sdp-fragment.ts';
 import type { Logger } from '../../observe/logger.ts';
 import type { StreamRegistry } from '../../streams/stream-registry.ts';
-import { createAccessCheck } from '../access.ts';
+import { requireAction } from '../authorize.ts';
 import { acceptText, registerResource } from '../whip/whip-http.ts';
 import { iceServerLinks } from '../whip/whip-link-header.ts';
 import { readBody, readStreamName, SDP, SDP_FRAGMENT } from '../whip/whip-requests.ts';
 import { SessionStore } from '../whip/whip-sessions.ts';
 
 export interface WhepRoutesOptions {
-  readonly settings: Pick<Settings, 'rest_api_key' | 'allow_anonymous' | 'ice_servers' | 'max_players'>;
+  readonly settings: Pick<Settings, 'ice_servers' | 'max_players'>;
+  readonly authorizer: Authorizer;
   readonly registry: StreamRegistry;
   readonly logger: Logger;
 }
@@ -24,7 +26,7 @@ interface Player {
 }
 
 /** WHEP (draft-ietf-wish-whep): a page watches a live stream, see docs/whip.md. To be registered at the root. */
-export function whepRoutes({ settings, registry, logger }: WhepRoutesOptions): FastifyPluginAsync {
+export function whepRoutes({ settings, authorizer, registry, logger }: WhepRoutesOptions): FastifyPluginAsync {
   // Outside the plug-in: HTTP and HTTPS are two listeners of the same sessions.
   const players = new SessionStore<Player>();
   let starting = 0;
@@ -52,7 +54,7 @@ export function whepRoutes({ settings, registry, logger }: WhepRoutesOptions): F
 
   return async (app) => {
     acceptText(app, logger);
-    const isAllowed = createAccessCheck(settings);
+    const isAllowed = requireAction(authorizer, 'whep', 'play');
     const iceLinks = iceServerLinks(settings.ice_servers);
     app.addHook('onClose', async () =>
       players.close(new GatewayError('SHUTTING_DOWN', 'The gateway is shutting down.')),

@@ -1,7 +1,7 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest, RouteHandlerMethod } from 'fastify';
 import { GatewayError } from '../../errors.ts';
 import type { Logger } from '../../observe/logger.ts';
-import type { AccessCheck } from '../access.ts';
+import type { AccessHook } from '../authorize.ts';
 import { replyWithError } from '../error-reply.ts';
 
 /** What WHIP and WHEP have in common on the HTTP side. */
@@ -15,7 +15,7 @@ const RETRY_AFTER_S = 5;
 
 export interface ResourceHandlers {
   /** Runs before everything but a preflight. */
-  readonly isAllowed: AccessCheck;
+  readonly isAllowed: AccessHook;
   /** Throws unless the resource exists. */
   readonly find?: (request: FastifyRequest) => unknown;
   readonly post?: RouteHandlerMethod;
@@ -67,7 +67,7 @@ export function registerResource(
   ];
   const allow = methods.join(', ');
   const onRequest = async (request: FastifyRequest): Promise<void> => {
-    if (!isPreflight(request)) isAllowed(request);
+    if (!isPreflight(request)) await isAllowed(request);
   };
 
   app.get(url, { onRequest }, async (request, reply) => {

@@ -1,8 +1,9 @@
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
+import type { Authorizer } from '../../access/authorizer.ts';
 import type { Settings } from '../../config/schema.ts';
 import { GatewayError } from '../../errors.ts';
 import { parseIceFragment } from '../../webrtc/sdp-fragment.ts';
-import { createAccessCheck } from '../access.ts';
+import { queryCredentials as readQueryCredentials, requireAction } from '../authorize.ts';
 import { acceptText, registerResource } from './whip-http.ts';
 import { iceServerLinks } from './whip-link-header.ts';
 import { WhipPublication, type WhipContext } from './whip-publication.ts';
@@ -20,7 +21,8 @@ import {
 import { SessionStore } from './whip-sessions.ts';
 
 export interface WhipRoutesOptions extends WhipContext {
-  readonly settings: Pick<Settings, 'rest_api_key' | 'allow_anonymous' | 'ice_servers'>;
+  readonly settings: Pick<Settings, 'ice_servers'>;
+  readonly authorizer: Authorizer;
 }
 
 /**
@@ -46,7 +48,7 @@ export function whipRoutes(options: WhipRoutesOptions): FastifyPluginAsync {
 const strictRoutes =
   (options: WhipRoutesOptions, sessions: SessionStore<WhipPublication>): FastifyPluginAsync =>
   async (app) => {
-    const isAllowed = createAccessCheck(options.settings);
+    const isAllowed = requireAction(options.authorizer, 'whip', 'publish');
     const iceLinks = iceServerLinks(options.settings.ice_servers);
 
     registerResource(app, '/whip/:stream', {
@@ -86,10 +88,7 @@ const strictRoutes =
 const red5Routes =
   (options: WhipRoutesOptions, sessions: SessionStore<WhipPublication>): FastifyPluginAsync =>
   async (app) => {
-    const isAllowed = createAccessCheck(options.settings, (request) => {
-      const { key, password } = queryCredentials(request);
-      return key ?? password;
-    });
+    const isAllowed = requireAction(options.authorizer, 'whip', 'publish', readQueryCredentials);
     const iceLinks = iceServerLinks(options.settings.ice_servers);
 
     registerResource(app, '/:app/whip/endpoint/:stream', {
@@ -108,7 +107,7 @@ const red5Routes =
       },
     });
     registerResource(app, '/:app/whip/resource/:stream/:id', {
-      isAllowed: () => undefined,
+      isAllowed: async () => undefined,
       find: ({ params }) => sessions.get(params),
       accepts: { 'Accept-Patch': SDP_FRAGMENT },
       patch: async ({ params }, reply) => {

@@ -1,5 +1,9 @@
 import { request } from 'node:https';
+import { fastify } from 'fastify';
 import t from 'tap';
+import { ALL_ACTIONS, type Action, type Authorizer } from '../../../src/access/authorizer.ts';
+import { ProviderChain } from '../../../src/access/provider-chain.ts';
+import { guardRoutes } from '../../../src/api/authorize.ts';
 import { Certificate } from '../../../src/net/certificate.ts';
 import { silentLogger } from '../../../src/observe/logger.ts';
 import { makeCertificate } from '../../helpers/certificate.ts';
@@ -15,7 +19,7 @@ const guarded = [
   '/api/v1/nothing',
 ];
 
-t.test('with a key: nothing below /rest-api and /api without it', async (t) => {
+t.test('with rest_api_key, every path below /rest-api and /api needs the key', async (t) => {
   const { app, http, control } = await createHttpApp({ rest_api_key: 'correct-horse' });
   t.teardown(() => app.close());
   for (const url of guarded) {
@@ -44,7 +48,7 @@ t.test('with a key: nothing below /rest-api and /api without it', async (t) => {
       })
     ).statusCode,
     401,
-    'the key comes before the body',
+    'the key is checked before the body',
   );
   t.strictSame(control.calls, []);
   for (const headers of [
@@ -57,7 +61,7 @@ t.test('with a key: nothing below /rest-api and /api without it', async (t) => {
   for (const url of ['/health', '/metrics']) t.equal((await http.inject(url)).statusCode, 200, `${url} is open`);
 });
 
-t.test('without a key, only by a name of this machine', async (t) => {
+t.test('without a key, requests must name this machine', async (t) => {
   const { app, http } = await createHttpApp();
   t.teardown(() => app.close());
   for (const host of ['localhost:8081', '127.0.0.1:8081', '127.0.0.1', '[::1]:8081', 'LOCALHOST', 'app.localhost:1'])
@@ -76,13 +80,55 @@ t.test('without a key, only by a name of this machine', async (t) => {
   }
 });
 
-t.test('everybody, if that is what the settings say', async (t) => {
+t.test('each route needs its action', async (t) => {
+  const may = (...actions: Action[]): Authorizer =>
+    new ProviderChain([{ identify: async () => ({ id: 'test', actions: new Set(actions) }) }]);
+  const routes = [
+    ['POST', '/rest-api/push/startup', 'push'],
+    ['POST', '/rest-api/push/find', 'read'],
+    ['GET', '/rest-api/push/find_all', 'read'],
+    ['POST', '/rest-api/push/find_all', 'read'],
+    ['POST', '/rest-api/push/terminate', 'control'],
+    ['POST', '/rest-api/push/mute', 'control'],
+    ['POST', '/rest-api/push/unmute', 'control'],
+    ['POST', '/rest-api/push/sound_on', 'control'],
+    ['POST', '/rest-api/push/sound_off', 'control'],
+    ['GET', '/api/v1/transponders', 'read'],
+    ['GET', '/api/v1/streams', 'read'],
+    ['GET', '/health', 'read'],
+    ['GET', '/metrics', 'read'],
+  ] as const;
+  for (const action of ['push', 'read', 'control'] as const) {
+    const allowed = await createHttpApp({}, { authorizer: may(action) });
+    const others = await createHttpApp(
+      {},
+      { authorizer: may(...[...ALL_ACTIONS].filter((other) => other !== action)) },
+    );
+    for (const [method, url] of routes.filter(([, , needed]) => needed === action)) {
+      const refused = await others.http.inject({ method, url });
+      t.equal(refused.statusCode, 403, `${method} ${url}`);
+      t.match(refused.json(), { exception: 'FORBIDDEN', message: new RegExp(`"${action}"`) });
+      t.not((await allowed.http.inject({ method, url })).statusCode, 403, `${method} ${url}`);
+    }
+    t.strictSame(others.control.calls, []);
+    await allowed.app.close();
+    await others.app.close();
+  }
+});
+
+t.test('a guarded route without an action is a programming error', async (t) => {
+  const app = fastify();
+  guardRoutes(app, new ProviderChain([]), 'rest');
+  t.throws(() => app.get('/x', () => ''), /\/x names no action/);
+});
+
+t.test('allow_anonymous lets every client in', async (t) => {
   const { app, http } = await createHttpApp({ allow_anonymous: 'true', listen_ip: '0.0.0.0' });
   t.teardown(() => app.close());
   t.equal((await http.inject({ ...find, headers: { host: 'gateway.example.com' } })).statusCode, 404);
 });
 
-t.test('pages of the named origins, and only they, may call', async (t) => {
+t.test('only pages of the named origins may call', async (t) => {
   const { app, http } = await createHttpApp({
     cors_origins: 'https://Studio.Example, http://localhost:3000',
     rest_api_key: 'k',
@@ -123,7 +169,7 @@ t.test('pages of the named origins, and only they, may call', async (t) => {
   );
 });
 
-t.test('no origin by default, every origin with *', async (t) => {
+t.test('no origin may call by default, every origin with *', async (t) => {
   for (const [setting, expected] of [
     ['', undefined],
     ['*', '*'],
@@ -139,7 +185,7 @@ t.test('no origin by default, every origin with *', async (t) => {
   }
 });
 
-t.test('the same routes over HTTPS', async (t) => {
+t.test('HTTPS serves the same routes', async (t) => {
   const { certificateFile: certFile, keyFile, remove } = await makeCertificate();
   const certificate = new Certificate({ certFile, keyFile, logger: silentLogger });
   const { app } = await createHttpApp({}, { certificate });
@@ -164,7 +210,7 @@ t.test('the same routes over HTTPS', async (t) => {
   await t.rejects(fetch(`http://127.0.0.1:${http}/health`));
 });
 
-t.test('a port that is taken is named with its setting', async (t) => {
+t.test('a port that is in use is named with its setting', async (t) => {
   const { app } = await createHttpApp();
   t.teardown(() => app.close());
   const { http } = await app.listen();

@@ -1,44 +1,135 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { FastifyInstance, InjectOptions } from 'fastify';
 import t from 'tap';
-import { FilterSchema, SoundOnSchema, StartSchema, TransponderIdSchema } from '../../../src/api/wcs/schemas.ts';
-import { viewOf } from '../../helpers/fake-transponders.ts';
+import { createAuthorizer } from '../../../src/access/create-authorizer.ts';
+import { consoleRoutes } from '../../../src/api/console-routes.ts';
+import { ErrorSchema, HealthSchema, StreamSchema, TransponderSchema } from '../../../src/api/openapi/answers.ts';
+import { whepRoutes } from '../../../src/api/whep/whep-routes.ts';
+import { whipRoutes } from '../../../src/api/whip/whip-routes.ts';
+import { SettingsSchema } from '../../../src/config/schema.ts';
+import { silentLogger } from '../../../src/observe/logger.ts';
+import { StreamRegistry } from '../../../src/streams/stream-registry.ts';
+import { FakeTransponders } from '../../helpers/fake-transponders.ts';
 import { createHttpApp } from '../../helpers/http-app.ts';
 
-const DOCS = join(import.meta.dirname, '../../../docs');
-const { paths, components } = JSON.parse(readFileSync(join(DOCS, 'openapi.json'), 'utf8')) as {
-  paths: Record<string, Record<string, unknown>>;
-  components: { schemas: Record<string, { properties: Record<string, unknown>; required?: string[] }> };
-};
+interface Operation {
+  readonly operationId: string;
+  readonly summary: string;
+  readonly parameters?: readonly { readonly name: string; readonly in: string }[];
+  readonly responses: Record<string, { readonly description: string }>;
+}
+interface Document {
+  readonly openapi: string;
+  readonly paths: Record<string, Record<string, Operation>>;
+  readonly components: { readonly schemas: Record<string, { readonly required?: string[]; properties: object }> };
+}
 
-t.test('every documented route exists', async (t) => {
-  const { app, http } = await createHttpApp();
-  t.teardown(() => app.close());
-  const text = readFileSync(join(DOCS, 'rest.md'), 'utf8');
-  for (const [url, methods] of Object.entries(paths)) {
-    for (const method of Object.keys(methods)) {
-      t.ok(http.hasRoute({ method: method.toUpperCase() as 'GET', url }), `${method} ${url}`);
-      t.match(text, url.replace('/rest-api', ''), 'in rest.md too');
-    }
+/** Routes as fastify registers them, of every instance that is created while this is open. */
+function watchRoutes(): { readonly routes: Set<string>; close(): void } {
+  const routes = new Set<string>();
+  const watch = (message: unknown): void => {
+    (message as { fastify: FastifyInstance }).fastify.addHook('onRoute', ({ method, url }) => {
+      for (const one of [method].flat()) routes.add(`${one.toLowerCase()} ${url.replace(/:(\w+)/g, '{$1}')}`);
+    });
+  };
+  subscribe('fastify.initialization', watch);
+  return { routes, close: () => unsubscribe('fastify.initialization', watch) };
+}
+
+const settings = SettingsSchema.parse({});
+const authorizer = createAuthorizer(settings);
+const registry = new StreamRegistry({ resumeWindowMs: 0, maxStreams: 10 });
+const logger = silentLogger;
+const watching = watchRoutes();
+const { app, http, ...parts } = await createHttpApp(
+  {},
+  {
+    routes: [
+      consoleRoutes({
+        wsPort: 1,
+        restBase: '/rest-api',
+        version: '1',
+        resumeWindowMs: 15_000,
+        isAllowed: async () => undefined,
+      }),
+      whipRoutes({ settings, authorizer, pool: {} as never, registry, control: new FakeTransponders(), logger }),
+      whepRoutes({ settings, authorizer, registry, logger }),
+    ],
+  },
+);
+watching.close();
+t.teardown(() => app.close());
+const answer = await http.inject('/openapi.json');
+const document = answer.json<Document>();
+const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
+  Object.entries(methods).map(([method, operation]) => ({ method, path, operation })),
+);
+
+t.test('it documents the registered routes, and no others', async (t) => {
+  t.match(answer.headers['content-type'], /^application\/json/);
+  const isPage = (path: string): boolean => path === '/' || path.startsWith('/console/') || path.startsWith('/client/');
+  const real: string[] = [];
+  for (const route of watching.routes) {
+    const [method, path] = route.split(' ') as [string, string];
+    if (method === 'head' || method === 'options' || path === '*' || isPage(path)) continue;
+    const { statusCode } = await http.inject({
+      method: method.toUpperCase() as NonNullable<InjectOptions['method']>,
+      url: path.replace(/\{\w+\}/g, 'x').replace('*', 'x'),
+    });
+    // Routes that only refuse: wrong methods of WHIP, and what WCS has and this gateway does not.
+    if (statusCode !== 405 && statusCode !== 501) real.push(route);
   }
+  t.strictSame(operations.map(({ method, path }) => `${method} ${path}`).sort(), real.sort());
 });
 
-t.test('the documented fields are those of the schemas', async (t) => {
-  for (const [name, schema] of Object.entries({
-    StartRequest: StartSchema,
-    Filter: FilterSchema,
-    TransponderId: TransponderIdSchema,
-    SoundOn: SoundOnSchema,
-  })) {
-    const { properties, required = [] } = components.schemas[name]!;
-    t.strictSame(Object.keys(properties), Object.keys(schema.shape), name);
-    const needed = Object.entries(schema.shape).filter(([, field]) => !field.safeParse(undefined).success);
-    t.strictSame(
-      required,
-      needed.map(([field]) => field),
-      `${name}: required`,
-    );
+t.test('it is complete and consistent', async (t) => {
+  t.equal(document.openapi, '3.1.0');
+  t.match(document.components.schemas['StartRequest']?.required, ['streamName', 'rtmpUrl']);
+  const ids = operations.map(({ operation }) => operation.operationId);
+  t.equal(new Set(ids).size, ids.length, 'operationIds are unique');
+  for (const { method, path, operation } of operations) {
+    t.match(operation.operationId, /^[a-z]\w+$/, `${method} ${path}`);
+    t.ok(operation.summary);
+    t.ok(Object.keys(operation.responses).some((status) => /^2\d\d$/.test(status)));
+    for (const { description } of Object.values(operation.responses)) t.ok(description);
+    const inPath = (operation.parameters ?? []).filter((one) => one.in === 'path').map(({ name }) => `{${name}}`);
+    t.strictSame(path.match(/\{\w+\}/g) ?? [], inPath, 'path parameters are declared');
   }
-  const view = viewOf({ streamName: 'a', rtmpUrl: 'b' }, { endedAt: '' });
-  t.strictSame(Object.keys(components.schemas['Transponder']!.properties).sort(), Object.keys(view).sort());
+  const references = [...answer.body.matchAll(/"\$ref":"#\/components\/schemas\/(\w+)"/g)].map(([, name]) => name!);
+  t.ok(references.length > 0);
+  for (const name of references) t.ok(document.components.schemas[name], name);
+});
+
+t.test('answers are as documented', async (t) => {
+  const { control } = parts;
+  const check = (schema: typeof TransponderSchema | typeof StreamSchema, value: object): void => {
+    t.doesNotThrow(() => schema.parse(value));
+    t.strictSame(
+      Object.keys(value).filter((name) => !(name in schema.shape)),
+      [],
+      'no undocumented field',
+    );
+  };
+  const started = await http.inject({
+    method: 'POST',
+    url: '/rest-api/push/startup',
+    payload: { streamName: 'cam', rtmpUrl: 'rtmp://example.com/live', options: { action: 'mute' } },
+  });
+  check(TransponderSchema, started.json());
+  control.endedViews = [{ ...started.json(), status: 'ended', endedAt: new Date().toISOString() }];
+  check(TransponderSchema, (await http.inject('/api/v1/transponders?ended=true')).json()[0]);
+  const stream = parts.registry.publish('cam', { id: 'p', close() {} });
+  check(StreamSchema, (await http.inject('/api/v1/streams')).json()[0]);
+  stream.lose(1000);
+  check(StreamSchema, (await http.inject('/api/v1/streams')).json()[0]);
+  t.strictSame(HealthSchema.strict().safeParse((await http.inject('/health')).json()).error, undefined);
+  t.strictSame(ErrorSchema.strict().safeParse((await http.inject('/nothing')).json()).error, undefined);
+});
+
+t.test('docs/rest.md names every route below /rest-api and /api', async (t) => {
+  const text = readFileSync(join(import.meta.dirname, '../../../docs/rest.md'), 'utf8');
+  for (const path of Object.keys(document.paths))
+    if (/^\/(rest-api|api)\//.test(path)) t.match(text, path.replace('/rest-api', ''), path);
 });

@@ -10,11 +10,12 @@ const CONFIG = join(import.meta.dirname, '../../../config');
 /** Settings of a file with this text. */
 function load(t: Test, text: string, env: Record<string, string> = {}) {
   const directory = t.testdir({ 'gateway.properties': text });
-  return loadSettings({ file: join(directory, 'gateway.properties'), env });
+  return loadSettings({ file: join(directory, 'gateway.properties'), env }).settings;
 }
 
 t.test('defaults', async (t) => {
-  const settings = loadSettings({ env: {} });
+  const { settings, ignoredKeys } = loadSettings({ env: {} });
+  t.strictSame(ignoredKeys, []);
   t.match(settings, {
     listen_ip: '127.0.0.1',
     'ws.port': 8080,
@@ -23,12 +24,13 @@ t.test('defaults', async (t) => {
     rtmp_push_restore_attempts: 3,
     embedded_rtmp_server: true,
   });
-  t.equal(loadSettings({ env: { NODE_ENV: 'production' } }).embedded_rtmp_server, false);
-  t.equal(loadSettings({ env: { NODE_ENV: 'production', EMBEDDED_RTMP_SERVER: 'true' } }).embedded_rtmp_server, true);
+  const embedded = (env: Record<string, string>) => loadSettings({ env }).settings.embedded_rtmp_server;
+  t.equal(embedded({ NODE_ENV: 'production' }), false);
+  t.equal(embedded({ NODE_ENV: 'production', EMBEDDED_RTMP_SERVER: 'true' }), true);
 });
 
-t.test('frozen, lists too', async (t) => {
-  const settings = loadSettings({ env: { CORS_ORIGINS: 'https://a.example' } });
+t.test('settings and their lists are frozen', async (t) => {
+  const { settings } = loadSettings({ env: { CORS_ORIGINS: 'https://a.example' } });
   t.throws(() => Object.assign(settings, { 'http.port': 1 }), TypeError);
   t.throws(() => (settings.cors_origins as string[]).push('*'), TypeError);
 });
@@ -50,7 +52,28 @@ t.test("the republishing lines of a flashphoner.properties, as WCS's documentati
   );
 });
 
-t.test('the prefix: set, empty, commented out, not there', async (t) => {
+t.test('a whole flashphoner.properties is accepted, and foreign keys are named', async (t) => {
+  const foreign = [
+    ...['port_from', 'port_to', 'media_port_from', 'media_port_to', 'codecs', 'codecs_exclude_sip', 'user_agent'],
+    ...['balance_header', 'video_enabled', 'domain', 'outbound_proxy', 'outbound_port', 'rtp_activity_detecting'],
+    ...['sip_msg_listener', 'call_record_listener', 'dtmf', 'auto_login_url', 'get_callee_url', 'client_log_level'],
+    ...['on_record_hook_script', 'enable_extended_logging', 'wss.keystore.password', 'wss.cert.password'],
+    ...['rtmfp.port', 'rtmp.port', 'rtsp.port', 'hls.port', 'ws.address', 'http.address', 'rest_max_connections'],
+    ...['disable_rest_requests', 'rtp_receive_buffer_size', 'cdn_enabled', 'webrtc_cc_min_bitrate'],
+  ];
+  const text = `\uFEFF#Server settings\r\nip = 203.0.113.5\r\nip_local=0.0.0.0\r\nws.port =8080\r\nrtmp_push_restore=true\r\n${foreign
+    .map((key) => `${key} = geheim\r\n`)
+    .join('')}`;
+  const file = join(t.testdir({ 'flashphoner.properties': text }), 'flashphoner.properties');
+  const { settings, ignoredKeys } = loadSettings({ file, env: {} });
+  t.match(settings, { ip: '203.0.113.5', ip_local: '0.0.0.0', 'ws.port': 8080, rtmp_push_restore: true });
+  t.strictSame(ignoredKeys, foreign.sort());
+  t.notOk('rtmp.port' in settings);
+  const odd = join(t.testdir({ x: `__proto__=1\nconstructor=1\ndtmf=1\ndtmf=2\n${'k'.repeat(200)}=1` }), 'x');
+  t.strictSame(loadSettings({ file: odd, env: {} }).ignoredKeys, ['__proto__', 'constructor', 'dtmf', 'k'.repeat(80)]);
+});
+
+t.test('the prefix may be set, empty, commented out or missing', async (t) => {
   const key = 'rtmp_transponder_stream_name_prefix';
   for (const [text, expected] of [
     [`${key}=x-`, 'x-'],
@@ -63,7 +86,7 @@ t.test('the prefix: set, empty, commented out, not there', async (t) => {
   t.equal(load(t, `#${key}=rtmp_`, { RTMP_TRANSPONDER_STREAM_NAME_PREFIX: 'env_' })[key], 'env_');
 });
 
-t.test('the environment comes before the file, and only known names count', async (t) => {
+t.test('the environment overrides the file, by known names only', async (t) => {
   const settings = load(t, 'http.port=1000\nlog_level=debug', {
     HTTP_PORT: ' 2000 ',
     HTTP_PROXY: 'x',
@@ -78,7 +101,7 @@ t.test('the environment comes before the file, and only known names count', asyn
   t.equal(new Set(SETTING_KEYS.map(environmentName)).size, SETTING_KEYS.length, 'no two settings share a variable');
 });
 
-t.test('an empty value is the default, of texts the empty text', async (t) => {
+t.test('an empty value is the default, except for texts', async (t) => {
   const empty = load(t, SETTING_KEYS.map((key) => `${key}=`).join('\n'));
   t.strictSame(
     empty,
@@ -87,7 +110,7 @@ t.test('an empty value is the default, of texts the empty text', async (t) => {
   );
 });
 
-t.test('mistakes stop the start, with line and remedy', async (t) => {
+t.test('a mistake stops the start and is named with its line and a remedy', async (t) => {
   const cases: [string, RegExp][] = [
     ['\n\nhttp.port=80a', /gateway\.properties:3: http\.port must be a whole number from 0 to 65535, and is "80a"\.$/],
     ['http.port=65536', /from 0 to 65535/],
@@ -102,7 +125,7 @@ t.test('mistakes stop the start, with line and remedy', async (t) => {
     ['destination_allow_networks=10.0.0.0/33', /addresses, networks .* and host names/],
     ['destination_deny_hosts=a b', /addresses, networks .* and host names/],
     ['destination_allow_hosts=*.*', /host names/],
-    ['rtmp_transponder_stream_name_prefix=a/b', /may hold letters/],
+    ['rtmp_transponder_stream_name_prefix=a/b', /may contain letters/],
     [
       'rtmp_push_auto_start_url=http://user:geheim@h/a',
       /rtmp_push_auto_start_url must begin with rtmp:\/\/ or rtmps:\/\/\.$/,
@@ -112,12 +135,12 @@ t.test('mistakes stop the start, with line and remedy', async (t) => {
     ['http_port=1', /:1: there is no setting "http_port"\. Did you mean http\.port\?$/],
     ['HTTP.PORT=1', /Did you mean http\.port\?/],
     ['rtmp_push_restore_attemps=1', /Did you mean rtmp_push_restore_attempts\?/],
+    ['rtc_prt=1', /Did you mean rtc_port\?/],
+    ['destination_denied=10.0.0.0/8', /there is no setting "destination_denied"/],
     [
-      'port_from=31001',
-      /there is no setting "port_from"\. All settings are listed in config\/gateway\.properties\.example\./,
+      'cors_allowed=https://a.example',
+      /there is no setting "cors_allowed"\. All settings are listed in config\/gateway\.properties\.example\./,
     ],
-    ['__proto__=1', /there is no setting "__proto__"/],
-    ['constructor=1', /there is no setting "constructor"/],
     ['http.port=1000\n\nhttp.port=2000', /:3: http\.port is set a second time, after line 1/],
   ];
   for (const [text, message] of cases) {
@@ -135,9 +158,9 @@ t.test('mistakes stop the start, with line and remedy', async (t) => {
   });
 });
 
-t.test('all mistakes at once', async (t) => {
-  t.throws(() => load(t, 'foo=1\nhttp.port=x\nlog_level=y', { WS_PORT: 'z' }), {
-    message: /^The settings are not valid:\n.*:1: .*foo.*\n.*WS_PORT.*\n.*:2: http\.port.*\n.*:3: log_level.*$/,
+t.test('all mistakes are reported at once', async (t) => {
+  t.throws(() => load(t, 'htp.port=1\nhttp.port=x\nlog_level=y', { WS_PORT: 'z' }), {
+    message: /^The settings are not valid:\n.*:1: .*htp\.port.*\n.*WS_PORT.*\n.*:2: http\.port.*\n.*:3: log_level.*$/,
   });
 });
 
@@ -161,7 +184,7 @@ t.test('contradictions', async (t) => {
     ['rtc_workers=8\ntls_cert=a\ntls_key=b\nhttps.port=10007', /:4: https\.port is 10007, and rtc_port 10000-10007/],
     [
       'rtc_port=65534\nrtc_workers=3',
-      /:1: rtc_port is 65534-65536 with rtc_workers=3, one port for each, but ports end at 65535/,
+      /:1: rtc_port is 65534-65536 with rtc_workers=3, one port for each worker, but the highest port is 65535/,
     ],
     ['tls_cert=a\ntls_key=b\nhttps.port=8443', /:3: https\.port is 8443, as is wss\.port/],
   ];
@@ -188,10 +211,12 @@ t.test('the example documents every setting with its default, and nothing else',
   const keys = parseProperties(text, file).properties.map(({ key }) => key);
   t.strictSame([...keys].sort(), [...SETTING_KEYS].sort());
   t.strictSame(keys, SETTING_KEYS, 'in the order of the schema');
-  t.strictSame(loadSettings({ file, env: {} }), SettingsSchema.parse({}));
-  t.equal(loadSettings({ file, env: { NODE_ENV: 'production' } }).embedded_rtmp_server, false);
+  t.strictSame(loadSettings({ file, env: {} }), { settings: SettingsSchema.parse({}), ignoredKeys: [] });
+  t.equal(loadSettings({ file, env: { NODE_ENV: 'production' } }).settings.embedded_rtmp_server, false);
 });
 
-t.test('what npm start runs with is the defaults', async (t) => {
-  t.strictSame(loadSettings({ file: join(CONFIG, 'gateway.properties'), env: {} }), SettingsSchema.parse({}));
+t.test('npm start runs with the defaults', async (t) => {
+  const { settings, ignoredKeys } = loadSettings({ file: join(CONFIG, 'gateway.properties'), env: {} });
+  t.strictSame(settings, SettingsSchema.parse({}));
+  t.strictSame(ignoredKeys, []);
 });

@@ -18,7 +18,7 @@ const START = { streamName: 'cam', rtmpUrl: 'rtmp://u:p@example.com/live/geheim'
 t.test('/api/v1 shows destinations without secrets', async (t) => {
   const { app, http, control } = await createHttpApp();
   t.teardown(() => app.close());
-  t.strictSame((await http.inject('/api/v1/transponders')).json(), [], 'none is no error here');
+  t.strictSame((await http.inject('/api/v1/transponders')).json(), [], 'an empty list is no error here');
   control.change(viewOf(START, { mediaSessionId: 'a' }));
   control.change(viewOf({ ...START, rtmpTransponderFullUrl: true }, { mediaSessionId: 'b', streamName: 'geheim?a=1' }));
   control.endedViews = [
@@ -61,12 +61,23 @@ t.test('/api/v1/streams', async (t) => {
     },
   ]);
   stream.lose(15_000);
-  t.match((await http.inject('/api/v1/streams')).json(), [{ name: 'cam', status: 'held', videoCodec: null }]);
+  const { since, until } = stream.absence!;
+  const held = (await http.inject('/api/v1/streams')).json();
+  t.match(held, [
+    {
+      name: 'cam',
+      status: 'held',
+      videoCodec: null,
+      publisherAway: { since: since.toISOString(), until: until.toISOString() },
+    },
+  ]);
+  t.equal(until.getTime() - since.getTime(), 15_000);
 });
 
 t.test('/health', async (t) => {
   const workers = { alive: 2, wanted: 2 };
-  const { app, http } = await createHttpApp({}, { workers: () => workers });
+  let overload = false;
+  const { app, http } = await createHttpApp({}, { workers: () => workers, isOverloaded: () => overload });
   t.teardown(() => app.close());
   const answer = await http.inject('/health');
   t.equal(answer.statusCode, 200);
@@ -75,6 +86,7 @@ t.test('/health', async (t) => {
     version: /^\d+\.\d+\.\d+/,
     uptime: Number,
     workers: { alive: 2, wanted: 2 },
+    overloaded: false,
     streams: 0,
     transponders: 0,
   });
@@ -88,8 +100,19 @@ t.test('/health', async (t) => {
     t.equal(JSON.parse(body).status, status);
   }
   workers.alive = 2;
+  overload = true;
+  const overloaded = await http.inject('/health');
+  t.equal(overloaded.statusCode, 200, 'running streams go on');
+  t.match(overloaded.json(), { status: 'overloaded', overloaded: true });
   app.announceClose();
-  t.match((await http.inject('/health')).json(), { status: 'closing' });
+  const closing = await http.inject('/health');
+  t.equal(closing.statusCode, 503);
+  t.match(closing.json(), { status: 'closing' });
+  t.equal((await http.inject('/metrics')).statusCode, 200);
+  const refused = await http.inject('/rest-api/push/find_all');
+  t.equal(refused.statusCode, 503);
+  t.equal(refused.json().exception, 'SHUTTING_DOWN');
+  t.equal(refused.headers['retry-after'], '5');
 });
 
 t.test('/metrics', async (t) => {

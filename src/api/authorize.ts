@@ -1,0 +1,103 @@
+import type { FastifyCorsOptions } from '@fastify/cors';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { Action, Authorizer, Credentials, Door, Principal, Resource } from '../access/authorizer.ts';
+import { Secret } from '../net/secret.ts';
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** What a client must be allowed to do in order to call the route. See {@link guardRoutes}. */
+    action?: Action;
+    /** Read by @fastify/cors: options of its own for the route. */
+    cors?: FastifyCorsOptions;
+  }
+}
+
+/** Reads a client's credentials from its request. */
+export type CredentialReader = (request: FastifyRequest, door: Door) => Credentials;
+
+/** Lets a request pass, or throws. */
+export type AccessHook = (request: FastifyRequest) => Promise<void>;
+
+const principals = new WeakMap<FastifyRequest, Principal>();
+
+/** Credentials in `Authorization: Bearer` or `X-Api-Key`. */
+export const headerCredentials: CredentialReader = ({ headers, ip, host }, door) => {
+  const bearer = /^Bearer +(\S+) *$/i.exec(headers.authorization ?? '')?.[1];
+  const token = bearer ?? headers['x-api-key'];
+  return {
+    door,
+    token: typeof token === 'string' ? new Secret(token) : undefined,
+    ip,
+    host,
+    userAgent: headers['user-agent'],
+  };
+};
+
+/** Credentials in the headers, or in the query as `token`, `username` and `password`: Red5 Pro's clients put them there. */
+export const queryCredentials: CredentialReader = (request, door) => {
+  const credentials = headerCredentials(request, door);
+  const { username, password, token } = request.query as Record<string, unknown>;
+  const once = (value: unknown): string | undefined => (typeof value === 'string' && value !== '' ? value : undefined);
+  const secret = (value: unknown): Secret | undefined => {
+    const text = once(value);
+    return text === undefined ? undefined : new Secret(text);
+  };
+  return {
+    ...credentials,
+    token: credentials.token ?? secret(token),
+    username: once(username),
+    password: secret(password),
+  };
+};
+
+/** An `onRequest` hook for one route: identifies the client and authorises the action. */
+export function requireAction(
+  authorizer: Authorizer,
+  door: Door,
+  action: Action,
+  readCredentials: CredentialReader = headerCredentials,
+): AccessHook {
+  return async (request) => {
+    await identify(authorizer, door, request, readCredentials);
+    await authorizer.authorize(principalOf(request), action, resourceOf(request));
+  };
+}
+
+/**
+ * Guards all routes of a scope: identifies every client, those that call unknown paths included, and authorises the `action` in the
+ * route's `config`.
+ *
+ * @throws {Error} at registration if a route names no action
+ */
+export function guardRoutes(app: FastifyInstance, authorizer: Authorizer, door: Door): void {
+  app.addHook('onRoute', ({ url, config }) => {
+    if (!config?.action) throw new Error(`The route ${url} names no action: set config.action.`);
+  });
+  app.addHook('onRequest', async (request) => {
+    await identify(authorizer, door, request, headerCredentials);
+    const { action } = request.routeOptions.config;
+    if (action) await authorizer.authorize(principalOf(request), action, resourceOf(request));
+  });
+}
+
+/** The client that a guard has identified. */
+export function principalOf(request: FastifyRequest): Principal {
+  const principal = principals.get(request);
+  if (!principal) throw new Error('The request was not identified: the route has no guard.');
+  return principal;
+}
+
+async function identify(
+  authorizer: Authorizer,
+  door: Door,
+  request: FastifyRequest,
+  readCredentials: CredentialReader,
+): Promise<void> {
+  principals.set(request, await authorizer.identify(readCredentials(request, door)));
+}
+
+/** The stream that the path names. */
+function resourceOf({ params }: FastifyRequest): Resource {
+  const { stream } = (params ?? {}) as { stream?: unknown };
+  return typeof stream === 'string' ? { stream } : {};
+}

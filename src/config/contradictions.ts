@@ -1,0 +1,69 @@
+import { isLoopback } from '../net/loopback.ts';
+import { MAX_PORT } from './fields.ts';
+import { rtcPorts, type SettingKey, type Settings } from './schema.ts';
+
+/** Settings that contradict each other. */
+export interface Contradiction {
+  /** The setting to look at first. */
+  readonly key: SettingKey;
+  readonly message: string;
+}
+
+/** Finds mistakes that concern several settings, which the schema cannot check. */
+export function findContradictions(settings: Settings): Contradiction[] {
+  const found: Contradiction[] = [];
+  const add = (key: SettingKey, message: string) => found.push({ key, message });
+  const hasKey = settings.rest_api_key !== '';
+  if (!isLoopback(settings.listen_ip) && !hasKey && !settings.allow_anonymous)
+    add(
+      'listen_ip',
+      'lets other machines in without a key. Set rest_api_key, or allow_anonymous=true if everybody may control the gateway, or listen on 127.0.0.1.',
+    );
+  if (hasKey && settings.allow_anonymous)
+    add('allow_anonymous', 'contradicts rest_api_key, which requires a key of every client. Remove one of the two.');
+  if (settings.cors_origins.includes('*') && !hasKey && !isLoopback(settings.listen_ip))
+    add('cors_origins', 'of * lets every web page control the gateway. Name the origins, or set rest_api_key.');
+  if ((settings.tls_cert === '') !== (settings.tls_key === ''))
+    add(
+      settings.tls_cert ? 'tls_cert' : 'tls_key',
+      'needs its counterpart: set both tls_cert and tls_key, or neither.',
+    );
+  if (settings.rtmp_push_auto_start && settings.rtmp_push_auto_start_url === '')
+    add('rtmp_push_auto_start', 'needs a destination: set rtmp_push_auto_start_url.');
+  const cap = settings.rtmp_push_restore_backoff_cap_ms;
+  if (cap > 0 && cap < settings.rtmp_push_restore_interval_ms)
+    add(
+      'rtmp_push_restore_backoff_cap_ms',
+      `must be 0 or at least rtmp_push_restore_interval_ms (${settings.rtmp_push_restore_interval_ms}).`,
+    );
+  return [...found, ...findPortCollisions(settings)];
+}
+
+function findPortCollisions(settings: Settings): Contradiction[] {
+  const listening: SettingKey[] = ['ws.port', 'http.port', 'rtc_port'];
+  if (settings.tls_cert) listening.push('wss.port', 'https.port');
+  if (settings.embedded_rtmp_server) listening.push('embedded_rtmp_port', 'embedded_http_flv_port');
+  const portsOf = (key: SettingKey): { first: number; last: number } => {
+    const first = Number(settings[key]);
+    return { first, last: first === 0 || key !== 'rtc_port' ? first : first + settings.rtc_workers - 1 };
+  };
+  const shown = (key: SettingKey): string => (key === 'rtc_port' ? rtcPorts(settings) : String(settings[key]));
+  const found = listening.flatMap((key, index): Contradiction[] => {
+    const { first, last } = portsOf(key);
+    const earlier = listening
+      .slice(0, index)
+      .find((other) => first !== 0 && portsOf(other).first <= last && first <= portsOf(other).last);
+    if (!earlier) return [];
+    const relation =
+      shown(earlier) === shown(key)
+        ? `as is ${earlier}`
+        : `and ${earlier} ${shown(earlier)}: each of rtc_workers takes one port from rtc_port on`;
+    return [{ key, message: `is ${shown(key)}, ${relation}. Give each its own port.` }];
+  });
+  if (portsOf('rtc_port').last > MAX_PORT)
+    found.push({
+      key: 'rtc_port',
+      message: `is ${rtcPorts(settings)} with rtc_workers=${settings.rtc_workers}, one port for each worker, but the highest port is ${MAX_PORT}. Choose a lower one.`,
+    });
+  return found;
+}

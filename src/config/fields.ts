@@ -1,0 +1,71 @@
+import { isIP } from 'node:net';
+import ipaddr from 'ipaddr.js';
+import { z } from 'zod';
+
+/** Kinds of settings. A file and the environment give text; messages continue after the name of the key. */
+
+export const MAX_PORT = 65535;
+
+export const flag = z.stringbool({ truthy: ['true'], falsy: ['false'], error: 'must be true or false' });
+
+export const choice = <const T extends readonly [string, ...string[]]>(values: T) =>
+  z.enum(values, { error: `must be one of ${values.join(', ')}` });
+
+export const integer = (low: number, high: number) =>
+  z.string().transform((text, context) => {
+    const value = /^[+-]?\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
+    if (value >= low && value <= high) return value;
+    context.addIssue({ code: 'custom', message: `must be a whole number from ${low} to ${high}` });
+    return z.NEVER;
+  });
+
+/** 0 lets the system choose a free one. */
+export const port = integer(0, MAX_PORT);
+
+/** Milliseconds up to a day. */
+export const duration = integer(0, 86_400_000);
+
+export const listOf = (isValid: (part: string) => boolean, whatIsAllowed: string) =>
+  z
+    .string()
+    .transform((text) =>
+      text
+        .split(',')
+        .map((part) => part.trim())
+        .filter(Boolean),
+    )
+    .refine((parts) => parts.every(isValid), { error: `must be a comma-separated list of ${whatIsAllowed}` });
+
+export const address = z.string().refine((text) => isIP(text) !== 0, 'must be an IPv4 or IPv6 address');
+
+export const optionalAddress = z
+  .string()
+  .refine((text) => text === '' || isIP(text) !== 0, 'must be an IPv4 or IPv6 address, or empty');
+
+const isHostPattern = (text: string): boolean =>
+  /^(?:\*|(?:\*\.)?[a-zA-Z0-9_](?:[a-zA-Z0-9_.-]*[a-zA-Z0-9_])?)$/.test(text);
+const isHostRule = (text: string): boolean => isIP(text) !== 0 || ipaddr.isValidCIDR(text) || isHostPattern(text);
+
+export const hostRules = listOf(isHostRule, 'addresses, networks (10.0.0.0/8) and host names (*.example.com)');
+
+const isOrigin = (text: string): boolean =>
+  text === '*' || /^https?:\/\/(?:[\w.-]+|\[[0-9a-fA-F:.]+\])(?::\d{1,5})?$/.test(text);
+
+/** In lower case, as browsers send them. */
+export const origins = listOf(isOrigin, 'origins (https://example.com) or *').transform((parts) =>
+  parts.map((origin) => origin.toLowerCase()),
+);
+
+/** STUN and TURN URLs of RFC 7064 and RFC 7065; a TURN URL is followed by the user name and the password, separated by spaces. */
+const iceServer =
+  /^(?:(stuns?:[\w.:[\]-]+)|(turns?:[\w.:[\]-]+(?:\?transport=(?:udp|tcp))?)\s+([^\s"\\]+)\s+([^\s"\\]+))$/;
+
+export const iceServers = listOf(
+  (part) => iceServer.test(part),
+  'stun:HOST:PORT and turn:HOST:PORT USERNAME PASSWORD',
+).transform((parts) =>
+  parts.map((part) => {
+    const [, stun, turn, username, credential] = iceServer.exec(part)!;
+    return stun ? { url: stun } : { url: turn!, username: username!, credential: credential! };
+  }),
+);

@@ -1,0 +1,12 @@
+import { integer } from '../fields.ts';
+
+/** The largest number of each. */
+export const limits = {
+  max_streams: integer(1, 100_000).default(500),
+  /** WHEP players. */
+  max_players: integer(1, 100_000).default(100),
+  max_transponders: integer(1, 100_000).default(1000),
+  max_transponders_per_stream: integer(1, 100_000).default(100),
+  max_encoders: integer(1, 10_000).default(64),
+  ended_transponders_kept: integer(0, 100_000).default(200),
+};

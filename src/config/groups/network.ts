@@ -1,0 +1,26 @@
+import { z } from 'zod';
+import { address, iceServers, integer, optionalAddress, port } from '../fields.ts';
+
+/** Addresses, ports and WebRTC media. */
+export const network = {
+  listen_ip: address.default('127.0.0.1'),
+  'ws.port': port.default(8080),
+  'wss.port': port.default(8443),
+  'http.port': port.default(8081),
+  'https.port': port.default(8444),
+  tls_cert: z.string().default(''),
+  tls_key: z.string().default(''),
+  /** The address or host name to which browsers send media. Empty: the bound address. */
+  ip: z
+    .string()
+    .regex(/^[\w.:-]*$/, 'must be an address or a host name')
+    .default(''),
+  /** Empty: see `webrtc/media-addresses.ts`. */
+  ip_local: optionalAddress.default(''),
+  rtc_port: port.default(10000),
+  rtc_workers: integer(1, 64).default(1),
+  /** Milliseconds: see `pacer.ts`. */
+  media_rest_ms: integer(0, 50).default(20),
+  /** Announced to WHIP and WHEP clients; the gateway itself uses none. */
+  ice_servers: iceServers.default([]),
+};

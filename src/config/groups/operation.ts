@@ -1,0 +1,11 @@
+import { choice, flag, port } from '../fields.ts';
+
+/** The embedded RTMP server and the log. */
+export const operation = {
+  /** Off by default under `NODE_ENV=production`: see `settings-file.ts`. */
+  embedded_rtmp_server: flag.default(true),
+  embedded_rtmp_port: port.default(1935),
+  embedded_http_flv_port: port.default(8000),
+  log_level: choice(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
+  log_format: choice(['json', 'pretty']).default('pretty'),
+};
