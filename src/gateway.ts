@@ -29,6 +29,7 @@ import type { LiveStream } from './streams/live-stream.ts';
 import { StreamRegistry } from './streams/stream-registry.ts';
 import { DestinationPolicy } from './net/destination-policy.ts';
 import { SoundLibrary } from './outputs/push/sound-library.ts';
+import { registerTransponderMetrics } from './outputs/push/transponder-metrics.ts';
 import { TransponderManager } from './outputs/push/transponder-manager.ts';
 
 /** Where the gateway can be reached. */
@@ -120,13 +121,13 @@ async function assemble(settings: Settings, logger: Logger, opened: (part: Part)
   const transponders = await createTransponders(settings, registry, encoders, metrics, embedded, logger);
   opened({ close: () => transponders.close(shuttingDown()) });
   opened({ close: () => registry.close(shuttingDown()) });
-  opened({
-    close: metrics.observe({
-      registry,
-      control: transponders,
-      encoders: () => encoders.counts.sources + encoders.counts.videoEncoders,
-    }),
-  });
+  metrics.gauge('gateway_streams', 'Streams that are live, or held for a lost publisher.', () => registry.size);
+  metrics.gauge(
+    'gateway_encoders',
+    'Encoders that run: one audio encoder for each stream that is pushed, and the video encoders.',
+    () => encoders.counts.sources + encoders.counts.videoEncoders,
+  );
+  opened({ close: registerTransponderMetrics(metrics, transponders) });
 
   const audioPacketMs = settings.audio_packet_ms;
   const signalling = {
@@ -192,6 +193,10 @@ async function createTransponders(
   embedded: EmbeddedRtmpServer | undefined,
   logger: Logger,
 ): Promise<TransponderManager> {
+  const invalidTransitions = metrics.counter(
+    'gateway_invalid_transitions_total',
+    'Events for which a state machine had no transition: faults of the gateway.',
+  );
   const clips: ClipFormat = { codec: settings.rtmp_transponder_audio_codec, bitrate: settings.audio_bitrate };
   const policy = new DestinationPolicy(
     settings,
@@ -224,7 +229,7 @@ async function createTransponders(
       localAddress: settings.rtmp_publisher_ip,
       stallTimeoutMs: settings.rtmp_push_stall_timeout_ms,
       logger,
-      onInvalidTransition: () => metrics.countInvalidTransition(),
+      onInvalidTransition: () => invalidTransitions.inc(),
     },
     addressing: {
       streamNamePrefix: settings.rtmp_transponder_stream_name_prefix,
