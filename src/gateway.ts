@@ -28,9 +28,12 @@ import { WcsServer } from './signaling/wcs-server.ts';
 import type { LiveStream } from './streams/live-stream.ts';
 import { StreamRegistry } from './streams/stream-registry.ts';
 import { DestinationPolicy } from './net/destination-policy.ts';
+import { LateGroups, type LoadSignal } from './outputs/late-groups.ts';
 import { SoundLibrary } from './outputs/push/sound-library.ts';
+import { TransponderHistory } from './outputs/push/transponder-history.ts';
 import { registerTransponderMetrics } from './outputs/push/transponder-metrics.ts';
 import { TransponderManager } from './outputs/push/transponder-manager.ts';
+import { openState } from './store/state.ts';
 
 /** Where the gateway can be reached. */
 export interface GatewayAddresses {
@@ -118,7 +121,20 @@ async function assemble(settings: Settings, logger: Logger, opened: (part: Part)
     maxEncoders: settings.max_encoders,
     logger,
   });
-  const transponders = await createTransponders(settings, registry, encoders, metrics, embedded, logger);
+  const state = await openState({ directory: settings.state_dir, key: settings.state_key, logger });
+  opened({ close: () => state.store.close() });
+  const history = await TransponderHistory.create({ ...state, kept: settings.ended_transponders_kept, logger });
+  opened(history);
+  const overload: LoadSignal = { overloaded: false };
+  const transponders = await createTransponders(settings, {
+    registry,
+    encoders,
+    history,
+    overload,
+    metrics,
+    embedded,
+    logger,
+  });
   opened({ close: () => transponders.close(shuttingDown()) });
   opened({ close: () => registry.close(shuttingDown()) });
   metrics.gauge('gateway_streams', 'Streams that are live, or held for a lost publisher.', () => registry.size);
@@ -185,14 +201,27 @@ async function shareEncoders(
   return program && streamsEach > 1 ? SharedEncoders.create({ program, streamsEach, audioBatchMs, logger }) : undefined;
 }
 
+/** The parts that transponders need. */
+interface TransponderParts {
+  readonly registry: StreamRegistry;
+  readonly encoders: EncoderPool;
+  readonly history: TransponderHistory;
+  readonly overload: LoadSignal;
+  readonly metrics: Metrics;
+  readonly embedded: EmbeddedRtmpServer | undefined;
+  readonly logger: Logger;
+}
+
 async function createTransponders(
   settings: Settings,
-  registry: StreamRegistry,
-  encoders: EncoderPool,
-  metrics: Metrics,
-  embedded: EmbeddedRtmpServer | undefined,
-  logger: Logger,
+  { registry, encoders, history, overload, metrics, embedded, logger }: TransponderParts,
 ): Promise<TransponderManager> {
+  const lateGroups = new LateGroups(overload);
+  metrics.total(
+    'gateway_late_frames_dropped_total',
+    'Video frames that outputs have dropped because the overloaded gateway was too late with them.',
+    () => lateGroups.framesDropped,
+  );
   const invalidTransitions = metrics.counter(
     'gateway_invalid_transitions_total',
     'Events for which a state machine had no transition: faults of the gateway.',
@@ -223,6 +252,7 @@ async function createTransponders(
         queueWhenFull: settings['rtmp.server_buffer_enabled'],
       },
       pollingMs: settings.rtmp_out_buffer_polling_time,
+      lateGroups,
       sendMetadata: settings.rtmp_transponder_send_metadata,
       silence: await silentFrame(clips, logger),
       flashVersion: settings.rtmp_flash_ver_subscriber,
@@ -239,7 +269,7 @@ async function createTransponders(
     audioCodec: settings.rtmp_transponder_audio_codec,
     maxTransponders: settings.max_transponders,
     maxPerStream: settings.max_transponders_per_stream,
-    endedKept: settings.ended_transponders_kept,
+    history,
     autoStartUrl: settings.rtmp_push_auto_start ? settings.rtmp_push_auto_start_url : '',
     logger,
   });

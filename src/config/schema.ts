@@ -156,6 +156,15 @@ export const SettingsSchema = z.strictObject({
   max_encoders: integer(1, 10_000).default(64),
   ended_transponders_kept: integer(0, 100_000).default(200),
 
+  // State
+  /** Empty: the state is kept in memory. */
+  state_dir: z.string().default(''),
+  /** Empty: a key file in `state_dir`. */
+  state_key: z
+    .string()
+    .regex(/^(?:[A-Za-z0-9+/]{43}=)?$/, 'must be 32 bytes in base64 (openssl rand -base64 32), or empty')
+    .default(''),
+
   // Operation
   /** Off by default under `NODE_ENV=production`: see `settings-file.ts`. */
   embedded_rtmp_server: flag.default(true),
@@ -174,6 +183,7 @@ export const SETTING_KEYS = Object.keys(SettingsSchema.shape) as readonly Settin
 /** Settings whose values are never shown, in error messages least of all. */
 export const SECRET_SETTINGS: ReadonlySet<string> = new Set<SettingKey>([
   'rest_api_key',
+  'state_key',
   'rtmp_push_auto_start_url',
   'ice_servers',
 ]);

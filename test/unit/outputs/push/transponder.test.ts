@@ -7,6 +7,8 @@ import { TAG_AUDIO, TAG_VIDEO, type FlvTag } from '../../../../src/media/contain
 import { TagGroup } from '../../../../src/media/containers/tag-group.ts';
 import { silentLogger } from '../../../../src/observe/logger.ts';
 import type { Pusher, PusherEvents, PushTarget } from '../../../../src/outputs/push/pusher.ts';
+import { LateGroups } from '../../../../src/outputs/late-groups.ts';
+import { LiveStream } from '../../../../src/streams/live-stream.ts';
 import { parseDestination } from '../../../../src/net/destination.ts';
 import type { SoundClip } from '../../../../src/outputs/push/sound-library.ts';
 import { Transponder, type TransponderEnvironment } from '../../../../src/outputs/push/transponder.ts';
@@ -76,6 +78,7 @@ function setUp(overrides: Partial<TransponderEnvironment> = {}) {
     recent: undefined,
     requestKeyFrame: () => void keyFramesWanted++,
   }) as Rendition;
+  const stream = new LiveStream('show', undefined);
   const environment: TransponderEnvironment = {
     createPusher: (target) => {
       const pusher = new FakePusher(target);
@@ -86,6 +89,7 @@ function setUp(overrides: Partial<TransponderEnvironment> = {}) {
     retry: { enabled: true, attempts: 3, intervalMs: 1, capMs: 0 },
     outBuffer: { enabled: false, initialMs: 0, startMs: 0, maxBufferings: -1, queueWhenFull: true },
     pollingMs: 10,
+    lateGroups: new LateGroups({ overloaded: false }),
     sendMetadata: true,
     silence: Buffer.alloc(5),
     flashVersion: 'FMLE/3.0',
@@ -98,6 +102,7 @@ function setUp(overrides: Partial<TransponderEnvironment> = {}) {
     Transponder.start(
       {
         request: { streamName: 'show', rtmpUrl: 'rtmp://u:secret@rtmp.example.com/live' },
+        stream,
         destination: parseDestination('rtmp://u:secret@rtmp.example.com/live', 'show', {
           streamNamePrefix: 'rtmp_',
           fullUrl: false,
@@ -114,6 +119,7 @@ function setUp(overrides: Partial<TransponderEnvironment> = {}) {
   };
   return {
     rendition,
+    stream,
     start,
     pusher,
     pushers,
