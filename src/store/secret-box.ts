@@ -33,11 +33,7 @@ export class SecretBox {
   constructor(key: Buffer) {
     if (key.length !== KEY_BYTES) throw new TypeError(`a key has ${KEY_BYTES} bytes`);
     this.#key = key;
-    this.#keyId = createHmac('sha256', key)
-      .update('key id')
-      .digest()
-      .subarray(0, KEY_ID_BYTES)
-      .toString('base64url');
+    this.#keyId = createHmac('sha256', key).update('key id').digest().subarray(0, KEY_ID_BYTES).toString('base64url');
   }
 
   /** With a key that ends with the process: for a store in memory. */

@@ -90,9 +90,13 @@ function openError(file: string, error: unknown): GatewayError {
     primary === BUSY
       ? 'Another process uses it. End that process first.'
       : 'The directory must exist and be writable for the user that the gateway runs as.';
-  return new GatewayError('SETTINGS_INVALID', `state_dir: ${file} cannot be opened (${errcode ? message : code}). ${remedy}`, {
-    cause: error,
-  });
+  return new GatewayError(
+    'SETTINGS_INVALID',
+    `state_dir: ${file} cannot be opened (${errcode ? message : code}). ${remedy}`,
+    {
+      cause: error,
+    },
+  );
 }
 
 const damaged = (file: string, what: string, cause?: unknown): GatewayError =>

@@ -5,7 +5,12 @@ import type { TransponderState } from './transponder-state.ts';
 export interface TransponderLogLine {
   readonly level: 'info' | 'warn';
   readonly message: string;
-  readonly fields: { readonly status: string; readonly attempt: number; readonly code?: string; readonly reason?: string };
+  readonly fields: {
+    readonly status: string;
+    readonly attempt: number;
+    readonly code?: string;
+    readonly reason?: string;
+  };
 }
 
 /** Reasons to end that are not faults of the destination or of the gateway. */

@@ -212,10 +212,7 @@ export class TransponderManager implements TransponderControl {
         'LIMIT_REACHED',
         `The gateway already runs ${this.#taken.size} pushes (max_transponders). Terminate one first.`,
       );
-    const sources = [
-      ...this.#starting.values(),
-      ...this.#transponders.list().map(({ streamName }) => streamName),
-    ];
+    const sources = [...this.#starting.values(), ...this.#transponders.list().map(({ streamName }) => streamName)];
     const ofStream = sources.filter((name) => name === stream.name).length;
     if (ofStream >= maxPerStream)
       throw new GatewayError(
