@@ -20,7 +20,6 @@ const ARROWS = {
   hooks: ['store'],
   api: ['access', 'publish', 'outputs', 'rooms', 'streams', 'cluster', 'webrtc'],
   signaling: ['access', 'publish', 'outputs', 'rooms', 'streams', 'cluster', 'webrtc'],
-  observe: ['streams', 'outputs'],
   embedded: [],
 };
 

@@ -29,8 +29,12 @@ import { WcsServer } from './signaling/wcs-server.ts';
 import type { LiveStream } from './streams/live-stream.ts';
 import { StreamRegistry } from './streams/stream-registry.ts';
 import { DestinationPolicy } from './net/destination-policy.ts';
+import { LateGroups, type LoadSignal } from './outputs/late-groups.ts';
 import { SoundLibrary } from './outputs/push/sound-library.ts';
+import { TransponderHistory } from './outputs/push/transponder-history.ts';
+import { registerTransponderMetrics } from './outputs/push/transponder-metrics.ts';
 import { TransponderManager } from './outputs/push/transponder-manager.ts';
+import { openState } from './store/state.ts';
 
 /** Where the gateway can be reached. */
 export interface GatewayAddresses {
@@ -118,16 +122,29 @@ async function assemble(settings: Settings, logger: Logger, opened: (part: Part)
     maxEncoders: settings.max_encoders,
     logger,
   });
-  const transponders = await createTransponders(settings, registry, encoders, metrics, embedded, logger);
+  const state = await openState({ directory: settings.state_dir, key: settings.state_key, logger });
+  opened({ close: () => state.store.close() });
+  const history = await TransponderHistory.create({ ...state, kept: settings.ended_transponders_kept, logger });
+  opened(history);
+  const overload: LoadSignal = { overloaded: false };
+  const transponders = await createTransponders(settings, {
+    registry,
+    encoders,
+    history,
+    overload,
+    metrics,
+    embedded,
+    logger,
+  });
   opened({ close: () => transponders.close(shuttingDown()) });
   opened({ close: () => registry.close(shuttingDown()) });
-  opened({
-    close: metrics.observe({
-      registry,
-      control: transponders,
-      encoders: () => encoders.counts.sources + encoders.counts.videoEncoders,
-    }),
-  });
+  metrics.gauge('gateway_streams', 'Streams that are live, or held for a lost publisher.', () => registry.size);
+  metrics.gauge(
+    'gateway_encoders',
+    'Encoders that run: one audio encoder for each stream that is pushed, and the video encoders.',
+    () => encoders.counts.sources + encoders.counts.videoEncoders,
+  );
+  opened({ close: registerTransponderMetrics(metrics, transponders) });
 
   const audioPacketMs = settings.audio_packet_ms;
   const signalling = {
@@ -188,14 +205,31 @@ async function shareEncoders(
   return program && streamsEach > 1 ? SharedEncoders.create({ program, streamsEach, audioBatchMs, logger }) : undefined;
 }
 
+/** The parts that transponders need. */
+interface TransponderParts {
+  readonly registry: StreamRegistry;
+  readonly encoders: EncoderPool;
+  readonly history: TransponderHistory;
+  readonly overload: LoadSignal;
+  readonly metrics: Metrics;
+  readonly embedded: EmbeddedRtmpServer | undefined;
+  readonly logger: Logger;
+}
+
 async function createTransponders(
   settings: Settings,
-  registry: StreamRegistry,
-  encoders: EncoderPool,
-  metrics: Metrics,
-  embedded: EmbeddedRtmpServer | undefined,
-  logger: Logger,
+  { registry, encoders, history, overload, metrics, embedded, logger }: TransponderParts,
 ): Promise<TransponderManager> {
+  const lateGroups = new LateGroups(overload);
+  metrics.total(
+    'gateway_late_frames_dropped_total',
+    'Video frames that outputs have dropped because the overloaded gateway was too late with them.',
+    () => lateGroups.framesDropped,
+  );
+  const invalidTransitions = metrics.counter(
+    'gateway_invalid_transitions_total',
+    'Events for which a state machine had no transition: faults of the gateway.',
+  );
   const clips: ClipFormat = { codec: settings.rtmp_transponder_audio_codec, bitrate: settings.audio_bitrate };
   const policy = new DestinationPolicy(
     settings,
@@ -222,13 +256,14 @@ async function createTransponders(
         queueWhenFull: settings['rtmp.server_buffer_enabled'],
       },
       pollingMs: settings.rtmp_out_buffer_polling_time,
+      lateGroups,
       sendMetadata: settings.rtmp_transponder_send_metadata,
       silence: await silentFrame(clips, logger),
       flashVersion: settings.rtmp_flash_ver_subscriber,
       localAddress: settings.rtmp_publisher_ip,
       stallTimeoutMs: settings.rtmp_push_stall_timeout_ms,
       logger,
-      onInvalidTransition: () => metrics.countInvalidTransition(),
+      onInvalidTransition: () => invalidTransitions.inc(),
     },
     addressing: {
       streamNamePrefix: settings.rtmp_transponder_stream_name_prefix,
@@ -238,7 +273,7 @@ async function createTransponders(
     audioCodec: settings.rtmp_transponder_audio_codec,
     maxTransponders: settings.max_transponders,
     maxPerStream: settings.max_transponders_per_stream,
-    endedKept: settings.ended_transponders_kept,
+    history,
     autoStartUrl: settings.rtmp_push_auto_start ? settings.rtmp_push_auto_start_url : '',
     logger,
   });

@@ -6,6 +6,7 @@ import { limits } from './groups/limits.ts';
 import { network } from './groups/network.ts';
 import { operation } from './groups/operation.ts';
 import { republishing } from './groups/republishing.ts';
+import { state } from './groups/state.ts';
 
 /**
  * The settings, under WCS's names where WCS has one, one group for each feature. The groups are the only place that knows a key, its
@@ -19,6 +20,7 @@ export const SettingsSchema = z.strictObject({
   ...republishing,
   ...encoding,
   ...limits,
+  ...state,
   ...operation,
 });
 
@@ -31,6 +33,7 @@ export const SETTING_KEYS = Object.keys(SettingsSchema.shape) as readonly Settin
 /** Settings whose values are never shown, in error messages in particular. */
 export const SECRET_SETTINGS: ReadonlySet<string> = new Set<SettingKey>([
   'rest_api_key',
+  'state_key',
   'rtmp_push_auto_start_url',
   'ice_servers',
 ]);

@@ -16,6 +16,7 @@ const SECRET_FIELDS = [
   'sdp',
   'streamKey',
   'rest_api_key',
+  'state_key',
 ];
 /** Pino's redaction names paths, so each depth at which such fields are logged is spelt out. */
 const SECRET_PATHS = SECRET_FIELDS.flatMap((field) => [`["${field}"]`, `*["${field}"]`, `*.*["${field}"]`]);

@@ -1,3 +1,5 @@
+import { escapeInvisible } from './visible-text.ts';
+
 const LEVELS: Readonly<Record<string, string>> = {
   trace: 'TRACE',
   debug: 'DEBUG',
@@ -7,7 +9,7 @@ const LEVELS: Readonly<Record<string, string>> = {
   fatal: 'FATAL',
 };
 
-/** One of pino's JSON lines for people: time of day, level, message, then the fields as `name=value`; a stack below. */
+/** Formats a JSON line of pino for people: time of day, level, message, then the fields as `name=value`, and a stack below. Text from outside cannot forge lines. */
 export function prettyLine(line: string): string {
   const { time, level, msg, err, ...fields } = JSON.parse(line) as Record<string, unknown>;
   const parts = [String(time).slice(11, 23), LEVELS[String(level)] ?? String(level)];
@@ -20,9 +22,8 @@ export function prettyLine(line: string): string {
   return `${parts.join(' ')}${trace}\n`;
 }
 
-// eslint-disable-next-line no-control-regex
-const CONTROL_CHARACTERS = /[\u0000-\u001f\u007f]/g;
-/** Text from outside must not forge log lines. */
+/** Line ends as JSON writes them, other invisible characters as `\u{202e}`. */
 const oneLine = (text: string): string =>
-  text.replace(CONTROL_CHARACTERS, (character) => JSON.stringify(character).slice(1, -1));
-const quoteIfNeeded = (text: string): string => (/^[^\s"=\u007f]+$/.test(text) ? text : JSON.stringify(text));
+  escapeInvisible(text.replace(/[\n\r\t]/g, (end) => JSON.stringify(end).slice(1, -1)));
+const quoteIfNeeded = (text: string): string =>
+  escapeInvisible(/^[^\s"=\u007f]+$/.test(text) ? text : JSON.stringify(text));

@@ -1,7 +1,11 @@
-/** Longer explanations are cut: they go into logs and on to users. */
+import { escapeInvisible } from '../observe/visible-text.ts';
+
+/** Longer explanations are cut, in characters: they go into logs and to users. */
 const MAX_WORDS = 300;
-/** Shorter values of query parameters (`s_l=1`) are no secrets, and taking them out would take words apart. */
+/** Shorter values of query parameters (`s_l=1`) are not secrets, and replacing them would damage ordinary words. */
 const MIN_SECRET_VALUE = 4;
+/** Tabs, line ends of every kind, and spaces around them. */
+const LINE_BREAKS = /[ ]*[\t\n\v\f\r\u0085\u2028\u2029][\s\u0085]*/g;
 
 export interface ConnectionSecrets {
   readonly app: string;
@@ -10,12 +14,12 @@ export interface ConnectionSecrets {
   readonly password?: string | undefined;
 }
 
-/** Makes what a server says fit to be shown: one line, of bounded length, without the secrets that it may repeat. */
+/** Makes the text of a server fit to be shown: one line of bounded length, without invisible characters and without the secrets that it may repeat. */
 export type Redact = (words: string) => string;
 
 /**
- * Secrets are the stream's name, everything of the application but its first segment, every parameter of a query, the user and
- * the password; as they are, percent-encoded and decoded, in any case.
+ * Secrets are the stream name, everything of the application after its first segment, every query parameter, the user and the password: as they are,
+ * percent-encoded and decoded, in upper and lower case.
  */
 export function createRedact(secrets: ConnectionSecrets): Redact {
   const [appPath = '', appQuery = ''] = splitOnce(secrets.app, '?');
@@ -37,16 +41,18 @@ export function createRedact(secrets: ConnectionSecrets): Redact {
   const hidden = [...wholes, ...[...values, ...tails].filter((value) => value.length >= MIN_SECRET_VALUE)]
     .flatMap(spellings)
     .filter((text) => text !== '');
-  // The longest first, so that no part of one is left over when a shorter one inside it has gone.
+  // The longest first, so that no part of a secret remains when a shorter one inside it is replaced.
   const patterns = [...new Set(hidden)]
     .sort((a, b) => b.length - a.length)
     .map((text) => text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&'));
   const secret = patterns.length > 0 ? new RegExp(patterns.join('|'), 'gi') : undefined;
+  const hide = (text: string): string => (secret ? text.replace(secret, '***') : text);
   return (words) => {
-    // eslint-disable-next-line no-control-regex -- a server must not write into a terminal or start a new log line
-    const line = words.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, ' ').trim();
-    const safe = secret ? line.replace(secret, '***') : line;
-    return safe.length > MAX_WORDS ? `${safe.slice(0, MAX_WORDS)}…` : safe;
+    // Before escaping, which would change secrets that have invisible characters, and after it, because lines are joined.
+    const line = hide(words).replace(LINE_BREAKS, ' ').trim();
+    const safe = hide(escapeInvisible(line));
+    const characters = [...safe];
+    return characters.length > MAX_WORDS ? `${characters.slice(0, MAX_WORDS).join('')}…` : safe;
   };
 }
 
@@ -55,10 +61,10 @@ function spellings(text: string): string[] {
   try {
     all.push(decodeURIComponent(text));
   } catch {
-    // It is not percent-encoded, so it has no decoded spelling.
+    // Not percent-encoded: there is no decoded spelling.
   }
   try {
-    // `encodeURIComponent` leaves some characters alone that others encode (RFC 3986, 2.2).
+    // `encodeURIComponent` keeps some characters that other implementations encode (RFC 3986, 2.2).
     all.push(encodeURIComponent(text).replace(/[!'()*]/g, (mark) => `%${mark.charCodeAt(0).toString(16)}`));
   } catch {
     // A lone surrogate has no encoded spelling.

@@ -4,6 +4,7 @@ import { SettingsSchema } from '../../src/config/schema.ts';
 import { HttpApp, type HttpAppOptions } from '../../src/api/app.ts';
 import { silentLogger } from '../../src/observe/logger.ts';
 import { Metrics } from '../../src/observe/metrics.ts';
+import { registerTransponderMetrics } from '../../src/outputs/push/transponder-metrics.ts';
 import { StreamRegistry } from '../../src/streams/stream-registry.ts';
 import { RESTLESS } from '../../src/runtime/pacer.ts';
 import { FakeTransponders } from './fake-transponders.ts';
@@ -24,8 +25,10 @@ export async function createHttpApp(
   const control = new FakeTransponders();
   const registry = new StreamRegistry({ resumeWindowMs: 0, maxStreams: 10 });
   const metrics = new Metrics();
-  metrics.observe({ registry, control, encoders: () => 2 });
   const parsed = SettingsSchema.parse({ 'http.port': '0', 'https.port': '0', ...settings });
+  metrics.gauge('gateway_streams', 'Streams.', () => registry.size);
+  metrics.gauge('gateway_encoders', 'Encoders.', () => 2);
+  registerTransponderMetrics(metrics, control);
   const app = await HttpApp.create({
     settings: parsed,
     authorizer: createAuthorizer(parsed),

@@ -8,6 +8,8 @@ import { silentLogger } from '../../src/observe/logger.ts';
 import { createRtmpPusher } from '../../src/outputs/push/rtmp-pusher.ts';
 import { DestinationPolicy } from '../../src/net/destination-policy.ts';
 import { parseDestination } from '../../src/net/destination.ts';
+import { LateGroups } from '../../src/outputs/late-groups.ts';
+import { LiveStream } from '../../src/streams/live-stream.ts';
 import { Transponder } from '../../src/outputs/push/transponder.ts';
 import { createFlvTags } from '../helpers/flv-source.ts';
 import { startNginxRtmp } from '../helpers/nginx-rtmp.ts';
@@ -63,6 +65,7 @@ t.test('a name that stops resolving while it is pushed to: tried again, and push
   const transponder = Transponder.start(
     {
       request: { streamName: 'show', rtmpUrl },
+      stream: new LiveStream('show', undefined),
       destination,
       lease: { rendition, release: async () => undefined },
       ...(await policy.resolve(destination)),
@@ -73,6 +76,7 @@ t.test('a name that stops resolving while it is pushed to: tried again, and push
       retry: { enabled: true, attempts: 1000, intervalMs: 100, capMs: 0 },
       outBuffer: { enabled: false, initialMs: 0, startMs: 0, maxBufferings: -1, queueWhenFull: true },
       pollingMs: 50,
+      lateGroups: new LateGroups({ overloaded: false }),
       sendMetadata: true,
       silence: Buffer.alloc(8),
       flashVersion: 'FMLE/3.0',

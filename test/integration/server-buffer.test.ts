@@ -5,7 +5,7 @@ import { TAG_VIDEO } from '../../src/media/containers/flv-tag.ts';
 import { TagGroup } from '../../src/media/containers/tag-group.ts';
 import { createRtmpPusher } from '../../src/outputs/push/rtmp-pusher.ts';
 import { parseDestination } from '../../src/net/destination.ts';
-import { OutBuffer } from '../../src/outputs/push/out-buffer.ts';
+import { OutputQueue } from '../../src/outputs/output-queue.ts';
 import { createFlvTags } from '../helpers/flv-source.ts';
 import { startNginxRtmp } from '../helpers/nginx-rtmp.ts';
 import { analyse, recordingOf } from '../helpers/recording.ts';
@@ -68,7 +68,7 @@ t.test('rtmp.server_buffer_enabled: 4K frames through a full socket arrive whole
   });
   t.teardown(() => pusher.close());
   await once(pusher, 'ready');
-  const buffer = new OutBuffer(
+  const buffer = new OutputQueue(
     { enabled: false, initialMs: 0, startMs: 0, maxBufferings: -1, queueWhenFull: true },
     pusher,
     () => t.fail('nothing is to be dropped'),

@@ -1,3 +1,4 @@
+import { constants } from 'node:fs';
 import { open, realpath } from 'node:fs/promises';
 import { resolve, sep } from 'node:path';
 import { encodeClip, UndecodableError, type ClipFormat } from '../../renditions/clip-encoder.ts';
@@ -10,21 +11,23 @@ export interface SoundClip {
   readonly frames: readonly Buffer[];
 }
 
-/** Ten minutes of CD audio. A clip is kept in memory encoded, a tenth of that. */
+/** Ten minutes of CD audio. A clip is kept in memory in encoded form, a tenth of that. */
 const MAX_FILE_BYTES = 100 * 1024 * 1024;
 const MAX_CLIPS = 32;
-/** The format stands in the first bytes, behind a chunk or two of descriptions at most. */
+/** The format is in the first bytes, after a chunk or two of descriptions at most. */
 const HEAD_BYTES = 4096;
+/** Opening a named pipe would block a thread until somebody writes to it. The path has no links any more: one that appears meanwhile is not followed. */
+const OPEN_FLAGS = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW;
 
 /** The WAV files of the media directory, each encoded once. */
 export class SoundLibrary {
   readonly #directory: string;
   readonly #format: ClipFormat;
   readonly #logger: Logger;
-  /** By path, size and time, in order of use. */
+  /** By path, size and modification time, the least recently used first. */
   readonly #clips = new Map<string, Promise<SoundClip>>();
 
-  /** @param format what destinations get */
+  /** @param format the format that destinations get */
   constructor(directory: string, format: ClipFormat, logger: Logger) {
     this.#directory = resolve(directory);
     this.#format = format;
@@ -32,10 +35,10 @@ export class SoundLibrary {
   }
 
   /**
-   * A file of the media directory, ready to be played.
+   * Loads a file of the media directory.
    *
-   * @throws {GatewayError} SOUND_FILE_NOT_FOUND, also for what lies outside the directory; SOUND_FILE_INVALID for what is no RIFF WAV; ENCODER_FAILED when ffmpeg cannot be
-   *   started, LIMIT_REACHED when there are no file descriptors left
+   * @throws {GatewayError} SOUND_FILE_NOT_FOUND, also for what is outside the directory or not a regular file; SOUND_FILE_INVALID for what is not a RIFF WAV file;
+   *   ENCODER_FAILED if ffmpeg cannot be started; LIMIT_REACHED if there are no file descriptors left
    */
   async load(name: string): Promise<SoundClip> {
     const path = await this.#locate(name);
@@ -54,24 +57,24 @@ export class SoundLibrary {
   async #locate(name: string): Promise<string> {
     try {
       const directory = await realpath(this.#directory);
-      // After links are followed: a link in the directory must not lead out of it.
+      // Checked after links are resolved: a link in the directory must not lead out of it.
       const path = await realpath(resolve(directory, name));
       if (path.startsWith(directory + sep)) return path;
     } catch {
-      // Missing, or with a NUL, or too long: not found, whatever the reason.
+      // Missing, with a NUL, or too long: not found in each case.
     }
     throw notFound(name);
   }
 
   async #inspect(path: string, name: string): Promise<{ key: string; channels: number }> {
-    const file = await open(path).catch((error: NodeJS.ErrnoException) => {
+    const file = await open(path, OPEN_FLAGS).catch((error: NodeJS.ErrnoException) => {
       throw openError(error, name);
     });
     try {
-      const { size, mtimeMs } = await file.stat();
-      const { buffer, bytesRead } = await file.read(Buffer.alloc(HEAD_BYTES), 0, HEAD_BYTES, 0).catch(() => {
-        throw notFound(name); // a directory
-      });
+      const stats = await file.stat();
+      if (!stats.isFile()) throw notFound(name);
+      const { size, mtimeMs } = stats;
+      const { buffer, bytesRead } = await file.read(Buffer.alloc(HEAD_BYTES), 0, HEAD_BYTES, 0);
       const channels = wavChannels(buffer.subarray(0, bytesRead));
       if (channels === undefined)
         throw new GatewayError(
@@ -99,7 +102,7 @@ export class SoundLibrary {
       );
     });
     if (frames.length === 0)
-      throw new GatewayError('SOUND_FILE_INVALID', `soundFile ${JSON.stringify(name)} holds no sound.`);
+      throw new GatewayError('SOUND_FILE_INVALID', `soundFile ${JSON.stringify(name)} contains no audio.`);
     return { frames };
   }
 }
@@ -116,12 +119,12 @@ function openError({ code }: NodeJS.ErrnoException, name: string): GatewayError 
   if (code === 'EACCES')
     return new GatewayError(
       'SOUND_FILE_INVALID',
-      `soundFile ${JSON.stringify(name)} may not be read by the user that the gateway runs as. Change its permissions (chmod a+r).`,
+      `soundFile ${JSON.stringify(name)} cannot be read by the user that the gateway runs as. Change its permissions (chmod a+r).`,
     );
   return notFound(name);
 }
 
-/** Channels of a RIFF WAV file, by its first bytes; `undefined` if it is none. */
+/** The number of channels of a RIFF WAV file, from its first bytes; `undefined` for anything else. */
 export function wavChannels(head: Buffer): number | undefined {
   if (head.length < 12 || head.toString('latin1', 0, 4) !== 'RIFF' || head.toString('latin1', 8, 12) !== 'WAVE')
     return undefined;

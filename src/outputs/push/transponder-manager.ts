@@ -6,9 +6,11 @@ import { GatewayError, toGatewayError } from '../../errors.ts';
 import type { Logger } from '../../observe/logger.ts';
 import type { LiveStream } from '../../streams/live-stream.ts';
 import type { StreamRegistry } from '../../streams/stream-registry.ts';
+import { OutputSet } from '../output-set.ts';
 import { parseDestination, type AddressingRules, type Destination } from '../../net/destination.ts';
 import type { SoundLibrary } from './sound-library.ts';
 import { Transponder, type TransponderEnvironment } from './transponder.ts';
+import type { TransponderHistory } from './transponder-history.ts';
 import type { StartRequest, TransponderControl, TransponderFilter, TransponderView } from './transponder-view.ts';
 
 export interface TransponderManagerOptions {
@@ -21,9 +23,8 @@ export interface TransponderManagerOptions {
   readonly audioCodec: RtmpAudioCodec;
   readonly maxTransponders: number;
   readonly maxPerStream: number;
-  /** Ended transponders that stay readable. */
-  readonly endedKept: number;
-  /** `rtmp_push_auto_start_url`, where every stream is pushed to; empty: none. */
+  readonly history: TransponderHistory;
+  /** The URL that every stream is pushed to (`rtmp_push_auto_start_url`); empty: none. */
   readonly autoStartUrl: string;
   readonly logger: Logger;
 }
@@ -32,36 +33,54 @@ interface ManagerEvents {
   change: [view: TransponderView];
 }
 
-/** All transponders: starts them, finds them, ends them with their streams. */
+/** All transponders: starts and finds them. They end with their streams. */
 export class TransponderManager implements TransponderControl {
   readonly #options: TransponderManagerOptions;
   readonly #events = new EventEmitter<ManagerEvents>();
-  readonly #transponders = new Map<string, Transponder>();
-  /** Source stream and destination of every transponder, and of those that are being started: no pair twice. */
+  readonly #transponders: OutputSet<Transponder>;
+  /** Source stream and destination of every transponder, and of those that are being started: no pair may exist twice. */
   readonly #taken = new Set<string>();
-  /** Source streams of the transponders that are being started, by what they have taken. */
+  /** Source streams of the transponders that are being started, by their entry in `#taken`. */
   readonly #starting = new Map<string, string>();
-  readonly #ended: TransponderView[] = [];
-  /** The ends of transponders that are over but still hold their connection, by what they had taken. */
+  /** The transponders that have ended but still hold their connection, by their entry in `#taken`. */
   readonly #closing = new Map<string, Promise<void>>();
   #closed = false;
 
   constructor(options: TransponderManagerOptions) {
     this.#options = options;
     this.#events.setMaxListeners(0);
-    options.registry.on('ended', (stream, reason) =>
-      this.#endAll((transponder) => transponder.request.streamName === stream.name, reason),
-    );
+    this.#transponders = new OutputSet(options.registry, {
+      changed: (transponder) => {
+        const view = transponder.view();
+        if (transponder.status === 'ended') options.history.add(view);
+        this.#events.emit('change', view);
+      },
+    });
     if (options.autoStartUrl) options.registry.on('started', (stream) => this.#autoStart(stream));
   }
 
   async start(request: StartRequest): Promise<TransponderView> {
-    const { encoders, sounds, environment, addressing } = this.#options;
-    // Either of the two: WCS's own REST client sends false for whoever did not ask for anything.
-    const fullUrl = addressing.fullUrl || (request.rtmpTransponderFullUrl ?? false);
-    const destination = parseDestination(request.rtmpUrl, request.streamName, { ...addressing, fullUrl });
+    try {
+      return await this.#start(request, this.#parse(request));
+    } catch (thrown) {
+      const error = toGatewayError(thrown);
+      this.#options.logger.warn(
+        {
+          stream: request.streamName,
+          destination: this.#redactedDestination(request),
+          code: error.code,
+          reason: error.message,
+        },
+        'push refused',
+      );
+      throw thrown;
+    }
+  }
+
+  async #start(request: StartRequest, destination: Destination): Promise<TransponderView> {
+    const { encoders, sounds, environment } = this.#options;
     const key = JSON.stringify([request.streamName, ...identity(destination)]);
-    // One that has ended is gone for whoever asks; the server may not know yet, and would refuse the same name.
+    // An ended transponder may still be closing its connection. Until then the server would refuse the same name.
     while (this.#closing.has(key)) await this.#closing.get(key);
     const stream = this.#liveStream(request.streamName);
     if (this.#taken.has(key))
@@ -88,14 +107,14 @@ export class TransponderManager implements TransponderControl {
         throw stream.endedBy ?? new GatewayError('SHUTTING_DOWN', 'The gateway is shutting down.');
       }
       const transponder = Transponder.start(
-        { request, destination, lease, addresses, ...(sound && { sound }) },
+        { request, stream, destination, lease, addresses, ...(sound && { sound }) },
         environment,
       );
       this.#keep(transponder, key);
       return transponder.view();
     } catch (error) {
       this.#taken.delete(key);
-      // A publisher that leaves meanwhile takes its tracks along, whatever that looks like from here.
+      // When the stream has ended meanwhile, that is the reason, whatever error it caused here.
       throw stream.endedBy ?? error;
     } finally {
       this.#starting.delete(key);
@@ -103,16 +122,17 @@ export class TransponderManager implements TransponderControl {
   }
 
   refuse(request: StartRequest, reason: GatewayError): void {
-    this.#remember(refusedView(request, reason, this.#options.addressing));
+    this.#options.history.add(refusedView(request, reason, this.#redactedDestination(request)));
   }
 
   find({ mediaSessionId, streamName, rtmpUrl }: TransponderFilter): TransponderView[] {
-    const views = [...this.#transponders.values()]
+    const views = this.#transponders
+      .list()
       .map((transponder) => transponder.view())
       .filter(
         (view) =>
           (mediaSessionId === undefined || view.mediaSessionId === mediaSessionId) &&
-          // The official demos filter by the published name, the documentation by the source's.
+          // The official demos filter by the published name, the documentation by the name of the source.
           (streamName === undefined || view.streamName === streamName || view.sourceStreamName === streamName) &&
           (rtmpUrl === undefined || view.rtmpUrl === rtmpUrl),
       );
@@ -122,7 +142,7 @@ export class TransponderManager implements TransponderControl {
   }
 
   ended(): TransponderView[] {
-    return this.#ended.toReversed();
+    return this.#options.history.list();
   }
 
   async terminate(mediaSessionId: string): Promise<void> {
@@ -140,7 +160,7 @@ export class TransponderManager implements TransponderControl {
   async soundOn(mediaSessionId: string, soundFile: string, loop: boolean): Promise<void> {
     const order = this.#get(mediaSessionId).orderSound();
     const clip = await this.#options.sounds.load(soundFile);
-    // Looked up again: it may have ended while the file was read.
+    // Looked up again, because it may have ended while the file was read.
     this.#get(mediaSessionId).soundOn(clip, loop, order);
   }
 
@@ -153,11 +173,26 @@ export class TransponderManager implements TransponderControl {
     return () => this.#events.off('change', listener);
   }
 
-  /** Ends all and waits until nothing of them is left. */
+  /** Ends all transponders and waits until they have released everything. */
   async close(reason: GatewayError): Promise<void> {
     this.#closed = true;
-    this.#endAll(() => true, reason);
-    await Promise.all(this.#closing.values());
+    await this.#transponders.close(reason);
+  }
+
+  #parse(request: StartRequest): Destination {
+    const { addressing } = this.#options;
+    // Either of the two: WCS's REST client sends false where the user has set nothing.
+    const fullUrl = addressing.fullUrl || (request.rtmpTransponderFullUrl ?? false);
+    return parseDestination(request.rtmpUrl, request.streamName, { ...addressing, fullUrl });
+  }
+
+  /** Empty for a URL that is not valid. */
+  #redactedDestination(request: StartRequest): string {
+    try {
+      return this.#parse(request).redacted;
+    } catch {
+      return '';
+    }
   }
 
   #liveStream(name: string): LiveStream {
@@ -177,10 +212,7 @@ export class TransponderManager implements TransponderControl {
         'LIMIT_REACHED',
         `The gateway already runs ${this.#taken.size} pushes (max_transponders). Terminate one first.`,
       );
-    const sources = [
-      ...this.#starting.values(),
-      ...[...this.#transponders.values()].map(({ request }) => request.streamName),
-    ];
+    const sources = [...this.#starting.values(), ...this.#transponders.list().map(({ streamName }) => streamName)];
     const ofStream = sources.filter((name) => name === stream.name).length;
     if (ofStream >= maxPerStream)
       throw new GatewayError(
@@ -190,7 +222,6 @@ export class TransponderManager implements TransponderControl {
   }
 
   #keep(transponder: Transponder, key: string): void {
-    this.#transponders.set(transponder.id, transponder);
     const closed = new Promise<void>((resolve) => {
       transponder.once('closed', () => {
         this.#taken.delete(key);
@@ -199,35 +230,15 @@ export class TransponderManager implements TransponderControl {
       });
     });
     transponder.on('change', () => {
-      if (transponder.status === 'ended' && this.#transponders.delete(transponder.id)) {
-        this.#closing.set(key, closed);
-        this.#remember(transponder.view());
-      }
-      this.#events.emit('change', transponder.view());
+      if (transponder.status === 'ended') this.#closing.set(key, closed);
     });
-  }
-
-  #remember(view: TransponderView): void {
-    this.#ended.push(view);
-    if (this.#ended.length > this.#options.endedKept) this.#ended.shift();
-  }
-
-  #endAll(which: (transponder: Transponder) => boolean, reason: GatewayError): void {
-    for (const transponder of [...this.#transponders.values()]) if (which(transponder)) void transponder.stop(reason);
+    this.#transponders.add(transponder);
   }
 
   #autoStart(stream: LiveStream): void {
-    // The stream is registered first and its tracks are there, so this is like any other request.
     const request = { streamName: stream.name, rtmpUrl: this.#options.autoStartUrl };
-    this.start(request).catch((thrown: unknown) => {
-      const error = toGatewayError(thrown);
-      this.#options.logger.warn(
-        { stream: stream.name, code: error.code, reason: error.message },
-        'rtmp_push_auto_start failed',
-      );
-      // Nobody was answered: the history alone can tell.
-      this.refuse(request, error);
-    });
+    // No client waits for an answer, so the failure goes into the history.
+    this.start(request).catch((error: unknown) => this.refuse(request, toGatewayError(error)));
   }
 
   #get(mediaSessionId: string): Transponder {
@@ -241,51 +252,39 @@ export class TransponderManager implements TransponderControl {
   }
 }
 
-/** A transponder that never was: everything that is known of it is why. */
-function refusedView(request: StartRequest, reason: GatewayError, addressing: AddressingRules): TransponderView {
-  const { streamName: sourceStreamName, rtmpUrl } = request;
+/** A push that was refused, as an ended transponder. */
+function refusedView(
+  { streamName, rtmpUrl }: StartRequest,
+  { message, code }: GatewayError,
+  destination: string,
+): TransponderView {
   const now = new Date().toISOString();
-  const nothing = {
+  return {
+    mediaSessionId: randomUUID(),
+    streamName: '',
+    rtmpUrl,
     width: 0,
     height: 0,
     muted: false,
     soundEnabled: false,
     options: {},
+    status: 'ended',
+    reason: message,
+    reasonCode: code,
+    sourceStreamName: streamName,
     attempt: 0,
+    startedAt: now,
+    endedAt: now,
     bytesSent: 0,
     bitrate: 0,
     fps: 0,
     framesDropped: 0,
     bufferMs: 0,
-  };
-  const ended = {
-    status: 'ended',
-    reason: reason.message,
-    reasonCode: reason.code,
-    startedAt: now,
-    endedAt: now,
-  } as const;
-  return {
-    mediaSessionId: randomUUID(),
-    streamName: '',
-    rtmpUrl,
-    ...nothing,
-    ...ended,
-    sourceStreamName,
-    destination: redactedDestination(request, addressing),
+    destination,
   };
 }
 
-/** Empty where the URL is none. */
-function redactedDestination({ rtmpUrl, streamName }: StartRequest, addressing: AddressingRules): string {
-  try {
-    return parseDestination(rtmpUrl, streamName, addressing).redacted;
-  } catch {
-    return '';
-  }
-}
-
-/** What makes two destinations the same: the place on the server, not how the URL was written. */
+/** Two destinations are the same when they name the same place on the server, however the URL is written. */
 function identity({ scheme, host, port, app, streamName }: Destination): (string | number)[] {
   return [scheme, host.toLowerCase(), port, app.reveal().replace(/\/+(?=\?|$)/, ''), streamName.reveal()];
 }

@@ -1,9 +1,6 @@
 import type { GatewayError } from '../../errors.ts';
 
-/**
- * The life of a transponder as a pure function: `connecting → pushing → (retrying → connecting)* → ended`
- * (rest-push.md, "State of a transponder").
- */
+/** The states of a transponder: `connecting → pushing → (retrying → connecting)* → ended`. */
 export type TransponderState =
   | { readonly status: 'connecting'; readonly attempt: number; readonly lastFailure?: GatewayError }
   | { readonly status: 'pushing'; readonly attempt: number }
@@ -13,15 +10,15 @@ export type TransponderState =
 export type TransponderEvent =
   /** The destination has accepted the publish and taken media. */
   | { readonly type: 'progress' }
-  /** It has been pushing without a break for long enough. */
+  /** It has pushed without interruption for {@link STEADY_AFTER_MS}. */
   | { readonly type: 'steady' }
-  /** The connection, or the attempt to make one, is over. */
+  /** The connection was lost, or could not be made. */
   | { readonly type: 'failed'; readonly error: GatewayError }
-  /** The connection is well, but cannot carry what comes now: another one can. */
+  /** The connection cannot carry what follows; a new one can. */
   | { readonly type: 'renew' }
-  /** The time before the next attempt is over. */
+  /** The delay before the next attempt is over. */
   | { readonly type: 'retry' }
-  /** It shall end: somebody asked for it, or the stream is over. */
+  /** A client ended the push, or the stream has ended. */
   | { readonly type: 'stop'; readonly reason: GatewayError };
 
 export type TransponderEffect =
@@ -39,14 +36,14 @@ export interface RetryRules {
   readonly attempts: number;
 }
 
-/** How long it must push before its attempts count from 0 again: a server that accepts and drops must not be stormed. */
+/** How long it must push before attempts are counted from 0 again. A server that accepts and drops connections must not be flooded with them. */
 export const STEADY_AFTER_MS = 30_000;
 
 export const INITIAL_STATE: TransponderState = { status: 'connecting', attempt: 0 };
 
 const STAY: readonly TransponderEffect[] = [];
 
-/** What follows from an event; `undefined` if it cannot happen in that state. `attempt` counts reconnects since pushing was last steady. */
+/** The next state and its effects; `undefined` for an event that cannot happen in this state. `attempt` counts reconnects since pushing was last steady. */
 export function transition(
   state: TransponderState,
   event: TransponderEvent,
@@ -97,7 +94,7 @@ export function transition(
       }
       break;
     case 'ended':
-      // Being stopped twice is no mistake; anything else would mean that something outlived its transponder.
+      // Stopping twice is allowed. Any other event would mean that something outlived its transponder.
       return event.type === 'stop' ? { state, effects: STAY } : undefined;
   }
 }

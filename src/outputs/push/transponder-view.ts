@@ -1,6 +1,6 @@
 import { GatewayError } from '../../errors.ts';
 
-/** What the REST interface and the publishing page are told of a transponder. */
+/** A transponder as REST answers, WebSocket events and the console show it. */
 
 export type TransponderStatus = 'connecting' | 'pushing' | 'retrying' | 'ended';
 
@@ -26,21 +26,28 @@ export interface StartRequest {
   readonly options?: TransponderOptions;
 }
 
-/** Any of the three; none finds all. */
+/** Any of the three. Without a filter all are found. */
 export interface TransponderFilter {
   readonly mediaSessionId?: string;
   readonly streamName?: string;
   readonly rtmpUrl?: string;
 }
 
-/** WCS's fields first, then what WCS never tells. */
+/** ISO times. */
+export interface PublisherAway {
+  readonly since: string;
+  /** When the stream and its pushes end unless the publisher is back. */
+  readonly until: string;
+}
+
+/** The fields of WCS first, then further ones. */
 export interface TransponderView {
   readonly mediaSessionId: string;
   /** The name on the RTMP server, prefix included. */
   readonly streamName: string;
-  /** As it was sent to `startup`; redacted wherever this leaves the gateway other than to an authorised REST client. */
+  /** As it was sent to `startup`. Only authorised REST clients get it; others get the redacted URL. */
   readonly rtmpUrl: string;
-  /** Pixels; 0 as long as they are not known. */
+  /** Pixels; 0 while unknown. */
   readonly width: number;
   readonly height: number;
   readonly muted: boolean;
@@ -48,7 +55,7 @@ export interface TransponderView {
   readonly options: TransponderOptions;
 
   readonly status: TransponderStatus;
-  /** Why it retries or has ended; empty while all is well. */
+  /** Why it retries or has ended; empty otherwise. */
   readonly reason: string;
   /** The stable code of that reason. */
   readonly reasonCode: string;
@@ -65,28 +72,30 @@ export interface TransponderView {
   readonly bufferMs: number;
   /** The URL without secrets, for logs and pages. */
   readonly destination: string;
+  /** Present while the publisher is lost and its stream is held. */
+  readonly publisherAway?: PublisherAway;
 }
 
-/** What HTTP and signalling may ask of the transponders. All methods throw {@link GatewayError}. */
+/** What HTTP and signaling may do with transponders. All methods throw {@link GatewayError}. */
 export interface TransponderControl {
-  /** Checks the request, starts the push and returns at once; its connection goes on by itself. */
+  /** Checks the request, starts the push and returns without waiting for the connection. */
   start(request: StartRequest): Promise<TransponderView>;
-  /** Remembers in the history a push that was asked for along with a publication and refused: its publisher was answered before. */
+  /** Records a push in the history that was requested together with a publication and refused: the request for the publication was answered before. */
   refuse(request: StartRequest, reason: GatewayError): void;
-  /** Never empty: TRANSPONDER_NOT_FOUND instead. */
+  /** @throws {GatewayError} TRANSPONDER_NOT_FOUND instead of an empty list */
   find(filter: TransponderFilter): TransponderView[];
-  /** Ended ones with their reasons, the latest first; bounded by `ended_transponders_kept`. May be empty. */
+  /** The transponders that have ended, with their reasons, the latest first. At most `ended_transponders_kept`. */
   ended(): TransponderView[];
   terminate(mediaSessionId: string): Promise<void>;
   mute(mediaSessionId: string): void;
   unmute(mediaSessionId: string): void;
   soundOn(mediaSessionId: string, soundFile: string, loop: boolean): Promise<void>;
   soundOff(mediaSessionId: string): void;
-  /** Runs `listener` for every change of state of a transponder; returns how to stop it. */
+  /** Calls `listener` for every change of a transponder. Returns a function that stops it. */
   onChange(listener: (view: TransponderView) => void): () => void;
 }
 
-/** All transponders that have not ended: may be empty, other than what `find` answers. */
+/** All transponders that have not ended. Unlike `find`, the list may be empty. */
 export function listTransponders(control: TransponderControl): TransponderView[] {
   try {
     return control.find({});

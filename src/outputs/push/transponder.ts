@@ -1,19 +1,21 @@
 import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
-import type { RenditionLease } from '../../renditions/encoder-pool.ts';
 import { GatewayError, toGatewayError } from '../../errors.ts';
-import type { TagGroup } from '../../media/containers/tag-group.ts';
-import type { Logger } from '../../observe/logger.ts';
-import type { Pusher, PusherFactory } from './pusher.ts';
-import { tickMs } from '../../runtime/tick.ts';
-import { AudioSwitch } from './audio-switch.ts';
-import { retryDelayMs, type BackoffRules } from './backoff.ts';
 import type { Destination } from '../../net/destination.ts';
 import type { ResolvedDestination } from '../../net/destination-policy.ts';
-import { JoinPoint } from './join-point.ts';
-import { MeteredSink } from './metered-sink.ts';
-import { OutBuffer, type OutBufferRules } from './out-buffer.ts';
+import type { Logger } from '../../observe/logger.ts';
+import type { RenditionLease } from '../../renditions/encoder-pool.ts';
+import { tickMs } from '../../runtime/tick.ts';
+import type { LiveStream } from '../../streams/live-stream.ts';
+import type { LateGroups } from '../late-groups.ts';
+import type { OutputQueueRules } from '../output-queue.ts';
+import type { Output, OutputCounters, OutputEvents } from '../output.ts';
+import { AudioSwitch } from './audio-switch.ts';
+import { retryDelayMs, type BackoffRules } from './backoff.ts';
+import { PushConnection } from './push-connection.ts';
+import type { PusherFactory } from './pusher.ts';
 import type { SoundClip } from './sound-library.ts';
+import { describeTransition, failureOf } from './transponder-log.ts';
 import {
   INITIAL_STATE,
   STEADY_AFTER_MS,
@@ -25,24 +27,18 @@ import {
 } from './transponder-state.ts';
 import type { StartRequest, TransponderOptions, TransponderView } from './transponder-view.ts';
 
-export interface TransponderEvents {
-  /** Its state has changed; look at `view()`. */
-  change: [];
-  /** It has ended and everything it held has been let go. */
-  closed: [];
-}
-
-/** What all transponders of a gateway have in common. */
+/** What all transponders of a gateway share. */
 export interface TransponderEnvironment {
   readonly createPusher: PusherFactory;
-  /** The addresses that may be connected to, checked anew for each connection. */
+  /** The addresses that may be connected to. Checked again for each connection. */
   readonly resolve: (destination: Destination) => Promise<ResolvedDestination>;
   readonly retry: RetryRules & BackoffRules;
-  readonly outBuffer: OutBufferRules;
+  readonly outBuffer: OutputQueueRules;
   /** `rtmp_out_buffer_polling_time`, milliseconds. */
   readonly pollingMs: number;
+  readonly lateGroups: LateGroups;
   readonly sendMetadata: boolean;
-  /** The body of one audio tag of silence. */
+  /** Body of one audio tag of silence. */
   readonly silence: Buffer;
   readonly flashVersion: string;
   readonly localAddress?: string;
@@ -53,48 +49,45 @@ export interface TransponderEnvironment {
 
 export interface TransponderOptionsAtStart {
   readonly request: StartRequest;
+  readonly stream: LiveStream;
   readonly destination: Destination;
   readonly lease: RenditionLease;
-  /** The addresses found when the request was checked; used for the first connection. */
+  /** The addresses found when the request was checked. Used for the first connection. */
   readonly addresses: readonly string[];
   readonly sound?: { readonly clip: SoundClip; readonly loop: boolean };
 }
 
-/** One rendition of a stream to one destination, over as many connections as it takes. WCS's `mediaSessionId`. */
-export class Transponder extends EventEmitter<TransponderEvents> {
+/** An output that pushes one rendition of a stream to one RTMP destination, over as many connections as it takes. Its id is WCS's `mediaSessionId`. */
+export class Transponder extends EventEmitter<OutputEvents> implements Output {
   readonly id = randomUUID();
   readonly destination: Destination;
   readonly request: StartRequest;
   readonly #environment: TransponderEnvironment;
+  readonly #stream: LiveStream;
   readonly #lease: RenditionLease;
   readonly #audio: AudioSwitch;
   readonly #logger: Logger;
   readonly #startedAt = new Date();
-  readonly #onTags = (group: TagGroup): void => this.#takeTags(group);
   readonly #onFailed = (error: GatewayError): void => void this.stop(error);
+  readonly #onAbsenceChanged = (): void => void this.emit('change');
   readonly #closed: Promise<void>;
   #resolveClosed!: () => void;
   #options: TransponderOptions;
   #state: TransponderState = INITIAL_STATE;
   #endedAt: Date | undefined;
-  /** Orders given about the sound, and the latest that has been carried out. */
+  /** Number of sound orders given, and the latest one that was carried out. */
   #soundOrders = 0;
   #soundOrder = 0;
   #addresses: readonly string[] | undefined;
-  /** Attempts that did not come to push: each begins with another address. */
-  #failures = 0;
-  #pusher: Pusher | undefined;
-  #sink: MeteredSink | undefined;
-  #closingPusher: Promise<void> = Promise.resolve();
-  #join: JoinPoint | undefined;
-  #buffer: OutBuffer | undefined;
+  /** Attempts that failed before they pushed. Each further attempt begins with another address. */
+  #failedAttempts = 0;
+  #connection: PushConnection | undefined;
+  #closingConnection: Promise<void> = Promise.resolve();
+  #hasPushed = false;
   #retryTimer: NodeJS.Timeout | undefined;
   #steadyTimer: NodeJS.Timeout | undefined;
-  #pollTimer: NodeJS.Timeout | undefined;
-  /** Bytes taken and frames dropped in connections that are over. */
-  #pastBytes = 0;
-  #pastDrops = 0;
-  #connectionBytes = 0;
+  /** Counters of the connections that are over. */
+  #past: OutputCounters = { bytesSent: 0, framesDropped: 0 };
 
   private constructor(start: TransponderOptionsAtStart, environment: TransponderEnvironment) {
     super();
@@ -102,6 +95,7 @@ export class Transponder extends EventEmitter<TransponderEvents> {
     this.destination = start.destination;
     this.#environment = environment;
     this.#audio = new AudioSwitch(environment.silence, () => this.emit('change'));
+    this.#stream = start.stream;
     this.#lease = start.lease;
     this.#addresses = start.addresses;
     this.#options = start.request.options ?? {};
@@ -118,10 +112,11 @@ export class Transponder extends EventEmitter<TransponderEvents> {
   /** Begins to push. Never fails: what goes wrong from here on is the transponder's state. */
   static start(start: TransponderOptionsAtStart, environment: TransponderEnvironment): Transponder {
     const transponder = new Transponder(start, environment);
-    start.lease.rendition.on('tags', transponder.#onTags);
     start.lease.rendition.on('failed', transponder.#onFailed);
+    start.stream.on('lost', transponder.#onAbsenceChanged);
+    start.stream.on('published', transponder.#onAbsenceChanged);
     transponder.#logger.info('push started');
-    // Not at once: whoever started it first gets to listen to it.
+    // In a later tick, so that the caller can listen to the transponder first.
     setImmediate(() => {
       if (transponder.#state.status === 'connecting') void transponder.#connect();
     });
@@ -132,13 +127,28 @@ export class Transponder extends EventEmitter<TransponderEvents> {
     return this.#state.status;
   }
 
+  get streamName(): string {
+    return this.request.streamName;
+  }
+
+  get failure(): GatewayError | undefined {
+    return failureOf(this.#state);
+  }
+
+  get counters(): OutputCounters {
+    return {
+      bytesSent: this.#past.bytesSent + (this.#connection?.bytesSent ?? 0),
+      framesDropped: this.#past.framesDropped + (this.#connection?.framesDropped ?? 0),
+    };
+  }
+
   view(): TransponderView {
     const nowMs = tickMs();
-    const state = this.#state;
-    const failure =
-      state.status === 'ended' ? state.reason : state.status === 'pushing' ? undefined : state.lastFailure;
+    const { status, attempt } = this.#state;
+    const failure = this.failure;
     const { width = 0, height = 0 } = this.#lease.rendition.metadata;
-    const bytesSent = this.#pastBytes + this.#connectionBytes;
+    const absence = status === 'ended' ? undefined : this.#stream.absence;
+    const pushing = status === 'pushing' ? this.#connection : undefined;
     return {
       mediaSessionId: this.id,
       streamName: this.destination.streamName.reveal(),
@@ -148,19 +158,21 @@ export class Transponder extends EventEmitter<TransponderEvents> {
       muted: this.#audio.muted,
       soundEnabled: this.#audio.soundEnabled,
       options: this.#options,
-      status: state.status,
+      status,
       reason: failure?.message ?? '',
       reasonCode: failure?.code ?? '',
       sourceStreamName: this.request.streamName,
-      attempt: state.attempt,
+      attempt,
       startedAt: this.#startedAt.toISOString(),
       ...(this.#endedAt && { endedAt: this.#endedAt.toISOString() }),
-      bytesSent,
-      bitrate: (state.status === 'pushing' && this.#sink?.bitrate(nowMs)) || 0,
-      fps: (state.status === 'pushing' && this.#sink?.frameRate(nowMs)) || 0,
-      framesDropped: this.#pastDrops + (this.#buffer?.framesDropped ?? 0),
-      bufferMs: this.#buffer?.bufferedMs ?? 0,
+      ...this.counters,
+      bitrate: pushing?.bitrate(nowMs) ?? 0,
+      fps: pushing?.frameRate(nowMs) ?? 0,
+      bufferMs: this.#connection?.bufferedMs ?? 0,
       destination: this.destination.redacted,
+      ...(absence && {
+        publisherAway: { since: absence.since.toISOString(), until: absence.until.toISOString() },
+      }),
     };
   }
 
@@ -174,7 +186,7 @@ export class Transponder extends EventEmitter<TransponderEvents> {
     this.emit('change');
   }
 
-  /** A place in the order in which sounds are asked for: files take their time to be read, and the later order wins. */
+  /** Reserves a place in the order of sound orders. Files take time to read, and the later order wins. */
   orderSound(): number {
     return ++this.#soundOrders;
   }
@@ -193,37 +205,25 @@ export class Transponder extends EventEmitter<TransponderEvents> {
     this.emit('change');
   }
 
-  /** Ends it for this reason and waits until nothing of it is left. Idempotent: the first reason stands. */
   stop(reason: GatewayError): Promise<void> {
     this.#dispatch({ type: 'stop', reason });
     return this.#closed;
   }
 
   #dispatch(event: TransponderEvent): void {
-    const next = transition(this.#state, event, this.#environment.retry);
+    const before = this.#state;
+    const next = transition(before, event, this.#environment.retry);
     if (!next) {
-      this.#logger.error({ status: this.#state.status, event: event.type }, 'invalid transition of a transponder');
-      this.#environment.onInvalidTransition(this.#state.status, event.type);
+      this.#logger.error({ status: before.status, event: event.type }, 'invalid transition of a transponder');
+      this.#environment.onInvalidTransition(before.status, event.type);
       return;
     }
-    const changed = next.state.status !== this.#state.status;
     this.#state = next.state;
     for (const effect of next.effects) this.#apply(effect);
-    if (!changed) return;
-    const reason =
-      next.state.status === 'ended'
-        ? next.state.reason
-        : next.state.status === 'pushing'
-          ? undefined
-          : next.state.lastFailure;
-    this.#logger.info(
-      {
-        status: next.state.status,
-        attempt: next.state.attempt,
-        ...(reason && { code: reason.code, reason: reason.message }),
-      },
-      `push ${next.state.status}`,
-    );
+    if (next.state.status === before.status) return;
+    const { level, message, fields } = describeTransition(before, next.state, this.#hasPushed);
+    this.#logger[level](fields, message);
+    if (next.state.status === 'pushing') this.#hasPushed = true;
     this.emit('change');
   }
 
@@ -258,87 +258,64 @@ export class Transponder extends EventEmitter<TransponderEvents> {
 
   async #connect(): Promise<void> {
     let addresses = this.#addresses;
-    this.#addresses = undefined; // good for one connection only: names move
+    this.#addresses = undefined; // for one connection only: what a name resolves to changes
     const connecting = this.#state;
     try {
-      // The old connection first: servers refuse a name that is still in use.
-      await this.#closingPusher;
+      // The old connection is closed first: servers refuse a name that is still in use.
+      await this.#closingConnection;
       addresses ??= (await this.#environment.resolve(this.destination)).addresses;
     } catch (error) {
       if (this.#state === connecting) this.#dispatch({ type: 'failed', error: reconnectError(error) });
       return;
     }
-    if (this.#state !== connecting) return;
-    const { flashVersion, localAddress, stallTimeoutMs } = this.#environment;
-    const pusher = this.#environment.createPusher({
+    if (this.#state === connecting) this.#connection = this.#createConnection(rotated(addresses, this.#failedAttempts));
+  }
+
+  #createConnection(addresses: readonly string[]): PushConnection {
+    const { createPusher, flashVersion, localAddress, stallTimeoutMs, ...environment } = this.#environment;
+    const pusher = createPusher({
       destination: this.destination,
-      addresses: rotated(addresses, this.#failures),
+      addresses,
       flashVersion: this.request.rtmpFlashVersion ?? flashVersion,
-      resumes: this.#pastBytes > 0,
+      resumes: this.#past.bytesSent > 0,
       stallTimeoutMs,
       ...(localAddress && { localAddress }),
     });
-    this.#pusher = pusher;
-    pusher.on('ready', () => this.#begin(pusher));
-    pusher.on('progress', (bytes) => this.#progress(bytes));
-    pusher.on('drain', () => this.#buffer?.pump(tickMs()));
-    pusher.on('died', (error) => {
-      if (this.#state.status === 'connecting') this.#failures++;
-      this.#dispatch({ type: 'failed', error });
+    const feed = {
+      rendition: this.#lease.rendition,
+      lateGroups: environment.lateGroups,
+      queue: environment.outBuffer,
+      pollingMs: environment.pollingMs,
+      silence: environment.silence,
+      sendMetadata: environment.sendMetadata,
+      transform: this.#audio.apply.bind(this.#audio),
+    };
+    return new PushConnection(pusher, feed, {
+      onProgress: () => this.#dispatch({ type: 'progress' }),
+      onDied: (error) => {
+        if (this.#state.status === 'connecting') this.#failedAttempts++;
+        this.#dispatch({ type: 'failed', error });
+      },
+      onTracksChanged: () => this.#dispatch({ type: 'renew' }),
     });
   }
 
-  #begin(pusher: Pusher): void {
-    const { rendition } = this.#lease;
-    this.#join = new JoinPoint(rendition, this.#environment.silence, this.#environment.sendMetadata, tickMs());
-    this.#sink = new MeteredSink(pusher);
-    this.#buffer = new OutBuffer(this.#environment.outBuffer, this.#sink, () => rendition.requestKeyFrame());
-    if (this.#environment.outBuffer.enabled)
-      this.#pollTimer = setInterval(() => this.#buffer?.pump(tickMs()), this.#environment.pollingMs);
-    // A key frame that has just gone out is as good as one that the publisher would have to be asked for.
-    const { recent } = rendition;
-    if (recent) this.#takeTags(recent);
-    if (!this.#join.begun) rendition.requestKeyFrame();
-  }
-
-  #takeTags(group: TagGroup): void {
-    const join = this.#join;
-    if (!join) return;
-    const nowMs = tickMs();
-    const soundAlone = join.begun && !join.hasFrames;
-    const joined = join.take(group, nowMs);
-    if (soundAlone && join.hasFrames && this.#pusher?.keepsTracks) return this.#dispatch({ type: 'renew' });
-    // Only what is sent: a sound file waits for its destination.
-    if (joined) this.#buffer!.push(this.#audio.apply(joined), nowMs);
-  }
-
-  #progress(bytes: number): void {
-    this.#connectionBytes = bytes;
-    this.#dispatch({ type: 'progress' });
-  }
-
   #disconnect(): void {
-    clearInterval(this.#pollTimer);
-    const pusher = this.#pusher;
-    this.#pusher = undefined;
-    this.#join = undefined;
-    this.#pastDrops += this.#buffer?.framesDropped ?? 0;
-    this.#buffer = undefined;
-    this.#pastBytes += this.#connectionBytes;
-    this.#connectionBytes = 0;
-    this.#sink = undefined;
-    if (!pusher) return;
-    pusher.removeAllListeners();
-    this.#closingPusher = pusher
+    const connection = this.#connection;
+    if (!connection) return;
+    this.#past = this.counters;
+    this.#connection = undefined;
+    this.#closingConnection = connection
       .close()
       .catch((error: unknown) => this.#logger.error({ err: error }, 'closing a pusher failed'));
   }
 
   async #finish(): Promise<void> {
     this.#endedAt = new Date();
-    this.#lease.rendition.off('tags', this.#onTags);
     this.#lease.rendition.off('failed', this.#onFailed);
-    await this.#closingPusher;
+    this.#stream.off('lost', this.#onAbsenceChanged);
+    this.#stream.off('published', this.#onAbsenceChanged);
+    await this.#closingConnection;
     await this.#lease
       .release()
       .catch((error: unknown) => this.#logger.error({ err: error }, 'releasing a rendition failed'));
@@ -347,13 +324,13 @@ export class Transponder extends EventEmitter<TransponderEvents> {
   }
 }
 
-/** The same addresses, from another one on. */
+/** The same addresses, beginning with another one. */
 function rotated(addresses: readonly string[], by: number): readonly string[] {
   const first = by % addresses.length;
   return [...addresses.slice(first), ...addresses.slice(0, first)];
 }
 
-/** A name that resolved when the push began and does not now is a fault of the network, which may heal; a policy's no is final. */
+/** A name that resolved when the push was started and does not resolve now is a network fault, which may heal. A refusal by the policy is final. */
 function reconnectError(error: unknown): GatewayError {
   const known = toGatewayError(error, 'DESTINATION_UNREACHABLE');
   return known.code === 'DESTINATION_NOT_RESOLVED'

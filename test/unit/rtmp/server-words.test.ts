@@ -23,9 +23,28 @@ void t.test('secrets that a server repeats are taken out', async (t) => {
 
 void t.test('words are one line of bounded length, and nothing is left over where they are cut', async (t) => {
   const redact = createRedact({ app: 'live', streamName: 'secretsecret' });
-  t.equal(redact('\u001b[31mred\r\nnext\u0000line\u2028'), '[31mred next line');
+  t.equal(redact('\u001b[31mred \r\nnext\u0000line\u2028'), '\\u{1b}[31mred next\\u{0}line');
   const long = redact('x'.repeat(295) + 'secretsecret');
   t.ok(long.length <= 301 && !long.includes('secr'));
+});
+
+void t.test('invisible characters are shown escaped', async (t) => {
+  const redact = createRedact({ app: 'live', streamName: 'k3y\u200bk3y' });
+  for (const character of [
+    ...['\u202e', '\u2066', '\u200f', '\u061c'], // direction
+    ...['\u200b', '\u200d', '\ufeff', '\u00ad', '\u2060', '\u180e', '\u3164', '\u115f', '\u034f'], // no width
+    ...['\u0000', '\u0007', '\u001b', '\u007f', '\u009b'], // controls
+    ...['\ufe0f', '\u{e0100}', '\u{e0041}', '\u{e0001}'], // variation selectors and tags
+    ...['\ue000', '\u{f0000}', '\ud800', '\uffff', '\ufff9'], // private use, lone surrogates, noncharacters, annotations
+  ])
+    t.equal(redact(`a${character}b`), `a\\u{${character.codePointAt(0)!.toString(16)}}b`);
+  t.equal(redact('Ошибка: ストリーム é 😀'), 'Ошибка: ストリーム é 😀', 'what is visible stays');
+  t.equal(redact('no k3y\u200bk3y'), 'no ***');
+});
+
+void t.test('text is not cut inside a character', async (t) => {
+  const text = createRedact({ app: 'live', streamName: 'name' })('😀'.repeat(400));
+  t.equal(text, `${'😀'.repeat(300)}…`);
 });
 
 void t.test('names that are not percent-encoded correctly', async (t) => {

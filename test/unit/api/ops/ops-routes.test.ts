@@ -153,7 +153,5 @@ t.test('/metrics', async (t) => {
   t.strictSame(await read('gateway_transponder_starts_total'), [' 2']);
   t.strictSame(await read('gateway_transponder_retries_total'), ['{code="DESTINATION_LOST"} 1']);
   t.strictSame(await read('gateway_transponder_ends_total'), ['{code="DESTINATION_REFUSED"} 1']);
-  metrics.countInvalidTransition();
-  t.strictSame(await read('gateway_invalid_transitions_total'), [' 1']);
   t.match((await http.inject('/metrics')).headers['content-type'], /^text\/plain; version=0\.0\.4/);
 });

@@ -1,6 +1,6 @@
 import t from 'tap';
 import { retryDelayMs } from '../../../../src/outputs/push/backoff.ts';
-import { RateMeter } from '../../../../src/outputs/push/rate-meter.ts';
+import { RateMeter } from '../../../../src/outputs/rate-meter.ts';
 
 t.test('fixed, as in WCS', async (t) => {
   for (const attempt of [0, 1, 50]) t.equal(retryDelayMs({ intervalMs: 5000, capMs: 0 }, attempt, 0.7), 5000);

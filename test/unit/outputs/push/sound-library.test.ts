@@ -1,3 +1,6 @@
+import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
 import { chmod, mkdtemp, rm, symlink, truncate, writeFile, mkdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -51,6 +54,15 @@ t.test('what is not there, and what is outside: not found, all the same', async 
     '/etc/passwd',
   ])
     await t.rejects(library.load(name), { code: 'SOUND_FILE_NOT_FOUND' }, JSON.stringify(name.slice(0, 30)));
+});
+
+t.test('what is not a regular file is not found, at once', async (t) => {
+  execFileSync('mkfifo', [join(media, 'pipe.wav')]);
+  const server = createServer().listen(join(media, 'socket.wav'));
+  await once(server, 'listening');
+  t.teardown(() => server.close());
+  for (const name of ['pipe.wav', 'socket.wav'])
+    await t.rejects(library.load(name), { code: 'SOUND_FILE_NOT_FOUND' }, name);
 });
 
 t.test('what is no sound', async (t) => {

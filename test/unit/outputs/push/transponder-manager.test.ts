@@ -24,6 +24,10 @@ import {
   type TransponderControl,
   type TransponderFilter,
 } from '../../../../src/outputs/push/transponder-view.ts';
+import { LateGroups } from '../../../../src/outputs/late-groups.ts';
+import { TransponderHistory } from '../../../../src/outputs/push/transponder-history.ts';
+import { MemoryStore } from '../../../../src/store/memory-store.ts';
+import { SecretBox } from '../../../../src/store/secret-box.ts';
 import { waitFor } from '../../../helpers/wait.ts';
 
 /** A connection that waits for its destination for ever. */
@@ -47,7 +51,15 @@ function publisher(id: string, codec: VideoCodec): Publisher {
   return { id, video: { kind: 'video', codec, clockRate: 90_000, subscribe }, close: () => {} };
 }
 
-function setUp(
+const createHistory = (kept: number): Promise<TransponderHistory> =>
+  TransponderHistory.create({
+    store: new MemoryStore({ logger: silentLogger }),
+    box: SecretBox.withRandomKey(),
+    kept,
+    logger: silentLogger,
+  });
+
+async function setUp(
   t: Test,
   overrides: Partial<TransponderManagerOptions> = {},
   resolve: TransponderManagerOptions['environment']['resolve'] = async () => ({ addresses: ['127.0.0.1'] }),
@@ -72,7 +84,7 @@ function setUp(
     audioCodec: 'aac',
     maxTransponders: 100,
     maxPerStream: 20,
-    endedKept: 10,
+    history: await createHistory(10),
     autoStartUrl: '',
     logger: silentLogger,
     environment: {
@@ -81,6 +93,7 @@ function setUp(
       retry: { enabled: false, attempts: 0, intervalMs: 1, capMs: 0 },
       outBuffer: { enabled: false, initialMs: 0, startMs: 0, maxBufferings: -1, queueWhenFull: true },
       pollingMs: 50,
+      lateGroups: new LateGroups({ overloaded: false }),
       sendMetadata: true,
       silence: Buffer.alloc(5),
       flashVersion: 'FMLE/3.0',
@@ -109,7 +122,7 @@ function setUp(
 
 t.test('limits hold for requests that come at once', async (t) => {
   for (const limits of [{ maxPerStream: 2 }, { maxTransponders: 2 }]) {
-    const { registry, manager, startAll } = setUp(t, limits);
+    const { registry, manager, startAll } = await setUp(t, limits);
     registry.publish('show', publisher('p', 'h264'));
     t.strictSame(await startAll(5), ['started', 'started', 'LIMIT_REACHED', 'LIMIT_REACHED', 'LIMIT_REACHED']);
     t.equal(manager.find({}).length, 2);
@@ -119,7 +132,7 @@ t.test('limits hold for requests that come at once', async (t) => {
 });
 
 t.test('so does that of encoders, and who has come in vain holds nothing', async (t) => {
-  const { registry, encoders, manager, startAll } = setUp(t);
+  const { registry, encoders, manager, startAll } = await setUp(t);
   registry.publish('show', publisher('p', 'h264'));
   t.strictSame((await startAll(3, (i) => ({ height: 200 + i * 100 }))).sort(), [
     'LIMIT_REACHED',
@@ -138,7 +151,7 @@ t.test('the name comes from the URL where the settings or the request say so', a
     [false, true, 'key'],
     [false, false, 'rtmp_show'],
   ] as const) {
-    const { registry, manager } = setUp(t, { addressing: { streamNamePrefix: 'rtmp_', fullUrl: setting } });
+    const { registry, manager } = await setUp(t, { addressing: { streamNamePrefix: 'rtmp_', fullUrl: setting } });
     registry.publish('show', publisher('p', 'h264'));
     const { streamName } = await manager.start({
       streamName: 'show',
@@ -154,7 +167,7 @@ t.test(
   async (t) => {
     const left = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
     let connections = 0;
-    const { registry, manager } = setUp(t, {}, undefined, () => {
+    const { registry, manager } = await setUp(t, {}, undefined, () => {
       const { promise } = left[connections++]!;
       return Object.assign(new SilentPusher(), { close: () => promise });
     });
@@ -183,7 +196,7 @@ t.test(
 t.test(
   'found by id, by either name and by URL; a stream takes its own along; what has ended is told, the latest first',
   async (t) => {
-    const { registry, manager } = setUp(t, { endedKept: 2 });
+    const { registry, manager } = await setUp(t, { history: await createHistory(2) });
     const [show] = ['show', 'other'].map((name) => registry.publish(name, publisher(name, 'h264')));
     const url = (i: number): string => `rtmp://127.0.0.1/live${i}`;
     const { mediaSessionId } = await manager.start({ streamName: 'other', rtmpUrl: url(0) });
@@ -227,7 +240,7 @@ t.test('a push that is being started when its stream, or all, end; or whose host
     ['nothing', false, 'DESTINATION_NOT_RESOLVED'],
   ] as const) {
     const lookedUp = Promise.withResolvers<{ addresses: string[] }>();
-    const { registry, encoders, manager, startAll } = setUp(t, {}, () => lookedUp.promise);
+    const { registry, encoders, manager, startAll } = await setUp(t, {}, () => lookedUp.promise);
     const stream = registry.publish('show', publisher('p', 'h264'));
     const started = startAll(1);
     if (what === 'stream') registry.end(stream, stopped);
@@ -243,7 +256,7 @@ t.test('a push that is being started when its stream, or all, end; or whose host
 t.test('what a request says of its push', async (t) => {
   const clip: SoundClip = { frames: [Buffer.alloc(5)] };
   let flashVersion: string | undefined;
-  const { registry, manager } = setUp(
+  const { registry, manager } = await setUp(
     t,
     { sounds: { load: async () => clip } as unknown as SoundLibrary },
     undefined,
@@ -285,7 +298,7 @@ t.test('of several orders about the sound the last one wins, however long its fi
     return clips.get(name)!.promise;
   };
   const clip: SoundClip = { frames: [Buffer.alloc(5)] };
-  const { registry, manager } = setUp(t, { sounds: { load } as SoundLibrary });
+  const { registry, manager } = await setUp(t, { sounds: { load } as SoundLibrary });
   registry.publish('show', publisher('p', 'h264'));
   const { mediaSessionId: id } = await manager.start({ streamName: 'show', rtmpUrl: 'rtmp://127.0.0.1/live' });
   const sounds = (): boolean => manager.find({})[0]!.soundEnabled;
@@ -319,7 +332,7 @@ t.test('rtmp_push_auto_start that fails is told, in the log and in the history',
     { log_level: 'warn', log_format: 'json' },
     { destination: { write: (line) => void lines.push(line) } },
   );
-  const { registry, manager } = setUp(t, { autoStartUrl: 'rtmp://u:s3cr3t@rtmp.example.com/live', logger }, () =>
+  const { registry, manager } = await setUp(t, { autoStartUrl: 'rtmp://u:s3cr3t@rtmp.example.com/live', logger }, () =>
     Promise.reject(new GatewayError('DESTINATION_NOT_RESOLVED', 'No such host.')),
   );
   registry.publish('show', publisher('p', 'h264'));
@@ -334,14 +347,14 @@ t.test('rtmp_push_auto_start that fails is told, in the log and in the history',
   });
   t.match(
     lines.map((line) => JSON.parse(line) as object),
-    [{ stream: 'show', code: 'DESTINATION_NOT_RESOLVED', reason: 'No such host.', msg: 'rtmp_push_auto_start failed' }],
+    [{ stream: 'show', code: 'DESTINATION_NOT_RESOLVED', reason: 'No such host.', msg: 'push refused' }],
   );
   t.notMatch(lines.join(), /s3cr3t/);
 });
 
 t.test('a publisher that is lost while its push is being started: the push gets what its codec needs', async (t) => {
   const lookedUp = Promise.withResolvers<void>();
-  const { registry, encoders, manager } = setUp(t, {}, () =>
+  const { registry, encoders, manager } = await setUp(t, {}, () =>
     lookedUp.promise.then(() => ({ addresses: ['127.0.0.1'] })),
   );
   const first = publisher('p1', 'vp8');
@@ -358,7 +371,7 @@ t.test('a publisher that is lost while its push is being started: the push gets 
 
 t.test('a publisher that comes back with another codec ends such a push', async (t) => {
   const lookedUp = Promise.withResolvers<void>();
-  const { registry, manager } = setUp(t, {}, () => lookedUp.promise.then(() => ({ addresses: ['127.0.0.1'] })));
+  const { registry, manager } = await setUp(t, {}, () => lookedUp.promise.then(() => ({ addresses: ['127.0.0.1'] })));
   const first = publisher('p1', 'h264');
   const stream = registry.publish('show', first, 'key');
   const started = manager.start({ streamName: 'show', rtmpUrl: 'rtmp://rtmp.example.com/live' });
@@ -372,7 +385,7 @@ t.test('a publisher that comes back with another codec ends such a push', async 
 });
 
 t.test('what has failed is given to nobody who comes while others still hold it', async (t) => {
-  const { registry, encoders } = setUp(t);
+  const { registry, encoders } = await setUp(t);
   const first = publisher('p1', 'h264');
   const stream = registry.publish('show', first, 'key');
   const small = encodeProfile({ height: 240 }, true, 'aac');

@@ -7,6 +7,9 @@ import { TAG_AUDIO, TAG_VIDEO, type FlvTag } from '../../../../src/media/contain
 import { TagGroup } from '../../../../src/media/containers/tag-group.ts';
 import { silentLogger } from '../../../../src/observe/logger.ts';
 import type { Pusher, PusherEvents, PushTarget } from '../../../../src/outputs/push/pusher.ts';
+import { LateGroups } from '../../../../src/outputs/late-groups.ts';
+import { createLogger } from '../../../../src/observe/logger.ts';
+import { LiveStream, type Publisher } from '../../../../src/streams/live-stream.ts';
 import { parseDestination } from '../../../../src/net/destination.ts';
 import type { SoundClip } from '../../../../src/outputs/push/sound-library.ts';
 import { Transponder, type TransponderEnvironment } from '../../../../src/outputs/push/transponder.ts';
@@ -76,6 +79,7 @@ function setUp(overrides: Partial<TransponderEnvironment> = {}) {
     recent: undefined,
     requestKeyFrame: () => void keyFramesWanted++,
   }) as Rendition;
+  const stream = new LiveStream('show', undefined);
   const environment: TransponderEnvironment = {
     createPusher: (target) => {
       const pusher = new FakePusher(target);
@@ -86,6 +90,7 @@ function setUp(overrides: Partial<TransponderEnvironment> = {}) {
     retry: { enabled: true, attempts: 3, intervalMs: 1, capMs: 0 },
     outBuffer: { enabled: false, initialMs: 0, startMs: 0, maxBufferings: -1, queueWhenFull: true },
     pollingMs: 10,
+    lateGroups: new LateGroups({ overloaded: false }),
     sendMetadata: true,
     silence: Buffer.alloc(5),
     flashVersion: 'FMLE/3.0',
@@ -98,6 +103,7 @@ function setUp(overrides: Partial<TransponderEnvironment> = {}) {
     Transponder.start(
       {
         request: { streamName: 'show', rtmpUrl: 'rtmp://u:secret@rtmp.example.com/live' },
+        stream,
         destination: parseDestination('rtmp://u:secret@rtmp.example.com/live', 'show', {
           streamNamePrefix: 'rtmp_',
           fullUrl: false,
@@ -114,6 +120,7 @@ function setUp(overrides: Partial<TransponderEnvironment> = {}) {
   };
   return {
     rendition,
+    stream,
     start,
     pusher,
     pushers,
@@ -122,6 +129,9 @@ function setUp(overrides: Partial<TransponderEnvironment> = {}) {
     keyFramesWanted: () => keyFramesWanted,
   };
 }
+
+/** A publisher that sends nothing. */
+const publisher: Publisher = { id: 'p', close: () => {} };
 
 const lost = new GatewayError('DESTINATION_LOST', 'lost');
 const stopped = new GatewayError('TERMINATED', 'stopped');
@@ -431,4 +441,82 @@ t.test('no secret in what is shown of it', async (t) => {
   const transponder = start();
   t.notMatch(transponder.view().destination, /secret/);
   await transponder.stop(stopped);
+});
+
+t.test('says while its publisher is away, since when and until when', async (t) => {
+  const { stream, start, pusher } = setUp();
+  stream.attach(publisher);
+  const transponder = start();
+  const changes: unknown[] = [];
+  transponder.on('change', () => changes.push(transponder.view().publisherAway));
+  const first = await pusher(0);
+  first.emit('ready');
+  first.emit('progress', 500);
+  t.equal('publisherAway' in transponder.view(), false);
+  stream.lose(15_000);
+  const { since, until } = transponder.view().publisherAway!;
+  t.equal(Date.parse(until) - Date.parse(since), 15_000);
+  t.ok(Math.abs(Date.now() - Date.parse(since)) < 5000);
+  t.equal(transponder.status, 'pushing', 'the destination is still pushed to');
+  stream.attach(publisher);
+  t.equal('publisherAway' in transponder.view(), false);
+  stream.lose(15_000);
+  await transponder.stop(stopped);
+  t.equal('publisherAway' in transponder.view(), false, 'of no interest when it has ended');
+  t.match(changes, [undefined, { since, until }, undefined, { since: String }, undefined]);
+  t.equal(stream.listenerCount('lost') + stream.listenerCount('published'), 0);
+});
+
+t.test('the log: a lost destination is a warning, pushing again has a line, and no line has a secret', async (t) => {
+  const lines: string[] = [];
+  const logger = createLogger(
+    { log_level: 'info', log_format: 'json' },
+    { destination: { write: (line) => void lines.push(line) } },
+  );
+  const { start, pusher } = setUp({ logger });
+  const transponder = start();
+  for (const index of [0, 1]) {
+    const attempt = await pusher(index);
+    attempt.emit('ready');
+    attempt.emit('progress', 500);
+    if (index === 0) attempt.emit('died', lost);
+  }
+  await transponder.stop(stopped);
+  const where = { transponder: transponder.id, stream: 'show', destination: 'rtmp://rtmp.example.com/live' };
+  t.match(
+    lines.map((line) => JSON.parse(line) as object),
+    [
+      { ...where, level: 'info', msg: 'push started' },
+      { ...where, level: 'info', msg: 'pushing', status: 'pushing' },
+      {
+        ...where,
+        level: 'warn',
+        msg: 'destination lost, will reconnect',
+        status: 'retrying',
+        code: 'DESTINATION_LOST',
+        reason: 'lost',
+      },
+      { ...where, level: 'info', msg: 'connecting to the destination again', attempt: 1 },
+      { ...where, level: 'info', msg: 'pushing again' },
+      { ...where, level: 'info', msg: 'push ended', code: 'TERMINATED' },
+    ],
+  );
+  t.notMatch(lines.join(), /secret/);
+});
+
+t.test('the log: a destination that ends the push is a warning', async (t) => {
+  const lines: string[] = [];
+  const logger = createLogger(
+    { log_level: 'warn', log_format: 'json' },
+    { destination: { write: (line) => void lines.push(line) } },
+  );
+  const { start, pusher } = setUp({ logger });
+  const transponder = start();
+  const closed = new Promise<void>((resolve) => transponder.once('closed', resolve));
+  (await pusher(0)).emit('died', new GatewayError('DESTINATION_REFUSED', 'Bad name.'));
+  await closed;
+  t.match(
+    lines.map((line) => JSON.parse(line) as object),
+    [{ level: 'warn', msg: 'push ended', code: 'DESTINATION_REFUSED', reason: 'Bad name.' }],
+  );
 });

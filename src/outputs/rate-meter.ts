@@ -1,12 +1,12 @@
-/** Over how long a rate is measured: short enough to follow, long enough not to jump with each key frame. */
+/** The time over which a rate is measured: short enough to follow changes, long enough not to jump with each key frame. */
 const WINDOW_MS = 4000;
 const SAMPLE_EVERY_MS = 250;
 
-/** The rate of a running total over the last seconds. Bounded: a few samples, whatever happens. */
+/** The rate of a running total over the last seconds. Keeps a bounded number of samples. */
 export class RateMeter {
   readonly #samples: { atMs: number; total: number }[] = [];
 
-  /** Notes the total at a time; cheap to call often. */
+  /** Notes the total at a time. Cheap to call often. */
   note(total: number, nowMs: number): void {
     const last = this.#samples[this.#samples.length - 1];
     if (last && nowMs - last.atMs < SAMPLE_EVERY_MS) return;
@@ -14,7 +14,7 @@ export class RateMeter {
     while (this.#samples.length > 2 && nowMs - this.#samples[1]!.atMs > WINDOW_MS) this.#samples.shift();
   }
 
-  /** Units per second; 0 as long as there is too little to say, and when nothing has been noted for a while. */
+  /** Units per second; 0 while there are too few samples, and when nothing has been noted for a while. */
   perSecond(total: number, nowMs: number): number {
     const first = this.#samples[0];
     if (!first || nowMs - this.#samples.at(-1)!.atMs > WINDOW_MS) return 0;

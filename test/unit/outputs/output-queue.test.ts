@@ -1,16 +1,16 @@
 import t from 'tap';
-import { TAG_AUDIO, TAG_VIDEO, type FlvTag } from '../../../../src/media/containers/flv-tag.ts';
-import { TagGroup } from '../../../../src/media/containers/tag-group.ts';
-import { OutBuffer, type OutBufferRules } from '../../../../src/outputs/push/out-buffer.ts';
+import { TAG_AUDIO, TAG_VIDEO, type FlvTag } from '../../../src/media/containers/flv-tag.ts';
+import { TagGroup } from '../../../src/media/containers/tag-group.ts';
+import { OutputQueue, type OutputQueueRules } from '../../../src/outputs/output-queue.ts';
 
-const unbuffered: OutBufferRules = {
+const unbuffered: OutputQueueRules = {
   enabled: false,
   initialMs: 2000,
   startMs: 300,
   maxBufferings: -1,
   queueWhenFull: true,
 };
-const buffered: OutBufferRules = { ...unbuffered, enabled: true };
+const buffered: OutputQueueRules = { ...unbuffered, enabled: true };
 
 const video = (timestamp: number, keyFrame = false, bytes = 1000): FlvTag => ({
   type: TAG_VIDEO,
@@ -34,13 +34,13 @@ const header = (timestamp: number): FlvTag => ({
   sequenceHeader: true,
 });
 
-const push = (buffer: OutBuffer, tag: FlvTag, nowMs: number): void => buffer.push(new TagGroup([tag]), nowMs);
+const push = (buffer: OutputQueue, tag: FlvTag, nowMs: number): void => buffer.push(new TagGroup([tag]), nowMs);
 
-function setUp(rules: OutBufferRules) {
+function setUp(rules: OutputQueueRules) {
   const sent: FlvTag[] = [];
   const sink = { writable: true, write: ({ tags }: TagGroup) => void sent.push(...tags) };
   let wanted = 0;
-  const buffer = new OutBuffer(rules, sink, () => wanted++);
+  const buffer = new OutputQueue(rules, sink, () => wanted++);
   return { sent, sink, buffer, wanted: () => wanted };
 }
 

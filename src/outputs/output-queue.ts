@@ -1,52 +1,47 @@
-import { TAG_AUDIO, TAG_VIDEO, type FlvTag } from '../../media/containers/flv-tag.ts';
-import { TagGroup } from '../../media/containers/tag-group.ts';
+import { TAG_AUDIO, TAG_VIDEO, type FlvTag } from '../media/containers/flv-tag.ts';
+import { TagGroup } from '../media/containers/tag-group.ts';
+import type { TagSink } from './output.ts';
 
-export interface OutBufferRules {
-  /** `rtmp_out_buffer_enabled`: output is delayed and smoothed. */
+export interface OutputQueueRules {
+  /** Output is delayed and smoothed (`rtmp_out_buffer_enabled`). */
   readonly enabled: boolean;
-  /** `rtmp_out_buffer_initial_size`: milliseconds of media collected before the first output. */
+  /** Milliseconds of media that are collected before the first output (`rtmp_out_buffer_initial_size`). */
   readonly initialMs: number;
-  /** `rtmp_out_buffer_start_size`: milliseconds collected again after the buffer ran empty. */
+  /** Milliseconds of media that are collected again after the queue ran empty (`rtmp_out_buffer_start_size`). */
   readonly startMs: number;
-  /** `rtmp_out_buffer_max_bufferings_allowed`: after so many times it no longer stops to collect; −1: unlimited. */
+  /** How often output stops to collect again; −1: unlimited (`rtmp_out_buffer_max_bufferings_allowed`). */
   readonly maxBufferings: number;
-  /** `rtmp.server_buffer_enabled`: tags that the connection does not take at once wait here instead of being dropped; with `enabled` they always do. */
+  /** Tags that the sink does not take at once wait here instead of being dropped (`rtmp.server_buffer_enabled`); with `enabled` they always wait. */
   readonly queueWhenFull: boolean;
 }
 
-/** What one connection takes. */
-export interface TagSink {
-  readonly writable: boolean;
-  write(group: TagGroup): void;
-}
-
-/** A destination that is so far behind (beyond the wanted delay) will not catch up by waiting. */
+/** A sink that is further behind than this (beyond the configured delay) will not catch up by waiting. */
 const MAX_LAG_MS = 5000;
-/** 5 s of 25 Mbps, and as much for each further 5 s of wanted delay. Bounds what one slow destination costs. */
+/** 5 s of 25 Mbps, and as much for each further 5 s of configured delay. Bounds the memory that one slow sink costs. */
 const MAX_BYTES = 16 * 1024 * 1024;
-/** What is written at once of a queue; a tag may be larger. */
+/** Most bytes of a queue that are written at once; a single tag may be larger. */
 const MAX_GROUP_BYTES = 16 * 1024;
 
 /**
- * What waits for one destination. Always bounded: a destination that does not keep up loses whole groups of frames (up to the
- * next key frame, audio going on), counted, and never slows its neighbours or the encoder down. Time is passed in.
+ * The tags that wait for one sink. Always bounded: a sink that does not keep up loses whole groups of frames (up to the next key frame, while audio goes on),
+ * which are counted. It never slows down other outputs or the encoder. Time is passed in.
  */
-export class OutBuffer {
-  readonly #rules: OutBufferRules;
+export class OutputQueue {
+  readonly #rules: OutputQueueRules;
   readonly #sink: TagSink;
   readonly #needKeyFrame: () => void;
   #queue: FlvTag[] = [];
   #bytes = 0;
   #framesDropped = 0;
-  /** Frames are of no use until the next key frame, for one before it was dropped. */
+  /** Frames are useless until the next key frame, because an earlier frame was dropped. */
   #skipping = false;
   #collecting: number;
   #bufferings = 0;
-  /** Paced output: a tag is due when our clock reaches its timestamp plus this. */
+  /** Delayed output: a tag is due when the clock reaches its timestamp plus this. */
   #offsetMs: number | undefined;
 
-  /** @param needKeyFrame runs when everything up to the next key frame has been dropped and none is in sight */
-  constructor(rules: OutBufferRules, sink: TagSink, needKeyFrame: () => void) {
+  /** @param needKeyFrame called when all waiting frames were dropped and a new key frame is needed */
+  constructor(rules: OutputQueueRules, sink: TagSink, needKeyFrame: () => void) {
     this.#rules = rules;
     this.#sink = sink;
     this.#needKeyFrame = needKeyFrame;
@@ -61,15 +56,15 @@ export class OutBuffer {
     return this.#bytes;
   }
 
-  /** Milliseconds of media that wait. */
+  /** Milliseconds of media in the queue. */
   get bufferedMs(): number {
-    // Metadata and headers stay when what followed them was dropped, and are no media.
-    const first = this.#queue.find((tag) => isFrame(tag) || isSound(tag));
+    // Metadata and headers stay when the media after them was dropped.
+    const first = this.#queue.find((tag) => isFrame(tag) || isAudio(tag));
     return first ? Math.max(0, this.#queue.at(-1)!.timestamp - first.timestamp) : 0;
   }
 
   push(group: TagGroup, nowMs: number): void {
-    // The common case costs nothing: no queue, no delay, straight on.
+    // The common case: no delay and nothing waits, so the group is passed on as it is.
     if (!this.#rules.enabled && !this.#skipping && this.#queue.length === 0 && this.#sink.writable)
       this.#sink.write(group);
     else for (const tag of group.tags) this.#push(tag, nowMs);
@@ -89,7 +84,7 @@ export class OutBuffer {
     if (!this.#rules.enabled) this.pump(nowMs);
   }
 
-  /** Sends what may go now: when there is room again, and with `rtmp_out_buffer_enabled` every `rtmp_out_buffer_polling_time`. */
+  /** Sends what is due. To be called when the sink is writable again, and at intervals where output is delayed. */
   pump(nowMs: number): void {
     if (this.#rules.enabled && !this.#collected(nowMs)) return;
     while (this.#sink.writable) {
@@ -100,7 +95,7 @@ export class OutBuffer {
     if (this.#rules.enabled && this.#queue.length === 0) this.#rebuffer();
   }
 
-  /** From the front of the queue, as much as one may write without looking whether the connection still takes it. */
+  /** Takes what is due from the front of the queue, as much as may be written before `writable` is checked again. */
   #takeDue(nowMs: number): FlvTag[] {
     let count = 0;
     let bytes = 0;
@@ -127,7 +122,7 @@ export class OutBuffer {
     this.#collecting = this.#rules.startMs;
   }
 
-  /** Where output is delayed there is a queue in any case, and one that is bound to the delay itself would never be full enough to begin. */
+  /** Delayed output needs a limit above the delay itself, or the queue would never be full enough to begin. */
   get #limitMs(): number {
     const { enabled, initialMs, startMs, queueWhenFull } = this.#rules;
     if (enabled) return Math.max(initialMs, startMs) + MAX_LAG_MS;
@@ -141,22 +136,22 @@ export class OutBuffer {
     const oldest = this.#queue.at(-1)!.timestamp - limitMs;
     const frame = this.#queue.find(isFrame);
     if (frame && (this.#bytes > maxBytes || frame.timestamp < oldest)) this.#dropFrames();
-    // Audio goes on; only what is too old of it goes as well.
-    for (let index; (index = this.#queue.findIndex(isSound)) >= 0;) {
-      const sound = this.#queue[index]!;
-      if (sound.timestamp >= oldest) break;
-      this.#bytes -= sound.data.length;
+    // Audio goes on; only audio that is too old is dropped.
+    for (let index; (index = this.#queue.findIndex(isAudio)) >= 0;) {
+      const audio = this.#queue[index]!;
+      if (audio.timestamp >= oldest) break;
+      this.#bytes -= audio.data.length;
       this.#queue.splice(index, 1);
     }
   }
 
-  /** Drops all frames before the latest key frame that waits, or all of them and those to come until the next. */
+  /** Drops all frames before the latest key frame in the queue. Without one, drops all frames and those that follow until the next key frame. */
   #dropFrames(): void {
     const keep = this.#queue.findLastIndex((tag) => tag.keyFrame && isFrame(tag));
-    // A key frame at the very front would drop nothing.
+    // Keeping a key frame at the front would drop nothing.
     const firstFrame = this.#queue.findIndex(isFrame);
     const until = keep > firstFrame ? keep : Infinity;
-    // Of the headers of what is dropped only the last one says anything about what follows.
+    // Of the headers among the dropped frames only the last one matters for what follows.
     const header = this.#queue.findLastIndex(
       (tag, index) => index < until && tag.type === TAG_VIDEO && tag.sequenceHeader,
     );
@@ -174,4 +169,4 @@ export class OutBuffer {
 }
 
 const isFrame = (tag: FlvTag): boolean => tag.type === TAG_VIDEO && !tag.sequenceHeader;
-const isSound = (tag: FlvTag): boolean => tag.type === TAG_AUDIO && !tag.sequenceHeader;
+const isAudio = (tag: FlvTag): boolean => tag.type === TAG_AUDIO && !tag.sequenceHeader;

@@ -1,8 +1,7 @@
 import t from 'tap';
-import { TAG_AUDIO, TAG_VIDEO, type FlvTag } from '../../../../src/media/containers/flv-tag.ts';
-import { TagGroup } from '../../../../src/media/containers/tag-group.ts';
-import type { Pusher } from '../../../../src/outputs/push/pusher.ts';
-import { MeteredSink } from '../../../../src/outputs/push/metered-sink.ts';
+import { TAG_AUDIO, TAG_VIDEO, type FlvTag } from '../../../src/media/containers/flv-tag.ts';
+import { TagGroup } from '../../../src/media/containers/tag-group.ts';
+import { MeteredSink } from '../../../src/outputs/metered-sink.ts';
 
 const tag = (type: typeof TAG_AUDIO | typeof TAG_VIDEO, bytes: number, sequenceHeader = false): FlvTag => ({
   type,
@@ -15,7 +14,7 @@ const tag = (type: typeof TAG_AUDIO | typeof TAG_VIDEO, bytes: number, sequenceH
 t.test('everything reaches the pusher; frames and bytes are counted, headers are no frames', async (t) => {
   const groups: TagGroup[] = [];
   const pusher = { writable: true, write: (group: TagGroup) => void groups.push(group) };
-  const sink = new MeteredSink(pusher as unknown as Pusher);
+  const sink = new MeteredSink(pusher);
   t.equal(sink.bitrate(performance.now()), 0);
   const first = new TagGroup([tag(TAG_VIDEO, 1000)]);
   sink.write(first);

@@ -1,25 +1,25 @@
-import type { Rendition } from '../../renditions/rendition.ts';
-import { TAG_AUDIO, TAG_SCRIPT, TAG_VIDEO, type FlvTag } from '../../media/containers/flv-tag.ts';
-import { TagGroup } from '../../media/containers/tag-group.ts';
-import { onMetaData } from '../../media/containers/script-data.ts';
+import type { Rendition } from '../renditions/rendition.ts';
+import { TAG_AUDIO, TAG_SCRIPT, TAG_VIDEO, type FlvTag } from '../media/containers/flv-tag.ts';
+import { TagGroup } from '../media/containers/tag-group.ts';
+import { onMetaData } from '../media/containers/script-data.ts';
 
-/** A stream that promises frames and sends none must not keep its audio waiting for ever. */
+/** A stream that announces video and sends none must not hold back its audio for ever. */
 const MAX_WAIT_MS = 3000;
 
 /**
- * Turns the tags that flow by into those of a fresh connection: metadata, sequence headers, a key frame, then everything,
- * with timestamps from 0. Never starts in the middle of a group of frames.
+ * Makes the beginning of an output out of the tags of a running rendition: metadata, sequence headers, a key frame, then everything, with timestamps from 0.
+ * Never begins in the middle of a group of frames.
  */
 export class JoinPoint {
   readonly #rendition: Rendition;
   readonly #silence: Buffer;
   readonly #sendMetadata: boolean;
   readonly #startedAtMs: number;
-  /** Stream time of this connection's 0. */
+  /** Stream time at which the output's timestamps are 0. */
   #base: number | undefined;
   #videoJoined = false;
 
-  /** @param silence an audio tag's body, which announces the audio of a codec that has no sequence header */
+  /** @param silence body of an audio tag, which announces the audio of a codec that has no sequence header */
   constructor(rendition: Rendition, silence: Buffer, sendMetadata: boolean, nowMs: number) {
     this.#rendition = rendition;
     this.#silence = silence;
@@ -27,17 +27,17 @@ export class JoinPoint {
     this.#startedAtMs = nowMs;
   }
 
-  /** Whether it has found its first frame, or given up waiting for one. */
+  /** Whether the output has begun: with a key frame, or with audio alone after waiting in vain for one. */
   get begun(): boolean {
     return this.#base !== undefined;
   }
 
-  /** Whether its frames have begun. */
+  /** Whether the video has begun. */
   get hasFrames(): boolean {
     return this.#videoJoined;
   }
 
-  /** What is to be sent for the next tags of the rendition; nothing while its beginning is awaited. */
+  /** What is to be sent for the next group of the rendition; nothing before the beginning. */
   take(group: TagGroup, nowMs: number): TagGroup | undefined {
     const base = this.#base;
     if (
@@ -46,7 +46,7 @@ export class JoinPoint {
       group.tags.every((tag) => tag.timestamp >= base)
     )
       return group.since(base);
-    // Of several key frames it begins at the last, for that is the one to which the rendition's header belongs.
+    // Begins at the last of several key frames: the rendition's header belongs to that one.
     const lastKeyFrame = group.tags.findLast((tag) => tag.keyFrame && !tag.sequenceHeader);
     const tags = group.tags.flatMap((tag) => this.#takeTag(tag, tag === lastKeyFrame, nowMs));
     return tags.length > 0 ? new TagGroup(tags) : undefined;
@@ -61,7 +61,7 @@ export class JoinPoint {
     }
     if (tag.type === TAG_VIDEO && !this.#videoJoined) {
       if (!isLastKeyFrame) return [];
-      // Older than the beginning, as an encoder's that was slow to start: neither it nor what follows from it has a time here.
+      // Older than the beginning, because its encoder was slow to start: its timestamp would be negative, and the frames after it depend on it.
       if (tag.timestamp < this.#base) {
         this.#rendition.requestKeyFrame();
         return [];
@@ -70,7 +70,7 @@ export class JoinPoint {
       const header = this.#rendition.videoHeader;
       return header ? [this.#rebase(header, tag.timestamp), this.#rebase(tag)] : [this.#rebase(tag)];
     }
-    // Audio from before the first frame: it is late by what its encoder takes.
+    // Audio from before the first frame: audio arrives later than video by the delay of its encoder.
     if (tag.timestamp < this.#base) return tag.sequenceHeader ? [this.#rebase(tag, this.#base)] : [];
     return [this.#rebase(tag)];
   }
@@ -83,7 +83,7 @@ export class JoinPoint {
     if (this.#sendMetadata)
       tags.push({ type: TAG_SCRIPT, timestamp: 0, data: onMetaData(metadata), keyFrame: false, sequenceHeader: false });
     if (videoHeader && this.#videoJoined) tags.push(this.#rebase(videoHeader, this.#base));
-    // Before the frame: readers that look at the first kilobyte must find both tracks there.
+    // Before the frame: readers that probe the first kilobyte must find both tracks there.
     if (audioHeader) tags.push(this.#rebase(audioHeader, this.#base));
     else if (first.type === TAG_VIDEO)
       tags.push({ type: TAG_AUDIO, timestamp: 0, data: this.#silence, keyFrame: false, sequenceHeader: false });

@@ -1,24 +1,23 @@
-import { TAG_VIDEO } from '../../media/containers/flv-tag.ts';
-import type { TagGroup } from '../../media/containers/tag-group.ts';
-import type { Pusher } from './pusher.ts';
-import { tickMs } from '../../runtime/tick.ts';
-import type { TagSink } from './out-buffer.ts';
+import { TAG_VIDEO } from '../media/containers/flv-tag.ts';
+import type { TagGroup } from '../media/containers/tag-group.ts';
+import { tickMs } from '../runtime/tick.ts';
+import type { TagSink } from './output.ts';
 import { RateMeter } from './rate-meter.ts';
 
-/** A pusher, with the frames and bytes counted that it gets. Not by what the server has confirmed: some do that every few hundred kilobytes only. */
+/** Measures the rates of what a sink is given. What servers acknowledge is too coarse for that: some acknowledge only every few hundred kilobytes. */
 export class MeteredSink implements TagSink {
-  readonly #pusher: Pusher;
+  readonly #sink: TagSink;
   readonly #byteRate = new RateMeter();
   readonly #frameRate = new RateMeter();
   #bytes = 0;
   #frames = 0;
 
-  constructor(pusher: Pusher) {
-    this.#pusher = pusher;
+  constructor(sink: TagSink) {
+    this.#sink = sink;
   }
 
   get writable(): boolean {
-    return this.#pusher.writable;
+    return this.#sink.writable;
   }
 
   write(group: TagGroup): void {
@@ -29,15 +28,15 @@ export class MeteredSink implements TagSink {
     const nowMs = tickMs();
     this.#frameRate.note(this.#frames, nowMs);
     this.#byteRate.note(this.#bytes, nowMs);
-    this.#pusher.write(group);
+    this.#sink.write(group);
   }
 
-  /** Kilobits per second, of late. */
+  /** Recent kilobits per second. */
   bitrate(nowMs: number): number {
     return Math.round((this.#byteRate.perSecond(this.#bytes, nowMs) * 8) / 1000);
   }
 
-  /** Frames per second, of late. */
+  /** Recent frames per second. */
   frameRate(nowMs: number): number {
     return Math.round(this.#frameRate.perSecond(this.#frames, nowMs) * 10) / 10;
   }
