@@ -1,4 +1,5 @@
 import packageJson from '../package.json' with { type: 'json' };
+import type { Authorizer } from './access/authorizer.ts';
 import { Certificate } from './net/certificate.ts';
 import type { Settings } from './config/schema.ts';
 import { EmbeddedRtmpServer } from './embedded/embedded-rtmp-server.ts';
@@ -18,6 +19,8 @@ import { mediaAddresses } from './webrtc/media-addresses.ts';
 import { WorkerPool } from './webrtc/worker-pool.ts';
 import type { Logger } from './observe/logger.ts';
 import { Metrics } from './observe/metrics.ts';
+import { Players } from './publish/players.ts';
+import { Publications } from './publish/publications.ts';
 import { Pacer } from './runtime/pacer.ts';
 import { createFfmpegPusher } from './outputs/push/ffmpeg-pusher.ts';
 import type { PusherFactory } from './outputs/push/pusher.ts';
@@ -25,6 +28,7 @@ import { createRtmpPusher } from './outputs/push/rtmp-pusher.ts';
 import type { TlsTrust } from './net/tls-trust.ts';
 import { createOriginCheck } from './signaling/origin.ts';
 import { WcsServer } from './signaling/wcs-server.ts';
+import { LocalDirectory } from './streams/directory.ts';
 import type { LiveStream } from './streams/live-stream.ts';
 import { StreamRegistry } from './streams/stream-registry.ts';
 import { DestinationPolicy } from './net/destination-policy.ts';
@@ -128,18 +132,30 @@ async function assemble(settings: Settings, logger: Logger, opened: (part: Part)
     }),
   });
 
-  const audioPacketMs = settings.audio_packet_ms;
-  const signalling = {
+  const publications = new Publications({
     pool,
-    audioPacketMs,
+    audioPacketMs: settings.audio_packet_ms,
     registry,
-    control: transponders,
+    directory: new LocalDirectory(),
+    pushes: transponders,
+    admission: { check: () => undefined },
+    logger,
+  });
+  const players = new Players({
+    registry,
+    maxPlayers: settings.max_players,
+    learnFrameSize: (stream) => learnFrameSize(stream, encoders),
+  });
+  const signalling = {
+    publications,
+    players,
+    registry,
+    authorizer: openWebSocket,
     pacer,
     logger,
     version: packageJson.version,
     allowOrigin: createOriginCheck(settings),
     takeSnapshot: (stream: LiveStream) => takeSnapshot(stream, encoders, logger),
-    learnFrameSize: (stream: LiveStream) => learnFrameSize(stream, encoders),
   };
   const ws = await WcsServer.create({ ...signalling, host: settings.listen_ip, port: settings['ws.port'] });
   opened(ws);
@@ -166,14 +182,20 @@ async function assemble(settings: Settings, logger: Logger, opened: (part: Part)
         isAllowed: createAccessCheck(settings),
         ...(embedded && { embedded: { rtmpUrl: embedded.rtmpUrl, httpFlvPort: embedded.httpFlvPort } }),
       }),
-      whipRoutes({ settings, pool, audioPacketMs, registry, control: transponders, logger }),
-      whepRoutes({ settings, registry, logger }),
+      whipRoutes({ settings, publications, logger }),
+      whepRoutes({ settings, players, logger }),
     ],
   });
   opened(app);
   const http = await app.listen();
   return { http, ws: ws.port, ...(wss && { wss: wss.port }), ...(embedded && { rtmpUrl: embedded.rtmpUrl }) };
 }
+
+/** Lets every client of the WebSocket in. */
+const openWebSocket: Authorizer = {
+  identify: async () => ({ id: 'anonymous', actions: new Set(['publish', 'play', 'push'] as const) }),
+  authorize: async () => undefined,
+};
 
 /** The set-up names the program, where it could build it. */
 async function shareEncoders(

@@ -18,6 +18,7 @@ Object.assign(process.env, mediaWorkerEnv());
 const { WorkerPool } = await import('../../src/webrtc/worker-pool.ts');
 const { whipRoutes } = await import('../../src/api/whip/whip-routes.ts');
 const { whepRoutes } = await import('../../src/api/whep/whep-routes.ts');
+const { createPublishing } = await import('../helpers/publishing.ts');
 
 t.setTimeout(120_000);
 
@@ -55,9 +56,13 @@ async function listen(values: Record<string, string> = {}): Promise<string> {
     ice_servers: 'stun:stun.example:3478, turn:turn.example:3478?transport=udp alice secret',
     ...values,
   });
+  const { publications, players } = createPublishing(
+    { pool, registry, pushes: control },
+    { maxPlayers: settings.max_players },
+  );
   const routes = [
-    whipRoutes({ settings, pool, registry, control, logger: silentLogger }),
-    whepRoutes({ settings, registry, logger: silentLogger }),
+    whipRoutes({ settings, publications, logger: silentLogger }),
+    whepRoutes({ settings, players, logger: silentLogger }),
   ];
   const app = await HttpApp.create({
     settings,

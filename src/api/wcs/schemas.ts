@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { GatewayError } from '../../errors.ts';
 import type { StartRequest, TransponderFilter } from '../../outputs/push/transponder-view.ts';
+import { isStreamName, MAX_STREAM_NAME_LENGTH } from '../../streams/stream-name.ts';
 
 /** What the bodies of `/rest-api/push/*` may hold. Messages are complete after the name of the field. */
 
@@ -38,7 +39,8 @@ const text = (what: string, longest: number) => {
     .refine((value) => value.length >= 1 && value.length <= longest && !CONTROL_CHARACTER.test(value), rule);
 };
 
-const streamName = text('a string', 256);
+const streamNameRule = must(`a string of 1 to ${MAX_STREAM_NAME_LENGTH} characters, without control characters`);
+const streamName = z.string(streamNameRule).refine(isStreamName, streamNameRule);
 const rtmpUrl = text('a URL such as "rtmp://HOST:1935/live", a string', 4096);
 const mediaSessionId = text('the mediaSessionId that /push/startup answered with, a string', 128);
 const soundFile = text('the name of a WAV file in the media directory, a string', 255);
