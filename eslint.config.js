@@ -18,8 +18,8 @@ const ARROWS = {
   publish: ['webrtc', 'streams', 'media'],
   access: ['store'],
   hooks: ['store'],
-  api: ['access', 'publish', 'outputs', 'rooms', 'streams', 'cluster', 'webrtc'],
-  signaling: ['access', 'publish', 'outputs', 'rooms', 'streams', 'cluster', 'webrtc'],
+  api: ['access', 'publish', 'outputs', 'rooms', 'streams', 'cluster'],
+  signaling: ['access', 'publish', 'outputs', 'rooms', 'streams', 'cluster'],
   embedded: [],
 };
 

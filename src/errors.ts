@@ -59,6 +59,7 @@ export const ERROR_KINDS = {
   // Streams
   STREAM_STOPPED: kind('stream', 410),
   PUBLISHER_LOST: kind('stream', 410),
+  PLAYER_LOST: kind('stream', 410),
   ENCODER_FAILED: kind('stream', 500, true),
   WORKER_DIED: kind('stream', 503, true),
 

@@ -1,4 +1,5 @@
 import packageJson from '../package.json' with { type: 'json' };
+import type { Authorizer } from './access/authorizer.ts';
 import { Certificate } from './net/certificate.ts';
 import type { Settings } from './config/schema.ts';
 import { EmbeddedRtmpServer } from './embedded/embedded-rtmp-server.ts';
@@ -19,6 +20,8 @@ import { mediaAddresses } from './webrtc/media-addresses.ts';
 import { WorkerPool } from './webrtc/worker-pool.ts';
 import type { Logger } from './observe/logger.ts';
 import { Metrics } from './observe/metrics.ts';
+import { Players } from './publish/players.ts';
+import { Publications } from './publish/publications.ts';
 import { Pacer } from './runtime/pacer.ts';
 import { createFfmpegPusher } from './outputs/push/ffmpeg-pusher.ts';
 import type { PusherFactory } from './outputs/push/pusher.ts';
@@ -26,6 +29,7 @@ import { createRtmpPusher } from './outputs/push/rtmp-pusher.ts';
 import type { TlsTrust } from './net/tls-trust.ts';
 import { createOriginCheck } from './signaling/origin.ts';
 import { WcsServer } from './signaling/wcs-server.ts';
+import { LocalDirectory } from './streams/directory.ts';
 import type { LiveStream } from './streams/live-stream.ts';
 import { StreamRegistry } from './streams/stream-registry.ts';
 import { DestinationPolicy } from './net/destination-policy.ts';
@@ -146,18 +150,31 @@ async function assemble(settings: Settings, logger: Logger, opened: (part: Part)
   );
   opened({ close: registerTransponderMetrics(metrics, transponders) });
 
-  const audioPacketMs = settings.audio_packet_ms;
-  const signalling = {
+  const authorizer = createAuthorizer(settings);
+  const publications = new Publications({
     pool,
-    audioPacketMs,
+    audioPacketMs: settings.audio_packet_ms,
     registry,
-    control: transponders,
+    directory: new LocalDirectory(),
+    pushes: transponders,
+    admission: { check: () => undefined },
+    logger,
+  });
+  const players = new Players({
+    registry,
+    maxPlayers: settings.max_players,
+    learnFrameSize: (stream) => learnFrameSize(stream, encoders),
+  });
+  const signalling = {
+    publications,
+    players,
+    registry,
+    authorizer,
     pacer,
     logger,
     version: packageJson.version,
     allowOrigin: createOriginCheck(settings),
     takeSnapshot: (stream: LiveStream) => takeSnapshot(stream, encoders, logger),
-    learnFrameSize: (stream: LiveStream) => learnFrameSize(stream, encoders),
   };
   const ws = await WcsServer.create({ ...signalling, host: settings.listen_ip, port: settings['ws.port'] });
   opened(ws);
@@ -166,7 +183,6 @@ async function assemble(settings: Settings, logger: Logger, opened: (part: Part)
     : undefined;
   if (wss) opened(wss);
 
-  const authorizer = createAuthorizer(settings);
   const app = await HttpApp.create({
     settings,
     authorizer,
@@ -187,8 +203,8 @@ async function assemble(settings: Settings, logger: Logger, opened: (part: Part)
         isAllowed: requireAction(authorizer, 'console', 'play'),
         ...(embedded && { embedded: { rtmpUrl: embedded.rtmpUrl, httpFlvPort: embedded.httpFlvPort } }),
       }),
-      whipRoutes({ settings, authorizer, pool, audioPacketMs, registry, control: transponders, logger }),
-      whepRoutes({ settings, authorizer, registry, logger }),
+      whipRoutes({ settings, authorizer, publications, logger }),
+      whepRoutes({ settings, authorizer, players, logger }),
     ],
   });
   opened(app);

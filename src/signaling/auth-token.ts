@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto';
 
-/** Begins the tokens that are given to clients that brought none. The Web SDK sends them back, which makes nobody an owner. */
+/** Prefix of the tokens given to clients that brought none. The Web SDK sends them back; they do not make a client an owner. */
 const GIVEN = 'guest-';
 
 export const giveToken = (sessionId: string): string => GIVEN + sessionId;
 
 /**
- * Whose streams those of a client are, as far as it brought an `authToken` of its own: whoever brings the same one owns them too.
- * The token itself is kept nowhere.
+ * Identifies the owner of a client's streams by the `authToken` that it brought: clients with the same token share their streams.
+ * The token itself is not stored.
  */
 export function ownerOf(authToken: unknown): string | undefined {
   if (typeof authToken !== 'string' || authToken === '' || authToken.startsWith(GIVEN)) return undefined;

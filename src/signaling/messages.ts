@@ -1,11 +1,12 @@
 import { z } from 'zod';
+import { isStreamName, MAX_STREAM_NAME_LENGTH, STREAM_NAME_RULE } from '../streams/stream-name.ts';
 
 /**
  * The messages of the WCS WebSocket protocol: `{"message": NAME, "data": [ARGUMENTS…]}` in both directions, as the official Web
- * SDK 2.0.276 sends and reads them. Fields that this gateway does not use are let through and dropped.
+ * SDK 2.0.276 sends and reads them. Fields that the gateway does not use are accepted and dropped.
  */
 
-/** `info` texts that pages compare with, to the letter (STREAM_STATUS_INFO of the SDK). */
+/** `info` texts that pages compare with literally (STREAM_STATUS_INFO of the SDK). */
 export const INFO = {
   nameInUse: 'Stream name is already in use',
   stoppedByUser: 'Stopped by user',
@@ -15,36 +16,46 @@ export const INFO = {
   noCommonCodecs: 'No common codecs',
   idMissing: 'MediaSessionId is null',
   idInUse: 'MediaSessionId is already in use',
-  failedToAddStream: 'Failed to add stream to proxy',
   failedByError: 'Failed by error',
 } as const;
 
-/** Long enough for every name that a page makes up, short enough for logs and file names. Characters. */
-const MAX_NAME_LENGTH = 255;
+/** The `info` that pages know for an error, or else its message. */
+export function infoOf({ code, message }: { readonly code: string; readonly message: string }): string {
+  const known: Record<string, string> = {
+    STREAM_NAME_IN_USE: INFO.nameInUse,
+    NO_COMMON_CODECS: INFO.noCommonCodecs,
+    STREAM_NOT_FOUND: INFO.streamNotFound,
+  };
+  return known[code] ?? message;
+}
+
+/** Characters. The SDK sends UUIDs. */
+export const MAX_ID_LENGTH = 128;
 
 export const EnvelopeSchema = z.object({ message: z.string().max(64), data: z.array(z.unknown()).max(16).default([]) });
 
-const MediaSessionId = z.string().min(1).max(128);
-const StreamName = z
-  .string()
-  .min(1, 'is empty')
-  .max(MAX_NAME_LENGTH, `is longer than ${MAX_NAME_LENGTH} characters`)
-  // eslint-disable-next-line no-control-regex -- a name ends up in log lines and on the RTMP wire
-  .regex(/^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*$/, 'contains control characters');
-/** Kilobits per second; 0 or nothing: as the browser likes. */
+const MediaSessionId = z.string().min(1).max(MAX_ID_LENGTH);
+const StreamName = z.string(STREAM_NAME_RULE).refine(isStreamName, STREAM_NAME_RULE);
+/** Some WCS clients send booleans as strings. */
+const flag = (missing: boolean) =>
+  z.preprocess(
+    (value) => (value === 'true' ? true : value === 'false' ? false : (value ?? missing)),
+    z.boolean('must be true or false'),
+  );
+/** Kilobits per second, as a number or a string; 0 or nothing leaves it to the browser. */
 const Kilobits = z.coerce.number().min(0).max(1_000_000).catch(0).default(0);
 
-/** Given back to the client in `getUserData`, so whatever it sends stays in. */
+/** Returned to the client in `getUserData`, so unknown fields are kept. */
 export const ConnectionSchema = z.looseObject({ appKey: z.string().max(256).default('defaultApp') });
 
 const streamFields = {
   mediaSessionId: MediaSessionId,
   name: StreamName,
-  hasVideo: z.boolean().default(true),
-  hasAudio: z.boolean().default(true),
-  record: z.boolean().default(false),
+  hasVideo: flag(true),
+  hasAudio: flag(true),
+  record: flag(false),
   mediaProvider: z.string().max(32).default('WebRTC'),
-  sdp: z.string(),
+  sdp: z.string('must be an SDP offer'),
   bitrate: Kilobits,
   minBitrate: Kilobits,
   maxBitrate: Kilobits,
@@ -54,7 +65,7 @@ export const PublishStreamSchema = z.object({ ...streamFields, rtmpUrl: z.string
 export const PlayStreamSchema = z.object(streamFields);
 export const StopStreamSchema = z.object({
   mediaSessionId: MediaSessionId,
-  name: z.string().max(MAX_NAME_LENGTH).default(''),
+  name: z.string().max(MAX_STREAM_NAME_LENGTH).default(''),
 });
 export const NamedStreamSchema = z.object({ mediaSessionId: MediaSessionId, name: StreamName });
 export const StreamEventSchema = z.object({
@@ -63,14 +74,16 @@ export const StreamEventSchema = z.object({
   payload: z.unknown().optional(),
 });
 export const SendDataSchema = z.object({
-  operationId: z.union([z.string().max(128), z.number()]),
+  operationId: z.union([z.string().max(MAX_ID_LENGTH), z.number()]),
   payload: z.unknown().optional(),
 });
+/** What the SDK sends to place a SIP call. */
+export const CallSchema = z.looseObject({ callId: z.string().max(MAX_ID_LENGTH) });
 
 export type PublishStream = z.output<typeof PublishStreamSchema>;
 export type PlayStream = z.output<typeof PlayStreamSchema>;
 
-/** What the SDK calls the state of a stream. */
+/** The SDK's states of a stream. */
 export type StreamStatus = 'PUBLISHING' | 'PLAYING' | 'UNPUBLISHED' | 'STOPPED' | 'FAILED' | 'SNAPSHOT_COMPLETE';
 
 /** Messages that the server sends, by name, with their arguments. */
@@ -92,6 +105,10 @@ export interface ServerMessages {
   notifyStreamEvent: [event: { mediaSessionId: string; type: string; payload?: unknown }];
   availableStream: [answer: { id: string; status: 'true' | 'false'; info?: string }];
   DataStatusEvent: [receipt: { operationId: string | number; status: 'ACCEPTED' | 'FAILED'; info?: string }];
+  /** Calls the SDK's session handler WARN. */
+  fail: [failure: { apiMethod: string; status: 'FAILED'; info: string }];
+  /** Ends a SIP call. */
+  finish: [call: { callId: string; status: 'FAILED'; info: string }];
 }
 
 /** A frame to send. `data` is an array even when it is empty: the SDK reads `data[0]` of every message before anything else. */

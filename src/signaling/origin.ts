@@ -1,12 +1,12 @@
 import type { Settings } from '../config/schema.ts';
 import { isLoopback } from '../net/loopback.ts';
 
-/** Whether a page of this origin may open the WebSocket; programs send no origin. */
+/** Whether a page of this origin may open the WebSocket. Programs send no origin. */
 export type OriginCheck = (origin: string | undefined) => boolean;
 
 /**
- * A gateway that listens on loopback belongs to this machine, but so does the browser that every web page runs in: pages of this machine may
- * connect, and those of `cors_origins`. One that listens to others takes publishers from every page, as WCS does.
+ * On loopback, pages of this machine and those of `cors_origins` may connect: the browser runs on this machine too, and with it every
+ * web page. A gateway that listens beyond loopback accepts every page, as WCS does.
  */
 export function createOriginCheck(
   settings: Pick<Settings, 'listen_ip' | 'allow_anonymous' | 'cors_origins'>,
@@ -22,6 +22,6 @@ function isOwnPage(origin: string): boolean {
     const host = new URL(origin).hostname.replace(/^\[|\]$/g, '');
     return host === 'localhost' || host.endsWith('.localhost') || isLoopback(host);
   } catch {
-    return false; // "null": a sandboxed frame, or a file.
+    return false; // "null": a sandboxed frame or a file.
   }
 }

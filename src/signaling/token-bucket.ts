@@ -1,11 +1,11 @@
 export interface TokenBucketOptions {
-  /** Most tokens at once. */
+  /** Maximum number of tokens. */
   readonly burst: number;
-  /** Tokens that come back per second. */
+  /** Tokens added per second. */
   readonly perSecond: number;
 }
 
-/** A rate limit that forgives bursts. Time is handed in. */
+/** A rate limit that allows bursts. The caller passes the time. */
 export class TokenBucket {
   readonly #options: TokenBucketOptions;
   #tokens: number;
@@ -16,7 +16,7 @@ export class TokenBucket {
     this.#tokens = options.burst;
   }
 
-  /** Takes one token; false when there is none. `nowMs` never goes back. */
+  /** Takes one token; returns false when there is none. `nowMs` must not decrease. */
   take(nowMs: number): boolean {
     const elapsed = nowMs - (this.#at ?? nowMs);
     this.#at = nowMs;

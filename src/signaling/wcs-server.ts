@@ -1,5 +1,6 @@
 import {
   createServer as createHttpServer,
+  type IncomingMessage,
   type RequestListener,
   type Server as HttpServer,
   type ServerOptions,
@@ -7,33 +8,31 @@ import {
 import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { WebSocketServer } from 'ws';
-import type { Certificate } from '../net/certificate.ts';
+import type { Authorizer } from '../access/authorizer.ts';
 import { GatewayError } from '../errors.ts';
-import type { PublishSessionOptions } from '../webrtc/publish-session.ts';
-import type { WorkerPool } from '../webrtc/worker-pool.ts';
+import type { Certificate } from '../net/certificate.ts';
 import type { Logger } from '../observe/logger.ts';
+import type { Players } from '../publish/players.ts';
+import type { Publications } from '../publish/publications.ts';
 import type { Pacer } from '../runtime/pacer.ts';
 import type { LiveStream } from '../streams/live-stream.ts';
 import type { StreamRegistry } from '../streams/stream-registry.ts';
-import type { TransponderControl } from '../outputs/push/transponder-view.ts';
 import type { OriginCheck } from './origin.ts';
-import { WcsSession } from './wcs-session.ts';
+import { WcsSession, type WcsClient } from './wcs-session.ts';
 
 /** What every session works with. */
 export interface WcsContext {
-  readonly pool: WorkerPool;
-  readonly audioPacketMs?: PublishSessionOptions['audioPacketMs'];
+  readonly publications: Publications;
+  readonly players: Players;
   readonly registry: StreamRegistry;
-  readonly control: TransponderControl;
+  readonly authorizer: Authorizer;
   readonly pacer: Pacer;
   readonly logger: Logger;
-  /** Makes a frame (JPEG) of the stream as it is now. */
+  /** Encodes the current frame of the stream as JPEG. */
   readonly takeSnapshot?: (stream: LiveStream) => Promise<Buffer>;
-  /** Finds out how large the stream's frames are, and tells the stream. */
-  readonly learnFrameSize?: (stream: LiveStream) => Promise<void>;
-  /** Which pages may connect; every one where it is missing. */
+  /** Which pages may connect. Without it, every page may. */
   readonly allowOrigin?: OriginCheck;
-  /** Told to clients at the start. */
+  /** Sent to clients when they connect. */
   readonly version: string;
 }
 
@@ -48,7 +47,7 @@ export interface WcsServerOptions extends WcsContext {
   readonly requestTimeoutMs?: number;
 }
 
-/** Bytes of one message. An offer has 7 kB, the SDK's log uploads some tens. */
+/** Bytes of one message. An offer has 7 kB, an upload of the SDK's log some tens of kB. */
 const MAX_MESSAGE_BYTES = 512 * 1024;
 
 /** Milliseconds for an upgrade request, and for a TLS handshake. */
@@ -65,7 +64,7 @@ export class WcsServer {
 
   private constructor(http: HttpServer, context: WcsContext) {
     this.#http = http;
-    // The SDK uses the URL as it was given, whatever its path; compression costs more than these small messages are worth.
+    // The SDK uses its URL verbatim, so every path is accepted. Compression does not pay for these small messages.
     this.#sockets = new WebSocketServer({
       server: http,
       maxPayload: MAX_MESSAGE_BYTES,
@@ -75,22 +74,22 @@ export class WcsServer {
         done: (ok: boolean, code?: number, message?: string) => void,
       ) => {
         if (context.allowOrigin?.(origin) ?? true) return done(true);
-        context.logger.warn({ origin }, 'a page of this origin may not connect; add it to cors_origins if it should');
+        context.logger.warn({ origin }, 'connection of a page refused: add its origin to cors_origins to allow it');
         done(false, 403, 'Origin not in cors_origins');
       },
     });
     this.#sockets.on('connection', (socket, request) => {
-      const session = new WcsSession(socket, context, request.socket.remoteAddress ?? '');
+      const session = new WcsSession(socket, context, clientOf(request));
       this.#sessions.add(session);
       session.once('closed', () => this.#sessions.delete(session));
     });
     this.#sockets.on('error', (error) => context.logger.error({ err: error }, 'WebSocket server'));
   }
 
-  /** @throws {GatewayError} SETTINGS_INVALID when the port or address cannot be had */
+  /** @throws {GatewayError} SETTINGS_INVALID when the address or the port cannot be bound */
   static async create(options: WcsServerOptions): Promise<WcsServer> {
     const { certificate, host, port, requestTimeoutMs = REQUEST_TIMEOUT_MS } = options;
-    // Somebody who opens the address in a browser should learn what it is.
+    // Explains the port to a user who opens it in a browser.
     const explain: RequestListener = (_, response): void => {
       response
         .writeHead(426, { 'content-type': 'text/plain', upgrade: 'websocket' })
@@ -119,7 +118,7 @@ export class WcsServer {
     return this.#sessions.size;
   }
 
-  /** Ends every session (their streams are ended by whoever owns the registry) and waits until the port is free. Idempotent. */
+  /** Closes every session and waits until the port is free. The owner of the registry ends the streams. Idempotent. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -134,6 +133,15 @@ export class WcsServer {
   }
 }
 
+function clientOf({ socket, headers, url }: IncomingMessage): WcsClient {
+  return {
+    ip: socket.remoteAddress ?? '',
+    host: headers.host,
+    userAgent: headers['user-agent'],
+    token: new URLSearchParams(url?.split('?')[1] ?? '').get('token') ?? undefined,
+  };
+}
+
 function createSecureServer(certificate: Certificate, timeouts: ServerOptions, explain: RequestListener): HttpServer {
   const server = createHttpsServer(
     { ...certificate.secureOptions, ...timeouts, handshakeTimeout: REQUEST_TIMEOUT_MS },
@@ -146,7 +154,7 @@ function createSecureServer(certificate: Certificate, timeouts: ServerOptions, e
 function listenFailure(error: NodeJS.ErrnoException, host: string, port: number, setting: string): GatewayError {
   const what =
     error.code === 'EADDRINUSE'
-      ? `${setting} ${port} is in use on ${host}. Stop the program that has it, or set ${setting} to a free port.`
+      ? `${setting} ${port} is in use on ${host}. Stop the program that uses it, or set ${setting} to a free port.`
       : error.code === 'EADDRNOTAVAIL'
         ? `listen_ip ${host} is not an address of this machine.`
         : `The WebSocket server cannot listen on ${host}, port ${port}: ${error.message}.`;

@@ -1,10 +1,11 @@
 import { EventEmitter } from 'node:events';
 import type { GatewayError } from '../errors.ts';
+import type { Logger } from '../observe/logger.ts';
 
 export type AudioCodec = 'opus' | 'pcmu' | 'pcma';
 export type VideoCodec = 'h264' | 'vp8' | 'vp9' | 'av1';
 
-/** One RTCP sender report of the publisher: the same instant on its wall clock and on the track's RTP clock (RFC 3550, 6.4.1). */
+/** An RTCP sender report of the publisher: one instant on its wall clock and on the track's RTP clock (RFC 3550, 6.4.1). */
 export interface SenderReport {
   /** Milliseconds since 1900-01-01, on the publisher's clock. */
   readonly ntpMs: number;
@@ -13,16 +14,16 @@ export interface SenderReport {
 }
 
 export interface TrackSubscriptionEvents {
-  /** One RTP packet in the order of arrival: retransmissions come late. The buffer belongs to the receiver. */
+  /** An RTP packet, in order of arrival: retransmissions come late. The buffer belongs to the receiver. */
   rtp: [packet: Buffer];
   senderReport: [report: SenderReport];
   /** The track has ended at its source; nothing follows. */
   ended: [];
 }
 
-/** A running copy of a track's packets. Costs something, so it exists only while somebody needs the track. */
+/** A running copy of a track's packets. It costs CPU, so it exists only while the track is needed. */
 export interface TrackSubscription extends EventEmitter<TrackSubscriptionEvents> {
-  /** The publisher's round-trip time in milliseconds; 0 while it is not known. */
+  /** The publisher's round-trip time in milliseconds; 0 while unknown. */
   readonly roundTripMs: number;
   requestKeyFrame(): void;
   close(): void;
@@ -31,7 +32,7 @@ export interface TrackSubscription extends EventEmitter<TrackSubscriptionEvents>
 interface TrackBase {
   /** Hertz of the RTP timestamps. */
   readonly clockRate: number;
-  /** Starts the flow of packets. Sequence numbers are the subscription's own, timestamps the publisher's. */
+  /** Starts a flow of packets with sequence numbers of its own and the publisher's timestamps. */
   subscribe(): Promise<TrackSubscription>;
 }
 export interface AudioTrack extends TrackBase {
@@ -43,16 +44,45 @@ export interface VideoTrack extends TrackBase {
   readonly codec: VideoCodec;
 }
 
-/** Whoever sends a stream at the moment: the tracks of one publish session. */
+export interface PlaybackOptions {
+  readonly offerSdp: string;
+  readonly tcpOnly?: boolean;
+  readonly logger: Logger;
+}
+
+export interface PlaybackEvents {
+  /** The player is connected: media flows, from a key frame on. */
+  connected: [];
+  /** The playback has ended by itself: the player or the publisher is gone. Nothing follows. */
+  lost: [reason: GatewayError];
+}
+
+/** A WebRTC player of one publisher's tracks. */
+export interface Playback extends EventEmitter<PlaybackEvents> {
+  readonly id: string;
+  readonly answerSdp: string;
+  /** Whether the player receives video: its offer asks for it, and the publisher sends it. */
+  readonly hasVideo: boolean;
+  /** Idempotent; emits nothing. */
+  close(): void;
+}
+
+/** The current sender of a stream: the tracks of one publish session. */
 export interface Publisher {
   readonly id: string;
   readonly audio?: AudioTrack;
   readonly video?: VideoTrack;
-  /** Asks the publisher to stop: the stream has ended for another reason than its own. */
+  /**
+   * Opens a player of the tracks. A source that cannot be played does not have this method.
+   *
+   * @throws {GatewayError} INVALID_SDP, NO_COMMON_CODECS, or STREAM_NOT_FOUND when the publisher has gone meanwhile
+   */
+  play?(options: PlaybackOptions): Promise<Playback>;
+  /** Ends the publisher's session: the stream has ended for a reason that is not its own. */
   close(reason: GatewayError): void;
 }
 
-/** Something that the publishing page says of its stream: a track was muted, data for those who play it. */
+/** A message of the publishing page to the players of its stream: a track was muted, or application data. */
 export interface StreamMessage {
   readonly type: string;
   readonly payload?: unknown;
@@ -64,30 +94,30 @@ export interface FrameSize {
   readonly height: number;
 }
 
-/** A publisher that was lost and may still come back. */
+/** The time in which a lost publisher may return. */
 export interface PublisherAbsence {
   readonly since: Date;
-  /** When the stream ends unless the publisher is back. */
+  /** When the stream ends unless the publisher has returned. */
   readonly until: Date;
 }
 
 export interface LiveStreamEvents {
-  /** A publisher sends: the first one, or one that came back within the window. */
+  /** The stream has a publisher: the first one, or one that returned within the resume window. */
   published: [publisher: Publisher];
-  /** The publisher was lost without saying goodbye; the stream is held for it. */
+  /** The publisher was lost without a stop; the stream is held for its return. */
   lost: [absence: PublisherAbsence];
-  /** The publisher has something to say to those who play the stream. */
+  /** The publisher sends a message to the players. */
   message: [message: StreamMessage];
-  /** The size of its frames is known now, or another one from now on. */
+  /** The size of the frames has become known or has changed. */
   resized: [size: FrameSize];
-  /** The stream is over; nothing follows. */
+  /** The stream has ended; nothing follows. */
   ended: [reason: GatewayError];
 }
 
-/** One publisher's media under a name. Survives the loss of its publisher for a while, so that pushes need not start anew. */
+/** One publisher's media under a name. It survives the loss of its publisher for a while, so that pushes continue. */
 export class LiveStream extends EventEmitter<LiveStreamEvents> {
   readonly name: string;
-  /** Who may continue the stream after a loss: the publisher with the same key. */
+  /** Only a publisher with the same key may continue the stream after a loss. */
   readonly resumeKey: string | undefined;
   readonly startedAt: Date;
   #publisher: Publisher | undefined;
@@ -104,17 +134,17 @@ export class LiveStream extends EventEmitter<LiveStreamEvents> {
     this.startedAt = new Date();
   }
 
-  /** The present publisher; `undefined` while the stream is held for a lost one, and at the end. */
+  /** The current publisher; `undefined` while the stream is held for a lost one, and after the end. */
   get publisher(): Publisher | undefined {
     return this.#publisher;
   }
 
-  /** What the publisher sends, or has sent before it was lost: what a push needs does not change while the stream is held. */
+  /** The codec of the current publisher, or of the lost one while the stream is held. */
   get videoCodec(): VideoCodec | undefined {
     return this.#videoCodec;
   }
 
-  /** Set while the publisher is lost and its stream is held. */
+  /** Set while the stream is held for a lost publisher. */
   get absence(): PublisherAbsence | undefined {
     return this.#absence;
   }
@@ -123,19 +153,19 @@ export class LiveStream extends EventEmitter<LiveStreamEvents> {
     return this.#ended;
   }
 
-  /** Of the present publisher's, as far as somebody has read them: nobody does where the stream is only played. */
+  /** Of the current publisher, as far as its frames have been read; a stream that is only played is not read. */
   get frameSize(): FrameSize | undefined {
     return this.#frameSize;
   }
 
-  /** Called by whoever reads the frames, for each size that it finds. */
+  /** Called by readers of the frames for each size that they find. */
   resize(size: FrameSize): void {
     if (this.#frameSize?.width === size.width && this.#frameSize.height === size.height) return;
     this.#frameSize = size;
     this.emit('resized', size);
   }
 
-  /** Called by the registry alone, as are {@link lose} and {@link end}. */
+  /** Called only by the registry, like {@link lose} and {@link end}. */
   attach(publisher: Publisher): void {
     if (this.#ended) throw new Error(`stream ${this.name} has ended`);
     this.#publisher = publisher;
@@ -144,13 +174,13 @@ export class LiveStream extends EventEmitter<LiveStreamEvents> {
     this.emit('published', publisher);
   }
 
-  /** @param windowMs for how long the stream is held, in milliseconds */
+  /** @param windowMs how long the stream is held, in milliseconds */
   lose(windowMs: number): void {
     if (this.#ended || !this.#publisher) return;
     this.#publisher = undefined;
     const since = new Date();
     this.#absence = { since, until: new Date(since.getTime() + windowMs) };
-    // Whoever comes back may send other frames, or none.
+    // The publisher that returns may send frames of another size, or none.
     this.#frameSize = undefined;
     this.emit('lost', this.#absence);
   }

@@ -3,31 +3,31 @@ import { GatewayError } from '../errors.ts';
 import { LiveStream, type Publisher } from './live-stream.ts';
 
 export interface StreamRegistryEvents {
-  /** A new name is live (not: a publisher came back). */
+  /** A stream of a new name is live. Not emitted when a publisher returns. */
   started: [stream: LiveStream];
   ended: [stream: LiveStream, reason: GatewayError];
 }
 
 export interface StreamRegistryOptions {
-  /** Milliseconds for which a lost publisher may come back. */
+  /** Milliseconds in which a lost publisher may return. */
   readonly resumeWindowMs: number;
-  /** Most streams at the same time. */
+  /** Maximum number of streams at the same time. */
   readonly maxStreams: number;
 }
 
-/** A name that is kept for a publisher which is still connecting. */
+/** A name that is reserved for a publisher that is still connecting. */
 export interface NameReservation {
   /**
-   * The publisher is there: the name becomes its stream.
+   * Makes the publisher the sender of the stream of this name.
    *
    * @throws {GatewayError} as {@link StreamRegistry.check}
    */
   publish(publisher: Publisher): LiveStream;
-  /** The publisher will not come. Idempotent, and without effect after {@link publish}. */
+  /** Gives the name back. Idempotent, and without effect after {@link publish}. */
   release(): void;
 }
 
-/** All live streams by name: the hub between those who send and those who push. */
+/** All live streams by name: the hub between publishers and consumers. */
 export class StreamRegistry extends EventEmitter<StreamRegistryEvents> {
   readonly #streams = new Map<string, LiveStream>();
   readonly #windows = new WeakMap<LiveStream, NodeJS.Timeout>();
@@ -52,7 +52,7 @@ export class StreamRegistry extends EventEmitter<StreamRegistryEvents> {
   }
 
   /**
-   * Whether a publisher may take this name now.
+   * Checks that a publisher may take this name now.
    *
    * @throws {GatewayError} STREAM_NAME_IN_USE or LIMIT_REACHED
    */
@@ -70,9 +70,15 @@ export class StreamRegistry extends EventEmitter<StreamRegistryEvents> {
     if (present.publisher || present.resumeKey !== resumeKey) throw nameInUse(name);
   }
 
+  /** Whether a publisher with this key would continue a stream that is held for it. */
+  resumable(name: string, resumeKey?: string): boolean {
+    const held = this.#streams.get(name);
+    return held !== undefined && !held.publisher && held.resumeKey === resumeKey;
+  }
+
   /**
-   * Keeps the name for a publisher while it connects, so that of two that come at the same time one wins. A stream that is
-   * held for its lost publisher may end meanwhile; the reservation then starts a new one.
+   * Reserves the name for a publisher while it connects, so that one of two simultaneous requests wins. If a stream that is held
+   * for a lost publisher ends meanwhile, the reservation starts a new stream.
    *
    * @throws {GatewayError} as {@link check}
    */
@@ -87,7 +93,7 @@ export class StreamRegistry extends EventEmitter<StreamRegistryEvents> {
     };
     return {
       publish: (publisher) => {
-        if (!held) throw new Error(`the reservation of ${name} is used up`);
+        if (!held) throw new Error(`the reservation of ${name} has been released or used`);
         release();
         return this.publish(name, publisher, resumeKey);
       },
@@ -96,7 +102,7 @@ export class StreamRegistry extends EventEmitter<StreamRegistryEvents> {
   }
 
   /**
-   * Makes the publisher the sender of the stream of this name: of a new stream, or of the one that is held for it.
+   * Makes the publisher the sender of a new stream of this name, or of the one that is held for it.
    *
    * @throws {GatewayError} as {@link check}
    */
@@ -115,7 +121,7 @@ export class StreamRegistry extends EventEmitter<StreamRegistryEvents> {
     return stream;
   }
 
-  /** The publisher is gone without a goodbye: holds its stream for the window, then ends it. */
+  /** The publisher was lost without a stop: holds its stream for the resume window, then ends it. */
   lose(stream: LiveStream, publisher: Publisher): void {
     if (stream.publisher !== publisher) return;
     if (this.#options.resumeWindowMs === 0) return this.end(stream, lost());
@@ -126,7 +132,7 @@ export class StreamRegistry extends EventEmitter<StreamRegistryEvents> {
     );
   }
 
-  /** Ends a stream for good, and its publisher with it. Idempotent. */
+  /** Ends a stream and the session of its publisher. Idempotent. */
   end(stream: LiveStream, reason: GatewayError): void {
     if (this.#streams.get(stream.name) !== stream) return;
     clearTimeout(this.#windows.get(stream));
@@ -146,4 +152,4 @@ const nameInUse = (name: string): GatewayError =>
     `Stream name is already in use: ${name}. Publish under another name, or stop the other publisher.`,
   );
 const lost = (): GatewayError =>
-  new GatewayError('PUBLISHER_LOST', 'The publisher was lost and did not come back in time.');
+  new GatewayError('PUBLISHER_LOST', 'The publisher was lost and did not return in time.');

@@ -2,38 +2,27 @@ import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import type { types } from 'mediasoup';
 import { GatewayError } from '../errors.ts';
-import type { Logger } from '../observe/logger.ts';
-import { PublishSession } from './publish-session.ts';
-import type { Publisher } from '../streams/live-stream.ts';
+import type { Playback, PlaybackEvents, PlaybackOptions } from '../streams/live-stream.ts';
+import type { PublishSession } from './publish-session.ts';
 import { RouterPipe } from './router-pipe.ts';
 import { parseOffer, type Offer } from './sdp.ts';
 import { buildAnswer } from './sdp-answer.ts';
 import { TransportLink } from './transport-link.ts';
 import { failureOf } from './worker-failure.ts';
 
-export interface PlaySessionOptions {
-  /** Whose tracks are played; a session of this gateway. */
-  readonly publisher: Publisher;
-  readonly offerSdp: string;
-  readonly logger: Logger;
-  readonly tcpOnly?: boolean;
-}
-
-export interface PlaySessionEvents {
-  /** ICE and DTLS are up: media flows, from a key frame on. */
-  connected: [];
-  /** The session is over and was not closed by us: the player or the publisher is gone. */
-  lost: [reason: GatewayError];
+export interface PlaySessionOptions extends PlaybackOptions {
+  /** Whose tracks are played. */
+  readonly publisher: PublishSession;
 }
 
 /**
- * One player of a stream. Its packets must carry the payload types of its own offer, and mediasoup's consumers use their router's:
- * so each player has a small router made from its offer, on the publisher's worker, into which the publisher's tracks are piped.
+ * One player of a publisher. Its packets must carry the payload types of its own offer, but mediasoup's consumers use those of their
+ * router. So each player has a small router made from its offer, on the publisher's worker, and the publisher's tracks are piped
+ * into it.
  */
-export class PlaySession extends EventEmitter<PlaySessionEvents> {
+export class PlaySession extends EventEmitter<PlaybackEvents> implements Playback {
   readonly id: string;
   readonly answerSdp: string;
-  /** Whether the player gets frames: it asked for them, and there are some. */
   readonly hasVideo: boolean;
   readonly #router: types.Router;
   readonly #pipe: RouterPipe;
@@ -56,14 +45,13 @@ export class PlaySession extends EventEmitter<PlaySessionEvents> {
     this.#pipe = parts.pipe;
     this.#link = parts.link;
     this.#link.on('connected', () => this.emit('connected'));
-    this.#link.on('lost', (reason) => this.#lose(reason));
+    this.#link.on('lost', (reason) => this.#lose(asPlayerLoss(reason)));
     this.#pipe.on('producerClosed', () => this.#lose(new GatewayError('STREAM_STOPPED', 'The publisher stopped.')));
   }
 
-  /** @throws {GatewayError} INVALID_SDP, NO_COMMON_CODECS, STREAM_NOT_FOUND when the publisher is gone meanwhile */
+  /** @throws {GatewayError} INVALID_SDP, NO_COMMON_CODECS, or STREAM_NOT_FOUND when the publisher has gone meanwhile */
   static async create(options: PlaySessionOptions): Promise<PlaySession> {
     const { publisher } = options;
-    if (!(publisher instanceof PublishSession)) throw new GatewayError('STREAM_NOT_FOUND', 'Stream not found');
     const offer = parseOffer(options.offerSdp, {
       offerer: 'receives',
       congestionFeedback: false,
@@ -85,7 +73,7 @@ export class PlaySession extends EventEmitter<PlaySessionEvents> {
       for (const media of [offer.audio, offer.video]) {
         const producer = media === offer.audio ? publisher.audio?.producer : publisher.video?.producer;
         if (!media || !producer) continue;
-        // Known already here, without asking the worker for what it does not have any more.
+        // The worker does not have the tracks of a closed publisher any more.
         if (publisher.closed) break;
         const double = await pipe.lead(producer.id);
         const consumer = await consume(router, link.transport, double.id, media.rtpParameters);
@@ -105,7 +93,7 @@ export class PlaySession extends EventEmitter<PlaySessionEvents> {
         link,
       });
     } catch (error) {
-      // Each by itself: the worker's WebRtcServer would keep the transport of a router that is closed.
+      // Closed one by one: closing the router alone would leave its transport in the worker's WebRtcServer.
       link?.close();
       pipe?.close();
       router?.close();
@@ -115,7 +103,6 @@ export class PlaySession extends EventEmitter<PlaySessionEvents> {
     }
   }
 
-  /** Idempotent; emits nothing. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -131,14 +118,15 @@ export class PlaySession extends EventEmitter<PlaySessionEvents> {
   }
 }
 
-/** The publisher's codecs under the player's payload types. Audio first: mediasoup then gives RTX, which is not used, a free number. */
+/** The link says PUBLISHER_LOST for every remote side that vanishes. */
+const asPlayerLoss = (reason: GatewayError): GatewayError =>
+  reason.code === 'PUBLISHER_LOST' ? new GatewayError('PLAYER_LOST', reason.message, { cause: reason }) : reason;
+
+/** The publisher's codecs under the player's payload types. Audio first: mediasoup then assigns an unused number to RTX, which is not used. */
 function playerCodecs(offer: Offer, publisher: PublishSession): types.RouterRtpCodecCapability[] {
   const payloadType = offer.video?.rtpParameters.codecs[0]?.payloadType;
   if (payloadType !== undefined && payloadType === offer.audio?.rtpParameters.codecs[0]?.payloadType)
-    throw new GatewayError(
-      'INVALID_SDP',
-      `The SDP offer gives sound and frames the same payload type, ${payloadType}.`,
-    );
+    throw new GatewayError('INVALID_SDP', `The SDP offer gives audio and video the same payload type, ${payloadType}.`);
   const codec = (
     offered: types.RtpParameters,
     produced: types.Producer,
@@ -162,7 +150,7 @@ function consume(
   const media = offered.codecs[0]!;
   return transport.consume({
     producerId,
-    // No header extensions: their ids would be the router's and not the offer's. No RTX for the same reason: lost packets are sent again as they were.
+    // No header extensions and no RTX: their ids and payload types would be the router's, not the offer's. Lost packets are resent as they were.
     rtpCapabilities: {
       codecs: router.rtpCapabilities
         .codecs!.filter((codec) => codec.preferredPayloadType === media.payloadType)

@@ -3,9 +3,10 @@ import { randomUUID } from 'node:crypto';
 import type { types } from 'mediasoup';
 import { GatewayError } from '../errors.ts';
 import type { Logger } from '../observe/logger.ts';
-import type { AudioCodec, Publisher, VideoCodec } from '../streams/live-stream.ts';
+import type { AudioCodec, Playback, PlaybackOptions, Publisher, VideoCodec } from '../streams/live-stream.ts';
 import { ProducerTrack, type ProducerAudioTrack, type ProducerVideoTrack } from './producer-track.ts';
 import { DEFAULT_H264_PROFILE, routableProfile } from './codecs.ts';
+import { PlaySession } from './play-session.ts';
 import { parseOffer, type Offer, type OfferedMedia } from './sdp.ts';
 import { buildAnswer, VIDEO_START_BITRATE } from './sdp-answer.ts';
 import { buildIceFragment, type IceCredentials } from './sdp-fragment.ts';
@@ -17,47 +18,46 @@ export interface PublishSessionOptions {
   readonly pool: WorkerPool;
   readonly offerSdp: string;
   readonly logger: Logger;
-  /** Kilobits per second of video; 0 or nothing: as the browser and the network like. */
+  /** Kilobits per second of video; 0 or undefined leaves it to the browser and the network. */
   readonly minBitrate?: number;
   readonly maxBitrate?: number;
-  /** Milliseconds of sound in a packet; nothing: as the publisher likes. */
+  /** Milliseconds of audio in a packet; undefined leaves it to the publisher. */
   readonly audioPacketMs?: number;
-  /** The publisher wants its media over TCP. */
+  /** The media is sent over TCP. */
   readonly tcpOnly?: boolean;
-  /** Refuse an offer of which a part would be rejected; accept a section for data channels. As WHIP wants both. */
+  /** Refuses an offer of which a part would be rejected, as WHIP requires. */
   readonly complete?: boolean;
+  /** Accepts a section for data channels. */
   readonly dataChannel?: boolean;
 }
 
 export interface PublishSessionEvents {
   /** ICE and DTLS are up: media can flow. */
   connected: [];
-  /** The publisher is gone without a goodbye, or never came. The session closes itself; `closed` follows. */
+  /** The publisher has vanished or never connected. The session closes itself. */
   lost: [reason: GatewayError];
-  /** The session is over, by whomever; nothing follows. `reason` is what {@link PublishSession.close} was given. */
-  closed: [reason: GatewayError | undefined];
 }
 
 /**
- * Bits per second at most, when the publisher asks for nothing: far above 1080p60 and 4K30 of any platform, so that it only stops
+ * Maximum bits per second when the publisher requests no limit: far above 1080p60 and 4K30 of any platform, so that it only stops
  * a publisher that would fill the line.
  */
 const DEFAULT_MAX_BITRATE = 30_000_000;
-/** Audio and retransmissions come on top of what a page calls the video's bitrate. Bits per second. */
+/** Audio and retransmissions, which the bitrate of a page does not include. Bits per second. */
 const BITRATE_HEADROOM = 500_000;
 /**
- * Milliseconds between two key frame requests to a publisher at least. Many destinations that join at once cost one key frame, and
- * one that joins after another still starts within 300 ms.
+ * Minimum time between two key frame requests to a publisher, in milliseconds. Destinations that join together share one key frame,
+ * and one that joins after another still starts within 300 ms.
  */
 const KEY_FRAME_REQUEST_DELAY_MS = 300;
 
-/** One publisher's WebRTC session, whoever signalled it: an offer in, an answer out, then tracks to subscribe to. */
+/** One publisher's WebRTC session, for every kind of signalling: an offer in, an answer out, then tracks to subscribe to. */
 export class PublishSession extends EventEmitter<PublishSessionEvents> implements Publisher {
   readonly id: string;
   readonly answerSdp: string;
   readonly audio: ProducerAudioTrack | undefined;
   readonly video: ProducerVideoTrack | undefined;
-  /** Where the session lives; players of its stream live there too. */
+  /** Carries the session and the players of its stream. */
   readonly worker: IngestWorker;
   readonly #link: TransportLink;
   #remoteIce: IceCredentials;
@@ -83,7 +83,7 @@ export class PublishSession extends EventEmitter<PublishSessionEvents> implement
     this.#link.on('connected', () => this.emit('connected'));
     this.#link.on('lost', (reason) => {
       this.emit('lost', reason);
-      this.close(reason);
+      this.close();
     });
   }
 
@@ -142,9 +142,9 @@ export class PublishSession extends EventEmitter<PublishSessionEvents> implement
   }
 
   /**
-   * An ICE restart (RFC 8445, 9): media goes on over the old path until the publisher has found a new one.
+   * Restarts ICE (RFC 8445, 9). Media continues over the old path until the publisher has found a new one.
    *
-   * @returns our new credentials as an SDP fragment
+   * @returns the gateway's new credentials as an SDP fragment
    */
   async restartIce(remoteIce: IceCredentials): Promise<string> {
     const local = await this.#link.transport.restartIce().catch((error: unknown) => {
@@ -158,12 +158,15 @@ export class PublishSession extends EventEmitter<PublishSessionEvents> implement
     return this.#closed;
   }
 
+  play(options: PlaybackOptions): Promise<Playback> {
+    return PlaySession.create({ ...options, publisher: this });
+  }
+
   /** Idempotent. The tracks end; the browser sees DTLS close. */
-  close(reason?: GatewayError): void {
+  close(): void {
     if (this.#closed) return;
     this.#closed = true;
     this.#link.close();
-    this.emit('closed', reason);
   }
 }
 
@@ -191,7 +194,7 @@ async function produce<Kind extends 'audio' | 'video', Codec extends AudioCodec 
   }
 }
 
-/** As the router takes it, which only forwards packets; the answer repeats what was offered. */
+/** Parameters that the router accepts. It only forwards packets, and the answer repeats what was offered. */
 function routable(parameters: types.RtpParameters): types.RtpParameters {
   const codecs = parameters.codecs.map((codec) => {
     if (!/^video\/h264$/i.test(codec.mimeType)) return codec;

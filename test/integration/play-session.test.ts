@@ -103,7 +103,7 @@ t.test('sound and frames with one payload type', async (t) => {
   );
   await t.rejects(PlaySession.create({ publisher, offerSdp, logger: silentLogger }), {
     code: 'INVALID_SDP',
-    message: `The SDP offer gives sound and frames the same payload type, ${video}.`,
+    message: `The SDP offer gives audio and video the same payload type, ${video}.`,
   });
   publisher.close();
   t.same(await left(), nothing);

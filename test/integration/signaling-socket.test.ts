@@ -9,7 +9,7 @@ import { RESTLESS } from '../../src/runtime/pacer.ts';
 import { ownerOf } from '../../src/signaling/auth-token.ts';
 import type { LiveStream } from '../../src/streams/live-stream.ts';
 import { StreamRegistry } from '../../src/streams/stream-registry.ts';
-import type { TransponderControl } from '../../src/outputs/push/transponder-view.ts';
+import type { PushControl } from '../../src/publish/push-control.ts';
 import { makeCertificate } from '../helpers/certificate.ts';
 import { mediaWorkerEnv } from '../helpers/media-worker.ts';
 import { waitFor } from '../helpers/wait.ts';
@@ -18,6 +18,7 @@ import { waitFor } from '../helpers/wait.ts';
 Object.assign(process.env, mediaWorkerEnv());
 const { WorkerPool } = await import('../../src/webrtc/worker-pool.ts');
 const { WcsServer } = await import('../../src/signaling/wcs-server.ts');
+const { createPublishing, openAuthorizer } = await import('../helpers/publishing.ts');
 
 const OFFER = readFileSync(new URL('../unit/webrtc/fixtures/chromium-publish.sdp', import.meta.url), 'utf8');
 
@@ -74,17 +75,18 @@ const pool = await WorkerPool.create({
   pacer: RESTLESS,
   logger: silentLogger,
 });
-const control = { onChange: () => () => undefined } as unknown as TransponderControl;
-const server = await WcsServer.create({
-  host: '127.0.0.1',
-  port: 0,
-  pool,
+const pushes = { onChange: () => () => undefined } as unknown as PushControl;
+const { publications, players } = createPublishing({ pool, registry, pushes });
+const context = {
+  publications,
+  players,
   registry,
-  control,
+  authorizer: openAuthorizer,
   pacer: RESTLESS,
   logger: silentLogger,
   version: '1.2.3',
-});
+};
+const server = await WcsServer.create({ ...context, host: '127.0.0.1', port: 0 });
 t.teardown(async () => {
   registry.close(new GatewayError('SHUTTING_DOWN', 'test over'));
   await server.close();
@@ -154,7 +156,10 @@ t.test('refusals say why and leave the session alone', async (t) => {
   });
   t.equal((await client.status('codecs', 'FAILED')).data[0].info, 'No common codecs');
   client.send('publishStream', { mediaSessionId: 'name', name: 'a\nb', sdp: OFFER });
-  t.match((await client.status('name', 'FAILED')).data[0].info, /name contains control characters/);
+  t.match(
+    (await client.status('name', 'FAILED')).data[0].info,
+    /name must have 1 to 256 characters and no control characters/,
+  );
   client.send('publishStream', { name: 'x', sdp: OFFER });
   t.match((await client.status('', 'FAILED')).data[0].info, 'MediaSessionId is null');
   client.send('playStream', { mediaSessionId: 'play', name: 'nowhere', sdp: OFFER });
@@ -164,7 +169,9 @@ t.test('refusals say why and leave the session alone', async (t) => {
   client.send('availableStream', { mediaSessionId: 'there', name: 'nowhere' });
   t.same((await client.heard('availableStream')).data, [{ id: 'there', status: 'false', info: 'Stream not found' }]);
   client.send('sendData', { operationId: 'op', payload: { x: 1 } });
-  t.same((await client.heard('DataStatusEvent')).data, [{ operationId: 'op', status: 'ACCEPTED' }]);
+  t.match((await client.heard('DataStatusEvent')).data, [
+    { operationId: 'op', status: 'FAILED', info: /sendData is not available/ },
+  ]);
   client.socket.terminate();
 });
 
@@ -277,16 +284,7 @@ t.test('floods and giants close their own socket only', async (t) => {
 });
 
 t.test('a port that is taken is told with its setting', async (t) => {
-  const again = {
-    host: '127.0.0.1',
-    port: server.port,
-    pool,
-    registry,
-    control,
-    pacer: RESTLESS,
-    logger: silentLogger,
-    version: '',
-  };
+  const again = { ...context, host: '127.0.0.1', port: server.port };
   await t.rejects(WcsServer.create(again), { code: 'SETTINGS_INVALID', message: /ws\.port \d+ is in use/ });
 });
 
@@ -300,22 +298,12 @@ t.test('the same over TLS', async (t) => {
   const { certificateFile: certFile, keyFile, remove } = await makeCertificate();
   const certificate = new Certificate({ certFile, keyFile, logger: silentLogger });
   t.teardown(() => (certificate.close(), remove()));
-  const secure = await WcsServer.create({
-    host: '127.0.0.1',
-    port: 0,
-    certificate,
-    pool,
-    registry,
-    control,
-    pacer: RESTLESS,
-    logger: silentLogger,
-    version: '1',
-  });
+  const secure = await WcsServer.create({ ...context, host: '127.0.0.1', port: 0, certificate });
   const socket = new WebSocket(`wss://127.0.0.1:${secure.port}/`, { rejectUnauthorized: false });
   await once(socket, 'open');
   socket.send('{"message":"connection","data":[{}]}');
   const [text] = await once(socket, 'message');
-  t.equal(String(text), '{"message":"getVersion","data":["1"]}');
+  t.equal(String(text), '{"message":"getVersion","data":["1.2.3"]}');
   const closed = once(socket, 'close');
   await secure.close();
   await secure.close();

@@ -19,6 +19,7 @@ Object.assign(process.env, mediaWorkerEnv());
 const { WorkerPool } = await import('../../src/webrtc/worker-pool.ts');
 const { whipRoutes } = await import('../../src/api/whip/whip-routes.ts');
 const { whepRoutes } = await import('../../src/api/whep/whep-routes.ts');
+const { createPublishing } = await import('../helpers/publishing.ts');
 
 t.setTimeout(120_000);
 
@@ -57,9 +58,13 @@ async function listen(values: Record<string, string> = {}): Promise<string> {
     ...values,
   });
   const authorizer = createAuthorizer(settings);
+  const { publications, players } = createPublishing(
+    { pool, registry, pushes: control },
+    { maxPlayers: settings.max_players },
+  );
   const routes = [
-    whipRoutes({ settings, authorizer, pool, registry, control, logger: silentLogger }),
-    whepRoutes({ settings, authorizer, registry, logger: silentLogger }),
+    whipRoutes({ settings, authorizer, publications, logger: silentLogger }),
+    whepRoutes({ settings, authorizer, players, logger: silentLogger }),
   ];
   const app = await HttpApp.create({
     settings,

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { StartRequest, TransponderFilter } from '../../outputs/push/transponder-view.ts';
+import { isStreamName, MAX_STREAM_NAME_LENGTH } from '../../streams/stream-name.ts';
 
 /**
  * The bodies of `/rest-api/push/*`. Error messages continue after the name of the field. Numbers and booleans may be strings, because
@@ -48,7 +49,8 @@ const text = (what: string, longest: number) => {
     .refine((value) => !CONTROL_CHARACTER.test(value), rule);
 };
 
-const streamName = text('a string', 256);
+const streamNameRule = must(`a string of 1 to ${MAX_STREAM_NAME_LENGTH} characters, without control characters`);
+const streamName = z.string(streamNameRule).refine(isStreamName, streamNameRule);
 const rtmpUrl = text('a URL such as "rtmp://HOST:1935/live", a string', 4096);
 const mediaSessionId = text('the mediaSessionId from the answer of /push/startup, a string', 128).meta({
   description: 'From the answer of /push/startup.',

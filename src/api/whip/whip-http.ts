@@ -4,30 +4,30 @@ import type { Logger } from '../../observe/logger.ts';
 import type { AccessHook } from '../authorize.ts';
 import { replyWithError } from '../error-reply.ts';
 
-/** What WHIP and WHEP have in common on the HTTP side. */
+/** The HTTP side that WHIP and WHEP have in common. */
 
-/** Bytes. An offer with simulcast and every codec has 30 kB; more than 64 kB is refused as SDP, and more than this unread. */
+/** Bytes. An offer with simulcast and every codec has 30 kB. More than 64 kB is refused as SDP; more than this is not read. */
 const OFFER_LIMIT = 128 * 1024;
 /** Bytes. Two hundred candidates have 30 kB. */
 const FRAGMENT_LIMIT = 64 * 1024;
-/** Seconds after which a busy gateway may be asked again: a worker is back in one, and publishers come and go. */
+/** Seconds after which a client may try again: a worker is restarted within one second, and publishers come and go. */
 const RETRY_AFTER_S = 5;
 
 export interface ResourceHandlers {
   /** Runs before everything but a preflight. */
   readonly isAllowed: AccessHook;
-  /** Throws unless the resource exists. */
+  /** Throws when the resource does not exist. */
   readonly find?: (request: FastifyRequest) => unknown;
   readonly post?: RouteHandlerMethod;
   readonly patch?: RouteHandlerMethod;
   readonly delete?: RouteHandlerMethod;
-  /** What is accepted, in the headers of the answer to OPTIONS. */
+  /** Headers of the answer to OPTIONS that name the accepted media types. */
   readonly accepts: Record<string, string>;
-  /** `Link` headers that tell an authorised client which ICE servers to use. */
+  /** `Link` headers with the ICE servers, for authorised clients. */
   readonly iceLinks?: readonly string[];
 }
 
-/** Bodies as text whatever they say they are; the handlers look at the media type and answer with errors of their own. */
+/** Reads bodies of every type as text; the handlers check the media type and answer with errors of their own. */
 export function acceptText(app: FastifyInstance, logger: Logger): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', { parseAs: 'string' }, async (_: unknown, body: string) => body);
@@ -38,7 +38,7 @@ export function acceptText(app: FastifyInstance, logger: Logger): void {
   });
 }
 
-/** Fastify's word for a header that is no media type at all. */
+/** Translates Fastify's error for a Content-Type header that is not a media type. */
 function asGatewayError(error: FastifyError): unknown {
   const isMediaType =
     error.code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE' || error.code === 'FST_ERR_CTP_INVALID_CONTENT_TYPE';
@@ -48,8 +48,8 @@ function asGatewayError(error: FastifyError): unknown {
 }
 
 /**
- * Registers every method of one URL: those that have a handler, GET as an empty success (RFC 9725, 4.1), OPTIONS with and without
- * CORS, and an honest 405 for the rest.
+ * Registers every method of one URL: those with a handler, GET as an empty success (RFC 9725, 4.1), OPTIONS with and without CORS,
+ * and 405 for all others.
  */
 export function registerResource(
   app: FastifyInstance,
@@ -74,8 +74,8 @@ export function registerResource(
     find?.(request);
     return reply.code(204).send();
   });
-  // The CORS plug-in adds its headers and leaves the answer to us. Some clients send OPTIONS themselves, and read from
-  // Access-Control-Allow-Methods whether there is trickle ICE.
+  // The CORS plug-in adds its headers and leaves the answer to this handler. Some clients send OPTIONS themselves and read from
+  // Access-Control-Allow-Methods whether the server supports trickle ICE.
   const cors = {
     preflightContinue: true,
     methods,

@@ -1,188 +1,98 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
-import { toGatewayError, type GatewayError } from '../../errors.ts';
-import { PublishSession, type PublishSessionOptions } from '../../webrtc/publish-session.ts';
-import type { IceFragment } from '../../webrtc/sdp-fragment.ts';
-import type { WorkerPool } from '../../webrtc/worker-pool.ts';
+import type { GatewayError } from '../../errors.ts';
 import type { Logger } from '../../observe/logger.ts';
-import type { LiveStream, Publisher } from '../../streams/live-stream.ts';
-import type { NameReservation, StreamRegistry } from '../../streams/stream-registry.ts';
-import type { TransponderControl } from '../../outputs/push/transponder-view.ts';
+import type { IceFragment } from '../../publish/ice-fragment.ts';
+import type { Publications, WebRtcPublication } from '../../publish/publications.ts';
 
-/** What every publication works with. */
-export interface WhipContext {
-  readonly pool: WorkerPool;
-  readonly audioPacketMs?: PublishSessionOptions['audioPacketMs'];
-  readonly registry: StreamRegistry;
-  readonly control: TransponderControl;
-  readonly logger: Logger;
-}
-
-export interface PublicationRequest {
+export interface WhipPublicationRequest {
   readonly streamName: string;
   readonly offerSdp: string;
-  /** Who may continue the stream after a loss. */
+  /** Only a publisher with the same key may continue the stream after a loss. */
   readonly resumeKey: string | undefined;
-  /** Where the stream is pushed to as soon as it is up. */
+  /** Where the stream is pushed as soon as it is live. */
   readonly rtmpUrls: readonly string[];
   readonly tcpOnly: boolean;
 }
 
 export interface WhipPublicationEvents {
-  /** The publication is over, by whomever; nothing follows. */
+  /** The publication has ended; nothing follows. */
   over: [];
 }
 
-/** One WHIP session, from the offer to the DELETE or the end of its stream. */
+/**
+ * One WHIP session, from the offer to the DELETE or the end of its stream. The resource exists for as long as the stream is held:
+ * many clients close the connection first and send DELETE then.
+ */
 export class WhipPublication extends EventEmitter<WhipPublicationEvents> {
-  readonly id = randomUUID();
-  readonly streamName: string;
-  readonly #context: WhipContext;
-  readonly #request: PublicationRequest;
-  readonly #reservation: NameReservation;
-  readonly #media: PublishSession;
-  #stream: LiveStream | undefined;
+  readonly id: string;
+  readonly #publication: WebRtcPublication;
+  readonly #media: Awaited<WebRtcPublication['negotiated']>;
   #etag = createETag();
-  #over = false;
 
-  private constructor(
-    context: WhipContext,
-    request: PublicationRequest,
-    reservation: NameReservation,
-    media: PublishSession,
-  ) {
+  private constructor(id: string, publication: WebRtcPublication, media: Awaited<WebRtcPublication['negotiated']>) {
     super();
-    this.streamName = request.streamName;
-    this.#context = context;
-    this.#request = request;
-    this.#reservation = reservation;
+    this.id = id;
+    this.#publication = publication;
     this.#media = media;
-    media.on('connected', () => this.#publish());
-    media.on('lost', (reason) => this.#onMediaLost(reason));
+    publication.once('ended', () => this.emit('over'));
   }
 
-  /**
-   * Takes the name at once, so that of two publishers one wins; the stream is up when the media is connected.
-   *
-   * @throws {GatewayError} STREAM_NAME_IN_USE, LIMIT_REACHED, or as {@link PublishSession.create}
-   */
-  static async create(context: WhipContext, request: PublicationRequest): Promise<WhipPublication> {
-    const reservation = context.registry.reserve(request.streamName, request.resumeKey);
-    try {
-      const { pool, audioPacketMs, logger } = context;
-      const { offerSdp, tcpOnly } = request;
-      const media = await PublishSession.create({
-        pool,
-        audioPacketMs,
-        offerSdp,
-        tcpOnly,
-        complete: true,
-        dataChannel: true,
-        logger,
-      });
-      return new WhipPublication(context, request, reservation, media);
-    } catch (error) {
-      reservation.release();
-      throw error;
-    }
+  /** @throws {GatewayError} STREAM_NAME_IN_USE, LIMIT_REACHED, OVERLOADED, INVALID_SDP, NO_COMMON_CODECS, WORKER_DIED */
+  static async create(
+    publications: Publications,
+    request: WhipPublicationRequest,
+    logger: Logger,
+  ): Promise<WhipPublication> {
+    const id = randomUUID();
+    const publication = publications.publish({
+      ...request,
+      complete: true,
+      dataChannel: true,
+      logger: logger.child({ whipSession: id }),
+    });
+    return new WhipPublication(id, publication, await publication.negotiated);
+  }
+
+  get streamName(): string {
+    return this.#publication.streamName;
   }
 
   get answerSdp(): string {
     return this.#media.answerSdp;
   }
 
-  /** Names the present ICE session: changes with every restart. A strong entity tag, quotes included (RFC 9110, 8.8.3). */
+  /** Identifies the current ICE session: changes with every restart. A strong entity tag, quotes included (RFC 9110, 8.8.3). */
   get etag(): string {
     return this.#etag;
   }
 
-  /** Whether the fragment is for the present ICE session; otherwise it begins a new one. */
+  /** Whether the publication has ended. */
+  get isOver(): boolean {
+    return this.#publication.state === 'ended';
+  }
+
+  /** Whether the fragment is for the current ICE session; otherwise it begins a new one. */
   isCurrent({ usernameFragment, password }: IceFragment): boolean {
     const { remoteIce } = this.#media;
     return remoteIce.usernameFragment === usernameFragment && remoteIce.password === password;
   }
 
-  /** Whether there is a connection that could be restarted: not after a loss, while the stream is held. */
+  /** Whether there is a connection that could be restarted. There is none while the stream is held after a loss. */
   get restartable(): boolean {
-    return !this.#over && !this.#media.closed;
+    return !this.#media.closed;
   }
 
-  /** @returns the SDP fragment with our new credentials; {@link etag} has changed with it */
+  /** @returns the SDP fragment with the gateway's new credentials; {@link etag} has changed with it */
   async restartIce(fragment: IceFragment): Promise<string> {
     const answer = await this.#media.restartIce(fragment);
     this.#etag = createETag();
     return answer;
   }
 
-  /** Ends the publication and its stream, also one that is held for it. Idempotent. */
+  /** Ends the publication and its stream, also one that is held. Idempotent. */
   close(reason: GatewayError): void {
-    if (this.#over) return;
-    if (this.#stream) this.#context.registry.end(this.#stream, reason);
-    this.#finish();
-  }
-
-  #publish(): void {
-    if (this.#over || this.#stream) return;
-    const { logger } = this.#context;
-    const { streamName, rtmpUrls } = this.#request;
-    try {
-      this.#stream = this.#reservation.publish(this.#media);
-    } catch (error) {
-      // Only while it connected: the limit was reached by others.
-      logger.info({ streamName, code: toGatewayError(error).code }, 'publication refused');
-      return this.#finish();
-    }
-    const stream = this.#stream;
-    stream.on('ended', this.#onStreamOver);
-    stream.on('published', this.#onStreamOver);
-    logger.info(
-      { streamName, whipSession: this.id, audio: this.#media.audio?.codec, video: this.#media.video?.codec },
-      'stream published',
-    );
-    for (const rtmpUrl of rtmpUrls) void this.#push(rtmpUrl);
-  }
-
-  /** What becomes of a push never ends the publication: it is in the log and in the history of ended transponders. */
-  async #push(rtmpUrl: string): Promise<void> {
-    const { control, logger } = this.#context;
-    const request = { streamName: this.streamName, rtmpUrl };
-    try {
-      await control.start(request);
-    } catch (thrown) {
-      const error = toGatewayError(thrown);
-      // The publisher came back within the window and its push went on without it.
-      if (error.code === 'TRANSPONDER_EXISTS') return;
-      logger.warn(
-        { streamName: this.streamName, code: error.code, reason: error.message },
-        'push of a published stream refused',
-      );
-      control.refuse(request, error);
-    }
-  }
-
-  #onMediaLost(reason: GatewayError): void {
-    if (this.#over) return;
-    const { registry, logger } = this.#context;
-    logger.info({ streamName: this.streamName, whipSession: this.id, reason: reason.message }, 'publisher lost');
-    if (!this.#stream) return this.#finish();
-    // The resource stays for as long as the stream is held: many clients close the connection first and send DELETE then.
-    if (reason.code === 'PUBLISHER_LOST') registry.lose(this.#stream, this.#media);
-    else registry.end(this.#stream, reason);
-  }
-
-  /** The stream has ended, or another publisher continues it. */
-  readonly #onStreamOver = (by: Publisher | GatewayError): void => {
-    if (by !== this.#media) this.#finish();
-  };
-
-  #finish(): void {
-    if (this.#over) return;
-    this.#over = true;
-    this.#stream?.off('ended', this.#onStreamOver);
-    this.#stream?.off('published', this.#onStreamOver);
-    this.#reservation.release();
-    this.#media.close();
-    this.emit('over');
+    this.#publication.stop(reason);
   }
 }
 

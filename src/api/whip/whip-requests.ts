@@ -2,37 +2,37 @@ import { createHash } from 'node:crypto';
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { GatewayError } from '../../errors.ts';
+import { isStreamName, STREAM_NAME_RULE } from '../../streams/stream-name.ts';
 
-/** What the requests of WHIP and WHEP may hold, read at the edge. */
+/** Reads and checks the requests of WHIP and WHEP. */
 
 export const SDP = 'application/sdp';
 export const SDP_FRAGMENT = 'application/trickle-ice-sdpfrag';
 
-// eslint-disable-next-line no-control-regex -- control characters break out of log lines, file names and AMF strings
-const CONTROL = /[\u0000-\u001f\u007f]/;
-const text = (what: string, longest: number) =>
-  z
-    .string(`${what} must be given once`)
-    .refine(
-      (value) => value.length >= 1 && value.length <= longest && !CONTROL.test(value),
-      `${what} must have 1 to ${longest} characters and no control characters`,
-    );
+const STREAM_NAME = `The name of the stream ${STREAM_NAME_RULE}`;
+const StreamNameSchema = z.string(STREAM_NAME).refine(isStreamName, STREAM_NAME);
 
-/** As `/push/startup` has it. */
-const StreamNameSchema = text('The name of the stream', 256);
-const RtmpUrlSchema = text('rtmpUrl', 4096);
-/** A page that republishes to more servers than this does so by REST. */
+// eslint-disable-next-line no-control-regex -- control characters break log lines, file names and AMF strings
+const CONTROL = /[\u0000-\u001f\u007f]/;
+const MAX_URL_LENGTH = 4096;
+const RtmpUrlSchema = z
+  .string('rtmpUrl must be a string')
+  .refine(
+    (url) => url.length >= 1 && url.length <= MAX_URL_LENGTH && !CONTROL.test(url),
+    `rtmpUrl must have 1 to ${MAX_URL_LENGTH} characters and no control characters`,
+  );
+/** More pushes than this are started by REST. */
 const MAX_RTMP_URLS = 32;
 
-/** Other parameters are left to whoever put them there: proxies and load balancers have their own. */
+/** Unknown parameters are ignored: proxies and load balancers add their own. */
 const QuerySchema = z.object({
   rtmpUrl: z
     .union([
       RtmpUrlSchema.transform((url) => [url]),
-      z.array(RtmpUrlSchema).max(MAX_RTMP_URLS, `rtmpUrl must be given ${MAX_RTMP_URLS} times at most`),
+      z.array(RtmpUrlSchema).max(MAX_RTMP_URLS, `rtmpUrl must be given at most ${MAX_RTMP_URLS} times`),
     ])
     .default([]),
-  /** Red5 Pro's clients name what they send media over; TCP alone changes something. */
+  /** Red5 Pro's clients name their media transport; only TCP has an effect. */
   transport: z.string().optional().catch(undefined),
 });
 
@@ -41,7 +41,7 @@ export interface PublishQuery {
   readonly tcpOnly: boolean;
 }
 
-/** @throws {GatewayError} INVALID_REQUEST that says what is wrong, and nothing of the value, which may be a stream key */
+/** @throws {GatewayError} INVALID_REQUEST that names the mistake without the value, which may be a stream key */
 export function readQuery({ query }: FastifyRequest): PublishQuery {
   const { rtmpUrl, transport } = parse(QuerySchema, query);
   return { rtmpUrls: [...new Set(rtmpUrl)], tcpOnly: transport?.toLowerCase() === 'tcp' };

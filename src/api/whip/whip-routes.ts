@@ -2,11 +2,13 @@ import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import type { Authorizer } from '../../access/authorizer.ts';
 import type { Settings } from '../../config/schema.ts';
 import { GatewayError } from '../../errors.ts';
-import { parseIceFragment } from '../../webrtc/sdp-fragment.ts';
 import { queryCredentials as readQueryCredentials, requireAction } from '../authorize.ts';
+import type { Logger } from '../../observe/logger.ts';
+import { parseIceFragment } from '../../publish/ice-fragment.ts';
+import type { Publications } from '../../publish/publications.ts';
 import { acceptText, registerResource } from './whip-http.ts';
 import { iceServerLinks } from './whip-link-header.ts';
-import { WhipPublication, type WhipContext } from './whip-publication.ts';
+import { WhipPublication } from './whip-publication.ts';
 import {
   checkIfMatch,
   headerCredentials,
@@ -20,17 +22,19 @@ import {
 } from './whip-requests.ts';
 import { SessionStore } from './whip-sessions.ts';
 
-export interface WhipRoutesOptions extends WhipContext {
+export interface WhipRoutesOptions {
+  readonly publications: Publications;
+  readonly logger: Logger;
   readonly settings: Pick<Settings, 'ice_servers'>;
   readonly authorizer: Authorizer;
 }
 
 /**
- * WHIP ingest, see docs/whip.md: `/whip/{stream}` by RFC 9725, and `/{app}/whip/endpoint/{stream}` as Red5 Pro's clients expect it.
- * To be registered at the root.
+ * WHIP ingest (docs/whip.md): `/whip/{stream}` by RFC 9725, and `/{app}/whip/endpoint/{stream}` as Red5 Pro's clients expect it.
+ * Register it at the root.
  */
 export function whipRoutes(options: WhipRoutesOptions): FastifyPluginAsync {
-  // Outside the plug-in: HTTP and HTTPS are two listeners of the same sessions.
+  // Shared by the HTTP and the HTTPS listener.
   const strict = new SessionStore<WhipPublication>();
   const red5 = new SessionStore<WhipPublication>();
   return async (app) => {
@@ -44,7 +48,7 @@ export function whipRoutes(options: WhipRoutesOptions): FastifyPluginAsync {
   };
 }
 
-/** RFC 9725 by the letter. */
+/** Strictly by RFC 9725. */
 const strictRoutes =
   (options: WhipRoutesOptions, sessions: SessionStore<WhipPublication>): FastifyPluginAsync =>
   async (app) => {
@@ -82,8 +86,8 @@ const strictRoutes =
   };
 
 /**
- * As Red5 Pro's clients expect it: no entity tags, credentials in the query. They drop the query of `Location`, so that the session's
- * id, which nobody can guess, is all that they show when they come back.
+ * As Red5 Pro's clients expect it: no entity tags, credentials in the query. They drop the query of `Location`, so requests to a
+ * resource are authorised by its random id alone.
  */
 const red5Routes =
   (options: WhipRoutesOptions, sessions: SessionStore<WhipPublication>): FastifyPluginAsync =>
@@ -112,7 +116,7 @@ const red5Routes =
       accepts: { 'Accept-Patch': SDP_FRAGMENT },
       patch: async ({ params }, reply) => {
         sessions.get(params);
-        // Candidates are of no use to an ICE-lite server, and these clients restart by publishing anew.
+        // An ICE-lite server does not use candidates, and these clients restart by publishing again.
         return reply.code(204).send();
       },
       delete: async ({ params }, reply) => {
@@ -123,24 +127,24 @@ const red5Routes =
   };
 
 async function publish(
-  context: WhipContext,
+  { publications, logger }: WhipRoutesOptions,
   sessions: SessionStore<WhipPublication>,
   request: FastifyRequest,
   key: string | undefined,
 ): Promise<WhipPublication> {
   const offerSdp = readBody(request, SDP);
-  const publication = await WhipPublication.create(context, {
-    streamName: readStreamName(request),
-    offerSdp,
-    resumeKey: key,
-    ...readQuery(request),
-  });
-  sessions.add(publication);
+  const streamName = readStreamName(request);
+  const publication = await WhipPublication.create(
+    publications,
+    { streamName, offerSdp, resumeKey: key, ...readQuery(request) },
+    logger,
+  );
+  if (!publication.isOver) sessions.add(publication);
   publication.once('over', () => sessions.delete(publication));
   return publication;
 }
 
-/** A relative `Location` is right behind every proxy that leaves paths as they are. */
+/** A relative `Location` is valid behind every proxy that keeps paths unchanged. */
 function created(reply: FastifyReply, answerSdp: string, location: string, iceLinks: readonly string[]): FastifyReply {
   if (iceLinks.length > 0) reply.header('Link', iceLinks);
   return reply
@@ -151,8 +155,8 @@ function created(reply: FastifyReply, answerSdp: string, location: string, iceLi
 }
 
 /**
- * RFC 9725, 4.3: candidates of the present ICE session, or the credentials of a new one. Preconditions come last (RFC 9110, 13.2.1):
- * a request that is wrong in itself is told so.
+ * RFC 9725, 4.3: candidates of the current ICE session, or the credentials of a new one. Preconditions are checked last (RFC 9110,
+ * 13.2.1): errors of the request itself come first.
  *
  * @throws {GatewayError} UNSUPPORTED_MEDIA_TYPE, INVALID_SDP, PRECONDITION_REQUIRED, PRECONDITION_FAILED, SESSION_NOT_FOUND
  */
@@ -169,11 +173,11 @@ async function patch(
       'Send the ETag of the last answer as If-Match, or "If-Match: *" for an ICE restart.',
     );
   if (precondition === 'fails')
-    throw new GatewayError('PRECONDITION_FAILED', 'The ETag in If-Match is not that of the present ICE session.');
+    throw new GatewayError('PRECONDITION_FAILED', 'The ETag in If-Match is not that of the current ICE session.');
   if (!publication.restartable)
     throw new GatewayError(
       'SESSION_NOT_FOUND',
-      'The connection of this session is gone. Publish again: within publisher_resume_window_ms the stream goes on.',
+      'The connection of this session is closed. Publish again: within publisher_resume_window_ms the stream continues.',
     );
   if (publication.isCurrent(fragment)) return reply.code(204).send();
   if (precondition !== 'any')

@@ -1,6 +1,6 @@
 import { GatewayError } from '../../errors.ts';
 
-/** What can be reached under a URL of its own for as long as it lives. */
+/** A session with a URL of its own. */
 interface Session {
   readonly id: string;
   readonly streamName: string;
@@ -8,7 +8,7 @@ interface Session {
   close(reason: GatewayError): void;
 }
 
-/** Sessions by id. Ids are random and long: who knows one was given it. */
+/** Sessions by id. Ids are random and cannot be guessed: they authorise a client. */
 export class SessionStore<S extends Session> {
   readonly #sessions = new Map<string, S>();
 

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { FastifyInstance, InjectOptions } from 'fastify';
 import t from 'tap';
+import { createPublishing } from '../../helpers/publishing.ts';
 import { createAuthorizer } from '../../../src/access/create-authorizer.ts';
 import { consoleRoutes } from '../../../src/api/console-routes.ts';
 import { ErrorSchema, HealthSchema, StreamSchema, TransponderSchema } from '../../../src/api/openapi/answers.ts';
@@ -42,6 +43,11 @@ const settings = SettingsSchema.parse({});
 const authorizer = createAuthorizer(settings);
 const registry = new StreamRegistry({ resumeWindowMs: 0, maxStreams: 10 });
 const logger = silentLogger;
+const { publications, players } = createPublishing({
+  pool: {} as never,
+  registry,
+  pushes: new FakeTransponders(),
+});
 const watching = watchRoutes();
 const { app, http, ...parts } = await createHttpApp(
   {},
@@ -54,8 +60,8 @@ const { app, http, ...parts } = await createHttpApp(
         resumeWindowMs: 15_000,
         isAllowed: async () => undefined,
       }),
-      whipRoutes({ settings, authorizer, pool: {} as never, registry, control: new FakeTransponders(), logger }),
-      whepRoutes({ settings, authorizer, registry, logger }),
+      whipRoutes({ settings, authorizer, publications, logger }),
+      whepRoutes({ settings, authorizer, players, logger }),
     ],
   },
 );

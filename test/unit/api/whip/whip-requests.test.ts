@@ -39,14 +39,14 @@ t.test('the media type is compared without its parameters', async (t) => {
     t.throws(() => read(type), { code: 'UNSUPPORTED_MEDIA_TYPE' }, String(type));
 });
 
-t.test('rtmpUrl is repeatable, and checked without being repeated in the error', async (t) => {
+t.test('rtmpUrl may be given several times, and its errors do not show it', async (t) => {
   const read = (query: object) => readQuery(request({ query }));
   t.strictSame(read({}), { rtmpUrls: [], tcpOnly: false });
   t.strictSame(read({ rtmpUrl: 'rtmp://a/b' }).rtmpUrls, ['rtmp://a/b']);
   t.strictSame(
     read({ rtmpUrl: ['rtmp://a/b', 'rtmp://c/d', 'rtmp://a/b'] }).rtmpUrls,
     ['rtmp://a/b', 'rtmp://c/d'],
-    'the same twice is one',
+    'duplicates are dropped',
   );
   t.equal(read({ transport: 'TCP', signal: 'true', mode: 'live', keyFramerate: '30', x: ['y', 'z'] }).tcpOnly, true);
   t.equal(read({ transport: ['tcp', 'udp'] }).tcpOnly, false);
@@ -60,13 +60,14 @@ t.test('rtmpUrl is repeatable, and checked without being repeated in the error',
     t.throws(() => read({ rtmpUrl }), { code: 'INVALID_REQUEST', message: /^(?!.*geheim).*rtmpUrl must/ });
 });
 
-t.test('stream names as everywhere', async (t) => {
-  for (const stream of ['cam', 'a/b', 'ümläut', ' ']) t.equal(readStreamName(request({ params: { stream } })), stream);
-  for (const stream of ['', 'a\nb', 'x'.repeat(257), undefined])
-    t.throws(() => readStreamName(request({ params: { stream } })), { code: 'INVALID_REQUEST' });
+t.test('a missing stream name is an invalid request', async (t) => {
+  t.throws(() => readStreamName(request({ params: {} })), {
+    code: 'INVALID_REQUEST',
+    message: 'The name of the stream must have 1 to 256 characters and no control characters.',
+  });
 });
 
-t.test('who may continue a stream: whoever has the same credentials', async (t) => {
+t.test('a stream is continued by a client with the same credentials', async (t) => {
   const of = (headers: object, query: object = {}) => resumeKey(queryCredentials(request({ headers, query })));
   t.equal(of({}), undefined);
   t.equal(of({ authorization: 'Bearer k' }), of({}, { token: 'k' }));
@@ -75,11 +76,7 @@ t.test('who may continue a stream: whoever has the same credentials', async (t) 
   t.not(of({}, { username: 'u', password: 'p' }), of({}, { username: 'u', password: 'q' }));
   t.not(of({}, { username: 'k' }), of({}, { password: 'k' }));
   t.notMatch(of({}, { token: 'geheim' }), /geheim/);
-  t.equal(
-    resumeKey(headerCredentials(request({ query: { token: 'k' } }))),
-    undefined,
-    'RFC 9725 knows the header alone',
-  );
+  t.equal(resumeKey(headerCredentials(request({ query: { token: 'k' } }))), undefined, 'RFC 9725 uses only the header');
 });
 
 t.test('Link headers from the settings', async (t) => {

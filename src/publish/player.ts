@@ -1,0 +1,109 @@
+import { EventEmitter } from 'node:events';
+import { GatewayError } from '../errors.ts';
+import type { Logger } from '../observe/logger.ts';
+import type { FrameSize, LiveStream, Playback, StreamMessage } from '../streams/live-stream.ts';
+
+export interface PlayRequest {
+  readonly streamName: string;
+  readonly offerSdp: string;
+  readonly tcpOnly?: boolean;
+  /** Reports the size of the frames by `resized`. */
+  readonly frameSize?: boolean;
+  readonly logger: Logger;
+}
+
+export interface PlayerEvents {
+  /** Media flows, from a key frame on. */
+  connected: [];
+  /** The size of the frames is known or has changed. Follows `connected`, and only if it was requested. */
+  resized: [size: FrameSize];
+  /** The publisher sends a message to its players. */
+  message: [message: StreamMessage];
+}
+
+/** Determines the size of a stream's frames and tells the stream. */
+export type LearnFrameSize = (stream: LiveStream) => Promise<void>;
+
+/** One player of a live stream, for every door. */
+export class Player extends EventEmitter<PlayerEvents> {
+  readonly id: string;
+  readonly answerSdp: string;
+  readonly streamName: string;
+  /** Resolves at the end: STREAM_STOPPED when the publisher has stopped or was lost, undefined after {@link Player.close}. */
+  readonly ended: Promise<GatewayError | undefined>;
+  readonly #resolveEnd: (reason: GatewayError | undefined) => void;
+  readonly #stream: LiveStream;
+  readonly #playback: Playback;
+  #over = false;
+
+  private constructor(stream: LiveStream, playback: Playback) {
+    super();
+    this.id = playback.id;
+    this.answerSdp = playback.answerSdp;
+    this.streamName = stream.name;
+    this.#stream = stream;
+    this.#playback = playback;
+    ({ promise: this.ended, resolve: this.#resolveEnd } = Promise.withResolvers<GatewayError | undefined>());
+    playback.on('lost', (reason) => this.#end(reason));
+    // WebRTC clients cannot renegotiate here: a publisher that returns has new tracks, so its players have to start again.
+    stream.on('lost', this.#onPublisherGone);
+    stream.on('ended', this.#onPublisherGone);
+    stream.on('message', this.#onMessage);
+  }
+
+  /** @throws {GatewayError} STREAM_NOT_FOUND, NOT_IMPLEMENTED, INVALID_SDP, NO_COMMON_CODECS */
+  static async open(
+    stream: LiveStream | undefined,
+    { offerSdp, tcpOnly, frameSize = false, logger }: PlayRequest,
+    learnFrameSize?: LearnFrameSize,
+  ): Promise<Player> {
+    const publisher = stream?.publisher;
+    if (!stream || !publisher) throw notFound();
+    if (!publisher.play) throw new GatewayError('NOT_IMPLEMENTED', 'The source of this stream cannot be played.');
+    const playback = await publisher.play({ offerSdp, tcpOnly, logger });
+    if (stream.publisher !== publisher) {
+      playback.close();
+      throw notFound();
+    }
+    const player = new Player(stream, playback);
+    playback.on('connected', () => {
+      player.emit('connected');
+      if (frameSize && playback.hasVideo) player.#watchFrameSize(learnFrameSize, logger);
+    });
+    return player;
+  }
+
+  /** The player stops. Idempotent. */
+  close(): void {
+    this.#end(undefined);
+  }
+
+  #watchFrameSize(learn: LearnFrameSize | undefined, logger: Logger): void {
+    if (this.#over) return;
+    if (this.#stream.frameSize) this.#onResized(this.#stream.frameSize);
+    this.#stream.on('resized', this.#onResized);
+    learn?.(this.#stream).catch((error: unknown) => {
+      logger.debug({ err: error, streamName: this.streamName }, 'the frame size could not be determined');
+    });
+  }
+
+  readonly #onPublisherGone = (): void => this.#end(new GatewayError('STREAM_STOPPED', 'The publisher stopped.'));
+
+  readonly #onMessage = (message: StreamMessage): void => void this.emit('message', message);
+
+  readonly #onResized = (size: FrameSize): void => void this.emit('resized', size);
+
+  #end(reason: GatewayError | undefined): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#stream.off('lost', this.#onPublisherGone);
+    this.#stream.off('ended', this.#onPublisherGone);
+    this.#stream.off('message', this.#onMessage);
+    this.#stream.off('resized', this.#onResized);
+    this.#playback.close();
+    this.#resolveEnd(reason);
+  }
+}
+
+const notFound = (): GatewayError =>
+  new GatewayError('STREAM_NOT_FOUND', 'Stream not found: it has no publisher at the moment.');

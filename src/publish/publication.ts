@@ -1,0 +1,301 @@
+import { EventEmitter } from 'node:events';
+import { GatewayError, toGatewayError } from '../errors.ts';
+import type { Logger } from '../observe/logger.ts';
+import type { Directory, StreamLease } from '../streams/directory.ts';
+import type { LiveStream, Publisher, StreamMessage } from '../streams/live-stream.ts';
+import type { NameReservation, StreamRegistry } from '../streams/stream-registry.ts';
+import {
+  stepPublication,
+  type EndCause,
+  type PublicationEffect,
+  type PublicationEvent,
+  type PublicationState,
+} from './publication-state.ts';
+import type { PushControl, PushView } from './push-control.ts';
+import { startRequestedPushes } from './requested-pushes.ts';
+import type { SourceSession } from './source-session.ts';
+
+/** Refuses new publications while the gateway is overloaded. */
+export interface Admission {
+  /** @throws {GatewayError} OVERLOADED */
+  check(): void;
+}
+
+/** What every publication works with. */
+export interface PublicationContext {
+  readonly registry: StreamRegistry;
+  readonly directory: Directory;
+  readonly pushes: PushControl;
+  readonly admission: Admission;
+}
+
+/** What the client may do; each method throws FORBIDDEN or another {@link GatewayError} when it may not. */
+export interface PublicationRights {
+  publish(): Promise<void>;
+  push(rtmpUrl: string): Promise<void>;
+}
+
+export interface PublicationRequest<Session extends SourceSession> {
+  readonly streamName: string;
+  /** Who may continue the stream after a loss: the publisher with the same key. */
+  readonly resumeKey: string | undefined;
+  /** Creates the source's session. Called when the name is reserved. */
+  readonly openSession: () => Promise<Session>;
+  /** Where the stream is pushed as soon as it is live. */
+  readonly rtmpUrls: readonly string[];
+  readonly rights?: PublicationRights;
+  /**
+   * Milliseconds after the loss of the media in which a stop may still explain it; then the publication ends and the stream stays
+   * held. Without a value the publication lasts as long as its stream is held.
+   */
+  readonly graceMs?: number;
+  /** Has the ids of the client's session, for the log. */
+  readonly logger: Logger;
+}
+
+export interface PublicationEnd {
+  readonly cause: EndCause;
+  readonly reason: GatewayError;
+}
+
+export interface PublicationEvents {
+  /** The stream has this publisher now. */
+  live: [];
+  /** A push of the stream has changed, or one that was requested with the publication was refused. */
+  push: [view: PushView];
+  /** Emitted once; nothing follows. Never emitted before the caller of {@link Publication.start} has had the chance to listen. */
+  ended: [end: PublicationEnd];
+}
+
+/** The session of a publisher with the gateway, from its request to its end, whatever the door and the source. */
+export class Publication<Session extends SourceSession = SourceSession> extends EventEmitter<PublicationEvents> {
+  readonly streamName: string;
+  readonly #context: PublicationContext;
+  readonly #request: PublicationRequest<Session>;
+  readonly #logger: Logger;
+  readonly #negotiated = Promise.withResolvers<Session>();
+  readonly #events: PublicationEvent[] = [];
+  #state: PublicationState = 'reserving';
+  #dispatching = false;
+  #reservation: NameReservation | undefined;
+  #lease: StreamLease | undefined;
+  #session: Session | undefined;
+  #stream: LiveStream | undefined;
+  #grace: NodeJS.Timeout | undefined;
+  #stopReports: (() => void) | undefined;
+
+  private constructor(context: PublicationContext, request: PublicationRequest<Session>) {
+    super();
+    this.streamName = request.streamName;
+    this.#context = context;
+    this.#request = request;
+    this.#logger = request.logger.child({ streamName: request.streamName });
+    // A door that listens to `ended` need not wait for the session too.
+    this.#negotiated.promise.catch(() => undefined);
+  }
+
+  /** Starts the publication. What becomes of it is told by {@link negotiated} and by events. */
+  static start<Session extends SourceSession>(
+    context: PublicationContext,
+    request: PublicationRequest<Session>,
+  ): Publication<Session> {
+    const publication = new Publication(context, request);
+    void publication.#reserve();
+    return publication;
+  }
+
+  get state(): PublicationState {
+    return this.#state;
+  }
+
+  /** The source's session, once the client can be answered; rejected with the reason when the publication ends before. */
+  get negotiated(): Promise<Session> {
+    return this.#negotiated.promise;
+  }
+
+  /** The client stops publishing: ends the stream, also one that is held. Idempotent. */
+  stop(reason: GatewayError): void {
+    this.#dispatch({ type: 'stopped', reason });
+  }
+
+  /** The client's signalling connection has closed: holds the stream for its return. Idempotent. */
+  disconnect(reason: GatewayError): void {
+    this.#dispatch({ type: 'disconnected', reason });
+  }
+
+  /** Passes a message of the publisher on to the players of its stream. */
+  announce(message: StreamMessage): void {
+    if (this.#state === 'live') this.#stream?.emit('message', message);
+  }
+
+  /** Events that effects cause are handled after those effects. */
+  #dispatch(event: PublicationEvent): void {
+    this.#events.push(event);
+    if (this.#dispatching) return;
+    this.#dispatching = true;
+    try {
+      for (let next; (next = this.#events.shift());) {
+        const { state, effects } = stepPublication(this.#state, next);
+        this.#state = state;
+        for (const effect of effects) this.#run(effect);
+      }
+    } finally {
+      this.#dispatching = false;
+    }
+  }
+
+  #run(effect: PublicationEffect): void {
+    switch (effect.type) {
+      case 'openSession':
+        void this.#open();
+        return;
+      case 'answer':
+        this.#negotiated.resolve(this.#session!);
+        return;
+      case 'attach':
+        return this.#attach(this.#session!);
+      case 'startPushes':
+        return this.#startPushes();
+      case 'holdStream':
+        return this.#hold(effect.reason);
+      case 'awaitStop':
+        return this.#awaitStop(effect.reason);
+      case 'endStream':
+        if (this.#stream) this.#context.registry.end(this.#stream, effect.reason);
+        return;
+      case 'cleanUp':
+        return this.#cleanUp();
+      case 'finish':
+        return this.#finish(effect);
+    }
+  }
+
+  async #reserve(): Promise<void> {
+    const { registry, directory, admission } = this.#context;
+    const { streamName, resumeKey, rights } = this.#request;
+    try {
+      await rights?.publish();
+      if (!registry.resumable(streamName, resumeKey)) admission.check();
+      this.#lease = await directory.claim(streamName);
+      this.#reservation = registry.reserve(streamName, resumeKey);
+      this.#lease.lost.addEventListener('abort', this.#onLeaseLost);
+    } catch (error) {
+      this.#lease?.release();
+      return this.#dispatch({ type: 'failed', reason: toGatewayError(error) });
+    }
+    this.#dispatch({ type: 'reserved' });
+  }
+
+  async #open(): Promise<void> {
+    try {
+      this.#session = await this.#request.openSession();
+    } catch (error) {
+      return this.#dispatch({ type: 'failed', reason: toGatewayError(error) });
+    }
+    this.#session.on('connected', () => this.#dispatch({ type: 'connected' }));
+    this.#session.on('lost', (reason) => this.#dispatch({ type: 'mediaLost', reason }));
+    this.#dispatch({ type: 'negotiated' });
+  }
+
+  #attach(session: Session): void {
+    const { registry } = this.#context;
+    const resumed = registry.resumable(this.streamName, this.#request.resumeKey);
+    let stream;
+    try {
+      stream = this.#reservation!.publish(session);
+    } catch (error) {
+      return this.#dispatch({ type: 'failed', reason: toGatewayError(error) });
+    }
+    this.#stream = stream;
+    keepLease(stream, this.#lease!, registry);
+    this.#lease!.lost.removeEventListener('abort', this.#onLeaseLost);
+    this.#logger.info(
+      { publishSession: session.id, audio: session.audio?.codec, video: session.video?.codec },
+      resumed ? 'stream resumed' : 'stream published',
+    );
+    stream.on('ended', this.#onStreamEnded);
+    stream.on('published', this.#onPublished);
+    this.#dispatch({ type: 'attached' });
+    if (stream.endedBy) this.#dispatch({ type: 'streamEnded', reason: stream.endedBy });
+  }
+
+  #startPushes(): void {
+    const { rtmpUrls, rights } = this.#request;
+    this.emit('live');
+    this.#stopReports = startRequestedPushes({
+      streamName: this.streamName,
+      rtmpUrls,
+      control: this.#context.pushes,
+      authorize: rights && ((rtmpUrl) => rights.push(rtmpUrl)),
+      onView: (view) => this.emit('push', view),
+      logger: this.#logger,
+    });
+  }
+
+  #hold(reason: GatewayError): void {
+    const [stream, session] = [this.#stream, this.#session];
+    if (!stream || !session) return;
+    this.#context.registry.lose(stream, session);
+    this.#logger.warn(
+      {
+        publishSession: session.id,
+        code: reason.code,
+        reason: reason.message,
+        heldUntil: stream.absence?.until.toISOString(),
+      },
+      'publisher lost',
+    );
+  }
+
+  #awaitStop(reason: GatewayError): void {
+    const { graceMs } = this.#request;
+    if (graceMs === undefined) return;
+    this.#grace = setTimeout(() => this.#dispatch({ type: 'graceExpired', reason }), graceMs);
+  }
+
+  #cleanUp(): void {
+    clearTimeout(this.#grace);
+    this.#stopReports?.();
+    this.#reservation?.release();
+    if (this.#stream) {
+      this.#stream.off('ended', this.#onStreamEnded);
+      this.#stream.off('published', this.#onPublished);
+    } else {
+      this.#lease?.lost.removeEventListener('abort', this.#onLeaseLost);
+      this.#lease?.release();
+    }
+    this.#session?.close();
+  }
+
+  #finish({ cause, reason }: PublicationEnd): void {
+    if (!this.#stream && cause === 'failed')
+      this.#logger.info({ code: reason.code, reason: reason.message }, 'publication refused');
+    this.#negotiated.reject(reason);
+    this.emit('ended', { cause, reason });
+  }
+
+  readonly #onLeaseLost = (): void => this.#dispatch({ type: 'failed', reason: leaseLoss(this.#lease!) });
+
+  readonly #onStreamEnded = (reason: GatewayError): void => this.#dispatch({ type: 'streamEnded', reason });
+
+  readonly #onPublished = (publisher: Publisher): void => {
+    if (publisher === this.#session) return;
+    const reason = new GatewayError('PUBLISHER_LOST', 'The stream has been continued over another connection.');
+    this.#dispatch({ type: 'takenOver', reason });
+  };
+}
+
+/** From now on the lease lasts as long as the stream: also while it is held, and when another publication continues it. */
+function keepLease(stream: LiveStream, lease: StreamLease, registry: StreamRegistry): void {
+  const onLost = (): void => registry.end(stream, leaseLoss(lease));
+  lease.lost.addEventListener('abort', onLost);
+  const release = (): void => {
+    lease.lost.removeEventListener('abort', onLost);
+    lease.release();
+  };
+  if (stream.endedBy) release();
+  else stream.once('ended', release);
+}
+
+const leaseLoss = (lease: StreamLease): GatewayError =>
+  toGatewayError(lease.lost.reason as unknown, 'STREAM_NAME_IN_USE');

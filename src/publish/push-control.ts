@@ -1,0 +1,33 @@
+import type { GatewayError } from '../errors.ts';
+
+/** A push that a client asks for along with a publication. */
+export interface PushRequest {
+  readonly streamName: string;
+  readonly rtmpUrl: string;
+}
+
+/** What a publishing client learns of a push. */
+export interface PushView {
+  /** Empty for a push that was refused. */
+  readonly mediaSessionId: string;
+  readonly sourceStreamName: string;
+  /** The URL without secrets. */
+  readonly destination: string;
+  readonly status: string;
+  /** Why the push retries or has ended; empty while it runs. */
+  readonly reason: string;
+  /** Set while the publisher is lost and its stream is held. ISO times. */
+  readonly publisherAway?: { readonly since: string; readonly until: string };
+}
+
+/** What publications need of the transponders. All methods throw {@link GatewayError}. */
+export interface PushControl {
+  /** Checks the request, starts the push and returns at once. */
+  start(request: PushRequest): Promise<PushView>;
+  /** Records a refused push in the history: the request that asked for it has been answered already. */
+  refuse(request: PushRequest, reason: GatewayError): void;
+  /** Never empty: throws TRANSPONDER_NOT_FOUND instead. */
+  find(filter: PushRequest): PushView[];
+  /** Runs `listener` for every change of a push; returns the function that removes it. */
+  onChange(listener: (view: PushView) => void): () => void;
+}

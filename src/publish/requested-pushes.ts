@@ -1,0 +1,82 @@
+import { toGatewayError, type GatewayError } from '../errors.ts';
+import { parseDestination } from '../net/destination.ts';
+import type { Logger } from '../observe/logger.ts';
+import type { PushControl, PushRequest, PushView } from './push-control.ts';
+
+export interface RequestedPushesOptions {
+  readonly streamName: string;
+  readonly rtmpUrls: readonly string[];
+  readonly control: PushControl;
+  /** @throws {GatewayError} FORBIDDEN when the client may not push there */
+  readonly authorize?: (rtmpUrl: string) => Promise<void>;
+  /** Called for every change of a push of the stream, and for each requested push that is refused. */
+  readonly onView: (view: PushView) => void;
+  readonly logger: Logger;
+}
+
+/**
+ * Starts the pushes that were requested with a publication, and reports all pushes of its stream. A push that fails never ends the
+ * publication.
+ *
+ * @returns the function that ends the reports; the pushes go on
+ */
+export function startRequestedPushes(options: RequestedPushesOptions): () => void {
+  const { streamName, rtmpUrls, control, onView } = options;
+  let reporting = true;
+  const report = (view: PushView): void => {
+    if (reporting) onView(view);
+  };
+  const stopListening = control.onChange((view) => {
+    if (view.sourceStreamName === streamName) report(view);
+  });
+  for (const rtmpUrl of rtmpUrls) void start({ streamName, rtmpUrl }, options, report);
+  return () => {
+    reporting = false;
+    stopListening();
+  };
+}
+
+async function start(
+  request: PushRequest,
+  { control, authorize, logger }: RequestedPushesOptions,
+  report: (view: PushView) => void,
+): Promise<void> {
+  try {
+    await authorize?.(request.rtmpUrl);
+    await control.start(request);
+  } catch (thrown) {
+    const error = toGatewayError(thrown);
+    // The push of a publisher that returned within the window has gone on.
+    if (error.code === 'TRANSPONDER_EXISTS') return reportRunning(request, control, report);
+    const destination = redactedUrl(request);
+    logger.warn({ destination, code: error.code, reason: error.message }, 'push refused');
+    control.refuse(request, error);
+    report(refusedView(request, destination, error));
+  }
+}
+
+function reportRunning(request: PushRequest, control: PushControl, report: (view: PushView) => void): void {
+  try {
+    const running = control.find(request).find(({ status }) => status !== 'ended');
+    if (running) report(running);
+  } catch {
+    // It has ended meanwhile, which was reported as a change.
+  }
+}
+
+const refusedView = (request: PushRequest, destination: string, error: GatewayError): PushView => ({
+  mediaSessionId: '',
+  sourceStreamName: request.streamName,
+  destination,
+  status: 'ended',
+  reason: error.message,
+});
+
+/** Safe to show; empty when `rtmpUrl` is not a URL. */
+function redactedUrl({ rtmpUrl, streamName }: PushRequest): string {
+  try {
+    return parseDestination(rtmpUrl, streamName, { streamNamePrefix: '', fullUrl: false }).redacted;
+  } catch {
+    return '';
+  }
+}

@@ -1,0 +1,116 @@
+import type { z } from 'zod';
+import * as messages from './messages.ts';
+import { INFO } from './messages.ts';
+import { PlayedStream } from './played-stream.ts';
+import { PublishedStream } from './published-stream.ts';
+import type { WcsSession } from './wcs-session.ts';
+
+/** Maximum number of streams that one page publishes and plays at the same time. */
+const MAX_STREAMS = 64;
+const NO_RECORDING = 'Recording is not available in this version of the gateway. Publish without "record".';
+
+/** The streams of one session, by `mediaSessionId`: handles the messages that are about them. */
+export class SessionStreams {
+  readonly #session: WcsSession;
+  readonly #streams = new Map<string, PublishedStream | PlayedStream>();
+
+  constructor(session: WcsSession) {
+    this.#session = session;
+  }
+
+  has(mediaSessionId: string): boolean {
+    return this.#streams.has(mediaSessionId);
+  }
+
+  publish(argument: unknown): void {
+    const request = this.#check(messages.PublishStreamSchema, argument, true);
+    if (!request) return;
+    if (request.record) return this.#refuse(argument, true, NO_RECORDING);
+    this.#add(request.mediaSessionId, new PublishedStream(this.#session, request));
+  }
+
+  play(argument: unknown): void {
+    const request = this.#check(messages.PlayStreamSchema, argument, false);
+    if (request) this.#add(request.mediaSessionId, new PlayedStream(this.#session, request));
+  }
+
+  stop(argument: unknown, published: boolean): void {
+    const request = messages.StopStreamSchema.safeParse(argument);
+    if (!request.success) return this.#session.logger.debug('malformed stop ignored');
+    const { mediaSessionId, name } = request.data;
+    const stream = this.#streams.get(mediaSessionId);
+    if (stream) return stream.stop();
+    // The stream may be held since the connection over which it was published was lost.
+    if (published) this.#session.context.publications.stopHeld(name, this.#session.owner, INFO.stoppedByUser);
+    // Unknown streams are answered too: the SDK repeats the stop every 200 ms until it is answered.
+    this.#session.send('notifyStreamStatusEvent', {
+      mediaSessionId,
+      name,
+      published,
+      status: published ? 'UNPUBLISHED' : 'STOPPED',
+      info: INFO.stoppedByUser,
+    });
+  }
+
+  available(argument: unknown): void {
+    const request = messages.NamedStreamSchema.safeParse(argument);
+    const { id } = namesOf(argument);
+    const { registry } = this.#session.context;
+    const available = request.success && registry.find(request.data.name)?.publisher !== undefined;
+    this.#session.send(
+      'availableStream',
+      available ? { id, status: 'true' } : { id, status: 'false', info: INFO.streamNotFound },
+    );
+  }
+
+  streamEvent(argument: unknown): void {
+    const event = messages.StreamEventSchema.safeParse(argument);
+    if (!event.success) return this.#session.logger.debug('malformed stream event ignored');
+    const { mediaSessionId, type, payload } = event.data;
+    const stream = this.#streams.get(mediaSessionId);
+    if (stream instanceof PublishedStream) stream.announce({ type, payload });
+  }
+
+  /** The socket has closed. */
+  disconnect(): void {
+    for (const stream of [...this.#streams.values()]) stream.disconnect();
+    this.#streams.clear();
+  }
+
+  /** Checks what publishing and playing have in common. The page has been told of a refusal when this returns undefined. */
+  #check<Schema extends typeof messages.PublishStreamSchema | typeof messages.PlayStreamSchema>(
+    schema: Schema,
+    argument: unknown,
+    published: boolean,
+  ): z.output<Schema> | undefined {
+    const parsed = schema.safeParse(argument);
+    const refuse = (info: string): undefined => void this.#refuse(argument, published, info);
+    if (!parsed.success) {
+      if (namesOf(argument).id === '') return refuse(INFO.idMissing);
+      const issue = parsed.error.issues[0];
+      return refuse(`Invalid request: ${issue?.path.join('.') ?? ''} ${issue?.message ?? ''}`);
+    }
+    if (this.has(parsed.data.mediaSessionId)) return refuse(INFO.idInUse);
+    if (this.#streams.size >= MAX_STREAMS) return refuse(`More than ${MAX_STREAMS} streams in one session`);
+    return parsed.data as z.output<Schema>;
+  }
+
+  #refuse(argument: unknown, published: boolean, info: string): void {
+    const { id: mediaSessionId, name } = namesOf(argument);
+    this.#session.logger.info({ streamName: name, mediaSessionId, reason: info }, 'stream request refused');
+    this.#session.send('notifyStreamStatusEvent', { mediaSessionId, name, published, status: 'FAILED', info });
+  }
+
+  #add(mediaSessionId: string, stream: PublishedStream | PlayedStream): void {
+    this.#streams.set(mediaSessionId, stream);
+    stream.once('over', () => this.#streams.delete(mediaSessionId));
+  }
+}
+
+/** What an answer to a request repeats, also when the request is invalid. Cut to the lengths of valid ones. */
+function namesOf(argument: unknown): { readonly id: string; readonly name: string } {
+  const { mediaSessionId, name } = (argument ?? {}) as { readonly mediaSessionId?: unknown; readonly name?: unknown };
+  const text = (value: unknown): string =>
+    typeof value === 'string' ? value.slice(0, messages.MAX_ID_LENGTH * 2) : '';
+  return { id: text(mediaSessionId), name: text(name) };
+}

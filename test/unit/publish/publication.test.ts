@@ -1,0 +1,357 @@
+import { EventEmitter } from 'node:events';
+import { mock } from 'node:test';
+import t from 'tap';
+import { GatewayError } from '../../../src/errors.ts';
+import { createLogger } from '../../../src/observe/logger.ts';
+import {
+  Publication,
+  type PublicationContext,
+  type PublicationEnd,
+  type PublicationRequest,
+} from '../../../src/publish/publication.ts';
+import type { PushControl, PushRequest, PushView } from '../../../src/publish/push-control.ts';
+import { Publications } from '../../../src/publish/publications.ts';
+import type { SourceSession } from '../../../src/publish/source-session.ts';
+import { LocalDirectory, type Directory } from '../../../src/streams/directory.ts';
+import { StreamRegistry } from '../../../src/streams/stream-registry.ts';
+import type { WorkerPool } from '../../../src/webrtc/worker-pool.ts';
+
+class FakeSession extends EventEmitter implements SourceSession {
+  readonly id = 'session';
+  closed = false;
+  close(): void {
+    this.closed = true;
+  }
+}
+
+class FakePushes implements PushControl {
+  readonly started: string[] = [];
+  readonly refused: [PushRequest, string][] = [];
+  refuseWith: GatewayError | undefined;
+  readonly listeners = new Set<(view: PushView) => void>();
+  async start({ streamName, rtmpUrl }: PushRequest): Promise<PushView> {
+    if (this.refuseWith) throw this.refuseWith;
+    this.started.push(rtmpUrl);
+    return this.view(streamName);
+  }
+  refuse(request: PushRequest, { code }: GatewayError): void {
+    this.refused.push([request, code]);
+  }
+  find({ streamName }: PushRequest): PushView[] {
+    return [this.view(streamName)];
+  }
+  onChange(listener: (view: PushView) => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+  change(view: PushView): void {
+    for (const listener of this.listeners) listener(view);
+  }
+  view(sourceStreamName: string, status = 'connecting'): PushView {
+    return { mediaSessionId: 'push-1', sourceStreamName, destination: 'rtmp://a.example/live', status, reason: '' };
+  }
+}
+
+const stopped = new GatewayError('STREAM_STOPPED', 'Stopped by user');
+const vanished = new GatewayError('PUBLISHER_LOST', 'vanished');
+/** Everything that is pending in promises has happened. */
+const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+function setUp(more: Partial<PublicationContext> = {}) {
+  const lines: Record<string, unknown>[] = [];
+  const logger = createLogger(
+    { log_level: 'info', log_format: 'json' },
+    { destination: { write: (line) => lines.push(JSON.parse(line) as Record<string, unknown>) } },
+  );
+  const registry = new StreamRegistry({ resumeWindowMs: 60_000, maxStreams: 2 });
+  const pushes = new FakePushes();
+  const directory = new LocalDirectory();
+  const context = { registry, pushes, directory, admission: { check: () => undefined }, ...more };
+  t.teardown(() => registry.close(stopped));
+  // Logs the ends of streams.
+  new Publications({ ...context, pool: undefined as unknown as WorkerPool, logger });
+  const publish = (request: Partial<PublicationRequest<FakeSession>> = {}) => {
+    const session = new FakeSession();
+    const publication = Publication.start(context, {
+      streamName: 'cam',
+      resumeKey: 'key',
+      rtmpUrls: [],
+      openSession: async () => session,
+      logger: logger.child({ door: 'test' }),
+      ...request,
+    });
+    const events: string[] = [];
+    const ends: PublicationEnd[] = [];
+    const views: PushView[] = [];
+    publication.on('live', () => events.push('live'));
+    publication.on('push', (view) => views.push(view));
+    publication.on('ended', (end) => (events.push(`ended: ${end.cause}`), ends.push(end)));
+    return { publication, session, events, ends, views };
+  };
+  const live = async (request: Partial<PublicationRequest<FakeSession>> = {}) => {
+    const parts = publish(request);
+    await parts.publication.negotiated;
+    parts.session.emit('connected');
+    return parts;
+  };
+  const said = (): unknown[] => lines.map(({ msg }) => msg);
+  return { registry, pushes, directory, publish, live, lines, said };
+}
+
+t.test('published, stopped: the name, the session and the claim are free again', async (t) => {
+  const { registry, directory, live, said, lines, pushes } = setUp();
+  const { publication, session, events, ends } = await live();
+  t.equal(publication.state, 'live');
+  t.equal(registry.find('cam')?.publisher, session);
+  t.match(await directory.owner('cam'), { node: 'local', epoch: 1 });
+  publication.stop(stopped);
+  publication.stop(stopped);
+  t.strictSame(events, ['live', 'ended: stopped']);
+  t.equal(ends[0]!.reason, stopped);
+  t.ok(session.closed);
+  t.equal(registry.find('cam'), undefined);
+  t.equal(await directory.owner('cam'), undefined);
+  t.equal(pushes.listeners.size, 0);
+  t.strictSame(said(), ['stream published', 'stream ended']);
+  t.match(lines[0], { streamName: 'cam', door: 'test', publishSession: 'session' });
+  t.match(lines[1], { streamName: 'cam', code: 'STREAM_STOPPED', reason: 'Stopped by user' });
+});
+
+t.test('one name, two publishers: the second is refused, and the claim stays with the first', async (t) => {
+  const { live, publish, directory, said } = setUp();
+  const first = await live();
+  const second = publish();
+  await t.rejects(second.publication.negotiated, { code: 'STREAM_NAME_IN_USE' });
+  t.strictSame(second.events, ['ended: failed']);
+  t.ok(await directory.owner('cam'));
+  t.strictSame(said(), ['stream published', 'publication refused']);
+  first.publication.stop(stopped);
+  t.equal(await directory.owner('cam'), undefined);
+});
+
+t.test('lost, and no stop in time: the stream stays held, and its return is logged as such', async (t) => {
+  const { registry, directory, live, said, lines } = setUp();
+  mock.timers.enable({ apis: ['setTimeout'] });
+  t.teardown(() => mock.timers.reset());
+  const { session, events, publication } = await live({ graceMs: 1000 });
+  const stream = registry.find('cam')!;
+  session.emit('lost', vanished);
+  t.equal(publication.state, 'lost');
+  t.ok(stream.absence);
+  mock.timers.tick(1000);
+  t.strictSame(events, ['live', 'ended: graceExpired']);
+  t.ok(await directory.owner('cam'), 'claimed while it is held');
+
+  const back = await live();
+  t.equal(registry.find('cam'), stream);
+  t.equal((await directory.owner('cam'))?.epoch, 1);
+  back.publication.stop(stopped);
+  t.strictSame(said(), ['stream published', 'publisher lost', 'stream resumed', 'stream ended']);
+  t.match(lines[1], { level: 'warn', reason: 'vanished', heldUntil: /^\d{4}-.*Z$/ });
+  t.equal(await directory.owner('cam'), undefined);
+});
+
+t.test('lost, then stopped: a stop that comes after its media', async (t) => {
+  const { registry, live } = setUp();
+  const { session, events, publication } = await live({ graceMs: 1000 });
+  session.emit('lost', vanished);
+  publication.stop(stopped);
+  t.strictSame(events, ['live', 'ended: stopped']);
+  t.equal(registry.find('cam'), undefined);
+});
+
+t.test('lost, without a grace time: lasts until the stream ends or is continued', async (t) => {
+  const { registry, live } = setUp();
+  const first = await live();
+  first.session.emit('lost', vanished);
+  const second = await live();
+  t.strictSame(first.events, ['live', 'ended: takenOver']);
+  first.publication.stop(stopped);
+  t.ok(registry.find('cam')?.publisher, 'the stream is not the first one’s any more');
+  second.session.emit('lost', vanished);
+  registry.end(registry.find('cam')!, stopped);
+  t.strictSame(second.events, ['live', 'ended: streamEnded']);
+});
+
+t.test('the signalling connection closes: the stream is held; with a resume window of 0 it ends', async (t) => {
+  const { registry, live, said } = setUp();
+  const { publication, session, events } = await live();
+  publication.disconnect(vanished);
+  t.strictSame(events, ['live', 'ended: disconnected']);
+  t.ok(session.closed);
+  t.ok(registry.find('cam')?.absence);
+  t.strictSame(said(), ['stream published', 'publisher lost']);
+
+  const none = setUp({ registry: new StreamRegistry({ resumeWindowMs: 0, maxStreams: 1 }) });
+  const other = await none.live();
+  other.session.emit('lost', vanished);
+  t.strictSame(other.events, ['live', 'ended: streamEnded']);
+  t.equal(other.ends[0]!.reason.code, 'PUBLISHER_LOST');
+});
+
+t.test('a worker that died ends the stream', async (t) => {
+  const { registry, live } = setUp();
+  const { session, ends } = await live();
+  session.emit('lost', new GatewayError('WORKER_DIED', 'died'));
+  t.match(ends, [{ cause: 'mediaLost', reason: { code: 'WORKER_DIED' } }]);
+  t.equal(registry.size, 0);
+});
+
+t.test('stopped while it is being negotiated: nothing stays', async (t) => {
+  const { registry, directory, publish } = setUp();
+  const opening = Promise.withResolvers<FakeSession>();
+  const { publication, session, events } = publish({ openSession: () => opening.promise });
+  await settled();
+  t.equal(publication.state, 'negotiating');
+  t.throws(() => registry.check('cam'), { code: 'STREAM_NAME_IN_USE' });
+  publication.stop(stopped);
+  await t.rejects(publication.negotiated, stopped);
+  registry.check('cam');
+  t.equal(await directory.owner('cam'), undefined);
+  opening.resolve(session);
+  await settled();
+  t.ok(session.closed);
+  t.strictSame(events, ['ended: stopped']);
+
+  const early = publish();
+  early.publication.stop(stopped);
+  await settled();
+  registry.check('cam');
+  t.equal(await directory.owner('cam'), undefined, 'stopped before the name was claimed');
+  t.notOk(early.session.closed, 'never opened');
+});
+
+t.test('negotiation fails, or the stream cannot take its publisher', async (t) => {
+  const { registry, directory, publish } = setUp();
+  const failing = publish({ openSession: () => Promise.reject(new GatewayError('INVALID_SDP', 'bad')) });
+  await t.rejects(failing.publication.negotiated, { code: 'INVALID_SDP' });
+  t.equal(await directory.owner('cam'), undefined);
+
+  const { reserve } = registry;
+  registry.reserve = (...args) => ({
+    ...reserve.apply(registry, args),
+    publish: () => {
+      throw new GatewayError('LIMIT_REACHED', 'full');
+    },
+  });
+  const { publication, session, ends } = publish();
+  await publication.negotiated;
+  session.emit('connected');
+  t.match(ends, [{ cause: 'failed', reason: { code: 'LIMIT_REACHED' } }]);
+  t.ok(session.closed);
+  registry.check('cam');
+  t.equal(await directory.owner('cam'), undefined);
+});
+
+t.test('rights and overload are checked before the name is taken; a publisher that returns is let in', async (t) => {
+  let overloaded = false;
+  const admission = {
+    check(): void {
+      if (overloaded) throw new GatewayError('OVERLOADED', 'Try later.');
+    },
+  };
+  const { publish, live, registry } = setUp({ admission });
+  const rights = {
+    publish: () => Promise.reject(new GatewayError('FORBIDDEN', 'Not you.')),
+    push: async () => undefined,
+  };
+  await t.rejects(publish({ rights }).publication.negotiated, { code: 'FORBIDDEN' });
+
+  const { session } = await live();
+  session.emit('lost', vanished);
+  overloaded = true;
+  await t.rejects(publish({ streamName: 'new' }).publication.negotiated, { code: 'OVERLOADED' });
+  await live();
+  t.ok(registry.find('cam')?.publisher);
+});
+
+t.test('pushes: started, refused, reported', async (t) => {
+  const { live, pushes, lines, said } = setUp();
+  const url = (name: string): string => `rtmp://a.example/live/${name}?key=geheim`;
+  const rights = {
+    publish: async () => undefined,
+    push: async (rtmpUrl: string) => {
+      if (rtmpUrl === url('forbidden')) throw new GatewayError('FORBIDDEN', 'Not there.');
+    },
+  };
+  const { publication, views, session } = await live({ rights, rtmpUrls: [url('one'), url('forbidden')] });
+  await settled();
+  t.strictSame(pushes.started, [url('one')]);
+  t.match(pushes.refused, [[{ streamName: 'cam', rtmpUrl: url('forbidden') }, 'FORBIDDEN']]);
+  t.match(views, [
+    { mediaSessionId: '', status: 'ended', reason: 'Not there.', destination: 'rtmp://a.example/live/***' },
+  ]);
+  t.strictSame(said(), ['stream published', 'push refused']);
+  t.match(lines[1], { level: 'warn', streamName: 'cam', code: 'FORBIDDEN' });
+  t.notMatch(JSON.stringify(lines), /geheim/);
+
+  views.length = 0;
+  const publisherAway = { since: '2026-01-01T00:00:00.000Z', until: '2026-01-01T00:00:15.000Z' };
+  pushes.change({ ...pushes.view('cam', 'pushing'), publisherAway });
+  pushes.change(pushes.view('another', 'pushing'));
+  t.match(views, [{ status: 'pushing', publisherAway }]);
+  t.equal(views.length, 1);
+
+  session.emit('lost', vanished);
+  pushes.refuseWith = new GatewayError('TRANSPONDER_EXISTS', 'It runs.');
+  const back = await live({ rtmpUrls: [url('one')] });
+  await settled();
+  t.match(back.views, [{ mediaSessionId: 'push-1', status: 'connecting' }], 'the push that has gone on');
+  t.equal(pushes.refused.length, 1, 'and was not refused');
+  t.equal(publication.state, 'ended');
+});
+
+t.test('a name that another node takes over: the stream ends, also while it is held', async (t) => {
+  const takenBy = new GatewayError('STREAM_NAME_IN_USE', 'Another node owns this name.');
+  let lease = new AbortController();
+  const directory: Directory = {
+    claim: async (streamName) => ({ streamName, epoch: 1, lost: lease.signal, release: () => undefined }),
+    owner: async () => undefined,
+  };
+  const { live, publish, registry } = setUp({ directory });
+  const first = await live();
+  lease.abort(takenBy);
+  t.match(first.ends, [{ reason: takenBy }]);
+  t.equal(registry.size, 0);
+
+  lease = new AbortController();
+  const second = await live();
+  second.publication.disconnect(vanished);
+  t.equal(registry.size, 1);
+  lease.abort(takenBy);
+  t.equal(registry.size, 0);
+
+  lease = new AbortController();
+  const third = publish();
+  await third.publication.negotiated;
+  lease.abort(takenBy);
+  t.match(third.ends, [{ cause: 'failed', reason: takenBy }]);
+  t.ok(third.session.closed);
+});
+
+t.test('messages of the publisher reach the players of a live stream', async (t) => {
+  const { live, registry } = setUp();
+  const { publication } = await live();
+  const heard: unknown[] = [];
+  registry.find('cam')!.on('message', (message) => heard.push(message));
+  publication.announce({ type: 'audioMuted' });
+  t.strictSame(heard, [{ type: 'audioMuted' }]);
+});
+
+t.test('a held stream is stopped over another connection by its owner alone', async (t) => {
+  const { registry, live, directory, pushes } = setUp();
+  const { publication } = await live();
+  const context = { registry, directory, pushes, admission: { check: () => undefined } };
+  const publications = new Publications({
+    ...context,
+    pool: undefined as unknown as WorkerPool,
+    logger: createLogger({ log_level: 'error', log_format: 'json' }),
+  });
+  publications.stopHeld('cam', 'key', 'Stopped by user');
+  t.ok(registry.find('cam'), 'its publisher is there');
+  publication.disconnect(vanished);
+  for (const key of ['other', undefined]) publications.stopHeld('cam', key, 'Stopped by user');
+  t.ok(registry.find('cam'));
+  publications.stopHeld('cam', 'key', 'Stopped by user');
+  t.equal(registry.size, 0);
+});
