@@ -6,7 +6,7 @@ import { waitFor } from '../helpers/wait.ts';
 
 t.setTimeout(FILE_TIMEOUT);
 
-// A gateway that republishes by itself, under the streams' own names, and never transcodes.
+// A gateway with rtmp_push_auto_start, without a prefix and without transcoding.
 const target = await startNginxRtmp();
 t.teardown(() => target.stop());
 const { gateway, nginx, publisher } = await setStage(t, {
@@ -21,7 +21,7 @@ const { gateway, nginx, publisher } = await setStage(t, {
 });
 
 await t.test(
-  'a published stream is pushed by itself, without a prefix, and later by what the buffer holds',
+  'rtmp_push_auto_start pushes a stream without a prefix, delayed by the out-buffer',
   async (t) => {
     const page = await publisher({ name: 'auto', source: 'tone', sourceOptions: { width: 320, height: 180 } });
     const found = await waitFor('the push', async () => {
@@ -39,19 +39,19 @@ await t.test(
       body: { exception: 'TRANSCODING_DISABLED', message: /Transcoding required, but disabled/ },
     });
     const plain = await gateway.rest('/push/startup', { streamName: 'auto', rtmpUrl: nginx.rtmpUrl, width: 640 });
-    t.match(plain, { status: 200 }, 'a width alone asks for no transcoding');
+    t.match(plain, { status: 200 }, 'a width alone needs no transcoding');
     await page.stop('auto');
     await gateway.ended(found.body[0].mediaSessionId);
 
     const recording = await analyse(recordingOf(target, 'auto'));
     t.strictSame(recording.decodeErrors, []);
     t.match(recording.frames.at(-1), { width: 320, height: 180 });
-    t.ok(recording.audio.largestGap <= 50, `no hole in the sound: ${recording.audio.largestGap} ms`);
+    t.ok(recording.audio.largestGap <= 50, `no gap in the audio: ${recording.audio.largestGap} ms`);
     await page.close();
   },
 );
 
-await t.test('a stream that would have to be transcoded is published, and its push refused', async (t) => {
+await t.test('with transcoding_disabled a VP8 stream is published and its push refused', async (t) => {
   const page = await publisher({
     name: 'vp8',
     stripCodecs: 'H264',
