@@ -41,10 +41,7 @@ else {
     await recorded(file, 6000);
     const { packets } = await page.audioSent();
     const seconds = (performance.now() - started) / 1000;
-    t.ok(
-      packets >= 6 * 20 && packets <= seconds * 27,
-      `packets of 40 ms as requested: ${packets} in ${seconds} s`,
-    );
+    t.ok(packets >= 6 * 20 && packets <= seconds * 27, `packets of 40 ms as requested: ${packets} in ${seconds} s`);
     await gateway.rest('/push/terminate', { mediaSessionId });
 
     const recording = await analyse(file);

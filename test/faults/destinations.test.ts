@@ -85,56 +85,59 @@ await t.test('a frozen server is detected and receives the stream again after it
   await beginsAnew(t);
 });
 
+await t.test('after a network failure the push retries until the server frees the name', async (t) => {
+  const proxy = await startTcpProxy(frail.port);
+  t.teardown(() => proxy.close());
+  await rm(frailFile, { force: true });
+  const { mediaSessionId } = await gateway.startPush({
+    streamName: 'show',
+    rtmpUrl: `rtmp://127.0.0.1:${proxy.port}/live`,
+  });
+  t.teardown(async () => void (await gateway.rest('/push/terminate', { mediaSessionId })));
+  await gateway.reached(mediaSessionId, 'pushing');
+  const letGo = proxy.strand();
+  const view = await waitFor('a refusal of the name', async () => {
+    const view = await gateway.transponder(mediaSessionId);
+    return view && /Already publishing/.test(view.reason ?? '') ? view : undefined;
+  });
+  t.match(view, { status: /connecting|retrying/, reasonCode: 'DESTINATION_LOST' });
+  await rm(frailFile, { force: true });
+  letGo();
+  t.match(await gateway.reached(mediaSessionId, 'pushing'), { reason: '' });
+  await beginsAnew(t);
+});
+
 await t.test(
-  'after a network failure the push retries until the server frees the name',
+  'a server that closes the connection without an error: the push ends after its last attempt',
   async (t) => {
-    const proxy = await startTcpProxy(frail.port);
-    t.teardown(() => proxy.close());
-    await rm(frailFile, { force: true });
-    const { mediaSessionId } = await gateway.startPush({
-      streamName: 'show',
-      rtmpUrl: `rtmp://127.0.0.1:${proxy.port}/live`,
-    });
-    t.teardown(async () => void (await gateway.rest('/push/terminate', { mediaSessionId })));
-    await gateway.reached(mediaSessionId, 'pushing');
-    const letGo = proxy.strand();
-    const view = await waitFor('a refusal of the name', async () => {
-      const view = await gateway.transponder(mediaSessionId);
-      return view && /Already publishing/.test(view.reason ?? '') ? view : undefined;
-    });
-    t.match(view, { status: /connecting|retrying/, reasonCode: 'DESTINATION_LOST' });
-    await rm(frailFile, { force: true });
-    letGo();
-    t.match(await gateway.reached(mediaSessionId, 'pushing'), { reason: '' });
-    await beginsAnew(t);
+    refused = 0;
+    refuse = true;
+    const { mediaSessionId } = await gateway.startPush({ streamName: 'show', rtmpUrl: frail.rtmpUrl });
+    const ended = await gateway.ended(mediaSessionId, 30_000);
+    refuse = false;
+    t.match(ended, { status: 'ended', attempt: ATTEMPTS, reasonCode: /^DESTINATION_/ });
+    t.equal(refused, ATTEMPTS + 1, 'the first connection and each attempt');
   },
 );
 
-await t.test('a server that closes the connection without an error: the push ends after its last attempt', async (t) => {
-  refused = 0;
-  refuse = true;
-  const { mediaSessionId } = await gateway.startPush({ streamName: 'show', rtmpUrl: frail.rtmpUrl });
-  const ended = await gateway.ended(mediaSessionId, 30_000);
-  refuse = false;
-  t.match(ended, { status: 'ended', attempt: ATTEMPTS, reasonCode: /^DESTINATION_/ });
-  t.equal(refused, ATTEMPTS + 1, 'the first connection and each attempt');
-});
-
-await t.test('a server that accepts and drops connections: attempts have an interval, and the push ends after the last one', async (t) => {
-  const proxy = await startTcpProxy(frail.port, 40_000);
-  t.teardown(() => proxy.close());
-  const asked = performance.now();
-  const { mediaSessionId } = await gateway.startPush({
-    streamName: 'show',
-    rtmpUrl: `rtmp://127.0.0.1:${proxy.port}/live/drop`,
-    rtmpTransponderFullUrl: true,
-  });
-  const ended = await gateway.ended(mediaSessionId, 60_000);
-  const seconds = (performance.now() - asked) / 1000;
-  t.match(ended, { status: 'ended', reasonCode: /^DESTINATION_/ }, ended.reason);
-  t.equal(proxy.accepted, ATTEMPTS + 1, 'the first connection and each attempt');
-  t.ok(seconds >= (ATTEMPTS * 500) / 1000, `${seconds.toFixed(1)} s with an interval between attempts`);
-});
+await t.test(
+  'a server that accepts and drops connections: attempts have an interval, and the push ends after the last one',
+  async (t) => {
+    const proxy = await startTcpProxy(frail.port, 40_000);
+    t.teardown(() => proxy.close());
+    const asked = performance.now();
+    const { mediaSessionId } = await gateway.startPush({
+      streamName: 'show',
+      rtmpUrl: `rtmp://127.0.0.1:${proxy.port}/live/drop`,
+      rtmpTransponderFullUrl: true,
+    });
+    const ended = await gateway.ended(mediaSessionId, 60_000);
+    const seconds = (performance.now() - asked) / 1000;
+    t.match(ended, { status: 'ended', reasonCode: /^DESTINATION_/ }, ended.reason);
+    t.equal(proxy.accepted, ATTEMPTS + 1, 'the first connection and each attempt');
+    t.ok(seconds >= (ATTEMPTS * 500) / 1000, `${seconds.toFixed(1)} s with an interval between attempts`);
+  },
+);
 
 await t.test('a server that does not exist: the push retries and can be terminated', async (t) => {
   const proxy = await startTcpProxy(frail.port);

@@ -162,26 +162,23 @@ await t.test('silence while the media path is cut and the WebSocket stays open, 
   await page.close();
 });
 
-await t.test(
-  'streams of a killed media worker end with a reason, and a new worker is started',
-  async (t) => {
-    const page = await publisher({ name: 'orphan', ...source });
-    const { mediaSessionId } = await gateway.startPush({ streamName: 'orphan', rtmpUrl: nginx.rtmpUrl });
-    await gateway.reached(mediaSessionId, 'pushing');
-    const [worker] = gateway.children('media-worker');
-    process.kill(worker!.pid, 'SIGKILL');
-    t.match(await gateway.ended(mediaSessionId), { status: 'ended', reasonCode: 'WORKER_DIED' });
-    await page.event('FAILED in the page', ({ what, status }) => what === 'stream' && status === 'FAILED');
-    await waitFor('a new worker', () => gateway.children('media-worker').some(({ pid }) => pid !== worker!.pid));
-    await page.close();
+await t.test('streams of a killed media worker end with a reason, and a new worker is started', async (t) => {
+  const page = await publisher({ name: 'orphan', ...source });
+  const { mediaSessionId } = await gateway.startPush({ streamName: 'orphan', rtmpUrl: nginx.rtmpUrl });
+  await gateway.reached(mediaSessionId, 'pushing');
+  const [worker] = gateway.children('media-worker');
+  process.kill(worker!.pid, 'SIGKILL');
+  t.match(await gateway.ended(mediaSessionId), { status: 'ended', reasonCode: 'WORKER_DIED' });
+  await page.event('FAILED in the page', ({ what, status }) => what === 'stream' && status === 'FAILED');
+  await waitFor('a new worker', () => gateway.children('media-worker').some(({ pid }) => pid !== worker!.pid));
+  await page.close();
 
-    const again = await publisher({ name: 'orphan', ...source, rtmpUrl: `${nginx.rtmpUrl}` });
-    await again.event(
-      'a push through the new worker',
-      ({ event }) => event?.type === 'transponder' && event.payload.status === 'pushing',
-    );
-    await again.stop('orphan');
-    await waitFor('no encoder', () => gateway.children().every(({ role }) => role === 'media-worker'));
-    await again.close();
-  },
-);
+  const again = await publisher({ name: 'orphan', ...source, rtmpUrl: `${nginx.rtmpUrl}` });
+  await again.event(
+    'a push through the new worker',
+    ({ event }) => event?.type === 'transponder' && event.payload.status === 'pushing',
+  );
+  await again.stop('orphan');
+  await waitFor('no encoder', () => gateway.children().every(({ role }) => role === 'media-worker'));
+  await again.close();
+});

@@ -14,8 +14,7 @@ const SET_UP = `ip link set lo up && ip link add own0 type veth peer name own1 &
 export function enterOwnNetwork(): void {
   if (process.env[MARK]) return;
   const { status, error } = inOwnNetwork([process.execPath, ...process.argv.slice(1)], 'inherit');
-  if (error)
-    throw new Error('A network namespace needs `unshare` and `ip`: apt-get install util-linux iproute2');
+  if (error) throw new Error('A network namespace needs `unshare` and `ip`: apt-get install util-linux iproute2');
   process.exit(status ?? 1);
 }
 
