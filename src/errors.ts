@@ -35,6 +35,7 @@ export const ERROR_KINDS = {
   SESSION_NOT_FOUND: kind('request', 404),
   SOUND_FILE_NOT_FOUND: kind('request', 404),
   METHOD_NOT_ALLOWED: kind('request', 405),
+  REQUEST_TIMEOUT: kind('request', 408, true),
   TRANSPONDER_EXISTS: kind('request', 409),
   STREAM_NAME_IN_USE: kind('request', 409),
   PRECONDITION_FAILED: kind('request', 412),
@@ -61,7 +62,9 @@ export const ERROR_KINDS = {
   // Streams
   STREAM_STOPPED: kind('stream', 410),
   PUBLISHER_LOST: kind('stream', 410),
+  PLAYER_LOST: kind('stream', 410),
   ENCODER_FAILED: kind('stream', 500, true),
+  FRAME_TOO_LARGE: kind('stream', 422),
   WORKER_DIED: kind('stream', 503, true),
 
   // The gateway
