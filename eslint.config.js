@@ -24,10 +24,10 @@ const ARROWS = {
 /** Folders and files that every server folder may import. They may import each other. */
 const FOR_EVERYBODY = ['errors.ts', 'config', 'observe', 'runtime', 'net'];
 
-/** Process entry and composition root: they import everything, and nothing imports them. */
+/** The process and the composition root: they import everything, and nothing imports them. */
 const ROOTS = ['gateway.ts', 'gateway-process.ts', 'main.ts'];
 
-/** Browser code shares no modules with the server. */
+/** Browser code shares no module with the server. */
 const BROWSER = ['web'];
 
 const SRC = fileURLToPath(new URL('src/', import.meta.url));

@@ -26,7 +26,7 @@ const parameterSets = ['6742c01fda01e0089f961000000300100000030320f1832a', '68ce
 const keyFrame = Buffer.concat([Buffer.of(0x65, 0x88), Buffer.alloc(300, 0x55)]);
 const frame = Buffer.concat([Buffer.of(0x41, 0x9a), Buffer.alloc(100, 0x55)]);
 
-/** A track subscription. */
+/** What a worker hands on of one track. */
 class Subscription extends EventEmitter {
   readonly roundTripMs = 20;
   #sequence = 0;
@@ -46,7 +46,7 @@ class Subscription extends EventEmitter {
     this.emit('rtp', Buffer.concat([header, payload]));
   }
 
-  /** Skips a packet. */
+  /** A packet that never comes. */
   lose(): void {
     this.#sequence++;
   }
@@ -58,12 +58,12 @@ class Subscription extends EventEmitter {
 
 const OPTIONS = { audioBitrate: 128, audioBatchMs: 60, keyFrameIntervalMs: 2000, logger: silentLogger };
 const program = process.env['OPUS_TO_AAC_BIN'];
-/** If they were built: a shared encoder starts at once, an ffmpeg needs seconds on a busy machine, and these tests depend on the time of the audio. */
+/** Where they were built: one is there at once, while an ffmpeg takes seconds to start on a busy machine, and the sound of these tests is timed. */
 const sharedEncoders = program
   ? await SharedEncoders.create({ program, streamsEach: 16, audioBatchMs: OPTIONS.audioBatchMs, logger: silentLogger })
   : undefined;
 
-/** A publisher of video only. */
+/** A publisher of frames alone. */
 const publisher = (subscribe: () => Promise<unknown>, codec = 'h264'): Publisher =>
   ({
     id: 'publisher',
@@ -74,9 +74,9 @@ const publisher = (subscribe: () => Promise<unknown>, codec = 'h264'): Publisher
 /**
  * A publisher of H.264 and Opus in real time.
  *
- * @param arrivalMs arrival of what is captured at a time; both in milliseconds from the start
- * @param soundLateMs how much later audio arrives than video captured at the same time
- * @returns the tags and when they came out
+ * @param arrivalMs of what is captured at a time, in milliseconds from the beginning
+ * @param soundLateMs by how much sound comes later than the frame of the same moment
+ * @returns the tags, with the time when they came
  */
 async function publish(
   forMs: number,
@@ -149,7 +149,7 @@ const isMonotonic = (tags: ReadonlyArray<{ tag: FlvTag }>, type: number): boolea
 
 t.jobs = 4;
 
-t.test('after a loss no frames are sent until the next key frame, which is requested until it arrives', async (t) => {
+t.test('a loss: no frame until the next key frame, which is asked for until it comes', async (t) => {
   const video = new Subscription();
   const stream = new LiveStream('camera', undefined);
   stream.attach(publisher(() => Promise.resolve(video)));
@@ -166,7 +166,7 @@ t.test('after a loss no frames are sent until the next key frame, which is reque
   video.lose();
   const asked = video.keyFramesAsked;
   show(false);
-  await waitFor('a second request for a key frame', () => video.keyFramesAsked > asked + 1);
+  await waitFor('a key frame to be asked for, and again', () => video.keyFramesAsked > asked + 1);
   [false, true, false].forEach(show);
   await waitFor('frames', () => out.length >= 5);
   t.equal(
@@ -176,21 +176,21 @@ t.test('after a loss no frames are sent until the next key frame, which is reque
   const shown = out.filter(({ sequenceHeader }) => !sequenceHeader);
   t.ok(
     shown.slice(1).every(({ timestamp }, index) => timestamp > shown[index]!.timestamp),
-    'no timestamp occurs twice',
+    'none at the time of another',
   );
 
   t.ok(rendition.recent);
   stream.lose(15_000);
   stream.attach(publisher(() => Promise.resolve(new Subscription())));
-  t.equal(rendition.recent, undefined, 'frames after a return do not depend on those before');
+  t.equal(rendition.recent, undefined, 'what comes after a return does not follow from what was before');
   stream.lose(15_000);
   const failure = once(rendition, 'failed');
   stream.attach(publisher(() => Promise.resolve(new Subscription()), 'vp8'));
-  t.match(await failure, [{ code: 'ENCODER_FAILED' }], 'the codec cannot change');
+  t.match(await failure, [{ code: 'ENCODER_FAILED' }], 'nor can it be another codec');
   await rendition.close();
 });
 
-t.test('a publisher that returns and is lost before its tracks can be read does not fail the rendition', async (t) => {
+t.test('a publisher that comes back and is gone before its tracks can be read was only lost once more', async (t) => {
   const stream = new LiveStream('camera', undefined);
   stream.attach(publisher(() => Promise.resolve(new Subscription())));
   const rendition = await SourceRendition.create(stream, OPTIONS);
@@ -202,14 +202,14 @@ t.test('a publisher that returns and is lost before its tracks can be read does 
     if (!stays) stream.lose(15_000);
     await sleep(0);
   };
-  await comeBack(() => Promise.reject(new Error('worker died')), false);
+  await comeBack(() => Promise.reject(new Error('its worker died')), false);
   t.strictSame(failures, []);
-  await comeBack(() => Promise.reject(new Error('cannot be read')), true);
-  t.strictSame(failures, ['cannot be read']);
+  await comeBack(() => Promise.reject(new Error('it cannot be read')), true);
+  t.strictSame(failures, ['it cannot be read']);
   await rendition.close();
 });
 
-t.test('an increase of the network delay by 800 ms causes at most two seconds of silence', async (t) => {
+t.test('the network takes 800 ms longer than before: silence for two seconds at most', async (t) => {
   const tags = await publish(9000, (ms) => ms + 20 + 800 * Math.min(1, Math.max(0, (ms - 2500) / 800)));
   const after = tags.filter(({ atMs }) => atMs > 6500 && atMs < 9000);
   t.ok(after.some(isSound));
@@ -217,14 +217,14 @@ t.test('an increase of the network delay by 800 ms causes at most two seconds of
   t.ok(isMonotonic(tags, TAG_AUDIO) && isMonotonic(tags, TAG_VIDEO));
 });
 
-t.test('an increase of the network delay by 400 ms causes no silence', async (t) => {
+t.test('the network takes 400 ms longer: never silent', async (t) => {
   const tags = await publish(6000, (ms) => ms + 20 + 400 * Math.min(1, Math.max(0, (ms - 2500) / 800)));
   const played = tags.filter(({ atMs }) => atMs > 500 && atMs < 6000);
   t.ok(played.some(isSound));
   t.notOk(played.some(isSilence), `${played.filter(isSilence).length} frames of silence`);
 });
 
-t.test('a push that begins during a network stall has audio as soon as it is over', async (t) => {
+t.test('a push that begins in a stall is heard as soon as it is over', async (t) => {
   const tags = await publish(4000, (ms) => Math.max(ms, 1200) + 20);
   const after = tags.filter(({ atMs }) => atMs > 2200 && atMs < 4000);
   t.ok(after.some(isSound));
@@ -232,7 +232,7 @@ t.test('a push that begins during a network stall has audio as soon as it is ove
   t.ok(isMonotonic(tags, TAG_AUDIO) && isMonotonic(tags, TAG_VIDEO));
 });
 
-t.test('audio that sender reports place 700 ms behind video is waited for', async (t) => {
+t.test('sound that reports put 700 ms behind the frame is waited for', async (t) => {
   const tags = await publish(7000, (ms) => ms + 20, 700);
   const after = tags.filter(({ atMs }) => atMs > 5000 && atMs < 7000);
   t.ok(after.some(isSound));

@@ -12,7 +12,7 @@ export interface ReverseProxy {
   stop(): Promise<void>;
 }
 
-/** nginx in front of a gateway, with the configuration of docs/operations.md except ports and certificate. */
+/** nginx before a gateway, exactly as docs/operations.md has it but for ports and certificate. */
 export async function startReverseProxy(gateway: {
   readonly ws: number;
   readonly http: number;

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import t from 'tap';
 import { readDirectly } from '../../src/runtime/pipe.ts';
 
-/** Writes pieces of these sizes, each after the previous one has been read. Each piece consists of one repeated byte. */
+/** Writes pieces of these sizes, each when the one before has been read; all bytes of a piece are alike, and other than those of the next. */
 const WRITER = `
   const sizes = JSON.parse(process.argv[1]);
   process.stdin.on('data', () => {
@@ -12,8 +12,8 @@ const WRITER = `
     process.stdout.write(Buffer.alloc(size, sizes.length + 1));
   });`;
 
-t.test('reads pieces of any size byte for byte', async (t) => {
-  // Node reads into 64 KiB and cuts the buffer to the bytes received; since version 26 not if most of it is used.
+t.test('what is read are the bytes that were written, in pieces of any size', async (t) => {
+  // Node reads into 64 KiB, which it cuts to what came: not always, since version 26, where much of it is used.
   const sizes = [1, 100, 8192, 32_768, 45_056, 60_000, 65_535, 65_536, 65_537, 200_000, 3];
   const child = spawn(process.execPath, ['-e', WRITER, JSON.stringify(sizes)], { stdio: ['pipe', 'pipe', 'inherit'] });
   t.teardown(() => child.kill('SIGKILL'));
@@ -33,5 +33,5 @@ t.test('reads pieces of any size byte for byte', async (t) => {
   await once(child.stdout, 'end');
   const expected = Buffer.concat(sizes.map((size, index) => Buffer.alloc(size, sizes.length - index)));
   t.ok(Buffer.concat(read).equals(expected), 'byte for byte');
-  t.equal(ofStream, 0, 'not through the stream');
+  t.equal(ofStream, 0, 'without the stream');
 });

@@ -8,8 +8,8 @@ import { freePort } from '../helpers/server-process.ts';
 
 Object.assign(process.env, mediaWorkerEnv());
 
-/** An address for documentation, which no machine has (RFC 5737). */
-const UNASSIGNED = '203.0.113.77';
+/** An address that no machine has (RFC 5737). */
+const NOBODYS = '203.0.113.77';
 
 const create = (addresses: readonly MediaAddress[], rtcPort = 0) =>
   WorkerPool.create({
@@ -20,7 +20,7 @@ const create = (addresses: readonly MediaAddress[], rtcPort = 0) =>
     logger: silentLogger,
   });
 
-/** The ICE candidates for a publisher. */
+/** What a publisher is told. */
 async function candidates(t: Test, addresses: readonly MediaAddress[]): Promise<string[]> {
   const pool = await create(addresses);
   t.teardown(() => pool.close());
@@ -29,7 +29,7 @@ async function candidates(t: Test, addresses: readonly MediaAddress[]): Promise<
   return iceCandidates.map(({ protocol, address }) => `${protocol} ${address}`);
 }
 
-t.test('an extra address is offered over UDP, after the first', async (t) => {
+t.test('an extra address: by UDP, after the first', async (t) => {
   t.strictSame(await candidates(t, [{ ip: '127.0.0.1' }, { ip: '127.0.0.2', isExtra: true }]), [
     'udp 127.0.0.1',
     'tcp 127.0.0.1',
@@ -37,24 +37,24 @@ t.test('an extra address is offered over UDP, after the first', async (t) => {
   ]);
 });
 
-t.test('an extra address that is not available is left out', async (t) => {
-  t.strictSame(await candidates(t, [{ ip: '127.0.0.1' }, { ip: UNASSIGNED, isExtra: true }]), [
+t.test('an extra address that cannot be had is done without', async (t) => {
+  t.strictSame(await candidates(t, [{ ip: '127.0.0.1' }, { ip: NOBODYS, isExtra: true }]), [
     'udp 127.0.0.1',
     'tcp 127.0.0.1',
   ]);
 });
 
-t.test('the announced address replaces the local one', async (t) => {
+t.test('another address is announced', async (t) => {
   t.strictSame(await candidates(t, [{ ip: '127.0.0.1', announced: 'media.example.com' }]), [
     'udp media.example.com',
     'tcp media.example.com',
   ]);
 });
 
-t.test('a missing address and a port in use fail the start', async (t) => {
-  await t.rejects(create([{ ip: UNASSIGNED }]), {
+t.test('what cannot be done without', async (t) => {
+  await t.rejects(create([{ ip: NOBODYS }]), {
     code: 'SETTINGS_INVALID',
-    message: `ip_local ${UNASSIGNED} is not an address of this machine. Set ip_local to one that is, or to 0.0.0.0.`,
+    message: `ip_local ${NOBODYS} is not an address of this machine. Set ip_local to one that is, or to 0.0.0.0.`,
   });
   const port = await freePort();
   const first = await create([{ ip: '127.0.0.1' }], port);
