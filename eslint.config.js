@@ -2,10 +2,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import tseslint from 'typescript-eslint';
 
-/**
- * What each folder of src/ may import, besides itself and the folders of FOR_EVERYBODY: the table of docs/architecture.md. There are no exceptions for
- * single files.
- */
+/** What each folder of src/ may import besides itself and FOR_EVERYBODY: the table of docs/architecture.md. No exceptions for single files. */
 const ARROWS = {
   media: [],
   rtmp: ['media'],
@@ -23,7 +20,7 @@ const ARROWS = {
   embedded: [],
 };
 
-/** Folders and files that every folder of the server may import. Among themselves, they import freely. */
+/** Folders and files that every server folder may import. They may import each other. */
 const FOR_EVERYBODY = ['errors.ts', 'config', 'observe', 'runtime', 'net'];
 
 /** The process and the composition root: they import everything, and nothing imports them. */
@@ -34,7 +31,7 @@ const BROWSER = ['web'];
 
 const SRC = fileURLToPath(new URL('src/', import.meta.url));
 
-/** The rule that holds the table: says for a relative import inside src/ whether an arrow goes that way. */
+/** Enforces the table for relative imports inside src/. */
 const importArrows = {
   meta: {
     type: 'problem',
@@ -109,7 +106,7 @@ export default tseslint.config(
     extends: [tseslint.configs.base],
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
     rules: {
-      // A promise that nobody waits for is an error that nobody sees.
+      // Errors of promises that are not awaited would be lost.
       '@typescript-eslint/no-floating-promises': 'error',
       '@typescript-eslint/no-misused-promises': [
         'error',
@@ -130,7 +127,7 @@ export default tseslint.config(
     },
   },
   {
-    // One file runs ffmpeg, so that one file knows how a process is ended and what its log says; another asks at the start what it can do.
+    // One file runs ffmpeg and knows how its process is ended and what its log means; another one checks its features at start.
     files: ['src/**/*.ts'],
     ignores: ['src/ffmpeg/ffmpeg-process.ts', 'src/ffmpeg/ffmpeg-abilities.ts'],
     rules: {
@@ -141,8 +138,7 @@ export default tseslint.config(
     },
   },
   {
-    // tap's tests are awaited by the runner, not by their caller, and each may take its own `t`, used or not. Bytes are compared as
-    // regular expressions.
+    // tap awaits its tests itself, and a test may have an unused `t`. Regular expressions match control bytes.
     files: ['test/**/*.ts'],
     rules: {
       '@typescript-eslint/no-unused-vars': ['error', { args: 'none', caughtErrors: 'none' }],
@@ -159,7 +155,7 @@ export default tseslint.config(
     rules: { 'no-unused-vars': ['error', { argsIgnorePattern: '^_', caughtErrors: 'none' }] },
   },
   {
-    // Classic scripts of test pages: what stands at their top is for the page.
+    // Classic scripts of test pages: top-level names are used by the page.
     files: ['test/helpers/page/**/*.js'],
     languageOptions: { sourceType: 'script' },
     rules: { 'no-unused-vars': ['error', { vars: 'local', argsIgnorePattern: '^_', caughtErrors: 'none' }] },

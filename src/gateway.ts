@@ -1,5 +1,4 @@
 import packageJson from '../package.json' with { type: 'json' };
-import type { Authorizer } from './access/authorizer.ts';
 import { Certificate } from './net/certificate.ts';
 import type { Settings } from './config/schema.ts';
 import { EmbeddedRtmpServer } from './embedded/embedded-rtmp-server.ts';

@@ -8,7 +8,7 @@ t.setTimeout(FILE_TIMEOUT);
 
 const execute = promisify(execFile);
 
-/** Codec, rate and channels as ffprobe sees them. */
+/** Codec, rate and channels from ffprobe. */
 async function audioOf(file: string): Promise<string> {
   const { stdout } = await execute('ffprobe', [
     '-v',
@@ -44,13 +44,13 @@ for (const [codec, expected] of [
     const recording = await analyse(file);
     t.strictSame(recording.decodeErrors, []);
     t.strictSame(recording.audio.stepsBack, []);
-    t.ok(recording.audio.largestGap <= 50, `no hole: ${recording.audio.largestGap} ms`);
+    t.ok(recording.audio.largestGap <= 50, `no gap: ${recording.audio.largestGap} ms`);
     const loudest = (from: number, to: number): number =>
       Math.max(
         ...Array.from({ length: (to - from) / 50 }, (_, i) => recording.level(from + i * 50, from + i * 50 + 50)),
       );
     t.ok(loudest(500, 2900) > -40, `beeps: ${loudest(500, 2900)} dBFS`);
     t.ok(loudest(3600, 4900) < -50, `muted: ${loudest(3600, 4900)} dBFS`);
-    t.ok(loudest(5600, 6900) > -40, `the sound: ${loudest(5600, 6900)} dBFS`);
+    t.ok(loudest(5600, 6900) > -40, `the sound file: ${loudest(5600, 6900)} dBFS`);
   });
 }

@@ -8,7 +8,7 @@ import { toneWav } from '../helpers/wav.ts';
 
 t.setTimeout(FILE_TIMEOUT);
 
-// The page sends a tone of -9 dBFS; the file has one of -23 dBFS, so that each part of a recording tells where it came from.
+// The page sends a tone of -9 dBFS, the file has one of -23 dBFS, so the level shows the source of each part of a recording.
 const mediaDir = await mkdtemp(join(tmpdir(), 'sounds-'));
 t.teardown(() => rm(mediaDir, { recursive: true }));
 await writeFile(join(mediaDir, 'quiet.wav'), toneWav(1, 1500, 0.1, 44_100));
@@ -20,11 +20,11 @@ const page = await publisher({ name: 'talk', source: 'tone', sourceOptions: { wi
 const LIVE = [-12, -6] as const;
 const SOUND = [-26, -20] as const;
 const SILENT = [-120, -80] as const;
-/** Milliseconds that each kind of sound lasts, and that a switch may need to be heard: what is already on the way is not called back. */
+/** Milliseconds of each part, and until a switch takes effect, because audio in flight is still sent. */
 const PART = 1200;
 const SETTLE = 500;
 
-await t.test('live, muted, a file, live again: no gap, no step back', async (t) => {
+await t.test('switching between live, mute and a file leaves no gap, and timestamps never decrease', async (t) => {
   const { mediaSessionId } = await gateway.startPush({ streamName: 'talk', rtmpUrl: nginx.rtmpUrl });
   const file = recordingOf(nginx, 'rtmp_talk');
   const marks: { at: number; what: string; range: readonly [number, number] }[] = [];
@@ -42,15 +42,15 @@ await t.test('live, muted, a file, live again: no gap, no step back', async (t) 
   await part('live', LIVE);
   await part('muted', SILENT, ['mute']);
   t.match(await gateway.transponder(mediaSessionId), { muted: true, soundEnabled: false });
-  t.equal((await gateway.rest('/push/mute', { mediaSessionId })).status, 200, 'mute again: nothing to do');
-  await part('a file in a loop, though muted', SOUND, ['sound_on', { soundFile: 'quiet.wav', loop: true }]);
-  await part('the loop goes on', SOUND);
+  t.equal((await gateway.rest('/push/mute', { mediaSessionId })).status, 200, 'mute is idempotent');
+  await part('a looped file while muted', SOUND, ['sound_on', { soundFile: 'quiet.wav', loop: true }]);
+  await part('the loop continues', SOUND);
   t.match(await gateway.transponder(mediaSessionId), { muted: true, soundEnabled: true });
   await part('still muted after the file', SILENT, ['sound_off']);
   await part('live again', LIVE, ['unmute']);
   t.match(await gateway.transponder(mediaSessionId), { muted: false, soundEnabled: false });
   await part('a file once', SOUND, ['sound_on', { soundFile: 'quiet.wav', loop: false }]);
-  await part('live after the file has ended by itself', LIVE);
+  await part('live after the end of the file', LIVE);
   t.match(await gateway.transponder(mediaSessionId), { muted: false, soundEnabled: false });
 
   t.match(await gateway.rest('/push/sound_on', { mediaSessionId, soundFile: 'missing.wav', loop: false }), {
@@ -77,12 +77,12 @@ await t.test('live, muted, a file, live again: no gap, no step back', async (t) 
     what,
     range: [low, high],
   } of marks) {
-    // A file that is played once is shorter than its part.
+    // A file played once is shorter than its part.
     const level = recording.level(at + SETTLE, at + (what === 'a file once' ? 900 : PART - 50));
     t.ok(level >= low && level <= high, `${what}: ${level.toFixed(1)} dBFS at ${at} ms`);
   }
   t.strictSame(recording.decodeErrors, []);
-  t.strictSame(recording.audio.stepsBack, [], 'timestamps never step back');
+  t.strictSame(recording.audio.stepsBack, [], 'timestamps never decrease');
   t.ok(
     recording.audio.largestGap <= 50,
     `largest gap ${recording.audio.largestGap} ms at ${recording.audio.largestGapAt}`,
@@ -94,7 +94,7 @@ await t.test('live, muted, a file, live again: no gap, no step back', async (t) 
   );
 });
 
-await t.test('options of startup: muted, or a file, from the first frame on', async (t) => {
+await t.test('options of startup apply from the first frame: mute or a file', async (t) => {
   const pushes = [
     { name: 'muted', options: { action: 'mute' }, range: SILENT },
     { name: 'filed', options: { action: 'sound_on', soundFile: 'quiet.wav', loop: true }, range: SOUND },
@@ -116,7 +116,7 @@ await t.test('options of startup: muted, or a file, from the first frame on', as
   );
 });
 
-await t.test('the microphone stops: silence, and sound again when it is back', async (t) => {
+await t.test('silence while the microphone is off, then audio again', async (t) => {
   const { mediaSessionId } = await gateway.startPush({
     streamName: 'talk',
     rtmpUrl: `${nginx.rtmpUrl}/mic`,
@@ -132,16 +132,16 @@ await t.test('the microphone stops: silence, and sound again when it is back', a
   await recorded(file, on + PART);
   await gateway.rest('/push/terminate', { mediaSessionId });
   const recording = await analyse(file);
-  t.ok(recording.level(off + SETTLE, on) < -80, `${recording.level(off + SETTLE, on).toFixed(1)} dBFS while it is off`);
+  t.ok(recording.level(off + SETTLE, on) < -80, `${recording.level(off + SETTLE, on).toFixed(1)} dBFS while off`);
   t.ok(
     recording.level(on + SETTLE, on + PART) > -15,
-    `${recording.level(on + SETTLE, on + PART).toFixed(1)} dBFS when it is back`,
+    `${recording.level(on + SETTLE, on + PART).toFixed(1)} dBFS when back`,
   );
   t.ok(recording.audio.largestGap <= 50, `largest gap ${recording.audio.largestGap} ms`);
   t.strictSame(recording.audio.stepsBack, []);
 });
 
-await t.test('lips are in sync after each switch', async (t) => {
+await t.test('lip sync is kept after each switch', async (t) => {
   const flashing = await publisher({
     name: 'lips',
     source: 'flashAndBeep',

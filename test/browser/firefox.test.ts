@@ -11,14 +11,14 @@ import { startWhipPageServer, WhipPage } from '../helpers/whip-page.ts';
 
 const path = firefoxPath();
 
-// A second browser of 250 MB, for this test alone: it is no part of the set-up.
+// The set-up does not install this second browser of 250 MB.
 if (!path) t.pass('Firefox is not installed: apt-get install firefox-esr', { skip: true });
-else if (!hasOwnNetwork()) t.pass('there can be no network of its own (unshare --net)', { skip: true });
+else if (!hasOwnNetwork()) t.pass('network namespaces are not available (unshare --net)', { skip: true });
 else {
-  // Firefox sends no media to loopback, and servers of tests are to listen nowhere else.
+  // Firefox sends no media to loopback, and test servers listen nowhere else.
   enterOwnNetwork();
   t.setTimeout(FILE_TIMEOUT);
-  // With the default, which the helper would change.
+  // The default of ip_local, which the helper overrides.
   const [gateway, nginx, pages, firefox] = await Promise.all([
     startGateway({ ip_local: '' }),
     startNginxRtmp(),
@@ -32,7 +32,7 @@ else {
     await pages.close();
   });
 
-  await t.test('Firefox publishes with the official SDK, to a gateway as it is by default', async (t) => {
+  await t.test('Firefox publishes with the official SDK to a gateway with default settings', async (t) => {
     const page = await SdkPage.open(firefox, pages);
     const started = performance.now();
     await page.publishTo(gateway.wsUrl, { name: 'fox' });
@@ -41,18 +41,15 @@ else {
     await recorded(file, 6000);
     const { packets } = await page.audioSent();
     const seconds = (performance.now() - started) / 1000;
-    t.ok(
-      packets >= 6 * 20 && packets <= seconds * 27,
-      `packets of 40 ms, as it was asked for: ${packets} in ${seconds} s`,
-    );
+    t.ok(packets >= 6 * 20 && packets <= seconds * 27, `packets of 40 ms as requested: ${packets} in ${seconds} s`);
     await gateway.rest('/push/terminate', { mediaSessionId });
 
     const recording = await analyse(file);
     t.strictSame(recording.decodeErrors, []);
     t.ok(recording.startsWithKeyFrame);
-    t.strictSame([...recording.video.stepsBack, ...recording.audio.stepsBack], [], 'timestamps never step back');
-    t.ok(recording.audio.largestGap <= 50, `no hole in the sound: ${recording.audio.largestGap} ms`);
-    t.ok(recording.level(2000, 4000) > -30, 'the fake microphone is heard');
+    t.strictSame([...recording.video.stepsBack, ...recording.audio.stepsBack], [], 'timestamps never decrease');
+    t.ok(recording.audio.largestGap <= 50, `no gap in the audio: ${recording.audio.largestGap} ms`);
+    t.ok(recording.level(2000, 4000) > -30, 'audio of the fake microphone');
     t.ok(
       Math.abs(recording.audio.last - recording.video.last) <= MOST_SOUND_LAG,
       `tracks end together: ${recording.audio.last} and ${recording.video.last}`,
@@ -62,7 +59,7 @@ else {
     await page.close();
   });
 
-  await t.test('and to one that others may reach', async (t) => {
+  await t.test('Firefox publishes to a gateway that listens on all addresses', async (t) => {
     const open = await startGateway({ ip_local: '', listen_ip: '0.0.0.0', ip: OWN_ADDRESS, rest_api_key: 'k3y' });
     t.teardown(() => open.stop());
     const page = await SdkPage.open(firefox, pages);
@@ -73,7 +70,7 @@ else {
     await page.close();
   });
 
-  await t.test('by WHIP, seen by WHEP', async (t) => {
+  await t.test('Firefox publishes with WHIP and plays with WHEP', async (t) => {
     const whip = await startWhipPageServer();
     const open = await startGateway({ ip_local: '', cors_origins: new URL(whip.url).origin });
     t.teardown(() => Promise.all([open.stop(), whip.close()]));
@@ -81,7 +78,7 @@ else {
     t.equal((await publisher.publish(`${open.httpUrl}/whip/fox`, { source: 'camera' })).status, 201);
     const player = await WhipPage.open(firefox, whip);
     t.equal((await player.play(`${open.httpUrl}/whep/fox`)).status, 201);
-    await waitFor('frames and sound', async () => {
+    await waitFor('video and audio', async () => {
       const { streams } = await player.flow('inbound-rtp');
       return (
         streams.some(({ framesDecoded = 0 }) => framesDecoded > 10) &&

@@ -7,12 +7,12 @@ import { startUdpRelay } from '../helpers/udp-relay.ts';
 import { waitFor } from '../helpers/wait.ts';
 
 const LONG = process.env.LONG_TESTS === '1';
-// A flash and a beep that a page makes at the same moment must arrive within 60 ms of each other: people notice more than that.
-// With LONG_TESTS=1 also after more than a minute, where a clock that drifts would show, and after the browser has lost sound.
+// A simultaneous flash and beep of the page must arrive within 60 ms of each other, which viewers do not notice.
+// LONG_TESTS=1 also tests after more than a minute, where clock drift would show, and after the browser has lost audio.
 const LIMIT = 60;
-/** For so long the browser makes no sound, in the long test; it loses as much, without a gap in its timestamps. Milliseconds. */
+/** Milliseconds for which the browser's audio stops in the long test. It loses as much audio, without a gap in its timestamps. */
 const LOST_SOUND = 150;
-/** So many pairs may be further apart: one of the first moments; and those until the browser's report, every 5 s, tells of the loss: one may be lost. */
+/** Pairs that may be further apart: one at the start, and those until a sender report (every 5 s, one may be lost) reveals the loss. */
 const MAX_LATE = LONG ? 15 : 1;
 const LENGTH = LONG ? 75_000 : 8_000;
 
@@ -42,13 +42,13 @@ await t.test('the pages publish', async (t) => {
     process.kill(audioService, 'SIGCONT');
   }
   await Promise.all(['rtmp_clean', 'rtmp_lossy'].map((name) => recorded(recordingOf(nginx, name), LENGTH)));
-  const sound = await waitFor('ten packets of sound to be sent again', async () => {
+  const sound = await waitFor('ten retransmitted audio packets', async () => {
     const found = await lossy.audioSent();
     return found.retransmitted >= 10 ? found : undefined;
   });
   t.ok(
     sound.lost < sound.retransmitted / 2,
-    `${sound.lost} packets of sound are still missing, ${sound.retransmitted} were sent again`,
+    `${sound.lost} audio packets are still missing, ${sound.retransmitted} were retransmitted`,
   );
   t.ok(
     relay.counts().lost > 10,
@@ -65,20 +65,20 @@ for (const name of ['rtmp_clean', 'rtmp_lossy']) {
     const offsets = recording.lipSync();
     t.comment(`beep minus flash, ms: ${offsets.map(Math.round).join(' ')}`);
     t.ok(offsets.length >= LENGTH / 1000 - 3, `${offsets.length} pairs in ${LENGTH / 1000} s`);
-    // One frame may be lost or late, and a flash with it; the middle of several says where the lips are.
+    // A flash may be lost or late with its frame, so the median counts.
     t.ok(Math.abs(median(offsets.slice(0, 5))) <= LIMIT, `at the start: ${Math.round(median(offsets.slice(0, 5)))} ms`);
     t.ok(Math.abs(median(offsets.slice(-5))) <= LIMIT, `at the end: ${Math.round(median(offsets.slice(-5)))} ms`);
     const late = offsets.filter((offset) => Math.abs(offset) > LIMIT);
     t.ok(late.length <= MAX_LATE, `${late.length} pairs are further apart than ${LIMIT} ms`);
     allLate += late.length;
     t.strictSame(recording.decodeErrors, [], 'everything decodes');
-    t.strictSame([...recording.video.stepsBack, ...recording.audio.stepsBack], [], 'timestamps never step back');
+    t.strictSame([...recording.video.stepsBack, ...recording.audio.stepsBack], [], 'timestamps never decrease');
     t.ok(
       recording.audio.largestGap <= 50,
-      `no hole in the sound: ${recording.audio.largestGap} ms at ${recording.audio.largestGapAt}`,
+      `no gap in the audio: ${recording.audio.largestGap} ms at ${recording.audio.largestGapAt}`,
     );
   });
 }
 
-// It is one audio service for both pages, and one of them may have had enough in store.
-if (LONG) t.ok(allLate > 0, 'the loss of sound was noticed');
+// Both pages share one audio service, and one of them may have buffered enough.
+if (LONG) t.ok(allLate > 0, 'the lost audio was detected');

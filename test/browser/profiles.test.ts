@@ -17,7 +17,7 @@ const push = (name: string, request: object = {}): ReturnType<typeof gateway.sta
   });
 const terminate = (ids: { mediaSessionId: string }[]): Promise<unknown> =>
   Promise.all(ids.map(({ mediaSessionId }) => gateway.rest('/push/terminate', { mediaSessionId })));
-/** Processor time of the gateway and its children, as a share of one core, over a second. */
+/** Processor time of the gateway and its children during one second, as a share of one core. */
 async function load(): Promise<number> {
   const sum = (): number => gateway.cpu().gateway + gateway.cpu().children;
   const [before, start] = [sum(), performance.now()];
@@ -25,7 +25,7 @@ async function load(): Promise<number> {
   return (sum() - before) / (performance.now() - start);
 }
 
-await t.test('two profiles and five destinations: two video encoders, one audio encoder', async (t) => {
+await t.test('two profiles and six destinations need two video encoders and one audio encoder', async (t) => {
   const plain = await push('plain');
   await gateway.reached(plain.mediaSessionId, 'pushing');
   const low = [await push('low-1', { height: 180 })];
@@ -50,7 +50,7 @@ await t.test('two profiles and five destinations: two video encoders, one audio 
   t.equal(gateway.children('audio-encoder').length, 1);
 
   await terminate(low.slice(0, 3));
-  t.equal(gateway.children('video-encoder').length, 2, 'an encoder stays as long as somebody needs it');
+  t.equal(gateway.children('video-encoder').length, 2, 'an encoder runs as long as a destination needs it');
   await terminate([low[3]!]);
   await waitFor('the encoder to end with its last destination', () => gateway.children('video-encoder').length === 1);
   await terminate([slow, plain]);
@@ -71,11 +71,11 @@ await t.test('two profiles and five destinations: two video encoders, one audio 
       Math.abs(recording.audio.last - recording.video.last) <= MOST_SOUND_LAG,
       `${name}: tracks end together: ${recording.audio.last} and ${recording.video.last}`,
     );
-    t.ok(recording.level(500, 1500) > -15, `${name} has its sound`);
+    t.ok(recording.level(500, 1500) > -15, `${name} has audio`);
   }
   const paced = await analyse(recordingOf(nginx, 'slow'));
   const rate = ((paced.video.count - 1) * 1000) / (paced.video.last - paced.video.first);
-  t.ok(rate > 9 && rate < 11, `10 frames a second: ${rate.toFixed(1)}`);
+  t.ok(rate > 9 && rate < 11, `10 frames per second: ${rate.toFixed(1)}`);
   t.ok(
     paced.keyFrameIntervals.every((interval) => Math.abs(interval - 1000) <= 110),
     `a key frame every 10 frames: ${paced.keyFrameIntervals.join()}`,
@@ -83,7 +83,7 @@ await t.test('two profiles and five destinations: two video encoders, one audio 
 });
 
 await t.test(
-  'the source changes its size: passed through with a new sequence header, transcoded without one',
+  'a new source size is passed through with a new sequence header, and transcoded without one',
   async (t) => {
     const passed = await push('passed');
     const fixed = await push('fixed', { height: 180 });
@@ -91,7 +91,7 @@ await t.test(
     await page.resize(320, 240);
     const at = (await recordedUntil(recordingOf(nginx, 'passed'))).audio;
     await Promise.all(['passed', 'fixed'].map((name) => recorded(recordingOf(nginx, name), at + 2000)));
-    t.match(await gateway.transponder(passed.mediaSessionId), { width: 320, height: 240 }, 'find tells the new size');
+    t.match(await gateway.transponder(passed.mediaSessionId), { width: 320, height: 240 }, 'find shows the new size');
     await terminate([passed, fixed]);
     await page.resize(640, 360);
 
@@ -99,7 +99,7 @@ await t.test(
     t.ok(through.video.sequenceHeaders >= 2, `${through.video.sequenceHeaders} sequence headers`);
     t.match(through.frames[0], { width: 640, height: 360 });
     t.match(through.frames.at(-1), { width: 320, height: 240 });
-    t.strictSame(through.decodeErrors, [], 'a decoder follows');
+    t.strictSame(through.decodeErrors, [], 'it can be decoded');
 
     const canvas = await analyse(recordingOf(nginx, 'fixed'));
     t.equal(canvas.video.sequenceHeaders, 1, 'one sequence header');

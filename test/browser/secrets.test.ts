@@ -4,7 +4,7 @@ import { freePort } from '../helpers/server-process.ts';
 
 t.setTimeout(FILE_TIMEOUT);
 
-// Everything of an rtmpUrl that may be a secret, each with a value that occurs nowhere else.
+// All secret parts of an rtmpUrl, with unique values.
 const SECRETS = { user: 'u5erW9', password: 'pa55wQ2', token: 't0kenX7', key: 'k3yB4Z' };
 const found = (text: string): string[] =>
   Object.entries(SECRETS)
@@ -20,7 +20,7 @@ const secretUrl = (port: number): string =>
 const keyUrl = (port: number): string => `rtmp://127.0.0.1:${port}/live/${SECRETS.key}?token=${SECRETS.token}`;
 
 const page = await publisher({ name: 'private', rtmpUrl: secretUrl(nginx.port) });
-await page.event('the page to be told of the push', ({ event }) => event?.type === 'transponder');
+await page.event('a transponder event', ({ event }) => event?.type === 'transponder');
 const byKey = await gateway.startPush({
   streamName: 'private',
   rtmpUrl: keyUrl(nginx.port),
@@ -28,7 +28,7 @@ const byKey = await gateway.startPush({
 });
 await gateway.reached(byKey.mediaSessionId, 'pushing');
 
-await t.test('pushes that fail in every way', async (t) => {
+await t.test('reasons of failed pushes contain no secrets', async (t) => {
   const closed = await freePort();
   for (const url of [secretUrl(closed), keyUrl(closed), secretUrl(nginx.port).replace('/live', '/nowhere')]) {
     const { mediaSessionId } = await gateway.startPush({
@@ -41,7 +41,7 @@ await t.test('pushes that fail in every way', async (t) => {
   }
 });
 
-await t.test('error answers', async (t) => {
+await t.test('error answers contain no secrets', async (t) => {
   const requests = [
     {
       rtmpUrl: `rtmp://${SECRETS.user}:${SECRETS.password}@no-such-host.invalid/live/${SECRETS.key}?token=${SECRETS.token}`,
@@ -61,14 +61,14 @@ await t.test('error answers', async (t) => {
   }
 });
 
-await t.test('nothing of it is seen anywhere', async (t) => {
+await t.test('process arguments, metrics, events and logs contain no secrets', async (t) => {
   for (const { role, args } of gateway.children()) t.strictSame(found(args.join(' ')), [], `arguments of a ${role}`);
   t.strictSame(found((await gateway.http('/metrics')).text), [], 'metrics');
   t.strictSame(found((await gateway.http('/health')).text), [], 'health');
   t.strictSame(
     found(JSON.stringify((await page.events()).filter(({ what }) => what === 'event'))),
     [],
-    'what the page is told',
+    'events in the page',
   );
   await page.stop('private');
   await gateway.ended(byKey.mediaSessionId);

@@ -6,7 +6,7 @@ import { waitFor } from '../helpers/wait.ts';
 
 t.setTimeout(FILE_TIMEOUT);
 
-// A gateway that republishes by itself, under the streams' own names, and never transcodes.
+// A gateway with rtmp_push_auto_start, without a prefix and without transcoding.
 const target = await startNginxRtmp();
 t.teardown(() => target.stop());
 const { gateway, nginx, publisher } = await setStage(t, {
@@ -20,38 +20,35 @@ const { gateway, nginx, publisher } = await setStage(t, {
   },
 });
 
-await t.test(
-  'a published stream is pushed by itself, without a prefix, and later by what the buffer holds',
-  async (t) => {
-    const page = await publisher({ name: 'auto', source: 'tone', sourceOptions: { width: 320, height: 180 } });
-    const found = await waitFor('the push', async () => {
-      const answer = await gateway.rest('/push/find', { streamName: 'auto' });
-      return answer.status === 200 ? answer : undefined;
-    });
-    t.match(found.body, [{ streamName: 'auto', sourceStreamName: 'auto', rtmpUrl: target.rtmpUrl }]);
-    await recorded(recordingOf(target, 'auto'), 1500);
-    const { bufferMs } = (await gateway.transponder(found.body[0].mediaSessionId))!;
-    t.ok(bufferMs >= 500 && bufferMs <= 2000, `${bufferMs} ms in the buffer`);
+await t.test('rtmp_push_auto_start pushes a stream without a prefix, delayed by the out-buffer', async (t) => {
+  const page = await publisher({ name: 'auto', source: 'tone', sourceOptions: { width: 320, height: 180 } });
+  const found = await waitFor('the push', async () => {
+    const answer = await gateway.rest('/push/find', { streamName: 'auto' });
+    return answer.status === 200 ? answer : undefined;
+  });
+  t.match(found.body, [{ streamName: 'auto', sourceStreamName: 'auto', rtmpUrl: target.rtmpUrl }]);
+  await recorded(recordingOf(target, 'auto'), 1500);
+  const { bufferMs } = (await gateway.transponder(found.body[0].mediaSessionId))!;
+  t.ok(bufferMs >= 500 && bufferMs <= 2000, `${bufferMs} ms in the buffer`);
 
-    const transcoded = await gateway.rest('/push/startup', { streamName: 'auto', rtmpUrl: nginx.rtmpUrl, height: 120 });
-    t.match(transcoded, {
-      status: 400,
-      body: { exception: 'TRANSCODING_DISABLED', message: /Transcoding required, but disabled/ },
-    });
-    const plain = await gateway.rest('/push/startup', { streamName: 'auto', rtmpUrl: nginx.rtmpUrl, width: 640 });
-    t.match(plain, { status: 200 }, 'a width alone asks for no transcoding');
-    await page.stop('auto');
-    await gateway.ended(found.body[0].mediaSessionId);
+  const transcoded = await gateway.rest('/push/startup', { streamName: 'auto', rtmpUrl: nginx.rtmpUrl, height: 120 });
+  t.match(transcoded, {
+    status: 400,
+    body: { exception: 'TRANSCODING_DISABLED', message: /Transcoding required, but disabled/ },
+  });
+  const plain = await gateway.rest('/push/startup', { streamName: 'auto', rtmpUrl: nginx.rtmpUrl, width: 640 });
+  t.match(plain, { status: 200 }, 'a width alone needs no transcoding');
+  await page.stop('auto');
+  await gateway.ended(found.body[0].mediaSessionId);
 
-    const recording = await analyse(recordingOf(target, 'auto'));
-    t.strictSame(recording.decodeErrors, []);
-    t.match(recording.frames.at(-1), { width: 320, height: 180 });
-    t.ok(recording.audio.largestGap <= 50, `no hole in the sound: ${recording.audio.largestGap} ms`);
-    await page.close();
-  },
-);
+  const recording = await analyse(recordingOf(target, 'auto'));
+  t.strictSame(recording.decodeErrors, []);
+  t.match(recording.frames.at(-1), { width: 320, height: 180 });
+  t.ok(recording.audio.largestGap <= 50, `no gap in the audio: ${recording.audio.largestGap} ms`);
+  await page.close();
+});
 
-await t.test('a stream that would have to be transcoded is published, and its push refused', async (t) => {
+await t.test('with transcoding_disabled a VP8 stream is published and its push refused', async (t) => {
   const page = await publisher({
     name: 'vp8',
     stripCodecs: 'H264',

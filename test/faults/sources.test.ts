@@ -18,7 +18,7 @@ const { gateway, nginx, openPage, publisher } = await setStage(t, {
 });
 const source = { source: 'tone', sourceOptions: { width: 320, height: 180 } } as const;
 
-/** Published before, away for a while, and back: the same connection to the RTMP server all the time. */
+/** The publisher leaves and returns; the connection to the RTMP server stays the same. */
 async function continues(
   t: Test,
   name: string,
@@ -41,24 +41,24 @@ async function continues(
 
   const recording = await analyse(file);
   t.strictSame(recording.decodeErrors, []);
-  t.strictSame([...recording.video.stepsBack, ...recording.audio.stepsBack], [], 'timestamps never step back');
+  t.strictSame([...recording.video.stepsBack, ...recording.audio.stepsBack], [], 'timestamps never decrease');
   t.ok(
     recording.audio.largestGap <= 50,
-    `no hole in the sound: ${recording.audio.largestGap} ms at ${recording.audio.largestGapAt}`,
+    `no gap in the audio: ${recording.audio.largestGap} ms at ${recording.audio.largestGapAt}`,
   );
-  t.ok(recording.level(500, 1400) > -15, 'sound before');
+  t.ok(recording.level(500, 1400) > -15, 'audio before');
   t.ok(
     recording.level(left + 700, left + 1300) < -80,
     `silence meanwhile: ${recording.level(left + 700, left + 1300).toFixed(1)} dBFS`,
   );
-  t.ok(recording.level(recording.audio.last - 700, recording.audio.last) > -15, 'sound after');
+  t.ok(recording.level(recording.audio.last - 700, recording.audio.last) > -15, 'audio after');
   t.ok(
     Math.abs(recording.audio.last - recording.video.last) <= MOST_SOUND_LAG,
     `tracks end together: ${recording.audio.last} and ${recording.video.last}`,
   );
 }
 
-await t.test('the publisher is lost and back within the window: the push goes on', async (t) => {
+await t.test('the push continues if a lost publisher returns within the window', async (t) => {
   let page = await publisher({ name: 'lost', ...source });
   await continues(
     t,
@@ -71,7 +71,7 @@ await t.test('the publisher is lost and back within the window: the push goes on
   await page.close();
 });
 
-await t.test('an encoder is killed: it is started again, and the RTMP server notices nothing', async (t) => {
+await t.test('a killed encoder is restarted without a new connection to the RTMP server', async (t) => {
   const page = await publisher({ name: 'killed', ...source });
   publishes = [];
   const { mediaSessionId } = await gateway.startPush({ streamName: 'killed', rtmpUrl: nginx.rtmpUrl });
@@ -83,7 +83,7 @@ await t.test('an encoder is killed: it is started again, and the RTMP server not
   });
   const names = ['rtmp_killed', 'small'];
   await Promise.all(names.map((name) => recorded(recordingOf(nginx, name), 1500)));
-  // The first audio encoder may be one that streams share, the second is an ffmpeg.
+  // The first audio encoder may be a shared one; the second is an ffmpeg.
   for (const role of ['audio-encoder', 'audio-encoder', 'video-encoder'] as const) {
     const [encoder] = gateway.children(role);
     t.ok(encoder, `there is an ${role}`);
@@ -100,21 +100,21 @@ await t.test('an encoder is killed: it is started again, and the RTMP server not
   for (const name of names) {
     const recording = await analyse(recordingOf(nginx, name));
     t.strictSame(recording.decodeErrors, [], name);
-    t.strictSame([...recording.video.stepsBack, ...recording.audio.stepsBack], [], 'timestamps never step back');
+    t.strictSame([...recording.video.stepsBack, ...recording.audio.stepsBack], [], 'timestamps never decrease');
     t.ok(
       recording.audio.largestGap <= 50,
-      `no hole in the sound: ${recording.audio.largestGap} ms at ${recording.audio.largestGapAt}`,
+      `no gap in the audio: ${recording.audio.largestGap} ms at ${recording.audio.largestGapAt}`,
     );
-    t.ok(recording.level(recording.audio.last - 1000, recording.audio.last) > -15, 'sound again');
+    t.ok(recording.level(recording.audio.last - 1000, recording.audio.last) > -15, 'audio again');
   }
   await page.close();
 });
 
-await t.test('an encoder that dies again and again: the push ends with the reason', async (t) => {
+await t.test('a push whose encoder keeps dying ends with a reason', async (t) => {
   const page = await publisher({ name: 'hopeless', ...source });
   const { mediaSessionId } = await gateway.startPush({ streamName: 'hopeless', rtmpUrl: nginx.rtmpUrl, height: 120 });
   await gateway.reached(mediaSessionId, 'pushing');
-  // As long as it takes: every encoder that is seen is killed.
+  // Kills every new encoder until the push ends.
   await waitFor(
     'the end of the push',
     async () => {
@@ -126,12 +126,12 @@ await t.test('an encoder that dies again and again: the push ends with the reaso
   t.match(await gateway.ended(mediaSessionId), { status: 'ended', reasonCode: 'ENCODER_FAILED' });
   const plain = await gateway.startPush({ streamName: 'hopeless', rtmpUrl: nginx.rtmpUrl });
   await gateway.reached(plain.mediaSessionId, 'pushing');
-  t.pass('the stream itself goes on');
+  t.pass('the stream itself continues');
   await page.stop('hopeless');
   await page.close();
 });
 
-await t.test('the media path is cut and mended, the WebSocket stays: silence, then sound', async (t) => {
+await t.test('silence while the media path is cut and the WebSocket stays open, then audio again', async (t) => {
   const relay = await startUdpRelay(gateway.ports.rtc);
   t.teardown(() => relay.close());
   const page = await openPage();
@@ -145,7 +145,7 @@ await t.test('the media path is cut and mended, the WebSocket stays: silence, th
   await waitFor('silence to be sent', async () => (await recordedUntil(file)).audio > at + 2000);
   relay.blackhole(false);
   const back = (await recordedUntil(file)).audio;
-  await waitFor('sound after the cut', async () => {
+  await waitFor('audio after the cut', async () => {
     const recording = await analyse(file);
     return (
       recording.audio.last > back + 1000 && recording.level(recording.audio.last - 500, recording.audio.last) > -15
@@ -155,33 +155,30 @@ await t.test('the media path is cut and mended, the WebSocket stays: silence, th
   t.strictSame(recording.decodeErrors, []);
   t.ok(
     recording.audio.largestGap <= 50,
-    `no hole in the sound: ${recording.audio.largestGap} ms at ${recording.audio.largestGapAt}`,
+    `no gap in the audio: ${recording.audio.largestGap} ms at ${recording.audio.largestGapAt}`,
   );
   t.strictSame([...recording.video.stepsBack, ...recording.audio.stepsBack], []);
   await gateway.rest('/push/terminate', { mediaSessionId });
   await page.close();
 });
 
-await t.test(
-  'the media worker is killed: its streams end with the reason, and another worker takes its place',
-  async (t) => {
-    const page = await publisher({ name: 'orphan', ...source });
-    const { mediaSessionId } = await gateway.startPush({ streamName: 'orphan', rtmpUrl: nginx.rtmpUrl });
-    await gateway.reached(mediaSessionId, 'pushing');
-    const [worker] = gateway.children('media-worker');
-    process.kill(worker!.pid, 'SIGKILL');
-    t.match(await gateway.ended(mediaSessionId), { status: 'ended', reasonCode: 'WORKER_DIED' });
-    await page.event('the page to be told', ({ what, status }) => what === 'stream' && status === 'FAILED');
-    await waitFor('another worker', () => gateway.children('media-worker').some(({ pid }) => pid !== worker!.pid));
-    await page.close();
+await t.test('streams of a killed media worker end with a reason, and a new worker is started', async (t) => {
+  const page = await publisher({ name: 'orphan', ...source });
+  const { mediaSessionId } = await gateway.startPush({ streamName: 'orphan', rtmpUrl: nginx.rtmpUrl });
+  await gateway.reached(mediaSessionId, 'pushing');
+  const [worker] = gateway.children('media-worker');
+  process.kill(worker!.pid, 'SIGKILL');
+  t.match(await gateway.ended(mediaSessionId), { status: 'ended', reasonCode: 'WORKER_DIED' });
+  await page.event('FAILED in the page', ({ what, status }) => what === 'stream' && status === 'FAILED');
+  await waitFor('a new worker', () => gateway.children('media-worker').some(({ pid }) => pid !== worker!.pid));
+  await page.close();
 
-    const again = await publisher({ name: 'orphan', ...source, rtmpUrl: `${nginx.rtmpUrl}` });
-    await again.event(
-      'a push through the new worker',
-      ({ event }) => event?.type === 'transponder' && event.payload.status === 'pushing',
-    );
-    await again.stop('orphan');
-    await waitFor('no encoder', () => gateway.children().every(({ role }) => role === 'media-worker'));
-    await again.close();
-  },
-);
+  const again = await publisher({ name: 'orphan', ...source, rtmpUrl: `${nginx.rtmpUrl}` });
+  await again.event(
+    'a push through the new worker',
+    ({ event }) => event?.type === 'transponder' && event.payload.status === 'pushing',
+  );
+  await again.stop('orphan');
+  await waitFor('no encoder', () => gateway.children().every(({ role }) => role === 'media-worker'));
+  await again.close();
+});

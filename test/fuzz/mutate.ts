@@ -1,4 +1,4 @@
-/** A generator of numbers that is the same for the same seed (mulberry32), so that a finding can be found again. */
+/** A reproducible random number generator (mulberry32). */
 export function seededRandom(seed: number): (below: number) => number {
   let state = seed >>> 0;
   return (below) => {
@@ -71,7 +71,7 @@ const MUTATIONS: ((bytes: Buffer, random: Random, corpus: readonly Buffer[]) => 
   },
 ];
 
-/** One of the corpus, changed in one to four places, mostly behind its first `head` bytes. */
+/** An entry of the corpus with one to four mutations, mostly after its first `head` bytes. */
 export function mutate(corpus: readonly Buffer[], head: number, random: Random): Buffer {
   const original = corpus[random(corpus.length)]!;
   const kept = random(10) === 0 ? 0 : Math.min(head, original.length);

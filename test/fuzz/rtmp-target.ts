@@ -6,14 +6,14 @@ import { RtmpConnection } from '../../src/rtmp/rtmp-connection.ts';
 import { RtmpError } from '../../src/rtmp/rtmp-error.ts';
 import { createRedact } from '../../src/rtmp/server-words.ts';
 
-/** What a server says before its first message: S0, S1 and S2. */
+/** S0, S1 and S2, which a server sends before its first message. */
 export const HANDSHAKE_SIZE = 3073;
-/** Milliseconds for each answer; the bytes are all there, so nobody really waits. */
+/** Timeout of each answer in milliseconds; all bytes are available, so it can be short. */
 const PATIENCE = 20;
 
 const redact = createRedact({ app: 'live', streamName: 'stream' });
 
-/** Everything that servers have said: `corpus/*.bin` holds what they sent, from the first byte on. */
+/** `corpus/*.bin`: everything that real servers sent, from the first byte. */
 export function readCorpus(): Map<string, Buffer> {
   const folder = join(import.meta.dirname, 'corpus');
   const names = readdirSync(folder).filter((name) => name.endsWith('.bin'));
@@ -21,8 +21,8 @@ export function readCorpus(): Map<string, Buffer> {
 }
 
 /**
- * Lets a client meet a server that says `bytes` in pieces of `size`.
- * @returns the reasons for which it gave up, or nothing. Rejects with whatever is not an {@link RtmpError}: that is a finding.
+ * Connects a client to a server that sends `bytes` in pieces of `size`.
+ * @returns why the client gave up, if it did. Rejects with anything that is not an {@link RtmpError}, which is a finding.
  */
 export async function meet(bytes: Buffer, size: number): Promise<RtmpError | undefined> {
   const [ours, theirs] = duplexPair();
@@ -30,7 +30,7 @@ export async function meet(bytes: Buffer, size: number): Promise<RtmpError | und
   const say = (from: number, to: number): void => {
     for (let at = from; at < to; at += size) theirs.write(bytes.subarray(at, Math.min(to, at + size)));
   };
-  // Answers count only after the questions, which are asked after the handshake.
+  // Answers only count after their requests, which follow the handshake.
   say(0, HANDSHAKE_SIZE);
   let lost: RtmpError | undefined;
   try {
@@ -38,7 +38,7 @@ export async function meet(bytes: Buffer, size: number): Promise<RtmpError | und
     connection.on('lost', (error) => (lost = error));
     connection.on('command', ({ values }) => void refusalOf('anything', statusOf(values), redact));
     connection.setUp(4096);
-    // The order of the client, so that the transaction numbers of the answers in the corpus are the right ones.
+    // In the client's order, so that the transaction numbers match the answers in the corpus.
     const calls = [connection.call(PATIENCE, 0, 'connect', [{}])];
     for (const command of ['releaseStream', 'FCPublish']) connection.tell(0, command, null, 'stream');
     calls.push(connection.call(PATIENCE, 0, 'createStream', [null]));

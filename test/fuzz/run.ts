@@ -1,9 +1,9 @@
 /**
- * Fuzzes the RTMP client with mutations of what real servers say.
+ * Fuzzes the RTMP client with mutations of what real servers send.
  *
  *     node test/fuzz/run.ts [--seconds 60] [--seed N]
  *
- * A finding is written to test/fuzz/corpus, where the unit suite meets it from then on, and ends the run with exit code 1.
+ * A finding is written to test/fuzz/corpus, where the unit tests use it, and ends the run with exit code 1.
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -17,7 +17,7 @@ const { values } = parseArgs({
 const corpus = [...readCorpus().values()];
 const end = performance.now() + Number(values.seconds) * 1000;
 const reasons = new Map<string, number>();
-/** Meetings at the same time: most of them only wait for answers that do not come. */
+/** Parallel connections; most of them only wait for answers. */
 const PARALLEL = 50;
 
 let seed = Number(values.seed);

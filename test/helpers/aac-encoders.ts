@@ -6,23 +6,23 @@ import { opusFile, packetsOf } from './opus.ts';
 import { childrenOf, processorMs } from './processes.ts';
 import { waitFor } from './wait.ts';
 
-/** Encoders of AAC on the same sound: ours and libavcodec's, with and without its quick coder. */
+/** AAC encoders on the same audio: the gateway's own, and libavcodec's with and without its fast coder. */
 export type AacEncoder = 'own' | 'fast' | 'twoloop';
 
 export interface Sound {
   readonly channels: 1 | 2;
-  /** In Opus, as it comes from a publisher. */
+  /** Opus packets, as from a publisher. */
   readonly opus: Buffer;
-  /** What that sounds like: samples of the channels in turn. */
+  /** The decoded packets: interleaved samples. */
   readonly samples: Float32Array;
 }
 
 export interface EncodedSound {
   /** Raw frames. */
   readonly frames: readonly Buffer[];
-  /** Of the sound, as far as it came out: the last frames stay in an encoder. */
+  /** The original samples, as far as they were encoded: the last frames stay in the encoder. */
   readonly original: Float32Array;
-  /** Decoded, in step with them. */
+  /** The decoded samples, aligned with the original. */
   readonly samples: Float32Array;
 }
 
@@ -36,22 +36,22 @@ interface Encoded {
 const SAMPLE_RATE = 48_000;
 const PACKET_SAMPLES = 960;
 const FRAME_SAMPLES = 1024;
-/** What ffmpeg leaves out at the beginning of Opus in Ogg, as its header says; packets alone do not say so. */
+/** The pre-skip that ffmpeg drops from Opus in Ogg, as the header says; packets alone do not contain it. */
 const OPUS_PRE_SKIP = 312;
 const CODER_OPTIONS = {
   fast: ['-aac_coder', 'fast', '-aac_pns', '0', '-aac_is', '0', '-aac_tns', '0'],
   twoloop: ['-aac_coder', 'twoloop'],
 };
 
-/** @param filter of ffmpeg, a source of sound */
+/** @param filter an audio source of ffmpeg */
 export function makeSound(filter: string, channels: 1 | 2, seconds: number): Sound {
   const opus = opusFile(filter, channels, seconds);
   return { channels, opus, samples: decode('ogg', opus) };
 }
 
 /**
- * @param program of ours, needed for `own`
- * @param kbps of all channels together
+ * @param program the shared audio encoder, required for `own`
+ * @param kbps all channels together
  */
 export async function encodeSound(
   encoder: AacEncoder,
@@ -65,14 +65,14 @@ export async function encodeSound(
     'aac',
     Buffer.concat(frames.flatMap((raw) => [adtsHeader(raw.length, SAMPLE_RATE, channels), raw])),
   );
-  // Ours makes two of one, which are alike.
+  // The own encoder outputs mono as two identical channels.
   const samples = channels === sound.channels ? decoded : decoded.filter((_, index) => index % channels === 0);
   const delay = (FRAME_SAMPLES + (encoder === 'own' ? OPUS_PRE_SKIP : 0)) * sound.channels;
   const length = Math.min(sound.samples.length, samples.length - delay);
   return { frames, original: sound.samples.subarray(0, length), samples: samples.subarray(delay, delay + length) };
 }
 
-/** Milliseconds of processor time for a sound, Opus decoded and a process started as well. */
+/** Milliseconds of processor time, including Opus decoding and the start of the process. */
 export async function encodingCost(
   encoder: AacEncoder,
   sound: OpusSound,
@@ -94,7 +94,7 @@ async function encodeByOurs(sound: OpusSound, kbps: number, program: string): Pr
   coder.on('frame', (raw) => frames.push(Buffer.from(raw)));
   const packets = packetsOf(sound.opus);
   for (const packet of packets) coder.encode(packet, PACKET_SAMPLES);
-  // What is less than a batch waits for more.
+  // Less than a batch is not encoded yet.
   await waitFor('its frames', () => frames.length * FRAME_SAMPLES > (packets.length - 12) * PACKET_SAMPLES);
   const used = processorMs(pid);
   await coder.close();

@@ -5,13 +5,13 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 
 export interface Certificate {
-  /** PEM files: the private key, and the certificate, which is its own authority. */
+  /** PEM files: the private key and the self-signed certificate. */
   readonly keyFile: string;
   readonly certificateFile: string;
   remove(): Promise<void>;
 }
 
-/** @param subjectAltName what it is for, in OpenSSL's words */
+/** @param subjectAltName in OpenSSL's notation */
 export async function makeCertificate(subjectAltName = 'DNS:localhost,IP:127.0.0.1'): Promise<Certificate> {
   const folder = await mkdtemp(join(tmpdir(), 'certificate-'));
   const [keyFile, certificateFile] = [join(folder, 'key.pem'), join(folder, 'certificate.pem')];

@@ -5,7 +5,7 @@ import { childrenOf } from './processes.ts';
 
 const NAMES = ['chromium', 'chromium-browser', 'google-chrome-stable', 'google-chrome'];
 
-/** The installed Chromium: `CHROMIUM_BIN`, else the first of the usual names on the path. */
+/** The installed Chromium: `CHROMIUM_BIN`, or the first of the usual names in `PATH`. */
 export function chromiumPath(): string {
   if (process.env.CHROMIUM_BIN) return process.env.CHROMIUM_BIN;
   for (const folder of (process.env.PATH ?? '').split(delimiter)) {
@@ -15,8 +15,8 @@ export function chromiumPath(): string {
 }
 
 /**
- * Starts a headless Chromium with a fake camera (a frame that moves) and a fake microphone (a beep every second), whose pages
- * stay at full speed when they are not in front, and which asks for nothing outside loopback.
+ * Starts a headless Chromium with a fake camera (a moving image) and a fake microphone (a beep every second). Its pages keep
+ * running at full speed in the background, and it connects to loopback only.
  */
 export async function startChromium(): Promise<Browser> {
   return chromium.launch({
@@ -42,9 +42,9 @@ export async function startChromium(): Promise<Browser> {
   });
 }
 
-/** The process that makes the sound of the Chromium that the process `parent` has started. */
+/** The audio service process of the Chromium that the process `parent` started. */
 export function audioServiceOf(parent: number): number {
-  // Chromium writes its helpers' arguments as one.
+  // Chromium's child processes show their arguments as one string.
   const service = childrenOf(parent)
     .flatMap(({ pid }) => childrenOf(pid))
     .find(({ args }) => args.join(' ').includes('--utility-sub-type=audio'));

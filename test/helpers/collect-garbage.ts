@@ -1,10 +1,10 @@
-/** Loaded before a gateway whose memory is looked at: garbage that happens not to have been collected yet would be taken for a leak. */
+/** Loaded before a gateway whose memory is measured, so that uncollected garbage does not look like a leak. */
 
-/** Another thread lets go of the collected buffers, some milliseconds later. */
+/** Another thread frees the collected buffers, some milliseconds later. */
 const BUFFERS_FREED_MS = 50;
 
 process.on('message', () => {
-  // What only a finalizer or a weak reference let go of in the first one goes with the second.
+  // The second collection frees what finalizers and weak references released in the first.
   global.gc!();
   setImmediate(() => {
     global.gc!();

@@ -6,7 +6,7 @@ import type {
   TransponderView,
 } from '../../src/outputs/push/transponder-view.ts';
 
-/** What the engine answers for a request; without media, for tests of what is before it. */
+/** The view of a push for a request, without media, for tests of HTTP and signaling. */
 export function viewOf(request: StartRequest, more: Partial<TransponderView> = {}): TransponderView {
   return {
     mediaSessionId: 'id-1',
@@ -33,7 +33,7 @@ export function viewOf(request: StartRequest, more: Partial<TransponderView> = {
   };
 }
 
-/** Keeps transponders in a map and remembers each call; `fail` makes the next call throw. */
+/** Keeps transponders in a map and records each call; `fail` makes the next call throw. */
 export class FakeTransponders implements TransponderControl {
   readonly calls: unknown[][] = [];
   readonly views = new Map<string, TransponderView>();

@@ -9,12 +9,12 @@ export interface FfmpegRtmpServer {
   /** What the one publisher sent, remuxed; complete after `ended()`. */
   readonly recording: string;
   readonly output: string;
-  /** When the publisher has gone and the recording is complete. */
+  /** Resolves when the publisher is gone and the recording is complete. */
   ended(): Promise<void>;
   stop(): Promise<void>;
 }
 
-/** ffmpeg as an RTMP server: it takes one publisher, once. */
+/** ffmpeg as an RTMP server that accepts one publisher, once. */
 export async function startFfmpegRtmpServer(): Promise<FfmpegRtmpServer> {
   const folder = await mkdtemp(join(tmpdir(), 'ffmpeg-rtmp-'));
   const port = await freePort();

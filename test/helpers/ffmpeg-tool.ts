@@ -2,12 +2,12 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { spawn } from 'node:child_process';
 
-/** Runs ffmpeg to its end, with `input` on stdin; resolves with its stdout, and rejects with its log on any failure or logged error. */
+/** Runs ffmpeg with `input` on stdin. Resolves with its stdout; rejects with its log on any failure or logged error. */
 export function ffmpeg(args: readonly string[], input?: Buffer): Promise<Buffer> {
   return run('ffmpeg', ['-hide_banner', '-nostdin', '-loglevel', 'error', ...args], input);
 }
 
-/** What ffprobe says of a file or stream, by the entries that are asked for. */
+/** The requested entries of a file or stream, from ffprobe. */
 export async function ffprobe(args: readonly string[], entries: string, input?: Buffer): Promise<unknown> {
   return JSON.parse(
     (
@@ -34,7 +34,7 @@ async function run(tool: string, args: readonly string[], input?: Buffer): Promi
   return Buffer.concat(output);
 }
 
-/** The frames of a file or stream as one hash each, in order, without their times. */
+/** One hash per frame of a file or stream, in order, without timestamps. */
 export async function frameHashes(args: readonly string[], input?: Buffer): Promise<string[]> {
   const lines = (await ffmpeg([...args, '-f', 'framemd5', '-'], input)).toString().split('\n');
   return lines.filter((line) => line !== '' && !line.startsWith('#')).map((line) => line.split(',').at(-1)!.trim());
@@ -49,7 +49,7 @@ export async function captureRtp(args: readonly string[]): Promise<Buffer[]> {
   await once(socket, 'listening');
   try {
     await ffmpeg([...args, '-f', 'rtp', `rtp://127.0.0.1:${socket.address().port}?pkt_size=1200`]);
-    // What has been sent is in the socket already; one turn of the event loop delivers each datagram.
+    // All datagrams are already in the socket; each event-loop tick delivers one.
     for (let count = -1; count !== datagrams.length;) {
       count = datagrams.length;
       await new Promise((resolve) => setTimeout(resolve, 50));

@@ -1,7 +1,7 @@
 /**
- * Publishes a file by FFmpeg's own WHIP muxer (FFmpeg 8), as `ffmpeg -re -i FILE -c copy -f whip URL` does:
- * `ffmpeg-whip-main.ts FILE URL TOKEN`. FFmpeg comes from the package `node-av`, which holds it as a library; any ffmpeg of a
- * distribution is older or has no DTLS.
+ * Publishes a file with FFmpeg's WHIP muxer (FFmpeg 8), as `ffmpeg -re -i FILE -c copy -f whip URL` does:
+ * `ffmpeg-whip-main.ts FILE URL TOKEN`. FFmpeg comes from the package `node-av`, which contains it as a library; the
+ * distributions' ffmpeg is older or has no DTLS.
  */
 const [file, url, token] = process.argv.slice(2) as [string, string, string];
 const library = 'node-av';

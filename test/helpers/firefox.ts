@@ -7,7 +7,7 @@ import { delimiter, join } from 'node:path';
 import { WebSocket } from 'ws';
 import type { PageBrowser, BrowserPage } from './sdk-page.ts';
 
-/** The installed Firefox: `FIREFOX_BIN`, else the first of the usual names on the path; or none. */
+/** The installed Firefox: `FIREFOX_BIN`, or the first of the usual names in `PATH`, if any. */
 export function firefoxPath(): string | undefined {
   if (process.env.FIREFOX_BIN) return process.env.FIREFOX_BIN;
   const paths = (process.env.PATH ?? '')
@@ -16,7 +16,7 @@ export function firefoxPath(): string | undefined {
   return paths.find((path) => existsSync(path));
 }
 
-/** A fake camera and microphone without a question, and nothing asked for outside. The plugin that encodes H.264 comes from outside: Firefox sends VP8. */
+/** Fake camera and microphone without a prompt, and no connections to the Internet. Without the downloaded H.264 plugin Firefox sends VP8. */
 const PREFERENCES = {
   'app.update.enabled': false,
   'browser.shell.checkDefaultBrowser': false,
@@ -35,7 +35,7 @@ export interface Firefox extends PageBrowser {
   close(): Promise<void>;
 }
 
-/** Starts an unmodified headless Firefox and speaks WebDriver BiDi with it (https://w3c.github.io/webdriver-bidi/), as far as test pages need it. */
+/** Starts an unmodified headless Firefox and controls it with the part of WebDriver BiDi that test pages need (https://w3c.github.io/webdriver-bidi/). */
 export async function startFirefox(path: string): Promise<Firefox> {
   const profile = await mkdtemp(join(tmpdir(), 'firefox-'));
   await writeFile(
@@ -74,7 +74,7 @@ export async function startFirefox(path: string): Promise<Firefox> {
   }
 }
 
-/** Firefox says where it listens, among much else. */
+/** Reads from Firefox's output where it listens. */
 async function address(stderr: NodeJS.ReadableStream, exited: Promise<unknown>): Promise<string> {
   let said = '';
   return new Promise((resolve, reject) => {
@@ -101,7 +101,7 @@ class BidiSession {
     this.#socket = socket;
     socket.on('message', (data: Buffer) => this.#take(JSON.parse(data.toString()) as Answer));
     socket.on('close', () => {
-      for (const { reject } of this.#waiting.values()) reject(new Error('Firefox has hung up'));
+      for (const { reject } of this.#waiting.values()) reject(new Error('Firefox closed the connection'));
     });
   }
 

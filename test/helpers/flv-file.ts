@@ -1,5 +1,5 @@
 /**
- * Reads an FLV file as it was written, tag by tag. Knows nothing of `src/flv`, so that the two cannot be wrong in the same way.
+ * Reads an FLV file tag by tag. Independent of `src/media/containers`, so that both cannot have the same mistake.
  * (Adobe Flash Video File Format 10.1, annex E.)
  */
 
@@ -20,7 +20,7 @@ export interface FlvFile {
   readonly length: number;
 }
 
-/** All complete tags; the last one may be missing a part while the file is being written. */
+/** All complete tags. While the file is being written, the last tag may be incomplete. */
 export function readFlv(file: Buffer): FlvFile {
   if (file.subarray(0, 3).toString() !== 'FLV') throw new Error('not an FLV file');
   const tags: FileTag[] = [];
@@ -35,7 +35,7 @@ export function readFlv(file: Buffer): FlvFile {
     const avc = kind === 'video' && (body[0]! & 0x0f) === 7;
     const aac = kind === 'audio' && body[0]! >> 4 === 10;
     offset += 11 + size + 4;
-    // The end of a sequence is a tag without a frame.
+    // An end-of-sequence tag contains no frame.
     if (avc && body[1] === 2) continue;
     tags.push({
       kind,

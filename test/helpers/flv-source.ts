@@ -15,7 +15,7 @@ export interface FlvSourceOptions {
   readonly videoBitrate?: string;
 }
 
-/** The tags of a test frame and tone, H.264 at 30 fps with a key frame every second and AAC, as ffmpeg makes them. */
+/** Tags of a test pattern and a tone from ffmpeg: H.264 at 30 fps with a key frame every second, and AAC. */
 export async function createFlvTags(options: FlvSourceOptions = {}): Promise<FlvTag[]> {
   const { seconds = 2, size = '320x240', videoBitrate = '500k' } = options;
   const file = await ffmpeg([
@@ -63,11 +63,11 @@ export async function createFlvTags(options: FlvSourceOptions = {}): Promise<Flv
       '-',
     ],
   ]);
-  // The end of the sequence, which ffmpeg writes as an empty frame, is not part of a live stream.
+  // ffmpeg writes the end of the sequence as an empty frame, which a live stream does not have.
   return new FlvReader().push(file).filter((tag) => tag.data.length > 5 || tag.type === TAG_SCRIPT);
 }
 
-/** Writes tags as fast as the pusher takes them, or `speed` times as fast as their timestamps say. Rejects when the pusher dies. */
+/** Writes tags as fast as the pusher accepts them, or at `speed` times real time. Rejects if the pusher dies. */
 export async function writeTags(pusher: Pusher, tags: readonly FlvTag[], speed = Infinity): Promise<void> {
   const died = new Promise<never>((_resolve, reject) => pusher.once('died', reject));
   died.catch(() => {});
@@ -80,7 +80,7 @@ export async function writeTags(pusher: Pusher, tags: readonly FlvTag[], speed =
   }
 }
 
-/** Writes tags at the speed of their timestamps, round and round, until told to stop or until the pusher has died. */
+/** Writes the tags in a loop in real time until it is stopped or the pusher dies. */
 export function playTags(pusher: Pusher, tags: readonly FlvTag[]): { stop(): void } {
   const start = performance.now();
   const media = tags.filter((tag) => tag.type !== TAG_SCRIPT && !tag.sequenceHeader);

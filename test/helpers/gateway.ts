@@ -13,18 +13,18 @@ import { waitFor } from './wait.ts';
 
 const ROOT = new URL('../../', import.meta.url).pathname;
 
-/** What Node is told so that a gateway answers a message with its memory after a collection. */
+/** Node options for a gateway that answers a message with its memory use after a garbage collection. */
 const COLLECTABLE = ['--expose-gc', '--import', new URL('collect-garbage.ts', import.meta.url).href];
 
-/** Milliseconds that the gateway may take to start, on a busy machine, and to end. */
+/** Milliseconds that the gateway may need to start on a busy machine, and to end. */
 const START_TIMEOUT = 30_000;
 const STOP_TIMEOUT = 15_000;
 const COLLECTION_TIMEOUT = 10_000;
 
 export interface RestAnswer {
   readonly status: number;
-  /** The parsed JSON, or `undefined` where the body is empty or is not JSON. */
-  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- tests look into answers of every shape
+  /** The parsed JSON, or `undefined` if the body is empty or not JSON. */
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- tests read answers of every shape
   readonly body: any;
   readonly text: string;
 }
@@ -32,43 +32,43 @@ export interface RestAnswer {
 export interface TestGateway {
   readonly pid: number;
   readonly ports: { readonly ws: number; readonly http: number; readonly rtc: number };
-  /** What a page gives to `Flashphoner.createSession({ urlServer })`. */
+  /** `urlServer` for `Flashphoner.createSession({ urlServer })`. */
   readonly wsUrl: string;
   readonly httpUrl: string;
-  /** Calls below `/rest-api`, POST with a JSON body unless told otherwise. */
+  /** Requests below `/rest-api`; by default POST with a JSON body. */
   rest(path: string, body?: unknown, method?: string): Promise<RestAnswer>;
-  /** Calls any path of the HTTP server. */
+  /** Requests any path of the HTTP server. */
   http(path: string, init?: RequestInit): Promise<RestAnswer>;
-  /** Starts a push and returns the transponder; throws when the answer is not 200. */
+  /** Starts a push and returns the transponder; throws if the answer is not 200. */
   startPush(request: Record<string, unknown>): Promise<TransponderView>;
-  /** The transponder as `/push/find` tells it, or `undefined` when it has ended. */
+  /** The transponder from `/push/find`, or `undefined` if it has ended. */
   transponder(mediaSessionId: string): Promise<TransponderView | undefined>;
-  /** Waits until that transponder says the status. */
+  /** Waits until the transponder has the status. */
   reached(mediaSessionId: string, status: string, timeout?: number): Promise<TransponderView>;
-  /** Waits until that transponder is gone from `find`, and returns it as the history tells it. */
+  /** Waits until the transponder is gone from `find`, and returns it from the list of ended ones. */
   ended(mediaSessionId: string, timeout?: number): Promise<TransponderView>;
   /** Everything written to stdout and stderr so far. */
   logs(): string;
   children(role?: ProcessRole): ProcessInfo[];
-  /** Processor time in milliseconds, of the gateway itself and of each child that runs now. */
+  /** Processor time of the gateway and of each running child, in milliseconds. */
   cpu(): { readonly gateway: number; readonly children: number };
-  /** Resolves with the exit code when the process has ended for whatever reason. */
+  /** Resolves with the exit code when the process has ended, for any reason. */
   readonly exited: Promise<number | null>;
   /**
-   * Collects the garbage of the gateway's heap, and tells what is left.
-   * @throws {Error} when it was not started `collectable`
+   * Collects the garbage of the gateway's heap and returns what is left.
+   * @throws {Error} if it was not started `collectable`
    */
   collectGarbage(): Promise<NodeJS.MemoryUsage>;
-  /** Ends the gateway with SIGTERM; throws when it does not end by itself, has failed before, or leaves a process behind. Idempotent. */
+  /** Ends the gateway with SIGTERM. Throws if it does not end by itself, failed before, or leaves a process behind. Idempotent. */
   stop(): Promise<void>;
 }
 
 export type SettingsOverrides = Partial<Record<SettingKey, string | number | boolean>>;
 
 export interface GatewayOptions {
-  /** Whether its garbage can be collected when a measurement wants it; else it is started as anybody starts it. */
+  /** Allow garbage collections on request; otherwise the gateway is started as usual. */
   readonly collectable?: boolean;
-  /** Variables of its environment, beside those of the test. */
+  /** Environment variables in addition to those of the test. */
   readonly env?: Readonly<Record<string, string>>;
 }
 
@@ -100,7 +100,7 @@ export async function startGateway(
       .join(''),
   );
 
-  // The marker is inherited by every process that the gateway starts, so a leaked one is found whoever its parent is by then.
+  // Every process that the gateway starts inherits the marker, so a leaked one is found even if its parent has changed.
   const marker = randomUUID();
   const child = spawn(
     process.execPath,
@@ -115,13 +115,13 @@ export async function startGateway(
   child.stdout!.setEncoding('utf8').on('data', (chunk: string) => (logs += chunk));
   child.stderr!.setEncoding('utf8').on('data', (chunk: string) => (logs += chunk));
   const exited = once(child, 'exit').then(([code]) => code as number | null);
-  // A test that is cut short must not leave a gateway behind.
+  // An aborted test must not leave a gateway behind.
   const killAtExit = (): void => void child.kill('SIGKILL');
   process.once('exit', killAtExit);
 
   const httpUrl = `http://127.0.0.1:${ports.http}`;
   const http = async (path: string, init?: RequestInit): Promise<RestAnswer> => {
-    // No connection is kept: one that waits for the next call would look like a leaked descriptor.
+    // No keep-alive: an idle connection would look like a leaked file descriptor.
     const headers = { connection: 'close', ...(init?.headers as Record<string, string> | undefined) };
     const response = await fetch(httpUrl + path, { signal: AbortSignal.timeout(10_000), ...init, headers });
     const text = await response.text();
@@ -129,7 +129,7 @@ export async function startGateway(
     try {
       body = JSON.parse(text);
     } catch {
-      // Empty, or text.
+      // Empty or text.
     }
     return { status: response.status, body, text };
   };
@@ -158,9 +158,9 @@ export async function startGateway(
     await rm(folder, { recursive: true, force: true });
     if (code === 'timeout')
       throw new Error(`the gateway did not end within ${STOP_TIMEOUT} ms of SIGTERM:\n${logs.slice(-4000)}`);
-    // It may have died long before, and what failed in the test then only says that nobody answered.
+    // It may have died long before; the test then only reported that there was no answer.
     if (code !== 0) throw new Error(`the gateway ended with code ${code}:\n${logs.slice(-4000)}`);
-    // Children end a moment after the process that waited for them; none may stay.
+    // Children end a moment after their parent; none may remain.
     await waitFor('the processes of the gateway to be gone', () => processesMarked(marker).length === 0, {
       timeout: 2000,
     }).catch(() => {

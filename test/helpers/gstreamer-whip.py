@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""A WHIP client of GStreamer's webrtcbin: gstreamer-whip.py URL KEY ENCODED [ENCODED]
+"""A WHIP client with GStreamer's webrtcbin: gstreamer-whip.py URL KEY ENCODED [ENCODED]
 
 Each ENCODED is a pipeline that ends with a payloader. Candidates are sent by PATCH; on SIGTERM the session is deleted."""
 import signal

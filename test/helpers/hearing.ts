@@ -1,11 +1,11 @@
 /**
- * What an ear would notice of an encoder: the noise that it adds beside what the sound itself hides, after the model of ITU-R BS.1387 (PEAQ, basic version, 2.1 and
- * 4.3). No listener, but the same for all encoders.
+ * Audible noise of an encoder: the noise that it adds, relative to what the signal masks, by the model of ITU-R BS.1387 (PEAQ, basic version, 2.1 and 4.3). It does
+ * not replace a listening test, but treats all encoders alike.
  */
 export interface Noticed {
-  /** Noise to mask, in decibels, on average. Below −10 it is hard to hear. */
+  /** Mean noise-to-mask ratio in decibels. Noise below −10 is hard to hear. */
   readonly noiseToMask: number;
-  /** Percent of the frames in which it stands out somewhere, by more than 1.5 dB. */
+  /** Percentage of frames in which the noise exceeds the mask by more than 1.5 dB in any band. */
   readonly disturbed: number;
 }
 
@@ -14,9 +14,9 @@ const FRAME = 2048;
 const HOP = FRAME / 2;
 const BINS = FRAME / 2 + 1;
 const BARKS_PER_BAND = 0.25;
-/** Decibels that full scale is as loud as. */
+/** Sound pressure level of full scale, in decibels. */
 const FULL_SCALE_DB = 92;
-/** Frames that are more silent than this say nothing. */
+/** Quieter frames are ignored. */
 const SILENT_DB = 22;
 const DISTURBED_DB = 1.5;
 
@@ -27,13 +27,13 @@ const decibels = (ratio: number): number => 10 * Math.log10(ratio + 1e-12);
 const LOWEST_BARK = barkOf(80);
 const BANDS = Math.floor((barkOf(18_000) - LOWEST_BARK) / BARKS_PER_BAND);
 const centres = Array.from({ length: BANDS }, (_, band) => hertzOf(LOWEST_BARK + (band + 0.5) * BARKS_PER_BAND));
-/** What the ear itself is never without. */
+/** Internal noise of the ear. */
 const innerNoise = centres.map((hertz) => 10 ** (0.1456 * (hertz / 1000) ** -0.8));
-/** How far below the excitation noise is hidden. */
+/** How far below the excitation noise is masked. */
 const maskFactors = centres.map(
   (_, band) => 10 ** (-Math.max(3, band * BARKS_PER_BAND > 12 ? 0.25 * band * BARKS_PER_BAND : 0) / 10),
 );
-/** How much of the masking is left a frame later. */
+/** Share of the masking that remains one frame later. */
 const lasting = centres.map((hertz) => Math.exp(-HOP / SAMPLE_RATE / (0.008 + (100 / hertz) * 0.022)));
 
 const scale = 10 ** (FULL_SCALE_DB / 20) / ((FRAME / 4) * Math.sqrt(8 / 3));
@@ -41,14 +41,14 @@ const hann = Float64Array.from(
   { length: FRAME },
   (_, i) => Math.sqrt(8 / 3) * scale * (0.5 - 0.5 * Math.cos((2 * Math.PI * i) / (FRAME - 1))),
 );
-/** The outer and middle ear, on amplitudes. */
+/** Frequency response of the outer and middle ear, for amplitudes. */
 const earWeights = Float64Array.from({ length: BINS }, (_, bin) => {
   const kilohertz = Math.max(0.02, (bin * SAMPLE_RATE) / FRAME / 1000);
   return (
     10 ** ((-2.184 * kilohertz ** -0.8 + 6.5 * Math.exp(-0.6 * (kilohertz - 3.3) ** 2) - 0.001 * kilohertz ** 3.6) / 20)
   );
 });
-/** For each band the bins that lie in it, and how much of each does. */
+/** For each band, its FFT bins and the share of each bin. */
 const bandBins = centres.map((_, band) => {
   const binHertz = SAMPLE_RATE / FRAME;
   const [low, high] = [
@@ -61,7 +61,7 @@ const bandBins = centres.map((_, band) => {
   })).filter(({ share }) => share > 0);
 });
 
-/** @param heard of the same length as `original`, and in step with it; both at 48 kHz, from −1 to 1 */
+/** @param heard aligned with `original` and of the same length; both at 48 kHz, from −1 to 1 */
 export function whatIsNoticed(original: Float32Array, heard: Float32Array): Noticed {
   const masking = new Float64Array(BANDS);
   let [ratios, ratioCount, frames, disturbed] = [0, 0, 0, 0];
@@ -95,7 +95,7 @@ const DOWNWARD_DB = 27;
 const ADDED_AS = 0.4;
 const spreadNothing = spreadUnnormalized(new Array<number>(BANDS).fill(1));
 
-/** What excites one band excites its neighbours, the further upwards the louder it is. */
+/** Spreads the excitation of each band to its neighbours; louder bands spread further upwards. */
 function spread(energies: readonly number[]): number[] {
   return spreadUnnormalized(energies).map((energy, band) => energy / spreadNothing[band]!);
 }

@@ -17,7 +17,7 @@ interface Parts {
   readonly metrics: Metrics;
 }
 
-/** The HTTP side on its own, with settings as a file would give them and transponders that push nothing. */
+/** The HTTP server alone, with default settings and fake transponders. */
 export async function createHttpApp(
   settings: Record<string, string> = {},
   more: Partial<HttpAppOptions> = {},

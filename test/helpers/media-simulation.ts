@@ -1,22 +1,22 @@
 import { MediaClock, type TrackClock, type TrackKind } from '../../src/media/rtp/media-clock.ts';
 
 export const RATES = { audio: 48_000, video: 90_000 } as const;
-/** Until then large errors are corrected at once. */
+/** Before this time, large errors are corrected at once. */
 export const SETTLED_MS = 4000;
 export const INTERVALS = { audio: 20, video: 1000 / 30 } as const;
 
 export interface Source {
-  /** Added to the publisher's true time to get its wall clock. */
+  /** Offset of the publisher's wall clock. */
   ntpOffsetMs: number;
   /** How much faster the publisher's wall clock runs than ours. */
   ntpDrift: number;
   /** How much faster each track's RTP clock runs than the publisher's wall clock. */
   rtpDrift: Record<TrackKind, number>;
   rtpStart: Record<TrackKind, number>;
-  /** Least delay from the instant of capture to arrival. */
+  /** Minimum delay from capture to arrival. */
   delayMs: Record<TrackKind, number>;
   jitterMs: number;
-  /** Further delay of the first packet. */
+  /** Additional delay of the first packet. */
   heldUpMs?: Record<TrackKind, number>;
   reportNoiseMs: number;
   firstReportMs: Record<TrackKind, number>;
@@ -33,19 +33,19 @@ export const plain: Source = {
   firstReportMs: { audio: 2400, video: 400 },
 };
 
-/** A publisher and its network: both tracks capture the same instants; time is ours, in milliseconds. */
+/** A publisher and its network. Both tracks capture the same instants; times are the gateway's, in milliseconds. */
 export class Simulation {
   readonly source: Source;
   readonly clock = new MediaClock();
   readonly tracks: Record<TrackKind, TrackClock>;
   readonly random: () => number;
-  /** For each track: stream time minus the true time of capture, at the latest packet. */
+  /** For each track: stream time minus true capture time, at the latest packet. */
   readonly offset = { audio: NaN, video: NaN };
   readonly last = { audio: 0, video: 0 };
   monotonic = true;
-  /** Largest step of stream time between two packets of each track, beyond the step of capture, once they have settled. */
+  /** Largest step of stream time between two packets of each track, in excess of the capture interval, after settling. */
   readonly largestJumpMs = { audio: 0, video: 0 };
-  /** When the last packet of each track arrived: none overtakes another, whatever becomes of the delay. */
+  /** Arrival of the last packet of each track: packets do not overtake each other when the delay changes. */
   #arrived = { audio: 0, video: 0 };
   #captured = { audio: 0, video: 0 };
   #reported = { audio: 0, video: 0 };
@@ -65,7 +65,7 @@ export class Simulation {
     );
   }
 
-  /** Runs until our time `untilMs`; packets are delivered in order, each delayed by the least delay and some jitter. */
+  /** Runs until `untilMs`. Packets arrive in order, each with the minimum delay plus jitter. */
   run(untilMs: number, kinds: readonly TrackKind[] = ['audio', 'video']): void {
     const deliveries: Array<{ at: number; kind: TrackKind; captureMs: number; report: boolean }> = [];
     for (const kind of kinds) {

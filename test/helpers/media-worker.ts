@@ -3,8 +3,8 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 
 /**
- * The environment that tells mediasoup which worker to run: what the caller has set, else the worker that `scripts/setup` has put into
- * the cache, else nothing, and mediasoup takes its own prebuilt one.
+ * Environment that selects mediasoup's worker: what the caller has set, or the worker that `scripts/setup` stored in the cache, or
+ * nothing, so that mediasoup uses its prebuilt one.
  */
 export function mediaWorkerEnv(): Record<string, string> {
   if (process.env.MEDIASOUP_WORKER_BIN) return {};

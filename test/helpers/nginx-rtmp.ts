@@ -14,13 +14,13 @@ export interface NginxRtmpOptions {
   readonly applications?: readonly string[];
   /** Record every stream as `NAME.flv`. Default: true. */
   readonly record?: boolean;
-  /** Asked for every publish with what the server knows (`app`, `name`, `tcurl`, `flashver`, the query's parameters): the HTTP status to answer. */
+  /** Called for every publish with the server's parameters (`app`, `name`, `tcurl`, `flashver`, and those of the query); returns the HTTP status to answer. */
   readonly onPublish?: (parameters: URLSearchParams) => number;
-  /** Further directives for each application, such as `push rtmp://…;`. */
+  /** Additional directives for each application, such as `push rtmp://…;`. */
   readonly applicationDirectives?: string;
-  /** Further directives for the RTMP server, such as `max_message 1M;`. */
+  /** Additional directives for the RTMP server, such as `max_message 1M;`. */
   readonly serverDirectives?: string;
-  /** Listen on `::1` too. */
+  /** Also listen on `::1`. */
   readonly ipv6?: boolean;
 }
 
@@ -44,7 +44,7 @@ export async function startNginxRtmp(options: NginxRtmpOptions = {}): Promise<Ng
       ${options.applicationDirectives ?? ''}
     }`,
   );
-  // Without a master there is one process, so that freezing it freezes the server.
+  // Without a master process, freezing the one process freezes the server.
   await writeFile(
     join(prefix, 'nginx.conf'),
     `load_module ${MODULE};

@@ -10,7 +10,7 @@ export interface NodeMediaServerOptions {
   readonly record?: boolean;
 }
 
-/** node-media-server in a process of its own, because its context is global to a process. It sends no acknowledgements. */
+/** node-media-server in a process of its own, because its context is global. It sends no acknowledgements. */
 export async function startNodeMediaServer(options: NodeMediaServerOptions = {}): Promise<RtmpServer> {
   const folder = await mkdtemp(join(tmpdir(), 'node-media-server-'));
   const recordDir = join(folder, 'recordings');

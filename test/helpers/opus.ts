@@ -1,9 +1,9 @@
 import { execFileSync } from 'node:child_process';
 
-/** Milliseconds of each packet. */
+/** Milliseconds per packet. */
 export const OPUS_PACKET_MS = 20;
 
-/** Opus in Ogg, a packet a page, made by an audio filter of ffmpeg. */
+/** Opus in Ogg with one packet per page, from an audio filter of ffmpeg. */
 export function opusFile(filter: string, channels: 1 | 2, seconds = 2): Buffer {
   return execFileSync(
     'ffmpeg',
@@ -34,12 +34,12 @@ export function opusFile(filter: string, channels: 1 | 2, seconds = 2): Buffer {
   );
 }
 
-/** Two seconds of it, without the file around the packets. */
+/** Two seconds of packets, without the container. */
 export function opusPackets(filter: string, channels: 1 | 2): Buffer[] {
   return packetsOf(opusFile(filter, channels));
 }
 
-/** The packets of what {@link opusFile} made. */
+/** The packets of a file made by {@link opusFile}. */
 export function packetsOf(file: Buffer): Buffer[] {
   const packets: Buffer[] = [];
   for (let at = 0; at < file.length;) {
@@ -49,6 +49,6 @@ export function packetsOf(file: Buffer): Buffer[] {
     packets.push(file.subarray(start, start + length));
     at = start + length;
   }
-  // Two pages are headers.
+  // The first two pages are headers.
   return packets.slice(2);
 }

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 
-/** What a child of the gateway does, told from its arguments. */
+/** The role of a child of the gateway, from its arguments. */
 export type ProcessRole = 'media-worker' | 'audio-encoder' | 'video-encoder' | 'pusher' | 'other';
 
 export interface ProcessInfo {
@@ -16,7 +16,7 @@ function read(path: string): string | undefined {
   try {
     return readFileSync(path, 'utf8');
   } catch {
-    // The process has ended between being listed and being read.
+    // The process ended after it was listed.
     return undefined;
   }
 }
@@ -27,7 +27,7 @@ function pids(): number[] {
     .map(Number);
 }
 
-/** The fields of `/proc/PID/stat` after the command name, which may itself hold spaces and brackets: state, ppid, ... */
+/** The fields of `/proc/PID/stat` after the command name, which may contain spaces and brackets: state, ppid, ... */
 function statFields(pid: number): string[] | undefined {
   const stat = read(`/proc/${pid}/stat`);
   return stat?.slice(stat.lastIndexOf(')') + 2).split(' ');
@@ -45,7 +45,7 @@ function roleOf(args: readonly string[]): ProcessRole {
   return 'other';
 }
 
-/** A process that has just been spawned has none for a moment: exec lets go of whoever waits for it before it has put them in place. */
+/** A process that has just been spawned has no arguments for a moment, because exec returns to the parent before they are set. */
 function argumentsOf(pid: number): string[] {
   for (let looks = 0; looks < 1000; looks++) {
     const line = read(`/proc/${pid}/cmdline`);
@@ -54,7 +54,7 @@ function argumentsOf(pid: number): string[] {
   return [];
 }
 
-/** The running (not: zombie) direct children of a process. */
+/** The running direct children of a process, without zombies. */
 export function childrenOf(parent: number): ProcessInfo[] {
   const children: ProcessInfo[] = [];
   for (const pid of pids()) {
@@ -66,19 +66,19 @@ export function childrenOf(parent: number): ProcessInfo[] {
   return children;
 }
 
-/** Running processes that have `marker` in their environment: finds also those whose parent has gone. */
+/** Running processes with `marker` in their environment, including those whose parent has ended. */
 export function processesMarked(marker: string): number[] {
   return pids().filter((pid) => statFields(pid)?.[0] !== 'Z' && read(`/proc/${pid}/environ`)?.includes(marker));
 }
 
-/** Milliseconds of processor time that a process has used, its threads included, its children not. */
+/** Milliseconds of processor time of a process with its threads, without its children. */
 export function cpuTime(pid: number): number {
   const fields = statFields(pid);
   if (!fields) return 0;
   return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
 }
 
-/** Milliseconds of processor time of a process, all its threads together; from the scheduler's nanoseconds, not from ticks. */
+/** The same from the scheduler's nanoseconds instead of ticks. */
 export function processorMs(pid: number): number {
   let sum = 0;
   try {
@@ -90,7 +90,7 @@ export function processorMs(pid: number): number {
   return sum;
 }
 
-/** Open file descriptors of a process: grows when something is leaked. */
+/** Number of open file descriptors of a process; grows with a leak. */
 export function openFiles(pid: number): number {
   try {
     return readdirSync(`/proc/${pid}/fd`).length;

@@ -10,12 +10,12 @@ import { playTags } from './flv-source.ts';
 import { death } from './push-target.ts';
 
 export interface PushEngine {
-  /** As `push_engine` names it. */
+  /** The value of `push_engine`. */
   readonly name: 'rtmp' | 'ffmpeg';
   createFactory(trust?: TlsTrust): PusherFactory;
 }
 
-/** Both engines, so that one test can ask the same of each; one where ffmpeg must not push. */
+/** Both engines, so that one test covers each; only one if ffmpeg cannot push. */
 export const pushEngines: readonly PushEngine[] = [
   { name: 'rtmp', createFactory: (trust) => createRtmpPusher(trust) },
   ...(ffmpegMustNotPush
@@ -29,10 +29,10 @@ export const pushEngines: readonly PushEngine[] = [
 ];
 
 /**
- * Plays tags into a new pusher from when it wants them; done when the server has taken some. One engine connects before that, the other
- * when it has seen the beginning of the stream.
+ * Plays tags into a new pusher after `ready`; resolves when the server has accepted some. One engine connects before `ready`, the
+ * other when it has read the beginning of the stream.
  *
- * @throws {GatewayError} why the pusher died, and then it is closed
+ * @throws {GatewayError} the reason if the pusher died; it is closed then
  */
 export async function pushing(pusher: Pusher, tags: readonly FlvTag[]): Promise<{ stop(): void }> {
   const taken = new Promise<void>((resolve) => pusher.once('progress', () => resolve()));
@@ -44,7 +44,7 @@ export async function pushing(pusher: Pusher, tags: readonly FlvTag[]): Promise<
   throw error;
 }
 
-/** Why a new pusher died, or `undefined` when the server has taken media. The pusher is closed either way. */
+/** Why a new pusher died, or `undefined` if the server accepted media. The pusher is closed in both cases. */
 export async function refusal(pusher: Pusher, tags: readonly FlvTag[]): Promise<GatewayError | undefined> {
   try {
     const player = await pushing(pusher, tags);

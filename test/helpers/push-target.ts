@@ -3,7 +3,7 @@ import type { GatewayError } from '../../src/errors.ts';
 import type { Pusher, PushTarget } from '../../src/outputs/push/pusher.ts';
 import { parseDestination } from '../../src/net/destination.ts';
 
-/** A target for a full URL such as `rtmp://127.0.0.1:1935/live/name`, at 127.0.0.1 unless told otherwise. */
+/** A target for a full URL such as `rtmp://127.0.0.1:1935/live/name`, by default at 127.0.0.1. */
 export function pushTarget(url: string, options: Partial<Omit<PushTarget, 'destination'>> = {}): PushTarget {
   return {
     destination: parseDestination(url, 'unused', { streamNamePrefix: '', fullUrl: true }),
@@ -14,12 +14,12 @@ export function pushTarget(url: string, options: Partial<Omit<PushTarget, 'desti
   };
 }
 
-/** When the pusher wants tags. Rejects with the reason when it dies before. */
+/** Resolves on `ready`. Rejects with the reason if the pusher dies before. */
 export async function ready(pusher: Pusher): Promise<void> {
   await Promise.race([once(pusher, 'ready'), death(pusher).then((error) => Promise.reject(error))]);
 }
 
-/** Why the pusher died. */
+/** Resolves with the reason when the pusher dies. */
 export async function death(pusher: Pusher): Promise<GatewayError> {
   return ((await once(pusher, 'died')) as [GatewayError])[0];
 }

@@ -15,7 +15,7 @@ export interface Frame {
   readonly brightness: number;
 }
 
-/** What the container says. */
+/** Data from the container. */
 export interface Track {
   /** Media tags, without sequence headers. */
   readonly count: number;
@@ -23,42 +23,42 @@ export interface Track {
   /** Milliseconds. */
   readonly first: number;
   readonly last: number;
-  /** Each timestamp that was lower than the one before, as `FROM to TO`. */
+  /** Each decrease of timestamps, as `FROM to TO`. */
   readonly stepsBack: readonly string[];
-  /** Largest distance of two neighbours, ms, and where it begins. */
+  /** Largest gap between two tags and where it begins, in milliseconds. */
   readonly largestGap: number;
   readonly largestGapAt: number;
 }
 
-/** Everything that a test may want to know of a recording, from its bytes and from decoding it. */
+/** Facts about a recording, from its bytes and from decoding it. */
 export interface Recording {
   readonly video: Track;
   readonly audio: Track;
-  /** Distances of neighbouring key frames in milliseconds. */
+  /** Intervals between key frames in milliseconds. */
   readonly keyFrameIntervals: readonly number[];
   readonly startsWithKeyFrame: boolean;
   readonly frames: readonly Frame[];
-  /** Mono samples at 48 kHz from the start of the recording on; holes are silence. */
+  /** Mono samples at 48 kHz from the start of the recording; gaps are silence. */
   readonly samples: Float32Array;
-  /** What the decoder complained of. */
+  /** Messages of the decoder. */
   readonly decodeErrors: readonly string[];
   /** Level in dBFS (RMS; -120 is silence) of each whole second. */
   levels(): number[];
-  /** As `levels`, for a part, in milliseconds. */
+  /** Level of a part in dBFS; times in milliseconds. */
   level(from: number, to: number): number;
   /** Milliseconds at which a white frame follows dark ones. */
   flashes(): number[];
-  /** Milliseconds at which a sound follows silence. */
+  /** Milliseconds at which audio follows silence. */
   beeps(): number[];
-  /** Of each flash that has a beep within half a second: the beep's time minus the flash's, in milliseconds. */
+  /** For each flash with a beep within half a second: time of the beep minus time of the flash, in milliseconds. */
   lipSync(): number[];
 }
 
 const SAMPLE_RATE = 48_000;
 
 /**
- * By so much the sound may end before the frames when a live stream is cut, in milliseconds: `audio_batch_ms` (120), a packet and its look-ahead (26),
- * what the encoder holds (34), the wait for the next frame (60 and a tick of 40), a rest (20), and a busy machine.
+ * How much earlier than video the audio may end when a live stream is cut, in milliseconds: `audio_batch_ms` (120), a packet and its look-ahead (26), the
+ * encoder's delay (34), the wait for the next frame (60 and a tick of 40), `media_batch_ms` (20), and a busy machine.
  */
 export const MOST_SOUND_LAG = 350;
 
@@ -86,7 +86,7 @@ function track(tags: readonly FileTag[]): Track {
   };
 }
 
-/** Runs ffmpeg and gives what it wrote: its data and its log. */
+/** Runs ffmpeg and returns its output and its log. */
 async function ffmpeg(args: readonly string[]): Promise<{ data: Buffer; log: string }> {
   const child = spawn('ffmpeg', ['-hide_banner', '-nostdin', '-nostats', '-loglevel', 'level+info', ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -103,7 +103,7 @@ async function ffmpeg(args: readonly string[]): Promise<{ data: Buffer; log: str
 const decodeErrors = (log: string): string[] => log.split('\n').filter((line) => /\[(error|fatal)\]/.test(line));
 
 async function decodeVideo(path: string): Promise<{ frames: Frame[]; errors: string[] }> {
-  // The first showinfo tells the size as it was sent, the second the mean of a small grey frame, which is cheap to compute.
+  // The first showinfo reports the original size, the second the mean of a small grey frame, which is cheap to compute.
   const filter = 'showinfo@sent=checksum=0,scale=32:18:flags=fast_bilinear,format=gray,showinfo@seen';
   const { log } = await ffmpeg([
     '-copyts',
@@ -133,7 +133,7 @@ async function decodeVideo(path: string): Promise<{ frames: Frame[]; errors: str
 }
 
 async function decodeAudio(path: string): Promise<{ samples: Float32Array; errors: string[] }> {
-  // One channel, as it is: mixing changes the level.
+  // One channel without mixing, which would change the level.
   const args = [
     '-copyts',
     '-i',
@@ -156,7 +156,7 @@ async function decodeAudio(path: string): Promise<{ samples: Float32Array; error
   return { samples: onTime(decoded, frames), errors: decodeErrors(log) };
 }
 
-/** Puts each frame where its timestamp says, so that a sample's index is its time; holes become silence. */
+/** Places each frame at its timestamp, so that a sample's index is its time; gaps become silence. */
 function onTime(
   decoded: Float32Array,
   frames: readonly { readonly at: number; readonly length: number }[],
@@ -165,7 +165,7 @@ function onTime(
   let from = 0;
   let end = 0;
   for (const { at, length } of frames) {
-    // Timestamps are whole milliseconds: what misses the end of the frame before by less than two follows it.
+    // Timestamps are whole milliseconds: a frame within 2 ms of the end of the previous one follows it directly.
     const start = Math.abs(at - end) < SAMPLE_RATE / 500 ? end : Math.max(0, at);
     samples.set(decoded.subarray(from, from + length), start);
     from += length;
@@ -182,13 +182,13 @@ function rms(samples: Float32Array, from: number, to: number): number {
   return end > from && sum > 0 ? Math.max(-120, 10 * Math.log10(sum / (end - from))) : -120;
 }
 
-/** Starts of what is `on` after it was off for at least `quiet` milliseconds. */
+/** Times at which `on` begins after at least `quiet` milliseconds without it. */
 function onsets(points: Iterable<{ readonly time: number; readonly on: boolean }>, quiet: number): number[] {
   const starts: number[] = [];
   let lastOn = -Infinity;
   let first = true;
   for (const { time, on } of points) {
-    // What is on at the very start has begun before it.
+    // If it is on at the start, it began earlier.
     if (on && !first && time - lastOn >= quiet) starts.push(time);
     if (on) lastOn = time;
     first = false;
@@ -203,13 +203,13 @@ function* loudness(samples: Float32Array): Generator<{ time: number; on: boolean
   }
 }
 
-/** Reads and decodes an FLV file, or what there is of it when it is still being written. */
+/** Reads and decodes an FLV file, which may still be growing. */
 export async function analyse(path: string): Promise<Recording> {
   const file = await readFile(path);
   const { tags, length } = readFlv(file);
   const videoTags = tags.filter((tag) => tag.kind === 'video');
   const audioTags = tags.filter((tag) => tag.kind === 'audio');
-  // Complete tags only: what a decoder complains of is then the fault of who wrote it.
+  // Complete tags only, so that messages of the decoder are the sender's fault.
   const folder = await mkdtemp(join(tmpdir(), 'recording-'));
   const complete = join(folder, 'complete.flv');
   await writeFile(complete, file.subarray(0, length));
@@ -253,12 +253,12 @@ export async function analyse(path: string): Promise<Recording> {
   };
 }
 
-/** The middle value; of an even number of values the upper of the two in the middle. */
+/** The median; of an even number of values the upper one. */
 export function median(values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN;
 }
 
-/** Timestamp of the last complete tag of each kind in a recording that is being written, in milliseconds; 0 while there is none. */
+/** Timestamp of the last complete tag of each kind in a growing recording, in milliseconds; 0 if there is none. */
 export async function recordedUntil(path: string): Promise<{ readonly audio: number; readonly video: number }> {
   const { tags } = await readFile(path)
     .then(readFlv)
@@ -268,7 +268,7 @@ export async function recordedUntil(path: string): Promise<{ readonly audio: num
   return { audio: last('audio'), video: last('video') };
 }
 
-/** Waits until a recording holds its first frame. */
+/** Waits for the first frame of a recording. */
 export async function firstFrame(path: string): Promise<void> {
   await waitFor(
     `a frame in ${path.split('/').at(-1)}`,
@@ -277,25 +277,25 @@ export async function firstFrame(path: string): Promise<void> {
   );
 }
 
-/** Where an nginx-rtmp of ours records a stream. */
+/** Path of nginx-rtmp's recording of a stream. */
 export function recordingOf(server: { readonly recordDir: string }, name: string): string {
   return join(server.recordDir, `${name}.flv`);
 }
 
-/** Waits until a recording holds so many milliseconds of sound and frame. */
+/** Waits until a recording contains this many milliseconds of audio and video. */
 export async function recorded(path: string, milliseconds: number, timeout = milliseconds + 15_000): Promise<void> {
   await waitFor(
     `${milliseconds} ms in ${path.split('/').at(-1)}`,
     async () => {
       const { audio, video } = await recordedUntil(path);
-      if (Math.min(audio, video) < milliseconds) throw new Error(`${audio} ms of sound, ${video} ms of frames`);
+      if (Math.min(audio, video) < milliseconds) throw new Error(`${audio} ms of audio, ${video} ms of video`);
       return true;
     },
     { timeout, every: 200 },
   );
 }
 
-/** Waits for the first recording of a stream wherever below the folder a server puts it, such as node-media-server's `APP/NAME/TIME.flv`. */
+/** Waits for the first recording of a stream anywhere below the folder, such as node-media-server's `APP/NAME/TIME.flv`. */
 export function findRecording(server: { readonly recordDir: string }, name: string): Promise<string> {
   return waitFor(`a recording of ${name}`, async () => {
     const files = await readdir(server.recordDir, { recursive: true });

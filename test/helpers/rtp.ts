@@ -1,11 +1,11 @@
 import type { RtpPacket } from '../../src/media/rtp/rtp-packet.ts';
 
-/** A packet as it comes out of the parser. */
+/** A packet as returned by the parser. */
 export function rtpPacket(fields: Partial<RtpPacket>): RtpPacket {
   return { payloadType: 96, sequenceNumber: 0, timestamp: 0, ssrc: 1, marker: false, payload: Buffer.of(1), ...fields };
 }
 
-/** Cuts an AV1 temporal unit in the low-overhead format (AV1 specification, 5.2) into its OBUs, without their size fields. */
+/** Splits an AV1 temporal unit in the low-overhead format (AV1 specification, 5.2) into its OBUs, without their size fields. */
 export function splitObus(temporalUnit: Buffer): Buffer[] {
   const obus: Buffer[] = [];
   for (let offset = 0; offset < temporalUnit.length;) {
@@ -32,8 +32,8 @@ export function splitObus(temporalUnit: Buffer): Buffer[] {
 }
 
 /**
- * Packetizes OBUs by "RTP Payload Format for AV1": each packet is filled, OBUs are continued in the next. With `counted`, the element
- * count stands in the header and the last element has no length, if there are no more than three.
+ * Packetizes OBUs by "RTP Payload Format for AV1": packets are filled, and OBUs continue in the next packet. With `counted`, up to three elements
+ * are counted in the header, and the last one has no length.
  */
 export function packetizeAv1(obus: readonly Buffer[], maxBytes: number, counted: boolean): Buffer[] {
   const payloads: Buffer[] = [];

@@ -14,24 +14,24 @@ export interface ScriptedCommand {
   readonly streamId: number;
 }
 
-/** What a scripted server does when a command arrives, instead of what servers usually do. */
+/** Handles a command instead of the default behaviour. */
 export type Answer = (peer: ScriptedPeer, command: ScriptedCommand) => void;
 
 export interface ScriptedServerOptions {
   readonly answers?: Readonly<Record<string, Answer>>;
   /** Takes over the socket before the handshake. */
   readonly raw?: (socket: Socket) => void;
-  /** Told of every message that is not a command. */
+  /** Called for every message that is not a command. */
   readonly onMessage?: (peer: ScriptedPeer, message: RtmpMessage) => void;
 }
 
 /** One connection to a scripted server. */
 export class ScriptedPeer {
   readonly socket: Socket;
-  /** In the order in which they came. */
+  /** In order of arrival. */
   readonly commands: ScriptedCommand[] = [];
   readonly messages: RtmpMessage[] = [];
-  /** Bytes received, the handshake included. */
+  /** Bytes received, including the handshake. */
   received = 0;
   readonly #writer = new ChunkWriter();
 
@@ -76,7 +76,7 @@ export interface ScriptedServer {
   stop(): Promise<void>;
 }
 
-/** An RTMP server that does as it is told, for faults that no real server can be asked for. */
+/** An RTMP server that behaves as scripted, for faults that real servers do not produce on request. */
 export async function startScriptedServer(options: ScriptedServerOptions = {}): Promise<ScriptedServer> {
   const peers: ScriptedPeer[] = [];
   const sockets = new Set<Socket>();
@@ -110,7 +110,7 @@ function serve(peer: ScriptedPeer, options: ScriptedServerOptions): void {
     if (!handshake) return reader.push(data);
     const before = handshake.length;
     handshake = Buffer.concat([handshake, data]);
-    // S0, S1 and S2 as soon as C0 and C1 are there; C2 follows.
+    // S0, S1 and S2 are sent after C0 and C1; C2 follows.
     if (before < 1537 && handshake.length >= 1537)
       peer.socket.write(Buffer.concat([handshake.subarray(0, 1537), handshake.subarray(1, 1537)]));
     if (handshake.length < 3073) return;

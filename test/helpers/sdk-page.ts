@@ -15,7 +15,7 @@ export interface PageServer {
   close(): Promise<void>;
 }
 
-/** Serves the test page, and below `/websdk/` the official Web SDK as it was published. */
+/** Serves the test page and, below `/websdk/`, the unmodified official Web SDK. */
 export async function startPageServer(): Promise<PageServer> {
   const server = createServer((request, response) => {
     const path = new URL(request.url ?? '/', 'http://page').pathname;
@@ -53,25 +53,25 @@ export interface PageEvent {
   readonly name?: string;
   readonly status?: string;
   readonly info?: string;
-  /** What the SDK says of the frames' size, with status RESIZE. */
+  /** The frame size that the SDK reports with status RESIZE. */
   readonly resolution?: { readonly width: number; readonly height: number };
-  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- whatever the gateway sent
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- any message of the gateway
   readonly event?: any;
 }
 
 export interface PublishOptions {
   readonly name: string;
   readonly rtmpUrl?: string;
-  /** `camera` is Chromium's fake device: 640x480, a beep every second; the others are in page/sources.js. */
+  /** `camera` is Chromium's fake device (640x480, a beep every second); the other sources are in page/sources.js. */
   readonly source?: 'camera' | 'flashAndBeep' | 'tone' | 'noise' | 'videoOnly' | 'audioOnly';
   readonly sourceOptions?: { readonly width?: number; readonly height?: number; readonly frequency?: number };
   readonly constraints?: Record<string, unknown>;
-  /** Codecs that the SDK takes out of its offer, comma-separated: `H264` leaves VP8. */
+  /** Codecs that the SDK removes from its offer, comma-separated: `H264` leaves VP8. */
   readonly stripCodecs?: string;
   readonly transport?: 'UDP' | 'TCP';
 }
 
-/** A tab of a browser, as far as it is needed here: of Playwright, or {@link startFirefox}. */
+/** The part of a browser tab that tests need, from Playwright or {@link startFirefox}. */
 export interface BrowserPage {
   goto(url: string): Promise<unknown>;
   /** The value of an expression, awaited. */
@@ -84,10 +84,10 @@ export interface PageBrowser {
   newPage(): Promise<BrowserPage>;
 }
 
-/** One browser page with the official SDK, driven from a test. */
+/** One browser page with the official SDK, controlled by a test. */
 export class SdkPage {
   readonly page: BrowserPage;
-  /** What Chromium has complained about: a failure is told to scripts without its cause. */
+  /** Warnings and errors of Chromium's console; scripts see failures without their cause. */
   readonly #complaints: string[] = [];
 
   private constructor(page: BrowserPage) {
@@ -154,7 +154,7 @@ export class SdkPage {
     return this.#call('resize', width, height);
   }
 
-  /** From now on this page's media goes to that loopback port (a {@link startUdpRelay}) instead of the gateway's. Call before publishing. */
+  /** Sends this page's media to that loopback port (a {@link startUdpRelay}) instead of the gateway's. Call before publishing. */
   sendThrough(port: number): Promise<void> {
     return this.#call('sendThrough', port);
   }
@@ -166,7 +166,7 @@ export class SdkPage {
     return this.#call('playback');
   }
 
-  /** What the page has sent of its sound: packets, those sent again, those that the gateway misses all the same, and seconds of sound that its source gave. */
+  /** Statistics of the page's audio: packets sent, retransmitted and still missing at the gateway, and seconds of audio from its source. */
   audioSent(): Promise<{
     readonly packets: number;
     readonly retransmitted: number;
@@ -180,12 +180,12 @@ export class SdkPage {
     return this.page.evaluate('testPage.events') as Promise<PageEvent[]>;
   }
 
-  /** Waits for an event of the SDK that the condition accepts. */
+  /** Waits for an SDK event that satisfies the condition. */
   event(what: string, condition: (event: PageEvent) => boolean, timeout?: number): Promise<PageEvent> {
     return waitFor(what, async () => (await this.events()).find(condition), { timeout });
   }
 
-  /** Connects and publishes; throws when that fails. */
+  /** Connects and publishes; throws on failure. */
   async publishTo(url: string, options: PublishOptions): Promise<void> {
     await this.connect(url);
     const outcome = await this.publish(options);

@@ -6,16 +6,16 @@ import { createServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isRefusedByBrowsers } from '../../src/config/browser-ports.ts';
 
-/** How long a server may take to listen on a busy machine, in ms. */
+/** Milliseconds that a server may need to listen on a busy machine. */
 const LISTEN_TIMEOUT = 15_000;
 const POLL_INTERVAL = 10;
-/** How long a server may take to end by itself, in ms; then it is killed. */
+/** Milliseconds that a server may need to end before it is killed. */
 const STOP_TIMEOUT = 3_000;
 
-/** Below the ports from which Linux takes those of outgoing connections (`net.ipv4.ip_local_port_range`): one of these would be gone before it is used. */
+/** Below Linux's ephemeral ports (`net.ipv4.ip_local_port_range`), which outgoing connections could take first. */
 const [LOWEST_PORT, PORTS] = [10_000, 22_000];
 
-/** A port of 127.0.0.1 that was free a moment ago, and that browsers connect to. */
+/** A free port of 127.0.0.1 that browsers do not refuse. */
 export async function freePort(): Promise<number> {
   for (;;) {
     const port = LOWEST_PORT + Math.floor(Math.random() * PORTS);
@@ -30,7 +30,7 @@ export async function freePort(): Promise<number> {
   }
 }
 
-/** A server in a process of its own, listening when `start()` returns, and ended with the test process at the latest. */
+/** A server in a process of its own. It listens when `start()` returns, and ends with the test process at the latest. */
 export class ServerProcess {
   readonly #command: string;
   readonly #args: readonly string[];
@@ -49,13 +49,13 @@ export class ServerProcess {
     return this.#child.pid;
   }
 
-  /** What it has printed so far, both outputs together. */
+  /** Its stdout and stderr so far. */
   get output(): string {
     return this.#output;
   }
 
   async start(): Promise<void> {
-    // The kernel ends it with us, also when we are killed and no `exit` is heard.
+    // The kernel ends it with this process, even if this process is killed without an `exit` event.
     const child = spawn('setpriv', ['--pdeathsig', 'KILL', this.#command, ...this.#args], {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
@@ -73,7 +73,7 @@ export class ServerProcess {
     await Promise.race([this.#listening(), failed]);
   }
 
-  /** Asked of the kernel: connecting would use up the one connection of a server such as `ffmpeg -listen 1`, and might reach another process. */
+  /** Read from the kernel: connecting would use up the one connection of `ffmpeg -listen 1`, and might reach another process. */
   async #listening(): Promise<void> {
     const wanted = new RegExp(
       `:${this.#port.toString(16).toUpperCase().padStart(4, '0')} [0-9A-F]+:0000 0A (?:\\S+ +){5}(\\d+)`,
@@ -90,12 +90,12 @@ export class ServerProcess {
     try {
       return readdirSync(folder).some((fd) => readlinkSync(`${folder}/${fd}`) === file);
     } catch {
-      // One of its files was closed meanwhile, or it has ended.
+      // A file descriptor was closed meanwhile, or the process has ended.
       return false;
     }
   }
 
-  /** The process stands still: connections stay open, and nobody reads from them. */
+  /** Stops the process: connections stay open, but are not read. */
   freeze(): void {
     process.kill(this.pid, 'SIGSTOP');
   }
@@ -104,7 +104,7 @@ export class ServerProcess {
     process.kill(this.pid, 'SIGCONT');
   }
 
-  /** Ends it at once and without a word to its connections but the kernel's. */
+  /** Kills it; only the kernel closes its connections. */
   async kill(): Promise<void> {
     await this.#end('SIGKILL');
   }
@@ -113,7 +113,7 @@ export class ServerProcess {
     await this.#end('SIGTERM');
   }
 
-  /** When it has ended by itself. */
+  /** Resolves when it has ended by itself. */
   async ended(): Promise<void> {
     const child = this.#child;
     if (child && child.exitCode === null && child.signalCode === null) await once(child, 'exit');
@@ -136,17 +136,17 @@ export interface RtmpServer {
   /** `rtmp://127.0.0.1:PORT/live` */
   readonly rtmpUrl: string;
   readonly port: number;
-  /** Where recordings of what was published appear as FLV files. */
+  /** Folder of the recordings (FLV). */
   readonly recordDir: string;
   readonly pid: number;
-  /** What the server has printed. */
+  /** The server's output. */
   readonly output: string;
   freeze(): void;
   resume(): void;
-  /** Dies and comes back on the same port. */
+  /** Kills the server and starts it on the same port. */
   restart(): Promise<void>;
-  /** Dies without a farewell; `restart()` brings it back. */
+  /** Kills the server; `restart()` starts it again. */
   kill(): Promise<void>;
-  /** Ends it and deletes its recordings. */
+  /** Stops the server and deletes its recordings. */
   stop(): Promise<void>;
 }

@@ -4,7 +4,7 @@ import { startGateway, type SettingsOverrides, type TestGateway } from './gatewa
 import { startNginxRtmp, type NginxRtmp, type NginxRtmpOptions } from './nginx-rtmp.ts';
 import { SdkPage, startPageServer, type PublishOptions } from './sdk-page.ts';
 
-/** The real parts that a test of the whole path needs: a gateway, a browser with the official SDK, and an RTMP server. */
+/** The parts of an end-to-end test: a gateway, a browser with the official SDK, and an RTMP server. */
 export interface Stage {
   readonly gateway: TestGateway;
   readonly browser: Browser;
@@ -20,19 +20,19 @@ export interface StageOptions {
   readonly nginx?: NginxRtmpOptions;
 }
 
-/** Whatever ends things when a test is over: tap's test. */
+/** Something with `teardown()`, such as tap's test. */
 interface Teardown {
   teardown(end: () => Promise<void>): void;
 }
 
-/** Milliseconds that a test file with a browser may take; it takes far less on an idle machine. */
+/** Milliseconds that a browser test file may take; on an idle machine it takes far less. */
 export const FILE_TIMEOUT = 180_000;
 
-/** Starts everything at once; all of it ends with the test. */
+/** Starts all parts at the same time; all end with the test. */
 export async function setStage(t: Teardown, options: StageOptions = {}): Promise<Stage> {
   const ends: (() => Promise<void>)[] = [];
   let starting: Promise<unknown>[] = [];
-  // Registered before anything is started: what has started, or still does, ends also when something else fails to start.
+  // Registered before anything starts, so that all parts end even if another part fails to start.
   t.teardown(async () => {
     await Promise.allSettled(starting);
     const failures: unknown[] = [];

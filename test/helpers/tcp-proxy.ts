@@ -5,17 +5,17 @@ export interface TcpProxy {
   readonly port: number;
   /** Connections accepted so far. */
   readonly accepted: number;
-  /** Cuts what is open now. */
+  /** Closes the open connections. */
   cut(): void;
-  /** Cuts only the clients' side: the server does not notice until what is returned is called, as when a network breaks. */
+  /** Closes only the clients' side, as a broken network does: the server does not notice until the returned function is called. */
   strand(): () => void;
   close(): Promise<void>;
 }
 
-/** A TCP proxy on loopback that cuts each connection once `dropAfterBytes` have gone through it: a server that accepts and drops. */
+/** A TCP proxy on loopback that closes each connection after `dropAfterBytes`: a server that accepts and drops connections. */
 export async function startTcpProxy(targetPort: number, dropAfterBytes = Infinity): Promise<TcpProxy> {
   const open = new Set<Socket>();
-  /** The two sides of each connection, the client's first. */
+  /** Both sides of each connection, the client's first. */
   const pairs = new Map<Socket, Socket>();
   const stranded = new Set<Socket>();
   let accepted = 0;

@@ -6,20 +6,20 @@ import { createServer } from 'node:tls';
 import { makeCertificate } from './certificate.ts';
 
 export interface TlsTerminatorOptions {
-  /** What the certificate is for, in OpenSSL's words. Default: `DNS:localhost,IP:127.0.0.1`. */
+  /** Subject alternative names of the certificate, in OpenSSL's notation. Default: `DNS:localhost,IP:127.0.0.1`. */
   readonly subjectAltName?: string;
 }
 
 export interface TlsTerminator {
   readonly port: number;
-  /** PEM file of the authority that a client must trust. */
+  /** PEM file of the certificate authority that clients must trust. */
   readonly caFile: string;
-  /** Names that clients sent with SNI; `false` where one sent none. */
+  /** Names that clients sent with SNI; `false` for none. */
   readonly serverNames: (string | false)[];
   stop(): Promise<void>;
 }
 
-/** Takes TLS connections on 127.0.0.1 with a certificate made for this run, and passes what is inside on to `targetPort`. */
+/** Terminates TLS on 127.0.0.1 with a certificate of its own and forwards to `targetPort`. */
 export async function startTlsTerminator(
   targetPort: number,
   options: TlsTerminatorOptions = {},
@@ -46,9 +46,9 @@ export async function startTlsTerminator(
       }
     },
   );
-  // Before their handshake too: one that never makes it must not outlive the server.
+  // Also before the handshake: connections that never complete it must not outlive the server.
   server.on('connection', keep);
-  // A refused certificate ends a handshake, which is what some tests want to see.
+  // Clients that refuse the certificate abort the handshake, which some tests expect.
   server.on('tlsClientError', () => {});
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {

@@ -2,44 +2,44 @@ import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { randomFrom } from './random.ts';
 
-/** What happens to the datagrams of one direction. */
+/** Impairments of one direction. */
 export interface Impairment {
-  /** Share of datagrams that are lost, 0 to 1. */
+  /** Share of lost datagrams, 0 to 1. */
   loss?: number;
-  /** Milliseconds that each datagram is held. */
+  /** Delay of each datagram in milliseconds. */
   delay?: number;
-  /** Further milliseconds, 0 to this, at random; more than the distance of two datagrams reorders them. */
+  /** Maximum of a random additional delay in milliseconds; more than the distance of two datagrams reorders them. */
   jitter?: number;
-  /** Share of datagrams that are sent twice, 0 to 1. */
+  /** Share of duplicated datagrams, 0 to 1. */
   duplicate?: number;
-  /** Share of datagrams that are held 20 ms longer than the others, and so overtaken. */
+  /** Share of datagrams that are delayed by 20 ms more and so overtaken. */
   reorder?: number;
   /** Nothing passes. */
   blackhole?: boolean;
-  /** No ICE check passes, and no answer to one. */
+  /** ICE checks and their answers do not pass. */
   noChecks?: boolean;
 }
 
 export interface UdpRelay {
   readonly port: number;
-  /** From the browser to the gateway, and back. May be changed at any time. */
+  /** From the browser to the gateway, and back. Can be changed at any time. */
   readonly toGateway: Impairment;
   readonly toBrowser: Impairment;
-  /** Both directions lose everything, or do so no longer. */
+  /** Blocks or unblocks both directions. */
   blackhole(on: boolean): void;
   counts(): { readonly passed: number; readonly lost: number };
   close(): void;
 }
 
-/** RFC 7983: by the first byte. */
+/** By the first byte (RFC 7983). */
 const isStun = (datagram: Buffer): boolean => datagram[0]! <= 3;
 
-/** Milliseconds that a reordered datagram is late. */
+/** Additional delay of a reordered datagram in milliseconds. */
 const REORDER_DELAY = 20;
 
 /**
- * A UDP relay on loopback that behaves as a bad network does. Each sender gets a port of its own towards the gateway, so that several
- * browsers may share a relay.
+ * A UDP relay on loopback that simulates a bad network. Each sender has its own port towards the gateway, so that several browsers
+ * can share a relay.
  */
 export async function startUdpRelay(gatewayPort: number, impairment: Impairment = {}, seed = 1): Promise<UdpRelay> {
   const next = randomFrom(seed);
@@ -74,7 +74,7 @@ export async function startUdpRelay(gatewayPort: number, impairment: Impairment 
       upstream.on('message', (answer) =>
         pass(toBrowser, answer, () => front.send(answer, sender.port, sender.address)),
       );
-      // Refused for a moment while the gateway restarts: what a network would lose is lost here too.
+      // Refused while the gateway restarts; lost, as in a network.
       upstream.on('error', () => undefined);
       upstream.connect(gatewayPort, '127.0.0.1');
     }
@@ -83,7 +83,7 @@ export async function startUdpRelay(gatewayPort: number, impairment: Impairment 
       try {
         target.send(datagram);
       } catch {
-        // Not connected yet: the first datagram of a sender; it is sent again by ICE.
+        // The first datagram of a sender, before the socket is connected; ICE sends it again.
         target.once('connect', () => closed || target.send(datagram));
       }
     });

@@ -1,15 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 export interface WaitOptions {
-  /** Milliseconds after which waiting is given up. */
+  /** Timeout in milliseconds. */
   readonly timeout?: number;
-  /** Milliseconds between two looks. */
+  /** Interval of the checks in milliseconds. */
   readonly every?: number;
 }
 
 /**
- * Waits until `condition` gives something truthy, and returns it. An exception thrown by the condition counts as "not yet" and is
- * told when time runs out, so that a failed test says what it was waiting for and what it saw last.
+ * Waits until `condition` returns a truthy value, and returns it. An exception of the condition counts as "not yet". On timeout the error
+ * contains what was waited for and the last value or exception.
  */
 export async function waitFor<Value>(
   what: string,
@@ -29,7 +29,7 @@ export async function waitFor<Value>(
     }
     if (performance.now() > deadline) {
       throw new Error(
-        `waited ${timeout} ms in vain for ${what}; last seen: ${last instanceof Error ? last.message : JSON.stringify(last)}`,
+        `timed out after ${timeout} ms waiting for ${what}; last seen: ${last instanceof Error ? last.message : JSON.stringify(last)}`,
       );
     }
     await sleep(every);

@@ -1,4 +1,4 @@
-/** A RIFF WAV file of 16 bits: `samples` for each channel, interleaved. */
+/** A RIFF WAV file with 16-bit interleaved samples. */
 function wav(samples: Int16Array, channels: number, sampleRate: number): Buffer {
   const file = Buffer.alloc(44 + samples.length * 2);
   file.write('RIFF', 0);
@@ -17,7 +17,7 @@ function wav(samples: Int16Array, channels: number, sampleRate: number): Buffer 
   return file;
 }
 
-/** One tone, in one channel. `amplitude` is 0 to 1. */
+/** A tone in one channel; `amplitude` from 0 to 1. */
 export function toneWav(seconds: number, frequency: number, amplitude: number, sampleRate = 48_000): Buffer {
   const samples = Int16Array.from({ length: Math.round(seconds * sampleRate) }, (_, i) =>
     Math.round(amplitude * 32767 * Math.sin((2 * Math.PI * frequency * i) / sampleRate)),

@@ -10,8 +10,8 @@ const PAGE_FILES = fileURLToPath(new URL('./page/', import.meta.url));
 const WHIP_CLIENT = fileURLToPath(import.meta.resolve('@eyevinn/whip-web-client'));
 
 /**
- * A CommonJS module and all that it requires as one ES module for a browser, every file as it was published. The WHIP client imports
- * two of these by name; its users let a bundler do this.
+ * Bundles a CommonJS module with everything it requires as one ES module for a browser, with unmodified files. The WHIP client imports
+ * two such modules by name, which its users leave to a bundler.
  */
 function asBrowserModule(file: string, names: readonly string[]): string {
   const files = new Map<string, string>();
@@ -41,7 +41,7 @@ export const { ${names.join(', ')} } = load(${JSON.stringify(file)});
 `;
 }
 
-/** Serves the WHIP test page, and the WHIP client of Eyevinn unmodified. */
+/** Serves the WHIP test page and the unmodified WHIP client of Eyevinn. */
 export async function startWhipPageServer(): Promise<PageServer> {
   const require = createRequire(WHIP_CLIENT);
   const files = new Map<string, string | Buffer>([
@@ -109,7 +109,7 @@ export interface Flow {
   }[];
 }
 
-/** One browser page with plain WebRTC code, driven from a test. */
+/** One browser page with plain WebRTC code, controlled by a test. */
 export class WhipPage {
   readonly page: BrowserPage;
 
@@ -149,7 +149,7 @@ export class WhipPage {
     return this.#call('restartIce');
   }
 
-  /** To the resource of this page's session. */
+  /** Sends a request to the resource of this page's session. */
   async request(
     method: string,
     init: { readonly headers?: Record<string, string>; readonly body?: string } = {},

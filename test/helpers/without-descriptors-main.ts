@@ -1,4 +1,4 @@
-// Started with a low `ulimit -n`: begins to encode and to connect when every file descriptor is in use, and once more when they are free. Prints what came of it, as JSON.
+// Run with a low `ulimit -n`: starts encoders and connections while all file descriptors are in use, and again when they are free. Prints the results as JSON.
 import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,7 +16,7 @@ const shared = (await SharedEncoders.create({ program, streamsEach: 16, audioBat
 const media = mkdtempSync(join(tmpdir(), 'without-descriptors-'));
 const sounds = new SoundLibrary(media, { codec: 'aac', bitrate: 128 }, silentLogger);
 
-/** What a new push meets: whether its sound may share an encoder, and the reasons why no ffmpeg was started and no server connected to. */
+/** Result of a new push: whether its audio can share an encoder, and why ffmpeg or the connection failed. */
 async function begin(): Promise<{ shared: boolean; ffmpeg: string; server: string }> {
   const coder = shared.open({ channels: 1, bitrate: 96 });
   const ffmpeg = await FfmpegProcess.start(
@@ -39,7 +39,7 @@ async function begin(): Promise<{ shared: boolean; ffmpeg: string; server: strin
   };
 }
 
-/** What becomes of a sound file that was not asked for yet. */
+/** Result of loading a sound file that is not in the cache. */
 async function play(name: string): Promise<string> {
   return await sounds.load(name).then(
     () => 'encoded',
@@ -57,7 +57,7 @@ try {
   // EMFILE
 }
 const without = { ...(await begin()), sound: await play('without.wav') };
-// Enough for the file, and none for an ffmpeg.
+// Enough for the file, but not for an ffmpeg.
 for (const descriptor of taken.splice(0, 4)) closeSync(descriptor);
 const few = await play('few.wav');
 for (const descriptor of taken) closeSync(descriptor);

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Test } from 'tap';
 
-/** Lets FFMPEG_PATH be a program of the shell that does `body` before it runs the real ffmpeg. Returns its folder, which `body` calls `$FOLDER`. */
+/** Sets FFMPEG_PATH to a shell script that runs `body` and then the real ffmpeg. Returns its folder, `$FOLDER` in `body`. */
 export async function wrapFfmpeg(t: Test, body: string): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'wrapped-ffmpeg-'));
   const program = join(folder, 'ffmpeg');

@@ -1,10 +1,10 @@
-// What a test changes of a peer connection, done around the browser's API so that the Web SDK stays as it is.
+// Changes of peer connections for tests, made around the browser's API so that the Web SDK stays unmodified.
 'use strict';
 
 const hooks = {
-  /** Port that media is sent to instead of the gateway's: that of a relay which loses or delays packets. */
+  /** Port of a relay that receives media instead of the gateway. */
   mediaPort: undefined,
-  /** Every peer connection of the page, the latest last. */
+  /** All peer connections of the page, the latest last. */
   connections: [],
 };
 

@@ -1,14 +1,14 @@
-// What tests call in the page. Everything goes through the official Web SDK; answers are plain data.
+// Functions that tests call in the page. Everything uses the official Web SDK; results are plain data.
 'use strict';
 
 const { SESSION_STATUS, STREAM_STATUS, STREAM_EVENT } = Flashphoner.constants;
 
 const testPage = {
   session: undefined,
-  /** Streams by the name that the test gave them. */
+  /** Streams by name. */
   streams: {},
   source: undefined,
-  /** Everything that the SDK has reported, in order: [{ what, status?, info?, event? }]. */
+  /** Events of the SDK, in order: [{ what, status?, info?, event? }]. */
   events: [],
 
   connect(urlServer) {
@@ -30,7 +30,7 @@ const testPage = {
     testPage.session.disconnect();
   },
 
-  /** Creates a stream and resolves with what it has become: one of `until`. */
+  /** Creates a stream and resolves with its status, one of `until`. */
   open(name, options, start, until) {
     return new Promise((resolve) => {
       const stream = testPage.session.createStream({ name, cacheLocalResources: true, ...options });
@@ -47,9 +47,9 @@ const testPage = {
     });
   },
 
-  /** `source`: 'camera' (the fake device) or a key of `sources`, which then takes `sourceOptions`. */
+  /** `source`: 'camera' (the fake device) or a key of `sources`, called with `sourceOptions`. */
   publish({ name, source = 'camera', sourceOptions, constraints, ...options }) {
-    // Without a size the SDK asks for 320x240.
+    // Without a size the SDK requests 320x240.
     let wanted = constraints ?? { audio: true, video: { width: 640, height: 480 } };
     if (source !== 'camera') {
       testPage.source = sources[source](sourceOptions);
@@ -113,7 +113,7 @@ const testPage = {
     };
   },
 
-  /** What the page's player shows: frame size, frames decoded, and whether its sound is more than silence. */
+  /** State of the page's player: frame size, frames decoded, and whether its audio is more than silence. */
   async playback() {
     const video = document.querySelector('#remote video');
     if (!video) return undefined;

@@ -1,9 +1,9 @@
-// Frames and sounds of our own, with properties that can be measured where they arrive.
+// Video and audio sources with properties that can be measured in recordings.
 'use strict';
 
 const FRAME_MS = 1000 / 30;
 
-/** A canvas that is filled anew 30 times a second by `draw`, as a video track. */
+/** A canvas that `draw` fills 30 times per second, as a video track. */
 function canvasTrack(width, height, draw) {
   const canvas = document.createElement('canvas');
   canvas.width = width;
@@ -19,7 +19,7 @@ function canvasTrack(width, height, draw) {
   return { canvas, track, paint, stop: () => clearInterval(timer) };
 }
 
-/** Something that moves, dark enough not to be taken for a flash. */
+/** A moving pattern, dark enough not to be mistaken for a flash. */
 function drawMotion(context, canvas) {
   const step = performance.now() / 1000;
   context.fillStyle = '#000';
@@ -34,7 +34,7 @@ function drawMotion(context, canvas) {
   );
 }
 
-/** One tone that is silent until told otherwise. */
+/** A tone that is initially silent. */
 function toneTrack(frequency) {
   const context = new AudioContext({ sampleRate: 48000 });
   const oscillator = new OscillatorNode(context, { frequency });
@@ -46,7 +46,7 @@ function toneTrack(frequency) {
 }
 
 const sources = {
-  /** A white flash over the whole frame and a 1 kHz beep of 100 ms, at the same moment, once a second. */
+  /** A white flash over the whole frame and a 1 kHz beep of 100 ms at the same time, once per second. */
   flashAndBeep({ width = 640, height = 360 } = {}) {
     const tone = toneTrack(1000);
     let flashUntil = 0;
@@ -73,7 +73,7 @@ const sources = {
     };
   },
 
-  /** A moving frame and a steady tone at half of full scale (-6 dBFS peak, -9 dBFS RMS). */
+  /** A moving pattern and a steady tone at half of full scale (-6 dBFS peak, -9 dBFS RMS). */
   tone({ width = 640, height = 360, frequency = 440 } = {}) {
     const tone = toneTrack(frequency);
     tone.gain.gain.value = 0.5;
@@ -84,7 +84,7 @@ const sources = {
     };
   },
 
-  /** As `tone`, with a frame that is hard to compress: it takes all the bitrate there is. */
+  /** As `tone`, with video that is hard to compress and uses all the bitrate. */
   noise({ width = 640, height = 360, frequency = 440 } = {}) {
     const tone = toneTrack(frequency);
     tone.gain.gain.value = 0.5;

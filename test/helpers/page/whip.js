@@ -1,4 +1,4 @@
-// Publishes and plays by WHIP and WHEP with plain browser code, and by the WHIP client of Eyevinn.
+// Publishes and plays with WHIP and WHEP, with plain browser code and with Eyevinn's WHIP client.
 'use strict';
 
 const whipPage = {
@@ -8,7 +8,7 @@ const whipPage = {
   etag: undefined,
   answer: undefined,
 
-  /** An offer of this browser. `codec` leaves that video codec alone in it, `layers` are the encodings of simulcast. */
+  /** An offer of this browser. `codec` is the only video codec in it; `layers` are simulcast encodings. */
   async offer({ source = 'tone', sourceOptions, codec, layers, dataChannel, setup } = {}) {
     const stream =
       source === 'camera'
@@ -40,7 +40,7 @@ const whipPage = {
     return { status: response.status, headers: Object.fromEntries(response.headers), text: await response.text() };
   },
 
-  /** Publishes; resolves with the answer to POST and the time at which it came. With `mediaPort` media goes there instead of to the gateway's port. */
+  /** Publishes. Resolves with the answer to POST and its time. With `mediaPort`, media goes to that port instead of the gateway's. */
   async publish(url, options = {}) {
     const body = await this.offer(options);
     const answer = await this.request('POST', url, {
@@ -62,7 +62,7 @@ const whipPage = {
     return { ...answer, answeredAt };
   },
 
-  /** Plays into a video element that nobody sees. */
+  /** Plays into a hidden video element. */
   async play(url) {
     const connection = new RTCPeerConnection();
     for (const kind of ['audio', 'video']) connection.addTransceiver(kind, { direction: 'recvonly' });
@@ -82,7 +82,7 @@ const whipPage = {
     return answer;
   },
 
-  /** Gathers anew with new credentials, as a client does whose network has changed. */
+  /** Restarts ICE with new credentials, like a client whose network has changed. */
   async restartIce() {
     const { connection } = this;
     connection.restartIce();
@@ -102,7 +102,7 @@ const whipPage = {
     return answer;
   },
 
-  /** What the connection has sent or received so far, by kind and layer. */
+  /** Statistics of the connection, by kind and layer. */
   async flow(type) {
     const report = [...(await this.connection.getStats()).values()];
     return {
@@ -136,7 +136,7 @@ const whipPage = {
     };
   },
 
-  /** By `@eyevinn/whip-web-client`, as it was published. */
+  /** Publishes with the unmodified `@eyevinn/whip-web-client`. */
   async eyevinn(endpoint, options) {
     const { WHIPClient } = await import('/whip-client.js');
     const client = new WHIPClient({ endpoint, opts: { iceServers: [], timeout: 100, ...options } });

@@ -116,7 +116,7 @@ t.test('/health', async (t) => {
 });
 
 t.test('/metrics', async (t) => {
-  const { app, http, control, registry, metrics } = await createHttpApp();
+  const { app, http, control, registry } = await createHttpApp();
   t.teardown(() => app.close());
   const read = async (name: string) => {
     const { body } = await http.inject('/metrics');

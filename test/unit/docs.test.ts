@@ -1,0 +1,68 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import t from 'tap';
+
+const ROOT = join(import.meta.dirname, '../..');
+const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
+
+const INDEX = 'docs/README.md';
+const DOCUMENTS = [
+  'README.md',
+  'CHANGELOG.md',
+  'CONTRIBUTING.md',
+  'SECURITY.md',
+  'media/README.md',
+  'scripts/mediasoup-worker/README.md',
+  ...readdirSync(join(ROOT, 'docs'))
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => `docs/${name}`),
+];
+
+interface Link {
+  readonly target: string;
+  /** Path from the root of the project. */
+  readonly path: string;
+  readonly anchor: string | undefined;
+}
+
+/** The relative links of a document; links in code are none. */
+function linksOf(document: string): Link[] {
+  const text = read(document)
+    .replace(/^ *```.*?^ *```$/gms, '')
+    .replace(/`[^`\n]*`/g, '');
+  return [...text.matchAll(/\]\(([^)\s]+)\)/g)]
+    .map(([, target]) => target!)
+    .filter((target) => !/^\w+:/.test(target))
+    .map((target) => {
+      const [file = '', anchor] = target.split('#');
+      return { target, path: file ? relative(ROOT, join(ROOT, dirname(document), file)) : document, anchor };
+    });
+}
+
+/** The anchors that GitHub gives to the headings of a document. */
+function anchorsOf(document: string): string[] {
+  return [
+    ...read(document)
+      .replace(/^ *```.*?^ *```$/gms, '')
+      .matchAll(/^#+ (.+)$/gm),
+  ].map(([, heading]) =>
+    heading!
+      .toLowerCase()
+      .replace(/\[([^\]]*)\]\([^)]*\)/g, '$1')
+      .replace(/[^\p{L}\p{N}_ -]/gu, '')
+      .replaceAll(' ', '-'),
+  );
+}
+
+t.test('links between documents lead to existing files and headings', async (t) => {
+  for (const document of DOCUMENTS)
+    for (const { target, path, anchor } of linksOf(document)) {
+      t.ok(existsSync(join(ROOT, path)), `${document}: ${target}`);
+      if (anchor !== undefined) t.ok(anchorsOf(path).includes(anchor), `${document}: ${target}`);
+    }
+});
+
+t.test('the index links every document', async (t) => {
+  const linked = new Set(linksOf(INDEX).map(({ path }) => path));
+  for (const document of DOCUMENTS) if (document !== INDEX) t.ok(linked.has(document), document);
+});
