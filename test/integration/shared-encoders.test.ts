@@ -136,11 +136,21 @@ if (!program) {
     await Promise.all([bad.close(), good.close(), reference.close()]);
   });
 
+  await t.test('it dies while it works on one stream: it names that stream', async (t) => {
+    const encoders = await create();
+    const coders = [encoders.open(MONO)!, encoders.open({ channels: 3 as 2, bitrate: 96 })!, encoders.open(MONO)!];
+    const causes = Promise.all(coders.map((coder) => new Promise<boolean>((resolve) => coder.once('lost', resolve))));
+    feed(coders[0]!, mono);
+    t.strictSame(await causes, [false, true, false]);
+    await Promise.all(coders.map((coder) => coder.close()));
+    t.strictSame(pids(), []);
+  });
+
   await t.test('it dies: all its streams are told, and after five times none is started for a while', async (t) => {
     const encoders = await create();
     for (let death = 1; death <= 5; death++) {
       const coders = [encoders.open(MONO)!, encoders.open(MONO)!];
-      const lost = Promise.all(coders.map((coder) => new Promise<void>((resolve) => coder.once('lost', resolve))));
+      const lost = Promise.all(coders.map((coder) => new Promise<boolean>((resolve) => coder.once('lost', resolve))));
       process.kill(pids()[0]!, 'SIGKILL');
       await lost;
       t.strictSame(
