@@ -54,6 +54,13 @@ enum { TELLING_ENTROPY = 500, MOST_AGAIN = 8 };
 #define MOST_RESERVE 4
 enum { FACTOR_OFFSET = 100, MAX_FACTOR = 255 - FACTOR_OFFSET, MAX_FACTOR_STEP = 60, NOT_CODED = INT16_MAX, MAX_QUANTIZED = 8191, MAX_BITS_OF_CHANNEL = 6144 - 100 };
 
+/* Candidates for each factor, how finely costs in bits are counted, and a cost that nobody pays. */
+enum { SHIFTS = 16, BIT_PARTS = 16, DEAR = 8000, FACTOR_COST_ZERO = 255 + 2 * SHIFTS };
+/* Bits of a line that is not zero for each step of its factor. */
+#ifndef LINE_BITS
+#define LINE_BITS 0.25f
+#endif
+
 static float least_of(float a, float b) { return a < b ? a : b; }
 static float most_of(float a, float b) { return a > b ? a : b; }
 
@@ -65,6 +72,9 @@ struct codebook {
 };
 
 static struct codebook factor_book, books[12];
+/* Of differences of factors, and of moving a factor by its number of steps less SHIFTS / 2, for each line; in parts of a bit. */
+static int16_t factor_cost[2 * FACTOR_COST_ZERO + 1];
+static float shift_costs[SHIFTS];
 static float long_window[2 * FRAME], short_window[2 * SHORT];
 static float long_quiet[LONG_BANDS], short_quiet[SHORT_BANDS], long_masked[LONG_BANDS], short_masked[SHORT_BANDS];
 /* How far into the next band, and into the one before, a band masks. */
@@ -96,6 +106,8 @@ struct change { int attack, fades; };
 struct aac_encoder {
   int channels, has_begun;
   float target, reserve, entropy_per_bit;
+  /* Bands below the bandwidth, in long and in short windows. */
+  int long_count, short_count;
   AVTXContext *long_transform, *short_transform;
   av_tx_fn transform_long, transform_short;
   struct change this_change, next_change;
@@ -152,6 +164,15 @@ static void make_bands(const uint16_t *start, int bands, int lines, float full_s
   }
 }
 
+/*
+ * What it costs to move a band's factor by `step` away from where the noise is as wanted, in bits for each line that is not zero. A line loses LINE_BITS for
+ * each step; the noise grows by 2^(3/8) for each step. Its price is what makes no step the cheapest, as the factors found before are the best but for their code.
+ */
+static float shift_cost(int step) {
+  const float growth = 3.0f / 8 * (float)M_LN2;
+  return LINE_BITS * ((expf(growth * step) - 1) / growth - step);
+}
+
 static void make_tables(void) {
   static const struct { const uint8_t *counts; const uint16_t *symbols; int size; } sources[] = {
       {factor_counts, factor_symbols, 121}, {book1_counts, book1_symbols, 81},   {book2_counts, book2_symbols, 81},   {book3_counts, book3_symbols, 81},
@@ -163,6 +184,11 @@ static void make_tables(void) {
     make_book(made, sources[book].counts, sources[book].symbols, sources[book].size);
     for (int symbol = 0; symbol < sources[book].size; symbol++) made->cost[symbol] = made->bits[symbol] + (book == 0 ? 0 : signs_of(book, symbol));
   }
+  for (int i = 0; i <= 2 * FACTOR_COST_ZERO; i++) {
+    int difference = i - FACTOR_COST_ZERO;
+    factor_cost[i] = abs(difference) > MAX_FACTOR_STEP ? DEAR : BIT_PARTS * factor_book.bits[difference + MAX_FACTOR_STEP];
+  }
+  for (int i = 0; i < SHIFTS; i++) shift_costs[i] = BIT_PARTS * shift_cost(i - SHIFTS / 2);
   for (int i = 0; i < 2 * FRAME; i++) long_window[i] = sinf((i + 0.5f) * (float)M_PI / (2 * FRAME));
   for (int i = 0; i < 2 * SHORT; i++) short_window[i] = sinf((i + 0.5f) * (float)M_PI / (2 * SHORT));
   make_bands(long_bands, LONG_BANDS, FRAME, 0x1p50f, long_quiet, long_masked, long_up, long_down);
@@ -228,7 +254,7 @@ static void transform(struct aac_encoder *encoder, struct channel *channel) {
     }
     encoder->transform_long(encoder->long_transform, lines, windowed, sizeof(float));
     memcpy(spectrum->lines, lines, sizeof lines);
-    spectrum->bands = LONG_BANDS;
+    spectrum->bands = encoder->long_count;
     memcpy(spectrum->start, long_bands, sizeof long_bands);
     return;
   }
@@ -239,7 +265,7 @@ static void transform(struct aac_encoder *encoder, struct channel *channel) {
   /* A band's lines of all windows of a group follow each other. */
   int band = 0, to = 0;
   for (int group = 0, window = 0; group < encoder->groups; window += encoder->group_length[group++])
-    for (int i = 0; i < SHORT_BANDS; i++) {
+    for (int i = 0; i < encoder->short_count; i++) {
       spectrum->start[band++] = to;
       for (int w = window; w < window + encoder->group_length[group]; w++)
         for (int line = short_bands[i]; line < short_bands[i + 1]; line++) spectrum->lines[to++] = lines[w * SHORT + line];
@@ -387,6 +413,57 @@ static void find_factors(struct spectrum *spectrum) {
     if (spectrum->factor[band] < highest - MAX_FACTOR_STEP) spectrum->factor[band] = highest - MAX_FACTOR_STEP;
 }
 
+/*
+ * Moves the factors to where their differences are cheap to write, without much more noise or many more bits: dynamic programming along the bands, with SHIFTS
+ * candidates for each factor. Costs are in parts of a bit, above the cheapest candidate of the band.
+ */
+static void smooth_factors(struct spectrum *spectrum) {
+  int16_t cost[MAX_BANDS][SHIFTS];
+  int coded[MAX_BANDS], count = 0;
+  for (int band = 0; band < spectrum->bands; band++) {
+    int factor = spectrum->factor[band];
+    if (factor == NOT_CODED) continue;
+    float largest = 0;
+    for (int i = spectrum->start[band]; i < spectrum->start[band + 1]; i++) largest = most_of(largest, spectrum->root[i]);
+    /* With a larger factor no line would be left, with a smaller one a line would be larger than one can write. */
+    int most = (int)floorf(16.0f / 3 * log2f(largest / (1 - ROUNDING))), least = (int)ceilf(16.0f / 3 * log2f(largest / (MAX_QUANTIZED - 1)));
+    if (factor > most) continue;
+    most = most < MAX_FACTOR ? most : MAX_FACTOR;
+    least = least > -FACTOR_OFFSET ? least : -FACTOR_OFFSET;
+    int16_t *here = cost[count];
+    for (int i = 0; i < SHIFTS; i++) {
+      int shifted = factor + i - SHIFTS / 2;
+      float price = spectrum->width[band] * shift_costs[i];
+      here[i] = shifted > most || shifted < least || price > DEAR ? DEAR : (int16_t)price;
+    }
+    if (count > 0) {
+      const int16_t *before = cost[count - 1], *code = factor_cost + FACTOR_COST_ZERO + factor - spectrum->factor[coded[count - 1]];
+      int16_t best[SHIFTS], cheapest = INT16_MAX;
+      for (int i = 0; i < SHIFTS; i++) best[i] = INT16_MAX;
+      for (int from = 0; from < SHIFTS; from++)
+        for (int i = 0; i < SHIFTS; i++) {
+          int16_t sum = before[from] + code[i - from];
+          best[i] = sum < best[i] ? sum : best[i];
+        }
+      for (int i = 0; i < SHIFTS; i++) {
+        here[i] += best[i];
+        cheapest = here[i] < cheapest ? here[i] : cheapest;
+      }
+      for (int i = 0; i < SHIFTS; i++) here[i] = here[i] - cheapest < DEAR ? here[i] - cheapest : DEAR;
+    }
+    coded[count++] = band;
+  }
+  for (int at = count - 1, chosen = 0, next = 0; at >= 0; at--) {
+    /* Of the factors as they were: those after this one have been moved. */
+    int factor = spectrum->factor[coded[at]], lowest = INT32_MAX;
+    for (int i = 0; i < SHIFTS; i++) {
+      int sum = cost[at][i] + (at + 1 < count ? factor_cost[FACTOR_COST_ZERO + next - (factor + i - SHIFTS / 2)] : 0);
+      if (sum < lowest) lowest = sum, chosen = i;
+    }
+    next = spectrum->factor[coded[at]] = factor + chosen - SHIFTS / 2;
+  }
+}
+
 static void coarsen(struct spectrum *spectrum) {
   for (int band = 0; band < spectrum->bands; band++)
     if (spectrum->factor[band] < MAX_FACTOR) spectrum->factor[band]++;
@@ -513,11 +590,11 @@ static void put_info(struct writer *writer, const struct aac_encoder *encoder) {
   put(writer, 2, encoder->sequence);
   put(writer, 1, 0); /* sine */
   if (encoder->sequence != EIGHT_SHORT) {
-    put(writer, 6, LONG_BANDS);
+    put(writer, 6, encoder->long_count);
     put(writer, 1, 0); /* no prediction */
     return;
   }
-  put(writer, 4, SHORT_BANDS);
+  put(writer, 4, encoder->short_count);
   for (int group = 0; group < encoder->groups; group++) {
     for (int i = 1; i < encoder->group_length[group]; i++) put(writer, 1, 1);
     if (group + 1 < encoder->groups) put(writer, 1, 0);
@@ -605,12 +682,34 @@ static int write_frame(const struct aac_encoder *encoder, uint8_t *frame) {
 
 /* ---- the encoder ---- */
 
+/* The bandwidth in hertz for the bits per second of a channel: fewer bits are better spent on fewer lines. */
+static float bandwidth(float bits_per_second) {
+  static const struct { float bits_per_second, hertz; } table[] = {{16000, 8000}, {32000, 12500}, {48000, 15000}, {64000, 17000}, {96000, 20250}};
+  enum { LAST = sizeof table / sizeof *table - 1 };
+  if (bits_per_second <= table[0].bits_per_second) return table[0].hertz;
+  for (int i = 0; i < LAST; i++) {
+    if (bits_per_second > table[i + 1].bits_per_second) continue;
+    float part = (bits_per_second - table[i].bits_per_second) / (table[i + 1].bits_per_second - table[i].bits_per_second);
+    return table[i].hertz + part * (table[i + 1].hertz - table[i].hertz);
+  }
+  return table[LAST].hertz;
+}
+
+/* @returns the number of bands that end at or below a line, but at least one */
+static int bands_below(const uint16_t *start, int bands, float line) {
+  while (bands > 1 && start[bands] > line) bands--;
+  return bands;
+}
+
 struct aac_encoder *aac_encoder_open(int channels, int bits_per_second) {
   if (factor_book.bits[0] == 0) make_tables();
   struct aac_encoder *encoder = av_mallocz(sizeof *encoder);
   if (!encoder) return NULL;
   encoder->channels = channels;
   encoder->target = (float)bits_per_second * FRAME / SAMPLE_RATE;
+  float hertz = bandwidth((float)bits_per_second / channels);
+  encoder->long_count = bands_below(long_bands, LONG_BANDS, hertz / (SAMPLE_RATE / 2) * FRAME);
+  encoder->short_count = bands_below(short_bands, SHORT_BANDS, hertz / (SAMPLE_RATE / 2) * SHORT);
   encoder->entropy_per_bit = ENTROPY_PER_BIT;
   encoder->this_change.attack = encoder->next_change.attack = -1;
   float scale = 65536;
@@ -628,10 +727,10 @@ static void choose_windows(struct aac_encoder *encoder, struct change before, st
   encoder->sequence = is_short || (was_short && next_is_short) ? EIGHT_SHORT : was_short ? LONG_STOP : next_is_short ? LONG_START : ONLY_LONG;
   if (encoder->sequence == EIGHT_SHORT) {
     group_windows(encoder, before, this);
-    encoder->bands_of_group = SHORT_BANDS;
+    encoder->bands_of_group = encoder->short_count;
   } else {
     encoder->groups = encoder->group_length[0] = 1;
-    encoder->bands_of_group = LONG_BANDS;
+    encoder->bands_of_group = encoder->long_count;
   }
 }
 
@@ -672,7 +771,10 @@ int aac_encoder_encode(struct aac_encoder *encoder, const float *const *samples,
 
   float spare = most_of(least_of(SPENT_AT_ONCE * encoder->reserve, MOST_SPARE * encoder->target), -LEAST_SPARE * encoder->target);
   float wanted = encoder->target + spare, entropy = spend(encoder, wanted - SIDE_BITS * encoder->channels);
-  for (int i = 0; i < encoder->channels; i++) find_factors(&encoder->channel[i].spectrum);
+  for (int i = 0; i < encoder->channels; i++) {
+    find_factors(&encoder->channel[i].spectrum);
+    smooth_factors(&encoder->channel[i].spectrum);
+  }
   int bits = quantize_within(encoder, wanted);
   if (entropy > TELLING_ENTROPY) encoder->entropy_per_bit = most_of(0.8f, least_of(2.5f, 0.95f * encoder->entropy_per_bit + 0.05f * entropy / bits));
   encoder->reserve = most_of(least_of(encoder->reserve + encoder->target - bits, MOST_RESERVE * encoder->target), -MOST_RESERVE * encoder->target);
