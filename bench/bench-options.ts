@@ -17,6 +17,8 @@ export interface BenchOptions {
   readonly settings: SettingsOverrides;
   /** Whether the ffmpeg of `rivals` gets the quick AAC coder that we use too, and that nobody gets who does not ask for it. */
   readonly fastCoder: boolean;
+  /** The other source tree of `versus`. */
+  readonly other: string | undefined;
 }
 
 export interface BenchDefaults {
@@ -50,6 +52,7 @@ export function parseOptions(args: readonly string[], defaults: BenchDefaults): 
     seed: number('seed', Math.floor(Math.random() * 1e9)),
     settings: Object.fromEntries((values.set ?? []).map(setting)),
     fastCoder: values['fast-coder'],
+    other: values.other,
   };
 }
 
@@ -66,6 +69,7 @@ function parse(args: readonly string[]) {
         minutes: { type: 'string' },
         seed: { type: 'string' },
         set: { type: 'string', multiple: true },
+        other: { type: 'string' },
         'fast-coder': { type: 'boolean', default: false },
       },
     }).values;

@@ -37,6 +37,17 @@ const BENCHES: Readonly<Record<string, Bench>> = {
     defaults: { rounds: 10, seconds: 6, warmUp: 360, counts: [1, 10] },
     load: async () => (await import('./rivals.ts')).benchRivals,
   },
+  versus: {
+    about:
+      'the gateways of this source tree and of --other DIR at the same moment, under the same load; --counts are streams, --fan-out destinations of each',
+    defaults: { rounds: 6, seconds: 6, warmUp: 120, counts: [10] },
+    load: async () => (await import('./versus.ts')).benchVersus,
+  },
+  rest: {
+    about: 'answers of the REST interface while streams flow; --counts are streams',
+    defaults: { rounds: 3, seconds: 10, warmUp: 20, counts: [1, 10] },
+    load: async () => (await import('./rest.ts')).benchRest,
+  },
   latency: {
     about: 'publisher to RTMP server, with and without the out-buffer; start-up; reconnect',
     defaults: { rounds: 5, seconds: 8, warmUp: 4, counts: [1] },
@@ -69,10 +80,11 @@ ${Object.entries(BENCHES)
   --seconds N      of each round
   --warm-up N      seconds before the first round
   --counts A,B,C   how many streams or destinations
-  --fan-out N      streams, fan-out, rivals: destinations of one stream, where there are more than one
+  --fan-out N      streams, fan-out, rivals, versus: destinations of one stream, where there are more than one
   --minutes N      soak: how long
   --seed N         soak: what comes, goes and fails, and when, as in the run that printed it
   --set KEY=VALUE  a setting of the gateway; may be repeated
+  --other DIR      versus: the other source tree, with its packages installed
   --fast-coder     rivals: Janus's ffmpeg encodes sound by its fast coder, as this gateway does, instead of its usual one
 
 Each prints a table, and writes bench/results/NAME.json and NAME.svg. Percentages are of one core.

@@ -57,9 +57,7 @@ enum { FACTOR_OFFSET = 100, MAX_FACTOR = 255 - FACTOR_OFFSET, MAX_FACTOR_STEP = 
 /* Candidates for each factor, how finely costs in bits are counted, and a cost that nobody pays. */
 enum { SHIFTS = 16, BIT_PARTS = 16, DEAR = 8000, FACTOR_COST_ZERO = 255 + 2 * SHIFTS };
 /* Bits of a line that is not zero for each step of its factor. */
-#ifndef LINE_BITS
-#define LINE_BITS 0.25f
-#endif
+#define LINE_BITS 0.1f
 
 static float least_of(float a, float b) { return a < b ? a : b; }
 static float most_of(float a, float b) { return a > b ? a : b; }
