@@ -12,7 +12,7 @@ export interface BenchStage {
   readonly sink: BenchProcess<SinkRequests>;
   readonly sinkPort: number;
   readonly rtmpUrl: string;
-  /** Waits until so many connections show frames, and returns them all. */
+  /** Waits until this number of connections has received frames, and returns all connections. */
   flowing(count: number): Promise<SinkStream[]>;
   close(): Promise<void>;
 }
@@ -25,7 +25,7 @@ export interface SourceTree {
 
 export interface BenchStageOptions {
   readonly settings?: SettingsOverrides;
-  /** The gateway's garbage can be collected when the benchmark wants it. */
+  /** Whether the benchmark can collect the gateway's garbage. */
   readonly collectable?: boolean;
   /** Kilobits per second of each publisher's video. */
   readonly kbps?: number;

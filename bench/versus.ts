@@ -9,7 +9,7 @@ import { figure, gatewayGroups, memory, percentile, processorLoad, total, type F
 import { progress, type Report } from './report.ts';
 import { REST_CALLS, restLatency, type RestCall, type RestLatency } from './rest-latency.ts';
 
-/** After destinations have been added: connections have just been made. */
+/** After destinations have been added: new connections settle. */
 const SETTLE_MS = 10_000;
 
 interface Side {

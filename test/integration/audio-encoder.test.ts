@@ -62,7 +62,7 @@ function levels(frames: readonly Frame[]): [left: number, right: number] {
 interface Started {
   readonly encoder: AudioEncoder;
   readonly frames: Frame[];
-  /** Gives it sound until some of that comes out: what comes before an ffmpeg runs is dropped. */
+  /** Feeds audio until frames of it come out: input before an ffmpeg runs is dropped. */
   sounds(): Promise<void>;
 }
 
@@ -96,7 +96,7 @@ function start(
   return { encoder, frames, sounds };
 }
 
-/** Encodes packets at once. The first one tells how many channels there are. */
+/** Encodes packets at once. The first one determines the number of channels. */
 async function encode(
   packets: readonly Buffer[],
   shared: SharedEncoders | undefined,
@@ -111,7 +111,7 @@ async function encode(
     }
     const before = frames.length;
     packets.forEach((packet, index) => encoder.encode(packet, index * RTP_PER_PACKET, 10_000 + index * OPUS_PACKET_MS));
-    // The last packets stay in the encoder: it looks ahead.
+    // The last packets stay in the encoder, which looks ahead.
     await waitFor(
       'nearly all frames',
       () => frames.at(-1)!.streamMs >= 10_000 + (packets.length - 10) * OPUS_PACKET_MS,
@@ -119,7 +119,7 @@ async function encode(
     return frames.slice(before).filter(({ streamMs }) => streamMs >= 10_000);
   } finally {
     await encoder.close();
-    t.strictSame(childrenOf(process.pid), [], 'nothing runs on');
+    t.strictSame(childrenOf(process.pid), [], 'no process is left');
   }
 }
 
@@ -127,10 +127,10 @@ const isSteady = (frames: readonly Frame[]): boolean =>
   frames.slice(1).every(({ streamMs }, index) => Math.abs(streamMs - frames[index]!.streamMs - AAC_FRAME_MS) < 0.01);
 
 for (const [name, coder] of coders) {
-  await t.test(`${name}: one channel becomes two that are alike`, async (t) => {
+  await t.test(`${name}: one channel becomes two equal ones`, async (t) => {
     const frames = await encode(opusPackets('sine=frequency=440', 1), coder);
     const [left, right] = levels(frames);
-    t.ok(left > 0.05, `it sounds: ${left}`);
+    t.ok(left > 0.05, `level ${left}`);
     t.equal(left, right);
     t.ok(isSteady(frames), 'frame follows frame');
   });
@@ -140,7 +140,7 @@ for (const [name, coder] of coders) {
     t.ok(left > 0.05 && right < left / 20, `left ${left}, right ${right}`);
   });
 
-  await t.test(`${name}: it is killed, and the sound goes on`, async (t) => {
+  await t.test(`${name}: the audio goes on after it is killed`, async (t) => {
     const frames = await encode(opusPackets('sine=frequency=440', 1), coder, async () => {
       const { pid } = childrenOf(process.pid)[0]!;
       process.kill(pid, 'SIGKILL');
@@ -150,29 +150,26 @@ for (const [name, coder] of coders) {
     t.ok(isSteady(frames));
   });
 
-  await t.test(
-    `${name}: packets that are missing are silence of their length, and a long hole is none of its business`,
-    async (t) => {
-      const { encoder, frames, sounds } = start(coder);
-      await sounds();
-      const packets = opusPackets('sine=frequency=440', 1);
-      const isMissing = (index: number): boolean => (index >= 30 && index < 50) || (index >= 100 && index < 300);
-      const rtp = (index: number): number => (2 ** 32 - 40 * RTP_PER_PACKET + index * RTP_PER_PACKET) >>> 0;
-      for (let index = 0; index < 380; index++)
-        if (!isMissing(index))
-          encoder.encode(packets[index % packets.length]!, rtp(index), 10_000 + index * OPUS_PACKET_MS);
-      await waitFor('nearly all frames', () => frames.at(-1)!.streamMs >= 10_000 + 370 * OPUS_PACKET_MS);
-      const between = (from: number, to: number): Frame[] =>
-        frames.filter(
-          ({ streamMs }) => streamMs >= 10_000 + from * OPUS_PACKET_MS && streamMs < 10_000 + to * OPUS_PACKET_MS,
-        );
-      t.ok(isSteady(between(0, 95)), 'frame follows frame');
-      t.ok(levels(between(35, 48))[0] < 0.01, 'silence');
-      t.equal(between(103, 300).length, 0);
-      t.ok(levels(between(310, 370))[0] > 0.05);
-      await encoder.close();
-    },
-  );
+  await t.test(`${name}: missing packets become silence of their length, and a long hole is not filled`, async (t) => {
+    const { encoder, frames, sounds } = start(coder);
+    await sounds();
+    const packets = opusPackets('sine=frequency=440', 1);
+    const isMissing = (index: number): boolean => (index >= 30 && index < 50) || (index >= 100 && index < 300);
+    const rtp = (index: number): number => (2 ** 32 - 40 * RTP_PER_PACKET + index * RTP_PER_PACKET) >>> 0;
+    for (let index = 0; index < 380; index++)
+      if (!isMissing(index))
+        encoder.encode(packets[index % packets.length]!, rtp(index), 10_000 + index * OPUS_PACKET_MS);
+    await waitFor('nearly all frames', () => frames.at(-1)!.streamMs >= 10_000 + 370 * OPUS_PACKET_MS);
+    const between = (from: number, to: number): Frame[] =>
+      frames.filter(
+        ({ streamMs }) => streamMs >= 10_000 + from * OPUS_PACKET_MS && streamMs < 10_000 + to * OPUS_PACKET_MS,
+      );
+    t.ok(isSteady(between(0, 95)), 'frame follows frame');
+    t.ok(levels(between(35, 48))[0] < 0.01, 'silence');
+    t.equal(between(103, 300).length, 0);
+    t.ok(levels(between(310, 370))[0] > 0.05);
+    await encoder.close();
+  });
 
   await t.test(`${name}: it hangs, and is replaced`, async (t) => {
     const { encoder, frames, sounds } = start(coder);
@@ -289,9 +286,9 @@ if (shared) {
   });
 }
 
-// An ffmpeg says nothing of a packet that it leaves out, and the sound after it comes too early.
+// ffmpeg drops such a packet silently, and the audio after it comes too early.
 if (shared) {
-  await t.test('packets with wrong bytes: time stays right, and nothing breaks', async (t) => {
+  await t.test('damaged packets keep the timing', async (t) => {
     const { encoder, sounds } = start(shared);
     await sounds();
     const encoders = childrenOf(process.pid);
