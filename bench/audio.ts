@@ -8,7 +8,7 @@ import { figure, type Figure } from './measure.ts';
 import { progress, type Report } from './report.ts';
 
 const MONO_KBPS = 96;
-/** What is listened to; what is only encoded is longer, so that the start of a process hardly counts. */
+/** Length of the audio that is judged. CPU is measured over a longer time, so that the start of a process hardly counts. */
 const HEARD_SECONDS = 12;
 const FRAMES_PER_SECOND = 48_000 / 1024;
 
@@ -25,7 +25,7 @@ interface Outcome {
   readonly disturbed: number;
 }
 
-/** What AAC encoders cost and how they sound, on the same sound in Opus. */
+/** Cost and quality of AAC encoders, on the same audio in Opus. */
 export async function benchAudio({ rounds, seconds }: BenchOptions): Promise<Report> {
   const program = process.env['OPUS_TO_AAC_BIN'];
   if (!program) throw new BenchError('the shared encoder was not built: see docs/setup.md');
@@ -34,7 +34,7 @@ export async function benchAudio({ rounds, seconds }: BenchOptions): Promise<Rep
     const sound = makeSound(filter, 1, HEARD_SECONDS);
     const long = { channels: 1, opus: opusFile(filter, 1, seconds) } as const;
     progress(`  ${name}`);
-    // In turn, so that the machine's moods meet all of them.
+    // Alternating, so that the speed of the machine, which varies, affects all of them.
     const loads = new Map<AacEncoder, number[]>(ENCODERS.map(([encoder]) => [encoder, []]));
     for (let round = 0; round < rounds; round++)
       for (const [encoder] of ENCODERS)

@@ -4,14 +4,14 @@ import { availableParallelism } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BenchError } from './bench-error.ts';
 
-/** Ends when whoever started it is gone. */
+/** Ends when its parent is gone. */
 const SPIN = 'const parent = process.ppid; while (process.ppid === parent) for (let i = 0; i < 1e7; i++);';
 /** Node has started by then. */
 const SETTLE_MS = 1000;
 
 /**
- * Measures while no core falls asleep: each has a process that runs when nothing else wants to (`SCHED_IDLE`), as on a machine with other work. Where a core sleeps between
- * two wake-ups, above all a virtual one, which another machine's work may take meanwhile, what wakes it finds its caches empty, and that is counted as its own time.
+ * Measures while a process of idle priority (`SCHED_IDLE`) runs on each core, as on a machine with other work. A core that sleeps, above all a virtual one, loses its
+ * caches, and that is counted as CPU of the process that wakes it.
  *
  * @throws {BenchError} that says what to install
  */

@@ -3,20 +3,22 @@ import type { SettingsOverrides } from '../test/helpers/gateway.ts';
 import { BenchError } from './bench-error.ts';
 
 export interface BenchOptions {
-  /** Measurements of the same thing, from which the median is taken. */
+  /** Number of measurements, of which the median is taken. */
   readonly rounds: number;
-  /** Of one round. */
+  /** Length of a round. */
   readonly seconds: number;
   readonly warmUp: number;
-  /** How many streams, or destinations, one after the other. */
+  /** Numbers of streams or destinations, measured one after the other. */
   readonly counts: readonly number[];
   /** Destinations of each stream where `streams` measures with more than one. */
   readonly fanOut: number;
   readonly minutes: number;
   readonly seed: number;
   readonly settings: SettingsOverrides;
-  /** Whether the ffmpeg of `rivals` gets the quick AAC coder that we use too, and that nobody gets who does not ask for it. */
+  /** Whether the ffmpeg of `rivals` uses libavcodec's fast AAC coder, which is not its default. */
   readonly fastCoder: boolean;
+  /** The other source tree of `versus`. */
+  readonly other: string | undefined;
 }
 
 export interface BenchDefaults {
@@ -50,6 +52,7 @@ export function parseOptions(args: readonly string[], defaults: BenchDefaults): 
     seed: number('seed', Math.floor(Math.random() * 1e9)),
     settings: Object.fromEntries((values.set ?? []).map(setting)),
     fastCoder: values['fast-coder'],
+    other: values.other,
   };
 }
 
@@ -66,6 +69,7 @@ function parse(args: readonly string[]) {
         minutes: { type: 'string' },
         seed: { type: 'string' },
         set: { type: 'string', multiple: true },
+        other: { type: 'string' },
         'fast-coder': { type: 'boolean', default: false },
       },
     }).values;

@@ -12,19 +12,27 @@ export interface BenchStage {
   readonly sink: BenchProcess<SinkRequests>;
   readonly sinkPort: number;
   readonly rtmpUrl: string;
-  /** Waits until so many connections show frames, and returns them all. */
+  /** Waits until this number of connections has received frames, and returns all connections. */
   flowing(count: number): Promise<SinkStream[]>;
   close(): Promise<void>;
 }
 
+/** A copy of this project, and the environment that it is run in. */
+export interface SourceTree {
+  readonly root: string;
+  readonly env: Readonly<Record<string, string>>;
+}
+
 export interface BenchStageOptions {
   readonly settings?: SettingsOverrides;
-  /** The gateway's garbage can be collected when the benchmark wants it. */
+  /** Whether the benchmark can collect the gateway's garbage. */
   readonly collectable?: boolean;
   /** Kilobits per second of each publisher's video. */
   readonly kbps?: number;
   /** `rtmpUrl` is one of RTMPS. */
   readonly secure?: boolean;
+  /** Whose gateway is started; this one by default. */
+  readonly tree?: SourceTree;
 }
 
 const FLOWING_TIMEOUT_MS = 30_000;
@@ -34,6 +42,7 @@ export async function setBenchStage({
   collectable = false,
   kbps = 2000,
   secure = false,
+  tree,
 }: BenchStageOptions = {}): Promise<BenchStage> {
   const ends: (() => Promise<void>)[] = [];
   const close = async (): Promise<void> => {
@@ -50,7 +59,7 @@ export async function setBenchStage({
       : `rtmp://127.0.0.1:${sinkPort}/live`;
     const gateway = await startGateway(
       { log_level: 'info', ...(certificate && { rtmps_ca_file: certificate.certificateFile }), ...settings },
-      { collectable },
+      { collectable, ...tree },
     );
     ends.push(() => gateway.stop());
     const publishers = await BenchProcess.start<PublisherRequests>('./publishers-main.ts', [String(kbps)]);

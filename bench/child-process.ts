@@ -1,7 +1,7 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 
-/** What a child process of a benchmark can be asked for, by name: each takes one argument and gives one answer, both plain data. */
+/** The requests that a child process of a benchmark answers, by name: each has one argument and one answer, both plain data. */
 // eslint-disable-next-line @typescript-eslint/no-explicit-any -- the type of each is its function's
 export type Requests = Record<string, (argument: any) => unknown>;
 
@@ -22,7 +22,7 @@ export function serve(requests: Requests): void {
   process.send?.({ id: 0, value: 'ready' });
 }
 
-/** A part of a benchmark in a process of its own, so that its processor time is not counted with anybody else's. */
+/** A part of a benchmark in a process of its own, so that its CPU is not counted. */
 export class BenchProcess<Served extends Requests> {
   readonly #child: ChildProcess;
   readonly #waiting = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>();

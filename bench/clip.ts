@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 
-/** What the publishers send, ready for the wire: made once, so that sending costs next to nothing. */
+/** The packets that publishers send, prepared once, so that sending costs little. */
 export interface Clip {
   readonly frames: readonly ClipFrame[];
-  /** Opus packets by how many milliseconds of sound they hold. */
+  /** Opus packets by their length in milliseconds. */
   readonly audio: ReadonlyMap<number, readonly Buffer[]>;
   readonly folder: string;
 }
@@ -20,10 +20,10 @@ export interface ClipFrame {
 
 export const RTP_HEADER_BYTES = 12;
 export const FRAMES_PER_SECOND = 30;
-/** As browsers pack: below every path's MTU. */
+/** The packet size of browsers, below the MTU of every path. */
 const MAX_PAYLOAD_BYTES = 1200;
 const SECONDS = 10;
-/** Milliseconds of sound in a packet: what browsers take by themselves, and what they may be asked for (`audio_packet_ms`). */
+/** Lengths of an audio packet in milliseconds: the default of browsers, and those that an answer may ask for (`audio_packet_ms`). */
 export const DEFAULT_PACKET_MS = 20;
 const PACKET_MS = [DEFAULT_PACKET_MS, 40, 60] as const;
 

@@ -4,7 +4,7 @@ import { setBenchStage, type BenchStage } from './bench-stage.ts';
 import { figure, gatewayGroups, processorLoad, total } from './measure.ts';
 import { progress, type Report } from './report.ts';
 
-/** Each gateway has the many destinations as often as the one, so that what one of the two costs more by itself counts for neither. */
+/** The gateways are swapped an even number of times, so that a difference between the two processes cancels out. */
 const TURNS = 4;
 const SETTLE_MS = 10_000;
 
@@ -59,10 +59,7 @@ export async function benchFanOut({ rounds, seconds, fanOut, settings, warmUp }:
   };
 }
 
-/**
- * The geometric mean of each round's ratio and the same round's of the next turn, in which the gateways are swapped: by as much as one of them makes the one too large, it
- * makes the other too small. Of all together the median would lie anywhere between the two.
- */
+/** The geometric mean of each round's ratio and that of the same round after the swap: a difference between the two processes cancels out. */
 function betweenTurns(ratios: readonly number[], rounds: number): number[] {
   const means: number[] = [];
   for (let turn = 0; turn < ratios.length; turn += 2 * rounds) {
@@ -94,11 +91,11 @@ class Fan {
     return new Fan(stage);
   }
 
-  /** Ends the pushes that there are, and starts so many. */
+  /** Ends all pushes, and starts this number of new ones. */
   async pushTo(destinations: number): Promise<void> {
     const { gateway, rtmpUrl, flowing } = this.#stage;
     for (const mediaSessionId of this.#pushes.splice(0)) await gateway.rest('/push/terminate', { mediaSessionId });
-    // Each to a place of its own: the last one may still be ending.
+    // Stream names are not reused: the last push may still be ending.
     for (let i = 0; i < destinations; i++)
       this.#pushes.push(
         (await gateway.startPush({ streamName: STREAM, rtmpUrl: `${rtmpUrl}/${this.#names++}` })).mediaSessionId,
@@ -106,7 +103,7 @@ class Fan {
     await flowing(destinations);
   }
 
-  /** Percent of a core of all its processes. */
+  /** CPU of all its processes, in percent of a core. */
   async load(seconds: number): Promise<number> {
     return total(await processorLoad(gatewayGroups(this.#stage.gateway.pid), seconds));
   }

@@ -37,14 +37,13 @@ const FAST_CODER = ['-aac_coder', 'fast', '-aac_pns', '0', '-aac_is', '0', '-aac
 export interface JanusStackOptions {
   /** Of the RTMP server that everything is pushed to. */
   readonly sinkPort: number;
-  /** Whether its ffmpeg encodes sound by its fast coder instead of its usual one. */
+  /** Whether its ffmpeg uses the fast AAC coder instead of the default one. */
   readonly fastCoder: boolean;
 }
 
 /**
- * What one builds of parts without this gateway: Janus receives WebRTC and forwards its packets, an ffmpeg for each stream passes the frames
- * and encodes the sound as ffmpeg does unless told otherwise, and where a stream has several destinations, nginx-rtmp pushes it to them: an
- * ffmpeg that writes to ten by itself (`-f tee`) needs three times as much.
+ * The alternative to this gateway: Janus receives WebRTC and forwards its packets, an ffmpeg for each stream copies the video and encodes the audio with its
+ * default coder, and nginx-rtmp pushes to several destinations. An ffmpeg that writes to ten by itself (`-f tee`) needs three times the CPU.
  */
 export class JanusStack {
   readonly #folder: string;
@@ -93,7 +92,7 @@ transports: { disable = "${OTHER_TRANSPORTS.map(library).join()}" }
     };
   }
 
-  /** Where a publisher is to publish. */
+  /** The target of a publisher. */
   target(name: string): JanusTarget {
     const audioPort = FIRST_RTP_PORT + this.#pushers.size * PORTS_PER_STREAM;
     const target = { name, url: `ws://127.0.0.1:${this.#port}`, audioPort, videoPort: audioPort + 2 };
@@ -101,7 +100,7 @@ transports: { disable = "${OTHER_TRANSPORTS.map(library).join()}" }
     return target;
   }
 
-  /** Pushes each stream to so many destinations, and to no others any longer. */
+  /** Pushes each stream to exactly this number of destinations. */
   async push(destinationsEach: number): Promise<void> {
     await this.#relay?.stop();
     this.#relay = undefined;

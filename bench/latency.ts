@@ -8,9 +8,9 @@ import { startChromium } from '../test/helpers/chromium.ts';
 import { SdkPage, startPageServer } from '../test/helpers/sdk-page.ts';
 import { waitFor } from '../test/helpers/wait.ts';
 
-/** Kilobits per second of a stream whose key frames are far larger than what is written in one piece (64 KiB), or what a worker's pipe takes. */
+/** Kilobits per second of a stream whose key frames are far larger than one write (64 KiB) or the worker's pipe. */
 const RICH_KBPS = 6000;
-/** Milliseconds between two attempts to reconnect; on the average half of it is waited for nothing. */
+/** Milliseconds between two attempts to reconnect; half of it is the average wait. */
 const RESTORE_INTERVAL_MS = 500;
 
 interface Latencies {
@@ -34,9 +34,7 @@ export async function benchLatency({ rounds, seconds, settings, warmUp }: BenchO
       const warm = await repeat(rounds, 'push of a stream that is pushed already', () => pushToFirstFrame(stage));
       const reconnect = await repeat(Math.min(rounds, 3), 'reconnect', () => reconnectToFirstFrame(stage));
       await stage.publishers.ask('publish', { name: 'quiet', url: stage.gateway.wsUrl });
-      const cold = await repeat(rounds, 'push of a stream that nobody pushes yet', () =>
-        pushToFirstFrame(stage, 'quiet'),
-      );
+      const cold = await repeat(rounds, 'push of a stream without a push', () => pushToFirstFrame(stage, 'quiet'));
       const whip = await repeat(rounds, 'WHIP', () => answerToFirstFrame(stage, true));
       const wcs = await repeat(rounds, 'WebSocket', () => answerToFirstFrame(stage, false));
       const chromium = await chromiumToFirstFrame(stage, Math.min(rounds, 3));
@@ -141,7 +139,7 @@ async function measureSteady(stage: BenchStage, rounds: number, seconds: number)
   return all;
 }
 
-/** When the first key frame of the newest connection under a name came, on the stamps' clock. */
+/** Arrival of the first key frame on the newest connection of a stream, on the stamps' clock. */
 function firstFrame(stage: BenchStage, name: string, sinceMs: number): Promise<number> {
   return waitFor(
     `the first frame of ${name}`,

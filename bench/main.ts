@@ -27,7 +27,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   },
   'media-rest': {
     about:
-      'gateways that rest for 0, 20 and 40 ms (media_rest_ms) at the same moment: what it saves, and how long frames wait; --counts are streams',
+      'gateways that pause reading for 0, 20 and 40 ms (media_rest_ms) at the same moment: CPU and latency; --counts are streams',
     defaults: { rounds: 10, seconds: 6, warmUp: 360, counts: [1, 10] },
     load: async () => (await import('./media-rest.ts')).benchMediaRest,
   },
@@ -36,6 +36,17 @@ const BENCHES: Readonly<Record<string, Bench>> = {
       'this gateway and Janus with ffmpeg at the same moment, under the same load; --counts are streams, --fan-out destinations of each',
     defaults: { rounds: 10, seconds: 6, warmUp: 360, counts: [1, 10] },
     load: async () => (await import('./rivals.ts')).benchRivals,
+  },
+  versus: {
+    about:
+      'the gateways of this source tree and of --other DIR at the same moment, under the same load; --counts are streams, --fan-out destinations of each',
+    defaults: { rounds: 6, seconds: 6, warmUp: 120, counts: [10] },
+    load: async () => (await import('./versus.ts')).benchVersus,
+  },
+  rest: {
+    about: 'answers of the REST interface while streams flow; --counts are streams',
+    defaults: { rounds: 3, seconds: 10, warmUp: 20, counts: [1, 10] },
+    load: async () => (await import('./rest.ts')).benchRest,
   },
   latency: {
     about: 'publisher to RTMP server, with and without the out-buffer; start-up; reconnect',
@@ -48,7 +59,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
     load: async () => (await import('./transcode.ts')).benchTranscode,
   },
   audio: {
-    about: "AAC encoders: what ours and libavcodec's cost, and what a model of hearing notices of them",
+    about: "AAC encoders: cost of ours and of libavcodec's, and their quality by a model of hearing",
     defaults: { rounds: 3, seconds: 120, warmUp: 0, counts: [] },
     load: async () => (await import('./audio.ts')).benchAudio,
   },
@@ -65,15 +76,16 @@ ${Object.entries(BENCHES)
   .map(([name, { about }]) => `  ${name.padEnd(10)} ${about}`)
   .join('\n')}
 
-  --rounds N       measurements, of which the median is taken
+  --rounds N       number of measurements, of which the median is taken
   --seconds N      of each round
   --warm-up N      seconds before the first round
-  --counts A,B,C   how many streams or destinations
-  --fan-out N      streams, fan-out, rivals: destinations of one stream, where there are more than one
+  --counts A,B,C   numbers of streams or destinations
+  --fan-out N      streams, fan-out, rivals, versus: destinations of one stream, where there are more than one
   --minutes N      soak: how long
-  --seed N         soak: what comes, goes and fails, and when, as in the run that printed it
+  --seed N         soak: repeats the events of the run that printed this seed
   --set KEY=VALUE  a setting of the gateway; may be repeated
-  --fast-coder     rivals: Janus's ffmpeg encodes sound by its fast coder, as this gateway does, instead of its usual one
+  --other DIR      versus: the other source tree, with its packages installed
+  --fast-coder     rivals: Janus's ffmpeg uses libavcodec's fast AAC coder instead of its default one
 
 Each prints a table, and writes bench/results/NAME.json and NAME.svg. Percentages are of one core.
 `;

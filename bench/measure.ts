@@ -22,7 +22,7 @@ export function percentile(sorted: readonly number[], percent: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor((sorted.length * percent) / 100))]!;
 }
 
-/** Megabytes that a process holds in memory: its share of what it has in common with others, so that sums mean something. */
+/** Proportional memory of a process in megabytes, so that sums are meaningful. */
 export function memoryMb(pid: number): number {
   try {
     return Number(/^Pss:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))?.[1] ?? 0) / 1024;
@@ -31,10 +31,10 @@ export function memoryMb(pid: number): number {
   }
 }
 
-/** Processes by what they do. */
+/** Process ids by role. */
 export type Groups = Readonly<Record<string, readonly number[]>>;
 
-/** Percent of one core that each group used over the time. Processes that begin or end meanwhile are not counted. */
+/** Measures the CPU of each group, in percent of one core. Processes that start or end meanwhile are not counted. */
 export async function processorLoad(groups: Groups, seconds: number): Promise<Record<string, number>> {
   const look = (): Record<string, number> =>
     Object.fromEntries(

@@ -4,9 +4,9 @@ import { setBenchStage, type BenchStage } from './bench-stage.ts';
 import { figure, gatewayGroups, percentile, processorLoad, total } from './measure.ts';
 import { progress, type Report } from './report.ts';
 
-/** Of `media_rest_ms`: none, the default, and twice that. */
+/** Values of `media_rest_ms`: none, the default, and twice that. */
 const RESTS_MS = [0, 20, 40];
-/** Connections have just been made. */
+/** New connections settle. */
 const SETTLE_MS = 20_000;
 
 interface Side {
@@ -21,7 +21,7 @@ interface Measured {
   readonly rounds: readonly (readonly Side[])[];
 }
 
-/** What rests save, and how long frames wait for it: gateways with different ones at the same moment, under the same load. */
+/** CPU and latency by the pause between two reads: gateways with different values at the same moment, under the same load. */
 export async function benchMediaRest({ rounds, seconds, counts, settings, warmUp }: BenchOptions): Promise<Report> {
   const stages: BenchStage[] = [];
   const results: Measured[] = [];
@@ -84,7 +84,7 @@ export async function benchMediaRest({ rounds, seconds, counts, settings, warmUp
       },
     ],
     plot: {
-      title: 'Processor time by the longest rest',
+      title: 'Processor time by the longest pause',
       x: 'media_rest_ms',
       y: 'percent of one core',
       series: results.map((measured) => ({

@@ -29,8 +29,8 @@ const FRAME_MS = 1000 / FRAMES_PER_SECOND;
 const REPORT_MS = 1000;
 const CONNECT_TIMEOUT_MS = 20_000;
 /**
- * UDP ports, some for each publisher, and none again within the next thousand of them: mediasoup takes whoever comes from the address and port of one that vanished
- * less than ten seconds ago for that one, and refuses it (docs/webrtc.md). By chance it was one in a thousand.
+ * UDP ports: each publisher has a range of its own, which is reused after a thousand publishers. mediasoup refuses a client from the address and port of
+ * one that vanished less than ten seconds ago (docs/webrtc.md).
  */
 const FIRST_PORT = 33_000;
 const PORTS_EACH = 16;
@@ -53,10 +53,10 @@ interface Sender {
   bytes: number;
 }
 
-/** One WebRTC publisher over real ICE, DTLS and SRTP, that sends the clip over and over. */
+/** A WebRTC publisher with ICE, DTLS and SRTP that sends the clip in a loop. */
 export class Publisher {
   readonly name: string;
-  /** Key frames that were asked for. */
+  /** Number of requests for a key frame. */
   keyFrameRequests = 0;
   readonly #clip: Clip;
   readonly #connection: InstanceType<typeof nodeDataChannel.PeerConnection>;
@@ -113,7 +113,7 @@ export class Publisher {
     return publisher.#start(() => publisher.#signalJanus(target));
   }
 
-  /** When the server's SDP answer came, in milliseconds of the stamps' clock. */
+  /** Arrival of the server's SDP answer, in milliseconds of the stamps' clock. */
   get answeredAt(): number {
     return this.#answeredAt;
   }
@@ -127,14 +127,14 @@ export class Publisher {
     return Math.min(this.#nextPacketAt, this.#nextFrameAt);
   }
 
-  /** Says goodbye. */
+  /** Ends the session properly. */
   async stop(): Promise<void> {
     this.#sending = false;
     await this.#leave?.();
     this.#connection.close();
   }
 
-  /** Falls silent without a word, like a machine that loses its network. */
+  /** Stops sending without a message, like a machine that loses its network. */
   vanish(): void {
     this.#sending = false;
     this.#socket?.terminate();
@@ -164,7 +164,7 @@ export class Publisher {
     }
   }
 
-  /** How far connecting has come. */
+  /** State of the connection, for error messages. */
   #progress(): string {
     const connection = this.#connection;
     return `${this.#answeredAt ? 'answered' : 'not answered'}, gathering ${connection.gatheringState()}, ICE ${connection.iceState()}, all ${connection.state()}`;
@@ -203,7 +203,7 @@ export class Publisher {
 
   #accept(answer: string): void {
     this.#answeredAt = stampClock();
-    // As browsers do what they are asked for.
+    // Follows the answer, as browsers do.
     this.#packetMs = Number(/^a=ptime:(\d+)\r?$/m.exec(answer)?.[1] ?? DEFAULT_PACKET_MS);
     this.#connection.setRemoteDescription(answer, 'answer');
   }
@@ -335,7 +335,7 @@ export class Publisher {
     }
   }
 
-  /** A key frame is asked for: goes on at the clip's next one. */
+  /** Answers a request for a key frame: continues at the clip's next one. */
   #takeRtcp(message: Buffer | ArrayBuffer): void {
     const bytes = Buffer.from(message as Buffer);
     for (let at = 0; at + 4 <= bytes.length; at += (bytes.readUInt16BE(at + 2) + 1) * 4) {
@@ -347,7 +347,7 @@ export class Publisher {
   }
 }
 
-/** What Janus answers, as far as it is needed here. */
+/** The fields of Janus's answers that are used here. */
 interface JanusMessage {
   readonly janus: string;
   readonly transaction?: string;
@@ -381,7 +381,7 @@ function sendRtp(to: Sender, packet: Buffer, marker: boolean): void {
   if (to.track.isOpen()) to.track.sendMessageBinary(packet);
 }
 
-/** RFC 3550, 6.4.1: the same instant on the wall clock and on the track's; not the one of now, for the process may have stood still meanwhile. */
+/** RFC 3550, 6.4.1: one instant on the wall clock and on the track's clock. Not the current time: the process may have been suspended meanwhile. */
 function senderReport({ ssrc, packets, bytes }: Sender, nowMs: number, timestamp: number): Buffer {
   const wall = performance.timeOrigin + nowMs;
   const report = Buffer.alloc(28);

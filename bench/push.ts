@@ -30,14 +30,14 @@ const WAYS = [
 
 interface Measured {
   readonly destinations: number;
-  /** Percent of a core and megabytes, of everything that this way of pushing runs. */
+  /** Percent of a core and megabytes of all processes of this way of pushing. */
   readonly load: readonly number[];
   readonly memory: number;
-  /** Of the destination that is behind most: milliseconds from the publisher. */
+  /** Latency of the slowest destination, in milliseconds from the publisher. */
   readonly slowest?: { readonly p50: number; readonly p99: number; readonly max: number };
 }
 
-/** What one more destination of the same 720p30 stream of 2.5 Mbps costs, by the way in which it is served. */
+/** Cost of one more destination of a 720p30 stream of 2.5 Mbps, by the way of pushing. */
 export async function benchPush({ rounds, seconds, counts, settings, warmUp }: BenchOptions): Promise<Report> {
   const ways: [string, Measured[]][] = [];
   for (const { name, engine, secure } of WAYS) {
@@ -84,8 +84,8 @@ export async function benchPush({ rounds, seconds, counts, settings, warmUp }: B
         ]),
       },
       {
-        title: 'Milliseconds behind the publisher, of the destination that is behind most',
-        columns: ['', 'destinations', 'p50', 'p99', 'most'],
+        title: 'Latency of the slowest destination, in milliseconds from the publisher',
+        columns: ['', 'destinations', 'p50', 'p99', 'max'],
         rows: ways.flatMap(([name, measured]) =>
           measured.flatMap(({ destinations, slowest }) =>
             slowest ? [[name, destinations, slowest.p50, slowest.p99, slowest.max]] : [],

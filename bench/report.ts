@@ -23,19 +23,19 @@ export interface Plot {
   }[];
 }
 
-/** What one benchmark has found out. */
+/** The results of one benchmark. */
 export interface Report {
   readonly name: string;
   readonly tables: readonly Table[];
   readonly plot: Plot;
-  /** Everything else that is worth keeping, for the JSON. */
+  /** Further results, for the JSON. */
   readonly data: unknown;
 }
 
 const FOLDER = new URL('./results/', import.meta.url).pathname;
 const COLOURS = ['#1b6ca8', '#d1495b', '#3a7d44', '#edae49', '#6d597a', '#555555'];
 
-/** Progress goes to stderr, so that stdout holds the tables alone. */
+/** Writes to stderr, so that stdout holds only the tables. */
 export function progress(text: string): void {
   process.stderr.write(`${text}\n`);
 }
@@ -81,7 +81,7 @@ function renderCell(cell: Cell): string {
   return `${number(cell.median)} (${number(cell.low)}–${number(cell.high)})`;
 }
 
-/** As Markdown, padded so that it reads well in a terminal too. */
+/** Renders Markdown, padded for a terminal. */
 export function renderTable({ title, columns, rows }: Table): string {
   const cells = [columns, ...rows.map((row) => row.map(renderCell))];
   const widths = columns.map((_, index) => Math.max(3, ...cells.map((row) => row[index]?.length ?? 0)));
@@ -91,10 +91,10 @@ export function renderTable({ title, columns, rows }: Table): string {
   return [`### ${title}`, '', line(cells[0]!), rule, ...cells.slice(1).map(line)].join('\n');
 }
 
-/** More of them are a black bar. */
+/** Largest number of legible labels. */
 const MOST_LABELS = 20;
 
-/** All of them, or where there are too many numbers round ones in their place. */
+/** All labels, or round numbers if there are too many. */
 function shownLabels(labels: readonly (number | string)[]): readonly (number | string)[] {
   if (labels.length <= MOST_LABELS) return labels;
   const last = Math.max(...labels.map(Number));
@@ -102,7 +102,7 @@ function shownLabels(labels: readonly (number | string)[]): readonly (number | s
   return Array.from({ length: Math.floor(last / step) + 1 }, (_, index) => index * step);
 }
 
-/** A plot that needs nothing but a browser to be seen. */
+/** Renders a plot as SVG. */
 export function renderPlot({ title, x, y, series }: Plot): string {
   const [width, height, left, bottom, top, right] = [720, 400, 64, 56, 40, 170];
   const labels = [...new Set(series.flatMap(({ points }) => points.map(([at]) => at)))];

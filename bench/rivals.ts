@@ -8,7 +8,7 @@ import { enterOwnNetwork } from '../test/helpers/own-network.ts';
 import { progress, type Report } from './report.ts';
 
 const KBPS = 2000;
-/** After destinations have been added: connections have just been made. */
+/** After destinations have been added: new connections settle. */
 const SETTLE_MS = 20_000;
 const FLOWING_TIMEOUT_MS = 60_000;
 
@@ -25,8 +25,8 @@ interface Measured {
 }
 
 /**
- * This gateway and what one builds of Janus and ffmpeg, with as many publishers and destinations each, at the same moment on the same cores: a
- * machine whose speed varies is as fast for the one as for the other, and the ratio of the two stands.
+ * This gateway, and Janus with ffmpeg, with the same number of publishers and destinations each, at the same moment on the same cores: the ratio of the two does not
+ * depend on the speed of the machine, which varies.
  */
 export async function benchRivals({
   rounds,
@@ -131,7 +131,7 @@ export async function benchRivals({
 
 const janusName = (stream: number): string => `janus${stream}`;
 
-/** Waits until each side has so many connections that show frames. */
+/** Waits until each side has this number of connections with frames. */
 async function flowing(stage: BenchStage, destinations: number): Promise<void> {
   await waitFor(
     `${destinations} destinations of each side with frames`,

@@ -9,7 +9,7 @@ import { MESSAGE, type RtmpMessage } from '../src/rtmp/message.ts';
 import { serve } from './child-process.ts';
 import { readStamp, stampClock } from './stamp.ts';
 
-/** An RTMP server that keeps nothing but figures, in a process of its own. */
+/** An RTMP server that only counts, in a process of its own. */
 
 export interface SinkStream {
   readonly name: string;
@@ -20,12 +20,12 @@ export interface SinkStream {
   frames: number;
   sounds: number;
   bytes: number;
-  /** Milliseconds between the times of two frames, two sounds, that follow each other, at most. */
+  /** Largest difference between the timestamps of two adjacent video frames and of two audio frames, in milliseconds. */
   longestFrameGap: number;
   longestSoundGap: number;
   lastFrameTime: number;
   lastSoundTime: number;
-  /** From the publisher to here, in milliseconds. */
+  /** Latencies from the publisher to this server, in milliseconds. */
   latencies: number[];
 }
 
@@ -150,7 +150,7 @@ const requests = {
     server = createServer(take);
     return bind(server, port);
   },
-  /** Beside it, for RTMPS; until the process ends. */
+  /** Also listens for RTMPS, until the process ends. */
   listenSecurely: ({
     keyFile,
     certificateFile,
@@ -159,7 +159,7 @@ const requests = {
     readonly certificateFile: string;
   }): Promise<number> =>
     bind(createTlsServer({ key: readFileSync(keyFile), cert: readFileSync(certificateFile) }, take), 0),
-  /** Every connection is cut, and nobody listens until `listen` again. */
+  /** Cuts every connection, and stops listening until `listen` is called again. */
   async close(): Promise<void> {
     const closed = new Promise((resolve) => server?.close(resolve));
     for (const socket of sockets) socket.destroy();
@@ -175,7 +175,7 @@ const requests = {
     }
     return false;
   },
-  /** Figures start anew, on connections that go on. */
+  /** Resets the figures; connections go on. */
   reset(): void {
     for (let i = streams.length - 1; i >= 0; i--) if (streams[i]!.endedAt > 0) streams.splice(i, 1);
     for (const stream of streams)

@@ -10,42 +10,42 @@ import { figure, gatewayGroups, memory, total, type Figure } from './measure.ts'
 import { progress, type Report } from './report.ts';
 import type { TransponderView } from '../src/outputs/push/transponder-view.ts';
 
-/** Milliseconds of media that may be missing between two frames, or two sounds, of a stream that nobody touches: three frames. */
+/** Largest permitted gap between two adjacent frames of an undisturbed stream, in milliseconds: three video frames. */
 const MAX_GAP_MS = 100;
 const MAX_STREAMS = 5;
 const MAX_PUSHES = 12;
 const SAMPLE_EVERY_MS = 5000;
 /**
- * How much more memory at the end than in the beginning is still no leak: heaps breathe, and pages have holes. The megabytes are for the
- * small processes: what five streams more had needed of an encoder stays with it.
+ * Growth of memory that does not count as a leak: heaps vary, and pages are fragmented. The megabytes are for small processes: an encoder keeps memory that it
+ * needed for five more streams.
  */
 const MEMORY_SLACK = { percent: 25, mb: 15 };
-/** The same of the gateway's heap after a collection: there is no garbage in it, but code that was compiled meanwhile. */
+/** The same for the gateway's heap after a collection: it holds code that was compiled meanwhile. */
 const HEAP_SLACK = { percent: 10, mb: 0 };
-/** The beginning and the end that are compared: this part of the time, so that no single moment decides. */
+/** The share of the time that is compared at the beginning and at the end, so that no single moment decides. */
 const ENDS = 1 / 6;
-/** As few as show that they do not add up. How they ended is asked for with each sample, before they are forgotten. */
+/** A small history: enough to show that it is bounded. Each sample asks how pushes ended, before they leave the history. */
 const ENDED_KEPT = 100;
 
 interface Sample {
   readonly minute: number;
-  /** Of all processes. */
+  /** Memory of all processes. */
   readonly memoryMb: number;
-  /** Where it is: megabytes by what the processes do. */
+  /** Megabytes by the role of the process. */
   readonly memoryBy: Readonly<Record<string, number>>;
   readonly files: number;
   readonly processes: number;
   readonly sockets: number;
 }
 
-/** A moment in which nothing but the steady streams is there, and no garbage. */
+/** A sample with only the steady streams, after a collection of garbage. */
 interface QuietSample extends Sample {
-  /** What the gateway holds in its heap, and in buffers outside of it, in megabytes. */
+  /** Megabytes in the gateway's heap, and in buffers outside of it. */
   readonly heapMb: number;
   readonly buffersMb: number;
 }
 
-/** A gateway that lives through much: everything that comes and goes must leave nothing behind. */
+/** Publishers and destinations come, go and fail at random; nothing of them may remain. */
 export async function benchSoak({ minutes, seed, counts, settings, warmUp }: BenchOptions): Promise<Report> {
   progress(`  seed ${seed} (--seed ${seed} repeats it)`);
   const random = randomFrom(seed);
@@ -69,7 +69,7 @@ export async function benchSoak({ minutes, seed, counts, settings, warmUp }: Ben
       await stage.publishers.ask('publish', { name: `steady${i}`, url: stage.gateway.wsUrl, rtmpUrl: stage.rtmpUrl });
     await stage.flowing(steady);
     const disturber = new Disturber(stage, random, await freePort());
-    // What a first time leaves behind (code, caches, pools) is no leak.
+    // Code, caches and pools of the first run are not a leak.
     await disturb(disturber, done, performance.now() + warmUp * 1000);
     await disturber.endAll();
     await sleep(SAMPLE_EVERY_MS);
@@ -195,11 +195,11 @@ const LABELS: Record<Exclude<keyof QuietSample, 'minute' | 'memoryBy'>, string> 
   sockets: 'sockets of the gateway and its children',
 };
 
-/** Those that live as long as the gateway; a video encoder's memory goes with it. */
+/** Roles of processes that live as long as the gateway. */
 const KEPT_GROUPS = ['gateway', 'worker', 'audio'] as const;
 type MemoryOfKept = Readonly<Record<(typeof KEPT_GROUPS)[number], Figure>>;
 
-/** What may happen, and how often beside the others. */
+/** The random events, and their relative frequency. */
 const ACTIONS = [
   'publish',
   'publish',
@@ -218,14 +218,14 @@ const ACTIONS = [
 ] as const;
 type Action = (typeof ACTIONS)[number];
 
-/** Does the things that the steady streams must not notice. */
+/** Causes the events that must not affect the steady streams. */
 class Disturber {
   readonly #stage: BenchStage;
   readonly #random: () => number;
   readonly #deadPort: number;
   readonly #streams: string[] = [];
   #pushes: string[] = [];
-  /** Every push that it has started by REST. */
+  /** All pushes that it has started by REST. */
   readonly started: string[] = [];
   #count = 0;
 
@@ -258,7 +258,7 @@ class Disturber {
       await publishers.ask(action, stream);
     } else if (action === 'push' || action === 'push to nobody' || action === 'transcode') {
       if (!stream || this.#pushes.length >= MAX_PUSHES) return undefined;
-      // Each to a place of its own: the last one may still be trying.
+      // Stream names are not reused: the last push may still be retrying.
       const url = `${action === 'push to nobody' ? `rtmp://127.0.0.1:${this.#deadPort}/live` : rtmpUrl}/${id}`;
       const answer = await gateway.rest('/push/startup', {
         streamName: stream,
@@ -284,7 +284,7 @@ class Disturber {
   async endAll(): Promise<void> {
     for (const name of this.#streams.splice(0)) await this.#stage.publishers.ask('stop', name);
     this.#pushes = [];
-    // Those that vanished are held for a while.
+    // Publishers that vanished are waited for.
     await waitFor(
       'all disturbers to be gone',
       async () =>
@@ -295,7 +295,7 @@ class Disturber {
     );
   }
 
-  /** Milliseconds until the next one. */
+  /** Milliseconds until the next event. */
   pause(): number {
     return 100 + 900 * this.#random();
   }
@@ -305,7 +305,7 @@ class Disturber {
   }
 }
 
-/** @param look is called between two of its doings, every few seconds */
+/** @param look is called between two events, every few seconds */
 async function disturb(
   disturber: Disturber,
   done: Record<string, number>,
@@ -340,7 +340,7 @@ function takeSample(stage: BenchStage, minute: number): Sample {
 
 async function quietSample(stage: BenchStage): Promise<QuietSample> {
   const { heapUsed, external } = await stage.gateway.collectGarbage();
-  // Its pages are given back by another thread.
+  // Another thread returns the pages to the system.
   await sleep(1000);
   return { ...takeSample(stage, -1), heapMb: heapUsed / 1024 / 1024, buffersMb: external / 1024 / 1024 };
 }
@@ -351,7 +351,7 @@ function typicalMemory(samples: readonly Sample[]): MemoryOfKept {
   ) as MemoryOfKept;
 }
 
-/** Why each push ended that the gateway still knows of. */
+/** The reason of each ended push in the gateway's history. */
 async function noteReasons(stage: BenchStage, reasons: Map<string, string>): Promise<void> {
   const known = (await stage.gateway.http('/api/v1/transponders?ended=true')).body as TransponderView[];
   for (const { mediaSessionId, status, reasonCode } of known)
@@ -364,14 +364,14 @@ function openSockets(pid: number): string[] {
     try {
       return /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/${pid}/fd/${fd}`))?.[1] ?? [];
     } catch {
-      return []; // It was closed meanwhile.
+      return []; // Closed meanwhile.
     }
   });
 }
 
 const ESTABLISHED = '01';
 
-/** Internet sockets of a process, connections and ports: those that the REST calls of this benchmark keep open, and all others. */
+/** Internet sockets of a process: those of this benchmark's REST calls, and all others. */
 function internetSockets(pid: number, httpPort: number): { own: number; others: number } {
   const http = `:${httpPort.toString(16).toUpperCase().padStart(4, '0')}`;
   const counts = { own: 0, others: 0 };
@@ -384,16 +384,16 @@ function internetSockets(pid: number, httpPort: number): { own: number; others: 
       }
     }
   } catch {
-    // It has ended.
+    // The process has ended.
   }
   return counts;
 }
 
-/** As before, as soon as what is on its way out has gone. */
+/** Waits until the processes and sockets are as before. */
 async function settled(stage: BenchStage, before: Sample): Promise<QuietSample> {
   const same = (sample: Sample): boolean =>
     sample.files <= before.files && sample.processes <= before.processes && sample.sockets <= before.sockets;
-  // Whatever stays is told by the sample.
+  // The sample shows what remains.
   await waitFor('everything to be let go', () => same(takeSample(stage, -1)), { timeout: 15_000, every: 500 }).catch(
     () => undefined,
   );
@@ -411,14 +411,14 @@ interface Findings {
     readonly longestFrameGap: number;
     readonly longestSoundGap: number;
   }[];
-  /** One of each push that ended. */
+  /** The reasons of ended pushes. */
   readonly reasons: readonly string[];
-  /** How many pushes were started, and are not told to have ended. */
+  /** Number of pushes that were started and are missing from the history. */
   readonly untold: number;
   readonly invalid: number;
 }
 
-/** What is wrong; nothing, if all is well. */
+/** Returns the failures; none if the soak passed. */
 function judge({ before, after, first, last, steady, steadyStreams, reasons, untold, invalid }: Findings): string[] {
   const failures: string[] = [];
   const judgeMemory = (what: string, earlier: number, later: number, slack = MEMORY_SLACK): void => {

@@ -6,7 +6,7 @@
 const MARK = Buffer.from('webrtc-bench-sei', 'latin1');
 const DIGITS = 16;
 const SEI_HEADER = Buffer.of(6, 5, MARK.length + DIGITS);
-/** The stamp stands in front of the frame. */
+/** The stamp precedes the frame. */
 const SEARCHED_BYTES = 128;
 
 const microseconds = (): number => Math.round(Number(process.hrtime.bigint()) / 1000);
@@ -14,7 +14,7 @@ const microseconds = (): number => Math.round(Number(process.hrtime.bigint()) / 
 /** Milliseconds of the clock that {@link createStamp} writes. */
 export const stampClock = (): number => microseconds() / 1000;
 
-/** A NAL unit that says when it was made. */
+/** Creates a NAL unit with the current time. */
 export function createStamp(): Buffer {
   const digits = microseconds().toString(16).padStart(DIGITS, '0');
   return Buffer.concat([SEI_HEADER, MARK, Buffer.from(digits, 'latin1'), Buffer.of(0x80)]);

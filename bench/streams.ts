@@ -11,34 +11,34 @@ import type { SinkStream } from './sink-main.ts';
 
 const KBPS = 2000;
 
-/** Numbers of streams that are measured with more destinations too. */
+/** Numbers of streams that are also measured with several destinations. */
 const FANNED_OUT = [1, 10];
 
-/** Of a core: with less to spare, the machine is what is measured. */
+/** Percent of a core; above it, the machine limits the result. */
 const FULL_PERCENT = 85;
 const MOST_LOST_PERCENT = 1;
 
-/** Nine more connections have just been made, and what deals with more than one tag a turn is new to the compiler. */
+/** New connections settle, and the compiler optimises code for several tags per tick. */
 const FAN_OUT_WARM_UP_MS = 20_000;
 
-/** To make the figures of `/metrics` is work of its own, which is not to be measured. */
+/** Keeps the work for `/metrics` out of the measurement. */
 const SETTLE_MS = 500;
 
 interface Round {
   readonly load: Record<string, number>;
-  /** The same, right after it, while the cores are kept awake. */
+  /** The same right afterwards, while the cores are kept awake. */
   readonly awake: Record<string, number>;
   readonly memory: Record<string, number>;
   readonly around: Record<string, number>;
-  /** Of the gateway's whole heap. Many of them mean that something holds packets for longer than a few turns of the loop. */
+  /** Collections of the gateway's whole heap. A large number means that packets are held for longer than a few ticks. */
   readonly collections: number;
-  /** Of those that were due. */
+  /** Percent of the frames that were due. */
   readonly lostPercent: number;
   readonly p50: number;
   readonly p95: number;
 }
 
-/** 720p30 streams of 2 Mbps, passed through, until the machine is full: what each part costs, by the number of streams and of destinations. */
+/** Cost of 720p30 streams of 2 Mbps, passed through, by process and by the number of streams and destinations, until the machine is full. */
 export async function benchStreams({
   rounds,
   seconds,
@@ -64,13 +64,12 @@ export async function benchStreams({
           });
         await stage.flowing(streams);
       } catch (error) {
-        // The first ones find room in any case.
+        // The first streams must fit.
         if (results.length === 0) throw error;
         progress(`  the machine is full: ${(error as Error).message}`);
         break;
       }
-      // What has just begun to run is interpreted at first, and a single stream calls most functions 30 times a second only: V8 needs five minutes to have compiled them
-      // for good. A gateway that has run for a while is what counts.
+      // A single stream calls most functions only 30 times a second, so that V8 needs five minutes to optimise them.
       await sleep(results.length === 0 ? warmUp * 1000 : 4000);
       results.push({ streams, destinations: streams, rounds: await measureRounds(stage, rounds, seconds, streams) });
       if (isFull(results.at(-1)!.rounds)) {
@@ -133,12 +132,7 @@ export async function benchStreams({
             undefined,
             undefined,
           ],
-          [
-            'nothing to do',
-            total(idle),
-            ...parts.map((part) => idle[part]!),
-            ...Array.from({ length: 7 }, () => undefined),
-          ],
+          ['idle', total(idle), ...parts.map((part) => idle[part]!), ...Array.from({ length: 7 }, () => undefined)],
         ],
       },
     ],
@@ -160,7 +154,7 @@ export async function benchStreams({
   };
 }
 
-/** Whether the cores, or the one core that all publishers share, have nothing left to give; lost frames say so too. */
+/** Whether the cores, or the core that all publishers share, are busy; lost frames show it too. */
 function isFull(rounds: Round[]): boolean {
   if (figure(rounds.map(({ lostPercent }) => lostPercent)).median > MOST_LOST_PERCENT) return true;
   const busy = figure(rounds.map(({ load, around }) => total(load) + total(around))).median;
@@ -168,7 +162,7 @@ function isFull(rounds: Round[]): boolean {
   return busy >= FULL_PERCENT * availableParallelism() || publishers >= FULL_PERCENT;
 }
 
-/** Adds destinations to each stream, measures, and takes them away again. */
+/** Adds destinations to each stream, measures, and removes them again. */
 async function measureFanOut(
   stage: BenchStage,
   rounds: number,
@@ -228,7 +222,7 @@ async function measureRounds(
   return measured;
 }
 
-/** How often V8 has collected the whole heap of the gateway. */
+/** Number of collections of the gateway's whole heap. */
 async function collections({ gateway }: BenchStage): Promise<number> {
   const { text } = await gateway.http('/metrics');
   return Number(/^nodejs_gc_duration_seconds_count\{kind="major"\} (\d+)$/m.exec(text)?.[1] ?? 0);
@@ -236,7 +230,7 @@ async function collections({ gateway }: BenchStage): Promise<number> {
 
 function quality(streams: readonly SinkStream[], elapsedMs: number): Pick<Round, 'lostPercent' | 'p50' | 'p95'> {
   const alive = streams.filter(({ endedAt }) => endedAt === 0);
-  // A frame more or less at either end of the time is no loss.
+  // One frame at either end of the time is not a loss.
   const due = Math.floor((elapsedMs / 1000) * FRAMES_PER_SECOND) - 1;
   const lost = alive.reduce((sum, { frames }) => sum + Math.max(0, due - frames), 0);
   const latencies = alive.flatMap((stream) => stream.latencies).sort((a, b) => a - b);
@@ -247,7 +241,7 @@ function quality(streams: readonly SinkStream[], elapsedMs: number): Pick<Round,
   };
 }
 
-/** What one would script by hand: an ffmpeg for each push that decodes and encodes everything. Its input is a file, so receiving WebRTC is not even counted. */
+/** For comparison: an ffmpeg that decodes and encodes everything. Its input is a file, so it does not include receiving WebRTC. */
 async function measureByHand(seconds: number): Promise<{ load: number; memory: number }> {
   const file = await clipFile(await loadClip(KBPS), KBPS);
   const child = spawn(

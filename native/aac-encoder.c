@@ -1,9 +1,9 @@
 /*
- * AAC-LC without a search. What a quantizer's step does to the noise of a band is known beforehand (3GPP TS 26.403), so each frame is quantized once, where
- * libavcodec's encoder tries steps until the bits suffice and spends half of its time on that. docs/audio.md tells what both need and how they sound.
+ * AAC-LC without a search. The noise that a quantizer step adds to a band can be estimated (3GPP TS 26.403), so each frame is quantized once. libavcodec's encoder
+ * tries steps until the bits suffice, and spends half of its time on that. docs/audio.md has the cost and the quality of both.
  *
- * A frame goes through: windows and transform; which part of each band masks noise; how far below the sound the noise is to be, for the bits that there are; steps,
- * quantized lines and their codebooks; bits. Names follow ISO/IEC 14496-3 where it has any: what it calls scale factor is a factor here.
+ * Stages of a frame: windows and transform; masking thresholds of the bands; noise-to-mask ratio that the available bits allow; scale factors; quantized lines
+ * and codebooks; bits. Names follow ISO/IEC 14496-3; a factor is a scale factor.
  */
 #include "aac-encoder.h"
 #include "aac-codebooks.h"
@@ -16,43 +16,48 @@
 enum { SAMPLE_RATE = 48000, FRAME = AAC_FRAME_SAMPLES, SHORT = 128, WINDOWS = 8, MAX_CHANNELS = 2 };
 enum sequence { ONLY_LONG, LONG_START, EIGHT_SHORT, LONG_STOP };
 
-/* Where bands begin at 48 kHz (ISO/IEC 14496-3, 4.5.4). Above 20 kHz nothing is coded. */
+/* First lines of the bands at 48 kHz (ISO/IEC 14496-3, 4.5.4). Nothing above 20.25 kHz is coded. */
 static const uint16_t long_bands[] = {0,   4,   8,   12,  16,  20,  24,  28,  32,  36,  40,  48,  56,  64,  72,  80,  88,  96,  108, 120, 132, 144, 160, 176,
                                       196, 216, 240, 264, 292, 320, 352, 384, 416, 448, 480, 512, 544, 576, 608, 640, 672, 704, 736, 768, 800, 832, 864};
 static const uint16_t short_bands[] = {0, 4, 8, 12, 16, 20, 28, 36, 44, 56, 68, 80, 96, 112};
 enum { LONG_BANDS = 46, SHORT_BANDS = 13, MAX_BANDS = WINDOWS * SHORT_BANDS };
 
-/* What the quantizer adds before it cuts off: less than a half, for small values are more frequent than large ones. */
+/* Added before truncation: less than a half, because small values are more frequent than large ones. */
 #define ROUNDING 0.4054f
-/* Decibels that full scale is as loud as, and the highest threshold in quiet that is counted on: people turn it up, and hear more of the treble than the standard does. */
+/* Sound pressure of full scale, and the highest threshold in quiet that is used, in decibels: listeners may turn the volume up. */
 enum { FULL_SCALE_DB = 115, MOST_QUIET_DB = 30 };
-/* How far below a band's energy its noise is masked, in factors of ten: from the bass to the treble, which hides more. */
+/* How far below a band's energy its noise is masked, as a power of ten, at the lowest and at the highest bark. */
 #define MASKED_BASS 2.8f
 #define MASKED_TREBLE 1.2f
-/* Tenfold energies for each bark that noise is masked by what is below it, and above it. */
+/* Slopes of masking towards higher and towards lower bands, as powers of ten for each bark. */
 #define MASKED_UPWARD 1.2f
 #define MASKED_DOWNWARD 3.0f
-/* Energy to noise, as a logarithm of 2: what a band has at least, lest it come and go, and what it gets beyond what is masked while there are bits left. */
+/* log2 of energy to noise: the least that a coded band has, so that it does not come and go, and the most that spare bits add beyond masking. */
 #define LEAST_RATIO 0.6f
 #define MOST_RAISED 10
-/* So much louder than what was before it is an attack, if it can be heard at all (energy of the differences of 128 samples). */
+/* Ratio of energies that makes an attack, and the energy from which it is audible (of the differences of 128 samples). */
 #define ATTACK 10
 #define AUDIBLE 1e-3f
-/* So much louder than its end is a frame that dies away. */
+/* Ratio of a frame's loudest part to its last one that makes it fade out. */
 #define FADE 1000
-/* ms_mask_present: which bands have middle and side instead of left and right. */
+/* ms_mask_present: the bands that have middle and side instead of left and right. */
 enum { NO_BANDS, SOME_BANDS, ALL_BANDS };
-/* About what a channel needs beside its lines: sections and factors, and what is before them. */
+/* Estimated bits of a channel beside its lines: sections and factors, and the header. */
 enum { SIDE_BITS = 120, HEADER_BITS = 45 };
-/* As in TS 26.403, to begin with; then what was true of the frames before, if they were no silence. */
+/* Initial value from TS 26.403; then the average of earlier frames whose entropy is large enough to tell. */
 #define ENTROPY_PER_BIT 1.18f
 enum { TELLING_ENTROPY = 500, MOST_AGAIN = 8 };
-/* What frames before have left, or taken too much of: how much of it one frame may use, and the most that it is, in frames. */
+/* Share of the bit reserve that one frame may use, its limits in frames, and the largest reserve in frames. */
 #define SPENT_AT_ONCE 0.4f
 #define MOST_SPARE 1.4f
 #define LEAST_SPARE 0.5f
 #define MOST_RESERVE 4
 enum { FACTOR_OFFSET = 100, MAX_FACTOR = 255 - FACTOR_OFFSET, MAX_FACTOR_STEP = 60, NOT_CODED = INT16_MAX, MAX_QUANTIZED = 8191, MAX_BITS_OF_CHANNEL = 6144 - 100 };
+
+/* Candidates for each factor, the fixed-point unit of costs in bits, and a prohibitive cost. */
+enum { SHIFTS = 16, BIT_PARTS = 16, DEAR = 8000, FACTOR_COST_ZERO = 255 + 2 * SHIFTS };
+/* Weight of moving a factor, in bits for each line that is not zero. Chosen by the noise-to-mask ratio of the sounds of `bench audio`. */
+#define LINE_BITS 0.1f
 
 static float least_of(float a, float b) { return a < b ? a : b; }
 static float most_of(float a, float b) { return a > b ? a : b; }
@@ -65,9 +70,12 @@ struct codebook {
 };
 
 static struct codebook factor_book, books[12];
+/* Costs in parts of a bit: of differences of factors, and of moving a factor by index - SHIFTS / 2 steps, for each line. */
+static int16_t factor_cost[2 * FACTOR_COST_ZERO + 1];
+static float shift_costs[SHIFTS];
 static float long_window[2 * FRAME], short_window[2 * SHORT];
 static float long_quiet[LONG_BANDS], short_quiet[SHORT_BANDS], long_masked[LONG_BANDS], short_masked[SHORT_BANDS];
-/* How far into the next band, and into the one before, a band masks. */
+/* Masking of the next band, and of the one before. */
 static float long_up[LONG_BANDS], long_down[LONG_BANDS], short_up[SHORT_BANDS], short_down[SHORT_BANDS];
 
 /* The spectrum of one channel in one frame, by bands: for short windows the bands of a group of windows. */
@@ -90,12 +98,14 @@ struct channel {
   struct spectrum spectrum;
 };
 
-/* What makes long windows hear noise before or after a sound: it becomes loud in one of the eight parts of a frame (-1: in none), or dies away within the frame. */
+/* Where long windows would spread noise audibly: the part of the frame (of eight) in which an attack begins, or -1, and whether the frame fades out. */
 struct change { int attack, fades; };
 
 struct aac_encoder {
   int channels, has_begun;
   float target, reserve, entropy_per_bit;
+  /* Bands below the bandwidth, in long and in short windows. */
+  int long_count, short_count;
   AVTXContext *long_transform, *short_transform;
   av_tx_fn transform_long, transform_short;
   struct change this_change, next_change;
@@ -152,6 +162,15 @@ static void make_bands(const uint16_t *start, int bands, int lines, float full_s
   }
 }
 
+/*
+ * Cost of moving a band's factor by `step`, in bits for each line that is not zero. Each step saves LINE_BITS and multiplies the noise by 2^(3/8). The price of noise
+ * is the one for which step 0 is cheapest: apart from the bits of the factors themselves, the factors of find_factors are the best.
+ */
+static float shift_cost(int step) {
+  const float growth = 3.0f / 8 * (float)M_LN2;
+  return LINE_BITS * ((expf(growth * step) - 1) / growth - step);
+}
+
 static void make_tables(void) {
   static const struct { const uint8_t *counts; const uint16_t *symbols; int size; } sources[] = {
       {factor_counts, factor_symbols, 121}, {book1_counts, book1_symbols, 81},   {book2_counts, book2_symbols, 81},   {book3_counts, book3_symbols, 81},
@@ -163,6 +182,11 @@ static void make_tables(void) {
     make_book(made, sources[book].counts, sources[book].symbols, sources[book].size);
     for (int symbol = 0; symbol < sources[book].size; symbol++) made->cost[symbol] = made->bits[symbol] + (book == 0 ? 0 : signs_of(book, symbol));
   }
+  for (int i = 0; i <= 2 * FACTOR_COST_ZERO; i++) {
+    int difference = i - FACTOR_COST_ZERO;
+    factor_cost[i] = abs(difference) > MAX_FACTOR_STEP ? DEAR : BIT_PARTS * factor_book.bits[difference + MAX_FACTOR_STEP];
+  }
+  for (int i = 0; i < SHIFTS; i++) shift_costs[i] = BIT_PARTS * shift_cost(i - SHIFTS / 2);
   for (int i = 0; i < 2 * FRAME; i++) long_window[i] = sinf((i + 0.5f) * (float)M_PI / (2 * FRAME));
   for (int i = 0; i < 2 * SHORT; i++) short_window[i] = sinf((i + 0.5f) * (float)M_PI / (2 * SHORT));
   make_bands(long_bands, LONG_BANDS, FRAME, 0x1p50f, long_quiet, long_masked, long_up, long_down);
@@ -178,7 +202,7 @@ static struct change find_change(struct channel *channel) {
   for (int part = 0; part < WINDOWS; part++) {
     energy = 0;
     for (int i = 0; i < SHORT; i++, samples++) {
-      /* Attacks are heard by what is high in them. */
+      /* Differences emphasise the high frequencies that attacks have. */
       float difference = *samples - last;
       last = *samples;
       energy += difference * difference;
@@ -199,7 +223,7 @@ static void group_windows(struct aac_encoder *encoder, struct change before, str
   int lengths[WINDOWS] = {2, 2, 2, 2};
   int first = this.attack >= 0 && this.attack < 4 ? this.attack + 3 : before.attack >= 4 ? before.attack - 4 : -1;
   if (first >= 0) {
-    /* The two windows that see the attack are one group, those before and after it the others. */
+    /* The two windows with the attack are one group; those before and after them are the others. */
     lengths[0] = first;
     lengths[1] = first < 7 ? 2 : 1;
     lengths[2] = WINDOWS - lengths[0] - lengths[1];
@@ -228,7 +252,7 @@ static void transform(struct aac_encoder *encoder, struct channel *channel) {
     }
     encoder->transform_long(encoder->long_transform, lines, windowed, sizeof(float));
     memcpy(spectrum->lines, lines, sizeof lines);
-    spectrum->bands = LONG_BANDS;
+    spectrum->bands = encoder->long_count;
     memcpy(spectrum->start, long_bands, sizeof long_bands);
     return;
   }
@@ -239,7 +263,7 @@ static void transform(struct aac_encoder *encoder, struct channel *channel) {
   /* A band's lines of all windows of a group follow each other. */
   int band = 0, to = 0;
   for (int group = 0, window = 0; group < encoder->groups; window += encoder->group_length[group++])
-    for (int i = 0; i < SHORT_BANDS; i++) {
+    for (int i = 0; i < encoder->short_count; i++) {
       spectrum->start[band++] = to;
       for (int w = window; w < window + encoder->group_length[group]; w++)
         for (int line = short_bands[i]; line < short_bands[i + 1]; line++) spectrum->lines[to++] = lines[w * SHORT + line];
@@ -248,7 +272,7 @@ static void transform(struct aac_encoder *encoder, struct channel *channel) {
   spectrum->bands = band;
 }
 
-/* ---- what may be lost ---- */
+/* ---- masking ---- */
 
 static void find_energies(struct spectrum *spectrum) {
   int lines = spectrum->start[spectrum->bands];
@@ -283,7 +307,7 @@ static void find_thresholds(const struct aac_encoder *encoder, struct channel *c
       float in_quiet = quiet[band] * (is_short ? encoder->group_length[group] : 1);
       threshold[band] = most_of(threshold[band], in_quiet);
       if (is_short) continue;
-      /* What masks now did not do so before it was there. */
+      /* Limits pre-echo: there was no masking before the masking sound began. */
       float now = threshold[band];
       if (encoder->sequence != LONG_STOP) threshold[band] = most_of(least_of(now, 2 * channel->last_threshold[band]), most_of(in_quiet, now * 0.01f));
       channel->last_threshold[band] = now;
@@ -302,7 +326,7 @@ static void find_middle_side(struct aac_encoder *encoder) {
       side += s * s;
     }
     float threshold = least_of(left->threshold[band], right->threshold[band]) / 2;
-    /* Bits grow with the logarithms of what is above the thresholds. */
+    /* Bits grow with the logarithm of energy to threshold. */
     float apart = most_of(left->energy[band] / left->threshold[band], 1) * most_of(right->energy[band] / right->threshold[band], 1);
     float together = most_of(middle / threshold, 1) * most_of(side / threshold, 1);
     encoder->middle_side[band] = together < apart;
@@ -320,7 +344,7 @@ static void find_middle_side(struct aac_encoder *encoder) {
   find_energies(right);
 }
 
-/* The perceptual entropy of TS 26.403: about as many bits as it takes to keep noise that far below the energy. */
+/* The perceptual entropy of TS 26.403: the approximate number of bits that keeps noise that far below the energy. */
 static float entropy_of(float lines, float ratio) { return lines * (ratio >= 3 ? ratio : 1.3219f + 0.5593f * ratio); }
 
 static float kept_ratio(float ratio, float lowered) {
@@ -338,7 +362,7 @@ static float entropy(const struct aac_encoder *encoder, float lowered) {
   return sum;
 }
 
-/* Lowers the ratios of all bands alike until the bits suffice, or raises them until none is left. @returns the entropy that they have then */
+/* Lowers or raises the ratios of all bands by the same amount, so that the bits are used up. @returns the resulting entropy */
 static float spend(struct aac_encoder *encoder, float bits) {
   for (int channel = 0; channel < encoder->channels; channel++) {
     struct spectrum *spectrum = &encoder->channel[channel].spectrum;
@@ -346,7 +370,7 @@ static float spend(struct aac_encoder *encoder, float bits) {
       int width = spectrum->start[band + 1] - spectrum->start[band];
       float energy = spectrum->energy[band], threshold = spectrum->threshold[band];
       spectrum->ratio[band] = energy > threshold ? log2f(energy / threshold) : 0;
-      /* How many of its lines will not be zero. */
+      /* Estimated number of lines that will not be zero. */
       spectrum->width[band] = energy > 0 ? spectrum->form[band] / sqrtf(sqrtf(energy / width)) : 0;
     }
   }
@@ -368,9 +392,17 @@ static float spend(struct aac_encoder *encoder, float bits) {
 
 /* ---- quantizing ---- */
 
-/* The largest steps whose noise stays below what is wanted (TS 26.403). */
-static void find_factors(struct spectrum *spectrum) {
+/* Raises factors so that the difference of any two can be written, whichever bands between them turn out to be zero and are left out. */
+static void limit_differences(struct spectrum *spectrum) {
   int highest = -FACTOR_OFFSET;
+  for (int band = 0; band < spectrum->bands; band++)
+    if (spectrum->factor[band] != NOT_CODED && spectrum->factor[band] > highest) highest = spectrum->factor[band];
+  for (int band = 0; band < spectrum->bands; band++)
+    if (spectrum->factor[band] < highest - MAX_FACTOR_STEP) spectrum->factor[band] = highest - MAX_FACTOR_STEP;
+}
+
+/* Finds the largest steps whose noise stays within the ratios (TS 26.403). */
+static void find_factors(struct spectrum *spectrum) {
   for (int band = 0; band < spectrum->bands; band++) {
     spectrum->factor[band] = NOT_CODED;
     if (spectrum->ratio[band] <= 0) continue;
@@ -380,11 +412,57 @@ static void find_factors(struct spectrum *spectrum) {
     int least = (int)ceilf(16.0f / 3 * log2f(largest / (MAX_QUANTIZED - 1)));
     factor = factor < least ? least : factor;
     spectrum->factor[band] = factor < -FACTOR_OFFSET ? -FACTOR_OFFSET : factor > MAX_FACTOR ? MAX_FACTOR : factor;
-    if (spectrum->factor[band] > highest) highest = spectrum->factor[band];
   }
-  /* Whichever bands turn out to be zero, and are left out: no difference between two is more than one can write. */
-  for (int band = 0; band < spectrum->bands; band++)
-    if (spectrum->factor[band] < highest - MAX_FACTOR_STEP) spectrum->factor[band] = highest - MAX_FACTOR_STEP;
+}
+
+/*
+ * Moves factors so that their differences are cheap to write, at little cost in noise and bits of the lines: dynamic programming along the bands, with SHIFTS
+ * candidates for each factor. Costs are in parts of a bit and relative to the cheapest candidate of the band.
+ */
+static void smooth_factors(struct spectrum *spectrum) {
+  int16_t cost[MAX_BANDS][SHIFTS];
+  int coded[MAX_BANDS], count = 0;
+  for (int band = 0; band < spectrum->bands; band++) {
+    int factor = spectrum->factor[band];
+    if (factor == NOT_CODED) continue;
+    float largest = 0;
+    for (int i = spectrum->start[band]; i < spectrum->start[band + 1]; i++) largest = most_of(largest, spectrum->root[i]);
+    /* A larger factor would leave no line, a smaller one would make a line too large to write. */
+    int most = (int)floorf(16.0f / 3 * log2f(largest / (1 - ROUNDING))), least = (int)ceilf(16.0f / 3 * log2f(largest / (MAX_QUANTIZED - 1)));
+    if (factor > most) continue;
+    most = most < MAX_FACTOR ? most : MAX_FACTOR;
+    least = least > -FACTOR_OFFSET ? least : -FACTOR_OFFSET;
+    int16_t *here = cost[count];
+    for (int i = 0; i < SHIFTS; i++) {
+      int shifted = factor + i - SHIFTS / 2;
+      float price = spectrum->width[band] * shift_costs[i];
+      here[i] = shifted > most || shifted < least || price > DEAR ? DEAR : (int16_t)price;
+    }
+    if (count > 0) {
+      const int16_t *before = cost[count - 1], *code = factor_cost + FACTOR_COST_ZERO + factor - spectrum->factor[coded[count - 1]];
+      int16_t best[SHIFTS], cheapest = INT16_MAX;
+      for (int i = 0; i < SHIFTS; i++) best[i] = INT16_MAX;
+      for (int from = 0; from < SHIFTS; from++)
+        for (int i = 0; i < SHIFTS; i++) {
+          int16_t sum = before[from] + code[i - from];
+          best[i] = sum < best[i] ? sum : best[i];
+        }
+      for (int i = 0; i < SHIFTS; i++) {
+        here[i] += best[i];
+        cheapest = here[i] < cheapest ? here[i] : cheapest;
+      }
+      for (int i = 0; i < SHIFTS; i++) here[i] = here[i] - cheapest < DEAR ? here[i] - cheapest : DEAR;
+    }
+    coded[count++] = band;
+  }
+  for (int at = count - 1, chosen = 0, next = 0; at >= 0; at--) {
+    int factor = spectrum->factor[coded[at]], lowest = INT32_MAX;
+    for (int i = 0; i < SHIFTS; i++) {
+      int sum = cost[at][i] + (at + 1 < count ? factor_cost[FACTOR_COST_ZERO + next - (factor + i - SHIFTS / 2)] : 0);
+      if (sum < lowest) lowest = sum, chosen = i;
+    }
+    next = spectrum->factor[coded[at]] = factor + chosen - SHIFTS / 2;
+  }
 }
 
 static void coarsen(struct spectrum *spectrum) {
@@ -440,13 +518,13 @@ static int first_book(int largest) { return largest == 0 ? 0 : largest == 1 ? 1 
 
 struct section { int first, end, book, bits; };
 
-/* Joins a section with the one after it, if that is cheaper than a header of its own. @returns whether it did */
+/* Joins a section with the next one if that is cheaper than another header. @returns whether it did */
 static int join(const struct spectrum *spectrum, struct section *first, const struct section *second, int header) {
   int bits = first->bits + second->bits, book = first->book > second->book ? first->book : second->book;
   if (first->book != second->book) {
     const struct section *changed = first->book < second->book ? first : second;
     bits -= changed->bits;
-    /* What had no lines had no factors either. */
+    /* Bands without lines had no factors either. */
     for (int band = changed->first; band < changed->end; band++) bits += band_bits(spectrum, band, book) + (changed->book == 0);
     if (bits >= first->bits + second->bits + header) return 0;
   }
@@ -454,7 +532,7 @@ static int join(const struct spectrum *spectrum, struct section *first, const st
   return 1;
 }
 
-/* Chooses books; bands of a group that follow each other and have the same one are a section. @returns the bits of sections and lines */
+/* Chooses codebooks; adjacent bands of a group with the same one are a section. @returns the bits of sections and lines */
 static int choose_books(const struct aac_encoder *encoder, struct spectrum *spectrum, const int *largest) {
   int sum = 0, count = encoder->bands_of_group, is_short = encoder->sequence == EIGHT_SHORT;
   int header = is_short ? 7 : 9, longest = is_short ? 7 : 31;
@@ -490,7 +568,7 @@ static int quantize(const struct aac_encoder *encoder, struct spectrum *spectrum
   int bits = choose_books(encoder, spectrum, largest);
   for (int band = 0; band < spectrum->bands; band++) {
     if (spectrum->book[band] == 0) continue;
-    /* A band without lines among others has the factor of the one before it, which costs one bit. */
+    /* A band without lines inside a section repeats the factor before it, which costs one bit. */
     int factor = largest[band] == 0 ? last : spectrum->factor[band];
     bits += factor_book.bits[factor - last + MAX_FACTOR_STEP];
     spectrum->written_factor[band] = last = factor;
@@ -513,11 +591,11 @@ static void put_info(struct writer *writer, const struct aac_encoder *encoder) {
   put(writer, 2, encoder->sequence);
   put(writer, 1, 0); /* sine */
   if (encoder->sequence != EIGHT_SHORT) {
-    put(writer, 6, LONG_BANDS);
+    put(writer, 6, encoder->long_count);
     put(writer, 1, 0); /* no prediction */
     return;
   }
-  put(writer, 4, SHORT_BANDS);
+  put(writer, 4, encoder->short_count);
   for (int group = 0; group < encoder->groups; group++) {
     for (int i = 1; i < encoder->group_length[group]; i++) put(writer, 1, 1);
     if (group + 1 < encoder->groups) put(writer, 1, 0);
@@ -545,7 +623,7 @@ static void put_band(struct writer *writer, const struct spectrum *spectrum, int
   }
 }
 
-/* Bands of one group that follow each other and have one codebook. */
+/* Adjacent bands of one group with one codebook. */
 static void put_section(struct writer *writer, const struct aac_encoder *encoder, int book, int length) {
   int is_short = encoder->sequence == EIGHT_SHORT, bits = is_short ? 3 : 5, longest = is_short ? 7 : 31;
   put(writer, 4, book);
@@ -578,7 +656,7 @@ static void put_channel(struct writer *writer, const struct aac_encoder *encoder
     if (spectrum->book[band] != 0) put_band(writer, spectrum, band);
 }
 
-/* The side of what is the same on both sides: no band is coded. */
+/* The side channel of a mono signal: no band is coded. */
 static void put_silence(struct writer *writer, const struct aac_encoder *encoder) {
   put(writer, 8, 0);
   for (int group = 0; group < encoder->groups; group++) put_section(writer, encoder, 0, encoder->bands_of_group);
@@ -605,12 +683,34 @@ static int write_frame(const struct aac_encoder *encoder, uint8_t *frame) {
 
 /* ---- the encoder ---- */
 
+/* The bandwidth in hertz for the bits per second of a channel: fewer bits are better spent on fewer lines. */
+static float bandwidth(float bits_per_second) {
+  static const struct { float bits_per_second, hertz; } table[] = {{16000, 8000}, {32000, 12500}, {48000, 15000}, {64000, 17000}, {96000, 20250}};
+  enum { LAST = sizeof table / sizeof *table - 1 };
+  if (bits_per_second <= table[0].bits_per_second) return table[0].hertz;
+  for (int i = 0; i < LAST; i++) {
+    if (bits_per_second > table[i + 1].bits_per_second) continue;
+    float part = (bits_per_second - table[i].bits_per_second) / (table[i + 1].bits_per_second - table[i].bits_per_second);
+    return table[i].hertz + part * (table[i + 1].hertz - table[i].hertz);
+  }
+  return table[LAST].hertz;
+}
+
+/* @returns the number of bands that end at or below a line, but at least one */
+static int bands_below(const uint16_t *start, int bands, float line) {
+  while (bands > 1 && start[bands] > line) bands--;
+  return bands;
+}
+
 struct aac_encoder *aac_encoder_open(int channels, int bits_per_second) {
   if (factor_book.bits[0] == 0) make_tables();
   struct aac_encoder *encoder = av_mallocz(sizeof *encoder);
   if (!encoder) return NULL;
   encoder->channels = channels;
   encoder->target = (float)bits_per_second * FRAME / SAMPLE_RATE;
+  float hertz = bandwidth((float)bits_per_second / channels);
+  encoder->long_count = bands_below(long_bands, LONG_BANDS, hertz / (SAMPLE_RATE / 2) * FRAME);
+  encoder->short_count = bands_below(short_bands, SHORT_BANDS, hertz / (SAMPLE_RATE / 2) * SHORT);
   encoder->entropy_per_bit = ENTROPY_PER_BIT;
   encoder->this_change.attack = encoder->next_change.attack = -1;
   float scale = 65536;
@@ -622,20 +722,20 @@ struct aac_encoder *aac_encoder_open(int channels, int bits_per_second) {
   return encoder;
 }
 
-/* Which windows this frame has, as what it and its neighbours are like wants it. */
+/* Chooses the windows of this frame from its changes and those of its neighbours. */
 static void choose_windows(struct aac_encoder *encoder, struct change before, struct change this, struct change next) {
   int is_short = wants_short(before, this), next_is_short = wants_short(this, next), was_short = encoder->sequence == EIGHT_SHORT;
   encoder->sequence = is_short || (was_short && next_is_short) ? EIGHT_SHORT : was_short ? LONG_STOP : next_is_short ? LONG_START : ONLY_LONG;
   if (encoder->sequence == EIGHT_SHORT) {
     group_windows(encoder, before, this);
-    encoder->bands_of_group = SHORT_BANDS;
+    encoder->bands_of_group = encoder->short_count;
   } else {
     encoder->groups = encoder->group_length[0] = 1;
-    encoder->bands_of_group = LONG_BANDS;
+    encoder->bands_of_group = encoder->long_count;
   }
 }
 
-/* Quantizes all channels, again and coarser where that takes far more bits than are wanted, or more than a frame may have. @returns the bits */
+/* Quantizes all channels; repeats it more coarsely if that takes far more bits than wanted, or more than a frame may have. @returns the bits */
 static int quantize_within(struct aac_encoder *encoder, float wanted) {
   for (int again = 0;; again++) {
     int bits = HEADER_BITS * encoder->channels;
@@ -672,7 +772,12 @@ int aac_encoder_encode(struct aac_encoder *encoder, const float *const *samples,
 
   float spare = most_of(least_of(SPENT_AT_ONCE * encoder->reserve, MOST_SPARE * encoder->target), -LEAST_SPARE * encoder->target);
   float wanted = encoder->target + spare, entropy = spend(encoder, wanted - SIDE_BITS * encoder->channels);
-  for (int i = 0; i < encoder->channels; i++) find_factors(&encoder->channel[i].spectrum);
+  for (int i = 0; i < encoder->channels; i++) {
+    find_factors(&encoder->channel[i].spectrum);
+    limit_differences(&encoder->channel[i].spectrum);
+    smooth_factors(&encoder->channel[i].spectrum);
+    limit_differences(&encoder->channel[i].spectrum);
+  }
   int bits = quantize_within(encoder, wanted);
   if (entropy > TELLING_ENTROPY) encoder->entropy_per_bit = most_of(0.8f, least_of(2.5f, 0.95f * encoder->entropy_per_bit + 0.05f * entropy / bits));
   encoder->reserve = most_of(least_of(encoder->reserve + encoder->target - bits, MOST_RESERVE * encoder->target), -MOST_RESERVE * encoder->target);

@@ -1,15 +1,17 @@
 /*
- * Opus to AAC for several streams at once: what an ffmpeg for each stream does, for a third of the processor time and an eighth of the memory. libavcodec decodes, the
- * encoder is our own (aac-encoder.h). src/renditions/shared-encoder.ts talks to it, and does without it where it was not built.
+ * Opus to AAC for several streams at once: does what an ffmpeg for each stream does, with a third of the processor time and an eighth of the memory. libavcodec
+ * decodes; the encoder is our own (aac-encoder.h). src/renditions/shared-encoder.ts talks to it, and works without it where it was not built.
  *
- * It reads messages from standard input and writes frames to standard output, numbers in little endian:
+ * Reads messages from standard input and writes frames to standard output; numbers are little endian:
  *
- *   in   kind u8 ('O', 'P', 'C')   channels u8   line u16   length u16   value u16   then `length` bytes
+ *   in   kind u8 ('O', 'P', 'C', 'H')   channels u8   line u16   length u16   value u16   then `length` bytes
  *   out  line u16   length u16   then `length` bytes of one raw AAC frame
  *
- * A line is one stream's encoder. 'O' opens it, with `channels` (1 or 2) and `value` kbit/s; 'P' is an Opus packet of `value` samples at 48 kHz; 'C' closes
- * the line. The first frame of a line is the silence that AAC begins with. A packet that cannot be decoded becomes silence of its length, so that whoever counts
- * samples stays right. What was read at once is answered at once. It ends with its input, and when nobody reads what it writes.
+ * A line is the encoder of one stream. 'O' opens it, with `channels` (1 or 2) and `value` kbit/s; 'P' is an Opus packet of `value` samples at 48 kHz; 'C' closes
+ * the line; 'H' is a heartbeat. Two lengths have no bytes after them: 0 answers a heartbeat, and 0xffff says that the process dies while it works on that line.
+ *
+ * The first frame of a line is the silence that AAC begins with. A packet that cannot be decoded becomes silence of its length, so that counted samples stay
+ * right. All output that belongs to one read is written at once. The process ends with its input, and when its output is closed.
  */
 #include "aac-encoder.h"
 #include <libavcodec/avcodec.h>
@@ -30,12 +32,13 @@
 #endif
 
 enum { SAMPLE_RATE = 48000, CHANNELS = 2, LINES = 65536, HEADER_BYTES = 8, FRAME_HEADER_BYTES = 4, READ_BYTES = 65536, LOUDEST = 4 };
+enum { HEARTBEAT_ANSWER = 0, DYING = 0xffff, NO_LINE = -1 };
 
 struct line {
   AVCodecContext *decoder;
   struct aac_encoder *encoder;
   int channels;
-  /* What the encoder gets next, and how many samples of it are there. */
+  /* The next frame for the encoder, and the number of its samples that are there. */
   float collected[CHANNELS][AAC_FRAME_SAMPLES];
   int samples;
 };
@@ -47,16 +50,39 @@ static AVFrame *decoded;
 static uint8_t *output;
 static size_t output_length, output_capacity;
 
-static void fail(const char *what) {
-  fprintf(stderr, "opus-to-aac: %s\n", what);
-  exit(1);
-}
+/* The line whose message is being dealt with. */
+static volatile sig_atomic_t current_line = NO_LINE;
 
 static unsigned read_u16(const uint8_t *bytes) { return bytes[0] | bytes[1] << 8; }
 
 static void write_u16(uint8_t *bytes, unsigned value) {
   bytes[0] = value & 0xff;
   bytes[1] = value >> 8 & 0xff;
+}
+
+/*
+ * Says which line the process dies of. Output that was collected is lost; nothing is written while a line is current, so the reader is between two frames. Calls
+ * only what a signal handler may call.
+ */
+static void tell_cause(void) {
+  if (current_line == NO_LINE) return;
+  uint8_t header[FRAME_HEADER_BYTES];
+  write_u16(header, current_line);
+  write_u16(header + 2, DYING);
+  ssize_t ignored = write(STDOUT_FILENO, header, sizeof header);
+  (void)ignored;
+}
+
+static void die(int number) {
+  tell_cause();
+  signal(number, SIG_DFL);
+  raise(number);
+}
+
+static void fail(const char *what) {
+  tell_cause();
+  fprintf(stderr, "opus-to-aac: %s\n", what);
+  exit(1);
 }
 
 static void close_line(unsigned number) {
@@ -71,7 +97,7 @@ static void close_line(unsigned number) {
 static void open_line(unsigned number, int channels, int kbps) {
   const AVCodec *opus = avcodec_find_decoder_by_name("opus");
   if (!opus) fail("this libavcodec has no Opus decoder");
-  if (channels < 1 || channels > 2) fail("a line has one channel or two");
+  if (channels < 1 || channels > 2) fail("a line must have one or two channels");
   close_line(number);
   struct line *line = calloc(1, sizeof *line);
   if (!line) fail("out of memory");
@@ -84,15 +110,18 @@ static void open_line(unsigned number, int channels, int kbps) {
   line->decoder->thread_count = 1;
   line->decoder->sample_rate = SAMPLE_RATE;
   av_channel_layout_default(&line->decoder->ch_layout, channels);
-  if (avcodec_open2(line->decoder, opus, NULL) < 0) fail("the decoder does not open");
+  if (avcodec_open2(line->decoder, opus, NULL) < 0) fail("cannot open the decoder");
+}
+
+static void reserve_output(size_t length) {
+  if (output_length + length <= output_capacity) return;
+  output_capacity = 2 * (output_length + length);
+  output = realloc(output, output_capacity);
+  if (!output) fail("out of memory");
 }
 
 static void encode(unsigned number, struct line *line) {
-  if (output_length + FRAME_HEADER_BYTES + AAC_MAX_FRAME_BYTES > output_capacity) {
-    output_capacity = 2 * (output_length + FRAME_HEADER_BYTES + AAC_MAX_FRAME_BYTES);
-    output = realloc(output, output_capacity);
-    if (!output) fail("out of memory");
-  }
+  reserve_output(FRAME_HEADER_BYTES + AAC_MAX_FRAME_BYTES);
   const float *const samples[CHANNELS] = {line->collected[0], line->collected[1]};
   int length = aac_encoder_encode(line->encoder, samples, output + output_length + FRAME_HEADER_BYTES);
   if (length == 0) return;
@@ -101,16 +130,23 @@ static void encode(unsigned number, struct line *line) {
   output_length += FRAME_HEADER_BYTES + length;
 }
 
+static void answer_heartbeat(void) {
+  reserve_output(FRAME_HEADER_BYTES);
+  write_u16(output + output_length, 0);
+  write_u16(output + output_length + 2, HEARTBEAT_ANSWER);
+  output_length += FRAME_HEADER_BYTES;
+}
+
 /*
- * Opus may come out louder than full scale, and whoever plays it may turn it down. Wrong packets of two channels make sound that is 100,000 times too loud of a decoder
- * that expects one.
+ * Decoded Opus may exceed full scale, and a player may turn it down again. Damaged packets of two channels make a decoder for one channel return samples that are
+ * 100,000 times too loud.
  */
 static float limit(float sample) {
   if (sample >= -LOUDEST && sample <= LOUDEST) return sample;
-  return sample > LOUDEST ? LOUDEST : sample < -LOUDEST ? -LOUDEST : 0; /* the last one is no number */
+  return sample > LOUDEST ? LOUDEST : sample < -LOUDEST ? -LOUDEST : 0; /* 0: not a number */
 }
 
-/* Collects samples of each channel, silence without `planes`, and encodes each frame that is full. */
+/* Collects samples of each channel (silence if `planes` is NULL), and encodes each full frame. */
 static void collect(unsigned number, struct line *line, uint8_t *const *planes, int samples) {
   for (int taken = 0; taken < samples;) {
     int count = AAC_FRAME_SAMPLES - line->samples;
@@ -138,7 +174,7 @@ static void take_packet(unsigned number, uint8_t *bytes, int length, int samples
   packet->data = bytes;
   packet->size = length;
   int is_decoded = 0;
-  /* An empty packet would tell the decoder that nothing more comes. */
+  /* An empty packet would mean the end of the stream. */
   if (length > 0 && avcodec_send_packet(line->decoder, packet) >= 0) {
     while (avcodec_receive_frame(line->decoder, decoded) >= 0) {
       collect(number, line, is_expected(decoded, line) ? decoded->extended_data : NULL, decoded->nb_samples);
@@ -151,12 +187,15 @@ static void take_packet(unsigned number, uint8_t *bytes, int length, int samples
 
 static void take_message(uint8_t *message) {
   unsigned number = read_u16(message + 2), length = read_u16(message + 4), value = read_u16(message + 6);
+  current_line = number;
   switch (message[0]) {
     case 'O': open_line(number, message[1], value); break;
     case 'P': take_packet(number, message + HEADER_BYTES, length, value); break;
     case 'C': close_line(number); break;
-    default: fail("a message of no kind that is known");
+    case 'H': answer_heartbeat(); break;
+    default: fail("unknown kind of message");
   }
+  current_line = NO_LINE;
 }
 
 static void write_output(void) {
@@ -169,11 +208,14 @@ static void write_output(void) {
 }
 
 int main(void) {
-  /* The longest message, what may have come after it, and what decoders may read beyond the end of a packet. */
+  /* The longest message, what was read with it, and what decoders may read beyond the end of a packet. */
   static uint8_t input[HEADER_BYTES + UINT16_MAX + READ_BYTES + AV_INPUT_BUFFER_PADDING_SIZE];
   size_t have = 0;
   /* Ctrl-C in a terminal reaches the whole group; the gateway ends this process when its streams have ended. */
   signal(SIGINT, SIG_IGN);
+  /* Crashes, and the gateway's SIGABRT when the process does not answer. */
+  const int deadly[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+  for (size_t i = 0; i < sizeof deadly / sizeof *deadly; i++) signal(deadly[i], die);
   av_log_set_level(AV_LOG_QUIET);
   packet = av_packet_alloc();
   decoded = av_frame_alloc();

@@ -1,9 +1,9 @@
 /**
  * AMF0, the data format of RTMP's commands and of `onMetaData` (Adobe, Action Message Format AMF 0, December 2007).
- * What is read comes from a stranger, so depth and the number of values are bounded; memory is bounded by the input's length.
+ * Input is untrusted, so depth and the number of values are bounded; memory is bounded by the length of the input.
  */
 
-/** An associative array. It differs from an object in a count on the wire, and is what players expect of `onMetaData`. */
+/** An associative array. It differs from an object in a count on the wire, and players expect it in `onMetaData`. */
 export class EcmaArray {
   readonly entries: Amf0Object;
 
@@ -18,7 +18,7 @@ export interface Amf0Object {
 
 export type Amf0Value = number | boolean | string | null | undefined | Date | Amf0Object | EcmaArray | Amf0Value[];
 
-/** The bytes are not AMF0, or more of it than is bearable. */
+/** The bytes are not AMF0, or exceed the bounds. */
 export class Amf0Error extends Error {
   constructor(message: string) {
     super(message);
@@ -43,7 +43,7 @@ const MARKER = {
   typedObject: 0x10,
 } as const;
 
-/** Deeper than any message of a server that is known, and far from the end of the stack. */
+/** Deeper than the messages of all known servers, and safe for the stack. */
 const MAX_DEPTH = 32;
 /** A recording server's `onMetaData` can list some thousand key frames; a hundred thousand is an attack. */
 const MAX_VALUES = 100_000;
@@ -52,7 +52,7 @@ const MAX_SHORT_STRING = 0xffff;
 
 const OBJECT_END = Buffer.from([0, 0, MARKER.objectEnd]);
 
-/** @throws {Amf0Error} for a value nested deeper than a reader would take, or a key over 65 535 bytes. */
+/** @throws {Amf0Error} for a value that is nested too deeply, or a key over 65 535 bytes. */
 export function encodeAmf0(...values: readonly Amf0Value[]): Buffer {
   const parts: Buffer[] = [];
   for (const value of values) encodeValue(value, parts, 0);
@@ -218,7 +218,7 @@ class Reader {
     return this.#buffer.readUInt32BE(this.#take(4));
   }
 
-  /** The position of the next `length` bytes, which are then behind us. */
+  /** Skips `length` bytes and returns their position. */
   #take(length: number): number {
     const start = this.#position;
     if (length > this.#buffer.length - start) throw new Amf0Error('AMF0 message is truncated');

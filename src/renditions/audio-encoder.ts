@@ -4,37 +4,39 @@ import { isStereoOpus, opusPacketSamples, opusSilence } from '../media/codecs/op
 import { AAC_SAMPLES_PER_FRAME } from '../media/codecs/aac.ts';
 import { silentG711 } from '../media/containers/audio-tag.ts';
 import type { Logger } from '../observe/logger.ts';
+import { tickMs } from '../runtime/tick.ts';
 import type { AudioCodec } from '../streams/live-stream.ts';
 import { AAC_SAMPLE_RATE, type AacCoder } from './aac-coder.ts';
 import { FfmpegAacCoder } from './ffmpeg-aac-coder.ts';
+import { RealTimeBudget } from './real-time-budget.ts';
 import type { SharedEncoders } from './shared-encoders.ts';
 
 /** Milliseconds of one AAC frame. */
 export const AAC_FRAME_MS = (AAC_SAMPLES_PER_FRAME * 1000) / AAC_SAMPLE_RATE;
 
-/** Of the bitrate, for a single channel: what two share and what two need is less than twice as much. */
+/** Share of the bitrate for a single channel: two channels have much in common, so one needs more than half. */
 const MONO_BITRATE = 3 / 4;
 
-/** ffmpeg's AAC encoder puts one frame of silence before the first sample. */
+/** The AAC encoder puts one frame of silence before the first sample. */
 const PRIMING_SAMPLES = AAC_SAMPLES_PER_FRAME;
-/** A hole up to this long is filled with silence inside the encoder; after a longer one the clock is set anew. */
+/** A hole up to this length is filled with silence inside the encoder; after a longer one the clock is set anew. */
 const MAX_FILL_SAMPLES = AAC_SAMPLE_RATE / 2;
-/** Sound whose frames have not come back yet, ten seconds of it: more means that what encodes it hangs. */
-const MAX_OWED_SAMPLES = AAC_SAMPLE_RATE * 10;
-/** No encoder makes a larger one: an Opus packet has at most 48 frames of 1275 bytes and their lengths (RFC 6716, 3.4). */
+/** No encoder makes a larger packet: an Opus packet has at most 48 frames of 1275 bytes and their lengths (RFC 6716, 3.4). */
 const MAX_PACKET_BYTES = 62_000;
 
 export interface AudioEncoderOptions {
-  /** Kilobits per second, of two channels. */
+  /** Kilobits per second of two channels. */
   readonly audioBitrate: number;
   /**
-   * Milliseconds of sound that are collected before they are encoded. Waking an encoder for each packet, and being woken by it for each frame, costs
-   * as much as the encoding. Sound comes out behind the frames anyway; its time is told by its timestamps.
+   * Milliseconds of audio that are collected before they are encoded. Waking an encoder for each packet, and being woken by it for each frame, costs
+   * as much as the encoding. The timestamps of the frames do not change with it.
    */
   readonly audioBatchMs: number;
   /** Encoders that serve several streams; without them each stream has an ffmpeg. */
   readonly sharedEncoders?: SharedEncoders;
   readonly logger: Logger;
+  /** The wall clock, in milliseconds. */
+  readonly now?: () => number;
 }
 
 export interface AudioEncoderEvents {
@@ -44,21 +46,24 @@ export interface AudioEncoderEvents {
 }
 
 /**
- * Opus or G.711 packets in, AAC frames of two channels out; time goes around the coder, by counting samples. A microphone has one channel, and so has
- * what is encoded until the first packet with two comes.
+ * Encodes Opus or G.711 packets to AAC frames of two channels. Timestamps bypass the coder: samples are counted on both sides of it. Encodes one channel
+ * until the first packet with two arrives. Drops what a publisher sends beyond real time.
  */
 export class AudioEncoder extends EventEmitter<AudioEncoderEvents> {
   readonly #codec: AudioCodec;
   readonly #clockRate: number;
   readonly #options: AudioEncoderOptions;
+  readonly #now: () => number;
+  readonly #budget = new RealTimeBudget();
+  #hasExceededBudget = false;
   #stereo = false;
-  /** What killed a shared encoder may have been this stream's packets: from then on it has one of its own. */
+  /** Whether a shared encoder died of this stream's packets: from then on it has an ffmpeg of its own. */
   #alone = false;
   #closed = false;
   #coder: AacCoder;
-  /** The one for a single channel, when it was replaced. */
+  /** The end of the coder for a single channel, after it was replaced. */
   #replaced: Promise<void> | undefined;
-  /** Where in the stream's time a sample of the encoder's input belongs; one entry a packet, dropped when its frames are out. */
+  /** Stream times of samples of the coder's input; one entry per packet, dropped when its frames are out. */
   #anchors: { sample: number; streamMs: number }[] = [];
   /** Samples given to and frames taken from the running coder, at the AAC's rate. */
   #samplesIn = 0;
@@ -70,6 +75,7 @@ export class AudioEncoder extends EventEmitter<AudioEncoderEvents> {
     this.#codec = codec;
     this.#clockRate = clockRate;
     this.#options = options;
+    this.#now = options.now ?? tickMs;
     this.#coder = this.#start();
   }
 
@@ -86,16 +92,17 @@ export class AudioEncoder extends EventEmitter<AudioEncoderEvents> {
     const rate = AAC_SAMPLE_RATE / this.#clockRate;
     const samples = this.#codec === 'opus' ? opusPacketSamples(payload) : payload.length * rate;
     if (samples === 0) return;
-    const hole = this.#nextRtp === undefined ? 0 : ((rtpTimestamp - this.#nextRtp) | 0) * rate;
+    const jump = this.#nextRtp === undefined ? 0 : ((rtpTimestamp - this.#nextRtp) | 0) * rate;
+    const hole = jump > 0 && jump <= MAX_FILL_SAMPLES ? jump : 0;
+    if (!this.#budget.take(((hole + samples) * 1000) / AAC_SAMPLE_RATE, this.#now())) return this.#exceed();
     this.#nextRtp = (rtpTimestamp + samples / rate) >>> 0;
-    if (hole > 0 && hole <= MAX_FILL_SAMPLES) this.#fill(hole);
+    if (hole > 0) this.#fill(hole);
 
     this.#anchors.push({ sample: this.#samplesIn, streamMs });
     this.#feed(payload, samples);
-    if (this.#samplesIn - this.#framesOut * AAC_SAMPLES_PER_FRAME > MAX_OWED_SAMPLES) this.#coder.giveUp();
   }
 
-  /** A new source: what its first packet's timestamp says about the last one's is no hole. */
+  /** A new source: the difference between its first timestamp and the last one is not a hole. */
   restart(): void {
     this.#nextRtp = undefined;
   }
@@ -117,24 +124,32 @@ export class AudioEncoder extends EventEmitter<AudioEncoderEvents> {
       new FfmpegAacCoder(this.#codec, { ...options, batchSamples: (AAC_SAMPLE_RATE * audioBatchMs) / 1000, logger });
     coder.on('started', () => this.#begin());
     coder.on('frame', (raw) => this.#take(raw));
-    coder.on('lost', () => this.#isolate());
+    coder.on('lost', (isCause) => this.#replaceLost(isCause));
     coder.on('failed', (error) => this.emit('failed', error));
     this.#begin();
     return coder;
   }
 
-  /** For good: a change costs a moment of silence. */
+  /** Stays stereo: each change costs a moment of silence. */
   #becomeStereo(): void {
     const before = this.#coder;
     before.removeAllListeners();
     this.#stereo = true;
     this.#coder = this.#start();
-    this.#replaced = before.close(); // after the other: a shared encoder ends when nobody uses it
+    this.#replaced = before.close(); // after the start of the other: a shared encoder ends with its last stream
   }
 
-  #isolate(): void {
-    this.#alone = true;
+  #replaceLost(isCause: boolean): void {
+    this.#alone ||= isCause;
     if (!this.#closed) this.#coder = this.#start();
+  }
+
+  #exceed(): void {
+    // The next packet is not filled up to: that would cost what has just been saved.
+    this.#nextRtp = undefined;
+    if (this.#hasExceededBudget) return;
+    this.#hasExceededBudget = true;
+    this.#options.logger.warn('audio arrives faster than real time; the excess is dropped');
   }
 
   #begin(): void {

@@ -7,47 +7,47 @@ import { AAC_FRAME_MS } from './audio-encoder.ts';
 import { MAX_REORDER_WAIT_MS } from './track-input.ts';
 
 /**
- * How far behind the stream's present live audio may be before silence takes its place, beside what its encoder collects: a packet of 40 ms that was waited for, the
- * rest of the loop, and the tick that looks for it.
+ * How late live audio may be before silence takes its place, in addition to the encoder's batch: a packet of 40 ms that was waited for, the batching of the event
+ * loop, and the timer that checks it.
  */
 const LIVE_LATE_MS = MAX_REORDER_WAIT_MS + 100;
-/** How far behind the present silence stays, so that live audio that comes back still fits; also beside that. */
+/** How far silence stays behind the present, so that returning live audio still fits; also in addition to the batch. */
 const SILENCE_BEHIND_MS = 140;
 /**
- * Sound may also belong so late: a publisher's reports put it up to a second behind the frame that arrived with it. Placed by its arrival it would not be silent either, but lips would be out of
- * sync by as much; so it is waited for, once so many milliseconds of it came too late for that alone, and no longer than it needs. A burst after a stall is over sooner.
+ * A publisher's sender reports may place audio up to a second behind the video that arrived with it. Placing it by arrival would break lip sync, so the line waits
+ * longer once this many milliseconds of audio came too late, and only as long as needed. A burst after a stall is shorter.
  */
 const LATE_ENOUGH_MS = 1000;
-/** Too late more than so long ago says nothing about now. */
+/** Late audio that is older than this is forgotten. */
 const LATE_MEMORY_MS = 10_000;
-/** What the rest of the loop, the tick, and the batch after this one may add to how late it is. */
+/** Additional delay of the event loop's batching, the timer and the next batch. */
 const LATE_MARGIN_MS = 140;
-/** The longest hole that one call fills: what is longer is no audio that is late but a stream that stood still. */
+/** The longest hole that one call fills: a longer one means that the stream stood still. */
 const MAX_HOLE_MS = 60_000;
 
 const silence = aacFrame(silentAacFrame(AAC_CHANNELS));
 
 /**
- * An audio track without holes: live frames where there are any, silence everywhere else. Destinations always get audio
- * (Facebook requires it, YouTube complains), and its steady rhythm is the clock by which they switch.
+ * An audio track without holes: live frames if there are any, otherwise silence. Destinations always get audio
+ * (Facebook requires it, YouTube complains), and switch between sources in step with it.
  */
 export class AudioLine {
   readonly #emit: (tag: FlvTag) => void;
   readonly #liveLateMs: number;
   readonly #silenceBehindMs: number;
   readonly #latestMs: number;
-  /** The stream's present, when it was told last. */
+  /** The stream's present at the last call of `fill`. */
   #presentMs = 0;
-  /** Sound that was dropped, in frames, since when, and by how much the latest of it was behind the present. */
+  /** Dropped late audio: number of frames, since when, and the largest delay. */
   #lateFrames = 0;
   #lateSinceMs = -Infinity;
   #lateMs = 0;
-  /** How far sound is behind the present, negative, where it is more than the line stands. */
+  /** Negative delay of audio, while it is larger than the line's usual wait. */
   #late: MinimumWindow | undefined;
-  /** Time of the frame that comes next if nothing is missing, in milliseconds. */
+  /** Time of the next frame if nothing is missing, in milliseconds. */
   #next: number | undefined;
 
-  /** @param batchMs milliseconds of sound that its encoder collects, by which live audio is late */
+  /** @param batchMs milliseconds of audio that the encoder collects, which delays live audio */
   constructor(batchMs: number, emit: (tag: FlvTag) => void) {
     this.#emit = emit;
     this.#liveLateMs = batchMs + LIVE_LATE_MS;
@@ -55,7 +55,7 @@ export class AudioLine {
     this.#latestMs = this.#liveLateMs + MAX_DELAY_DIFFERENCE_MS;
   }
 
-  /** A live frame; one that overlaps what has been sent is dropped. */
+  /** Sends a live frame; drops it if it overlaps what has been sent. */
   live(raw: Buffer, streamMs: number): void {
     if (this.#next === undefined) this.#next = Math.max(0, streamMs);
     this.#late?.add(streamMs - this.#presentMs, this.#presentMs);
@@ -65,10 +65,10 @@ export class AudioLine {
   }
 
   /**
-   * Fills what live audio has left out.
+   * Fills holes in the live audio.
    *
    * @param nowMs the stream's present
-   * @param liveExpected whether the stream has a microphone that may only be late
+   * @param liveExpected whether the stream has live audio, which may be late
    */
   fill(nowMs: number, liveExpected: boolean): void {
     this.#presentMs = nowMs;

@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events';
 import { g711ToAac, opusToAac, type AacSettings } from '../ffmpeg/ffmpeg-args.ts';
 import { OGG_PAGE_SEGMENTS, oggSegments, OggOpusWriter } from '../media/containers/ogg-opus.ts';
 import { SupervisedFfmpeg } from '../ffmpeg/supervised-ffmpeg.ts';
-import { AdtsReader, silentAacFrame } from '../media/codecs/aac.ts';
+import { AAC_SAMPLES_PER_FRAME, AdtsReader, silentAacFrame } from '../media/codecs/aac.ts';
 import { stereoFromMono } from '../media/codecs/aac-stereo.ts';
 import { KeptBytes } from '../runtime/kept-bytes.ts';
 import type { Logger } from '../observe/logger.ts';
@@ -16,14 +16,17 @@ import {
 } from './aac-coder.ts';
 
 export interface FfmpegAacCoderOptions extends AacCoderOptions {
-  /** Samples that are collected before ffmpeg gets them. */
+  /** Samples that are collected before they are written to ffmpeg. */
   readonly batchSamples: number;
   readonly logger: Logger;
 }
 
+/** Ten seconds of input whose frames have not come out: the ffmpeg hangs, or leaves out what it cannot decode. */
+const MAX_PENDING_SAMPLES = AAC_SAMPLE_RATE * 10;
+
 const silence = silentAacFrame(AAC_CHANNELS);
 
-/** An ffmpeg for one stream: Opus goes in as Ogg, G.711 as it is, and ADTS comes out. */
+/** An ffmpeg for one stream: reads Opus in Ogg or raw G.711, and writes ADTS. */
 export class FfmpegAacCoder extends EventEmitter<AacCoderEvents> implements AacCoder {
   readonly #codec: AudioCodec;
   readonly #channels: 1 | 2;
@@ -31,9 +34,10 @@ export class FfmpegAacCoder extends EventEmitter<AacCoderEvents> implements AacC
   readonly #ffmpeg: SupervisedFfmpeg;
   #ogg = new OggOpusWriter();
   #adts = new AdtsReader();
-  /** Samples given to the running ffmpeg. */
+  /** Samples given to and frames taken from the running ffmpeg. */
   #samplesIn = 0;
-  /** What waits to be written, how long it lasts, and how much of an Ogg page it takes. */
+  #framesOut = 0;
+  /** Packets that wait to be written, their length in samples, and the segments of an Ogg page that they take. */
   readonly #collected = new KeptBytes();
   #collectedSamples = 0;
   #segments = 0;
@@ -67,10 +71,8 @@ export class FfmpegAacCoder extends EventEmitter<AacCoderEvents> implements AacC
     this.#samplesIn += samples;
     this.#collectedSamples += samples;
     if (this.#collectedSamples >= this.#batchSamples) this.#write();
-  }
-
-  giveUp(): void {
-    void this.#ffmpeg.restart('nothing came out of it any more');
+    if (this.#samplesIn - this.#framesOut * AAC_SAMPLES_PER_FRAME > MAX_PENDING_SAMPLES)
+      void this.#ffmpeg.restart('its output stopped or is ten seconds behind');
   }
 
   close(): Promise<void> {
@@ -81,12 +83,13 @@ export class FfmpegAacCoder extends EventEmitter<AacCoderEvents> implements AacC
     this.#ogg = new OggOpusWriter();
     this.#adts = new AdtsReader();
     this.#samplesIn = 0;
+    this.#framesOut = 0;
     this.#clear();
     if (this.#codec === 'opus') this.#ffmpeg.write(this.#ogg.header(this.#channels));
     this.emit('started');
   }
 
-  /** In one piece: it is small, and several take the kernel longer. */
+  /** Writes all in one piece: several small writes cost more. */
   #write(): void {
     if (this.#collected.length > 0)
       this.#ffmpeg.write(
@@ -104,7 +107,9 @@ export class FfmpegAacCoder extends EventEmitter<AacCoderEvents> implements AacC
   }
 
   #take(chunk: Buffer): void {
-    for (const frame of this.#adts.push(chunk))
+    for (const frame of this.#adts.push(chunk)) {
+      this.#framesOut++;
       this.emit('frame', this.#channels === AAC_CHANNELS ? frame : (stereoFromMono(frame) ?? silence));
+    }
   }
 }

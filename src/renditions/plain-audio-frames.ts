@@ -1,12 +1,12 @@
 import type { RtmpAudioCodec } from '../ffmpeg/ffmpeg-args.ts';
 import { audioFrame } from '../media/containers/audio-tag.ts';
 
-/** Milliseconds of every frame: what Speex has, and what G.711 is cut into so that one frame can stand for another. */
+/** Milliseconds of a frame: that of Speex, to which G.711 is cut too, so that frames are interchangeable. */
 export const PLAIN_FRAME_MS = 20;
 /** Bytes of 20 ms of G.711. */
 const G711_FRAME_BYTES = 160;
 
-/** ffmpeg's G.711 or Speex in FLV, as tag bodies of 20 ms each. */
+/** Cuts ffmpeg's G.711 or Speex in FLV into tag bodies of 20 ms. */
 export class PlainAudioFrames {
   readonly #codec: Exclude<RtmpAudioCodec, 'aac'>;
   #rest: Buffer = Buffer.alloc(0);
@@ -15,7 +15,7 @@ export class PlainAudioFrames {
     this.#codec = codec;
   }
 
-  /** @param body of an audio tag as ffmpeg wrote it: a byte of format, then the audio */
+  /** @param body of an audio tag as ffmpeg wrote it: a format byte, then the audio */
   push(body: Buffer): Buffer[] {
     const audio = body.subarray(1);
     if (this.#codec === 'speex') return [audioFrame('speex', audio)];

@@ -4,44 +4,59 @@ import type { Readable, Writable } from 'node:stream';
 import type { Logger } from '../observe/logger.ts';
 import { readDirectly } from '../runtime/pipe.ts';
 import type { AacCoder, AacCoderEvents, AacCoderOptions } from './aac-coder.ts';
+import { OutputWatch } from './output-watch.ts';
 
 // The messages of native/opus-to-aac.c.
 const HEADER_BYTES = 8;
 const OPEN = 'O'.charCodeAt(0);
 const PACKET = 'P'.charCodeAt(0);
 const CLOSE = 'C'.charCodeAt(0);
+const HEARTBEAT = 'H'.charCodeAt(0);
 const FRAME_HEADER_BYTES = 4;
+/** Lengths that no frame has: the answer to a heartbeat, and the last words of a process that dies while it works on a line. */
+const HEARTBEAT_ANSWER = 0;
+const DYING = 0xffff;
 const LINE_NUMBERS = 2 ** 16;
 
 const FIRST_BYTES = 16_384;
-/** Milliseconds that it has to end after the end of its input, before it is killed. */
+/** Milliseconds from the end of its input to SIGKILL. */
 const GRACE_MS = 2000;
+/** Milliseconds from SIGABRT, on which it names the line that it works on, to SIGKILL. */
+const LAST_WORDS_MS = 200;
 
 export interface SharedEncoderOptions {
-  /** The program that native/ was built into. */
+  /** The program built from native/. */
   readonly program: string;
-  /** When one stream's sound is as long, that of all is encoded. */
+  /** When one stream has collected this much audio, that of all streams is encoded. */
   readonly batchSamples: number;
   readonly logger: Logger;
+  /** The wall clock, in milliseconds. */
+  readonly now: () => number;
   /** It takes no more streams: its last one has left, or it has died. */
   readonly ended: (reason: 'unused' | 'died') => void;
 }
 
 /**
- * One process that encodes the sound of several streams. It is woken once for all of them, and has libavcodec in memory once. When it
- * dies, any of them may have been the cause, so each goes on with an ffmpeg of its own (`audio-encoder.ts`).
+ * One process that encodes the audio of several streams. It is woken once for all of them, and has libavcodec in memory once. It answers a heartbeat
+ * that follows its input; a process that does not answer for seconds is killed. When it dies while it works on a stream's packets, it names the stream, which
+ * goes on with an ffmpeg of its own (`audio-encoder.ts`); the others share the next process.
  */
 export class SharedEncoder {
   readonly #child: ChildProcessByStdio<Writable, Readable, null>;
   readonly #exited: Promise<unknown>;
   readonly #options: SharedEncoderOptions;
   readonly #lines = new Map<number, Line>();
+  readonly #watch = new OutputWatch();
+  #isHeartbeatDue = true;
+  #hangs = false;
+  /** The line that the process worked on when it died. */
+  #cause: number | undefined;
   #nextNumber = 0;
   #ended = false;
-  /** Messages that wait, in memory that is used again and again. */
+  /** Messages that wait, in memory that is reused. */
   #memory = Buffer.allocUnsafeSlow(FIRST_BYTES);
   #used = 0;
-  /** The beginning of a frame whose end was not read yet. */
+  /** The beginning of a frame whose end has not been read yet. */
   #rest: Buffer = Buffer.alloc(0);
 
   constructor(options: SharedEncoderOptions) {
@@ -50,15 +65,17 @@ export class SharedEncoder {
     this.#child = child;
     this.#exited = new Promise((resolve) => {
       child.once('error', (error) => resolve(this.#died(error.message)));
-      child.once('close', (code, signal) => resolve(this.#died(`it ended with ${signal ?? `code ${code}`}`)));
+      child.once('close', (code, signal) =>
+        resolve(this.#died(this.#hangs ? 'it did not answer' : `it ended with ${signal ?? `code ${code}`}`)),
+      );
     });
-    child.stdin.on('error', () => {}); // EPIPE: its end tells more, and it follows
+    child.stdin.on('error', () => {}); // EPIPE: the process has ended, and `close` says why
     readDirectly(child.stdout, (data) => this.#read(data));
     child.stdout.on('data', (data: Buffer) => this.#read(data));
     options.logger.debug({ pid: child.pid, purpose: 'shared audio encoder' }, 'audio encoder started');
   }
 
-  /** Streams that it serves. */
+  /** Number of streams that it serves. */
   get size(): number {
     return this.#lines.size;
   }
@@ -66,11 +83,10 @@ export class SharedEncoder {
   open({ channels, bitrate }: AacCoderOptions): AacCoder {
     while (this.#lines.has(this.#nextNumber)) this.#nextNumber = (this.#nextNumber + 1) % LINE_NUMBERS;
     const number = this.#nextNumber;
-    // Not the one that was closed last: frames of it may still come.
+    // The number that was closed last is not reused at once: frames of it may still come.
     this.#nextNumber = (number + 1) % LINE_NUMBERS;
     const line = new Line(
       (packet, samples) => this.#encode(number, line, packet, samples),
-      () => this.#child.kill('SIGKILL'),
       () => this.#close(number),
     );
     this.#lines.set(number, line);
@@ -85,7 +101,7 @@ export class SharedEncoder {
   }
 
   #close(number: number): Promise<unknown> {
-    if (!this.#lines.delete(number)) return Promise.resolve(); // it was lost
+    if (!this.#lines.delete(number)) return Promise.resolve(); // the process has died
     if (this.#lines.size > 0) {
       this.#message(CLOSE, number, 0, 0);
       this.#flush();
@@ -117,54 +133,75 @@ export class SharedEncoder {
     this.#used = end;
   }
 
-  /** All that waits, of all streams: to be woken costs more than to encode. */
+  /** Writes what waits of all streams: waking the process costs more than encoding. */
   #flush(): void {
+    if (this.#isHeartbeatDue) {
+      this.#message(HEARTBEAT, 0, 0, 0);
+      this.#isHeartbeatDue = false;
+    }
     this.#child.stdin.write(Buffer.from(this.#memory.subarray(0, this.#used)));
     this.#used = 0;
     for (const line of this.#lines.values()) line.waiting = 0;
+    const now = this.#options.now();
+    if (this.#watch.fed(now, now)) this.#abort();
+  }
+
+  #abort(): void {
+    if (this.#hangs) return;
+    this.#hangs = true;
+    this.#child.kill('SIGABRT');
+    const timer = setTimeout(() => this.#child.kill('SIGKILL'), LAST_WORDS_MS);
+    void this.#exited.then(() => clearTimeout(timer));
   }
 
   #read(data: Buffer): void {
     const bytes = this.#rest.length > 0 ? Buffer.concat([this.#rest, data]) : data;
     let at = 0;
     while (at + FRAME_HEADER_BYTES <= bytes.length) {
+      const line = bytes.readUInt16LE(at);
+      const length = bytes.readUInt16LE(at + 2);
       const start = at + FRAME_HEADER_BYTES;
-      const end = start + bytes.readUInt16LE(at + 2);
+      const end = length === DYING ? start : start + length;
       if (end > bytes.length) break;
-      this.#lines.get(bytes.readUInt16LE(at))?.emit('frame', bytes.subarray(start, end));
+      if (length === HEARTBEAT_ANSWER) this.#answered();
+      else if (length === DYING) this.#cause = line;
+      else this.#lines.get(line)?.emit('frame', bytes.subarray(start, end));
       at = end;
     }
     this.#rest = bytes.subarray(at);
   }
 
+  #answered(): void {
+    this.#isHeartbeatDue = true;
+    this.#watch.came();
+  }
+
   #died(reason: string): void {
     if (this.#ended) return;
     this.#ended = true;
-    const lines = [...this.#lines.values()];
+    const lines = [...this.#lines];
     this.#lines.clear();
     this.#options.logger.warn(
-      { reason, streams: lines.length },
-      'a shared audio encoder died; each of its streams goes on with an ffmpeg of its own',
+      { reason, streams: lines.length, hasKnownCause: this.#cause !== undefined },
+      'a shared audio encoder died; its streams go on with another one',
     );
     this.#options.ended('died');
-    for (const line of lines) line.lose();
+    for (const [number, line] of lines) line.lose(number === this.#cause);
   }
 }
 
 /** One stream's part of a shared encoder. */
 class Line extends EventEmitter<AacCoderEvents> implements AacCoder {
   readonly encode: (packet: Buffer, samples: number) => void;
-  readonly giveUp: () => void;
   readonly #close: () => Promise<unknown>;
   #closing: Promise<unknown> | undefined;
   running = true;
-  /** Samples that have not been handed over yet. */
+  /** Samples that have not been written to the process yet. */
   waiting = 0;
 
-  constructor(encode: (packet: Buffer, samples: number) => void, giveUp: () => void, close: () => Promise<unknown>) {
+  constructor(encode: (packet: Buffer, samples: number) => void, close: () => Promise<unknown>) {
     super();
     this.encode = encode;
-    this.giveUp = giveUp;
     this.#close = close;
   }
 
@@ -173,8 +210,8 @@ class Line extends EventEmitter<AacCoderEvents> implements AacCoder {
     await (this.#closing ??= this.#close());
   }
 
-  lose(): void {
+  lose(isCause: boolean): void {
     this.running = false;
-    this.emit('lost');
+    this.emit('lost', isCause);
   }
 }

@@ -3,19 +3,22 @@ import { once } from 'node:events';
 import { MAX_DEATHS, restartDelay } from '../ffmpeg/supervised-ffmpeg.ts';
 import { hasDescriptorsForChild } from '../runtime/file-descriptors.ts';
 import type { Logger } from '../observe/logger.ts';
+import { tickMs } from '../runtime/tick.ts';
 import { AAC_SAMPLE_RATE, type AacCoder, type AacCoderOptions } from './aac-coder.ts';
 import { SharedEncoder } from './shared-encoder.ts';
 
 export interface SharedEncodersOptions {
   readonly program: string;
-  /** Streams that share a process at most: so many have a moment of silence when it dies, and one core is to be enough for them. */
+  /** Largest number of streams of a process: all of them have a moment of silence when it dies, and one core must suffice for them. */
   readonly streamsEach: number;
-  /** Milliseconds of sound that are encoded at once. */
+  /** Milliseconds of audio that are encoded at once. */
   readonly audioBatchMs: number;
   readonly logger: Logger;
+  /** The wall clock, in milliseconds. */
+  readonly now?: () => number;
 }
 
-/** The processes that encode the sound of several streams each: as many as are needed, and none without a stream. */
+/** The processes that encode the audio of several streams each: as many as are needed, and none without a stream. */
 export class SharedEncoders {
   readonly #options: SharedEncodersOptions;
   readonly #encoders = new Set<SharedEncoder>();
@@ -25,26 +28,27 @@ export class SharedEncoders {
     this.#options = options;
   }
 
-  /** `undefined` where the program does not run: a library of it may have gone with an update of the system. */
+  /** @returns `undefined` if the program does not run: an update of the system may have removed one of its libraries */
   static async create(options: SharedEncodersOptions): Promise<SharedEncoders | undefined> {
     const { program, logger } = options;
     try {
-      // Without input it has nothing to do.
+      // Without input it ends at once.
       const [code] = (await once(spawn(program, { stdio: 'ignore' }), 'close')) as [number | null];
       if (code === 0) return new SharedEncoders(options);
       throw new Error(`it ended with code ${code}`);
     } catch (error) {
       logger.warn(
         { program, reason: (error as Error).message },
-        'the shared audio encoder does not run: each stream has an ffmpeg of its own. Run the set-up again.',
+        'the shared audio encoder does not run: each stream gets an ffmpeg of its own. Run the set-up again.',
       );
       return undefined;
     }
   }
 
   /**
-   * A coder for Opus; `undefined` when such processes have died too often within a minute, as somebody's sound kills them, and when one can not be
-   * started.
+   * Opens a coder for Opus.
+   *
+   * @returns `undefined` if these processes have died too often within a minute, or if none can be started
    */
   open(options: AacCoderOptions): AacCoder | undefined {
     if (restartDelay(this.#deaths, Date.now()) === undefined) return undefined;
@@ -55,11 +59,12 @@ export class SharedEncoders {
 
   #start(): SharedEncoder | undefined {
     if (!hasDescriptorsForChild()) return undefined;
-    const { program, audioBatchMs, logger } = this.#options;
+    const { program, audioBatchMs, logger, now = tickMs } = this.#options;
     const encoder: SharedEncoder = new SharedEncoder({
       program,
       batchSamples: (AAC_SAMPLE_RATE * audioBatchMs) / 1000,
       logger,
+      now,
       ended: (reason) => {
         this.#encoders.delete(encoder);
         if (reason === 'died') this.#deaths = [...this.#deaths, Date.now()].slice(-MAX_DEATHS);

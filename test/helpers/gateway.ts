@@ -70,12 +70,14 @@ export interface GatewayOptions {
   readonly collectable?: boolean;
   /** Environment variables in addition to those of the test. */
   readonly env?: Readonly<Record<string, string>>;
+  /** The source tree that is run; this one by default. */
+  readonly root?: string;
 }
 
 /** Starts the real gateway on free loopback ports and waits until `/health` says that it serves. */
 export async function startGateway(
   overrides: SettingsOverrides = {},
-  { collectable = false, env = {} }: GatewayOptions = {},
+  { collectable = false, env = {}, root = ROOT }: GatewayOptions = {},
 ): Promise<TestGateway> {
   const portOf = async (key: 'ws.port' | 'http.port' | 'rtc_port'): Promise<number> =>
     Number(overrides[key] ?? (await freePort()));
@@ -104,9 +106,9 @@ export async function startGateway(
   const marker = randomUUID();
   const child = spawn(
     process.execPath,
-    [...(collectable ? COLLECTABLE : []), join(ROOT, 'src/main.ts'), '--config', file],
+    [...(collectable ? COLLECTABLE : []), join(root, 'src/main.ts'), '--config', file],
     {
-      cwd: ROOT,
+      cwd: root,
       env: { ...process.env, ...mediaWorkerEnv(), ...env, GATEWAY_TEST_MARKER: marker },
       stdio: ['ignore', 'pipe', 'pipe', ...(collectable ? (['ipc'] as const) : [])],
     },

@@ -7,7 +7,7 @@ const SECONDS = 3;
 const MONO_KBPS = 96;
 /** Two elements of 6144 bits, ISO/IEC 14496-3, 4.5.3.3. */
 const MAX_FRAME_BYTES = 1536;
-/** Decibels of noise to mask that ours may be behind libavcodec's. */
+/** Decibels by which our noise-to-mask ratio may be worse than libavcodec's. */
 const BEHIND = 2;
 const FRAMES_PER_SECOND = 48_000 / 1024;
 
@@ -34,7 +34,7 @@ if (!program) {
       t.comment(
         `own ${JSON.stringify(ownNoticed)} ${kbpsOf(own.frames).toFixed(0)} kbit/s, fast ${JSON.stringify(fastNoticed)} ${kbpsOf(fast.frames).toFixed(0)} kbit/s`,
       );
-      // Below −15 dB nobody hears a difference.
+      // Below −15 dB the difference is inaudible.
       t.ok(
         ownNoticed.noiseToMask < Math.max(fastNoticed.noiseToMask + BEHIND, -15),
         `noise to mask ${ownNoticed.noiseToMask}, libavcodec ${fastNoticed.noiseToMask}`,
@@ -44,7 +44,7 @@ if (!program) {
     });
   }
 
-  await t.test('two channels: each is as it was, and what is alike stays alike', async (t) => {
+  await t.test('two channels stay separate, and equal channels stay equal', async (t) => {
     const sound = makeSound(
       `aevalsrc='0.4*sin(2*PI*440*t)*(1+sin(5*t))/2|0.3*sin(2*PI*1500*t)+0.2*random(0)':s=48000`,
       2,
@@ -69,7 +69,7 @@ if (!program) {
     );
   });
 
-  await t.test('before an attack there is silence', async (t) => {
+  await t.test('no audible pre-echo', async (t) => {
     const sound = makeSound(
       `aevalsrc='if(gt(mod(t,0.5),0.25),0.8*(2*random(0)-1)*exp(-60*(mod(t,0.5)-0.25)),0)':s=48000`,
       1,
@@ -90,7 +90,7 @@ if (!program) {
     t.ok(before(samples) < before(original) + 0.003, `${before(samples)}, in Opus ${before(original)}`);
   });
 
-  await t.test('whatever comes: frames that a decoder takes, no longer than a frame may be', async (t) => {
+  await t.test('extreme input gives valid frames within the largest size', async (t) => {
     const loud = ['gt(sin(300*t),0)*2-1', '1', '2*random(0)-1', 'gt(mod(t,0.0625),0.06)', '0', '0.000001*random(0)'];
     for (const left of loud) {
       const sound = makeSound(`aevalsrc='${left}|${loud[(loud.indexOf(left) + 2) % loud.length]}':s=48000`, 2, 1);
@@ -104,7 +104,7 @@ if (!program) {
     }
   });
 
-  await t.test('silence costs next to nothing', async (t) => {
+  await t.test('silence takes few bits', async (t) => {
     const { frames, samples } = await encodeSound(
       'own',
       makeSound('anullsrc=r=48000:cl=mono', 1, 1),

@@ -84,12 +84,12 @@ t.test('ADTS frames from ffmpeg, with silence between them', async (t) => {
         .subarray(frame * 1024 * channels, (frame + 1) * 1024 * channels)
         .reduce((most, sample) => Math.max(most, Math.abs(sample)), 0);
     t.ok(peak(10) > 1000 && peak(45) > 1000);
-    // The first silent frame still overlaps with the sound before it.
+    // The first silent frame still overlaps with the audio before it.
     for (let frame = 21; frame < 30; frame++) t.equal(peak(frame), 0);
   }
 });
 
-t.test('Opus silence has the length that was asked for, in an Ogg stream without probing', async (t) => {
+t.test('Opus silence has the requested length, in an Ogg stream without probing', async (t) => {
   for (const [channels, samples] of [
     [1, 960],
     [2, 120],
@@ -108,7 +108,7 @@ t.test('Opus silence has the length that was asked for, in an Ogg stream without
   }
 });
 
-t.test('Opus packets from RTP through Ogg, silence among them, sound the same', async (t) => {
+t.test('Opus packets through Ogg, with silence among them, decode to the same samples', async (t) => {
   const encode = ['-c:a', 'libopus', '-ac', '2', '-b:a', '96k', '-frame_duration', '20', '-application', 'lowdelay'];
   const datagrams = await captureRtp(['-re', ...TONE(48_000, 0.5), ...encode]);
   const packets = datagrams.map((datagram) => parseRtpPacket(datagram)!.payload);
@@ -139,7 +139,7 @@ t.test('Opus packets from RTP through Ogg, silence among them, sound the same', 
   );
 });
 
-t.test('G.711 in FLV, silence and sound', async (t) => {
+t.test('G.711 in FLV, silence and a tone', async (t) => {
   for (const [format, codec] of [
     ['pcma', 'pcm_alaw'],
     ['pcmu', 'pcm_mulaw'],

@@ -13,7 +13,7 @@ import { wrapFfmpeg } from '../helpers/wrapped-ffmpeg.ts';
 
 const FRAME_MS = (1024 * 1000) / 48_000;
 
-/** A stream of silence, as long as it is asked for. */
+/** A stream of silence. */
 class Silence extends LiveRendition implements Rendition {
   readonly metadata = {};
   readonly videoHeader = undefined;
@@ -43,7 +43,7 @@ const folder = await wrapFfmpeg(
 );
 const breakNext = (): Promise<unknown> => mkdir(join(folder, 'break'));
 
-t.test('an ffmpeg that gives no FLV is replaced, and nothing else ends', async (t) => {
+t.test('an ffmpeg whose output is not FLV is replaced, and nothing else ends', async (t) => {
   await breakNext();
   const reasons: string[] = [];
   const logger = {

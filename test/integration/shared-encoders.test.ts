@@ -36,12 +36,12 @@ if (!program) {
   };
   const feed = (coder: AacCoder, packets: readonly Buffer[]): void =>
     packets.forEach((packet) => coder.encode(packet, SAMPLES));
-  /** Frames that so many packets become: one that is not full waits, and so does the one that the encoder looks ahead at. */
+  /** The number of frames of `packets` packets: one that is not full waits, and so does the look-ahead. */
   const count = (packets: number): number => Math.floor((packets * SAMPLES) / 1024) - 1;
   const all = (taken: readonly Buffer[], packets: number): Promise<unknown> =>
     waitFor(`${count(packets)} frames`, () => taken.length >= count(packets));
 
-  await t.test('streams share a process, and none hears another', async (t) => {
+  await t.test('streams share a process, and do not mix', async (t) => {
     const encoders = await create();
     const coders = [encoders.open(MONO)!, encoders.open(STEREO)!, encoders.open(MONO)!];
     t.equal(pids().length, 1);
@@ -52,25 +52,25 @@ if (!program) {
       coders[2]!.encode(packet, SAMPLES);
     });
     await Promise.all(taken.map((one) => all(one, mono.length)));
-    t.strictSame(taken[2], taken[0], 'equal sound is encoded equally');
+    t.strictSame(taken[2], taken[0], 'equal audio is encoded equally');
     t.notSame(taken[1], taken[0]);
-    // Alone, it comes out as among others.
+    // The result is the same in a process of its own.
     const alone = (await create()).open(STEREO)!;
     const takenAlone = frames(alone);
     feed(alone, stereo);
     await all(takenAlone, stereo.length);
     t.strictSame(takenAlone, taken[1]);
     await Promise.all([alone, ...coders].map((coder) => coder.close()));
-    t.strictSame(pids(), [], 'the last one to leave ends the process');
+    t.strictSame(pids(), [], 'the process ends with its last stream');
   });
 
-  await t.test('no more streams than one process is to have', async (t) => {
+  await t.test('a process has a largest number of streams', async (t) => {
     const encoders = await create({ streamsEach: 2 });
     const coders = [1, 2, 3].map(() => encoders.open(MONO)!);
     t.equal(pids().length, 2);
     await coders[0]!.close();
     coders[0] = encoders.open(MONO)!;
-    t.equal(pids().length, 2, 'a place that is free is taken');
+    t.equal(pids().length, 2, 'a free place is reused');
     await Promise.all(coders.map((coder) => coder.close()));
     await coders[0]!.close();
     t.strictSame(pids(), []);
@@ -81,7 +81,7 @@ if (!program) {
     await again.close();
   });
 
-  await t.test('what waits of one stream goes along with another', async (t) => {
+  await t.test('a full batch of one stream flushes the others', async (t) => {
     const encoders = await create({ audioBatchMs: 200 });
     const [first, second] = [encoders.open(MONO)!, encoders.open(MONO)!];
     const taken = frames(second);
@@ -92,7 +92,7 @@ if (!program) {
     t.ok(taken.length > 0);
   });
 
-  await t.test('more than memory and pipes hold at once: every frame as if it came by itself', async (t) => {
+  await t.test('input larger than buffers and pipes gives the same frames', async (t) => {
     const [large, small] = [await create({ audioBatchMs: 6000 }), await create()];
     const coders = [large.open(STEREO)!, small.open(STEREO)!];
     const taken = coders.map(frames);
@@ -103,7 +103,7 @@ if (!program) {
     await Promise.all(coders.map((coder) => coder.close()));
   });
 
-  await t.test('who leaves is no death, and the next does not hear what was on its way to him', async (t) => {
+  await t.test('closing is not a death, and the next stream gets no frames of the closed one', async (t) => {
     const encoders = await create();
     for (let times = 0; times < 6; times++) await encoders.open(MONO)!.close();
     const stays = encoders.open(MONO)!;
@@ -119,7 +119,7 @@ if (!program) {
     await Promise.all([stays.close(), next.close()]);
   });
 
-  await t.test('packets that are none: silence of their length, and nobody else is harmed', async (t) => {
+  await t.test('invalid packets become silence of their length, and other streams are not affected', async (t) => {
     const encoders = await create();
     const [bad, good, reference] = [encoders.open(MONO)!, encoders.open(MONO)!, encoders.open(MONO)!];
     const [takenBad, takenGood, takenReference] = [frames(bad), frames(good), frames(reference)];
@@ -136,11 +136,21 @@ if (!program) {
     await Promise.all([bad.close(), good.close(), reference.close()]);
   });
 
-  await t.test('it dies: all its streams are told, and after five times none is started for a while', async (t) => {
+  await t.test('it dies while it works on one stream: it names that stream', async (t) => {
+    const encoders = await create();
+    const coders = [encoders.open(MONO)!, encoders.open({ channels: 3 as 2, bitrate: 96 })!, encoders.open(MONO)!];
+    const causes = Promise.all(coders.map((coder) => new Promise<boolean>((resolve) => coder.once('lost', resolve))));
+    feed(coders[0]!, mono);
+    t.strictSame(await causes, [false, true, false]);
+    await Promise.all(coders.map((coder) => coder.close()));
+    t.strictSame(pids(), []);
+  });
+
+  await t.test('after it has died five times, none is started for a while', async (t) => {
     const encoders = await create();
     for (let death = 1; death <= 5; death++) {
       const coders = [encoders.open(MONO)!, encoders.open(MONO)!];
-      const lost = Promise.all(coders.map((coder) => new Promise<void>((resolve) => coder.once('lost', resolve))));
+      const lost = Promise.all(coders.map((coder) => new Promise<boolean>((resolve) => coder.once('lost', resolve))));
       process.kill(pids()[0]!, 'SIGKILL');
       await lost;
       t.strictSame(

@@ -10,19 +10,18 @@ const LONG_INFO_BITS = 11;
 const SHORT_INFO_BITS = 15;
 const EIGHT_SHORT_SEQUENCE = 2;
 const SHORT_WINDOWS = 8;
-/** The longest section that one length field can tell of, and the bits of that field. */
+/** The longest section that one length field can express, and the bits of that field. */
 const LONG_SECTION = { bits: 5, longest: 31 };
 const SHORT_SECTION = { bits: 3, longest: 7 };
-/** What is added to a frame at most: the second channel with all its sections, 47 bands in steps of 7 for each of 8 windows. */
+/** The most bytes that are added to a frame: the second channel with all its sections, 47 bands in steps of 7 for each of 8 windows. */
 const MAX_ADDED_BYTES = 64;
 
 /**
- * A raw AAC-LC frame of one channel as one of two: a channel pair whose middle is that channel and whose side is silent, so that both
- * sides sound the same. Encoding one channel costs half as much as two, and the stream still has the two channels that it promises.
- * Decodes to the very same samples, if the encoder used neither noise substitution nor temporal noise shaping: a decoder applies these to
- * each side for itself.
+ * Turns a raw AAC-LC frame of one channel into one of two: a channel pair whose middle is that channel and whose side is silent, so that both
+ * channels are alike. Encoding one channel costs half as much as two, and the stream still has two channels. Decodes to the same samples, if the
+ * encoder used neither noise substitution nor temporal noise shaping, which a decoder applies to each channel separately.
  *
- * @returns `undefined` for what is no frame of a single channel alone
+ * @returns `undefined` if it is not a frame of exactly one channel
  */
 export function stereoFromMono(mono: Buffer): Buffer | undefined {
   const end = endOfChannel(mono);
@@ -43,7 +42,7 @@ export function stereoFromMono(mono: Buffer): Buffer | undefined {
   return writer.finish();
 }
 
-/** Where the channel ends: before END, which is three ones, and after them zeros up to the byte. In bits. */
+/** The end of the channel in bits: before END, which is three ones, and the zeros that fill the last byte. */
 function endOfChannel(frame: Buffer): number | undefined {
   const last = frame.at(-1);
   if (!last) return undefined;
@@ -54,10 +53,10 @@ function endOfChannel(frame: Buffer): number | undefined {
 interface Channel {
   readonly globalGain: number;
   readonly short: boolean;
-  /** Bands that are coded, in each group of windows. */
+  /** Number of coded bands in each group of windows. */
   readonly maxBand: number;
   readonly groups: number;
-  /** Where ics_info begins and ends, in bits. */
+  /** Beginning and end of ics_info, in bits. */
   readonly info: number;
   readonly endOfInfo: number;
 }
@@ -76,7 +75,7 @@ function readChannel(frame: Buffer): Channel | undefined {
     if (short) {
       const maxBand = reader.bits(4);
       let groups = SHORT_WINDOWS;
-      // Each bit that is set joins a window to the group of the one before it.
+      // A bit that is set adds a window to the group of the previous one.
       for (let window = 1; window < SHORT_WINDOWS; window++) groups -= reader.bit();
       return { globalGain, short, maxBand, groups, info, endOfInfo: info + SHORT_INFO_BITS };
     }
@@ -88,7 +87,7 @@ function readChannel(frame: Buffer): Channel | undefined {
   }
 }
 
-/** Skips what an encoder says of itself, and the id of the single channel. @returns where that element begins, in bits */
+/** Skips fill elements and the id of the single channel. @returns the beginning of that element, in bits */
 function skipFill(reader: BitReader): number | undefined {
   for (let position = 0; ;) {
     const id = reader.bits(ID_BITS);
@@ -139,7 +138,7 @@ class FrameWriter {
   copy(from: Buffer, startBit: number, endBit: number): void {
     const bytes = this.#bytes;
     const wholeBytes = (endBit - startBit) >> 3;
-    // What is left of a byte after the shift on the one side, and after the other on the other, stays the same all the way.
+    // Both shifts are the same for all bytes.
     const [readShift, writeShift] = [8 - (startBit & 7), this.#length & 7];
     let [read, write] = [startBit >> 3, this.#length >> 3];
     for (let i = 0; i < wholeBytes; i++, read++, write++) {

@@ -19,7 +19,7 @@ export interface AacConfig {
 const ADTS_HEADER_BYTES = 7;
 const ADTS_CRC_BYTES = 2;
 
-/** Takes a stream of ADTS frames (ISO/IEC 13818-7, 6.2) apart, however it is cut into chunks; skips what is no frame. */
+/** Takes a stream of ADTS frames (ISO/IEC 13818-7, 6.2) apart, in chunks of any size; skips bytes that are not a frame. */
 export class AdtsReader {
   #rest: Buffer = Buffer.alloc(0);
   #config: AacConfig | undefined;
@@ -66,7 +66,7 @@ function parseAdtsHeader(
   return { config: { sampleRate, channels }, headerBytes, frameBytes };
 }
 
-/** The ADTS header, without CRC, of one raw AAC-LC frame of so many bytes. */
+/** The ADTS header, without CRC, of a raw AAC-LC frame of `length` bytes. */
 export function adtsHeader(frameBytes: number, sampleRate: number, channels: number): Buffer {
   const index = SAMPLE_RATES.indexOf(sampleRate);
   if (index < 0) throw new RangeError(`AAC has no sample rate of ${sampleRate} Hz`);

@@ -1,6 +1,6 @@
-/** What the first byte of an Opus packet tells, and packets of silence (RFC 6716). */
+/** Length and channels of an Opus packet, from its first bytes, and packets of silence (RFC 6716). */
 
-/** Opus counts time in samples at 48 kHz, whatever the sender recorded. */
+/** Opus counts time in samples at 48 kHz, independently of the recording. */
 export const OPUS_SAMPLE_RATE = 48_000;
 
 /** No packet is longer than 120 ms (RFC 6716, 3.2.5). */
@@ -11,7 +11,7 @@ const SILK_SAMPLES = [480, 960, 1920, 2880];
 const HYBRID_SAMPLES = [480, 960];
 const CELT_SAMPLES = [120, 240, 480, 960];
 
-/** How long an Opus packet lasts, in samples at 48 kHz. 0 for bytes that are no Opus packet. */
+/** Length of an Opus packet in samples at 48 kHz; 0 if it is not an Opus packet. */
 export function opusPacketSamples(packet: Buffer): number {
   if (packet.length === 0) return 0;
   const toc = packet[0]!;
@@ -28,7 +28,7 @@ export function opusPacketSamples(packet: Buffer): number {
   return total <= MAX_PACKET_SAMPLES ? total : 0;
 }
 
-/** Whether a packet holds two channels; encoders choose for each packet anew. */
+/** Whether a packet holds two channels; encoders may change it with each packet. */
 export function isStereoOpus(packet: Buffer): boolean {
   return packet.length > 0 && (packet[0]! & 0x04) !== 0;
 }
@@ -40,9 +40,9 @@ const SILENCE = [31, 30, 29, 28].map((configuration, index) => ({
 }));
 
 /**
- * Packets of silence that last as long as asked for. They decode as mono; Opus mixes mono into whatever a stream has.
+ * Creates packets of silence of a total length. They are mono, which decoders convert to the channels of the stream.
  *
- * @param samples at 48 kHz; what is left over a multiple of 120 (2.5 ms, the shortest frame) is not filled
+ * @param samples at 48 kHz; rounded down to a multiple of 120 (2.5 ms, the shortest frame)
  */
 export function opusSilence(samples: number): Buffer[] {
   const packets: Buffer[] = [];

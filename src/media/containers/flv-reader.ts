@@ -9,14 +9,14 @@ export class FlvError extends Error {
   }
 }
 
-/** No frame comes near it; a length beyond it means that the reader has lost its place. */
+/** Far larger than any frame; a larger length means that the reader is out of sync. */
 const MAX_TAG_BYTES = 8 * 1024 * 1024;
 /** The file header may be longer than it is today, but not by much. */
 const MAX_HEADER_BYTES = 64;
 
 type Part = 'file-header' | 'skip' | 'tag-header' | 'body';
 
-/** Reads an FLV byte stream, however it is cut into chunks. A body that lies within one chunk is a view of it; any other is copied once. */
+/** Reads an FLV byte stream in chunks of any size. A body within one chunk is a view of it; any other is copied once. */
 export class FlvReader {
   #part: Part = 'file-header';
   /** The part that is being collected over several chunks. */
@@ -27,14 +27,14 @@ export class FlvReader {
   #timestamp = 0;
 
   /**
-   * Returns the tags that are complete. After an error the reader is of no further use.
+   * Returns the tags that are complete. After an error the reader must not be used any more.
    *
    * @throws {FlvError} when the bytes are not FLV
    */
   push(chunk: Buffer): FlvTag[] {
     const tags: FlvTag[] = [];
     let offset = 0;
-    // A body may be empty, so a part of no bytes is complete before the next byte comes.
+    // A body may be empty, so a part of no bytes is complete before the next byte arrives.
     while (offset < chunk.length || this.#wanted === 0) {
       const missing = this.#wanted - this.#filled;
       const available = Math.min(missing, chunk.length - offset);

@@ -1,6 +1,6 @@
 /**
  * The unit that flows from an encoder to every destination: one FLV tag (Adobe Flash Video File Format 10.1, annex E).
- * A tag's `data` is shared by all destinations of a stream, so nobody may write into it.
+ * A tag's `data` is shared by all destinations of a stream, so it must not be written to.
  */
 
 export const TAG_AUDIO = 8;
@@ -21,7 +21,7 @@ export interface FlvTag {
   readonly sequenceHeader: boolean;
 }
 
-/** What `onMetaData` says of a rendition. Unknown values are left out of the message. */
+/** The values of `onMetaData` of a rendition. Unknown values are left out of the message. */
 export interface StreamMetadata {
   /** Pixels, after cropping. */
   width?: number;

@@ -14,8 +14,8 @@ export function oggSegments(packet: Buffer): number {
 }
 
 /**
- * Opus packets as an Ogg stream (RFC 3533, RFC 7845). Packets end with their page, so that a reader can decode each one at once. Holes are not
- * told by Ogg: who writes fills them.
+ * Opus packets as an Ogg stream (RFC 3533, RFC 7845). Packets end with their page, so that a reader can decode each one at once. Ogg cannot
+ * express holes: the writer must fill them.
  */
 export class OggOpusWriter {
   readonly #serial: number;

@@ -1,7 +1,7 @@
 import { decodeAmf0, EcmaArray, encodeAmf0, type Amf0Object, type Amf0Value } from '../amf0.ts';
 import type { StreamMetadata } from './flv-tag.ts';
 
-/** What each value is called in `onMetaData` (FLV 10.1, E.5). */
+/** Names of the values in `onMetaData` (FLV 10.1, E.5). */
 const NAMES = {
   width: 'width',
   height: 'height',
@@ -19,7 +19,7 @@ export function onMetaData(metadata: StreamMetadata): Buffer {
   return encodeAmf0('onMetaData', new EcmaArray(metadataEntries(metadata)));
 }
 
-/** The values by the names that they have in `onMetaData`, for whoever writes the message in another frame than a tag. */
+/** The values by their names in `onMetaData`, for writers that do not use a tag. */
 export function metadataEntries(metadata: StreamMetadata): Amf0Object {
   const entries: Amf0Object = {};
   for (const [key, name] of Object.entries(NAMES)) {

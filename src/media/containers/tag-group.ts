@@ -1,9 +1,8 @@
 import type { FlvTag } from './flv-tag.ts';
 
 /**
- * Tags that go out together, to one destination or to a hundred. What is made of a group on the way, its bytes for one, depends on little
- * that differs between destinations, so the group keeps it for the next one that asks. A group lives for one turn of the event loop, or as
- * long as a slow destination's queue holds it.
+ * Tags that are sent together, to any number of destinations. Derived forms, such as the bytes for the wire, are mostly equal for all destinations, so the
+ * group caches them. A group lives for one event-loop tick, or as long as a slow destination's queue holds it.
  */
 export class TagGroup {
   /** At least one. */
@@ -15,7 +14,7 @@ export class TagGroup {
     this.tags = tags;
   }
 
-  /** The group with timestamps counted from `baseMs`: one for all that count from there. */
+  /** The group with timestamps relative to `baseMs`, created once for each value. */
   since(baseMs: number): TagGroup {
     if (baseMs === 0) return this;
     this.#since ??= new Map();
@@ -28,7 +27,7 @@ export class TagGroup {
     return group;
   }
 
-  /** What `make` makes of the group, made once for each `form`, which must tell all that it depends on beside the group. */
+  /** The result of `make`, created once for each `form`. Apart from the group, it may depend only on `form`. */
   once<Made>(form: string, make: (group: this) => Made): Made {
     this.#made ??= new Map();
     let made = this.#made.get(form) as Made | undefined;

@@ -53,7 +53,7 @@ t.test('a microphone that stops and comes back: silence between, no step back, n
   t.ok(isLive(tags.at(-1)!));
 });
 
-t.test('a microphone that is announced and never speaks', async (t) => {
+t.test('a track that is announced and never sends', async (t) => {
   const { tags, line } = setUp();
   for (let ms = 0; ms < 300; ms += 20) line.fill(ms, true);
   t.equal(tags.length, 0, 'it may only be late');
@@ -61,7 +61,7 @@ t.test('a microphone that is announced and never speaks', async (t) => {
   t.ok(tags.at(-1)!.timestamp > 1500);
 });
 
-t.test('sound from before the stream is left out', async (t) => {
+t.test('audio from before the stream is left out', async (t) => {
   const { tags, line } = setUp();
   for (let i = -2; i < 3; i++) line.live(raw, i * FRAME);
   t.strictSame(
@@ -85,18 +85,18 @@ t.test('the slow correction of a clock is followed', async (t) => {
   t.ok(Math.abs(tags.at(-1)!.timestamp - 1999 * FRAME * 1.005) < FRAME);
 });
 
-t.test('a stream that stood still for an hour does not bring an hour of silence', async (t) => {
+t.test('a stream that stood still for an hour does not cause an hour of silence', async (t) => {
   const { tags, line } = setUp();
   line.live(raw, 0);
   line.fill(3_600_000, false);
   t.ok(tags.length < 3000, `${tags.length} frames`);
 });
 
-t.test('sound that belongs late is waited for, until it is in time again', async (t) => {
+t.test('waits for audio that is late by its timestamps, until it is in time again', async (t) => {
   const { tags, line, isLive } = setUp();
   let nowMs = 0;
   let sent = 0;
-  /** Runs the clock for so long with sound that is late by so much; gives what the last second of it became. */
+  /** Runs the clock with audio that is late, and returns the tags of the last second. */
   const run = (forMs: number, lateMs: number): FlvTag[] => {
     for (const endMs = nowMs + forMs; nowMs < endMs; nowMs += 20) {
       line.fill(nowMs, true);

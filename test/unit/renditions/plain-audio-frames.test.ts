@@ -1,7 +1,7 @@
 import t from 'tap';
 import { PlainAudioFrames } from '../../../src/renditions/plain-audio-frames.ts';
 
-t.test('G.711 is cut into frames of 20 ms, whatever ffmpeg puts into a tag', async (t) => {
+t.test('G.711 is cut into frames of 20 ms, for tags of any length', async (t) => {
   const sound = Buffer.from(Array.from({ length: 480 }, (_, index) => index & 0xff));
   for (const bytes of [1, 100, 160, 300]) {
     const frames = new PlainAudioFrames('pcmu');

@@ -48,7 +48,7 @@ const decode = (frames: readonly Buffer[], channels: number): Float32Array => {
   return new Float32Array(new Uint8Array(samples).buffer);
 };
 
-t.test('both channels sound exactly as the one did', async (t) => {
+t.test('both channels decode to the samples of the single one', async (t) => {
   const mono = new AdtsReader().push(encoded);
   const stereo = mono.map((frame) => stereoFromMono(frame)!);
   // Bits 16 and 17, behind id, tag, gain and a reserved bit: 2 is eight short windows.
@@ -74,7 +74,7 @@ t.test('silence stays silence', async (t) => {
   );
 });
 
-t.test('as many bands as one length field can tell of, and one more or less', async (t) => {
+t.test('numbers of bands around the limit of one length field', async (t) => {
   for (const bands of [30, 31, 32]) {
     // A channel whose bands are all empty: element, tag, gain; long windows; one section of codebook 0; no tools; END.
     const mono = new BitWriter().bits(3, 0).bits(4, 0).bits(8, 100).bits(4, 0).bits(6, bands).bits(1, 0).bits(4, 0);
@@ -96,7 +96,7 @@ t.test('as many bands as one length field can tell of, and one more or less', as
   }
 });
 
-t.test('what is no single channel is refused, and nothing throws', async (t) => {
+t.test('refuses frames that are not of one channel, and never throws', async (t) => {
   t.equal(stereoFromMono(silentAacFrame(2)), undefined);
   t.equal(stereoFromMono(Buffer.alloc(0)), undefined);
   t.equal(stereoFromMono(Buffer.alloc(20)), undefined);

@@ -63,7 +63,7 @@ t.test('frames with and without checksum, cut anywhere, garbage between them', a
   }
 });
 
-t.test('an ADTS header of ours is read as what it says', async (t) => {
+t.test('a round trip of an ADTS header', async (t) => {
   for (const [sampleRate, channels, length] of [
     [48_000, 2, 371],
     [44_100, 1, 1],
@@ -78,7 +78,7 @@ t.test('an ADTS header of ours is read as what it says', async (t) => {
   t.throws(() => adtsHeader(100, 1234, 2), RangeError);
 });
 
-t.test('headers that make no sense are skipped', async (t) => {
+t.test('skips invalid headers', async (t) => {
   const good = adts(Buffer.alloc(4, 9));
   for (const [index, value] of [
     [1, 0xf3],

@@ -44,7 +44,7 @@ t.test('the bytes of a tag, its timestamp extended beyond 24 bits', async (t) =>
   t.equal(flvTagParts(tag(TAG_VIDEO, 5000, ''), 40.4).head.toString('hex'), '09000000' + '00002800' + '000000');
 });
 
-t.test('what is written is read, however it is cut, timestamps of 32 bits and empty bodies too', async (t) => {
+t.test('a round trip in chunks of any size, with timestamps of 32 bits and empty bodies', async (t) => {
   const someTag = fc.record({
     type: fc.constantFrom<TagType>(TAG_AUDIO, TAG_VIDEO, TAG_SCRIPT),
     timestamp: fc.oneof(fc.nat(), fc.integer({ min: 2 ** 24 - 5, max: 2 ** 32 - 1 })),
@@ -69,7 +69,7 @@ t.test('a body within a chunk is not copied', async (t) => {
   t.equal(read!.data.buffer, chunk.buffer);
 });
 
-t.test('what is not FLV is refused', async (t) => {
+t.test('refuses bytes that are not FLV', async (t) => {
   const head = flvHeader({ audio: true, video: true });
   t.throws(() => new FlvReader().push(Buffer.from('this is no FLV stream')), FlvError);
   t.throws(() => new FlvReader().push(Buffer.from('464c560105ffffffff00000000', 'hex')), FlvError);
@@ -80,7 +80,7 @@ t.test('what is not FLV is refused', async (t) => {
   t.throws(() => new FlvReader().push(Buffer.concat([head, Buffer.from('09ffffff00000000000000', 'hex')])), /too long/);
 });
 
-t.test('any bytes: tags or an error of ours', async (t) => {
+t.test('any bytes give tags or an FlvError', async (t) => {
   const stream = fc
     .tuple(fc.boolean(), fc.array(fc.uint8Array({ maxLength: 40 })))
     .map(([valid, pieces]) => [

@@ -5,7 +5,7 @@ import { encodeAmf0 } from '../../../../src/media/amf0.ts';
 
 const hex = (text: string): string => Buffer.from(text).toString('hex');
 
-t.test('what is written is read; what is unknown is left out', async (t) => {
+t.test('a round trip keeps values; unknown values are left out', async (t) => {
   const metadata = {
     width: 1280,
     height: 720,
@@ -35,7 +35,7 @@ t.test('with @setDataFrame in front, and as an object', async (t) => {
   );
 });
 
-t.test('what is no onMetaData', async (t) => {
+t.test('returns undefined for anything else than onMetaData', async (t) => {
   for (const body of [
     Buffer.alloc(0),
     Buffer.from('nonsense'),

@@ -10,7 +10,7 @@ const tag = (type: typeof TAG_AUDIO | typeof TAG_VIDEO, timestamp: number): FlvT
   sequenceHeader: false,
 });
 
-t.test('counted from another start, once for all who count from there, and without a copy of the bodies', async (t) => {
+t.test('rebased timestamps are created once for each start, without a copy of the bodies', async (t) => {
   const group = new TagGroup([tag(TAG_VIDEO, 100), tag(TAG_AUDIO, 121)]);
   const since = group.since(90);
   t.strictSame(
