@@ -1,7 +1,7 @@
 #!/bin/sh
-# Builds libsrtp2 with OpenSSL, to be linked into the worker: Debian's own computes by NSS, which costs a worker an eighth of its time.
-# The source is Debian's, with its patches, of the release that this machine has. Touches nothing outside its folder.
-# Usage: build-srtp.sh EMPTY_FOLDER      leaves lib/libsrtp2.a and lib/pkgconfig in it; fails where there is no source to be had
+# Builds libsrtp2 with OpenSSL, to be linked into the worker: Debian's library uses NSS, which costs a worker an eighth of its CPU time.
+# The source is Debian's, with its patches, for the release of this machine. It writes only to its folder.
+# Usage: build-srtp.sh EMPTY_FOLDER      leaves lib/libsrtp2.a and lib/pkgconfig in it; fails if the source cannot be fetched
 # Needs: dpkg-dev meson ninja-build gcc pkg-config libssl-dev
 set -eu
 cd "$1"
@@ -11,7 +11,7 @@ key=
 for file in /usr/share/keyrings/debian-archive-keyring.pgp /usr/share/keyrings/debian-archive-keyring.gpg; do
   [ -e "$file" ] && key="[signed-by=$file]"
 done
-# Machines know where packages are, and seldom where their sources are: at the same place.
+# Most machines have no deb-src entries. The sources are in the same repositories as the packages.
 apt-get indextargets --format "deb-src $key \$(REPO_URI) \$(CODENAME) main" 'Created-By: Packages' 'Component: main' 'Origin: Debian' | sort -u > apt/sources.list
 [ -s apt/sources.list ]
 apt() {

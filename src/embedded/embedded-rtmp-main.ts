@@ -1,15 +1,15 @@
 /**
- * The process of the embedded RTMP server: node-media-server, of which only the two listeners run. Its store, recorder,
- * relay, admin pages and API are never started, so it writes no file and offers nothing but RTMP and HTTP-FLV on loopback.
+ * The process of the embedded RTMP server: node-media-server with only its two listeners. Its store, recorder, relay, admin
+ * pages and API are not started, so it writes no files and serves only RTMP and HTTP-FLV on loopback.
  *
- * Ends when its parent asks for it or is gone.
+ * It ends when the channel to its parent is closed.
  */
 import { createRequire } from 'node:module';
 import type { IncomingMessage, Server as HttpServer, ServerResponse } from 'node:http';
 import type { Server as TcpServer, Socket } from 'node:net';
 import { isOwnHost } from '../net/loopback.ts';
 
-/** What of node-media-server is used here; it comes without types. */
+/** The parts of node-media-server that are used here. The package has no types. */
 interface NodeMediaServer {
   readonly rtmpServer: { readonly tcpServer: TcpServer; run(): void };
   readonly httpServer: { readonly httpServer: HttpServer; run(): void };
@@ -21,12 +21,12 @@ type NodeMediaServerConstructor = new (config: {
   readonly webadmin: { readonly enable: boolean };
 }) => NodeMediaServer;
 
-/** Its side of an RTMP connection, as far as names go. */
+/** The server's side of an RTMP connection, as far as names are concerned. */
 interface RtmpProtocol {
-  /** Of what `connect` said. */
+  /** The application of `connect`. */
   streamApp: unknown;
   readonly streamId: number;
-  /** Tells that the publish has begun. */
+  /** Reports that publishing has started. */
   respondPublish(): void;
   sendStatusMessage(streamId: number, level: 'status' | 'error', code: string, description: string): void;
   onConnect(command: unknown): void;
@@ -38,29 +38,29 @@ interface NamedCommand {
   readonly streamName: unknown;
 }
 
-/** Sound and frames, by the type of their tags. */
+/** Tag types of audio and video. */
 const TRACKS = [8, 9] as const;
 
 interface Broadcast {
   readonly publisher: object | null;
-  /** Runs while a publisher that has gone may still come back. */
+  /** Set while a lost publisher may return. */
   readonly _publishGraceTimer: object | null;
-  /** The latest time of each track. */
+  /** The latest timestamp of each track. */
   _lastDts: Readonly<Record<number, number>>;
 }
-/** What is published or watched, by `/APP/NAME`. */
+/** Streams with publishers or viewers, by `/APP/NAME`. */
 interface Broadcasts {
   readonly broadcasts: ReadonlyMap<string, Broadcast>;
 }
 
-/** What this process tells its parent. */
+/** Messages of this process to its parent. */
 export type EmbeddedRtmpMessage =
   | { readonly type: 'listening' }
   | { readonly type: 'failed'; readonly server: 'rtmp' | 'http-flv'; readonly code: string };
 
-/** Bytes that may wait for a viewer before it is cut off: node-media-server itself queues without a bound. */
+/** Bytes queued for a viewer above which it is disconnected. node-media-server itself has no limit. */
 const MAX_QUEUED_BYTES = 16 * 1024 * 1024;
-/** Milliseconds between two looks at the queues. */
+/** Milliseconds between two checks of the queues. */
 const QUEUE_CHECK_INTERVAL = 1000;
 
 const [rtmpPort, httpFlvPort] = process.argv.slice(2).map(Number);
@@ -70,7 +70,7 @@ const require = createRequire(import.meta.url);
 const NodeMediaServer = require('node-media-server') as NodeMediaServerConstructor;
 const { broadcasts } = require('node-media-server/src/core/context.js') as Broadcasts;
 const protocol = (require('node-media-server/src/protocol/rtmp.js') as { readonly prototype: RtmpProtocol }).prototype;
-refuseInWords(protocol);
+refuseSecondPublisher(protocol);
 keepTracksTogether(protocol);
 acceptAnyName(protocol);
 const server = new NodeMediaServer({
@@ -82,8 +82,8 @@ const server = new NodeMediaServer({
 const rtmp = server.rtmpServer.tcpServer;
 const http = server.httpServer.httpServer;
 
-// Its HTTP listener also takes streams, by POST and by WebSocket, and lets pages of every origin watch. Browsers send any web
-// page's requests to a loopback port, so playing is all that is let through, and to players alone: they send no Origin.
+// The HTTP listener of node-media-server also accepts streams, by POST and by WebSocket, and allows pages of every origin to play. Any web page
+// can send requests to a loopback port, so only playing is allowed, and only without an Origin header, which players do not send.
 const [play] = http.listeners('request') as [(request: IncomingMessage, response: ServerResponse) => void];
 http.removeAllListeners('request');
 http.removeAllListeners('upgrade');
@@ -112,7 +112,7 @@ const tell = (message: EmbeddedRtmpMessage, then?: () => void): void => {
 
 server.rtmpServer.run();
 server.httpServer.run();
-// Its own error listeners end the process with advice about a file that does not exist here.
+// The library's own error listeners end the process with advice about a file that does not exist here.
 for (const [name, listener] of [
   ['rtmp', rtmp],
   ['http-flv', http],
@@ -129,14 +129,14 @@ for (const listener of [rtmp, http]) {
   });
 }
 
-// Ctrl-C reaches the whole process group; the parent decides when this server goes.
+// Ctrl-C reaches the whole process group, but the parent decides when this server ends.
 process.on('SIGINT', () => {});
 process.on('SIGTERM', () => {});
 process.on('disconnect', () => process.exit(0));
 
 /**
- * node-media-server says "published" and then hangs up where an application or a stream is called anything else than letters, digits, `_` and `-`: an
- * instance (`live/KEY`), a query (`live?token=…`), a dot or a space. Such names are told to it in letters that it takes.
+ * node-media-server accepts a publisher and then disconnects it if the name of its application or stream has other characters than letters, digits,
+ * `_` and `-`: an instance (`live/KEY`), a query (`live?token=…`), a dot or a space. Such names are encoded with characters that it allows.
  */
 function acceptAnyName(protocol: RtmpProtocol): void {
   const { onConnect, onPublish, onPlay } = protocol;
@@ -152,8 +152,8 @@ function acceptAnyName(protocol: RtmpProtocol): void {
   };
 }
 
-/** It says "published" to a second publisher of a name, too, and hangs up. What it says instead is what nginx-rtmp says; hanging up is left to it. */
-function refuseInWords(protocol: RtmpProtocol): void {
+/** node-media-server accepts a second publisher of a name, too, and then disconnects it. It gets the error of nginx-rtmp instead. */
+function refuseSecondPublisher(protocol: RtmpProtocol): void {
   const { onPublish, respondPublish } = protocol;
   protocol.onPublish = function (command) {
     const broadcast = broadcastOf(this, command);
@@ -166,8 +166,9 @@ function refuseInWords(protocol: RtmpProtocol): void {
 }
 
 /**
- * A publisher who comes back within half a minute is put behind what he sent before, each track by itself. Where one of them went on for longer, as sound
- * does when a page is lost, they would be that far apart, and what is watched in a browser would stand still. So they are put behind it together.
+ * After a reconnect within half a minute node-media-server continues the timestamps of each track separately. If one track had lasted longer before,
+ * as audio does when a page is lost, audio and video would be shifted against each other, and playback in a browser would stall. So both tracks
+ * continue from the later timestamp.
  */
 function keepTracksTogether(protocol: RtmpProtocol): void {
   const { onPublish } = protocol;
@@ -185,7 +186,7 @@ function broadcastOf({ streamApp }: RtmpProtocol, { streamName }: NamedCommand):
   return broadcasts.get(`/${String(streamApp)}/${String(streamName)}`);
 }
 
-/** `/live/KEY/my.stream.flv`: what comes before the last slash is the application. */
+/** `/live/KEY/my.stream.flv`: the application is the part before the last slash. */
 function pathOfPlayback(url: string): string {
   const [, app, name, query = ''] = /^\/+([^?]+)\/([^/?]+)\.flv(\?.*)?$/.exec(url) ?? [];
   return app && name ? `/${plainName(decoded(app))}/${plainName(decoded(name))}.flv${query}` : url;

@@ -6,17 +6,17 @@ import type { Logger } from '../observe/logger.ts';
 import type { EmbeddedRtmpMessage } from './embedded-rtmp-main.ts';
 
 const MAIN = fileURLToPath(new URL('./embedded-rtmp-main.ts', import.meta.url));
-/** Milliseconds that a start may take: loading the library takes about half a second on a slow machine. */
+/** Milliseconds that a start may take. Loading the library takes about half a second on a slow machine. */
 const START_TIMEOUT = 15_000;
-/** Milliseconds from asking the process to go until it is killed. */
+/** Milliseconds from asking the process to end until it is killed. */
 const STOP_TIMEOUT = 2000;
-/** Milliseconds before the first restart; doubled from death to death up to the cap. */
+/** Milliseconds before the first restart, doubled with each death up to the cap. */
 const RESTART_DELAY = 500;
 const RESTART_DELAY_CAP = 30_000;
-/** Milliseconds of running after which a death counts as the first one again. */
+/** Milliseconds of running after which the restart delay starts again from its minimum. */
 const STEADY_AFTER = 60_000;
-/** Characters of the process's last words that are kept for the log. */
-const LAST_WORDS = 2000;
+/** Characters of the end of the process's stderr that are kept for the log. */
+const STDERR_TAIL = 2000;
 
 export interface EmbeddedRtmpServerOptions {
   /** TCP port of RTMP, on 127.0.0.1. */
@@ -27,15 +27,15 @@ export interface EmbeddedRtmpServerOptions {
 }
 
 export interface EmbeddedRtmpServerEvents {
-  /** The process has ended, not by us; it is started again after a pause. */
+  /** The process has ended unexpectedly. It is restarted after a delay. */
   died: [];
-  /** It runs again after a death. */
+  /** The process runs again. */
   restarted: [];
 }
 
 /**
- * A small RTMP server to push to and to watch, so that the whole job runs with no account anywhere. It listens on loopback
- * only and lives in a process of its own, because node-media-server is one per process and could take the gateway down.
+ * A small RTMP server to push to and to play from, for trying the gateway without an account elsewhere. It listens on loopback
+ * only. It runs in a process of its own, because node-media-server exists once per process and an error in it must not end the gateway.
  */
 export class EmbeddedRtmpServer extends EventEmitter<EmbeddedRtmpServerEvents> {
   readonly httpFlvPort: number;
@@ -49,7 +49,7 @@ export class EmbeddedRtmpServer extends EventEmitter<EmbeddedRtmpServerEvents> {
   /**
    * Starts the server and waits until both ports accept connections.
    *
-   * @throws {GatewayError} SETTINGS_INVALID when a port cannot be had, SETUP_INCOMPLETE when the process does not start
+   * @throws {GatewayError} SETTINGS_INVALID if a port cannot be opened, SETUP_INCOMPLETE if the process does not start
    */
   static async create(options: EmbeddedRtmpServerOptions): Promise<EmbeddedRtmpServer> {
     const server = new EmbeddedRtmpServer(options);
@@ -64,17 +64,17 @@ export class EmbeddedRtmpServer extends EventEmitter<EmbeddedRtmpServerEvents> {
     this.#logger = options.logger;
   }
 
-  /** Where pushes go: `rtmpUrl` of a `/push/startup`. */
+  /** The `rtmpUrl` for `/push/startup`. */
   get rtmpUrl(): string {
     return `rtmp://127.0.0.1:${this.rtmpPort}/live`;
   }
 
-  /** The process that serves; `undefined` between a death and the restart, and at the end. */
+  /** The process id; undefined between a death and the restart, and after the end. */
   get pid(): number | undefined {
     return this.#process?.pid;
   }
 
-  /** HTTP-FLV address of what was published under a name. */
+  /** HTTP-FLV address of the stream with this name. */
   playbackUrl(streamName: string): string {
     return `http://127.0.0.1:${this.httpFlvPort}/live/${encodeURIComponent(streamName)}.flv`;
   }
@@ -86,19 +86,19 @@ export class EmbeddedRtmpServer extends EventEmitter<EmbeddedRtmpServerEvents> {
   }
 
   async #start(): Promise<void> {
-    // Nothing of the gateway's environment or of its node options is needed there. What the library prints is chatter.
+    // The process needs neither the gateway's environment nor its Node options. The library's stdout is not used.
     const child = fork(MAIN, [String(this.rtmpPort), String(this.httpFlvPort)], {
       env: {},
       execArgv: [],
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     });
     this.#process = child;
-    let lastWords = '';
+    let stderrTail = '';
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-      lastWords = (lastWords + text).slice(-LAST_WORDS);
+      stderrTail = (stderrTail + text).slice(-STDERR_TAIL);
     });
     try {
-      await this.#listening(child, () => lastWords);
+      await this.#listening(child, () => stderrTail);
     } catch (error) {
       await stop(child);
       this.#process = undefined;
@@ -106,11 +106,11 @@ export class EmbeddedRtmpServer extends EventEmitter<EmbeddedRtmpServerEvents> {
     }
     const startedAt = performance.now();
     child.removeAllListeners('message');
-    child.once('exit', (code, signal) => this.#died(performance.now() - startedAt, { code, signal, lastWords }));
+    child.once('exit', (code, signal) => this.#died(performance.now() - startedAt, { code, signal, stderrTail }));
     this.#logger.info({ rtmp: this.rtmpUrl, httpFlvPort: this.httpFlvPort }, 'embedded RTMP server is listening');
   }
 
-  #listening(child: ChildProcess, lastWords: () => string): Promise<void> {
+  #listening(child: ChildProcess, stderrTail: () => string): Promise<void> {
     return new Promise((resolve, reject) => {
       const fail = (what: string): void =>
         settle(
@@ -120,7 +120,7 @@ export class EmbeddedRtmpServer extends EventEmitter<EmbeddedRtmpServerEvents> {
           ),
         );
       const timer = setTimeout(() => fail(`no answer within ${START_TIMEOUT / 1000} s`), START_TIMEOUT);
-      const exited = (code: number | null): void => fail(lastWords().trim() || `it ended with code ${code}`);
+      const exited = (code: number | null): void => fail(stderrTail().trim() || `it ended with code ${code}`);
       const failed = (error: Error): void => fail(error.message);
       const settle = (error?: GatewayError): void => {
         clearTimeout(timer);
@@ -143,15 +143,15 @@ export class EmbeddedRtmpServer extends EventEmitter<EmbeddedRtmpServerEvents> {
       code === 'EADDRINUSE'
         ? 'is already in use'
         : code === 'EACCES'
-          ? 'may not be opened by this user'
+          ? 'cannot be opened: this user lacks the permission'
           : `cannot be opened (${code})`;
     return new GatewayError(
       'SETTINGS_INVALID',
-      `${setting}: port ${port} on 127.0.0.1 ${why}. End the program that has it, set ${setting} to a free port, or set embedded_rtmp_server=false.`,
+      `${setting}: port ${port} on 127.0.0.1 ${why}. Stop the program that uses it, set ${setting} to a free port, or set embedded_rtmp_server=false.`,
     );
   }
 
-  #died(ranMs: number, detail: { code: number | null; signal: string | null; lastWords: string }): void {
+  #died(ranMs: number, detail: { code: number | null; signal: string | null; stderrTail: string }): void {
     this.#process = undefined;
     if (this.#closing) return;
     this.#deaths = ranMs >= STEADY_AFTER ? 1 : this.#deaths + 1;
@@ -168,7 +168,7 @@ export class EmbeddedRtmpServer extends EventEmitter<EmbeddedRtmpServerEvents> {
         (error: unknown) => {
           if (this.#closing) return;
           this.#deaths += 1;
-          this.#logger.error({ err: error }, 'embedded RTMP server could not be started again');
+          this.#logger.error({ err: error }, 'embedded RTMP server could not be restarted');
           this.#restartLater();
         },
       );
@@ -182,7 +182,7 @@ export class EmbeddedRtmpServer extends EventEmitter<EmbeddedRtmpServerEvents> {
   }
 }
 
-/** Closing the channel asks the process to go; one that does not is killed. */
+/** Closing the channel asks the process to end. If it does not end in time it is killed. */
 async function stop(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return;
   const exit = once(child, 'exit');

@@ -24,7 +24,7 @@ const run = promisify(execFile);
 const start = async (): Promise<EmbeddedRtmpServer> =>
   EmbeddedRtmpServer.create({ rtmpPort: await freePort(), httpFlvPort: await freePort(), logger: silentLogger });
 
-/** Pushes a test frame and a tone until it is killed. */
+/** Pushes test video and a tone until it is killed. */
 function pushTestFrame(url: string, ...options: string[]): ChildProcess {
   const source = [
     '-re',
@@ -84,7 +84,7 @@ const accepts = (port: number): Promise<boolean> =>
     socket.once('error', () => resolve(false));
   });
 
-t.test('what is pushed by RTMP plays over HTTP-FLV', async (t) => {
+t.test('a stream that is pushed by RTMP plays over HTTP-FLV', async (t) => {
   const cwd = process.cwd();
   const empty = await mkdtemp(join(tmpdir(), 'embedded-'));
   process.chdir(empty);
@@ -111,7 +111,7 @@ t.test('what is pushed by RTMP plays over HTTP-FLV', async (t) => {
   t.same(streams.map((stream) => stream.codec_name).sort(), ['aac', 'h264']);
   t.ok(
     streams.every((stream) => Number(stream.nb_read_frames) > 10),
-    'frames of both decode',
+    'audio and video are decoded',
   );
   t.equal(streams.find((stream) => stream.codec_name === 'h264')?.width, 320);
 
@@ -123,7 +123,7 @@ t.test('what is pushed by RTMP plays over HTTP-FLV', async (t) => {
   ]) {
     const [refused] = (await once(get(url, { headers }), 'response')) as [IncomingMessage];
     refused.resume();
-    t.equal(refused.statusCode, 403, `no web page watches: ${JSON.stringify(headers)}`);
+    t.equal(refused.statusCode, 403, `web pages must not play: ${JSON.stringify(headers)}`);
     t.equal(refused.headers['access-control-allow-origin'], undefined);
   }
   const response = await fetch(url);
@@ -139,7 +139,7 @@ t.test('what is pushed by RTMP plays over HTTP-FLV', async (t) => {
   t.same(await readdir(empty), [], 'nothing was written to the working directory');
 });
 
-t.test('a second publisher of a name is refused in words, and the first goes on', async (t) => {
+t.test('a second publisher of a name is refused with an error, and the first continues', async (t) => {
   const server = await start();
   t.teardown(() => server.close());
   const create = createRtmpPusher();
@@ -147,7 +147,7 @@ t.test('a second publisher of a name is refused in words, and the first goes on'
     const target = pushTarget(`${server.rtmpUrl}/${name}`);
     const first = create(target);
     await ready(first);
-    first.once('died', (error) => t.fail('the first goes on', { error }));
+    first.once('died', (error) => t.fail('the first publisher was disconnected', { error }));
     const second = create(target);
     t.match(await death(second), { code: 'DESTINATION_REFUSED', message: /BadName: Already publishing/ });
     await second.close();
@@ -160,7 +160,7 @@ t.test('a second publisher of a name is refused in words, and the first goes on'
 });
 
 t.test(
-  'a name that is published again has sound and frames of one time, whichever went on for longer before',
+  'audio and video stay in sync when a name is published again, even if one track had ended earlier',
   async (t) => {
     const server = await start();
     t.teardown(() => server.close());
@@ -183,13 +183,13 @@ t.test(
     const before = seen.length;
     await publish(tags);
     const latest = (type: number): number => seen.findLast((tag) => tag.type === type)?.timestamp ?? 0;
-    await waitFor('what was sent', () => seen.length - before >= tags.length - 1 && latest(TAG_VIDEO) >= 3000);
+    await waitFor('the sent tags', () => seen.length - before >= tags.length - 1 && latest(TAG_VIDEO) >= 3000);
     const apart = latest(TAG_AUDIO) - latest(TAG_VIDEO);
     t.ok(Math.abs(apart) < 200, `${apart} ms apart`);
   },
 );
 
-t.test('applications and streams of any name', async (t) => {
+t.test('applications and streams with any names', async (t) => {
   const server = await start();
   t.teardown(() => server.close());
   const base = `http://127.0.0.1:${server.httpFlvPort}`;
@@ -217,7 +217,7 @@ t.test('applications and streams of any name', async (t) => {
       const push = pushTestFrame(`${root}${app}/${name}`, '-rtmp_app', app, '-rtmp_playpath', name);
       t.teardown(() => kill(push));
       t.same(await codecs(base + playback), ['aac', 'h264'], playback);
-      t.equal(push.exitCode, null, 'the push goes on');
+      t.equal(push.exitCode, null, 'the push continues');
     }),
   );
   t.same(
@@ -226,7 +226,7 @@ t.test('applications and streams of any name', async (t) => {
     'the same names when played by RTMP',
   );
   const odd = await fetch(`${base}/live/%E0%A4%A.flv`).then(({ status, body }) => body?.cancel().then(() => status));
-  t.equal(odd, 200, 'what cannot be decoded is a name like any other');
+  t.equal(odd, 200, 'a name that cannot be decoded is used as it is');
 });
 
 t.test('only loopback, only playing', async (t) => {
@@ -241,7 +241,7 @@ t.test('only loopback, only playing', async (t) => {
   for (const path of ['/admin/', '/api/v1/streams', '/api/v1/config', '/'])
     t.equal((await fetch(base + path)).status, 404, path);
   t.equal((await fetch(`${base}/live/x.flv`, { method: 'POST', body: 'FLV' })).status, 405, 'no publishing by HTTP');
-  t.equal((await fetch(`${base}/live/x.flv`, { method: 'OPTIONS' })).status, 405, 'no page is told that it may');
+  t.equal((await fetch(`${base}/live/x.flv`, { method: 'OPTIONS' })).status, 405, 'no CORS preflight');
   const socket = new WebSocket(`${base.replace('http', 'ws')}/live/x`, 'publisher');
   await new Promise((resolve) => {
     socket.onerror = resolve;
@@ -249,7 +249,7 @@ t.test('only loopback, only playing', async (t) => {
   t.equal(socket.readyState, WebSocket.CLOSED, 'no publishing by WebSocket');
 });
 
-t.test('a port that is taken', async (t) => {
+t.test('a port that is in use', async (t) => {
   const blocker = createServer().listen(0, '127.0.0.1');
   await once(blocker, 'listening');
   t.teardown(() => blocker.close());
@@ -265,10 +265,10 @@ t.test('a port that is taken', async (t) => {
   t.match(rtmp.message, `embedded_rtmp_port: port ${taken} on 127.0.0.1 is already in use`);
   t.match(rtmp.message, 'embedded_rtmp_server=false');
   t.match((await refused(free, taken)).message, `embedded_http_flv_port: port ${taken}`);
-  t.notOk(await accepts(free), 'the half that had started is gone');
+  t.notOk(await accepts(free), 'the other listener is closed');
 });
 
-t.test('it is started again after a death, and ends with close', async (t) => {
+t.test('the process is restarted after a death, and ended by close()', async (t) => {
   const server = await start();
   t.teardown(() => server.close());
   const first = server.pid!;
@@ -284,12 +284,12 @@ t.test('it is started again after a death, and ends with close', async (t) => {
   process.kill(second, 'SIGINT');
   process.kill(second, 'SIGTERM');
   await Promise.all([server.close(), server.close()]);
-  t.notOk(existsSync(`/proc/${second}`), 'awaited the exit');
+  t.notOk(existsSync(`/proc/${second}`), 'close() has awaited the exit');
   t.notOk(await accepts(server.rtmpPort));
   await server.close();
 });
 
-t.test('closed while dead, it stays closed', async (t) => {
+t.test('close() before a restart prevents the restart', async (t) => {
   const server = await start();
   process.kill(server.pid!, 'SIGKILL');
   await once(server, 'died');
@@ -297,7 +297,7 @@ t.test('closed while dead, it stays closed', async (t) => {
   t.notOk(await accepts(server.rtmpPort));
 });
 
-t.test('it ends with its parent, however that ends', async (t) => {
+t.test('the process ends when its parent is killed', async (t) => {
   const [rtmpPort, httpFlvPort] = [await freePort(), await freePort()];
   const script = `
     import { EmbeddedRtmpServer } from ${JSON.stringify(new URL('../../src/embedded/embedded-rtmp-server.ts', import.meta.url).href)};

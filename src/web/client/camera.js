@@ -4,7 +4,7 @@ import { ClientError } from './errors.js';
 const FAILURES = {
   NotAllowedError: [
     'PERMISSION_DENIED',
-    'The browser may not use the camera or the microphone. Allow both for this page, then try again.',
+    'The browser does not allow this page to use the camera or the microphone. Allow both for this page, then try again.',
   ],
   NotFoundError: ['DEVICE_NOT_FOUND', 'No camera or microphone was found. Plug one in, then try again.'],
   NotReadableError: [
@@ -13,7 +13,7 @@ const FAILURES = {
   ],
   OverconstrainedError: [
     'CONSTRAINTS',
-    'No camera or microphone can do what was asked for. Ask for a smaller picture.',
+    'No camera or microphone supports the requested settings. Choose a lower resolution.',
   ],
 };
 
@@ -22,14 +22,14 @@ const FAILURES = {
  *
  * @param {MediaStreamConstraints} [constraints] both by default
  * @returns {Promise<MediaStream>}
- * @throws {ClientError} with a message for the user
+ * @throws {ClientError} its message is for the user
  */
 export async function openCamera(constraints = { audio: true, video: true }) {
-  // Browsers hide the devices from pages that come neither over https nor from this computer.
+  // Browsers hide the devices from pages that are not a secure context.
   if (!navigator.mediaDevices)
     throw new ClientError(
       'INSECURE_CONTEXT',
-      'Browsers give the camera only to pages that come over https or from http://127.0.0.1. Open this page at one of these.',
+      'Browsers allow the camera only on pages that come over https or from http://127.0.0.1. Open this page at such an address.',
     );
   try {
     return await navigator.mediaDevices.getUserMedia(constraints);

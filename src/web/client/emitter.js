@@ -1,5 +1,5 @@
 /**
- * Typed events for the browser, where Node's EventEmitter is not at hand.
+ * Typed events for the browser, which has no EventEmitter.
  *
  * @template {{ [Name in keyof Events]: unknown[] }} Events
  */
@@ -8,12 +8,12 @@ export class Emitter {
   #listeners = new Map();
 
   /**
-   * Runs `listener` at every event of this name.
+   * Adds a listener for the events with this name.
    *
    * @template {keyof Events} Name
    * @param {Name} name
    * @param {(...detail: Events[Name]) => void} listener
-   * @returns {() => void} how to stop it
+   * @returns {() => void} removes the listener
    */
   on(name, listener) {
     const listeners = this.#listeners.get(name) ?? new Set();
@@ -22,7 +22,7 @@ export class Emitter {
   }
 
   /**
-   * For the class that extends this one.
+   * For subclasses.
    *
    * @template {keyof Events} Name
    * @param {Name} name

@@ -1,11 +1,11 @@
 /**
- * What can go wrong in the page itself; errors of the REST interface have the codes of the gateway instead.
+ * Codes of errors in the page. Errors of the REST interface have the codes of the gateway.
  *
  * @typedef {'INSECURE_CONTEXT' | 'PERMISSION_DENIED' | 'DEVICE_NOT_FOUND' | 'DEVICE_BUSY' | 'CONSTRAINTS' | 'CAMERA'
  *   | 'DISCONNECTED' | 'STREAM_FAILED'} ClientErrorCode
  */
 
-/** An error that a user may read: its message says what to do. */
+/** An error with a message for the user, which says what to do. */
 export class ClientError extends Error {
   /**
    * @param {ClientErrorCode} code

@@ -1,6 +1,6 @@
 /**
- * The browser library: publish a camera to the gateway, have it pushed to RTMP servers, play streams.
- * Plain modules that a page imports from the gateway at `/client/index.js`; the types are in the comments.
+ * The browser library: publishes a camera to the gateway, pushes the stream to RTMP servers, plays streams.
+ * Pages import it from the gateway at `/client/index.js`. The types are in the comments.
  */
 export { Session } from './session.js';
 export { Publication } from './publication.js';

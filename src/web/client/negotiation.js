@@ -1,31 +1,31 @@
 import { ClientError } from './errors.js';
 import { randomId } from './random.js';
 
-/** Milliseconds from the offer to media flowing: ICE over a slow network takes some seconds. */
+/** Milliseconds from the offer until media flows. ICE over a slow network takes some seconds. */
 const NEGOTIATION_TIMEOUT = 20_000;
-/** Milliseconds for the gateway's answer to a stop. */
+/** Milliseconds to wait for the gateway's answer to a stop. */
 const STOP_TIMEOUT = 3000;
 
-/** Statuses after which nothing follows. */
+/** Final statuses. */
 const FINAL = new Set(['UNPUBLISHED', 'STOPPED', 'FAILED']);
 
 /**
  * @typedef {import('./session.js').Session} Session
  *
  * @typedef {object} NegotiationOptions
- * @property {string} name the stream's
+ * @property {string} name of the stream
  * @property {boolean} published true to send, false to receive
  * @property {boolean} hasAudio
  * @property {boolean} hasVideo
  * @property {(connection: RTCPeerConnection) => void} addTracks called before the offer is made
- * @property {object} fields more fields of `publishStream` or `playStream`
- * @property {(status: string, info: string) => void} ended after a success, the stream ended at the gateway or its media path failed
+ * @property {object} fields additional fields of `publishStream` or `playStream`
+ * @property {(status: string, info: string) => void} ended called if the gateway ends the stream, or its media connection fails, after it was established
  * @property {(message: string, data: readonly unknown[]) => void} [event] any other message for this stream
  */
 
 /**
- * One offer and answer with the gateway and the peer connection that comes of it. A stream that is published again after
- * an interruption gets a new one.
+ * One exchange of offer and answer with the gateway, and its peer connection. A stream that is published again after
+ * an interruption gets a new negotiation.
  */
 export class Negotiation {
   /** The `mediaSessionId` of the WCS protocol. */
@@ -56,7 +56,7 @@ export class Negotiation {
   /**
    * Resolves when media flows.
    *
-   * @param {import('./session.js').StreamChannel} channel whom the session tells of its connection
+   * @param {import('./session.js').StreamChannel} channel gets the session's messages for this stream
    * @throws {ClientError}
    */
   async start(channel) {
@@ -66,7 +66,7 @@ export class Negotiation {
     addTracks(this.connection);
     const offer = await this.connection.createOffer();
     await this.connection.setLocalDescription(offer);
-    // Stopped meanwhile: the gateway must not hear of it any more.
+    // Stopped in the meantime: the offer must not be sent.
     if (this.#closed) throw new ClientError('STREAM_FAILED', 'Stopped by user');
     this.#session.register(this.id, channel);
     this.#session.send(published ? 'publishStream' : 'playStream', {
@@ -116,14 +116,14 @@ export class Negotiation {
     this.#end('FAILED', 'The connection to the gateway was lost');
   }
 
-  /** Asks the gateway to stop and waits for its answer, for a while. */
+  /** Asks the gateway to stop, and waits for its answer up to a limit. */
   async stop() {
     this.askToStop();
     await Promise.race([this.#over.promise, new Promise((resolve) => setTimeout(resolve, STOP_TIMEOUT))]);
     this.close();
   }
 
-  /** The same for who does not wait. The gateway then goes by the name where it no longer knows the id. */
+  /** Asks the gateway to stop, without waiting. If the gateway no longer knows the id it uses the name. */
   askToStop() {
     const { name, published, hasAudio, hasVideo } = this.#options;
     this.#session.send(published ? 'unPublishStream' : 'stopStream', {

@@ -8,7 +8,7 @@ import { Negotiation } from './negotiation.js';
  * @property {boolean} [hasVideo] true by default
  *
  * @typedef {object} PlaybackEvents
- * @property {[info: string]} ended the stream has ended or the connection was lost
+ * @property {[info: string]} ended the stream has ended, or the connection was lost
  */
 
 /**
@@ -17,7 +17,7 @@ import { Negotiation } from './negotiation.js';
  * @extends {Emitter<PlaybackEvents>}
  */
 export class Playback extends Emitter {
-  /** What is received: give it to a video element as its `srcObject`. */
+  /** The received media, for the `srcObject` of a video element. */
   stream = new MediaStream();
   #negotiation;
   #stopped = false;
@@ -36,7 +36,7 @@ export class Playback extends Emitter {
     return playback;
   }
 
-  /** For {@link start} alone.
+  /** Used by {@link start} only.
    * @param {import('./session.js').Session} session
    * @param {PlayOptions} options
    */

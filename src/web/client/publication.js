@@ -4,32 +4,32 @@ import { Negotiation } from './negotiation.js';
 
 /** Milliseconds between two attempts to publish again after an interruption. */
 const RESUME_INTERVAL = 1000;
-/** The gateway holds a lost stream for 15 s by default; some more, because it may notice the loss later than the page. */
+/** The gateway holds a lost stream for 15 s by default. It may notice the loss later than the page, so there are some more attempts. */
 const RESUME_ATTEMPTS = 20;
 
 /**
  * @typedef {object} PublishOptions
  * @property {string} name of the stream
- * @property {MediaStream} [stream] what to publish; without it the camera and the microphone are opened
+ * @property {MediaStream} [stream] the media to publish; by default the camera and the microphone are opened
  * @property {MediaStreamConstraints} [constraints] for the camera and the microphone
  * @property {string} [rtmpUrl] also starts a push to this RTMP server
  *
  * @typedef {object} TransponderEvent the state of one push of this stream
- * @property {string} mediaSessionId the transponder's
+ * @property {string} mediaSessionId of the transponder
  * @property {string} rtmpUrl without secrets
  * @property {import('../../outputs/push/transponder-view.ts').TransponderStatus} status
- * @property {string} reason why it retries or has ended; empty while all is well
+ * @property {string} reason why it retries or has ended; else empty
  *
  * @typedef {'publishing' | 'resuming' | 'ended'} PublicationState
  *
  * @typedef {object} PublicationEvents
  * @property {[state: PublicationState, info: string]} state `info`: why it resumes or has ended
- * @property {[event: TransponderEvent]} transponder a push of this stream has changed its state
+ * @property {[event: TransponderEvent]} transponder the state of a push of this stream has changed
  */
 
 /**
- * A stream that this page publishes. After an interruption it is published again under its name, and the gateway goes on
- * with its pushes.
+ * A stream that this page publishes. After an interruption it is published again under its name, and the gateway continues
+ * its pushes.
  *
  * @extends {Emitter<PublicationEvents>}
  */
@@ -41,9 +41,9 @@ export class Publication extends Emitter {
   #ownsStream;
   /** @type {Negotiation} */
   #negotiation;
-  /** The one by which the gateway receives, or last received, the stream. @type {Negotiation} */
+  /** The latest negotiation with which the gateway received the stream. @type {Negotiation} */
   #received;
-  /** Of the latest negotiation: the page may have put another track into one of them, or none. @type {RTCRtpTransceiver[]} */
+  /** Of the latest negotiation. The page may have replaced or removed their tracks. @type {RTCRtpTransceiver[]} */
   #transceivers = [];
   #forget;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -68,7 +68,7 @@ export class Publication extends Emitter {
     return publication;
   }
 
-  /** For {@link start} alone.
+  /** Used by {@link start} only.
    * @param {import('./session.js').Session} session
    * @param {PublishOptions & { stream: MediaStream }} options
    * @param {boolean} ownsStream
@@ -86,7 +86,7 @@ export class Publication extends Emitter {
     return this.#options.name;
   }
 
-  /** What is published; show it in a muted video element. */
+  /** The published media. Show it in a muted video element. */
   get stream() {
     return this.#options.stream;
   }
@@ -95,31 +95,31 @@ export class Publication extends Emitter {
     return this.#state;
   }
 
-  /** Of the present negotiation, for statistics. */
+  /** The current peer connection, for statistics. */
   get connection() {
     return this.#negotiation.connection;
   }
 
-  /** Stops publishing; the pushes of this stream end. A camera that was opened here is switched off. Idempotent. */
+  /** Stops publishing and the pushes of this stream. A camera that was opened by {@link start} is switched off. Idempotent. */
   async stop() {
     if (this.#state === 'ended') return;
     const resuming = this.#state === 'resuming';
     clearTimeout(this.#timer);
     this.#state = 'ended';
     this.#forget();
-    if (resuming) this.#stopWhatIsHeld();
+    if (resuming) this.#stopHeldStream();
     else await this.#negotiation.stop();
     this.#release();
     this.emit('state', 'ended', 'Stopped by user');
   }
 
   #askToStop() {
-    // The one that may be under way first, lest it takes the stream over.
+    // The pending negotiation first: it must not take over the stream.
     for (const negotiation of new Set([this.#negotiation, this.#received])) negotiation.askToStop();
   }
 
-  /** The gateway goes on with the stream and its pushes until it is told, which may have to wait for a connection. */
-  #stopWhatIsHeld() {
+  /** The gateway continues the held stream and its pushes until it is asked to stop. This may have to wait for a connection. */
+  #stopHeldStream() {
     this.#negotiation.close();
     if (this.#session.state === 'established') return this.#askToStop();
     const forget = this.#session.on('state', (state) => {
@@ -175,7 +175,7 @@ export class Publication extends Emitter {
    */
   #lost(status, info) {
     if (this.#state === 'ended') return;
-    // UNPUBLISHED is somebody's wish, and to publish again would go against it.
+    // UNPUBLISHED means that a user has stopped the stream. It is not published again.
     if (status !== 'FAILED' || this.#session.state === 'closed') return this.#end(info);
     this.#state = 'resuming';
     this.#attempt = 0;
@@ -189,7 +189,7 @@ export class Publication extends Emitter {
 
   async #resume() {
     if (this.#session.state === 'closed') return this.#end('The session was closed');
-    // As long as there is no connection, its own attempts are the ones that count.
+    // Without a connection no attempt is counted: the session tries to connect.
     if (this.#session.state !== 'established') return this.#resumeLater();
     this.#negotiation = this.#negotiate();
     try {

@@ -1,5 +1,5 @@
 /**
- * An id that nobody guesses: 128 bits. `crypto.randomUUID` is missing on plain http pages of other machines than this one.
+ * A random id of 128 bits. `crypto.randomUUID` exists only in secure contexts.
  *
  * @returns {string} 32 hexadecimal digits
  */

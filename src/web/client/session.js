@@ -4,9 +4,9 @@ import { Playback } from './playback.js';
 import { Publication } from './publication.js';
 import { randomId } from './random.js';
 
-/** Milliseconds from opening the WebSocket to being established. */
+/** Milliseconds from opening the WebSocket until the session is established. */
 const CONNECT_TIMEOUT = 10_000;
-/** Milliseconds before the first attempt to connect again; doubled from attempt to attempt up to the cap. */
+/** Milliseconds before the first attempt to reconnect, doubled with each attempt up to the cap. */
 const RECONNECT_DELAY = 500;
 const RECONNECT_DELAY_CAP = 8000;
 
@@ -14,18 +14,18 @@ const RECONNECT_DELAY_CAP = 8000;
  * @typedef {'connecting' | 'established' | 'reconnecting' | 'closed'} SessionState
  *
  * @typedef {object} SessionOptions
- * @property {string} [authToken] that of an earlier session, whose streams this one may continue; a random one by default
- * @property {boolean} [reconnect] connect again, and publish again, after the connection was lost; true by default
+ * @property {string} [authToken] the token of an earlier session, whose streams this one may continue; random by default
+ * @property {boolean} [reconnect] reconnect and publish again after the connection was lost; true by default
  *
  * @typedef {object} SessionEvents
  * @property {[state: SessionState]} state the session has entered this state
  * @property {[data: unknown]} data application data from the gateway
- * @property {[]} closing the session is being closed; what is sent now still reaches the gateway
+ * @property {[]} closing the session is being closed; messages that are sent now still reach the gateway
  *
- * @typedef {{ message: string, data: readonly unknown[] }} Frame both ways, as the WCS protocol has it
+ * @typedef {{ message: string, data: readonly unknown[] }} Frame a message of the WCS protocol, in both directions
  *
- * @typedef {object} StreamChannel what a session needs to know of a stream that uses it
- * @property {() => void} connectionLost the WebSocket is gone
+ * @typedef {object} StreamChannel the interface of a stream to its session
+ * @property {() => void} connectionLost the WebSocket was lost
  * @property {(message: string, data: readonly unknown[]) => void} receive a message for this stream
  */
 
@@ -39,7 +39,7 @@ export class Session extends Emitter {
   #state = 'connecting';
   /** @type {WebSocket | undefined} */
   #socket;
-  /** @type {Map<string, StreamChannel>} by the id of their present negotiation */
+  /** @type {Map<string, StreamChannel>} by the id of their current negotiation */
   #streams = new Map();
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
@@ -60,7 +60,7 @@ export class Session extends Emitter {
     return session;
   }
 
-  /** For {@link connect} alone.
+  /** Used by {@link connect} only.
    * @param {string} url
    * @param {SessionOptions} options
    */
@@ -75,13 +75,13 @@ export class Session extends Emitter {
     return this.#state;
   }
 
-  /** A secret: whoever brings it may continue the streams of this session after a loss. */
+  /** A secret: a client with this token may continue the streams of this session after an interruption. */
   get authToken() {
     return this.#authToken;
   }
 
   /**
-   * Publishes a camera, or any other stream, under a name.
+   * Publishes a camera, or any other `MediaStream`, under a name.
    *
    * @param {import('./publication.js').PublishOptions} options
    * @returns {Promise<Publication>} when the gateway receives it
@@ -92,7 +92,7 @@ export class Session extends Emitter {
   }
 
   /**
-   * Plays a stream that somebody publishes at this gateway.
+   * Plays a stream that is published at this gateway.
    *
    * @param {import('./playback.js').PlayOptions} options
    * @returns {Promise<Playback>} when it plays
@@ -103,8 +103,7 @@ export class Session extends Emitter {
   }
 
   /**
-   * Ends the session and, at the gateway, every stream that it published; while there is no connection the gateway learns of it only by
-   * their silence. Idempotent.
+   * Ends the session and the streams that it has published. Without a connection the gateway notices only that they are lost. Idempotent.
    */
   close() {
     if (this.#state === 'closed') return;
@@ -116,7 +115,7 @@ export class Session extends Emitter {
   }
 
   /**
-   * For streams: receives what the gateway says of this id.
+   * For streams: registers for messages with this id.
    *
    * @param {string} id
    * @param {StreamChannel} stream
@@ -131,7 +130,7 @@ export class Session extends Emitter {
   }
 
   /**
-   * For streams: sends one message; lost when the connection is.
+   * For streams: sends one message. It is dropped if there is no connection.
    *
    * @param {string} message
    * @param {unknown} data
@@ -193,7 +192,7 @@ export class Session extends Emitter {
 
   #openLater() {
     const delay = Math.min(RECONNECT_DELAY * 2 ** this.#attempt++, RECONNECT_DELAY_CAP);
-    // Pages that lost the same gateway must not all come back in the same instant.
+    // Random, so that not all pages reconnect to a restarted gateway at the same moment.
     this.#timer = setTimeout(
       async () => {
         try {
@@ -218,7 +217,7 @@ export class Session extends Emitter {
 
 /**
  * @param {unknown} text
- * @returns {Frame | undefined} undefined for what is not of this protocol
+ * @returns {Frame | undefined} undefined if it is not a message of this protocol
  */
 function parse(text) {
   try {

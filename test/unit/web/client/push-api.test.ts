@@ -6,7 +6,7 @@ interface Call {
   readonly init: { readonly method: string; readonly body: string; readonly headers: Record<string, string> };
 }
 
-/** The library with answers that are given here instead of by a gateway. */
+/** The library with the answers of a fake gateway. */
 function createApi(answer: () => Response | Promise<Response>, options = {}) {
   const calls: Call[] = [];
   globalThis.fetch = async (url, init) => {
@@ -43,7 +43,7 @@ t.test('methods, paths and bodies', async (t) => {
   });
 });
 
-t.test('errors keep the code and the words of the gateway', async (t) => {
+t.test('errors have the code and the message of the gateway', async (t) => {
   const answer = (status: number, body: string) => createApi(() => new Response(body, { status })).api;
   const conflict = answer(
     409,
@@ -54,7 +54,7 @@ t.test('errors keep the code and the words of the gateway', async (t) => {
     .catch((error: unknown) => error);
   t.ok(error instanceof RestError);
   t.match(error, { status: 409, code: 'TRANSPONDER_EXISTS', message: 'It is pushed there already.' });
-  t.same(await answer(404, '{"exception":"TRANSPONDER_NOT_FOUND"}').find(), [], 'none is an empty list');
+  t.same(await answer(404, '{"exception":"TRANSPONDER_NOT_FOUND"}').find(), [], 'no transponder is an empty list');
   await t.rejects(answer(404, '{"exception":"ROUTE_NOT_FOUND"}').find(), { code: 'ROUTE_NOT_FOUND' });
   await t.rejects(answer(502, '<html>Bad gateway').mute('1'), { status: 502, code: 'UNKNOWN' });
   await t.rejects(createApi(() => Promise.reject(new TypeError('fetch failed'))).api.mute('1'), {

@@ -11,7 +11,7 @@ interface Received {
   readonly socket: ServerSocket;
 }
 
-/** A peer connection without media: signalling is what is looked at here. */
+/** A peer connection without media: these tests are about signalling. */
 class FakePeerConnection {
   connectionState = 'new';
   onconnectionstatechange: (() => void) | undefined;
@@ -47,7 +47,7 @@ class FakePeerConnection {
     this.connectionState = 'closed';
   }
 }
-// The pauses of the library, shortened: what comes after what is looked at here, not how long it takes.
+// The delays of the library are shortened: these tests are about the order of events.
 const { setTimeout: realSetTimeout } = globalThis;
 globalThis.setTimeout = ((callback: () => void, delay = 0) => realSetTimeout(callback, delay / 50)) as never;
 
@@ -64,13 +64,13 @@ class FakeMediaStream {
   }
 }
 Object.assign(globalThis, { RTCPeerConnection: FakePeerConnection, MediaStream: FakeMediaStream });
-// As on a plain http page of another machine, which is no secure context.
+// As on a page that is not a secure context.
 Object.defineProperty(globalThis, 'crypto', {
   value: { getRandomValues: (bytes: Uint8Array) => webcrypto.getRandomValues(bytes) },
 });
 const stream = new FakeMediaStream() as never;
 
-/** The gateway's side of the protocol, answered by hand. */
+/** The gateway's side of the protocol. Tests send the answers. */
 async function startServer(t: Test, port = 0) {
   const server = new WebSocketServer({ host: '127.0.0.1', port });
   await once(server, 'listening');
@@ -172,7 +172,7 @@ t.test('connect, ping, publish with rtmpUrl, transponder events, stop', async (t
   t.equal(FakePeerConnection.last.connectionState, 'closed');
 });
 
-t.test('refusals are told in the words of the gateway', async (t) => {
+t.test('refusals have the message of the gateway', async (t) => {
   const server = await startServer(t);
   const session = await Session.connect(server.url);
   t.teardown(() => session.close());
@@ -190,7 +190,7 @@ t.test('refusals are told in the words of the gateway', async (t) => {
   await t.rejects(answered, { code: 'STREAM_FAILED', message: 'no SDP' });
 });
 
-t.test('stopped at the gateway: it stays stopped', async (t) => {
+t.test('a stream that was stopped at the gateway is not published again', async (t) => {
   const server = await startServer(t);
   const session = await Session.connect(server.url);
   t.teardown(() => session.close());
@@ -203,7 +203,7 @@ t.test('stopped at the gateway: it stays stopped', async (t) => {
   t.equal(await state(), 'ended');
 });
 
-t.test('the gateway is gone and comes back: the session and the publication go on', async (t) => {
+t.test('session and publication continue after a restart of the gateway', async (t) => {
   const server = await startServer(t);
   const session = await Session.connect(server.url);
   t.teardown(() => session.close());
@@ -219,7 +219,7 @@ t.test('the gateway is gone and comes back: the session and the publication go o
   t.equal(await sessionState(), 'reconnecting');
   const next = await startServer(t, server.port);
   t.equal(await sessionState(), 'established');
-  t.equal((await next.next('connection')).data.authToken, authToken, 'by which the gateway knows whose stream it is');
+  t.equal((await next.next('connection')).data.authToken, authToken, 'the same owner of the stream');
   const refused = await next.next('publishStream');
   status(refused, 'FAILED', 'Stream name is already in use');
   const again = await next.next('publishStream');
@@ -229,7 +229,7 @@ t.test('the gateway is gone and comes back: the session and the publication go o
   t.equal(await publicationState(), 'publishing');
 
   FakePeerConnection.last.fail();
-  t.equal(await publicationState(), 'resuming', 'a media path that is lost is made anew');
+  t.equal(await publicationState(), 'resuming', 'after the loss of the media connection');
   status(await next.next('publishStream'), 'PUBLISHING');
   t.equal(await publicationState(), 'publishing');
   session.close();
@@ -237,7 +237,7 @@ t.test('the gateway is gone and comes back: the session and the publication go o
   t.equal(await sessionState(), 'closed');
 });
 
-t.test('published again, a stream has the tracks that the page has put in the place of the first', async (t) => {
+t.test('a stream that is published again has the current tracks of its senders', async (t) => {
   const server = await startServer(t);
   const session = await Session.connect(server.url);
   t.teardown(() => session.close());
@@ -261,7 +261,7 @@ t.test('published again, a stream has the tracks that the page has put in the pl
   }
 });
 
-t.test('the gateway is told of what the page ends', async (t) => {
+t.test('the gateway is asked to stop what the page ends', async (t) => {
   const server = await startServer(t);
   const publish = async () => {
     const session = await Session.connect(server.url);
@@ -296,14 +296,22 @@ t.test('the gateway is told of what the page ends', async (t) => {
   t.equal(
     (await server.next('unPublishStream')).data.mediaSessionId,
     attempt.data.mediaSessionId,
-    'the attempt that is under way',
+    'the pending attempt',
   );
-  t.equal((await server.next('unPublishStream')).data.mediaSessionId, resuming.id, 'and what it would have continued');
+  t.equal(
+    (await server.next('unPublishStream')).data.mediaSessionId,
+    resuming.id,
+    'and the stream that it would have continued',
+  );
 
   const closing = await publish();
   FakePeerConnection.last.fail();
   closing.session.close();
-  t.equal((await server.next('unPublishStream')).data.mediaSessionId, closing.id, 'close() of the session meanwhile');
+  t.equal(
+    (await server.next('unPublishStream')).data.mediaSessionId,
+    closing.id,
+    'close() of the session while it is resuming',
+  );
 
   const away = await publish();
   const state = states(away.publication);
@@ -312,7 +320,11 @@ t.test('the gateway is told of what the page ends', async (t) => {
   await away.publication.stop();
   t.equal(away.publication.state, 'ended');
   const back = await startServer(t, server.port);
-  t.match((await back.next('unPublishStream')).data, { mediaSessionId: away.id, name: 's' }, 'as soon as it can be');
+  t.match(
+    (await back.next('unPublishStream')).data,
+    { mediaSessionId: away.id, name: 's' },
+    'as soon as there is a connection',
+  );
   lost.session.close();
 });
 
