@@ -140,12 +140,6 @@ async function createListener(options: ListenerOptions, certificate?: Certificat
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, async (_: unknown, body: Buffer) =>
     parseJson(body),
   );
-  app.addHook('onRequest', async (request) => {
-    if (isClosing() && !MONITORING.has(pathOf(request)))
-      throw new GatewayError('SHUTTING_DOWN', 'The gateway is shutting down.');
-    refuseStatistics(request);
-    if (!onlyTells(request)) options.pacer.hurry();
-  });
   app.addHook('onResponse', async (request, reply) => {
     // The route's pattern, because the URL itself may contain credentials.
     logger.debug(
@@ -164,6 +158,14 @@ async function createListener(options: ListenerOptions, certificate?: Certificat
     exposedHeaders: ['Location', 'ETag', 'Link', 'Retry-After', 'X-Ignored-Fields'],
     strictPreflight: false,
     maxAge: 600,
+  });
+
+  // After CORS, so that pages can read these errors too.
+  app.addHook('onRequest', async (request) => {
+    if (isClosing() && !MONITORING.has(pathOf(request)))
+      throw new GatewayError('SHUTTING_DOWN', 'The gateway is shutting down.');
+    refuseStatistics(request);
+    if (!onlyTells(request)) options.pacer.hurry();
   });
 
   const guarded =

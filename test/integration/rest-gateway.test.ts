@@ -35,7 +35,9 @@ t.test('an unusable certificate stops the start', async (t) => {
 });
 
 t.test('a started gateway: key, statuses, health, metrics', async (t) => {
-  const gateway = await startGateway({}, { env: { REST_API_KEY: 'k1' } });
+  // A key of WCS without a meaning here, and a value that must not be logged.
+  const foreign = { 'wss.keystore.password': 'geheim' } as Record<string, string>;
+  const gateway = await startGateway(foreign, { env: { REST_API_KEY: 'k1' } });
   t.teardown(() => gateway.stop());
   const call = (path: string, init: RequestInit = {}) =>
     gateway.http(path, { ...init, headers: { 'X-Api-Key': 'k1', 'Content-Type': 'application/json' } });
@@ -54,6 +56,8 @@ t.test('a started gateway: key, statuses, health, metrics', async (t) => {
   t.ok(gateway.children('media-worker').length > 0);
   await gateway.stop();
   t.notMatch(gateway.logs(), 'k1');
+  t.notMatch(gateway.logs(), 'geheim');
+  t.strictSame(gateway.logs().match(/"keys":\[[^\]]*\]/g), ['"keys":["wss.keystore.password"]'], 'named once');
 });
 
 t.test('SIGTERM ends the gateway during its start too', async (t) => {

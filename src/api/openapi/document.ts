@@ -1,8 +1,10 @@
 import { STATUS_CODES } from 'node:http';
 import { z } from 'zod';
-import packageJson from '../../../package.json' with { type: 'json' };
 import { ERROR_KINDS, type ErrorCode } from '../../errors.ts';
 import { OPERATIONS, SCHEMAS, type Operation, type SchemaName } from './operations.ts';
+
+/** Of the interface, not of the gateway. */
+const API_VERSION = '1';
 
 /** Errors that every route can answer with. */
 const EVERYWHERE: readonly ErrorCode[] = ['REQUEST_TIMEOUT', 'INTERNAL', 'SHUTTING_DOWN'];
@@ -16,7 +18,7 @@ export function createDocument(): object {
     openapi: '3.1.0',
     info: {
       title: 'WebRTC Transponder',
-      version: packageJson.version,
+      version: API_VERSION,
       description:
         "The REST methods of Flashphoner Web Call Server for republishing, additions to them, WHIP and WHEP. A null field counts as not sent, numbers and booleans may be strings, and unknown fields are ignored and named in X-Ignored-Fields. Other parts of WCS's REST interface answer 501.",
       license: { name: 'MIT', identifier: 'MIT' },

@@ -1,5 +1,5 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { FastifyInstance, InjectOptions } from 'fastify';
 import t from 'tap';
@@ -26,6 +26,8 @@ interface Document {
   readonly paths: Record<string, Record<string, Operation>>;
   readonly components: { readonly schemas: Record<string, { readonly required?: string[]; properties: object }> };
 }
+
+const DOCS = join(import.meta.dirname, '../../../docs');
 
 /** Routes as fastify registers them, of every instance that is created while this is open. */
 function watchRoutes(): { readonly routes: Set<string>; close(): void } {
@@ -90,6 +92,13 @@ t.test('it documents the registered routes, and no others', async (t) => {
   t.strictSame(operations.map(({ method, path }) => `${method} ${path}`).sort(), real.sort());
 });
 
+t.test('docs/openapi.json is the served document', async (t) => {
+  const file = join(DOCS, 'openapi.json');
+  // UPDATE_OPENAPI=1 node scripts/test.mjs test/unit/api/openapi.test.ts
+  if (process.env['UPDATE_OPENAPI']) writeFileSync(file, `${JSON.stringify(document, null, 2)}\n`);
+  t.strictSame(JSON.parse(readFileSync(file, 'utf8')), document);
+});
+
 t.test('it is complete and consistent', async (t) => {
   t.equal(document.openapi, '3.1.0');
   t.match(document.components.schemas['StartRequest']?.required, ['streamName', 'rtmpUrl']);
@@ -135,7 +144,7 @@ t.test('answers are as documented', async (t) => {
 });
 
 t.test('docs/rest.md names every route below /rest-api and /api', async (t) => {
-  const text = readFileSync(join(import.meta.dirname, '../../../docs/rest.md'), 'utf8');
+  const text = readFileSync(join(DOCS, 'rest.md'), 'utf8');
   for (const path of Object.keys(document.paths))
     if (/^\/(rest-api|api)\//.test(path)) t.match(text, path.replace('/rest-api', ''), path);
 });
