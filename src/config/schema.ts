@@ -149,7 +149,7 @@ export const SettingsSchema = z.strictObject({
 
   // Limits
   max_streams: integer(1, 100_000).default(500),
-  /** Of WHEP. */
+  /** Of the WebSocket and WHEP together. */
   max_players: integer(1, 100_000).default(100),
   max_transponders: integer(1, 100_000).default(1000),
   max_transponders_per_stream: integer(1, 100_000).default(100),

@@ -7,7 +7,8 @@ import { waitFor } from '../helpers/wait.ts';
 /** Clients of the WebSocket that take up memory. */
 
 const CLIENTS = 60;
-const MESSAGES = 20;
+/** Bytes that each of them sends: more than the socket buffers of a connection hold. */
+const SENT = 8_000_000;
 /** The gateway's own fluctuation, and a few kilobytes for each socket. */
 const MAX_GROWTH = 20 * 1024 * 1024;
 
@@ -44,7 +45,7 @@ for (const kilobytes of [60, 400]) {
     const text = JSON.stringify({ message: 'connection', data: [{ custom: 'x'.repeat(kilobytes * 1000) }] });
     await Promise.all(
       sockets.map(async (socket) => {
-        for (let index = 0; index < MESSAGES && socket.readyState === WebSocket.OPEN; index++)
+        for (let sent = 0; sent < SENT && socket.readyState === WebSocket.OPEN; sent += text.length)
           await new Promise<void>((resolve) => socket.send(text, () => resolve()));
       }),
     );

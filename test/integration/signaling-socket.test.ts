@@ -29,7 +29,7 @@ interface Message {
   readonly data: any[];
 }
 
-/** A client that says what it is told to say. */
+/** A client that sends arbitrary messages. */
 class RawClient {
   readonly socket: WebSocket;
   readonly received: Message[] = [];
@@ -82,7 +82,7 @@ const pool = await WorkerPool.create({
 });
 const pushes = { onChange: () => () => undefined } as unknown as PushControl;
 const { publications, players } = createPublishing({ pool, registry, pushes });
-/** More than the buffers of a connection hold. */
+/** Exceeds the socket buffers of a connection. */
 const SNAPSHOT = Buffer.alloc(12_000_000, 'x');
 const snapshots: string[] = [];
 const context = {
@@ -114,7 +114,7 @@ t.test('the session: version, user data, ping and pong', async (t) => {
   client.socket.terminate();
 });
 
-t.test('"connection" is accepted once, and a large one not at all', async (t) => {
+t.test('"connection" is accepted once, and an oversized one is refused', async (t) => {
   const client = await RawClient.open();
   client.send('connection', { appKey: 'another' });
   client.send('ping');
@@ -154,7 +154,7 @@ t.test('a client that does not read gets one snapshot at a time, and few request
   client.socket.terminate();
 });
 
-t.test('what does not exist yet is refused in words', async (t) => {
+t.test('features that do not exist are refused with a reason', async (t) => {
   const client = await RawClient.open(true, { appKey: 'roomApp' });
   client.send('sendData', { operationId: 1, payload: { command: 'join' } });
   t.match((await client.heard('DataStatusEvent')).data, [
@@ -169,12 +169,12 @@ t.test('what does not exist yet is refused in words', async (t) => {
   client.socket.terminate();
 });
 
-t.test('access: a refused connection, publication and playback say why', async (t) => {
+t.test('access: a refused connection, publication and playback give the reason', async (t) => {
   const seen: unknown[] = [];
   const authorizer: Authorizer = {
     async identify({ door, token }) {
       seen.push([door, token?.reveal()]);
-      // Messages that the client sends meanwhile wait.
+      // The client's messages wait meanwhile.
       await new Promise((resolve) => setTimeout(resolve, 20));
       if (token?.reveal() !== 'good') throw new GatewayError('UNAUTHORIZED', 'The token is wrong.');
       return { id: 'alice', actions: new Set(['publish', 'play'] as const) };
@@ -207,7 +207,7 @@ t.test('access: a refused connection, publication and playback say why', async (
   alice.socket.terminate();
 });
 
-t.test('nonsense is ignored and the session goes on', async (t) => {
+t.test('malformed messages are ignored and the session continues', async (t) => {
   const client = await RawClient.open(false);
   client.send('publishStream', { mediaSessionId: 'early', name: 'x', sdp: OFFER });
   for (const text of [
@@ -247,7 +247,7 @@ t.test('nonsense is ignored and the session goes on', async (t) => {
   client.socket.terminate();
 });
 
-t.test('refusals say why and leave the session alone', async (t) => {
+t.test('refusals give a reason, and the session continues', async (t) => {
   const client = await RawClient.open();
   client.send('publishStream', { mediaSessionId: 'bad-sdp', name: 'x', sdp: 'v=0' });
   t.match((await client.status('bad-sdp', 'FAILED')).data[0], { name: 'x', published: true, info: /SDP offer/ });
@@ -315,7 +315,7 @@ function hold(name: string, authToken?: string): LiveStream {
   return stream;
 }
 
-t.test('a held stream is continued by its owner alone', async (t) => {
+t.test('a held stream is continued only by its owner', async (t) => {
   hold('owned', 'TOKEN');
   hold('free');
   const attempt = async (name: string, more: Record<string, unknown>): Promise<boolean> => {
@@ -345,12 +345,12 @@ t.test('a held stream is continued by its owner alone', async (t) => {
   ])
     t.notOk(await attempt('owned', more), JSON.stringify(Object.keys(more)));
   t.ok(await attempt('owned', { authToken: 'TOKEN' }));
-  t.ok(await attempt('free', {}), 'a page of the Web SDK that was reloaded');
-  t.ok(await attempt('free', given), 'one that connects again');
+  t.ok(await attempt('free', {}), 'a reloaded page of the Web SDK');
+  t.ok(await attempt('free', given), 'a page that reconnects');
   t.notOk(await attempt('free', { authToken: 'TOKEN' }));
 });
 
-t.test('a held stream is ended by its owner alone', async (t) => {
+t.test('a held stream is ended only by its owner', async (t) => {
   const [owned, free] = [hold('owned-2', 'TOKEN'), hold('free-2')];
   const publisher = Object.assign(new EventEmitter(), { id: 'live', close: () => undefined });
   const live = registry.publish('live', publisher, ownerOf('TOKEN'));
@@ -365,13 +365,13 @@ t.test('a held stream is ended by its owner alone', async (t) => {
     if (client !== owner) t.notOk(owned.endedBy);
   }
   t.match(owned.endedBy, { code: 'STREAM_STOPPED' });
-  t.notOk(free.endedBy, 'nobody knows whose it is');
-  t.notOk(live.endedBy, 'its publisher is there');
+  t.notOk(free.endedBy, 'its owner is unknown');
+  t.notOk(live.endedBy, 'it has a publisher');
   registry.end(live, new GatewayError('STREAM_STOPPED', ''));
   for (const client of [owner, stranger, nameless]) client.socket.terminate();
 });
 
-t.test('floods and giants close their own socket only', async (t) => {
+t.test('floods and oversized messages close only their own socket', async (t) => {
   const [flood, giant, bystander] = await Promise.all([RawClient.open(), RawClient.open(), RawClient.open()]);
   for (let index = 0; index < 1000; index++) flood.send('pong', null);
   const [code] = await once(flood.socket, 'close');
@@ -385,12 +385,12 @@ t.test('floods and giants close their own socket only', async (t) => {
   await waitFor('the sessions to end', () => server.sessions === 0);
 });
 
-t.test('a port that is taken is told with its setting', async (t) => {
+t.test('a port in use is reported with its setting', async (t) => {
   const again = { ...context, host: '127.0.0.1', port: server.port };
   await t.rejects(WcsServer.create(again), { code: 'SETTINGS_INVALID', message: /ws\.port \d+ is in use/ });
 });
 
-t.test('an HTTP request is told what this port is', async (t) => {
+t.test('an HTTP request gets an explanation of the port', async (t) => {
   const response = await fetch(`http://127.0.0.1:${server.port}/`);
   t.equal(response.status, 426);
   await response.text();
