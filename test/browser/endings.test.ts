@@ -12,7 +12,7 @@ const { gateway, nginx, openPage, publisher } = await setStage(t, {
   nginx: { onPublish: (parameters) => (parameters.get('name')?.includes('refused') ? 404 : 200) },
 });
 
-/** Nothing but mediasoup's worker runs any more. */
+/** Waits until only mediasoup's worker runs. */
 const idle = (): Promise<unknown> =>
   waitFor('encoders and pushers to end', () => {
     const left = gateway.children().filter(({ role }) => role !== 'media-worker');
@@ -36,21 +36,21 @@ await t.test('the publisher closes the tab: after the window its pushes end, wit
   );
 });
 
-await t.test('the RTMP server refuses: the push ends with the reason, the publication goes on', async (t) => {
+await t.test('the RTMP server refuses: the push ends with the reason, the publication continues', async (t) => {
   const page = await publisher({ name: 'refused', rtmpUrl: nginx.rtmpUrl });
   const told = await page.event(
     'the end of the push',
     ({ event }) => event?.type === 'transponder' && event.payload.status === 'ended',
   );
   t.ok(told.event.payload.reason, `with a reason: ${told.event.payload.reason}`);
-  t.equal((await page.events()).at(-1)?.what, 'event', 'nothing else happened to the stream');
+  t.equal((await page.events()).at(-1)?.what, 'event', 'the stream has no other event');
   t.match(await gateway.rest('/push/find', {}), { status: 404 });
   t.match(await page.stop('refused'), { status: 'UNPUBLISHED' });
   await page.close();
   await idle();
 });
 
-await t.test('nobody listens there: the push ends with the reason', async (t) => {
+await t.test('no server listens there: the push ends with the reason', async (t) => {
   const page = await publisher({ name: 'alone' });
   const { mediaSessionId } = await gateway.startPush({
     streamName: 'alone',
@@ -64,7 +64,7 @@ await t.test('nobody listens there: the push ends with the reason', async (t) =>
   await idle();
 });
 
-await t.test('a publisher that has VP8 only is transcoded once for all', async (t) => {
+await t.test('a publisher with VP8 only is transcoded once for all destinations', async (t) => {
   const page = await publisher({ name: 'vp8', stripCodecs: 'H264', source: 'tone', rtmpUrl: nginx.rtmpUrl });
   const second = await gateway.startPush({
     streamName: 'vp8',
@@ -90,10 +90,10 @@ await t.test('a publisher that has VP8 only is transcoded once for all', async (
 });
 
 await t.test('without a microphone the RTMP server gets silence', async (t) => {
-  const page = await publisher({ name: 'no-sound', source: 'videoOnly', rtmpUrl: nginx.rtmpUrl });
-  await recorded(recordingOf(nginx, 'rtmp_no-sound'), 2000);
-  await page.stop('no-sound');
-  const recording = await analyse(recordingOf(nginx, 'rtmp_no-sound'));
+  const page = await publisher({ name: 'no-audio', source: 'videoOnly', rtmpUrl: nginx.rtmpUrl });
+  await recorded(recordingOf(nginx, 'rtmp_no-audio'), 2000);
+  await page.stop('no-audio');
+  const recording = await analyse(recordingOf(nginx, 'rtmp_no-audio'));
   t.strictSame(recording.decodeErrors, []);
   t.ok(recording.audio.count > 50, `${recording.audio.count} frames of audio`);
   t.ok(recording.level(0, 2000) < -80, 'silent');
@@ -103,13 +103,13 @@ await t.test('without a microphone the RTMP server gets silence', async (t) => {
   await idle();
 });
 
-await t.test('without a camera the RTMP server gets sound', async (t) => {
-  // nginx-rtmp begins to record with a frame.
+await t.test('without a camera the RTMP server gets audio', async (t) => {
+  // nginx-rtmp starts a recording with a video frame.
   const server = await startNodeMediaServer();
   t.teardown(() => server.stop());
   const page = await publisher({ name: 'no-frame', source: 'audioOnly', rtmpUrl: server.rtmpUrl });
   const file = await findRecording(server, 'no-frame');
-  await waitFor('sound', async () => (await analyse(file)).audio.last > 2000);
+  await waitFor('audio', async () => (await analyse(file)).audio.last > 2000);
   await page.stop('no-frame');
   const recording = await analyse(file);
   t.equal(recording.video.count, 0);
@@ -130,7 +130,7 @@ await t.test('an offer without a codec in common fails with the reason', async (
 });
 
 await t.test(
-  'the gateway is stopped in the middle of everything: the page is told, the recording is whole, nothing is left',
+  'the gateway is stopped while a push runs: the page learns of it, the recording is complete, no process is left',
   async (t) => {
     const page = await publisher({ name: 'last', source: 'tone', rtmpUrl: nginx.rtmpUrl });
     await recorded(recordingOf(nginx, 'rtmp_last'), 1500);

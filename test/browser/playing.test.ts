@@ -14,7 +14,7 @@ async function viewer(t: Test, name: string): Promise<SdkPage> {
   return page;
 }
 
-/** Waits until this is the last that the SDK said of the frames' size. */
+/** Waits until this is the last frame size that the SDK has reported. */
 async function isTold(t: Test, page: SdkPage, width: number, height: number): Promise<void> {
   const told = await waitFor(`the player to be told of ${width}x${height}`, async () => {
     const { resolution } = (await page.events()).findLast(({ status }) => status === 'RESIZE') ?? {};
@@ -24,9 +24,9 @@ async function isTold(t: Test, page: SdkPage, width: number, height: number): Pr
 }
 
 const unread = (): Promise<boolean> =>
-  waitFor('nobody to read the stream any more', () => gateway.children().every(({ role }) => role === 'media-worker'));
+  waitFor('the stream not to be read any more', () => gateway.children().every(({ role }) => role === 'media-worker'));
 
-await t.test('players are told the size of the frames, and when it changes', async (t) => {
+await t.test('players learn the frame size and its changes', async (t) => {
   const page = await publisher({ name: 'sized', source: 'flashAndBeep', sourceOptions: { width: 640, height: 360 } });
   const first = await viewer(t, 'sized');
   await isTold(t, first, 640, 360);
@@ -48,7 +48,7 @@ await t.test('players are told the size of the frames, and when it changes', asy
   await Promise.all([first.close(), second.close(), page.close()]);
 });
 
-await t.test('who gets no frames is told nothing of them', async (t) => {
+await t.test('a player without video gets no frame size', async (t) => {
   const listener = async (options: Parameters<SdkPage['play']>[0]): Promise<string[]> => {
     const page = await openPage();
     await page.connect(gateway.wsUrl);
@@ -64,7 +64,7 @@ await t.test('who gets no frames is told nothing of them', async (t) => {
   t.ok((await listener({ name: 'heard' })).includes('RESIZE'));
   t.notOk(
     (await listener({ name: 'heard', constraints: { audio: true, video: false } })).includes('RESIZE'),
-    'a player of the sound alone',
+    'a player of audio only',
   );
   await page.close();
 
@@ -83,7 +83,7 @@ await t.test('who gets no frames is told nothing of them', async (t) => {
   await mute.close();
 });
 
-await t.test('of VP8 too', async (t) => {
+await t.test('the frame size of VP8', async (t) => {
   const page = await publisher({
     name: 'vp8',
     stripCodecs: 'H264',

@@ -19,7 +19,7 @@ const { gateway, nginx, openPage, publisher } = await setStage(t, {
   nginx: { applications: ['live', 'second', 'third'] },
 });
 
-/** What every recording of the fake camera must be, whatever way it took. */
+/** Checks that hold for every recording of the fake camera. */
 function looksRight(test: Test, recording: Recording, size: { width: number; height: number }): void {
   test.strictSame(recording.decodeErrors, [], 'everything decodes');
   test.ok(recording.startsWithKeyFrame, 'starts with a key frame');
@@ -27,7 +27,7 @@ function looksRight(test: Test, recording: Recording, size: { width: number; hei
   test.strictSame(recording.audio.stepsBack, [], 'audio timestamps never step back');
   test.ok(
     recording.audio.largestGap <= 50,
-    `no hole in the sound: ${recording.audio.largestGap} ms at ${recording.audio.largestGapAt}`,
+    `no gap in the audio: ${recording.audio.largestGap} ms at ${recording.audio.largestGapAt}`,
   );
   test.ok(
     Math.abs(recording.frames.length - recording.video.count) <= 1,
@@ -41,7 +41,7 @@ function looksRight(test: Test, recording: Recording, size: { width: number; hei
     Math.abs(recording.audio.first - recording.video.first) <= 100,
     `tracks start together: ${recording.audio.first} and ${recording.video.first}`,
   );
-  // Sound is later on its way, by its encoder, and what is in there when the push ends is not waited for.
+  // The encoder delays audio, and what it still holds at the end of the push is dropped.
   test.ok(
     Math.abs(recording.audio.last - recording.video.last) <= MOST_SOUND_LAG,
     `tracks end together: ${recording.audio.last} and ${recording.video.last}`,
@@ -52,7 +52,7 @@ function looksRight(test: Test, recording: Recording, size: { width: number; hei
   );
 }
 
-/** The fake microphone beeps: some of its moments are loud, others silent. */
+/** The fake microphone beeps: some of its periods are loud, others silent. */
 function hasBeeps(test: Test, recording: Recording): void {
   const moments = Array.from({ length: Math.floor(recording.audio.last / 50) }, (_, i) =>
     recording.level(i * 50, i * 50 + 50),
@@ -69,7 +69,7 @@ const errorShape = (status: number, exception: string): object => ({
 await t.test('a page publishes with rtmpUrl, and the RTMP server receives it', async (t) => {
   const page = await publisher({ name: 'direct', rtmpUrl: nginx.rtmpUrl });
   const event = await page.event(
-    'the page to be told that the push runs',
+    'the event that the push runs',
     ({ event }) => event?.type === 'transponder' && event.payload.status === 'pushing',
   );
   t.match(event.event.payload, { mediaSessionId: String, status: 'pushing' });
@@ -105,10 +105,10 @@ await t.test('a page publishes, and REST starts pushes', async (t) => {
   t.equal(
     gateway.children().filter(({ role }) => role !== 'media-worker').length,
     0,
-    'nothing is encoded for a stream that nobody needs',
+    'nothing is encoded for a stream without consumers',
   );
 
-  await t.test('with 40 ms of sound in a packet, as it was asked for', async (t) => {
+  await t.test('with 40 ms of audio in a packet, as requested', async (t) => {
     const before = await waitFor('the first packets', async () =>
       (await page.audioSent()).packets > 0 ? page.audioSent() : undefined,
     );
@@ -140,7 +140,7 @@ await t.test('a page publishes, and REST starts pushes', async (t) => {
     t.match(again, errorShape(409, 'TRANSPONDER_EXISTS'));
   });
 
-  await t.test('two requests at the same instant: one wins', async (t) => {
+  await t.test('two simultaneous requests: one wins', async (t) => {
     const request = {
       streamName: 'camera',
       rtmpUrl: `rtmp://127.0.0.1:${nginx.port}/second/twice`,
@@ -204,12 +204,12 @@ await t.test('a page publishes, and REST starts pushes', async (t) => {
       status: 404,
       body: { exception: 'TRANSPONDER_NOT_FOUND' },
     });
-    // The official client sends find_all as GET, and as POST with nothing in it.
+    // The official client sends find_all as GET, and as POST with an empty body.
     t.match(await gateway.rest('/push/find_all', undefined, 'GET'), { status: 200, body: { length: 1 } });
     t.match(await gateway.rest('/push/find_all', undefined, 'POST'), { status: 200, body: { length: 1 } });
   });
 
-  await t.test('what cannot be right: 400 with the reason, 404', async (t) => {
+  await t.test('invalid requests: 400 with the reason, 404', async (t) => {
     const startup = (request: object): Promise<RestAnswer> =>
       gateway.rest('/push/startup', { streamName: 'camera', rtmpUrl: `${nginx.rtmpUrl}/x`, ...request });
     t.match(await startup({ streamName: 'nobody' }), errorShape(404, 'STREAM_NOT_FOUND'));
@@ -242,7 +242,7 @@ await t.test('a page publishes, and REST starts pushes', async (t) => {
     t.match(await viewer.available('nobody'), { available: false });
     t.match(await viewer.play({ name: 'nobody' }), { status: 'FAILED', info: 'Stream not found' });
     t.match(await viewer.play({ name: 'camera' }), { status: 'PLAYING' });
-    const seen = await waitFor('frames and sound in the player', async () => {
+    const seen = await waitFor('video and audio in the player', async () => {
       const playback = await viewer.playback();
       if (playback && playback.framesDecoded >= 10 && playback.width > 0 && playback.audioEnergy > 0) return playback;
       throw new Error(JSON.stringify(playback));
@@ -268,7 +268,7 @@ await t.test('a page publishes, and REST starts pushes', async (t) => {
   await page.close();
 });
 
-await t.test('node-media-server receives it as well', async (t) => {
+await t.test('node-media-server receives a stream', async (t) => {
   const server = await startNodeMediaServer();
   t.teardown(() => server.stop());
   const page = await publisher({ name: 'elsewhere', rtmpUrl: server.rtmpUrl });
@@ -281,7 +281,7 @@ await t.test('node-media-server receives it as well', async (t) => {
   await page.close();
 });
 
-await t.test('a page that may only use TCP publishes as well', async (t) => {
+await t.test('a page publishes over TCP', async (t) => {
   const page = await publisher({ name: 'tcp', rtmpUrl: nginx.rtmpUrl, transport: 'TCP' });
   await recorded(recordingOf(nginx, 'rtmp_tcp'), 2000);
   const protocols = await page.page.evaluate(`(async () => {

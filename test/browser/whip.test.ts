@@ -164,7 +164,7 @@ for (const [what, codec, layers] of [
   ['first', 'h264', [{ rid: 'h' }, { rid: 'l', scaleResolutionDownBy: 2 }]],
   ['last', 'vp8', [{ rid: 'q', scaleResolutionDownBy: 2 }, { rid: 'f' }]],
 ] as const) {
-  await t.test(`simulcast, ${codec}, the largest layer ${what}: it is taken, and lips stay in sync`, async (t) => {
+  await t.test(`simulcast, ${codec}, the largest layer ${what}: it is used, and audio and video stay in sync`, async (t) => {
     const page = await open();
     const answer = await page.publish(endpoint(`layers-${what}`, nginx.rtmpUrl), {
       codec,
@@ -215,13 +215,13 @@ await t.test('audio only, video only', async (t) => {
     const { audio, video, decodeErrors } = await analyse(file);
     t.strictSame(decodeErrors, []);
     t.equal(video.count > 0, source === 'videoOnly');
-    t.ok(audio.count > 10, 'sound, or silence in its place');
+    t.ok(audio.count > 10, 'audio, or silence in its place');
     await page.close();
   };
   await Promise.all([only('audioOnly'), only('videoOnly')]);
 });
 
-await t.test('a publisher that vanishes is held, and goes on with the same credentials', async (t) => {
+await t.test('a publisher that vanishes is held, and continues with the same credentials', async (t) => {
   const first = await open();
   const headers = { authorization: 'Bearer alice' };
   t.equal((await first.publish(endpoint('held', nginx.rtmpUrl), { headers })).status, 201);
@@ -248,7 +248,7 @@ await t.test('a publisher that vanishes is held, and goes on with the same crede
   t.equal((await first.request('DELETE')).status, 404, 'the first session has no more say');
   t.match(await gateway.transponder(mediaSessionId), { status: 'pushing' }, 'the same push went on');
 
-  // As a page does that closes its connection before it says goodbye.
+  // A page may close its connection before it sends DELETE.
   await second.page.evaluate('whipPage.connection.close()');
   await waitFor(
     'the stream to be held',
@@ -305,7 +305,7 @@ await t.test(
   },
 );
 
-await t.test('WHEP: a page watches the stream', async (t) => {
+await t.test('WHEP: a page plays the stream', async (t) => {
   const [publisher, player] = await Promise.all([open(), open()]);
   t.match(await player.play(`${gateway.httpUrl}/whep/watched`), { status: 404 });
   t.equal((await publisher.publish(endpoint('watched'))).status, 201);
@@ -314,7 +314,7 @@ await t.test('WHEP: a page watches the stream', async (t) => {
     status: 201,
     headers: { location: /^\/whep\/watched\/[\w-]{36}$/ },
   });
-  await waitFor('frames and sound', async () => {
+  await waitFor('video and audio', async () => {
     const { streams } = await player.flow('inbound-rtp');
     return (
       streams.some(({ framesDecoded = 0, frameHeight }) => framesDecoded > 10 && frameHeight === 360) &&
@@ -327,7 +327,7 @@ await t.test('WHEP: a page watches the stream', async (t) => {
   await Promise.all([publisher.close(), player.close()]);
 });
 
-await t.test("the gateway's own page publishes and watches", async (t) => {
+await t.test("the gateway's own page publishes and plays", async (t) => {
   const page = await browser.newPage();
   await page.goto(`${gateway.httpUrl}/console/whip.html`);
   await page.fill('#stream-name', 'page one');

@@ -8,7 +8,11 @@ import { waitFor } from './wait.ts';
 const PAGE_FILES = fileURLToPath(new URL('./page/', import.meta.url));
 const SDK_FILES = dirname(fileURLToPath(import.meta.resolve('@flashphoner/websdk/package.json')));
 
-const TYPES: Record<string, string> = { html: 'text/html; charset=utf-8', js: 'text/javascript; charset=utf-8' };
+const TYPES: Record<string, string> = {
+  html: 'text/html; charset=utf-8',
+  js: 'text/javascript; charset=utf-8',
+  css: 'text/css; charset=utf-8',
+};
 
 export interface PageServer {
   readonly url: string;
@@ -20,7 +24,8 @@ export async function startPageServer(): Promise<PageServer> {
   const server = createServer((request, response) => {
     const path = new URL(request.url ?? '/', 'http://page').pathname;
     const name = path === '/' ? 'index.html' : path.slice(1);
-    const sdk = /^websdk\/([\w.-]+\.js)$/.exec(name);
+    // The path of a parsed URL has no "..".
+    const sdk = /^websdk\/([\w./-]+)$/.exec(name);
     const file = sdk ? join(SDK_FILES, sdk[1]!) : join(PAGE_FILES, name.replace(/[^\w.-]/g, ''));
     readFile(file).then(
       (content) =>

@@ -36,7 +36,7 @@ const publish = () => PublishSession.create({ pool, offerSdp: PUBLISH, logger: s
 type Publishing = Awaited<ReturnType<typeof publish>>;
 const play = (publisher: Publishing) => PlaySession.create({ publisher, offerSdp: PLAY, logger: silentLogger });
 
-/** What the worker itself has: routers, and transports of publishers and of the pipes to their players. */
+/** What the worker reports: routers, and the transports of publishers and of the pipes to their players. */
 async function left(): Promise<{ routers: number; transports: number; webRtc: number }> {
   const [inWorker, inRouter, inServer] = await Promise.all([
     worker.worker.dump(),
@@ -51,18 +51,18 @@ async function left(): Promise<{ routers: number; transports: number; webRtc: nu
 }
 const nothing = await left();
 
-t.test('a publisher that is watched stops: a normal end', async (t) => {
+t.test('a publisher with players stops: a normal end', async (t) => {
   const publisher = await publish();
   const players = await Promise.all([play(publisher), play(publisher), play(publisher)]);
   t.equal(worker.sessions, 4);
   const lost = Promise.all(players.slice(1).map((player) => once(player, 'lost')));
-  // As the signalling does, in the same turn; the others hear of it from the worker.
+  // As signaling does, in the same tick; the other players learn of it from the worker.
   publisher.close();
   players[0]!.close();
   for (const [reason] of await lost) t.match(reason, { code: 'STREAM_STOPPED' });
   t.equal(worker.sessions, 0);
   t.same(await left(), nothing);
-  t.same(logged, [], 'nothing to complain of');
+  t.same(logged, [], 'no warnings');
 });
 
 t.test('a player stops', async (t) => {
@@ -76,16 +76,16 @@ t.test('a player stops', async (t) => {
   t.same(logged, []);
 });
 
-t.test('a publisher stops while its player is being made: nothing stays', async (t) => {
+t.test('a publisher stops while its player is being created: nothing is left', async (t) => {
   const outcomes = new Set<string>();
-  // In every turn of the loop that the making takes, until it is done before the publisher stops.
-  for (let turns = 0; !outcomes.has('STREAM_STOPPED'); turns++) {
+  // In every event-loop tick that the creation takes, until it completes before the publisher stops.
+  for (let ticks = 0; !outcomes.has('STREAM_STOPPED'); ticks++) {
     const publisher = await publish();
     const playing = play(publisher).then(
       async (player) => ((await once(player, 'lost')) as [{ code: string }])[0].code,
       (error: { code: string }) => error.code,
     );
-    for (let turn = 0; turn < turns; turn++) await new Promise(setImmediate);
+    for (let tick = 0; tick < ticks; tick++) await new Promise(setImmediate);
     publisher.close();
     outcomes.add(await playing);
   }
@@ -94,7 +94,7 @@ t.test('a publisher stops while its player is being made: nothing stays', async 
   t.same(await left(), nothing);
 });
 
-t.test('sound and frames with one payload type', async (t) => {
+t.test('audio and video with one payload type', async (t) => {
   const publisher = await publish();
   const video = /a=rtpmap:(\d+) H264/.exec(PLAY)![1]!;
   const offerSdp = PLAY.replace(/^(m=audio 9 \S+) .*$/m, `$1 ${video}`).replace(
@@ -109,7 +109,7 @@ t.test('sound and frames with one payload type', async (t) => {
   t.same(await left(), nothing);
 });
 
-t.test('a worker that dies while a session is being made', async (t) => {
+t.test('a worker dies while a session is being created', async (t) => {
   const [watched, restarting] = await Promise.all([publish(), publish()]);
   const pid = pool.pids[0]!;
   process.kill(pid, 'SIGSTOP');

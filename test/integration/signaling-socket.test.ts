@@ -2,6 +2,7 @@ import { EventEmitter, once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import t from 'tap';
 import { WebSocket } from 'ws';
+import type { Authorizer } from '../../src/access/authorizer.ts';
 import { Certificate } from '../../src/net/certificate.ts';
 import { GatewayError } from '../../src/errors.ts';
 import { silentLogger } from '../../src/observe/logger.ts';
@@ -28,7 +29,7 @@ interface Message {
   readonly data: any[];
 }
 
-/** A client that says what it is told to say. */
+/** A client that sends arbitrary messages. */
 class RawClient {
   readonly socket: WebSocket;
   readonly received: Message[] = [];
@@ -38,8 +39,12 @@ class RawClient {
     socket.on('message', (text) => this.received.push(JSON.parse(String(text)) as Message));
   }
 
-  static async open(connected = true, more: Record<string, unknown> = {}): Promise<RawClient> {
-    const client = new RawClient(new WebSocket(`ws://127.0.0.1:${server.port}/any/path`));
+  static async open(
+    connected = true,
+    more: Record<string, unknown> = {},
+    port: number = server.port,
+  ): Promise<RawClient> {
+    const client = new RawClient(new WebSocket(`ws://127.0.0.1:${port}/any/path`));
     await once(client.socket, 'open');
     if (connected) {
       client.send('connection', { appKey: 'defaultApp', mediaProviders: ['WebRTC'], clientVersion: '2.0', ...more });
@@ -77,6 +82,9 @@ const pool = await WorkerPool.create({
 });
 const pushes = { onChange: () => () => undefined } as unknown as PushControl;
 const { publications, players } = createPublishing({ pool, registry, pushes });
+/** Exceeds the socket buffers of a connection. */
+const SNAPSHOT = Buffer.alloc(12_000_000, 'x');
+const snapshots: string[] = [];
 const context = {
   publications,
   players,
@@ -85,6 +93,7 @@ const context = {
   pacer: RESTLESS,
   logger: silentLogger,
   version: '1.2.3',
+  takeSnapshot: async (stream: LiveStream) => (snapshots.push(stream.name), SNAPSHOT),
 };
 const server = await WcsServer.create({ ...context, host: '127.0.0.1', port: 0 });
 t.teardown(async () => {
@@ -105,7 +114,100 @@ t.test('the session: version, user data, ping and pong', async (t) => {
   client.socket.terminate();
 });
 
-t.test('nonsense is ignored and the session goes on', async (t) => {
+t.test('"connection" is accepted once, and an oversized one is refused', async (t) => {
+  const client = await RawClient.open();
+  client.send('connection', { appKey: 'another' });
+  client.send('ping');
+  await client.heard('pong');
+  t.equal(client.received.filter(({ message }) => message === 'getUserData').length, 1);
+  client.socket.terminate();
+  const large = await RawClient.open(false);
+  large.send('connection', { custom: 'x'.repeat(70_000) });
+  t.equal((await once(large.socket, 'close'))[0], 1009);
+});
+
+t.test('a client that does not read gets one snapshot at a time, and few requests wait', async (t) => {
+  const publisher = Object.assign(new EventEmitter(), { id: 'shown', close: () => undefined });
+  const stream = registry.publish('shown', publisher);
+  snapshots.length = 0;
+  const client = await RawClient.open();
+  const deaf = await RawClient.open();
+  deaf.socket.pause();
+  for (let index = 0; index < 50; index++) deaf.send('snapshot', { mediaSessionId: `s${index}`, name: 'shown' });
+  await waitFor('the first snapshot', () => snapshots.length > 0);
+  client.send('snapshot', { mediaSessionId: 'mine', name: 'shown' });
+  const completed = await client.heard('notifyStreamEvent', ([event]) => event.type === 'snapshotCompleted');
+  t.equal(completed.data[0].mediaSessionId, 'mine');
+  t.equal(completed.data[0].payload.snapshot, SNAPSHOT.toString('base64'));
+  t.equal((await client.status('mine', 'SNAPSHOT_COMPLETE')).data[0].info, SNAPSHOT.toString('base64'), 'older pages');
+  t.equal(snapshots.length, 2, 'one for each client');
+
+  registry.end(stream, new GatewayError('STREAM_STOPPED', ''));
+  deaf.socket.resume();
+  const failures = await waitFor('the answers to the others', () => {
+    const failed = deaf.received.filter(({ data: [event] }) => event?.type === 'snapshotFailed');
+    return failed.length === 49 ? failed : undefined;
+  });
+  t.match(failures[0]!.data, [{ mediaSessionId: 's4', payload: { info: 'Too many snapshots at once' } }]);
+  t.match((await deaf.status('s4', 'FAILED')).data[0].info, 'Too many snapshots at once', 'older pages');
+  deaf.socket.terminate();
+  client.socket.terminate();
+});
+
+t.test('features that do not exist are refused with a reason', async (t) => {
+  const client = await RawClient.open(true, { appKey: 'roomApp' });
+  client.send('sendData', { operationId: 1, payload: { command: 'join' } });
+  t.match((await client.heard('DataStatusEvent')).data, [
+    { operationId: 1, status: 'FAILED', info: 'The Room API is not available in this version of the gateway.' },
+  ]);
+  client.send('call', { callId: 'c', callee: '1000' });
+  t.match((await client.heard('finish')).data, [{ callId: 'c', status: 'FAILED', info: /Calls are not available/ }]);
+  for (const record of [true, 'true']) {
+    client.send('publishStream', { mediaSessionId: `r-${record}`, name: 'recorded', sdp: OFFER, record });
+    t.match((await client.status(`r-${record}`, 'FAILED')).data[0].info, /^Recording is not available/);
+  }
+  client.socket.terminate();
+});
+
+t.test('access: a refused connection, publication and playback give the reason', async (t) => {
+  const seen: unknown[] = [];
+  const authorizer: Authorizer = {
+    async identify({ door, token }) {
+      seen.push([door, token?.reveal()]);
+      // The client's messages wait meanwhile.
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      if (token?.reveal() !== 'good') throw new GatewayError('UNAUTHORIZED', 'The token is wrong.');
+      return { id: 'alice', actions: new Set(['publish', 'play'] as const) };
+    },
+    async authorize(principal, action, resource) {
+      seen.push([principal.id, action, resource?.stream]);
+      throw new GatewayError('FORBIDDEN', `${action} is not allowed.`);
+    },
+  };
+  const guarded = await WcsServer.create({ ...context, authorizer, host: '127.0.0.1', port: 0 });
+  t.teardown(() => guarded.close());
+  const stranger = await RawClient.open(false, {}, guarded.port);
+  const closed = once(stranger.socket, 'close');
+  stranger.send('connection', { authToken: 'bad' });
+  t.match((await stranger.heard('fail')).data, [{ status: 'FAILED', info: 'The token is wrong.' }]);
+  t.equal((await closed)[0], 1008);
+
+  const alice = await RawClient.open(false, {}, guarded.port);
+  alice.send('connection', { custom: { token: 'good' } });
+  alice.send('publishStream', { mediaSessionId: 'p', name: 'x', sdp: OFFER });
+  alice.send('playStream', { mediaSessionId: 'v', name: 'y', sdp: OFFER });
+  t.equal((await alice.status('p', 'FAILED')).data[0].info, 'publish is not allowed.');
+  t.equal((await alice.status('v', 'FAILED')).data[0].info, 'play is not allowed.');
+  t.strictSame(seen, [
+    ['wcs', 'bad'],
+    ['wcs', 'good'],
+    ['alice', 'publish', 'x'],
+    ['alice', 'play', 'y'],
+  ]);
+  alice.socket.terminate();
+});
+
+t.test('malformed messages are ignored and the session continues', async (t) => {
   const client = await RawClient.open(false);
   client.send('publishStream', { mediaSessionId: 'early', name: 'x', sdp: OFFER });
   for (const text of [
@@ -145,7 +247,7 @@ t.test('nonsense is ignored and the session goes on', async (t) => {
   client.socket.terminate();
 });
 
-t.test('refusals say why and leave the session alone', async (t) => {
+t.test('refusals give a reason, and the session continues', async (t) => {
   const client = await RawClient.open();
   client.send('publishStream', { mediaSessionId: 'bad-sdp', name: 'x', sdp: 'v=0' });
   t.match((await client.status('bad-sdp', 'FAILED')).data[0], { name: 'x', published: true, info: /SDP offer/ });
@@ -213,7 +315,7 @@ function hold(name: string, authToken?: string): LiveStream {
   return stream;
 }
 
-t.test('a held stream is continued by its owner alone', async (t) => {
+t.test('a held stream is continued only by its owner', async (t) => {
   hold('owned', 'TOKEN');
   hold('free');
   const attempt = async (name: string, more: Record<string, unknown>): Promise<boolean> => {
@@ -243,12 +345,12 @@ t.test('a held stream is continued by its owner alone', async (t) => {
   ])
     t.notOk(await attempt('owned', more), JSON.stringify(Object.keys(more)));
   t.ok(await attempt('owned', { authToken: 'TOKEN' }));
-  t.ok(await attempt('free', {}), 'a page of the Web SDK that was reloaded');
-  t.ok(await attempt('free', given), 'one that connects again');
+  t.ok(await attempt('free', {}), 'a reloaded page of the Web SDK');
+  t.ok(await attempt('free', given), 'a page that reconnects');
   t.notOk(await attempt('free', { authToken: 'TOKEN' }));
 });
 
-t.test('a held stream is ended by its owner alone', async (t) => {
+t.test('a held stream is ended only by its owner', async (t) => {
   const [owned, free] = [hold('owned-2', 'TOKEN'), hold('free-2')];
   const publisher = Object.assign(new EventEmitter(), { id: 'live', close: () => undefined });
   const live = registry.publish('live', publisher, ownerOf('TOKEN'));
@@ -263,13 +365,13 @@ t.test('a held stream is ended by its owner alone', async (t) => {
     if (client !== owner) t.notOk(owned.endedBy);
   }
   t.match(owned.endedBy, { code: 'STREAM_STOPPED' });
-  t.notOk(free.endedBy, 'nobody knows whose it is');
-  t.notOk(live.endedBy, 'its publisher is there');
+  t.notOk(free.endedBy, 'its owner is unknown');
+  t.notOk(live.endedBy, 'it has a publisher');
   registry.end(live, new GatewayError('STREAM_STOPPED', ''));
   for (const client of [owner, stranger, nameless]) client.socket.terminate();
 });
 
-t.test('floods and giants close their own socket only', async (t) => {
+t.test('floods and oversized messages close only their own socket', async (t) => {
   const [flood, giant, bystander] = await Promise.all([RawClient.open(), RawClient.open(), RawClient.open()]);
   for (let index = 0; index < 1000; index++) flood.send('pong', null);
   const [code] = await once(flood.socket, 'close');
@@ -283,12 +385,12 @@ t.test('floods and giants close their own socket only', async (t) => {
   await waitFor('the sessions to end', () => server.sessions === 0);
 });
 
-t.test('a port that is taken is told with its setting', async (t) => {
+t.test('a port in use is reported with its setting', async (t) => {
   const again = { ...context, host: '127.0.0.1', port: server.port };
   await t.rejects(WcsServer.create(again), { code: 'SETTINGS_INVALID', message: /ws\.port \d+ is in use/ });
 });
 
-t.test('an HTTP request is told what this port is', async (t) => {
+t.test('an HTTP request gets an explanation of the port', async (t) => {
   const response = await fetch(`http://127.0.0.1:${server.port}/`);
   t.equal(response.status, 426);
   await response.text();

@@ -16,7 +16,7 @@ const { WorkerPool } = await import('../../src/webrtc/worker-pool.ts');
 const { WcsServer } = await import('../../src/signaling/wcs-server.ts');
 const { createPublishing, openAuthorizer } = await import('../helpers/publishing.ts');
 
-/** Stands for the transponders: remembers what it was asked and says what the test wants. */
+/** Replaces the transponders: records the calls, and answers as the test sets it up. */
 class FakeControl implements TransponderControl {
   readonly started: StartRequest[] = [];
   readonly refused: { request: StartRequest; reason: GatewayError }[] = [];
@@ -140,9 +140,9 @@ t.test('publish with rtmpUrl, receive its packets, play it, stop it', async (t) 
   t.equal(audio?.codec, 'opus');
   t.equal(video?.codec, 'h264');
 
-  const [sound, frame] = await Promise.all([audio!.subscribe(), video!.subscribe()]);
-  const [heard, seen] = [receive(sound), receive(frame)];
-  frame.requestKeyFrame();
+  const [audioPackets, videoPackets] = await Promise.all([audio!.subscribe(), video!.subscribe()]);
+  const [heard, seen] = [receive(audioPackets), receive(videoPackets)];
+  videoPackets.requestKeyFrame();
   await waitFor('packets', () => heard.packets.length > 50 && seen.packets.length > 30);
   const payloadType = seen.packets[0]![1]! & 0x7f;
   t.ok(
@@ -150,11 +150,11 @@ t.test('publish with rtmpUrl, receive its packets, play it, stop it', async (t) 
     'one payload type: no RTX',
   );
   const nalTypes = new Set(seen.packets.map((packet) => packet[payloadOffset(packet)]! & 0x1f));
-  t.ok(nalTypes.has(24) || nalTypes.has(7), 'parameter sets of the key frame that was asked for');
+  t.ok(nalTypes.has(24) || nalTypes.has(7), 'parameter sets of the requested key frame');
   await waitFor('sender reports', () => heard.reports.length > 0 && seen.reports.length > 0);
   // Chromium's NTP clock is the system's; 2208988800 s lie between 1900 and 1970 (RFC 868).
   t.ok(Math.abs(seen.reports[0]!.ntpMs - (Date.now() + 2_208_988_800_000)) < 60_000, 'NTP time since 1900');
-  await waitFor('round-trip time', () => frame.roundTripMs > 0);
+  await waitFor('round-trip time', () => videoPackets.roundTripMs > 0);
 
   const player = await SdkPage.open(browser, pages);
   await player.connect(url);
@@ -163,7 +163,7 @@ t.test('publish with rtmpUrl, receive its packets, play it, stop it', async (t) 
   t.match(await player.play({ name: 'nowhere' }), { status: 'FAILED', info: 'Stream not found' });
   const playing = performance.now();
   t.match(await player.play({ name: 'one' }), { status: 'PLAYING' });
-  const playback = await waitFor('frames and sound at the player', async () => {
+  const playback = await waitFor('video and audio at the player', async () => {
     const shown = await player.playback();
     return shown && shown.framesDecoded > 20 && shown.audioEnergy > 0 ? shown : undefined;
   });
@@ -189,13 +189,13 @@ t.test('publish with rtmpUrl, receive its packets, play it, stop it', async (t) 
   );
 
   const ends: string[] = [];
-  sound.on('ended', () => ends.push('sound'));
-  frame.on('ended', () => ends.push('frame'));
+  audioPackets.on('ended', () => ends.push('audio'));
+  videoPackets.on('ended', () => ends.push('video'));
   let reason: GatewayError | undefined;
   stream!.on('ended', (why) => (reason = why));
   t.match(await page.stop('one'), { status: 'UNPUBLISHED', info: 'Stopped by user' });
   t.equal(reason?.code, 'STREAM_STOPPED');
-  t.same(ends.sort(), ['frame', 'sound']);
+  t.same(ends.sort(), ['audio', 'video']);
   await player.event(
     'the end at the player',
     (event) => event.name === 'one' && event.status === 'STOPPED' && event.info === 'Stopped by publisher stop',
@@ -222,7 +222,7 @@ t.test('a refused push does not end the publication and shows no secret', async 
   t.match(
     control.refused,
     [{ request: { streamName: 'two' }, reason: { code: 'DESTINATION_FORBIDDEN' } }],
-    'remembered in the history',
+    'recorded in the history',
   );
   t.ok(registry.find('two')?.publisher);
   await page.close();

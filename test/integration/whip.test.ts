@@ -49,7 +49,7 @@ t.teardown(async () => {
   await pool.close();
 });
 
-/** A gateway's HTTP side on a port of its own; all share streams and workers. */
+/** An HTTP listener on its own port; all of them share streams and workers. */
 async function listen(values: Record<string, string> = {}): Promise<string> {
   const settings = SettingsSchema.parse({
     'http.port': '0',
@@ -100,7 +100,7 @@ async function send(
   });
   return { status: response.status, headers: response.headers, text: await response.text() };
 }
-/** As browsers ask; fetch does not let a program do that. */
+/** A preflight as browsers send it; fetch does not allow that. */
 function preflight(
   url: string,
   method: string,
@@ -132,7 +132,7 @@ const NEW_ICE = 'a=ice-ufrag:newu\r\na=ice-pwd:newpwdnewpwdnewpwdnewp\r\n';
 const CANDIDATE =
   'm=audio 9 RTP/AVP 0\r\na=mid:0\r\na=candidate:1 1 udp 2122260223 192.0.2.1 61764 typ host\r\na=candidate:2 1 xyz 1 no-such-host.invalid 9 typ relay\r\na=end-of-candidates\r\n';
 
-t.test('POST, as RFC 9725 has it', async (t) => {
+t.test('POST, as RFC 9725 requires', async (t) => {
   const { status, headers, text } = await post(`${base}/whip/cam%20one`);
   t.equal(status, 201);
   t.equal(headers.get('content-type'), SDP);
@@ -160,7 +160,7 @@ t.test('POST, as RFC 9725 has it', async (t) => {
       t.match(refused.headers.get('allow'), url === resource ? /PATCH, DELETE/ : /POST/);
     }
   }
-  t.equal((await post(`${base}/whip/cam%20one`)).status, 409, 'the name is taken at once');
+  t.equal((await post(`${base}/whip/cam%20one`)).status, 409, 'the name is reserved at once');
   t.match(
     await send('DELETE', resource, { headers: { 'if-match': '"stale"' } }),
     { status: 200, text: '' },
@@ -173,7 +173,7 @@ t.test('POST, as RFC 9725 has it', async (t) => {
   await send('DELETE', base + again.headers.get('location'));
 });
 
-t.test('H.264 in whole NAL units alone, or that says nothing of itself', async (t) => {
+t.test('H.264 with packetization mode 0, or without parameters', async (t) => {
   for (const [offer, format] of [
     [OFFER.replaceAll('packetization-mode=1', 'packetization-mode=0'), /;packetization-mode=0;/],
     [OFFER.replace(/^a=fmtp:\d+ .*profile-level-id=.*\r\n/gm, ''), /^a=fmtp:\d+ x-google-start-bitrate=\d+\r$/m],
@@ -181,7 +181,7 @@ t.test('H.264 in whole NAL units alone, or that says nothing of itself', async (
     const { status, headers, text } = await post(`${base}/whip/whole`, offer);
     t.equal(status, 201, text);
     t.match(text, / H264\/90000\r\n/);
-    t.match(text, format, 'as it was offered');
+    t.match(text, format, 'as offered');
     await send('DELETE', base + headers.get('location'));
   }
 });
@@ -203,13 +203,13 @@ t.test('OPTIONS, with CORS and without', async (t) => {
     ['/whip/options', ['POST', 'OPTIONS']],
     [created.get('location')!, ['PATCH', 'DELETE']],
   ] as const) {
-    // A preflight has no key, and must not need one.
+    // A preflight carries no key and must not need one.
     const { status, headers } = await preflight(guarded + path, methods[0]);
     t.equal(status, 200);
     t.equal(headers['access-control-allow-origin'], ORIGIN);
     for (const method of methods) t.match(headers['access-control-allow-methods'], method);
     t.match(headers['access-control-allow-headers'], /authorization.*if-match/);
-    t.notOk(headers['link'], 'the credentials of TURN are for those who have a key');
+    t.notOk(headers['link'], 'the credentials of TURN are only for clients with the key');
   }
 });
 
@@ -222,7 +222,7 @@ t.test('PATCH: candidates, ICE restarts, preconditions', async (t) => {
   const trickle = credentials(OFFER) + CANDIDATE;
 
   const trickled = await patch(trickle, { 'if-match': etag });
-  t.match(trickled, { status: 204, text: '' }, 'also with a transport and a host that mean nothing here');
+  t.match(trickled, { status: 204, text: '' }, 'also with an unknown transport and an unresolvable host');
   t.equal(trickled.headers.get('etag'), null);
   t.equal((await patch(trickle, { 'if-match': `"x", ${etag}` })).status, 204);
   t.equal((await patch(trickle)).status, 428);
@@ -243,13 +243,13 @@ t.test('PATCH: candidates, ICE restarts, preconditions', async (t) => {
   const next = restarted.headers.get('etag')!;
   t.match(next, /^"[\w-]{16}"$/);
   t.not(next, etag);
-  t.equal((await patch(trickle, { 'if-match': etag })).status, 412, 'candidates of the old session come too late');
+  t.equal((await patch(trickle, { 'if-match': etag })).status, 412, 'candidates of the previous session are refused');
   t.equal((await patch(NEW_ICE + CANDIDATE, { 'if-match': next })).status, 204);
-  t.equal((await patch(NEW_ICE, { 'if-match': '"*"' })).status, 204, 'the same credentials again are no restart');
+  t.equal((await patch(NEW_ICE, { 'if-match': '"*"' })).status, 204, 'repeated credentials are not a restart');
   await send('DELETE', resource);
 });
 
-t.test('what is refused, and how', async (t) => {
+t.test('what is refused, with which status', async (t) => {
   const refused = async (url: string, status: number, exception: string, body = OFFER, type = SDP): Promise<Answer> => {
     const answer = await send('POST', url, { type, body });
     t.equal(answer.status, status, answer.text);
@@ -279,7 +279,7 @@ t.test('what is refused, and how', async (t) => {
   for (const { headers } of sessions) t.equal((await send('DELETE', base + headers.get('location'))).status, 200);
 });
 
-t.test('two at the same instant: one wins', async (t) => {
+t.test('two simultaneous requests: one wins', async (t) => {
   const answers = await Promise.all([post(`${base}/whip/race`), post(`${base}/whip/race`)]);
   t.strictSame(answers.map(({ status }) => status).sort(), [201, 409]);
   await send('DELETE', base + answers.find(({ status }) => status === 201)!.headers.get('location'));
@@ -291,7 +291,7 @@ t.test('the key: every request but a preflight', async (t) => {
   t.equal(refusal.status, 401);
   t.match(refusal.headers.get('www-authenticate'), /^Bearer/);
   t.equal((await post(`${guarded}/whip/secret`, OFFER, { authorization: 'Bearer wrong' })).status, 401);
-  t.equal((await post(`${guarded}/whip/secret?token=k3y`)).status, 401, 'in the header alone');
+  t.equal((await post(`${guarded}/whip/secret?token=k3y`)).status, 401, 'only in the header');
   const { status, headers } = await post(`${guarded}/whip/secret`, OFFER, bearer);
   t.equal(status, 201);
   const resource = guarded + headers.get('location');
@@ -322,11 +322,11 @@ t.test("as Red5 Pro's clients expect it", async (t) => {
     409,
     'stream names are common to all applications',
   );
-  t.equal((await send('DELETE', resource)).status, 200, 'the id in the path is enough');
+  t.equal((await send('DELETE', resource)).status, 200, 'the id in the path suffices');
   t.equal((await send('PATCH', resource, { type: FRAGMENT, body: '' })).status, 404);
 });
 
-t.test('pushes start when the stream is up, and their failure ends nothing', async (t) => {
+t.test('pushes start when the stream is live, and their failure does not end it', async (t) => {
   control.calls.length = 0;
   t.equal(
     (
@@ -344,10 +344,10 @@ t.test('pushes start when the stream is up, and their failure ends nothing', asy
   t.equal((await page.request('DELETE')).status, 200);
   control.fail = new Error('no');
   t.equal((await page.publish(`${base}/whip/refused?rtmpUrl=x`)).status, 201);
-  await waitFor('the refusal to be remembered', () =>
+  await waitFor('the refusal to be recorded', () =>
     control.calls.some(([what, , code]) => what === 'refuse' && code === 'INTERNAL'),
   );
-  t.ok(registry.find('refused')?.publisher, 'it goes on');
+  t.ok(registry.find('refused')?.publisher, 'it continues');
   t.equal((await page.request('DELETE')).status, 200);
   t.equal(registry.size, 0);
 });
@@ -373,10 +373,10 @@ t.test('WHEP', async (t) => {
   t.equal(busy.status, 503);
   t.ok(busy.headers.get('retry-after'));
   t.equal((await page.request('DELETE')).status, 200);
-  await waitFor('its player to go with the stream', async () => (await post(`${few}/whep/shown`, play)).status === 404);
+  await waitFor('its player to end with the stream', async () => (await post(`${few}/whep/shown`, play)).status === 404);
 });
 
-t.test('hostile offers are refused with 4xx, never with 5xx, and soon', async (t) => {
+t.test('hostile offers are refused with 4xx, never with 5xx, and quickly', async (t) => {
   const lines = OFFER.split('\r\n');
   const line = fc.constantFrom(...lines);
   const junk = fc.oneof(
@@ -429,10 +429,10 @@ t.test('hostile offers are refused with 4xx, never with 5xx, and soon', async (t
     t.equal((await send('POST', `${base}/whip/fuzz`, { type: SDP, body })).status, 400);
     t.ok(performance.now() - startedAt < 1000);
   }
-  t.equal(registry.size, 0, 'none of them left anything behind');
+  t.equal(registry.size, 0, 'nothing is left of them');
 });
 
-t.test('closing the listeners ends what is published and what is still connecting', async (t) => {
+t.test('closing the listeners ends live and connecting publications', async (t) => {
   const closing = await listen();
   t.equal((await page.publish(`${closing}/whip/last`)).status, 201);
   const stream = await waitFor('the stream', () => registry.find('last'));

@@ -3,7 +3,7 @@ import { integer } from '../fields.ts';
 /** The largest number of each. */
 export const limits = {
   max_streams: integer(1, 100_000).default(500),
-  /** WHEP players. */
+  /** Players of the WebSocket and WHEP together. */
   max_players: integer(1, 100_000).default(100),
   max_transponders: integer(1, 100_000).default(1000),
   max_transponders_per_stream: integer(1, 100_000).default(100),

@@ -1,7 +1,7 @@
 import t from 'tap';
 import { TokenBucket } from '../../../src/signaling/token-bucket.ts';
 
-t.test('a burst passes, a flood does not, and time heals', async (t) => {
+t.test('a burst passes, a flood does not, and tokens return with time', async (t) => {
   const bucket = new TokenBucket({ burst: 3, perSecond: 2 });
   t.same([bucket.take(0), bucket.take(0), bucket.take(0), bucket.take(0)], [true, true, true, false]);
   t.equal(bucket.take(400), false);

@@ -28,7 +28,7 @@ t.test('one name, one publisher', async (t) => {
   t.equal(registry.find('a'), undefined);
   const next = registry.publish('a', new FakePublisher());
   registry.end(stream, stopped);
-  t.equal(registry.find('a'), next, 'who took the name meanwhile keeps it');
+  t.equal(registry.find('a'), next, 'the new owner of the name keeps it');
   registry.close(stopped);
   t.equal(registry.size, 0);
 });
@@ -42,7 +42,7 @@ t.test('a reserved name is taken until it is released or used', async (t) => {
   reservation.release();
   const second = registry.reserve('a');
   reservation.release();
-  t.throws(() => registry.reserve('a'), code('STREAM_NAME_IN_USE'), 'an old reservation releases nothing');
+  t.throws(() => registry.reserve('a'), code('STREAM_NAME_IN_USE'), 'a used reservation releases nothing');
   const stream = second.publish(new FakePublisher());
   second.release();
   t.equal(registry.find('a'), stream);
@@ -50,7 +50,7 @@ t.test('a reserved name is taken until it is released or used', async (t) => {
   registry.close(stopped);
 });
 
-t.test('a lost publisher may come back with the same rights, and only until the window closes', async (t) => {
+t.test('a lost publisher may return with the same key until the resume window closes', async (t) => {
   mock.timers.enable({ apis: ['setTimeout'] });
   t.teardown(() => mock.timers.reset());
   const registry = new StreamRegistry({ resumeWindowMs: 1000, maxStreams: 5 });
@@ -62,13 +62,15 @@ t.test('a lost publisher may come back with the same rights, and only until the 
   stream.on('ended', (reason) => events.push(reason.code));
 
   registry.lose(stream, new FakePublisher());
-  t.same(events, [], 'somebody else was lost');
+  t.same(events, [], 'another publisher was lost');
   registry.lose(stream, first);
+  t.ok(registry.resumable('a', 'key'));
+  t.notOk(registry.resumable('a', 'other'));
   t.throws(() => registry.reserve('a', 'other'), code('STREAM_NAME_IN_USE'));
   const back = new FakePublisher();
   t.equal(registry.reserve('a', 'key').publish(back), stream);
   mock.timers.tick(5000);
-  t.same(events, ['lost', 'published'], 'the window is closed by the return');
+  t.same(events, ['lost', 'published'], 'the return stops the window');
 
   registry.lose(stream, back);
   mock.timers.tick(999);
@@ -76,11 +78,11 @@ t.test('a lost publisher may come back with the same rights, and only until the 
   const late = registry.reserve('a', 'key');
   mock.timers.tick(1);
   t.same(events, ['lost', 'published', 'lost', 'PUBLISHER_LOST']);
-  t.not(late.publish(new FakePublisher()), stream, 'a stream of its own, for whoever came too late');
+  t.not(late.publish(new FakePublisher()), stream, 'a publisher that returns too late starts a new stream');
   registry.close(stopped);
 });
 
-t.test('the size of the frames is told when it changes, and forgotten with its publisher', async (t) => {
+t.test('the frame size is emitted when it changes, and reset when the publisher is lost', async (t) => {
   const registry = new StreamRegistry({ resumeWindowMs: 1000, maxStreams: 5 });
   const publisher = new FakePublisher();
   const stream = registry.publish('a', publisher);
@@ -98,7 +100,7 @@ t.test('the size of the frames is told when it changes, and forgotten with its p
   registry.close(stopped);
 });
 
-t.test('without a window a loss is the end', async (t) => {
+t.test('without a resume window a loss ends the stream', async (t) => {
   const registry = new StreamRegistry({ resumeWindowMs: 0, maxStreams: 5 });
   const publisher = new FakePublisher();
   const stream = registry.publish('a', publisher);
