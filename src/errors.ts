@@ -62,6 +62,7 @@ export const ERROR_KINDS = {
   STREAM_STOPPED: kind('stream', 410),
   PUBLISHER_LOST: kind('stream', 410),
   ENCODER_FAILED: kind('stream', 500, true),
+  FRAME_TOO_LARGE: kind('stream', 422),
   WORKER_DIED: kind('stream', 503, true),
 
   // The gateway

@@ -6,9 +6,11 @@ import { silentFrame, type ClipFormat } from './renditions/clip-encoder.ts';
 import { EncoderPool } from './renditions/encoder-pool.ts';
 import { SharedEncoders } from './renditions/shared-encoders.ts';
 import { learnFrameSize } from './renditions/frame-size.ts';
-import { takeSnapshot } from './renditions/snapshot.ts';
+import { KeyFrameReader } from './renditions/key-frame-reader.ts';
+import { SnapshotService } from './renditions/snapshot.ts';
 import { GatewayError } from './errors.ts';
 import { checkFfmpeg } from './ffmpeg/ffmpeg-abilities.ts';
+import { ffmpegMemory } from './ffmpeg/ffmpeg-memory.ts';
 import { createAccessCheck } from './api/access.ts';
 import { HttpApp, type HttpPorts } from './api/app.ts';
 import { consoleRoutes } from './api/console-routes.ts';
@@ -81,6 +83,7 @@ async function assemble(settings: Settings, logger: Logger, opened: (part: Part)
     : undefined;
   if (certificate) opened(certificate);
   await checkFfmpeg({ pushes: settings.push_engine === 'ffmpeg' });
+  ffmpegMemory.setLimit(settings.max_encoder_memory_mb);
   const metrics = new Metrics();
 
   const embedded = settings.embedded_rtmp_server
@@ -107,6 +110,7 @@ async function assemble(settings: Settings, logger: Logger, opened: (part: Part)
     maxStreams: settings.max_streams,
   });
   const sharedEncoders = await shareEncoders(settings, logger);
+  const maxFrameSize = settings.max_frame_size;
   const encoders = new EncoderPool({
     audioBitrate: settings.audio_bitrate,
     audioBatchMs: settings.audio_batch_ms,
@@ -115,11 +119,15 @@ async function assemble(settings: Settings, logger: Logger, opened: (part: Part)
     keyFrameIntervalMs: settings.key_frame_interval_ms,
     transcodingDisabled: settings.transcoding_disabled,
     maxEncoders: settings.max_encoders,
+    maxFrameSize,
     logger,
   });
+  const keyFrames = new KeyFrameReader({ maxFrameSize });
+  const snapshots = new SnapshotService({ running: encoders, keyFrames, maxFrameSize, logger });
   const transponders = await createTransponders(settings, registry, encoders, metrics, embedded, logger);
   opened({ close: () => transponders.close(shuttingDown()) });
   opened({ close: () => registry.close(shuttingDown()) });
+  opened(snapshots);
   opened({
     close: metrics.observe({
       registry,
@@ -138,8 +146,8 @@ async function assemble(settings: Settings, logger: Logger, opened: (part: Part)
     logger,
     version: packageJson.version,
     allowOrigin: createOriginCheck(settings),
-    takeSnapshot: (stream: LiveStream) => takeSnapshot(stream, encoders, logger),
-    learnFrameSize: (stream: LiveStream) => learnFrameSize(stream, encoders),
+    takeSnapshot: (stream: LiveStream) => snapshots.take(stream),
+    learnFrameSize: (stream: LiveStream) => learnFrameSize(stream, keyFrames),
   };
   const ws = await WcsServer.create({ ...signalling, host: settings.listen_ip, port: settings['ws.port'] });
   opened(ws);

@@ -20,6 +20,9 @@ const integer = (low: number, high: number) =>
     return z.NEVER;
   });
 const MAX_PORT = 65535;
+/** Of VP8. */
+const MAX_FRAME_SIDE = 16_383;
+const MIN_FRAME_SIDE = 16;
 /** 0 lets the system choose a free one. */
 const port = integer(0, MAX_PORT);
 /** Milliseconds up to a day. */
@@ -44,6 +47,17 @@ const iceServers = listOf(
     return stun ? { url: stun } : { url: turn!, username: username!, credential: credential! };
   }),
 );
+/** `WIDTHxHEIGHT`, in pixels. */
+const frameSize = z.string().transform((text, context) => {
+  const [, width = 0, height = 0] = (/^(\d{2,5})x(\d{2,5})$/.exec(text) ?? []).map(Number);
+  if (width >= MIN_FRAME_SIDE && width <= MAX_FRAME_SIDE && height >= MIN_FRAME_SIDE && height <= MAX_FRAME_SIDE)
+    return { width, height };
+  context.addIssue({
+    code: 'custom',
+    message: `must be WIDTHxHEIGHT in pixels, each from ${MIN_FRAME_SIDE} to ${MAX_FRAME_SIDE}`,
+  });
+  return z.NEVER;
+});
 const address = z.string().refine((text) => isIP(text) !== 0, 'must be an IPv4 or IPv6 address');
 const optionalAddress = z
   .string()
@@ -154,6 +168,10 @@ export const SettingsSchema = z.strictObject({
   max_transponders: integer(1, 100_000).default(1000),
   max_transponders_per_stream: integer(1, 100_000).default(100),
   max_encoders: integer(1, 10_000).default(64),
+  /** The largest frame that is accepted from a publisher, upright or turned. */
+  max_frame_size: frameSize.prefault('4096x2304'),
+  /** Megabytes of resident memory of one ffmpeg; 0: no limit. */
+  max_encoder_memory_mb: integer(0, 1_000_000).default(1024),
   ended_transponders_kept: integer(0, 100_000).default(200),
 
   // Operation

@@ -5,8 +5,11 @@ import { AAC_SAMPLES_PER_FRAME } from '../media/codecs/aac.ts';
 import { silentG711 } from '../media/containers/audio-tag.ts';
 import type { Logger } from '../observe/logger.ts';
 import type { AudioCodec } from '../streams/live-stream.ts';
+import type { RtmpAudioCodec } from '../ffmpeg/ffmpeg-args.ts';
 import { AAC_SAMPLE_RATE, type AacCoder } from './aac-coder.ts';
 import { FfmpegAacCoder } from './ffmpeg-aac-coder.ts';
+import { FfmpegPlainCoder } from './ffmpeg-plain-coder.ts';
+import { PLAIN_FRAME_MS } from './plain-audio-frames.ts';
 import type { SharedEncoders } from './shared-encoders.ts';
 
 /** Milliseconds of one AAC frame. */
@@ -15,8 +18,11 @@ export const AAC_FRAME_MS = (AAC_SAMPLES_PER_FRAME * 1000) / AAC_SAMPLE_RATE;
 /** Of the bitrate, for a single channel: what two share and what two need is less than twice as much. */
 const MONO_BITRATE = 3 / 4;
 
-/** ffmpeg's AAC encoder puts one frame of silence before the first sample. */
-const PRIMING_SAMPLES = AAC_SAMPLES_PER_FRAME;
+/** Samples of a frame, and of the silence that the encoder puts before the first sample: an AAC encoder one frame, the others none. */
+const FRAMES = {
+  aac: { samples: AAC_SAMPLES_PER_FRAME, priming: AAC_SAMPLES_PER_FRAME },
+  plain: { samples: (PLAIN_FRAME_MS * AAC_SAMPLE_RATE) / 1000, priming: 0 },
+} as const;
 /** A hole up to this long is filled with silence inside the encoder; after a longer one the clock is set anew. */
 const MAX_FILL_SAMPLES = AAC_SAMPLE_RATE / 2;
 /** Sound whose frames have not come back yet, ten seconds of it: more means that what encodes it hangs. */
@@ -34,11 +40,13 @@ export interface AudioEncoderOptions {
   readonly audioBatchMs: number;
   /** Encoders that serve several streams; without them each stream has an ffmpeg. */
   readonly sharedEncoders?: SharedEncoders;
+  /** What comes out. Default: AAC. */
+  readonly audioCodec?: RtmpAudioCodec;
   readonly logger: Logger;
 }
 
 export interface AudioEncoderEvents {
-  /** One raw AAC frame and the time of its first sample on the stream's clock, in milliseconds. */
+  /** One raw AAC frame, or the tag body of one frame of another codec, and the time of its first sample on the stream's clock, in milliseconds. */
   frame: [raw: Buffer, streamMs: number];
   failed: [error: GatewayError];
 }
@@ -51,6 +59,8 @@ export class AudioEncoder extends EventEmitter<AudioEncoderEvents> {
   readonly #codec: AudioCodec;
   readonly #clockRate: number;
   readonly #options: AudioEncoderOptions;
+  readonly #plain: Exclude<RtmpAudioCodec, 'aac'> | undefined;
+  readonly #frame: (typeof FRAMES)['aac' | 'plain'];
   #stereo = false;
   /** What killed a shared encoder may have been this stream's packets: from then on it has one of its own. */
   #alone = false;
@@ -70,6 +80,9 @@ export class AudioEncoder extends EventEmitter<AudioEncoderEvents> {
     this.#codec = codec;
     this.#clockRate = clockRate;
     this.#options = options;
+    const { audioCodec = 'aac' } = options;
+    this.#plain = audioCodec === 'aac' ? undefined : audioCodec;
+    this.#frame = this.#plain ? FRAMES.plain : FRAMES.aac;
     this.#coder = this.#start();
   }
 
@@ -81,7 +94,7 @@ export class AudioEncoder extends EventEmitter<AudioEncoderEvents> {
    */
   encode(payload: Buffer, rtpTimestamp: number, streamMs: number): void {
     if (this.#closed || payload.length > MAX_PACKET_BYTES) return;
-    if (this.#codec === 'opus' && !this.#stereo && isStereoOpus(payload)) this.#becomeStereo();
+    if (this.#codec === 'opus' && !this.#plain && !this.#stereo && isStereoOpus(payload)) this.#becomeStereo();
     if (!this.#coder.running) return;
     const rate = AAC_SAMPLE_RATE / this.#clockRate;
     const samples = this.#codec === 'opus' ? opusPacketSamples(payload) : payload.length * rate;
@@ -92,7 +105,7 @@ export class AudioEncoder extends EventEmitter<AudioEncoderEvents> {
 
     this.#anchors.push({ sample: this.#samplesIn, streamMs });
     this.#feed(payload, samples);
-    if (this.#samplesIn - this.#framesOut * AAC_SAMPLES_PER_FRAME > MAX_OWED_SAMPLES) this.#coder.giveUp();
+    if (this.#samplesIn - this.#framesOut * this.#frame.samples > MAX_OWED_SAMPLES) this.#coder.giveUp();
   }
 
   /** A new source: what its first packet's timestamp says about the last one's is no hole. */
@@ -111,10 +124,11 @@ export class AudioEncoder extends EventEmitter<AudioEncoderEvents> {
       channels: this.#stereo ? 2 : 1,
       bitrate: Math.round(this.#stereo ? audioBitrate : audioBitrate * MONO_BITRATE),
     } as const;
-    const shared = this.#codec === 'opus' && !this.#alone ? sharedEncoders?.open(options) : undefined;
-    const coder =
-      shared ??
-      new FfmpegAacCoder(this.#codec, { ...options, batchSamples: (AAC_SAMPLE_RATE * audioBatchMs) / 1000, logger });
+    const batchSamples = (AAC_SAMPLE_RATE * audioBatchMs) / 1000;
+    const coder = this.#plain
+      ? new FfmpegPlainCoder(this.#codec, { codec: this.#plain, batchSamples, logger })
+      : ((this.#codec === 'opus' && !this.#alone ? sharedEncoders?.open(options) : undefined) ??
+        new FfmpegAacCoder(this.#codec, { ...options, batchSamples, logger }));
     coder.on('started', () => this.#begin());
     coder.on('frame', (raw) => this.#take(raw));
     coder.on('lost', () => this.#isolate());
@@ -156,7 +170,7 @@ export class AudioEncoder extends EventEmitter<AudioEncoderEvents> {
   }
 
   #take(raw: Buffer): void {
-    const sample = this.#framesOut++ * AAC_SAMPLES_PER_FRAME - PRIMING_SAMPLES;
+    const sample = this.#framesOut++ * this.#frame.samples - this.#frame.priming;
     while (this.#anchors.length > 1 && this.#anchors[1]!.sample <= sample) this.#anchors.shift();
     const anchor = this.#anchors[0];
     if (anchor && sample >= 0)

@@ -1,10 +1,8 @@
 import { EventEmitter } from 'node:events';
 import { g711ToAac, opusToAac, type AacSettings } from '../ffmpeg/ffmpeg-args.ts';
-import { OGG_PAGE_SEGMENTS, oggSegments, OggOpusWriter } from '../media/containers/ogg-opus.ts';
 import { SupervisedFfmpeg } from '../ffmpeg/supervised-ffmpeg.ts';
 import { AdtsReader, silentAacFrame } from '../media/codecs/aac.ts';
 import { stereoFromMono } from '../media/codecs/aac-stereo.ts';
-import { KeptBytes } from '../runtime/kept-bytes.ts';
 import type { Logger } from '../observe/logger.ts';
 import type { AudioCodec } from '../streams/live-stream.ts';
 import {
@@ -14,6 +12,7 @@ import {
   type AacCoderEvents,
   type AacCoderOptions,
 } from './aac-coder.ts';
+import { PacketBatch } from './packet-batch.ts';
 
 export interface FfmpegAacCoderOptions extends AacCoderOptions {
   /** Samples that are collected before ffmpeg gets them. */
@@ -25,30 +24,21 @@ const silence = silentAacFrame(AAC_CHANNELS);
 
 /** An ffmpeg for one stream: Opus goes in as Ogg, G.711 as it is, and ADTS comes out. */
 export class FfmpegAacCoder extends EventEmitter<AacCoderEvents> implements AacCoder {
-  readonly #codec: AudioCodec;
   readonly #channels: 1 | 2;
-  readonly #batchSamples: number;
   readonly #ffmpeg: SupervisedFfmpeg;
-  #ogg = new OggOpusWriter();
+  readonly #batch: PacketBatch;
   #adts = new AdtsReader();
-  /** Samples given to the running ffmpeg. */
-  #samplesIn = 0;
-  /** What waits to be written, how long it lasts, and how much of an Ogg page it takes. */
-  readonly #collected = new KeptBytes();
-  #collectedSamples = 0;
-  #segments = 0;
 
   constructor(codec: AudioCodec, { channels, bitrate, batchSamples, logger }: FfmpegAacCoderOptions) {
     super();
-    this.#codec = codec;
     this.#channels = channels;
-    this.#batchSamples = batchSamples;
     const aac: AacSettings = { sampleRate: AAC_SAMPLE_RATE, channels, bitrate };
     this.#ffmpeg = new SupervisedFfmpeg(
       codec === 'opus' ? opusToAac(aac) : g711ToAac(codec, aac),
       'audio encoder',
       logger,
     );
+    this.#batch = new PacketBatch(codec, channels, batchSamples, (bytes) => this.#ffmpeg.write(bytes));
     this.#ffmpeg.on('started', () => this.#begin());
     this.#ffmpeg.on('output', (chunk) => this.#take(chunk));
     this.#ffmpeg.on('failed', (error) => this.emit('failed', error));
@@ -60,13 +50,7 @@ export class FfmpegAacCoder extends EventEmitter<AacCoderEvents> implements AacC
   }
 
   encode(packet: Buffer, samples: number): void {
-    const segments = oggSegments(packet);
-    if (this.#segments + segments > OGG_PAGE_SEGMENTS) this.#write();
-    this.#segments += segments;
-    this.#collected.push(packet);
-    this.#samplesIn += samples;
-    this.#collectedSamples += samples;
-    if (this.#collectedSamples >= this.#batchSamples) this.#write();
+    this.#batch.add(packet, samples);
   }
 
   giveUp(): void {
@@ -78,29 +62,9 @@ export class FfmpegAacCoder extends EventEmitter<AacCoderEvents> implements AacC
   }
 
   #begin(): void {
-    this.#ogg = new OggOpusWriter();
     this.#adts = new AdtsReader();
-    this.#samplesIn = 0;
-    this.#clear();
-    if (this.#codec === 'opus') this.#ffmpeg.write(this.#ogg.header(this.#channels));
+    this.#batch.begin();
     this.emit('started');
-  }
-
-  /** In one piece: it is small, and several take the kernel longer. */
-  #write(): void {
-    if (this.#collected.length > 0)
-      this.#ffmpeg.write(
-        this.#codec === 'opus'
-          ? this.#ogg.page(this.#collected.views(), this.#samplesIn)
-          : Buffer.concat(this.#collected.views()),
-      );
-    this.#clear();
-  }
-
-  #clear(): void {
-    this.#collected.clear();
-    this.#collectedSamples = 0;
-    this.#segments = 0;
   }
 
   #take(chunk: Buffer): void {

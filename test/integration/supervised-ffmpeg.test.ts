@@ -6,11 +6,12 @@ import { silentLogger } from '../../src/observe/logger.ts';
 import { childrenOf } from '../helpers/processes.ts';
 import { waitFor } from '../helpers/wait.ts';
 
-const command = (width: number): FfmpegCommandLine => toH264('flv', { width, height: 64, stretch: true, bitrate: 100 });
+const command = (width: number): FfmpegCommandLine =>
+  toH264('flv', { width, height: 64, stretch: true, bitrate: 100 }, 1_000_000);
 const create = (): SupervisedFfmpeg => new SupervisedFfmpeg(command(64), 'video encoder', silentLogger);
-const nothingRuns = (): Promise<unknown> => waitFor('all to end', () => childrenOf(process.pid).length === 0);
+const nothingRuns = (): Promise<unknown> => waitFor('all processes to end', () => childrenOf(process.pid).length === 0);
 
-t.test('one that does not read is replaced', async (t) => {
+t.test('an ffmpeg that does not read its input is replaced', async (t) => {
   const ffmpeg = create();
   await ffmpeg.start();
   const [hanging] = childrenOf(process.pid);
@@ -23,7 +24,7 @@ t.test('one that does not read is replaced', async (t) => {
   await nothingRuns();
 });
 
-t.test('another command while the first one starts', async (t) => {
+t.test('the command is replaced while the first ffmpeg starts', async (t) => {
   const ffmpeg = create();
   const started = once(ffmpeg, 'started');
   void ffmpeg.start();
@@ -37,7 +38,7 @@ t.test('another command while the first one starts', async (t) => {
   await nothingRuns();
 });
 
-t.test('what dies again and again is given up', async (t) => {
+t.test('an ffmpeg that dies repeatedly is not restarted any more', async (t) => {
   const ffmpeg = create();
   const failed = once(ffmpeg, 'failed');
   ffmpeg.on('started', () => process.kill(childrenOf(process.pid)[0]!.pid, 'SIGKILL'));

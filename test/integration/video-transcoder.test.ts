@@ -2,12 +2,12 @@ import { EventEmitter } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import type { EncodeProfile } from '../../src/renditions/encode-profile.ts';
-import type { SourceRendition } from '../../src/renditions/source-rendition.ts';
+import type { MediaSource } from '../../src/renditions/media-source.ts';
 import { VideoTranscoder } from '../../src/renditions/video-transcoder.ts';
 import { parseSps } from '../../src/media/codecs/avc.ts';
 import { TAG_VIDEO, type FlvTag } from '../../src/media/containers/flv-tag.ts';
-import { TagGroup } from '../../src/media/containers/tag-group.ts';
 import type { Logger } from '../../src/observe/logger.ts';
+import type { VideoCodec } from '../../src/streams/live-stream.ts';
 import { createFlvTags } from '../helpers/flv-source.ts';
 import { childrenOf } from '../helpers/processes.ts';
 import { waitFor } from '../helpers/wait.ts';
@@ -35,9 +35,7 @@ async function clip(width: number, height: number, videoBitrate = '300k'): Promi
 
 /** A stream of H.264 whose frames are those of a clip, at the speed that is asked for, and what a transcoder makes of them. */
 class Stage extends EventEmitter {
-  readonly frames = new EventEmitter();
-  readonly videoCodec = 'h264';
-  readonly hasVideo = true;
+  videoCodec: VideoCodec = 'h264';
   readonly warnings: string[] = [];
   readonly out: FlvTag[] = [];
   readonly transcoder: VideoTranscoder;
@@ -59,7 +57,7 @@ class Stage extends EventEmitter {
       warn: (fields: { reason: string }) => this.warnings.push(fields.reason),
     } as unknown as Logger;
     this.transcoder = new VideoTranscoder(
-      this as unknown as SourceRendition,
+      this as unknown as MediaSource,
       { audioCodec: 'aac', ...profile },
       { bitrate: 0, logger },
     );
@@ -100,7 +98,7 @@ class Stage extends EventEmitter {
     this.#told = false;
     this.metadata = clip;
     this.videoHeader = clip.header;
-    this.frames.emit('sized');
+    this.emit('sized');
   }
 
   /**
@@ -121,7 +119,7 @@ class Stage extends EventEmitter {
     const tags = this.#told ? [] : [{ ...this.videoHeader, timestamp: this.#timestamp }];
     this.#told = true;
     this.#next++;
-    this.emit('tags', new TagGroup([...tags, { ...tag, timestamp: this.#timestamp }]));
+    for (const each of [...tags, { ...tag, timestamp: this.#timestamp }]) this.emit('video', each);
     this.#timestamp += FRAME_MS;
   }
 
@@ -165,7 +163,7 @@ t.test('a publisher that comes back again and again wears no encoder out', async
   stage.transcoder.on('failed', (error) => t.fail(error.message));
   for (let times = 0; times <= 5; times++) {
     const before = stage.encoder;
-    stage.frames.emit('resumed');
+    stage.emit('resumed');
     await stage.until('frames of a fresh encoder', () => stage.encoder !== before && stage.shown.length > 0);
     stage.out.length = 0;
   }
@@ -223,7 +221,7 @@ t.test('a publisher that comes back again and again gets an encoder each time', 
   await stage.until('the first frames', () => stage.shown.length > 20);
   for (let times = 0; times < 6; times++) {
     const before = stage.shown.length;
-    stage.frames.emit('resumed');
+    stage.emit('resumed');
     stage.pause(500);
     await stage.until('frames', () => stage.shown.length > before + 5);
   }

@@ -11,7 +11,7 @@ function feed(
     if (watch.fed(nowMs * mediaPace, nowMs)) return nowMs - fromMs;
     if (nowMs - cameMs < outEveryMs) continue;
     cameMs = nowMs;
-    watch.came();
+    watch.produced();
   }
   return undefined;
 }
@@ -35,7 +35,7 @@ t.test('slow progress is progress', async (t) => {
 t.test('few frames a second, in or out', async (t) => {
   t.equal(feed(new OutputWatch(1000), { outEveryMs: 2500, forMs: 60_000 }), undefined, 'one out a second');
   const watch = new OutputWatch();
-  watch.came();
+  watch.produced();
   t.ok(feed(watch, { everyMs: 1000 })! <= 7000, 'one in a second');
 });
 
@@ -43,7 +43,7 @@ t.test('a pause of the stream, and a gateway that could not run, are nobody’s 
   const watch = new OutputWatch();
   feed(watch, { forMs: 2000, outEveryMs: 33 });
   t.notOk(watch.fed(62_000, 62_000), 'a frame after a minute');
-  watch.came();
+  watch.produced();
   let hangs = false;
   for (let ms = 62_000; ms < 72_000; ms += 33) hangs ||= watch.fed(ms, 72_000);
   t.notOk(hangs, 'ten seconds of frames at once');

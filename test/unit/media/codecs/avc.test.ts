@@ -107,7 +107,7 @@ t.test('the frame size after cropping, for every chroma format and for fields', 
     bitDepthLuma: 8,
   });
   t.match(parseSps(sps({ crop: [0, 0, 0, 4] })), { width: 640, height: 360 });
-  t.match(parseSps(sps({ crop: [1, 2, 3, 4] })), { width: 634, height: 354 });
+  t.match(parseSps(sps({ crop: [1, 2, 3, 4] })), { width: 634, height: 354, codedWidth: 640, codedHeight: 368 });
   t.match(parseSps(sps({ framesOnly: false, crop: [0, 0, 0, 2] })), { width: 640, height: 728 });
   t.match(parseSps(sps({ profile: 100, chromaFormat: 0, crop: [0, 1, 0, 8] })), {
     width: 639,
@@ -138,6 +138,8 @@ t.test('a real one of Chromium’s encoder', async (t) => {
     compatibility: 0xc0,
     level: 31,
     width: 1280,
+    codedWidth: 1280,
+    codedHeight: 720,
     height: 720,
     frameRate: 30,
     chromaFormat: 1,
