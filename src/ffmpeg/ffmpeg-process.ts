@@ -105,11 +105,14 @@ export class FfmpegProcess extends EventEmitter<FfmpegProcessEvents> {
         reject(new GatewayError('ENCODER_FAILED', `ffmpeg could not be started: ${error.message}`, { cause: error }));
       if (!hasDescriptorsForChild()) return failed(new Error(NO_DESCRIPTORS));
       command.once('error', failed);
+      command.on('error', () => {}); // fluent-ffmpeg may report a second one after a failed start
       command.once('start', () => {
+        // fluent-ffmpeg's own listener throws when the process could not be spawned (EAGAIN, ENOENT), which would end the gateway.
+        childOf(command)?.removeAllListeners('error').on('error', failed);
         // The child is set before `start` is emitted, but its pipes are connected afterwards.
         setImmediate(() => {
           command.off('error', failed);
-          const child = (command as unknown as { ffmpegProc?: ChildProcessWithoutNullStreams }).ffmpegProc;
+          const child = childOf(command);
           if (!child?.pid) return failed(new Error(log.join(' | ') || 'it ended immediately'));
           process = new FfmpegProcess(child, command, log, purpose, logger);
           if (line.output === 'pipe:1') readDirectly(child.stdout, (chunk) => process!.emit('output', chunk));
@@ -193,4 +196,9 @@ export class FfmpegProcess extends EventEmitter<FfmpegProcessEvents> {
     await this.#exited;
     for (const timer of timers) clearTimeout(timer);
   }
+}
+
+/** The process of a running command; fluent-ffmpeg has no public property for it. */
+function childOf(command: ffmpeg.FfmpegCommand): ChildProcessWithoutNullStreams | undefined {
+  return (command as unknown as { ffmpegProc?: ChildProcessWithoutNullStreams }).ffmpegProc;
 }

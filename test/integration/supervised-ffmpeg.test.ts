@@ -1,6 +1,8 @@
 import { once } from 'node:events';
 import t from 'tap';
 import { toH264, type FfmpegCommandLine } from '../../src/ffmpeg/ffmpeg-args.ts';
+import { ffmpegMemory } from '../../src/ffmpeg/ffmpeg-memory.ts';
+import { FfmpegProcess } from '../../src/ffmpeg/ffmpeg-process.ts';
 import { SupervisedFfmpeg } from '../../src/ffmpeg/supervised-ffmpeg.ts';
 import { silentLogger } from '../../src/observe/logger.ts';
 import { childrenOf } from '../helpers/processes.ts';
@@ -35,6 +37,16 @@ t.test('the command is replaced while the first ffmpeg starts', async (t) => {
     [/scale=128/],
   );
   await ffmpeg.close();
+  await nothingRuns();
+});
+
+t.test('an ffmpeg that uses too much memory is ended, with the figures as the reason', async (t) => {
+  const ffmpeg = await FfmpegProcess.start(command(64), 'video encoder', silentLogger);
+  t.teardown(() => ffmpegMemory.setLimit(0));
+  ffmpegMemory.setLimit(1);
+  const died = once(ffmpeg, 'died');
+  await ffmpegMemory.measure();
+  t.match(await died, [/it used \d+ MB of memory, and 1 MB are allowed \(max_encoder_memory_mb\)/]);
   await nothingRuns();
 });
 

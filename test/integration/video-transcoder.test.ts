@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { EventEmitter } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
@@ -114,12 +115,20 @@ class Stage extends EventEmitter {
   }
 
   frame(): void {
+    if (this.videoCodec === 'vp8') return this.#vp8Frame();
     const tag = this.#clip.frames[this.#next % this.#clip.frames.length]!;
     // With each change the source tells its header, as it does for those who pass frames on; not with each key frame.
     const tags = this.#told ? [] : [{ ...this.videoHeader, timestamp: this.#timestamp }];
     this.#told = true;
     this.#next++;
     for (const each of [...tags, { ...tag, timestamp: this.#timestamp }]) this.emit('video', each);
+    this.#timestamp += FRAME_MS;
+  }
+
+  #vp8Frame(): void {
+    const data = vp8[this.#next++ % vp8.length]!;
+    const keyFrame = (data[0]! & 1) === 0;
+    this.emit('frame', { codec: 'vp8', data, timestamp: this.#timestamp, keyFrame });
     this.#timestamp += FRAME_MS;
   }
 
@@ -132,6 +141,20 @@ class Stage extends EventEmitter {
   }
 }
 
+/** The frames of a VP8 clip. */
+function vp8Frames(): Buffer[] {
+  const args = ['-loglevel', 'error', '-f', 'lavfi', '-i', 'testsrc=size=320x240:rate=30', '-t', '2'];
+  const ivf = execFileSync('ffmpeg', [...args, '-c:v', 'libvpx', '-b:v', '300k', '-f', 'ivf', 'pipe:1']);
+  const frames: Buffer[] = [];
+  for (let at = 32; at < ivf.length;) {
+    const start = at + 12;
+    at = start + ivf.readUInt32LE(at);
+    frames.push(ivf.subarray(start, at));
+  }
+  return frames;
+}
+
+const vp8 = vp8Frames();
 const small = await clip(160, 90);
 const middle = await clip(240, 136);
 const large = await clip(320, 180);
@@ -227,6 +250,28 @@ t.test('a publisher that comes back again and again gets an encoder each time', 
   }
   t.strictSame(stage.warnings, [], 'no death');
   t.ok(stage.isMonotonic);
+  await stage.transcoder.close();
+});
+
+t.test('the source changes its codec: the output goes on with the same size', async (t) => {
+  const stage = new Stage(small, { height: 90 });
+  stage.transcoder.on('failed', (error) => t.fail(error.message));
+  await stage.until('the first frames', () => stage.shown.length > 20);
+  stage.videoCodec = 'vp8';
+  stage.emit('resumed');
+  let before = stage.shown.length;
+  await stage.until('frames from VP8', () => stage.shown.length > before + 20);
+  stage.videoCodec = 'h264';
+  stage.emit('resumed');
+  before = stage.shown.length;
+  await stage.until('frames from H.264 again', () => stage.shown.length > before + 20);
+  // VP8 and H.264 describe their colours differently, so each change brings a sequence header.
+  t.ok(
+    stage.sizes.every((size) => size === '160x90'),
+    stage.sizes.join(' '),
+  );
+  t.ok(stage.isMonotonic);
+  t.strictSame(stage.warnings, [], 'no death');
   await stage.transcoder.close();
 });
 

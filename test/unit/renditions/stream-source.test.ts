@@ -31,7 +31,7 @@ async function read(publisher: Publisher, options: object = {}): Promise<Read> {
   const stream = new LiveStream('camera', undefined);
   stream.attach(publisher);
   const source = await StreamSource.create(stream, { ...OPTIONS, ...options });
-  let events: string[] = [];
+  const events: string[] = [];
   source.on('video', ({ sequenceHeader, keyFrame }: FlvTag) =>
     events.push(sequenceHeader ? 'header' : keyFrame ? 'key' : 'frame'),
   );

@@ -1,4 +1,4 @@
-import { EventEmitter, once } from 'node:events';
+import { EventEmitter } from 'node:events';
 import { setImmediate as immediate } from 'node:timers/promises';
 import t from 'tap';
 import type { Test } from 'tap';
