@@ -267,22 +267,22 @@ export interface RtmpOutput {
   readonly presetFile: string;
   /** Milliseconds after which ffmpeg aborts a read, a write or the connection attempt. */
   readonly timeoutMs: number;
-  /** Milliseconds between two reports of progress. */
+  /** Milliseconds between two progress reports. */
   readonly reportIntervalMs: number;
-  /** Whether ffmpeg writes its `onMetaData`. Default: it does. */
+  /** Whether ffmpeg writes its own `onMetaData`. Default: true. */
   readonly sendMetadata?: boolean | undefined;
-  /** `caFile`: all authorities that are trusted, as PEM; ffmpeg takes one file. */
+  /** `caFile`: all trusted authorities as PEM, because ffmpeg accepts one file. */
   readonly tls?: { readonly host: string; readonly caFile: string; readonly insecure: boolean };
 }
 
 /**
- * What the kernel may hold for the server, in bytes (Linux doubles it for its own needs, within `net.core.wmem_max`). Left to itself it takes
- * megabytes for a server that stands still, while all seems well: measured at 2.5 Mbit/s, a frozen nginx-rtmp was full after 2 to 4 s
- * instead of 10. Enough for 8 Mbit/s over 250 ms.
+ * The socket's send buffer in bytes; Linux doubles it, within `net.core.wmem_max`. By default the kernel buffers megabytes for a server that does not read, which
+ * hides the stall: measured at 2.5 Mbit/s with a frozen nginx-rtmp, the stall is noticed after 2 to 4 s instead of 10. Enough for 8 Mbit/s over
+ * 250 ms.
  */
 const SEND_BUFFER_BYTES = 256 * 1024;
 
-/** A ready FLV to an RTMP server, unchanged; progress on stdout. */
+/** Sends FLV to an RTMP server unchanged; progress reports on stdout. */
 export function pushFlv({
   server,
   presetFile,
@@ -308,7 +308,7 @@ export function pushFlv({
       `no_duration_filesize${sendMetadata ? '' : '+no_metadata'}`,
       '-flush_packets',
       '1',
-      // Microseconds that one track waits for the other to be sent in order. By default 10 s: so late would silence be without frames.
+      // Microseconds that one track waits for the other one, to be interleaved. The default of 10 s would delay audio without video by as much.
       '-max_interleave_delta',
       '200000',
       '-rw_timeout',
@@ -327,13 +327,13 @@ export function pushFlv({
   };
 }
 
-/** ffmpeg reads a preset in pieces of so many bytes, and takes the rest of a longer line for another option, which it names in its log. */
+/** The longest line of a preset. ffmpeg reads it in pieces, takes the rest of a longer line for another option, and writes that to its log. */
 export const MAX_PRESET_LINE = 990;
 
-/** What must not stand in the arguments, in the form of an ffmpeg preset file. */
+/** The content of an ffmpeg preset file with the options that must not be in the arguments. */
 export function rtmpPreset(options: { app: string; streamName: string; tcUrl: string; flashVersion: string }): string {
   return [
-    // An option without a value is none; without this one the application is that of the URL, which has none.
+    // An option without a value is ignored. Without this one the application is that of the URL, which has none.
     ...(options.app === '' ? [] : [`rtmp_app=${options.app}`]),
     `rtmp_playpath=${options.streamName}`,
     `rtmp_tcurl=${options.tcUrl}`,

@@ -84,7 +84,7 @@ export class KeyFrameReader {
           line.take(frame, nowMs);
           if (line.lastKeyFrame) resolve(line.lastKeyFrame);
         },
-        keyFrameNeeded: (nowMs) => requests.want(nowMs),
+        keyFrameNeeded: (nowMs) => requests.need(nowMs),
         refused: reject,
       });
     } catch (error) {

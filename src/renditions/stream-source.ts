@@ -102,7 +102,7 @@ export class StreamSource extends EventEmitter<MediaSourceEvents> implements Med
         if (frame.keyFrame) this.#keyFrames.arrived(nowMs);
         this.#videoLine.take(frame, nowMs);
       },
-      keyFrameNeeded: (nowMs) => this.#keyFrames.want(nowMs),
+      keyFrameNeeded: (nowMs) => this.#keyFrames.need(nowMs),
       refused: (error) => this.#fail(error),
     };
     stream.on('published', this.#onPublished);
@@ -139,7 +139,7 @@ export class StreamSource extends EventEmitter<MediaSourceEvents> implements Med
   }
 
   requestKeyFrame(): void {
-    this.#keyFrames.want(tickMs());
+    this.#keyFrames.need(tickMs());
   }
 
   async close(): Promise<void> {

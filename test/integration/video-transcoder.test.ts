@@ -34,7 +34,7 @@ async function clip(width: number, height: number, videoBitrate = '300k'): Promi
   };
 }
 
-/** A stream of H.264 whose frames are those of a clip, at the speed that is asked for, and what a transcoder makes of them. */
+/** A stream of H.264 or VP8 whose frames are those of a clip, at any speed, and the output of a transcoder for it. */
 class Stage extends EventEmitter {
   videoCodec: VideoCodec = 'h264';
   readonly warnings: string[] = [];
@@ -73,7 +73,7 @@ class Stage extends EventEmitter {
     return this.out.filter((tag) => !tag.sequenceHeader);
   }
 
-  /** The sizes that the sequence headers told. */
+  /** The sizes in the sequence headers. */
   get sizes(): string[] {
     return this.out
       .filter((tag) => tag.sequenceHeader)
@@ -103,9 +103,9 @@ class Stage extends EventEmitter {
   }
 
   /**
-   * Feeds frames until something is so.
+   * Feeds frames until a condition holds.
    *
-   * @param everyMs of ours between two frames
+   * @param everyMs real time between two frames
    */
   async until(what: string, isSo: () => boolean, everyMs = 10): Promise<void> {
     let done = false;
@@ -117,7 +117,7 @@ class Stage extends EventEmitter {
   frame(): void {
     if (this.videoCodec === 'vp8') return this.#vp8Frame();
     const tag = this.#clip.frames[this.#next % this.#clip.frames.length]!;
-    // With each change the source tells its header, as it does for those who pass frames on; not with each key frame.
+    // The source emits its sequence header when it changes, not with each key frame.
     const tags = this.#told ? [] : [{ ...this.videoHeader, timestamp: this.#timestamp }];
     this.#told = true;
     this.#next++;
@@ -165,7 +165,7 @@ t.test('without a height the canvas grows with the source, and never shrinks', a
   const started = stage.encoder;
   stage.show(middle);
   await stage.until('some more', () => stage.shown.length > 40);
-  t.equal(stage.encoder, started, 'a ramp-up is awaited');
+  t.equal(stage.encoder, started, 'it waits for the end of a ramp-up');
   stage.show(large);
   await stage.until('a larger canvas', () => stage.sizes.length > 1);
   const grown = stage.encoder;
@@ -181,7 +181,7 @@ t.test('without a height the canvas grows with the source, and never shrinks', a
   await stage.transcoder.close();
 });
 
-t.test('a publisher that comes back again and again wears no encoder out', async (t) => {
+t.test('returns of the publisher do not count as deaths of the encoder', async (t) => {
   const stage = new Stage(small, { height: 90 });
   stage.transcoder.on('failed', (error) => t.fail(error.message));
   for (let times = 0; times <= 5; times++) {
@@ -194,7 +194,7 @@ t.test('a publisher that comes back again and again wears no encoder out', async
   await stage.transcoder.close();
 });
 
-t.test('with a height it stays as it is', async (t) => {
+t.test('with a height the canvas stays as it is', async (t) => {
   const stage = new Stage(small, { height: 90 });
   await stage.until('the first frames', () => stage.shown.length > 20);
   const started = stage.encoder;
@@ -210,7 +210,7 @@ t.test('a stream of 25, of 50 and of 100 days', async (t) => {
   for (const startMs of [2 ** 31 - 1000, 2 ** 32 - 1000, 2 ** 33 + 2 ** 30 + 5]) {
     const stage = new Stage(small, { height: 90 }, startMs);
     await waitFor('the encoder', () => stage.encoder);
-    // It begins with the first frame after it has started.
+    // The output begins with the first frame after the encoder has started.
     await stage.until('frames', () => stage.shown.length > 80);
     const { shown } = stage;
     t.ok(
@@ -219,13 +219,13 @@ t.test('a stream of 25, of 50 and of 100 days', async (t) => {
     );
     t.ok(
       shown.every(({ timestamp }, index) => timestamp === shown[0]!.timestamp + index * FRAME_MS),
-      'and keeps all times',
+      'and all times are kept',
     );
     await stage.transcoder.close();
   }
 });
 
-t.test('after a pause, frames of a constant rate go on where the source does', async (t) => {
+t.test('after a pause, output of a constant rate goes on where the source does', async (t) => {
   const stage = new Stage(small, { height: 90, fps: 25 });
   await stage.until('the first frames', () => stage.shown.length > 20);
   stage.pause(600_000);
@@ -239,7 +239,7 @@ t.test('after a pause, frames of a constant rate go on where the source does', a
   await stage.transcoder.close();
 });
 
-t.test('a publisher that comes back again and again gets an encoder each time', async (t) => {
+t.test('each return of the publisher gets a new encoder', async (t) => {
   const stage = new Stage(small, { height: 90 });
   await stage.until('the first frames', () => stage.shown.length > 20);
   for (let times = 0; times < 6; times++) {
@@ -275,7 +275,7 @@ t.test('the source changes its codec: the output goes on with the same size', as
   await stage.transcoder.close();
 });
 
-t.test('an encoder that hangs is replaced, though little waits for it', async (t) => {
+t.test('an encoder that hangs is replaced, even if its backlog is small', async (t) => {
   const stage = new Stage(small, { height: 90 });
   await stage.until('the first frames', () => stage.shown.length > 20);
   const hanging = stage.encoder!;
@@ -285,8 +285,8 @@ t.test('an encoder that hangs is replaced, though little waits for it', async (t
   await stage.until('frames of another one', () => stage.shown.length > before + 20, 30);
   t.ok(performance.now() - since < 10_000, `after ${Math.round(performance.now() - since)} ms`);
   await waitFor('the hanging one to be killed', () => stage.encoder !== hanging);
-  t.match(stage.warnings, [/hangs/], 'which is a death');
-  t.strictSame(stage.sizes, ['160x90'], 'and tells no destination anything new');
+  t.match(stage.warnings, [/hangs/], 'which counts as a death');
+  t.strictSame(stage.sizes, ['160x90'], 'and no destination gets a new sequence header');
   t.ok(stage.isMonotonic);
   await stage.transcoder.close();
 });
