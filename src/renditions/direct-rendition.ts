@@ -1,4 +1,4 @@
-import type { GatewayError } from '../errors.ts';
+import { toGatewayError, type GatewayError } from '../errors.ts';
 import type { FlvTag, StreamMetadata } from '../media/containers/flv-tag.ts';
 import type { TagGroup } from '../media/containers/tag-group.ts';
 import { tickMs } from '../runtime/tick.ts';
@@ -7,7 +7,6 @@ import type { MediaSource } from './media-source.ts';
 import { mediaTicker } from './media-ticker.ts';
 import type { Rendition } from './rendition.ts';
 import type { VideoTranscoder } from './video-transcoder.ts';
-import { toGatewayError } from '../errors.ts';
 import { WriteMerger } from './write-merger.ts';
 
 /**
