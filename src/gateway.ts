@@ -147,7 +147,7 @@ async function assemble(settings: Settings, logger: Logger, opened: (part: Part)
     version: packageJson.version,
     allowOrigin: createOriginCheck(settings),
     takeSnapshot: (stream: LiveStream) => snapshots.take(stream),
-    learnFrameSize: (stream: LiveStream) => learnFrameSize(stream, keyFrames),
+    learnFrameSize: (stream: LiveStream) => learnFrameSize(stream, encoders, keyFrames),
   };
   const ws = await WcsServer.create({ ...signalling, host: settings.listen_ip, port: settings['ws.port'] });
   opened(ws);

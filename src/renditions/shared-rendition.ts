@@ -20,7 +20,7 @@ export class Shared<T extends Shareable> {
   #forgotten = false;
   #users = 0;
 
-  /** @param onForgotten called once: nobody else may use it, because the last user has left or it has failed */
+  /** @param onForgotten called once when no further user is accepted: the last one has left, or it has failed */
   constructor(value: Promise<T>, onForgotten: () => void) {
     this.#value = value;
     this.#onForgotten = onForgotten;
