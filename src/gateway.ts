@@ -6,10 +6,12 @@ import { silentFrame, type ClipFormat } from './renditions/clip-encoder.ts';
 import { EncoderPool } from './renditions/encoder-pool.ts';
 import { SharedEncoders } from './renditions/shared-encoders.ts';
 import { learnFrameSize } from './renditions/frame-size.ts';
-import { takeSnapshot } from './renditions/snapshot.ts';
+import { KeyFrameReader } from './renditions/key-frame-reader.ts';
+import { SnapshotService } from './renditions/snapshot.ts';
 import { GatewayError } from './errors.ts';
 import { checkFfmpeg } from './ffmpeg/ffmpeg-abilities.ts';
 import { createAuthorizer } from './access/create-authorizer.ts';
+import { ffmpegMemory } from './ffmpeg/ffmpeg-memory.ts';
 import { HttpApp, type HttpPorts } from './api/app.ts';
 import { requireAction } from './api/authorize.ts';
 import { consoleRoutes } from './api/console-routes.ts';
@@ -89,6 +91,7 @@ async function assemble(settings: Settings, logger: Logger, opened: (part: Part)
     : undefined;
   if (certificate) opened(certificate);
   await checkFfmpeg({ pushes: settings.push_engine === 'ffmpeg' });
+  ffmpegMemory.setLimit(settings.max_encoder_memory_mb);
   const metrics = new Metrics();
 
   const embedded = settings.embedded_rtmp_server
@@ -115,6 +118,7 @@ async function assemble(settings: Settings, logger: Logger, opened: (part: Part)
     maxStreams: settings.max_streams,
   });
   const sharedEncoders = await shareEncoders(settings, logger);
+  const maxFrameSize = settings.max_frame_size;
   const encoders = new EncoderPool({
     audioBitrate: settings.audio_bitrate,
     audioBatchMs: settings.audio_batch_ms,
@@ -123,8 +127,11 @@ async function assemble(settings: Settings, logger: Logger, opened: (part: Part)
     keyFrameIntervalMs: settings.key_frame_interval_ms,
     transcodingDisabled: settings.transcoding_disabled,
     maxEncoders: settings.max_encoders,
+    maxFrameSize,
     logger,
   });
+  const keyFrames = new KeyFrameReader({ maxFrameSize });
+  const snapshots = new SnapshotService({ running: encoders, keyFrames, maxFrameSize, logger });
   const state = await openState({ directory: settings.state_dir, key: settings.state_key, logger });
   opened({ close: () => state.store.close() });
   const history = await TransponderHistory.create({ ...state, kept: settings.ended_transponders_kept, logger });
@@ -141,6 +148,7 @@ async function assemble(settings: Settings, logger: Logger, opened: (part: Part)
   });
   opened({ close: () => transponders.close(shuttingDown()) });
   opened({ close: () => registry.close(shuttingDown()) });
+  opened(snapshots);
   metrics.gauge('gateway_streams', 'Streams that are live, or held for a lost publisher.', () => registry.size);
   metrics.gauge(
     'gateway_encoders',
@@ -162,7 +170,7 @@ async function assemble(settings: Settings, logger: Logger, opened: (part: Part)
   const players = new Players({
     registry,
     maxPlayers: settings.max_players,
-    learnFrameSize: (stream) => learnFrameSize(stream, encoders),
+    learnFrameSize: (stream) => learnFrameSize(stream, encoders, keyFrames),
   });
   const signalling = {
     publications,
@@ -173,7 +181,7 @@ async function assemble(settings: Settings, logger: Logger, opened: (part: Part)
     logger,
     version: packageJson.version,
     allowOrigin: createOriginCheck(settings),
-    takeSnapshot: (stream: LiveStream) => takeSnapshot(stream, encoders, logger),
+    takeSnapshot: (stream: LiveStream) => snapshots.take(stream),
   };
   const ws = await WcsServer.create({ ...signalling, host: settings.listen_ip, port: settings['ws.port'] });
   opened(ws);

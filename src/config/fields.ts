@@ -69,3 +69,18 @@ export const iceServers = listOf(
     return stun ? { url: stun } : { url: turn!, username: username!, credential: credential! };
   }),
 );
+
+/** The largest side that VP8 can express. */
+const MAX_FRAME_SIDE = 16_383;
+const MIN_FRAME_SIDE = 16;
+/** `WIDTHxHEIGHT`, in pixels. */
+export const frameSize = z.string().transform((text, context) => {
+  const [, width = 0, height = 0] = (/^(\d{2,5})x(\d{2,5})$/.exec(text) ?? []).map(Number);
+  if (width >= MIN_FRAME_SIDE && width <= MAX_FRAME_SIDE && height >= MIN_FRAME_SIDE && height <= MAX_FRAME_SIDE)
+    return { width, height };
+  context.addIssue({
+    code: 'custom',
+    message: `must be WIDTHxHEIGHT in pixels, each from ${MIN_FRAME_SIDE} to ${MAX_FRAME_SIDE}`,
+  });
+  return z.NEVER;
+});

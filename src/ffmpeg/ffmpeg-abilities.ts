@@ -6,16 +6,16 @@ import { promisify } from 'node:util';
 import ffmpeg from 'fluent-ffmpeg';
 import { GatewayError } from '../errors.ts';
 
-/** From this version on `-fps_mode` is there; `-vsync`, which it replaces, is gone in 9.0. */
+/** The first version with `-fps_mode`. It replaces `-vsync`, which 9.0 no longer has. */
 const FPS_MODE_SINCE = 5.1;
 
 let version = 'unknown';
 let hasFpsMode = true;
 
 /**
- * Checks once that ffmpeg is there and does what it is needed for, and lets fluent-ffmpeg ask it for its abilities, which takes a while the first time.
+ * Checks once that ffmpeg is installed and has the required features, and lets fluent-ffmpeg query its capabilities, which is slow the first time.
  *
- * @param pushes whether ffmpeg is to push to RTMP servers too
+ * @param pushes whether ffmpeg also pushes to RTMP servers
  * @throws {GatewayError} SETUP_INCOMPLETE
  */
 export async function checkFfmpeg({ pushes }: { readonly pushes: boolean }): Promise<void> {
@@ -28,7 +28,7 @@ export async function checkFfmpeg({ pushes }: { readonly pushes: boolean }): Pro
     )();
     const { stdout } = await run(['-version']);
     version = /^ffmpeg version (\S+)/.exec(stdout)?.[1] ?? 'unknown';
-    // A build from between two releases has no such number, and is taken for a new one.
+    // Builds between two releases have no version number and count as new.
     hasFpsMode = !(Number(/^n?(\d+\.\d+)/.exec(version)?.[1]) < FPS_MODE_SINCE);
   } catch (error) {
     throw new GatewayError(
@@ -37,22 +37,22 @@ export async function checkFfmpeg({ pushes }: { readonly pushes: boolean }): Pro
       { cause: error },
     );
   }
-  if (pushes && !(await obeysPresets())) {
+  if (pushes && !(await appliesPresets())) {
     throw new GatewayError(
       'SETUP_INCOMPLETE',
-      `push_engine=ffmpeg: ffmpeg ${version} ignores what stands in a preset file, and among its arguments everybody could read the stream key. ` +
+      `push_engine=ffmpeg: ffmpeg ${version} ignores preset files, and every user of the machine could read a stream key in its arguments. ` +
         'Set push_engine=rtmp, or set FFMPEG_PATH to an ffmpeg before 9.0.',
     );
   }
 }
 
-/** The options as the installed ffmpeg calls them. */
+/** Renames options to the names that the installed ffmpeg knows. */
 export function adaptOptions(options: readonly string[]): string[] {
   return options.map((option) => (option === '-fps_mode' && !hasFpsMode ? '-vsync' : option));
 }
 
-/** FFmpeg 9.0 reads `-fpre` and forgets it. Obeyed, this one ends in an error. */
-async function obeysPresets(): Promise<boolean> {
+/** Whether preset files take effect: FFmpeg 9.0 reads `-fpre` and ignores it. This preset causes an error if it is applied. */
+async function appliesPresets(): Promise<boolean> {
   const folder = await mkdtemp(join(tmpdir(), 'webrtc-transponder-'));
   try {
     const preset = join(folder, 'wrong.ffpreset');

@@ -1,20 +1,20 @@
 /**
- * What ffmpeg is told to do. Pure: every function returns the options of one command, and nothing here holds a secret,
- * since every user of a machine can read the arguments of its processes.
+ * Command lines of ffmpeg. Pure: every function returns the options of one command. None contains a secret, because every user of a machine can
+ * read the arguments of its processes.
  */
 
-/** One ffmpeg command: options and place of its input, options and place of its output. */
+/** One ffmpeg command: input with its options, output with its options. */
 export interface FfmpegCommandLine {
   readonly inputOptions: readonly string[];
   readonly input: string;
   readonly outputOptions: readonly string[];
-  /** `pipe:1` streams to the parent; anything else is written by ffmpeg itself, and `pipe:1` then carries `-progress`. */
+  /** `pipe:1` streams to the parent process. Any other output is written by ffmpeg itself, and `pipe:1` then carries `-progress`. */
   readonly output: string;
 }
 
 /**
- * Reads at once, without waiting for more input to guess from. Not `-fflags nobuffer`: it throws away what was read while
- * probing, the first key frame included (measured: 2.1 s to the first frame instead of 0.1 s).
+ * Reads at once, without probing more input. Not `-fflags nobuffer`: it discards what was read while probing, including the first key frame
+ * (measured: 2.1 s to the first frame instead of 0.1 s).
  */
 const noProbing = ['-analyzeduration', '0'] as const;
 
@@ -27,9 +27,8 @@ export interface AacSettings {
 }
 
 /**
- * ffmpeg's usual coder ("twoloop") searches long for the best use of few bits, and costs two and a half times as much as this one; at
- * the bitrates of a live stream there are enough bits. Without noise substitution, noise shaping and intensity, which cost time as well,
- * and of which `stereoFromMono` wants none.
+ * ffmpeg's default coder ("twoloop") searches for the best use of few bits and costs two and a half times as much CPU; the bitrates of a live stream are
+ * high enough without it. Noise substitution, noise shaping and intensity stereo also cost CPU, and `stereoFromMono` supports none of them.
  */
 const fastCoder = ['-aac_coder', 'fast', '-aac_pns', '0', '-aac_is', '0', '-aac_tns', '0'] as const;
 
@@ -47,11 +46,19 @@ const aacOutput = ({ sampleRate, channels, bitrate }: AacSettings): string[] => 
   String(channels),
 ];
 
-/** Opus in Ogg, one packet a page, to AAC in ADTS. First frame after 70 ms, 34 ms of delay. */
+/** Opus in Ogg, or G.711 as raw bytes. */
+const packetInput = (source: 'opus' | 'pcmu' | 'pcma'): Pick<FfmpegCommandLine, 'inputOptions' | 'input'> => ({
+  inputOptions:
+    source === 'opus'
+      ? ['-threads', '1', '-probesize', '32', ...noProbing, '-f', 'ogg']
+      : ['-probesize', '32', ...noProbing, '-f', source === 'pcmu' ? 'mulaw' : 'alaw', '-ar', '8000', '-ac', '1'],
+  input: 'pipe:0',
+});
+
+/** Opus in Ogg to AAC in ADTS. First frame after 70 ms, 34 ms of delay. */
 export function opusToAac(aac: AacSettings): FfmpegCommandLine {
   return {
-    inputOptions: ['-threads', '1', '-probesize', '32', ...noProbing, '-f', 'ogg'],
-    input: 'pipe:0',
+    ...packetInput('opus'),
     outputOptions: [...aacOutput(aac), '-threads', '1', '-f', 'adts', '-flush_packets', '1'],
     output: 'pipe:1',
   };
@@ -60,27 +67,16 @@ export function opusToAac(aac: AacSettings): FfmpegCommandLine {
 /** G.711 as raw bytes to AAC in ADTS. */
 export function g711ToAac(law: 'pcmu' | 'pcma', aac: AacSettings): FfmpegCommandLine {
   return {
-    inputOptions: [
-      '-probesize',
-      '32',
-      ...noProbing,
-      '-f',
-      law === 'pcmu' ? 'mulaw' : 'alaw',
-      '-ar',
-      '8000',
-      '-ac',
-      '1',
-    ],
-    input: 'pipe:0',
+    ...packetInput(law),
     outputOptions: [...aacOutput(aac), '-threads', '1', '-f', 'adts', '-flush_packets', '1'],
     output: 'pipe:1',
   };
 }
 
-/** Audio codecs that an RTMP server may want, as WCS lists them. */
+/** Audio codecs for RTMP servers, as WCS lists them. */
 export type RtmpAudioCodec = 'aac' | 'pcma' | 'pcmu' | 'speex';
 
-/** G.711 has one rate; Speex is the wideband one of 16 kHz, which is all that FLV knows. */
+/** G.711 has one sample rate. Speex is wideband, 16 kHz: FLV has no other. */
 const PLAIN_AUDIO: Record<Exclude<RtmpAudioCodec, 'aac'>, readonly string[]> = {
   pcma: ['-c:a', 'pcm_alaw', '-ar', '8000', '-ac', '1'],
   pcmu: ['-c:a', 'pcm_mulaw', '-ar', '8000', '-ac', '1'],
@@ -101,20 +97,15 @@ const plainOutput = (codec: Exclude<RtmpAudioCodec, 'aac'>): string[] => [
   '1',
 ];
 
-/** AAC in ADTS to another codec in FLV. */
-export function aacToFlvAudio(codec: Exclude<RtmpAudioCodec, 'aac'>): FfmpegCommandLine {
-  return {
-    inputOptions: ['-probesize', '32', ...noProbing, '-f', 'aac'],
-    input: 'pipe:0',
-    outputOptions: plainOutput(codec),
-    output: 'pipe:1',
-  };
+/** Opus in Ogg, or G.711 as raw bytes, to G.711 or Speex in FLV. */
+export function toFlvAudio(source: 'opus' | 'pcmu' | 'pcma', codec: Exclude<RtmpAudioCodec, 'aac'>): FfmpegCommandLine {
+  return { ...packetInput(source), outputOptions: plainOutput(codec), output: 'pipe:1' };
 }
 
-/** Where a clip comes from: a RIFF WAV file (`-f wav` keeps any other format from being opened under that name), or a second of silence. */
+/** The source of a clip: a RIFF WAV file (`-f wav` prevents other formats from being opened under that name), or a second of silence. */
 export type ClipSource = { readonly file: string; readonly channels: number } | 'silence';
 
-/** Not by `-f lavfi`: fluent-ffmpeg looks formats up in a table of ffmpeg's, in which it no longer finds devices since ffmpeg 7.1 marks them. */
+/** Not `-f lavfi`: fluent-ffmpeg checks formats against ffmpeg's list, where it does not find devices since ffmpeg 7.1 marks them. */
 const SILENCE: Pick<FfmpegCommandLine, 'inputOptions' | 'input'> = {
   inputOptions: ['-t', '1', '-f', 's16le', '-ar', '48000', '-ac', '2'],
   input: 'file:/dev/zero',
@@ -123,25 +114,37 @@ const SILENCE: Pick<FfmpegCommandLine, 'inputOptions' | 'input'> = {
 const clipInput = (source: ClipSource): Pick<FfmpegCommandLine, 'inputOptions' | 'input'> =>
   source === 'silence' ? SILENCE : { inputOptions: ['-f', 'wav'], input: `file:${source.file}` };
 
-/** Both channels at the level of the one: ffmpeg by itself makes stereo of mono 3 dB quieter. */
+/** Both channels at the level of the single one: ffmpeg's own conversion is 3 dB quieter. */
 const MONO_TO_STEREO = ['-af', 'pan=stereo|c0=c0|c1=c0'] as const;
 
-/** A clip as AAC in ADTS. */
-export function clipToAac(source: ClipSource, aac: AacSettings): FfmpegCommandLine {
+/**
+ * A clip as AAC in ADTS.
+ *
+ * @param maxSeconds where ffmpeg stops, whatever the file's length
+ */
+export function clipToAac(source: ClipSource, aac: AacSettings, maxSeconds: number): FfmpegCommandLine {
   const mono = source !== 'silence' && source.channels === 1;
   return {
     ...clipInput(source),
-    outputOptions: [...(mono ? MONO_TO_STEREO : []), ...aacOutput(aac), '-f', 'adts'],
+    outputOptions: [...(mono ? MONO_TO_STEREO : []), ...aacOutput(aac), '-t', String(maxSeconds), '-f', 'adts'],
     output: 'pipe:1',
   };
 }
 
-/** A clip in another codec, in FLV. */
-export function clipToFlvAudio(source: ClipSource, codec: Exclude<RtmpAudioCodec, 'aac'>): FfmpegCommandLine {
-  return { ...clipInput(source), outputOptions: plainOutput(codec), output: 'pipe:1' };
+/** A clip as G.711 or Speex in FLV. */
+export function clipToFlvAudio(
+  source: ClipSource,
+  codec: Exclude<RtmpAudioCodec, 'aac'>,
+  maxSeconds: number,
+): FfmpegCommandLine {
+  return {
+    ...clipInput(source),
+    outputOptions: ['-t', String(maxSeconds), ...plainOutput(codec)],
+    output: 'pipe:1',
+  };
 }
 
-/** The fixed frame that a transcoder makes, whatever its source does meanwhile. */
+/** The output of a video transcoder. Its frame size is fixed, whatever the source's is. */
 export interface VideoOutput {
   /** Pixels, even. */
   readonly width: number;
@@ -156,14 +159,16 @@ export interface VideoOutput {
   readonly bitrate: number;
 }
 
-/** Frames without a key frame before the encoder makes one of its own although the source had none: 10 s at 30 frames per second. */
+/** Frames after which the encoder makes a key frame although the source had none: 10 s at 30 frames per second. */
 const LONGEST_GROUP = 300;
 
 /**
  * H.264 in FLV, or VP8, VP9, AV1 in IVF, to H.264 in FLV with the timestamps of the input. Zero latency, no B-frames.
- * The canvas is fixed: it held one sequence header across changes of the source's resolution.
+ * The canvas is fixed, so the sequence header stays the same when the source's resolution changes.
+ *
+ * @param maxPixels the largest frame that the decoder accepts
  */
-export function toH264(container: 'flv' | 'ivf', output: VideoOutput): FfmpegCommandLine {
+export function toH264(container: 'flv' | 'ivf', output: VideoOutput, maxPixels: number): FfmpegCommandLine {
   const { width, height, fps, keyFrameInterval, bitrate } = output;
   const canvas = output.stretch
     ? `scale=${width}:${height},setsar=1`
@@ -175,6 +180,8 @@ export function toH264(container: 'flv' | 'ivf', output: VideoOutput): FfmpegCom
       '1',
       '-flags',
       'low_delay',
+      '-max_pixels',
+      String(maxPixels),
       '-probesize',
       container === 'flv' ? '1024' : '32',
       ...noProbing,
@@ -211,7 +218,7 @@ export function toH264(container: 'flv' | 'ivf', output: VideoOutput): FfmpegCom
       `${bitrate}k`,
       '-bufsize',
       `${bitrate}k`,
-      // The fps filter makes the rate constant; `-fps_mode cfr` would repeat frames from 0 up to the first timestamp.
+      // The fps filter makes the rate constant; `-fps_mode cfr` would repeat frames from 0 to the first timestamp.
       '-fps_mode',
       'passthrough',
       ...(fps ? [] : ['-enc_time_base', '1:1000']),
@@ -231,9 +238,9 @@ export function toH264(container: 'flv' | 'ivf', output: VideoOutput): FfmpegCom
 }
 
 /** One frame of a stream as JPEG. */
-export function toJpeg(container: 'flv' | 'ivf'): FfmpegCommandLine {
+export function toJpeg(container: 'flv' | 'ivf', maxPixels: number): FfmpegCommandLine {
   return {
-    inputOptions: ['-threads', '1', '-f', container],
+    inputOptions: ['-threads', '1', '-max_pixels', String(maxPixels), '-f', container],
     input: 'pipe:0',
     outputOptions: [
       '-map',
@@ -254,28 +261,28 @@ export function toJpeg(container: 'flv' | 'ivf'): FfmpegCommandLine {
 }
 
 export interface RtmpOutput {
-  /** `rtmp://ADDRESS:PORT/` alone: application, name and tcUrl stand in the preset, which no other user can read. */
+  /** `rtmp://ADDRESS:PORT/` only: application, stream name and tcUrl are in the preset, which no other user can read. */
   readonly server: string;
-  /** Path of the preset made by {@link rtmpPreset}. */
+  /** Path of a file with the content of {@link rtmpPreset}. */
   readonly presetFile: string;
-  /** Milliseconds that each reading or writing may take, connecting included, before ffmpeg gives up. */
+  /** Milliseconds after which ffmpeg aborts a read, a write or the connection attempt. */
   readonly timeoutMs: number;
-  /** Milliseconds between two reports of progress. */
+  /** Milliseconds between two progress reports. */
   readonly reportIntervalMs: number;
-  /** Whether ffmpeg writes its `onMetaData`. Default: it does. */
+  /** Whether ffmpeg writes its own `onMetaData`. Default: true. */
   readonly sendMetadata?: boolean | undefined;
-  /** `caFile`: all authorities that are trusted, as PEM; ffmpeg takes one file. */
+  /** `caFile`: all trusted authorities as PEM, because ffmpeg accepts one file. */
   readonly tls?: { readonly host: string; readonly caFile: string; readonly insecure: boolean };
 }
 
 /**
- * What the kernel may hold for the server, in bytes (Linux doubles it for its own needs, within `net.core.wmem_max`). Left to itself it takes
- * megabytes for a server that stands still, while all seems well: measured at 2.5 Mbit/s, a frozen nginx-rtmp was full after 2 to 4 s
- * instead of 10. Enough for 8 Mbit/s over 250 ms.
+ * The socket's send buffer in bytes; Linux doubles it, within `net.core.wmem_max`. By default the kernel buffers megabytes for a server that does not read, which
+ * hides the stall: measured at 2.5 Mbit/s with a frozen nginx-rtmp, the stall is noticed after 2 to 4 s instead of 10. Enough for 8 Mbit/s over
+ * 250 ms.
  */
 const SEND_BUFFER_BYTES = 256 * 1024;
 
-/** A ready FLV to an RTMP server, unchanged; progress on stdout. */
+/** Sends FLV to an RTMP server unchanged; progress reports on stdout. */
 export function pushFlv({
   server,
   presetFile,
@@ -301,7 +308,7 @@ export function pushFlv({
       `no_duration_filesize${sendMetadata ? '' : '+no_metadata'}`,
       '-flush_packets',
       '1',
-      // Microseconds that one track waits for the other to be sent in order. By default 10 s: so late would silence be without frames.
+      // Microseconds that one track waits for the other one, to be interleaved. The default of 10 s would delay audio without video by as much.
       '-max_interleave_delta',
       '200000',
       '-rw_timeout',
@@ -320,13 +327,13 @@ export function pushFlv({
   };
 }
 
-/** ffmpeg reads a preset in pieces of so many bytes, and takes the rest of a longer line for another option, which it names in its log. */
+/** The longest line of a preset. ffmpeg reads it in pieces, takes the rest of a longer line for another option, and writes that to its log. */
 export const MAX_PRESET_LINE = 990;
 
-/** What must not stand in the arguments, in the form of an ffmpeg preset file. */
+/** The content of an ffmpeg preset file with the options that must not be in the arguments. */
 export function rtmpPreset(options: { app: string; streamName: string; tcUrl: string; flashVersion: string }): string {
   return [
-    // An option without a value is none; without this one the application is that of the URL, which has none.
+    // An option without a value is ignored. Without this one the application is that of the URL, which has none.
     ...(options.app === '' ? [] : [`rtmp_app=${options.app}`]),
     `rtmp_playpath=${options.streamName}`,
     `rtmp_tcurl=${options.tcUrl}`,

@@ -8,22 +8,23 @@ import type { Logger } from '../observe/logger.ts';
 import { readDirectly } from '../runtime/pipe.ts';
 import { adaptOptions } from './ffmpeg-abilities.ts';
 import type { FfmpegCommandLine } from './ffmpeg-args.ts';
+import { ffmpegMemory } from './ffmpeg-memory.ts';
 
 export interface FfmpegProcessEvents {
-  /** What ffmpeg wrote to stdout: media, or `-progress` where the media goes elsewhere. */
+  /** Data from ffmpeg's stdout: media, or `-progress` reports if the media is written elsewhere. */
   output: [chunk: Buffer];
-  /** ffmpeg's stdin has room again. */
+  /** ffmpeg's stdin accepts data again. */
   drain: [];
-  /** ffmpeg has ended and it was not us; `reason` is the end of its log. At most once, and nothing follows. */
+  /** ffmpeg has ended although it was not stopped; `reason` is the end of its log. Emitted at most once, and nothing follows. */
   died: [reason: string];
 }
 
-/** Milliseconds that ffmpeg has to finish after SIGINT before it is killed. */
+/** Milliseconds between SIGINT and SIGKILL. */
 const GRACE_MS = 2000;
-/** Lines of ffmpeg's log that are kept to explain its death. */
+/** Lines of ffmpeg's log that are kept to explain its end. */
 const LOG_LINES_KEPT = 12;
 
-/** One running ffmpeg, fed and read through pipes. The only place that runs commands of fluent-ffmpeg. */
+/** One running ffmpeg with pipes for input and output. The only place that runs commands of fluent-ffmpeg. */
 export class FfmpegProcess extends EventEmitter<FfmpegProcessEvents> {
   readonly #child: ChildProcessWithoutNullStreams;
   readonly #exited: Promise<void>;
@@ -41,13 +42,15 @@ export class FfmpegProcess extends EventEmitter<FfmpegProcessEvents> {
   ) {
     super();
     this.#child = child;
-    child.stdin.on('error', () => {}); // EPIPE: the exit tells more, and it follows
+    child.stdin.on('error', () => {}); // EPIPE: the exit follows, with a reason
     child.stdin.on('drain', () => this.emit('drain'));
+    const unwatch = ffmpegMemory.add(child.pid!, (reason) => this.#kill(reason));
     this.#exited = new Promise((resolve) => {
       const ended = (error?: Error): void => {
         if (this.#dead) return;
         this.#dead = true;
-        if (error) this.#failure = log.join(' | ') || error.message;
+        unwatch();
+        if (error) this.#failure ??= log.join(' | ') || error.message;
         resolve();
         if (this.#closing || this.#finishing) return;
         const reason = this.#failure ?? 'ffmpeg ended by itself';
@@ -56,7 +59,7 @@ export class FfmpegProcess extends EventEmitter<FfmpegProcessEvents> {
       };
       command.on('end', () => ended());
       command.on('error', ended);
-      // In case fluent-ffmpeg misses the end of a pipe. Not `exit`: its last output would be lost.
+      // In case fluent-ffmpeg misses the end of a pipe. Not on `exit`: the last output would be lost.
       child.on('close', () => setImmediate(ended));
     });
   }
@@ -64,8 +67,8 @@ export class FfmpegProcess extends EventEmitter<FfmpegProcessEvents> {
   /**
    * Starts ffmpeg.
    *
-   * @param purpose what it is for, in a word or two; for the log
-   * @param redact takes out of a line of ffmpeg's log what nobody may see
+   * @param purpose a short description for the log
+   * @param redact removes secrets from a line of ffmpeg's log
    * @throws {GatewayError} ENCODER_FAILED when it cannot be started
    */
   static start(
@@ -78,7 +81,7 @@ export class FfmpegProcess extends EventEmitter<FfmpegProcessEvents> {
       const log: string[] = [];
       const early: Buffer[] = [];
       let process: FfmpegProcess | undefined;
-      // A sink of our own: with a named output fluent-ffmpeg would keep stdout as lines of text.
+      // A writable stream instead of a named output: for the latter, fluent-ffmpeg would keep stdout as lines of text.
       const stdout = new Writable({
         write(chunk: Buffer, _encoding, done) {
           if (process) process.emit('output', chunk);
@@ -102,12 +105,15 @@ export class FfmpegProcess extends EventEmitter<FfmpegProcessEvents> {
         reject(new GatewayError('ENCODER_FAILED', `ffmpeg could not be started: ${error.message}`, { cause: error }));
       if (!hasDescriptorsForChild()) return failed(new Error(NO_DESCRIPTORS));
       command.once('error', failed);
+      command.on('error', () => {}); // fluent-ffmpeg may report a second one after a failed start
       command.once('start', () => {
-        // The child is set before `start` is emitted, but the pipes are only connected after it.
+        // fluent-ffmpeg's own listener throws when the process could not be spawned (EAGAIN, ENOENT), which would end the gateway.
+        childOf(command)?.removeAllListeners('error').on('error', failed);
+        // The child is set before `start` is emitted, but its pipes are connected afterwards.
         setImmediate(() => {
           command.off('error', failed);
-          const child = (command as unknown as { ffmpegProc?: ChildProcessWithoutNullStreams }).ffmpegProc;
-          if (!child?.pid) return failed(new Error(log.join(' | ') || 'it ended at once'));
+          const child = childOf(command);
+          if (!child?.pid) return failed(new Error(log.join(' | ') || 'it ended immediately'));
           process = new FfmpegProcess(child, command, log, purpose, logger);
           if (line.output === 'pipe:1') readDirectly(child.stdout, (chunk) => process!.emit('output', chunk));
           else child.stdout.on('data', (chunk: Buffer) => process!.emit('output', chunk));
@@ -124,7 +130,7 @@ export class FfmpegProcess extends EventEmitter<FfmpegProcessEvents> {
     return this.#child.pid!;
   }
 
-  /** Bytes that ffmpeg has not read yet. */
+  /** Bytes in front of ffmpeg that it has not read yet. */
   get backlog(): number {
     return this.#child.stdin.writableLength;
   }
@@ -133,7 +139,7 @@ export class FfmpegProcess extends EventEmitter<FfmpegProcessEvents> {
     return !this.#dead && this.#child.stdin.writable && !this.#child.stdin.writableNeedDrain;
   }
 
-  /** Hands bytes to ffmpeg's stdin; after its end they are dropped. */
+  /** Writes to ffmpeg's stdin; after ffmpeg's end the data is dropped. */
   write(...parts: Buffer[]): void {
     const { stdin } = this.#child;
     if (this.#dead || !stdin.writable) return;
@@ -147,25 +153,37 @@ export class FfmpegProcess extends EventEmitter<FfmpegProcessEvents> {
   }
 
   /**
-   * Ends the input and waits until ffmpeg has written what is left and gone; for work that has an end.
+   * Ends the input and waits until ffmpeg has processed it and exited; for work that has an end.
    *
+   * @param signal kills ffmpeg, by an abort or a timeout
    * @throws {GatewayError} ENCODER_FAILED with the end of ffmpeg's log
    */
-  async finish(): Promise<void> {
+  async finish(signal?: AbortSignal): Promise<void> {
     this.#finishing = true;
+    const abort = (): void =>
+      this.#kill((signal!.reason as Error).name === 'TimeoutError' ? 'it took too long' : 'it was stopped');
+    if (signal?.aborted) abort();
+    signal?.addEventListener('abort', abort);
     this.#child.stdin.end();
     await this.#exited;
+    signal?.removeEventListener('abort', abort);
     if (this.#failure !== undefined) throw new GatewayError('ENCODER_FAILED', `ffmpeg failed: ${this.#failure}`);
   }
 
   /**
-   * Stops ffmpeg and waits until it is gone. Idempotent; emits nothing.
+   * Stops ffmpeg and waits until it has exited. Idempotent; emits nothing.
    *
-   * @param inputMs milliseconds that it gets to read what it has been given, and to end by itself
+   * @param inputMs milliseconds in which it may process its remaining input and end by itself
    */
   close(inputMs = 0): Promise<void> {
     this.#closing ??= this.#stop(inputMs);
     return this.#closing;
+  }
+
+  #kill(reason: string): void {
+    if (this.#dead) return;
+    this.#failure = reason;
+    this.#child.kill('SIGKILL');
   }
 
   async #stop(inputMs: number): Promise<void> {
@@ -178,4 +196,9 @@ export class FfmpegProcess extends EventEmitter<FfmpegProcessEvents> {
     await this.#exited;
     for (const timer of timers) clearTimeout(timer);
   }
+}
+
+/** The process of a running command; fluent-ffmpeg has no public property for it. */
+function childOf(command: ffmpeg.FfmpegCommand): ChildProcessWithoutNullStreams | undefined {
+  return (command as unknown as { ffmpegProc?: ChildProcessWithoutNullStreams }).ffmpegProc;
 }

@@ -11,7 +11,7 @@ export class FfmpegProgressReader {
   #totalSize = 0;
   #frame = 0;
 
-  /** The last complete report in what has come so far, if there is a new one. */
+  /** Returns the last complete report, if there is a new one. */
   push(chunk: Buffer): FfmpegProgress | undefined {
     const lines = (this.#rest + chunk.toString('latin1')).split('\n');
     this.#rest = lines.pop() ?? '';

@@ -5,27 +5,27 @@ import type { FfmpegCommandLine } from './ffmpeg-args.ts';
 import { FfmpegProcess } from './ffmpeg-process.ts';
 
 export interface SupervisedFfmpegEvents {
-  /** A fresh ffmpeg reads from now on: it needs the container's header first. */
+  /** A new ffmpeg reads from now on. It needs the container's header first. */
   started: [];
   output: [chunk: Buffer];
   /** It died too often; nothing follows. */
   failed: [error: GatewayError];
 }
 
-/** Deaths within the window after which it is given up: input that kills ffmpeg kills it again. */
+/** Deaths within the window after which it is not started again: input that kills ffmpeg kills it again. */
 export const MAX_DEATHS = 5;
 const DEATH_WINDOW_MS = 60_000;
 const FIRST_RESTART_MS = 50;
-/** Bytes that may wait in front of ffmpeg: two seconds of 8 Mbps. More means that it hangs or cannot keep up. */
+/** Bytes that may wait in front of ffmpeg: two seconds of 8 Mbit/s. More means that it hangs or is too slow. */
 const MAX_BACKLOG = 2 * 1024 * 1024;
 
-/** How long to wait before the next start, or `undefined` when it has died too often; pure. */
+/** Milliseconds before the next start; `undefined` after too many deaths. */
 export function restartDelay(deaths: readonly number[], nowMs: number): number | undefined {
   const recent = deaths.filter((at) => nowMs - at < DEATH_WINDOW_MS).length;
   return recent >= MAX_DEATHS ? undefined : FIRST_RESTART_MS * 2 ** Math.max(0, recent - 1);
 }
 
-/** An ffmpeg that is kept running: started anew when it dies, given up when it dies again and again. */
+/** An ffmpeg that is kept running: it is restarted when it dies, until it has died too often. */
 export class SupervisedFfmpeg extends EventEmitter<SupervisedFfmpegEvents> {
   #line: FfmpegCommandLine;
   readonly #purpose: string;
@@ -43,7 +43,7 @@ export class SupervisedFfmpeg extends EventEmitter<SupervisedFfmpegEvents> {
     this.#logger = logger;
   }
 
-  /** Whether bytes written now reach an ffmpeg. */
+  /** Whether data that is written now reaches an ffmpeg. */
   get running(): boolean {
     return this.#process !== undefined;
   }
@@ -53,15 +53,15 @@ export class SupervisedFfmpeg extends EventEmitter<SupervisedFfmpegEvents> {
     return this.#starting;
   }
 
-  /** Bytes for ffmpeg's stdin; dropped while there is none. An ffmpeg that does not read them is replaced. */
+  /** Writes to ffmpeg's stdin; dropped while none runs. An ffmpeg that does not read its input is replaced. */
   write(...parts: Buffer[]): void {
     const process = this.#process;
     if (!process) return;
     process.write(...parts);
-    if (process.backlog > MAX_BACKLOG) void this.restart('it does not keep up');
+    if (process.backlog > MAX_BACKLOG) void this.restart('it is too slow for its input');
   }
 
-  /** Replaces an ffmpeg that does not do its work. Counts as a death, so it cannot go on for ever. */
+  /** Replaces an ffmpeg that does not work. Counts as a death, so this is not repeated without limit. */
   async restart(reason: string): Promise<void> {
     const process = this.#process;
     if (!process) return;
@@ -71,11 +71,11 @@ export class SupervisedFfmpeg extends EventEmitter<SupervisedFfmpegEvents> {
     await process.close();
   }
 
-  /** Begins anew, with another command or because its input does, which is no death. The ffmpeg that runs gives nothing more. */
+  /** Replaces the running ffmpeg for another command or another input. Does not count as a death. The old ffmpeg produces no more output. */
   async replace(line = this.#line): Promise<void> {
     this.#line = line;
     const process = this.#process;
-    // Without one, it is being started, which looks at the command again, or waits to be.
+    // Without a process, one is being started or will be, and the command is read again then.
     if (!process) return;
     this.#process = undefined;
     process.removeAllListeners();
@@ -131,7 +131,7 @@ export class SupervisedFfmpeg extends EventEmitter<SupervisedFfmpegEvents> {
       );
       return;
     }
-    this.#logger.warn({ purpose: this.#purpose, reason }, 'ffmpeg died and is started again');
+    this.#logger.warn({ purpose: this.#purpose, reason }, 'ffmpeg died and is restarted');
     this.#timer = setTimeout(() => void this.start(), delay);
   }
 }

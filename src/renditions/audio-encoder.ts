@@ -6,9 +6,12 @@ import { silentG711 } from '../media/containers/audio-tag.ts';
 import type { Logger } from '../observe/logger.ts';
 import { tickMs } from '../runtime/tick.ts';
 import type { AudioCodec } from '../streams/live-stream.ts';
+import type { RtmpAudioCodec } from '../ffmpeg/ffmpeg-args.ts';
 import { AAC_SAMPLE_RATE, type AacCoder } from './aac-coder.ts';
 import { FfmpegAacCoder } from './ffmpeg-aac-coder.ts';
 import { RealTimeBudget } from './real-time-budget.ts';
+import { FfmpegPlainCoder } from './ffmpeg-plain-coder.ts';
+import { PLAIN_FRAME_MS } from './plain-audio-frames.ts';
 import type { SharedEncoders } from './shared-encoders.ts';
 
 /** Milliseconds of one AAC frame. */
@@ -17,8 +20,11 @@ export const AAC_FRAME_MS = (AAC_SAMPLES_PER_FRAME * 1000) / AAC_SAMPLE_RATE;
 /** Share of the bitrate for a single channel: two channels have much in common, so one needs more than half. */
 const MONO_BITRATE = 3 / 4;
 
-/** The AAC encoder puts one frame of silence before the first sample. */
-const PRIMING_SAMPLES = AAC_SAMPLES_PER_FRAME;
+/** Samples of a frame, and of the silence that the encoder puts before the first sample: an AAC encoder one frame, the others none. */
+const FRAMES = {
+  aac: { samples: AAC_SAMPLES_PER_FRAME, priming: AAC_SAMPLES_PER_FRAME },
+  plain: { samples: (PLAIN_FRAME_MS * AAC_SAMPLE_RATE) / 1000, priming: 0 },
+} as const;
 /** A hole up to this length is filled with silence inside the encoder; after a longer one the clock is set anew. */
 const MAX_FILL_SAMPLES = AAC_SAMPLE_RATE / 2;
 /** No encoder makes a larger packet: an Opus packet has at most 48 frames of 1275 bytes and their lengths (RFC 6716, 3.4). */
@@ -34,13 +40,15 @@ export interface AudioEncoderOptions {
   readonly audioBatchMs: number;
   /** Encoders that serve several streams; without them each stream has an ffmpeg. */
   readonly sharedEncoders?: SharedEncoders;
+  /** What comes out. Default: AAC. */
+  readonly audioCodec?: RtmpAudioCodec;
   readonly logger: Logger;
   /** The wall clock, in milliseconds. */
   readonly now?: () => number;
 }
 
 export interface AudioEncoderEvents {
-  /** One raw AAC frame and the time of its first sample on the stream's clock, in milliseconds. */
+  /** One raw AAC frame, or the tag body of one frame of another codec, and the time of its first sample on the stream's clock, in milliseconds. */
   frame: [raw: Buffer, streamMs: number];
   failed: [error: GatewayError];
 }
@@ -56,6 +64,8 @@ export class AudioEncoder extends EventEmitter<AudioEncoderEvents> {
   readonly #now: () => number;
   readonly #budget = new RealTimeBudget();
   #hasExceededBudget = false;
+  readonly #plain: Exclude<RtmpAudioCodec, 'aac'> | undefined;
+  readonly #frame: (typeof FRAMES)['aac' | 'plain'];
   #stereo = false;
   /** Whether a shared encoder died of this stream's packets: from then on it has an ffmpeg of its own. */
   #alone = false;
@@ -76,6 +86,9 @@ export class AudioEncoder extends EventEmitter<AudioEncoderEvents> {
     this.#clockRate = clockRate;
     this.#options = options;
     this.#now = options.now ?? tickMs;
+    const { audioCodec = 'aac' } = options;
+    this.#plain = audioCodec === 'aac' ? undefined : audioCodec;
+    this.#frame = this.#plain ? FRAMES.plain : FRAMES.aac;
     this.#coder = this.#start();
   }
 
@@ -87,7 +100,7 @@ export class AudioEncoder extends EventEmitter<AudioEncoderEvents> {
    */
   encode(payload: Buffer, rtpTimestamp: number, streamMs: number): void {
     if (this.#closed || payload.length > MAX_PACKET_BYTES) return;
-    if (this.#codec === 'opus' && !this.#stereo && isStereoOpus(payload)) this.#becomeStereo();
+    if (this.#codec === 'opus' && !this.#plain && !this.#stereo && isStereoOpus(payload)) this.#becomeStereo();
     if (!this.#coder.running) return;
     const rate = AAC_SAMPLE_RATE / this.#clockRate;
     const samples = this.#codec === 'opus' ? opusPacketSamples(payload) : payload.length * rate;
@@ -118,10 +131,11 @@ export class AudioEncoder extends EventEmitter<AudioEncoderEvents> {
       channels: this.#stereo ? 2 : 1,
       bitrate: Math.round(this.#stereo ? audioBitrate : audioBitrate * MONO_BITRATE),
     } as const;
-    const shared = this.#codec === 'opus' && !this.#alone ? sharedEncoders?.open(options) : undefined;
-    const coder =
-      shared ??
-      new FfmpegAacCoder(this.#codec, { ...options, batchSamples: (AAC_SAMPLE_RATE * audioBatchMs) / 1000, logger });
+    const batchSamples = (AAC_SAMPLE_RATE * audioBatchMs) / 1000;
+    const coder = this.#plain
+      ? new FfmpegPlainCoder(this.#codec, { codec: this.#plain, batchSamples, logger })
+      : ((this.#codec === 'opus' && !this.#alone ? sharedEncoders?.open(options) : undefined) ??
+        new FfmpegAacCoder(this.#codec, { ...options, batchSamples, logger }));
     coder.on('started', () => this.#begin());
     coder.on('frame', (raw) => this.#take(raw));
     coder.on('lost', (isCause) => this.#replaceLost(isCause));
@@ -171,7 +185,7 @@ export class AudioEncoder extends EventEmitter<AudioEncoderEvents> {
   }
 
   #take(raw: Buffer): void {
-    const sample = this.#framesOut++ * AAC_SAMPLES_PER_FRAME - PRIMING_SAMPLES;
+    const sample = this.#framesOut++ * this.#frame.samples - this.#frame.priming;
     while (this.#anchors.length > 1 && this.#anchors[1]!.sample <= sample) this.#anchors.shift();
     const anchor = this.#anchors[0];
     if (anchor && sample >= 0)

@@ -1,9 +1,7 @@
 import { MAX_DELAY_DIFFERENCE_MS } from '../media/rtp/media-clock.ts';
 import { MinimumWindow } from '../media/rtp/minimum-window.ts';
-import { aacFrame, silentAacFrame } from '../media/codecs/aac.ts';
 import { TAG_AUDIO, type FlvTag } from '../media/containers/flv-tag.ts';
-import { AAC_CHANNELS } from './aac-coder.ts';
-import { AAC_FRAME_MS } from './audio-encoder.ts';
+import { AAC_FORMAT, type AudioFormat } from './audio-format.ts';
 import { MAX_REORDER_WAIT_MS } from './track-input.ts';
 
 /**
@@ -25,14 +23,13 @@ const LATE_MARGIN_MS = 140;
 /** The longest hole that one call fills: a longer one means that the stream stood still. */
 const MAX_HOLE_MS = 60_000;
 
-const silence = aacFrame(silentAacFrame(AAC_CHANNELS));
-
 /**
  * An audio track without holes: live frames if there are any, otherwise silence. Destinations always get audio
  * (Facebook requires it, YouTube complains), and switch between sources in step with it.
  */
 export class AudioLine {
   readonly #emit: (tag: FlvTag) => void;
+  readonly #format: AudioFormat;
   readonly #liveLateMs: number;
   readonly #silenceBehindMs: number;
   readonly #latestMs: number;
@@ -48,8 +45,9 @@ export class AudioLine {
   #next: number | undefined;
 
   /** @param batchMs milliseconds of audio that the encoder collects, which delays live audio */
-  constructor(batchMs: number, emit: (tag: FlvTag) => void) {
+  constructor(batchMs: number, emit: (tag: FlvTag) => void, format = AAC_FORMAT) {
     this.#emit = emit;
+    this.#format = format;
     this.#liveLateMs = batchMs + LIVE_LATE_MS;
     this.#silenceBehindMs = batchMs + SILENCE_BEHIND_MS;
     this.#latestMs = this.#liveLateMs + MAX_DELAY_DIFFERENCE_MS;
@@ -59,9 +57,9 @@ export class AudioLine {
   live(raw: Buffer, streamMs: number): void {
     if (this.#next === undefined) this.#next = Math.max(0, streamMs);
     this.#late?.add(streamMs - this.#presentMs, this.#presentMs);
-    if (streamMs < this.#next - AAC_FRAME_MS / 2) return this.#tooLate(streamMs);
-    this.#silenceUntil(streamMs - AAC_FRAME_MS / 2);
-    this.#send(aacFrame(raw), streamMs);
+    if (streamMs < this.#next - this.#format.frameMs / 2) return this.#tooLate(streamMs);
+    this.#silenceUntil(streamMs - this.#format.frameMs / 2);
+    this.#send(this.#format.body(raw), streamMs);
   }
 
   /**
@@ -99,7 +97,8 @@ export class AudioLine {
     }
     this.#lateFrames++;
     this.#lateMs = Math.max(this.#lateMs, present - streamMs);
-    if (present - this.#lateSinceMs < LATE_ENOUGH_MS || this.#lateFrames * AAC_FRAME_MS < LATE_ENOUGH_MS) return;
+    if (present - this.#lateSinceMs < LATE_ENOUGH_MS || this.#lateFrames * this.#format.frameMs < LATE_ENOUGH_MS)
+      return;
     this.#lateSinceMs = -Infinity;
     this.#late ??= new MinimumWindow();
     this.#late.add(-this.#lateMs, present);
@@ -107,11 +106,11 @@ export class AudioLine {
 
   #silenceUntil(untilMs: number): void {
     if (untilMs - this.#next! > MAX_HOLE_MS) this.#next = untilMs - MAX_HOLE_MS;
-    while (this.#next! < untilMs) this.#send(silence, this.#next!);
+    while (this.#next! < untilMs) this.#send(this.#format.silence, this.#next!);
   }
 
   #send(data: Buffer, streamMs: number): void {
-    this.#next = streamMs + AAC_FRAME_MS;
+    this.#next = streamMs + this.#format.frameMs;
     this.#emit({ type: TAG_AUDIO, timestamp: Math.round(streamMs), data, keyFrame: false, sequenceHeader: false });
   }
 }

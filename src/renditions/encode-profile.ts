@@ -2,11 +2,11 @@ import type { RtmpAudioCodec, VideoOutput } from '../ffmpeg/ffmpeg-args.ts';
 
 export type { RtmpAudioCodec };
 
-/** What is asked of the encoder. Equal profiles of one stream share one encoder. */
+/** The requested encoding. Equal profiles of one stream share one encoder. */
 export interface EncodeProfile {
   /** Pixels; unset: the source's. */
   readonly height?: number;
-  /** Set only where the aspect ratio is not kept. */
+  /** Set only if the aspect ratio is not kept. */
   readonly width?: number;
   /** Frames per second, constant. */
   readonly fps?: number;
@@ -15,7 +15,7 @@ export interface EncodeProfile {
   readonly audioCodec: RtmpAudioCodec;
 }
 
-export interface VideoWish {
+export interface VideoRequest {
   readonly width?: number;
   readonly height?: number;
   readonly fps?: number;
@@ -23,24 +23,24 @@ export interface VideoWish {
 }
 
 /**
- * The rules of the WCS documentation ("Stream transcoding while republishing"): `height` (not 0), `fps` or
- * `keyFrameInterval` ask for transcoding; `width` counts only together with `height` and where the aspect ratio is not kept.
+ * The rules of the WCS documentation ("Stream transcoding while republishing"): `height` (not 0), `fps` or `keyFrameInterval` request transcoding; `width`
+ * applies only together with `height` and if the aspect ratio is not kept.
  */
 export function encodeProfile(
-  wish: VideoWish,
+  request: VideoRequest,
   preserveAspectRatio: boolean,
   audioCodec: RtmpAudioCodec,
 ): EncodeProfile {
   return {
-    ...(wish.height ? { height: even(wish.height) } : {}),
-    ...(wish.height && wish.width && !preserveAspectRatio ? { width: even(wish.width) } : {}),
-    ...(wish.fps ? { fps: wish.fps } : {}),
-    ...(wish.keyFrameInterval ? { keyFrameInterval: wish.keyFrameInterval } : {}),
+    ...(request.height ? { height: even(request.height) } : {}),
+    ...(request.height && request.width && !preserveAspectRatio ? { width: even(request.width) } : {}),
+    ...(request.fps ? { fps: request.fps } : {}),
+    ...(request.keyFrameInterval ? { keyFrameInterval: request.keyFrameInterval } : {}),
     audioCodec,
   };
 }
 
-/** Whether the profile itself asks for a video encoder (a source that is not H.264 needs one in any case). */
+/** Whether the profile itself requires a video encoder. A source that is not H.264 needs one in any case. */
 export function asksForTranscoding(profile: EncodeProfile): boolean {
   return profile.height !== undefined || profile.fps !== undefined || profile.keyFrameInterval !== undefined;
 }
@@ -50,7 +50,7 @@ export function videoKey({ height, width, fps, keyFrameInterval }: EncodeProfile
 }
 
 /**
- * The fixed frame for a source of the given size (pixels).
+ * The encoder's output for a source of the given size in pixels.
  *
  * @param bitrate kilobits per second; 0: by height
  */
@@ -71,7 +71,7 @@ export function videoOutput(
   };
 }
 
-/** What YouTube and Twitch recommend for H.264 at 30 frames per second, in kilobits per second; half as much again at 60. */
+/** Recommendations of YouTube and Twitch for H.264 at 30 frames per second, in kilobits per second; 1.5 times as much at 60. */
 const BITRATES: readonly (readonly [height: number, bitrate: number])[] = [
   [240, 400],
   [360, 800],
@@ -87,5 +87,5 @@ export function bitrateForHeight(height: number, fps: number): number {
   return fps > 40 ? bitrate * 1.5 : bitrate;
 }
 
-/** H.264 with 4:2:0 colour needs even sides. */
+/** H.264 with 4:2:0 chroma needs even sides. */
 const even = (pixels: number): number => Math.max(2, Math.round(pixels / 2) * 2);

@@ -1,25 +1,20 @@
-import { once } from 'node:events';
 import type { LiveStream } from '../streams/live-stream.ts';
-import type { EncoderPool } from './encoder-pool.ts';
-
-/** A publisher that is there sends a key frame within a second or so of being asked. */
-const TIMEOUT_MS = 5000;
+import type { KeyFrameReader } from './key-frame-reader.ts';
+import type { KeyFrame } from './media-source.ts';
 
 /**
- * Reads a stream until its `frameSize` is known to be of now. For streams that are played but not pushed, whose frames nobody reads. Costs a key
- * frame, and what a push costs for that long.
+ * Reads a key frame of a stream, so that its current `frameSize` is known. For streams that are played but not pushed, whose frames are not read otherwise: a size that
+ * was read earlier may be outdated.
  *
- * @returns when it is known, and at once for a stream without frames
- * @throws {Error} an `AbortError` when no frame comes; what acquiring the source throws
+ * @param running returns the last key frame of a stream that is being read anyway, whose size is current
+ * @returns when the size is known; at once for a stream without video
+ * @throws {GatewayError} if no acceptable key frame arrives
  */
-export async function learnFrameSize(stream: LiveStream, encoders: EncoderPool): Promise<void> {
-  const lease = await encoders.acquireSource(stream);
-  try {
-    const { rendition: source } = lease;
-    if (!source.hasVideo || source.metadata.width) return;
-    source.requestKeyFrame();
-    await once(source.frames, 'sized', { signal: AbortSignal.timeout(TIMEOUT_MS) });
-  } finally {
-    await lease.release();
-  }
+export async function learnFrameSize(
+  stream: LiveStream,
+  running: { lastKeyFrame(stream: LiveStream): KeyFrame | undefined },
+  keyFrames: KeyFrameReader,
+): Promise<void> {
+  if (running.lastKeyFrame(stream) || !stream.publisher?.video) return;
+  await keyFrames.read(stream);
 }

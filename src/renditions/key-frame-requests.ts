@@ -1,16 +1,16 @@
-/** A request that brought nothing is repeated after this time: the request or the key frame may have been lost. */
+/** A request without an answer is repeated after this time: the request or the key frame may have been lost. */
 const REPEAT_MS = 500;
 /**
- * After a request that was answered the next one may come sooner, but not too soon: Chromium silently drops requests within 300 ms of
- * the last one, and then the repetition would be waited for.
+ * After a request that was answered, the next one may follow sooner, but Chromium silently drops requests within 300 ms of the last one, which would
+ * cost a repetition.
  */
 const ANSWERED_MS = 350;
-/** For so long nobody wonders: x264 makes a key frame of its own in 250 frames, which take ten seconds at 25 a second. */
+/** A missing key frame is reported after this time: x264 makes one after 250 frames by default, ten seconds at 25 frames per second. */
 const PATIENCE_MS = 12_000;
 
 /**
- * Decides when to ask the publisher for a key frame: as soon as one is wanted, again while none comes, and at the latest
- * when the last one is as old as platforms allow. Time is passed in.
+ * Decides when to request a key frame from the publisher: when one is needed, repeatedly until it arrives, and when the last one is older than the
+ * interval. Time is passed in.
  */
 export class KeyFrameRequests {
   readonly #intervalMs: number;
@@ -19,29 +19,29 @@ export class KeyFrameRequests {
   #startedMs = Infinity;
   #lastKeyFrame = -Infinity;
   #lastRequest = -Infinity;
-  #wanted = false;
+  #needed = false;
 
-  /** @param missed called once when the first key frame of a publisher has not come for {@link PATIENCE_MS} */
+  /** @param missed called once if the first key frame of a publisher has not arrived after {@link PATIENCE_MS} */
   constructor(intervalMs: number, request: () => void, missed: () => void = () => {}) {
     this.#intervalMs = intervalMs;
     this.#request = request;
     this.#missed = missed;
   }
 
-  /** Another publisher has begun to send. */
+  /** Another publisher has started to send. */
   start(nowMs: number): void {
     this.#startedMs = nowMs;
-    this.want(nowMs);
+    this.need(nowMs);
   }
 
-  /** Somebody cannot go on without a key frame. */
-  want(nowMs: number): void {
-    this.#wanted = true;
+  /** A key frame is needed. */
+  need(nowMs: number): void {
+    this.#needed = true;
     this.tick(nowMs);
   }
 
   arrived(nowMs: number): void {
-    this.#wanted = false;
+    this.#needed = false;
     this.#lastKeyFrame = nowMs;
     this.#startedMs = Infinity;
   }
@@ -51,7 +51,7 @@ export class KeyFrameRequests {
       this.#startedMs = Infinity;
       this.#missed();
     }
-    if (!this.#wanted && nowMs - this.#lastKeyFrame < this.#intervalMs) return;
+    if (!this.#needed && nowMs - this.#lastKeyFrame < this.#intervalMs) return;
     const answered = this.#lastKeyFrame > this.#lastRequest;
     if (nowMs - this.#lastRequest < (answered ? ANSWERED_MS : REPEAT_MS)) return;
     this.#lastRequest = nowMs;

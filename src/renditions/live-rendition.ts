@@ -1,13 +1,15 @@
 import { EventEmitter } from 'node:events';
 import type { FlvTag } from '../media/containers/flv-tag.ts';
 import { TagGroup } from '../media/containers/tag-group.ts';
-import { tickMs } from '../runtime/tick.ts';
+import { atEndOfTick, tickMs } from '../runtime/tick.ts';
 import { RecentTags } from './recent-tags.ts';
 import type { RenditionEvents } from './rendition.ts';
 
-/** What all renditions have in common: what they send goes to every destination, and is remembered for the next one. */
+/** What all renditions have in common: they send groups of tags to all outputs, and keep recent ones for the next output. */
 export class LiveRendition extends EventEmitter<RenditionEvents> {
   readonly #recent = new RecentTags();
+  /** Tags that are sent at the end of this tick. */
+  #outgoing: FlvTag[] = [];
 
   constructor() {
     super();
@@ -18,15 +20,42 @@ export class LiveRendition extends EventEmitter<RenditionEvents> {
     return this.#recent.since(tickMs());
   }
 
+  /** Number of outputs. */
+  protected get outputs(): number {
+    return this.listenerCount('tags');
+  }
+
+  /** Sends all tags of one event-loop tick as one group: after a stall of the network there may be many frames. */
+  protected collect(tags: readonly FlvTag[]): void {
+    if (this.#outgoing.length === 0) atEndOfTick(this.#release);
+    this.#outgoing.push(...tags);
+  }
+
   /** @param tags at least one */
   protected send(tags: readonly FlvTag[]): void {
-    const group = new TagGroup(tags);
+    this.sendGroup(new TagGroup(tags));
+  }
+
+  protected sendGroup(group: TagGroup): void {
     this.#recent.add(group, tickMs());
+    if (group.tags.some((tag) => tag.sequenceHeader)) this.emit('format');
     this.emit('tags', group);
   }
 
-  /** What is sent next does not follow from what was sent. */
+  /** What is sent next does not refer to what was sent. */
   protected startOver(): void {
+    this.#release();
     this.#recent.clear();
   }
+
+  /** Nothing is sent any more. */
+  protected discard(): void {
+    this.#outgoing = [];
+  }
+
+  readonly #release = (): void => {
+    const tags = this.#outgoing;
+    this.#outgoing = [];
+    if (tags.length > 0) this.send(tags);
+  };
 }

@@ -1,14 +1,11 @@
-/** Input without output that means that an encoder hangs, in milliseconds. */
+/** Input without output after which an encoder counts as hanging, in milliseconds. */
 const HUNG_MS = 5000;
-/** Before its first output it also has to be started, on a machine that may be busy. */
+/** Before its first output it also has to start, on a machine that may be busy. */
 const HUNG_AT_START_MS = 10_000;
-/** The most that one piece of input counts: pauses of the stream, and of the gateway itself, are no time in which anything was to come out. */
+/** The most that one piece of input counts. No output is expected during pauses of the stream and of the gateway itself. */
 const MAX_STEP_MS = 1000;
 
-/**
- * Notices an encoder that takes its input and gives nothing back, or takes nothing. Any output is progress: one that is merely slow goes on
- * until too much waits for it.
- */
+/** Detects an encoder that produces no output for its input, or does not read it. Any output is progress: a slow encoder runs until its backlog is too large. */
 export class OutputWatch {
   readonly #marginMs: number;
   #limitMs = HUNG_AT_START_MS;
@@ -17,25 +14,25 @@ export class OutputWatch {
   #mediaMs: number | undefined;
   #nowMs = 0;
 
-  /** @param intervalMs milliseconds between two pieces of output; 0: as the input comes */
+  /** @param intervalMs milliseconds between two pieces of output; 0: one for each piece of input */
   constructor(intervalMs = 0) {
     this.#marginMs = 2 * intervalMs;
     this.begin();
   }
 
-  /** A fresh encoder. */
+  /** A new encoder starts. */
   begin(): void {
     this.#limitMs = HUNG_AT_START_MS + this.#marginMs;
-    this.#answered();
+    this.#reset();
     this.#mediaMs = undefined;
   }
 
   /**
-   * Input was given to it.
+   * Records input.
    *
-   * @param mediaMs its time
-   * @param nowMs ours: a burst after a stall is much input, but nothing had time to come out
-   * @returns whether it hangs
+   * @param mediaMs the time of the input on the stream's clock
+   * @param nowMs local time: after a stall a burst of input arrives at once, and there was no time to process it
+   * @returns whether the encoder hangs
    */
   fed(mediaMs: number, nowMs: number): boolean {
     if (this.#mediaMs !== undefined) {
@@ -47,13 +44,13 @@ export class OutputWatch {
     return this.#owedMs > this.#limitMs && this.#waitedMs > this.#limitMs;
   }
 
-  /** Something came out. */
-  came(): void {
+  /** Records output. */
+  produced(): void {
     this.#limitMs = HUNG_MS + this.#marginMs;
-    this.#answered();
+    this.#reset();
   }
 
-  #answered(): void {
+  #reset(): void {
     this.#owedMs = 0;
     this.#waitedMs = 0;
   }

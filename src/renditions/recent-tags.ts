@@ -3,14 +3,14 @@ import { TagGroup } from '../media/containers/tag-group.ts';
 import { KeptBytes } from '../runtime/kept-bytes.ts';
 
 /**
- * For so long after a key frame a new destination begins with it instead of a new one. A publisher is not to be asked again so soon after it has
- * sent one (`key-frame-requests.ts`), and half a second that comes at once is no burden for a server.
+ * For this time after a key frame, a new destination starts with it. The publisher should not be asked for another one so soon
+ * (`key-frame-requests.ts`), and servers accept half a second of media at once. Milliseconds.
  */
 const RECENT_MS = 500;
 
 const NO_BODY = Buffer.alloc(0);
 
-/** What has gone out since the last key frame, for destinations that come right after it. Holds half a second at most. */
+/** The tags since the last key frame, for destinations that connect right after it. Contains half a second at most. */
 export class RecentTags {
   readonly #bodies = new KeptBytes();
   /** Without their bodies. */
@@ -29,14 +29,14 @@ export class RecentTags {
     }
   }
 
-  /** All of it in one group, from the one on that held the last key frame; `undefined` when that is no longer recent. */
+  /** All tags in one group, starting with the group that contained the last key frame; `undefined` if that is no longer recent. */
   since(nowMs: number): TagGroup | undefined {
     if (this.#tags.length === 0 || !this.#isRecent(nowMs)) return undefined;
     const bodies = this.#bodies.copies();
     return new TagGroup(this.#tags.map((tag, index) => ({ ...tag, data: bodies[index]! })));
   }
 
-  /** What comes next does not follow from what was. */
+  /** What follows does not refer to what was added. */
   clear(): void {
     this.#tags = [];
     this.#bodies.clear();

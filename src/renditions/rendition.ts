@@ -4,23 +4,35 @@ import type { FlvTag, StreamMetadata } from '../media/containers/flv-tag.ts';
 import type { TagGroup } from '../media/containers/tag-group.ts';
 
 export interface RenditionEvents {
-  /** What comes next: media, and sequence headers that have changed. */
+  /** The next tags: media, and sequence headers that have changed, each before the first tag that it describes. */
   tags: [group: TagGroup];
+  /**
+   * The format has changed: the codec's parameters or the frame size (`videoHeader`, `metadata`), or whether there is video (`hasVideo`). It also has when it becomes
+   * known. This is not the end of the rendition: timestamps go on. If there is a new sequence header, the event precedes the `tags` event whose group
+   * contains that header, and tags of that group before the header still have the old format.
+   */
+  format: [];
   /** The rendition cannot go on; nothing follows. */
   failed: [error: GatewayError];
 }
 
-/** A stream as FLV tags in one encoding, the same for all destinations that share it. */
+/**
+ * A stream as FLV tags in one encoding, shared by all outputs that want this encoding. It survives changes of its source: the publisher's loss and return,
+ * another codec or frame size, video that is added or removed, and restarts of its encoder. Only `failed` ends it.
+ */
 export interface Rendition extends EventEmitter<RenditionEvents> {
-  /** As far as it is known by now. */
+  /** As far as known. */
   readonly metadata: StreamMetadata;
-  /** The present sequence headers; `undefined` until the first frame, or for ever in a stream without that track. */
+  /**
+   * The current sequence headers. Video: `undefined` until the first key frame, and without video. Audio: `undefined` for codecs that have none. The audio header never
+   * changes.
+   */
   readonly videoHeader: FlvTag | undefined;
   readonly audioHeader: FlvTag | undefined;
   /** Whether frames are to be expected. */
   readonly hasVideo: boolean;
-  /** What has gone out since the last key frame, when that is so recent that a new destination had better begin with it. */
+  /** The tags since the last key frame, if that is recent enough for a new output to start with. */
   readonly recent: TagGroup | undefined;
-  /** Asks for a frame from which a new destination can start. */
+  /** Requests a key frame with which a new output can start. */
   requestKeyFrame(): void;
 }

@@ -173,7 +173,7 @@ export class SharedEncoder {
 
   #answered(): void {
     this.#isHeartbeatDue = true;
-    this.#watch.came();
+    this.#watch.produced();
   }
 
   #died(reason: string): void {

@@ -2,82 +2,119 @@ import { GatewayError, toGatewayError } from '../errors.ts';
 import { toJpeg } from '../ffmpeg/ffmpeg-args.ts';
 import { FfmpegProcess } from '../ffmpeg/ffmpeg-process.ts';
 import { ivfFrameHeader, ivfHeader } from '../media/containers/ivf.ts';
-import { TAG_VIDEO, type FlvTag } from '../media/containers/flv-tag.ts';
+import { TAG_VIDEO } from '../media/containers/flv-tag.ts';
 import { flvHeader, flvTagParts } from '../media/containers/flv-writer.ts';
-import type { TagGroup } from '../media/containers/tag-group.ts';
 import type { Logger } from '../observe/logger.ts';
-import type { LiveStream } from '../streams/live-stream.ts';
-import type { EncoderPool } from './encoder-pool.ts';
-import { FOURCC, type SourceFrame } from './source-rendition.ts';
+import type { FrameSize, LiveStream } from '../streams/live-stream.ts';
+import { tickMs } from '../runtime/tick.ts';
+import { DEFAULT_MAX_FRAME_SIZE, decoderPixels } from './frame-limit.ts';
+import { JobQueue } from './job-queue.ts';
+import type { KeyFrameReader } from './key-frame-reader.ts';
+import { FOURCC, type KeyFrame } from './media-source.ts';
 
-/** A publisher that is there sends a key frame within a second or so of being asked. */
-const TIMEOUT_MS = 5000;
+/** A snapshot answers all requests for its stream for this time, in milliseconds. */
+const SHARED_MS = 1000;
+/** A key frame that the stream already has is used up to this age: the default key frame interval and some delay. Milliseconds. */
+const RECENT_MS = 3000;
+/** A decode takes a quarter of a core for 0.1 s at 720p; two at a time leave room for the streams. */
+const MAX_DECODES = 2;
+const MAX_WAITING = 8;
+/** A decode takes well below a second, even of 4K. */
+const DECODE_TIMEOUT_MS = 10_000;
+
+export interface SnapshotServiceOptions {
+  /** Where the last key frame of a stream is found that is being read anyway: the encoder pool. */
+  readonly running: { lastKeyFrame(stream: LiveStream): KeyFrame | undefined };
+  readonly keyFrames: KeyFrameReader;
+  /** The largest frame that is decoded. */
+  readonly maxFrameSize?: FrameSize;
+  readonly logger: Logger;
+}
 
 /**
- * The stream's present frame as JPEG.
- *
- * @throws {GatewayError} ENCODER_FAILED when no frame comes
+ * Takes snapshots of streams as JPEG. Requests for one stream share one decode per second, failed ones included, and the whole gateway runs two decodes at most: each
+ * is an ffmpeg, and starting many at once would stall the event loop.
  */
-export async function takeSnapshot(stream: LiveStream, encoders: EncoderPool, logger: Logger): Promise<Buffer> {
-  const lease = await encoders.acquireSource(stream);
-  try {
-    const { rendition: source } = lease;
-    if (!source.hasVideo) throw new GatewayError('ENCODER_FAILED', `Stream ${stream.name} has no frame.`);
-    const container = await new Promise<Buffer[]>((resolve, reject) => {
-      const onTags = ({ tags }: TagGroup): void => {
-        const tag = tags.find(
-          ({ type, keyFrame, sequenceHeader }) => type === TAG_VIDEO && keyFrame && !sequenceHeader,
-        );
-        if (!tag || !source.videoHeader) return;
-        done();
-        resolve([flvHeader({ audio: false, video: true }), ...flvBytes(source.videoHeader), ...flvBytes(tag)]);
-      };
-      const onFrame = ({ codec, data, timestamp, keyFrame }: SourceFrame): void => {
-        if (!keyFrame) return;
-        done();
-        const { width = 0, height = 0 } = source.metadata;
-        resolve([
-          ivfHeader({ fourcc: FOURCC[codec], width, height, timebase: [1, 1000] }),
-          ivfFrameHeader(data.length, timestamp),
-          data,
-        ]);
-      };
-      const timer = setTimeout(() => {
-        done();
-        reject(
-          new GatewayError('ENCODER_FAILED', `Stream ${stream.name} has sent no frame for ${TIMEOUT_MS / 1000} s.`),
-        );
-      }, TIMEOUT_MS);
-      const done = (): void => {
-        clearTimeout(timer);
-        source.off('tags', onTags);
-        source.frames.off('frame', onFrame);
-      };
-      source.on('tags', onTags);
-      source.frames.on('frame', onFrame);
-      source.requestKeyFrame();
-    });
-    return await encodeJpeg(container, source.videoCodec === 'h264' ? 'flv' : 'ivf', logger);
-  } finally {
-    await lease.release();
+export class SnapshotService {
+  readonly #options: SnapshotServiceOptions;
+  readonly #snapshots = new Map<LiveStream, Promise<Buffer>>();
+  readonly #decodes = new JobQueue(
+    MAX_DECODES,
+    MAX_WAITING,
+    'Too many snapshots are being taken. Try again in a second.',
+  );
+  readonly #closed = new AbortController();
+
+  constructor(options: SnapshotServiceOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * The current frame of a stream as JPEG.
+   *
+   * @throws {GatewayError} ENCODER_FAILED if there is no frame, or it cannot be decoded; FRAME_TOO_LARGE; LIMIT_REACHED if too many requests wait
+   */
+  take(stream: LiveStream): Promise<Buffer> {
+    let snapshot = this.#snapshots.get(stream);
+    if (!snapshot) {
+      snapshot = this.#take(stream);
+      this.#snapshots.set(stream, snapshot);
+      const forget = (): void => void this.#snapshots.delete(stream);
+      snapshot.then(
+        () => setTimeout(forget, SHARED_MS).unref(),
+        (error: unknown) => {
+          // Nothing was decoded.
+          if (error instanceof GatewayError && error.code === 'LIMIT_REACHED') forget();
+          else setTimeout(forget, SHARED_MS).unref();
+        },
+      );
+    }
+    return snapshot;
+  }
+
+  /** Ends running decodes; their requests fail. */
+  async close(): Promise<void> {
+    this.#closed.abort();
+    await Promise.allSettled(this.#snapshots.values());
+  }
+
+  async #take(stream: LiveStream): Promise<Buffer> {
+    const recent = this.#options.running.lastKeyFrame(stream);
+    const keyFrame =
+      recent && tickMs() - recent.arrivedMs <= RECENT_MS ? recent : await this.#options.keyFrames.read(stream);
+    return this.#decodes.run(() => this.#decode(keyFrame));
+  }
+
+  async #decode(keyFrame: KeyFrame): Promise<Buffer> {
+    const { maxFrameSize = DEFAULT_MAX_FRAME_SIZE, logger } = this.#options;
+    const signal = AbortSignal.any([this.#closed.signal, AbortSignal.timeout(DECODE_TIMEOUT_MS)]);
+    signal.throwIfAborted();
+    const line = toJpeg(keyFrame.codec === 'h264' ? 'flv' : 'ivf', decoderPixels(maxFrameSize));
+    const process = await FfmpegProcess.start(line, 'snapshot', logger);
+    const chunks: Buffer[] = [];
+    process.on('output', (chunk) => chunks.push(chunk));
+    process.write(...container(keyFrame));
+    try {
+      await process.finish(signal);
+    } catch (error) {
+      throw toGatewayError(error, 'ENCODER_FAILED');
+    }
+    if (chunks.length === 0) throw new GatewayError('ENCODER_FAILED', 'ffmpeg decoded no frame.');
+    return Buffer.concat(chunks);
   }
 }
 
-async function encodeJpeg(container: Buffer[], format: 'flv' | 'ivf', logger: Logger): Promise<Buffer> {
-  const process = await FfmpegProcess.start(toJpeg(format), 'snapshot', logger);
-  const chunks: Buffer[] = [];
-  process.on('output', (chunk) => chunks.push(chunk));
-  process.write(...container);
-  try {
-    await process.finish();
-  } catch (error) {
-    throw toGatewayError(error, 'ENCODER_FAILED');
-  }
-  if (chunks.length === 0) throw new GatewayError('ENCODER_FAILED', 'ffmpeg made no frame.');
-  return Buffer.concat(chunks);
+/** A file with one frame: FLV for H.264, IVF for other codecs. */
+function container({ codec, size, header, data }: KeyFrame): Buffer[] {
+  if (codec !== 'h264')
+    return [ivfHeader({ fourcc: FOURCC[codec], ...size, timebase: [1, 1000] }), ivfFrameHeader(data.length, 0), data];
+  return [flvHeader({ audio: false, video: true }), ...flvBytes(header!, true), ...flvBytes(data, false)];
 }
 
-function flvBytes(tag: FlvTag): Buffer[] {
-  const { head, tail } = flvTagParts(tag, 0);
-  return [head, tag.data, tail];
+function flvBytes(data: Buffer, sequenceHeader: boolean): Buffer[] {
+  const { head, tail } = flvTagParts(
+    { type: TAG_VIDEO, timestamp: 0, data, keyFrame: !sequenceHeader, sequenceHeader },
+    0,
+  );
+  return [head, data, tail];
 }

@@ -4,29 +4,29 @@ import { parseRtpPacket, type RtpPacket } from '../media/rtp/rtp-packet.ts';
 import type { AudioTrack, TrackSubscription, VideoTrack } from '../streams/live-stream.ts';
 import { tickMs } from '../runtime/tick.ts';
 
-/** Packets that may wait behind a gap: a third of a second of 1080p at 8 Mbps. */
+/** Maximum number of packets behind a gap: a third of a second of 1080p at 8 Mbit/s. */
 const MAX_PACKETS_HELD = 512;
 /**
- * A loss is noticed by the next packet, one frame or 40 ms of sound later; what was sent again is there a round trip after that. It may be lost as well: mediasoup asks
- * once more when a round trip has passed, looking every 40 ms. So two tries take 80 ms and two round trips.
+ * A loss is noticed with the next packet, one video frame or 40 ms of audio later; the retransmission arrives one round trip after that. It may be lost as well: mediasoup requests
+ * it again after a round trip, checking every 40 ms. Two attempts take 80 ms and two round trips.
  */
 const TWO_TRIES_MS = 80;
-/** What viewers stand as a delay. What plays the sound has to wait as long: see `audio-line.ts`. */
+/** The longest delay that viewers accept. Audio has to wait as long: see `audio-line.ts`. */
 export const MAX_REORDER_WAIT_MS = 400;
-/** Until it is known, which takes some seconds: an ordinary line's. */
+/** A typical round trip, used until it is measured, which takes some seconds. */
 const ASSUMED_ROUND_TRIP_MS = 50;
 
-/** How long to wait for a missing packet, given the publisher's round trip, 0 while it is not known; pure. */
+/** How long to wait for a missing packet, for a publisher's round trip; 0: not known yet. */
 export const reorderWaitMs = (roundTripMs: number): number =>
   Math.min(MAX_REORDER_WAIT_MS, TWO_TRIES_MS + 2 * (roundTripMs || ASSUMED_ROUND_TRIP_MS));
 
 export interface TrackInputHandlers {
   packet(packet: RtpPacket, nowMs: number): void;
-  /** Packets are missing at this place. */
+  /** Packets are missing at this position. */
   lost(count: number): void;
 }
 
-/** One track of the present publisher: its packets in order, and its clock. */
+/** One track of the current publisher: its packets in order, and its clock. */
 export class TrackInput {
   readonly clock: TrackClock;
   readonly #subscription: TrackSubscription;
@@ -54,7 +54,7 @@ export class TrackInput {
     if (!this.#closed) this.#subscription.requestKeyFrame();
   }
 
-  /** Gives up gaps whose time is over; to be called regularly. */
+  /** Gives up gaps that have waited long enough; called regularly. */
   poll(nowMs: number): void {
     if (!this.#closed && this.#reorder.held > 0) this.#handleDue(nowMs);
   }

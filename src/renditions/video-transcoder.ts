@@ -6,77 +6,85 @@ import { parseSps } from '../media/codecs/avc.ts';
 import { FlvReader } from '../media/containers/flv-reader.ts';
 import { TAG_VIDEO, type FlvTag, type StreamMetadata } from '../media/containers/flv-tag.ts';
 import { flvHeader, flvTagParts } from '../media/containers/flv-writer.ts';
-import type { TagGroup } from '../media/containers/tag-group.ts';
 import type { Logger } from '../observe/logger.ts';
 import type { FrameSize, VideoCodec } from '../streams/live-stream.ts';
 import { tickMs } from '../runtime/tick.ts';
 import { videoOutput, type EncodeProfile } from './encode-profile.ts';
+import { DEFAULT_MAX_FRAME_SIZE, decoderPixels } from './frame-limit.ts';
 import { LiveRendition } from './live-rendition.ts';
 import { OutputWatch } from './output-watch.ts';
 import type { Rendition } from './rendition.ts';
-import { FOURCC, type SourceFrame, type SourceRendition } from './source-rendition.ts';
+import { FOURCC, type MediaSource, type SourceFrame } from './media-source.ts';
 
 export interface VideoTranscoderOptions {
   /** Kilobits per second; 0: by height. */
   readonly bitrate: number;
+  /** The largest frame that the source passes on. */
+  readonly maxFrameSize?: FrameSize;
+  /** Called once, when the encoder is closed or has failed. */
+  readonly onEnded?: () => void;
   readonly logger: Logger;
 }
 
 /**
- * Without a height the canvas grows with the source's frames, once these have kept their size for so long: a browser's ramp-up takes two or three steps within seconds, and each new
- * canvas costs a moment without frames and a sequence header. Until then they are made smaller, which nobody minds. It never shrinks. Milliseconds.
+ * Without a height in the profile, the canvas grows to the source's frame size once that has been stable for this time, in milliseconds. Browsers ramp up in two or three
+ * steps within seconds, and each new canvas costs a short gap and a sequence header. Until then larger frames are scaled down. The canvas never shrinks.
  */
 const GROW_AFTER_MS = 2000;
 
-/**
- * With a frame rate ffmpeg repeats a frame until the next one comes. Of a longer pause no more is repeated, for all of it would come at once, when it is over. Milliseconds.
- */
+/** With a fixed frame rate ffmpeg repeats a frame until the next one arrives. Longer pauses are cut to this time, because all repeated frames would be produced at once. Milliseconds. */
 const LONGEST_REPEAT_MS = 2000;
 
-/** Where the configuration record starts in an AVC sequence header, and its first parameter set in there (ISO 14496-15, 5.2.4.1). */
+/** Offset in an AVC sequence header: the configuration record, and in it the length of the first parameter set (ISO 14496-15, 5.2.4.1). */
 const AVC_SPS_LENGTH = 5 + 6;
 
 /**
- * The source in another encoding: its frames go through one ffmpeg, its audio past it. Timestamps are kept, so both stay
- * together. Several transponders share one by profile.
+ * A stream in another encoding: its frames are encoded by one ffmpeg, its audio is passed through. Timestamps are kept, so both stay in sync. The
+ * source may change its codec and size.
  */
 export class VideoTranscoder extends LiveRendition implements Rendition {
-  readonly #source: SourceRendition;
+  readonly #source: MediaSource;
   readonly #profile: EncodeProfile;
   readonly #options: VideoTranscoderOptions;
-  readonly #onTags = (group: TagGroup): void => this.#takeTags(group);
+  readonly #onAudio = (tag: FlvTag): void => this.collect([tag]);
+  readonly #onVideo = (tag: FlvTag): void => this.#takePassedFrame(tag);
   readonly #onFrame = (frame: SourceFrame): void => this.#takeFrame(frame);
-  readonly #onFailed = (error: GatewayError): void => void this.emit('failed', error);
+  readonly #onFailed = (error: GatewayError): void => this.#fail(error);
   readonly #onSized = (): void => this.#growSoon();
-  readonly #onResumed = (): void => void this.#ffmpeg?.replace();
+  readonly #onResumed = (): void => this.#resume();
   #ffmpeg: SupervisedFfmpeg | undefined;
-  /** What ffmpeg makes. */
+  /** What ffmpeg reads and makes. */
+  #codec: VideoCodec | undefined;
   #output: VideoOutput | undefined;
   #growth: NodeJS.Timeout | undefined;
   readonly #watch: OutputWatch;
   #reader = new FlvReader();
-  /** Times of the latest frame that was given to ffmpeg, and of what came out last. */
+  /** Stream times of the last frame that was written to ffmpeg, and of its last output. */
   #fedMs = 0;
   #outMs = -1;
-  /** By so much ffmpeg's time is behind the stream's, for pauses that were left out of it. */
+  /** How far ffmpeg's time is behind the stream's, because of pauses that were cut. */
   #leftOutMs = 0;
-  /** ffmpeg starts at a key frame. */
+  /** Whether the running ffmpeg has been given a key frame to start with. */
   #fed = false;
   #metadata: StreamMetadata | undefined;
   #videoHeader: FlvTag | undefined;
+  #hasVideo: boolean;
+  #ended = false;
   #closed = false;
 
-  constructor(source: SourceRendition, profile: EncodeProfile, options: VideoTranscoderOptions) {
+  constructor(source: MediaSource, profile: EncodeProfile, options: VideoTranscoderOptions) {
     super();
     this.#source = source;
     this.#profile = profile;
     this.#options = options;
     this.#watch = new OutputWatch(profile.fps ? 1000 / profile.fps : 0);
-    source.on('tags', this.#onTags);
-    source.frames.on('frame', this.#onFrame);
+    this.#hasVideo = this.hasVideo;
+    source.on('audio', this.#onAudio);
+    source.on('video', this.#onVideo);
+    source.on('frame', this.#onFrame);
     source.on('failed', this.#onFailed);
-    source.frames.on('resumed', this.#onResumed);
-    source.frames.on('sized', this.#onSized);
+    source.on('resumed', this.#onResumed);
+    source.on('sized', this.#onSized);
     this.#open();
     source.requestKeyFrame();
   }
@@ -89,15 +97,15 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
     return this.#videoHeader;
   }
 
-  get audioHeader(): FlvTag {
+  get audioHeader(): FlvTag | undefined {
     return this.#source.audioHeader;
   }
 
   get hasVideo(): boolean {
-    return this.#source.hasVideo;
+    return this.#source.videoCodec !== undefined;
   }
 
-  /** Where key frames follow the source's, a new one can be had; with a fixed interval the next one comes by itself. */
+  /** The encoder's key frames follow the source's, except with a fixed interval: then the next one comes without a request. */
   requestKeyFrame(): void {
     this.#source.requestKeyFrame();
   }
@@ -105,37 +113,49 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    this.#source.off('tags', this.#onTags);
-    this.#source.frames.off('frame', this.#onFrame);
+    this.#source.off('audio', this.#onAudio);
+    this.#source.off('video', this.#onVideo);
+    this.#source.off('frame', this.#onFrame);
     this.#source.off('failed', this.#onFailed);
-    this.#source.frames.off('resumed', this.#onResumed);
-    this.#source.frames.off('sized', this.#onSized);
+    this.#source.off('resumed', this.#onResumed);
+    this.#source.off('sized', this.#onSized);
     clearTimeout(this.#growth);
+    this.discard();
+    this.#end();
     await this.#ffmpeg?.close();
   }
 
-  /** Starts ffmpeg as soon as the size of the source is known, for the canvas follows from it. */
+  /** Starts ffmpeg as soon as the size of the source is known, because the canvas depends on it. */
   #open(): void {
     const { width, height } = this.#source.metadata;
     const codec = this.#source.videoCodec;
     if (this.#ffmpeg || !width || !height || !codec) return;
-    const ffmpeg = new SupervisedFfmpeg(this.#command(codec, { width, height }), 'video encoder', this.#options.logger);
+    const command = this.#command(codec, this.#canvas({ width, height }));
+    const ffmpeg = new SupervisedFfmpeg(command, 'video encoder', this.#options.logger);
     this.#ffmpeg = ffmpeg;
     ffmpeg.on('started', () => {
       this.#reader = new FlvReader();
       this.#watch.begin();
       this.#fed = false;
       this.startOver();
-      if (codec === 'h264') ffmpeg.write(flvHeader({ audio: false, video: true }));
-      else ffmpeg.write(ivfHeader({ fourcc: FOURCC[codec], width, height, timebase: [1, 1000] }));
+      this.#writeHeader(ffmpeg);
       this.#source.requestKeyFrame();
     });
     ffmpeg.on('output', (chunk) => this.#takeOutput(chunk));
-    ffmpeg.on('failed', (error) => this.emit('failed', error));
+    ffmpeg.on('failed', (error) => this.#fail(error));
     void ffmpeg.start();
   }
 
-  #command(codec: VideoCodec, source: FrameSize): FfmpegCommandLine {
+  #writeHeader(ffmpeg: SupervisedFfmpeg): void {
+    const codec = this.#codec!;
+    // A size for the header; each key frame has its own.
+    const { width, height } = this.#output!;
+    if (codec === 'h264') ffmpeg.write(flvHeader({ audio: false, video: true }));
+    else ffmpeg.write(ivfHeader({ fourcc: FOURCC[codec], width, height, timebase: [1, 1000] }));
+  }
+
+  /** The output for a source of this size. */
+  #canvas(source: FrameSize): VideoOutput {
     const output = videoOutput(this.#profile, source, this.#options.bitrate);
     this.#output = output;
     this.#metadata = {
@@ -146,7 +166,24 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
       videoCodecId: 7,
       ...(output.fps ? { frameRate: output.fps } : {}),
     };
-    return toH264(codec === 'h264' ? 'flv' : 'ivf', output);
+    return output;
+  }
+
+  #command(codec: VideoCodec, output: VideoOutput): FfmpegCommandLine {
+    this.#codec = codec;
+    const maxPixels = decoderPixels(this.#options.maxFrameSize ?? DEFAULT_MAX_FRAME_SIZE);
+    return toH264(codec === 'h264' ? 'flv' : 'ivf', output, maxPixels);
+  }
+
+  /** The decoder starts again. The output keeps its size, so its sequence header is usually the same. */
+  #resume(): void {
+    if (this.#closed) return;
+    const codec = this.#source.videoCodec;
+    if (this.#ffmpeg && this.#output && codec)
+      void this.#ffmpeg.replace(codec === this.#codec ? undefined : this.#command(codec, this.#output));
+    if (this.hasVideo === this.#hasVideo) return;
+    this.#hasVideo = this.hasVideo;
+    this.emit('format');
   }
 
   #growSoon(): void {
@@ -160,13 +197,7 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
     const codec = this.#source.videoCodec;
     const output = this.#output;
     if (!output || !width || !height || !codec || width * height <= output.width * output.height) return;
-    void this.#ffmpeg?.replace(this.#command(codec, { width, height }));
-  }
-
-  #takeTags({ tags }: TagGroup): void {
-    for (const tag of tags) if (tag.type === TAG_VIDEO) this.#takePassedFrame(tag);
-    const others = tags.filter((tag) => tag.type !== TAG_VIDEO);
-    if (others.length > 0) this.send(others);
+    void this.#ffmpeg?.replace(this.#command(codec, this.#canvas({ width, height })));
   }
 
   #takePassedFrame(tag: FlvTag): void {
@@ -204,17 +235,17 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
 
   #watchOutput(fedMs: number): void {
     this.#fedMs = fedMs;
-    if (this.#watch.fed(fedMs, tickMs())) void this.#ffmpeg!.restart('it hangs: nothing came out of it any more');
+    if (this.#watch.fed(fedMs, tickMs())) void this.#ffmpeg!.restart('it hangs: it produced no output');
   }
 
   #takeOutput(chunk: Buffer): void {
     try {
       const tags = this.#reader
         .push(chunk)
-        .filter((tag) => tag.type === TAG_VIDEO && this.#isNews(tag))
+        .filter((tag) => tag.type === TAG_VIDEO && this.#isNew(tag))
         .map((tag) => this.#onTime(tag));
       if (tags.length === 0) return;
-      this.#watch.came();
+      this.#watch.produced();
       this.send(tags);
     } catch (error) {
       void this.#ffmpeg?.restart(toGatewayError(error).message);
@@ -222,8 +253,8 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
   }
 
   /**
-   * On the stream's clock: ffmpeg's FLV muxer writes 31 bits of the time, 24.86 days, and 0 for a sequence header. What comes out is near what was given to it. Never back, should a fresh
-   * ffmpeg with a constant frame rate begin a little before its first frame.
+   * Converts a timestamp to the stream's clock. ffmpeg's FLV muxer writes 31 bits of the time, 24.86 days, and 0 for a sequence header; the output is close to the input. Time never goes
+   * back: a new ffmpeg with a constant frame rate may begin slightly before its first frame.
    */
   #onTime(tag: FlvTag): FlvTag {
     const timestamp = tag.sequenceHeader
@@ -233,8 +264,8 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
     return { ...tag, timestamp };
   }
 
-  /** Takes note of sequence headers. A restarted encoder says the same again; destinations need to hear only what is new. */
-  #isNews(tag: FlvTag): boolean {
+  /** Keeps sequence headers. A restarted encoder repeats the same one, and destinations need only different ones. */
+  #isNew(tag: FlvTag): boolean {
     if (!tag.sequenceHeader) return true;
     if (this.#videoHeader?.data.equals(tag.data)) return false;
     this.#videoHeader = tag;
@@ -242,5 +273,16 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
     const { width, height } = parseSps(tag.data.subarray(AVC_SPS_LENGTH + 2, AVC_SPS_LENGTH + 2 + length)) ?? {};
     if (width && height) this.#metadata = { ...this.#metadata, width, height };
     return true;
+  }
+
+  #fail(error: GatewayError): void {
+    this.#end();
+    this.emit('failed', error);
+  }
+
+  #end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#options.onEnded?.();
   }
 }

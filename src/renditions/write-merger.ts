@@ -1,14 +1,13 @@
 import type { FlvTag } from '../media/containers/flv-tag.ts';
 
-/** How long something may wait for the frame with which it goes out, in milliseconds: nearly two frames at 30 a second. */
+/** How long a tag may wait for the frame with which it is sent, in milliseconds: nearly two frames at 30 frames per second. */
 const MAX_WAIT_MS = 60;
-/** With so many destinations every other frame waits for the next one. */
+/** From this number of destinations on, every other frame waits for the next one. */
 export const MANY_DESTINATIONS = 5;
 
 /**
- * Holds tags back until the next frame goes out: each time that anything goes out costs every destination a system call, which costs more than
- * all else that is done for it. Sound always waits, for it is late by its encoder anyway; frames only where many destinations pay.
- * SRS calls the same "merged write", and waits for 350 ms.
+ * Holds tags back until the next frame is sent. Each write costs one system call per destination, which is more than all other work for it. Audio always
+ * waits, since its encoder delays it anyway; frames wait only if there are many destinations. SRS calls this "merged write" and waits for 350 ms.
  */
 export class WriteMerger {
   readonly #send: (tags: FlvTag[]) => void;
@@ -23,7 +22,7 @@ export class WriteMerger {
   }
 
   /** @param comesWithFrames whether a frame is to be expected */
-  sound(tag: FlvTag, nowMs: number, comesWithFrames: boolean): void {
+  audio(tag: FlvTag, nowMs: number, comesWithFrames: boolean): void {
     this.#wait(tag, nowMs);
     if (!comesWithFrames) this.flush();
   }
@@ -31,20 +30,20 @@ export class WriteMerger {
   frame(tag: FlvTag, nowMs: number, destinations: number): void {
     const intervalMs = tag.timestamp - this.#lastFrameMs;
     this.#lastFrameMs = tag.timestamp;
-    // A key frame is what somebody waits for; and where frames come slowly, the next one is too far away.
+    // New destinations wait for key frames; and at a low frame rate the next frame is too far away.
     const mayWait = destinations >= MANY_DESTINATIONS && !tag.keyFrame && !this.#frameWaits && intervalMs < MAX_WAIT_MS;
     this.#wait(tag, nowMs);
     if (mayWait) this.#frameWaits = true;
     else this.flush();
   }
 
-  /** What frames and sounds need: it waits for nothing. */
+  /** A sequence header is sent at once, with what waits before it. */
   header(tag: FlvTag, nowMs: number): void {
     this.#wait(tag, nowMs);
     this.flush();
   }
 
-  /** Lets go of what has waited long enough; to be called regularly. */
+  /** Sends what has waited long enough; called regularly. */
   tick(nowMs: number): void {
     if (nowMs - this.#sinceMs >= MAX_WAIT_MS) this.flush();
   }

@@ -13,11 +13,11 @@ import { encodeFlvTag, flvHeader } from '../../src/media/containers/flv-writer.t
 import { captureRtp, ffmpeg, frameHashes } from '../helpers/ffmpeg-tool.ts';
 import { packetizeAv1, rtpPacket, splitObus } from '../helpers/rtp.ts';
 
-/** Encoded to about a megabit per second: what is sent at once fits into a socket's buffer, so that loopback loses nothing. */
+/** About one megabit per second: a burst fits into the socket's buffer, so that loopback loses nothing. */
 const SOURCE = ['-f', 'lavfi', '-i', 'testsrc2=s=640x358:r=30:d=2'];
 const FRAMES = 60;
 
-/** Packets in order of sequence, as out of a network that reorders a little and sends some twice. */
+/** Packets in order, after a network that reorders some and duplicates others. */
 function reorder(datagrams: readonly Buffer[]): RtpPacket[] {
   const packets = datagrams.map((datagram) => parseRtpPacket(datagram)).filter((packet) => packet !== undefined);
   for (let i = 1; i + 4 < packets.length; i += 5) [packets[i], packets[i + 2]] = [packets[i + 2]!, packets[i]!];
@@ -85,7 +85,7 @@ t.test('H.264 from RTP into FLV: every frame as encoded', async (t) => {
   t.equal(source.length, FRAMES);
   t.same(await frameHashes(['-f', 'flv', '-i', 'pipe:0'], flv), source);
 
-  await t.test('with packets lost for good: what is left is decodable and right', async (t) => {
+  await t.test('with lost packets: the remaining frames decode correctly', async (t) => {
     const buffer = new ReorderBuffer({ maxPackets: 64 });
     const lossy = new H264Depacketizer();
     const tags: Buffer[] = [];

@@ -7,7 +7,7 @@ const says = (version: string): string =>
   `if [ "$1" = -version ]; then echo "ffmpeg version ${version} Copyright"; exit; fi`;
 const OPTIONS = ['-fps_mode', 'passthrough', '-f', 'flv'];
 
-t.test('options as each version calls them', async (t) => {
+t.test('options have the names that each version knows', async (t) => {
   for (const [version, expected] of [
     ['4.4.2-0ubuntu0.22.04.1', '-vsync'],
     ['5.0', '-vsync'],
@@ -23,7 +23,7 @@ t.test('options as each version calls them', async (t) => {
 });
 
 t.test(
-  'a version that forgets presets must not push: names would be lost, or be seen among its arguments',
+  'a version that ignores presets is refused for pushing: stream names would be lost, or be visible in its arguments',
   async (t) => {
     // What FFmpeg 9.0 does with `-fpre FILE`.
     await wrapFfmpeg(
@@ -39,11 +39,15 @@ t.test(
 );
 
 const major = Number(/^ffmpeg version n?(\d+)/.exec(execFileSync('ffmpeg', ['-version'], { encoding: 'utf8' }))?.[1]);
-t.test('one that obeys them may', { skip: major >= 9 && 'the installed one forgets them' }, async (t) => {
-  await t.resolves(checkFfmpeg({ pushes: true }));
-});
+t.test(
+  'a version that applies presets is accepted',
+  { skip: major >= 9 && 'the installed version ignores them' },
+  async (t) => {
+    await t.resolves(checkFfmpeg({ pushes: true }));
+  },
+);
 
-t.test('no ffmpeg at all', async (t) => {
+t.test('ffmpeg is not installed', async (t) => {
   process.env['FFMPEG_PATH'] = '/nowhere/ffmpeg';
   t.teardown(() => delete process.env['FFMPEG_PATH']);
   await t.rejects(checkFfmpeg({ pushes: false }), { code: 'SETUP_INCOMPLETE', message: /Install it/ });

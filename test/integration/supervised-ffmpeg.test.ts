@@ -1,16 +1,19 @@
 import { once } from 'node:events';
 import t from 'tap';
 import { toH264, type FfmpegCommandLine } from '../../src/ffmpeg/ffmpeg-args.ts';
+import { ffmpegMemory } from '../../src/ffmpeg/ffmpeg-memory.ts';
+import { FfmpegProcess } from '../../src/ffmpeg/ffmpeg-process.ts';
 import { SupervisedFfmpeg } from '../../src/ffmpeg/supervised-ffmpeg.ts';
 import { silentLogger } from '../../src/observe/logger.ts';
 import { childrenOf } from '../helpers/processes.ts';
 import { waitFor } from '../helpers/wait.ts';
 
-const command = (width: number): FfmpegCommandLine => toH264('flv', { width, height: 64, stretch: true, bitrate: 100 });
+const command = (width: number): FfmpegCommandLine =>
+  toH264('flv', { width, height: 64, stretch: true, bitrate: 100 }, 1_000_000);
 const create = (): SupervisedFfmpeg => new SupervisedFfmpeg(command(64), 'video encoder', silentLogger);
-const nothingRuns = (): Promise<unknown> => waitFor('all to end', () => childrenOf(process.pid).length === 0);
+const nothingRuns = (): Promise<unknown> => waitFor('all processes to end', () => childrenOf(process.pid).length === 0);
 
-t.test('one that does not read is replaced', async (t) => {
+t.test('an ffmpeg that does not read its input is replaced', async (t) => {
   const ffmpeg = create();
   await ffmpeg.start();
   const [hanging] = childrenOf(process.pid);
@@ -23,7 +26,7 @@ t.test('one that does not read is replaced', async (t) => {
   await nothingRuns();
 });
 
-t.test('another command while the first one starts', async (t) => {
+t.test('the command is replaced while the first ffmpeg starts', async (t) => {
   const ffmpeg = create();
   const started = once(ffmpeg, 'started');
   void ffmpeg.start();
@@ -37,7 +40,17 @@ t.test('another command while the first one starts', async (t) => {
   await nothingRuns();
 });
 
-t.test('what dies again and again is given up', async (t) => {
+t.test('an ffmpeg that uses too much memory is ended, with the figures as the reason', async (t) => {
+  const ffmpeg = await FfmpegProcess.start(command(64), 'video encoder', silentLogger);
+  t.teardown(() => ffmpegMemory.setLimit(0));
+  ffmpegMemory.setLimit(1);
+  const died = once(ffmpeg, 'died');
+  await ffmpegMemory.measure();
+  t.match(await died, [/it used \d+ MB of memory, and 1 MB are allowed \(max_encoder_memory_mb\)/]);
+  await nothingRuns();
+});
+
+t.test('an ffmpeg that dies repeatedly is not restarted any more', async (t) => {
   const ffmpeg = create();
   const failed = once(ffmpeg, 'failed');
   ffmpeg.on('started', () => process.kill(childrenOf(process.pid)[0]!.pid, 'SIGKILL'));

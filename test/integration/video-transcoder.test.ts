@@ -1,13 +1,14 @@
+import { execFileSync } from 'node:child_process';
 import { EventEmitter } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import type { EncodeProfile } from '../../src/renditions/encode-profile.ts';
-import type { SourceRendition } from '../../src/renditions/source-rendition.ts';
+import type { MediaSource } from '../../src/renditions/media-source.ts';
 import { VideoTranscoder } from '../../src/renditions/video-transcoder.ts';
 import { parseSps } from '../../src/media/codecs/avc.ts';
 import { TAG_VIDEO, type FlvTag } from '../../src/media/containers/flv-tag.ts';
-import { TagGroup } from '../../src/media/containers/tag-group.ts';
 import type { Logger } from '../../src/observe/logger.ts';
+import type { VideoCodec } from '../../src/streams/live-stream.ts';
 import { createFlvTags } from '../helpers/flv-source.ts';
 import { childrenOf } from '../helpers/processes.ts';
 import { waitFor } from '../helpers/wait.ts';
@@ -33,11 +34,9 @@ async function clip(width: number, height: number, videoBitrate = '300k'): Promi
   };
 }
 
-/** A stream of H.264 whose frames are those of a clip, at the speed that is asked for, and what a transcoder makes of them. */
+/** A stream of H.264 or VP8 whose frames are those of a clip, at any speed, and the output of a transcoder for it. */
 class Stage extends EventEmitter {
-  readonly frames = new EventEmitter();
-  readonly videoCodec = 'h264';
-  readonly hasVideo = true;
+  videoCodec: VideoCodec = 'h264';
   readonly warnings: string[] = [];
   readonly out: FlvTag[] = [];
   readonly transcoder: VideoTranscoder;
@@ -59,7 +58,7 @@ class Stage extends EventEmitter {
       warn: (fields: { reason: string }) => this.warnings.push(fields.reason),
     } as unknown as Logger;
     this.transcoder = new VideoTranscoder(
-      this as unknown as SourceRendition,
+      this as unknown as MediaSource,
       { audioCodec: 'aac', ...profile },
       { bitrate: 0, logger },
     );
@@ -74,7 +73,7 @@ class Stage extends EventEmitter {
     return this.out.filter((tag) => !tag.sequenceHeader);
   }
 
-  /** The sizes that the sequence headers told. */
+  /** The sizes in the sequence headers. */
   get sizes(): string[] {
     return this.out
       .filter((tag) => tag.sequenceHeader)
@@ -100,13 +99,13 @@ class Stage extends EventEmitter {
     this.#told = false;
     this.metadata = clip;
     this.videoHeader = clip.header;
-    this.frames.emit('sized');
+    this.emit('sized');
   }
 
   /**
-   * Feeds frames until something is so.
+   * Feeds frames until a condition holds.
    *
-   * @param everyMs of ours between two frames
+   * @param everyMs real time between two frames
    */
   async until(what: string, isSo: () => boolean, everyMs = 10): Promise<void> {
     let done = false;
@@ -116,12 +115,20 @@ class Stage extends EventEmitter {
   }
 
   frame(): void {
+    if (this.videoCodec === 'vp8') return this.#vp8Frame();
     const tag = this.#clip.frames[this.#next % this.#clip.frames.length]!;
-    // With each change the source tells its header, as it does for those who pass frames on; not with each key frame.
+    // The source emits its sequence header when it changes, not with each key frame.
     const tags = this.#told ? [] : [{ ...this.videoHeader, timestamp: this.#timestamp }];
     this.#told = true;
     this.#next++;
-    this.emit('tags', new TagGroup([...tags, { ...tag, timestamp: this.#timestamp }]));
+    for (const each of [...tags, { ...tag, timestamp: this.#timestamp }]) this.emit('video', each);
+    this.#timestamp += FRAME_MS;
+  }
+
+  #vp8Frame(): void {
+    const data = vp8[this.#next++ % vp8.length]!;
+    const keyFrame = (data[0]! & 1) === 0;
+    this.emit('frame', { codec: 'vp8', data, timestamp: this.#timestamp, keyFrame });
     this.#timestamp += FRAME_MS;
   }
 
@@ -134,6 +141,20 @@ class Stage extends EventEmitter {
   }
 }
 
+/** The frames of a VP8 clip. */
+function vp8Frames(): Buffer[] {
+  const args = ['-loglevel', 'error', '-f', 'lavfi', '-i', 'testsrc=size=320x240:rate=30', '-t', '2'];
+  const ivf = execFileSync('ffmpeg', [...args, '-c:v', 'libvpx', '-b:v', '300k', '-f', 'ivf', 'pipe:1']);
+  const frames: Buffer[] = [];
+  for (let at = 32; at < ivf.length;) {
+    const start = at + 12;
+    at = start + ivf.readUInt32LE(at);
+    frames.push(ivf.subarray(start, at));
+  }
+  return frames;
+}
+
+const vp8 = vp8Frames();
 const small = await clip(160, 90);
 const middle = await clip(240, 136);
 const large = await clip(320, 180);
@@ -144,7 +165,7 @@ t.test('without a height the canvas grows with the source, and never shrinks', a
   const started = stage.encoder;
   stage.show(middle);
   await stage.until('some more', () => stage.shown.length > 40);
-  t.equal(stage.encoder, started, 'a ramp-up is awaited');
+  t.equal(stage.encoder, started, 'it waits for the end of a ramp-up');
   stage.show(large);
   await stage.until('a larger canvas', () => stage.sizes.length > 1);
   const grown = stage.encoder;
@@ -160,12 +181,12 @@ t.test('without a height the canvas grows with the source, and never shrinks', a
   await stage.transcoder.close();
 });
 
-t.test('a publisher that comes back again and again wears no encoder out', async (t) => {
+t.test('returns of the publisher do not count as deaths of the encoder', async (t) => {
   const stage = new Stage(small, { height: 90 });
   stage.transcoder.on('failed', (error) => t.fail(error.message));
   for (let times = 0; times <= 5; times++) {
     const before = stage.encoder;
-    stage.frames.emit('resumed');
+    stage.emit('resumed');
     await stage.until('frames of a fresh encoder', () => stage.encoder !== before && stage.shown.length > 0);
     stage.out.length = 0;
   }
@@ -173,7 +194,7 @@ t.test('a publisher that comes back again and again wears no encoder out', async
   await stage.transcoder.close();
 });
 
-t.test('with a height it stays as it is', async (t) => {
+t.test('with a height the canvas stays as it is', async (t) => {
   const stage = new Stage(small, { height: 90 });
   await stage.until('the first frames', () => stage.shown.length > 20);
   const started = stage.encoder;
@@ -189,7 +210,7 @@ t.test('a stream of 25, of 50 and of 100 days', async (t) => {
   for (const startMs of [2 ** 31 - 1000, 2 ** 32 - 1000, 2 ** 33 + 2 ** 30 + 5]) {
     const stage = new Stage(small, { height: 90 }, startMs);
     await waitFor('the encoder', () => stage.encoder);
-    // It begins with the first frame after it has started.
+    // The output begins with the first frame after the encoder has started.
     await stage.until('frames', () => stage.shown.length > 80);
     const { shown } = stage;
     t.ok(
@@ -198,13 +219,13 @@ t.test('a stream of 25, of 50 and of 100 days', async (t) => {
     );
     t.ok(
       shown.every(({ timestamp }, index) => timestamp === shown[0]!.timestamp + index * FRAME_MS),
-      'and keeps all times',
+      'and all times are kept',
     );
     await stage.transcoder.close();
   }
 });
 
-t.test('after a pause, frames of a constant rate go on where the source does', async (t) => {
+t.test('after a pause, output of a constant rate goes on where the source does', async (t) => {
   const stage = new Stage(small, { height: 90, fps: 25 });
   await stage.until('the first frames', () => stage.shown.length > 20);
   stage.pause(600_000);
@@ -218,12 +239,12 @@ t.test('after a pause, frames of a constant rate go on where the source does', a
   await stage.transcoder.close();
 });
 
-t.test('a publisher that comes back again and again gets an encoder each time', async (t) => {
+t.test('each return of the publisher gets a new encoder', async (t) => {
   const stage = new Stage(small, { height: 90 });
   await stage.until('the first frames', () => stage.shown.length > 20);
   for (let times = 0; times < 6; times++) {
     const before = stage.shown.length;
-    stage.frames.emit('resumed');
+    stage.emit('resumed');
     stage.pause(500);
     await stage.until('frames', () => stage.shown.length > before + 5);
   }
@@ -232,7 +253,29 @@ t.test('a publisher that comes back again and again gets an encoder each time', 
   await stage.transcoder.close();
 });
 
-t.test('an encoder that hangs is replaced, though little waits for it', async (t) => {
+t.test('the source changes its codec: the output goes on with the same size', async (t) => {
+  const stage = new Stage(small, { height: 90 });
+  stage.transcoder.on('failed', (error) => t.fail(error.message));
+  await stage.until('the first frames', () => stage.shown.length > 20);
+  stage.videoCodec = 'vp8';
+  stage.emit('resumed');
+  let before = stage.shown.length;
+  await stage.until('frames from VP8', () => stage.shown.length > before + 20);
+  stage.videoCodec = 'h264';
+  stage.emit('resumed');
+  before = stage.shown.length;
+  await stage.until('frames from H.264 again', () => stage.shown.length > before + 20);
+  // VP8 and H.264 describe their colours differently, so each change brings a sequence header.
+  t.ok(
+    stage.sizes.every((size) => size === '160x90'),
+    stage.sizes.join(' '),
+  );
+  t.ok(stage.isMonotonic);
+  t.strictSame(stage.warnings, [], 'no death');
+  await stage.transcoder.close();
+});
+
+t.test('an encoder that hangs is replaced, even if its backlog is small', async (t) => {
   const stage = new Stage(small, { height: 90 });
   await stage.until('the first frames', () => stage.shown.length > 20);
   const hanging = stage.encoder!;
@@ -242,8 +285,8 @@ t.test('an encoder that hangs is replaced, though little waits for it', async (t
   await stage.until('frames of another one', () => stage.shown.length > before + 20, 30);
   t.ok(performance.now() - since < 10_000, `after ${Math.round(performance.now() - since)} ms`);
   await waitFor('the hanging one to be killed', () => stage.encoder !== hanging);
-  t.match(stage.warnings, [/hangs/], 'which is a death');
-  t.strictSame(stage.sizes, ['160x90'], 'and tells no destination anything new');
+  t.match(stage.warnings, [/hangs/], 'which counts as a death');
+  t.strictSame(stage.sizes, ['160x90'], 'and no destination gets a new sequence header');
   t.ok(stage.isMonotonic);
   await stage.transcoder.close();
 });

@@ -1,6 +1,6 @@
 import { BitReader } from '../bits.ts';
 
-/** What a sequence parameter set says (ITU-T H.264, 7.3.2.1.1 and annex E). */
+/** The fields of a sequence parameter set (ITU-T H.264, 7.3.2.1.1 and annex E). */
 export interface SpsInfo {
   /** profile_idc: 66 Baseline, 77 Main, 100 High. */
   readonly profile: number;
@@ -11,7 +11,10 @@ export interface SpsInfo {
   /** Pixels, after cropping. */
   readonly width: number;
   readonly height: number;
-  /** Frames per second, when the timing of the stream is told. */
+  /** Pixels, before cropping: what a decoder allocates. */
+  readonly codedWidth: number;
+  readonly codedHeight: number;
+  /** Frames per second, if the parameter set contains timing information. */
   readonly frameRate?: number;
   /** 0 monochrome, 1 4:2:0, 2 4:2:2, 3 4:4:4. */
   readonly chromaFormat: number;
@@ -19,15 +22,15 @@ export interface SpsInfo {
   readonly bitDepthChroma: number;
 }
 
-/** Profiles whose parameter sets tell the chroma format (H.264, 7.3.2.1.1). */
+/** Profiles whose parameter sets contain the chroma format (H.264, 7.3.2.1.1). */
 const HIGH_PROFILES = new Set([100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135]);
 const EXTENDED_SAR = 255;
-/** Level 6.2 ends at 16 384 pixels a side. */
+/** Level 6.2 allows 16 384 pixels per side. */
 const MAX_MACROBLOCKS_PER_SIDE = 1024;
-/** More than any parameter set of a real encoder; bounds the work on hostile ones. */
+/** Longer than the parameter sets of real encoders; bounds the work on malicious ones. */
 const MAX_SPS_BYTES = 1024;
 
-/** Reads a sequence parameter set, NAL header included. `undefined` if it is not one or makes no sense. */
+/** Parses a sequence parameter set, including its NAL header. `undefined` if it is not one or is invalid. */
 export function parseSps(sps: Buffer): SpsInfo | undefined {
   if (sps.length < 4 || sps.length > MAX_SPS_BYTES || (sps[0]! & 0x1f) !== 7) return undefined;
   try {
@@ -68,10 +71,12 @@ function readSps(sps: Buffer): SpsInfo | undefined {
   if (widthInMacroblocks > MAX_MACROBLOCKS_PER_SIDE || heightInMacroblocks > MAX_MACROBLOCKS_PER_SIDE) return undefined;
   if (!framesOnly) reader.skip(1); // mb_adaptive_frame_field_flag
   reader.skip(1); // direct_8x8_inference_flag
-  let width = widthInMacroblocks * 16;
-  let height = heightInMacroblocks * 16;
+  const codedWidth = widthInMacroblocks * 16;
+  const codedHeight = heightInMacroblocks * 16;
+  let width = codedWidth;
+  let height = codedHeight;
   if (reader.bit()) {
-    // Offsets count in chroma samples, and in pairs of lines where there are fields (H.264, equations 7-19 to 7-22).
+    // Offsets are in chroma samples, vertically in pairs of lines for interlaced video (H.264, equations 7-19 to 7-22).
     const unitX = separatePlanes || chromaFormat === 0 || chromaFormat === 3 ? 1 : 2;
     const unitY = (separatePlanes || chromaFormat !== 1 ? 1 : 2) * (2 - framesOnly);
     width -= (reader.unsignedGolomb() + reader.unsignedGolomb()) * unitX;
@@ -85,6 +90,8 @@ function readSps(sps: Buffer): SpsInfo | undefined {
     level,
     width,
     height,
+    codedWidth,
+    codedHeight,
     chromaFormat,
     bitDepthLuma,
     bitDepthChroma,
@@ -117,7 +124,7 @@ function skipPictureOrder(reader: BitReader): void {
   for (let i = 0; i < cycle; i++) reader.signedGolomb();
 }
 
-/** From the video usability information, which ends the parameter set; a damaged end is no reason to refuse the rest. */
+/** Reads the video usability information at the end of the parameter set. If that is damaged, the other fields stay valid. */
 function readFrameRate(reader: BitReader): number | undefined {
   try {
     if (!reader.bit()) return undefined; // vui_parameters_present_flag
@@ -141,7 +148,7 @@ function readFrameRate(reader: BitReader): number | undefined {
   }
 }
 
-/** Takes out the 03 of every 00 00 03 (H.264, 7.4.1.1). */
+/** Removes the 03 of every 00 00 03 (H.264, 7.4.1.1). */
 function removeEmulationPrevention(bytes: Buffer): Buffer {
   const clean = Buffer.alloc(bytes.length);
   let length = 0;
@@ -160,11 +167,11 @@ function removeEmulationPrevention(bytes: Buffer): Buffer {
 /**
  * The AVC decoder configuration record (ISO/IEC 14496-15, 5.3.3.1) with NAL lengths of four bytes.
  *
- * @throws {RangeError} when the parameter sets are too short, too long or too many to be told
+ * @throws {RangeError} if the parameter sets are too short, too long or too many for the record
  */
 export function avcDecoderConfiguration(sps: Buffer, ppsList: readonly Buffer[]): Buffer {
   if (sps.length < 4) throw new RangeError('the sequence parameter set is too short');
-  if (ppsList.length < 1 || ppsList.length > 255) throw new RangeError('1 to 255 frame parameter sets are needed');
+  if (ppsList.length < 1 || ppsList.length > 255) throw new RangeError('1 to 255 picture parameter sets are needed');
   const parts = [
     Buffer.of(1, sps[1]!, sps[2]!, sps[3]!, 0xff, 0xe1),
     withLength16(sps),
@@ -198,10 +205,11 @@ export function avcSequenceHeader(sps: Buffer, ppsList: readonly Buffer[]): Buff
 }
 
 /**
- * The body of a video tag with one frame: every NAL unit behind its length. The only copy that a frame sees on its way to what the sockets get.
+ * The body of a video tag with one frame: every NAL unit is preceded by its length. This is the only copy of a frame between the received datagrams
+ * and the data for the sockets.
  *
  * @param nalUnits each in one or more pieces
- * @param compositionTimeMs how much later than decoded it is shown; not 0 only with B-frames
+ * @param compositionTimeMs presentation time minus decoding time; differs from 0 only with B-frames
  */
 export function avcFrame(nalUnits: readonly (readonly Buffer[])[], keyFrame: boolean, compositionTimeMs = 0): Buffer {
   let length = 5;

@@ -11,16 +11,16 @@ const OBU_PADDING = 15;
 const HAS_EXTENSION = 0x04;
 const HAS_SIZE = 0x02;
 const TEMPORAL_DELIMITER = Buffer.of((OBU_TEMPORAL_DELIMITER << 3) | HAS_SIZE, 0);
-/** Tiles and metadata of one frame; more is an attack on memory. */
+/** Tiles and metadata of one frame; more than this is an attack on memory. */
 const MAX_OBUS = 1024;
 
 /**
- * AV1 from RTP (AOMedia, "RTP Payload Format for AV1" v1.0). A temporal unit comes out in the low-overhead bitstream format with its temporal
- * delimiter. Of spatial layers it takes the first one.
+ * AV1 from RTP (AOMedia, "RTP Payload Format for AV1" v1.0). Temporal units are returned in the low-overhead bitstream format with their temporal
+ * delimiters. Only the first spatial layer is used.
  */
 export class Av1Depacketizer extends Depacketizer<VideoFrame> {
   #obus: Buffer[] = [];
-  /** An OBU whose end is in a packet to come. */
+  /** An OBU that continues in the next packet. */
   #fragments: Buffer[] = [];
   #size: { width: number; height: number } | undefined;
   #keyFrame = false;
@@ -33,7 +33,7 @@ export class Av1Depacketizer extends Depacketizer<VideoFrame> {
     if (continues !== this.#fragments.length > 0) return false;
     let offset = 1;
     for (let index = 1; offset < payload.length; index++) {
-      // With a count, the last element has no length: it takes the rest.
+      // With a count, the last element has no length and extends to the end of the packet.
       let length = payload.length - offset;
       if (count === 0 || index < count) {
         const size = readLeb128(payload, offset);
@@ -71,7 +71,7 @@ export class Av1Depacketizer extends Depacketizer<VideoFrame> {
     this.#keyFrame = false;
   }
 
-  /** Takes one OBU, with or without a size field, and keeps it with one. */
+  /** Adds one OBU, which may have a size field. It is stored with one. */
   #addObu(obu: Buffer): boolean {
     if (obu.length === 0) return true;
     const header = obu[0]!;
@@ -91,7 +91,7 @@ export class Av1Depacketizer extends Depacketizer<VideoFrame> {
     const body = obu.subarray(start, end);
     try {
       if (type === OBU_SEQUENCE_HEADER) this.#size = parseSequenceHeader(body);
-      // A key frame that a decoder can start from comes with its sequence header; show_existing_frame is 0 and frame_type KEY_FRAME.
+      // A key frame at which a decoder can start comes with its sequence header; show_existing_frame is 0 and frame_type is KEY_FRAME.
       if ((type === OBU_FRAME || type === OBU_FRAME_HEADER) && this.#size && body.length > 0 && body[0]! >> 5 === 0)
         this.#keyFrame = true;
     } catch {

@@ -6,14 +6,14 @@ export interface Frame {
   readonly timestamp: number;
   /** A decoder can start here. */
   readonly keyFrame: boolean;
-  /** A frame since the last key frame is missing (or there was none yet), so this one cannot be decoded rightly. */
+  /** A frame since the last key frame is missing, or there was no key frame yet: this one cannot be decoded correctly. */
   readonly corrupted: boolean;
 }
 
-/** What a codec finds in the packets of one frame; the rest is the same for all codecs. */
+/** What a codec reads from the packets of one frame; the other fields are the same for all codecs. */
 export type FrameContent<P extends Frame> = Omit<P, 'timestamp' | 'corrupted'>;
 
-/** No frame of a live stream comes near it (4K at 100 Mbit/s with one key frame of a second's bits: 12 MB), and memory stays bounded. */
+/** Bounds memory. Far above any frame of a live stream: 4K at 100 Mbit/s with one key frame per second has 12 MB at most. */
 const MAX_FRAME_BYTES = 16 * 1024 * 1024;
 /** A frame of 16 MB in packets of 1200 bytes. */
 const MAX_FRAME_PACKETS = 14_000;
@@ -21,8 +21,8 @@ const MAX_FRAME_PACKETS = 14_000;
 const NONE: readonly never[] = [];
 
 /**
- * Puts frames together from RTP packets in order. A frame ends with the marker or with a new timestamp; one from which packets are
- * missing is thrown away and counted. Packets may hold any bytes.
+ * Assembles frames from RTP packets in order. A frame ends with the marker or before a new timestamp. Frames with missing packets are dropped and
+ * counted. Packets may contain any bytes.
  */
 export abstract class Depacketizer<P extends Frame> {
   #timestamp: number | undefined;
@@ -33,17 +33,17 @@ export abstract class Depacketizer<P extends Frame> {
   #corrupted = true;
   #damagedFrames = 0;
 
-  /** Whether a frame since the last key frame is missing, or none has come yet: time to ask for a key frame. */
+  /** Whether a frame since the last key frame is missing, or there was no key frame yet: a key frame must be requested. */
   get corrupted(): boolean {
     return this.#corrupted;
   }
 
-  /** Frames that were begun and thrown away. */
+  /** Number of incomplete frames that were dropped. */
   get damagedFrames(): number {
     return this.#damagedFrames;
   }
 
-  /** Takes the next packet in order; returns the frames that it completes (mostly none or one, two when a marker was missing). */
+  /** Takes the next packet in order. Returns the frames that it completes: usually none or one, two if a marker was missing. */
   push(packet: RtpPacket): readonly P[] {
     if (packet.payload.length === 0) return NONE;
     let frames: readonly P[] = NONE;
@@ -71,18 +71,18 @@ export abstract class Depacketizer<P extends Frame> {
   }
 
   /**
-   * Takes a packet's payload (never empty) into the frame.
+   * Adds a packet's payload, which is never empty, to the frame.
    *
-   * @param first the frame's first packet, as far as it is known
-   * @param lossBefore packets are missing right before it, so it may not be the first after all
-   * @returns whether the frame can still become whole
+   * @param first the first packet of the frame that was received
+   * @param lossBefore packets are missing directly before it, so the frame may have begun earlier
+   * @returns whether the frame can still become complete
    */
   protected abstract add(payload: Buffer, first: boolean, lossBefore: boolean): boolean;
 
-  /** The frame from what was added; `undefined` if it holds nothing to show. `false`: it is not whole. */
+  /** Builds the frame. `undefined` if it contains nothing to show, `false` if it is incomplete. */
   protected abstract complete(): FrameContent<P> | undefined | false;
 
-  /** Forgets what was added since the last frame. */
+  /** Discards what was added since the last frame. */
   protected abstract clear(): void;
 
   #damage(): void {
@@ -91,7 +91,7 @@ export abstract class Depacketizer<P extends Frame> {
     this.clear();
   }
 
-  /** The frame, if it is one. */
+  /** Ends the frame; empty if it is incomplete. */
   #finish(): readonly P[] {
     let frames: readonly P[] = NONE;
     const content = this.#damaged ? false : this.complete();

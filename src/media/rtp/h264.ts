@@ -1,20 +1,20 @@
 import { BitReader } from '../bits.ts';
 import { Depacketizer, type Frame, type FrameContent } from './depacketizer.ts';
 
-/** Its pieces, which follow each other: each came in a packet of its own. The first one is not empty. */
+/** Consecutive pieces, each from a packet of its own. The first one is not empty. */
 export type NalUnit = readonly Buffer[];
 
-/** One coded frame with what belongs to it (ITU-T H.264, 7.4.1.2). */
+/** One coded frame with its SEI messages (ITU-T H.264, 7.4.1.2). */
 export interface AccessUnit extends Frame {
-  /** Slices and SEI messages in decoding order, without start codes. Parameter sets, delimiters and filler are left out. */
+  /** Slices and SEI messages in decoding order, without start codes. Parameter sets, delimiters and filler data are removed. */
   readonly nalUnits: readonly NalUnit[];
-  /** Holds a B slice: shown before a frame that came before it. */
+  /** Contains a B slice: it is shown before a frame that precedes it in decoding order. */
   readonly bFrame: boolean;
 }
 
 export interface ParameterSets {
   readonly sps: Buffer;
-  /** In the order of their ids. */
+  /** Ordered by id. */
   readonly pps: readonly Buffer[];
 }
 
@@ -28,14 +28,14 @@ const FU_A = 28;
 const FU_START = 0x80;
 const FU_END = 0x40;
 
-/** Its first byte, for a NAL unit that comes in fragments: they tell of it, but none of them holds it. Shared: never written to. */
+/** The first bytes of NAL units that arrive in fragments, which describe it but do not contain it. Shared: never written to. */
 const NAL_HEADERS = Array.from({ length: 256 }, (_, header) => Buffer.from([header]));
 
-/** More slices than any level allows at 4K; keeps a hostile STAP-A storm bounded. */
+/** More slices than any level allows at 4K; bounds the work on malicious STAP-A packets. */
 const MAX_NAL_UNITS = 4096;
-/** `numOfPictureParameterSets` of the decoder configuration has eight bits. */
+/** `numOfPictureParameterSets` in the decoder configuration has eight bits. */
 const MAX_PPS = 255;
-/** More than any of a real encoder. They are kept, and put together at each key frame; the decoder configuration has sixteen bits for the length of one. */
+/** Longer than those of real encoders. Parameter sets are stored, and written at each key frame; the decoder configuration has 16 bits for a length. */
 const MAX_PARAMETER_SET_BYTES = 1024;
 
 /** H.264 from RTP, packetization modes 0 and 1 (RFC 6184): single NAL units, STAP-A and FU-A. */
@@ -43,14 +43,14 @@ export class H264Depacketizer extends Depacketizer<AccessUnit> {
   #sps: Buffer | undefined;
   readonly #pps = new Map<number, Buffer>();
   #nalUnits: NalUnit[] = [];
-  /** Of a NAL unit that is not complete yet. */
+  /** The pieces of an incomplete NAL unit. */
   #fragments: Buffer[] = [];
   #sliceSeen = false;
   #keyFrame = false;
   #bFrame = false;
   #lossBefore = false;
   #spsInUnit = false;
-  /** Key frames of this source bring their parameter sets, so one without them has lost its beginning. */
+  /** Key frames of this source contain parameter sets, so one without them has lost its beginning. */
   #keyFramesBringSps = false;
 
   /** Whether both kinds of parameter sets are known. */
@@ -58,7 +58,7 @@ export class H264Depacketizer extends Depacketizer<AccessUnit> {
     return this.#sps !== undefined && this.#pps.size > 0;
   }
 
-  /** The parameter sets in force, as soon as both kinds are known. */
+  /** The current parameter sets, once both kinds are known. */
   get parameterSets(): ParameterSets | undefined {
     return this.#sps && this.#pps.size > 0
       ? { sps: this.#sps, pps: [...this.#pps].sort(([a], [b]) => a - b).map(([, pps]) => pps) }
@@ -90,7 +90,7 @@ export class H264Depacketizer extends Depacketizer<AccessUnit> {
   protected override clear(): void {
     this.#nalUnits = [];
     this.#fragments = [];
-    // Parameter sets may come in packets of their own, with a marker, before the frame: what they brought is kept until a frame has it.
+    // Parameter sets may arrive before the frame in packets of their own, with a marker. They count for the next frame.
     if (this.#sliceSeen) this.#spsInUnit = false;
     this.#sliceSeen = false;
     this.#keyFrame = false;
@@ -125,7 +125,7 @@ export class H264Depacketizer extends Depacketizer<AccessUnit> {
   #addNalUnit(nalUnit: NalUnit): boolean {
     const header = nalUnit[0]![0]!;
     const type = header & 0x1f;
-    // The forbidden bit says that something on the way has damaged it; the types from 24 on exist in RTP only and do not nest.
+    // The forbidden bit marks a unit that was damaged on the way. Types from 24 on exist in RTP only and are not nested.
     if (header & 0x80 || type === 0 || type >= STAP_A) return false;
     switch (type) {
       case NAL_SPS:
@@ -134,7 +134,7 @@ export class H264Depacketizer extends Depacketizer<AccessUnit> {
         return this.#addPps(whole(nalUnit));
       case NAL_SLICE:
       case NAL_IDR_SLICE:
-        // A frame whose first slice does not start at its first macroblock (first_mb_in_slice is 0: a single 1 bit) has lost some.
+        // If the first slice does not start at the first macroblock (first_mb_in_slice is 0: a single 1 bit), earlier slices are lost.
         if (!this.#sliceSeen && this.#lossBefore && !((secondByte(nalUnit) ?? 0) & 0x80)) return false;
         this.#sliceSeen = true;
         if (type === NAL_IDR_SLICE) this.#keyFrame = true;
@@ -143,7 +143,7 @@ export class H264Depacketizer extends Depacketizer<AccessUnit> {
       case NAL_SEI:
         break;
       default:
-        // Delimiters and filler are of no use in FLV; data partitions, layers and auxiliary frames are not of the profiles that are offered.
+        // Delimiters and filler data are useless in FLV. Data partitions, layers and auxiliary frames do not belong to the offered profiles.
         return true;
     }
     this.#nalUnits.push(nalUnit);
@@ -154,9 +154,9 @@ export class H264Depacketizer extends Depacketizer<AccessUnit> {
     if (nalUnit.length < 4 || nalUnit.length > MAX_PARAMETER_SET_BYTES) return false;
     this.#spsInUnit = true;
     if (this.#sps?.equals(nalUnit)) return true;
-    // Frame parameter sets are read by the rules of their sequence parameter set; the old ones say nothing about a new one.
+    // Picture parameter sets depend on their sequence parameter set; the old ones do not apply to a new one.
     if (this.#sps) this.#pps.clear();
-    // A copy, so that the datagram it came in is not kept alive.
+    // A copy, because a view keeps the whole datagram alive.
     this.#sps = Buffer.from(nalUnit);
     return true;
   }
@@ -179,7 +179,7 @@ function whole(nalUnit: NalUnit): Buffer {
   return nalUnit.length === 1 ? nalUnit[0]! : Buffer.concat(nalUnit);
 }
 
-/** By the beginning of a slice header (H.264, 7.3.3): first_mb_in_slice is 0, the code 1, and slice_type 1 or 6, the codes 010 and 00111. */
+/** Reads the beginning of a slice header (H.264, 7.3.3): first_mb_in_slice is 0, code 1, and slice_type is 1 or 6, codes 010 and 00111. */
 const beginsBFrame = (byte: number): boolean => (byte & 0xf0) === 0xa0 || (byte & 0xfc) === 0x9c;
 
 function secondByte(nalUnit: NalUnit): number | undefined {

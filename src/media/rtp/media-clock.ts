@@ -4,44 +4,44 @@ export { TrackClock, type SenderReportTimes } from './track-clock.ts';
 export type TrackKind = 'audio' | 'video';
 
 /**
- * How a track's time is corrected. Sound is slewed by what nobody hears, but at first, when packets that were held up by the start of
- * everything have misled us, at once: a hole of a moment is better than lips that are out of sync for ten seconds; 3 s, because Chromium's
- * first report on sound comes after 2.4 s. Frames cannot be left out, so they follow fast instead; nobody sees 20 %. At once only in their
- * first second: after a start in a stall they are seconds behind, and what is silent so long waits for them.
+ * How a track's time is corrected. Audio is slewed inaudibly. Only in its first 3 s it is corrected at once, because packets may have been delayed by
+ * the start, and a short gap is better than ten seconds without lip sync; 3 s, because Chromium's first sender report for audio comes after 2.4 s.
+ * Video frames cannot be left out, so they are slewed faster: 20 % is not noticed. They are corrected at once only in their first second: after a start
+ * during a stall they are seconds behind, and silence would last as long.
  */
 const CORRECTIONS: Readonly<Record<TrackKind, Correction>> = {
   audio: { slew: 0.02, settleMs: 3000 },
   video: { slew: 0.2, settleMs: 1000 },
 };
-/** How fast all tracks follow together when the way to us takes longer or shorter than before: what nobody hears. */
+/** How fast all tracks follow a change of the network delay: inaudible. */
 const SHARED_SLEW = 0.02;
-/** In a pause of all packets no more is made up for than in this time: a burst follows, whose timestamps lie close together. Milliseconds. */
+/** After a pause of all packets, at most this time is made up for: a burst follows, whose timestamps are close together. Milliseconds. */
 const MAX_SHARED_STEP_MS = 1000;
-/** No way to us takes longer by so much all of a sudden: the publisher has slept, and the relation is taken as it is. */
+/** The network delay does not grow by this much at once: the publisher was suspended, and the new relation is used directly. */
 const RELATION_JUMP_MS = 5000;
-/** First reports are taken as they are for so long: packets that come meanwhile show how long the way takes. */
+/** First reports are used directly for this time: packets that arrive meanwhile show the network delay. */
 const ANEW_MS = 1000;
-/** Two tracks of one publisher do not differ by more in their delay; if they seem to, one clock has stepped and the other not yet told. */
+/** Two tracks of one publisher do not differ more in their delay. If they seem to, a clock was set and one track has not reported it yet. */
 export const MAX_DELAY_DIFFERENCE_MS = 1000;
-/** Senders report at least every 5 s (RFC 3550, 6.2); after a step of the publisher's clock the relation of before is kept for so long. */
+/** Senders report at least every 5 s (RFC 3550, 6.2). After the publisher's clock was set, the old relation is kept for this time. */
 const RELATION_HOLD_MS = 20_000;
 
 /**
- * One time for all tracks of a stream, from their RTP timestamps.
+ * Relates all tracks of a stream to one clock, by their RTP timestamps.
  *
- * Until the publisher's sender reports are in, a track is placed by when its packets arrive, as if the fastest of late had taken no time.
- * Once both tracks have reports, the publisher's wall clock relates them exactly, and of the arrivals only one thing is taken: how far that
- * clock is from ours. That concerns all tracks alike and is kept here, once: when the network's delay changes they move together, so that lips
- * stay in sync. Corrections are slewed. The stream's time follows our clock, so it does not drift away from it.
+ * Before the publisher's sender reports arrive, a track is placed by the arrival of its packets, as if the fastest of the recent packets had no delay. Once both
+ * tracks have reports, the publisher's wall clock relates them exactly, and arrivals only tell how far that clock is from the local clock. This offset
+ * is shared by all tracks: when the network delay changes, they move together and stay in sync. Corrections are slewed. The stream's time follows
+ * the local clock, so it does not drift.
  */
 export class MediaClock implements Timeline {
   readonly #tracks = new Map<TrackKind, TrackClock>();
-  /** Our time of the first packet, at which the stream's time is 0. */
+  /** Local time of the first packet, where the stream's time is 0. */
   #originMs: number | undefined;
   #nowMs = 0;
-  /** How far the publisher's wall clock is behind ours, as it has been followed so far, and when it was last looked at. */
+  /** How far the publisher's wall clock is behind the local clock, as followed so far, and when this was last updated. */
   #relationMs = 0;
-  /** Where it was to be followed to at last, and by how much a report has put a track later since then. */
+  /** The last target, and how much later a report has placed a track since then. */
   #targetMs = 0;
   #laterMs = 0;
   #relatedAtMs = -Infinity;
@@ -49,7 +49,7 @@ export class MediaClock implements Timeline {
   #sharedMs = 0;
 
   /**
-   * The clock of a track. Asking again for a kind replaces its clock, for a source with another clock rate; the time goes on.
+   * Returns the clock of a track. Another call for the same kind replaces it, for a source with another clock rate; the time goes on.
    *
    * @param clockRate hertz of the RTP timestamps
    */
@@ -59,14 +59,14 @@ export class MediaClock implements Timeline {
     return track;
   }
 
-  /** The stream's time at a time of ours: for what is made here and has no RTP timestamp. */
+  /** The stream's time at a local time, for media that is generated locally and has no RTP timestamp. */
   at(nowMs: number): number {
     return this.#originMs === undefined ? 0 : nowMs - this.#originMs;
   }
 
   /**
-   * The publisher has come back: its timestamps and its wall clock begin anew. The stream's time has gone on meanwhile; nothing
-   * that follows is placed before now.
+   * Another publisher goes on: its timestamps and its wall clock are new. The stream's time has continued, and what follows is not placed before the
+   * current time.
    */
   resume(nowMs: number): void {
     this.#relatedAtMs = -Infinity;
@@ -103,7 +103,7 @@ export class MediaClock implements Timeline {
   targetOffset(track: TrackClock): number | undefined {
     const byArrival = track.arrivalOffsetMs;
     if (track.ntpOffsetMs === undefined) return byArrival;
-    // How far the publisher's wall clock is behind ours, by each track that knows both.
+    // How far the publisher's wall clock is behind the local clock, by each track that knows both.
     let smallest = Infinity;
     let largest = -Infinity;
     for (const other of this.#tracks.values()) {
@@ -120,12 +120,12 @@ export class MediaClock implements Timeline {
     return this.#nowMs - this.#relatedAtMs < RELATION_HOLD_MS ? undefined : byArrival;
   }
 
-  /** The relation of the publisher's wall clock to ours on its way to `targetMs`. */
+  /** Moves the relation of the publisher's wall clock to the local clock towards `targetMs`. */
   #follow(targetMs: number): number {
     const pauseMs = this.#nowMs - this.#relatedAtMs;
     this.#relatedAtMs = this.#nowMs;
-    // Where something of a track is missing its packets come later, and the relation holds: to jump would leave each track to go the rest of the
-    // way at its own pace. Where the clock was set, the relation is another one by as much.
+    // If media of a track is missing, its packets come later and the relation holds: with a jump, each track would go the rest of the way at its own
+    // rate. If the clock was set, the relation changes by the same amount.
     if (this.#targetMs - targetMs > this.#laterMs / 2) this.#relationMs -= this.#laterMs;
     this.#laterMs = 0;
     this.#targetMs = targetMs;

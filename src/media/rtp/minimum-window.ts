@@ -1,7 +1,7 @@
-/** Long enough to hold a packet that no queue delayed, short enough to follow a clock that drifts by 100 ppm within 2 ms. */
+/** Long enough to contain a packet that no queue delayed, short enough to follow a clock that drifts by 100 ppm within 2 ms. */
 const DELAY_BUCKET_MS = 10_000;
 
-/** The smallest of the values of the last one to two buckets, 10 to 20 seconds: the delay of the luckiest packet tells the delay of the way itself. */
+/** The smallest value of the last one to two buckets, 10 to 20 seconds: the delay of the fastest packet is the delay of the network path itself. */
 export class MinimumWindow {
   readonly #bucketMs: number;
   #current = Infinity;
@@ -10,7 +10,7 @@ export class MinimumWindow {
   #bucketStart: number | undefined;
   #lastAdd = -Infinity;
 
-  /** @param bucketMs milliseconds for which a value counts at least, at most twice as many */
+  /** @param bucketMs milliseconds for which a value counts at least, and at most twice as long */
   constructor(bucketMs = DELAY_BUCKET_MS) {
     this.#bucketMs = bucketMs;
   }
@@ -19,7 +19,7 @@ export class MinimumWindow {
     this.#bucketStart ??= nowMs;
     const age = nowMs - this.#bucketStart;
     if (age >= this.#bucketMs) {
-      // After a long silence the old minimum stays for one bucket more: the first packets may have been held up, and say nothing.
+      // After a long pause the old minimum is kept for one more bucket: the first packets may have been delayed.
       this.#previous = age >= 2 * this.#bucketMs ? this.minimum : this.#current;
       this.#current = Infinity;
       this.#bucketStart = nowMs;
@@ -29,7 +29,7 @@ export class MinimumWindow {
     this.#lastAdd = nowMs;
   }
 
-  /** Of all values only the latest still says something. */
+  /** Forgets all values but the latest. */
   forget(): void {
     this.#current = this.#latest;
     this.#previous = Infinity;
@@ -40,7 +40,7 @@ export class MinimumWindow {
     return Math.min(this.#current, this.#previous);
   }
 
-  /** Whether no value has come for so long that the minimum says nothing about now. */
+  /** Whether there has been no value for so long that the minimum is outdated. */
   isStale(nowMs: number): boolean {
     return nowMs - this.#lastAdd > 2 * this.#bucketMs;
   }

@@ -1,33 +1,34 @@
 import type { RtpPacket } from './rtp-packet.ts';
 
-/** Packets that never came, at this place of the order. */
+/** Packets that never arrived, at this position in the order. */
 export interface PacketLoss {
-  /** How many, as far as the sequence numbers tell; at least 1. */
+  /** Their number according to the sequence numbers; at least 1. */
   readonly lost: number;
 }
 
 export interface ReorderBufferOptions {
-  /** Most packets that wait behind a gap; with more, the oldest gap is given up early. */
+  /** Maximum number of packets that wait behind a gap; beyond it, the oldest gap is given up early. */
   readonly maxPackets: number;
 }
 
 export interface ReorderCounters {
-  /** Packets that came behind a later one and still found their place. */
+  /** Packets that arrived after a later one and were put in order. */
   reordered: number;
   duplicates: number;
-  /** Packets that came after they had been given up. */
+  /** Packets that arrived after they had been given up. */
   late: number;
   lost: number;
-  /** Times that the sequence numbers began anew. */
+  /** Number of new sequences. */
   restarts: number;
 }
 
-/** A packet so far from the expected number belongs to a new sequence, not to a burst of losses (MAX_DROPOUT of RFC 3550, A.1). */
+/** A packet this far from the expected number belongs to a new sequence, not to a burst of losses (MAX_DROPOUT of RFC 3550, A.1). */
 const MAX_DISTANCE = 3000;
 
 /**
- * Puts packets back into the order of their sequence numbers. A gap is waited for (retransmissions come late), then given up and
- * reported in its place. What {@link passes} needs no place; all else is {@link push}ed, and {@link pop} called after it and when {@link nextDeadline} is due.
+ * Puts packets in the order of their sequence numbers. It waits for missing packets, since retransmissions are late, then gives up the gap and reports it
+ * in its position. Packets for which {@link passes} is true need no buffering; all others are {@link push}ed. {@link pop} is called afterwards, and when
+ * {@link nextDeadline} is reached.
  */
 export class ReorderBuffer {
   readonly counters: ReorderCounters = { reordered: 0, duplicates: 0, late: 0, lost: 0, restarts: 0 };
@@ -36,14 +37,14 @@ export class ReorderBuffer {
   readonly #mask: number;
   readonly #maxPackets: number;
   #ready: Array<RtpPacket | PacketLoss> = [];
-  /** The sequence number that is due, counted on without wrapping; `undefined` before the first packet. */
+  /** The expected sequence number, extended beyond 16 bits; `undefined` before the first packet. */
   #next: number | undefined;
   #highest = 0;
   #held = 0;
   #ssrc = 0;
-  /** When the first packet behind the foremost gap came. */
+  /** When the first packet behind the oldest gap arrived. */
   #gapSince = 0;
-  /** The first packet of what may be a new sequence; a second one near it proves it. */
+  /** The first packet of a possible new sequence; a second one near it confirms it. */
   #stray: RtpPacket | undefined;
 
   constructor(options: ReorderBufferOptions) {
@@ -56,12 +57,12 @@ export class ReorderBuffer {
     this.#mask = size - 1;
   }
 
-  /** Packets that wait behind a gap. */
+  /** Number of packets that wait behind a gap. */
   get held(): number {
     return this.#held;
   }
 
-  /** Whether a packet is the one that is due and none waits, as it is with nearly all: then it is counted as given out, and must not be pushed. */
+  /** Whether a packet is the expected one and none waits, as with nearly all. It then counts as returned, and must not be pushed. */
   passes(packet: RtpPacket): boolean {
     if (
       this.#held > 0 ||
@@ -88,7 +89,7 @@ export class ReorderBuffer {
     this.#insert(packet, this.#next! + distance, nowMs);
   }
 
-  /** What is due, in order. A gap that has been waited for longer than `waitMs` is given up: its {@link PacketLoss} stands in its place. */
+  /** Returns what is due, in order. A gap that is older than `waitMs` is given up: a {@link PacketLoss} takes its place. */
   pop(nowMs: number, waitMs: number): Array<RtpPacket | PacketLoss> {
     while (this.#held > 0 && nowMs - this.#gapSince >= waitMs) this.#giveUpGap();
     const due = this.#ready;
@@ -96,7 +97,7 @@ export class ReorderBuffer {
     return due;
   }
 
-  /** When, on the clock of `nowMs`, the foremost gap has been waited for long enough; `undefined` without a gap. */
+  /** When the oldest gap is given up, on the clock of `nowMs`; `undefined` without a gap. */
   nextDeadline(waitMs: number): number | undefined {
     return this.#held > 0 ? this.#gapSince + waitMs : undefined;
   }
@@ -126,7 +127,7 @@ export class ReorderBuffer {
     this.#release();
   }
 
-  /** Moves what follows without a gap to the output; then the clock of the next gap runs since the first packet behind it came. */
+  /** Moves the packets without a gap to the output. The wait for the next gap began when the first packet behind it arrived. */
   #release(): void {
     let moved = false;
     for (;;) {
@@ -164,7 +165,7 @@ export class ReorderBuffer {
     this.#next! += count;
   }
 
-  /** Remembers a packet from far away; a second one near it means that the source began a new sequence (RFC 3550, A.1). */
+  /** Keeps a packet from far away; a second one near it means that the source has started a new sequence (RFC 3550, A.1). */
   #pushStray(packet: RtpPacket, nowMs: number): void {
     const first = this.#stray;
     const distance = first ? signed16(packet.sequenceNumber - first.sequenceNumber) : 0;
@@ -178,7 +179,7 @@ export class ReorderBuffer {
     this.push(later, nowMs);
   }
 
-  /** Lets go of everything that is held, marks the break as a loss, and expects the packet next. */
+  /** Releases all packets, reports the break as a loss, and expects this packet next. */
   #restart(packet: RtpPacket): void {
     while (this.#held > 0) this.#giveUpGap();
     this.#ready.push({ lost: 1 });

@@ -1,4 +1,4 @@
-/** One RTP packet (RFC 3550, 5.1), as far as depacketizing needs it. */
+/** The fields of an RTP packet (RFC 3550, 5.1) that depacketizing needs. */
 export interface RtpPacket {
   readonly payloadType: number;
   /** 16 bits. */
@@ -8,13 +8,13 @@ export interface RtpPacket {
   readonly ssrc: number;
   /** For video: the last packet of a frame. */
   readonly marker: boolean;
-  /** A view of the datagram without header, extensions and padding. Empty in packets that only probe for bandwidth. */
+  /** A view of the datagram without header, extensions and padding. Empty in packets that only probe the bandwidth. */
   readonly payload: Buffer;
 }
 
 const FIXED_HEADER_BYTES = 12;
 
-/** Takes a datagram apart without copying. `undefined` for anything that is not a well-formed RTP packet. */
+/** Parses a datagram without copying. `undefined` for anything that is not a well-formed RTP packet. */
 export function parseRtpPacket(datagram: Buffer): RtpPacket | undefined {
   if (datagram.length < FIXED_HEADER_BYTES) return undefined;
   const first = datagram[0]!;
@@ -28,7 +28,7 @@ export function parseRtpPacket(datagram: Buffer): RtpPacket | undefined {
   }
   if (start > end) return undefined;
   if (first & 0x20) {
-    // The last byte counts the padding, itself included; zero is forbidden.
+    // The last byte is the length of the padding, including itself; zero is invalid.
     const padding = datagram[end - 1]!;
     if (padding === 0 || start + padding > end) return undefined;
     end -= padding;

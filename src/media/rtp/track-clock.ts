@@ -8,37 +8,37 @@ export interface SenderReportTimes {
   readonly rtpTimestamp: number;
 }
 
-/** What a track must know of the stream that it belongs to. */
+/** What a track needs to know about its stream. */
 export interface Timeline {
-  /** Our time, in milliseconds, at which the stream's time is 0. */
+  /** Local time in milliseconds at which the stream's time is 0. */
   readonly originMs: number;
   /**
-   * What to add to the track's media time to get our time, as well as it is known now; `undefined` while it is better to leave all as it is.
+   * The current estimate of local time minus the track's media time; `undefined` while the offset is to stay as it is.
    */
   targetOffset(track: TrackClock): number | undefined;
-  /** By how much all tracks have been moved together so far: a track adds each change at once. */
+  /** How far all tracks have been moved together so far: each track adds a change at once. */
   readonly sharedMs: number;
-  /** To be called when a report is the first one, of a track or of timestamps that have begun anew. */
+  /** Called for the first report of a track, or after its timestamps have restarted. */
   relateAnew(): void;
-  /** To be called when a report puts a track so many milliseconds later: something of it is missing, or the publisher's wall clock was set forward. */
+  /** Called when a report places a track later, in milliseconds: media is missing, or the publisher's wall clock was set forward. */
   putLater(byMs: number): void;
-  /** The publisher's wall clock was set back by so many milliseconds, as a track's report has told: it is the clock of all tracks. */
+  /** Called when a track's report shows that the publisher's wall clock, which all tracks share, was set back, in milliseconds. */
   setBack(byMs: number): void;
-  /** Tells our time. */
+  /** Passes on the local time. */
   observe(nowMs: number): void;
 }
 
 /** How errors of a track's time are corrected. */
 export interface Correction {
-  /** Time is stretched or squeezed by no more than this share. */
+  /** Time is stretched or compressed by at most this fraction. */
   readonly slew: number;
-  /** Milliseconds of ours from the track's beginning, or from a report of a loss, in which a large error is corrected at once. */
+  /** Local milliseconds after the track's beginning, or after a report of a loss, in which a large error is corrected at once. */
   readonly settleMs: number;
 }
 
-/** A run of RTP timestamps that count on from each other. */
+/** A run of continuous RTP timestamps. */
 interface Segment {
-  /** The latest timestamp so far, and how many ticks it lies behind the segment's start. */
+  /** The latest timestamp, and its distance from the segment's start in ticks. */
   timestamp: number;
   ticks: number;
   /** Media time of the segment's start. */
@@ -47,65 +47,65 @@ interface Segment {
 
 /** A larger error is corrected at once, if forwards. */
 const JUMP_MS = 1000;
-/** What is corrected at once while a track settles: lips that are out of sync by more are noticed. */
+/** A larger error is corrected at once while a track settles: it is a noticeable lip-sync error. */
 const SETTLE_JUMP_MS = 60;
-/** Timestamps that leap further ahead of our clock have begun anew: no packet is a second faster than the fastest before it. */
+/** Timestamps that are further ahead of the local clock have restarted: no packet is a second faster than the fastest one before it. */
 const LEAP_FORWARD_MS = 1000;
 /**
- * Timestamps that leap further back have begun anew; a retransmission is never so old. Clearly more than the leap forward, so that if one
- * is nevertheless, the packet after it is seen to leap forward again.
+ * Timestamps that are further back have restarted; a retransmission is never that old. Clearly more than the limit forwards: if one is nevertheless,
+ * the next packet is recognized as a jump forwards again.
  */
 const LEAP_BACK_MS = 4000;
 /**
- * After a pause packets are late by as much when the source stood still and its timestamps with it, as those of sound do in browsers, or when the network did. The network then
- * gives what it held faster than it was made; who has seen for a moment that it does not, need not wait for a report.
+ * After a pause, packets are late either because the source and its timestamps stood still, as audio does in browsers, or because the network stalled. A network
+ * then delivers what it held back faster than real time. If it does not for this time, there is no need to wait for a report.
  */
 const PAUSE_MS = 1000;
 const AFTER_PAUSE_MS = 500;
 const CATCH_UP_MS = 100;
 /**
- * Reports that agree this well differ by their own inaccuracy, and are averaged; others tell of a step and are believed. Chromium's differ by
- * a millisecond, except where it has lost sound because its machine was busy: 60 to 150 ms, all of which the next report tells.
+ * Reports that differ by less are inaccurate, and are averaged. Others indicate a step and are used directly. Chromium's reports differ by about a
+ * millisecond, except when it has lost audio because its machine was busy: 60 to 150 ms, which the next report contains completely.
  */
 const REPORT_STEP_MS = 40;
-/** The weight of a new report in the average: half the noise goes, and a drift of 100 ppm lags by no more than 1 ms. */
+/** The weight of a new report in the average: halves the noise, and a drift of 100 ppm lags by at most 1 ms. */
 const REPORT_WEIGHT = 1 / 2;
 
 /**
- * Maps one track's RTP timestamps to the time of the stream. "Media time" is the track's own: it counts on without wrapping and begins
- * at our time of the first packet; an offset that is slewed leads from it to our time.
+ * Maps one track's RTP timestamps to the time of the stream. "Media time" belongs to the track: it does not wrap, and begins at the local time of
+ * the first packet. A slewed offset converts it to local time.
  */
 export class TrackClock {
   readonly #timeline: Timeline;
   readonly #ticksPerMs: number;
   readonly #correction: Correction;
   #segment: Segment | undefined;
-  /** The segment before the last discontinuity, for packets that were still on their way through the reorder buffer. */
+  /** The segment before the last discontinuity, for packets that were still in the reorder buffer. */
   #segmentBefore: Segment | undefined;
   /** When the last packet arrived. */
   #arrivedMs = -Infinity;
-  /** After a pause, while it is not known what stood still: our time, and how late the packet of then was. */
+  /** After a pause, until it is known what stood still: the local time, and how late that packet was. */
   #afterPause: { readonly nowMs: number; readonly lateMs: number } | undefined;
   #delay = new MinimumWindow();
   #ntpOffsetMs: number | undefined;
-  /** The next report is believed whatever it says: timestamps have begun anew since the last one. */
+  /** The next report is used directly: timestamps have restarted since the last one. */
   #ntpOffsetIsOld = false;
   #pendingReport: SenderReportTimes | undefined;
-  /** {@link arrivalOffsetMs} when the last report came. */
+  /** {@link arrivalOffsetMs} at the last report. */
   #reportedArrivalMs = 0;
   #offsetMs: number | undefined;
-  /** The latest media time that was converted: up to it the offset has been slewed. */
+  /** The latest media time that was converted: the offset has been slewed up to it. */
   #positionMs = -Infinity;
-  /** Until then, by our clock, large errors are corrected at once; by the track's own, a burst would be over before it is corrected. */
+  /** Until this local time large errors are corrected at once. Not media time: a burst would end it before it is corrected. */
   #settledMs = -Infinity;
-  /** What of the shared movement is in the offset. */
+  /** The part of the shared movement that is in the offset. */
   #sharedMs = 0;
   #lastStreamMs: number;
 
   /**
    * Made by {@link MediaClock.track}.
    *
-   * @param floorMs no time of the stream before it will be given out
+   * @param floorMs no earlier stream time is returned
    */
   constructor(timeline: Timeline, clockRate: number, correction: Correction, floorMs: number) {
     this.#timeline = timeline;
@@ -114,12 +114,12 @@ export class TrackClock {
     this.#lastStreamMs = floorMs;
   }
 
-  /** The latest time that was given out. */
+  /** The latest time that was returned. */
   get lastStreamMs(): number {
     return this.#lastStreamMs;
   }
 
-  /** The smallest difference of late between our time and media time; `undefined` before the first packet. */
+  /** The smallest recent difference between local time and media time; `undefined` before the first packet. */
   get arrivalOffsetMs(): number | undefined {
     return this.#segment ? this.#delay.minimum : undefined;
   }
@@ -129,7 +129,7 @@ export class TrackClock {
     return this.#ntpOffsetMs;
   }
 
-  /** The publisher's wall clock was set back by so many milliseconds. */
+  /** The publisher's wall clock was set back, in milliseconds. */
   setBack(byMs: number): void {
     if (this.#ntpOffsetMs !== undefined) this.#ntpOffsetMs -= byMs;
   }
@@ -138,10 +138,10 @@ export class TrackClock {
     return this.#delay.isStale(nowMs);
   }
 
-  /** To be told of every packet, before its timestamp is converted. */
+  /** Called for each packet before its timestamp is converted. */
   arrival(rtpTimestamp: number, nowMs: number): void {
     const segment = this.#segment;
-    // Most packets of a frame come together, and tell no more than the first of them.
+    // Most packets of a frame arrive together, and only the first one is informative.
     if (nowMs === this.#arrivedMs && segment?.timestamp === rtpTimestamp) return;
     const pauseMs = nowMs - this.#arrivedMs;
     this.#arrivedMs = nowMs;
@@ -176,7 +176,7 @@ export class TrackClock {
     this.#delay.add(nowMs - mediaMs, nowMs);
   }
 
-  /** Whether the timestamps stood still in the last pause; tells it once, as soon as it shows. */
+  /** Whether the timestamps stood still in the last pause; returned once, as soon as it is certain. */
   #stoodStill(lateMs: number, nowMs: number): boolean {
     const seen = this.#afterPause;
     if (!seen || nowMs - seen.nowMs < AFTER_PAUSE_MS) return false;
@@ -188,14 +188,14 @@ export class TrackClock {
 
   senderReport(report: SenderReportTimes, nowMs: number): void {
     this.#timeline.observe(nowMs);
-    // Without a packet there is nothing to relate it to yet.
+    // Without a packet there is nothing to relate the report to.
     if (this.#segment) this.#apply(report);
     else this.#pendingReport = report;
   }
 
   /**
-   * Milliseconds since the stream's start, with fractions. Never goes back: for an older timestamp than before, and before the first
-   * packet, it is the latest time that was given out.
+   * Milliseconds since the stream's start, with fractions. Never decreases: for an older timestamp, and before the first packet, it is the latest time
+   * that was returned.
    */
   toStreamMs(rtpTimestamp: number): number {
     if (!this.#segment) return this.#lastStreamMs;
@@ -209,9 +209,9 @@ export class TrackClock {
   }
 
   /**
-   * The source begins anew: other timestamps, another clock. What follows is placed by our clock.
+   * The source restarts with other timestamps and another clock. What follows is placed by the local clock.
    *
-   * @param floorMs nothing that follows comes before this time of the stream
+   * @param floorMs what follows is not placed before this stream time
    */
   restart(floorMs = 0): void {
     this.#segment = undefined;
@@ -233,14 +233,14 @@ export class TrackClock {
     const change = isNew ? 0 : offsetMs - this.#ntpOffsetMs!;
     const soonerMs = this.#reportedArrivalMs - this.#delay.minimum;
     this.#reportedArrivalMs = this.#delay.minimum;
-    // Where timestamps have leapt ahead, packets come sooner by as much. Where they do not, the wall clock was set back. The other tracks will tell
-    // it too, but seconds later, and would stand apart from this one until then.
+    // If timestamps have jumped forwards, packets arrive earlier by the same amount. If they do not, the wall clock was set back. The other tracks will report
+    // that too, but seconds later, and would be out of sync until then.
     if (change < -REPORT_STEP_MS && soonerMs < -change / 2) return this.#timeline.setBack(-change);
     if (isNew) this.#timeline.relateAnew();
     if (change > REPORT_STEP_MS) this.#timeline.putLater(change);
-    // The delays of the packets of before cannot be told by a relation that no longer holds.
+    // The relation no longer holds for the delays of earlier packets.
     if (Math.abs(change) > REPORT_STEP_MS) this.#delay.forget();
-    // Something of the source is missing, and was heard to be missing: as at the beginning, a hole is better than lips that are out of sync.
+    // Media of the source is missing, audibly. As at the beginning, a gap is better than a lip-sync error.
     if (change > REPORT_STEP_MS) this.#settledMs = this.#arrivedMs + this.#correction.settleMs;
     this.#ntpOffsetMs = Math.abs(change) > REPORT_STEP_MS ? offsetMs : offsetMs - change * (1 - REPORT_WEIGHT);
     this.#ntpOffsetIsOld = false;
@@ -278,7 +278,7 @@ export class TrackClock {
   }
 }
 
-/** The distance between two 32-bit timestamps by the shorter way round. */
+/** The signed distance between two 32-bit timestamps. */
 function signed32(difference: number): number {
   return difference | 0;
 }

@@ -1,14 +1,14 @@
 import { Depacketizer, type FrameContent } from './depacketizer.ts';
 import type { VideoFrame } from './video-frame.ts';
 
-/** VP8 from RTP (RFC 7741). Temporal layers are taken as they come; VP8 has no spatial ones. */
+/** VP8 from RTP (RFC 7741). All temporal layers are used; VP8 has no spatial ones. */
 export class Vp8Depacketizer extends Depacketizer<VideoFrame> {
   #parts: Buffer[] = [];
 
   protected override add(payload: Buffer): boolean {
     const descriptor = parseDescriptor(payload);
     if (descriptor.bytes >= payload.length) return false;
-    // The start of partition 0 begins the frame, and nothing else does.
+    // A frame begins with the start of partition 0, and only there.
     if (descriptor.startsFrame !== (this.#parts.length === 0)) return false;
     this.#parts.push(payload.subarray(descriptor.bytes));
     return true;

@@ -9,7 +9,7 @@ interface Vp9Descriptor {
   readonly spatialLayer: number;
 }
 
-/** VP9 from RTP (RFC 9628), flexible and non-flexible mode. Of spatial layers it takes the first one, which stands alone. */
+/** VP9 from RTP (RFC 9628), flexible and non-flexible mode. Only the first spatial layer is used, which depends on no other. */
 export class Vp9Depacketizer extends Depacketizer<VideoFrame> {
   #parts: Buffer[] = [];
   #ended = false;
@@ -57,7 +57,7 @@ function parseDescriptor(payload: Buffer): Vp9Descriptor {
     spatialLayer = (next() >> 1) & 0x07;
     if (!flexible) next(); // TL0PICIDX
   }
-  // Up to three reference differences; the lowest bit says that another follows.
+  // Up to three reference differences; the lowest bit says whether another one follows.
   if (flexible && interFrame) for (let i = 0; i < 3 && next() & 1; i++);
   if (hasScalability) {
     const structure = next();
@@ -72,7 +72,7 @@ function parseDescriptor(payload: Buffer): Vp9Descriptor {
   return { bytes: offset, startsFrame: (first & 0x08) !== 0, endsFrame: (first & 0x04) !== 0, spatialLayer };
 }
 
-/** The beginning of the uncompressed header (VP9 bitstream specification, 6.2). Throws on anything else than VP9. */
+/** Parses the beginning of the uncompressed header (VP9 bitstream specification, 6.2). Throws if it is not VP9. */
 function parseFrameHeader(data: Buffer): { keyFrame: boolean; width?: number; height?: number } {
   const reader = new BitReader(data);
   if (reader.bits(2) !== 2) throw new RangeError('not a VP9 frame');

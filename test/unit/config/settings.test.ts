@@ -112,6 +112,11 @@ t.test('an empty value is the default, except for texts', async (t) => {
 
 t.test('a mistake stops the start and is named with its line and a remedy', async (t) => {
   const cases: [string, RegExp][] = [
+    [
+      'max_frame_size=1920',
+      /gateway\.properties:1: max_frame_size must be WIDTHxHEIGHT in pixels, each from 16 to 16383/,
+    ],
+    ['max_frame_size=1920x20000', /max_frame_size must be WIDTHxHEIGHT/],
     ['\n\nhttp.port=80a', /gateway\.properties:3: http\.port must be a whole number from 0 to 65535, and is "80a"\.$/],
     ['http.port=65536', /from 0 to 65535/],
     ['http.port=1e3', /from 0 to 65535/],

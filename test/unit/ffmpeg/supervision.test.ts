@@ -3,12 +3,12 @@ import { rtmpPreset, pushFlv, toH264 } from '../../../src/ffmpeg/ffmpeg-args.ts'
 import { FfmpegProgressReader } from '../../../src/ffmpeg/ffmpeg-progress.ts';
 import { restartDelay } from '../../../src/ffmpeg/supervised-ffmpeg.ts';
 
-t.test('restarts grow apart and end', async (t) => {
+t.test('the delay between restarts doubles, and restarts end', async (t) => {
   t.strictSame(
     [1, 2, 3, 4].map((count) => restartDelay(Array<number>(count).fill(1000), 1000)),
     [50, 100, 200, 400],
   );
-  t.equal(restartDelay([1, 2, 3, 4, 5], 10), undefined, 'given up');
+  t.equal(restartDelay([1, 2, 3, 4, 5], 10), undefined, 'no further restart');
   t.equal(restartDelay([1, 2, 3, 4, 100_000], 100_000), 50, 'old deaths do not count');
 });
 
@@ -22,7 +22,7 @@ t.test('progress is read across chunks', async (t) => {
   );
 });
 
-t.test('no secret stands in the arguments of a push', async (t) => {
+t.test('the arguments of a push contain no secret', async (t) => {
   const line = pushFlv({
     server: 'rtmp://127.0.0.1:1935/',
     presetFile: '/tmp/p',
@@ -40,9 +40,11 @@ t.test('no secret stands in the arguments of a push', async (t) => {
   t.notMatch([...line.inputOptions, ...line.outputOptions, line.output].join(' '), /pass|key\?/);
 });
 
-t.test('a group of frames has a fixed length only where one was asked for', async (t) => {
+t.test('the key frame interval is fixed only if one is requested, or a frame rate', async (t) => {
   const options = (extra: object): string =>
-    toH264('flv', { width: 640, height: 360, stretch: false, bitrate: 800, ...extra }).outputOptions.join(' ');
+    toH264('flv', { width: 640, height: 360, stretch: false, bitrate: 800, ...extra }, 1_000_000).outputOptions.join(
+      ' ',
+    );
   t.match(options({}), '-force_key_frames source');
   t.match(options({ keyFrameInterval: 60 }), '-g 60 -keyint_min 60');
   t.match(options({ fps: 25 }), '-g 50');

@@ -7,12 +7,12 @@ import {
   videoOutput,
 } from '../../../src/renditions/encode-profile.ts';
 
-t.test('what asks for transcoding (WCS documentation, "Stream transcoding while republishing")', async (t) => {
+t.test('requests that need transcoding (WCS documentation, "Stream transcoding while republishing")', async (t) => {
   const asks = (wish: Parameters<typeof encodeProfile>[0], preserve = true): boolean =>
     asksForTranscoding(encodeProfile(wish, preserve, 'aac'));
   t.notOk(asks({}));
   t.notOk(asks({ width: 0, height: 0 }));
-  t.notOk(asks({ width: 1280 }), 'width alone is not applied');
+  t.notOk(asks({ width: 1280 }), 'width alone does not apply');
   t.notOk(asks({ width: 1280 }, false));
   t.notOk(asks({ width: 1280, height: 0 }, false));
   t.ok(asks({ height: 720 }));
@@ -20,7 +20,7 @@ t.test('what asks for transcoding (WCS documentation, "Stream transcoding while 
   t.ok(asks({ keyFrameInterval: 60 }));
 });
 
-t.test('width counts only with height, and where the aspect ratio is not kept', async (t) => {
+t.test('width applies only with height, and if the aspect ratio is not kept', async (t) => {
   t.equal(encodeProfile({ width: 1280, height: 720 }, true, 'aac').width, undefined);
   t.equal(encodeProfile({ width: 1280, height: 720 }, false, 'aac').width, 1280);
 });
@@ -44,18 +44,14 @@ t.test('the canvas', async (t) => {
     return `${width}x${height}${stretch ? ' stretched' : ''}`;
   };
   t.equal(canvas({ height: 480 }, { width: 1280, height: 720 }), '854x480');
-  t.equal(
-    canvas({ height: 720 }, { width: 640, height: 480 }),
-    '960x720',
-    'enlarged, for servers that take nothing below 720p',
-  );
+  t.equal(canvas({ height: 720 }, { width: 640, height: 480 }), '960x720', 'enlarged, for servers that require 720p');
   t.equal(canvas({ fps: 30 }, { width: 641, height: 361 }), '642x362', 'even sides');
   t.equal(canvas({ height: 480 }, { width: 720, height: 1280 }), '270x480', 'portrait');
   t.equal(canvas({ height: 2 }, { width: 2, height: 1080 }), '2x2');
   t.equal(canvas({ height: 720, width: 1280 }, { width: 640, height: 480 }, false), '1280x720 stretched');
 });
 
-t.test('bitrate by height, or as it is set', async (t) => {
+t.test('the bitrate depends on the height, or is set', async (t) => {
   t.equal(bitrateForHeight(720, 30), 2500);
   t.equal(bitrateForHeight(721, 30), 4500);
   t.equal(bitrateForHeight(720, 60), 3750);

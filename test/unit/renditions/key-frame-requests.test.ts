@@ -22,14 +22,14 @@ function setUp() {
   };
 }
 
-t.test('at once when one is wanted, again while none comes', async (t) => {
+t.test('a key frame is requested at once, and again until one arrives', async (t) => {
   const { requests, at, go } = setUp();
-  requests.want(0);
+  requests.need(0);
   go(1100);
   t.strictSame(at, [0, 500, 1000]);
 });
 
-t.test('a publisher of whom no key frame comes is told of, once', async (t) => {
+t.test('a publisher that sends no key frame is reported once', async (t) => {
   const { requests, missed, go } = setUp();
   requests.start(0);
   go(60_000);
@@ -38,25 +38,25 @@ t.test('a publisher of whom no key frame comes is told of, once', async (t) => {
   go(71_000);
   requests.arrived(71_000);
   go(100_000);
-  t.equal(missed.length, 1, 'the next one had time again, and sent one; what is missing later is only asked for');
+  t.equal(missed.length, 1, 'the next publisher gets as much time, and later key frames are only requested');
 });
 
-t.test('regularly, counted from the last key frame', async (t) => {
+t.test('key frames are requested at an interval after the last one', async (t) => {
   const { requests, at, go, set } = setUp();
-  requests.want(0);
+  requests.need(0);
   set(100);
   requests.arrived(100);
   go(2200);
   t.strictSame(at, [0, 2100]);
 });
 
-t.test('many who want one make one request; after an answer the next comes sooner', async (t) => {
+t.test('concurrent needs make one request; after an answer the next one follows sooner', async (t) => {
   const { requests, at, go, set } = setUp();
-  for (let ms = 0; ms < 100; ms += 10) requests.want(ms);
+  for (let ms = 0; ms < 100; ms += 10) requests.need(ms);
   t.equal(at.length, 1);
   set(100);
   requests.arrived(100);
-  requests.want(110);
+  requests.need(110);
   t.equal(at.length, 1, 'not within 350 ms');
   set(120);
   go(340);

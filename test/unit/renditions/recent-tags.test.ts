@@ -9,7 +9,7 @@ const group = (timestamp: number, keyFrame = false): TagGroup =>
   ]);
 const timestamps = (recent: TagGroup | undefined): number[] => recent?.tags.map(({ timestamp }) => timestamp) ?? [];
 
-t.test('from the last key frame on, for half a second', async (t) => {
+t.test('returns the tags since the last key frame, for half a second', async (t) => {
   const recent = new RecentTags();
   recent.add(group(0), 0);
   t.strictSame(timestamps(recent.since(0)), [], 'nothing before the first key frame');
@@ -22,14 +22,14 @@ t.test('from the last key frame on, for half a second', async (t) => {
   t.strictSame(timestamps(recent.since(601)), []);
 });
 
-t.test('holds nothing that is older', async (t) => {
+t.test('older tags are not kept', async (t) => {
   const recent = new RecentTags();
   recent.add(group(0, true), 0);
   for (let ms = 33; ms < 5000; ms += 33) recent.add(group(ms), ms);
-  t.strictSame(timestamps(recent.since(0)), [], 'let go of, whatever the time');
+  t.strictSame(timestamps(recent.since(0)), [], 'they are gone, whatever the time');
 });
 
-t.test('a sequence header is no key frame', async (t) => {
+t.test('a sequence header does not count as a key frame', async (t) => {
   const recent = new RecentTags();
   recent.add(
     new TagGroup([{ type: TAG_VIDEO, timestamp: 0, data: Buffer.alloc(1), keyFrame: true, sequenceHeader: true }]),
@@ -38,7 +38,7 @@ t.test('a sequence header is no key frame', async (t) => {
   t.strictSame(timestamps(recent.since(0)), []);
 });
 
-t.test('cleared, it begins at the next key frame', async (t) => {
+t.test('after clear() it begins at the next key frame', async (t) => {
   const recent = new RecentTags();
   recent.add(group(0, true), 0);
   recent.clear();
@@ -46,7 +46,7 @@ t.test('cleared, it begins at the next key frame', async (t) => {
   t.strictSame(timestamps(recent.since(33)), []);
 });
 
-t.test('is a copy: neither what is written to afterwards nor what comes later shows in it', async (t) => {
+t.test('the result is a copy: later writes and tags do not change it', async (t) => {
   const recent = new RecentTags();
   const tag = (timestamp: number, fill: number, keyFrame = false, bytes = 50_000): FlvTag => ({
     type: TAG_VIDEO,

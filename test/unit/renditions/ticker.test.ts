@@ -2,7 +2,7 @@ import t from 'tap';
 import { Ticker } from '../../../src/renditions/ticker.ts';
 import { waitFor } from '../../helpers/wait.ts';
 
-t.test('one timer for all, and none when nobody listens', async (t) => {
+t.test('one timer for all listeners, and none without listeners', async (t) => {
   const timers = (): number => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
   const before = timers();
   const ticker = new Ticker(1);

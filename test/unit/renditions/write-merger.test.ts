@@ -9,7 +9,7 @@ const frame = (timestamp: number, keyFrame = false): FlvTag => ({
   keyFrame,
   sequenceHeader: false,
 });
-const sound = (timestamp: number): FlvTag => ({
+const audio = (timestamp: number): FlvTag => ({
   type: TAG_AUDIO,
   timestamp,
   data: Buffer.alloc(1),
@@ -17,7 +17,7 @@ const sound = (timestamp: number): FlvTag => ({
   sequenceHeader: false,
 });
 
-/** A merger, and what it has sent since it was last asked: H, K, P and S for header, key frame, frame and sound, with timestamps. */
+/** A merger, and what it has sent since the last call of `sent`: H, K, P and S for header, key frame, frame and audio, with timestamps. */
 function createMerger(): { merger: WriteMerger; sent(): string } {
   let tags: string[] = [];
   const merger = new WriteMerger(
@@ -39,34 +39,34 @@ function createMerger(): { merger: WriteMerger; sent(): string } {
   };
 }
 
-t.test('sound goes out with the next frame, before it', async (t) => {
+t.test('audio is sent with the next frame, before it', async (t) => {
   const { merger, sent } = createMerger();
-  merger.sound(sound(0), 0, true);
-  merger.sound(sound(21), 20, true);
+  merger.audio(audio(0), 0, true);
+  merger.audio(audio(21), 20, true);
   t.equal(sent(), '');
   merger.frame(frame(33), 33, 1);
   t.equal(sent(), 'S0 S21 P33');
 });
 
-t.test('sound without frames waits for nothing', async (t) => {
+t.test('audio of a stream without video does not wait', async (t) => {
   const { merger, sent } = createMerger();
-  merger.sound(sound(0), 0, false);
+  merger.audio(audio(0), 0, false);
   t.equal(sent(), 'S0');
 });
 
-t.test('no sound waits long for a frame that does not come', async (t) => {
+t.test('audio does not wait long for a frame that does not arrive', async (t) => {
   const { merger, sent } = createMerger();
-  merger.sound(sound(0), 100, true);
+  merger.audio(audio(0), 100, true);
   merger.tick(120);
   t.equal(sent(), '');
-  merger.sound(sound(21), 150, true);
+  merger.audio(audio(21), 150, true);
   merger.tick(160);
   t.equal(sent(), 'S0 S21');
   merger.tick(1000);
   t.equal(sent(), '');
 });
 
-t.test('few destinations: each frame at once', async (t) => {
+t.test('few destinations: each frame is sent at once', async (t) => {
   const { merger, sent } = createMerger();
   for (let ms = 0; ms < 200; ms += 33) {
     merger.frame(frame(ms), ms, MANY_DESTINATIONS - 1);
@@ -74,12 +74,12 @@ t.test('few destinations: each frame at once', async (t) => {
   }
 });
 
-t.test('many destinations: frames two by two, in their order with the sounds', async (t) => {
+t.test('many destinations: frames are sent in pairs, in order with the audio', async (t) => {
   const { merger, sent } = createMerger();
   merger.frame(frame(0, true), 0, MANY_DESTINATIONS);
-  t.equal(sent(), 'K0', 'nobody waits for a key frame');
+  t.equal(sent(), 'K0', 'a key frame does not wait');
   merger.frame(frame(33), 33, MANY_DESTINATIONS);
-  merger.sound(sound(20), 50, true);
+  merger.audio(audio(20), 50, true);
   t.equal(sent(), '');
   merger.frame(frame(66), 66, MANY_DESTINATIONS);
   t.equal(sent(), 'P33 S20 P66');
@@ -91,12 +91,12 @@ t.test('many destinations: frames two by two, in their order with the sounds', a
   merger.tick(225);
   t.equal(sent(), '');
   merger.tick(226);
-  t.equal(sent(), 'P166', 'the last one before a break');
+  t.equal(sent(), 'P166', 'the last one before a pause');
   merger.frame(frame(500), 500, MANY_DESTINATIONS);
-  t.equal(sent(), 'P500', 'and the first after it');
+  t.equal(sent(), 'P500', 'and the first one after it');
 });
 
-t.test('slow frames do not wait for one another', async (t) => {
+t.test('frames of a low frame rate do not wait for each other', async (t) => {
   const { merger, sent } = createMerger();
   for (let ms = 0; ms < 1000; ms += 100) {
     merger.frame(frame(ms), ms, 100);
@@ -104,15 +104,15 @@ t.test('slow frames do not wait for one another', async (t) => {
   }
 });
 
-t.test('nothing goes out twice', async (t) => {
+t.test('nothing is sent twice', async (t) => {
   const { merger, sent } = createMerger();
-  merger.sound(sound(1), 1, true);
+  merger.audio(audio(1), 1, true);
   merger.flush();
   merger.flush();
   t.equal(sent(), 'S1');
 });
 
-t.test('a header keeps its place, and nothing waits for more', async (t) => {
+t.test('a header keeps its place and is sent at once', async (t) => {
   const { merger, sent } = createMerger();
   merger.frame(frame(33, true), 33, MANY_DESTINATIONS);
   sent();

@@ -27,7 +27,7 @@ interface SpsShape {
   timing?: [units: number, scale: number];
 }
 
-/** Builds a sequence parameter set bit by bit; the expectation in each test is worked out by hand. */
+/** Builds a sequence parameter set bit by bit; the expected values were calculated by hand. */
 function sps(shape: SpsShape): Buffer {
   const {
     profile = 66,
@@ -63,7 +63,7 @@ function sps(shape: SpsShape): Buffer {
   writer.bits(1, 1).bits(1, crop ? 1 : 0);
   if (crop) writer.golomb(...crop);
   writer.bits(1, timing ? 1 : 0);
-  // Sample aspect ratio told in full, overscan, colours, chroma location: all that stands before the timing.
+  // Extended sample aspect ratio, overscan, colours, chroma location: all fields before the timing.
   if (timing)
     writer
       .bits(1, 1)
@@ -107,7 +107,7 @@ t.test('the frame size after cropping, for every chroma format and for fields', 
     bitDepthLuma: 8,
   });
   t.match(parseSps(sps({ crop: [0, 0, 0, 4] })), { width: 640, height: 360 });
-  t.match(parseSps(sps({ crop: [1, 2, 3, 4] })), { width: 634, height: 354 });
+  t.match(parseSps(sps({ crop: [1, 2, 3, 4] })), { width: 634, height: 354, codedWidth: 640, codedHeight: 368 });
   t.match(parseSps(sps({ framesOnly: false, crop: [0, 0, 0, 2] })), { width: 640, height: 728 });
   t.match(parseSps(sps({ profile: 100, chromaFormat: 0, crop: [0, 1, 0, 8] })), {
     width: 639,
@@ -125,19 +125,21 @@ t.test('the frame size after cropping, for every chroma format and for fields', 
   t.match(parseSps(sps({ pictureOrderType: 2 })), { width: 640, height: 368 });
 });
 
-t.test('the frame rate, if there is one that makes sense', async (t) => {
+t.test('the frame rate, if there is a valid one', async (t) => {
   t.equal(parseSps(sps({ timing: [1, 60] }))!.frameRate, 30);
   t.ok(Math.abs(parseSps(sps({ timing: [1001, 60_000] }))!.frameRate! - 29.97) < 0.001);
   for (const timing of [[0, 60], [1, 0], [1, 2 ** 32 - 1], undefined] as const)
     t.notOk('frameRate' in parseSps(sps({ ...(timing && { timing: [...timing] }) }))!);
 });
 
-t.test('a real one of Chromium’s encoder', async (t) => {
+t.test('a parameter set of Chromium’s encoder', async (t) => {
   t.same(parseSps(Buffer.from('6742c01fda014016e840000003004000000f23c60c92', 'hex')), {
     profile: 66,
     compatibility: 0xc0,
     level: 31,
     width: 1280,
+    codedWidth: 1280,
+    codedHeight: 720,
     height: 720,
     frameRate: 30,
     chromaFormat: 1,
@@ -146,7 +148,7 @@ t.test('a real one of Chromium’s encoder', async (t) => {
   });
 });
 
-t.test('what is none, or makes no sense', async (t) => {
+t.test('invalid parameter sets', async (t) => {
   const good = sps({});
   t.equal(parseSps(PPS), undefined);
   t.equal(parseSps(Buffer.alloc(0)), undefined);
@@ -157,7 +159,7 @@ t.test('what is none, or makes no sense', async (t) => {
   t.equal(parseSps(sps({ profile: 100, chromaFormat: 4 })), undefined);
 });
 
-t.test('any bytes: a size that makes sense, or none', async (t) => {
+t.test('any bytes: a valid size, or none', async (t) => {
   const bytes = fc
     .tuple(fc.constantFrom(66, 77, 100, 244), fc.uint8Array({ minLength: 3, maxLength: 80 }))
     .map(([profile, rest]) => Buffer.from([0x67, profile, ...rest]));
@@ -184,7 +186,7 @@ t.test('decoder configuration of Baseline and of High', async (t) => {
   );
 });
 
-t.test('a configuration that cannot be told is refused', async (t) => {
+t.test('parameter sets that do not fit into a configuration are refused', async (t) => {
   t.throws(() => avcDecoderConfiguration(Buffer.of(0x67, 0x42), [PPS]), RangeError);
   t.throws(() => avcDecoderConfiguration(sps({}), []), RangeError);
   t.throws(

@@ -4,7 +4,7 @@ import { Av1Depacketizer } from '../../../../src/media/rtp/av1.ts';
 import { packetizeAv1, rtpPacket, splitObus } from '../../../helpers/rtp.ts';
 
 const DELIMITER = Buffer.of(0x12, 0);
-/** A sequence header with everything in it that stands before the size. */
+/** A sequence header with all optional fields before the size. */
 const SEQUENCE_BODY = new BitWriter()
   .bits(3, 0)
   .bits(1, 0)
@@ -59,7 +59,7 @@ function push(depacketizer: Av1Depacketizer, timestamp: number, ...payloads: Buf
   );
 }
 
-t.test('temporal units come out in the low-overhead format, however they were cut', async (t) => {
+t.test('temporal units are returned in the low-overhead format, however they were fragmented', async (t) => {
   const metadata = Buffer.of(0x28, 1, 2, 3);
   for (const maxBytes of [20, 64, 100, 310, 1200]) {
     for (const counted of [false, true]) {
@@ -78,22 +78,22 @@ t.test('temporal units come out in the low-overhead format, however they were cu
   }
 });
 
-t.test('OBUs that bring their size; delimiters, padding and tile lists are left out', async (t) => {
+t.test('OBUs with a size field; delimiters, padding and tile lists are removed', async (t) => {
   const obus = [DELIMITER, sized(SEQUENCE), Buffer.of(0x7a, 1, 0), Buffer.of(0x42, 1, 0), sized(KEY)];
   t.match(push(new Av1Depacketizer(), 1, ...packetizeAv1(obus, 1200, false)), [
     { keyFrame: true, data: Buffer.concat([DELIMITER, sized(SEQUENCE), sized(KEY)]) },
   ]);
 });
 
-t.test('a key frame is one that brings its sequence header, be it cut into tile groups', async (t) => {
+t.test('a key frame has its sequence header, even if it is split into tile groups', async (t) => {
   const depacketizer = new Av1Depacketizer();
   const [header, tiles] = [Buffer.of(0x18, 0x10), Buffer.concat([Buffer.of(0x20), Buffer.alloc(300, 7)])];
   t.match(push(depacketizer, 1, ...packetizeAv1([SEQUENCE, header, tiles], 1200, false)), [{ keyFrame: true }]);
   t.match(push(depacketizer, 2, ...packetizeAv1([header, tiles], 1200, false)), [{ keyFrame: false }]);
-  t.same(push(depacketizer, 3, ...packetizeAv1(Array<Buffer>(1025).fill(tiles), 1200, false)), [], 'of too many tiles');
+  t.same(push(depacketizer, 3, ...packetizeAv1(Array<Buffer>(1025).fill(tiles), 1200, false)), [], 'too many tiles');
 });
 
-t.test('of spatial layers the first is taken', async (t) => {
+t.test('only the first spatial layer is used', async (t) => {
   const layer = (id: number, obu: Buffer): Buffer => Buffer.concat([Buffer.of(obu[0]! | 4, id << 3), obu.subarray(1)]);
   const [frame] = push(
     new Av1Depacketizer(),
@@ -116,7 +116,7 @@ t.test('a loss inside damages the frame', async (t) => {
   t.match(push(depacketizer, 4, ...packetizeAv1([SEQUENCE, KEY], 1200, true)), [{ corrupted: false }]);
 });
 
-t.test('what is no AV1 is thrown away', async (t) => {
+t.test('data that is not AV1 is dropped', async (t) => {
   const broken: Record<string, string> = {
     'continues nothing': '90' + '3010',
     'is to be continued, and is not': '50' + '3010',

@@ -36,7 +36,7 @@ function fuA(nalUnit: Buffer, parts: number): Buffer[] {
   });
 }
 
-/** Pushes payloads as one frame, the marker on the last; `undefined` stands for a loss. NAL units of what comes out are joined. */
+/** Pushes payloads as one frame, with the marker on the last; `undefined` is a loss. NAL units of the result are joined. */
 function frame(
   depacketizer: H264Depacketizer,
   timestamp: number,
@@ -59,7 +59,7 @@ const started = (): H264Depacketizer => {
   return depacketizer;
 };
 
-t.test('single NAL units, STAP-A and FU-A make one access unit', async (t) => {
+t.test('single NAL units, STAP-A and FU-A form one access unit', async (t) => {
   const depacketizer = new H264Depacketizer();
   t.ok(depacketizer.corrupted, 'nothing can be decoded yet');
   const units = frame(depacketizer, 7, [
@@ -112,16 +112,16 @@ t.test('a new timestamp ends an access unit whose marker is missing', async (t) 
   );
 });
 
-t.test('parameter sets in a packet of their own, with a marker, belong to the frame after them', async (t) => {
+t.test('parameter sets in a packet of their own, with a marker, belong to the next frame', async (t) => {
   const depacketizer = new H264Depacketizer();
   t.same(frame(depacketizer, 1, [SPS]), []);
   t.same(frame(depacketizer, 1, [PPS_0]), []);
   t.match(frame(depacketizer, 1, [IDR]), [{ keyFrame: true }]);
   t.same(depacketizer.parameterSets, { sps: SPS, pps: [PPS_0] });
-  t.same(frame(depacketizer, 2, [undefined, IDR]), [], 'and a frame that lost them is thrown away');
+  t.same(frame(depacketizer, 2, [undefined, IDR]), [], 'and a frame that lost them is dropped');
 });
 
-t.test('several frame parameter sets, by id, kept until the sequence parameter set changes', async (t) => {
+t.test('several picture parameter sets are kept by id until the sequence parameter set changes', async (t) => {
   const depacketizer = new H264Depacketizer();
   frame(depacketizer, 1, [stapA(SPS, PPS_1, PPS_0), IDR]);
   t.same(depacketizer.parameterSets, { sps: SPS, pps: [PPS_0, PPS_1] });
@@ -132,7 +132,7 @@ t.test('several frame parameter sets, by id, kept until the sequence parameter s
   t.same(depacketizer.parameterSets, { sps: OTHER_SPS, pps: [PPS_1] });
 });
 
-t.test('a loss inside throws the access unit away, and says that a key frame is needed', async (t) => {
+t.test('a loss inside an access unit drops it and requires a key frame', async (t) => {
   for (const payloads of [
     [P, undefined, P_SECOND_SLICE],
     [...fuA(P, 3).slice(0, 1), undefined, ...fuA(P, 3).slice(2)],
@@ -148,7 +148,7 @@ t.test('a loss inside throws the access unit away, and says that a key frame is 
   }
 });
 
-t.test('a loss at the end throws the access unit away', async (t) => {
+t.test('a loss at the end drops the access unit', async (t) => {
   const depacketizer = started();
   const units = [
     ...frame(depacketizer, 1, [P], false),
@@ -161,21 +161,21 @@ t.test('a loss at the end throws the access unit away', async (t) => {
   );
 });
 
-t.test('a loss of whole frames between two', async (t) => {
+t.test('a loss of whole frames', async (t) => {
   const depacketizer = started();
   depacketizer.packetLost();
   t.ok(depacketizer.corrupted);
   t.match(frame(depacketizer, 5, [P]), [{ corrupted: true }]);
 });
 
-t.test('a loss at the beginning is seen by the first slice', async (t) => {
+t.test('a loss at the beginning is detected by the first slice', async (t) => {
   const depacketizer = started();
   t.same(frame(depacketizer, 1, [undefined, P_SECOND_SLICE]), []);
   t.equal(depacketizer.damagedFrames, 1);
   t.match(frame(depacketizer, 2, [undefined, P, P_SECOND_SLICE]), [{ nalUnits: [P, P_SECOND_SLICE] }]);
 });
 
-t.test('a key frame that lost its parameter sets is thrown away where others bring them', async (t) => {
+t.test('a key frame that lost its parameter sets is dropped if others have them', async (t) => {
   const depacketizer = started();
   t.same(frame(depacketizer, 1, [undefined, IDR]), []);
   t.ok(depacketizer.corrupted);
@@ -185,7 +185,7 @@ t.test('a key frame that lost its parameter sets is thrown away where others bri
   t.match(frame(outOfBand, 2, [undefined, IDR]), [{ keyFrame: true, corrupted: false }]);
 });
 
-t.test('parameter sets of a damaged frame are those of the next good one', async (t) => {
+t.test('parameter sets of a damaged frame apply to the next good one', async (t) => {
   const depacketizer = started();
   frame(depacketizer, 1, [stapA(OTHER_SPS, PPS_1), undefined, IDR_SECOND_SLICE]);
   t.match(frame(depacketizer, 2, [P]), [{ corrupted: true }]);
@@ -193,7 +193,7 @@ t.test('parameter sets of a damaged frame are those of the next good one', async
   t.same(depacketizer.parameterSets, { sps: OTHER_SPS, pps: [PPS_1] });
 });
 
-t.test('packets without payload do not matter', async (t) => {
+t.test('packets without payload are ignored', async (t) => {
   const depacketizer = started();
   t.same(frame(depacketizer, 1, [Buffer.alloc(0)]), []);
   frame(depacketizer, 2, [P], false);
@@ -201,7 +201,7 @@ t.test('packets without payload do not matter', async (t) => {
   t.match(frame(depacketizer, 2, [P_SECOND_SLICE]), [{ nalUnits: [P, P_SECOND_SLICE] }]);
 });
 
-t.test('malformed payloads damage their frame only', async (t) => {
+t.test('malformed payloads damage only their frame', async (t) => {
   const broken: Record<string, Buffer> = {
     'NAL unit type 0': Buffer.of(0x60, 1),
     'forbidden bit': Buffer.of(0xe1, 0x9a),
@@ -241,7 +241,7 @@ t.test('a fragmented unit that is interrupted damages the frame', async (t) => {
   t.ok(depacketizer.corrupted);
 });
 
-t.test('a frame without end is given up before it fills the memory', async (t) => {
+t.test('a frame without end is dropped before it fills the memory', async (t) => {
   const depacketizer = started();
   const [start, middle] = fuA(Buffer.alloc(60_000, 0x41), 2);
   frame(depacketizer, 1, [start!], false);
@@ -251,25 +251,21 @@ t.test('a frame without end is given up before it fills the memory', async (t) =
   t.equal(depacketizer.damagedFrames, 1);
 
   const [first, , last] = fuA(P, 3);
-  t.same(
-    frame(depacketizer, 2, [first!, ...Array<Buffer>(14_000).fill(fuA(P, 3)[1]!), last!]),
-    [],
-    'of too many packets',
-  );
+  t.same(frame(depacketizer, 2, [first!, ...Array<Buffer>(14_000).fill(fuA(P, 3)[1]!), last!]), [], 'too many packets');
   t.same(
     frame(depacketizer, 3, Array<Buffer>(20).fill(stapA(...Array<Buffer>(250).fill(P)))),
     [],
-    'of too many NAL units',
+    'too many NAL units',
   );
 });
 
-t.test('the limits are those of one frame', async (t) => {
+t.test('the limits apply to one frame', async (t) => {
   const depacketizer = started();
   const large = Buffer.concat([P, Buffer.alloc(1200)]);
   for (let i = 1; i <= 15_000; i++) if (frame(depacketizer, i, [large]).length !== 1) return t.fail(`frame ${i}`);
 });
 
-t.test('no more frame parameter sets than a sequence header can tell', async (t) => {
+t.test('no more picture parameter sets than a sequence header can contain', async (t) => {
   const depacketizer = started();
   for (let id = 0; id < 256; id++) {
     const bits = 32 - Math.clz32(id + 1);
@@ -287,7 +283,7 @@ t.test('no more frame parameter sets than a sequence header can tell', async (t)
   t.equal(depacketizer.parameterSets!.pps.length, 255);
 });
 
-t.test('any bytes: never throws, and what comes out is well formed', async (t) => {
+t.test('any bytes: never throws, and the output is well formed', async (t) => {
   const payload = fc.oneof(
     fc.uint8Array({ maxLength: 40 }).map((bytes) => Buffer.from(bytes)),
     fc.constantFrom(P, IDR, SEI, AUD, stapA(SPS, PPS_0), ...fuA(P, 3), ...fuA(IDR, 2)),
@@ -313,7 +309,7 @@ t.test('any bytes: never throws, and what comes out is well formed', async (t) =
   );
 });
 
-t.test('where a first slice begins is found in a fragment without bytes, too', async (t) => {
+t.test('the beginning of a first slice is found after an empty fragment, too', async (t) => {
   const [start, rest] = [
     Buffer.of(0x5c, 0x81),
     (nalUnit: Buffer) => Buffer.concat([Buffer.of(0x5c, 0x41), nalUnit.subarray(1)]),
@@ -324,5 +320,5 @@ t.test('where a first slice begins is found in a fragment without bytes, too', a
     return frame(depacketizer, 1, [start, rest(nalUnit)]);
   };
   t.match(after(P), [{ nalUnits: [P] }]);
-  t.same(after(P_SECOND_SLICE), [], 'its frame has lost the first one');
+  t.same(after(P_SECOND_SLICE), [], 'its frame has lost the first slice');
 });

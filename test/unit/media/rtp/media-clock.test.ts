@@ -3,7 +3,7 @@ import t from 'tap';
 import { MediaClock, type TrackKind } from '../../../../src/media/rtp/media-clock.ts';
 import { RATES, Simulation, plain } from '../../../helpers/media-simulation.ts';
 
-t.test('begins near 0 and places by arrival before there are reports', async (t) => {
+t.test('begins near 0, and tracks are placed by arrival before there are reports', async (t) => {
   const simulation = new Simulation({ ...plain, firstReportMs: { audio: Infinity, video: Infinity } });
   simulation.run(1000);
   t.ok(simulation.monotonic);
@@ -11,7 +11,7 @@ t.test('begins near 0 and places by arrival before there are reports', async (t)
   t.ok(Math.abs(simulation.skewMs - 50) < 1, 'without reports the difference of the delays remains');
 });
 
-t.test('reports of both tracks take the skew away, slewed', async (t) => {
+t.test('reports of both tracks remove the skew by slewing', async (t) => {
   const simulation = new Simulation(plain);
   simulation.run(2300);
   t.ok(simulation.skewMs > 45);
@@ -21,7 +21,7 @@ t.test('reports of both tracks take the skew away, slewed', async (t) => {
   t.ok(simulation.largestJumpMs.video < 7, `step of the frame ${simulation.largestJumpMs.video}`);
 });
 
-t.test('a first packet that was held up by 300 ms puts lips out of sync for a moment only', async (t) => {
+t.test('a first packet that was delayed by 300 ms disturbs lip sync only briefly', async (t) => {
   for (const kind of ['audio', 'video'] as const) {
     const simulation = new Simulation({
       ...plain,
@@ -34,7 +34,7 @@ t.test('a first packet that was held up by 300 ms puts lips out of sync for a mo
   }
 });
 
-t.test('whatever the clocks, the network and the start of the timestamps', async (t) => {
+t.test('any clocks, networks and initial timestamps', async (t) => {
   const sources = fc.record({
     ntpOffsetMs: fc.double({ min: -4e12, max: 4e12, noNaN: true }),
     ntpDrift: fc.double({ min: -3e-4, max: 3e-4, noNaN: true }),
@@ -65,7 +65,7 @@ t.test('whatever the clocks, the network and the start of the timestamps', async
   );
 });
 
-t.test('follows our clock when the publisher’s clock drifts', async (t) => {
+t.test('follows the local clock when the publisher’s clock drifts', async (t) => {
   const simulation = new Simulation({ ...plain, ntpDrift: 2e-4, jitterMs: 30 });
   simulation.run(600_000);
   // 0.02 % of ten minutes are 120 ms.
@@ -90,7 +90,7 @@ t.test('a step of the publisher’s wall clock', async (t) => {
 });
 
 t.test(
-  'a publisher’s wall clock that is set back, as one track tells seconds before the other: nothing moves',
+  'the publisher’s wall clock is set back, which one track reports seconds before the other: nothing moves',
   async (t) => {
     for (const firstReportMs of [
       { audio: 2400, video: 400 },
@@ -114,7 +114,7 @@ t.test(
   },
 );
 
-t.test('the network becomes faster, and a track loses something while lips follow: they stay in sync', async (t) => {
+t.test('the network becomes faster and a track loses media while it follows: lip sync is kept', async (t) => {
   for (const kind of ['audio', 'video'] as const) {
     const simulation = new Simulation({
       ...plain,
@@ -126,7 +126,7 @@ t.test('the network becomes faster, and a track loses something while lips follo
     simulation.run(30_000);
     simulation.source.delayMs = { audio: 40, video: 40 };
     simulation.source.rtpStart[kind] -= 100 * (RATES[kind] / 1000);
-    // A report comes every 5 s, and 600 ms take 30 s.
+    // A report arrives every 5 s, and 600 ms take 30 s.
     for (let untilMs = 37_000; untilMs <= 80_000; untilMs += 500) {
       simulation.run(untilMs);
       if (simulation.skewMs > 10) return t.fail(`${kind}, at ${untilMs}: skew ${simulation.skewMs}`);
@@ -135,13 +135,13 @@ t.test('the network becomes faster, and a track loses something while lips follo
   }
 });
 
-t.test('timestamps that leap ahead by less than a second: the next report tells of that track alone', async (t) => {
+t.test('timestamps that jump forwards by less than a second: the next report moves only that track', async (t) => {
   for (const kind of ['audio', 'video'] as const) {
     for (const leapMs of [60, 300, 700]) {
       const simulation = new Simulation({ ...plain, rtpStart: { ...plain.rtpStart }, jitterMs: 20, reportNoiseMs: 2 });
       simulation.run(20_000);
       simulation.source.rtpStart[kind] += leapMs * (RATES[kind] / 1000);
-      // A report comes every 5 s; then sound follows by 2 %, and the frame by 20 %.
+      // A report arrives every 5 s; then audio follows by 2 %, and video by 20 %.
       simulation.run(26_000 + leapMs / (kind === 'audio' ? 0.02 : 0.2));
       for (let untilMs = simulation.last.video; untilMs <= 80_000; untilMs += 500) {
         simulation.run(untilMs);
@@ -151,7 +151,7 @@ t.test('timestamps that leap ahead by less than a second: the next report tells 
   }
 });
 
-t.test('lips stay in sync when the network takes longer, or shorter, than before', async (t) => {
+t.test('lip sync is kept when the network delay grows or shrinks', async (t) => {
   for (const [from, to, jitterMs] of [
     [100, 40, 3],
     [340, 40, 3],
@@ -179,7 +179,7 @@ t.test('lips stay in sync when the network takes longer, or shorter, than before
 });
 
 t.test(
-  'a start, or a return, in a stall: what was held up comes at once, and both tracks are where they belong',
+  'a start or a return during a stall: delayed packets arrive at once, and both tracks are placed correctly',
   async (t) => {
     for (const stallMs of [200, 900, 2500]) {
       const clock = new MediaClock();
@@ -208,15 +208,15 @@ t.test(
 );
 
 t.test(
-  'sound that the publisher lost, as browsers do when their machine is busy: the next report says so, and frames stay where they are',
+  'audio that the publisher lost, as browsers do on a busy machine: the next report corrects it, and video does not move',
   async (t) => {
     for (const lostMs of [60, 150, 400]) {
       const simulation = new Simulation({ ...plain, rtpStart: { ...plain.rtpStart }, jitterMs: 20, reportNoiseMs: 2 });
       simulation.run(21_000);
       const before = { ...simulation.offset };
-      // Timestamps count the samples that there are: what follows the loss is stamped as if nothing had been lost.
+      // Timestamps count existing samples: what follows the loss is stamped as if nothing had been lost.
       simulation.source.rtpStart.audio -= lostMs * (RATES.audio / 1000);
-      // A report comes every 5 s; then what is noticed is corrected at once, and less than 60 ms by stretching time by 2 %.
+      // A report arrives every 5 s; then a noticeable error is corrected at once, and less than 60 ms by stretching time by 2 %.
       for (let untilMs = 26_500 + (lostMs > 60 ? 0 : lostMs / 0.02); untilMs <= 70_000; untilMs += 500) {
         simulation.run(untilMs);
         if (simulation.skewMs > 10) return t.fail(`${lostMs} ms, at ${untilMs}: skew ${simulation.skewMs}`);
@@ -228,7 +228,7 @@ t.test(
   },
 );
 
-t.test('timestamps that begin anew in the middle', async (t) => {
+t.test('timestamps that restart', async (t) => {
   for (const [kind, jump] of [
     ['video', 2 ** 31 - 5],
     ['video', 10_000_000],
@@ -249,7 +249,7 @@ t.test('timestamps that begin anew in the middle', async (t) => {
   }
 });
 
-t.test('a packet from before the discontinuity keeps its place', async (t) => {
+t.test('a packet from before a discontinuity keeps its time', async (t) => {
   const clock = new MediaClock();
   const track = clock.track('video', 90_000);
   for (let i = 0; i < 100; i++) track.arrival(i * 3000, i * 33.333);
@@ -275,7 +275,7 @@ t.test('a stall of the network and the burst after it move nothing', async (t) =
   }
 });
 
-t.test('a retransmission older than any should be leaves time as it was', async (t) => {
+t.test('a very old retransmission does not change the time', async (t) => {
   for (const ageMs of [300, 3000, 5000, 30_000]) {
     const simulation = new Simulation({ ...plain, jitterMs: 20 });
     simulation.run(40_000);
@@ -288,7 +288,7 @@ t.test('a retransmission older than any should be leaves time as it was', async 
   }
 });
 
-t.test('a pause of a track: its timestamps went on meanwhile', async (t) => {
+t.test('a pause of a track whose timestamps went on', async (t) => {
   const simulation = new Simulation(plain);
   simulation.run(10_000);
   simulation.run(100_000, ['audio']);
@@ -297,7 +297,7 @@ t.test('a pause of a track: its timestamps went on meanwhile', async (t) => {
   t.ok(simulation.skewMs < 5, `skew ${simulation.skewMs}`);
 });
 
-t.test('while a track pauses the other follows the network', async (t) => {
+t.test('while one track pauses, the other one follows the network', async (t) => {
   const simulation = new Simulation(plain);
   simulation.run(30_000);
   const before = simulation.offset.audio;
@@ -306,14 +306,14 @@ t.test('while a track pauses the other follows the network', async (t) => {
   t.ok(Math.abs(simulation.offset.audio - before - 300) < 10, `followed by ${simulation.offset.audio - before}`);
 });
 
-t.test('tracks whose reports contradict each other follow our clock, each by itself', async (t) => {
+t.test('tracks whose reports contradict each other follow the local clock separately', async (t) => {
   const simulation = new Simulation({ ...plain, delayMs: { audio: 20, video: 1600 }, ntpDrift: 2e-4 });
   simulation.run(600_000);
   // Without correction 0.02 % of ten minutes are 120 ms.
   t.ok(Math.abs(simulation.offset.audio) < 20, `offset ${simulation.offset.audio}`);
 });
 
-t.test('a report that comes before the first packet is kept for it, but not for another source', async (t) => {
+t.test('a report before the first packet is kept for it, but not for another source', async (t) => {
   const clock = new MediaClock();
   const track = clock.track('audio', 48_000);
   track.senderReport({ ntpMs: 5000, rtpTimestamp: 48_000 }, 1000);
@@ -326,7 +326,7 @@ t.test('a report that comes before the first packet is kept for it, but not for 
   t.equal(track.ntpOffsetMs, undefined);
 });
 
-t.test('timestamps that stood still during a pause are where they belong half a second later', async (t) => {
+t.test('timestamps that stood still during a pause are placed correctly after half a second', async (t) => {
   const clock = new MediaClock();
   const track = clock.track('audio', 48_000);
   for (let i = 0; i < 2000; i++) {
@@ -337,7 +337,7 @@ t.test('timestamps that stood still during a pause are where they belong half a 
   }
 });
 
-t.test('a stall of the network whose packets come half as fast again as they were made', async (t) => {
+t.test('a stall of the network whose packets arrive at one and a half times real time', async (t) => {
   const clock = new MediaClock();
   const track = clock.track('audio', 48_000);
   for (let i = 0; i < 3000; i++) {
@@ -349,7 +349,7 @@ t.test('a stall of the network whose packets come half as fast again as they wer
   }
 });
 
-t.test('a network that was cut: what is sent again comes among what is new', async (t) => {
+t.test('a network that was interrupted: retransmissions are mixed with new packets', async (t) => {
   const clock = new MediaClock();
   const track = clock.track('audio', 48_000);
   for (let ms = 0; ms < 20_000; ms += ms === 10_000 ? 3000 : 20) {
@@ -360,7 +360,7 @@ t.test('a network that was cut: what is sent again comes among what is new', asy
   }
 });
 
-t.test('a publisher that comes back goes on at the distance of our clock', async (t) => {
+t.test('a publisher that returns goes on at the time of the local clock', async (t) => {
   const clock = new MediaClock();
   const first = clock.track('video', 90_000);
   first.arrival(5000, 1_000_000);
@@ -370,7 +370,7 @@ t.test('a publisher that comes back goes on at the distance of our clock', async
   t.equal(first.toStreamMs(95_000), 1000);
   clock.resume(1_008_000);
   t.equal(first.toStreamMs(1), 8000, 'before the first packet: now');
-  t.equal(first.ntpOffsetMs, undefined, 'its wall clock may be another');
+  t.equal(first.ntpOffsetMs, undefined, 'its wall clock may be a different one');
   first.arrival(4_000_000_000, 1_009_000);
   t.equal(first.toStreamMs(4_000_000_000), 9000);
   t.equal(clock.at(1_010_000), 10_000);
@@ -379,10 +379,10 @@ t.test('a publisher that comes back goes on at the distance of our clock', async
   const other = clock.track('video', 48_000);
   t.equal(other.toStreamMs(77), 12_000);
   other.arrival(77, 1_012_500);
-  t.equal(other.toStreamMs(77), 12_500, 'also with another clock rate');
+  t.equal(other.toStreamMs(77), 12_500, 'even with another clock rate');
 });
 
-t.test('any timestamps at any times: never back, never not a number', async (t) => {
+t.test('any timestamps at any times: time never decreases, and is always a number', async (t) => {
   const step = fc.record({
     kind: fc.constantFrom<TrackKind>('audio', 'video'),
     action: fc.constantFrom('packet', 'packet', 'packet', 'report', 'resume'),
@@ -412,7 +412,7 @@ t.test('any timestamps at any times: never back, never not a number', async (t) 
   );
 });
 
-t.test('packets that come together tell no more than the first of them', (t) => {
+t.test('of packets that arrive together only the first one counts', (t) => {
   fc.assert(
     fc.property(
       fc.array(

@@ -15,7 +15,7 @@ t.test('the smallest value counts for one to two buckets', async (t) => {
   t.equal(forgottenMs, 2000);
 });
 
-t.test('after a silence the first value says nothing yet', async (t) => {
+t.test('after a pause the first value does not replace the minimum yet', async (t) => {
   const window = new MinimumWindow(1000);
   window.add(5, 0);
   window.add(50, 1000);

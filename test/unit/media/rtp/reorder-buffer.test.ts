@@ -4,11 +4,11 @@ import { ReorderBuffer } from '../../../../src/media/rtp/reorder-buffer.ts';
 import { rtpPacket } from '../../../helpers/rtp.ts';
 
 const packet = (sequenceNumber: number, ssrc = 1) => rtpPacket({ sequenceNumber: sequenceNumber & 0xffff, ssrc });
-/** Sequence numbers of what is due; a loss as a negative number. */
+/** Sequence numbers of what is due; losses are negative. */
 const due = (buffer: ReorderBuffer, nowMs = 0, waitMs = 100): number[] =>
   buffer.pop(nowMs, waitMs).map((item) => ('lost' in item ? -item.lost : item.sequenceNumber));
 
-t.test('in order: at once, across the wrap', async (t) => {
+t.test('packets in order are returned at once, across the wrap', async (t) => {
   const buffer = new ReorderBuffer({ maxPackets: 16 });
   for (let sequence = 65_530; sequence < 65_545; sequence++) {
     buffer.push(packet(sequence), 0);
@@ -17,7 +17,7 @@ t.test('in order: at once, across the wrap', async (t) => {
   }
 });
 
-t.test('a late packet takes its place', async (t) => {
+t.test('a late packet is put in order', async (t) => {
   const buffer = new ReorderBuffer({ maxPackets: 16 });
   for (const sequence of [65_534, 0, 1]) buffer.push(packet(sequence), 10);
   t.same(due(buffer, 10), [65_534]);
@@ -29,7 +29,7 @@ t.test('a late packet takes its place', async (t) => {
   t.equal(buffer.counters.lost, 0);
 });
 
-t.test('a gap is given up when it has been waited for, each for itself', async (t) => {
+t.test('each gap is given up after its own wait', async (t) => {
   const buffer = new ReorderBuffer({ maxPackets: 16 });
   buffer.push(packet(1), 0);
   buffer.push(packet(4), 10);
@@ -37,10 +37,10 @@ t.test('a gap is given up when it has been waited for, each for itself', async (
   buffer.push(packet(7), 90);
   t.same(due(buffer, 109), [1]);
   t.same(due(buffer, 110), [-2, 4]);
-  t.equal(buffer.nextDeadline(100), 160, 'the second gap was seen later');
+  t.equal(buffer.nextDeadline(100), 160, 'the second gap was detected later');
   t.same(due(buffer, 159), []);
   buffer.push(packet(2), 159);
-  t.equal(buffer.counters.late, 1, 'given up is given up');
+  t.equal(buffer.counters.late, 1, 'a packet after the wait is late');
   t.same(due(buffer, 160), [-1, 6, 7]);
   t.equal(buffer.counters.lost, 3);
 });
@@ -60,12 +60,12 @@ t.test('duplicates are dropped', async (t) => {
   t.equal(buffer.counters.late, 3);
 });
 
-t.test('no more is held than allowed: the oldest gap goes first', async (t) => {
+t.test('the number of buffered packets is limited: the oldest gap is given up first', async (t) => {
   const buffer = new ReorderBuffer({ maxPackets: 5 });
   buffer.push(packet(10), 0);
   for (let sequence = 12; sequence < 20; sequence += 2) buffer.push(packet(sequence), 0);
   t.ok(buffer.held <= 5);
-  t.same(due(buffer), [10, -1, 12], '18 stands six places behind 12');
+  t.same(due(buffer), [10, -1, 12], '18 is six positions behind 12');
   t.same(due(buffer, 100), [-1, 14, -1, 16, -1, 18]);
 });
 
@@ -74,11 +74,11 @@ t.test('a burst of losses larger than the buffer', async (t) => {
   buffer.push(packet(1), 0);
   buffer.push(packet(3), 0);
   buffer.push(packet(1000), 0);
-  t.same(due(buffer), [1, -1, 3, -980], 'the last 16 may still come');
+  t.same(due(buffer), [1, -1, 3, -980], 'the last 16 may still arrive');
   t.same(due(buffer, 100), [-16, 1000]);
 });
 
-t.test('a source that begins anew: two packets prove it, none is lost', async (t) => {
+t.test('a new sequence is confirmed by two packets, and none is lost', async (t) => {
   for (const [first, second] of [
     [30_000, 30_001],
     [30_001, 30_000],
@@ -93,7 +93,7 @@ t.test('a source that begins anew: two packets prove it, none is lost', async (t
   }
 });
 
-t.test('one stray packet changes nothing, nor do several that do not follow each other', async (t) => {
+t.test('stray packets change nothing, unless they follow each other', async (t) => {
   for (const sequences of [
     [1, 30_000, 2, 30_001, 3],
     [1, 30_000, 30_000, 2],
@@ -108,10 +108,10 @@ t.test('one stray packet changes nothing, nor do several that do not follow each
   }
   const buffer = new ReorderBuffer({ maxPackets: 16 });
   for (const sequence of [1, 30_000, 30_016]) buffer.push(packet(sequence), 0);
-  t.equal(buffer.counters.restarts, 1, 'with losses between them they do');
+  t.equal(buffer.counters.restarts, 1, 'even with losses between them');
 });
 
-t.test('another SSRC begins anew', async (t) => {
+t.test('another SSRC starts a new sequence', async (t) => {
   const buffer = new ReorderBuffer({ maxPackets: 16 });
   for (const sequence of [1, 3]) buffer.push(packet(sequence), 0);
   buffer.push(packet(2, 9), 0);
@@ -119,11 +119,11 @@ t.test('another SSRC begins anew', async (t) => {
   t.same(due(buffer), [1, -1, 3, -1, 2, 3]);
 });
 
-t.test('a size that makes no sense is refused', async (t) => {
+t.test('an invalid size is refused', async (t) => {
   for (const maxPackets of [0, -1, NaN, 100_000]) t.throws(() => new ReorderBuffer({ maxPackets }), RangeError);
 });
 
-t.test('any shuffle within the buffer’s size comes out in order and whole', async (t) => {
+t.test('packets shuffled within the buffer’s size are returned in order and complete', async (t) => {
   const order = fc
     .tuple(
       fc.integer({ min: 0, max: 65_535 }),
@@ -131,7 +131,7 @@ t.test('any shuffle within the buffer’s size comes out in order and whole', as
     )
     .map(([start, steps]) => ({
       start,
-      // Each packet is held back by up to 8 places, lost, or sent twice; the first one is where the sequence begins.
+      // Each packet is delayed by up to 8 positions, lost, or duplicated; the sequence begins with the first one.
       arrivals: steps
         .flatMap(([delay, lost, twice], index) => {
           if (index === 0) return [{ index, at: -1 }];
@@ -201,36 +201,44 @@ t.test('any numbers at any times: bounded, and each packet at most once', async 
   );
 });
 
-t.test('what passes is what would have come out at once, with any numbers at any times', async (t) => {
-  const near = fc.record({
-    step: fc.oneof({ weight: 6, arbitrary: fc.constant(1) }, fc.integer({ min: -4, max: 6 }), fc.nat({ max: 65_535 })),
-    ssrc: fc.constantFrom(1, 1, 1, 1, 1, 1, 2),
-    elapsed: fc.nat({ max: 30 }),
-  });
-  let passed = 0;
-  fc.assert(
-    fc.property(fc.array(near, { maxLength: 200, size: 'max' }), fc.nat({ max: 65_535 }), (arrivals, start) => {
-      const [plain, quick] = [new ReorderBuffer({ maxPackets: 20 }), new ReorderBuffer({ maxPackets: 20 })];
-      const [expected, output]: number[][] = [[], []];
-      let [sequence, nowMs] = [start, 0];
-      for (const { step, ssrc, elapsed } of arrivals) {
-        sequence += step;
-        nowMs += elapsed;
-        plain.push(packet(sequence, ssrc), nowMs);
-        expected!.push(...due(plain, nowMs, 40));
-        if (quick.passes(packet(sequence, ssrc))) {
-          passed++;
-          output!.push(sequence & 0xffff);
-        } else {
-          quick.push(packet(sequence, ssrc), nowMs);
-          output!.push(...due(quick, nowMs, 40));
+t.test(
+  'packets that pass are those that would have been returned at once, with any numbers at any times',
+  async (t) => {
+    const near = fc.record({
+      step: fc.oneof(
+        { weight: 6, arbitrary: fc.constant(1) },
+        fc.integer({ min: -4, max: 6 }),
+        fc.nat({ max: 65_535 }),
+      ),
+      ssrc: fc.constantFrom(1, 1, 1, 1, 1, 1, 2),
+      elapsed: fc.nat({ max: 30 }),
+    });
+    let passed = 0;
+    fc.assert(
+      fc.property(fc.array(near, { maxLength: 200, size: 'max' }), fc.nat({ max: 65_535 }), (arrivals, start) => {
+        const [plain, quick] = [new ReorderBuffer({ maxPackets: 20 }), new ReorderBuffer({ maxPackets: 20 })];
+        const [expected, output]: number[][] = [[], []];
+        let [sequence, nowMs] = [start, 0];
+        for (const { step, ssrc, elapsed } of arrivals) {
+          sequence += step;
+          nowMs += elapsed;
+          plain.push(packet(sequence, ssrc), nowMs);
+          expected!.push(...due(plain, nowMs, 40));
+          if (quick.passes(packet(sequence, ssrc))) {
+            passed++;
+            output!.push(sequence & 0xffff);
+          } else {
+            quick.push(packet(sequence, ssrc), nowMs);
+            output!.push(...due(quick, nowMs, 40));
+          }
         }
-      }
-      return (
-        JSON.stringify([output, quick.counters, quick.held]) === JSON.stringify([expected, plain.counters, plain.held])
-      );
-    }),
-    { numRuns: 500 },
-  );
-  t.ok(passed > 2000, `${passed} passed`);
-});
+        return (
+          JSON.stringify([output, quick.counters, quick.held]) ===
+          JSON.stringify([expected, plain.counters, plain.held])
+        );
+      }),
+      { numRuns: 500 },
+    );
+    t.ok(passed > 2000, `${passed} passed`);
+  },
+);

@@ -16,7 +16,7 @@ t.test('the fields of a plain packet', async (t) => {
   });
 });
 
-t.test('contributing sources, extension and padding are taken away', async (t) => {
+t.test('contributing sources, extension and padding are removed', async (t) => {
   const header = Buffer.from(HEADER);
   header[0] = 0x80 | 0x20 | 0x10 | 2;
   const sources = Buffer.alloc(8, 1);
@@ -27,7 +27,7 @@ t.test('contributing sources, extension and padding are taken away', async (t) =
   t.equal(packet!.payload.toString(), 'xyz');
 });
 
-t.test('a packet of padding alone has an empty payload', async (t) => {
+t.test('a packet with only padding has an empty payload', async (t) => {
   const header = Buffer.from(HEADER);
   header[0] = 0xa0;
   t.equal(parseRtpPacket(Buffer.concat([header, Buffer.from([0, 0, 0, 4])]))!.payload.length, 0);
@@ -36,11 +36,11 @@ t.test('a packet of padding alone has an empty payload', async (t) => {
     parseRtpPacket(Buffer.concat([Buffer.of(0x90), HEADER.subarray(1), Buffer.from('bede0000', 'hex')]))!.payload
       .length,
     0,
-    'and so has one of an empty extension',
+    'and so has one with an empty extension',
   );
 });
 
-t.test('what is malformed is refused', async (t) => {
+t.test('malformed packets are refused', async (t) => {
   const broken: Array<[string, Buffer]> = [
     ['empty', Buffer.alloc(0)],
     ['short', HEADER.subarray(0, 11)],
@@ -57,7 +57,7 @@ t.test('what is malformed is refused', async (t) => {
   for (const [name, datagram] of broken) t.equal(parseRtpPacket(datagram), undefined, name);
 });
 
-t.test('any bytes: a packet whose payload lies within, or none', async (t) => {
+t.test('any bytes: a packet whose payload is inside the datagram, or none', async (t) => {
   const datagram = fc
     .tuple(fc.integer({ min: 0x80, max: 0xbf }), fc.uint8Array({ maxLength: 100 }))
     .map(([first, rest]) => Buffer.from([first, ...rest]));

@@ -14,7 +14,7 @@ function push(depacketizer: Vp8Depacketizer, timestamp: number, ...payloads: Buf
   );
 }
 
-t.test('frames of one packet and of several, with their size', async (t) => {
+t.test('frames of one packet and of several packets, with their size', async (t) => {
   const depacketizer = new Vp8Depacketizer();
   t.same(push(depacketizer, 1, start(KEY.subarray(0, 4)), more(KEY.subarray(4))), [
     { timestamp: 1, corrupted: false, keyFrame: true, width: 640, height: 360, data: KEY },
@@ -22,7 +22,7 @@ t.test('frames of one packet and of several, with their size', async (t) => {
   t.same(push(depacketizer, 2, start(INTER)), [{ timestamp: 2, corrupted: false, keyFrame: false, data: INTER }]);
 });
 
-t.test('every form of the descriptor', async (t) => {
+t.test('all forms of the descriptor', async (t) => {
   const forms: Record<string, string> = {
     'no extension': '10',
     'extension without fields': '9000',
@@ -62,7 +62,7 @@ t.test('a loss damages its frame; the ones after it are corrupted until the next
   t.match(push(depacketizer, 5, start(KEY)), [{ corrupted: false }]);
 });
 
-t.test('what is no VP8 is thrown away', async (t) => {
+t.test('data that is not VP8 is dropped', async (t) => {
   for (const payload of ['10', '90', '9080', '90f0ffff55', '10' + '00', '1000000011223344556677'])
     t.same(push(new Vp8Depacketizer(), 1, Buffer.from(payload, 'hex')), [], payload);
 });

@@ -3,7 +3,7 @@ import { BitWriter } from '../../../../src/media/bits.ts';
 import { Vp9Depacketizer } from '../../../../src/media/rtp/vp9.ts';
 import { rtpPacket } from '../../../helpers/rtp.ts';
 
-/** The beginning of a key frame's uncompressed header, and some bytes. */
+/** The beginning of a key frame's uncompressed header, followed by other bytes. */
 function keyFrame(width: number, height: number, profile = 0): Buffer {
   const writer = new BitWriter()
     .bits(2, 2)
@@ -36,7 +36,7 @@ function push(depacketizer: Vp9Depacketizer, timestamp: number, ...payloads: Buf
   );
 }
 
-t.test('frames of one packet and of several, with their size', async (t) => {
+t.test('frames of one packet and of several packets, with their size', async (t) => {
   const depacketizer = new Vp9Depacketizer();
   const key = keyFrame(1280, 720);
   t.same(
@@ -61,7 +61,7 @@ t.test('all profiles', async (t) => {
     ]);
 });
 
-t.test('every form of the descriptor', async (t) => {
+t.test('all forms of the descriptor', async (t) => {
   const key = keyFrame(64, 48);
   const forms: Record<string, string> = {
     'frame id of 7 bits': '8c55',
@@ -79,13 +79,13 @@ t.test('every form of the descriptor', async (t) => {
     t.match(push(new Vp9Depacketizer(), 1, payload(descriptor, key)), [{ data: key }], name);
 });
 
-t.test('of spatial layers the first is taken', async (t) => {
+t.test('only the first spatial layer is used', async (t) => {
   const key = keyFrame(320, 180);
   const units = push(new Vp9Depacketizer(), 1, payload('2c0011', key), payload('2c0211', keyFrame(640, 360)));
   t.match(units, [{ width: 320, height: 180, data: key }]);
 });
 
-t.test('a frame without beginning or end is thrown away', async (t) => {
+t.test('a frame without beginning or end is dropped', async (t) => {
   for (const descriptor of [0, BEGIN, END]) {
     const depacketizer = new Vp9Depacketizer();
     t.same(push(depacketizer, 1, payload(descriptor, keyFrame(64, 48))), []);
@@ -94,15 +94,15 @@ t.test('a frame without beginning or end is thrown away', async (t) => {
   t.same(
     push(new Vp9Depacketizer(), 1, payload(BEGIN | END, keyFrame(64, 48)), payload(END, INTER)),
     [],
-    'and one that goes on after its end',
+    'and one that continues after its end',
   );
 });
 
-t.test('a frame that is only shown again is no key frame', async (t) => {
+t.test('a frame that is only shown again is not a key frame', async (t) => {
   t.match(push(new Vp9Depacketizer(), 1, payload(BEGIN | END, Buffer.of(0x88))), [{ keyFrame: false }]);
 });
 
-t.test('what is no VP9 is thrown away', async (t) => {
+t.test('data that is not VP9 is dropped', async (t) => {
   for (const bytes of ['0c', '8c', '0c00', '0c82', '0c8249834200', '0eff', '0e08ff', 'fcffff'])
     t.same(push(new Vp9Depacketizer(), 1, Buffer.from(bytes, 'hex')), [], bytes);
 });

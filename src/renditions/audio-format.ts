@@ -1,0 +1,48 @@
+import type { RtmpAudioCodec } from '../ffmpeg/ffmpeg-args.ts';
+import { AAC_SAMPLES_PER_FRAME, aacFrame, aacSequenceHeader, silentAacFrame } from '../media/codecs/aac.ts';
+import { FLV_AUDIO_CODEC_IDS } from '../media/containers/audio-tag.ts';
+import type { StreamMetadata } from '../media/containers/flv-tag.ts';
+import { AAC_CHANNELS, AAC_SAMPLE_RATE } from './aac-coder.ts';
+import { PLAIN_FRAME_MS } from './plain-audio-frames.ts';
+
+/** The audio of a rendition: one codec and its frames. */
+export interface AudioFormat {
+  readonly codec: RtmpAudioCodec;
+  /** Milliseconds. */
+  readonly frameMs: number;
+  /** The body of a tag with one frame of silence. */
+  readonly silence: Buffer;
+  /** The body of the sequence header, of a codec that has one. */
+  readonly header?: Buffer;
+  /** The body of a tag with a frame of the encoder. */
+  readonly body: (frame: Buffer) => Buffer;
+  readonly metadata: Pick<StreamMetadata, 'audioCodecId' | 'audioSampleRate' | 'audioChannels'>;
+}
+
+export const AAC_FORMAT: AudioFormat = {
+  codec: 'aac',
+  frameMs: (AAC_SAMPLES_PER_FRAME * 1000) / AAC_SAMPLE_RATE,
+  silence: aacFrame(silentAacFrame(AAC_CHANNELS)),
+  header: aacSequenceHeader(AAC_SAMPLE_RATE, AAC_CHANNELS),
+  body: aacFrame,
+  metadata: {
+    audioCodecId: FLV_AUDIO_CODEC_IDS.aac,
+    audioSampleRate: AAC_SAMPLE_RATE,
+    audioChannels: AAC_CHANNELS,
+  },
+};
+
+/** @param silence the body of a tag with one frame of silence: Speex has to encode it */
+export function plainAudioFormat(codec: Exclude<RtmpAudioCodec, 'aac'>, silence: Buffer): AudioFormat {
+  return {
+    codec,
+    frameMs: PLAIN_FRAME_MS,
+    silence,
+    body: (frame) => frame,
+    metadata: {
+      audioCodecId: FLV_AUDIO_CODEC_IDS[codec],
+      audioSampleRate: codec === 'speex' ? 16_000 : 8000,
+      audioChannels: 1,
+    },
+  };
+}

@@ -1,0 +1,85 @@
+import { avcFrame, avcSequenceHeader } from '../media/codecs/avc.ts';
+import { TAG_VIDEO, type FlvTag } from '../media/containers/flv-tag.ts';
+import type { FrameSize } from '../streams/live-stream.ts';
+import type { KeyFrame, SourceFrame } from './media-source.ts';
+import type { ForeignFrame, H264Frame, InputFrame } from './video-source.ts';
+
+export interface VideoLineHandlers {
+  /** H.264: a frame, or a sequence header that has changed. */
+  tag(tag: FlvTag): void;
+  /** A frame of another codec. */
+  frame(frame: SourceFrame): void;
+  /** The size of the next frame; called for each key frame. */
+  size(size: FrameSize): void;
+  /** The publisher sends B-frames; called once. */
+  bFrames(): void;
+}
+
+/** The video of a stream in one sequence, whichever sources its frames come from: times increase, and sequence headers precede what they describe. */
+export class VideoLine {
+  readonly #handlers: VideoLineHandlers;
+  #header: FlvTag | undefined;
+  #lastMs = -1;
+  #hasWarned = false;
+  #lastKeyFrame: KeyFrame | undefined;
+
+  constructor(handlers: VideoLineHandlers) {
+    this.#handlers = handlers;
+  }
+
+  /** The current H.264 sequence header. */
+  get header(): FlvTag | undefined {
+    return this.#header;
+  }
+
+  get lastKeyFrame(): KeyFrame | undefined {
+    return this.#lastKeyFrame;
+  }
+
+  take(frame: InputFrame, nowMs: number): void {
+    if (frame.codec === 'h264') this.#takeH264(frame, nowMs);
+    else this.#takeForeign(frame, nowMs);
+  }
+
+  /** Frames of another codec follow: the header is announced again should H.264 return. */
+  changeCodec(): void {
+    this.#header = undefined;
+    this.#lastKeyFrame = undefined;
+  }
+
+  #takeH264({ streamMs, keyFrame, parameterSets, size, nalUnits, bFrame }: H264Frame, nowMs: number): void {
+    if (bFrame && !this.#hasWarned) {
+      this.#hasWarned = true;
+      this.#handlers.bFrames();
+    }
+    const timestamp = this.#timestamp(streamMs);
+    if (size) this.#handlers.size(size);
+    if (parameterSets) {
+      const header = avcSequenceHeader(parameterSets.sps, parameterSets.pps);
+      if (!this.#header?.data.equals(header)) {
+        this.#header = { type: TAG_VIDEO, timestamp, data: header, keyFrame: false, sequenceHeader: true };
+        this.#handlers.tag(this.#header);
+      }
+    }
+    if (!this.#header) return;
+    const data = avcFrame(nalUnits, keyFrame);
+    if (keyFrame && size)
+      this.#lastKeyFrame = { codec: 'h264', size, data, header: this.#header.data, arrivedMs: nowMs };
+    this.#handlers.tag({ type: TAG_VIDEO, timestamp, data, keyFrame, sequenceHeader: false });
+  }
+
+  #takeForeign({ codec, streamMs, keyFrame, size, data }: ForeignFrame, nowMs: number): void {
+    if (size) {
+      this.#handlers.size(size);
+      // A copy: a frame of one packet is a view that would keep the whole read buffer alive.
+      this.#lastKeyFrame = { codec, size, data: Buffer.from(data), arrivedMs: nowMs };
+    }
+    this.#handlers.frame({ codec, data, timestamp: this.#timestamp(streamMs), keyFrame });
+  }
+
+  /** Whole milliseconds, each larger than the last: some servers take a repeated timestamp for a repeated frame. */
+  #timestamp(streamMs: number): number {
+    this.#lastMs = Math.max(Math.round(streamMs), this.#lastMs + 1);
+    return this.#lastMs;
+  }
+}

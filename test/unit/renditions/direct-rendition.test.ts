@@ -1,0 +1,159 @@
+import { EventEmitter, once } from 'node:events';
+import t from 'tap';
+import { GatewayError } from '../../../src/errors.ts';
+import { TAG_AUDIO, TAG_VIDEO, type FlvTag } from '../../../src/media/containers/flv-tag.ts';
+import { TagGroup } from '../../../src/media/containers/tag-group.ts';
+import { DirectRendition } from '../../../src/renditions/direct-rendition.ts';
+import type { MediaSource, MediaSourceEvents } from '../../../src/renditions/media-source.ts';
+import { MANY_DESTINATIONS } from '../../../src/renditions/write-merger.ts';
+import type { VideoTranscoder } from '../../../src/renditions/video-transcoder.ts';
+import type { VideoCodec } from '../../../src/streams/live-stream.ts';
+
+class FakeSource extends EventEmitter<MediaSourceEvents> implements MediaSource {
+  metadata = { width: 640, height: 480 };
+  videoHeader: FlvTag | undefined;
+  readonly audioHeader = undefined;
+  videoCodec: VideoCodec | undefined = 'h264';
+  requestKeyFrame(): void {}
+
+  resume(codec: VideoCodec | undefined): void {
+    this.videoCodec = codec;
+    this.emit('resumed');
+  }
+}
+
+class FakeTranscoder extends EventEmitter {
+  readonly metadata = { width: 320, height: 240 };
+  readonly videoHeader = video(0, { sequenceHeader: true });
+  closed = false;
+  async close(): Promise<void> {
+    this.closed = true;
+  }
+}
+
+const video = (timestamp: number, extra: Partial<FlvTag> = {}): FlvTag => ({
+  type: TAG_VIDEO,
+  timestamp,
+  data: Buffer.alloc(1),
+  keyFrame: false,
+  sequenceHeader: false,
+  ...extra,
+});
+const audio = (timestamp: number): FlvTag => ({ ...video(timestamp), type: TAG_AUDIO });
+
+function setUp(source = new FakeSource()) {
+  const transcoders: FakeTranscoder[] = [];
+  let refusal: GatewayError | undefined;
+  const rendition = new DirectRendition(source, () => {
+    if (refusal) throw refusal;
+    const transcoder = new FakeTranscoder();
+    transcoders.push(transcoder);
+    return transcoder as unknown as VideoTranscoder;
+  });
+  const events: string[] = [];
+  rendition.on('format', () => events.push('format'));
+  rendition.on('tags', ({ tags }) =>
+    events.push(tags.map(({ type, timestamp }) => `${type === TAG_AUDIO ? 'A' : 'V'}${timestamp}`).join(' ')),
+  );
+  return {
+    source,
+    rendition,
+    transcoders,
+    refuse: (error: GatewayError) => (refusal = error),
+    /** What it has emitted at the end of this tick. */
+    seen: async (): Promise<string[]> => {
+      await new Promise(setImmediate);
+      return events.splice(0);
+    },
+  };
+}
+
+t.test(
+  'renditions that read the same source are no destinations: frames do not wait for a write to them',
+  async (t) => {
+    const { source, rendition, seen } = setUp();
+    // As video transcoders do.
+    for (let count = 0; count < MANY_DESTINATIONS; count++) source.on('video', () => {});
+    source.emit('video', video(0, { keyFrame: true }));
+    await seen();
+    source.emit('video', video(33));
+    t.strictSame(await seen(), ['V33']);
+    for (let count = 0; count < MANY_DESTINATIONS; count++) rendition.on('tags', () => {});
+    source.emit('video', video(66));
+    t.strictSame(await seen(), [], 'with many destinations a frame waits for the next one');
+    source.emit('video', video(99));
+    t.strictSame(await seen(), ['V66 V99']);
+    await rendition.close();
+  },
+);
+
+t.test('a new sequence header is announced before its tags', async (t) => {
+  const { source, rendition, seen } = setUp();
+  source.emit('video', video(0, { sequenceHeader: true }));
+  source.emit('audio', audio(0));
+  source.emit('video', video(0, { keyFrame: true }));
+  t.strictSame(await seen(), ['format', 'V0 A0 V0']);
+  source.emit('video', video(40));
+  t.strictSame(await seen(), ['V40']);
+  await rendition.close();
+});
+
+t.test('another codec is encoded while it lasts, in the same rendition', async (t) => {
+  const { source, rendition, transcoders, seen } = setUp();
+  rendition.on('failed', (error) => t.fail(error.message));
+  source.emit('video', video(0, { keyFrame: true }));
+  await seen();
+
+  source.resume('vp8');
+  t.equal(transcoders.length, 1);
+  source.emit('audio', audio(900));
+  t.strictSame(await seen(), [], 'audio comes through the encoder');
+  transcoders[0]!.emit(
+    'tags',
+    new TagGroup([video(1000, { sequenceHeader: true }), video(1000, { keyFrame: true }), audio(1000)]),
+  );
+  t.strictSame(await seen(), ['format', 'V1000 V1000 A1000']);
+  t.match(rendition.metadata, { width: 320 });
+  t.ok(rendition.videoHeader);
+
+  source.resume('vp8');
+  t.equal(transcoders.length, 1, 'the same codec again: the same encoder');
+
+  source.resume('h264');
+  t.ok(transcoders[0]!.closed);
+  transcoders[0]!.emit('tags', new TagGroup([video(1500)]));
+  source.emit('video', video(2000, { keyFrame: true }));
+  t.strictSame(await seen(), ['V2000'], 'nothing from the old encoder');
+  await rendition.close();
+});
+
+t.test('video is removed and added', async (t) => {
+  const { source, rendition, seen } = setUp();
+  source.resume(undefined);
+  t.notOk(rendition.hasVideo);
+  source.emit('audio', audio(100));
+  t.strictSame(await seen(), ['format', 'A100'], 'audio goes on and waits for no frame');
+  source.resume('h264');
+  t.ok(rendition.hasVideo);
+  t.strictSame(await seen(), ['format']);
+  await rendition.close();
+});
+
+t.test('no encoder is free for the new codec: the rendition fails with the reason', async (t) => {
+  const { source, rendition, refuse } = setUp();
+  refuse(new GatewayError('LIMIT_REACHED', 'All 1 video encoders are in use (max_encoders).'));
+  const failed = once(rendition, 'failed');
+  source.resume('vp8');
+  t.match(await failed, [{ code: 'LIMIT_REACHED' }]);
+  await rendition.close();
+});
+
+t.test('a closed rendition sends nothing and closes its encoder', async (t) => {
+  const { source, rendition, transcoders, seen } = setUp();
+  source.resume('vp8');
+  await seen();
+  await rendition.close();
+  await rendition.close();
+  t.ok(transcoders[0]!.closed);
+  for (const event of ['audio', 'video', 'resumed', 'failed'] as const) t.equal(source.listenerCount(event), 0);
+});
