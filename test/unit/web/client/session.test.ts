@@ -94,7 +94,7 @@ async function startServer(t: Test, port = 0) {
     url: `ws://127.0.0.1:${(server.address() as AddressInfo).port}`,
     port: (server.address() as AddressInfo).port,
     close,
-    /** The next message of this name; consumes what came before it. */
+    /** Returns the next message with this name and drops earlier ones. */
     async next(message: string): Promise<Received> {
       for (;;) {
         const at = received.findIndex((one) => one.message === message);
@@ -110,7 +110,7 @@ const say = (socket: ServerSocket, message: string, ...data: unknown[]): void =>
 const status = ({ socket, data }: Received, value: string, info?: string): void =>
   say(socket, 'notifyStreamStatusEvent', { mediaSessionId: data.mediaSessionId, name: data.name, status: value, info });
 
-/** The publication's and the session's states from now on, one after the other. */
+/** Returns a function that resolves with the next state, one after the other. */
 function states(emitter: { on(name: 'state', listener: (state: string, info?: string) => void): unknown }) {
   const seen: string[] = [];
   const waiting: (() => void)[] = [];
