@@ -11,6 +11,8 @@ const DOCUMENTS = [
   'CHANGELOG.md',
   'CONTRIBUTING.md',
   'SECURITY.md',
+  'bench/HISTORY.md',
+  'bench/README.md',
   'media/README.md',
   'scripts/mediasoup-worker/README.md',
   ...readdirSync(join(ROOT, 'docs'))
