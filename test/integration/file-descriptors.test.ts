@@ -9,7 +9,7 @@ const MAIN = fileURLToPath(new URL('../helpers/without-descriptors-main.ts', imp
 /** What node itself has open, and enough for two children. */
 const LIMIT = 80;
 
-t.test('without file descriptors nothing is encoded or connected to, and it says why', async (t) => {
+t.test('without file descriptors encoding and connecting fail with a clear reason', async (t) => {
   const server = createServer((socket) => void socket.resume()).listen(0, '127.0.0.1');
   await once(server, 'listening');
   t.teardown(() => server.close());

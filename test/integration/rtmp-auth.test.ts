@@ -89,7 +89,7 @@ void t.test('names and passwords of any characters, and a query of the applicati
   t.equal(applications.length, 3);
 });
 
-void t.test('refusals never tell the secrets', async (t) => {
+void t.test('refusals never contain the secrets', async (t) => {
   const server = await serve(gatekeeper('b0bby', 'passw0rd', undefined));
   const at = `127.0.0.1:${server.port}/live/k3y-name`;
   for (const userinfo of ['', 'b0bby:wr0ng@', 'all1ce:passw0rd@']) {

@@ -130,7 +130,7 @@ for (const engine of pushEngines) {
 }
 
 // Of our own client alone, because the other tells nothing of what is on the way.
-void t.test('a short standstill does no harm', async (t) => {
+void t.test('a short pause of the server does no harm', async (t) => {
   const server = await startNginxRtmp({ record: false });
   t.teardown(() => server.stop());
   const pusher = createRtmpPusher()(pushTarget(`${server.rtmpUrl}/name`));

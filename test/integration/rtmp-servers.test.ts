@@ -126,7 +126,7 @@ for (const engine of pushEngines) {
   });
 }
 
-void t.test('nginx-rtmp takes chunks of any size', async (t) => {
+void t.test('nginx-rtmp accepts chunks of any size', async (t) => {
   const server = await startNginxRtmp();
   t.teardown(() => server.stop());
   for (const chunkSize of [128, 4096, 1_000_000]) {

@@ -39,6 +39,6 @@ t.test('the documented fields are those of the schemas', async (t) => {
       `${name}: required`,
     );
   }
-  const view = viewOf({ streamName: 'a', rtmpUrl: 'b' }, { endedAt: '' });
+  const view = viewOf({ streamName: 'a', rtmpUrl: 'b' }, { endedAt: '', publisherAway: { since: '', until: '' } });
   t.strictSame(Object.keys(components.schemas['Transponder']!.properties).sort(), Object.keys(view).sort());
 });

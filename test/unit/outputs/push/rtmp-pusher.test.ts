@@ -208,7 +208,7 @@ void t.test('refusals at every step', async (t) => {
   );
 });
 
-void t.test('peers that are no RTMP servers', async (t) => {
+void t.test('peers that are not RTMP servers', async (t) => {
   const drip = (socket: import('node:net').Socket): void => {
     const timer = setInterval(() => socket.write(Buffer.from([3])), 20);
     socket.once('close', () => clearInterval(timer));
@@ -263,7 +263,7 @@ function endless(socket: import('node:net').Socket): void {
   more();
 }
 
-void t.test('what a server says during a publish', async (t) => {
+void t.test('status messages during a publish', async (t) => {
   const says = async (say: Answer): ReturnType<typeof death> => {
     const server = await startScriptedServer({ answers: { ping: say } });
     t.teardown(() => server.stop());
@@ -299,7 +299,7 @@ const behindStart =
     peer.socket.uncork();
   };
 
-void t.test('what a server says in one packet with Publish.Start', async (t) => {
+void t.test('status messages in the same packet as Publish.Start', async (t) => {
   const badName: Answer = (peer) => peer.status('error', 'NetStream.Publish.BadName', 'taken');
   const cases: [string, Answer, object][] = [
     ['a refusal', badName, { code: 'DESTINATION_REFUSED', message: /BadName: taken/ }],
@@ -336,7 +336,7 @@ void t.test('what a server says in one packet with Publish.Start', async (t) => 
   );
 });
 
-void t.test('what a server says before it is asked to publish', async (t) => {
+void t.test('status messages before the publish command', async (t) => {
   const say = (code: string, then: (peer: ScriptedPeer) => void): ScriptedServerOptions['answers'] => ({
     FCPublish: (peer) => {
       peer.status('error', code, 'account suspended');
@@ -375,7 +375,7 @@ void t.test('what a server says before it is asked to publish', async (t) => {
   );
 });
 
-void t.test('a name that was accepted and is refused behind that', async (t) => {
+void t.test('a name that is accepted and refused afterwards', async (t) => {
   const server = await startScriptedServer({
     onMessage: (peer, { type }) => type === MESSAGE.video && peer.send(MESSAGE.acknowledgement, uint32(peer.received)),
   });
@@ -436,7 +436,7 @@ void t.test('pings are answered and windows acknowledged', async (t) => {
   await pusher.close();
 });
 
-void t.test('a server that pings without end and reads nothing is left', async (t) => {
+void t.test('a server that keeps pinging and reads nothing is disconnected', async (t) => {
   const server = await startScriptedServer();
   t.teardown(() => server.stop());
   const pusher = create(pushTarget(`${server.rtmpUrl}/name`));
@@ -455,7 +455,7 @@ void t.test('a server that pings without end and reads nothing is left', async (
   t.ok(most < 200_000, 'and its pongs do not pile up');
 });
 
-void t.test('close() is silent, idempotent and quick, at every step', async (t) => {
+void t.test('close() emits nothing, is idempotent and quick, at every step', async (t) => {
   const timers = (): number => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
   const before = timers();
   for (const silent of ['raw', 'connect', 'createStream', 'publish']) {
@@ -484,7 +484,7 @@ void t.test('close() is silent, idempotent and quick, at every step', async (t) 
   t.equal(timers(), before, 'no timer stays');
 });
 
-void t.test('no listener is needed in the first turn', async (t) => {
+void t.test('events are not emitted before the caller can listen', async (t) => {
   const pusher = create(pushTarget('rtmp://127.0.0.1:1/live/name', { localAddress: 'nonsense' }));
   t.match(await death(pusher), { code: 'PUSHER_FAILED' });
 });
