@@ -15,11 +15,11 @@ import { pushTarget, ready } from '../helpers/push-target.ts';
 import { startScriptedServer } from '../helpers/scripted-rtmp-server.ts';
 import { waitFor } from '../helpers/wait.ts';
 
-// What is particular to an ffmpeg for each destination: when it connects, what it tells, and when it ends.
+// What is specific to one ffmpeg per destination: when it connects, what it reports, and when it ends.
 const logger = silentLogger;
 const create = createFfmpegPusher({ logger });
 const tags = await createFlvTags({ seconds: 1 });
-/** Milliseconds; shorter than what is waited for below. */
+/** Milliseconds; shorter than the delays below. */
 const STALL = 500;
 const LONGER = 800;
 

@@ -8,7 +8,7 @@ import { startScriptedServer } from '../helpers/scripted-rtmp-server.ts';
 import { startTlsTerminator } from '../helpers/tls-terminator.ts';
 import { waitFor } from '../helpers/wait.ts';
 
-// What the client of our own says and does beyond the answers that both engines give (rtmps.test.ts).
+// The gateway's own client, beyond what both engines have in common (rtmps.test.ts).
 const server = await startNginxRtmp();
 t.teardown(() => server.stop());
 const terminator = await startTlsTerminator(server.port);

@@ -10,7 +10,7 @@ import { silentLogger } from '../../../src/observe/logger.ts';
 import { makeCertificate } from '../../helpers/certificate.ts';
 import { waitFor } from '../../helpers/wait.ts';
 
-/** Two certificates of different names, and a place where one of them is in use. */
+/** Two certificates for different names, and the files in which one of them is in use. */
 async function prepare(
   t: Test,
 ): Promise<{ certFile: string; keyFile: string; use: (which: 'old' | 'new', part: 'cert' | 'key') => void }> {

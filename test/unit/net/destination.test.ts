@@ -11,7 +11,7 @@ const parse = (url: string, rules: { prefix?: string; fullUrl?: boolean; name?: 
     fullUrl: rules.fullUrl ?? false,
   });
 
-/** What goes over the wire. */
+/** What is sent over the wire. */
 const wire = ({ scheme, host, port, app, streamName, tcUrl }: Destination) => ({
   scheme,
   host,

@@ -20,7 +20,7 @@ function read(pieces: readonly Buffer[], maxPending?: number): RtmpMessage[] {
   return messages;
 }
 
-/** Cuts bytes where `cuts` say, in pieces of 1 and more. */
+/** Splits bytes at the positions in `cuts`, into pieces of at least 1 byte. */
 function pieces(bytes: Buffer, cuts: readonly number[]): Buffer[] {
   const parts: Buffer[] = [];
   for (let at = 0, turn = 0; at < bytes.length; turn++) {

@@ -7,7 +7,7 @@ import { MESSAGE, uint32, type RtmpMessage } from '../../../src/rtmp/message.ts'
 
 const CHUNK_SIZE = 4096;
 
-/** What a peer reads that has been told the chunk size. */
+/** What a peer that knows the chunk size reads. */
 function read(pieces: readonly Buffer[]): RtmpMessage[] {
   const messages: RtmpMessage[] = [];
   const reader = new ChunkReader((message) => messages.push(message));

@@ -18,7 +18,7 @@ const { port } = server.address() as AddressInfo;
 const open = (addresses: readonly string[], timeouts = PATIENT, signal = never): Promise<Socket> =>
   openTransport({ host: 'rtmp.example.com', addresses, port }, timeouts, signal);
 
-/** An address at which somebody listens at our port and nobody answers: its queue is full, so the kernel does not say a word. */
+/** An address with a listening socket whose backlog is full, so that the kernel does not answer. */
 async function silentAddress(address: string): Promise<{ address: string; close(): void }> {
   const program = `const server = require('net').createServer().listen({ port: ${port}, host: '${address}', backlog: 1 }, () => {
     require('fs').writeSync(1, 'listening');

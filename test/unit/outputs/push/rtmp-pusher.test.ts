@@ -16,14 +16,14 @@ import { waitFor } from '../../../helpers/wait.ts';
 const QUICK = { tcp: 300, tls: 300, handshake: 300, command: 300 };
 const create = createRtmpPusher({ timeouts: QUICK });
 
-/** Only who expects to wait has little patience, lest a busy machine be taken for a silent server. */
+/** Short timeouts are for tests that expect them, so that a busy machine is not mistaken for a silent server. */
 const patience = (code: string): typeof QUICK => (code === 'DESTINATION_TIMEOUT' ? QUICK : DEFAULT_TIMEOUTS);
 
 function tag(type: TagType, data: Buffer, timestamp = 0): FlvTag {
   return { type, timestamp, data, keyFrame: false, sequenceHeader: false };
 }
 
-/** Why a push to such a server dies. */
+/** The reason for which a push to such a server fails. */
 async function deathBy(
   t: Test,
   options: ScriptedServerOptions,
@@ -78,7 +78,7 @@ void t.test('the order on the wire', async (t) => {
   t.ok(peer.messages[2]!.payload.equals(video));
 });
 
-void t.test('a group that goes to several goes to each in its own stream and chunks', async (t) => {
+void t.test('a group for several destinations is sent to each with its own stream id and chunk size', async (t) => {
   const group = new TagGroup([tag(TAG_VIDEO, Buffer.alloc(10_000, 1))]);
   for (const [streamId, chunkSize] of [
     [1, 65_536],
@@ -107,7 +107,7 @@ void t.test('queries of the application stay in the application', async (t) => {
   t.match(server.peers[0]!.commands[0]!.values[0], { app: 'live/x', tcUrl: `rtmp://127.0.0.1:${server.port}/live/x` });
 });
 
-void t.test("the server's words are the reason, without the key", async (t) => {
+void t.test("the server's description is the reason, without the key", async (t) => {
   const badName: Answer = (peer) =>
     peer.status('error', 'NetStream.Publish.BadName', 'live/s3cr3t is already published, s3cr3t!');
   const error = await deathBy(t, { answers: { publish: badName } }, 's3cr3t?token=abcdef');
@@ -117,7 +117,7 @@ void t.test("the server's words are the reason, without the key", async (t) => {
     t.notMatch(`${cause.message}${cause.stack}`, /s3cr3t|abcdef/);
 });
 
-void t.test('a name that was good before may be tried again, other refusals may not', async (t) => {
+void t.test('a name that was accepted before is retried, other refusals are not', async (t) => {
   for (const [code, resumed] of [
     ['NetStream.Publish.BadName', 'DESTINATION_LOST'],
     ['NetStream.Publish.Denied', 'DESTINATION_REFUSED'],
@@ -252,7 +252,7 @@ void t.test('peers that are not RTMP servers', async (t) => {
   );
 });
 
-/** Messages of no meaning, as fast as they are read. */
+/** Sends meaningless messages as fast as they are read. */
 function endless(socket: import('node:net').Socket): void {
   const message = Buffer.from('030000000000010801000000aa', 'hex');
   const block = Buffer.concat(Array.from({ length: 5000 }, () => message));
@@ -289,7 +289,7 @@ void t.test('status messages during a publish', async (t) => {
   });
 });
 
-/** Says it in one packet with the word that the publish has begun. */
+/** Sends it in the same packet as the start of the publish. */
 const behindStart =
   (say: Answer): Answer =>
   (peer, command) => {

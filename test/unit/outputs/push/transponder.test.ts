@@ -432,7 +432,7 @@ t.test('stopped in any state: everything is released, and no event follows', asy
     }
     stage.rendition.emit('tags', new TagGroup([video(0, true)]));
     t.strictSame([stage.rendition.listenerCount('tags'), stage.rendition.listenerCount('failed')], [0, 0]);
-    // Longer than it takes to the next attempt.
+    // Longer than the delay before the next attempt.
     await sleep(5);
     t.equal(stage.pushers.length, count);
     t.strictSame(stage.invalid, []);
