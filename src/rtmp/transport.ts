@@ -159,7 +159,7 @@ const TLS_ERRORS: Readonly<Record<string, string>> = {
   ERR_TLS_CERT_ALTNAME_INVALID: "The server's certificate is for another host",
   CERT_HAS_EXPIRED: "The server's certificate has expired",
   CERT_NOT_YET_VALID: "The server's certificate is not valid yet",
-  DEPTH_ZERO_SELF_SIGNED_CERT: "The server's certificate is self-signed, by nobody who is trusted",
+  DEPTH_ZERO_SELF_SIGNED_CERT: "The server's certificate is self-signed and not trusted",
   SELF_SIGNED_CERT_IN_CHAIN: "The server's certificate is signed by an authority that is not trusted",
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: "The server's certificate is signed by an authority that is not trusted",
   UNABLE_TO_VERIFY_LEAF_SIGNATURE:
