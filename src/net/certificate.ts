@@ -9,19 +9,19 @@ export interface CertificateOptions {
   readonly certFile: string;
   readonly keyFile: string;
   readonly logger: Logger;
-  /** How often the files are looked at. */
+  /** How often the files are checked, in milliseconds. */
   readonly watchMs?: number;
 }
 
-/** A server of Node's that can be given another certificate; its connections stay. */
+/** A Node server whose certificate can be replaced; existing connections are kept. */
 interface SecureServer {
   setSecureContext(options: SecureContextOptions): void;
 }
 
-/** Renewals happen a month before the old certificate ends, so a minute is soon. */
+/** Certificates are renewed weeks before they expire, so once a minute is enough. */
 const WATCH_MS = 60_000;
 
-/** The certificate that the gateway shows to browsers. Its files are read again when they change, because a restart would end all streams. */
+/** The certificate of the gateway's HTTPS and WSS servers. Its files are read again when they change, because a restart would end all streams. */
 export class Certificate {
   readonly #options: CertificateOptions;
   readonly #servers = new Set<SecureServer>();
@@ -35,12 +35,12 @@ export class Certificate {
       watchFile(file, { interval: options.watchMs ?? WATCH_MS, persistent: false }, this.#renew);
   }
 
-  /** What a TLS server begins with. TLS 1.2 is the least that browsers with WebRTC speak. */
+  /** Options for creating a TLS server. All browsers with WebRTC support TLS 1.2. */
   get secureOptions(): SecureContextOptions {
     return this.#secureOptions;
   }
 
-  /** Gives the server each later certificate, too. */
+  /** Updates the server whenever the certificate changes. */
   keepCurrent(server: SecureServer): void {
     this.#servers.add(server);
   }
@@ -49,7 +49,7 @@ export class Certificate {
     for (const file of [this.#options.certFile, this.#options.keyFile]) unwatchFile(file, this.#renew);
   }
 
-  /** Called for each of the two files. Between the two they may not belong together, and then the old ones stay. */
+  /** Called for each of the two files. Between the two calls they may not match; then the previous ones are kept. */
   readonly #renew = (): void => {
     const { logger } = this.#options;
     try {
@@ -57,7 +57,7 @@ export class Certificate {
     } catch (error) {
       logger.warn(
         { reason: (error as Error).message },
-        'the changed certificate cannot be used; the one before stays until the files change again',
+        'the changed certificate cannot be used; the previous one is kept until the files change again',
       );
       return;
     }
@@ -79,7 +79,7 @@ function read({ certFile, keyFile }: CertificateOptions): SecureContextOptions {
     const { code, path, message } = error as NodeJS.ErrnoException;
     const what = path
       ? `${path} cannot be read (${code})`
-      : `${certFile} and ${keyFile} do not make a certificate in PEM with its key (${message})`;
+      : `${certFile} and ${keyFile} are not a PEM certificate and its key (${message})`;
     throw new GatewayError('SETTINGS_INVALID', `tls_cert and tls_key: ${what}.`, { cause: error });
   }
 }

@@ -6,13 +6,13 @@ import type { Settings } from '../config/schema.ts';
 import { GatewayError } from '../errors.ts';
 import type { Destination } from './destination.ts';
 
-/** Addresses that have been checked, at least one, in the order in which they should be tried; connect to these and to no other. */
+/** Addresses that have been checked, at least one, in the order in which they should be tried. Connections may be made to these only. */
 export interface ResolvedDestination {
   readonly addresses: readonly string[];
 }
 
 export interface DestinationPolicyOptions {
-  /** Servers of our own on this machine, such as the embedded RTMP server: allowed whatever the settings say. */
+  /** The gateway's own servers, such as the embedded RTMP server: always allowed. */
   readonly alsoAllow?: readonly { readonly address: string; readonly port: number }[];
   /** All addresses of a host, in the order in which they should be tried. Default: the system's resolver. */
   readonly lookup?: (host: string) => Promise<readonly string[]>;
@@ -20,18 +20,18 @@ export interface DestinationPolicyOptions {
   readonly timeoutMs?: number;
 }
 
-/** The system's resolver tries each of its servers for 5 s; a REST client should have its answer before it gives up itself. */
+/** The system's resolver tries each of its servers for 5 s. A REST client should get its answer before its own timeout. */
 const LOOKUP_TIMEOUT_MS = 5000;
 
-/** IPv6 addresses outside this network have no business on the Internet (IANA's global unicast allocation, RFC 4291). */
+/** Public IPv6 addresses are in this network (IANA's global unicast allocation, RFC 4291). */
 const GLOBAL_UNICAST: [ipaddr.IPv6, number] = [ipaddr.IPv6.parse('2000::'), 3];
 
 type Address = ipaddr.IPv4 | ipaddr.IPv6;
 type Rule = (host: string, address: Address) => boolean;
 
 /**
- * Decides where pushes may go, so that the gateway does not become a way into its own network. Ask again before each connection:
- * what a name resolves to changes, and names that change on purpose are an attack (DNS rebinding).
+ * Decides where pushes may go, so that the gateway cannot be used to reach its own network. Must be asked before each connection: what a name resolves to
+ * changes, sometimes on purpose (DNS rebinding).
  */
 export class DestinationPolicy {
   readonly #allowNetworks: readonly Rule[];
@@ -62,11 +62,11 @@ export class DestinationPolicy {
     throw new GatewayError(
       'DESTINATION_FORBIDDEN',
       `Pushing to ${host} is not allowed: it is a private or reserved address, or its host is not permitted. ` +
-        'Whoever runs the gateway can allow it with destination_allow_networks or destination_allow_hosts, if destination_deny_hosts does not name it.',
+        'The operator of the gateway can allow it with destination_allow_networks or destination_allow_hosts, unless destination_deny_hosts names it.',
     );
   }
 
-  /** Denied is denied; an address of a private network needs to be named; a public one needs a host that is permitted. */
+  /** Denied hosts are never permitted. A private address must be named explicitly; a public one needs a permitted host. */
   #permits(host: string, port: number, address: Address): boolean {
     const matches = (rule: Rule): boolean => rule(host, address);
     if (this.#denyHosts.some(matches)) return false;
@@ -103,7 +103,7 @@ export class DestinationPolicy {
 const lookupAll = async (host: string): Promise<string[]> =>
   (await dnsLookup(host, { all: true })).map(({ address }) => address);
 
-/** Lower case, IDNA, no dot at the end: one spelling for one host, so that rules cannot be side-stepped by another. */
+/** Lower case, IDNA, no dot at the end: one spelling for each host, so that rules cannot be bypassed with another spelling. */
 function normaliseHost(host: string): string {
   if (isIP(host)) return host;
   return (domainToASCII(host) || host.toLowerCase()).replace(/\.$/, '');

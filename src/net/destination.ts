@@ -2,7 +2,7 @@ import { isIPv6 } from 'node:net';
 import { GatewayError } from '../errors.ts';
 import { Secret } from './secret.ts';
 
-/** Where a transponder publishes, taken apart once and with its secrets wrapped. */
+/** Where a transponder publishes: a parsed URL with its secrets wrapped. */
 export interface Destination {
   readonly scheme: 'rtmp' | 'rtmps';
   /** Host name or address, IPv6 without brackets. */
@@ -16,7 +16,7 @@ export interface Destination {
   readonly tcUrl: Secret;
   readonly user?: Secret;
   readonly password?: Secret;
-  /** As the client sent it; only for the answer to that client. */
+  /** The URL as the client sent it. Only for answers to that client. */
   readonly url: Secret;
   /** Safe to log: scheme, host, port and the application's first segment. */
   readonly redacted: string;
@@ -25,7 +25,7 @@ export interface Destination {
 export interface AddressingRules {
   /** Put before the source stream's name; empty: none. */
   readonly streamNamePrefix: string;
-  /** The name is the URL's last path segment with its query; no prefix. */
+  /** The stream name is the URL's last path segment with its query, without a prefix. */
   readonly fullUrl: boolean;
 }
 
@@ -39,12 +39,12 @@ const HOST_NAME = /^[\p{L}\p{N}_](?:[\p{L}\p{N}\p{M}._-]*[\p{L}\p{N}\p{M}_.])?$/
 const CONTROL_OR_SPACE = /[\u0000-\u0020\u007f]/;
 
 /**
- * Takes an `rtmpUrl` apart by the rules of the WCS documentation: the name published is prefix + stream name below the URL's
- * application, whose query stays in the application; with `fullUrl` it is the URL's last path segment with its query.
+ * Parses an `rtmpUrl` by the rules of the WCS documentation: the published name is prefix + stream name below the URL's application, whose query stays in the
+ * application; with `fullUrl` it is the URL's last path segment with its query.
  *
- * Written without `URL`, which re-encodes paths and queries: stream keys must stay as they are, byte for byte.
+ * Does not use `URL`, which re-encodes paths and queries: stream keys must stay unchanged, byte for byte.
  *
- * @throws {GatewayError} INVALID_RTMP_URL, without any part of the URL that may be secret.
+ * @throws {GatewayError} INVALID_RTMP_URL; the message contains no part of the URL that may be secret
  */
 export function parseDestination(url: string, sourceStreamName: string, rules: AddressingRules): Destination {
   if (CONTROL_OR_SPACE.test(url)) throw invalid('contains white space or control characters');
@@ -57,7 +57,7 @@ export function parseDestination(url: string, sourceStreamName: string, rules: A
   if (givenHost === '') throw invalid('has no host');
   const isBracketed = givenHost.startsWith('[');
   const host = isBracketed ? givenHost.slice(1, -1) : givenHost;
-  // A zone (fe80::1%eth0) means something on one machine only.
+  // A zone (fe80::1%eth0) is meaningful on one machine only.
   if (isBracketed ? !isIPv6(host) || host.includes('%') : !HOST_NAME.test(host))
     throw invalid('has a host that is neither a name nor an address');
   if (givenPort !== undefined && !/^\d{1,5}$/.test(givenPort)) throw invalid('has a port that is not a number');
@@ -92,8 +92,8 @@ function invalid(what: string): GatewayError {
 }
 
 /**
- * The seed's `connect("live/?user=u&pass=p")` keeps the slash before the query; without a query a slash at the end is only
- * punctuation. `rtmp://HOST/` is the server's root application, as in the documentation of `rtmp_push_auto_start_url`.
+ * WCS's `connect("live/?user=u&pass=p")` keeps the slash before the query; without a query a slash at the end is
+ * dropped. `rtmp://HOST/` is the server's root application, as in the documentation of `rtmp_push_auto_start_url`.
  */
 const applicationOf = (path: string, query: string): string => (query ? path + query : path.replace(/\/+$/, ''));
 
@@ -101,7 +101,7 @@ function splitFullUrl(path: string, query: string): { app: string; streamName: s
   const trimmed = path.replace(/\/+$/, '');
   const slash = trimmed.lastIndexOf('/');
   if (slash > 0) return { app: trimmed.slice(0, slash), streamName: trimmed.slice(slash + 1) + query };
-  // The server URL itself may have a query, and the key comes behind it, as encoders take it: YouTube's live2?backup=1/KEY.
+  // The server URL itself may have a query, with the key after it, as encoders accept it: YouTube's live2?backup=1/KEY.
   const behind = query.indexOf('/');
   const key = query.slice(behind + 1);
   if (slash === 0 || trimmed === '' || behind < 0 || key === '')
@@ -124,12 +124,12 @@ function decodeCredential(encoded: string): string {
   } catch {
     throw invalid('has a user or password that is not percent-encoded correctly');
   }
-  // eslint-disable-next-line no-control-regex -- as above; a space is allowed in a password
+  // eslint-disable-next-line no-control-regex -- as above, but spaces are allowed in a password
   if (/[\u0000-\u001f\u007f]/.test(decoded)) throw invalid('has control characters in its user or password');
   return decoded;
 }
 
-/** Only the application's first word is shown: whoever forgets `rtmpTransponderFullUrl` has a stream key in the next segment. */
+/** Only the application's first segment is shown: if `rtmpTransponderFullUrl` was forgotten, the next segment is a stream key. */
 function redactApp(app: string, fullUrl: boolean): string {
   const first = /^[\w.~-]*/.exec(app)![0];
   const isShownWhole = first === app && !fullUrl;

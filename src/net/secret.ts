@@ -1,4 +1,4 @@
-/** A value that must never be seen: prints as `***` in strings, JSON and `util.inspect`. */
+/** A value that must never be shown: prints as `***` in strings, JSON and `util.inspect`. */
 export class Secret {
   readonly #value: string;
 

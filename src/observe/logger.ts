@@ -18,15 +18,14 @@ const SECRET_FIELDS = [
   'rest_api_key',
   'state_key',
 ];
-/** Pino's redaction names paths, so each depth at which such fields are logged is spelt out. */
+/** Pino's redaction works by path, so each depth at which such fields are logged is listed. */
 const SECRET_PATHS = SECRET_FIELDS.flatMap((field) => [`["${field}"]`, `*["${field}"]`, `*.*["${field}"]`]);
 
-/** Runs over a log line in JSON: a backslash is part of the URL only where it escapes a quote or a backslash of it. */
+/** Applied to a log line in JSON: a backslash is part of the URL only where it escapes a quote or a backslash. */
 const RTMP_URL = /(rtmps?:\/\/)(?:(?:[^\s"\\/@]|\\["\\])*@)?([^\s"\\/?]*)(\/[\w.~-]+)?((?:[^\s"\\]|\\["\\])*)/gi;
 
 /**
- * Takes userinfo, query and all but the first path segment out of every RTMP URL in a text: the net under those texts that are
- * not ours, such as ffmpeg's messages.
+ * Removes userinfo, query and all but the first path segment from every RTMP URL in a text: a safety net for text from elsewhere, such as ffmpeg's messages.
  */
 export function redactRtmpUrls(text: string): string {
   return text.replace(
@@ -36,17 +35,17 @@ export function redactRtmpUrls(text: string): string {
   );
 }
 
-/** Where a log goes other than to standard output; for tests. */
+/** Where the log goes instead of standard output; for tests. */
 export interface LoggerOptions {
   readonly destination?: DestinationStream;
 }
 
-/** The gateway's log: one line per event on standard output, as JSON or for people to read, without secrets. */
+/** The gateway's log: one line per event on standard output, as JSON or in a readable format, without secrets. */
 export function createLogger(
   settings: Pick<Settings, 'log_level' | 'log_format'>,
   options: LoggerOptions = {},
 ): Logger {
-  // Synchronous, so that the last words before an exit are written.
+  // Synchronous, so that the last lines before an exit are written.
   const output = options.destination ?? standardOutput();
   const destination: DestinationStream =
     settings.log_format === 'json' ? output : { write: (line) => output.write(prettyLine(line)) };
@@ -63,7 +62,7 @@ export function createLogger(
   );
 }
 
-/** Streams do not end because a disk is full, or a terminal has gone: what cannot be written is kept, and written when it can be. */
+/** A full disk or a closed terminal must not end streams: lines that cannot be written are kept and written later. */
 function standardOutput(): DestinationStream {
   return pino.destination({ fd: 1, sync: true }).on('error', () => {});
 }

@@ -1,35 +1,35 @@
 /** Sequence numbers are 32 bits wide (RTMP 1.0, 5.4.3). */
 const SEQUENCE_RANGE = 2 ** 32;
-/** A count that begins anew below this was no running total: those that we know wrap at 2^32, or at 0xf0000000 (nginx-rtmp). */
+/** A count that starts again below this is not a running total: known servers wrap at 2^32, or at 0xf0000000 (nginx-rtmp). */
 const LEAST_WRAP = 2 ** 31;
 
-/** What a peer says that it has received. */
+/** The number of bytes that a peer acknowledges. */
 export class Acknowledgements {
   #known = false;
   #acknowledged = 0;
   #lastSequence = 0;
   #longestStep = 0;
-  /** What the peer tells is no running total, and so nothing that can be reckoned with. */
+  /** The peer does not send running totals, so its acknowledgements cannot be used. */
   #meaningless = false;
 
-  /** The peer has acknowledged something. Some servers never do, and some tell what has come since they last did. */
+  /** Whether the peer has acknowledged something. Some servers never do, and some send what they received since their last acknowledgement. */
   get known(): boolean {
     return this.#known && !this.#meaningless;
   }
 
-  /** Bytes acknowledged in all. */
+  /** Total of acknowledged bytes. */
   get acknowledged(): number {
     return this.#acknowledged;
   }
 
-  /** The most bytes between two acknowledgements so far: how far behind an honest peer may be. */
+  /** The largest number of bytes between two acknowledgements so far: how far behind an honest peer may be. */
   get longestStep(): number {
     return this.#longestStep;
   }
 
   /**
-   * @param sequence the peer's count of received bytes, modulo 2^32.
-   * @param sent bytes sent in all until now: a peer cannot have received more.
+   * @param sequence the peer's count of received bytes, modulo 2^32
+   * @param sent total of bytes sent so far: a peer cannot have received more
    */
   take(sequence: number, sent: number): void {
     const outstanding = sent - this.#acknowledged;
@@ -41,7 +41,7 @@ export class Acknowledgements {
       this.#acknowledged += step;
       this.#longestStep = Math.max(this.#longestStep, step);
     } else {
-      // Its count has begun anew, as nginx-rtmp's does at 0xf0000000. What it received before that is unknown but less than a step.
+      // Its count has started again, as that of nginx-rtmp does at 0xf0000000. What it received just before that is unknown, but less than one step.
       this.#acknowledged += Math.min(outstanding, sequence + this.#longestStep);
     }
   }

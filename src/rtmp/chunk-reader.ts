@@ -6,27 +6,27 @@ import { RtmpError } from './rtmp-error.ts';
 const MESSAGE_HEADER_SIZE = [11, 7, 3, 0] as const;
 /** Three bytes of basic header, eleven of message header, four of timestamp. */
 const MAX_HEADER = 18;
-/** Bytes of all unfinished messages together: what servers say to a publisher is counted in hundreds. */
+/** Most bytes of all unfinished messages. What servers send to a publisher is a few hundred bytes. */
 const DEFAULT_MAX_PENDING = 1 << 20;
-/** Servers use a handful; each one costs memory. */
+/** Most chunk streams. Servers use a handful; each one costs memory. */
 const MAX_CHUNK_STREAMS = 64;
 
 interface ChunkStream {
   timestamp: number;
-  /** Of the last header that had a timestamp field: what a type 3 chunk repeats. */
+  /** Whether the last header that had a timestamp field had an extended timestamp, which type 3 chunks repeat. */
   delta: number;
   extended: boolean;
   length: number;
   type: number;
   streamId: number;
-  /** The unfinished message, and how much of it is there. */
+  /** The unfinished message, and the number of its bytes that have arrived. */
   payload: Buffer | undefined;
   received: number;
 }
 
 /**
- * Puts messages together from chunks (RTMP 1.0, 5.3), whatever the pieces in which their bytes arrive. The peer's chunk size and
- * aborted messages are dealt with here, because they matter for the very next byte.
+ * Assembles messages from chunks (RTMP 1.0, 5.3). Bytes may arrive in pieces of any size. Changes of the chunk size and aborted messages are handled here,
+ * because they affect the very next byte.
  */
 export class ChunkReader {
   readonly #onMessage: (message: RtmpMessage) => void;
@@ -37,9 +37,9 @@ export class ChunkReader {
   #chunkSize = DEFAULT_CHUNK_SIZE;
   /** Announced bytes of all unfinished messages. */
   #pending = 0;
-  /** The stream whose chunk is being read; undefined while its header is. */
+  /** The stream whose chunk is being read; `undefined` while a header is being read. */
   #current: ChunkStream | undefined;
-  /** What is still to come of the current chunk. */
+  /** Bytes that are missing from the current chunk. */
   #chunkLeft = 0;
 
   constructor(onMessage: (message: RtmpMessage) => void, maxPending = DEFAULT_MAX_PENDING) {
@@ -47,7 +47,7 @@ export class ChunkReader {
     this.#maxPending = maxPending;
   }
 
-  /** @throws {RtmpError} protocol; the reader is of no use after that. */
+  /** @throws {RtmpError} protocol; the reader must not be used afterwards */
   push(data: Buffer): void {
     let position = 0;
     while (position < data.length) {
@@ -67,7 +67,7 @@ export class ChunkReader {
     return position;
   }
 
-  /** How long the header is, as far as the bytes that are there tell: it grows when they say that more follows. */
+  /** The length of the header as far as it is known from the bytes that have arrived. It grows when they announce further fields. */
   #headerSize(): number {
     const basic = this.#basicSize();
     if (this.#headerLength < basic) return basic;
@@ -108,9 +108,9 @@ export class ChunkReader {
     const id = this.#chunkStreamId();
     const known = this.#streams.get(id);
     if (known) return known;
-    if (format !== 0) throw new RtmpError('protocol', 'The server continues a chunk stream that it has not begun');
+    if (format !== 0) throw new RtmpError('protocol', 'The server continued a chunk stream that it had not started');
     if (this.#streams.size >= MAX_CHUNK_STREAMS)
-      throw new RtmpError('protocol', 'The server uses too many chunk streams');
+      throw new RtmpError('protocol', 'The server used too many chunk streams');
     const stream: ChunkStream = {
       timestamp: 0,
       delta: 0,
@@ -126,7 +126,7 @@ export class ChunkReader {
   }
 
   #takeMessageHeader(stream: ChunkStream, format: number): void {
-    if (stream.payload) throw new RtmpError('protocol', 'The server begins a message inside another');
+    if (stream.payload) throw new RtmpError('protocol', 'The server started a message inside another one');
     const at = this.#basicSize();
     const time = this.#header.readUIntBE(at, 3);
     stream.extended = time === EXTENDED_TIMESTAMP;
@@ -139,7 +139,7 @@ export class ChunkReader {
 
   #startMessage(stream: ChunkStream, format: number): void {
     if (this.#pending + stream.length > this.#maxPending)
-      throw new RtmpError('protocol', 'The server sends messages that are too long');
+      throw new RtmpError('protocol', 'The server sent messages that are too long');
     this.#pending += stream.length;
     stream.timestamp = format === 0 ? stream.delta : (stream.timestamp + stream.delta) >>> 0;
     stream.payload = Buffer.allocUnsafe(stream.length);
@@ -172,8 +172,8 @@ export class ChunkReader {
 
   #setChunkSize(payload: Buffer): void {
     const size = payload.length < 4 ? 0 : payload.readUInt32BE();
-    // The first bit must be zero (RTMP 1.0, 5.4.1); sizes beyond a message's longest mean the same as the longest.
-    if (size < 1 || size > 0x7fffffff) throw new RtmpError('protocol', 'The server sets an impossible chunk size');
+    // The first bit must be zero (RTMP 1.0, 5.4.1); sizes above the maximum message length mean the same as the maximum.
+    if (size < 1 || size > 0x7fffffff) throw new RtmpError('protocol', 'The server set an invalid chunk size');
     this.#chunkSize = size;
   }
 

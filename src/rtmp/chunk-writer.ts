@@ -1,22 +1,22 @@
 import { DEFAULT_CHUNK_SIZE, EXTENDED_TIMESTAMP } from './message.ts';
 
-/** Where chunks go: a socket, which the caller has corked so that one system call takes them all. */
+/** Where chunks go: a socket that the caller has corked, so that one system call sends them all. */
 export interface ChunkSink {
   write(bytes: Buffer): unknown;
 }
 
-/** A first byte, eleven of message header, four of extended timestamp. */
+/** One byte of basic header, eleven of message header, four of extended timestamp. */
 const HEADER_SIZE = 12;
 const EXTENDED_HEADER_SIZE = 16;
 const CONTINUATION_SIZE = 1;
 const EXTENDED_CONTINUATION_SIZE = 5;
 
-/** The header of a continuing chunk is one byte by chunk stream, and always the same: made once, shared by all connections. */
+/** The header of a continuation chunk is one byte that depends on the chunk stream only: created once, shared by all connections. */
 const CONTINUATIONS = Array.from({ length: 64 }, (_, id) => Buffer.from([0xc0 | id]));
 
 /**
- * Takes messages apart into chunks (RTMP 1.0, 5.3). Every message begins with a full header (type 0): it costs a few bytes more than the
- * differences of types 1 and 2, and nothing can go out of step. Payloads are passed on as they are, never copied.
+ * Splits messages into chunks (RTMP 1.0, 5.3). Every message begins with a full header (type 0): it costs a few bytes more than the differences of types 1
+ * and 2, but does not depend on earlier messages. Payloads are passed on without copying.
  */
 export class ChunkWriter {
   #chunkSize = DEFAULT_CHUNK_SIZE;
@@ -25,7 +25,7 @@ export class ChunkWriter {
     return this.#chunkSize;
   }
 
-  /** From the next message on; the peer must have been told. */
+  /** Applies from the next message on. The peer must have been informed. */
   set chunkSize(bytes: number) {
     this.#chunkSize = bytes;
   }
@@ -42,9 +42,9 @@ export class ChunkWriter {
   }
 
   /**
-   * @param chunkStreamId 2 to 63.
-   * @param timestamp milliseconds, modulo 2^32.
-   * @returns bytes written, headers included.
+   * @param chunkStreamId 2 to 63
+   * @param timestamp milliseconds, modulo 2^32
+   * @returns bytes written, headers included
    */
   write(
     sink: ChunkSink,

@@ -6,7 +6,7 @@ const VERSION = 3;
 const PACKET_SIZE = 1536;
 const SERVER_SIZE = 1 + 2 * PACKET_SIZE;
 
-/** C0 and C1 of the simple handshake: time 0, four zeros (which say "simple" to servers that know a digest too), and random bytes. */
+/** C0 and C1 of the simple handshake: time 0, four zeros (which select the simple handshake on servers that also support digests), and random bytes. */
 export function createC0C1(): Buffer {
   const bytes = Buffer.alloc(1 + PACKET_SIZE);
   bytes[0] = VERSION;
@@ -14,20 +14,21 @@ export function createC0C1(): Buffer {
   return bytes;
 }
 
-/** Takes the server's half of the handshake in pieces of any size. */
+/** Reads the server's half of the handshake, in pieces of any size. */
 export class HandshakeReader {
   readonly #bytes = Buffer.allocUnsafe(SERVER_SIZE);
   #length = 0;
   #c2Taken = false;
 
-  /** S0, S1 and S2 are complete. */
+  /** Whether S0, S1 and S2 are complete. */
   get complete(): boolean {
     return this.#length === SERVER_SIZE;
   }
 
   /**
-   * Returns what is not part of the handshake any more. S2 is not compared with C1: servers of all kinds answer with something else.
-   * @throws {RtmpError} protocol, as soon as the first byte is that of another protocol.
+   * Returns the bytes after the handshake. S2 is not compared with C1, because many servers answer with something else.
+   *
+   * @throws {RtmpError} protocol, as soon as the first byte belongs to another protocol
    */
   push(data: Buffer): Buffer {
     const taken = data.copy(this.#bytes, this.#length);
@@ -37,7 +38,7 @@ export class HandshakeReader {
     return data.subarray(taken);
   }
 
-  /** C2, which repeats S1, once S1 is there: before S2, which a server may hold back until it has C2. Only the first time. */
+  /** C2, which repeats S1, as soon as S1 is complete: a server may hold back S2 until it has C2. Returned only once. */
   takeC2(): Buffer | undefined {
     if (this.#c2Taken || this.#length < 1 + PACKET_SIZE) return undefined;
     this.#c2Taken = true;

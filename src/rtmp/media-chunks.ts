@@ -2,7 +2,7 @@ import { encodeAmf0 } from '../media/amf0.ts';
 import { ChunkWriter, type ChunkSink } from './chunk-writer.ts';
 import { CHUNK_STREAM, MESSAGE } from './message.ts';
 
-/** One message of media. FLV has taken the numbers of its tags from RTMP, so its tags are such messages. */
+/** One media message. FLV tag types are RTMP message types, so FLV tags are such messages. */
 export interface MediaMessage {
   readonly type: number;
   /** Milliseconds. */
@@ -10,22 +10,22 @@ export interface MediaMessage {
   readonly data: Buffer;
 }
 
-/** Messages that go out together, maybe to many: it keeps what is made of them for the next one that asks. */
+/** Messages that are sent together, possibly to many destinations. Keeps what was made of them for the next destination. */
 export interface MediaGroup {
   readonly tags: readonly MediaMessage[];
   once<Made>(form: string, make: (group: this) => Made): Made;
 }
 
-/** A group as it goes over the wire, the same for all connections with its stream id and chunk size. */
+/** A group as it is sent over the wire, the same for all connections with the same stream id and chunk size. */
 export interface MediaChunks {
   readonly pieces: readonly Buffer[];
-  /** Of all pieces together. */
+  /** Total bytes of all pieces. */
   readonly bytes: number;
 }
 
 /**
- * Up to so many bytes are copied into one piece: for each piece and each destination Node needs longer than the copy does. More than that
- * is a large key frame, whose payload is sent from where it is.
+ * Up to this size the bytes are copied into one piece: writing another piece to each destination takes longer than the copy. A larger group has a large key
+ * frame, whose payload is sent without copying.
  */
 const MAX_COPIED = 64 * 1024;
 
@@ -37,7 +37,7 @@ const CHUNK_STREAMS: Readonly<Record<number, number>> = {
   [MESSAGE.data]: CHUNK_STREAM.data,
 };
 
-/** Takes the messages of a group apart into chunks. Metadata is sent so that servers keep it for whoever joins later. */
+/** Splits the messages of a group into chunks. Metadata is sent so that servers keep it for players that join later. */
 export function mediaChunks(messages: readonly MediaMessage[], streamId: number, chunkSize: number): MediaChunks {
   const writer = new ChunkWriter();
   writer.chunkSize = chunkSize;
@@ -57,7 +57,7 @@ function asSent(message: MediaMessage): MediaMessage {
     : message;
 }
 
-/** Joins all that is written into one piece of that length. */
+/** Joins everything that is written into one piece of the given length. */
 function copying(pieces: Buffer[], bytes: number): ChunkSink {
   const whole = Buffer.allocUnsafe(bytes);
   pieces.push(whole);

@@ -16,13 +16,13 @@ export const MESSAGE = {
 /** RTMP 1.0, 6.2: events of user control messages. */
 export const USER_CONTROL = { pingRequest: 6, pingResponse: 7 } as const;
 
-/** Chunk streams we write on: 2 is the specification's for control, the others are the custom of encoders. */
+/** The chunk streams that the client writes on: 2 is for control messages by the specification, the others are the convention of encoders. */
 export const CHUNK_STREAM = { control: 2, command: 3, audio: 4, data: 5, video: 6 } as const;
 
-/** Until a peer says otherwise (RTMP 1.0, 5.4.1), in bytes. */
+/** Bytes; applies until a peer sets another size (RTMP 1.0, 5.4.1). */
 export const DEFAULT_CHUNK_SIZE = 128;
 
-/** From this timestamp on the 24-bit field says 0xffffff and 32 bits follow (RTMP 1.0, 5.3.1.3). */
+/** From this timestamp on the 24-bit field is 0xffffff and 32 bits follow (RTMP 1.0, 5.3.1.3). */
 export const EXTENDED_TIMESTAMP = 0xffffff;
 
 export interface RtmpMessage {

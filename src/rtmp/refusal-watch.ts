@@ -4,21 +4,21 @@ import { RtmpError } from './rtmp-error.ts';
 import type { Redact } from './server-words.ts';
 
 /**
- * Hears what a server says against a publish. Listens from the first command on, and not only when the publish has begun: a server says so in
- * answer to `FCPublish`, or in one packet with `NetStream.Publish.Start`.
+ * Notices when a server refuses or ends a publish. Listens from the first command on: a server may refuse in the answer to `FCPublish`, or in the same packet
+ * as `NetStream.Publish.Start`.
  */
 export class RefusalWatch {
   readonly #redact: Redact;
-  /** The publish has begun; whatever ends one now ends this one. */
+  /** The publish has begun: a status that ends a publish now refers to it. */
   #started = false;
-  /** What may have been said of something else, such as `releaseStream`. */
+  /** A refusal that may refer to something else, such as `releaseStream`. */
   #objection: RtmpError | undefined;
 
   constructor(redact: Redact) {
     this.#redact = redact;
   }
 
-  /** Cuts the connection when the server says that it is over. Of several connections the last one counts. */
+  /** Closes the connection when the server ends the publish. Of several connections the last one counts. */
   listen(connection: RtmpConnection): void {
     this.#objection = undefined;
     connection.on('command', (command) => {
@@ -27,7 +27,7 @@ export class RefusalWatch {
     });
   }
 
-  /** Why an attempt has failed: a connection that was closed after words was closed because of them. */
+  /** Why an attempt has failed: when a server sends a refusal and closes the connection, the refusal is the reason. */
   explain(error: unknown): unknown {
     return error instanceof RtmpError && error.code === 'lost' ? (this.#objection ?? error) : error;
   }

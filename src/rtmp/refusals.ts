@@ -6,7 +6,7 @@ import type { Redact } from './server-words.ts';
 
 interface Refusal {
   readonly error: RtmpErrorCode;
-  /** It cannot heal by itself. */
+  /** A retry cannot help. */
   readonly final: boolean;
 }
 
@@ -15,8 +15,8 @@ const nameRefused: Refusal = { error: 'name-refused', final: true };
 const passing: Refusal = { error: 'refused', final: false };
 
 /**
- * What servers say when they end or refuse a publish, and whether that is their last word. Codes that are not listed may heal: a
- * server that is overloaded or restarting says things nobody has listed.
+ * Status codes with which servers end or refuse a publish, and whether they are final. Codes that are not listed are retried: servers that are overloaded or
+ * restarting send codes of their own.
  */
 export const REFUSALS: Readonly<Record<string, Refusal>> = {
   'NetConnection.Connect.InvalidApp': final,
@@ -33,17 +33,17 @@ export const REFUSALS: Readonly<Record<string, Refusal>> = {
   'NetStream.Unpublish.Success': passing,
 };
 
-/** The code of the status that says that a publish has begun. */
+/** The status code for a publish that has begun. */
 export const PUBLISH_STARTED = 'NetStream.Publish.Start';
 
-/** What `_error` and `onStatus` carry. Every field is the server's word and may be missing or of another type. */
+/** The content of `_error` and `onStatus`. Fields may be missing or of another type. */
 export interface ServerStatus {
   readonly level: string;
   readonly code: string;
   readonly description: string;
 }
 
-/** The first object of an answer that tells a code or a description. */
+/** The first object of an answer that has a code or a description. */
 export function statusOf(values: readonly Amf0Value[]): ServerStatus {
   const text = (value: Amf0Value): string => (typeof value === 'string' ? value : '');
   for (const value of values) {
@@ -56,16 +56,16 @@ export function statusOf(values: readonly Amf0Value[]): ServerStatus {
   return { level: '', code: '', description: '' };
 }
 
-/** `onStatus` that ends a publish: an error, or a status that says so. */
+/** Whether an `onStatus` ends a publish: an error, or a status code for the end. */
 export function endsPublish(status: ServerStatus): boolean {
   return status.level === 'error' || Object.hasOwn(REFUSALS, status.code);
 }
 
-/** What the server said to `command`, as an error. */
+/** The server's answer to `command` as an error. */
 export function refusalOf(command: string, status: ServerStatus, redact: Redact): RtmpError {
   const known = Object.hasOwn(REFUSALS, status.code);
   const { error, final } = known ? REFUSALS[status.code]! : passing;
-  // A code that is in the table is no secret, even where a stream is called "stream".
+  // A code from the table is not a secret, even if a stream is called "stream".
   const words = [known ? status.code : redact(status.code), redact(status.description)]
     .filter((text) => text !== '')
     .join(': ');

@@ -1,13 +1,13 @@
 import { createHash, randomBytes } from 'node:crypto';
 
 /**
- * Adobe's authentication of publishers (`authmod=adobe`, Flash Media Server's access plug-in; also Wowza, Akamai's is another). It
- * lives in the words of a rejected `connect`: the first rejection asks for a user, the second gives a salt and a challenge.
+ * Adobe's authentication of publishers (`authmod=adobe`: the access plug-in of Flash Media Server, also Wowza; Akamai uses another one). It uses the
+ * descriptions of rejected `connect` commands: the first rejection asks for a user, the second gives a salt and a challenge.
  */
 export type AuthRequest =
-  /** Who are you? */
+  /** The server asks for the user. */
   | { readonly kind: 'user' }
-  /** Prove it. */
+  /** The server asks for a proof of the password. */
   | {
       readonly kind: 'response';
       readonly salt: string;
@@ -16,10 +16,10 @@ export type AuthRequest =
     }
   /** Wrong user or password. */
   | { readonly kind: 'failed' }
-  /** A method that is not spoken here, such as `llnw`. */
+  /** A method that is not supported, such as `llnw`. */
   | { readonly kind: 'unknown' };
 
-/** What the description of a rejected `connect` asks for; undefined when it is not about authentication. */
+/** What the description of a rejected `connect` asks for; `undefined` if it is not about authentication. */
 export function parseAuthRequest(description: string): AuthRequest | undefined {
   if (!/authmod\s*=/.test(description)) return undefined;
   if (!/authmod\s*=\s*adobe\b/.test(description)) return { kind: 'unknown' };
@@ -45,7 +45,7 @@ export function userQuery(user: string): string {
   return `authmod=adobe&user=${encodeURIComponent(user)}`;
 }
 
-/** What is appended to prove the password, which itself never travels. */
+/** What is appended to prove the password. The password itself is never sent. */
 export function responseQuery(
   user: string,
   password: string,
@@ -58,7 +58,7 @@ export function responseQuery(
   return `${userQuery(user)}&challenge=${clientChallenge}&response=${response}${opaque}`;
 }
 
-/** `app` or `tcUrl` with one more query. */
+/** `app` or `tcUrl` with a further query parameter. */
 export function appendQuery(target: string, query: string): string {
   return query === '' ? target : `${target}${target.includes('?') ? '&' : '?'}${query}`;
 }

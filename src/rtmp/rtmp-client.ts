@@ -12,7 +12,7 @@ import type { Redact } from './server-words.ts';
 import { openTransport } from './transport.ts';
 import type { TransportOptions, TransportTimeouts } from './transport.ts';
 
-/** Milliseconds for each step; slow steps add up, so that a server that drips is still left in bounded time. */
+/** Milliseconds for each step. The number of steps is fixed, so that the time for a server that sends byte by byte is bounded. */
 export interface RtmpTimeouts extends TransportTimeouts {
   readonly handshake: number;
   /** Milliseconds for the answer to each command. */
@@ -20,12 +20,12 @@ export interface RtmpTimeouts extends TransportTimeouts {
 }
 
 /**
- * Ten seconds each: the slowest answers of big platforms come after two to three, a packet lost on the way costs one more, and a user who
- * waits for the reason of a failure wants it before half a minute is over.
+ * Ten seconds each: the slowest answers of large platforms take two to three seconds, a lost packet costs one more, and a user who waits for the reason of a
+ * failure should have it within half a minute.
  */
 export const DEFAULT_TIMEOUTS: RtmpTimeouts = { tcp: 10_000, tls: 10_000, handshake: 10_000, command: 10_000 };
 
-/** Bytes in a chunk, and the most that Flash Media Server takes. All but the largest key frames then need one header and no cutting. */
+/** Bytes in a chunk: the most that Flash Media Server accepts. All but the largest key frames then fit into one chunk. */
 export const DEFAULT_OUT_CHUNK_SIZE = 65_536;
 
 export interface RtmpClientOptions extends TransportOptions {
@@ -35,7 +35,7 @@ export interface RtmpClientOptions extends TransportOptions {
   readonly streamName: string;
   readonly tcUrl: string;
   readonly flashVersion: string;
-  /** For servers that ask for them; nothing of them is sent before. */
+  /** For servers that ask for authentication; not sent before. */
   readonly user?: string | undefined;
   readonly password?: string | undefined;
   readonly chunkSize?: number | undefined;
@@ -43,15 +43,15 @@ export interface RtmpClientOptions extends TransportOptions {
 }
 
 interface RtmpClientEvents {
-  /** All that was handed over has left for the kernel, after `full` was true. */
+  /** Everything written has been passed to the kernel, after `full` was true. */
   drain: [];
-  /** The peer has said how much it has received. */
+  /** The peer has acknowledged bytes. */
   acknowledged: [];
-  /** The connection is over, and not by `close()`. At most once, and the last event. */
+  /** The connection has ended, not by `close()`. At most once, and the last event. */
   lost: [RtmpError];
 }
 
-/** Adobe's authentication takes three connections: nobody, a name, a proof. */
+/** Adobe's authentication takes three connections: without a user, with the user, with a proof. */
 const MAX_AUTH_STEPS = 3;
 
 /** A publish that the server has accepted. */
@@ -59,7 +59,7 @@ export class RtmpClient extends EventEmitter<RtmpClientEvents> {
   readonly #connection: RtmpConnection;
   readonly #streamId: number;
   readonly #streamName: string;
-  /** What the chunks of a group depend on beside the group. */
+  /** What the chunks of a group depend on besides the group. */
   readonly #form: string;
   readonly #makeChunks: (group: MediaGroup) => MediaChunks;
 
@@ -77,8 +77,9 @@ export class RtmpClient extends EventEmitter<RtmpClientEvents> {
   }
 
   /**
-   * Connects and publishes; done when the server has said that the publish has started. The signal cuts the connection whenever it comes.
-   * @throws {RtmpError} with the server's words where it has said any.
+   * Connects and publishes; resolves when the server has confirmed the publish. The signal closes the connection at any time.
+   *
+   * @throws {RtmpError} with the description that the server gave, if any
    */
   static async create(options: RtmpClientOptions, signal: AbortSignal): Promise<RtmpClient> {
     const redact = createRedact(options);
@@ -93,27 +94,27 @@ export class RtmpClient extends EventEmitter<RtmpClientEvents> {
       if (connection.endedBy) throw connection.endedBy;
       return new RtmpClient(connection, streamId, options.streamName);
     } catch (error) {
-      connection?.abort(new RtmpError('aborted', 'The attempt was given up'));
+      connection?.abort(new RtmpError('aborted', 'The connection attempt was cancelled'));
       throw watch.explain(error);
     }
   }
 
-  /** Bytes handed over, as the peer counts them. */
+  /** Bytes written, as the peer counts them. */
   get sent(): number {
     return this.#connection.sent;
   }
 
-  /** Bytes that have not left for the kernel. */
+  /** Bytes that have not been passed to the kernel. */
   get queued(): number {
     return this.#connection.queued;
   }
 
-  /** More has been handed over than the socket's own buffer is meant for; `drain` follows. */
+  /** More has been written than the socket should buffer; `drain` follows. */
   get full(): boolean {
     return this.#connection.full;
   }
 
-  /** What the peer says it has received. */
+  /** What the peer has acknowledged. */
   get acknowledgements(): RtmpConnection['acknowledgements'] {
     return this.#connection.acknowledgements;
   }
@@ -123,20 +124,20 @@ export class RtmpClient extends EventEmitter<RtmpClientEvents> {
     this.#connection.sendMedia(group.once(this.#form, this.#makeChunks));
   }
 
-  /** Says farewell as encoders do, sends what has been handed over, and lets go. Idempotent. */
+  /** Unpublishes as encoders do, sends what has been written, and closes the connection. Idempotent. */
   async close(): Promise<void> {
     this.#connection.tell(0, 'FCUnpublish', null, this.#streamName);
     this.#connection.tell(0, 'deleteStream', null, this.#streamId);
     await this.#connection.end();
   }
 
-  /** Cuts the connection at once; `lost` is emitted with `reason`. */
+  /** Closes the connection at once; `lost` is emitted with `reason`. */
   abort(reason: RtmpError): void {
     this.#connection.abort(reason);
   }
 }
 
-/** Connects, again with what the server asks for when it wants to know who we are. */
+/** Connects, and connects again with credentials if the server asks for them. */
 async function connectApplication(
   options: RtmpClientOptions,
   timeouts: RtmpTimeouts,
@@ -157,23 +158,23 @@ async function connectApplication(
     };
     const answer = await connection.call(timeouts.command, 0, 'connect', [parameters]);
     if (answer.name === '_result') return connection;
-    connection.abort(new RtmpError('aborted', 'The attempt was given up'));
+    connection.abort(new RtmpError('aborted', 'The connection attempt was cancelled'));
     query = authenticationQuery(answer, options, redact, step);
   }
 }
 
-/** What to append to the application at the next attempt. @throws {RtmpError} when there is no next attempt. */
+/** What to append to the application in the next attempt. @throws {RtmpError} if there is no next attempt */
 function authenticationQuery(answer: RtmpCommand, options: RtmpClientOptions, redact: Redact, step: number): string {
   const status = statusOf(answer.values);
   const request = parseAuthRequest(status.description);
   if (!request) throw refusalOf('to connect', status, redact);
   const denied = (message: string): RtmpError => new RtmpError('authentication', message, true);
   if (request.kind === 'unknown')
-    throw denied('The server wants a kind of authentication that is not supported (only authmod=adobe is)');
+    throw denied('The server requires a kind of authentication that is not supported (supported: authmod=adobe)');
   if (options.user === undefined || options.password === undefined)
-    throw denied('The server wants a user and a password: rtmp://USER:PASSWORD@HOST/…');
+    throw denied('The server requires a user and a password: rtmp://USER:PASSWORD@HOST/…');
   if (request.kind === 'failed' || step >= MAX_AUTH_STEPS)
-    throw denied('The server does not accept the user or the password');
+    throw denied('The server did not accept the user or the password');
   return request.kind === 'user' ? userQuery(options.user) : responseQuery(options.user, options.password, request);
 }
 
@@ -190,7 +191,7 @@ async function createStream(
   if (answer.name === '_error') throw refusalOf('createStream', statusOf(answer.values), redact);
   const streamId = answer.values[1];
   if (typeof streamId !== 'number' || !Number.isInteger(streamId) || streamId < 0 || streamId > 0xffffffff) {
-    throw new RtmpError('protocol', 'The server answers createStream without a stream');
+    throw new RtmpError('protocol', 'The server answered createStream without a stream id');
   }
   return streamId;
 }

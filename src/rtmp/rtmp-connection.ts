@@ -12,23 +12,23 @@ import { CHUNK_STREAM, MESSAGE, uint32, USER_CONTROL } from './message.ts';
 import type { RtmpMessage } from './message.ts';
 import { RtmpError } from './rtmp-error.ts';
 
-/** A command of the server's: `_result`, `_error`, `onStatus` and so on. */
+/** A command from the server: `_result`, `_error`, `onStatus` and so on. */
 export interface RtmpCommand {
   readonly name: string;
-  /** The number of the command that is answered; 0: none. */
+  /** The transaction number of the command that it answers; 0: none. */
   readonly transaction: number;
-  /** What follows the transaction number. */
+  /** The values after the transaction number. */
   readonly values: readonly Amf0Value[];
 }
 
 interface RtmpConnectionEvents {
-  /** The server says something, be it an answer that somebody waits for. In order, and before whoever waited goes on. */
+  /** A command from the server, answers included. In order, and before the promise of {@link RtmpConnection.call} settles. */
   command: [RtmpCommand];
-  /** All that was handed over has left for the kernel, after `full` was true. */
+  /** Everything written has been passed to the kernel, after `full` was true. */
   drain: [];
-  /** The peer has said how much it has received. */
+  /** The peer has acknowledged bytes. */
   acknowledged: [];
-  /** The connection is over, and not by `end()`. At most once, and the last event. */
+  /** The connection has ended, not by `end()`. At most once, and the last event. */
   lost: [RtmpError];
 }
 
@@ -41,18 +41,18 @@ interface Wait {
 }
 
 /**
- * How often the peer shall acknowledge, in bytes. Servers propose megabytes, which at the bitrates of speech is minutes; this is half a second
- * of 720p and 8 s of 128 kbit/s, and costs a server 16 bytes each time.
+ * After how many bytes the peer should acknowledge. Servers propose megabytes, which at audio bitrates is minutes. This is half a second of 720p video and 8 s
+ * of 128 kbit/s, and costs a server 16 bytes each time.
  */
 const ACKNOWLEDGEMENT_WINDOW = 128 * 1024;
-/** What a server may say beyond what it is told: to a publisher it has nothing to say but answers, so more is an attack. */
+/** How many bytes a server may send beyond what it receives. A server sends nothing but answers to a publisher, so more is an attack. */
 const MAX_UNASKED = 1 << 20;
-/** How long a farewell may take before the connection is cut, in ms. */
+/** How long closing may take before the connection is destroyed, in milliseconds. */
 const END_TIMEOUT = 1000;
-/** Stands for the server's half of the handshake, so that it is waited for like an answer. */
+/** The key under which the server's half of the handshake is awaited, like an answer. */
 const HANDSHAKE: RtmpCommand = { name: '', transaction: 0, values: [] };
 
-/** One RTMP connection, from the handshake on: messages, control messages and commands with their answers. */
+/** One RTMP connection from the handshake on: messages, control messages, and commands with their answers. */
 export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
   readonly acknowledgements = new Acknowledgements();
   readonly #socket: Duplex;
@@ -62,13 +62,13 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
   readonly #closed: Promise<void>;
   #handshake: HandshakeReader | undefined = new HandshakeReader();
   #transactions = 0;
-  /** Why it is over. */
+  /** Why the connection has ended. */
   #end: RtmpError | undefined;
   #corked = false;
   #sent = 0;
   #received = 0;
   #receivedAcknowledged = 0;
-  /** The server's window: how many bytes we may take before we acknowledge. */
+  /** The server's window: the number of received bytes after which the client acknowledges. */
   #receiveWindow = Infinity;
   #announcedWindow = Infinity;
 
@@ -79,19 +79,20 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
     socket.on('drain', () => this.emit('drain'));
     socket.on('data', (data) => this.#receive(data as Buffer));
     socket.on('error', (error: NodeJS.ErrnoException) =>
-      this.#fail(new RtmpError('lost', `The connection broke (${error.code ?? 'unknown'})`)),
+      this.#fail(new RtmpError('lost', `The connection was lost (${error.code ?? 'unknown'})`)),
     );
     socket.once('close', () => this.#fail(new RtmpError('lost', 'The server closed the connection')));
   }
 
   /**
-   * Takes a connected socket and shakes hands. The signal cuts the connection whenever it comes.
-   * @param timeoutMs for the handshake as a whole, however slowly its bytes drip.
-   * @throws {RtmpError} timeout, lost, protocol or aborted.
+   * Performs the handshake on a connected socket. The signal closes the connection at any time.
+   *
+   * @param timeoutMs for the whole handshake, however slowly its bytes arrive
+   * @throws {RtmpError} timeout, lost, protocol or aborted
    */
   static async open(socket: Duplex, timeoutMs: number, signal: AbortSignal): Promise<RtmpConnection> {
     const connection = new RtmpConnection(socket);
-    const abort = (): void => connection.#fail(new RtmpError('aborted', 'The attempt was given up'));
+    const abort = (): void => connection.#fail(new RtmpError('aborted', 'The connection attempt was cancelled'));
     signal.addEventListener('abort', abort, { once: true });
     const done = connection.#wait('the handshake', timeoutMs, (command) => command === HANDSHAKE);
     connection.#write(createC0C1());
@@ -101,32 +102,32 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
     return connection;
   }
 
-  /** Bytes handed over, with headers and handshake: what the peer counts in its acknowledgements. */
+  /** Bytes written, including headers and handshake, as the peer counts them in its acknowledgements. */
   get sent(): number {
     return this.#sent;
   }
 
-  /** Why it is over; `undefined` while it is not. Whoever has waited looks at it before he goes on: `lost` may have been said meanwhile. */
+  /** Why the connection has ended; `undefined` while it is open. To be checked after each `await`, because `lost` may have been emitted meanwhile. */
   get endedBy(): RtmpError | undefined {
     return this.#end;
   }
 
-  /** Bytes that have not left for the kernel. */
+  /** Bytes that have not been passed to the kernel. */
   get queued(): number {
     return this.#socket.writableLength;
   }
 
-  /** More has been handed over than the socket's own buffer is meant for, 64 KiB; `drain` follows. What goes out with this turn counts. */
+  /** More has been written than the socket should buffer, 64 KiB; `drain` follows. What is sent at the end of this tick counts. */
   get full(): boolean {
     return this.#socket.writableNeedDrain;
   }
 
-  /** Bytes in a chunk of ours. */
+  /** Size of the chunks that are sent, in bytes. */
   get chunkSize(): number {
     return this.#writer.chunkSize;
   }
 
-  /** Tells the peer our chunk size and how often it shall acknowledge. */
+  /** Announces the chunk size, and how often the peer should acknowledge. */
   setUp(chunkSize: number): void {
     this.#announceWindow();
     this.#send(CHUNK_STREAM.control, MESSAGE.setChunkSize, 0, 0, uint32(chunkSize));
@@ -134,8 +135,9 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
   }
 
   /**
-   * Sends a command and waits for its `_result` or `_error`, or for what else `answers` to it.
-   * @throws {RtmpError} timeout, lost, protocol or aborted; a refusal is an answer.
+   * Sends a command and waits for its `_result` or `_error`, or for another command that `answers` it.
+   *
+   * @throws {RtmpError} timeout, lost, protocol or aborted; a refusal is an answer
    */
   call(
     timeoutMs: number,
@@ -150,14 +152,14 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
     return this.#wait(name, timeoutMs, (command) => isAnswer(command) || answers?.(command) === true);
   }
 
-  /** Sends a command whose answer does not matter. Returns its transaction number. */
+  /** Sends a command without waiting for an answer. Returns its transaction number. */
   tell(streamId: number, name: string, ...values: readonly Amf0Value[]): number {
     const transaction = ++this.#transactions;
     this.#send(CHUNK_STREAM.command, MESSAGE.command, streamId, 0, encodeAmf0(name, transaction, ...values));
     return transaction;
   }
 
-  /** Sends media. A single piece goes to the kernel at once. */
+  /** Sends media. A single piece is passed to the kernel at once. */
   sendMedia({ pieces, bytes }: MediaChunks): void {
     if (this.#end) return;
     if (pieces.length > 1) this.#cork();
@@ -165,16 +167,16 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
     this.#sent += bytes;
   }
 
-  /** Lets go of the connection after what has been handed over, or after a grace time. To be called when nobody waits for an answer. */
+  /** Closes the connection when everything written has been sent, or after a grace time. Must not be called while an answer is awaited. */
   async end(): Promise<void> {
-    this.#end ??= new RtmpError('aborted', 'The attempt was given up');
+    this.#end ??= new RtmpError('aborted', 'The connection attempt was cancelled');
     this.#socket.end();
     const timer = setTimeout(() => this.#socket.destroy(), END_TIMEOUT);
     await this.#closed;
     clearTimeout(timer);
   }
 
-  /** Cuts the connection. Whoever waits for an answer, or `lost`, is told `reason`. */
+  /** Closes the connection at once. Pending answers and `lost` get `reason`. */
   abort(reason: RtmpError): void {
     this.#fail(reason);
   }
@@ -196,7 +198,7 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
     this.#waits.clear();
   }
 
-  /** Gives a command to whoever waits for it, and tells it to all. */
+  /** Passes a command to the listeners, and to the call that waits for it. */
   #deliver(command: RtmpCommand): void {
     for (const wait of this.#waits) {
       if (!wait.accepts(command)) continue;
@@ -220,7 +222,7 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
     if (this.#end) return;
     this.#received += data.length;
     try {
-      if (this.#received > this.#sent + MAX_UNASKED) throw new RtmpError('protocol', 'The server sends without end');
+      if (this.#received > this.#sent + MAX_UNASKED) throw new RtmpError('protocol', 'The server sent too much data');
       const chunks = this.#handshake ? this.#shakeHands(this.#handshake, data) : data;
       this.#reader.push(chunks);
       this.#acknowledge();
@@ -241,11 +243,11 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
   }
 
   #take(message: RtmpMessage): void {
-    // What came in the same packet after the message that ended it all.
+    // Arrived in the same packet after the message that ended the connection.
     if (this.#end) return;
     const { type, payload } = message;
     if (type === MESSAGE.command) this.#takeCommand(payload);
-    // Commands "in AMF3" are AMF0 after a zero byte, unless they switch to AMF3 in the middle, which the decoder refuses.
+    // Commands "in AMF3" are AMF0 after a zero byte, unless they switch to AMF3 in the middle, which the decoder rejects.
     else if (type === MESSAGE.commandAmf3) this.#takeCommand(payload.subarray(1));
     else if (type === MESSAGE.acknowledgement && payload.length >= 4) {
       this.acknowledgements.take(payload.readUInt32BE(), this.#sent);
@@ -253,7 +255,7 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
     } else if (type === MESSAGE.windowAcknowledgementSize && payload.length >= 4) {
       this.#receiveWindow = payload.readUInt32BE();
     } else if (type === MESSAGE.setPeerBandwidth && payload.length >= 4) {
-      // It is to be answered with our window (RTMP 1.0, 5.4.5), which stays below the one asked for.
+      // The answer is the client's window (RTMP 1.0, 5.4.5), which stays below the requested one.
       this.#announceWindow(payload.readUInt32BE());
     } else if (
       type === MESSAGE.userControl &&
@@ -268,11 +270,11 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
 
   #takeCommand(payload: Buffer): void {
     const [name, transaction, ...values] = decodeAmf0(payload);
-    if (typeof name !== 'string') throw new RtmpError('protocol', 'The server sends a command without a name');
+    if (typeof name !== 'string') throw new RtmpError('protocol', 'The server sent a command without a name');
     this.#deliver({ name, transaction: typeof transaction === 'number' ? transaction : 0, values });
   }
 
-  /** Tells the server what we have received, whenever its window is full (RTMP 1.0, 5.4.3). */
+  /** Acknowledges received bytes whenever the server's window is full (RTMP 1.0, 5.4.3). */
   #acknowledge(): void {
     if (this.#received - this.#receivedAcknowledged < this.#receiveWindow) return;
     this.#receivedAcknowledged = this.#received;
@@ -286,7 +288,7 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
     this.#reply(MESSAGE.windowAcknowledgementSize, uint32(size));
   }
 
-  /** Not to a server that does not read: it could have us queue without end. */
+  /** Not sent to a server that does not read: the queue would grow without limit. */
   #reply(type: number, payload: Buffer): void {
     if (!this.full) this.#send(CHUNK_STREAM.control, type, 0, 0, payload);
   }
@@ -304,7 +306,7 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
     this.#socket.write(bytes);
   }
 
-  /** Everything that is written within one turn of the event loop goes out in one system call. */
+  /** Everything written within one event-loop tick is sent in one system call. */
   #cork(): void {
     if (this.#corked) return;
     this.#corked = true;
@@ -321,6 +323,6 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
 function asRtmpError(error: unknown): RtmpError {
   if (error instanceof RtmpError) return error;
   if (error instanceof Amf0Error)
-    return new RtmpError('protocol', `The server sends a malformed command: ${error.message}`);
-  return new RtmpError('protocol', 'The server sends something that cannot be understood');
+    return new RtmpError('protocol', `The server sent a malformed command: ${error.message}`);
+  return new RtmpError('protocol', 'The server sent data that cannot be parsed');
 }

@@ -1,28 +1,28 @@
 /** How an attempt to publish failed. */
 export type RtmpErrorCode =
-  /** No TCP connection came about. */
+  /** No TCP connection could be made. */
   | 'unreachable'
   /** The peer did not answer in time. */
   | 'timeout'
   /** The connection ended, by the peer or by the network. */
   | 'lost'
-  /** The peer's bytes are not RTMP, or more than is bearable. */
+  /** The peer's bytes are not valid RTMP, or exceed the limits. */
   | 'protocol'
-  /** The server said no, in words. */
+  /** The server refused. */
   | 'refused'
-  /** The server will not have the stream under this name: it does not know it, or somebody publishes it already. */
+  /** The server refused the stream name: it does not know it, or it is being published already. */
   | 'name-refused'
-  /** The server wants another user or password, or any at all. */
+  /** The server requires a user and password, or other ones. */
   | 'authentication'
-  /** The certificate is not to be trusted, or TLS is not spoken. */
+  /** The certificate is not trusted, or the server does not speak TLS. */
   | 'tls'
-  /** We gave up by ourselves. */
+  /** The client cancelled the attempt. */
   | 'aborted';
 
-/** Its message may be shown: the server's words are in it, without the secrets that the server may have repeated. */
+/** The message may be shown to users: it contains the server's text without secrets that the server may have repeated. */
 export class RtmpError extends Error {
   readonly code: RtmpErrorCode;
-  /** Trying again without changing anything cannot help. */
+  /** A retry cannot help. */
   readonly final: boolean;
 
   constructor(code: RtmpErrorCode, message: string, final = false) {

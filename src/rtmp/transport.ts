@@ -5,18 +5,18 @@ import type { SecureContext } from 'node:tls';
 import { NO_DESCRIPTORS } from '../runtime/file-descriptors.ts';
 import { RtmpError } from './rtmp-error.ts';
 
-/** How RTMPS trusts. Without it the connection is plain. */
+/** Whom RTMPS trusts. Without it the connection is not encrypted. */
 export interface TlsOptions {
-  /** The authorities that are trusted; default: those of Node. Made once and shared, because reading them takes tens of milliseconds. */
+  /** The trusted authorities; default: those of Node. Created once and shared, because reading them takes tens of milliseconds. */
   readonly secureContext?: SecureContext | undefined;
-  /** Take any certificate. */
+  /** Accept any certificate. */
   readonly insecure?: boolean | undefined;
 }
 
 export interface TransportOptions {
-  /** The name in the URL: for SNI and for the certificate. */
+  /** The host of the URL: for SNI and for the certificate. */
   readonly host: string;
-  /** What is connected to: the first that takes a connection; at least one. No name is resolved here. */
+  /** The addresses to connect to, at least one; the first that accepts a connection is used. No name is resolved here. */
   readonly addresses: readonly string[];
   readonly port: number;
   readonly localAddress?: string | undefined;
@@ -24,18 +24,19 @@ export interface TransportOptions {
 }
 
 export interface TransportTimeouts {
-  /** Milliseconds for the TCP connection, to whichever address. */
+  /** Milliseconds for the TCP connection, all addresses together. */
   readonly tcp: number;
   /** Milliseconds for the TLS handshake. */
   readonly tls: number;
 }
 
-/** Connections that the kernel finds dead while nothing is sent: after this many ms of silence it begins to ask. */
+/** TCP keep-alive: the kernel begins to probe after this many milliseconds without traffic. */
 const KEEP_ALIVE = 15_000;
 
 /**
- * A connected socket, for RTMPS a verified one. It has an `error` listener, so that a late error never becomes an exception.
- * @throws {RtmpError} unreachable, timeout, tls, lost or aborted.
+ * Opens a socket; for RTMPS its certificate has been verified. It has an `error` listener, so that a late error does not become an exception.
+ *
+ * @throws {RtmpError} unreachable, timeout, tls, lost or aborted
  */
 export async function openTransport(
   options: TransportOptions,
@@ -47,7 +48,7 @@ export async function openTransport(
 
   const secure = connectTls({
     socket: tcp,
-    // Of an address there is no server name to indicate (RFC 6066, 3); the certificate is compared with `host` either way.
+    // SNI does not allow addresses (RFC 6066, 3). The certificate is compared with `host` in both cases.
     servername: isIP(options.host) ? '' : options.host,
     host: options.host,
     secureContext: options.tls.secureContext,
@@ -65,8 +66,8 @@ export async function openTransport(
 }
 
 /**
- * Connects to the first address that takes a connection: a host may have one of each kind of which only one works from here. An address that
- * refuses is left at once, a silent one after its share of the time that is left.
+ * Connects to the first address that accepts a connection: a host may have IPv4 and IPv6 addresses of which only one kind works from here. After a refusal the
+ * next address is tried at once, after silence when this address has used its share of the remaining time.
  */
 async function reach(
   { addresses, port, localAddress }: TransportOptions,
@@ -79,7 +80,7 @@ async function reach(
     const socket = connectTcp({
       host: address,
       port,
-      // Media must not wait for acknowledgements of the kernel's (Nagle).
+      // Without Nagle's algorithm: media must not wait for TCP acknowledgements.
       noDelay: true,
       keepAlive: true,
       keepAliveInitialDelay: KEEP_ALIVE,
@@ -102,7 +103,7 @@ async function reach(
   throw new RtmpError('unreachable', 'The server has no address');
 }
 
-/** Waits for `event`; destroys the socket in every other case. */
+/** Waits for `event`. Destroys the socket in every other case. */
 function opened(
   socket: Socket,
   event: string,
@@ -121,7 +122,7 @@ function opened(
       reject(error);
     };
     const succeed = (): void => settle();
-    const abort = (): void => settle(new RtmpError('aborted', 'The attempt was given up'));
+    const abort = (): void => settle(new RtmpError('aborted', 'The connection attempt was cancelled'));
     const close = (): void => settle(new RtmpError('lost', 'The server closed the connection'));
     const timer = setTimeout(() => settle(new RtmpError('timeout', late)), timeoutMs);
     socket.once(event, succeed).once('close', close);
@@ -132,25 +133,25 @@ function opened(
 }
 
 const REACH_ERRORS: Readonly<Record<string, string>> = {
-  ECONNREFUSED: 'The server refused the TCP connection: nothing listens on that port',
-  EHOSTUNREACH: 'No route leads to the server',
-  ENETUNREACH: 'No route leads to the server',
+  ECONNREFUSED: 'The server refused the TCP connection: no server listens on that port',
+  EHOSTUNREACH: 'There is no route to the server',
+  ENETUNREACH: 'There is no route to the server',
   EADDRNOTAVAIL: 'The local address to bind is not an address of this machine, or cannot reach the server',
   EINVAL: 'The local address to bind is not an address of this machine, or cannot reach the server',
   ETIMEDOUT: 'The server did not accept a TCP connection',
-  EMFILE: `It was not connected to: ${NO_DESCRIPTORS}`,
-  ENFILE: `It was not connected to: ${NO_DESCRIPTORS}`,
+  EMFILE: `No connection was made: ${NO_DESCRIPTORS}`,
+  ENFILE: `No connection was made: ${NO_DESCRIPTORS}`,
 };
 
 function connectError(error: NodeJS.ErrnoException): RtmpError {
   return new RtmpError('unreachable', REACH_ERRORS[error.code ?? ''] ?? `The TCP connection failed (${error.code})`);
 }
 
-/** A broken connection may heal; a certificate that is not to be trusted, or a server without TLS, does not. */
+/** A broken connection may be retried; a certificate that is not trusted, or a server without TLS, is final. */
 function tlsError(error: NodeJS.ErrnoException): RtmpError {
   const code = error.code ?? 'unknown';
   if (error.syscall !== undefined || code === 'ECONNRESET')
-    return new RtmpError('lost', `The connection broke during the TLS handshake (${code})`);
+    return new RtmpError('lost', `The connection was lost during the TLS handshake (${code})`);
   return new RtmpError('tls', TLS_ERRORS[code] ?? `TLS failed (${code})`, true);
 }
 
@@ -158,7 +159,7 @@ const TLS_ERRORS: Readonly<Record<string, string>> = {
   ERR_TLS_CERT_ALTNAME_INVALID: "The server's certificate is for another host",
   CERT_HAS_EXPIRED: "The server's certificate has expired",
   CERT_NOT_YET_VALID: "The server's certificate is not valid yet",
-  DEPTH_ZERO_SELF_SIGNED_CERT: "The server's certificate is self-signed, by nobody who is trusted",
+  DEPTH_ZERO_SELF_SIGNED_CERT: "The server's certificate is self-signed and not trusted",
   SELF_SIGNED_CERT_IN_CHAIN: "The server's certificate is signed by an authority that is not trusted",
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: "The server's certificate is signed by an authority that is not trusted",
   UNABLE_TO_VERIFY_LEAF_SIGNATURE:

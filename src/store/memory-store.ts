@@ -10,6 +10,7 @@ import {
   type QueueEntry,
   type RecordSet,
   type Store,
+  type StoreOptions,
   type StoredRecord,
   type WorkQueue,
 } from './store.ts';
@@ -27,12 +28,6 @@ interface WaitingEntry {
   readonly text: string;
   dueMs: number;
   attempts: number;
-}
-
-export interface StoreOptions {
-  readonly logger: Logger;
-  /** Milliseconds since 1970; for tests. */
-  readonly now?: () => number;
 }
 
 /** A store that ends with the process: for gateways without `state_dir`, and for tests. */

@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto';
 import type { DatabaseSync } from 'node:sqlite';
 import type { ZodType } from 'zod';
 import type { Logger } from '../observe/logger.ts';
-import type { StoreOptions } from './memory-store.ts';
 import { openDatabase } from './sqlite-database.ts';
 import {
   checkKey,
@@ -13,6 +12,7 @@ import {
   type QueueEntry,
   type RecordSet,
   type Store,
+  type StoreOptions,
   type StoredRecord,
   type WorkQueue,
 } from './store.ts';

@@ -1,4 +1,5 @@
 import type { ZodType } from 'zod';
+import type { Logger } from '../observe/logger.ts';
 
 /**
  * Durable state: small records and queues. Kept in memory, in SQLite on one machine, or in Redis in a cluster, so everything is asynchronous, every operation is
@@ -11,6 +12,13 @@ export interface Store {
   queue<T>(name: string, schema: ZodType<T>): WorkQueue<T>;
   /** Idempotent. Operations fail afterwards. */
   close(): Promise<void>;
+}
+
+/** What every implementation needs. */
+export interface StoreOptions {
+  readonly logger: Logger;
+  /** Milliseconds since 1970; for tests. */
+  readonly now?: () => number;
 }
 
 export interface StoredRecord<T> {

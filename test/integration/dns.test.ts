@@ -17,7 +17,7 @@ import { waitFor } from '../helpers/wait.ts';
 
 t.setTimeout(60_000);
 
-t.test('a name that stops resolving while it is pushed to: tried again, and pushed when it is back', async (t) => {
+t.test('a name that stops resolving during a push is retried, and pushed to when it resolves again', async (t) => {
   const nginx = await startNginxRtmp();
   t.teardown(() => nginx.stop());
   let known = true;

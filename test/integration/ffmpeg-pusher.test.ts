@@ -15,33 +15,37 @@ import { pushTarget, ready } from '../helpers/push-target.ts';
 import { startScriptedServer } from '../helpers/scripted-rtmp-server.ts';
 import { waitFor } from '../helpers/wait.ts';
 
-// What is particular to an ffmpeg for each destination: when it connects, what it tells, and when it ends.
+// What is specific to one ffmpeg per destination: when it connects, what it reports, and when it ends.
 const logger = silentLogger;
 const create = createFfmpegPusher({ logger });
 const tags = await createFlvTags({ seconds: 1 });
-/** Milliseconds; shorter than what is waited for below. */
+/** Milliseconds; shorter than the delays below. */
 const STALL = 500;
 const LONGER = 800;
 
-t.test('a stream that begins late, or pauses, is no fault of the server', { skip: ffmpegMustNotPush }, async (t) => {
-  const server = await startNginxRtmp({ record: false });
-  t.teardown(() => server.stop());
-  const pusher = create(pushTarget(`${server.rtmpUrl}/name`, { stallTimeoutMs: STALL }));
-  pusher.on('died', (error) => t.fail(error.message));
-  let taken = 0;
-  pusher.on('progress', (bytes) => (taken = bytes));
-  await ready(pusher);
-  for (let i = 0; i < 2; i++) {
-    await sleep(LONGER);
-    const before = taken;
-    const player = playTags(pusher, tags);
-    await waitFor('media to be taken', () => taken > before);
-    player.stop();
-  }
-  await pusher.close();
-});
+t.test(
+  'a stream that begins late or pauses does not count against the server',
+  { skip: ffmpegMustNotPush },
+  async (t) => {
+    const server = await startNginxRtmp({ record: false });
+    t.teardown(() => server.stop());
+    const pusher = create(pushTarget(`${server.rtmpUrl}/name`, { stallTimeoutMs: STALL }));
+    pusher.on('died', (error) => t.fail(error.message));
+    let taken = 0;
+    pusher.on('progress', (bytes) => (taken = bytes));
+    await ready(pusher);
+    for (let i = 0; i < 2; i++) {
+      await sleep(LONGER);
+      const before = taken;
+      const player = playTags(pusher, tags);
+      await waitFor('media to be taken', () => taken > before);
+      player.stop();
+    }
+    await pusher.close();
+  },
+);
 
-t.test('a server that thinks for longer than it may stall is waited for', { skip: ffmpegMustNotPush }, async (t) => {
+t.test('a server may take longer to accept than it may stall', { skip: ffmpegMustNotPush }, async (t) => {
   const server = await startScriptedServer({
     answers: {
       publish: (peer) => void setTimeout(() => peer.status('status', 'NetStream.Publish.Start', 'Started'), LONGER),
@@ -66,7 +70,7 @@ t.test('a server that never answers', { skip: ffmpegMustNotPush }, async (t) => 
     }
 });
 
-t.test('what a server says is told without the secrets that it repeats', { skip: ffmpegMustNotPush }, async (t) => {
+t.test('the reason does not contain secrets that the server repeats', { skip: ffmpegMustNotPush }, async (t) => {
   const server = await startScriptedServer({
     answers: { publish: (peer) => peer.status('error', 'NetStream.Publish.BadName', 'No such key: k3yB4Z?t=t0kenX7') },
   });
@@ -85,7 +89,7 @@ t.test('what a server says is told without the secrets that it repeats', { skip:
   t.notMatch(lines.join('\n'), /k3yB4Z|t0kenX7/);
 });
 
-t.test('the root application, and keys as long as ffmpeg takes', { skip: ffmpegMustNotPush }, async (t) => {
+t.test('the root application, and the longest keys that ffmpeg accepts', { skip: ffmpegMustNotPush }, async (t) => {
   const server = await startScriptedServer();
   t.teardown(() => server.stop());
   const lines: string[] = [];
@@ -142,7 +146,7 @@ t.test('metadata, unless rtmp_transponder_send_metadata=false', { skip: ffmpegMu
   }
 });
 
-t.test('after the end there is neither a word, nor a timer, nor a file', { skip: ffmpegMustNotPush }, async (t) => {
+t.test('after the end no event, timer or file remains', { skip: ffmpegMustNotPush }, async (t) => {
   const server = await startNginxRtmp({ record: false });
   t.teardown(() => server.stop());
   const timers = (): number => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;

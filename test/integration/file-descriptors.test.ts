@@ -6,14 +6,14 @@ import { promisify } from 'node:util';
 import t from 'tap';
 
 const MAIN = fileURLToPath(new URL('../helpers/without-descriptors-main.ts', import.meta.url));
-/** What node itself has open, and enough for two children. */
+/** What Node itself has open, and enough for two child processes. */
 const LIMIT = 80;
 
-t.test('without file descriptors nothing is encoded or connected to, and it says why', async (t) => {
+t.test('without file descriptors encoding and connecting fail with a clear reason', async (t) => {
   const server = createServer((socket) => void socket.resume()).listen(0, '127.0.0.1');
   await once(server, 'listening');
   t.teardown(() => server.close());
-  // Without input it ends at once, as does cat.
+  // Like cat, it ends at once without input.
   const program = process.env['OPUS_TO_AAC_BIN'] ?? '/bin/cat';
   const { stdout } = await promisify(execFile)('/bin/sh', [
     '-c',
@@ -33,5 +33,5 @@ t.test('without file descriptors nothing is encoded or connected to, and it says
   t.match(without.sound, /^LIMIT_REACHED: /);
   t.match(few, /^ENCODER_FAILED: /, 'it is not the fault of the file');
   t.notOk(without.shared, 'an encoder of several streams is not started either');
-  t.strictSame(after, before, 'as soon as there are some again');
+  t.strictSame(after, before, 'as soon as descriptors are available again');
 });

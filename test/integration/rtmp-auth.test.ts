@@ -10,7 +10,7 @@ import { waitFor } from '../helpers/wait.ts';
 
 const md5 = (text: string): string => createHash('md5').update(text).digest('base64');
 
-/** Lets in who knows the password, as Adobe's access plug-in does. ffmpeg's client, which knows the real ones, is let in too: see the first test. */
+/** Accepts clients that know the password, as Adobe's access plug-in does. The first test shows that it accepts ffmpeg, which works with the real servers. */
 function gatekeeper(user: string, password: string, opaque: string | undefined, applications: string[] = []): Answer {
   const rejected = 'NetConnection.Connect.Rejected';
   const asked = `[ AccessManager.Reject ] : [ authmod=adobe ] : `;
@@ -51,7 +51,7 @@ void t.test("ffmpeg's client and ours pass the same gate", async (t) => {
     const server = await serve(gatekeeper('bob', 'pass', opaque, applications));
     const source = ['-f', 'lavfi', '-i', 'testsrc=size=64x64:rate=5:duration=0.2', '-c:v', 'flv1', '-f', 'flv'];
     await ffmpeg([...source, `rtmp://bob:pass@127.0.0.1:${server.port}/live/name`]).catch((error: Error) => {
-      // It logs each rejection as an error; what counts is that it was let in.
+      // ffmpeg logs each rejection as an error; what counts is that it was accepted.
       if (!/exit code 0/.test(error.message)) throw error;
     });
     t.ok(
@@ -89,7 +89,7 @@ void t.test('names and passwords of any characters, and a query of the applicati
   t.equal(applications.length, 3);
 });
 
-void t.test('refusals never tell the secrets', async (t) => {
+void t.test('refusals never contain the secrets', async (t) => {
   const server = await serve(gatekeeper('b0bby', 'passw0rd', undefined));
   const at = `127.0.0.1:${server.port}/live/k3y-name`;
   for (const userinfo of ['', 'b0bby:wr0ng@', 'all1ce:passw0rd@']) {

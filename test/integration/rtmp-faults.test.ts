@@ -12,16 +12,16 @@ import { waitFor } from '../helpers/wait.ts';
 const tags = await createFlvTags({ videoBitrate: '2500k', size: '640x360' });
 
 /**
- * Longest time until a server that stands still is noticed, ms, with a stall timeout of 1 s. Ours: acknowledgements due after 128 KiB are overdue
- * after 256 KiB, which 2.5 Mbit/s need 0.8 s for; then the timeout and one look. ffmpeg does not listen to them: its send buffer and the
- * server's receive buffer, 1.5 MB together at most, have to be full.
+ * Longest time until a hanging server is detected with a stall timeout of 1 s, in milliseconds. The gateway's client: acknowledgements due after 128 KiB are
+ * overdue after 256 KiB, which take 0.8 s at 2.5 Mbit/s; then the timeout and one check. ffmpeg ignores acknowledgements: its send buffer and the server's receive
+ * buffer, at most 1.5 MB together, must be full.
  */
 const NOTICED = { rtmp: 4000, ffmpeg: 10_000 };
 
 for (const engine of pushEngines) {
   const create = engine.createFactory();
 
-  void t.test(`push_engine=${engine.name}: a server that stands still`, async (t) => {
+  void t.test(`push_engine=${engine.name}: a server that hangs`, async (t) => {
     const server = await startNginxRtmp({ record: false });
     t.teardown(() => server.stop());
     const pusher = create(pushTarget(`${server.rtmpUrl}/name`, { stallTimeoutMs: 1000 }));
@@ -44,7 +44,7 @@ for (const engine of pushEngines) {
   });
 
   void t.test(
-    `push_engine=${engine.name}: a gateway that could not run for longer than the stall timeout blames nobody`,
+    `push_engine=${engine.name}: a gateway that could not run for longer than the stall timeout reports no stall`,
     async (t) => {
       const server = await startNginxRtmp({ record: false });
       t.teardown(() => server.stop());
@@ -56,7 +56,7 @@ for (const engine of pushEngines) {
       await waitFor('media to be taken', () => taken > 300_000, { every: 10 });
       player.stop();
       const before = taken;
-      // More than a pipe takes at once. What the other side answers waits until this process runs again.
+      // More than a pipe takes at once. The answers wait until this process runs again.
       for (const tag of tags)
         if (!tag.sequenceHeader) pusher.write(new TagGroup([{ ...tag, timestamp: tag.timestamp + 10_000 }]));
       await immediate();
@@ -74,7 +74,7 @@ for (const engine of pushEngines) {
     },
   );
 
-  void t.test(`push_engine=${engine.name}: a server that dies and comes back`, async (t) => {
+  void t.test(`push_engine=${engine.name}: a server that is killed and restarted`, async (t) => {
     for (const start of [startNginxRtmp, startNodeMediaServer]) {
       const server = await start({ record: false });
       t.teardown(() => server.stop());
@@ -92,7 +92,7 @@ for (const engine of pushEngines) {
     }
   });
 
-  void t.test(`push_engine=${engine.name}: what servers refuse`, async (t) => {
+  void t.test(`push_engine=${engine.name}: refusals of servers`, async (t) => {
     const server = await startNginxRtmp({
       record: false,
       onPublish: (parameters) => (parameters.get('name') === 'forbidden' ? 403 : 200),
@@ -100,7 +100,7 @@ for (const engine of pushEngines) {
     t.teardown(() => server.stop());
     const first = create(pushTarget(`${server.rtmpUrl}/taken`));
     const player = await pushing(first, tags);
-    // ffmpeg does not tell the code, NetStream.Publish.BadName.
+    // ffmpeg does not log the code, NetStream.Publish.BadName.
     t.match(await refusal(create(pushTarget(`${server.rtmpUrl}/taken`)), tags), {
       code: 'DESTINATION_REFUSED',
       retryable: false,
@@ -108,7 +108,7 @@ for (const engine of pushEngines) {
     });
     player.stop();
     await first.close();
-    // nginx-rtmp hangs up without a word in both cases. Ours tells during which command.
+    // nginx-rtmp closes the connection without a status in both cases. The gateway's client names the command.
     const lost = (command: string): object => ({
       code: 'DESTINATION_LOST',
       message: engine.name === 'rtmp' ? `before it answered ${command}` : 'was lost',
@@ -120,7 +120,7 @@ for (const engine of pushEngines) {
     t.teardown(() => media.stop());
     const pusher = create(pushTarget(`${media.rtmpUrl}/name`));
     const playing = await pushing(pusher, tags);
-    // node-media-server says that the second publish has started, and hangs up.
+    // node-media-server confirms the second publish, and closes the connection.
     const second = create(pushTarget(`${media.rtmpUrl}/name`));
     second.once('ready', () => playTags(second, tags));
     t.match(await death(second), { code: 'DESTINATION_LOST' });
@@ -129,8 +129,8 @@ for (const engine of pushEngines) {
   });
 }
 
-// Of our own client alone, because the other tells nothing of what is on the way.
-void t.test('a short standstill does no harm', async (t) => {
+// Only for the gateway's own client, because ffmpeg does not report what is in transit.
+void t.test('a short pause of the server does no harm', async (t) => {
   const server = await startNginxRtmp({ record: false });
   t.teardown(() => server.stop());
   const pusher = createRtmpPusher()(pushTarget(`${server.rtmpUrl}/name`));

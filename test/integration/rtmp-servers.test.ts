@@ -18,7 +18,7 @@ import { pushTarget, ready } from '../helpers/push-target.ts';
 import { waitFor } from '../helpers/wait.ts';
 
 const tags = await createFlvTags();
-/** Without sequence headers: nginx-rtmp writes them more than once. That they arrive is seen when frames are decoded. */
+/** Without sequence headers, because nginx-rtmp writes them more than once. That they arrive is shown by decoding frames. */
 const isMedia = ({ type, sequenceHeader, data }: FlvTag): boolean =>
   !sequenceHeader && (type === TAG_AUDIO || (type === TAG_VIDEO && data.length > 5));
 const media = tags.filter(isMedia);
@@ -35,19 +35,19 @@ async function mediaOf(file: string): Promise<FlvTag[]> {
   return new FlvReader().push(await readFile(file)).filter(isMedia);
 }
 
-/** Each tag as type, timestamp and bytes. Servers differ in how they put audio and video into one file, so each type has its own list. */
+/** Each tag as type, timestamp and bytes. Servers interleave audio and video differently, so each type has its own list. */
 function listing(list: readonly FlvTag[], type: number): string[] {
   return list
     .filter((tag) => tag.type === type)
     .map(({ timestamp, data }) => `${timestamp} ${data.toString('base64')}`);
 }
 
-/** So many tags are sent one by one, until the server has taken some of those before. */
+/** Number of tags that are sent one by one, until the server has taken some of them. */
 const HELD_BACK = 30;
 
 /**
- * Sends all tags and says farewell once the server has taken some of them: before that, closing cuts the attempt short. On a busy machine an ffmpeg
- * comes so late that it finds nearly all of them together, and it reports between two of them only.
+ * Sends all tags, and closes after the server has taken some of them: closing earlier would abort the attempt. On a busy machine an ffmpeg starts so late that it
+ * finds nearly all tags at once, and it reports only between two tags.
  */
 async function push(create: PusherFactory, url: string): Promise<void> {
   const pusher = create(pushTarget(url));
@@ -126,7 +126,7 @@ for (const engine of pushEngines) {
   });
 }
 
-void t.test('nginx-rtmp takes chunks of any size', async (t) => {
+void t.test('nginx-rtmp accepts chunks of any size', async (t) => {
   const server = await startNginxRtmp();
   t.teardown(() => server.stop());
   for (const chunkSize of [128, 4096, 1_000_000]) {
@@ -145,7 +145,7 @@ void t.test('timestamps beyond three bytes arrive', async (t) => {
   t.teardown(() => server.stop());
   const pusher = createRtmpPusher({ chunkSize: 128 })(pushTarget(`${server.rtmpUrl}/long`));
   await ready(pusher);
-  // Four and a half hours on, the 24 bits of a header are full; the stream crosses the border.
+  // After four and a half hours timestamps exceed the 24 bits of a header; the stream crosses that limit.
   await writeTags(
     pusher,
     tags.map((tag) => (tag.sequenceHeader ? tag : { ...tag, timestamp: tag.timestamp + 0xffffff - 1000 })),

@@ -8,14 +8,14 @@ import { startScriptedServer } from '../helpers/scripted-rtmp-server.ts';
 import { startTlsTerminator } from '../helpers/tls-terminator.ts';
 import { waitFor } from '../helpers/wait.ts';
 
-// What the client of our own says and does beyond the answers that both engines give (rtmps.test.ts).
+// The gateway's own client, beyond what both engines have in common (rtmps.test.ts).
 const server = await startNginxRtmp();
 t.teardown(() => server.stop());
 const terminator = await startTlsTerminator(server.port);
 t.teardown(() => terminator.stop());
 const url = (host: string): string => `rtmps://${host}:${terminator.port}/live/name`;
 
-void t.test('a certificate of an authority that is trusted', async (t) => {
+void t.test('a certificate of a trusted authority', async (t) => {
   const create = createRtmpPusher({ caFile: terminator.caFile, onInsecure: () => t.fail('verified') });
   for (const host of ['localhost', '127.0.0.1']) {
     const pusher = create(pushTarget(url(host)));
@@ -31,7 +31,7 @@ void t.test('a certificate of an authority that is trusted', async (t) => {
   t.same(terminator.serverNames, ['localhost', false], 'a name is indicated, an address is not');
 });
 
-void t.test('certificates that are not to be trusted', async (t) => {
+void t.test('certificates that are not trusted', async (t) => {
   t.match(await death(createRtmpPusher()(pushTarget(url('localhost')))), {
     code: 'DESTINATION_TLS',
     retryable: false,
@@ -44,7 +44,7 @@ void t.test('certificates that are not to be trusted', async (t) => {
   });
 });
 
-void t.test('a host that is trusted without verification, and said so', async (t) => {
+void t.test('a host that is trusted without verification is reported', async (t) => {
   const told: string[] = [];
   const create = createRtmpPusher({ insecureHosts: ['localhost'], onInsecure: (host) => told.push(host) });
   const pusher = create(pushTarget(url('localhost')));

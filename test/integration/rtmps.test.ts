@@ -7,7 +7,7 @@ import { death, pushTarget } from '../helpers/push-target.ts';
 import { startScriptedServer } from '../helpers/scripted-rtmp-server.ts';
 import { startTlsTerminator } from '../helpers/tls-terminator.ts';
 
-// RTMPS through both engines. Three servers: one with an authority of the system's, one with that of rtmps_ca_file, one that nobody knows.
+// RTMPS through both engines. Three servers: with an authority of the system, with that of rtmps_ca_file, and with an unknown one.
 const server = await startNginxRtmp({ record: false });
 t.teardown(() => server.stop());
 const [system, extra, unknown] = await Promise.all([
@@ -16,18 +16,18 @@ const [system, extra, unknown] = await Promise.all([
   startTlsTerminator(server.port),
 ]);
 for (const terminator of [system, extra, unknown]) t.teardown(() => terminator.stop());
-// Where Node looks for the system's authorities, the first time that they are asked for.
+// Where Node reads the system's authorities when they are first needed.
 process.env['SSL_CERT_FILE'] = system.caFile;
 delete process.env['SSL_CERT_DIR'];
 const tags = await createFlvTags({ seconds: 1 });
 
 for (const engine of pushEngines) {
-  /** `pushing` when the server takes media, else the code of the failure. */
+  /** `pushing` if the server takes media, otherwise the code of the failure. */
   const outcome = async (trust: TlsTrust, port: number, host = 'localhost'): Promise<string> =>
     (await refusal(engine.createFactory(trust)(pushTarget(`rtmps://${host}:${port}/live/name`)), tags))?.code ??
     'pushing';
 
-  t.test(`push_engine=${engine.name}: rtmps_ca_file is trusted beside the system's authorities`, async (t) => {
+  t.test(`push_engine=${engine.name}: rtmps_ca_file is trusted in addition to the system's authorities`, async (t) => {
     t.equal(await outcome({}, system.port), 'pushing');
     t.equal(await outcome({}, extra.port), 'DESTINATION_TLS');
     const both = { caFile: extra.caFile };
@@ -38,7 +38,7 @@ for (const engine of pushEngines) {
   });
 
   t.test(
-    `push_engine=${engine.name}: a certificate is good for its host alone, unless that one is not verified`,
+    `push_engine=${engine.name}: a certificate is valid for its host only, unless that host is not verified`,
     async (t) => {
       t.equal(await outcome({}, system.port, 'example.org'), 'DESTINATION_TLS');
       const told: string[] = [];
@@ -49,7 +49,7 @@ for (const engine of pushEngines) {
     },
   );
 
-  t.test(`push_engine=${engine.name}: a connection that breaks is no bad certificate`, async (t) => {
+  t.test(`push_engine=${engine.name}: a lost connection does not count as an invalid certificate`, async (t) => {
     const closing = await startScriptedServer({ raw: (socket) => void socket.once('data', () => socket.destroy()) });
     t.teardown(() => closing.stop());
     t.equal(await outcome({}, closing.port), 'DESTINATION_LOST', 'during the handshake');

@@ -13,14 +13,14 @@ import { waitFor } from '../helpers/wait.ts';
 
 t.setTimeout(90_000);
 
-/** Bytes that the narrow way lets through at once, and how often, in milliseconds: 40 Mbit/s in drips far smaller than a frame. */
+/** Bytes that the proxy reads at once, and the interval in milliseconds: 40 Mbit/s in pieces much smaller than a frame. */
 const DRIP_BYTES = 25_000;
 const DRIP_EVERY = 5;
 
 /** A TCP proxy that reads little at a time, so that the sender's socket is full all the time. */
 async function startNarrowWay(target: number): Promise<{ port: number; close(): Promise<void> }> {
   const sockets = new Set<Socket>();
-  // Half open: the sender's connection ends when the server has ended its own, having read all, and not when the last drip is on its way.
+  // Half open: the sender's connection ends after the server has read everything and closed its own, not when the last piece is sent.
   const server = createServer({ highWaterMark: DRIP_BYTES, allowHalfOpen: true }, (client) => {
     const server = connect(target, '127.0.0.1');
     for (const socket of [client, server]) sockets.add(socket.on('error', () => undefined));

@@ -3,8 +3,8 @@ import { TagGroup } from '../../media/containers/tag-group.ts';
 import type { SoundClip } from './sound-library.ts';
 
 /**
- * What one destination hears: the live audio, silence, or a sound file. Audio frames stand alone and all have the same
- * length, so each live frame is exchanged for another one of the same time: no restart, no gap, no timestamp that goes back.
+ * Selects the audio of one destination: the live audio, silence, or a sound file. Audio frames are independent and of the same length, so each live frame is
+ * replaced by another one with the same timestamp: no restart, no gap, and timestamps never go back.
  */
 export class AudioSwitch {
   readonly #silence: Buffer;
@@ -15,8 +15,8 @@ export class AudioSwitch {
   #position = 0;
 
   /**
-   * @param silence an audio tag's body, as long as those of the live audio
-   * @param onSoundEnd runs when a sound that does not loop has been played to its end
+   * @param silence body of an audio tag, of the same duration as those of the live audio
+   * @param onSoundEnd called when a sound file that does not loop has been played to its end
    */
   constructor(silence: Buffer, onSoundEnd: () => void) {
     this.#silence = silence;
@@ -39,7 +39,7 @@ export class AudioSwitch {
     this.#muted = false;
   }
 
-  /** The clip replaces the live audio, muted or not; started anew if it was already playing. */
+  /** The clip replaces the live audio, whether muted or not. It starts from the beginning if it was already playing. */
   soundOn(clip: SoundClip, loop: boolean): void {
     this.#clip = clip;
     this.#loop = loop;
@@ -50,12 +50,12 @@ export class AudioSwitch {
     this.#clip = undefined;
   }
 
-  /** What the destination gets instead; the group itself where nothing is exchanged. */
+  /** What the destination gets; the group itself if nothing is replaced. */
   apply(group: TagGroup): TagGroup {
-    return this.#clip || this.#muted ? new TagGroup(group.tags.map((tag) => this.#exchange(tag))) : group;
+    return this.#clip || this.#muted ? new TagGroup(group.tags.map((tag) => this.#replace(tag))) : group;
   }
 
-  #exchange(tag: FlvTag): FlvTag {
+  #replace(tag: FlvTag): FlvTag {
     if (tag.type !== TAG_AUDIO || tag.sequenceHeader) return tag;
     const clip = this.#clip;
     if (!clip) return this.#muted ? { ...tag, data: this.#silence } : tag;

@@ -18,41 +18,41 @@ import { skipsVerification, trustedAuthorities, type TlsTrust } from '../../net/
 export interface FfmpegPusherOptions extends TlsTrust {
   /** Milliseconds; unset: {@link DEFAULT_CONNECT_TIMEOUTS}. */
   readonly connectTimeouts?: ConnectTimeouts;
-  /** `rtmp_transponder_send_metadata`, for ffmpeg's metadata is its own. Default: true. */
+  /** `rtmp_transponder_send_metadata`; ffmpeg writes metadata of its own. Default: true. */
   readonly sendMetadata?: boolean;
   readonly logger: Logger;
 }
 
-/** How long it may take until the destination has accepted the publish, in ms. */
+/** How long it may take until the destination has accepted the publish, in milliseconds. */
 export interface ConnectTimeouts {
-  /** For each answer of the destination: ffmpeg judges that. */
+  /** For each answer of the destination; enforced by ffmpeg. */
   readonly step: number;
-  /** For all together, ffmpeg's own start included: a server that drips does not gain time. */
+  /** For all answers together, including the start of ffmpeg, so that a server that sends byte by byte gains no time. */
   readonly whole: number;
 }
 
-/** A step as with the RTMP client of our own; TCP has 5 s, which ffmpeg lets nobody change under RTMP. */
+/** A step takes as long as with the gateway's own client. TCP has 5 s, which cannot be changed in ffmpeg for RTMP. */
 export const DEFAULT_CONNECT_TIMEOUTS: ConnectTimeouts = { step: 10_000, whole: 30_000 };
 
 /**
- * Bytes in front of ffmpeg above which it does not keep up. Above one key frame of 4K: a single tag must never count as a jam.
+ * Bytes waiting for ffmpeg above which it does not keep up. More than one key frame of 4K, so that a single tag never counts as congestion.
  */
 const FULL_BYTES = 1024 * 1024;
-/** What ffmpeg writes by itself, a header, metadata and sequence headers, is shorter than this; progress means more than that. */
+/** The header, metadata and sequence headers that ffmpeg writes are shorter than this. Only more than this is progress. */
 const HEADER_BYTES = 512;
-/** Milliseconds between two reports of ffmpeg. */
+/** Interval of ffmpeg's progress reports, in milliseconds. */
 const REPORT_INTERVAL = 500;
-/** Milliseconds that a closing connection gets to send what has been handed over. */
-const FAREWELL_MS = 1000;
-/** How often one looks, and hears a report at least, before a timeout is over. */
-const LOOKS = 4;
+/** How long a closing connection may take to send what has been written, in milliseconds. */
+const CLOSE_GRACE_MS = 1000;
+/** Number of checks, with at least one progress report each, before a timeout expires. */
+const CHECKS = 4;
 
 /**
- * One connection through `ffmpeg -c copy`: proven everywhere, one process each. It tells nothing of why a server refused beyond its
- * log, cannot bind a local address and does not authenticate; the RTMP client of our own does.
+ * One connection through `ffmpeg -c copy`, with a process of its own: proven with many servers. Reasons for refusals are known from its log only, and it can
+ * neither bind a local address nor authenticate; the gateway's own RTMP client can.
  */
 class FfmpegPusher extends EventEmitter<PusherEvents> implements Pusher {
-  /** ffmpeg maps what it sees at the beginning. */
+  /** ffmpeg maps the tracks that it finds at the beginning. */
   readonly keepsTracks = true;
   readonly #target: PushTarget;
   readonly #options: FfmpegPusherOptions;
@@ -63,7 +63,7 @@ class FfmpegPusher extends EventEmitter<PusherEvents> implements Pusher {
   #process: FfmpegProcess | undefined;
   #directory: string | undefined;
   #opening: Promise<void>;
-  /** Runs while the destination owes something: at first its acceptance of the publish, then to take what it has been given. */
+  /** Runs while something is expected of the destination: to accept the publish, and then to take what was written. */
   #watching: NodeJS.Timeout | undefined;
   /** The destination has accepted the publish. */
   #connected = false;
@@ -77,7 +77,7 @@ class FfmpegPusher extends EventEmitter<PusherEvents> implements Pusher {
     this.#options = options;
     this.#authorities = authorities;
     this.#connectTimeouts = options.connectTimeouts ?? DEFAULT_CONNECT_TIMEOUTS;
-    this.#reportIntervalMs = Math.min(REPORT_INTERVAL, target.stallTimeoutMs / LOOKS);
+    this.#reportIntervalMs = Math.min(REPORT_INTERVAL, target.stallTimeoutMs / CHECKS);
     this.#opening = this.#open().catch((error: unknown) => this.#die(toGatewayError(error, 'PUSHER_FAILED')));
   }
 
@@ -91,7 +91,7 @@ class FfmpegPusher extends EventEmitter<PusherEvents> implements Pusher {
 
   write({ tags }: TagGroup): void {
     if (!this.#process || this.#over) return;
-    // ffmpeg writes metadata of its own; a second one confuses some servers.
+    // ffmpeg writes metadata of its own, and a second one confuses some servers.
     const media = tags.filter((tag) => tag.type !== TAG_SCRIPT);
     if (media.length === 0) return;
     this.#process.write(
@@ -101,16 +101,16 @@ class FfmpegPusher extends EventEmitter<PusherEvents> implements Pusher {
       }),
     );
     this.#lastWriteMs = performance.now();
-    // Not before: ffmpeg connects when it has seen the beginning of the stream, and the publisher's first key frame may take its time.
+    // Not earlier: ffmpeg connects after it has read the beginning of the stream, and the first key frame may take a while.
     if (!this.#watching) this.#watch();
   }
 
   async close(): Promise<void> {
-    const farewellMs = this.#connected && !this.#over ? FAREWELL_MS : 0;
+    const graceMs = this.#connected && !this.#over ? CLOSE_GRACE_MS : 0;
     this.#over = true;
-    this.#rest();
+    this.#stopWatching();
     await this.#opening;
-    await this.#process?.close(farewellMs);
+    await this.#process?.close(graceMs);
     await this.#removeFiles();
   }
 
@@ -122,13 +122,13 @@ class FfmpegPusher extends EventEmitter<PusherEvents> implements Pusher {
         'A user and password in the rtmpUrl need push_engine=rtmp: ffmpeg would show them in its arguments.',
       );
     const presetFile = await this.#writePrivately('push.ffpreset', this.#preset(flashVersion));
-    // One alone: whoever tries again after a failure begins with the next.
+    // Only the first: a retry after a failure begins with the next address.
     const address = addresses[0]!;
     const host = isIPv6(address) ? `[${address}]` : address;
     const line = pushFlv({
       server: `${destination.scheme}://${host}:${destination.port}/`,
       presetFile,
-      // One time for connecting and for writing; as to writing we are stricter ourselves, see `#watch`.
+      // ffmpeg has one timeout for connecting and writing. `#watch` is stricter about writing.
       timeoutMs: Math.max(this.#connectTimeouts.step, stallTimeoutMs),
       reportIntervalMs: this.#reportIntervalMs,
       sendMetadata: this.#options.sendMetadata,
@@ -156,38 +156,38 @@ class FfmpegPusher extends EventEmitter<PusherEvents> implements Pusher {
   }
 
   #report(chunk: Buffer): void {
-    // Its last words come while it is closed.
+    // The last reports arrive while ffmpeg is being closed.
     if (this.#over) return;
     const report = this.#progress.push(chunk);
     if (!report || report.totalSize <= this.#taken) return;
     // ffmpeg writes its first byte when the publish has been accepted.
     this.#connected = true;
     this.#taken = report.totalSize;
-    this.#rest();
-    // Whoever holds tags back until there is room writes nothing meanwhile.
+    this.#stopWatching();
+    // Nothing may be written while tags are held back, so the watch continues.
     if (this.backlog > 0) this.#watch();
     if (this.#taken > HEADER_BYTES) this.emit('progress', this.#taken);
   }
 
   /**
-   * ffmpeg's own `rw_timeout` begins again with each byte, and needs 13 s for 10; this one keeps its word. In several looks, which do not pile
-   * up: a time in which this process could not run, so that reports waited to be read, counts as one.
+   * ffmpeg's own `rw_timeout` restarts with each byte, and takes 13 s instead of 10. The time is counted in several checks: if this process could not run for a
+   * while, so that reports are waiting to be read, that counts as one check.
    */
   #watch(): void {
-    let looks = 0;
+    let checks = 0;
     const ms = this.#connected ? this.#target.stallTimeoutMs : this.#connectTimeouts.whole;
     this.#watching = setInterval(() => {
-      if (++looks >= LOOKS) this.#judge();
-    }, ms / LOOKS);
+      if (++checks >= CHECKS) this.#judge();
+    }, ms / CHECKS);
   }
 
-  #rest(): void {
+  #stopWatching(): void {
     clearInterval(this.#watching);
     this.#watching = undefined;
   }
 
   #judge(): void {
-    this.#rest();
+    this.#stopWatching();
     if (!this.#connected)
       return this.#die(
         new GatewayError(
@@ -195,7 +195,7 @@ class FfmpegPusher extends EventEmitter<PusherEvents> implements Pusher {
           `The destination did not accept the stream within ${this.#connectTimeouts.whole / 1000} s.`,
         ),
       );
-    // ffmpeg reports nothing while it waits for more: a stream that pauses is not a dead peer.
+    // ffmpeg reports no progress while it waits for input: a stream that pauses is not a dead peer.
     const paused = this.backlog === 0 && performance.now() - this.#lastWriteMs > this.#reportIntervalMs;
     if (paused) return;
     this.#die(
@@ -209,7 +209,7 @@ class FfmpegPusher extends EventEmitter<PusherEvents> implements Pusher {
   #die(error: GatewayError): void {
     if (this.#over) return;
     this.#over = true;
-    this.#rest();
+    this.#stopWatching();
     this.emit('died', error);
   }
 
@@ -228,7 +228,7 @@ class FfmpegPusher extends EventEmitter<PusherEvents> implements Pusher {
     );
   }
 
-  /** A file for ffmpeg in a folder that is ours alone (`mkdtemp`), gone with the connection. */
+  /** Writes a file for ffmpeg into a private directory (`mkdtemp`), which is removed with the connection. */
   async #writePrivately(name: string, text: string): Promise<string> {
     this.#directory ??= await mkdtemp(join(tmpdir(), 'webrtc-transponder-'));
     const file = join(this.#directory, name);
@@ -242,13 +242,13 @@ class FfmpegPusher extends EventEmitter<PusherEvents> implements Pusher {
 }
 
 /**
- * What GnuTLS and OpenSSL say of a certificate, and of a server that answers something else than TLS. Not the word TLS itself: ffmpeg puts it
- * before whatever happens to such a connection (`[tls @ 0x…] IO error: Broken pipe`).
+ * Messages of GnuTLS and OpenSSL about a certificate, or about a server that does not speak TLS. The word TLS alone does not count: ffmpeg puts it in front of
+ * every message about such a connection (`[tls @ 0x…] IO error: Broken pipe`).
  */
 const NO_TRUST =
   /certificate|unexpected TLS packet|fatal alert|alert handshake|alert protocol|wrong version number|packet length too long|unsupported protocol/i;
 
-/** ffmpeg's words as an error. What a server says to a push that it has not taken before counts as its last word: ffmpeg does not tell its code. */
+/** ffmpeg's log as an error. A refusal of a push that was not accepted before is final, because ffmpeg does not log its code. */
 function failure(log: string, resumes = false): GatewayError {
   if (/Connection refused|No route|Network is unreachable/i.test(log))
     return new GatewayError('DESTINATION_UNREACHABLE', 'The destination refused the connection. Check host and port.');
@@ -265,8 +265,9 @@ function failure(log: string, resumes = false): GatewayError {
 }
 
 /**
- * Pushers that run an ffmpeg each (`push_engine=ffmpeg`). Reads the system's authorities, once, which takes a while (`tls-trust.ts`).
- * @throws {GatewayError} SETTINGS_INVALID when `caFile` cannot be read.
+ * Creates pushers that run one ffmpeg each (`push_engine=ffmpeg`). Reads the system's authorities once, which blocks for a moment (`tls-trust.ts`).
+ *
+ * @throws {GatewayError} SETTINGS_INVALID if `caFile` cannot be read
  */
 export function createFfmpegPusher(options: FfmpegPusherOptions): PusherFactory {
   const authorities = trustedAuthorities(options.caFile);

@@ -1,29 +1,28 @@
-/** What is known of a connection's progress at one moment, in bytes counted from its beginning. */
+/** The progress of a connection at one moment, in bytes since its beginning. */
 export interface TakenBytes {
   readonly handed: number;
-  /** Not yet left for the kernel. */
+  /** Not yet passed to the kernel. */
   readonly queued: number;
-  /** What the peer says it has received; undefined: it never says. */
+  /** What the peer has acknowledged; `undefined` if it never acknowledges. */
   readonly acknowledged: number | undefined;
-  /** How far an honest peer's word may lag behind. */
+  /** How far the acknowledgements of an honest peer may lag behind. */
   readonly acknowledgementStep: number;
 }
 
-/** A peer may acknowledge a step late, and what is on the way when it does is another. */
+/** A peer may acknowledge one step late, and another step may be in transit at that moment. */
 const STEPS_BEHIND = 2;
 
 /**
- * Decides whether a peer still takes what it is given. Only what is outstanding can stall: a stream that pauses is not a dead peer. A peer
- * that acknowledges is judged by its word alone, because the kernels between us swallow megabytes for a process that stands still; one that
- * does not, by what has left for the kernel.
+ * Decides whether a peer still takes data. Only outstanding bytes can stall: a stream that pauses is not a dead peer. A peer that acknowledges is judged by its
+ * acknowledgements alone, because the kernels in between accept megabytes for a process that hangs; another peer by the bytes passed to the kernel.
  */
 export class Liveness {
   readonly #timeoutMs: number;
   #taken = 0;
-  /** The last look at the measure in use, which changes with the peer's first word. */
+  /** The last value of the measure in use, which changes with the first acknowledgement. */
   #measured = 0;
   #acknowledges = false;
-  /** When something was taken last, or nothing was due. */
+  /** When something was last taken, or nothing was outstanding. */
   #alive: number;
 
   constructor(timeoutMs: number, now: number) {
@@ -31,12 +30,12 @@ export class Liveness {
     this.#alive = now;
   }
 
-  /** Bytes taken in all; never less than before, even when the peer's first word is lower than what we had guessed. */
+  /** Total of bytes taken. Never decreases, even if the first acknowledgement is lower than the estimate before. */
   get taken(): number {
     return this.#taken;
   }
 
-  /** Looks again. @returns whether nothing has been taken for the timeout although something is due. */
+  /** Updates the state. @returns whether nothing has been taken for the timeout although bytes are outstanding */
   update(bytes: TakenBytes, now: number): boolean {
     const acknowledges = bytes.acknowledged !== undefined;
     const measured = bytes.acknowledged ?? bytes.handed - bytes.queued;

@@ -3,45 +3,45 @@ import type { GatewayError } from '../../errors.ts';
 import type { TagGroup } from '../../media/containers/tag-group.ts';
 import type { Destination } from '../../net/destination.ts';
 
-/** What happens to one connection attempt. */
+/** Events of one connection attempt. */
 export interface PusherEvents {
-  /** The destination (or the ffmpeg before it) wants tags from now on: script data, sequence headers, a key frame, then media. */
+  /** The destination (or the ffmpeg in front of it) accepts tags from now on: script data, sequence headers, a key frame, then media. */
   ready: [];
-  /** The destination accepted the publish and took media: `bytes` is the running total it has taken. Proves liveness. */
+  /** The destination has accepted the publish and has taken media: `bytes` is the running total. Proves liveness. */
   progress: [bytes: number];
-  /** There is room again after `writable` was false. */
+  /** `writable` is true again after it was false. */
   drain: [];
-  /** The attempt is over and was not closed by us. At most once; nothing follows it. */
+  /** The connection failed or was lost, without `close()`. At most once; no event follows. */
   died: [error: GatewayError];
 }
 
 /**
- * One connection attempt to one destination: created, used, thrown away. A reconnect is a new pusher.
- * `close()` is ours (idempotent, awaited, emits nothing); `died` is not ours.
+ * One connection attempt to one destination. A reconnect is a new pusher. `close()` is idempotent and awaited, and emits nothing; `died` means that the
+ * connection ended for another reason.
  */
 export interface Pusher extends EventEmitter<PusherEvents> {
-  /** Hands over tags whose timestamps count from this connection's start. Never blocks; what to drop is decided upstream by `writable`. */
+  /** Sends tags whose timestamps start at 0 for this connection. Never blocks; the caller decides by `writable` what to drop. */
   write(group: TagGroup): void;
-  /** False while the destination does not keep up: hold tags back until `drain`. */
+  /** False while the destination does not keep up: tags should be held back until `drain`. */
   readonly writable: boolean;
-  /** A connection that begins with sound alone stays without frames. */
+  /** The connection keeps the tracks that it began with: video cannot be added later. */
   readonly keepsTracks?: boolean;
-  /** Bytes handed over that the destination has not taken yet. */
+  /** Bytes written that the destination has not taken yet. */
   readonly backlog: number;
   close(): Promise<void>;
 }
 
-/** What a pusher needs to know about the connection it makes. */
+/** What a pusher connects to, and how. */
 export interface PushTarget {
   readonly destination: Destination;
-  /** The addresses that the policy has checked, at least one, in the order in which they should be tried; the connection goes there and nowhere else. */
+  /** The addresses that the policy has checked, at least one, in the order in which they should be tried. The connection is made to one of them only. */
   readonly addresses: readonly string[];
   readonly flashVersion: string;
   /** Local address to bind (`rtmp_publisher_ip`), if any. */
   readonly localAddress?: string;
-  /** The destination has taken media of this push before: where it says that the name is in use, it may mean the connection that broke. */
+  /** The destination has taken media of this push before: if it says that the name is in use, it may mean the previous connection. */
   readonly resumes?: boolean;
-  /** Milliseconds without a byte taken after which the peer is lost. */
+  /** Milliseconds after which a peer that takes nothing is considered lost. */
   readonly stallTimeoutMs: number;
 }
 

@@ -13,20 +13,20 @@ import type { Pusher, PusherEvents, PusherFactory, PushTarget } from './pusher.t
 import { skipsVerification, trustedAuthorities, type TlsTrust } from '../../net/tls-trust.ts';
 
 export interface RtmpPusherOptions extends TlsTrust {
-  /** `rtmp.server_buffer_enabled`: keep what does not fit the socket's buffer; else the pusher is not writable until it fits. */
+  /** Queue what does not fit the socket's buffer (`rtmp.server_buffer_enabled`). Otherwise the pusher is not writable until it fits. */
   readonly serverBuffer?: boolean | undefined;
   /** Bytes in an RTMP chunk. */
   readonly chunkSize?: number | undefined;
   readonly timeouts?: RtmpTimeouts | undefined;
 }
 
-/** Bytes that may wait for the socket when it is allowed to buffer: two key frames of 4K. */
+/** Bytes that may be queued for the socket with `serverBuffer`: two key frames of 4K. */
 const MAX_QUEUED = 512 * 1024;
-/** Bytes that may be on the way to a peer that acknowledges: more would only be delay (8 s at 1 Mbit/s), and hide that it does not keep up. */
+/** Bytes that may be in transit to a peer that acknowledges. More would only add delay (this is 8 s at 1 Mbit/s) and hide that the peer does not keep up. */
 const MAX_UNACKNOWLEDGED = 1024 * 1024;
-/** A peer that acknowledges rarely needs more on the way, in steps of its acknowledgement. */
+/** A peer that acknowledges rarely needs more in transit; in steps between its acknowledgements. */
 const MAX_UNACKNOWLEDGED_STEPS = 4;
-/** How often liveness is looked at, in ms. */
+/** Interval of liveness checks, in milliseconds. */
 const LIVENESS_INTERVAL = 1000;
 
 const ERROR_CODES: Readonly<Record<RtmpErrorCode, ErrorCode>> = {
@@ -42,8 +42,9 @@ const ERROR_CODES: Readonly<Record<RtmpErrorCode, ErrorCode>> = {
 };
 
 /**
- * Reads the system's authorities, once, which takes a while (`tls-trust.ts`).
- * @throws {GatewayError} SETTINGS_INVALID when `caFile` cannot be read.
+ * Creates pushers with the gateway's own RTMP client (`push_engine=rtmp`). Reads the system's authorities once, which blocks for a moment (`tls-trust.ts`).
+ *
+ * @throws {GatewayError} SETTINGS_INVALID if `caFile` cannot be read
  */
 export function createRtmpPusher(options: RtmpPusherOptions = {}): PusherFactory {
   const secureContext = createSecureContext({ ca: [...trustedAuthorities(options.caFile)] });
@@ -59,13 +60,13 @@ class RtmpPusher extends EventEmitter<PusherEvents> implements Pusher {
   #liveness: Liveness | undefined;
   #timer: NodeJS.Timeout | undefined;
   #lastTickMs = 0;
-  /** Time in which this process could not run, of which the peer is innocent. */
-  #standstillMs = 0;
+  /** Total time during which this process could not run. It does not count as a stall of the peer. */
+  #stoppedMs = 0;
   #over = false;
   #blocked = false;
   /** Something has been written. */
   #begun = false;
-  /** Bytes of the connection before its first tag. */
+  /** Bytes sent before the first tag. */
   #overhead = 0;
   #reported = 0;
 
@@ -78,7 +79,7 @@ class RtmpPusher extends EventEmitter<PusherEvents> implements Pusher {
 
   async #connect(target: PushTarget, options: RtmpPusherOptions, secureContext: SecureContext): Promise<void> {
     try {
-      // Whoever creates a pusher listens to it only after that.
+      // In a later microtask, so that the caller can listen to the pusher first.
       await Promise.resolve();
       const client = await RtmpClient.create(clientOptions(target, options, secureContext), this.#abort.signal);
       if (this.#over) return void (await client.close());
@@ -95,10 +96,10 @@ class RtmpPusher extends EventEmitter<PusherEvents> implements Pusher {
     const intervalMs = Math.min(LIVENESS_INTERVAL, this.#stallTimeoutMs / 4);
     this.#lastTickMs = performance.now();
     this.#timer = setInterval(() => this.#tick(intervalMs), intervalMs);
-    client.on('drain', () => this.#review());
+    client.on('drain', () => this.#checkWritable());
     client.on('acknowledged', () => {
-      this.#look();
-      this.#review();
+      this.#checkProgress();
+      this.#checkWritable();
     });
     client.on('lost', (error) => this.#die(toGatewayError(error, resumes || this.#reported > 0)));
     this.emit('ready');
@@ -110,9 +111,9 @@ class RtmpPusher extends EventEmitter<PusherEvents> implements Pusher {
     client.send(group);
     if (!this.writable) this.#blocked = true;
     if (this.#begun) return;
-    // The first progress is worth a look of its own: the destination counts as reached from then on.
+    // The first progress is checked at once, because the transponder is `pushing` from then on.
     this.#begun = true;
-    setImmediate(() => this.#look());
+    setImmediate(() => this.#checkProgress());
   }
 
   get writable(): boolean {
@@ -136,19 +137,19 @@ class RtmpPusher extends EventEmitter<PusherEvents> implements Pusher {
 
   async close(): Promise<void> {
     this.#end();
-    // An attempt is cut short; a publish ends with a farewell, and with what has been handed over.
+    // A connection attempt is aborted. A publish is ended properly, after everything written has been sent.
     if (!this.#client) this.#abort.abort();
     await this.#connecting;
     await this.#client?.close();
   }
 
-  /** What the peer has acknowledged, once that is media: how often it does while one connects says nothing of how often it will. */
+  /** What the peer has acknowledged, as soon as that includes media: acknowledgements while connecting do not show how often it will acknowledge. */
   #acknowledged({ acknowledgements: { known, acknowledged } }: RtmpClient): number | undefined {
     return known && acknowledged > this.#overhead ? acknowledged : undefined;
   }
 
-  /** There may be room again, or, after a first acknowledgement, less than was thought. */
-  #review(): void {
+  /** Checks `writable` again: there may be room, or less room after a first acknowledgement. */
+  #checkWritable(): void {
     if (this.#over) return;
     const { writable } = this;
     const drained = writable && this.#blocked;
@@ -156,16 +157,16 @@ class RtmpPusher extends EventEmitter<PusherEvents> implements Pusher {
     if (drained) this.emit('drain');
   }
 
-  /** A look that comes late means that this process could not run: acknowledgements may wait to be read, and nothing was sent. */
+  /** If the timer fires late, this process could not run: acknowledgements may be waiting to be read, and nothing was sent. */
   #tick(intervalMs: number): void {
     const nowMs = performance.now();
-    this.#standstillMs += Math.max(0, nowMs - this.#lastTickMs - 2 * intervalMs);
+    this.#stoppedMs += Math.max(0, nowMs - this.#lastTickMs - 2 * intervalMs);
     this.#lastTickMs = nowMs;
-    this.#look();
+    this.#checkProgress();
   }
 
-  /** Tells what has been taken, and gives up a peer that takes nothing. */
-  #look(): void {
+  /** Reports what has been taken, and ends the connection to a peer that takes nothing. */
+  #checkProgress(): void {
     const client = this.#client;
     const liveness = this.#liveness;
     if (!client || !liveness || this.#over) return;
@@ -175,7 +176,7 @@ class RtmpPusher extends EventEmitter<PusherEvents> implements Pusher {
       acknowledged: this.#acknowledged(client),
       acknowledgementStep: client.acknowledgements.longestStep,
     };
-    if (liveness.update(bytes, performance.now() - this.#standstillMs)) {
+    if (liveness.update(bytes, performance.now() - this.#stoppedMs)) {
       return this.#die(
         new GatewayError('DESTINATION_STALLED', `The server has taken nothing for ${this.#stallTimeoutMs / 1000} s`),
       );
@@ -226,9 +227,9 @@ function clientOptions(
 function toGatewayError(error: unknown, resumes = false): GatewayError {
   if (!(error instanceof RtmpError))
     return new GatewayError('PUSHER_FAILED', 'The RTMP client failed', { cause: error });
-  // A refusal that may heal is a connection lost: trying again can help. So is a name that was good before: a server may need minutes to notice
-  // that the connection which published it broke (docs/rtmp.md).
-  const mayHeal = error.code === 'name-refused' ? resumes : error.code === 'refused' && !error.final;
-  const code = mayHeal ? 'DESTINATION_LOST' : ERROR_CODES[error.code];
+  // A refusal that may be temporary counts as a lost connection, which is retried. So does the refusal of a name that was accepted before: a server may need
+  // minutes to notice that the previous connection is gone (docs/rtmp.md).
+  const isTemporary = error.code === 'name-refused' ? resumes : error.code === 'refused' && !error.final;
+  const code = isTemporary ? 'DESTINATION_LOST' : ERROR_CODES[error.code];
   return new GatewayError(code, error.message, { cause: error });
 }

@@ -200,7 +200,7 @@ export class TransponderManager implements TransponderControl {
     if (!stream?.publisher)
       throw new GatewayError(
         'STREAM_NOT_FOUND',
-        `Stream not found: nobody publishes ${JSON.stringify(name)}. Publish it first, then start the push.`,
+        `Stream not found: ${JSON.stringify(name)} is not published. Publish it first, then start the push.`,
       );
     return stream;
   }

@@ -10,7 +10,7 @@ import { silentLogger } from '../../../src/observe/logger.ts';
 import { makeCertificate } from '../../helpers/certificate.ts';
 import { waitFor } from '../../helpers/wait.ts';
 
-/** Two certificates of different names, and a place where one of them is in use. */
+/** Two certificates for different names, and the files in which one of them is in use. */
 async function prepare(
   t: Test,
 ): Promise<{ certFile: string; keyFile: string; use: (which: 'old' | 'new', part: 'cert' | 'key') => void }> {
@@ -44,7 +44,7 @@ async function nameShownBy(server: Server): Promise<string | undefined> {
   return subjectaltname;
 }
 
-t.test('a renewed certificate is shown without a restart, and connections stay', async (t) => {
+t.test('a renewed certificate is used without a restart, and connections are kept', async (t) => {
   const { certFile, keyFile, use } = await prepare(t);
   const warnings: unknown[] = [];
   const logger = {
@@ -67,7 +67,7 @@ t.test('a renewed certificate is shown without a restart, and connections stay',
 
   use('new', 'cert');
   await waitFor('the warning', () => warnings.length > 0, { every: 5 });
-  t.match(warnings[0], [{ reason: /do not make a certificate in PEM with its key/ }]);
+  t.match(warnings[0], [{ reason: /are not a PEM certificate and its key/ }]);
   t.equal(await nameShownBy(server), 'DNS:old.test', 'half a renewal changes nothing');
 
   use('new', 'key');
@@ -86,6 +86,6 @@ t.test('files that are not a certificate and its key are named', async (t) => {
   writeFileSync(certFile, 'nonsense');
   t.throws(() => new Certificate({ certFile, keyFile, logger: silentLogger }), {
     code: 'SETTINGS_INVALID',
-    message: /do not make a certificate in PEM with its key/,
+    message: /are not a PEM certificate and its key/,
   });
 });

@@ -41,7 +41,7 @@ t.test('public hosts and addresses, by default', async (t) => {
   t.equal(await resolve('mixed.example'), '93.184.215.14', 'those alone that are permitted');
 });
 
-t.test('no private or reserved address, in whatever disguise', async (t) => {
+t.test('no private or reserved address, in any notation', async (t) => {
   const resolve = policy();
   for (const host of [
     '127.0.0.1',
@@ -95,7 +95,7 @@ t.test('no private or reserved address, in whatever disguise', async (t) => {
     await t.rejects(resolve(host), FORBIDDEN, host);
 });
 
-t.test('unless the settings name them', async (t) => {
+t.test('private addresses that the settings name', async (t) => {
   const resolve = policy(
     { allow_networks: '127.0.0.0/8, 10.1.2.3, fd12::/16, ::1, rtmp.inside.example, 64:ff9b::/96' },
     { lookup: async (host) => (host === 'rtmp.inside.example' ? ['192.168.7.7'] : lookup(host)) },
@@ -111,7 +111,7 @@ t.test('unless the settings name them', async (t) => {
   t.equal(await policy({ allow_networks: '::ffff:10.0.0.1' })('10.0.0.1'), '10.0.0.1');
 });
 
-t.test('only some hosts', async (t) => {
+t.test('destination_allow_hosts permits only these hosts', async (t) => {
   const resolve = policy({ allow_hosts: '*.YouTube.com, 8.8.0.0/16', allow_networks: '10.1.2.3' });
   t.equal(await resolve('a.rtmp.youtube.com'), '2a00:1450:4001:82a::200c,142.250.185.76');
   t.equal(await resolve('8.8.4.4'), '8.8.4.4');
@@ -127,7 +127,7 @@ t.test('only some hosts', async (t) => {
     );
 });
 
-t.test('never some hosts', async (t) => {
+t.test('destination_deny_hosts is never overridden', async (t) => {
   const resolve = policy({
     deny_hosts: 'public.example, *.youtube.com, 8.8.8.8, 10.1.0.0/16, xn--mnchen-3ya.example',
     allow_networks: '10.0.0.0/8',
@@ -181,7 +181,7 @@ t.test('names that do not resolve', async (t) => {
   );
 });
 
-t.test('asked again, it looks again', async (t) => {
+t.test('each check resolves the name again', async (t) => {
   const answers = [['93.184.215.14'], ['127.0.0.1']];
   const resolve = policy({}, { lookup: async () => answers.shift()! });
   t.equal(await resolve('rebinding.example'), '93.184.215.14');

@@ -11,7 +11,7 @@ const parse = (url: string, rules: { prefix?: string; fullUrl?: boolean; name?: 
     fullUrl: rules.fullUrl ?? false,
   });
 
-/** What goes over the wire. */
+/** What is sent over the wire. */
 const wire = ({ scheme, host, port, app, streamName, tcUrl }: Destination) => ({
   scheme,
   host,
@@ -118,7 +118,7 @@ t.test('hosts and ports', async (t) => {
   t.equal(parse('rtmp://a_b-c.example./live').host, 'a_b-c.example.');
 });
 
-t.test('what is not an RTMP URL, without repeating it', async (t) => {
+t.test('invalid URLs are refused, without repeating them', async (t) => {
   const cases: [string, RegExp][] = [
     ['geheim', /is not a URL/],
     ['', /is not a URL/],
@@ -158,7 +158,7 @@ t.test('what is not an RTMP URL, without repeating it', async (t) => {
   }
 });
 
-t.test('what is redacted shows scheme, host, port and the first word of the application', async (t) => {
+t.test('the redacted URL has scheme, host, port and the first segment of the application', async (t) => {
   for (const [url, fullUrl, expected] of [
     ['rtmp://h/live', false, 'rtmp://h/live'],
     ['rtmp://h:1935/live', false, 'rtmp://h/live'],
@@ -173,7 +173,7 @@ t.test('what is redacted shows scheme, host, port and the first word of the appl
     t.equal(parse(url, { fullUrl }).redacted, expected);
 });
 
-t.test('secrets do not print', async (t) => {
+t.test('secrets are not printed', async (t) => {
   const secret = new Secret('geheim');
   for (const text of [
     String(secret),
@@ -197,7 +197,7 @@ t.test('secrets do not print', async (t) => {
   t.equal(destination.url.reveal(), 'rtmp://geheim:geheim@h/app/geheim?geheim=geheim');
 });
 
-t.test('any URL is either taken apart, with its secrets hidden, or INVALID_RTMP_URL', async (t) => {
+t.test('any URL is either parsed, with its secrets hidden, or INVALID_RTMP_URL', async (t) => {
   const word = fc.string({ unit: fc.constantFrom(...'aA9._-~%/?#@:[]&= \n\u0000é'), maxLength: 12 });
   fc.assert(
     fc.property(

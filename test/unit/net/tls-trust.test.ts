@@ -8,7 +8,7 @@ t.test('rtmps_ca_file must be a certificate', async (t) => {
   t.equal(trustedAuthorities(join(folder, 'ca.pem')).at(-1), `An authority\n${rootCertificates[0]}\n`);
   t.throws(() => trustedAuthorities(join(folder, 'ca.txt')), {
     code: 'SETTINGS_INVALID',
-    message: /rtmps_ca_file .*ca\.txt is no certificate \(.*\)\. Name a PEM file\.$/,
+    message: /rtmps_ca_file .*ca\.txt is not a certificate \(.*\)\. Name a PEM file\.$/,
   });
   t.throws(() => trustedAuthorities(join(folder, 'none')), {
     code: 'SETTINGS_INVALID',

@@ -58,7 +58,7 @@ t.test('no secret reaches the log, in either format', async (t) => {
   }
 });
 
-t.test('JSON: one object a line', async (t) => {
+t.test('JSON: one object per line', async (t) => {
   const lines = logged('json', (logger) => {
     logger.info({ stream: 'cam' }, 'published');
     logger.warn('text');
@@ -72,7 +72,7 @@ t.test('JSON: one object a line', async (t) => {
   ]);
 });
 
-t.test('pretty: one line for people, that nobody can forge', async (t) => {
+t.test('pretty: one line per event, which text from outside cannot forge', async (t) => {
   const text = logged('pretty', (logger) => {
     logger.info({ stream: 'my cam', n: 5, list: [1] }, 'published');
     logger.info({ stream: 'a\nERROR forged\u001b[2J' }, 'text\r\nERROR forged');

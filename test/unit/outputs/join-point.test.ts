@@ -31,7 +31,7 @@ function rendition(fields: Partial<Rendition> = {}): Rendition {
   }) as Rendition;
 }
 
-/** What the join point makes of one tag alone. */
+/** The output for a single tag. */
 const take = (join: JoinPoint, tag: FlvTag, nowMs: number): readonly FlvTag[] =>
   join.take(new TagGroup([tag]), nowMs)?.tags ?? [];
 
@@ -51,12 +51,12 @@ t.test('begins with metadata, headers and a key frame, from 0', async (t) => {
   t.strictSame(shown(take(join, tag(TAG_VIDEO, 5080), 70)), ['9 5080 @40']);
 });
 
-t.test('without metadata, where it is switched off', async (t) => {
+t.test('without metadata if it is switched off', async (t) => {
   const join = new JoinPoint(rendition(), silence, false, 0);
   t.strictSame(shown(take(join, tag(TAG_VIDEO, 7, { keyFrame: true }), 0)), ['avc @0', 'aac @0', '9 7 @0']);
 });
 
-t.test('a new sequence header goes on with its time', async (t) => {
+t.test('a new sequence header is passed on with its timestamp', async (t) => {
   const join = new JoinPoint(rendition(), silence, false, 0);
   take(join, tag(TAG_VIDEO, 100, { keyFrame: true }), 0);
   t.strictSame(
@@ -65,24 +65,21 @@ t.test('a new sequence header goes on with its time', async (t) => {
   );
 });
 
-t.test('a stream without frames begins with audio', async (t) => {
+t.test('a stream without video begins with audio', async (t) => {
   const join = new JoinPoint(rendition({ hasVideo: false, videoHeader: undefined }), silence, false, 0);
   t.strictSame(shown(take(join, tag(TAG_AUDIO, 1000), 0)), ['aac @0', '8 1000 @0']);
 });
 
-t.test(
-  'frames that do not come keep the audio waiting for 3 s and not for ever; they join at a key frame',
-  async (t) => {
-    const join = new JoinPoint(rendition(), silence, false, 0);
-    t.strictSame(take(join, tag(TAG_AUDIO, 1000), 2900), []);
-    t.strictSame(shown(take(join, tag(TAG_AUDIO, 1200), 3100)), ['aac @0', '8 1200 @0']);
-    t.strictSame(take(join, tag(TAG_VIDEO, 1210), 3110), []);
-    t.strictSame(shown(take(join, tag(TAG_VIDEO, 1250, { keyFrame: true }), 3150)), ['avc @50', '9 1250 @50']);
-    t.strictSame(shown(take(join, tag(TAG_VIDEO, 1290), 3190)), ['9 1290 @90']);
-  },
-);
+t.test('audio waits at most 3 s for video that does not come; the video joins later at a key frame', async (t) => {
+  const join = new JoinPoint(rendition(), silence, false, 0);
+  t.strictSame(take(join, tag(TAG_AUDIO, 1000), 2900), []);
+  t.strictSame(shown(take(join, tag(TAG_AUDIO, 1200), 3100)), ['aac @0', '8 1200 @0']);
+  t.strictSame(take(join, tag(TAG_VIDEO, 1210), 3110), []);
+  t.strictSame(shown(take(join, tag(TAG_VIDEO, 1250, { keyFrame: true }), 3150)), ['avc @50', '9 1250 @50']);
+  t.strictSame(shown(take(join, tag(TAG_VIDEO, 1290), 3190)), ['9 1290 @90']);
+});
 
-t.test('frames that come late, from before the sound with which it began, wait for the next key frame', async (t) => {
+t.test('late frames from before the first audio are dropped, and video joins at the next key frame', async (t) => {
   let wanted = 0;
   const join = new JoinPoint(rendition({ requestKeyFrame: () => wanted++ }), silence, false, 0);
   t.strictSame(shown(take(join, tag(TAG_AUDIO, 5000), 3100)), ['aac @0', '8 5000 @0']);
@@ -97,7 +94,7 @@ t.test('a codec without sequence header is announced by a frame of silence', asy
   t.strictSame(shown(take(join, tag(TAG_VIDEO, 100, { keyFrame: true }), 0)), ['avc @0', 'silence @0', '9 100 @0']);
 });
 
-t.test('of several key frames that come together it begins at the last, to which the header belongs', async (t) => {
+t.test('of several key frames in a group it begins at the last one, to which the header belongs', async (t) => {
   const join = new JoinPoint(rendition(), silence, false, 0);
   const group = new TagGroup([
     tag(TAG_VIDEO, 100, { keyFrame: true }),
@@ -109,7 +106,7 @@ t.test('of several key frames that come together it begins at the last, to which
   t.strictSame(shown(join.take(group, 0)!.tags), ['avc @0', 'aac @0', '9 133 @0', '8 140 @7']);
 });
 
-t.test('those that have joined at the same frame get the very same group', async (t) => {
+t.test('outputs that joined at the same frame share the group', async (t) => {
   const [first, second, later] = [0, 0, 0].map(() => new JoinPoint(rendition(), silence, false, 0));
   for (const join of [first!, second!]) take(join, tag(TAG_VIDEO, 100, { keyFrame: true }), 0);
   take(later!, tag(TAG_VIDEO, 200, { keyFrame: true }), 0);

@@ -52,7 +52,7 @@ function* media(seconds: number): Generator<FlvTag> {
   }
 }
 
-t.test('unbuffered: straight through while the connection takes it', async (t) => {
+t.test('unbuffered: passed on at once while the sink is writable', async (t) => {
   const { sent, buffer } = setUp(unbuffered);
   const tags = [...media(3)];
   for (const tag of tags) push(buffer, tag, tag.timestamp);
@@ -61,19 +61,19 @@ t.test('unbuffered: straight through while the connection takes it', async (t) =
   t.equal(buffer.bufferedMs, 0);
 });
 
-t.test('a short jam loses nothing and keeps the order', async (t) => {
+t.test('a short pause of the sink loses nothing and keeps the order', async (t) => {
   const { sent, sink, buffer } = setUp(unbuffered);
   const tags = [...media(6)];
   for (const tag of tags) {
     sink.writable = tag.timestamp < 1000 || tag.timestamp > 4000;
-    // Twice as fast as it is meant to be shown: only rtmp_out_buffer_enabled has a pace.
+    // Twice as fast as real time: only rtmp_out_buffer_enabled paces output.
     push(buffer, tag, tag.timestamp / 2);
   }
   t.strictSame(sent, tags);
   t.equal(buffer.framesDropped, 0);
 });
 
-t.test('what waits goes out in pieces, as long as the connection takes them', async (t) => {
+t.test('queued tags are sent in pieces while the sink is writable', async (t) => {
   const { sent, sink, buffer } = setUp(unbuffered);
   sink.writable = false;
   for (let ms = 0; ms < 400; ms += 10) push(buffer, video(ms, ms === 0), ms);
@@ -86,7 +86,7 @@ t.test('what waits goes out in pieces, as long as the connection takes them', as
   t.strictSame([sent.length, buffer.bytes], [17, 23_000], '16 KiB');
 });
 
-t.test('a destination that takes nothing: bounded, whole groups are lost, headers and audio stay', async (t) => {
+t.test('a sink that takes nothing: bounded, whole groups are lost, headers and audio are kept', async (t) => {
   const { sent, sink, buffer, wanted } = setUp(unbuffered);
   sink.writable = false;
   let most = 0;
@@ -120,22 +120,25 @@ t.test('a destination that takes nothing: bounded, whole groups are lost, header
   );
 });
 
-t.test('no key frame in sight: everything goes, one is asked for, and frames start with it', async (t) => {
-  const { sent, sink, buffer, wanted } = setUp(unbuffered);
-  sink.writable = false;
-  push(buffer, video(0, true), 0);
-  for (let ms = 40; ms <= 6000; ms += 40) push(buffer, video(ms), ms);
-  t.equal(wanted(), 1);
-  sink.writable = true;
-  push(buffer, video(6040), 6040);
-  push(buffer, video(6080, true), 6080);
-  push(buffer, video(6120), 6120);
-  t.strictSame(
-    sent.map(({ timestamp }) => timestamp),
-    [6080, 6120],
-  );
-  t.equal(buffer.framesDropped, 152);
-});
+t.test(
+  'no key frame in the queue: all frames are dropped, a key frame is requested, and video continues with it',
+  async (t) => {
+    const { sent, sink, buffer, wanted } = setUp(unbuffered);
+    sink.writable = false;
+    push(buffer, video(0, true), 0);
+    for (let ms = 40; ms <= 6000; ms += 40) push(buffer, video(ms), ms);
+    t.equal(wanted(), 1);
+    sink.writable = true;
+    push(buffer, video(6040), 6040);
+    push(buffer, video(6080, true), 6080);
+    push(buffer, video(6120), 6120);
+    t.strictSame(
+      sent.map(({ timestamp }) => timestamp),
+      [6080, 6120],
+    );
+    t.equal(buffer.framesDropped, 152);
+  },
+);
 
 t.test('bytes are bounded too: 4K key frames', async (t) => {
   const { sink, buffer } = setUp(unbuffered);
@@ -146,7 +149,7 @@ t.test('bytes are bounded too: 4K key frames', async (t) => {
 });
 
 t.test(
-  'rtmp.server_buffer_enabled=false: what the connection does not take at once is dropped, never broken',
+  'rtmp.server_buffer_enabled=false: what the sink does not take at once is dropped in whole groups',
   async (t) => {
     const { sent, sink, buffer } = setUp({ ...unbuffered, queueWhenFull: false });
     push(buffer, video(0, true), 0);
@@ -179,7 +182,7 @@ t.test('buffered: nothing before the initial size, then at the pace of the times
 });
 
 t.test(
-  'buffered, rtmp.server_buffer_enabled=false: nothing is lost while the connection takes it, and the queue is bounded when it does not',
+  'buffered, rtmp.server_buffer_enabled=false: nothing is lost while the sink is writable, and the queue is bounded otherwise',
   async (t) => {
     const { sent, sink, buffer } = setUp({ ...buffered, queueWhenFull: false });
     const tags = [...media(10)];
@@ -196,7 +199,7 @@ t.test(
   },
 );
 
-t.test('buffered: a long delay holds as many bytes as it takes', async (t) => {
+t.test('buffered: a long delay may hold more bytes', async (t) => {
   for (const delay of [{ initialMs: 20_000 }, { initialMs: 0, startMs: 20_000 }]) {
     const { sent, buffer } = setUp({ ...buffered, ...delay });
     for (let ms = 0; ms <= 22_000; ms += 40) {
@@ -212,12 +215,12 @@ t.test('buffered: a long delay holds as many bytes as it takes', async (t) => {
   }
 });
 
-t.test('buffered: input that comes in bursts goes out smoothly', async (t) => {
+t.test('buffered: input in bursts is sent evenly', async (t) => {
   const { sent, buffer } = setUp(buffered);
   const tags = [...media(10)];
   const sentAt: number[] = [];
   for (let nowMs = 0; nowMs < 11_000; nowMs += 20) {
-    // A second's media at once, every second.
+    // One second of media at once, every second.
     if (nowMs % 1000 === 980)
       for (const tag of tags)
         if (Math.floor(tag.timestamp / 1000) === Math.floor(nowMs / 1000)) push(buffer, tag, nowMs);
@@ -229,7 +232,7 @@ t.test('buffered: input that comes in bursts goes out smoothly', async (t) => {
   t.ok(Math.max(...gaps) <= 40, `largest gap ${Math.max(...gaps)} ms`);
 });
 
-t.test('buffered: after an interruption it collects the start size again, as often as is allowed', async (t) => {
+t.test('buffered: after an interruption the start size is collected again, as often as allowed', async (t) => {
   for (const [maxBufferings, expected] of [
     [-1, true],
     [1, true],

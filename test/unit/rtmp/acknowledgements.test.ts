@@ -17,7 +17,7 @@ void t.test('sequence numbers wrap at 2^32', async (t) => {
   t.same([acknowledgements.known, acknowledgements.acknowledged], [true, 2 ** 32 + 0x10000]);
 });
 
-void t.test('a peer that counts from 0 again is still alive, and never ahead', async (t) => {
+void t.test('a peer whose count restarts at 0 is alive, and never ahead of what was sent', async (t) => {
   const acknowledgements = new Acknowledgements();
   const step = 131_072;
   let sent = 0;
@@ -34,7 +34,7 @@ void t.test('a peer that counts from 0 again is still alive, and never ahead', a
   t.ok(acknowledgements.longestStep <= 2 * step);
 });
 
-void t.test('a peer that tells what has come since it last did is one that never acknowledges', async (t) => {
+void t.test('a peer that sends increments instead of totals counts as one that never acknowledges', async (t) => {
   const acknowledgements = new Acknowledgements();
   acknowledgements.take(131_100, 1_000_000);
   acknowledgements.take(131_500, 1_000_000);
@@ -44,7 +44,7 @@ void t.test('a peer that tells what has come since it last did is one that never
   t.equal(acknowledgements.known, false, 'for ever');
 });
 
-void t.test('a peer that lies cannot have received more than was sent', async (t) => {
+void t.test('a peer cannot acknowledge more than was sent', async (t) => {
   const acknowledgements = new Acknowledgements();
   acknowledgements.take(0xffffffff, 5000);
   t.ok(acknowledgements.acknowledged <= 5000);

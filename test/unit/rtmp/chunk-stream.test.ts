@@ -20,7 +20,7 @@ function read(pieces: readonly Buffer[], maxPending?: number): RtmpMessage[] {
   return messages;
 }
 
-/** Cuts bytes where `cuts` say, in pieces of 1 and more. */
+/** Splits bytes at the positions in `cuts`, into pieces of at least 1 byte. */
 function pieces(bytes: Buffer, cuts: readonly number[]): Buffer[] {
   const parts: Buffer[] = [];
   for (let at = 0, turn = 0; at < bytes.length; turn++) {
@@ -41,7 +41,7 @@ const anyMessage = fc.record({
   payload: fc.uint8Array({ maxLength: 700 }).map((bytes) => Buffer.from(bytes)),
 });
 
-void t.test('what is written is read, with any chunk size and cut anywhere', async () => {
+void t.test('messages are read as they were written, with any chunk size and split anywhere', async () => {
   fc.assert(
     fc.property(
       fc.array(anyMessage, { maxLength: 8 }),
@@ -80,7 +80,7 @@ void t.test('bytes written are counted, and payloads are not copied', async (t) 
   for (const part of parts.filter((part) => part.length > 16)) t.equal(part.buffer, payload.buffer);
 });
 
-void t.test('any bytes are messages or an RtmpError', async () => {
+void t.test('arbitrary bytes are read as messages, or cause an RtmpError', async () => {
   fc.assert(
     fc.property(fc.array(fc.uint8Array({ maxLength: 400 }), { maxLength: 10 }), (chunks) => {
       try {
@@ -93,7 +93,7 @@ void t.test('any bytes are messages or an RtmpError', async () => {
   );
 });
 
-void t.test('headers of all types build on the one before (RTMP 1.0, 5.3.2)', async (t) => {
+void t.test('headers of all types refer to the previous one (RTMP 1.0, 5.3.2)', async (t) => {
   // The specification's first example: four audio messages, 20 ms apart, as types 0, 2, 3 and 3.
   const audio = (head: string): Buffer => Buffer.concat([hex(head), Buffer.alloc(32)]);
   const messages = read([audio('03 0003e8 000020 08 39300000'), audio('83 000014'), audio('c3'), audio('c3')]);
@@ -143,7 +143,7 @@ void t.test('chunk stream ids of two and three bytes', async (t) => {
   );
 });
 
-void t.test('chunk streams interleave, and an aborted message is forgotten', async (t) => {
+void t.test('chunk streams interleave, and an aborted message is discarded', async (t) => {
   const begin = (id: string, fill: number): Buffer =>
     Buffer.concat([hex(`${id} 000000 000081 08 01000000`), Buffer.alloc(128, fill)]);
   const abort = hex('02 000000 000004 02 00000000 00000004');
@@ -161,7 +161,7 @@ void t.test('an extended timestamp is repeated in every chunk of its message', a
   t.equal(bytes.subarray(144, 150).toString('hex'), 'c6' + '01020304' + '00');
 });
 
-void t.test('what no server sends is refused', async (t) => {
+void t.test('invalid chunks are refused', async (t) => {
   const refused = (bytes: Buffer, why: string): void => void t.throws(() => read([bytes]), { code: 'protocol' }, why);
   refused(hex('c3'), 'a continuation of nothing');
   refused(hex('43 000000 000001 08 00'), 'a difference to nothing');

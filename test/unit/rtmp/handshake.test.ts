@@ -1,14 +1,14 @@
 import t from 'tap';
 import { createC0C1, HandshakeReader } from '../../../src/rtmp/handshake.ts';
 
-void t.test('C0 and C1 say version 3 and "simple"', async (t) => {
+void t.test('C0 and C1: version 3 and the simple handshake', async (t) => {
   const bytes = createC0C1();
   t.equal(bytes.length, 1537);
   t.same([...bytes.subarray(0, 9)], [3, 0, 0, 0, 0, 0, 0, 0, 0]);
   t.notSame(createC0C1(), bytes, 'random');
 });
 
-void t.test('the server may drip', async (t) => {
+void t.test('the server may send byte by byte', async (t) => {
   const s1 = Buffer.alloc(1536, 7);
   const bytes = Buffer.concat([Buffer.from([3]), s1, Buffer.alloc(1536, 8), Buffer.from('next')]);
   const reader = new HandshakeReader();
@@ -24,6 +24,6 @@ void t.test('the server may drip', async (t) => {
   t.equal(rest, 'next');
 });
 
-void t.test('another protocol is noticed at its first byte', async (t) => {
+void t.test('another protocol is detected at its first byte', async (t) => {
   t.throws(() => new HandshakeReader().push(Buffer.from('HTTP/1.1 400 Bad Request')), { code: 'protocol' });
 });

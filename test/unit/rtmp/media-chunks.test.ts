@@ -7,7 +7,7 @@ import { MESSAGE, uint32, type RtmpMessage } from '../../../src/rtmp/message.ts'
 
 const CHUNK_SIZE = 4096;
 
-/** What a peer reads that has been told the chunk size. */
+/** What a peer that knows the chunk size reads. */
 function read(pieces: readonly Buffer[]): RtmpMessage[] {
   const messages: RtmpMessage[] = [];
   const reader = new ChunkReader((message) => messages.push(message));
@@ -16,7 +16,7 @@ function read(pieces: readonly Buffer[]): RtmpMessage[] {
   return messages;
 }
 
-t.test('what is small goes out in one piece', async (t) => {
+t.test('small groups are sent in one piece', async (t) => {
   const video = Buffer.alloc(10_000, 7);
   const audio = Buffer.alloc(300, 8);
   const { pieces, bytes } = mediaChunks(
@@ -35,7 +35,7 @@ t.test('what is small goes out in one piece', async (t) => {
   ]);
 });
 
-t.test('what is large is not copied', async (t) => {
+t.test('large groups are not copied', async (t) => {
   const video = Buffer.alloc(100_000, 7);
   const { pieces, bytes } = mediaChunks([{ type: MESSAGE.video, timestamp: 40, data: video }], 1, CHUNK_SIZE);
   t.equal(Buffer.concat(pieces).length, bytes);
@@ -43,7 +43,7 @@ t.test('what is large is not copied', async (t) => {
   t.strictSame(read(pieces), [{ type: MESSAGE.video, streamId: 1, timestamp: 40, payload: video }]);
 });
 
-t.test('metadata is sent for servers to keep', async (t) => {
+t.test('metadata is sent in a form that servers keep', async (t) => {
   const { pieces } = mediaChunks(
     [{ type: MESSAGE.data, timestamp: 0, data: encodeAmf0('onMetaData', { width: 640 }) }],
     1,

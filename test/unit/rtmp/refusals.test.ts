@@ -5,7 +5,7 @@ import { createRedact } from '../../../src/rtmp/server-words.ts';
 
 const plain = (words: string): string => words;
 
-void t.test('a status is found wherever it stands, whatever else is there', async (t) => {
+void t.test('a status is found at any position among other values', async (t) => {
   const status = { level: 'error', code: 'C', description: 'D' };
   t.same(statusOf([null, status]), status);
   t.same(statusOf([{ fmsVer: '1' }, new EcmaArray(status)]), status);
@@ -38,7 +38,7 @@ void t.test('which refusals are final', async (t) => {
     t.notOk(final(code), code);
 });
 
-void t.test('what ends a publish', async (t) => {
+void t.test('status codes that end a publish', async (t) => {
   const ends = (level: string, code: string): boolean => endsPublish({ level, code, description: '' });
   t.ok(ends('error', 'Anything'));
   for (const code of [
@@ -68,7 +68,7 @@ void t.test("the reason is in the server's own words", async (t) => {
   );
 });
 
-void t.test('secrets are taken out of words, and of codes that are not known', async (t) => {
+void t.test('secrets are removed from descriptions, and from unknown codes', async (t) => {
   const redact = createRedact({ app: 'live', streamName: 'stream' });
   t.equal(
     refusalOf(

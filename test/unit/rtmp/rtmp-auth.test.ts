@@ -26,7 +26,7 @@ void t.test('what a rejection asks for', async (t) => {
   t.same(parseAuthRequest('authmod=adobe'), { kind: 'failed' });
 });
 
-void t.test('the proof is of the password, of the salt and of both challenges', async (t) => {
+void t.test('the proof depends on the password, the salt and both challenges', async (t) => {
   const md5 = (text: string): string => createHash('md5').update(text).digest('base64');
   const request = { salt: 'salt', challenge: 'theirs', opaque: undefined };
   t.equal(
@@ -42,7 +42,7 @@ void t.test('the proof is of the password, of the salt and of both challenges', 
   t.equal(userQuery('b&b='), 'authmod=adobe&user=b%26b%3D', 'a name cannot add parameters');
 });
 
-void t.test('a query is appended to one that is there', async (t) => {
+void t.test('a query is appended to an existing one', async (t) => {
   t.equal(appendQuery('live', ''), 'live');
   t.equal(appendQuery('live', 'a=1'), 'live?a=1');
   t.equal(appendQuery('live?x=y', 'a=1'), 'live?x=y&a=1');

@@ -1,7 +1,7 @@
 import t from 'tap';
 import { createRedact } from '../../../src/rtmp/server-words.ts';
 
-void t.test('secrets that a server repeats are taken out', async (t) => {
+void t.test('secrets that a server repeats are removed', async (t) => {
   const redact = createRedact({
     app: 'live/instance?user=u1&token=t0ken%2F1&pin=1234',
     streamName: 'k3y-ab?sig=abcdef&s_l=1',
@@ -16,12 +16,12 @@ void t.test('secrets that a server repeats are taken out', async (t) => {
   t.equal(
     createRedact({ app: 'live', streamName: 'name', user: 'bob', password: 'bobby' })('bobby'),
     '***',
-    'nothing of one is left that begins like another',
+    'no part remains of a secret that begins like another one',
   );
-  t.equal(redact('1 stream of live'), '1 stream of live', 'what is no secret stays');
+  t.equal(redact('1 stream of live'), '1 stream of live', 'other text is kept');
 });
 
-void t.test('words are one line of bounded length, and nothing is left over where they are cut', async (t) => {
+void t.test('the text is one line of bounded length, and no part of a secret remains where it is cut', async (t) => {
   const redact = createRedact({ app: 'live', streamName: 'secretsecret' });
   t.equal(redact('\u001b[31mred \r\nnext\u0000line\u2028'), '\\u{1b}[31mred next\\u{0}line');
   const long = redact('x'.repeat(295) + 'secretsecret');
@@ -38,7 +38,7 @@ void t.test('invisible characters are shown escaped', async (t) => {
     ...['\ue000', '\u{f0000}', '\ud800', '\uffff', '\ufff9'], // private use, lone surrogates, noncharacters, annotations
   ])
     t.equal(redact(`a${character}b`), `a\\u{${character.codePointAt(0)!.toString(16)}}b`);
-  t.equal(redact('Ошибка: ストリーム é 😀'), 'Ошибка: ストリーム é 😀', 'what is visible stays');
+  t.equal(redact('Ошибка: ストリーム é 😀'), 'Ошибка: ストリーム é 😀', 'visible characters are kept');
   t.equal(redact('no k3y\u200bk3y'), 'no ***');
 });
 

@@ -18,7 +18,7 @@ const { port } = server.address() as AddressInfo;
 const open = (addresses: readonly string[], timeouts = PATIENT, signal = never): Promise<Socket> =>
   openTransport({ host: 'rtmp.example.com', addresses, port }, timeouts, signal);
 
-/** An address at which somebody listens at our port and nobody answers: its queue is full, so the kernel does not say a word. */
+/** An address with a listening socket whose backlog is full, so that the kernel does not answer. */
 async function silentAddress(address: string): Promise<{ address: string; close(): void }> {
   const program = `const server = require('net').createServer().listen({ port: ${port}, host: '${address}', backlog: 1 }, () => {
     require('fs').writeSync(1, 'listening');
@@ -37,13 +37,13 @@ async function silentAddress(address: string): Promise<{ address: string; close(
   };
 }
 
-t.test('an address that refuses is left at once for the next', async (t) => {
+t.test('after a refusal the next address is tried at once', async (t) => {
   const socket = await open(['127.0.0.2', '127.0.0.3', '127.0.0.1'], PATIENT);
   t.equal(socket.remoteAddress, '127.0.0.1');
   socket.destroy();
 });
 
-t.test('a silent address is left after its share of the time', async (t) => {
+t.test('an address that does not answer is given up after its share of the time', async (t) => {
   const silent = await silentAddress('127.0.0.4');
   t.teardown(() => silent.close());
   const sockets = (): number => process.getActiveResourcesInfo().filter((kind) => kind.startsWith('TCPSocket')).length;
@@ -67,6 +67,6 @@ t.test('a silent address is left after its share of the time', async (t) => {
   await waitFor('all of them to be let go', () => sockets() <= before, { every: 1 });
 });
 
-t.test('the last failure is told when none works', async (t) => {
-  await t.rejects(open(['127.0.0.2', '127.0.0.3']), { code: 'unreachable', message: /nothing listens on that port/ });
+t.test('the last failure is reported when no address works', async (t) => {
+  await t.rejects(open(['127.0.0.2', '127.0.0.3']), { code: 'unreachable', message: /no server listens on that port/ });
 });

@@ -5,9 +5,9 @@ import t from 'tap';
 import type { Test } from 'tap';
 import { z } from 'zod';
 import { createLogger } from '../../../src/observe/logger.ts';
-import { MemoryStore, type StoreOptions } from '../../../src/store/memory-store.ts';
+import { MemoryStore } from '../../../src/store/memory-store.ts';
 import { SqliteStore } from '../../../src/store/sqlite-store.ts';
-import type { Store } from '../../../src/store/store.ts';
+import type { Store, StoreOptions } from '../../../src/store/store.ts';
 
 /** What every store must do, whatever keeps the data. */
 

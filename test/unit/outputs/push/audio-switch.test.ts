@@ -20,7 +20,7 @@ const heard = (audio: AudioSwitch, from: number, count: number): string[] =>
   });
 
 t.test('live, muted, live', async (t) => {
-  const audio = new AudioSwitch(silence, () => t.fail('no sound has ended'));
+  const audio = new AudioSwitch(silence, () => t.fail('no sound file has ended'));
   t.strictSame(heard(audio, 0, 1), ['live 0']);
   audio.mute();
   audio.mute();
@@ -31,7 +31,7 @@ t.test('live, muted, live', async (t) => {
   t.strictSame(heard(audio, 2, 1), ['live 2']);
 });
 
-t.test('a sound replaces live audio and silence; at its end what was there before comes back', async (t) => {
+t.test('a sound file replaces live audio and silence, which return at its end', async (t) => {
   let ended = 0;
   const audio = new AudioSwitch(silence, () => ended++);
   audio.mute();
@@ -44,7 +44,7 @@ t.test('a sound replaces live audio and silence; at its end what was there befor
   t.equal(after, 'silence', 'muted as before');
 });
 
-t.test('a sound that ends in the middle of a group', async (t) => {
+t.test('a sound file that ends in the middle of a group', async (t) => {
   const audio = new AudioSwitch(silence, () => {});
   audio.soundOn(clip, false);
   const group = new TagGroup(Array.from({ length: 4 }, (_, i) => live(i)));
@@ -54,7 +54,7 @@ t.test('a sound that ends in the middle of a group', async (t) => {
   );
 });
 
-t.test('looped until it is switched off; started anew by another sound_on', async (t) => {
+t.test('looped until it is switched off; restarted by another sound_on', async (t) => {
   const audio = new AudioSwitch(silence, () => t.fail('a loop has no end'));
   audio.soundOn(clip, true);
   t.strictSame(heard(audio, 0, 5), ['a', 'b', 'c', 'a', 'b']);
@@ -65,7 +65,7 @@ t.test('looped until it is switched off; started anew by another sound_on', asyn
   t.strictSame(heard(audio, 6, 1), ['live 6']);
 });
 
-t.test('frames and sequence headers pass', async (t) => {
+t.test('video frames and sequence headers are not changed', async (t) => {
   const audio = new AudioSwitch(silence, () => {});
   audio.mute();
   const frame: FlvTag = { ...live(0), type: TAG_VIDEO };

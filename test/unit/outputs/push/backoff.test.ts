@@ -15,12 +15,12 @@ t.test('doubled up to the cap, with jitter', async (t) => {
   t.equal(retryDelayMs(rules, 3, 0), 4000, 'never at once');
 });
 
-t.test('a rate over the last seconds', async (t) => {
+t.test('RateMeter: a rate over the last seconds', async (t) => {
   const meter = new RateMeter();
   t.equal(meter.perSecond(0, 0), 0);
   meter.note(0, 0);
-  t.equal(meter.perSecond(1000, 0), 0, 'too little to say');
+  t.equal(meter.perSecond(1000, 0), 0, 'too few samples');
   for (let ms = 0; ms <= 20_000; ms += 10) meter.note(ms < 10_000 ? ms : 10_000 + (ms - 10_000) * 3, ms);
   t.ok(Math.abs(meter.perSecond(40_000, 20_000) - 3000) < 1, 'only the last seconds count');
-  t.equal(meter.perSecond(40_000, 30_000), 0, 'nothing for a while');
+  t.equal(meter.perSecond(40_000, 30_000), 0, 'no samples for a while');
 });

@@ -3,7 +3,7 @@ import { Liveness } from '../../../../src/outputs/push/liveness.ts';
 
 const TIMEOUT = 10_000;
 
-void t.test('a peer without acknowledgements is judged by what has left', async (t) => {
+void t.test('a peer without acknowledgements is judged by the bytes passed to the kernel', async (t) => {
   const liveness = new Liveness(TIMEOUT, 0);
   const look = (handed: number, queued: number, now: number): boolean =>
     liveness.update({ handed, queued, acknowledged: undefined, acknowledgementStep: 0 }, now);
@@ -16,7 +16,7 @@ void t.test('a peer without acknowledgements is judged by what has left', async 
   t.equal(liveness.taken, 1001);
 });
 
-void t.test('a peer that acknowledges is judged by its word alone', async (t) => {
+void t.test('a peer that acknowledges is judged by its acknowledgements alone', async (t) => {
   const liveness = new Liveness(TIMEOUT, 0);
   const look = (handed: number, acknowledged: number, now: number): boolean =>
     liveness.update({ handed, queued: 0, acknowledged, acknowledgementStep: 1000 }, now);
@@ -26,7 +26,7 @@ void t.test('a peer that acknowledges is judged by its word alone', async (t) =>
   t.ok(look(9000, 1000, 60_000), 'all has left for the kernel, but the peer stands still');
 });
 
-void t.test('a first acknowledgement may be far below what had left', async (t) => {
+void t.test('a first acknowledgement may be far below the bytes passed to the kernel', async (t) => {
   const liveness = new Liveness(TIMEOUT, 0);
   liveness.update({ handed: 5_000_000, queued: 0, acknowledged: undefined, acknowledgementStep: 0 }, 0);
   const look = (acknowledged: number, now: number): boolean =>

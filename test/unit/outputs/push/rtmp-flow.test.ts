@@ -12,14 +12,14 @@ import { startScriptedServer } from '../../../helpers/scripted-rtmp-server.ts';
 import type { ScriptedPeer } from '../../../helpers/scripted-rtmp-server.ts';
 import { waitFor } from '../../../helpers/wait.ts';
 
-// When bytes leave, what counts as taken, and when there is room for more.
+// When bytes are sent, what counts as taken, and when the pusher is writable.
 const create = createRtmpPusher();
 
 function tag(type: TagType, data: Buffer): FlvTag {
   return { type, timestamp: 0, data, keyFrame: false, sequenceHeader: false };
 }
 
-void t.test('what is small leaves at once', async (t) => {
+void t.test('small groups are sent at once', async (t) => {
   const server = await startScriptedServer();
   t.teardown(() => server.stop());
   const pusher = create(pushTarget(`${server.rtmpUrl}/name`));
@@ -34,7 +34,7 @@ void t.test('what is small leaves at once', async (t) => {
   await pusher.close();
 });
 
-void t.test('a large key frame leaves before the rest that follows its turn', async (t) => {
+void t.test('a large key frame is sent at the end of its tick', async (t) => {
   const server = await startScriptedServer();
   t.teardown(() => server.stop());
   const pusher = create(pushTarget(`${server.rtmpUrl}/name`));
@@ -48,7 +48,7 @@ void t.test('a large key frame leaves before the rest that follows its turn', as
   await pusher.close();
 });
 
-void t.test('progress is what has been acknowledged; a peer that stands still stalls', async (t) => {
+void t.test('progress is what has been acknowledged; a peer that hangs stalls', async (t) => {
   const server = await startScriptedServer({
     onMessage: (peer) => peer.send(MESSAGE.acknowledgement, uint32(peer.received)),
   });
@@ -62,7 +62,7 @@ void t.test('progress is what has been acknowledged; a peer that stands still st
   await waitFor('the message', () => has(MESSAGE.video), { every: 1 });
   await waitFor('it to be taken', () => pusher.backlog === 0 && progress.at(-1) === 10_012, { every: 1 });
   t.equal(progress.at(-1), 10_012, 'the message and its header');
-  // Only a peer that has acknowledged media is judged by its word: the pong tells that the acknowledgement has been read.
+  // Only a peer that has acknowledged media is judged by its acknowledgements. The pong shows that the acknowledgement has been read.
   server.peers[0]!.send(4, Buffer.from('000600000007', 'hex'));
   await waitFor('a pong', () => has(MESSAGE.userControl), { every: 1 });
 
@@ -74,7 +74,7 @@ void t.test('progress is what has been acknowledged; a peer that stands still st
   t.match(await died, { code: 'DESTINATION_STALLED', message: 'The server has taken nothing for 0.2 s' });
 });
 
-void t.test('drain follows when there is room again', async (t) => {
+void t.test('drain is emitted when there is room again', async (t) => {
   const acknowledging = await startScriptedServer({
     onMessage: (peer, { type }) => type === MESSAGE.video && peer.send(MESSAGE.acknowledgement, uint32(peer.received)),
   });
@@ -98,7 +98,7 @@ void t.test('drain follows when there is room again', async (t) => {
   }
 });
 
-void t.test('drain follows an acknowledgement, where that is what was waited for', async (t) => {
+void t.test('drain is emitted after an acknowledgement that makes room', async (t) => {
   const server = await startScriptedServer();
   t.teardown(() => server.stop());
   const pusher = create(pushTarget(`${server.rtmpUrl}/name`));
@@ -123,7 +123,7 @@ void t.test('drain follows an acknowledgement, where that is what was waited for
 });
 
 void t.test(
-  'a server whose acknowledgements are no running totals, or begin before the media, is pushed to for as long as it takes',
+  'a server whose acknowledgements are not running totals, or begin before the media, is pushed to while it takes media',
   async (t) => {
     const step = 2_500_000;
     const cases: [string, (peer: ScriptedPeer, told: number) => number][] = [
@@ -134,7 +134,7 @@ void t.test(
       let told = 0;
       const acknowledge = (peer: ScriptedPeer): void => {
         peer.send(MESSAGE.acknowledgement, uint32(count(peer, told)));
-        // It may say as much as it is told: 2 MB in all.
+        // It may send as much as it receives: 2 MB in total.
         peer.send(MESSAGE.data, Buffer.alloc(250_000));
         told = peer.received;
       };

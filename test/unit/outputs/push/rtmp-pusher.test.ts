@@ -16,14 +16,14 @@ import { waitFor } from '../../../helpers/wait.ts';
 const QUICK = { tcp: 300, tls: 300, handshake: 300, command: 300 };
 const create = createRtmpPusher({ timeouts: QUICK });
 
-/** Only who expects to wait has little patience, lest a busy machine be taken for a silent server. */
+/** Short timeouts are for tests that expect them, so that a busy machine is not mistaken for a silent server. */
 const patience = (code: string): typeof QUICK => (code === 'DESTINATION_TIMEOUT' ? QUICK : DEFAULT_TIMEOUTS);
 
 function tag(type: TagType, data: Buffer, timestamp = 0): FlvTag {
   return { type, timestamp, data, keyFrame: false, sequenceHeader: false };
 }
 
-/** Why a push to such a server dies. */
+/** The reason for which a push to such a server fails. */
 async function deathBy(
   t: Test,
   options: ScriptedServerOptions,
@@ -78,7 +78,7 @@ void t.test('the order on the wire', async (t) => {
   t.ok(peer.messages[2]!.payload.equals(video));
 });
 
-void t.test('a group that goes to several goes to each in its own stream and chunks', async (t) => {
+void t.test('a group for several destinations is sent to each with its own stream id and chunk size', async (t) => {
   const group = new TagGroup([tag(TAG_VIDEO, Buffer.alloc(10_000, 1))]);
   for (const [streamId, chunkSize] of [
     [1, 65_536],
@@ -107,7 +107,7 @@ void t.test('queries of the application stay in the application', async (t) => {
   t.match(server.peers[0]!.commands[0]!.values[0], { app: 'live/x', tcUrl: `rtmp://127.0.0.1:${server.port}/live/x` });
 });
 
-void t.test("the server's words are the reason, without the key", async (t) => {
+void t.test("the server's description is the reason, without the key", async (t) => {
   const badName: Answer = (peer) =>
     peer.status('error', 'NetStream.Publish.BadName', 'live/s3cr3t is already published, s3cr3t!');
   const error = await deathBy(t, { answers: { publish: badName } }, 's3cr3t?token=abcdef');
@@ -117,7 +117,7 @@ void t.test("the server's words are the reason, without the key", async (t) => {
     t.notMatch(`${cause.message}${cause.stack}`, /s3cr3t|abcdef/);
 });
 
-void t.test('a name that was good before may be tried again, other refusals may not', async (t) => {
+void t.test('a name that was accepted before is retried, other refusals are not', async (t) => {
   for (const [code, resumed] of [
     ['NetStream.Publish.BadName', 'DESTINATION_LOST'],
     ['NetStream.Publish.Denied', 'DESTINATION_REFUSED'],
@@ -208,7 +208,7 @@ void t.test('refusals at every step', async (t) => {
   );
 });
 
-void t.test('peers that are no RTMP servers', async (t) => {
+void t.test('peers that are not RTMP servers', async (t) => {
   const drip = (socket: import('node:net').Socket): void => {
     const timer = setInterval(() => socket.write(Buffer.from([3])), 20);
     socket.once('close', () => clearInterval(timer));
@@ -252,7 +252,7 @@ void t.test('peers that are no RTMP servers', async (t) => {
   );
 });
 
-/** Messages of no meaning, as fast as they are read. */
+/** Sends meaningless messages as fast as they are read. */
 function endless(socket: import('node:net').Socket): void {
   const message = Buffer.from('030000000000010801000000aa', 'hex');
   const block = Buffer.concat(Array.from({ length: 5000 }, () => message));
@@ -263,7 +263,7 @@ function endless(socket: import('node:net').Socket): void {
   more();
 }
 
-void t.test('what a server says during a publish', async (t) => {
+void t.test('status messages during a publish', async (t) => {
   const says = async (say: Answer): ReturnType<typeof death> => {
     const server = await startScriptedServer({ answers: { ping: say } });
     t.teardown(() => server.stop());
@@ -289,7 +289,7 @@ void t.test('what a server says during a publish', async (t) => {
   });
 });
 
-/** Says it in one packet with the word that the publish has begun. */
+/** Sends it in the same packet as the start of the publish. */
 const behindStart =
   (say: Answer): Answer =>
   (peer, command) => {
@@ -299,7 +299,7 @@ const behindStart =
     peer.socket.uncork();
   };
 
-void t.test('what a server says in one packet with Publish.Start', async (t) => {
+void t.test('status messages in the same packet as Publish.Start', async (t) => {
   const badName: Answer = (peer) => peer.status('error', 'NetStream.Publish.BadName', 'taken');
   const cases: [string, Answer, object][] = [
     ['a refusal', badName, { code: 'DESTINATION_REFUSED', message: /BadName: taken/ }],
@@ -336,7 +336,7 @@ void t.test('what a server says in one packet with Publish.Start', async (t) => 
   );
 });
 
-void t.test('what a server says before it is asked to publish', async (t) => {
+void t.test('status messages before the publish command', async (t) => {
   const say = (code: string, then: (peer: ScriptedPeer) => void): ScriptedServerOptions['answers'] => ({
     FCPublish: (peer) => {
       peer.status('error', code, 'account suspended');
@@ -375,7 +375,7 @@ void t.test('what a server says before it is asked to publish', async (t) => {
   );
 });
 
-void t.test('a name that was accepted and is refused behind that', async (t) => {
+void t.test('a name that is accepted and refused afterwards', async (t) => {
   const server = await startScriptedServer({
     onMessage: (peer, { type }) => type === MESSAGE.video && peer.send(MESSAGE.acknowledgement, uint32(peer.received)),
   });
@@ -436,7 +436,7 @@ void t.test('pings are answered and windows acknowledged', async (t) => {
   await pusher.close();
 });
 
-void t.test('a server that pings without end and reads nothing is left', async (t) => {
+void t.test('a server that keeps pinging and reads nothing is disconnected', async (t) => {
   const server = await startScriptedServer();
   t.teardown(() => server.stop());
   const pusher = create(pushTarget(`${server.rtmpUrl}/name`));
@@ -455,7 +455,7 @@ void t.test('a server that pings without end and reads nothing is left', async (
   t.ok(most < 200_000, 'and its pongs do not pile up');
 });
 
-void t.test('close() is silent, idempotent and quick, at every step', async (t) => {
+void t.test('close() emits nothing, is idempotent and quick, at every step', async (t) => {
   const timers = (): number => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
   const before = timers();
   for (const silent of ['raw', 'connect', 'createStream', 'publish']) {
@@ -484,7 +484,7 @@ void t.test('close() is silent, idempotent and quick, at every step', async (t) 
   t.equal(timers(), before, 'no timer stays');
 });
 
-void t.test('no listener is needed in the first turn', async (t) => {
+void t.test('events are not emitted before the caller can listen', async (t) => {
   const pusher = create(pushTarget('rtmp://127.0.0.1:1/live/name', { localAddress: 'nonsense' }));
   t.match(await death(pusher), { code: 'PUSHER_FAILED' });
 });

@@ -28,18 +28,18 @@ const library = new SoundLibrary(media, { codec: 'aac', bitrate: 128 }, silentLo
 
 t.test('a file is encoded once, as frames of 21.3 ms', async (t) => {
   const [clip, again] = await Promise.all([library.load('second.wav'), library.load('second.wav')]);
-  t.equal(again, clip, 'shared, even when it was asked for twice at once');
+  t.equal(again, clip, 'shared, even if it is requested twice at once');
   t.ok(Math.abs(clip.frames.length - 47) <= 1, `${clip.frames.length} frames in a second`);
   t.ok((await library.load('jingles/short.wav')).frames.length >= 4);
 });
 
-t.test('a file that has changed is read again', async (t) => {
+t.test('a changed file is read again', async (t) => {
   const before = await library.load('second.wav');
   await writeFile(join(media, 'second.wav'), silentWav(16_000));
   t.ok((await library.load('second.wav')).frames.length > before.frames.length * 1.8);
 });
 
-t.test('what is not there, and what is outside: not found, all the same', async (t) => {
+t.test('missing files and files outside the directory are not found', async (t) => {
   for (const name of [
     'missing.wav',
     '../outside.wav',
@@ -56,7 +56,7 @@ t.test('what is not there, and what is outside: not found, all the same', async 
     await t.rejects(library.load(name), { code: 'SOUND_FILE_NOT_FOUND' }, JSON.stringify(name.slice(0, 30)));
 });
 
-t.test('what is not a regular file is not found, at once', async (t) => {
+t.test('pipes and sockets are not found, without blocking', async (t) => {
   execFileSync('mkfifo', [join(media, 'pipe.wav')]);
   const server = createServer().listen(join(media, 'socket.wav'));
   await once(server, 'listening');
@@ -65,13 +65,13 @@ t.test('what is not a regular file is not found, at once', async (t) => {
     await t.rejects(library.load(name), { code: 'SOUND_FILE_NOT_FOUND' }, name);
 });
 
-t.test('what is no sound', async (t) => {
+t.test('files that are not valid audio', async (t) => {
   await t.rejects(library.load('text.wav'), { code: 'SOUND_FILE_INVALID', message: /text\.wav.*RIFF WAV/ });
   await t.rejects(library.load('empty.wav'), { code: 'SOUND_FILE_INVALID' });
   await t.rejects(library.load('long.wav'), { code: 'SOUND_FILE_INVALID', message: /larger than 100 MB/ });
 });
 
-t.test('a file that the gateway may not read', async (t) => {
+t.test('a file that the gateway cannot read', async (t) => {
   await writeFile(join(media, 'secret.wav'), silentWav(800), { mode: 0 });
   await chmod(folder, 0o755);
   const root = process.getuid!() === 0;
@@ -88,7 +88,7 @@ t.test('the number of channels', async (t) => {
       Buffer.concat([described.subarray(0, 12), Buffer.from('LIST\x03\0\0\0abc\0', 'latin1'), described.subarray(12)]),
     ),
     1,
-    'behind another chunk of odd size',
+    'after another chunk of odd size',
   );
   t.equal(wavChannels(Buffer.from('RIFF')), undefined);
   t.equal(wavChannels(Buffer.alloc(4096)), undefined);

@@ -30,7 +30,7 @@ import { MemoryStore } from '../../../../src/store/memory-store.ts';
 import { SecretBox } from '../../../../src/store/secret-box.ts';
 import { waitFor } from '../../../helpers/wait.ts';
 
-/** A connection that waits for its destination for ever. */
+/** A connection whose destination never answers. */
 class SilentPusher extends EventEmitter<PusherEvents> implements Pusher {
   readonly writable = true;
   readonly backlog = 0;
@@ -40,7 +40,7 @@ class SilentPusher extends EventEmitter<PusherEvents> implements Pusher {
 
 const done = new GatewayError('SHUTTING_DOWN', 'done');
 
-/** A publisher whose track is there and brings nothing. */
+/** A publisher with a track that sends nothing. */
 function publisher(id: string, codec: VideoCodec): Publisher {
   const subscribe = async (): Promise<TrackSubscription> =>
     Object.assign(new EventEmitter<TrackSubscriptionEvents>(), {
@@ -107,7 +107,7 @@ async function setUp(
     await manager.close(done);
     registry.close(done);
   });
-  /** What becomes of pushes that are asked for at once. */
+  /** The results of pushes that are requested at the same time. */
   const startAll = (count: number, more: (i: number) => object = () => ({})): Promise<string[]> =>
     Promise.all(
       Array.from({ length: count }, (_, i) =>
@@ -120,18 +120,18 @@ async function setUp(
   return { registry, encoders, manager, startAll };
 }
 
-t.test('limits hold for requests that come at once', async (t) => {
+t.test('limits hold for simultaneous requests', async (t) => {
   for (const limits of [{ maxPerStream: 2 }, { maxTransponders: 2 }]) {
     const { registry, manager, startAll } = await setUp(t, limits);
     registry.publish('show', publisher('p', 'h264'));
     t.strictSame(await startAll(5), ['started', 'started', 'LIMIT_REACHED', 'LIMIT_REACHED', 'LIMIT_REACHED']);
     t.equal(manager.find({}).length, 2);
     await manager.terminate(manager.find({})[0]!.mediaSessionId);
-    t.strictSame(await startAll(1), ['started'], 'what has ended no longer counts');
+    t.strictSame(await startAll(1), ['started'], 'an ended push no longer counts');
   }
 });
 
-t.test('so does that of encoders, and who has come in vain holds nothing', async (t) => {
+t.test('the limit of encoders holds for simultaneous requests, and refused ones hold nothing', async (t) => {
   const { registry, encoders, manager, startAll } = await setUp(t);
   registry.publish('show', publisher('p', 'h264'));
   t.strictSame((await startAll(3, (i) => ({ height: 200 + i * 100 }))).sort(), [
@@ -144,7 +144,7 @@ t.test('so does that of encoders, and who has come in vain holds nothing', async
   t.strictSame(encoders.counts, { sources: 0, videoEncoders: 0 });
 });
 
-t.test('the name comes from the URL where the settings or the request say so', async (t) => {
+t.test('the stream name comes from the URL if the settings or the request say so', async (t) => {
   for (const [setting, asked, name] of [
     [true, false, 'key'],
     [true, true, 'key'],
@@ -163,7 +163,7 @@ t.test('the name comes from the URL where the settings or the request say so', a
 });
 
 t.test(
-  'a push to the same place, and the end of all, wait until the connection of one that has ended is closed',
+  'a push to the same destination, and close(), wait until the connection of an ended push is closed',
   async (t) => {
     const left = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
     let connections = 0;
@@ -176,7 +176,7 @@ t.test(
     await waitFor('a connection', () => connections === 1, { every: 1 });
     const done: string[] = [];
     const terminated = manager.terminate(mediaSessionId).then(() => done.push('terminated'));
-    t.throws(() => manager.find({}), { code: 'TRANSPONDER_NOT_FOUND' }, 'gone for whoever asks');
+    t.throws(() => manager.find({}), { code: 'TRANSPONDER_NOT_FOUND' }, 'not found any more');
     const again = manager
       .start({ streamName: 'show', rtmpUrl: 'rtmp://RTMP.Example.com/live/?a=1' })
       .then(() => done.push('started'));
@@ -194,7 +194,7 @@ t.test(
 );
 
 t.test(
-  'found by id, by either name and by URL; a stream takes its own along; what has ended is told, the latest first',
+  'found by id, by either name and by URL; pushes end with their stream; ended ones are listed, the latest first',
   async (t) => {
     const { registry, manager } = await setUp(t, { history: await createHistory(2) });
     const [show] = ['show', 'other'].map((name) => registry.publish(name, publisher(name, 'h264')));
@@ -230,7 +230,7 @@ t.test(
   },
 );
 
-t.test('a push that is being started when its stream, or all, end; or whose host is not found', async (t) => {
+t.test('a push that is being started when its stream or the gateway ends, or whose host is not found', async (t) => {
   const stopped = new GatewayError('STREAM_STOPPED', 'stopped');
   const nowhere = new GatewayError('DESTINATION_NOT_RESOLVED', 'nowhere');
   for (const [what, found, code] of [
@@ -249,11 +249,11 @@ t.test('a push that is being started when its stream, or all, end; or whose host
     else lookedUp.reject(nowhere);
     t.strictSame(await started, [code]);
     t.strictSame(encoders.counts, { sources: 0, videoEncoders: 0 });
-    if (what === 'nothing') t.strictSame(await startAll(1), [code], 'and not that there is one');
+    if (what === 'nothing') t.strictSame(await startAll(1), [code], 'and not TRANSPONDER_EXISTS');
   }
 });
 
-t.test('what a request says of its push', async (t) => {
+t.test('options of a request', async (t) => {
   const clip: SoundClip = { frames: [Buffer.alloc(5)] };
   let flashVersion: string | undefined;
   const { registry, manager } = await setUp(
@@ -287,11 +287,11 @@ t.test('what a request says of its push', async (t) => {
   await t.rejects(
     manager.start({ streamName: 'show', rtmpUrl: 'rtmp://127.0.0.1/live2' }),
     { code: 'STREAM_NOT_FOUND' },
-    'nobody publishes it now',
+    'the publisher is away',
   );
 });
 
-t.test('of several orders about the sound the last one wins, however long its file takes', async (t) => {
+t.test('of several sound orders the last one wins, however long its file takes to load', async (t) => {
   const clips = new Map<string, PromiseWithResolvers<SoundClip>>();
   const load = (name: string): Promise<SoundClip> => {
     clips.set(name, Promise.withResolvers());
@@ -314,7 +314,7 @@ t.test('of several orders about the sound the last one wins, however long its fi
   await t.rejects(missing, { code: 'SOUND_FILE_NOT_FOUND' });
   clips.get('b.wav')!.resolve(clip);
   await first;
-  t.equal(sounds(), true, 'an order that fails overtakes none');
+  t.equal(sounds(), true, 'an order that fails replaces none');
   manager.soundOff(id);
 
   const [loops, once] = [manager.soundOn(id, 'long.wav', true), manager.soundOn(id, 'short.wav', false)];
@@ -326,7 +326,7 @@ t.test('of several orders about the sound the last one wins, however long its fi
   t.equal(sounds(), false);
 });
 
-t.test('rtmp_push_auto_start that fails is told, in the log and in the history', async (t) => {
+t.test('a failed rtmp_push_auto_start is in the log and in the history', async (t) => {
   const lines: string[] = [];
   const logger = createLogger(
     { log_level: 'warn', log_format: 'json' },
@@ -352,7 +352,7 @@ t.test('rtmp_push_auto_start that fails is told, in the log and in the history',
   t.notMatch(lines.join(), /s3cr3t/);
 });
 
-t.test('a publisher that is lost while its push is being started: the push gets what its codec needs', async (t) => {
+t.test('a publisher that is lost while its push is being started: the push uses its codec', async (t) => {
   const lookedUp = Promise.withResolvers<void>();
   const { registry, encoders, manager } = await setUp(t, {}, () =>
     lookedUp.promise.then(() => ({ addresses: ['127.0.0.1'] })),

@@ -101,7 +101,7 @@ t.test('without rtmp_push_restore every failure ends it', async (t) => {
   }
 });
 
-t.test('so many reconnects in a row, and no more', async (t) => {
+t.test('the number of consecutive reconnects is limited', async (t) => {
   const rules = { enabled: true, attempts: 3 };
   let state: TransponderState = INITIAL_STATE;
   let connections = 1;
@@ -115,7 +115,7 @@ t.test('so many reconnects in a row, and no more', async (t) => {
   t.match(state, { status: 'ended', reason: lost });
 });
 
-t.test('a server that accepts and drops does not start the counter again; steady pushing does', async (t) => {
+t.test('a server that accepts and drops does not reset the counter; steady pushing does', async (t) => {
   const rules = { enabled: true, attempts: 1 };
   const second = transition({ status: 'retrying', attempt: 0, lastFailure: lost }, events.retry, rules)!.state;
   const pushing = transition(second, events.progress, rules)!.state;
@@ -124,7 +124,7 @@ t.test('a server that accepts and drops does not start the counter again; steady
   t.match(transition(steady, events.lost, rules)!.state, { status: 'retrying', attempt: 0 });
 });
 
-t.test('being stopped twice keeps the first reason', async (t) => {
+t.test('stopping twice keeps the first reason', async (t) => {
   const again = transition(states.ended, { type: 'stop', reason: lost }, { enabled: true, attempts: 1 })!;
   t.equal(again.state, states.ended);
 });

@@ -15,7 +15,7 @@ import type { SoundClip } from '../../../../src/outputs/push/sound-library.ts';
 import { Transponder, type TransponderEnvironment } from '../../../../src/outputs/push/transponder.ts';
 import { waitFor } from '../../../helpers/wait.ts';
 
-/** A connection whose fate the test decides. */
+/** A connection that the test controls. */
 class FakePusher extends EventEmitter<PusherEvents> implements Pusher {
   readonly addresses: readonly string[];
   readonly localAddress: string | undefined;
@@ -37,7 +37,7 @@ class FakePusher extends EventEmitter<PusherEvents> implements Pusher {
     this.written.push(...tags);
   }
 
-  /** Takes longer than it takes to the next attempt. */
+  /** Takes longer than the delay before the next attempt. */
   async close(): Promise<void> {
     await sleep(5);
     this.closed = true;
@@ -136,7 +136,7 @@ const publisher: Publisher = { id: 'p', close: () => {} };
 const lost = new GatewayError('DESTINATION_LOST', 'lost');
 const stopped = new GatewayError('TERMINATED', 'stopped');
 
-t.test('begins with a key frame that has just gone out, and asks for none', async (t) => {
+t.test('begins with a key frame that has just been sent, and requests none', async (t) => {
   const { rendition, start, pusher, keyFramesWanted } = setUp();
   const recent = new TagGroup([video(1000, true), audio(1010), video(1040)]);
   start();
@@ -152,7 +152,7 @@ t.test('begins with a key frame that has just gone out, and asks for none', asyn
   t.equal(keyFramesWanted(), 0);
 });
 
-t.test('pushing is said only when media has been taken', async (t) => {
+t.test('the status is pushing only after media has been taken', async (t) => {
   const { rendition, start, pusher, keyFramesWanted } = setUp({ localAddress: '192.0.2.99' });
   const transponder = start();
   let changes = 0;
@@ -186,7 +186,7 @@ t.test('pushing is said only when media has been taken', async (t) => {
   await transponder.stop(stopped);
 });
 
-t.test('a name that is not resolved any more is tried again, and the new address is used', async (t) => {
+t.test('a name that no longer resolves is retried, and the new address is used', async (t) => {
   let asked = 0;
   const { start, pusher, invalid } = setUp({
     resolve: async () => {
@@ -205,7 +205,7 @@ t.test('a name that is not resolved any more is tried again, and the new address
   t.strictSame(invalid, []);
 });
 
-t.test('a connection resumes when the destination has taken media before, and not when it only accepted', async (t) => {
+t.test('a connection resumes if the destination has taken media before, and not if it only accepted', async (t) => {
   const { start, pusher, pushers } = setUp();
   const transponder = start();
   (await pusher(0)).emit('died', lost);
@@ -224,7 +224,7 @@ t.test('a connection resumes when the destination has taken media before, and no
   await transponder.stop(stopped);
 });
 
-t.test('an attempt that fails before it pushes is followed by one that begins with the next address', async (t) => {
+t.test('after an attempt that failed before it pushed the next one begins with another address', async (t) => {
   const { start, pusher, pushers } = setUp({ retry: { enabled: true, attempts: 10, intervalMs: 1, capMs: 0 } });
   const transponder = start();
   for (const [index, pushes] of [false, false, true, true, false].entries()) {
@@ -241,7 +241,7 @@ t.test('an attempt that fails before it pushes is followed by one that begins wi
   await transponder.stop(stopped);
 });
 
-t.test('an address that the policy forbids by now is final', async (t) => {
+t.test('an address that the policy forbids meanwhile is final', async (t) => {
   const { start, pusher, released } = setUp({
     resolve: async () => Promise.reject(new GatewayError('DESTINATION_FORBIDDEN', 'forbidden')),
   });
@@ -253,35 +253,38 @@ t.test('an address that the policy forbids by now is final', async (t) => {
   t.equal(released(), 1);
 });
 
-t.test('each connection starts anew: headers, key frame, time from 0; the old one is closed first', async (t) => {
-  const { rendition, start, pusher } = setUp();
-  const transponder = start();
-  const first = await pusher(0);
-  first.emit('ready');
-  rendition.emit('tags', new TagGroup([video(1000, true)]));
-  first.emit('progress', 10);
-  first.emit('died', lost);
-  t.match(transponder.view(), { status: 'retrying', reason: 'lost' });
-  rendition.emit('tags', new TagGroup([video(1040)]));
-  const second = await pusher(1);
-  t.ok(first.closed);
-  second.emit('ready');
-  rendition.emit('tags', new TagGroup([video(1080)]));
-  rendition.emit('tags', new TagGroup([video(1120, true)]));
-  t.strictSame(
-    second.written.map(({ timestamp, sequenceHeader, keyFrame }) => [timestamp, sequenceHeader, keyFrame]),
-    [
-      [0, false, false],
-      [0, true, false],
-      [0, true, false],
-      [0, false, true],
-    ],
-  );
-  t.equal(transponder.view().bytesSent, 10, 'what was sent before stays counted');
-  await transponder.stop(stopped);
-});
+t.test(
+  'each connection begins with headers, a key frame and timestamps from 0, after the old one is closed',
+  async (t) => {
+    const { rendition, start, pusher } = setUp();
+    const transponder = start();
+    const first = await pusher(0);
+    first.emit('ready');
+    rendition.emit('tags', new TagGroup([video(1000, true)]));
+    first.emit('progress', 10);
+    first.emit('died', lost);
+    t.match(transponder.view(), { status: 'retrying', reason: 'lost' });
+    rendition.emit('tags', new TagGroup([video(1040)]));
+    const second = await pusher(1);
+    t.ok(first.closed);
+    second.emit('ready');
+    rendition.emit('tags', new TagGroup([video(1080)]));
+    rendition.emit('tags', new TagGroup([video(1120, true)]));
+    t.strictSame(
+      second.written.map(({ timestamp, sequenceHeader, keyFrame }) => [timestamp, sequenceHeader, keyFrame]),
+      [
+        [0, false, false],
+        [0, true, false],
+        [0, true, false],
+        [0, false, true],
+      ],
+    );
+    t.equal(transponder.view().bytesSent, 10, 'what was sent before stays counted');
+    await transponder.stop(stopped);
+  },
+);
 
-t.test('a sound file waits for its destination: at the start, and while it is connected to again', async (t) => {
+t.test('a sound file waits for its destination: at the start, and while reconnecting', async (t) => {
   const { rendition, start, pusher } = setUp();
   const clip = { frames: ['a', 'b', 'c', 'd'].map((text) => Buffer.from(text)) };
   const transponder = start({ clip, loop: false });
@@ -313,7 +316,7 @@ t.test('a sound file waits for its destination: at the start, and while it is co
 });
 
 t.test(
-  'frames that begin after the sound: in the same connection, or in another one where that cannot take them',
+  'video that begins after the audio: on the same connection, or on a new one if that cannot add it',
   async (t) => {
     for (const keepsTracks of [false, true]) {
       const { rendition, start, pusher, pushers, invalid } = setUp();
@@ -341,7 +344,7 @@ t.test(
   },
 );
 
-t.test('a destination that does not keep up loses frames and delays nobody', async (t) => {
+t.test('a destination that does not keep up loses frames and delays no other', async (t) => {
   const { rendition, start, pusher, keyFramesWanted } = setUp();
   const [slow, quick] = [start(), start()];
   const pushers = [await pusher(0), await pusher(1)] as const;
@@ -365,7 +368,7 @@ t.test('a destination that does not keep up loses frames and delays nobody', asy
   t.equal(slow.view().framesDropped, dropped);
 });
 
-t.test('with rtmp_out_buffer_enabled what is due goes out every so often', async (t) => {
+t.test('with rtmp_out_buffer_enabled due tags are sent at intervals', async (t) => {
   const { rendition, start, pusher } = setUp({
     outBuffer: { enabled: true, initialMs: 0, startMs: 0, maxBufferings: -1, queueWhenFull: true },
     pollingMs: 1,
@@ -399,7 +402,7 @@ t.test('stopped while a name is being resolved', async (t) => {
   }
 });
 
-t.test('a connection that cannot be closed does not keep it from ending', async (t) => {
+t.test('a connection that fails to close does not prevent the end', async (t) => {
   const { rendition, start, pusher } = setUp();
   const transponder = start();
   Object.assign(await pusher(0), { close: () => Promise.reject(new Error('not closed')) });
@@ -407,7 +410,7 @@ t.test('a connection that cannot be closed does not keep it from ending', async 
   t.equal(rendition.listenerCount('tags'), 0);
 });
 
-t.test('stopped in any state: everything is let go, nothing is heard of it again', async (t) => {
+t.test('stopped in any state: everything is released, and no event follows', async (t) => {
   for (const prepare of [
     async () => undefined,
     async ({ pusher }: ReturnType<typeof setUp>) => void (await pusher(0)),
@@ -429,21 +432,21 @@ t.test('stopped in any state: everything is let go, nothing is heard of it again
     }
     stage.rendition.emit('tags', new TagGroup([video(0, true)]));
     t.strictSame([stage.rendition.listenerCount('tags'), stage.rendition.listenerCount('failed')], [0, 0]);
-    // Longer than it takes to the next attempt.
+    // Longer than the delay before the next attempt.
     await sleep(5);
     t.equal(stage.pushers.length, count);
     t.strictSame(stage.invalid, []);
   }
 });
 
-t.test('no secret in what is shown of it', async (t) => {
+t.test('the redacted destination has no secret', async (t) => {
   const { start } = setUp();
   const transponder = start();
   t.notMatch(transponder.view().destination, /secret/);
   await transponder.stop(stopped);
 });
 
-t.test('says while its publisher is away, since when and until when', async (t) => {
+t.test('the view shows since when and until when the publisher is away', async (t) => {
   const { stream, start, pusher } = setUp();
   stream.attach(publisher);
   const transponder = start();
