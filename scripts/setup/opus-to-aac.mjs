@@ -6,12 +6,12 @@ import { cacheFolder, isExecutable } from './cache.mjs';
 import { runStep, say, SetupError } from './progress.mjs';
 import { ensureDebianPackages, succeeds } from './system.mjs';
 
-/** Debian packages that building it takes; what it is linked against comes with ffmpeg. */
+/** Debian packages needed to build it; the shared libraries come with ffmpeg. */
 const BUILD_PACKAGES = ['gcc', 'libc6-dev', 'libavcodec-dev', 'libavutil-dev'];
 
 /**
- * Finds the encoder that serves several streams in the machine's cache, or builds it there from native/. Nothing depends on it: without it
- * each stream's sound has an ffmpeg.
+ * Finds the shared audio encoder in the machine's cache, or builds it there from native/. Its name holds a hash of the sources, so that a change of them builds it
+ * again. It is optional: without it each stream has an ffmpeg for its audio.
  *
  * @param {string} root the repository
  * @returns {Promise<string>} the path for OPUS_TO_AAC_BIN; empty where it cannot be built
@@ -31,7 +31,7 @@ export async function ensureOpusToAac(root) {
   for (const source of sources) hash.update(readFileSync(source));
   const version = hash.digest('hex').slice(0, 12);
   const cached = path.join(cacheFolder(), `opus-to-aac-${version}-${os.platform()}-${os.arch()}`);
-  // Its libraries may have gone with an update of the system.
+  // An update of the system may have removed its libraries.
   if (runs(cached)) return cached;
 
   const candidate = `${cached}.candidate-${process.pid}`;
@@ -51,7 +51,7 @@ export async function ensureOpusToAac(root) {
   try {
     mkdirSync(path.dirname(cached), { recursive: true });
     process.once('exit', () => rmSync(candidate, { force: true }));
-    // What it takes may be there by names that are not Debian's.
+    // The needed files may be installed by other packages than Debian's.
     if (!succeeds(compile.command, compile.args)) {
       await ensureDebianPackages(BUILD_PACKAGES, 'about half a minute');
       await runStep('building the audio encoder', { about: 'some seconds, once per machine', ...compile });
@@ -60,16 +60,16 @@ export async function ensureOpusToAac(root) {
     renameSync(candidate, cached);
     return cached;
   } catch (error) {
-    // A folder that must not be written to is no reason not to start, either.
+    // A folder that is not writable does not prevent the start.
     if (!(error instanceof SetupError) && error.syscall === undefined) throw error;
     say(
-      `${error.message}\nsetup: going on without the audio encoder that streams share: each has an ffmpeg, which takes more memory`,
+      `${error.message}\nsetup: going on without the shared audio encoder: each stream gets an ffmpeg, which takes more memory`,
     );
     return '';
   }
 }
 
-/** Without input it has nothing to do, and ends with code 0. */
+/** Without input it ends with code 0. */
 function runs(program) {
   return isExecutable(program) && succeeds(program, []);
 }
