@@ -1,2 +1,2 @@
-/** What whoever started a bench can put right: a program that is missing, an option that is wrong. Its message says how; a stack would not help. */
+/** An error that the user can correct: a missing program, a wrong option. Printed without a stack. */
 export class BenchError extends Error {}

@@ -5,7 +5,7 @@ import { figure, gatewayGroups, processorLoad, total } from './measure.ts';
 import { progress, type Report } from './report.ts';
 
 /** The gateways are swapped an even number of times, so that a difference between the two processes cancels out. */
-const TURNS = 4;
+const SWAPS = 4;
 const SETTLE_MS = 10_000;
 
 /** One stream to one destination and to several, at the same moment on the same cores. */
@@ -14,16 +14,16 @@ export async function benchFanOut({ rounds, seconds, fanOut, settings, warmUp }:
   const loads: { one: number; many: number }[] = [];
   try {
     for (let i = 0; i < 2; i++) gateways.push(await Fan.create(settings));
-    for (let turn = 0; turn < TURNS; turn++) {
-      const [one, many] = turn % 2 === 0 ? [gateways[0]!, gateways[1]!] : [gateways[1]!, gateways[0]!];
+    for (let swap = 0; swap < SWAPS; swap++) {
+      const [one, many] = swap % 2 === 0 ? [gateways[0]!, gateways[1]!] : [gateways[1]!, gateways[0]!];
       await one.pushTo(1);
       await many.pushTo(fanOut);
-      await sleep(turn === 0 ? warmUp * 1000 : SETTLE_MS);
+      await sleep(swap === 0 ? warmUp * 1000 : SETTLE_MS);
       for (let round = 1; round <= rounds; round++) {
         const [oneLoad, manyLoad] = await Promise.all([one, many].map((fan) => fan.load(seconds)));
         loads.push({ one: oneLoad!, many: manyLoad! });
         progress(
-          `  turn ${turn + 1}/${TURNS}, round ${round}/${rounds}: ${oneLoad!.toFixed(2)} and ${manyLoad!.toFixed(2)} % of a core`,
+          `  swap ${swap + 1}/${SWAPS}, round ${round}/${rounds}: ${oneLoad!.toFixed(2)} and ${manyLoad!.toFixed(2)} % of a core`,
         );
       }
     }
@@ -41,7 +41,7 @@ export async function benchFanOut({ rounds, seconds, fanOut, settings, warmUp }:
           [
             figure(loads.map(({ one }) => one)),
             figure(loads.map(({ many }) => many)),
-            figure(betweenTurns(ratios, rounds)),
+            figure(acrossSwaps(ratios, rounds)),
           ],
         ],
       },
@@ -60,10 +60,10 @@ export async function benchFanOut({ rounds, seconds, fanOut, settings, warmUp }:
 }
 
 /** The geometric mean of each round's ratio and that of the same round after the swap: a difference between the two processes cancels out. */
-function betweenTurns(ratios: readonly number[], rounds: number): number[] {
+function acrossSwaps(ratios: readonly number[], rounds: number): number[] {
   const means: number[] = [];
-  for (let turn = 0; turn < ratios.length; turn += 2 * rounds) {
-    for (let i = turn; i < turn + rounds; i++) means.push(Math.sqrt(ratios[i]! * ratios[i + rounds]!));
+  for (let swap = 0; swap < ratios.length; swap += 2 * rounds) {
+    for (let i = swap; i < swap + rounds; i++) means.push(Math.sqrt(ratios[i]! * ratios[i + rounds]!));
   }
   return means;
 }

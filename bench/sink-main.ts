@@ -18,7 +18,7 @@ export interface SinkStream {
   firstKeyFrameAt: number;
   endedAt: number;
   frames: number;
-  sounds: number;
+  audioFrames: number;
   bytes: number;
   /** Largest difference between the timestamps of two adjacent video frames and of two audio frames, in milliseconds. */
   longestFrameGap: number;
@@ -73,7 +73,7 @@ class Peer {
     if (type === MESSAGE.command) this.#command(payload);
     else if (stream && type === MESSAGE.video && payload[1] === 1) takeFrame(stream, timestamp, payload);
     else if (stream && type === MESSAGE.audio && payload[1] === 1) {
-      if (stream.sounds++ > 0)
+      if (stream.audioFrames++ > 0)
         stream.longestSoundGap = Math.max(stream.longestSoundGap, timestamp - stream.lastSoundTime);
       stream.lastSoundTime = timestamp;
     }
@@ -105,7 +105,7 @@ class Peer {
         firstKeyFrameAt: 0,
         endedAt: 0,
         frames: 0,
-        sounds: 0,
+        audioFrames: 0,
         bytes: 0,
         longestFrameGap: 0,
         longestSoundGap: 0,
@@ -181,7 +181,7 @@ const requests = {
     for (const stream of streams)
       Object.assign(stream, {
         frames: 0,
-        sounds: 0,
+        audioFrames: 0,
         bytes: 0,
         longestFrameGap: 0,
         longestSoundGap: 0,

@@ -141,8 +141,8 @@ export async function benchSoak({ minutes, seed, counts, settings, warmUp }: Ben
           rows: Object.entries(countBy([...reasons.values()])),
         },
         {
-          title: 'Streams that nobody touched',
-          columns: ['', 'frames', 'longest gap of frames, ms', 'of sounds, ms', 'interrupted'],
+          title: 'Undisturbed streams',
+          columns: ['', 'frames', 'longest gap of video, ms', 'of audio, ms', 'interrupted'],
           rows: steadyStreams.map((stream) => [
             stream.name,
             stream.frames,
@@ -209,7 +209,7 @@ const ACTIONS = [
   'push',
   'push',
   'push',
-  'push to nobody',
+  'push to a closed port',
   'terminate',
   'cut',
   'cut',
@@ -256,10 +256,10 @@ class Disturber {
       if (!stream) return undefined;
       this.#streams.splice(this.#streams.indexOf(stream), 1);
       await publishers.ask(action, stream);
-    } else if (action === 'push' || action === 'push to nobody' || action === 'transcode') {
+    } else if (action === 'push' || action === 'push to a closed port' || action === 'transcode') {
       if (!stream || this.#pushes.length >= MAX_PUSHES) return undefined;
       // Stream names are not reused: the last push may still be retrying.
-      const url = `${action === 'push to nobody' ? `rtmp://127.0.0.1:${this.#deadPort}/live` : rtmpUrl}/${id}`;
+      const url = `${action === 'push to a closed port' ? `rtmp://127.0.0.1:${this.#deadPort}/live` : rtmpUrl}/${id}`;
       const answer = await gateway.rest('/push/startup', {
         streamName: stream,
         rtmpUrl: url,

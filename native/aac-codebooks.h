@@ -1,6 +1,6 @@
 /*
- * The Huffman codebooks of AAC (ISO/IEC 14496-3, tables 4.A.1 to 4.A.12). Their codes are counted up through the lengths, so that a book is told by how many codes
- * there are of each length, from one bit on, and by the symbols in the order of their codes.
+ * The Huffman codebooks of AAC (ISO/IEC 14496-3, tables 4.A.1 to 4.A.12). Codes are canonical: a book is defined by the number of codes of
+ * each length, from one bit on, and by the symbols in the order of their codes.
  */
 #include <stdint.h>
 

@@ -9,7 +9,7 @@ const MAX_SIDE = 0xffff;
 
 export interface IvfHeader {
   readonly fourcc: IvfFourcc;
-  /** Pixels; a hint, since every key frame tells its own size. */
+  /** Pixels; a hint, since every key frame has its own size. */
   readonly width: number;
   readonly height: number;
   /** What a frame's time counts: `[1, 1000]` for milliseconds. */

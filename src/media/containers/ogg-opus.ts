@@ -21,7 +21,7 @@ export class OggOpusWriter {
   readonly #serial: number;
   #sequence = 0;
 
-  /** @param serial tells streams in one file apart; any number does */
+  /** @param serial distinguishes streams in one file; any number is valid */
   constructor(serial = 1) {
     this.#serial = serial;
   }
