@@ -21,7 +21,7 @@ export type PublicationState =
 
 export type PublicationEvent =
   | { readonly type: 'reserved' | 'negotiated' | 'connected' | 'attached' }
-  /** What the publication depends on was refused or is gone: rights, name, negotiation, lease. */
+  /** Something that the publication depends on was refused or lost: rights, name, negotiation, lease. */
   | { readonly type: 'failed'; readonly reason: GatewayError }
   /** The source's session has ended by itself. */
   | { readonly type: 'mediaLost'; readonly reason: GatewayError }
@@ -72,7 +72,7 @@ export function stepPublication(state: PublicationState, event: PublicationEvent
     case 'lost':
       return whileLost(event);
     case 'ended':
-      // What was still being created when the publication ended is not needed any more.
+      // Its creation had started before the publication ended.
       return event.type === 'reserved' || event.type === 'negotiated' ? to('ended', 'cleanUp') : ignored(state);
   }
 }

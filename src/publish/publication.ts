@@ -63,7 +63,7 @@ export interface PublicationEvents {
   live: [];
   /** A push of the stream has changed, or one that was requested with the publication was refused. */
   push: [view: PushView];
-  /** Emitted once; nothing follows. Never emitted before the caller of {@link Publication.start} has had the chance to listen. */
+  /** Emitted once; nothing follows. Never emitted synchronously by {@link Publication.start}. */
   ended: [end: PublicationEnd];
 }
 
@@ -90,11 +90,11 @@ export class Publication<Session extends SourceSession = SourceSession> extends 
     this.#context = context;
     this.#request = request;
     this.#logger = request.logger.child({ streamName: request.streamName });
-    // A door that listens to `ended` need not wait for the session too.
+    // A door that listens to `ended` does not have to handle this rejection too.
     this.#negotiated.promise.catch(() => undefined);
   }
 
-  /** Starts the publication. What becomes of it is told by {@link negotiated} and by events. */
+  /** Starts the publication. {@link negotiated} and the events report its progress. */
   static start<Session extends SourceSession>(
     context: PublicationContext,
     request: PublicationRequest<Session>,
@@ -285,7 +285,7 @@ export class Publication<Session extends SourceSession = SourceSession> extends 
   };
 }
 
-/** From now on the lease lasts as long as the stream: also while it is held, and when another publication continues it. */
+/** Ties the lease to the stream, which may be held and continued by another publication. */
 function keepLease(stream: LiveStream, lease: StreamLease, registry: StreamRegistry): void {
   const onLost = (): void => registry.end(stream, leaseLoss(lease));
   lease.lost.addEventListener('abort', onLost);

@@ -46,7 +46,7 @@ async function start(
     await control.start(request);
   } catch (thrown) {
     const error = toGatewayError(thrown);
-    // The push of a publisher that returned within the window has gone on.
+    // The push has continued while the publisher was away.
     if (error.code === 'TRANSPONDER_EXISTS') return reportRunning(request, control, report);
     const destination = redactedUrl(request);
     logger.warn({ destination, code: error.code, reason: error.message }, 'push refused');

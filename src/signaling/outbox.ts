@@ -34,7 +34,7 @@ export class Outbox {
   /**
    * Sends a message that may be larger than the bound. The caller sends the next one when this one has left.
    *
-   * @returns a promise that resolves when the operating system has taken the message, or the client is gone
+   * @returns a promise that resolves when the operating system has taken the message, or the socket is closed
    */
   async sendLarge(text: string): Promise<void> {
     if (!this.isOpen || !this.#fits(0)) return;

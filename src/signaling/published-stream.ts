@@ -14,7 +14,7 @@ export interface PublishedStreamEvents {
 
 /**
  * The SDK closes its peer connection just before it sends `unPublishStream`, so the end of the media may be seen first.
- * Milliseconds to wait for that message before the page is told that its media was lost; the stream is held meanwhile.
+ * Milliseconds to wait for that message before the page gets FAILED; the stream is held meanwhile.
  */
 const FAREWELL_MS = 1000;
 
@@ -52,7 +52,7 @@ export class PublishedStream extends EventEmitter<PublishedStreamEvents> {
     });
     this.#publication.negotiated.then(
       ({ answerSdp }) => session.send('setRemoteSDP', mediaSessionId, answerSdp, true),
-      () => undefined, // `ended` tells it.
+      () => undefined, // Reported by `ended`.
     );
     this.#publication.on('live', () => this.#onLive());
     this.#publication.on('push', (view) => this.#onPush(view));

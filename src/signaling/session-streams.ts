@@ -77,7 +77,7 @@ export class SessionStreams {
     this.#streams.clear();
   }
 
-  /** Checks what publishing and playing have in common. The page has been told of a refusal when this returns undefined. */
+  /** Checks what publishing and playing have in common. Returns undefined after it has sent a refusal. */
   #check<Schema extends typeof messages.PublishStreamSchema | typeof messages.PlayStreamSchema>(
     schema: Schema,
     argument: unknown,

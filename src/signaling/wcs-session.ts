@@ -15,7 +15,7 @@ import { TokenBucket } from './token-bucket.ts';
 import type { WcsContext } from './wcs-server.ts';
 
 export interface WcsSessionEvents {
-  /** The socket is closed and its streams have been told; nothing follows. */
+  /** The socket is closed and its streams are held or ended; nothing follows. */
   closed: [];
 }
 
@@ -30,7 +30,7 @@ export interface WcsClient {
 
 /** Milliseconds between two pings. They also keep the connection open through proxies, which drop idle ones after 30 to 60 s. */
 const PING_INTERVAL_MS = 10_000;
-/** Milliseconds without any message, pongs included, after which the client is gone. Allows for two lost pongs. */
+/** Milliseconds without any message, pongs included, after which the client counts as lost. Allows for two lost pongs. */
 const SILENCE_LIMIT_MS = 30_000;
 /** Milliseconds in which a client must send `connection`. */
 const CONNECTION_TIMEOUT_MS = 10_000;
@@ -107,7 +107,7 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
     this.#outbox.send(encodeMessage(message, ...data));
   }
 
-  /** Closes the socket because the server goes away. Idempotent; resolves when the streams have been told. */
+  /** Closes the socket because the server shuts down. Idempotent; resolves when the session has ended. */
   async close(): Promise<void> {
     if (this.#ended) return;
     const closed = new Promise<void>((resolve) => this.once('closed', resolve));

@@ -53,7 +53,7 @@ export interface PlaybackOptions {
 export interface PlaybackEvents {
   /** The player is connected: media flows, from a key frame on. */
   connected: [];
-  /** The playback has ended by itself: the player or the publisher is gone. Nothing follows. */
+  /** The playback has ended by itself: the player has vanished or the publisher has stopped. Nothing follows. */
   lost: [reason: GatewayError];
 }
 
@@ -75,7 +75,7 @@ export interface Publisher {
   /**
    * Opens a player of the tracks. A source that cannot be played does not have this method.
    *
-   * @throws {GatewayError} INVALID_SDP, NO_COMMON_CODECS, or STREAM_NOT_FOUND when the publisher has gone meanwhile
+   * @throws {GatewayError} INVALID_SDP, NO_COMMON_CODECS, or STREAM_NOT_FOUND when the publisher has left meanwhile
    */
   play?(options: PlaybackOptions): Promise<Playback>;
   /** Ends the publisher's session: the stream has ended for a reason that is not its own. */

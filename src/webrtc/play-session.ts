@@ -49,7 +49,7 @@ export class PlaySession extends EventEmitter<PlaybackEvents> implements Playbac
     this.#pipe.on('producerClosed', () => this.#lose(new GatewayError('STREAM_STOPPED', 'The publisher stopped.')));
   }
 
-  /** @throws {GatewayError} INVALID_SDP, NO_COMMON_CODECS, or STREAM_NOT_FOUND when the publisher has gone meanwhile */
+  /** @throws {GatewayError} INVALID_SDP, NO_COMMON_CODECS, or STREAM_NOT_FOUND when the publisher has left meanwhile */
   static async create(options: PlaySessionOptions): Promise<PlaySession> {
     const { publisher } = options;
     const offer = parseOffer(options.offerSdp, {

@@ -32,17 +32,17 @@ await t.test('the publisher closes the tab: after the window its pushes end, wit
   t.match(
     await gateway.rest('/push/startup', { streamName: 'tab', rtmpUrl: nginx.rtmpUrl }),
     { status: 404 },
-    'the stream is gone',
+    'the stream has ended',
   );
 });
 
 await t.test('the RTMP server refuses: the push ends with the reason, the publication continues', async (t) => {
   const page = await publisher({ name: 'refused', rtmpUrl: nginx.rtmpUrl });
-  const told = await page.event(
+  const ending = await page.event(
     'the end of the push',
     ({ event }) => event?.type === 'transponder' && event.payload.status === 'ended',
   );
-  t.ok(told.event.payload.reason, `with a reason: ${told.event.payload.reason}`);
+  t.ok(ending.event.payload.reason, `with a reason: ${ending.event.payload.reason}`);
   t.equal((await page.events()).at(-1)?.what, 'event', 'the stream has no other event');
   t.match(await gateway.rest('/push/find', {}), { status: 404 });
   t.match(await page.stop('refused'), { status: 'UNPUBLISHED' });

@@ -16,11 +16,11 @@ async function viewer(t: Test, name: string): Promise<SdkPage> {
 
 /** Waits until this is the last frame size that the SDK has reported. */
 async function isTold(t: Test, page: SdkPage, width: number, height: number): Promise<void> {
-  const told = await waitFor(`the player to be told of ${width}x${height}`, async () => {
+  const reported = await waitFor(`the player to report ${width}x${height}`, async () => {
     const { resolution } = (await page.events()).findLast(({ status }) => status === 'RESIZE') ?? {};
     return resolution?.width === width ? resolution : undefined;
   });
-  t.strictSame(told, { width, height });
+  t.strictSame(reported, { width, height });
 }
 
 const unread = (): Promise<boolean> =>
@@ -54,9 +54,9 @@ await t.test('a player without video gets no frame size', async (t) => {
     await page.connect(gateway.wsUrl);
     t.match(await page.play(options), { status: 'PLAYING' });
     t.match(await page.stop(options.name), { status: 'STOPPED' });
-    const told = (await page.events()).flatMap(({ status }) => status ?? []);
+    const reported = (await page.events()).flatMap(({ status }) => status ?? []);
     await page.close();
-    return told;
+    return reported;
   };
   const page = await publisher({ name: 'heard', source: 'flashAndBeep', sourceOptions: { width: 640, height: 360 } });
   const { mediaSessionId } = await gateway.startPush({ streamName: 'heard', rtmpUrl: nginx.rtmpUrl });
@@ -74,7 +74,7 @@ await t.test('a player without video gets no frame size', async (t) => {
   t.equal(
     (await gateway.transponder(mediaSessionId))!.status,
     'pushing',
-    'the same frames after a return are told again',
+    'the same frame size is reported again after a return',
   );
   await Promise.all([player.close(), back.close()]);
 

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import type { types } from 'mediasoup';
 import t from 'tap';
 import { createLogger, silentLogger } from '../../src/observe/logger.ts';
 import { RESTLESS } from '../../src/runtime/pacer.ts';
@@ -74,6 +75,22 @@ t.test('a player stops', async (t) => {
   publisher.close();
   t.same(await left(), nothing);
   t.same(logged, []);
+});
+
+t.test('a player that vanishes is not a lost publisher', async (t) => {
+  const publisher = await publish();
+  const transports: types.Transport[] = [];
+  worker.worker.observer.once('newrouter', (router) =>
+    router.observer.on('newtransport', (transport) => transports.push(transport)),
+  );
+  const player = await play(publisher);
+  const lost = once(player, 'lost');
+  const transport = transports.find((one) => one.type === 'webrtc')!;
+  (transport as types.WebRtcTransport).emit('dtlsstatechange', 'failed');
+  t.match(await lost, [{ code: 'PLAYER_LOST', message: 'Failed by DTLS error' }]);
+  t.notOk(publisher.closed);
+  publisher.close();
+  t.same(await left(), nothing);
 });
 
 t.test('a publisher stops while its player is being created: nothing is left', async (t) => {

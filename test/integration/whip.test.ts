@@ -373,7 +373,10 @@ t.test('WHEP', async (t) => {
   t.equal(busy.status, 503);
   t.ok(busy.headers.get('retry-after'));
   t.equal((await page.request('DELETE')).status, 200);
-  await waitFor('its player to end with the stream', async () => (await post(`${few}/whep/shown`, play)).status === 404);
+  await waitFor(
+    'its player to end with the stream',
+    async () => (await post(`${few}/whep/shown`, play)).status === 404,
+  );
 });
 
 t.test('hostile offers are refused with 4xx, never with 5xx, and quickly', async (t) => {

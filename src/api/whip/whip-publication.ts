@@ -3,6 +3,7 @@ import { EventEmitter } from 'node:events';
 import type { GatewayError } from '../../errors.ts';
 import type { Logger } from '../../observe/logger.ts';
 import type { IceFragment } from '../../publish/ice-fragment.ts';
+import type { PublicationRights } from '../../publish/publication.ts';
 import type { Publications, WebRtcPublication } from '../../publish/publications.ts';
 
 export interface WhipPublicationRequest {
@@ -13,6 +14,8 @@ export interface WhipPublicationRequest {
   /** Where the stream is pushed as soon as it is live. */
   readonly rtmpUrls: readonly string[];
   readonly tcpOnly: boolean;
+  /** What the client may do; without it, everything. */
+  readonly rights?: PublicationRights;
 }
 
 export interface WhipPublicationEvents {

@@ -109,7 +109,7 @@ export function queryCredentials(request: FastifyRequest): Credentials {
   return { key: headerCredentials(request).key ?? once(token), username: once(username), password: once(password) };
 }
 
-/** Who a publisher is, without its secrets: whoever has the same may continue a stream. Nobody in particular: `undefined`. */
+/** Identifies a publisher without its secrets: a client with the same key may continue a stream. Undefined without credentials. */
 export function resumeKey({ key, username, password }: Credentials): string | undefined {
   if (key === undefined && username === undefined && password === undefined) return undefined;
   return createHash('sha256')

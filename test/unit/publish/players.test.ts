@@ -71,7 +71,7 @@ t.test('a publisher that stops or is lost ends its players', async (t) => {
   t.equal(stream.listenerCount('ended') + stream.listenerCount('lost') + stream.listenerCount('message'), 0);
 });
 
-t.test('a publisher that leaves while the player is being made', async (t) => {
+t.test('a publisher that leaves while the player is being created', async (t) => {
   const { registry, players, publisher, stream } = setUp();
   const opened = Promise.withResolvers<void>();
   publisher.opened = opened.promise;
@@ -83,7 +83,7 @@ t.test('a publisher that leaves while the player is being made', async (t) => {
   t.equal(players.count, 0);
 });
 
-t.test('a source without playing is refused in words', async (t) => {
+t.test('a source that cannot be played is refused with a reason', async (t) => {
   const { registry, players } = setUp();
   registry.publish('file', { id: 'file', close: () => undefined });
   await t.rejects(players.play({ ...request, streamName: 'file' }), {
@@ -98,18 +98,18 @@ t.test('messages and frame sizes', async (t) => {
   stream.resize({ width: 640, height: 360 });
   const plain = await players.play(request);
   const sized = await players.play({ ...request, frameSize: true });
-  const told: unknown[] = [];
+  const reported: unknown[] = [];
   plain.on('resized', () => t.fail('not requested'));
-  sized.on('connected', () => told.push('connected'));
-  sized.on('resized', ({ width, height }: FrameSize) => told.push(`${width}x${height}`));
-  sized.on('message', ({ type }) => told.push(type));
+  sized.on('connected', () => reported.push('connected'));
+  sized.on('resized', ({ width, height }: FrameSize) => reported.push(`${width}x${height}`));
+  sized.on('message', ({ type }) => reported.push(type));
   stream.resize({ width: 640, height: 480 });
   for (const playback of publisher.playbacks) playback.emit('connected');
   stream.resize({ width: 320, height: 240 });
   stream.emit('message', { type: 'audioMuted' });
   sized.close();
   stream.resize({ width: 16, height: 16 });
-  t.strictSame(told, ['connected', '640x480', '320x240', 'audioMuted']);
+  t.strictSame(reported, ['connected', '640x480', '320x240', 'audioMuted']);
   t.strictSame(learned, ['cam']);
   registry.end(stream, stopped);
 });

@@ -80,8 +80,8 @@ for (const [state, expected] of Object.entries(TABLE) as [PublicationState, Part
   t.test(`${state}: every event`, async (t) => {
     for (const [name, event] of Object.entries(EVENTS) as [EventName, PublicationEvent][]) {
       const step = stepPublication(state, event);
-      const told = `${step.state}: ${step.effects.map(({ type }) => type).join(', ')}`;
-      t.equal(told, expected[name] ?? `${state}: `, name);
+      const actual = `${step.state}: ${step.effects.map(({ type }) => type).join(', ')}`;
+      t.equal(actual, expected[name] ?? `${state}: `, name);
       for (const effect of step.effects)
         if ('reason' in effect && 'reason' in event) t.equal(effect.reason, event.reason, `${name}: its reason`);
       const finish = step.effects.find((effect) => effect.type === 'finish');

@@ -129,7 +129,7 @@ t.test('one name, two publishers: the second is refused, and the claim stays wit
   t.equal(await directory.owner('cam'), undefined);
 });
 
-t.test('lost, and no stop in time: the stream stays held, and its return is logged as such', async (t) => {
+t.test('lost without a stop in time: the stream stays held, and the return is logged', async (t) => {
   const { registry, directory, live, said, lines } = setUp();
   mock.timers.enable({ apis: ['setTimeout'] });
   t.teardown(() => mock.timers.reset());
@@ -167,7 +167,7 @@ t.test('lost, without a grace time: lasts until the stream ends or is continued'
   const second = await live();
   t.strictSame(first.events, ['live', 'ended: takenOver']);
   first.publication.stop(stopped);
-  t.ok(registry.find('cam')?.publisher, 'the stream is not the first one’s any more');
+  t.ok(registry.find('cam')?.publisher, 'the first publication does not own the stream any more');
   second.session.emit('lost', vanished);
   registry.end(registry.find('cam')!, stopped);
   t.strictSame(second.events, ['live', 'ended: streamEnded']);
@@ -296,7 +296,7 @@ t.test('pushes: started, refused, reported', async (t) => {
   pushes.refuseWith = new GatewayError('TRANSPONDER_EXISTS', 'It runs.');
   const back = await live({ rtmpUrls: [url('one')] });
   await settled();
-  t.match(back.views, [{ mediaSessionId: 'push-1', status: 'connecting' }], 'the push that has gone on');
+  t.match(back.views, [{ mediaSessionId: 'push-1', status: 'connecting' }], 'the push that has continued');
   t.equal(pushes.refused.length, 1, 'and was not refused');
   t.equal(publication.state, 'ended');
 });
@@ -338,7 +338,7 @@ t.test('messages of the publisher reach the players of a live stream', async (t)
   t.strictSame(heard, [{ type: 'audioMuted' }]);
 });
 
-t.test('a held stream is stopped over another connection by its owner alone', async (t) => {
+t.test('a held stream is stopped over another connection only by its owner', async (t) => {
   const { registry, live, directory, pushes } = setUp();
   const { publication } = await live();
   const context = { registry, directory, pushes, admission: { check: () => undefined } };
@@ -348,7 +348,7 @@ t.test('a held stream is stopped over another connection by its owner alone', as
     logger: createLogger({ log_level: 'error', log_format: 'json' }),
   });
   publications.stopHeld('cam', 'key', 'Stopped by user');
-  t.ok(registry.find('cam'), 'its publisher is there');
+  t.ok(registry.find('cam'), 'it has a publisher');
   publication.disconnect(vanished);
   for (const key of ['other', undefined]) publications.stopHeld('cam', key, 'Stopped by user');
   t.ok(registry.find('cam'));

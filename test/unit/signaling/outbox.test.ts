@@ -1,7 +1,7 @@
 import t from 'tap';
 import { MAX_QUEUED_BYTES, Outbox, type OutboxSocket } from '../../../src/signaling/outbox.ts';
 
-/** A client that reads nothing until it is told to. */
+/** A client that reads only on request. */
 class StuckSocket implements OutboxSocket {
   readonly OPEN = 1;
   readyState = 1;
@@ -61,7 +61,7 @@ t.test('one large message passes beside the bound, and the next one waits for it
   t.ok(outbox.isOpen);
 });
 
-t.test('a large message to a client that is gone, or goes, does not wait for ever', async (t) => {
+t.test('a large message to a closed or closing client does not wait forever', async (t) => {
   const { socket, outbox } = setUp();
   const large = outbox.sendLarge('x'.repeat(MAX_QUEUED_BYTES * 3));
   socket.terminate();
