@@ -12,7 +12,6 @@ import type { Certificate } from '../net/certificate.ts';
 import type { Settings } from '../config/schema.ts';
 import { GatewayError } from '../errors.ts';
 import type { Logger } from '../observe/logger.ts';
-import type { Pacer } from '../runtime/pacer.ts';
 import { createAccessCheck } from './access.ts';
 import { errorBody, pathOf, replyWithError } from './error-reply.ts';
 import { inspectionRoutes, monitoringRoutes, type OperationSources } from './ops/ops-routes.ts';
@@ -21,7 +20,6 @@ import { pushRoutes } from './wcs/push-routes.ts';
 export interface HttpAppOptions extends Omit<OperationSources, 'isClosing' | 'streamNamePrefix'> {
   readonly settings: Settings;
   readonly logger: Logger;
-  readonly pacer: Pacer;
   /** With one the same routes are on HTTPS, too. */
   readonly certificate?: Certificate;
   /** Further routes, at the root and with their own access rules: the console's page, WHIP. */
@@ -34,6 +32,8 @@ export interface HttpPorts {
   readonly https?: number;
 }
 
+/** Answered while the gateway closes. */
+const MONITORING: ReadonlySet<string> = new Set(['/health', '/metrics']);
 /** The largest body of `/push/*` is a URL and a few fields. Routes with larger ones set their own limit. */
 const BODY_LIMIT_BYTES = 64 * 1024;
 /** Time for a client to send its whole request, so that slow ones cannot hold connections. */
@@ -127,7 +127,8 @@ async function createListener(options: ListenerOptions, certificate?: Certificat
     parseJson(body),
   );
   app.addHook('onRequest', async (request) => {
-    if (!onlyTells(request)) options.pacer.hurry();
+    if (!options.isClosing() || MONITORING.has(pathOf(request))) return;
+    throw new GatewayError('SHUTTING_DOWN', 'The gateway is shutting down.');
   });
   app.addHook('onResponse', async (request, reply) => {
     // The route's pattern: the URL itself may hold credentials.
@@ -179,11 +180,6 @@ async function createListener(options: ListenerOptions, certificate?: Certificat
   for (const routes of options.routes ?? []) await app.register(routes);
   await app.ready();
   return app;
-}
-
-/** Answered in one turn of the loop, and asked for again and again by monitoring and by pages: no reason to hurry. */
-function onlyTells({ method, routeOptions: { url = '' } }: FastifyRequest): boolean {
-  return method === 'GET' || method === 'HEAD' || /\/find(_all)?$/.test(url);
 }
 
 /** What is not HTTP at all never becomes a request: answered on the socket, which then ends. */

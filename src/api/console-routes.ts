@@ -33,8 +33,8 @@ type Extension = keyof typeof TYPES;
 
 /** Everything that is served, by path. A fixed table: no request can name another file. */
 const FILES: readonly (readonly [path: string, file: string])[] = [
-  ['/', source('web/console/index.html')],
-  ['/console/whip.html', source('web/console/whip.html')],
+  ['/', source('console/index.html')],
+  ['/console/whip.html', source('console/whip.html')],
   ...[
     'console.css',
     'icon.svg',

@@ -74,8 +74,8 @@ export const SettingsSchema = z.strictObject({
   ip_local: optionalAddress.default(''),
   rtc_port: port.default(10000),
   rtc_workers: integer(1, 64).default(1),
-  /** Milliseconds: see `pacer.ts`. */
-  media_rest_ms: integer(0, 50).default(20),
+  /** Milliseconds: see `pipe.ts`. */
+  media_batch_ms: integer(0, 50).default(5),
 
   /** Told to WHIP and WHEP clients; the gateway itself uses none. */
   ice_servers: iceServers.default([]),
@@ -154,9 +154,14 @@ export const SettingsSchema = z.strictObject({
   max_transponders: integer(1, 100_000).default(1000),
   max_transponders_per_stream: integer(1, 100_000).default(100),
   max_encoders: integer(1, 10_000).default(64),
+  /** Sessions that are not connected yet: see `pending-sessions.ts`. */
+  max_pending_sessions: integer(1, 100_000).default(100),
+  max_pending_sessions_per_ip: integer(1, 100_000).default(20),
   ended_transponders_kept: integer(0, 100_000).default(200),
 
   // Operation
+  /** See `fast-paths.ts`. */
+  fast_paths: flag.default(true),
   /** Off by default under `NODE_ENV=production`: see `settings-file.ts`. */
   embedded_rtmp_server: flag.default(true),
   embedded_rtmp_port: port.default(1935),

@@ -17,6 +17,13 @@ export interface MetricsSources {
   readonly encoders: () => number;
 }
 
+export interface RuntimeSources {
+  readonly fastPaths: () => ReadonlyMap<string, boolean>;
+  readonly overloaded: () => boolean;
+  readonly latePackets: () => number;
+  readonly pendingSessions: () => number;
+}
+
 const LIVE_STATES: readonly TransponderStatus[] = ['connecting', 'pushing', 'retrying'];
 
 /** Counts of ended transponders; those of live ones are added when somebody asks. */
@@ -53,6 +60,28 @@ export class Metrics {
 
   countInvalidTransition(): void {
     this.#invalidTransitions.inc();
+  }
+
+  /** Adds the gauges of the process itself; called once. */
+  observeRuntime({ fastPaths, overloaded, latePackets, pendingSessions }: RuntimeSources): void {
+    new Gauge({
+      name: 'gateway_fast_path',
+      help: 'Whether a fast path is in use (1) or its fallback (0).',
+      labelNames: ['name'],
+      registers: [this.#registry],
+      collect() {
+        for (const [name, active] of fastPaths()) this.set({ name }, active ? 1 : 0);
+      },
+    });
+    this.#addGauge('gateway_overloaded', 'Whether the gateway refuses new publications because it is overloaded.', () =>
+      Number(overloaded()),
+    );
+    this.#addGauge('gateway_pending_sessions', 'WebRTC sessions that are not connected yet.', pendingSessions);
+    this.#addTotal(
+      'gateway_late_packets_total',
+      'Video packets that were dropped because the gateway read them too late.',
+      latePackets,
+    );
   }
 
   /** Begins to watch; called once, when the parts exist. Returns how to stop. */

@@ -2,7 +2,6 @@ import { spawn, type ChildProcessByStdio } from 'node:child_process';
 import { EventEmitter } from 'node:events';
 import type { Readable, Writable } from 'node:stream';
 import type { Logger } from '../observe/logger.ts';
-import { readDirectly } from '../runtime/pipe.ts';
 import type { AacCoder, AacCoderEvents, AacCoderOptions } from './aac-coder.ts';
 
 // The messages of native/opus-to-aac.c.
@@ -53,7 +52,6 @@ export class SharedEncoder {
       child.once('close', (code, signal) => resolve(this.#died(`it ended with ${signal ?? `code ${code}`}`)));
     });
     child.stdin.on('error', () => {}); // EPIPE: its end tells more, and it follows
-    readDirectly(child.stdout, (data) => this.#read(data));
     child.stdout.on('data', (data: Buffer) => this.#read(data));
     options.logger.debug({ pid: child.pid, purpose: 'shared audio encoder' }, 'audio encoder started');
   }

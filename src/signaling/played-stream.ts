@@ -42,6 +42,7 @@ export class PlayedStream extends EventEmitter<PlayedStreamEvents> {
       publisher,
       offerSdp: request.sdp,
       logger: session.logger,
+      clientAddress: session.remoteAddress,
       tcpOnly: request.transport === 'TCP',
     }).then(
       (media) => played.#start(media),

@@ -50,6 +50,7 @@ export class PublishedStream extends EventEmitter<PublishedStreamEvents> {
       audioPacketMs: session.context.audioPacketMs,
       offerSdp: request.sdp,
       logger: session.logger,
+      clientAddress: session.remoteAddress,
       minBitrate: request.minBitrate,
       // `bitrate` is what older pages set; the SDK itself puts the other two into the answer.
       maxBitrate: request.maxBitrate || request.bitrate,

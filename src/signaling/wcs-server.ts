@@ -7,7 +7,6 @@ import { GatewayError } from '../errors.ts';
 import type { PublishSessionOptions } from '../webrtc/publish-session.ts';
 import type { WorkerPool } from '../webrtc/worker-pool.ts';
 import type { Logger } from '../observe/logger.ts';
-import type { Pacer } from '../runtime/pacer.ts';
 import type { LiveStream } from '../streams/live-stream.ts';
 import type { StreamRegistry } from '../streams/stream-registry.ts';
 import type { TransponderControl } from '../outputs/push/transponder-view.ts';
@@ -20,7 +19,6 @@ export interface WcsContext {
   readonly audioPacketMs?: PublishSessionOptions['audioPacketMs'];
   readonly registry: StreamRegistry;
   readonly control: TransponderControl;
-  readonly pacer: Pacer;
   readonly logger: Logger;
   /** Makes a frame (JPEG) of the stream as it is now. */
   readonly takeSnapshot?: (stream: LiveStream) => Promise<Buffer>;

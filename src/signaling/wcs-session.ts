@@ -37,6 +37,7 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
   readonly id = randomUUID();
   readonly context: WcsContext;
   readonly logger: Logger;
+  readonly remoteAddress: string;
   readonly #socket: WebSocket;
   readonly #streams = new Map<string, PublishedStream | PlayedStream>();
   readonly #bucket = new TokenBucket(RATE_LIMIT);
@@ -51,6 +52,7 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
   constructor(socket: WebSocket, context: WcsContext, remoteAddress: string) {
     super();
     this.#socket = socket;
+    this.remoteAddress = remoteAddress;
     this.context = context;
     this.logger = context.logger.child({ session: this.id });
     this.logger.debug({ remoteAddress }, 'WebSocket opened');
@@ -138,10 +140,8 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
     if (this.#appKey === undefined) return this.logger.debug({ message }, 'message before "connection" ignored');
     switch (message) {
       case 'publishStream':
-        this.context.pacer.hurry();
         return this.#publish(argument);
       case 'playStream':
-        this.context.pacer.hurry();
         return this.#play(argument);
       case 'unPublishStream':
         return this.#stop(argument, true);

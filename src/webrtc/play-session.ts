@@ -16,6 +16,8 @@ export interface PlaySessionOptions {
   readonly publisher: Publisher;
   readonly offerSdp: string;
   readonly logger: Logger;
+  /** IP address of the client. */
+  readonly clientAddress?: string;
   readonly tcpOnly?: boolean;
 }
 
@@ -79,7 +81,14 @@ export class PlaySession extends EventEmitter<PlaySessionEvents> {
     let pipe: RouterPipe | undefined;
     try {
       router = await worker.worker.createRouter({ mediaCodecs });
-      link = await TransportLink.create({ worker, router, dtls: offer.dtls, tcpOnly: options.tcpOnly, logger });
+      link = await TransportLink.create({
+        worker,
+        router,
+        dtls: offer.dtls,
+        clientAddress: options.clientAddress,
+        tcpOnly: options.tcpOnly,
+        logger,
+      });
       pipe = await RouterPipe.create(worker.router, router);
       const sent = new Map<string, types.RtpParameters>();
       for (const media of [offer.audio, offer.video]) {

@@ -17,6 +17,8 @@ export interface PublishSessionOptions {
   readonly pool: WorkerPool;
   readonly offerSdp: string;
   readonly logger: Logger;
+  /** IP address of the client. */
+  readonly clientAddress?: string;
   /** Kilobits per second of video; 0 or nothing: as the browser and the network like. */
   readonly minBitrate?: number;
   readonly maxBitrate?: number;
@@ -104,6 +106,7 @@ export class PublishSession extends EventEmitter<PublishSessionEvents> implement
         worker,
         router: worker.router,
         dtls: offer.dtls,
+        clientAddress: options.clientAddress,
         tcpOnly: options.tcpOnly,
         dataChannel: offer.dataMid !== undefined,
         logger,

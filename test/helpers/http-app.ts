@@ -4,7 +4,6 @@ import { HttpApp, type HttpAppOptions } from '../../src/api/app.ts';
 import { silentLogger } from '../../src/observe/logger.ts';
 import { Metrics } from '../../src/observe/metrics.ts';
 import { StreamRegistry } from '../../src/streams/stream-registry.ts';
-import { RESTLESS } from '../../src/runtime/pacer.ts';
 import { FakeTransponders } from './fake-transponders.ts';
 
 interface Parts {
@@ -30,7 +29,6 @@ export async function createHttpApp(
     registry,
     metrics,
     logger: silentLogger,
-    pacer: RESTLESS,
     workers: () => ({ alive: 1, wanted: 1 }),
     ...more,
   });

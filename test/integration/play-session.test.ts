@@ -2,7 +2,6 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import t from 'tap';
 import { createLogger, silentLogger } from '../../src/observe/logger.ts';
-import { RESTLESS } from '../../src/runtime/pacer.ts';
 import { mediaWorkerEnv } from '../helpers/media-worker.ts';
 import { waitFor } from '../helpers/wait.ts';
 
@@ -26,7 +25,6 @@ const pool = await WorkerPool.create({
   workers: 1,
   rtcPort: 0,
   addresses: () => [{ ip: '127.0.0.1' }],
-  pacer: RESTLESS,
   logger,
 });
 t.teardown(() => pool.close());

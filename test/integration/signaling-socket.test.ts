@@ -5,7 +5,6 @@ import { WebSocket } from 'ws';
 import { Certificate } from '../../src/net/certificate.ts';
 import { GatewayError } from '../../src/errors.ts';
 import { silentLogger } from '../../src/observe/logger.ts';
-import { RESTLESS } from '../../src/runtime/pacer.ts';
 import { ownerOf } from '../../src/signaling/auth-token.ts';
 import type { LiveStream } from '../../src/streams/live-stream.ts';
 import { StreamRegistry } from '../../src/streams/stream-registry.ts';
@@ -71,7 +70,6 @@ const pool = await WorkerPool.create({
   workers: 1,
   rtcPort: 0,
   addresses: () => [{ ip: '127.0.0.1' }],
-  pacer: RESTLESS,
   logger: silentLogger,
 });
 const control = { onChange: () => () => undefined } as unknown as TransponderControl;
@@ -81,7 +79,6 @@ const server = await WcsServer.create({
   pool,
   registry,
   control,
-  pacer: RESTLESS,
   logger: silentLogger,
   version: '1.2.3',
 });
@@ -283,7 +280,6 @@ t.test('a port that is taken is told with its setting', async (t) => {
     pool,
     registry,
     control,
-    pacer: RESTLESS,
     logger: silentLogger,
     version: '',
   };
@@ -307,7 +303,6 @@ t.test('the same over TLS', async (t) => {
     pool,
     registry,
     control,
-    pacer: RESTLESS,
     logger: silentLogger,
     version: '1',
   });

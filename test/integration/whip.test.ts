@@ -5,7 +5,6 @@ import { SettingsSchema } from '../../src/config/schema.ts';
 import { HttpApp } from '../../src/api/app.ts';
 import { silentLogger } from '../../src/observe/logger.ts';
 import { Metrics } from '../../src/observe/metrics.ts';
-import { RESTLESS } from '../../src/runtime/pacer.ts';
 import { StreamRegistry } from '../../src/streams/stream-registry.ts';
 import { startChromium } from '../helpers/chromium.ts';
 import { FakeTransponders } from '../helpers/fake-transponders.ts';
@@ -33,7 +32,6 @@ const [pool, browser, pages] = await Promise.all([
     workers: 1,
     rtcPort: 0,
     addresses: () => [{ ip: '127.0.0.1' }],
-    pacer: RESTLESS,
     logger: silentLogger,
   }),
   startChromium(),
@@ -65,7 +63,6 @@ async function listen(values: Record<string, string> = {}): Promise<string> {
     registry,
     metrics: new Metrics(),
     logger: silentLogger,
-    pacer: RESTLESS,
     workers: () => ({ alive: 1, wanted: 1 }),
     routes,
   });

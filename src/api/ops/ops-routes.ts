@@ -14,17 +14,27 @@ export interface OperationSources {
   /** mediasoup's workers: how many run and how many there should be. */
   readonly workers: () => { readonly alive: number; readonly wanted: number };
   readonly isClosing: () => boolean;
+  /** Whether new publications are refused because of the load. */
+  readonly isOverloaded?: () => boolean;
 }
 
 /** `/health` and `/metrics`: for monitoring, without a key, and therefore without names of streams or hosts. */
 export const monitoringRoutes =
-  ({ control, registry, metrics, workers, isClosing }: OperationSources): FastifyPluginAsync =>
+  ({ control, registry, metrics, workers, isClosing, isOverloaded }: OperationSources): FastifyPluginAsync =>
   async (app) => {
     app.get('/health', async (_, reply) => {
       const { alive, wanted } = workers();
-      const status = isClosing() ? 'closing' : alive === 0 ? 'failed' : alive < wanted ? 'degraded' : 'ok';
-      // A gateway that still takes streams must not be restarted by whoever watches it: degraded is 200.
-      return reply.code(status === 'ok' || status === 'degraded' ? 200 : 503).send({
+      const status = isClosing()
+        ? 'closing'
+        : alive === 0
+          ? 'failed'
+          : alive < wanted
+            ? 'degraded'
+            : isOverloaded?.()
+              ? 'overloaded'
+              : 'ok';
+      // Monitoring must not restart a gateway that serves its streams: degraded and overloaded are 200.
+      return reply.code(status === 'closing' || status === 'failed' ? 503 : 200).send({
         status,
         version: packageJson.version,
         uptime: Math.floor(process.uptime()),

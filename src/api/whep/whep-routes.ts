@@ -30,7 +30,7 @@ export function whepRoutes({ settings, registry, logger }: WhepRoutesOptions): F
   let starting = 0;
 
   /** @throws {GatewayError} STREAM_NOT_FOUND, LIMIT_REACHED, or as {@link PlaySession.create} */
-  const play = async (streamName: string, offerSdp: string): Promise<PlaySession> => {
+  const play = async (streamName: string, offerSdp: string, clientAddress: string): Promise<PlaySession> => {
     const publisher = registry.find(streamName)?.publisher;
     if (!publisher) throw new GatewayError('STREAM_NOT_FOUND', 'Stream not found: nobody publishes it at the moment.');
     if (players.size + starting >= settings.max_players)
@@ -40,7 +40,7 @@ export function whepRoutes({ settings, registry, logger }: WhepRoutesOptions): F
       );
     starting++;
     try {
-      const session = await PlaySession.create({ publisher, offerSdp, logger });
+      const session = await PlaySession.create({ publisher, offerSdp, clientAddress, logger });
       const player: Player = { id: session.id, streamName, close: () => (session.close(), players.delete(player)) };
       players.add(player);
       session.once('lost', () => players.delete(player));
@@ -65,7 +65,7 @@ export function whepRoutes({ settings, registry, logger }: WhepRoutesOptions): F
       post: async (request, reply) => {
         const offerSdp = readBody(request, SDP);
         const streamName = readStreamName(request);
-        const session = await play(streamName, offerSdp);
+        const session = await play(streamName, offerSdp, request.ip);
         if (iceLinks.length > 0) reply.header('Link', iceLinks);
         const location = `/whep/${encodeURIComponent(streamName)}/${session.id}`;
         return reply

@@ -26,6 +26,8 @@ export interface PublicationRequest {
   /** Where the stream is pushed to as soon as it is up. */
   readonly rtmpUrls: readonly string[];
   readonly tcpOnly: boolean;
+  /** IP address of the client. */
+  readonly clientAddress: string;
 }
 
 export interface WhipPublicationEvents {
@@ -70,12 +72,13 @@ export class WhipPublication extends EventEmitter<WhipPublicationEvents> {
     const reservation = context.registry.reserve(request.streamName, request.resumeKey);
     try {
       const { pool, audioPacketMs, logger } = context;
-      const { offerSdp, tcpOnly } = request;
+      const { offerSdp, tcpOnly, clientAddress } = request;
       const media = await PublishSession.create({
         pool,
         audioPacketMs,
         offerSdp,
         tcpOnly,
+        clientAddress,
         complete: true,
         dataChannel: true,
         logger,

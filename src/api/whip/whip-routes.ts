@@ -134,6 +134,7 @@ async function publish(
     streamName: readStreamName(request),
     offerSdp,
     resumeKey: key,
+    clientAddress: request.ip,
     ...readQuery(request),
   });
   sessions.add(publication);
