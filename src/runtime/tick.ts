@@ -1,4 +1,4 @@
-import { performance } from 'node:perf_hooks'; // the global one is looked up at each use
+import { performance } from 'node:perf_hooks'; // the global one is looked up on every use
 
 type Task = () => void;
 
