@@ -66,7 +66,8 @@ t.test('/api/v1/streams', async (t) => {
 
 t.test('/health', async (t) => {
   const workers = { alive: 2, wanted: 2 };
-  const { app, http } = await createHttpApp({}, { workers: () => workers });
+  let overloaded = false;
+  const { app, http } = await createHttpApp({}, { workers: () => workers, isOverloaded: () => overloaded });
   t.teardown(() => app.close());
   const answer = await http.inject('/health');
   t.equal(answer.statusCode, 200);
@@ -88,6 +89,9 @@ t.test('/health', async (t) => {
     t.equal(JSON.parse(body).status, status);
   }
   workers.alive = 2;
+  overloaded = true;
+  const busy = await http.inject('/health');
+  t.strictSame([busy.statusCode, busy.json().status], [200, 'overloaded']);
   app.announceClose();
   t.match((await http.inject('/health')).json(), { status: 'closing' });
 });
