@@ -10,7 +10,7 @@ Object.assign(process.env, mediaWorkerEnv());
 const { WorkerPool } = await import('../../src/webrtc/worker-pool.ts');
 const { PublishSession } = await import('../../src/webrtc/publish-session.ts');
 
-const OFFER = readFileSync(new URL('../unit/webrtc/fixtures/chromium-play.sdp', import.meta.url), 'utf8');
+const OFFER = readFileSync(new URL('../unit/webrtc/fixtures/chromium-publish.sdp', import.meta.url), 'utf8');
 
 t.test('offers without a client take few slots of their address, and for five seconds', async (t) => {
   const pool = await WorkerPool.create({

@@ -85,3 +85,51 @@ t.test('a worker whose messages have another layout is started again without the
   t.equal(pool.pick().channel, undefined);
   t.equal(pool.pids.length, 1);
 });
+
+t.test(
+  'video that the gateway reads too late is dropped, so that the worker queues no more than it must',
+  async (t) => {
+    const pool = await WorkerPool.create({
+      workers: 1,
+      rtcPort: 0,
+      addresses: () => [{ ip: '127.0.0.1' }],
+      batchMs: 5,
+      logger: silentLogger,
+    });
+    t.teardown(() => pool.close());
+    const worker = pool.pick();
+    // Only workers with sessions are probed.
+    await worker.router.createWebRtcTransport({ webRtcServer: worker.webRtcServer });
+    const transport = await worker.router.createDirectTransport();
+    const producer = await transport.produce({
+      kind: 'video',
+      rtpParameters: {
+        codecs: [{ mimeType: 'video/VP8', payloadType: 96, clockRate: 90000 }],
+        encodings: [{ ssrc: 5678 }],
+      },
+    });
+    const subscription = await new ProducerTrack('video', 'vp8', 90000, producer, worker, silentLogger).subscribe();
+    let received = 0;
+    subscription.on('rtp', () => {
+      received++;
+      const until = performance.now() + 1;
+      while (performance.now() < until);
+    });
+    const SENT = 8000;
+    const packet = Buffer.alloc(1100);
+    packet.writeUInt16BE(0x8000 | 96);
+    packet.writeUInt32BE(5678, 8);
+    packet[12] = 0x10; // The start of a VP8 frame; a key frame, by the zero after it.
+    const beganMs = performance.now();
+    for (let sequenceNumber = 0; sequenceNumber < SENT; sequenceNumber++) {
+      packet.writeUInt16BE(sequenceNumber, 2);
+      packet.writeUInt32BE(sequenceNumber * 3000, 4);
+      producer.send(Buffer.from(packet));
+    }
+    await waitFor('all packets', () => received + pool.latePackets === SENT, { timeout: 20_000 });
+    const elapsedMs = performance.now() - beganMs;
+    t.ok(received > 500, `${received} packets were processed`);
+    t.ok(elapsedMs < SENT * 0.8, `${Math.round(elapsedMs)} ms, instead of ${SENT} for all of them`);
+    t.ok(pool.latePackets > 1000, `${pool.latePackets} were dropped`);
+  },
+);
