@@ -120,7 +120,7 @@ t.test('without congestion feedback none is negotiated', async (t) => {
   t.same(
     feedback,
     ['ccm fir', 'nack', 'nack pli', 'nack'],
-    'lost sound is asked for again, though that was not offered',
+    'retransmission of lost audio is requested, though it was not offered',
   );
 });
 
