@@ -16,7 +16,7 @@ t.test('the state of the process: fast paths, overload, late packets, pending se
     pendingSessions: () => 3,
   });
   overloaded = true;
-  for (const _read of ['first', 'second']) {
+  for (const read of ['first', 'second']) {
     const text = await metrics.render();
     for (const line of [
       'gateway_fast_path{name="pipe_reads"} 1',
@@ -26,6 +26,6 @@ t.test('the state of the process: fast paths, overload, late packets, pending se
       'gateway_late_packets_total 12',
       'gateway_pending_sessions 3',
     ])
-      t.ok(text.includes(`\n${line}\n`), line);
+      t.ok(text.includes(`\n${line}\n`), `${read}: ${line}`);
   }
 });
