@@ -87,7 +87,7 @@ async function main(): Promise<void> {
       ws,
       ...(wss !== undefined && { wss }),
       rtc: rtcPorts(settings),
-      fastPaths: fastPaths.active.join(),
+      fastPaths: settings.fast_paths ? fastPaths.active.join() : 'off',
       ...(rtmpUrl && { embeddedServer: rtmpUrl }),
     },
     'gateway started',

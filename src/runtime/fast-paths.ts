@@ -24,7 +24,6 @@ export class FastPaths {
   constructor({ enabled, logger }: { enabled: boolean; logger: Logger }) {
     this.enabled = enabled;
     this.#logger = logger;
-    if (!enabled) logger.info('fast paths are off (fast_paths=false)');
   }
 
   /** 1 or 0 for each path, for a metric; one that has not been tried yet is 0. */
