@@ -75,7 +75,7 @@ export const SettingsSchema = z.strictObject({
   rtc_port: port.default(10000),
   rtc_workers: integer(1, 64).default(1),
   /** Milliseconds: see `pipe.ts`. */
-  media_batch_ms: integer(0, 50).default(5),
+  media_batch_ms: integer(0, 50).default(7),
 
   /** Told to WHIP and WHEP clients; the gateway itself uses none. */
   ice_servers: iceServers.default([]),
