@@ -24,7 +24,7 @@ const ARROWS = {
 const FOR_EVERYBODY = ['errors.ts', 'config', 'observe', 'runtime', 'net'];
 
 /** The process and the composition root: they import everything, and nothing imports them. */
-const ROOTS = ['gateway.ts', 'gateway-process.ts', 'main.ts'];
+const ROOTS = ['gateway.ts', 'main.ts'];
 
 /** Browser code shares no module with the server. */
 const BROWSER = ['web'];

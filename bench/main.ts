@@ -25,12 +25,6 @@ const BENCHES: Readonly<Record<string, Bench>> = {
     defaults: { rounds: 8, seconds: 6, warmUp: 60, counts: [] },
     load: async () => (await import('./fan-out.ts')).benchFanOut,
   },
-  'media-rest': {
-    about:
-      'gateways that pause reading for 0, 20 and 40 ms (media_rest_ms) at the same moment: CPU and latency; --counts are streams',
-    defaults: { rounds: 10, seconds: 6, warmUp: 360, counts: [1, 10] },
-    load: async () => (await import('./media-rest.ts')).benchMediaRest,
-  },
   rivals: {
     about:
       'this gateway and Janus with ffmpeg at the same moment, under the same load; --counts are streams, --fan-out destinations of each',

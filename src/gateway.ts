@@ -21,9 +21,13 @@ import { mediaAddresses } from './webrtc/media-addresses.ts';
 import { WorkerPool } from './webrtc/worker-pool.ts';
 import type { Logger } from './observe/logger.ts';
 import { Metrics } from './observe/metrics.ts';
+import { registerRuntimeMetrics } from './observe/runtime-metrics.ts';
 import { Players } from './publish/players.ts';
 import { Publications } from './publish/publications.ts';
-import { Pacer } from './runtime/pacer.ts';
+import { closeAll, type Closable } from './runtime/close-all.ts';
+import type { FastPaths } from './runtime/fast-paths.ts';
+import { OverloadMonitor } from './runtime/overload.ts';
+import { findRunningGateway } from './runtime/running-gateway.ts';
 import { createFfmpegPusher } from './outputs/push/ffmpeg-pusher.ts';
 import type { PusherFactory } from './outputs/push/pusher.ts';
 import { createRtmpPusher } from './outputs/push/rtmp-pusher.ts';
@@ -50,42 +54,60 @@ export interface GatewayAddresses {
   readonly rtmpUrl?: string;
 }
 
-/** What is closed, in this order: nothing is closed before what uses it. */
-interface Part {
-  readonly close: () => unknown;
-}
-
 /** The whole gateway: the only place that makes the parts and joins them, and the one order in which they close. */
 export class Gateway {
   readonly addresses: GatewayAddresses;
-  readonly #parts: readonly Part[];
+  /** In the order in which they close: none before what uses it. */
+  readonly #parts: readonly Closable[];
+  readonly #announceClose: () => void;
   #closing: Promise<void> | undefined;
 
-  private constructor(addresses: GatewayAddresses, parts: readonly Part[]) {
+  private constructor({ addresses, announceClose }: Assembled, parts: readonly Closable[]) {
     this.addresses = addresses;
+    this.#announceClose = announceClose;
     this.#parts = parts;
   }
 
   /** @throws {GatewayError} SETTINGS_INVALID or SETUP_INCOMPLETE; what had been started by then is closed again */
-  static async create(settings: Settings, logger: Logger): Promise<Gateway> {
-    const parts: Part[] = [];
+  static async create(settings: Settings, logger: Logger, fastPaths: FastPaths): Promise<Gateway> {
+    const parts: Closable[] = [];
     try {
-      const addresses = await assemble(settings, logger, (part) => parts.unshift(part));
-      return new Gateway(addresses, parts);
+      return new Gateway(await assemble(settings, logger, fastPaths, parts), parts);
     } catch (error) {
-      await closeAll(parts);
+      await closeAll(parts).catch((failure: unknown) => logger.error({ err: failure }, 'closing failed'));
       throw error;
     }
   }
 
   /** Ends everything: streams and pushes with a reason, then all processes and ports. Idempotent. */
   close(): Promise<void> {
-    this.#closing ??= closeAll(this.#parts);
+    if (!this.#closing) {
+      this.#announceClose();
+      this.#closing = closeAll(this.#parts);
+    }
     return this.#closing;
   }
 }
 
-async function assemble(settings: Settings, logger: Logger, opened: (part: Part) => void): Promise<GatewayAddresses> {
+interface Assembled {
+  readonly addresses: GatewayAddresses;
+  /** Tells HTTP clients that the gateway is closing. */
+  readonly announceClose: () => void;
+}
+
+async function assemble(
+  settings: Settings,
+  logger: Logger,
+  fastPaths: FastPaths,
+  parts: Closable[],
+): Promise<Assembled> {
+  const opened = (part: Closable): void => void parts.unshift(part);
+  const running = await findRunningGateway(settings.listen_ip, settings['http.port']);
+  if (running)
+    throw new GatewayError(
+      'SETTINGS_INVALID',
+      `Another WebRTC Transponder is running on ${running}. Stop it, or give this one its own ports (http.port, ws.port, rtc_port, embedded_rtmp_port, embedded_http_flv_port).`,
+    );
   const certificate = settings.tls_cert
     ? new Certificate({ certFile: settings.tls_cert, keyFile: settings.tls_key, logger })
     : undefined;
@@ -103,15 +125,24 @@ async function assemble(settings: Settings, logger: Logger, opened: (part: Part)
     : undefined;
   if (embedded) opened(embedded);
 
-  const pacer = new Pacer({ restMs: settings.media_rest_ms });
   const pool = await WorkerPool.create({
     workers: settings.rtc_workers,
     rtcPort: settings.rtc_port,
     addresses: () => mediaAddresses(settings),
-    pacer,
+    batchMs: settings.media_batch_ms,
+    fastPaths,
+    pendingSessions: { perClient: settings.max_pending_sessions_per_ip, total: settings.max_pending_sessions },
     logger,
   });
   opened(pool);
+  const overload = new OverloadMonitor({ workers: () => pool.loads, logger });
+  opened(overload);
+  registerRuntimeMetrics(metrics, {
+    fastPaths: () => fastPaths.states,
+    overloaded: () => overload.overloaded,
+    latePackets: () => pool.latePackets,
+    pendingSessions: () => pool.pendingSessions,
+  });
 
   const registry = new StreamRegistry({
     resumeWindowMs: settings.publisher_resume_window_ms,
@@ -136,7 +167,6 @@ async function assemble(settings: Settings, logger: Logger, opened: (part: Part)
   opened({ close: () => state.store.close() });
   const history = await TransponderHistory.create({ ...state, kept: settings.ended_transponders_kept, logger });
   opened(history);
-  const overload: LoadSignal = { overloaded: false };
   const transponders = await createTransponders(settings, {
     registry,
     encoders,
@@ -164,7 +194,7 @@ async function assemble(settings: Settings, logger: Logger, opened: (part: Part)
     registry,
     directory: new LocalDirectory(),
     pushes: transponders,
-    admission: { check: () => undefined },
+    admission: overload,
     logger,
   });
   const players = new Players({
@@ -177,7 +207,6 @@ async function assemble(settings: Settings, logger: Logger, opened: (part: Part)
     players,
     registry,
     authorizer,
-    pacer,
     logger,
     version: packageJson.version,
     allowOrigin: createOriginCheck(settings),
@@ -197,7 +226,7 @@ async function assemble(settings: Settings, logger: Logger, opened: (part: Part)
     control: transponders,
     registry,
     metrics,
-    pacer,
+    isOverloaded: () => overload.overloaded,
     ...(certificate && { certificate }),
     workers: () => ({ alive: pool.pids.length, wanted: settings.rtc_workers }),
     routes: [
@@ -214,9 +243,13 @@ async function assemble(settings: Settings, logger: Logger, opened: (part: Part)
       whepRoutes({ settings, authorizer, players, logger }),
     ],
   });
-  opened(app);
+  // The last one: it says `closing` while the others close.
+  parts.push(app);
   const http = await app.listen();
-  return { http, ws: ws.port, ...(wss && { wss: wss.port }), ...(embedded && { rtmpUrl: embedded.rtmpUrl }) };
+  return {
+    addresses: { http, ws: ws.port, ...(wss && { wss: wss.port }), ...(embedded && { rtmpUrl: embedded.rtmpUrl }) },
+    announceClose: () => app.announceClose(),
+  };
 }
 
 /** The set-up names the program, where it could build it. */
@@ -314,7 +347,3 @@ function createPusherFactory(settings: Settings, logger: Logger): PusherFactory 
 }
 
 const shuttingDown = (): GatewayError => new GatewayError('SHUTTING_DOWN', 'The gateway is shutting down.');
-
-async function closeAll(parts: readonly Part[]): Promise<void> {
-  for (const part of parts) await part.close();
-}

@@ -1,7 +1,110 @@
-import { setFlagsFromString } from 'node:v8';
+import { parseArgs } from 'node:util';
+import type { Gateway as RunningGateway } from './gateway.ts';
+import { isYoungGenerationLimited, limitYoungGeneration, unlimitYoungGeneration } from './runtime/young-generation.ts';
 
-// Packets are much memory outside the heap behind small objects inside it. In a young generation that grows to its usual 16 MB they stay
-// until the memory outside forces a collection of the whole heap: once a second with ten streams, a third of all that the gateway costs. A young
-// generation that stays as small as it begins lets go of them early. It must be told before anything else is loaded: what has grown stays.
-setFlagsFromString('--semi-space-growth-factor=1');
-await import('./gateway-process.ts');
+// Before other modules are loaded, hence the dynamic imports below.
+const triesFastPaths = process.env['FAST_PATHS'] !== 'false';
+if (triesFastPaths) limitYoungGeneration();
+
+const { banner } = await import('./observe/banner.ts');
+const { portsRefusedByBrowsers } = await import('./config/browser-ports.ts');
+const { rtcPorts, SECRET_SETTINGS } = await import('./config/schema.ts');
+const { environmentName, loadSettings } = await import('./config/settings-file.ts');
+const { GatewayError } = await import('./errors.ts');
+const { Gateway } = await import('./gateway.ts');
+const { createLogger } = await import('./observe/logger.ts');
+const { endProcess } = await import('./runtime/end-process.ts');
+const { FastPaths } = await import('./runtime/fast-paths.ts');
+
+/** The process: settings, signals, exit codes (0: ended by a signal, 1: failed, 2: wrong arguments or invalid settings). */
+
+const HELP = `WebRTC Transponder: republishes WebRTC streams to RTMP(S) servers.
+
+Usage: npm start -- [--config FILE]
+
+  --config FILE   settings (default: config/gateway.properties, or GATEWAY_CONFIG)
+  --help          this text
+
+Every setting can be overridden by an environment variable: upper case, dots as underscores (HTTP_PORT=8081).
+`;
+
+/** Milliseconds until closing is given up. With the end of the process it takes less than 10 s. */
+const CLOSE_TIMEOUT_MS = 9000;
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({ options: { config: { type: 'string' }, help: { type: 'boolean', short: 'h' } } });
+  if (values.help) {
+    process.stdout.write(HELP);
+    return;
+  }
+  const { settings, ignoredKeys } = loadSettings({
+    file: values.config ?? process.env['GATEWAY_CONFIG'] ?? 'config/gateway.properties',
+    env: process.env,
+  });
+  // Child processes inherit the environment and need none of these.
+  for (const key of SECRET_SETTINGS) delete process.env[environmentName(key)];
+  const logger = createLogger(settings);
+  if (ignoredKeys.length > 0)
+    logger.warn({ keys: ignoredKeys }, 'ignored keys of the settings file that mean nothing to this gateway');
+  const end = (code: number): Promise<never> =>
+    endProcess(code, (blocked) => logger.error({ blocked }, 'a system call does not return: killing this process'));
+  process.on('uncaughtException', (error) => {
+    logger.fatal({ err: error }, 'uncaught exception');
+    void end(1);
+  });
+
+  const fastPaths = new FastPaths({ enabled: settings.fast_paths, logger });
+  if (!settings.fast_paths) unlimitYoungGeneration();
+  else if (isYoungGenerationLimited()) fastPaths.activate('young_generation');
+  else fastPaths.fallBack('young_generation', 'the V8 flag has no effect');
+
+  let gateway: RunningGateway | undefined = undefined;
+  let closing = false;
+  const close = (signal: NodeJS.Signals): void => {
+    if (closing) return;
+    closing = true;
+    logger.info({ signal }, 'closing');
+    // Child processes that have been started so far end with this one.
+    if (!gateway) return void end(0);
+    setTimeout(() => {
+      logger.error('closing took too long');
+      void end(1);
+    }, CLOSE_TIMEOUT_MS).unref();
+    gateway.close().then(
+      () => end(0),
+      (error: unknown) => {
+        logger.error({ err: error }, 'closing failed');
+        return end(1);
+      },
+    );
+  };
+  // Before the start: mediasoup handles them too, and would end its workers but not this process. SIGHUP: the terminal was closed.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, close);
+
+  gateway = await Gateway.create(settings, logger, fastPaths);
+  const { http, ws, wss, rtmpUrl } = gateway.addresses;
+  logger.info(
+    {
+      ...http,
+      ws,
+      ...(wss !== undefined && { wss }),
+      rtc: rtcPorts(settings),
+      fastPaths: settings.fast_paths ? fastPaths.active.join() : 'off',
+      ...(rtmpUrl && { embeddedServer: rtmpUrl }),
+    },
+    'gateway started',
+  );
+  for (const key of portsRefusedByBrowsers(settings))
+    logger.warn({ [key]: settings[key] }, `browsers refuse to connect to this port; set ${key} to another`);
+  if (settings.log_format === 'pretty') process.stdout.write(banner(settings, gateway.addresses));
+}
+
+await main().catch((error: unknown) => {
+  if (error instanceof GatewayError) process.stderr.write(`${error.message}\n`);
+  else if (error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS'))
+    process.stderr.write(`${error.message}\n\n${HELP}`);
+  else process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
+  const calledWrongly =
+    error instanceof GatewayError ? error.code === 'SETTINGS_INVALID' : error instanceof TypeError && 'code' in error;
+  return endProcess(calledWrongly ? 2 : 1, () => {});
+});

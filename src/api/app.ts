@@ -7,7 +7,6 @@ import type { Certificate } from '../net/certificate.ts';
 import type { Settings } from '../config/schema.ts';
 import { GatewayError } from '../errors.ts';
 import type { Logger } from '../observe/logger.ts';
-import type { Pacer } from '../runtime/pacer.ts';
 import { guardRoutes } from './authorize.ts';
 import { answerBrokenRequest } from './broken-request.ts';
 import { pathOf, replyWithError } from './error-reply.ts';
@@ -22,7 +21,6 @@ export interface HttpAppOptions extends Omit<OperationSources, 'isClosing' | 'st
   readonly settings: Settings;
   readonly authorizer: Authorizer;
   readonly logger: Logger;
-  readonly pacer: Pacer;
   /** Serves the same routes over HTTPS too. */
   readonly certificate?: Certificate;
   /** Further routes, registered at the root with access rules of their own: the console's page, WHIP. */
@@ -165,7 +163,6 @@ async function createListener(options: ListenerOptions, certificate?: Certificat
     if (isClosing() && !MONITORING.has(pathOf(request)))
       throw new GatewayError('SHUTTING_DOWN', 'The gateway is shutting down.');
     refuseStatistics(request);
-    if (!onlyTells(request)) options.pacer.hurry();
   });
 
   const guarded =
@@ -191,8 +188,3 @@ async function createListener(options: ListenerOptions, certificate?: Certificat
 
 /** Paths that are answered while the gateway closes. */
 const MONITORING: ReadonlySet<string> = new Set(['/health', '/metrics']);
-
-/** Requests that are answered within one event-loop tick and repeated by monitoring and by pages. */
-function onlyTells({ method, routeOptions: { url = '' } }: FastifyRequest): boolean {
-  return method === 'GET' || method === 'HEAD' || /\/find(_all)?$/.test(url);
-}

@@ -5,7 +5,6 @@ import ffmpeg from 'fluent-ffmpeg';
 import { GatewayError } from '../errors.ts';
 import { hasDescriptorsForChild, NO_DESCRIPTORS } from '../runtime/file-descriptors.ts';
 import type { Logger } from '../observe/logger.ts';
-import { readDirectly } from '../runtime/pipe.ts';
 import { adaptOptions } from './ffmpeg-abilities.ts';
 import type { FfmpegCommandLine } from './ffmpeg-args.ts';
 import { ffmpegMemory } from './ffmpeg-memory.ts';
@@ -115,8 +114,7 @@ export class FfmpegProcess extends EventEmitter<FfmpegProcessEvents> {
           const child = childOf(command);
           if (!child?.pid) return failed(new Error(log.join(' | ') || 'it ended immediately'));
           process = new FfmpegProcess(child, command, log, purpose, logger);
-          if (line.output === 'pipe:1') readDirectly(child.stdout, (chunk) => process!.emit('output', chunk));
-          else child.stdout.on('data', (chunk: Buffer) => process!.emit('output', chunk));
+          if (line.output !== 'pipe:1') child.stdout.on('data', (chunk: Buffer) => process!.emit('output', chunk));
           for (const chunk of early) process.emit('output', chunk);
           logger.debug({ pid: child.pid, purpose }, 'ffmpeg started');
           resolve(process);

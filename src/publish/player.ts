@@ -6,6 +6,8 @@ import type { FrameSize, LiveStream, Playback, StreamMessage } from '../streams/
 export interface PlayRequest {
   readonly streamName: string;
   readonly offerSdp: string;
+  /** IP address of the client. */
+  readonly clientAddress?: string;
   readonly tcpOnly?: boolean;
   /** Reports the size of the frames by `resized`. */
   readonly frameSize?: boolean;
@@ -54,13 +56,13 @@ export class Player extends EventEmitter<PlayerEvents> {
   /** @throws {GatewayError} STREAM_NOT_FOUND, NOT_IMPLEMENTED, INVALID_SDP, NO_COMMON_CODECS */
   static async open(
     stream: LiveStream | undefined,
-    { offerSdp, tcpOnly, frameSize = false, logger }: PlayRequest,
+    { offerSdp, clientAddress, tcpOnly, frameSize = false, logger }: PlayRequest,
     learnFrameSize?: LearnFrameSize,
   ): Promise<Player> {
     const publisher = stream?.publisher;
     if (!stream || !publisher) throw notFound();
     if (!publisher.play) throw new GatewayError('NOT_IMPLEMENTED', 'The source of this stream cannot be played.');
-    const playback = await publisher.play({ offerSdp, tcpOnly, logger });
+    const playback = await publisher.play({ offerSdp, clientAddress, tcpOnly, logger });
     if (stream.publisher !== publisher) {
       playback.close();
       throw notFound();

@@ -2,7 +2,6 @@ import { spawn, type ChildProcessByStdio } from 'node:child_process';
 import { EventEmitter } from 'node:events';
 import type { Readable, Writable } from 'node:stream';
 import type { Logger } from '../observe/logger.ts';
-import { readDirectly } from '../runtime/pipe.ts';
 import type { AacCoder, AacCoderEvents, AacCoderOptions } from './aac-coder.ts';
 import { OutputWatch } from './output-watch.ts';
 
@@ -70,7 +69,6 @@ export class SharedEncoder {
       );
     });
     child.stdin.on('error', () => {}); // EPIPE: the process has ended, and `close` says why
-    readDirectly(child.stdout, (data) => this.#read(data));
     child.stdout.on('data', (data: Buffer) => this.#read(data));
     options.logger.debug({ pid: child.pid, purpose: 'shared audio encoder' }, 'audio encoder started');
   }

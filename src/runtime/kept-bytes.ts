@@ -1,16 +1,16 @@
 const FIRST_BYTES = 4096;
 
 /**
- * Pieces of bytes that are kept for more than a turn of the event loop, copied into memory that is used again and again. To hold the pieces themselves costs nothing
- * here and much elsewhere: each holds all that was read with it, V8 takes what has lived through two scavenges, a tenth of a second, for something that
- * stays, and collects its whole heap, again and again, to be rid of it.
+ * Copies of pieces of bytes that outlive an event-loop tick, in memory that is used again. To hold the pieces themselves is expensive: each is a view that
+ * keeps the whole read buffer alive, V8 takes what has survived two scavenges (a tenth of a second) for long-lived, and collects the whole heap again and
+ * again to free it.
  */
 export class KeptBytes {
   #memory = Buffer.alloc(0);
   /** Where each piece ends. */
   readonly #ends: number[] = [];
 
-  /** Pieces. */
+  /** The number of pieces. */
   get length(): number {
     return this.#ends.length;
   }
@@ -27,7 +27,7 @@ export class KeptBytes {
     this.#ends.push(end);
   }
 
-  /** Views of the pieces, good until the next {@link push} after a {@link clear}. */
+  /** Views of the pieces, valid until the next {@link push} after a {@link clear}. */
   views(): Buffer[] {
     return this.#split(this.#memory);
   }

@@ -1,32 +1,23 @@
-import { performance } from 'node:perf_hooks'; // the global one is looked up each time
+import { performance } from 'node:perf_hooks'; // the global one is looked up on every use
 
 type Task = () => void;
 
 let tasks: Task[] = [];
-let lastTask: Task | undefined;
 let isScheduled = false;
-/** When this turn first asked for the time. */
+/** When the time was first asked for in this tick. */
 let timeOfTick: number | undefined;
 
 /**
- * Runs `task` once, when all that this turn of the event loop has brought is dealt with: packets of all streams, what encoders have written.
- * `process.nextTick` would run it after each of these events, and one of its ticks costs more than a whole turn's list here. What a task adds runs in
- * the same turn: a socket that is uncorked in the next one sends a large key frame only after the rest in between (`pacer.ts`).
+ * Runs `task` once, after all events of this event-loop tick: packets of all streams, output of encoders. `process.nextTick` would run it after each of
+ * these events, and one of its ticks costs more than the list of a whole tick here. Tasks that a task adds run in the same tick.
  */
 export function atEndOfTick(task: Task): void {
   tasks.push(task);
   schedule();
 }
 
-/** The same, after all others. There is one last task; a second one in the same turn takes its place. */
-export function atVeryEndOfTick(task: Task): void {
-  lastTask = task;
-  schedule();
-}
-
 /**
- * Milliseconds of `performance.now()`, read once for all that this turn of the event loop brings: to read the clock costs more than most of what is done with
- * its time.
+ * Milliseconds of `performance.now()`, read once per event-loop tick: reading the clock costs more than most of what is done with the time.
  */
 export function tickMs(): number {
   if (timeOfTick === undefined) {
@@ -45,16 +36,13 @@ function schedule(): void {
 function end(): void {
   let done = 0;
   try {
-    // Those that tasks add are among them.
+    // Includes the tasks that tasks add.
     while (done < tasks.length) tasks[done++]!();
-    const last = lastTask;
-    lastTask = undefined;
-    last?.();
   } finally {
     tasks = tasks.slice(done);
     isScheduled = false;
     timeOfTick = undefined;
-    // One has thrown, and the others are not to suffer for it; or the last one has added something.
-    if (tasks.length > 0 || lastTask) schedule();
+    // A task has thrown; the others still run.
+    if (tasks.length > 0) schedule();
   }
 }

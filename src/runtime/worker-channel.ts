@@ -1,22 +1,28 @@
 import type { ChildProcess } from 'node:child_process';
-import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { Readable } from 'node:stream';
-import type { Pacer } from './pacer.ts';
+import type { Logger } from '../observe/logger.ts';
+import type { FastPaths } from './fast-paths.ts';
 import { readDirectly } from './pipe.ts';
 
-/** An RTP packet: a view of what was read from the worker, which nobody else writes to. */
+/** An RTP packet: a view of what was read from the worker. Nothing else writes to that memory. */
 export type PacketListener = (packet: Buffer) => void;
 
-/** The pipe on which a mediasoup worker speaks to us (the fifth of its `stdio`). */
+export interface WorkerChannelOptions {
+  /** `media_batch_ms`: see `pipe.ts`. */
+  readonly batchMs: number;
+  readonly fastPaths: FastPaths;
+  readonly logger: Logger;
+}
+
+/** The pipe on which a mediasoup worker sends (the fifth of its `stdio`). */
 const FROM_WORKER = 4;
 /** Each message follows its length, a 32-bit number; little-endian, as are all machines that a worker is built for. */
 const LENGTH_BYTES = 4;
+/** The largest message of mediasoup (`MESSAGE_MAX_LEN` in its Channel.ts). */
+const MAX_MESSAGE_BYTES = 8 * 1024 * 1024;
 
-/** The marker bit of an RTP packet, in its second byte (RFC 3550, 5.1). */
-const MARKER = 0x80;
-
-// Of mediasoup's FlatBuffers schema (worker/fbs/message.fbs, notification.fbs, consumer.fbs). A test holds them against the real worker;
-// where they do not fit, packets take the way that mediasoup has for them.
+// From mediasoup's FlatBuffers schema (worker/fbs/message.fbs, notification.fbs, consumer.fbs). A start-up check and a test compare them with the
+// real worker.
 const MESSAGE = { dataType: 0, data: 1 } as const;
 const NOTIFICATION = { handlerId: 0, event: 1, bodyType: 2, body: 3 } as const;
 const RTP_NOTIFICATION = { data: 0 } as const;
@@ -25,55 +31,59 @@ const EVENT_CONSUMER_RTP = 21;
 const BODY_CONSUMER_RTP = 17;
 
 /**
- * Reads the RTP packets out of what a mediasoup worker says, and leaves the rest to mediasoup. Its own way costs a packet two copies, a turn
- * of the event loop, a text decoder and three event emitters; together more than everything that is done with the packet afterwards.
+ * Takes the RTP packets out of the messages of a mediasoup worker and passes all other messages on to mediasoup. mediasoup's own path costs a packet two
+ * copies, an event-loop tick, a text decoder and three event emitters: more than everything that is done with the packet afterwards.
+ *
+ * A message that does not have the expected layout is mediasoup's; after an impossible length everything is.
  */
 export class WorkerChannel {
   readonly #consumers = new Set<ListenedConsumer>();
-  /** The one whose packet was the last: the next packet is likely to be of the same frame. */
+  /** The consumer of the last packet: the next packet is probably of the same frame. */
   #lastConsumer: ListenedConsumer | undefined;
-  readonly #forward: (message: Buffer) => void;
-  readonly #pacer: Pacer;
-  /** The beginning of a message whose end has not been read yet. */
-  #partial: Buffer | undefined;
-  /** In what is being read. */
-  #packets = 0;
-  #frames = 0;
-  /** The last frame is not complete yet. */
-  #partialFrame = false;
+  readonly #readers: readonly ((data: Buffer) => void)[];
+  readonly #options: WorkerChannelOptions;
+  /** The beginning of a message whose end has not been read yet: pieces, and their total length. */
+  #partial: Buffer[] = [];
+  #partialBytes = 0;
+  /** The stream of messages cannot be split: mediasoup gets every byte. */
+  #broken = false;
 
-  constructor(pipe: Readable, pacer: Pacer) {
-    this.#pacer = pacer;
-    const readers = pipe.listeners('data') as ((data: Buffer) => void)[];
-    for (const reader of readers) pipe.off('data', reader);
-    this.#forward = (message) => readers.forEach((reader) => reader(message));
+  constructor(pipe: Readable, options: WorkerChannelOptions) {
+    this.#options = options;
+    this.#readers = pipe.listeners('data') as ((data: Buffer) => void)[];
+    for (const reader of this.#readers) pipe.off('data', reader);
+    const { batchMs, fastPaths, logger } = options;
     const read = (data: Buffer): void => this.#read(data);
     pipe.on('data', read);
-    readDirectly(pipe, read);
+    const unavailable = readDirectly(pipe, {
+      batchMs,
+      read,
+      failed: (reason, error) => {
+        if (error === undefined) fastPaths.fallBack('pipe_reads', reason);
+        else logger.error({ err: error }, reason);
+      },
+    });
+    if (unavailable === undefined) fastPaths.activate('pipe_reads');
+    else fastPaths.fallBack('pipe_reads', unavailable);
+  }
+
+  /** The channel of a worker's process, or why there is none. */
+  static attach(child: ChildProcess | undefined, pid: number, options: WorkerChannelOptions): WorkerChannel | string {
+    if (!child) return 'Node published no child process';
+    if (child.pid !== pid) return 'Node published another child process';
+    const pipe = child.stdio[FROM_WORKER] as Readable | null | undefined;
+    if (typeof pipe?.listeners !== 'function' || pipe.listeners('data').length === 0)
+      return 'mediasoup does not read from the expected pipe';
+    return new WorkerChannel(pipe, options);
   }
 
   /**
-   * Starts a worker and takes hold of its pipe, which mediasoup does not give away; Node tells of each child process that is started.
+   * Passes the packets of a consumer to `listener` instead of emitting the consumer's `rtp` event.
    *
-   * @param spawn starts the child process before its first `await`
+   * @returns how to stop
    */
-  static async capture<Worker>(
-    spawn: () => Promise<Worker>,
-    pacer: Pacer,
-  ): Promise<{ worker: Worker; channel: WorkerChannel | undefined }> {
-    let child: ChildProcess | undefined;
-    const onSpawn = (message: unknown): void => void (child = (message as { process: ChildProcess }).process);
-    subscribe('child_process', onSpawn);
-    const spawning = spawn();
-    unsubscribe('child_process', onSpawn);
-    const worker = await spawning;
-    const pipe = child?.stdio[FROM_WORKER] as Readable | null | undefined;
-    return { worker, channel: pipe ? new WorkerChannel(pipe, pacer) : undefined };
-  }
-
-  /** Gives the packets of a consumer to `listener` instead of the consumer's own `rtp` event. Returns how to stop. */
-  listen(consumerId: string, kind: 'audio' | 'video', listener: PacketListener): () => void {
-    const consumer: ListenedConsumer = { id: wordsOf(consumerId), kind, listener };
+  listen(consumerId: string, listener: PacketListener): () => void {
+    const consumer: ListenedConsumer = { id: wordsOf(consumerId), listener };
     this.#consumers.add(consumer);
     return () => {
       if (this.#lastConsumer === consumer) this.#lastConsumer = undefined;
@@ -82,52 +92,100 @@ export class WorkerChannel {
   }
 
   #read(data: Buffer): void {
-    this.#packets = 0;
-    this.#frames = 0;
-    const rest = this.#partial ? this.#complete(this.#partial, data) : data;
+    if (this.#broken) return this.#forward(data);
+    const rest = this.#partialBytes > 0 ? this.#complete(data) : data;
+    if (!rest) return;
     const view = viewOf(rest);
     let start = 0;
     while (rest.length - start >= LENGTH_BYTES) {
-      const end = start + LENGTH_BYTES + view.getUint32(start, true);
+      const length = view.getUint32(start, true);
+      if (length > MAX_MESSAGE_BYTES) return this.#break(rest.subarray(start), length);
+      const end = start + LENGTH_BYTES + length;
       if (end > rest.length) break;
       this.#take(rest, view, start, end);
       start = end;
     }
-    this.#partial = start < rest.length ? rest.subarray(start) : undefined;
-    if (this.#packets > 0) this.#pacer.took(this.#packets, this.#frames, this.#partialFrame);
+    if (start < rest.length) this.#keep(rest.subarray(start));
   }
 
-  /** Takes a message that has come in two parts, and returns what follows it; no more is copied than the message. */
-  #complete(partial: Buffer, data: Buffer): Buffer {
-    const length = partial.length < LENGTH_BYTES ? Infinity : LENGTH_BYTES + partial.readUInt32LE(0);
-    const missing = length - partial.length;
-    if (missing > data.length) return Buffer.concat([partial, data]);
-    const message = Buffer.concat([partial, data.subarray(0, missing)], length);
+  #keep(piece: Buffer): void {
+    this.#partial.push(piece);
+    this.#partialBytes += piece.length;
+  }
+
+  /** Takes a message that was read in several pieces. Returns the bytes after it, or nothing while it is incomplete; copies no more than the message. */
+  #complete(data: Buffer): Buffer | undefined {
+    // Only a length that was cut itself needs the pieces joined early.
+    if (this.#partialBytes < LENGTH_BYTES) {
+      const joined = Buffer.concat([...this.#partial, data]);
+      this.#partial = [];
+      this.#partialBytes = 0;
+      return joined;
+    }
+    const first = this.#partial[0]!;
+    const length = LENGTH_BYTES + first.readUInt32LE(0);
+    const missing = length - this.#partialBytes;
+    if (missing > data.length) {
+      this.#keep(data);
+      return undefined;
+    }
+    const message = Buffer.concat([...this.#partial, data.subarray(0, missing)], length);
+    this.#partial = [];
+    this.#partialBytes = 0;
     this.#take(message, viewOf(message), 0, length);
     return data.subarray(missing);
   }
 
   #take(bytes: Buffer, view: DataView, start: number, end: number): void {
-    const notification = rtpNotification(view, start + LENGTH_BYTES);
-    const consumer =
-      notification === undefined
-        ? undefined
-        : this.#consumerOf(view, vector(view, notification, NOTIFICATION.handlerId));
-    if (!consumer) return this.#forward(bytes.subarray(start, end));
-    const body = follow(view, field(view, notification!, NOTIFICATION.body));
-    const data = vector(view, body, RTP_NOTIFICATION.data);
-    const packet = bytes.subarray(data, data + lengthOf(view, data));
-    this.#packets++;
-    if (consumer.kind === 'video') {
-      // All codecs set it on the last packet of a frame (RFC 6184, 5.1, and the others).
-      this.#partialFrame = (packet[1]! & MARKER) === 0;
-      if (!this.#partialFrame) this.#frames++;
+    const found = this.#packetIn(view, start + LENGTH_BYTES, end);
+    if (!found) return this.#forward(bytes.subarray(start, end));
+    try {
+      found.consumer.listener(bytes.subarray(found.start, found.end));
+    } catch (error) {
+      // Packets of other streams were read with this one.
+      this.#options.logger.error({ err: error }, 'a packet could not be processed');
     }
-    consumer.listener(packet);
   }
 
-  /** Compares bytes: to make a string of the UUID takes longer than to look at a hundred of them. */
-  #consumerOf(view: DataView, id: number): ListenedConsumer | undefined {
+  #forward(data: Buffer): void {
+    for (const reader of this.#readers) {
+      try {
+        reader(data);
+      } catch (error) {
+        this.#options.logger.error({ err: error }, 'mediasoup could not process a message of its worker');
+      }
+    }
+  }
+
+  #break(rest: Buffer, length: number): void {
+    this.#broken = true;
+    this.#options.fastPaths.fallBack('worker_channel', `a message of ${length} bytes was announced`);
+    this.#forward(rest);
+  }
+
+  /** Where the packet is in a message that brings one of a consumer that is listened to; nothing for every other message. */
+  #packetIn(
+    view: DataView,
+    start: number,
+    end: number,
+  ): { consumer: ListenedConsumer; start: number; end: number } | undefined {
+    try {
+      const notification = rtpNotification(view, start);
+      if (notification === undefined) return undefined;
+      const consumer = this.#consumerAt(view, vector(view, notification, NOTIFICATION.handlerId));
+      if (!consumer) return undefined;
+      const body = follow(view, field(view, notification, NOTIFICATION.body));
+      const packet = vector(view, body, RTP_NOTIFICATION.data);
+      const packetEnd = packet + lengthOf(view, packet);
+      return packet >= start && packetEnd <= end ? { consumer, start: packet, end: packetEnd } : undefined;
+    } catch (error) {
+      if (error instanceof RangeError) return undefined; // an offset points outside
+      throw error;
+    }
+  }
+
+  /** Compares bytes: making a string of the UUID takes longer than comparing a hundred of them. */
+  #consumerAt(view: DataView, id: number): ListenedConsumer | undefined {
     if (this.#lastConsumer && isAt(view, id, this.#lastConsumer.id)) return this.#lastConsumer;
     for (const consumer of this.#consumers) if (isAt(view, id, consumer.id)) return (this.#lastConsumer = consumer);
     return undefined;
@@ -137,7 +195,6 @@ export class WorkerChannel {
 interface ListenedConsumer {
   /** The bytes of its UUID, four in a number. */
   readonly id: readonly number[];
-  readonly kind: 'audio' | 'video';
   readonly listener: PacketListener;
 }
 
@@ -158,34 +215,27 @@ function viewOf(bytes: Buffer): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
-/** Where the notification stands in a message that brings a packet of a consumer; `undefined` for other messages, and for any that is not laid out like this. */
+/** Where the notification is in a message that brings a packet of a consumer; `undefined` for other messages. */
 function rtpNotification(view: DataView, start: number): number | undefined {
-  try {
-    const message = follow(view, start);
-    if (uint8(view, field(view, message, MESSAGE.dataType)) !== DATA_TYPE_NOTIFICATION) return undefined;
-    const notification = follow(view, field(view, message, MESSAGE.data));
-    if (uint8(view, field(view, notification, NOTIFICATION.event)) !== EVENT_CONSUMER_RTP) return undefined;
-    return uint8(view, field(view, notification, NOTIFICATION.bodyType)) === BODY_CONSUMER_RTP
-      ? notification
-      : undefined;
-  } catch (error) {
-    if (error instanceof RangeError) return undefined; // it points outside
-    throw error;
-  }
+  const message = follow(view, start);
+  if (uint8(view, field(view, message, MESSAGE.dataType)) !== DATA_TYPE_NOTIFICATION) return undefined;
+  const notification = follow(view, field(view, message, MESSAGE.data));
+  if (uint8(view, field(view, notification, NOTIFICATION.event)) !== EVENT_CONSUMER_RTP) return undefined;
+  return uint8(view, field(view, notification, NOTIFICATION.bodyType)) === BODY_CONSUMER_RTP ? notification : undefined;
 }
 
 const VECTOR_LENGTH_BYTES = 4;
-/** Where a field would stand that was left out because it has its default: all of them are 0. */
+/** The position of a field that was left out because it has its default, which is 0 for all of them. */
 const LEFT_OUT = -1;
 
-// FlatBuffers, as far as it is needed here (https://flatbuffers.dev/internals): offsets count from where they stand. Some twenty numbers are read for a packet, which
-// is why it is a DataView: V8 makes one instruction of each, and a check.
+// FlatBuffers, as far as needed here (https://flatbuffers.dev/internals): an offset counts from its own position. Reading a position outside
+// the view throws a RangeError. About twenty numbers are read for a packet, hence the DataView: V8 makes one instruction and a check of each.
 
 function follow(view: DataView, at: number): number {
   return at + view.getUint32(at, true);
 }
 
-/** Where a field of a table stands, or {@link LEFT_OUT}. */
+/** The position of a field of a table, or {@link LEFT_OUT}. */
 function field(view: DataView, table: number, index: number): number {
   const vtable = table - view.getInt32(table, true);
   const entry = 4 + 2 * index;
@@ -198,7 +248,7 @@ function vector(view: DataView, table: number, index: number): number {
   return follow(view, field(view, table, index)) + VECTOR_LENGTH_BYTES;
 }
 
-/** How many bytes a vector or a string has. */
+/** The number of bytes of a vector or a string. */
 function lengthOf(view: DataView, vector: number): number {
   return view.getUint32(vector - VECTOR_LENGTH_BYTES, true);
 }

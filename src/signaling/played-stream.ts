@@ -42,7 +42,14 @@ export class PlayedStream extends EventEmitter<PlayedStreamEvents> {
     const { name: streamName, sdp: offerSdp, transport, hasVideo: frameSize } = this.#request;
     const { context, logger } = this.#session;
     await this.#session.authorize('play', streamName);
-    return context.players.play({ streamName, offerSdp, tcpOnly: transport === 'TCP', frameSize, logger });
+    return context.players.play({
+      streamName,
+      offerSdp,
+      clientAddress: this.#session.clientAddress,
+      tcpOnly: transport === 'TCP',
+      frameSize,
+      logger,
+    });
   }
 
   #start(player: Player): void {

@@ -38,6 +38,7 @@ export class PublishedStream extends EventEmitter<PublishedStreamEvents> {
       streamName,
       resumeKey: session.owner,
       offerSdp: request.sdp,
+      clientAddress: session.clientAddress,
       minBitrate: request.minBitrate,
       // `bitrate` is set by older pages; the SDK itself puts the other two into the answer.
       maxBitrate: request.maxBitrate || request.bitrate,

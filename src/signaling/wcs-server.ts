@@ -14,7 +14,6 @@ import type { Certificate } from '../net/certificate.ts';
 import type { Logger } from '../observe/logger.ts';
 import type { Players } from '../publish/players.ts';
 import type { Publications } from '../publish/publications.ts';
-import type { Pacer } from '../runtime/pacer.ts';
 import type { LiveStream } from '../streams/live-stream.ts';
 import type { StreamRegistry } from '../streams/stream-registry.ts';
 import type { OriginCheck } from './origin.ts';
@@ -26,7 +25,6 @@ export interface WcsContext {
   readonly players: Players;
   readonly registry: StreamRegistry;
   readonly authorizer: Authorizer;
-  readonly pacer: Pacer;
   readonly logger: Logger;
   /** Encodes the current frame of the stream as JPEG. */
   readonly takeSnapshot?: (stream: LiveStream) => Promise<Buffer>;

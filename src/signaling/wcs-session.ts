@@ -89,6 +89,11 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
     return this.#appKey ?? '';
   }
 
+  /** IP address of the client. */
+  get clientAddress(): string {
+    return this.#client.ip;
+  }
+
   /** Owns the streams of this session; undefined for clients that did not bring an `authToken`. */
   get owner(): string | undefined {
     return this.#owner;
@@ -169,10 +174,8 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
     if (!this.#principal) return this.logger.debug({ message }, 'message before "connection" ignored');
     switch (message) {
       case 'publishStream':
-        this.context.pacer.hurry();
         return this.#streams.publish(argument);
       case 'playStream':
-        this.context.pacer.hurry();
         return this.#streams.play(argument);
       case 'unPublishStream':
         return this.#streams.stop(argument, true);

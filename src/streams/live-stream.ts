@@ -46,6 +46,8 @@ export interface VideoTrack extends TrackBase {
 
 export interface PlaybackOptions {
   readonly offerSdp: string;
+  /** IP address of the client. */
+  readonly clientAddress?: string;
   readonly tcpOnly?: boolean;
   readonly logger: Logger;
 }

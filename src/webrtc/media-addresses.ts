@@ -2,13 +2,13 @@ import { networkInterfaces, type NetworkInterfaceInfo } from 'node:os';
 import type { Settings } from '../config/schema.ts';
 import { isLoopback } from '../net/loopback.ts';
 
-/** Where media is received. */
+/** An address where media is received. */
 export interface MediaAddress {
-  /** Bound, by UDP and TCP. */
+  /** Bound, for UDP and TCP. */
   readonly ip: string;
-  /** Told to browsers instead: an address or a host name. */
+  /** Sent to browsers instead: an address or a host name. */
   readonly announced?: string;
-  /** By UDP alone, and done without where it cannot be had. */
+  /** UDP only, and left out where it cannot be bound. */
   readonly isExtra?: boolean;
 }
 
@@ -17,9 +17,9 @@ type Interfaces = NodeJS.Dict<NetworkInterfaceInfo[]>;
 const LOOPBACK = '127.0.0.1';
 
 /**
- * What `ip_local` says. Where it says nothing: every address of this machine if somebody else may come, which `ip` or `listen_ip` tells. If not, loopback, and
- * this machine's own address too, because Firefox sends no media to loopback. It gives nobody an entrance: the media worker turns away who does not have the
- * credentials of a session, and the WebSocket that gives them is on loopback.
+ * The addresses for media: `ip_local`, if it is set. Otherwise all addresses of this machine, if `ip` or `listen_ip` admit other machines. Otherwise
+ * loopback, and this machine's own address too, because Firefox sends no media to loopback. The latter admits no other machine: the media worker rejects
+ * clients without the credentials of a session, and the WebSocket that hands them out is on loopback.
  */
 export function mediaAddresses(
   { ip, ip_local: bound, listen_ip: listening }: Pick<Settings, 'ip' | 'ip_local' | 'listen_ip'>,
@@ -31,7 +31,7 @@ export function mediaAddresses(
   return [{ ip: LOOPBACK }, ...(own ? [{ ip: own, isExtra: true }] : [])];
 }
 
-/** A browser cannot connect to a wildcard: it is told the first address of this machine that others may reach, else loopback. */
+/** Browsers cannot connect to a wildcard, so they get the first non-loopback address of this machine, or loopback. */
 function reachable(bound: string, announced: string, interfaces: Interfaces): MediaAddress {
   if (announced) return { ip: bound, announced };
   if (bound === '0.0.0.0') return { ip: bound, announced: ownAddress('IPv4', interfaces) ?? LOOPBACK };

@@ -67,7 +67,14 @@ export class PlaySession extends EventEmitter<PlaybackEvents> implements Playbac
     let pipe: RouterPipe | undefined;
     try {
       router = await worker.worker.createRouter({ mediaCodecs });
-      link = await TransportLink.create({ worker, router, dtls: offer.dtls, tcpOnly: options.tcpOnly, logger });
+      link = await TransportLink.create({
+        worker,
+        router,
+        dtls: offer.dtls,
+        clientAddress: options.clientAddress,
+        tcpOnly: options.tcpOnly,
+        logger,
+      });
       pipe = await RouterPipe.create(worker.router, router);
       const sent = new Map<string, types.RtpParameters>();
       for (const media of [offer.audio, offer.video]) {

@@ -10,16 +10,17 @@ import type {
   VideoCodec,
   VideoTrack,
 } from '../streams/live-stream.ts';
+import { tickMs } from '../runtime/tick.ts';
 import type { IngestWorker } from './worker-pool.ts';
 
-/** How often a subscribed track's round-trip time is read. Milliseconds: it only bounds how long to wait for a retransmission. */
+/** Milliseconds between two reads of a subscribed track's round-trip time, which only bounds the wait for a retransmission. */
 const ROUND_TRIP_POLL_MS = 5000;
-/** As often are the layers of simulcast compared: destinations should not begin with a small frame for long. Milliseconds. */
+/** Milliseconds between two comparisons of the layers of simulcast: destinations should not begin with a small frame for long. */
 const LAYER_POLL_MS = 500;
-/** A layer must send so many times more than the present one to be taken instead: each change costs a key frame. */
+/** A layer replaces the present one when its bitrate is this many times higher: each change costs a key frame. */
 const LAYER_MARGIN = 1.5;
 
-/** A track of a publish session: a mediasoup producer, of which nothing is consumed before somebody subscribes. */
+/** A track of a publish session: a mediasoup producer, which is consumed while there is a subscription. */
 export class ProducerTrack<Kind extends 'audio' | 'video', Codec> {
   readonly kind: Kind;
   readonly codec: Codec;
@@ -30,7 +31,7 @@ export class ProducerTrack<Kind extends 'audio' | 'video', Codec> {
   readonly #subscriptions = new Set<ConsumerSubscription>();
   #roundTripMs = 0;
   #poll: NodeJS.Timeout | undefined;
-  /** Of simulcast: the index of the layer that is taken, once it is known. */
+  /** Simulcast: the index of the layer that is consumed, once it is known. */
   #bestLayer: number | undefined;
 
   constructor(
@@ -65,15 +66,14 @@ export class ProducerTrack<Kind extends 'audio' | 'video', Codec> {
       rtpCapabilities: plainCapabilities(this.#worker.router.rtpCapabilities),
       paused: true,
     });
-    const unlisten = this.#worker.channel?.listen(consumer.id, this.kind, (packet) =>
-      this.#deliver(subscription, packet),
-    );
-    const subscription = new ConsumerSubscription(consumer, this, () => {
+    const deliver = (packet: Buffer): void => this.#deliver(subscription, packet);
+    const unlisten = this.#worker.channel?.listen(consumer.id, deliver);
+    const subscription = new ConsumerSubscription(consumer, this, deliver, () => {
       unlisten?.();
       this.#remove(subscription);
     });
     if (this.#bestLayer !== undefined) subscription.preferLayer(this.#bestLayer);
-    // No packet can come before the caller has its listeners: resuming is a round trip to the worker.
+    // No packet arrives before the caller has added its listeners: resuming takes a round trip to the worker.
     this.#subscriptions.add(subscription);
     if (this.#subscriptions.size === 1) this.#startPolling();
     try {
@@ -85,8 +85,9 @@ export class ProducerTrack<Kind extends 'audio' | 'video', Codec> {
     return subscription;
   }
 
-  /** A packet that cannot be dealt with must not stop those of other streams, which were read with it. */
+  /** A packet that cannot be processed must not stop those of other streams that were read with it. */
   #deliver(subscription: ConsumerSubscription, packet: Buffer): void {
+    if (this.kind === 'video' && this.#worker.probe.drops(tickMs())) return;
     try {
       subscription.emit('rtp', packet);
     } catch (error) {
@@ -119,8 +120,8 @@ export class ProducerTrack<Kind extends 'audio' | 'video', Codec> {
   }
 
   /**
-   * Which layer is the best no offer says: some list the largest frame first, some last. The one that sends most is it. mediasoup
-   * takes the last one until this is known.
+   * No offer says which layer is the best: some list the largest frame first, some last. The layer with the highest bitrate is taken; until it is
+   * known, mediasoup takes the last one.
    */
   #chooseLayer(stats: readonly types.ProducerStat[]): void {
     const bitrate = (layer: number | undefined): number =>
@@ -157,21 +158,22 @@ class ConsumerSubscription extends EventEmitter<TrackSubscriptionEvents> impleme
   readonly #consumer: types.Consumer;
   readonly #track: { readonly roundTripMs: number };
   readonly #removed: () => void;
-  /** Of simulcast: the layer whose timestamps the packets have. */
+  /** Simulcast: the layer whose timestamps the packets have. */
   #clockSsrc: number | undefined;
   #closed = false;
 
   constructor(
     consumer: types.Consumer,
     track: { readonly roundTripMs: number; readonly producer: types.Producer },
+    deliver: (packet: Buffer) => void,
     removed: () => void,
   ) {
     super();
     this.#consumer = consumer;
     this.#track = track;
     this.#removed = removed;
-    // Only what does not come by the worker's channel.
-    consumer.on('rtp', (packet) => this.emit('rtp', packet));
+    // Only packets that the worker's channel does not take.
+    consumer.on('rtp', deliver);
     consumer.on('layerschange', (layers) => {
       this.#clockSsrc ??=
         layers && track.producer.score.find(({ encodingIdx }) => encodingIdx === layers.spatialLayer)?.ssrc;
@@ -188,8 +190,8 @@ class ConsumerSubscription extends EventEmitter<TrackSubscriptionEvents> impleme
   }
 
   /**
-   * Whether the reports of that SSRC tell the time of this subscription's packets. Each layer of simulcast has RTP timestamps of its
-   * own; mediasoup shifts those of all layers to the timestamps of the first one that it forwarded.
+   * Whether the sender reports of that SSRC apply to this subscription's packets. Each layer of simulcast has RTP timestamps of its own;
+   * mediasoup shifts those of all layers to the timestamps of the first one that it forwarded.
    */
   isClockedBy(ssrc: number): boolean {
     return this.#consumer.type !== 'simulcast' || this.#clockSsrc === ssrc;
@@ -207,7 +209,7 @@ class ConsumerSubscription extends EventEmitter<TrackSubscriptionEvents> impleme
     this.#removed();
   }
 
-  /** The producer is closed; its consumers close with it by themselves. */
+  /** The producer is closed; mediasoup closes its consumers. */
   end(): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -224,7 +226,7 @@ export function ntpMilliseconds(seconds: number, fraction: number): number {
   return (seconds >>> 0) * 1000 + ((fraction >>> 0) / 2 ** 32) * 1000;
 }
 
-/** A copy inside the process needs no retransmissions and no header extensions: packets are plain. */
+/** A consumer inside this process needs no retransmissions and no header extensions. */
 function plainCapabilities(capabilities: types.RtpCapabilities): types.RtpCapabilities {
   return {
     codecs: capabilities

@@ -18,6 +18,8 @@ export interface PublishSessionOptions {
   readonly pool: WorkerPool;
   readonly offerSdp: string;
   readonly logger: Logger;
+  /** IP address of the client. */
+  readonly clientAddress?: string;
   /** Kilobits per second of video; 0 or undefined leaves it to the browser and the network. */
   readonly minBitrate?: number;
   readonly maxBitrate?: number;
@@ -104,6 +106,7 @@ export class PublishSession extends EventEmitter<PublishSessionEvents> implement
         worker,
         router: worker.router,
         dtls: offer.dtls,
+        clientAddress: options.clientAddress,
         tcpOnly: options.tcpOnly,
         dataChannel: offer.dataMid !== undefined,
         logger,

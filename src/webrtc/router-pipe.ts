@@ -1,17 +1,17 @@
 import { EventEmitter } from 'node:events';
 import type { types } from 'mediasoup';
 
-/** Both ends are in one process. */
+/** Both ends are in the same process. */
 const LISTEN_INFO = { protocol: 'udp', ip: '127.0.0.1' } as const;
 
 export interface RouterPipeEvents {
-  /** A producer that is led through has closed; the pipe itself has not. */
+  /** A producer that is piped has closed; the pipe itself has not. */
   producerClosed: [];
 }
 
 /**
- * Leads producers of one router into another one of the same worker. mediasoup's own `pipeToRouter` ties the two ends together so that whichever closes
- * closes the other; when a publisher goes, it asks the worker to close what is closed, which the worker reports as errors.
+ * Pipes producers of one router into another router of the same worker. mediasoup's own `pipeToRouter` closes each end with the other; when a
+ * publisher leaves, it asks the worker to close objects that are closed already, which the worker reports as errors.
  */
 export class RouterPipe extends EventEmitter<RouterPipeEvents> {
   readonly #near: types.PipeTransport;
@@ -39,7 +39,7 @@ export class RouterPipe extends EventEmitter<RouterPipeEvents> {
     }
   }
 
-  /** @returns the producer's double at the far end */
+  /** @returns the producer's copy at the far end */
   async lead(producerId: string): Promise<types.Producer> {
     const consumer = await this.#near.consume({ producerId });
     consumer.once('producerclose', () => this.emit('producerClosed'));

@@ -7,37 +7,37 @@ import { layerLines } from './simulcast.ts';
  */
 
 /**
- * Kilobits per second. Chromium begins at 300 by itself and then sends 720p as 640x360 for the first seconds; with this it starts
- * at 960x540 or at full size. A slower line costs a second of adaptation.
+ * Kilobits per second. Chromium starts at 300 by default and then sends 720p as 640x360 for the first seconds; with this it starts
+ * at 960x540 or at full size. On a slower line the adaptation takes a second.
  */
 export const VIDEO_START_BITRATE = 1500;
 
-/** Our end of the transport, as mediasoup made it. */
+/** The gateway's end of the transport, as created by mediasoup. */
 export interface LocalTransport {
   readonly iceParameters: types.IceParameters;
   readonly iceCandidates: readonly types.IceCandidate[];
   readonly dtlsParameters: types.DtlsParameters;
-  /** Where data channels were accepted. */
+  /** Only where data channels were accepted. */
   readonly sctpParameters?: types.SctpParameters;
 }
 
 export interface AnswerOptions {
   readonly offer: Offer;
   readonly transport: LocalTransport;
-  /** What is sent to a player, by mid. Sections without an entry only receive. */
+  /** The parameters of what is sent to a player, by mid. Sections without an entry only receive. */
   readonly sent?: ReadonlyMap<string, types.RtpParameters>;
   /** Kilobits per second at which a publishing browser starts its video; see {@link VIDEO_START_BITRATE}. */
   readonly videoStartBitrate?: number;
   /**
-   * Milliseconds of sound that a publisher should put into a packet (`a=ptime`, RFC 8866, 6.4). Browsers take 20 by themselves; every packet of more saves its
-   * header and a wake-up on both sides, and is missed for longer when it gets lost.
+   * Milliseconds of audio per packet that the publisher is asked for (`a=ptime`, RFC 8866, 6.4). The default of browsers is 20; longer packets save
+   * headers and wake-ups on both sides, but a lost one is a longer gap.
    */
   readonly audioPacketMs?: number;
-  /** Names the answer's media stream for a player; without `msid` the SDK's page shows nothing. */
+  /** Name of the media stream for a player; without `msid` the SDK's page shows nothing. */
   readonly streamId?: string;
 }
 
-/** The answer: the one chosen codec per section, every candidate at once, everything else rejected. */
+/** The answer: one codec per accepted section, all candidates, all other sections rejected. */
 export function buildAnswer({
   offer,
   transport,
@@ -49,7 +49,7 @@ export function buildAnswer({
   const accepted = offer.sections.filter((section) => section.accepted).map((section) => section.mid);
   const lines = [
     'v=0',
-    // The session id needs no meaning: nobody updates this session (RFC 9429, 5.3.1).
+    // The session id needs no meaning: this session is never updated (RFC 9429, 5.3.1).
     'o=- 1 1 IN IP4 127.0.0.1',
     's=-',
     't=0 0',
@@ -85,7 +85,7 @@ export function buildAnswer({
   return lines.join('\r\n') + '\r\n';
 }
 
-/** Chromium's own parameter of `a=fmtp`; others ignore it. */
+/** A parameter of `a=fmtp` that only Chromium knows; other clients ignore it. */
 function withStartBitrate(parameters: types.RtpParameters, kilobits: number): types.RtpParameters {
   const [media, ...others] = parameters.codecs;
   return {

@@ -10,11 +10,11 @@ export interface IceCredentials {
 }
 
 export interface IceFragment extends IceCredentials {
-  /** How many candidates it brings. An ICE-lite server connects to none of them: the other side connects to it. */
+  /** The number of candidates. An ICE-lite server connects to none of them: the client connects to it. */
   readonly candidates: number;
 }
 
-/** A machine has some dozens of addresses at most, and a client that gathers anew sends them again. */
+/** A machine has some dozens of addresses at most, and a client that gathers again sends them again. */
 const MAX_CANDIDATES = 200;
 
 const iceText = (low: number) =>
@@ -29,12 +29,12 @@ export const IceCredentialsSchema = z.object({
   password: iceText(22),
 }) satisfies z.ZodType<IceCredentials>;
 
-// eslint-disable-next-line no-control-regex -- a line with control characters is no SDP
+// eslint-disable-next-line no-control-regex -- SDP has no control characters
 const LINE = /^[a-z]=[^\u0000-\u001f\u007f]*$/;
-/** RFC 8839, 5.1: foundation, component, transport, priority, address, port, type. Whatever follows is for others. */
+/** RFC 8839, 5.1: foundation, component, transport, priority, address, port, type. The rest is ignored. */
 const CANDIDATE = /^a=candidate:[A-Za-z0-9+/]{1,32} \d{1,3} \S{1,16} \d{1,10} \S{1,255} \d{1,5} typ \S{1,32}( .*)?$/;
 
-/** @throws {GatewayError} INVALID_SDP that names what is wrong */
+/** @throws {GatewayError} INVALID_SDP that names the mistake */
 export function parseIceFragment(text: string): IceFragment {
   const lines = text.split(/\r\n|\n|\r/).filter((line) => line !== '');
   const malformed = lines.find(
@@ -43,7 +43,7 @@ export function parseIceFragment(text: string): IceFragment {
   if (malformed !== undefined) throw invalid('it has a malformed line');
   const candidates = lines.filter((line) => line.startsWith('a=candidate:')).length;
   if (candidates > MAX_CANDIDATES) throw invalid(`it has ${candidates} candidates, more than ${MAX_CANDIDATES}`);
-  // With BUNDLE every section has the same credentials, so the first ones are those of all.
+  // With BUNDLE all sections have the same credentials.
   const value = (name: string): string | undefined => lines.find((line) => line.startsWith(name))?.slice(name.length);
   const credentials = IceCredentialsSchema.safeParse({
     usernameFragment: value('a=ice-ufrag:'),
@@ -53,7 +53,7 @@ export function parseIceFragment(text: string): IceFragment {
   return { ...credentials.data, candidates };
 }
 
-/** What a restart is answered with. The candidates are those of the answer: the gateway's port stays the same. */
+/** The answer to an ICE restart. The candidates are those of the SDP answer: the gateway's port stays the same. */
 export function buildIceFragment({ usernameFragment, password }: types.IceParameters): string {
   return ['a=ice-lite', `a=ice-ufrag:${usernameFragment}`, `a=ice-pwd:${password}`, ''].join('\r\n');
 }

@@ -8,7 +8,7 @@ import { IceCredentialsSchema, type IceCredentials } from './sdp-fragment.ts';
 import { offeredLayers, RID_EXTENSIONS } from './simulcast.ts';
 
 /**
- * SDP offers (RFC 8866, RFC 9429) to RTP parameters; `sdp-answer.ts` is the way back. Pure: no sockets, no mediasoup calls.
+ * SDP offers (RFC 8866, RFC 9429) to RTP parameters; `sdp-answer.ts` does the reverse. Pure: no sockets, no mediasoup calls.
  */
 
 /** Chromium's offer with every codec has 7 kB; one with simulcast and a dozen m-lines stays below 30. */
@@ -17,19 +17,19 @@ const MAX_LINE_LENGTH = 4096;
 const MAX_MEDIA_SECTIONS = 32;
 
 /**
- * The header extensions that are negotiated. Not `urn:3gpp:video-orientation`: it does not survive the way to RTMP, and without
- * it the browser rotates the pixels.
+ * The header extensions that are negotiated. Not `urn:3gpp:video-orientation`: RTMP cannot carry it, and without it the browser rotates the
+ * pixels itself.
  */
 const HEADER_EXTENSIONS: ReadonlySet<string> = new Set(['urn:ietf:params:rtp-hdrext:sdes:mid']);
 const FEEDBACK: ReadonlySet<string> = new Set(['nack', 'nack pli', 'ccm fir']);
-/** What a sender needs to hear of the arrival of its packets, where the worker tells it. */
+/** Needed for transport-cc feedback, where the worker sends it. */
 const CONGESTION_EXTENSIONS: ReadonlySet<string> = new Set([
   'http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time',
   'http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01',
 ]);
 const CONGESTION_FEEDBACK: ReadonlySet<string> = new Set(['transport-cc', 'goog-remb']);
 
-/** What passes through to RTMP comes first; the rest must be re-encoded. */
+/** The codec that is passed through to RTMP comes first; the others must be transcoded. */
 export const AUDIO_PREFERENCE: readonly AudioCodec[] = ['opus', 'pcmu', 'pcma'];
 export const VIDEO_PREFERENCE: readonly VideoCodec[] = ['h264', 'vp8', 'vp9', 'av1'];
 
@@ -37,7 +37,7 @@ export interface OfferedMedia<Codec> {
   readonly mid: string;
   readonly codec: Codec;
   readonly clockRate: number;
-  /** With the offer's payload types and header extension ids; for `transport.produce()` as they are. */
+  /** With the offer's payload types and header extension ids; valid for `transport.produce()`. */
   readonly rtpParameters: types.RtpParameters;
 }
 
@@ -51,9 +51,9 @@ export interface Section {
 }
 
 export interface Offer {
-  /** The remote side's. An ICE-lite server checks nothing, but trickled fragments are told apart by them. */
+  /** The client's. An ICE-lite server sends no checks, but uses them to tell trickled fragments apart. */
   readonly ice: IceCredentials;
-  /** For `transport.connect()`: `role` is the remote side's. */
+  /** For `transport.connect()`: `role` is the client's. */
   readonly dtls: types.DtlsParameters;
   readonly sections: readonly Section[];
   readonly audio?: OfferedMedia<AudioCodec>;
@@ -63,17 +63,17 @@ export interface Offer {
 }
 
 export interface OfferOptions {
-  /** What the offerer wants to do: a publisher sends, a player receives. */
+  /** A publisher sends, a player receives. */
   readonly offerer: 'sends' | 'receives';
-  /** Codecs that may be chosen, the best first; empty: no such media wanted. */
+  /** Codecs that may be chosen, the best first; empty: sections of this kind are rejected. */
   readonly audio?: readonly AudioCodec[];
   readonly video?: readonly VideoCodec[];
   /**
-   * Negotiate feedback for congestion control. Only where it will be sent: a browser that was promised feedback and hears nothing
+   * Negotiate feedback for congestion control. Only where it will be sent: a browser that was promised feedback and receives none
    * lowers its bitrate by a fifth every second.
    */
   readonly congestionFeedback: boolean;
-  /** Refuse an offer of which a part would be rejected, instead of taking the rest (RFC 9725, 4.4.3). */
+  /** Refuse an offer of which a part would be rejected, instead of accepting the other parts (RFC 9725, 4.4.3). */
   readonly complete?: boolean;
   /** Accept a section for data channels (RFC 8841). */
   readonly dataChannel?: boolean;
@@ -109,7 +109,7 @@ const noCommonCodecs = (who: string, codecs: readonly string[]): GatewayError =>
 /**
  * Reads an offer and chooses one codec for audio and one for video.
  *
- * @throws {GatewayError} INVALID_SDP naming what is wrong; NO_COMMON_CODECS when no wanted media has a usable codec
+ * @throws {GatewayError} INVALID_SDP that names the mistake; NO_COMMON_CODECS when no section has a usable codec
  */
 export function parseOffer(sdp: string, options: OfferOptions): Offer {
   checkText(sdp);
@@ -169,7 +169,7 @@ function checkAccepted(media: ParsedMedia, { accepted, type, mid }: Section): vo
   );
 }
 
-/** SCTP over DTLS as all browsers offer it since 2019; the older `m=application 9 DTLS/SCTP 5000` is not answered. */
+/** SCTP over DTLS as all browsers offer it since 2019; the older `m=application 9 DTLS/SCTP 5000` is rejected. */
 function isDataChannel(media: ParsedMedia): boolean {
   return (
     media.type === 'application' &&
@@ -189,13 +189,13 @@ function checkText(sdp: string): void {
 }
 
 function readMid(media: ParsedMedia, index: number): string {
-  // Before BUNDLE, offers had no mid; an answer then names the section by its place.
+  // Before BUNDLE, offers had no mid; an answer then names the section by its position.
   const mid = MidSchema.safeParse(media.mid === undefined ? String(index) : String(media.mid));
   if (!mid.success) throw invalid(`media section ${index} has an unusable a=mid`);
   return mid.data;
 }
 
-/** Which sections can share the one transport: those of the BUNDLE group, or else the first usable one alone (RFC 9143). */
+/** The sections that can share the one transport: those of the BUNDLE group, or else only the first usable one (RFC 9143). */
 function bundledMids(session: sdpTransform.SessionDescription, mids: readonly string[]): ReadonlySet<string> {
   const group = session.groups?.find((candidate) => candidate.type === 'BUNDLE');
   if (group) return new Set(String(group.mids).split(/\s+/));
@@ -217,7 +217,7 @@ function isUsable(media: ParsedMedia, offerer: OfferOptions['offerer']): boolean
   );
 }
 
-/** Port 0 rejects a section, unless it says that it only exists within the bundle. */
+/** Port 0 rejects a section, unless `a=bundle-only` says that it exists only within the bundle. */
 function isOpen(media: ParsedMedia): boolean {
   return media.port !== 0 || (media as { bundleOnly?: unknown }).bundleOnly !== undefined;
 }
@@ -242,14 +242,14 @@ function readTransport(session: sdpTransform.SessionDescription, media: ParsedMe
   };
 }
 
-/** By `a=setup`. Where the offerer leaves it open the answerer opens the connection, which saves half a round trip (RFC 8842, 5.3). */
+/** From `a=setup`. With `actpass` the answerer opens the connection, which saves half a round trip (RFC 8842, 5.3). */
 const REMOTE_ROLES: ReadonlyMap<string, types.DtlsRole> = new Map([
   ['actpass', 'server'],
   ['passive', 'server'],
   ['active', 'client'],
 ]);
 
-/** sdp-transform turns what looks like a number into one. */
+/** sdp-transform converts values that look like numbers. */
 const asText = (value: unknown): unknown => (typeof value === 'number' ? String(value) : value);
 
 function chooseMedia<Codec extends AudioCodec | VideoCodec>(
@@ -262,7 +262,7 @@ function chooseMedia<Codec extends AudioCodec | VideoCodec>(
   const offered = offeredCodecs(media, names, congestionFeedback);
   for (const codec of preference) {
     const passable = offered.filter((candidate) => candidate.codec === codec && isPassable(candidate, offerer));
-    // Browsers offer H.264 twice; whole slices alone (mode 0) are what some encoders offer.
+    // Browsers offer H.264 twice; some encoders offer only packetization mode 0.
     const found = passable.find((candidate) => packetizationMode(candidate) === 1) ?? passable[0];
     if (found)
       return {
@@ -277,8 +277,8 @@ function chooseMedia<Codec extends AudioCodec | VideoCodec>(
 }
 
 /**
- * Has lost packets of sound sent again. Chromium does not offer that, and an answer is to take from what was offered (RFC 4585, 4.2), but it does
- * it when the answer asks for it. Others that were tried (FFmpeg's WHIP muxer, libdatachannel) ignore the line.
+ * Requests retransmission of lost audio packets. Chromium does not offer it, and an answer should only contain what was offered (RFC 4585, 4.2), but
+ * Chromium retransmits when the answer asks for it. FFmpeg's WHIP muxer and libdatachannel ignore the line.
  */
 function askForLost({ rtpParameters: { codecs } }: OfferedMedia<AudioCodec>): void {
   const feedback = (codecs[0]!.rtcpFeedback ??= []);
@@ -296,7 +296,7 @@ const STATIC_PAYLOADS = [
   { payload: 8, codec: 'PCMA', rate: 8000 },
 ];
 
-/** In the order of the m-line, which is the offerer's preference. */
+/** In the order of the m-line: the offerer's preference. */
 function offeredCodecs<Codec>(
   media: ParsedMedia,
   names: ReadonlyMap<string, Codec>,
@@ -325,7 +325,7 @@ function offeredCodecs<Codec>(
   });
 }
 
-/** The parameters of an `a=fmtp` line; all but H.264's `profile-level-id` as numbers where they are. */
+/** The parameters of an `a=fmtp` line, as numbers where they are numbers; except H.264's `profile-level-id`. */
 function formatParameters(media: ParsedMedia, payloadType: number): Record<string, string | number> {
   const config = media.fmtp.find((fmtp) => fmtp.payload === payloadType)?.config ?? '';
   const parameters: Record<string, string | number> = {};
@@ -349,7 +349,7 @@ function feedback(media: ParsedMedia, payloadType: number, congestionFeedback: b
     .map((line) => ({ type: line.type, parameter: line.subtype ?? '' }));
 }
 
-/** Of H.264 (RFC 6184, 8.1). */
+/** The H.264 profile (RFC 6184, 8.1). */
 const packetizationMode = ({ parameters }: OfferedCodec<unknown>): number =>
   Number((parameters.parameters as Record<string, string | number>)['packetization-mode'] ?? 0);
 
@@ -357,7 +357,7 @@ function isPassable(offered: OfferedCodec<AudioCodec | VideoCodec>, offerer: Off
   const { codec, parameters } = offered;
   const format = parameters.parameters as Record<string, string | number>;
   if (codec === 'h264') {
-    // A publisher may promise to send no fragments; a player would have to take them.
+    // A publisher may promise to send no fragments; a player would have to accept them.
     const mode = packetizationMode(offered);
     return (
       (mode === 1 || (mode === 0 && offerer === 'sends')) &&
@@ -370,9 +370,9 @@ function isPassable(offered: OfferedCodec<AudioCodec | VideoCodec>, offerer: Off
   return parameters.clockRate === 90000;
 }
 
-/** Browsers send VP8 layers with up to three temporal ones; of a layer that is not said to have them mediasoup forwards every fourth frame. */
+/** Browsers send VP8 layers with up to three temporal layers; where these are not declared, mediasoup forwards every fourth frame. */
 const LAYER_MODE = 'L1T3';
-/** Those that mediasoup takes as simulcast. Others send the first layer alone. */
+/** The codecs that mediasoup accepts as simulcast. Of the others only the first layer is accepted. */
 const LAYERED_CODECS = /^video\/(H264|VP8)$/i;
 
 function toRtpParameters(
@@ -404,7 +404,7 @@ function toRtpParameters(
   };
 }
 
-/** The RTX payload type that repairs this one (RFC 4588). Only with it does mediasoup ask for lost packets without doubling their sequence numbers. */
+/** The RTX payload type of this one (RFC 4588). mediasoup needs it to request lost packets without duplicate sequence numbers. */
 function retransmission(media: ParsedMedia, payloadType: number): types.RtpCodecParameters | undefined {
   const line = media.rtp.find(
     (rtp) => String(rtp.codec).toLowerCase() === 'rtx' && formatParameters(media, rtp.payload)['apt'] === payloadType,
@@ -420,7 +420,7 @@ function retransmission(media: ParsedMedia, payloadType: number): types.RtpCodec
   };
 }
 
-/** One encoding: the first SSRC with its retransmissions; or none, and packets are then told apart by mid (offers with simulcast have no SSRC). */
+/** One encoding: the first SSRC with its retransmissions. Without an SSRC, as in offers with simulcast, packets are identified by mid. */
 function encoding(media: ParsedMedia, withRetransmission: boolean): types.RtpEncodingParameters {
   const ssrc = Ssrc.safeParse(media.ssrcs?.[0]?.id);
   if (!ssrc.success) return {};

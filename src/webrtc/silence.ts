@@ -1,17 +1,17 @@
-/** How often it is looked, in milliseconds; see {@link Silence}. */
+/** Milliseconds between two polls; see {@link Silence}. */
 export const SILENCE_POLL_MS = 5000;
 /** Polls in a row without a single byte. */
 const SILENT_POLLS = 2;
-/** Bytes in two polls. Less is ICE checks and reports of somebody who has nothing to send. */
+/** Bytes in two polls. Fewer are ICE checks and RTCP reports of a client that sends no media. */
 const LEAST_MEDIA = 5000;
 
 /**
- * Tells that who sent media is gone, long before consent expires: nobody is to see silence for half a minute before anybody is told. Who sends none may well be
- * silent for ten seconds, when one of the ICE checks is lost that some make every five.
+ * Detects a vanished sender before ICE consent expires, which takes half a minute. A client that sends no media may be silent for ten seconds, because some
+ * clients send an ICE check every five seconds, and a check can get lost.
  */
 export class Silence {
   #received = 0;
-  /** Of the last poll that brought any. Whoever vanishes in his first moments had come to send media. */
+  /** Of the last poll with any bytes. A client that vanishes in its first moments is taken for a sender. */
   #bytes = LEAST_MEDIA;
   #sentMedia = true;
   #polls = 0;
@@ -20,14 +20,14 @@ export class Silence {
    * To be called every {@link SILENCE_POLL_MS}.
    *
    * @param received bytes of any kind since the beginning
-   * @returns whether the other side is gone
+   * @returns whether the client is gone
    */
   poll(received: number): boolean {
     const bytes = received - this.#received;
     this.#received = received;
     this.#polls = bytes === 0 ? this.#polls + 1 : 0;
     if (bytes > 0) {
-      // With the poll before: in the last one he may have vanished after a moment.
+      // Together with the poll before: the client may have vanished shortly after the last one began.
       this.#sentMedia = this.#bytes + bytes >= LEAST_MEDIA;
       this.#bytes = bytes;
     }

@@ -3,18 +3,18 @@ import type { types } from 'mediasoup';
 
 /** Simulcast in SDP: RFC 8853 with the stream identifiers of RFC 8851. Pure. */
 
-/** What tells the layers of one m-line apart on the wire (RFC 8852), beside the mid. */
+/** The header extensions that identify the layers of one m-line, besides the mid (RFC 8852). */
 export const RID_EXTENSIONS: ReadonlySet<string> = new Set([
   'urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id',
   'urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id',
 ]);
 
-/** Browsers send three. More would only cost the publisher upload: one layer goes on to RTMP. */
+/** Browsers send three. More would only waste upload bandwidth: one layer is forwarded to RTMP. */
 const MAX_LAYERS = 4;
 
 /**
- * The layers that an m-line offers to send, in its order; empty where it is no simulcast. Of alternatives (`a,b`) the first is
- * taken, which is the one that the offerer prefers.
+ * The layers that an m-line offers to send, in its order; empty without simulcast. Of alternatives (`a,b`) the first one is taken, which
+ * the offerer prefers.
  */
 export function offeredLayers(media: sdpTransform.MediaDescription): string[] {
   const offered = media.simulcast;
@@ -32,7 +32,7 @@ export function offeredLayers(media: sdpTransform.MediaDescription): string[] {
   return distinct.length > 1 ? distinct : [];
 }
 
-/** The answer's lines for what is received; none where it is no simulcast. */
+/** The answer's lines for the received layers; none without simulcast. */
 export function layerLines({ encodings = [] }: types.RtpParameters): string[] {
   const rids = encodings.flatMap(({ rid }) => (rid === undefined ? [] : [rid]));
   return rids.length === 0 ? [] : [...rids.map((rid) => `a=rid:${rid} recv`), `a=simulcast:recv ${rids.join(';')}`];

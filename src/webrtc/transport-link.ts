@@ -9,10 +9,12 @@ import type { IngestWorker } from './worker-pool.ts';
 export interface TransportLinkOptions {
   readonly worker: IngestWorker;
   readonly router: types.Router;
-  /** The remote side's fingerprint and role, from its offer. */
+  /** The client's fingerprint and role, from its offer. */
   readonly dtls: types.DtlsParameters;
+  /** IP address of the client, for the limit of sessions that are not connected. */
+  readonly clientAddress?: string;
   readonly tcpOnly?: boolean;
-  /** The offer has a section for data channels. What comes in them is received and dropped. */
+  /** The offer has a section for data channels. Their messages are received and dropped. */
   readonly dataChannel?: boolean;
   readonly logger: Logger;
 }
@@ -20,29 +22,38 @@ export interface TransportLinkOptions {
 export interface TransportLinkEvents {
   /** ICE and DTLS are up. */
   connected: [];
-  /** The other side is gone, or did not come in time, or the worker died. At most once; nothing follows. */
+  /** The client is gone, or did not connect in time, or the worker died. At most once; nothing follows. */
   lost: [reason: GatewayError];
 }
 
 /**
- * Seconds without a valid ICE check after which the other side is gone (RFC 7675, 5.1). Chromium checks every 2.5 s, but Firefox and libdatachannel, with which OBS
- * publishes, every 4 to 6, as that RFC wants: with mediasoup's least, 10 s, a single check that is lost may be enough.
+ * Seconds without a valid ICE check after which the client is gone (RFC 7675, 5.1). Chromium checks every 2.5 s, but Firefox and libdatachannel (used by
+ * OBS) every 4 to 6 s, as that RFC says: with mediasoup's minimum of 10 s a single lost check can be enough.
  */
 const ICE_CONSENT_TIMEOUT_S = 30;
-/** Milliseconds that a browser has from the answer until ICE and DTLS are up; Chromium gives up after 15 s itself. */
+/** Milliseconds from the answer until ICE and DTLS have to be up; Chromium gives up after 15 s itself. */
 const CONNECT_TIMEOUT_MS = 20_000;
+/** Milliseconds from the answer until the first ICE check: clients check at once, and an offer without a client should not hold its resources. */
+const FIRST_CHECK_TIMEOUT_MS = 5000;
 
-/** A WebRTC transport and its one question: is the other side there? */
+/** A WebRTC transport, and whether its client is present. */
 export class TransportLink extends EventEmitter<TransportLinkEvents> {
   readonly transport: types.WebRtcTransport;
-  readonly #timeout: NodeJS.Timeout;
+  readonly #timeouts: readonly NodeJS.Timeout[];
+  /** Frees the slot of a session that is not connected. */
+  readonly #settled: () => void;
   #silencePoll: NodeJS.Timeout | undefined;
   #over = false;
 
-  private constructor(transport: types.WebRtcTransport, worker: types.Worker, logger: Logger) {
+  private constructor(transport: types.WebRtcTransport, worker: types.Worker, settled: () => void, logger: Logger) {
     super();
     this.transport = transport;
-    this.#timeout = setTimeout(() => this.#lose('PUBLISHER_LOST', 'Failed by ICE timeout'), CONNECT_TIMEOUT_MS);
+    this.#settled = settled;
+    const giveUp = (): void => this.#lose('PUBLISHER_LOST', 'Failed by ICE timeout');
+    this.#timeouts = [
+      setTimeout(() => transport.iceState === 'new' && giveUp(), FIRST_CHECK_TIMEOUT_MS),
+      setTimeout(giveUp, CONNECT_TIMEOUT_MS),
+    ];
     transport.on('icestatechange', (state) => {
       logger.debug({ state }, 'ICE state');
       if (state === 'disconnected') this.#lose('PUBLISHER_LOST', 'Failed by ICE keep alive');
@@ -50,7 +61,7 @@ export class TransportLink extends EventEmitter<TransportLinkEvents> {
     transport.on('dtlsstatechange', (state) => {
       logger.debug({ state }, 'DTLS state');
       if (state === 'connected') {
-        clearTimeout(this.#timeout);
+        this.#settle();
         this.#listenForSilence();
         this.emit('connected');
       } else if (state === 'failed') this.#lose('PUBLISHER_LOST', 'Failed by DTLS error');
@@ -62,25 +73,34 @@ export class TransportLink extends EventEmitter<TransportLinkEvents> {
     });
   }
 
+  /** @throws {GatewayError} LIMIT_REACHED when too many sessions are not connected yet */
   static async create({
     worker,
     router,
     dtls,
+    clientAddress,
     tcpOnly = false,
     dataChannel = false,
     logger,
   }: TransportLinkOptions): Promise<TransportLink> {
-    const transport = await router.createWebRtcTransport({
-      webRtcServer: worker.webRtcServer,
-      enableUdp: !tcpOnly,
-      enableTcp: true,
-      preferUdp: true,
-      iceConsentTimeout: ICE_CONSENT_TIMEOUT_S,
-      enableSctp: dataChannel,
-    });
-    const link = new TransportLink(transport, worker.worker, logger);
+    const settled = worker.pending.enter(clientAddress);
+    let link: TransportLink;
     try {
-      await transport.connect({ dtlsParameters: dtls });
+      const transport = await router.createWebRtcTransport({
+        webRtcServer: worker.webRtcServer,
+        enableUdp: !tcpOnly,
+        enableTcp: true,
+        preferUdp: true,
+        iceConsentTimeout: ICE_CONSENT_TIMEOUT_S,
+        enableSctp: dataChannel,
+      });
+      link = new TransportLink(transport, worker.worker, settled, logger);
+    } catch (error) {
+      settled();
+      throw error;
+    }
+    try {
+      await link.transport.connect({ dtlsParameters: dtls });
     } catch (error) {
       link.close();
       throw error;
@@ -92,7 +112,7 @@ export class TransportLink extends EventEmitter<TransportLinkEvents> {
     return !this.#over && this.transport.dtlsState === 'connected';
   }
 
-  /** Our end, for an answer. */
+  /** The gateway's end, for an answer. */
   get local(): LocalTransport {
     const { iceParameters, iceCandidates, dtlsParameters, sctpParameters } = this.transport;
     return { iceParameters, iceCandidates, dtlsParameters, ...(sctpParameters && { sctpParameters }) };
@@ -102,14 +122,20 @@ export class TransportLink extends EventEmitter<TransportLinkEvents> {
   close(): void {
     if (this.#over) return;
     this.#over = true;
-    clearTimeout(this.#timeout);
+    this.#settle();
     clearInterval(this.#silencePoll);
     this.transport.close();
   }
 
+  /** Connected, or over. */
+  #settle(): void {
+    for (const timeout of this.#timeouts) clearTimeout(timeout);
+    this.#settled();
+  }
+
   #listenForSilence(): void {
     const silence = new Silence();
-    // Asked once more only when it was answered: a worker that hangs has not heard anything either.
+    // One request at a time: a worker that hangs has not received anything either.
     let asking = false;
     this.#silencePoll = setInterval(() => {
       if (asking) return;

@@ -2,76 +2,95 @@ import * as mediasoup from 'mediasoup';
 import type { types } from 'mediasoup';
 import { GatewayError } from '../errors.ts';
 import type { Logger } from '../observe/logger.ts';
-import type { Pacer } from '../runtime/pacer.ts';
+import { FastPaths } from '../runtime/fast-paths.ts';
+import type { WorkerLoad } from '../runtime/overload-state.ts';
+import { captureSpawn } from '../runtime/spawn-capture.ts';
+import { WorkerChannel } from '../runtime/worker-channel.ts';
 import { INGEST_CODECS } from './codecs.ts';
 import type { MediaAddress } from './media-addresses.ts';
-import { WorkerChannel } from '../runtime/worker-channel.ts';
+import { listenError } from './media-ports.ts';
+import { PendingSessions, type PendingSessionLimits } from './pending-sessions.ts';
+import { checkChannel, sendsCongestionFeedback } from './worker-checks.ts';
 import { workerDied } from './worker-failure.ts';
+import { WorkerProbe } from './worker-probe.ts';
 
 export interface WorkerPoolOptions {
-  /** How many mediasoup workers; each takes one core at most. */
+  /** The number of mediasoup workers; each uses one core at most. */
   readonly workers: number;
-  /** UDP and TCP port of the first worker; the next ones take the ports after it. 0: any free ports (for tests). */
+  /** UDP and TCP port of the first worker; each of the others uses the next one. 0: any free ports (for tests). */
   readonly rtcPort: number;
-  /** Asked anew for each worker that is started: a laptop has another address in another place. */
+  /** Called for each worker that is started: the addresses of a laptop change. */
   readonly addresses: () => readonly MediaAddress[];
-  /** Told of the packets of all workers. */
-  readonly pacer: Pacer;
+  /** `media_batch_ms`; 0 where it is missing. */
+  readonly batchMs?: number;
+  /** All of them are tried where it is missing. */
+  readonly fastPaths?: FastPaths;
+  readonly pendingSessions?: PendingSessionLimits;
   readonly logger: Logger;
 }
 
-/** One mediasoup worker with what every session on it shares. */
+/** One mediasoup worker with what all sessions on it share. */
 export interface IngestWorker {
   readonly worker: types.Worker;
-  /** The short way for packets; where there is none, they come as mediasoup's events. */
+  /** The fast path of packets; without it they arrive as events of mediasoup. */
   readonly channel: WorkerChannel | undefined;
+  readonly probe: WorkerProbe;
   readonly webRtcServer: types.WebRtcServer;
-  /** Where publishers produce. */
+  /** The router of the publishers' producers. */
   readonly router: types.Router;
-  /** Hands packets of the router's producers to this process. */
+  /** Passes packets of the router's producers to this process. */
   readonly directTransport: types.DirectTransport;
-  /** Whether this build of the worker tells senders when their packets arrived (transport-cc). */
+  /** Whether this build of the worker sends transport-cc feedback. */
   readonly congestionFeedback: boolean;
-  /** WebRTC transports at the moment; kept by mediasoup's own events. */
+  /** Sessions of all workers that are not connected yet. */
+  readonly pending: PendingSessions;
+  /** The present number of WebRTC transports; kept by mediasoup's own events. */
   sessions: number;
 }
 
-/** A worker that lives at least so long was started well: the next death starts counting anew. Milliseconds. */
+const DEFAULT_PENDING_SESSIONS: PendingSessionLimits = { perClient: 20, total: 100 };
+/** The deaths of a worker that has lived this long do not count for the next restart. Milliseconds. */
 const STEADY_MS = 60_000;
 /**
- * Asked of the kernel for the media socket, in bytes; it grants what `net.core.rmem_max` allows. One socket serves all publishers,
- * and a 4K key frame alone is several hundred kilobytes in one burst.
+ * Receive buffer of the media socket, in bytes; the kernel grants what `net.core.rmem_max` allows. One socket serves all publishers,
+ * and a 4K key frame alone is a burst of several hundred kilobytes.
  */
 const UDP_RECEIVE_BUFFER = 4 * 1024 * 1024;
 
-/** Milliseconds that a worker has to exit when it is told to; it takes about ten, unless it hangs. */
+/** Milliseconds that a worker has to exit when it is asked to; it takes about ten, unless it hangs. */
 const CLOSE_GRACE_MS = 2000;
 
-/** Milliseconds to wait before a worker is started for the `deaths`-th time in a row: 100 ms at first, 10 s at most. */
+/** Milliseconds to wait before a worker is restarted after its `deaths`-th death in a row: 100 ms at first, 10 s at most. */
 export function respawnDelayMs(deaths: number): number {
   return Math.min(10_000, 100 * 2 ** Math.max(0, deaths - 1));
 }
 
-/** The mediasoup workers. One that dies takes its own sessions along and nothing else; another takes its place. */
+/** The mediasoup workers. When one dies, only its own sessions end, and another one takes its place. */
 export class WorkerPool {
   readonly #options: WorkerPoolOptions;
+  readonly #fastPaths: FastPaths;
+  readonly #pending: PendingSessions;
   readonly #slots: (IngestWorker | undefined)[];
   readonly #deaths: number[];
   readonly #respawns = new Set<NodeJS.Timeout>();
   readonly #exits = new Set<Promise<void>>();
+  /** Late packets that workers which are gone had dropped. */
+  #latePackets = 0;
   #closing: Promise<void> | undefined;
 
   private constructor(options: WorkerPoolOptions) {
     this.#options = options;
+    this.#fastPaths = options.fastPaths ?? new FastPaths({ enabled: true, logger: options.logger });
+    this.#pending = new PendingSessions(options.pendingSessions ?? DEFAULT_PENDING_SESSIONS);
     this.#slots = new Array<undefined>(options.workers).fill(undefined);
     this.#deaths = new Array<number>(options.workers).fill(0);
   }
 
-  /** @throws {GatewayError} SETTINGS_INVALID when the port is taken or the address is not ours, SETUP_INCOMPLETE when there is no worker to run */
+  /** @throws {GatewayError} SETTINGS_INVALID when the port is in use or the address is not of this machine, SETUP_INCOMPLETE when no worker can be run */
   static async create(options: WorkerPoolOptions): Promise<WorkerPool> {
     forwardMediasoupLog(options.logger);
     const pool = new WorkerPool(options);
-    // All are waited for, so that a failure leaves none behind that is still starting.
+    // Waits for all, so that a failure leaves none behind that is still starting.
     const starts = await Promise.allSettled(pool.#slots.map((_, index) => pool.#start(index)));
     const failed = starts.find((start) => start.status === 'rejected');
     if (!failed) return pool;
@@ -79,7 +98,22 @@ export class WorkerPool {
     throw failed.reason;
   }
 
-  /** The process ids of the workers that live. */
+  /** The load of the workers that are alive. */
+  get loads(): WorkerLoad[] {
+    return this.#slots.flatMap((slot) => (slot ? [slot.probe.load] : []));
+  }
+
+  /** Video packets that were dropped because the gateway read them too late. */
+  get latePackets(): number {
+    return this.#slots.reduce((sum, slot) => sum + (slot?.probe.dropped ?? 0), this.#latePackets);
+  }
+
+  /** Sessions that are not connected yet. */
+  get pendingSessions(): number {
+    return this.#pending.size;
+  }
+
+  /** The process ids of the workers that are alive. */
   get pids(): number[] {
     return this.#slots.flatMap((slot) => (slot ? [slot.worker.pid] : []));
   }
@@ -87,7 +121,7 @@ export class WorkerPool {
   /**
    * The worker with the fewest sessions.
    *
-   * @throws {GatewayError} WORKER_DIED while none lives, SHUTTING_DOWN after {@link close}
+   * @throws {GatewayError} WORKER_DIED while none is alive, SHUTTING_DOWN after {@link close}
    */
   pick(): IngestWorker {
     if (this.#closing) throw new GatewayError('SHUTTING_DOWN', 'The gateway is shutting down.');
@@ -96,7 +130,7 @@ export class WorkerPool {
     return alive.reduce((least, slot) => (slot.sessions < least.sessions ? slot : least));
   }
 
-  /** Ends the workers and waits until their processes are gone. Idempotent. */
+  /** Ends the workers and waits for the end of their processes. Idempotent. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -105,7 +139,10 @@ export class WorkerPool {
   async #close(): Promise<void> {
     for (const timer of this.#respawns) clearTimeout(timer);
     const { pids } = this;
-    for (const slot of this.#slots) slot?.worker.close();
+    for (const slot of this.#slots) {
+      slot?.probe.close();
+      slot?.worker.close();
+    }
     this.#slots.fill(undefined);
     const impatience = setTimeout(() => pids.forEach(kill), CLOSE_GRACE_MS);
     await Promise.all(this.#exits);
@@ -113,43 +150,76 @@ export class WorkerPool {
   }
 
   async #start(index: number): Promise<void> {
-    const { worker, channel } = await WorkerChannel.capture(spawnWorker, this.#options.pacer);
-    const exited = new Promise<void>((resolve) => worker.once('subprocessclose', resolve));
-    this.#exits.add(exited);
-    void exited.then(() => this.#exits.delete(exited));
-    try {
-      const webRtcServer = await this.#listen(worker, index);
-      const router = await worker.createRouter({ mediaCodecs: INGEST_CODECS });
-      const directTransport = await router.createDirectTransport();
-      const congestionFeedback = await sendsCongestionFeedback(router);
-      const slot: IngestWorker = {
-        worker,
-        channel,
-        webRtcServer,
-        router,
-        directTransport,
-        congestionFeedback,
-        sessions: 0,
-      };
-      webRtcServer.observer.on('webrtctransporthandled', () => slot.sessions++);
-      webRtcServer.observer.on('webrtctransportunhandled', () => slot.sessions--);
-      this.#slots[index] = slot;
-    } catch (error) {
-      worker.close();
-      throw error;
+    const addresses = await this.#usableAddresses(index);
+    const slot = await this.#launch(index, addresses, this.#fastPaths.enabled);
+    if (this.#closing) {
+      slot.probe.close();
+      return slot.worker.close();
     }
-    if (this.#closing) return worker.close();
-
+    this.#slots[index] = slot;
+    const { worker, probe } = slot;
     const startedAt = performance.now();
     worker.once('died', (error) => {
       this.#options.logger.error(
         { pid: worker.pid, err: error },
-        'media worker died; its sessions end and another takes its place',
+        'media worker died: its sessions end, and another worker takes its place',
       );
+      probe.close();
+      this.#latePackets += probe.dropped;
       this.#slots[index] = undefined;
       if (performance.now() - startedAt > STEADY_MS) this.#deaths[index] = 0;
       this.#respawn(index);
     });
+  }
+
+  /** @param fast whether to read the worker's pipe directly; when its check fails, another worker is launched without */
+  async #launch(index: number, addresses: readonly MediaAddress[], fast: boolean): Promise<IngestWorker> {
+    const { logger, batchMs = 0 } = this.#options;
+    const { result: worker, child } = fast
+      ? await captureSpawn(spawnWorker)
+      : { result: await spawnWorker(), child: undefined };
+    const exited = new Promise<void>((resolve) => worker.once('subprocessclose', resolve));
+    this.#exits.add(exited);
+    void exited.then(() => this.#exits.delete(exited));
+    try {
+      let channel: WorkerChannel | undefined;
+      if (fast) {
+        const attached = WorkerChannel.attach(child, worker.pid, { batchMs, fastPaths: this.#fastPaths, logger });
+        if (typeof attached === 'string') this.#fastPaths.fallBack('worker_pipe', attached);
+        else {
+          channel = attached;
+          this.#fastPaths.activate('worker_pipe');
+        }
+      }
+      if (channel) {
+        const failure = await checkChannel(worker, channel);
+        if (failure !== undefined) {
+          this.#fastPaths.fallBack('worker_channel', failure);
+          worker.close();
+          return await this.#launch(index, addresses, false);
+        }
+        this.#fastPaths.activate('worker_channel');
+      }
+      const webRtcServer = await this.#listen(worker, index, addresses);
+      const router = await worker.createRouter({ mediaCodecs: INGEST_CODECS });
+      const slot: IngestWorker = {
+        worker,
+        channel,
+        probe: new WorkerProbe({ worker, isBusy: () => slot.sessions > 0, logger }),
+        webRtcServer,
+        router,
+        directTransport: await router.createDirectTransport(),
+        congestionFeedback: await sendsCongestionFeedback(router),
+        pending: this.#pending,
+        sessions: 0,
+      };
+      webRtcServer.observer.on('webrtctransporthandled', () => slot.sessions++);
+      webRtcServer.observer.on('webrtctransportunhandled', () => slot.sessions--);
+      return slot;
+    } catch (error) {
+      worker.close();
+      throw error;
+    }
   }
 
   #respawn(index: number): void {
@@ -169,28 +239,38 @@ export class WorkerPool {
     this.#respawns.add(timer);
   }
 
-  async #listen(worker: types.Worker, index: number): Promise<types.WebRtcServer> {
-    const { rtcPort, logger } = this.#options;
-    const port = rtcPort === 0 ? 0 : rtcPort + index;
-    const addresses = this.#options.addresses();
-    const needed = addresses.filter(({ isExtra }) => !isExtra);
-    if (needed.length < addresses.length) {
-      try {
-        return await worker.createWebRtcServer({ listenInfos: listenInfos(addresses, port) });
-      } catch (error) {
+  /** @throws {GatewayError} SETTINGS_INVALID when an address that is needed cannot be used */
+  async #usableAddresses(index: number): Promise<MediaAddress[]> {
+    const { addresses, logger } = this.#options;
+    const port = this.#port(index);
+    const usable: MediaAddress[] = [];
+    for (const address of addresses()) {
+      const error = await listenError(address, port);
+      if (!error) usable.push(address);
+      else if (address.isExtra)
         logger.warn(
-          { reason: listenFailure(error, addresses.map(({ ip }) => ip).join(', '), port) },
-          'Firefox on this machine will not be able to publish, for it sends nothing to loopback',
+          { reason: listenFailure(error, address.ip, port) },
+          'Firefox on this machine will not be able to publish, because it sends no media to loopback',
         );
-      }
+      else throw new GatewayError('SETTINGS_INVALID', listenFailure(error, address.ip, port), { cause: error });
     }
+    return usable;
+  }
+
+  async #listen(worker: types.Worker, index: number, addresses: readonly MediaAddress[]): Promise<types.WebRtcServer> {
+    const port = this.#port(index);
     try {
-      return await worker.createWebRtcServer({ listenInfos: listenInfos(needed, port) });
+      return await worker.createWebRtcServer({ listenInfos: listenInfos(addresses, port) });
     } catch (error) {
-      throw new GatewayError('SETTINGS_INVALID', listenFailure(error, needed.map(({ ip }) => ip).join(', '), port), {
+      throw new GatewayError('SETTINGS_INVALID', listenFailure(error, addresses.map(({ ip }) => ip).join(', '), port), {
         cause: error,
       });
     }
+  }
+
+  #port(index: number): number {
+    const { rtcPort } = this.#options;
+    return rtcPort === 0 ? 0 : rtcPort + index;
   }
 }
 
@@ -208,39 +288,9 @@ async function spawnWorker(): Promise<types.Worker> {
   } catch (error) {
     throw new GatewayError(
       'SETUP_INCOMPLETE',
-      `mediasoup's worker does not run (${error instanceof Error ? error.message : String(error)}). Run the set-up again, or name a working binary in MEDIASOUP_WORKER_BIN.`,
+      `mediasoup's worker does not run (${error instanceof Error ? error.message : String(error)}). Run the set-up again, or set MEDIASOUP_WORKER_BIN to a working binary.`,
       { cause: error },
     );
-  }
-}
-
-/**
- * A worker that was built without libwebrtc (`ms_use_builtin_bwe`) sends neither transport-cc feedback nor REMB, and says so
- * nowhere; but only one that does has an incoming bitrate to report once a producer has negotiated it.
- */
-async function sendsCongestionFeedback(router: types.Router): Promise<boolean> {
-  const transport = await router.createDirectTransport();
-  try {
-    await transport.produce({
-      kind: 'audio',
-      rtpParameters: {
-        codecs: [
-          {
-            mimeType: 'audio/opus',
-            payloadType: 111,
-            clockRate: 48000,
-            channels: 2,
-            rtcpFeedback: [{ type: 'transport-cc', parameter: '' }],
-          },
-        ],
-        headerExtensions: [{ uri: 'http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01', id: 1 }],
-        encodings: [{ ssrc: 1 }],
-      },
-    });
-    const [stats] = await transport.getStats();
-    return stats?.availableIncomingBitrate !== undefined;
-  } finally {
-    transport.close();
   }
 }
 
@@ -248,16 +298,16 @@ function kill(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL');
   } catch {
-    // It is gone already.
+    // It has ended already.
   }
 }
 
 function listenFailure(error: unknown, ip: string, port: number): string {
   const detail = error instanceof Error ? error.message : String(error);
   if (/address already in use|EADDRINUSE/i.test(detail))
-    return `rtc_port ${port} is in use on ${ip}: another program, or another gateway, has it as UDP or TCP. Stop that one, or set rtc_port to a free port.`;
+    return `rtc_port ${port} is in use on ${ip}, as UDP or TCP, by another program or another gateway. Stop it, or set rtc_port to a free port.`;
   if (/not available|EADDRNOTAVAIL/i.test(detail))
-    return `ip_local ${ip} is not an address of this machine. Set ip_local to one that is, or to 0.0.0.0.`;
+    return `ip_local ${ip} is not an address of this machine. Set ip_local to an address of this machine, or to 0.0.0.0.`;
   return `WebRTC media cannot listen on ${ip}, port ${port}: ${detail}. Check ip_local and rtc_port.`;
 }
 

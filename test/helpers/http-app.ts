@@ -6,7 +6,6 @@ import { silentLogger } from '../../src/observe/logger.ts';
 import { Metrics } from '../../src/observe/metrics.ts';
 import { registerTransponderMetrics } from '../../src/outputs/push/transponder-metrics.ts';
 import { StreamRegistry } from '../../src/streams/stream-registry.ts';
-import { RESTLESS } from '../../src/runtime/pacer.ts';
 import { FakeTransponders } from './fake-transponders.ts';
 
 interface Parts {
@@ -36,7 +35,6 @@ export async function createHttpApp(
     registry,
     metrics,
     logger: silentLogger,
-    pacer: RESTLESS,
     workers: () => ({ alive: 1, wanted: 1 }),
     ...more,
   });

@@ -3,7 +3,6 @@ import { readFileSync } from 'node:fs';
 import type { types } from 'mediasoup';
 import t from 'tap';
 import { createLogger, silentLogger } from '../../src/observe/logger.ts';
-import { RESTLESS } from '../../src/runtime/pacer.ts';
 import { mediaWorkerEnv } from '../helpers/media-worker.ts';
 import { waitFor } from '../helpers/wait.ts';
 
@@ -27,7 +26,6 @@ const pool = await WorkerPool.create({
   workers: 1,
   rtcPort: 0,
   addresses: () => [{ ip: '127.0.0.1' }],
-  pacer: RESTLESS,
   logger,
 });
 t.teardown(() => pool.close());

@@ -1,6 +1,6 @@
-import { execFile, spawn } from 'node:child_process';
+import { execFile, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -111,4 +111,52 @@ t.test('SIGHUP ends the gateway, and the printed example has a placeholder for t
   t.equal(await gateway.exited, 0);
   t.match(gateway.logs(), /closing signal=SIGHUP/);
   t.match(gateway.logs(), /curl .* -H 'Authorization: Bearer KEY' \\$/m);
+});
+
+t.test('a second gateway says that one is running; so does one whose media port is in use', async (t) => {
+  const gateway = await startGateway();
+  t.teardown(() => gateway.stop());
+  const start = (ports: Record<string, number>) =>
+    promisify(execFile)(process.execPath, [MAIN], {
+      env: { ...process.env, ...mediaWorkerEnv(), IP_LOCAL: '127.0.0.1', EMBEDDED_RTMP_SERVER: 'false', ...ports },
+    });
+  await t.rejects(start({ HTTP_PORT: gateway.ports.http }), {
+    code: 2,
+    stderr: new RegExp(`^Another WebRTC Transponder is running on ${gateway.httpUrl}\\. Stop it, or give`),
+  });
+  const started = start({ HTTP_PORT: await freePort(), WS_PORT: await freePort(), RTC_PORT: gateway.ports.rtc });
+  await t.rejects(started, { code: 2, stderr: /^rtc_port \d+ is in use on 127\.0\.0\.1, as UDP or TCP.*\n$/ });
+  const { stdout } = (await started.catch((error: unknown) => error)) as { stdout: string };
+  t.notMatch(stdout, /mediasoup|bind/, 'without a line of mediasoup');
+});
+
+t.test('/health says closing, and other routes are refused, while the gateway closes', async (t) => {
+  const gateway = await startGateway();
+  t.teardown(() => gateway.stop());
+  const worker = gateway.children('media-worker')[0]!;
+  // A worker that does not end holds the close up for two seconds.
+  process.kill(worker.pid, 'SIGSTOP');
+  process.kill(gateway.pid, 'SIGTERM');
+  await waitFor('/health to say closing', async () => (await gateway.http('/health')).body.status === 'closing', {
+    every: 10,
+  });
+  t.equal((await gateway.http('/health')).status, 503);
+  t.match(await gateway.rest('/push/find_all'), { status: 503, body: { exception: 'SHUTTING_DOWN' } });
+  t.equal(await gateway.exited, 0);
+});
+
+t.test('a thread that is blocked in a system call does not keep the gateway from ending', async (t) => {
+  const folder = t.testdir();
+  execFileSync('mkfifo', [join(folder, 'never')]);
+  const preload = join(folder, 'block.mjs');
+  writeFileSync(preload, `import { open } from 'node:fs'; open(${JSON.stringify(join(folder, 'never'))}, () => {});`);
+  const env = { NODE_OPTIONS: `--import=${preload}` };
+  const gateway = await startGateway({}, { env });
+  t.teardown(() => gateway.stop().catch(() => undefined));
+  const beginsMs = performance.now();
+  process.kill(gateway.pid, 'SIGTERM');
+  await gateway.exited;
+  t.ok(performance.now() - beginsMs < 9000, 'within its ten seconds');
+  t.match(gateway.logs(), 'a system call does not return');
+  await waitFor('its processes to be gone', () => gateway.children().length === 0);
 });

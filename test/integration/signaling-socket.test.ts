@@ -6,7 +6,6 @@ import type { Authorizer } from '../../src/access/authorizer.ts';
 import { Certificate } from '../../src/net/certificate.ts';
 import { GatewayError } from '../../src/errors.ts';
 import { silentLogger } from '../../src/observe/logger.ts';
-import { RESTLESS } from '../../src/runtime/pacer.ts';
 import { ownerOf } from '../../src/signaling/auth-token.ts';
 import type { LiveStream } from '../../src/streams/live-stream.ts';
 import { StreamRegistry } from '../../src/streams/stream-registry.ts';
@@ -77,7 +76,6 @@ const pool = await WorkerPool.create({
   workers: 1,
   rtcPort: 0,
   addresses: () => [{ ip: '127.0.0.1' }],
-  pacer: RESTLESS,
   logger: silentLogger,
 });
 const pushes = { onChange: () => () => undefined } as unknown as PushControl;
@@ -90,7 +88,6 @@ const context = {
   players,
   registry,
   authorizer: openAuthorizer,
-  pacer: RESTLESS,
   logger: silentLogger,
   version: '1.2.3',
   takeSnapshot: async (stream: LiveStream) => (snapshots.push(stream.name), SNAPSHOT),

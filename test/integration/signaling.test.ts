@@ -3,7 +3,6 @@ import type { LiveStream, SenderReport, TrackSubscription } from '../../src/stre
 import type { StartRequest, TransponderControl, TransponderView } from '../../src/outputs/push/transponder-view.ts';
 import { GatewayError } from '../../src/errors.ts';
 import { silentLogger } from '../../src/observe/logger.ts';
-import { RESTLESS } from '../../src/runtime/pacer.ts';
 import { StreamRegistry } from '../../src/streams/stream-registry.ts';
 import { startChromium } from '../helpers/chromium.ts';
 import { mediaWorkerEnv } from '../helpers/media-worker.ts';
@@ -72,7 +71,6 @@ const [pool, browser, pages] = await Promise.all([
     workers: 1,
     rtcPort: 0,
     addresses: () => [{ ip: '127.0.0.1' }],
-    pacer: RESTLESS,
     logger: silentLogger,
   }),
   startChromium(),
@@ -83,7 +81,6 @@ const server = await WcsServer.create({
   port: 0,
   ...createPublishing({ pool, registry, pushes: control }),
   authorizer: openAuthorizer,
-  pacer: RESTLESS,
   registry,
   logger: silentLogger,
   version: 'test',

@@ -6,7 +6,6 @@ import { createAuthorizer } from '../../src/access/create-authorizer.ts';
 import { HttpApp } from '../../src/api/app.ts';
 import { silentLogger } from '../../src/observe/logger.ts';
 import { Metrics } from '../../src/observe/metrics.ts';
-import { RESTLESS } from '../../src/runtime/pacer.ts';
 import { StreamRegistry } from '../../src/streams/stream-registry.ts';
 import { startChromium } from '../helpers/chromium.ts';
 import { FakeTransponders } from '../helpers/fake-transponders.ts';
@@ -35,7 +34,6 @@ const [pool, browser, pages] = await Promise.all([
     workers: 1,
     rtcPort: 0,
     addresses: () => [{ ip: '127.0.0.1' }],
-    pacer: RESTLESS,
     logger: silentLogger,
   }),
   startChromium(),
@@ -73,7 +71,6 @@ async function listen(values: Record<string, string> = {}): Promise<string> {
     registry,
     metrics: new Metrics(),
     logger: silentLogger,
-    pacer: RESTLESS,
     workers: () => ({ alive: 1, wanted: 1 }),
     routes,
   });

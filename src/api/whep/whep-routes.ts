@@ -39,7 +39,7 @@ export function whepRoutes({ settings, authorizer, players, logger }: WhepRoutes
       post: async (request, reply) => {
         const offerSdp = readBody(request, SDP);
         const streamName = readStreamName(request);
-        const player = await players.play({ streamName, offerSdp, logger });
+        const player = await players.play({ streamName, offerSdp, clientAddress: request.ip, logger });
         sessions.add(player);
         void player.ended.then(() => sessions.delete(player));
         if (iceLinks.length > 0) reply.header('Link', iceLinks);

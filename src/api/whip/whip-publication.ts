@@ -14,6 +14,8 @@ export interface WhipPublicationRequest {
   /** Where the stream is pushed as soon as it is live. */
   readonly rtmpUrls: readonly string[];
   readonly tcpOnly: boolean;
+  /** IP address of the client. */
+  readonly clientAddress: string;
   /** What the client may do; without it, everything. */
   readonly rights?: PublicationRights;
 }

@@ -2,7 +2,7 @@ import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import type { Authorizer } from '../../access/authorizer.ts';
 import type { Settings } from '../../config/schema.ts';
 import { GatewayError } from '../../errors.ts';
-import { queryCredentials as readQueryCredentials, requireAction } from '../authorize.ts';
+import { principalOf, queryCredentials as readQueryCredentials, requireAction } from '../authorize.ts';
 import type { Logger } from '../../observe/logger.ts';
 import { parseIceFragment } from '../../publish/ice-fragment.ts';
 import type { Publications } from '../../publish/publications.ts';
@@ -127,7 +127,7 @@ const red5Routes =
   };
 
 async function publish(
-  { publications, logger }: WhipRoutesOptions,
+  { publications, authorizer, logger }: WhipRoutesOptions,
   sessions: SessionStore<WhipPublication>,
   request: FastifyRequest,
   key: string | undefined,
@@ -136,7 +136,17 @@ async function publish(
   const streamName = readStreamName(request);
   const publication = await WhipPublication.create(
     publications,
-    { streamName, offerSdp, resumeKey: key, ...readQuery(request) },
+    {
+      streamName,
+      offerSdp,
+      resumeKey: key,
+      clientAddress: request.ip,
+      rights: {
+        publish: async () => undefined, // Authorised by the route.
+        push: () => authorizer.authorize(principalOf(request), 'push', { stream: streamName }),
+      },
+      ...readQuery(request),
+    },
     logger,
   );
   if (!publication.isOver) sessions.add(publication);

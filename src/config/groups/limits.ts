@@ -12,5 +12,8 @@ export const limits = {
   max_frame_size: frameSize.prefault('4096x2304'),
   /** Megabytes of resident memory of one ffmpeg; 0: no limit. */
   max_encoder_memory_mb: integer(0, 1_000_000).default(1024),
+  /** Sessions that are not connected yet: see `webrtc/pending-sessions.ts`. */
+  max_pending_sessions: integer(1, 100_000).default(100),
+  max_pending_sessions_per_ip: integer(1, 100_000).default(20),
   ended_transponders_kept: integer(0, 100_000).default(200),
 };

@@ -19,8 +19,8 @@ export const network = {
   ip_local: optionalAddress.default(''),
   rtc_port: port.default(10000),
   rtc_workers: integer(1, 64).default(1),
-  /** Milliseconds: see `pacer.ts`. */
-  media_rest_ms: integer(0, 50).default(20),
+  /** Milliseconds: see `runtime/pipe.ts`. */
+  media_batch_ms: integer(0, 50).default(7),
   /** Announced to WHIP and WHEP clients; the gateway itself uses none. */
   ice_servers: iceServers.default([]),
 };

@@ -2,6 +2,8 @@ import { choice, flag, port } from '../fields.ts';
 
 /** The embedded RTMP server and the log. */
 export const operation = {
+  /** See `runtime/fast-paths.ts`. */
+  fast_paths: flag.default(true),
   /** Off by default under `NODE_ENV=production`: see `settings-file.ts`. */
   embedded_rtmp_server: flag.default(true),
   embedded_rtmp_port: port.default(1935),

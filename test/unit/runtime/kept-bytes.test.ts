@@ -3,7 +3,7 @@ import { KeptBytes } from '../../../src/runtime/kept-bytes.ts';
 
 const texts = (pieces: Buffer[]): string[] => pieces.map((piece) => piece.toString('latin1'));
 
-t.test('gives back the pieces, empty ones too, and begins anew', async (t) => {
+t.test('returns the pieces, empty ones too, and can be cleared', async (t) => {
   const kept = new KeptBytes();
   t.strictSame([kept.length, kept.views(), kept.copies()], [0, [], []]);
   for (const piece of ['ab', '', 'cde']) kept.push(Buffer.from(piece));
@@ -15,7 +15,7 @@ t.test('gives back the pieces, empty ones too, and begins anew', async (t) => {
   t.strictSame(texts(kept.copies()), ['f']);
 });
 
-t.test('holds nothing of what it was given, and copies are nobody else’s', async (t) => {
+t.test('keeps no reference to its input, and copies have memory of their own', async (t) => {
   const kept = new KeptBytes();
   const piece = Buffer.alloc(3000, 'a');
   for (let i = 0; i < 5; i++) kept.push(piece);
@@ -25,6 +25,9 @@ t.test('holds nothing of what it was given, and copies are nobody else’s', asy
   kept.push(Buffer.alloc(3000, 'b'));
   kept.clear();
   kept.push(Buffer.alloc(20_000, 'b'));
-  t.ok(copies.length === 5 && copies.every((copy) => copy.equals(Buffer.alloc(3000, 'a'))), 'through all growth');
+  t.ok(
+    copies.length === 5 && copies.every((copy) => copy.equals(Buffer.alloc(3000, 'a'))),
+    'after the memory has grown',
+  );
   t.strictSame(kept.views(), [Buffer.alloc(20_000, 'b')]);
 });

@@ -12,13 +12,13 @@ const LAN = {
 const OFFLINE = { lo: LAN.lo };
 const ALONE = { ip: '', ip_local: '', listen_ip: '127.0.0.1' };
 
-t.test('nobody else is let in: loopback, and the own address for Firefox', async (t) => {
+t.test('only this machine is admitted: loopback, and the own address for Firefox', async (t) => {
   t.strictSame(mediaAddresses(ALONE, LAN), [{ ip: '127.0.0.1' }, { ip: '192.168.1.5', isExtra: true }]);
   t.strictSame(mediaAddresses(ALONE, OFFLINE), [{ ip: '127.0.0.1' }]);
   t.strictSame(mediaAddresses(ALONE, { lo: undefined }), [{ ip: '127.0.0.1' }]);
 });
 
-t.test('others are let in, or told where to come: every address', async (t) => {
+t.test('other machines are admitted: all addresses', async (t) => {
   t.strictSame(mediaAddresses({ ...ALONE, listen_ip: '0.0.0.0' }, LAN), [{ ip: '0.0.0.0', announced: '192.168.1.5' }]);
   t.strictSame(mediaAddresses({ ...ALONE, listen_ip: '192.168.1.5' }, LAN), [
     { ip: '0.0.0.0', announced: '192.168.1.5' },
@@ -34,7 +34,7 @@ t.test('others are let in, or told where to come: every address', async (t) => {
   );
 });
 
-t.test('ip_local says exactly what is bound', async (t) => {
+t.test('only ip_local is bound', async (t) => {
   t.strictSame(mediaAddresses({ ...ALONE, ip_local: '127.0.0.1' }, LAN), [{ ip: '127.0.0.1' }]);
   t.strictSame(mediaAddresses({ ip: '203.0.113.7', ip_local: '10.0.0.5', listen_ip: '0.0.0.0' }, LAN), [
     { ip: '10.0.0.5', announced: '203.0.113.7' },

@@ -79,7 +79,7 @@ function errorOf(run: () => unknown): GatewayError {
   throw new Error('nothing was thrown');
 }
 
-t.test("Chromium's offer: H.264 alone with its RTX, Opus, no video orientation", async (t) => {
+t.test("Chromium's offer: only H.264 with its RTX, Opus, no video orientation", async (t) => {
   const { audio, video, dtls, ice } = parseOffer(CHROMIUM, SENDS);
   t.equal(audio?.codec, 'opus');
   t.equal(audio?.clockRate, 48000);
@@ -120,7 +120,7 @@ t.test('without congestion feedback none is negotiated', async (t) => {
   t.same(
     feedback,
     ['ccm fir', 'nack', 'nack pli', 'nack'],
-    'lost sound is asked for again, though that was not offered',
+    'retransmission of lost audio is requested, though it was not offered',
   );
 });
 
@@ -144,7 +144,7 @@ t.test('the answer to a publisher', async (t) => {
     t.ok(media.rtcpMux && media.rtcpRsize);
   }
   const [audio, video] = answer.media;
-  t.same([audio!.ptime, video!.ptime], [40, undefined], 'longer packets of sound are asked for');
+  t.same([audio!.ptime, video!.ptime], [40, undefined], 'longer audio packets are requested');
   t.match(audio!.payloads, 111);
   t.equal(video!.payloads, '102 103');
   t.match(
@@ -167,7 +167,7 @@ t.test('the answer to a player: its payload types, an SSRC, a media stream', asy
     congestionFeedback: false,
   });
   t.equal(parsed.video?.codec, 'vp8');
-  t.same(parsed.audio?.rtpParameters.codecs[0]!.rtcpFeedback, [], 'a player asks for what it wants itself');
+  t.same(parsed.audio?.rtpParameters.codecs[0]!.rtcpFeedback, [], 'a player requests feedback itself');
   const sent = new Map([
     [parsed.audio!.mid, { ...parsed.audio!.rtpParameters, encodings: [{ ssrc: 111111 }] }],
     [
@@ -192,7 +192,7 @@ t.test('the answer to a player: its payload types, an SSRC, a media stream', asy
   t.equal(answer.media[0]!.direction, 'sendonly');
 });
 
-t.test('a player without a section for what is sent gets the rest', async (t) => {
+t.test('a player without a section for a track gets the other track', async (t) => {
   const audioOnly = PLAYER.slice(0, PLAYER.indexOf('m=video')).replace('a=group:BUNDLE 0 1', 'a=group:BUNDLE 0');
   const parsed = parseOffer(audioOnly, {
     offerer: 'receives',
@@ -204,7 +204,7 @@ t.test('a player without a section for what is sent gets the rest', async (t) =>
   t.equal(parsed.audio?.codec, 'opus');
 });
 
-t.test('codecs: the preference is ours, the payload types are theirs', async (t) => {
+t.test('codecs: the preference of the gateway, the payload types of the client', async (t) => {
   const without = (codec: string): string => CHROMIUM.replaceAll(codec, 'other');
   t.equal(parseOffer(without('H264'), SENDS).video?.codec, 'vp8');
   t.equal(parseOffer(without('H264').replaceAll('VP8', 'other'), SENDS).video?.codec, 'vp9');
@@ -263,7 +263,7 @@ t.test('codecs: the preference is ours, the payload types are theirs', async (t)
   });
 });
 
-t.test('what cannot be used is named', async (t) => {
+t.test('a refusal names the mistake', async (t) => {
   const cases: [name: string, sdp: string, code: string, says: RegExp][] = [
     ['empty', '', 'INVALID_SDP', /v=0/],
     ['not SDP', '{"sdp": 1}', 'INVALID_SDP', /v=0/],
@@ -331,7 +331,7 @@ t.test('DTLS roles: the answer is the opposite of the offer', async (t) => {
   t.equal(parseOffer(offer(), SENDS).dtls.role, 'server', 'a=setup on the session level');
 });
 
-t.test('other sections are rejected in their place', async (t) => {
+t.test('other sections are rejected at their position', async (t) => {
   const more = `${CHROMIUM}m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 0.0.0.0\r\na=mid:2\r\na=sctp-port:5000\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:3\r\na=sendonly\r\na=rtcp-mux\r\na=rtpmap:96 VP8/90000\r\n`;
   const answer = sdpTransform.parse(
     buildAnswer({ offer: parseOffer(more.replace('BUNDLE 0 1', 'BUNDLE 0 1 2 3'), SENDS), transport: TRANSPORT }),
@@ -348,7 +348,7 @@ t.test('other sections are rejected in their place', async (t) => {
   t.equal(answer.groups?.[0]?.mids, '0 1');
 });
 
-t.test('BUNDLE decides what shares the transport', async (t) => {
+t.test('BUNDLE decides which sections share the transport', async (t) => {
   const alone = parseOffer(offer({ session: ['a=setup:actpass'] }), SENDS);
   t.ok(alone.audio);
   t.notOk(alone.video, 'without BUNDLE only the first section');
@@ -357,10 +357,10 @@ t.test('BUNDLE decides what shares the transport', async (t) => {
   t.equal(onlyVideo.video?.codec, 'h264');
   const bundleOnly = offer().replace('m=video 9', 'm=video 0').replace('a=mid:1', 'a=mid:1\r\na=bundle-only');
   t.equal(parseOffer(bundleOnly, SENDS).video?.codec, 'h264', 'port 0 with a=bundle-only is no rejection');
-  t.notOk(parseOffer(offer().replace('m=video 9', 'm=video 0'), SENDS).video, 'port 0 alone is one');
+  t.notOk(parseOffer(offer().replace('m=video 9', 'm=video 0'), SENDS).video, 'port 0 without it is');
 });
 
-t.test('sources: without SSRC the mid tells; RTX only as a pair', async (t) => {
+t.test('sources: without an SSRC the mid identifies packets; RTX only as a pair', async (t) => {
   t.same(parseOffer(offer(), SENDS).video?.rtpParameters.encodings, [{}]);
   const ungrouped = parseOffer(CHROMIUM.replace(/a=ssrc-group.*\r\n/g, ''), SENDS);
   t.notOk(ungrouped.video!.rtpParameters.encodings![0]!.rtx);
@@ -368,7 +368,7 @@ t.test('sources: without SSRC the mid tells; RTX only as a pair', async (t) => {
   t.notOk(withoutCodec.video!.rtpParameters.encodings![0]!.rtx);
 });
 
-t.test('transport and feedback that are told for all at once', async (t) => {
+t.test('transport and feedback on the session level and for all payload types', async (t) => {
   const once = ['a=ice-ufrag:1234', 'a=ice-pwd:123456789012345678901234', `a=fingerprint:sha-256 ${FINGERPRINT}`];
   const audio = [
     'm=audio 9 UDP/TLS/RTP/SAVPF 111',
@@ -392,7 +392,7 @@ t.test('transport and feedback that are told for all at once', async (t) => {
   );
 });
 
-t.test('any text is answered by an offer or a GatewayError, in bounded time', async (t) => {
+t.test('any text is parsed or refused with a GatewayError, in bounded time', async (t) => {
   const lines = CHROMIUM.split('\r\n');
   const damage = fc.array(
     fc.record({

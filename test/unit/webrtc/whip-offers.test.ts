@@ -21,7 +21,7 @@ const LOCAL = {
   dtlsParameters: { fingerprints: [{ algorithm: 'sha-256' as const, value: 'CD' }] },
 };
 
-/** As FFmpeg 8 writes it: the passive DTLS role, a BUNDLE group of both sections even where there is one, neither transport-cc nor PLI. */
+/** An offer of FFmpeg 8: the passive DTLS role, a BUNDLE group of both sections even where there is one, neither transport-cc nor PLI. */
 function ffmpegOffer({ profile = '42400d', sections = ['audio', 'video'] } = {}): string {
   const transport = [
     'c=IN IP4 0.0.0.0',
@@ -69,14 +69,14 @@ function ffmpegOffer({ profile = '42400d', sections = ['audio', 'video'] } = {})
   ].join('\r\n');
 }
 
-t.test('an offer of ffmpeg: we take the active role', async (t) => {
+t.test('an offer of ffmpeg: the gateway takes the active role', async (t) => {
   const offer = parseOffer(ffmpegOffer(), WHIP);
   t.match(offer, { dtls: { role: 'server' }, audio: { codec: 'opus' }, video: { codec: 'h264' } });
   const answer = buildAnswer({ offer, transport: LOCAL });
   t.equal(answer.match(/a=setup:active/g)?.length, 2);
   t.equal(answer.match(/a=recvonly/g)?.length, 2);
   t.equal(answer.match(/a=rtcp-mux-only/g)?.length, 2, 'RFC 9725, 4.4.1');
-  t.match(answer, /profile-level-id=42400d/, 'what was offered, and not what the router calls it');
+  t.match(answer, /profile-level-id=42400d/, 'as offered, not as the router names it');
 });
 
 t.test('a=setup: active is answered passive, actpass active', async (t) => {
@@ -99,7 +99,7 @@ t.test('audio only, video only', async (t) => {
   t.match(parseOffer(ffmpegOffer({ sections: ['video'] }), WHIP), { audio: undefined, video: {} });
 });
 
-/** As OBS 30 writes it, by libdatachannel: all of the transport before the sections, no candidates. */
+/** An offer of OBS 30 (libdatachannel): all of the transport before the sections, no candidates. */
 const OBS = [
   'v=0',
   'o=rtc 1504936711 0 IN IP4 127.0.0.1',
@@ -139,7 +139,7 @@ const OBS = [
   '',
 ].join('\r\n');
 
-/** As GStreamer's webrtcbin writes it with `bundle-policy=max-bundle`: port 0 from the second section on. */
+/** An offer of GStreamer's webrtcbin with `bundle-policy=max-bundle`: port 0 from the second section on. */
 const gstreamerOffer = (video: readonly string[]): string => {
   const transport = [
     'c=IN IP4 0.0.0.0',
@@ -214,7 +214,7 @@ t.test('an offer of OBS, and of GStreamer', async (t) => {
   );
 });
 
-t.test('no part of an offer is left out in silence', async (t) => {
+t.test('an offer of which a part would be rejected is refused', async (t) => {
   t.throws(
     () => parseOffer(gstreamerOffer(['a=rtpmap:96 H265/90000']), WHIP),
     { code: 'NO_COMMON_CODECS', message: /video section \(mid video1\)/ },
@@ -260,7 +260,7 @@ t.test('no part of an offer is left out in silence', async (t) => {
   );
 });
 
-t.test('H.264 under every name that encoders give it', async (t) => {
+t.test('H.264 with every profile-level-id that encoders use', async (t) => {
   for (const profile of [
     '42001f',
     '42e01f',
@@ -292,7 +292,7 @@ t.test('H.264 under every name that encoders give it', async (t) => {
     t.throws(() => parseOffer(ffmpegOffer({ profile }), WHIP), { code: /NO_COMMON_CODECS|INVALID_SDP/ }, profile);
 });
 
-t.test('a data channel is accepted where it may be', async (t) => {
+t.test('a data channel is accepted where it is allowed', async (t) => {
   const data = [
     'm=application 9 UDP/DTLS/SCTP webrtc-datachannel',
     'c=IN IP4 0.0.0.0',
@@ -337,7 +337,7 @@ t.test('simulcast: the layers in the order of the offer', async (t) => {
   const layers = (simulcast: string) =>
     parseOffer(layered(simulcast), WHIP).video!.rtpParameters.encodings!.map((encoding) => encoding.rid);
   t.strictSame(layers('send h;m;l'), ['h', 'm', 'l']);
-  t.strictSame(layers('recv x send ~h,m;l'), ['h', 'l'], 'of alternatives the first, also where it is paused');
+  t.strictSame(layers('recv x send ~h,m;l'), ['h', 'l'], 'the first alternative, even if it is paused');
   t.strictSame(layers('send h;h;nobody'), [undefined], 'one layer is no simulcast');
   const answer = buildAnswer({ offer: parseOffer(layered('send h;m;l'), WHIP), transport: LOCAL });
   t.match(answer, /a=extmap:10 urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id\r\n/);

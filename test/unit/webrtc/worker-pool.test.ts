@@ -2,7 +2,7 @@ import t from 'tap';
 import { ntpMilliseconds } from '../../../src/webrtc/producer-track.ts';
 import { respawnDelayMs } from '../../../src/webrtc/worker-pool.ts';
 
-t.test('a worker that keeps dying is started less and less often', async (t) => {
+t.test('a worker that dies repeatedly is restarted after growing delays', async (t) => {
   t.same([1, 2, 3, 4].map(respawnDelayMs), [100, 200, 400, 800]);
   t.equal(respawnDelayMs(0), 100);
   t.equal(respawnDelayMs(1000), 10_000);
@@ -11,6 +11,6 @@ t.test('a worker that keeps dying is started less and less often', async (t) => 
 t.test('NTP time stamps are unsigned', async (t) => {
   t.equal(ntpMilliseconds(0, 0), 0);
   t.equal(ntpMilliseconds(1, 2 ** 31), 1500);
-  // flatbuffers may hand over the upper half as negative numbers.
+  // flatbuffers may return the upper half as negative numbers.
   t.equal(ntpMilliseconds(-1, -(2 ** 31)), 4_294_967_295_500);
 });

@@ -1,0 +1,35 @@
+import { isIPv6 } from 'node:net';
+import type { Settings } from '../config/schema.ts';
+
+/** Ports that were bound, and the URL of the embedded RTMP server. */
+interface Addresses {
+  readonly http: { readonly http: number; readonly https?: number };
+  readonly ws: number;
+  readonly wss?: number;
+  readonly rtmpUrl?: string;
+}
+
+/** What is printed after the start with `log_format=pretty`: where the gateway can be reached, and a first command. */
+export function banner(
+  { listen_ip: host, rest_api_key: key }: Pick<Settings, 'listen_ip' | 'rest_api_key'>,
+  { http, ws, wss, rtmpUrl }: Addresses,
+): string {
+  const shown = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : isIPv6(host) ? `[${host}]` : host;
+  const base = http.https === undefined ? `http://${shown}:${http.http}` : `https://${shown}:${http.https}`;
+  const socket = wss === undefined ? `ws://${shown}:${ws}` : `wss://${shown}:${wss}`;
+  return `
+  WebRTC Transponder is running.
+
+  Page       ${base}/            press Publish, then Start push
+  WebSocket  ${socket}              for the WCS Web SDK
+  REST       ${base}/rest-api
+${rtmpUrl ? `  RTMP       ${rtmpUrl}      embedded server, to push to and watch\n` : ''}
+  With a stream named "test" published on the page, this starts a push:
+
+  curl -s ${base}/rest-api/push/startup -H 'Content-Type: application/json'${key && " -H 'Authorization: Bearer KEY'"} \\
+    -d '{"streamName": "test", "rtmpUrl": "${rtmpUrl ?? 'rtmp://HOST/APPLICATION'}"}'
+
+  Press Ctrl-C to stop.
+
+`;
+}

@@ -1,0 +1,29 @@
+import type { Metrics } from './metrics.ts';
+
+/** What is read when `/metrics` is rendered. */
+export interface RuntimeSources {
+  /** Whether each fast path is in use, by name. */
+  readonly fastPaths: () => ReadonlyMap<string, boolean>;
+  readonly overloaded: () => boolean;
+  readonly latePackets: () => number;
+  readonly pendingSessions: () => number;
+}
+
+/** Registers the metrics of the process itself. */
+export function registerRuntimeMetrics(
+  metrics: Metrics,
+  { fastPaths, overloaded, latePackets, pendingSessions }: RuntimeSources,
+): void {
+  metrics.labelledGauge('gateway_fast_path', 'Whether a fast path is in use (1) or its fallback (0).', 'name', () =>
+    [...fastPaths()].map(([name, active]) => [name, Number(active)] as const),
+  );
+  metrics.gauge('gateway_overloaded', 'Whether new publications are refused because of overload.', () =>
+    Number(overloaded()),
+  );
+  metrics.gauge('gateway_pending_sessions', 'WebRTC sessions that have not connected.', pendingSessions);
+  metrics.total(
+    'gateway_late_packets_total',
+    'Video packets dropped because the gateway read them too late.',
+    latePackets,
+  );
+}

@@ -1,0 +1,42 @@
+import { get } from 'node:http';
+
+/** Milliseconds that the other program has to answer. */
+const TIMEOUT_MS = 1000;
+/** An answer of `/health` is shorter. Bytes. */
+const MAX_ANSWER = 10_000;
+
+/** Whether a gateway answers `GET /health` on this address already, as `http://ADDRESS:PORT`; nothing when no program or another one listens there. */
+export async function findRunningGateway(host: string, port: number): Promise<string | undefined> {
+  if (port === 0) return undefined;
+  const address = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
+  const base = `http://${address.includes(':') ? `[${address}]` : address}:${port}`;
+  const answer = await new Promise<string>((resolve) => {
+    const request = get(`${base}/health`, { timeout: TIMEOUT_MS, agent: false }, (response) => {
+      let text = '';
+      response.setEncoding('utf8');
+      response.on('data', (chunk: string) => {
+        text += chunk;
+        if (text.length > MAX_ANSWER) request.destroy();
+      });
+      response.once('end', () => resolve(text));
+      response.once('close', () => resolve(''));
+    });
+    request.once('timeout', () => request.destroy());
+    request.once('error', () => resolve(''));
+  });
+  return isHealthOfGateway(answer) ? base : undefined;
+}
+
+function isHealthOfGateway(answer: string): boolean {
+  try {
+    const health = JSON.parse(answer) as Record<string, unknown> | null;
+    return (
+      typeof health?.['status'] === 'string' &&
+      typeof health['version'] === 'string' &&
+      typeof health['workers'] === 'object' &&
+      typeof health['transponders'] === 'number'
+    );
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,32 @@
+import t from 'tap';
+import { silentLogger } from '../../../src/observe/logger.ts';
+import { Metrics } from '../../../src/observe/metrics.ts';
+import { registerRuntimeMetrics } from '../../../src/observe/runtime-metrics.ts';
+import { FastPaths } from '../../../src/runtime/fast-paths.ts';
+
+t.test('the state of the process: fast paths, overload, late packets, pending sessions', async (t) => {
+  const metrics = new Metrics();
+  const fastPaths = new FastPaths({ enabled: true, logger: silentLogger });
+  fastPaths.activate('pipe_reads');
+  fastPaths.fallBack('worker_channel', 'tried');
+  let overloaded = false;
+  registerRuntimeMetrics(metrics, {
+    fastPaths: () => fastPaths.states,
+    overloaded: () => overloaded,
+    latePackets: () => 12,
+    pendingSessions: () => 3,
+  });
+  overloaded = true;
+  for (const read of ['first', 'second']) {
+    const text = await metrics.render();
+    for (const line of [
+      'gateway_fast_path{name="pipe_reads"} 1',
+      'gateway_fast_path{name="worker_channel"} 0',
+      'gateway_fast_path{name="young_generation"} 0',
+      'gateway_overloaded 1',
+      'gateway_late_packets_total 12',
+      'gateway_pending_sessions 3',
+    ])
+      t.ok(text.includes(`\n${line}\n`), `${read}: ${line}`);
+  }
+});
