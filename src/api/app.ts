@@ -1,7 +1,7 @@
 import type { Server as HttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import cors from '@fastify/cors';
-import { fastify, type FastifyInstance, type FastifyPluginAsync, type FastifyRequest } from 'fastify';
+import { fastify, type FastifyInstance, type FastifyPluginAsync } from 'fastify';
 import type { Authorizer, Door } from '../access/authorizer.ts';
 import type { Certificate } from '../net/certificate.ts';
 import type { Settings } from '../config/schema.ts';
