@@ -223,9 +223,9 @@ await t.test('a page publishes, and REST starts pushes', async (t) => {
     t.match(await startup({ rtmpUrl: 'rtmp://10.0.0.1/live' }), errorShape(400, 'DESTINATION_FORBIDDEN'));
     t.match(await startup({ height: 'tall' }), errorShape(400, 'INVALID_REQUEST'));
     t.match(await startup({ fps: -1 }), errorShape(400, 'INVALID_REQUEST'));
-    const unknown = await startup({ heigth: 720 });
-    t.match(unknown, errorShape(400, 'INVALID_REQUEST'));
-    t.match(unknown.body.message, /heigth/, 'the unknown field is named');
+    const misspelt = await startup({ rtmpUrl: undefined, rtmpURL: 'rtmp://127.0.0.1/live' });
+    t.match(misspelt, errorShape(400, 'INVALID_REQUEST'));
+    t.match(misspelt.body.message, /rtmpURL/, 'the unknown field is named beside the missing one');
     t.match(await gateway.rest('/push/terminate', {}), { status: 400 });
     t.match(await gateway.rest('/push/terminate', { mediaSessionId: 'nobody' }), { status: 404 });
     t.match(
