@@ -7,7 +7,8 @@ import type { AudioCodec, Playback, PlaybackOptions, Publisher, VideoCodec } fro
 import { ProducerTrack, type ProducerAudioTrack, type ProducerVideoTrack } from './producer-track.ts';
 import { DEFAULT_H264_PROFILE, routableProfile } from './codecs.ts';
 import { PlaySession } from './play-session.ts';
-import { parseOffer, type Offer, type OfferedMedia } from './sdp.ts';
+import type { OfferedMedia } from './offered-media.ts';
+import { parseOffer, type Offer } from './sdp.ts';
 import { buildAnswer, VIDEO_START_BITRATE } from './sdp-answer.ts';
 import { buildIceFragment, type IceCredentials } from './sdp-fragment.ts';
 import { TransportLink } from './transport-link.ts';

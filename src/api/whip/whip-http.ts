@@ -10,8 +10,6 @@ import { replyWithError } from '../error-reply.ts';
 const OFFER_LIMIT = 128 * 1024;
 /** Bytes. Two hundred candidates have 30 kB. */
 const FRAGMENT_LIMIT = 64 * 1024;
-/** Seconds after which a client may try again: a worker is restarted within one second, and publishers come and go. */
-const RETRY_AFTER_S = 5;
 
 export interface ResourceHandlers {
   /** Runs before everything but a preflight. */
@@ -32,9 +30,7 @@ export function acceptText(app: FastifyInstance, logger: Logger): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', { parseAs: 'string' }, async (_: unknown, body: string) => body);
   app.setErrorHandler((error, request, reply) => {
-    const known = asGatewayError(error as FastifyError);
-    if (known instanceof GatewayError && known.retryable) reply.header('Retry-After', RETRY_AFTER_S);
-    return replyWithError(known, request, reply, logger);
+    return replyWithError(asGatewayError(error as FastifyError), request, reply, logger);
   });
 }
 
