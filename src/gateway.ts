@@ -54,10 +54,10 @@ export interface GatewayAddresses {
   readonly rtmpUrl?: string;
 }
 
-/** The whole gateway: the only place that makes the parts and joins them, and the one order in which they close. */
+/** The composition root: creates all parts, connects them, and closes them in one order. */
 export class Gateway {
   readonly addresses: GatewayAddresses;
-  /** In the order in which they close: none before what uses it. */
+  /** In closing order: each part closes after the parts that use it. */
   readonly #parts: readonly Closable[];
   readonly #announceClose: () => void;
   #closing: Promise<void> | undefined;
@@ -68,7 +68,7 @@ export class Gateway {
     this.#parts = parts;
   }
 
-  /** @throws {GatewayError} SETTINGS_INVALID or SETUP_INCOMPLETE; what had been started by then is closed again */
+  /** @throws {GatewayError} SETTINGS_INVALID or SETUP_INCOMPLETE; all parts that were started are closed again */
   static async create(settings: Settings, logger: Logger, fastPaths: FastPaths): Promise<Gateway> {
     const parts: Closable[] = [];
     try {
@@ -243,7 +243,7 @@ async function assemble(
       whepRoutes({ settings, authorizer, players, logger }),
     ],
   });
-  // The last one: it says `closing` while the others close.
+  // Closes last, because `/health` answers `closing` while the other parts close.
   parts.push(app);
   const http = await app.listen();
   return {
@@ -252,7 +252,7 @@ async function assemble(
   };
 }
 
-/** The set-up names the program, where it could build it. */
+/** The set-up sets OPUS_TO_AAC_BIN if it could build the program. */
 async function shareEncoders(
   { audio_encoder_streams: streamsEach, audio_batch_ms: audioBatchMs }: Settings,
   logger: Logger,

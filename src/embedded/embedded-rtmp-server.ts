@@ -34,8 +34,9 @@ export interface EmbeddedRtmpServerEvents {
 }
 
 /**
- * A small RTMP server to push to and to play from, for trying the gateway without an account elsewhere. It listens on loopback
- * only. It runs in a process of its own, because node-media-server exists once per process and an error in it must not end the gateway.
+ * A small RTMP server to push to and to play from, for trying the gateway without an account elsewhere. It listens on
+ * loopback only. It runs in a process of its own, because node-media-server exists once per process and an error in it
+ * must not end the gateway.
  */
 export class EmbeddedRtmpServer extends EventEmitter<EmbeddedRtmpServerEvents> {
   readonly httpFlvPort: number;

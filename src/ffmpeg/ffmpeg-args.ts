@@ -1,6 +1,6 @@
 /**
- * Command lines of ffmpeg. Pure: every function returns the options of one command. None contains a secret, because every user of a machine can
- * read the arguments of its processes.
+ * Command lines of ffmpeg. Pure: every function returns the options of one command. None contains a secret, because
+ * every user of a machine can read the arguments of its processes.
  */
 
 /** One ffmpeg command: input with its options, output with its options. */
@@ -8,13 +8,16 @@ export interface FfmpegCommandLine {
   readonly inputOptions: readonly string[];
   readonly input: string;
   readonly outputOptions: readonly string[];
-  /** `pipe:1` streams to the parent process. Any other output is written by ffmpeg itself, and `pipe:1` then carries `-progress`. */
+  /**
+   * `pipe:1` streams to the parent process. Any other output is written by ffmpeg itself, and `pipe:1` then carries
+   * `-progress`.
+   */
   readonly output: string;
 }
 
 /**
- * Reads at once, without probing more input. Not `-fflags nobuffer`: it discards what was read while probing, including the first key frame
- * (measured: 2.1 s to the first frame instead of 0.1 s).
+ * Reads at once, without probing more input. Not `-fflags nobuffer`: it discards what was read while probing, including
+ * the first key frame (measured: 2.1 s to the first frame instead of 0.1 s).
  */
 const noProbing = ['-analyzeduration', '0'] as const;
 
@@ -27,8 +30,9 @@ export interface AacSettings {
 }
 
 /**
- * ffmpeg's default coder ("twoloop") searches for the best use of few bits and costs two and a half times as much CPU; the bitrates of a live stream are
- * high enough without it. Noise substitution, noise shaping and intensity stereo also cost CPU, and `stereoFromMono` supports none of them.
+ * ffmpeg's default coder ("twoloop") searches for the best use of few bits and costs two and a half times as much CPU;
+ * the bitrates of a live stream are high enough without it. Noise substitution, noise shaping and intensity stereo also
+ * cost CPU, and `stereoFromMono` supports none of them.
  */
 const fastCoder = ['-aac_coder', 'fast', '-aac_pns', '0', '-aac_is', '0', '-aac_tns', '0'] as const;
 
@@ -102,10 +106,16 @@ export function toFlvAudio(source: 'opus' | 'pcmu' | 'pcma', codec: Exclude<Rtmp
   return { ...packetInput(source), outputOptions: plainOutput(codec), output: 'pipe:1' };
 }
 
-/** The source of a clip: a RIFF WAV file (`-f wav` prevents other formats from being opened under that name), or a second of silence. */
+/**
+ * The source of a clip: a RIFF WAV file (`-f wav` prevents other formats from being opened under that name), or a
+ * second of silence.
+ */
 export type ClipSource = { readonly file: string; readonly channels: number } | 'silence';
 
-/** Not `-f lavfi`: fluent-ffmpeg checks formats against ffmpeg's list, where it does not find devices since ffmpeg 7.1 marks them. */
+/**
+ * Not `-f lavfi`: fluent-ffmpeg checks formats against ffmpeg's list, where it does not find devices since ffmpeg 7.1
+ * marks them.
+ */
 const SILENCE: Pick<FfmpegCommandLine, 'inputOptions' | 'input'> = {
   inputOptions: ['-t', '1', '-f', 's16le', '-ar', '48000', '-ac', '2'],
   input: 'file:/dev/zero',
@@ -261,7 +271,9 @@ export function toJpeg(container: 'flv' | 'ivf', maxPixels: number): FfmpegComma
 }
 
 export interface RtmpOutput {
-  /** `rtmp://ADDRESS:PORT/` only: application, stream name and tcUrl are in the preset, which no other user can read. */
+  /**
+   * `rtmp://ADDRESS:PORT/` only: application, stream name and tcUrl are in the preset, which no other user can read.
+   */
   readonly server: string;
   /** Path of a file with the content of {@link rtmpPreset}. */
   readonly presetFile: string;
@@ -276,9 +288,9 @@ export interface RtmpOutput {
 }
 
 /**
- * The socket's send buffer in bytes; Linux doubles it, within `net.core.wmem_max`. By default the kernel buffers megabytes for a server that does not read, which
- * hides the stall: measured at 2.5 Mbit/s with a frozen nginx-rtmp, the stall is noticed after 2 to 4 s instead of 10. Enough for 8 Mbit/s over
- * 250 ms.
+ * The socket's send buffer in bytes; Linux doubles it, within `net.core.wmem_max`. By default the kernel buffers
+ * megabytes for a server that does not read, which hides the stall: measured at 2.5 Mbit/s with a frozen nginx-rtmp,
+ * the stall is noticed after 2 to 4 s instead of 10. Enough for 8 Mbit/s over 250 ms.
  */
 const SEND_BUFFER_BYTES = 256 * 1024;
 
@@ -308,7 +320,8 @@ export function pushFlv({
       `no_duration_filesize${sendMetadata ? '' : '+no_metadata'}`,
       '-flush_packets',
       '1',
-      // Microseconds that one track waits for the other one, to be interleaved. The default of 10 s would delay audio without video by as much.
+      // Microseconds that one track waits for the other one, to be interleaved. The default of 10 s would delay audio
+      // without video by as much.
       '-max_interleave_delta',
       '200000',
       '-rw_timeout',
@@ -327,7 +340,10 @@ export function pushFlv({
   };
 }
 
-/** The longest line of a preset. ffmpeg reads it in pieces, takes the rest of a longer line for another option, and writes that to its log. */
+/**
+ * The longest line of a preset. ffmpeg reads it in pieces, takes the rest of a longer line for another option, and
+ * writes that to its log.
+ */
 export const MAX_PRESET_LINE = 990;
 
 /** The content of an ffmpeg preset file with the options that must not be in the arguments. */

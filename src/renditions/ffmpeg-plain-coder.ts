@@ -20,7 +20,10 @@ export interface FfmpegPlainCoderOptions {
 /** At 48 kHz. */
 const FRAME_SAMPLES = (PLAIN_FRAME_MS * AAC_SAMPLE_RATE) / 1000;
 
-/** An ffmpeg that encodes one stream's audio to G.711 or Speex, without a lossy codec in between. Its frames are tag bodies of 20 ms. */
+/**
+ * An ffmpeg that encodes one stream's audio to G.711 or Speex, without a lossy codec in between. Its frames are tag
+ * bodies of 20 ms.
+ */
 export class FfmpegPlainCoder extends EventEmitter<AacCoderEvents> implements AacCoder {
   readonly #codec: Exclude<RtmpAudioCodec, 'aac'>;
   readonly #ffmpeg: SupervisedFfmpeg;

@@ -9,8 +9,8 @@ import { offeredLayers, RID_EXTENSIONS } from './simulcast.ts';
 /** The codecs of one media section of an offer: chooses one and translates it to RTP parameters. Pure. */
 
 /**
- * The header extensions that are negotiated. Not `urn:3gpp:video-orientation`: RTMP cannot carry it, and without it the browser rotates the
- * pixels itself.
+ * The header extensions that are negotiated. Not `urn:3gpp:video-orientation`: RTMP cannot carry it, and without it the
+ * browser rotates the pixels itself.
  */
 const HEADER_EXTENSIONS: ReadonlySet<string> = new Set(['urn:ietf:params:rtp-hdrext:sdes:mid']);
 const FEEDBACK: ReadonlySet<string> = new Set(['nack', 'nack pli', 'ccm fir']);
@@ -32,8 +32,8 @@ export interface MediaOptions {
   /** A publisher sends, a player receives. */
   readonly offerer: 'sends' | 'receives';
   /**
-   * Negotiate feedback for congestion control. Only where it will be sent: a browser that was promised feedback and receives none
-   * lowers its bitrate by a fifth every second.
+   * Negotiate feedback for congestion control. Only where it will be sent: a browser that was promised feedback and
+   * receives none lowers its bitrate by a fifth every second.
    */
   readonly congestionFeedback: boolean;
   /** Refuse an offer of which a part would be rejected, instead of accepting the other parts (RFC 9725, 4.4.3). */
@@ -81,8 +81,9 @@ export function chooseMedia<Codec extends AudioCodec | VideoCodec>(
 }
 
 /**
- * Requests retransmission of lost audio packets. Chromium does not offer it, and an answer should only contain what was offered (RFC 4585, 4.2), but
- * Chromium retransmits when the answer asks for it. FFmpeg's WHIP muxer and libdatachannel ignore the line.
+ * Requests retransmission of lost audio packets. Chromium does not offer it, and an answer should only contain what was
+ * offered (RFC 4585, 4.2), but Chromium retransmits when the answer asks for it. FFmpeg's WHIP muxer and libdatachannel
+ * ignore the line.
  */
 export function requestLostPackets({ rtpParameters: { codecs } }: OfferedMedia<AudioCodec>): void {
   const feedback = (codecs[0]!.rtcpFeedback ??= []);
@@ -174,7 +175,10 @@ function isPassable(offered: OfferedCodec<AudioCodec | VideoCodec>, offerer: Med
   return parameters.clockRate === 90000;
 }
 
-/** Browsers send VP8 layers with up to three temporal layers; where these are not declared, mediasoup forwards every fourth frame. */
+/**
+ * Browsers send VP8 layers with up to three temporal layers; where these are not declared, mediasoup forwards every
+ * fourth frame.
+ */
 const LAYER_MODE = 'L1T3';
 /** The codecs that mediasoup accepts as simulcast. Of the others only the first layer is accepted. */
 const LAYERED_CODECS = /^video\/(H264|VP8)$/i;
@@ -208,7 +212,10 @@ function toRtpParameters(
   };
 }
 
-/** The RTX payload type of this one (RFC 4588). mediasoup needs it to request lost packets without duplicate sequence numbers. */
+/**
+ * The RTX payload type of this one (RFC 4588). mediasoup needs it to request lost packets without duplicate sequence
+ * numbers.
+ */
 function retransmission(media: MediaDescription, payloadType: number): types.RtpCodecParameters | undefined {
   const line = media.rtp.find(
     (rtp) => String(rtp.codec).toLowerCase() === 'rtx' && formatParameters(media, rtp.payload)['apt'] === payloadType,
@@ -224,7 +231,10 @@ function retransmission(media: MediaDescription, payloadType: number): types.Rtp
   };
 }
 
-/** One encoding: the first SSRC with its retransmissions. Without an SSRC, as in offers with simulcast, packets are identified by mid. */
+/**
+ * One encoding: the first SSRC with its retransmissions. Without an SSRC, as in offers with simulcast, packets are
+ * identified by mid.
+ */
 function encoding(media: MediaDescription, withRetransmission: boolean): types.RtpEncodingParameters {
   const ssrc = Ssrc.safeParse(media.ssrcs?.[0]?.id);
   if (!ssrc.success) return {};

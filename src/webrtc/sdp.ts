@@ -14,7 +14,8 @@ import {
 import { IceCredentialsSchema, type IceCredentials } from './sdp-fragment.ts';
 
 /**
- * SDP offers (RFC 8866, RFC 9429) to RTP parameters; `sdp-answer.ts` does the reverse. Pure: no sockets, no mediasoup calls.
+ * SDP offers (RFC 8866, RFC 9429) to RTP parameters; `sdp-answer.ts` does the reverse. Pure: no sockets, no mediasoup
+ * calls.
  */
 
 /** Chromium's offer with every codec has 7 kB; one with simulcast and a dozen m-lines stays below 30. */
@@ -158,7 +159,10 @@ function readMid(media: ParsedMedia, index: number): string {
   return mid.data;
 }
 
-/** The sections that can share the one transport: those of the BUNDLE group, or else only the first usable one (RFC 9143). */
+/**
+ * The sections that can share the one transport: those of the BUNDLE group, or else only the first usable one (RFC
+ * 9143).
+ */
 function bundledMids(session: sdpTransform.SessionDescription, mids: readonly string[]): ReadonlySet<string> {
   const group = session.groups?.find((candidate) => candidate.type === 'BUNDLE');
   if (group) return new Set(String(group.mids).split(/\s+/));

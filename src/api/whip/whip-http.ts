@@ -6,7 +6,10 @@ import { replyWithError } from '../error-reply.ts';
 
 /** The HTTP side that WHIP and WHEP have in common. */
 
-/** Bytes. An offer with simulcast and every codec has 30 kB. More than 64 kB is refused as SDP; more than this is not read. */
+/**
+ * Bytes. An offer with simulcast and every codec has 30 kB. More than 64 kB is refused as SDP; more than this is not
+ * read.
+ */
 const OFFER_LIMIT = 128 * 1024;
 /** Bytes. Two hundred candidates have 30 kB. */
 const FRAGMENT_LIMIT = 64 * 1024;
@@ -44,8 +47,8 @@ function asGatewayError(error: FastifyError): unknown {
 }
 
 /**
- * Registers every method of one URL: those with a handler, GET as an empty success (RFC 9725, 4.1), OPTIONS with and without CORS,
- * and 405 for all others.
+ * Registers every method of one URL: those with a handler, GET as an empty success (RFC 9725, 4.1), OPTIONS with and
+ * without CORS, and 405 for all others.
  */
 export function registerResource(
   app: FastifyInstance,
@@ -70,8 +73,8 @@ export function registerResource(
     find?.(request);
     return reply.code(204).send();
   });
-  // The CORS plug-in adds its headers and leaves the answer to this handler. Some clients send OPTIONS themselves and read from
-  // Access-Control-Allow-Methods whether the server supports trickle ICE.
+  // The CORS plug-in adds its headers and leaves the answer to this handler. Some clients send OPTIONS themselves and
+  // read from Access-Control-Allow-Methods whether the server supports trickle ICE.
   const cors = {
     preflightContinue: true,
     methods,

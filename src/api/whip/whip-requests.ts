@@ -22,7 +22,7 @@ const RtmpUrlSchema = z
     (url) => url.length >= 1 && url.length <= MAX_URL_LENGTH && !CONTROL.test(url),
     `rtmpUrl must have 1 to ${MAX_URL_LENGTH} characters and no control characters`,
   );
-/** More pushes than this are started by REST. */
+/** Further pushes can be started by REST. */
 const MAX_RTMP_URLS = 32;
 
 /** Unknown parameters are ignored: proxies and load balancers add their own. */
@@ -88,7 +88,10 @@ export function checkIfMatch(header: string | undefined, etag: string): Precondi
   return tags.includes(etag) ? 'matches' : 'fails';
 }
 
-/** Identifies a publisher without its secrets: a client with the same key may continue a stream. Undefined without credentials. */
+/**
+ * Identifies a publisher without its secrets: a client with the same key may continue a stream. Undefined without
+ * credentials.
+ */
 export function resumeKey({ token, username, password }: Credentials): string | undefined {
   if (token === undefined && username === undefined && password === undefined) return undefined;
   return createHash('sha256')

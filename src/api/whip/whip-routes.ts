@@ -20,8 +20,8 @@ export interface WhipRoutesOptions {
 }
 
 /**
- * WHIP ingest (docs/whip.md): `/whip/{stream}` by RFC 9725, and `/{app}/whip/endpoint/{stream}` as Red5 Pro's clients expect it.
- * Register it at the root.
+ * WHIP ingest (docs/whip.md): `/whip/{stream}` by RFC 9725, and `/{app}/whip/endpoint/{stream}` as Red5 Pro's clients
+ * expect it. Register it at the root.
  */
 export function whipRoutes(options: WhipRoutesOptions): FastifyPluginAsync {
   // Shared by the HTTP and the HTTPS listener.
@@ -76,8 +76,8 @@ const strictRoutes =
   };
 
 /**
- * As Red5 Pro's clients expect it: no entity tags, credentials in the query. They drop the query of `Location`, so requests to a
- * resource are authorised by its random id alone.
+ * As Red5 Pro's clients expect it: no entity tags, credentials in the query. They drop the query of `Location`, so
+ * requests to a resource are authorised by its random id alone.
  */
 const red5Routes =
   (options: WhipRoutesOptions, sessions: SessionStore<WhipPublication>): FastifyPluginAsync =>
@@ -155,10 +155,11 @@ function created(reply: FastifyReply, answerSdp: string, location: string, iceLi
 }
 
 /**
- * RFC 9725, 4.3: candidates of the current ICE session, or the credentials of a new one. Preconditions are checked last (RFC 9110,
- * 13.2.1): errors of the request itself come first.
+ * RFC 9725, 4.3: candidates of the current ICE session, or the credentials of a new one. Preconditions are checked last
+ * (RFC 9110, 13.2.1): errors of the request itself come first.
  *
- * @throws {GatewayError} UNSUPPORTED_MEDIA_TYPE, INVALID_SDP, PRECONDITION_REQUIRED, PRECONDITION_FAILED, SESSION_NOT_FOUND
+ * @throws {GatewayError} UNSUPPORTED_MEDIA_TYPE, INVALID_SDP, PRECONDITION_REQUIRED, PRECONDITION_FAILED,
+ * SESSION_NOT_FOUND
  */
 async function patch(
   publication: WhipPublication,

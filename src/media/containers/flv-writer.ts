@@ -12,7 +12,8 @@ export function flvHeader(content: { readonly audio: boolean; readonly video: bo
 }
 
 /**
- * What surrounds a tag's body in an FLV stream (E.4.1): to be written as head, `tag.data`, tail, so that the body is never copied.
+ * What surrounds a tag's body in an FLV stream (E.4.1): to be written as head, `tag.data`, tail, so that the body is
+ * never copied.
  *
  * @param timestamp milliseconds, where the stream counts from another start than the tag
  */
