@@ -6,11 +6,11 @@ import { silentG711 } from '../media/containers/audio-tag.ts';
 import type { Logger } from '../observe/logger.ts';
 import { tickMs } from '../runtime/tick.ts';
 import type { AudioCodec } from '../streams/live-stream.ts';
-import type { RtmpAudioCodec } from '../ffmpeg/ffmpeg-args.ts';
+import type { RtmpAudioCodec } from '../ffmpeg/ffmpeg-audio-args.ts';
 import { AAC_SAMPLE_RATE, type AacCoder } from './aac-coder.ts';
-import { FfmpegAacCoder } from './ffmpeg-aac-coder.ts';
+import { createFfmpegAacCoder } from './ffmpeg-aac-coder.ts';
 import { RealTimeBudget } from './real-time-budget.ts';
-import { FfmpegPlainCoder } from './ffmpeg-plain-coder.ts';
+import { createFfmpegPlainCoder } from './ffmpeg-plain-coder.ts';
 import { PLAIN_FRAME_MS } from './plain-audio-frames.ts';
 import type { SharedEncoders } from './shared-encoders.ts';
 
@@ -143,9 +143,9 @@ export class AudioEncoder extends EventEmitter<AudioEncoderEvents> {
     } as const;
     const batchSamples = (AAC_SAMPLE_RATE * audioBatchMs) / 1000;
     const coder = this.#plain
-      ? new FfmpegPlainCoder(this.#codec, { codec: this.#plain, batchSamples, logger })
+      ? createFfmpegPlainCoder(this.#codec, { codec: this.#plain, batchSamples, logger })
       : ((this.#codec === 'opus' && !this.#alone ? sharedEncoders?.open(options) : undefined) ??
-        new FfmpegAacCoder(this.#codec, { ...options, batchSamples, logger }));
+        createFfmpegAacCoder(this.#codec, { ...options, batchSamples, logger }));
     coder.on('started', () => this.#begin());
     coder.on('frame', (raw) => this.#take(raw));
     coder.on('lost', (isCause) => this.#replaceLost(isCause));

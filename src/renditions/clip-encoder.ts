@@ -1,6 +1,6 @@
 import { open } from 'node:fs/promises';
 import { GatewayError, toGatewayError } from '../errors.ts';
-import { clipToAac, clipToFlvAudio, type ClipSource, type RtmpAudioCodec } from '../ffmpeg/ffmpeg-args.ts';
+import { clipToAac, clipToFlvAudio, type ClipSource, type RtmpAudioCodec } from '../ffmpeg/ffmpeg-audio-args.ts';
 import { FfmpegProcess } from '../ffmpeg/ffmpeg-process.ts';
 import { AAC_SAMPLES_PER_FRAME, aacFrame, AdtsReader, silentAacFrame } from '../media/codecs/aac.ts';
 import { FlvReader } from '../media/containers/flv-reader.ts';

@@ -1,4 +1,5 @@
-import type { RtmpAudioCodec, VideoOutput } from '../ffmpeg/ffmpeg-args.ts';
+import type { VideoOutput } from '../ffmpeg/ffmpeg-args.ts';
+import type { RtmpAudioCodec } from '../ffmpeg/ffmpeg-audio-args.ts';
 
 export type { RtmpAudioCodec };
 
