@@ -75,11 +75,6 @@ export class EmbeddedRtmpServer extends EventEmitter<EmbeddedRtmpServerEvents> {
     return this.#process?.pid;
   }
 
-  /** HTTP-FLV address of the stream with this name. */
-  playbackUrl(streamName: string): string {
-    return `http://127.0.0.1:${this.httpFlvPort}/live/${encodeURIComponent(streamName)}.flv`;
-  }
-
   /** Ends the process and waits for its exit. Idempotent. */
   close(): Promise<void> {
     this.#closing ??= this.#stop();

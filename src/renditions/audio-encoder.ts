@@ -14,9 +14,6 @@ import { createFfmpegPlainCoder } from './ffmpeg-plain-coder.ts';
 import { PLAIN_FRAME_MS } from './plain-audio-frames.ts';
 import type { SharedEncoders } from './shared-encoders.ts';
 
-/** Milliseconds of one AAC frame. */
-export const AAC_FRAME_MS = (AAC_SAMPLES_PER_FRAME * 1000) / AAC_SAMPLE_RATE;
-
 /** Share of the bitrate for a single channel: two channels have much in common, so one needs more than half. */
 const MONO_BITRATE = 3 / 4;
 

@@ -3,7 +3,7 @@ import type { Logger } from '../observe/logger.ts';
 
 /**
  * Durable state: small records and queues. Kept in memory, in SQLite on one machine, or in Redis in a cluster, so
- * everything is asynchronous, every operation is atomic by itself, and there are no transactions over several of them.
+ * everything is asynchronous, every operation is atomic, and there are no transactions over several of them.
  * Values are JSON. Secrets in them are sealed by the caller (`secret-box.ts`).
  */
 export interface Store {
@@ -33,7 +33,7 @@ export interface StoredRecord<T> {
 }
 
 export interface PutOptions {
-  /** When the record disappears by itself. */
+  /** When the record expires. */
   readonly expiresAt?: Date;
 }
 

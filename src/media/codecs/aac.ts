@@ -66,22 +66,6 @@ function parseAdtsHeader(
   return { config: { sampleRate, channels }, headerBytes, frameBytes };
 }
 
-/** The ADTS header, without CRC, of a raw AAC-LC frame of `length` bytes. */
-export function adtsHeader(frameBytes: number, sampleRate: number, channels: number): Buffer {
-  const index = SAMPLE_RATES.indexOf(sampleRate);
-  if (index < 0) throw new RangeError(`AAC has no sample rate of ${sampleRate} Hz`);
-  const total = frameBytes + ADTS_HEADER_BYTES;
-  return Buffer.of(
-    0xff,
-    0xf1,
-    (1 << 6) | (index << 2) | (channels >> 2),
-    ((channels & 3) << 6) | (total >> 11),
-    (total >> 3) & 0xff,
-    ((total & 7) << 5) | 0x1f,
-    0xfc,
-  );
-}
-
 /**
  * The AudioSpecificConfig of AAC-LC (ISO/IEC 14496-3, 1.6.2.1).
  *

@@ -28,9 +28,3 @@ export function flvTagParts(tag: FlvTag, timestamp = tag.timestamp): { head: Buf
   tail.writeUInt32BE(FLV_TAG_HEADER_BYTES + tag.data.length);
   return { head, tail };
 }
-
-/** A whole tag in one piece. Copies the body: for tests and small tags. */
-export function encodeFlvTag(tag: FlvTag): Buffer {
-  const { head, tail } = flvTagParts(tag);
-  return Buffer.concat([head, tag.data, tail]);
-}
