@@ -1,4 +1,7 @@
-/** The error table: every error that a user can meet, with its code, its scope, whether a retry can help, and its HTTP status. */
+/**
+ * The error table: every error that a user can meet, with its code, its scope, whether a retry can help, and its HTTP
+ * status.
+ */
 
 /** What an error concerns: one request, one destination, one stream, or the whole gateway. */
 export type ErrorScope = 'request' | 'destination' | 'stream' | 'system';

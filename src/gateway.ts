@@ -1,49 +1,41 @@
 import packageJson from '../package.json' with { type: 'json' };
-import { Certificate } from './net/certificate.ts';
-import type { Settings } from './config/schema.ts';
-import { EmbeddedRtmpServer } from './embedded/embedded-rtmp-server.ts';
-import { silentFrame, type ClipFormat } from './renditions/clip-encoder.ts';
-import { EncoderPool } from './renditions/encoder-pool.ts';
-import { SharedEncoders } from './renditions/shared-encoders.ts';
-import { learnFrameSize } from './renditions/frame-size.ts';
-import { KeyFrameReader } from './renditions/key-frame-reader.ts';
-import { SnapshotService } from './renditions/snapshot.ts';
-import { GatewayError } from './errors.ts';
-import { checkFfmpeg } from './ffmpeg/ffmpeg-abilities.ts';
 import { createAuthorizer } from './access/create-authorizer.ts';
-import { ffmpegMemory } from './ffmpeg/ffmpeg-memory.ts';
 import { HttpApp, type HttpPorts } from './api/app.ts';
 import { requireAction } from './api/authorize.ts';
 import { consoleRoutes } from './api/console-routes.ts';
 import { whepRoutes } from './api/whep/whep-routes.ts';
 import { whipRoutes } from './api/whip/whip-routes.ts';
-import { mediaAddresses } from './webrtc/media-addresses.ts';
-import { WorkerPool } from './webrtc/worker-pool.ts';
+import type { Settings } from './config/schema.ts';
+import { EmbeddedRtmpServer } from './embedded/embedded-rtmp-server.ts';
+import { GatewayError } from './errors.ts';
+import { checkFfmpeg } from './ffmpeg/ffmpeg-abilities.ts';
+import { ffmpegMemory } from './ffmpeg/ffmpeg-memory.ts';
+import { Certificate } from './net/certificate.ts';
 import type { Logger } from './observe/logger.ts';
 import { Metrics } from './observe/metrics.ts';
 import { registerRuntimeMetrics } from './observe/runtime-metrics.ts';
+import { createTransponders } from './outputs/push/create-transponders.ts';
+import { TransponderHistory } from './outputs/push/transponder-history.ts';
+import { registerTransponderMetrics } from './outputs/push/transponder-metrics.ts';
 import { Players } from './publish/players.ts';
 import { Publications } from './publish/publications.ts';
+import { EncoderPool } from './renditions/encoder-pool.ts';
+import { learnFrameSize } from './renditions/frame-size.ts';
+import { KeyFrameReader } from './renditions/key-frame-reader.ts';
+import { SharedEncoders } from './renditions/shared-encoders.ts';
+import { SnapshotService } from './renditions/snapshot.ts';
 import { closeAll, type Closable } from './runtime/close-all.ts';
 import type { FastPaths } from './runtime/fast-paths.ts';
 import { OverloadMonitor } from './runtime/overload.ts';
 import { findRunningGateway } from './runtime/running-gateway.ts';
-import { createFfmpegPusher } from './outputs/push/ffmpeg-pusher.ts';
-import type { PusherFactory } from './outputs/push/pusher.ts';
-import { createRtmpPusher } from './outputs/push/rtmp-pusher.ts';
-import type { TlsTrust } from './net/tls-trust.ts';
 import { createOriginCheck } from './signaling/origin.ts';
 import { WcsServer } from './signaling/wcs-server.ts';
+import { openState } from './store/state.ts';
 import { LocalDirectory } from './streams/directory.ts';
 import type { LiveStream } from './streams/live-stream.ts';
 import { StreamRegistry } from './streams/stream-registry.ts';
-import { DestinationPolicy } from './net/destination-policy.ts';
-import { LateGroups, type LoadSignal } from './outputs/late-groups.ts';
-import { SoundLibrary } from './outputs/push/sound-library.ts';
-import { TransponderHistory } from './outputs/push/transponder-history.ts';
-import { registerTransponderMetrics } from './outputs/push/transponder-metrics.ts';
-import { TransponderManager } from './outputs/push/transponder-manager.ts';
-import { openState } from './store/state.ts';
+import { mediaAddresses } from './webrtc/media-addresses.ts';
+import { WorkerPool } from './webrtc/worker-pool.ts';
 
 /** Where the gateway can be reached. */
 export interface GatewayAddresses {
@@ -54,10 +46,10 @@ export interface GatewayAddresses {
   readonly rtmpUrl?: string;
 }
 
-/** The whole gateway: the only place that makes the parts and joins them, and the one order in which they close. */
+/** The composition root: creates all parts, connects them, and closes them in one order. */
 export class Gateway {
   readonly addresses: GatewayAddresses;
-  /** In the order in which they close: none before what uses it. */
+  /** In closing order: each part closes after the parts that use it. */
   readonly #parts: readonly Closable[];
   readonly #announceClose: () => void;
   #closing: Promise<void> | undefined;
@@ -68,7 +60,7 @@ export class Gateway {
     this.#parts = parts;
   }
 
-  /** @throws {GatewayError} SETTINGS_INVALID or SETUP_INCOMPLETE; what had been started by then is closed again */
+  /** @throws {GatewayError} SETTINGS_INVALID or SETUP_INCOMPLETE; all parts that were started are closed again */
   static async create(settings: Settings, logger: Logger, fastPaths: FastPaths): Promise<Gateway> {
     const parts: Closable[] = [];
     try {
@@ -173,7 +165,7 @@ async function assemble(
     history,
     overload,
     metrics,
-    embedded,
+    ownServer: embedded && { address: '127.0.0.1', port: embedded.rtmpPort },
     logger,
   });
   opened({ close: () => transponders.close(shuttingDown()) });
@@ -243,7 +235,7 @@ async function assemble(
       whepRoutes({ settings, authorizer, players, logger }),
     ],
   });
-  // The last one: it says `closing` while the others close.
+  // Closes last, because `/health` answers `closing` while the other parts close.
   parts.push(app);
   const http = await app.listen();
   return {
@@ -252,98 +244,13 @@ async function assemble(
   };
 }
 
-/** The set-up names the program, where it could build it. */
+/** The set-up sets OPUS_TO_AAC_BIN if it could build the program. */
 async function shareEncoders(
   { audio_encoder_streams: streamsEach, audio_batch_ms: audioBatchMs }: Settings,
   logger: Logger,
 ): Promise<SharedEncoders | undefined> {
   const program = process.env['OPUS_TO_AAC_BIN'];
   return program && streamsEach > 1 ? SharedEncoders.create({ program, streamsEach, audioBatchMs, logger }) : undefined;
-}
-
-/** The parts that transponders need. */
-interface TransponderParts {
-  readonly registry: StreamRegistry;
-  readonly encoders: EncoderPool;
-  readonly history: TransponderHistory;
-  readonly overload: LoadSignal;
-  readonly metrics: Metrics;
-  readonly embedded: EmbeddedRtmpServer | undefined;
-  readonly logger: Logger;
-}
-
-async function createTransponders(
-  settings: Settings,
-  { registry, encoders, history, overload, metrics, embedded, logger }: TransponderParts,
-): Promise<TransponderManager> {
-  const lateGroups = new LateGroups(overload);
-  metrics.total(
-    'gateway_late_frames_dropped_total',
-    'Video frames that outputs have dropped because the overloaded gateway was too late with them.',
-    () => lateGroups.framesDropped,
-  );
-  const invalidTransitions = metrics.counter(
-    'gateway_invalid_transitions_total',
-    'Events for which a state machine had no transition: faults of the gateway.',
-  );
-  const clips: ClipFormat = { codec: settings.rtmp_transponder_audio_codec, bitrate: settings.audio_bitrate };
-  const policy = new DestinationPolicy(
-    settings,
-    embedded && { alsoAllow: [{ address: '127.0.0.1', port: embedded.rtmpPort }] },
-  );
-  return new TransponderManager({
-    registry,
-    encoders,
-    sounds: new SoundLibrary(settings.media_dir, clips, logger),
-    environment: {
-      createPusher: createPusherFactory(settings, logger),
-      resolve: (destination) => policy.resolve(destination),
-      retry: {
-        enabled: settings.rtmp_push_restore,
-        attempts: settings.rtmp_push_restore_attempts,
-        intervalMs: settings.rtmp_push_restore_interval_ms,
-        capMs: settings.rtmp_push_restore_backoff_cap_ms,
-      },
-      outBuffer: {
-        enabled: settings.rtmp_out_buffer_enabled,
-        initialMs: settings.rtmp_out_buffer_initial_size,
-        startMs: settings.rtmp_out_buffer_start_size,
-        maxBufferings: settings.rtmp_out_buffer_max_bufferings_allowed,
-        queueWhenFull: settings['rtmp.server_buffer_enabled'],
-      },
-      pollingMs: settings.rtmp_out_buffer_polling_time,
-      lateGroups,
-      sendMetadata: settings.rtmp_transponder_send_metadata,
-      silence: await silentFrame(clips, logger),
-      flashVersion: settings.rtmp_flash_ver_subscriber,
-      localAddress: settings.rtmp_publisher_ip,
-      stallTimeoutMs: settings.rtmp_push_stall_timeout_ms,
-      logger,
-      onInvalidTransition: () => invalidTransitions.inc(),
-    },
-    addressing: {
-      streamNamePrefix: settings.rtmp_transponder_stream_name_prefix,
-      fullUrl: settings.rtmp_transponder_full_url,
-    },
-    preserveAspectRatio: settings.avvideo_transcoder_preserve_aspect_ratio,
-    audioCodec: settings.rtmp_transponder_audio_codec,
-    maxTransponders: settings.max_transponders,
-    maxPerStream: settings.max_transponders_per_stream,
-    history,
-    autoStartUrl: settings.rtmp_push_auto_start ? settings.rtmp_push_auto_start_url : '',
-    logger,
-  });
-}
-
-function createPusherFactory(settings: Settings, logger: Logger): PusherFactory {
-  const trust: TlsTrust = {
-    caFile: settings.rtmps_ca_file,
-    insecureHosts: settings.rtmps_insecure_host ? [settings.rtmps_insecure_host] : [],
-    onInsecure: (host) => logger.warn({ host }, 'the certificate of this host is not verified (rtmps_insecure_host)'),
-  };
-  if (settings.push_engine === 'ffmpeg')
-    return createFfmpegPusher({ ...trust, sendMetadata: settings.rtmp_transponder_send_metadata, logger });
-  return createRtmpPusher({ ...trust, serverBuffer: settings['rtmp.server_buffer_enabled'] });
 }
 
 const shuttingDown = (): GatewayError => new GatewayError('SHUTTING_DOWN', 'The gateway is shutting down.');

@@ -16,7 +16,9 @@ const { createLogger } = await import('./observe/logger.ts');
 const { endProcess } = await import('./runtime/end-process.ts');
 const { FastPaths } = await import('./runtime/fast-paths.ts');
 
-/** The process: settings, signals, exit codes (0: ended by a signal, 1: failed, 2: wrong arguments or invalid settings). */
+/**
+ * The process: settings, signals, exit codes (0: ended by a signal, 1: failed, 2: wrong arguments or invalid settings).
+ */
 
 const HELP = `WebRTC Transponder: republishes WebRTC streams to RTMP(S) servers.
 
@@ -78,7 +80,8 @@ async function main(): Promise<void> {
       },
     );
   };
-  // Before the start: mediasoup handles them too, and would end its workers but not this process. SIGHUP: the terminal was closed.
+  // Before the start: mediasoup handles them too, and would end its workers but not this process. SIGHUP: the terminal
+  // was closed.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, close);
 
   gateway = await Gateway.create(settings, logger, fastPaths);

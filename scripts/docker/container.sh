@@ -18,7 +18,7 @@ start() {
       ;;
     *)
       if [[ -z "$(setting REST_API_KEY rest_api_key)" && "$(setting ALLOW_ANONYMOUS allow_anonymous)" != true ]]; then
-        echo 'Set REST_API_KEY=KEY, or ALLOW_ANONYMOUS=true if everybody may control the gateway: docker run -e REST_API_KEY=KEY …' >&2
+        echo 'Set REST_API_KEY=KEY, or ALLOW_ANONYMOUS=true if every client may control the gateway: docker run -e REST_API_KEY=KEY …' >&2
         exit 2
       fi
       ;;

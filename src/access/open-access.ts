@@ -19,8 +19,9 @@ export class OpenProvider implements AccessProvider {
 }
 
 /**
- * Without a key the gateway listens on loopback, and programs of this machine may do everything. Those include browsers, so a request
- * must also name this machine in its `Host` header: a page whose name was made to resolve to 127.0.0.1 (DNS rebinding) does not.
+ * Without a key the gateway listens on loopback, and programs of this machine may do everything. Those include
+ * browsers, so a request must also name this machine in its `Host` header: a page whose name was made to resolve to
+ * 127.0.0.1 (DNS rebinding) does not.
  */
 export class LoopbackProvider implements AccessProvider {
   async identify({ host }: Credentials): Promise<Principal> {
@@ -33,8 +34,9 @@ export class LoopbackProvider implements AccessProvider {
 }
 
 /**
- * What is open to every client, whatever the settings say. The WebSocket is open because the gateway does not check its credentials
- * yet: `origin.ts` of the signaling folder is all that guards it. Monitoring is open because it shows no names of streams or hosts.
+ * What is open to every client, whatever the settings say. The WebSocket is open because the gateway does not check its
+ * credentials yet: `origin.ts` of the signaling folder is all that guards it. Monitoring is open because it shows no
+ * names of streams or hosts.
  */
 const OPEN_DOORS: ReadonlyMap<Door, ReadonlySet<Action>> = new Map([
   ['wcs', new Set<Action>(['publish', 'play', 'push'])],

@@ -1,7 +1,9 @@
 import { GatewayError } from '../errors.ts';
 import type { AccessProvider, Action, Authorizer, Credentials, Principal, Resource } from './authorizer.ts';
 
-/** Asks the providers in order. The first one that recognises the credential decides; if none does, access is denied. */
+/**
+ * Asks the providers in order. The first one that recognises the credential decides; if none does, access is denied.
+ */
 export class ProviderChain implements Authorizer {
   readonly #providers: readonly AccessProvider[];
 

@@ -6,8 +6,8 @@ import { ALL_ACTIONS, type AccessProvider, type Credentials, type Principal } fr
 const PRINCIPAL: Principal = { id: 'rest_api_key', actions: ALL_ACTIONS };
 
 /**
- * `rest_api_key`: one key that allows everything. It recognises every token and, where a client sends no token, every password: Red5
- * Pro's clients can send nothing else.
+ * `rest_api_key`: one key that allows everything. It recognises every token and, where a client sends no token, every
+ * password: Red5 Pro's clients can send nothing else.
  */
 export class StaticKeyProvider implements AccessProvider {
   readonly #digest: Buffer;

@@ -33,7 +33,9 @@ export const headerCredentials: CredentialReader = ({ headers, ip, host }, door)
   };
 };
 
-/** Credentials in the headers, or in the query as `token`, `username` and `password`: Red5 Pro's clients put them there. */
+/**
+ * Credentials in the headers, or in the query as `token`, `username` and `password`: Red5 Pro's clients put them there.
+ */
 export const queryCredentials: CredentialReader = (request, door) => {
   const credentials = headerCredentials(request, door);
   const { username, password, token } = request.query as Record<string, unknown>;
@@ -64,8 +66,8 @@ export function requireAction(
 }
 
 /**
- * Guards all routes of a scope: identifies every client, those that call unknown paths included, and authorises the `action` in the
- * route's `config`.
+ * Guards all routes of a scope: identifies every client, those that call unknown paths included, and authorises the
+ * `action` in the route's `config`.
  *
  * @throws {Error} at registration if a route names no action
  */

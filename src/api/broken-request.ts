@@ -6,7 +6,10 @@ import { errorBody } from './error-reply.ts';
 /** Milliseconds in which a client can read why its request was rejected, before its socket is destroyed. */
 const LINGER_MS = 1000;
 
-/** Answers on the socket what never becomes a request: bytes that are not HTTP, and requests that are not sent in time. Then ends it. */
+/**
+ * Answers on the socket what never becomes a request: bytes that are not HTTP, and requests that are not sent in time.
+ * Then ends it.
+ */
 export function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy();
@@ -24,7 +27,8 @@ export function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Socket
   ];
   const { httpStatus } = reason;
   socket.end([`HTTP/1.1 ${httpStatus} ${STATUS_CODES[httpStatus]}`, ...headers, '', body].join('\r\n'));
-  // A client that does not close its side keeps the socket open. Destroying it at once would lose the answer if more bytes are in flight.
+  // A client that does not close its side keeps the socket open. Destroying it at once would lose the answer if more
+  // bytes are in flight.
   const deadline = setTimeout(() => socket.destroy(), LINGER_MS).unref();
   socket.once('close', () => clearTimeout(deadline));
 }

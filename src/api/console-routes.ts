@@ -19,7 +19,10 @@ export interface ConsoleRoutesOptions {
   /** The embedded RTMP server, if it is enabled. */
   readonly embedded?: { readonly rtmpUrl: string; readonly httpFlvPort: number };
   readonly version: string;
-  /** How long the stream of a lost publisher is held, in milliseconds: a page that was reloaded resumes its stream within this time. */
+  /**
+   * How long the stream of a lost publisher is held, in milliseconds: a page that was reloaded resumes its stream
+   * within this time.
+   */
   readonly resumeWindowMs: number;
   /** Decides who may play from the embedded server, as for REST. */
   readonly isAllowed: AccessHook;
@@ -75,8 +78,8 @@ function source(path: string): string {
 const PlaybackParams = z.object({ name: z.string().min(1) });
 
 /**
- * Serves the web page, the browser library that it and other pages use, and the streams of the embedded RTMP server, for
- * the page to play. Files are read once, at registration.
+ * Serves the web page, the browser library that it and other pages use, and the streams of the embedded RTMP server,
+ * for the page to play. Files are read once, at registration.
  */
 export const consoleRoutes =
   ({
@@ -134,7 +137,10 @@ function secure(reply: FastifyReply, policy: string): FastifyReply {
     .header('permissions-policy', 'camera=(self), microphone=(self)');
 }
 
-/** Allows files of this server, connections to it and to the WebSocket ports, and `blob:` URLs, which mpegts.js gives to the video element. */
+/**
+ * Allows files of this server, connections to it and to the WebSocket ports, and `blob:` URLs, which mpegts.js gives to
+ * the video element.
+ */
 function contentSecurityPolicy(wsPort: number, wssPort: number | undefined): string {
   const sockets = [`ws://*:${wsPort}`, ...(wssPort === undefined ? [] : [`wss://*:${wssPort}`])].join(' ');
   return `default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self' blob:; connect-src 'self' ${sockets}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`;

@@ -5,7 +5,8 @@ const utf8 = new TextDecoder('utf-8', { fatal: true });
 /**
  * Parses a JSON body; an empty one is `undefined`.
  *
- * @throws {GatewayError} INVALID_REQUEST with the position of the mistake, but none of the text, which may contain a stream key
+ * @throws {GatewayError} INVALID_REQUEST with the position of the mistake, but none of the text, which may contain a
+ * stream key
  */
 export function parseJson(body: Buffer): unknown {
   let text: string;

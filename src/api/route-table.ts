@@ -5,8 +5,8 @@ import { pathOf } from './error-reply.ts';
 const normalisePath = (path: string): string => path.replace(/\/{2,}/g, '/').replace(/(?<=.)\/$/, '');
 
 /**
- * Collects the methods of each path that is registered after this call, and returns a handler for requests that no route takes: 405
- * with `Allow` if the path has other methods, otherwise 404.
+ * Collects the methods of each path that is registered after this call, and returns a handler for requests that no
+ * route takes: 405 with `Allow` if the path has other methods, otherwise 404.
  */
 export function collectRoutes(app: FastifyInstance): (request: FastifyRequest, reply: FastifyReply) => never {
   const methods = new Map<string, Set<string>>();

@@ -17,7 +17,7 @@ export function findContradictions(settings: Settings): Contradiction[] {
   if (!isLoopback(settings.listen_ip) && !hasKey && !settings.allow_anonymous)
     add(
       'listen_ip',
-      'lets other machines in without a key. Set rest_api_key, or allow_anonymous=true if everybody may control the gateway, or listen on 127.0.0.1.',
+      'lets other machines in without a key. Set rest_api_key, or allow_anonymous=true if every client may control the gateway, or listen on 127.0.0.1.',
     );
   if (hasKey && settings.allow_anonymous)
     add('allow_anonymous', 'contradicts rest_api_key, which requires a key of every client. Remove one of the two.');

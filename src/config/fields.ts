@@ -56,7 +56,10 @@ export const origins = listOf(isOrigin, 'origins (https://example.com) or *').tr
   parts.map((origin) => origin.toLowerCase()),
 );
 
-/** STUN and TURN URLs of RFC 7064 and RFC 7065; a TURN URL is followed by the user name and the password, separated by spaces. */
+/**
+ * STUN and TURN URLs of RFC 7064 and RFC 7065; a TURN URL is followed by the user name and the password, separated by
+ * spaces.
+ */
 const iceServer =
   /^(?:(stuns?:[\w.:[\]-]+)|(turns?:[\w.:[\]-]+(?:\?transport=(?:udp|tcp))?)\s+([^\s"\\]+)\s+([^\s"\\]+))$/;
 

@@ -18,9 +18,9 @@ export interface Properties {
 const ESCAPES: Readonly<Record<string, string>> = { t: '\t', n: '\n', r: '\r', f: '\f' };
 
 /**
- * Reads the format of WCS's `flashphoner.properties`, which is Java's (`java.util.Properties.load`): `key=value`, `key:value` or
- * `key value`, `#` and `!` comments, a backslash at the end of a line continues it, `\t \n \r \f \uXXXX` escapes. Unlike in Java,
- * invisible spaces at the end of a value are dropped.
+ * Reads the format of WCS's `flashphoner.properties`, which is Java's (`java.util.Properties.load`): `key=value`,
+ * `key:value` or `key value`, `#` and `!` comments, a backslash at the end of a line continues it, `\t \n \r \f \uXXXX`
+ * escapes. Unlike in Java, invisible spaces at the end of a value are dropped.
  *
  * @throws {GatewayError} SETTINGS_INVALID for a broken `\u` escape
  */

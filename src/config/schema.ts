@@ -9,9 +9,9 @@ import { republishing } from './groups/republishing.ts';
 import { state } from './groups/state.ts';
 
 /**
- * The settings, under WCS's names where WCS has one, one group for each feature. The groups are the only place that knows a key, its
- * default and its range; `config/gateway.properties.example` documents each key, and a test compares the two. `settings-file.ts`
- * reads them.
+ * The settings, under WCS's names where WCS has one, one group for each feature. The groups are the only place that
+ * knows a key, its default and its range; `config/gateway.properties.example` documents each key, and a test compares
+ * the two. `settings-file.ts` reads them.
  */
 export const SettingsSchema = z.strictObject({
   ...network,

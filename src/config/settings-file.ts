@@ -33,8 +33,8 @@ const SHOWN_LENGTH = 80;
 export const environmentName = (key: string): string => key.toUpperCase().replaceAll('.', '_');
 
 /**
- * Reads and checks all settings, once, at the start: defaults, then the file, then the environment. An empty value of a number, a
- * boolean or a choice means its default; an empty text is an empty text.
+ * Reads and checks all settings, once, at the start: defaults, then the file, then the environment. An empty value of a
+ * number, a boolean or a choice means its default; an empty text is an empty text.
  *
  * @throws {GatewayError} SETTINGS_INVALID that names every mistake with its file and line and with what is allowed
  */

@@ -1,8 +1,9 @@
 import { SETTING_KEYS, type SettingKey } from './schema.ts';
 
 /**
- * What becomes of a key that is not a setting of this gateway. A whole `flashphoner.properties` can be used, and WCS has hundreds of
- * settings that mean nothing here, so such a key is ignored, unless it is probably a misspelt setting of the gateway.
+ * What becomes of a key that is not a setting of this gateway. A whole `flashphoner.properties` can be used, and WCS
+ * has hundreds of settings that mean nothing here, so such a key is ignored, unless it is probably a misspelt setting
+ * of the gateway.
  */
 
 /** Edits (letters added, dropped or changed) up to which a key is a misspelt one. */

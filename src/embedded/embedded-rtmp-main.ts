@@ -1,6 +1,6 @@
 /**
- * The process of the embedded RTMP server: node-media-server with only its two listeners. Its store, recorder, relay, admin
- * pages and API are not started, so it writes no files and serves only RTMP and HTTP-FLV on loopback.
+ * The process of the embedded RTMP server: node-media-server with only its two listeners. Its store, recorder, relay,
+ * admin pages and API are not started, so it writes no files and serves only RTMP and HTTP-FLV on loopback.
  *
  * It ends when the channel to its parent is closed.
  */
@@ -82,8 +82,9 @@ const server = new NodeMediaServer({
 const rtmp = server.rtmpServer.tcpServer;
 const http = server.httpServer.httpServer;
 
-// The HTTP listener of node-media-server also accepts streams, by POST and by WebSocket, and allows pages of every origin to play. Any web page
-// can send requests to a loopback port, so only playing is allowed, and only without an Origin header, which players do not send.
+// The HTTP listener of node-media-server also accepts streams, by POST and by WebSocket, and allows pages of every
+// origin to play. Any web page can send requests to a loopback port, so only playing is allowed, and only without an
+// Origin header, which players do not send.
 const [play] = http.listeners('request') as [(request: IncomingMessage, response: ServerResponse) => void];
 http.removeAllListeners('request');
 http.removeAllListeners('upgrade');
@@ -135,8 +136,9 @@ process.on('SIGTERM', () => {});
 process.on('disconnect', () => process.exit(0));
 
 /**
- * node-media-server accepts a publisher and then disconnects it if the name of its application or stream has other characters than letters, digits,
- * `_` and `-`: an instance (`live/KEY`), a query (`live?token=…`), a dot or a space. Such names are encoded with characters that it allows.
+ * node-media-server accepts a publisher and then disconnects it if the name of its application or stream has other
+ * characters than letters, digits, `_` and `-`: an instance (`live/KEY`), a query (`live?token=…`), a dot or a space.
+ * Such names are encoded with characters that it allows.
  */
 function acceptAnyName(protocol: RtmpProtocol): void {
   const { onConnect, onPublish, onPlay } = protocol;
@@ -152,7 +154,10 @@ function acceptAnyName(protocol: RtmpProtocol): void {
   };
 }
 
-/** node-media-server accepts a second publisher of a name, too, and then disconnects it. It gets the error of nginx-rtmp instead. */
+/**
+ * node-media-server accepts a second publisher of a name, too, and then disconnects it. It gets the error of nginx-rtmp
+ * instead.
+ */
 function refuseSecondPublisher(protocol: RtmpProtocol): void {
   const { onPublish, respondPublish } = protocol;
   protocol.onPublish = function (command) {
@@ -166,9 +171,9 @@ function refuseSecondPublisher(protocol: RtmpProtocol): void {
 }
 
 /**
- * After a reconnect within half a minute node-media-server continues the timestamps of each track separately. If one track had lasted longer before,
- * as audio does when a page is lost, audio and video would be shifted against each other, and playback in a browser would stall. So both tracks
- * continue from the later timestamp.
+ * After a reconnect within half a minute node-media-server continues the timestamps of each track separately. If one
+ * track had lasted longer before, as audio does when a page is lost, audio and video would be shifted against each
+ * other, and playback in a browser would stall. So both tracks continue from the later timestamp.
  */
 function keepTracksTogether(protocol: RtmpProtocol): void {
   const { onPublish } = protocol;

@@ -34,8 +34,9 @@ export interface EmbeddedRtmpServerEvents {
 }
 
 /**
- * A small RTMP server to push to and to play from, for trying the gateway without an account elsewhere. It listens on loopback
- * only. It runs in a process of its own, because node-media-server exists once per process and an error in it must not end the gateway.
+ * A small RTMP server to push to and to play from, for trying the gateway without an account elsewhere. It listens on
+ * loopback only. It runs in a process of its own, because node-media-server exists once per process and an error in it
+ * must not end the gateway.
  */
 export class EmbeddedRtmpServer extends EventEmitter<EmbeddedRtmpServerEvents> {
   readonly httpFlvPort: number;
@@ -72,11 +73,6 @@ export class EmbeddedRtmpServer extends EventEmitter<EmbeddedRtmpServerEvents> {
   /** The process id; undefined between a death and the restart, and after the end. */
   get pid(): number | undefined {
     return this.#process?.pid;
-  }
-
-  /** HTTP-FLV address of the stream with this name. */
-  playbackUrl(streamName: string): string {
-    return `http://127.0.0.1:${this.httpFlvPort}/live/${encodeURIComponent(streamName)}.flv`;
   }
 
   /** Ends the process and waits for its exit. Idempotent. */

@@ -13,7 +13,8 @@ let version = 'unknown';
 let hasFpsMode = true;
 
 /**
- * Checks once that ffmpeg is installed and has the required features, and lets fluent-ffmpeg query its capabilities, which is slow the first time.
+ * Checks once that ffmpeg is installed and has the required features, and lets fluent-ffmpeg query its capabilities,
+ * which is slow the first time.
  *
  * @param pushes whether ffmpeg also pushes to RTMP servers
  * @throws {GatewayError} SETUP_INCOMPLETE
@@ -51,7 +52,10 @@ export function adaptOptions(options: readonly string[]): string[] {
   return options.map((option) => (option === '-fps_mode' && !hasFpsMode ? '-vsync' : option));
 }
 
-/** Whether preset files take effect: FFmpeg 9.0 reads `-fpre` and ignores it. This preset causes an error if it is applied. */
+/**
+ * Whether preset files take effect: FFmpeg 9.0 reads `-fpre` and ignores it. This preset causes an error if it is
+ * applied.
+ */
 async function appliesPresets(): Promise<boolean> {
   const folder = await mkdtemp(join(tmpdir(), 'webrtc-transponder-'));
   try {

@@ -1,6 +1,6 @@
 /**
- * Command lines of ffmpeg. Pure: every function returns the options of one command. None contains a secret, because every user of a machine can
- * read the arguments of its processes.
+ * Command lines of ffmpeg. Pure: every function returns the options of one command. None contains a secret, because
+ * every user of a machine can read the arguments of its processes.
  */
 
 /** One ffmpeg command: input with its options, output with its options. */
@@ -8,141 +8,18 @@ export interface FfmpegCommandLine {
   readonly inputOptions: readonly string[];
   readonly input: string;
   readonly outputOptions: readonly string[];
-  /** `pipe:1` streams to the parent process. Any other output is written by ffmpeg itself, and `pipe:1` then carries `-progress`. */
+  /**
+   * `pipe:1` streams to the parent process. Any other output is written by ffmpeg itself, and `pipe:1` then carries
+   * `-progress`.
+   */
   readonly output: string;
 }
 
 /**
- * Reads at once, without probing more input. Not `-fflags nobuffer`: it discards what was read while probing, including the first key frame
- * (measured: 2.1 s to the first frame instead of 0.1 s).
+ * Reads at once, without probing more input. Not `-fflags nobuffer`: it discards what was read while probing, including
+ * the first key frame (measured: 2.1 s to the first frame instead of 0.1 s).
  */
-const noProbing = ['-analyzeduration', '0'] as const;
-
-export interface AacSettings {
-  /** Hertz. */
-  readonly sampleRate: number;
-  readonly channels: 1 | 2;
-  /** Kilobits per second. */
-  readonly bitrate: number;
-}
-
-/**
- * ffmpeg's default coder ("twoloop") searches for the best use of few bits and costs two and a half times as much CPU; the bitrates of a live stream are
- * high enough without it. Noise substitution, noise shaping and intensity stereo also cost CPU, and `stereoFromMono` supports none of them.
- */
-const fastCoder = ['-aac_coder', 'fast', '-aac_pns', '0', '-aac_is', '0', '-aac_tns', '0'] as const;
-
-const aacOutput = ({ sampleRate, channels, bitrate }: AacSettings): string[] => [
-  '-map',
-  '0:a:0',
-  '-c:a',
-  'aac',
-  ...fastCoder,
-  '-b:a',
-  `${bitrate}k`,
-  '-ar',
-  String(sampleRate),
-  '-ac',
-  String(channels),
-];
-
-/** Opus in Ogg, or G.711 as raw bytes. */
-const packetInput = (source: 'opus' | 'pcmu' | 'pcma'): Pick<FfmpegCommandLine, 'inputOptions' | 'input'> => ({
-  inputOptions:
-    source === 'opus'
-      ? ['-threads', '1', '-probesize', '32', ...noProbing, '-f', 'ogg']
-      : ['-probesize', '32', ...noProbing, '-f', source === 'pcmu' ? 'mulaw' : 'alaw', '-ar', '8000', '-ac', '1'],
-  input: 'pipe:0',
-});
-
-/** Opus in Ogg to AAC in ADTS. First frame after 70 ms, 34 ms of delay. */
-export function opusToAac(aac: AacSettings): FfmpegCommandLine {
-  return {
-    ...packetInput('opus'),
-    outputOptions: [...aacOutput(aac), '-threads', '1', '-f', 'adts', '-flush_packets', '1'],
-    output: 'pipe:1',
-  };
-}
-
-/** G.711 as raw bytes to AAC in ADTS. */
-export function g711ToAac(law: 'pcmu' | 'pcma', aac: AacSettings): FfmpegCommandLine {
-  return {
-    ...packetInput(law),
-    outputOptions: [...aacOutput(aac), '-threads', '1', '-f', 'adts', '-flush_packets', '1'],
-    output: 'pipe:1',
-  };
-}
-
-/** Audio codecs for RTMP servers, as WCS lists them. */
-export type RtmpAudioCodec = 'aac' | 'pcma' | 'pcmu' | 'speex';
-
-/** G.711 has one sample rate. Speex is wideband, 16 kHz: FLV has no other. */
-const PLAIN_AUDIO: Record<Exclude<RtmpAudioCodec, 'aac'>, readonly string[]> = {
-  pcma: ['-c:a', 'pcm_alaw', '-ar', '8000', '-ac', '1'],
-  pcmu: ['-c:a', 'pcm_mulaw', '-ar', '8000', '-ac', '1'],
-  speex: ['-c:a', 'libspeex', '-ar', '16000', '-ac', '1'],
-};
-
-const plainOutput = (codec: Exclude<RtmpAudioCodec, 'aac'>): string[] => [
-  '-map',
-  '0:a:0',
-  ...PLAIN_AUDIO[codec],
-  '-threads',
-  '1',
-  '-f',
-  'flv',
-  '-flvflags',
-  'no_duration_filesize',
-  '-flush_packets',
-  '1',
-];
-
-/** Opus in Ogg, or G.711 as raw bytes, to G.711 or Speex in FLV. */
-export function toFlvAudio(source: 'opus' | 'pcmu' | 'pcma', codec: Exclude<RtmpAudioCodec, 'aac'>): FfmpegCommandLine {
-  return { ...packetInput(source), outputOptions: plainOutput(codec), output: 'pipe:1' };
-}
-
-/** The source of a clip: a RIFF WAV file (`-f wav` prevents other formats from being opened under that name), or a second of silence. */
-export type ClipSource = { readonly file: string; readonly channels: number } | 'silence';
-
-/** Not `-f lavfi`: fluent-ffmpeg checks formats against ffmpeg's list, where it does not find devices since ffmpeg 7.1 marks them. */
-const SILENCE: Pick<FfmpegCommandLine, 'inputOptions' | 'input'> = {
-  inputOptions: ['-t', '1', '-f', 's16le', '-ar', '48000', '-ac', '2'],
-  input: 'file:/dev/zero',
-};
-
-const clipInput = (source: ClipSource): Pick<FfmpegCommandLine, 'inputOptions' | 'input'> =>
-  source === 'silence' ? SILENCE : { inputOptions: ['-f', 'wav'], input: `file:${source.file}` };
-
-/** Both channels at the level of the single one: ffmpeg's own conversion is 3 dB quieter. */
-const MONO_TO_STEREO = ['-af', 'pan=stereo|c0=c0|c1=c0'] as const;
-
-/**
- * A clip as AAC in ADTS.
- *
- * @param maxSeconds where ffmpeg stops, whatever the file's length
- */
-export function clipToAac(source: ClipSource, aac: AacSettings, maxSeconds: number): FfmpegCommandLine {
-  const mono = source !== 'silence' && source.channels === 1;
-  return {
-    ...clipInput(source),
-    outputOptions: [...(mono ? MONO_TO_STEREO : []), ...aacOutput(aac), '-t', String(maxSeconds), '-f', 'adts'],
-    output: 'pipe:1',
-  };
-}
-
-/** A clip as G.711 or Speex in FLV. */
-export function clipToFlvAudio(
-  source: ClipSource,
-  codec: Exclude<RtmpAudioCodec, 'aac'>,
-  maxSeconds: number,
-): FfmpegCommandLine {
-  return {
-    ...clipInput(source),
-    outputOptions: ['-t', String(maxSeconds), ...plainOutput(codec)],
-    output: 'pipe:1',
-  };
-}
+export const noProbing = ['-analyzeduration', '0'] as const;
 
 /** The output of a video transcoder. Its frame size is fixed, whatever the source's is. */
 export interface VideoOutput {
@@ -261,7 +138,9 @@ export function toJpeg(container: 'flv' | 'ivf', maxPixels: number): FfmpegComma
 }
 
 export interface RtmpOutput {
-  /** `rtmp://ADDRESS:PORT/` only: application, stream name and tcUrl are in the preset, which no other user can read. */
+  /**
+   * `rtmp://ADDRESS:PORT/` only: application, stream name and tcUrl are in the preset, which no other user can read.
+   */
   readonly server: string;
   /** Path of a file with the content of {@link rtmpPreset}. */
   readonly presetFile: string;
@@ -276,9 +155,9 @@ export interface RtmpOutput {
 }
 
 /**
- * The socket's send buffer in bytes; Linux doubles it, within `net.core.wmem_max`. By default the kernel buffers megabytes for a server that does not read, which
- * hides the stall: measured at 2.5 Mbit/s with a frozen nginx-rtmp, the stall is noticed after 2 to 4 s instead of 10. Enough for 8 Mbit/s over
- * 250 ms.
+ * The socket's send buffer in bytes; Linux doubles it, within `net.core.wmem_max`. By default the kernel buffers
+ * megabytes for a server that does not read, which hides the stall: measured at 2.5 Mbit/s with a frozen nginx-rtmp,
+ * the stall is noticed after 2 to 4 s instead of 10. Enough for 8 Mbit/s over 250 ms.
  */
 const SEND_BUFFER_BYTES = 256 * 1024;
 
@@ -308,7 +187,8 @@ export function pushFlv({
       `no_duration_filesize${sendMetadata ? '' : '+no_metadata'}`,
       '-flush_packets',
       '1',
-      // Microseconds that one track waits for the other one, to be interleaved. The default of 10 s would delay audio without video by as much.
+      // Microseconds that one track waits for the other one, to be interleaved. The default of 10 s would delay audio
+      // without video by as much.
       '-max_interleave_delta',
       '200000',
       '-rw_timeout',
@@ -327,7 +207,10 @@ export function pushFlv({
   };
 }
 
-/** The longest line of a preset. ffmpeg reads it in pieces, takes the rest of a longer line for another option, and writes that to its log. */
+/**
+ * The longest line of a preset. ffmpeg reads it in pieces, takes the rest of a longer line for another option, and
+ * writes that to its log.
+ */
 export const MAX_PRESET_LINE = 990;
 
 /** The content of an ffmpeg preset file with the options that must not be in the arguments. */

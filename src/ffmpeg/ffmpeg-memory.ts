@@ -7,8 +7,9 @@ const PAGE_BYTES = 4096;
 const MB = 1024 * 1024;
 
 /**
- * Watches the resident memory of child processes and ends those above a limit. Memory is measured and not limited by the kernel: an address-space
- * limit counts the stacks of ffmpeg's threads, which are reserved and not used. Where there is no /proc, nothing is watched.
+ * Watches the resident memory of child processes and ends those above a limit. Memory is measured and not limited by
+ * the kernel: an address-space limit counts the stacks of ffmpeg's threads, which are reserved and not used. Where
+ * there is no /proc, nothing is watched.
  */
 export class MemoryWatch {
   /** Bytes; 0: no limit. */

@@ -14,7 +14,10 @@ export interface FfmpegProcessEvents {
   output: [chunk: Buffer];
   /** ffmpeg's stdin accepts data again. */
   drain: [];
-  /** ffmpeg has ended although it was not stopped; `reason` is the end of its log. Emitted at most once, and nothing follows. */
+  /**
+   * ffmpeg has ended although it was not stopped; `reason` is the end of its log. Emitted at most once, and nothing
+   * follows.
+   */
   died: [reason: string];
 }
 
@@ -106,7 +109,8 @@ export class FfmpegProcess extends EventEmitter<FfmpegProcessEvents> {
       command.once('error', failed);
       command.on('error', () => {}); // fluent-ffmpeg may report a second one after a failed start
       command.once('start', () => {
-        // fluent-ffmpeg's own listener throws when the process could not be spawned (EAGAIN, ENOENT), which would end the gateway.
+        // fluent-ffmpeg's own listener throws when the process could not be spawned (EAGAIN, ENOENT), which would end
+        // the gateway.
         childOf(command)?.removeAllListeners('error').on('error', failed);
         // The child is set before `start` is emitted, but its pipes are connected afterwards.
         setImmediate(() => {

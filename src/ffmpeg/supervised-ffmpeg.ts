@@ -71,7 +71,10 @@ export class SupervisedFfmpeg extends EventEmitter<SupervisedFfmpegEvents> {
     await process.close();
   }
 
-  /** Replaces the running ffmpeg for another command or another input. Does not count as a death. The old ffmpeg produces no more output. */
+  /**
+   * Replaces the running ffmpeg for another command or another input. Does not count as a death. The old ffmpeg
+   * produces no more output.
+   */
   async replace(line = this.#line): Promise<void> {
     this.#line = line;
     const process = this.#process;

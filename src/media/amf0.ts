@@ -120,10 +120,11 @@ function markerWithCount(marker: number, count: number): Buffer {
 }
 
 /**
- * All values in `buffer`, to its end. Objects have no prototype, so no key can mean more than itself. Typed objects lose their
- * class name; XML documents are strings.
+ * All values in `buffer`, to its end. Objects have no prototype, so keys such as `__proto__` are harmless. Typed
+ * objects lose their class name; XML documents are strings.
  *
- * @throws {Amf0Error} for truncated or malformed bytes, references, AMF3, and for more depth or values than the bounds allow.
+ * @throws {Amf0Error} for truncated or malformed bytes, references, AMF3, and for more depth or values than the bounds
+ * allow.
  */
 export function decodeAmf0(buffer: Buffer): Amf0Value[] {
   const reader = new Reader(buffer);
@@ -170,7 +171,7 @@ class Reader {
         this.#text(this.#uint16());
         return this.#properties(depth);
       case MARKER.ecmaArray:
-        // The count is only a hint, and encoders exist that write 0: the end marker rules.
+        // The count is only a hint, and some encoders write 0. The end marker decides.
         this.#take(4);
         return new EcmaArray(this.#properties(depth));
       case MARKER.strictArray:

@@ -1,6 +1,8 @@
 /** Reading and writing of bit fields, most significant bit first, as in the bit streams of H.264, VP9, AV1 and AAC. */
 
-/** Reads bits. Past the end it throws a `RangeError`, so that a parser of untrusted bytes needs one `try` and no checks. */
+/**
+ * Reads bits. Past the end it throws a `RangeError`, so that a parser of untrusted bytes needs one `try` and no checks.
+ */
 export class BitReader {
   readonly #bytes: Uint8Array;
   #position = 0;

@@ -21,7 +21,10 @@ interface SecureServer {
 /** Certificates are renewed weeks before they expire, so once a minute is enough. */
 const WATCH_MS = 60_000;
 
-/** The certificate of the gateway's HTTPS and WSS servers. Its files are read again when they change, because a restart would end all streams. */
+/**
+ * The certificate of the gateway's HTTPS and WSS servers. Its files are read again when they change, because a restart
+ * would end all streams.
+ */
 export class Certificate {
   readonly #options: CertificateOptions;
   readonly #servers = new Set<SecureServer>();

@@ -6,7 +6,10 @@ import type { Settings } from '../config/schema.ts';
 import { GatewayError } from '../errors.ts';
 import type { Destination } from './destination.ts';
 
-/** Addresses that have been checked, at least one, in the order in which they should be tried. Connections may be made to these only. */
+/**
+ * Addresses that have been checked, at least one, in the order in which they should be tried. Connections may be made
+ * to these only.
+ */
 export interface ResolvedDestination {
   readonly addresses: readonly string[];
 }
@@ -20,7 +23,9 @@ export interface DestinationPolicyOptions {
   readonly timeoutMs?: number;
 }
 
-/** The system's resolver tries each of its servers for 5 s. A REST client should get its answer before its own timeout. */
+/**
+ * The system's resolver tries each of its servers for 5 s. A REST client should get its answer before its own timeout.
+ */
 const LOOKUP_TIMEOUT_MS = 5000;
 
 /** Public IPv6 addresses are in this network (IANA's global unicast allocation, RFC 4291). */
@@ -30,8 +35,8 @@ type Address = ipaddr.IPv4 | ipaddr.IPv6;
 type Rule = (host: string, address: Address) => boolean;
 
 /**
- * Decides where pushes may go, so that the gateway cannot be used to reach its own network. Must be asked before each connection: what a name resolves to
- * changes, sometimes on purpose (DNS rebinding).
+ * Decides where pushes may go, so that the gateway cannot be used to reach its own network. Must be asked before each
+ * connection: what a name resolves to changes, sometimes on purpose (DNS rebinding).
  */
 export class DestinationPolicy {
   readonly #allowNetworks: readonly Rule[];
@@ -66,7 +71,9 @@ export class DestinationPolicy {
     );
   }
 
-  /** Denied hosts are never permitted. A private address must be named explicitly; a public one needs a permitted host. */
+  /**
+   * Denied hosts are never permitted. A private address must be named explicitly; a public one needs a permitted host.
+   */
   #permits(host: string, port: number, address: Address): boolean {
     const matches = (rule: Rule): boolean => rule(host, address);
     if (this.#denyHosts.some(matches)) return false;
@@ -103,7 +110,10 @@ export class DestinationPolicy {
 const lookupAll = async (host: string): Promise<string[]> =>
   (await dnsLookup(host, { all: true })).map(({ address }) => address);
 
-/** Lower case, IDNA, no dot at the end: one spelling for each host, so that rules cannot be bypassed with another spelling. */
+/**
+ * Lower case, IDNA, no dot at the end: one spelling for each host, so that rules cannot be bypassed with another
+ * spelling.
+ */
 function normaliseHost(host: string): string {
   if (isIP(host)) return host;
   return (domainToASCII(host) || host.toLowerCase()).replace(/\.$/, '');

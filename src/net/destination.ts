@@ -31,7 +31,10 @@ export interface AddressingRules {
 
 const DEFAULT_PORTS = { rtmp: 1935, rtmps: 443 } as const;
 
-/** Scheme, userinfo, host, port, path, query. RTMP URLs have no fragment: a `#` belongs to the path or the query, where keys may have it. */
+/**
+ * Scheme, userinfo, host, port, path, query. RTMP URLs have no fragment: a `#` belongs to the path or the query, where
+ * keys may have it.
+ */
 const RTMP_URL =
   /^([a-zA-Z][a-zA-Z0-9+.-]*):\/\/(?:([^@/?#]*)@)?(\[[^\]]*\]|[^:/?#[\]@]*)(?::([^/?#]*))?(?:\/([^?]*))?(\?.*)?$/;
 const HOST_NAME = /^[\p{L}\p{N}_](?:[\p{L}\p{N}\p{M}._-]*[\p{L}\p{N}\p{M}_.])?$/u;
@@ -39,8 +42,8 @@ const HOST_NAME = /^[\p{L}\p{N}_](?:[\p{L}\p{N}\p{M}._-]*[\p{L}\p{N}\p{M}_.])?$/
 const CONTROL_OR_SPACE = /[\u0000-\u0020\u007f]/;
 
 /**
- * Parses an `rtmpUrl` by the rules of the WCS documentation: the published name is prefix + stream name below the URL's application, whose query stays in the
- * application; with `fullUrl` it is the URL's last path segment with its query.
+ * Parses an `rtmpUrl` by the rules of the WCS documentation: the published name is prefix + stream name below the URL's
+ * application, whose query stays in the application; with `fullUrl` it is the URL's last path segment with its query.
  *
  * Does not use `URL`, which re-encodes paths and queries: stream keys must stay unchanged, byte for byte.
  *
@@ -129,7 +132,10 @@ function decodeCredential(encoded: string): string {
   return decoded;
 }
 
-/** Only the application's first segment is shown: if `rtmpTransponderFullUrl` was forgotten, the next segment is a stream key. */
+/**
+ * Only the application's first segment is shown: if `rtmpTransponderFullUrl` was forgotten, the next segment is a
+ * stream key.
+ */
 function redactApp(app: string, fullUrl: boolean): string {
   const first = /^[\w.~-]*/.exec(app)![0];
   const isShownWhole = first === app && !fullUrl;

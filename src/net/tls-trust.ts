@@ -24,7 +24,10 @@ export function skipsVerification({ scheme, host }: Destination, { insecureHosts
 
 let system: readonly string[] | undefined;
 
-/** The authorities of the system and of `NODE_EXTRA_CA_CERTS`; those of Node if the system has none, as in a minimal container. */
+/**
+ * The authorities of the system and of `NODE_EXTRA_CA_CERTS`; those of Node if the system has none, as in a minimal
+ * container.
+ */
 function systemAuthorities(): readonly string[] {
   if (!system) {
     const installed = getCACertificates('system');
@@ -35,8 +38,8 @@ function systemAuthorities(): readonly string[] {
 }
 
 /**
- * The authorities that RTMPS trusts, as PEM: those of the system and those in `caFile`. Takes 0.2 s the first time and blocks the event loop, so it is called at
- * the start.
+ * The authorities that RTMPS trusts, as PEM: those of the system and those in `caFile`. Takes 0.2 s the first time and
+ * blocks the event loop, so it is called at the start.
  *
  * @throws {GatewayError} SETTINGS_INVALID if `caFile` cannot be read or is not a certificate
  */

@@ -25,7 +25,8 @@ const SECRET_PATHS = SECRET_FIELDS.flatMap((field) => [`["${field}"]`, `*["${fie
 const RTMP_URL = /(rtmps?:\/\/)(?:(?:[^\s"\\/@]|\\["\\])*@)?([^\s"\\/?]*)(\/[\w.~-]+)?((?:[^\s"\\]|\\["\\])*)/gi;
 
 /**
- * Removes userinfo, query and all but the first path segment from every RTMP URL in a text: a safety net for text from elsewhere, such as ffmpeg's messages.
+ * Removes userinfo, query and all but the first path segment from every RTMP URL in a text: a safety net for text from
+ * elsewhere, such as ffmpeg's messages.
  */
 export function redactRtmpUrls(text: string): string {
   return text.replace(

@@ -1,6 +1,9 @@
 import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
 
-/** Interval between two samples of the event-loop delay. The default of 10 ms wakes an idle process a hundred times a second. */
+/**
+ * Interval between two samples of the event-loop delay. The default of 10 ms wakes an idle process a hundred times a
+ * second.
+ */
 const EVENT_LOOP_SAMPLE_MS = 500;
 
 /** Counts events under one label. */
@@ -9,8 +12,8 @@ export interface LabelledCounter {
 }
 
 /**
- * What Prometheus reads at `/metrics`. The parts of the gateway register their own metrics here. Label values are states and codes of the gateway only: stream
- * names and URLs would be secrets, and would grow without bound.
+ * What Prometheus reads at `/metrics`. The parts of the gateway register their own metrics here. Label values are
+ * states and codes of the gateway only: stream names and URLs would be secrets, and would grow without bound.
  */
 export class Metrics {
   /** Not the global registry, so that two gateways in one process (tests) do not collide. */

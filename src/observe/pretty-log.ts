@@ -9,7 +9,10 @@ const LEVELS: Readonly<Record<string, string>> = {
   fatal: 'FATAL',
 };
 
-/** Formats a JSON line of pino for people: time of day, level, message, then the fields as `name=value`, and a stack below. Text from outside cannot forge lines. */
+/**
+ * Formats a JSON line of pino for people: time of day, level, message, then the fields as `name=value`, and a stack
+ * below. Text from outside cannot forge lines.
+ */
 export function prettyLine(line: string): string {
   const { time, level, msg, err, ...fields } = JSON.parse(line) as Record<string, unknown>;
   const parts = [String(time).slice(11, 23), LEVELS[String(level)] ?? String(level)];

@@ -3,12 +3,12 @@ import { TAG_AUDIO, TAG_SCRIPT, TAG_VIDEO, type FlvTag } from '../media/containe
 import { TagGroup } from '../media/containers/tag-group.ts';
 import { onMetaData } from '../media/containers/script-data.ts';
 
-/** A stream that announces video and sends none must not hold back its audio for ever. */
+/** A stream that announces video and sends none must not hold back its audio indefinitely. */
 const MAX_WAIT_MS = 3000;
 
 /**
- * Makes the beginning of an output out of the tags of a running rendition: metadata, sequence headers, a key frame, then everything, with timestamps from 0.
- * Never begins in the middle of a group of frames.
+ * Creates the beginning of an output from the tags of a running rendition: metadata, sequence headers, a key frame,
+ * then everything, with timestamps from 0. Never begins in the middle of a group of frames.
  */
 export class JoinPoint {
   readonly #rendition: Rendition;
@@ -61,7 +61,8 @@ export class JoinPoint {
     }
     if (tag.type === TAG_VIDEO && !this.#videoJoined) {
       if (!isLastKeyFrame) return [];
-      // Older than the beginning, because its encoder was slow to start: its timestamp would be negative, and the frames after it depend on it.
+      // Older than the beginning, because its encoder was slow to start: its timestamp would be negative, and the
+      // frames after it depend on it.
       if (tag.timestamp < this.#base) {
         this.#rendition.requestKeyFrame();
         return [];

@@ -9,7 +9,7 @@ export interface LoadSignal {
   readonly overloaded: boolean;
 }
 
-/** What of a group the outputs of a rendition get. */
+/** The part of a group that the outputs of a rendition receive. */
 export interface Admission {
   /** The group itself where nothing is dropped; `undefined` where nothing is left. */
   readonly admitted: TagGroup | undefined;
@@ -28,9 +28,9 @@ interface RenditionState {
 const NOTHING: Admission = { admitted: undefined, framesDropped: 0 };
 
 /**
- * Drops what is too late while the gateway is overloaded, between the renditions and their outputs. Outputs of one rendition lose the same groups, and every
- * rendition is measured by the same limits, so the loss is even. Sending is what costs most per destination: without it the event loop catches up, and the
- * outputs go on at the next key frame.
+ * Drops what is too late while the gateway is overloaded, between the renditions and their outputs. Outputs of one
+ * rendition lose the same groups, and every rendition is measured by the same limits, so the loss is even. Sending is
+ * what costs most per destination: without it the event loop catches up, and the outputs go on at the next key frame.
  */
 export class LateGroups {
   readonly #load: LoadSignal;

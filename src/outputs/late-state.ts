@@ -8,7 +8,10 @@ export type LateState =
 
 export interface LateSample {
   readonly latenessMs: number;
-  /** Whether the gateway has more work than its event loop can do. A publisher's slow network makes media late as well, and is not a reason to drop. */
+  /**
+   * Whether the gateway has more work than its event loop can do. A publisher's slow network makes media late as well,
+   * and is not a reason to drop.
+   */
   readonly overloaded: boolean;
   readonly nowMs: number;
 }
@@ -21,7 +24,7 @@ export const TOO_LATE_MS = 1000;
 export const LATE_FOR_MS = 500;
 /** Sending goes on when the media is nearly on time, so that it is not too late again at once. */
 export const RECOVERED_MS = 250;
-/** What is still late when the gateway has been idle enough for this long is not late because of the gateway. */
+/** If media is still late after the gateway was not overloaded for this long, the gateway is not the cause. */
 export const CALM_FOR_MS = 2000;
 
 export function nextLateState(state: LateState, { latenessMs, overloaded, nowMs }: LateSample): LateState {

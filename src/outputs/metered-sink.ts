@@ -4,7 +4,10 @@ import { tickMs } from '../runtime/tick.ts';
 import type { TagSink } from './output.ts';
 import { RateMeter } from './rate-meter.ts';
 
-/** Measures the rates of what a sink is given. What servers acknowledge is too coarse for that: some acknowledge only every few hundred kilobytes. */
+/**
+ * Measures the rates of what a sink is given. What servers acknowledge is too coarse for that: some acknowledge only
+ * every few hundred kilobytes.
+ */
 export class MeteredSink implements TagSink {
   readonly #sink: TagSink;
   readonly #byteRate = new RateMeter();

@@ -19,13 +19,17 @@ export interface OutputFeedOptions {
   readonly sendMetadata: boolean;
   /** Replaces what is sent, for example the audio. Called only for tags that go to the queue. */
   readonly transform?: (group: TagGroup) => TagGroup;
-  /** The sink keeps the tracks that it began with: when video follows after audio alone, the feed calls this instead of sending the video. */
+  /**
+   * The sink keeps the tracks that it began with: when video follows after audio alone, the feed calls this instead of
+   * sending the video.
+   */
   readonly onTracksChanged?: () => void;
 }
 
 /**
- * One continuous run of a rendition into one sink: it begins at a key frame with timestamps from 0, waits in a bounded queue, and loses whole groups of frames
- * when the sink or the gateway does not keep up. Ends with {@link close}; the next run is another feed.
+ * One continuous run of a rendition into one sink: it begins at a key frame with timestamps from 0, waits in a bounded
+ * queue, and loses whole groups of frames when the sink or the gateway does not keep up. Ends with {@link close}; the
+ * next run is another feed.
  */
 export class OutputFeed {
   readonly #options: OutputFeedOptions;

@@ -11,7 +11,10 @@ export interface OutputQueueRules {
   readonly startMs: number;
   /** How often output stops to collect again; −1: unlimited (`rtmp_out_buffer_max_bufferings_allowed`). */
   readonly maxBufferings: number;
-  /** Tags that the sink does not take at once wait here instead of being dropped (`rtmp.server_buffer_enabled`); with `enabled` they always wait. */
+  /**
+   * Tags that the sink does not take at once wait here instead of being dropped (`rtmp.server_buffer_enabled`); with
+   * `enabled` they always wait.
+   */
   readonly queueWhenFull: boolean;
 }
 
@@ -23,8 +26,9 @@ const MAX_BYTES = 16 * 1024 * 1024;
 const MAX_GROUP_BYTES = 16 * 1024;
 
 /**
- * The tags that wait for one sink. Always bounded: a sink that does not keep up loses whole groups of frames (up to the next key frame, while audio goes on),
- * which are counted. It never slows down other outputs or the encoder. Time is passed in.
+ * The tags that wait for one sink. Always bounded: a sink that does not keep up loses whole groups of frames (up to the
+ * next key frame, while audio goes on), which are counted. It never slows down other outputs or the encoder. Time is
+ * passed in.
  */
 export class OutputQueue {
   readonly #rules: OutputQueueRules;
@@ -145,7 +149,10 @@ export class OutputQueue {
     }
   }
 
-  /** Drops all frames before the latest key frame in the queue. Without one, drops all frames and those that follow until the next key frame. */
+  /**
+   * Drops all frames before the latest key frame in the queue. Without one, drops all frames and those that follow
+   * until the next key frame.
+   */
   #dropFrames(): void {
     const keep = this.#queue.findLastIndex((tag) => tag.keyFrame && isFrame(tag));
     // Keeping a key frame at the front would drop nothing.

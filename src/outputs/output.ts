@@ -25,8 +25,8 @@ export interface OutputCounters {
 }
 
 /**
- * A consumer of one rendition of a live stream. A transponder is one kind. How media reaches it is {@link OutputFeed}; how outputs are kept, found and
- * ended with their stream is {@link OutputSet}.
+ * A consumer of one rendition of a live stream. A transponder is one kind. How media reaches it is {@link OutputFeed};
+ * how outputs are kept, found and ended with their stream is {@link OutputSet}.
  */
 export interface Output extends EventEmitter<OutputEvents> {
   readonly id: string;

@@ -1,4 +1,6 @@
-/** The time over which a rate is measured: short enough to follow changes, long enough not to jump with each key frame. */
+/**
+ * The time over which a rate is measured: short enough to follow changes, long enough not to jump with each key frame.
+ */
 const WINDOW_MS = 4000;
 const SAMPLE_EVERY_MS = 250;
 

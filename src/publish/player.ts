@@ -31,7 +31,10 @@ export class Player extends EventEmitter<PlayerEvents> {
   readonly id: string;
   readonly answerSdp: string;
   readonly streamName: string;
-  /** Resolves at the end: STREAM_STOPPED when the publisher has stopped or was lost, undefined after {@link Player.close}. */
+  /**
+   * Resolves at the end: STREAM_STOPPED when the publisher has stopped or was lost, undefined after {@link
+   * Player.close}.
+   */
   readonly ended: Promise<GatewayError | undefined>;
   readonly #resolveEnd: (reason: GatewayError | undefined) => void;
   readonly #stream: LiveStream;
@@ -47,7 +50,8 @@ export class Player extends EventEmitter<PlayerEvents> {
     this.#playback = playback;
     ({ promise: this.ended, resolve: this.#resolveEnd } = Promise.withResolvers<GatewayError | undefined>());
     playback.on('lost', (reason) => this.#end(reason));
-    // WebRTC clients cannot renegotiate here: a publisher that returns has new tracks, so its players have to start again.
+    // WebRTC clients cannot renegotiate here: a publisher that returns has new tracks, so its players have to start
+    // again.
     stream.on('lost', this.#onPublisherGone);
     stream.on('ended', this.#onPublisherGone);
     stream.on('message', this.#onMessage);

@@ -1,9 +1,9 @@
 import type { GatewayError } from '../errors.ts';
 
 /**
- * The life of a publication as a pure state machine:
- * reserving → negotiating → connecting → attaching → live → lost → ended. A publisher that returns is a new publication that
- * attaches to the stream held for it; the lost one is then `takenOver`.
+ * The life of a publication as a pure state machine: reserving → negotiating → connecting → attaching → live → lost →
+ * ended. A publisher that returns is a new publication that attaches to the stream held for it; the lost one is then
+ * `takenOver`.
  */
 export type PublicationState =
   /** The client's rights are checked and the name is claimed. */

@@ -45,8 +45,8 @@ export interface PublicationRequest<Session extends SourceSession> {
   readonly rtmpUrls: readonly string[];
   readonly rights?: PublicationRights;
   /**
-   * Milliseconds after the loss of the media in which a stop may still explain it; then the publication ends and the stream stays
-   * held. Without a value the publication lasts as long as its stream is held.
+   * Milliseconds after the loss of the media in which a stop may still explain it; then the publication ends and the
+   * stream stays held. Without a value the publication lasts as long as its stream is held.
    */
   readonly graceMs?: number;
   /** Has the ids of the client's session, for the log. */
@@ -108,7 +108,9 @@ export class Publication<Session extends SourceSession = SourceSession> extends 
     return this.#state;
   }
 
-  /** The source's session, once the client can be answered; rejected with the reason when the publication ends before. */
+  /**
+   * The source's session, once the client can be answered; rejected with the reason when the publication ends before.
+   */
   get negotiated(): Promise<Session> {
     return this.#negotiated.promise;
   }

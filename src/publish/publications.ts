@@ -40,8 +40,8 @@ export class Publications {
   }
 
   /**
-   * Ends a stream that is held for the publisher with this key, who stops it over a new connection. Streams without a key are left
-   * alone: it is unknown who published them.
+   * Ends a stream that is held for the publisher with this key, who stops it over a new connection. Streams without a
+   * key are left alone: it is unknown who published them.
    */
   stopHeld(streamName: string, resumeKey: string | undefined, message: string): void {
     const { registry } = this.#options;

@@ -15,8 +15,8 @@ export interface RequestedPushesOptions {
 }
 
 /**
- * Starts the pushes that were requested with a publication, and reports all pushes of its stream. A push that fails never ends the
- * publication.
+ * Starts the pushes that were requested with a publication, and reports all pushes of its stream. A push that fails
+ * never ends the publication.
  *
  * @returns the function that ends the reports; the pushes go on
  */

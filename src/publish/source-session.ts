@@ -2,8 +2,8 @@ import type { GatewayError } from '../errors.ts';
 import type { Publisher } from '../streams/live-stream.ts';
 
 /**
- * What a publication runs over: a publisher with a connection of its own. WebRTC is the first kind; a SIP call or a file that is
- * played out are others.
+ * What a publication runs over: a publisher with a connection of its own. WebRTC is the first kind; a SIP call or a
+ * file that is played out are others.
  */
 export interface SourceSession extends Publisher {
   /** Idempotent. */

@@ -1,14 +1,20 @@
 import type { EventEmitter } from 'node:events';
 import type { GatewayError } from '../errors.ts';
 
-/** The AAC of every rendition: all RTMP servers accept these parameters, and frames of different origins can follow each other. */
+/**
+ * The AAC of every rendition: all RTMP servers accept these parameters, and frames of different origins can follow each
+ * other.
+ */
 export const AAC_SAMPLE_RATE = 48_000;
 export const AAC_CHANNELS = 2;
 
 export interface AacCoderEvents {
-  /** One raw AAC frame of two channels, both alike if one went in. The first one after a start is the silence that AAC begins with. */
+  /**
+   * One raw AAC frame of two channels, both alike if one went in. The first one after a start is the silence that AAC
+   * begins with.
+   */
   frame: [raw: Buffer];
-  /** It starts over: earlier input does not come out any more. */
+  /** It has restarted: no more output follows for earlier input. */
   started: [];
   /**
    * It is gone; nothing follows. Another one can take its place.
@@ -27,7 +33,10 @@ export interface AacCoderOptions {
   readonly bitrate: number;
 }
 
-/** Encodes packets of one stream to AAC frames, in order. Knows nothing of timestamps. Replaces or ends itself when it hangs. */
+/**
+ * Encodes packets of one stream to AAC frames, in order. Knows nothing of timestamps. Replaces or ends itself when it
+ * hangs.
+ */
 export interface AacCoder extends EventEmitter<AacCoderEvents> {
   /** Whether a packet given now will be encoded. */
   readonly running: boolean;

@@ -6,36 +6,39 @@ import { silentG711 } from '../media/containers/audio-tag.ts';
 import type { Logger } from '../observe/logger.ts';
 import { tickMs } from '../runtime/tick.ts';
 import type { AudioCodec } from '../streams/live-stream.ts';
-import type { RtmpAudioCodec } from '../ffmpeg/ffmpeg-args.ts';
+import type { RtmpAudioCodec } from '../ffmpeg/ffmpeg-audio-args.ts';
 import { AAC_SAMPLE_RATE, type AacCoder } from './aac-coder.ts';
-import { FfmpegAacCoder } from './ffmpeg-aac-coder.ts';
+import { createFfmpegAacCoder } from './ffmpeg-aac-coder.ts';
 import { RealTimeBudget } from './real-time-budget.ts';
-import { FfmpegPlainCoder } from './ffmpeg-plain-coder.ts';
+import { createFfmpegPlainCoder } from './ffmpeg-plain-coder.ts';
 import { PLAIN_FRAME_MS } from './plain-audio-frames.ts';
 import type { SharedEncoders } from './shared-encoders.ts';
-
-/** Milliseconds of one AAC frame. */
-export const AAC_FRAME_MS = (AAC_SAMPLES_PER_FRAME * 1000) / AAC_SAMPLE_RATE;
 
 /** Share of the bitrate for a single channel: two channels have much in common, so one needs more than half. */
 const MONO_BITRATE = 3 / 4;
 
-/** Samples of a frame, and of the silence that the encoder puts before the first sample: an AAC encoder one frame, the others none. */
+/**
+ * Samples of a frame, and of the silence that the encoder puts before the first sample: an AAC encoder one frame, the
+ * others none.
+ */
 const FRAMES = {
   aac: { samples: AAC_SAMPLES_PER_FRAME, priming: AAC_SAMPLES_PER_FRAME },
   plain: { samples: (PLAIN_FRAME_MS * AAC_SAMPLE_RATE) / 1000, priming: 0 },
 } as const;
 /** A hole up to this length is filled with silence inside the encoder; after a longer one the clock is set anew. */
 const MAX_FILL_SAMPLES = AAC_SAMPLE_RATE / 2;
-/** No encoder makes a larger packet: an Opus packet has at most 48 frames of 1275 bytes and their lengths (RFC 6716, 3.4). */
+/**
+ * No encoder makes a larger packet: an Opus packet has at most 48 frames of 1275 bytes and their lengths (RFC 6716,
+ * 3.4).
+ */
 const MAX_PACKET_BYTES = 62_000;
 
 export interface AudioEncoderOptions {
   /** Kilobits per second of two channels. */
   readonly audioBitrate: number;
   /**
-   * Milliseconds of audio that are collected before they are encoded. Waking an encoder for each packet, and being woken by it for each frame, costs
-   * as much as the encoding. The timestamps of the frames do not change with it.
+   * Milliseconds of audio that are collected before they are encoded. Waking an encoder for each packet, and being
+   * woken by it for each frame, costs as much as the encoding. The timestamps of the frames do not change with it.
    */
   readonly audioBatchMs: number;
   /** Encoders that serve several streams; without them each stream has an ffmpeg. */
@@ -48,14 +51,18 @@ export interface AudioEncoderOptions {
 }
 
 export interface AudioEncoderEvents {
-  /** One raw AAC frame, or the tag body of one frame of another codec, and the time of its first sample on the stream's clock, in milliseconds. */
+  /**
+   * One raw AAC frame, or the tag body of one frame of another codec, and the time of its first sample on the stream's
+   * clock, in milliseconds.
+   */
   frame: [raw: Buffer, streamMs: number];
   failed: [error: GatewayError];
 }
 
 /**
- * Encodes Opus or G.711 packets to AAC frames of two channels. Timestamps bypass the coder: samples are counted on both sides of it. Encodes one channel
- * until the first packet with two arrives. Drops what a publisher sends beyond real time.
+ * Encodes Opus or G.711 packets to AAC frames of two channels. Timestamps bypass the coder: samples are counted on both
+ * sides of it. Encodes one channel until the first packet with two arrives. Drops what a publisher sends beyond real
+ * time.
  */
 export class AudioEncoder extends EventEmitter<AudioEncoderEvents> {
   readonly #codec: AudioCodec;
@@ -133,9 +140,9 @@ export class AudioEncoder extends EventEmitter<AudioEncoderEvents> {
     } as const;
     const batchSamples = (AAC_SAMPLE_RATE * audioBatchMs) / 1000;
     const coder = this.#plain
-      ? new FfmpegPlainCoder(this.#codec, { codec: this.#plain, batchSamples, logger })
+      ? createFfmpegPlainCoder(this.#codec, { codec: this.#plain, batchSamples, logger })
       : ((this.#codec === 'opus' && !this.#alone ? sharedEncoders?.open(options) : undefined) ??
-        new FfmpegAacCoder(this.#codec, { ...options, batchSamples, logger }));
+        createFfmpegAacCoder(this.#codec, { ...options, batchSamples, logger }));
     coder.on('started', () => this.#begin());
     coder.on('frame', (raw) => this.#take(raw));
     coder.on('lost', (isCause) => this.#replaceLost(isCause));
@@ -159,7 +166,7 @@ export class AudioEncoder extends EventEmitter<AudioEncoderEvents> {
   }
 
   #exceed(): void {
-    // The next packet is not filled up to: that would cost what has just been saved.
+    // The gap before the next packet is not filled: encoding silence costs as much as encoding the dropped packets.
     this.#nextRtp = undefined;
     if (this.#hasExceededBudget) return;
     this.#hasExceededBudget = true;

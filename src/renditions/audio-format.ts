@@ -1,4 +1,4 @@
-import type { RtmpAudioCodec } from '../ffmpeg/ffmpeg-args.ts';
+import type { RtmpAudioCodec } from '../ffmpeg/ffmpeg-audio-args.ts';
 import { AAC_SAMPLES_PER_FRAME, aacFrame, aacSequenceHeader, silentAacFrame } from '../media/codecs/aac.ts';
 import { FLV_AUDIO_CODEC_IDS } from '../media/containers/audio-tag.ts';
 import type { StreamMetadata } from '../media/containers/flv-tag.ts';

@@ -3,12 +3,15 @@ import type { AudioCodec, AudioTrack } from '../streams/live-stream.ts';
 import type { StreamTime } from './stream-time.ts';
 import { TrackInput } from './track-input.ts';
 
-/** How much later the audio that libopus decodes is than its timestamp: the encoder's look-ahead, 312 samples (RFC 7845, 4.2). */
+/**
+ * How much later the audio that libopus decodes is than its timestamp: the encoder's look-ahead, 312 samples (RFC 7845,
+ * 4.2).
+ */
 const OPUS_LOOKAHEAD_MS = 6.5;
 
 /**
- * How much earlier the audio of a packet was captured than its clock says. A packet is sent when its last sample is captured, and browsers relate
- * the timestamp of its first sample to that moment, in sender reports too.
+ * How much earlier the audio of a packet was captured than its clock says. A packet is sent when its last sample is
+ * captured, and browsers relate the timestamp of its first sample to that moment, in sender reports too.
  */
 function captureDelayMs(codec: AudioCodec, payload: Buffer): number {
   return codec === 'opus'

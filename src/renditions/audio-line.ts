@@ -5,15 +5,16 @@ import { AAC_FORMAT, type AudioFormat } from './audio-format.ts';
 import { MAX_REORDER_WAIT_MS } from './track-input.ts';
 
 /**
- * How late live audio may be before silence takes its place, in addition to the encoder's batch: a packet of 40 ms that was waited for, the batching of the event
- * loop, and the timer that checks it.
+ * How late live audio may be before silence takes its place, in addition to the encoder's batch: a packet of 40 ms that
+ * was waited for, the batching of the event loop, and the timer that checks it.
  */
 const LIVE_LATE_MS = MAX_REORDER_WAIT_MS + 100;
 /** How far silence stays behind the present, so that returning live audio still fits; also in addition to the batch. */
 const SILENCE_BEHIND_MS = 140;
 /**
- * A publisher's sender reports may place audio up to a second behind the video that arrived with it. Placing it by arrival would break lip sync, so the line waits
- * longer once this many milliseconds of audio came too late, and only as long as needed. A burst after a stall is shorter.
+ * A publisher's sender reports may place audio up to a second behind the video that arrived with it. Placing it by
+ * arrival would break lip sync, so the line waits longer once this many milliseconds of audio came too late, and only
+ * as long as needed. A burst after a stall is shorter.
  */
 const LATE_ENOUGH_MS = 1000;
 /** Late audio that is older than this is forgotten. */

@@ -1,6 +1,6 @@
 import { open } from 'node:fs/promises';
 import { GatewayError, toGatewayError } from '../errors.ts';
-import { clipToAac, clipToFlvAudio, type ClipSource, type RtmpAudioCodec } from '../ffmpeg/ffmpeg-args.ts';
+import { clipToAac, clipToFlvAudio, type ClipSource, type RtmpAudioCodec } from '../ffmpeg/ffmpeg-audio-args.ts';
 import { FfmpegProcess } from '../ffmpeg/ffmpeg-process.ts';
 import { AAC_SAMPLES_PER_FRAME, aacFrame, AdtsReader, silentAacFrame } from '../media/codecs/aac.ts';
 import { FlvReader } from '../media/containers/flv-reader.ts';
@@ -35,10 +35,12 @@ const ENCODE_TIMEOUT_MS = 60_000;
 const HEAD_BYTES = 4096;
 
 /**
- * Encodes a WAV file as the bodies of FLV audio tags, each as long as one of the live audio. The file's duration and the run time of the encoder are limited.
+ * Encodes a WAV file as the bodies of FLV audio tags, each as long as one of the live audio. The file's duration and
+ * the run time of the encoder are limited.
  *
  * @param signal ends the encoder when its result is no longer needed
- * @throws {GatewayError} ENCODER_FAILED: an {@link UndecodableError} if the file is the cause, otherwise ffmpeg cannot be started
+ * @throws {GatewayError} ENCODER_FAILED: an {@link UndecodableError} if the file is the cause, otherwise ffmpeg cannot
+ * be started
  */
 export async function encodeClip(
   source: Exclude<ClipSource, 'silence'>,

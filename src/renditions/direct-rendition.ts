@@ -10,8 +10,8 @@ import type { VideoTranscoder } from './video-transcoder.ts';
 import { WriteMerger } from './write-merger.ts';
 
 /**
- * A stream without an encoding profile: H.264 is passed through. While the publisher sends another codec, an encoder takes its place; publishers
- * may change the codec when they return.
+ * A stream without an encoding profile: H.264 is passed through. While the publisher sends another codec, an encoder
+ * takes its place; publishers may change the codec when they return.
  */
 export class DirectRendition extends LiveRendition implements Rendition {
   readonly #source: MediaSource;

@@ -1,4 +1,5 @@
-import type { RtmpAudioCodec, VideoOutput } from '../ffmpeg/ffmpeg-args.ts';
+import type { VideoOutput } from '../ffmpeg/ffmpeg-args.ts';
+import type { RtmpAudioCodec } from '../ffmpeg/ffmpeg-audio-args.ts';
 
 export type { RtmpAudioCodec };
 
@@ -23,8 +24,9 @@ export interface VideoRequest {
 }
 
 /**
- * The rules of the WCS documentation ("Stream transcoding while republishing"): `height` (not 0), `fps` or `keyFrameInterval` request transcoding; `width`
- * applies only together with `height` and if the aspect ratio is not kept.
+ * The rules of the WCS documentation ("Stream transcoding while republishing"): `height` (not 0), `fps` or
+ * `keyFrameInterval` request transcoding; `width` applies only together with `height` and if the aspect ratio is not
+ * kept.
  */
 export function encodeProfile(
   request: VideoRequest,
@@ -71,7 +73,10 @@ export function videoOutput(
   };
 }
 
-/** Recommendations of YouTube and Twitch for H.264 at 30 frames per second, in kilobits per second; 1.5 times as much at 60. */
+/**
+ * Recommendations of YouTube and Twitch for H.264 at 30 frames per second, in kilobits per second; 1.5 times as much at
+ * 60.
+ */
 const BITRATES: readonly (readonly [height: number, bitrate: number])[] = [
   [240, 400],
   [360, 800],

@@ -12,10 +12,10 @@ import { StreamSource } from './stream-source.ts';
 import { VideoEncoderSlots } from './video-encoder-slots.ts';
 import { VideoTranscoder } from './video-transcoder.ts';
 
-/** One user's hold on a rendition. */
+/** A lease of a rendition. */
 export interface RenditionLease {
   readonly rendition: Rendition;
-  /** Lets go; the last user to leave closes the encoder. Idempotent. */
+  /** Ends the lease; the end of the last one closes the encoder. Idempotent. */
   release(): Promise<void>;
 }
 
@@ -44,7 +44,10 @@ interface StreamEncoders {
   readonly renditions: Map<string, Shared<DirectRendition | VideoTranscoder>>;
 }
 
-/** All renditions, by stream and profile, shared and counted by reference: each is encoded once for any number of outputs. */
+/**
+ * All renditions, by stream and profile, shared and counted by reference: each is encoded once for any number of
+ * outputs.
+ */
 export class EncoderPool {
   readonly #options: EncoderPoolOptions;
   readonly #streams = new Map<LiveStream, Map<RtmpAudioCodec, StreamEncoders>>();
@@ -83,7 +86,7 @@ export class EncoderPool {
   }
 
   /**
-   * Takes hold of a stream in a profile, and starts what it needs and does not run yet.
+   * Leases a stream in a profile, and starts what it needs and does not run yet.
    *
    * @throws {GatewayError} as {@link check}, or ENCODER_FAILED
    */
@@ -92,7 +95,8 @@ export class EncoderPool {
     const encoders = this.#encodersOf(stream, profile.audioCodec);
     const source = await encoders.source.lease();
     try {
-      // Again: others may have taken the last encoder while the source was started. Nothing is awaited from here until it is counted.
+      // Again: others may have taken the last encoder while the source was started. Nothing is awaited from here until
+      // it is counted.
       this.check(stream, profile);
       const rendition = await this.#renditionOf(encoders, source.value, profile).lease();
       return stacked(rendition, source);

@@ -1,7 +1,10 @@
 import { GatewayError } from '../errors.ts';
 import type { FrameSize } from '../streams/live-stream.ts';
 
-/** Codecs code whole blocks: a frame of 1080 lines has 1088 in H.264. Interlaced H.264 rounds up to 32 pixels, VP9 and AV1 to 64. */
+/**
+ * Codecs code whole blocks: a frame of 1080 lines has 1088 in H.264. Interlaced H.264 rounds up to 32 pixels, VP9 and
+ * AV1 to 64.
+ */
 const LARGEST_BLOCK = 64;
 
 const roundedUp = (pixels: number): number => Math.ceil(pixels / LARGEST_BLOCK) * LARGEST_BLOCK;
@@ -19,7 +22,10 @@ export function isCodedWithin(coded: FrameSize, limit: FrameSize): boolean {
   return isWithin(coded, { width: roundedUp(limit.width), height: roundedUp(limit.height) });
 }
 
-/** The number of pixels that a decoder may allocate for one frame. Covers frames whose size is not in a key frame's header. */
+/**
+ * The number of pixels that a decoder may allocate for one frame. Covers frames whose size is not in a key frame's
+ * header.
+ */
 export function decoderPixels(limit: FrameSize): number {
   return roundedUp(limit.width) * roundedUp(limit.height);
 }

@@ -21,7 +21,10 @@ export interface KeyFrameReaderOptions {
   readonly timeoutMs?: number;
 }
 
-/** Reads single key frames of streams, without an encoder. Callers that ask for the same stream at the same time share one subscription. */
+/**
+ * Reads single key frames of streams, without an encoder. Callers that ask for the same stream at the same time share
+ * one subscription.
+ */
 export class KeyFrameReader {
   readonly #maxFrameSize: FrameSize;
   readonly #timeoutMs: number;

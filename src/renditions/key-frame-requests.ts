@@ -1,16 +1,19 @@
 /** A request without an answer is repeated after this time: the request or the key frame may have been lost. */
 const REPEAT_MS = 500;
 /**
- * After a request that was answered, the next one may follow sooner, but Chromium silently drops requests within 300 ms of the last one, which would
- * cost a repetition.
+ * After a request that was answered, the next one may follow sooner, but Chromium silently drops requests within 300 ms
+ * of the last one, which would cost a repetition.
  */
 const ANSWERED_MS = 350;
-/** A missing key frame is reported after this time: x264 makes one after 250 frames by default, ten seconds at 25 frames per second. */
+/**
+ * A missing key frame is reported after this time: x264 makes one after 250 frames by default, ten seconds at 25 frames
+ * per second.
+ */
 const PATIENCE_MS = 12_000;
 
 /**
- * Decides when to request a key frame from the publisher: when one is needed, repeatedly until it arrives, and when the last one is older than the
- * interval. Time is passed in.
+ * Decides when to request a key frame from the publisher: when one is needed, repeatedly until it arrives, and when the
+ * last one is older than the interval. Time is passed in.
  */
 export class KeyFrameRequests {
   readonly #intervalMs: number;

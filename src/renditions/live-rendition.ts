@@ -5,7 +5,10 @@ import { atEndOfTick, tickMs } from '../runtime/tick.ts';
 import { RecentTags } from './recent-tags.ts';
 import type { RenditionEvents } from './rendition.ts';
 
-/** What all renditions have in common: they send groups of tags to all outputs, and keep recent ones for the next output. */
+/**
+ * What all renditions have in common: they send groups of tags to all outputs, and keep recent ones for the next
+ * output.
+ */
 export class LiveRendition extends EventEmitter<RenditionEvents> {
   readonly #recent = new RecentTags();
   /** Tags that are sent at the end of this tick. */

@@ -40,8 +40,8 @@ export interface MediaSourceEvents {
   /** `metadata` contains the first or a different frame size. */
   sized: [];
   /**
-   * Another publisher, or the same one after a loss, goes on with the stream. What follows does not refer to what came before, and `videoCodec` may have
-   * changed: to another codec, or to none.
+   * Another publisher, or the same one after a loss, continues the stream. What follows does not refer to what came
+   * before, and `videoCodec` may have changed: to another codec, or to none.
    */
   resumed: [];
   /** The stream cannot be used; nothing follows. */
@@ -52,7 +52,10 @@ export interface MediaSourceEvents {
 export interface MediaSource extends EventEmitter<MediaSourceEvents> {
   /** As far as known. */
   readonly metadata: StreamMetadata;
-  /** The current sequence headers. Video: `undefined` before the first H.264 key frame. Audio: `undefined` for codecs without one. */
+  /**
+   * The current sequence headers. Video: `undefined` before the first H.264 key frame. Audio: `undefined` for codecs
+   * without one.
+   */
   readonly videoHeader: FlvTag | undefined;
   readonly audioHeader: FlvTag | undefined;
   /** `undefined`: the stream has no video. */

@@ -2,10 +2,15 @@
 const HUNG_MS = 5000;
 /** Before its first output it also has to start, on a machine that may be busy. */
 const HUNG_AT_START_MS = 10_000;
-/** The most that one piece of input counts. No output is expected during pauses of the stream and of the gateway itself. */
+/**
+ * The most that one piece of input counts. No output is expected during pauses of the stream and of the gateway itself.
+ */
 const MAX_STEP_MS = 1000;
 
-/** Detects an encoder that produces no output for its input, or does not read it. Any output is progress: a slow encoder runs until its backlog is too large. */
+/**
+ * Detects an encoder that produces no output for its input, or does not read it. Any output is progress: a slow encoder
+ * runs until its backlog is too large.
+ */
 export class OutputWatch {
   readonly #marginMs: number;
   #limitMs = HUNG_AT_START_MS;

@@ -1,10 +1,6 @@
 import { OGG_PAGE_SEGMENTS, oggSegments, OggOpusWriter } from '../media/containers/ogg-opus.ts';
 import { KeptBytes } from '../runtime/kept-bytes.ts';
 import type { AudioCodec } from '../streams/live-stream.ts';
-import { AAC_SAMPLE_RATE } from './aac-coder.ts';
-
-/** Ten seconds of input whose frames have not come out: the ffmpeg hangs, or skips what it cannot decode. */
-export const MAX_PENDING_SAMPLES = AAC_SAMPLE_RATE * 10;
 
 /** Packets of one audio track, batched for an ffmpeg: Opus as Ogg pages, G.711 as raw bytes. */
 export class PacketBatch {

@@ -1,4 +1,4 @@
-import type { RtmpAudioCodec } from '../ffmpeg/ffmpeg-args.ts';
+import type { RtmpAudioCodec } from '../ffmpeg/ffmpeg-audio-args.ts';
 import { audioFrame } from '../media/containers/audio-tag.ts';
 
 /** Milliseconds of a frame: that of Speex, to which G.711 is cut too, so that frames are interchangeable. */

@@ -4,8 +4,8 @@ const BURST_MS = 5000;
 const RATE = 1.02;
 
 /**
- * Limits the audio of one stream to real time, with a burst. What a packet claims to hold costs nothing to send: five bytes of Opus claim 120 ms, and a
- * hole in the timestamps claims its whole length.
+ * Limits the audio of one stream to real time, with a burst. What a packet claims to hold costs nothing to send: five
+ * bytes of Opus claim 120 ms, and a hole in the timestamps claims its whole length.
  */
 export class RealTimeBudget {
   #leftMs = BURST_MS;

@@ -3,8 +3,8 @@ import { TagGroup } from '../media/containers/tag-group.ts';
 import { KeptBytes } from '../runtime/kept-bytes.ts';
 
 /**
- * For this time after a key frame, a new destination starts with it. The publisher should not be asked for another one so soon
- * (`key-frame-requests.ts`), and servers accept half a second of media at once. Milliseconds.
+ * For this time after a key frame, a new destination starts with it. The publisher should not be asked for another one
+ * so soon (`key-frame-requests.ts`), and servers accept half a second of media at once. Milliseconds.
  */
 const RECENT_MS = 500;
 
@@ -29,7 +29,10 @@ export class RecentTags {
     }
   }
 
-  /** All tags in one group, starting with the group that contained the last key frame; `undefined` if that is no longer recent. */
+  /**
+   * All tags in one group, starting with the group that contained the last key frame; `undefined` if that is no longer
+   * recent.
+   */
   since(nowMs: number): TagGroup | undefined {
     if (this.#tags.length === 0 || !this.#isRecent(nowMs)) return undefined;
     const bodies = this.#bodies.copies();

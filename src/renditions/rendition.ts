@@ -7,9 +7,10 @@ export interface RenditionEvents {
   /** The next tags: media, and sequence headers that have changed, each before the first tag that it describes. */
   tags: [group: TagGroup];
   /**
-   * The format has changed: the codec's parameters or the frame size (`videoHeader`, `metadata`), or whether there is video (`hasVideo`). It also has when it becomes
-   * known. This is not the end of the rendition: timestamps go on. If there is a new sequence header, the event precedes the `tags` event whose group
-   * contains that header, and tags of that group before the header still have the old format.
+   * The format has changed: the codec's parameters or the frame size (`videoHeader`, `metadata`), or whether there is
+   * video (`hasVideo`). Also emitted when these become known. This is not the end of the rendition: timestamps go on.
+   * If there is a new sequence header, the event precedes the `tags` event whose group contains that header, and tags
+   * of that group before the header still have the old format.
    */
   format: [];
   /** The rendition cannot go on; nothing follows. */
@@ -17,15 +18,16 @@ export interface RenditionEvents {
 }
 
 /**
- * A stream as FLV tags in one encoding, shared by all outputs that want this encoding. It survives changes of its source: the publisher's loss and return,
- * another codec or frame size, video that is added or removed, and restarts of its encoder. Only `failed` ends it.
+ * A stream as FLV tags in one encoding, shared by all outputs that need this encoding. It survives changes of its
+ * source: the publisher's loss and return, another codec or frame size, video that is added or removed, and restarts of
+ * its encoder. Only `failed` ends it.
  */
 export interface Rendition extends EventEmitter<RenditionEvents> {
   /** As far as known. */
   readonly metadata: StreamMetadata;
   /**
-   * The current sequence headers. Video: `undefined` until the first key frame, and without video. Audio: `undefined` for codecs that have none. The audio header never
-   * changes.
+   * The current sequence headers. Video: `undefined` until the first key frame, and without video. Audio: `undefined`
+   * for codecs that have none. The audio header never changes.
    */
   readonly videoHeader: FlvTag | undefined;
   readonly audioHeader: FlvTag | undefined;

@@ -12,7 +12,10 @@ const PACKET = 'P'.charCodeAt(0);
 const CLOSE = 'C'.charCodeAt(0);
 const HEARTBEAT = 'H'.charCodeAt(0);
 const FRAME_HEADER_BYTES = 4;
-/** Lengths that no frame has: the answer to a heartbeat, and the last words of a process that dies while it works on a line. */
+/**
+ * Lengths that no frame has: the answer to a heartbeat, and the last message of a process that dies while it works on a
+ * line.
+ */
 const HEARTBEAT_ANSWER = 0;
 const DYING = 0xffff;
 const LINE_NUMBERS = 2 ** 16;
@@ -36,9 +39,10 @@ export interface SharedEncoderOptions {
 }
 
 /**
- * One process that encodes the audio of several streams. It is woken once for all of them, and has libavcodec in memory once. It answers a heartbeat
- * that follows its input; a process that does not answer for seconds is killed. When it dies while it works on a stream's packets, it names the stream, which
- * goes on with an ffmpeg of its own (`audio-encoder.ts`); the others share the next process.
+ * One process that encodes the audio of several streams. It is woken once for all of them, and has libavcodec in memory
+ * once. It answers a heartbeat that follows its input; a process that does not answer for seconds is killed. When it
+ * dies while it works on a stream's packets, it names the stream, which goes on with an ffmpeg of its own
+ * (`audio-encoder.ts`); the others share the next process.
  */
 export class SharedEncoder {
   readonly #child: ChildProcessByStdio<Writable, Readable, null>;

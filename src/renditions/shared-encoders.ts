@@ -9,7 +9,10 @@ import { SharedEncoder } from './shared-encoder.ts';
 
 export interface SharedEncodersOptions {
   readonly program: string;
-  /** Largest number of streams of a process: all of them have a moment of silence when it dies, and one core must suffice for them. */
+  /**
+   * Largest number of streams of a process: all of them have a moment of silence when it dies, and one core must
+   * suffice for them.
+   */
   readonly streamsEach: number;
   /** Milliseconds of audio that are encoded at once. */
   readonly audioBatchMs: number;

@@ -1,9 +1,9 @@
 import type { GatewayError } from '../errors.ts';
 
-/** One user's hold on something shared. */
+/** A lease of something shared. */
 export interface Lease<T> {
   readonly value: T;
-  /** Lets go; the last user to leave closes it. Idempotent. */
+  /** Ends the lease; the end of the last one closes the object. Idempotent. */
   release(): Promise<void>;
 }
 
@@ -12,7 +12,7 @@ interface Shareable {
   close(): Promise<void>;
 }
 
-/** Something that its users share and that is closed when the last one leaves. */
+/** An object that is shared by leases, and is closed when the last one ends. */
 export class Shared<T extends Shareable> {
   readonly #value: Promise<T>;
   readonly #onForgotten: () => void;
@@ -20,7 +20,9 @@ export class Shared<T extends Shareable> {
   #forgotten = false;
   #users = 0;
 
-  /** @param onForgotten called once when no further user is accepted: the last one has left, or it has failed */
+  /**
+   * @param onForgotten called once when no further lease is possible: the last one has ended, or the object has failed
+   */
   constructor(value: Promise<T>, onForgotten: () => void) {
     this.#value = value;
     this.#onForgotten = onForgotten;

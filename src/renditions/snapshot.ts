@@ -14,7 +14,10 @@ import { FOURCC, type KeyFrame } from './media-source.ts';
 
 /** A snapshot answers all requests for its stream for this time, in milliseconds. */
 const SHARED_MS = 1000;
-/** A key frame that the stream already has is used up to this age: the default key frame interval and some delay. Milliseconds. */
+/**
+ * A key frame that the stream already has is used up to this age: the default key frame interval and some delay.
+ * Milliseconds.
+ */
 const RECENT_MS = 3000;
 /** A decode takes a quarter of a core for 0.1 s at 720p; two at a time leave room for the streams. */
 const MAX_DECODES = 2;
@@ -32,8 +35,8 @@ export interface SnapshotServiceOptions {
 }
 
 /**
- * Takes snapshots of streams as JPEG. Requests for one stream share one decode per second, failed ones included, and the whole gateway runs two decodes at most: each
- * is an ffmpeg, and starting many at once would stall the event loop.
+ * Takes snapshots of streams as JPEG. Requests for one stream share one decode per second, failed ones included, and
+ * the whole gateway runs two decodes at most: each is an ffmpeg, and starting many at once would stall the event loop.
  */
 export class SnapshotService {
   readonly #options: SnapshotServiceOptions;
@@ -52,7 +55,8 @@ export class SnapshotService {
   /**
    * The current frame of a stream as JPEG.
    *
-   * @throws {GatewayError} ENCODER_FAILED if there is no frame, or it cannot be decoded; FRAME_TOO_LARGE; LIMIT_REACHED if too many requests wait
+   * @throws {GatewayError} ENCODER_FAILED if there is no frame, or it cannot be decoded; FRAME_TOO_LARGE; LIMIT_REACHED
+   * if too many requests wait
    */
   take(stream: LiveStream): Promise<Buffer> {
     let snapshot = this.#snapshots.get(stream);

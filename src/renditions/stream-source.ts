@@ -35,8 +35,9 @@ export interface StreamSourceOptions {
 }
 
 /**
- * A live stream as the renditions read it: H.264 as FLV tags, other video codecs as frames, audio encoded, silence while there is none. It outlives its
- * publisher while the stream is held for the publisher's return, and then goes on, even with another codec.
+ * A live stream as the renditions read it: H.264 as FLV tags, other video codecs as frames, audio encoded, silence
+ * while there is none. It outlives its publisher while the stream is held for the publisher's return, and then goes on,
+ * even with another codec.
  */
 export class StreamSource extends EventEmitter<MediaSourceEvents> implements MediaSource {
   readonly audioHeader: FlvTag | undefined;

@@ -2,8 +2,9 @@ import { MediaClock, type TrackClock, type TrackKind } from '../media/rtp/media-
 import { MinimumWindow } from '../media/rtp/minimum-window.ts';
 
 /**
- * For this time, at most twice, the least delayed packet defines the stream's present, in milliseconds. A single packet can only be late. If the network's delay has
- * grown permanently, all packets are late, and audio that is on time would be taken for late until the old minimum expires.
+ * For this time, at most twice, the least delayed packet defines the stream's present, in milliseconds. A single packet
+ * can only be late. If the network's delay has grown permanently, all packets are late, and audio that is on time would
+ * be taken for late until the old minimum expires.
  */
 const PRESENT_MS = 1000;
 
@@ -24,13 +25,16 @@ export class StreamTime {
     return streamMs;
   }
 
-  /** The stream time at a local time; `undefined` until a packet has arrived. Lets silence follow the clock when no packet arrives. */
+  /**
+   * The stream time at a local time; `undefined` until a packet has arrived. Lets silence follow the clock when no
+   * packet arrives.
+   */
   presentMs(nowMs: number): number | undefined {
     const behindMs = this.#behind.minimum;
     return behindMs < Infinity ? nowMs - behindMs : undefined;
   }
 
-  /** Another publisher goes on with the stream. */
+  /** Another publisher continues the stream. */
   resume(nowMs: number): void {
     this.#clock.resume(nowMs);
   }

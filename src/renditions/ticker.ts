@@ -1,6 +1,9 @@
 import { performance } from 'node:perf_hooks';
 
-/** One timer for all periodic work: separate timers, started at different moments, would wake the process once for each stream. */
+/**
+ * One timer for all periodic work: separate timers, started at different moments, would wake the process once for each
+ * stream.
+ */
 export class Ticker {
   readonly #intervalMs: number;
   readonly #listeners = new Set<(nowMs: number) => void>();
@@ -10,7 +13,10 @@ export class Ticker {
     this.#intervalMs = intervalMs;
   }
 
-  /** Runs `listener` at every tick, with the time of `performance.now()`. Returns a function that stops it. The timer runs only while there are listeners. */
+  /**
+   * Runs `listener` at every tick, with the time of `performance.now()`. Returns a function that stops it. The timer
+   * runs only while there are listeners.
+   */
   listen(listener: (nowMs: number) => void): () => void {
     this.#listeners.add(listener);
     this.#timer ??= setInterval(() => {

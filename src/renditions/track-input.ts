@@ -7,8 +7,9 @@ import { tickMs } from '../runtime/tick.ts';
 /** Maximum number of packets behind a gap: a third of a second of 1080p at 8 Mbit/s. */
 const MAX_PACKETS_HELD = 512;
 /**
- * A loss is noticed with the next packet, one video frame or 40 ms of audio later; the retransmission arrives one round trip after that. It may be lost as well: mediasoup requests
- * it again after a round trip, checking every 40 ms. Two attempts take 80 ms and two round trips.
+ * A loss is noticed with the next packet, one video frame or 40 ms of audio later; the retransmission arrives one round
+ * trip after that. It may be lost as well: mediasoup requests it again after a round trip, checking every 40 ms. Two
+ * attempts take 80 ms and two round trips.
  */
 const TWO_TRIES_MS = 80;
 /** The longest delay that viewers accept. Audio has to wait as long: see `audio-line.ts`. */

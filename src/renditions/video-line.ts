@@ -15,7 +15,10 @@ export interface VideoLineHandlers {
   bFrames(): void;
 }
 
-/** The video of a stream in one sequence, whichever sources its frames come from: times increase, and sequence headers precede what they describe. */
+/**
+ * The video of a stream in one sequence, whichever sources its frames come from: times increase, and sequence headers
+ * precede what they describe.
+ */
 export class VideoLine {
   readonly #handlers: VideoLineHandlers;
   #header: FlvTag | undefined;

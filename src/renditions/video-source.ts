@@ -40,8 +40,8 @@ export interface VideoSink {
 }
 
 /**
- * Where the frames of a stream come from: its publisher's video track now, and a standby file later. A stream replaces its source without ending:
- * the next source starts with a key frame and may have another codec and size.
+ * Where the frames of a stream come from: its publisher's video track now, and a standby file later. A stream replaces
+ * its source without ending: the next source starts with a key frame and may have another codec and size.
  */
 export interface VideoSource {
   readonly codec: VideoCodec;

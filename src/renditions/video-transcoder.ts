@@ -27,20 +27,27 @@ export interface VideoTranscoderOptions {
 }
 
 /**
- * Without a height in the profile, the canvas grows to the source's frame size once that has been stable for this time, in milliseconds. Browsers ramp up in two or three
- * steps within seconds, and each new canvas costs a short gap and a sequence header. Until then larger frames are scaled down. The canvas never shrinks.
+ * Without a height in the profile, the canvas grows to the source's frame size once that has been stable for this time,
+ * in milliseconds. Browsers ramp up in two or three steps within seconds, and each new canvas costs a short gap and a
+ * sequence header. Until then larger frames are scaled down. The canvas never shrinks.
  */
 const GROW_AFTER_MS = 2000;
 
-/** With a fixed frame rate ffmpeg repeats a frame until the next one arrives. Longer pauses are cut to this time, because all repeated frames would be produced at once. Milliseconds. */
+/**
+ * With a fixed frame rate ffmpeg repeats a frame until the next one arrives. Longer pauses are cut to this time,
+ * because all repeated frames would be produced at once. Milliseconds.
+ */
 const LONGEST_REPEAT_MS = 2000;
 
-/** Offset in an AVC sequence header: the configuration record, and in it the length of the first parameter set (ISO 14496-15, 5.2.4.1). */
+/**
+ * Offset in an AVC sequence header: the configuration record, and in it the length of the first parameter set (ISO
+ * 14496-15, 5.2.4.1).
+ */
 const AVC_SPS_LENGTH = 5 + 6;
 
 /**
- * A stream in another encoding: its frames are encoded by one ffmpeg, its audio is passed through. Timestamps are kept, so both stay in sync. The
- * source may change its codec and size.
+ * A stream in another encoding: its frames are encoded by one ffmpeg, its audio is passed through. Timestamps are kept,
+ * so both stay in sync. The source may change its codec and size.
  */
 export class VideoTranscoder extends LiveRendition implements Rendition {
   readonly #source: MediaSource;
@@ -105,7 +112,10 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
     return this.#source.videoCodec !== undefined;
   }
 
-  /** The encoder's key frames follow the source's, except with a fixed interval: then the next one comes without a request. */
+  /**
+   * The encoder's key frames follow the source's, except with a fixed interval: then the next one comes without a
+   * request.
+   */
   requestKeyFrame(): void {
     this.#source.requestKeyFrame();
   }
@@ -253,8 +263,9 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
   }
 
   /**
-   * Converts a timestamp to the stream's clock. ffmpeg's FLV muxer writes 31 bits of the time, 24.86 days, and 0 for a sequence header; the output is close to the input. Time never goes
-   * back: a new ffmpeg with a constant frame rate may begin slightly before its first frame.
+   * Converts a timestamp to the stream's clock. ffmpeg's FLV muxer writes 31 bits of the time, 24.86 days, and 0 for a
+   * sequence header; the output is close to the input. Time never goes back: a new ffmpeg with a constant frame rate
+   * may begin slightly before its first frame.
    */
   #onTime(tag: FlvTag): FlvTag {
     const timestamp = tag.sequenceHeader

@@ -1,13 +1,17 @@
 import type { FlvTag } from '../media/containers/flv-tag.ts';
 
-/** How long a tag may wait for the frame with which it is sent, in milliseconds: nearly two frames at 30 frames per second. */
+/**
+ * How long a tag may wait for the frame with which it is sent, in milliseconds: nearly two frames at 30 frames per
+ * second.
+ */
 const MAX_WAIT_MS = 60;
 /** From this number of destinations on, every other frame waits for the next one. */
 export const MANY_DESTINATIONS = 5;
 
 /**
- * Holds tags back until the next frame is sent. Each write costs one system call per destination, which is more than all other work for it. Audio always
- * waits, since its encoder delays it anyway; frames wait only if there are many destinations. SRS calls this "merged write" and waits for 350 ms.
+ * Holds tags back until the next frame is sent. Each write costs one system call per destination, which is more than
+ * all other work for it. Audio always waits, since its encoder delays it anyway; frames wait only if there are many
+ * destinations. SRS calls this "merged write" and waits for 350 ms.
  */
 export class WriteMerger {
   readonly #send: (tags: FlvTag[]) => void;

@@ -1,6 +1,9 @@
 /** Sequence numbers are 32 bits wide (RTMP 1.0, 5.4.3). */
 const SEQUENCE_RANGE = 2 ** 32;
-/** A count that starts again below this is not a running total: known servers wrap at 2^32, or at 0xf0000000 (nginx-rtmp). */
+/**
+ * A count that starts again below this is not a running total: known servers wrap at 2^32, or at 0xf0000000
+ * (nginx-rtmp).
+ */
 const LEAST_WRAP = 2 ** 31;
 
 /** The number of bytes that a peer acknowledges. */
@@ -12,7 +15,10 @@ export class Acknowledgements {
   /** The peer does not send running totals, so its acknowledgements cannot be used. */
   #meaningless = false;
 
-  /** Whether the peer has acknowledged something. Some servers never do, and some send what they received since their last acknowledgement. */
+  /**
+   * Whether the peer has acknowledged something. Some servers never do, and some send what they received since their
+   * last acknowledgement.
+   */
   get known(): boolean {
     return this.#known && !this.#meaningless;
   }
@@ -41,7 +47,8 @@ export class Acknowledgements {
       this.#acknowledged += step;
       this.#longestStep = Math.max(this.#longestStep, step);
     } else {
-      // Its count has started again, as that of nginx-rtmp does at 0xf0000000. What it received just before that is unknown, but less than one step.
+      // Its count has started again, as that of nginx-rtmp does at 0xf0000000. What it received just before that is
+      // unknown, but less than one step.
       this.#acknowledged += Math.min(outstanding, sequence + this.#longestStep);
     }
   }

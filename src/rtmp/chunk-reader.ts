@@ -25,8 +25,8 @@ interface ChunkStream {
 }
 
 /**
- * Assembles messages from chunks (RTMP 1.0, 5.3). Bytes may arrive in pieces of any size. Changes of the chunk size and aborted messages are handled here,
- * because they affect the very next byte.
+ * Assembles messages from chunks (RTMP 1.0, 5.3). Bytes may arrive in pieces of any size. Changes of the chunk size and
+ * aborted messages are handled here, because they affect the very next byte.
  */
 export class ChunkReader {
   readonly #onMessage: (message: RtmpMessage) => void;
@@ -67,7 +67,10 @@ export class ChunkReader {
     return position;
   }
 
-  /** The length of the header as far as it is known from the bytes that have arrived. It grows when they announce further fields. */
+  /**
+   * The length of the header as far as it is known from the bytes that have arrived. It grows when they announce
+   * further fields.
+   */
   #headerSize(): number {
     const basic = this.#basicSize();
     if (this.#headerLength < basic) return basic;
@@ -172,7 +175,8 @@ export class ChunkReader {
 
   #setChunkSize(payload: Buffer): void {
     const size = payload.length < 4 ? 0 : payload.readUInt32BE();
-    // The first bit must be zero (RTMP 1.0, 5.4.1); sizes above the maximum message length mean the same as the maximum.
+    // The first bit must be zero (RTMP 1.0, 5.4.1); sizes above the maximum message length mean the same as the
+    // maximum.
     if (size < 1 || size > 0x7fffffff) throw new RtmpError('protocol', 'The server set an invalid chunk size');
     this.#chunkSize = size;
   }

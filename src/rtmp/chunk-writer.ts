@@ -11,12 +11,16 @@ const EXTENDED_HEADER_SIZE = 16;
 const CONTINUATION_SIZE = 1;
 const EXTENDED_CONTINUATION_SIZE = 5;
 
-/** The header of a continuation chunk is one byte that depends on the chunk stream only: created once, shared by all connections. */
+/**
+ * The header of a continuation chunk is one byte that depends on the chunk stream only: created once, shared by all
+ * connections.
+ */
 const CONTINUATIONS = Array.from({ length: 64 }, (_, id) => Buffer.from([0xc0 | id]));
 
 /**
- * Splits messages into chunks (RTMP 1.0, 5.3). Every message begins with a full header (type 0): it costs a few bytes more than the differences of types 1
- * and 2, but does not depend on earlier messages. Payloads are passed on without copying.
+ * Splits messages into chunks (RTMP 1.0, 5.3). Every message begins with a full header (type 0): it costs a few bytes
+ * more than the differences of types 1 and 2, but does not depend on earlier messages. Payloads are passed on without
+ * copying.
  */
 export class ChunkWriter {
   #chunkSize = DEFAULT_CHUNK_SIZE;

@@ -6,7 +6,10 @@ const VERSION = 3;
 const PACKET_SIZE = 1536;
 const SERVER_SIZE = 1 + 2 * PACKET_SIZE;
 
-/** C0 and C1 of the simple handshake: time 0, four zeros (which select the simple handshake on servers that also support digests), and random bytes. */
+/**
+ * C0 and C1 of the simple handshake: time 0, four zeros (which select the simple handshake on servers that also support
+ * digests), and random bytes.
+ */
 export function createC0C1(): Buffer {
   const bytes = Buffer.alloc(1 + PACKET_SIZE);
   bytes[0] = VERSION;

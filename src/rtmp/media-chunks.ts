@@ -10,7 +10,9 @@ export interface MediaMessage {
   readonly data: Buffer;
 }
 
-/** Messages that are sent together, possibly to many destinations. Keeps what was made of them for the next destination. */
+/**
+ * Messages that are sent together, possibly to many destinations. Keeps what was made of them for the next destination.
+ */
 export interface MediaGroup {
   readonly tags: readonly MediaMessage[];
   once<Made>(form: string, make: (group: this) => Made): Made;
@@ -24,8 +26,8 @@ export interface MediaChunks {
 }
 
 /**
- * Up to this size the bytes are copied into one piece: writing another piece to each destination takes longer than the copy. A larger group has a large key
- * frame, whose payload is sent without copying.
+ * Up to this size the bytes are copied into one piece: writing another piece to each destination takes longer than the
+ * copy. A larger group has a large key frame, whose payload is sent without copying.
  */
 const MAX_COPIED = 64 * 1024;
 

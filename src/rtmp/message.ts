@@ -16,7 +16,10 @@ export const MESSAGE = {
 /** RTMP 1.0, 6.2: events of user control messages. */
 export const USER_CONTROL = { pingRequest: 6, pingResponse: 7 } as const;
 
-/** The chunk streams that the client writes on: 2 is for control messages by the specification, the others are the convention of encoders. */
+/**
+ * The chunk streams that the client writes on: 2 is for control messages by the specification, the others are the
+ * convention of encoders.
+ */
 export const CHUNK_STREAM = { control: 2, command: 3, audio: 4, data: 5, video: 6 } as const;
 
 /** Bytes; applies until a peer sets another size (RTMP 1.0, 5.4.1). */

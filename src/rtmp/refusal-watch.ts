@@ -4,8 +4,8 @@ import { RtmpError } from './rtmp-error.ts';
 import type { Redact } from './server-words.ts';
 
 /**
- * Notices when a server refuses or ends a publish. Listens from the first command on: a server may refuse in the answer to `FCPublish`, or in the same packet
- * as `NetStream.Publish.Start`.
+ * Notices when a server refuses or ends a publish. Listens from the first command on: a server may refuse in the answer
+ * to `FCPublish`, or in the same packet as `NetStream.Publish.Start`.
  */
 export class RefusalWatch {
   readonly #redact: Redact;

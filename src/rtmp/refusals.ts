@@ -15,8 +15,8 @@ const nameRefused: Refusal = { error: 'name-refused', final: true };
 const passing: Refusal = { error: 'refused', final: false };
 
 /**
- * Status codes with which servers end or refuse a publish, and whether they are final. Codes that are not listed are retried: servers that are overloaded or
- * restarting send codes of their own.
+ * Status codes with which servers end or refuse a publish, and whether they are final. Codes that are not listed are
+ * retried: servers that are overloaded or restarting send codes of their own.
  */
 export const REFUSALS: Readonly<Record<string, Refusal>> = {
   'NetConnection.Connect.InvalidApp': final,

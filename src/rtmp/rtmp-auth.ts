@@ -1,8 +1,9 @@
 import { createHash, randomBytes } from 'node:crypto';
 
 /**
- * Adobe's authentication of publishers (`authmod=adobe`: the access plug-in of Flash Media Server, also Wowza; Akamai uses another one). It uses the
- * descriptions of rejected `connect` commands: the first rejection asks for a user, the second gives a salt and a challenge.
+ * Adobe's authentication of publishers (`authmod=adobe`: the access plug-in of Flash Media Server, also Wowza; Akamai
+ * uses another one). It uses the descriptions of rejected `connect` commands: the first rejection asks for a user, the
+ * second gives a salt and a challenge.
  */
 export type AuthRequest =
   /** The server asks for the user. */

@@ -12,7 +12,10 @@ import type { Redact } from './server-words.ts';
 import { openTransport } from './transport.ts';
 import type { TransportOptions, TransportTimeouts } from './transport.ts';
 
-/** Milliseconds for each step. The number of steps is fixed, so that the time for a server that sends byte by byte is bounded. */
+/**
+ * Milliseconds for each step. The number of steps is fixed, so that the time for a server that sends byte by byte is
+ * bounded.
+ */
 export interface RtmpTimeouts extends TransportTimeouts {
   readonly handshake: number;
   /** Milliseconds for the answer to each command. */
@@ -20,12 +23,14 @@ export interface RtmpTimeouts extends TransportTimeouts {
 }
 
 /**
- * Ten seconds each: the slowest answers of large platforms take two to three seconds, a lost packet costs one more, and a user who waits for the reason of a
- * failure should have it within half a minute.
+ * Ten seconds each: the slowest answers of large platforms take two to three seconds, a lost packet costs one more, and
+ * a user who waits for the reason of a failure should have it within half a minute.
  */
 export const DEFAULT_TIMEOUTS: RtmpTimeouts = { tcp: 10_000, tls: 10_000, handshake: 10_000, command: 10_000 };
 
-/** Bytes in a chunk: the most that Flash Media Server accepts. All but the largest key frames then fit into one chunk. */
+/**
+ * Bytes in a chunk: the most that Flash Media Server accepts. All but the largest key frames then fit into one chunk.
+ */
 export const DEFAULT_OUT_CHUNK_SIZE = 65_536;
 
 export interface RtmpClientOptions extends TransportOptions {
@@ -77,7 +82,8 @@ export class RtmpClient extends EventEmitter<RtmpClientEvents> {
   }
 
   /**
-   * Connects and publishes; resolves when the server has confirmed the publish. The signal closes the connection at any time.
+   * Connects and publishes; resolves when the server has confirmed the publish. The signal closes the connection at any
+   * time.
    *
    * @throws {RtmpError} with the description that the server gave, if any
    */

@@ -22,7 +22,10 @@ export interface RtmpCommand {
 }
 
 interface RtmpConnectionEvents {
-  /** A command from the server, answers included. In order, and before the promise of {@link RtmpConnection.call} settles. */
+  /**
+   * A command from the server, answers included. In order, and before the promise of {@link RtmpConnection.call}
+   * settles.
+   */
   command: [RtmpCommand];
   /** Everything written has been passed to the kernel, after `full` was true. */
   drain: [];
@@ -41,11 +44,14 @@ interface Wait {
 }
 
 /**
- * After how many bytes the peer should acknowledge. Servers propose megabytes, which at audio bitrates is minutes. This is half a second of 720p video and 8 s
- * of 128 kbit/s, and costs a server 16 bytes each time.
+ * After how many bytes the peer should acknowledge. Servers propose megabytes, which at audio bitrates is minutes. This
+ * is half a second of 720p video and 8 s of 128 kbit/s, and costs a server 16 bytes each time.
  */
 const ACKNOWLEDGEMENT_WINDOW = 128 * 1024;
-/** How many bytes a server may send beyond what it receives. A server sends nothing but answers to a publisher, so more is an attack. */
+/**
+ * How many bytes a server may send beyond what it receives. A server sends nothing but answers to a publisher, so more
+ * is an attack.
+ */
 const MAX_UNASKED = 1 << 20;
 /** How long closing may take before the connection is destroyed, in milliseconds. */
 const END_TIMEOUT = 1000;
@@ -107,7 +113,10 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
     return this.#sent;
   }
 
-  /** Why the connection has ended; `undefined` while it is open. To be checked after each `await`, because `lost` may have been emitted meanwhile. */
+  /**
+   * Why the connection has ended; `undefined` while it is open. To be checked after each `await`, because `lost` may
+   * have been emitted meanwhile.
+   */
   get endedBy(): RtmpError | undefined {
     return this.#end;
   }
@@ -117,7 +126,10 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
     return this.#socket.writableLength;
   }
 
-  /** More has been written than the socket should buffer, 64 KiB; `drain` follows. What is sent at the end of this tick counts. */
+  /**
+   * More has been written than the socket should buffer, 64 KiB; `drain` follows. What is sent at the end of this tick
+   * counts.
+   */
   get full(): boolean {
     return this.#socket.writableNeedDrain;
   }
@@ -167,7 +179,10 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
     this.#sent += bytes;
   }
 
-  /** Closes the connection when everything written has been sent, or after a grace time. Must not be called while an answer is awaited. */
+  /**
+   * Closes the connection when everything written has been sent, or after a grace time. Must not be called while an
+   * answer is awaited.
+   */
   async end(): Promise<void> {
     this.#end ??= new RtmpError('aborted', 'The connection attempt was cancelled');
     this.#socket.end();
@@ -247,7 +262,8 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
     if (this.#end) return;
     const { type, payload } = message;
     if (type === MESSAGE.command) this.#takeCommand(payload);
-    // Commands "in AMF3" are AMF0 after a zero byte, unless they switch to AMF3 in the middle, which the decoder rejects.
+    // Commands "in AMF3" are AMF0 after a zero byte, unless they switch to AMF3 in the middle, which the decoder
+    // rejects.
     else if (type === MESSAGE.commandAmf3) this.#takeCommand(payload.subarray(1));
     else if (type === MESSAGE.acknowledgement && payload.length >= 4) {
       this.acknowledgements.take(payload.readUInt32BE(), this.#sent);

@@ -19,7 +19,9 @@ export type RtmpErrorCode =
   /** The client cancelled the attempt. */
   | 'aborted';
 
-/** The message may be shown to users: it contains the server's text without secrets that the server may have repeated. */
+/**
+ * The message may be shown to users: it contains the server's text without secrets that the server may have repeated.
+ */
 export class RtmpError extends Error {
   readonly code: RtmpErrorCode;
   /** A retry cannot help. */

@@ -14,12 +14,15 @@ export interface ConnectionSecrets {
   readonly password?: string | undefined;
 }
 
-/** Makes the text of a server fit to be shown: one line of bounded length, without invisible characters and without the secrets that it may repeat. */
+/**
+ * Prepares the text of a server for display: one line of bounded length, without invisible characters and without the
+ * secrets that it may repeat.
+ */
 export type Redact = (words: string) => string;
 
 /**
- * Secrets are the stream name, everything of the application after its first segment, every query parameter, the user and the password: as they are,
- * percent-encoded and decoded, in upper and lower case.
+ * Secrets are the stream name, everything of the application after its first segment, every query parameter, the user
+ * and the password: as they are, percent-encoded and decoded, in upper and lower case.
  */
 export function createRedact(secrets: ConnectionSecrets): Redact {
   const [appPath = '', appQuery = ''] = splitOnce(secrets.app, '?');
@@ -48,7 +51,8 @@ export function createRedact(secrets: ConnectionSecrets): Redact {
   const secret = patterns.length > 0 ? new RegExp(patterns.join('|'), 'gi') : undefined;
   const hide = (text: string): string => (secret ? text.replace(secret, '***') : text);
   return (words) => {
-    // Before escaping, which would change secrets that have invisible characters, and after it, because lines are joined.
+    // Before escaping, which would change secrets that have invisible characters, and after it, because lines are
+    // joined.
     const line = hide(words).replace(LINE_BREAKS, ' ').trim();
     const safe = hide(escapeInvisible(line));
     const characters = [...safe];

@@ -7,7 +7,10 @@ import { RtmpError } from './rtmp-error.ts';
 
 /** Whom RTMPS trusts. Without it the connection is not encrypted. */
 export interface TlsOptions {
-  /** The trusted authorities; default: those of Node. Created once and shared, because reading them takes tens of milliseconds. */
+  /**
+   * The trusted authorities; default: those of Node. Created once and shared, because reading them takes tens of
+   * milliseconds.
+   */
   readonly secureContext?: SecureContext | undefined;
   /** Accept any certificate. */
   readonly insecure?: boolean | undefined;
@@ -16,7 +19,9 @@ export interface TlsOptions {
 export interface TransportOptions {
   /** The host of the URL: for SNI and for the certificate. */
   readonly host: string;
-  /** The addresses to connect to, at least one; the first that accepts a connection is used. No name is resolved here. */
+  /**
+   * The addresses to connect to, at least one; the first that accepts a connection is used. No name is resolved here.
+   */
   readonly addresses: readonly string[];
   readonly port: number;
   readonly localAddress?: string | undefined;
@@ -34,7 +39,8 @@ export interface TransportTimeouts {
 const KEEP_ALIVE = 15_000;
 
 /**
- * Opens a socket; for RTMPS its certificate has been verified. It has an `error` listener, so that a late error does not become an exception.
+ * Opens a socket; for RTMPS its certificate has been verified. It has an `error` listener, so that a late error does
+ * not become an exception.
  *
  * @throws {RtmpError} unreachable, timeout, tls, lost or aborted
  */
@@ -66,8 +72,9 @@ export async function openTransport(
 }
 
 /**
- * Connects to the first address that accepts a connection: a host may have IPv4 and IPv6 addresses of which only one kind works from here. After a refusal the
- * next address is tried at once, after silence when this address has used its share of the remaining time.
+ * Connects to the first address that accepts a connection: a host may have IPv4 and IPv6 addresses of which only one
+ * kind works from here. After a refusal the next address is tried at once, after silence when this address has used its
+ * share of the remaining time.
  */
 async function reach(
   { addresses, port, localAddress }: TransportOptions,

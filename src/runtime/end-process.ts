@@ -3,8 +3,8 @@ const GRACE_MS = 500;
 const POLL_MS = 20;
 
 /**
- * Operations on Node's thread pool, as `process.getActiveResourcesInfo()` names them: files, name lookups, crypto. `process.exit()` waits
- * for them without a limit, and one that opens a named pipe never ends.
+ * Operations on Node's thread pool, as `process.getActiveResourcesInfo()` names them: files, name lookups, crypto.
+ * `process.exit()` waits for them without a limit, and one that opens a named pipe never ends.
  */
 const THREAD_POOL_REQUEST = /^(?:FSReq|GetAddrInfoReq|GetNameInfoReq|WORKER|.*Job$)/;
 

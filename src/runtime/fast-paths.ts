@@ -1,6 +1,9 @@
 import type { Logger } from '../observe/logger.ts';
 
-/** What relies on undocumented behaviour of Node or mediasoup; each has one file in this folder and a fallback to the public API. */
+/**
+ * What relies on undocumented behaviour of Node or mediasoup; each has one file in this folder and a fallback to the
+ * public API.
+ */
 export const FAST_PATHS = {
   /** `young-generation.ts`: a V8 flag. */
   young_generation: 'V8 sizes the young generation itself',

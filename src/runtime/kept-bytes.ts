@@ -1,9 +1,9 @@
 const FIRST_BYTES = 4096;
 
 /**
- * Copies of pieces of bytes that outlive an event-loop tick, in memory that is used again. To hold the pieces themselves is expensive: each is a view that
- * keeps the whole read buffer alive, V8 takes what has survived two scavenges (a tenth of a second) for long-lived, and collects the whole heap again and
- * again to free it.
+ * Copies of pieces of bytes that outlive an event-loop tick, in memory that is used again. To hold the pieces
+ * themselves is expensive: each is a view that keeps the whole read buffer alive, V8 takes what has survived two
+ * scavenges (a tenth of a second) for long-lived, and collects the whole heap again and again to free it.
  */
 export class KeptBytes {
   #memory = Buffer.alloc(0);

@@ -1,4 +1,4 @@
-/** What is known of the load at one moment. */
+/** One sample of the load. */
 export interface LoadSample {
   /** By how much the event loop is late, in milliseconds. */
   readonly loopDelayMs: number;
@@ -16,7 +16,7 @@ export interface WorkerLoad {
 
 export interface OverloadState {
   readonly overloaded: boolean;
-  /** What is or was too much; empty while nothing has been. */
+  /** The limit that is or was last exceeded, in words; empty if none was. */
   readonly reason: string;
   /** Since when all samples say the opposite of `overloaded`; nothing while they agree with it. Milliseconds. */
   readonly contraryMs: number | undefined;
@@ -29,12 +29,18 @@ const LOOP_DELAY_MS = [100, 50] as const;
 const CPU_SHARE = [0.9, 0.8] as const;
 const WORKER_DELAY_MS = [500, 200] as const;
 
-/** Milliseconds for which a limit is exceeded before the gateway is overloaded: starting an encoder or a player is short. */
+/**
+ * Milliseconds for which a limit is exceeded before the gateway is overloaded: starting an encoder or a player is
+ * short.
+ */
 const OVERLOADED_AFTER_MS = 3000;
 /** Milliseconds for which all limits are kept before it has recovered. */
 const RECOVERED_AFTER_MS = 5000;
 
-/** The state after a sample. Pure: overload begins and ends only after some seconds, and ends at lower limits than it begins at. */
+/**
+ * The state after a sample. Pure: overload begins and ends only after some seconds, and ends at lower limits than it
+ * begins at.
+ */
 export function nextOverloadState(state: OverloadState, sample: LoadSample, nowMs: number): OverloadState {
   const reason = exceeded(sample, state.overloaded ? 1 : 0);
   if ((reason !== undefined) === state.overloaded)

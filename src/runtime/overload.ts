@@ -20,7 +20,10 @@ export interface OverloadMonitorEvents {
 /** Milliseconds between two samples. */
 export const SAMPLE_MS = 1000;
 
-/** Watches whether the gateway keeps up with its streams. While it does not, new publications are refused; those that run go on. */
+/**
+ * Watches whether the gateway keeps up with its streams. While it does not, new publications are refused and running
+ * ones continue.
+ */
 export class OverloadMonitor extends EventEmitter<OverloadMonitorEvents> {
   readonly #options: Required<OverloadMonitorOptions>;
   readonly #timer: NodeJS.Timeout;
@@ -40,7 +43,7 @@ export class OverloadMonitor extends EventEmitter<OverloadMonitorEvents> {
     return this.#state.overloaded;
   }
 
-  /** What is too much, in words; empty while nothing is. */
+  /** The limit that is exceeded, in words; empty while none is. */
   get reason(): string {
     return this.overloaded ? this.#state.reason : '';
   }

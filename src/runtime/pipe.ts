@@ -1,10 +1,13 @@
 import type { Readable } from 'node:stream';
 
-/** What Node holds behind the pipe of a child process. Undocumented. */
+/** Node's internal handle of a child's pipe. Undocumented. */
 interface PipeHandle {
-  /** All that was ever read. */
+  /** Total number of bytes read. */
   readonly bytesRead: number;
-  /** Called with memory that holds what was read, and from Node 26 on more than that; with nothing at the end and after an error. */
+  /**
+   * Called with memory that holds what was read, and from Node 26 on more than that; with nothing at the end and after
+   * an error.
+   */
   onread(this: PipeHandle, memory: ArrayBuffer | undefined): unknown;
   readStart(): unknown;
   readStop(): unknown;
@@ -20,20 +23,22 @@ export interface DirectReadOptions {
 }
 
 /**
- * Bytes after which a pipe is taken for full: a Unix socket holds about 85 packets of 1200 bytes (`net.core.wmem_default`, 208 KiB, of which each
- * packet takes twice its size), and Node reads 64 KiB at once.
+ * Bytes after which a pipe is taken for full: a Unix socket holds about 85 packets of 1200 bytes
+ * (`net.core.wmem_default`, 208 KiB, of which each packet takes twice its size), and Node reads 64 KiB at once.
  */
 const NEARLY_FULL = 48 * 1024;
 /** While a full pipe is emptied, a read of less is the last one. Bytes. */
 const EMPTY = 12 * 1024;
 
 /**
- * Passes what is read from the pipe of a child process to `read` without the pipe's stream, whose buffers, events and `process.nextTick` cost more than
- * everything that is done with a packet. The end of the pipe and errors still reach the stream.
+ * Passes what is read from the pipe of a child process to `read` without the pipe's stream, whose buffers, events and
+ * `process.nextTick` cost more than everything that is done with a packet. The end of the pipe and errors still reach
+ * the stream.
  *
- * Between two reads the pipe pauses for `batchMs`. Each packet would wake the process otherwise, and a wake-up costs several times what a packet
- * costs. The event loop is free meanwhile; the kernel holds what arrives. A pipe that was nearly full is read again at once, so that its
- * writer does not have to queue and a large key frame does not wait for several batches.
+ * Between two reads the pipe pauses for `batchMs`. Each packet would wake the process otherwise, and a wake-up costs
+ * several times what a packet costs. The event loop is free meanwhile; the kernel holds what arrives. A pipe that was
+ * nearly full is read again at once, so that its writer does not have to queue and a large key frame does not wait for
+ * several batches.
  *
  * The caller listens to the stream's `data` as well: this starts the reads, and it is the fallback.
  *

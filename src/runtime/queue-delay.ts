@@ -6,8 +6,8 @@ export interface QueueDelayOptions {
 }
 
 /**
- * How long messages wait in an ordered queue, measured by probes: what comes out before the answer to a probe was put in before that answer, and so is
- * older than the probe. Pure; times are milliseconds of one clock.
+ * How long messages wait in an ordered queue, measured by probes: what comes out before the answer to a probe was put
+ * in before that answer, and so is older than the probe. Pure; times are milliseconds of one clock.
  */
 export class QueueDelay {
   readonly #options: QueueDelayOptions;

@@ -5,7 +5,10 @@ const TIMEOUT_MS = 1000;
 /** An answer of `/health` is shorter. Bytes. */
 const MAX_ANSWER = 10_000;
 
-/** Whether a gateway answers `GET /health` on this address already, as `http://ADDRESS:PORT`; nothing when no program or another one listens there. */
+/**
+ * Whether a gateway answers `GET /health` on this address already, as `http://ADDRESS:PORT`; nothing when no program or
+ * another one listens there.
+ */
 export async function findRunningGateway(host: string, port: number): Promise<string | undefined> {
   if (port === 0) return undefined;
   const address = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;

@@ -2,8 +2,8 @@ import type { ChildProcess } from 'node:child_process';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 
 /**
- * Runs `spawn` and returns the child process that it started, which its own API does not give away. Node publishes each child process
- * on the diagnostics channel `child_process`.
+ * Runs `spawn` and returns the child process that it started, which its API does not expose. Node publishes each child
+ * process on the diagnostics channel `child_process`.
  *
  * @param spawn starts its child process before its first `await`
  * @returns `child` is `undefined` where Node published none

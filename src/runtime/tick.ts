@@ -8,8 +8,9 @@ let isScheduled = false;
 let timeOfTick: number | undefined;
 
 /**
- * Runs `task` once, after all events of this event-loop tick: packets of all streams, output of encoders. `process.nextTick` would run it after each of
- * these events, and one of its ticks costs more than the list of a whole tick here. Tasks that a task adds run in the same tick.
+ * Runs `task` once, after all events of this event-loop tick: packets of all streams, output of encoders.
+ * `process.nextTick` would run it after each of these events, and one of its ticks costs more than the list of a whole
+ * tick here. Tasks that a task adds run in the same tick.
  */
 export function atEndOfTick(task: Task): void {
   tasks.push(task);
@@ -17,7 +18,8 @@ export function atEndOfTick(task: Task): void {
 }
 
 /**
- * Milliseconds of `performance.now()`, read once per event-loop tick: reading the clock costs more than most of what is done with the time.
+ * Milliseconds of `performance.now()`, read once per event-loop tick: reading the clock costs more than most of what is
+ * done with the time.
  */
 export function tickMs(): number {
   if (timeOfTick === undefined) {

@@ -21,8 +21,8 @@ const LENGTH_BYTES = 4;
 /** The largest message of mediasoup (`MESSAGE_MAX_LEN` in its Channel.ts). */
 const MAX_MESSAGE_BYTES = 8 * 1024 * 1024;
 
-// From mediasoup's FlatBuffers schema (worker/fbs/message.fbs, notification.fbs, consumer.fbs). A start-up check and a test compare them with the
-// real worker.
+// From mediasoup's FlatBuffers schema (worker/fbs/message.fbs, notification.fbs, consumer.fbs). A start-up check and a
+// test compare them with the real worker.
 const MESSAGE = { dataType: 0, data: 1 } as const;
 const NOTIFICATION = { handlerId: 0, event: 1, bodyType: 2, body: 3 } as const;
 const RTP_NOTIFICATION = { data: 0 } as const;
@@ -31,8 +31,9 @@ const EVENT_CONSUMER_RTP = 21;
 const BODY_CONSUMER_RTP = 17;
 
 /**
- * Takes the RTP packets out of the messages of a mediasoup worker and passes all other messages on to mediasoup. mediasoup's own path costs a packet two
- * copies, an event-loop tick, a text decoder and three event emitters: more than everything that is done with the packet afterwards.
+ * Takes the RTP packets out of the messages of a mediasoup worker and passes all other messages on to mediasoup.
+ * mediasoup's own path costs a packet two copies, an event-loop tick, a text decoder and three event emitters: more
+ * than everything that is done with the packet afterwards.
  *
  * A message that does not have the expected layout is mediasoup's; after an impossible length everything is.
  */
@@ -113,7 +114,10 @@ export class WorkerChannel {
     this.#partialBytes += piece.length;
   }
 
-  /** Takes a message that was read in several pieces. Returns the bytes after it, or nothing while it is incomplete; copies no more than the message. */
+  /**
+   * Takes a message that was read in several pieces. Returns the bytes after it, or nothing while it is incomplete;
+   * copies no more than the message.
+   */
   #complete(data: Buffer): Buffer | undefined {
     // Only a length that was cut itself needs the pieces joined early.
     if (this.#partialBytes < LENGTH_BYTES) {
@@ -163,7 +167,10 @@ export class WorkerChannel {
     this.#forward(rest);
   }
 
-  /** Where the packet is in a message that brings one of a consumer that is listened to; nothing for every other message. */
+  /**
+   * Where the packet is in a message that brings one of a consumer that is listened to; nothing for every other
+   * message.
+   */
   #packetIn(
     view: DataView,
     start: number,
@@ -228,8 +235,9 @@ const VECTOR_LENGTH_BYTES = 4;
 /** The position of a field that was left out because it has its default, which is 0 for all of them. */
 const LEFT_OUT = -1;
 
-// FlatBuffers, as far as needed here (https://flatbuffers.dev/internals): an offset counts from its own position. Reading a position outside
-// the view throws a RangeError. About twenty numbers are read for a packet, hence the DataView: V8 makes one instruction and a check of each.
+// FlatBuffers, as far as needed here (https://flatbuffers.dev/internals): an offset counts from its own position.
+// Reading a position outside the view throws a RangeError. About twenty numbers are read for a packet, hence the
+// DataView: V8 makes one instruction and a check of each.
 
 function follow(view: DataView, at: number): number {
   return at + view.getUint32(at, true);

@@ -2,15 +2,19 @@ import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8';
 
 /** V8's own value. */
 const DEFAULT_GROWTH_FACTOR = 2;
-/** A young generation that is still smaller after the check has not grown. It begins with 1 MB; V8 lets it grow to 32 MB. Bytes. */
+/**
+ * A young generation that is still smaller after the check has not grown. It begins with 1 MB; V8 lets it grow to 32
+ * MB. Bytes.
+ */
 const GROWN = 6 * 2 ** 20;
 /** Live objects of the check, a few megabytes: without the flag V8 grows the young generation for them. */
 const CHECK_OBJECTS = 60_000;
 
 /**
- * Keeps V8's young generation small. Packets are large buffers outside the heap behind small objects inside it. In a young generation that has
- * grown they stay until the external memory forces a collection of the whole heap: once a second with ten streams, a third of the gateway's CPU.
- * Has to be called before other modules are loaded, because what has grown stays.
+ * Keeps V8's young generation small. Packets are large buffers outside the heap behind small objects inside it. In a
+ * young generation that has grown they stay until the external memory forces a collection of the whole heap: once a
+ * second with ten streams, a third of the gateway's CPU. Has to be called before other modules are loaded, because what
+ * has grown stays.
  */
 export function limitYoungGeneration(): void {
   setFlagsFromString('--semi-space-growth-factor=1');

@@ -2,8 +2,8 @@ import { z } from 'zod';
 import { isStreamName, MAX_STREAM_NAME_LENGTH, STREAM_NAME_RULE } from '../streams/stream-name.ts';
 
 /**
- * The messages of the WCS WebSocket protocol: `{"message": NAME, "data": [ARGUMENTS…]}` in both directions, as the official Web
- * SDK 2.0.276 sends and reads them. Fields that the gateway does not use are accepted and dropped.
+ * The messages of the WCS WebSocket protocol: `{"message": NAME, "data": [ARGUMENTS…]}` in both directions, as the
+ * official Web SDK 2.0.276 sends and reads them. Fields that the gateway does not use are accepted and dropped.
  */
 
 /** `info` texts that pages compare with literally (STREAM_STATUS_INFO of the SDK). */
@@ -111,7 +111,10 @@ export interface ServerMessages {
   finish: [call: { callId: string; status: 'FAILED'; info: string }];
 }
 
-/** A frame to send. `data` is an array even when it is empty: the SDK reads `data[0]` of every message before anything else. */
+/**
+ * A frame to send. `data` is an array even when it is empty: the SDK reads `data[0]` of every message before anything
+ * else.
+ */
 export function encodeMessage<Name extends keyof ServerMessages>(message: Name, ...data: ServerMessages[Name]): string {
   return JSON.stringify({ message, data });
 }

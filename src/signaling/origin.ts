@@ -5,8 +5,8 @@ import { isLoopback } from '../net/loopback.ts';
 export type OriginCheck = (origin: string | undefined) => boolean;
 
 /**
- * On loopback, pages of this machine and those of `cors_origins` may connect: the browser runs on this machine too, and with it every
- * web page. A gateway that listens beyond loopback accepts every page, as WCS does.
+ * On loopback, pages of this machine and those of `cors_origins` may connect: the browser runs on this machine too, and
+ * with it every web page. A gateway that listens beyond loopback accepts every page, as WCS does.
  */
 export function createOriginCheck(
   settings: Pick<Settings, 'listen_ip' | 'allow_anonymous' | 'cors_origins'>,

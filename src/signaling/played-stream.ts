@@ -17,7 +17,7 @@ export class PlayedStream extends EventEmitter<PlayedStreamEvents> {
   #player: Player | undefined;
   #over = false;
 
-  /** Answers the page by itself, in success and failure. */
+  /** Answers the page itself, in success and failure. */
   constructor(session: WcsSession, request: PlayStream) {
     super();
     this.#session = session;

@@ -27,7 +27,7 @@ export class PublishedStream extends EventEmitter<PublishedStreamEvents> {
   readonly #request: PublishStream;
   readonly #publication: WebRtcPublication;
 
-  /** Answers the page by itself, in success and failure. */
+  /** Answers the page itself, in success and failure. */
   constructor(session: WcsSession, request: PublishStream) {
     super();
     this.#session = session;

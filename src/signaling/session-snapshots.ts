@@ -6,7 +6,10 @@ import type { WcsSession } from './wcs-session.ts';
 /** Snapshots that one page may wait for at the same time. They are taken one after the other. */
 const MAX_WAITING = 4;
 
-/** The `snapshot` requests of one session. A snapshot is taken when the client has received the one before, so that one is in memory. */
+/**
+ * The `snapshot` requests of one session. A snapshot is taken when the client has received the one before, so that one
+ * is in memory.
+ */
 export class SessionSnapshots {
   readonly #session: WcsSession;
   readonly #outbox: Outbox;
@@ -57,7 +60,8 @@ export class SessionSnapshots {
 
   #fail(mediaSessionId: string, name: string, info: string): void {
     this.#session.send('notifyStreamEvent', { mediaSessionId, type: 'snapshotFailed', payload: { info } });
-    // Older pages wait for the status FAILED. It would end a stream with this id in the page, so running streams do not get it.
+    // Older pages wait for the status FAILED. It would end a stream with this id in the page, so running streams do not
+    // get it.
     if (this.#session.hasStream(mediaSessionId)) return;
     this.#session.send('notifyStreamStatusEvent', { mediaSessionId, name, published: false, status: 'FAILED', info });
   }

@@ -28,9 +28,14 @@ export interface WcsClient {
   readonly token?: string | undefined;
 }
 
-/** Milliseconds between two pings. They also keep the connection open through proxies, which drop idle ones after 30 to 60 s. */
+/**
+ * Milliseconds between two pings. They also keep the connection open through proxies, which drop idle ones after 30 to
+ * 60 s.
+ */
 const PING_INTERVAL_MS = 10_000;
-/** Milliseconds without any message, pongs included, after which the client counts as lost. Allows for two lost pongs. */
+/**
+ * Milliseconds without any message, pongs included, after which the client counts as lost. Allows for two lost pongs.
+ */
 const SILENCE_LIMIT_MS = 30_000;
 /** Milliseconds in which a client must send `connection`. */
 const CONNECTION_TIMEOUT_MS = 10_000;
@@ -248,7 +253,9 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
     this.#socket.close(1008, 'too many messages');
   }
 
-  /** The Room API and applications behind WCS use `sendData`; a receipt with FAILED makes their pages show the error. */
+  /**
+   * The Room API and applications behind WCS use `sendData`; a receipt with FAILED makes their pages show the error.
+   */
   #refuseData(argument: unknown): void {
     const data = messages.SendDataSchema.safeParse(argument);
     if (!data.success) return this.logger.debug('malformed data ignored');

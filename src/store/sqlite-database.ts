@@ -5,7 +5,10 @@ import { GatewayError } from '../errors.ts';
 /** Version of the tables, in `PRAGMA user_version`. A change of the tables raises it and adds a migration. */
 const SCHEMA_VERSION = 1;
 
-/** How long a statement waits for another process that uses the file, in milliseconds. The event loop waits with it, so it is short. */
+/**
+ * How long a statement waits for another process that uses the file, in milliseconds. The event loop waits with it, so
+ * it is short.
+ */
 const BUSY_TIMEOUT_MS = 250;
 
 const TABLES = `
@@ -29,8 +32,8 @@ const TABLES = `
 `;
 
 /**
- * Write-ahead log: a killed process loses nothing that was committed, and a power cut may lose the last commits but never damages the file. Commits do not wait
- * for the disk; checkpoints do, and are kept small.
+ * Write-ahead log: a killed process loses nothing that was committed, and a power cut may lose the last commits but
+ * never damages the file. Commits do not wait for the disk; checkpoints do, and are kept small.
  */
 const PRAGMAS = 'PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 100;';
 

@@ -18,7 +18,9 @@ import {
 } from './store.ts';
 import { StoredValue } from './stored-value.ts';
 
-/** How often expired records are removed, and how many at once: a small transaction, because it blocks the event loop. */
+/**
+ * How often expired records are removed, and how many at once: a small transaction, because it blocks the event loop.
+ */
 const PURGE_INTERVAL_MS = 60_000;
 const PURGE_ROWS = 100;
 /** Sorts after every character that a key may have. */
@@ -37,8 +39,8 @@ interface QueueRow {
 }
 
 /**
- * A store in one SQLite file. Its functions run on the event loop, a fraction of a millisecond each: transactions are small, and nothing waits for the disk
- * except a checkpoint every hundred pages (`sqlite-database.ts`).
+ * A store in one SQLite file. Its functions run on the event loop, a fraction of a millisecond each: transactions are
+ * small, and nothing waits for the disk except a checkpoint every hundred pages (`sqlite-database.ts`).
  */
 export class SqliteStore implements Store {
   readonly #database: DatabaseSync;

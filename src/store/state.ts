@@ -18,7 +18,10 @@ export interface State {
 export interface StateOptions {
   /** `state_dir`; empty: the state is kept in memory and ends with the process. */
   readonly directory: string;
-  /** `state_key`: 32 bytes in base64; empty: the file `state.key` in the directory, which is created where it is missing. */
+  /**
+   * `state_key`: 32 bytes in base64; empty: the file `state.key` in the directory, which is created where it is
+   * missing.
+   */
   readonly key: string;
   readonly logger: Logger;
 }

@@ -2,11 +2,15 @@ import type { ZodType } from 'zod';
 import type { Logger } from '../observe/logger.ts';
 
 /**
- * Durable state: small records and queues. Kept in memory, in SQLite on one machine, or in Redis in a cluster, so everything is asynchronous, every operation is
- * atomic by itself, and there are no transactions over several of them. Values are JSON. Secrets in them are sealed by the caller (`secret-box.ts`).
+ * Durable state: small records and queues. Kept in memory, in SQLite on one machine, or in Redis in a cluster, so
+ * everything is asynchronous, every operation is atomic, and there are no transactions over several of them.
+ * Values are JSON. Secrets in them are sealed by the caller (`secret-box.ts`).
  */
 export interface Store {
-  /** The records of a namespace. `schema` is what a value must be when it is read: another version of the gateway may have written it. */
+  /**
+   * The records of a namespace. `schema` is what a value must be when it is read: another version of the gateway may
+   * have written it.
+   */
   records<T>(namespace: string, schema: ZodType<T>): RecordSet<T>;
   /** The queue of a name. */
   queue<T>(name: string, schema: ZodType<T>): WorkQueue<T>;
@@ -29,7 +33,7 @@ export interface StoredRecord<T> {
 }
 
 export interface PutOptions {
-  /** When the record disappears by itself. */
+  /** When the record expires. */
   readonly expiresAt?: Date;
 }
 
@@ -47,8 +51,9 @@ export interface ListOptions {
 export const DEFAULT_LIMIT = 1000;
 
 /**
- * Records by key. Keys are 1 to {@link MAX_KEY_LENGTH} characters of printable ASCII, so that every implementation puts them in the same order.
- * A value that does not fit the schema is reported to the log and read as absent; it can be replaced by `put` and removed by `delete`.
+ * Records by key. Keys are 1 to {@link MAX_KEY_LENGTH} characters of printable ASCII, so that every implementation puts
+ * them in the same order. A value that does not fit the schema is reported to the log and read as absent; it can be
+ * replaced by `put` and removed by `delete`.
  */
 export interface RecordSet<T> {
   get(key: string): Promise<StoredRecord<T> | undefined>;
@@ -56,7 +61,10 @@ export interface RecordSet<T> {
   put(key: string, value: T, options?: PutOptions): Promise<string>;
   /** @returns the version of the new record, or `undefined` where there is one already */
   putIfAbsent(key: string, value: T, options?: PutOptions): Promise<string | undefined>;
-  /** Replaces a record that has not changed since it was read. @returns the new version, or `undefined` if it has changed or is gone */
+  /**
+   * Replaces a record that has not changed since it was read. @returns the new version, or `undefined` if it has
+   * changed or is gone
+   */
   putIfVersion(key: string, value: T, version: string, options?: PutOptions): Promise<string | undefined>;
   /** @returns whether there was a record */
   delete(key: string): Promise<boolean>;
@@ -74,9 +82,9 @@ export interface QueueEntry<T> {
 }
 
 /**
- * Work that survives a restart. Entries are taken in the order in which they are due, those due at the same time in the order in which they were pushed.
- * An entry that was taken is hidden for a while and comes again unless it is removed, so work is done at least once.
- * An entry that does not fit the schema is reported to the log and removed.
+ * Work that survives a restart. Entries are taken in the order in which they are due, those due at the same time in the
+ * order in which they were pushed. An entry that was taken is hidden for a while and comes again unless it is removed,
+ * so work is done at least once. An entry that does not fit the schema is reported to the log and removed.
  */
 export interface WorkQueue<T> {
   /** @param dueAt when it may be taken first; default: now @returns the id of the entry */

@@ -18,7 +18,9 @@ export class StoredValue<T> {
     return JSON.stringify(value);
   }
 
-  /** `undefined` for a value that does not fit. The log gets the place and the fields, not the value: it may be private. */
+  /**
+   * `undefined` for a value that does not fit. The log gets the place and the fields, not the value: it may be private.
+   */
   read(text: string, key: string): { readonly value: T } | undefined {
     const result = this.#schema.safeParse(parseJson(text));
     if (result.success) return { value: result.data };

@@ -5,7 +5,9 @@ import type { Logger } from '../observe/logger.ts';
 export type AudioCodec = 'opus' | 'pcmu' | 'pcma';
 export type VideoCodec = 'h264' | 'vp8' | 'vp9' | 'av1';
 
-/** An RTCP sender report of the publisher: one instant on its wall clock and on the track's RTP clock (RFC 3550, 6.4.1). */
+/**
+ * An RTCP sender report of the publisher: one instant on its wall clock and on the track's RTP clock (RFC 3550, 6.4.1).
+ */
 export interface SenderReport {
   /** Milliseconds since 1900-01-01, on the publisher's clock. */
   readonly ntpMs: number;

@@ -6,7 +6,9 @@ export const MAX_STREAM_NAME_LENGTH = 256;
 /** Follows the name of a field in an error message. */
 export const STREAM_NAME_RULE = `must have 1 to ${MAX_STREAM_NAME_LENGTH} characters and no control characters`;
 
-/** C0 and C1 control characters and the line separators of Unicode: they break log lines, file names and AMF strings. */
+/**
+ * C0 and C1 control characters and the line separators of Unicode: they break log lines, file names and AMF strings.
+ */
 // eslint-disable-next-line no-control-regex
 const CONTROL_CHARACTER = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/;
 

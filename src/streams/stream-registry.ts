@@ -77,8 +77,8 @@ export class StreamRegistry extends EventEmitter<StreamRegistryEvents> {
   }
 
   /**
-   * Reserves the name for a publisher while it connects, so that one of two simultaneous requests wins. If a stream that is held
-   * for a lost publisher ends meanwhile, the reservation starts a new stream.
+   * Reserves the name for a publisher while it connects, so that one of two simultaneous requests wins. If a stream
+   * that is held for a lost publisher ends meanwhile, the reservation starts a new stream.
    *
    * @throws {GatewayError} as {@link check}
    */

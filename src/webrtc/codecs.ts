@@ -15,9 +15,9 @@ export const VIDEO_CODECS: ReadonlyMap<string, VideoCodec> = new Map([
 ]);
 
 /**
- * H.264 profiles that a publisher may send, as `profile_idc` and constraint flags of RFC 6184, 8.1; mediasoup compares the profile and
- * ignores the level. Baseline, constrained baseline, main, high, constrained high: all RTMP platforms accept them.
- * Chromium prefers 42001f, Firefox and Safari 42e01f, ffmpeg's WHIP muxer 42000d.
+ * H.264 profiles that a publisher may send, as `profile_idc` and constraint flags of RFC 6184, 8.1; mediasoup compares
+ * the profile and ignores the level. Baseline, constrained baseline, main, high, constrained high: all RTMP platforms
+ * accept them. Chromium prefers 42001f, Firefox and Safari 42e01f, ffmpeg's WHIP muxer 42000d.
  */
 const H264_PROFILES = ['42001f', '42e01f', '4d001f', '64001f', '640c1f'] as const;
 
@@ -51,8 +51,9 @@ export function isPassableH264Profile(profileLevelId: string): boolean {
 const PARSEABLE_PROFILE = /^(42[0-9a-f]0|4d[0145]0|4d[89a-f]0|64(00|0c))(0[a-d]|1[456ef]|2[089a]|3[234])$/i;
 
 /**
- * The profile under which the router carries a stream. The router only forwards packets, so a profile that mediasoup cannot parse is replaced:
- * ffmpeg's WHIP muxer writes three digits of constraint flags (`422001f`), and some encoders write levels that do not exist.
+ * The profile under which the router carries a stream. The router only forwards packets, so a profile that mediasoup
+ * cannot parse is replaced: ffmpeg's WHIP muxer writes three digits of constraint flags (`422001f`), and some encoders
+ * write levels that do not exist.
  */
 export function routableProfile(profileLevelId: string): string {
   return PARSEABLE_PROFILE.test(profileLevelId) ? profileLevelId : `${profileLevelId.slice(0, 2).toLowerCase()}001f`;

@@ -17,9 +17,10 @@ type Interfaces = NodeJS.Dict<NetworkInterfaceInfo[]>;
 const LOOPBACK = '127.0.0.1';
 
 /**
- * The addresses for media: `ip_local`, if it is set. Otherwise all addresses of this machine, if `ip` or `listen_ip` admit other machines. Otherwise
- * loopback, and this machine's own address too, because Firefox sends no media to loopback. The latter admits no other machine: the media worker rejects
- * clients without the credentials of a session, and the WebSocket that hands them out is on loopback.
+ * The addresses for media: `ip_local`, if it is set. Otherwise all addresses of this machine, if `ip` or `listen_ip`
+ * admit other machines. Otherwise loopback, and this machine's own address too, because Firefox sends no media to
+ * loopback. The latter admits no other machine: the media worker rejects clients without the credentials of a session,
+ * and the WebSocket that hands them out is on loopback.
  */
 export function mediaAddresses(
   { ip, ip_local: bound, listen_ip: listening }: Pick<Settings, 'ip' | 'ip_local' | 'listen_ip'>,

@@ -4,7 +4,8 @@ import { createServer, isIPv6 } from 'node:net';
 import type { MediaAddress } from './media-addresses.ts';
 
 /**
- * Why media cannot be received at this address; nothing where it can. Asked before mediasoup is, whose worker prints errors of its own.
+ * Why media cannot be received at this address; nothing where it can. Asked before mediasoup is, whose worker prints
+ * errors of its own.
  *
  * @param port 0: any free port, so that only the address is checked
  */

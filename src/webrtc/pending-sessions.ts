@@ -12,7 +12,9 @@ export interface PendingSessionLimits {
 /** Bytes of an IPv6 address that identify one client: a household or a server gets a /64 or more. */
 const IPV6_PREFIX_BYTES = 8;
 
-/** Counts sessions from their offer until they are connected, so that offers without media cannot take all resources. */
+/**
+ * Counts sessions from their offer until they are connected, so that offers without media cannot take all resources.
+ */
 export class PendingSessions {
   readonly #limits: PendingSessionLimits;
   readonly #perClient = new Map<string, number>();

@@ -16,9 +16,9 @@ export interface PlaySessionOptions extends PlaybackOptions {
 }
 
 /**
- * One player of a publisher. Its packets must carry the payload types of its own offer, but mediasoup's consumers use those of their
- * router. So each player has a small router made from its offer, on the publisher's worker, and the publisher's tracks are piped
- * into it.
+ * One player of a publisher. Its packets must carry the payload types of its own offer, but mediasoup's consumers use
+ * those of their router. So each player has a small router made from its offer, on the publisher's worker, and the
+ * publisher's tracks are piped into it.
  */
 export class PlaySession extends EventEmitter<PlaybackEvents> implements Playback {
   readonly id: string;
@@ -129,7 +129,10 @@ export class PlaySession extends EventEmitter<PlaybackEvents> implements Playbac
 const asPlayerLoss = (reason: GatewayError): GatewayError =>
   reason.code === 'PUBLISHER_LOST' ? new GatewayError('PLAYER_LOST', reason.message, { cause: reason }) : reason;
 
-/** The publisher's codecs under the player's payload types. Audio first: mediasoup then assigns an unused number to RTX, which is not used. */
+/**
+ * The publisher's codecs under the player's payload types. Audio first: mediasoup then assigns an unused number to RTX,
+ * which is not used.
+ */
 function playerCodecs(offer: Offer, publisher: PublishSession): types.RouterRtpCodecCapability[] {
   const payloadType = offer.video?.rtpParameters.codecs[0]?.payloadType;
   if (payloadType !== undefined && payloadType === offer.audio?.rtpParameters.codecs[0]?.payloadType)
@@ -157,7 +160,8 @@ function consume(
   const media = offered.codecs[0]!;
   return transport.consume({
     producerId,
-    // No header extensions and no RTX: their ids and payload types would be the router's, not the offer's. Lost packets are resent as they were.
+    // No header extensions and no RTX: their ids and payload types would be the router's, not the offer's. Lost packets
+    // are resent as they were.
     rtpCapabilities: {
       codecs: router.rtpCapabilities
         .codecs!.filter((codec) => codec.preferredPayloadType === media.payloadType)

@@ -13,9 +13,15 @@ import type {
 import { tickMs } from '../runtime/tick.ts';
 import type { IngestWorker } from './worker-pool.ts';
 
-/** Milliseconds between two reads of a subscribed track's round-trip time, which only bounds the wait for a retransmission. */
+/**
+ * Milliseconds between two reads of a subscribed track's round-trip time, which only bounds the wait for a
+ * retransmission.
+ */
 const ROUND_TRIP_POLL_MS = 5000;
-/** Milliseconds between two comparisons of the layers of simulcast: destinations should not begin with a small frame for long. */
+/**
+ * Milliseconds between two comparisons of the layers of simulcast: destinations should not begin with a small frame for
+ * long.
+ */
 const LAYER_POLL_MS = 500;
 /** A layer replaces the present one when its bitrate is this many times higher: each change costs a key frame. */
 const LAYER_MARGIN = 1.5;
@@ -120,8 +126,8 @@ export class ProducerTrack<Kind extends 'audio' | 'video', Codec> {
   }
 
   /**
-   * No offer says which layer is the best: some list the largest frame first, some last. The layer with the highest bitrate is taken; until it is
-   * known, mediasoup takes the last one.
+   * No offer says which layer is the best: some list the largest frame first, some last. The layer with the highest
+   * bitrate is taken; until it is known, mediasoup takes the last one.
    */
   #chooseLayer(stats: readonly types.ProducerStat[]): void {
     const bitrate = (layer: number | undefined): number =>
@@ -190,8 +196,8 @@ class ConsumerSubscription extends EventEmitter<TrackSubscriptionEvents> impleme
   }
 
   /**
-   * Whether the sender reports of that SSRC apply to this subscription's packets. Each layer of simulcast has RTP timestamps of its own;
-   * mediasoup shifts those of all layers to the timestamps of the first one that it forwarded.
+   * Whether the sender reports of that SSRC apply to this subscription's packets. Each layer of simulcast has RTP
+   * timestamps of its own; mediasoup shifts those of all layers to the timestamps of the first one that it forwarded.
    */
   isClockedBy(ssrc: number): boolean {
     return this.#consumer.type !== 'simulcast' || this.#clockSsrc === ssrc;

@@ -7,7 +7,8 @@ import type { AudioCodec, Playback, PlaybackOptions, Publisher, VideoCodec } fro
 import { ProducerTrack, type ProducerAudioTrack, type ProducerVideoTrack } from './producer-track.ts';
 import { DEFAULT_H264_PROFILE, routableProfile } from './codecs.ts';
 import { PlaySession } from './play-session.ts';
-import { parseOffer, type Offer, type OfferedMedia } from './sdp.ts';
+import type { OfferedMedia } from './offered-media.ts';
+import { parseOffer, type Offer } from './sdp.ts';
 import { buildAnswer, VIDEO_START_BITRATE } from './sdp-answer.ts';
 import { buildIceFragment, type IceCredentials } from './sdp-fragment.ts';
 import { TransportLink } from './transport-link.ts';
@@ -41,19 +42,22 @@ export interface PublishSessionEvents {
 }
 
 /**
- * Maximum bits per second when the publisher requests no limit: far above 1080p60 and 4K30 of any platform, so that it only stops
- * a publisher that would fill the line.
+ * Maximum bits per second when the publisher requests no limit: far above 1080p60 and 4K30 of any platform, so that it
+ * only stops a publisher that would fill the line.
  */
 const DEFAULT_MAX_BITRATE = 30_000_000;
 /** Audio and retransmissions, which the bitrate of a page does not include. Bits per second. */
 const BITRATE_HEADROOM = 500_000;
 /**
- * Minimum time between two key frame requests to a publisher, in milliseconds. Destinations that join together share one key frame,
- * and one that joins after another still starts within 300 ms.
+ * Minimum time between two key frame requests to a publisher, in milliseconds. Destinations that join together share
+ * one key frame, and one that joins after another still starts within 300 ms.
  */
 const KEY_FRAME_REQUEST_DELAY_MS = 300;
 
-/** One publisher's WebRTC session, for every kind of signalling: an offer in, an answer out, then tracks to subscribe to. */
+/**
+ * One publisher's WebRTC session, for every kind of signalling: an offer in, an answer out, then tracks to subscribe
+ * to.
+ */
 export class PublishSession extends EventEmitter<PublishSessionEvents> implements Publisher {
   readonly id: string;
   readonly answerSdp: string;

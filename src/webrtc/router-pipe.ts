@@ -10,8 +10,9 @@ export interface RouterPipeEvents {
 }
 
 /**
- * Pipes producers of one router into another router of the same worker. mediasoup's own `pipeToRouter` closes each end with the other; when a
- * publisher leaves, it asks the worker to close objects that are closed already, which the worker reports as errors.
+ * Pipes producers of one router into another router of the same worker. mediasoup's own `pipeToRouter` closes each end
+ * with the other; when a publisher leaves, it asks the worker to close objects that are closed already, which the
+ * worker reports as errors.
  */
 export class RouterPipe extends EventEmitter<RouterPipeEvents> {
   readonly #near: types.PipeTransport;

@@ -7,8 +7,8 @@ import { layerLines } from './simulcast.ts';
  */
 
 /**
- * Kilobits per second. Chromium starts at 300 by default and then sends 720p as 640x360 for the first seconds; with this it starts
- * at 960x540 or at full size. On a slower line the adaptation takes a second.
+ * Kilobits per second. Chromium starts at 300 by default and then sends 720p as 640x360 for the first seconds; with
+ * this it starts at 960x540 or at full size. On a slower line the adaptation takes a second.
  */
 export const VIDEO_START_BITRATE = 1500;
 
@@ -29,8 +29,8 @@ export interface AnswerOptions {
   /** Kilobits per second at which a publishing browser starts its video; see {@link VIDEO_START_BITRATE}. */
   readonly videoStartBitrate?: number;
   /**
-   * Milliseconds of audio per packet that the publisher is asked for (`a=ptime`, RFC 8866, 6.4). The default of browsers is 20; longer packets save
-   * headers and wake-ups on both sides, but a lost one is a longer gap.
+   * Milliseconds of audio per packet that the publisher is asked for (`a=ptime`, RFC 8866, 6.4). The default of
+   * browsers is 20; longer packets save headers and wake-ups on both sides, but a lost one is a longer gap.
    */
   readonly audioPacketMs?: number;
   /** Name of the media stream for a player; without `msid` the SDK's page shows nothing. */

@@ -6,8 +6,8 @@ const SILENT_POLLS = 2;
 const LEAST_MEDIA = 5000;
 
 /**
- * Detects a vanished sender before ICE consent expires, which takes half a minute. A client that sends no media may be silent for ten seconds, because some
- * clients send an ICE check every five seconds, and a check can get lost.
+ * Detects a vanished sender before ICE consent expires, which takes half a minute. A client that sends no media may be
+ * silent for ten seconds, because some clients send an ICE check every five seconds, and a check can get lost.
  */
 export class Silence {
   #received = 0;

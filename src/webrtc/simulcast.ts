@@ -13,8 +13,8 @@ export const RID_EXTENSIONS: ReadonlySet<string> = new Set([
 const MAX_LAYERS = 4;
 
 /**
- * The layers that an m-line offers to send, in its order; empty without simulcast. Of alternatives (`a,b`) the first one is taken, which
- * the offerer prefers.
+ * The layers that an m-line offers to send, in its order; empty without simulcast. Of alternatives (`a,b`) the first
+ * one is taken, which the offerer prefers.
  */
 export function offeredLayers(media: sdpTransform.MediaDescription): string[] {
   const offered = media.simulcast;

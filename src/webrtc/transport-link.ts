@@ -27,13 +27,17 @@ export interface TransportLinkEvents {
 }
 
 /**
- * Seconds without a valid ICE check after which the client is gone (RFC 7675, 5.1). Chromium checks every 2.5 s, but Firefox and libdatachannel (used by
- * OBS) every 4 to 6 s, as that RFC says: with mediasoup's minimum of 10 s a single lost check can be enough.
+ * Seconds without a valid ICE check after which the client is gone (RFC 7675, 5.1). Chromium checks every 2.5 s, but
+ * Firefox and libdatachannel (used by OBS) every 4 to 6 s, as that RFC says: with mediasoup's minimum of 10 s a single
+ * lost check can be enough.
  */
 const ICE_CONSENT_TIMEOUT_S = 30;
 /** Milliseconds from the answer until ICE and DTLS have to be up; Chromium gives up after 15 s itself. */
 const CONNECT_TIMEOUT_MS = 20_000;
-/** Milliseconds from the answer until the first ICE check: clients check at once, and an offer without a client should not hold its resources. */
+/**
+ * Milliseconds from the answer until the first ICE check: clients check at once, and an offer without a client should
+ * not hold its resources.
+ */
 const FIRST_CHECK_TIMEOUT_MS = 5000;
 
 /** A WebRTC transport, and whether its client is present. */

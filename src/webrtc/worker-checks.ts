@@ -58,8 +58,9 @@ async function sendThrough(worker: types.Worker, channel: WorkerChannel): Promis
 }
 
 /**
- * Whether this build of the worker sends transport-cc feedback or REMB. One that was built without libwebrtc (`ms_use_builtin_bwe`) does not and reports it
- * nowhere; but only one that does has an incoming bitrate to report once a producer has negotiated it.
+ * Whether this build of the worker sends transport-cc feedback or REMB. A build without libwebrtc
+ * (`ms_use_builtin_bwe`) does not, and does not report that. Only a build that does reports an incoming bitrate once a
+ * producer has negotiated it.
  */
 export async function sendsCongestionFeedback(router: types.Router): Promise<boolean> {
   const transport = await router.createDirectTransport();

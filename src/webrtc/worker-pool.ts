@@ -21,9 +21,9 @@ export interface WorkerPoolOptions {
   readonly rtcPort: number;
   /** Called for each worker that is started: the addresses of a laptop change. */
   readonly addresses: () => readonly MediaAddress[];
-  /** `media_batch_ms`; 0 where it is missing. */
+  /** `media_batch_ms`. Default: 0. */
   readonly batchMs?: number;
-  /** All of them are tried where it is missing. */
+  /** Default: all of them are tried. */
   readonly fastPaths?: FastPaths;
   readonly pendingSessions?: PendingSessionLimits;
   readonly logger: Logger;
@@ -52,15 +52,18 @@ const DEFAULT_PENDING_SESSIONS: PendingSessionLimits = { perClient: 20, total: 1
 /** The deaths of a worker that has lived this long do not count for the next restart. Milliseconds. */
 const STEADY_MS = 60_000;
 /**
- * Receive buffer of the media socket, in bytes; the kernel grants what `net.core.rmem_max` allows. One socket serves all publishers,
- * and a 4K key frame alone is a burst of several hundred kilobytes.
+ * Receive buffer of the media socket, in bytes; the kernel grants what `net.core.rmem_max` allows. One socket serves
+ * all publishers, and a 4K key frame alone is a burst of several hundred kilobytes.
  */
 const UDP_RECEIVE_BUFFER = 4 * 1024 * 1024;
 
 /** Milliseconds that a worker has to exit when it is asked to; it takes about ten, unless it hangs. */
 const CLOSE_GRACE_MS = 2000;
 
-/** Milliseconds to wait before a worker is restarted after its `deaths`-th death in a row: 100 ms at first, 10 s at most. */
+/**
+ * Milliseconds to wait before a worker is restarted after its `deaths`-th death in a row: 100 ms at first, 10 s at
+ * most.
+ */
 export function respawnDelayMs(deaths: number): number {
   return Math.min(10_000, 100 * 2 ** Math.max(0, deaths - 1));
 }
@@ -86,7 +89,10 @@ export class WorkerPool {
     this.#deaths = new Array<number>(options.workers).fill(0);
   }
 
-  /** @throws {GatewayError} SETTINGS_INVALID when the port is in use or the address is not of this machine, SETUP_INCOMPLETE when no worker can be run */
+  /**
+   * @throws {GatewayError} SETTINGS_INVALID when the port is in use or the address is not of this machine,
+   * SETUP_INCOMPLETE when no worker can be run
+   */
   static async create(options: WorkerPoolOptions): Promise<WorkerPool> {
     forwardMediasoupLog(options.logger);
     const pool = new WorkerPool(options);
@@ -172,7 +178,9 @@ export class WorkerPool {
     });
   }
 
-  /** @param fast whether to read the worker's pipe directly; when its check fails, another worker is launched without */
+  /**
+   * @param fast whether to read the worker's pipe directly; when its check fails, another worker is launched without
+   */
   async #launch(index: number, addresses: readonly MediaAddress[], fast: boolean): Promise<IngestWorker> {
     const { logger, batchMs = 0 } = this.#options;
     const { result: worker, child } = fast

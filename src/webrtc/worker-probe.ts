@@ -18,8 +18,9 @@ const LATE_MS = 1000;
 const RECOVERED_MS = 250;
 
 /**
- * Measures how long packets wait between a mediasoup worker and the gateway: its answers come through the same pipe. When the gateway does not keep up, the
- * worker queues packets in its memory without a limit. So the gateway reads late video and drops it, of all streams alike, which costs little; audio stays.
+ * Measures how long packets wait between a mediasoup worker and the gateway: its answers come through the same pipe.
+ * When the gateway does not keep up, the worker queues packets in its memory without a limit. So the gateway reads late
+ * video and drops it, of all streams alike, which costs little; audio stays.
  */
 export class WorkerProbe {
   readonly #options: WorkerProbeOptions;

@@ -1,10 +1,11 @@
 import { spawnSync } from 'node:child_process';
 import { SharedEncoders } from '../../src/renditions/shared-encoders.ts';
-import { adtsHeader, AdtsReader } from '../../src/media/codecs/aac.ts';
+import { AdtsReader } from '../../src/media/codecs/aac.ts';
 import { silentLogger } from '../../src/observe/logger.ts';
 import { opusFile, packetsOf } from './opus.ts';
 import { childrenOf, processorMs } from './processes.ts';
 import { waitFor } from './wait.ts';
+import { adtsHeader } from './adts.ts';
 
 /** AAC encoders on the same audio: the gateway's own, and libavcodec's with and without its fast coder. */
 export type AacEncoder = 'own' | 'fast' | 'twoloop';

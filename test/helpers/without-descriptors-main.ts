@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SharedEncoders } from '../../src/renditions/shared-encoders.ts';
 import type { GatewayError } from '../../src/errors.ts';
-import { g711ToAac } from '../../src/ffmpeg/ffmpeg-args.ts';
+import { g711ToAac } from '../../src/ffmpeg/ffmpeg-audio-args.ts';
 import { FfmpegProcess } from '../../src/ffmpeg/ffmpeg-process.ts';
 import { silentLogger } from '../../src/observe/logger.ts';
 import { openTransport } from '../../src/rtmp/transport.ts';

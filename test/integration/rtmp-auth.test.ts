@@ -63,7 +63,7 @@ void t.test("ffmpeg's client and ours pass the same gate", async (t) => {
     await ready(pusher);
     await pusher.close();
     const [first, second, third] = applications.slice(-3);
-    t.equal(first, 'live', 'nothing is told before it is asked for');
+    t.equal(first, 'live', 'no credentials are sent before the server asks for them');
     t.equal(second, 'live?authmod=adobe&user=bob');
     t.match(
       third,

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import t from 'tap';
+import { SettingsSchema } from '../../src/config/schema.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
@@ -67,4 +68,18 @@ t.test('links between documents lead to existing files and headings', async (t) 
 t.test('the index links every document', async (t) => {
   const linked = new Set(linksOf(INDEX).map(({ path }) => path));
   for (const document of DOCUMENTS) if (document !== INDEX) t.ok(linked.has(document), document);
+});
+
+t.test('docs/settings.md shows the defaults of the settings', async (t) => {
+  const defaults: Record<string, unknown> = SettingsSchema.parse({});
+  const rows = [...read('docs/settings.md').matchAll(/^\| (`[^|]+`) \| ([^|]*) \|/gm)];
+  t.ok(rows.length > 20);
+  for (const [, names, values] of rows) {
+    const shown = values!.split(',').map((value) => value.trim().replaceAll('`', ''));
+    for (const [index, [, key]] of [...names!.matchAll(/`([^`]+)`/g)].entries()) {
+      t.hasProp(defaults, key!);
+      const value = defaults[key!];
+      if (value !== undefined && typeof value !== 'object') t.equal(shown[index] ?? '', String(value), key!);
+    }
+  }
 });

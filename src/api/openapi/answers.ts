@@ -2,7 +2,10 @@ import { z } from 'zod';
 import { ERROR_KINDS, type ErrorCode } from '../../errors.ts';
 import type { TransponderView } from '../../outputs/push/transponder-view.ts';
 
-/** The JSON answers of the HTTP interface. The OpenAPI document is generated from these schemas, and tests compare answers with them. */
+/**
+ * The JSON answers of the HTTP interface. The OpenAPI document is generated from these schemas, and tests compare
+ * answers with them.
+ */
 
 const time = z.iso.datetime();
 const count = z.int().min(0);

@@ -3,7 +3,9 @@ import type { ErrorCode } from '../../errors.ts';
 import { FilterSchema, SoundOnSchema, StartSchema, TransponderIdSchema } from '../wcs/schemas.ts';
 import { ErrorSchema, HealthSchema, StreamSchema, TransponderSchema } from './answers.ts';
 
-/** The HTTP interface as the OpenAPI document describes it. Fields come from the schemas, statuses from the error table. */
+/**
+ * The HTTP interface as the OpenAPI document describes it. Fields come from the schemas, statuses from the error table.
+ */
 
 export const SCHEMAS = {
   StartRequest: StartSchema,

@@ -44,7 +44,9 @@ export const monitoringRoutes =
     app.get('/metrics', READ, async (_, reply) => reply.type(metrics.contentType).send(await metrics.render()));
   };
 
-/** A gateway that still carries streams must not be restarted by its monitoring: `overloaded` and `degraded` are 200. */
+/**
+ * A gateway that still carries streams must not be restarted by its monitoring: `overloaded` and `degraded` are 200.
+ */
 function healthOf({ workers, isClosing, isOverloaded }: OperationSources): Health['status'] {
   const { alive, wanted } = workers();
   if (isClosing()) return 'closing';

@@ -4,7 +4,10 @@ import type { Logger } from '../../observe/logger.ts';
 /** Names in the header and in the log. */
 const MAX_NAMES = 10;
 const MAX_NAME_LENGTH = 64;
-/** Combinations of route and names that are remembered, so that a client which repeats its request does not flood the log. */
+/**
+ * Combinations of route and names that are remembered, so that a client which repeats its request does not flood the
+ * log.
+ */
 const MAX_REMEMBERED = 200;
 
 /** Reports fields that the gateway does not know: names only, because a value may be a secret. */

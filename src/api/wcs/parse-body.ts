@@ -10,8 +10,8 @@ export interface ParsedBody<T extends BodySchema> {
 }
 
 /**
- * Checks a body that was parsed from JSON. A missing body is an empty object, and a field that is null counts as not sent, because
- * generated clients send all fields. Fields that the schema does not know are ignored, as WCS does.
+ * Checks a body that was parsed from JSON. A missing body is an empty object, and a field that is null counts as not
+ * sent, because generated clients send all fields. Fields that the schema does not know are ignored, as WCS does.
  *
  * @throws {GatewayError} INVALID_REQUEST that names every field that is wrong and what it must be
  */

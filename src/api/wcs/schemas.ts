@@ -3,8 +3,8 @@ import type { StartRequest, TransponderFilter } from '../../outputs/push/transpo
 import { isStreamName, MAX_STREAM_NAME_LENGTH } from '../../streams/stream-name.ts';
 
 /**
- * The bodies of `/rest-api/push/*`. Error messages continue after the name of the field. Numbers and booleans may be strings, because
- * many clients of WCS send them so. The OpenAPI document is generated from these schemas.
+ * The bodies of `/rest-api/push/*`. Error messages continue after the name of the field. Numbers and booleans may be
+ * strings, because many clients of WCS send them so. The OpenAPI document is generated from these schemas.
  */
 
 const must = (what: string) => ({

@@ -2,7 +2,10 @@ import type { FastifyPluginAsync, FastifyRequest } from 'fastify';
 import { GatewayError } from '../../errors.ts';
 import { pathOf } from '../error-reply.ts';
 
-/** Parts of WCS's REST interface that this gateway does not have: the first path segment below `/rest-api`, and what it controls. */
+/**
+ * Parts of WCS's REST interface that this gateway does not have: the first path segment below `/rest-api`, and what it
+ * controls.
+ */
 const FEATURES: Readonly<Record<string, string>> = {
   api: 'sessions and SIP calls by REST',
   call: 'SIP calls',
@@ -27,7 +30,10 @@ const FEATURES: Readonly<Record<string, string>> = {
 const notImplemented = (what: string): GatewayError =>
   new GatewayError('NOT_IMPLEMENTED', `This gateway does not implement ${what}. See docs/rest.md for what it does.`);
 
-/** Answers 501 for the rest of WCS's REST interface, so that clients can tell it from a misspelt path. To be registered below `/rest-api`. */
+/**
+ * Answers 501 for the rest of WCS's REST interface, so that clients can tell it from a misspelt path. To be registered
+ * below `/rest-api`.
+ */
 export const unsupportedRoutes: FastifyPluginAsync = async (app) => {
   for (const [segment, feature] of Object.entries(FEATURES)) {
     const refuse = (): never => {

@@ -6,12 +6,13 @@ import { replyWithError } from '../error-reply.ts';
 
 /** The HTTP side that WHIP and WHEP have in common. */
 
-/** Bytes. An offer with simulcast and every codec has 30 kB. More than 64 kB is refused as SDP; more than this is not read. */
+/**
+ * Bytes. An offer with simulcast and every codec has 30 kB. More than 64 kB is refused as SDP; more than this is not
+ * read.
+ */
 const OFFER_LIMIT = 128 * 1024;
 /** Bytes. Two hundred candidates have 30 kB. */
 const FRAGMENT_LIMIT = 64 * 1024;
-/** Seconds after which a client may try again: a worker is restarted within one second, and publishers come and go. */
-const RETRY_AFTER_S = 5;
 
 export interface ResourceHandlers {
   /** Runs before everything but a preflight. */
@@ -32,9 +33,7 @@ export function acceptText(app: FastifyInstance, logger: Logger): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', { parseAs: 'string' }, async (_: unknown, body: string) => body);
   app.setErrorHandler((error, request, reply) => {
-    const known = asGatewayError(error as FastifyError);
-    if (known instanceof GatewayError && known.retryable) reply.header('Retry-After', RETRY_AFTER_S);
-    return replyWithError(known, request, reply, logger);
+    return replyWithError(asGatewayError(error as FastifyError), request, reply, logger);
   });
 }
 
@@ -48,8 +47,8 @@ function asGatewayError(error: FastifyError): unknown {
 }
 
 /**
- * Registers every method of one URL: those with a handler, GET as an empty success (RFC 9725, 4.1), OPTIONS with and without CORS,
- * and 405 for all others.
+ * Registers every method of one URL: those with a handler, GET as an empty success (RFC 9725, 4.1), OPTIONS with and
+ * without CORS, and 405 for all others.
  */
 export function registerResource(
   app: FastifyInstance,
@@ -74,8 +73,8 @@ export function registerResource(
     find?.(request);
     return reply.code(204).send();
   });
-  // The CORS plug-in adds its headers and leaves the answer to this handler. Some clients send OPTIONS themselves and read from
-  // Access-Control-Allow-Methods whether the server supports trickle ICE.
+  // The CORS plug-in adds its headers and leaves the answer to this handler. Some clients send OPTIONS themselves and
+  // read from Access-Control-Allow-Methods whether the server supports trickle ICE.
   const cors = {
     preflightContinue: true,
     methods,

@@ -26,8 +26,8 @@ export interface WhipPublicationEvents {
 }
 
 /**
- * One WHIP session, from the offer to the DELETE or the end of its stream. The resource exists for as long as the stream is held:
- * many clients close the connection first and send DELETE then.
+ * One WHIP session, from the offer to the DELETE or the end of its stream. The resource exists for as long as the
+ * stream is held: many clients close the connection first and send DELETE then.
  */
 export class WhipPublication extends EventEmitter<WhipPublicationEvents> {
   readonly id: string;
@@ -43,7 +43,9 @@ export class WhipPublication extends EventEmitter<WhipPublicationEvents> {
     publication.once('ended', () => this.emit('over'));
   }
 
-  /** @throws {GatewayError} STREAM_NAME_IN_USE, LIMIT_REACHED, OVERLOADED, INVALID_SDP, NO_COMMON_CODECS, WORKER_DIED */
+  /**
+   * @throws {GatewayError} STREAM_NAME_IN_USE, LIMIT_REACHED, OVERLOADED, INVALID_SDP, NO_COMMON_CODECS, WORKER_DIED
+   */
   static async create(
     publications: Publications,
     request: WhipPublicationRequest,
@@ -67,7 +69,10 @@ export class WhipPublication extends EventEmitter<WhipPublicationEvents> {
     return this.#media.answerSdp;
   }
 
-  /** Identifies the current ICE session: changes with every restart. A strong entity tag, quotes included (RFC 9110, 8.8.3). */
+  /**
+   * Identifies the current ICE session: changes with every restart. A strong entity tag, quotes included (RFC 9110,
+   * 8.8.3).
+   */
   get etag(): string {
     return this.#etag;
   }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import type { Credentials } from '../../access/authorizer.ts';
 import { GatewayError } from '../../errors.ts';
 import { isStreamName, STREAM_NAME_RULE } from '../../streams/stream-name.ts';
 
@@ -21,7 +22,7 @@ const RtmpUrlSchema = z
     (url) => url.length >= 1 && url.length <= MAX_URL_LENGTH && !CONTROL.test(url),
     `rtmpUrl must have 1 to ${MAX_URL_LENGTH} characters and no control characters`,
   );
-/** More pushes than this are started by REST. */
+/** Further pushes can be started by REST. */
 const MAX_RTMP_URLS = 32;
 
 /** Unknown parameters are ignored: proxies and load balancers add their own. */
@@ -87,32 +88,13 @@ export function checkIfMatch(header: string | undefined, etag: string): Precondi
   return tags.includes(etag) ? 'matches' : 'fails';
 }
 
-interface Credentials {
-  readonly key?: string;
-  readonly username?: string;
-  readonly password?: string;
-}
-
-/** In the header, as WHIP has it. */
-export function headerCredentials({ headers }: FastifyRequest): Credentials {
-  const apiKey = headers['x-api-key'];
-  return {
-    key:
-      /^Bearer +(\S+) *$/i.exec(headers.authorization ?? '')?.[1] ?? (typeof apiKey === 'string' ? apiKey : undefined),
-  };
-}
-
-/** In the query too, where Red5 Pro's clients put them. */
-export function queryCredentials(request: FastifyRequest): Credentials {
-  const { username, password, token } = request.query as Record<string, unknown>;
-  const once = (value: unknown): string | undefined => (typeof value === 'string' && value !== '' ? value : undefined);
-  return { key: headerCredentials(request).key ?? once(token), username: once(username), password: once(password) };
-}
-
-/** Identifies a publisher without its secrets: a client with the same key may continue a stream. Undefined without credentials. */
-export function resumeKey({ key, username, password }: Credentials): string | undefined {
-  if (key === undefined && username === undefined && password === undefined) return undefined;
+/**
+ * Identifies a publisher without its secrets: a client with the same key may continue a stream. Undefined without
+ * credentials.
+ */
+export function resumeKey({ token, username, password }: Credentials): string | undefined {
+  if (token === undefined && username === undefined && password === undefined) return undefined;
   return createHash('sha256')
-    .update(JSON.stringify([key, username, password]))
+    .update(JSON.stringify([token?.reveal(), username, password?.reveal()]))
     .digest('base64url');
 }

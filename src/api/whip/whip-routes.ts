@@ -2,24 +2,14 @@ import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import type { Authorizer } from '../../access/authorizer.ts';
 import type { Settings } from '../../config/schema.ts';
 import { GatewayError } from '../../errors.ts';
-import { principalOf, queryCredentials as readQueryCredentials, requireAction } from '../authorize.ts';
+import { headerCredentials, principalOf, queryCredentials, requireAction } from '../authorize.ts';
 import type { Logger } from '../../observe/logger.ts';
 import { parseIceFragment } from '../../publish/ice-fragment.ts';
 import type { Publications } from '../../publish/publications.ts';
 import { acceptText, registerResource } from './whip-http.ts';
 import { iceServerLinks } from './whip-link-header.ts';
 import { WhipPublication } from './whip-publication.ts';
-import {
-  checkIfMatch,
-  headerCredentials,
-  queryCredentials,
-  readBody,
-  readQuery,
-  readStreamName,
-  resumeKey,
-  SDP,
-  SDP_FRAGMENT,
-} from './whip-requests.ts';
+import { checkIfMatch, readBody, readQuery, readStreamName, resumeKey, SDP, SDP_FRAGMENT } from './whip-requests.ts';
 import { SessionStore } from './whip-sessions.ts';
 
 export interface WhipRoutesOptions {
@@ -30,8 +20,8 @@ export interface WhipRoutesOptions {
 }
 
 /**
- * WHIP ingest (docs/whip.md): `/whip/{stream}` by RFC 9725, and `/{app}/whip/endpoint/{stream}` as Red5 Pro's clients expect it.
- * Register it at the root.
+ * WHIP ingest (docs/whip.md): `/whip/{stream}` by RFC 9725, and `/{app}/whip/endpoint/{stream}` as Red5 Pro's clients
+ * expect it. Register it at the root.
  */
 export function whipRoutes(options: WhipRoutesOptions): FastifyPluginAsync {
   // Shared by the HTTP and the HTTPS listener.
@@ -60,7 +50,7 @@ const strictRoutes =
       iceLinks,
       accepts: { 'Accept-Post': SDP },
       post: async (request, reply) => {
-        const publication = await publish(options, sessions, request, resumeKey(headerCredentials(request)));
+        const publication = await publish(options, sessions, request, resumeKey(headerCredentials(request, 'whip')));
         reply.header('ETag', publication.etag);
         return created(
           reply,
@@ -86,13 +76,13 @@ const strictRoutes =
   };
 
 /**
- * As Red5 Pro's clients expect it: no entity tags, credentials in the query. They drop the query of `Location`, so requests to a
- * resource are authorised by its random id alone.
+ * As Red5 Pro's clients expect it: no entity tags, credentials in the query. They drop the query of `Location`, so
+ * requests to a resource are authorised by its random id alone.
  */
 const red5Routes =
   (options: WhipRoutesOptions, sessions: SessionStore<WhipPublication>): FastifyPluginAsync =>
   async (app) => {
-    const isAllowed = requireAction(options.authorizer, 'whip', 'publish', readQueryCredentials);
+    const isAllowed = requireAction(options.authorizer, 'whip', 'publish', queryCredentials);
     const iceLinks = iceServerLinks(options.settings.ice_servers);
 
     registerResource(app, '/:app/whip/endpoint/:stream', {
@@ -100,7 +90,7 @@ const red5Routes =
       iceLinks,
       accepts: { 'Accept-Post': SDP },
       post: async (request, reply) => {
-        const publication = await publish(options, sessions, request, resumeKey(queryCredentials(request)));
+        const publication = await publish(options, sessions, request, resumeKey(queryCredentials(request, 'whip')));
         const { app: application } = request.params as { app: string };
         return created(
           reply,
@@ -165,10 +155,11 @@ function created(reply: FastifyReply, answerSdp: string, location: string, iceLi
 }
 
 /**
- * RFC 9725, 4.3: candidates of the current ICE session, or the credentials of a new one. Preconditions are checked last (RFC 9110,
- * 13.2.1): errors of the request itself come first.
+ * RFC 9725, 4.3: candidates of the current ICE session, or the credentials of a new one. Preconditions are checked last
+ * (RFC 9110, 13.2.1): errors of the request itself come first.
  *
- * @throws {GatewayError} UNSUPPORTED_MEDIA_TYPE, INVALID_SDP, PRECONDITION_REQUIRED, PRECONDITION_FAILED, SESSION_NOT_FOUND
+ * @throws {GatewayError} UNSUPPORTED_MEDIA_TYPE, INVALID_SDP, PRECONDITION_REQUIRED, PRECONDITION_FAILED,
+ * SESSION_NOT_FOUND
  */
 async function patch(
   publication: WhipPublication,

@@ -13,13 +13,17 @@ const SHORT_WINDOWS = 8;
 /** The longest section that one length field can express, and the bits of that field. */
 const LONG_SECTION = { bits: 5, longest: 31 };
 const SHORT_SECTION = { bits: 3, longest: 7 };
-/** The most bytes that are added to a frame: the second channel with all its sections, 47 bands in steps of 7 for each of 8 windows. */
+/**
+ * The most bytes that are added to a frame: the second channel with all its sections, 47 bands in steps of 7 for each
+ * of 8 windows.
+ */
 const MAX_ADDED_BYTES = 64;
 
 /**
- * Turns a raw AAC-LC frame of one channel into one of two: a channel pair whose middle is that channel and whose side is silent, so that both
- * channels are alike. Encoding one channel costs half as much as two, and the stream still has two channels. Decodes to the same samples, if the
- * encoder used neither noise substitution nor temporal noise shaping, which a decoder applies to each channel separately.
+ * Turns a raw AAC-LC frame of one channel into one of two: a channel pair whose middle is that channel and whose side
+ * is silent, so that both channels are alike. Encoding one channel costs half as much as two, and the stream still has
+ * two channels. Decodes to the same samples, if the encoder used neither noise substitution nor temporal noise shaping,
+ * which a decoder applies to each channel separately.
  *
  * @returns `undefined` if it is not a frame of exactly one channel
  */

@@ -19,7 +19,7 @@ export interface AacConfig {
 const ADTS_HEADER_BYTES = 7;
 const ADTS_CRC_BYTES = 2;
 
-/** Takes a stream of ADTS frames (ISO/IEC 13818-7, 6.2) apart, in chunks of any size; skips bytes that are not a frame. */
+/** Splits ADTS (ISO/IEC 13818-7, 6.2), given in chunks of any size, into frames. Skips bytes that are not a frame. */
 export class AdtsReader {
   #rest: Buffer = Buffer.alloc(0);
   #config: AacConfig | undefined;
@@ -66,22 +66,6 @@ function parseAdtsHeader(
   return { config: { sampleRate, channels }, headerBytes, frameBytes };
 }
 
-/** The ADTS header, without CRC, of a raw AAC-LC frame of `length` bytes. */
-export function adtsHeader(frameBytes: number, sampleRate: number, channels: number): Buffer {
-  const index = SAMPLE_RATES.indexOf(sampleRate);
-  if (index < 0) throw new RangeError(`AAC has no sample rate of ${sampleRate} Hz`);
-  const total = frameBytes + ADTS_HEADER_BYTES;
-  return Buffer.of(
-    0xff,
-    0xf1,
-    (1 << 6) | (index << 2) | (channels >> 2),
-    ((channels & 3) << 6) | (total >> 11),
-    (total >> 3) & 0xff,
-    ((total & 7) << 5) | 0x1f,
-    0xfc,
-  );
-}
-
 /**
  * The AudioSpecificConfig of AAC-LC (ISO/IEC 14496-3, 1.6.2.1).
  *
@@ -113,8 +97,8 @@ const ID_CHANNEL_PAIR_ELEMENT = 1;
 const ID_END = 7;
 
 /**
- * A raw AAC-LC frame of 1024 samples of digital silence, for any sample rate: one element in which no scale factor band is coded
- * (max_sfb = 0), so that the whole spectrum is zero (ISO/IEC 14496-3, 4.4.2.1).
+ * A raw AAC-LC frame of 1024 samples of digital silence, for any sample rate: one element in which no scale factor band
+ * is coded (max_sfb = 0), so that the whole spectrum is zero (ISO/IEC 14496-3, 4.4.2.1).
  */
 export function silentAacFrame(channels: 1 | 2): Buffer {
   const writer = new BitWriter();

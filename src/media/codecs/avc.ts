@@ -124,7 +124,10 @@ function skipPictureOrder(reader: BitReader): void {
   for (let i = 0; i < cycle; i++) reader.signedGolomb();
 }
 
-/** Reads the video usability information at the end of the parameter set. If that is damaged, the other fields stay valid. */
+/**
+ * Reads the video usability information at the end of the parameter set. If that is damaged, the other fields stay
+ * valid.
+ */
 function readFrameRate(reader: BitReader): number | undefined {
   try {
     if (!reader.bit()) return undefined; // vui_parameters_present_flag
@@ -205,8 +208,8 @@ export function avcSequenceHeader(sps: Buffer, ppsList: readonly Buffer[]): Buff
 }
 
 /**
- * The body of a video tag with one frame: every NAL unit is preceded by its length. This is the only copy of a frame between the received datagrams
- * and the data for the sockets.
+ * The body of a video tag with one frame: every NAL unit is preceded by its length. This is the only copy of a frame
+ * between the received datagrams and the data for the sockets.
  *
  * @param nalUnits each in one or more pieces
  * @param compositionTimeMs presentation time minus decoding time; differs from 0 only with B-frames

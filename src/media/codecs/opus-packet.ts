@@ -33,7 +33,10 @@ export function isStereoOpus(packet: Buffer): boolean {
   return packet.length > 0 && (packet[0]! & 0x04) !== 0;
 }
 
-/** CELT at full band, mono, one frame: configurations 28 to 31 are 2.5, 5, 10 and 20 ms. The two bytes after it say "silence" to the range decoder. */
+/**
+ * CELT at full band, mono, one frame: configurations 28 to 31 are 2.5, 5, 10 and 20 ms. The two bytes after it say
+ * "silence" to the range decoder.
+ */
 const SILENCE = [31, 30, 29, 28].map((configuration, index) => ({
   samples: 960 >> index,
   packet: Buffer.of(configuration << 3, 0xff, 0xfe),

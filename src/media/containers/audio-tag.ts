@@ -15,8 +15,9 @@ const RATE_11_KHZ = 1 << 2;
 const RATE_44_KHZ = 3 << 2;
 
 /**
- * Rate, size and channels are fixed for every format: AAC always has 44 kHz, 16 bits, stereo (decoders use its configuration), the others are
- * mono; G.711 at 8 kHz and Speex at 16 kHz have no number of their own and are marked as ffmpeg and Flash mark them.
+ * Rate, size and channels are fixed for every format: AAC always has 44 kHz, 16 bits, stereo (decoders use its
+ * configuration), the others are mono; G.711 at 8 kHz and Speex at 16 kHz have no number of their own and are marked as
+ * ffmpeg and Flash mark them.
  */
 const HEADERS: Record<FlvAudioFormat, number> = {
   aac: (FLV_AUDIO_CODEC_IDS.aac << 4) | RATE_44_KHZ | SAMPLES_OF_16_BITS | STEREO,

@@ -16,7 +16,9 @@ const MAX_HEADER_BYTES = 64;
 
 type Part = 'file-header' | 'skip' | 'tag-header' | 'body';
 
-/** Reads an FLV byte stream in chunks of any size. A body within one chunk is a view of it; any other is copied once. */
+/**
+ * Reads an FLV byte stream in chunks of any size. A body within one chunk is a view of it; any other is copied once.
+ */
 export class FlvReader {
   #part: Part = 'file-header';
   /** The part that is being collected over several chunks. */

@@ -45,7 +45,10 @@ const FORMAT_AAC = 10;
 const PACKET_SEQUENCE_HEADER = 0;
 const PACKET_NAL_UNITS = 1;
 
-/** A tag whose flags are read from its body, by the rules of AVC and AAC; other codecs have neither flag but the key frame's. */
+/**
+ * A tag whose flags are read from its body, by the rules of AVC and AAC; other codecs have neither flag but the key
+ * frame's.
+ */
 export function flvTag(type: TagType, timestamp: number, data: Buffer): FlvTag {
   let keyFrame = false;
   let sequenceHeader = false;

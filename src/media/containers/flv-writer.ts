@@ -12,7 +12,8 @@ export function flvHeader(content: { readonly audio: boolean; readonly video: bo
 }
 
 /**
- * What surrounds a tag's body in an FLV stream (E.4.1): to be written as head, `tag.data`, tail, so that the body is never copied.
+ * What surrounds a tag's body in an FLV stream (E.4.1): to be written as head, `tag.data`, tail, so that the body is
+ * never copied.
  *
  * @param timestamp milliseconds, where the stream counts from another start than the tag
  */
@@ -26,10 +27,4 @@ export function flvTagParts(tag: FlvTag, timestamp = tag.timestamp): { head: Buf
   const tail = Buffer.allocUnsafe(FLV_PREVIOUS_SIZE_BYTES);
   tail.writeUInt32BE(FLV_TAG_HEADER_BYTES + tag.data.length);
   return { head, tail };
-}
-
-/** A whole tag in one piece. Copies the body: for tests and small tags. */
-export function encodeFlvTag(tag: FlvTag): Buffer {
-  const { head, tail } = flvTagParts(tag);
-  return Buffer.concat([head, tag.data, tail]);
 }

@@ -1,4 +1,7 @@
-/** IVF, the plainest container for VP8, VP9 and AV1: a header, then every frame behind its length and time. Read by ffmpeg without probing. */
+/**
+ * IVF, a minimal container for VP8, VP9 and AV1: a header, then every frame after its length and time. Read by ffmpeg
+ * without probing.
+ */
 
 export type IvfFourcc = 'VP80' | 'VP90' | 'AV01';
 
@@ -28,7 +31,10 @@ export function ivfHeader(header: IvfHeader): Buffer {
   return bytes;
 }
 
-/** What stands before a frame's bytes, so that these need not be copied. The time is a whole number of the header's time base. */
+/**
+ * The header of a frame, without the frame's bytes, which then need no copy. The time is a whole number of the header's
+ * time base.
+ */
 export function ivfFrameHeader(frameBytes: number, timestamp: number): Buffer {
   const bytes = Buffer.allocUnsafe(FRAME_HEADER_BYTES);
   bytes.writeUInt32LE(frameBytes, 0);

@@ -8,14 +8,16 @@ const FIRST_PAGE = 0x02;
 /** Segments of 255 bytes that a page has at most. */
 export const OGG_PAGE_SEGMENTS = 255;
 
-/** How many segments of a page a packet takes: full ones of 255 bytes, and a shorter last one, even if that is empty. */
+/**
+ * How many segments of a page a packet takes: full ones of 255 bytes, and a shorter last one, even if that is empty.
+ */
 export function oggSegments(packet: Buffer): number {
   return Math.floor(packet.length / 255) + 1;
 }
 
 /**
- * Opus packets as an Ogg stream (RFC 3533, RFC 7845). Packets end with their page, so that a reader can decode each one at once. Ogg cannot
- * express holes: the writer must fill them.
+ * Opus packets as an Ogg stream (RFC 3533, RFC 7845). Packets end with their page, so that a reader can decode each one
+ * at once. Ogg cannot express holes: the writer must fill them.
  */
 export class OggOpusWriter {
   readonly #serial: number;
@@ -26,7 +28,10 @@ export class OggOpusWriter {
     this.#serial = serial;
   }
 
-  /** The two pages that begin the stream: OpusHead with no pre-skip, since a live stream is not cut to the sample, and OpusTags. */
+  /**
+   * The two pages that begin the stream: OpusHead with no pre-skip, since a live stream is not cut to the sample, and
+   * OpusTags.
+   */
   header(channels: 1 | 2): Buffer {
     const head = Buffer.alloc(19);
     head.write('OpusHead', 0, 'latin1');

@@ -1,4 +1,4 @@
-import { decodeAmf0, EcmaArray, encodeAmf0, type Amf0Object, type Amf0Value } from '../amf0.ts';
+import { EcmaArray, encodeAmf0, type Amf0Object } from '../amf0.ts';
 import type { StreamMetadata } from './flv-tag.ts';
 
 /** Names of the values in `onMetaData` (FLV 10.1, E.5). */
@@ -29,27 +29,4 @@ export function metadataEntries(metadata: StreamMetadata): Amf0Object {
   // Players read the number of channels from this flag; `audiochannels` is an addition of newer encoders.
   if (metadata.audioChannels !== undefined) entries.stereo = metadata.audioChannels === 2;
   return entries;
-}
-
-/** Reads a script tag's body. `undefined` if it is not `onMetaData`, or not AMF0 at all. */
-export function parseOnMetaData(body: Buffer): StreamMetadata | undefined {
-  let values: Amf0Value[];
-  try {
-    values = decodeAmf0(body);
-  } catch {
-    return undefined;
-  }
-  // Encoders that speak RTMP put `@setDataFrame` in front.
-  if (values[0] === '@setDataFrame') values = values.slice(1);
-  if (values[0] !== 'onMetaData') return undefined;
-  const [, data] = values;
-  const entries = data instanceof EcmaArray ? data.entries : data;
-  if (typeof entries !== 'object' || entries === null || Array.isArray(entries) || entries instanceof Date)
-    return undefined;
-  const metadata: StreamMetadata = {};
-  for (const [key, name] of Object.entries(NAMES)) {
-    const value = (entries as Amf0Object)[name];
-    if (typeof value === 'number' && Number.isFinite(value)) metadata[key as keyof StreamMetadata] = value;
-  }
-  return metadata;
 }

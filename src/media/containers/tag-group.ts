@@ -1,8 +1,9 @@
 import type { FlvTag } from './flv-tag.ts';
 
 /**
- * Tags that are sent together, to any number of destinations. Derived forms, such as the bytes for the wire, are mostly equal for all destinations, so the
- * group caches them. A group lives for one event-loop tick, or as long as a slow destination's queue holds it.
+ * Tags that are sent together, to any number of destinations. Derived forms, such as the bytes for the wire, are mostly
+ * equal for all destinations, so the group caches them. A group lives for one event-loop tick, or as long as a slow
+ * destination's queue holds it.
  */
 export class TagGroup {
   /** At least one. */

@@ -11,7 +11,10 @@ const RIFF_HEADER_BYTES = 12;
 const CHUNK_HEADER_BYTES = 8;
 const FORMAT_BYTES = 16;
 
-/** Reads the format chunk of a RIFF WAV file from the file's first bytes; `undefined` if it is not among them, or is no WAV file's. */
+/**
+ * Reads the format chunk of a RIFF WAV file from the file's first bytes; `undefined` if it is not among them, or is no
+ * WAV file's.
+ */
 export function parseWavFormat(head: Buffer): WavFormat | undefined {
   if (head.length < RIFF_HEADER_BYTES) return undefined;
   if (head.toString('latin1', 0, 4) !== 'RIFF' || head.toString('latin1', 8, 12) !== 'WAVE') return undefined;

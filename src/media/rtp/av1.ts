@@ -15,8 +15,8 @@ const TEMPORAL_DELIMITER = Buffer.of((OBU_TEMPORAL_DELIMITER << 3) | HAS_SIZE, 0
 const MAX_OBUS = 1024;
 
 /**
- * AV1 from RTP (AOMedia, "RTP Payload Format for AV1" v1.0). Temporal units are returned in the low-overhead bitstream format with their temporal
- * delimiters. Only the first spatial layer is used.
+ * AV1 from RTP (AOMedia, "RTP Payload Format for AV1" v1.0). Temporal units are returned in the low-overhead bitstream
+ * format with their temporal delimiters. Only the first spatial layer is used.
  */
 export class Av1Depacketizer extends Depacketizer<VideoFrame> {
   #obus: Buffer[] = [];
@@ -91,7 +91,8 @@ export class Av1Depacketizer extends Depacketizer<VideoFrame> {
     const body = obu.subarray(start, end);
     try {
       if (type === OBU_SEQUENCE_HEADER) this.#size = parseSequenceHeader(body);
-      // A key frame at which a decoder can start comes with its sequence header; show_existing_frame is 0 and frame_type is KEY_FRAME.
+      // A key frame at which a decoder can start comes with its sequence header; show_existing_frame is 0 and
+      // frame_type is KEY_FRAME.
       if ((type === OBU_FRAME || type === OBU_FRAME_HEADER) && this.#size && body.length > 0 && body[0]! >> 5 === 0)
         this.#keyFrame = true;
     } catch {

@@ -6,14 +6,19 @@ export interface Frame {
   readonly timestamp: number;
   /** A decoder can start here. */
   readonly keyFrame: boolean;
-  /** A frame since the last key frame is missing, or there was no key frame yet: this one cannot be decoded correctly. */
+  /**
+   * A frame since the last key frame is missing, or there was no key frame yet: this one cannot be decoded correctly.
+   */
   readonly corrupted: boolean;
 }
 
 /** What a codec reads from the packets of one frame; the other fields are the same for all codecs. */
 export type FrameContent<P extends Frame> = Omit<P, 'timestamp' | 'corrupted'>;
 
-/** Bounds memory. Far above any frame of a live stream: 4K at 100 Mbit/s with one key frame per second has 12 MB at most. */
+/**
+ * Bounds memory. Far above any frame of a live stream: 4K at 100 Mbit/s with one key frame per second has 12 MB at
+ * most.
+ */
 const MAX_FRAME_BYTES = 16 * 1024 * 1024;
 /** A frame of 16 MB in packets of 1200 bytes. */
 const MAX_FRAME_PACKETS = 14_000;
@@ -21,8 +26,8 @@ const MAX_FRAME_PACKETS = 14_000;
 const NONE: readonly never[] = [];
 
 /**
- * Assembles frames from RTP packets in order. A frame ends with the marker or before a new timestamp. Frames with missing packets are dropped and
- * counted. Packets may contain any bytes.
+ * Assembles frames from RTP packets in order. A frame ends with the marker or before a new timestamp. Frames with
+ * missing packets are dropped and counted. Packets may contain any bytes.
  */
 export abstract class Depacketizer<P extends Frame> {
   #timestamp: number | undefined;
@@ -33,7 +38,9 @@ export abstract class Depacketizer<P extends Frame> {
   #corrupted = true;
   #damagedFrames = 0;
 
-  /** Whether a frame since the last key frame is missing, or there was no key frame yet: a key frame must be requested. */
+  /**
+   * Whether a frame since the last key frame is missing, or there was no key frame yet: a key frame must be requested.
+   */
   get corrupted(): boolean {
     return this.#corrupted;
   }
@@ -43,7 +50,10 @@ export abstract class Depacketizer<P extends Frame> {
     return this.#damagedFrames;
   }
 
-  /** Takes the next packet in order. Returns the frames that it completes: usually none or one, two if a marker was missing. */
+  /**
+   * Takes the next packet in order. Returns the frames that it completes: usually none or one, two if a marker was
+   * missing.
+   */
   push(packet: RtpPacket): readonly P[] {
     if (packet.payload.length === 0) return NONE;
     let frames: readonly P[] = NONE;

@@ -6,7 +6,10 @@ export type NalUnit = readonly Buffer[];
 
 /** One coded frame with its SEI messages (ITU-T H.264, 7.4.1.2). */
 export interface AccessUnit extends Frame {
-  /** Slices and SEI messages in decoding order, without start codes. Parameter sets, delimiters and filler data are removed. */
+  /**
+   * Slices and SEI messages in decoding order, without start codes. Parameter sets, delimiters and filler data are
+   * removed.
+   */
   readonly nalUnits: readonly NalUnit[];
   /** Contains a B slice: it is shown before a frame that precedes it in decoding order. */
   readonly bFrame: boolean;
@@ -28,14 +31,20 @@ const FU_A = 28;
 const FU_START = 0x80;
 const FU_END = 0x40;
 
-/** The first bytes of NAL units that arrive in fragments, which describe it but do not contain it. Shared: never written to. */
+/**
+ * The first bytes of NAL units that arrive in fragments, which describe it but do not contain it. Shared: never written
+ * to.
+ */
 const NAL_HEADERS = Array.from({ length: 256 }, (_, header) => Buffer.from([header]));
 
 /** More slices than any level allows at 4K; bounds the work on malicious STAP-A packets. */
 const MAX_NAL_UNITS = 4096;
 /** `numOfPictureParameterSets` in the decoder configuration has eight bits. */
 const MAX_PPS = 255;
-/** Longer than those of real encoders. Parameter sets are stored, and written at each key frame; the decoder configuration has 16 bits for a length. */
+/**
+ * Longer than those of real encoders. Parameter sets are stored, and written at each key frame; the decoder
+ * configuration has 16 bits for a length.
+ */
 const MAX_PARAMETER_SET_BYTES = 1024;
 
 /** H.264 from RTP, packetization modes 0 and 1 (RFC 6184): single NAL units, STAP-A and FU-A. */
@@ -125,7 +134,8 @@ export class H264Depacketizer extends Depacketizer<AccessUnit> {
   #addNalUnit(nalUnit: NalUnit): boolean {
     const header = nalUnit[0]![0]!;
     const type = header & 0x1f;
-    // The forbidden bit marks a unit that was damaged on the way. Types from 24 on exist in RTP only and are not nested.
+    // The forbidden bit marks a unit that was damaged on the way. Types from 24 on exist in RTP only and are not
+    // nested.
     if (header & 0x80 || type === 0 || type >= STAP_A) return false;
     switch (type) {
       case NAL_SPS:
@@ -134,7 +144,8 @@ export class H264Depacketizer extends Depacketizer<AccessUnit> {
         return this.#addPps(whole(nalUnit));
       case NAL_SLICE:
       case NAL_IDR_SLICE:
-        // If the first slice does not start at the first macroblock (first_mb_in_slice is 0: a single 1 bit), earlier slices are lost.
+        // If the first slice does not start at the first macroblock (first_mb_in_slice is 0: a single 1 bit), earlier
+        // slices are lost.
         if (!this.#sliceSeen && this.#lossBefore && !((secondByte(nalUnit) ?? 0) & 0x80)) return false;
         this.#sliceSeen = true;
         if (type === NAL_IDR_SLICE) this.#keyFrame = true;
@@ -143,7 +154,8 @@ export class H264Depacketizer extends Depacketizer<AccessUnit> {
       case NAL_SEI:
         break;
       default:
-        // Delimiters and filler data are useless in FLV. Data partitions, layers and auxiliary frames do not belong to the offered profiles.
+        // Delimiters and filler data are useless in FLV. Data partitions, layers and auxiliary frames do not belong to
+        // the offered profiles.
         return true;
     }
     this.#nalUnits.push(nalUnit);
@@ -179,7 +191,10 @@ function whole(nalUnit: NalUnit): Buffer {
   return nalUnit.length === 1 ? nalUnit[0]! : Buffer.concat(nalUnit);
 }
 
-/** Reads the beginning of a slice header (H.264, 7.3.3): first_mb_in_slice is 0, code 1, and slice_type is 1 or 6, codes 010 and 00111. */
+/**
+ * Reads the beginning of a slice header (H.264, 7.3.3): first_mb_in_slice is 0, code 1, and slice_type is 1 or 6, codes
+ * 010 and 00111.
+ */
 const beginsBFrame = (byte: number): boolean => (byte & 0xf0) === 0xa0 || (byte & 0xfc) === 0x9c;
 
 function secondByte(nalUnit: NalUnit): number | undefined {

@@ -1,7 +1,13 @@
-/** Long enough to contain a packet that no queue delayed, short enough to follow a clock that drifts by 100 ppm within 2 ms. */
+/**
+ * Long enough to contain a packet that no queue delayed, short enough to follow a clock that drifts by 100 ppm within 2
+ * ms.
+ */
 const DELAY_BUCKET_MS = 10_000;
 
-/** The smallest value of the last one to two buckets, 10 to 20 seconds: the delay of the fastest packet is the delay of the network path itself. */
+/**
+ * The smallest value of the last one to two buckets, 10 to 20 seconds: the delay of the fastest packet is the delay of
+ * the network path itself.
+ */
 export class MinimumWindow {
   readonly #bucketMs: number;
   #current = Infinity;

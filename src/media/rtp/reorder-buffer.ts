@@ -22,13 +22,16 @@ export interface ReorderCounters {
   restarts: number;
 }
 
-/** A packet this far from the expected number belongs to a new sequence, not to a burst of losses (MAX_DROPOUT of RFC 3550, A.1). */
+/**
+ * A packet this far from the expected number belongs to a new sequence, not to a burst of losses (MAX_DROPOUT of RFC
+ * 3550, A.1).
+ */
 const MAX_DISTANCE = 3000;
 
 /**
- * Puts packets in the order of their sequence numbers. It waits for missing packets, since retransmissions are late, then gives up the gap and reports it
- * in its position. Packets for which {@link passes} is true need no buffering; all others are {@link push}ed. {@link pop} is called afterwards, and when
- * {@link nextDeadline} is reached.
+ * Puts packets in the order of their sequence numbers. It waits for missing packets, since retransmissions are late,
+ * then gives up the gap and reports it in its position. Packets for which {@link passes} is true need no buffering; all
+ * others are {@link push}ed. {@link pop} is called afterwards, and when {@link nextDeadline} is reached.
  */
 export class ReorderBuffer {
   readonly counters: ReorderCounters = { reordered: 0, duplicates: 0, late: 0, lost: 0, restarts: 0 };
@@ -62,7 +65,10 @@ export class ReorderBuffer {
     return this.#held;
   }
 
-  /** Whether a packet is the expected one and none waits, as with nearly all. It then counts as returned, and must not be pushed. */
+  /**
+   * Whether a packet is the expected one and none waits, as with nearly all. It then counts as returned, and must not
+   * be pushed.
+   */
   passes(packet: RtpPacket): boolean {
     if (
       this.#held > 0 ||
@@ -89,7 +95,9 @@ export class ReorderBuffer {
     this.#insert(packet, this.#next! + distance, nowMs);
   }
 
-  /** Returns what is due, in order. A gap that is older than `waitMs` is given up: a {@link PacketLoss} takes its place. */
+  /**
+   * Returns what is due, in order. A gap that is older than `waitMs` is given up: a {@link PacketLoss} takes its place.
+   */
   pop(nowMs: number, waitMs: number): Array<RtpPacket | PacketLoss> {
     while (this.#held > 0 && nowMs - this.#gapSince >= waitMs) this.#giveUpGap();
     const due = this.#ready;
@@ -127,7 +135,10 @@ export class ReorderBuffer {
     this.#release();
   }
 
-  /** Moves the packets without a gap to the output. The wait for the next gap began when the first packet behind it arrived. */
+  /**
+   * Moves the packets without a gap to the output. The wait for the next gap began when the first packet behind it
+   * arrived.
+   */
   #release(): void {
     let moved = false;
     for (;;) {
@@ -165,7 +176,10 @@ export class ReorderBuffer {
     this.#next! += count;
   }
 
-  /** Keeps a packet from far away; a second one near it means that the source has started a new sequence (RFC 3550, A.1). */
+  /**
+   * Keeps a packet from far away; a second one near it means that the source has started a new sequence (RFC 3550,
+   * A.1).
+   */
   #pushStray(packet: RtpPacket, nowMs: number): void {
     const first = this.#stray;
     const distance = first ? signed16(packet.sequenceNumber - first.sequenceNumber) : 0;

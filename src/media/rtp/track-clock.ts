@@ -20,9 +20,15 @@ export interface Timeline {
   readonly sharedMs: number;
   /** Called for the first report of a track, or after its timestamps have restarted. */
   relateAnew(): void;
-  /** Called when a report places a track later, in milliseconds: media is missing, or the publisher's wall clock was set forward. */
+  /**
+   * Called when a report places a track later, in milliseconds: media is missing, or the publisher's wall clock was set
+   * forward.
+   */
   putLater(byMs: number): void;
-  /** Called when a track's report shows that the publisher's wall clock, which all tracks share, was set back, in milliseconds. */
+  /**
+   * Called when a track's report shows that the publisher's wall clock, which all tracks share, was set back, in
+   * milliseconds.
+   */
   setBack(byMs: number): void;
   /** Passes on the local time. */
   observe(nowMs: number): void;
@@ -32,7 +38,10 @@ export interface Timeline {
 export interface Correction {
   /** Time is stretched or compressed by at most this fraction. */
   readonly slew: number;
-  /** Local milliseconds after the track's beginning, or after a report of a loss, in which a large error is corrected at once. */
+  /**
+   * Local milliseconds after the track's beginning, or after a report of a loss, in which a large error is corrected at
+   * once.
+   */
   readonly settleMs: number;
 }
 
@@ -49,31 +58,36 @@ interface Segment {
 const JUMP_MS = 1000;
 /** A larger error is corrected at once while a track settles: it is a noticeable lip-sync error. */
 const SETTLE_JUMP_MS = 60;
-/** Timestamps that are further ahead of the local clock have restarted: no packet is a second faster than the fastest one before it. */
+/**
+ * Timestamps that are further ahead of the local clock have restarted: no packet is a second faster than the fastest
+ * one before it.
+ */
 const LEAP_FORWARD_MS = 1000;
 /**
- * Timestamps that are further back have restarted; a retransmission is never that old. Clearly more than the limit forwards: if one is nevertheless,
- * the next packet is recognized as a jump forwards again.
+ * Timestamps that are further back have restarted; a retransmission is never that old. Clearly more than the limit
+ * forwards: if one is nevertheless, the next packet is recognized as a jump forwards again.
  */
 const LEAP_BACK_MS = 4000;
 /**
- * After a pause, packets are late either because the source and its timestamps stood still, as audio does in browsers, or because the network stalled. A network
- * then delivers what it held back faster than real time. If it does not for this time, there is no need to wait for a report.
+ * After a pause, packets are late either because the source and its timestamps stood still, as audio does in browsers,
+ * or because the network stalled. A network then delivers what it held back faster than real time. If it does not for
+ * this time, there is no need to wait for a report.
  */
 const PAUSE_MS = 1000;
 const AFTER_PAUSE_MS = 500;
 const CATCH_UP_MS = 100;
 /**
- * Reports that differ by less are inaccurate, and are averaged. Others indicate a step and are used directly. Chromium's reports differ by about a
- * millisecond, except when it has lost audio because its machine was busy: 60 to 150 ms, which the next report contains completely.
+ * Reports that differ by less are inaccurate, and are averaged. Others indicate a step and are used directly.
+ * Chromium's reports differ by about a millisecond, except when it has lost audio because its machine was busy: 60 to
+ * 150 ms, which the next report contains completely.
  */
 const REPORT_STEP_MS = 40;
 /** The weight of a new report in the average: halves the noise, and a drift of 100 ppm lags by at most 1 ms. */
 const REPORT_WEIGHT = 1 / 2;
 
 /**
- * Maps one track's RTP timestamps to the time of the stream. "Media time" belongs to the track: it does not wrap, and begins at the local time of
- * the first packet. A slewed offset converts it to local time.
+ * Maps one track's RTP timestamps to the time of the stream. "Media time" belongs to the track: it does not wrap, and
+ * begins at the local time of the first packet. A slewed offset converts it to local time.
  */
 export class TrackClock {
   readonly #timeline: Timeline;
@@ -96,7 +110,10 @@ export class TrackClock {
   #offsetMs: number | undefined;
   /** The latest media time that was converted: the offset has been slewed up to it. */
   #positionMs = -Infinity;
-  /** Until this local time large errors are corrected at once. Not media time: a burst would end it before it is corrected. */
+  /**
+   * Until this local time large errors are corrected at once. Not media time: a burst would end it before it is
+   * corrected.
+   */
   #settledMs = -Infinity;
   /** The part of the shared movement that is in the offset. */
   #sharedMs = 0;
@@ -194,8 +211,8 @@ export class TrackClock {
   }
 
   /**
-   * Milliseconds since the stream's start, with fractions. Never decreases: for an older timestamp, and before the first packet, it is the latest time
-   * that was returned.
+   * Milliseconds since the stream's start, with fractions. Never decreases: for an older timestamp, and before the
+   * first packet, it is the latest time that was returned.
    */
   toStreamMs(rtpTimestamp: number): number {
     if (!this.#segment) return this.#lastStreamMs;
@@ -233,8 +250,8 @@ export class TrackClock {
     const change = isNew ? 0 : offsetMs - this.#ntpOffsetMs!;
     const soonerMs = this.#reportedArrivalMs - this.#delay.minimum;
     this.#reportedArrivalMs = this.#delay.minimum;
-    // If timestamps have jumped forwards, packets arrive earlier by the same amount. If they do not, the wall clock was set back. The other tracks will report
-    // that too, but seconds later, and would be out of sync until then.
+    // If timestamps have jumped forwards, packets arrive earlier by the same amount. If they do not, the wall clock was
+    // set back. The other tracks will report that too, but seconds later, and would be out of sync until then.
     if (change < -REPORT_STEP_MS && soonerMs < -change / 2) return this.#timeline.setBack(-change);
     if (isNew) this.#timeline.relateAnew();
     if (change > REPORT_STEP_MS) this.#timeline.putLater(change);

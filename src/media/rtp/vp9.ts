@@ -9,7 +9,10 @@ interface Vp9Descriptor {
   readonly spatialLayer: number;
 }
 
-/** VP9 from RTP (RFC 9628), flexible and non-flexible mode. Only the first spatial layer is used, which depends on no other. */
+/**
+ * VP9 from RTP (RFC 9628), flexible and non-flexible mode. Only the first spatial layer is used, which depends on no
+ * other.
+ */
 export class Vp9Depacketizer extends Depacketizer<VideoFrame> {
   #parts: Buffer[] = [];
   #ended = false;

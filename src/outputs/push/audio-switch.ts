@@ -3,8 +3,9 @@ import { TagGroup } from '../../media/containers/tag-group.ts';
 import type { SoundClip } from './sound-library.ts';
 
 /**
- * Selects the audio of one destination: the live audio, silence, or a sound file. Audio frames are independent and of the same length, so each live frame is
- * replaced by another one with the same timestamp: no restart, no gap, and timestamps never go back.
+ * Selects the audio of one destination: the live audio, silence, or a sound file. Audio frames are independent and of
+ * the same length, so each live frame is replaced by another one with the same timestamp: no restart, no gap, and
+ * timestamps never go back.
  */
 export class AudioSwitch {
   readonly #silence: Buffer;

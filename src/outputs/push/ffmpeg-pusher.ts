@@ -27,18 +27,23 @@ export interface FfmpegPusherOptions extends TlsTrust {
 export interface ConnectTimeouts {
   /** For each answer of the destination; enforced by ffmpeg. */
   readonly step: number;
-  /** For all answers together, including the start of ffmpeg, so that a server that sends byte by byte gains no time. */
+  /**
+   * For all answers together, including the start of ffmpeg, so that a server that sends byte by byte gains no time.
+   */
   readonly whole: number;
 }
 
-/** A step takes as long as with the gateway's own client. TCP has 5 s, which cannot be changed in ffmpeg for RTMP. */
+/** The limits of the gateway's own client. TCP has 5 s, which cannot be changed in ffmpeg for RTMP. */
 export const DEFAULT_CONNECT_TIMEOUTS: ConnectTimeouts = { step: 10_000, whole: 30_000 };
 
 /**
- * Bytes waiting for ffmpeg above which it does not keep up. More than one key frame of 4K, so that a single tag never counts as congestion.
+ * Bytes waiting for ffmpeg above which it does not keep up. More than one key frame of 4K, so that a single tag never
+ * counts as congestion.
  */
 const FULL_BYTES = 1024 * 1024;
-/** The header, metadata and sequence headers that ffmpeg writes are shorter than this. Only more than this is progress. */
+/**
+ * The header, metadata and sequence headers that ffmpeg writes are shorter than this. Only more than this is progress.
+ */
 const HEADER_BYTES = 512;
 /** Interval of ffmpeg's progress reports, in milliseconds. */
 const REPORT_INTERVAL = 500;
@@ -48,8 +53,9 @@ const CLOSE_GRACE_MS = 1000;
 const CHECKS = 4;
 
 /**
- * One connection through `ffmpeg -c copy`, with a process of its own: proven with many servers. Reasons for refusals are known from its log only, and it can
- * neither bind a local address nor authenticate; the gateway's own RTMP client can.
+ * One connection through `ffmpeg -c copy`, with a process of its own: proven with many servers. Reasons for refusals
+ * are known from its log only, and it can neither bind a local address nor authenticate; the gateway's own RTMP client
+ * can.
  */
 class FfmpegPusher extends EventEmitter<PusherEvents> implements Pusher {
   /** ffmpeg maps the tracks that it finds at the beginning. */
@@ -101,7 +107,8 @@ class FfmpegPusher extends EventEmitter<PusherEvents> implements Pusher {
       }),
     );
     this.#lastWriteMs = performance.now();
-    // Not earlier: ffmpeg connects after it has read the beginning of the stream, and the first key frame may take a while.
+    // Not earlier: ffmpeg connects after it has read the beginning of the stream, and the first key frame may take a
+    // while.
     if (!this.#watching) this.#watch();
   }
 
@@ -170,8 +177,9 @@ class FfmpegPusher extends EventEmitter<PusherEvents> implements Pusher {
   }
 
   /**
-   * ffmpeg's own `rw_timeout` restarts with each byte, and takes 13 s instead of 10. The time is counted in several checks: if this process could not run for a
-   * while, so that reports are waiting to be read, that counts as one check.
+   * ffmpeg's own `rw_timeout` restarts with each byte, and takes 13 s instead of 10. The time is counted in several
+   * checks: if this process could not run for a while, so that reports are waiting to be read, that counts as one
+   * check.
    */
   #watch(): void {
     let checks = 0;
@@ -242,13 +250,17 @@ class FfmpegPusher extends EventEmitter<PusherEvents> implements Pusher {
 }
 
 /**
- * Messages of GnuTLS and OpenSSL about a certificate, or about a server that does not speak TLS. The word TLS alone does not count: ffmpeg puts it in front of
- * every message about such a connection (`[tls @ 0x…] IO error: Broken pipe`).
+ * Messages of GnuTLS and OpenSSL about a certificate, or about a server that does not speak TLS. The word TLS alone
+ * does not count: ffmpeg puts it in front of every message about such a connection (`[tls @ 0x…] IO error: Broken
+ * pipe`).
  */
 const NO_TRUST =
   /certificate|unexpected TLS packet|fatal alert|alert handshake|alert protocol|wrong version number|packet length too long|unsupported protocol/i;
 
-/** ffmpeg's log as an error. A refusal of a push that was not accepted before is final, because ffmpeg does not log its code. */
+/**
+ * ffmpeg's log as an error. A refusal of a push that was not accepted before is final, because ffmpeg does not log its
+ * code.
+ */
 function failure(log: string, resumes = false): GatewayError {
   if (/Connection refused|No route|Network is unreachable/i.test(log))
     return new GatewayError('DESTINATION_UNREACHABLE', 'The destination refused the connection. Check host and port.');
@@ -265,7 +277,8 @@ function failure(log: string, resumes = false): GatewayError {
 }
 
 /**
- * Creates pushers that run one ffmpeg each (`push_engine=ffmpeg`). Reads the system's authorities once, which blocks for a moment (`tls-trust.ts`).
+ * Creates pushers that run one ffmpeg each (`push_engine=ffmpeg`). Reads the system's authorities once, which blocks
+ * for a moment (`tls-trust.ts`).
  *
  * @throws {GatewayError} SETTINGS_INVALID if `caFile` cannot be read
  */

@@ -13,8 +13,9 @@ export interface TakenBytes {
 const STEPS_BEHIND = 2;
 
 /**
- * Decides whether a peer still takes data. Only outstanding bytes can stall: a stream that pauses is not a dead peer. A peer that acknowledges is judged by its
- * acknowledgements alone, because the kernels in between accept megabytes for a process that hangs; another peer by the bytes passed to the kernel.
+ * Decides whether a peer still takes data. Only outstanding bytes can stall: a stream that pauses is not a dead peer. A
+ * peer that acknowledges is judged by its acknowledgements alone, because the kernels in between accept megabytes for a
+ * process that hangs; another peer by the bytes passed to the kernel.
  */
 export class Liveness {
   readonly #timeoutMs: number;

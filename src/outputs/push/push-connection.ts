@@ -11,7 +11,10 @@ export interface PushConnectionHandlers {
   readonly onTracksChanged: () => void;
 }
 
-/** One connection attempt of a transponder: the pusher, and the feed as soon as the destination is ready for media. A reconnect is a new one. */
+/**
+ * One connection attempt of a transponder: the pusher, and the feed as soon as the destination is ready for media. A
+ * reconnect is a new one.
+ */
 export class PushConnection {
   readonly #pusher: Pusher;
   #feed: OutputFeed | undefined;

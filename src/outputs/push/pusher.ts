@@ -5,7 +5,10 @@ import type { Destination } from '../../net/destination.ts';
 
 /** Events of one connection attempt. */
 export interface PusherEvents {
-  /** The destination (or the ffmpeg in front of it) accepts tags from now on: script data, sequence headers, a key frame, then media. */
+  /**
+   * The destination (or the ffmpeg in front of it) accepts tags from now on: script data, sequence headers, a key
+   * frame, then media.
+   */
   ready: [];
   /** The destination has accepted the publish and has taken media: `bytes` is the running total. Proves liveness. */
   progress: [bytes: number];
@@ -16,11 +19,14 @@ export interface PusherEvents {
 }
 
 /**
- * One connection attempt to one destination. A reconnect is a new pusher. `close()` is idempotent and awaited, and emits nothing; `died` means that the
- * connection ended for another reason.
+ * One connection attempt to one destination. A reconnect is a new pusher. `close()` is idempotent and awaited, and
+ * emits nothing; `died` means that the connection ended for another reason.
  */
 export interface Pusher extends EventEmitter<PusherEvents> {
-  /** Sends tags whose timestamps start at 0 for this connection. Never blocks; the caller decides by `writable` what to drop. */
+  /**
+   * Sends tags whose timestamps start at 0 for this connection. Never blocks; the caller decides by `writable` what to
+   * drop.
+   */
   write(group: TagGroup): void;
   /** False while the destination does not keep up: tags should be held back until `drain`. */
   readonly writable: boolean;
@@ -34,12 +40,18 @@ export interface Pusher extends EventEmitter<PusherEvents> {
 /** What a pusher connects to, and how. */
 export interface PushTarget {
   readonly destination: Destination;
-  /** The addresses that the policy has checked, at least one, in the order in which they should be tried. The connection is made to one of them only. */
+  /**
+   * The addresses that the policy has checked, at least one, in the order in which they should be tried. The connection
+   * is made to one of them only.
+   */
   readonly addresses: readonly string[];
   readonly flashVersion: string;
   /** Local address to bind (`rtmp_publisher_ip`), if any. */
   readonly localAddress?: string;
-  /** The destination has taken media of this push before: if it says that the name is in use, it may mean the previous connection. */
+  /**
+   * The destination has taken media of this push before: if it says that the name is in use, it may mean the previous
+   * connection.
+   */
   readonly resumes?: boolean;
   /** Milliseconds after which a peer that takes nothing is considered lost. */
   readonly stallTimeoutMs: number;

@@ -13,7 +13,10 @@ import type { Pusher, PusherEvents, PusherFactory, PushTarget } from './pusher.t
 import { skipsVerification, trustedAuthorities, type TlsTrust } from '../../net/tls-trust.ts';
 
 export interface RtmpPusherOptions extends TlsTrust {
-  /** Queue what does not fit the socket's buffer (`rtmp.server_buffer_enabled`). Otherwise the pusher is not writable until it fits. */
+  /**
+   * Queue what does not fit the socket's buffer (`rtmp.server_buffer_enabled`). Otherwise the pusher is not writable
+   * until it fits.
+   */
   readonly serverBuffer?: boolean | undefined;
   /** Bytes in an RTMP chunk. */
   readonly chunkSize?: number | undefined;
@@ -22,7 +25,10 @@ export interface RtmpPusherOptions extends TlsTrust {
 
 /** Bytes that may be queued for the socket with `serverBuffer`: two key frames of 4K. */
 const MAX_QUEUED = 512 * 1024;
-/** Bytes that may be in transit to a peer that acknowledges. More would only add delay (this is 8 s at 1 Mbit/s) and hide that the peer does not keep up. */
+/**
+ * Bytes that may be in transit to a peer that acknowledges. More would only add delay (this is 8 s at 1 Mbit/s) and
+ * hide that the peer does not keep up.
+ */
 const MAX_UNACKNOWLEDGED = 1024 * 1024;
 /** A peer that acknowledges rarely needs more in transit; in steps between its acknowledgements. */
 const MAX_UNACKNOWLEDGED_STEPS = 4;
@@ -42,7 +48,8 @@ const ERROR_CODES: Readonly<Record<RtmpErrorCode, ErrorCode>> = {
 };
 
 /**
- * Creates pushers with the gateway's own RTMP client (`push_engine=rtmp`). Reads the system's authorities once, which blocks for a moment (`tls-trust.ts`).
+ * Creates pushers with the gateway's own RTMP client (`push_engine=rtmp`). Reads the system's authorities once, which
+ * blocks for a moment (`tls-trust.ts`).
  *
  * @throws {GatewayError} SETTINGS_INVALID if `caFile` cannot be read
  */
@@ -143,7 +150,10 @@ class RtmpPusher extends EventEmitter<PusherEvents> implements Pusher {
     await this.#client?.close();
   }
 
-  /** What the peer has acknowledged, as soon as that includes media: acknowledgements while connecting do not show how often it will acknowledge. */
+  /**
+   * What the peer has acknowledged, as soon as that includes media: acknowledgements while connecting do not show how
+   * often it will acknowledge.
+   */
   #acknowledged({ acknowledgements: { known, acknowledged } }: RtmpClient): number | undefined {
     return known && acknowledged > this.#overhead ? acknowledged : undefined;
   }
@@ -157,7 +167,10 @@ class RtmpPusher extends EventEmitter<PusherEvents> implements Pusher {
     if (drained) this.emit('drain');
   }
 
-  /** If the timer fires late, this process could not run: acknowledgements may be waiting to be read, and nothing was sent. */
+  /**
+   * If the timer fires late, this process could not run: acknowledgements may be waiting to be read, and nothing was
+   * sent.
+   */
   #tick(intervalMs: number): void {
     const nowMs = performance.now();
     this.#stoppedMs += Math.max(0, nowMs - this.#lastTickMs - 2 * intervalMs);
@@ -227,8 +240,8 @@ function clientOptions(
 function toGatewayError(error: unknown, resumes = false): GatewayError {
   if (!(error instanceof RtmpError))
     return new GatewayError('PUSHER_FAILED', 'The RTMP client failed', { cause: error });
-  // A refusal that may be temporary counts as a lost connection, which is retried. So does the refusal of a name that was accepted before: a server may need
-  // minutes to notice that the previous connection is gone (docs/rtmp.md).
+  // A refusal that may be temporary counts as a lost connection, which is retried. So does the refusal of a name that
+  // was accepted before: a server may need minutes to notice that the previous connection is gone (docs/rtmp.md).
   const isTemporary = error.code === 'name-refused' ? resumes : error.code === 'refused' && !error.final;
   const code = isTemporary ? 'DESTINATION_LOST' : ERROR_CODES[error.code];
   return new GatewayError(code, error.message, { cause: error });

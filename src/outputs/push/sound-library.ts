@@ -16,7 +16,10 @@ const MAX_FILE_BYTES = 100 * 1024 * 1024;
 const MAX_CLIPS = 32;
 /** The format is in the first bytes, after a chunk or two of descriptions at most. */
 const HEAD_BYTES = 4096;
-/** Opening a named pipe would block a thread until somebody writes to it. The path has no links any more: one that appears meanwhile is not followed. */
+/**
+ * Opening a named pipe would block a thread until a process opens it for writing. The path has no links any more: one
+ * that appears meanwhile is not followed.
+ */
 const OPEN_FLAGS = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW;
 
 /** The WAV files of the media directory, each encoded once. */
@@ -37,8 +40,9 @@ export class SoundLibrary {
   /**
    * Loads a file of the media directory.
    *
-   * @throws {GatewayError} SOUND_FILE_NOT_FOUND, also for what is outside the directory or not a regular file; SOUND_FILE_INVALID for what is not a RIFF WAV file;
-   *   ENCODER_FAILED if ffmpeg cannot be started; LIMIT_REACHED if there are no file descriptors left
+   * @throws {GatewayError} SOUND_FILE_NOT_FOUND, also for what is outside the directory or not a regular file;
+   * SOUND_FILE_INVALID for what is not a RIFF WAV file; ENCODER_FAILED if ffmpeg cannot be started; LIMIT_REACHED if
+   * there are no file descriptors left
    */
   async load(name: string): Promise<SoundClip> {
     const path = await this.#locate(name);

@@ -53,7 +53,10 @@ interface Entry {
   readonly view: TransponderView;
 }
 
-/** The transponders that have ended, with their reasons. Read from memory; each is written to the store in the background. */
+/**
+ * The transponders that have ended, with their reasons. Read from memory; each is written to the store in the
+ * background.
+ */
 export class TransponderHistory {
   readonly #options: TransponderHistoryOptions;
   readonly #records: RecordSet<HistoryRecord>;
@@ -110,7 +113,10 @@ export class TransponderHistory {
     return `${String(this.#lastKeyMs).padStart(KEY_DIGITS, '0')}-${id}`;
   }
 
-  /** Removes what is no longer kept, for example because `ended_transponders_kept` was lowered. Without a key: everything. */
+  /**
+   * Removes what is no longer kept, for example because `ended_transponders_kept` was lowered. Without a key:
+   * everything.
+   */
   #removeOlderThan(oldestKept: string | undefined): void {
     this.#write(async () => {
       for (;;) {

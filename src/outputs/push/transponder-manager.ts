@@ -38,7 +38,9 @@ export class TransponderManager implements TransponderControl {
   readonly #options: TransponderManagerOptions;
   readonly #events = new EventEmitter<ManagerEvents>();
   readonly #transponders: OutputSet<Transponder>;
-  /** Source stream and destination of every transponder, and of those that are being started: no pair may exist twice. */
+  /**
+   * Source stream and destination of every transponder, and of those that are being started: no pair may exist twice.
+   */
   readonly #taken = new Set<string>();
   /** Source streams of the transponders that are being started, by their entry in `#taken`. */
   readonly #starting = new Map<string, string>();

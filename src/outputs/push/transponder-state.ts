@@ -36,14 +36,20 @@ export interface RetryRules {
   readonly attempts: number;
 }
 
-/** How long it must push before attempts are counted from 0 again. A server that accepts and drops connections must not be flooded with them. */
+/**
+ * How long it must push before attempts are counted from 0 again. A server that accepts and drops connections must not
+ * be flooded with them.
+ */
 export const STEADY_AFTER_MS = 30_000;
 
 export const INITIAL_STATE: TransponderState = { status: 'connecting', attempt: 0 };
 
 const STAY: readonly TransponderEffect[] = [];
 
-/** The next state and its effects; `undefined` for an event that cannot happen in this state. `attempt` counts reconnects since pushing was last steady. */
+/**
+ * The next state and its effects; `undefined` for an event that cannot happen in this state. `attempt` counts
+ * reconnects since pushing was last steady.
+ */
 export function transition(
   state: TransponderState,
   event: TransponderEvent,

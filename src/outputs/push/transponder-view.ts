@@ -9,7 +9,7 @@ export interface SoundOptions {
   readonly soundFile: string;
   readonly loop?: boolean;
 }
-/** The seed's `options` of `/push/startup`. */
+/** The `options` of `/push/startup`. */
 export type TransponderOptions = { readonly action?: undefined } | { readonly action: 'mute' } | SoundOptions;
 
 /** A validated `/push/startup`. */
@@ -80,7 +80,10 @@ export interface TransponderView {
 export interface TransponderControl {
   /** Checks the request, starts the push and returns without waiting for the connection. */
   start(request: StartRequest): Promise<TransponderView>;
-  /** Records a push in the history that was requested together with a publication and refused: the request for the publication was answered before. */
+  /**
+   * Records a push in the history that was requested together with a publication and refused: the request for the
+   * publication was answered before.
+   */
   refuse(request: StartRequest, reason: GatewayError): void;
   /** @throws {GatewayError} TRANSPONDER_NOT_FOUND instead of an empty list */
   find(filter: TransponderFilter): TransponderView[];

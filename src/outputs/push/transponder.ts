@@ -57,7 +57,10 @@ export interface TransponderOptionsAtStart {
   readonly sound?: { readonly clip: SoundClip; readonly loop: boolean };
 }
 
-/** An output that pushes one rendition of a stream to one RTMP destination, over as many connections as it takes. Its id is WCS's `mediaSessionId`. */
+/**
+ * An output that pushes one rendition of a stream to one RTMP destination, over as many connections as it takes. Its id
+ * is WCS's `mediaSessionId`.
+ */
 export class Transponder extends EventEmitter<OutputEvents> implements Output {
   readonly id = randomUUID();
   readonly destination: Destination;
@@ -330,7 +333,10 @@ function rotated(addresses: readonly string[], by: number): readonly string[] {
   return [...addresses.slice(first), ...addresses.slice(0, first)];
 }
 
-/** A name that resolved when the push was started and does not resolve now is a network fault, which may heal. A refusal by the policy is final. */
+/**
+ * A name that resolved when the push was started and does not resolve now is a network fault, which may heal. A refusal
+ * by the policy is final.
+ */
 function reconnectError(error: unknown): GatewayError {
   const known = toGatewayError(error, 'DESTINATION_UNREACHABLE');
   return known.code === 'DESTINATION_NOT_RESOLVED'

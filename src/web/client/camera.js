@@ -1,6 +1,9 @@
 import { ClientError } from './errors.js';
 
-/** @type {Record<string, [import('./errors.js').ClientErrorCode, string]>} The names are those of the Media Capture specification, 10.2. */
+/**
+ * @type {Record<string, [import('./errors.js').ClientErrorCode, string]>} The names are those of the Media Capture
+ * specification, 10.2.
+ */
 const FAILURES = {
   NotAllowedError: [
     'PERMISSION_DENIED',

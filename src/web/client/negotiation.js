@@ -19,7 +19,8 @@ const FINAL = new Set(['UNPUBLISHED', 'STOPPED', 'FAILED']);
  * @property {boolean} hasVideo
  * @property {(connection: RTCPeerConnection) => void} addTracks called before the offer is made
  * @property {object} fields additional fields of `publishStream` or `playStream`
- * @property {(status: string, info: string) => void} ended called if the gateway ends the stream, or its media connection fails, after it was established
+ * @property {(status: string, info: string) => void} ended called if the gateway ends the stream, or its media
+ * connection fails, after it was established
  * @property {(message: string, data: readonly unknown[]) => void} [event] any other message for this stream
  */
 

@@ -4,7 +4,10 @@ import { Negotiation } from './negotiation.js';
 
 /** Milliseconds between two attempts to publish again after an interruption. */
 const RESUME_INTERVAL = 1000;
-/** The gateway holds a lost stream for 15 s by default. It may notice the loss later than the page, so there are some more attempts. */
+/**
+ * The gateway holds a lost stream for 15 s by default. It may notice the loss later than the page, so there are some
+ * more attempts.
+ */
 const RESUME_ATTEMPTS = 20;
 
 /**
@@ -28,8 +31,8 @@ const RESUME_ATTEMPTS = 20;
  */
 
 /**
- * A stream that this page publishes. After an interruption it is published again under its name, and the gateway continues
- * its pushes.
+ * A stream that this page publishes. After an interruption it is published again under its name, and the gateway
+ * continues its pushes.
  *
  * @extends {Emitter<PublicationEvents>}
  */
@@ -100,7 +103,10 @@ export class Publication extends Emitter {
     return this.#negotiation.connection;
   }
 
-  /** Stops publishing and the pushes of this stream. A camera that was opened by {@link start} is switched off. Idempotent. */
+  /**
+   * Stops publishing and the pushes of this stream. A camera that was opened by {@link start} is switched off.
+   * Idempotent.
+   */
   async stop() {
     if (this.#state === 'ended') return;
     const resuming = this.#state === 'resuming';
@@ -118,7 +124,10 @@ export class Publication extends Emitter {
     for (const negotiation of new Set([this.#negotiation, this.#received])) negotiation.askToStop();
   }
 
-  /** The gateway continues the held stream and its pushes until it is asked to stop. This may have to wait for a connection. */
+  /**
+   * The gateway continues the held stream and its pushes until it is asked to stop. This may have to wait for a
+   * connection.
+   */
   #stopHeldStream() {
     this.#negotiation.close();
     if (this.#session.state === 'established') return this.#askToStop();

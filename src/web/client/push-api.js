@@ -3,7 +3,8 @@
  * @property {string} since ISO 8601
  * @property {string} until the stream ends then, unless the publisher returns
  *
- * @typedef {import('../../outputs/push/transponder-view.ts').TransponderView & { publisherAway?: PublisherAway }} Transponder
+ * @typedef {import('../../outputs/push/transponder-view.ts').TransponderView & { publisherAway?: PublisherAway }}
+ * Transponder
  * @typedef {import('../../outputs/push/transponder-view.ts').StartRequest} StartRequest
  * @typedef {import('../../outputs/push/transponder-view.ts').TransponderFilter} TransponderFilter
  *

@@ -14,7 +14,8 @@ const RECONNECT_DELAY_CAP = 8000;
  * @typedef {'connecting' | 'established' | 'reconnecting' | 'closed'} SessionState
  *
  * @typedef {object} SessionOptions
- * @property {string} [authToken] the token of an earlier session, whose streams this one may continue; random by default
+ * @property {string} [authToken] the token of an earlier session, whose streams this one may continue; random by
+ * default
  * @property {boolean} [reconnect] reconnect and publish again after the connection was lost; true by default
  *
  * @typedef {object} SessionEvents
@@ -103,7 +104,8 @@ export class Session extends Emitter {
   }
 
   /**
-   * Ends the session and the streams that it has published. Without a connection the gateway notices only that they are lost. Idempotent.
+   * Ends the session and the streams that it has published. Without a connection the gateway notices only that they are
+   * lost. Idempotent.
    */
   close() {
     if (this.#state === 'closed') return;

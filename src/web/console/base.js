@@ -12,8 +12,8 @@ export function urlOf(path) {
 }
 
 /**
- * The URL of the gateway's WebSocket. A reverse proxy has it at `ws` beside the page: docs/operations.md. One is there if the page has
- * a path prefix, or comes over https although the gateway has no certificate.
+ * The URL of the gateway's WebSocket. A reverse proxy has it at `ws` beside the page: docs/operations.md. One is there
+ * if the page has a path prefix, or comes over https although the gateway has no certificate.
  *
  * @param {{ wsPort: number, wssPort: number | null }} ports
  * @returns {string}

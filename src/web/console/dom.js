@@ -29,7 +29,8 @@ export function create(tag, attributes = {}, ...children) {
 }
 
 /**
- * Sets the text of a status line and its tone. A text that stays the same is not set again, because screen readers would repeat it.
+ * Sets the text of a status line and its tone. A text that stays the same is not set again, because screen readers
+ * would repeat it.
  *
  * @param {HTMLElement} line
  * @param {string} text
@@ -41,7 +42,8 @@ export function say(line, text, tone = '') {
 }
 
 /**
- * Disables a button while work that it has started is going on. A disabled button loses the focus; it gets it back afterwards.
+ * Disables a button while work that it has started is going on. A disabled button loses the focus; it gets it back
+ * afterwards.
  *
  * @param {HTMLButtonElement} button
  * @param {() => Promise<unknown>} work

@@ -1,12 +1,14 @@
 /**
- * What the page remembers across a reload, in `sessionStorage`: it is gone when the tab is closed. Stream keys and passwords of
- * destinations are never stored.
+ * What the page remembers across a reload, in `sessionStorage`: it is gone when the tab is closed. Stream keys and
+ * passwords of destinations are never stored.
  */
 
 const DESTINATIONS = 'webrtc-transponder.destinations';
 const PUBLICATION = 'webrtc-transponder.publication';
 
-/** Scheme, user and password, host and port, path. The gateway has the same rule for `rtmpUrl` (src/net/destination.ts). */
+/**
+ * Scheme, user and password, host and port, path. The gateway has the same rule for `rtmpUrl` (src/net/destination.ts).
+ */
 const RTMP_URL = /^(rtmps?:\/\/)(?:[^@/?#]*@)?((?:[\w.-]+|\[[\da-f:.]+\])(?::\d+)?)\/([^?#@]*)(?:[?#][^@]*)?$/i;
 
 /**
@@ -22,8 +24,8 @@ const RTMP_URL = /^(rtmps?:\/\/)(?:[^@/?#]*@)?((?:[\w.-]+|\[[\da-f:.]+\])(?::\d+
  */
 
 /**
- * Leaves out what may be secret: user and password, query, and the path after the first segment of the application. This is the rule by
- * which the gateway shows destinations. With `full` the last segment of the path is the stream key.
+ * Leaves out what may be secret: user and password, query, and the path after the first segment of the application.
+ * This is the rule by which the gateway shows destinations. With `full` the last segment of the path is the stream key.
  *
  * @param {string} url as it was typed
  * @param {boolean} full
@@ -57,7 +59,8 @@ export function rememberPublication(publication) {
 }
 
 /**
- * The publication that the gateway may still hold. It is forgotten with this call, so that it is resumed once, and not by a copy of the tab.
+ * The publication that the gateway may still hold. It is forgotten with this call, so that it is resumed once, and not
+ * by a copy of the tab.
  *
  * @param {number} windowMs how long the gateway holds the stream of a publisher that was lost
  * @returns {(LeftPublication & { heldUntil: number }) | undefined}

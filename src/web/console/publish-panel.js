@@ -5,7 +5,9 @@ import { awayText } from './text.js';
 
 /** In `sessionStorage`: with this token the page continues its stream after a reload. */
 const STORAGE_KEY = 'webrtc-transponder.auth-token';
-/** Attempts to continue a stream after a reload, and milliseconds between them: the gateway may notice the reload late. */
+/**
+ * Attempts to continue a stream after a reload, and milliseconds between them: the gateway may notice the reload late.
+ */
 const RESUME_ATTEMPTS = 5;
 const RESUME_INTERVAL = 1000;
 
@@ -26,7 +28,10 @@ export class PublishPanel {
   #publication;
   /** @type {MediaStream | undefined} */
   #camera;
-  /** A stream that can be resumed with the button, until the timer ends. @type {{ left: import('./memory.js').LeftPublication, timer: ReturnType<typeof setTimeout> } | undefined} */
+  /**
+   * A stream that can be resumed with the button, until the timer ends. @type {{ left:
+   * import('./memory.js').LeftPublication, timer: ReturnType<typeof setTimeout> } | undefined}
+   */
   #offer;
 
   /**
@@ -59,8 +64,8 @@ export class PublishPanel {
   }
 
   /**
-   * Continues the stream that this page published before it was reloaded: at once if the browser opens the camera without asking,
-   * else with the button.
+   * Continues the stream that this page published before it was reloaded: at once if the browser opens the camera
+   * without asking, else with the button.
    *
    * @param {number} windowMs how long the gateway holds a stream
    */

@@ -51,7 +51,8 @@ export class PushPanel {
   #addRow(destination = { url: '', full: false, complete: true }) {
     const { url: value, full: endsWithKey, complete } = destination;
     const number = String(this.#rows.length + 1);
-    // An rtmpUrl may end with a stream key, so it is hidden like a password. A URL that the page fills in has no secret.
+    // An rtmpUrl may end with a stream key, so it is hidden like a password. A URL that the page fills in has no
+    // secret.
     const url = create('input', {
       type: value ? 'text' : 'password',
       required: '',

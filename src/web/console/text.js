@@ -1,8 +1,12 @@
-/** Control and format characters, among them those that reverse the direction of text (U+202E), separators other than a space, unassigned ones. */
+/**
+ * Control and format characters, among them those that reverse the direction of text (U+202E), separators other than a
+ * space, unassigned ones.
+ */
 const INVISIBLE = /[\p{C}\p{Zl}\p{Zp}]|(?! )\p{Zs}/gu;
 
 /**
- * Text of other servers as the page shows it: invisible characters as their code points, so that they cannot change how the rest reads.
+ * Text of other servers as the page shows it: invisible characters as their code points, so that they cannot change how
+ * the rest reads.
  *
  * @param {string} text
  * @returns {string}

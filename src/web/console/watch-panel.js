@@ -117,7 +117,10 @@ export class WatchPanel {
     Promise.resolve(player.play()).catch(() => {});
   }
 
-  /** After an absence of the publisher the timestamps have a gap. The video element waits in front of it for ever, so the position is moved. */
+  /**
+   * After an absence of the publisher the timestamps have a gap. The video element stops in front of it, so the
+   * position is moved.
+   */
   #skipGap() {
     const { buffered, currentTime, paused } = this.#video;
     const stalled = currentTime === this.#lastTime && !paused;

@@ -1,6 +1,6 @@
 /**
- * One session of WHIP (publishing, RFC 9725) or WHEP (playing), without a library: POST sends the offer and returns the answer,
- * DELETE ends the session.
+ * One session of WHIP (publishing, RFC 9725) or WHEP (playing), without a library: POST sends the offer and returns the
+ * answer, DELETE ends the session.
  */
 export class WhipSession extends EventTarget {
   /** @type {RTCPeerConnection} */
@@ -24,8 +24,8 @@ export class WhipSession extends EventTarget {
   }
 
   /**
-   * Sends the offer of a connection that has its tracks. Candidates are not awaited: the gateway's address is known, and it
-   * learns the browser's address from the first packet.
+   * Sends the offer of a connection that has its tracks. Candidates are not awaited: the gateway's address is known,
+   * and it learns the browser's address from the first packet.
    *
    * @param {string} endpoint `/whip/NAME` or `/whep/NAME` of a gateway
    * @param {RTCPeerConnection} connection
@@ -52,7 +52,10 @@ export class WhipSession extends EventTarget {
     return session;
   }
 
-  /** `closed` when the gateway has ended the session. It closes DTLS then, which `connectionState` reports as a lost network, 15 s later. */
+  /**
+   * `closed` when the gateway has ended the session. It closes DTLS then, which `connectionState` reports as a lost
+   * network, 15 s later.
+   */
   get state() {
     return this.#transport?.state === 'closed' ? 'closed' : this.#connection.connectionState;
   }
@@ -65,7 +68,9 @@ export class WhipSession extends EventTarget {
     this.#transport?.addEventListener('statechange', () => this.dispatchEvent(new Event('change')));
   }
 
-  /** Ends the session at the gateway, and with it the stream and its pushes. Works while the page is being closed, too. */
+  /**
+   * Ends the session at the gateway, and with it the stream and its pushes. Works while the page is being closed, too.
+   */
   async close() {
     await fetch(this.#location, { method: 'DELETE', headers: this.#headers, keepalive: true }).catch(() => undefined);
     this.#connection.close();

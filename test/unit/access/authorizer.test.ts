@@ -73,7 +73,7 @@ t.test('rest_api_key opens every door; without it, monitoring and the WebSocket 
   }
 });
 
-t.test('without a key, requests must name this machine, unless everybody is allowed', async (t) => {
+t.test('without a key, requests must name this machine, unless every client is allowed', async (t) => {
   const loopback = createAuthorizer({ rest_api_key: '', allow_anonymous: false });
   t.match(await loopback.identify(from('rest', { host: 'localhost:8081' })), { id: 'anonymous', actions: ALL_ACTIONS });
   for (const host of [undefined, '', 'evil.example'])

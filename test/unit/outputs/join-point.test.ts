@@ -2,9 +2,9 @@ import { EventEmitter } from 'node:events';
 import t from 'tap';
 import type { Rendition, RenditionEvents } from '../../../src/renditions/rendition.ts';
 import { TAG_AUDIO, TAG_SCRIPT, TAG_VIDEO, type FlvTag } from '../../../src/media/containers/flv-tag.ts';
-import { parseOnMetaData } from '../../../src/media/containers/script-data.ts';
 import { TagGroup } from '../../../src/media/containers/tag-group.ts';
 import { JoinPoint } from '../../../src/outputs/join-point.ts';
+import { parseOnMetaData } from '../../helpers/flv-tags.ts';
 
 const tag = (type: typeof TAG_AUDIO | typeof TAG_VIDEO, timestamp: number, extra: Partial<FlvTag> = {}): FlvTag => ({
   type,

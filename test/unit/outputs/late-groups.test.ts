@@ -38,7 +38,7 @@ function setUp() {
 
 const frames = (tags: readonly FlvTag[]): FlvTag[] => tags.filter(({ type }) => type === TAG_VIDEO);
 
-t.test('an overloaded gateway drops what is too late, and goes on by itself at a key frame', async (t) => {
+t.test('an overloaded gateway drops what is too late, and continues at a key frame', async (t) => {
   const { load, play, keyFramesWanted } = setUp();
   t.equal(play(0, 4000, () => 50).dropped, 0);
   load.overloaded = true;

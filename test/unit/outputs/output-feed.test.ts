@@ -90,7 +90,7 @@ t.test('frames that the overloaded gateway is too late with are counted, for the
   t.equal(lateGroups.framesDropped, 2);
 });
 
-t.test('a sink that cannot add a track is told instead of being sent it', async (t) => {
+t.test('a sink that cannot add a track gets a call instead of the track', async (t) => {
   let changes = 0;
   const { sent, rendition, play } = setUp(t, { onTracksChanged: () => changes++ }, { hasVideo: false });
   play(tag(TAG_AUDIO, 0));

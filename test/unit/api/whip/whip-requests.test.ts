@@ -1,11 +1,10 @@
 import type { FastifyRequest } from 'fastify';
 import t from 'tap';
+import { headerCredentials, queryCredentials } from '../../../../src/api/authorize.ts';
 import { SettingsSchema } from '../../../../src/config/schema.ts';
 import { iceServerLinks } from '../../../../src/api/whip/whip-link-header.ts';
 import {
   checkIfMatch,
-  headerCredentials,
-  queryCredentials,
   readBody,
   readQuery,
   readStreamName,
@@ -68,7 +67,7 @@ t.test('a missing stream name is an invalid request', async (t) => {
 });
 
 t.test('a stream is continued by a client with the same credentials', async (t) => {
-  const of = (headers: object, query: object = {}) => resumeKey(queryCredentials(request({ headers, query })));
+  const of = (headers: object, query: object = {}) => resumeKey(queryCredentials(request({ headers, query }), 'whip'));
   t.equal(of({}), undefined);
   t.equal(of({ authorization: 'Bearer k' }), of({}, { token: 'k' }));
   t.equal(of({ authorization: 'bearer  k ' }), of({ 'x-api-key': 'k' }));
@@ -76,7 +75,11 @@ t.test('a stream is continued by a client with the same credentials', async (t) 
   t.not(of({}, { username: 'u', password: 'p' }), of({}, { username: 'u', password: 'q' }));
   t.not(of({}, { username: 'k' }), of({}, { password: 'k' }));
   t.notMatch(of({}, { token: 'geheim' }), /geheim/);
-  t.equal(resumeKey(headerCredentials(request({ query: { token: 'k' } }))), undefined, 'RFC 9725 uses only the header');
+  t.equal(
+    resumeKey(headerCredentials(request({ query: { token: 'k' } }), 'whip')),
+    undefined,
+    'RFC 9725 uses only the header',
+  );
 });
 
 t.test('Link headers from the settings', async (t) => {

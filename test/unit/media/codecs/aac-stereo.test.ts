@@ -2,8 +2,9 @@ import { execFileSync } from 'node:child_process';
 import fc from 'fast-check';
 import t from 'tap';
 import { BitWriter } from '../../../../src/media/bits.ts';
-import { adtsHeader, AdtsReader, silentAacFrame } from '../../../../src/media/codecs/aac.ts';
+import { AdtsReader, silentAacFrame } from '../../../../src/media/codecs/aac.ts';
 import { stereoFromMono } from '../../../../src/media/codecs/aac-stereo.ts';
+import { adtsHeader } from '../../../helpers/adts.ts';
 
 const SAMPLE_RATE = 48_000;
 

@@ -3,11 +3,11 @@ import t from 'tap';
 import {
   aacFrame,
   aacSequenceHeader,
-  adtsHeader,
   AdtsReader,
   audioSpecificConfig,
   silentAacFrame,
 } from '../../../../src/media/codecs/aac.ts';
+import { adtsHeader } from '../../../helpers/adts.ts';
 
 /** A frame of AAC-LC at 48 kHz, stereo. */
 function adts(raw: Buffer, crc = false): Buffer {
@@ -75,7 +75,6 @@ t.test('a round trip of an ADTS header', async (t) => {
     ]);
     t.same(reader.config, { sampleRate, channels });
   }
-  t.throws(() => adtsHeader(100, 1234, 2), RangeError);
 });
 
 t.test('skips invalid headers', async (t) => {

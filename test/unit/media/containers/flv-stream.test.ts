@@ -10,7 +10,8 @@ import {
   type FlvTag,
   type TagType,
 } from '../../../../src/media/containers/flv-tag.ts';
-import { encodeFlvTag, flvHeader, flvTagParts } from '../../../../src/media/containers/flv-writer.ts';
+import { flvHeader, flvTagParts } from '../../../../src/media/containers/flv-writer.ts';
+import { encodeFlvTag } from '../../../helpers/flv-tags.ts';
 
 const tag = (type: TagType, timestamp: number, hex: string): FlvTag => flvTag(type, timestamp, Buffer.from(hex, 'hex'));
 

@@ -30,7 +30,7 @@ void t.test('small groups are sent at once', async (t) => {
   const progress: number[] = [];
   pusher.on('progress', (bytes) => progress.push(bytes));
   await immediate();
-  t.same(progress, [112], 'and is told with the next turn');
+  t.same(progress, [112], 'and is reported in the next tick');
   await pusher.close();
 });
 

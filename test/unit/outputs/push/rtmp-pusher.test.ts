@@ -480,7 +480,7 @@ void t.test('close() emits nothing, is idempotent and quick, at every step', asy
   t.equal(timers(), before + 1, 'only that of liveness');
   server.peers[0]!.socket.pause();
   await pusher.close();
-  t.pass('whoever does not hear the farewell is left after a second');
+  t.pass('a server that does not read is disconnected after a second');
   t.equal(timers(), before, 'no timer stays');
 });
 

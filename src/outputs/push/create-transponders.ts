@@ -1,0 +1,99 @@
+import type { Settings } from '../../config/schema.ts';
+import { DestinationPolicy } from '../../net/destination-policy.ts';
+import type { TlsTrust } from '../../net/tls-trust.ts';
+import type { Logger } from '../../observe/logger.ts';
+import type { Metrics } from '../../observe/metrics.ts';
+import { silentFrame, type ClipFormat } from '../../renditions/clip-encoder.ts';
+import type { EncoderPool } from '../../renditions/encoder-pool.ts';
+import type { StreamRegistry } from '../../streams/stream-registry.ts';
+import { LateGroups, type LoadSignal } from '../late-groups.ts';
+import { createFfmpegPusher } from './ffmpeg-pusher.ts';
+import type { PusherFactory } from './pusher.ts';
+import { createRtmpPusher } from './rtmp-pusher.ts';
+import { SoundLibrary } from './sound-library.ts';
+import type { TransponderHistory } from './transponder-history.ts';
+import { TransponderManager } from './transponder-manager.ts';
+
+/** The parts of the gateway that transponders need. */
+export interface TransponderParts {
+  readonly registry: StreamRegistry;
+  readonly encoders: EncoderPool;
+  readonly history: TransponderHistory;
+  readonly overload: LoadSignal;
+  readonly metrics: Metrics;
+  /** The gateway's own RTMP server, to which pushes are always allowed. */
+  readonly ownServer: { readonly address: string; readonly port: number } | undefined;
+  readonly logger: Logger;
+}
+
+/** Creates the transponders of the gateway from its settings, and registers the metrics of what they share. */
+export async function createTransponders(
+  settings: Settings,
+  { registry, encoders, history, overload, metrics, ownServer, logger }: TransponderParts,
+): Promise<TransponderManager> {
+  const lateGroups = new LateGroups(overload);
+  metrics.total(
+    'gateway_late_frames_dropped_total',
+    'Video frames that outputs have dropped because the overloaded gateway was too late with them.',
+    () => lateGroups.framesDropped,
+  );
+  const invalidTransitions = metrics.counter(
+    'gateway_invalid_transitions_total',
+    'Events for which a state machine had no transition: faults of the gateway.',
+  );
+  const clips: ClipFormat = { codec: settings.rtmp_transponder_audio_codec, bitrate: settings.audio_bitrate };
+  const policy = new DestinationPolicy(settings, ownServer && { alsoAllow: [ownServer] });
+  return new TransponderManager({
+    registry,
+    encoders,
+    sounds: new SoundLibrary(settings.media_dir, clips, logger),
+    environment: {
+      createPusher: createPusherFactory(settings, logger),
+      resolve: (destination) => policy.resolve(destination),
+      retry: {
+        enabled: settings.rtmp_push_restore,
+        attempts: settings.rtmp_push_restore_attempts,
+        intervalMs: settings.rtmp_push_restore_interval_ms,
+        capMs: settings.rtmp_push_restore_backoff_cap_ms,
+      },
+      outBuffer: {
+        enabled: settings.rtmp_out_buffer_enabled,
+        initialMs: settings.rtmp_out_buffer_initial_size,
+        startMs: settings.rtmp_out_buffer_start_size,
+        maxBufferings: settings.rtmp_out_buffer_max_bufferings_allowed,
+        queueWhenFull: settings['rtmp.server_buffer_enabled'],
+      },
+      pollingMs: settings.rtmp_out_buffer_polling_time,
+      lateGroups,
+      sendMetadata: settings.rtmp_transponder_send_metadata,
+      silence: await silentFrame(clips, logger),
+      flashVersion: settings.rtmp_flash_ver_subscriber,
+      localAddress: settings.rtmp_publisher_ip,
+      stallTimeoutMs: settings.rtmp_push_stall_timeout_ms,
+      logger,
+      onInvalidTransition: () => invalidTransitions.inc(),
+    },
+    addressing: {
+      streamNamePrefix: settings.rtmp_transponder_stream_name_prefix,
+      fullUrl: settings.rtmp_transponder_full_url,
+    },
+    preserveAspectRatio: settings.avvideo_transcoder_preserve_aspect_ratio,
+    audioCodec: settings.rtmp_transponder_audio_codec,
+    maxTransponders: settings.max_transponders,
+    maxPerStream: settings.max_transponders_per_stream,
+    history,
+    autoStartUrl: settings.rtmp_push_auto_start ? settings.rtmp_push_auto_start_url : '',
+    logger,
+  });
+}
+
+function createPusherFactory(settings: Settings, logger: Logger): PusherFactory {
+  const trust: TlsTrust = {
+    caFile: settings.rtmps_ca_file,
+    insecureHosts: settings.rtmps_insecure_host ? [settings.rtmps_insecure_host] : [],
+    onInsecure: (host) => logger.warn({ host }, 'the certificate of this host is not verified (rtmps_insecure_host)'),
+  };
+  if (settings.push_engine === 'ffmpeg')
+    return createFfmpegPusher({ ...trust, sendMetadata: settings.rtmp_transponder_send_metadata, logger });
+  return createRtmpPusher({ ...trust, serverBuffer: settings['rtmp.server_buffer_enabled'] });
+}
