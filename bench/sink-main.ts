@@ -3,6 +3,7 @@ import { createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
 import { decodeAmf0, encodeAmf0, type Amf0Value } from '../src/media/amf0.ts';
+import { silentAacFrame } from '../src/media/codecs/aac.ts';
 import { ChunkReader } from '../src/rtmp/chunk-reader.ts';
 import { ChunkWriter } from '../src/rtmp/chunk-writer.ts';
 import { MESSAGE, type RtmpMessage } from '../src/rtmp/message.ts';
@@ -19,6 +20,8 @@ export interface SinkStream {
   endedAt: number;
   frames: number;
   audioFrames: number;
+  /** Of the audio frames: the silence that the gateway fills gaps with. */
+  silentFrames: number;
   bytes: number;
   /** Largest difference between the timestamps of two adjacent video frames and of two audio frames, in milliseconds. */
   longestFrameGap: number;
@@ -32,6 +35,8 @@ export interface SinkStream {
 const MAX_MESSAGE_BYTES = 1 << 24;
 const MAX_LATENCIES = 100_000;
 const HANDSHAKE_BYTES = 1537;
+const AAC_HEADER_BYTES = 2;
+const SILENCE = silentAacFrame(2);
 
 const streams: SinkStream[] = [];
 const sockets = new Set<Socket>();
@@ -76,6 +81,7 @@ class Peer {
       if (stream.audioFrames++ > 0)
         stream.longestSoundGap = Math.max(stream.longestSoundGap, timestamp - stream.lastSoundTime);
       stream.lastSoundTime = timestamp;
+      if (SILENCE.equals(payload.subarray(AAC_HEADER_BYTES))) stream.silentFrames++;
     }
   }
 
@@ -106,6 +112,7 @@ class Peer {
         endedAt: 0,
         frames: 0,
         audioFrames: 0,
+        silentFrames: 0,
         bytes: 0,
         longestFrameGap: 0,
         longestSoundGap: 0,
@@ -182,6 +189,7 @@ const requests = {
       Object.assign(stream, {
         frames: 0,
         audioFrames: 0,
+        silentFrames: 0,
         bytes: 0,
         longestFrameGap: 0,
         longestSoundGap: 0,

@@ -90,6 +90,11 @@ export function processorMs(pid: number): number {
   return sum;
 }
 
+/** The most memory that a process has had so far, in megabytes; 0 if it has ended. */
+export function peakMemory(pid: number): number {
+  return Number(/^VmHWM:\s+(\d+) kB$/m.exec(read(`/proc/${pid}/status`) ?? '')?.[1] ?? 0) / 1024;
+}
+
 /** Number of open file descriptors of a process; grows with a leak. */
 export function openFiles(pid: number): number {
   try {

@@ -1,0 +1,281 @@
+import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { truncate, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { WebSocket } from 'ws';
+import { BenchProcess } from '../../bench/child-process.ts';
+import type { PublisherRequests } from '../../bench/publishers-main.ts';
+import type { SinkRequests, SinkStream } from '../../bench/sink-main.ts';
+import { startGateway } from '../helpers/gateway.ts';
+import { opusPackets, OPUS_PACKET_MS } from '../helpers/opus.ts';
+import { peakMemory } from '../helpers/processes.ts';
+import { RtpPublisher } from '../helpers/rtp-publisher.ts';
+import { waitFor } from '../helpers/wait.ts';
+import { silentWav } from '../helpers/wav.ts';
+
+/**
+ * Clients that try to harm other clients. Publishers in a process of their own are pushed to an RTMP server in another one; each of their video frames
+ * contains the time when it was sent.
+ */
+
+const VIDEO_KBPS = 800;
+const NEIGHBOURS = ['one', 'two', 'three', 'four'];
+/** Milliseconds from a publisher to the RTMP server. Without the guards an attack delays all streams by 1.5 to 4.9 s. */
+const MAX_LATENCY = 250;
+/** Adjacent timestamps, in milliseconds: a lost frame or two. */
+const MAX_GAP = 100;
+/** 250 ms. */
+const MAX_SILENT_FRAMES = 12;
+/** Video frames that are awaited after an attack: it may have effects that come late. */
+const FRAMES_AFTER = 45;
+/** Megabytes. */
+const MAX_GATEWAY_GROWTH = 120;
+const MAX_ENCODER_MEMORY = 200;
+/** Milliseconds between two looks at the processes. */
+const LOOK_INTERVAL = 25;
+
+t.setTimeout(120_000);
+const media = t.testdir();
+const [gateway, sink, publishers] = await Promise.all([
+  startGateway({ media_dir: media }),
+  BenchProcess.start<SinkRequests>('./sink-main.ts'),
+  BenchProcess.start<PublisherRequests>('./publishers-main.ts', [String(VIDEO_KBPS)]),
+]);
+t.teardown(async () => {
+  await publishers.stop();
+  await gateway.stop();
+  await sink.stop();
+});
+const rtmpUrl = `rtmp://127.0.0.1:${await sink.ask('listen', 0)}/live`;
+
+async function neighbours(): Promise<SinkStream[]> {
+  const streams = await sink.ask('streams');
+  return streams.filter(({ name }) => NEIGHBOURS.some((neighbour) => name === `rtmp_${neighbour}`));
+}
+
+const pushedFrames = (frames: number): Promise<unknown> =>
+  waitFor('frames of all neighbours', async () => {
+    const streams = await neighbours();
+    return streams.length === NEIGHBOURS.length && streams.every((stream) => stream.frames >= frames);
+  });
+
+/** Highest figures of the gateway's ffmpegs. */
+interface Ffmpegs {
+  atOnce: number;
+  /** Megabytes of one of them. */
+  memory: number;
+  /** Number of different ones. */
+  readonly pids: Set<number>;
+}
+
+/** Carries out an attack. Fails if the pushes of the neighbours suffer or the gateway's memory grows. */
+async function underAttack(t: Test, attack: () => Promise<void>): Promise<Ffmpegs> {
+  const memoryBefore = peakMemory(gateway.pid);
+  const ffmpegs: Ffmpegs = { atOnce: 0, memory: 0, pids: new Set() };
+  const looks = setInterval(() => {
+    const running = gateway.children().filter(({ args }) => args[0]!.endsWith('ffmpeg'));
+    ffmpegs.atOnce = Math.max(ffmpegs.atOnce, running.length);
+    for (const { pid } of running) {
+      ffmpegs.memory = Math.max(ffmpegs.memory, peakMemory(pid));
+      ffmpegs.pids.add(pid);
+    }
+  }, LOOK_INTERVAL);
+  try {
+    await sink.ask('reset');
+    await attack();
+    await sink.ask('streams').then(async (streams) => {
+      const most = Math.max(...streams.map(({ frames }) => frames));
+      await pushedFrames(most + FRAMES_AFTER);
+    });
+  } finally {
+    clearInterval(looks);
+  }
+  for (const { name, endedAt, latencies, longestFrameGap, longestSoundGap, silentFrames } of await neighbours()) {
+    const latency = Math.max(...latencies);
+    const figures = `${name}: latency ${latency.toFixed(0)} ms, gaps ${longestFrameGap} and ${longestSoundGap} ms, ${silentFrames} silent frames`;
+    t.ok(
+      endedAt === 0 &&
+        latency < MAX_LATENCY &&
+        longestFrameGap < MAX_GAP &&
+        longestSoundGap < MAX_GAP &&
+        silentFrames <= MAX_SILENT_FRAMES,
+      figures,
+    );
+    t.comment(figures);
+  }
+  const growth = peakMemory(gateway.pid) - memoryBefore;
+  t.ok(growth < MAX_GATEWAY_GROWTH, `${growth.toFixed(0)} MB more`);
+  t.comment(
+    `${growth.toFixed(0)} MB more; ${ffmpegs.pids.size} ffmpegs, ${ffmpegs.atOnce} at once, ${ffmpegs.memory.toFixed(0)} MB`,
+  );
+  return ffmpegs;
+}
+
+/** Publishes until the test ends and sends a payload at a steady rate, until it is told another one. */
+async function publishSteadily(
+  t: Test,
+  options: { stream: string; codec: 'vp8' | 'opus'; payload: Buffer; everyMs: number; clockRate: number },
+): Promise<{ publisher: RtpPublisher; timestamp: () => number; send: (payload: Buffer) => void; stop: () => void }> {
+  const { stream, codec, everyMs, clockRate } = options;
+  const publisher = await RtpPublisher.start({ httpUrl: gateway.httpUrl, stream, codec });
+  let { payload } = options;
+  let timestamp = 0;
+  const timer = setInterval(() => publisher.send(payload, (timestamp += (everyMs * clockRate) / 1000)), everyMs);
+  const stop = (): void => clearInterval(timer);
+  t.teardown(() => {
+    stop();
+    publisher.stop();
+  });
+  return { publisher, timestamp: () => timestamp, send: (other) => (payload = other), stop };
+}
+
+for (const name of NEIGHBOURS) await publishers.ask('publish', { name, url: gateway.wsUrl, rtmpUrl });
+await pushedFrames(60);
+
+t.test('80 snapshots over 20 WebSockets', async (t) => {
+  const SOCKETS = 20;
+  const ffmpegs = await underAttack(t, async () => {
+    const sockets = await Promise.all(
+      Array.from({ length: SOCKETS }, async () => {
+        const socket = new WebSocket(gateway.wsUrl);
+        await once(socket, 'open');
+        socket.send('{"message":"connection","data":[{}]}');
+        return socket;
+      }),
+    );
+    const answers = new Map<string, string>();
+    for (const [index, socket] of sockets.entries()) {
+      socket.on('message', (bytes: Buffer) => {
+        const { message, data } = JSON.parse(bytes.toString());
+        if (message === 'notifyStreamEvent') answers.set(data[0].mediaSessionId, data[0].type);
+      });
+      for (const name of NEIGHBOURS)
+        socket.send(JSON.stringify({ message: 'snapshot', data: [{ mediaSessionId: `${name}-${index}`, name }] }));
+    }
+    await waitFor('all answers', () => answers.size === SOCKETS * NEIGHBOURS.length);
+    t.strictSame([...new Set(answers.values())], ['snapshotCompleted']);
+    for (const socket of sockets) socket.terminate();
+  });
+  t.ok(ffmpegs.atOnce <= 2, `${ffmpegs.atOnce} at once`);
+  t.ok(ffmpegs.pids.size <= 4 * NEIGHBOURS.length, `${ffmpegs.pids.size} in total: the answers are shared`);
+});
+
+t.test('Opus packets of five bytes that claim 120 ms each', async (t) => {
+  const [payload] = opusPackets('sine=frequency=440', 1);
+  const before = gateway.children('audio-encoder').map(({ pid }) => pid);
+  await underAttack(t, async () => {
+    const attacker = await publishSteadily(t, {
+      stream: 'claims',
+      codec: 'opus',
+      payload: payload!,
+      everyMs: OPUS_PACKET_MS,
+      clockRate: 48_000,
+    });
+    const { mediaSessionId } = await gateway.startPush({ streamName: 'claims', rtmpUrl });
+    await gateway.reached(mediaSessionId, 'pushing');
+    attacker.stop();
+    const pushed = async (): Promise<number> =>
+      (await sink.ask('streams')).find(({ name }) => name === 'rtmp_claims')!.audioFrames;
+    const framesBefore = await pushed();
+    // Two frames of 60 ms of SILK.
+    for (let packet = 1; packet <= 90; packet++)
+      attacker.publisher.send(Buffer.of(0x19, 0, 0, 0, 0), attacker.timestamp() + packet * 5760);
+    await waitFor('the packets to have been encoded', async () => (await pushed()) > framesBefore + 100);
+  });
+  t.strictSame(
+    gateway.children('audio-encoder').map(({ pid }) => pid),
+    before,
+    'no audio encoder was killed',
+  );
+});
+
+t.test('a VP8 key frame that claims 8192x8192', async (t) => {
+  const source = ['-f', 'lavfi', '-i', 'color=red:size=320x180', '-frames:v', '1', '-c:v', 'libvpx', '-f', 'ivf'];
+  const frame = execFileSync('ffmpeg', ['-loglevel', 'error', ...source, 'pipe:1']).subarray(32 + 12);
+  const payload = Buffer.concat([Buffer.of(0x10), frame]);
+  const { memory, atOnce } = await underAttack(t, async () => {
+    const attacker = await publishSteadily(t, {
+      stream: 'huge',
+      codec: 'vp8',
+      payload,
+      everyMs: 40,
+      clockRate: 90_000,
+    });
+    const { mediaSessionId } = await gateway.startPush({ streamName: 'huge', rtmpUrl });
+    await gateway.reached(mediaSessionId, 'pushing');
+    const claim = Buffer.from(payload);
+    // RFC 6386, 9.1: behind the frame tag and the start code.
+    claim.writeUInt16LE(8192, 1 + 6);
+    claim.writeUInt16LE(8192, 1 + 8);
+    attacker.send(claim);
+    t.match(await gateway.ended(mediaSessionId), { reasonCode: 'FRAME_TOO_LARGE', reason: /8192x8192/ });
+  });
+  t.equal(atOnce, 1, 'it was transcoded before');
+  t.ok(memory < MAX_ENCODER_MEMORY, `${memory.toFixed(0)} MB`);
+});
+
+t.test('500 offers without media', async (t) => {
+  const OFFERS = 500;
+  const SLOTS = 20;
+  const offer = readFileSync(new URL('../unit/webrtc/fixtures/chromium-publish.sdp', import.meta.url), 'utf8');
+  const publish = (stream: string, from: string): Promise<RtpPublisher> =>
+    RtpPublisher.start({ httpUrl: gateway.httpUrl, stream, codec: 'opus', from });
+  await underAttack(t, async () => {
+    const beganMs = performance.now();
+    const answers = await Promise.all(
+      Array.from({ length: OFFERS }, (_, index) =>
+        gateway.http(`/whip/attack-${index}`, {
+          method: 'POST',
+          headers: { 'content-type': 'application/sdp' },
+          body: offer,
+        }),
+      ),
+    );
+    const count = (wanted: number): number => answers.filter(({ status }) => status === wanted).length;
+    t.ok(count(201) > 0 && count(201) <= SLOTS, `${count(201)} accepted`);
+    t.equal(count(503), OFFERS - count(201), 'the others are refused');
+    await t.rejects(publish('same', '127.0.0.1'), /max_pending_sessions_per_ip/);
+    const other = await publish('other', '127.0.0.2');
+    t.ok(performance.now() - beganMs < 5000, 'another client publishes while the slots are taken');
+    const later = await waitFor('a slot', () => publish('same', '127.0.0.1'), { every: 250 });
+    t.ok(performance.now() - beganMs < 9000, 'the slots are freed after five seconds');
+    other.stop();
+    later.stop();
+  });
+});
+
+t.test('named pipes and endless files as sound files', async (t) => {
+  execFileSync('mkfifo', [join(media, 'pipe.wav')]);
+  const slow = silentWav(800);
+  // Hertz, bytes per second, bytes of audio.
+  slow.writeUInt32LE(100, 24);
+  slow.writeUInt32LE(200, 28);
+  slow.writeUInt32LE(90_000_000, 40);
+  await writeFile(join(media, 'slow.wav'), slow);
+  await truncate(join(media, 'slow.wav'), 90_000_000);
+  await writeFile(join(media, 'good.wav'), silentWav(8000));
+  const { pids } = await underAttack(t, async () => {
+    const [push] = (await gateway.rest('/push/find', { streamName: 'one' })).body;
+    const soundOn = async (soundFile: string): Promise<string> => {
+      const { body } = await gateway.rest('/push/sound_on', {
+        mediaSessionId: push.mediaSessionId,
+        soundFile,
+        loop: false,
+      });
+      return body?.exception;
+    };
+    // libuv has four threads for files.
+    const pipes = await Promise.all(new Array(8).fill('pipe.wav').map(soundOn));
+    t.strictSame([...new Set(pipes)], ['SOUND_FILE_NOT_FOUND']);
+    t.equal(await soundOn('slow.wav'), 'SOUND_FILE_INVALID');
+  });
+  t.equal(pids.size, 0, 'neither reaches a decoder');
+});
+
+t.test('SIGTERM ends the gateway within its ten seconds after all that', async (t) => {
+  const beganMs = performance.now();
+  await gateway.stop();
+  t.ok(performance.now() - beganMs < 10_000);
+});
