@@ -67,7 +67,7 @@ export class FfmpegProcess extends EventEmitter<FfmpegProcessEvents> {
   }
 
   /**
-   * Starts ffmpeg.
+   * Starts ffmpeg. Add listeners as soon as the promise resolves: output that came before is emitted right after.
    *
    * @param purpose a short description for the log
    * @param redact removes secrets from a line of ffmpeg's log
@@ -119,9 +119,12 @@ export class FfmpegProcess extends EventEmitter<FfmpegProcessEvents> {
           if (!child?.pid) return failed(new Error(log.join(' | ') || 'it ended immediately'));
           process = new FfmpegProcess(child, command, log, purpose, logger);
           if (line.output !== 'pipe:1') child.stdout.on('data', (chunk: Buffer) => process!.emit('output', chunk));
-          for (const chunk of early) process.emit('output', chunk);
           logger.debug({ pid: child.pid, purpose }, 'ffmpeg started');
           resolve(process);
+          // After the caller's continuation, which adds its listeners.
+          queueMicrotask(() => {
+            for (const chunk of early) process!.emit('output', chunk);
+          });
         });
       });
       command.run();
