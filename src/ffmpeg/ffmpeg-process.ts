@@ -117,13 +117,14 @@ export class FfmpegProcess extends EventEmitter<FfmpegProcessEvents> {
           command.off('error', failed);
           const child = childOf(command);
           if (!child?.pid) return failed(new Error(log.join(' | ') || 'it ended immediately'));
-          process = new FfmpegProcess(child, command, log, purpose, logger);
-          if (line.output !== 'pipe:1') child.stdout.on('data', (chunk: Buffer) => process!.emit('output', chunk));
+          const started = new FfmpegProcess(child, command, log, purpose, logger);
+          process = started;
+          if (line.output !== 'pipe:1') child.stdout.on('data', (chunk: Buffer) => started.emit('output', chunk));
           logger.debug({ pid: child.pid, purpose }, 'ffmpeg started');
-          resolve(process);
-          // After the caller's continuation, which adds its listeners.
+          resolve(started);
+          // After the caller has continued and added its listeners.
           queueMicrotask(() => {
-            for (const chunk of early) process!.emit('output', chunk);
+            for (const chunk of early) started.emit('output', chunk);
           });
         });
       });

@@ -10,7 +10,7 @@ export interface LoadSignal {
 }
 
 /** The part of a group that the outputs of a rendition receive. */
-export interface Admission {
+export interface Decision {
   /** The group itself where nothing is dropped; `undefined` where nothing is left. */
   readonly admitted: TagGroup | undefined;
   readonly framesDropped: number;
@@ -22,10 +22,10 @@ interface RenditionState {
   /** Frames are useless until the next key frame, because an earlier frame was dropped. */
   awaitsKeyFrame: boolean;
   lastGroup: TagGroup | undefined;
-  lastAdmission: Admission;
+  lastDecision: Decision;
 }
 
-const NOTHING: Admission = { admitted: undefined, framesDropped: 0 };
+const NOTHING: Decision = { admitted: undefined, framesDropped: 0 };
 
 /**
  * Drops what is too late while the gateway is overloaded, between the renditions and their outputs. Outputs of one
@@ -51,7 +51,7 @@ export class LateGroups {
   }
 
   /** Decides about a group, once for all outputs of the rendition. */
-  admit(rendition: Rendition, group: TagGroup, nowMs: number): Admission {
+  admit(rendition: Rendition, group: TagGroup, nowMs: number): Decision {
     let of = this.#renditions.get(rendition);
     if (!of) {
       of = {
@@ -59,18 +59,18 @@ export class LateGroups {
         state: ON_TIME,
         awaitsKeyFrame: false,
         lastGroup: undefined,
-        lastAdmission: NOTHING,
+        lastDecision: NOTHING,
       };
       this.#renditions.set(rendition, of);
     }
     if (of.lastGroup !== group) {
       of.lastGroup = group;
-      of.lastAdmission = this.#decide(of, rendition, group, nowMs);
+      of.lastDecision = this.#decide(of, rendition, group, nowMs);
     }
-    return of.lastAdmission;
+    return of.lastDecision;
   }
 
-  #decide(of: RenditionState, rendition: Rendition, group: TagGroup, nowMs: number): Admission {
+  #decide(of: RenditionState, rendition: Rendition, group: TagGroup, nowMs: number): Decision {
     const newestMs = newestMediaMs(group);
     if (newestMs !== undefined) {
       const latenessMs = of.meter.update(newestMs, nowMs);

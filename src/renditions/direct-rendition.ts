@@ -14,12 +14,11 @@ import { WriteMerger } from './write-merger.ts';
  * takes its place; publishers may change the codec when they return.
  */
 export class DirectRendition extends LiveRendition implements Rendition {
-  readonly #source: MediaSource;
   readonly #openTranscoder: () => VideoTranscoder;
   readonly #writes = new WriteMerger((tags) => this.collect(tags));
   readonly #stopTicking: () => void;
   readonly #onAudio = (tag: FlvTag): void => {
-    if (!this.#transcoder) this.#writes.audio(tag, tickMs(), this.#source.videoCodec === 'h264');
+    if (!this.#transcoder) this.#writes.audio(tag, tickMs(), this.source.videoCodec === 'h264');
   };
   readonly #onVideo = (tag: FlvTag): void => {
     if (tag.sequenceHeader) this.#writes.header(tag, tickMs());
@@ -38,8 +37,7 @@ export class DirectRendition extends LiveRendition implements Rendition {
    * @throws {GatewayError} from `openTranscoder`
    */
   constructor(source: MediaSource, openTranscoder: () => VideoTranscoder) {
-    super();
-    this.#source = source;
+    super(source);
     this.#openTranscoder = openTranscoder;
     this.#hasVideo = this.hasVideo;
     this.#chooseEncoder();
@@ -51,33 +49,25 @@ export class DirectRendition extends LiveRendition implements Rendition {
   }
 
   get metadata(): StreamMetadata {
-    return (this.#transcoder ?? this.#source).metadata;
+    return (this.#transcoder ?? this.source).metadata;
   }
 
   get videoHeader(): FlvTag | undefined {
-    return (this.#transcoder ?? this.#source).videoHeader;
-  }
-
-  get audioHeader(): FlvTag | undefined {
-    return this.#source.audioHeader;
-  }
-
-  get hasVideo(): boolean {
-    return this.#source.videoCodec !== undefined;
+    return (this.#transcoder ?? this.source).videoHeader;
   }
 
   requestKeyFrame(): void {
-    this.#source.requestKeyFrame();
+    this.source.requestKeyFrame();
   }
 
   async close(): Promise<void> {
     if (!this.#closed) {
       this.#closed = true;
       this.#stopTicking();
-      this.#source.off('audio', this.#onAudio);
-      this.#source.off('video', this.#onVideo);
-      this.#source.off('resumed', this.#onResumed);
-      this.#source.off('failed', this.#onFailed);
+      this.source.off('audio', this.#onAudio);
+      this.source.off('video', this.#onVideo);
+      this.source.off('resumed', this.#onResumed);
+      this.source.off('failed', this.#onFailed);
       this.discard();
       this.#closeTranscoder();
     }
@@ -99,7 +89,7 @@ export class DirectRendition extends LiveRendition implements Rendition {
   }
 
   #chooseEncoder(): void {
-    const { videoCodec } = this.#source;
+    const { videoCodec } = this.source;
     const mustEncode = videoCodec !== undefined && videoCodec !== 'h264';
     if (!mustEncode) return this.#closeTranscoder();
     if (this.#transcoder) return;

@@ -2,21 +2,32 @@ import { EventEmitter } from 'node:events';
 import type { FlvTag } from '../media/containers/flv-tag.ts';
 import { TagGroup } from '../media/containers/tag-group.ts';
 import { atEndOfTick, tickMs } from '../runtime/tick.ts';
+import type { MediaSource } from './media-source.ts';
 import { RecentTags } from './recent-tags.ts';
 import type { RenditionEvents } from './rendition.ts';
 
 /**
- * What all renditions have in common: they send groups of tags to all outputs, and keep recent ones for the next
- * output.
+ * What all renditions have in common: they pass on the audio of their source, send groups of tags to all outputs, and
+ * keep recent ones for the next output.
  */
 export class LiveRendition extends EventEmitter<RenditionEvents> {
+  protected readonly source: MediaSource;
   readonly #recent = new RecentTags();
   /** Tags that are sent at the end of this tick. */
   #outgoing: FlvTag[] = [];
 
-  constructor() {
+  constructor(source: MediaSource) {
     super();
+    this.source = source;
     this.setMaxListeners(0);
+  }
+
+  get audioHeader(): FlvTag | undefined {
+    return this.source.audioHeader;
+  }
+
+  get hasVideo(): boolean {
+    return this.source.videoCodec !== undefined;
   }
 
   get recent(): TagGroup | undefined {

@@ -50,7 +50,6 @@ const AVC_SPS_LENGTH = 5 + 6;
  * so both stay in sync. The source may change its codec and size.
  */
 export class VideoTranscoder extends LiveRendition implements Rendition {
-  readonly #source: MediaSource;
   readonly #profile: EncodeProfile;
   readonly #options: VideoTranscoderOptions;
   readonly #onAudio = (tag: FlvTag): void => this.collect([tag]);
@@ -80,8 +79,7 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
   #closed = false;
 
   constructor(source: MediaSource, profile: EncodeProfile, options: VideoTranscoderOptions) {
-    super();
-    this.#source = source;
+    super(source);
     this.#profile = profile;
     this.#options = options;
     this.#watch = new OutputWatch(profile.fps ? 1000 / profile.fps : 0);
@@ -97,19 +95,11 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
   }
 
   get metadata(): StreamMetadata {
-    return this.#metadata ?? this.#source.metadata;
+    return this.#metadata ?? this.source.metadata;
   }
 
   get videoHeader(): FlvTag | undefined {
     return this.#videoHeader;
-  }
-
-  get audioHeader(): FlvTag | undefined {
-    return this.#source.audioHeader;
-  }
-
-  get hasVideo(): boolean {
-    return this.#source.videoCodec !== undefined;
   }
 
   /**
@@ -117,18 +107,18 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
    * request.
    */
   requestKeyFrame(): void {
-    this.#source.requestKeyFrame();
+    this.source.requestKeyFrame();
   }
 
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    this.#source.off('audio', this.#onAudio);
-    this.#source.off('video', this.#onVideo);
-    this.#source.off('frame', this.#onFrame);
-    this.#source.off('failed', this.#onFailed);
-    this.#source.off('resumed', this.#onResumed);
-    this.#source.off('sized', this.#onSized);
+    this.source.off('audio', this.#onAudio);
+    this.source.off('video', this.#onVideo);
+    this.source.off('frame', this.#onFrame);
+    this.source.off('failed', this.#onFailed);
+    this.source.off('resumed', this.#onResumed);
+    this.source.off('sized', this.#onSized);
     clearTimeout(this.#growth);
     this.discard();
     this.#end();
@@ -137,8 +127,8 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
 
   /** Starts ffmpeg as soon as the size of the source is known, because the canvas depends on it. */
   #open(): void {
-    const { width, height } = this.#source.metadata;
-    const codec = this.#source.videoCodec;
+    const { width, height } = this.source.metadata;
+    const codec = this.source.videoCodec;
     if (this.#ffmpeg || !width || !height || !codec) return;
     const command = this.#command(codec, this.#canvas({ width, height }));
     const ffmpeg = new SupervisedFfmpeg(command, 'video encoder', this.#options.logger);
@@ -149,7 +139,7 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
       this.#fed = false;
       this.startOver();
       this.#writeHeader(ffmpeg);
-      this.#source.requestKeyFrame();
+      this.source.requestKeyFrame();
     });
     ffmpeg.on('output', (chunk) => this.#takeOutput(chunk));
     ffmpeg.on('failed', (error) => this.#fail(error));
@@ -169,7 +159,7 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
     const output = videoOutput(this.#profile, source, this.#options.bitrate);
     this.#output = output;
     this.#metadata = {
-      ...this.#source.metadata,
+      ...this.source.metadata,
       width: output.width,
       height: output.height,
       videoBitrate: output.bitrate,
@@ -188,7 +178,7 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
   /** The decoder starts again. The output keeps its size, so its sequence header is usually the same. */
   #resume(): void {
     if (this.#closed) return;
-    const codec = this.#source.videoCodec;
+    const codec = this.source.videoCodec;
     if (this.#ffmpeg && this.#output && codec)
       void this.#ffmpeg.replace(codec === this.#codec ? undefined : this.#command(codec, this.#output));
     if (this.hasVideo === this.#hasVideo) return;
@@ -203,8 +193,8 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
   }
 
   #grow(): void {
-    const { width, height } = this.#source.metadata;
-    const codec = this.#source.videoCodec;
+    const { width, height } = this.source.metadata;
+    const codec = this.source.videoCodec;
     const output = this.#output;
     if (!output || !width || !height || !codec || width * height <= output.width * output.height) return;
     void this.#ffmpeg?.replace(this.#command(codec, this.#canvas({ width, height })));
@@ -217,7 +207,7 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
     if (!this.#fed) {
       if (!tag.keyFrame || tag.sequenceHeader) return;
       this.#fed = true;
-      if (this.#source.videoHeader) this.#writeTag({ ...this.#source.videoHeader, timestamp });
+      if (this.source.videoHeader) this.#writeTag({ ...this.source.videoHeader, timestamp });
     }
     this.#writeTag({ ...tag, timestamp });
     this.#watchOutput(tag.timestamp);

@@ -1,8 +1,7 @@
-import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
-import { createServer } from 'node:http';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { startLoopbackServer, type LoopbackServer } from './loopback-server.ts';
 import { waitFor } from './wait.ts';
 
 const PAGE_FILES = fileURLToPath(new URL('./page/', import.meta.url));
@@ -14,14 +13,9 @@ const TYPES: Record<string, string> = {
   css: 'text/css; charset=utf-8',
 };
 
-export interface PageServer {
-  readonly url: string;
-  close(): Promise<void>;
-}
-
 /** Serves the test page and, below `/websdk/`, the unmodified official Web SDK. */
-export async function startPageServer(): Promise<PageServer> {
-  const server = createServer((request, response) => {
+export async function startPageServer(): Promise<LoopbackServer> {
+  return startLoopbackServer((request, response) => {
     const path = new URL(request.url ?? '/', 'http://page').pathname;
     const name = path === '/' ? 'index.html' : path.slice(1);
     // The path of a parsed URL has no "..".
@@ -35,17 +29,6 @@ export async function startPageServer(): Promise<PageServer> {
       () => response.writeHead(404).end(),
     );
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  return {
-    url: `http://127.0.0.1:${port}/`,
-    async close() {
-      server.closeAllConnections();
-      server.close();
-      await once(server, 'close');
-    },
-  };
 }
 
 export interface StreamOutcome {
@@ -102,7 +85,7 @@ export class SdkPage {
     });
   }
 
-  static async open(browser: PageBrowser, server: PageServer): Promise<SdkPage> {
+  static async open(browser: PageBrowser, server: LoopbackServer): Promise<SdkPage> {
     const page = await browser.newPage();
     await page.goto(server.url);
     return new SdkPage(page);

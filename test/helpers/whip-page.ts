@@ -1,10 +1,9 @@
-import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { BrowserPage, PageBrowser, PageServer } from './sdk-page.ts';
+import { startLoopbackServer, type LoopbackServer } from './loopback-server.ts';
+import type { BrowserPage, PageBrowser } from './sdk-page.ts';
 
 const PAGE_FILES = fileURLToPath(new URL('./page/', import.meta.url));
 const WHIP_CLIENT = fileURLToPath(import.meta.resolve('@eyevinn/whip-web-client'));
@@ -42,7 +41,7 @@ export const { ${names.join(', ')} } = load(${JSON.stringify(file)});
 }
 
 /** Serves the WHIP test page and the unmodified WHIP client of Eyevinn. */
-export async function startWhipPageServer(): Promise<PageServer> {
+export async function startWhipPageServer(): Promise<LoopbackServer> {
   const require = createRequire(WHIP_CLIENT);
   const files = new Map<string, string | Buffer>([
     ['/', readFileSync(join(PAGE_FILES, 'whip.html'))],
@@ -52,7 +51,7 @@ export async function startWhipPageServer(): Promise<PageServer> {
     ['/modules/events.js', asBrowserModule(require.resolve('events/'), ['EventEmitter'])],
     ['/modules/sdp-transform.js', asBrowserModule(require.resolve('sdp-transform'), ['parse', 'write'])],
   ]);
-  const server = createServer((request, response) => {
+  return startLoopbackServer((request, response) => {
     const content = files.get(request.url ?? '');
     if (content === undefined) response.writeHead(404).end();
     else
@@ -62,17 +61,6 @@ export async function startWhipPageServer(): Promise<PageServer> {
         })
         .end(content);
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  return {
-    url: `http://127.0.0.1:${port}/`,
-    async close() {
-      server.closeAllConnections();
-      server.close();
-      await once(server, 'close');
-    },
-  };
 }
 
 export interface PageAnswer {
@@ -117,7 +105,7 @@ export class WhipPage {
     this.page = page;
   }
 
-  static async open(browser: PageBrowser, server: PageServer): Promise<WhipPage> {
+  static async open(browser: PageBrowser, server: LoopbackServer): Promise<WhipPage> {
     const page = await browser.newPage();
     await page.goto(server.url);
     return new WhipPage(page);
