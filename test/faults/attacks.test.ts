@@ -204,13 +204,8 @@ t.test('a VP8 key frame that claims 8192x8192', async (t) => {
   const frame = execFileSync('ffmpeg', ['-loglevel', 'error', ...source, 'pipe:1']).subarray(32 + 12);
   const payload = Buffer.concat([Buffer.of(0x10), frame]);
   const { memory, atOnce } = await underAttack(t, async () => {
-    const attacker = await publishSteadily(t, {
-      stream: 'huge',
-      codec: 'vp8',
-      payload,
-      everyMs: 40,
-      clockRate: 90_000,
-    });
+    const track: Steady = { stream: 'huge', codec: 'vp8', payload, everyMs: 40, clockRate: 90_000 };
+    await publishSteadily(t, track);
     const { mediaSessionId } = await gateway.startPush({ streamName: 'huge', rtmpUrl });
     await gateway.reached(mediaSessionId, 'pushing');
     const claim = Buffer.from(payload);
