@@ -63,7 +63,7 @@ const pushedFrames = (frames: number): Promise<unknown> =>
     return streams.length === NEIGHBOURS.length && streams.every((stream) => stream.frames >= frames);
   });
 
-/** Highest figures of the gateway's ffmpegs. */
+/** Highest figures of the gateway's ffmpegs, without those that encode audio. */
 interface Ffmpegs {
   atOnce: number;
   /** Megabytes of one of them. */
@@ -77,7 +77,9 @@ async function underAttack(t: Test, attack: () => Promise<void>): Promise<Ffmpeg
   const memoryBefore = peakMemory(gateway.pid);
   const ffmpegs: Ffmpegs = { atOnce: 0, memory: 0, pids: new Set() };
   const looks = setInterval(() => {
-    const running = gateway.children().filter(({ args }) => args[0]!.endsWith('ffmpeg'));
+    const running = gateway
+      .children()
+      .filter(({ role, args }) => role !== 'audio-encoder' && args[0]!.endsWith('ffmpeg'));
     ffmpegs.atOnce = Math.max(ffmpegs.atOnce, running.length);
     for (const { pid } of running) {
       ffmpegs.memory = Math.max(ffmpegs.memory, peakMemory(pid));
@@ -173,6 +175,7 @@ t.test('80 snapshots over 20 WebSockets', async (t) => {
 t.test('Opus packets of five bytes that claim 120 ms each', async (t) => {
   const [payload] = opusPackets('sine=frequency=440', 1);
   const before = gateway.children('audio-encoder').map(({ pid }) => pid);
+  t.ok(before.length > 0);
   await underAttack(t, async () => {
     const attacker = await publishSteadily(t, {
       stream: 'claims',
@@ -192,9 +195,10 @@ t.test('Opus packets of five bytes that claim 120 ms each', async (t) => {
       send('claims', Buffer.of(0x19, 0, 0, 0, 0), attacker.timestamp() + packet * 5760);
     await waitFor('the packets to have been encoded', async () => (await pushed()) > framesBefore + 100);
   });
+  const after = gateway.children('audio-encoder').map(({ pid }) => pid);
   t.strictSame(
-    gateway.children('audio-encoder').map(({ pid }) => pid),
-    before,
+    before.filter((pid) => !after.includes(pid)),
+    [],
     'no audio encoder was killed',
   );
 });
