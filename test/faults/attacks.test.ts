@@ -8,6 +8,7 @@ import { WebSocket } from 'ws';
 import { BenchProcess } from '../../bench/child-process.ts';
 import type { PublisherRequests } from '../../bench/publishers-main.ts';
 import type { SinkRequests, SinkStream } from '../../bench/sink-main.ts';
+import type { TransponderView } from '../../src/outputs/push/transponder-view.ts';
 import { startGateway } from '../helpers/gateway.ts';
 import { opusPackets, OPUS_PACKET_MS } from '../helpers/opus.ts';
 import { peakMemory } from '../helpers/processes.ts';
@@ -138,6 +139,10 @@ async function publishSteadily(t: Test, track: Steady): Promise<{ timestamp: () 
   return { timestamp: () => timestamp, stop: () => clearInterval(timer) };
 }
 
+/** The gateway may publish a stream a moment after its client is connected. */
+const push = (streamName: string): Promise<TransponderView> =>
+  waitFor('a push', () => gateway.startPush({ streamName, rtmpUrl }));
+
 const send = (stream: string, payload: Buffer, timestamp: number): void =>
   void attackers.ask('send', { stream, payload: payload.toString('base64'), timestamp });
 
@@ -184,7 +189,7 @@ t.test('Opus packets of five bytes that claim 120 ms each', async (t) => {
       everyMs: OPUS_PACKET_MS,
       clockRate: 48_000,
     });
-    const { mediaSessionId } = await gateway.startPush({ streamName: 'claims', rtmpUrl });
+    const { mediaSessionId } = await push('claims');
     await gateway.reached(mediaSessionId, 'pushing');
     attacker.stop();
     const pushed = async (): Promise<number> =>
@@ -210,7 +215,7 @@ t.test('a VP8 key frame that claims 8192x8192', async (t) => {
   const { memory, atOnce } = await underAttack(t, async () => {
     const track: Steady = { stream: 'huge', codec: 'vp8', payload, everyMs: 40, clockRate: 90_000 };
     await publishSteadily(t, track);
-    const { mediaSessionId } = await gateway.startPush({ streamName: 'huge', rtmpUrl });
+    const { mediaSessionId } = await push('huge');
     await gateway.reached(mediaSessionId, 'pushing');
     const claim = Buffer.from(payload);
     // RFC 6386, 9.1: behind the frame tag and the start code.

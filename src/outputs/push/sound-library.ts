@@ -129,7 +129,7 @@ export class SoundLibrary {
       if (!(error instanceof UndecodableError)) throw error;
       throw new GatewayError(
         'SOUND_FILE_INVALID',
-        `soundFile ${JSON.stringify(name)} cannot be decoded: ${error.message}. Use a WAV file with PCM.`,
+        `soundFile ${JSON.stringify(name)} cannot be decoded: ${error.message.replaceAll(path, name)}. Use a WAV file with PCM.`,
         { cause: error },
       );
     });
