@@ -36,6 +36,27 @@ export class PendingSessions {
    * @throws {GatewayError} LIMIT_REACHED
    */
   enter(clientAddress?: string): () => void {
+    this.check(clientAddress);
+    const client = clientOf(clientAddress);
+    this.#perClient.set(client, (this.#perClient.get(client) ?? 0) + 1);
+    this.#total++;
+    let entered = true;
+    return () => {
+      if (!entered) return;
+      entered = false;
+      this.#total--;
+      const left = this.#perClient.get(client)! - 1;
+      if (left > 0) this.#perClient.set(client, left);
+      else this.#perClient.delete(client);
+    };
+  }
+
+  /**
+   * Refuses a client without a free slot, before its offer is parsed.
+   *
+   * @throws {GatewayError} LIMIT_REACHED
+   */
+  check(clientAddress?: string): void {
     const { perClient, total } = this.#limits;
     const client = clientOf(clientAddress);
     const ofClient = this.#perClient.get(client) ?? 0;
@@ -49,17 +70,6 @@ export class PendingSessions {
         'LIMIT_REACHED',
         `${total} sessions are waiting for their connection (max_pending_sessions). Try again in some seconds.`,
       );
-    this.#perClient.set(client, ofClient + 1);
-    this.#total++;
-    let entered = true;
-    return () => {
-      if (!entered) return;
-      entered = false;
-      this.#total--;
-      const left = this.#perClient.get(client)! - 1;
-      if (left > 0) this.#perClient.set(client, left);
-      else this.#perClient.delete(client);
-    };
   }
 }
 

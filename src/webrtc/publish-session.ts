@@ -93,9 +93,10 @@ export class PublishSession extends EventEmitter<PublishSessionEvents> implement
     });
   }
 
-  /** @throws {GatewayError} INVALID_SDP, NO_COMMON_CODECS, or as {@link WorkerPool.pick} */
+  /** @throws {GatewayError} INVALID_SDP, NO_COMMON_CODECS, LIMIT_REACHED, or as {@link WorkerPool.pick} */
   static async create(options: PublishSessionOptions): Promise<PublishSession> {
     const worker = options.pool.pick();
+    worker.pending.check(options.clientAddress);
     const offer = parseOffer(options.offerSdp, {
       offerer: 'sends',
       congestionFeedback: worker.congestionFeedback,

@@ -26,6 +26,11 @@ t.test('offers without a client take few slots of their address, and for five se
 
   const sessions = await Promise.all([1, 2, 3].map(() => offer('192.0.2.1')));
   await t.rejects(offer('192.0.2.1'), { code: 'LIMIT_REACHED', message: /max_pending_sessions_per_ip/ });
+  await t.rejects(
+    PublishSession.create({ pool, offerSdp: 'v=0', clientAddress: '192.0.2.1', logger: silentLogger }),
+    { code: 'LIMIT_REACHED' },
+    'before the offer is parsed',
+  );
   sessions.push(await offer('192.0.2.2'));
   sessions[0]!.close();
   sessions.push(await offer('192.0.2.1'));

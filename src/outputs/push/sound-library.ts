@@ -11,6 +11,14 @@ export interface SoundClip {
   readonly frames: readonly Buffer[];
 }
 
+/** A clip that is encoded or being encoded. */
+interface Entry {
+  readonly clip: Promise<SoundClip>;
+  readonly abort: AbortController;
+  /** Number of callers that have not given up. */
+  waiting: number;
+}
+
 /** Ten minutes of CD audio. A clip is kept in memory in encoded form, a tenth of that. */
 const MAX_FILE_BYTES = 100 * 1024 * 1024;
 const MAX_CLIPS = 32;
@@ -28,7 +36,7 @@ export class SoundLibrary {
   readonly #format: ClipFormat;
   readonly #logger: Logger;
   /** By path, size and modification time, the least recently used first. */
-  readonly #clips = new Map<string, Promise<SoundClip>>();
+  readonly #clips = new Map<string, Entry>();
 
   /** @param format the format that destinations get */
   constructor(directory: string, format: ClipFormat, logger: Logger) {
@@ -40,22 +48,45 @@ export class SoundLibrary {
   /**
    * Loads a file of the media directory.
    *
+   * @param signal the caller gives up. When nobody else waits for the clip, its encoder is stopped, and the reason of
+   * the signal is thrown
    * @throws {GatewayError} SOUND_FILE_NOT_FOUND, also for what is outside the directory or not a regular file;
    * SOUND_FILE_INVALID for what is not a RIFF WAV file; ENCODER_FAILED if ffmpeg cannot be started; LIMIT_REACHED if
    * there are no file descriptors left
    */
-  async load(name: string): Promise<SoundClip> {
+  async load(name: string, signal?: AbortSignal): Promise<SoundClip> {
     const path = await this.#locate(name);
     const { key, channels } = await this.#inspect(path, name);
-    let clip = this.#clips.get(key);
+    signal?.throwIfAborted();
+    const entry = this.#clips.get(key) ?? this.#start(key, path, channels, name);
+    // The one used last is at the end.
     this.#clips.delete(key);
-    clip ??= this.#encode(path, channels, name).catch((error: unknown) => {
-      this.#clips.delete(key);
-      throw error;
-    });
-    this.#clips.set(key, clip);
+    this.#clips.set(key, entry);
     if (this.#clips.size > MAX_CLIPS) this.#clips.delete(this.#clips.keys().next().value!);
-    return clip;
+    entry.waiting++;
+    const giveUp = (): void => {
+      if (--entry.waiting > 0) return;
+      this.#forget(key, entry);
+      entry.abort.abort(signal!.reason);
+    };
+    signal?.addEventListener('abort', giveUp);
+    try {
+      return await entry.clip;
+    } finally {
+      signal?.removeEventListener('abort', giveUp);
+    }
+  }
+
+  #start(key: string, path: string, channels: number, name: string): Entry {
+    const abort = new AbortController();
+    const entry: Entry = { clip: this.#encode(path, channels, name, abort.signal), abort, waiting: 0 };
+    entry.clip.catch(() => this.#forget(key, entry));
+    return entry;
+  }
+
+  /** Another one may have taken its place. */
+  #forget(key: string, entry: Entry): void {
+    if (this.#clips.get(key) === entry) this.#clips.delete(key);
   }
 
   async #locate(name: string): Promise<string> {
@@ -96,12 +127,14 @@ export class SoundLibrary {
     }
   }
 
-  async #encode(path: string, channels: number, name: string): Promise<SoundClip> {
-    const frames = await encodeClip({ file: path, channels }, this.#format, this.#logger).catch((error: unknown) => {
+  async #encode(path: string, channels: number, name: string, signal: AbortSignal): Promise<SoundClip> {
+    const source = { file: path, channels };
+    const frames = await encodeClip(source, this.#format, this.#logger, signal).catch((error: unknown) => {
+      signal.throwIfAborted();
       if (!(error instanceof UndecodableError)) throw error;
       throw new GatewayError(
         'SOUND_FILE_INVALID',
-        `soundFile ${JSON.stringify(name)} cannot be decoded. Use a WAV file with PCM.`,
+        `soundFile ${JSON.stringify(name)} cannot be decoded: ${error.message.replaceAll(path, name)}. Use a WAV file with PCM.`,
         { cause: error },
       );
     });

@@ -8,7 +8,7 @@ import type { LiveStream } from '../../streams/live-stream.ts';
 import type { StreamRegistry } from '../../streams/stream-registry.ts';
 import { OutputSet } from '../output-set.ts';
 import { parseDestination, type AddressingRules, type Destination } from '../../net/destination.ts';
-import type { SoundLibrary } from './sound-library.ts';
+import type { SoundClip, SoundLibrary } from './sound-library.ts';
 import { Transponder, type TransponderEnvironment } from './transponder.ts';
 import type { TransponderHistory } from './transponder-history.ts';
 import type { StartRequest, TransponderControl, TransponderFilter, TransponderView } from './transponder-view.ts';
@@ -80,7 +80,7 @@ export class TransponderManager implements TransponderControl {
   }
 
   async #start(request: StartRequest, destination: Destination): Promise<TransponderView> {
-    const { encoders, sounds, environment } = this.#options;
+    const { encoders, environment } = this.#options;
     const key = JSON.stringify([request.streamName, ...identity(destination)]);
     // An ended transponder may still be closing its connection. Until then the server would refuse the same name.
     while (this.#closing.has(key)) await this.#closing.get(key);
@@ -101,7 +101,7 @@ export class TransponderManager implements TransponderControl {
       const { options } = request;
       const sound =
         options?.action === 'sound_on'
-          ? { clip: await sounds.load(options.soundFile), loop: options.loop ?? false }
+          ? { clip: await this.#loadSound(options.soundFile, stream, 'ended'), loop: options.loop ?? false }
           : undefined;
       const lease = await encoders.acquire(stream, profile);
       if (this.#closed || stream.endedBy) {
@@ -160,8 +160,9 @@ export class TransponderManager implements TransponderControl {
   }
 
   async soundOn(mediaSessionId: string, soundFile: string, loop: boolean): Promise<void> {
-    const order = this.#get(mediaSessionId).orderSound();
-    const clip = await this.#options.sounds.load(soundFile);
+    const transponder = this.#get(mediaSessionId);
+    const order = transponder.orderSound();
+    const clip = await this.#loadSound(soundFile, transponder, 'closed');
     // Looked up again, because it may have ended while the file was read.
     this.#get(mediaSessionId).soundOn(clip, loop, order);
   }
@@ -194,6 +195,19 @@ export class TransponderManager implements TransponderControl {
       return this.#parse(request).redacted;
     } catch {
       return '';
+    }
+  }
+
+  /** Loads a sound file for a stream or a push. When that ends, the file is not encoded any further. */
+  async #loadSound(name: string, user: EventEmitter, end: string): Promise<SoundClip> {
+    const abort = new AbortController();
+    const giveUp = (): void =>
+      abort.abort(new GatewayError('TRANSPONDER_NOT_FOUND', 'The push has ended while its sound file was read.'));
+    user.once(end, giveUp);
+    try {
+      return await this.#options.sounds.load(name, abort.signal);
+    } finally {
+      user.off(end, giveUp);
     }
   }
 

@@ -7,8 +7,13 @@ import { join } from 'node:path';
 import t from 'tap';
 import { silentLogger } from '../../../../src/observe/logger.ts';
 import { SoundLibrary, wavChannels } from '../../../../src/outputs/push/sound-library.ts';
+import { childrenOf } from '../../../helpers/processes.ts';
+import { waitFor } from '../../../helpers/wait.ts';
 import { silentWav } from '../../../helpers/wav.ts';
+import { wrapFfmpeg } from '../../../helpers/wrapped-ffmpeg.ts';
 
+// Takes for ever while there is a file `hang`.
+const wrapped = await wrapFfmpeg(t, 'case "$*" in *adts*) [ -e "$FOLDER/hang" ] && exec sleep 60;; esac');
 const folder = await mkdtemp(join(tmpdir(), 'sounds-'));
 t.teardown(() => rm(folder, { recursive: true }));
 
@@ -17,6 +22,9 @@ await mkdir(join(media, 'jingles'), { recursive: true });
 await writeFile(join(media, 'second.wav'), silentWav(8000));
 await writeFile(join(media, 'jingles', 'short.wav'), silentWav(800, 2));
 await writeFile(join(media, 'text.wav'), 'not a sound');
+const slow = silentWav(800);
+slow.writeUInt32LE(100, 24);
+await writeFile(join(media, 'slow.wav'), slow);
 await writeFile(join(media, 'empty.wav'), silentWav(0));
 await writeFile(join(folder, 'outside.wav'), silentWav(800));
 await mkdir(join(folder, 'media-of-others'));
@@ -31,6 +39,25 @@ t.test('a file is encoded once, as frames of 21.3 ms', async (t) => {
   t.equal(again, clip, 'shared, even if it is requested twice at once');
   t.ok(Math.abs(clip.frames.length - 47) <= 1, `${clip.frames.length} frames in a second`);
   t.ok((await library.load('jingles/short.wav')).frames.length >= 4);
+});
+
+t.test('an encoder ends when the last caller that waits for it has given up', async (t) => {
+  await writeFile(join(wrapped, 'hang'), '');
+  await writeFile(join(media, 'hang.wav'), silentWav(8000));
+  const encoders = (): number => childrenOf(process.pid).filter(({ args }) => args.includes('sleep')).length;
+  const [first, second] = [new AbortController(), new AbortController()];
+  const loads = [first, second].map(({ signal }) => library.load('hang.wav', signal));
+  const results = Promise.allSettled(loads);
+  await waitFor('the encoder', () => encoders() === 1);
+  first.abort(new Error('first'));
+  t.equal(encoders(), 1, 'another caller waits');
+  await rm(join(wrapped, 'hang'));
+  second.abort(new Error('second'));
+  const again = library.load('hang.wav', new AbortController().signal);
+  t.match(await results, [{ reason: { message: 'second' } }, { reason: { message: 'second' } }]);
+  t.equal(encoders(), 0);
+  t.ok((await again).frames.length > 40, 'a caller that comes then gets the clip');
+  t.equal(await library.load('hang.wav'), await again, 'which is kept');
 });
 
 t.test('a changed file is read again', async (t) => {
@@ -67,6 +94,10 @@ t.test('pipes and sockets are not found, without blocking', async (t) => {
 
 t.test('files that are not valid audio', async (t) => {
   await t.rejects(library.load('text.wav'), { code: 'SOUND_FILE_INVALID', message: /text\.wav.*RIFF WAV/ });
+  await t.rejects(library.load('slow.wav'), {
+    code: 'SOUND_FILE_INVALID',
+    message: /slow\.wav.*sample rate is 100 Hz/,
+  });
   await t.rejects(library.load('empty.wav'), { code: 'SOUND_FILE_INVALID' });
   await t.rejects(library.load('long.wav'), { code: 'SOUND_FILE_INVALID', message: /larger than 100 MB/ });
 });

@@ -1,4 +1,4 @@
-import { EventEmitter } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { setImmediate as immediate } from 'node:timers/promises';
 import t from 'tap';
 import type { Test } from 'tap';
@@ -324,6 +324,26 @@ t.test('of several sound orders the last one wins, however long its file takes t
   clips.get('long.wav')!.resolve(clip);
   await loops;
   t.equal(sounds(), false);
+});
+
+t.test('a sound file is not encoded any further when its push or its stream has ended', async (t) => {
+  const signals: AbortSignal[] = [];
+  const load = async (_name: string, signal: AbortSignal): Promise<SoundClip> => {
+    signals.push(signal);
+    await once(signal, 'abort');
+    throw signal.reason;
+  };
+  const { registry, manager } = await setUp(t, { sounds: { load } as unknown as SoundLibrary });
+  const stream = registry.publish('show', publisher('p', 'h264'));
+  const { mediaSessionId: id } = await manager.start({ streamName: 'show', rtmpUrl: 'rtmp://127.0.0.1/live' });
+  const on = manager.soundOn(id, 'a.wav', true);
+  t.equal(signals[0]!.aborted, false);
+  await Promise.all([t.rejects(on, { code: 'TRANSPONDER_NOT_FOUND' }), manager.terminate(id)]);
+  const options = { action: 'sound_on', soundFile: 'a.wav' } as const;
+  const started = manager.start({ streamName: 'show', rtmpUrl: 'rtmp://127.0.0.1/live', options });
+  await waitFor('the sound file', () => signals.length === 2, { every: 1 });
+  registry.end(stream, new GatewayError('STREAM_STOPPED', 'Stopped'));
+  await t.rejects(started, { code: 'STREAM_STOPPED' });
 });
 
 t.test('a failed rtmp_push_auto_start is in the log and in the history', async (t) => {
