@@ -20,10 +20,7 @@ export class DirectRendition extends LiveRendition implements Rendition {
   readonly #onAudio = (tag: FlvTag): void => {
     if (!this.#transcoder) this.#writes.audio(tag, tickMs(), this.source.videoCodec === 'h264');
   };
-  readonly #onVideo = (tag: FlvTag): void => {
-    if (tag.sequenceHeader) this.#writes.header(tag, tickMs());
-    else this.#writes.frame(tag, tickMs(), this.outputs);
-  };
+  readonly #onVideo = (tag: FlvTag): void => this.#writes.video(tag);
   readonly #onTranscoded = (group: TagGroup): void => this.sendGroup(group);
   readonly #onResumed = (): void => this.#resume();
   readonly #onFailed = (error: GatewayError): void => void this.emit('failed', error);

@@ -34,11 +34,6 @@ export class LiveRendition extends EventEmitter<RenditionEvents> {
     return this.#recent.since(tickMs());
   }
 
-  /** Number of outputs. */
-  protected get outputs(): number {
-    return this.listenerCount('tags');
-  }
-
   /** Sends all tags of one event-loop tick as one group: after a stall of the network there may be many frames. */
   protected collect(tags: readonly FlvTag[]): void {
     if (this.#outgoing.length === 0) atEndOfTick(this.#release);
