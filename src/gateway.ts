@@ -22,6 +22,7 @@ import { WorkerPool } from './webrtc/worker-pool.ts';
 import type { Logger } from './observe/logger.ts';
 import { Metrics } from './observe/metrics.ts';
 import { registerRuntimeMetrics } from './observe/runtime-metrics.ts';
+import { ClientSessions } from './publish/client-sessions.ts';
 import { Players } from './publish/players.ts';
 import { Publications } from './publish/publications.ts';
 import { closeAll, type Closable } from './runtime/close-all.ts';
@@ -202,8 +203,10 @@ async function assemble(
     maxPlayers: settings.max_players,
     learnFrameSize: (stream) => learnFrameSize(stream, encoders, keyFrames),
   });
+  const sessions = new ClientSessions();
   const signalling = {
     publications,
+    sessions,
     players,
     registry,
     authorizer,
@@ -225,6 +228,8 @@ async function assemble(
     logger,
     control: transponders,
     registry,
+    sessions,
+    takePng: (stream) => snapshots.take(stream, 'png'),
     metrics,
     isOverloaded: () => overload.overloaded,
     ...(certificate && { certificate }),
@@ -239,8 +244,8 @@ async function assemble(
         isAllowed: requireAction(authorizer, 'console', 'play'),
         ...(embedded && { embedded: { rtmpUrl: embedded.rtmpUrl, httpFlvPort: embedded.httpFlvPort } }),
       }),
-      whipRoutes({ settings, authorizer, publications, logger }),
-      whepRoutes({ settings, authorizer, players, logger }),
+      whipRoutes({ settings, authorizer, publications, sessions, logger }),
+      whepRoutes({ settings, authorizer, players, sessions, logger }),
     ],
   });
   // The last one: it says `closing` while the others close.

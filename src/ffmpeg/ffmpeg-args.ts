@@ -237,8 +237,15 @@ export function toH264(container: 'flv' | 'ivf', output: VideoOutput, maxPixels:
   };
 }
 
-/** One frame of a stream as JPEG. */
-export function toJpeg(container: 'flv' | 'ivf', maxPixels: number): FfmpegCommandLine {
+export type ImageFormat = 'jpeg' | 'png';
+
+const IMAGE_CODECS: Readonly<Record<ImageFormat, readonly string[]>> = {
+  jpeg: ['-c:v', 'mjpeg', '-pix_fmt', 'yuvj420p', '-q:v', '4'],
+  png: ['-c:v', 'png', '-pix_fmt', 'rgb24'],
+};
+
+/** One frame of a stream as an image. */
+export function toImage(format: ImageFormat, container: 'flv' | 'ivf', maxPixels: number): FfmpegCommandLine {
   return {
     inputOptions: ['-threads', '1', '-max_pixels', String(maxPixels), '-f', container],
     input: 'pipe:0',
@@ -247,12 +254,7 @@ export function toJpeg(container: 'flv' | 'ivf', maxPixels: number): FfmpegComma
       '0:v:0',
       '-frames:v',
       '1',
-      '-c:v',
-      'mjpeg',
-      '-pix_fmt',
-      'yuvj420p',
-      '-q:v',
-      '4',
+      ...IMAGE_CODECS[format],
       '-f',
       'image2pipe',
     ],

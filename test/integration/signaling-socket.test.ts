@@ -5,6 +5,7 @@ import { WebSocket } from 'ws';
 import type { Authorizer } from '../../src/access/authorizer.ts';
 import { Certificate } from '../../src/net/certificate.ts';
 import { GatewayError } from '../../src/errors.ts';
+import { ClientSessions } from '../../src/publish/client-sessions.ts';
 import { silentLogger } from '../../src/observe/logger.ts';
 import { ownerOf } from '../../src/signaling/auth-token.ts';
 import type { LiveStream } from '../../src/streams/live-stream.ts';
@@ -83,7 +84,9 @@ const { publications, players } = createPublishing({ pool, registry, pushes });
 /** Exceeds the socket buffers of a connection. */
 const SNAPSHOT = Buffer.alloc(12_000_000, 'x');
 const snapshots: string[] = [];
+const sessions = new ClientSessions();
 const context = {
+  sessions,
   publications,
   players,
   registry,

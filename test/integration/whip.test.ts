@@ -4,6 +4,7 @@ import t from 'tap';
 import { SettingsSchema } from '../../src/config/schema.ts';
 import { createAuthorizer } from '../../src/access/create-authorizer.ts';
 import { HttpApp } from '../../src/api/app.ts';
+import { ClientSessions } from '../../src/publish/client-sessions.ts';
 import { silentLogger } from '../../src/observe/logger.ts';
 import { Metrics } from '../../src/observe/metrics.ts';
 import { StreamRegistry } from '../../src/streams/stream-registry.ts';
@@ -47,6 +48,8 @@ t.teardown(async () => {
   await pool.close();
 });
 
+const sessions = new ClientSessions();
+
 /** An HTTP listener on its own port; all of them share streams and workers. */
 async function listen(values: Record<string, string> = {}): Promise<string> {
   const settings = SettingsSchema.parse({
@@ -61,14 +64,16 @@ async function listen(values: Record<string, string> = {}): Promise<string> {
     { maxPlayers: settings.max_players },
   );
   const routes = [
-    whipRoutes({ settings, authorizer, publications, logger: silentLogger }),
-    whepRoutes({ settings, authorizer, players, logger: silentLogger }),
+    whipRoutes({ settings, authorizer, publications, sessions, logger: silentLogger }),
+    whepRoutes({ settings, authorizer, players, sessions, logger: silentLogger }),
   ];
   const app = await HttpApp.create({
     settings,
     authorizer,
     control,
     registry,
+    sessions,
+    takePng: () => Promise.reject(new Error('unused')),
     metrics: new Metrics(),
     logger: silentLogger,
     workers: () => ({ alive: 1, wanted: 1 }),

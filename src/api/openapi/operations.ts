@@ -1,7 +1,24 @@
 import type { z } from 'zod';
 import type { ErrorCode } from '../../errors.ts';
 import { FilterSchema, SoundOnSchema, StartSchema, TransponderIdSchema } from '../wcs/schemas.ts';
-import { ErrorSchema, HealthSchema, StreamSchema, TransponderSchema } from './answers.ts';
+import {
+  ConnectionFilterSchema,
+  ConnectionIdSchema,
+  DataSchema,
+  SnapshotSchema,
+  StreamEventSchema,
+  StreamFilterSchema,
+  StreamTerminateSchema,
+} from '../wcs/session-schemas.ts';
+import {
+  ConnectionSchema,
+  ErrorSchema,
+  HealthSchema,
+  SnapshotAnswerSchema,
+  StreamSchema,
+  StreamSessionSchema,
+  TransponderSchema,
+} from './answers.ts';
 
 /** The HTTP interface as the OpenAPI document describes it. Fields come from the schemas, statuses from the error table. */
 
@@ -12,6 +29,16 @@ export const SCHEMAS = {
   SoundOn: SoundOnSchema,
   Transponder: TransponderSchema,
   Stream: StreamSchema,
+  StreamFilter: StreamFilterSchema,
+  StreamTerminate: StreamTerminateSchema,
+  SnapshotRequest: SnapshotSchema,
+  StreamEvent: StreamEventSchema,
+  Data: DataSchema,
+  ConnectionFilter: ConnectionFilterSchema,
+  ConnectionId: ConnectionIdSchema,
+  StreamSession: StreamSessionSchema,
+  Connection: ConnectionSchema,
+  Snapshot: SnapshotAnswerSchema,
   Health: HealthSchema,
   Error: ErrorSchema,
 } satisfies Record<string, z.ZodObject>;
@@ -24,7 +51,7 @@ export interface Operation {
   readonly method: 'get' | 'post' | 'patch' | 'delete';
   readonly path: string;
   readonly id: string;
-  readonly tag: 'Push' | 'Inspection' | 'Monitoring' | 'WHIP' | 'WHEP';
+  readonly tag: 'Push' | 'Streams' | 'Connections' | 'Inspection' | 'Monitoring' | 'WHIP' | 'WHEP';
   readonly summary: string;
   readonly body?: { readonly schema: SchemaName; readonly required: boolean } | { readonly text: TextType };
   /** Status of success, 200 unless set. */
@@ -123,6 +150,129 @@ const PUSH: readonly Operation[] = [
     summary: 'Send a sound file instead of the audio',
     body: { schema: 'SoundOn', required: true },
     errors: [...BODY, ...NOT_FOUND, 'SOUND_FILE_NOT_FOUND', 'SOUND_FILE_INVALID'],
+  },
+];
+
+const STREAM_NOT_FOUND: readonly ErrorCode[] = ['STREAM_NOT_FOUND'];
+const SESSION_NOT_FOUND: readonly ErrorCode[] = ['SESSION_NOT_FOUND'];
+const SESSIONS = { listOf: 'StreamSession' } as const;
+const CONNECTIONS = { listOf: 'Connection' } as const;
+const FORMAT: Operation['query'] = {
+  format: { schema: { type: 'string', enum: ['text', 'json'], default: 'text' }, description: 'Format of the answer.' },
+};
+
+const SESSION_METHODS: readonly Operation[] = [
+  {
+    method: 'post',
+    path: '/rest-api/stream/find',
+    id: 'findStreams',
+    tag: 'Streams',
+    summary: 'Find publishers and players; an empty filter finds all',
+    body: { schema: 'StreamFilter', required: false },
+    answer: SESSIONS,
+    errors: [...BODY, ...STREAM_NOT_FOUND],
+  },
+  {
+    method: 'get',
+    path: '/rest-api/stream/find_all',
+    id: 'listStreamSessions',
+    tag: 'Streams',
+    summary: 'All publishers and players',
+    answer: SESSIONS,
+    errors: STREAM_NOT_FOUND,
+  },
+  {
+    method: 'post',
+    path: '/rest-api/stream/find_all',
+    id: 'listStreamSessionsByPost',
+    tag: 'Streams',
+    summary: 'All publishers and players, for clients that always send POST',
+    answer: SESSIONS,
+    errors: [...BODY, ...STREAM_NOT_FOUND],
+  },
+  {
+    method: 'post',
+    path: '/rest-api/stream/terminate',
+    id: 'terminateStream',
+    tag: 'Streams',
+    summary: 'End publishers or players by id, or the publisher of a name',
+    body: { schema: 'StreamTerminate', required: true },
+    errors: [...BODY, ...STREAM_NOT_FOUND],
+  },
+  {
+    method: 'post',
+    path: '/rest-api/stream/snapshot',
+    id: 'takeSnapshot',
+    tag: 'Streams',
+    summary: 'The current frame of a stream',
+    body: { schema: 'SnapshotRequest', required: true },
+    answer: 'Snapshot',
+    errors: [...BODY, ...STREAM_NOT_FOUND, 'ENCODER_FAILED', 'FRAME_TOO_LARGE', 'LIMIT_REACHED'],
+  },
+  {
+    method: 'post',
+    path: '/rest-api/stream/event/send',
+    id: 'sendStreamEvent',
+    tag: 'Streams',
+    summary: 'Send data to the players of a stream',
+    body: { schema: 'StreamEvent', required: true },
+    errors: [...BODY, ...STREAM_NOT_FOUND],
+  },
+  {
+    method: 'post',
+    path: '/rest-api/connection/find',
+    id: 'findConnections',
+    tag: 'Connections',
+    summary: 'Find WebSocket connections; an empty filter finds all',
+    body: { schema: 'ConnectionFilter', required: false },
+    answer: CONNECTIONS,
+    errors: [...BODY, ...SESSION_NOT_FOUND],
+  },
+  {
+    method: 'get',
+    path: '/rest-api/connection/find_all',
+    id: 'listConnections',
+    tag: 'Connections',
+    summary: 'All WebSocket connections',
+    answer: CONNECTIONS,
+    errors: SESSION_NOT_FOUND,
+  },
+  {
+    method: 'post',
+    path: '/rest-api/connection/find_all',
+    id: 'listConnectionsByPost',
+    tag: 'Connections',
+    summary: 'All WebSocket connections, for clients that always send POST',
+    answer: CONNECTIONS,
+    errors: [...BODY, ...SESSION_NOT_FOUND],
+  },
+  {
+    method: 'post',
+    path: '/rest-api/connection/terminate',
+    id: 'terminateConnection',
+    tag: 'Connections',
+    summary: 'End a WebSocket connection and its streams',
+    body: { schema: 'ConnectionId', required: true },
+    errors: [...BODY, ...SESSION_NOT_FOUND],
+  },
+  {
+    method: 'post',
+    path: '/rest-api/data/send',
+    id: 'sendData',
+    tag: 'Connections',
+    summary: 'Send data to a WebSocket connection',
+    body: { schema: 'Data', required: true },
+    errors: [...BODY, ...SESSION_NOT_FOUND],
+  },
+  {
+    method: 'get',
+    path: '/rest-api/stat',
+    id: 'getStatistics',
+    tag: 'Monitoring',
+    summary: 'Statistics under the keys of WCS; also at /?action=stat',
+    query: FORMAT,
+    answer: { text: 'text/plain' },
+    errors: ['INVALID_REQUEST'],
   },
 ];
 
@@ -334,4 +484,4 @@ const PROBES = [...new Set([...WHIP, ...WHEP].map(({ path }) => path))].map((pat
   };
 });
 
-export const OPERATIONS: readonly Operation[] = [...PUSH, ...INSPECTION, ...MONITORING, ...WHIP, ...WHEP, ...PROBES];
+export const OPERATIONS: readonly Operation[] = [...PUSH, ...SESSION_METHODS, ...INSPECTION, ...MONITORING, ...WHIP, ...WHEP, ...PROBES];
