@@ -2,19 +2,26 @@ import type { Server as HttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import cors from '@fastify/cors';
 import { fastify, type FastifyInstance, type FastifyPluginAsync } from 'fastify';
-import type { Authorizer, Door } from '../access/authorizer.ts';
+import type { Authorizer } from '../access/authorizer.ts';
 import type { Certificate } from '../net/certificate.ts';
 import type { Settings } from '../config/schema.ts';
 import { GatewayError } from '../errors.ts';
 import type { Logger } from '../observe/logger.ts';
 import type { ClientSessions } from '../publish/client-sessions.ts';
 import type { LiveStream } from '../streams/live-stream.ts';
-import { guardRoutes, requireAction } from './authorize.ts';
+import {
+  accessTokenCredentials,
+  guardRoutes,
+  headerCredentials,
+  requireAction,
+  type CredentialReader,
+} from './authorize.ts';
 import { answerBrokenRequest } from './broken-request.ts';
 import { pathOf, replyWithError } from './error-reply.ts';
 import { parseJson } from './json-body.ts';
 import { documentRoutes } from './openapi/document-routes.ts';
 import { inspectionRoutes, monitoringRoutes, type OperationSources } from './ops/ops-routes.ts';
+import { red5Routes } from './red5/red5-routes.ts';
 import { collectRoutes } from './route-table.ts';
 import { pushRoutes } from './wcs/push-routes.ts';
 import { connectionRoutes } from './wcs/connection-routes.ts';
@@ -177,16 +184,16 @@ async function createListener(options: ListenerOptions, certificate?: Certificat
   });
 
   const guarded =
-    (door: Door, ...plugins: readonly FastifyPluginAsync[]): FastifyPluginAsync =>
+    (readCredentials: CredentialReader, ...plugins: readonly FastifyPluginAsync[]): FastifyPluginAsync =>
     async (scope) => {
-      guardRoutes(scope, authorizer, door);
+      guardRoutes(scope, authorizer, 'rest', readCredentials);
       // A not-found handler of the scope runs its hooks: unknown paths need the key too.
       scope.setNotFoundHandler(notFound);
       for (const plugin of plugins) await scope.register(plugin);
     };
   const sources: OperationSources = { ...options, streamNamePrefix: settings.rtmp_transponder_stream_name_prefix };
   const wcs = guarded(
-    'rest',
+    headerCredentials,
     pushRoutes(control, logger),
     streamRoutes(options),
     connectionRoutes(sessions, logger),
@@ -194,7 +201,9 @@ async function createListener(options: ListenerOptions, certificate?: Certificat
     unsupportedRoutes,
   );
   await app.register(wcs, { prefix: '/rest-api' });
-  await app.register(guarded('rest', inspectionRoutes(sources)), { prefix: '/api/v1' });
+  await app.register(guarded(accessTokenCredentials, inspectionRoutes(sources), red5Routes(options)), {
+    prefix: '/api/v1',
+  });
   await app.register(async (scope) => {
     guardRoutes(scope, authorizer, 'metrics');
     await scope.register(monitoringRoutes(sources));

@@ -249,15 +249,7 @@ export function toImage(format: ImageFormat, container: 'flv' | 'ivf', maxPixels
   return {
     inputOptions: ['-threads', '1', '-max_pixels', String(maxPixels), '-f', container],
     input: 'pipe:0',
-    outputOptions: [
-      '-map',
-      '0:v:0',
-      '-frames:v',
-      '1',
-      ...IMAGE_CODECS[format],
-      '-f',
-      'image2pipe',
-    ],
+    outputOptions: ['-map', '0:v:0', '-frames:v', '1', ...IMAGE_CODECS[format], '-f', 'image2pipe'],
     output: 'pipe:1',
   };
 }

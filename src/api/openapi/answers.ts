@@ -118,3 +118,12 @@ export const ErrorSchema = z.object({
   path: z.string(),
   timestamp: z.int().meta({ description: 'Milliseconds since 1970.' }),
 });
+
+const timestamp = z.int().meta({ description: 'Milliseconds since 1970.' });
+export const Red5AnswerSchema = z.object({
+  status: z.literal('success'),
+  code: z.literal(200),
+  data: z.unknown(),
+  timestamp,
+});
+export const Red5ErrorSchema = z.object({ status: z.literal('error'), code: z.int(), message: z.string(), timestamp });

@@ -14,6 +14,8 @@ import {
   ConnectionSchema,
   ErrorSchema,
   HealthSchema,
+  Red5AnswerSchema,
+  Red5ErrorSchema,
   SnapshotAnswerSchema,
   StreamSchema,
   StreamSessionSchema,
@@ -41,6 +43,8 @@ export const SCHEMAS = {
   Snapshot: SnapshotAnswerSchema,
   Health: HealthSchema,
   Error: ErrorSchema,
+  Red5Answer: Red5AnswerSchema,
+  Red5Error: Red5ErrorSchema,
 } satisfies Record<string, z.ZodObject>;
 export type SchemaName = keyof typeof SCHEMAS;
 
@@ -51,7 +55,7 @@ export interface Operation {
   readonly method: 'get' | 'post' | 'patch' | 'delete';
   readonly path: string;
   readonly id: string;
-  readonly tag: 'Push' | 'Streams' | 'Connections' | 'Inspection' | 'Monitoring' | 'WHIP' | 'WHEP';
+  readonly tag: 'Push' | 'Streams' | 'Connections' | 'Red5' | 'Inspection' | 'Monitoring' | 'WHIP' | 'WHEP';
   readonly summary: string;
   readonly body?: { readonly schema: SchemaName; readonly required: boolean } | { readonly text: TextType };
   /** Status of success, 200 unless set. */
@@ -64,6 +68,8 @@ export interface Operation {
   /** Needs no key, even where one is set. */
   readonly open?: boolean;
   readonly errors: readonly ErrorCode[];
+  /** Answers in the envelope of Red5, errors included. */
+  readonly red5?: boolean;
 }
 
 const BODY: readonly ErrorCode[] = ['INVALID_REQUEST', 'BODY_TOO_LARGE', 'UNSUPPORTED_MEDIA_TYPE'];
@@ -276,6 +282,51 @@ const SESSION_METHODS: readonly Operation[] = [
   },
 ];
 
+const ACCESS_TOKEN: Operation['query'] = { accessToken: { schema: { type: 'string' }, description: 'Credential.' } };
+const APPLICATION = '/api/v1/applications/{app}';
+
+const RED5 = (
+  [
+    ['get', '/api/v1/server', 'getRed5Server', 'Version and uptime', []],
+    ['get', '/api/v1/server/ping', 'pingRed5Server', 'The time', []],
+    ['get', '/api/v1/server/statistics', 'getRed5ServerStatistics', 'Machine, memory and connections', []],
+    ['get', '/api/v1/applications', 'listRed5Applications', 'Applications', []],
+    ['get', `${APPLICATION}/statistics`, 'getRed5Application', 'Counters of an application', ['ROUTE_NOT_FOUND']],
+    ['get', `${APPLICATION}/clients`, 'listRed5Clients', 'Ids of clients', ['ROUTE_NOT_FOUND']],
+    ['get', `${APPLICATION}/clients/{id}`, 'getRed5Client', 'A client', ['SESSION_NOT_FOUND']],
+    ['delete', `${APPLICATION}/clients/{id}`, 'endRed5Client', 'Disconnect a client', ['SESSION_NOT_FOUND']],
+    ['get', `${APPLICATION}/streams`, 'listRed5Streams', 'Names of streams', ['ROUTE_NOT_FOUND']],
+    ['get', `${APPLICATION}/streams/{stream}`, 'getRed5Stream', 'Statistics of a stream', STREAM_NOT_FOUND],
+    [
+      'get',
+      `${APPLICATION}/streams/{stream}/statistics`,
+      'getRed5StreamStatistics',
+      'Statistics of a stream',
+      STREAM_NOT_FOUND,
+    ],
+    ...(['get', 'post'] as const).map(
+      (method) =>
+        [
+          method,
+          `${APPLICATION}/streams/{stream}/action/unpublish`,
+          method === 'get' ? 'unpublishRed5Stream' : 'unpublishRed5StreamByPost',
+          'End a stream',
+          STREAM_NOT_FOUND,
+        ] as const,
+    ),
+  ] as const
+).map(([method, path, id, summary, errors]): Operation => ({
+  method,
+  path,
+  id,
+  tag: 'Red5',
+  summary,
+  query: ACCESS_TOKEN,
+  answer: 'Red5Answer',
+  errors,
+  red5: true,
+}));
+
 const INSPECTION: readonly Operation[] = [
   {
     method: 'get',
@@ -484,4 +535,13 @@ const PROBES = [...new Set([...WHIP, ...WHEP].map(({ path }) => path))].map((pat
   };
 });
 
-export const OPERATIONS: readonly Operation[] = [...PUSH, ...SESSION_METHODS, ...INSPECTION, ...MONITORING, ...WHIP, ...WHEP, ...PROBES];
+export const OPERATIONS: readonly Operation[] = [
+  ...PUSH,
+  ...SESSION_METHODS,
+  ...RED5,
+  ...INSPECTION,
+  ...MONITORING,
+  ...WHIP,
+  ...WHEP,
+  ...PROBES,
+];

@@ -5,7 +5,7 @@ import type { Logger } from '../../observe/logger.ts';
 import type { ClientSessions, StreamSession } from '../../publish/client-sessions.ts';
 import type { LiveStream } from '../../streams/live-stream.ts';
 import type { StreamRegistry } from '../../streams/stream-registry.ts';
-import { principalOf } from '../authorize.ts';
+import { mayAccess, principalOf } from '../authorize.ts';
 import type { StreamSessionView } from '../openapi/answers.ts';
 import { readBodies } from './body-reader.ts';
 import { NothingSchema } from './schemas.ts';
@@ -45,7 +45,7 @@ export const streamRoutes =
     async function find(request: FastifyRequest, filter: StreamFilter): Promise<StreamSession[]> {
       const found: StreamSession[] = [];
       for (const session of sessions.streams.filter((one) => matches(one, filter)))
-        if (await mayRead(authorize(request, 'read', session.name))) found.push(session);
+        if (await mayAccess(authorizer, request, 'read', session.name)) found.push(session);
       if (found.length === 0) throw notFound('No stream matches.');
       return found;
     }
@@ -118,15 +118,5 @@ const matches = (session: StreamSession, { mediaSessionId, name, published }: St
   (mediaSessionId ?? session.mediaSessionId) === session.mediaSessionId &&
   (name ?? session.name) === session.name &&
   (published ?? session.published) === session.published;
-
-async function mayRead(authorized: Promise<void>): Promise<boolean> {
-  try {
-    await authorized;
-    return true;
-  } catch (error) {
-    if (error instanceof GatewayError && error.code === 'FORBIDDEN') return false;
-    throw error;
-  }
-}
 
 const notFound = (message: string): GatewayError => new GatewayError('STREAM_NOT_FOUND', message);

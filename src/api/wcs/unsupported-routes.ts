@@ -40,7 +40,6 @@ export const unsupportedRoutes: FastifyPluginAsync = async (app) => {
     // Before the body is read: it may have any type.
     for (const url of urls) app.all(url, { config: { action: 'read' }, onRequest: async () => fail() }, fail);
   };
-  for (const [segment, feature] of Object.entries(FEATURES))
-    refuse(segment, feature, [`/${segment}`, `/${segment}/*`]);
+  for (const [segment, feature] of Object.entries(FEATURES)) refuse(segment, feature, [`/${segment}`, `/${segment}/*`]);
   for (const [path, feature] of Object.entries(METHODS)) refuse(path, feature, [`/${path}`]);
 };

@@ -99,7 +99,12 @@ export class WhipPublication extends EventEmitter<WhipPublicationEvents> {
   }
 
   /** The session as REST shows it. */
-  listed({ offerSdp, tcpOnly, clientAddress, application = DEFAULT_APPLICATION }: WhipPublicationRequest): StreamSession {
+  listed({
+    offerSdp,
+    tcpOnly,
+    clientAddress,
+    application = DEFAULT_APPLICATION,
+  }: WhipPublicationRequest): StreamSession {
     const publication = this.#publication;
     return {
       mediaSessionId: this.id,
