@@ -324,7 +324,16 @@ t.test("as Red5 Pro's clients expect it", async (t) => {
     409,
     'stream names are common to all applications',
   );
+  const [listed] = sessions.streams;
+  t.match(listed, { name: 'stream1', mediaProvider: 'WHIP', application: 'live', published: true, active: false });
   t.equal((await send('DELETE', resource)).status, 200, 'the id in the path suffices');
+  t.strictSame(sessions.streams, []);
+  const studio = await post(`${guarded}/studio/whip/endpoint/stream1?${query}`, await page.offer({ dataChannel: 'x' }));
+  const [second] = sessions.streams;
+  t.equal(second?.application, 'studio');
+  second?.terminate('by the operator');
+  t.equal((await send('DELETE', guarded + studio.headers.get('location'))).status, 404, 'ended by the operator');
+  t.strictSame(sessions.streams, []);
   t.equal((await send('PATCH', resource, { type: FRAGMENT, body: '' })).status, 404);
 });
 
@@ -362,12 +371,17 @@ t.test('WHEP', async (t) => {
   const { status, headers, text } = await post(`${base}/whep/shown`, play);
   t.equal(status, 201);
   t.equal(text.match(/^a=sendonly\r$/gm)!.length, 2);
+  const [publisher, player] = sessions.streams;
+  t.match(publisher, { name: 'shown', published: true, active: true, hasAudio: true, hasVideo: true });
+  t.match(player, { name: 'shown', published: false, mediaProvider: 'WHEP', active: false, hasVideo: true });
   const resource = base + headers.get('location');
   t.equal((await send('PATCH', resource, { type: FRAGMENT, body: credentials(OFFER) + CANDIDATE })).status, 204);
   t.equal((await send('PATCH', resource, { type: FRAGMENT, body: 'x' })).status, 400);
   t.equal((await send('GET', resource)).status, 204);
   t.equal((await send('DELETE', resource)).status, 200);
   t.equal((await send('DELETE', resource)).status, 404);
+  t.equal(sessions.streams.length, 1);
+  t.ok(Object.keys((await registry.find('shown')!.publisher!.metrics?.()) ?? {}).length > 0, 'counters of its tracks');
 
   const few = await listen({ max_players: '1' });
   t.equal((await post(`${few}/whep/shown`, play)).status, 201);
