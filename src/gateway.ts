@@ -17,6 +17,7 @@ import { registerRuntimeMetrics } from './observe/runtime-metrics.ts';
 import { createTransponders } from './outputs/push/create-transponders.ts';
 import { TransponderHistory } from './outputs/push/transponder-history.ts';
 import { registerTransponderMetrics } from './outputs/push/transponder-metrics.ts';
+import { ClientSessions } from './publish/client-sessions.ts';
 import { Players } from './publish/players.ts';
 import { Publications } from './publish/publications.ts';
 import { EncoderPool } from './renditions/encoder-pool.ts';
@@ -194,8 +195,10 @@ async function assemble(
     maxPlayers: settings.max_players,
     learnFrameSize: (stream) => learnFrameSize(stream, encoders, keyFrames),
   });
+  const sessions = new ClientSessions();
   const signalling = {
     publications,
+    sessions,
     players,
     registry,
     authorizer,
@@ -217,6 +220,8 @@ async function assemble(
     logger,
     control: transponders,
     registry,
+    sessions,
+    takePng: (stream) => snapshots.take(stream, 'png'),
     metrics,
     isOverloaded: () => overload.overloaded,
     ...(certificate && { certificate }),
@@ -231,8 +236,8 @@ async function assemble(
         isAllowed: requireAction(authorizer, 'console', 'play'),
         ...(embedded && { embedded: { rtmpUrl: embedded.rtmpUrl, httpFlvPort: embedded.httpFlvPort } }),
       }),
-      whipRoutes({ settings, authorizer, publications, logger }),
-      whepRoutes({ settings, authorizer, players, logger }),
+      whipRoutes({ settings, authorizer, publications, sessions, logger }),
+      whepRoutes({ settings, authorizer, players, sessions, logger }),
     ],
   });
   // Closes last, because `/health` answers `closing` while the other parts close.

@@ -2,25 +2,40 @@ import type { Server as HttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import cors from '@fastify/cors';
 import { fastify, type FastifyInstance, type FastifyPluginAsync } from 'fastify';
-import type { Authorizer, Door } from '../access/authorizer.ts';
+import type { Authorizer } from '../access/authorizer.ts';
 import type { Certificate } from '../net/certificate.ts';
 import type { Settings } from '../config/schema.ts';
 import { GatewayError } from '../errors.ts';
 import type { Logger } from '../observe/logger.ts';
-import { guardRoutes } from './authorize.ts';
+import type { ClientSessions } from '../publish/client-sessions.ts';
+import type { LiveStream } from '../streams/live-stream.ts';
+import {
+  accessTokenCredentials,
+  guardRoutes,
+  headerCredentials,
+  requireAction,
+  type CredentialReader,
+} from './authorize.ts';
 import { answerBrokenRequest } from './broken-request.ts';
 import { pathOf, replyWithError } from './error-reply.ts';
 import { parseJson } from './json-body.ts';
 import { documentRoutes } from './openapi/document-routes.ts';
 import { inspectionRoutes, monitoringRoutes, type OperationSources } from './ops/ops-routes.ts';
+import { red5Routes } from './red5/red5-routes.ts';
 import { collectRoutes } from './route-table.ts';
 import { pushRoutes } from './wcs/push-routes.ts';
-import { refuseStatistics, unsupportedRoutes } from './wcs/unsupported-routes.ts';
+import { connectionRoutes } from './wcs/connection-routes.ts';
+import { answerStatistics, isStatisticsPoll, statisticsRoutes } from './wcs/statistics.ts';
+import { streamRoutes } from './wcs/stream-routes.ts';
+import { unsupportedRoutes } from './wcs/unsupported-routes.ts';
 
 export interface HttpAppOptions extends Omit<OperationSources, 'isClosing' | 'streamNamePrefix'> {
   readonly settings: Settings;
   readonly authorizer: Authorizer;
   readonly logger: Logger;
+  readonly sessions: ClientSessions;
+  /** Encodes the current frame of a stream as PNG. */
+  readonly takePng: (stream: LiveStream) => Promise<Buffer>;
   /** Serves the same routes over HTTPS too. */
   readonly certificate?: Certificate;
   /** Further routes, registered at the root with access rules of their own: the console's page, WHIP. */
@@ -110,7 +125,7 @@ export class HttpApp {
 type ListenerOptions = HttpAppOptions & Pick<OperationSources, 'isClosing'>;
 
 async function createListener(options: ListenerOptions, certificate?: Certificate): Promise<FastifyInstance> {
-  const { settings, authorizer, logger, control, isClosing } = options;
+  const { settings, authorizer, logger, control, sessions, isClosing } = options;
   const { requestTimeoutMs = REQUEST_TIMEOUT_MS } = options;
   const timeouts = {
     requestTimeout: requestTimeoutMs,
@@ -159,23 +174,36 @@ async function createListener(options: ListenerOptions, certificate?: Certificat
   });
 
   // After CORS, so that pages can read these errors too.
-  app.addHook('onRequest', async (request) => {
+  const readStatistics = requireAction(authorizer, 'rest', 'read');
+  app.addHook('onRequest', async (request, reply) => {
     if (isClosing() && !MONITORING.has(pathOf(request)))
       throw new GatewayError('SHUTTING_DOWN', 'The gateway is shutting down.');
-    refuseStatistics(request);
+    if (!isStatisticsPoll(request)) return;
+    await readStatistics(request);
+    return answerStatistics(options, request, reply);
   });
 
   const guarded =
-    (door: Door, ...plugins: readonly FastifyPluginAsync[]): FastifyPluginAsync =>
+    (readCredentials: CredentialReader, ...plugins: readonly FastifyPluginAsync[]): FastifyPluginAsync =>
     async (scope) => {
-      guardRoutes(scope, authorizer, door);
+      guardRoutes(scope, authorizer, 'rest', readCredentials);
       // A not-found handler of the scope runs its hooks: unknown paths need the key too.
       scope.setNotFoundHandler(notFound);
       for (const plugin of plugins) await scope.register(plugin);
     };
   const sources: OperationSources = { ...options, streamNamePrefix: settings.rtmp_transponder_stream_name_prefix };
-  await app.register(guarded('rest', pushRoutes(control, logger), unsupportedRoutes), { prefix: '/rest-api' });
-  await app.register(guarded('rest', inspectionRoutes(sources)), { prefix: '/api/v1' });
+  const wcs = guarded(
+    headerCredentials,
+    pushRoutes(control, logger),
+    streamRoutes(options),
+    connectionRoutes(sessions, logger),
+    statisticsRoutes(options),
+    unsupportedRoutes,
+  );
+  await app.register(wcs, { prefix: '/rest-api' });
+  await app.register(guarded(accessTokenCredentials, inspectionRoutes(sources), red5Routes(options)), {
+    prefix: '/api/v1',
+  });
   await app.register(async (scope) => {
     guardRoutes(scope, authorizer, 'metrics');
     await scope.register(monitoringRoutes(sources));

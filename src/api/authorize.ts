@@ -1,6 +1,7 @@
 import type { FastifyCorsOptions } from '@fastify/cors';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Action, Authorizer, Credentials, Door, Principal, Resource } from '../access/authorizer.ts';
+import { GatewayError } from '../errors.ts';
 import { Secret } from '../net/secret.ts';
 
 declare module 'fastify' {
@@ -52,6 +53,14 @@ export const queryCredentials: CredentialReader = (request, door) => {
   };
 };
 
+/** Credentials in the headers, or in the query as `accessToken`: clients of Red5's server API put it there. */
+export const accessTokenCredentials: CredentialReader = (request, door) => {
+  const credentials = headerCredentials(request, door);
+  const { accessToken } = request.query as Record<string, unknown>;
+  if (credentials.token || typeof accessToken !== 'string' || accessToken === '') return credentials;
+  return { ...credentials, token: new Secret(accessToken) };
+};
+
 /** An `onRequest` hook for one route: identifies the client and authorises the action. */
 export function requireAction(
   authorizer: Authorizer,
@@ -71,12 +80,17 @@ export function requireAction(
  *
  * @throws {Error} at registration if a route names no action
  */
-export function guardRoutes(app: FastifyInstance, authorizer: Authorizer, door: Door): void {
+export function guardRoutes(
+  app: FastifyInstance,
+  authorizer: Authorizer,
+  door: Door,
+  readCredentials: CredentialReader = headerCredentials,
+): void {
   app.addHook('onRoute', ({ url, config }) => {
     if (!config?.action) throw new Error(`The route ${url} names no action: set config.action.`);
   });
   app.addHook('onRequest', async (request) => {
-    await identify(authorizer, door, request, headerCredentials);
+    await identify(authorizer, door, request, readCredentials);
     const { action } = request.routeOptions.config;
     if (action) await authorizer.authorize(principalOf(request), action, resourceOf(request));
   });
@@ -87,6 +101,22 @@ export function principalOf(request: FastifyRequest): Principal {
   const principal = principals.get(request);
   if (!principal) throw new Error('The request was not identified: the route has no guard.');
   return principal;
+}
+
+/** Whether the client may do this with the stream. */
+export async function mayAccess(
+  authorizer: Authorizer,
+  request: FastifyRequest,
+  action: Action,
+  stream: string,
+): Promise<boolean> {
+  try {
+    await authorizer.authorize(principalOf(request), action, { stream });
+    return true;
+  } catch (error) {
+    if (error instanceof GatewayError && error.code === 'FORBIDDEN') return false;
+    throw error;
+  }
 }
 
 async function identify(

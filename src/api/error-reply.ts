@@ -38,13 +38,27 @@ export function errorBody(error: GatewayError, path: string, now: number): Error
 
 export const pathOf = (request: FastifyRequest): string => request.url.split('?', 1)[0]!;
 
-/** Answers with an error. An unexpected one is logged in full and answered as INTERNAL, without its text. */
+/** Answers with an error. */
 export function replyWithError(
   error: unknown,
   request: FastifyRequest,
   reply: FastifyReply,
   logger: Logger,
 ): FastifyReply {
+  const shown = prepareError(error, request, reply, logger);
+  return reply
+    .code(shown.httpStatus)
+    .type('application/json; charset=utf-8')
+    .send(JSON.stringify(errorBody(shown, pathOf(request), Date.now())));
+}
+
+/** The error that the client may see, with its headers set. An unexpected one is logged in full and becomes INTERNAL, without its text. */
+export function prepareError(
+  error: unknown,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  logger: Logger,
+): GatewayError {
   const known = asRequestError(error);
   let shown = known;
   if (known.code === 'INTERNAL') {
@@ -56,10 +70,7 @@ export function replyWithError(
   }
   if (shown.code === 'UNAUTHORIZED') reply.header('WWW-Authenticate', 'Bearer');
   if (shown.httpStatus === 503 && shown.retryable) reply.header('Retry-After', RETRY_AFTER_S);
-  return reply
-    .code(shown.httpStatus)
-    .type('application/json; charset=utf-8')
-    .send(JSON.stringify(errorBody(shown, pathOf(request), Date.now())));
+  return shown;
 }
 
 /** Translates Fastify's errors. Anything else that is not a {@link GatewayError} is INTERNAL. */

@@ -114,25 +114,19 @@ export function toH264(container: 'flv' | 'ivf', output: VideoOutput, maxPixels:
   };
 }
 
-/** One frame of a stream as JPEG. */
-export function toJpeg(container: 'flv' | 'ivf', maxPixels: number): FfmpegCommandLine {
+export type ImageFormat = 'jpeg' | 'png';
+
+const IMAGE_CODECS: Readonly<Record<ImageFormat, readonly string[]>> = {
+  jpeg: ['-c:v', 'mjpeg', '-pix_fmt', 'yuvj420p', '-q:v', '4'],
+  png: ['-c:v', 'png', '-pix_fmt', 'rgb24'],
+};
+
+/** One frame of a stream as an image. */
+export function toImage(format: ImageFormat, container: 'flv' | 'ivf', maxPixels: number): FfmpegCommandLine {
   return {
     inputOptions: ['-threads', '1', '-max_pixels', String(maxPixels), '-f', container],
     input: 'pipe:0',
-    outputOptions: [
-      '-map',
-      '0:v:0',
-      '-frames:v',
-      '1',
-      '-c:v',
-      'mjpeg',
-      '-pix_fmt',
-      'yuvj420p',
-      '-q:v',
-      '4',
-      '-f',
-      'image2pipe',
-    ],
+    outputOptions: ['-map', '0:v:0', '-frames:v', '1', ...IMAGE_CODECS[format], '-f', 'image2pipe'],
     output: 'pipe:1',
   };
 }

@@ -39,6 +39,7 @@ export class Player extends EventEmitter<PlayerEvents> {
   readonly #resolveEnd: (reason: GatewayError | undefined) => void;
   readonly #stream: LiveStream;
   readonly #playback: Playback;
+  #connected = false;
   #over = false;
 
   private constructor(stream: LiveStream, playback: Playback) {
@@ -73,10 +74,16 @@ export class Player extends EventEmitter<PlayerEvents> {
     }
     const player = new Player(stream, playback);
     playback.on('connected', () => {
+      player.#connected = true;
       player.emit('connected');
       if (frameSize && playback.hasVideo) player.#watchFrameSize(learnFrameSize, logger);
     });
     return player;
+  }
+
+  /** Whether media flows. */
+  get connected(): boolean {
+    return this.#connected && !this.#over;
   }
 
   /** The player stops. Idempotent. */

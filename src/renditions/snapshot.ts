@@ -1,5 +1,5 @@
 import { GatewayError, toGatewayError } from '../errors.ts';
-import { toJpeg } from '../ffmpeg/ffmpeg-args.ts';
+import { toImage, type ImageFormat } from '../ffmpeg/ffmpeg-args.ts';
 import { FfmpegProcess } from '../ffmpeg/ffmpeg-process.ts';
 import { ivfFrameHeader, ivfHeader } from '../media/containers/ivf.ts';
 import { TAG_VIDEO } from '../media/containers/flv-tag.ts';
@@ -35,12 +35,12 @@ export interface SnapshotServiceOptions {
 }
 
 /**
- * Takes snapshots of streams as JPEG. Requests for one stream share one decode per second, failed ones included, and
- * the whole gateway runs two decodes at most: each is an ffmpeg, and starting many at once would stall the event loop.
+ * Takes snapshots of streams. Requests for one stream and format share one decode per second, failed ones included, and the whole gateway
+ * runs two decodes at most: each is an ffmpeg, and starting many at once would stall the event loop.
  */
 export class SnapshotService {
   readonly #options: SnapshotServiceOptions;
-  readonly #snapshots = new Map<LiveStream, Promise<Buffer>>();
+  readonly #snapshots = { jpeg: new Map<LiveStream, Promise<Buffer>>(), png: new Map<LiveStream, Promise<Buffer>>() };
   readonly #decodes = new JobQueue(
     MAX_DECODES,
     MAX_WAITING,
@@ -53,17 +53,18 @@ export class SnapshotService {
   }
 
   /**
-   * The current frame of a stream as JPEG.
+   * The current frame of a stream.
    *
    * @throws {GatewayError} ENCODER_FAILED if there is no frame, or it cannot be decoded; FRAME_TOO_LARGE; LIMIT_REACHED
    * if too many requests wait
    */
-  take(stream: LiveStream): Promise<Buffer> {
-    let snapshot = this.#snapshots.get(stream);
+  take(stream: LiveStream, format: ImageFormat = 'jpeg'): Promise<Buffer> {
+    const snapshots = this.#snapshots[format];
+    let snapshot = snapshots.get(stream);
     if (!snapshot) {
-      snapshot = this.#take(stream);
-      this.#snapshots.set(stream, snapshot);
-      const forget = (): void => void this.#snapshots.delete(stream);
+      snapshot = this.#take(stream, format);
+      snapshots.set(stream, snapshot);
+      const forget = (): void => void snapshots.delete(stream);
       snapshot.then(
         () => setTimeout(forget, SHARED_MS).unref(),
         (error: unknown) => {
@@ -79,21 +80,21 @@ export class SnapshotService {
   /** Ends running decodes; their requests fail. */
   async close(): Promise<void> {
     this.#closed.abort();
-    await Promise.allSettled(this.#snapshots.values());
+    await Promise.allSettled([...this.#snapshots.jpeg.values(), ...this.#snapshots.png.values()]);
   }
 
-  async #take(stream: LiveStream): Promise<Buffer> {
+  async #take(stream: LiveStream, format: ImageFormat): Promise<Buffer> {
     const recent = this.#options.running.lastKeyFrame(stream);
     const keyFrame =
       recent && tickMs() - recent.arrivedMs <= RECENT_MS ? recent : await this.#options.keyFrames.read(stream);
-    return this.#decodes.run(() => this.#decode(keyFrame));
+    return this.#decodes.run(() => this.#decode(keyFrame, format));
   }
 
-  async #decode(keyFrame: KeyFrame): Promise<Buffer> {
+  async #decode(keyFrame: KeyFrame, format: ImageFormat): Promise<Buffer> {
     const { maxFrameSize = DEFAULT_MAX_FRAME_SIZE, logger } = this.#options;
     const signal = AbortSignal.any([this.#closed.signal, AbortSignal.timeout(DECODE_TIMEOUT_MS)]);
     signal.throwIfAborted();
-    const line = toJpeg(keyFrame.codec === 'h264' ? 'flv' : 'ivf', decoderPixels(maxFrameSize));
+    const line = toImage(format, keyFrame.codec === 'h264' ? 'flv' : 'ivf', decoderPixels(maxFrameSize));
     const process = await FfmpegProcess.start(line, 'snapshot', logger);
     const chunks: Buffer[] = [];
     process.on('output', (chunk) => chunks.push(chunk));

@@ -48,6 +48,15 @@ const Kilobits = z.coerce.number().min(0).max(1_000_000).catch(0).default(0);
 /** Returned to the client in `getUserData`, so unknown fields are kept. */
 export const ConnectionSchema = z.looseObject({ appKey: z.string().max(256).default('defaultApp') });
 
+/** What REST shows of a client. */
+const clientText = z.string().max(512).catch('');
+export const ClientSchema = z.object({
+  clientVersion: clientText,
+  clientOSVersion: clientText,
+  clientBrowserVersion: clientText,
+  mediaProviders: z.array(z.string().max(64)).max(16).catch([]),
+});
+
 const streamFields = {
   mediaSessionId: MediaSessionId,
   name: StreamName,
@@ -105,6 +114,8 @@ export interface ServerMessages {
   notifyStreamEvent: [event: { mediaSessionId: string; type: string; payload?: unknown }];
   availableStream: [answer: { id: string; status: 'true' | 'false'; info?: string }];
   DataStatusEvent: [receipt: { operationId: string | number; status: 'ACCEPTED' | 'FAILED'; info?: string }];
+  /** Data from the application server. */
+  OnDataEvent: [data: { operationId?: string | number | undefined; payload: unknown }];
   /** Calls the SDK's session handler WARN. */
   fail: [failure: { apiMethod: string; status: 'FAILED'; info: string }];
   /** Ends a SIP call. */

@@ -3,6 +3,7 @@ import { toGatewayError, type GatewayError } from '../errors.ts';
 import type { Player } from '../publish/player.ts';
 import type { FrameSize } from '../streams/live-stream.ts';
 import { INFO, infoOf, type PlayStream, type StreamStatus } from './messages.ts';
+import { listed } from './listed-stream.ts';
 import type { WcsSession } from './wcs-session.ts';
 
 export interface PlayedStreamEvents {
@@ -14,6 +15,7 @@ export interface PlayedStreamEvents {
 export class PlayedStream extends EventEmitter<PlayedStreamEvents> {
   readonly #session: WcsSession;
   readonly #request: PlayStream;
+  readonly #unlist: () => void;
   #player: Player | undefined;
   #over = false;
 
@@ -22,6 +24,13 @@ export class PlayedStream extends EventEmitter<PlayedStreamEvents> {
     super();
     this.#session = session;
     this.#request = request;
+    this.#unlist = session.context.sessions.addStream(
+      listed(session, request, {
+        published: false,
+        isActive: () => this.#player?.connected ?? false,
+        terminate: (info) => this.terminate(info),
+      }),
+    );
     this.#open().then(
       (player) => this.#start(player),
       (error: unknown) => this.#fail(toGatewayError(error)),
@@ -31,6 +40,11 @@ export class PlayedStream extends EventEmitter<PlayedStreamEvents> {
   /** The page stops playing. */
   stop(): void {
     this.#finish('STOPPED', INFO.stoppedByUser);
+  }
+
+  /** The operator ends the playback. */
+  terminate(info: string): void {
+    this.#finish('STOPPED', info);
   }
 
   /** The page's socket has closed. */
@@ -87,6 +101,7 @@ export class PlayedStream extends EventEmitter<PlayedStreamEvents> {
   #finish(status: StreamStatus, info: string): void {
     if (this.#over) return;
     this.#over = true;
+    this.#unlist();
     this.#player?.close();
     this.#notify(status, info);
     this.emit('over');

@@ -5,6 +5,7 @@ import type { WebRtcPublication } from '../publish/publications.ts';
 import type { PushView } from '../publish/push-control.ts';
 import type { StreamMessage } from '../streams/live-stream.ts';
 import { INFO, infoOf, type PublishStream, type StreamStatus } from './messages.ts';
+import { listed } from './listed-stream.ts';
 import type { WcsSession } from './wcs-session.ts';
 
 export interface PublishedStreamEvents {
@@ -26,6 +27,7 @@ export class PublishedStream extends EventEmitter<PublishedStreamEvents> {
   readonly #session: WcsSession;
   readonly #request: PublishStream;
   readonly #publication: WebRtcPublication;
+  readonly #unlist: () => void;
 
   /** Answers the page itself, in success and failure. */
   constructor(session: WcsSession, request: PublishStream) {
@@ -51,6 +53,13 @@ export class PublishedStream extends EventEmitter<PublishedStreamEvents> {
       graceMs: FAREWELL_MS,
       logger,
     });
+    this.#unlist = session.context.sessions.addStream(
+      listed(session, request, {
+        published: true,
+        isActive: () => this.#publication.state === 'live',
+        terminate: (info) => this.terminate(info),
+      }),
+    );
     this.#publication.negotiated.then(
       ({ answerSdp }) => session.send('setRemoteSDP', mediaSessionId, answerSdp, true),
       () => undefined, // Reported by `ended`.
@@ -63,6 +72,11 @@ export class PublishedStream extends EventEmitter<PublishedStreamEvents> {
   /** The page stops publishing: its stream and its pushes end at once. */
   stop(): void {
     this.#publication.stop(new GatewayError('STREAM_STOPPED', INFO.stoppedByUser));
+  }
+
+  /** The operator ends the stream and its pushes. */
+  terminate(info: string): void {
+    this.#publication.stop(new GatewayError('TERMINATED', info));
   }
 
   /** The page's socket has closed: the stream is held for its return. */
@@ -99,6 +113,7 @@ export class PublishedStream extends EventEmitter<PublishedStreamEvents> {
   }
 
   #onEnded({ cause, reason }: PublicationEnd): void {
+    this.#unlist();
     const isRegular = cause === 'stopped' || cause === 'disconnected' || REGULAR_ENDS.includes(reason.code);
     this.#notify(isRegular ? 'UNPUBLISHED' : 'FAILED', infoOf(reason));
     this.emit('over');

@@ -71,6 +71,11 @@ export class SessionStreams {
     if (stream instanceof PublishedStream) stream.announce({ type, payload });
   }
 
+  /** Ends all streams; the page learns `info`. */
+  terminate(info: string): void {
+    for (const stream of [...this.#streams.values()]) stream.terminate(info);
+  }
+
   /** The socket has closed. */
   disconnect(): void {
     for (const stream of [...this.#streams.values()]) stream.disconnect();

@@ -12,6 +12,7 @@ import type { Authorizer } from '../access/authorizer.ts';
 import { GatewayError } from '../errors.ts';
 import type { Certificate } from '../net/certificate.ts';
 import type { Logger } from '../observe/logger.ts';
+import type { ClientSessions } from '../publish/client-sessions.ts';
 import type { Players } from '../publish/players.ts';
 import type { Publications } from '../publish/publications.ts';
 import type { LiveStream } from '../streams/live-stream.ts';
@@ -24,6 +25,7 @@ export interface WcsContext {
   readonly publications: Publications;
   readonly players: Players;
   readonly registry: StreamRegistry;
+  readonly sessions: ClientSessions;
   readonly authorizer: Authorizer;
   readonly logger: Logger;
   /** Encodes the current frame of the stream as JPEG. */

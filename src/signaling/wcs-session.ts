@@ -65,6 +65,7 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
   #principal: Principal | undefined;
   #appKey: string | undefined;
   #owner: string | undefined;
+  #unlist: (() => void) | undefined;
   #ended = false;
 
   constructor(socket: WebSocket, context: WcsContext, client: WcsClient) {
@@ -128,6 +129,15 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
     clearTimeout(impatience);
   }
 
+  /** Ends the streams, which learn `info`, and closes the socket. Idempotent. */
+  terminate(info: string): void {
+    if (!this.#outbox.isOpen) return;
+    this.logger.info({ info }, 'connection terminated');
+    this.#unlist?.();
+    this.#streams.terminate(info);
+    this.#socket.close(1000, info);
+  }
+
   #checkAlive(): void {
     if (performance.now() - this.#heardAt > SILENCE_LIMIT_MS) {
       this.logger.info('the client has been silent for too long; closing its WebSocket');
@@ -141,6 +151,7 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
     this.#ended = true;
     clearInterval(this.#ping);
     clearTimeout(this.#connectionTimeout);
+    this.#unlist?.();
     this.logger.debug({ code }, 'WebSocket closed');
     this.#streams.disconnect();
     this.emit('closed');
@@ -233,7 +244,9 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
       this.#waiting = undefined;
       return this.#socket.close(1008, 'connection refused');
     }
+    if (!this.#outbox.isOpen) return;
     this.#owner = ownerOf(authToken);
+    this.#list(connection);
     this.send('getVersion', this.context.version);
     this.send('getUserData', {
       ...connection,
@@ -243,6 +256,18 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
     const waiting = this.#waiting ?? [];
     this.#waiting = undefined;
     for (const [message, waitingArgument] of waiting) if (this.#outbox.isOpen) this.#dispatch(message, waitingArgument);
+  }
+
+  #list(connection: Record<string, unknown>): void {
+    this.#unlist = this.context.sessions.addConnection({
+      sessionId: this.id,
+      appKey: this.appKey,
+      ...messages.ClientSchema.parse(connection),
+      clientAddress: this.clientAddress,
+      createdAt: new Date(),
+      sendData: (data) => this.send('OnDataEvent', data),
+      terminate: (info) => this.terminate(info),
+    });
   }
 
   #wait(message: string, argument: unknown): void {

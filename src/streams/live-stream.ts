@@ -71,6 +71,23 @@ export interface Playback extends EventEmitter<PlaybackEvents> {
   close(): void;
 }
 
+/** What has arrived of a track since its beginning. */
+export interface TrackMetrics {
+  readonly payloadType: number;
+  /** Bits per second at present. */
+  readonly bitrate: number;
+  readonly bytes: number;
+  readonly packetsLost: number;
+  /** Requests for lost packets, and for key frames, that were sent to the publisher. */
+  readonly nackCount: number;
+  readonly pliCount: number;
+}
+
+export interface PublisherMetrics {
+  readonly audio?: TrackMetrics;
+  readonly video?: TrackMetrics;
+}
+
 /** The current sender of a stream: the tracks of one publish session. */
 export interface Publisher {
   readonly id: string;
@@ -82,6 +99,8 @@ export interface Publisher {
    * @throws {GatewayError} INVALID_SDP, NO_COMMON_CODECS, or STREAM_NOT_FOUND when the publisher has left meanwhile
    */
   play?(options: PlaybackOptions): Promise<Playback>;
+  /** Reads the counters of the tracks, from sources that have them. */
+  metrics?(): Promise<PublisherMetrics>;
   /** Ends the publisher's session: the stream has ended for a reason that is not its own. */
   close(reason: GatewayError): void;
 }

@@ -5,6 +5,7 @@ import type {
   AudioCodec,
   AudioTrack,
   SenderReport,
+  TrackMetrics,
   TrackSubscription,
   TrackSubscriptionEvents,
   VideoCodec,
@@ -64,6 +65,20 @@ export class ProducerTrack<Kind extends 'audio' | 'video', Codec> {
   /** Milliseconds; 0 until the publisher has answered the first receiver reference report. */
   get roundTripMs(): number {
     return this.#roundTripMs;
+  }
+
+  async metrics(): Promise<TrackMetrics> {
+    const layers = await this.producer.getStats();
+    const sum = (count: (layer: types.ProducerStat) => number): number =>
+      layers.reduce((total, layer) => total + count(layer), 0);
+    return {
+      payloadType: this.producer.rtpParameters.codecs[0]!.payloadType,
+      bitrate: sum(({ bitrate }) => bitrate),
+      bytes: sum(({ byteCount }) => byteCount),
+      packetsLost: sum(({ packetsLost }) => packetsLost),
+      nackCount: sum(({ nackCount }) => nackCount),
+      pliCount: sum(({ pliCount }) => pliCount),
+    };
   }
 
   async subscribe(): Promise<TrackSubscription> {

@@ -3,7 +3,14 @@ import { randomUUID } from 'node:crypto';
 import type { types } from 'mediasoup';
 import { GatewayError } from '../errors.ts';
 import type { Logger } from '../observe/logger.ts';
-import type { AudioCodec, Playback, PlaybackOptions, Publisher, VideoCodec } from '../streams/live-stream.ts';
+import type {
+  AudioCodec,
+  Playback,
+  PlaybackOptions,
+  Publisher,
+  PublisherMetrics,
+  VideoCodec,
+} from '../streams/live-stream.ts';
 import { ProducerTrack, type ProducerAudioTrack, type ProducerVideoTrack } from './producer-track.ts';
 import { DEFAULT_H264_PROFILE, routableProfile } from './codecs.ts';
 import { PlaySession } from './play-session.ts';
@@ -168,6 +175,16 @@ export class PublishSession extends EventEmitter<PublishSessionEvents> implement
 
   play(options: PlaybackOptions): Promise<Playback> {
     return PlaySession.create({ ...options, publisher: this });
+  }
+
+  async metrics(): Promise<PublisherMetrics> {
+    try {
+      const [audio, video] = await Promise.all([this.audio?.metrics(), this.video?.metrics()]);
+      return { ...(audio && { audio }), ...(video && { video }) };
+    } catch (error) {
+      if (this.#closed) return {};
+      throw failureOf(this.worker.worker, error);
+    }
   }
 
   /** Idempotent. The tracks end; the browser sees DTLS close. */

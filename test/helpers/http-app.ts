@@ -5,6 +5,7 @@ import { HttpApp, type HttpAppOptions } from '../../src/api/app.ts';
 import { silentLogger } from '../../src/observe/logger.ts';
 import { Metrics } from '../../src/observe/metrics.ts';
 import { registerTransponderMetrics } from '../../src/outputs/push/transponder-metrics.ts';
+import { ClientSessions } from '../../src/publish/client-sessions.ts';
 import { StreamRegistry } from '../../src/streams/stream-registry.ts';
 import { FakeTransponders } from './fake-transponders.ts';
 
@@ -14,6 +15,7 @@ interface Parts {
   readonly control: FakeTransponders;
   readonly registry: StreamRegistry;
   readonly metrics: Metrics;
+  readonly sessions: ClientSessions;
 }
 
 /** The HTTP server alone, with default settings and fake transponders. */
@@ -24,6 +26,7 @@ export async function createHttpApp(
   const control = new FakeTransponders();
   const registry = new StreamRegistry({ resumeWindowMs: 0, maxStreams: 10 });
   const metrics = new Metrics();
+  const sessions = new ClientSessions();
   const parsed = SettingsSchema.parse({ 'http.port': '0', 'https.port': '0', ...settings });
   metrics.gauge('gateway_streams', 'Streams.', () => registry.size);
   metrics.gauge('gateway_encoders', 'Encoders.', () => 2);
@@ -34,9 +37,11 @@ export async function createHttpApp(
     control,
     registry,
     metrics,
+    sessions,
+    takePng: async ({ name }) => Buffer.from(`PNG of ${name}`),
     logger: silentLogger,
     workers: () => ({ alive: 1, wanted: 1 }),
     ...more,
   });
-  return { app, http: app.http, control, registry, metrics };
+  return { app, http: app.http, control, registry, metrics, sessions };
 }

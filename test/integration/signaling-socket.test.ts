@@ -5,6 +5,7 @@ import { WebSocket } from 'ws';
 import type { Authorizer } from '../../src/access/authorizer.ts';
 import { Certificate } from '../../src/net/certificate.ts';
 import { GatewayError } from '../../src/errors.ts';
+import { ClientSessions } from '../../src/publish/client-sessions.ts';
 import { silentLogger } from '../../src/observe/logger.ts';
 import { ownerOf } from '../../src/signaling/auth-token.ts';
 import type { LiveStream } from '../../src/streams/live-stream.ts';
@@ -83,7 +84,9 @@ const { publications, players } = createPublishing({ pool, registry, pushes });
 /** Exceeds the socket buffers of a connection. */
 const SNAPSHOT = Buffer.alloc(12_000_000, 'x');
 const snapshots: string[] = [];
+const sessions = new ClientSessions();
 const context = {
+  sessions,
   publications,
   players,
   registry,
@@ -302,6 +305,42 @@ t.test('a name is taken from publishStream on, and free again after a stop or a 
   });
   t.equal(registry.size, 0, 'nothing was published without media');
   one.socket.terminate();
+});
+
+t.test('streams and connections are listed, and ended with the given reason', async (t) => {
+  const [page, other] = await Promise.all([
+    RawClient.open(true, { appKey: 'listed', authToken: 'geheim', custom: { token: 'geheim' } }),
+    RawClient.open(true, { appKey: 'ignored', clientVersion: 5 }),
+  ]);
+  const connection = sessions.connections.find(({ appKey }) => appKey === 'listed')!;
+  t.match(connection, { clientVersion: '2.0', mediaProviders: ['WebRTC'], clientAddress: '127.0.0.1' });
+  t.notMatch(JSON.stringify(connection), /geheim/);
+  t.equal(sessions.connections.find(({ appKey }) => appKey === 'ignored')!.clientVersion, '', 'not a text');
+  page.send('publishStream', { mediaSessionId: 'one', name: 'listed', sdp: OFFER, maxBitrate: 900 });
+  page.send('publishStream', { mediaSessionId: 'two', name: 'listed 2', sdp: OFFER });
+  await page.heard('setRemoteSDP', ([id]) => id === 'one');
+  await page.heard('setRemoteSDP', ([id]) => id === 'two');
+  const own = () => sessions.streams.filter(({ sessionId }) => sessionId === connection.sessionId);
+  t.match(own(), [
+    { mediaSessionId: 'one', name: 'listed', published: true, active: false, maxBitrate: 900, appKey: 'listed' },
+    { mediaSessionId: 'two', name: 'listed 2' },
+  ]);
+
+  own()[0]!.terminate('by the operator');
+  t.equal((await page.status('one', 'UNPUBLISHED')).data[0].info, 'by the operator');
+  t.equal(own().length, 1);
+  connection.sendData({ operationId: 'op', payload: { a: null } });
+  t.strictSame((await page.heard('OnDataEvent')).data, [{ operationId: 'op', payload: { a: null } }]);
+  const closed = once(page.socket, 'close');
+  connection.terminate('by the operator');
+  connection.terminate('once more');
+  t.notOk(sessions.connections.includes(connection), 'at once');
+  t.equal((await closed)[0], 1000);
+  t.equal((await page.status('two', 'UNPUBLISHED')).data[0].info, 'by the operator');
+  t.strictSame(own(), []);
+  registry.check('listed 2');
+  other.socket.terminate();
+  await waitFor('the list', () => !sessions.connections.some(({ appKey }) => appKey === 'ignored'));
 });
 
 /** A stream that is held for a publisher whose session brought this token. */

@@ -2,6 +2,7 @@ import t from 'tap';
 import type { LiveStream, SenderReport, TrackSubscription } from '../../src/streams/live-stream.ts';
 import type { StartRequest, TransponderControl, TransponderView } from '../../src/outputs/push/transponder-view.ts';
 import { GatewayError } from '../../src/errors.ts';
+import { ClientSessions } from '../../src/publish/client-sessions.ts';
 import { silentLogger } from '../../src/observe/logger.ts';
 import { StreamRegistry } from '../../src/streams/stream-registry.ts';
 import { startChromium } from '../helpers/chromium.ts';
@@ -80,6 +81,7 @@ const server = await WcsServer.create({
   host: '127.0.0.1',
   port: 0,
   ...createPublishing({ pool, registry, pushes: control }),
+  sessions: new ClientSessions(),
   authorizer: openAuthorizer,
   registry,
   logger: silentLogger,

@@ -4,6 +4,7 @@ import { connect as connectTls } from 'node:tls';
 import t, { type Test } from 'tap';
 import { WebSocket } from 'ws';
 import { Certificate } from '../../src/net/certificate.ts';
+import { ClientSessions } from '../../src/publish/client-sessions.ts';
 import { silentLogger } from '../../src/observe/logger.ts';
 import { makeCertificate } from '../helpers/certificate.ts';
 import { createHttpApp } from '../helpers/http-app.ts';
@@ -74,6 +75,7 @@ t.test('so does the WebSocket port, and leaves open WebSockets alone', async (t)
     port: 0,
     requestTimeoutMs: REQUEST_TIMEOUT,
     logger: silentLogger,
+    sessions: new ClientSessions(),
     version: '1',
   } as Parameters<typeof WcsServer.create>[0]);
   t.teardown(() => server.close());

@@ -4,6 +4,7 @@ import t from 'tap';
 import { SettingsSchema } from '../../src/config/schema.ts';
 import { createAuthorizer } from '../../src/access/create-authorizer.ts';
 import { HttpApp } from '../../src/api/app.ts';
+import { ClientSessions } from '../../src/publish/client-sessions.ts';
 import { silentLogger } from '../../src/observe/logger.ts';
 import { Metrics } from '../../src/observe/metrics.ts';
 import { StreamRegistry } from '../../src/streams/stream-registry.ts';
@@ -47,6 +48,8 @@ t.teardown(async () => {
   await pool.close();
 });
 
+const sessions = new ClientSessions();
+
 /** An HTTP listener on its own port; all of them share streams and workers. */
 async function listen(values: Record<string, string> = {}): Promise<string> {
   const settings = SettingsSchema.parse({
@@ -61,14 +64,16 @@ async function listen(values: Record<string, string> = {}): Promise<string> {
     { maxPlayers: settings.max_players },
   );
   const routes = [
-    whipRoutes({ settings, authorizer, publications, logger: silentLogger }),
-    whepRoutes({ settings, authorizer, players, logger: silentLogger }),
+    whipRoutes({ settings, authorizer, publications, sessions, logger: silentLogger }),
+    whepRoutes({ settings, authorizer, players, sessions, logger: silentLogger }),
   ];
   const app = await HttpApp.create({
     settings,
     authorizer,
     control,
     registry,
+    sessions,
+    takePng: () => Promise.reject(new Error('unused')),
     metrics: new Metrics(),
     logger: silentLogger,
     workers: () => ({ alive: 1, wanted: 1 }),
@@ -319,7 +324,16 @@ t.test("as Red5 Pro's clients expect it", async (t) => {
     409,
     'stream names are common to all applications',
   );
+  const [listed] = sessions.streams;
+  t.match(listed, { name: 'stream1', mediaProvider: 'WHIP', application: 'live', published: true, active: false });
   t.equal((await send('DELETE', resource)).status, 200, 'the id in the path suffices');
+  t.strictSame(sessions.streams, []);
+  const studio = await post(`${guarded}/studio/whip/endpoint/stream1?${query}`, await page.offer({ dataChannel: 'x' }));
+  const [second] = sessions.streams;
+  t.equal(second?.application, 'studio');
+  second?.terminate('by the operator');
+  t.equal((await send('DELETE', guarded + studio.headers.get('location'))).status, 404, 'ended by the operator');
+  t.strictSame(sessions.streams, []);
   t.equal((await send('PATCH', resource, { type: FRAGMENT, body: '' })).status, 404);
 });
 
@@ -357,12 +371,17 @@ t.test('WHEP', async (t) => {
   const { status, headers, text } = await post(`${base}/whep/shown`, play);
   t.equal(status, 201);
   t.equal(text.match(/^a=sendonly\r$/gm)!.length, 2);
+  const [publisher, player] = sessions.streams;
+  t.match(publisher, { name: 'shown', published: true, active: true, hasAudio: true, hasVideo: true });
+  t.match(player, { name: 'shown', published: false, mediaProvider: 'WHEP', active: false, hasVideo: true });
   const resource = base + headers.get('location');
   t.equal((await send('PATCH', resource, { type: FRAGMENT, body: credentials(OFFER) + CANDIDATE })).status, 204);
   t.equal((await send('PATCH', resource, { type: FRAGMENT, body: 'x' })).status, 400);
   t.equal((await send('GET', resource)).status, 204);
   t.equal((await send('DELETE', resource)).status, 200);
   t.equal((await send('DELETE', resource)).status, 404);
+  t.equal(sessions.streams.length, 1);
+  t.ok(Object.keys((await registry.find('shown')!.publisher!.metrics?.()) ?? {}).length > 0, 'counters of its tracks');
 
   const few = await listen({ max_players: '1' });
   t.equal((await post(`${few}/whep/shown`, play)).status, 201);

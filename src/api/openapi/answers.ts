@@ -54,6 +54,51 @@ export const StreamSchema = z.object({
 });
 export type StreamView = z.output<typeof StreamSchema>;
 
+/** A publisher or player in WCS's form. */
+export const StreamSessionSchema = z.object({
+  appKey: z.string(),
+  sessionId: z.string().meta({ description: 'The WebSocket connection; for WHIP and WHEP the mediaSessionId.' }),
+  mediaSessionId: z.string(),
+  name: z.string(),
+  published: z.boolean().meta({ description: 'false: a player.' }),
+  hasVideo: z.boolean(),
+  hasAudio: z.boolean(),
+  status: z.enum(['PENDING', 'PUBLISHING', 'PLAYING']).meta({ description: 'PENDING: no media flows.' }),
+  sdp: z.string().meta({ description: "The client's offer, without the password of ICE." }),
+  audioCodec: z.string(),
+  videoCodec: z.string(),
+  record: z.boolean(),
+  width: count.meta({ description: 'Pixels; 0 until a frame has been read.' }),
+  height: count,
+  bitrate: z.number().min(0).meta({ description: 'Kilobits per second as the client requested it; 0 for no request.' }),
+  minBitrate: z.number().min(0),
+  maxBitrate: z.number().min(0),
+  quality: count.meta({ description: 'Always 0, like gop and fps: the gateway does not measure it.' }),
+  history: z.boolean(),
+  gop: count,
+  fps: count,
+  createDate: count.meta({ description: 'Milliseconds since 1970.' }),
+  mediaProvider: z.enum(['WebRTC', 'WHIP', 'WHEP']).meta({ description: 'WebRTC: over the WebSocket of WCS.' }),
+  transport: z.enum(['UDP', 'TCP']),
+  metrics: z.record(z.string(), z.number()).optional(),
+});
+export type StreamSessionView = z.output<typeof StreamSessionSchema>;
+
+export const ConnectionSchema = z.object({
+  sessionId: z.string(),
+  appKey: z.string(),
+  status: z.literal('ESTABLISHED'),
+  clientVersion: z.string(),
+  clientOSVersion: z.string(),
+  clientBrowserVersion: z.string(),
+  mediaProviders: z.array(z.string()),
+  clientAddress: z.string(),
+  createDate: count.meta({ description: 'Milliseconds since 1970.' }),
+});
+export type ConnectionView = z.output<typeof ConnectionSchema>;
+
+export const SnapshotAnswerSchema = z.object({ data: z.string().meta({ description: 'A PNG image in base64.' }) });
+
 export const HealthSchema = z.object({
   status: z.enum(['ok', 'degraded', 'overloaded', 'failed', 'closing']),
   version: z.string(),
@@ -76,3 +121,12 @@ export const ErrorSchema = z.object({
   path: z.string(),
   timestamp: z.int().meta({ description: 'Milliseconds since 1970.' }),
 });
+
+const timestamp = z.int().meta({ description: 'Milliseconds since 1970.' });
+export const Red5AnswerSchema = z.object({
+  status: z.literal('success'),
+  code: z.literal(200),
+  data: z.unknown(),
+  timestamp,
+});
+export const Red5ErrorSchema = z.object({ status: z.literal('error'), code: z.int(), message: z.string(), timestamp });

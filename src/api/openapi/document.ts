@@ -20,7 +20,7 @@ export function createDocument(): object {
       title: 'WebRTC Transponder',
       version: API_VERSION,
       description:
-        "The REST methods of Flashphoner Web Call Server for republishing, additions to them, WHIP and WHEP. A null field counts as not sent, numbers and booleans may be strings, and unknown fields are ignored and named in X-Ignored-Fields. Other parts of WCS's REST interface answer 501.",
+        "The REST methods of Flashphoner Web Call Server for republishing, streams and connections, additions to them, WHIP and WHEP. A null field counts as not sent, numbers and booleans may be strings, and unknown fields are ignored and named in X-Ignored-Fields. Other parts of WCS's REST interface answer 501.",
       license: { name: 'MIT', identifier: 'MIT' },
     },
     servers: [{ url: '/' }],
@@ -103,7 +103,7 @@ function contentOf(answer: NonNullable<Operation['answer']>): object {
 }
 
 /** The codes of one status share one response. */
-function failures({ open = false, errors }: Operation): Record<string, object> {
+function failures({ open = false, errors, red5 = false }: Operation): Record<string, object> {
   const codes = [...errors, ...(open ? [] : GUARDED), ...EVERYWHERE];
   const byStatus = Map.groupBy(codes, (code) => ERROR_KINDS[code].httpStatus);
   return Object.fromEntries(
@@ -114,7 +114,7 @@ function failures({ open = false, errors }: Operation): Record<string, object> {
         ...(list.some((code) => status === 503 && ERROR_KINDS[code].retryable) && {
           headers: { 'Retry-After': { schema: { type: 'integer' }, description: 'Seconds.' } },
         }),
-        content: jsonContent(reference('Error')),
+        content: jsonContent(reference(red5 ? 'Red5Error' : 'Error')),
       },
     ]),
   );

@@ -1,7 +1,26 @@
 import type { z } from 'zod';
 import type { ErrorCode } from '../../errors.ts';
 import { FilterSchema, SoundOnSchema, StartSchema, TransponderIdSchema } from '../wcs/schemas.ts';
-import { ErrorSchema, HealthSchema, StreamSchema, TransponderSchema } from './answers.ts';
+import {
+  ConnectionFilterSchema,
+  ConnectionIdSchema,
+  DataSchema,
+  SnapshotSchema,
+  StreamEventSchema,
+  StreamFilterSchema,
+  StreamTerminateSchema,
+} from '../wcs/session-schemas.ts';
+import {
+  ConnectionSchema,
+  ErrorSchema,
+  HealthSchema,
+  Red5AnswerSchema,
+  Red5ErrorSchema,
+  SnapshotAnswerSchema,
+  StreamSchema,
+  StreamSessionSchema,
+  TransponderSchema,
+} from './answers.ts';
 
 /**
  * The HTTP interface as the OpenAPI document describes it. Fields come from the schemas, statuses from the error table.
@@ -14,8 +33,20 @@ export const SCHEMAS = {
   SoundOn: SoundOnSchema,
   Transponder: TransponderSchema,
   Stream: StreamSchema,
+  StreamFilter: StreamFilterSchema,
+  StreamTerminate: StreamTerminateSchema,
+  SnapshotRequest: SnapshotSchema,
+  StreamEvent: StreamEventSchema,
+  Data: DataSchema,
+  ConnectionFilter: ConnectionFilterSchema,
+  ConnectionId: ConnectionIdSchema,
+  StreamSession: StreamSessionSchema,
+  Connection: ConnectionSchema,
+  Snapshot: SnapshotAnswerSchema,
   Health: HealthSchema,
   Error: ErrorSchema,
+  Red5Answer: Red5AnswerSchema,
+  Red5Error: Red5ErrorSchema,
 } satisfies Record<string, z.ZodObject>;
 export type SchemaName = keyof typeof SCHEMAS;
 
@@ -26,7 +57,7 @@ export interface Operation {
   readonly method: 'get' | 'post' | 'patch' | 'delete';
   readonly path: string;
   readonly id: string;
-  readonly tag: 'Push' | 'Inspection' | 'Monitoring' | 'WHIP' | 'WHEP';
+  readonly tag: 'Push' | 'Streams' | 'Connections' | 'Red5' | 'Inspection' | 'Monitoring' | 'WHIP' | 'WHEP';
   readonly summary: string;
   readonly body?: { readonly schema: SchemaName; readonly required: boolean } | { readonly text: TextType };
   /** Status of success, 200 unless set. */
@@ -39,6 +70,8 @@ export interface Operation {
   /** Needs no key, even where one is set. */
   readonly open?: boolean;
   readonly errors: readonly ErrorCode[];
+  /** Answers in the envelope of Red5, errors included. */
+  readonly red5?: boolean;
 }
 
 const BODY: readonly ErrorCode[] = ['INVALID_REQUEST', 'BODY_TOO_LARGE', 'UNSUPPORTED_MEDIA_TYPE'];
@@ -127,6 +160,174 @@ const PUSH: readonly Operation[] = [
     errors: [...BODY, ...NOT_FOUND, 'SOUND_FILE_NOT_FOUND', 'SOUND_FILE_INVALID'],
   },
 ];
+
+const STREAM_NOT_FOUND: readonly ErrorCode[] = ['STREAM_NOT_FOUND'];
+const SESSION_NOT_FOUND: readonly ErrorCode[] = ['SESSION_NOT_FOUND'];
+const SESSIONS = { listOf: 'StreamSession' } as const;
+const CONNECTIONS = { listOf: 'Connection' } as const;
+const FORMAT: Operation['query'] = {
+  format: { schema: { type: 'string', enum: ['text', 'json'], default: 'text' }, description: 'Format of the answer.' },
+};
+
+const SESSION_METHODS: readonly Operation[] = [
+  {
+    method: 'post',
+    path: '/rest-api/stream/find',
+    id: 'findStreams',
+    tag: 'Streams',
+    summary: 'Find publishers and players; an empty filter finds all',
+    body: { schema: 'StreamFilter', required: false },
+    answer: SESSIONS,
+    errors: [...BODY, ...STREAM_NOT_FOUND],
+  },
+  {
+    method: 'get',
+    path: '/rest-api/stream/find_all',
+    id: 'listStreamSessions',
+    tag: 'Streams',
+    summary: 'All publishers and players',
+    answer: SESSIONS,
+    errors: STREAM_NOT_FOUND,
+  },
+  {
+    method: 'post',
+    path: '/rest-api/stream/find_all',
+    id: 'listStreamSessionsByPost',
+    tag: 'Streams',
+    summary: 'All publishers and players, for clients that always send POST',
+    answer: SESSIONS,
+    errors: [...BODY, ...STREAM_NOT_FOUND],
+  },
+  {
+    method: 'post',
+    path: '/rest-api/stream/terminate',
+    id: 'terminateStream',
+    tag: 'Streams',
+    summary: 'End publishers or players by id, or the publisher of a name',
+    body: { schema: 'StreamTerminate', required: true },
+    errors: [...BODY, ...STREAM_NOT_FOUND],
+  },
+  {
+    method: 'post',
+    path: '/rest-api/stream/snapshot',
+    id: 'takeSnapshot',
+    tag: 'Streams',
+    summary: 'The current frame of a stream',
+    body: { schema: 'SnapshotRequest', required: true },
+    answer: 'Snapshot',
+    errors: [...BODY, ...STREAM_NOT_FOUND, 'ENCODER_FAILED', 'FRAME_TOO_LARGE', 'LIMIT_REACHED'],
+  },
+  {
+    method: 'post',
+    path: '/rest-api/stream/event/send',
+    id: 'sendStreamEvent',
+    tag: 'Streams',
+    summary: 'Send data to the players of a stream',
+    body: { schema: 'StreamEvent', required: true },
+    errors: [...BODY, ...STREAM_NOT_FOUND],
+  },
+  {
+    method: 'post',
+    path: '/rest-api/connection/find',
+    id: 'findConnections',
+    tag: 'Connections',
+    summary: 'Find WebSocket connections; an empty filter finds all',
+    body: { schema: 'ConnectionFilter', required: false },
+    answer: CONNECTIONS,
+    errors: [...BODY, ...SESSION_NOT_FOUND],
+  },
+  {
+    method: 'get',
+    path: '/rest-api/connection/find_all',
+    id: 'listConnections',
+    tag: 'Connections',
+    summary: 'All WebSocket connections',
+    answer: CONNECTIONS,
+    errors: SESSION_NOT_FOUND,
+  },
+  {
+    method: 'post',
+    path: '/rest-api/connection/find_all',
+    id: 'listConnectionsByPost',
+    tag: 'Connections',
+    summary: 'All WebSocket connections, for clients that always send POST',
+    answer: CONNECTIONS,
+    errors: [...BODY, ...SESSION_NOT_FOUND],
+  },
+  {
+    method: 'post',
+    path: '/rest-api/connection/terminate',
+    id: 'terminateConnection',
+    tag: 'Connections',
+    summary: 'End a WebSocket connection and its streams',
+    body: { schema: 'ConnectionId', required: true },
+    errors: [...BODY, ...SESSION_NOT_FOUND],
+  },
+  {
+    method: 'post',
+    path: '/rest-api/data/send',
+    id: 'sendData',
+    tag: 'Connections',
+    summary: 'Send data to a WebSocket connection',
+    body: { schema: 'Data', required: true },
+    errors: [...BODY, ...SESSION_NOT_FOUND],
+  },
+  {
+    method: 'get',
+    path: '/rest-api/stat',
+    id: 'getStatistics',
+    tag: 'Monitoring',
+    summary: 'Statistics under the keys of WCS; also at /?action=stat',
+    query: FORMAT,
+    answer: { text: 'text/plain' },
+    errors: ['INVALID_REQUEST'],
+  },
+];
+
+const ACCESS_TOKEN: Operation['query'] = { accessToken: { schema: { type: 'string' }, description: 'Credential.' } };
+const APPLICATION = '/api/v1/applications/{app}';
+
+const RED5 = (
+  [
+    ['get', '/api/v1/server', 'getRed5Server', 'Version and uptime', []],
+    ['get', '/api/v1/server/ping', 'pingRed5Server', 'The time', []],
+    ['get', '/api/v1/server/statistics', 'getRed5ServerStatistics', 'Machine, memory and connections', []],
+    ['get', '/api/v1/applications', 'listRed5Applications', 'Applications', []],
+    ['get', `${APPLICATION}/statistics`, 'getRed5Application', 'Counters of an application', ['ROUTE_NOT_FOUND']],
+    ['get', `${APPLICATION}/clients`, 'listRed5Clients', 'Ids of clients', ['ROUTE_NOT_FOUND']],
+    ['get', `${APPLICATION}/clients/{id}`, 'getRed5Client', 'A client', ['SESSION_NOT_FOUND']],
+    ['delete', `${APPLICATION}/clients/{id}`, 'endRed5Client', 'Disconnect a client', ['SESSION_NOT_FOUND']],
+    ['get', `${APPLICATION}/streams`, 'listRed5Streams', 'Names of streams', ['ROUTE_NOT_FOUND']],
+    ['get', `${APPLICATION}/streams/{stream}`, 'getRed5Stream', 'Statistics of a stream', STREAM_NOT_FOUND],
+    [
+      'get',
+      `${APPLICATION}/streams/{stream}/statistics`,
+      'getRed5StreamStatistics',
+      'Statistics of a stream',
+      STREAM_NOT_FOUND,
+    ],
+    ...(['get', 'post'] as const).map(
+      (method) =>
+        [
+          method,
+          `${APPLICATION}/streams/{stream}/action/unpublish`,
+          method === 'get' ? 'unpublishRed5Stream' : 'unpublishRed5StreamByPost',
+          'End a stream',
+          STREAM_NOT_FOUND,
+        ] as const,
+    ),
+  ] as const
+).map(([method, path, id, summary, errors]): Operation => ({
+  method,
+  path,
+  id,
+  tag: 'Red5',
+  summary,
+  query: ACCESS_TOKEN,
+  answer: 'Red5Answer',
+  errors,
+  red5: true,
+}));
 
 const INSPECTION: readonly Operation[] = [
   {
@@ -336,4 +537,13 @@ const PROBES = [...new Set([...WHIP, ...WHEP].map(({ path }) => path))].map((pat
   };
 });
 
-export const OPERATIONS: readonly Operation[] = [...PUSH, ...INSPECTION, ...MONITORING, ...WHIP, ...WHEP, ...PROBES];
+export const OPERATIONS: readonly Operation[] = [
+  ...PUSH,
+  ...SESSION_METHODS,
+  ...RED5,
+  ...INSPECTION,
+  ...MONITORING,
+  ...WHIP,
+  ...WHEP,
+  ...PROBES,
+];

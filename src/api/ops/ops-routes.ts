@@ -60,7 +60,7 @@ export const inspectionRoutes =
   ({ control, registry, streamNamePrefix }: OperationSources): FastifyPluginAsync =>
   async (app) => {
     app.get('/transponders', READ, async ({ query }) => {
-      const { ended = 'false', ...others } = query as Record<string, unknown>;
+      const { ended = 'false', accessToken: _, ...others } = query as Record<string, unknown>;
       const isKnown = ended === 'true' || ended === 'false';
       if (!isKnown || Object.keys(others).length > 0)
         throw new GatewayError('INVALID_REQUEST', 'The query may only be ended=true or ended=false.');

@@ -1,9 +1,7 @@
-import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
-import type { z } from 'zod';
+import type { FastifyPluginAsync } from 'fastify';
 import type { Logger } from '../../observe/logger.ts';
 import type { TransponderControl } from '../../outputs/push/transponder-view.ts';
-import { IgnoredFields } from './ignored-fields.ts';
-import { parseBody, type BodySchema } from './parse-body.ts';
+import { readBodies } from './body-reader.ts';
 import { FilterSchema, NothingSchema, SoundOnSchema, StartSchema, TransponderIdSchema } from './schemas.ts';
 
 const PUSH = { config: { action: 'push' } } as const;
@@ -14,25 +12,7 @@ const CONTROL = { config: { action: 'control' } } as const;
 export const pushRoutes =
   (control: TransponderControl, logger: Logger): FastifyPluginAsync =>
   async (app) => {
-    const ignoredFields = new IgnoredFields(logger);
-
-    // Clients name a type for an empty body too: curl -d '', fetch with an empty text.
-    app.addHook('onRequest', async ({ headers }) => {
-      if (headers['content-length'] === '0') delete headers['content-type'];
-    });
-
-    function read<T extends BodySchema>(schema: T, request: FastifyRequest, reply: FastifyReply): z.output<T> {
-      const { value, ignored } = parseBody(schema, request.body);
-      ignoredFields.report(ignored, request, reply);
-      return value;
-    }
-    /** WCS's "void": 200 and an empty body. */
-    const answerVoid =
-      <T extends BodySchema>(schema: T, act: (body: z.output<T>) => Promise<void> | void) =>
-      async (request: FastifyRequest, reply: FastifyReply) => {
-        await act(read(schema, request, reply));
-        return reply.code(200).send();
-      };
+    const { read, answerVoid } = readBodies(app, logger);
 
     app.post('/push/startup', PUSH, async (request, reply) =>
       control.start(withoutZeros(read(StartSchema, request, reply))),

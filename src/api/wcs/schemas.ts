@@ -7,7 +7,7 @@ import { isStreamName, MAX_STREAM_NAME_LENGTH } from '../../streams/stream-name.
  * strings, because many clients of WCS send them so. The OpenAPI document is generated from these schemas.
  */
 
-const must = (what: string) => ({
+export const must = (what: string) => ({
   error: ({ input }: { input?: unknown }) =>
     input === undefined ? `is missing: it must be ${what}` : `must be ${what}${remedy(what, input)}`,
 });
@@ -32,7 +32,7 @@ const number = (unit: string, low: number, high: number, description: string) =>
     .optional()
     .meta({ description: `${description} 0: unchanged.` });
 };
-const flag = (description: string) =>
+export const flag = (description: string) =>
   z
     .preprocess(toBoolean, z.boolean(must('true or false')))
     .optional()
@@ -40,7 +40,7 @@ const flag = (description: string) =>
 /** Control characters would break log lines, file names and AMF strings. */
 // eslint-disable-next-line no-control-regex
 const CONTROL_CHARACTER = /[\u0000-\u001f\u007f]/;
-const text = (what: string, longest: number) => {
+export const text = (what: string, longest: number) => {
   const rule = must(`${what} of 1 to ${longest} characters, without control characters`);
   return z
     .string(rule)
@@ -50,7 +50,7 @@ const text = (what: string, longest: number) => {
 };
 
 const streamNameRule = must(`a string of 1 to ${MAX_STREAM_NAME_LENGTH} characters, without control characters`);
-const streamName = z.string(streamNameRule).refine(isStreamName, streamNameRule);
+export const streamName = z.string(streamNameRule).refine(isStreamName, streamNameRule);
 const rtmpUrl = text('a URL such as "rtmp://HOST:1935/live", a string', 4096);
 const mediaSessionId = text('the mediaSessionId from the answer of /push/startup, a string', 128).meta({
   description: 'From the answer of /push/startup.',

@@ -1,6 +1,5 @@
-import type { FastifyPluginAsync, FastifyRequest } from 'fastify';
+import type { FastifyPluginAsync } from 'fastify';
 import { GatewayError } from '../../errors.ts';
-import { pathOf } from '../error-reply.ts';
 
 /**
  * Parts of WCS's REST interface that this gateway does not have: the first path segment below `/rest-api`, and what it
@@ -10,8 +9,6 @@ const FEATURES: Readonly<Record<string, string>> = {
   api: 'sessions and SIP calls by REST',
   call: 'SIP calls',
   cdn: 'the CDN of WCS nodes',
-  connection: 'listing and closing WebSocket connections',
-  data: 'sending data to WebSocket sessions',
   hls: 'HLS packaging',
   mixer: 'mixers',
   mpegts: 'MPEG-TS ingest',
@@ -20,11 +17,18 @@ const FEATURES: Readonly<Record<string, string>> = {
   recorder: 'recording',
   rtmp: 'RTMP pull',
   rtsp: 'RTSP capture',
-  stat: 'statistics of WCS',
-  stream: 'listing and controlling streams',
   transcoder: 'transcoders by REST',
   vod: 'streams from files',
   'vod-live': 'streams from files',
+};
+
+/** Single methods of parts that the gateway has otherwise. */
+const METHODS: Readonly<Record<string, string>> = {
+  'connection/set_log_level': 'log levels of single connections',
+  'stream/startRecording': 'recording',
+  'stream/stopRecording': 'recording',
+  'stream/inject': 'replacing the media of streams',
+  'stream/metrics': 'metrics of a single stream; /rest-api/stream/find shows them with "display": ["metrics"]',
 };
 
 const notImplemented = (what: string): GatewayError =>
@@ -35,19 +39,13 @@ const notImplemented = (what: string): GatewayError =>
  * below `/rest-api`.
  */
 export const unsupportedRoutes: FastifyPluginAsync = async (app) => {
-  for (const [segment, feature] of Object.entries(FEATURES)) {
-    const refuse = (): never => {
-      throw notImplemented(`${feature} (/rest-api/${segment})`);
+  const refuse = (path: string, feature: string, urls: readonly string[]): void => {
+    const fail = (): never => {
+      throw notImplemented(`${feature} (/rest-api/${path})`);
     };
-    for (const url of [`/${segment}`, `/${segment}/*`])
-      // Before the body is read: it may have any type.
-      app.all(url, { config: { action: 'read' }, onRequest: async () => refuse() }, refuse);
-  }
+    // Before the body is read: it may have any type.
+    for (const url of urls) app.all(url, { config: { action: 'read' }, onRequest: async () => fail() }, fail);
+  };
+  for (const [segment, feature] of Object.entries(FEATURES)) refuse(segment, feature, [`/${segment}`, `/${segment}/*`]);
+  for (const [path, feature] of Object.entries(METHODS)) refuse(path, feature, [`/${path}`]);
 };
-
-/** `/?action=stat` is how clients of WCS poll its statistics. Without this they get the home page. */
-export function refuseStatistics(request: FastifyRequest): void {
-  const { action } = request.query as Record<string, unknown>;
-  if (pathOf(request) === '/' && action === 'stat')
-    throw notImplemented('statistics of WCS (/?action=stat); /health and /metrics show those of the gateway');
-}

@@ -5,6 +5,7 @@ import { GatewayError } from '../../errors.ts';
 import type { Logger } from '../../observe/logger.ts';
 import { requireAction } from '../authorize.ts';
 import { parseIceFragment } from '../../publish/ice-fragment.ts';
+import { DEFAULT_APPLICATION, type ClientSessions, type StreamSession } from '../../publish/client-sessions.ts';
 import type { Player } from '../../publish/player.ts';
 import type { Players } from '../../publish/players.ts';
 import { acceptText, registerResource } from '../whip/whip-http.ts';
@@ -16,11 +17,18 @@ export interface WhepRoutesOptions {
   readonly settings: Pick<Settings, 'ice_servers'>;
   readonly authorizer: Authorizer;
   readonly players: Players;
+  readonly sessions: ClientSessions;
   readonly logger: Logger;
 }
 
 /** WHEP (draft-ietf-wish-whep): plays a live stream (docs/whip.md). Register it at the root. */
-export function whepRoutes({ settings, authorizer, players, logger }: WhepRoutesOptions): FastifyPluginAsync {
+export function whepRoutes({
+  settings,
+  authorizer,
+  players,
+  sessions: listing,
+  logger,
+}: WhepRoutesOptions): FastifyPluginAsync {
   // Shared by the HTTP and the HTTPS listener.
   const sessions = new SessionStore<Player>();
 
@@ -41,7 +49,11 @@ export function whepRoutes({ settings, authorizer, players, logger }: WhepRoutes
         const streamName = readStreamName(request);
         const player = await players.play({ streamName, offerSdp, clientAddress: request.ip, logger });
         sessions.add(player);
-        void player.ended.then(() => sessions.delete(player));
+        const unlist = listing.addStream(listed(player, offerSdp, request.ip));
+        void player.ended.then(() => {
+          sessions.delete(player);
+          unlist();
+        });
         if (iceLinks.length > 0) reply.header('Link', iceLinks);
         const location = `/whep/${encodeURIComponent(streamName)}/${player.id}`;
         return reply
@@ -65,5 +77,31 @@ export function whepRoutes({ settings, authorizer, players, logger }: WhepRoutes
         return reply.code(200).send();
       },
     });
+  };
+}
+
+/** A player as REST shows it. */
+function listed(player: Player, offerSdp: string, clientAddress: string): StreamSession {
+  return {
+    mediaSessionId: player.id,
+    sessionId: player.id,
+    name: player.streamName,
+    published: false,
+    mediaProvider: 'WHEP',
+    appKey: DEFAULT_APPLICATION,
+    application: DEFAULT_APPLICATION,
+    hasAudio: /^m=audio [1-9]/m.test(player.answerSdp),
+    hasVideo: /^m=video [1-9]/m.test(player.answerSdp),
+    transport: 'UDP',
+    offerSdp,
+    bitrate: 0,
+    minBitrate: 0,
+    maxBitrate: 0,
+    clientAddress,
+    createdAt: new Date(),
+    get active() {
+      return player.connected;
+    },
+    terminate: () => player.close(),
   };
 }

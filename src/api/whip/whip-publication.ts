@@ -1,9 +1,10 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
-import type { GatewayError } from '../../errors.ts';
+import { GatewayError } from '../../errors.ts';
 import type { Logger } from '../../observe/logger.ts';
 import type { IceFragment } from '../../publish/ice-fragment.ts';
 import type { PublicationRights } from '../../publish/publication.ts';
+import { DEFAULT_APPLICATION, type StreamSession } from '../../publish/client-sessions.ts';
 import type { Publications, WebRtcPublication } from '../../publish/publications.ts';
 
 export interface WhipPublicationRequest {
@@ -16,6 +17,8 @@ export interface WhipPublicationRequest {
   readonly tcpOnly: boolean;
   /** IP address of the client. */
   readonly clientAddress: string;
+  /** The first path segment of the URLs of Red5 Pro's clients. */
+  readonly application?: string;
   /** What the client may do; without it, everything. */
   readonly rights?: PublicationRights;
 }
@@ -98,6 +101,38 @@ export class WhipPublication extends EventEmitter<WhipPublicationEvents> {
     const answer = await this.#media.restartIce(fragment);
     this.#etag = createETag();
     return answer;
+  }
+
+  /** The session as REST shows it. */
+  listed({
+    offerSdp,
+    tcpOnly,
+    clientAddress,
+    application = DEFAULT_APPLICATION,
+  }: WhipPublicationRequest): StreamSession {
+    const publication = this.#publication;
+    return {
+      mediaSessionId: this.id,
+      sessionId: this.id,
+      name: this.streamName,
+      published: true,
+      mediaProvider: 'WHIP',
+      appKey: application,
+      application,
+      hasAudio: this.#media.audio !== undefined,
+      hasVideo: this.#media.video !== undefined,
+      transport: tcpOnly ? 'TCP' : 'UDP',
+      offerSdp,
+      bitrate: 0,
+      minBitrate: 0,
+      maxBitrate: 0,
+      clientAddress,
+      createdAt: new Date(),
+      get active() {
+        return publication.state === 'live';
+      },
+      terminate: (info) => this.close(new GatewayError('TERMINATED', info)),
+    };
   }
 
   /** Ends the publication and its stream, also one that is held. Idempotent. */

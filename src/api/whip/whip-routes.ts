@@ -5,15 +5,17 @@ import { GatewayError } from '../../errors.ts';
 import { headerCredentials, principalOf, queryCredentials, requireAction } from '../authorize.ts';
 import type { Logger } from '../../observe/logger.ts';
 import { parseIceFragment } from '../../publish/ice-fragment.ts';
+import type { ClientSessions } from '../../publish/client-sessions.ts';
 import type { Publications } from '../../publish/publications.ts';
 import { acceptText, registerResource } from './whip-http.ts';
 import { iceServerLinks } from './whip-link-header.ts';
-import { WhipPublication } from './whip-publication.ts';
+import { WhipPublication, type WhipPublicationRequest } from './whip-publication.ts';
 import { checkIfMatch, readBody, readQuery, readStreamName, resumeKey, SDP, SDP_FRAGMENT } from './whip-requests.ts';
 import { SessionStore } from './whip-sessions.ts';
 
 export interface WhipRoutesOptions {
   readonly publications: Publications;
+  readonly sessions: ClientSessions;
   readonly logger: Logger;
   readonly settings: Pick<Settings, 'ice_servers'>;
   readonly authorizer: Authorizer;
@@ -90,8 +92,9 @@ const red5Routes =
       iceLinks,
       accepts: { 'Accept-Post': SDP },
       post: async (request, reply) => {
-        const publication = await publish(options, sessions, request, resumeKey(queryCredentials(request, 'whip')));
         const { app: application } = request.params as { app: string };
+        const key = resumeKey(queryCredentials(request, 'whip'));
+        const publication = await publish(options, sessions, request, key, application);
         return created(
           reply,
           publication.answerSdp,
@@ -117,30 +120,34 @@ const red5Routes =
   };
 
 async function publish(
-  { publications, authorizer, logger }: WhipRoutesOptions,
+  { publications, sessions: listing, authorizer, logger }: WhipRoutesOptions,
   sessions: SessionStore<WhipPublication>,
   request: FastifyRequest,
   key: string | undefined,
+  application?: string,
 ): Promise<WhipPublication> {
   const offerSdp = readBody(request, SDP);
   const streamName = readStreamName(request);
-  const publication = await WhipPublication.create(
-    publications,
-    {
-      streamName,
-      offerSdp,
-      resumeKey: key,
-      clientAddress: request.ip,
-      rights: {
-        publish: async () => undefined, // Authorised by the route.
-        push: () => authorizer.authorize(principalOf(request), 'push', { stream: streamName }),
-      },
-      ...readQuery(request),
+  const publicationRequest: WhipPublicationRequest = {
+    streamName,
+    offerSdp,
+    resumeKey: key,
+    clientAddress: request.ip,
+    ...(application !== undefined && { application }),
+    rights: {
+      publish: async () => undefined, // Authorised by the route.
+      push: () => authorizer.authorize(principalOf(request), 'push', { stream: streamName }),
     },
-    logger,
-  );
-  if (!publication.isOver) sessions.add(publication);
-  publication.once('over', () => sessions.delete(publication));
+    ...readQuery(request),
+  };
+  const publication = await WhipPublication.create(publications, publicationRequest, logger);
+  if (publication.isOver) return publication;
+  sessions.add(publication);
+  const unlist = listing.addStream(publication.listed(publicationRequest));
+  publication.once('over', () => {
+    sessions.delete(publication);
+    unlist();
+  });
   return publication;
 }
 

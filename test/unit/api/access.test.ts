@@ -163,7 +163,7 @@ t.test('only pages of the named origins may call', async (t) => {
     'so that the page can read the error',
   );
   const statistics = await http.inject({ url: '/?action=stat', headers: { origin: 'https://studio.example' } });
-  t.equal(statistics.statusCode, 501);
+  t.equal(statistics.statusCode, 401);
   t.equal(statistics.headers['access-control-allow-origin'], 'https://studio.example');
   t.equal(
     (await http.inject({ method: 'OPTIONS', url: '/rest-api/push/startup' })).statusCode,

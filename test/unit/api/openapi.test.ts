@@ -10,6 +10,7 @@ import { ErrorSchema, HealthSchema, StreamSchema, TransponderSchema } from '../.
 import { whepRoutes } from '../../../src/api/whep/whep-routes.ts';
 import { whipRoutes } from '../../../src/api/whip/whip-routes.ts';
 import { SettingsSchema } from '../../../src/config/schema.ts';
+import { ClientSessions } from '../../../src/publish/client-sessions.ts';
 import { silentLogger } from '../../../src/observe/logger.ts';
 import { StreamRegistry } from '../../../src/streams/stream-registry.ts';
 import { FakeTransponders } from '../../helpers/fake-transponders.ts';
@@ -62,8 +63,8 @@ const { app, http, ...parts } = await createHttpApp(
         resumeWindowMs: 15_000,
         isAllowed: async () => undefined,
       }),
-      whipRoutes({ settings, authorizer, publications, logger }),
-      whepRoutes({ settings, authorizer, players, logger }),
+      whipRoutes({ settings, authorizer, publications, sessions: new ClientSessions(), logger }),
+      whepRoutes({ settings, authorizer, players, sessions: new ClientSessions(), logger }),
     ],
   },
 );

@@ -12,14 +12,16 @@ import { fakePublisher, FakeSubscription, vp8KeyFrame } from '../../helpers/fake
 import { waitFor } from '../../helpers/wait.ts';
 import { wrapFfmpeg } from '../../helpers/wrapped-ffmpeg.ts';
 
-// Instead of a decode: notes its start and end, and waits until the test creates `go`.
+// Instead of a decode: waits for input like ffmpeg, notes its start and end, and waits until the test creates `go`.
 const folder = await wrapFfmpeg(
   t,
-  `case "$*" in *mjpeg*)
+  `case "$*" in *mjpeg*|*rgb24*)
+    head -c 1 >/dev/null
     touch "$FOLDER/started.$$"
     until [ -e "$FOLDER/go" ]; do sleep 0.02; done
     if [ -e "$FOLDER/fail" ]; then echo "no such frame" >&2; exit 1; fi
-    echo "JPEG $$"; rm "$FOLDER/started.$$"; touch "$FOLDER/done.$$"; exit 0;;
+    case "$*" in *mjpeg*) echo "JPEG $$";; *) echo "PNG $$";; esac
+    rm "$FOLDER/started.$$"; touch "$FOLDER/done.$$"; exit 0;;
   esac`,
 );
 const count = async (prefix: string): Promise<number> =>
@@ -67,6 +69,21 @@ t.test('requests for one stream share one decode, for a second', async (t) => {
   t.equal(await count('done'), 1);
   t.ok(track.closed, 'the subscription ends with the key frame');
   await waitFor('another decode', async () => (await snapshots.take(stream)) !== jpegs[0]);
+  t.equal(await count('done'), 2);
+});
+
+t.test('PNG and JPEG of one stream are shared separately', async (t) => {
+  const snapshots = setUp(t);
+  const { stream } = publish('camera');
+  await mark('go');
+  const [jpeg, ...pngs] = await Promise.all([
+    snapshots.take(stream),
+    snapshots.take(stream, 'png'),
+    snapshots.take(stream, 'png'),
+  ]);
+  t.match(String(jpeg), /^JPEG/);
+  t.match(String(pngs[0]), /^PNG/);
+  t.equal(pngs[1], pngs[0]);
   t.equal(await count('done'), 2);
 });
 

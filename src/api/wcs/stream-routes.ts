@@ -1,0 +1,122 @@
+import type { FastifyPluginAsync, FastifyRequest } from 'fastify';
+import type { Action, Authorizer } from '../../access/authorizer.ts';
+import { GatewayError } from '../../errors.ts';
+import type { Logger } from '../../observe/logger.ts';
+import type { ClientSessions, StreamSession } from '../../publish/client-sessions.ts';
+import type { LiveStream } from '../../streams/live-stream.ts';
+import type { StreamRegistry } from '../../streams/stream-registry.ts';
+import { mayAccess, principalOf } from '../authorize.ts';
+import type { StreamSessionView } from '../openapi/answers.ts';
+import { readBodies } from './body-reader.ts';
+import { NothingSchema } from './schemas.ts';
+import { SnapshotSchema, StreamEventSchema, StreamFilterSchema, StreamTerminateSchema } from './session-schemas.ts';
+import { metricsView, streamView } from './stream-view.ts';
+
+export interface StreamRoutesOptions {
+  readonly sessions: ClientSessions;
+  readonly registry: StreamRegistry;
+  readonly authorizer: Authorizer;
+  /** Encodes the current frame of a stream as PNG. */
+  readonly takePng: (stream: LiveStream) => Promise<Buffer>;
+  readonly logger: Logger;
+}
+
+const READ = { config: { action: 'read' } } as const;
+const CONTROL = { config: { action: 'control' } } as const;
+
+/** The `info` of streams and connections that REST ends, as in WCS. */
+export const TERMINATED_BY_REST = 'Stopped by rest /terminate';
+
+interface StreamFilter {
+  readonly mediaSessionId?: string | undefined;
+  readonly name?: string | undefined;
+  readonly published?: boolean | undefined;
+}
+
+/** WCS's `/stream/*`: see docs/rest.md. To be registered below `/rest-api`. */
+export const streamRoutes =
+  ({ sessions, registry, authorizer, takePng, logger }: StreamRoutesOptions): FastifyPluginAsync =>
+  async (app) => {
+    const { read, answerVoid } = readBodies(app, logger);
+    const authorize = (request: FastifyRequest, action: Action, stream: string): Promise<void> =>
+      authorizer.authorize(principalOf(request), action, { stream });
+
+    /** @throws {GatewayError} STREAM_NOT_FOUND instead of an empty list */
+    async function find(request: FastifyRequest, filter: StreamFilter): Promise<StreamSession[]> {
+      const found: StreamSession[] = [];
+      for (const session of sessions.streams.filter((one) => matches(one, filter)))
+        if (await mayAccess(authorizer, request, 'read', session.name)) found.push(session);
+      if (found.length === 0) throw notFound('No stream matches.');
+      return found;
+    }
+    const view = (session: StreamSession): StreamSessionView => streamView(session, registry.find(session.name));
+
+    async function viewWithMetrics(session: StreamSession): Promise<StreamSessionView> {
+      const stream = registry.find(session.name);
+      const metrics = session.published && session.active ? await stream?.publisher?.metrics?.() : undefined;
+      return { ...view(session), ...(stream && metrics && { metrics: metricsView(metrics, stream) }) };
+    }
+    /** @throws {GatewayError} STREAM_NOT_FOUND */
+    function publishedStream(name: string): LiveStream {
+      const stream = registry.find(name);
+      if (!stream?.publisher) throw notFound('The stream has no publisher at the moment.');
+      return stream;
+    }
+
+    app.post('/stream/find', READ, async (request, reply) => {
+      const { display = [], ...filter } = read(StreamFilterSchema, request, reply);
+      const found = await find(request, filter);
+      return display.includes('metrics') ? Promise.all(found.map(viewWithMetrics)) : found.map(view);
+    });
+    app.route({
+      ...READ,
+      method: ['GET', 'POST'],
+      url: '/stream/find_all',
+      handler: async (request, reply) => {
+        read(NothingSchema, request, reply);
+        return (await find(request, {})).map(view);
+      },
+    });
+    app.post(
+      '/stream/terminate',
+      CONTROL,
+      answerVoid(StreamTerminateSchema, async ({ mediaSessionId, name }, request) => {
+        if (mediaSessionId === undefined && name === undefined)
+          throw new GatewayError('INVALID_REQUEST', 'Name the stream: by mediaSessionId, or by name.');
+        const ids = mediaSessionId === undefined ? undefined : new Set([mediaSessionId].flat());
+        const found = sessions.streams.filter(
+          (session) =>
+            (ids?.has(session.mediaSessionId) ?? session.published) && (name === undefined || session.name === name),
+        );
+        // A stream that is held for its publisher may have no session.
+        const held = ids || found.length > 0 ? undefined : registry.find(name!);
+        if (found.length === 0 && !held) throw notFound('No stream matches.');
+        for (const stream of new Set(held ? [held.name] : found.map((session) => session.name)))
+          await authorize(request, 'control', stream);
+        for (const session of found) session.terminate(TERMINATED_BY_REST);
+        if (held) registry.end(held, new GatewayError('TERMINATED', TERMINATED_BY_REST));
+      }),
+    );
+    app.post('/stream/snapshot', READ, async (request, reply) => {
+      const { streamName } = read(SnapshotSchema, request, reply);
+      await authorize(request, 'read', streamName);
+      return { data: (await takePng(publishedStream(streamName))).toString('base64') };
+    });
+    app.post(
+      '/stream/event/send',
+      CONTROL,
+      answerVoid(StreamEventSchema, async ({ streamName }, request) => {
+        await authorize(request, 'control', streamName);
+        // As it was sent: the checked body has no null fields.
+        const { payload } = request.body as { payload: unknown };
+        publishedStream(streamName).emit('message', { type: 'data', payload });
+      }),
+    );
+  };
+
+const matches = (session: StreamSession, { mediaSessionId, name, published }: StreamFilter): boolean =>
+  (mediaSessionId ?? session.mediaSessionId) === session.mediaSessionId &&
+  (name ?? session.name) === session.name &&
+  (published ?? session.published) === session.published;
+
+const notFound = (message: string): GatewayError => new GatewayError('STREAM_NOT_FOUND', message);

@@ -1,0 +1,77 @@
+/** How a client's media reaches the gateway. */
+export type MediaProvider = 'WebRTC' | 'WHIP' | 'WHEP';
+
+/** The application of clients that do not name one. */
+export const DEFAULT_APPLICATION = 'live';
+
+/** One publisher or player, from its request to its end, as REST shows it. */
+export interface StreamSession {
+  /** Unique; chosen by the client for WebSocket sessions. */
+  readonly mediaSessionId: string;
+  /** The WebSocket connection; for WHIP and WHEP the same as `mediaSessionId`. */
+  readonly sessionId: string;
+  readonly name: string;
+  /** Whether the client sends the stream; otherwise it plays it. */
+  readonly published: boolean;
+  readonly mediaProvider: MediaProvider;
+  /** The client's name for its application. */
+  readonly appKey: string;
+  /** The application in the sense of Red5: the first path segment of its URLs. */
+  readonly application: string;
+  readonly hasAudio: boolean;
+  readonly hasVideo: boolean;
+  readonly transport: 'UDP' | 'TCP';
+  /** The client's offer. */
+  readonly offerSdp: string;
+  /** Kilobits per second as the client requested them; 0 for no request. */
+  readonly bitrate: number;
+  readonly minBitrate: number;
+  readonly maxBitrate: number;
+  readonly clientAddress: string;
+  readonly createdAt: Date;
+  /** Whether media flows. */
+  readonly active: boolean;
+  /** Ends the session; the client learns `info`. Idempotent. */
+  terminate(info: string): void;
+}
+
+/** One WebSocket connection whose client has been identified. */
+export interface ClientConnection {
+  readonly sessionId: string;
+  readonly appKey: string;
+  readonly clientVersion: string;
+  readonly clientOSVersion: string;
+  readonly clientBrowserVersion: string;
+  readonly mediaProviders: readonly string[];
+  readonly clientAddress: string;
+  readonly createdAt: Date;
+  sendData(data: { readonly operationId?: string | number | undefined; readonly payload: unknown }): void;
+  /** Ends the streams of the connection, which learn `info`, then the connection. Idempotent. */
+  terminate(info: string): void;
+}
+
+/** The publishers, players and WebSocket connections of all doors. Doors add theirs; REST lists and ends them. */
+export class ClientSessions {
+  readonly #streams = new Set<StreamSession>();
+  readonly #connections = new Set<ClientConnection>();
+
+  get streams(): StreamSession[] {
+    return [...this.#streams];
+  }
+
+  get connections(): ClientConnection[] {
+    return [...this.#connections];
+  }
+
+  /** @returns the function that removes it; idempotent */
+  addStream(session: StreamSession): () => void {
+    this.#streams.add(session);
+    return () => void this.#streams.delete(session);
+  }
+
+  /** @returns the function that removes it; idempotent */
+  addConnection(connection: ClientConnection): () => void {
+    this.#connections.add(connection);
+    return () => void this.#connections.delete(connection);
+  }
+}
