@@ -13,7 +13,7 @@ import { checkFfmpeg } from './ffmpeg/ffmpeg-abilities.ts';
 import { createAuthorizer } from './access/create-authorizer.ts';
 import { ffmpegMemory } from './ffmpeg/ffmpeg-memory.ts';
 import { HttpApp, type HttpPorts } from './api/app.ts';
-import { requireAction } from './api/authorize.ts';
+import { headerCredentials, requireAction } from './api/authorize.ts';
 import { consoleRoutes } from './api/console-routes.ts';
 import { whepRoutes } from './api/whep/whep-routes.ts';
 import { whipRoutes } from './api/whip/whip-routes.ts';
@@ -187,7 +187,11 @@ async function assemble(
   );
   opened({ close: registerTransponderMetrics(metrics, transponders) });
 
-  const authorizer = createAuthorizer(settings);
+  const authorizer = createAuthorizer(settings, logger);
+  if (settings.allow_anonymous)
+    logger.warn(
+      'allow_anonymous=true: everybody who reaches the gateway may publish, play, push to every allowed destination, and control all pushes',
+    );
   const publications = new Publications({
     pool,
     audioPacketMs: settings.audio_packet_ms,
@@ -236,7 +240,9 @@ async function assemble(
         restBase: '/rest-api',
         version: packageJson.version,
         resumeWindowMs: settings.publisher_resume_window_ms,
-        isAllowed: requireAction(authorizer, 'console', 'play'),
+        isAllowed: requireAction(authorizer, 'console', 'play', headerCredentials, ({ params }) => ({
+          stream: sourceName((params as { name: string }).name, settings.rtmp_transponder_stream_name_prefix),
+        })),
         ...(embedded && { embedded: { rtmpUrl: embedded.rtmpUrl, httpFlvPort: embedded.httpFlvPort } }),
       }),
       whipRoutes({ settings, authorizer, publications, logger }),
@@ -345,5 +351,9 @@ function createPusherFactory(settings: Settings, logger: Logger): PusherFactory 
     return createFfmpegPusher({ ...trust, sendMetadata: settings.rtmp_transponder_send_metadata, logger });
   return createRtmpPusher({ ...trust, serverBuffer: settings['rtmp.server_buffer_enabled'] });
 }
+
+/** The stream that is pushed to the embedded server under this name. */
+const sourceName = (published: string, prefix: string): string =>
+  published.startsWith(prefix) ? published.slice(prefix.length) : published;
 
 const shuttingDown = (): GatewayError => new GatewayError('SHUTTING_DOWN', 'The gateway is shutting down.');

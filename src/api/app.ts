@@ -110,7 +110,7 @@ export class HttpApp {
 type ListenerOptions = HttpAppOptions & Pick<OperationSources, 'isClosing'>;
 
 async function createListener(options: ListenerOptions, certificate?: Certificate): Promise<FastifyInstance> {
-  const { settings, authorizer, logger, control, isClosing } = options;
+  const { settings, authorizer, logger, isClosing } = options;
   const { requestTimeoutMs = REQUEST_TIMEOUT_MS } = options;
   const timeouts = {
     requestTimeout: requestTimeoutMs,
@@ -174,7 +174,9 @@ async function createListener(options: ListenerOptions, certificate?: Certificat
       for (const plugin of plugins) await scope.register(plugin);
     };
   const sources: OperationSources = { ...options, streamNamePrefix: settings.rtmp_transponder_stream_name_prefix };
-  await app.register(guarded('rest', pushRoutes(control, logger), unsupportedRoutes), { prefix: '/rest-api' });
+  await app.register(guarded('rest', pushRoutes({ ...sources, authorizer, logger }), unsupportedRoutes), {
+    prefix: '/rest-api',
+  });
   await app.register(guarded('rest', inspectionRoutes(sources)), { prefix: '/api/v1' });
   await app.register(async (scope) => {
     guardRoutes(scope, authorizer, 'metrics');

@@ -1,12 +1,15 @@
 import type { FastifyCorsOptions } from '@fastify/cors';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import type { Action, Authorizer, Credentials, Door, Principal, Resource } from '../access/authorizer.ts';
+import type { Action, Authorizer, Credentials, Door, Grant, Principal, Resource } from '../access/authorizer.ts';
+import { checkRights } from '../access/rights.ts';
 import { Secret } from '../net/secret.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
     /** What a client must be allowed to do in order to call the route. See {@link guardRoutes}. */
-    action?: Action;
+    action?: Action | 'identify';
+    /** The handler authorises the action itself, because the body names the stream. */
+    resourceInBody?: boolean;
     /** Read by @fastify/cors: options of its own for the route. */
     cors?: FastifyCorsOptions;
   }
@@ -19,9 +22,13 @@ export type CredentialReader = (request: FastifyRequest, door: Door) => Credenti
 export type AccessHook = (request: FastifyRequest) => Promise<void>;
 
 const principals = new WeakMap<FastifyRequest, Principal>();
+const grants = new WeakMap<FastifyRequest, Grant>();
+
+/** Reads from a request what its action concerns. */
+export type ResourceReader = (request: FastifyRequest) => Resource;
 
 /** Credentials in `Authorization: Bearer` or `X-Api-Key`. */
-export const headerCredentials: CredentialReader = ({ headers, ip, host }, door) => {
+export const headerCredentials: CredentialReader = ({ headers, ip, host, query }, door) => {
   const bearer = /^Bearer +(\S+) *$/i.exec(headers.authorization ?? '')?.[1];
   const token = bearer ?? headers['x-api-key'];
   return {
@@ -30,6 +37,7 @@ export const headerCredentials: CredentialReader = ({ headers, ip, host }, door)
     ip,
     host,
     userAgent: headers['user-agent'],
+    query: query as Record<string, unknown>,
   };
 };
 
@@ -56,16 +64,17 @@ export function requireAction(
   door: Door,
   action: Action,
   readCredentials: CredentialReader = headerCredentials,
+  readResource: ResourceReader = streamInPath,
 ): AccessHook {
   return async (request) => {
     await identify(authorizer, door, request, readCredentials);
-    await authorizer.authorize(principalOf(request), action, resourceOf(request));
+    grants.set(request, await authorizer.authorize(principalOf(request), action, readResource(request)));
   };
 }
 
 /**
  * Guards all routes of a scope: identifies every client, those that call unknown paths included, and authorises the `action` in the
- * route's `config`.
+ * route's `config`. The action `identify` is every client's that has valid credentials.
  *
  * @throws {Error} at registration if a route names no action
  */
@@ -75,8 +84,10 @@ export function guardRoutes(app: FastifyInstance, authorizer: Authorizer, door: 
   });
   app.addHook('onRequest', async (request) => {
     await identify(authorizer, door, request, headerCredentials);
-    const { action } = request.routeOptions.config;
-    if (action) await authorizer.authorize(principalOf(request), action, resourceOf(request));
+    const { action, resourceInBody } = request.routeOptions.config;
+    if (!action || action === 'identify') return;
+    if (resourceInBody) checkRights(principalOf(request), action);
+    else await authorizer.authorize(principalOf(request), action, streamInPath(request));
   });
 }
 
@@ -86,6 +97,9 @@ export function principalOf(request: FastifyRequest): Principal {
   if (!principal) throw new Error('The request was not identified: the route has no guard.');
   return principal;
 }
+
+/** The conditions under which a guard has allowed the action. */
+export const grantOf = (request: FastifyRequest): Grant => grants.get(request) ?? {};
 
 async function identify(
   authorizer: Authorizer,
@@ -97,7 +111,7 @@ async function identify(
 }
 
 /** The stream that the path names. */
-function resourceOf({ params }: FastifyRequest): Resource {
+function streamInPath({ params }: FastifyRequest): Resource {
   const { stream } = (params ?? {}) as { stream?: unknown };
   return typeof stream === 'string' ? { stream } : {};
 }

@@ -55,7 +55,7 @@ async function listen(values: Record<string, string> = {}): Promise<string> {
     ice_servers: 'stun:stun.example:3478, turn:turn.example:3478?transport=udp alice secret',
     ...values,
   });
-  const authorizer = createAuthorizer(settings);
+  const authorizer = createAuthorizer(settings, silentLogger);
   const { publications, players } = createPublishing(
     { pool, registry, pushes: control },
     { maxPlayers: settings.max_players },

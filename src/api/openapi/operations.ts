@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import type { ErrorCode } from '../../errors.ts';
 import { FilterSchema, SoundOnSchema, StartSchema, TransponderIdSchema } from '../wcs/schemas.ts';
-import { ErrorSchema, HealthSchema, StreamSchema, TransponderSchema } from './answers.ts';
+import { ErrorSchema, HealthSchema, PrincipalSchema, StreamSchema, TransponderSchema } from './answers.ts';
 
 /** The HTTP interface as the OpenAPI document describes it. Fields come from the schemas, statuses from the error table. */
 
@@ -12,6 +12,7 @@ export const SCHEMAS = {
   SoundOn: SoundOnSchema,
   Transponder: TransponderSchema,
   Stream: StreamSchema,
+  Principal: PrincipalSchema,
   Health: HealthSchema,
   Error: ErrorSchema,
 } satisfies Record<string, z.ZodObject>;
@@ -141,6 +142,15 @@ const INSPECTION: readonly Operation[] = [
     },
     answer: TRANSPONDERS,
     errors: ['INVALID_REQUEST'],
+  },
+  {
+    method: 'get',
+    path: '/api/v1/me',
+    id: 'getPrincipal',
+    tag: 'Inspection',
+    summary: 'Who the caller is and what it may do',
+    answer: 'Principal',
+    errors: [],
   },
   {
     method: 'get',

@@ -1,18 +1,31 @@
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import type { z } from 'zod';
+import type { Authorizer } from '../../access/authorizer.ts';
+import { mayUseStream } from '../../access/rights.ts';
+import { GatewayError } from '../../errors.ts';
+import { hostOfRtmpUrl } from '../../net/destination.ts';
 import type { Logger } from '../../observe/logger.ts';
-import type { TransponderControl } from '../../outputs/push/transponder-view.ts';
+import type { TransponderControl, TransponderFilter, TransponderView } from '../../outputs/push/transponder-view.ts';
+import { principalOf } from '../authorize.ts';
+import { publicView } from '../ops/public-view.ts';
 import { IgnoredFields } from './ignored-fields.ts';
 import { parseBody, type BodySchema } from './parse-body.ts';
 import { FilterSchema, NothingSchema, SoundOnSchema, StartSchema, TransponderIdSchema } from './schemas.ts';
 
-const PUSH = { config: { action: 'push' } } as const;
+const PUSH = { config: { action: 'push', resourceInBody: true } } as const;
 const READ = { config: { action: 'read' } } as const;
-const CONTROL = { config: { action: 'control' } } as const;
+const CONTROL = { config: { action: 'control', resourceInBody: true } } as const;
+
+export interface PushRoutesOptions {
+  readonly control: TransponderControl;
+  readonly authorizer: Authorizer;
+  readonly streamNamePrefix: string;
+  readonly logger: Logger;
+}
 
 /** WCS's `/push/*`: see docs/rest.md. To be registered below `/rest-api`. */
 export const pushRoutes =
-  (control: TransponderControl, logger: Logger): FastifyPluginAsync =>
+  ({ control, authorizer, streamNamePrefix, logger }: PushRoutesOptions): FastifyPluginAsync =>
   async (app) => {
     const ignoredFields = new IgnoredFields(logger);
 
@@ -26,23 +39,39 @@ export const pushRoutes =
       ignoredFields.report(ignored, request, reply);
       return value;
     }
-    /** WCS's "void": 200 and an empty body. */
+    /** Controls one transponder. WCS's "void": 200 and an empty body. */
     const answerVoid =
-      <T extends BodySchema>(schema: T, act: (body: z.output<T>) => Promise<void> | void) =>
+      <T extends BodySchema>(
+        schema: T,
+        act: (body: z.output<T> & { readonly mediaSessionId: string }) => Promise<void> | void,
+      ) =>
       async (request: FastifyRequest, reply: FastifyReply) => {
-        await act(read(schema, request, reply));
+        const body = read(schema, request, reply) as z.output<T> & { readonly mediaSessionId: string };
+        const [view] = control.find({ mediaSessionId: body.mediaSessionId });
+        await authorizer.authorize(principalOf(request), 'control', { stream: view!.sourceStreamName });
+        await act(body);
         return reply.code(200).send();
       };
+    /** The pushes of the streams that the client may use. URLs contain stream keys, so only clients that may push see them. */
+    function find(request: FastifyRequest, filter: TransponderFilter): TransponderView[] {
+      const principal = principalOf(request);
+      const views = control.find(filter).filter(({ sourceStreamName }) => mayUseStream(principal, sourceStreamName));
+      if (views.length === 0) throw new GatewayError('TRANSPONDER_NOT_FOUND', 'No transponder matches.');
+      return principal.actions.has('push') ? views : views.map((view) => publicView(view, streamNamePrefix));
+    }
 
-    app.post('/push/startup', PUSH, async (request, reply) =>
-      control.start(withoutZeros(read(StartSchema, request, reply))),
-    );
-    app.post('/push/find', READ, async (request, reply) => control.find(read(FilterSchema, request, reply)));
+    app.post('/push/startup', PUSH, async (request, reply) => {
+      const start = withoutZeros(read(StartSchema, request, reply));
+      const { streamName: stream, rtmpUrl } = start;
+      await authorizer.authorize(principalOf(request), 'push', { stream, destination: hostOfRtmpUrl(rtmpUrl) });
+      return control.start(start);
+    });
+    app.post('/push/find', READ, async (request, reply) => find(request, read(FilterSchema, request, reply)));
     app.route({
       ...READ,
       method: ['GET', 'POST'],
       url: '/push/find_all',
-      handler: async (request, reply) => control.find(read(NothingSchema, request, reply)),
+      handler: async (request, reply) => find(request, read(NothingSchema, request, reply)),
     });
     app.post(
       '/push/terminate',

@@ -2,7 +2,8 @@ import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import type { Authorizer } from '../../access/authorizer.ts';
 import type { Settings } from '../../config/schema.ts';
 import { GatewayError } from '../../errors.ts';
-import { principalOf, queryCredentials as readQueryCredentials, requireAction } from '../authorize.ts';
+import { hostOfRtmpUrl } from '../../net/destination.ts';
+import { grantOf, principalOf, queryCredentials as readQueryCredentials, requireAction } from '../authorize.ts';
 import type { Logger } from '../../observe/logger.ts';
 import { parseIceFragment } from '../../publish/ice-fragment.ts';
 import type { Publications } from '../../publish/publications.ts';
@@ -92,7 +93,7 @@ const strictRoutes =
 const red5Routes =
   (options: WhipRoutesOptions, sessions: SessionStore<WhipPublication>): FastifyPluginAsync =>
   async (app) => {
-    const isAllowed = requireAction(options.authorizer, 'whip', 'publish', readQueryCredentials);
+    const isAllowed = requireAction(options.authorizer, 'red5', 'publish', readQueryCredentials);
     const iceLinks = iceServerLinks(options.settings.ice_servers);
 
     registerResource(app, '/:app/whip/endpoint/:stream', {
@@ -142,8 +143,12 @@ async function publish(
       resumeKey: key,
       clientAddress: request.ip,
       rights: {
-        publish: async () => undefined, // Authorised by the route.
-        push: () => authorizer.authorize(principalOf(request), 'push', { stream: streamName }),
+        publish: async () => grantOf(request), // Authorised by the route.
+        push: (rtmpUrl) =>
+          authorizer.authorize(principalOf(request), 'push', {
+            stream: streamName,
+            destination: hostOfRtmpUrl(rtmpUrl),
+          }),
       },
       ...readQuery(request),
     },
