@@ -79,6 +79,7 @@ t.test('with a token it publishes its stream to its destination, and nothing els
   await page.stop('cam1');
   t.match(await page.publish({ name: 'cam1', rtmpUrl: `rtmp://localhost:${rtmpPort}/live` }), { status: 'PUBLISHING' });
   await transponder('ended', /do not include the destination localhost/);
+  await page.stop('cam1');
   await page.page.close();
 });
 
@@ -89,8 +90,9 @@ t.test('maxDuration ends the publication and its push within a second, and a rep
   await page.connect(gateway.wsUrl, { authToken: await sign({}) });
   const begun = Date.now();
   t.match(await page.publish({ name: 'timed', rtmpUrl, custom: { token } }), { status: 'PUBLISHING' });
-  const streams = async (): Promise<unknown> => (await gateway.http('/api/v1/streams', asOperator)).body;
-  t.match(await streams(), [{ name: 'timed', status: 'live', transponders: 1 }]);
+  const streams = async (): Promise<{ transponders: number }[]> =>
+    (await gateway.http('/api/v1/streams', asOperator)).body;
+  await waitFor('its push', async () => (await streams())[0]?.transponders === 1);
   const end = await page.event('the end', ({ name, status }) => name === 'timed' && status === 'FAILED', 15_000);
   const seconds = (Date.now() - begun) / 1000;
   t.ok(seconds >= 5.5 && seconds < 8, `ended after ${seconds} s`);
