@@ -27,6 +27,7 @@ export const ERROR_KINDS = {
   DESTINATION_FORBIDDEN: kind('request', 400),
   INVALID_SDP: kind('request', 400),
   UNAUTHORIZED: kind('request', 401),
+  TOKEN_EXPIRED: kind('request', 401),
   HOST_NOT_ALLOWED: kind('request', 403),
   FORBIDDEN: kind('request', 403),
   ROUTE_NOT_FOUND: kind('request', 404),
@@ -47,6 +48,7 @@ export const ERROR_KINDS = {
   TRANSCODING_DISABLED: kind('request', 400),
   NOT_IMPLEMENTED: kind('request', 501),
   LIMIT_REACHED: kind('request', 503, true),
+  ACCESS_UNAVAILABLE: kind('request', 503, true),
 
   // Destinations
   DESTINATION_UNREACHABLE: kind('destination', 502, true),

@@ -1,7 +1,7 @@
 import packageJson from '../package.json' with { type: 'json' };
 import { createAuthorizer } from './access/create-authorizer.ts';
 import { HttpApp, type HttpPorts } from './api/app.ts';
-import { requireAction } from './api/authorize.ts';
+import { headerCredentials, requireAction } from './api/authorize.ts';
 import { consoleRoutes } from './api/console-routes.ts';
 import { whepRoutes } from './api/whep/whep-routes.ts';
 import { whipRoutes } from './api/whip/whip-routes.ts';
@@ -180,7 +180,11 @@ async function assemble(
   );
   opened({ close: registerTransponderMetrics(metrics, transponders) });
 
-  const authorizer = createAuthorizer(settings);
+  const authorizer = createAuthorizer(settings, logger);
+  if (settings.allow_anonymous)
+    logger.warn(
+      'allow_anonymous=true: everybody who reaches the gateway may publish, play, push to every allowed destination, and control all pushes',
+    );
   const publications = new Publications({
     pool,
     audioPacketMs: settings.audio_packet_ms,
@@ -233,7 +237,9 @@ async function assemble(
         restBase: '/rest-api',
         version: packageJson.version,
         resumeWindowMs: settings.publisher_resume_window_ms,
-        isAllowed: requireAction(authorizer, 'console', 'play'),
+        isAllowed: requireAction(authorizer, 'console', 'play', headerCredentials, ({ params }) => ({
+          stream: sourceName((params as { name: string }).name, settings.rtmp_transponder_stream_name_prefix),
+        })),
         ...(embedded && { embedded: { rtmpUrl: embedded.rtmpUrl, httpFlvPort: embedded.httpFlvPort } }),
       }),
       whipRoutes({ settings, authorizer, publications, sessions, logger }),
@@ -257,5 +263,9 @@ async function shareEncoders(
   const program = process.env['OPUS_TO_AAC_BIN'];
   return program && streamsEach > 1 ? SharedEncoders.create({ program, streamsEach, audioBatchMs, logger }) : undefined;
 }
+
+/** The stream that is pushed to the embedded server under this name. */
+const sourceName = (published: string, prefix: string): string =>
+  published.startsWith(prefix) ? published.slice(prefix.length) : published;
 
 const shuttingDown = (): GatewayError => new GatewayError('SHUTTING_DOWN', 'The gateway is shutting down.');

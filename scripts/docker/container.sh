@@ -17,8 +17,10 @@ start() {
       echo 'LISTEN_IP is a loopback address: ports published with -p do not reach the gateway. Use LISTEN_IP=0.0.0.0.' >&2
       ;;
     *)
-      if [[ -z "$(setting REST_API_KEY rest_api_key)" && "$(setting ALLOW_ANONYMOUS allow_anonymous)" != true ]]; then
-        echo 'Set REST_API_KEY=KEY, or ALLOW_ANONYMOUS=true if every client may control the gateway: docker run -e REST_API_KEY=KEY …' >&2
+      if [[ -z "$(setting REST_API_KEY rest_api_key)$(setting REST_API_READ_KEY rest_api_read_key)" &&
+        -z "$(setting JWT_SECRET jwt_secret)$(setting JWT_PUBLIC_KEY jwt_public_key)$(setting JWT_JWKS_URL jwt_jwks_url)" &&
+        -z "$(setting AUTH_URL auth_url)" && "$(setting ALLOW_ANONYMOUS allow_anonymous)" != true ]]; then
+        echo 'Set REST_API_KEY=KEY, or ALLOW_ANONYMOUS=true if everybody may control the gateway: docker run -e REST_API_KEY=KEY …' >&2
         exit 2
       fi
       ;;

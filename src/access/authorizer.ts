@@ -1,17 +1,19 @@
+import type { Destination } from '../net/destination.ts';
 import type { Secret } from '../net/secret.ts';
 
 /** What a client may ask for. */
-export type Action = 'publish' | 'play' | 'push' | 'control' | 'read' | 'admin';
+export const ACTIONS = ['publish', 'play', 'push', 'control', 'read', 'admin'] as const;
+export type Action = (typeof ACTIONS)[number];
 
-export const ALL_ACTIONS: ReadonlySet<Action> = new Set(['publish', 'play', 'push', 'control', 'read', 'admin']);
+export const ALL_ACTIONS: ReadonlySet<Action> = new Set(ACTIONS);
 
 /** The interface through which a client calls. */
-export type Door = 'rest' | 'whip' | 'whep' | 'wcs' | 'console' | 'metrics';
+export type Door = 'rest' | 'whip' | 'whep' | 'red5' | 'wcs' | 'console' | 'metrics';
 
 /** What a client presents, parsed once where it enters. */
 export interface Credentials {
   readonly door: Door;
-  /** From `Authorization: Bearer`, `X-Api-Key`, `authToken` or `?token=`. */
+  /** From `Authorization: Bearer`, `X-Api-Key`, `authToken`, `custom.token` or `?token=`. */
   readonly token?: Secret | undefined;
   readonly username?: string | undefined;
   readonly password?: Secret | undefined;
@@ -20,33 +22,57 @@ export interface Credentials {
   /** The `Host` header. It exposes a page whose name was made to resolve to this machine (DNS rebinding). */
   readonly host?: string | undefined;
   readonly userAgent?: string | undefined;
+  /** The parameters of the URL. */
+  readonly query?: Readonly<Record<string, unknown>> | undefined;
 }
 
-/** Who a client is, as the provider that recognised it knows it. */
+/** Who a client is and what it may do, as the provider that recognised it knows it. */
 export interface Principal {
   /** Stable for one client, and safe to log. */
   readonly id: string;
   readonly actions: ReadonlySet<Action>;
+  /** Names of streams, exact or with `*`. Undefined: all. */
+  readonly streams?: readonly string[] | undefined;
+  /** Host names and addresses of RTMP servers, exact, `*.example.com` or `*`. Undefined: all that the settings allow. */
+  readonly destinations?: readonly string[] | undefined;
+  /** Seconds that publishing may last, from the first publication with this credential. */
+  readonly maxDurationS?: number | undefined;
+  /** When the credential expires, in milliseconds since 1970. */
+  readonly expiresAt?: number | undefined;
 }
 
 /** What an action concerns. */
 export interface Resource {
   readonly stream?: string | undefined;
+  /** Where a push goes. */
+  readonly destination?: Pick<Destination, 'host' | 'redacted'> | undefined;
+}
+
+/** The conditions under which an action is allowed. */
+export interface Grant {
+  /** When a publication must end, in milliseconds since 1970. */
+  readonly endsAt?: number | undefined;
 }
 
 /** Recognises one kind of credential. */
 export interface AccessProvider {
   /**
    * @returns the principal, or `undefined` if the credential is of another kind
-   * @throws {GatewayError} UNAUTHORIZED or HOST_NOT_ALLOWED if it is of this kind and not valid
+   * @throws {GatewayError} UNAUTHORIZED, TOKEN_EXPIRED, HOST_NOT_ALLOWED or ACCESS_UNAVAILABLE if it is of this kind and not valid
    */
   identify(credentials: Credentials): Promise<Principal | undefined>;
+  /**
+   * Decides about one action of a principal of this provider, after the principal's own rights were checked.
+   *
+   * @throws {GatewayError} FORBIDDEN, TOKEN_EXPIRED or ACCESS_UNAVAILABLE
+   */
+  authorize?(principal: Principal, action: Action, resource: Resource): Promise<Grant>;
 }
 
 /** Decides what a client may do. Every door asks it. */
 export interface Authorizer {
-  /** @throws {GatewayError} UNAUTHORIZED or HOST_NOT_ALLOWED if no provider recognises the client */
+  /** @throws {GatewayError} UNAUTHORIZED, TOKEN_EXPIRED, HOST_NOT_ALLOWED or ACCESS_UNAVAILABLE if no provider accepts the client */
   identify(credentials: Credentials): Promise<Principal>;
-  /** @throws {GatewayError} FORBIDDEN if the principal may not do this */
-  authorize(principal: Principal, action: Action, resource?: Resource): Promise<void>;
+  /** @throws {GatewayError} FORBIDDEN, TOKEN_EXPIRED or ACCESS_UNAVAILABLE if the principal may not do this */
+  authorize(principal: Principal, action: Action, resource?: Resource): Promise<Grant>;
 }

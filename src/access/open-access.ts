@@ -1,15 +1,11 @@
 import { GatewayError } from '../errors.ts';
 import { isOwnHost } from '../net/loopback.ts';
-import {
-  ALL_ACTIONS,
-  type AccessProvider,
-  type Action,
-  type Credentials,
-  type Door,
-  type Principal,
-} from './authorizer.ts';
+import { ALL_ACTIONS, type AccessProvider, type Action, type Credentials, type Principal } from './authorizer.ts';
 
-const anonymous = (actions: ReadonlySet<Action>): Principal => ({ id: 'anonymous', actions });
+/** The principal of clients that need no credential. */
+export const ANONYMOUS = 'anonymous';
+
+const anonymous = (actions: ReadonlySet<Action>): Principal => ({ id: ANONYMOUS, actions });
 
 /** `allow_anonymous`: every client may do everything. */
 export class OpenProvider implements AccessProvider {
@@ -19,13 +15,13 @@ export class OpenProvider implements AccessProvider {
 }
 
 /**
- * Without a key the gateway listens on loopback, and programs of this machine may do everything. Those include
- * browsers, so a request must also name this machine in its `Host` header: a page whose name was made to resolve to
- * 127.0.0.1 (DNS rebinding) does not.
+ * Without any provider the gateway listens on loopback, and programs of this machine may do everything. Those include browsers, so a
+ * request must also name this machine in its `Host` header: a page whose name was made to resolve to 127.0.0.1 (DNS rebinding) does
+ * not. On the WebSocket, `origin.ts` of the signaling folder keeps foreign pages out.
  */
 export class LoopbackProvider implements AccessProvider {
-  async identify({ host }: Credentials): Promise<Principal> {
-    if (isOwnHost(host ?? '')) return anonymous(ALL_ACTIONS);
+  async identify({ door, host }: Credentials): Promise<Principal> {
+    if (door === 'wcs' || isOwnHost(host ?? '')) return anonymous(ALL_ACTIONS);
     throw new GatewayError(
       'HOST_NOT_ALLOWED',
       'Without rest_api_key the gateway answers only requests to localhost and 127.0.0.1. Use one of these names, or set rest_api_key, or allow_anonymous=true.',
@@ -33,19 +29,11 @@ export class LoopbackProvider implements AccessProvider {
   }
 }
 
-/**
- * What is open to every client, whatever the settings say. The WebSocket is open because the gateway does not check its
- * credentials yet: `origin.ts` of the signaling folder is all that guards it. Monitoring is open because it shows no
- * names of streams or hosts.
- */
-const OPEN_DOORS: ReadonlyMap<Door, ReadonlySet<Action>> = new Map([
-  ['wcs', new Set<Action>(['publish', 'play', 'push'])],
-  ['metrics', new Set<Action>(['read'])],
-]);
+const READ_ONLY: ReadonlySet<Action> = new Set(['read']);
 
-export class OpenDoorsProvider implements AccessProvider {
+/** Monitoring is open to every client, whatever the settings say, because it shows no names of streams or hosts. */
+export class OpenMonitoringProvider implements AccessProvider {
   async identify({ door }: Credentials): Promise<Principal | undefined> {
-    const actions = OPEN_DOORS.get(door);
-    return actions && anonymous(actions);
+    return door === 'metrics' ? anonymous(READ_ONLY) : undefined;
   }
 }

@@ -1,11 +1,13 @@
 import { GatewayError } from '../errors.ts';
-import type { AccessProvider, Action, Authorizer, Credentials, Principal, Resource } from './authorizer.ts';
+import type { AccessProvider, Action, Authorizer, Credentials, Grant, Principal, Resource } from './authorizer.ts';
+import { checkRights } from './rights.ts';
 
 /**
  * Asks the providers in order. The first one that recognises the credential decides; if none does, access is denied.
  */
 export class ProviderChain implements Authorizer {
   readonly #providers: readonly AccessProvider[];
+  readonly #origins = new WeakMap<Principal, AccessProvider>();
 
   constructor(providers: readonly AccessProvider[]) {
     this.#providers = providers;
@@ -14,16 +16,23 @@ export class ProviderChain implements Authorizer {
   async identify(credentials: Credentials): Promise<Principal> {
     for (const provider of this.#providers) {
       const principal = await provider.identify(credentials);
-      if (principal) return principal;
+      if (!principal) continue;
+      this.#origins.set(principal, provider);
+      return principal;
     }
+    const how = 'Send it as "Authorization: Bearer …" or "X-Api-Key: …", on the WebSocket as authToken or ?token=.';
+    const presented = credentials.token ?? credentials.password;
     throw new GatewayError(
       'UNAUTHORIZED',
-      'A key is required: send rest_api_key as "Authorization: Bearer KEY" or "X-Api-Key: KEY".',
+      presented ? `The key or token is not valid. ${how}` : `A key or a token is required. ${how}`,
     );
   }
 
-  async authorize(principal: Principal, action: Action, _resource?: Resource): Promise<void> {
-    if (principal.actions.has(action)) return;
-    throw new GatewayError('FORBIDDEN', `These credentials do not allow the action "${action}".`);
+  async authorize(principal: Principal, action: Action, resource: Resource = {}): Promise<Grant> {
+    checkRights(principal, action, resource);
+    const { expiresAt } = principal;
+    const grant = await this.#origins.get(principal)?.authorize?.(principal, action, resource);
+    const ends = [expiresAt, grant?.endsAt].filter((time) => time !== undefined);
+    return ends.length > 0 ? { endsAt: Math.min(...ends) } : {};
   }
 }

@@ -1,29 +1,35 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { GatewayError } from '../errors.ts';
 import type { Secret } from '../net/secret.ts';
 import { ALL_ACTIONS, type AccessProvider, type Credentials, type Principal } from './authorizer.ts';
 
-const PRINCIPAL: Principal = { id: 'rest_api_key', actions: ALL_ACTIONS };
+export interface StaticKeys {
+  /** `rest_api_key`: allows everything. */
+  readonly all?: Secret | undefined;
+  /** `rest_api_read_key`: allows reading only. */
+  readonly read?: Secret | undefined;
+}
 
 /**
- * `rest_api_key`: one key that allows everything. It recognises every token and, where a client sends no token, every
- * password: Red5 Pro's clients can send nothing else.
+ * The keys of the settings. A key is recognised as the token or, where a client sends no token, as the password: Red5 Pro's clients
+ * can send nothing else.
  */
 export class StaticKeyProvider implements AccessProvider {
-  readonly #digest: Buffer;
+  readonly #keys: readonly { readonly digest: Buffer; readonly principal: Principal }[];
 
-  constructor(key: Secret) {
-    this.#digest = digest(key);
+  constructor({ all, read }: StaticKeys) {
+    this.#keys = [
+      ...(all ? [{ digest: digest(all), principal: { id: 'rest_api_key', actions: ALL_ACTIONS } }] : []),
+      ...(read
+        ? [{ digest: digest(read), principal: { id: 'rest_api_read_key', actions: new Set(['read'] as const) } }]
+        : []),
+    ];
   }
 
   async identify({ token, password }: Credentials): Promise<Principal | undefined> {
     const presented = token ?? password;
     if (!presented) return undefined;
-    if (timingSafeEqual(digest(presented), this.#digest)) return PRINCIPAL;
-    throw new GatewayError(
-      'UNAUTHORIZED',
-      'The key is wrong: send rest_api_key as "Authorization: Bearer KEY" or "X-Api-Key: KEY".',
-    );
+    const given = digest(presented);
+    return this.#keys.find((key) => timingSafeEqual(given, key.digest))?.principal;
   }
 }
 

@@ -194,7 +194,7 @@ async function createListener(options: ListenerOptions, certificate?: Certificat
   const sources: OperationSources = { ...options, streamNamePrefix: settings.rtmp_transponder_stream_name_prefix };
   const wcs = guarded(
     headerCredentials,
-    pushRoutes(control, logger),
+    pushRoutes({ control, authorizer, streamNamePrefix: sources.streamNamePrefix, logger }),
     streamRoutes(options),
     connectionRoutes(sessions, logger),
     statisticsRoutes(options),

@@ -1,13 +1,16 @@
 import type { FastifyCorsOptions } from '@fastify/cors';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import type { Action, Authorizer, Credentials, Door, Principal, Resource } from '../access/authorizer.ts';
+import type { Action, Authorizer, Credentials, Door, Grant, Principal, Resource } from '../access/authorizer.ts';
+import { checkRights, forbidden } from '../access/rights.ts';
 import { GatewayError } from '../errors.ts';
 import { Secret } from '../net/secret.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
     /** What a client must be allowed to do in order to call the route. See {@link guardRoutes}. */
-    action?: Action;
+    action?: Action | 'identify';
+    /** The handler authorises the action itself, because the body names the stream. */
+    resourceInBody?: boolean;
     /** Read by @fastify/cors: options of its own for the route. */
     cors?: FastifyCorsOptions;
   }
@@ -20,9 +23,13 @@ export type CredentialReader = (request: FastifyRequest, door: Door) => Credenti
 export type AccessHook = (request: FastifyRequest) => Promise<void>;
 
 const principals = new WeakMap<FastifyRequest, Principal>();
+const grants = new WeakMap<FastifyRequest, Grant>();
+
+/** Reads from a request what its action concerns. */
+export type ResourceReader = (request: FastifyRequest) => Resource;
 
 /** Credentials in `Authorization: Bearer` or `X-Api-Key`. */
-export const headerCredentials: CredentialReader = ({ headers, ip, host }, door) => {
+export const headerCredentials: CredentialReader = ({ headers, ip, host, query }, door) => {
   const bearer = /^Bearer +(\S+) *$/i.exec(headers.authorization ?? '')?.[1];
   const token = bearer ?? headers['x-api-key'];
   return {
@@ -31,6 +38,7 @@ export const headerCredentials: CredentialReader = ({ headers, ip, host }, door)
     ip,
     host,
     userAgent: headers['user-agent'],
+    query: query as Record<string, unknown>,
   };
 };
 
@@ -67,16 +75,17 @@ export function requireAction(
   door: Door,
   action: Action,
   readCredentials: CredentialReader = headerCredentials,
+  readResource: ResourceReader = streamInPath,
 ): AccessHook {
   return async (request) => {
     await identify(authorizer, door, request, readCredentials);
-    await authorizer.authorize(principalOf(request), action, resourceOf(request));
+    grants.set(request, await authorizer.authorize(principalOf(request), action, readResource(request)));
   };
 }
 
 /**
- * Guards all routes of a scope: identifies every client, those that call unknown paths included, and authorises the
- * `action` in the route's `config`.
+ * Guards all routes of a scope: identifies every client, those that call unknown paths included, and authorises the `action` in the
+ * route's `config`. The action `identify` is every client's that has valid credentials.
  *
  * @throws {Error} at registration if a route names no action
  */
@@ -91,8 +100,10 @@ export function guardRoutes(
   });
   app.addHook('onRequest', async (request) => {
     await identify(authorizer, door, request, readCredentials);
-    const { action } = request.routeOptions.config;
-    if (action) await authorizer.authorize(principalOf(request), action, resourceOf(request));
+    const { action, resourceInBody } = request.routeOptions.config;
+    if (!action || action === 'identify') return;
+    if (resourceInBody) checkRights(principalOf(request), action);
+    else await authorizer.authorize(principalOf(request), action, streamInPath(request));
   });
 }
 
@@ -101,6 +112,18 @@ export function principalOf(request: FastifyRequest): Principal {
   const principal = principals.get(request);
   if (!principal) throw new Error('The request was not identified: the route has no guard.');
   return principal;
+}
+
+/**
+ * A hook for routes that concern clients of any stream: refuses principals that are limited to certain streams. Runs
+ * after the guard.
+ *
+ * @throws {GatewayError} FORBIDDEN
+ */
+export async function requireAllStreams(request: FastifyRequest): Promise<void> {
+  const { action } = request.routeOptions.config;
+  if (principalOf(request).streams && action && action !== 'identify')
+    throw forbidden(action, 'they are limited to certain streams, and this concerns clients of any stream');
 }
 
 /** Whether the client may do this with the stream. */
@@ -118,6 +141,8 @@ export async function mayAccess(
     throw error;
   }
 }
+/** The conditions under which a guard has allowed the action. */
+export const grantOf = (request: FastifyRequest): Grant => grants.get(request) ?? {};
 
 async function identify(
   authorizer: Authorizer,
@@ -129,7 +154,7 @@ async function identify(
 }
 
 /** The stream that the path names. */
-function resourceOf({ params }: FastifyRequest): Resource {
+function streamInPath({ params }: FastifyRequest): Resource {
   const { stream } = (params ?? {}) as { stream?: unknown };
   return typeof stream === 'string' ? { stream } : {};
 }

@@ -68,7 +68,7 @@ export function prepareError(
       `The request failed unexpectedly. The gateway's log says why, under requestId=${request.id}.`,
     );
   }
-  if (shown.code === 'UNAUTHORIZED') reply.header('WWW-Authenticate', 'Bearer');
+  if (shown.httpStatus === 401) reply.header('WWW-Authenticate', 'Bearer');
   if (shown.httpStatus === 503 && shown.retryable) reply.header('Retry-After', RETRY_AFTER_S);
   return shown;
 }

@@ -1,4 +1,5 @@
 import { isLoopback } from '../net/loopback.ts';
+import { ACCESS_PROVIDERS, hasAccessProvider } from './access-providers.ts';
 import { MAX_PORT } from './fields.ts';
 import { rtcPorts, type SettingKey, type Settings } from './schema.ts';
 
@@ -13,15 +14,21 @@ export interface Contradiction {
 export function findContradictions(settings: Settings): Contradiction[] {
   const found: Contradiction[] = [];
   const add = (key: SettingKey, message: string) => found.push({ key, message });
-  const hasKey = settings.rest_api_key !== '';
-  if (!isLoopback(settings.listen_ip) && !hasKey && !settings.allow_anonymous)
+  const isGuarded = hasAccessProvider(settings);
+  const configured = ACCESS_PROVIDERS.filter((key) => settings[key] !== '');
+  if (!isLoopback(settings.listen_ip) && !isGuarded && !settings.allow_anonymous)
     add(
       'listen_ip',
-      'lets other machines in without a key. Set rest_api_key, or allow_anonymous=true if every client may control the gateway, or listen on 127.0.0.1.',
+      'lets other machines use REST and the WebSocket without a key. Set rest_api_key (a key for REST and the WebSocket), jwt_secret, jwt_public_key or jwt_jwks_url (tokens), or auth_url (your application decides), or allow_anonymous=true if everybody may control the gateway, or listen on 127.0.0.1.',
     );
-  if (hasKey && settings.allow_anonymous)
-    add('allow_anonymous', 'contradicts rest_api_key, which requires a key of every client. Remove one of the two.');
-  if (settings.cors_origins.includes('*') && !hasKey && !isLoopback(settings.listen_ip))
+  if (isGuarded && settings.allow_anonymous)
+    add(
+      'allow_anonymous',
+      `contradicts ${configured[0]}, which requires credentials of every client. Remove one of the two.`,
+    );
+  const tokenKeys = configured.filter((key) => key.startsWith('jwt_'));
+  if (tokenKeys.length > 1) add(tokenKeys[1]!, `contradicts ${tokenKeys[0]}. Tokens are checked with one of the two.`);
+  if (settings.cors_origins.includes('*') && !isGuarded && !isLoopback(settings.listen_ip))
     add('cors_origins', 'of * lets every web page control the gateway. Name the origins, or set rest_api_key.');
   if ((settings.tls_cert === '') !== (settings.tls_key === ''))
     add(

@@ -33,6 +33,9 @@ export const SETTING_KEYS = Object.keys(SettingsSchema.shape) as readonly Settin
 /** Settings whose values are never shown, in error messages in particular. */
 export const SECRET_SETTINGS: ReadonlySet<string> = new Set<SettingKey>([
   'rest_api_key',
+  'rest_api_read_key',
+  'jwt_secret',
+  'auth_url',
   'state_key',
   'rtmp_push_auto_start_url',
   'ice_servers',

@@ -1,10 +1,10 @@
 import { lookup as dnsLookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
-import { domainToASCII } from 'node:url';
 import ipaddr from 'ipaddr.js';
 import type { Settings } from '../config/schema.ts';
 import { GatewayError } from '../errors.ts';
 import type { Destination } from './destination.ts';
+import { normaliseHost } from './host-pattern.ts';
 
 /**
  * Addresses that have been checked, at least one, in the order in which they should be tried. Connections may be made
@@ -109,15 +109,6 @@ export class DestinationPolicy {
 
 const lookupAll = async (host: string): Promise<string[]> =>
   (await dnsLookup(host, { all: true })).map(({ address }) => address);
-
-/**
- * Lower case, IDNA, no dot at the end: one spelling for each host, so that rules cannot be bypassed with another
- * spelling.
- */
-function normaliseHost(host: string): string {
-  if (isIP(host)) return host;
-  return (domainToASCII(host) || host.toLowerCase()).replace(/\.$/, '');
-}
 
 function isPublic(address: Address): boolean {
   if (address.range() !== 'unicast') return false;

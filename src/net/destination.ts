@@ -86,6 +86,14 @@ export function parseDestination(url: string, sourceStreamName: string, rules: A
   };
 }
 
+/**
+ * The host of an `rtmpUrl` and the URL without secrets, which do not depend on the addressing rules.
+ *
+ * @throws {GatewayError} INVALID_RTMP_URL
+ */
+export const hostOfRtmpUrl = (url: string): Pick<Destination, 'host' | 'redacted'> =>
+  parseDestination(url, '', { streamNamePrefix: '', fullUrl: false });
+
 function invalid(what: string): GatewayError {
   return new GatewayError(
     'INVALID_RTMP_URL',

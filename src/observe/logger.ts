@@ -16,6 +16,9 @@ const SECRET_FIELDS = [
   'sdp',
   'streamKey',
   'rest_api_key',
+  'rest_api_read_key',
+  'jwt_secret',
+  'auth_url',
   'state_key',
 ];
 /** Pino's redaction works by path, so each depth at which such fields are logged is listed. */

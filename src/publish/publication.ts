@@ -11,6 +11,7 @@ import {
   type PublicationEvent,
   type PublicationState,
 } from './publication-state.ts';
+import { Deadline } from './deadline.ts';
 import type { PushControl, PushView } from './push-control.ts';
 import { startRequestedPushes } from './requested-pushes.ts';
 import type { SourceSession } from './source-session.ts';
@@ -31,8 +32,9 @@ export interface PublicationContext {
 
 /** What the client may do; each method throws FORBIDDEN or another {@link GatewayError} when it may not. */
 export interface PublicationRights {
-  publish(): Promise<void>;
-  push(rtmpUrl: string): Promise<void>;
+  /** @returns when the right ends, in milliseconds since 1970, if it does; the publication ends then */
+  publish(): Promise<{ readonly endsAt?: number | undefined }>;
+  push(rtmpUrl: string): Promise<unknown>;
 }
 
 export interface PublicationRequest<Session extends SourceSession> {
@@ -82,6 +84,7 @@ export class Publication<Session extends SourceSession = SourceSession> extends 
   #session: Session | undefined;
   #stream: LiveStream | undefined;
   #grace: NodeJS.Timeout | undefined;
+  #deadline: Deadline | undefined;
   #stopReports: (() => void) | undefined;
 
   private constructor(context: PublicationContext, request: PublicationRequest<Session>) {
@@ -176,7 +179,7 @@ export class Publication<Session extends SourceSession = SourceSession> extends 
     const { registry, directory, admission } = this.#context;
     const { streamName, resumeKey, rights } = this.#request;
     try {
-      await rights?.publish();
+      this.#watchDeadline((await rights?.publish())?.endsAt);
       if (!registry.resumable(streamName, resumeKey)) admission.check();
       this.#lease = await directory.claim(streamName);
       this.#reservation = registry.reserve(streamName, resumeKey);
@@ -262,7 +265,9 @@ export class Publication<Session extends SourceSession = SourceSession> extends 
     if (this.#stream) {
       this.#stream.off('ended', this.#onStreamEnded);
       this.#stream.off('published', this.#onPublished);
+      this.#keepDeadline(this.#stream);
     } else {
+      this.#deadline?.cancel();
       this.#lease?.lost.removeEventListener('abort', this.#onLeaseLost);
       this.#lease?.release();
     }
@@ -274,6 +279,35 @@ export class Publication<Session extends SourceSession = SourceSession> extends 
       this.#logger.info({ code: reason.code, reason: reason.message }, 'publication refused');
     this.#negotiated.reject(reason);
     this.emit('ended', { cause, reason });
+  }
+
+  /** A stream that is held goes on until the deadline, unless another publication continues it. */
+  #keepDeadline(stream: LiveStream): void {
+    const deadline = this.#deadline;
+    if (!deadline) return;
+    if (stream.endedBy || stream.publisher !== undefined) return deadline.cancel();
+    const cancel = (): void => {
+      deadline.cancel();
+      stream.off('ended', cancel);
+      stream.off('published', cancel);
+    };
+    stream.on('ended', cancel);
+    stream.on('published', cancel);
+  }
+
+  #watchDeadline(endsAt: number | undefined): void {
+    if (endsAt === undefined || this.#state === 'ended') return;
+    this.#deadline = new Deadline(endsAt, () => this.#expire());
+  }
+
+  /** Also ends a stream that is still held for this publication, which keeps its pushes. */
+  #expire(): void {
+    const reason = new GatewayError(
+      'TOKEN_EXPIRED',
+      'The right to publish has expired. Get a new token and publish again.',
+    );
+    this.#dispatch({ type: 'failed', reason });
+    if (this.#stream && !this.#stream.publisher) this.#context.registry.end(this.#stream, reason);
   }
 
   readonly #onLeaseLost = (): void => this.#dispatch({ type: 'failed', reason: leaseLoss(this.#lease!) });

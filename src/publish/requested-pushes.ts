@@ -8,7 +8,7 @@ export interface RequestedPushesOptions {
   readonly rtmpUrls: readonly string[];
   readonly control: PushControl;
   /** @throws {GatewayError} FORBIDDEN when the client may not push there */
-  readonly authorize?: (rtmpUrl: string) => Promise<void>;
+  readonly authorize?: (rtmpUrl: string) => Promise<unknown>;
   /** Called for every change of a push of the stream, and for each requested push that is refused. */
   readonly onView: (view: PushView) => void;
   readonly logger: Logger;

@@ -69,6 +69,8 @@ const streamFields = {
   minBitrate: Kilobits,
   maxBitrate: Kilobits,
   transport: z.string().max(16).nullish(),
+  /** Set by the page. `token` is a credential for this stream. */
+  custom: z.unknown().optional(),
 };
 export const PublishStreamSchema = z.object({ ...streamFields, rtmpUrl: z.string().max(4096).nullish() });
 export const PlayStreamSchema = z.object(streamFields);

@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events';
 import { toGatewayError, type GatewayError } from '../errors.ts';
 import type { Player } from '../publish/player.ts';
 import type { FrameSize } from '../streams/live-stream.ts';
+import { customToken } from './auth-token.ts';
 import { INFO, infoOf, type PlayStream, type StreamStatus } from './messages.ts';
 import { listed } from './listed-stream.ts';
 import type { WcsSession } from './wcs-session.ts';
@@ -55,7 +56,7 @@ export class PlayedStream extends EventEmitter<PlayedStreamEvents> {
   async #open(): Promise<Player> {
     const { name: streamName, sdp: offerSdp, transport, hasVideo: frameSize } = this.#request;
     const { context, logger } = this.#session;
-    await this.#session.authorize('play', streamName);
+    await this.#session.authorize('play', { stream: streamName }, customToken(this.#request.custom));
     return context.players.play({
       streamName,
       offerSdp,

@@ -1,9 +1,11 @@
 import { EventEmitter } from 'node:events';
 import { GatewayError, type ErrorCode } from '../errors.ts';
+import { hostOfRtmpUrl } from '../net/destination.ts';
 import type { PublicationEnd } from '../publish/publication.ts';
 import type { WebRtcPublication } from '../publish/publications.ts';
 import type { PushView } from '../publish/push-control.ts';
 import type { StreamMessage } from '../streams/live-stream.ts';
+import { customToken } from './auth-token.ts';
 import { INFO, infoOf, type PublishStream, type StreamStatus } from './messages.ts';
 import { listed } from './listed-stream.ts';
 import type { WcsSession } from './wcs-session.ts';
@@ -35,6 +37,7 @@ export class PublishedStream extends EventEmitter<PublishedStreamEvents> {
     this.#session = session;
     this.#request = request;
     const { mediaSessionId, name: streamName, rtmpUrl } = request;
+    const token = customToken(request.custom);
     const logger = session.logger.child({ mediaSessionId });
     this.#publication = session.context.publications.publish({
       streamName,
@@ -47,8 +50,8 @@ export class PublishedStream extends EventEmitter<PublishedStreamEvents> {
       tcpOnly: request.transport === 'TCP',
       rtmpUrls: rtmpUrl ? [rtmpUrl] : [],
       rights: {
-        publish: () => session.authorize('publish', streamName),
-        push: () => session.authorize('push', streamName),
+        publish: () => session.authorize('publish', { stream: streamName }, token),
+        push: (url) => session.authorize('push', { stream: streamName, destination: hostOfRtmpUrl(url) }, token),
       },
       graceMs: FAREWELL_MS,
       logger,

@@ -1,3 +1,4 @@
+import { toGatewayError } from '../errors.ts';
 import * as messages from './messages.ts';
 import { encodeMessage, INFO } from './messages.ts';
 import type { Outbox } from './outbox.ts';
@@ -39,6 +40,11 @@ export class SessionSnapshots {
   async #take(mediaSessionId: string, name: string): Promise<void> {
     if (!this.#outbox.isOpen) return;
     const { registry, takeSnapshot } = this.#session.context;
+    try {
+      await this.#session.authorize('play', { stream: name });
+    } catch (error) {
+      return this.#fail(mediaSessionId, name, toGatewayError(error).message);
+    }
     const stream = registry.find(name);
     if (!stream?.publisher) return this.#fail(mediaSessionId, name, INFO.streamNotFound);
     if (!takeSnapshot) return this.#fail(mediaSessionId, name, 'Snapshots are not available');

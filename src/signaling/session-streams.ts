@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import { toGatewayError } from '../errors.ts';
 import * as messages from './messages.ts';
 import { INFO } from './messages.ts';
 import { PlayedStream } from './played-stream.ts';
@@ -55,11 +56,16 @@ export class SessionStreams {
   available(argument: unknown): void {
     const request = messages.NamedStreamSchema.safeParse(argument);
     const { id } = namesOf(argument);
-    const { registry } = this.#session.context;
-    const available = request.success && registry.find(request.data.name)?.publisher !== undefined;
-    this.#session.send(
-      'availableStream',
-      available ? { id, status: 'true' } : { id, status: 'false', info: INFO.streamNotFound },
+    const refuse = (info: string): void => this.#session.send('availableStream', { id, status: 'false', info });
+    if (!request.success) return refuse(INFO.streamNotFound);
+    const { name } = request.data;
+    this.#session.authorize('play', { stream: name }).then(
+      () => {
+        const available = this.#session.context.registry.find(name)?.publisher !== undefined;
+        if (!available) return refuse(INFO.streamNotFound);
+        this.#session.send('availableStream', { id, status: 'true' });
+      },
+      (error: unknown) => refuse(toGatewayError(error).message),
     );
   }
 

@@ -134,12 +134,8 @@ export class WcsServer {
 }
 
 function clientOf({ socket, headers, url }: IncomingMessage): WcsClient {
-  return {
-    ip: socket.remoteAddress ?? '',
-    host: headers.host,
-    userAgent: headers['user-agent'],
-    token: new URLSearchParams(url?.split('?')[1] ?? '').get('token') ?? undefined,
-  };
+  const { token, ...query } = Object.fromEntries(new URLSearchParams(url?.split('?')[1] ?? ''));
+  return { ip: socket.remoteAddress ?? '', host: headers.host, userAgent: headers['user-agent'], token, query };
 }
 
 function createSecureServer(certificate: Certificate, timeouts: ServerOptions, explain: RequestListener): HttpServer {

@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import type { RawData, WebSocket } from 'ws';
-import type { Action, Principal } from '../access/authorizer.ts';
+import type { Action, Grant, Principal, Resource } from '../access/authorizer.ts';
+import { ANONYMOUS } from '../access/open-access.ts';
 import { toGatewayError } from '../errors.ts';
 import { Secret } from '../net/secret.ts';
 import type { Logger } from '../observe/logger.ts';
-import { giveToken, ownerOf } from './auth-token.ts';
+import { credentialOf, giveToken, ownerOf } from './auth-token.ts';
 import * as messages from './messages.ts';
 import { encodeMessage, type ServerMessages } from './messages.ts';
 import { Outbox } from './outbox.ts';
@@ -26,6 +27,8 @@ export interface WcsClient {
   readonly userAgent?: string | undefined;
   /** `?token=` of the URL. */
   readonly token?: string | undefined;
+  /** The other parameters of the URL. */
+  readonly query?: Readonly<Record<string, unknown>> | undefined;
 }
 
 /**
@@ -100,7 +103,7 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
     return this.#client.ip;
   }
 
-  /** Owns the streams of this session; undefined for clients that did not bring an `authToken`. */
+  /** Owns the streams of this session; undefined for clients without a credential that did not bring an `authToken`. */
   get owner(): string | undefined {
     return this.#owner;
   }
@@ -109,9 +112,13 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
     return this.#streams.has(mediaSessionId);
   }
 
-  /** @throws {GatewayError} FORBIDDEN */
-  async authorize(action: Action, stream: string): Promise<void> {
-    await this.context.authorizer.authorize(this.#principal!, action, { stream });
+  /**
+   * @param token of the stream, which then counts instead of the connection's
+   * @throws {GatewayError} FORBIDDEN, UNAUTHORIZED, TOKEN_EXPIRED or ACCESS_UNAVAILABLE
+   */
+  async authorize(action: Action, resource: Resource, token?: string): Promise<Grant> {
+    const principal = token === undefined ? this.#principal! : await this.#principalOf(token);
+    return this.context.authorizer.authorize(principal, action, resource);
   }
 
   send<Name extends keyof ServerMessages>(message: Name, ...data: ServerMessages[Name]): void {
@@ -226,17 +233,10 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
   }
 
   async #identify(connection: Record<string, unknown>): Promise<void> {
-    const { authToken, custom } = connection;
-    const { token: urlToken, ...client } = this.#client;
-    const token = [authToken, (custom as { token?: unknown } | null | undefined)?.token, urlToken].find(
-      (value) => typeof value === 'string' && value !== '',
-    ) as string | undefined;
+    const { authToken } = connection;
+    const token = credentialOf(connection, this.#client.token);
     try {
-      this.#principal = await this.context.authorizer.identify({
-        door: 'wcs',
-        ...client,
-        ...(token !== undefined && { token: new Secret(token) }),
-      });
+      this.#principal = await this.#principalOf(token);
     } catch (thrown) {
       const { code, message } = toGatewayError(thrown);
       this.logger.info({ code, reason: message }, 'connection refused');
@@ -245,8 +245,9 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
       return this.#socket.close(1008, 'connection refused');
     }
     if (!this.#outbox.isOpen) return;
-    this.#owner = ownerOf(authToken);
     this.#list(connection);
+    const { id } = this.#principal;
+    this.#owner = ownerOf(id, authToken, id === ANONYMOUS ? undefined : token);
     this.send('getVersion', this.context.version);
     this.send('getUserData', {
       ...connection,
@@ -267,6 +268,14 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
       createdAt: new Date(),
       sendData: (data) => this.send('OnDataEvent', data),
       terminate: (info) => this.terminate(info),
+    });
+  }
+
+  #principalOf(token: string | undefined): Promise<Principal> {
+    return this.context.authorizer.identify({
+      door: 'wcs',
+      ...this.#client,
+      token: token === undefined ? undefined : new Secret(token),
     });
   }
 

@@ -119,13 +119,14 @@ t.test('the gateway requires its key, stops and is started again', async (t) => 
   const page = await browser.newPage();
   t.teardown(() => page.close());
   await page.goto(first.httpUrl);
-  await says(page, '#gateway', 'API key required');
+  await says(page, '#gateway', 'API key or token required');
   await page.getByLabel('This gateway requires').fill('wrong');
   await press(page, 'Use key');
   await says(page, '#access-error', 'does not accept');
   await page.getByLabel('This gateway requires').fill(key.rest_api_key);
   await press(page, 'Use key');
   await says(page, '#gateway', 'Gateway connected');
+  await says(page, '#rights', 'Allowed: publish, play, push, control, read, admin; streams: all');
   t.equal(await page.evaluate('localStorage.length'), 0, 'the key is not kept longer than the tab');
 
   await press(page, 'Publish');

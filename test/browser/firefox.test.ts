@@ -63,7 +63,7 @@ else {
     const open = await startGateway({ ip_local: '', listen_ip: '0.0.0.0', ip: OWN_ADDRESS, rest_api_key: 'k3y' });
     t.teardown(() => open.stop());
     const page = await SdkPage.open(firefox, pages);
-    await page.publishTo(`ws://${OWN_ADDRESS}:${open.ports.ws}`, { name: 'guest' });
+    await page.publishTo(`ws://${OWN_ADDRESS}:${open.ports.ws}?token=k3y`, { name: 'guest' });
     t.match(await open.http('/api/v1/streams', { headers: { authorization: 'Bearer k3y' } }), {
       body: [{ name: 'guest', status: 'live' }],
     });

@@ -33,7 +33,7 @@ export async function createHttpApp(
   registerTransponderMetrics(metrics, control);
   const app = await HttpApp.create({
     settings: parsed,
-    authorizer: createAuthorizer(parsed),
+    authorizer: createAuthorizer(parsed, silentLogger),
     control,
     registry,
     metrics,

@@ -7,7 +7,7 @@ import { LocalDirectory } from '../../src/streams/directory.ts';
 /** Allows everything. */
 export const openAuthorizer: Authorizer = {
   identify: async () => ({ id: 'anonymous', actions: new Set(['publish', 'play', 'push'] as const) }),
-  authorize: async () => undefined,
+  authorize: async () => ({}),
 };
 
 type Parts = Pick<PublicationsOptions, 'pool' | 'registry' | 'pushes'>;

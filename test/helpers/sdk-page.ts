@@ -57,6 +57,7 @@ export interface PublishOptions {
   /** Codecs that the SDK removes from its offer, comma-separated: `H264` leaves VP8. */
   readonly stripCodecs?: string;
   readonly transport?: 'UDP' | 'TCP';
+  readonly custom?: { readonly token: string };
 }
 
 /** The part of a browser tab that tests need, from Playwright or {@link startFirefox}. */
@@ -102,8 +103,11 @@ export class SdkPage {
     }
   }
 
-  connect(url: string): Promise<string> {
-    return this.#call('connect', url);
+  connect(
+    url: string,
+    options: { readonly authToken?: string; readonly custom?: { readonly token: string } } = {},
+  ): Promise<string> {
+    return this.#call('connect', url, options);
   }
 
   disconnect(): Promise<void> {

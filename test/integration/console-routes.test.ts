@@ -7,6 +7,8 @@ import t from 'tap';
 import type { GatewayError } from '../../src/errors.ts';
 import { createAuthorizer } from '../../src/access/create-authorizer.ts';
 import { requireAction } from '../../src/api/authorize.ts';
+import { SettingsSchema } from '../../src/config/schema.ts';
+import { silentLogger } from '../../src/observe/logger.ts';
 import { consoleRoutes, type ConsoleRoutesOptions } from '../../src/api/console-routes.ts';
 
 const OPTIONS: ConsoleRoutesOptions = {
@@ -14,7 +16,7 @@ const OPTIONS: ConsoleRoutesOptions = {
   restBase: '/rest-api',
   version: '1.2.3',
   resumeWindowMs: 15_000,
-  isAllowed: requireAction(createAuthorizer({ rest_api_key: '', allow_anonymous: false }), 'console', 'play'),
+  isAllowed: requireAction(createAuthorizer(SettingsSchema.parse({}), silentLogger), 'console', 'play'),
 };
 
 async function createApp(options: ConsoleRoutesOptions = OPTIONS): Promise<FastifyInstance> {
@@ -151,7 +153,11 @@ t.test('streams of the embedded server are passed on', async (t) => {
   const guarded = await createApp({
     ...OPTIONS,
     embedded: { rtmpUrl: 'rtmp://127.0.0.1:1935/live', httpFlvPort },
-    isAllowed: requireAction(createAuthorizer({ rest_api_key: 'KEY', allow_anonymous: false }), 'console', 'play'),
+    isAllowed: requireAction(
+      createAuthorizer(SettingsSchema.parse({ rest_api_key: 'KEY' }), silentLogger),
+      'console',
+      'play',
+    ),
   });
   const guardedBase = await guarded.listen({ host: '127.0.0.1', port: 0 });
   t.teardown(() => guarded.close());

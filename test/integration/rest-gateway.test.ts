@@ -113,6 +113,15 @@ t.test('SIGHUP ends the gateway, and the printed example has a placeholder for t
   t.match(gateway.logs(), /curl .* -H 'Authorization: Bearer KEY' \\$/m);
 });
 
+t.test('allow_anonymous is logged with what it opens', async (t) => {
+  const gateway = await startGateway({ allow_anonymous: true });
+  t.teardown(() => gateway.stop());
+  t.match(
+    gateway.logs(),
+    /"level":"warn".*allow_anonymous=true: everybody who reaches the gateway may publish, play, push/,
+  );
+});
+
 t.test('a second gateway says that one is running; so does one whose media port is in use', async (t) => {
   const gateway = await startGateway();
   t.teardown(() => gateway.stop());

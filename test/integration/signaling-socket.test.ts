@@ -346,7 +346,7 @@ t.test('streams and connections are listed, and ended with the given reason', as
 /** A stream that is held for a publisher whose session brought this token. */
 function hold(name: string, authToken?: string): LiveStream {
   const publisher = Object.assign(new EventEmitter(), { id: name, close: () => undefined });
-  const stream = registry.publish(name, publisher, ownerOf(authToken));
+  const stream = registry.publish(name, publisher, ownerOf('anonymous', authToken, undefined));
   registry.lose(stream, publisher);
   return stream;
 }
@@ -376,7 +376,7 @@ t.test('a held stream is continued only by its owner', async (t) => {
     { authToken: '' },
     { authToken: 'OTHER' },
     { authToken: 7 },
-    { authToken: ownerOf('TOKEN') },
+    { authToken: ownerOf('anonymous', 'TOKEN', undefined) },
     given,
   ])
     t.notOk(await attempt('owned', more), JSON.stringify(Object.keys(more)));
@@ -389,7 +389,7 @@ t.test('a held stream is continued only by its owner', async (t) => {
 t.test('a held stream is ended only by its owner', async (t) => {
   const [owned, free] = [hold('owned-2', 'TOKEN'), hold('free-2')];
   const publisher = Object.assign(new EventEmitter(), { id: 'live', close: () => undefined });
-  const live = registry.publish('live', publisher, ownerOf('TOKEN'));
+  const live = registry.publish('live', publisher, ownerOf('anonymous', 'TOKEN', undefined));
   const [owner, stranger, nameless] = await Promise.all([
     RawClient.open(true, { authToken: 'TOKEN' }),
     RawClient.open(true, { authToken: 'OTHER' }),

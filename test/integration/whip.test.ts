@@ -58,7 +58,7 @@ async function listen(values: Record<string, string> = {}): Promise<string> {
     ice_servers: 'stun:stun.example:3478, turn:turn.example:3478?transport=udp alice secret',
     ...values,
   });
-  const authorizer = createAuthorizer(settings);
+  const authorizer = createAuthorizer(settings, silentLogger);
   const { publications, players } = createPublishing(
     { pool, registry, pushes: control },
     { maxPlayers: settings.max_players },
@@ -354,7 +354,7 @@ t.test('pushes start when the stream is live, and their failure does not end it'
   ]);
   t.equal((await page.request('DELETE')).status, 200);
   control.fail = new Error('no');
-  t.equal((await page.publish(`${base}/whip/refused?rtmpUrl=x`)).status, 201);
+  t.equal((await page.publish(`${base}/whip/refused?rtmpUrl=rtmp://c.example/live`)).status, 201);
   await waitFor('the refusal to be recorded', () =>
     control.calls.some(([what, , code]) => what === 'refuse' && code === 'INTERNAL'),
   );

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { ACTIONS } from '../../access/authorizer.ts';
 import { ERROR_KINDS, type ErrorCode } from '../../errors.ts';
 import type { TransponderView } from '../../outputs/push/transponder-view.ts';
 
@@ -98,6 +99,15 @@ export const ConnectionSchema = z.object({
 export type ConnectionView = z.output<typeof ConnectionSchema>;
 
 export const SnapshotAnswerSchema = z.object({ data: z.string().meta({ description: 'A PNG image in base64.' }) });
+export const PrincipalSchema = z.object({
+  id: z.string().meta({ description: 'Who the gateway takes the caller for.' }),
+  actions: z.array(z.enum(ACTIONS)),
+  streams: z.array(z.string()).optional().meta({ description: 'Patterns of stream names. Missing: all.' }),
+  destinations: z.array(z.string()).optional().meta({ description: 'Patterns of RTMP hosts. Missing: all.' }),
+  maxDuration: z.number().optional().meta({ description: 'Seconds that publishing may last.' }),
+  expiresAt: time.optional(),
+});
+export type PrincipalView = z.output<typeof PrincipalSchema>;
 
 export const HealthSchema = z.object({
   status: z.enum(['ok', 'degraded', 'overloaded', 'failed', 'closing']),

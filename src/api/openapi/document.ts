@@ -8,7 +8,13 @@ const API_VERSION = '1';
 
 /** Errors that every route can answer with. */
 const EVERYWHERE: readonly ErrorCode[] = ['REQUEST_TIMEOUT', 'INTERNAL', 'SHUTTING_DOWN'];
-const GUARDED: readonly ErrorCode[] = ['UNAUTHORIZED', 'HOST_NOT_ALLOWED', 'FORBIDDEN'];
+const GUARDED: readonly ErrorCode[] = [
+  'UNAUTHORIZED',
+  'TOKEN_EXPIRED',
+  'HOST_NOT_ALLOWED',
+  'FORBIDDEN',
+  'ACCESS_UNAVAILABLE',
+];
 
 /** The OpenAPI 3.1 document of the HTTP interface. */
 export function createDocument(): object {
@@ -29,8 +35,17 @@ export function createDocument(): object {
     components: {
       schemas: Object.fromEntries(Object.entries(SCHEMAS).map(([name, schema]) => [name, jsonSchema(schema)])),
       securitySchemes: {
-        bearer: { type: 'http', scheme: 'bearer', description: 'rest_api_key, where it is set.' },
-        apiKey: { type: 'apiKey', in: 'header', name: 'X-Api-Key', description: 'rest_api_key, where it is set.' },
+        bearer: {
+          type: 'http',
+          scheme: 'bearer',
+          description: 'A key of the settings or a token, where the gateway requires one.',
+        },
+        apiKey: {
+          type: 'apiKey',
+          in: 'header',
+          name: 'X-Api-Key',
+          description: 'A key of the settings or a token, where the gateway requires one.',
+        },
       },
     },
   };

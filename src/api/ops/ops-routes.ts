@@ -1,11 +1,13 @@
 import type { FastifyPluginAsync } from 'fastify';
 import packageJson from '../../../package.json' with { type: 'json' };
+import { mayUseStream } from '../../access/rights.ts';
 import { GatewayError } from '../../errors.ts';
 import type { Metrics } from '../../observe/metrics.ts';
 import type { LiveStream } from '../../streams/live-stream.ts';
 import type { StreamRegistry } from '../../streams/stream-registry.ts';
 import { listTransponders, type TransponderControl } from '../../outputs/push/transponder-view.ts';
-import type { Health, StreamView } from '../openapi/answers.ts';
+import { principalOf } from '../authorize.ts';
+import type { Health, PrincipalView, StreamView } from '../openapi/answers.ts';
 import { publicView } from './public-view.ts';
 
 export interface OperationSources {
@@ -59,17 +61,31 @@ function healthOf({ workers, isClosing, isOverloaded }: OperationSources): Healt
 export const inspectionRoutes =
   ({ control, registry, streamNamePrefix }: OperationSources): FastifyPluginAsync =>
   async (app) => {
-    app.get('/transponders', READ, async ({ query }) => {
-      const { ended = 'false', accessToken: _, ...others } = query as Record<string, unknown>;
+    app.get('/transponders', READ, async (request) => {
+      const { ended = 'false', accessToken: _, ...others } = request.query as Record<string, unknown>;
       const isKnown = ended === 'true' || ended === 'false';
       if (!isKnown || Object.keys(others).length > 0)
         throw new GatewayError('INVALID_REQUEST', 'The query may only be ended=true or ended=false.');
       const views = ended === 'true' ? control.ended() : listTransponders(control);
-      return views.map((view) => publicView(view, streamNamePrefix));
+      return views
+        .filter(({ sourceStreamName }) => mayUseStream(principalOf(request), sourceStreamName))
+        .map((view) => publicView(view, streamNamePrefix));
     });
-    app.get('/streams', READ, async () => {
+    app.get('/me', { config: { action: 'identify' } }, async (request): Promise<PrincipalView> => {
+      const { id, actions, streams, destinations, maxDurationS, expiresAt } = principalOf(request);
+      return {
+        id,
+        actions: [...actions],
+        ...(streams && { streams: [...streams] }),
+        ...(destinations && { destinations: [...destinations] }),
+        ...(maxDurationS !== undefined && { maxDuration: maxDurationS }),
+        ...(expiresAt !== undefined && { expiresAt: new Date(expiresAt).toISOString() }),
+      };
+    });
+    app.get('/streams', READ, async (request) => {
       const sources = listTransponders(control).map(({ sourceStreamName }) => sourceStreamName);
-      return registry.list().map((stream) => streamView(stream, sources.filter((name) => name === stream.name).length));
+      const visible = registry.list().filter(({ name }) => mayUseStream(principalOf(request), name));
+      return visible.map((stream) => streamView(stream, sources.filter((name) => name === stream.name).length));
     });
   };
 

@@ -7,7 +7,7 @@ import type { Logger } from '../../observe/logger.ts';
 import type { ClientSessions } from '../../publish/client-sessions.ts';
 import type { LiveStream } from '../../streams/live-stream.ts';
 import type { StreamRegistry } from '../../streams/stream-registry.ts';
-import { mayAccess, principalOf } from '../authorize.ts';
+import { mayAccess, principalOf, requireAllStreams } from '../authorize.ts';
 import { prepareError } from '../error-reply.ts';
 import { TERMINATED_BY_REST } from '../wcs/stream-routes.ts';
 import { Applications, type Client } from './applications.ts';
@@ -59,13 +59,13 @@ export const red5Routes =
         active_subscribers: streams.reduce((total, { name }) => total + applications.players(name), 0),
       });
     });
-    app.get('/applications/:app/clients', READ, async (request) =>
+    app.get('/applications/:app/clients', { ...READ, preHandler: requireAllStreams }, async (request) =>
       success(applications.clients(applicationOf(request, applications)).map(({ id }) => id)),
     );
-    app.get('/applications/:app/clients/:id', READ, async (request) =>
+    app.get('/applications/:app/clients/:id', { ...READ, preHandler: requireAllStreams }, async (request) =>
       success(clientView(clientOf(request, applications))),
     );
-    app.delete('/applications/:app/clients/:id', CONTROL, async (request) => {
+    app.delete('/applications/:app/clients/:id', { ...CONTROL, preHandler: requireAllStreams }, async (request) => {
       const client = clientOf(request, applications);
       for (const stream of client.streams) await authorizer.authorize(principalOf(request), 'control', { stream });
       client.terminate(TERMINATED_BY_REST);

@@ -2,6 +2,7 @@ import type { FastifyPluginAsync } from 'fastify';
 import { GatewayError } from '../../errors.ts';
 import type { Logger } from '../../observe/logger.ts';
 import type { ClientConnection, ClientSessions } from '../../publish/client-sessions.ts';
+import { requireAllStreams } from '../authorize.ts';
 import { readBodies } from './body-reader.ts';
 import { NothingSchema } from './schemas.ts';
 import { ConnectionFilterSchema, ConnectionIdSchema, DataSchema } from './session-schemas.ts';
@@ -22,6 +23,7 @@ export const connectionRoutes =
   (sessions: ClientSessions, logger: Logger): FastifyPluginAsync =>
   async (app) => {
     const { read, answerVoid } = readBodies(app, logger);
+    app.addHook('preHandler', requireAllStreams);
 
     /** @throws {GatewayError} SESSION_NOT_FOUND instead of an empty list */
     function find(filter: ConnectionFilter): [ClientConnection, ...ClientConnection[]] {

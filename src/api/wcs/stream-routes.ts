@@ -21,8 +21,8 @@ export interface StreamRoutesOptions {
   readonly logger: Logger;
 }
 
-const READ = { config: { action: 'read' } } as const;
-const CONTROL = { config: { action: 'control' } } as const;
+const READ = { config: { action: 'read', resourceInBody: true } } as const;
+const CONTROL = { config: { action: 'control', resourceInBody: true } } as const;
 
 /** The `info` of streams and connections that REST ends, as in WCS. */
 export const TERMINATED_BY_REST = 'Stopped by rest /terminate';
@@ -38,8 +38,9 @@ export const streamRoutes =
   ({ sessions, registry, authorizer, takePng, logger }: StreamRoutesOptions): FastifyPluginAsync =>
   async (app) => {
     const { read, answerVoid } = readBodies(app, logger);
-    const authorize = (request: FastifyRequest, action: Action, stream: string): Promise<void> =>
-      authorizer.authorize(principalOf(request), action, { stream });
+    const authorize = async (request: FastifyRequest, action: Action, stream: string): Promise<void> => {
+      await authorizer.authorize(principalOf(request), action, { stream });
+    };
 
     /** @throws {GatewayError} STREAM_NOT_FOUND instead of an empty list */
     async function find(request: FastifyRequest, filter: StreamFilter): Promise<StreamSession[]> {

@@ -2,7 +2,8 @@ import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import type { Authorizer } from '../../access/authorizer.ts';
 import type { Settings } from '../../config/schema.ts';
 import { GatewayError } from '../../errors.ts';
-import { headerCredentials, principalOf, queryCredentials, requireAction } from '../authorize.ts';
+import { hostOfRtmpUrl } from '../../net/destination.ts';
+import { grantOf, headerCredentials, principalOf, queryCredentials, requireAction } from '../authorize.ts';
 import type { Logger } from '../../observe/logger.ts';
 import { parseIceFragment } from '../../publish/ice-fragment.ts';
 import type { ClientSessions } from '../../publish/client-sessions.ts';
@@ -84,7 +85,7 @@ const strictRoutes =
 const red5Routes =
   (options: WhipRoutesOptions, sessions: SessionStore<WhipPublication>): FastifyPluginAsync =>
   async (app) => {
-    const isAllowed = requireAction(options.authorizer, 'whip', 'publish', queryCredentials);
+    const isAllowed = requireAction(options.authorizer, 'red5', 'publish', queryCredentials);
     const iceLinks = iceServerLinks(options.settings.ice_servers);
 
     registerResource(app, '/:app/whip/endpoint/:stream', {
@@ -135,8 +136,12 @@ async function publish(
     clientAddress: request.ip,
     ...(application !== undefined && { application }),
     rights: {
-      publish: async () => undefined, // Authorised by the route.
-      push: () => authorizer.authorize(principalOf(request), 'push', { stream: streamName }),
+      publish: async () => grantOf(request), // Authorised by the route.
+      push: (rtmpUrl) =>
+        authorizer.authorize(principalOf(request), 'push', {
+          stream: streamName,
+          destination: hostOfRtmpUrl(rtmpUrl),
+        }),
     },
     ...readQuery(request),
   };

@@ -14,8 +14,8 @@ const RECONNECT_DELAY_CAP = 8000;
  * @typedef {'connecting' | 'established' | 'reconnecting' | 'closed'} SessionState
  *
  * @typedef {object} SessionOptions
- * @property {string} [authToken] the token of an earlier session, whose streams this one may continue; random by
- * default
+ * @property {string} [authToken] the token of an earlier session, whose streams this one may continue; random by default
+ * @property {string | (() => string | undefined)} [token] a key or a token of the gateway; a function is called for each connection
  * @property {boolean} [reconnect] reconnect and publish again after the connection was lost; true by default
  *
  * @typedef {object} SessionEvents
@@ -48,12 +48,13 @@ export class Session extends Emitter {
   #url;
   #reconnect;
   #authToken;
+  #token;
 
   /**
    * @param {string} url of the gateway's WebSocket, such as `ws://127.0.0.1:8080`
    * @param {SessionOptions} [options]
    * @returns {Promise<Session>} when the gateway has accepted the session
-   * @throws {ClientError} DISCONNECTED when it cannot be reached
+   * @throws {ClientError} DISCONNECTED when it cannot be reached, CONNECTION_REFUSED when it does not accept the token
    */
   static async connect(url, options = {}) {
     const session = new Session(url, options);
@@ -70,6 +71,7 @@ export class Session extends Emitter {
     this.#url = url;
     this.#reconnect = options.reconnect ?? true;
     this.#authToken = options.authToken ?? randomId();
+    this.#token = options.token;
   }
 
   get state() {
@@ -154,8 +156,11 @@ export class Session extends Emitter {
       const socket = new WebSocket(this.#url);
       this.#socket = socket;
       let established = false;
+      /** @type {string | undefined} */
+      let refusal;
       const timer = setTimeout(() => socket.close(), CONNECT_TIMEOUT);
-      socket.onopen = () =>
+      socket.onopen = () => {
+        const token = typeof this.#token === 'function' ? this.#token() : this.#token;
         this.send('connection', {
           appKey: 'defaultApp',
           mediaProviders: ['WebRTC'],
@@ -164,7 +169,9 @@ export class Session extends Emitter {
           clientBrowserVersion: navigator.userAgent,
           msePacketizationVersion: 2,
           authToken: this.#authToken,
+          ...(token && { custom: { token } }),
         });
+      };
       socket.onmessage = ({ data: text }) => {
         const frame = parse(text);
         if (!frame) return;
@@ -174,11 +181,14 @@ export class Session extends Emitter {
           this.#attempt = 0;
           this.#enter('established');
           resolve();
+        } else if (frame.message === 'fail' && !established) {
+          refusal = /** @type {{ info?: string } | undefined} */ (frame.data[0])?.info ?? 'The connection was refused.';
         } else this.#receive(frame);
       };
       socket.onclose = () => {
         clearTimeout(timer);
         if (established) this.#lost();
+        else if (refusal !== undefined) reject(new ClientError('CONNECTION_REFUSED', refusal));
         else reject(new ClientError('DISCONNECTED', `The gateway does not answer at ${this.#url}. Is it running?`));
       };
     });

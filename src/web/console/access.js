@@ -1,6 +1,7 @@
 import { PushApi, RestError, request } from '../client/index.js';
 import { urlOf } from './base.js';
 import { element } from './dom.js';
+import { rightsText } from './text.js';
 
 /** In `sessionStorage`, which ends with the tab: the key is not written to the disk of a shared computer. */
 const STORAGE_KEY = 'webrtc-transponder.api-key';
@@ -16,6 +17,13 @@ const STORAGE_KEY = 'webrtc-transponder.api-key';
  *
  * @typedef {import('../client/push-api.js').Transponder} Transponder
  *
+ * @typedef {object} Principal an answer of `/api/v1/me`
+ * @property {string} id
+ * @property {readonly string[]} actions
+ * @property {readonly string[]} [streams]
+ * @property {readonly string[]} [destinations]
+ * @property {string} [expiresAt]
+ *
  * @typedef {object} Stream an entry of `/api/v1/streams`, as far as the page uses it
  * @property {string} name
  * @property {import('../client/push-api.js').PublisherAway} [publisherAway]
@@ -26,6 +34,9 @@ export class Access {
   #form = element('access', HTMLFormElement);
   #field = element('api-key', HTMLInputElement);
   #error = element('access-error', HTMLElement);
+  #rights = element('rights', HTMLElement);
+  /** The key whose rights are shown. @type {string | undefined} */
+  #shown;
 
   /**
    * @param {Config} config
@@ -71,6 +82,16 @@ export class Access {
     return /** @type {Stream[]} */ (await this.#get('/api/v1/streams'));
   }
 
+  /** Shows what the key or token allows, once for each. */
+  async showRights() {
+    const { apiKey } = this.pushes;
+    if (apiKey === this.#shown) return;
+    const principal = /** @type {Principal} */ (await this.#get('/api/v1/me'));
+    this.#shown = apiKey;
+    this.#rights.textContent = rightsText(principal);
+    this.#rights.hidden = false;
+  }
+
   /**
    * Shows the field for the key if the error means that the gateway requires one.
    *
@@ -79,7 +100,7 @@ export class Access {
    */
   asksForKey(error) {
     if (!(error instanceof RestError) || error.status !== 401) return false;
-    this.#error.textContent = this.pushes.apiKey === undefined ? '' : 'The gateway does not accept this key.';
+    this.#error.textContent = this.pushes.apiKey === undefined ? '' : 'The gateway does not accept this key or token.';
     if (this.#form.hidden) {
       this.#form.hidden = false;
       this.#field.focus();

@@ -37,7 +37,7 @@ const config = await loadConfig();
 element('version', HTMLElement).textContent = config.version;
 
 const access = new Access(config, refresh);
-const publishPanel = new PublishPanel(webSocketUrl(config), refresh);
+const publishPanel = new PublishPanel(webSocketUrl(config), () => access.pushes.apiKey, refresh);
 const pushList = new PushList(access.pushes, refresh);
 const watchPanel = new WatchPanel(config.embedded, () => access.headers);
 new PushPanel({
@@ -75,6 +75,7 @@ async function poll() {
   again = false;
   let wait = POLL_INTERVAL;
   try {
+    await access.showRights();
     const { streamName } = publishPanel;
     const [streams, running, ended] = await Promise.all([
       access.streams(),
@@ -92,7 +93,7 @@ async function poll() {
   } catch (error) {
     pushList.markStale();
     if (access.asksForKey(error)) {
-      showGateway('waiting', 'API key required');
+      showGateway('waiting', 'API key or token required');
       // Polling starts again when a key is entered.
       wait = Infinity;
     } else if (error instanceof RestError && error.status === 0)

@@ -21,6 +21,7 @@ export class PublishPanel {
   #state = element('publish-state', HTMLElement);
   #away = element('publish-away', HTMLElement);
   #webSocketUrl;
+  #key;
   #changed;
   /** @type {Session | undefined} */
   #session;
@@ -36,10 +37,12 @@ export class PublishPanel {
 
   /**
    * @param {string} webSocketUrl
+   * @param {() => string | undefined} key the key or token that the user has entered
    * @param {() => void} changed called when the stream's name, its publication or one of its pushes has changed
    */
-  constructor(webSocketUrl, changed) {
+  constructor(webSocketUrl, key, changed) {
     this.#webSocketUrl = webSocketUrl;
+    this.#key = key;
     this.#changed = changed;
     this.#name.addEventListener('input', () => {
       this.#withdrawOffer();
@@ -161,6 +164,7 @@ export class PublishPanel {
   async #connect() {
     const session = await Session.connect(this.#webSocketUrl, {
       authToken: sessionStorage.getItem(STORAGE_KEY) ?? undefined,
+      token: this.#key,
     });
     sessionStorage.setItem(STORAGE_KEY, session.authToken);
     session.on('state', (state) => {

@@ -34,6 +34,25 @@ export function awayText({ since, until }) {
 }
 
 /**
+ * What a key or a token allows, in one line.
+ *
+ * @param {import('./access.js').Principal} principal
+ * @returns {string}
+ */
+export function rightsText({ id, actions, streams, destinations, expiresAt }) {
+  const list = (/** @type {readonly string[] | undefined} */ items) =>
+    items === undefined ? 'all' : items.length > 0 ? items.join(', ') : 'none';
+  return visible(
+    [
+      `You are ${id}. Allowed: ${actions.join(', ') || 'nothing'}`,
+      `streams: ${list(streams)}`,
+      ...(destinations ? [`destinations: ${list(destinations)}`] : []),
+      ...(expiresAt ? [`until ${clockTime(expiresAt)}`] : []),
+    ].join('; '),
+  );
+}
+
+/**
  * @param {number} count
  * @returns {string}
  */

@@ -11,12 +11,12 @@ const testPage = {
   /** Events of the SDK, in order: [{ what, status?, info?, event? }]. */
   events: [],
 
-  connect(urlServer) {
+  connect(urlServer, options = {}) {
     return new Promise((resolve, reject) => {
-      const session = Flashphoner.createSession({ urlServer });
+      const session = Flashphoner.createSession({ urlServer, ...options });
       for (const status of Object.values(SESSION_STATUS)) {
-        session.on(status, () => {
-          testPage.events.push({ what: 'session', status });
+        session.on(status, (event) => {
+          testPage.events.push({ what: 'session', status, info: event?.info });
           if (status === SESSION_STATUS.ESTABLISHED) resolve(status);
           if (status === SESSION_STATUS.FAILED || status === SESSION_STATUS.DISCONNECTED)
             reject(new Error(`session ${status}`));

@@ -1,13 +1,19 @@
+import { EventEmitter } from 'node:events';
 import { request } from 'node:https';
 import { fastify } from 'fastify';
+import { SignJWT } from 'jose';
 import t from 'tap';
-import { ALL_ACTIONS, type Action, type Authorizer } from '../../../src/access/authorizer.ts';
+import { ALL_ACTIONS, type Action, type Authorizer, type Principal } from '../../../src/access/authorizer.ts';
 import { ProviderChain } from '../../../src/access/provider-chain.ts';
 import { guardRoutes } from '../../../src/api/authorize.ts';
+import { PrincipalSchema } from '../../../src/api/openapi/answers.ts';
 import { Certificate } from '../../../src/net/certificate.ts';
 import { silentLogger } from '../../../src/observe/logger.ts';
 import { makeCertificate } from '../../helpers/certificate.ts';
+import { viewOf } from '../../helpers/fake-transponders.ts';
 import { createHttpApp } from '../../helpers/http-app.ts';
+
+const SECRET = 'a-secret-of-at-least-32-bytes-for-tests';
 
 const find = { method: 'GET', url: '/rest-api/push/find_all' } as const;
 const guarded = [
@@ -114,6 +120,98 @@ t.test('each route needs its action', async (t) => {
     await allowed.app.close();
     await others.app.close();
   }
+});
+
+t.test('the stream and the destination of a request count, wherever they are', async (t) => {
+  const principal: Principal = {
+    id: 'limited',
+    actions: new Set(['push', 'read', 'control']),
+    streams: ['cam1'],
+    destinations: ['a.example'],
+  };
+  const { app, http, control, registry } = await createHttpApp(
+    {},
+    { authorizer: new ProviderChain([{ identify: async () => principal }]) },
+  );
+  t.teardown(() => app.close());
+  const post = (method: string, payload: object) =>
+    http.inject({ method: 'POST', url: `/rest-api/push/${method}`, payload });
+  for (const [payload, missing] of [
+    [{ streamName: 'cam2', rtmpUrl: 'rtmp://a.example/live' }, /the stream "cam2"/],
+    [{ streamName: 'cam1', rtmpUrl: 'rtmp://b.example/live/geheim' }, /the destination b\.example/],
+    [{ streamName: 'cam1', rtmpUrl: 'rtmp://a.example@b.example/live' }, /the destination b\.example/],
+  ] as const) {
+    const refused = await post('startup', payload);
+    t.equal(refused.statusCode, 403);
+    t.match(refused.json(), { exception: 'FORBIDDEN', message: /"push"/ });
+    t.match(refused.json().message, missing);
+    t.notMatch(refused.body, 'geheim');
+  }
+  t.strictSame(control.calls, [], 'nothing was started');
+  t.equal((await post('startup', { streamName: 'cam1', rtmpUrl: 'rtmp://A.example/live' })).statusCode, 200);
+
+  const request = { streamName: 'cam2', rtmpUrl: 'rtmp://a.example/live' };
+  control.change(viewOf(request, { mediaSessionId: 'other' }));
+  control.endedViews = [viewOf(request, { status: 'ended' })];
+  for (const name of ['cam1', 'cam2'])
+    registry.publish(name, Object.assign(new EventEmitter(), { id: name, close: () => undefined }));
+  const names = async (url: string): Promise<string[]> =>
+    (await http.inject(url))
+      .json()
+      .map((one: { sourceStreamName?: string; name?: string }) => one.sourceStreamName ?? one.name);
+  t.strictSame(await names('/rest-api/push/find_all'), ['cam1']);
+  t.strictSame(await names('/api/v1/transponders'), ['cam1']);
+  t.strictSame(await names('/api/v1/transponders?ended=true'), []);
+  t.strictSame(await names('/api/v1/streams'), ['cam1']);
+  t.equal((await post('find', { streamName: 'cam2' })).json().exception, 'TRANSPONDER_NOT_FOUND');
+  for (const method of ['terminate', 'mute', 'unmute', 'sound_on', 'sound_off']) {
+    const refused = await post(method, { mediaSessionId: 'other', soundFile: 'a.wav' });
+    t.match(refused.json(), { status: 403, exception: 'FORBIDDEN', message: /"control".*"cam2"/ }, method);
+  }
+  t.ok(control.views.has('other'));
+  t.equal((await post('terminate', { mediaSessionId: 'id-1' })).statusCode, 200);
+});
+
+t.test('the read key shows pushes without their stream keys, and does nothing else', async (t) => {
+  const { app, http, control } = await createHttpApp({ rest_api_key: 'all', rest_api_read_key: 'look' });
+  t.teardown(() => app.close());
+  control.change(viewOf({ streamName: 'cam', rtmpUrl: 'rtmp://example.com/live/geheim' }));
+  const get = async (url: string, key: string) => (await http.inject({ url, headers: { 'x-api-key': key } })).body;
+  t.match(await get('/rest-api/push/find_all', 'all'), 'geheim');
+  t.match(await get('/rest-api/push/find_all', 'look'), '"rtmpUrl":"rtmp://example.com/live"');
+  t.notMatch(await get('/rest-api/push/find_all', 'look'), 'geheim');
+  const headers = { 'x-api-key': 'look' };
+  for (const method of ['startup', 'terminate', 'mute', 'unmute', 'sound_on', 'sound_off'])
+    t.match((await http.inject({ method: 'POST', url: `/rest-api/push/${method}`, headers, payload: {} })).json(), {
+      status: 403,
+      exception: 'FORBIDDEN',
+      message: /only read/,
+    });
+});
+
+t.test('/api/v1/me says what the caller may do', async (t) => {
+  const { app, http } = await createHttpApp({ rest_api_key: 'all', rest_api_read_key: 'look', jwt_secret: SECRET });
+  t.teardown(() => app.close());
+  const me = async (token: string): Promise<unknown> => {
+    const answer = await http.inject({ url: '/api/v1/me', headers: { authorization: `Bearer ${token}` } });
+    if (answer.statusCode === 200) PrincipalSchema.parse(answer.json());
+    return answer.json();
+  };
+  t.match(await me('all'), { id: 'rest_api_key', actions: [...ALL_ACTIONS] });
+  t.strictSame(await me('look'), { id: 'rest_api_read_key', actions: ['read'] });
+  const exp = Math.floor(Date.now() / 1000) + 60;
+  const sign = (claims: object) =>
+    new SignJWT({ sub: 'alice', exp, ...claims }).setProtectedHeader({ alg: 'HS256' }).sign(Buffer.from(SECRET));
+  t.strictSame(await me(await sign({ act: [], streams: ['cam1'], destinations: ['*.tv'], maxDuration: 60 })), {
+    id: 'jwt:alice',
+    actions: [],
+    streams: ['cam1'],
+    destinations: ['*.tv'],
+    maxDuration: 60,
+    expiresAt: new Date(exp * 1000).toISOString(),
+  });
+  t.match(await me(await sign({ exp: exp - 120 })), { status: 401, exception: 'TOKEN_EXPIRED' });
+  t.match(await me('wrong'), { status: 401, exception: 'UNAUTHORIZED' });
 });
 
 t.test('a guarded route without an action is a programming error', async (t) => {

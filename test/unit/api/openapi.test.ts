@@ -43,7 +43,7 @@ function watchRoutes(): { readonly routes: Set<string>; close(): void } {
 }
 
 const settings = SettingsSchema.parse({});
-const authorizer = createAuthorizer(settings);
+const authorizer = createAuthorizer(settings, silentLogger);
 const registry = new StreamRegistry({ resumeWindowMs: 0, maxStreams: 10 });
 const logger = silentLogger;
 const { publications, players } = createPublishing({

@@ -136,6 +136,18 @@ t.test('a mistake stops the start and is named with its line and a remedy', asyn
       /rtmp_push_auto_start_url must begin with rtmp:\/\/ or rtmps:\/\/\.$/,
     ],
     ['rtmps_insecure_host=rtmps://a.example', /rtmps_insecure_host must be one address or host name/],
+    [
+      `jwt_secret=${'geheim'.repeat(5)}`,
+      /jwt_secret must have at least 32 bytes \(openssl rand -base64 48\), or be empty\.$/,
+    ],
+    [
+      'jwt_jwks_url=http://id.example/keys',
+      /jwt_jwks_url must be an https:\/\/ URL, or http:\/\/ on loopback, or empty/,
+    ],
+    [
+      'auth_url=https://geheim@app.example/',
+      /auth_url must be an http:\/\/ or https:\/\/ URL without user name and password, or empty\.$/,
+    ],
     ['rest_api_key=two geheim', /rest_api_key must be printable ASCII without spaces\.$/],
     ['http_port=1', /:1: there is no setting "http_port"\. Did you mean http\.port\?$/],
     ['HTTP.PORT=1', /Did you mean http\.port\?/],
@@ -171,10 +183,15 @@ t.test('all mistakes are reported at once', async (t) => {
 
 t.test('contradictions', async (t) => {
   const cases: [string, RegExp][] = [
-    ['listen_ip=0.0.0.0', /:1: listen_ip lets other machines in without a key/],
+    [
+      'listen_ip=0.0.0.0',
+      /:1: listen_ip lets other machines use REST and the WebSocket without a key\. Set rest_api_key .*jwt_secret.*auth_url/,
+    ],
     ['listen_ip=::', /listen_ip lets/],
     ['listen_ip=192.168.1.5\ncors_origins=*\nallow_anonymous=true', /:2: cors_origins of \*/],
     ['rest_api_key=k\nallow_anonymous=true', /:2: allow_anonymous contradicts rest_api_key/],
+    ['auth_url=http://app/auth\nallow_anonymous=true', /:2: allow_anonymous contradicts auth_url/],
+    [`jwt_secret=${'s'.repeat(32)}\njwt_jwks_url=https://id.example/keys`, /:2: jwt_jwks_url contradicts jwt_secret/],
     ['tls_cert=a.pem', /:1: tls_cert needs its counterpart/],
     ['tls_key=a.pem', /:1: tls_key needs its counterpart/],
     ['rtmp_push_auto_start=true', /set rtmp_push_auto_start_url/],
@@ -197,6 +214,8 @@ t.test('contradictions', async (t) => {
   for (const text of [
     'listen_ip=0.0.0.0\nrest_api_key=k',
     'listen_ip=0.0.0.0\nallow_anonymous=true',
+    'listen_ip=0.0.0.0\nauth_url=https://app.example/auth',
+    `listen_ip=0.0.0.0\njwt_secret=${'s'.repeat(32)}`,
     'listen_ip=::1',
     'listen_ip=127.0.0.2\ncors_origins=*',
     'listen_ip=::\nrest_api_key=k\ncors_origins=*',

@@ -1,7 +1,8 @@
 import t from 'tap';
+import { SettingsSchema } from '../../../src/config/schema.ts';
 import { banner } from '../../../src/observe/banner.ts';
 
-const local = { listen_ip: '127.0.0.1', rest_api_key: '' };
+const local = SettingsSchema.parse({});
 
 t.test('names the addresses, and a place for the key', async (t) => {
   const text = banner(

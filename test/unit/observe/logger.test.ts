@@ -45,6 +45,9 @@ t.test('no secret reaches the log, in either format', async (t) => {
         'streamKey',
         'apiKey',
         'rest_api_key',
+        'rest_api_read_key',
+        'jwt_secret',
+        'auth_url',
         'x-api-key',
       ])
         logger.info({ [field]: 'geheim', a: { [field]: 'geheim', b: { [field]: 'geheim' } } }, 'fields');

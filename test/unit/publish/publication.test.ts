@@ -265,11 +265,47 @@ t.test('rights and overload are checked before the name is taken; a publisher th
   t.ok(registry.find('cam')?.publisher);
 });
 
+t.test('the right to publish ends: the publication, its held stream and its pushes end with it', async (t) => {
+  const { registry, live, said, lines } = setUp();
+  mock.timers.enable({ apis: ['setTimeout', 'Date'] });
+  t.teardown(() => mock.timers.reset());
+  const rights = (ms: number) => ({ publish: async () => ({ endsAt: Date.now() + ms }), push: async () => undefined });
+  const running = await live({ rights: rights(5000) });
+  mock.timers.tick(4999);
+  t.equal(running.publication.state, 'live');
+  mock.timers.tick(2);
+  t.strictSame(running.events, ['live', 'ended: failed']);
+  t.equal(running.ends[0]!.reason.code, 'TOKEN_EXPIRED');
+  t.ok(running.session.closed);
+  t.equal(registry.find('cam'), undefined);
+  t.strictSame(said(), ['stream published', 'stream ended'], 'its pushes end with the stream');
+  t.match(lines[1], { code: 'TOKEN_EXPIRED' });
+
+  const left = await live({ rights: rights(5000) });
+  left.publication.disconnect(vanished);
+  const stream = registry.find('cam')!;
+  t.ok(stream.absence, 'held');
+  mock.timers.tick(5001);
+  t.equal(stream.endedBy?.code, 'TOKEN_EXPIRED');
+
+  const first = await live({ rights: rights(5000) });
+  first.publication.disconnect(vanished);
+  const renewed = await live({ rights: rights(60_000) });
+  mock.timers.tick(5001);
+  t.equal(renewed.publication.state, 'live', 'continued with a right that lasts longer');
+  renewed.publication.stop(stopped);
+
+  const far = await live({ rights: rights(2 ** 40) });
+  mock.timers.tick(1000);
+  t.equal(far.publication.state, 'live', 'longer than a timer can wait');
+  far.publication.stop(stopped);
+});
+
 t.test('pushes: started, refused, reported', async (t) => {
   const { live, pushes, lines, said } = setUp();
   const url = (name: string): string => `rtmp://a.example/live/${name}?key=geheim`;
   const rights = {
-    publish: async () => undefined,
+    publish: async () => ({}),
     push: async (rtmpUrl: string) => {
       if (rtmpUrl === url('forbidden')) throw new GatewayError('FORBIDDEN', 'Not there.');
     },

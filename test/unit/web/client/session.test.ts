@@ -124,6 +124,33 @@ function states(emitter: { on(name: 'state', listener: (state: string, info?: st
   };
 }
 
+t.test('the token is sent with each connection, and a refusal has the reason of the gateway', async (t) => {
+  const server = await startServer(t);
+  let token = 'one';
+  const session = await Session.connect(server.url, { token: () => token });
+  t.teardown(() => session.close());
+  const first = await server.next('connection');
+  t.strictSame(first.data['custom'], { token: 'one' });
+  token = 'two';
+  first.socket.terminate();
+  t.strictSame((await server.next('connection')).data['custom'], { token: 'two' });
+
+  const refusing = new WebSocketServer({ host: '127.0.0.1', port: 0 });
+  t.teardown(() => refusing.close());
+  await once(refusing, 'listening');
+  refusing.on('connection', (socket) =>
+    socket.once('message', () => {
+      say(socket, 'fail', { apiMethod: 'connection', status: 'FAILED', info: 'The token has expired.' });
+      socket.close(1008);
+    }),
+  );
+  const url = `ws://127.0.0.1:${(refusing.address() as AddressInfo).port}`;
+  await t.rejects(Session.connect(url, { token: 'old' }), {
+    code: 'CONNECTION_REFUSED',
+    message: 'The token has expired.',
+  });
+});
+
 t.test('connect, ping, publish with rtmpUrl, transponder events, stop', async (t) => {
   const server = await startServer(t);
   const session = await Session.connect(server.url);

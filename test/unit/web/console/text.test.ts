@@ -1,5 +1,5 @@
 import t from 'tap';
-import { awayText, byteCount, visible } from '../../../../src/web/console/text.js';
+import { awayText, byteCount, rightsText, visible } from '../../../../src/web/console/text.js';
 
 t.test('invisible characters are escaped', async (t) => {
   t.equal(visible('Stream “é” 直播 🎥 busy'), 'Stream “é” 直播 🎥 busy');
@@ -20,4 +20,13 @@ t.test('how long a publisher is waited for', async (t) => {
 
 t.test('sizes', async (t) => {
   t.same([999, 1_500_000, 2_000_000_000].map(byteCount), ['1 kB', '1.5 MB', '2.00 GB']);
+});
+
+t.test('rights', async (t) => {
+  t.equal(
+    rightsText({ id: 'jwt:alice', actions: ['publish', 'push'], streams: ['cam1', 'a-*'], destinations: [] }),
+    'You are jwt:alice. Allowed: publish, push; streams: cam1, a-*; destinations: none',
+  );
+  t.equal(rightsText({ id: 'x', actions: [] }), 'You are x. Allowed: nothing; streams: all');
+  t.match(rightsText({ id: 'x', actions: ['read'], expiresAt: '2026-01-01T00:00:00.000Z' }), /; until .*\d/);
 });

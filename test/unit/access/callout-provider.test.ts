@@ -1,0 +1,161 @@
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import t, { type Test } from 'tap';
+import type { Credentials } from '../../../src/access/authorizer.ts';
+import { createAuthorizer } from '../../../src/access/create-authorizer.ts';
+import { CalloutProvider } from '../../../src/access/callout-provider.ts';
+import { ProviderChain } from '../../../src/access/provider-chain.ts';
+import { SettingsSchema } from '../../../src/config/schema.ts';
+import { DestinationPolicy } from '../../../src/net/destination-policy.ts';
+import { Secret } from '../../../src/net/secret.ts';
+import { silentLogger } from '../../../src/observe/logger.ts';
+
+const CLIENT: Credentials = {
+  door: 'wcs',
+  ip: '192.0.2.1',
+  userAgent: 'test',
+  token: new Secret('t0ken'),
+  query: { token: 't0ken', rtmpUrl: 'rtmp://h/a/key', room: '7' },
+};
+
+/** Authorises a publication by an application server that answers like this. */
+async function setUp(
+  t: Test,
+  answer: (response: ServerResponse, request: IncomingMessage) => void,
+  settings: Record<string, string> = {},
+) {
+  const bodies: Record<string, unknown>[] = [];
+  const server = createServer((request, response) => {
+    let text = '';
+    request.on('data', (chunk: Buffer) => (text += chunk.toString()));
+    request.on('end', () => {
+      bodies.push({ method: request.method, ...(JSON.parse(text) as object) });
+      answer(response, request);
+    });
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/auth`;
+  const chain = createAuthorizer(SettingsSchema.parse({ auth_url: url, ...settings }), silentLogger);
+  const publish = async (client: Credentials = CLIENT) =>
+    chain.authorize(await chain.identify(client), 'publish', { stream: 'cam1' });
+  return { url, bodies, chain, publish };
+}
+
+t.test('the application server decides about each action', async (t) => {
+  const { bodies, chain, publish } = await setUp(t, (response) => response.end('{"id": "alice", "maxDuration": 60}'));
+  const { endsAt } = await publish();
+  t.ok(Math.abs(endsAt! - Date.now() - 60_000) < 5000);
+  await chain.authorize(
+    await chain.identify({ ...CLIENT, door: 'red5', username: 'u', password: new Secret('p') }),
+    'push',
+    {
+      stream: 'cam1',
+      destination: { host: 'h', redacted: 'rtmp://h/live' },
+    },
+  );
+  t.strictSame(bodies, [
+    {
+      method: 'POST',
+      action: 'publish',
+      stream: 'cam1',
+      protocol: 'wcs',
+      ip: '192.0.2.1',
+      userAgent: 'test',
+      token: 't0ken',
+      query: { room: '7' },
+    },
+    {
+      method: 'POST',
+      action: 'push',
+      stream: 'cam1',
+      destination: 'rtmp://h/live',
+      protocol: 'red5',
+      ip: '192.0.2.1',
+      userAgent: 'test',
+      token: 't0ken',
+      username: 'u',
+      password: 'p',
+      query: { room: '7' },
+    },
+  ]);
+  const { publish: bare } = await setUp(t, (response) => response.writeHead(204).end());
+  t.strictSame(await bare(), {}, 'an empty answer allows');
+});
+
+t.test('denied: the reason is passed on', async (t) => {
+  const { publish } = await setUp(t, (response) => response.writeHead(403).end('{"reason": "not\\nyours"}'));
+  await t.rejects(publish(), { code: 'FORBIDDEN', message: 'The application server denies access: not yours' });
+  const { publish: silent } = await setUp(t, (response) => response.writeHead(404).end('<html>'));
+  await t.rejects(silent(), { code: 'FORBIDDEN', message: /no reason/ });
+});
+
+t.test('no decision: access is denied', async (t) => {
+  const allowed = await setUp(t, (response) => response.end());
+  for (const [what, answer] of Object.entries({
+    slow: () => undefined,
+    'slow body': (response) => response.write('{'),
+    closed: (response) => response.destroy(),
+    'status 500': (response) => response.writeHead(500).end(),
+    '10 MB': (response) => response.end(`{"id": "${'x'.repeat(10_000_000)}"}`),
+    redirect: (response) => response.writeHead(307, { location: allowed.url }).end(),
+    'not valid': (response) => response.end('{"maxDuration": -1}'),
+    rename: (response) => response.end('{"rename": "other"}'),
+    pushes: (response) => response.end('{"pushes": [{"rtmpUrl": "rtmp://h/live"}]}'),
+  } satisfies Record<string, (response: ServerResponse) => unknown>)) {
+    const { publish } = await setUp(t, answer, { auth_timeout_ms: '200' });
+    await t.rejects(publish(), { code: 'ACCESS_UNAVAILABLE' }, what);
+  }
+  t.equal(allowed.bodies.length, 0, 'the redirect was not followed');
+});
+
+t.test('private addresses need destination_allow_networks', async (t) => {
+  const reached: string[] = [];
+  const chainFor = (networks: string[], address: string) =>
+    new ProviderChain([
+      new CalloutProvider({
+        url: 'http://app.example:9/auth',
+        timeoutMs: 200,
+        policy: new DestinationPolicy(
+          { destination_allow_networks: networks, destination_allow_hosts: [], destination_deny_hosts: [] },
+          { lookup: async () => [address] },
+        ),
+        logger: { error: (fields: { reason: string }) => reached.push(fields.reason), debug: () => undefined } as never,
+      }),
+    ]);
+  for (const address of ['10.1.2.3', '169.254.169.254', '127.0.0.1', 'fd00::1']) {
+    const chain = chainFor([], address);
+    await t.rejects(chain.authorize(await chain.identify(CLIENT), 'publish', { stream: 'cam1' }), {
+      code: 'ACCESS_UNAVAILABLE',
+    });
+  }
+  t.strictSame(new Set(reached), new Set(['its host has a private address: name it in destination_allow_networks']));
+  reached.length = 0;
+  const chain = chainFor(['127.0.0.0/8'], '127.0.0.1');
+  await t.rejects(chain.authorize(await chain.identify(CLIENT), 'publish', { stream: 'cam1' }));
+  t.match(reached, [/ECONNREFUSED/], 'a named network is connected to');
+});
+
+t.test('answers are cached as Cache-Control says', async (t) => {
+  const { bodies, publish } = await setUp(t, (response) =>
+    response.writeHead(200, { 'cache-control': 'private, max-age=60' }).end(),
+  );
+  await publish();
+  await publish();
+  t.equal(bodies.length, 1);
+  await publish({ ...CLIENT, token: new Secret('another') });
+  t.equal(bodies.length, 2, 'for each client');
+  for (const header of ['no-store, max-age=60', 'max-age=0', 'max-age=x']) {
+    const other = await setUp(t, (response) => response.writeHead(200, { 'cache-control': header }).end());
+    await other.publish();
+    await other.publish();
+    t.equal(other.bodies.length, 2, header);
+  }
+  const denied = await setUp(t, (response) => response.writeHead(403, { 'cache-control': 'max-age=60' }).end());
+  for (let i = 0; i < 2; i++) await t.rejects(denied.publish(), { code: 'FORBIDDEN' });
+  t.equal(denied.bodies.length, 1);
+});
