@@ -3,6 +3,7 @@ import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import { GatewayError } from '../../errors.ts';
 import { listTransponders, type TransponderControl } from '../../outputs/push/transponder-view.ts';
 import type { ClientSessions } from '../../publish/client-sessions.ts';
+import { requireAllStreams } from '../authorize.ts';
 import { pathOf } from '../error-reply.ts';
 
 export interface StatisticsSources {
@@ -35,7 +36,7 @@ export function isStatisticsPoll(request: FastifyRequest): boolean {
 export const statisticsRoutes =
   (sources: StatisticsSources): FastifyPluginAsync =>
   async (app) => {
-    app.get('/stat', { config: { action: 'read' } }, async (request, reply) =>
+    app.get('/stat', { config: { action: 'read' }, preHandler: requireAllStreams }, async (request, reply) =>
       answerStatistics(sources, request, reply),
     );
   };
