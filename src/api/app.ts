@@ -12,6 +12,7 @@ import type { LiveStream } from '../streams/live-stream.ts';
 import {
   accessTokenCredentials,
   guardRoutes,
+  requireAllStreams,
   headerCredentials,
   requireAction,
   type CredentialReader,
@@ -180,6 +181,7 @@ async function createListener(options: ListenerOptions, certificate?: Certificat
       throw new GatewayError('SHUTTING_DOWN', 'The gateway is shutting down.');
     if (!isStatisticsPoll(request)) return;
     await readStatistics(request);
+    await requireAllStreams(request);
     return answerStatistics(options, request, reply);
   });
 

@@ -121,8 +121,8 @@ export function principalOf(request: FastifyRequest): Principal {
  * @throws {GatewayError} FORBIDDEN
  */
 export async function requireAllStreams(request: FastifyRequest): Promise<void> {
-  const { action } = request.routeOptions.config;
-  if (principalOf(request).streams && action && action !== 'identify')
+  const { action = 'read' } = request.routeOptions.config;
+  if (principalOf(request).streams && action !== 'identify')
     throw forbidden(action, 'they are limited to certain streams, and this concerns clients of any stream');
 }
 
