@@ -12,6 +12,7 @@ import { GatewayError } from './errors.ts';
 import { checkFfmpeg } from './ffmpeg/ffmpeg-abilities.ts';
 import { createAuthorizer } from './access/create-authorizer.ts';
 import { ffmpegMemory } from './ffmpeg/ffmpeg-memory.ts';
+import { GatewayHooks } from './hooks/gateway-hooks.ts';
 import { HttpApp, type HttpPorts } from './api/app.ts';
 import { requireAction } from './api/authorize.ts';
 import { consoleRoutes } from './api/console-routes.ts';
@@ -167,6 +168,10 @@ async function assemble(
   opened({ close: () => state.store.close() });
   const history = await TransponderHistory.create({ ...state, kept: settings.ended_transponders_kept, logger });
   opened(history);
+  const { version } = packageJson;
+  const hooks = await GatewayHooks.create({ settings, store: state.store, metrics, version, logger });
+  // Closes after the streams and the pushes, whose ends are events.
+  opened(hooks);
   const transponders = await createTransponders(settings, {
     registry,
     encoders,
@@ -186,6 +191,8 @@ async function assemble(
     () => encoders.counts.sources + encoders.counts.videoEncoders,
   );
   opened({ close: registerTransponderMetrics(metrics, transponders) });
+
+  hooks.observe(registry, transponders);
 
   const authorizer = createAuthorizer(settings);
   const publications = new Publications({
@@ -208,7 +215,7 @@ async function assemble(
     registry,
     authorizer,
     logger,
-    version: packageJson.version,
+    version,
     allowOrigin: createOriginCheck(settings),
     takeSnapshot: (stream: LiveStream) => snapshots.take(stream),
   };
@@ -234,7 +241,7 @@ async function assemble(
         wsPort: ws.port,
         ...(wss && { wssPort: wss.port }),
         restBase: '/rest-api',
-        version: packageJson.version,
+        version,
         resumeWindowMs: settings.publisher_resume_window_ms,
         isAllowed: requireAction(authorizer, 'console', 'play'),
         ...(embedded && { embedded: { rtmpUrl: embedded.rtmpUrl, httpFlvPort: embedded.httpFlvPort } }),
@@ -246,9 +253,13 @@ async function assemble(
   // The last one: it says `closing` while the others close.
   parts.push(app);
   const http = await app.listen();
+  hooks.started();
   return {
     addresses: { http, ws: ws.port, ...(wss && { wss: wss.port }), ...(embedded && { rtmpUrl: embedded.rtmpUrl }) },
-    announceClose: () => app.announceClose(),
+    announceClose: () => {
+      app.announceClose();
+      hooks.stopping();
+    },
   };
 }
 

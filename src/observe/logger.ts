@@ -17,6 +17,7 @@ const SECRET_FIELDS = [
   'streamKey',
   'rest_api_key',
   'state_key',
+  'webhook_secret',
 ];
 /** Pino's redaction works by path, so each depth at which such fields are logged is listed. */
 const SECRET_PATHS = SECRET_FIELDS.flatMap((field) => [`["${field}"]`, `*["${field}"]`, `*.*["${field}"]`]);

@@ -10,6 +10,7 @@ import { PlaySession } from './play-session.ts';
 import { parseOffer, type Offer, type OfferedMedia } from './sdp.ts';
 import { buildAnswer, VIDEO_START_BITRATE } from './sdp-answer.ts';
 import { buildIceFragment, type IceCredentials } from './sdp-fragment.ts';
+import { watchStalls } from './stall-watch.ts';
 import { TransportLink } from './transport-link.ts';
 import { failureOf } from './worker-failure.ts';
 import type { IngestWorker, WorkerPool } from './worker-pool.ts';
@@ -163,6 +164,11 @@ export class PublishSession extends EventEmitter<PublishSessionEvents> implement
 
   play(options: PlaybackOptions): Promise<Playback> {
     return PlaySession.create({ ...options, publisher: this });
+  }
+
+  onStall(listener: () => void): void {
+    const track = this.video ?? this.audio;
+    if (track) watchStalls(track.producer, listener);
   }
 
   /** Idempotent. The tracks end; the browser sees DTLS close. */
