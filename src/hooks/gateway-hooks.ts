@@ -57,7 +57,7 @@ export class GatewayHooks {
   /** To be called after the pushes listen to the streams, so that the pushes of a stream end before it. */
   observe(streams: ObservedStreams, pushes: ObservedPushes): void {
     if (!this.#webhooks) return;
-    observeStreams(streams, this.#publish);
+    observeStreams(streams, this.#publish, this.#webhooks.sends('stream.stalled'));
     observePushes(pushes, this.#publish);
   }
 

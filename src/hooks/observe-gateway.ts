@@ -11,12 +11,18 @@ interface Reason {
   readonly message: string;
 }
 
+export interface ObservedPublisher {
+  readonly audio?: Codec;
+  readonly video?: Codec;
+  onStall?(listener: () => void): void;
+}
+
 /** A live stream. */
 export interface ObservedStream {
   readonly name: string;
   readonly startedAt: Date;
-  readonly publisher: { readonly audio?: Codec; readonly video?: Codec } | undefined;
-  on(event: 'published' | 'stalled', listener: () => void): unknown;
+  readonly publisher: ObservedPublisher | undefined;
+  on(event: 'published', listener: () => void): unknown;
   on(event: 'lost', listener: (absence: { readonly until: Date }) => void): unknown;
 }
 
@@ -53,17 +59,28 @@ const event = <T extends EventType>(type: T, data: EventData<T>): GatewayEvent =
 export const gatewayStarted = (version: string): GatewayEvent => event('gateway.started', { version });
 export const gatewayStopping = (version: string): GatewayEvent => event('gateway.stopping', { version });
 
-export function observeStreams(streams: ObservedStreams, publish: Publish): void {
+/** @param watchStalls whether `stream.stalled` is sent, which costs processor time for each stream */
+export function observeStreams(streams: ObservedStreams, publish: Publish, watchStalls: boolean): void {
   streams.on('started', (stream) => {
     const { name } = stream;
     publish(event('stream.published', { stream: name, ...codecsOf(stream) }));
+    if (watchStalls) observeStalls(stream, publish);
     stream.on('lost', ({ until }) => publish(event('stream.lost', { stream: name, until: until.toISOString() })));
-    stream.on('published', () => publish(event('stream.resumed', { stream: name, ...codecsOf(stream) })));
-    stream.on('stalled', () => publish(event('stream.stalled', { stream: name })));
+    stream.on('published', () => {
+      publish(event('stream.resumed', { stream: name, ...codecsOf(stream) }));
+      if (watchStalls) observeStalls(stream, publish);
+    });
   });
   streams.on('ended', ({ name, startedAt }, { code, message }) =>
     publish(event('stream.ended', { stream: name, startedAt: startedAt.toISOString(), code, reason: plain(message) })),
   );
+}
+
+function observeStalls(stream: ObservedStream, publish: Publish): void {
+  const { name, publisher } = stream;
+  publisher?.onStall?.(() => {
+    if (stream.publisher === publisher) publish(event('stream.stalled', { stream: name }));
+  });
 }
 
 export function observePushes(pushes: ObservedPushes, publish: Publish): void {

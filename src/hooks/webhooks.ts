@@ -6,14 +6,14 @@ import type { Metrics } from '../observe/metrics.ts';
 import type { RecordSet, Store } from '../store/store.ts';
 import type { Clock } from './clock.ts';
 import type { Delivery } from './delivery-queue.ts';
-import { laneOf, matchesEvent, type GatewayEvent } from './events.ts';
+import { laneOf, matchesEvent, type EventType, type GatewayEvent } from './events.ts';
 import { WebhookEndpoint } from './webhook-endpoint.ts';
 import type { Sender } from './webhook-sender.ts';
 
 const NAMESPACE = 'webhooks';
 /** Events that wait for one URL. */
 export const QUEUE_LIMIT = 10_000;
-/** How long {@link Webhooks.close} waits for receivers. What they have not taken by then stays in the store. */
+/** What receivers have not taken by then stays in the store. */
 const CLOSE_WAIT_MS = 2000;
 /** Enough for milliseconds since 1970 until the year 33658. */
 const KEY_DIGITS = 15;
@@ -40,6 +40,8 @@ export interface WebhooksOptions {
   readonly random: () => number;
   readonly logger: Logger;
   readonly queueLimit?: number;
+  /** Milliseconds that {@link Webhooks.close} gives to receivers. */
+  readonly closeWaitMs?: number;
 }
 
 /**
@@ -70,9 +72,14 @@ export class Webhooks {
     return webhooks;
   }
 
+  /** Whether an event is among those that were chosen. */
+  sends(type: EventType): boolean {
+    return this.#options.events.some((pattern) => matchesEvent(pattern, type));
+  }
+
   /** Queues an event for all URLs. Events after {@link close} are ignored. */
   publish(event: GatewayEvent): void {
-    if (this.#closing || !this.#options.events.some((pattern) => matchesEvent(pattern, event.type))) return;
+    if (this.#closing || !this.sends(event.type)) return;
     const message = { id: `msg_${randomUUID()}`, lane: laneOf(event), body: JSON.stringify(event), attempts: 0 };
     for (const [endpoint, deliverer] of this.#endpoints) {
       if (!deliverer.enabled) continue;
@@ -89,10 +96,11 @@ export class Webhooks {
 
   async #close(): Promise<void> {
     const endpoints = [...this.#endpoints.values()];
+    const { closeWaitMs = CLOSE_WAIT_MS } = this.#options;
     const late = new AbortController();
     await Promise.race([
       Promise.all(endpoints.map((endpoint) => endpoint.settle())),
-      sleep(CLOSE_WAIT_MS, undefined, { signal: late.signal }).catch(() => undefined),
+      sleep(closeWaitMs, undefined, { signal: late.signal }).catch(() => undefined),
     ]);
     late.abort();
     await Promise.all(endpoints.map((endpoint) => endpoint.close()));
@@ -142,7 +150,7 @@ export class Webhooks {
         const { endpoint, ...delivery } = value;
         this.#lastKeyMs = Number(key);
         const found = this.#endpoints.get(endpoint);
-        if (found) found.add({ key, ...delivery });
+        if (found?.enabled) found.add({ key, ...delivery });
         else {
           removed++;
           await this.#records.delete(key);
@@ -152,7 +160,7 @@ export class Webhooks {
       if (after === undefined) break;
     }
     if (removed > 0)
-      this.#options.logger.warn({ removed }, 'removed webhooks for URLs that webhook_urls no longer names');
+      this.#options.logger.warn({ removed }, 'removed stored webhooks whose URL is not in webhook_urls or answers 410');
   }
 
   /** Keys in the order of the events, even within a millisecond and when the clock is set back. */

@@ -80,7 +80,7 @@ export interface Publisher {
    * @throws {GatewayError} INVALID_SDP, NO_COMMON_CODECS, or STREAM_NOT_FOUND when the publisher has left meanwhile
    */
   play?(options: PlaybackOptions): Promise<Playback>;
-  /** Calls the listener whenever no frame has arrived for three seconds (without video: no audio). */
+  /** Calls the listener whenever no frame has arrived for three seconds (without video: no audio). Each listener costs processor time. */
   onStall?(listener: () => void): void;
   /** Ends the publisher's session: the stream has ended for a reason that is not its own. */
   close(reason: GatewayError): void;
@@ -110,8 +110,6 @@ export interface LiveStreamEvents {
   published: [publisher: Publisher];
   /** The publisher was lost without a stop; the stream is held for its return. */
   lost: [absence: PublisherAbsence];
-  /** The publisher is connected, but has sent no frame for three seconds (without video: no audio). */
-  stalled: [];
   /** The publisher sends a message to the players. */
   message: [message: StreamMessage];
   /** The size of the frames has become known or has changed. */
@@ -177,9 +175,6 @@ export class LiveStream extends EventEmitter<LiveStreamEvents> {
     this.#publisher = publisher;
     this.#absence = undefined;
     this.#videoCodec = publisher.video?.codec;
-    publisher.onStall?.(() => {
-      if (this.#publisher === publisher) this.emit('stalled');
-    });
     this.emit('published', publisher);
   }
 

@@ -67,7 +67,7 @@ const failure = {
 t.test('the life of a stream', async (t) => {
   const registry = new StreamRegistry({ resumeWindowMs: 60_000, maxStreams: 2 });
   const { events, publish } = collect();
-  observeStreams(registry, publish);
+  observeStreams(registry, publish, true);
   const first = publisher('1');
   const stream = registry.publish('cam1', first, 'key');
   first.stall();
@@ -114,7 +114,7 @@ t.test('no body contains a secret, and every event can occur', async (t) => {
   start(push);
   for (const status of ['pushing', 'retrying', 'ended'] as const) change({ ...push, ...failure, status });
   const registry = new StreamRegistry({ resumeWindowMs: 60_000, maxStreams: 2 });
-  observeStreams(registry, publish);
+  observeStreams(registry, publish, true);
   const first = publisher('PUBLISHER-ID');
   const stream = registry.publish('cam1', first, 'RESUME-KEY');
   first.stall();

@@ -81,6 +81,7 @@ async function setUp(t: Test, answers: Record<string, Answer>, options: Partial<
       metrics: new Metrics(),
       clock,
       random: () => 0,
+      closeWaitMs: 20,
       logger: silentLogger,
       ...options,
     });
