@@ -27,6 +27,7 @@ import { Players } from './publish/players.ts';
 import { Publications } from './publish/publications.ts';
 import { closeAll, type Closable } from './runtime/close-all.ts';
 import type { FastPaths } from './runtime/fast-paths.ts';
+import { Drain } from './runtime/drain.ts';
 import { OverloadMonitor } from './runtime/overload.ts';
 import { findRunningGateway } from './runtime/running-gateway.ts';
 import { createFfmpegPusher } from './outputs/push/ffmpeg-pusher.ts';
@@ -61,11 +62,13 @@ export class Gateway {
   /** In the order in which they close: none before what uses it. */
   readonly #parts: readonly Closable[];
   readonly #announceClose: () => void;
+  readonly #drain: Drain;
   #closing: Promise<void> | undefined;
 
-  private constructor({ addresses, announceClose }: Assembled, parts: readonly Closable[]) {
+  private constructor({ addresses, announceClose, drain }: Assembled, parts: readonly Closable[]) {
     this.addresses = addresses;
     this.#announceClose = announceClose;
+    this.#drain = drain;
     this.#parts = parts;
   }
 
@@ -78,6 +81,16 @@ export class Gateway {
       await closeAll(parts).catch((failure: unknown) => logger.error({ err: failure }, 'closing failed'));
       throw error;
     }
+  }
+
+  /** Refuses new streams and waits for those that run: see {@link drained}. Idempotent. */
+  drain(): void {
+    this.#drain.begin();
+  }
+
+  /** Resolves when the gateway, asked by {@link drain} or by REST, has nothing more to wait for. */
+  get drained(): Promise<void> {
+    return this.#drain.finished;
   }
 
   /** Ends everything: streams and pushes with a reason, then all processes and ports. Idempotent. */
@@ -94,6 +107,7 @@ interface Assembled {
   readonly addresses: GatewayAddresses;
   /** Tells HTTP clients that the gateway is closing. */
   readonly announceClose: () => void;
+  readonly drain: Drain;
 }
 
 async function assemble(
@@ -195,13 +209,25 @@ async function assemble(
   hooks.observe(registry, transponders);
 
   const authorizer = createAuthorizer(settings);
+  const drain = new Drain({
+    streams: () => registry.size,
+    timeoutMs: settings.drain_timeout_s * 1000,
+    onBegin: () => hooks.draining(registry.size),
+    logger,
+  });
+  opened(drain);
   const publications = new Publications({
     pool,
     audioPacketMs: settings.audio_packet_ms,
     registry,
     directory: new LocalDirectory(),
     pushes: transponders,
-    admission: overload,
+    admission: {
+      check: () => {
+        drain.check();
+        overload.check();
+      },
+    },
     logger,
   });
   const players = new Players({
@@ -234,6 +260,7 @@ async function assemble(
     registry,
     metrics,
     isOverloaded: () => overload.overloaded,
+    drain,
     ...(certificate && { certificate }),
     workers: () => ({ alive: pool.pids.length, wanted: settings.rtc_workers }),
     routes: [
@@ -256,6 +283,7 @@ async function assemble(
   hooks.started();
   return {
     addresses: { http, ws: ws.port, ...(wss && { wss: wss.port }), ...(embedded && { rtmpUrl: embedded.rtmpUrl }) },
+    drain,
     announceClose: () => {
       app.announceClose();
       hooks.stopping();

@@ -60,10 +60,17 @@ async function main(): Promise<void> {
 
   let gateway: RunningGateway | undefined = undefined;
   let closing = false;
-  const close = (signal: NodeJS.Signals): void => {
+  let drainedBySignal = false;
+  const onSignal = (signal: NodeJS.Signals): void => {
+    if (signal === 'SIGTERM' && settings.drain_timeout_s > 0 && gateway && !drainedBySignal) {
+      drainedBySignal = true;
+      gateway.drain();
+    } else close(signal);
+  };
+  const close = (cause: NodeJS.Signals | 'drained'): void => {
     if (closing) return;
     closing = true;
-    logger.info({ signal }, 'closing');
+    logger.info({ cause }, 'closing');
     // Child processes that have been started so far end with this one.
     if (!gateway) return void end(0);
     setTimeout(() => {
@@ -79,9 +86,10 @@ async function main(): Promise<void> {
     );
   };
   // Before the start: mediasoup handles them too, and would end its workers but not this process. SIGHUP: the terminal was closed.
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, close);
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, onSignal);
 
   gateway = await Gateway.create(settings, logger, fastPaths);
+  void gateway.drained.then(() => close('drained'));
   const { http, ws, wss, rtmpUrl } = gateway.addresses;
   logger.info(
     {

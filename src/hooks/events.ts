@@ -30,6 +30,7 @@ export const EVENT_DATA = {
   'push.retrying': z.strictObject({ ...push, ...reason }),
   'push.ended': z.strictObject({ ...push, ...reason, endedAt: time, bytesSent: z.number() }),
   'gateway.started': z.strictObject({ version: z.string() }),
+  'node.draining': z.strictObject({ version: z.string(), streams: z.int() }),
   'gateway.stopping': z.strictObject({ version: z.string() }),
 } as const;
 

@@ -9,6 +9,7 @@ import { EVENT_TYPES, matchesEvent, type GatewayEvent } from './events.ts';
 import {
   gatewayStarted,
   gatewayStopping,
+  nodeDraining,
   observePushes,
   observeStreams,
   type ObservedPushes,
@@ -63,6 +64,11 @@ export class GatewayHooks {
 
   started(): void {
     this.#publish(gatewayStarted(this.#version));
+  }
+
+  /** @param streams that run */
+  draining(streams: number): void {
+    this.#publish(nodeDraining(this.#version, streams));
   }
 
   stopping(): void {

@@ -57,6 +57,8 @@ const event = <T extends EventType>(type: T, data: EventData<T>): GatewayEvent =
   ({ type, timestamp: new Date().toISOString(), data }) as unknown as GatewayEvent;
 
 export const gatewayStarted = (version: string): GatewayEvent => event('gateway.started', { version });
+export const nodeDraining = (version: string, streams: number): GatewayEvent =>
+  event('node.draining', { version, streams });
 export const gatewayStopping = (version: string): GatewayEvent => event('gateway.stopping', { version });
 
 /** @param watchStalls whether `stream.stalled` is sent, which costs processor time for each stream */

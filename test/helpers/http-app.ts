@@ -36,6 +36,7 @@ export async function createHttpApp(
     metrics,
     logger: silentLogger,
     workers: () => ({ alive: 1, wanted: 1 }),
+    drain: { draining: false, begin: () => undefined },
     ...more,
   });
   return { app, http: app.http, control, registry, metrics };

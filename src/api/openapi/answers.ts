@@ -52,7 +52,7 @@ export const StreamSchema = z.object({
 export type StreamView = z.output<typeof StreamSchema>;
 
 export const HealthSchema = z.object({
-  status: z.enum(['ok', 'degraded', 'overloaded', 'failed', 'closing']),
+  status: z.enum(['ok', 'degraded', 'overloaded', 'draining', 'failed', 'closing']),
   version: z.string(),
   uptime: count.meta({ description: 'Seconds.' }),
   workers: z.object({ alive: count, wanted: count }),

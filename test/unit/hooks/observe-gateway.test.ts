@@ -4,6 +4,7 @@ import { EVENT_DATA, EVENT_TYPES, type GatewayEvent } from '../../../src/hooks/e
 import {
   gatewayStarted,
   gatewayStopping,
+  nodeDraining,
   observePushes,
   observeStreams,
   type ObservedPush,
@@ -122,6 +123,7 @@ t.test('no body contains a secret, and every event can occur', async (t) => {
   registry.publish('cam1', publisher('PUBLISHER-ID'), 'RESUME-KEY');
   registry.end(stream, new GatewayError('ENCODER_FAILED', failure.reason));
   publish(gatewayStarted('1'));
+  publish(nodeDraining('1', 2));
   publish(gatewayStopping('1'));
   t.strictSame([...new Set(events.map(({ type }) => type))].sort(), [...EVENT_TYPES].sort());
   t.notMatch(JSON.stringify(events), /STREAM-KEY|PASSWORD|TOKEN|user:|RESUME-KEY|PUBLISHER-ID/);
