@@ -23,6 +23,7 @@ const HELP = `WebRTC Transponder: republishes WebRTC streams to RTMP(S) servers.
 Usage: npm start -- [--config FILE]
 
   --config FILE   settings (default: config/gateway.properties, or GATEWAY_CONFIG)
+  --check         check the settings and end: exit code 0, or 2 and every mistake
   --help          this text
 
 Every setting can be overridden by an environment variable: upper case, dots as underscores (HTTP_PORT=8081).
@@ -32,15 +33,20 @@ Every setting can be overridden by an environment variable: upper case, dots as 
 const CLOSE_TIMEOUT_MS = 9000;
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({ options: { config: { type: 'string' }, help: { type: 'boolean', short: 'h' } } });
+  const { values } = parseArgs({
+    options: { config: { type: 'string' }, help: { type: 'boolean', short: 'h' }, check: { type: 'boolean' } },
+  });
   if (values.help) {
     process.stdout.write(HELP);
     return;
   }
-  const { settings, ignoredKeys } = loadSettings({
-    file: values.config ?? process.env['GATEWAY_CONFIG'] ?? 'config/gateway.properties',
-    env: process.env,
-  });
+  const file = values.config ?? process.env['GATEWAY_CONFIG'] ?? 'config/gateway.properties';
+  const { settings, ignoredKeys } = loadSettings({ file, env: process.env });
+  if (values.check) {
+    if (ignoredKeys.length > 0) process.stdout.write(`Ignored, without a meaning here: ${ignoredKeys.join(', ')}\n`);
+    process.stdout.write(`${file}: the settings are valid.\n`);
+    return;
+  }
   // Child processes inherit the environment and need none of these.
   for (const key of SECRET_SETTINGS) delete process.env[environmentName(key)];
   const logger = createLogger(settings);
