@@ -91,7 +91,7 @@ async function main(): Promise<void> {
       },
     );
   };
-  // Before the start: mediasoup handles them too, and would end its workers but not this process. SIGHUP: the terminal was closed.
+  // Before the start, so that a signal during it ends the process too. SIGHUP: the terminal was closed.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, onSignal);
 
   gateway = await Gateway.create(settings, logger, fastPaths);

@@ -17,7 +17,9 @@ await t.test('SIGTERM: running streams go on, new ones are refused, the last one
   t.equal((await gateway.http('/health/live')).status, 200);
 
   const late = await openPage();
-  await late.connect(gateway.wsUrl);
+  await late.connect(gateway.wsUrl).catch((error: unknown) => {
+    throw new Error(gateway.logs().slice(-3000), { cause: error });
+  });
   t.match(await late.publish({ name: 'late' }), { status: 'FAILED', info: /no new streams/ });
   const before = (await gateway.transponder(mediaSessionId))!.bytesSent;
   await waitFor('the push to go on', async () => (await gateway.transponder(mediaSessionId))!.bytesSent > before);
