@@ -76,7 +76,7 @@ async function main(): Promise<void> {
   const close = (cause: NodeJS.Signals | 'drained'): void => {
     if (closing) return;
     closing = true;
-    logger.info({ cause }, 'closing');
+    logger.info(cause === 'drained' ? {} : { signal: cause }, 'closing');
     // Child processes that have been started so far end with this one.
     if (!gateway) return void end(0);
     setTimeout(() => {
