@@ -1,5 +1,6 @@
 import packageJson from '../package.json' with { type: 'json' };
 import { createAuthorizer } from './access/create-authorizer.ts';
+import { GatewayHooks } from './hooks/gateway-hooks.ts';
 import { HttpApp, type HttpPorts } from './api/app.ts';
 import { headerCredentials, requireAction } from './api/authorize.ts';
 import { consoleRoutes } from './api/console-routes.ts';
@@ -27,6 +28,7 @@ import { SharedEncoders } from './renditions/shared-encoders.ts';
 import { SnapshotService } from './renditions/snapshot.ts';
 import { closeAll, type Closable } from './runtime/close-all.ts';
 import type { FastPaths } from './runtime/fast-paths.ts';
+import { Drain } from './runtime/drain.ts';
 import { OverloadMonitor } from './runtime/overload.ts';
 import { findRunningGateway } from './runtime/running-gateway.ts';
 import { createOriginCheck } from './signaling/origin.ts';
@@ -53,11 +55,13 @@ export class Gateway {
   /** In closing order: each part closes after the parts that use it. */
   readonly #parts: readonly Closable[];
   readonly #announceClose: () => void;
+  readonly #drain: Drain;
   #closing: Promise<void> | undefined;
 
-  private constructor({ addresses, announceClose }: Assembled, parts: readonly Closable[]) {
+  private constructor({ addresses, announceClose, drain }: Assembled, parts: readonly Closable[]) {
     this.addresses = addresses;
     this.#announceClose = announceClose;
+    this.#drain = drain;
     this.#parts = parts;
   }
 
@@ -70,6 +74,16 @@ export class Gateway {
       await closeAll(parts).catch((failure: unknown) => logger.error({ err: failure }, 'closing failed'));
       throw error;
     }
+  }
+
+  /** Refuses new streams and waits for those that run: see {@link drained}. Idempotent. */
+  drain(): void {
+    this.#drain.begin();
+  }
+
+  /** Resolves when the gateway, asked by {@link drain} or by REST, has nothing more to wait for. */
+  get drained(): Promise<void> {
+    return this.#drain.finished;
   }
 
   /** Ends everything: streams and pushes with a reason, then all processes and ports. Idempotent. */
@@ -86,6 +100,7 @@ interface Assembled {
   readonly addresses: GatewayAddresses;
   /** Tells HTTP clients that the gateway is closing. */
   readonly announceClose: () => void;
+  readonly drain: Drain;
 }
 
 async function assemble(
@@ -160,6 +175,10 @@ async function assemble(
   opened({ close: () => state.store.close() });
   const history = await TransponderHistory.create({ ...state, kept: settings.ended_transponders_kept, logger });
   opened(history);
+  const { version } = packageJson;
+  const hooks = await GatewayHooks.create({ settings, store: state.store, metrics, version, logger });
+  // Closes after the streams and the pushes, whose ends are events.
+  opened(hooks);
   const transponders = await createTransponders(settings, {
     registry,
     encoders,
@@ -180,18 +199,32 @@ async function assemble(
   );
   opened({ close: registerTransponderMetrics(metrics, transponders) });
 
+  hooks.observe(registry, transponders);
+
   const authorizer = createAuthorizer(settings, logger);
   if (settings.allow_anonymous)
     logger.warn(
       'allow_anonymous=true: everybody who reaches the gateway may publish, play, push to every allowed destination, and control all pushes',
     );
+  const drain = new Drain({
+    streams: () => registry.size,
+    timeoutMs: settings.drain_timeout_s * 1000,
+    onBegin: () => hooks.draining(registry.size),
+    logger,
+  });
+  opened(drain);
   const publications = new Publications({
     pool,
     audioPacketMs: settings.audio_packet_ms,
     registry,
     directory: new LocalDirectory(),
     pushes: transponders,
-    admission: overload,
+    admission: {
+      check: () => {
+        drain.check();
+        overload.check();
+      },
+    },
     logger,
   });
   const players = new Players({
@@ -207,7 +240,7 @@ async function assemble(
     registry,
     authorizer,
     logger,
-    version: packageJson.version,
+    version,
     allowOrigin: createOriginCheck(settings),
     takeSnapshot: (stream: LiveStream) => snapshots.take(stream),
   };
@@ -228,6 +261,7 @@ async function assemble(
     takePng: (stream) => snapshots.take(stream, 'png'),
     metrics,
     isOverloaded: () => overload.overloaded,
+    drain,
     ...(certificate && { certificate }),
     workers: () => ({ alive: pool.pids.length, wanted: settings.rtc_workers }),
     routes: [
@@ -235,7 +269,7 @@ async function assemble(
         wsPort: ws.port,
         ...(wss && { wssPort: wss.port }),
         restBase: '/rest-api',
-        version: packageJson.version,
+        version,
         resumeWindowMs: settings.publisher_resume_window_ms,
         isAllowed: requireAction(authorizer, 'console', 'play', headerCredentials, ({ params }) => ({
           stream: sourceName((params as { name: string }).name, settings.rtmp_transponder_stream_name_prefix),
@@ -249,9 +283,14 @@ async function assemble(
   // Closes last, because `/health` answers `closing` while the other parts close.
   parts.push(app);
   const http = await app.listen();
+  hooks.started();
   return {
     addresses: { http, ws: ws.port, ...(wss && { wss: wss.port }), ...(embedded && { rtmpUrl: embedded.rtmpUrl }) },
-    announceClose: () => app.announceClose(),
+    drain,
+    announceClose: () => {
+      app.announceClose();
+      hooks.stopping();
+    },
   };
 }
 

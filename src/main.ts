@@ -25,6 +25,7 @@ const HELP = `WebRTC Transponder: republishes WebRTC streams to RTMP(S) servers.
 Usage: npm start -- [--config FILE]
 
   --config FILE   settings (default: config/gateway.properties, or GATEWAY_CONFIG)
+  --check         check the settings and end: exit code 0, or 2 and every mistake
   --help          this text
 
 Every setting can be overridden by an environment variable: upper case, dots as underscores (HTTP_PORT=8081).
@@ -34,15 +35,20 @@ Every setting can be overridden by an environment variable: upper case, dots as 
 const CLOSE_TIMEOUT_MS = 9000;
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({ options: { config: { type: 'string' }, help: { type: 'boolean', short: 'h' } } });
+  const { values } = parseArgs({
+    options: { config: { type: 'string' }, help: { type: 'boolean', short: 'h' }, check: { type: 'boolean' } },
+  });
   if (values.help) {
     process.stdout.write(HELP);
     return;
   }
-  const { settings, ignoredKeys } = loadSettings({
-    file: values.config ?? process.env['GATEWAY_CONFIG'] ?? 'config/gateway.properties',
-    env: process.env,
-  });
+  const file = values.config ?? process.env['GATEWAY_CONFIG'] ?? 'config/gateway.properties';
+  const { settings, ignoredKeys } = loadSettings({ file, env: process.env });
+  if (values.check) {
+    if (ignoredKeys.length > 0) process.stdout.write(`Ignored, without a meaning here: ${ignoredKeys.join(', ')}\n`);
+    process.stdout.write(`${file}: the settings are valid.\n`);
+    return;
+  }
   // Child processes inherit the environment and need none of these.
   for (const key of SECRET_SETTINGS) delete process.env[environmentName(key)];
   const logger = createLogger(settings);
@@ -62,10 +68,17 @@ async function main(): Promise<void> {
 
   let gateway: RunningGateway | undefined = undefined;
   let closing = false;
-  const close = (signal: NodeJS.Signals): void => {
+  let drainedBySignal = false;
+  const onSignal = (signal: NodeJS.Signals): void => {
+    if (signal === 'SIGTERM' && settings.drain_timeout_s > 0 && gateway && !drainedBySignal) {
+      drainedBySignal = true;
+      gateway.drain();
+    } else close(signal);
+  };
+  const close = (cause: NodeJS.Signals | 'drained'): void => {
     if (closing) return;
     closing = true;
-    logger.info({ signal }, 'closing');
+    logger.info(cause === 'drained' ? {} : { signal: cause }, 'closing');
     // Child processes that have been started so far end with this one.
     if (!gateway) return void end(0);
     setTimeout(() => {
@@ -80,11 +93,11 @@ async function main(): Promise<void> {
       },
     );
   };
-  // Before the start: mediasoup handles them too, and would end its workers but not this process. SIGHUP: the terminal
-  // was closed.
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, close);
+  // Before the start, so that a signal during it ends the process too. SIGHUP: the terminal was closed.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, onSignal);
 
   gateway = await Gateway.create(settings, logger, fastPaths);
+  void gateway.drained.then(() => close('drained'));
   const { http, ws, wss, rtmpUrl } = gateway.addresses;
   logger.info(
     {

@@ -217,4 +217,4 @@ async function createListener(options: ListenerOptions, certificate?: Certificat
 }
 
 /** Paths that are answered while the gateway closes. */
-const MONITORING: ReadonlySet<string> = new Set(['/health', '/metrics']);
+const MONITORING: ReadonlySet<string> = new Set(['/health', '/health/live', '/health/ready', '/metrics']);

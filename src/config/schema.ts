@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { access } from './groups/access.ts';
 import { destinations } from './groups/destinations.ts';
 import { encoding } from './groups/encoding.ts';
+import { hooks } from './groups/hooks.ts';
 import { limits } from './groups/limits.ts';
 import { network } from './groups/network.ts';
 import { operation } from './groups/operation.ts';
@@ -20,6 +21,7 @@ export const SettingsSchema = z.strictObject({
   ...republishing,
   ...encoding,
   ...limits,
+  ...hooks,
   ...state,
   ...operation,
 });
@@ -37,6 +39,8 @@ export const SECRET_SETTINGS: ReadonlySet<string> = new Set<SettingKey>([
   'jwt_secret',
   'auth_url',
   'state_key',
+  'webhook_secret',
+  'webhook_urls',
   'rtmp_push_auto_start_url',
   'ice_servers',
 ]);

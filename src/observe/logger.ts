@@ -20,6 +20,7 @@ const SECRET_FIELDS = [
   'jwt_secret',
   'auth_url',
   'state_key',
+  'webhook_secret',
 ];
 /** Pino's redaction works by path, so each depth at which such fields are logged is listed. */
 const SECRET_PATHS = SECRET_FIELDS.flatMap((field) => [`["${field}"]`, `*["${field}"]`, `*.*["${field}"]`]);

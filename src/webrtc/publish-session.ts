@@ -18,6 +18,7 @@ import type { OfferedMedia } from './offered-media.ts';
 import { parseOffer, type Offer } from './sdp.ts';
 import { buildAnswer, VIDEO_START_BITRATE } from './sdp-answer.ts';
 import { buildIceFragment, type IceCredentials } from './sdp-fragment.ts';
+import { watchStalls } from './stall-watch.ts';
 import { TransportLink } from './transport-link.ts';
 import { failureOf } from './worker-failure.ts';
 import type { IngestWorker, WorkerPool } from './worker-pool.ts';
@@ -185,6 +186,11 @@ export class PublishSession extends EventEmitter<PublishSessionEvents> implement
       if (this.#closed) return {};
       throw failureOf(this.worker.worker, error);
     }
+  }
+
+  onStall(listener: () => void): void {
+    const track = this.video ?? this.audio;
+    if (track) watchStalls(track.producer, listener);
   }
 
   /** Idempotent. The tracks end; the browser sees DTLS close. */

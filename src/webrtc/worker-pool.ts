@@ -4,6 +4,7 @@ import { GatewayError } from '../errors.ts';
 import type { Logger } from '../observe/logger.ts';
 import { FastPaths } from '../runtime/fast-paths.ts';
 import type { WorkerLoad } from '../runtime/overload-state.ts';
+import { withoutSignalHandlers } from '../runtime/signal-handlers.ts';
 import { captureSpawn } from '../runtime/spawn-capture.ts';
 import { WorkerChannel } from '../runtime/worker-channel.ts';
 import { INGEST_CODECS } from './codecs.ts';
@@ -292,7 +293,7 @@ function listenInfos(addresses: readonly MediaAddress[], port: number): types.Tr
 
 async function spawnWorker(): Promise<types.Worker> {
   try {
-    return await mediasoup.createWorker({ logLevel: 'warn' });
+    return await withoutSignalHandlers(() => mediasoup.createWorker({ logLevel: 'warn' }));
   } catch (error) {
     throw new GatewayError(
       'SETUP_INCOMPLETE',

@@ -41,6 +41,7 @@ export async function createHttpApp(
     takePng: async ({ name }) => Buffer.from(`PNG of ${name}`),
     logger: silentLogger,
     workers: () => ({ alive: 1, wanted: 1 }),
+    drain: { draining: false, begin: () => undefined },
     ...more,
   });
   return { app, http: app.http, control, registry, metrics, sessions };

@@ -77,6 +77,7 @@ async function listen(values: Record<string, string> = {}): Promise<string> {
     metrics: new Metrics(),
     logger: silentLogger,
     workers: () => ({ alive: 1, wanted: 1 }),
+    drain: { draining: false, begin: () => undefined },
     routes,
   });
   apps.push(app);

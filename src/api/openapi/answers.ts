@@ -110,7 +110,7 @@ export const PrincipalSchema = z.object({
 export type PrincipalView = z.output<typeof PrincipalSchema>;
 
 export const HealthSchema = z.object({
-  status: z.enum(['ok', 'degraded', 'overloaded', 'failed', 'closing']),
+  status: z.enum(['ok', 'degraded', 'overloaded', 'draining', 'failed', 'closing']),
   version: z.string(),
   uptime: count.meta({ description: 'Seconds.' }),
   workers: z.object({ alive: count, wanted: count }),

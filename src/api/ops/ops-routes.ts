@@ -1,4 +1,4 @@
-import type { FastifyPluginAsync } from 'fastify';
+import type { FastifyPluginAsync, FastifyReply } from 'fastify';
 import packageJson from '../../../package.json' with { type: 'json' };
 import { mayUseStream } from '../../access/rights.ts';
 import { GatewayError } from '../../errors.ts';
@@ -20,6 +20,8 @@ export interface OperationSources {
   readonly isClosing: () => boolean;
   /** Whether new publications are refused for lack of processor time. */
   readonly isOverloaded?: () => boolean;
+  /** Ends the gateway without ending its streams. */
+  readonly drain: { readonly draining: boolean; begin(): void };
 }
 
 const READ = { config: { action: 'read' } } as const;
@@ -28,39 +30,53 @@ const READ = { config: { action: 'read' } } as const;
 export const monitoringRoutes =
   (sources: OperationSources): FastifyPluginAsync =>
   async (app) => {
-    const { control, registry, metrics, workers, isOverloaded } = sources;
-    app.get('/health', READ, async (_, reply) => {
-      const { alive, wanted } = workers();
-      const status = healthOf(sources);
-      const health: Health = {
-        status,
-        version: packageJson.version,
-        uptime: Math.floor(process.uptime()),
-        workers: { alive, wanted },
-        overloaded: isOverloaded?.() ?? false,
-        streams: registry.size,
-        transponders: listTransponders(control).length,
+    const { metrics } = sources;
+    const health =
+      (unavailable: readonly Health['status'][]) =>
+      async (_: unknown, reply: FastifyReply): Promise<FastifyReply> => {
+        const answer = healthOf(sources);
+        return reply.code(unavailable.includes(answer.status) ? 503 : 200).send(answer);
       };
-      return reply.code(status === 'closing' || status === 'failed' ? 503 : 200).send(health);
-    });
+    app.get('/health', READ, health(['closing', 'failed']));
+    // Whether a restart would help, and whether new streams should come here.
+    app.get('/health/live', READ, health(['failed']));
+    app.get('/health/ready', READ, health(['closing', 'failed', 'draining']));
     app.get('/metrics', READ, async (_, reply) => reply.type(metrics.contentType).send(await metrics.render()));
   };
 
-/**
- * A gateway that still carries streams must not be restarted by its monitoring: `overloaded` and `degraded` are 200.
- */
-function healthOf({ workers, isClosing, isOverloaded }: OperationSources): Health['status'] {
+function healthOf(sources: OperationSources): Health {
+  const { control, registry, workers, isOverloaded } = sources;
+  const { alive, wanted } = workers();
+  return {
+    status: statusOf(sources),
+    version: packageJson.version,
+    uptime: Math.floor(process.uptime()),
+    workers: { alive, wanted },
+    overloaded: isOverloaded?.() ?? false,
+    streams: registry.size,
+    transponders: listTransponders(control).length,
+  };
+}
+
+/** A gateway that still carries streams must not be restarted by its monitoring: `overloaded`, `degraded` and `draining` are 200 in `/health`. */
+function statusOf({ workers, isClosing, isOverloaded, drain }: OperationSources): Health['status'] {
   const { alive, wanted } = workers();
   if (isClosing()) return 'closing';
   if (alive === 0) return 'failed';
+  if (drain.draining) return 'draining';
   if (isOverloaded?.()) return 'overloaded';
   return alive < wanted ? 'degraded' : 'ok';
 }
 
 /** What WCS has no method for. To be registered below `/api/v1`. */
 export const inspectionRoutes =
-  ({ control, registry, streamNamePrefix }: OperationSources): FastifyPluginAsync =>
+  (sources: OperationSources): FastifyPluginAsync =>
   async (app) => {
+    const { control, registry, streamNamePrefix, drain } = sources;
+    app.post('/server/drain', { config: { action: 'admin' } }, async (_, reply) => {
+      drain.begin();
+      return reply.code(202).send(healthOf(sources));
+    });
     app.get('/transponders', READ, async (request) => {
       const { ended = 'false', accessToken: _, ...others } = request.query as Record<string, unknown>;
       const isKnown = ended === 'true' || ended === 'false';
@@ -83,9 +99,9 @@ export const inspectionRoutes =
       };
     });
     app.get('/streams', READ, async (request) => {
-      const sources = listTransponders(control).map(({ sourceStreamName }) => sourceStreamName);
+      const pushed = listTransponders(control).map(({ sourceStreamName }) => sourceStreamName);
       const visible = registry.list().filter(({ name }) => mayUseStream(principalOf(request), name));
-      return visible.map((stream) => streamView(stream, sources.filter((name) => name === stream.name).length));
+      return visible.map((stream) => streamView(stream, pushed.filter((name) => name === stream.name).length));
     });
   };
 

@@ -1,4 +1,4 @@
-import { choice, flag, port } from '../fields.ts';
+import { choice, flag, integer, port } from '../fields.ts';
 
 /** The embedded RTMP server and the log. */
 export const operation = {
@@ -8,6 +8,8 @@ export const operation = {
   embedded_rtmp_server: flag.default(true),
   embedded_rtmp_port: port.default(1935),
   embedded_http_flv_port: port.default(8000),
+  /** Seconds that SIGTERM gives to running streams; 0: none. */
+  drain_timeout_s: integer(0, 86_400).default(0),
   log_level: choice(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
   log_format: choice(['json', 'pretty']).default('pretty'),
 };

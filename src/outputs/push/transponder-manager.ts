@@ -30,6 +30,7 @@ export interface TransponderManagerOptions {
 }
 
 interface ManagerEvents {
+  start: [view: TransponderView];
   change: [view: TransponderView];
 }
 
@@ -113,7 +114,9 @@ export class TransponderManager implements TransponderControl {
         environment,
       );
       this.#keep(transponder, key);
-      return transponder.view();
+      const view = transponder.view();
+      this.#events.emit('start', view);
+      return view;
     } catch (error) {
       this.#taken.delete(key);
       // When the stream has ended meanwhile, that is the reason, whatever error it caused here.
@@ -169,6 +172,12 @@ export class TransponderManager implements TransponderControl {
 
   soundOff(mediaSessionId: string): void {
     this.#get(mediaSessionId).soundOff();
+  }
+
+  /** Calls `listener` for every transponder that starts, before its first change. Returns a function that stops it. */
+  onStart(listener: (view: TransponderView) => void): () => void {
+    this.#events.on('start', listener);
+    return () => this.#events.off('start', listener);
   }
 
   onChange(listener: (view: TransponderView) => void): () => void {

@@ -64,7 +64,8 @@ t.test('with rest_api_key, every path below /rest-api and /api needs the key', a
     { 'x-api-key': 'correct-horse', host: 'gateway.example.com' },
   ])
     t.equal((await http.inject({ ...find, headers: { ...headers } })).json().exception, 'TRANSPONDER_NOT_FOUND');
-  for (const url of ['/health', '/metrics']) t.equal((await http.inject(url)).statusCode, 200, `${url} is open`);
+  for (const url of ['/health', '/health/live', '/health/ready', '/metrics'])
+    t.equal((await http.inject(url)).statusCode, 200, `${url} is open`);
 });
 
 t.test('without a key, requests must name this machine', async (t) => {
@@ -101,10 +102,13 @@ t.test('each route needs its action', async (t) => {
     ['POST', '/rest-api/push/sound_off', 'control'],
     ['GET', '/api/v1/transponders', 'read'],
     ['GET', '/api/v1/streams', 'read'],
+    ['POST', '/api/v1/server/drain', 'admin'],
     ['GET', '/health', 'read'],
+    ['GET', '/health/ready', 'read'],
+    ['GET', '/health/live', 'read'],
     ['GET', '/metrics', 'read'],
   ] as const;
-  for (const action of ['push', 'read', 'control'] as const) {
+  for (const action of ['push', 'read', 'control', 'admin'] as const) {
     const allowed = await createHttpApp({}, { authorizer: may(action) });
     const others = await createHttpApp(
       {},

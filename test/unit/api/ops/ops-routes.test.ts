@@ -74,6 +74,29 @@ t.test('/api/v1/streams', async (t) => {
   t.equal(until.getTime() - since.getTime(), 15_000);
 });
 
+t.test('draining: not ready, but alive', async (t) => {
+  const drain = { draining: false, begin: () => void (drain.draining = true) };
+  const workers = { alive: 1, wanted: 1 };
+  const { app, http } = await createHttpApp({}, { drain, workers: () => workers });
+  t.teardown(() => app.close());
+  const codes = async (): Promise<number[]> => {
+    const answers = await Promise.all(['/health', '/health/ready', '/health/live'].map((url) => http.inject(url)));
+    return answers.map(({ statusCode }) => statusCode);
+  };
+  t.strictSame(await codes(), [200, 200, 200]);
+  const started = await http.inject({ method: 'POST', url: '/api/v1/server/drain' });
+  t.equal(started.statusCode, 202);
+  t.match(started.json(), { status: 'draining', streams: 0 });
+  t.strictSame(await codes(), [200, 503, 200]);
+  t.match((await http.inject('/health/ready')).json(), { status: 'draining' });
+  t.equal((await http.inject('/api/v1/streams')).statusCode, 200, 'running streams can be controlled');
+  workers.alive = 0;
+  t.strictSame(await codes(), [503, 503, 503], 'without a worker');
+  workers.alive = 1;
+  app.announceClose();
+  t.strictSame(await codes(), [503, 503, 200], 'while it closes');
+});
+
 t.test('/health', async (t) => {
   const workers = { alive: 2, wanted: 2 };
   let overload = false;

@@ -230,6 +230,17 @@ t.test(
   },
 );
 
+t.test('listeners hear of a start before the first change', async (t) => {
+  const { registry, manager, startAll } = await setUp(t);
+  registry.publish('show', publisher('p', 'h264'));
+  const heard: string[] = [];
+  manager.onStart(({ status }) => heard.push(`started ${status}`));
+  manager.onChange(({ status }) => heard.push(status));
+  await startAll(1);
+  await manager.terminate(manager.find({})[0]!.mediaSessionId);
+  t.strictSame(heard, ['started connecting', 'ended']);
+});
+
 t.test('a push that is being started when its stream or the gateway ends, or whose host is not found', async (t) => {
   const stopped = new GatewayError('STREAM_STOPPED', 'stopped');
   const nowhere = new GatewayError('DESTINATION_NOT_RESOLVED', 'nowhere');

@@ -1,0 +1,51 @@
+import { z } from 'zod';
+
+/** The events that an application server can receive, and what each carries. `docs/hooks.md` shows an example of each; a test compares. */
+
+const stream = z.string();
+const time = z.iso.datetime();
+const codecs = { audioCodec: z.string().exactOptional(), videoCodec: z.string().exactOptional() };
+/** A stable code of `docs/errors.md`, and its message. */
+const reason = { code: z.string(), reason: z.string() };
+
+const push = {
+  /** WCS's `mediaSessionId`. */
+  id: z.string(),
+  stream,
+  /** Without secrets. */
+  destination: z.string(),
+  /** Reconnects since pushing was last steady. */
+  attempt: z.int(),
+  startedAt: time,
+};
+
+export const EVENT_DATA = {
+  'stream.published': z.strictObject({ stream, ...codecs }),
+  'stream.lost': z.strictObject({ stream, until: time }),
+  'stream.resumed': z.strictObject({ stream, ...codecs }),
+  'stream.stalled': z.strictObject({ stream }),
+  'stream.ended': z.strictObject({ stream, startedAt: time, ...reason }),
+  'push.connecting': z.strictObject(push),
+  'push.pushing': z.strictObject(push),
+  'push.retrying': z.strictObject({ ...push, ...reason }),
+  'push.ended': z.strictObject({ ...push, ...reason, endedAt: time, bytesSent: z.number() }),
+  'gateway.started': z.strictObject({ version: z.string() }),
+  'node.draining': z.strictObject({ version: z.string(), streams: z.int() }),
+  'gateway.stopping': z.strictObject({ version: z.string() }),
+} as const;
+
+export type EventType = keyof typeof EVENT_DATA;
+export type EventData<T extends EventType> = z.output<(typeof EVENT_DATA)[T]>;
+export type GatewayEvent = {
+  [T in EventType]: { readonly type: T; readonly timestamp: string; readonly data: EventData<T> };
+}[EventType];
+
+export const EVENT_TYPES = Object.keys(EVENT_DATA) as readonly EventType[];
+
+/** @param pattern an event, `push.*` or `*` */
+export function matchesEvent(pattern: string, type: string): boolean {
+  return pattern.endsWith('*') ? type.startsWith(pattern.slice(0, -1)) : pattern === type;
+}
+
+/** Events of one stream are delivered in order; those without a stream form a lane of their own. */
+export const laneOf = ({ data }: GatewayEvent): string => ('stream' in data ? data.stream : '');

@@ -1,0 +1,93 @@
+import type { Settings } from '../config/schema.ts';
+import { GatewayError } from '../errors.ts';
+import { Secret } from '../net/secret.ts';
+import type { Logger } from '../observe/logger.ts';
+import type { Metrics } from '../observe/metrics.ts';
+import type { Store } from '../store/store.ts';
+import { systemClock } from './clock.ts';
+import { EVENT_TYPES, matchesEvent, type GatewayEvent } from './events.ts';
+import {
+  gatewayStarted,
+  gatewayStopping,
+  nodeDraining,
+  observePushes,
+  observeStreams,
+  type ObservedPushes,
+  type ObservedStreams,
+} from './observe-gateway.ts';
+import { createSender } from './webhook-sender.ts';
+import { Webhooks } from './webhooks.ts';
+
+type HookSettings = Pick<Settings, 'webhook_urls' | 'webhook_secret' | 'webhook_events' | 'destination_allow_networks'>;
+
+export interface GatewayHooksOptions {
+  readonly settings: HookSettings;
+  readonly store: Store;
+  readonly metrics: Metrics;
+  readonly version: string;
+  readonly logger: Logger;
+}
+
+/** Tells application servers what happens in the gateway. Without `webhook_urls` it does nothing. */
+export class GatewayHooks {
+  readonly #webhooks: Webhooks | undefined;
+  readonly #version: string;
+
+  private constructor(webhooks: Webhooks | undefined, version: string) {
+    this.#webhooks = webhooks;
+    this.#version = version;
+  }
+
+  /** @throws {GatewayError} SETTINGS_INVALID */
+  static async create({ settings, version, ...parts }: GatewayHooksOptions): Promise<GatewayHooks> {
+    const { webhook_urls: urls, webhook_events: events, destination_allow_networks: allowNetworks } = settings;
+    if (urls.length === 0) return new GatewayHooks(undefined, version);
+    checkPatterns(events);
+    const secret = new Secret(settings.webhook_secret);
+    const webhooks = await Webhooks.create({
+      ...parts,
+      urls,
+      events,
+      createSender: (url) => createSender({ url, secret, allowNetworks, version, now: systemClock.now }),
+      clock: systemClock,
+      random: Math.random,
+    });
+    return new GatewayHooks(webhooks, version);
+  }
+
+  /** To be called after the pushes listen to the streams, so that the pushes of a stream end before it. */
+  observe(streams: ObservedStreams, pushes: ObservedPushes): void {
+    if (!this.#webhooks) return;
+    observeStreams(streams, this.#publish, this.#webhooks.sends('stream.stalled'));
+    observePushes(pushes, this.#publish);
+  }
+
+  started(): void {
+    this.#publish(gatewayStarted(this.#version));
+  }
+
+  /** @param streams that run */
+  draining(streams: number): void {
+    this.#publish(nodeDraining(this.#version, streams));
+  }
+
+  stopping(): void {
+    this.#publish(gatewayStopping(this.#version));
+  }
+
+  /** To be called after the streams and pushes have ended. Idempotent. */
+  async close(): Promise<void> {
+    await this.#webhooks?.close();
+  }
+
+  readonly #publish = (event: GatewayEvent): void => this.#webhooks?.publish(event);
+}
+
+function checkPatterns(patterns: readonly string[]): void {
+  for (const pattern of patterns)
+    if (!EVENT_TYPES.some((type) => matchesEvent(pattern, type)))
+      throw new GatewayError(
+        'SETTINGS_INVALID',
+        `webhook_events: there is no event ${pattern}. Events are ${EVENT_TYPES.join(', ')}; push.* stands for all that begin with push.`,
+      );
+}

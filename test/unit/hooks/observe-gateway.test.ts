@@ -1,0 +1,130 @@
+import t from 'tap';
+import { GatewayError } from '../../../src/errors.ts';
+import { EVENT_DATA, EVENT_TYPES, type GatewayEvent } from '../../../src/hooks/events.ts';
+import {
+  gatewayStarted,
+  gatewayStopping,
+  nodeDraining,
+  observePushes,
+  observeStreams,
+  type ObservedPush,
+} from '../../../src/hooks/observe-gateway.ts';
+import type { Publisher } from '../../../src/streams/live-stream.ts';
+import { StreamRegistry } from '../../../src/streams/stream-registry.ts';
+
+const stopped = new GatewayError('STREAM_STOPPED', 'Stopped by user');
+
+function publisher(id: string): Publisher & { stall: () => void } {
+  const track = { clockRate: 1, subscribe: () => Promise.reject(new Error('not used')) };
+  let listener = (): void => {};
+  return {
+    id,
+    audio: { kind: 'audio', codec: 'opus', ...track },
+    video: { kind: 'video', codec: 'h264', ...track },
+    onStall: (onStall) => (listener = onStall),
+    stall: () => listener(),
+    close: () => {},
+  };
+}
+
+/** Every event must fit its schema. */
+function collect(): { events: GatewayEvent[]; publish: (event: GatewayEvent) => void } {
+  const events: GatewayEvent[] = [];
+  return {
+    events,
+    publish: (event) => {
+      EVENT_DATA[event.type].parse(event.data);
+      events.push(event);
+    },
+  };
+}
+
+function observedPushes(publish: (event: GatewayEvent) => void) {
+  let start = (_: ObservedPush): void => {};
+  let change = (_: ObservedPush): void => {};
+  observePushes({ onStart: (listener) => (start = listener), onChange: (listener) => (change = listener) }, publish);
+  return { start: (push: ObservedPush) => start(push), change: (push: ObservedPush) => change(push) };
+}
+
+/** As a view of a transponder is: with fields that must not be sent. */
+const push = {
+  mediaSessionId: 'id',
+  status: 'connecting' as const,
+  sourceStreamName: 'cam1',
+  streamName: 'STREAM-KEY',
+  rtmpUrl: 'rtmp://user:PASSWORD@live.example/app/STREAM-KEY?token=TOKEN',
+  destination: 'rtmp://live.example/app',
+  attempt: 0,
+  startedAt: new Date(0).toISOString(),
+  reason: '',
+  reasonCode: '',
+  bytesSent: 1,
+};
+const failure = {
+  reason: 'The server said: no such stream rtmp://user:PASSWORD@live.example/app/STREAM-KEY?token=TOKEN',
+  reasonCode: 'PUBLISH_REJECTED',
+};
+
+t.test('the life of a stream', async (t) => {
+  const registry = new StreamRegistry({ resumeWindowMs: 60_000, maxStreams: 2 });
+  const { events, publish } = collect();
+  observeStreams(registry, publish, true);
+  const first = publisher('1');
+  const stream = registry.publish('cam1', first, 'key');
+  first.stall();
+  registry.lose(stream, first);
+  first.stall();
+  registry.publish('cam1', publisher('2'), 'key');
+  registry.end(stream, stopped);
+  const codecs = { stream: 'cam1', audioCodec: 'opus', videoCodec: 'h264' };
+  t.match(
+    events.map(({ type, data }) => [type, data]),
+    [
+      ['stream.published', codecs],
+      ['stream.stalled', { stream: 'cam1' }],
+      ['stream.lost', { stream: 'cam1', until: String }],
+      ['stream.resumed', codecs],
+      ['stream.ended', { stream: 'cam1', code: 'STREAM_STOPPED', reason: 'Stopped by user' }],
+    ],
+  );
+  t.equal(events.length, 5, 'a publisher that has been replaced does not stall the stream');
+});
+
+t.test('the life of a push: one event for each change of its status', async (t) => {
+  const { events, publish } = collect();
+  const { start, change } = observedPushes(publish);
+  start(push);
+  change({ ...push, status: 'pushing' });
+  change({ ...push, status: 'pushing' });
+  change({ ...push, ...failure, status: 'retrying' });
+  change({ ...push, ...failure, status: 'connecting', attempt: 1 });
+  change({ ...push, status: 'pushing', attempt: 1 });
+  change({ ...push, ...failure, status: 'ended', endedAt: new Date(1).toISOString() });
+  t.strictSame(
+    events.map(({ type }) => type),
+    ['push.connecting', 'push.pushing', 'push.retrying', 'push.connecting', 'push.pushing', 'push.ended'],
+  );
+  t.match(events[2], {
+    data: { id: 'id', stream: 'cam1', destination: 'rtmp://live.example/app', code: 'PUBLISH_REJECTED' },
+  });
+});
+
+t.test('no body contains a secret, and every event can occur', async (t) => {
+  const { events, publish } = collect();
+  const { start, change } = observedPushes(publish);
+  start(push);
+  for (const status of ['pushing', 'retrying', 'ended'] as const) change({ ...push, ...failure, status });
+  const registry = new StreamRegistry({ resumeWindowMs: 60_000, maxStreams: 2 });
+  observeStreams(registry, publish, true);
+  const first = publisher('PUBLISHER-ID');
+  const stream = registry.publish('cam1', first, 'RESUME-KEY');
+  first.stall();
+  registry.lose(stream, first);
+  registry.publish('cam1', publisher('PUBLISHER-ID'), 'RESUME-KEY');
+  registry.end(stream, new GatewayError('ENCODER_FAILED', failure.reason));
+  publish(gatewayStarted('1'));
+  publish(nodeDraining('1', 2));
+  publish(gatewayStopping('1'));
+  t.strictSame([...new Set(events.map(({ type }) => type))].sort(), [...EVENT_TYPES].sort());
+  t.notMatch(JSON.stringify(events), /STREAM-KEY|PASSWORD|TOKEN|user:|RESUME-KEY|PUBLISHER-ID/);
+});
