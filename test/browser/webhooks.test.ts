@@ -69,7 +69,11 @@ t.test('events that were queued when the gateway was killed arrive after the nex
   );
   await waitFor('the stall', () => ofStream().includes('stream.stalled'), { timeout: 15_000 });
   await second.stop();
-  t.strictSame(ofStream(), [...left, ...left, 'stream.stalled', 'push.ended', 'stream.ended']);
+  // The WebSockets close before the streams end, so the publisher may count as lost in between.
+  t.strictSame(
+    ofStream().filter((type) => type !== 'stream.lost'),
+    [...left, ...left, 'stream.stalled', 'push.ended', 'stream.ended'],
+  );
   t.strictSame(
     events.filter(({ type }) => type.startsWith('gateway.')).map(({ type }) => type),
     ['gateway.started', 'gateway.started', 'gateway.stopping'],

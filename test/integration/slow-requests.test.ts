@@ -8,6 +8,7 @@ import { ClientSessions } from '../../src/publish/client-sessions.ts';
 import { silentLogger } from '../../src/observe/logger.ts';
 import { makeCertificate } from '../helpers/certificate.ts';
 import { createHttpApp } from '../helpers/http-app.ts';
+import { waitFor } from '../helpers/wait.ts';
 import { mediaWorkerEnv } from '../helpers/media-worker.ts';
 
 // mediasoup looks for its worker when it is loaded.
@@ -24,15 +25,20 @@ const CLOSE_TIMEOUT = 8000;
 async function drip(t: Test, socket: Socket, start: string): Promise<string> {
   t.teardown(() => socket.destroy());
   let answer = '';
-  // A byte that arrives after the server has closed its side resets the connection.
-  socket.on('error', () => undefined).on('data', (data) => (answer += String(data)));
-  socket.write(start);
   const timer = setInterval(() => socket.writable && socket.write('x'), BYTE_INTERVAL);
-  try {
-    await once(socket, 'close', { signal: AbortSignal.timeout(CLOSE_TIMEOUT) });
-  } finally {
+  // A byte that arrives after the server has closed its side resets the connection.
+  socket.on('error', () => undefined);
+  socket.on('data', (data) => {
     clearInterval(timer);
-  }
+    answer += String(data);
+  });
+  socket.write(start);
+  let closed = false;
+  socket.once('close', () => {
+    clearInterval(timer);
+    closed = true;
+  });
+  await waitFor('the server to close the connection', () => closed, { timeout: CLOSE_TIMEOUT });
   return answer;
 }
 
