@@ -149,6 +149,8 @@ async function assemble(
     fastPaths: () => fastPaths.states,
     overloaded: () => overload.overloaded,
     latePackets: () => pool.latePackets,
+    missedFrames: () => pool.missedFrames,
+    pausedTracks: () => pool.pausedTracks,
     pendingSessions: () => pool.pendingSessions,
   });
 

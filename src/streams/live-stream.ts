@@ -19,6 +19,8 @@ export interface TrackSubscriptionEvents {
   /** An RTP packet, in order of arrival: retransmissions come late. The buffer belongs to the receiver. */
   rtp: [packet: Buffer];
   senderReport: [report: SenderReport];
+  /** Packets are missing before the next one, which the sequence numbers do not show. */
+  interrupted: [];
   /** The track has ended at its source; nothing follows. */
   ended: [];
 }
