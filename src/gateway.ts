@@ -191,7 +191,6 @@ async function assemble(
     logger,
   });
   opened({ close: () => transponders.close(shuttingDown()) });
-  opened({ close: () => registry.close(shuttingDown()) });
   opened(snapshots);
   metrics.gauge('gateway_streams', 'Streams that are live, or held for a lost publisher.', () => registry.size);
   metrics.gauge(
@@ -252,6 +251,8 @@ async function assemble(
     ? await WcsServer.create({ ...signalling, host: settings.listen_ip, port: settings['wss.port'], certificate })
     : undefined;
   if (wss) opened(wss);
+  // Before the connections of the clients, who learn the reason; a connection that closes would hold its streams.
+  opened({ close: () => registry.close(shuttingDown()) });
 
   const app = await HttpApp.create({
     settings,

@@ -237,8 +237,8 @@ class ConsumerSubscription extends EventEmitter<TrackSubscriptionEvents> impleme
     if (this.#closed) return;
     this.#paused = true;
     this.#consumer.pause().then(
-      // The answer comes behind the packets that were written before the pause.
-      () => this.#interrupt(),
+      // The answer comes behind the packets that were written before the pause. mediasoup emits those in immediates.
+      () => setImmediate(() => this.#interrupt()),
       () => undefined, // The consumer was closed meanwhile.
     );
   }

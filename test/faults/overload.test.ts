@@ -24,6 +24,10 @@ const MAX_LATENESS = 2000;
 const RECOVERED_LATENESS = 500;
 const OVERLOADED_WITHIN = 12_000;
 const RECOVERED_WITHIN = 15_000;
+/** 1024 samples at 48 kHz. */
+const AAC_FRAME_MS = 21.33;
+/** Audio goes on while video is paused, except for what was too late in the first seconds. */
+const LEAST_AUDIO = 0.8;
 /** How long the overload is watched. */
 const WATCHED_MS = 4000;
 /** Megabytes. */
@@ -71,6 +75,7 @@ for (const fastPaths of process.env['LONG_TESTS'] === '1' ? [true, false] : [tru
     const share = (gateway.cpu().gateway - usedBefore) / 2000;
     const memoryBefore = memory();
     await sink.ask('reset');
+    const resetMs = performance.now();
 
     const factor = DEMAND / share;
     gateway.slowDown(factor);
@@ -119,8 +124,10 @@ for (const fastPaths of process.env['LONG_TESTS'] === '1' ? [true, false] : [tru
     t.comment(`ok ${(performance.now() - endedMs).toFixed(0)} ms after the load`);
     await publishers.ask('publish', { name: 'accepted', url: gateway.wsUrl, rtmpUrl });
 
+    const audioDue = (performance.now() - resetMs) / AAC_FRAME_MS;
     for (const { name, frames, audioFrames, latencies, longestFrameGap } of await pushed())
       if (name !== 'rtmp_accepted') {
+        t.ok(audioFrames > audioDue * LEAST_AUDIO, `${name}: ${audioFrames} of ${audioDue.toFixed(0)} audio frames`);
         const worst = Math.max(...latencies);
         t.ok(worst < MAX_LATENESS, `${name}: ${worst.toFixed(0)} ms late`);
         t.comment(
