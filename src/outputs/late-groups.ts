@@ -17,13 +17,19 @@ export interface Decision {
 }
 
 interface RenditionState {
-  readonly meter: LatenessMeter;
+  readonly meters: { readonly audio: LatenessMeter; readonly video: LatenessMeter };
   state: LateState;
   /** Frames are useless until the next key frame, because an earlier frame was dropped. */
   awaitsKeyFrame: boolean;
   lastGroup: TagGroup | undefined;
   lastDecision: Decision;
 }
+
+/**
+ * Audio without video takes up to this much longer: it is encoded in batches, and does not leave with the next frame.
+ * Milliseconds.
+ */
+const AUDIO_ALONE_MS = 250;
 
 const NOTHING: Decision = { admitted: undefined, framesDropped: 0 };
 
@@ -55,7 +61,7 @@ export class LateGroups {
     let of = this.#renditions.get(rendition);
     if (!of) {
       of = {
-        meter: new LatenessMeter(),
+        meters: { audio: new LatenessMeter(), video: new LatenessMeter() },
         state: ON_TIME,
         awaitsKeyFrame: false,
         lastGroup: undefined,
@@ -71,14 +77,16 @@ export class LateGroups {
   }
 
   #decide(of: RenditionState, rendition: Rendition, group: TagGroup, nowMs: number): Decision {
-    const newestMs = newestMediaMs(group);
-    if (newestMs !== undefined) {
-      const latenessMs = of.meter.update(newestMs, nowMs);
+    const latenessMs = latenessOf(group, of.meters, nowMs);
+    if (latenessMs !== undefined) {
       const before = of.state;
       of.state = nextLateState(before, { latenessMs, overloaded: this.#load.overloaded, nowMs });
       if (of.state.status === 'dropping') of.awaitsKeyFrame = true;
       else if (before.status === 'dropping') {
-        if (of.state.status === 'on-time' && of.state.remeasure) of.meter.reset();
+        if (of.state.status === 'on-time' && of.state.remeasure) {
+          of.meters.audio.reset();
+          of.meters.video.reset();
+        }
         rendition.requestKeyFrame();
       }
     }
@@ -102,9 +110,19 @@ export class LateGroups {
 /** Metadata and sequence headers: what follows cannot be decoded without them. */
 const isSetUp = (tag: FlvTag): boolean => tag.sequenceHeader || tag.type === TAG_SCRIPT;
 
-function newestMediaMs({ tags }: TagGroup): number | undefined {
-  let newestMs: number | undefined;
-  for (const tag of tags)
-    if (!isSetUp(tag) && (newestMs === undefined || tag.timestamp > newestMs)) newestMs = tag.timestamp;
-  return newestMs;
+/**
+ * By how much the group is late: the track in it that is less late counts. Nothing for a group without media. Audio
+ * flows alone while video is paused.
+ */
+function latenessOf({ tags }: TagGroup, meters: RenditionState['meters'], nowMs: number): number | undefined {
+  let [audioMs, videoMs] = [-Infinity, -Infinity];
+  for (const tag of tags) {
+    if (isSetUp(tag)) continue;
+    if (tag.type === TAG_VIDEO) videoMs = Math.max(videoMs, tag.timestamp);
+    else audioMs = Math.max(audioMs, tag.timestamp);
+  }
+  const audio = audioMs === -Infinity ? Infinity : meters.audio.update(audioMs, nowMs);
+  const video = videoMs === -Infinity ? Infinity : meters.video.update(videoMs, nowMs);
+  if (video !== Infinity) return Math.min(audio, video);
+  return audio === Infinity ? undefined : Math.max(0, audio - AUDIO_ALONE_MS);
 }

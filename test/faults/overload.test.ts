@@ -17,8 +17,10 @@ import { waitFor } from '../helpers/wait.ts';
 
 const VIDEO_KBPS = 800;
 const STREAMS = 8;
-/** The work of the streams, in the time that there is. */
+/** The work of the streams, in the time that there is; raised until video is paused. */
 const DEMAND = 2.5;
+const MORE = 1.5;
+const PAUSED_WITHIN = 4000;
 /** Milliseconds from a publisher to the RTMP server. */
 const MAX_LATENESS = 2000;
 const RECOVERED_LATENESS = 500;
@@ -77,9 +79,13 @@ for (const fastPaths of process.env['LONG_TESTS'] === '1' ? [true, false] : [tru
     await sink.ask('reset');
     const resetMs = performance.now();
 
-    const factor = DEMAND / share;
-    gateway.slowDown(factor);
     const beganMs = performance.now();
+    const isPaused = (): boolean => gateway.logs().includes('"video is paused');
+    for (let demand = DEMAND; !isPaused() && demand < 20; demand *= MORE) {
+      gateway.slowDown(demand / share);
+      await waitFor('a pause of video', isPaused, { timeout: PAUSED_WITHIN }).catch(() => undefined);
+    }
+    t.ok(isPaused(), 'video is paused');
     await waitFor('/health to say overloaded', async () => (await status()) === 'overloaded', {
       timeout: OVERLOADED_WITHIN,
       every: 200,
