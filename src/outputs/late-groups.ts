@@ -2,7 +2,7 @@ import { TAG_SCRIPT, TAG_VIDEO, type FlvTag } from '../media/containers/flv-tag.
 import { TagGroup } from '../media/containers/tag-group.ts';
 import type { Rendition } from '../renditions/rendition.ts';
 import { LatenessMeter } from './lateness-meter.ts';
-import { nextLateState, ON_TIME, type LateState } from './late-state.ts';
+import { nextLateState, ON_TIME, TOO_LATE_MS, type LateState } from './late-state.ts';
 
 /** Whether the gateway has more work than its event loop can do. */
 export interface LoadSignal {
@@ -25,18 +25,13 @@ interface RenditionState {
   lastDecision: Decision;
 }
 
-/**
- * Audio without video takes up to this much longer: it is encoded in batches, and does not leave with the next frame.
- * Milliseconds.
- */
-const AUDIO_ALONE_MS = 250;
-
 const NOTHING: Decision = { admitted: undefined, framesDropped: 0 };
 
 /**
  * Drops what is too late while the gateway is overloaded, between the renditions and their outputs. Outputs of one
  * rendition lose the same groups, and every rendition is measured by the same limits, so the loss is even. Sending is
  * what costs most per destination: without it the event loop catches up, and the outputs go on at the next key frame.
+ * Audio costs little, and is dropped only while it is too late itself.
  */
 export class LateGroups {
   readonly #load: LoadSignal;
@@ -91,15 +86,14 @@ export class LateGroups {
       }
     }
     if (of.state.status !== 'dropping' && !of.awaitsKeyFrame) return { admitted: group, framesDropped: 0 };
+    const isDropping = of.state.status === 'dropping';
     let framesDropped = 0;
     const kept = group.tags.filter((tag) => {
       if (isSetUp(tag)) return true;
-      if (of.state.status !== 'dropping') {
-        if (tag.type !== TAG_VIDEO) return true;
-        if (tag.keyFrame) of.awaitsKeyFrame = false;
-        if (!of.awaitsKeyFrame) return true;
-      }
-      if (tag.type === TAG_VIDEO) framesDropped++;
+      if (tag.type !== TAG_VIDEO) return !isDropping || (latenessMs ?? 0) <= TOO_LATE_MS;
+      if (!isDropping && tag.keyFrame) of.awaitsKeyFrame = false;
+      if (!of.awaitsKeyFrame) return true;
+      framesDropped++;
       return false;
     });
     const admitted = kept.length === 0 ? undefined : kept.length === group.tags.length ? group : new TagGroup(kept);
@@ -123,6 +117,5 @@ function latenessOf({ tags }: TagGroup, meters: RenditionState['meters'], nowMs:
   }
   const audio = audioMs === -Infinity ? Infinity : meters.audio.update(audioMs, nowMs);
   const video = videoMs === -Infinity ? Infinity : meters.video.update(videoMs, nowMs);
-  if (video !== Infinity) return Math.min(audio, video);
-  return audio === Infinity ? undefined : Math.max(0, audio - AUDIO_ALONE_MS);
+  return audio === Infinity && video === Infinity ? undefined : Math.min(audio, video);
 }
