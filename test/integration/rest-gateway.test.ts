@@ -171,10 +171,13 @@ t.test('a gateway that ends tells its publishers, and does not take them for los
   t.match(await publishers.ask('status', 'wcs'), { status: 'FAILED', info: 'The gateway is shutting down.' });
   const lines = gateway.logs().split('\n');
   const ends = lines.filter((line) => line.includes('"stream ended"')).map((line) => JSON.parse(line));
-  t.match(ends.sort((a, b) => a.streamName.localeCompare(b.streamName)), [
-    { streamName: 'wcs', code: 'SHUTTING_DOWN' },
-    { streamName: 'whip', code: 'SHUTTING_DOWN' },
-  ]);
+  t.match(
+    ends.sort((a, b) => a.streamName.localeCompare(b.streamName)),
+    [
+      { streamName: 'wcs', code: 'SHUTTING_DOWN' },
+      { streamName: 'whip', code: 'SHUTTING_DOWN' },
+    ],
+  );
   t.notOk(lines.some((line) => line.includes('"publisher lost"')));
 });
 
