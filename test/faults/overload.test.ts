@@ -29,7 +29,7 @@ const RECOVERED_WITHIN = 15_000;
 /** 1024 samples at 48 kHz. */
 const AAC_FRAME_MS = 21.33;
 /** Audio goes on while video is paused, except for what was too late in the first seconds. */
-const LEAST_AUDIO = 0.8;
+const LEAST_AUDIO = 0.7;
 /** How long the overload is watched. */
 const WATCHED_MS = 4000;
 /** Megabytes. */

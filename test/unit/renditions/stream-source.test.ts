@@ -89,6 +89,21 @@ t.test('the publisher returns with another codec, without video, and with the fi
   await source.close();
 });
 
+t.test('a frame that a pause cuts off is dropped, and video goes on at a key frame', async (t) => {
+  const track = new FakeSubscription();
+  const { source, seen } = await read(fakePublisher({ video: track }));
+  sendH264(track, 0);
+  seen();
+  track.packet(9000, H264_FRAME, false);
+  // The sequence numbers go on without a gap.
+  track.emit('interrupted');
+  track.packet(270_000, H264_FRAME);
+  t.strictSame(seen(), [], 'neither the first slice of a frame nor what refers to it');
+  sendH264(track, 273_000);
+  t.strictSame(seen(), ['key', 'frame']);
+  await source.close();
+});
+
 t.test('a return with the same codec and size repeats no header', async (t) => {
   const first = new FakeSubscription();
   const { source, seen, resume } = await read(fakePublisher({ video: first }));
@@ -183,7 +198,6 @@ t.test('a limit of 1080 lines accepts the 1088 lines that H.264 codes', async (t
 t.test('H.264 with an unreadable parameter set is not passed on', async (t) => {
   const track = new FakeSubscription();
   const { source, seen } = await read(fakePublisher({ video: track }));
-  const requested = track.keyFramesRequested;
   sendH264(track, 0, Buffer.from([0x67, 66, 0xc0, 31, 0, 0, 0, 0, 0, 0]));
   t.strictSame(seen(), []);
   t.equal(track.keyFramesRequested, requested, 'the request that was sent at the start is still open');
