@@ -10,13 +10,13 @@ export interface QueueSample {
 /** Which share of a worker's video tracks flows, 0 to 1. */
 export interface ShareState {
   readonly share: number;
+  /** The share that flows after a time in which none did. */
+  readonly returnsAt: number;
   /** Since when the queue is too long; `undefined` while it is not. */
   readonly longSinceMs: number | undefined;
   /** The last change needs until then to show its effect. */
   readonly settledAtMs: number;
 }
-
-export const ALL_FLOWS: ShareState = { share: 1, longSinceMs: undefined, settledAtMs: 0 };
 
 /** The queue is too long above this. */
 export const LONG_MS = 400;
@@ -32,23 +32,28 @@ export const SHORT_MS = 150;
 export const STEP = 1 / 8;
 export const STEP_MS = 500;
 
+export const ALL_FLOWS: ShareState = { share: 1, returnsAt: STEP, longSinceMs: undefined, settledAtMs: 0 };
+
 /** Smaller shares are 0. */
 const LEAST_SHARE = 1 / 16;
 
 /**
- * The share of the video tracks that flows after a sample: half of it is paused while the queue is too long, all when
- * it is far too long; one step returns at a time. Pure.
+ * The share of the video tracks that flows after a sample: half of it is paused while the queue is too long. When it is
+ * far too long, what is read is too late anyway, so all is paused until the queue is short, then half of it returns.
+ * Further steps follow. Pure.
  */
 export function nextShare(state: ShareState, { waitingMs, delayMs, nowMs }: QueueSample): ShareState {
   const { share, settledAtMs } = state;
   const longSinceMs = waitingMs > LONG_MS ? (state.longSinceMs ?? nowMs) : undefined;
   if (longSinceMs !== undefined) {
     if (nowMs - longSinceMs < LONG_FOR_MS || share === 0) return { ...state, longSinceMs };
-    if (waitingMs > FAR_TOO_LONG_MS) return { share: 0, longSinceMs, settledAtMs: nowMs + REDUCED_FOR_MS };
-    if (nowMs < settledAtMs) return { ...state, longSinceMs };
     const half = share / 2;
-    return { share: half < LEAST_SHARE ? 0 : half, longSinceMs, settledAtMs: nowMs + REDUCED_FOR_MS };
+    const reduced = { returnsAt: Math.max(STEP, half), longSinceMs, settledAtMs: nowMs + REDUCED_FOR_MS };
+    if (waitingMs > FAR_TOO_LONG_MS) return { ...reduced, share: 0 };
+    if (nowMs < settledAtMs) return { ...state, longSinceMs };
+    return { ...reduced, share: half < LEAST_SHARE ? 0 : half };
   }
   if (share === 1 || delayMs >= SHORT_MS || nowMs < settledAtMs) return { ...state, longSinceMs };
-  return { share: Math.min(1, share + STEP), longSinceMs, settledAtMs: nowMs + STEP_MS };
+  const larger = share === 0 ? state.returnsAt : Math.min(1, share + STEP);
+  return { ...state, share: larger, longSinceMs, settledAtMs: nowMs + STEP_MS };
 }

@@ -34,8 +34,11 @@ const FRAMES_AFTER = 45;
 /** Megabytes. */
 const MAX_GATEWAY_GROWTH = 120;
 const MAX_ENCODER_MEMORY = 200;
-/** Packets of 120 ms: 12 minutes of audio, which take an audio encoder some seconds. */
-const CLAIMS = 6000;
+/**
+ * Packets of 120 ms: 20 minutes of audio. Without the limit to real time the encoder that streams share needs a second
+ * for them, and all its streams are silent meanwhile.
+ */
+const CLAIMS = 10_000;
 /** Milliseconds between two looks at the processes. */
 const LOOK_INTERVAL = 25;
 

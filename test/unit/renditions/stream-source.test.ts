@@ -198,6 +198,7 @@ t.test('a limit of 1080 lines accepts the 1088 lines that H.264 codes', async (t
 t.test('H.264 with an unreadable parameter set is not passed on', async (t) => {
   const track = new FakeSubscription();
   const { source, seen } = await read(fakePublisher({ video: track }));
+  const requested = track.keyFramesRequested;
   sendH264(track, 0, Buffer.from([0x67, 66, 0xc0, 31, 0, 0, 0, 0, 0, 0]));
   t.strictSame(seen(), []);
   t.equal(track.keyFramesRequested, requested, 'the request that was sent at the start is still open');

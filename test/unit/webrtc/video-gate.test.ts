@@ -35,17 +35,25 @@ t.test('half is paused while the queue is too long for some time', async (t) => 
 });
 
 t.test('nothing flows while the queue is far too long', async (t) => {
-  for (const before of [ALL_FLOWS, { share: 0.5, longSinceMs: undefined, settledAtMs: 1e6 }] as ShareState[]) {
-    const state = nextShare(before, waiting(FAR_TOO_LONG_MS + 1, 0));
-    t.equal(state.share, before.share);
-    t.equal(nextShare(state, waiting(FAR_TOO_LONG_MS + 1, LONG_FOR_MS)).share, 0);
+  for (const [share, returnsAt] of [
+    [1, 0.5],
+    [0.5, 0.25],
+    [STEP, STEP],
+  ] as const) {
+    // Even while an earlier reduction has not had its effect.
+    const before: ShareState = { ...ALL_FLOWS, share, settledAtMs: 100_000 };
+    let state = nextShare(before, waiting(FAR_TOO_LONG_MS + 1, 0));
+    t.equal(state.share, share);
+    state = nextShare(state, waiting(FAR_TOO_LONG_MS + 1, LONG_FOR_MS));
+    t.equal(state.share, 0);
+    state = nextShare(state, waiting(60_000, 10_000));
+    t.equal(state.share, 0);
+    t.equal(nextShare(state, short(20_000)).share, returnsAt, 'half of what flowed returns');
   }
-  const state: ShareState = { share: 0, longSinceMs: 0, settledAtMs: 0 };
-  t.equal(nextShare(state, waiting(60_000, 10_000)).share, 0);
 });
 
 t.test('video returns in steps while the queue is short', async (t) => {
-  let state: ShareState = { share: 0, longSinceMs: 0, settledAtMs: 1000 };
+  let state: ShareState = { share: 0, returnsAt: STEP, longSinceMs: 0, settledAtMs: 1000 };
   t.equal(nextShare(state, short(999)).share, 0, 'not before the reduction has had its effect');
   t.equal(nextShare(state, { waitingMs: 0, delayMs: SHORT_MS, nowMs: 1000 }).share, 0, 'not while it is neither');
   const steps: [number, number][] = [];
