@@ -35,10 +35,10 @@ const FRAMES_AFTER = 45;
 const MAX_GATEWAY_GROWTH = 120;
 const MAX_ENCODER_MEMORY = 200;
 /**
- * Packets of 120 ms: 20 minutes of audio. Without the limit to real time the encoder that streams share needs a second
- * for them, and all its streams are silent meanwhile.
+ * Packets of 120 ms: 12 minutes of audio. Without the limit to real time the encoder that streams share needs half a
+ * second for them, and all its streams are silent for as long.
  */
-const CLAIMS = 10_000;
+const CLAIMS = 6000;
 /** Milliseconds between two looks at the processes. */
 const LOOK_INTERVAL = 25;
 

@@ -8,7 +8,7 @@ import { performance } from 'node:perf_hooks';
 
 const EVERY_MS = 10;
 /** A tick is not made longer than this. Milliseconds. */
-const MOST_AT_ONCE_MS = 500;
+const MOST_AT_ONCE_MS = 200;
 
 const usedMs = (): number => {
   const { user, system } = process.threadCpuUsage();
