@@ -12,7 +12,7 @@ import {
   type PublicationState,
 } from './publication-state.ts';
 import { Deadline } from './deadline.ts';
-import type { PushControl, PushView } from './push-control.ts';
+import type { OrderedPush, PushControl, PushView } from './push-control.ts';
 import { startRequestedPushes } from './requested-pushes.ts';
 import type { SourceSession } from './source-session.ts';
 
@@ -30,11 +30,23 @@ export interface PublicationContext {
   readonly admission: Admission;
 }
 
+/** The conditions under which a client may publish. */
+export interface PublishGrant {
+  /** When the right ends, in milliseconds since 1970, if it does; the publication ends then. */
+  readonly endsAt?: number | undefined;
+  /** The stream to publish instead of the requested one. */
+  readonly streamName?: string | undefined;
+  /** Started with the stream. */
+  readonly pushes?: readonly OrderedPush[] | undefined;
+  /** Called once, when the stream has ended. */
+  readonly release?: (() => void) | undefined;
+}
+
 /** What the client may do; each method throws FORBIDDEN or another {@link GatewayError} when it may not. */
 export interface PublicationRights {
-  /** @returns when the right ends, in milliseconds since 1970, if it does; the publication ends then */
-  publish(): Promise<{ readonly endsAt?: number | undefined }>;
-  push(rtmpUrl: string): Promise<unknown>;
+  publish(): Promise<PublishGrant>;
+  /** @param streamName that is published */
+  push(rtmpUrl: string, streamName: string): Promise<unknown>;
 }
 
 export interface PublicationRequest<Session extends SourceSession> {
@@ -71,10 +83,10 @@ export interface PublicationEvents {
 
 /** The session of a publisher with the gateway, from its request to its end, whatever the door and the source. */
 export class Publication<Session extends SourceSession = SourceSession> extends EventEmitter<PublicationEvents> {
-  readonly streamName: string;
   readonly #context: PublicationContext;
   readonly #request: PublicationRequest<Session>;
-  readonly #logger: Logger;
+  #streamName: string;
+  #logger: Logger;
   readonly #negotiated = Promise.withResolvers<Session>();
   readonly #events: PublicationEvent[] = [];
   #state: PublicationState = 'reserving';
@@ -86,10 +98,11 @@ export class Publication<Session extends SourceSession = SourceSession> extends 
   #grace: NodeJS.Timeout | undefined;
   #deadline: Deadline | undefined;
   #stopReports: (() => void) | undefined;
+  #grant: PublishGrant = {};
 
   private constructor(context: PublicationContext, request: PublicationRequest<Session>) {
     super();
-    this.streamName = request.streamName;
+    this.#streamName = request.streamName;
     this.#context = context;
     this.#request = request;
     this.#logger = request.logger.child({ streamName: request.streamName });
@@ -105,6 +118,11 @@ export class Publication<Session extends SourceSession = SourceSession> extends 
     const publication = new Publication(context, request);
     void publication.#reserve();
     return publication;
+  }
+
+  /** The requested name, or the one that the application server has chosen instead. */
+  get streamName(): string {
+    return this.#streamName;
   }
 
   get state(): PublicationState {
@@ -126,6 +144,14 @@ export class Publication<Session extends SourceSession = SourceSession> extends 
   /** The client's signalling connection has closed: holds the stream for its return. Idempotent. */
   disconnect(reason: GatewayError): void {
     this.#dispatch({ type: 'disconnected', reason });
+  }
+
+  /** The right to publish ends then (milliseconds since 1970; undefined: never), and not when it would have ended before. */
+  renew(endsAt: number | undefined): void {
+    if (this.#state === 'ended') return;
+    this.#deadline?.cancel();
+    this.#deadline = undefined;
+    this.#watchDeadline(endsAt);
   }
 
   /** Passes a message of the publisher on to the players of its stream. */
@@ -177,9 +203,10 @@ export class Publication<Session extends SourceSession = SourceSession> extends 
 
   async #reserve(): Promise<void> {
     const { registry, directory, admission } = this.#context;
-    const { streamName, resumeKey, rights } = this.#request;
+    const { resumeKey, rights } = this.#request;
     try {
-      this.#watchDeadline((await rights?.publish())?.endsAt);
+      this.#accept((await rights?.publish()) ?? {});
+      const streamName = this.#streamName;
       if (!registry.resumable(streamName, resumeKey)) admission.check();
       this.#lease = await directory.claim(streamName);
       this.#reservation = registry.reserve(streamName, resumeKey);
@@ -189,6 +216,25 @@ export class Publication<Session extends SourceSession = SourceSession> extends 
       return this.#dispatch({ type: 'failed', reason: toGatewayError(error) });
     }
     this.#dispatch({ type: 'reserved' });
+  }
+
+  #accept(grant: PublishGrant): void {
+    this.#grant = grant;
+    const { streamName: name = this.#streamName, endsAt } = grant;
+    if (name !== this.#streamName) {
+      this.#logger.info({ publishedName: name }, 'the application server has renamed the stream');
+      this.#logger = this.#request.logger.child({ streamName: name });
+      this.#streamName = name;
+    }
+    if (this.#state === 'ended') this.#release();
+    else this.#watchDeadline(endsAt);
+  }
+
+  /** The stream has ended, or there is none. Idempotent. */
+  #release(): void {
+    const { release } = this.#grant;
+    this.#grant = {};
+    release?.();
   }
 
   async #open(): Promise<void> {
@@ -230,8 +276,9 @@ export class Publication<Session extends SourceSession = SourceSession> extends 
     this.#stopReports = startRequestedPushes({
       streamName: this.streamName,
       rtmpUrls,
+      ordered: this.#grant.pushes ?? [],
       control: this.#context.pushes,
-      authorize: rights && ((rtmpUrl) => rights.push(rtmpUrl)),
+      authorize: rights && ((rtmpUrl) => rights.push(rtmpUrl, this.#streamName)),
       onView: (view) => this.emit('push', view),
       logger: this.#logger,
     });
@@ -266,7 +313,10 @@ export class Publication<Session extends SourceSession = SourceSession> extends 
       this.#stream.off('ended', this.#onStreamEnded);
       this.#stream.off('published', this.#onPublished);
       this.#keepDeadline(this.#stream);
+      if (this.#stream.endedBy) this.#release();
+      else this.#stream.once('ended', () => this.#release());
     } else {
+      this.#release();
       this.#deadline?.cancel();
       this.#lease?.lost.removeEventListener('abort', this.#onLeaseLost);
       this.#lease?.release();

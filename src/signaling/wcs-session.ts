@@ -1,11 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import type { RawData, WebSocket } from 'ws';
-import type { Action, Grant, Principal, Resource } from '../access/authorizer.ts';
+import type { z } from 'zod';
+import type { Action, Credentials, Grant, Principal, Resource } from '../access/authorizer.ts';
 import { ANONYMOUS } from '../access/open-access.ts';
 import { toGatewayError } from '../errors.ts';
 import { Secret } from '../net/secret.ts';
 import type { Logger } from '../observe/logger.ts';
+import type { ClientConnection } from '../publish/client-sessions.ts';
 import { credentialOf, giveToken, ownerOf } from './auth-token.ts';
 import * as messages from './messages.ts';
 import { encodeMessage, type ServerMessages } from './messages.ts';
@@ -49,6 +51,18 @@ const MAX_CONNECTION_LENGTH = 64 * 1024;
 /** Messages that may wait while the client is being identified. The SDK sends none before it has the answer. */
 const MAX_WAITING_MESSAGES = 32;
 
+/** Data of one client that is being passed on. */
+const MAX_PASSING = 16;
+/** Not UTF-8. A browser that gets it as a text message fails the connection (RFC 6455, 8.1). */
+const UNDECODABLE = Buffer.from([0xff]);
+
+/** Passes the data that pages send on to an application server. */
+export interface DataReceiver {
+  /** @throws {GatewayError} if it is not accepted */
+  sendData(client: { readonly sessionId: string; readonly appKey: string }, data: SendData): Promise<void>;
+}
+type SendData = z.output<typeof messages.SendDataSchema>;
+
 /** One socket of one page: checks its messages and routes them. */
 export class WcsSession extends EventEmitter<WcsSessionEvents> {
   readonly id = randomUUID();
@@ -69,6 +83,7 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
   #appKey: string | undefined;
   #owner: string | undefined;
   #unlist: (() => void) | undefined;
+  #passing = 0;
   #ended = false;
 
   constructor(socket: WebSocket, context: WcsContext, client: WcsClient) {
@@ -116,9 +131,15 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
    * @param token of the stream, which then counts instead of the connection's
    * @throws {GatewayError} FORBIDDEN, UNAUTHORIZED, TOKEN_EXPIRED or ACCESS_UNAVAILABLE
    */
-  async authorize(action: Action, resource: Resource, token?: string): Promise<Grant> {
-    const principal = token === undefined ? this.#principal! : await this.#principalOf(token);
-    return this.context.authorizer.authorize(principal, action, resource);
+  async authorize(
+    action: Action,
+    resource: Resource,
+    token?: string,
+  ): Promise<Grant & { readonly principalId: string }> {
+    const principal =
+      token === undefined ? this.#principal! : await this.#principalOf(token, { connectedAs: this.#principal });
+    const grant = await this.context.authorizer.authorize(principal, action, resource);
+    return { ...grant, principalId: principal.id };
   }
 
   send<Name extends keyof ServerMessages>(message: Name, ...data: ServerMessages[Name]): void {
@@ -140,8 +161,8 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
   terminate(info: string): void {
     if (!this.#outbox.isOpen) return;
     this.logger.info({ info }, 'connection terminated');
-    this.#unlist?.();
     this.#streams.terminate(info);
+    this.#unlist?.();
     this.#socket.close(1000, info);
   }
 
@@ -158,9 +179,9 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
     this.#ended = true;
     clearInterval(this.#ping);
     clearTimeout(this.#connectionTimeout);
-    this.#unlist?.();
     this.logger.debug({ code }, 'WebSocket closed');
     this.#streams.disconnect();
+    this.#unlist?.();
     this.emit('closed');
   }
 
@@ -211,7 +232,7 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
       case 'snapshot':
         return this.#snapshots.request(argument);
       case 'sendData':
-        return this.#refuseData(argument);
+        return this.#takeData(argument);
       case 'call':
         return this.#refuseCall(argument);
       default:
@@ -236,21 +257,24 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
     const { authToken } = connection;
     const token = credentialOf(connection, this.#client.token);
     try {
-      this.#principal = await this.#principalOf(token);
+      this.#principal = await this.#principalOf(token, { connection: { sessionId: this.id, fields: connection } });
     } catch (thrown) {
       const { code, message } = toGatewayError(thrown);
       this.logger.info({ code, reason: message }, 'connection refused');
       this.send('fail', { apiMethod: 'connection', status: 'FAILED', info: message });
       this.#waiting = undefined;
+      // After a proper close, the Web SDK's session gets DISCONNECTED. It gets FAILED, as with WCS, only if the connection breaks.
+      if (isWebSdk(connection)) this.#socket.send(UNDECODABLE, { binary: false });
       return this.#socket.close(1008, 'connection refused');
     }
     if (!this.#outbox.isOpen) return;
-    this.#list(connection);
-    const { id } = this.#principal;
+    this.#list(connection, this.#principal);
+    const { id, connection: changed } = this.#principal;
     this.#owner = ownerOf(id, authToken, id === ANONYMOUS ? undefined : token);
     this.send('getVersion', this.context.version);
     this.send('getUserData', {
       ...connection,
+      ...changed,
       authToken: typeof authToken === 'string' ? authToken : giveToken(this.id),
       status: 'ESTABLISHED',
     });
@@ -259,22 +283,32 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
     for (const [message, waitingArgument] of waiting) if (this.#outbox.isOpen) this.#dispatch(message, waitingArgument);
   }
 
-  #list(connection: Record<string, unknown>): void {
-    this.#unlist = this.context.sessions.addConnection({
+  #list(connection: Record<string, unknown>, principal: Principal): void {
+    const { sessions } = this.context;
+    const listed: ClientConnection = {
       sessionId: this.id,
       appKey: this.appKey,
       ...messages.ClientSchema.parse(connection),
       clientAddress: this.clientAddress,
       createdAt: new Date(),
-      sendData: (data) => this.send('OnDataEvent', data),
+      principal,
+      sendData: (data) => {
+        this.send('OnDataEvent', data);
+        sessions.emit('data', listed, data);
+      },
       terminate: (info) => this.terminate(info),
-    });
+    };
+    this.#unlist = sessions.addConnection(listed);
   }
 
-  #principalOf(token: string | undefined): Promise<Principal> {
+  #principalOf(
+    token: string | undefined,
+    more: Pick<Credentials, 'connection' | 'connectedAs'>,
+  ): Promise<Principal> {
     return this.context.authorizer.identify({
       door: 'wcs',
       ...this.#client,
+      ...more,
       token: token === undefined ? undefined : new Secret(token),
     });
   }
@@ -290,16 +324,33 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
   /**
    * The Room API and applications behind WCS use `sendData`; a receipt with FAILED makes their pages show the error.
    */
-  #refuseData(argument: unknown): void {
+  #takeData(argument: unknown): void {
     const data = messages.SendDataSchema.safeParse(argument);
     if (!data.success) return this.logger.debug('malformed data ignored');
     const { operationId } = data.data;
+    const { dataReceiver } = this.context;
+    if (dataReceiver && this.#appKey !== 'roomApp') return void this.#passOn(dataReceiver, data.data);
     const what = this.#appKey === 'roomApp' ? 'The Room API' : 'sendData';
     this.send('DataStatusEvent', {
       operationId,
       status: 'FAILED',
       info: `${what} is not available in this version of the gateway.`,
     });
+  }
+
+  async #passOn(receiver: DataReceiver, data: SendData): Promise<void> {
+    const { operationId } = data;
+    if (this.#passing >= MAX_PASSING)
+      return this.send('DataStatusEvent', { operationId, status: 'FAILED', info: 'Too much data at once' });
+    this.#passing++;
+    try {
+      await receiver.sendData({ sessionId: this.id, appKey: this.appKey }, data);
+      this.send('DataStatusEvent', { operationId, status: 'ACCEPTED' });
+    } catch (error) {
+      this.send('DataStatusEvent', { operationId, status: 'FAILED', info: toGatewayError(error).message });
+    } finally {
+      this.#passing--;
+    }
   }
 
   #refuseCall(argument: unknown): void {
@@ -309,3 +360,6 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
     this.send('finish', { callId: call.data.callId, status: 'FAILED', info });
   }
 }
+
+/** The official SDK, in a browser: only its `connection` has this. */
+const isWebSdk = ({ msePacketizationVersion }: Record<string, unknown>): boolean => msePacketizationVersion !== undefined;

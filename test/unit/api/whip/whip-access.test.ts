@@ -72,6 +72,6 @@ t.test('WHIP passes on when the right ends, and asks for each destination', asyn
   });
   await post('/whip/cam1?rtmpUrl=rtmp%3A%2F%2Fb.example%2Flive');
   t.strictSame(await rights[0]!.publish(), { endsAt: expiresAt });
-  await rights[0]!.push('rtmp://a.example/live');
-  await t.rejects(rights[0]!.push('rtmp://b.example/live'), { code: 'FORBIDDEN', message: /destination b\.example/ });
+  await rights[0]!.push('rtmp://a.example/live', 'cam1');
+  await t.rejects(rights[0]!.push('rtmp://b.example/live', 'cam1'), { code: 'FORBIDDEN', message: /destination b\.example/ });
 });
