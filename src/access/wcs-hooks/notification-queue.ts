@@ -54,7 +54,10 @@ export class NotificationQueue {
 
   /** Drops what waits. */
   clear(): void {
-    this.#ready.length = 0;
+    for (const lane of this.#ready.splice(0)) {
+      this.#size -= this.#lanes.get(lane)!.length;
+      this.#lanes.delete(lane);
+    }
     for (const waiting of this.#lanes.values()) this.#size -= waiting.splice(1).length;
   }
 
