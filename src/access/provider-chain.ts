@@ -38,6 +38,6 @@ export class ProviderChain implements Authorizer {
 
   /** Idempotent. */
   async close(): Promise<void> {
-    await Promise.all(this.#providers.map((provider) => provider.close?.()));
+    await Promise.all(this.#providers.map(async (provider) => provider.close?.()));
   }
 }

@@ -204,9 +204,12 @@ async function createListener(options: ListenerOptions, certificate?: Certificat
     unsupportedRoutes,
   );
   await app.register(wcs, { prefix: '/rest-api' });
-  await app.register(guarded(accessTokenCredentials, inspectionRoutes(sources), renewalRoutes(options), red5Routes(options)), {
-    prefix: '/api/v1',
-  });
+  await app.register(
+    guarded(accessTokenCredentials, inspectionRoutes(sources), renewalRoutes(options), red5Routes(options)),
+    {
+      prefix: '/api/v1',
+    },
+  );
   await app.register(async (scope) => {
     guardRoutes(scope, authorizer, 'metrics');
     await scope.register(monitoringRoutes(sources));

@@ -96,10 +96,7 @@ export class Player extends EventEmitter<PlayerEvents> {
     this.#deadline?.cancel();
     this.#deadline = undefined;
     if (endsAt === undefined || this.#over) return;
-    const expired = new GatewayError(
-      'TOKEN_EXPIRED',
-      'The right to play has expired. Get a new token and play again.',
-    );
+    const expired = new GatewayError('TOKEN_EXPIRED', 'The right to play has expired. Get a new token and play again.');
     this.#deadline = new Deadline(endsAt, () => this.#end(expired));
   }
 

@@ -34,8 +34,7 @@ export function startRequestedPushes(options: RequestedPushesOptions): () => voi
   });
   for (const push of ordered) void start({ ...push, streamName }, { ...options, authorize: undefined }, report);
   for (const rtmpUrl of rtmpUrls)
-    if (!ordered.some((push) => push.rtmpUrl === rtmpUrl))
-      void start({ streamName, rtmpUrl }, options, report);
+    if (!ordered.some((push) => push.rtmpUrl === rtmpUrl)) void start({ streamName, rtmpUrl }, options, report);
   return () => {
     reporting = false;
     stopListening();

@@ -301,10 +301,7 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
     this.#unlist = sessions.addConnection(listed);
   }
 
-  #principalOf(
-    token: string | undefined,
-    more: Pick<Credentials, 'connection' | 'connectedAs'>,
-  ): Promise<Principal> {
+  #principalOf(token: string | undefined, more: Pick<Credentials, 'connection' | 'connectedAs'>): Promise<Principal> {
     return this.context.authorizer.identify({
       door: 'wcs',
       ...this.#client,
@@ -362,4 +359,5 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
 }
 
 /** The official SDK, in a browser: only its `connection` has this. */
-const isWebSdk = ({ msePacketizationVersion }: Record<string, unknown>): boolean => msePacketizationVersion !== undefined;
+const isWebSdk = ({ msePacketizationVersion }: Record<string, unknown>): boolean =>
+  msePacketizationVersion !== undefined;

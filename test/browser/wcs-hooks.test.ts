@@ -19,7 +19,9 @@ const application: Answer = (response, { path, body }) => {
   if (path === '/connect' && custom?.token !== 'good') return deny('Who are you?');
   if (name === 'forbidden') return deny('Not this stream');
   const isStream = path === '/publishStream' || path === '/playStream';
-  response.end(JSON.stringify({ ...body, restClientConfig, ...(isStream && { name: `${name}-real`, hasVideo: false }) }));
+  response.end(
+    JSON.stringify({ ...body, restClientConfig, ...(isStream && { name: `${name}-real`, hasVideo: false }) }),
+  );
 };
 
 const server = await startApplicationServer(t, application);
@@ -61,7 +63,7 @@ t.test('streams: denied, allowed under another name, played under another name',
   t.match(await viewer.play({ name: 'forbidden' }), { status: 'FAILED', info: /Not this stream/ });
   t.match(await viewer.play({ name: 'cam1' }), { status: 'PLAYING' });
   await waitFor('frames', async () => ((await viewer.playback())?.framesDecoded ?? 0) > 0);
-  const receipt = await page.page.evaluate(`testPage.session.sendData('hello', { text: 'hi' })`);
+  const receipt = await page.page.evaluate(`testPage.session.sendData({ text: 'hi' })`);
   t.match(receipt, { status: 'ACCEPTED' });
   t.match((await server.received('/sendData')).body, { payload: { text: 'hi' } });
   t.match(await viewer.stop('cam1'), { status: 'STOPPED' });

@@ -82,7 +82,6 @@ function toMethodConfig({
     failOnError: restOnError !== 'LOG',
     policy,
     exclude: restExclude,
-    overwrites: (field) =>
-      policy === 'OVERWRITE' && (restOverwrite.length === 0 || restOverwrite.includes(field)),
+    overwrites: (field) => policy === 'OVERWRITE' && (restOverwrite.length === 0 || restOverwrite.includes(field)),
   };
 }

@@ -112,7 +112,11 @@ export class WcsHooks {
    * @returns the fields that come back changed
    * @throws {GatewayError} FORBIDDEN, ACCESS_UNAVAILABLE
    */
-  async decide(method: 'publishStream' | 'playStream' | 'sendData', sessionId: string, body: HookBody): Promise<HookBody> {
+  async decide(
+    method: 'publishStream' | 'playStream' | 'sendData',
+    sessionId: string,
+    body: HookBody,
+  ): Promise<HookBody> {
     const config = this.#configOf(sessionId, method);
     if (config.policy === 'DISABLED') return {};
     return changes(await this.#ask(method, body, config), body, config);
@@ -177,7 +181,10 @@ export class WcsHooks {
     });
     if (added) return;
     this.#dropped++;
-    this.#options.logger.warn({ method, waiting: QUEUE.limit }, 'a WCS hook was dropped: too many wait for wcs_hooks_url');
+    this.#options.logger.warn(
+      { method, waiting: QUEUE.limit },
+      'a WCS hook was dropped: too many wait for wcs_hooks_url',
+    );
   }
 
   /** @returns the answer, or undefined after a failure that is to be ignored */
@@ -202,9 +209,7 @@ export class WcsHooks {
 
   #post(method: HookMethod, body: HookBody, { exclude }: MethodConfig): ReturnType<Callout['post']> {
     const { url, key } = this.#options;
-    const text = JSON.stringify(
-      Object.fromEntries(Object.entries(body).filter(([field]) => !exclude.includes(field))),
-    );
+    const text = JSON.stringify(Object.fromEntries(Object.entries(body).filter(([field]) => !exclude.includes(field))));
     const signature = key && createHmac('md5', key.reveal()).update(text).digest('base64');
     return this.#callout.post(
       new URL(`${url.replace(/\/+$/, '')}/${method}`),

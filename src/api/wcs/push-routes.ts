@@ -9,7 +9,14 @@ import type { TransponderControl, TransponderFilter, TransponderView } from '../
 import { principalOf } from '../authorize.ts';
 import { publicView } from '../ops/public-view.ts';
 import { readBodies } from './body-reader.ts';
-import { FilterSchema, NothingSchema, SoundOnSchema, StartSchema, TransponderIdSchema, withoutZeros } from './schemas.ts';
+import {
+  FilterSchema,
+  NothingSchema,
+  SoundOnSchema,
+  StartSchema,
+  TransponderIdSchema,
+  withoutZeros,
+} from './schemas.ts';
 
 const PUSH = { config: { action: 'push', resourceInBody: true } } as const;
 const READ = { config: { action: 'read' } } as const;

@@ -54,7 +54,8 @@ export const access = {
   auth_timeout_ms: integer(100, 60_000).default(3000),
   /** WCS's REST hooks. */
   wcs_hooks_url: url(
-    (parsed) => hasNoLogin(parsed) && ['http:', 'https:'].includes(parsed.protocol) && parsed.search + parsed.hash === '',
+    (parsed) =>
+      hasNoLogin(parsed) && ['http:', 'https:'].includes(parsed.protocol) && parsed.search + parsed.hash === '',
     'an http:// or https:// URL without user name, password and query',
   ),
   wcs_hooks_key: key,

@@ -397,7 +397,9 @@ t.test('renewed: the publication ends with the new right', async (t) => {
   mock.timers.enable({ apis: ['setTimeout', 'Date'] });
   t.teardown(() => mock.timers.reset());
   const endsAt = Date.now() + 5000;
-  const { publication, ends } = await live({ rights: { publish: async () => ({ endsAt }), push: async () => undefined } });
+  const { publication, ends } = await live({
+    rights: { publish: async () => ({ endsAt }), push: async () => undefined },
+  });
   publication.renew(endsAt + 10_000);
   mock.timers.tick(14_999);
   t.equal(publication.state, 'live');
@@ -407,7 +409,9 @@ t.test('renewed: the publication ends with the new right', async (t) => {
   mock.timers.tick(10);
   t.equal(ends.length, 1);
 
-  const forever = await live({ rights: { publish: async () => ({ endsAt: Date.now() + 5 }), push: async () => undefined } });
+  const forever = await live({
+    rights: { publish: async () => ({ endsAt: Date.now() + 5 }), push: async () => undefined },
+  });
   forever.publication.renew(undefined);
   mock.timers.tick(1_000_000);
   t.equal(forever.publication.state, 'live');

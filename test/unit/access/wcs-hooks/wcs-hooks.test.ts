@@ -144,7 +144,8 @@ t.test('403 denies with the reason', async (t) => {
     const config = { publishStream: { restOnError }, playStream: { restOnError } };
     const { connect } = await setUp(t, configured(config, deny));
     const { ask } = await connect();
-    for (const action of ['publish', 'play'] as const) await t.rejects(ask(action, streamRequest('s1')), denied, action);
+    for (const action of ['publish', 'play'] as const)
+      await t.rejects(ask(action, streamRequest('s1')), denied, action);
   }
 });
 

@@ -20,10 +20,7 @@ const OFFER = readFileSync(new URL('../../webrtc/fixtures/chromium-publish.sdp',
 const SDP = { 'content-type': 'application/sdp' };
 
 /** WHIP and WHEP for one client. Publications stop where they would need media; their rights are kept. */
-async function setUp(
-  principal: Principal | undefined,
-  provider: AccessProvider = { identify: async () => principal },
-) {
+async function setUp(principal: Principal | undefined, provider: AccessProvider = { identify: async () => principal }) {
   const authorizer = new ProviderChain([provider]);
   const registry = new StreamRegistry({ resumeWindowMs: 0, maxStreams: 10 });
   const { players } = createPublishing({ pool: {} as never, registry, pushes: {} as never });
@@ -76,7 +73,10 @@ t.test('WHIP passes on when the right ends, and asks for each destination', asyn
   await post('/whip/cam1?rtmpUrl=rtmp%3A%2F%2Fb.example%2Flive');
   t.strictSame(await rights[0]!.publish(), { endsAt: expiresAt });
   await rights[0]!.push('rtmp://a.example/live', 'cam1');
-  await t.rejects(rights[0]!.push('rtmp://b.example/live', 'cam1'), { code: 'FORBIDDEN', message: /destination b\.example/ });
+  await t.rejects(rights[0]!.push('rtmp://b.example/live', 'cam1'), {
+    code: 'FORBIDDEN',
+    message: /destination b\.example/,
+  });
 });
 
 t.test('the application server gets the request, and may rename the stream', async (t) => {
