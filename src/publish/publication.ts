@@ -11,8 +11,8 @@ import {
   type PublicationEvent,
   type PublicationState,
 } from './publication-state.ts';
-import { Deadline } from './deadline.ts';
-import type { OrderedPush, PushControl, PushView } from './push-control.ts';
+import { PublishRight, type PublicationRights, type PublishGrant } from './publish-right.ts';
+import type { PushControl, PushView } from './push-control.ts';
 import { startRequestedPushes } from './requested-pushes.ts';
 import type { SourceSession } from './source-session.ts';
 
@@ -28,25 +28,6 @@ export interface PublicationContext {
   readonly directory: Directory;
   readonly pushes: PushControl;
   readonly admission: Admission;
-}
-
-/** The conditions under which a client may publish. */
-export interface PublishGrant {
-  /** When the right ends, in milliseconds since 1970, if it does; the publication ends then. */
-  readonly endsAt?: number | undefined;
-  /** The stream to publish instead of the requested one. */
-  readonly streamName?: string | undefined;
-  /** Started with the stream. */
-  readonly pushes?: readonly OrderedPush[] | undefined;
-  /** Called once, when the stream has ended. */
-  readonly release?: (() => void) | undefined;
-}
-
-/** What the client may do; each method throws FORBIDDEN or another {@link GatewayError} when it may not. */
-export interface PublicationRights {
-  publish(): Promise<PublishGrant>;
-  /** @param streamName that is published */
-  push(rtmpUrl: string, streamName: string): Promise<unknown>;
 }
 
 export interface PublicationRequest<Session extends SourceSession> {
@@ -96,9 +77,8 @@ export class Publication<Session extends SourceSession = SourceSession> extends 
   #session: Session | undefined;
   #stream: LiveStream | undefined;
   #grace: NodeJS.Timeout | undefined;
-  #deadline: Deadline | undefined;
   #stopReports: (() => void) | undefined;
-  #grant: PublishGrant = {};
+  #right: PublishRight | undefined;
 
   private constructor(context: PublicationContext, request: PublicationRequest<Session>) {
     super();
@@ -148,10 +128,7 @@ export class Publication<Session extends SourceSession = SourceSession> extends 
 
   /** The right to publish ends then (milliseconds since 1970; undefined: never), and not when it would have ended before. */
   renew(endsAt: number | undefined): void {
-    if (this.#state === 'ended') return;
-    this.#deadline?.cancel();
-    this.#deadline = undefined;
-    this.#watchDeadline(endsAt);
+    if (this.#state !== 'ended') this.#right?.renew(endsAt);
   }
 
   /** Passes a message of the publisher on to the players of its stream. */
@@ -219,22 +196,15 @@ export class Publication<Session extends SourceSession = SourceSession> extends 
   }
 
   #accept(grant: PublishGrant): void {
-    this.#grant = grant;
-    const { streamName: name = this.#streamName, endsAt } = grant;
+    // It has been stopped meanwhile.
+    if (this.#state === 'ended') return grant.release?.();
+    const { streamName: name = this.#streamName } = grant;
     if (name !== this.#streamName) {
       this.#logger.info({ publishedName: name }, 'the application server has renamed the stream');
       this.#logger = this.#request.logger.child({ streamName: name });
       this.#streamName = name;
     }
-    if (this.#state === 'ended') this.#release();
-    else this.#watchDeadline(endsAt);
-  }
-
-  /** The stream has ended, or there is none. Idempotent. */
-  #release(): void {
-    const { release } = this.#grant;
-    this.#grant = {};
-    release?.();
+    this.#right = new PublishRight(grant, () => this.#expire());
   }
 
   async #open(): Promise<void> {
@@ -276,7 +246,7 @@ export class Publication<Session extends SourceSession = SourceSession> extends 
     this.#stopReports = startRequestedPushes({
       streamName: this.streamName,
       rtmpUrls,
-      ordered: this.#grant.pushes ?? [],
+      ordered: this.#right?.pushes ?? [],
       control: this.#context.pushes,
       authorize: rights && ((rtmpUrl) => rights.push(rtmpUrl, this.#streamName)),
       onView: (view) => this.emit('push', view),
@@ -312,15 +282,13 @@ export class Publication<Session extends SourceSession = SourceSession> extends 
     if (this.#stream) {
       this.#stream.off('ended', this.#onStreamEnded);
       this.#stream.off('published', this.#onPublished);
-      this.#keepDeadline(this.#stream);
-      if (this.#stream.endedBy) this.#release();
-      else this.#stream.once('ended', () => this.#release());
+      this.#right?.leave(this.#stream);
     } else {
-      this.#release();
-      this.#deadline?.cancel();
+      this.#right?.giveUp();
       this.#lease?.lost.removeEventListener('abort', this.#onLeaseLost);
       this.#lease?.release();
     }
+    this.#right = undefined; // `cleanUp` can follow a second time.
     this.#session?.close();
   }
 
@@ -329,25 +297,6 @@ export class Publication<Session extends SourceSession = SourceSession> extends 
       this.#logger.info({ code: reason.code, reason: reason.message }, 'publication refused');
     this.#negotiated.reject(reason);
     this.emit('ended', { cause, reason });
-  }
-
-  /** A stream that is held goes on until the deadline, unless another publication continues it. */
-  #keepDeadline(stream: LiveStream): void {
-    const deadline = this.#deadline;
-    if (!deadline) return;
-    if (stream.endedBy || stream.publisher !== undefined) return deadline.cancel();
-    const cancel = (): void => {
-      deadline.cancel();
-      stream.off('ended', cancel);
-      stream.off('published', cancel);
-    };
-    stream.on('ended', cancel);
-    stream.on('published', cancel);
-  }
-
-  #watchDeadline(endsAt: number | undefined): void {
-    if (endsAt === undefined || this.#state === 'ended') return;
-    this.#deadline = new Deadline(endsAt, () => this.#expire());
   }
 
   /** Also ends a stream that is still held for this publication, which keeps its pushes. */

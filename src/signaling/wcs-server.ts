@@ -18,7 +18,8 @@ import type { Publications } from '../publish/publications.ts';
 import type { LiveStream } from '../streams/live-stream.ts';
 import type { StreamRegistry } from '../streams/stream-registry.ts';
 import type { OriginCheck } from './origin.ts';
-import { WcsSession, type DataReceiver, type WcsClient } from './wcs-session.ts';
+import type { DataReceiver } from './session-data.ts';
+import { WcsSession, type WcsClient } from './wcs-session.ts';
 
 /** What every session works with. */
 export interface WcsContext {

@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import type { RawData, WebSocket } from 'ws';
-import type { z } from 'zod';
 import type { Action, Credentials, Grant, Principal, Resource } from '../access/authorizer.ts';
 import { ANONYMOUS } from '../access/open-access.ts';
 import { toGatewayError } from '../errors.ts';
@@ -12,6 +11,7 @@ import { credentialOf, giveToken, ownerOf } from './auth-token.ts';
 import * as messages from './messages.ts';
 import { encodeMessage, type ServerMessages } from './messages.ts';
 import { Outbox } from './outbox.ts';
+import { SessionData } from './session-data.ts';
 import { SessionSnapshots } from './session-snapshots.ts';
 import { SessionStreams } from './session-streams.ts';
 import { TokenBucket } from './token-bucket.ts';
@@ -51,17 +51,8 @@ const MAX_CONNECTION_LENGTH = 64 * 1024;
 /** Messages that may wait while the client is being identified. The SDK sends none before it has the answer. */
 const MAX_WAITING_MESSAGES = 32;
 
-/** Data of one client that is being passed on. */
-const MAX_PASSING = 16;
 /** Not UTF-8. A browser that gets it as a text message fails the connection (RFC 6455, 8.1). */
 const UNDECODABLE = Buffer.from([0xff]);
-
-/** Passes the data that pages send on to an application server. */
-export interface DataReceiver {
-  /** @throws {GatewayError} if it is not accepted */
-  sendData(client: { readonly sessionId: string; readonly appKey: string }, data: SendData): Promise<void>;
-}
-type SendData = z.output<typeof messages.SendDataSchema>;
 
 /** One socket of one page: checks its messages and routes them. */
 export class WcsSession extends EventEmitter<WcsSessionEvents> {
@@ -73,6 +64,7 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
   readonly #outbox: Outbox;
   readonly #streams: SessionStreams;
   readonly #snapshots: SessionSnapshots;
+  readonly #data: SessionData;
   readonly #bucket = new TokenBucket(RATE_LIMIT);
   readonly #ping: NodeJS.Timeout;
   readonly #connectionTimeout: NodeJS.Timeout;
@@ -83,7 +75,6 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
   #appKey: string | undefined;
   #owner: string | undefined;
   #unlist: (() => void) | undefined;
-  #passing = 0;
   #ended = false;
 
   constructor(socket: WebSocket, context: WcsContext, client: WcsClient) {
@@ -98,6 +89,7 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
     );
     this.#streams = new SessionStreams(this);
     this.#snapshots = new SessionSnapshots(this, this.#outbox);
+    this.#data = new SessionData(this);
     this.#ping = setInterval(() => this.#checkAlive(), PING_INTERVAL_MS);
     this.#connectionTimeout = setTimeout(() => {
       this.logger.info('the client has not sent "connection" in time; closing its WebSocket');
@@ -232,7 +224,7 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
       case 'snapshot':
         return this.#snapshots.request(argument);
       case 'sendData':
-        return this.#takeData(argument);
+        return this.#data.receive(argument);
       case 'call':
         return this.#refuseCall(argument);
       default:
@@ -316,38 +308,6 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
     this.logger.warn('the client sends messages before its connection is accepted; closing its WebSocket');
     this.#waiting = [];
     this.#socket.close(1008, 'too many messages');
-  }
-
-  /**
-   * The Room API and applications behind WCS use `sendData`; a receipt with FAILED makes their pages show the error.
-   */
-  #takeData(argument: unknown): void {
-    const data = messages.SendDataSchema.safeParse(argument);
-    if (!data.success) return this.logger.debug('malformed data ignored');
-    const { operationId } = data.data;
-    const { dataReceiver } = this.context;
-    if (dataReceiver && this.#appKey !== 'roomApp') return void this.#passOn(dataReceiver, data.data);
-    const what = this.#appKey === 'roomApp' ? 'The Room API' : 'sendData';
-    this.send('DataStatusEvent', {
-      operationId,
-      status: 'FAILED',
-      info: `${what} is not available in this version of the gateway.`,
-    });
-  }
-
-  async #passOn(receiver: DataReceiver, data: SendData): Promise<void> {
-    const { operationId } = data;
-    if (this.#passing >= MAX_PASSING)
-      return this.send('DataStatusEvent', { operationId, status: 'FAILED', info: 'Too much data at once' });
-    this.#passing++;
-    try {
-      await receiver.sendData({ sessionId: this.id, appKey: this.appKey }, data);
-      this.send('DataStatusEvent', { operationId, status: 'ACCEPTED' });
-    } catch (error) {
-      this.send('DataStatusEvent', { operationId, status: 'FAILED', info: toGatewayError(error).message });
-    } finally {
-      this.#passing--;
-    }
   }
 
   #refuseCall(argument: unknown): void {

@@ -3,7 +3,8 @@ import { EventEmitter } from 'node:events';
 import { GatewayError } from '../../errors.ts';
 import type { Logger } from '../../observe/logger.ts';
 import type { IceFragment } from '../../publish/ice-fragment.ts';
-import type { PublicationEnd, PublicationRights } from '../../publish/publication.ts';
+import type { PublicationEnd } from '../../publish/publication.ts';
+import type { PublicationRights } from '../../publish/publish-right.ts';
 import { DEFAULT_APPLICATION, type StreamSession } from '../../publish/client-sessions.ts';
 import type { Publications, WebRtcPublication } from '../../publish/publications.ts';
 

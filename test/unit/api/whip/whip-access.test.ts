@@ -5,7 +5,7 @@ import type { AccessProvider, Action, Principal, Resource } from '../../../../sr
 import { ProviderChain } from '../../../../src/access/provider-chain.ts';
 import { GatewayError } from '../../../../src/errors.ts';
 import { silentLogger } from '../../../../src/observe/logger.ts';
-import type { PublicationRights } from '../../../../src/publish/publication.ts';
+import type { PublicationRights } from '../../../../src/publish/publish-right.ts';
 import { StreamRegistry } from '../../../../src/streams/stream-registry.ts';
 import { createHttpApp } from '../../../helpers/http-app.ts';
 import { mediaWorkerEnv } from '../../../helpers/media-worker.ts';
