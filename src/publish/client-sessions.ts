@@ -60,6 +60,22 @@ export interface ClientConnection {
   terminate(info: string): void;
 }
 
+/** A publisher or player, or the request of one that was refused. */
+export type StreamSubject = Pick<
+  StreamSession,
+  | 'mediaSessionId'
+  | 'sessionId'
+  | 'name'
+  | 'published'
+  | 'mediaProvider'
+  | 'appKey'
+  | 'hasAudio'
+  | 'hasVideo'
+  | 'offerSdp'
+  | 'bitrate'
+  | 'custom'
+>;
+
 /** WCS's states of a publisher or player. */
 export interface StreamSessionStatus {
   readonly status: 'PUBLISHING' | 'PLAYING' | 'UNPUBLISHED' | 'STOPPED' | 'FAILED';
@@ -77,8 +93,8 @@ export interface ClientData {
 export interface ClientSessionsEvents {
   connected: [connection: ClientConnection];
   disconnected: [connection: ClientConnection];
-  /** A publisher or player that was added has a new status. */
-  stream: [session: StreamSession, status: StreamSessionStatus];
+  /** A publisher or player has a new status, or was refused. */
+  stream: [session: StreamSubject, status: StreamSessionStatus];
   /** The application server sends data to a client. */
   data: [connection: ClientConnection, data: ClientData];
 }

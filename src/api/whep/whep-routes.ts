@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { FastifyPluginAsync } from 'fastify';
 import type { Authorizer } from '../../access/authorizer.ts';
 import type { Settings } from '../../config/schema.ts';
-import { GatewayError } from '../../errors.ts';
+import { GatewayError, toGatewayError } from '../../errors.ts';
 import type { Logger } from '../../observe/logger.ts';
 import { principalOf, requireAction, requireRights } from '../authorize.ts';
 import { parseIceFragment } from '../../publish/ice-fragment.ts';
@@ -11,7 +11,7 @@ import type { Player } from '../../publish/player.ts';
 import type { Players } from '../../publish/players.ts';
 import { acceptText, registerResource } from '../whip/whip-http.ts';
 import { iceServerLinks } from '../whip/whip-link-header.ts';
-import { readBody, readStreamName, SDP, SDP_FRAGMENT, whipRequest } from '../whip/whip-requests.ts';
+import { readBody, readStreamName, SDP, SDP_FRAGMENT, whipSubject } from '../whip/whip-requests.ts';
 import { SessionStore } from '../whip/whip-sessions.ts';
 
 export interface WhepRoutesOptions {
@@ -53,9 +53,16 @@ export function whepRoutes({
         const asked = readStreamName(request);
         const id = randomUUID();
         const principal = principalOf(request);
-        const resource = { stream: asked, request: whipRequest('WHEP', id, offerSdp) };
-        const { streamName = asked, endsAt } = await authorizer.authorize(principal, 'play', resource);
-        const player = await players.play({ streamName, offerSdp, clientAddress: request.ip, endsAt, logger });
+        const subject = whipSubject('WHEP', id, asked, offerSdp);
+        const play = async (): Promise<Player> => {
+          const resource = { stream: asked, request: subject };
+          const { streamName = asked, endsAt } = await authorizer.authorize(principal, 'play', resource);
+          return players.play({ streamName, offerSdp, clientAddress: request.ip, endsAt, logger });
+        };
+        const player = await play().catch((error: unknown) => {
+          listing.emit('stream', subject, { status: 'FAILED', info: toGatewayError(error).message });
+          throw error;
+        });
         sessions.add(id, asked, player);
         const session = listed(id, player, { offerSdp, clientAddress: request.ip, principalId: principal.id });
         const unlist = listing.addStream(session);

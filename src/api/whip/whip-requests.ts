@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import type { Credentials, StreamRequest } from '../../access/authorizer.ts';
+import type { Credentials } from '../../access/authorizer.ts';
 import { GatewayError } from '../../errors.ts';
-import { DEFAULT_APPLICATION } from '../../publish/client-sessions.ts';
+import { DEFAULT_APPLICATION, type StreamSubject } from '../../publish/client-sessions.ts';
 import { isStreamName, STREAM_NAME_RULE } from '../../streams/stream-name.ts';
 
 /** Reads and checks the requests of WHIP and WHEP. */
@@ -78,15 +78,18 @@ export function readBody({ headers, body }: FastifyRequest, mediaType: typeof SD
   return typeof body === 'string' ? body : '';
 }
 
-/** A POST of WHIP or WHEP, for access providers that pass it on. */
-export const whipRequest = (
+/** A POST of WHIP or WHEP, for application servers that decide about it or are told about it. */
+export const whipSubject = (
   mediaProvider: 'WHIP' | 'WHEP',
   id: string,
+  name: string,
   offerSdp: string,
   application = DEFAULT_APPLICATION,
-): StreamRequest => ({
+): StreamSubject => ({
   sessionId: id,
   mediaSessionId: id,
+  name,
+  published: mediaProvider === 'WHIP',
   appKey: application,
   mediaProvider,
   hasAudio: /^m=audio [1-9]/m.test(offerSdp),

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import type { Authorizer } from '../../access/authorizer.ts';
 import type { Settings } from '../../config/schema.ts';
-import { GatewayError } from '../../errors.ts';
+import { GatewayError, toGatewayError } from '../../errors.ts';
 import { hostOfRtmpUrl } from '../../net/destination.ts';
 import { headerCredentials, principalOf, queryCredentials, requireAction, requireRights } from '../authorize.ts';
 import type { Logger } from '../../observe/logger.ts';
@@ -20,7 +20,7 @@ import {
   resumeKey,
   SDP,
   SDP_FRAGMENT,
-  whipRequest,
+  whipSubject,
 } from './whip-requests.ts';
 import { SessionStore } from './whip-sessions.ts';
 
@@ -143,6 +143,7 @@ async function publish(
   const streamName = readStreamName(request);
   const principal = principalOf(request);
   const id = randomUUID();
+  const subject = whipSubject('WHIP', id, streamName, offerSdp, application);
   const publicationRequest: WhipPublicationRequest = {
     id,
     streamName,
@@ -152,17 +153,16 @@ async function publish(
     clientAddress: request.ip,
     ...(application !== undefined && { application }),
     rights: {
-      publish: () =>
-        authorizer.authorize(principal, 'publish', {
-          stream: streamName,
-          request: whipRequest('WHIP', id, offerSdp, application),
-        }),
+      publish: () => authorizer.authorize(principal, 'publish', { stream: streamName, request: subject }),
       push: (rtmpUrl, stream) =>
         authorizer.authorize(principal, 'push', { stream, destination: hostOfRtmpUrl(rtmpUrl) }),
     },
     ...readQuery(request),
   };
-  const publication = await WhipPublication.create(publications, publicationRequest, logger);
+  const publication = await WhipPublication.create(publications, publicationRequest, logger).catch((error: unknown) => {
+    listing.emit('stream', subject, { status: 'FAILED', info: toGatewayError(error).message });
+    throw error;
+  });
   if (publication.isOver) return publication;
   sessions.add(id, streamName, publication);
   const listed = publication.listed(publicationRequest);

@@ -34,11 +34,16 @@ async function setUp(principal: Principal | undefined, provider: AccessProvider 
     },
   } as never;
   const settings = { ice_servers: [] };
-  const options = { settings, authorizer, publications, players, sessions: new ClientSessions(), logger: silentLogger };
+  const sessions = new ClientSessions();
+  const statuses: string[] = [];
+  sessions.on('stream', ({ mediaProvider, appKey, name }, { status, info }) =>
+    statuses.push(`${mediaProvider} ${appKey} ${name} ${status}: ${info}`),
+  );
+  const options = { settings, authorizer, publications, players, sessions, logger: silentLogger };
   const { app, http } = await createHttpApp({}, { authorizer, routes: [whipRoutes(options), whepRoutes(options)] });
   t.teardown(() => app.close());
   const post = (url: string) => http.inject({ method: 'POST', url, headers: SDP, payload: OFFER });
-  return { http, post, rights };
+  return { http, post, rights, statuses };
 }
 
 const DOORS: readonly (readonly [url: (stream: string) => string, action: Action])[] = [
@@ -89,7 +94,7 @@ t.test('the application server gets the request, and may rename the stream', asy
       return resource.request ? { streamName: 'renamed' } : {};
     },
   };
-  const { post, rights } = await setUp(principal, provider);
+  const { post, rights, statuses } = await setUp(principal, provider);
   await post('/whip/cam1');
   t.strictSame(resources, [], 'asked by the publication');
   t.strictSame(await rights[0]!.publish(), { streamName: 'renamed' });
@@ -100,4 +105,9 @@ t.test('the application server gets the request, and may rename the stream', asy
   t.match(resources[1], { stream: 'cam1', request: { mediaProvider: 'WHIP', appKey: 'studio' } });
   t.match((await post('/whep/cam1')).json(), { status: 404, exception: 'STREAM_NOT_FOUND' });
   t.match(resources[2], { stream: 'cam1', request: { mediaProvider: 'WHEP', offerSdp: OFFER } });
+  t.strictSame(statuses, [
+    'WHIP live cam1 FAILED: no media here',
+    'WHIP studio cam1 FAILED: no media here',
+    'WHEP live cam1 FAILED: Stream not found: it has no publisher at the moment.',
+  ]);
 });
