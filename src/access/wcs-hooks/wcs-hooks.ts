@@ -27,8 +27,8 @@ export interface WcsHooksOptions {
 
 /** Bytes. Answers repeat the request, whose offer has up to 64 kB. */
 const MAX_ANSWER_BYTES = 512 * 1024;
-/** Notifications that wait, and requests at the same time. */
-const QUEUE = { limit: 10_000, parallel: 16 };
+/** Notifications that wait, each of which may keep an offer of 64 kB in memory, and requests at the same time. */
+const QUEUE = { limit: 2000, parallel: 16 };
 const CLOSE_WAIT_MS = 2000;
 
 const BodySchema = z.record(z.string(), z.unknown());
@@ -135,17 +135,20 @@ export class WcsHooks {
     clients.on('connected', (connection) => {
       const config = connection.principal && this.#accepted.get(connection.principal);
       if (config) this.#configs.set(connection.sessionId, config);
-      this.#notify('ConnectionStatusEvent', connection, connectionStatusBody(this.nodeId, connection, 'ESTABLISHED'));
+      this.#notifyStatus(connection, 'ESTABLISHED');
     });
     clients.on('stream', (session, { status, info, requested = false }) => {
       const { name, published } = session;
-      const body = streamBody(this.nodeId, session, { name, published, status, info });
+      const request = requestOf(session);
+      const body = (): HookBody => streamBody(this.nodeId, request, { name, published, status, info });
       if (requested) this.#notify(published ? 'unPublishStream' : 'stopStream', session, body);
       this.#notify('StreamStatusEvent', session, body);
     });
-    clients.on('data', (connection, data) => this.#notify('OnDataEvent', connection, this.#dataBody(connection, data)));
+    clients.on('data', (connection, data) =>
+      this.#notify('OnDataEvent', connection, () => this.#dataBody(connection, data)),
+    );
     clients.on('disconnected', (connection) => {
-      this.#notify('ConnectionStatusEvent', connection, connectionStatusBody(this.nodeId, connection, 'DISCONNECTED'));
+      this.#notifyStatus(connection, 'DISCONNECTED');
       this.#configs.delete(connection.sessionId);
     });
   }
@@ -168,12 +171,17 @@ export class WcsHooks {
     return this.#configs.get(sessionId)?.get(method) ?? DEFAULT_METHOD;
   }
 
-  #notify(method: HookMethod, { sessionId }: { readonly sessionId: string }, body: HookBody): void {
+  #notifyStatus(connection: ObservedConnection, status: string): void {
+    this.#notify('ConnectionStatusEvent', connection, () => connectionStatusBody(this.nodeId, connection, status));
+  }
+
+  /** @param body is built when it is sent: bodies that wait would take much memory */
+  #notify(method: HookMethod, { sessionId }: { readonly sessionId: string }, body: () => HookBody): void {
     const config = this.#configOf(sessionId, method);
     if (config.policy === 'DISABLED') return;
     const added = this.#queue.add(sessionId, async () => {
       try {
-        const { status } = await this.#post(method, body, config);
+        const { status } = await this.#post(method, body(), config);
         if (status < 200 || status > 299) throw new Error(`status ${status}`);
       } catch (error) {
         this.#log(method, error, 'was not told about an event');
@@ -241,6 +249,19 @@ function denied(text: string): GatewayError {
     `The application server denies access: ${reason ? visibleReason(reason) : 'it gives no reason'}`,
   );
 }
+
+/** The fields alone, because a notification that waits must not keep a whole session in memory. */
+const requestOf = (session: StreamRequest): StreamRequest => ({
+  sessionId: session.sessionId,
+  mediaSessionId: session.mediaSessionId,
+  appKey: session.appKey,
+  mediaProvider: session.mediaProvider,
+  hasAudio: session.hasAudio,
+  hasVideo: session.hasVideo,
+  offerSdp: session.offerSdp,
+  bitrate: session.bitrate,
+  custom: session.custom,
+});
 
 /** What identifies a session, and the restClientConfig, are not the client's. */
 const FIXED: ReadonlySet<string> = new Set(['nodeId', 'sessionId', 'appKey', 'mediaSessionId', 'restClientConfig']);
