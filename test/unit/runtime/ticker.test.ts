@@ -1,5 +1,5 @@
 import t from 'tap';
-import { Ticker } from '../../../src/renditions/ticker.ts';
+import { Ticker } from '../../../src/runtime/ticker.ts';
 import { waitFor } from '../../helpers/wait.ts';
 
 t.test('one timer for all listeners, and none without listeners', async (t) => {
