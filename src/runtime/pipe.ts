@@ -41,8 +41,9 @@ const READ_BYTES = 256 * 1024;
  * the stream.
  *
  * Between two reads the pipe pauses for `batchMs`. Each packet would wake the process otherwise, and a wake-up costs
- * several times what a packet costs. The event loop is free meanwhile; the kernel holds what arrives. A pipe that was
- * nearly full is read again at once, so that its writer does not have to queue and a large key frame does not wait for
+ * several times what a packet costs. The event loop is free meanwhile; the kernel holds what arrives. After the pause the
+ * file descriptor is read without the event loop, which would have to register it, wait for it and remove it again, and
+ * only when nothing has arrived does the loop wait for more. A pipe that was nearly full is read again at once, so that its writer does not have to queue and a large key frame does not wait for
  * several batches.
  *
  * The caller listens to the stream's `data` as well: this starts the reads, and it is the fallback.
@@ -66,10 +67,11 @@ export function readDirectly(pipe: Readable, { batchMs, read, failed }: DirectRe
     if (pipe.destroyed) return;
     const length = readArrived(handle.fd, memory);
     if (length === 0) return resume();
+    emptying = length >= NEARLY_FULL;
     // Before the packets are processed, so that the time for that is part of the next pause.
-    if (length < NEARLY_FULL) timer!.refresh();
+    if (!emptying) timer!.refresh();
     deliver(Buffer.from(memory.subarray(0, length)));
-    if (length >= NEARLY_FULL) resume();
+    if (emptying) resume();
   };
   const deliver = (data: Buffer): void => {
     try {

@@ -18,3 +18,8 @@ t.test('one timer for all listeners, and none without listeners', async (t) => {
   stops[1]!();
   t.equal(timers(), before);
 });
+
+t.test('equal intervals share one timer', async (t) => {
+  t.equal(Ticker.every(7), Ticker.every(7));
+  t.not(Ticker.every(7), Ticker.every(8));
+});
