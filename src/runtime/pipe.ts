@@ -41,10 +41,10 @@ const READ_BYTES = 256 * 1024;
  * the stream.
  *
  * Between two reads the pipe pauses for `batchMs`. Each packet would wake the process otherwise, and a wake-up costs
- * several times what a packet costs. The event loop is free meanwhile; the kernel holds what arrives. After the pause the
- * file descriptor is read without the event loop, which would have to register it, wait for it and remove it again, and
- * only when nothing has arrived does the loop wait for more. A pipe that was nearly full is read again at once, so that its writer does not have to queue and a large key frame does not wait for
- * several batches.
+ * several times what a packet costs. The event loop is free meanwhile; the kernel holds what arrives. After a pause the
+ * file descriptor is read without the event loop, which would have to register it, poll it and remove it again. Only
+ * when nothing has arrived does the loop wait for more. A pipe that was nearly full is read again at once, so that its
+ * writer does not have to queue and a large key frame does not wait for several batches.
  *
  * The caller listens to the stream's `data` as well: this starts the reads, and it is the fallback.
  *
