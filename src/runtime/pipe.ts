@@ -1,10 +1,7 @@
-import { readSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 
 /** Node's internal handle of a child's pipe. Undocumented. */
 interface PipeHandle {
-  /** The file descriptor, which does not block; -1 where there is none. */
-  readonly fd: number;
   /** Total number of bytes read. */
   readonly bytesRead: number;
   /**
@@ -32,8 +29,6 @@ export interface DirectReadOptions {
 const NEARLY_FULL = 48 * 1024;
 /** While a full pipe is emptied, a read of less is the last one. Bytes. */
 const EMPTY = 12 * 1024;
-/** More than a pipe holds. */
-const READ_BYTES = 256 * 1024;
 
 /**
  * Passes what is read from the pipe of a child process to `read` without the pipe's stream, whose buffers, events and
@@ -41,10 +36,9 @@ const READ_BYTES = 256 * 1024;
  * the stream.
  *
  * Between two reads the pipe pauses for `batchMs`. Each packet would wake the process otherwise, and a wake-up costs
- * several times what a packet costs. The event loop is free meanwhile; the kernel holds what arrives. After a pause the
- * file descriptor is read without the event loop, which would have to register it, poll it and remove it again. Only
- * when nothing has arrived does the loop wait for more. A pipe that was nearly full is read again at once, so that its
- * writer does not have to queue and a large key frame does not wait for several batches.
+ * several times what a packet costs. The event loop is free meanwhile; the kernel holds what arrives. A pipe that was
+ * nearly full is read again at once, so that its writer does not have to queue and a large key frame does not wait for
+ * several batches.
  *
  * The caller listens to the stream's `data` as well: this starts the reads, and it is the fallback.
  *
@@ -58,27 +52,9 @@ export function readDirectly(pipe: Readable, { batchMs, read, failed }: DirectRe
   let emptying = false;
   let direct = true;
   let timer: NodeJS.Timeout | undefined;
-  const memory = Buffer.allocUnsafeSlow(READ_BYTES);
 
   const resume = (): void => {
     if (!pipe.destroyed) handle.readStart();
-  };
-  const readBatch = (): void => {
-    if (pipe.destroyed) return;
-    const length = readArrived(handle.fd, memory);
-    if (length === 0) return resume();
-    emptying = length >= NEARLY_FULL;
-    // Before the packets are processed, so that the time for that is part of the next pause.
-    if (!emptying) timer!.refresh();
-    deliver(Buffer.from(memory.subarray(0, length)));
-    if (emptying) resume();
-  };
-  const deliver = (data: Buffer): void => {
-    try {
-      read(data);
-    } catch (error) {
-      failed('what was read could not be processed', error);
-    }
   };
   const fallBack = (reason: string): void => {
     direct = false;
@@ -91,7 +67,7 @@ export function readDirectly(pipe: Readable, { batchMs, read, failed }: DirectRe
     if (emptying) return;
     handle.readStop();
     if (timer) timer.refresh();
-    else timer = setTimeout(readBatch, batchMs);
+    else timer = setTimeout(resume, batchMs);
   };
 
   handle.onread = function (memory) {
@@ -102,8 +78,12 @@ export function readDirectly(pipe: Readable, { batchMs, read, failed }: DirectRe
       fallBack(`a read of ${length} bytes does not fit its memory`);
       return onread.call(this, memory);
     }
+    try {
+      read(Buffer.from(memory, 0, length));
+    } catch (error) {
+      failed('what was read could not be processed', error);
+    }
     if (batchMs > 0) pauseAfter(length);
-    deliver(Buffer.from(memory, 0, length));
   };
   pipe.once('close', () => clearTimeout(timer));
   return undefined;
@@ -112,18 +92,8 @@ export function readDirectly(pipe: Readable, { batchMs, read, failed }: DirectRe
 function isPipeHandle(handle: Partial<PipeHandle> | null | undefined): handle is PipeHandle {
   return (
     typeof handle?.onread === 'function' &&
-    typeof handle.fd === 'number' &&
     typeof handle.readStart === 'function' &&
     typeof handle.readStop === 'function' &&
     typeof handle.bytesRead === 'number'
   );
-}
-
-/** Reads what has arrived, without waiting. @returns 0 also at the end and after an error, which the stream finds again */
-function readArrived(fd: number, memory: Buffer): number {
-  try {
-    return readSync(fd, memory);
-  } catch {
-    return 0;
-  }
 }

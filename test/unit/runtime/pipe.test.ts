@@ -13,8 +13,6 @@ class FakePipe {
   reading = true;
   stops = 0;
   readonly handle = {
-    /** Reading it fails, like a read of a pipe in which nothing has arrived. */
-    fd: -1,
     bytesRead: 100,
     onread: (memory: ArrayBuffer | undefined): unknown =>
       this.ofStream.push(memory === undefined ? undefined : Buffer.from(memory).toString()),
