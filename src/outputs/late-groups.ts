@@ -1,7 +1,6 @@
 import { TAG_SCRIPT, TAG_VIDEO, type FlvTag } from '../media/containers/flv-tag.ts';
 import { TagGroup } from '../media/containers/tag-group.ts';
 import type { Rendition } from '../renditions/rendition.ts';
-import { atEndOfTick } from '../runtime/tick.ts';
 import { LatenessMeter } from './lateness-meter.ts';
 import { nextLateState, ON_TIME, type LateState } from './late-state.ts';
 
@@ -24,8 +23,6 @@ interface RenditionState {
   awaitsKeyFrame: boolean;
   lastGroup: TagGroup | undefined;
   lastDecision: Decision;
-  /** Forgets the last group, which would keep its media in memory until the next one. */
-  readonly forget: () => void;
 }
 
 const NOTHING: Decision = { admitted: undefined, framesDropped: 0 };
@@ -57,13 +54,18 @@ export class LateGroups {
   admit(rendition: Rendition, group: TagGroup, nowMs: number): Decision {
     let of = this.#renditions.get(rendition);
     if (!of) {
-      of = newState();
+      of = {
+        meter: new LatenessMeter(),
+        state: ON_TIME,
+        awaitsKeyFrame: false,
+        lastGroup: undefined,
+        lastDecision: NOTHING,
+      };
       this.#renditions.set(rendition, of);
     }
     if (of.lastGroup !== group) {
       of.lastGroup = group;
       of.lastDecision = this.#decide(of, rendition, group, nowMs);
-      atEndOfTick(of.forget);
     }
     return of.lastDecision;
   }
@@ -95,21 +97,6 @@ export class LateGroups {
     const admitted = kept.length === 0 ? undefined : kept.length === group.tags.length ? group : new TagGroup(kept);
     return { admitted, framesDropped };
   }
-}
-
-function newState(): RenditionState {
-  const state: RenditionState = {
-    meter: new LatenessMeter(),
-    state: ON_TIME,
-    awaitsKeyFrame: false,
-    lastGroup: undefined,
-    lastDecision: NOTHING,
-    forget: () => {
-      state.lastGroup = undefined;
-      state.lastDecision = NOTHING;
-    },
-  };
-  return state;
 }
 
 /** Metadata and sequence headers: what follows cannot be decoded without them. */

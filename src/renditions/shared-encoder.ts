@@ -20,8 +20,6 @@ const HEARTBEAT_ANSWER = 0;
 const DYING = 0xffff;
 const LINE_NUMBERS = 2 ** 16;
 
-const NOTHING: Buffer = Buffer.alloc(0);
-
 const FIRST_BYTES = 16_384;
 /** Milliseconds from the end of its input to SIGKILL. */
 const GRACE_MS = 2000;
@@ -62,7 +60,7 @@ export class SharedEncoder {
   #memory = Buffer.allocUnsafeSlow(FIRST_BYTES);
   #used = 0;
   /** The beginning of a frame whose end has not been read yet. */
-  #rest = NOTHING;
+  #rest: Buffer = Buffer.alloc(0);
 
   constructor(options: SharedEncoderOptions) {
     this.#options = options;
@@ -172,8 +170,7 @@ export class SharedEncoder {
       else this.#lines.get(line)?.emit('frame', bytes.subarray(start, end));
       at = end;
     }
-    // An empty view would keep the memory that was read.
-    this.#rest = at < bytes.length ? bytes.subarray(at) : NOTHING;
+    this.#rest = bytes.subarray(at);
   }
 
   #answered(): void {
