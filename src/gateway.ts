@@ -1,11 +1,12 @@
 import packageJson from '../package.json' with { type: 'json' };
-import { createAuthorizer } from './access/create-authorizer.ts';
+import { createAuthorizer, createWcsHooks } from './access/create-authorizer.ts';
 import { GatewayHooks } from './hooks/gateway-hooks.ts';
 import { HttpApp, type HttpPorts } from './api/app.ts';
 import { headerCredentials, requireAction } from './api/authorize.ts';
 import { consoleRoutes } from './api/console-routes.ts';
 import { whepRoutes } from './api/whep/whep-routes.ts';
 import { whipRoutes } from './api/whip/whip-routes.ts';
+import { PushOrderSchema, streamName } from './api/wcs/schemas.ts';
 import type { Settings } from './config/schema.ts';
 import { EmbeddedRtmpServer } from './embedded/embedded-rtmp-server.ts';
 import { GatewayError } from './errors.ts';
@@ -181,6 +182,10 @@ async function assemble(
   const hooks = await GatewayHooks.create({ settings, store: state.store, metrics, version, logger });
   // Closes after the streams and the pushes, whose ends are events.
   opened(hooks);
+  const wcsHooks = createWcsHooks(settings, logger);
+  const authorizer = createAuthorizer(settings, logger, { schemas: { streamName, push: PushOrderSchema }, wcsHooks });
+  // The same for the application servers that decide about them.
+  opened({ close: () => authorizer.close() });
   const transponders = await createTransponders(settings, {
     registry,
     encoders,
@@ -202,7 +207,6 @@ async function assemble(
 
   hooks.observe(registry, transponders);
 
-  const authorizer = createAuthorizer(settings, logger);
   if (settings.allow_anonymous)
     logger.warn(
       'allow_anonymous=true: everybody who reaches the gateway may publish, play, push to every allowed destination, and control all pushes',
@@ -234,6 +238,15 @@ async function assemble(
     learnFrameSize: (stream) => learnFrameSize(stream, encoders, keyFrames),
   });
   const sessions = new ClientSessions();
+  if (wcsHooks) {
+    wcsHooks.observe(sessions);
+    metrics.gauge('gateway_wcs_hooks_queue', 'Notifications that wait for wcs_hooks_url.', () => wcsHooks.queued);
+    metrics.total(
+      'gateway_wcs_hooks_dropped_total',
+      'Notifications that were dropped because too many waited for wcs_hooks_url.',
+      () => wcsHooks.dropped,
+    );
+  }
   const signalling = {
     publications,
     sessions,
@@ -244,6 +257,7 @@ async function assemble(
     version,
     allowOrigin: createOriginCheck(settings),
     takeSnapshot: (stream: LiveStream) => snapshots.take(stream),
+    dataReceiver: wcsHooks,
   };
   const ws = await WcsServer.create({ ...signalling, host: settings.listen_ip, port: settings['ws.port'] });
   opened(ws);

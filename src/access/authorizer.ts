@@ -24,6 +24,16 @@ export interface Credentials {
   readonly userAgent?: string | undefined;
   /** The parameters of the URL. */
   readonly query?: Readonly<Record<string, unknown>> | undefined;
+  /** A WebSocket connection that asks to be accepted. */
+  readonly connection?: ConnectionRequest | undefined;
+  /** The principal of the WebSocket connection over which a credential for one stream is presented. */
+  readonly connectedAs?: Principal | undefined;
+}
+
+export interface ConnectionRequest {
+  readonly sessionId: string;
+  /** The client's `connection`, as it was sent. */
+  readonly fields: Readonly<Record<string, unknown>>;
 }
 
 /** Who a client is and what it may do, as the provider that recognised it knows it. */
@@ -39,6 +49,8 @@ export interface Principal {
   readonly maxDurationS?: number | undefined;
   /** When the credential expires, in milliseconds since 1970. */
   readonly expiresAt?: number | undefined;
+  /** Fields of the client's `connection` as the application server has changed them. The client gets them back. */
+  readonly connection?: Readonly<Record<string, unknown>> | undefined;
 }
 
 /** What an action concerns. */
@@ -46,12 +58,40 @@ export interface Resource {
   readonly stream?: string | undefined;
   /** Where a push goes. */
   readonly destination?: Pick<Destination, 'host' | 'redacted'> | undefined;
+  /** The request of a publisher or player that starts now. Without it, the question is about one that exists, or about none. */
+  readonly request?: StreamRequest | undefined;
+}
+
+/** The request of a publisher or player, for providers that pass it on. */
+export interface StreamRequest {
+  readonly sessionId: string;
+  readonly mediaSessionId: string;
+  readonly appKey: string;
+  readonly mediaProvider: string;
+  readonly hasAudio: boolean;
+  readonly hasVideo: boolean;
+  readonly offerSdp: string;
+  /** Kilobits per second; 0 for no request. */
+  readonly bitrate: number;
+  /** What the page has set. */
+  readonly custom?: unknown;
+}
+
+/** A push that the application server asks for along with a publication: the body of `/push/startup` without `streamName`. */
+export interface PushOrder {
+  readonly rtmpUrl: string;
 }
 
 /** The conditions under which an action is allowed. */
 export interface Grant {
-  /** When a publication must end, in milliseconds since 1970. */
+  /** When a publication or a player must end, in milliseconds since 1970. */
   readonly endsAt?: number | undefined;
+  /** The stream that is published or played instead of the one that the client has asked for. */
+  readonly streamName?: string | undefined;
+  /** Started with the publication. */
+  readonly pushes?: readonly PushOrder[] | undefined;
+  /** To be called once, when the stream that was published with this grant has ended. */
+  readonly release?: (() => void) | undefined;
 }
 
 /** Recognises one kind of credential. */
@@ -67,6 +107,8 @@ export interface AccessProvider {
    * @throws {GatewayError} FORBIDDEN, TOKEN_EXPIRED or ACCESS_UNAVAILABLE
    */
   authorize?(principal: Principal, action: Action, resource: Resource): Promise<Grant>;
+  /** Ends requests that are under way. Idempotent. */
+  close?(): Promise<void>;
 }
 
 /** Decides what a client may do. Every door asks it. */

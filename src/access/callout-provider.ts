@@ -1,17 +1,21 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { GatewayError } from '../errors.ts';
-import { boundedRequest, type BoundedAnswer } from '../net/bounded-request.ts';
+import type { BoundedAnswer } from '../net/bounded-request.ts';
 import type { DestinationPolicy } from '../net/destination-policy.ts';
 import type { Logger } from '../observe/logger.ts';
+import type { AnswerSchemas } from './answer-schemas.ts';
 import { ALL_ACTIONS, type AccessProvider, type Action, type Credentials, type Door } from './authorizer.ts';
 import type { Grant, Principal, Resource } from './authorizer.ts';
+import { Callout, calloutFailure, parseAnswer, visibleReason } from './callout.ts';
 
-export interface CalloutOptions {
+export interface CalloutProviderOptions {
   readonly url: string;
   readonly timeoutMs: number;
   /** Decides which addresses of the host may be connected to. */
   readonly policy: DestinationPolicy;
+  /** Without them an answer may not have `rename` and `pushes`. */
+  readonly schemas?: AnswerSchemas | undefined;
   readonly logger: Logger;
 }
 
@@ -20,15 +24,9 @@ const MAX_ANSWER_BYTES = 64 * 1024;
 /** Decisions that are cached, and the longest time for one. */
 const MAX_CACHED = 10_000;
 const MAX_CACHE_MS = 3_600_000;
-/** Characters of a `reason` that are shown to the client. */
-const MAX_REASON_LENGTH = 200;
+/** Pushes of an answer. Further ones can be started by REST. */
+const MAX_PUSHES = 32;
 
-const AllowSchema = z.object({
-  id: z.string().max(256).optional(),
-  maxDuration: z.number().positive().max(31_536_000).optional(),
-  rename: z.unknown().optional(),
-  pushes: z.unknown().optional(),
-});
 const DenySchema = z.object({ reason: z.string() });
 
 /** The names of the doors in the body of a callout. */
@@ -42,17 +40,21 @@ const PROTOCOLS: Readonly<Record<Door, string>> = {
   metrics: 'rest',
 };
 
-type Decision =
-  { readonly id?: string | undefined; readonly maxDurationS?: number | undefined } | { readonly refusal: GatewayError };
+type Allowed = z.output<ReturnType<typeof answerSchema>>;
+type Decision = Allowed | { readonly refusal: GatewayError };
 
 /** `auth_url`: asks an application server about each action. It decides about every client, also those without a credential. */
 export class CalloutProvider implements AccessProvider {
-  readonly #options: CalloutOptions;
+  readonly #options: CalloutProviderOptions;
+  readonly #callout: Callout;
+  readonly #answerSchema: ReturnType<typeof answerSchema>;
   readonly #credentials = new WeakMap<Principal, Credentials>();
   readonly #cache = new Map<string, { readonly decision: Decision; readonly until: number }>();
 
-  constructor(options: CalloutOptions) {
+  constructor(options: CalloutProviderOptions) {
     this.#options = options;
+    this.#callout = new Callout({ ...options, maxBytes: MAX_ANSWER_BYTES });
+    this.#answerSchema = answerSchema(options.schemas);
   }
 
   async identify(credentials: Credentials): Promise<Principal> {
@@ -77,9 +79,17 @@ export class CalloutProvider implements AccessProvider {
     });
     const decision = await this.#decide(body);
     if ('refusal' in decision) throw decision.refusal;
-    const { id, maxDurationS } = decision;
+    const { id, maxDuration, rename, pushes } = decision;
     this.#options.logger.debug({ action, streamName: stream, principal: id ?? principal.id }, 'allowed by auth_url');
-    return maxDurationS === undefined ? {} : { endsAt: Date.now() + maxDurationS * 1000 };
+    return {
+      ...(maxDuration !== undefined && { endsAt: Date.now() + maxDuration * 1000 }),
+      ...(action === 'publish' && rename !== undefined && { streamName: rename }),
+      ...(action === 'publish' && pushes !== undefined && { pushes }),
+    };
+  }
+
+  async close(): Promise<void> {
+    this.#callout.close();
   }
 
   async #decide(body: string): Promise<Decision> {
@@ -88,7 +98,7 @@ export class CalloutProvider implements AccessProvider {
     if (cached && cached.until > Date.now()) return cached.decision;
     this.#cache.delete(key);
     const answer = await this.#ask(body);
-    const decision = decisionOf(answer);
+    const decision = this.#decisionOf(answer);
     const ageMs = maxAgeMs(answer.headers['cache-control']);
     if (ageMs > 0) {
       if (this.#cache.size >= MAX_CACHED) this.#cache.delete(this.#cache.keys().next().value!);
@@ -98,26 +108,14 @@ export class CalloutProvider implements AccessProvider {
   }
 
   async #ask(body: string): Promise<BoundedAnswer> {
-    const { timeoutMs, policy, logger } = this.#options;
+    const { logger } = this.#options;
     const url = new URL(this.#options.url);
     try {
-      const host = url.hostname.replace(/^\[|\]$/g, '');
-      const port = Number(url.port) || (url.protocol === 'https:' ? 443 : 80);
-      const { addresses } = await policy.resolve({ host, port });
-      const headers = { 'content-type': 'application/json', accept: 'application/json' };
-      const answer = await boundedRequest({
-        url,
-        method: 'POST',
-        headers: { ...headers, 'content-length': String(Buffer.byteLength(body)) },
-        body,
-        timeoutMs,
-        maxBytes: MAX_ANSWER_BYTES,
-        addresses,
-      });
+      const answer = await this.#callout.post(url, body);
       if (!isDecision(answer)) throw new Error(`status ${answer.status}`);
       return answer;
     } catch (error) {
-      logger.error({ host: url.host, reason: reasonOf(error) }, 'auth_url does not decide: access denied');
+      logger.error({ host: url.host, reason: calloutFailure(error) }, 'auth_url does not decide: access denied');
       throw new GatewayError(
         'ACCESS_UNAVAILABLE',
         'The application server (auth_url) does not answer, so access is denied. Try again later.',
@@ -125,46 +123,39 @@ export class CalloutProvider implements AccessProvider {
       );
     }
   }
+
+  #decisionOf({ status, body }: BoundedAnswer): Decision {
+    const json = parseAnswer(body);
+    if (status >= 400) {
+      const { data } = DenySchema.safeParse(json);
+      const reason = data ? visibleReason(data.reason) : 'it gives no reason';
+      return { refusal: new GatewayError('FORBIDDEN', `The application server denies access: ${reason}`) };
+    }
+    const answer = this.#answerSchema.safeParse(json ?? {});
+    if (answer.success) return answer.data;
+    const { path, message } = answer.error.issues[0]!;
+    const field = path.map(String).join('.');
+    this.#options.logger.error({ field, reason: message }, 'the answer of auth_url is not valid: access denied');
+    return {
+      refusal: new GatewayError(
+        'ACCESS_UNAVAILABLE',
+        `The answer of the application server (auth_url) is not valid${field && `: ${field}`}, so access is denied.`,
+      ),
+    };
+  }
 }
 
 const isDecision = ({ status }: BoundedAnswer): boolean =>
   (status >= 200 && status < 300) || (status >= 400 && status < 500);
 
-/** Errors of the policy are about pushes; their code says what is wrong here. */
-const reasonOf = (error: unknown): string =>
-  error instanceof GatewayError && error.code === 'DESTINATION_FORBIDDEN'
-    ? 'its host has a private address: name it in destination_allow_networks'
-    : (error as Error).message;
-
-function decisionOf({ status, body }: BoundedAnswer): Decision {
-  const json = parse(body);
-  if (status >= 400) {
-    const { data } = DenySchema.safeParse(json);
-    const reason = data ? visible(data.reason) : 'it gives no reason';
-    return { refusal: new GatewayError('FORBIDDEN', `The application server denies access: ${reason}`) };
-  }
-  const answer = AllowSchema.safeParse(json ?? {});
-  if (!answer.success) return { refusal: unusable('Its answer is not valid') };
-  const { id, maxDuration, rename, pushes } = answer.data;
-  // Ignoring them would publish under another name, or not to the servers, that the application has decided.
-  if (rename !== undefined || pushes !== undefined)
-    return { refusal: unusable('This gateway does not implement "rename" and "pushes" of its answer') };
-  return { id, maxDurationS: maxDuration };
-}
-
-const unusable = (what: string): GatewayError =>
-  new GatewayError('ACCESS_UNAVAILABLE', `${what} (auth_url), so access is denied.`);
-
-function parse(text: string): unknown {
-  try {
-    return text === '' ? undefined : (JSON.parse(text) as unknown);
-  } catch {
-    return undefined;
-  }
-}
-
-/** Control characters would break log lines. */
-const visible = (text: string): string => text.replace(/\p{Cc}/gu, ' ').slice(0, MAX_REASON_LENGTH);
+/** Unknown fields are ignored, but for those that would publish under another name, or not to the servers, that the application has decided. */
+const answerSchema = (schemas: AnswerSchemas | undefined) =>
+  z.object({
+    id: z.string().max(256).optional(),
+    maxDuration: z.number().positive().max(31_536_000).optional(),
+    rename: schemas ? schemas.streamName.optional() : z.undefined().optional(),
+    pushes: schemas ? z.array(schemas.push).max(MAX_PUSHES).optional() : z.undefined().optional(),
+  });
 
 /** RFC 9111; 0 without a usable max-age. */
 function maxAgeMs(header: string | undefined): number {

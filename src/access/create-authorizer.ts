@@ -1,43 +1,90 @@
+import { isIPv6 } from 'node:net';
+import { hostname } from 'node:os';
 import type { Settings } from '../config/schema.ts';
 import { hasAccessProvider } from '../config/access-providers.ts';
 import { DestinationPolicy } from '../net/destination-policy.ts';
 import { Secret } from '../net/secret.ts';
 import type { Logger } from '../observe/logger.ts';
-import type { AccessProvider, Authorizer } from './authorizer.ts';
+import type { AnswerSchemas } from './answer-schemas.ts';
+import type { AccessProvider, Door } from './authorizer.ts';
 import { CalloutProvider } from './callout-provider.ts';
 import { JwtProvider, type JwtKeys } from './jwt-provider.ts';
 import { LoopbackProvider, OpenMonitoringProvider, OpenProvider } from './open-access.ts';
 import { ProviderChain } from './provider-chain.ts';
+import { RoundTripProvider } from './round-trip-provider.ts';
 import { StaticKeyProvider } from './static-key.ts';
+import { WcsHookProvider } from './wcs-hooks/wcs-hook-provider.ts';
+import { WcsHooks } from './wcs-hooks/wcs-hooks.ts';
+
+export interface AuthorizerOptions {
+  /** Without them, application servers may not rename streams and start pushes. */
+  readonly schemas?: AnswerSchemas;
+  /** Default: those of the settings. */
+  readonly wcsHooks?: WcsHooks | undefined;
+}
 
 /**
  * The providers that the settings ask for, in the order in which they are asked.
  *
  * @throws {GatewayError} SETTINGS_INVALID if a key file cannot be used
  */
-export function createAuthorizer(settings: Settings, logger: Logger): Authorizer {
+export function createAuthorizer(settings: Settings, logger: Logger, options: AuthorizerOptions = {}): ProviderChain {
   const providers = hasAccessProvider(settings)
-    ? configuredProviders(settings, logger)
+    ? configuredProviders(settings, logger, options)
     : [settings.allow_anonymous ? new OpenProvider() : new LoopbackProvider()];
   return new ProviderChain([new OpenMonitoringProvider(), ...providers]);
 }
 
-function configuredProviders(settings: Settings, logger: Logger): AccessProvider[] {
+/** The hooks of `wcs_hooks_url`, if it is set. */
+export function createWcsHooks(settings: Settings, logger: Logger): WcsHooks | undefined {
+  const { wcs_hooks_url: url, wcs_hooks_key: key, wcs_hooks_timeout_ms: timeoutMs } = settings;
+  if (!url) return undefined;
+  return new WcsHooks({
+    url,
+    key: secretOf(key),
+    timeoutMs,
+    policy: calloutPolicy(settings),
+    nodeId: hostname(),
+    logger,
+  });
+}
+
+function configuredProviders(settings: Settings, logger: Logger, options: AuthorizerOptions): AccessProvider[] {
+  const { schemas, wcsHooks = createWcsHooks(settings, logger) } = options;
   const providers: AccessProvider[] = [
     new StaticKeyProvider({ all: secretOf(settings.rest_api_key), read: secretOf(settings.rest_api_read_key) }),
   ];
   const keys = jwtKeys(settings);
   if (keys) providers.push(JwtProvider.create({ keys, issuer: settings.jwt_issuer, audience: settings.jwt_audience }));
+  if (wcsHooks) {
+    // Red5 Pro's clients belong to its round trip, where there is one.
+    const doors: readonly Door[] = settings.roundtrip_host ? ['wcs', 'whip', 'whep'] : ['wcs', 'whip', 'whep', 'red5'];
+    providers.push(new WcsHookProvider({ hooks: wcsHooks, doors, schemas }));
+  }
+  if (settings.roundtrip_host) providers.push(roundTrip(settings, logger));
   if (settings.auth_url)
     providers.push(
       new CalloutProvider({
         url: settings.auth_url,
         timeoutMs: settings.auth_timeout_ms,
         policy: calloutPolicy(settings),
+        schemas,
         logger,
       }),
     );
   return providers;
+}
+
+function roundTrip(settings: Settings, logger: Logger): RoundTripProvider {
+  const { roundtrip_host: host, roundtrip_port: port, roundtrip_protocol: protocol } = settings;
+  const base = `${protocol}://${isIPv6(host) ? `[${host}]` : host}:${port}`;
+  return new RoundTripProvider({
+    validateUrl: new URL(base + settings.roundtrip_validate_endpoint),
+    invalidateUrl: new URL(base + settings.roundtrip_invalidate_endpoint),
+    timeoutMs: settings.auth_timeout_ms,
+    policy: calloutPolicy(settings),
+    logger,
+  });
 }
 
 function jwtKeys(settings: Settings): JwtKeys | undefined {

@@ -33,6 +33,11 @@ export class ProviderChain implements Authorizer {
     const { expiresAt } = principal;
     const grant = await this.#origins.get(principal)?.authorize?.(principal, action, resource);
     const ends = [expiresAt, grant?.endsAt].filter((time) => time !== undefined);
-    return ends.length > 0 ? { endsAt: Math.min(...ends) } : {};
+    return { ...grant, ...(ends.length > 0 && { endsAt: Math.min(...ends) }) };
+  }
+
+  /** Idempotent. */
+  async close(): Promise<void> {
+    await Promise.all(this.#providers.map(async (provider) => provider.close?.()));
   }
 }

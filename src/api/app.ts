@@ -21,6 +21,7 @@ import { answerBrokenRequest } from './broken-request.ts';
 import { pathOf, replyWithError } from './error-reply.ts';
 import { parseJson } from './json-body.ts';
 import { documentRoutes } from './openapi/document-routes.ts';
+import { renewalRoutes } from './ops/renewal-routes.ts';
 import { inspectionRoutes, monitoringRoutes, type OperationSources } from './ops/ops-routes.ts';
 import { red5Routes } from './red5/red5-routes.ts';
 import { collectRoutes } from './route-table.ts';
@@ -203,9 +204,12 @@ async function createListener(options: ListenerOptions, certificate?: Certificat
     unsupportedRoutes,
   );
   await app.register(wcs, { prefix: '/rest-api' });
-  await app.register(guarded(accessTokenCredentials, inspectionRoutes(sources), red5Routes(options)), {
-    prefix: '/api/v1',
-  });
+  await app.register(
+    guarded(accessTokenCredentials, inspectionRoutes(sources), renewalRoutes(options), red5Routes(options)),
+    {
+      prefix: '/api/v1',
+    },
+  );
   await app.register(async (scope) => {
     guardRoutes(scope, authorizer, 'metrics');
     await scope.register(monitoringRoutes(sources));

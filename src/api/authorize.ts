@@ -1,8 +1,7 @@
 import type { FastifyCorsOptions } from '@fastify/cors';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import type { Action, Authorizer, Credentials, Door, Grant, Principal, Resource } from '../access/authorizer.ts';
+import type { Action, Authorizer, Credentials, Door, Principal, Resource } from '../access/authorizer.ts';
 import { checkRights, forbidden } from '../access/rights.ts';
-import { GatewayError } from '../errors.ts';
 import { Secret } from '../net/secret.ts';
 
 declare module 'fastify' {
@@ -23,7 +22,6 @@ export type CredentialReader = (request: FastifyRequest, door: Door) => Credenti
 export type AccessHook = (request: FastifyRequest) => Promise<void>;
 
 const principals = new WeakMap<FastifyRequest, Principal>();
-const grants = new WeakMap<FastifyRequest, Grant>();
 
 /** Reads from a request what its action concerns. */
 export type ResourceReader = (request: FastifyRequest) => Resource;
@@ -79,7 +77,20 @@ export function requireAction(
 ): AccessHook {
   return async (request) => {
     await identify(authorizer, door, request, readCredentials);
-    grants.set(request, await authorizer.authorize(principalOf(request), action, readResource(request)));
+    await authorizer.authorize(principalOf(request), action, readResource(request));
+  };
+}
+
+/** An `onRequest` hook for a route whose handler authorises the action: identifies the client and checks its own rights. */
+export function requireRights(
+  authorizer: Authorizer,
+  door: Door,
+  action: Action,
+  readCredentials: CredentialReader = headerCredentials,
+): AccessHook {
+  return async (request) => {
+    await identify(authorizer, door, request, readCredentials);
+    checkRights(principalOf(request), action, streamInPath(request));
   };
 }
 
@@ -125,24 +136,6 @@ export async function requireAllStreams(request: FastifyRequest): Promise<void> 
   if (principalOf(request).streams && action !== 'identify')
     throw forbidden(action, 'they are limited to certain streams, and this concerns clients of any stream');
 }
-
-/** Whether the client may do this with the stream. */
-export async function mayAccess(
-  authorizer: Authorizer,
-  request: FastifyRequest,
-  action: Action,
-  stream: string,
-): Promise<boolean> {
-  try {
-    await authorizer.authorize(principalOf(request), action, { stream });
-    return true;
-  } catch (error) {
-    if (error instanceof GatewayError && error.code === 'FORBIDDEN') return false;
-    throw error;
-  }
-}
-/** The conditions under which a guard has allowed the action. */
-export const grantOf = (request: FastifyRequest): Grant => grants.get(request) ?? {};
 
 async function identify(
   authorizer: Authorizer,

@@ -7,6 +7,8 @@ export const ACCESS_PROVIDERS = [
   'jwt_secret',
   'jwt_public_key',
   'jwt_jwks_url',
+  'wcs_hooks_url',
+  'roundtrip_host',
   'auth_url',
 ] as const;
 

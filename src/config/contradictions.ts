@@ -19,7 +19,7 @@ export function findContradictions(settings: Settings): Contradiction[] {
   if (!isLoopback(settings.listen_ip) && !isGuarded && !settings.allow_anonymous)
     add(
       'listen_ip',
-      'lets other machines use REST and the WebSocket without a key. Set rest_api_key (a key for REST and the WebSocket), jwt_secret, jwt_public_key or jwt_jwks_url (tokens), or auth_url (your application decides), or allow_anonymous=true if everybody may control the gateway, or listen on 127.0.0.1.',
+      'lets other machines use REST and the WebSocket without a key. Set rest_api_key (a key for REST and the WebSocket), jwt_secret, jwt_public_key or jwt_jwks_url (tokens), or auth_url, wcs_hooks_url or roundtrip_host (your application decides), or allow_anonymous=true if everybody may control the gateway, or listen on 127.0.0.1.',
     );
   if (isGuarded && settings.allow_anonymous)
     add(
@@ -28,6 +28,8 @@ export function findContradictions(settings: Settings): Contradiction[] {
     );
   const tokenKeys = configured.filter((key) => key.startsWith('jwt_'));
   if (tokenKeys.length > 1) add(tokenKeys[1]!, `contradicts ${tokenKeys[0]}. Tokens are checked with one of the two.`);
+  if (settings.wcs_hooks_key !== '' && settings.wcs_hooks_url === '')
+    add('wcs_hooks_key', 'signs the requests to wcs_hooks_url: set that too.');
   if (settings.cors_origins.includes('*') && !isGuarded && !isLoopback(settings.listen_ip))
     add('cors_origins', 'of * lets every web page control the gateway. Name the origins, or set rest_api_key.');
   if ((settings.tls_cert === '') !== (settings.tls_key === ''))

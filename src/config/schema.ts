@@ -38,6 +38,8 @@ export const SECRET_SETTINGS: ReadonlySet<string> = new Set<SettingKey>([
   'rest_api_read_key',
   'jwt_secret',
   'auth_url',
+  'wcs_hooks_url',
+  'wcs_hooks_key',
   'state_key',
   'webhook_secret',
   'webhook_urls',

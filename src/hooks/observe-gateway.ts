@@ -49,6 +49,8 @@ export interface ObservedPush {
 export interface ObservedPushes {
   onStart(listener: (push: ObservedPush) => void): unknown;
   onChange(listener: (push: ObservedPush) => void): unknown;
+  /** Pushes that were requested with a publication and never started. */
+  onRefused(listener: (push: ObservedPush) => void): unknown;
 }
 
 export type Publish = (event: GatewayEvent) => void;
@@ -96,6 +98,7 @@ export function observePushes(pushes: ObservedPushes, publish: Publish): void {
   };
   pushes.onStart(observe);
   pushes.onChange(observe);
+  pushes.onRefused((push) => publish(eventOfPush(push)));
 }
 
 function eventOfPush(push: ObservedPush): GatewayEvent {

@@ -14,6 +14,8 @@ export interface BoundedRequest {
   readonly maxBytes: number;
   /** The addresses to connect to, checked by the caller. Default: those that the host resolves to. */
   readonly addresses?: readonly string[];
+  /** Ends the request. */
+  readonly signal?: AbortSignal;
 }
 
 export interface BoundedAnswer {
@@ -25,7 +27,8 @@ export interface BoundedAnswer {
 /** One HTTP request to a server that is not trusted with time or memory. Redirects are not followed: they are answers like others. */
 export async function boundedRequest(options: BoundedRequest): Promise<BoundedAnswer> {
   const { url, method = 'GET', headers, body, timeoutMs, addresses } = options;
-  const signal = AbortSignal.timeout(timeoutMs);
+  const timeout = AbortSignal.timeout(timeoutMs);
+  const signal = options.signal ? AbortSignal.any([timeout, options.signal]) : timeout;
   const request = (url.protocol === 'https:' ? httpsRequest : httpRequest)(url, {
     method,
     agent: false,

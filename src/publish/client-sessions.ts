@@ -1,3 +1,5 @@
+import { EventEmitter } from 'node:events';
+
 /** How a client's media reaches the gateway. */
 export type MediaProvider = 'WebRTC' | 'WHIP' | 'WHEP';
 
@@ -29,8 +31,14 @@ export interface StreamSession {
   readonly maxBitrate: number;
   readonly clientAddress: string;
   readonly createdAt: Date;
+  /** What the page has set. */
+  readonly custom?: unknown;
+  /** Who the client is. Known once it has been authorised. */
+  readonly principalId?: string | undefined;
   /** Whether media flows. */
   readonly active: boolean;
+  /** The right to publish or play ends then (milliseconds since 1970), and not when it would have ended before. */
+  renew?(endsAt: number | undefined): void;
   /** Ends the session; the client learns `info`. Idempotent. */
   terminate(info: string): void;
 }
@@ -45,13 +53,54 @@ export interface ClientConnection {
   readonly mediaProviders: readonly string[];
   readonly clientAddress: string;
   readonly createdAt: Date;
-  sendData(data: { readonly operationId?: string | number | undefined; readonly payload: unknown }): void;
+  /** Who the client is. */
+  readonly principal?: object;
+  sendData(data: ClientData): void;
   /** Ends the streams of the connection, which learn `info`, then the connection. Idempotent. */
   terminate(info: string): void;
 }
 
+/** A publisher or player, or the request of one that was refused. */
+export type StreamSubject = Pick<
+  StreamSession,
+  | 'mediaSessionId'
+  | 'sessionId'
+  | 'name'
+  | 'published'
+  | 'mediaProvider'
+  | 'appKey'
+  | 'hasAudio'
+  | 'hasVideo'
+  | 'offerSdp'
+  | 'bitrate'
+  | 'custom'
+>;
+
+/** WCS's states of a publisher or player. */
+export interface StreamSessionStatus {
+  readonly status: 'PUBLISHING' | 'PLAYING' | 'UNPUBLISHED' | 'STOPPED' | 'FAILED';
+  /** Why it has ended. */
+  readonly info?: string;
+  /** Whether the client has asked for the end. */
+  readonly requested?: boolean;
+}
+
+export interface ClientData {
+  readonly operationId?: string | number | undefined;
+  readonly payload: unknown;
+}
+
+export interface ClientSessionsEvents {
+  connected: [connection: ClientConnection];
+  disconnected: [connection: ClientConnection];
+  /** A publisher or player has a new status, or was refused. */
+  stream: [session: StreamSubject, status: StreamSessionStatus];
+  /** The application server sends data to a client. */
+  data: [connection: ClientConnection, data: ClientData];
+}
+
 /** The publishers, players and WebSocket connections of all doors. Doors add theirs; REST lists and ends them. */
-export class ClientSessions {
+export class ClientSessions extends EventEmitter<ClientSessionsEvents> {
   readonly #streams = new Set<StreamSession>();
   readonly #connections = new Set<ClientConnection>();
 
@@ -72,6 +121,9 @@ export class ClientSessions {
   /** @returns the function that removes it; idempotent */
   addConnection(connection: ClientConnection): () => void {
     this.#connections.add(connection);
-    return () => void this.#connections.delete(connection);
+    this.emit('connected', connection);
+    return () => {
+      if (this.#connections.delete(connection)) this.emit('disconnected', connection);
+    };
   }
 }

@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { GatewayError } from '../errors.ts';
 import type { Logger } from '../observe/logger.ts';
+import { Deadline } from './deadline.ts';
 import type { FrameSize, LiveStream, Playback, StreamMessage } from '../streams/live-stream.ts';
 
 export interface PlayRequest {
@@ -11,6 +12,8 @@ export interface PlayRequest {
   readonly tcpOnly?: boolean;
   /** Reports the size of the frames by `resized`. */
   readonly frameSize?: boolean;
+  /** When the right to play ends, in milliseconds since 1970, if it does; the player ends then. */
+  readonly endsAt?: number | undefined;
   readonly logger: Logger;
 }
 
@@ -32,13 +35,14 @@ export class Player extends EventEmitter<PlayerEvents> {
   readonly answerSdp: string;
   readonly streamName: string;
   /**
-   * Resolves at the end: STREAM_STOPPED when the publisher has stopped or was lost, undefined after {@link
-   * Player.close}.
+   * Resolves at the end: STREAM_STOPPED when the publisher has stopped or was lost, TOKEN_EXPIRED when the right to play has ended,
+   * undefined after {@link Player.close}.
    */
   readonly ended: Promise<GatewayError | undefined>;
   readonly #resolveEnd: (reason: GatewayError | undefined) => void;
   readonly #stream: LiveStream;
   readonly #playback: Playback;
+  #deadline: Deadline | undefined;
   #connected = false;
   #over = false;
 
@@ -61,7 +65,7 @@ export class Player extends EventEmitter<PlayerEvents> {
   /** @throws {GatewayError} STREAM_NOT_FOUND, NOT_IMPLEMENTED, INVALID_SDP, NO_COMMON_CODECS */
   static async open(
     stream: LiveStream | undefined,
-    { offerSdp, clientAddress, tcpOnly, frameSize = false, logger }: PlayRequest,
+    { offerSdp, clientAddress, tcpOnly, frameSize = false, endsAt, logger }: PlayRequest,
     learnFrameSize?: LearnFrameSize,
   ): Promise<Player> {
     const publisher = stream?.publisher;
@@ -73,6 +77,7 @@ export class Player extends EventEmitter<PlayerEvents> {
       throw notFound();
     }
     const player = new Player(stream, playback);
+    player.renew(endsAt);
     playback.on('connected', () => {
       player.#connected = true;
       player.emit('connected');
@@ -84,6 +89,15 @@ export class Player extends EventEmitter<PlayerEvents> {
   /** Whether media flows. */
   get connected(): boolean {
     return this.#connected && !this.#over;
+  }
+
+  /** The right to play ends then (milliseconds since 1970; undefined: never), and not when it would have ended before. */
+  renew(endsAt: number | undefined): void {
+    this.#deadline?.cancel();
+    this.#deadline = undefined;
+    if (endsAt === undefined || this.#over) return;
+    const expired = new GatewayError('TOKEN_EXPIRED', 'The right to play has expired. Get a new token and play again.');
+    this.#deadline = new Deadline(endsAt, () => this.#end(expired));
   }
 
   /** The player stops. Idempotent. */
@@ -109,6 +123,7 @@ export class Player extends EventEmitter<PlayerEvents> {
   #end(reason: GatewayError | undefined): void {
     if (this.#over) return;
     this.#over = true;
+    this.#deadline?.cancel();
     this.#stream.off('lost', this.#onPublisherGone);
     this.#stream.off('ended', this.#onPublisherGone);
     this.#stream.off('message', this.#onMessage);

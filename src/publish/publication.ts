@@ -11,7 +11,7 @@ import {
   type PublicationEvent,
   type PublicationState,
 } from './publication-state.ts';
-import { Deadline } from './deadline.ts';
+import { PublishRight, type PublicationRights, type PublishGrant } from './publish-right.ts';
 import type { PushControl, PushView } from './push-control.ts';
 import { startRequestedPushes } from './requested-pushes.ts';
 import type { SourceSession } from './source-session.ts';
@@ -28,13 +28,6 @@ export interface PublicationContext {
   readonly directory: Directory;
   readonly pushes: PushControl;
   readonly admission: Admission;
-}
-
-/** What the client may do; each method throws FORBIDDEN or another {@link GatewayError} when it may not. */
-export interface PublicationRights {
-  /** @returns when the right ends, in milliseconds since 1970, if it does; the publication ends then */
-  publish(): Promise<{ readonly endsAt?: number | undefined }>;
-  push(rtmpUrl: string): Promise<unknown>;
 }
 
 export interface PublicationRequest<Session extends SourceSession> {
@@ -71,10 +64,10 @@ export interface PublicationEvents {
 
 /** The session of a publisher with the gateway, from its request to its end, whatever the door and the source. */
 export class Publication<Session extends SourceSession = SourceSession> extends EventEmitter<PublicationEvents> {
-  readonly streamName: string;
   readonly #context: PublicationContext;
   readonly #request: PublicationRequest<Session>;
-  readonly #logger: Logger;
+  #streamName: string;
+  #logger: Logger;
   readonly #negotiated = Promise.withResolvers<Session>();
   readonly #events: PublicationEvent[] = [];
   #state: PublicationState = 'reserving';
@@ -84,12 +77,12 @@ export class Publication<Session extends SourceSession = SourceSession> extends 
   #session: Session | undefined;
   #stream: LiveStream | undefined;
   #grace: NodeJS.Timeout | undefined;
-  #deadline: Deadline | undefined;
   #stopReports: (() => void) | undefined;
+  #right: PublishRight | undefined;
 
   private constructor(context: PublicationContext, request: PublicationRequest<Session>) {
     super();
-    this.streamName = request.streamName;
+    this.#streamName = request.streamName;
     this.#context = context;
     this.#request = request;
     this.#logger = request.logger.child({ streamName: request.streamName });
@@ -105,6 +98,11 @@ export class Publication<Session extends SourceSession = SourceSession> extends 
     const publication = new Publication(context, request);
     void publication.#reserve();
     return publication;
+  }
+
+  /** The requested name, or the one that the application server has chosen instead. */
+  get streamName(): string {
+    return this.#streamName;
   }
 
   get state(): PublicationState {
@@ -126,6 +124,11 @@ export class Publication<Session extends SourceSession = SourceSession> extends 
   /** The client's signalling connection has closed: holds the stream for its return. Idempotent. */
   disconnect(reason: GatewayError): void {
     this.#dispatch({ type: 'disconnected', reason });
+  }
+
+  /** The right to publish ends then (milliseconds since 1970; undefined: never), and not when it would have ended before. */
+  renew(endsAt: number | undefined): void {
+    if (this.#state !== 'ended') this.#right?.renew(endsAt);
   }
 
   /** Passes a message of the publisher on to the players of its stream. */
@@ -177,9 +180,10 @@ export class Publication<Session extends SourceSession = SourceSession> extends 
 
   async #reserve(): Promise<void> {
     const { registry, directory, admission } = this.#context;
-    const { streamName, resumeKey, rights } = this.#request;
+    const { resumeKey, rights } = this.#request;
     try {
-      this.#watchDeadline((await rights?.publish())?.endsAt);
+      this.#accept((await rights?.publish()) ?? {});
+      const streamName = this.#streamName;
       if (!registry.resumable(streamName, resumeKey)) admission.check();
       this.#lease = await directory.claim(streamName);
       this.#reservation = registry.reserve(streamName, resumeKey);
@@ -189,6 +193,18 @@ export class Publication<Session extends SourceSession = SourceSession> extends 
       return this.#dispatch({ type: 'failed', reason: toGatewayError(error) });
     }
     this.#dispatch({ type: 'reserved' });
+  }
+
+  #accept(grant: PublishGrant): void {
+    // It has been stopped meanwhile.
+    if (this.#state === 'ended') return grant.release?.();
+    const { streamName: name = this.#streamName } = grant;
+    if (name !== this.#streamName) {
+      this.#logger.info({ publishedName: name }, 'the application server has renamed the stream');
+      this.#logger = this.#request.logger.child({ streamName: name });
+      this.#streamName = name;
+    }
+    this.#right = new PublishRight(grant, () => this.#expire());
   }
 
   async #open(): Promise<void> {
@@ -230,8 +246,9 @@ export class Publication<Session extends SourceSession = SourceSession> extends 
     this.#stopReports = startRequestedPushes({
       streamName: this.streamName,
       rtmpUrls,
+      ordered: this.#right?.pushes ?? [],
       control: this.#context.pushes,
-      authorize: rights && ((rtmpUrl) => rights.push(rtmpUrl)),
+      authorize: rights && ((rtmpUrl) => rights.push(rtmpUrl, this.#streamName)),
       onView: (view) => this.emit('push', view),
       logger: this.#logger,
     });
@@ -265,12 +282,13 @@ export class Publication<Session extends SourceSession = SourceSession> extends 
     if (this.#stream) {
       this.#stream.off('ended', this.#onStreamEnded);
       this.#stream.off('published', this.#onPublished);
-      this.#keepDeadline(this.#stream);
+      this.#right?.leave(this.#stream);
     } else {
-      this.#deadline?.cancel();
+      this.#right?.giveUp();
       this.#lease?.lost.removeEventListener('abort', this.#onLeaseLost);
       this.#lease?.release();
     }
+    this.#right = undefined; // `cleanUp` can follow a second time.
     this.#session?.close();
   }
 
@@ -279,25 +297,6 @@ export class Publication<Session extends SourceSession = SourceSession> extends 
       this.#logger.info({ code: reason.code, reason: reason.message }, 'publication refused');
     this.#negotiated.reject(reason);
     this.emit('ended', { cause, reason });
-  }
-
-  /** A stream that is held goes on until the deadline, unless another publication continues it. */
-  #keepDeadline(stream: LiveStream): void {
-    const deadline = this.#deadline;
-    if (!deadline) return;
-    if (stream.endedBy || stream.publisher !== undefined) return deadline.cancel();
-    const cancel = (): void => {
-      deadline.cancel();
-      stream.off('ended', cancel);
-      stream.off('published', cancel);
-    };
-    stream.on('ended', cancel);
-    stream.on('published', cancel);
-  }
-
-  #watchDeadline(endsAt: number | undefined): void {
-    if (endsAt === undefined || this.#state === 'ended') return;
-    this.#deadline = new Deadline(endsAt, () => this.#expire());
   }
 
   /** Also ends a stream that is still held for this publication, which keeps its pushes. */

@@ -6,6 +6,11 @@ export interface PushRequest {
   readonly rtmpUrl: string;
 }
 
+/** A push with the options of `/push/startup`, which the transponders know. */
+export interface OrderedPush {
+  readonly rtmpUrl: string;
+}
+
 /** What a publishing client learns of a push. */
 export interface PushView {
   /** Empty for a push that was refused. */

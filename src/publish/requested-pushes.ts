@@ -1,14 +1,17 @@
 import { toGatewayError, type GatewayError } from '../errors.ts';
 import { parseDestination } from '../net/destination.ts';
 import type { Logger } from '../observe/logger.ts';
-import type { PushControl, PushRequest, PushView } from './push-control.ts';
+import type { OrderedPush, PushControl, PushRequest, PushView } from './push-control.ts';
 
 export interface RequestedPushesOptions {
   readonly streamName: string;
+  /** Requested by the client. */
   readonly rtmpUrls: readonly string[];
+  /** Ordered by the application server, whose order is the right to them. */
+  readonly ordered?: readonly OrderedPush[];
   readonly control: PushControl;
   /** @throws {GatewayError} FORBIDDEN when the client may not push there */
-  readonly authorize?: (rtmpUrl: string) => Promise<unknown>;
+  readonly authorize?: ((rtmpUrl: string) => Promise<unknown>) | undefined;
   /** Called for every change of a push of the stream, and for each requested push that is refused. */
   readonly onView: (view: PushView) => void;
   readonly logger: Logger;
@@ -21,7 +24,7 @@ export interface RequestedPushesOptions {
  * @returns the function that ends the reports; the pushes go on
  */
 export function startRequestedPushes(options: RequestedPushesOptions): () => void {
-  const { streamName, rtmpUrls, control, onView } = options;
+  const { streamName, rtmpUrls, ordered = [], control, onView } = options;
   let reporting = true;
   const report = (view: PushView): void => {
     if (reporting) onView(view);
@@ -29,7 +32,9 @@ export function startRequestedPushes(options: RequestedPushesOptions): () => voi
   const stopListening = control.onChange((view) => {
     if (view.sourceStreamName === streamName) report(view);
   });
-  for (const rtmpUrl of rtmpUrls) void start({ streamName, rtmpUrl }, options, report);
+  for (const push of ordered) void start({ ...push, streamName }, { ...options, authorize: undefined }, report);
+  for (const rtmpUrl of rtmpUrls)
+    if (!ordered.some((push) => push.rtmpUrl === rtmpUrl)) void start({ streamName, rtmpUrl }, options, report);
   return () => {
     reporting = false;
     stopListening();

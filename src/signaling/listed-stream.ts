@@ -4,17 +4,26 @@ import type { WcsSession } from './wcs-session.ts';
 
 interface Parts {
   readonly published: boolean;
+  /** Of the stream, which the application server may have changed. */
+  readonly name: () => string;
+  readonly principalId: () => string | undefined;
+  readonly renew: (endsAt: number | undefined) => void;
   readonly isActive: () => boolean;
   readonly terminate: (info: string) => void;
 }
 
 /** A stream of a page as REST shows it. */
 export function listed(session: WcsSession, request: PlayStream, parts: Parts): StreamSession {
-  const { mediaSessionId, name, hasAudio, hasVideo, transport, sdp, bitrate, minBitrate, maxBitrate } = request;
+  const { mediaSessionId, hasAudio, hasVideo, transport, sdp, bitrate, minBitrate, maxBitrate, custom } = request;
   return {
     mediaSessionId,
     sessionId: session.id,
-    name,
+    get name() {
+      return parts.name();
+    },
+    get principalId() {
+      return parts.principalId();
+    },
     published: parts.published,
     mediaProvider: 'WebRTC',
     appKey: session.appKey,
@@ -28,9 +37,11 @@ export function listed(session: WcsSession, request: PlayStream, parts: Parts): 
     maxBitrate,
     clientAddress: session.clientAddress,
     createdAt: new Date(),
+    ...(custom !== undefined && { custom }),
     get active() {
       return parts.isActive();
     },
+    renew: parts.renew,
     terminate: parts.terminate,
   };
 }

@@ -1,5 +1,6 @@
 import { EventEmitter } from 'node:events';
 import { toGatewayError, type GatewayError } from '../errors.ts';
+import type { StreamSession } from '../publish/client-sessions.ts';
 import type { Player } from '../publish/player.ts';
 import type { FrameSize } from '../streams/live-stream.ts';
 import { customToken } from './auth-token.ts';
@@ -16,7 +17,10 @@ export interface PlayedStreamEvents {
 export class PlayedStream extends EventEmitter<PlayedStreamEvents> {
   readonly #session: WcsSession;
   readonly #request: PlayStream;
+  readonly #listed: StreamSession;
   readonly #unlist: () => void;
+  #principalId: string | undefined;
+  #streamName: string;
   #player: Player | undefined;
   #over = false;
 
@@ -25,13 +29,16 @@ export class PlayedStream extends EventEmitter<PlayedStreamEvents> {
     super();
     this.#session = session;
     this.#request = request;
-    this.#unlist = session.context.sessions.addStream(
-      listed(session, request, {
-        published: false,
-        isActive: () => this.#player?.connected ?? false,
-        terminate: (info) => this.terminate(info),
-      }),
-    );
+    this.#streamName = request.name;
+    this.#listed = listed(session, request, {
+      published: false,
+      name: () => this.#streamName,
+      principalId: () => this.#principalId,
+      isActive: () => this.#player?.connected ?? false,
+      renew: (endsAt) => this.#player?.renew(endsAt),
+      terminate: (info) => this.terminate(info),
+    });
+    this.#unlist = session.context.sessions.addStream(this.#listed);
     this.#open().then(
       (player) => this.#start(player),
       (error: unknown) => this.#fail(toGatewayError(error)),
@@ -40,7 +47,7 @@ export class PlayedStream extends EventEmitter<PlayedStreamEvents> {
 
   /** The page stops playing. */
   stop(): void {
-    this.#finish('STOPPED', INFO.stoppedByUser);
+    this.#finish('STOPPED', INFO.stoppedByUser, true);
   }
 
   /** The operator ends the playback. */
@@ -54,11 +61,15 @@ export class PlayedStream extends EventEmitter<PlayedStreamEvents> {
   }
 
   async #open(): Promise<Player> {
-    const { name: streamName, sdp: offerSdp, transport, hasVideo: frameSize } = this.#request;
+    const { name, sdp: offerSdp, transport, hasVideo: frameSize, custom } = this.#request;
     const { context, logger } = this.#session;
-    await this.#session.authorize('play', { stream: streamName }, customToken(this.#request.custom));
+    const resource = { stream: name, request: this.#listed };
+    const { principalId, streamName, endsAt } = await this.#session.authorize('play', resource, customToken(custom));
+    this.#principalId = principalId;
+    this.#streamName = streamName ?? name;
     return context.players.play({
-      streamName,
+      streamName: this.#streamName,
+      endsAt,
       offerSdp,
       clientAddress: this.#session.clientAddress,
       tcpOnly: transport === 'TCP',
@@ -71,11 +82,16 @@ export class PlayedStream extends EventEmitter<PlayedStreamEvents> {
     if (this.#over) return player.close();
     this.#player = player;
     const { mediaSessionId } = this.#request;
-    player.on('connected', () => this.#notify('PLAYING'));
+    player.on('connected', () => {
+      this.#session.context.sessions.emit('stream', this.#listed, { status: 'PLAYING' });
+      this.#notify('PLAYING');
+    });
     player.on('resized', (size) => this.#onResized(size));
     player.on('message', (message) => this.#session.send('notifyStreamEvent', { mediaSessionId, ...message }));
     void player.ended.then((reason) => {
-      if (reason) this.#finish('STOPPED', reason.code === 'STREAM_STOPPED' ? INFO.stoppedByPublisher : reason.message);
+      if (reason?.code === 'TOKEN_EXPIRED') this.#finish('FAILED', reason.message);
+      else if (reason)
+        this.#finish('STOPPED', reason.code === 'STREAM_STOPPED' ? INFO.stoppedByPublisher : reason.message);
     });
     this.#session.send('setRemoteSDP', mediaSessionId, player.answerSdp, true);
   }
@@ -99,11 +115,12 @@ export class PlayedStream extends EventEmitter<PlayedStreamEvents> {
     });
   }
 
-  #finish(status: StreamStatus, info: string): void {
+  #finish(status: 'STOPPED' | 'FAILED', info: string, requested = false): void {
     if (this.#over) return;
     this.#over = true;
     this.#unlist();
     this.#player?.close();
+    this.#session.context.sessions.emit('stream', this.#listed, { status, info, requested });
     this.#notify(status, info);
     this.emit('over');
   }

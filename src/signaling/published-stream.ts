@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { GatewayError, type ErrorCode } from '../errors.ts';
 import { hostOfRtmpUrl } from '../net/destination.ts';
+import type { StreamSession } from '../publish/client-sessions.ts';
 import type { PublicationEnd } from '../publish/publication.ts';
 import type { WebRtcPublication } from '../publish/publications.ts';
 import type { PushView } from '../publish/push-control.ts';
@@ -29,7 +30,9 @@ export class PublishedStream extends EventEmitter<PublishedStreamEvents> {
   readonly #session: WcsSession;
   readonly #request: PublishStream;
   readonly #publication: WebRtcPublication;
+  readonly #listed: StreamSession;
   readonly #unlist: () => void;
+  #principalId: string | undefined;
 
   /** Answers the page itself, in success and failure. */
   constructor(session: WcsSession, request: PublishStream) {
@@ -39,6 +42,15 @@ export class PublishedStream extends EventEmitter<PublishedStreamEvents> {
     const { mediaSessionId, name: streamName, rtmpUrl } = request;
     const token = customToken(request.custom);
     const logger = session.logger.child({ mediaSessionId });
+    this.#listed = listed(session, request, {
+      published: true,
+      // Publications begin asynchronously, so there is one when REST asks.
+      name: () => this.#publication.streamName,
+      principalId: () => this.#principalId,
+      isActive: () => this.#publication.state === 'live',
+      renew: (endsAt) => this.#publication.renew(endsAt),
+      terminate: (info) => this.terminate(info),
+    });
     this.#publication = session.context.publications.publish({
       streamName,
       resumeKey: session.owner,
@@ -50,19 +62,21 @@ export class PublishedStream extends EventEmitter<PublishedStreamEvents> {
       tcpOnly: request.transport === 'TCP',
       rtmpUrls: rtmpUrl ? [rtmpUrl] : [],
       rights: {
-        publish: () => session.authorize('publish', { stream: streamName }, token),
-        push: (url) => session.authorize('push', { stream: streamName, destination: hostOfRtmpUrl(url) }, token),
+        publish: async () => {
+          const { principalId, ...grant } = await session.authorize(
+            'publish',
+            { stream: streamName, request: this.#listed },
+            token,
+          );
+          this.#principalId = principalId;
+          return grant;
+        },
+        push: (url, stream) => session.authorize('push', { stream, destination: hostOfRtmpUrl(url) }, token),
       },
       graceMs: FAREWELL_MS,
       logger,
     });
-    this.#unlist = session.context.sessions.addStream(
-      listed(session, request, {
-        published: true,
-        isActive: () => this.#publication.state === 'live',
-        terminate: (info) => this.terminate(info),
-      }),
-    );
+    this.#unlist = session.context.sessions.addStream(this.#listed);
     this.#publication.negotiated.then(
       ({ answerSdp }) => session.send('setRemoteSDP', mediaSessionId, answerSdp, true),
       () => undefined, // Reported by `ended`.
@@ -93,6 +107,7 @@ export class PublishedStream extends EventEmitter<PublishedStreamEvents> {
   }
 
   #onLive(): void {
+    this.#session.context.sessions.emit('stream', this.#listed, { status: 'PUBLISHING' });
     const { hasVideo, hasAudio, record, mediaProvider, bitrate, minBitrate, maxBitrate } = this.#request;
     this.#notify('PUBLISHING', undefined, {
       hasVideo,
@@ -117,8 +132,11 @@ export class PublishedStream extends EventEmitter<PublishedStreamEvents> {
 
   #onEnded({ cause, reason }: PublicationEnd): void {
     this.#unlist();
+    const requested = cause === 'stopped' && reason.code === 'STREAM_STOPPED';
     const isRegular = cause === 'stopped' || cause === 'disconnected' || REGULAR_ENDS.includes(reason.code);
-    this.#notify(isRegular ? 'UNPUBLISHED' : 'FAILED', infoOf(reason));
+    const status = isRegular ? 'UNPUBLISHED' : 'FAILED';
+    this.#session.context.sessions.emit('stream', this.#listed, { status, info: infoOf(reason), requested });
+    this.#notify(status, infoOf(reason));
     this.emit('over');
   }
 

@@ -18,6 +18,7 @@ import type { Publications } from '../publish/publications.ts';
 import type { LiveStream } from '../streams/live-stream.ts';
 import type { StreamRegistry } from '../streams/stream-registry.ts';
 import type { OriginCheck } from './origin.ts';
+import type { DataReceiver } from './session-data.ts';
 import { WcsSession, type WcsClient } from './wcs-session.ts';
 
 /** What every session works with. */
@@ -30,6 +31,8 @@ export interface WcsContext {
   readonly logger: Logger;
   /** Encodes the current frame of the stream as JPEG. */
   readonly takeSnapshot?: (stream: LiveStream) => Promise<Buffer>;
+  /** Gets the data that pages send. Without it, data is refused. */
+  readonly dataReceiver?: DataReceiver | undefined;
   /** Which pages may connect. Without it, every page may. */
   readonly allowOrigin?: OriginCheck;
   /** Sent to clients when they connect. */

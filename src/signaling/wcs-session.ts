@@ -1,15 +1,17 @@
 import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import type { RawData, WebSocket } from 'ws';
-import type { Action, Grant, Principal, Resource } from '../access/authorizer.ts';
+import type { Action, Credentials, Grant, Principal, Resource } from '../access/authorizer.ts';
 import { ANONYMOUS } from '../access/open-access.ts';
 import { toGatewayError } from '../errors.ts';
 import { Secret } from '../net/secret.ts';
 import type { Logger } from '../observe/logger.ts';
+import type { ClientConnection } from '../publish/client-sessions.ts';
 import { credentialOf, giveToken, ownerOf } from './auth-token.ts';
 import * as messages from './messages.ts';
 import { encodeMessage, type ServerMessages } from './messages.ts';
 import { Outbox } from './outbox.ts';
+import { SessionData } from './session-data.ts';
 import { SessionSnapshots } from './session-snapshots.ts';
 import { SessionStreams } from './session-streams.ts';
 import { TokenBucket } from './token-bucket.ts';
@@ -49,6 +51,9 @@ const MAX_CONNECTION_LENGTH = 64 * 1024;
 /** Messages that may wait while the client is being identified. The SDK sends none before it has the answer. */
 const MAX_WAITING_MESSAGES = 32;
 
+/** Not UTF-8. A browser that gets it as a text message fails the connection (RFC 6455, 8.1). */
+const UNDECODABLE = Buffer.from([0xff]);
+
 /** One socket of one page: checks its messages and routes them. */
 export class WcsSession extends EventEmitter<WcsSessionEvents> {
   readonly id = randomUUID();
@@ -59,6 +64,7 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
   readonly #outbox: Outbox;
   readonly #streams: SessionStreams;
   readonly #snapshots: SessionSnapshots;
+  readonly #data: SessionData;
   readonly #bucket = new TokenBucket(RATE_LIMIT);
   readonly #ping: NodeJS.Timeout;
   readonly #connectionTimeout: NodeJS.Timeout;
@@ -83,6 +89,7 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
     );
     this.#streams = new SessionStreams(this);
     this.#snapshots = new SessionSnapshots(this, this.#outbox);
+    this.#data = new SessionData(this);
     this.#ping = setInterval(() => this.#checkAlive(), PING_INTERVAL_MS);
     this.#connectionTimeout = setTimeout(() => {
       this.logger.info('the client has not sent "connection" in time; closing its WebSocket');
@@ -116,9 +123,15 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
    * @param token of the stream, which then counts instead of the connection's
    * @throws {GatewayError} FORBIDDEN, UNAUTHORIZED, TOKEN_EXPIRED or ACCESS_UNAVAILABLE
    */
-  async authorize(action: Action, resource: Resource, token?: string): Promise<Grant> {
-    const principal = token === undefined ? this.#principal! : await this.#principalOf(token);
-    return this.context.authorizer.authorize(principal, action, resource);
+  async authorize(
+    action: Action,
+    resource: Resource,
+    token?: string,
+  ): Promise<Grant & { readonly principalId: string }> {
+    const principal =
+      token === undefined ? this.#principal! : await this.#principalOf(token, { connectedAs: this.#principal });
+    const grant = await this.context.authorizer.authorize(principal, action, resource);
+    return { ...grant, principalId: principal.id };
   }
 
   send<Name extends keyof ServerMessages>(message: Name, ...data: ServerMessages[Name]): void {
@@ -140,8 +153,8 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
   terminate(info: string): void {
     if (!this.#outbox.isOpen) return;
     this.logger.info({ info }, 'connection terminated');
-    this.#unlist?.();
     this.#streams.terminate(info);
+    this.#unlist?.();
     this.#socket.close(1000, info);
   }
 
@@ -158,9 +171,9 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
     this.#ended = true;
     clearInterval(this.#ping);
     clearTimeout(this.#connectionTimeout);
-    this.#unlist?.();
     this.logger.debug({ code }, 'WebSocket closed');
     this.#streams.disconnect();
+    this.#unlist?.();
     this.emit('closed');
   }
 
@@ -211,7 +224,7 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
       case 'snapshot':
         return this.#snapshots.request(argument);
       case 'sendData':
-        return this.#refuseData(argument);
+        return this.#data.receive(argument);
       case 'call':
         return this.#refuseCall(argument);
       default:
@@ -236,21 +249,24 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
     const { authToken } = connection;
     const token = credentialOf(connection, this.#client.token);
     try {
-      this.#principal = await this.#principalOf(token);
+      this.#principal = await this.#principalOf(token, { connection: { sessionId: this.id, fields: connection } });
     } catch (thrown) {
       const { code, message } = toGatewayError(thrown);
       this.logger.info({ code, reason: message }, 'connection refused');
       this.send('fail', { apiMethod: 'connection', status: 'FAILED', info: message });
       this.#waiting = undefined;
+      // After a proper close, the Web SDK's session gets DISCONNECTED. It gets FAILED, as with WCS, only if the connection breaks.
+      if (isWebSdk(connection)) this.#socket.send(UNDECODABLE, { binary: false });
       return this.#socket.close(1008, 'connection refused');
     }
     if (!this.#outbox.isOpen) return;
-    this.#list(connection);
-    const { id } = this.#principal;
+    this.#list(connection, this.#principal);
+    const { id, connection: changed } = this.#principal;
     this.#owner = ownerOf(id, authToken, id === ANONYMOUS ? undefined : token);
     this.send('getVersion', this.context.version);
     this.send('getUserData', {
       ...connection,
+      ...changed,
       authToken: typeof authToken === 'string' ? authToken : giveToken(this.id),
       status: 'ESTABLISHED',
     });
@@ -259,22 +275,29 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
     for (const [message, waitingArgument] of waiting) if (this.#outbox.isOpen) this.#dispatch(message, waitingArgument);
   }
 
-  #list(connection: Record<string, unknown>): void {
-    this.#unlist = this.context.sessions.addConnection({
+  #list(connection: Record<string, unknown>, principal: Principal): void {
+    const { sessions } = this.context;
+    const listed: ClientConnection = {
       sessionId: this.id,
       appKey: this.appKey,
       ...messages.ClientSchema.parse(connection),
       clientAddress: this.clientAddress,
       createdAt: new Date(),
-      sendData: (data) => this.send('OnDataEvent', data),
+      principal,
+      sendData: (data) => {
+        this.send('OnDataEvent', data);
+        sessions.emit('data', listed, data);
+      },
       terminate: (info) => this.terminate(info),
-    });
+    };
+    this.#unlist = sessions.addConnection(listed);
   }
 
-  #principalOf(token: string | undefined): Promise<Principal> {
+  #principalOf(token: string | undefined, more: Pick<Credentials, 'connection' | 'connectedAs'>): Promise<Principal> {
     return this.context.authorizer.identify({
       door: 'wcs',
       ...this.#client,
+      ...more,
       token: token === undefined ? undefined : new Secret(token),
     });
   }
@@ -287,21 +310,6 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
     this.#socket.close(1008, 'too many messages');
   }
 
-  /**
-   * The Room API and applications behind WCS use `sendData`; a receipt with FAILED makes their pages show the error.
-   */
-  #refuseData(argument: unknown): void {
-    const data = messages.SendDataSchema.safeParse(argument);
-    if (!data.success) return this.logger.debug('malformed data ignored');
-    const { operationId } = data.data;
-    const what = this.#appKey === 'roomApp' ? 'The Room API' : 'sendData';
-    this.send('DataStatusEvent', {
-      operationId,
-      status: 'FAILED',
-      info: `${what} is not available in this version of the gateway.`,
-    });
-  }
-
   #refuseCall(argument: unknown): void {
     const call = messages.CallSchema.safeParse(argument);
     if (!call.success) return this.logger.debug('malformed call ignored');
@@ -309,3 +317,7 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
     this.send('finish', { callId: call.data.callId, status: 'FAILED', info });
   }
 }
+
+/** The official SDK, in a browser: only its `connection` has this. */
+const isWebSdk = ({ msePacketizationVersion }: Record<string, unknown>): boolean =>
+  msePacketizationVersion !== undefined;

@@ -109,6 +109,13 @@ export const PrincipalSchema = z.object({
 });
 export type PrincipalView = z.output<typeof PrincipalSchema>;
 
+export const RenewalSchema = z.object({
+  stream: z.string(),
+  sessions: count.meta({ description: 'Publications and players of the client that now follow the credential.' }),
+  expiresAt: z.iso.datetime().nullable().meta({ description: 'When the first of them ends; null: never.' }),
+});
+export type RenewalView = z.output<typeof RenewalSchema>;
+
 export const HealthSchema = z.object({
   status: z.enum(['ok', 'degraded', 'overloaded', 'draining', 'failed', 'closing']),
   version: z.string(),

@@ -2,12 +2,13 @@ import { availableParallelism, arch, freemem, platform, release, totalmem } from
 import type { FastifyPluginAsync, FastifyRequest } from 'fastify';
 import packageJson from '../../../package.json' with { type: 'json' };
 import type { Authorizer } from '../../access/authorizer.ts';
+import { mayUseStream } from '../../access/rights.ts';
 import { GatewayError } from '../../errors.ts';
 import type { Logger } from '../../observe/logger.ts';
 import type { ClientSessions } from '../../publish/client-sessions.ts';
 import type { LiveStream } from '../../streams/live-stream.ts';
 import type { StreamRegistry } from '../../streams/stream-registry.ts';
-import { mayAccess, principalOf, requireAllStreams } from '../authorize.ts';
+import { principalOf, requireAllStreams } from '../authorize.ts';
 import { prepareError } from '../error-reply.ts';
 import { TERMINATED_BY_REST } from '../wcs/stream-routes.ts';
 import { Applications, type Client } from './applications.ts';
@@ -73,10 +74,8 @@ export const red5Routes =
     });
 
     app.get('/applications/:app/streams', READ, async (request) => {
-      const names: string[] = [];
-      for (const { name } of applications.streams(applicationOf(request, applications)))
-        if (await mayAccess(authorizer, request, 'read', name)) names.push(name);
-      return success(names);
+      const names = applications.streams(applicationOf(request, applications)).map(({ name }) => name);
+      return success(names.filter((name) => mayUseStream(principalOf(request), name)));
     });
     for (const url of ['/applications/:app/streams/:stream', '/applications/:app/streams/:stream/statistics'])
       app.get(url, READ, async (request) => {

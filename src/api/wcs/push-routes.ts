@@ -9,7 +9,14 @@ import type { TransponderControl, TransponderFilter, TransponderView } from '../
 import { principalOf } from '../authorize.ts';
 import { publicView } from '../ops/public-view.ts';
 import { readBodies } from './body-reader.ts';
-import { FilterSchema, NothingSchema, SoundOnSchema, StartSchema, TransponderIdSchema } from './schemas.ts';
+import {
+  FilterSchema,
+  NothingSchema,
+  SoundOnSchema,
+  StartSchema,
+  TransponderIdSchema,
+  withoutZeros,
+} from './schemas.ts';
 
 const PUSH = { config: { action: 'push', resourceInBody: true } } as const;
 const READ = { config: { action: 'read' } } as const;
@@ -86,7 +93,3 @@ export const pushRoutes =
       controlOne(TransponderIdSchema, ({ mediaSessionId }) => control.soundOff(mediaSessionId)),
     );
   };
-
-/** 0 means "not set" for every number of a start request. */
-const withoutZeros = <T extends object>(request: T): T =>
-  Object.fromEntries(Object.entries(request).filter(([, value]) => value !== 0)) as T;

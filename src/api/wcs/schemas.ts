@@ -91,6 +91,13 @@ export const StartSchema = z.object({
   options,
 }) satisfies z.ZodType<StartRequest>;
 
+/** 0 means "not set" for every number of a start request. */
+export const withoutZeros = <T extends object>(request: T): T =>
+  Object.fromEntries(Object.entries(request).filter(([, value]) => value !== 0)) as T;
+
+/** A push that an application server orders along with a publication. */
+export const PushOrderSchema = StartSchema.omit({ streamName: true }).transform(withoutZeros);
+
 export const FilterSchema = z.object({
   mediaSessionId: mediaSessionId.optional(),
   // Also matches the published name, which has a prefix or is the end of the URL, and is therefore longer.

@@ -1,11 +1,12 @@
 import type { FastifyPluginAsync, FastifyRequest } from 'fastify';
 import type { Action, Authorizer } from '../../access/authorizer.ts';
+import { mayUseStream } from '../../access/rights.ts';
 import { GatewayError } from '../../errors.ts';
 import type { Logger } from '../../observe/logger.ts';
 import type { ClientSessions, StreamSession } from '../../publish/client-sessions.ts';
 import type { LiveStream } from '../../streams/live-stream.ts';
 import type { StreamRegistry } from '../../streams/stream-registry.ts';
-import { mayAccess, principalOf } from '../authorize.ts';
+import { principalOf } from '../authorize.ts';
 import type { StreamSessionView } from '../openapi/answers.ts';
 import { readBodies } from './body-reader.ts';
 import { NothingSchema } from './schemas.ts';
@@ -22,6 +23,7 @@ export interface StreamRoutesOptions {
 }
 
 const READ = { config: { action: 'read', resourceInBody: true } } as const;
+const LIST = { config: { action: 'read' } } as const;
 const CONTROL = { config: { action: 'control', resourceInBody: true } } as const;
 
 /** The `info` of streams and connections that REST ends, as in WCS. */
@@ -43,10 +45,11 @@ export const streamRoutes =
     };
 
     /** @throws {GatewayError} STREAM_NOT_FOUND instead of an empty list */
-    async function find(request: FastifyRequest, filter: StreamFilter): Promise<StreamSession[]> {
-      const found: StreamSession[] = [];
-      for (const session of sessions.streams.filter((one) => matches(one, filter)))
-        if (await mayAccess(authorizer, request, 'read', session.name)) found.push(session);
+    function find(request: FastifyRequest, filter: StreamFilter): StreamSession[] {
+      const principal = principalOf(request);
+      const found = sessions.streams.filter(
+        (session) => matches(session, filter) && mayUseStream(principal, session.name),
+      );
       if (found.length === 0) throw notFound('No stream matches.');
       return found;
     }
@@ -64,18 +67,18 @@ export const streamRoutes =
       return stream;
     }
 
-    app.post('/stream/find', READ, async (request, reply) => {
+    app.post('/stream/find', LIST, async (request, reply) => {
       const { display = [], ...filter } = read(StreamFilterSchema, request, reply);
-      const found = await find(request, filter);
+      const found = find(request, filter);
       return display.includes('metrics') ? Promise.all(found.map(viewWithMetrics)) : found.map(view);
     });
     app.route({
-      ...READ,
+      ...LIST,
       method: ['GET', 'POST'],
       url: '/stream/find_all',
       handler: async (request, reply) => {
         read(NothingSchema, request, reply);
-        return (await find(request, {})).map(view);
+        return find(request, {}).map(view);
       },
     });
     app.post(

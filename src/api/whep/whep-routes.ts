@@ -1,16 +1,17 @@
+import { randomUUID } from 'node:crypto';
 import type { FastifyPluginAsync } from 'fastify';
 import type { Authorizer } from '../../access/authorizer.ts';
 import type { Settings } from '../../config/schema.ts';
-import { GatewayError } from '../../errors.ts';
+import { GatewayError, toGatewayError } from '../../errors.ts';
 import type { Logger } from '../../observe/logger.ts';
-import { requireAction } from '../authorize.ts';
+import { principalOf, requireAction, requireRights } from '../authorize.ts';
 import { parseIceFragment } from '../../publish/ice-fragment.ts';
 import { DEFAULT_APPLICATION, type ClientSessions, type StreamSession } from '../../publish/client-sessions.ts';
 import type { Player } from '../../publish/player.ts';
 import type { Players } from '../../publish/players.ts';
 import { acceptText, registerResource } from '../whip/whip-http.ts';
 import { iceServerLinks } from '../whip/whip-link-header.ts';
-import { readBody, readStreamName, SDP, SDP_FRAGMENT } from '../whip/whip-requests.ts';
+import { readBody, readStreamName, SDP, SDP_FRAGMENT, whipSubject } from '../whip/whip-requests.ts';
 import { SessionStore } from '../whip/whip-sessions.ts';
 
 export interface WhepRoutesOptions {
@@ -31,6 +32,8 @@ export function whepRoutes({
 }: WhepRoutesOptions): FastifyPluginAsync {
   // Shared by the HTTP and the HTTPS listener.
   const sessions = new SessionStore<Player>();
+  /** Their clients have ended them. */
+  const deleted = new WeakSet<Player>();
 
   return async (app) => {
     acceptText(app, logger);
@@ -42,20 +45,37 @@ export function whepRoutes({
 
     registerResource(app, '/whep/:stream', {
       isAllowed,
+      mayPost: requireRights(authorizer, 'whep', 'play'),
       iceLinks,
       accepts: { 'Accept-Post': SDP },
       post: async (request, reply) => {
         const offerSdp = readBody(request, SDP);
-        const streamName = readStreamName(request);
-        const player = await players.play({ streamName, offerSdp, clientAddress: request.ip, logger });
-        sessions.add(player);
-        const unlist = listing.addStream(listed(player, offerSdp, request.ip));
-        void player.ended.then(() => {
-          sessions.delete(player);
+        const asked = readStreamName(request);
+        const id = randomUUID();
+        const principal = principalOf(request);
+        const subject = whipSubject('WHEP', id, asked, offerSdp);
+        const play = async (): Promise<Player> => {
+          const resource = { stream: asked, request: subject };
+          const { streamName = asked, endsAt } = await authorizer.authorize(principal, 'play', resource);
+          return players.play({ streamName, offerSdp, clientAddress: request.ip, endsAt, logger });
+        };
+        const player = await play().catch((error: unknown) => {
+          listing.emit('stream', subject, { status: 'FAILED', info: toGatewayError(error).message });
+          throw error;
+        });
+        sessions.add(id, asked, player);
+        const session = listed(id, player, { offerSdp, clientAddress: request.ip, principalId: principal.id });
+        const unlist = listing.addStream(session);
+        player.once('connected', () => listing.emit('stream', session, { status: 'PLAYING' }));
+        void player.ended.then((reason) => {
+          sessions.delete(id);
           unlist();
+          const status = reason?.code === 'TOKEN_EXPIRED' ? 'FAILED' : 'STOPPED';
+          const info = reason && { info: reason.message };
+          listing.emit('stream', session, { status, ...info, requested: deleted.has(player) });
         });
         if (iceLinks.length > 0) reply.header('Link', iceLinks);
-        const location = `/whep/${encodeURIComponent(streamName)}/${player.id}`;
+        const location = `/whep/${encodeURIComponent(asked)}/${id}`;
         return reply
           .code(201)
           .headers({ Location: location, 'Accept-Patch': SDP_FRAGMENT, 'Cache-Control': 'no-store' })
@@ -73,7 +93,9 @@ export function whepRoutes({
         return reply.code(204).send();
       },
       delete: async ({ params }, reply) => {
-        sessions.get(params).close();
+        const player = sessions.get(params);
+        deleted.add(player);
+        player.close();
         return reply.code(200).send();
       },
     });
@@ -81,10 +103,14 @@ export function whepRoutes({
 }
 
 /** A player as REST shows it. */
-function listed(player: Player, offerSdp: string, clientAddress: string): StreamSession {
+function listed(
+  id: string,
+  player: Player,
+  client: Pick<StreamSession, 'offerSdp' | 'clientAddress' | 'principalId'>,
+): StreamSession {
   return {
-    mediaSessionId: player.id,
-    sessionId: player.id,
+    mediaSessionId: id,
+    sessionId: id,
     name: player.streamName,
     published: false,
     mediaProvider: 'WHEP',
@@ -93,12 +119,12 @@ function listed(player: Player, offerSdp: string, clientAddress: string): Stream
     hasAudio: /^m=audio [1-9]/m.test(player.answerSdp),
     hasVideo: /^m=video [1-9]/m.test(player.answerSdp),
     transport: 'UDP',
-    offerSdp,
+    ...client,
     bitrate: 0,
     minBitrate: 0,
     maxBitrate: 0,
-    clientAddress,
     createdAt: new Date(),
+    renew: (endsAt) => player.renew(endsAt),
     get active() {
       return player.connected;
     },

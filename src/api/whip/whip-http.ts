@@ -17,6 +17,8 @@ const FRAGMENT_LIMIT = 64 * 1024;
 export interface ResourceHandlers {
   /** Runs before everything but a preflight. */
   readonly isAllowed: AccessHook;
+  /** The same for POST, whose handler authorises the client with what its body says. */
+  readonly mayPost?: AccessHook;
   /** Throws when the resource does not exist. */
   readonly find?: (request: FastifyRequest) => unknown;
   readonly post?: RouteHandlerMethod;
@@ -53,7 +55,7 @@ function asGatewayError(error: FastifyError): unknown {
 export function registerResource(
   app: FastifyInstance,
   url: string,
-  { isAllowed, find, accepts, iceLinks = [], ...handlers }: ResourceHandlers,
+  { isAllowed, mayPost = isAllowed, find, accepts, iceLinks = [], ...handlers }: ResourceHandlers,
 ): void {
   const { post, patch, delete: remove } = handlers;
   const methods = [
@@ -87,7 +89,7 @@ export function registerResource(
       .headers({ ...accepts, Allow: allow, 'Content-Length': '0' })
       .send();
   });
-  if (post) app.post(url, { onRequest, bodyLimit: OFFER_LIMIT }, post);
+  if (post) app.post(url, { onRequest: mayPost, bodyLimit: OFFER_LIMIT }, post);
   if (patch) app.patch(url, { onRequest, bodyLimit: FRAGMENT_LIMIT }, patch);
   if (remove) app.delete(url, { onRequest, bodyLimit: FRAGMENT_LIMIT }, remove);
 

@@ -1,13 +1,16 @@
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { GatewayError } from '../../errors.ts';
 import type { Logger } from '../../observe/logger.ts';
 import type { IceFragment } from '../../publish/ice-fragment.ts';
-import type { PublicationRights } from '../../publish/publication.ts';
+import type { PublicationEnd } from '../../publish/publication.ts';
+import type { PublicationRights } from '../../publish/publish-right.ts';
 import { DEFAULT_APPLICATION, type StreamSession } from '../../publish/client-sessions.ts';
 import type { Publications, WebRtcPublication } from '../../publish/publications.ts';
 
 export interface WhipPublicationRequest {
+  /** Cannot be guessed: it is the last part of the session's URL. */
+  readonly id: string;
   readonly streamName: string;
   readonly offerSdp: string;
   /** Only a publisher with the same key may continue the stream after a loss. */
@@ -19,13 +22,17 @@ export interface WhipPublicationRequest {
   readonly clientAddress: string;
   /** The first path segment of the URLs of Red5 Pro's clients. */
   readonly application?: string;
+  /** Who the client is. */
+  readonly principalId?: string;
   /** What the client may do; without it, everything. */
   readonly rights?: PublicationRights;
 }
 
 export interface WhipPublicationEvents {
   /** The publication has ended; nothing follows. */
-  over: [];
+  over: [end: PublicationEnd];
+  /** The stream has this publisher now. */
+  live: [];
 }
 
 /**
@@ -43,7 +50,8 @@ export class WhipPublication extends EventEmitter<WhipPublicationEvents> {
     this.id = id;
     this.#publication = publication;
     this.#media = media;
-    publication.once('ended', () => this.emit('over'));
+    publication.once('live', () => this.emit('live'));
+    publication.once('ended', (end) => this.emit('over', end));
   }
 
   /**
@@ -54,7 +62,7 @@ export class WhipPublication extends EventEmitter<WhipPublicationEvents> {
     request: WhipPublicationRequest,
     logger: Logger,
   ): Promise<WhipPublication> {
-    const id = randomUUID();
+    const { id } = request;
     const publication = publications.publish({
       ...request,
       complete: true,
@@ -109,6 +117,7 @@ export class WhipPublication extends EventEmitter<WhipPublicationEvents> {
     tcpOnly,
     clientAddress,
     application = DEFAULT_APPLICATION,
+    principalId,
   }: WhipPublicationRequest): StreamSession {
     const publication = this.#publication;
     return {
@@ -128,6 +137,8 @@ export class WhipPublication extends EventEmitter<WhipPublicationEvents> {
       maxBitrate: 0,
       clientAddress,
       createdAt: new Date(),
+      principalId,
+      renew: (endsAt) => publication.renew(endsAt),
       get active() {
         return publication.state === 'live';
       },

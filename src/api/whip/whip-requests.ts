@@ -3,6 +3,7 @@ import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { Credentials } from '../../access/authorizer.ts';
 import { GatewayError } from '../../errors.ts';
+import { DEFAULT_APPLICATION, type StreamSubject } from '../../publish/client-sessions.ts';
 import { isStreamName, STREAM_NAME_RULE } from '../../streams/stream-name.ts';
 
 /** Reads and checks the requests of WHIP and WHEP. */
@@ -76,6 +77,26 @@ export function readBody({ headers, body }: FastifyRequest, mediaType: typeof SD
     );
   return typeof body === 'string' ? body : '';
 }
+
+/** A POST of WHIP or WHEP, for application servers that decide about it or are told about it. */
+export const whipSubject = (
+  mediaProvider: 'WHIP' | 'WHEP',
+  id: string,
+  name: string,
+  offerSdp: string,
+  application = DEFAULT_APPLICATION,
+): StreamSubject => ({
+  sessionId: id,
+  mediaSessionId: id,
+  name,
+  published: mediaProvider === 'WHIP',
+  appKey: application,
+  mediaProvider,
+  hasAudio: /^m=audio [1-9]/m.test(offerSdp),
+  hasVideo: /^m=video [1-9]/m.test(offerSdp),
+  offerSdp,
+  bitrate: 0,
+});
 
 /** Whether a request is for the resource as it is: RFC 9110, 13.1.1, by strong comparison. */
 export type Precondition = 'none' | 'any' | 'matches' | 'fails';

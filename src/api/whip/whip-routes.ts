@@ -1,9 +1,10 @@
+import { randomUUID } from 'node:crypto';
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import type { Authorizer } from '../../access/authorizer.ts';
 import type { Settings } from '../../config/schema.ts';
-import { GatewayError } from '../../errors.ts';
+import { GatewayError, toGatewayError } from '../../errors.ts';
 import { hostOfRtmpUrl } from '../../net/destination.ts';
-import { grantOf, headerCredentials, principalOf, queryCredentials, requireAction } from '../authorize.ts';
+import { headerCredentials, principalOf, queryCredentials, requireAction, requireRights } from '../authorize.ts';
 import type { Logger } from '../../observe/logger.ts';
 import { parseIceFragment } from '../../publish/ice-fragment.ts';
 import type { ClientSessions } from '../../publish/client-sessions.ts';
@@ -11,7 +12,16 @@ import type { Publications } from '../../publish/publications.ts';
 import { acceptText, registerResource } from './whip-http.ts';
 import { iceServerLinks } from './whip-link-header.ts';
 import { WhipPublication, type WhipPublicationRequest } from './whip-publication.ts';
-import { checkIfMatch, readBody, readQuery, readStreamName, resumeKey, SDP, SDP_FRAGMENT } from './whip-requests.ts';
+import {
+  checkIfMatch,
+  readBody,
+  readQuery,
+  readStreamName,
+  resumeKey,
+  SDP,
+  SDP_FRAGMENT,
+  whipSubject,
+} from './whip-requests.ts';
 import { SessionStore } from './whip-sessions.ts';
 
 export interface WhipRoutesOptions {
@@ -50,6 +60,7 @@ const strictRoutes =
 
     registerResource(app, '/whip/:stream', {
       isAllowed,
+      mayPost: requireRights(options.authorizer, 'whip', 'publish'),
       iceLinks,
       accepts: { 'Accept-Post': SDP },
       post: async (request, reply) => {
@@ -58,7 +69,7 @@ const strictRoutes =
         return created(
           reply,
           publication.answerSdp,
-          `/whip/${encodeURIComponent(publication.streamName)}/${publication.id}`,
+          `/whip/${encodeURIComponent(readStreamName(request))}/${publication.id}`,
           iceLinks,
         );
       },
@@ -90,6 +101,7 @@ const red5Routes =
 
     registerResource(app, '/:app/whip/endpoint/:stream', {
       isAllowed,
+      mayPost: requireRights(options.authorizer, 'red5', 'publish', queryCredentials),
       iceLinks,
       accepts: { 'Accept-Post': SDP },
       post: async (request, reply) => {
@@ -99,7 +111,7 @@ const red5Routes =
         return created(
           reply,
           publication.answerSdp,
-          `/${encodeURIComponent(application)}/whip/resource/${encodeURIComponent(publication.streamName)}/${publication.id}`,
+          `/${encodeURIComponent(application)}/whip/resource/${encodeURIComponent(readStreamName(request))}/${publication.id}`,
           iceLinks,
         );
       },
@@ -129,29 +141,39 @@ async function publish(
 ): Promise<WhipPublication> {
   const offerSdp = readBody(request, SDP);
   const streamName = readStreamName(request);
+  const principal = principalOf(request);
+  const id = randomUUID();
+  const subject = whipSubject('WHIP', id, streamName, offerSdp, application);
   const publicationRequest: WhipPublicationRequest = {
+    id,
     streamName,
     offerSdp,
+    principalId: principal.id,
     resumeKey: key,
     clientAddress: request.ip,
     ...(application !== undefined && { application }),
     rights: {
-      publish: async () => grantOf(request), // Authorised by the route.
-      push: (rtmpUrl) =>
-        authorizer.authorize(principalOf(request), 'push', {
-          stream: streamName,
-          destination: hostOfRtmpUrl(rtmpUrl),
-        }),
+      publish: () => authorizer.authorize(principal, 'publish', { stream: streamName, request: subject }),
+      push: (rtmpUrl, stream) =>
+        authorizer.authorize(principal, 'push', { stream, destination: hostOfRtmpUrl(rtmpUrl) }),
     },
     ...readQuery(request),
   };
-  const publication = await WhipPublication.create(publications, publicationRequest, logger);
+  const publication = await WhipPublication.create(publications, publicationRequest, logger).catch((error: unknown) => {
+    listing.emit('stream', subject, { status: 'FAILED', info: toGatewayError(error).message });
+    throw error;
+  });
   if (publication.isOver) return publication;
-  sessions.add(publication);
-  const unlist = listing.addStream(publication.listed(publicationRequest));
-  publication.once('over', () => {
-    sessions.delete(publication);
+  sessions.add(id, streamName, publication);
+  const listed = publication.listed(publicationRequest);
+  const unlist = listing.addStream(listed);
+  publication.once('live', () => listing.emit('stream', listed, { status: 'PUBLISHING' }));
+  publication.once('over', ({ cause, reason }) => {
+    sessions.delete(id);
     unlist();
+    const requested = cause === 'stopped' && reason.code === 'STREAM_STOPPED';
+    const status = cause === 'failed' ? 'FAILED' : 'UNPUBLISHED';
+    listing.emit('stream', listed, { status, info: reason.message, requested });
   });
   return publication;
 }

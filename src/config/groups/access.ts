@@ -1,5 +1,6 @@
+import { isIP } from 'node:net';
 import { z } from 'zod';
-import { flag, integer, origins } from '../fields.ts';
+import { choice, flag, integer, MAX_PORT, origins } from '../fields.ts';
 
 const key = z
   .string()
@@ -17,6 +18,14 @@ const url = (isAllowed: (url: URL) => boolean, what: string) =>
 
 const isLoopbackHost = ({ hostname }: URL): boolean => /^(?:localhost|127(?:\.\d+){3}|\[::1\])$/.test(hostname);
 const hasNoLogin = ({ username, password }: URL): boolean => username === '' && password === '';
+
+const isHost = (text: string): boolean => isIP(text) !== 0 || /^[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?$/.test(text);
+
+const endpoint = (path: string) =>
+  z
+    .string()
+    .regex(/^\/[\x21-\x7e]*$/, `must be a path such as ${path}`)
+    .default(path);
 
 /** Who may call. */
 export const access = {
@@ -43,6 +52,23 @@ export const access = {
     'an http:// or https:// URL without user name and password',
   ),
   auth_timeout_ms: integer(100, 60_000).default(3000),
+  /** WCS's REST hooks. */
+  wcs_hooks_url: url(
+    (parsed) =>
+      hasNoLogin(parsed) && ['http:', 'https:'].includes(parsed.protocol) && parsed.search + parsed.hash === '',
+    'an http:// or https:// URL without user name, password and query',
+  ),
+  wcs_hooks_key: key,
+  wcs_hooks_timeout_ms: integer(100, 60_000).default(15_000),
+  /** Red5 Pro's round trip. */
+  roundtrip_host: z
+    .string()
+    .refine((text) => text === '' || isHost(text), 'must be a host name or an address, or empty')
+    .default(''),
+  roundtrip_port: integer(1, MAX_PORT).default(3000),
+  roundtrip_protocol: choice(['http', 'https']).default('http'),
+  roundtrip_validate_endpoint: endpoint('/validateCredentials'),
+  roundtrip_invalidate_endpoint: endpoint('/invalidateCredentials'),
   allow_anonymous: flag.default(false),
   cors_origins: origins.default([]),
 };

@@ -31,6 +31,7 @@ export interface TransponderManagerOptions {
 
 interface ManagerEvents {
   start: [view: TransponderView];
+  refused: [view: TransponderView];
   change: [view: TransponderView];
 }
 
@@ -127,7 +128,9 @@ export class TransponderManager implements TransponderControl {
   }
 
   refuse(request: StartRequest, reason: GatewayError): void {
-    this.#options.history.add(refusedView(request, reason, this.#redactedDestination(request)));
+    const view = refusedView(request, reason, this.#redactedDestination(request));
+    this.#options.history.add(view);
+    this.#events.emit('refused', view);
   }
 
   find({ mediaSessionId, streamName, rtmpUrl }: TransponderFilter): TransponderView[] {
@@ -178,6 +181,12 @@ export class TransponderManager implements TransponderControl {
   onStart(listener: (view: TransponderView) => void): () => void {
     this.#events.on('start', listener);
     return () => this.#events.off('start', listener);
+  }
+
+  /** Calls `listener` for every push that is refused after the publication that asked for it. Returns a function that stops it. */
+  onRefused(listener: (view: TransponderView) => void): () => void {
+    this.#events.on('refused', listener);
+    return () => this.#events.off('refused', listener);
   }
 
   onChange(listener: (view: TransponderView) => void): () => void {

@@ -6,11 +6,13 @@ import type { Credentials } from '../../../src/access/authorizer.ts';
 import { createAuthorizer } from '../../../src/access/create-authorizer.ts';
 import { CalloutProvider } from '../../../src/access/callout-provider.ts';
 import { ProviderChain } from '../../../src/access/provider-chain.ts';
+import { PushOrderSchema, streamName } from '../../../src/api/wcs/schemas.ts';
 import { SettingsSchema } from '../../../src/config/schema.ts';
 import { DestinationPolicy } from '../../../src/net/destination-policy.ts';
 import { Secret } from '../../../src/net/secret.ts';
 import { silentLogger } from '../../../src/observe/logger.ts';
 
+const schemas = { streamName, push: PushOrderSchema };
 const CLIENT: Credentials = {
   door: 'wcs',
   ip: '192.0.2.1',
@@ -40,7 +42,8 @@ async function setUp(
     server.close();
   });
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/auth`;
-  const chain = createAuthorizer(SettingsSchema.parse({ auth_url: url, ...settings }), silentLogger);
+  const chain = createAuthorizer(SettingsSchema.parse({ auth_url: url, ...settings }), silentLogger, { schemas });
+  t.teardown(() => chain.close());
   const publish = async (client: Credentials = CLIENT) =>
     chain.authorize(await chain.identify(client), 'publish', { stream: 'cam1' });
   return { url, bodies, chain, publish };
@@ -87,6 +90,31 @@ t.test('the application server decides about each action', async (t) => {
   t.strictSame(await bare(), {}, 'an empty answer allows');
 });
 
+t.test('the application server renames the stream and orders pushes', async (t) => {
+  const pushes = [
+    { rtmpUrl: 'rtmp://h/live/KEY', height: '360', width: 0 },
+    { rtmpUrl: 'rtmp://i/live', options: { action: 'mute' } },
+  ];
+  const { chain, publish } = await setUp(t, (response) =>
+    response.end(JSON.stringify({ rename: 'cam1-2026', pushes, more: 'ignored' })),
+  );
+  t.strictSame(await publish(), {
+    streamName: 'cam1-2026',
+    pushes: [{ rtmpUrl: 'rtmp://h/live/KEY', height: 360 }, pushes[1]],
+  });
+  const principal = await chain.identify(CLIENT);
+  t.strictSame(await chain.authorize(principal, 'play', { stream: 'cam1' }), {}, 'of publications only');
+});
+
+t.test('what is not valid in an answer is named without its value', async (t) => {
+  const { publish } = await setUp(t, (response) =>
+    response.end('{"pushes": [{"rtmpUrl": "rtmp://h/live", "height": "SECRET"}]}'),
+  );
+  const error = await publish().catch((thrown: Error) => thrown);
+  t.match(error, { code: 'ACCESS_UNAVAILABLE', message: /not valid: pushes\.0\.height, so/ });
+  t.notMatch((error as Error).message, /SECRET/);
+});
+
 t.test('denied: the reason is passed on', async (t) => {
   const { publish } = await setUp(t, (response) => response.writeHead(403).end('{"reason": "not\\nyours"}'));
   await t.rejects(publish(), { code: 'FORBIDDEN', message: 'The application server denies access: not yours' });
@@ -104,8 +132,13 @@ t.test('no decision: access is denied', async (t) => {
     '10 MB': (response) => response.end(`{"id": "${'x'.repeat(10_000_000)}"}`),
     redirect: (response) => response.writeHead(307, { location: allowed.url }).end(),
     'not valid': (response) => response.end('{"maxDuration": -1}'),
-    rename: (response) => response.end('{"rename": "other"}'),
-    pushes: (response) => response.end('{"pushes": [{"rtmpUrl": "rtmp://h/live"}]}'),
+    'rename to no stream name': (response) => response.end('{"rename": "a\\u0000b"}'),
+    'rename to an empty name': (response) => response.end('{"rename": ""}'),
+    'a push without a URL': (response) => response.end('{"pushes": [{}]}'),
+    'a push with an invalid field': (response) =>
+      response.end('{"pushes": [{"rtmpUrl": "rtmp://h/live", "height": "KEY"}]}'),
+    'too many pushes': (response) =>
+      response.end(JSON.stringify({ pushes: Array(33).fill({ rtmpUrl: 'rtmp://h/live' }) })),
   } satisfies Record<string, (response: ServerResponse) => unknown>)) {
     const { publish } = await setUp(t, answer, { auth_timeout_ms: '200' });
     await t.rejects(publish(), { code: 'ACCESS_UNAVAILABLE' }, what);

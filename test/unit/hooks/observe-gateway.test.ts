@@ -42,8 +42,20 @@ function collect(): { events: GatewayEvent[]; publish: (event: GatewayEvent) => 
 function observedPushes(publish: (event: GatewayEvent) => void) {
   let start = (_: ObservedPush): void => {};
   let change = (_: ObservedPush): void => {};
-  observePushes({ onStart: (listener) => (start = listener), onChange: (listener) => (change = listener) }, publish);
-  return { start: (push: ObservedPush) => start(push), change: (push: ObservedPush) => change(push) };
+  let refused = (_: ObservedPush): void => {};
+  observePushes(
+    {
+      onStart: (listener) => (start = listener),
+      onChange: (listener) => (change = listener),
+      onRefused: (listener) => (refused = listener),
+    },
+    publish,
+  );
+  return {
+    start: (push: ObservedPush) => start(push),
+    change: (push: ObservedPush) => change(push),
+    refuse: (push: ObservedPush) => refused(push),
+  };
 }
 
 /** As a view of a transponder is: with fields that must not be sent. */
@@ -107,6 +119,14 @@ t.test('the life of a push: one event for each change of its status', async (t) 
   t.match(events[2], {
     data: { id: 'id', stream: 'cam1', destination: 'rtmp://live.example/app', code: 'PUBLISH_REJECTED' },
   });
+});
+
+t.test('a push that was refused after the publication has ended', async (t) => {
+  const { events, publish } = collect();
+  const { refuse } = observedPushes(publish);
+  refuse({ ...push, ...failure, status: 'ended', bytesSent: 0, endedAt: new Date(0).toISOString() });
+  t.match(events, [{ type: 'push.ended', data: { stream: 'cam1', code: 'PUBLISH_REJECTED', bytesSent: 0 } }]);
+  t.notMatch(JSON.stringify(events), /STREAM-KEY|PASSWORD|TOKEN/);
 });
 
 t.test('no body contains a secret, and every event can occur', async (t) => {

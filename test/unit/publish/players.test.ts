@@ -1,4 +1,5 @@
 import { EventEmitter } from 'node:events';
+import { mock } from 'node:test';
 import t from 'tap';
 import { GatewayError } from '../../../src/errors.ts';
 import { silentLogger } from '../../../src/observe/logger.ts';
@@ -112,4 +113,22 @@ t.test('messages and frame sizes', async (t) => {
   t.strictSame(reported, ['connected', '640x480', '320x240', 'audioMuted']);
   t.strictSame(learned, ['cam']);
   registry.end(stream, stopped);
+});
+
+t.test('a player ends when its right ends, unless it was renewed', async (t) => {
+  const { players, publisher } = setUp();
+  mock.timers.enable({ apis: ['setTimeout', 'Date'] });
+  t.teardown(() => mock.timers.reset());
+  const endsAt = Date.now() + 5000;
+  const [first, second] = [await players.play({ ...request, endsAt }), await players.play({ ...request, endsAt })];
+  second.renew(endsAt + 5000);
+  mock.timers.tick(5001);
+  t.match(await first.ended, { code: 'TOKEN_EXPIRED', message: /right to play/ });
+  t.ok(publisher.playbacks[0]!.closed);
+  t.notOk(publisher.playbacks[1]!.closed);
+  t.equal(players.count, 1);
+  mock.timers.tick(5000);
+  t.match(await second.ended, { code: 'TOKEN_EXPIRED' });
+  second.renew(Date.now() + 1);
+  t.equal(players.count, 0);
 });

@@ -391,3 +391,115 @@ t.test('a held stream is stopped over another connection only by its owner', asy
   publications.stopHeld('cam', 'key', 'Stopped by user');
   t.equal(registry.size, 0);
 });
+
+t.test('renewed: the publication ends with the new right', async (t) => {
+  const { live } = setUp();
+  mock.timers.enable({ apis: ['setTimeout', 'Date'] });
+  t.teardown(() => mock.timers.reset());
+  const endsAt = Date.now() + 5000;
+  const { publication, ends } = await live({
+    rights: { publish: async () => ({ endsAt }), push: async () => undefined },
+  });
+  publication.renew(endsAt + 10_000);
+  mock.timers.tick(14_999);
+  t.equal(publication.state, 'live');
+  mock.timers.tick(2);
+  t.match(ends, [{ cause: 'failed', reason: { code: 'TOKEN_EXPIRED' } }]);
+  publication.renew(Date.now() + 1);
+  mock.timers.tick(10);
+  t.equal(ends.length, 1);
+
+  const forever = await live({
+    rights: { publish: async () => ({ endsAt: Date.now() + 5 }), push: async () => undefined },
+  });
+  forever.publication.renew(undefined);
+  mock.timers.tick(1_000_000);
+  t.equal(forever.publication.state, 'live');
+  forever.publication.stop(stopped);
+});
+
+t.test('renamed by the application server', async (t) => {
+  const { registry, directory, live, publish, pushes, lines } = setUp();
+  const asked: string[] = [];
+  const rights = {
+    publish: async () => ({ streamName: 'cam-2026' }),
+    push: async (rtmpUrl: string, streamName: string) => void asked.push(`${rtmpUrl} of ${streamName}`),
+  };
+  const { publication, views } = await live({ rights, rtmpUrls: ['rtmp://a.example/live'] });
+  await settled();
+  t.equal(publication.streamName, 'cam-2026');
+  t.equal(registry.find('cam'), undefined);
+  t.ok(registry.find('cam-2026')?.publisher);
+  t.ok(await directory.owner('cam-2026'));
+  t.strictSame(asked, ['rtmp://a.example/live of cam-2026']);
+  pushes.change(pushes.view('cam'));
+  pushes.change(pushes.view('cam-2026'));
+  t.match(views, [{ sourceStreamName: 'cam-2026' }], 'its own pushes are reported');
+  t.ok(lines.some(({ msg, streamName }) => msg === 'stream published' && streamName === 'cam-2026'));
+  await t.rejects(publish({ rights }).publication.negotiated, { code: 'STREAM_NAME_IN_USE' }, 'a conflict');
+  publication.disconnect(vanished);
+  const back = await live({ rights });
+  t.equal(registry.find('cam-2026')?.publisher, back.session, 'continued by the same client under the new name');
+  back.publication.stop(stopped);
+});
+
+t.test('pushes that the application server orders', async (t) => {
+  const { live, pushes, lines } = setUp();
+  const requests: PushRequest[] = [];
+  const start = pushes.start.bind(pushes);
+  pushes.start = async (request) => (requests.push(request), start(request));
+  const ordered = [{ rtmpUrl: 'rtmp://a.example/live/KEY', height: 360 }, { rtmpUrl: 'rtmp://b.example/live' }];
+  const asked: string[] = [];
+  const rights = { publish: async () => ({ pushes: ordered }), push: async (url: string) => void asked.push(url) };
+  const first = await live({ rights, rtmpUrls: ['rtmp://b.example/live', 'rtmp://c.example/live'] });
+  await settled();
+  t.strictSame(requests, [
+    { rtmpUrl: 'rtmp://a.example/live/KEY', height: 360, streamName: 'cam' },
+    { rtmpUrl: 'rtmp://b.example/live', streamName: 'cam' },
+    { streamName: 'cam', rtmpUrl: 'rtmp://c.example/live' },
+  ]);
+  t.strictSame(asked, ['rtmp://c.example/live'], 'its order is the right to it');
+  first.publication.stop(stopped);
+
+  pushes.refuseWith = new GatewayError('DESTINATION_FORBIDDEN', 'not there');
+  const second = await live({ rights });
+  await settled();
+  t.equal(second.publication.state, 'live');
+  t.match(pushes.refused, [
+    [{ rtmpUrl: 'rtmp://a.example/live/KEY' }, 'DESTINATION_FORBIDDEN'],
+    [{ rtmpUrl: 'rtmp://b.example/live' }, 'DESTINATION_FORBIDDEN'],
+  ]);
+  t.equal(second.views.length, 2, 'the client learns of it');
+  t.notMatch(JSON.stringify(lines), /KEY/);
+  second.publication.stop(stopped);
+});
+
+t.test('a grant is released once, when the stream has ended', async (t) => {
+  const { live, publish, registry } = setUp();
+  let released = 0;
+  const rights = { publish: async () => ({ release: () => void released++ }), push: async () => undefined };
+  const { publication } = await live({ rights });
+  publication.stop(stopped);
+  t.equal(released, 1);
+  publication.stop(stopped);
+
+  const held = await live({ rights });
+  held.publication.disconnect(vanished);
+  t.equal(released, 1, 'not while the stream is held for the publisher');
+  registry.end(registry.find('cam')!, stopped);
+  t.equal(released, 2);
+
+  const failing = publish({
+    rights,
+    openSession: () => Promise.reject(new GatewayError('NO_COMMON_CODECS', 'none')),
+  });
+  await t.rejects(failing.publication.negotiated, { code: 'NO_COMMON_CODECS' });
+  t.equal(released, 3, 'never published');
+
+  const decision = Promise.withResolvers<{ release: () => void }>();
+  const early = publish({ rights: { ...rights, publish: () => decision.promise } });
+  early.publication.stop(stopped);
+  decision.resolve({ release: () => void released++ });
+  await settled();
+  t.equal(released, 4, 'stopped before the decision');
+});

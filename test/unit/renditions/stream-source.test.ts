@@ -68,7 +68,10 @@ t.test('the publisher returns with another codec, without video, and with the fi
   sendH264(first, 0);
   t.strictSame(seen(), ['1920x1080', 'header', 'key', 'frame']);
   t.match(source.metadata, { width: 1920, videoCodecId: 7 });
-  t.match(source.lastKeyFrame, { codec: 'h264', size: { width: 1920, height: 1080 } });
+  const keyFrame = source.lastKeyFrame!;
+  t.match(keyFrame, { codec: 'h264', size: { width: 1920, height: 1080 } });
+  t.ok(keyFrame.data.subarray(-H264_KEY_FRAME.length).equals(H264_KEY_FRAME), 'the bytes of the key frame');
+  t.not(source.lastKeyFrame!.data, keyFrame.data, 'a copy that the next key frame does not overwrite');
 
   const second = new FakeSubscription();
   await resume(fakePublisher({ video: second, videoCodec: 'vp8' }));

@@ -274,7 +274,7 @@ t.test('streams that the client may not read are neither listed nor ended', asyn
     {},
     {
       authorizer: {
-        identify: async () => ({ id: 'scoped', actions }) as never,
+        identify: async () => ({ id: 'scoped', actions, streams: ['mine'] }) as never,
         authorize: async (_principal, _action, { stream = 'mine' } = {}) => {
           if (stream !== 'mine') throw new GatewayError('FORBIDDEN', 'not this stream');
           return {};

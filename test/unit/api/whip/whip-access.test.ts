@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { ClientSessions } from '../../../../src/publish/client-sessions.ts';
 import t from 'tap';
-import type { Action, Principal } from '../../../../src/access/authorizer.ts';
+import type { AccessProvider, Action, Principal, Resource } from '../../../../src/access/authorizer.ts';
 import { ProviderChain } from '../../../../src/access/provider-chain.ts';
 import { GatewayError } from '../../../../src/errors.ts';
 import { silentLogger } from '../../../../src/observe/logger.ts';
-import type { PublicationRights } from '../../../../src/publish/publication.ts';
+import type { PublicationRights } from '../../../../src/publish/publish-right.ts';
 import { StreamRegistry } from '../../../../src/streams/stream-registry.ts';
 import { createHttpApp } from '../../../helpers/http-app.ts';
 import { mediaWorkerEnv } from '../../../helpers/media-worker.ts';
@@ -20,8 +20,8 @@ const OFFER = readFileSync(new URL('../../webrtc/fixtures/chromium-publish.sdp',
 const SDP = { 'content-type': 'application/sdp' };
 
 /** WHIP and WHEP for one client. Publications stop where they would need media; their rights are kept. */
-async function setUp(principal: Principal | undefined) {
-  const authorizer = new ProviderChain([{ identify: async () => principal }]);
+async function setUp(principal: Principal | undefined, provider: AccessProvider = { identify: async () => principal }) {
+  const authorizer = new ProviderChain([provider]);
   const registry = new StreamRegistry({ resumeWindowMs: 0, maxStreams: 10 });
   const { players } = createPublishing({ pool: {} as never, registry, pushes: {} as never });
   const rights: PublicationRights[] = [];
@@ -34,11 +34,16 @@ async function setUp(principal: Principal | undefined) {
     },
   } as never;
   const settings = { ice_servers: [] };
-  const options = { settings, authorizer, publications, players, sessions: new ClientSessions(), logger: silentLogger };
+  const sessions = new ClientSessions();
+  const statuses: string[] = [];
+  sessions.on('stream', ({ mediaProvider, appKey, name }, { status, info }) =>
+    statuses.push(`${mediaProvider} ${appKey} ${name} ${status}: ${info}`),
+  );
+  const options = { settings, authorizer, publications, players, sessions, logger: silentLogger };
   const { app, http } = await createHttpApp({}, { authorizer, routes: [whipRoutes(options), whepRoutes(options)] });
   t.teardown(() => app.close());
   const post = (url: string) => http.inject({ method: 'POST', url, headers: SDP, payload: OFFER });
-  return { http, post, rights };
+  return { http, post, rights, statuses };
 }
 
 const DOORS: readonly (readonly [url: (stream: string) => string, action: Action])[] = [
@@ -72,6 +77,37 @@ t.test('WHIP passes on when the right ends, and asks for each destination', asyn
   });
   await post('/whip/cam1?rtmpUrl=rtmp%3A%2F%2Fb.example%2Flive');
   t.strictSame(await rights[0]!.publish(), { endsAt: expiresAt });
-  await rights[0]!.push('rtmp://a.example/live');
-  await t.rejects(rights[0]!.push('rtmp://b.example/live'), { code: 'FORBIDDEN', message: /destination b\.example/ });
+  await rights[0]!.push('rtmp://a.example/live', 'cam1');
+  await t.rejects(rights[0]!.push('rtmp://b.example/live', 'cam1'), {
+    code: 'FORBIDDEN',
+    message: /destination b\.example/,
+  });
+});
+
+t.test('the application server gets the request, and may rename the stream', async (t) => {
+  const resources: Resource[] = [];
+  const principal: Principal = { id: 'a', actions: new Set(['publish', 'play']) };
+  const provider = {
+    identify: async () => principal,
+    authorize: async (_: Principal, __: Action, resource: Resource) => {
+      resources.push(resource);
+      return resource.request ? { streamName: 'renamed' } : {};
+    },
+  };
+  const { post, rights, statuses } = await setUp(principal, provider);
+  await post('/whip/cam1');
+  t.strictSame(resources, [], 'asked by the publication');
+  t.strictSame(await rights[0]!.publish(), { streamName: 'renamed' });
+  const request = { mediaProvider: 'WHIP', appKey: 'live', hasAudio: true, hasVideo: true, offerSdp: OFFER };
+  t.match(resources[0], { stream: 'cam1', request });
+  await post('/studio/whip/endpoint/cam1');
+  await rights[1]!.publish();
+  t.match(resources[1], { stream: 'cam1', request: { mediaProvider: 'WHIP', appKey: 'studio' } });
+  t.match((await post('/whep/cam1')).json(), { status: 404, exception: 'STREAM_NOT_FOUND' });
+  t.match(resources[2], { stream: 'cam1', request: { mediaProvider: 'WHEP', offerSdp: OFFER } });
+  t.strictSame(statuses, [
+    'WHIP live cam1 FAILED: no media here',
+    'WHIP studio cam1 FAILED: no media here',
+    'WHEP live cam1 FAILED: Stream not found: it has no publisher at the moment.',
+  ]);
 });
