@@ -33,7 +33,7 @@ export class VideoGate {
     return this.#paused.size;
   }
 
-  /** Frames that were not taken from the worker. */
+  /** Number of frames that were not read because their track was paused. */
   get missedFrames(): number {
     return this.#missedFrames;
   }

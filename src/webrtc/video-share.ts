@@ -18,11 +18,11 @@ export interface ShareState {
   readonly settledAtMs: number;
 }
 
-/** The queue is too long above this. */
+/** Above this delay the queue is too long. */
 export const LONG_MS = 400;
-/** For at least this long: what waited during one long event-loop tick is read within moments. */
+/** It must be too long for this time: packets that waited during one long event-loop tick are read soon after it. */
 export const LONG_FOR_MS = 400;
-/** Above this no video flows. */
+/** Above this delay no video flows. */
 export const FAR_TOO_LONG_MS = 1000;
 /** What was queued before a reduction has to be read before the queue shows its effect. */
 export const REDUCED_FOR_MS = 1000;

@@ -80,7 +80,7 @@ export class WorkerPool {
   readonly #exits = new Set<Promise<void>>();
   /** Late packets that workers which are gone had dropped. */
   #latePackets = 0;
-  /** Frames that were not taken from workers which are gone. */
+  /** Frames that were not read from workers that have ended. */
   #missedFrames = 0;
   #closing: Promise<void> | undefined;
 

@@ -20,9 +20,9 @@ const RECOVERED_MS = 250;
 
 /**
  * Measures how long packets wait between a mediasoup worker and the gateway: its answers come through the same pipe.
- * When the gateway does not keep up, the worker queues packets in its memory without a limit. So video tracks are paused
- * in the worker ({@link VideoGate}), and late video that is queued already is read and dropped, of all streams alike,
- * which costs little; audio stays.
+ * When the gateway does not keep up, the worker queues packets in its memory without a limit. So video tracks are
+ * paused in the worker ({@link VideoGate}), and late video that is queued already is read and dropped, of all streams
+ * alike, which costs little; audio stays.
  */
 export class WorkerProbe {
   readonly #options: WorkerProbeOptions;
