@@ -47,12 +47,32 @@ export function findContradictions(settings: Settings): Contradiction[] {
       'rtmp_push_restore_backoff_cap_ms',
       `must be 0 or at least rtmp_push_restore_interval_ms (${settings.rtmp_push_restore_interval_ms}).`,
     );
-  return [...found, ...findPortCollisions(settings)];
+  return [...found, ...findClusterMistakes(settings), ...findPortCollisions(settings)];
+}
+
+function findClusterMistakes(settings: Settings): Contradiction[] {
+  const { role, cluster_redis_url: redisUrl, state_key: stateKey, node_url: nodeUrl, listen_ip: listenIp } = settings;
+  if (redisUrl === '')
+    return role === 'node' ? [] : [{ key: 'role', message: `is ${role}, which needs Redis: set cluster_redis_url.` }];
+  const found: Contradiction[] = [];
+  if (stateKey === '')
+    found.push({
+      key: 'cluster_redis_url',
+      message:
+        'needs a state_key, the same for all nodes and managers: it encrypts what is stored in Redis and signs what managers pass on.',
+    });
+  if (role !== 'manager' && nodeUrl === '' && (listenIp === '0.0.0.0' || listenIp === '::'))
+    found.push({
+      key: 'node_url',
+      message: `is empty, and listen_ip ${listenIp} does not say how managers reach this node: set node_url to http://HOST:PORT.`,
+    });
+  return found;
 }
 
 function findPortCollisions(settings: Settings): Contradiction[] {
   const listening: SettingKey[] = ['ws.port', 'http.port', 'rtc_port'];
   if (settings.tls_cert) listening.push('wss.port', 'https.port');
+  if (settings.role === 'both') listening.push('manager_http_port', 'manager_ws_port');
   if (settings.embedded_rtmp_server) listening.push('embedded_rtmp_port', 'embedded_http_flv_port');
   const portsOf = (key: SettingKey): { first: number; last: number } => {
     const first = Number(settings[key]);

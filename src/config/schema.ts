@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { access } from './groups/access.ts';
+import { cluster } from './groups/cluster.ts';
 import { destinations } from './groups/destinations.ts';
 import { encoding } from './groups/encoding.ts';
 import { hooks } from './groups/hooks.ts';
@@ -24,6 +25,7 @@ export const SettingsSchema = z.strictObject({
   ...hooks,
   ...state,
   ...operation,
+  ...cluster,
 });
 
 /** Frozen after the start, and never used as run-time state. Keys are those of the file. */
@@ -45,6 +47,7 @@ export const SECRET_SETTINGS: ReadonlySet<string> = new Set<SettingKey>([
   'webhook_urls',
   'rtmp_push_auto_start_url',
   'ice_servers',
+  'cluster_redis_url',
 ]);
 
 /** The ports of WebRTC media, one for each worker: `10000`, or `10000-10003`. */

@@ -1,0 +1,46 @@
+/** The keys of the cluster in Redis. Pure. */
+
+/**
+ * The part in braces decides the slot in Redis Cluster, so that a script may use all keys of one stream. The name is
+ * percent-encoded, because it may contain braces.
+ */
+const tag = (name: string): string => `{${encodeURIComponent(name.toWellFormed())}}`;
+
+export class RedisKeys {
+  readonly #prefix: string;
+
+  constructor(prefix: string) {
+    this.#prefix = prefix;
+  }
+
+  lease(stream: string): string {
+    return `${this.#prefix}stream:${tag(stream)}`;
+  }
+
+  epoch(stream: string): string {
+    return `${this.#prefix}epoch:${tag(stream)}`;
+  }
+
+  pushes(stream: string): string {
+    return `${this.#prefix}push:${tag(stream)}`;
+  }
+
+  /** Its lease, its epoch and its pushes, which are in one slot. */
+  ofStream(stream: string): [lease: string, epoch: string, pushes: string] {
+    return [this.lease(stream), this.epoch(stream), this.pushes(stream)];
+  }
+
+  node(id: string): string {
+    return `${this.#prefix}node:${tag(id)}`;
+  }
+
+  /** Ids of nodes, by the time of their last heartbeat. */
+  get nodeIndex(): string {
+    return `${this.#prefix}nodes`;
+  }
+
+  /** Streams with stored pushes, by the time of the last renewal of their lease. */
+  get pushIndex(): string {
+    return `${this.#prefix}pushed`;
+  }
+}

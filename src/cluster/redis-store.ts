@@ -1,0 +1,194 @@
+import { EventEmitter } from 'node:events';
+import {
+  EPOCH_TTL_MS,
+  PUSH_TTL_MS,
+  type AbandonedStream,
+  type ClaimAnswer,
+  type ClaimOptions,
+  type ClusterStore,
+  type HoldAnswer,
+  type LeaseRecord,
+  type NodeIdentity,
+  type NodeRecord,
+} from './cluster-store.ts';
+import { decodeLease, decodeNode, encodeNode } from './node-record.ts';
+import { createRedis, type RedisClient } from './redis-connection.ts';
+import { RedisKeys } from './redis-keys.ts';
+
+export interface RedisStoreOptions {
+  /** `cluster_redis_url`. */
+  readonly url: string;
+  /** `cluster_prefix`. */
+  readonly prefix: string;
+  /** Milliseconds for which the pushes of a stream without an owner are kept. */
+  readonly pushTtlMs?: number;
+}
+
+export interface RedisStoreEvents {
+  available: [available: boolean];
+  return: [];
+}
+
+/** Ids of nodes that have not written a heartbeat for this time leave the index. Milliseconds. */
+const NODE_INDEX_TTL_MS = 10_000;
+/** Streams that one look for abandoned pushes returns. */
+const MAX_ABANDONED = 500;
+
+/** The shared state of the cluster in Redis. */
+export class RedisStore extends EventEmitter<RedisStoreEvents> implements ClusterStore {
+  readonly #redis: RedisClient;
+  readonly #keys: RedisKeys;
+  readonly #pushTtlMs: number;
+  #available = true;
+  #closed: Promise<void> | undefined;
+
+  constructor({ url, prefix, pushTtlMs = PUSH_TTL_MS }: RedisStoreOptions) {
+    super();
+    this.#pushTtlMs = pushTtlMs;
+    this.#redis = createRedis(url);
+    this.#keys = new RedisKeys(prefix);
+    let connected = false;
+    // A server that was restarted may be back before a command has failed.
+    this.#redis.on('ready', () => {
+      if (connected) this.emit('return');
+      connected = true;
+    });
+  }
+
+  get available(): boolean {
+    return this.#available;
+  }
+
+  /** Waits for the first answer. Rejects when there is none within the time. */
+  async waitUntilAvailable(timeoutMs: number): Promise<void> {
+    const deadline = Date.now() + timeoutMs;
+    for (;;) {
+      try {
+        return void (await this.#run(() => this.#redis.exists(this.#keys.nodeIndex)));
+      } catch (error) {
+        if (Date.now() > deadline) throw error;
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+    }
+  }
+
+  async claim(stream: string, identity: NodeIdentity, { ttlMs, replace }: ClaimOptions): Promise<ClaimAnswer> {
+    const [granted, text] = (await this.#run(() =>
+      this.#redis.wtClaim(
+        this.#keys.lease(stream),
+        this.#keys.epoch(stream),
+        identity.id,
+        identity.instance,
+        ttlMs,
+        EPOCH_TTL_MS,
+        replace ?? '',
+      ),
+    )) as [number, string];
+    return granted === 1 ? { granted: true, epoch: Number(text) } : { granted: false, owner: decodeLease(text)! };
+  }
+
+  async hold(stream: string, identity: NodeIdentity, epoch: number, ttlMs: number): Promise<HoldAnswer> {
+    const [held, more] = (await this.#run(() =>
+      this.#redis.wtHold(
+        ...this.#keys.ofStream(stream),
+        identity.id,
+        identity.instance,
+        epoch,
+        ttlMs,
+        EPOCH_TTL_MS,
+        this.#pushTtlMs,
+      ),
+    )) as [number, string | number];
+    if (held !== 1) return { held: false, owner: decodeLease(String(more)) };
+    if (more === 1) await this.#touchPushes(stream);
+    return { held: true };
+  }
+
+  async release(stream: string, { id, instance }: NodeIdentity, epoch: number): Promise<void> {
+    await this.#run(() => this.#redis.wtRelease(this.#keys.lease(stream), id, instance, epoch));
+  }
+
+  async owner(stream: string): Promise<LeaseRecord | undefined> {
+    const lease = await this.#run(() => this.#redis.get(this.#keys.lease(stream)));
+    return lease === null ? undefined : decodeLease(lease);
+  }
+
+  async beat(node: NodeRecord, ttlMs: number): Promise<boolean> {
+    const written = await this.#run(() =>
+      this.#redis.wtBeat(this.#keys.node(node.id), node.instance, ttlMs, ...Object.entries(encodeNode(node)).flat()),
+    );
+    if (written !== 1) return false;
+    await this.#run(() => this.#redis.wtTouch(this.#keys.nodeIndex, node.id, NODE_INDEX_TTL_MS));
+    return true;
+  }
+
+  async leave({ id, instance }: NodeIdentity): Promise<void> {
+    const removed = await this.#run(() => this.#redis.wtLeave(this.#keys.node(id), instance));
+    if (removed === 1) await this.#run(() => this.#redis.zrem(this.#keys.nodeIndex, id));
+  }
+
+  async node(id: string): Promise<NodeRecord | undefined> {
+    return decodeNode(await this.#run(() => this.#redis.hgetall(this.#keys.node(id))));
+  }
+
+  async nodes(): Promise<NodeRecord[]> {
+    const ids = await this.#run(() => this.#redis.zrange(this.#keys.nodeIndex, '0', '-1'));
+    const found = await Promise.all(ids.map((id) => this.node(id)));
+    return found.filter((node) => node !== undefined);
+  }
+
+  async putPush(stream: string, epoch: number, id: string, sealed: string): Promise<boolean> {
+    const written = await this.#run(() =>
+      this.#redis.wtPutPush(...this.#keys.ofStream(stream), epoch, id, sealed, this.#pushTtlMs),
+    );
+    if (written === 1) await this.#touchPushes(stream);
+    return written === 1;
+  }
+
+  async removePush(stream: string, epoch: number, id: string): Promise<boolean> {
+    const removed = await this.#run(() => this.#redis.wtRemovePush(...this.#keys.ofStream(stream), epoch, id));
+    if (removed === 2) await this.#run(() => this.#redis.zrem(this.#keys.pushIndex, stream));
+    return removed !== 0;
+  }
+
+  async pushes(stream: string): Promise<ReadonlyMap<string, string>> {
+    return new Map(Object.entries(await this.#run(() => this.#redis.hgetall(this.#keys.pushes(stream)))));
+  }
+
+  async abandoned(forMs: number): Promise<AbandonedStream[]> {
+    const found = (await this.#run(() => this.#redis.wtStale(this.#keys.pushIndex, forMs, MAX_ABANDONED))) as string[];
+    return found.flatMap((stream, index) => (index % 2 === 0 ? [{ stream, forMs: Number(found[index + 1]) }] : []));
+  }
+
+  onReturn(listener: () => void): () => void {
+    this.on('return', listener);
+    return () => void this.off('return', listener);
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= Promise.resolve(this.#redis.disconnect());
+    return this.#closed;
+  }
+
+  #touchPushes(stream: string): Promise<unknown> {
+    return this.#run(() => this.#redis.wtTouch(this.#keys.pushIndex, stream, this.#pushTtlMs));
+  }
+
+  async #run<T>(command: () => Promise<T>): Promise<T> {
+    try {
+      const answer = await command();
+      this.#setAvailable(true);
+      return answer;
+    } catch (error) {
+      if (!this.#closed) this.#setAvailable(false);
+      throw error;
+    }
+  }
+
+  #setAvailable(available: boolean): void {
+    if (this.#available === available) return;
+    this.#available = available;
+    this.emit('available', available);
+    if (available) this.emit('return');
+  }
+}

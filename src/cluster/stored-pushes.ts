@@ -1,0 +1,153 @@
+import { z } from 'zod';
+import type { Logger } from '../observe/logger.ts';
+import type { ClusterStore } from './cluster-store.ts';
+
+/** Encrypts the requests, which contain stream keys. */
+export interface Sealer {
+  seal(text: string, context: string): string;
+  /** @throws {Error} if the text was sealed with another key or in another context */
+  open(sealed: string, context: string): string;
+}
+
+/** The body of `/push/startup`, as it was accepted. */
+export type PushOrder = Readonly<Record<string, unknown>> & { readonly streamName: string; readonly rtmpUrl: string };
+
+/** A push as another node can start it. */
+export interface StoredPush {
+  /** WCS's `mediaSessionId`, which the push keeps. */
+  readonly id: string;
+  readonly order: PushOrder;
+}
+
+/** What is known of a push when it changes. */
+interface PushChange {
+  readonly mediaSessionId: string;
+  readonly status: string;
+  readonly reasonCode: string;
+}
+
+/** What starts pushes. */
+export interface PushStarter<Order, View extends PushChange> {
+  start(order: Order): Promise<View>;
+  onChange(listener: (view: View) => void): () => void;
+}
+
+export interface StoredPushesOptions {
+  readonly store: Pick<ClusterStore, 'putPush' | 'removePush' | 'pushes' | 'onReturn'>;
+  /** The epoch of a name that this node owns. */
+  readonly epochOf: (stream: string) => number | undefined;
+  readonly box: Sealer;
+  readonly logger: Logger;
+}
+
+const OrderSchema = z.looseObject({ streamName: z.string(), rtmpUrl: z.string() });
+
+/** Ends of a push that another node continues: this one ends, or has lost the name. */
+const CONTINUED: ReadonlySet<string> = new Set(['SHUTTING_DOWN', 'STREAM_NAME_IN_USE', 'CLUSTER_UNAVAILABLE']);
+
+/** A push of this node. `stored`: whether Redis has it. */
+interface OwnPush {
+  readonly stream: string;
+  readonly epoch: number;
+  readonly order: PushOrder;
+  readonly ended: boolean;
+  stored: boolean;
+}
+
+/** Keeps the pushes of this node's streams in Redis, so that another node can continue them. */
+export class StoredPushes {
+  readonly #options: StoredPushesOptions;
+  readonly #pushes = new Map<string, OwnPush>();
+  #unsubscribe: () => void;
+  #flushing: Promise<void> = Promise.resolve();
+
+  constructor(options: StoredPushesOptions) {
+    this.#options = options;
+    // It may be back without its data.
+    this.#unsubscribe = options.store.onReturn(() => {
+      for (const push of this.#pushes.values()) push.stored = false;
+    });
+  }
+
+  /** Stores what `start` accepts, before it answers, and removes what has ended. */
+  observe<Order extends PushOrder, View extends PushChange>(starter: PushStarter<Order, View>): void {
+    const start = starter.start.bind(starter);
+    starter.start = async (order) => {
+      const view = await start(order);
+      this.adopt({ id: view.mediaSessionId, order });
+      await this.flush();
+      return view;
+    };
+    const stopListening = starter.onChange(({ mediaSessionId, status, reasonCode }) => {
+      if (status === 'ended') this.#end(mediaSessionId, CONTINUED.has(reasonCode));
+    });
+    const unsubscribe = this.#unsubscribe;
+    this.#unsubscribe = () => {
+      unsubscribe();
+      stopListening();
+      starter.start = start;
+    };
+  }
+
+  /** Keeps a push that this node has started or taken over. */
+  adopt({ id, order }: StoredPush): void {
+    const epoch = this.#options.epochOf(order.streamName);
+    if (epoch === undefined) return;
+    this.#pushes.set(id, { stream: order.streamName, epoch, order, ended: false, stored: false });
+  }
+
+  /** Writes what Redis does not have. Also to be called once a second, for the time after Redis was away. */
+  flush(): Promise<void> {
+    this.#flushing = this.#flushing.then(() => this.#flush());
+    return this.#flushing;
+  }
+
+  /** The stored pushes of a stream. Those that cannot be read are reported and left out. */
+  async read(stream: string): Promise<StoredPush[]> {
+    const { store, box, logger } = this.#options;
+    const found: StoredPush[] = [];
+    for (const [id, sealed] of await store.pushes(stream))
+      try {
+        found.push({ id, order: OrderSchema.parse(JSON.parse(box.open(sealed, contextOf(stream, id)))) });
+      } catch (error) {
+        logger.error({ streamName: stream, mediaSessionId: id, err: error }, 'a stored push cannot be read');
+      }
+    return found;
+  }
+
+  /** Idempotent. */
+  close(): void {
+    this.#unsubscribe();
+  }
+
+  #end(id: string, isContinued: boolean): void {
+    const push = this.#pushes.get(id);
+    if (!push || push.ended) return;
+    if (isContinued) return void this.#pushes.delete(id);
+    this.#pushes.set(id, { ...push, ended: true, stored: false });
+    void this.flush();
+  }
+
+  async #flush(): Promise<void> {
+    const due = [...this.#pushes].filter(([, push]) => !push.stored);
+    await Promise.all(due.map(([id, push]) => this.#write(id, push)));
+  }
+
+  async #write(id: string, push: OwnPush): Promise<void> {
+    const { store, box } = this.#options;
+    const { stream, epoch, order, ended } = push;
+    let isOurs;
+    try {
+      isOurs = ended
+        ? await store.removePush(stream, epoch, id)
+        : await store.putPush(stream, epoch, id, box.seal(JSON.stringify(order), contextOf(stream, id)));
+    } catch {
+      return; // Redis is away.
+    }
+    push.stored = true;
+    // What has ended meanwhile is written next.
+    if ((ended || !isOurs) && this.#pushes.get(id) === push) this.#pushes.delete(id);
+  }
+}
+
+const contextOf = (stream: string, id: string): string => `cluster-push ${stream} ${id}`;
