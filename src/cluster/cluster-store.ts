@@ -80,6 +80,8 @@ export interface ClusterStore {
   leave(identity: NodeIdentity): Promise<void>;
   node(id: string): Promise<NodeRecord | undefined>;
   nodes(): Promise<NodeRecord[]>;
+  /** Notes that a manager runs, and returns the number of managers. */
+  countManagers(id: string): Promise<number>;
 
   /**
    * Keeps a push with its stream, in place of an earlier one of this id.

@@ -54,28 +54,33 @@ function compare(a: readonly number[], b: readonly number[]): number {
 
 /**
  * Counts the streams that this manager has sent to nodes and that their heartbeats do not contain yet, so that it does
- * not send all streams of one second to the same node.
+ * not send all streams of one second to the same node. Each counts once for every manager, because all of them see the
+ * same gaps and fill them at the same time.
  */
 export class PlacementLedger {
-  readonly #placed = new Map<string, number[]>();
+  readonly #placed = new Map<string, { readonly beat: number; streams: number }>();
+  /** Managers of the cluster. */
+  managers = 1;
 
   /** @param beat the last heartbeat of the node that this manager has seen */
   placed({ id, beat }: Pick<NodeRecord, 'id' | 'beat'>): void {
-    const placed = this.#placed.get(id) ?? [];
-    placed.push(beat);
-    this.#placed.set(id, placed);
+    const placed = this.#placed.get(id);
+    if (placed?.beat === beat) placed.streams++;
+    else this.#placed.set(id, { beat, streams: 1 });
   }
 
-  /** The nodes with the streams that are on their way. */
+  /**
+   * The nodes with the streams that are on their way. A later heartbeat contains them, but for those of its last moment;
+   * to count these twice would be worse, because every manager would correct the error of the others.
+   */
   adjust(nodes: readonly NodeRecord[]): NodeRecord[] {
-    for (const id of this.#placed.keys()) if (!nodes.some((node) => node.id === id)) this.#placed.delete(id);
     return nodes.map((node) => {
-      // The next heartbeat may have been written before the stream arrived, the one after it was not. A beat that is lower belongs to a
-      // restarted node.
-      const underWay = (this.#placed.get(node.id) ?? []).filter((beat) => node.beat >= beat && node.beat < beat + 2);
-      if (underWay.length > 0) this.#placed.set(node.id, underWay);
-      else this.#placed.delete(node.id);
-      return { ...node, publications: node.publications + underWay.length };
+      const placed = this.#placed.get(node.id);
+      if (!placed) return node;
+      if (placed.beat === node.beat)
+        return { ...node, publications: node.publications + placed.streams * this.managers };
+      this.#placed.delete(node.id);
+      return node;
     });
   }
 }

@@ -39,6 +39,11 @@ export class RedisKeys {
     return `${this.#prefix}nodes`;
   }
 
+  /** Ids of managers, by the time of their last look. */
+  get managerIndex(): string {
+    return `${this.#prefix}managers`;
+  }
+
   /** Streams with stored pushes, by the time of the last renewal of their lease. */
   get pushIndex(): string {
     return `${this.#prefix}pushed`;

@@ -29,7 +29,7 @@ export interface RedisStoreEvents {
   return: [];
 }
 
-/** Ids of nodes that have not written a heartbeat for this time leave the index. Milliseconds. */
+/** Nodes and managers that have not written a heartbeat for this time leave their index. Milliseconds. */
 const NODE_INDEX_TTL_MS = 10_000;
 /** Streams that one look for abandoned pushes returns. */
 const MAX_ABANDONED = 500;
@@ -135,6 +135,11 @@ export class RedisStore extends EventEmitter<RedisStoreEvents> implements Cluste
     const ids = await this.#run(() => this.#redis.zrange(this.#keys.nodeIndex, '0', '-1'));
     const found = await Promise.all(ids.map((id) => this.node(id)));
     return found.filter((node) => node !== undefined);
+  }
+
+  async countManagers(id: string): Promise<number> {
+    await this.#run(() => this.#redis.wtTouch(this.#keys.managerIndex, id, NODE_INDEX_TTL_MS));
+    return this.#run(() => this.#redis.zcard(this.#keys.managerIndex));
   }
 
   async putPush(stream: string, epoch: number, id: string, sealed: string): Promise<boolean> {

@@ -17,6 +17,8 @@ export interface StoredPush {
   /** WCS's `mediaSessionId`, which the push keeps. */
   readonly id: string;
   readonly order: PushOrder;
+  /** Who published the stream: see `LiveStream.resumeKey`. */
+  readonly resumeKey?: string | undefined;
 }
 
 /** What is known of a push when it changes. */
@@ -36,11 +38,16 @@ export interface StoredPushesOptions {
   readonly store: Pick<ClusterStore, 'putPush' | 'removePush' | 'pushes' | 'onReturn'>;
   /** The epoch of a name that this node owns. */
   readonly epochOf: (stream: string) => number | undefined;
+  /** Who publishes the stream. */
+  readonly resumeKeyOf: (stream: string) => string | undefined;
   readonly box: Sealer;
   readonly logger: Logger;
 }
 
-const OrderSchema = z.looseObject({ streamName: z.string(), rtmpUrl: z.string() });
+const StoredSchema = z.object({
+  order: z.looseObject({ streamName: z.string(), rtmpUrl: z.string() }),
+  resumeKey: z.string().optional(),
+});
 
 /** Ends of a push that another node continues: this one ends, or has lost the name. */
 const CONTINUED: ReadonlySet<string> = new Set(['SHUTTING_DOWN', 'STREAM_NAME_IN_USE', 'CLUSTER_UNAVAILABLE']);
@@ -49,7 +56,8 @@ const CONTINUED: ReadonlySet<string> = new Set(['SHUTTING_DOWN', 'STREAM_NAME_IN
 interface OwnPush {
   readonly stream: string;
   readonly epoch: number;
-  readonly order: PushOrder;
+  /** Sealed. */
+  readonly text: string;
   readonly ended: boolean;
   stored: boolean;
 }
@@ -74,7 +82,8 @@ export class StoredPushes {
     const start = starter.start.bind(starter);
     starter.start = async (order) => {
       const view = await start(order);
-      this.adopt({ id: view.mediaSessionId, order });
+      const resumeKey = this.#options.resumeKeyOf(order.streamName);
+      this.adopt({ id: view.mediaSessionId, order, resumeKey });
       await this.flush();
       return view;
     };
@@ -89,11 +98,26 @@ export class StoredPushes {
     };
   }
 
+  /** Whether this node runs the push, or removes it. */
+  owns(id: string): boolean {
+    return this.#pushes.has(id);
+  }
+
   /** Keeps a push that this node has started or taken over. */
-  adopt({ id, order }: StoredPush): void {
-    const epoch = this.#options.epochOf(order.streamName);
+  adopt({ id, order, resumeKey }: StoredPush): void {
+    const { epochOf, box } = this.#options;
+    const stream = order.streamName;
+    const epoch = epochOf(stream);
     if (epoch === undefined) return;
-    this.#pushes.set(id, { stream: order.streamName, epoch, order, ended: false, stored: false });
+    const text = box.seal(JSON.stringify({ order, resumeKey }), contextOf(stream, id));
+    this.#pushes.set(id, { stream, epoch, text, ended: false, stored: false });
+  }
+
+  /** Removes a stored push, unless it goes on under the same id. */
+  replace(push: StoredPush, id: string | undefined): void {
+    if (id === push.id) return;
+    this.adopt(push);
+    this.#end(push.id, false);
   }
 
   /** Writes what Redis does not have. Also to be called once a second, for the time after Redis was away. */
@@ -108,7 +132,7 @@ export class StoredPushes {
     const found: StoredPush[] = [];
     for (const [id, sealed] of await store.pushes(stream))
       try {
-        found.push({ id, order: OrderSchema.parse(JSON.parse(box.open(sealed, contextOf(stream, id)))) });
+        found.push({ id, ...StoredSchema.parse(JSON.parse(box.open(sealed, contextOf(stream, id)))) });
       } catch (error) {
         logger.error({ streamName: stream, mediaSessionId: id, err: error }, 'a stored push cannot be read');
       }
@@ -134,13 +158,11 @@ export class StoredPushes {
   }
 
   async #write(id: string, push: OwnPush): Promise<void> {
-    const { store, box } = this.#options;
-    const { stream, epoch, order, ended } = push;
+    const { store } = this.#options;
+    const { stream, epoch, text, ended } = push;
     let isOurs;
     try {
-      isOurs = ended
-        ? await store.removePush(stream, epoch, id)
-        : await store.putPush(stream, epoch, id, box.seal(JSON.stringify(order), contextOf(stream, id)));
+      isOurs = ended ? await store.removePush(stream, epoch, id) : await store.putPush(stream, epoch, id, text);
     } catch {
       return; // Redis is away.
     }

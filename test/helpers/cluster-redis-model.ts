@@ -175,6 +175,13 @@ export class ModelStore implements ClusterStore {
     );
   }
 
+  countManagers(id: string): Promise<number> {
+    return this.#run((redis) => {
+      this.#touch(redis, 'managers', id, NODE_INDEX_TTL_MS);
+      return redis.get<Map<string, number>>('managers')!.size;
+    });
+  }
+
   putPush(stream: string, epoch: number, id: string, sealed: string): Promise<boolean> {
     return this.#run((redis) => {
       if (latestEpoch(redis, stream) > epoch) return false;

@@ -3,6 +3,7 @@ import { ClusterNode } from '../../src/cluster/cluster-node.ts';
 import { BEAT_MS, type HoldAnswer, type NodeIdentity } from '../../src/cluster/cluster-store.ts';
 import { createIsGone } from '../../src/cluster/node-liveness.ts';
 import { NodeRegistry } from '../../src/cluster/node-registry.ts';
+import { PushRestore } from '../../src/cluster/push-restore.ts';
 import { StoredPushes, type PushOrder, type StoredPush } from '../../src/cluster/stored-pushes.ts';
 import { TakeOver } from '../../src/cluster/take-over.ts';
 import { GatewayError } from '../../src/errors.ts';
@@ -43,11 +44,11 @@ type Counter =
   | 'slowestReturnMs';
 
 const START = 1_700_000_000_000;
+const COMMAND_TIMEOUT_MS = 1000;
 /** Milliseconds in which a node that is connected again has seen who owns what. */
-const SEES_ALL_MS = 2 * BEAT_MS + 500;
+const SEES_ALL_MS = 2 * BEAT_MS + COMMAND_TIMEOUT_MS + 500;
 /** Milliseconds of calm after which everything must be whole again. */
 const CALM_MS = 30_000;
-const COMMAND_TIMEOUT_MS = 1000;
 
 class VirtualClock {
   now = START;
@@ -94,6 +95,7 @@ class SimulatedNode {
   readonly directory: ClusterDirectory;
   readonly stored: StoredPushes;
   readonly takeOver: TakeOver;
+  readonly restoring: PushRestore;
   readonly cluster: ClusterNode;
   readonly live = new Map<string, LiveName>();
   alive = true;
@@ -140,10 +142,16 @@ class SimulatedNode {
     this.stored = new StoredPushes({
       store: this.store,
       epochOf: (stream) => this.directory.epochOf(stream),
+      resumeKeyOf: (stream) => stream,
       box,
       logger: silentLogger,
     });
     this.stored.observe(this.starter);
+    this.restoring = new PushRestore({
+      stored: this.stored,
+      start: async ({ id, order }) => this.starter.start({ ...order, id }),
+      logger: silentLogger,
+    });
     this.takeOver = new TakeOver({
       store: this.store,
       directory: this.directory,
@@ -178,6 +186,7 @@ class SimulatedNode {
       isDraining: () => this.draining,
       onBeat: async () => {
         await this.stored.flush();
+        await this.restoring.retry();
         await this.takeOver.look();
       },
       logger: silentLogger,
@@ -220,6 +229,7 @@ class SimulatedNode {
     const name = this.live.get(stream);
     if (!name) return;
     this.live.delete(stream);
+    this.restoring.streamEnded(stream);
     for (const mediaSessionId of name.pushes.keys()) this.#listener({ mediaSessionId, status: 'ended', reasonCode });
     name.lease.release();
   }
@@ -256,8 +266,11 @@ export class Simulation {
   #instances = 0;
   #pushIds = 0;
   #redisAnswers = true;
+  #redisStarts = 0;
   /** Data that only Redis and a lost node had cannot come back: both are not lost at the same time. */
   #noLossBefore = 0;
+  /** Redis has lost its data, and nodes have not written it again. */
+  #noGapBefore = 0;
   #ended = false;
 
   constructor(options: SimulationOptions) {
@@ -267,6 +280,7 @@ export class Simulation {
     this.#manager = new ModelStore(this.#redis);
     this.#registry = new NodeRegistry({
       store: this.#manager,
+      managerId: 'm',
       logger: silentLogger,
       random: this.#random,
       now: () => this.clock.now,
@@ -291,14 +305,20 @@ export class Simulation {
       freeAt = arrival;
       await this.clock.sleep(arrival - this.clock.now);
     };
+    const fail = (): never => {
+      store.available = false;
+      throw new Error('Redis does not answer');
+    };
     store.before = async () => {
       await node.running();
+      const start = this.#redisStarts;
       await travel();
+      // What was under way when Redis was restarted is not answered.
+      if (start !== this.#redisStarts) fail();
       if (!store.reachable || !this.#redisAnswers) {
         await this.clock.sleep(COMMAND_TIMEOUT_MS);
         await node.running();
-        store.available = false;
-        throw new Error('Redis does not answer');
+        fail();
       }
     };
     store.after = async () => {
@@ -345,8 +365,10 @@ export class Simulation {
   }
 
   #start(id: string): void {
-    const node = new SimulatedNode(this, { id, instance: `i${this.#instances++}` });
     const index = this.#nodes.findIndex(({ identity }) => identity.id === id);
+    // It was started again earlier, at the end of the faults.
+    if (this.#nodes[index]?.alive) return;
+    const node = new SimulatedNode(this, { id, instance: `i${this.#instances++}` });
     if (index < 0) this.#nodes.push(node);
     else this.#nodes[index] = node;
     const tick = (): void => {
@@ -373,7 +395,7 @@ export class Simulation {
         this.clock.at(lasts, () => this.#start(node.identity.id));
         return true;
       case 1: // SIGSTOP and SIGCONT
-        if (!node.works) return false;
+        if (!node.works || this.clock.now < this.#noGapBefore) return false;
         node.frozen = true;
         this.clock.at(lasts, () => {
           node.thaw();
@@ -381,7 +403,7 @@ export class Simulation {
         });
         return true;
       case 2: // the network between a node and Redis
-        if (!node.store.reachable) return false;
+        if (!node.store.reachable || this.clock.now < this.#noGapBefore) return false;
         node.store.reachable = false;
         this.clock.at(lasts, () => {
           node.store.reachable = true;
@@ -390,16 +412,17 @@ export class Simulation {
         });
         return true;
       case 3: // Redis away
-        if (!this.#redisAnswers) return false;
+        if (!this.#redisAnswers || this.clock.now < this.#noGapBefore) return false;
         this.#setRedis(false);
         this.clock.at(lasts, () => this.#setRedis(true));
         return true;
       case 4: {
         // Redis restarted without its data, while all owners live
-        const isWhole = this.#nodes.every(({ works, store }) => works && store.reachable);
-        if (!isWhole || !this.#redisAnswers || !mayLose || !this.#allRun()) return false;
+        const isWhole = this.#nodes.every((node) => this.#seesAll(node));
+        if (!isWhole || !mayLose || !this.#allRun()) return false;
         this.#redis.empty();
-        this.#noLossBefore = this.clock.now + 5000;
+        this.#redisStarts++;
+        this.#noLossBefore = this.#noGapBefore = this.clock.now + 5000;
         for (const one of this.#nodes) {
           one.connectedSince = this.clock.now;
           one.store.reconnect();
@@ -408,7 +431,7 @@ export class Simulation {
         return true;
       }
       case 5: // media workers that hang
-        if (!node.workersAnswer) return false;
+        if (!node.workersAnswer || this.clock.now < this.#noGapBefore) return false;
         node.workersAnswer = false;
         this.clock.at(lasts, () => {
           node.workersAnswer = true;
@@ -486,7 +509,8 @@ export class Simulation {
         this.count('resumed');
         return node;
       }
-      const lease = await node.directory.claim(stream);
+      const lease = await this.#unlessKilled(node, node.directory.claim(stream));
+      if (!lease) return undefined;
       const now = node.live.get(stream);
       if (now || !node.works || node.draining || !isOwner) {
         lease.release();
@@ -494,14 +518,23 @@ export class Simulation {
       }
       node.go(this, stream, lease, true);
       this.count('published');
-      node.restore(stream, await node.stored.read(stream));
-      await this.#startPushes(node, stream);
+      node.restoring.streamStarted(stream, stream);
+      void this.#startPushes(node, stream).catch(() => undefined);
       return node;
     } catch (error) {
       if (!(error instanceof GatewayError)) return undefined;
       this.count(error.code === 'STREAM_NAME_IN_USE' ? 'refusedAsInUse' : 'refusedOffline');
       return undefined;
     }
+  }
+
+  /** A client learns that the process it waits for has ended. */
+  async #unlessKilled(node: SimulatedNode, claim: Promise<StreamLease>): Promise<StreamLease | undefined> {
+    const killed = (async () => {
+      while (node.alive) await this.clock.sleep(500);
+      return undefined;
+    })();
+    return Promise.race([claim, killed]);
   }
 
   async #startPushes(node: SimulatedNode, stream: string): Promise<void> {
@@ -527,6 +560,13 @@ export class Simulation {
     );
   }
 
+  /** Whether a node has worked and reached Redis for long enough to know what it owns. */
+  #seesAll({ works, workersAnswer, store, connectedSince }: SimulatedNode): boolean {
+    return (
+      works && workersAnswer && store.reachable && this.#redisAnswers && this.clock.now - connectedSince > SEES_ALL_MS
+    );
+  }
+
   #check(): void {
     const { now } = this.clock;
     const report = (text: string): void => void this.#violations.push(`at ${(now - START) / 1000} s: ${text}`);
@@ -536,14 +576,7 @@ export class Simulation {
       const owners = this.#nodes.filter(({ alive, live }) => alive && live.has(stream));
       const epochs = owners.map(({ live }) => live.get(stream)!.lease.epoch);
       if (new Set(epochs).size < epochs.length) report(`${stream} has one epoch for two owners: ${epochs.join()}`);
-      const seeing = owners.filter(
-        (node) =>
-          node.works &&
-          node.workersAnswer &&
-          node.store.reachable &&
-          this.#redisAnswers &&
-          now - node.connectedSince > SEES_ALL_MS,
-      );
+      const seeing = owners.filter((node) => this.#seesAll(node));
       if (seeing.length > 1)
         report(`${stream} is owned by ${seeing.map(({ identity }) => identity.id).join(' and ')}: ${epochs.join()}`);
     }

@@ -162,8 +162,11 @@ function contract(name: string, subject: () => Promise<Subject>): void {
     await a.putPush('cam', epoch, 'p1', 'sealed');
     await a.hold('cam', A, epoch, 5000);
     await a.beat(node('a'), 3000);
+    t.equal(await a.countManagers('m1'), 1);
+    t.equal(await a.countManagers('m2'), 2);
+    t.equal(await a.countManagers('m1'), 2);
     const keys = [...(await timesToLive())];
-    t.equal(keys.length, 6, 'lease, epoch, pushes, node and the two indexes');
+    t.equal(keys.length, 7, 'lease, epoch, pushes, node and the three indexes');
     for (const [key, ttl] of keys) t.ok(ttl > 0 && ttl <= 3_600_000, `${key} ${ttl}`);
   });
 }
