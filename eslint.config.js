@@ -13,6 +13,7 @@ const ARROWS = {
   renditions: ['streams', 'ffmpeg', 'media'],
   outputs: ['renditions', 'rtmp', 'ffmpeg', 'media', 'streams', 'store'],
   publish: ['webrtc', 'streams', 'media'],
+  cluster: ['streams', 'publish', 'outputs'],
   access: ['store'],
   hooks: ['store'],
   api: ['access', 'publish', 'outputs', 'rooms', 'streams', 'cluster'],
@@ -23,8 +24,8 @@ const ARROWS = {
 /** Folders and files that every server folder may import. They may import each other. */
 const FOR_EVERYBODY = ['errors.ts', 'config', 'observe', 'runtime', 'net'];
 
-/** The process and the composition root: they import everything, and nothing imports them. */
-const ROOTS = ['gateway.ts', 'main.ts'];
+/** The process and the composition roots: they import everything, and nothing imports them. */
+const ROOTS = ['gateway.ts', 'manager.ts', 'main.ts'];
 
 /** Browser code shares no module with the server. */
 const BROWSER = ['web'];

@@ -6,19 +6,23 @@ import { headerCredentials, requireAction } from './api/authorize.ts';
 import { consoleRoutes } from './api/console-routes.ts';
 import { whepRoutes } from './api/whep/whep-routes.ts';
 import { whipRoutes } from './api/whip/whip-routes.ts';
-import { PushOrderSchema, streamName } from './api/wcs/schemas.ts';
+import { PushOrderSchema, StartSchema, streamName, withoutZeros } from './api/wcs/schemas.ts';
+import { GatewayCluster } from './cluster/gateway-cluster.ts';
+import { ProcessorShare } from './cluster/processor-share.ts';
 import type { Settings } from './config/schema.ts';
 import { EmbeddedRtmpServer } from './embedded/embedded-rtmp-server.ts';
 import { GatewayError } from './errors.ts';
 import { checkFfmpeg } from './ffmpeg/ffmpeg-abilities.ts';
 import { ffmpegMemory } from './ffmpeg/ffmpeg-memory.ts';
 import { Certificate } from './net/certificate.ts';
+import { ForwardedClients } from './net/forwarded-client.ts';
 import type { Logger } from './observe/logger.ts';
 import { Metrics } from './observe/metrics.ts';
 import { registerRuntimeMetrics } from './observe/runtime-metrics.ts';
 import { createTransponders } from './outputs/push/create-transponders.ts';
 import { TransponderHistory } from './outputs/push/transponder-history.ts';
 import { registerTransponderMetrics } from './outputs/push/transponder-metrics.ts';
+import { listTransponders } from './outputs/push/transponder-view.ts';
 import { ClientSessions } from './publish/client-sessions.ts';
 import { Players } from './publish/players.ts';
 import { Publications } from './publish/publications.ts';
@@ -34,6 +38,7 @@ import { OverloadMonitor } from './runtime/overload.ts';
 import { findRunningGateway } from './runtime/running-gateway.ts';
 import { createOriginCheck } from './signaling/origin.ts';
 import { WcsServer } from './signaling/wcs-server.ts';
+import { SecretBox } from './store/secret-box.ts';
 import { openState } from './store/state.ts';
 import { LocalDirectory } from './streams/directory.ts';
 import type { LiveStream } from './streams/live-stream.ts';
@@ -49,6 +54,9 @@ export interface GatewayAddresses {
   /** The embedded RTMP server, where it runs. */
   readonly rtmpUrl?: string;
 }
+
+/** Milliseconds in which the media workers must answer for a node to stay in its cluster. */
+const WORKER_ANSWER_MS = 900;
 
 /** The composition root: creates all parts, connects them, and closes them in one order. */
 export class Gateway {
@@ -186,6 +194,17 @@ async function assemble(
   const authorizer = createAuthorizer(settings, logger, { schemas: { streamName, push: PushOrderSchema }, wcsHooks });
   // The same for the application servers that decide about them.
   opened({ close: () => authorizer.close() });
+  const cluster = settings.cluster_redis_url
+    ? await GatewayCluster.create({
+        settings,
+        box: new SecretBox(Buffer.from(settings.state_key, 'base64')),
+        metrics,
+        version,
+        logger,
+      })
+    : undefined;
+  // Closes after the streams and the pushes, whose names it gives back.
+  if (cluster) opened(cluster);
   const transponders = await createTransponders(settings, {
     registry,
     encoders,
@@ -206,6 +225,9 @@ async function assemble(
   opened({ close: registerTransponderMetrics(metrics, transponders) });
 
   hooks.observe(registry, transponders);
+  const pushes = cluster
+    ? cluster.storing(transponders, registry, (order) => withoutZeros(StartSchema.parse(order)))
+    : transponders;
 
   if (settings.allow_anonymous)
     logger.warn(
@@ -222,8 +244,8 @@ async function assemble(
     pool,
     audioPacketMs: settings.audio_packet_ms,
     registry,
-    directory: new LocalDirectory(),
-    pushes: transponders,
+    directory: cluster?.directory ?? new LocalDirectory(),
+    pushes,
     admission: {
       check: () => {
         drain.check();
@@ -238,6 +260,7 @@ async function assemble(
     learnFrameSize: (stream) => learnFrameSize(stream, encoders, keyFrames),
   });
   const sessions = new ClientSessions();
+  const forwardedClients = cluster && new ForwardedClients(settings.state_key);
   if (wcsHooks) {
     wcsHooks.observe(sessions);
     metrics.gauge('gateway_wcs_hooks_queue', 'Notifications that wait for wcs_hooks_url.', () => wcsHooks.queued);
@@ -258,6 +281,7 @@ async function assemble(
     allowOrigin: createOriginCheck(settings),
     takeSnapshot: (stream: LiveStream) => snapshots.take(stream),
     dataReceiver: wcsHooks,
+    forwardedClients,
   };
   const ws = await WcsServer.create({ ...signalling, host: settings.listen_ip, port: settings['ws.port'] });
   opened(ws);
@@ -272,13 +296,14 @@ async function assemble(
     settings,
     authorizer,
     logger,
-    control: transponders,
+    control: pushes,
     registry,
     sessions,
     takePng: (stream) => snapshots.take(stream, 'png'),
     metrics,
     isOverloaded: () => overload.overloaded,
     drain,
+    ...(forwardedClients && { forwardedClients }),
     ...(certificate && { certificate }),
     workers: () => ({ alive: pool.pids.length, wanted: settings.rtc_workers }),
     routes: [
@@ -300,11 +325,29 @@ async function assemble(
   // Closes last, because `/health` answers `closing` while the other parts close.
   parts.push(app);
   const http = await app.listen();
+  let isClosing = false;
+  if (cluster) {
+    const processor = new ProcessorShare(() => pool.loads.reduce((sum, { cpuShare }) => sum + cpuShare, 0));
+    await cluster.join({
+      httpPort: http.http,
+      wsPort: ws.port,
+      wssPort: wss?.port,
+      workersAnswer: () => pool.answers(WORKER_ANSWER_MS),
+      load: () => ({
+        pushes: listTransponders(transponders).length,
+        encoders: encoders.counts.sources + encoders.counts.videoEncoders,
+        cpu: processor.read(),
+        overloaded: overload.overloaded,
+      }),
+      isDraining: () => isClosing || drain.draining,
+    });
+  }
   hooks.started();
   return {
     addresses: { http, ws: ws.port, ...(wss && { wss: wss.port }), ...(embedded && { rtmpUrl: embedded.rtmpUrl }) },
     drain,
     announceClose: () => {
+      isClosing = true;
       app.announceClose();
       hooks.stopping();
     },

@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import type { Gateway as RunningGateway } from './gateway.ts';
+import type { Manager as RunningManager } from './manager.ts';
 import { isYoungGenerationLimited, limitYoungGeneration, unlimitYoungGeneration } from './runtime/young-generation.ts';
 
 // Before other modules are loaded, hence the dynamic imports below.
@@ -11,7 +12,6 @@ const { portsRefusedByBrowsers } = await import('./config/browser-ports.ts');
 const { rtcPorts, SECRET_SETTINGS } = await import('./config/schema.ts');
 const { environmentName, loadSettings } = await import('./config/settings-file.ts');
 const { GatewayError } = await import('./errors.ts');
-const { Gateway } = await import('./gateway.ts');
 const { createLogger } = await import('./observe/logger.ts');
 const { endProcess } = await import('./runtime/end-process.ts');
 const { FastPaths } = await import('./runtime/fast-paths.ts');
@@ -22,9 +22,10 @@ const { FastPaths } = await import('./runtime/fast-paths.ts');
 
 const HELP = `WebRTC Transponder: republishes WebRTC streams to RTMP(S) servers.
 
-Usage: npm start -- [--config FILE]
+Usage: npm start -- [--config FILE] [--role ROLE]
 
   --config FILE   settings (default: config/gateway.properties, or GATEWAY_CONFIG)
+  --role ROLE     node, manager or both: the setting role
   --check         check the settings and end: exit code 0, or 2 and every mistake
   --help          this text
 
@@ -36,14 +37,22 @@ const CLOSE_TIMEOUT_MS = 9000;
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
-    options: { config: { type: 'string' }, help: { type: 'boolean', short: 'h' }, check: { type: 'boolean' } },
+    options: {
+      config: { type: 'string' },
+      role: { type: 'string' },
+      help: { type: 'boolean', short: 'h' },
+      check: { type: 'boolean' },
+    },
   });
   if (values.help) {
     process.stdout.write(HELP);
     return;
   }
   const file = values.config ?? process.env['GATEWAY_CONFIG'] ?? 'config/gateway.properties';
-  const { settings, ignoredKeys } = loadSettings({ file, env: process.env });
+  const { settings, ignoredKeys } = loadSettings({
+    file,
+    env: values.role === undefined ? process.env : { ...process.env, ROLE: values.role },
+  });
   if (values.check) {
     if (ignoredKeys.length > 0) process.stdout.write(`Ignored, without a meaning here: ${ignoredKeys.join(', ')}\n`);
     process.stdout.write(`${file}: the settings are valid.\n`);
@@ -67,6 +76,7 @@ async function main(): Promise<void> {
   else fastPaths.fallBack('young_generation', 'the V8 flag has no effect');
 
   let gateway: RunningGateway | undefined = undefined;
+  let manager: RunningManager | undefined = undefined;
   let closing = false;
   let drainedBySignal = false;
   const onSignal = (signal: NodeJS.Signals): void => {
@@ -80,23 +90,33 @@ async function main(): Promise<void> {
     closing = true;
     logger.info(cause === 'drained' ? {} : { signal: cause }, 'closing');
     // Child processes that have been started so far end with this one.
-    if (!gateway) return void end(0);
+    if (!gateway && !manager) return void end(0);
     setTimeout(() => {
       logger.error('closing took too long');
       void end(1);
     }, CLOSE_TIMEOUT_MS).unref();
-    gateway.close().then(
-      () => end(0),
-      (error: unknown) => {
-        logger.error({ err: error }, 'closing failed');
-        return end(1);
-      },
-    );
+    // Pages that are connected to the manager learn from the node why their streams end.
+    Promise.all([gateway?.close()])
+      .then(() => manager?.close())
+      .then(
+        () => end(0),
+        (error: unknown) => {
+          logger.error({ err: error }, 'closing failed');
+          return end(1);
+        },
+      );
   };
   // Before the start, so that a signal during it ends the process too. SIGHUP: the terminal was closed.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, onSignal);
 
+  if (settings.role === 'manager') {
+    manager = await startManager(settings, logger);
+    return;
+  }
+  // With its native modules, which a manager does not need.
+  const { Gateway } = await import('./gateway.ts');
   gateway = await Gateway.create(settings, logger, fastPaths);
+  if (settings.role === 'both') manager = await startManager(settings, logger);
   void gateway.drained.then(() => close('drained'));
   const { http, ws, wss, rtmpUrl } = gateway.addresses;
   logger.info(
@@ -113,6 +133,13 @@ async function main(): Promise<void> {
   for (const key of portsRefusedByBrowsers(settings))
     logger.warn({ [key]: settings[key] }, `browsers refuse to connect to this port; set ${key} to another`);
   if (settings.log_format === 'pretty') process.stdout.write(banner(settings, gateway.addresses));
+}
+
+async function startManager(...options: Parameters<typeof RunningManager.create>): Promise<RunningManager> {
+  const { Manager } = await import('./manager.ts');
+  const manager = await Manager.create(...options);
+  options[1].info(manager.addresses, 'manager started');
+  return manager;
 }
 
 await main().catch((error: unknown) => {

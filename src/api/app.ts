@@ -4,6 +4,7 @@ import cors from '@fastify/cors';
 import { fastify, type FastifyInstance, type FastifyPluginAsync } from 'fastify';
 import type { Authorizer } from '../access/authorizer.ts';
 import type { Certificate } from '../net/certificate.ts';
+import { FORWARDED_CLIENT_HEADER, type ForwardedClients } from '../net/forwarded-client.ts';
 import type { Settings } from '../config/schema.ts';
 import { GatewayError } from '../errors.ts';
 import type { Logger } from '../observe/logger.ts';
@@ -38,6 +39,8 @@ export interface HttpAppOptions extends Omit<OperationSources, 'isClosing' | 'st
   readonly sessions: ClientSessions;
   /** Encodes the current frame of a stream as PNG. */
   readonly takePng: (stream: LiveStream) => Promise<Buffer>;
+  /** Believes managers of the cluster whose client a request is from. */
+  readonly forwardedClients?: ForwardedClients;
   /** Serves the same routes over HTTPS too. */
   readonly certificate?: Certificate;
   /** Further routes, registered at the root with access rules of their own: the console's page, WHIP. */
@@ -148,6 +151,13 @@ async function createListener(options: ListenerOptions, certificate?: Certificat
   }) as unknown as FastifyInstance;
   certificate?.keepCurrent(app.server as unknown as HttpsServer);
   const notFound = collectRoutes(app);
+
+  const { forwardedClients } = options;
+  if (forwardedClients)
+    app.addHook('onRequest', async (request) => {
+      const ip = forwardedClients.verify(request.headers[FORWARDED_CLIENT_HEADER]);
+      if (ip !== undefined) Object.defineProperty(request, 'ip', { value: ip });
+    });
 
   app.setErrorHandler((error, request, reply) => replyWithError(error, request, reply, logger));
   app.setNotFoundHandler(notFound);

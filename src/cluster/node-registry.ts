@@ -6,7 +6,7 @@ import { PlacementLedger, rankNodes, type PlacementWish } from './placement.ts';
 
 export interface NodeRegistryEvents {
   /** The node has left, was killed, or hangs. */
-  gone: [id: string];
+  gone: [id: string, url: string];
 }
 
 export interface NodeRegistryOptions {
@@ -29,6 +29,8 @@ export class NodeRegistry extends EventEmitter<NodeRegistryEvents> {
   readonly #options: Required<NodeRegistryOptions>;
   readonly #ledger = new PlacementLedger();
   readonly #owners = new Map<string, string>();
+  /** Nodes that could not be reached, with their last heartbeat before that. */
+  readonly #unreachable = new Map<string, number>();
   #nodes: readonly NodeRecord[] = [];
   #timer: NodeJS.Timeout | undefined;
   #polling: Promise<void> | undefined;
@@ -69,6 +71,19 @@ export class NodeRegistry extends EventEmitter<NodeRegistryEvents> {
     return this.#nodes.find((node) => node.id === id);
   }
 
+  /** Nothing listens at the node: until its next heartbeat it gets nothing, and its streams may be taken over. */
+  unreachable(id: string): void {
+    const node = this.find(id);
+    if (node) this.#unreachable.set(id, node.beat);
+  }
+
+  #isReachable({ id, beat }: NodeRecord): boolean {
+    const lastBeat = this.#unreachable.get(id);
+    if (lastBeat === undefined || lastBeat === beat) return lastBeat === undefined;
+    this.#unreachable.delete(id);
+    return true;
+  }
+
   /** @throws {GatewayError} NODE_NOT_FOUND */
   get(id: string): NodeRecord {
     const node = this.find(id);
@@ -104,12 +119,14 @@ export class NodeRegistry extends EventEmitter<NodeRegistryEvents> {
     if (!lease) return undefined;
     this.#owners.set(stream, lease.node);
     if (this.#owners.size > MAX_REMEMBERED) this.#owners.delete(this.#owners.keys().next().value!);
-    return this.find(lease.node) ?? (await this.#findNew(lease.node));
+    const owner = this.find(lease.node) ?? (await this.#findNew(lease.node));
+    return owner && this.#isReachable(owner) ? owner : undefined;
   }
 
   /** The nodes for a new stream, the best one first. */
   rank(wish: PlacementWish = {}): NodeRecord[] {
-    return rankNodes(this.#ledger.adjust(this.#nodes), wish, this.#options.random);
+    const reachable = this.#nodes.filter((node) => this.#isReachable(node));
+    return rankNodes(this.#ledger.adjust(reachable), wish, this.#options.random);
   }
 
   /**
@@ -148,11 +165,11 @@ export class NodeRegistry extends EventEmitter<NodeRegistryEvents> {
     const instances = new Set(nodes.map(({ id, instance }) => `${id} ${instance}`));
     const gone = this.#nodes.filter(({ id, instance }) => !instances.has(`${id} ${instance}`));
     for (const { id } of nodes)
-      if (!this.find(id)) this.#options.logger.info({ nodeId: id }, 'a node has joined the cluster');
+      if (this.#timer && !this.find(id)) this.#options.logger.info({ nodeId: id }, 'a node has joined the cluster');
     this.#nodes = nodes.sort((a, b) => (a.id < b.id ? -1 : 1));
-    for (const { id } of gone) {
+    for (const { id, url } of gone) {
       this.#options.logger.warn({ nodeId: id }, 'a node is gone');
-      this.emit('gone', id);
+      this.emit('gone', id, url);
     }
   }
 

@@ -21,25 +21,10 @@ export interface StoredPush {
   readonly resumeKey?: string | undefined;
 }
 
-/** What is known of a push when it changes. */
-interface PushChange {
-  readonly mediaSessionId: string;
-  readonly status: string;
-  readonly reasonCode: string;
-}
-
-/** What starts pushes. */
-export interface PushStarter<Order, View extends PushChange> {
-  start(order: Order): Promise<View>;
-  onChange(listener: (view: View) => void): () => void;
-}
-
 export interface StoredPushesOptions {
   readonly store: Pick<ClusterStore, 'putPush' | 'removePush' | 'pushes' | 'onReturn'>;
   /** The epoch of a name that this node owns. */
   readonly epochOf: (stream: string) => number | undefined;
-  /** Who publishes the stream. */
-  readonly resumeKeyOf: (stream: string) => string | undefined;
   readonly box: Sealer;
   readonly logger: Logger;
 }
@@ -66,7 +51,7 @@ interface OwnPush {
 export class StoredPushes {
   readonly #options: StoredPushesOptions;
   readonly #pushes = new Map<string, OwnPush>();
-  #unsubscribe: () => void;
+  readonly #unsubscribe: () => void;
   #flushing: Promise<void> = Promise.resolve();
 
   constructor(options: StoredPushesOptions) {
@@ -77,25 +62,19 @@ export class StoredPushes {
     });
   }
 
-  /** Stores what `start` accepts, before it answers, and removes what has ended. */
-  observe<Order extends PushOrder, View extends PushChange>(starter: PushStarter<Order, View>): void {
-    const start = starter.start.bind(starter);
-    starter.start = async (order) => {
-      const view = await start(order);
-      const resumeKey = this.#options.resumeKeyOf(order.streamName);
-      this.adopt({ id: view.mediaSessionId, order, resumeKey });
-      await this.flush();
-      return view;
-    };
-    const stopListening = starter.onChange(({ mediaSessionId, status, reasonCode }) => {
-      if (status === 'ended') this.#end(mediaSessionId, CONTINUED.has(reasonCode));
-    });
-    const unsubscribe = this.#unsubscribe;
-    this.#unsubscribe = () => {
-      unsubscribe();
-      stopListening();
-      starter.start = start;
-    };
+  /** A push has been accepted: stores it. */
+  started(push: StoredPush): Promise<void> {
+    this.adopt(push);
+    return this.flush();
+  }
+
+  /** @param reasonCode with some, another node continues the push */
+  ended(id: string, reasonCode: string): void {
+    const push = this.#pushes.get(id);
+    if (!push || push.ended) return;
+    if (CONTINUED.has(reasonCode)) return void this.#pushes.delete(id);
+    this.#pushes.set(id, { ...push, ended: true, stored: false });
+    void this.flush();
   }
 
   /** Whether this node runs the push, or removes it. */
@@ -117,7 +96,7 @@ export class StoredPushes {
   replace(push: StoredPush, id: string | undefined): void {
     if (id === push.id) return;
     this.adopt(push);
-    this.#end(push.id, false);
+    this.ended(push.id, '');
   }
 
   /** Writes what Redis does not have. Also to be called once a second, for the time after Redis was away. */
@@ -142,14 +121,6 @@ export class StoredPushes {
   /** Idempotent. */
   close(): void {
     this.#unsubscribe();
-  }
-
-  #end(id: string, isContinued: boolean): void {
-    const push = this.#pushes.get(id);
-    if (!push || push.ended) return;
-    if (isContinued) return void this.#pushes.delete(id);
-    this.#pushes.set(id, { ...push, ended: true, stored: false });
-    void this.flush();
   }
 
   async #flush(): Promise<void> {

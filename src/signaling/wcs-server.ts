@@ -11,6 +11,7 @@ import { WebSocketServer } from 'ws';
 import type { Authorizer } from '../access/authorizer.ts';
 import { GatewayError } from '../errors.ts';
 import type { Certificate } from '../net/certificate.ts';
+import { FORWARDED_CLIENT_HEADER, type ForwardedClients } from '../net/forwarded-client.ts';
 import type { Logger } from '../observe/logger.ts';
 import type { ClientSessions } from '../publish/client-sessions.ts';
 import type { Players } from '../publish/players.ts';
@@ -35,6 +36,8 @@ export interface WcsContext {
   readonly dataReceiver?: DataReceiver | undefined;
   /** Which pages may connect. Without it, every page may. */
   readonly allowOrigin?: OriginCheck;
+  /** Believes managers of the cluster whose client a connection is from. */
+  readonly forwardedClients?: ForwardedClients | undefined;
   /** Sent to clients when they connect. */
   readonly version: string;
 }
@@ -82,7 +85,7 @@ export class WcsServer {
       },
     });
     this.#sockets.on('connection', (socket, request) => {
-      const session = new WcsSession(socket, context, clientOf(request));
+      const session = new WcsSession(socket, context, clientOf(request, context.forwardedClients));
       this.#sessions.add(session);
       session.once('closed', () => this.#sessions.delete(session));
     });
@@ -136,9 +139,10 @@ export class WcsServer {
   }
 }
 
-function clientOf({ socket, headers, url }: IncomingMessage): WcsClient {
+function clientOf({ socket, headers, url }: IncomingMessage, forwarded: ForwardedClients | undefined): WcsClient {
   const { token, ...query } = Object.fromEntries(new URLSearchParams(url?.split('?')[1] ?? ''));
-  return { ip: socket.remoteAddress ?? '', host: headers.host, userAgent: headers['user-agent'], token, query };
+  const ip = forwarded?.verify(headers[FORWARDED_CLIENT_HEADER]) ?? socket.remoteAddress ?? '';
+  return { ip, host: headers.host, userAgent: headers['user-agent'], token, query };
 }
 
 function createSecureServer(certificate: Certificate, timeouts: ServerOptions, explain: RequestListener): HttpServer {

@@ -137,6 +137,24 @@ export class WorkerPool {
     return this.#slots.flatMap((slot) => (slot ? [slot.worker.pid] : []));
   }
 
+  /** Whether there are workers, and all of them answer within the time. */
+  async answers(timeoutMs: number): Promise<boolean> {
+    const alive = this.#slots.filter((slot) => slot !== undefined);
+    if (alive.length === 0) return false;
+    let timer: NodeJS.Timeout | undefined;
+    const timeout = new Promise<false>((resolve) => {
+      timer = setTimeout(resolve, timeoutMs, false);
+    });
+    const answers = Promise.all(alive.map(({ worker }) => worker.getResourceUsage())).then(
+      () => true,
+      // One has died, and another one takes its place.
+      () => true,
+    );
+    const answered = await Promise.race([answers, timeout]);
+    clearTimeout(timer);
+    return answered;
+  }
+
   /**
    * The worker with the fewest sessions.
    *

@@ -83,12 +83,6 @@ interface LiveName {
   readonly pushes: Map<string, PushOrder>;
 }
 
-interface PushView {
-  readonly mediaSessionId: string;
-  readonly status: string;
-  readonly reasonCode: string;
-}
-
 class SimulatedNode {
   readonly identity: NodeIdentity;
   readonly store: ModelStore;
@@ -105,21 +99,6 @@ class SimulatedNode {
   /** Since when the node works and reaches Redis. */
   connectedSince = 0;
   readonly #thawed: (() => void)[] = [];
-  #listener: (view: PushView) => void = () => undefined;
-  /** Starts a push, and stores it. */
-  readonly starter = {
-    start: async (order: PushOrder & { readonly id?: string }): Promise<PushView> => {
-      const name = this.live.get(order.streamName);
-      if (!name) throw new GatewayError('STREAM_NOT_FOUND', 'gone');
-      const id = String(order['id']);
-      name.pushes.set(id, order);
-      return { mediaSessionId: id, status: 'connecting', reasonCode: '' };
-    },
-    onChange: (listener: (view: PushView) => void) => {
-      this.#listener = listener;
-      return () => undefined;
-    },
-  };
 
   constructor(simulation: Simulation, identity: NodeIdentity) {
     const { clock } = simulation;
@@ -142,14 +121,12 @@ class SimulatedNode {
     this.stored = new StoredPushes({
       store: this.store,
       epochOf: (stream) => this.directory.epochOf(stream),
-      resumeKeyOf: (stream) => stream,
       box,
       logger: silentLogger,
     });
-    this.stored.observe(this.starter);
     this.restoring = new PushRestore({
       stored: this.stored,
-      start: async ({ id, order }) => this.starter.start({ ...order, id }),
+      start: async ({ id, order }) => this.startPush(id, order),
       logger: silentLogger,
     });
     this.takeOver = new TakeOver({
@@ -202,6 +179,15 @@ class SimulatedNode {
     while (!this.works) await new Promise<void>((resolve) => this.#thawed.push(resolve));
   }
 
+  /** Starts a push, and stores it. */
+  async startPush(id: string, order: PushOrder): Promise<{ readonly mediaSessionId: string }> {
+    const name = this.live.get(order.streamName);
+    if (!name) throw new GatewayError('STREAM_NOT_FOUND', 'gone');
+    name.pushes.set(id, order);
+    await this.stored.started({ id, order, resumeKey: order.streamName });
+    return { mediaSessionId: id };
+  }
+
   thaw(): void {
     this.frozen = false;
     for (const resolve of this.#thawed.splice(0)) resolve();
@@ -230,13 +216,13 @@ class SimulatedNode {
     if (!name) return;
     this.live.delete(stream);
     this.restoring.streamEnded(stream);
-    for (const mediaSessionId of name.pushes.keys()) this.#listener({ mediaSessionId, status: 'ended', reasonCode });
+    for (const id of name.pushes.keys()) this.stored.ended(id, reasonCode);
     name.lease.release();
   }
 
   terminate(stream: string, id: string): void {
     this.live.get(stream)?.pushes.delete(id);
-    this.#listener({ mediaSessionId: id, status: 'ended', reasonCode: 'TERMINATED' });
+    this.stored.ended(id, 'TERMINATED');
   }
 }
 
@@ -541,7 +527,7 @@ export class Simulation {
     const wanted = this.#wanted.get(stream)!;
     while (wanted.size < 2 && node.works && node.live.has(stream)) {
       const id = `p${this.#pushIds++}`;
-      await node.starter.start({ streamName: stream, rtmpUrl: 'rtmp://example.com/live', id } as PushOrder);
+      await node.startPush(id, { streamName: stream, rtmpUrl: 'rtmp://example.com/live' });
       // Accepted while Redis is away, it is stored later; a node that is lost before that loses it.
       const isStored = (await this.#stored(stream)).has(id);
       if (!isStored || !node.live.get(stream)?.pushes.has(id)) return;

@@ -1,0 +1,63 @@
+import type { NodeRecord } from '../../cluster/cluster-store.ts';
+import type { NodeAnswer } from './node-client.ts';
+import { nodeLost } from './proxy.ts';
+
+/** One answer from those of all nodes. */
+
+type Json = unknown;
+type Merged = Pick<NodeAnswer, 'status' | 'headers' | 'body'>;
+
+/**
+ * Lists are appended to each other; Red5's envelopes have their `data` merged. A node without a match answers 404, which
+ * counts only if all do.
+ *
+ * @param onId called for each item that has an id
+ * @throws {GatewayError} NODE_LOST if no node answers
+ */
+export function mergeAnswers(
+  answers: readonly NodeAnswer[],
+  missing: readonly NodeRecord[],
+  onId: (id: string, node: NodeRecord) => void,
+): Merged {
+  const good = answers.filter(({ status }) => status === 200);
+  if (good.length === 0) {
+    const refused = answers.find(({ status }) => status !== 404) ?? answers[0];
+    if (!refused) throw nodeLost(missing.map(({ id }) => id));
+    return refused;
+  }
+  const bodies = good.map(({ body }): Json => JSON.parse(body.toString()));
+  good.forEach(({ node }, index) => {
+    const body = bodies[index];
+    if (!Array.isArray(body)) return;
+    for (const item of body as readonly { readonly mediaSessionId?: unknown; readonly sessionId?: unknown }[]) {
+      const id = item.mediaSessionId ?? item.sessionId;
+      if (typeof id === 'string') onId(id, node);
+    }
+  });
+  const body = bodies.reduce((all, one) => mergeTwo(all, one));
+  const isEnvelope = typeof body === 'object' && body !== null && !Array.isArray(body);
+  const shown =
+    isEnvelope && missing.length > 0 ? { ...body, partial: true, missing: missing.map(({ id }) => id) } : body;
+  return { status: 200, headers: good[0]!.headers, body: Buffer.from(JSON.stringify(shown)) };
+}
+
+function mergeTwo(a: Json, b: Json): Json {
+  if (Array.isArray(a) && Array.isArray(b)) return [...a, ...b];
+  if (!isObject(a) || !isObject(b) || !('data' in a) || !('data' in b)) return a;
+  return { ...a, data: mergeData(a['data'], b['data']) };
+}
+
+/** Names are listed once, counts are added. */
+function mergeData(a: Json, b: Json): Json {
+  if (Array.isArray(a) && Array.isArray(b)) return [...new Set([...(a as Json[]), ...(b as Json[])])];
+  if (!isObject(a) || !isObject(b)) return a;
+  return Object.fromEntries(
+    Object.entries(a).map(([key, value]) => {
+      const other = b[key];
+      return [key, typeof value === 'number' && typeof other === 'number' ? value + other : value];
+    }),
+  );
+}
+
+const isObject = (value: Json): value is Record<string, Json> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -1,0 +1,191 @@
+import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
+import type { NodeRecord } from '../../cluster/cluster-store.ts';
+import { GatewayError } from '../../errors.ts';
+import { isStreamName } from '../../streams/stream-name.ts';
+import { mergeAnswers } from './merge-answers.ts';
+import type { NodeAnswer } from './node-client.ts';
+import { acceptForwarding, forward, nodeLost, type ProxyParts } from './proxy.ts';
+
+/** Which nodes a request goes to. */
+type Target =
+  /** The one that owns the stream of the body or the path. */
+  | 'owner'
+  /** All; their lists are merged. */
+  | 'all'
+  /** The one that has what the body or the path names: all are asked. */
+  | 'holder'
+  /** Every node would answer the same. */
+  | 'any';
+
+type Method = 'GET' | 'POST' | 'DELETE';
+
+/** The methods of docs/rest.md. */
+const ROUTES: readonly (readonly [methods: readonly Method[], url: string, target: Target])[] = [
+  [['POST'], '/rest-api/push/startup', 'owner'],
+  [['POST'], '/rest-api/push/find', 'all'],
+  [['GET', 'POST'], '/rest-api/push/find_all', 'all'],
+  ...['terminate', 'mute', 'unmute', 'sound_on', 'sound_off'].map(
+    (name) => [['POST'], `/rest-api/push/${name}`, 'holder'] as const,
+  ),
+  [['POST'], '/rest-api/stream/find', 'all'],
+  [['GET', 'POST'], '/rest-api/stream/find_all', 'all'],
+  [['POST'], '/rest-api/stream/terminate', 'holder'],
+  [['POST'], '/rest-api/stream/snapshot', 'owner'],
+  [['POST'], '/rest-api/stream/event/send', 'owner'],
+  [['POST'], '/rest-api/connection/find', 'all'],
+  [['GET', 'POST'], '/rest-api/connection/find_all', 'all'],
+  [['POST'], '/rest-api/connection/terminate', 'holder'],
+  [['POST'], '/rest-api/data/send', 'holder'],
+  [['GET'], '/api/v1/transponders', 'all'],
+  [['GET'], '/api/v1/streams', 'all'],
+  [['POST'], '/api/v1/streams/:stream/token', 'owner'],
+  [['GET'], '/api/v1/me', 'any'],
+  [['GET'], '/api/v1/server', 'any'],
+  [['GET'], '/api/v1/server/ping', 'any'],
+  [['GET'], '/api/v1/applications', 'all'],
+  [['GET'], '/api/v1/applications/:app/statistics', 'all'],
+  [['GET'], '/api/v1/applications/:app/clients', 'all'],
+  [['GET', 'DELETE'], '/api/v1/applications/:app/clients/:id', 'holder'],
+  [['GET'], '/api/v1/applications/:app/streams', 'all'],
+  [['GET'], '/api/v1/applications/:app/streams/:stream', 'owner'],
+  [['GET'], '/api/v1/applications/:app/streams/:stream/statistics', 'owner'],
+  [['GET', 'POST'], '/api/v1/applications/:app/streams/:stream/action/unpublish', 'owner'],
+];
+
+/** Bytes: as the nodes have it. */
+const BODY_LIMIT = 64 * 1024;
+/** Transponders whose node is remembered. */
+const MAX_REMEMBERED = 10_000;
+/** Milliseconds for the node that had the transponder. */
+const HOLDER_MS = 10_000;
+
+/**
+ * The REST interface at a manager: every question is answered by the nodes it concerns, never from Redis, and each node
+ * checks the client's rights itself.
+ */
+export const restProxyRoutes =
+  (parts: ProxyParts): FastifyPluginAsync =>
+  async (app) => {
+    const { registry, client } = parts;
+    await acceptForwarding(app, parts);
+    const holders = new Map<string, string>();
+    const remember = (id: string, node: NodeRecord): void => {
+      holders.set(id, node.id);
+      if (holders.size > MAX_REMEMBERED) holders.delete(holders.keys().next().value!);
+    };
+
+    const toAny = (request: FastifyRequest, reply: FastifyReply): FastifyReply =>
+      forward(request, reply, anyNode(parts), parts);
+
+    async function toOwner(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+      const stream = streamOf(request);
+      const owner = stream === undefined ? undefined : await registry.owner(stream);
+      // Any node says that the stream does not exist, or what is wrong with the request.
+      return owner ? forward(request, reply, owner, parts) : toAny(request, reply);
+    }
+
+    async function toAll(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+      const { answers, missing } = await client.askAll(request);
+      const merged = mergeAnswers(answers, missing, (id, node) => remember(id, node));
+      if (missing.length > 0)
+        reply.header('X-Partial', 'true').header('X-Missing-Nodes', missing.map(({ id }) => id).join(', '));
+      return relay(reply, merged);
+    }
+
+    async function toHolder(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+      const id = idOf(request);
+      const known = registry.find(holders.get(id ?? '') ?? '');
+      if (known) {
+        const answer = await client.ask(known, request, request.url, HOLDER_MS).catch(() => undefined);
+        if (answer && answer.status !== 404) return relay(reply, answer);
+      }
+      const { answers, missing } = await client.askAll(request);
+      const found = answers.find(({ status }) => status < 300) ?? answers.find(({ status }) => status !== 404);
+      if (found) {
+        if (id !== undefined) remember(id, found.node);
+        return relay(reply, found);
+      }
+      // It may be on a node that did not answer.
+      if (missing.length > 0 || answers.length === 0) throw nodeLost(missing.map((node) => node.id));
+      return relay(reply, answers[0]!);
+    }
+
+    const handlers = {
+      owner: toOwner,
+      all: toAll,
+      holder: toHolder,
+      any: async (...args: [FastifyRequest, FastifyReply]) => toAny(...args),
+    };
+    for (const [methods, url, target] of ROUTES)
+      app.route({
+        method: [...methods],
+        url,
+        bodyLimit: BODY_LIMIT,
+        exposeHeadRoute: false,
+        handler: async (request, reply) => {
+          const answer = await handlers[target](request, reply);
+          return answer;
+        },
+      });
+    // Preflights of pages of other origins: the nodes have the same cors_origins.
+    for (const url of ['/rest-api/*', '/api/v1/*']) app.options(url, async (request, reply) => toAny(request, reply));
+    for (const url of ['/rest-api/*', '/api/v1/*'])
+      app.route({
+        method: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'],
+        url,
+        exposeHeadRoute: false,
+        handler: () => {
+          throw new GatewayError(
+            'NOT_IMPLEMENTED',
+            'Managers do not pass this method on, because it concerns one node. Call it at the node: GET /api/v1/nodes shows the URLs.',
+          );
+        },
+      });
+  };
+
+/** A node that answers, also when it takes no new streams. */
+export function anyNode({ registry }: Pick<ProxyParts, 'registry'>): NodeRecord {
+  const node = registry.rank()[0] ?? registry.nodes[0];
+  if (node) return node;
+  throw new GatewayError('CLUSTER_UNAVAILABLE', 'The cluster has no node. Start one, or try again in some seconds.');
+}
+
+function relay(
+  reply: FastifyReply,
+  { status, headers, body }: Pick<NodeAnswer, 'status' | 'headers' | 'body'>,
+): FastifyReply {
+  for (const [name, value] of Object.entries(headers))
+    if (value !== undefined && !DROPPED.has(name)) reply.header(name, value);
+  return reply.code(status).send(body.length > 0 ? body : undefined);
+}
+
+/** Set anew for the answer to the client. */
+const DROPPED: ReadonlySet<string> = new Set([
+  'connection',
+  'keep-alive',
+  'transfer-encoding',
+  'content-length',
+  'date',
+]);
+
+function fieldsOf({ body }: FastifyRequest): Record<string, unknown> {
+  if (!(body instanceof Buffer)) return {};
+  try {
+    return (JSON.parse(body.toString()) ?? {}) as Record<string, unknown>;
+  } catch {
+    return {}; // The node says what is wrong with it.
+  }
+}
+
+function streamOf(request: FastifyRequest): string | undefined {
+  const { stream } = request.params as { readonly stream?: string };
+  const name = stream ?? fieldsOf(request)['streamName'];
+  return typeof name === 'string' && isStreamName(name) ? name : undefined;
+}
+
+function idOf(request: FastifyRequest): string | undefined {
+  const { id } = request.params as { readonly id?: string };
+  const { mediaSessionId, sessionId } = fieldsOf(request);
+  const found = id ?? mediaSessionId ?? sessionId;
+  return typeof found === 'string' ? found : undefined;
+}

@@ -1,0 +1,187 @@
+import { randomBytes } from 'node:crypto';
+import { availableParallelism, hostname } from 'node:os';
+import type { Settings } from '../config/schema.ts';
+import type { Logger } from '../observe/logger.ts';
+import type { Metrics } from '../observe/metrics.ts';
+import type { StartRequest, TransponderControl } from '../outputs/push/transponder-view.ts';
+import type { StreamRegistry } from '../streams/stream-registry.ts';
+import { ClusterDirectory } from './cluster-directory.ts';
+import { ClusterNode, type NodeLoad } from './cluster-node.ts';
+import { LEASE_TTL_MS, type NodeIdentity } from './cluster-store.ts';
+import { createIsGone } from './node-liveness.ts';
+import { PushRestore } from './push-restore.ts';
+import { RedisStore } from './redis-store.ts';
+import { StoredPushes, type Sealer } from './stored-pushes.ts';
+import { StoringPushes } from './storing-pushes.ts';
+
+export interface GatewayClusterOptions {
+  readonly settings: Settings;
+  /** Encrypts with `state_key`. */
+  readonly box: Sealer;
+  readonly metrics: Metrics;
+  readonly version: string;
+  readonly logger: Logger;
+}
+
+/** What a node joins with, when its ports are open. */
+export interface JoinOptions {
+  readonly httpPort: number;
+  readonly httpsPort?: number | undefined;
+  readonly wsPort: number;
+  readonly wssPort?: number | undefined;
+  readonly workersAnswer: () => Promise<boolean>;
+  readonly load: () => Omit<NodeLoad, 'publications'>;
+  readonly isDraining: () => boolean;
+}
+
+/** Publications for which one core suffices with a margin: docs/performance.md. */
+const PUBLICATIONS_PER_CORE = 80;
+/** Milliseconds to wait for Redis at the start, so that a mistake in its URL is seen at once. */
+const REDIS_START_MS = 3000;
+
+/** What makes a gateway a node of a cluster. */
+export class GatewayCluster {
+  readonly directory: ClusterDirectory;
+  readonly #options: GatewayClusterOptions;
+  readonly #store: RedisStore;
+  readonly #identity: NodeIdentity;
+  readonly #stored: StoredPushes;
+  #restore: PushRestore | undefined;
+  #node: ClusterNode | undefined;
+  #closing: Promise<void> | undefined;
+
+  private constructor(options: GatewayClusterOptions) {
+    const { settings, box, metrics, logger } = options;
+    this.#options = options;
+    this.#identity = { id: settings.node_id || hostname(), instance: randomBytes(8).toString('hex') };
+    this.#store = new RedisStore({
+      url: settings.cluster_redis_url,
+      prefix: settings.cluster_prefix,
+      pushTtlMs: LEASE_TTL_MS + Math.max(1000, settings.publisher_resume_window_ms),
+    });
+    this.#store.on('available', (available) => {
+      if (available) logger.info('cluster: Redis answers again');
+      else logger.error('cluster: Redis does not answer; running streams go on');
+    });
+    this.directory = new ClusterDirectory({
+      store: this.#store,
+      identity: this.#identity,
+      graceMs: settings.cluster_grace_s * 1000,
+      acceptsOffline: settings.cluster_offline === 'accept',
+      isGone: createIsGone(this.#store),
+      logger,
+    });
+    this.#stored = new StoredPushes({
+      store: this.#store,
+      epochOf: (stream) => this.directory.epochOf(stream),
+      box,
+      logger,
+    });
+    metrics.gauge('gateway_cluster_redis_up', '1 while Redis answers.', () => (this.#store.available ? 1 : 0));
+    metrics.gauge('gateway_cluster_leases', 'Stream names that this node owns.', () => this.directory.size);
+    metrics.total(
+      'gateway_cluster_leases_lost_total',
+      'Stream names that this node has lost to another one, or because Redis was away for too long.',
+      () => this.directory.lost,
+    );
+    metrics.total(
+      'gateway_cluster_offline_claims_total',
+      'Stream names that were accepted without Redis (cluster_offline=accept).',
+      () => this.directory.acceptedOffline,
+    );
+    metrics.total(
+      'gateway_cluster_pushes_restored_total',
+      'Pushes of other nodes that were started again here when their publisher came back.',
+      () => this.#restore?.restored ?? 0,
+    );
+  }
+
+  /** Connects to Redis. A Redis that is away does not prevent the start. */
+  static async create(options: GatewayClusterOptions): Promise<GatewayCluster> {
+    const cluster = new GatewayCluster(options);
+    await cluster.#store.waitUntilAvailable(REDIS_START_MS).catch((error: unknown) => {
+      options.logger.error({ err: error }, 'cluster: Redis does not answer; the node joins when it does');
+    });
+    return cluster;
+  }
+
+  /**
+   * The pushes of this node, which are stored from now on.
+   *
+   * @param start starts a stored push again
+   */
+  storing(
+    control: TransponderControl,
+    registry: StreamRegistry,
+    parseOrder: (order: object) => StartRequest,
+  ): TransponderControl {
+    const resumeKeyOf = (stream: string): string | undefined => registry.find(stream)?.resumeKey;
+    const storing = new StoringPushes(control, this.#stored, resumeKeyOf);
+    const restore = new PushRestore({
+      stored: this.#stored,
+      start: ({ order }) => storing.start(parseOrder(order)),
+      logger: this.#options.logger,
+    });
+    registry.on('started', ({ name, resumeKey }) => restore.streamStarted(name, resumeKey));
+    registry.on('ended', ({ name }) => restore.streamEnded(name));
+    this.#restore = restore;
+    return storing;
+  }
+
+  /** @throws {GatewayError} SETTINGS_INVALID if another running process has the same `node_id` */
+  async join({ workersAnswer, load, isDraining, ...ports }: JoinOptions): Promise<void> {
+    const { settings, version, logger } = this.#options;
+    const url = settings.node_url || defaultUrl(settings, ports);
+    this.#node = new ClusterNode({
+      store: this.#store,
+      identity: this.#identity,
+      directory: this.directory,
+      about: {
+        url,
+        wsUrl: settings.node_ws_url || defaultWsUrl(url, ports),
+        region: settings.node_region,
+        group: settings.node_group,
+        version,
+        capacity:
+          settings.node_capacity || Math.min(settings.max_streams, availableParallelism() * PUBLICATIONS_PER_CORE),
+        startedAt: Date.now(),
+      },
+      workersAnswer,
+      load: () => ({ publications: this.directory.size, ...load() }),
+      isDraining,
+      onBeat: async () => {
+        await this.#stored.flush();
+        await this.#restore?.retry();
+      },
+      logger,
+    });
+    await this.#node.start();
+    logger.info({ nodeId: this.#identity.id, url }, 'joined the cluster');
+  }
+
+  /** Leaves the cluster. To be called when the streams and the pushes have ended. Idempotent. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    await this.#stored.flush();
+    this.#stored.close();
+    if (this.#node) await this.#node.close();
+    else this.directory.close();
+    await this.#store.close();
+  }
+}
+
+type Ports = Pick<JoinOptions, 'httpPort' | 'httpsPort' | 'wsPort' | 'wssPort'>;
+
+function defaultUrl({ listen_ip: host }: Settings, { httpPort }: Ports): string {
+  return `http://${host.includes(':') ? `[${host}]` : host}:${httpPort}`;
+}
+
+/** The same host as for HTTP, over TLS where HTTP is. */
+function defaultWsUrl(url: string, { wsPort, wssPort }: Ports): string {
+  const { hostname: host, protocol } = new URL(url);
+  return protocol === 'https:' && wssPort !== undefined ? `wss://${host}:${wssPort}` : `ws://${host}:${wsPort}`;
+}

@@ -1,0 +1,71 @@
+import type { GatewayError } from '../errors.ts';
+import type {
+  StartRequest,
+  TransponderControl,
+  TransponderFilter,
+  TransponderView,
+} from '../outputs/push/transponder-view.ts';
+import type { StoredPushes } from './stored-pushes.ts';
+
+/** The transponders of a node: what is started is stored before the answer, and what has ended is removed. */
+export class StoringPushes implements TransponderControl {
+  readonly #control: TransponderControl;
+  readonly #stored: StoredPushes;
+  readonly #resumeKeyOf: (stream: string) => string | undefined;
+
+  constructor(control: TransponderControl, stored: StoredPushes, resumeKeyOf: (stream: string) => string | undefined) {
+    this.#control = control;
+    this.#stored = stored;
+    this.#resumeKeyOf = resumeKeyOf;
+    control.onChange(({ mediaSessionId, status, reasonCode }) => {
+      if (status === 'ended') stored.ended(mediaSessionId, reasonCode);
+    });
+  }
+
+  async start(request: StartRequest): Promise<TransponderView> {
+    const view = await this.#control.start(request);
+    const order = { ...request };
+    await this.#stored.started({
+      id: view.mediaSessionId,
+      order,
+      resumeKey: this.#resumeKeyOf(request.streamName),
+    });
+    return view;
+  }
+
+  refuse(request: StartRequest, reason: GatewayError): void {
+    this.#control.refuse(request, reason);
+  }
+
+  find(filter: TransponderFilter): TransponderView[] {
+    return this.#control.find(filter);
+  }
+
+  ended(): TransponderView[] {
+    return this.#control.ended();
+  }
+
+  terminate(mediaSessionId: string): Promise<void> {
+    return this.#control.terminate(mediaSessionId);
+  }
+
+  mute(mediaSessionId: string): void {
+    this.#control.mute(mediaSessionId);
+  }
+
+  unmute(mediaSessionId: string): void {
+    this.#control.unmute(mediaSessionId);
+  }
+
+  soundOn(mediaSessionId: string, soundFile: string, loop: boolean): Promise<void> {
+    return this.#control.soundOn(mediaSessionId, soundFile, loop);
+  }
+
+  soundOff(mediaSessionId: string): void {
+    this.#control.soundOff(mediaSessionId);
+  }
+
+  onChange(listener: (view: TransponderView) => void): () => void {
+    return this.#control.onChange(listener);
+  }
+}

@@ -1,0 +1,119 @@
+import { EventEmitter } from 'node:events';
+import { WebSocket } from 'ws';
+
+export interface NodeLinkEvents {
+  /** The node has accepted the client; the messages that waited are sent. */
+  established: [user: unknown];
+  /** The node has refused the client. */
+  refused: [info: string];
+  message: [message: string, data: readonly unknown[], text: string];
+  /**
+   * The connection has ended. Emitted once; nothing follows.
+   *
+   * @param neverOpened nothing listens at the node, or it cannot be reached
+   */
+  closed: [neverOpened: boolean];
+}
+
+export interface NodeLinkOptions {
+  /** With the path and the query of the client. */
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  /** The client's `connection`. */
+  readonly connection: unknown;
+}
+
+/** Messages that may wait until the node has accepted the client. */
+const MAX_WAITING = 64;
+const HANDSHAKE_TIMEOUT_MS = 3000;
+/** Milliseconds until the node must have accepted the client; it may have to ask an application server. */
+const ESTABLISH_TIMEOUT_MS = 20_000;
+/** As the nodes have it for their clients, and larger: snapshots. */
+const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
+
+/** A client's connection to one node, opened by a manager in the client's name. */
+export class NodeLink extends EventEmitter<NodeLinkEvents> {
+  readonly #socket: WebSocket;
+  readonly #timeout: NodeJS.Timeout;
+  #waiting: string[] | undefined = [];
+  #closed = false;
+  #opened = false;
+
+  constructor({ url, headers, connection }: NodeLinkOptions) {
+    super();
+    this.#socket = new WebSocket(url, {
+      headers,
+      handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+      maxPayload: MAX_MESSAGE_BYTES,
+      perMessageDeflate: false,
+    });
+    this.#timeout = setTimeout(() => this.#socket.terminate(), ESTABLISH_TIMEOUT_MS);
+    this.#socket.once('open', () => {
+      this.#opened = true;
+      this.#socket.send(JSON.stringify({ message: 'connection', data: [connection] }));
+    });
+    this.#socket.on('message', (data, isBinary) => {
+      if (!isBinary) this.#receive(String(data));
+    });
+    // `close` follows.
+    this.#socket.on('error', () => undefined);
+    this.#socket.once('close', () => {
+      clearTimeout(this.#timeout);
+      if (this.#closed) return;
+      this.#closed = true;
+      this.emit('closed', !this.#opened);
+    });
+  }
+
+  /** Whether the node has accepted the client. */
+  get established(): boolean {
+    return this.#waiting === undefined;
+  }
+
+  send(text: string): void {
+    if (this.#waiting) {
+      if (this.#waiting.push(text) > MAX_WAITING) this.#socket.terminate();
+    } else if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(text);
+  }
+
+  /** Ends the connection; emits nothing. Idempotent. */
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#timeout);
+    this.#socket.close();
+  }
+
+  /** The node is gone: does not wait for it. */
+  abandon(): void {
+    this.#socket.terminate();
+  }
+
+  #receive(text: string): void {
+    let parsed: { readonly message?: unknown; readonly data?: unknown };
+    try {
+      parsed = JSON.parse(text) as typeof parsed;
+    } catch {
+      return;
+    }
+    const { message } = parsed;
+    const data = Array.isArray(parsed.data) ? (parsed.data as unknown[]) : [];
+    if (typeof message !== 'string') return;
+    if (message === 'ping') return void this.#socket.send('{"message":"pong","data":[]}');
+    if (message === 'pong') return;
+    if (this.#waiting) return this.#establish(message, data);
+    this.emit('message', message, data, text);
+  }
+
+  #establish(message: string, data: readonly unknown[]): void {
+    if (message === 'fail') {
+      const { info } = (data[0] ?? {}) as { readonly info?: unknown };
+      return void this.emit('refused', typeof info === 'string' ? info : 'connection refused');
+    }
+    if (message !== 'getUserData') return;
+    clearTimeout(this.#timeout);
+    const waiting = this.#waiting!;
+    this.#waiting = undefined;
+    this.emit('established', data[0]);
+    for (const text of waiting) this.send(text);
+  }
+}

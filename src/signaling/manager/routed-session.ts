@@ -1,0 +1,301 @@
+import { EventEmitter } from 'node:events';
+import type { RawData, WebSocket } from 'ws';
+import type { NodeRecord } from '../../cluster/cluster-store.ts';
+import type { NodeRegistry } from '../../cluster/node-registry.ts';
+import { toGatewayError } from '../../errors.ts';
+import { FORWARDED_CLIENT_HEADER, type ForwardedClients } from '../../net/forwarded-client.ts';
+import type { Logger } from '../../observe/logger.ts';
+import { isStreamName } from '../../streams/stream-name.ts';
+import { encodeMessage, EnvelopeSchema, type ServerMessages } from '../messages.ts';
+import { Outbox } from '../outbox.ts';
+import { TokenBucket } from '../token-bucket.ts';
+import { NodeLink } from './node-link.ts';
+import { endedSession, routeOf } from './route-message.ts';
+
+export interface RoutingContext {
+  readonly registry: NodeRegistry;
+  readonly clients: ForwardedClients;
+  /** The manager's own region is preferred. */
+  readonly region: string;
+  readonly version: string;
+  readonly logger: Logger;
+}
+
+/** The client's upgrade request. */
+export interface RoutedClient {
+  readonly ip: string;
+  /** Path and query. */
+  readonly path: string;
+  readonly host?: string | undefined;
+  readonly origin?: string | undefined;
+  readonly userAgent?: string | undefined;
+}
+
+/** A stream session of the page. */
+interface StreamSession {
+  readonly name: string;
+  readonly published: boolean;
+  readonly node: string;
+  /** What has begun it, as long as it may go to another node. */
+  readonly text: string;
+  readonly tries: number;
+}
+
+export interface RoutedSessionEvents {
+  closed: [];
+}
+
+const PING_INTERVAL_MS = 10_000;
+const SILENCE_LIMIT_MS = 30_000;
+const CONNECTION_TIMEOUT_MS = 10_000;
+const RATE_LIMIT = { burst: 300, perSecond: 100 };
+const MAX_SESSIONS = 256;
+/** Nodes that are tried for one stream, or for the connection. */
+const MAX_TRIES = 3;
+/** What the Web SDK reads as a failed connection: see WcsSession. */
+const UNDECODABLE = Buffer.from([0xff]);
+
+/**
+ * One page at a manager: a WebSocket that stays open while nodes come and go. The page is identified by its home node;
+ * stream messages go to the node that owns the stream, over a connection of their own where that is another one.
+ */
+export class RoutedSession extends EventEmitter<RoutedSessionEvents> {
+  readonly #socket: WebSocket;
+  readonly #context: RoutingContext;
+  readonly #client: RoutedClient;
+  readonly #outbox: Outbox;
+  readonly #bucket = new TokenBucket(RATE_LIMIT);
+  readonly #links = new Map<string, NodeLink>();
+  readonly #sessions = new Map<string, StreamSession>();
+  readonly #timer: NodeJS.Timeout;
+  readonly #connectionTimeout: NodeJS.Timeout;
+  readonly #onGone = (id: string): void => this.#links.get(id)?.abandon();
+  /** Messages are routed in order, although the owner of a stream is looked up. */
+  #routing: Promise<void> = Promise.resolve();
+  #connection: Record<string, unknown> | undefined;
+  /** The page has been told that it is connected. */
+  #accepted = false;
+  #home: string | undefined;
+  #heardAt = performance.now();
+  #tries = 0;
+  #ended = false;
+
+  constructor(socket: WebSocket, context: RoutingContext, client: RoutedClient) {
+    super();
+    this.#socket = socket;
+    this.#context = context;
+    this.#client = client;
+    this.#outbox = new Outbox(socket, (queuedBytes) =>
+      context.logger.warn({ queuedBytes }, 'the client does not read its messages; closing its WebSocket'),
+    );
+    this.#timer = setInterval(() => this.#checkAlive(), PING_INTERVAL_MS);
+    this.#connectionTimeout = setTimeout(() => socket.close(1008, 'connection expected'), CONNECTION_TIMEOUT_MS);
+    context.registry.on('gone', this.#onGone);
+    socket.on('message', (data, isBinary) => this.#receive(data, isBinary));
+    socket.on('error', (error) => context.logger.debug({ err: error }, 'WebSocket error'));
+    socket.once('close', () => this.#end());
+  }
+
+  /** Resolves when the socket is closed. */
+  async close(): Promise<void> {
+    if (this.#ended) return;
+    const closed = new Promise<void>((resolve) => this.once('closed', resolve));
+    this.#socket.close(1001, 'going away');
+    const impatience = setTimeout(() => this.#socket.terminate(), 500);
+    await closed;
+    clearTimeout(impatience);
+  }
+
+  #end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    clearInterval(this.#timer);
+    clearTimeout(this.#connectionTimeout);
+    this.#context.registry.off('gone', this.#onGone);
+    for (const link of this.#links.values()) link.close();
+    this.#links.clear();
+    this.emit('closed');
+  }
+
+  #checkAlive(): void {
+    if (performance.now() - this.#heardAt > SILENCE_LIMIT_MS) return this.#socket.terminate();
+    this.#send('ping');
+  }
+
+  #send<Name extends keyof ServerMessages>(message: Name, ...data: ServerMessages[Name]): void {
+    this.#outbox.send(encodeMessage(message, ...data));
+  }
+
+  #receive(raw: RawData, isBinary: boolean): void {
+    if (!this.#outbox.isOpen) return;
+    this.#heardAt = performance.now();
+    if (!this.#bucket.take(this.#heardAt)) return this.#socket.close(1008, 'too many messages');
+    if (isBinary) return;
+    const text = String(raw);
+    let envelope: { readonly message: string; readonly data: readonly unknown[] };
+    try {
+      envelope = EnvelopeSchema.parse(JSON.parse(text));
+    } catch {
+      return this.#context.logger.debug('message that is not {"message", "data"} ignored');
+    }
+    this.#routing = this.#routing
+      .then(() => this.#route(envelope.message, envelope.data[0], text))
+      .catch((error: unknown) => this.#context.logger.error({ err: error }, 'a message could not be routed'));
+  }
+
+  async #route(message: string, argument: unknown, text: string): Promise<void> {
+    if (this.#ended) return;
+    const route = routeOf(message, argument);
+    if (route.to === 'manager') return this.#handle(message, argument);
+    // Only after `connection`, as at a node.
+    if (!this.#connection) return;
+    switch (route.to) {
+      case 'home':
+        return this.#homeLink()?.send(text);
+      case 'stream':
+        return this.#startStream(route, text);
+      case 'session': {
+        const session = this.#sessions.get(route.mediaSessionId);
+        const owner =
+          session || route.name === undefined ? undefined : await this.#ownerOf(route.name).catch(() => undefined);
+        const node = session ? this.#context.registry.find(session.node) : owner;
+        const link = node ? this.#link(node) : this.#homeLink();
+        return link?.send(text);
+      }
+    }
+  }
+
+  #handle(message: string, argument: unknown): void {
+    if (message === 'ping') return this.#send('pong');
+    if (message === 'pong' || this.#connection) return;
+    clearTimeout(this.#connectionTimeout);
+    this.#connection = (argument ?? {}) as Record<string, unknown>;
+    if (!this.#homeLink())
+      this.#refuse('The cluster has no node that can take the connection. Try again in some seconds.');
+  }
+
+  async #startStream(
+    {
+      mediaSessionId,
+      name,
+      places,
+    }: { readonly mediaSessionId: string; readonly name: string; readonly places: boolean },
+    text: string,
+    tries = 1,
+  ): Promise<void> {
+    const fail = (info: string): void =>
+      this.#send('notifyStreamStatusEvent', { mediaSessionId, name, published: places, status: 'FAILED', info });
+    if (this.#sessions.size >= MAX_SESSIONS) return fail('Too many streams in one session');
+    try {
+      const owner = await this.#ownerOf(name);
+      // What nobody publishes cannot be played: any node says so.
+      const node = owner ?? (places ? this.#place() : undefined);
+      const link = node ? this.#link(node) : this.#homeLink();
+      const id = node?.id ?? this.#home;
+      if (!link || id === undefined) return fail('The cluster has no node that can take the stream.');
+      // An id that is in use is refused by its node.
+      if (!this.#sessions.has(mediaSessionId))
+        this.#sessions.set(mediaSessionId, { name, published: places, node: id, text, tries });
+      link.send(text);
+    } catch (error) {
+      fail(toGatewayError(error).message);
+    }
+  }
+
+  #ownerOf(name: string): Promise<NodeRecord | undefined> {
+    return isStreamName(name) ? this.#context.registry.owner(name) : Promise.resolve(undefined);
+  }
+
+  /** The home node first, as long as it takes streams, so that most pages need one connection. */
+  #place(): NodeRecord {
+    const { registry, region } = this.#context;
+    return registry.place({ region });
+  }
+
+  /** The connection to the home node; a new one if it is gone. */
+  #homeLink(): NodeLink | undefined {
+    const { registry, region } = this.#context;
+    const home = registry.find(this.#home ?? '');
+    if (home && this.#links.has(home.id)) return this.#link(home);
+    const node = registry.rank({ region })[0] ?? registry.nodes[0];
+    if (!node) return undefined;
+    this.#home = node.id;
+    return this.#link(node);
+  }
+
+  #link(node: NodeRecord): NodeLink {
+    const existing = this.#links.get(node.id);
+    if (existing) return existing;
+    const { ip, host, origin, userAgent, path } = this.#client;
+    const link = new NodeLink({
+      url: node.wsUrl.replace(/\/$/, '') + path,
+      headers: {
+        [FORWARDED_CLIENT_HEADER]: this.#context.clients.sign(ip),
+        ...(host !== undefined && { host }),
+        ...(origin !== undefined && { origin }),
+        ...(userAgent !== undefined && { 'user-agent': userAgent }),
+      },
+      connection: this.#connection,
+    });
+    this.#links.set(node.id, link);
+    link.once('established', (user) => this.#established(user));
+    link.once('refused', (info) => {
+      if (!this.#accepted) this.#refuse(info);
+    });
+    link.on('message', (message, data, text) => {
+      if (message === 'getVersion' || message === 'getUserData') return;
+      const ended = endedSession(message, data[0]);
+      if (ended !== undefined) this.#sessions.delete(ended);
+      this.#outbox.send(text);
+    });
+    link.once('closed', (neverOpened) => this.#lost(node.id, link, neverOpened));
+    return link;
+  }
+
+  #established(user: unknown): void {
+    if (this.#accepted) return;
+    this.#accepted = true;
+    const data = user as Record<string, unknown>;
+    // The other nodes get the same identity.
+    if (typeof data['authToken'] === 'string') this.#connection = { ...this.#connection, authToken: data['authToken'] };
+    this.#send('getVersion', this.#context.version);
+    this.#send('getUserData', data);
+  }
+
+  #refuse(info: string): void {
+    this.#send('fail', { apiMethod: 'connection', status: 'FAILED', info });
+    if (this.#connection?.['msePacketizationVersion'] !== undefined) this.#socket.send(UNDECODABLE, { binary: false });
+    this.#socket.close(1008, 'connection refused');
+  }
+
+  /**
+   * A node is gone: what it has not received goes to another one; its streams fail, and the page may publish them again at
+   * once over the same connection.
+   */
+  #lost(node: string, link: NodeLink, neverOpened: boolean): void {
+    if (this.#links.get(node) === link) this.#links.delete(node);
+    if (neverOpened) this.#context.registry.unreachable(node);
+    if (this.#ended) return;
+    if (!this.#accepted) this.#connectElsewhere(node);
+    for (const [mediaSessionId, { name, published, node: its, text, tries }] of [...this.#sessions]) {
+      if (its !== node) continue;
+      this.#sessions.delete(mediaSessionId);
+      if (neverOpened && tries < MAX_TRIES) {
+        void this.#startStream({ mediaSessionId, name, places: published }, text, tries + 1);
+        continue;
+      }
+      const info = 'The node that carried the stream is gone.';
+      this.#send('notifyStreamStatusEvent', { mediaSessionId, name, published, status: 'FAILED', info });
+    }
+  }
+
+  /** Another node may accept the page. */
+  #connectElsewhere(lost: string): void {
+    const { registry, region } = this.#context;
+    const next = registry.rank({ region, except: new Set([lost]) })[0];
+    if (!next || ++this.#tries >= MAX_TRIES)
+      return this.#refuse('The node that was to take the connection does not answer. Try again in some seconds.');
+    this.#home = next.id;
+    this.#link(next);
+  }
+}
