@@ -25,6 +25,7 @@ export class RtpPublisher {
   readonly #track: nodeDataChannel.Track;
   readonly #payloadType: number;
   #sequence = 0;
+  #location = '';
 
   private constructor({ stream, codec, from = '127.0.0.1' }: RtpPublisherOptions) {
     const portRangeBegin = FIRST_PORT + (ranges++ % PORT_RANGES) * PORTS_EACH;
@@ -61,6 +62,11 @@ export class RtpPublisher {
     }
   }
 
+  /** Path of the session, from the answer. */
+  get location(): string {
+    return this.#location;
+  }
+
   send(payload: Buffer, timestamp: number): void {
     const header = Buffer.alloc(12);
     header[0] = 0x80;
@@ -89,6 +95,7 @@ export class RtpPublisher {
     const [response] = (await once(post, 'response')) as [IncomingMessage];
     const answer = await text(response);
     if (response.statusCode !== 201) throw new Error(`WHIP answered ${response.statusCode}: ${answer}`);
+    this.#location = response.headers.location ?? '';
     connection.setRemoteDescription(answer, 'answer');
   }
 }

@@ -1,0 +1,157 @@
+import t from 'tap';
+import WebSocket from 'ws';
+import { PersistentPublisher, startCluster } from '../helpers/cluster.ts';
+import { startNginxRtmp } from '../helpers/nginx-rtmp.ts';
+import { waitFor } from '../helpers/wait.ts';
+
+t.setTimeout(120_000);
+
+const [cluster, nginx] = await Promise.all([startCluster({ nodes: 2 }), startNginxRtmp({ record: false })]);
+const [manager] = cluster.managers as [(typeof cluster.managers)[0]];
+t.teardown(async () => {
+  await cluster.stop();
+  await nginx.stop();
+});
+
+t.test('the manager lists the nodes, and runs without media', async (t) => {
+  const { status, body } = await manager.http('/api/v1/nodes');
+  t.equal(status, 200);
+  t.match(body, [
+    {
+      id: 'node-0',
+      state: 'in-service',
+      url: cluster.nodes[0]!.httpUrl,
+      wsUrl: cluster.nodes[0]!.wsUrl,
+      publications: 0,
+    },
+    { id: 'node-1', state: 'in-service', capacity: Number },
+  ]);
+  t.match((await manager.http('/health')).body, { status: 'ok', role: 'manager', nodes: 2, redis: true });
+  t.match((await manager.http('/metrics')).text, /gateway_cluster_nodes 2/);
+  t.strictSame(manager.children(), []);
+  t.match(await manager.http('/api/v1/nodes/none'), { status: 404, body: { exception: 'NODE_NOT_FOUND' } });
+});
+
+t.test('WHIP, REST and pushes with the address of the manager only', async (t) => {
+  const publishers = ['a', 'b', 'c', 'd'].map((name) => new PersistentPublisher([manager], `whip-${name}`));
+  t.teardown(() => Promise.all(publishers.map((publisher) => publisher.stop())));
+  await waitFor('four streams', async () => (await manager.http('/api/v1/streams')).body.length === 4);
+  const perNode = await Promise.all(
+    cluster.nodes.map(async (node) => ((await node.http('/api/v1/streams')).body as unknown[]).length),
+  );
+  t.strictSame(perNode, [2, 2], 'spread over both nodes');
+  t.match(publishers[0]!.location, /^\/n\/node-[01]\/whip\/whip-a\/[\w-]+$/);
+
+  const owner = (await cluster.ownerOf('whip-a'))!;
+  const other = cluster.nodes[1 - owner]!;
+  const direct = await other.http('/whip/whip-a', {
+    method: 'POST',
+    headers: { 'content-type': 'application/sdp' },
+    body: 'v=0',
+  });
+  t.match(direct, { status: 409, body: { exception: 'STREAM_NAME_IN_USE' } });
+
+  const push = await manager.startPush({ streamName: 'whip-a', rtmpUrl: nginx.rtmpUrl });
+  await manager.startPush({ streamName: 'whip-b', rtmpUrl: nginx.rtmpUrl });
+  await manager.reached(push.mediaSessionId, 'pushing');
+  t.equal((await cluster.nodes[owner]!.rest('/push/find_all')).body.length >= 1, true);
+  t.equal((await manager.rest('/push/find_all')).body.length, 2, 'merged');
+  t.equal((await manager.rest('/push/find', { streamName: 'whip-b' })).body.length, 1);
+  t.match(await manager.rest('/push/mute', { mediaSessionId: push.mediaSessionId }), { status: 200 });
+  t.match(await manager.transponder(push.mediaSessionId), { muted: true });
+  t.match(await manager.rest('/push/startup', { streamName: 'nobody', rtmpUrl: nginx.rtmpUrl }), {
+    status: 404,
+    body: { exception: 'STREAM_NOT_FOUND' },
+  });
+  t.match(await manager.rest('/push/startup', '{'), { status: 400 });
+  t.match(await manager.rest('/push/terminate', { mediaSessionId: 'none' }), {
+    status: 404,
+    body: { exception: 'TRANSPONDER_NOT_FOUND' },
+  });
+  t.match(await manager.rest('/push/terminate', { mediaSessionId: push.mediaSessionId }), { status: 200 });
+  await manager.ended(push.mediaSessionId);
+  t.match(await manager.http('/api/v1/server/drain', { method: 'POST' }), {
+    status: 501,
+    body: { exception: 'NOT_IMPLEMENTED' },
+  });
+
+  t.match((await manager.http('/streammanager/api/4.0/event/live/whip-a?action=subscribe')).body, {
+    name: 'whip-a',
+    scope: 'live',
+    serverAddress: '127.0.0.1',
+  });
+  t.match(await manager.http('/streammanager/api/4.0/event/live/new?action=broadcast&endpoints=2'), {
+    status: 200,
+    body: [{ serverAddress: '127.0.0.1' }, { serverAddress: '127.0.0.1' }],
+  });
+  t.match(await manager.http('/streammanager/api/4.0/event/live/none?action=subscribe'), {
+    status: 404,
+    body: { errorMessage: String, timestamp: Number },
+  });
+  t.match(await manager.http('/streammanager/api/4.0/event/live/none?action=eat'), { status: 400 });
+
+  const location = publishers[3]!.location;
+  t.match(await manager.http(location, { method: 'DELETE' }), { status: 200 });
+  t.match(await manager.http(location), { status: 404 });
+  t.match(await manager.http(location.replace(/node-\d/, 'elsewhere')), {
+    status: 404,
+    body: { exception: 'NODE_NOT_FOUND' },
+  });
+});
+
+interface Message {
+  readonly message: string;
+  readonly data: readonly Record<string, unknown>[];
+}
+
+t.test('one WebSocket at the manager speaks with both nodes', async (t) => {
+  const publishers = ['x', 'y'].map((name) => new PersistentPublisher([manager], `ws-${name}`));
+  t.teardown(() => Promise.all(publishers.map((publisher) => publisher.stop())));
+  await waitFor('the streams on different nodes', async () => {
+    const owners = await Promise.all(['ws-x', 'ws-y'].map((name) => cluster.ownerOf(name)));
+    return owners[0] !== undefined && owners[1] !== undefined;
+  });
+  const socket = new WebSocket(manager.wsUrl);
+  t.teardown(() => socket.close());
+  const received: Message[] = [];
+  socket.on('message', (data) => void received.push(JSON.parse(String(data)) as Message));
+  const find = (message: string, match: object = {}): Message | undefined =>
+    received.find(
+      (one) => one.message === message && Object.entries(match).every(([key, value]) => one.data[0]?.[key] === value),
+    );
+  const send = (message: string, data: object): void => socket.send(JSON.stringify({ message, data: [data] }));
+  await new Promise((resolve) => socket.once('open', resolve));
+  send('connection', { appKey: 'defaultApp', clientVersion: '2.0' });
+  await waitFor('the connection', () => find('getUserData', { status: 'ESTABLISHED' }));
+  t.equal(received.filter(({ message }) => message === 'getUserData').length, 1);
+
+  for (const name of ['ws-x', 'ws-y']) {
+    send('availableStream', { mediaSessionId: `a-${name}`, name });
+    await waitFor(name, () => find('availableStream', { id: `a-${name}`, status: 'true' }));
+  }
+  send('availableStream', { mediaSessionId: 'a-none', name: 'none' });
+  await waitFor('none', () => find('availableStream', { id: 'a-none', status: 'false' }));
+  t.equal(received.filter(({ message }) => message === 'getUserData').length, 1, 'the page sees one connection');
+
+  send('playStream', { mediaSessionId: 'p1', name: 'none', sdp: 'v=0' });
+  await waitFor('the refusal', () => find('notifyStreamStatusEvent', { mediaSessionId: 'p1', status: 'FAILED' }));
+  send('unPublishStream', { mediaSessionId: 'u1', name: 'ws-x' });
+  await waitFor('the answer', () => find('notifyStreamStatusEvent', { mediaSessionId: 'u1', status: 'UNPUBLISHED' }));
+  t.notOk(find('notifyStreamStatusEvent', { mediaSessionId: 'u1', status: 'FAILED' }));
+  socket.send('not JSON');
+  socket.send('{"message":"sendData","data":[{"operationId":1}]}');
+  await waitFor('the receipt', () => find('DataStatusEvent', { status: 'FAILED' }));
+});
+
+t.test('a node that drains gets nothing new, and its process may end', async (t) => {
+  t.match(await manager.http('/api/v1/nodes/node-1/drain', { method: 'POST' }), { status: 202 });
+  await waitFor('draining', async () => (await manager.http('/api/v1/nodes/node-1')).body.state === 'draining');
+  const publishers = ['a', 'b', 'c'].map((name) => new PersistentPublisher([manager], `drain-${name}`));
+  t.teardown(() => Promise.all(publishers.map((publisher) => publisher.stop())));
+  await waitFor('three streams', async () => {
+    const { body } = await cluster.nodes[0]!.http('/api/v1/streams');
+    return (body as { name: string }[]).filter(({ name }) => name.startsWith('drain-')).length === 3;
+  });
+  t.equal(await cluster.nodes[1]!.exited, 0, 'a drained node ends');
+  await waitFor('one node', async () => (await manager.http('/api/v1/nodes')).body.length === 1);
+});
