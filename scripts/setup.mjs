@@ -1,5 +1,5 @@
 // Installs and builds what the project needs on this machine, unless it is there: docs/setup.md.
-// Usage: node scripts/setup.mjs --for start|test|image [--no-install]    (npm start, npm test and the Dockerfile call it)
+// Usage: node scripts/setup.mjs --for start|test|cluster|image [--no-install]    (npm start, npm test and the Dockerfile call it)
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ensureOpusToAac } from './setup/opus-to-aac.mjs';
@@ -13,12 +13,12 @@ import { ensureWorker } from './setup/worker.mjs';
 export const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
 /** Purposes of a set-up. An image gets its programs from the Dockerfile: it needs only the npm packages and what is built. */
-const PURPOSES = ['start', 'test', 'image'];
+const PURPOSES = ['start', 'test', 'cluster', 'image'];
 
 /**
  * Lists what is missing, then installs it.
  *
- * @param {'start' | 'test' | 'image'} purpose
+ * @param {'start' | 'test' | 'cluster' | 'image'} purpose
  * @param {{ install?: boolean }} [options] `install: false`: fail with the list instead
  * @returns {Promise<{ node: string, env: NodeJS.ProcessEnv }>} the Node to run TypeScript with, and its environment
  * @throws {SetupError}

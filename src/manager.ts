@@ -115,6 +115,7 @@ export class Manager {
           restBase: '/rest-api',
           version,
           resumeWindowMs: settings.publisher_resume_window_ms,
+          isManager: true,
           isAllowed: requireAction(authorizer, 'console', 'play', headerCredentials),
         }),
       ],

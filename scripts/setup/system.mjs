@@ -12,7 +12,7 @@ const NGINX_RTMP_MODULES = ['/usr/lib/nginx/modules/ngx_rtmp_module.so', '/usr/s
 /** Programs that are needed from the system, how they are detected, and their Debian packages. */
 const NEEDS = [
   {
-    purposes: ['start', 'test'],
+    purposes: ['start', 'test', 'cluster'],
     package: 'ffmpeg',
     present: () => Boolean(process.env.FFMPEG_PATH || findProgram('ffmpeg')),
   },
@@ -29,8 +29,12 @@ const NEEDS = [
     package: 'libnginx-mod-rtmp',
     present: () => NGINX_RTMP_MODULES.some((file) => existsSync(file)),
   },
+  { purposes: ['test', 'cluster'], package: 'redis-server', present: () => Boolean(findProgram('redis-server')) },
   { purposes: ['test'], package: 'openssl', present: () => Boolean(findProgram('openssl')) },
 ];
+
+/** Packages that come with a service of their name. */
+const SERVICES = new Set(['nginx', 'redis-server']);
 
 /** Debian packages that are needed to build mediasoup's worker. They include the libraries that it is linked with. */
 export const WORKER_BUILD_PACKAGES = [
@@ -46,13 +50,13 @@ export const WORKER_BUILD_PACKAGES = [
   'flatbuffers-compiler',
 ];
 
-/** Installs the programs that are missing. @param {'start' | 'test' | 'image'} purpose */
+/** Installs the programs that are missing. @param {'start' | 'test' | 'cluster' | 'image'} purpose */
 export async function ensurePrograms(purpose) {
   const missing = missingPrograms(purpose);
   await installDebianPackages(missing, missing.includes('chromium') ? 'about a minute' : 'about half a minute');
 }
 
-/** The Debian packages of the programs that are missing. @param {'start' | 'test' | 'image'} purpose */
+/** The Debian packages of the programs that are missing. @param {'start' | 'test' | 'cluster' | 'image'} purpose */
 export function missingPrograms(purpose) {
   return NEEDS.filter((need) => need.purposes.includes(purpose) && !need.present()).map((need) => need.package);
 }
@@ -79,11 +83,12 @@ async function installDebianPackages(names, about) {
       `missing: ${names.join(', ')}. Type: sudo apt-get install -y ${names.join(' ')} (or the equivalent of this system), then run this again.`,
     );
   }
-  // Only the program nginx is needed: its service, on port 80, is neither started nor enabled.
-  const keepServiceOff =
-    names.includes('nginx') && existsSync('/run/systemd/system') ? 'systemctl mask --quiet nginx.service; ' : '';
-  const restoreService = keepServiceOff
-    ? '; code=$?; systemctl unmask --quiet nginx.service; systemctl disable --quiet nginx.service; exit $code'
+  // Only the programs are needed: their services, on fixed ports, are neither started nor enabled.
+  const services = existsSync('/run/systemd/system') ? names.filter((name) => SERVICES.has(name)) : [];
+  const units = services.map((name) => `${name}.service`).join(' ');
+  const keepServiceOff = units ? `systemctl mask --quiet ${units}; ` : '';
+  const restoreService = units
+    ? `; code=$?; systemctl unmask --quiet ${units}; systemctl disable --quiet ${units}; exit $code`
     : '';
   const install = `DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends -o DPkg::Lock::Timeout=300 ${names.join(' ')}`;
   // An update that fails does not stop the installation: old package lists may be sufficient.

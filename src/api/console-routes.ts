@@ -24,6 +24,8 @@ export interface ConsoleRoutesOptions {
    * within this time.
    */
   readonly resumeWindowMs: number;
+  /** Whether this is a manager of a cluster, which has a page with the nodes. */
+  readonly isManager?: boolean;
   /** Decides who may play from the embedded server, as for REST. */
   readonly isAllowed: AccessHook;
 }
@@ -71,6 +73,12 @@ const FILES: readonly (readonly [path: string, file: string])[] = [
   ].map((name) => [`/client/${name}`, source(`client/${name}`)] as const),
 ];
 
+/** Served by managers of a cluster besides. */
+const CLUSTER_FILES: typeof FILES = ['nodes.html', 'nodes.js'].map((name) => [
+  `/console/${name}`,
+  source(`console/${name}`),
+]);
+
 function source(path: string): string {
   return fileURLToPath(new URL(`../web/${path}`, import.meta.url));
 }
@@ -89,12 +97,13 @@ export const consoleRoutes =
     embedded,
     version,
     resumeWindowMs,
+    isManager = false,
     isAllowed,
   }: ConsoleRoutesOptions): FastifyPluginAsync =>
   async (app) => {
     const policy = contentSecurityPolicy(wsPort, wssPort);
 
-    for (const [path, file] of FILES) {
+    for (const [path, file] of isManager ? [...FILES, ...CLUSTER_FILES] : FILES) {
       const body = await readFile(file);
       const etag = `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`;
       const type = TYPES[file.slice(file.lastIndexOf('.') + 1) as Extension];

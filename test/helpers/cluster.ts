@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { BenchProcess } from '../../bench/child-process.ts';
 import { startGateway, type SettingsOverrides, type TestGateway } from './gateway.ts';
+import type { PersistentPublisherRequests } from './persistent-publishers-main.ts';
 import { startRedis, type TestRedis } from './redis-server.ts';
-import { RtpPublisher } from './rtp-publisher.ts';
 import { freePort } from './server-process.ts';
 import { startTcpProxy, type TcpProxy } from './tcp-proxy.ts';
 import { waitFor } from './wait.ts';
@@ -79,69 +79,32 @@ export async function startCluster({ nodes, managers = 1, settings = {} }: Clust
   return cluster;
 }
 
-/** An Opus frame of silence, 20 ms. */
-const SILENCE = Buffer.from('f8fffe', 'hex');
+/** WHIP publishers that publish again whenever their stream is gone, in a process of their own. */
+export class PersistentPublishers {
+  readonly #process: BenchProcess<PersistentPublisherRequests>;
 
-/** A WHIP publisher of silence that publishes again, through any of the managers, whenever its stream is gone. */
-export class PersistentPublisher {
-  readonly #managers: readonly TestGateway[];
-  readonly stream: string;
-  #publisher: RtpPublisher | undefined;
-  #stopped = false;
-  #timestamp = 0;
-  #loop: Promise<void>;
-  /** Times at which it was live again. */
-  readonly published: number[] = [];
-
-  constructor(managers: readonly TestGateway[], stream: string) {
-    this.#managers = managers;
-    this.stream = stream;
-    this.#loop = this.#run();
+  private constructor(process: BenchProcess<PersistentPublisherRequests>) {
+    this.#process = process;
   }
 
-  /** The location of the present session. */
-  get location(): string {
-    return this.#publisher?.location ?? '';
+  static async start(): Promise<PersistentPublishers> {
+    return new PersistentPublishers(await BenchProcess.start('../test/helpers/persistent-publishers-main.ts'));
   }
 
-  async stop(): Promise<void> {
-    this.#stopped = true;
-    await this.#loop;
-    this.#publisher?.stop();
+  publish(stream: string, managers: readonly TestGateway[]): Promise<void> {
+    return this.#process.ask('publish', { stream, urls: managers.map(({ httpUrl }) => httpUrl) });
   }
 
-  async #run(): Promise<void> {
-    const sending = setInterval(() => {
-      this.#timestamp += 960;
-      try {
-        this.#publisher?.send(SILENCE, this.#timestamp);
-      } catch {
-        // It is being closed.
-      }
-    }, 20);
-    for (let turn = 0; !this.#stopped; turn++) {
-      const { httpUrl } = this.#managers[turn % this.#managers.length]!;
-      try {
-        this.#publisher = await RtpPublisher.start({ httpUrl, stream: this.stream, codec: 'opus' });
-      } catch {
-        await sleep(100);
-        continue;
-      }
-      this.published.push(performance.now());
-      // As a browser learns it from ICE: here by asking for the session.
-      while (!this.#stopped && (await this.#lives(httpUrl))) await sleep(100);
-      this.#publisher.stop();
-      this.#publisher = undefined;
-    }
-    clearInterval(sending);
+  /** How often it has published, and the path of its session. */
+  async state(stream: string): Promise<{ readonly published: number; readonly location: string }> {
+    return this.#process.ask('state', stream);
   }
 
-  async #lives(httpUrl: string): Promise<boolean> {
-    try {
-      const answer = await fetch(httpUrl + this.location, { signal: AbortSignal.timeout(1000) });
-      return answer.status < 400;
-    } catch {
-      return false;
-    }
+  unpublish(stream: string): Promise<void> {
+    return this.#process.ask('unpublish', stream);
+  }
+
+  stop(): Promise<void> {
+    return this.#process.stop();
   }
 }

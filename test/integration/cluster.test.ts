@@ -1,17 +1,30 @@
-import t from 'tap';
+import t, { type Test } from 'tap';
 import WebSocket from 'ws';
-import { PersistentPublisher, startCluster } from '../helpers/cluster.ts';
+import { PersistentPublishers, startCluster } from '../helpers/cluster.ts';
 import { startNginxRtmp } from '../helpers/nginx-rtmp.ts';
 import { waitFor } from '../helpers/wait.ts';
 
 t.setTimeout(120_000);
 
-const [cluster, nginx] = await Promise.all([startCluster({ nodes: 2 }), startNginxRtmp({ record: false })]);
+const [cluster, nginx, publishers] = await Promise.all([
+  startCluster({ nodes: 2, settings: { publisher_resume_window_ms: 2000 } }),
+  startNginxRtmp({ record: false }),
+  PersistentPublishers.start(),
+]);
 const [manager] = cluster.managers as [(typeof cluster.managers)[0]];
 t.teardown(async () => {
+  await publishers.stop();
   await cluster.stop();
   await nginx.stop();
 });
+
+/** Publishes until the end of the test. */
+async function publish(t: Test, ...streams: string[]): Promise<void> {
+  for (const stream of streams) await publishers.publish(stream, [manager]);
+  t.teardown(async () => {
+    for (const stream of streams) await publishers.unpublish(stream);
+  });
+}
 
 t.test('the manager lists the nodes, and runs without media', async (t) => {
   const { status, body } = await manager.http('/api/v1/nodes');
@@ -33,14 +46,13 @@ t.test('the manager lists the nodes, and runs without media', async (t) => {
 });
 
 t.test('WHIP, REST and pushes with the address of the manager only', async (t) => {
-  const publishers = ['a', 'b', 'c', 'd'].map((name) => new PersistentPublisher([manager], `whip-${name}`));
-  t.teardown(() => Promise.all(publishers.map((publisher) => publisher.stop())));
+  await publish(t, 'whip-a', 'whip-b', 'whip-c', 'whip-d');
   await waitFor('four streams', async () => (await manager.http('/api/v1/streams')).body.length === 4);
   const perNode = await Promise.all(
     cluster.nodes.map(async (node) => ((await node.http('/api/v1/streams')).body as unknown[]).length),
   );
   t.strictSame(perNode, [2, 2], 'spread over both nodes');
-  t.match(publishers[0]!.location, /^\/n\/node-[01]\/whip\/whip-a\/[\w-]+$/);
+  t.match((await publishers.state('whip-a')).location, /^\/n\/node-[01]\/whip\/whip-a\/[\w-]+$/);
 
   const owner = (await cluster.ownerOf('whip-a'))!;
   const other = cluster.nodes[1 - owner]!;
@@ -90,7 +102,7 @@ t.test('WHIP, REST and pushes with the address of the manager only', async (t) =
   });
   t.match(await manager.http('/streammanager/api/4.0/event/live/none?action=eat'), { status: 400 });
 
-  const location = publishers[3]!.location;
+  const { location } = await publishers.state('whip-d');
   t.match(await manager.http(location, { method: 'DELETE' }), { status: 200 });
   t.match(await manager.http(location), { status: 404 });
   t.match(await manager.http(location.replace(/node-\d/, 'elsewhere')), {
@@ -105,8 +117,7 @@ interface Message {
 }
 
 t.test('one WebSocket at the manager speaks with both nodes', async (t) => {
-  const publishers = ['x', 'y'].map((name) => new PersistentPublisher([manager], `ws-${name}`));
-  t.teardown(() => Promise.all(publishers.map((publisher) => publisher.stop())));
+  await publish(t, 'ws-x', 'ws-y');
   await waitFor('the streams on different nodes', async () => {
     const owners = await Promise.all(['ws-x', 'ws-y'].map((name) => cluster.ownerOf(name)));
     return owners[0] !== undefined && owners[1] !== undefined;
@@ -144,14 +155,20 @@ t.test('one WebSocket at the manager speaks with both nodes', async (t) => {
 });
 
 t.test('a node that drains gets nothing new, and its process may end', async (t) => {
+  await publish(t, 'before-a', 'before-b');
+  await waitFor('a stream on each node', async () =>
+    (await Promise.all(['before-a', 'before-b'].map((name) => cluster.ownerOf(name)))).every(
+      (one) => one !== undefined,
+    ),
+  );
   t.match(await manager.http('/api/v1/nodes/node-1/drain', { method: 'POST' }), { status: 202 });
   await waitFor('draining', async () => (await manager.http('/api/v1/nodes/node-1')).body.state === 'draining');
-  const publishers = ['a', 'b', 'c'].map((name) => new PersistentPublisher([manager], `drain-${name}`));
-  t.teardown(() => Promise.all(publishers.map((publisher) => publisher.stop())));
+  await publish(t, 'drain-a', 'drain-b', 'drain-c');
   await waitFor('three streams', async () => {
     const { body } = await cluster.nodes[0]!.http('/api/v1/streams');
     return (body as { name: string }[]).filter(({ name }) => name.startsWith('drain-')).length === 3;
   });
+  for (const name of ['before-a', 'before-b']) await publishers.unpublish(name);
   t.equal(await cluster.nodes[1]!.exited, 0, 'a drained node ends');
   await waitFor('one node', async () => (await manager.http('/api/v1/nodes')).body.length === 1);
 });

@@ -7,6 +7,7 @@ import { GatewayError } from '../../errors.ts';
 import type { Certificate } from '../../net/certificate.ts';
 import { answerBrokenRequest } from '../broken-request.ts';
 import { pathOf, replyWithError } from '../error-reply.ts';
+import { documentRoutes } from '../openapi/document-routes.ts';
 import { collectRoutes } from '../route-table.ts';
 import { managerMonitoring, nodeRoutes, type NodeRoutesParts } from './node-routes.ts';
 import { restProxyRoutes } from './rest-proxy.ts';
@@ -70,6 +71,7 @@ export class ManagerApp {
     await app.register(managerMonitoring(options));
     await app.register(whipProxyRoutes({ ...options, region: settings.node_region }));
     await app.register(restProxyRoutes(options));
+    await app.register(documentRoutes);
     for (const plugin of routes) await app.register(plugin);
     await app.ready();
     return new ManagerApp(app);

@@ -7,17 +7,23 @@ import { nodeLost } from './proxy.ts';
 type Json = unknown;
 type Merged = Pick<NodeAnswer, 'status' | 'headers' | 'body'>;
 
+export interface MergeOptions {
+  /** Adds to each item of a list the node that it is from. */
+  readonly namesNodes: boolean;
+  /** Called for each item that has an id. */
+  readonly onId: (id: string, node: NodeRecord) => void;
+}
+
 /**
  * Lists are appended to each other; Red5's envelopes have their `data` merged. A node without a match answers 404, which
  * counts only if all do.
  *
- * @param onId called for each item that has an id
  * @throws {GatewayError} NODE_LOST if no node answers
  */
 export function mergeAnswers(
   answers: readonly NodeAnswer[],
   missing: readonly NodeRecord[],
-  onId: (id: string, node: NodeRecord) => void,
+  { namesNodes, onId }: MergeOptions,
 ): Merged {
   const good = answers.filter(({ status }) => status === 200);
   if (good.length === 0) {
@@ -25,7 +31,11 @@ export function mergeAnswers(
     if (!refused) throw nodeLost(missing.map(({ id }) => id));
     return refused;
   }
-  const bodies = good.map(({ body }): Json => JSON.parse(body.toString()));
+  const bodies = good.map(({ node, body }): Json => {
+    const parsed = JSON.parse(body.toString()) as Json;
+    if (!namesNodes || !Array.isArray(parsed)) return parsed;
+    return (parsed as readonly object[]).map((item) => ({ ...item, node: node.id }));
+  });
   good.forEach(({ node }, index) => {
     const body = bodies[index];
     if (!Array.isArray(body)) return;

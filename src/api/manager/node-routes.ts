@@ -4,6 +4,7 @@ import type { Authorizer } from '../../access/authorizer.ts';
 import type { NodeRecord } from '../../cluster/cluster-store.ts';
 import type { Metrics } from '../../observe/metrics.ts';
 import { guardRoutes } from '../authorize.ts';
+import type { NodeView } from '../openapi/answers.ts';
 import { acceptForwarding, forward, type ProxyParts } from './proxy.ts';
 
 export interface NodeRoutesParts extends ProxyParts {
@@ -30,11 +31,21 @@ export const nodeRoutes =
     });
   };
 
-const nodeView = ({ instance: _, startedAt, wsUrl, cpu, beat: _beat, ...node }: NodeRecord) => ({
-  ...node,
-  wsUrl,
-  cpu: Math.round(cpu * 1000) / 1000,
-  startedAt: new Date(startedAt).toISOString(),
+const nodeView = (node: NodeRecord): NodeView => ({
+  id: node.id,
+  url: node.url,
+  wsUrl: node.wsUrl,
+  region: node.region,
+  group: node.group,
+  state: node.state,
+  version: node.version,
+  capacity: node.capacity,
+  publications: node.publications,
+  pushes: node.pushes,
+  encoders: node.encoders,
+  cpu: Math.round(node.cpu * 1000) / 1000,
+  overloaded: node.overloaded,
+  startedAt: new Date(node.startedAt).toISOString(),
 });
 
 /** `/health` and `/metrics` of a manager. */

@@ -86,7 +86,11 @@ export const restProxyRoutes =
 
     async function toAll(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
       const { answers, missing } = await client.askAll(request);
-      const merged = mergeAnswers(answers, missing, (id, node) => remember(id, node));
+      const merged = mergeAnswers(answers, missing, {
+        // Answers of WCS's methods have the fields of WCS only.
+        namesNodes: request.url.startsWith('/api/v1/'),
+        onId: remember,
+      });
       if (missing.length > 0)
         reply.header('X-Partial', 'true').header('X-Missing-Nodes', missing.map(({ id }) => id).join(', '));
       return relay(reply, merged);

@@ -147,3 +147,28 @@ export const Red5AnswerSchema = z.object({
   timestamp,
 });
 export const Red5ErrorSchema = z.object({ status: z.literal('error'), code: z.int(), message: z.string(), timestamp });
+
+export const NodeSchema = z.object({
+  id: z.string(),
+  url: z.string().meta({ description: 'How managers reach it.' }),
+  wsUrl: z.string(),
+  region: z.string(),
+  group: z.string(),
+  state: z.enum(['in-service', 'draining']),
+  version: z.string(),
+  capacity: count.meta({ description: 'Publications that it can carry.' }),
+  publications: count,
+  pushes: count,
+  encoders: count,
+  cpu: z.number().min(0).meta({ description: 'Share of all cores, 0 to 1.' }),
+  overloaded: z.boolean(),
+  startedAt: time,
+});
+export type NodeView = z.output<typeof NodeSchema>;
+
+export const NodeAddressSchema = z.object({
+  name: z.string(),
+  scope: z.string(),
+  serverAddress: z.string(),
+  region: z.string(),
+});

@@ -14,6 +14,8 @@ import {
   ConnectionSchema,
   ErrorSchema,
   HealthSchema,
+  NodeAddressSchema,
+  NodeSchema,
   PrincipalSchema,
   Red5AnswerSchema,
   Red5ErrorSchema,
@@ -48,6 +50,8 @@ export const SCHEMAS = {
   Principal: PrincipalSchema,
   Renewal: RenewalSchema,
   Health: HealthSchema,
+  Node: NodeSchema,
+  NodeAddress: NodeAddressSchema,
   Error: ErrorSchema,
   Red5Answer: Red5AnswerSchema,
   Red5Error: Red5ErrorSchema,
@@ -61,7 +65,7 @@ export interface Operation {
   readonly method: 'get' | 'post' | 'patch' | 'delete';
   readonly path: string;
   readonly id: string;
-  readonly tag: 'Push' | 'Streams' | 'Connections' | 'Red5' | 'Inspection' | 'Monitoring' | 'WHIP' | 'WHEP';
+  readonly tag: 'Push' | 'Streams' | 'Connections' | 'Red5' | 'Inspection' | 'Monitoring' | 'WHIP' | 'WHEP' | 'Cluster';
   readonly summary: string;
   readonly body?: { readonly schema: SchemaName; readonly required: boolean } | { readonly text: TextType };
   /** Status of success, 200 unless set. */
@@ -591,6 +595,53 @@ const PROBES = [...new Set([...WHIP, ...WHEP].map(({ path }) => path))].map((pat
   };
 });
 
+/** Of managers of a cluster only. */
+const CLUSTER: readonly Operation[] = [
+  {
+    method: 'get',
+    path: '/api/v1/nodes',
+    id: 'listNodes',
+    tag: 'Cluster',
+    summary: 'The nodes of the cluster',
+    answer: { listOf: 'Node' },
+    errors: [],
+  },
+  {
+    method: 'get',
+    path: '/api/v1/nodes/{id}',
+    id: 'getNode',
+    tag: 'Cluster',
+    summary: 'One node of the cluster',
+    answer: 'Node',
+    errors: ['NODE_NOT_FOUND'],
+  },
+  {
+    method: 'post',
+    path: '/api/v1/nodes/{id}/drain',
+    id: 'drainNode',
+    tag: 'Cluster',
+    summary: 'Let a node end without ending its streams',
+    status: 202,
+    answer: 'Health',
+    errors: ['NODE_NOT_FOUND', 'NODE_LOST'],
+  },
+  {
+    method: 'get',
+    path: '/streammanager/api/4.0/event/{scope}/{stream}',
+    id: 'chooseNode',
+    tag: 'Cluster',
+    summary: "The node for a publisher or a player, as Red5's Stream Manager answers",
+    query: {
+      action: { schema: { type: 'string', enum: ['broadcast', 'subscribe'] }, description: 'Publish or play.' },
+      region: { schema: { type: 'string' }, description: 'Preferred region.' },
+      strict: { schema: { type: 'boolean' }, description: 'No other region will do.' },
+      endpoints: { schema: { type: 'integer', minimum: 1, maximum: 100 }, description: 'More than 1: answers a list.' },
+    },
+    answer: 'NodeAddress',
+    errors: ['INVALID_REQUEST', 'STREAM_NOT_FOUND', 'NODE_NOT_FOUND', 'CLUSTER_UNAVAILABLE'],
+  },
+];
+
 export const OPERATIONS: readonly Operation[] = [
   ...PUSH,
   ...SESSION_METHODS,
@@ -600,4 +651,5 @@ export const OPERATIONS: readonly Operation[] = [
   ...WHIP,
   ...WHEP,
   ...PROBES,
+  ...CLUSTER,
 ];
