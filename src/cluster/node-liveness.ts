@@ -36,3 +36,14 @@ function isRefused(url: string): Promise<boolean> {
     socket.once('error', (error: NodeJS.ErrnoException) => end(error.code === 'ECONNREFUSED'));
   });
 }
+
+/** Whether a gateway answers at this URL within half a second: one that hangs does not. */
+export async function answersAt(url: string): Promise<boolean> {
+  try {
+    const answer = await fetch(new URL('/health/live', url), { signal: AbortSignal.timeout(PROBE_TIMEOUT_MS) });
+    await answer.body?.cancel();
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,4 +1,5 @@
 import { EventEmitter } from 'node:events';
+import { answersAt } from './node-liveness.ts';
 import { GatewayError } from '../errors.ts';
 import type { Logger } from '../observe/logger.ts';
 import { BEAT_MS, SETTLE_MS, type ClusterStore, type LeaseRecord, type NodeRecord } from './cluster-store.ts';
@@ -15,12 +16,24 @@ export interface NodeRegistryOptions {
   readonly managerId: string;
   readonly logger: Logger;
   readonly random?: () => number;
+  /** Whether the node at this URL answers; default: see `answersAt`. */
+  readonly probe?: (url: string) => Promise<boolean>;
   /** Milliseconds of a monotonic clock; for tests. */
   readonly now?: () => number;
 }
 
+/** When a node was heard of, and whether it answered since. */
+interface Watch {
+  beat: number;
+  sinceMs: number;
+  askedAtMs: number;
+  answers: boolean | undefined;
+}
+
 /** Milliseconds between two looks at the nodes. */
 const POLL_MS = BEAT_MS / 4;
+/** Milliseconds without a new heartbeat after which a node is asked, so that its answer is known when it disappears. */
+const STALE_MS = 1.8 * BEAT_MS;
 /** Owners that are remembered for the time in which Redis does not answer. */
 const MAX_REMEMBERED = 10_000;
 
@@ -32,6 +45,9 @@ export class NodeRegistry extends EventEmitter<NodeRegistryEvents> {
   /** Nodes that could not be reached, with their last heartbeat before that. */
   readonly #unreachable = new Map<string, number>();
   #nodes: readonly NodeRecord[] = [];
+  /** Nodes that have lost Redis and answer: their streams go on, and their clients still reach them. */
+  readonly #detached = new Map<string, NodeRecord>();
+  readonly #watched = new Map<string, Watch>();
   #timer: NodeJS.Timeout | undefined;
   #polling: Promise<void> | undefined;
   readonly #unsubscribe: () => void;
@@ -39,10 +55,15 @@ export class NodeRegistry extends EventEmitter<NodeRegistryEvents> {
   #settledAtMs = 0;
   #closed = false;
 
-  constructor({ random = Math.random, now = () => performance.now(), ...options }: NodeRegistryOptions) {
+  constructor({
+    random = Math.random,
+    now = () => performance.now(),
+    probe = answersAt,
+    ...options
+  }: NodeRegistryOptions) {
     super();
     this.setMaxListeners(0);
-    this.#options = { random, now, ...options };
+    this.#options = { random, now, probe, ...options };
     this.#unsubscribe = options.store.onReturn(() => (this.#settledAtMs = now() + SETTLE_MS));
   }
 
@@ -67,8 +88,9 @@ export class NodeRegistry extends EventEmitter<NodeRegistryEvents> {
     return this.#options.store.available;
   }
 
+  /** A node that clients may be sent to, also one that has lost Redis and answers. */
   find(id: string): NodeRecord | undefined {
-    return this.#nodes.find((node) => node.id === id);
+    return this.#nodes.find((node) => node.id === id) ?? this.#detached.get(id);
   }
 
   /** Nothing listens at the node: until its next heartbeat it gets nothing, and its streams may be taken over. */
@@ -115,6 +137,8 @@ export class NodeRegistry extends EventEmitter<NodeRegistryEvents> {
     }
     const remembered = this.#owners.get(stream);
     if (!lease && !this.#settled && remembered !== undefined) return this.find(remembered);
+    // A node without Redis keeps its streams, although their leases have ended.
+    if (!lease && remembered !== undefined && this.#detached.has(remembered)) return this.find(remembered);
     this.#owners.delete(stream);
     if (!lease) return undefined;
     this.#owners.set(stream, lease.node);
@@ -162,14 +186,55 @@ export class NodeRegistry extends EventEmitter<NodeRegistryEvents> {
     }
     if (this.#closed) return;
     if (!this.#settled) nodes = withMissing(nodes, this.#nodes);
-    const instances = new Set(nodes.map(({ id, instance }) => `${id} ${instance}`));
-    const gone = this.#nodes.filter(({ id, instance }) => !instances.has(`${id} ${instance}`));
-    for (const { id } of nodes)
-      if (this.#timer && !this.find(id)) this.#options.logger.info({ nodeId: id }, 'a node has joined the cluster');
+    this.#watch(nodes);
+    const known = [...this.#nodes, ...this.#detached.values()];
+    for (const { id } of nodes) {
+      this.#detached.delete(id);
+      if (this.#timer && !known.some((one) => one.id === id))
+        this.#options.logger.info({ nodeId: id }, 'a node has joined the cluster');
+    }
     this.#nodes = nodes.sort((a, b) => (a.id < b.id ? -1 : 1));
-    for (const { id, url } of gone) {
-      this.#options.logger.warn({ nodeId: id }, 'a node is gone');
-      this.emit('gone', id, url);
+    for (const node of known) {
+      const present = nodes.find(({ id }) => id === node.id);
+      // Another process of the same id.
+      if (present ? present.instance !== node.instance : !this.#staysDetached(node)) this.#remove(node, present);
+    }
+  }
+
+  #remove({ id, url }: NodeRecord, present: NodeRecord | undefined): void {
+    this.#detached.delete(id);
+    if (!present) this.#watched.delete(id);
+    this.#options.logger.warn({ nodeId: id }, 'a node is gone');
+    this.emit('gone', id, url);
+  }
+
+  /** Whether a node without a heartbeat answers. */
+  #staysDetached(node: NodeRecord): boolean {
+    if (this.#watched.get(node.id)?.answers !== true) return false;
+    if (!this.#detached.has(node.id))
+      this.#options.logger.warn(
+        { nodeId: node.id },
+        'a node has lost Redis; its streams go on, and it gets no new ones',
+      );
+    this.#detached.set(node.id, node);
+    return true;
+  }
+
+  /** Asks nodes whose heartbeat is late. */
+  #watch(nodes: readonly NodeRecord[]): void {
+    const nowMs = this.#options.now();
+    const missing = [...this.#nodes, ...this.#detached.values()].filter(
+      ({ id }) => !nodes.some((one) => one.id === id),
+    );
+    for (const { id, beat, url } of [...nodes, ...missing]) {
+      const watch = this.#watched.get(id);
+      if (watch?.beat !== beat) {
+        this.#watched.set(id, { beat, sinceMs: nowMs, askedAtMs: 0, answers: undefined });
+        continue;
+      }
+      if (nowMs - watch.sinceMs < STALE_MS || nowMs - watch.askedAtMs < BEAT_MS) continue;
+      watch.askedAtMs = nowMs;
+      void this.#options.probe(url).then((answers) => (watch.answers = answers));
     }
   }
 

@@ -48,7 +48,7 @@ async function present(): Promise<readonly Present[]> {
     nodes.map(async (node) => {
       const answer = await node.http('/api/v1/streams', { signal: AbortSignal.timeout(500) }).catch(() => undefined);
       return new Set(
-        ((answer?.body ?? []) as readonly { name: string; status: string }[])
+        ((answer?.status === 200 ? answer.body : []) as readonly { name: string; status: string }[])
           .filter(({ status }) => status === 'live')
           .map(({ name }) => name),
       );

@@ -267,6 +267,7 @@ export class Simulation {
     this.#registry = new NodeRegistry({
       store: this.#manager,
       managerId: 'm',
+      probe: async (url) => this.#nodes.some(({ works, identity }) => works && url === `http://${identity.id}.example`),
       logger: silentLogger,
       random: this.#random,
       now: () => this.clock.now,
