@@ -7,7 +7,7 @@ import { consoleRoutes } from './api/console-routes.ts';
 import { whepRoutes } from './api/whep/whep-routes.ts';
 import { whipRoutes } from './api/whip/whip-routes.ts';
 import { PushOrderSchema, StartSchema, streamName, withoutZeros } from './api/wcs/schemas.ts';
-import { GatewayCluster } from './cluster/gateway-cluster.ts';
+import type { GatewayCluster } from './cluster/gateway-cluster.ts';
 import { ProcessorShare } from './cluster/processor-share.ts';
 import type { Settings } from './config/schema.ts';
 import { EmbeddedRtmpServer } from './embedded/embedded-rtmp-server.ts';
@@ -194,15 +194,7 @@ async function assemble(
   const authorizer = createAuthorizer(settings, logger, { schemas: { streamName, push: PushOrderSchema }, wcsHooks });
   // The same for the application servers that decide about them.
   opened({ close: () => authorizer.close() });
-  const cluster = settings.cluster_redis_url
-    ? await GatewayCluster.create({
-        settings,
-        box: new SecretBox(Buffer.from(settings.state_key, 'base64')),
-        metrics,
-        version,
-        logger,
-      })
-    : undefined;
+  const cluster = await joinableCluster(settings, { metrics, version, logger });
   // Closes after the streams and the pushes, whose names it gives back.
   if (cluster) opened(cluster);
   const transponders = await createTransponders(settings, {
@@ -352,6 +344,16 @@ async function assemble(
       hooks.stopping();
     },
   };
+}
+
+/** A gateway that runs alone does not load the client of Redis. */
+async function joinableCluster(
+  settings: Settings,
+  parts: { readonly metrics: Metrics; readonly version: string; readonly logger: Logger },
+): Promise<GatewayCluster | undefined> {
+  if (!settings.cluster_redis_url) return undefined;
+  const { GatewayCluster: Cluster } = await import('./cluster/gateway-cluster.ts');
+  return Cluster.create({ settings, box: new SecretBox(Buffer.from(settings.state_key, 'base64')), ...parts });
 }
 
 /** The set-up sets OPUS_TO_AAC_BIN if it could build the program. */

@@ -120,6 +120,7 @@ export class GatewayCluster {
     const restore = new PushRestore({
       stored: this.#stored,
       start: ({ order }) => storing.start(parseOrder(order)),
+      refuse: ({ order }, reason) => control.refuse(parseOrder(order), reason),
       logger: this.#options.logger,
     });
     registry.on('started', ({ name, resumeKey }) => restore.streamStarted(name, resumeKey));

@@ -1,4 +1,4 @@
-import { toGatewayError } from '../errors.ts';
+import { toGatewayError, type GatewayError } from '../errors.ts';
 import type { Logger } from '../observe/logger.ts';
 import type { StoredPush, StoredPushes } from './stored-pushes.ts';
 
@@ -6,6 +6,8 @@ export interface PushRestoreOptions {
   readonly stored: Pick<StoredPushes, 'read' | 'replace' | 'owns'>;
   /** Starts a push that this node does not have yet, under its id or another one. */
   readonly start: (push: StoredPush) => Promise<{ readonly mediaSessionId: string }>;
+  /** Shows a push that cannot be started here in the list of ended ones. */
+  readonly refuse: (push: StoredPush, reason: GatewayError) => void;
   readonly logger: Logger;
 }
 
@@ -76,8 +78,10 @@ export class PushRestore {
     } catch (thrown) {
       const error = toGatewayError(thrown);
       // The publisher has asked for the same push, or it cannot be started here.
-      if (error.code !== 'TRANSPONDER_EXISTS')
+      if (error.code !== 'TRANSPONDER_EXISTS') {
+        this.#options.refuse(push, error);
         logger.warn({ ...about, code: error.code, reason: error.message }, 'push not started again on this node');
+      }
       stored.replace(push, undefined);
     }
   }

@@ -127,6 +127,7 @@ class SimulatedNode {
     this.restoring = new PushRestore({
       stored: this.stored,
       start: async ({ id, order }) => this.startPush(id, order),
+      refuse: () => undefined,
       logger: silentLogger,
     });
     this.takeOver = new TakeOver({

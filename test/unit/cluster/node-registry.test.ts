@@ -1,0 +1,142 @@
+import t from 'tap';
+import { SETTLE_MS, type NodeRecord } from '../../../src/cluster/cluster-store.ts';
+import { NodeRegistry } from '../../../src/cluster/node-registry.ts';
+import { silentLogger } from '../../../src/observe/logger.ts';
+import { ModelStore, RedisModel } from '../../helpers/cluster-redis-model.ts';
+
+const TTL = { ttlMs: 5000 };
+
+const record = (id: string, more: Partial<NodeRecord> = {}): NodeRecord => ({
+  id,
+  instance: `${id}1`,
+  url: `http://${id}.example`,
+  wsUrl: `ws://${id}.example`,
+  region: '',
+  group: '',
+  state: 'in-service',
+  version: '1',
+  capacity: 10,
+  publications: 0,
+  pushes: 0,
+  encoders: 0,
+  cpu: 0,
+  overloaded: false,
+  beat: 1,
+  startedAt: 0,
+  ...more,
+});
+
+function setUp() {
+  const clock = { now: 1_700_000_000_000 };
+  const redis = new RedisModel(() => clock.now);
+  const [node, manager] = [new ModelStore(redis), new ModelStore(redis)];
+  const answering = new Set<string>();
+  const registry = new NodeRegistry({
+    store: manager,
+    managerId: 'm1',
+    logger: silentLogger,
+    random: () => 0.5,
+    now: () => clock.now,
+    probe: async (url) => answering.has(url),
+  });
+  const gone: string[] = [];
+  registry.on('gone', (id) => gone.push(id));
+  const pass = async (ms: number): Promise<void> => {
+    for (const end = clock.now + ms; clock.now < end;) {
+      clock.now += 250;
+      await registry.poll();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  };
+  return { clock, redis, node, manager, answering, registry, gone, pass };
+}
+
+t.test('nodes come and go; a node that hangs is gone when its heartbeat expires', async (t) => {
+  const { node, registry, gone, pass } = setUp();
+  await node.beat(record('a'), 3000);
+  await registry.poll();
+  t.equal(registry.get('a').url, 'http://a.example');
+  await pass(2750);
+  t.strictSame(gone, []);
+  await pass(250);
+  t.strictSame(gone, ['a']);
+  t.throws(() => registry.get('a'), { code: 'NODE_NOT_FOUND' });
+  t.throws(() => registry.place(), { code: 'CLUSTER_UNAVAILABLE' });
+});
+
+t.test('a node that was started again with its id is gone and there', async (t) => {
+  const { node, registry, gone } = setUp();
+  await node.beat(record('a'), 3000);
+  await registry.poll();
+  await node.leave({ id: 'a', instance: 'a1' });
+  await node.beat(record('a', { instance: 'a2' }), 3000);
+  await registry.poll();
+  t.strictSame(gone, ['a']);
+  t.equal(registry.find('a')?.instance, 'a2');
+});
+
+t.test('a node that has lost Redis and answers keeps its clients, and gets nothing new', async (t) => {
+  const { node, registry, answering, gone, pass } = setUp();
+  await node.beat(record('a'), 3000);
+  await registry.poll();
+  await node.claim('cam', { id: 'a', instance: 'a1' }, TTL);
+  t.equal((await registry.owner('cam'))?.id, 'a');
+  answering.add('http://a.example');
+  await pass(8000);
+  t.strictSame(gone, []);
+  t.strictSame(registry.nodes, []);
+  t.equal(registry.find('a')?.id, 'a');
+  t.equal((await registry.owner('cam'))?.id, 'a', 'its stream lives, although the lease has ended');
+  t.throws(() => registry.place(), { code: 'CLUSTER_UNAVAILABLE' });
+  answering.clear();
+  await pass(2000);
+  t.strictSame(gone, ['a']);
+  t.equal(await registry.owner('cam'), undefined);
+});
+
+t.test('without Redis the last known nodes and owners count', async (t) => {
+  const { node, manager, registry, gone, pass } = setUp();
+  await node.beat(record('a'), 3000);
+  await registry.poll();
+  await node.claim('cam', { id: 'a', instance: 'a1' }, TTL);
+  await registry.owner('cam');
+  manager.reachable = false;
+  await pass(20_000);
+  t.strictSame(gone, []);
+  t.equal((await registry.owner('cam'))?.id, 'a');
+  await t.rejects(registry.owner('other'), { code: 'CLUSTER_UNAVAILABLE' });
+  t.equal(registry.place().id, 'a');
+});
+
+t.test('a Redis that is back without its data does not make nodes go', async (t) => {
+  const { node, redis, manager, registry, gone, pass } = setUp();
+  await node.beat(record('a'), 3000);
+  await node.beat(record('b'), 3000);
+  await node.claim('cam', { id: 'a', instance: 'a1' }, TTL);
+  await registry.poll();
+  await registry.owner('cam');
+  redis.empty();
+  manager.reconnect();
+  await registry.poll();
+  t.equal(registry.nodes.length, 2);
+  t.equal((await registry.owner('cam'))?.id, 'a');
+  await node.beat(record('a', { beat: 2 }), 3000);
+  await pass(SETTLE_MS);
+  t.strictSame(gone, ['b'], 'which did not come back');
+  t.equal(await registry.owner('cam'), undefined);
+});
+
+t.test('a node at which nothing listens gets nothing until its next heartbeat', async (t) => {
+  const { node, registry } = setUp();
+  await node.beat(record('a'), 3000);
+  await node.beat(record('b', { publications: 5 }), 3000);
+  await registry.poll();
+  await node.claim('cam', { id: 'a', instance: 'a1' }, TTL);
+  registry.unreachable('a');
+  t.equal(registry.place().id, 'b');
+  t.equal(await registry.owner('cam'), undefined, 'its streams may be taken over');
+  await node.beat(record('a', { beat: 2 }), 3000);
+  await registry.poll();
+  t.equal(registry.place().id, 'a');
+  t.equal((await registry.owner('cam'))?.id, 'a');
+});

@@ -1,0 +1,156 @@
+import t from 'tap';
+import { PushRestore } from '../../../src/cluster/push-restore.ts';
+import { StoredPushes, type StoredPush } from '../../../src/cluster/stored-pushes.ts';
+import { StoringPushes } from '../../../src/cluster/storing-pushes.ts';
+import { GatewayError } from '../../../src/errors.ts';
+import { silentLogger } from '../../../src/observe/logger.ts';
+import type { StartRequest } from '../../../src/outputs/push/transponder-view.ts';
+import { SecretBox } from '../../../src/store/secret-box.ts';
+import { ModelStore, RedisModel } from '../../helpers/cluster-redis-model.ts';
+import { FakeTransponders } from '../../helpers/fake-transponders.ts';
+
+const ORDER: StartRequest = { streamName: 'cam', rtmpUrl: 'rtmp://example.com/live/secret-key' };
+const KEY = Buffer.alloc(32, 7);
+
+async function setUp(resumeKey: string | undefined = 'publisher') {
+  const redis = new RedisModel(() => Date.now());
+  const store = new ModelStore(redis);
+  const claim = await store.claim('cam', { id: 'a', instance: 'a1' }, { ttlMs: 5000 });
+  const epochs = new Map([['cam', claim.granted ? claim.epoch : 0]]);
+  const stored = new StoredPushes({
+    store,
+    epochOf: (stream) => epochs.get(stream),
+    box: new SecretBox(KEY),
+    logger: silentLogger,
+  });
+  const control = new FakeTransponders();
+  const pushes = new StoringPushes(control, stored, () => resumeKey);
+  /** Another node, which has taken the name. */
+  const elsewhere = async () => {
+    const other = new ModelStore(redis);
+    const taken = await other.claim('cam', { id: 'b', instance: 'b1' }, { ttlMs: 5000, replace: epochs.get('cam') });
+    const epoch = taken.granted ? taken.epoch : 0;
+    return new StoredPushes({ store: other, epochOf: () => epoch, box: new SecretBox(KEY), logger: silentLogger });
+  };
+  return { redis, store, epochs, stored, control, pushes, elsewhere };
+}
+
+t.test('a push is stored before it is answered, without its key in plain text, and removed at its end', async (t) => {
+  const { store, control, pushes, stored } = await setUp();
+  const { mediaSessionId } = await pushes.start(ORDER);
+  const inRedis = await store.pushes('cam');
+  t.strictSame([...inRedis.keys()], [mediaSessionId]);
+  t.notMatch([...inRedis.values()].join(), /secret-key/);
+  t.strictSame(await stored.read('cam'), [{ id: mediaSessionId, order: ORDER, resumeKey: 'publisher' }]);
+  await pushes.terminate(mediaSessionId);
+  await stored.flush();
+  t.equal((await store.pushes('cam')).size, 0);
+  t.match(control.calls, [
+    ['start', ORDER],
+    ['terminate', mediaSessionId],
+  ]);
+});
+
+t.test('a push that is refused is not stored', async (t) => {
+  const { store, control, pushes } = await setUp();
+  control.fail = new GatewayError('DESTINATION_FORBIDDEN', 'no');
+  await t.rejects(pushes.start(ORDER), { code: 'DESTINATION_FORBIDDEN' });
+  t.equal((await store.pushes('cam')).size, 0);
+});
+
+t.test('the end of the gateway, or of its right to the name, leaves the push to another node', async (t) => {
+  for (const reasonCode of ['SHUTTING_DOWN', 'STREAM_NAME_IN_USE', 'CLUSTER_UNAVAILABLE']) {
+    const { store, control, pushes, stored } = await setUp();
+    const view = await pushes.start(ORDER);
+    control.change({ ...view, status: 'ended', reasonCode });
+    await stored.flush();
+    t.equal((await store.pushes('cam')).size, 1, reasonCode);
+  }
+});
+
+t.test('what happens while Redis is away, or loses its data, is written when it is back', async (t) => {
+  const { redis, store, pushes, stored } = await setUp();
+  store.reachable = false;
+  const first = await pushes.start(ORDER);
+  const second = await pushes.start({ ...ORDER, rtmpUrl: 'rtmp://example.com/live/b' });
+  await pushes.terminate(first.mediaSessionId);
+  store.reachable = true;
+  await stored.flush();
+  t.strictSame([...(await store.pushes('cam')).keys()], [second.mediaSessionId]);
+  redis.empty();
+  store.reconnect();
+  await stored.flush();
+  t.strictSame([...(await store.pushes('cam')).keys()], [second.mediaSessionId]);
+});
+
+t.test('a node that has lost the name does not touch what the new owner stores', async (t) => {
+  const { store, pushes, stored, elsewhere } = await setUp();
+  const { mediaSessionId } = await pushes.start(ORDER);
+  const other = await elsewhere();
+  await other.started({ id: 'theirs', order: { ...ORDER } });
+  await pushes.terminate(mediaSessionId);
+  await pushes.start({ ...ORDER, rtmpUrl: 'rtmp://example.com/live/late' });
+  await stored.flush();
+  t.strictSame([...(await store.pushes('cam')).keys()].sort(), [mediaSessionId, 'theirs'].sort());
+});
+
+t.test('stored pushes of another key or a damaged one are left out', async (t) => {
+  const { store, epochs, pushes } = await setUp();
+  await pushes.start(ORDER);
+  await store.putPush('cam', epochs.get('cam')!, 'damaged', 'v1.x.y');
+  const wrongKey = new StoredPushes({
+    store,
+    epochOf: () => 1,
+    box: new SecretBox(Buffer.alloc(32, 8)),
+    logger: silentLogger,
+  });
+  t.strictSame(await wrongKey.read('cam'), []);
+});
+
+async function restore(resumeKey: string | undefined, fail?: GatewayError) {
+  const { store, pushes, elsewhere } = await setUp();
+  const { mediaSessionId } = await pushes.start(ORDER);
+  const stored = await elsewhere();
+  const started: StoredPush[] = [];
+  const refused: string[] = [];
+  const restoring = new PushRestore({
+    stored,
+    start: async (push) => {
+      if (fail) throw fail;
+      started.push(push);
+      await stored.started({ ...push, id: 'new-id' });
+      return { mediaSessionId: 'new-id' };
+    },
+    refuse: (_, { code }) => refused.push(code),
+    logger: silentLogger,
+  });
+  restoring.streamStarted('cam', resumeKey);
+  await restoring.retry();
+  await new Promise((resolve) => setImmediate(resolve));
+  await stored.flush();
+  return { started, refused, restoring, mediaSessionId, left: [...(await store.pushes('cam')).keys()] };
+}
+
+t.test('the pushes start again where the same publisher comes back', async (t) => {
+  const { started, restoring, mediaSessionId, left } = await restore('publisher');
+  t.strictSame(started, [{ id: mediaSessionId, order: ORDER, resumeKey: 'publisher' }]);
+  t.equal(restoring.restored, 1);
+  t.strictSame(left, ['new-id'], 'in place of the old one');
+});
+
+t.test('another publisher of the name does not get them', async (t) => {
+  for (const resumeKey of ['other', undefined]) {
+    const { started, left } = await restore(resumeKey);
+    t.strictSame(started, []);
+    t.strictSame(left, []);
+  }
+});
+
+t.test('a push that the publisher has requested again, or that fails, is not kept twice', async (t) => {
+  for (const code of ['TRANSPONDER_EXISTS', 'DESTINATION_FORBIDDEN'] as const) {
+    const { restoring, refused, left } = await restore('publisher', new GatewayError(code, 'no'));
+    t.strictSame(refused, code === 'TRANSPONDER_EXISTS' ? [] : [code]);
+    t.equal(restoring.restored, 0);
+    t.strictSame(left, []);
+  }
+});
