@@ -37,6 +37,8 @@ const shared = {
   STATE_KEY: randomBytes(32).toString('base64'),
   STATE_DIR: '',
   LOG_LEVEL: process.env.LOG_LEVEL || 'warn',
+  // Without the start message of a gateway that runs alone.
+  LOG_FORMAT: 'json',
 };
 const nodes = Array.from({ length: count }, (_, index) => {
   const port = FIRST_NODE_PORT + 3 * index;
@@ -97,11 +99,12 @@ function run(name, command, commandArgs, environment = env) {
   const child = spawn(command, commandArgs, {
     env: environment,
     cwd: ROOT,
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['ignore', name === 'redis' ? 'ignore' : 'pipe', 'pipe'],
     detached: true,
   });
   children.push(child);
-  for (const stream of [child.stdout, child.stderr]) {
+  // Redis speaks of its start and of settings of the machine.
+  for (const stream of name === 'redis' ? [child.stderr] : [child.stdout, child.stderr]) {
     stream.setEncoding('utf8').on('data', (text) => {
       for (const line of text.split('\n')) if (line.trim() !== '') process.stdout.write(`${name.padEnd(8)} ${line}\n`);
     });

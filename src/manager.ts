@@ -61,9 +61,8 @@ export class Manager {
       if (available) logger.info('cluster: Redis answers again');
       else logger.error('cluster: Redis does not answer; clients go to the nodes that were known last');
     });
-    await store.waitUntilAvailable(REDIS_START_MS).catch((error: unknown) => {
-      logger.error({ err: error }, 'cluster: Redis does not answer; the manager waits for it');
-    });
+    // A Redis that is away is reported by `available`; the manager waits for it.
+    await store.waitUntilAvailable(REDIS_START_MS).catch(() => undefined);
     const registry = new NodeRegistry({
       store,
       managerId: `${hostname()}-${randomBytes(4).toString('hex')}`,

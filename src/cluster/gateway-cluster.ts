@@ -99,9 +99,8 @@ export class GatewayCluster {
   /** Connects to Redis. A Redis that is away does not prevent the start. */
   static async create(options: GatewayClusterOptions): Promise<GatewayCluster> {
     const cluster = new GatewayCluster(options);
-    await cluster.#store.waitUntilAvailable(REDIS_START_MS).catch((error: unknown) => {
-      options.logger.error({ err: error }, 'cluster: Redis does not answer; the node joins when it does');
-    });
+    // It is reported by `available`; the node joins when Redis answers.
+    await cluster.#store.waitUntilAvailable(REDIS_START_MS).catch(() => undefined);
     return cluster;
   }
 

@@ -39,7 +39,8 @@ export class RedisStore extends EventEmitter<RedisStoreEvents> implements Cluste
   readonly #redis: RedisClient;
   readonly #keys: RedisKeys;
   readonly #pushTtlMs: number;
-  #available = true;
+  /** Unknown until the first answer. */
+  #available: boolean | undefined;
   #closed: Promise<void> | undefined;
 
   constructor({ url, prefix, pushTtlMs = PUSH_TTL_MS }: RedisStoreOptions) {
@@ -56,20 +57,16 @@ export class RedisStore extends EventEmitter<RedisStoreEvents> implements Cluste
   }
 
   get available(): boolean {
-    return this.#available;
+    return this.#available !== false;
   }
 
   /** Waits for the first answer. Rejects when there is none within the time. */
   async waitUntilAvailable(timeoutMs: number): Promise<void> {
     const deadline = Date.now() + timeoutMs;
-    for (;;) {
-      try {
-        return void (await this.#run(() => this.#redis.exists(this.#keys.nodeIndex)));
-      } catch (error) {
-        if (Date.now() > deadline) throw error;
-        await new Promise((resolve) => setTimeout(resolve, 100));
-      }
-    }
+    // Until the connection is open, commands fail at once.
+    while (this.#redis.status !== 'ready' && Date.now() < deadline)
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    await this.#run(() => this.#redis.exists(this.#keys.nodeIndex));
   }
 
   async claim(stream: string, identity: NodeIdentity, { ttlMs, replace }: ClaimOptions): Promise<ClaimAnswer> {
@@ -192,7 +189,9 @@ export class RedisStore extends EventEmitter<RedisStoreEvents> implements Cluste
 
   #setAvailable(available: boolean): void {
     if (this.#available === available) return;
+    const before = this.#available;
     this.#available = available;
+    if (before === undefined && available) return;
     this.emit('available', available);
     if (available) this.emit('return');
   }

@@ -248,3 +248,30 @@ t.test('npm start runs with the defaults', async (t) => {
   t.strictSame(settings, SettingsSchema.parse({}));
   t.strictSame(ignoredKeys, []);
 });
+
+t.test('a cluster needs what its processes share', async (t) => {
+  const key = Buffer.alloc(32).toString('base64');
+  const fails = (env: Record<string, string>, message: RegExp) => t.throws(() => loadSettings({ env }), { message });
+  fails({ ROLE: 'manager' }, /ROLE is manager, which needs Redis: set cluster_redis_url/);
+  fails(
+    { CLUSTER_REDIS_URL: 'redis://127.0.0.1' },
+    /cluster_redis_url\S* needs a state_key|CLUSTER_REDIS_URL needs a state_key/,
+  );
+  fails({ CLUSTER_REDIS_URL: 'http://127.0.0.1', STATE_KEY: key }, /CLUSTER_REDIS_URL must be redis:\/\//);
+  const shared = { CLUSTER_REDIS_URL: 'redis://:secret@127.0.0.1', STATE_KEY: key };
+  fails(
+    { ...shared, LISTEN_IP: '0.0.0.0', REST_API_KEY: 'k'.repeat(20) },
+    /node_url is empty, and listen_ip 0\.0\.0\.0/,
+  );
+  fails({ ...shared, NODE_URL: 'http://10.0.0.1:8081/path' }, /NODE_URL must be http:\/\/HOST:PORT/);
+  fails({ ...shared, ROLE: 'both', MANAGER_HTTP_PORT: '8081' }, /manager_http_port|MANAGER_HTTP_PORT/);
+  fails({ ...shared, CLUSTER_PREFIX: '{x}' }, /CLUSTER_PREFIX/);
+  for (const url of [
+    'redis://127.0.0.1:6379/1',
+    'rediss://user:pw@redis.example',
+    'redis+sentinel://:pw@a:26379,b/mymaster/2',
+    'redis+cluster://a:6379,[::1]:6380',
+  ])
+    t.equal(loadSettings({ env: { ...shared, CLUSTER_REDIS_URL: url } }).settings.cluster_redis_url, url);
+  t.match(loadSettings({ env: { ...shared, ROLE: 'both' } }).settings, { role: 'both', cluster_grace_s: 60 });
+});
