@@ -57,6 +57,12 @@ const BENCHES: Readonly<Record<string, Bench>> = {
     defaults: { rounds: 3, seconds: 120, warmUp: 0, counts: [] },
     load: async () => (await import('./audio.ts')).benchAudio,
   },
+  cluster: {
+    about:
+      'what a manager costs for each WHIP POST, and how long a stream is away after kill -9 of its node; --counts is the number of kills',
+    defaults: { rounds: 3, seconds: 5, warmUp: 0, counts: [30] },
+    load: async () => (await import('./cluster.ts')).benchCluster,
+  },
   soak: {
     about: 'publishers and destinations come, go and fail at random; --minutes 60 for an hour, --seed to repeat one',
     defaults: { rounds: 1, seconds: 5, warmUp: 150, counts: [3] },
