@@ -275,7 +275,8 @@ export class RoutedSession extends EventEmitter<RoutedSessionEvents> {
   #lost(node: string, link: NodeLink, neverOpened: boolean): void {
     if (this.#links.get(node) === link) this.#links.delete(node);
     if (neverOpened) this.#context.registry.unreachable(node);
-    if (this.#ended) return;
+    // The page is gone, or was refused.
+    if (!this.#outbox.isOpen) return;
     if (!this.#accepted) this.#connectElsewhere(node);
     for (const [mediaSessionId, { name, published, node: its, text, tries }] of [...this.#sessions]) {
       if (its !== node) continue;
