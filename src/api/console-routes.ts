@@ -128,6 +128,7 @@ export const consoleRoutes =
           restBase,
           resumeWindowMs,
           embedded: embedded ? { rtmpUrl: embedded.rtmpUrl, playbackBase: '/console/live' } : null,
+          ...(isManager && { cluster: true }),
         }),
     );
 

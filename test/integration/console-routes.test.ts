@@ -29,7 +29,7 @@ async function createApp(options: ConsoleRoutesOptions = OPTIONS): Promise<Fasti
 }
 
 /** Loads the page and, recursively, the files that it refers to, all by relative URLs. */
-async function loadAll(app: FastifyInstance): Promise<Map<string, string>> {
+async function loadAll(app: FastifyInstance, pages: readonly string[] = ['/']): Promise<Map<string, string>> {
   const loaded = new Map<string, string>();
   const load = async (path: string): Promise<void> => {
     if (loaded.has(path)) return;
@@ -45,13 +45,17 @@ async function loadAll(app: FastifyInstance): Promise<Map<string, string>> {
       await load(new URL(relative, `http://x${path}`).pathname);
     }
   };
-  await load('/');
+  for (const page of pages) await load(page);
   return loaded;
 }
 
-t.test('the page and all files that it loads are served', async (t) => {
-  const app = await createApp();
-  const loaded = await loadAll(app);
+t.test('the pages and all files that they load are served', async (t) => {
+  const app = await createApp({ ...OPTIONS, isManager: true });
+  const loaded = await loadAll(app, ['/', '/console/nodes.html']);
+  t.equal((await app.inject('/console/config.json')).json().cluster, true);
+  const alone = await createApp();
+  await loadAll(alone);
+  t.equal((await alone.inject('/console/nodes.html')).statusCode, 404, 'only a manager has nodes');
   const files = (folder: string): string[] =>
     readdirSync(new URL(`../../src/web/${folder}`, import.meta.url))
       .filter((name) => /\.(js|css|svg)$/.test(name))

@@ -14,6 +14,7 @@ const STORAGE_KEY = 'webrtc-transponder.api-key';
  * @property {string} restBase
  * @property {number} resumeWindowMs how long the gateway holds the stream of a publisher that was lost
  * @property {{ rtmpUrl: string, playbackBase: string } | null} embedded
+ * @property {boolean} [cluster] set by a manager of a cluster
  *
  * @typedef {import('../client/push-api.js').Transponder} Transponder
  *

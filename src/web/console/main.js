@@ -35,6 +35,12 @@ async function loadConfig() {
 
 const config = await loadConfig();
 element('version', HTMLElement).textContent = config.version;
+if (config.cluster) {
+  const link = document.createElement('a');
+  link.href = urlOf('/console/nodes.html');
+  link.textContent = 'Nodes of the cluster';
+  element('gateway', HTMLElement).after(link);
+}
 
 const access = new Access(config, refresh);
 const publishPanel = new PublishPanel(webSocketUrl(config), () => access.pushes.apiKey, refresh);
