@@ -13,6 +13,7 @@ import { PushRestore } from './push-restore.ts';
 import { RedisStore } from './redis-store.ts';
 import { StoredPushes, type Sealer } from './stored-pushes.ts';
 import { StoringPushes } from './storing-pushes.ts';
+import { TakeOver, type PushStandby } from './take-over.ts';
 
 export interface GatewayClusterOptions {
   readonly settings: Settings;
@@ -47,6 +48,7 @@ export class GatewayCluster {
   readonly #identity: NodeIdentity;
   readonly #stored: StoredPushes;
   #restore: PushRestore | undefined;
+  #takeOver: TakeOver | undefined;
   #node: ClusterNode | undefined;
   #closing: Promise<void> | undefined;
 
@@ -128,6 +130,18 @@ export class GatewayCluster {
     return storing;
   }
 
+  /** From now on this node takes over the pushes of lost nodes, and keeps them up until their publisher is back. */
+  takeOver(standby: PushStandby): void {
+    this.#takeOver = new TakeOver({
+      store: this.#store,
+      directory: this.directory,
+      stored: this.#stored,
+      standby,
+      self: this.#identity.id,
+      logger: this.#options.logger,
+    });
+  }
+
   /** @throws {GatewayError} SETTINGS_INVALID if another running process has the same `node_id` */
   async join({ workersAnswer, load, isDraining, ...ports }: JoinOptions): Promise<void> {
     const { settings, version, logger } = this.#options;
@@ -152,6 +166,7 @@ export class GatewayCluster {
       onBeat: async () => {
         await this.#stored.flush();
         await this.#restore?.retry();
+        await this.#takeOver?.look();
       },
       logger,
     });
