@@ -28,7 +28,7 @@ export function takeOverAfterMs(stream: string, nodes: readonly NodeRecord[], se
 /** Brings pushes up without their publisher. */
 export interface PushStandby {
   /**
-   * Connects the pushes in standby and holds the stream's name until the publisher is back or they end. Called with the
+   * Connects the pushes in standby, under their ids, and holds the stream's name until the publisher is back or they end. Called with the
    * lease, which it releases.
    */
   take(stream: string, pushes: readonly StoredPush[], lease: StreamLease): Promise<void>;
@@ -37,7 +37,7 @@ export interface PushStandby {
 export interface TakeOverOptions {
   readonly store: Pick<ClusterStore, 'abandoned' | 'nodes'>;
   readonly directory: Directory;
-  readonly stored: Pick<StoredPushes, 'read'>;
+  readonly stored: Pick<StoredPushes, 'read' | 'adopt'>;
   readonly standby: PushStandby;
   /** `node_id`. */
   readonly self: string;
@@ -76,6 +76,7 @@ export class TakeOver {
       const pushes = await stored.read(stream);
       if (pushes.length === 0) return lease.release();
       await standby.take(stream, pushes, lease);
+      for (const push of pushes) stored.adopt(push);
       this.#taken++;
       logger.warn(
         { streamName: stream, pushes: pushes.length, epoch: lease.epoch },
