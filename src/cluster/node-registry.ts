@@ -83,6 +83,11 @@ export class NodeRegistry extends EventEmitter<NodeRegistryEvents> {
     return this.#nodes;
   }
 
+  /** All nodes that clients may be sent to: also those that have lost Redis and answer. */
+  get reachable(): readonly NodeRecord[] {
+    return [...this.#nodes, ...this.#detached.values()];
+  }
+
   /** Whether Redis answers. */
   get available(): boolean {
     return this.#options.store.available;

@@ -30,8 +30,10 @@ export interface PushStandby {
   /**
    * Connects the pushes in standby, under their ids, and holds the stream's name until the publisher is back or they end. Called with the
    * lease, which it releases.
+   *
+   * @returns whether it has; not if the publisher has come back to this node meanwhile, with which the pushes start
    */
-  take(stream: string, pushes: readonly StoredPush[], lease: StreamLease): Promise<void>;
+  take(stream: string, pushes: readonly StoredPush[], lease: StreamLease): Promise<boolean>;
 }
 
 export interface TakeOverOptions {
@@ -75,7 +77,7 @@ export class TakeOver {
       lease = await directory.claim(stream);
       const pushes = await stored.read(stream);
       if (pushes.length === 0) return lease.release();
-      await standby.take(stream, pushes, lease);
+      if (!(await standby.take(stream, pushes, lease))) return;
       for (const push of pushes) stored.adopt(push);
       this.#taken++;
       logger.warn(

@@ -137,10 +137,14 @@ class SimulatedNode {
       standby: {
         take: async (stream, pushes, lease) => {
           // A publisher was faster on this node.
-          if (this.live.has(stream)) return lease.release();
+          if (this.live.has(stream)) {
+            lease.release();
+            return false;
+          }
           simulation.count('takenOver');
           this.go(simulation, stream, lease, false);
           this.restore(stream, pushes);
+          return true;
         },
       },
       self: identity.id,

@@ -73,9 +73,9 @@ export class NodeClient {
 
   /** Asks all nodes at the same time. */
   async askAll(request: FastifyRequest, path = request.url): Promise<AllAnswers> {
-    const { nodes } = this.#registry;
+    const { reachable } = this.#registry;
     const asked = await Promise.all(
-      nodes.map(async (node) => this.ask(node, request, path, DEADLINE_MS).catch(() => node)),
+      reachable.map(async (node) => this.ask(node, request, path, DEADLINE_MS).catch(() => node)),
     );
     return {
       answers: asked.filter((one): one is NodeAnswer => 'status' in one),

@@ -85,6 +85,11 @@ t.test('a node that has lost Redis and answers keeps its clients, and gets nothi
   await pass(8000);
   t.strictSame(gone, []);
   t.strictSame(registry.nodes, []);
+  t.strictSame(
+    registry.reachable.map(({ id }) => id),
+    ['a'],
+    'it is asked for lists',
+  );
   t.equal(registry.find('a')?.id, 'a');
   t.equal((await registry.owner('cam'))?.id, 'a', 'its stream lives, although the lease has ended');
   t.throws(() => registry.place(), { code: 'CLUSTER_UNAVAILABLE' });
