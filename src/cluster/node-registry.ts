@@ -174,6 +174,11 @@ export class NodeRegistry extends EventEmitter<NodeRegistryEvents> {
     return this.find(best.id) ?? best;
   }
 
+  /** The node has refused the stream that it was to get. */
+  withdraw(id: string): void {
+    this.#ledger.withdraw(id);
+  }
+
   /** Reads the nodes now. */
   poll(): Promise<void> {
     this.#polling ??= this.#poll().finally(() => (this.#polling = undefined));

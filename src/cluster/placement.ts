@@ -69,6 +69,12 @@ export class PlacementLedger {
     else this.#placed.set(id, { beat, streams: 1 });
   }
 
+  /** A stream has been refused by its node. */
+  withdraw(id: string): void {
+    const placed = this.#placed.get(id);
+    if (placed && placed.streams > 0) placed.streams--;
+  }
+
   /**
    * The nodes with the streams that are on their way. A later heartbeat contains them, but for those of its last moment;
    * to count these twice would be worse, because every manager would correct the error of the others.

@@ -18,6 +18,8 @@ export interface ForwardOptions {
   readonly path?: string;
   /** What to do when the node does not answer. Default: 503 NODE_LOST. */
   readonly onLost?: (error: Error) => void;
+  /** Called with the status of the answer. */
+  readonly onStatus?: (status: number) => void;
   readonly rewriteHeaders?: (headers: Record<string, unknown>) => Record<string, unknown>;
 }
 
@@ -44,7 +46,7 @@ export function forward(
   reply: FastifyReply,
   node: NodeRecord,
   { client, logger }: Pick<ProxyParts, 'client' | 'logger'>,
-  { path = request.url, rewriteHeaders = (headers) => headers, onLost }: ForwardOptions = {},
+  { path = request.url, rewriteHeaders = (headers) => headers, onLost, onStatus }: ForwardOptions = {},
 ): FastifyReply {
   const body = request.body instanceof Buffer && request.body.length > 0 ? request.body : undefined;
   const contentType = request.headers['content-type'];
@@ -60,12 +62,25 @@ export function forward(
       ...(request.headers.host && { host: request.headers.host }),
     }),
     rewriteHeaders: (answered: Record<string, unknown>) => rewriteHeaders(answered),
+    ...(onStatus && {
+      onResponse: (_request: unknown, answer: FastifyReply, upstream: { statusCode: number; stream: unknown }) => {
+        onStatus(upstream.statusCode);
+        void answer.send(upstream.stream);
+      },
+    }),
     onError: (_reply: unknown, { error }: { readonly error: Error }) => {
       logger.warn({ nodeId: node.id, method: request.method, reason: causeOf(error) }, 'a node did not answer');
       if (onLost) onLost(error);
       else replyLost(request, reply, node.id);
     },
   } as never);
+}
+
+/** A node that answers, also when it takes no new streams. */
+export function anyNode({ registry }: Pick<ProxyParts, 'registry'>): NodeRecord {
+  const node = registry.rank()[0] ?? registry.nodes[0];
+  if (node) return node;
+  throw new GatewayError('CLUSTER_UNAVAILABLE', 'The cluster has no node. Start one, or try again in some seconds.');
 }
 
 /** Whether a request certainly did not reach the node. */

@@ -4,7 +4,7 @@ import { GatewayError } from '../../errors.ts';
 import { isStreamName } from '../../streams/stream-name.ts';
 import { mergeAnswers } from './merge-answers.ts';
 import type { NodeAnswer } from './node-client.ts';
-import { acceptForwarding, forward, nodeLost, type ProxyParts } from './proxy.ts';
+import { acceptForwarding, anyNode, forward, nodeLost, type ProxyParts } from './proxy.ts';
 
 /** Which nodes a request goes to. */
 type Target =
@@ -146,13 +146,6 @@ export const restProxyRoutes =
         },
       });
   };
-
-/** A node that answers, also when it takes no new streams. */
-export function anyNode({ registry }: Pick<ProxyParts, 'registry'>): NodeRecord {
-  const node = registry.rank()[0] ?? registry.nodes[0];
-  if (node) return node;
-  throw new GatewayError('CLUSTER_UNAVAILABLE', 'The cluster has no node. Start one, or try again in some seconds.');
-}
 
 function relay(
   reply: FastifyReply,

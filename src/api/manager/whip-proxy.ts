@@ -2,7 +2,7 @@ import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import type { NodeRecord } from '../../cluster/cluster-store.ts';
 import { GatewayError } from '../../errors.ts';
 import { readStreamName } from '../whip/whip-requests.ts';
-import { acceptForwarding, forward, replyLost, wasRefused, type ProxyParts } from './proxy.ts';
+import { acceptForwarding, anyNode, forward, replyLost, wasRefused, type ProxyParts } from './proxy.ts';
 
 /** Bytes: as the nodes have it. */
 const OFFER_LIMIT = 128 * 1024;
@@ -24,7 +24,7 @@ export const whipProxyRoutes =
     const { registry } = parts;
     await acceptForwarding(app, parts);
     const any = (request: FastifyRequest, reply: FastifyReply, path?: string): FastifyReply =>
-      forward(request, reply, registry.place({ region: parts.region }), parts, path === undefined ? {} : { path });
+      forward(request, reply, anyNode(parts), parts, path === undefined ? {} : { path });
 
     const publish =
       (pathOf: (request: FastifyRequest) => string) => async (request: FastifyRequest, reply: FastifyReply) => {
@@ -101,6 +101,9 @@ function tryNodes(
     forward(request, reply, node, parts, {
       path,
       rewriteHeaders: carryNode(node),
+      onStatus: (status) => {
+        if (status >= 400 && node !== owner) registry.withdraw(node.id);
+      },
       onLost: (error) => {
         // An offer that has reached its node may have started a session, which ends unless a client connects.
         if (wasRefused(error)) registry.unreachable(node.id);

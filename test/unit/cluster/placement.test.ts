@@ -94,6 +94,8 @@ t.test('streams on their way count for every manager, until the next heartbeat',
   ledger.placed(node('a', { beat: 5 }));
   const publications = (beat: number): number => ledger.adjust([node('a', { beat })])[0]!.publications;
   t.equal(publications(5), 6);
+  ledger.withdraw('a');
+  t.equal(publications(5), 3, 'one was refused');
   t.equal(publications(6), 0);
   ledger.placed(node('a', { beat: 6 }));
   t.equal(publications(0), 0, 'the node was restarted');

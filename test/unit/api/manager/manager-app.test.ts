@@ -269,6 +269,12 @@ t.test('WHIP: a node at which nothing listens is passed over, for new streams an
   t.equal((await empty.http.inject('/health/ready')).statusCode, 503);
 });
 
+t.test('offers that are refused do not fill a node', async (t) => {
+  const a = await fakeNode(() => [400, { exception: 'INVALID_SDP' }]);
+  const { http } = await manager([record('a', a.port, { capacity: 3 })]);
+  for (let count = 0; count < 10; count++) t.equal((await http.inject(offer('/whip/cam'))).statusCode, 400);
+});
+
 t.test('a request that waits for a node ends when the node is gone, and a new stream goes elsewhere', async (t) => {
   const hanging = await fakeNode(() => undefined);
   const a = await fakeNode(() => [201, 'v=0', { location: '/whip/cam/1' }]);
