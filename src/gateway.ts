@@ -16,6 +16,7 @@ import { Certificate } from './net/certificate.ts';
 import type { Logger } from './observe/logger.ts';
 import { Metrics } from './observe/metrics.ts';
 import { registerRuntimeMetrics } from './observe/runtime-metrics.ts';
+import { createRecorders } from './outputs/record/create-recorders.ts';
 import { createTransponders } from './outputs/push/create-transponders.ts';
 import { TransponderHistory } from './outputs/push/transponder-history.ts';
 import { registerTransponderMetrics } from './outputs/push/transponder-metrics.ts';
@@ -194,6 +195,15 @@ async function assemble(
     logger,
   });
   opened({ close: () => transponders.close(shuttingDown()) });
+  const recorders = await createRecorders(settings, {
+    registry,
+    encoders,
+    overload,
+    store: state.store,
+    metrics,
+    logger,
+  });
+  opened({ close: () => recorders.close(shuttingDown()) });
   opened({ close: () => registry.close(shuttingDown()) });
   opened(snapshots);
   metrics.gauge('gateway_streams', 'Streams that are live, or held for a lost publisher.', () => registry.size);
@@ -204,7 +214,7 @@ async function assemble(
   );
   opened({ close: registerTransponderMetrics(metrics, transponders) });
 
-  hooks.observe(registry, transponders);
+  hooks.observe(registry, transponders, recorders.recordings);
 
   if (settings.allow_anonymous)
     logger.warn(
@@ -223,6 +233,7 @@ async function assemble(
     registry,
     directory: new LocalDirectory(),
     pushes: transponders,
+    recorders,
     admission: {
       check: () => {
         drain.check();
@@ -272,6 +283,7 @@ async function assemble(
     control: transponders,
     registry,
     sessions,
+    recorders,
     takePng: (stream) => snapshots.take(stream, 'png'),
     metrics,
     isOverloaded: () => overload.overloaded,

@@ -22,13 +22,14 @@ import { pathOf, replyWithError } from './error-reply.ts';
 import { parseJson } from './json-body.ts';
 import { documentRoutes } from './openapi/document-routes.ts';
 import { renewalRoutes } from './ops/renewal-routes.ts';
+import { clientRecordsRoutes, recordingsRoutes } from './ops/recordings-routes.ts';
 import { inspectionRoutes, monitoringRoutes, type OperationSources } from './ops/ops-routes.ts';
 import { red5Routes } from './red5/red5-routes.ts';
 import { collectRoutes } from './route-table.ts';
 import { pushRoutes } from './wcs/push-routes.ts';
 import { connectionRoutes } from './wcs/connection-routes.ts';
 import { answerStatistics, isStatisticsPoll, statisticsRoutes } from './wcs/statistics.ts';
-import { streamRoutes } from './wcs/stream-routes.ts';
+import { streamRoutes, type RecorderControl } from './wcs/stream-routes.ts';
 import { unsupportedRoutes } from './wcs/unsupported-routes.ts';
 
 export interface HttpAppOptions extends Omit<OperationSources, 'isClosing' | 'streamNamePrefix'> {
@@ -36,6 +37,7 @@ export interface HttpAppOptions extends Omit<OperationSources, 'isClosing' | 'st
   readonly authorizer: Authorizer;
   readonly logger: Logger;
   readonly sessions: ClientSessions;
+  readonly recorders: RecorderControl;
   /** Encodes the current frame of a stream as PNG. */
   readonly takePng: (stream: LiveStream) => Promise<Buffer>;
   /** Serves the same routes over HTTPS too. */
@@ -205,11 +207,16 @@ async function createListener(options: ListenerOptions, certificate?: Certificat
   );
   await app.register(wcs, { prefix: '/rest-api' });
   await app.register(
-    guarded(accessTokenCredentials, inspectionRoutes(sources), renewalRoutes(options), red5Routes(options)),
-    {
-      prefix: '/api/v1',
-    },
+    guarded(
+      accessTokenCredentials,
+      inspectionRoutes(sources),
+      recordingsRoutes(options),
+      renewalRoutes(options),
+      red5Routes(options),
+    ),
+    { prefix: '/api/v1' },
   );
+  await app.register(clientRecordsRoutes(options));
   await app.register(async (scope) => {
     guardRoutes(scope, authorizer, 'metrics');
     await scope.register(monitoringRoutes(sources));

@@ -61,6 +61,7 @@ export class PublishedStream extends EventEmitter<PublishedStreamEvents> {
       maxBitrate: request.maxBitrate || request.bitrate,
       tcpOnly: request.transport === 'TCP',
       rtmpUrls: rtmpUrl ? [rtmpUrl] : [],
+      record: request.record,
       rights: {
         publish: async () => {
           const { principalId, ...grant } = await session.authorize(
@@ -136,7 +137,8 @@ export class PublishedStream extends EventEmitter<PublishedStreamEvents> {
     const isRegular = cause === 'stopped' || cause === 'disconnected' || REGULAR_ENDS.includes(reason.code);
     const status = isRegular ? 'UNPUBLISHED' : 'FAILED';
     this.#session.context.sessions.emit('stream', this.#listed, { status, info: infoOf(reason), requested });
-    this.#notify(status, infoOf(reason));
+    const { recordName } = this.#publication;
+    this.#notify(status, infoOf(reason), recordName === undefined ? {} : { recordName });
     this.emit('over');
   }
 

@@ -8,7 +8,6 @@ import type { WcsSession } from './wcs-session.ts';
 
 /** Maximum number of streams that one page publishes and plays at the same time. */
 const MAX_STREAMS = 64;
-const NO_RECORDING = 'Recording is not available in this version of the gateway. Publish without "record".';
 
 /** The streams of one session, by `mediaSessionId`: handles the messages that are about them. */
 export class SessionStreams {
@@ -26,7 +25,6 @@ export class SessionStreams {
   publish(argument: unknown): void {
     const request = this.#check(messages.PublishStreamSchema, argument, true);
     if (!request) return;
-    if (request.record) return this.#refuse(argument, true, NO_RECORDING);
     this.#add(request.mediaSessionId, new PublishedStream(this.#session, request));
   }
 

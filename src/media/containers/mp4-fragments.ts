@@ -151,9 +151,7 @@ const fragmentedMovie = (tracks: readonly Track[]): Buffer =>
   box(
     'moov',
     movieHeader(0, tracks.length),
-    ...tracks.map(({ id, format }) =>
-      track({ id, format, durationMs: 0, duration: 0, startMs: 0, tables: NO_TABLES }),
-    ),
+    ...tracks.map(({ id, format }) => track({ id, format, durationMs: 0, duration: 0, startMs: 0, tables: NO_TABLES })),
     box('mvex', ...tracks.map(({ id }) => fullBox('trex', 0, 0, u32(id, 1, 0, 0, 0)))),
   );
 

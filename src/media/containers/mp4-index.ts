@@ -133,7 +133,12 @@ export class Mp4Index {
       return this.#tracks.some(({ id }) => id === trackId) && position + dataOffset + size <= dataEnd;
     });
     if (!runs || !valid) return false;
-    for (const run of runs) addRun(this.#tracks.find(({ id }) => id === run.trackId)!, run, position);
+    for (const run of runs)
+      addRun(
+        this.#tracks.find(({ id }) => id === run.trackId)!,
+        run,
+        position,
+      );
     return true;
   }
 
@@ -284,5 +289,13 @@ function readRun(traf: Buffer): Run {
   if (count === 0 || trun.length !== entriesAt + count * RUN_ENTRY_BYTES) throw new RangeError('a damaged fragment');
   const column = (field: number): number[] =>
     Array.from({ length: count }, (_, index) => trun.readUInt32BE(entriesAt + index * RUN_ENTRY_BYTES + field));
-  return { trackId, startTime, dataOffset, durations: column(0), sizes: column(4), flags: column(8), compositions: column(12) };
+  return {
+    trackId,
+    startTime,
+    dataOffset,
+    durations: column(0),
+    sizes: column(4),
+    flags: column(8),
+    compositions: column(12),
+  };
 }

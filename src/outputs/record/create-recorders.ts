@@ -92,7 +92,11 @@ function registerMetrics(metrics: Metrics, recorders: Recorders): void {
     'Video frames that are missing in recordings because the disk was slow or the gateway was overloaded.',
     () => recorders.framesDropped,
   );
-  const ends = metrics.labelledCounter('gateway_recording_ends_total', 'Recorded files that have ended, by state.', 'state');
+  const ends = metrics.labelledCounter(
+    'gateway_recording_ends_total',
+    'Recorded files that have ended, by state.',
+    'state',
+  );
   recorders.recordings.on('change', ({ state }) => {
     if (state === 'complete' || state === 'failed') ends.inc(state);
   });

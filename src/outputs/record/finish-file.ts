@@ -89,7 +89,7 @@ async function lastTag(file: FileHandle, size: number): Promise<{ end: number; l
   let at = FLV_HEADER_BYTES + FLV_PREVIOUS_SIZE_BYTES;
   let lastMs = 0;
   let windowAt = 0;
-  let window = Buffer.alloc(0);
+  let window: Buffer = Buffer.alloc(0);
   for (;;) {
     if (at + FLV_TAG_HEADER_BYTES > windowAt + window.length) {
       windowAt = at;

@@ -87,6 +87,8 @@ export class RecordFile {
 export function diskError(error: unknown): GatewayError {
   const { code = 'unknown error' } = error as NodeJS.ErrnoException;
   return code === 'ENOSPC' || code === 'EDQUOT'
-    ? new GatewayError('DISK_FULL', `The disk is full (${code}). Make room on the disk of record_dir.`, { cause: error })
+    ? new GatewayError('DISK_FULL', `The disk is full (${code}). Make room on the disk of record_dir.`, {
+        cause: error,
+      })
     : new GatewayError('DISK_FAILED', `The recording cannot be written (${code}). Check record_dir.`, { cause: error });
 }

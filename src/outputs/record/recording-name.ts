@@ -34,7 +34,10 @@ export const fileName = (base: string, part: number, extension: string): string 
  * separators of folders included, becomes `_`. It never begins with a dot.
  */
 function safeName(stream: string): string {
-  const plain = stream.normalize('NFC').replaceAll(/[^\p{L}\p{N}._-]/gu, '_').replace(/^\.+/, '_');
+  const plain = stream
+    .normalize('NFC')
+    .replaceAll(/[^\p{L}\p{N}._-]/gu, '_')
+    .replace(/^\.+/, '_');
   let bytes = 0;
   let name = '';
   for (const character of plain) {

@@ -79,7 +79,10 @@ for (const format of ['mp4', 'flv'] as const)
         end += pieces[complete]!.length;
       const finished = await finishFile(file, format);
       if (complete < 2) continue;
-      t.ok(finished!.durationMs >= (complete - 1) * 500 - 50, `${cut}: ${finished!.durationMs} ms of ${complete} pieces`);
+      t.ok(
+        finished!.durationMs >= (complete - 1) * 500 - 50,
+        `${cut}: ${finished!.durationMs} ms of ${complete} pieces`,
+      );
       t.equal(finished!.bytes, (await stat(file)).size);
     }
     const { format: probed } = await probe(file);
