@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { flvHeader, flvTagParts } from '../../src/media/containers/flv-writer.ts';
 import { silentLogger } from '../../src/observe/logger.ts';
 import { LateGroups } from '../../src/outputs/late-groups.ts';
@@ -72,7 +72,7 @@ async function recover(folder: string): Promise<Recordings> {
   return recordings;
 }
 
-async function oneRun(run: number): Promise<void> {
+async function oneRun(t: Test, run: number): Promise<void> {
   const format = run % 3 === 2 ? 'flv' : 'mp4';
   const folder = await mkdtemp(join(root, 'run-'));
   const givenMs = await recordAndKill(folder, format);
@@ -89,9 +89,11 @@ async function oneRun(run: number): Promise<void> {
   t.strictSame((await recover(folder)).all(), [recording], `${name}: the next start changes nothing`);
 }
 
-const runs = Array.from({ length: RUNS }, (_, run) => run);
-await Promise.all(
-  Array.from({ length: AT_ONCE }, async () => {
-    for (let run; (run = runs.shift()) !== undefined;) await oneRun(run);
-  }),
-);
+await t.test(`${RUNS} kills at random moments`, async (t) => {
+  const runs = Array.from({ length: RUNS }, (_, run) => run);
+  await Promise.all(
+    Array.from({ length: AT_ONCE }, async () => {
+      for (let run; (run = runs.shift()) !== undefined;) await oneRun(t, run);
+    }),
+  );
+});
