@@ -45,6 +45,7 @@ export const ERROR_KINDS = {
   PRECONDITION_FAILED: kind('request', 412),
   BODY_TOO_LARGE: kind('request', 413),
   UNSUPPORTED_MEDIA_TYPE: kind('request', 415),
+  RANGE_NOT_SATISFIABLE: kind('request', 416),
   NO_COMMON_CODECS: kind('request', 422),
   PRECONDITION_REQUIRED: kind('request', 428),
   SOUND_FILE_INVALID: kind('request', 400),

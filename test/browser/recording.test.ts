@@ -87,7 +87,7 @@ await t.test('stream_recording: the unmodified page of the Web SDK records, play
   t.match(recording, { state: 'complete', reasonCode: 'STREAM_STOPPED' });
   t.ok(Math.abs(played.duration * 1000 - recording.durationMs) < 100, `${played.duration} s`);
   t.ok(Math.abs(played.seeks[0]! - (played.duration - 0.5)) < 0.2 && Math.abs(played.seeks[1]! - 1) < 0.2);
-  t.strictSame([played.width, played.height], [320, 240], "the size that the SDK asks for");
+  t.strictSame([played.width, played.height], [320, 240], 'the size that the SDK asks for');
   t.ok(played.totalVideoFrames > 30);
 
   const file = join(settings.record_dir, recording.file);
@@ -129,6 +129,34 @@ await t.test('a changed size begins another file; REST starts and stops', async 
   t.equal(second.series, first.id);
   t.equal(second.file, first.file.replace('.mp4', '-0002.mp4'));
   for (const { file } of [first, second]) await frameHashes(['-i', join(settings.record_dir, file)]);
+  await page.close();
+});
+
+await t.test('the console lists, plays and deletes recordings', async (t) => {
+  const page = await browser.newPage();
+  const faults: string[] = [];
+  page.on('pageerror', (error) => faults.push(error.message));
+  page.on('console', (message) => {
+    if (message.type() === 'error') faults.push(message.text());
+  });
+  page.on('dialog', (dialog) => void dialog.accept());
+  await page.goto(gateway.httpUrl);
+  t.equal(await page.isVisible('#recordings-card'), false, 'nothing is recorded');
+  await page.fill('#stream-name', 'sized');
+  await waitFor('both files', async () => (await page.locator('#recordings li').count()) === 2);
+  await page.locator('#recordings').getByRole('button', { name: 'Play' }).first().click();
+  await waitFor('the video', () =>
+    page
+      .locator('#recording-video')
+      .evaluate(
+        (video: { currentTime: number; videoWidth: number }) => video.currentTime > 0.5 && video.videoWidth === 320,
+      ),
+  );
+  if (process.env['SCREENSHOT']) await page.screenshot({ path: process.env['SCREENSHOT'], fullPage: true });
+  await page.locator('#recordings').getByRole('button', { name: 'Delete' }).first().click();
+  await waitFor('one file', async () => (await page.locator('#recordings li').count()) === 1);
+  t.equal(await page.isVisible('#recording-screen'), false, 'the player closes with its recording');
+  t.strictSame(faults, []);
   await page.close();
 });
 

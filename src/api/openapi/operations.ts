@@ -421,7 +421,7 @@ const RECORDINGS: readonly Operation[] = [
     summary: 'The bytes of a recorded file, or a range of them; FLV as video/x-flv',
     query: ACCESS_TOKEN,
     answer: { text: 'video/mp4' },
-    errors: ['RECORDING_NOT_FOUND'],
+    errors: ['RECORDING_NOT_FOUND', 'RANGE_NOT_SATISFIABLE'],
   },
   {
     method: 'delete',
@@ -440,7 +440,7 @@ const RECORDINGS: readonly Operation[] = [
     summary: 'A recorded file by its name, at the path of WCS',
     query: { token: { schema: { type: 'string' }, description: 'Credential.' } },
     answer: { text: 'video/mp4' },
-    errors: ['RECORDING_NOT_FOUND'],
+    errors: ['RECORDING_NOT_FOUND', 'RANGE_NOT_SATISFIABLE'],
   },
 ];
 

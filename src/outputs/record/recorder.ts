@@ -14,7 +14,7 @@ import { createContainer, type Container, type RecordFormat } from './container.
 import { diskError, RecordFile, type OpenFile } from './record-file.ts';
 import { nextRecorderState, type RecorderEvent, type RecorderState } from './recorder-state.ts';
 import { baseName, fileName } from './recording-name.ts';
-import type { Recording, Recordings } from './recordings.ts';
+import type { Recordings } from './recordings.ts';
 import type { FinishedFile } from './finish-file.ts';
 
 /** Milliseconds of media in one write: what is lost if the gateway is killed, and as much again for what is on its way. */
