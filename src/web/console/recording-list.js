@@ -14,8 +14,8 @@ import { byteCount, visible } from './text.js';
  */
 
 const STATE_TEXT = { recording: 'Recording', finishing: 'Finishing', complete: 'Complete', failed: 'Failed' };
-/** Colours of the same meaning in the list of pushes. */
-const TONE = { recording: 'pushing', finishing: 'connecting', complete: 'ended', failed: 'retrying' };
+/** Colours of the same meaning in the list of pushes; what is complete has none. */
+const TONE = { recording: 'pushing', finishing: 'connecting', complete: undefined, failed: 'ended' };
 
 /** The recordings of a stream: plays and deletes them. Hidden while there are none. */
 export class RecordingList {
