@@ -195,15 +195,6 @@ async function assemble(
     logger,
   });
   opened({ close: () => transponders.close(shuttingDown()) });
-  const recorders = await createRecorders(settings, {
-    registry,
-    encoders,
-    overload,
-    store: state.store,
-    metrics,
-    logger,
-  });
-  opened({ close: () => recorders.close(shuttingDown()) });
   opened({ close: () => registry.close(shuttingDown()) });
   opened(snapshots);
   metrics.gauge('gateway_streams', 'Streams that are live, or held for a lost publisher.', () => registry.size);
@@ -213,6 +204,15 @@ async function assemble(
     () => encoders.counts.sources + encoders.counts.videoEncoders,
   );
   opened({ close: registerTransponderMetrics(metrics, transponders) });
+  const recorders = await createRecorders(settings, {
+    registry,
+    encoders,
+    overload,
+    store: state.store,
+    metrics,
+    logger,
+  });
+  opened({ close: () => recorders.close(shuttingDown()) });
 
   hooks.observe(registry, transponders, recorders.recordings);
 
