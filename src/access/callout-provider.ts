@@ -40,6 +40,7 @@ const PROTOCOLS: Readonly<Record<Door, string>> = {
   rest: 'rest',
   console: 'rest',
   metrics: 'rest',
+  probe: 'rest',
 };
 
 type Decision =

@@ -6,9 +6,10 @@ import type { Logger } from '../observe/logger.ts';
 import type { AccessProvider, Authorizer } from './authorizer.ts';
 import { CalloutProvider } from './callout-provider.ts';
 import { JwtProvider, type JwtKeys } from './jwt-provider.ts';
-import { LoopbackProvider, OpenMonitoringProvider, OpenProvider } from './open-access.ts';
+import { MetricsKeyProvider } from './metrics-key.ts';
+import { LoopbackProvider, OpenDoorsProvider, OpenProvider } from './open-access.ts';
 import { ProviderChain } from './provider-chain.ts';
-import { StaticKeyProvider } from './static-key.ts';
+import { StaticKeyProvider, type StaticKeys } from './static-key.ts';
 
 /**
  * The providers that the settings ask for, in the order in which they are asked.
@@ -19,13 +20,16 @@ export function createAuthorizer(settings: Settings, logger: Logger): Authorizer
   const providers = hasAccessProvider(settings)
     ? configuredProviders(settings, logger)
     : [settings.allow_anonymous ? new OpenProvider() : new LoopbackProvider()];
-  return new ProviderChain([new OpenMonitoringProvider(), ...providers]);
+  if (!settings.metrics_key) return new ProviderChain([new OpenDoorsProvider(['metrics', 'probe']), ...providers]);
+  return new ProviderChain([
+    new OpenDoorsProvider(['probe']),
+    new MetricsKeyProvider(new Secret(settings.metrics_key), staticKeys(settings)),
+    ...providers,
+  ]);
 }
 
 function configuredProviders(settings: Settings, logger: Logger): AccessProvider[] {
-  const providers: AccessProvider[] = [
-    new StaticKeyProvider({ all: secretOf(settings.rest_api_key), read: secretOf(settings.rest_api_read_key) }),
-  ];
+  const providers: AccessProvider[] = [new StaticKeyProvider(staticKeys(settings))];
   const keys = jwtKeys(settings);
   if (keys) providers.push(JwtProvider.create({ keys, issuer: settings.jwt_issuer, audience: settings.jwt_audience }));
   if (settings.auth_url)
@@ -54,5 +58,10 @@ const calloutPolicy = (settings: Settings): DestinationPolicy =>
     destination_allow_hosts: [],
     destination_deny_hosts: settings.destination_deny_hosts,
   });
+
+const staticKeys = (settings: Settings): StaticKeys => ({
+  all: secretOf(settings.rest_api_key),
+  read: secretOf(settings.rest_api_read_key),
+});
 
 const secretOf = (text: string): Secret | undefined => (text ? new Secret(text) : undefined);

@@ -6,6 +6,8 @@ import type { PushControl, PushRequest, PushView } from './push-control.ts';
 export interface RequestedPushesOptions {
   readonly streamName: string;
   readonly rtmpUrls: readonly string[];
+  /** Of the publication's request. */
+  readonly requestId?: string | undefined;
   readonly control: PushControl;
   /** @throws {GatewayError} FORBIDDEN when the client may not push there */
   readonly authorize?: (rtmpUrl: string) => Promise<unknown>;
@@ -38,12 +40,12 @@ export function startRequestedPushes(options: RequestedPushesOptions): () => voi
 
 async function start(
   request: PushRequest,
-  { control, authorize, logger }: RequestedPushesOptions,
+  { control, authorize, requestId, logger }: RequestedPushesOptions,
   report: (view: PushView) => void,
 ): Promise<void> {
   try {
     await authorize?.(request.rtmpUrl);
-    await control.start(request);
+    await control.start(request, { requestId });
   } catch (thrown) {
     const error = toGatewayError(thrown);
     // The push has continued while the publisher was away.

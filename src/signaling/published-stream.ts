@@ -1,6 +1,8 @@
+import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { GatewayError, type ErrorCode } from '../errors.ts';
 import { hostOfRtmpUrl } from '../net/destination.ts';
+import { plainRequestId } from '../observe/request-id.ts';
 import type { PublicationEnd } from '../publish/publication.ts';
 import type { WebRtcPublication } from '../publish/publications.ts';
 import type { PushView } from '../publish/push-control.ts';
@@ -49,6 +51,7 @@ export class PublishedStream extends EventEmitter<PublishedStreamEvents> {
       maxBitrate: request.maxBitrate || request.bitrate,
       tcpOnly: request.transport === 'TCP',
       rtmpUrls: rtmpUrl ? [rtmpUrl] : [],
+      requestId: plainRequestId(mediaSessionId) ?? randomUUID(),
       rights: {
         publish: () => session.authorize('publish', { stream: streamName }, token),
         push: (url) => session.authorize('push', { stream: streamName, destination: hostOfRtmpUrl(url) }, token),

@@ -5,6 +5,7 @@ import type { Action, Grant, Principal, Resource } from '../access/authorizer.ts
 import { ANONYMOUS } from '../access/open-access.ts';
 import { toGatewayError } from '../errors.ts';
 import { Secret } from '../net/secret.ts';
+import { limitHits } from '../observe/limits.ts';
 import type { Logger } from '../observe/logger.ts';
 import { credentialOf, giveToken, ownerOf } from './auth-token.ts';
 import * as messages from './messages.ts';
@@ -42,8 +43,6 @@ const PING_INTERVAL_MS = 10_000;
 const SILENCE_LIMIT_MS = 30_000;
 /** Milliseconds in which a client must send `connection`. */
 const CONNECTION_TIMEOUT_MS = 10_000;
-/** Messages. A page that stops all its streams at once sends some dozens, and repeats each five times a second. */
-const RATE_LIMIT = { burst: 300, perSecond: 100 };
 /** Characters of a `connection`, which is sent back to the client. The SDK's has less than 2000. */
 const MAX_CONNECTION_LENGTH = 64 * 1024;
 /** Messages that may wait while the client is being identified. The SDK sends none before it has the answer. */
@@ -59,7 +58,7 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
   readonly #outbox: Outbox;
   readonly #streams: SessionStreams;
   readonly #snapshots: SessionSnapshots;
-  readonly #bucket = new TokenBucket(RATE_LIMIT);
+  readonly #bucket: TokenBucket;
   readonly #ping: NodeJS.Timeout;
   readonly #connectionTimeout: NodeJS.Timeout;
   /** Messages that came while the client was being identified. */
@@ -78,9 +77,12 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
     this.context = context;
     this.logger = context.logger.child({ session: this.id });
     this.logger.debug({ remoteAddress: client.ip }, 'WebSocket opened');
-    this.#outbox = new Outbox(socket, (queuedBytes) =>
-      this.logger.warn({ queuedBytes }, 'the client does not read its messages; closing its WebSocket'),
-    );
+    const { messages: rate, queuedBytes } = context.limits;
+    this.#bucket = new TokenBucket(rate);
+    this.#outbox = new Outbox(socket, queuedBytes, (queued) => {
+      limitHits.count('max_ws_queued_kb');
+      this.logger.warn({ queuedBytes: queued }, 'the client does not read its messages; closing its WebSocket');
+    });
     this.#streams = new SessionStreams(this);
     this.#snapshots = new SessionSnapshots(this, this.#outbox);
     this.#ping = setInterval(() => this.#checkAlive(), PING_INTERVAL_MS);
@@ -168,6 +170,7 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
     if (!this.#outbox.isOpen) return;
     this.#heardAt = performance.now();
     if (!this.#bucket.take(this.#heardAt)) {
+      limitHits.count('max_ws_messages_per_second');
       this.logger.warn('the client sends too many messages; closing its WebSocket');
       return this.#socket.close(1008, 'too many messages');
     }

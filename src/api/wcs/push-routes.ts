@@ -30,12 +30,12 @@ export const pushRoutes =
     /** Controls one transponder. */
     const controlOne = <T extends typeof TransponderIdSchema | typeof SoundOnSchema>(
       schema: T,
-      act: (body: z.output<T>) => Promise<void> | void,
+      act: (body: z.output<T>, request: FastifyRequest) => Promise<void> | void,
     ) =>
       answerVoid(schema, async (body, request) => {
         const [view] = control.find({ mediaSessionId: body.mediaSessionId });
         await authorizer.authorize(principalOf(request), 'control', { stream: view!.sourceStreamName });
-        await act(body);
+        await act(body, request);
       });
     /** The pushes of the streams that the client may use. URLs contain stream keys, so only clients that may push see them. */
     function find(request: FastifyRequest, filter: TransponderFilter): TransponderView[] {
@@ -49,7 +49,7 @@ export const pushRoutes =
       const start = withoutZeros(read(StartSchema, request, reply));
       const { streamName: stream, rtmpUrl } = start;
       await authorizer.authorize(principalOf(request), 'push', { stream, destination: hostOfRtmpUrl(rtmpUrl) });
-      return control.start(start);
+      return control.start(start, { requestId: request.id, signal: request.signal });
     });
     app.post('/push/find', READ, async (request, reply) => find(request, read(FilterSchema, request, reply)));
     app.route({
@@ -76,8 +76,8 @@ export const pushRoutes =
     app.post(
       '/push/sound_on',
       CONTROL,
-      controlOne(SoundOnSchema, ({ mediaSessionId, soundFile, loop }) =>
-        control.soundOn(mediaSessionId, soundFile, loop ?? false),
+      controlOne(SoundOnSchema, ({ mediaSessionId, soundFile, loop }, { signal }) =>
+        control.soundOn(mediaSessionId, soundFile, loop ?? false, signal),
       ),
     );
     app.post(

@@ -21,6 +21,7 @@ export interface WhipPublicationRequest {
   readonly application?: string;
   /** What the client may do; without it, everything. */
   readonly rights?: PublicationRights;
+  readonly requestId?: string;
 }
 
 export interface WhipPublicationEvents {

@@ -134,6 +134,7 @@ async function publish(
     offerSdp,
     resumeKey: key,
     clientAddress: request.ip,
+    requestId: request.id,
     ...(application !== undefined && { application }),
     rights: {
       publish: async () => grantOf(request), // Authorised by the route.
