@@ -80,6 +80,8 @@ export class WcsServer {
       server: http,
       maxPayload: MAX_MESSAGE_BYTES,
       perMessageDeflate: false,
+      // One message of each client per event-loop tick: a burst of many clients must not delay media.
+      allowSynchronousEvents: false,
       verifyClient: (
         { origin, req }: { origin: string | undefined; req: IncomingMessage },
         done: (ok: boolean, code?: number, message?: string) => void,

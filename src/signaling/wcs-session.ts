@@ -45,6 +45,8 @@ const SILENCE_LIMIT_MS = 30_000;
 const CONNECTION_TIMEOUT_MS = 10_000;
 /** Characters of a `connection`, which is sent back to the client. The SDK's has less than 2000. */
 const MAX_CONNECTION_LENGTH = 64 * 1024;
+/** Milliseconds in which a client that is cut off can read why. */
+const CUT_OFF_MS = 500;
 /** Messages that may wait while the client is being identified. The SDK sends none before it has the answer. */
 const MAX_WAITING_MESSAGES = 32;
 
@@ -138,6 +140,14 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
     clearTimeout(impatience);
   }
 
+  /** Closes the socket without reading what the client goes on to send. */
+  #cutOff(why: string): void {
+    this.#socket.close(1008, why);
+    // Its answer to the close is not read either.
+    this.#socket.pause();
+    setTimeout(() => this.#socket.terminate(), CUT_OFF_MS).unref();
+  }
+
   /** Ends the streams, which learn `info`, and closes the socket. Idempotent. */
   terminate(info: string): void {
     if (!this.#outbox.isOpen) return;
@@ -172,7 +182,7 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
     if (!this.#bucket.take(this.#heardAt)) {
       limitHits.count('max_ws_messages_per_second');
       this.logger.warn('the client sends too many messages; closing its WebSocket');
-      return this.#socket.close(1008, 'too many messages');
+      return this.#cutOff('too many messages');
     }
     if (binary) return this.logger.debug('binary message ignored');
     let envelope;
@@ -287,7 +297,7 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
     if (this.#waiting!.length <= MAX_WAITING_MESSAGES) return;
     this.logger.warn('the client sends messages before its connection is accepted; closing its WebSocket');
     this.#waiting = [];
-    this.#socket.close(1008, 'too many messages');
+    this.#cutOff('too many messages');
   }
 
   /**
