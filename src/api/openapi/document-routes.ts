@@ -17,7 +17,9 @@ export const documentRoutes: FastifyPluginAsync = async (app) => {
   for (const path of ['/openapi.json', '/docs/openapi.json'])
     app.get(path, async (_, reply) => reply.type('application/json; charset=utf-8').send(body));
 
-  await app.register(swagger, { mode: 'static', specification: { document: document as never } });
+  // Relative to `/docs/json`, where the viewer reads it: a reverse proxy may serve the gateway below a path prefix.
+  const viewed = { ...document, servers: [{ url: '..' }] };
+  await app.register(swagger, { mode: 'static', specification: { document: viewed as never } });
   await app.register(swaggerUi, {
     routePrefix: '/docs',
     indexPrefix: '.',

@@ -102,7 +102,11 @@ t.test('docs/openapi.json is the served document', async (t) => {
 
 t.test('/docs has the document and a viewer that loads nothing from elsewhere', async (t) => {
   t.strictSame((await http.inject('/docs/openapi.json')).json(), document);
-  t.strictSame((await http.inject('/docs/json')).json(), document, 'what the viewer shows');
+  t.strictSame(
+    (await http.inject('/docs/json')).json(),
+    { ...document, servers: [{ url: '..' }] },
+    'what the viewer shows',
+  );
   const page = await http.inject('/docs');
   t.equal(page.statusCode, 200);
   t.match(page.headers['content-security-policy'], /^default-src 'none'; script-src 'self'; style-src 'self';/);
