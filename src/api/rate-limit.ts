@@ -7,7 +7,6 @@ import { clientOf } from '../net/client-slots.ts';
 import type { Secret } from '../net/secret.ts';
 import { limitHits } from '../observe/limits.ts';
 import { accessTokenCredentials, identifiedPrincipal, queryCredentials } from './authorize.ts';
-import { pathOf } from './error-reply.ts';
 
 /** Requests are counted over this time, so that bursts pass. */
 const WINDOW_S = 10;
@@ -18,7 +17,7 @@ const MAX_CLIENTS = 10_000;
 const METRICS = 'metrics ';
 
 /** Cheap, and asked by orchestrators that restart a gateway which does not answer. */
-const EXEMPT: ReadonlySet<string> = new Set(['/health', '/health/live', '/health/ready']);
+const EXEMPT: ReadonlySet<string | undefined> = new Set(['/health', '/health/live', '/health/ready']);
 
 /**
  * Limits the requests of each client. A client is its key or token once this was accepted, otherwise its address: new
@@ -28,7 +27,7 @@ export async function limitRequests(app: FastifyInstance, perSecond: number): Pr
   const known = new KnownCredentials();
   const clientKey = (request: FastifyRequest): string => {
     const address = `ip ${clientOf(request.ip)}`;
-    if (pathOf(request) === '/metrics') return METRICS + address;
+    if (request.routeOptions.url === '/metrics') return METRICS + address;
     const secret = presentedSecret(request);
     if (!secret) return address;
     const digest = known.digest(secret);
@@ -41,7 +40,7 @@ export async function limitRequests(app: FastifyInstance, perSecond: number): Pr
     keyGenerator: clientKey,
   });
   app.addHook('onRequest', async (request) => {
-    if (EXEMPT.has(pathOf(request))) return;
+    if (EXEMPT.has(request.routeOptions.url)) return;
     const counted = await count(request);
     if (counted.isAllowed || !counted.isExceeded) return;
     limitHits.count('max_http_requests_per_second');
