@@ -198,7 +198,7 @@ for (const prefixed of [false, true])
     await says(page, '#publish-state', 'Ended.');
     await waitFor('the stream to end', async () => (await streams()).length === 0);
     await page.getByRole('link', { name: 'Console' }).click();
-    await says(page, '#gateway', 'Gateway connected');
+    await says(page, '#gateway', 'API key or token required');
     t.same(missing, [], 'all files are found');
   });
 
