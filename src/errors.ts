@@ -44,6 +44,7 @@ export const ERROR_KINDS = {
   UNSUPPORTED_MEDIA_TYPE: kind('request', 415),
   NO_COMMON_CODECS: kind('request', 422),
   PRECONDITION_REQUIRED: kind('request', 428),
+  RATE_LIMITED: kind('request', 429, true),
   SOUND_FILE_INVALID: kind('request', 400),
   TRANSCODING_DISABLED: kind('request', 400),
   NOT_IMPLEMENTED: kind('request', 501),
@@ -83,11 +84,14 @@ export type ErrorCode = keyof typeof ERROR_KINDS;
 /** An error for users: its message says what is wrong and what to do, and never contains a secret. */
 export class GatewayError extends Error {
   readonly code: ErrorCode;
+  /** Seconds after which a retry can help, where it is known. */
+  readonly retryAfterS: number | undefined;
 
-  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions & { readonly retryAfterS?: number }) {
     super(message, options);
     this.name = 'GatewayError';
     this.code = code;
+    this.retryAfterS = options?.retryAfterS;
   }
 
   get scope(): ErrorScope {

@@ -1,5 +1,6 @@
 import packageJson from '../package.json' with { type: 'json' };
 import { createAuthorizer, createWcsHooks } from './access/create-authorizer.ts';
+import { LoginGuard } from './access/login-guard.ts';
 import { GatewayHooks } from './hooks/gateway-hooks.ts';
 import { HttpApp, type HttpPorts } from './api/app.ts';
 import { headerCredentials, requireAction } from './api/authorize.ts';
@@ -13,6 +14,8 @@ import { GatewayError } from './errors.ts';
 import { checkFfmpeg } from './ffmpeg/ffmpeg-abilities.ts';
 import { ffmpegMemory } from './ffmpeg/ffmpeg-memory.ts';
 import { Certificate } from './net/certificate.ts';
+import { ClientSlots } from './net/client-slots.ts';
+import { limitHits, logLimits } from './observe/limits.ts';
 import type { Logger } from './observe/logger.ts';
 import { Metrics } from './observe/metrics.ts';
 import { registerRuntimeMetrics } from './observe/runtime-metrics.ts';
@@ -33,6 +36,7 @@ import { Drain } from './runtime/drain.ts';
 import { OverloadMonitor } from './runtime/overload.ts';
 import { findRunningGateway } from './runtime/running-gateway.ts';
 import { createOriginCheck } from './signaling/origin.ts';
+import { wcsLimits } from './signaling/wcs-limits.ts';
 import { WcsServer } from './signaling/wcs-server.ts';
 import { openState } from './store/state.ts';
 import { LocalDirectory } from './streams/directory.ts';
@@ -146,6 +150,13 @@ async function assemble(
   opened(pool);
   const overload = new OverloadMonitor({ workers: () => pool.loads, logger });
   opened(overload);
+  const websocketLimits = wcsLimits(settings);
+  const httpConnections = new ClientSlots({
+    perClient: settings.max_http_connections_per_ip,
+    total: settings.max_http_connections,
+  });
+  const stopLogging = logLimits(limitHits, logger);
+  opened({ close: stopLogging });
   registerRuntimeMetrics(metrics, {
     fastPaths: () => fastPaths.states,
     overloaded: () => overload.overloaded,
@@ -153,6 +164,11 @@ async function assemble(
     missedFrames: () => pool.missedFrames,
     pausedTracks: () => pool.pausedTracks,
     pendingSessions: () => pool.pendingSessions,
+    connections: () => [
+      ['http', httpConnections.size],
+      ['ws', websocketLimits.connections.slots.size],
+    ],
+    limits: limitHits,
   });
 
   const registry = new StreamRegistry({
@@ -173,7 +189,13 @@ async function assemble(
     logger,
   });
   const keyFrames = new KeyFrameReader({ maxFrameSize });
-  const snapshots = new SnapshotService({ running: encoders, keyFrames, maxFrameSize, logger });
+  const snapshots = new SnapshotService({
+    running: encoders,
+    keyFrames,
+    maxFrameSize,
+    maxDecodes: settings.max_snapshot_processes,
+    logger,
+  });
   const state = await openState({ directory: settings.state_dir, key: settings.state_key, logger });
   opened({ close: () => state.store.close() });
   const history = await TransponderHistory.create({ ...state, kept: settings.ended_transponders_kept, logger });
@@ -183,9 +205,10 @@ async function assemble(
   // Closes after the streams and the pushes, whose ends are events.
   opened(hooks);
   const wcsHooks = createWcsHooks(settings, logger);
-  const authorizer = createAuthorizer(settings, logger, { schemas: { streamName, push: PushOrderSchema }, wcsHooks });
+  const providers = createAuthorizer(settings, logger, { schemas: { streamName, push: PushOrderSchema }, wcsHooks });
   // The same for the application servers that decide about them.
-  opened({ close: () => authorizer.close() });
+  opened({ close: () => providers.close() });
+  const authorizer = new LoginGuard(providers, settings.max_failed_logins_per_minute);
   const transponders = await createTransponders(settings, {
     registry,
     encoders,
@@ -255,6 +278,7 @@ async function assemble(
     authorizer,
     logger,
     version,
+    limits: websocketLimits,
     allowOrigin: createOriginCheck(settings),
     takeSnapshot: (stream: LiveStream) => snapshots.take(stream),
     dataReceiver: wcsHooks,
@@ -279,6 +303,11 @@ async function assemble(
     metrics,
     isOverloaded: () => overload.overloaded,
     drain,
+    connections: {
+      slots: httpConnections,
+      settings: { perClient: 'max_http_connections_per_ip', total: 'max_http_connections' },
+      addresses: websocketLimits.connections.addresses,
+    },
     ...(certificate && { certificate }),
     workers: () => ({ alive: pool.pids.length, wanted: settings.rtc_workers }),
     routes: [

@@ -36,6 +36,7 @@ export const SETTING_KEYS = Object.keys(SettingsSchema.shape) as readonly Settin
 export const SECRET_SETTINGS: ReadonlySet<string> = new Set<SettingKey>([
   'rest_api_key',
   'rest_api_read_key',
+  'metrics_key',
   'jwt_secret',
   'auth_url',
   'wcs_hooks_url',

@@ -28,7 +28,7 @@ export interface PushView {
 /** What publications need of the transponders. All methods throw {@link GatewayError}. */
 export interface PushControl {
   /** Checks the request, starts the push and returns at once. */
-  start(request: PushRequest): Promise<PushView>;
+  start(request: PushRequest, origin?: { readonly requestId?: string | undefined }): Promise<PushView>;
   /** Records a refused push in the history: the request that asked for it has been answered already. */
   refuse(request: PushRequest, reason: GatewayError): void;
   /** Never empty: throws TRANSPONDER_NOT_FOUND instead. */

@@ -1,5 +1,6 @@
 import { GatewayError } from '../../src/errors.ts';
 import type {
+  RequestOrigin,
   StartRequest,
   TransponderControl,
   TransponderFilter,
@@ -36,6 +37,8 @@ export function viewOf(request: StartRequest, more: Partial<TransponderView> = {
 /** Keeps transponders in a map and records each call; `fail` makes the next call throw. */
 export class FakeTransponders implements TransponderControl {
   readonly calls: unknown[][] = [];
+  /** Of each start. */
+  readonly origins: RequestOrigin[] = [];
   readonly views = new Map<string, TransponderView>();
   endedViews: TransponderView[] = [];
   fail: Error | undefined;
@@ -60,7 +63,8 @@ export class FakeTransponders implements TransponderControl {
     for (const listener of this.#listeners) listener(view);
   }
 
-  async start(request: StartRequest): Promise<TransponderView> {
+  async start(request: StartRequest, origin: RequestOrigin = {}): Promise<TransponderView> {
+    this.origins.push(origin);
     this.#call('start', request);
     const view = viewOf(request, { mediaSessionId: `id-${this.calls.length}` });
     this.change(view);

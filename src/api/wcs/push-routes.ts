@@ -1,4 +1,4 @@
-import type { FastifyPluginAsync, FastifyRequest } from 'fastify';
+import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import type { z } from 'zod';
 import type { Authorizer } from '../../access/authorizer.ts';
 import { mayUseStream } from '../../access/rights.ts';
@@ -7,6 +7,7 @@ import { hostOfRtmpUrl } from '../../net/destination.ts';
 import type { Logger } from '../../observe/logger.ts';
 import type { TransponderControl, TransponderFilter, TransponderView } from '../../outputs/push/transponder-view.ts';
 import { principalOf } from '../authorize.ts';
+import { clientGone } from '../client-gone.ts';
 import { publicView } from '../ops/public-view.ts';
 import { readBodies } from './body-reader.ts';
 import {
@@ -37,12 +38,12 @@ export const pushRoutes =
     /** Controls one transponder. */
     const controlOne = <T extends typeof TransponderIdSchema | typeof SoundOnSchema>(
       schema: T,
-      act: (body: z.output<T>) => Promise<void> | void,
+      act: (body: z.output<T>, reply: FastifyReply) => Promise<void> | void,
     ) =>
-      answerVoid(schema, async (body, request) => {
+      answerVoid(schema, async (body, request, reply) => {
         const [view] = control.find({ mediaSessionId: body.mediaSessionId });
         await authorizer.authorize(principalOf(request), 'control', { stream: view!.sourceStreamName });
-        await act(body);
+        await act(body, reply);
       });
     /**
      * The pushes of the streams that the client may use. URLs contain stream keys, so only clients that may push see
@@ -59,7 +60,7 @@ export const pushRoutes =
       const start = withoutZeros(read(StartSchema, request, reply));
       const { streamName: stream, rtmpUrl } = start;
       await authorizer.authorize(principalOf(request), 'push', { stream, destination: hostOfRtmpUrl(rtmpUrl) });
-      return control.start(start);
+      return control.start(start, { requestId: request.id, signal: clientGone(reply) });
     });
     app.post('/push/find', READ, async (request, reply) => find(request, read(FilterSchema, request, reply)));
     app.route({
@@ -86,8 +87,8 @@ export const pushRoutes =
     app.post(
       '/push/sound_on',
       CONTROL,
-      controlOne(SoundOnSchema, ({ mediaSessionId, soundFile, loop }) =>
-        control.soundOn(mediaSessionId, soundFile, loop ?? false),
+      controlOne(SoundOnSchema, ({ mediaSessionId, soundFile, loop }, reply) =>
+        control.soundOn(mediaSessionId, soundFile, loop ?? false, clientGone(reply)),
       ),
     );
     app.post(

@@ -150,7 +150,7 @@ class FfmpegPusher extends EventEmitter<PusherEvents> implements Pusher {
     const process = await FfmpegProcess.start(
       line,
       'pusher',
-      this.#options.logger,
+      this.#target.logger ?? this.#options.logger,
       createRedact({ app: destination.app.reveal(), streamName: destination.streamName.reveal() }),
     );
     this.#process = process;

@@ -2,6 +2,7 @@ import type { EventEmitter } from 'node:events';
 import type { GatewayError } from '../../errors.ts';
 import type { TagGroup } from '../../media/containers/tag-group.ts';
 import type { Destination } from '../../net/destination.ts';
+import type { Logger } from '../../observe/logger.ts';
 
 /** Events of one connection attempt. */
 export interface PusherEvents {
@@ -55,6 +56,8 @@ export interface PushTarget {
   readonly resumes?: boolean;
   /** Milliseconds after which a peer that takes nothing is considered lost. */
   readonly stallTimeoutMs: number;
+  /** Has the ids of the push, for the log. */
+  readonly logger?: Logger;
 }
 
 export type PusherFactory = (target: PushTarget) => Pusher;

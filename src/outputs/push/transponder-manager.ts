@@ -3,6 +3,7 @@ import { EventEmitter } from 'node:events';
 import { encodeProfile, type RtmpAudioCodec } from '../../renditions/encode-profile.ts';
 import type { EncoderPool } from '../../renditions/encoder-pool.ts';
 import { GatewayError, toGatewayError } from '../../errors.ts';
+import { limitReached } from '../../observe/limits.ts';
 import type { Logger } from '../../observe/logger.ts';
 import type { LiveStream } from '../../streams/live-stream.ts';
 import type { StreamRegistry } from '../../streams/stream-registry.ts';
@@ -11,7 +12,13 @@ import { parseDestination, type AddressingRules, type Destination } from '../../
 import type { SoundClip, SoundLibrary } from './sound-library.ts';
 import { Transponder, type TransponderEnvironment } from './transponder.ts';
 import type { TransponderHistory } from './transponder-history.ts';
-import type { StartRequest, TransponderControl, TransponderFilter, TransponderView } from './transponder-view.ts';
+import type {
+  RequestOrigin,
+  StartRequest,
+  TransponderControl,
+  TransponderFilter,
+  TransponderView,
+} from './transponder-view.ts';
 
 export interface TransponderManagerOptions {
   readonly registry: StreamRegistry;
@@ -63,9 +70,9 @@ export class TransponderManager implements TransponderControl {
     if (options.autoStartUrl) options.registry.on('started', (stream) => this.#autoStart(stream));
   }
 
-  async start(request: StartRequest): Promise<TransponderView> {
+  async start(request: StartRequest, origin: RequestOrigin = {}): Promise<TransponderView> {
     try {
-      return await this.#start(request, this.#parse(request));
+      return await this.#start(request, this.#parse(request), origin);
     } catch (thrown) {
       const error = toGatewayError(thrown);
       this.#options.logger.warn(
@@ -74,6 +81,7 @@ export class TransponderManager implements TransponderControl {
           destination: this.#redactedDestination(request),
           code: error.code,
           reason: error.message,
+          requestId: origin.requestId,
         },
         'push refused',
       );
@@ -81,7 +89,11 @@ export class TransponderManager implements TransponderControl {
     }
   }
 
-  async #start(request: StartRequest, destination: Destination): Promise<TransponderView> {
+  async #start(
+    request: StartRequest,
+    destination: Destination,
+    { requestId, signal }: RequestOrigin,
+  ): Promise<TransponderView> {
     const { encoders, environment } = this.#options;
     const key = JSON.stringify([request.streamName, ...identity(destination)]);
     // An ended transponder may still be closing its connection. Until then the server would refuse the same name.
@@ -103,7 +115,7 @@ export class TransponderManager implements TransponderControl {
       const { options } = request;
       const sound =
         options?.action === 'sound_on'
-          ? { clip: await this.#loadSound(options.soundFile, stream, 'ended'), loop: options.loop ?? false }
+          ? { clip: await this.#loadSound(options.soundFile, stream, 'ended', signal), loop: options.loop ?? false }
           : undefined;
       const lease = await encoders.acquire(stream, profile);
       if (this.#closed || stream.endedBy) {
@@ -111,7 +123,7 @@ export class TransponderManager implements TransponderControl {
         throw stream.endedBy ?? new GatewayError('SHUTTING_DOWN', 'The gateway is shutting down.');
       }
       const transponder = Transponder.start(
-        { request, stream, destination, lease, addresses, ...(sound && { sound }) },
+        { request, stream, destination, lease, addresses, requestId, ...(sound && { sound }) },
         environment,
       );
       this.#keep(transponder, key);
@@ -165,10 +177,10 @@ export class TransponderManager implements TransponderControl {
     this.#get(mediaSessionId).unmute();
   }
 
-  async soundOn(mediaSessionId: string, soundFile: string, loop: boolean): Promise<void> {
+  async soundOn(mediaSessionId: string, soundFile: string, loop: boolean, signal?: AbortSignal): Promise<void> {
     const transponder = this.#get(mediaSessionId);
     const order = transponder.orderSound();
-    const clip = await this.#loadSound(soundFile, transponder, 'closed');
+    const clip = await this.#loadSound(soundFile, transponder, 'closed', signal);
     // Looked up again, because it may have ended while the file was read.
     this.#get(mediaSessionId).soundOn(clip, loop, order);
   }
@@ -219,16 +231,24 @@ export class TransponderManager implements TransponderControl {
     }
   }
 
-  /** Loads a sound file for a stream or a push. When that ends, the file is not encoded any further. */
-  async #loadSound(name: string, user: EventEmitter, end: string): Promise<SoundClip> {
+  /**
+   * Loads a sound file for a stream or a push. When that ends, or the client that asked for it has gone away, the file is
+   * not encoded any further.
+   */
+  async #loadSound(name: string, user: EventEmitter, end: string, client?: AbortSignal): Promise<SoundClip> {
     const abort = new AbortController();
     const giveUp = (): void =>
       abort.abort(new GatewayError('TRANSPONDER_NOT_FOUND', 'The push has ended while its sound file was read.'));
+    const onClientGone = (): void =>
+      abort.abort(new GatewayError('REQUEST_TIMEOUT', 'The client went away while the sound file was read.'));
     user.once(end, giveUp);
+    client?.addEventListener('abort', onClientGone);
+    if (client?.aborted) onClientGone();
     try {
       return await this.#options.sounds.load(name, abort.signal);
     } finally {
       user.off(end, giveUp);
+      client?.removeEventListener('abort', onClientGone);
     }
   }
 
@@ -245,15 +265,15 @@ export class TransponderManager implements TransponderControl {
   #checkLimits(stream: LiveStream): void {
     const { maxTransponders, maxPerStream } = this.#options;
     if (this.#taken.size >= maxTransponders)
-      throw new GatewayError(
-        'LIMIT_REACHED',
+      throw limitReached(
+        'max_transponders',
         `The gateway already runs ${this.#taken.size} pushes (max_transponders). Terminate one first.`,
       );
     const sources = [...this.#starting.values(), ...this.#transponders.list().map(({ streamName }) => streamName)];
     const ofStream = sources.filter((name) => name === stream.name).length;
     if (ofStream >= maxPerStream)
-      throw new GatewayError(
-        'LIMIT_REACHED',
+      throw limitReached(
+        'max_transponders_per_stream',
         `Stream ${stream.name} already has ${ofStream} pushes (max_transponders_per_stream). Terminate one first.`,
       );
   }

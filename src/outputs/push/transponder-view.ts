@@ -76,10 +76,18 @@ export interface TransponderView {
   readonly publisherAway?: PublisherAway;
 }
 
+/** Where a request comes from. */
+export interface RequestOrigin {
+  /** Appears in every log line about what the request starts. */
+  readonly requestId?: string | undefined;
+  /** The client has gone away: its answer is not needed any more. */
+  readonly signal?: AbortSignal | undefined;
+}
+
 /** What HTTP and signaling may do with transponders. All methods throw {@link GatewayError}. */
 export interface TransponderControl {
   /** Checks the request, starts the push and returns without waiting for the connection. */
-  start(request: StartRequest): Promise<TransponderView>;
+  start(request: StartRequest, origin?: RequestOrigin): Promise<TransponderView>;
   /**
    * Records a push in the history that was requested together with a publication and refused: the request for the
    * publication was answered before.
@@ -92,7 +100,7 @@ export interface TransponderControl {
   terminate(mediaSessionId: string): Promise<void>;
   mute(mediaSessionId: string): void;
   unmute(mediaSessionId: string): void;
-  soundOn(mediaSessionId: string, soundFile: string, loop: boolean): Promise<void>;
+  soundOn(mediaSessionId: string, soundFile: string, loop: boolean, signal?: AbortSignal): Promise<void>;
   soundOff(mediaSessionId: string): void;
   /** Calls `listener` for every change of a transponder. Returns a function that stops it. */
   onChange(listener: (view: TransponderView) => void): () => void;

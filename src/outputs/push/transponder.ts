@@ -54,6 +54,7 @@ export interface TransponderOptionsAtStart {
   readonly lease: RenditionLease;
   /** The addresses found when the request was checked. Used for the first connection. */
   readonly addresses: readonly string[];
+  readonly requestId?: string | undefined;
   readonly sound?: { readonly clip: SoundClip; readonly loop: boolean };
 }
 
@@ -106,6 +107,7 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
       transponder: this.id,
       stream: start.request.streamName,
       destination: start.destination.redacted,
+      requestId: start.requestId,
     });
     this.#closed = new Promise((resolve) => (this.#resolveClosed = resolve));
     if (this.#options.action === 'mute') this.#audio.mute();
@@ -282,6 +284,7 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
       flashVersion: this.request.rtmpFlashVersion ?? flashVersion,
       resumes: this.#past.bytesSent > 0,
       stallTimeoutMs,
+      logger: this.#logger,
       ...(localAddress && { localAddress }),
     });
     const feed = {

@@ -36,7 +36,8 @@ async function loadConfig() {
 const config = await loadConfig();
 element('version', HTMLElement).textContent = config.version;
 
-const access = new Access(config, refresh);
+const access = new Access(config, refresh, () => publishPanel.end());
+/** @type {PublishPanel} */
 const publishPanel = new PublishPanel(webSocketUrl(config), () => access.pushes.apiKey, refresh);
 const pushList = new PushList(access.pushes, refresh);
 const watchPanel = new WatchPanel(config.embedded, () => access.headers);
@@ -57,6 +58,10 @@ new PushPanel({
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let timer;
 let polling = false;
+/** @type {() => void} */
+let admit = () => undefined;
+/** The gateway answers, with the key if it requires one. @type {Promise<void>} */
+const admitted = new Promise((resolve) => (admit = resolve));
 let again = false;
 
 /** Requests the state of the pushes now, and every second from then on. */
@@ -90,6 +95,7 @@ async function poll() {
     pushList.showEnded(ended.filter(ofThisStream));
     watchPanel.show(pushes);
     showGateway('good', 'Gateway connected');
+    admit();
   } catch (error) {
     pushList.markStale();
     if (access.asksForKey(error)) {
@@ -110,4 +116,5 @@ document.addEventListener('visibilitychange', () => {
   if (!document.hidden) refresh();
 });
 refresh();
+await admitted;
 await publishPanel.resume(config.resumeWindowMs);

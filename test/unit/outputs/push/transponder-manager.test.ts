@@ -64,6 +64,7 @@ async function setUp(
   overrides: Partial<TransponderManagerOptions> = {},
   resolve: TransponderManagerOptions['environment']['resolve'] = async () => ({ addresses: ['127.0.0.1'] }),
   createPusher: PusherFactory = () => new SilentPusher(),
+  logger = silentLogger,
 ) {
   const registry = new StreamRegistry({ resumeWindowMs: 15_000, maxStreams: 10 });
   const encoders = new EncoderPool({
@@ -98,7 +99,7 @@ async function setUp(
       silence: Buffer.alloc(5),
       flashVersion: 'FMLE/3.0',
       stallTimeoutMs: 1000,
-      logger: silentLogger,
+      logger,
       onInvalidTransition: (status, event) => t.fail(`${status} ${event}`),
     },
     ...overrides,
@@ -355,6 +356,63 @@ t.test('a sound file is not encoded any further when its push or its stream has 
   await waitFor('the sound file', () => signals.length === 2, { every: 1 });
   registry.end(stream, new GatewayError('STREAM_STOPPED', 'Stopped'));
   await t.rejects(started, { code: 'STREAM_STOPPED' });
+});
+
+t.test('a sound file is not encoded any further when the client that asked for it has gone away', async (t) => {
+  const signals: AbortSignal[] = [];
+  const load = async (_name: string, signal: AbortSignal): Promise<SoundClip> => {
+    signals.push(signal);
+    if (!signal.aborted) await once(signal, 'abort');
+    throw signal.reason;
+  };
+  const { registry, manager } = await setUp(t, { sounds: { load } as unknown as SoundLibrary });
+  registry.publish('show', publisher('p', 'h264'));
+  const options = { action: 'sound_on', soundFile: 'a.wav' } as const;
+  const request = { streamName: 'show', rtmpUrl: 'rtmp://127.0.0.1/live' };
+  const client = new AbortController();
+  const started = manager.start({ ...request, options }, { signal: client.signal });
+  await waitFor('the sound file', () => signals.length === 1, { every: 1 });
+  t.equal(signals[0]!.aborted, false);
+  client.abort();
+  await t.rejects(started, { code: 'REQUEST_TIMEOUT' });
+  t.strictSame(listTransponders(manager), [], 'no push without its sound');
+  const { mediaSessionId: id } = await manager.start(request, { signal: client.signal });
+  t.match(listTransponders(manager), [{ mediaSessionId: id }], 'only sound files are given up');
+  await t.rejects(manager.soundOn(id, 'a.wav', false, client.signal), { code: 'REQUEST_TIMEOUT' });
+});
+
+t.test('the id of the request is in every log line of its push', async (t) => {
+  const lines: { msg: string; requestId?: string }[] = [];
+  const logger = createLogger(
+    { log_level: 'debug', log_format: 'json' },
+    { destination: { write: (line) => void lines.push(JSON.parse(line) as never) } },
+  );
+  const loggers: unknown[] = [];
+  const { registry, manager } = await setUp(
+    t,
+    { logger },
+    undefined,
+    (target) => {
+      loggers.push(target.logger?.bindings()['requestId']);
+      return new SilentPusher();
+    },
+    logger,
+  );
+  registry.publish('show', publisher('p', 'h264'));
+  const request = { streamName: 'show', rtmpUrl: 'rtmp://127.0.0.1/live' };
+  const { mediaSessionId } = await manager.start(request, { requestId: 'job-1' });
+  await waitFor('the connection', () => loggers.length > 0, { every: 1 });
+  await t.rejects(manager.start(request, { requestId: 'job-2' }), { code: 'TRANSPONDER_EXISTS' });
+  await manager.terminate(mediaSessionId);
+  t.strictSame(loggers, ['job-1'], 'the pusher has it too');
+  t.strictSame(
+    lines.map(({ msg, requestId }) => [msg, requestId]),
+    [
+      ['push started', 'job-1'],
+      ['push refused', 'job-2'],
+      ['push ended', 'job-1'],
+    ],
+  );
 });
 
 t.test('a failed rtmp_push_auto_start is in the log and in the history', async (t) => {
