@@ -57,6 +57,11 @@ const BENCHES: Readonly<Record<string, Bench>> = {
     defaults: { rounds: 3, seconds: 120, warmUp: 0, counts: [] },
     load: async () => (await import('./audio.ts')).benchAudio,
   },
+  recording: {
+    about: 'recording a passed-through stream: processor time of the recorder, and of the index of a file',
+    defaults: { rounds: 5, seconds: 600, warmUp: 0, counts: [] },
+    load: async () => (await import('./recording.ts')).benchRecording,
+  },
   soak: {
     about: 'publishers and destinations come, go and fail at random; --minutes 60 for an hour, --seed to repeat one',
     defaults: { rounds: 1, seconds: 5, warmUp: 150, counts: [3] },

@@ -19,6 +19,7 @@ import { limitHits, logLimits } from './observe/limits.ts';
 import type { Logger } from './observe/logger.ts';
 import { Metrics } from './observe/metrics.ts';
 import { registerRuntimeMetrics } from './observe/runtime-metrics.ts';
+import { createRecorders } from './outputs/record/create-recorders.ts';
 import { createTransponders } from './outputs/push/create-transponders.ts';
 import { TransponderHistory } from './outputs/push/transponder-history.ts';
 import { registerTransponderMetrics } from './outputs/push/transponder-metrics.ts';
@@ -227,8 +228,17 @@ async function assemble(
     () => encoders.counts.sources + encoders.counts.videoEncoders,
   );
   opened({ close: registerTransponderMetrics(metrics, transponders) });
+  const recorders = await createRecorders(settings, {
+    registry,
+    encoders,
+    overload,
+    store: state.store,
+    metrics,
+    logger,
+  });
+  opened({ close: () => recorders.close(shuttingDown()) });
 
-  hooks.observe(registry, transponders);
+  hooks.observe(registry, transponders, recorders.recordings);
 
   if (settings.allow_anonymous)
     logger.warn(
@@ -247,6 +257,7 @@ async function assemble(
     registry,
     directory: new LocalDirectory(),
     pushes: transponders,
+    recorders,
     admission: {
       check: () => {
         drain.check();
@@ -299,6 +310,7 @@ async function assemble(
     control: transponders,
     registry,
     sessions,
+    recorders,
     takePng: (stream) => snapshots.take(stream, 'png'),
     metrics,
     isOverloaded: () => overload.overloaded,

@@ -26,12 +26,13 @@ import { renewalRoutes } from './ops/renewal-routes.ts';
 import { limitRequests } from './rate-limit.ts';
 import { answerRequestIds, requestIdOf } from './request-id.ts';
 import { inspectionRoutes, monitoringRoutes, probeRoutes, type OperationSources } from './ops/ops-routes.ts';
+import { clientRecordsRoutes, recordingsRoutes } from './ops/recordings-routes.ts';
 import { red5Routes } from './red5/red5-routes.ts';
 import { collectRoutes } from './route-table.ts';
 import { pushRoutes } from './wcs/push-routes.ts';
 import { connectionRoutes } from './wcs/connection-routes.ts';
 import { answerStatistics, isStatisticsPoll, statisticsRoutes } from './wcs/statistics.ts';
-import { streamRoutes } from './wcs/stream-routes.ts';
+import { streamRoutes, type RecorderControl } from './wcs/stream-routes.ts';
 import { unsupportedRoutes } from './wcs/unsupported-routes.ts';
 
 export interface HttpAppOptions extends Omit<OperationSources, 'isClosing' | 'streamNamePrefix'> {
@@ -39,6 +40,7 @@ export interface HttpAppOptions extends Omit<OperationSources, 'isClosing' | 'st
   readonly authorizer: Authorizer;
   readonly logger: Logger;
   readonly sessions: ClientSessions;
+  readonly recorders: RecorderControl;
   /** Encodes the current frame of a stream as PNG. */
   readonly takePng: (stream: LiveStream) => Promise<Buffer>;
   /** Counts the connections of both listeners. Without it there is no limit. */
@@ -217,11 +219,16 @@ async function createListener(options: ListenerOptions, certificate?: Certificat
   );
   await app.register(wcs, { prefix: '/rest-api' });
   await app.register(
-    guarded(accessTokenCredentials, inspectionRoutes(sources), renewalRoutes(options), red5Routes(options)),
-    {
-      prefix: '/api/v1',
-    },
+    guarded(
+      accessTokenCredentials,
+      inspectionRoutes(sources),
+      recordingsRoutes(options),
+      renewalRoutes(options),
+      red5Routes(options),
+    ),
+    { prefix: '/api/v1' },
   );
+  await app.register(clientRecordsRoutes(options));
   for (const [door, routes] of [
     ['metrics', monitoringRoutes],
     ['probe', probeRoutes],

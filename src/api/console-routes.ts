@@ -47,6 +47,7 @@ const FILES: readonly (readonly [path: string, file: string])[] = [
     'publish-panel.js',
     'push-panel.js',
     'push-list.js',
+    'recording-list.js',
     'watch-panel.js',
     'access.js',
     'dom.js',

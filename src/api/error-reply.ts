@@ -87,6 +87,11 @@ function asRequestError(error: unknown): GatewayError {
       'UNSUPPORTED_MEDIA_TYPE',
       'The body must be JSON: send it with the header "Content-Type: application/json".',
     );
+  if (statusCode === 416)
+    return new GatewayError(
+      'RANGE_NOT_SATISFIABLE',
+      'The file has no bytes in this range. Ask for its size with HEAD.',
+    );
   if (statusCode >= 400 && statusCode < 500)
     return new GatewayError(
       'INVALID_REQUEST',

@@ -39,6 +39,7 @@ export function findContradictions(settings: Settings): Contradiction[] {
     );
   if (settings.rtmp_push_auto_start && settings.rtmp_push_auto_start_url === '')
     add('rtmp_push_auto_start', 'needs a destination: set rtmp_push_auto_start_url.');
+  if (settings.record_all && !settings.recording) add('record_all', 'needs recording=true.');
   if (settings.webhook_urls.length > 0 && settings.webhook_secret === '')
     add('webhook_urls', 'needs a secret for the signatures: set webhook_secret.');
   const cap = settings.rtmp_push_restore_backoff_cap_ms;

@@ -6,6 +6,7 @@ import { hooks } from './groups/hooks.ts';
 import { limits } from './groups/limits.ts';
 import { network } from './groups/network.ts';
 import { operation } from './groups/operation.ts';
+import { recording } from './groups/recording.ts';
 import { republishing } from './groups/republishing.ts';
 import { state } from './groups/state.ts';
 
@@ -21,6 +22,7 @@ export const SettingsSchema = z.strictObject({
   ...republishing,
   ...encoding,
   ...limits,
+  ...recording,
   ...hooks,
   ...state,
   ...operation,

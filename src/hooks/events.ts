@@ -19,6 +19,10 @@ const push = {
   startedAt: time,
 };
 
+/** One recorded file. */
+const recording = { id: z.string(), stream, file: z.string(), startedAt: time };
+const recorded = { ...recording, endedAt: time, durationMs: z.number(), bytes: z.number() };
+
 export const EVENT_DATA = {
   'stream.published': z.strictObject({ stream, ...codecs }),
   'stream.lost': z.strictObject({ stream, until: time }),
@@ -29,6 +33,9 @@ export const EVENT_DATA = {
   'push.pushing': z.strictObject(push),
   'push.retrying': z.strictObject({ ...push, ...reason }),
   'push.ended': z.strictObject({ ...push, ...reason, endedAt: time, bytesSent: z.number() }),
+  'recording.started': z.strictObject(recording),
+  'recording.completed': z.strictObject(recorded),
+  'recording.failed': z.strictObject({ ...recorded, ...reason }),
   'gateway.started': z.strictObject({ version: z.string() }),
   'node.draining': z.strictObject({ version: z.string(), streams: z.int() }),
   'gateway.stopping': z.strictObject({ version: z.string() }),

@@ -53,6 +53,24 @@ export interface ObservedPushes {
   onRefused(listener: (push: ObservedPush) => void): unknown;
 }
 
+export interface ObservedRecording {
+  readonly id: string;
+  readonly stream: string;
+  readonly file: string;
+  readonly state: 'recording' | 'finishing' | 'complete' | 'failed';
+  readonly startedAt: string;
+  readonly endedAt?: string | undefined;
+  readonly durationMs: number;
+  readonly bytes: number;
+  readonly reasonCode?: string | undefined;
+  readonly reason?: string | undefined;
+}
+
+/** All recorded files. */
+export interface ObservedRecordings {
+  on(event: 'change', listener: (recording: ObservedRecording) => void): unknown;
+}
+
 export type Publish = (event: GatewayEvent) => void;
 
 const event = <T extends EventType>(type: T, data: EventData<T>): GatewayEvent =>
@@ -117,6 +135,18 @@ function eventOfPush(push: ObservedPush): GatewayEvent {
       return event('push.ended', { ...common, ...reason, endedAt, bytesSent: push.bytesSent });
     }
   }
+}
+
+export function observeRecordings(recordings: ObservedRecordings, publish: Publish): void {
+  recordings.on('change', (one) => {
+    const { id, stream, file, startedAt, durationMs, bytes } = one;
+    const started = { id, stream, file, startedAt };
+    const ended = { ...started, endedAt: one.endedAt ?? new Date().toISOString(), durationMs, bytes };
+    if (one.state === 'recording') publish(event('recording.started', started));
+    else if (one.state === 'complete') publish(event('recording.completed', ended));
+    else if (one.state === 'failed')
+      publish(event('recording.failed', { ...ended, code: one.reasonCode ?? 'INTERNAL', reason: one.reason ?? '' }));
+  });
 }
 
 function codecsOf({ publisher }: ObservedStream): { audioCodec?: string; videoCodec?: string } {

@@ -64,6 +64,7 @@ export class PublishedStream extends EventEmitter<PublishedStreamEvents> {
       tcpOnly: request.transport === 'TCP',
       rtmpUrls: rtmpUrl ? [rtmpUrl] : [],
       requestId: plainRequestId(mediaSessionId) ?? randomUUID(),
+      record: request.record,
       rights: {
         publish: async () => {
           const { principalId, ...grant } = await session.authorize(
@@ -139,7 +140,8 @@ export class PublishedStream extends EventEmitter<PublishedStreamEvents> {
     const isRegular = cause === 'stopped' || cause === 'disconnected' || REGULAR_ENDS.includes(reason.code);
     const status = isRegular ? 'UNPUBLISHED' : 'FAILED';
     this.#session.context.sessions.emit('stream', this.#listed, { status, info: infoOf(reason), requested });
-    this.#notify(status, infoOf(reason));
+    const { recordName } = this.#publication;
+    this.#notify(status, infoOf(reason), recordName === undefined ? {} : { recordName });
     this.emit('over');
   }
 

@@ -7,8 +7,6 @@ import { PlayedStream } from './played-stream.ts';
 import { PublishedStream } from './published-stream.ts';
 import type { WcsSession } from './wcs-session.ts';
 
-const NO_RECORDING = 'Recording is not available in this version of the gateway. Publish without "record".';
-
 /** The streams of one session, by `mediaSessionId`: handles the messages that are about them. */
 export class SessionStreams {
   readonly #session: WcsSession;
@@ -25,7 +23,6 @@ export class SessionStreams {
   publish(argument: unknown): void {
     const request = this.#check(messages.PublishStreamSchema, argument, true);
     if (!request) return;
-    if (request.record) return this.#refuse(argument, true, NO_RECORDING);
     this.#add(request.mediaSessionId, new PublishedStream(this.#session, request));
   }
 

@@ -8,6 +8,7 @@ import { ClientSessions } from '../../src/publish/client-sessions.ts';
 import { silentLogger } from '../../src/observe/logger.ts';
 import { Metrics } from '../../src/observe/metrics.ts';
 import { StreamRegistry } from '../../src/streams/stream-registry.ts';
+import { createIdleRecorders } from '../helpers/http-app.ts';
 import { startChromium } from '../helpers/chromium.ts';
 import { FakeTransponders } from '../helpers/fake-transponders.ts';
 import { mediaWorkerEnv } from '../helpers/media-worker.ts';
@@ -75,6 +76,7 @@ async function listen(values: Record<string, string> = {}): Promise<string> {
     sessions,
     takePng: () => Promise.reject(new Error('unused')),
     metrics: new Metrics(),
+    recorders: await createIdleRecorders(settings, registry, new Metrics()),
     logger: silentLogger,
     workers: () => ({ alive: 1, wanted: 1 }),
     drain: { draining: false, begin: () => undefined },

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { ACTIONS } from '../../access/authorizer.ts';
 import { ERROR_KINDS, type ErrorCode } from '../../errors.ts';
+import { RecordingSchema } from '../../outputs/record/recordings.ts';
 import type { TransponderView } from '../../outputs/push/transponder-view.ts';
 
 /**
@@ -138,6 +139,29 @@ export const ErrorSchema = z.object({
   path: z.string(),
   timestamp: z.int().meta({ description: 'Milliseconds since 1970.' }),
 });
+
+export const RecordingViewSchema = RecordingSchema.extend({
+  id: z.string(),
+  series: z.string().meta({ description: 'The id of the first file of the recording that this file belongs to.' }),
+  part: count.meta({ description: '1 for the first file.' }),
+  file: z.string().meta({ description: 'In record_dir, and below /client/records/.' }),
+  state: z.enum(['recording', 'finishing', 'complete', 'failed']).meta({
+    description: 'finishing: gets its index. failed: what was written before the failure can be played.',
+  }),
+  durationMs: count,
+  bytes: count,
+  framesDropped: count,
+  width: count.meta({ description: 'Pixels; 0 without video.' }),
+  height: count,
+  reasonCode: z.string().meta({ description: 'Why it has ended: a code of docs/errors.md. Empty while it runs.' }),
+  reason: z.string(),
+});
+export type RecordingView = z.output<typeof RecordingViewSchema>;
+export const RecordingPageSchema = z.object({
+  recordings: z.array(RecordingViewSchema).meta({ description: 'The newest first.' }),
+  next: z.string().nullable().meta({ description: 'To be sent as `after` for the next page; null: there is none.' }),
+});
+export type RecordingPageView = z.output<typeof RecordingPageSchema>;
 
 const timestamp = z.int().meta({ description: 'Milliseconds since 1970.' });
 export const Red5AnswerSchema = z.object({

@@ -5,6 +5,7 @@ import {
   ConnectionFilterSchema,
   ConnectionIdSchema,
   DataSchema,
+  RecordSchema,
   SnapshotSchema,
   StreamEventSchema,
   StreamFilterSchema,
@@ -15,6 +16,8 @@ import {
   ErrorSchema,
   HealthSchema,
   PrincipalSchema,
+  RecordingPageSchema,
+  RecordingViewSchema,
   Red5AnswerSchema,
   Red5ErrorSchema,
   RenewalSchema,
@@ -38,6 +41,7 @@ export const SCHEMAS = {
   StreamFilter: StreamFilterSchema,
   StreamTerminate: StreamTerminateSchema,
   SnapshotRequest: SnapshotSchema,
+  RecordRequest: RecordSchema,
   StreamEvent: StreamEventSchema,
   Data: DataSchema,
   ConnectionFilter: ConnectionFilterSchema,
@@ -45,6 +49,8 @@ export const SCHEMAS = {
   StreamSession: StreamSessionSchema,
   Connection: ConnectionSchema,
   Snapshot: SnapshotAnswerSchema,
+  Recording: RecordingViewSchema,
+  RecordingPage: RecordingPageSchema,
   Principal: PrincipalSchema,
   Renewal: RenewalSchema,
   Health: HealthSchema,
@@ -55,13 +61,14 @@ export const SCHEMAS = {
 export type SchemaName = keyof typeof SCHEMAS;
 
 /** A media type other than JSON. */
-type TextType = 'application/sdp' | 'application/trickle-ice-sdpfrag' | 'text/plain';
+type TextType = 'application/sdp' | 'application/trickle-ice-sdpfrag' | 'text/plain' | 'video/mp4';
 
 export interface Operation {
   readonly method: 'get' | 'post' | 'patch' | 'delete';
   readonly path: string;
   readonly id: string;
-  readonly tag: 'Push' | 'Streams' | 'Connections' | 'Red5' | 'Inspection' | 'Monitoring' | 'WHIP' | 'WHEP';
+  readonly tag:
+    'Push' | 'Streams' | 'Connections' | 'Red5' | 'Inspection' | 'Recordings' | 'Monitoring' | 'WHIP' | 'WHEP';
   readonly summary: string;
   readonly body?: { readonly schema: SchemaName; readonly required: boolean } | { readonly text: TextType };
   /** Status of success, 200 unless set. */
@@ -291,6 +298,18 @@ const SESSION_METHODS: readonly Operation[] = [
 const ACCESS_TOKEN: Operation['query'] = { accessToken: { schema: { type: 'string' }, description: 'Credential.' } };
 const APPLICATION = '/api/v1/applications/{app}';
 
+const RECORDING_REFUSALS: readonly ErrorCode[] = [
+  'RECORDING_DISABLED',
+  'RECORDING_EXISTS',
+  'STREAM_NOT_FOUND',
+  'STREAM_STOPPED',
+  'PUBLISHER_LOST',
+  'LIMIT_REACHED',
+  'DISK_FULL',
+  'DISK_FAILED',
+];
+const RED5_STOP: readonly ErrorCode[] = ['STREAM_NOT_FOUND', 'RECORDING_NOT_FOUND'];
+
 const RED5 = (
   [
     ['get', '/api/v1/server', 'getRed5Server', 'Version and uptime', []],
@@ -320,6 +339,19 @@ const RED5 = (
           STREAM_NOT_FOUND,
         ] as const,
     ),
+    ...(['startrecord', 'stoprecord'] as const).flatMap((action) =>
+      (['get', 'post'] as const).map(
+        (method) =>
+          [
+            method,
+            `${APPLICATION}/streams/{stream}/action/${action}`,
+            `${action === 'startrecord' ? 'startRed5Recording' : 'stopRed5Recording'}${method === 'get' ? '' : 'ByPost'}`,
+            action === 'startrecord' ? 'Record a stream' : 'End the recording of a stream',
+            action === 'startrecord' ? RECORDING_REFUSALS : RED5_STOP,
+          ] as const,
+      ),
+    ),
+    ['get', `${APPLICATION}/recordedfiles`, 'listRed5Recordings', 'Recorded files', ['ROUTE_NOT_FOUND']],
   ] as const
 ).map(([method, path, id, summary, errors]): Operation => ({
   method,
@@ -332,6 +364,85 @@ const RED5 = (
   errors,
   red5: true,
 }));
+
+const ONE_RECORDING = '/api/v1/recordings/{id}';
+
+const RECORDINGS: readonly Operation[] = [
+  {
+    method: 'post',
+    path: '/rest-api/stream/startRecording',
+    id: 'startRecording',
+    tag: 'Recordings',
+    summary: 'Record a live stream',
+    body: { schema: 'RecordRequest', required: true },
+    errors: [...BODY, ...RECORDING_REFUSALS],
+  },
+  {
+    method: 'post',
+    path: '/rest-api/stream/stopRecording',
+    id: 'stopRecording',
+    tag: 'Recordings',
+    summary: 'End the recording of a stream; answered when the file is finished',
+    body: { schema: 'RecordRequest', required: true },
+    errors: [...BODY, 'STREAM_NOT_FOUND', 'RECORDING_NOT_FOUND'],
+  },
+  {
+    method: 'get',
+    path: '/api/v1/recordings',
+    id: 'listRecordings',
+    tag: 'Recordings',
+    summary: 'Recorded files, the newest first',
+    query: {
+      stream: { schema: { type: 'string' }, description: 'Only of this stream.' },
+      state: {
+        schema: { type: 'string', enum: ['recording', 'finishing', 'complete', 'failed'] },
+        description: 'Only in this state.',
+      },
+      limit: { schema: { type: 'integer', minimum: 1, maximum: 1000, default: 100 }, description: 'Of one page.' },
+      after: { schema: { type: 'string' }, description: '`next` of the page before.' },
+    },
+    answer: 'RecordingPage',
+    errors: ['INVALID_REQUEST'],
+  },
+  {
+    method: 'get',
+    path: ONE_RECORDING,
+    id: 'getRecording',
+    tag: 'Recordings',
+    summary: 'A recorded file',
+    answer: 'Recording',
+    errors: ['RECORDING_NOT_FOUND'],
+  },
+  {
+    method: 'get',
+    path: `${ONE_RECORDING}/file`,
+    id: 'getRecordingFile',
+    tag: 'Recordings',
+    summary: 'The bytes of a recorded file, or a range of them; FLV as video/x-flv',
+    query: ACCESS_TOKEN,
+    answer: { text: 'video/mp4' },
+    errors: ['RECORDING_NOT_FOUND', 'RANGE_NOT_SATISFIABLE'],
+  },
+  {
+    method: 'delete',
+    path: ONE_RECORDING,
+    id: 'deleteRecording',
+    tag: 'Recordings',
+    summary: 'Delete a recording and its file',
+    status: 204,
+    errors: ['RECORDING_NOT_FOUND', 'RECORDING_RUNNING', 'DISK_FAILED'],
+  },
+  {
+    method: 'get',
+    path: '/client/records/{name}',
+    id: 'getClientRecord',
+    tag: 'Recordings',
+    summary: 'A recorded file by its name, at the path of WCS',
+    query: { token: { schema: { type: 'string' }, description: 'Credential.' } },
+    answer: { text: 'video/mp4' },
+    errors: ['RECORDING_NOT_FOUND', 'RANGE_NOT_SATISFIABLE'],
+  },
+];
 
 const INSPECTION: readonly Operation[] = [
   {
@@ -595,6 +706,7 @@ export const OPERATIONS: readonly Operation[] = [
   ...PUSH,
   ...SESSION_METHODS,
   ...RED5,
+  ...RECORDINGS,
   ...INSPECTION,
   ...MONITORING,
   ...WHIP,

@@ -29,6 +29,11 @@ export const StreamTerminateSchema = z.object({
   name: streamName.optional().meta({ description: 'Ends the publisher of this name, also one that is lost.' }),
 });
 
+export const RecordSchema = z.object({
+  mediaSessionId: mediaSessionId.optional().meta({ description: 'Of the publisher.' }),
+  streamName: streamName.optional().meta({ description: 'Instead of mediaSessionId.' }),
+});
+
 export const SnapshotSchema = z.object({ streamName });
 export const StreamEventSchema = z.object({ streamName, payload });
 

@@ -18,6 +18,7 @@ export interface WhipPublicationRequest {
   /** Where the stream is pushed as soon as it is live. */
   readonly rtmpUrls: readonly string[];
   readonly tcpOnly: boolean;
+  readonly record: boolean;
   /** IP address of the client. */
   readonly clientAddress: string;
   /** The first path segment of the URLs of Red5 Pro's clients. */

@@ -92,6 +92,24 @@ export class Access {
     return /** @type {Stream[]} */ (await this.#get('/api/v1/streams'));
   }
 
+  /**
+   * The latest recordings of a stream.
+   *
+   * @param {string} stream
+   * @returns {Promise<import('./recording-list.js').Recording[]>}
+   */
+  async recordings(stream) {
+    const query = new URLSearchParams({ stream, limit: '20' });
+    return /** @type {{ recordings: import('./recording-list.js').Recording[] }} */ (
+      await this.#get(`/api/v1/recordings?${query}`)
+    ).recordings;
+  }
+
+  /** @param {string} id */
+  async deleteRecording(id) {
+    await request(urlOf(`/api/v1/recordings/${id}`), { method: 'DELETE' }, this.pushes.apiKey);
+  }
+
   /** Shows what the key or token allows, once for each. */
   async showRights() {
     const { apiKey } = this.pushes;

@@ -5,6 +5,7 @@ import { element } from './dom.js';
 import { PublishPanel } from './publish-panel.js';
 import { PushList } from './push-list.js';
 import { PushPanel } from './push-panel.js';
+import { RecordingList } from './recording-list.js';
 import { WatchPanel } from './watch-panel.js';
 
 /** Milliseconds between two requests for the state of the pushes. The figures in it are averages over some seconds. */
@@ -40,6 +41,13 @@ const access = new Access(config, refresh, () => publishPanel.end());
 /** @type {PublishPanel} */
 const publishPanel = new PublishPanel(webSocketUrl(config), () => access.pushes.apiKey, refresh);
 const pushList = new PushList(access.pushes, refresh);
+const recordingList = new RecordingList(
+  async (id) => {
+    await access.deleteRecording(id);
+    refresh();
+  },
+  () => access.pushes.apiKey,
+);
 const watchPanel = new WatchPanel(config.embedded, () => access.headers);
 new PushPanel({
   embeddedUrl: config.embedded?.rtmpUrl,
@@ -66,7 +74,8 @@ let again = false;
 
 /** Requests the state of the pushes now, and every second from then on. */
 function refresh() {
-  element('pushes-of', HTMLElement).textContent = `“${publishPanel.streamName}”`;
+  for (const id of ['pushes-of', 'recordings-of'])
+    element(id, HTMLElement).textContent = `“${publishPanel.streamName}”`;
   if (polling) {
     again = true;
     return;
@@ -82,10 +91,11 @@ async function poll() {
   try {
     await access.showRights();
     const { streamName } = publishPanel;
-    const [streams, running, ended] = await Promise.all([
+    const [streams, running, ended, recordings] = await Promise.all([
       access.streams(),
       access.transponders({ ended: false }),
       access.transponders({ ended: true }),
+      access.recordings(streamName),
     ]);
     const ofThisStream = (/** @type {import('./access.js').Transponder} */ push) =>
       push.sourceStreamName === streamName;
@@ -94,6 +104,7 @@ async function poll() {
     pushList.show(pushes);
     pushList.showEnded(ended.filter(ofThisStream));
     watchPanel.show(pushes);
+    recordingList.show(recordings);
     showGateway('good', 'Gateway connected');
     admit();
   } catch (error) {

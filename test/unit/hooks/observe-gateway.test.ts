@@ -1,3 +1,4 @@
+import { EventEmitter } from 'node:events';
 import t from 'tap';
 import { GatewayError } from '../../../src/errors.ts';
 import { EVENT_DATA, EVENT_TYPES, type GatewayEvent } from '../../../src/hooks/events.ts';
@@ -6,6 +7,7 @@ import {
   gatewayStopping,
   nodeDraining,
   observePushes,
+  observeRecordings,
   observeStreams,
   type ObservedPush,
 } from '../../../src/hooks/observe-gateway.ts';
@@ -142,6 +144,11 @@ t.test('no body contains a secret, and every event can occur', async (t) => {
   registry.lose(stream, first);
   registry.publish('cam1', publisher('PUBLISHER-ID'), 'RESUME-KEY');
   registry.end(stream, new GatewayError('ENCODER_FAILED', failure.reason));
+  const recordings = new EventEmitter();
+  observeRecordings(recordings, publish);
+  const recorded = { id: 'r', stream: 'cam1', file: 'cam1-r.mp4', startedAt: push.startedAt, durationMs: 1, bytes: 2 };
+  for (const state of ['recording', 'finishing', 'complete', 'failed'])
+    recordings.emit('change', { ...recorded, state, reasonCode: 'DISK_FULL', reason: 'full' });
   publish(gatewayStarted('1'));
   publish(nodeDraining('1', 2));
   publish(gatewayStopping('1'));

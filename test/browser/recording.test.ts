@@ -1,0 +1,182 @@
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Page } from 'playwright-core';
+import t from 'tap';
+import { startChromium } from '../helpers/chromium.ts';
+import { ffprobe, frameHashes } from '../helpers/ffmpeg-tool.ts';
+import { startGateway } from '../helpers/gateway.ts';
+import { SdkPage, startPageServer } from '../helpers/sdk-page.ts';
+import { FILE_TIMEOUT } from '../helpers/stage.ts';
+import { waitFor } from '../helpers/wait.ts';
+
+t.setTimeout(FILE_TIMEOUT);
+
+const folder = await mkdtemp(join(tmpdir(), 'recordings-'));
+const settings = {
+  recording: true,
+  record_dir: join(folder, 'files'),
+  state_dir: join(folder, 'state'),
+  record_min_free_mb: 1,
+};
+const [browser, pages, gateway] = await Promise.all([startChromium(), startPageServer(), startGateway(settings)]);
+t.teardown(async () => {
+  await browser.close();
+  await pages.close();
+  await gateway.stop();
+  await rm(folder, { recursive: true });
+});
+
+const textOf = (page: Page, selector: string, text: RegExp): Promise<string> =>
+  waitFor(`${selector} to read ${text}`, async () => {
+    const value = (await page.textContent(selector)) ?? '';
+    if (!text.test(value)) throw new Error(JSON.stringify(value));
+    return value || 'empty';
+  });
+
+interface Probe {
+  streams: { codec_type: string; codec_name: string; start_time: string; nb_read_frames: string }[];
+  format: { duration: string };
+}
+
+await t.test('stream_recording: the unmodified page of the Web SDK records, plays and seeks', async (t) => {
+  const page = await browser.newPage();
+  // The page takes its recordings from its own host, which is that of WCS.
+  await page.route('**/client/records/**', (route) =>
+    route.continue({ url: gateway.httpUrl + new URL(route.request().url()).pathname }),
+  );
+  await page.goto(`${pages.url}websdk/examples/demo/streaming/stream_recording/recording.html`);
+  await page.fill('#url', `${gateway.wsUrl}/recorded`);
+  await page.click('#publishBtn');
+  await textOf(page, '#status', /^PUBLISHING$/);
+  const [running] = await waitFor('two seconds of recording', async () => {
+    const { recordings } = (await gateway.http('/api/v1/recordings?stream=recorded')).body;
+    return recordings[0]?.durationMs > 3500 ? recordings : undefined;
+  });
+  t.match(running, { state: 'recording', part: 1, stream: 'recorded' });
+  t.equal((await gateway.rest('/stream/find', { name: 'recorded' })).body[0].record, true);
+  await page.click('#publishBtn');
+  await textOf(page, '#status', /^UNPUBLISHED$/);
+
+  const link = await page.getAttribute('#link', 'href');
+  t.match(link, new RegExp(`/client/records/${running.file}$`));
+  t.match(running.file, /^recorded-\d{4}-\d\d-\d\d-\d\d-\d\d-\d\d-[0-9a-f]{8}\.mp4$/);
+  const played = (await page.evaluate(`(async () => {
+    const video = document.getElementById('recVideo');
+    if (video.readyState < 1) await new Promise((resolve, reject) => {
+      video.addEventListener('loadedmetadata', resolve);
+      video.addEventListener('error', () => reject(new Error(video.error.message)));
+    });
+    const seek = async (time) => {
+      const seeked = new Promise((resolve) => video.addEventListener('seeked', resolve, { once: true }));
+      video.currentTime = time;
+      await seeked;
+      return video.currentTime;
+    };
+    const duration = video.duration;
+    const seeks = [await seek(duration - 0.5), await seek(1)];
+    video.muted = true;
+    const ended = new Promise((resolve) => video.addEventListener('ended', resolve, { once: true }));
+    await video.play();
+    await ended;
+    const { totalVideoFrames } = video.getVideoPlaybackQuality();
+    return { duration, seeks, width: video.videoWidth, height: video.videoHeight, totalVideoFrames };
+  })()`)) as { duration: number; seeks: number[]; width: number; height: number; totalVideoFrames: number };
+  const [recording] = (await gateway.http('/api/v1/recordings?stream=recorded')).body.recordings;
+  t.match(recording, { state: 'complete', reasonCode: 'STREAM_STOPPED' });
+  t.ok(Math.abs(played.duration * 1000 - recording.durationMs) < 100, `${played.duration} s`);
+  t.ok(Math.abs(played.seeks[0]! - (played.duration - 0.5)) < 0.2 && Math.abs(played.seeks[1]! - 1) < 0.2);
+  t.strictSame([played.width, played.height], [320, 240], 'the size that the SDK asks for');
+  t.ok(played.totalVideoFrames > 30);
+
+  const file = join(settings.record_dir, recording.file);
+  const entries = 'format=duration:stream=codec_type,codec_name,start_time,nb_read_frames';
+  const probed = (await ffprobe(['-count_frames', file], entries)) as Probe;
+  t.ok(Math.abs(Number(probed.format.duration) * 1000 - recording.durationMs) < 60);
+  const [video, audio] = ['video', 'audio'].map((type) => probed.streams.find((one) => one.codec_type === type)!);
+  t.strictSame([video!.codec_name, audio!.codec_name], ['h264', 'aac']);
+  t.ok(Math.abs(Number(video!.start_time) - Number(audio!.start_time)) <= 0.04);
+  t.equal((await frameHashes(['-i', file, '-map', '0:v'])).length, Number(video!.nb_read_frames));
+
+  const range = await fetch(link!.replace(/^https?:\/\/[^/]+/, gateway.httpUrl), { headers: { range: 'bytes=4-7' } });
+  t.equal(range.status, 206);
+  t.equal(await range.text(), 'ftyp');
+  t.equal((await gateway.http(`/api/v1/recordings/${recording.id}`, { method: 'DELETE' })).status, 204);
+  t.strictSame(await readdir(settings.record_dir), []);
+  await page.close();
+});
+
+await t.test('a changed size begins another file; REST starts and stops', async (t) => {
+  const page = await SdkPage.open(browser, pages);
+  await page.publishTo(gateway.wsUrl, { name: 'sized', source: 'flashAndBeep' });
+  t.equal((await gateway.rest('/stream/startRecording', { streamName: 'sized' })).status, 200);
+  t.equal((await gateway.rest('/stream/startRecording', { streamName: 'sized' })).status, 409);
+  const list = async () => (await gateway.http('/api/v1/recordings?stream=sized')).body.recordings;
+  await waitFor('the first file', async () => (await list())[0]?.durationMs > 1500);
+  await page.resize(320, 180);
+  await waitFor('the second file', async () => (await list())[0]?.part === 2 && (await list())[0].durationMs > 1500);
+  t.equal((await gateway.rest('/stream/stopRecording', { streamName: 'sized' })).status, 200);
+  t.equal((await gateway.rest('/stream/stopRecording', { streamName: 'sized' })).status, 404);
+  const [second, first] = await list();
+  t.match(
+    [first, second],
+    [
+      { part: 1, state: 'complete' },
+      { part: 2, state: 'complete', width: 320, height: 180 },
+    ],
+  );
+  t.equal(second.series, first.id);
+  t.equal(second.file, first.file.replace('.mp4', '-0002.mp4'));
+  for (const { file } of [first, second]) await frameHashes(['-i', join(settings.record_dir, file)]);
+  await page.close();
+});
+
+await t.test('the console lists, plays and deletes recordings', async (t) => {
+  const page = await browser.newPage();
+  const faults: string[] = [];
+  page.on('pageerror', (error) => faults.push(error.message));
+  page.on('console', (message) => {
+    if (message.type() === 'error') faults.push(message.text());
+  });
+  page.on('dialog', (dialog) => void dialog.accept());
+  await page.goto(gateway.httpUrl);
+  t.equal(await page.isVisible('#recordings-card'), false, 'nothing is recorded');
+  await page.fill('#stream-name', 'sized');
+  await waitFor('both files', async () => (await page.locator('#recordings li').count()) === 2);
+  await page.locator('#recordings').getByRole('button', { name: 'Play' }).first().click();
+  await waitFor('the video', () =>
+    page
+      .locator('#recording-video')
+      .evaluate(
+        (video: { currentTime: number; videoWidth: number }) => video.currentTime > 0.5 && video.videoWidth === 320,
+      ),
+  );
+  if (process.env['SCREENSHOT']) await page.screenshot({ path: process.env['SCREENSHOT'], fullPage: true });
+  await page.locator('#recordings').getByRole('button', { name: 'Delete' }).first().click();
+  await waitFor('one file', async () => (await page.locator('#recordings li').count()) === 1);
+  t.equal(await page.isVisible('#recording-screen'), false, 'the player closes with its recording');
+  t.strictSame(faults, []);
+  await page.close();
+});
+
+await t.test('a stream that is held for its publisher keeps its recording, which can be stopped', async (t) => {
+  const page = await SdkPage.open(browser, pages);
+  await page.publishTo(gateway.wsUrl, { name: 'away', source: 'flashAndBeep' });
+  await gateway.rest('/stream/startRecording', { streamName: 'away' });
+  const list = async () => (await gateway.http('/api/v1/recordings?stream=away')).body.recordings;
+  await waitFor('a second', async () => (await list())[0]?.durationMs > 1000);
+  await page.close();
+  await waitFor('the loss', async () =>
+    (await gateway.http('/api/v1/streams')).body.some(
+      (one: { name: string; status: string }) => one.name === 'away' && one.status === 'held',
+    ),
+  );
+  await sleep(2000);
+  t.equal((await list())[0].state, 'recording');
+  const before = (await list())[0].durationMs;
+  t.equal((await gateway.rest('/stream/stopRecording', { streamName: 'away' })).status, 200);
+  const [recording] = await list();
+  t.equal(recording.state, 'complete');
+  t.ok(recording.durationMs >= before - 600);
+});
