@@ -7,6 +7,7 @@ import type { Certificate } from '../net/certificate.ts';
 import type { Settings } from '../config/schema.ts';
 import { GatewayError } from '../errors.ts';
 import type { Logger } from '../observe/logger.ts';
+import { standbyDefaults } from '../outputs/push/standby-defaults.ts';
 import type { ClientSessions } from '../publish/client-sessions.ts';
 import type { LiveStream } from '../streams/live-stream.ts';
 import {
@@ -196,7 +197,13 @@ async function createListener(options: ListenerOptions, certificate?: Certificat
   const sources: OperationSources = { ...options, streamNamePrefix: settings.rtmp_transponder_stream_name_prefix };
   const wcs = guarded(
     headerCredentials,
-    pushRoutes({ control, authorizer, streamNamePrefix: sources.streamNamePrefix, logger }),
+    pushRoutes({
+      control,
+      authorizer,
+      streamNamePrefix: sources.streamNamePrefix,
+      standbyDefaults: standbyDefaults(settings),
+      logger,
+    }),
     streamRoutes(options),
     connectionRoutes(sessions, logger),
     statisticsRoutes(options),

@@ -7,6 +7,7 @@ import { limits } from './groups/limits.ts';
 import { network } from './groups/network.ts';
 import { operation } from './groups/operation.ts';
 import { republishing } from './groups/republishing.ts';
+import { standby } from './groups/standby.ts';
 import { state } from './groups/state.ts';
 
 /**
@@ -19,6 +20,7 @@ export const SettingsSchema = z.strictObject({
   ...access,
   ...destinations,
   ...republishing,
+  ...standby,
   ...encoding,
   ...limits,
   ...hooks,

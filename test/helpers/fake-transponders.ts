@@ -1,5 +1,6 @@
 import { GatewayError } from '../../src/errors.ts';
 import type {
+  PictureChange,
   StartRequest,
   TransponderControl,
   TransponderFilter,
@@ -110,6 +111,11 @@ export class FakeTransponders implements TransponderControl {
   soundOff(id: string): void {
     this.#call('soundOff', id);
     this.change({ ...this.#get(id), soundEnabled: false });
+  }
+
+  async standby(id: string, on: boolean | undefined, picture: PictureChange): Promise<void> {
+    this.#call('standby', id, on, picture);
+    this.#get(id);
   }
 
   onChange(listener: (view: TransponderView) => void): () => void {
