@@ -1,0 +1,156 @@
+import t, { type Test } from 'tap';
+import { BitReader, BitWriter } from '../../src/media/bits.ts';
+import { avcSequenceHeader, parseSpsSyntax } from '../../src/media/codecs/avc.ts';
+import { addEmulationPrevention, readSequenceHeader, removeEmulationPrevention } from '../../src/media/codecs/avc-nal.ts';
+import { parsePps } from '../../src/media/codecs/avc-pps.ts';
+import { FlvReader } from '../../src/media/containers/flv-reader.ts';
+import { flvTag, TAG_VIDEO, type FlvTag } from '../../src/media/containers/flv-tag.ts';
+import { flvHeader } from '../../src/media/containers/flv-writer.ts';
+import { freezeFrames } from '../../src/renditions/standby/freeze-frames.ts';
+import { ffmpeg, frameHashes } from '../helpers/ffmpeg-tool.ts';
+import { encodeFlvTag } from '../helpers/flv-tags.ts';
+import { random } from '../helpers/random.ts';
+
+interface Stream {
+  readonly header: FlvTag;
+  readonly frames: readonly FlvTag[];
+}
+
+const SOURCE = 'testsrc2=s=SIZE:r=30:d=3';
+
+async function encode(size: string, x264: readonly string[], source = SOURCE): Promise<Stream> {
+  const input = ['-f', 'lavfi', '-i', source.replace('SIZE', size)];
+  const output = ['-c:v', 'libx264', '-preset', 'veryfast', '-g', '40', '-sc_threshold', '0', ...x264, '-f', 'flv', '-'];
+  const tags = new FlvReader().push(await ffmpeg([...input, ...output]));
+  return streamOf(tags.filter(({ type, data }) => type === TAG_VIDEO && data.length > 5));
+}
+
+function streamOf(tags: readonly FlvTag[]): Stream {
+  return { header: tags.find((tag) => tag.sequenceHeader)!, frames: tags.filter((tag) => !tag.sequenceHeader) };
+}
+
+/** One hash for each frame of a stream, in decoding order; any error of the decoder rejects. */
+function decode(header: FlvTag, frames: readonly Buffer[]): Promise<string[]> {
+  const tags = frames.map((data, index) => encodeFlvTag(flvTag(TAG_VIDEO, index * 33, data)));
+  const file = Buffer.concat([flvHeader({ audio: false, video: true }), encodeFlvTag(header), ...tags]);
+  return frameHashes(['-err_detect', 'explode', '-xerror', '-f', 'flv', '-i', '-', '-fps_mode', 'passthrough'], file);
+}
+
+/** Freezes after several frames, goes on with a key frame each time, and compares every decoded frame. */
+async function proveFreeze(t: Test, { header, frames }: Stream, seed: number): Promise<void> {
+  const next = random(seed);
+  const bodies = frames.map(({ data }) => data);
+  const hashes = await decode(header, bodies);
+  t.equal(hashes.length, frames.length);
+  const keyFrames = frames.flatMap((tag, index) => (tag.keyFrame ? [index] : []));
+  const positions = [keyFrames[0]!, keyFrames[0]! + 1, ...Array.from({ length: 4 }, () => Math.floor(next() * frames.length))];
+  const sent: Buffer[] = [];
+  const expected: string[] = [];
+  for (const position of positions) {
+    const start = keyFrames.findLast((index) => index <= position)!;
+    sent.push(...bodies.slice(start, position + 1));
+    expected.push(...hashes.slice(start, position + 1));
+    const frozen = freezeFrames(header, frames[position]!);
+    if (!frozen) return t.fail(`frame ${position} cannot be frozen`);
+    for (let left = 1 + Math.floor(next() * 70); left > 0; left--) {
+      sent.push(frozen.next());
+      expected.push(hashes[position]!);
+    }
+  }
+  t.ok(sent.every((body) => body.length > 5));
+  t.strictSame(await decode(header, [...sent, ...bodies.slice(keyFrames[0])]), [...expected, ...hashes]);
+}
+
+interface Case {
+  readonly name: string;
+  readonly size: string;
+  readonly x264: readonly string[];
+  readonly source?: string;
+  readonly cabac: boolean;
+  readonly order?: 0 | 2;
+}
+
+const ZERO_LATENCY = ['-tune', 'zerolatency', '-pix_fmt', 'yuv420p'];
+/** B-frames are allowed, so the picture order is of type 0, and the encoder decides to use none. */
+const NO_USE_FOR_B = ['-bf', '1', '-x264-params', 'b-bias=-100:b-adapt=1', '-pix_fmt', 'yuv420p'];
+
+const CASES: readonly Case[] = [
+  { name: 'constrained baseline', size: '640x360', x264: ['-profile:v', 'baseline', ...ZERO_LATENCY], cabac: false },
+  { name: 'baseline, upright', size: '720x1280', x264: ['-profile:v', 'baseline', ...ZERO_LATENCY], cabac: false },
+  { name: 'main, CAVLC', size: '1366x768', x264: ['-profile:v', 'main', '-coder', '0', ...ZERO_LATENCY], cabac: false },
+  { name: 'main, CABAC', size: '1366x768', x264: ['-profile:v', 'main', ...ZERO_LATENCY], cabac: true },
+  { name: 'high, CABAC, several slices', size: '720x1280', x264: ['-profile:v', 'high', ...ZERO_LATENCY, '-slices', '5'], cabac: true },
+  { name: 'high, CAVLC, several references', size: '322x178', x264: ['-profile:v', 'high', '-coder', '0', '-refs', '5', ...ZERO_LATENCY], cabac: false },
+  {
+    name: 'high, weighted prediction, no loop filter control',
+    size: '640x360',
+    x264: ['-profile:v', 'high', '-refs', '4', '-weightp', '2', ...ZERO_LATENCY],
+    source: `${SOURCE},fade=in:0:80`,
+    cabac: true,
+  },
+  { name: 'one macroblock', size: '16x16', x264: ['-profile:v', 'high', ...ZERO_LATENCY], cabac: true },
+  { name: 'one macroblock, CAVLC', size: '16x16', x264: ['-profile:v', 'baseline', ...ZERO_LATENCY], cabac: false },
+  { name: '4K', size: '3840x2160', x264: ['-profile:v', 'high', ...ZERO_LATENCY, '-g', '3'], source: 'testsrc2=s=SIZE:r=30:d=0.3', cabac: true },
+  { name: '10 bits', size: '320x240', x264: ['-profile:v', 'high10', '-tune', 'zerolatency', '-pix_fmt', 'yuv420p10le'], cabac: true },
+  { name: '4:4:4, lossless', size: '320x240', x264: ['-profile:v', 'high444', '-qp', '0', '-tune', 'zerolatency', '-pix_fmt', 'yuv444p'], cabac: true },
+  { name: 'monochrome', size: '320x240', x264: ['-tune', 'zerolatency', '-pix_fmt', 'gray'], cabac: true },
+  { name: 'picture order 0', size: '320x240', x264: NO_USE_FOR_B, cabac: true, order: 0 },
+  { name: 'picture order 0, CAVLC', size: '320x240', x264: [...NO_USE_FOR_B, '-coder', '0'], cabac: false, order: 0 },
+];
+
+for (const [seed, { name, size, x264, source, cabac, order = 2 }] of CASES.entries()) {
+  t.test(`frozen frames are identical to the last one: ${name}`, async (t) => {
+    const stream = await encode(size, x264, source);
+    const { sps, pps } = readSequenceHeader(stream.header.data);
+    t.match(parsePps(pps[0]!), { cabac });
+    t.match(parseSpsSyntax(sps[0]!), { pictureOrder: { type: order } });
+    await proveFreeze(t, withoutDelay(stream), seed + 1);
+  });
+}
+
+/** Frames in the order in which they are shown have no composition time, whatever the encoder's delay is. */
+function withoutDelay({ header, frames }: Stream): Stream {
+  return {
+    header,
+    frames: frames.map((tag) => {
+      const data = Buffer.from(tag.data);
+      data.writeIntBE(0, 2, 3);
+      return { ...tag, data };
+    }),
+  };
+}
+
+t.test('picture order 1', async (t) => {
+  const { header, frames } = await encode('320x240', ['-profile:v', 'baseline', ...ZERO_LATENCY]);
+  const { sps, pps } = readSequenceHeader(header.data);
+  // Every reference frame is shown two steps after the one before it: what type 2 implies.
+  const changed = withPictureOrder1(sps[0]!);
+  t.strictSame(parseSpsSyntax(changed)?.pictureOrder, { type: 1, deltaAlwaysZero: true, offsetsForRefFrames: [2] });
+  const stream = { header: { ...header, data: avcSequenceHeader(changed, pps) }, frames };
+  t.strictSame(await decode(stream.header, frames.map(({ data }) => data)), await decode(header, frames.map(({ data }) => data)));
+  await proveFreeze(t, stream, 99);
+});
+
+function withPictureOrder1(sps: Buffer): Buffer {
+  const bytes = removeEmulationPrevention(sps);
+  const reader = new BitReader(bytes);
+  const writer = new BitWriter().bits(32, reader.bits(32)); // NAL header, profile, constraints, level
+  writer.unsignedGolomb(reader.unsignedGolomb()).unsignedGolomb(reader.unsignedGolomb());
+  if (reader.unsignedGolomb() !== 2) throw new Error('the picture order is not of type 2');
+  writer.unsignedGolomb(1).bits(1, 1).signedGolomb(0).signedGolomb(0).unsignedGolomb(1).signedGolomb(2);
+  try {
+    for (;;) writer.bits(1, reader.bit());
+  } catch {
+    return addEmulationPrevention(writer.toBuffer());
+  }
+}
+
+t.test('streams that cannot be frozen', async (t) => {
+  const refused = async (x264: readonly string[]): Promise<boolean> => {
+    const { header, frames } = await encode('320x240', x264);
+    return frames.filter(({ keyFrame }) => !keyFrame).every((frame) => freezeFrames(header, frame) === undefined);
+  };
+  t.ok(await refused(['-bf', '2', '-pix_fmt', 'yuv420p']), 'with B-frames');
+  t.ok(await refused(['-x264-params', 'tff=1', '-flags', '+ildct+ilme', ...ZERO_LATENCY]), 'interlaced');
+  t.ok(await refused(['-profile:v', 'high10', '-g', '1', '-x264-params', 'keyint=1', '-pix_fmt', 'yuv420p10le']), 'key frames only');
+});
