@@ -13,7 +13,7 @@ const MAX_AHEAD_MS = 1000;
 const FIRST_FRAME_MS = 2500;
 
 /** @returns `undefined` if the last frame cannot be repeated */
-export type MakeFreezeFrames = (header: Buffer, last: Buffer) => FreezeFrames | undefined;
+export type MakeFreezeFrames = (header: FlvTag, last: FlvTag) => FreezeFrames | undefined;
 
 export interface VideoSpliceOptions {
   /** Milliseconds for which the last frame is repeated. */
@@ -46,7 +46,7 @@ export class VideoSplice {
   /** That of the live video, as it arrived. */
   #liveHeader: FlvTag | undefined;
   /** The last live frame of the output. */
-  #lastFrame: Buffer | undefined;
+  #lastFrame: FlvTag | undefined;
   #lastMs: number | undefined;
   /** Local time of the last live frame, or since when one is expected. */
   #arrivedMs: number;
@@ -154,7 +154,7 @@ export class VideoSplice {
   #leaveLive(type: 'absent' | 'hold'): void {
     const freeze =
       this.mode === 'live' && this.#header && this.#lastFrame
-        ? this.#options.freezeFrames(this.#header.data, this.#lastFrame)
+        ? this.#options.freezeFrames(this.#header, this.#lastFrame)
         : undefined;
     if (freeze) this.#freeze = freeze;
     this.#dispatch({ type, canFreeze: freeze !== undefined });
@@ -233,7 +233,7 @@ export class VideoSplice {
   }
 
   #sendLive(tag: FlvTag, timestamp: number): void {
-    this.#lastFrame = tag.data;
+    this.#lastFrame = tag;
     this.#send(tag.timestamp === timestamp ? tag : { ...tag, timestamp });
   }
 
