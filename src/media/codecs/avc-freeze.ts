@@ -65,7 +65,8 @@ export class SkippedFrames {
   }
 }
 
-const nalUnit = (bytes: Buffer): Buffer => Buffer.concat([bytes.subarray(0, 1), addEmulationPrevention(bytes.subarray(1))]);
+const nalUnit = (bytes: Buffer): Buffer =>
+  Buffer.concat([bytes.subarray(0, 1), addEmulationPrevention(bytes.subarray(1))]);
 
 /**
  * Repeats the last frame, or, if nothing refers to it, the last reference frame.
@@ -102,7 +103,14 @@ function open(header: Buffer, last: Buffer): SkippedFrames | undefined {
   return new SkippedFrames(sps, pps, slice);
 }
 
-function isRepeatable({ profile, compatibility, maxRefFrames, framesOnly, separatePlanes, macroblocks }: SpsSyntax): boolean {
+function isRepeatable({
+  profile,
+  compatibility,
+  maxRefFrames,
+  framesOnly,
+  separatePlanes,
+  macroblocks,
+}: SpsSyntax): boolean {
   const intraOnly =
     profile === INTRA_ONLY_PROFILE || (PROFILES_WITH_INTRA.has(profile) && (compatibility & CONSTRAINT_SET_3) !== 0);
   return !intraOnly && maxRefFrames > 0 && framesOnly && !separatePlanes && macroblocks <= MAX_MACROBLOCKS;

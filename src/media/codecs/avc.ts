@@ -52,6 +52,8 @@ export interface SpsSyntax {
 /** Profiles whose parameter sets contain the chroma format (H.264, 7.3.2.1.1). */
 const HIGH_PROFILES = new Set([100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135]);
 const EXTENDED_SAR = 255;
+/** A colour property that is not known (ITU-T H.273). */
+const UNSPECIFIED = 2;
 /** Level 6.2 allows 16 384 pixels per side. */
 const MAX_MACROBLOCKS_PER_SIDE = 1024;
 /** Longer than the parameter sets of real encoders; bounds the work on malicious ones. */
@@ -67,9 +69,24 @@ export function parseSpsSyntax(sps: Buffer): SpsSyntax | undefined {
   return parse(sps)?.syntax;
 }
 
+/** How samples become colours: numbers of ITU-T H.273; 2 is unspecified. */
+export interface VideoColour {
+  /** Samples from 0 to 255 instead of 16 to 235. */
+  readonly fullRange: boolean;
+  readonly primaries: number;
+  readonly transfer: number;
+  readonly matrix: number;
+}
+
+/** The colours of a sequence parameter set. `undefined` if it does not say. */
+export function parseSpsColour(sps: Buffer): VideoColour | undefined {
+  return parse(sps)?.colour;
+}
+
 interface Sps {
   readonly info: SpsInfo;
   readonly syntax: SpsSyntax;
+  readonly colour: VideoColour | undefined;
 }
 
 function parse(sps: Buffer): Sps | undefined {
@@ -124,7 +141,7 @@ function readSps(sps: Buffer): Sps | undefined {
     height -= (reader.unsignedGolomb() + reader.unsignedGolomb()) * unitY;
     if (width <= 0 || height <= 0) return undefined;
   }
-  const frameRate = readFrameRate(reader);
+  const { frameRate, colour } = readUsability(reader);
   const info: SpsInfo = {
     profile,
     compatibility,
@@ -150,7 +167,7 @@ function readSps(sps: Buffer): Sps | undefined {
     framesOnly: framesOnly === 1,
     macroblocks: widthInMacroblocks * heightInMacroblocks,
   };
-  return { info, syntax };
+  return { info, syntax, colour };
 }
 
 function skipScalingMatrix(reader: BitReader, chromaFormat: number): void {
@@ -184,26 +201,31 @@ function readPictureOrder(reader: BitReader): PictureOrder {
  * Reads the video usability information at the end of the parameter set. If that is damaged, the other fields stay
  * valid.
  */
-function readFrameRate(reader: BitReader): number | undefined {
+function readUsability(reader: BitReader): { frameRate?: number; colour?: VideoColour } {
+  let colour: VideoColour | undefined;
   try {
-    if (!reader.bit()) return undefined; // vui_parameters_present_flag
+    if (!reader.bit()) return {}; // vui_parameters_present_flag
     if (reader.bit() && reader.bits(8) === EXTENDED_SAR) reader.skip(32);
     if (reader.bit()) reader.skip(1); // overscan
     if (reader.bit()) {
-      reader.skip(4); // video_format, video_full_range_flag
-      if (reader.bit()) reader.skip(24); // colour description
+      reader.skip(3); // video_format
+      const fullRange = reader.bit() === 1;
+      const [primaries, transfer, matrix] = reader.bit()
+        ? [reader.bits(8), reader.bits(8), reader.bits(8)]
+        : [UNSPECIFIED, UNSPECIFIED, UNSPECIFIED];
+      colour = { fullRange, primaries, transfer, matrix };
     }
     if (reader.bit()) {
       reader.unsignedGolomb(); // chroma sample location
       reader.unsignedGolomb();
     }
-    if (!reader.bit()) return undefined; // timing_info_present_flag
+    if (!reader.bit()) return { ...(colour && { colour }) }; // timing_info_present_flag
     const unitsInTick = reader.bits(32);
     const timeScale = reader.bits(32);
     const frameRate = timeScale / unitsInTick / 2;
-    return frameRate >= 1 && frameRate <= 1000 ? frameRate : undefined;
+    return { ...(frameRate >= 1 && frameRate <= 1000 && { frameRate }), ...(colour && { colour }) };
   } catch {
-    return undefined;
+    return { ...(colour && { colour }) };
   }
 }
 

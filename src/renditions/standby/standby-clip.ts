@@ -1,7 +1,12 @@
-/** Where the frames of a standby clip come from. Files are names in `media_dir`. */
+import type { VideoOutput } from '../../ffmpeg/ffmpeg-args.ts';
+
+/**
+ * Where the frames of a standby clip come from. Files are names in `media_dir`. The borders of an image or a video, and
+ * what is transparent in an image, have the given color (default: black).
+ */
 export type StandbyPicture =
-  | { readonly source: 'image'; readonly file: string; readonly text?: string }
-  | { readonly source: 'video'; readonly file: string; readonly text?: string }
+  | { readonly source: 'image'; readonly file: string; readonly color?: string; readonly text?: string }
+  | { readonly source: 'video'; readonly file: string; readonly color?: string; readonly text?: string }
   /** `color`: `#rrggbb`. */
   | { readonly source: 'color'; readonly color: string; readonly text?: string };
 
@@ -12,6 +17,18 @@ export interface StandbyFormat {
   readonly fps: number;
   /** Milliseconds between key frames. */
   readonly keyFrameIntervalMs: number;
+  /** Set where the clip replaces frames of a video encoder: it is encoded with the same settings. */
+  readonly encoder?: StandbyEncoder;
+}
+
+/** A video encoder whose parameter sets a clip shares, so that a switch needs no sequence header. */
+export interface StandbyEncoder {
+  readonly output: VideoOutput;
+  /**
+   * Body of the FLV tag of its sequence header, once it has encoded: the clip takes over the colours and the timing,
+   * which the encoder has from its source.
+   */
+  readonly header?: Buffer;
 }
 
 /** One encoded frame of a clip. */
@@ -35,7 +52,7 @@ export interface StandbyClipSource {
   /**
    * The clip of a picture in a format. The same picture and format are encoded once, also for simultaneous callers.
    *
-   * @throws {GatewayError} STANDBY_FILE_NOT_FOUND, STANDBY_FILE_INVALID or ENCODER_FAILED
+   * @throws {GatewayError} STANDBY_FILE_NOT_FOUND, STANDBY_FILE_INVALID or ENCODER_FAILED; LIMIT_REACHED if too many clips wait
    */
   clip(picture: StandbyPicture, format: StandbyFormat): Promise<StandbyClip>;
   /**
