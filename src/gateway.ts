@@ -26,6 +26,7 @@ import { learnFrameSize } from './renditions/frame-size.ts';
 import { KeyFrameReader } from './renditions/key-frame-reader.ts';
 import { SharedEncoders } from './renditions/shared-encoders.ts';
 import { SnapshotService } from './renditions/snapshot.ts';
+import { StandbyClips } from './renditions/standby/standby-clips.ts';
 import { closeAll, type Closable } from './runtime/close-all.ts';
 import type { FastPaths } from './runtime/fast-paths.ts';
 import { Drain } from './runtime/drain.ts';
@@ -179,9 +180,12 @@ async function assemble(
   const hooks = await GatewayHooks.create({ settings, store: state.store, metrics, version, logger });
   // Closes after the streams and the pushes, whose ends are events.
   opened(hooks);
+  const standbyClips = new StandbyClips({ directory: settings.media_dir, logger });
+  opened(standbyClips);
   const transponders = await createTransponders(settings, {
     registry,
     encoders,
+    standbyClips,
     history,
     overload,
     metrics,

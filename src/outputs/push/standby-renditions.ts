@@ -77,6 +77,6 @@ export function pictureOf({ source, file, color, text }: StandbyRequest): Standb
           'INVALID_REQUEST',
           `standby.file is missing: with the source "${source}" it must be the name of a file in media_dir.`,
         );
-      return { source, file, ...drawn };
+      return { source, file, color, ...drawn };
   }
 }

@@ -1,7 +1,8 @@
+import { isDeepStrictEqual } from 'node:util';
 import { toGatewayError } from '../../errors.ts';
-import type { StreamMetadata } from '../../media/containers/flv-tag.ts';
 import type { Logger } from '../../observe/logger.ts';
 import type { EncodeProfile } from '../encode-profile.ts';
+import type { Rendition } from '../rendition.ts';
 import { DEFAULT_RATE, type FrameRate } from './frame-rate.ts';
 import type { StandbyClip, StandbyClipSource, StandbyFormat, StandbyPicture } from './standby-clip.ts';
 
@@ -23,6 +24,11 @@ export interface ClipPreparationOptions {
   readonly logger: Logger;
 }
 
+/** What a clip must look like. */
+export type LiveVideo = Pick<Rendition, 'metadata' | 'encoderOutput' | 'videoHeader'>;
+
+const UNKNOWN: LiveVideo = { metadata: {}, videoHeader: undefined };
+
 /** Has the standby clip of a push encoded in the background, and again when the live video has another size or rate. */
 export class ClipPreparation {
   readonly #options: ClipPreparationOptions;
@@ -41,7 +47,7 @@ export class ClipPreparation {
   change(picture: StandbyPicture | undefined): void {
     this.#picture = picture;
     this.#orders++;
-    if (picture) this.#order(this.#format ?? this.#formatOf({}));
+    if (picture) this.#order(this.#format ?? this.#formatOf(UNKNOWN));
   }
 
   /** Nothing is reported any more. */
@@ -55,20 +61,21 @@ export class ClipPreparation {
    *
    * @param isNeeded a clip is needed now, even if its size and rate must be guessed
    */
-  check(live: StreamMetadata, rate: FrameRate, isNeeded: boolean, nowMs: number): void {
+  check(live: LiveVideo | undefined, rate: FrameRate, isNeeded: boolean, nowMs: number): void {
     if (!this.#picture) return;
     if (nowMs >= this.#retryAtMs) return this.#order(this.#format!);
     const measured = rate.measured >= MEASURED_FRAMES ? rate.usualRate : undefined;
-    if (!this.#format) {
-      if (isNeeded || (live.width && live.height && measured)) this.#order(this.#formatOf(live, measured));
+    const isKnown = live?.metadata.width && live.metadata.height && measured;
+    const current = this.#format;
+    if (!current) {
+      if (isNeeded || isKnown) this.#order(this.#formatOf(live ?? UNKNOWN, measured));
       return;
     }
-    if (!live.width || !live.height || !measured) return;
-    const { width, height, fps } = this.#formatOf(live, measured);
-    const current = this.#format;
-    const hasSize = width === current.width && height === current.height;
+    if (!isKnown) return;
+    const { fps } = this.#formatOf(live, measured);
     const hasRate = Math.max(fps / current.fps, current.fps / fps) < RATE_TOLERANCE;
-    if (!hasSize || !hasRate) this.#order(this.#formatOf(live, hasRate ? current.fps : fps));
+    const wanted = this.#formatOf(live, hasRate ? current.fps : fps);
+    if (!isDeepStrictEqual(wanted, current)) this.#order(wanted);
   }
 
   #order(format: StandbyFormat): void {
@@ -90,12 +97,13 @@ export class ClipPreparation {
     );
   }
 
-  #formatOf({ width, height }: StreamMetadata, measured = DEFAULT_RATE): StandbyFormat {
+  #formatOf({ metadata, encoderOutput: output, videoHeader }: LiveVideo, measured = DEFAULT_RATE): StandbyFormat {
     const { profile, keyFrameIntervalMs } = this.#options;
     const fps = profile.fps ?? measured;
-    const size = width && height ? { width, height } : sizeOf(profile);
+    const { width, height } = output ?? metadata;
     return {
-      ...size,
+      ...(width && height ? { width, height } : sizeOf(profile)),
+      ...(output && { encoder: { output, ...(videoHeader && { header: videoHeader.data }) } }),
       fps,
       keyFrameIntervalMs: profile.keyFrameInterval
         ? Math.round((profile.keyFrameInterval * 1000) / fps)

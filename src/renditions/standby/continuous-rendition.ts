@@ -10,7 +10,7 @@ import type { EncodeProfile } from '../encode-profile.ts';
 import type { EncoderPool } from '../encoder-pool.ts';
 import { mediaTicker } from '../media-ticker.ts';
 import type { Rendition, RenditionEvents } from '../rendition.ts';
-import { ClipPreparation } from './clip-preparation.ts';
+import { ClipPreparation, type LiveVideo } from './clip-preparation.ts';
 import { LiveLease } from './live-lease.ts';
 import type { StandbyClipSource, StandbyPicture } from './standby-clip.ts';
 import { StandbySplicer } from './standby-splicer.ts';
@@ -59,7 +59,8 @@ export class ContinuousRendition extends EventEmitter<RenditionEvents> implement
   /** The live rendition, while there is one. */
   #attached: Rendition | undefined;
   #clipPicture: StandbyPicture['source'] | undefined;
-  #liveMetadata: StreamMetadata = {};
+  /** The live video, as it was when there was one. */
+  #lastVideo: LiveVideo | undefined;
   #header: FlvTag | undefined;
   #hasVideo: boolean;
   #checkedMs = -Infinity;
@@ -129,7 +130,7 @@ export class ContinuousRendition extends EventEmitter<RenditionEvents> implement
 
   get metadata(): StreamMetadata {
     const { mode, clip } = this.#splicer.video;
-    if (mode !== 'standby' || !clip) return { ...this.#audioMetadata, ...this.#liveMetadata };
+    if (mode !== 'standby' || !clip) return { ...this.#audioMetadata, ...this.#lastVideo?.metadata };
     const { width, height, fps } = clip.format;
     return { ...this.#audioMetadata, width, height, frameRate: fps, videoCodecId: AVC_CODEC_ID };
   }
@@ -241,7 +242,7 @@ export class ContinuousRendition extends EventEmitter<RenditionEvents> implement
 
   #formatChanged(): void {
     const rendition = this.#attached!;
-    if (rendition.hasVideo) this.#liveMetadata = rendition.metadata;
+    if (rendition.hasVideo) this.#lastVideo = videoOf(rendition);
     else this.#send(this.#splicer.lost(tickMs()));
     this.#tick();
   }
@@ -284,11 +285,10 @@ export class ContinuousRendition extends EventEmitter<RenditionEvents> implement
     const isNeeded = mode !== 'live' && !clip;
     if (!isNeeded && nowMs - this.#checkedMs < CLIP_CHECK_MS) return;
     this.#checkedMs = nowMs;
-    const live = mode === 'live' ? this.#attached?.metadata : undefined;
-    if (live) this.#liveMetadata = live;
+    if (mode === 'live' && this.#attached) this.#lastVideo = videoOf(this.#attached);
     // Before the first frame of a publisher the size of its frames is not known yet.
     const canGuess = isNeeded && this.#since !== undefined;
-    this.#preparation.check(this.#liveMetadata, rate, canGuess, nowMs);
+    this.#preparation.check(this.#lastVideo, rate, canGuess, nowMs);
   }
 
   #send(tags: readonly FlvTag[]): void {
@@ -332,6 +332,12 @@ export class ContinuousRendition extends EventEmitter<RenditionEvents> implement
     this.changes.emit('change');
   }
 }
+
+const videoOf = ({ metadata, encoderOutput, videoHeader }: Rendition): LiveVideo => ({
+  metadata,
+  encoderOutput,
+  videoHeader,
+});
 
 /** FLV's number of H.264. */
 const AVC_CODEC_ID = 7;

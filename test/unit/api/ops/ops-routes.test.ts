@@ -153,6 +153,7 @@ t.test('/metrics', async (t) => {
   t.strictSame(await read('gateway_transponders'), [
     '{state="connecting"} 0',
     '{state="pushing"} 0',
+    '{state="standby"} 0',
     '{state="retrying"} 0',
   ]);
   registry.publish('cam', publisher);
@@ -164,6 +165,7 @@ t.test('/metrics', async (t) => {
   t.strictSame(await read('gateway_transponders'), [
     '{state="connecting"} 1',
     '{state="pushing"} 1',
+    '{state="standby"} 0',
     '{state="retrying"} 0',
   ]);
   control.change({ ...view, status: 'pushing', bytesSent: 500 });

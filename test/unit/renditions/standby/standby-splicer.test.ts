@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { parameterSets } from '../../../../src/media/codecs/avc-in-band.ts';
+import { readSequenceHeader } from '../../../../src/media/codecs/avc-nal.ts';
 import { avcFrame, avcSequenceHeader } from '../../../../src/media/codecs/avc.ts';
 import { TAG_AUDIO, TAG_VIDEO, type FlvTag } from '../../../../src/media/containers/flv-tag.ts';
 import { AAC_FORMAT } from '../../../../src/renditions/audio-format.ts';
@@ -201,7 +201,7 @@ t.test('live, freeze, standby, live: of another publisher with another clock', a
   t.strictSame(stage.shown, ['live', 'frozen', 'clip', 'live']);
   t.strictSame(broken(stage, TWO_FRAMES_MS), []);
   const back = stage.frames.find(({ data, timestamp }) => data.at(-1) === LIVE && timestamp > stage.frames[0]!.timestamp + 3000)!;
-  t.ok(back.data.includes(parameterSets(LIVE_HEADER)[0]!), 'the parameter sets are in the key frame too');
+  t.ok(back.data.includes(readSequenceHeader(LIVE_HEADER).sps[0]!), 'the parameter sets are in the key frame too');
   const seconds = (stage.frames.at(-1)!.timestamp - stage.frames[0]!.timestamp) / 1000;
   t.ok(Math.abs(seconds - 7) < 0.2, `7 s of real time are 7 s of media: ${seconds}`);
 });
