@@ -103,6 +103,9 @@ const PUSH: readonly Operation[] = [
       'SOUND_FILE_INVALID',
       'STREAM_NOT_FOUND',
       'SOUND_FILE_NOT_FOUND',
+      'STANDBY_FILE_NOT_FOUND',
+      'STANDBY_FILE_INVALID',
+      'NOT_IMPLEMENTED',
       'TRANSPONDER_EXISTS',
       'STREAM_STOPPED',
       'PUBLISHER_LOST',
@@ -170,7 +173,7 @@ const PUSH: readonly Operation[] = [
     tag: 'Push',
     summary: 'Switch a push to standby by hand or back, and change its standby picture',
     body: { schema: 'StandbySwitch', required: true },
-    errors: [...BODY, ...NOT_FOUND],
+    errors: [...BODY, ...NOT_FOUND, 'STANDBY_FILE_NOT_FOUND', 'STANDBY_FILE_INVALID'],
   },
 ];
 

@@ -8,8 +8,8 @@ const SHORTEST_INTERVAL_MS = 1000 / USUAL_RATES.at(-1)!;
 export const DEFAULT_RATE = 30;
 /** The share of one interval in the mean. */
 const WEIGHT = 1 / 32;
-/** A longer interval is an interruption and says nothing about the rate. Milliseconds. */
-const INTERRUPTION_MS = 1500;
+/** A longer interval counts as this number of mean ones: it may be an interruption, which says nothing about the rate. */
+const MOST_MEANS = 2;
 /** The shortest and the longest time without a frame after which video counts as absent, in milliseconds. */
 const ABSENT_AFTER_MS = 500;
 const ABSENT_AFTER_AT_MOST_MS = 3000;
@@ -30,9 +30,9 @@ export class FrameRate {
     this.#lastMs = timestamp;
     if (interval <= 0) return;
     this.#longest.add(-Math.min(interval, ABSENT_AFTER_AT_MOST_MS), nowMs);
-    if (interval > INTERRUPTION_MS) return;
     // The first intervals count more, so that the rate is known within a second.
-    this.#meanMs += (interval - this.#meanMs) * Math.max(WEIGHT, 1 / ++this.#frames);
+    const weight = Math.max(WEIGHT, 1 / ++this.#frames);
+    this.#meanMs += (Math.min(interval, MOST_MEANS * this.#meanMs) - this.#meanMs) * weight;
   }
 
   /** Another stream follows, with timestamps of its own. */

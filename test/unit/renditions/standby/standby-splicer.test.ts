@@ -103,7 +103,7 @@ class Stage {
 
   /** Frames that were not sent are gone. */
   resumeVideo(): void {
-    this.#nextVideo = this.nowMs - this.#originMs;
+    this.#nextVideo = Math.max(this.#nextVideo, this.nowMs - this.#originMs);
     this.video = true;
     this.#wantsKeyFrame = false;
   }
@@ -149,6 +149,10 @@ class Stage {
   }
 }
 
+const isLive = (tag: FlvTag | undefined): boolean => tag?.data.at(-1) === LIVE;
+/** After this time live video counts as absent at the latest; and the time until that is found. */
+const LONGEST_PAUSE_MS = 3000 + 100;
+
 /** The rules that hold at all times. @returns what is broken */
 function broken(stage: Stage, maxGapMs: number): string[] {
   const found: string[] = [];
@@ -156,7 +160,9 @@ function broken(stage: Stage, maxGapMs: number): string[] {
   frames.forEach(({ timestamp }, index) => {
     const gap = timestamp - (frames[index - 1]?.timestamp ?? timestamp - 1);
     if (gap <= 0) found.push(`frame ${index} at ${timestamp} goes back by ${-gap}`);
-    if (gap > maxGapMs) found.push(`gap of ${gap} before frame ${index} at ${timestamp}`);
+    // Live video that pauses for a moment is sent as it is.
+    const isPause = isLive(frames[index - 1]) && isLive(frames[index]) && gap <= LONGEST_PAUSE_MS;
+    if (gap > maxGapMs && !isPause) found.push(`gap of ${gap} before frame ${index} at ${timestamp}`);
   });
   sounds.forEach(({ timestamp }, index) => {
     if (index === 0) return;
@@ -380,7 +386,7 @@ t.test('whatever happens, time goes forward, gaps are short, and headers precede
   };
   fc.assert(
     fc.property(fc.array(action, { minLength: 1, maxLength: 12 }), fc.constantFrom(0, 300, 2000), (actions, freezeMs) => {
-      const found = broken(run(actions, freezeMs), 500 + TWO_FRAMES_MS);
+      const found = broken(run(actions, freezeMs), TWO_FRAMES_MS);
       if (found.length > 0) throw new Error(found.slice(0, 5).join('; '));
     }),
     { numRuns: 300 },
