@@ -1,8 +1,15 @@
 import { avcFrame, avcSequenceHeader } from '../../src/media/codecs/avc.ts';
-import type { StandbyClip, StandbyClipSource, StandbyFormat, StandbyPicture } from '../../src/renditions/standby/standby-clip.ts';
+import type {
+  StandbyClip,
+  StandbyClipSource,
+  StandbyFormat,
+  StandbyPicture,
+} from '../../src/renditions/standby/standby-clip.ts';
 
 /** Sequence header of the fake clips. */
-export const CLIP_HEADER = avcSequenceHeader(Buffer.of(0x67, 0x42, 0xc0, 40, 0xda), [Buffer.of(0x68, 0xce, 0x3c, 0x80)]);
+export const CLIP_HEADER = avcSequenceHeader(Buffer.of(0x67, 0x42, 0xc0, 40, 0xda), [
+  Buffer.of(0x68, 0xce, 0x3c, 0x80),
+]);
 /** The last byte of each frame of a fake clip. */
 export const CLIP_MARK = 0x77;
 

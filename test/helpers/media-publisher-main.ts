@@ -19,7 +19,13 @@ const FU_A = 28;
 const VIDEO_CLOCK = 90_000;
 const AUDIO_CLOCK = 48_000;
 
-const { httpUrl, stream, video: videoFile, audio: audioFile, fps } = JSON.parse(process.argv[2]!) as MediaPublisherOptions;
+const {
+  httpUrl,
+  stream,
+  video: videoFile,
+  audio: audioFile,
+  fps,
+} = JSON.parse(process.argv[2]!) as MediaPublisherOptions;
 const sends = { video: true, audio: true };
 process.on('message', (change: Partial<typeof sends>) => Object.assign(sends, change));
 process.on('disconnect', () => process.exit());

@@ -61,7 +61,10 @@ export class MediaPublisher {
  *
  * @param size for example `640x360`
  */
-export async function createMedia(size: string, fps = 30): Promise<{ video: string; audio: string; remove(): Promise<void> }> {
+export async function createMedia(
+  size: string,
+  fps = 30,
+): Promise<{ video: string; audio: string; remove(): Promise<void> }> {
   const folder = await mkdtemp(join(tmpdir(), 'media-'));
   const video = join(folder, 'video.flv');
   const audio = join(folder, 'audio.ogg');

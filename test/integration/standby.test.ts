@@ -29,8 +29,17 @@ t.teardown(async () => {
   await nginx.stop();
 });
 
-const publish = (stream: string, { video, audio }: { video?: string; audio?: string } = landscape): Promise<MediaPublisher> =>
-  MediaPublisher.start({ httpUrl: gateway.httpUrl, stream, fps: FPS, ...(video && { video }), ...(audio && { audio }) });
+const publish = (
+  stream: string,
+  { video, audio }: { video?: string; audio?: string } = landscape,
+): Promise<MediaPublisher> =>
+  MediaPublisher.start({
+    httpUrl: gateway.httpUrl,
+    stream,
+    fps: FPS,
+    ...(video && { video }),
+    ...(audio && { audio }),
+  });
 
 const kindOf = (frames: readonly Frame[]): string => {
   const values = frames.map(({ brightness }) => brightness);

@@ -24,7 +24,10 @@ const picture = {
     .regex(/^#[\da-fA-F]{6}$/, must('a colour such as "#202020"'))
     .exactOptional(),
   text: z
-    .union([z.literal(''), text('a string', 200)], must('a string of at most 200 characters, without control characters'))
+    .union(
+      [z.literal(''), text('a string', 200)],
+      must('a string of at most 200 characters, without control characters'),
+    )
     .exactOptional()
     .meta({ description: 'Drawn on the picture. Empty: no text.' }),
 } satisfies Record<keyof PictureChange, z.ZodType>;
@@ -46,7 +49,13 @@ export type StandbyInput = z.output<typeof StandbySchema>;
 export const StandbySchema = z.preprocess(
   toBoolean,
   z.union([z.boolean(), object], {
-    error: ({ input, errors }: { input?: unknown; errors?: readonly (readonly { path: PropertyKey[]; message: string }[])[] }) =>
+    error: ({
+      input,
+      errors,
+    }: {
+      input?: unknown;
+      errors?: readonly (readonly { path: PropertyKey[]; message: string }[])[];
+    }) =>
       typeof input === 'object' && !Array.isArray(input)
         ? `is wrong: ${(errors?.at(-1) ?? []).map(({ path, message }) => `${path.join('.')} ${message}`).join(', ')}`
         : 'must be true, false, or an object such as {"text": "Back soon"}',

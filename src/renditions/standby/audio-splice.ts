@@ -21,7 +21,11 @@ export class AudioSplice {
   #liveAtMs: number;
 
   /** @param nowMs live audio may take some time to begin */
-  constructor({ frameMs, silence }: Pick<AudioFormat, 'frameMs' | 'silence'>, emit: (tag: FlvTag) => void, nowMs: number) {
+  constructor(
+    { frameMs, silence }: Pick<AudioFormat, 'frameMs' | 'silence'>,
+    emit: (tag: FlvTag) => void,
+    nowMs: number,
+  ) {
     this.#frameMs = frameMs;
     this.#silent = { type: TAG_AUDIO, timestamp: -1, data: silence, keyFrame: false, sequenceHeader: false };
     this.#emit = emit;

@@ -266,7 +266,10 @@ export class ContinuousRendition extends EventEmitter<RenditionEvents> implement
     const seconds = this.#options.holdMs / 1000;
     this.emit(
       'failed',
-      new GatewayError('PUBLISHER_LOST', `There was no publisher for ${seconds} s (standby.holdMs), so the push has ended.`),
+      new GatewayError(
+        'PUBLISHER_LOST',
+        `There was no publisher for ${seconds} s (standby.holdMs), so the push has ended.`,
+      ),
     );
   }
 

@@ -2,7 +2,14 @@ import { withParameterSets } from '../../media/codecs/avc-in-band.ts';
 import { TAG_VIDEO, type FlvTag } from '../../media/containers/flv-tag.ts';
 import { FrameRate } from './frame-rate.ts';
 import type { FreezeFrames, StandbyClip } from './standby-clip.ts';
-import { INITIAL_VIDEO, stepVideo, type VideoEffect, type VideoEvent, type VideoMode, type VideoState } from './video-mode.ts';
+import {
+  INITIAL_VIDEO,
+  stepVideo,
+  type VideoEffect,
+  type VideoEvent,
+  type VideoMode,
+  type VideoState,
+} from './video-mode.ts';
 
 /** The longest hole that is filled with frames: a longer one means that the gateway stood still. Milliseconds. */
 const MAX_HOLE_MS = 10_000;

@@ -104,7 +104,16 @@ t.test('the life of a push: one event for each change of its status', async (t) 
   change({ ...push, ...failure, status: 'ended', endedAt: new Date(1).toISOString() });
   t.strictSame(
     events.map(({ type }) => type),
-    ['push.connecting', 'push.pushing', 'push.standby', 'push.pushing', 'push.retrying', 'push.connecting', 'push.pushing', 'push.ended'],
+    [
+      'push.connecting',
+      'push.pushing',
+      'push.standby',
+      'push.pushing',
+      'push.retrying',
+      'push.connecting',
+      'push.pushing',
+      'push.ended',
+    ],
   );
   t.match(events[2], { data: { since: '1970-01-01T00:00:00.002Z', why: 'video' } });
   t.match(events[4], {

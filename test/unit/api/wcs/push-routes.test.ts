@@ -451,7 +451,17 @@ t.test('no body makes the gateway fail', async () => {
       .dictionary(field, fc.oneof(fc.jsonValue(), fc.dictionary(field, fc.jsonValue())))
       .map((value) => JSON.stringify(value)),
   );
-  const method = fc.constantFrom('startup', 'find', 'find_all', 'terminate', 'mute', 'unmute', 'sound_on', 'sound_off', 'standby');
+  const method = fc.constantFrom(
+    'startup',
+    'find',
+    'find_all',
+    'terminate',
+    'mute',
+    'unmute',
+    'sound_on',
+    'sound_off',
+    'standby',
+  );
   await fc.assert(
     fc.asyncProperty(method, body, async (name, payload) => {
       const { statusCode } = await postText(name, payload);
@@ -477,8 +487,14 @@ t.test('standby of a request: the settings supply what it leaves open', async (t
     [true, defaults],
     ['true', defaults],
     [{}, defaults],
-    [{ freezeMs: '0', holdMs: 0, startWithStandby: 'true' }, { ...defaults, freezeMs: 0, holdMs: 0, startWithStandby: true }],
-    [{ source: 'video', file: 'a.mp4', text: null }, { ...defaults, source: 'video', file: 'a.mp4' }],
+    [
+      { freezeMs: '0', holdMs: 0, startWithStandby: 'true' },
+      { ...defaults, freezeMs: 0, holdMs: 0, startWithStandby: true },
+    ],
+    [
+      { source: 'video', file: 'a.mp4', text: null },
+      { ...defaults, source: 'video', file: 'a.mp4' },
+    ],
   ] as const) {
     const answer = await post('startup', { ...START, standby });
     t.equal(answer.statusCode, 200, answer.body);

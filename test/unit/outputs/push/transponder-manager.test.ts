@@ -467,7 +467,11 @@ class TakingPusher extends SilentPusher {
 t.test('a push with standby outlives its stream, and others do not', async (t) => {
   const { registry, encoders, manager } = await setUp(t, { maxPerStream: 2 }, undefined, () => new TakingPusher());
   const stream = registry.publish('show', publisher('p', 'h264'));
-  const { mediaSessionId } = await manager.start({ streamName: 'show', rtmpUrl: 'rtmp://127.0.0.1/a', standby: STANDBY });
+  const { mediaSessionId } = await manager.start({
+    streamName: 'show',
+    rtmpUrl: 'rtmp://127.0.0.1/a',
+    standby: STANDBY,
+  });
   await manager.start({ streamName: 'show', rtmpUrl: 'rtmp://127.0.0.1/b' });
   registry.end(stream, new GatewayError('STREAM_STOPPED', 'stopped'));
   t.strictSame(
@@ -479,7 +483,11 @@ t.test('a push with standby outlives its stream, and others do not', async (t) =
   t.match(view, { standby: { reason: 'publisher', picture: 'color' }, width: 1280, height: 720, reason: '' });
   t.equal(view!.publisherAway!.until, undefined);
   await t.rejects(
-    manager.start({ streamName: 'show', rtmpUrl: 'rtmp://127.0.0.1/a', standby: { ...STANDBY, startWithStandby: true } }),
+    manager.start({
+      streamName: 'show',
+      rtmpUrl: 'rtmp://127.0.0.1/a',
+      standby: { ...STANDBY, startWithStandby: true },
+    }),
     { code: 'TRANSPONDER_EXISTS' },
   );
   registry.publish('show', publisher('q', 'h264'));
@@ -530,10 +538,9 @@ t.test('standby by default, not wanted, not possible', async (t) => {
 
   const ffmpeg = await setUp(t, { standby: undefined } as unknown as Partial<TransponderManagerOptions>);
   ffmpeg.registry.publish('show', publisher('p', 'h264'));
-  await t.rejects(
-    ffmpeg.manager.start({ streamName: 'show', rtmpUrl: 'rtmp://127.0.0.1/live', standby: STANDBY }),
-    { code: 'NOT_IMPLEMENTED' },
-  );
+  await t.rejects(ffmpeg.manager.start({ streamName: 'show', rtmpUrl: 'rtmp://127.0.0.1/live', standby: STANDBY }), {
+    code: 'NOT_IMPLEMENTED',
+  });
 });
 
 t.test('standby by hand', async (t) => {

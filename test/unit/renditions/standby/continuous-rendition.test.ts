@@ -111,7 +111,10 @@ t.test('follows the stream of its name from publisher to publisher', async (t) =
   const changes: unknown[] = [];
   rendition.changes.on('change', () => changes.push(rendition.standby?.picture));
   await waitFor('a clip', () => stage.clips.orders.length > 0);
-  t.match(stage.clips.orders[0], { picture: COLOR, format: { width: 1920, height: 1080, fps: 50, keyFrameIntervalMs: 1000 } });
+  t.match(stage.clips.orders[0], {
+    picture: COLOR,
+    format: { width: 1920, height: 1080, fps: 50, keyFrameIntervalMs: 1000 },
+  });
 
   stage.registry.end(first.stream, done);
   t.ok(rendition.absence?.since);
@@ -140,7 +143,10 @@ t.test('follows the stream of its name from publisher to publisher', async (t) =
     'on the same clock',
   );
   const times = stage.tags.filter(({ type }) => type === TAG_VIDEO).map(({ timestamp }) => timestamp);
-  t.strictSame(times, [...times].sort((a, b) => a - b));
+  t.strictSame(
+    times,
+    [...times].sort((a, b) => a - b),
+  );
   const gaps = stage.tags
     .filter(({ type }) => type === TAG_AUDIO)
     .map(({ timestamp }, index, all) => timestamp - (all[index - 1]?.timestamp ?? timestamp - 21));
@@ -170,6 +176,16 @@ t.test('a camera that stops', async (t) => {
   await waitFor('its report', () => rendition.standby !== undefined);
   t.match(rendition.standby, { reason: 'video', picture: 'color' });
   t.equal(rendition.absence, undefined);
+});
+
+t.test('a publisher without a camera', async (t) => {
+  const stage = await setUp(t);
+  stage.registry.publish('show', fakePublisher({ audio: new FakeSubscription() }));
+  const rendition = await stage.start();
+  t.ok(rendition.hasVideo);
+  await waitFor('the clip', () => stage.marks().at(-1) === CLIP_MARK);
+  await waitFor('its report', () => rendition.standby !== undefined);
+  t.match(rendition.standby, { reason: 'video', picture: 'color' });
 });
 
 t.test('begins before anybody publishes', async (t) => {
