@@ -77,7 +77,7 @@ await t.test('live, freeze, standby, live: the publisher is killed, and another 
   const { mediaSessionId } = await gateway.startPush({
     streamName: 'killed',
     rtmpUrl: nginx.rtmpUrl,
-    standby: { freezeMs: 1500, text: 'Back soon' },
+    standby: { freezeMs: 3000, text: 'Back soon' },
   });
   const file = recordingOf(nginx, 'rtmp_killed');
   await recorded(file, 4000);
