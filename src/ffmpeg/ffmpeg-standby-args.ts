@@ -112,7 +112,9 @@ function filters(input: StandbyInput, output: StandbyOutput): string[] {
   const { width, height, fps, encoderFps, frames, colours } = output;
   const background = output.background.replace('#', '0x');
   const size = `${width}:${height}`;
-  const fit = `scale=${size}:force_original_aspect_ratio=decrease:force_divisible_by=2`;
+  // Even sides, of which none becomes 0. `dar` is the aspect ratio with that of the pixels.
+  const even = (pixels: string): string => `max(2\\,2*trunc(${pixels}/2+0.001))`;
+  const fit = `scale=w=${even(`min(${width}\\,${height}*dar)`)}:h=${even(`min(${height}\\,${width}/dar)`)}`;
   const pad = `pad=${size}:(ow-iw)/2:(oh-ih)/2:color=${background}`;
   const range = colours.fullRange ? 'pc' : 'tv';
   const finish = [
@@ -128,7 +130,8 @@ function filters(input: StandbyInput, output: StandbyOutput): string[] {
       return [`scale=${size}:flags=neighbor`, ...finish, ...hold];
     case 'image': {
       // What is transparent shows the background. In RGB, where its colour is exact.
-      const flatten = `format=rgba,split[image][under];[under]drawbox=color=${background}:t=fill:replace=1[plain];[plain][image]overlay=format=rgb`;
+      const [r, g, b] = Buffer.from(output.background.slice(1), 'hex');
+      const flatten = `format=rgba,split[image][copy];[copy]lutrgb=r=${r}:g=${g}:b=${b}:a=255[under];[under][image]overlay=format=rgb`;
       return [fit, flatten, 'format=rgb24', pad, ...finish, ...hold];
     }
     case 'video':

@@ -37,7 +37,21 @@ async function pixels({ header, frames, format }: StandbyClip): Promise<(x: numb
     ...tags,
   ]);
   const rgb = await ffmpeg(
-    ['-f', 'flv', '-i', '-', '-fps_mode', 'passthrough', '-f', 'rawvideo', '-pix_fmt', 'rgb24', '-'],
+    [
+      '-f',
+      'flv',
+      '-i',
+      '-',
+      '-fps_mode',
+      'passthrough',
+      '-enc_time_base',
+      '1:1000',
+      '-f',
+      'rawvideo',
+      '-pix_fmt',
+      'rgb24',
+      '-',
+    ],
     file,
   );
   const start = rgb.length - format.width * format.height * 3;
@@ -112,8 +126,8 @@ t.test('an image is fitted into the frame; its borders and what is transparent h
 });
 
 t.test('extreme images', async (t) => {
-  await make('line.png', 'color=red:s=6000x1', '-frames:v', '1');
-  await make('dot.png', 'color=red:s=1x1', '-frames:v', '1');
+  await make('line.png', 'color=red:s=6000x2', '-vf', 'format=rgb24,crop=6000:1', '-frames:v', '1');
+  await make('dot.png', 'color=red:s=2x2', '-vf', 'format=rgb24,crop=1:1', '-frames:v', '1');
   for (const file of ['line.png', 'dot.png'])
     t.equal((await clips.clip({ source: 'image', file }, SMALL)).frames.length, 10, file);
 });
@@ -133,6 +147,12 @@ t.test('a video is repeated', async (t) => {
     await loops(t, clip);
     isColor(t, (await pixels(clip))(10, 90), [0, 0, 0], 'border');
   }
+});
+
+t.test('pixels that are not square', async (t) => {
+  await make('wide.mp4', 'color=red:s=144x144:r=10:d=1', '-vf', 'setsar=16/9', '-c:v', 'mpeg4');
+  const at = await pixels(await clips.clip({ source: 'video', file: 'wide.mp4' }, SMALL));
+  isColor(t, at(4, 4), [254, 0, 0], 'fills the frame');
 });
 
 t.test('at most a minute of a video is used, and one frame is enough', async (t) => {
