@@ -30,7 +30,10 @@ export interface StandbyOutput {
   /** Pixels, even. */
   readonly width: number;
   readonly height: number;
+  /** Frames of a second of video. */
   readonly fps: number;
+  /** What the encoder is told, for its parameter sets and the size of frames. */
+  readonly encoderFps: number;
   /** Frames between key frames. */
   readonly group: number;
   /** Frames of a video at most, and of everything else exactly. */
@@ -51,8 +54,8 @@ export const TEXT_FONT = 'Sans';
 /** ITU-T H.273. */
 const BT709 = 1;
 const BT2020 = 9;
-/** The output of `-fs` is cut after this number of bytes, so the muxer ends one packet later. */
-const STILL_QUALITY = '21';
+/** Constant quality: a frame that does not change costs almost nothing. */
+const QUALITY = '21';
 
 /**
  * A clip as H.264 in FLV: the first frame is a key frame, and there are no B-frames.
@@ -66,7 +69,7 @@ export function toStandbyClip(input: StandbyInput, output: StandbyOutput, maxPix
     : [
         ...['-c:v', 'libx264', '-preset', 'veryfast', '-profile:v', 'baseline', '-pix_fmt', 'yuv420p'],
         ...['-bf', '0', '-refs', '1', '-sc_threshold', '0', '-g', String(group), '-keyint_min', String(group)],
-        ...['-crf', STILL_QUALITY, '-maxrate', `${bitrate}k`, '-bufsize', `${bitrate}k`],
+        ...['-crf', QUALITY, '-maxrate', `${bitrate}k`, '-bufsize', `${bitrate}k`],
       ];
   return {
     ...inputOf(input, output, maxPixels),
@@ -82,11 +85,11 @@ export function toStandbyClip(input: StandbyInput, output: StandbyOutput, maxPix
 
 function inputOf(
   input: StandbyInput,
-  { fps, frames }: StandbyOutput,
+  { fps, encoderFps, frames }: StandbyOutput,
   maxPixels: number,
 ): Pick<FfmpegCommandLine, 'inputOptions' | 'input'> {
   const decoder = ['-threads', '1', '-max_pixels', String(maxPixels)];
-  const rate = ['-framerate', String(fps)];
+  const rate = ['-framerate', String(encoderFps)];
   switch (input.kind) {
     case 'color': {
       const pixel = ['-f', 'rawvideo', '-pixel_format', 'rgb24', '-video_size', '1x1'];
@@ -106,10 +109,12 @@ function inputOf(
 }
 
 function filters(input: StandbyInput, output: StandbyOutput): string[] {
-  const { width, height, fps, frames, colours } = output;
+  const { width, height, fps, encoderFps, frames, colours } = output;
   const background = output.background.replace('#', '0x');
   const size = `${width}:${height}`;
-  const fit = `scale=${size}:force_original_aspect_ratio=decrease:force_divisible_by=2`;
+  // Even sides, of which none becomes 0. `dar` is the aspect ratio with that of the pixels.
+  const even = (pixels: string): string => `max(2\\,2*trunc(${pixels}/2+0.001))`;
+  const fit = `scale=w=${even(`min(${width}\\,${height}*dar)`)}:h=${even(`min(${height}\\,${width}/dar)`)}`;
   const pad = `pad=${size}:(ow-iw)/2:(oh-ih)/2:color=${background}`;
   const range = colours.fullRange ? 'pc' : 'tv';
   const finish = [
@@ -125,13 +130,15 @@ function filters(input: StandbyInput, output: StandbyOutput): string[] {
       return [`scale=${size}:flags=neighbor`, ...finish, ...hold];
     case 'image': {
       // What is transparent shows the background. In RGB, where its colour is exact.
-      const flatten = `format=rgba,split[image][under];[under]drawbox=color=${background}:t=fill:replace=1[plain];[plain][image]overlay=format=rgb`;
+      const [r, g, b] = Buffer.from(output.background.slice(1), 'hex');
+      const flatten = `format=rgba,split[image][copy];[copy]lutrgb=r=${r}:g=${g}:b=${b}:a=255[under];[under][image]overlay=format=rgb`;
       return [fit, flatten, 'format=rgb24', pad, ...finish, ...hold];
     }
     case 'video':
       // In RGB only if the colour needs it. One more frame for a video that has just one; see `framesOf`.
       return [
         `fps=${fps}`,
+        ...(encoderFps === fps ? [] : [`setpts=N/(${encoderFps}*TB)`, `fps=${encoderFps}`]),
         fit,
         ...(isGrey(output.background) ? [] : ['format=rgb24']),
         pad,

@@ -1,8 +1,9 @@
 import t from 'tap';
 import { BitReader, BitWriter } from '../../src/media/bits.ts';
-import { avcSequenceHeader, parseSpsSyntax } from '../../src/media/codecs/avc.ts';
+import { avcFrame, avcSequenceHeader, parseSpsSyntax } from '../../src/media/codecs/avc.ts';
 import {
   addEmulationPrevention,
+  nalUnitsOf,
   readSequenceHeader,
   removeEmulationPrevention,
 } from '../../src/media/codecs/avc-nal.ts';
@@ -148,10 +149,45 @@ function withPictureOrder1(sps: Buffer): Buffer {
   writer.unsignedGolomb(reader.unsignedGolomb()).unsignedGolomb(reader.unsignedGolomb());
   if (reader.unsignedGolomb() !== 2) throw new Error('the picture order is not of type 2');
   writer.unsignedGolomb(1).bits(1, 1).signedGolomb(0).signedGolomb(0).unsignedGolomb(1).signedGolomb(2);
+  copyRest(reader, writer);
+  return addEmulationPrevention(writer.toBuffer());
+}
+
+t.test('after a frame that nothing refers to, the reference frame before it is repeated', async (t) => {
+  const x264 = ['-profile:v', 'baseline', ...ZERO_LATENCY, '-x264-params', 'sliced-threads=0'];
+  const { header, frames } = await encode('320x240', x264);
+  const live = [...frames.slice(0, 25).map(({ data }) => data), withoutReference(frames[25]!.data)];
+  const hashes = await decode(header, live);
+  const frozen = freezeFrames(header, { ...frames[25]!, data: live[25]! })!;
+  const sent = [...live, ...Array.from({ length: 40 }, () => frozen.next()), frames[40]!.data];
+  t.ok(frames[40]!.keyFrame);
+  const decoded = await decode(header, sent);
+  t.strictSame(decoded.slice(0, 26), hashes);
+  t.strictSame(decoded.slice(26, 66), Array<string>(40).fill(hashes[24]!));
+  t.equal(decoded.length, 67);
+});
+
+/** Sets nal_ref_idc to 0, and removes the reference marking from the slice header of this encoder. */
+function withoutReference(body: Buffer): Buffer {
+  const slice = nalUnitsOf(body)[0]!;
+  const bytes = removeEmulationPrevention(slice.subarray(1));
+  const reader = new BitReader(bytes);
+  const writer = new BitWriter().unsignedGolomb(reader.unsignedGolomb()).unsignedGolomb(reader.unsignedGolomb());
+  writer.unsignedGolomb(reader.unsignedGolomb()).bits(4, reader.bits(4));
+  const override = reader.bit();
+  writer.bits(1, override);
+  if (override) writer.unsignedGolomb(reader.unsignedGolomb());
+  writer.bits(1, reader.bit());
+  if (reader.bit() !== 0) throw new Error('the frame marks references');
+  copyRest(reader, writer);
+  return avcFrame([[Buffer.of(slice[0]! & 0x1f), addEmulationPrevention(writer.toBuffer())]], false);
+}
+
+function copyRest(reader: BitReader, writer: BitWriter): void {
   try {
     for (;;) writer.bits(1, reader.bit());
   } catch {
-    return addEmulationPrevention(writer.toBuffer());
+    // The end.
   }
 }
 

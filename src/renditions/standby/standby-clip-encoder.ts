@@ -110,12 +110,13 @@ function outputOf(
 ): StandbyOutput {
   const { width, height, encoder } = format;
   const sps = encoder?.header && readSequenceHeader(encoder.header).sps[0];
-  const fps = encoder ? (encoder.output.fps ?? (sps && parseSps(sps)?.frameRate) ?? format.fps) : format.fps;
+  const fps = encoder?.output.fps ?? format.fps;
   const group = groupOf(format);
   return {
     width,
     height,
     fps,
+    encoderFps: (sps && parseSps(sps)?.frameRate) ?? fps,
     group,
     frames: input.kind === 'video' ? Math.ceil(MAX_VIDEO_SECONDS * fps) : group,
     background,

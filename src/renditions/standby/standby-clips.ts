@@ -80,6 +80,9 @@ export class StandbyClips implements StandbyClipSource {
 
   async #open(picture: StandbyPicture): Promise<{ source: ClipPicture; version: string }> {
     const background = picture.color ?? DEFAULT_COLOR;
+    // It becomes a part of ffmpeg's filters.
+    if (!/^#[\da-f]{6}$/i.test(background))
+      throw new GatewayError('INVALID_REQUEST', 'color must be six hexadecimal digits after #, such as "#1a2b3c".');
     const { text } = picture;
     if (picture.source === 'color')
       return {
@@ -148,9 +151,10 @@ function validFormat(format: StandbyFormat): StandbyFormat {
   return { ...format, width: even(format.width), height: even(format.height), fps };
 }
 
-function keyOf(picture: StandbyPicture, version: string, { encoder, ...format }: StandbyFormat): string {
+function keyOf(picture: StandbyPicture, version: string, format: StandbyFormat): string {
   const { source, color = DEFAULT_COLOR, text = '' } = picture;
-  const header = encoder?.header?.toString('hex');
-  const fields = [source, version, color, text, format, encoder?.output, header];
+  const { width, height, fps, keyFrameIntervalMs, encoder } = format;
+  const sizes = [width, height, fps, keyFrameIntervalMs];
+  const fields = [source, version, color, text, sizes, encoder?.output, encoder?.header?.toString('hex')];
   return createHash('sha256').update(JSON.stringify(fields)).digest('hex');
 }
