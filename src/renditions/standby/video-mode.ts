@@ -80,7 +80,8 @@ export function stepVideo(
     }
     case 'clip-gone': {
       const gone = { ...state, clipReady: false };
-      return { state: mode === 'standby' ? { ...gone, mode: 'idle', due: true } : gone };
+      const isShown = mode === 'standby' || (mode === 'freeze' && state.due);
+      return { state: isShown ? { ...gone, mode: 'idle', due: true } : gone };
     }
     case 'hold':
       if (held) return { state };

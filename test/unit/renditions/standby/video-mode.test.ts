@@ -68,6 +68,7 @@ const ROWS: readonly Row[] = [
   ['freeze: clip ready early', state('freeze'), { type: 'clip-ready' }, state('freeze', ready)],
   ['freeze: clip ready late', state('freeze', due), { type: 'clip-ready' }, state('standby', ready), 'start-clip'],
   ['freeze: clip gone', state('freeze', ready), { type: 'clip-gone' }, state('freeze')],
+  ['freeze: clip gone that was waited for', state('freeze', due), { type: 'clip-gone' }, state('idle', due)],
   ['freeze: held', state('freeze', ready), hold(false), state('standby', { ...ready, ...held }), 'start-clip'],
   ['freeze: held, no clip yet', state('freeze'), hold(false), state('freeze', { ...held, ...due })],
   ['freeze: released', state('freeze', held), { type: 'release' }, state('freeze'), 'request-key-frame'],
