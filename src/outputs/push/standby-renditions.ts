@@ -3,6 +3,7 @@ import type { Logger } from '../../observe/logger.ts';
 import type { EncodeProfile } from '../../renditions/encode-profile.ts';
 import type { EncoderPool } from '../../renditions/encoder-pool.ts';
 import { ContinuousRendition } from '../../renditions/standby/continuous-rendition.ts';
+import type { AcquireRendition } from '../../renditions/standby/live-lease.ts';
 import type { StandbyClipSource, StandbyPicture } from '../../renditions/standby/standby-clip.ts';
 import type { MakeFreezeFrames } from '../../renditions/standby/video-splice.ts';
 import type { StreamRegistry } from '../../streams/stream-registry.ts';
@@ -16,6 +17,15 @@ export interface StandbyRenditionsOptions {
   /** Of clips, unless the push has an interval of its own. */
   readonly keyFrameIntervalMs: number;
   readonly logger: Logger;
+}
+
+/** How a push with standby gets its live video. */
+export interface LiveSide {
+  readonly profile: EncodeProfile;
+  /** Default: a rendition in the profile. */
+  readonly acquire?: AcquireRendition;
+  /** Since when the publisher has been away, of a push that goes on after a restart of the gateway. */
+  readonly awaySince?: Date;
 }
 
 /** Makes the renditions of pushes with standby, and changes their pictures. */
@@ -35,17 +45,25 @@ export class StandbyRenditions {
   }
 
   /** @throws {GatewayError} if the live rendition cannot be had */
-  async create(streamName: string, profile: EncodeProfile, standby: StandbyRequest): Promise<ContinuousRendition> {
+  async create(
+    streamName: string,
+    standby: StandbyRequest,
+    { profile, acquire, awaySince }: LiveSide,
+  ): Promise<ContinuousRendition> {
+    const { encoders, logger, ...options } = this.#options;
     const picture = pictureOf(standby);
     const { freezeMs, holdMs } = standby;
     const rendition = await ContinuousRendition.create({
-      ...this.#options,
+      ...options,
       streamName,
       profile,
       freezeMs,
       holdMs,
       ...(picture && { picture }),
-      logger: this.#options.logger.child({ stream: streamName }),
+      ...(awaySince && { awaySince }),
+      acquire: acquire ?? ((stream) => encoders.acquire(stream, profile)),
+      audio: await encoders.audioFormat(profile.audioCodec),
+      logger: logger.child({ stream: streamName }),
     });
     this.#shown.set(rendition, standby);
     return rendition;

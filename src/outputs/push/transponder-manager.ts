@@ -151,7 +151,7 @@ export class TransponderManager implements TransponderControl {
     profile: EncodeProfile,
     request: StandbyRequest,
   ): Promise<{ readonly standby: ContinuousRendition; readonly lease: RenditionLease }> {
-    const standby = await this.#standbyRenditions().create(streamName, profile, request);
+    const standby = await this.#standbyRenditions().create(streamName, request, { profile });
     return { standby, lease: { rendition: standby, release: () => standby.close() } };
   }
 

@@ -7,11 +7,10 @@ import { tickMs } from '../../runtime/tick.ts';
 import type { StreamRegistry } from '../../streams/stream-registry.ts';
 import type { AudioFormat } from '../audio-format.ts';
 import type { EncodeProfile } from '../encode-profile.ts';
-import type { EncoderPool } from '../encoder-pool.ts';
 import { mediaTicker } from '../media-ticker.ts';
 import type { Rendition, RenditionEvents } from '../rendition.ts';
 import { ClipPreparation, type LiveVideo } from './clip-preparation.ts';
-import { LiveLease } from './live-lease.ts';
+import { LiveLease, type AcquireRendition } from './live-lease.ts';
 import type { StandbyClipSource, StandbyPicture } from './standby-clip.ts';
 import { StandbySplicer } from './standby-splicer.ts';
 import { isSameState, type StandbyAbsence, type StandbyState } from './standby-state.ts';
@@ -32,8 +31,12 @@ export interface ContinuousRenditionOptions {
   /** Milliseconds without a publisher after which the rendition fails; 0: never. */
   readonly holdMs: number;
   readonly keyFrameIntervalMs: number;
+  /** Since when there has been no publisher, if that was before: the hold time counts from then. */
+  readonly awaySince?: Date;
   readonly registry: StreamRegistry;
-  readonly encoders: EncoderPool;
+  readonly acquire: AcquireRendition;
+  /** Of the live renditions. */
+  readonly audio: AudioFormat;
   readonly clips: StandbyClipSource;
   readonly freezeFrames: MakeFreezeFrames;
   readonly logger: Logger;
@@ -70,13 +73,15 @@ export class ContinuousRendition extends EventEmitter<RenditionEvents> implement
   #standby: StandbyState | undefined;
   #absence: StandbyAbsence | undefined;
   #holdTimer: NodeJS.Timeout | undefined;
+  /** Nothing is known of a publisher yet. */
+  #isFirst = true;
   #failure: GatewayError | undefined;
   #closing: Promise<void> | undefined;
 
-  private constructor(options: ContinuousRenditionOptions, audio: AudioFormat) {
+  private constructor(options: ContinuousRenditionOptions) {
     super();
     this.setMaxListeners(0);
-    const { streamName, profile, registry, encoders, freezeMs, freezeFrames, picture } = options;
+    const { streamName, registry, acquire, audio, freezeMs, freezeFrames, picture } = options;
     this.#options = options;
     this.audioHeader = audio.header && {
       type: TAG_AUDIO,
@@ -87,7 +92,7 @@ export class ContinuousRendition extends EventEmitter<RenditionEvents> implement
     };
     this.#audioMetadata = audio.metadata;
     this.#hasVideo = picture !== undefined;
-    this.#live = new LiveLease(streamName, profile, registry, encoders);
+    this.#live = new LiveLease(streamName, registry, acquire);
     this.#splicer = new StandbySplicer(
       {
         freezeMs,
@@ -117,8 +122,7 @@ export class ContinuousRendition extends EventEmitter<RenditionEvents> implement
    * @throws {GatewayError} if the live rendition cannot be had
    */
   static async create(options: ContinuousRenditionOptions): Promise<ContinuousRendition> {
-    const audio = await options.encoders.audioFormat(options.profile.audioCodec);
-    const rendition = new ContinuousRendition(options, audio);
+    const rendition = new ContinuousRendition(options);
     try {
       await rendition.#start();
     } catch (error) {
@@ -253,13 +257,23 @@ export class ContinuousRendition extends EventEmitter<RenditionEvents> implement
     if (isAway) this.#send(this.#splicer.lost(tickMs()));
     if (isAway !== (this.#absence !== undefined)) {
       clearTimeout(this.#holdTimer);
-      const { holdMs } = this.#options;
-      const since = new Date();
-      this.#absence = isAway ? { since, ...(holdMs > 0 && { until: new Date(since.getTime() + holdMs) }) } : undefined;
-      if (isAway && holdMs > 0) this.#holdTimer = setTimeout(() => this.#expire(), holdMs);
+      this.#absence = undefined;
+      if (isAway) this.#hold((this.#isFirst && this.#options.awaySince) || new Date());
       this.changes.emit('change');
     }
+    this.#isFirst = false;
     this.#tick();
+  }
+
+  #hold(since: Date): void {
+    const { holdMs } = this.#options;
+    if (holdMs === 0) {
+      this.#absence = { since };
+      return;
+    }
+    const until = new Date(since.getTime() + holdMs);
+    this.#absence = { since, until };
+    this.#holdTimer = setTimeout(() => this.#expire(), Math.max(0, until.getTime() - Date.now()));
   }
 
   #expire(): void {

@@ -2,13 +2,15 @@ import { EventEmitter } from 'node:events';
 import { toGatewayError, type GatewayError } from '../../errors.ts';
 import type { LiveStream } from '../../streams/live-stream.ts';
 import type { StreamRegistry } from '../../streams/stream-registry.ts';
-import type { EncodeProfile } from '../encode-profile.ts';
-import type { EncoderPool, RenditionLease } from '../encoder-pool.ts';
+import type { RenditionLease } from '../encoder-pool.ts';
 import type { Rendition } from '../rendition.ts';
 
 /** A rendition that cannot be had is tried again after this time, doubled up to the cap. Milliseconds. */
 const RETRY_MS = 1000;
 const RETRY_CAP_MS = 30_000;
+
+/** Leases the rendition of a stream; rejects with a {@link GatewayError} if it cannot be had. */
+export type AcquireRendition = (stream: LiveStream) => Promise<RenditionLease>;
 
 export interface LiveLeaseEvents {
   /** A stream of the name is live, and its rendition runs. */
@@ -23,9 +25,8 @@ export interface LiveLeaseEvents {
 /** The live rendition of a stream name, leased while a stream of this name is live. */
 export class LiveLease extends EventEmitter<LiveLeaseEvents> {
   readonly #name: string;
-  readonly #profile: EncodeProfile;
   readonly #registry: StreamRegistry;
-  readonly #encoders: EncoderPool;
+  readonly #lease: AcquireRendition;
   readonly #onStarted = (stream: LiveStream): void => {
     if (stream.name !== this.#name) return;
     this.#follow(stream);
@@ -39,18 +40,17 @@ export class LiveLease extends EventEmitter<LiveLeaseEvents> {
     if (stream) this.#retry(stream, error);
   };
   #stream: LiveStream | undefined;
-  #lease: RenditionLease | undefined;
+  #current: RenditionLease | undefined;
   #retries = 0;
   #retryTimer: NodeJS.Timeout | undefined;
   #releasing: Promise<unknown> = Promise.resolve();
   #closed = false;
 
-  constructor(name: string, profile: EncodeProfile, registry: StreamRegistry, encoders: EncoderPool) {
+  constructor(name: string, registry: StreamRegistry, lease: AcquireRendition) {
     super();
     this.#name = name;
-    this.#profile = profile;
     this.#registry = registry;
-    this.#encoders = encoders;
+    this.#lease = lease;
   }
 
   /**
@@ -102,9 +102,9 @@ export class LiveLease extends EventEmitter<LiveLeaseEvents> {
   }
 
   async #acquire(stream: LiveStream): Promise<void> {
-    const lease = await this.#encoders.acquire(stream, this.#profile);
+    const lease = await this.#lease(stream);
     if (this.#closed || this.#stream !== stream) return void (await lease.release());
-    this.#lease = lease;
+    this.#current = lease;
     lease.rendition.on('failed', this.#onFailed);
     this.emit('attached', lease.rendition);
   }
@@ -119,9 +119,9 @@ export class LiveLease extends EventEmitter<LiveLeaseEvents> {
   }
 
   #release(): void {
-    const lease = this.#lease;
+    const lease = this.#current;
     if (!lease) return;
-    this.#lease = undefined;
+    this.#current = undefined;
     lease.rendition.off('failed', this.#onFailed);
     this.#releasing = Promise.allSettled([this.#releasing, lease.release()]);
     this.emit('detached');

@@ -80,7 +80,8 @@ async function setUp(t: Test, options: Partial<ContinuousRenditionOptions> = {},
         holdMs: 0,
         keyFrameIntervalMs: 1000,
         registry,
-        encoders,
+        acquire: (stream) => encoders.acquire(stream, { audioCodec: 'aac' }),
+        audio: AAC_FORMAT,
         clips,
         freezeFrames: () => ({ next: () => Buffer.of(0x27, 1, 0, 0, 0, FROZEN_MARK) }),
         logger: silentLogger,
@@ -217,6 +218,15 @@ t.test('ends when the hold time is over', async (t) => {
   t.equal(failure!.code, 'PUBLISHER_LOST');
 });
 
+t.test('the hold time goes on after a restart', async (t) => {
+  const awaySince = new Date(Date.now() - 59_900);
+  const stage = await setUp(t, { holdMs: 60_000, awaySince });
+  const rendition = await stage.start();
+  t.equal(rendition.absence!.since, awaySince);
+  const failed = new Promise<GatewayError>((resolve) => rendition.once('failed', resolve));
+  t.equal((await failed).code, 'PUBLISHER_LOST');
+});
+
 t.test('by hand, and with another picture', async (t) => {
   const stage = await setUp(t);
   stage.publish();
@@ -253,7 +263,8 @@ t.test('a live stream that cannot be used, and a clip that cannot be encoded', a
       holdMs: 0,
       keyFrameIntervalMs: 1000,
       registry: stage.registry,
-      encoders: stage.encoders,
+      acquire: (stream) => stage.encoders.acquire(stream, { audioCodec: 'aac' }),
+      audio: AAC_FORMAT,
       clips: stage.clips,
       freezeFrames: () => undefined,
       logger: silentLogger,
