@@ -120,7 +120,7 @@ export class TransponderManager implements TransponderControl {
       const { options } = request;
       const sound =
         options?.action === 'sound_on'
-          ? { clip: await this.#loadSound(options.soundFile, stream, 'ended'), loop: options.loop ?? false }
+          ? { clip: await this.#loadSound(options.soundFile, standby ? undefined : stream, 'ended'), loop: options.loop ?? false }
           : undefined;
       const source = standby
         ? await this.#leaseContinuous(streamName, profile, standby)
