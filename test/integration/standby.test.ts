@@ -29,17 +29,13 @@ t.teardown(async () => {
   await nginx.stop();
 });
 
-const publish = (
-  stream: string,
-  { video, audio }: { video?: string; audio?: string } = landscape,
-): Promise<MediaPublisher> =>
-  MediaPublisher.start({
-    httpUrl: gateway.httpUrl,
-    stream,
-    fps: FPS,
-    ...(video && { video }),
-    ...(audio && { audio }),
-  });
+async function publish(stream: string, { video, audio } = landscape): Promise<MediaPublisher> {
+  const publisher = await MediaPublisher.start({ httpUrl: gateway.httpUrl, stream, fps: FPS, video, audio });
+  const names = async (): Promise<string[]> =>
+    (await gateway.http('/api/v1/streams')).body.map(({ name }: { name: string }) => name);
+  await waitFor('the stream', async () => (await names()).includes(stream), { every: 20 });
+  return publisher;
+}
 
 const kindOf = (frames: readonly Frame[]): string => {
   const values = frames.map(({ brightness }) => brightness);
