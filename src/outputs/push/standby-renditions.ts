@@ -98,3 +98,12 @@ export function pictureOf({ source, file, color, text }: StandbyRequest): Standb
       return { source, file, color, ...drawn };
   }
 }
+
+/** @throws {GatewayError} NOT_IMPLEMENTED if the push engine cannot do it */
+export function requireStandby(standby: StandbyRenditions | undefined): StandbyRenditions {
+  if (standby) return standby;
+  throw new GatewayError(
+    'NOT_IMPLEMENTED',
+    'Standby needs the RTMP client of the gateway: push_engine=ffmpeg cannot change the video of a connection. Set push_engine=rtmp, or push without standby.',
+  );
+}

@@ -10,7 +10,7 @@ import type { StreamRegistry } from '../../streams/stream-registry.ts';
 import { OutputSet } from '../output-set.ts';
 import { parseDestination, type AddressingRules, type Destination } from '../../net/destination.ts';
 import type { SoundClip, SoundLibrary } from './sound-library.ts';
-import type { StandbyRenditions } from './standby-renditions.ts';
+import { requireStandby, type StandbyRenditions } from './standby-renditions.ts';
 import { Transponder, type TransponderEnvironment } from './transponder.ts';
 import type { TransponderHistory } from './transponder-history.ts';
 import type {
@@ -115,12 +115,15 @@ export class TransponderManager implements TransponderControl {
     this.#taken.add(key);
     this.#starting.set(key, streamName);
     try {
-      if (standby) await this.#standbyRenditions().check(standby);
+      if (standby) await requireStandby(this.#options.standby).check(standby);
       const { addresses } = await environment.resolve(destination);
       const { options } = request;
       const sound =
         options?.action === 'sound_on'
-          ? { clip: await this.#loadSound(options.soundFile, standby ? undefined : stream, 'ended'), loop: options.loop ?? false }
+          ? {
+              clip: await this.#loadSound(options.soundFile, standby ? undefined : stream, 'ended'),
+              loop: options.loop ?? false,
+            }
           : undefined;
       const source = standby
         ? await this.#leaseContinuous(streamName, profile, standby)
@@ -151,18 +154,8 @@ export class TransponderManager implements TransponderControl {
     profile: EncodeProfile,
     request: StandbyRequest,
   ): Promise<{ readonly standby: ContinuousRendition; readonly lease: RenditionLease }> {
-    const standby = await this.#standbyRenditions().create(streamName, request, { profile });
+    const standby = await requireStandby(this.#options.standby).create(streamName, request, { profile });
     return { standby, lease: { rendition: standby, release: () => standby.close() } };
-  }
-
-  #standbyRenditions(): StandbyRenditions {
-    const { standby } = this.#options;
-    if (!standby)
-      throw new GatewayError(
-        'NOT_IMPLEMENTED',
-        'Standby needs the RTMP client of the gateway: push_engine=ffmpeg cannot change the video of a connection. Set push_engine=rtmp, or push without standby.',
-      );
-    return standby;
   }
 
   refuse(request: StartRequest, reason: GatewayError): void {
@@ -222,7 +215,7 @@ export class TransponderManager implements TransponderControl {
       );
     const change =
       Object.keys(picture).length > 0
-        ? await this.#standbyRenditions().prepareChange(rendition, picture)
+        ? await requireStandby(this.#options.standby).prepareChange(rendition, picture)
         : (): void => {};
     // Looked up again, because it may have ended while the file was checked.
     this.#get(mediaSessionId);

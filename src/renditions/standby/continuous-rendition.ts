@@ -10,6 +10,7 @@ import type { EncodeProfile } from '../encode-profile.ts';
 import { mediaTicker } from '../media-ticker.ts';
 import type { Rendition, RenditionEvents } from '../rendition.ts';
 import { ClipPreparation, type LiveVideo } from './clip-preparation.ts';
+import { HoldTime } from './hold-time.ts';
 import { LiveLease, type AcquireRendition } from './live-lease.ts';
 import type { StandbyClipSource, StandbyPicture } from './standby-clip.ts';
 import { StandbySplicer } from './standby-splicer.ts';
@@ -55,6 +56,7 @@ export class ContinuousRendition extends EventEmitter<RenditionEvents> implement
   readonly #live: LiveLease;
   readonly #splicer: StandbySplicer;
   readonly #preparation: ClipPreparation;
+  readonly #holdTime: HoldTime;
   readonly #audioMetadata: StreamMetadata;
   readonly #onTags = (group: TagGroup): void => this.#take(group);
   readonly #onFormat = (): void => this.#formatChanged();
@@ -71,10 +73,6 @@ export class ContinuousRendition extends EventEmitter<RenditionEvents> implement
   #since: Date | undefined;
   #sinceMs = 0;
   #standby: StandbyState | undefined;
-  #absence: StandbyAbsence | undefined;
-  #holdTimer: NodeJS.Timeout | undefined;
-  /** Nothing is known of a publisher yet. */
-  #isFirst = true;
   #failure: GatewayError | undefined;
   #closing: Promise<void> | undefined;
 
@@ -92,6 +90,11 @@ export class ContinuousRendition extends EventEmitter<RenditionEvents> implement
     };
     this.#audioMetadata = audio.metadata;
     this.#hasVideo = picture !== undefined;
+    this.#holdTime = new HoldTime({
+      holdMs: options.holdMs,
+      awaySince: options.awaySince,
+      onExpired: () => this.#expire(),
+    });
     this.#live = new LiveLease(streamName, registry, acquire);
     this.#splicer = new StandbySplicer(
       {
@@ -159,7 +162,7 @@ export class ContinuousRendition extends EventEmitter<RenditionEvents> implement
 
   /** Set while there is no publisher. */
   get absence(): StandbyAbsence | undefined {
-    return this.#absence;
+    return this.#holdTime.absence;
   }
 
   /** Why the live rendition cannot be had although there is a publisher. */
@@ -213,7 +216,7 @@ export class ContinuousRendition extends EventEmitter<RenditionEvents> implement
 
   async #close(): Promise<void> {
     this.#stopTicking();
-    clearTimeout(this.#holdTimer);
+    this.#holdTime.close();
     this.#preparation.close();
     this.changes.removeAllListeners();
     this.#stopListening();
@@ -255,25 +258,8 @@ export class ContinuousRendition extends EventEmitter<RenditionEvents> implement
   #publisherChanged(): void {
     const isAway = !this.#live.stream?.publisher;
     if (isAway) this.#send(this.#splicer.lost(tickMs()));
-    if (isAway !== (this.#absence !== undefined)) {
-      clearTimeout(this.#holdTimer);
-      this.#absence = undefined;
-      if (isAway) this.#hold((this.#isFirst && this.#options.awaySince) || new Date());
-      this.changes.emit('change');
-    }
-    this.#isFirst = false;
+    if (this.#holdTime.update(isAway)) this.changes.emit('change');
     this.#tick();
-  }
-
-  #hold(since: Date): void {
-    const { holdMs } = this.#options;
-    if (holdMs === 0) {
-      this.#absence = { since };
-      return;
-    }
-    const until = new Date(since.getTime() + holdMs);
-    this.#absence = { since, until };
-    this.#holdTimer = setTimeout(() => this.#expire(), Math.max(0, until.getTime() - Date.now()));
   }
 
   #expire(): void {
@@ -327,9 +313,10 @@ export class ContinuousRendition extends EventEmitter<RenditionEvents> implement
   /** Reports when standby begins and ends, and which picture is shown. */
   #report(nowMs: number): void {
     const { mode, held, isUndecided } = this.#splicer.video;
-    const isAway = this.#absence !== undefined;
-    // At the start the first key frame of the publisher is waited for.
-    const isLive = mode === 'live' || (isUndecided && !held && !isAway);
+    const isAway = this.absence !== undefined;
+    // At the start the first key frame is waited for; or there is no video at all, neither live nor in standby.
+    const isNormal = isUndecided || (mode === 'idle' && !this.#hasVideo);
+    const isLive = mode === 'live' || (isNormal && !held && !isAway);
     if (isLive) this.#since = undefined;
     else if (!this.#since) {
       this.#since = new Date();

@@ -187,6 +187,10 @@ t.test('a publisher without a camera', async (t) => {
   await waitFor('the clip', () => stage.marks().at(-1) === CLIP_MARK);
   await waitFor('its report', () => rendition.standby !== undefined);
   t.match(rendition.standby, { reason: 'video', picture: 'color' });
+  // A stream of audio alone, whose push has no picture either, misses nothing.
+  rendition.changePicture(undefined);
+  await waitFor('the end of standby', () => rendition.standby === undefined);
+  t.equal(rendition.hasVideo, false);
 });
 
 t.test('begins before anybody publishes', async (t) => {
