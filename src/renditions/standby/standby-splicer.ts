@@ -1,12 +1,9 @@
-import { MinimumWindow } from '../../media/rtp/minimum-window.ts';
 import { TAG_AUDIO, TAG_SCRIPT, type FlvTag } from '../../media/containers/flv-tag.ts';
 import type { AudioFormat } from '../audio-format.ts';
 import { AUDIO_BEHIND_MS, AudioSplice } from './audio-splice.ts';
+import { OutputClock } from './output-clock.ts';
 import type { StandbyClip } from './standby-clip.ts';
 import { VideoSplice, type MakeFreezeFrames } from './video-splice.ts';
-
-/** The least delayed frame of this time, at most twice, defines the present. Milliseconds. */
-const PRESENT_MS = 1000;
 
 export interface StandbySplicerOptions {
   /** Milliseconds for which the last frame is repeated. */
@@ -26,10 +23,7 @@ export interface StandbySplicerOptions {
 export class StandbySplicer {
   readonly #video: VideoSplice;
   readonly #audio: AudioSplice;
-  /** How far the output's clock is behind the local clock. It follows what is live. */
-  #behind = new MinimumWindow(PRESENT_MS);
-  /** How far live audio is behind the output's clock. */
-  #audioLag = new MinimumWindow(PRESENT_MS);
+  readonly #clock: OutputClock;
   #isAttached = false;
   /** What is added to the times of the live rendition; `undefined` until its first tag. */
   #offsetMs: number | undefined;
@@ -43,7 +37,7 @@ export class StandbySplicer {
     };
     this.#video = new VideoSplice({ ...options, emit }, hasPicture, nowMs);
     this.#audio = new AudioSplice(silence, emit, nowMs);
-    this.#behind.add(nowMs, nowMs);
+    this.#clock = new OutputClock(nowMs);
   }
 
   get video(): Pick<VideoSplice, 'mode' | 'held' | 'isUndecided' | 'header' | 'clip' | 'hasPicture' | 'rate'> {
@@ -59,7 +53,7 @@ export class StandbySplicer {
   attach(header: FlvTag | undefined, nowMs: number): void {
     this.#isAttached = true;
     this.#offsetMs = undefined;
-    this.#audioLag = new MinimumWindow(PRESENT_MS);
+    this.#clock.interrupt();
     this.#video.attach(header, nowMs);
   }
 
@@ -72,6 +66,7 @@ export class StandbySplicer {
 
   /** The live rendition sends no video: its publisher is gone, and may return, or has none. */
   lost(nowMs: number): FlvTag[] {
+    this.#clock.interrupt();
     this.#video.absent();
     return this.tick(nowMs);
   }
@@ -85,7 +80,7 @@ export class StandbySplicer {
 
   /** To be called at intervals of about a frame. */
   tick(nowMs: number): FlvTag[] {
-    const outMs = this.#outMs(nowMs);
+    const outMs = this.#clock.outMs(nowMs);
     this.#video.tick(outMs, nowMs);
     this.#audio.fill(outMs, nowMs);
     return this.#takeTags();
@@ -118,17 +113,15 @@ export class StandbySplicer {
     }
     const atMs = this.#outTime(tag, nowMs, 0);
     if (tag.sequenceHeader) return this.#video.liveHeader(tag, atMs);
-    this.#offsetMs! += this.#video.liveFrame(tag, atMs, this.#outMs(nowMs), nowMs);
-    if (this.#video.mode === 'live') this.#behind.add(nowMs - tag.timestamp - this.#offsetMs!, nowMs);
+    const shiftMs = this.#video.liveFrame(tag, atMs, this.#clock.outMs(nowMs), nowMs);
+    this.#offsetMs! += shiftMs;
+    if (shiftMs !== 0) this.#clock.interrupt();
+    if (this.#video.mode === 'live') this.#clock.follow('video', atMs + shiftMs, nowMs);
   }
 
   #takeAudio(tag: FlvTag, nowMs: number): void {
     const atMs = this.#outTime(tag, nowMs, AUDIO_BEHIND_MS);
-    if (this.#video.mode === 'live') this.#audioLag.add(this.#outMs(nowMs) - atMs, nowMs);
-    else {
-      const lagMs = this.#audioLag.minimum < Infinity ? this.#audioLag.minimum : AUDIO_BEHIND_MS;
-      this.#behind.add(nowMs - atMs - lagMs, nowMs);
-    }
+    if (this.#video.mode !== 'live') this.#clock.follow('audio', atMs, nowMs);
     this.#audio.live(tag, atMs, nowMs);
   }
 
@@ -141,17 +134,10 @@ export class StandbySplicer {
   #outTime({ timestamp }: FlvTag, nowMs: number, lagMs: number): number {
     if (this.#offsetMs === undefined) {
       this.#offsetMs = 0;
-      if (this.#hasBegun) this.#offsetMs = Math.round(this.#outMs(nowMs) - lagMs) - timestamp;
-      else {
-        this.#behind = new MinimumWindow(PRESENT_MS);
-        this.#behind.add(nowMs - timestamp - lagMs, nowMs);
-      }
+      if (this.#hasBegun) this.#offsetMs = Math.round(this.#clock.outMs(nowMs) - lagMs) - timestamp;
+      else this.#clock.begin(timestamp + lagMs, nowMs);
     }
     return timestamp + this.#offsetMs;
-  }
-
-  #outMs(nowMs: number): number {
-    return nowMs - this.#behind.minimum;
   }
 
   #takeTags(): FlvTag[] {

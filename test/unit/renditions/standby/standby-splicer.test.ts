@@ -4,6 +4,7 @@ import { readSequenceHeader } from '../../../../src/media/codecs/avc-nal.ts';
 import { avcFrame, avcSequenceHeader } from '../../../../src/media/codecs/avc.ts';
 import { TAG_AUDIO, TAG_VIDEO, type FlvTag } from '../../../../src/media/containers/flv-tag.ts';
 import { AAC_FORMAT } from '../../../../src/renditions/audio-format.ts';
+import { OutputClock } from '../../../../src/renditions/standby/output-clock.ts';
 import type { StandbyClip } from '../../../../src/renditions/standby/standby-clip.ts';
 import { StandbySplicer } from '../../../../src/renditions/standby/standby-splicer.ts';
 
@@ -346,6 +347,50 @@ t.test('a slow or irregular publisher is not taken for an absent one', async (t)
   const { length } = stage.shown;
   stage.run(20_000);
   t.equal(stage.shown.length, length);
+});
+
+t.test('many publishers, one after the other, do not push the output ahead of real time', async (t) => {
+  const stage = new Stage({ freezeMs: 100 });
+  stage.publish();
+  stage.splicer.setClip(clip());
+  const startMs = stage.nowMs;
+  for (let publisher = 0; publisher < 60; publisher++) {
+    stage.audioLagMs = [20, 350, 200][publisher % 3]!;
+    stage.run(3500);
+    if (publisher % 2 === 0) stage.out.push(...stage.splicer.lost(stage.nowMs));
+    stage.run(300);
+    stage.unpublish();
+    stage.run(700);
+    stage.publish({ originMs: stage.nowMs - 50 * publisher });
+    // Its first frame is late.
+    const { video } = stage;
+    stage.video = false;
+    stage.run(120);
+    stage.video = video;
+  }
+  const mediaMs = stage.frames.at(-1)!.timestamp - stage.frames[0]!.timestamp;
+  const aheadMs = mediaMs - (stage.nowMs - startMs);
+  t.ok(Math.abs(aheadMs) < 700, `ahead by ${aheadMs} ms after ${Math.round((stage.nowMs - startMs) / 1000)} s`);
+  t.strictSame(broken(stage, TWO_FRAMES_MS), []);
+});
+
+t.test('the clock of the publisher is followed', async (t) => {
+  for (const drift of [0.999, 1.001]) {
+    const clock = new OutputClock(0);
+    clock.begin(5000, 1000);
+    // A quarter of an hour of video, then of audio alone, whose delay is longer.
+    for (const [source, delay] of [
+      ['video', 0],
+      ['audio', 250],
+    ] as const) {
+      const from = source === 'video' ? 0 : 900_000;
+      for (let ms = from; ms < from + 900_000; ms += 20)
+        clock.follow(source, 5000 + ms * drift - delay - (ms % 7) * 5, 1000 + ms);
+    }
+    const expected = 5000 + 1_800_000 * drift;
+    const outMs = clock.outMs(1000 + 1_800_000);
+    t.ok(Math.abs(outMs - expected) < 50, `${drift}: ${outMs} instead of ${expected}`);
+  }
 });
 
 t.test('an output that begins during standby gets a key frame', async (t) => {
