@@ -31,6 +31,7 @@ import { learnFrameSize } from './renditions/frame-size.ts';
 import { KeyFrameReader } from './renditions/key-frame-reader.ts';
 import { SharedEncoders } from './renditions/shared-encoders.ts';
 import { SnapshotService } from './renditions/snapshot.ts';
+import { StandbyClips } from './renditions/standby/standby-clips.ts';
 import { closeAll, type Closable } from './runtime/close-all.ts';
 import type { FastPaths } from './runtime/fast-paths.ts';
 import { Drain } from './runtime/drain.ts';
@@ -210,9 +211,12 @@ async function assemble(
   // The same for the application servers that decide about them.
   opened({ close: () => providers.close() });
   const authorizer = new LoginGuard(providers, settings.max_failed_logins_per_minute);
+  const standbyClips = new StandbyClips({ directory: settings.media_dir, logger });
+  opened(standbyClips);
   const transponders = await createTransponders(settings, {
     registry,
     encoders,
+    standbyClips,
     history,
     overload,
     metrics,

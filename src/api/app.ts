@@ -8,6 +8,7 @@ import { limitConnections, type ConnectionLimit } from '../net/connection-limit.
 import type { Settings } from '../config/schema.ts';
 import { GatewayError } from '../errors.ts';
 import type { Logger } from '../observe/logger.ts';
+import { standbyDefaults } from '../outputs/push/standby-defaults.ts';
 import type { ClientSessions } from '../publish/client-sessions.ts';
 import type { LiveStream } from '../streams/live-stream.ts';
 import {
@@ -211,7 +212,13 @@ async function createListener(options: ListenerOptions, certificate?: Certificat
   const sources: OperationSources = { ...options, streamNamePrefix: settings.rtmp_transponder_stream_name_prefix };
   const wcs = guarded(
     headerCredentials,
-    pushRoutes({ control, authorizer, streamNamePrefix: sources.streamNamePrefix, logger }),
+    pushRoutes({
+      control,
+      authorizer,
+      streamNamePrefix: sources.streamNamePrefix,
+      standbyDefaults: standbyDefaults(settings),
+      logger,
+    }),
     streamRoutes(options),
     connectionRoutes(sessions, logger),
     statisticsRoutes(options),

@@ -8,6 +8,7 @@ import { network } from './groups/network.ts';
 import { operation } from './groups/operation.ts';
 import { recording } from './groups/recording.ts';
 import { republishing } from './groups/republishing.ts';
+import { standby } from './groups/standby.ts';
 import { state } from './groups/state.ts';
 
 /**
@@ -20,6 +21,7 @@ export const SettingsSchema = z.strictObject({
   ...access,
   ...destinations,
   ...republishing,
+  ...standby,
   ...encoding,
   ...limits,
   ...recording,

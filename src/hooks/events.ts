@@ -31,6 +31,8 @@ export const EVENT_DATA = {
   'stream.ended': z.strictObject({ stream, startedAt: time, ...reason }),
   'push.connecting': z.strictObject(push),
   'push.pushing': z.strictObject(push),
+  /** `why`: the publisher is away, or sends no video, or standby was switched on by hand. */
+  'push.standby': z.strictObject({ ...push, since: time, why: z.enum(['publisher', 'video', 'manual']) }),
   'push.retrying': z.strictObject({ ...push, ...reason }),
   'push.ended': z.strictObject({ ...push, ...reason, endedAt: time, bytesSent: z.number() }),
   'recording.started': z.strictObject(recording),

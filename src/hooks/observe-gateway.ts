@@ -34,7 +34,7 @@ export interface ObservedStreams {
 
 export interface ObservedPush {
   readonly mediaSessionId: string;
-  readonly status: 'connecting' | 'pushing' | 'retrying' | 'ended';
+  readonly status: 'connecting' | 'pushing' | 'standby' | 'retrying' | 'ended';
   readonly sourceStreamName: string;
   readonly destination: string;
   readonly attempt: number;
@@ -43,6 +43,8 @@ export interface ObservedPush {
   readonly reason: string;
   readonly reasonCode: string;
   readonly bytesSent: number;
+  /** Set while standby is shown. */
+  readonly standby?: { readonly since: string; readonly reason: 'publisher' | 'video' | 'manual' };
 }
 
 /** All pushes. */
@@ -128,6 +130,10 @@ function eventOfPush(push: ObservedPush): GatewayEvent {
       return event('push.connecting', common);
     case 'pushing':
       return event('push.pushing', common);
+    case 'standby': {
+      const { since = startedAt, reason: why = 'publisher' } = push.standby ?? {};
+      return event('push.standby', { ...common, since, why });
+    }
     case 'retrying':
       return event('push.retrying', { ...common, ...reason });
     case 'ended': {

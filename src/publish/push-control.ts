@@ -22,7 +22,7 @@ export interface PushView {
   /** Why the push retries or has ended; empty while it runs. */
   readonly reason: string;
   /** Set while the publisher is lost and its stream is held. ISO times. */
-  readonly publisherAway?: { readonly since: string; readonly until: string };
+  readonly publisherAway?: { readonly since: string; readonly until?: string };
 }
 
 /** What publications need of the transponders. All methods throw {@link GatewayError}. */

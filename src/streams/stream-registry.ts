@@ -38,6 +38,8 @@ export class StreamRegistry extends EventEmitter<StreamRegistryEvents> {
 
   constructor(options: StreamRegistryOptions) {
     super();
+    // Each push with standby listens.
+    this.setMaxListeners(0);
     this.#options = options;
   }
 

@@ -1,6 +1,7 @@
 import { GatewayError } from '../../src/errors.ts';
 import type {
   RequestOrigin,
+  PictureChange,
   StartRequest,
   TransponderControl,
   TransponderFilter,
@@ -114,6 +115,11 @@ export class FakeTransponders implements TransponderControl {
   soundOff(id: string): void {
     this.#call('soundOff', id);
     this.change({ ...this.#get(id), soundEnabled: false });
+  }
+
+  async standby(id: string, on: boolean | undefined, picture: PictureChange): Promise<void> {
+    this.#call('standby', id, on, picture);
+    this.#get(id);
   }
 
   onChange(listener: (view: TransponderView) => void): () => void {

@@ -16,6 +16,10 @@ const PublisherAwaySchema = z.object({ since: time, until: time }).meta({
   description: 'Set while the publisher is lost: since when, and until when the stream is held for it.',
 });
 
+const PushPublisherAwaySchema = z.object({ since: time, until: time.optional() }).meta({
+  description: 'Set while the publisher is lost: since when, and when the push ends unless it returns.',
+});
+
 export const TransponderSchema = z.object({
   mediaSessionId: z.string(),
   streamName: z.string().meta({ description: 'The name on the RTMP server, prefix included.' }),
@@ -29,7 +33,7 @@ export const TransponderSchema = z.object({
     z.object({ action: z.literal('sound_on'), soundFile: z.string(), loop: z.boolean().optional() }),
     z.object({ action: z.undefined().optional() }),
   ]),
-  status: z.enum(['connecting', 'pushing', 'retrying', 'ended']),
+  status: z.enum(['connecting', 'pushing', 'standby', 'retrying', 'ended']),
   reason: z.string().meta({ description: 'Why it retries or has ended; otherwise empty.' }),
   reasonCode: z.string().meta({ description: 'The code of that reason: see docs/errors.md.' }),
   sourceStreamName: z.string(),
@@ -42,7 +46,15 @@ export const TransponderSchema = z.object({
   framesDropped: count,
   bufferMs: z.number().min(0),
   destination: z.string().meta({ description: 'The URL without secrets.' }),
-  publisherAway: PublisherAwaySchema.optional(),
+  publisherAway: PushPublisherAwaySchema.optional(),
+  standby: z
+    .object({
+      since: time,
+      reason: z.enum(['publisher', 'video', 'manual']),
+      picture: z.enum(['freeze', 'color', 'image', 'video', 'none']),
+    })
+    .optional()
+    .meta({ description: 'While standby is shown: since when, why, and what is shown.' }),
 }) satisfies z.ZodType<TransponderView>;
 
 export const StreamSchema = z.object({

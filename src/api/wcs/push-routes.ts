@@ -5,7 +5,12 @@ import { mayUseStream } from '../../access/rights.ts';
 import { GatewayError } from '../../errors.ts';
 import { hostOfRtmpUrl } from '../../net/destination.ts';
 import type { Logger } from '../../observe/logger.ts';
-import type { TransponderControl, TransponderFilter, TransponderView } from '../../outputs/push/transponder-view.ts';
+import type {
+  StandbyRequest,
+  TransponderControl,
+  TransponderFilter,
+  TransponderView,
+} from '../../outputs/push/transponder-view.ts';
 import { principalOf } from '../authorize.ts';
 import { clientGone } from '../client-gone.ts';
 import { publicView } from '../ops/public-view.ts';
@@ -18,6 +23,7 @@ import {
   TransponderIdSchema,
   withoutZeros,
 } from './schemas.ts';
+import { standbyRequest, StandbySwitchSchema } from './standby-schemas.ts';
 
 const PUSH = { config: { action: 'push', resourceInBody: true } } as const;
 const READ = { config: { action: 'read' } } as const;
@@ -27,16 +33,18 @@ export interface PushRoutesOptions {
   readonly control: TransponderControl;
   readonly authorizer: Authorizer;
   readonly streamNamePrefix: string;
+  /** Of pushes whose request leaves something open. */
+  readonly standbyDefaults: StandbyRequest;
   readonly logger: Logger;
 }
 
 /** WCS's `/push/*`: see docs/rest.md. To be registered below `/rest-api`. */
 export const pushRoutes =
-  ({ control, authorizer, streamNamePrefix, logger }: PushRoutesOptions): FastifyPluginAsync =>
+  ({ control, authorizer, streamNamePrefix, standbyDefaults, logger }: PushRoutesOptions): FastifyPluginAsync =>
   async (app) => {
     const { read, answerVoid } = readBodies(app, logger);
     /** Controls one transponder. */
-    const controlOne = <T extends typeof TransponderIdSchema | typeof SoundOnSchema>(
+    const controlOne = <T extends typeof TransponderIdSchema | typeof SoundOnSchema | typeof StandbySwitchSchema>(
       schema: T,
       act: (body: z.output<T>, reply: FastifyReply) => Promise<void> | void,
     ) =>
@@ -57,10 +65,13 @@ export const pushRoutes =
     }
 
     app.post('/push/startup', PUSH, async (request, reply) => {
-      const start = withoutZeros(read(StartSchema, request, reply));
+      const { standby, ...start } = withoutZeros(read(StartSchema, request, reply));
       const { streamName: stream, rtmpUrl } = start;
       await authorizer.authorize(principalOf(request), 'push', { stream, destination: hostOfRtmpUrl(rtmpUrl) });
-      return control.start(start, { requestId: request.id, signal: clientGone(reply) });
+      return control.start(
+        { ...start, ...(standby !== undefined && { standby: standbyRequest(standby, standbyDefaults) }) },
+        { requestId: request.id, signal: clientGone(reply) },
+      );
     });
     app.post('/push/find', READ, async (request, reply) => find(request, read(FilterSchema, request, reply)));
     app.route({
@@ -95,5 +106,12 @@ export const pushRoutes =
       '/push/sound_off',
       CONTROL,
       controlOne(TransponderIdSchema, ({ mediaSessionId }) => control.soundOff(mediaSessionId)),
+    );
+    app.post(
+      '/push/standby',
+      CONTROL,
+      controlOne(StandbySwitchSchema, ({ mediaSessionId, on, ...picture }) =>
+        control.standby(mediaSessionId, on, picture),
+      ),
     );
   };

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
-import { encodeProfile, type RtmpAudioCodec } from '../../renditions/encode-profile.ts';
-import type { EncoderPool } from '../../renditions/encoder-pool.ts';
+import { encodeProfile, type EncodeProfile, type RtmpAudioCodec } from '../../renditions/encode-profile.ts';
+import type { EncoderPool, RenditionLease } from '../../renditions/encoder-pool.ts';
+import type { ContinuousRendition } from '../../renditions/standby/continuous-rendition.ts';
 import { GatewayError, toGatewayError } from '../../errors.ts';
 import { limitReached } from '../../observe/limits.ts';
 import type { Logger } from '../../observe/logger.ts';
@@ -10,10 +11,13 @@ import type { StreamRegistry } from '../../streams/stream-registry.ts';
 import { OutputSet } from '../output-set.ts';
 import { parseDestination, type AddressingRules, type Destination } from '../../net/destination.ts';
 import type { SoundClip, SoundLibrary } from './sound-library.ts';
+import { requireStandby, type StandbyRenditions } from './standby-renditions.ts';
 import { Transponder, type TransponderEnvironment } from './transponder.ts';
 import type { TransponderHistory } from './transponder-history.ts';
 import type {
   RequestOrigin,
+  PictureChange,
+  StandbyRequest,
   StartRequest,
   TransponderControl,
   TransponderFilter,
@@ -31,6 +35,10 @@ export interface TransponderManagerOptions {
   readonly maxTransponders: number;
   readonly maxPerStream: number;
   readonly history: TransponderHistory;
+  /** Unset: the push engine cannot do it. */
+  readonly standby?: StandbyRenditions;
+  /** What pushes send while their publisher is away, unless their request says something else. */
+  readonly standbyByDefault?: StandbyRequest;
   /** The URL that every stream is pushed to (`rtmp_push_auto_start_url`); empty: none. */
   readonly autoStartUrl: string;
   readonly logger: Logger;
@@ -42,7 +50,7 @@ interface ManagerEvents {
   change: [view: TransponderView];
 }
 
-/** All transponders: starts and finds them. They end with their streams. */
+/** All transponders: starts and finds them. They end with their streams, except those with standby. */
 export class TransponderManager implements TransponderControl {
   readonly #options: TransponderManagerOptions;
   readonly #events = new EventEmitter<ManagerEvents>();
@@ -90,40 +98,50 @@ export class TransponderManager implements TransponderControl {
   }
 
   async #start(
-    request: StartRequest,
+    asked: StartRequest,
     destination: Destination,
     { requestId, signal }: RequestOrigin,
   ): Promise<TransponderView> {
     const { encoders, environment } = this.#options;
-    const key = JSON.stringify([request.streamName, ...identity(destination)]);
+    const request = { ...asked, standby: asked.standby ?? this.#options.standbyByDefault ?? false };
+    const { streamName, standby } = request;
+    const key = JSON.stringify([streamName, ...identity(destination)]);
     // An ended transponder may still be closing its connection. Until then the server would refuse the same name.
     while (this.#closing.has(key)) await this.#closing.get(key);
-    const stream = this.#liveStream(request.streamName);
+    const stream = this.#liveStream(request);
     if (this.#taken.has(key))
       throw new GatewayError(
         'TRANSPONDER_EXISTS',
-        `Stream ${stream.name} is already pushed to ${destination.redacted}. Terminate that push first, or find it with /push/find.`,
+        `Stream ${streamName} is already pushed to ${destination.redacted}. Terminate that push first, or find it with /push/find.`,
       );
-    this.#checkLimits(stream);
+    this.#checkLimits(streamName);
     const profile = encodeProfile(request, this.#options.preserveAspectRatio, this.#options.audioCodec);
-    encoders.check(stream, profile);
+    if (stream) encoders.check(stream, profile);
+    // A push with standby does not end with its stream.
+    const endOfStream = (): GatewayError | undefined => (standby ? undefined : stream?.endedBy);
 
     this.#taken.add(key);
-    this.#starting.set(key, stream.name);
+    this.#starting.set(key, streamName);
     try {
+      if (standby) await requireStandby(this.#options.standby).check(standby);
       const { addresses } = await environment.resolve(destination);
       const { options } = request;
       const sound =
         options?.action === 'sound_on'
-          ? { clip: await this.#loadSound(options.soundFile, stream, 'ended', signal), loop: options.loop ?? false }
+          ? {
+              clip: await this.#loadSound(options.soundFile, standby ? undefined : stream, 'ended', signal),
+              loop: options.loop ?? false,
+            }
           : undefined;
-      const lease = await encoders.acquire(stream, profile);
-      if (this.#closed || stream.endedBy) {
-        await lease.release();
-        throw stream.endedBy ?? new GatewayError('SHUTTING_DOWN', 'The gateway is shutting down.');
+      const source = standby
+        ? await this.#leaseContinuous(streamName, profile, standby)
+        : { stream: stream!, lease: await encoders.acquire(stream!, profile) };
+      if (this.#closed || endOfStream()) {
+        await source.lease.release();
+        throw endOfStream() ?? new GatewayError('SHUTTING_DOWN', 'The gateway is shutting down.');
       }
       const transponder = Transponder.start(
-        { request, stream, destination, lease, addresses, requestId, ...(sound && { sound }) },
+        { request, ...source, destination, addresses, requestId, ...(sound && { sound }) },
         environment,
       );
       this.#keep(transponder, key);
@@ -133,10 +151,19 @@ export class TransponderManager implements TransponderControl {
     } catch (error) {
       this.#taken.delete(key);
       // When the stream has ended meanwhile, that is the reason, whatever error it caused here.
-      throw stream.endedBy ?? error;
+      throw endOfStream() ?? error;
     } finally {
       this.#starting.delete(key);
     }
+  }
+
+  async #leaseContinuous(
+    streamName: string,
+    profile: EncodeProfile,
+    request: StandbyRequest,
+  ): Promise<{ readonly standby: ContinuousRendition; readonly lease: RenditionLease }> {
+    const standby = await requireStandby(this.#options.standby).create(streamName, request, { profile });
+    return { standby, lease: { rendition: standby, release: () => standby.close() } };
   }
 
   refuse(request: StartRequest, reason: GatewayError): void {
@@ -189,6 +216,23 @@ export class TransponderManager implements TransponderControl {
     this.#get(mediaSessionId).soundOff();
   }
 
+  async standby(mediaSessionId: string, on: boolean | undefined, picture: PictureChange): Promise<void> {
+    const rendition = this.#get(mediaSessionId).standby;
+    if (!rendition)
+      throw new GatewayError(
+        'INVALID_REQUEST',
+        'This push has no standby. Start it with the field standby, for example {"standby": true}.',
+      );
+    const change =
+      Object.keys(picture).length > 0
+        ? await requireStandby(this.#options.standby).prepareChange(rendition, picture)
+        : (): void => {};
+    // Looked up again, because it may have ended while the file was checked.
+    this.#get(mediaSessionId);
+    change();
+    if (on !== undefined) rendition.hold(on);
+  }
+
   /** Calls `listener` for every transponder that starts, before its first change. Returns a function that stops it. */
   onStart(listener: (view: TransponderView) => void): () => void {
     this.#events.on('start', listener);
@@ -235,26 +279,32 @@ export class TransponderManager implements TransponderControl {
    * Loads a sound file for a stream or a push. When that ends, or the client that asked for it has gone away, the file is
    * not encoded any further.
    */
-  async #loadSound(name: string, user: EventEmitter, end: string, client?: AbortSignal): Promise<SoundClip> {
+  async #loadSound(
+    name: string,
+    user: EventEmitter | undefined,
+    end: string,
+    client?: AbortSignal,
+  ): Promise<SoundClip> {
     const abort = new AbortController();
     const giveUp = (): void =>
       abort.abort(new GatewayError('TRANSPONDER_NOT_FOUND', 'The push has ended while its sound file was read.'));
     const onClientGone = (): void =>
       abort.abort(new GatewayError('REQUEST_TIMEOUT', 'The client went away while the sound file was read.'));
-    user.once(end, giveUp);
+    user?.once(end, giveUp);
     client?.addEventListener('abort', onClientGone);
     if (client?.aborted) onClientGone();
     try {
       return await this.#options.sounds.load(name, abort.signal);
     } finally {
-      user.off(end, giveUp);
+      user?.off(end, giveUp);
       client?.removeEventListener('abort', onClientGone);
     }
   }
 
-  #liveStream(name: string): LiveStream {
+  /** The stream to push; `undefined` if a push with standby may wait for it. */
+  #liveStream({ streamName: name, standby }: StartRequest): LiveStream | undefined {
     const stream = this.#options.registry.find(name);
-    if (!stream?.publisher)
+    if (!stream?.publisher && !(standby && standby.startWithStandby))
       throw new GatewayError(
         'STREAM_NOT_FOUND',
         `Stream not found: ${JSON.stringify(name)} is not published. Publish it first, then start the push.`,
@@ -262,7 +312,7 @@ export class TransponderManager implements TransponderControl {
     return stream;
   }
 
-  #checkLimits(stream: LiveStream): void {
+  #checkLimits(streamName: string): void {
     const { maxTransponders, maxPerStream } = this.#options;
     if (this.#taken.size >= maxTransponders)
       throw limitReached(
@@ -270,11 +320,11 @@ export class TransponderManager implements TransponderControl {
         `The gateway already runs ${this.#taken.size} pushes (max_transponders). Terminate one first.`,
       );
     const sources = [...this.#starting.values(), ...this.#transponders.list().map(({ streamName }) => streamName)];
-    const ofStream = sources.filter((name) => name === stream.name).length;
+    const ofStream = sources.filter((name) => name === streamName).length;
     if (ofStream >= maxPerStream)
       throw limitReached(
         'max_transponders_per_stream',
-        `Stream ${stream.name} already has ${ofStream} pushes (max_transponders_per_stream). Terminate one first.`,
+        `Stream ${streamName} already has ${ofStream} pushes (max_transponders_per_stream). Terminate one first.`,
       );
   }
 
@@ -295,7 +345,14 @@ export class TransponderManager implements TransponderControl {
   #autoStart(stream: LiveStream): void {
     const request = { streamName: stream.name, rtmpUrl: this.#options.autoStartUrl };
     // No client waits for an answer, so the failure goes into the history.
-    this.start(request).catch((error: unknown) => this.refuse(request, toGatewayError(error)));
+    this.#startUnlessRunning(request).catch((error: unknown) => this.refuse(request, toGatewayError(error)));
+  }
+
+  /** A push with standby has waited for the stream, and goes on. */
+  async #startUnlessRunning(request: StartRequest): Promise<void> {
+    const key = JSON.stringify([request.streamName, ...identity(this.#parse(request))]);
+    if (this.#taken.has(key) && !this.#closing.has(key)) return;
+    await this.start(request);
   }
 
   #get(mediaSessionId: string): Transponder {

@@ -6,7 +6,7 @@ import {
   type TransponderView,
 } from './transponder-view.ts';
 
-const LIVE_STATES: readonly TransponderStatus[] = ['connecting', 'pushing', 'retrying'];
+const LIVE_STATES: readonly TransponderStatus[] = ['connecting', 'pushing', 'standby', 'retrying'];
 
 /** Counters of ended transponders. Those of live transponders are added when `/metrics` is rendered. */
 interface Totals {
@@ -31,7 +31,38 @@ export function registerTransponderMetrics(metrics: Metrics, control: Transponde
     'Video frames that transponders have dropped because the destination was slow or the gateway was overloaded.',
     () => ended.framesDropped + sum(control, 'framesDropped'),
   );
-  return countChanges(metrics, control, ended);
+  const stopStandby = countStandby(metrics, control);
+  const stopChanges = countChanges(metrics, control, ended);
+  return () => {
+    stopStandby();
+    stopChanges();
+  };
+}
+
+function countStandby(metrics: Metrics, control: TransponderControl): () => void {
+  const begins = metrics.labelledCounter(
+    'gateway_standby_total',
+    'Times that a push went to standby, by reason: publisher, video or manual.',
+    'reason',
+  );
+  /** When the standby of each push that shows one has begun, in milliseconds. */
+  const since = new Map<string, number>();
+  let pastMs = 0;
+  metrics.total(
+    'gateway_standby_seconds_total',
+    'Seconds that pushes have shown standby, together.',
+    () => (pastMs + [...since.values()].reduce((total, ms) => total + Date.now() - ms, 0)) / 1000,
+  );
+  return control.onChange(({ mediaSessionId: id, standby }) => {
+    const before = since.get(id);
+    if (standby && before === undefined) {
+      since.set(id, Date.parse(standby.since));
+      begins.inc(standby.reason);
+    } else if (!standby && before !== undefined) {
+      since.delete(id);
+      pastMs += Math.max(0, Date.now() - before);
+    }
+  });
 }
 
 function countChanges(metrics: Metrics, control: TransponderControl, totals: Totals): () => void {

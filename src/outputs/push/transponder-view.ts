@@ -1,8 +1,10 @@
 import { GatewayError } from '../../errors.ts';
+import type { StandbyState } from '../../renditions/standby/standby-state.ts';
 
 /** A transponder as REST answers, WebSocket events and the console show it. */
 
-export type TransponderStatus = 'connecting' | 'pushing' | 'retrying' | 'ended';
+/** `standby`: it pushes a standby picture or silence instead of live video. */
+export type TransponderStatus = 'connecting' | 'pushing' | 'standby' | 'retrying' | 'ended';
 
 export interface SoundOptions {
   readonly action: 'sound_on';
@@ -11,6 +13,26 @@ export interface SoundOptions {
 }
 /** The `options` of `/push/startup`. */
 export type TransponderOptions = { readonly action?: undefined } | { readonly action: 'mute' } | SoundOptions;
+
+/** What a push sends while its publisher is away. */
+export interface StandbyRequest {
+  /** Milliseconds for which the last frame is repeated first. */
+  readonly freezeMs: number;
+  /** What follows; `none`: the video stops, audio goes on as silence. */
+  readonly source: 'image' | 'video' | 'color' | 'none';
+  /** Name of a file in `media_dir`, for `image` and `video`. */
+  readonly file?: string;
+  /** `#rrggbb` */
+  readonly color: string;
+  readonly text?: string;
+  /** Milliseconds for which the push goes on without a publisher; 0: until it is terminated. */
+  readonly holdMs: number;
+  /** Push before a stream of this name is published. */
+  readonly startWithStandby: boolean;
+}
+
+/** What of a standby picture is to be changed; what is unset stays as it is. */
+export type PictureChange = Partial<Pick<StandbyRequest, 'source' | 'file' | 'color' | 'text'>>;
 
 /** A validated `/push/startup`. */
 export interface StartRequest {
@@ -24,6 +46,8 @@ export interface StartRequest {
   readonly rtmpFlashVersion?: string;
   readonly rtmpTransponderFullUrl?: boolean;
   readonly options?: TransponderOptions;
+  /** `undefined`: as the settings say. */
+  readonly standby?: StandbyRequest | false;
 }
 
 /** Any of the three. Without a filter all are found. */
@@ -36,8 +60,15 @@ export interface TransponderFilter {
 /** ISO times. */
 export interface PublisherAway {
   readonly since: string;
-  /** When the stream and its pushes end unless the publisher is back. */
-  readonly until: string;
+  /** When the push ends unless the publisher is back. Unset for a push with standby that is not limited in time. */
+  readonly until?: string;
+}
+
+/** Why standby is shown, since when (ISO time), and what is shown. */
+export interface StandbyView {
+  readonly since: string;
+  readonly reason: StandbyState['reason'];
+  readonly picture: StandbyState['picture'];
 }
 
 /** The fields of WCS first, then further ones. */
@@ -55,7 +86,7 @@ export interface TransponderView {
   readonly options: TransponderOptions;
 
   readonly status: TransponderStatus;
-  /** Why it retries or has ended; empty otherwise. */
+  /** Why it retries, cannot show the live stream, or has ended; empty otherwise. */
   readonly reason: string;
   /** The stable code of that reason. */
   readonly reasonCode: string;
@@ -74,6 +105,8 @@ export interface TransponderView {
   readonly destination: string;
   /** Present while the publisher is lost and its stream is held. */
   readonly publisherAway?: PublisherAway;
+  /** Present while standby is shown; then `status` is `standby`, unless the push is not connected. */
+  readonly standby?: StandbyView;
 }
 
 /** Where a request comes from. */
@@ -102,6 +135,13 @@ export interface TransponderControl {
   unmute(mediaSessionId: string): void;
   soundOn(mediaSessionId: string, soundFile: string, loop: boolean, signal?: AbortSignal): Promise<void>;
   soundOff(mediaSessionId: string): void;
+  /**
+   * Switches a push to standby by hand, or back to its live stream, and changes the standby picture.
+   *
+   * @param on `undefined`: as it is
+   * @throws {GatewayError} STANDBY_FILE_NOT_FOUND, STANDBY_FILE_INVALID, or INVALID_REQUEST for a push without standby
+   */
+  standby(mediaSessionId: string, on: boolean | undefined, picture: PictureChange): Promise<void>;
   /** Calls `listener` for every change of a transponder. Returns a function that stops it. */
   onChange(listener: (view: TransponderView) => void): () => void;
 }

@@ -5,6 +5,7 @@ import type { Destination } from '../../net/destination.ts';
 import type { ResolvedDestination } from '../../net/destination-policy.ts';
 import type { Logger } from '../../observe/logger.ts';
 import type { RenditionLease } from '../../renditions/encoder-pool.ts';
+import type { ContinuousRendition } from '../../renditions/standby/continuous-rendition.ts';
 import { tickMs } from '../../runtime/tick.ts';
 import type { LiveStream } from '../../streams/live-stream.ts';
 import type { LateGroups } from '../late-groups.ts';
@@ -49,7 +50,10 @@ export interface TransponderEnvironment {
 
 export interface TransponderOptionsAtStart {
   readonly request: StartRequest;
-  readonly stream: LiveStream;
+  /** The live stream that it ends with; unset with `standby`. */
+  readonly stream?: LiveStream;
+  /** The rendition of `lease`, if that outlives live streams. */
+  readonly standby?: ContinuousRendition;
   readonly destination: Destination;
   readonly lease: RenditionLease;
   /** The addresses found when the request was checked. Used for the first connection. */
@@ -67,13 +71,18 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
   readonly destination: Destination;
   readonly request: StartRequest;
   readonly #environment: TransponderEnvironment;
-  readonly #stream: LiveStream;
+  readonly #stream: LiveStream | undefined;
+  readonly #standby: ContinuousRendition | undefined;
   readonly #lease: RenditionLease;
   readonly #audio: AudioSwitch;
   readonly #logger: Logger;
   readonly #startedAt = new Date();
   readonly #onFailed = (error: GatewayError): void => void this.stop(error);
   readonly #onAbsenceChanged = (): void => void this.emit('change');
+  readonly #onStandbyChanged = (): void => {
+    this.#logStandby();
+    this.emit('change');
+  };
   readonly #closed: Promise<void>;
   #resolveClosed!: () => void;
   #options: TransponderOptions;
@@ -88,6 +97,8 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
   #connection: PushConnection | undefined;
   #closingConnection: Promise<void> = Promise.resolve();
   #hasPushed = false;
+  /** When the standby that was logged last has begun. */
+  #standbySince: Date | undefined;
   #retryTimer: NodeJS.Timeout | undefined;
   #steadyTimer: NodeJS.Timeout | undefined;
   /** Counters of the connections that are over. */
@@ -100,6 +111,7 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
     this.#environment = environment;
     this.#audio = new AudioSwitch(environment.silence, () => this.emit('change'));
     this.#stream = start.stream;
+    this.#standby = start.standby;
     this.#lease = start.lease;
     this.#addresses = start.addresses;
     this.#options = start.request.options ?? {};
@@ -118,8 +130,9 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
   static start(start: TransponderOptionsAtStart, environment: TransponderEnvironment): Transponder {
     const transponder = new Transponder(start, environment);
     start.lease.rendition.on('failed', transponder.#onFailed);
-    start.stream.on('lost', transponder.#onAbsenceChanged);
-    start.stream.on('published', transponder.#onAbsenceChanged);
+    start.stream?.on('lost', transponder.#onAbsenceChanged);
+    start.stream?.on('published', transponder.#onAbsenceChanged);
+    start.standby?.changes.on('change', transponder.#onStandbyChanged);
     transponder.#logger.info('push started');
     // In a later tick, so that the caller can listen to the transponder first.
     setImmediate(() => {
@@ -130,6 +143,10 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
 
   get status(): TransponderState['status'] {
     return this.#state.status;
+  }
+
+  get outlivesStream(): boolean {
+    return this.#standby !== undefined;
   }
 
   get streamName(): string {
@@ -150,9 +167,10 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
   view(): TransponderView {
     const nowMs = tickMs();
     const { status, attempt } = this.#state;
-    const failure = this.failure;
+    const standby = status === 'ended' ? undefined : this.#standby?.standby;
+    const failure = this.failure ?? (standby && this.#standby?.failure);
     const { width = 0, height = 0 } = this.#lease.rendition.metadata;
-    const absence = status === 'ended' ? undefined : this.#stream.absence;
+    const absence = status === 'ended' ? undefined : (this.#standby ?? this.#stream)?.absence;
     const pushing = status === 'pushing' ? this.#connection : undefined;
     return {
       mediaSessionId: this.id,
@@ -163,7 +181,7 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
       muted: this.#audio.muted,
       soundEnabled: this.#audio.soundEnabled,
       options: this.#options,
-      status,
+      status: status === 'pushing' && standby ? 'standby' : status,
       reason: failure?.message ?? '',
       reasonCode: failure?.code ?? '',
       sourceStreamName: this.request.streamName,
@@ -176,8 +194,12 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
       bufferMs: this.#connection?.bufferedMs ?? 0,
       destination: this.destination.redacted,
       ...(absence && {
-        publisherAway: { since: absence.since.toISOString(), until: absence.until.toISOString() },
+        publisherAway: {
+          since: absence.since.toISOString(),
+          ...(absence.until && { until: absence.until.toISOString() }),
+        },
       }),
+      ...(standby && { standby: { ...standby, since: standby.since.toISOString() } }),
     };
   }
 
@@ -210,9 +232,22 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
     this.emit('change');
   }
 
+  /** The rendition whose standby can be switched, if there is one. */
+  get standby(): ContinuousRendition | undefined {
+    return this.#standby;
+  }
+
   stop(reason: GatewayError): Promise<void> {
     this.#dispatch({ type: 'stop', reason });
     return this.#closed;
+  }
+
+  #logStandby(): void {
+    const { since, reason, picture } = this.#standby?.standby ?? {};
+    if (since === this.#standbySince) return;
+    this.#standbySince = since;
+    if (since) this.#logger.warn({ standby: reason, picture }, 'standby begins');
+    else this.#logger.info('standby ends');
   }
 
   #dispatch(event: TransponderEvent): void {
@@ -319,8 +354,9 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
   async #finish(): Promise<void> {
     this.#endedAt = new Date();
     this.#lease.rendition.off('failed', this.#onFailed);
-    this.#stream.off('lost', this.#onAbsenceChanged);
-    this.#stream.off('published', this.#onAbsenceChanged);
+    this.#stream?.off('lost', this.#onAbsenceChanged);
+    this.#stream?.off('published', this.#onAbsenceChanged);
+    this.#standby?.changes.off('change', this.#onStandbyChanged);
     await this.#closingConnection;
     await this.#lease
       .release()

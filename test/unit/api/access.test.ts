@@ -103,6 +103,7 @@ t.test('each route needs its action', async (t) => {
     ['POST', '/rest-api/push/unmute', 'control'],
     ['POST', '/rest-api/push/sound_on', 'control'],
     ['POST', '/rest-api/push/sound_off', 'control'],
+    ['POST', '/rest-api/push/standby', 'control'],
     ['GET', '/api/v1/transponders', 'read'],
     ['GET', '/api/v1/streams', 'read'],
     ['POST', '/api/v1/server/drain', 'admin'],
@@ -171,7 +172,7 @@ t.test('the stream and the destination of a request count, wherever they are', a
   t.strictSame(await names('/api/v1/transponders?ended=true'), []);
   t.strictSame(await names('/api/v1/streams'), ['cam1']);
   t.equal((await post('find', { streamName: 'cam2' })).json().exception, 'TRANSPONDER_NOT_FOUND');
-  for (const method of ['terminate', 'mute', 'unmute', 'sound_on', 'sound_off']) {
+  for (const method of ['terminate', 'mute', 'unmute', 'sound_on', 'sound_off', 'standby']) {
     const refused = await post(method, { mediaSessionId: 'other', soundFile: 'a.wav' });
     t.match(refused.json(), { status: 403, exception: 'FORBIDDEN', message: /"control".*"cam2"/ }, method);
   }
@@ -188,7 +189,7 @@ t.test('the read key shows pushes without their stream keys, and does nothing el
   t.match(await get('/rest-api/push/find_all', 'look'), '"rtmpUrl":"rtmp://example.com/live"');
   t.notMatch(await get('/rest-api/push/find_all', 'look'), 'geheim');
   const headers = { 'x-api-key': 'look' };
-  for (const method of ['startup', 'terminate', 'mute', 'unmute', 'sound_on', 'sound_off'])
+  for (const method of ['startup', 'terminate', 'mute', 'unmute', 'sound_on', 'sound_off', 'standby'])
     t.match((await http.inject({ method: 'POST', url: `/rest-api/push/${method}`, headers, payload: {} })).json(), {
       status: 403,
       exception: 'FORBIDDEN',

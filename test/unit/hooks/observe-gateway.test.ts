@@ -110,15 +110,27 @@ t.test('the life of a push: one event for each change of its status', async (t) 
   start(push);
   change({ ...push, status: 'pushing' });
   change({ ...push, status: 'pushing' });
+  change({ ...push, status: 'standby', standby: { since: new Date(2).toISOString(), reason: 'video' } });
+  change({ ...push, status: 'pushing' });
   change({ ...push, ...failure, status: 'retrying' });
   change({ ...push, ...failure, status: 'connecting', attempt: 1 });
   change({ ...push, status: 'pushing', attempt: 1 });
   change({ ...push, ...failure, status: 'ended', endedAt: new Date(1).toISOString() });
   t.strictSame(
     events.map(({ type }) => type),
-    ['push.connecting', 'push.pushing', 'push.retrying', 'push.connecting', 'push.pushing', 'push.ended'],
+    [
+      'push.connecting',
+      'push.pushing',
+      'push.standby',
+      'push.pushing',
+      'push.retrying',
+      'push.connecting',
+      'push.pushing',
+      'push.ended',
+    ],
   );
-  t.match(events[2], {
+  t.match(events[2], { data: { since: '1970-01-01T00:00:00.002Z', why: 'video' } });
+  t.match(events[4], {
     data: { id: 'id', stream: 'cam1', destination: 'rtmp://live.example/app', code: 'PUBLISH_REJECTED' },
   });
 });
@@ -135,7 +147,7 @@ t.test('no body contains a secret, and every event can occur', async (t) => {
   const { events, publish } = collect();
   const { start, change } = observedPushes(publish);
   start(push);
-  for (const status of ['pushing', 'retrying', 'ended'] as const) change({ ...push, ...failure, status });
+  for (const status of ['pushing', 'standby', 'retrying', 'ended'] as const) change({ ...push, ...failure, status });
   const registry = new StreamRegistry({ resumeWindowMs: 60_000, maxStreams: 2 });
   observeStreams(registry, publish, true);
   const first = publisher('PUBLISHER-ID');

@@ -153,6 +153,7 @@ t.test('/metrics', async (t) => {
   t.strictSame(await read('gateway_transponders'), [
     '{state="connecting"} 0',
     '{state="pushing"} 0',
+    '{state="standby"} 0',
     '{state="retrying"} 0',
   ]);
   registry.publish('cam', publisher);
@@ -164,6 +165,7 @@ t.test('/metrics', async (t) => {
   t.strictSame(await read('gateway_transponders'), [
     '{state="connecting"} 1',
     '{state="pushing"} 1',
+    '{state="standby"} 0',
     '{state="retrying"} 0',
   ]);
   control.change({ ...view, status: 'pushing', bytesSent: 500 });
@@ -176,5 +178,13 @@ t.test('/metrics', async (t) => {
   t.strictSame(await read('gateway_transponder_starts_total'), [' 2']);
   t.strictSame(await read('gateway_transponder_retries_total'), ['{code="DESTINATION_LOST"} 1']);
   t.strictSame(await read('gateway_transponder_ends_total'), ['{code="DESTINATION_REFUSED"} 1']);
+  const standby = { since: new Date(Date.now() - 5000).toISOString(), reason: 'video', picture: 'freeze' } as const;
+  control.change(viewOf(START, { mediaSessionId: 'b', status: 'standby', standby }));
+  control.change(viewOf(START, { mediaSessionId: 'b', status: 'standby', standby: { ...standby, picture: 'color' } }));
+  t.strictSame(await read('gateway_standby_total'), ['{reason="video"} 1']);
+  control.change(viewOf(START, { mediaSessionId: 'b', status: 'pushing' }));
+  const [seconds] = await read('gateway_standby_seconds_total');
+  t.ok(Number(seconds) >= 5 && Number(seconds) < 10, String(seconds));
+  t.strictSame(await read('gateway_standby_seconds_total'), [seconds], 'it has ended');
   t.match((await http.inject('/metrics')).headers['content-type'], /^text\/plain; version=0\.0\.4/);
 });

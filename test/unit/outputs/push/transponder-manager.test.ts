@@ -28,6 +28,9 @@ import { LateGroups } from '../../../../src/outputs/late-groups.ts';
 import { TransponderHistory } from '../../../../src/outputs/push/transponder-history.ts';
 import { MemoryStore } from '../../../../src/store/memory-store.ts';
 import { SecretBox } from '../../../../src/store/secret-box.ts';
+import { StandbyRenditions } from '../../../../src/outputs/push/standby-renditions.ts';
+import type { StandbyRequest } from '../../../../src/outputs/push/transponder-view.ts';
+import { FakeStandbyClips } from '../../../helpers/fake-standby-clips.ts';
 import { waitFor } from '../../../helpers/wait.ts';
 
 /** A connection whose destination never answers. */
@@ -76,9 +79,18 @@ async function setUp(
     maxEncoders: 1,
     logger: silentLogger,
   });
+  const clips = new FakeStandbyClips();
   const manager = new TransponderManager({
     registry,
     encoders,
+    standby: new StandbyRenditions({
+      registry,
+      encoders,
+      clips,
+      freezeFrames: () => undefined,
+      keyFrameIntervalMs: 1000,
+      logger: silentLogger,
+    }),
     sounds: {} as SoundLibrary,
     addressing: { streamNamePrefix: 'rtmp_', fullUrl: false },
     preserveAspectRatio: true,
@@ -118,7 +130,7 @@ async function setUp(
         ),
       ),
     );
-  return { registry, encoders, manager, startAll };
+  return { registry, encoders, clips, manager, startAll };
 }
 
 t.test('limits hold for simultaneous requests', async (t) => {
@@ -489,4 +501,127 @@ t.test('a rendition that has failed is not leased again', async (t) => {
   t.equal(third.rendition, second.rendition);
   for (const lease of [second, third]) await lease.release();
   t.strictSame(encoders.counts, { sources: 0, videoEncoders: 0 });
+});
+
+const STANDBY: StandbyRequest = {
+  freezeMs: 0,
+  source: 'color',
+  color: '#102030',
+  holdMs: 0,
+  startWithStandby: false,
+};
+
+/** A connection whose destination takes everything. */
+class TakingPusher extends SilentPusher {
+  constructor() {
+    super();
+    setImmediate(() => this.emit('ready'));
+  }
+  override write(): void {
+    setImmediate(() => this.emit('progress', 1));
+  }
+}
+
+t.test('a push with standby outlives its stream, and others do not', async (t) => {
+  const { registry, encoders, manager } = await setUp(t, { maxPerStream: 2 }, undefined, () => new TakingPusher());
+  const stream = registry.publish('show', publisher('p', 'h264'));
+  const { mediaSessionId } = await manager.start({
+    streamName: 'show',
+    rtmpUrl: 'rtmp://127.0.0.1/a',
+    standby: STANDBY,
+  });
+  await manager.start({ streamName: 'show', rtmpUrl: 'rtmp://127.0.0.1/b' });
+  registry.end(stream, new GatewayError('STREAM_STOPPED', 'stopped'));
+  t.strictSame(
+    manager.find({}).map((view) => view.mediaSessionId),
+    [mediaSessionId],
+  );
+  await waitFor('standby', () => manager.find({ mediaSessionId })[0]!.status === 'standby');
+  const [view] = manager.find({ mediaSessionId });
+  t.match(view, { standby: { reason: 'publisher', picture: 'color' }, width: 1280, height: 720, reason: '' });
+  t.equal(view!.publisherAway!.until, undefined);
+  await t.rejects(
+    manager.start({
+      streamName: 'show',
+      rtmpUrl: 'rtmp://127.0.0.1/a',
+      standby: { ...STANDBY, startWithStandby: true },
+    }),
+    { code: 'TRANSPONDER_EXISTS' },
+  );
+  registry.publish('show', publisher('q', 'h264'));
+  t.equal(manager.find({ mediaSessionId })[0]!.publisherAway, undefined);
+  await manager.start({ streamName: 'show', rtmpUrl: 'rtmp://127.0.0.1/c' });
+  await t.rejects(
+    manager.start({ streamName: 'show', rtmpUrl: 'rtmp://127.0.0.1/d' }),
+    { code: 'LIMIT_REACHED' },
+    'it counts',
+  );
+  await manager.terminate(mediaSessionId);
+  await manager.close(done);
+  t.strictSame(encoders.counts, { sources: 0, videoEncoders: 0 });
+});
+
+t.test('a push with standby may start before its stream, if it is asked to', async (t) => {
+  const { manager } = await setUp(t, {}, undefined, () => new TakingPusher());
+  const request = { streamName: 'later', rtmpUrl: 'rtmp://127.0.0.1/live' };
+  await t.rejects(manager.start(request), { code: 'STREAM_NOT_FOUND' });
+  await t.rejects(manager.start({ ...request, standby: STANDBY }), { code: 'STREAM_NOT_FOUND' });
+  const early = { ...STANDBY, startWithStandby: true, holdMs: 60_000 };
+  const view = await manager.start({ ...request, standby: early });
+  t.match(view, { status: 'connecting', sourceStreamName: 'later', publisherAway: { since: String, until: String } });
+  await waitFor('standby', () => manager.find({})[0]!.status === 'standby');
+});
+
+t.test('the hold time ends a push with standby', async (t) => {
+  const { manager } = await setUp(t);
+  const standby = { ...STANDBY, startWithStandby: true, holdMs: 50 };
+  await manager.start({ streamName: 'later', rtmpUrl: 'rtmp://127.0.0.1/live', standby });
+  await waitFor('its end', () => manager.ended().length === 1);
+  t.match(manager.ended(), [{ status: 'ended', reasonCode: 'PUBLISHER_LOST' }]);
+});
+
+t.test('standby by default, not wanted, not possible', async (t) => {
+  const { registry, manager } = await setUp(t, { standbyByDefault: STANDBY, autoStartUrl: 'rtmp://127.0.0.1/auto' });
+  const stream = registry.publish('show', publisher('p', 'h264'));
+  await waitFor('the automatic push', () => listTransponders(manager).length === 1);
+  await manager.start({ streamName: 'show', rtmpUrl: 'rtmp://127.0.0.1/live', standby: false });
+  registry.end(stream, done);
+  const [left, ...others] = manager.find({});
+  t.equal(others.length, 0);
+  t.match(left, { publisherAway: {} });
+  registry.publish('show', publisher('q', 'h264'));
+  await immediate();
+  t.equal(manager.find({}).length, 1, 'the automatic push goes on');
+  t.equal(manager.ended().length, 1, 'and no other one was tried');
+
+  const ffmpeg = await setUp(t, { standby: undefined } as unknown as Partial<TransponderManagerOptions>);
+  ffmpeg.registry.publish('show', publisher('p', 'h264'));
+  await t.rejects(ffmpeg.manager.start({ streamName: 'show', rtmpUrl: 'rtmp://127.0.0.1/live', standby: STANDBY }), {
+    code: 'NOT_IMPLEMENTED',
+  });
+});
+
+t.test('standby by hand', async (t) => {
+  const { registry, clips, manager } = await setUp(t, {}, undefined, () => new TakingPusher());
+  registry.publish('show', publisher('p', 'h264'));
+  const [id, plain] = await Promise.all([
+    manager.start({ streamName: 'show', rtmpUrl: 'rtmp://127.0.0.1/a', standby: STANDBY }),
+    manager.start({ streamName: 'show', rtmpUrl: 'rtmp://127.0.0.1/b' }),
+  ]).then((views) => views.map(({ mediaSessionId }) => mediaSessionId));
+  const changes: unknown[] = [];
+  manager.onChange(({ standby }) => changes.push(standby?.reason));
+  await manager.standby(id!, true, { text: 'Back soon' });
+  await waitFor('the clip with the text', () => clips.orders.at(-1)?.picture.text === 'Back soon');
+  await waitFor('its state', () => manager.find({ mediaSessionId: id! })[0]!.standby?.reason === 'manual');
+  await manager.standby(id!, undefined, { source: 'image', file: 'a.png' });
+  await waitFor('the image with the text', () => clips.orders.at(-1)?.picture.source === 'image');
+  t.match(clips.orders.at(-1), { picture: { file: 'a.png', text: 'Back soon' } }, 'what is not named stays');
+  clips.fail = new GatewayError('INVALID_REQUEST', 'no such file');
+  await t.rejects(manager.standby(id!, false, { file: 'b.png' }), { message: 'no such file' });
+  t.match(manager.find({ mediaSessionId: id! }), [{ standby: { reason: 'manual' } }], 'nothing has changed');
+  await manager.standby(id!, false, {});
+  await waitFor('another reason', () => manager.find({ mediaSessionId: id! })[0]!.standby?.reason !== 'manual');
+  await t.rejects(manager.standby(plain!, true, {}), { code: 'INVALID_REQUEST', message: /standby/ });
+  await t.rejects(manager.standby('nobody', true, {}), { code: 'TRANSPONDER_NOT_FOUND' });
+  t.ok(changes.includes('manual'));
 });
