@@ -4,6 +4,7 @@ import { GatewayHooks } from './hooks/gateway-hooks.ts';
 import { HttpApp, type HttpPorts } from './api/app.ts';
 import { headerCredentials, requireAction } from './api/authorize.ts';
 import { consoleRoutes } from './api/console-routes.ts';
+import { StartSchema } from './api/wcs/schemas.ts';
 import { whepRoutes } from './api/whep/whep-routes.ts';
 import { whipRoutes } from './api/whip/whip-routes.ts';
 import type { Settings } from './config/schema.ts';
@@ -16,6 +17,7 @@ import type { Logger } from './observe/logger.ts';
 import { Metrics } from './observe/metrics.ts';
 import { registerRuntimeMetrics } from './observe/runtime-metrics.ts';
 import { createTransponders } from './outputs/push/create-transponders.ts';
+import { StoredPushes } from './outputs/push/stored-pushes.ts';
 import { TransponderHistory } from './outputs/push/transponder-history.ts';
 import { registerTransponderMetrics } from './outputs/push/transponder-metrics.ts';
 import { ClientSessions } from './publish/client-sessions.ts';
@@ -175,6 +177,8 @@ async function assemble(
   opened({ close: () => state.store.close() });
   const history = await TransponderHistory.create({ ...state, kept: settings.ended_transponders_kept, logger });
   opened(history);
+  const stored = new StoredPushes({ ...state, parse: (request) => StartSchema.parse(request), logger });
+  opened(stored);
   const { version } = packageJson;
   const hooks = await GatewayHooks.create({ settings, store: state.store, metrics, version, logger });
   // Closes after the streams and the pushes, whose ends are events.
@@ -183,6 +187,7 @@ async function assemble(
     registry,
     encoders,
     history,
+    stored,
     overload,
     metrics,
     ownServer: embedded && { address: '127.0.0.1', port: embedded.rtmpPort },
@@ -284,6 +289,8 @@ async function assemble(
   parts.push(app);
   const http = await app.listen();
   hooks.started();
+  // Not earlier: publishers return as soon as they can.
+  void stored.restore(transponders);
   return {
     addresses: { http, ws: ws.port, ...(wss && { wss: wss.port }), ...(embedded && { rtmpUrl: embedded.rtmpUrl }) },
     drain,

@@ -1,5 +1,6 @@
 import { GatewayError } from '../../src/errors.ts';
 import type {
+  LegView,
   StartRequest,
   TransponderControl,
   TransponderFilter,
@@ -8,7 +9,7 @@ import type {
 
 /** The view of a push for a request, without media, for tests of HTTP and signaling. */
 export function viewOf(request: StartRequest, more: Partial<TransponderView> = {}): TransponderView {
-  return {
+  const view = {
     mediaSessionId: 'id-1',
     streamName: `rtmp_${request.streamName}`,
     rtmpUrl: request.rtmpUrl,
@@ -30,8 +31,25 @@ export function viewOf(request: StartRequest, more: Partial<TransponderView> = {
     bufferMs: 0,
     destination: 'rtmp://example.com/live',
     ...more,
-  };
+  } satisfies Partial<TransponderView>;
+  return { legs: [{ leg: 'primary', ...pick(view) }], ...view };
 }
+
+/** The one leg of a push without a backup. */
+const pick = ({
+  destination,
+  status,
+  reason,
+  reasonCode,
+  attempt,
+  bytesSent,
+  bitrate,
+  fps,
+  framesDropped,
+  bufferMs,
+}: Omit<TransponderView, 'legs'>): Omit<LegView, 'leg'> => ({
+  ...{ destination, status, reason, reasonCode, attempt, bytesSent, bitrate, fps, framesDropped, bufferMs },
+});
 
 /** Keeps transponders in a map and records each call; `fail` makes the next call throw. */
 export class FakeTransponders implements TransponderControl {

@@ -15,6 +15,22 @@ const PublisherAwaySchema = z.object({ since: time, until: time }).meta({
   description: 'Set while the publisher is lost: since when, and until when the stream is held for it.',
 });
 
+const LegSchema = z.object({
+  leg: z.enum(['primary', 'backup']),
+  destination: z.string().meta({ description: 'The URL without secrets; where the server has sent the push, that one.' }),
+  status: z.enum(['idle', 'connecting', 'pushing', 'retrying', 'ended']).meta({
+    description: 'idle: a cold backup that is not needed.',
+  }),
+  reason: z.string(),
+  reasonCode: z.string(),
+  attempt: count,
+  bytesSent: count,
+  bitrate: z.number().min(0),
+  fps: z.number().min(0),
+  framesDropped: count,
+  bufferMs: z.number().min(0),
+});
+
 export const TransponderSchema = z.object({
   mediaSessionId: z.string(),
   streamName: z.string().meta({ description: 'The name on the RTMP server, prefix included.' }),
@@ -41,6 +57,8 @@ export const TransponderSchema = z.object({
   framesDropped: count,
   bufferMs: z.number().min(0),
   destination: z.string().meta({ description: 'The URL without secrets.' }),
+  backupMode: z.enum(['hot', 'cold']).optional(),
+  legs: z.array(LegSchema).meta({ description: 'The primary connection, and the backup if there is one.' }),
   publisherAway: PublisherAwaySchema.optional(),
 }) satisfies z.ZodType<TransponderView>;
 

@@ -47,8 +47,9 @@ export const pushRoutes =
 
     app.post('/push/startup', PUSH, async (request, reply) => {
       const start = withoutZeros(read(StartSchema, request, reply));
-      const { streamName: stream, rtmpUrl } = start;
-      await authorizer.authorize(principalOf(request), 'push', { stream, destination: hostOfRtmpUrl(rtmpUrl) });
+      const { streamName: stream, rtmpUrl, backupUrl } = start;
+      for (const url of backupUrl === undefined ? [rtmpUrl] : [rtmpUrl, backupUrl])
+        await authorizer.authorize(principalOf(request), 'push', { stream, destination: hostOfRtmpUrl(url) });
       return control.start(start);
     });
     app.post('/push/find', READ, async (request, reply) => find(request, read(FilterSchema, request, reply)));

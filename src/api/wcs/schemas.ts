@@ -89,6 +89,23 @@ export const StartSchema = z.object({
   rtmpFlashVersion: text('a string', 64).optional(),
   rtmpTransponderFullUrl: flag('The published name is the last path segment of the URL with its query.'),
   options,
+  backupUrl: rtmpUrl.optional().meta({
+    description: 'A second destination, which gets the same stream: another server, application or stream name.',
+  }),
+  backupMode: z
+    .enum(['hot', 'cold'], must('"hot" or "cold"'))
+    .optional()
+    .meta({ description: 'hot: both at once. cold: the backup only while the primary is lost. Default: hot.' }),
+  backupAfterMs: number(' of milliseconds', 100, 600_000, 'How long a cold backup waits for the primary.'),
+  restore: flag('Reconnect, instead of rtmp_push_restore.'),
+  restoreAttempts: number('', 1, 1_000_000, 'Reconnects in a row, instead of rtmp_push_restore_attempts.'),
+  restoreIntervalMs: number(' of milliseconds', 100, 3_600_000, 'Instead of rtmp_push_restore_interval_ms.'),
+  restoreMaxIntervalMs: number(
+    ' of milliseconds',
+    100,
+    3_600_000,
+    'The interval doubles up to this one, instead of rtmp_push_restore_backoff_cap_ms.',
+  ),
 }) satisfies z.ZodType<StartRequest>;
 
 export const FilterSchema = z.object({

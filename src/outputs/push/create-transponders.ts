@@ -11,6 +11,7 @@ import { createFfmpegPusher } from './ffmpeg-pusher.ts';
 import type { PusherFactory } from './pusher.ts';
 import { createRtmpPusher } from './rtmp-pusher.ts';
 import { SoundLibrary } from './sound-library.ts';
+import type { StoredPushes } from './stored-pushes.ts';
 import type { TransponderHistory } from './transponder-history.ts';
 import { TransponderManager } from './transponder-manager.ts';
 
@@ -19,6 +20,7 @@ export interface TransponderParts {
   readonly registry: StreamRegistry;
   readonly encoders: EncoderPool;
   readonly history: TransponderHistory;
+  readonly stored: StoredPushes;
   readonly overload: LoadSignal;
   readonly metrics: Metrics;
   /** The gateway's own RTMP server, to which pushes are always allowed. */
@@ -29,7 +31,7 @@ export interface TransponderParts {
 /** Creates the transponders of the gateway from its settings, and registers the metrics of what they share. */
 export async function createTransponders(
   settings: Settings,
-  { registry, encoders, history, overload, metrics, ownServer, logger }: TransponderParts,
+  { registry, encoders, history, stored, overload, metrics, ownServer, logger }: TransponderParts,
 ): Promise<TransponderManager> {
   const lateGroups = new LateGroups(overload);
   metrics.total(
@@ -82,6 +84,7 @@ export async function createTransponders(
     maxTransponders: settings.max_transponders,
     maxPerStream: settings.max_transponders_per_stream,
     history,
+    stored,
     autoStartUrl: settings.rtmp_push_auto_start ? settings.rtmp_push_auto_start_url : '',
     logger,
   });
