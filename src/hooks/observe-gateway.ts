@@ -122,12 +122,14 @@ function legObserver(publish: Publish): (push: ObservedPush) => void {
     }
     if (legs.length < 2) return;
     statuses.set(id, new Map(legs.map((each) => [each.leg, each.status])));
-    for (const each of legs)
-      if (before && before.get(each.leg) !== each.status) publish(eventOfLeg(push, each));
+    for (const each of legs) if (before && before.get(each.leg) !== each.status) publish(eventOfLeg(push, each));
   };
 }
 
-function eventOfLeg(push: ObservedPush, { leg, status, destination, attempt, reason, reasonCode }: ObservedLeg): GatewayEvent {
+function eventOfLeg(
+  push: ObservedPush,
+  { leg, status, destination, attempt, reason, reasonCode }: ObservedLeg,
+): GatewayEvent {
   const { mediaSessionId: id, sourceStreamName: stream, startedAt } = push;
   return event('push.leg', {
     ...{ id, stream, destination, attempt, startedAt, leg, status },

@@ -61,9 +61,7 @@ export function statusOf(values: readonly Amf0Value[]): ServerStatus {
 
 /** Whether an `onStatus` ends a publish: an error, or a status code for the end. */
 export function endsPublish(status: ServerStatus): boolean {
-  return (
-    status.code !== RECONNECT_REQUEST && (status.level === 'error' || Object.hasOwn(REFUSALS, status.code))
-  );
+  return status.code !== RECONNECT_REQUEST && (status.level === 'error' || Object.hasOwn(REFUSALS, status.code));
 }
 
 /** The server's answer to `command` as an error. */

@@ -17,7 +17,9 @@ const PublisherAwaySchema = z.object({ since: time, until: time }).meta({
 
 const LegSchema = z.object({
   leg: z.enum(['primary', 'backup']),
-  destination: z.string().meta({ description: 'The URL without secrets; where the server has sent the push, that one.' }),
+  destination: z
+    .string()
+    .meta({ description: 'The URL without secrets; where the server has sent the push, that one.' }),
   status: z.enum(['idle', 'connecting', 'pushing', 'retrying', 'ended']).meta({
     description: 'idle: a cold backup that is not needed.',
   }),

@@ -261,7 +261,8 @@ export class Leg extends EventEmitter<LegEvents> {
       ...(localAddress && { localAddress }),
     });
     const connection: PushConnection = new PushConnection(pusher, feed, {
-      onProgress: () => this.#dispatch({ type: this.#replacement?.connection === connection ? 'replaced' : 'progress' }),
+      onProgress: () =>
+        this.#dispatch({ type: this.#replacement?.connection === connection ? 'replaced' : 'progress' }),
       onDied: (error, nameInUse) =>
         this.#replacement?.connection === connection
           ? this.#replacementFailed(this.#replacement, error, nameInUse)

@@ -143,7 +143,7 @@ export class StoredPushes {
 
   async #read(): Promise<[id: string, entry: Entry][]> {
     const found: [string, Entry][] = [];
-    for (let after: string | undefined; ; ) {
+    for (let after: string | undefined; ;) {
       const batch = await this.#records.list(after === undefined ? {} : { after });
       if (batch.length === 0) return found;
       for (const { key, value } of batch) {
@@ -248,11 +248,7 @@ function checkHold({ standby }: StartRequest, lostMs: number): void {
 function restartOf({ request, muted, soundFile }: Entry): StartRequest {
   const { options: _, standby, ...rest } = request;
   const options: SoundOptions | { action: 'mute' } | undefined =
-    soundFile !== undefined
-      ? { action: 'sound_on', soundFile, loop: true }
-      : muted
-        ? { action: 'mute' }
-        : undefined;
+    soundFile !== undefined ? { action: 'sound_on', soundFile, loop: true } : muted ? { action: 'mute' } : undefined;
   return {
     ...rest,
     ...(standby && { standby: { ...standby, startWithStandby: true } }),

@@ -94,7 +94,7 @@ export class TransponderManager implements TransponderControl {
     const { encoders, environment, stored } = this.#options;
     const keys = destinations.map((destination) => JSON.stringify([request.streamName, ...identity(destination)]));
     // An ended transponder may still be closing its connection. Until then the server would refuse the same name.
-    for (let key; (key = keys.find((each) => this.#closing.has(each))); ) await this.#closing.get(key);
+    for (let key; (key = keys.find((each) => this.#closing.has(each)));) await this.#closing.get(key);
     const stream = this.#liveStream(request.streamName);
     const present = destinations.find((_, index) => this.#taken.has(keys[index]!));
     if (present)

@@ -122,10 +122,7 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
     const createLeg = (name: LegName, to: CheckedDestination, idle: boolean): Leg =>
       this.#createLeg(name, to, idle, environment);
     this.#legs = backup
-      ? [
-          createLeg('primary', start, false),
-          createLeg('backup', backup, !effects.includes('open-backup')),
-        ]
+      ? [createLeg('primary', start, false), createLeg('backup', backup, !effects.includes('open-backup'))]
       : [createLeg('primary', start, false)];
     if (effects.includes('start-delay')) this.#apply('start-delay');
   }
@@ -278,7 +275,9 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
     if (this.#state.phase === 'ended') return;
     const line = describeLeg(before, after, leg.hasPushed, this.#backupMode !== undefined);
     if (line) {
-      const logger = this.#backupMode ? this.#logger.child({ leg: leg.name, destination: leg.view().destination }) : this.#logger;
+      const logger = this.#backupMode
+        ? this.#logger.child({ leg: leg.name, destination: leg.view().destination })
+        : this.#logger;
       logger[line.level](line.fields, line.message);
     }
     const event = eventOf(leg.name, after);

@@ -113,7 +113,7 @@ t.test('the life of a push: one event for each change of its status', async (t) 
 
 /** The legs of a push with a backup. */
 const legs = (primary: ObservedLeg['status'], backup: ObservedLeg['status']): ObservedLeg[] =>
-  ([['primary', primary] as const, ['backup', backup] as const]).map(([leg, status]) => ({
+  [['primary', primary] as const, ['backup', backup] as const].map(([leg, status]) => ({
     leg,
     status,
     destination: `rtmp://${leg}.example/app`,

@@ -103,11 +103,7 @@ const withRestore: Record<keyof typeof states, Record<keyof typeof events, strin
   },
 };
 
-function outcome(
-  state: LegState,
-  event: LegEvent,
-  rules: { enabled: boolean; attempts: number },
-): string {
+function outcome(state: LegState, event: LegEvent, rules: { enabled: boolean; attempts: number }): string {
   const next = transition(state, event, rules);
   return next ? `${next.state.status} ${next.state.attempt}: ${next.effects.join(' ')}`.trim() : 'invalid';
 }
@@ -152,7 +148,11 @@ t.test('the number of consecutive reconnects is limited', async (t) => {
 
 t.test('a server that accepts and drops does not reset the counter; steady pushing does', async (t) => {
   const rules = { enabled: true, attempts: 1 };
-  const second = transition({ status: 'retrying', attempt: 0, lastFailure: lost, free: false }, events.retry, rules)!.state;
+  const second = transition(
+    { status: 'retrying', attempt: 0, lastFailure: lost, free: false },
+    events.retry,
+    rules,
+  )!.state;
   const pushing = transition(second, events.progress, rules)!.state;
   t.match(transition(pushing, events.lost, rules)!.state, { status: 'ended' });
   const steady = transition(pushing, events.steady, rules)!.state;
@@ -164,13 +164,16 @@ t.test('stopping twice keeps the first reason', async (t) => {
   t.equal(again.state, states.ended);
 });
 
-t.test('a name that the server still holds is tried again without counting, even without rtmp_push_restore', async (t) => {
-  const rules = { enabled: false, attempts: 0 };
-  let state: LegState = { status: 'connecting', attempt: 1 };
-  for (let i = 0; i < 10; i++) {
-    state = transition(state, events.held, rules)!.state;
-    state = transition(state, events.retry, rules)!.state;
-  }
-  t.match(state, { status: 'connecting', attempt: 1 });
-  t.match(transition(state, events.lost, rules)!.state, { status: 'ended' });
-});
+t.test(
+  'a name that the server still holds is tried again without counting, even without rtmp_push_restore',
+  async (t) => {
+    const rules = { enabled: false, attempts: 0 };
+    let state: LegState = { status: 'connecting', attempt: 1 };
+    for (let i = 0; i < 10; i++) {
+      state = transition(state, events.held, rules)!.state;
+      state = transition(state, events.retry, rules)!.state;
+    }
+    t.match(state, { status: 'connecting', attempt: 1 });
+    t.match(transition(state, events.lost, rules)!.state, { status: 'ended' });
+  },
+);

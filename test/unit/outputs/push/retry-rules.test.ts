@@ -12,7 +12,11 @@ t.test('what the request does not say is as in the settings', async (t) => {
   t.match(rulesOf({ restore: false }, { ...settings, enabled: true }), { enabled: false });
   t.match(rulesOf({ restoreAttempts: 7 }), { enabled: true, attempts: 7, intervalMs: 5000 });
   t.match(rulesOf({ restore: false, restoreAttempts: 7 }), { enabled: false });
-  t.match(rulesOf({ restoreIntervalMs: 100, restoreMaxIntervalMs: 800 }), { enabled: true, intervalMs: 100, capMs: 800 });
+  t.match(rulesOf({ restoreIntervalMs: 100, restoreMaxIntervalMs: 800 }), {
+    enabled: true,
+    intervalMs: 100,
+    capMs: 800,
+  });
 });
 
 t.test('a push with a backup reconnects unless its request says otherwise', async (t) => {

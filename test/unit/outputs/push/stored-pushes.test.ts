@@ -60,7 +60,10 @@ function setUp(t: Test, store: Store = new MemoryStore({ logger: silentLogger })
   const open = (more: { parse?: (value: unknown) => StartRequest; lines?: string[] } = {}): StoredPushes => {
     const { lines, parse = (value) => value as StartRequest } = more;
     const logger = lines
-      ? createLogger({ log_level: 'info', log_format: 'json' }, { destination: { write: (line) => void lines.push(line) } })
+      ? createLogger(
+          { log_level: 'info', log_format: 'json' },
+          { destination: { write: (line) => void lines.push(line) } },
+        )
       : silentLogger;
     const pushes = new StoredPushes({ store, box, parse, logger, retryMs: 5 });
     t.teardown(() => pushes.close());

@@ -590,7 +590,9 @@ t.test('hot: both legs get the same, and each reconnects on its own while the ot
 
 t.test('the push ends when no leg can go on: refused, or out of attempts', async (t) => {
   for (const last of [refused, lost]) {
-    const { start, pusher, invalid, released } = setUp({ retry: { enabled: true, attempts: 1, intervalMs: 1, capMs: 0 } });
+    const { start, pusher, invalid, released } = setUp({
+      retry: { enabled: true, attempts: 1, intervalMs: 1, capMs: 0 },
+    });
     const transponder = start(undefined, { backupUrl });
     const closed = new Promise<void>((resolve) => transponder.once('closed', resolve));
     (await pusher(0)).emit('died', refused);
@@ -607,38 +609,41 @@ t.test('the push ends when no leg can go on: refused, or out of attempts', async
   }
 });
 
-t.test('cold: the backup is connected when the primary has been away for a while, and closed when it is steady', async (t) => {
-  const { start, pusher, invalid } = setUp({
-    retry: { enabled: true, attempts: 99, intervalMs: 1, capMs: 0 },
-    steadyAfterMs: 200,
-  });
-  const transponder = start(undefined, { backupUrl, backupMode: 'cold', backupAfterMs: 60 });
-  const first = await pusher(0);
-  first.emit('progress', 10);
-  t.strictSame(legsOf(transponder), ['primary pushing', 'backup idle']);
-  // Shorter than the delay: nothing happens.
-  first.emit('died', lost);
-  const second = await pusher(1);
-  second.emit('progress', 10);
-  await sleep(100);
-  t.strictSame(legsOf(transponder), ['primary pushing', 'backup idle']);
-  second.emit('died', lost);
-  const third = await pusher(2);
-  t.equal(transponder.status, 'connecting');
-  const backup = await pusher(3);
-  t.match(backup.tcUrl, /b\.example\.com/);
-  backup.emit('progress', 10);
-  t.match(transponder.view(), { status: 'pushing', backupMode: 'cold' });
-  third.emit('progress', 20);
-  t.strictSame(legsOf(transponder), ['primary pushing', 'backup pushing'], 'until the primary is steady');
-  await waitFor('the backup to be closed', () => backup.closed, { every: 1 });
-  t.strictSame(legsOf(transponder), ['primary pushing', 'backup idle']);
-  third.emit('died', lost);
-  await pusher(5);
-  t.strictSame(legsOf(transponder), ['primary connecting', 'backup connecting'], 'and connected again');
-  await transponder.stop(stopped);
-  t.strictSame(invalid, []);
-});
+t.test(
+  'cold: the backup is connected when the primary has been away for a while, and closed when it is steady',
+  async (t) => {
+    const { start, pusher, invalid } = setUp({
+      retry: { enabled: true, attempts: 99, intervalMs: 1, capMs: 0 },
+      steadyAfterMs: 200,
+    });
+    const transponder = start(undefined, { backupUrl, backupMode: 'cold', backupAfterMs: 60 });
+    const first = await pusher(0);
+    first.emit('progress', 10);
+    t.strictSame(legsOf(transponder), ['primary pushing', 'backup idle']);
+    // Shorter than the delay: nothing happens.
+    first.emit('died', lost);
+    const second = await pusher(1);
+    second.emit('progress', 10);
+    await sleep(100);
+    t.strictSame(legsOf(transponder), ['primary pushing', 'backup idle']);
+    second.emit('died', lost);
+    const third = await pusher(2);
+    t.equal(transponder.status, 'connecting');
+    const backup = await pusher(3);
+    t.match(backup.tcUrl, /b\.example\.com/);
+    backup.emit('progress', 10);
+    t.match(transponder.view(), { status: 'pushing', backupMode: 'cold' });
+    third.emit('progress', 20);
+    t.strictSame(legsOf(transponder), ['primary pushing', 'backup pushing'], 'until the primary is steady');
+    await waitFor('the backup to be closed', () => backup.closed, { every: 1 });
+    t.strictSame(legsOf(transponder), ['primary pushing', 'backup idle']);
+    third.emit('died', lost);
+    await pusher(5);
+    t.strictSame(legsOf(transponder), ['primary connecting', 'backup connecting'], 'and connected again');
+    await transponder.stop(stopped);
+    t.strictSame(invalid, []);
+  },
+);
 
 t.test('cold: refused for good by the primary, the backup is connected at once', async (t) => {
   const { start, pusher } = setUp();
@@ -724,46 +729,52 @@ t.test('a place that cannot be used: the connection stays, with a warning', asyn
   const transponder = start();
   const old = await pusher(0);
   old.emit('progress', 100);
-  for (const tcUrl of ['rtmp://10.0.0.1/live', 'http://x/', 'rtmp://']) old.emit('reconnect', { tcUrl, description: '' });
+  for (const tcUrl of ['rtmp://10.0.0.1/live', 'http://x/', 'rtmp://'])
+    old.emit('reconnect', { tcUrl, description: '' });
   await waitFor('warnings', () => lines.length === 3, { every: 1 });
   for (let i = 0; i < 50; i++) old.emit('reconnect', { tcUrl: '/x', description: '' });
   await immediate();
   t.equal(lines.length, 4, 'one about all further ones');
-  t.strictSame(
-    lines.map((line) => (JSON.parse(line) as { code?: string }).code).sort(),
-    ['DESTINATION_FORBIDDEN', 'INVALID_RTMP_URL', 'INVALID_RTMP_URL', undefined],
-  );
+  t.strictSame(lines.map((line) => (JSON.parse(line) as { code?: string }).code).sort(), [
+    'DESTINATION_FORBIDDEN',
+    'INVALID_RTMP_URL',
+    'INVALID_RTMP_URL',
+    undefined,
+  ]);
   t.equal(pushers.length, 1);
   t.equal(transponder.status, 'pushing');
   await transponder.stop(stopped);
 });
 
-t.test('a replacement that fails, that is refused for its name, or that the old connection does not wait for', async (t) => {
-  const { start, pusher, invalid } = setUp();
-  const transponder = start();
-  const old = await pusher(0);
-  old.emit('progress', 100);
-  old.emit('reconnect', { tcUrl: '/a', description: '' });
-  (await pusher(1)).emit('died', refused, false);
-  t.match(transponder.view(), { status: 'pushing', legs: [{ destination: 'rtmp://rtmp.example.com/live' }] });
-  t.notOk(old.closed);
+t.test(
+  'a replacement that fails, that is refused for its name, or that the old connection does not wait for',
+  async (t) => {
+    const { start, pusher, invalid } = setUp();
+    const transponder = start();
+    const old = await pusher(0);
+    old.emit('progress', 100);
+    old.emit('reconnect', { tcUrl: '/a', description: '' });
+    (await pusher(1)).emit('died', refused, false);
+    t.match(transponder.view(), { status: 'pushing', legs: [{ destination: 'rtmp://rtmp.example.com/live' }] });
+    t.notOk(old.closed);
 
-  old.emit('reconnect', { tcUrl: '/b', description: '' });
-  (await pusher(2)).emit('died', lost, true);
-  const renewed = await pusher(3);
-  t.ok(old.closed, 'the server wants the old one closed first');
-  t.match(renewed.tcUrl, /\/b$/);
-  renewed.emit('progress', 10);
+    old.emit('reconnect', { tcUrl: '/b', description: '' });
+    (await pusher(2)).emit('died', lost, true);
+    const renewed = await pusher(3);
+    t.ok(old.closed, 'the server wants the old one closed first');
+    t.match(renewed.tcUrl, /\/b$/);
+    renewed.emit('progress', 10);
 
-  renewed.emit('reconnect', { tcUrl: '/c', description: '' });
-  const next = await pusher(4);
-  renewed.emit('died', lost);
-  t.match(transponder.view(), { status: 'connecting', attempt: 0 });
-  next.emit('progress', 10);
-  t.match(transponder.view(), { status: 'pushing', attempt: 0, bytesSent: 120, legs: [{ destination: /\/c$/ }] });
-  await transponder.stop(stopped);
-  t.strictSame(invalid, []);
-});
+    renewed.emit('reconnect', { tcUrl: '/c', description: '' });
+    const next = await pusher(4);
+    renewed.emit('died', lost);
+    t.match(transponder.view(), { status: 'connecting', attempt: 0 });
+    next.emit('progress', 10);
+    t.match(transponder.view(), { status: 'pushing', attempt: 0, bytesSent: 120, legs: [{ destination: /\/c$/ }] });
+    await transponder.stop(stopped);
+    t.strictSame(invalid, []);
+  },
+);
 
 t.test('the log of a push with a backup names the leg', async (t) => {
   const lines: string[] = [];
