@@ -111,14 +111,20 @@ export function redirect(from: Destination, tcUrl: string): Destination {
 
 const MAX_TC_URL = 4096;
 
-function parseReference(from: Destination, tcUrl: string): Destination {
-  try {
+const parseReference = (from: Destination, tcUrl: string): Destination =>
+  namingField('tcUrl', () => {
     if (tcUrl.length > MAX_TC_URL) throw invalid('is too long');
     const url = resolveReference(from.tcUrl.reveal(), tcUrl);
     return parseDestination(url, '', { streamNamePrefix: '', fullUrl: false });
+  });
+
+/** Parses a URL that is not the `rtmpUrl`: errors name its field. */
+export function namingField<T>(field: string, parse: () => T): T {
+  try {
+    return parse();
   } catch (error) {
     const { code, message } = toGatewayError(error);
-    throw new GatewayError(code, message.replaceAll('rtmpUrl', 'tcUrl'), { cause: error });
+    throw new GatewayError(code, message.replaceAll('rtmpUrl', field), { cause: error });
   }
 }
 

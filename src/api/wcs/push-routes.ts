@@ -3,7 +3,7 @@ import type { z } from 'zod';
 import type { Authorizer } from '../../access/authorizer.ts';
 import { mayUseStream } from '../../access/rights.ts';
 import { GatewayError } from '../../errors.ts';
-import { hostOfRtmpUrl } from '../../net/destination.ts';
+import { hostOfRtmpUrl, namingField } from '../../net/destination.ts';
 import type { Logger } from '../../observe/logger.ts';
 import type { TransponderControl, TransponderFilter, TransponderView } from '../../outputs/push/transponder-view.ts';
 import { principalOf } from '../authorize.ts';
@@ -48,8 +48,10 @@ export const pushRoutes =
     app.post('/push/startup', PUSH, async (request, reply) => {
       const start = withoutZeros(read(StartSchema, request, reply));
       const { streamName: stream, rtmpUrl, backupUrl } = start;
-      for (const url of backupUrl === undefined ? [rtmpUrl] : [rtmpUrl, backupUrl])
-        await authorizer.authorize(principalOf(request), 'push', { stream, destination: hostOfRtmpUrl(url) });
+      const destinations = [hostOfRtmpUrl(rtmpUrl)];
+      if (backupUrl !== undefined) destinations.push(namingField('backupUrl', () => hostOfRtmpUrl(backupUrl)));
+      for (const destination of destinations)
+        await authorizer.authorize(principalOf(request), 'push', { stream, destination });
       return control.start(start);
     });
     app.post('/push/find', READ, async (request, reply) => find(request, read(FilterSchema, request, reply)));

@@ -25,6 +25,9 @@ import type { PusherFactory } from './pusher.ts';
 import { RequestBudget } from './request-budget.ts';
 import type { LegName, LegView } from './transponder-view.ts';
 
+/** Longest time between attempts to get a name back that the server still holds, in milliseconds. */
+const NAME_RETRY_MS = 5000;
+
 /** What all legs of a gateway share. */
 export interface LegEnvironment {
   readonly createPusher: PusherFactory;
@@ -215,10 +218,7 @@ export class Leg extends EventEmitter<LegEvents> {
         );
         break;
       case 'schedule-retry':
-        this.#retryTimer = setTimeout(
-          () => this.#dispatch({ type: 'retry' }),
-          retryDelayMs(this.#options.retry, this.#state.attempt, Math.random()),
-        );
+        this.#retryTimer = setTimeout(() => this.#dispatch({ type: 'retry' }), this.#retryDelayMs());
         break;
       case 'cancel-timers':
         clearTimeout(this.#retryTimer);
@@ -230,6 +230,12 @@ export class Leg extends EventEmitter<LegEvents> {
       default:
         effect satisfies never;
     }
+  }
+
+  #retryDelayMs(): number {
+    const state = this.#state;
+    const delayMs = retryDelayMs(this.#options.retry, state.attempt, Math.random());
+    return state.status === 'retrying' && state.free ? Math.min(delayMs, NAME_RETRY_MS) : delayMs;
   }
 
   async #connect(): Promise<void> {

@@ -7,7 +7,7 @@ import type { Logger } from '../../observe/logger.ts';
 import type { LiveStream } from '../../streams/live-stream.ts';
 import type { StreamRegistry } from '../../streams/stream-registry.ts';
 import { OutputSet } from '../output-set.ts';
-import { parseDestination, type AddressingRules, type Destination } from '../../net/destination.ts';
+import { namingField, parseDestination, type AddressingRules, type Destination } from '../../net/destination.ts';
 import type { SoundClip, SoundLibrary } from './sound-library.ts';
 import type { StoredPushes } from './stored-pushes.ts';
 import { Transponder, type CheckedDestination, type PushIdentity, type TransponderEnvironment } from './transponder.ts';
@@ -237,7 +237,7 @@ export class TransponderManager implements TransponderControl {
   #parseAll(request: StartRequest): [Destination, ...Destination[]] {
     const primary = this.#parse(request);
     if (request.backupUrl === undefined) return [primary];
-    const backup = parseBackup(() => this.#parse(request, request.backupUrl));
+    const backup = namingField('backupUrl', () => this.#parse(request, request.backupUrl));
     if (JSON.stringify(identity(primary)) === JSON.stringify(identity(backup)))
       throw new GatewayError(
         'INVALID_REQUEST',
@@ -374,14 +374,4 @@ function refusedView(
 /** Two destinations are the same when they name the same place on the server, however the URL is written. */
 function identity({ scheme, host, port, app, streamName }: Destination): (string | number)[] {
   return [scheme, host.toLowerCase(), port, app.reveal().replace(/\/+(?=\?|$)/, ''), streamName.reveal()];
-}
-
-/** Names the field in what is wrong with a `backupUrl`. */
-function parseBackup(parse: () => Destination): Destination {
-  try {
-    return parse();
-  } catch (error) {
-    const { code, message } = toGatewayError(error);
-    throw new GatewayError(code, message.replaceAll('rtmpUrl', 'backupUrl'), { cause: error });
-  }
 }

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -228,4 +229,28 @@ t.test('no secret is on the disk', async (t) => {
   t.match(started, [{ request: { rtmpUrl: request.rtmpUrl, backupUrl: request.backupUrl } }]);
   await second.close();
   await again.store.close();
+});
+
+t.test('a process that is killed leaves its pushes to the next one', async (t) => {
+  const directory = await mkdtemp(join(tmpdir(), 'stored-pushes-'));
+  t.teardown(() => rm(directory, { recursive: true, force: true }));
+  const source = (path: string): string => JSON.stringify(new URL(`../../../../src/${path}`, import.meta.url).href);
+  const script = `
+    const { openState } = await import(${source('store/state.ts')});
+    const { StoredPushes } = await import(${source('outputs/push/stored-pushes.ts')});
+    const { silentLogger: logger } = await import(${source('observe/logger.ts')});
+    const state = await openState({ directory: ${JSON.stringify(directory)}, key: '', logger });
+    const pushes = new StoredPushes({ ...state, parse: (value) => value, logger });
+    pushes.started('id', ${JSON.stringify(request)}, new Date(${startedAt.getTime()}));
+    await pushes.settled();
+    process.kill(process.pid, 'SIGKILL');`;
+  const { signal } = spawnSync(process.execPath, ['--input-type=module', '-e', script], { stdio: 'ignore' });
+  t.equal(signal, 'SIGKILL');
+  const state = await openState({ directory, key: '', logger: silentLogger });
+  const { pushes, started } = manager();
+  const second = new StoredPushes({ ...state, parse: (value) => value as StartRequest, logger: silentLogger });
+  await second.restore(pushes);
+  t.match(started, [{ request: { rtmpUrl: request.rtmpUrl }, continued: { mediaSessionId: 'id', startedAt } }]);
+  await second.close();
+  await state.store.close();
 });
