@@ -1,12 +1,13 @@
 import { EventEmitter } from 'node:events';
-import { GatewayError, toGatewayError } from '../../errors.ts';
-import { redirect, type Destination } from '../../net/destination.ts';
+import type { GatewayError } from '../../errors.ts';
+import type { Destination } from '../../net/destination.ts';
 import type { ResolvedDestination } from '../../net/destination-policy.ts';
 import type { Logger } from '../../observe/logger.ts';
 import type { ReconnectRequest } from '../../rtmp/reconnect-watch.ts';
 import { tickMs } from '../../runtime/tick.ts';
 import type { OutputFeedOptions } from '../output-feed.ts';
 import type { OutputCounters } from '../output.ts';
+import { rotated, reconnectError } from './connection-attempt.ts';
 import { retryDelayMs, type BackoffRules } from './backoff.ts';
 import {
   CONNECTING,
@@ -22,7 +23,7 @@ import {
 } from './leg-state.ts';
 import { PushConnection } from './push-connection.ts';
 import type { PusherFactory } from './pusher.ts';
-import { RequestBudget } from './request-budget.ts';
+import { ReconnectRequests } from './reconnect-requests.ts';
 import type { LegName, LegView } from './transponder-view.ts';
 
 /** Longest time between attempts to get a name back that the server still holds, in milliseconds. */
@@ -76,7 +77,7 @@ export class Leg extends EventEmitter<LegEvents> {
   readonly #options: LegOptions;
   readonly #environment: LegEnvironment;
   readonly #logger: Logger;
-  readonly #reconnectBudget = new RequestBudget();
+  readonly #requests: ReconnectRequests;
   #resolveClosed!: () => void;
   #state: LegState;
   #addresses: readonly string[] | undefined;
@@ -87,8 +88,6 @@ export class Leg extends EventEmitter<LegEvents> {
   #place: Destination;
   #replacement: Replacement | undefined;
   #closingConnection: Promise<void> = Promise.resolve();
-  /** A request of the server that arrived before this leg pushed. */
-  #requested: ReconnectRequest | undefined;
   /** When it was last known to push. */
   #pushedMs = -Infinity;
   #retryTimer: NodeJS.Timeout | undefined;
@@ -102,6 +101,7 @@ export class Leg extends EventEmitter<LegEvents> {
     this.#options = options;
     this.#environment = environment;
     this.#logger = options.logger;
+    this.#requests = new ReconnectRequests(environment.resolve, options.logger);
     this.#addresses = options.addresses;
     this.#place = options.destination;
     this.#state = options.idle ? IDLE : { ...CONNECTING };
@@ -278,7 +278,7 @@ export class Leg extends EventEmitter<LegEvents> {
       },
       onReconnectRequest: (request) => {
         if (this.#connection !== connection) return;
-        this.#requested = request;
+        this.#requests.receive(request);
         if (this.#state.status === 'pushing') this.#takeRequest();
       },
     });
@@ -299,7 +299,7 @@ export class Leg extends EventEmitter<LegEvents> {
   }
 
   #disconnect(): void {
-    this.#requested = undefined;
+    this.#requests.forget();
     const connections = [this.#connection, this.#replacement?.connection].filter((each) => each !== undefined);
     if (connections.length === 0) return;
     this.#past = this.counters;
@@ -317,33 +317,17 @@ export class Leg extends EventEmitter<LegEvents> {
 
   /** Carries out the server's request to reconnect, which may have arrived before this leg pushed. */
   #takeRequest(): void {
-    const request = this.#requested;
-    this.#requested = undefined;
-    if (!request || this.#replacement || !this.#connection) return;
-    switch (this.#reconnectBudget.take(performance.now())) {
-      case 'granted':
-        return void this.#replace(request, this.#connection);
-      case 'exhausted':
-        return this.#logger.warn('the server asks to reconnect too often: ignored');
-      case 'silent':
-        return;
-    }
+    const current = this.#connection;
+    if (!current || this.#replacement) return;
+    const request = this.#requests.take();
+    if (request) void this.#replace(request, current);
   }
 
-  /** Makes another connection, which takes over when it pushes. The server may have named another place. */
-  async #replace({ tcUrl, description }: ReconnectRequest, current: PushConnection): Promise<void> {
-    try {
-      const place = tcUrl === undefined ? this.#place : redirect(this.#place, tcUrl);
-      const { addresses } = await this.#environment.resolve(place);
-      if (this.#connection !== current || this.#state.status !== 'pushing') return;
-      this.#logger.info({ to: place.redacted, description }, 'the server asks to reconnect: making another connection');
-      this.#replacement = { place, connection: this.#createConnection(place, addresses) };
-    } catch (error) {
-      this.#logger.warn(
-        { code: toGatewayError(error).code, reason: toGatewayError(error).message },
-        'the server asks to reconnect to a place that cannot be used: the connection stays as it is',
-      );
-    }
+  /** Makes another connection, which takes over when it pushes. */
+  async #replace(request: ReconnectRequest, current: PushConnection): Promise<void> {
+    const to = await this.#requests.locate(request, this.#place);
+    if (!to || this.#connection !== current || this.#replacement || this.#state.status !== 'pushing') return;
+    this.#replacement = { place: to.place, connection: this.#createConnection(to.place, to.addresses) };
   }
 
   #replacementFailed({ connection, place }: Replacement, error: GatewayError, nameInUse: boolean): void {
@@ -374,20 +358,3 @@ const sum = (past: OutputCounters, { bytesSent, framesDropped }: OutputCounters)
   bytesSent: past.bytesSent + bytesSent,
   framesDropped: past.framesDropped + framesDropped,
 });
-
-/** The same addresses, beginning with another one. */
-function rotated(addresses: readonly string[], by: number): readonly string[] {
-  const first = by % addresses.length;
-  return [...addresses.slice(first), ...addresses.slice(0, first)];
-}
-
-/**
- * A name that resolved when the push was started and does not resolve now is a network fault, which may heal. A refusal
- * by the policy is final.
- */
-function reconnectError(error: unknown): GatewayError {
-  const known = toGatewayError(error, 'DESTINATION_UNREACHABLE');
-  return known.code === 'DESTINATION_NOT_RESOLVED'
-    ? new GatewayError('DESTINATION_UNREACHABLE', known.message, { cause: known })
-    : known;
-}
