@@ -273,3 +273,37 @@ t.test('a server sends its publisher elsewhere: every kind of reference', async 
   ])
     t.throws(() => redirect(from, tcUrl), { code: 'INVALID_RTMP_URL', message: /^tcUrl/ }, tcUrl.slice(0, 20));
 });
+
+t.test('whatever a server sends as tcUrl leads to a place for the same stream, or is refused', async (t) => {
+  const from = parseDestination('rtmp://a.example.com/app/KEY', 'show', { streamNamePrefix: '', fullUrl: true });
+  const part = fc.constantFrom(
+    'rtmp:',
+    'rtmps:',
+    '//',
+    '/',
+    '..',
+    '?',
+    '#',
+    '@',
+    ':',
+    '[::1]',
+    'b.example',
+    '%00',
+    'x',
+  );
+  const anything = fc.oneof(
+    fc.string(),
+    fc.array(part).map((parts) => parts.join('')),
+  );
+  fc.assert(
+    fc.property(anything, (tcUrl) => {
+      try {
+        const to = redirect(from, tcUrl);
+        return to.streamName.reveal() === 'KEY' && /^rtmps?:\/\/[^/]+\//.test(to.tcUrl.reveal());
+      } catch (error) {
+        return error instanceof GatewayError && error.code === 'INVALID_RTMP_URL';
+      }
+    }),
+  );
+  t.pass('no other error');
+});
