@@ -20,6 +20,24 @@ const PushPublisherAwaySchema = z.object({ since: time, until: time.optional() }
   description: 'Set while the publisher is lost: since when, and when the push ends unless it returns.',
 });
 
+const LegSchema = z.object({
+  leg: z.enum(['primary', 'backup']),
+  destination: z
+    .string()
+    .meta({ description: 'The URL without secrets; where the server has sent the push, that one.' }),
+  status: z.enum(['idle', 'connecting', 'pushing', 'retrying', 'ended']).meta({
+    description: 'idle: a cold backup that is not needed.',
+  }),
+  reason: z.string(),
+  reasonCode: z.string(),
+  attempt: count,
+  bytesSent: count,
+  bitrate: z.number().min(0),
+  fps: z.number().min(0),
+  framesDropped: count,
+  bufferMs: z.number().min(0),
+});
+
 export const TransponderSchema = z.object({
   mediaSessionId: z.string(),
   streamName: z.string().meta({ description: 'The name on the RTMP server, prefix included.' }),
@@ -55,6 +73,8 @@ export const TransponderSchema = z.object({
     })
     .optional()
     .meta({ description: 'While standby is shown: since when, why, and what is shown.' }),
+  backupMode: z.enum(['hot', 'cold']).optional(),
+  legs: z.array(LegSchema).meta({ description: 'The primary connection, and the backup if there is one.' }),
 }) satisfies z.ZodType<TransponderView>;
 
 export const StreamSchema = z.object({

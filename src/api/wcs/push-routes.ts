@@ -3,7 +3,7 @@ import type { z } from 'zod';
 import type { Authorizer } from '../../access/authorizer.ts';
 import { mayUseStream } from '../../access/rights.ts';
 import { GatewayError } from '../../errors.ts';
-import { hostOfRtmpUrl } from '../../net/destination.ts';
+import { hostOfRtmpUrl, namingField } from '../../net/destination.ts';
 import type { Logger } from '../../observe/logger.ts';
 import type {
   StandbyRequest,
@@ -19,11 +19,11 @@ import {
   FilterSchema,
   NothingSchema,
   SoundOnSchema,
+  startRequest,
   StartSchema,
   TransponderIdSchema,
-  withoutZeros,
 } from './schemas.ts';
-import { standbyRequest, StandbySwitchSchema } from './standby-schemas.ts';
+import { StandbySwitchSchema } from './standby-schemas.ts';
 
 const PUSH = { config: { action: 'push', resourceInBody: true } } as const;
 const READ = { config: { action: 'read' } } as const;
@@ -65,13 +65,13 @@ export const pushRoutes =
     }
 
     app.post('/push/startup', PUSH, async (request, reply) => {
-      const { standby, ...start } = withoutZeros(read(StartSchema, request, reply));
-      const { streamName: stream, rtmpUrl } = start;
-      await authorizer.authorize(principalOf(request), 'push', { stream, destination: hostOfRtmpUrl(rtmpUrl) });
-      return control.start(
-        { ...start, ...(standby !== undefined && { standby: standbyRequest(standby, standbyDefaults) }) },
-        { requestId: request.id, signal: clientGone(reply) },
-      );
+      const start = startRequest(read(StartSchema, request, reply), standbyDefaults);
+      const { streamName: stream, rtmpUrl, backupUrl } = start;
+      const destinations = [hostOfRtmpUrl(rtmpUrl)];
+      if (backupUrl !== undefined) destinations.push(namingField('backupUrl', () => hostOfRtmpUrl(backupUrl)));
+      for (const destination of destinations)
+        await authorizer.authorize(principalOf(request), 'push', { stream, destination });
+      return control.start(start, { requestId: request.id, signal: clientGone(reply) });
     });
     app.post('/push/find', READ, async (request, reply) => find(request, read(FilterSchema, request, reply)));
     app.route({

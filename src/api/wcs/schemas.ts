@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import type { StartRequest, TransponderFilter } from '../../outputs/push/transponder-view.ts';
+import type { StandbyRequest, StartRequest, TransponderFilter } from '../../outputs/push/transponder-view.ts';
 import { isStreamName, MAX_STREAM_NAME_LENGTH } from '../../streams/stream-name.ts';
 import { flag, mediaSessionId, must, text, toNumber } from './fields.ts';
-import { StandbySchema } from './standby-schemas.ts';
+import { standbyRequest, StandbySchema } from './standby-schemas.ts';
 
 /**
  * The bodies of `/rest-api/push/*`. Error messages continue after the name of the field. Numbers and booleans may be
@@ -57,14 +57,42 @@ export const StartSchema = z.object({
   standby: StandbySchema.optional().meta({
     description: 'What is sent while the publisher is away. true: as the settings say. Unset: the setting standby.',
   }),
+  backupUrl: rtmpUrl.optional().meta({
+    description: 'A second destination, which gets the same stream: another server, application or stream name.',
+  }),
+  backupMode: z
+    .enum(['hot', 'cold'], must('"hot" or "cold"'))
+    .optional()
+    .meta({ description: 'hot: both at once. cold: the backup only while the primary is lost. Default: hot.' }),
+  backupAfterMs: number(' of milliseconds', 100, 600_000, 'How long a cold backup waits for the primary.'),
+  restore: flag('Reconnect, instead of rtmp_push_restore.'),
+  restoreAttempts: number('', 1, 1_000_000, 'Reconnects in a row, instead of rtmp_push_restore_attempts.'),
+  restoreIntervalMs: number(' of milliseconds', 100, 3_600_000, 'Instead of rtmp_push_restore_interval_ms.'),
+  restoreMaxIntervalMs: number(
+    ' of milliseconds',
+    100,
+    3_600_000,
+    'The interval doubles up to this one, instead of rtmp_push_restore_backoff_cap_ms.',
+  ),
 }) satisfies z.ZodType<Omit<StartRequest, 'standby'>>;
 
-/** 0 means "not set" for every number of a start request. */
-export const withoutZeros = <T extends object>(request: T): T =>
-  Object.fromEntries(Object.entries(request).filter(([, value]) => value !== 0)) as T;
+/**
+ * What a body of `/push/startup` asks for.
+ *
+ * @param standbyDefaults what the body does not say about standby
+ */
+export function startRequest<Body extends Omit<z.output<typeof StartSchema>, 'streamName'>>(
+  body: Body,
+  standbyDefaults: StandbyRequest,
+): Omit<Body, 'standby'> & Pick<StartRequest, 'standby'> {
+  // 0 means "not set" for every number of a start request.
+  const { standby, ...start } = Object.fromEntries(Object.entries(body).filter(([, value]) => value !== 0)) as Body;
+  return { ...start, ...(standby !== undefined && { standby: standbyRequest(standby, standbyDefaults) }) };
+}
 
 /** A push that an application server orders along with a publication. */
-export const PushOrderSchema = StartSchema.omit({ streamName: true }).transform(withoutZeros);
+export const pushOrderSchema = (standbyDefaults: StandbyRequest) =>
+  StartSchema.omit({ streamName: true }).transform((order) => startRequest(order, standbyDefaults));
 
 export const FilterSchema = z.object({
   mediaSessionId: mediaSessionId.optional(),

@@ -15,6 +15,7 @@ import { createRtmpPusher } from './rtmp-pusher.ts';
 import { SoundLibrary } from './sound-library.ts';
 import { standbyDefaults } from './standby-defaults.ts';
 import { StandbyRenditions } from './standby-renditions.ts';
+import type { StoredPushes } from './stored-pushes.ts';
 import type { TransponderHistory } from './transponder-history.ts';
 import { TransponderManager } from './transponder-manager.ts';
 
@@ -24,6 +25,7 @@ export interface TransponderParts {
   readonly encoders: EncoderPool;
   readonly standbyClips: StandbyClipSource;
   readonly history: TransponderHistory;
+  readonly stored: StoredPushes;
   readonly overload: LoadSignal;
   readonly metrics: Metrics;
   /** The gateway's own RTMP server, to which pushes are always allowed. */
@@ -34,7 +36,7 @@ export interface TransponderParts {
 /** Creates the transponders of the gateway from its settings, and registers the metrics of what they share. */
 export async function createTransponders(
   settings: Settings,
-  { registry, encoders, standbyClips, history, overload, metrics, ownServer, logger }: TransponderParts,
+  { registry, encoders, standbyClips, history, stored, overload, metrics, ownServer, logger }: TransponderParts,
 ): Promise<TransponderManager> {
   const lateGroups = new LateGroups(overload);
   metrics.total(
@@ -99,6 +101,7 @@ export async function createTransponders(
       }),
     }),
     ...(settings.standby && { standbyByDefault: standbyDefaults(settings) }),
+    stored,
     autoStartUrl: settings.rtmp_push_auto_start ? settings.rtmp_push_auto_start_url : '',
     logger,
   });

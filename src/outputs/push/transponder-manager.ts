@@ -9,10 +9,11 @@ import type { Logger } from '../../observe/logger.ts';
 import type { LiveStream } from '../../streams/live-stream.ts';
 import type { StreamRegistry } from '../../streams/stream-registry.ts';
 import { OutputSet } from '../output-set.ts';
-import { parseDestination, type AddressingRules, type Destination } from '../../net/destination.ts';
+import { namingField, parseDestination, type AddressingRules, type Destination } from '../../net/destination.ts';
 import type { SoundClip, SoundLibrary } from './sound-library.ts';
 import { requireStandby, type StandbyRenditions } from './standby-renditions.ts';
-import { Transponder, type TransponderEnvironment } from './transponder.ts';
+import type { StoredPushes } from './stored-pushes.ts';
+import { Transponder, type CheckedDestination, type PushIdentity, type TransponderEnvironment } from './transponder.ts';
 import type { TransponderHistory } from './transponder-history.ts';
 import type {
   RequestOrigin,
@@ -39,6 +40,8 @@ export interface TransponderManagerOptions {
   readonly standby?: StandbyRenditions;
   /** What pushes send while their publisher is away, unless their request says something else. */
   readonly standbyByDefault?: StandbyRequest;
+  /** The pushes that are continued when the gateway is started again. */
+  readonly stored?: StoredPushes;
   /** The URL that every stream is pushed to (`rtmp_push_auto_start_url`); empty: none. */
   readonly autoStartUrl: string;
   readonly logger: Logger;
@@ -57,9 +60,10 @@ export class TransponderManager implements TransponderControl {
   readonly #transponders: OutputSet<Transponder>;
   /**
    * Source stream and destination of every transponder, and of those that are being started: no pair may exist twice.
+   * With the owner, which has two of them if there is a backup.
    */
-  readonly #taken = new Set<string>();
-  /** Source streams of the transponders that are being started, by their entry in `#taken`. */
+  readonly #taken = new Map<string, string>();
+  /** Source streams of the transponders that are being started, by their owner in `#taken`. */
   readonly #starting = new Map<string, string>();
   /** The transponders that have ended but still hold their connection, by their entry in `#taken`. */
   readonly #closing = new Map<string, Promise<void>>();
@@ -71,16 +75,18 @@ export class TransponderManager implements TransponderControl {
     this.#transponders = new OutputSet(options.registry, {
       changed: (transponder) => {
         const view = transponder.view();
-        if (transponder.status === 'ended') options.history.add(view);
+        if (transponder.status === 'ended') this.#ended(view);
+        else options.stored?.changed(view);
         this.#events.emit('change', view);
       },
     });
     if (options.autoStartUrl) options.registry.on('started', (stream) => this.#autoStart(stream));
   }
 
-  async start(request: StartRequest, origin: RequestOrigin = {}): Promise<TransponderView> {
+  /** @param continued of a push that an earlier run of the gateway has left */
+  async start(request: StartRequest, origin: RequestOrigin = {}, continued?: PushIdentity): Promise<TransponderView> {
     try {
-      return await this.#start(request, this.#parse(request), origin);
+      return await this.#start(request, this.#parseAll(request), origin, continued);
     } catch (thrown) {
       const error = toGatewayError(thrown);
       this.#options.logger.warn(
@@ -99,20 +105,22 @@ export class TransponderManager implements TransponderControl {
 
   async #start(
     asked: StartRequest,
-    destination: Destination,
+    destinations: readonly [Destination, ...Destination[]],
     { requestId, signal }: RequestOrigin,
+    continued?: PushIdentity,
   ): Promise<TransponderView> {
-    const { encoders, environment } = this.#options;
+    const { encoders, environment, stored } = this.#options;
     const request = { ...asked, standby: asked.standby ?? this.#options.standbyByDefault ?? false };
     const { streamName, standby } = request;
-    const key = JSON.stringify([streamName, ...identity(destination)]);
+    const keys = destinations.map((destination) => JSON.stringify([streamName, ...identity(destination)]));
     // An ended transponder may still be closing its connection. Until then the server would refuse the same name.
-    while (this.#closing.has(key)) await this.#closing.get(key);
+    for (let key; (key = keys.find((each) => this.#closing.has(each)));) await this.#closing.get(key);
     const stream = this.#liveStream(request);
-    if (this.#taken.has(key))
+    const present = destinations.find((_, index) => this.#taken.has(keys[index]!));
+    if (present)
       throw new GatewayError(
         'TRANSPONDER_EXISTS',
-        `Stream ${streamName} is already pushed to ${destination.redacted}. Terminate that push first, or find it with /push/find.`,
+        `Stream ${streamName} is already pushed to ${present.redacted}. Terminate that push first, or find it with /push/find.`,
       );
     this.#checkLimits(streamName);
     const profile = encodeProfile(request, this.#options.preserveAspectRatio, this.#options.audioCodec);
@@ -120,11 +128,12 @@ export class TransponderManager implements TransponderControl {
     // A push with standby does not end with its stream.
     const endOfStream = (): GatewayError | undefined => (standby ? undefined : stream?.endedBy);
 
-    this.#taken.add(key);
-    this.#starting.set(key, streamName);
+    const owner = randomUUID();
+    for (const key of keys) this.#taken.set(key, owner);
+    this.#starting.set(owner, streamName);
     try {
       if (standby) await requireStandby(this.#options.standby).check(standby);
-      const { addresses } = await environment.resolve(destination);
+      const [primary, backup] = await Promise.all(destinations.map((each) => this.#checked(each)));
       const { options } = request;
       const sound =
         options?.action === 'sound_on'
@@ -134,26 +143,36 @@ export class TransponderManager implements TransponderControl {
             }
           : undefined;
       const source = standby
-        ? await this.#leaseContinuous(streamName, profile, standby)
+        ? await this.#leaseContinuous(streamName, profile, standby, continued?.awaySince)
         : { stream: stream!, lease: await encoders.acquire(stream!, profile) };
       if (this.#closed || endOfStream()) {
         await source.lease.release();
         throw endOfStream() ?? new GatewayError('SHUTTING_DOWN', 'The gateway is shutting down.');
       }
       const transponder = Transponder.start(
-        { request, ...source, destination, addresses, requestId, ...(sound && { sound }) },
+        {
+          ...primary!,
+          ...source,
+          request,
+          requestId,
+          ...(continued && { continued }),
+          ...(backup && { backup }),
+          ...(sound && { sound }),
+        },
         environment,
       );
-      this.#keep(transponder, key);
+      this.#keep(transponder, keys);
+      stored?.started(transponder.id, request, transponder.startedAt);
       const view = transponder.view();
       this.#events.emit('start', view);
+      await stored?.settled();
       return view;
     } catch (error) {
-      this.#taken.delete(key);
+      for (const key of keys) this.#taken.delete(key);
       // When the stream has ended meanwhile, that is the reason, whatever error it caused here.
       throw endOfStream() ?? error;
     } finally {
-      this.#starting.delete(key);
+      this.#starting.delete(owner);
     }
   }
 
@@ -161,8 +180,12 @@ export class TransponderManager implements TransponderControl {
     streamName: string,
     profile: EncodeProfile,
     request: StandbyRequest,
+    awaySince: Date | undefined,
   ): Promise<{ readonly standby: ContinuousRendition; readonly lease: RenditionLease }> {
-    const standby = await requireStandby(this.#options.standby).create(streamName, request, { profile });
+    const standby = await requireStandby(this.#options.standby).create(streamName, request, {
+      profile,
+      ...(awaySince && { awaySince }),
+    });
     return { standby, lease: { rendition: standby, release: () => standby.close() } };
   }
 
@@ -170,6 +193,17 @@ export class TransponderManager implements TransponderControl {
     const view = refusedView(request, reason, this.#redactedDestination(request));
     this.#options.history.add(view);
     this.#events.emit('refused', view);
+  }
+
+  /** Records a push that an earlier run of the gateway has left and that cannot be continued. */
+  abandon(request: StartRequest, { mediaSessionId, startedAt }: PushIdentity, reason: GatewayError): void {
+    const view = {
+      ...refusedView(request, reason, this.#redactedDestination(request)),
+      mediaSessionId,
+      startedAt: startedAt.toISOString(),
+    };
+    this.#options.history.add(view);
+    this.#events.emit('change', view);
   }
 
   find({ mediaSessionId, streamName, rtmpUrl }: TransponderFilter): TransponderView[] {
@@ -194,6 +228,7 @@ export class TransponderManager implements TransponderControl {
 
   async terminate(mediaSessionId: string): Promise<void> {
     await this.#get(mediaSessionId).stop(new GatewayError('TERMINATED', 'Stopped by rest /terminate'));
+    await this.#options.stored?.settled();
   }
 
   mute(mediaSessionId: string): void {
@@ -210,6 +245,7 @@ export class TransponderManager implements TransponderControl {
     const clip = await this.#loadSound(soundFile, transponder, 'closed', signal);
     // Looked up again, because it may have ended while the file was read.
     this.#get(mediaSessionId).soundOn(clip, loop, order);
+    this.#options.stored?.soundOn(mediaSessionId, soundFile, loop);
   }
 
   soundOff(mediaSessionId: string): void {
@@ -226,11 +262,17 @@ export class TransponderManager implements TransponderControl {
     const change =
       Object.keys(picture).length > 0
         ? await requireStandby(this.#options.standby).prepareChange(rendition, picture)
-        : (): void => {};
+        : undefined;
     // Looked up again, because it may have ended while the file was checked.
     this.#get(mediaSessionId);
-    change();
-    if (on !== undefined) rendition.hold(on);
+    const { stored } = this.#options;
+    if (change) {
+      const standby = change();
+      stored?.update(mediaSessionId, { standby });
+    }
+    if (on === undefined) return;
+    rendition.hold(on);
+    stored?.held(mediaSessionId, on);
   }
 
   /** Calls `listener` for every transponder that starts, before its first change. Returns a function that stops it. */
@@ -259,11 +301,34 @@ export class TransponderManager implements TransponderControl {
     await this.#transponders.close(reason);
   }
 
-  #parse(request: StartRequest): Destination {
+  #parse(request: StartRequest, url = request.rtmpUrl): Destination {
     const { addressing } = this.#options;
     // Either of the two: WCS's REST client sends false where the user has set nothing.
     const fullUrl = addressing.fullUrl || (request.rtmpTransponderFullUrl ?? false);
-    return parseDestination(request.rtmpUrl, request.streamName, { ...addressing, fullUrl });
+    return parseDestination(url, request.streamName, { ...addressing, fullUrl });
+  }
+
+  /** The destination, and the backup if there is one. */
+  #parseAll(request: StartRequest): [Destination, ...Destination[]] {
+    const primary = this.#parse(request);
+    if (request.backupUrl === undefined) return [primary];
+    const backup = namingField('backupUrl', () => this.#parse(request, request.backupUrl));
+    if (JSON.stringify(identity(primary)) === JSON.stringify(identity(backup)))
+      throw new GatewayError(
+        'INVALID_REQUEST',
+        'backupUrl leads to the same place as rtmpUrl. Use another server, application or stream name for the backup.',
+      );
+    return [primary, backup];
+  }
+
+  async #checked(destination: Destination): Promise<CheckedDestination> {
+    const { addresses } = await this.#options.environment.resolve(destination);
+    return { destination, addresses };
+  }
+
+  #ended(view: TransponderView): void {
+    // A push that is continued after the restart has not ended.
+    if (!this.#options.stored?.ended(view)) this.#options.history.add(view);
   }
 
   /** Empty for a URL that is not valid. */
@@ -314,10 +379,11 @@ export class TransponderManager implements TransponderControl {
 
   #checkLimits(streamName: string): void {
     const { maxTransponders, maxPerStream } = this.#options;
-    if (this.#taken.size >= maxTransponders)
+    const running = new Set(this.#taken.values()).size;
+    if (running >= maxTransponders)
       throw limitReached(
         'max_transponders',
-        `The gateway already runs ${this.#taken.size} pushes (max_transponders). Terminate one first.`,
+        `The gateway already runs ${running} pushes (max_transponders). Terminate one first.`,
       );
     const sources = [...this.#starting.values(), ...this.#transponders.list().map(({ streamName }) => streamName)];
     const ofStream = sources.filter((name) => name === streamName).length;
@@ -328,16 +394,18 @@ export class TransponderManager implements TransponderControl {
       );
   }
 
-  #keep(transponder: Transponder, key: string): void {
+  #keep(transponder: Transponder, keys: readonly string[]): void {
     const closed = new Promise<void>((resolve) => {
       transponder.once('closed', () => {
-        this.#taken.delete(key);
-        this.#closing.delete(key);
+        for (const key of keys) {
+          this.#taken.delete(key);
+          this.#closing.delete(key);
+        }
         resolve();
       });
     });
     transponder.on('change', () => {
-      if (transponder.status === 'ended') this.#closing.set(key, closed);
+      if (transponder.status === 'ended') for (const key of keys) this.#closing.set(key, closed);
     });
     this.#transponders.add(transponder);
   }
@@ -395,6 +463,7 @@ function refusedView(
     framesDropped: 0,
     bufferMs: 0,
     destination,
+    legs: [],
   };
 }
 

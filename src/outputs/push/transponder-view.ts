@@ -6,6 +6,42 @@ import type { StandbyState } from '../../renditions/standby/standby-state.ts';
 /** `standby`: it pushes a standby picture or silence instead of live video. */
 export type TransponderStatus = 'connecting' | 'pushing' | 'standby' | 'retrying' | 'ended';
 
+export type LegName = 'primary' | 'backup';
+
+/** What of a transponder goes to one destination. */
+export interface LegView {
+  readonly leg: LegName;
+  /** The URL without secrets; where the server has sent the push elsewhere, that URL. */
+  readonly destination: string;
+  /** `idle`: a cold backup that is not needed. */
+  readonly status: 'idle' | 'connecting' | 'pushing' | 'retrying' | 'ended';
+  readonly reason: string;
+  readonly reasonCode: string;
+  readonly attempt: number;
+  readonly bytesSent: number;
+  readonly bitrate: number;
+  readonly fps: number;
+  readonly framesDropped: number;
+  readonly bufferMs: number;
+}
+
+/** What a push sends while its publisher is away. */
+export interface StandbyRequest {
+  /** Milliseconds for which the last frame is repeated first. */
+  readonly freezeMs: number;
+  /** What follows; `none`: the video stops, audio goes on as silence. */
+  readonly source: 'image' | 'video' | 'color' | 'none';
+  /** Name of a file in `media_dir`, for `image` and `video`. */
+  readonly file?: string;
+  /** `#rrggbb` */
+  readonly color: string;
+  readonly text?: string;
+  /** Milliseconds for which the push goes on without a publisher; 0: until it is terminated. */
+  readonly holdMs: number;
+  /** Push before a stream of this name is published. */
+  readonly startWithStandby: boolean;
+}
+
 export interface SoundOptions {
   readonly action: 'sound_on';
   readonly soundFile: string;
@@ -48,6 +84,17 @@ export interface StartRequest {
   readonly options?: TransponderOptions;
   /** `undefined`: as the settings say. */
   readonly standby?: StandbyRequest | false;
+  /** A second destination of the same stream. */
+  readonly backupUrl?: string;
+  /** Default: `hot`. */
+  readonly backupMode?: 'hot' | 'cold';
+  /** Milliseconds without the primary after which a cold backup is connected. */
+  readonly backupAfterMs?: number;
+  /** Instead of `rtmp_push_restore`, `rtmp_push_restore_attempts`, `…_interval_ms` and `…_backoff_cap_ms`. */
+  readonly restore?: boolean;
+  readonly restoreAttempts?: number;
+  readonly restoreIntervalMs?: number;
+  readonly restoreMaxIntervalMs?: number;
 }
 
 /** Any of the three. Without a filter all are found. */
@@ -103,6 +150,10 @@ export interface TransponderView {
   readonly bufferMs: number;
   /** The URL without secrets, for logs and pages. */
   readonly destination: string;
+  /** Present with a backup. */
+  readonly backupMode?: 'hot' | 'cold';
+  /** The primary, then the backup if there is one. Empty for a push that was refused. */
+  readonly legs: readonly LegView[];
   /** Present while the publisher is lost and its stream is held. */
   readonly publisherAway?: PublisherAway;
   /** Present while standby is shown; then `status` is `standby`, unless the push is not connected. */

@@ -148,6 +148,10 @@ t.test('the stream and the destination of a request count, wherever they are', a
     [{ streamName: 'cam2', rtmpUrl: 'rtmp://a.example/live' }, /the stream "cam2"/],
     [{ streamName: 'cam1', rtmpUrl: 'rtmp://b.example/live/geheim' }, /the destination b\.example/],
     [{ streamName: 'cam1', rtmpUrl: 'rtmp://a.example@b.example/live' }, /the destination b\.example/],
+    [
+      { streamName: 'cam1', rtmpUrl: 'rtmp://a.example/live', backupUrl: 'rtmp://b.example/live/geheim' },
+      /the destination b\.example/,
+    ],
   ] as const) {
     const refused = await post('startup', payload);
     t.equal(refused.statusCode, 403);

@@ -75,6 +75,25 @@ t.test('startup accepts every documented field', async (t) => {
   }
 });
 
+t.test('a backup and the retries of a push', async (t) => {
+  const request = {
+    ...START,
+    backupUrl: 'rtmp://b.example.com/live',
+    backupMode: 'cold',
+    backupAfterMs: 500,
+    restore: true,
+    restoreAttempts: 9,
+    restoreIntervalMs: 100,
+    restoreMaxIntervalMs: 1000,
+  };
+  t.equal((await post('startup', request)).statusCode, 200);
+  t.strictSame(control.calls.at(-1), ['start', request]);
+  control.calls.length = 0;
+  const answer = await post('startup', { ...START, backupUrl: 'http://b.example.com/live' });
+  isError(t, answer, 400, 'INVALID_RTMP_URL', /^backupUrl has a scheme/, '/rest-api/push/startup');
+  t.strictSame(control.calls, []);
+});
+
 t.test('zero and null mean that a field is not set', async (t) => {
   const answer = await post('startup', {
     ...START,
@@ -85,6 +104,11 @@ t.test('zero and null mean that a field is not set', async (t) => {
     rtmpFlashVersion: null,
     options: null,
     rtmpTransponderFullUrl: null,
+    backupUrl: null,
+    backupMode: null,
+    backupAfterMs: 0,
+    restore: null,
+    restoreAttempts: 0,
   });
   t.equal(answer.statusCode, 200, answer.body);
   const [, request] = control.calls.at(-1) as [string, Record<string, unknown>];
@@ -125,6 +149,13 @@ t.test('startup names the field that is wrong and what it must be', async (t) =>
     [{ ...START, options: { action: 'unmute' } }, /options\.action must be "mute" or "sound_on"/],
     [{ ...START, options: { action: 'sound_on' } }, /options\.soundFile is missing/],
     [{ ...START, options: { action: 'sound_on', soundFile: 'a.wav', loop: 1 } }, /options\.loop must be true or false/],
+    [{ ...START, backupUrl: '' }, /backupUrl must be a URL/],
+    [{ ...START, backupMode: 'warm' }, /backupMode must be "hot" or "cold"/],
+    [{ ...START, backupAfterMs: 99 }, /backupAfterMs must be a whole number of milliseconds from 100 to 600000/],
+    [{ ...START, restore: 'maybe' }, /restore must be true or false/],
+    [{ ...START, restoreAttempts: 1e9 }, /restoreAttempts must be a whole number from 1 to 1000000/],
+    [{ ...START, restoreIntervalMs: 1 }, /restoreIntervalMs must be/],
+    [{ ...START, restoreMaxIntervalMs: -1 }, /restoreMaxIntervalMs must be/],
     [[START], /must be a JSON object/],
   ];
   for (const [body, message] of cases)
