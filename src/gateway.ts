@@ -15,6 +15,7 @@ import { Certificate } from './net/certificate.ts';
 import type { Logger } from './observe/logger.ts';
 import { Metrics } from './observe/metrics.ts';
 import { registerRuntimeMetrics } from './observe/runtime-metrics.ts';
+import { PlatformCatalogue } from './outputs/push/platforms/catalogue.ts';
 import { createTransponders } from './outputs/push/create-transponders.ts';
 import { TransponderHistory } from './outputs/push/transponder-history.ts';
 import { registerTransponderMetrics } from './outputs/push/transponder-metrics.ts';
@@ -179,10 +180,12 @@ async function assemble(
   const hooks = await GatewayHooks.create({ settings, store: state.store, metrics, version, logger });
   // Closes after the streams and the pushes, whose ends are events.
   opened(hooks);
+  const platforms = PlatformCatalogue.create();
   const transponders = await createTransponders(settings, {
     registry,
     encoders,
     history,
+    platforms,
     overload,
     metrics,
     ownServer: embedded && { address: '127.0.0.1', port: embedded.rtmpPort },
@@ -256,6 +259,7 @@ async function assemble(
     authorizer,
     logger,
     control: transponders,
+    platforms,
     registry,
     sessions,
     takePng: (stream) => snapshots.take(stream, 'png'),

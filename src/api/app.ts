@@ -7,6 +7,7 @@ import type { Certificate } from '../net/certificate.ts';
 import type { Settings } from '../config/schema.ts';
 import { GatewayError } from '../errors.ts';
 import type { Logger } from '../observe/logger.ts';
+import type { PlatformCatalogue } from '../outputs/push/platforms/catalogue.ts';
 import type { ClientSessions } from '../publish/client-sessions.ts';
 import type { LiveStream } from '../streams/live-stream.ts';
 import {
@@ -24,6 +25,7 @@ import { documentRoutes } from './openapi/document-routes.ts';
 import { inspectionRoutes, monitoringRoutes, type OperationSources } from './ops/ops-routes.ts';
 import { red5Routes } from './red5/red5-routes.ts';
 import { collectRoutes } from './route-table.ts';
+import { platformRoutes } from './ops/platform-routes.ts';
 import { pushRoutes } from './wcs/push-routes.ts';
 import { connectionRoutes } from './wcs/connection-routes.ts';
 import { answerStatistics, isStatisticsPoll, statisticsRoutes } from './wcs/statistics.ts';
@@ -35,6 +37,7 @@ export interface HttpAppOptions extends Omit<OperationSources, 'isClosing' | 'st
   readonly authorizer: Authorizer;
   readonly logger: Logger;
   readonly sessions: ClientSessions;
+  readonly platforms: PlatformCatalogue;
   /** Encodes the current frame of a stream as PNG. */
   readonly takePng: (stream: LiveStream) => Promise<Buffer>;
   /** Serves the same routes over HTTPS too. */
@@ -126,7 +129,7 @@ export class HttpApp {
 type ListenerOptions = HttpAppOptions & Pick<OperationSources, 'isClosing'>;
 
 async function createListener(options: ListenerOptions, certificate?: Certificate): Promise<FastifyInstance> {
-  const { settings, authorizer, logger, control, sessions, isClosing } = options;
+  const { settings, authorizer, logger, control, platforms, sessions, isClosing } = options;
   const { requestTimeoutMs = REQUEST_TIMEOUT_MS } = options;
   const timeouts = {
     requestTimeout: requestTimeoutMs,
@@ -196,16 +199,19 @@ async function createListener(options: ListenerOptions, certificate?: Certificat
   const sources: OperationSources = { ...options, streamNamePrefix: settings.rtmp_transponder_stream_name_prefix };
   const wcs = guarded(
     headerCredentials,
-    pushRoutes({ control, authorizer, streamNamePrefix: sources.streamNamePrefix, logger }),
+    pushRoutes({ control, platforms, authorizer, streamNamePrefix: sources.streamNamePrefix, logger }),
     streamRoutes(options),
     connectionRoutes(sessions, logger),
     statisticsRoutes(options),
     unsupportedRoutes,
   );
   await app.register(wcs, { prefix: '/rest-api' });
-  await app.register(guarded(accessTokenCredentials, inspectionRoutes(sources), red5Routes(options)), {
-    prefix: '/api/v1',
-  });
+  await app.register(
+    guarded(accessTokenCredentials, inspectionRoutes(sources), platformRoutes(platforms), red5Routes(options)),
+    {
+      prefix: '/api/v1',
+    },
+  );
   await app.register(async (scope) => {
     guardRoutes(scope, authorizer, 'metrics');
     await scope.register(monitoringRoutes(sources));

@@ -43,6 +43,18 @@ export interface ObservedPush {
   readonly reason: string;
   readonly reasonCode: string;
   readonly bytesSent: number;
+  /** The platform whose rules the push is watched by, and those that it breaks. */
+  readonly platform?: string;
+  readonly warnings?: readonly ObservedWarning[];
+}
+
+export interface ObservedWarning {
+  readonly check: string;
+  readonly level: 'warning' | 'error';
+  readonly measured: string;
+  readonly rule: string;
+  readonly source: string;
+  readonly remedy: string;
 }
 
 /** All pushes. */
@@ -87,20 +99,42 @@ function observeStalls(stream: ObservedStream, publish: Publish): void {
 
 export function observePushes(pushes: ObservedPushes, publish: Publish): void {
   const statuses = new Map<string, ObservedPush['status']>();
+  const warned = new Map<string, readonly string[]>();
   const observe = (push: ObservedPush): void => {
     const { mediaSessionId: id, status } = push;
-    if (statuses.get(id) === status) return;
+    const before = statuses.get(id);
     if (status === 'ended') statuses.delete(id);
     else statuses.set(id, status);
-    publish(eventOfPush(push));
+    if (before !== status) publish(eventOfPush(push));
+    const known = warned.get(id) ?? [];
+    const warnings = status === 'ended' ? [] : (push.warnings ?? []);
+    for (const warning of warnings) if (!known.includes(keyOf(warning))) publish(warningOf(push, warning));
+    if (warnings.length > 0) warned.set(id, warnings.map(keyOf));
+    else warned.delete(id);
   };
   pushes.onStart(observe);
   pushes.onChange(observe);
 }
 
+/** Told once for each breach, and again when it becomes worse. */
+const keyOf = ({ check, level }: ObservedWarning): string => `${level} ${check}`;
+
+const commonOf = ({ mediaSessionId: id, sourceStreamName: stream, destination, attempt, startedAt }: ObservedPush) => ({
+  id,
+  stream,
+  destination,
+  attempt,
+  startedAt,
+});
+
+const warningOf = (push: ObservedPush, warning: ObservedWarning): GatewayEvent => {
+  const { check, level, measured, rule, source, remedy } = warning;
+  const { platform = '' } = push;
+  return event('push.warning', { ...commonOf(push), platform, check, level, measured, rule, source, remedy });
+};
+
 function eventOfPush(push: ObservedPush): GatewayEvent {
-  const { mediaSessionId: id, sourceStreamName: stream, destination, attempt, startedAt } = push;
-  const common = { id, stream, destination, attempt, startedAt };
+  const common = commonOf(push);
   const reason = { code: push.reasonCode, reason: plain(push.reason) };
   switch (push.status) {
     case 'connecting':

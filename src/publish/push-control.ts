@@ -18,6 +18,8 @@ export interface PushView {
   readonly reason: string;
   /** Set while the publisher is lost and its stream is held. ISO times. */
   readonly publisherAway?: { readonly since: string; readonly until: string };
+  /** The rules of its platform that the push breaks; missing for other destinations. */
+  readonly warnings?: readonly { readonly check: string; readonly level: string; readonly since: string }[];
 }
 
 /** What publications need of the transponders. All methods throw {@link GatewayError}. */

@@ -107,11 +107,18 @@ export class PublishedStream extends EventEmitter<PublishedStreamEvents> {
     });
   }
 
-  #onPush({ mediaSessionId, destination, status, reason, publisherAway }: PushView): void {
+  #onPush({ mediaSessionId, destination, status, reason, publisherAway, warnings }: PushView): void {
     this.#session.send('notifyStreamEvent', {
       mediaSessionId: this.#request.mediaSessionId,
       type: 'transponder',
-      payload: { mediaSessionId, rtmpUrl: destination, status, reason, ...(publisherAway && { publisherAway }) },
+      payload: {
+        mediaSessionId,
+        rtmpUrl: destination,
+        status,
+        reason,
+        ...(publisherAway && { publisherAway }),
+        ...(warnings && { warnings }),
+      },
     });
   }
 

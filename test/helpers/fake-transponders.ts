@@ -1,4 +1,5 @@
 import { GatewayError } from '../../src/errors.ts';
+import { verdict, type Verdict } from '../../src/outputs/push/platforms/verdict.ts';
 import type {
   StartRequest,
   TransponderControl,
@@ -65,6 +66,11 @@ export class FakeTransponders implements TransponderControl {
     const view = viewOf(request, { mediaSessionId: `id-${this.calls.length}` });
     this.change(view);
     return view;
+  }
+
+  async check(request: StartRequest): Promise<Verdict[]> {
+    this.#call('check', request);
+    return [verdict('stream', 'ok', 'published')];
   }
 
   refuse(request: StartRequest, reason: GatewayError): void {

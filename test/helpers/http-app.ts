@@ -4,6 +4,7 @@ import { SettingsSchema } from '../../src/config/schema.ts';
 import { HttpApp, type HttpAppOptions } from '../../src/api/app.ts';
 import { silentLogger } from '../../src/observe/logger.ts';
 import { Metrics } from '../../src/observe/metrics.ts';
+import { PlatformCatalogue } from '../../src/outputs/push/platforms/catalogue.ts';
 import { registerTransponderMetrics } from '../../src/outputs/push/transponder-metrics.ts';
 import { ClientSessions } from '../../src/publish/client-sessions.ts';
 import { StreamRegistry } from '../../src/streams/stream-registry.ts';
@@ -38,6 +39,7 @@ export async function createHttpApp(
     registry,
     metrics,
     sessions,
+    platforms: PlatformCatalogue.create(),
     takePng: async ({ name }) => Buffer.from(`PNG of ${name}`),
     logger: silentLogger,
     workers: () => ({ alive: 1, wanted: 1 }),

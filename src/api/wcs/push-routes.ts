@@ -1,11 +1,17 @@
-import type { FastifyPluginAsync, FastifyRequest } from 'fastify';
+import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import type { z } from 'zod';
 import type { Authorizer } from '../../access/authorizer.ts';
 import { mayUseStream } from '../../access/rights.ts';
 import { GatewayError } from '../../errors.ts';
 import { hostOfRtmpUrl } from '../../net/destination.ts';
 import type { Logger } from '../../observe/logger.ts';
-import type { TransponderControl, TransponderFilter, TransponderView } from '../../outputs/push/transponder-view.ts';
+import type { PlatformCatalogue } from '../../outputs/push/platforms/catalogue.ts';
+import type {
+  StartRequest,
+  TransponderControl,
+  TransponderFilter,
+  TransponderView,
+} from '../../outputs/push/transponder-view.ts';
 import { principalOf } from '../authorize.ts';
 import { publicView } from '../ops/public-view.ts';
 import { readBodies } from './body-reader.ts';
@@ -17,6 +23,7 @@ const CONTROL = { config: { action: 'control', resourceInBody: true } } as const
 
 export interface PushRoutesOptions {
   readonly control: TransponderControl;
+  readonly platforms: PlatformCatalogue;
   readonly authorizer: Authorizer;
   readonly streamNamePrefix: string;
   readonly logger: Logger;
@@ -24,7 +31,7 @@ export interface PushRoutesOptions {
 
 /** WCS's `/push/*`: see docs/rest.md. To be registered below `/rest-api`. */
 export const pushRoutes =
-  ({ control, authorizer, streamNamePrefix, logger }: PushRoutesOptions): FastifyPluginAsync =>
+  ({ control, platforms, authorizer, streamNamePrefix, logger }: PushRoutesOptions): FastifyPluginAsync =>
   async (app) => {
     const { read, answerVoid } = readBodies(app, logger);
     /** Controls one transponder. */
@@ -45,11 +52,21 @@ export const pushRoutes =
       return principal.actions.has('push') ? views : views.map((view) => publicView(view, streamNamePrefix));
     }
 
-    app.post('/push/startup', PUSH, async (request, reply) => {
-      const start = withoutZeros(read(StartSchema, request, reply));
-      const { streamName: stream, rtmpUrl } = start;
-      await authorizer.authorize(principalOf(request), 'push', { stream, destination: hostOfRtmpUrl(rtmpUrl) });
-      return control.start(start);
+    /** A push that the client may start. */
+    async function readStart(request: FastifyRequest, reply: FastifyReply): Promise<StartRequest> {
+      const start = withUrls(withoutZeros(read(StartSchema, request, reply)), platforms);
+      const { streamName: stream, rtmpUrl, backupUrl } = start;
+      for (const url of [rtmpUrl, ...(backupUrl === undefined ? [] : [backupUrl])])
+        await authorizer.authorize(principalOf(request), 'push', { stream, destination: hostOfRtmpUrl(url) });
+      return start;
+    }
+
+    app.post('/push/startup', PUSH, async (request, reply) => control.start(await readStart(request, reply)));
+    app.post('/push/check', PUSH, async (request, reply) => {
+      const start = await readStart(request, reply);
+      const left = new AbortController();
+      reply.raw.once('close', () => left.abort());
+      return control.check(start, left.signal);
     });
     app.post('/push/find', READ, async (request, reply) => find(request, read(FilterSchema, request, reply)));
     app.route({
@@ -86,6 +103,18 @@ export const pushRoutes =
       controlOne(TransponderIdSchema, ({ mediaSessionId }) => control.soundOff(mediaSessionId)),
     );
   };
+
+/** Puts the URLs of a platform in place of its name and the key. */
+function withUrls(
+  { streamKey, backup, ...start }: z.output<typeof StartSchema>,
+  platforms: PlatformCatalogue,
+): StartRequest & { readonly backupUrl?: string } {
+  const { platform, rtmpUrl } = start;
+  // The schema demands either the URL or both of the others.
+  if (platform === undefined || streamKey === undefined) return { ...start, rtmpUrl: rtmpUrl! };
+  const urls = platforms.urls({ platform, streamKey, backup });
+  return { ...urls, ...start, rtmpUrl: urls.rtmpUrl, rtmpTransponderFullUrl: urls.rtmpTransponderFullUrl };
+}
 
 /** 0 means "not set" for every number of a start request. */
 const withoutZeros = <T extends object>(request: T): T =>

@@ -40,6 +40,8 @@ export const flag = (description: string) =>
 /** Control characters would break log lines, file names and AMF strings. */
 // eslint-disable-next-line no-control-regex
 const CONTROL_CHARACTER = /[\u0000-\u001f\u007f]/;
+// eslint-disable-next-line no-control-regex
+const STREAM_KEY = /^[^\s/?#\u0000-\u001f\u007f]+(?:\?[^\s/#\u0000-\u001f\u007f]*)?$/;
 export const text = (what: string, longest: number) => {
   const rule = must(`${what} of 1 to ${longest} characters, without control characters`);
   return z
@@ -76,20 +78,74 @@ const options = z
   )
   .optional();
 
-/** The largest frame is 8K. Odd sizes are valid: the encoder rounds them to even ones. */
-export const StartSchema = z.object({
-  streamName: streamName.meta({ description: 'The name under which the stream is published here.' }),
-  rtmpUrl: rtmpUrl.meta({
+const platform = text('the id of a platform such as "youtube", a string', 64).meta({
+  description: 'In place of rtmpUrl, together with streamKey. GET /api/v1/platforms lists them.',
+});
+const streamKeyRule = must('the stream key that the platform shows: without spaces, "/" and "#", not a URL');
+/** White space around it comes with pasting. A key may have a query, as those of Facebook do. */
+const streamKey = z
+  .string(streamKeyRule)
+  .trim()
+  .min(1, streamKeyRule)
+  .max(2048, streamKeyRule)
+  .regex(STREAM_KEY, streamKeyRule)
+  .meta({ description: 'The stream key of the platform: a secret.' });
+
+/** Where a push goes: a URL, or a platform and a key. */
+const target = {
+  rtmpUrl: rtmpUrl.optional().meta({
     description: 'rtmp://[user:password@]host[:port]/application[/instance][/?query], or rtmps://.',
   }),
-  width: number('', 16, 8192, 'Applies with height and avvideo_transcoder_preserve_aspect_ratio=false only.'),
-  height: number('', 16, 4320, 'Transcodes to this height.'),
-  fps: number('', 1, 120, 'Transcodes to this frame rate.'),
-  keyFrameInterval: number(' of frames', 1, 1200, 'Transcodes with this number of frames between key frames.'),
-  rtmpFlashVersion: text('a string', 64).optional(),
-  rtmpTransponderFullUrl: flag('The published name is the last path segment of the URL with its query.'),
-  options,
-}) satisfies z.ZodType<StartRequest>;
+  platform: platform.optional(),
+  streamKey: streamKey.optional(),
+  backup: flag('With platform: push to its backup server too.'),
+};
+
+/** Problems with the fields of {@link target}: exactly one of rtmpUrl and platform is needed. */
+function targetProblems({
+  rtmpUrl: url,
+  platform: name,
+  streamKey: key,
+  backup,
+}: Record<string, unknown>): [string, string][] {
+  if (url !== undefined && name !== undefined)
+    return [['rtmpUrl', 'must not be sent together with platform: send one of the two']];
+  if (name !== undefined)
+    return key === undefined ? [['streamKey', 'is missing: platform needs the stream key that it shows']] : [];
+  if (key !== undefined) return [['platform', 'is missing: streamKey needs the id of a platform such as "youtube"']];
+  if (backup === true || backup === 'true') return [['backup', 'needs platform: send backupUrl with rtmpUrl']];
+  if (url === undefined)
+    return [
+      [
+        'rtmpUrl',
+        'is missing: it must be a URL such as "rtmp://HOST:1935/live", a string, or send platform and streamKey instead',
+      ],
+    ];
+  return [];
+}
+
+/** The largest frame is 8K. Odd sizes are valid: the encoder rounds them to even ones. */
+export const StartSchema = z
+  .object({
+    streamName: streamName.meta({ description: 'The name under which the stream is published here.' }),
+    ...target,
+    width: number('', 16, 8192, 'Applies with height and avvideo_transcoder_preserve_aspect_ratio=false only.'),
+    height: number('', 16, 4320, 'Transcodes to this height.'),
+    fps: number('', 1, 120, 'Transcodes to this frame rate.'),
+    keyFrameInterval: number(' of frames', 1, 1200, 'Transcodes with this number of frames between key frames.'),
+    rtmpFlashVersion: text('a string', 64).optional(),
+    rtmpTransponderFullUrl: flag('The published name is the last path segment of the URL with its query.'),
+    options,
+  })
+  .superRefine(
+    (value, context) => {
+      // Without the input, which contains secrets.
+      for (const [field, message] of targetProblems(value))
+        context.addIssue({ code: 'custom', message, path: [field], input: undefined });
+    },
+    // Together with the problems of other fields.
+    { when: () => true },
+  ) satisfies z.ZodType<Omit<StartRequest, 'rtmpUrl'>>;
 
 export const FilterSchema = z.object({
   mediaSessionId: mediaSessionId.optional(),

@@ -78,6 +78,14 @@ export function audioSpecificConfig(sampleRate: number, channels: number): Buffe
   return new BitWriter().bits(5, AAC_LC).bits(4, index).bits(4, channels).bits(3, 0).toBuffer();
 }
 
+/** Rate and channels of an AudioSpecificConfig; `undefined` for one that is damaged or has its own rate. */
+export function parseAudioSpecificConfig(config: Buffer): AacConfig | undefined {
+  if (config.length < 2) return undefined;
+  const sampleRate = SAMPLE_RATES[((config[0]! & 7) << 1) | (config[1]! >> 7)];
+  const channels = (config[1]! >> 3) & 0x0f;
+  return sampleRate === undefined ? undefined : { sampleRate, channels };
+}
+
 /** The body of the audio tag that configures the decoder. Throws as {@link audioSpecificConfig}. */
 export function aacSequenceHeader(sampleRate: number, channels: number): Buffer {
   return Buffer.concat([Buffer.of(audioTagHeader('aac'), SEQUENCE_HEADER), audioSpecificConfig(sampleRate, channels)]);

@@ -1,12 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
-import { encodeProfile, type RtmpAudioCodec } from '../../renditions/encode-profile.ts';
+import { encodeProfile, type EncodeProfile, type RtmpAudioCodec } from '../../renditions/encode-profile.ts';
 import type { EncoderPool } from '../../renditions/encoder-pool.ts';
 import { GatewayError, toGatewayError } from '../../errors.ts';
 import type { Logger } from '../../observe/logger.ts';
 import type { LiveStream } from '../../streams/live-stream.ts';
 import type { StreamRegistry } from '../../streams/stream-registry.ts';
 import { OutputSet } from '../output-set.ts';
+import { Preflight, type CheckRequest } from './platforms/preflight.ts';
+import type { PushPlatforms } from './platforms/push-platforms.ts';
+import type { Verdict } from './platforms/verdict.ts';
+import type { WireCheck } from './platforms/wire-check.ts';
 import { parseDestination, type AddressingRules, type Destination } from '../../net/destination.ts';
 import type { SoundClip, SoundLibrary } from './sound-library.ts';
 import { Transponder, type TransponderEnvironment } from './transponder.ts';
@@ -18,6 +22,8 @@ export interface TransponderManagerOptions {
   readonly encoders: EncoderPool;
   readonly sounds: SoundLibrary;
   readonly environment: TransponderEnvironment;
+  readonly platforms: PushPlatforms;
+  readonly wire: Pick<WireCheck, 'check'>;
   readonly addressing: AddressingRules;
   readonly preserveAspectRatio: boolean;
   readonly audioCodec: RtmpAudioCodec;
@@ -47,6 +53,7 @@ export class TransponderManager implements TransponderControl {
   readonly #starting = new Map<string, string>();
   /** The transponders that have ended but still hold their connection, by their entry in `#taken`. */
   readonly #closing = new Map<string, Promise<void>>();
+  readonly #preflight: Preflight;
   #closed = false;
 
   constructor(options: TransponderManagerOptions) {
@@ -58,6 +65,15 @@ export class TransponderManager implements TransponderControl {
         if (transponder.status === 'ended') options.history.add(view);
         this.#events.emit('change', view);
       },
+    });
+    const { platforms, wire } = options;
+    this.#preflight = new Preflight({
+      wire,
+      parse: (request, rtmpUrl) => this.#parse({ ...request, rtmpUrl }),
+      platformOf: (request, destination) => platforms.of(request, destination),
+      meterOf: (rendition) => platforms.meterOf(rendition),
+      acquire: async (request) =>
+        options.encoders.acquire(this.#liveStream(request.streamName), this.#profile(request)),
     });
     if (options.autoStartUrl) options.registry.on('started', (stream) => this.#autoStart(stream));
   }
@@ -81,7 +97,7 @@ export class TransponderManager implements TransponderControl {
   }
 
   async #start(request: StartRequest, destination: Destination): Promise<TransponderView> {
-    const { encoders, environment } = this.#options;
+    const { encoders, environment, platforms, logger } = this.#options;
     const key = JSON.stringify([request.streamName, ...identity(destination)]);
     // An ended transponder may still be closing its connection. Until then the server would refuse the same name.
     while (this.#closing.has(key)) await this.#closing.get(key);
@@ -92,7 +108,8 @@ export class TransponderManager implements TransponderControl {
         `Stream ${stream.name} is already pushed to ${destination.redacted}. Terminate that push first, or find it with /push/find.`,
       );
     this.#checkLimits(stream);
-    const profile = encodeProfile(request, this.#options.preserveAspectRatio, this.#options.audioCodec);
+    const profile = this.#profile(request);
+    const platform = platforms.of(request, destination);
     encoders.check(stream, profile);
 
     this.#taken.add(key);
@@ -109,8 +126,9 @@ export class TransponderManager implements TransponderControl {
         await lease.release();
         throw stream.endedBy ?? new GatewayError('SHUTTING_DOWN', 'The gateway is shutting down.');
       }
+      const watch = platform && platforms.watch(platform, destination, stream, lease.rendition, logger);
       const transponder = Transponder.start(
-        { request, stream, destination, lease, addresses, ...(sound && { sound }) },
+        { request, stream, destination, lease, addresses, ...(sound && { sound }), ...(watch && { watch }) },
         environment,
       );
       this.#keep(transponder, key);
@@ -124,6 +142,10 @@ export class TransponderManager implements TransponderControl {
     } finally {
       this.#starting.delete(key);
     }
+  }
+
+  check(request: CheckRequest, signal: AbortSignal): Promise<Verdict[]> {
+    return this.#preflight.check(request, signal);
   }
 
   refuse(request: StartRequest, reason: GatewayError): void {
@@ -189,6 +211,10 @@ export class TransponderManager implements TransponderControl {
   async close(reason: GatewayError): Promise<void> {
     this.#closed = true;
     await this.#transponders.close(reason);
+  }
+
+  #profile(request: StartRequest): EncodeProfile {
+    return encodeProfile(request, this.#options.preserveAspectRatio, this.#options.audioCodec);
   }
 
   #parse(request: StartRequest): Destination {

@@ -21,6 +21,11 @@ export function registerTransponderMetrics(metrics: Metrics, control: Transponde
     const views = listTransponders(control);
     return LIVE_STATES.map((state) => [state, views.filter(({ status }) => status === state).length] as const);
   });
+  metrics.gauge(
+    'gateway_push_warnings',
+    'Rules of platforms that pushes break at the moment.',
+    () => listTransponders(control).reduce((total, { warnings = [] }) => total + warnings.length, 0),
+  );
   metrics.total(
     'gateway_sent_bytes_total',
     'Bytes that RTMP servers have taken.',

@@ -1,4 +1,6 @@
 import { GatewayError } from '../../errors.ts';
+import type { Verdict } from './platforms/verdict.ts';
+import type { PushWarning } from './platforms/watch-state.ts';
 
 /** A transponder as REST answers, WebSocket events and the console show it. */
 
@@ -24,6 +26,8 @@ export interface StartRequest {
   readonly rtmpFlashVersion?: string;
   readonly rtmpTransponderFullUrl?: boolean;
   readonly options?: TransponderOptions;
+  /** The platform that the push was requested for, in place of a URL. */
+  readonly platform?: string;
 }
 
 /** Any of the three. Without a filter all are found. */
@@ -74,12 +78,21 @@ export interface TransponderView {
   readonly destination: string;
   /** Present while the publisher is lost and its stream is held. */
   readonly publisherAway?: PublisherAway;
+  /** The platform by whose rules the push is watched, and those that it breaks at the moment. */
+  readonly platform?: string;
+  readonly warnings?: readonly PushWarning[];
 }
 
 /** What HTTP and signaling may do with transponders. All methods throw {@link GatewayError}. */
 export interface TransponderControl {
   /** Checks the request, starts the push and returns without waiting for the connection. */
   start(request: StartRequest): Promise<TransponderView>;
+  /**
+   * Checks the stream and the way to the server without starting the push.
+   *
+   * @param signal aborted when nobody waits for the result
+   */
+  check(request: StartRequest, signal: AbortSignal): Promise<Verdict[]>;
   /**
    * Records a push in the history that was requested together with a publication and refused: the request for the
    * publication was answered before.

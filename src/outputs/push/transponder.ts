@@ -13,6 +13,7 @@ import type { Output, OutputCounters, OutputEvents } from '../output.ts';
 import { AudioSwitch } from './audio-switch.ts';
 import { retryDelayMs, type BackoffRules } from './backoff.ts';
 import { PushConnection } from './push-connection.ts';
+import type { PushWatch } from './platforms/push-watch.ts';
 import type { PusherFactory } from './pusher.ts';
 import type { SoundClip } from './sound-library.ts';
 import { describeTransition, failureOf } from './transponder-log.ts';
@@ -55,6 +56,8 @@ export interface TransponderOptionsAtStart {
   /** The addresses found when the request was checked. Used for the first connection. */
   readonly addresses: readonly string[];
   readonly sound?: { readonly clip: SoundClip; readonly loop: boolean };
+  /** For destinations whose rules are known. The transponder closes it. */
+  readonly watch?: PushWatch;
 }
 
 /**
@@ -68,6 +71,7 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
   readonly #environment: TransponderEnvironment;
   readonly #stream: LiveStream;
   readonly #lease: RenditionLease;
+  readonly #watch: PushWatch | undefined;
   readonly #audio: AudioSwitch;
   readonly #logger: Logger;
   readonly #startedAt = new Date();
@@ -100,6 +104,7 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
     this.#audio = new AudioSwitch(environment.silence, () => this.emit('change'));
     this.#stream = start.stream;
     this.#lease = start.lease;
+    this.#watch = start.watch;
     this.#addresses = start.addresses;
     this.#options = start.request.options ?? {};
     this.#logger = environment.logger.child({
@@ -116,6 +121,7 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
   static start(start: TransponderOptionsAtStart, environment: TransponderEnvironment): Transponder {
     const transponder = new Transponder(start, environment);
     start.lease.rendition.on('failed', transponder.#onFailed);
+    start.watch?.on('change', () => transponder.emit('change'));
     start.stream.on('lost', transponder.#onAbsenceChanged);
     start.stream.on('published', transponder.#onAbsenceChanged);
     transponder.#logger.info('push started');
@@ -176,6 +182,10 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
       ...(absence && {
         publisherAway: { since: absence.since.toISOString(), until: absence.until.toISOString() },
       }),
+      ...(this.#watch && {
+        platform: this.#watch.platform,
+        warnings: status === 'ended' ? [] : this.#watch.warnings,
+      }),
     };
   }
 
@@ -224,6 +234,7 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
     this.#state = next.state;
     for (const effect of next.effects) this.#apply(effect);
     if (next.state.status === before.status) return;
+    this.#watch?.setPushing(next.state.status === 'pushing');
     const { level, message, fields } = describeTransition(before, next.state, this.#hasPushed);
     this.#logger[level](fields, message);
     if (next.state.status === 'pushing') this.#hasPushed = true;
@@ -315,6 +326,7 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
 
   async #finish(): Promise<void> {
     this.#endedAt = new Date();
+    this.#watch?.close();
     this.#lease.rendition.off('failed', this.#onFailed);
     this.#stream.off('lost', this.#onAbsenceChanged);
     this.#stream.off('published', this.#onAbsenceChanged);

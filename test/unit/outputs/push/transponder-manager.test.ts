@@ -24,6 +24,8 @@ import {
   type TransponderControl,
   type TransponderFilter,
 } from '../../../../src/outputs/push/transponder-view.ts';
+import { PlatformCatalogue } from '../../../../src/outputs/push/platforms/catalogue.ts';
+import { PushPlatforms } from '../../../../src/outputs/push/platforms/push-platforms.ts';
 import { LateGroups } from '../../../../src/outputs/late-groups.ts';
 import { TransponderHistory } from '../../../../src/outputs/push/transponder-history.ts';
 import { MemoryStore } from '../../../../src/store/memory-store.ts';
@@ -79,6 +81,8 @@ async function setUp(
     registry,
     encoders,
     sounds: {} as SoundLibrary,
+    platforms: new PushPlatforms({ catalogue: PlatformCatalogue.create() }),
+    wire: { check: async () => [] },
     addressing: { streamNamePrefix: 'rtmp_', fullUrl: false },
     preserveAspectRatio: true,
     audioCodec: 'aac',

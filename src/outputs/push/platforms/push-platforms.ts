@@ -1,0 +1,69 @@
+import type { StreamMeter } from '../../../media/stream-meter.ts';
+import type { Destination } from '../../../net/destination.ts';
+import type { Logger } from '../../../observe/logger.ts';
+import type { Rendition } from '../../../renditions/rendition.ts';
+import { Ticker } from '../../../renditions/ticker.ts';
+import type { LiveStream } from '../../../streams/live-stream.ts';
+import type { StartRequest } from '../transponder-view.ts';
+import type { Platform, PlatformCatalogue } from './catalogue.ts';
+import { PushWatch } from './push-watch.ts';
+
+/** The wall clock in milliseconds, every second. */
+export type EverySecond = (tick: (nowMs: number) => void) => () => void;
+
+export interface PushPlatformsOptions {
+  readonly catalogue: PlatformCatalogue;
+  /** Default: one timer for all pushes. */
+  readonly everySecond?: EverySecond;
+}
+
+const SECOND_MS = 1000;
+
+/** Connects pushes with the platforms that they go to. */
+export class PushPlatforms {
+  readonly #catalogue: PlatformCatalogue;
+  readonly #everySecond: EverySecond;
+  readonly #meters = new Map<Rendition, StreamMeter>();
+
+  constructor({ catalogue, everySecond = createEverySecond() }: PushPlatformsOptions) {
+    this.#catalogue = catalogue;
+    this.#everySecond = everySecond;
+  }
+
+  /** The platform that a push names, or whose host it goes to. */
+  of({ platform }: StartRequest, { host }: Destination): Platform | undefined {
+    return platform === undefined ? this.#catalogue.ofHost(host) : this.#catalogue.find(platform);
+  }
+
+  watch(
+    platform: Platform,
+    { scheme, redacted }: Destination,
+    stream: LiveStream,
+    rendition: Rendition,
+    logger: Logger,
+  ): PushWatch {
+    const watch = PushWatch.start({
+      platform,
+      transport: scheme,
+      rendition,
+      isAway: () => !stream.publisher,
+      logger: logger.child({ stream: stream.name, destination: redacted }),
+      everySecond: this.#everySecond,
+      onClosed: () => {
+        if (this.#meters.get(rendition) === watch.meter) this.#meters.delete(rendition);
+      },
+    });
+    this.#meters.set(rendition, watch.meter);
+    return watch;
+  }
+
+  /** A measurement of a rendition that is pushed to a known platform. */
+  meterOf(rendition: Rendition): StreamMeter | undefined {
+    return this.#meters.get(rendition);
+  }
+}
+
+function createEverySecond(): EverySecond {
+  const ticker = new Ticker(SECOND_MS);
+  return (tick) => ticker.listen(() => tick(Date.now()));
+}
