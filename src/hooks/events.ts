@@ -38,6 +38,7 @@ export const EVENT_DATA = {
     source: z.string(),
     remedy: z.string(),
   }),
+  'push.comply': z.strictObject({ ...push, state: z.enum(['passing', 'encoding']), because: z.array(z.string()) }),
   'push.ended': z.strictObject({ ...push, ...reason, endedAt: time, bytesSent: z.number() }),
   'gateway.started': z.strictObject({ version: z.string() }),
   'node.draining': z.strictObject({ version: z.string(), streams: z.int() }),

@@ -46,6 +46,8 @@ export interface ObservedPush {
   /** The platform whose rules the push is watched by, and those that it breaks. */
   readonly platform?: string;
   readonly warnings?: readonly ObservedWarning[];
+  /** Whether the stream is passed through or re-encoded, where that depends on rules. */
+  readonly comply?: { readonly state: 'passing' | 'encoding'; readonly because: readonly string[] };
 }
 
 export interface ObservedWarning {
@@ -100,12 +102,20 @@ function observeStalls(stream: ObservedStream, publish: Publish): void {
 export function observePushes(pushes: ObservedPushes, publish: Publish): void {
   const statuses = new Map<string, ObservedPush['status']>();
   const warned = new Map<string, readonly string[]>();
+  const encoding = new Set<string>();
   const observe = (push: ObservedPush): void => {
     const { mediaSessionId: id, status } = push;
     const before = statuses.get(id);
     if (status === 'ended') statuses.delete(id);
     else statuses.set(id, status);
     if (before !== status) publish(eventOfPush(push));
+    if (status === 'ended') encoding.delete(id);
+    else if (push.comply && (push.comply.state === 'encoding') !== encoding.has(id)) {
+      const { state, because } = push.comply;
+      if (state === 'encoding') encoding.add(id);
+      else encoding.delete(id);
+      publish(event('push.comply', { ...commonOf(push), state, because: [...because] }));
+    }
     const known = warned.get(id) ?? [];
     const warnings = status === 'ended' ? [] : (push.warnings ?? []);
     for (const warning of warnings) if (!known.includes(keyOf(warning))) publish(warningOf(push, warning));

@@ -176,4 +176,5 @@ const TLS_ERRORS: Readonly<Record<string, string>> = {
     "The server's certificate is signed by an authority that is not trusted, or its intermediate certificates are missing",
   ERR_SSL_WRONG_VERSION_NUMBER: 'The server does not speak TLS on that port',
   ERR_SSL_PACKET_LENGTH_TOO_LONG: 'The server does not speak TLS on that port',
+  ERR_SSL_UNEXPECTED_MESSAGE: 'The server does not speak TLS on that port',
 };

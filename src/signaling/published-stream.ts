@@ -107,7 +107,7 @@ export class PublishedStream extends EventEmitter<PublishedStreamEvents> {
     });
   }
 
-  #onPush({ mediaSessionId, destination, status, reason, publisherAway, warnings }: PushView): void {
+  #onPush({ mediaSessionId, destination, status, reason, publisherAway, warnings, comply }: PushView): void {
     this.#session.send('notifyStreamEvent', {
       mediaSessionId: this.#request.mediaSessionId,
       type: 'transponder',
@@ -118,6 +118,7 @@ export class PublishedStream extends EventEmitter<PublishedStreamEvents> {
         reason,
         ...(publisherAway && { publisherAway }),
         ...(warnings && { warnings }),
+        ...(comply && { comply }),
       },
     });
   }

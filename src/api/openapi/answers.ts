@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { ACTIONS } from '../../access/authorizer.ts';
 import { ERROR_KINDS, type ErrorCode } from '../../errors.ts';
-import { PushWarningSchema } from './platform-answers.ts';
+import { ComplianceSchema, PushWarningSchema } from './platform-answers.ts';
 import type { TransponderView } from '../../outputs/push/transponder-view.ts';
 
 /**
@@ -44,6 +44,7 @@ export const TransponderSchema = z.object({
   destination: z.string().meta({ description: 'The URL without secrets.' }),
   publisherAway: PublisherAwaySchema.optional(),
   platform: z.string().optional().meta({ description: 'The platform by whose rules the push is watched.' }),
+  comply: ComplianceSchema.optional(),
   warnings: z.array(PushWarningSchema).readonly().optional().meta({ description: 'The rules that the push breaks.' }),
 }) satisfies z.ZodType<TransponderView>;
 

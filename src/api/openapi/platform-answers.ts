@@ -44,3 +44,12 @@ export const PushWarningSchema = z.object({
   level: z.enum(['warning', 'error']),
   since: z.iso.datetime(),
 });
+
+export const ComplianceSchema = z
+  .object({
+    mode: z.literal('auto'),
+    state: z.enum(['passing', 'encoding']),
+    because: z.array(z.string()).readonly().meta({ description: 'The checks that are broken.' }),
+    problem: z.string().optional().meta({ description: 'Why the stream is not re-encoded although it should be.' }),
+  })
+  .meta({ description: 'With comply: whether the stream is passed through or re-encoded, and why.' });

@@ -124,6 +124,15 @@ function targetProblems({
   return [];
 }
 
+/** An encoding that was asked for is never passed through. */
+function complyProblems({ comply, ...others }: Record<string, unknown>): [string, string][] {
+  if (comply === undefined) return [];
+  const fields = ['width', 'height', 'fps', 'keyFrameInterval'].filter((field) => others[field]);
+  return fields.length === 0
+    ? []
+    : [['comply', `must not be sent together with ${fields.join(', ')}: it chooses the encoding itself`]];
+}
+
 /** The largest frame is 8K. Odd sizes are valid: the encoder rounds them to even ones. */
 export const StartSchema = z
   .object({
@@ -140,7 +149,7 @@ export const StartSchema = z
   .superRefine(
     (value, context) => {
       // Without the input, which contains secrets.
-      for (const [field, message] of targetProblems(value))
+      for (const [field, message] of [...targetProblems(value), ...complyProblems(value)])
         context.addIssue({ code: 'custom', message, path: [field], input: undefined });
     },
     // Together with the problems of other fields.

@@ -110,6 +110,7 @@ export class TransponderManager implements TransponderControl {
     this.#checkLimits(stream);
     const profile = this.#profile(request);
     const platform = platforms.of(request, destination);
+    const compliance = request.comply && platforms.compliance(platform, destination, stream, logger);
     encoders.check(stream, profile);
 
     this.#taken.add(key);
@@ -121,14 +122,25 @@ export class TransponderManager implements TransponderControl {
         options?.action === 'sound_on'
           ? { clip: await this.#loadSound(options.soundFile, stream, 'ended'), loop: options.loop ?? false }
           : undefined;
-      const lease = await encoders.acquire(stream, profile);
+      const lease = compliance
+        ? await encoders.acquireCompliant(stream, profile.audioCodec, compliance)
+        : await encoders.acquire(stream, profile);
       if (this.#closed || stream.endedBy) {
         await lease.release();
         throw stream.endedBy ?? new GatewayError('SHUTTING_DOWN', 'The gateway is shutting down.');
       }
       const watch = platform && platforms.watch(platform, destination, stream, lease.rendition, logger);
       const transponder = Transponder.start(
-        { request, stream, destination, lease, addresses, ...(sound && { sound }), ...(watch && { watch }) },
+        {
+          request,
+          stream,
+          destination,
+          lease,
+          addresses,
+          ...(sound && { sound }),
+          ...(watch && { watch }),
+          ...('compliance' in lease && { compliance: lease.compliance }),
+        },
         environment,
       );
       this.#keep(transponder, key);

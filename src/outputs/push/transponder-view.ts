@@ -1,4 +1,5 @@
 import { GatewayError } from '../../errors.ts';
+import type { ComplianceView } from '../../renditions/compliance.ts';
 import type { Verdict } from './platforms/verdict.ts';
 import type { PushWarning } from './platforms/watch-state.ts';
 
@@ -28,6 +29,8 @@ export interface StartRequest {
   readonly options?: TransponderOptions;
   /** The platform that the push was requested for, in place of a URL. */
   readonly platform?: string;
+  /** Re-encode the stream while it breaks rules of the platform. */
+  readonly comply?: 'auto';
 }
 
 /** Any of the three. Without a filter all are found. */
@@ -81,6 +84,8 @@ export interface TransponderView {
   /** The platform by whose rules the push is watched, and those that it breaks at the moment. */
   readonly platform?: string;
   readonly warnings?: readonly PushWarning[];
+  /** With `comply`: whether the stream is passed through or re-encoded, and why. */
+  readonly comply?: ComplianceView;
 }
 
 /** What HTTP and signaling may do with transponders. All methods throw {@link GatewayError}. */

@@ -4,6 +4,7 @@ import { GatewayError, toGatewayError } from '../../errors.ts';
 import type { Destination } from '../../net/destination.ts';
 import type { ResolvedDestination } from '../../net/destination-policy.ts';
 import type { Logger } from '../../observe/logger.ts';
+import type { Compliance } from '../../renditions/compliance.ts';
 import type { RenditionLease } from '../../renditions/encoder-pool.ts';
 import { tickMs } from '../../runtime/tick.ts';
 import type { LiveStream } from '../../streams/live-stream.ts';
@@ -58,6 +59,8 @@ export interface TransponderOptionsAtStart {
   readonly sound?: { readonly clip: SoundClip; readonly loop: boolean };
   /** For destinations whose rules are known. The transponder closes it. */
   readonly watch?: PushWatch;
+  /** With `comply`. Closed with the lease. */
+  readonly compliance?: Compliance;
 }
 
 /**
@@ -72,10 +75,14 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
   readonly #stream: LiveStream;
   readonly #lease: RenditionLease;
   readonly #watch: PushWatch | undefined;
+  readonly #compliance: Compliance | undefined;
   readonly #audio: AudioSwitch;
   readonly #logger: Logger;
   readonly #startedAt = new Date();
   readonly #onFailed = (error: GatewayError): void => void this.stop(error);
+  readonly #onRulesChanged = (): void => {
+    if (this.#state.status !== 'ended') this.emit('change');
+  };
   readonly #onAbsenceChanged = (): void => void this.emit('change');
   readonly #closed: Promise<void>;
   #resolveClosed!: () => void;
@@ -105,6 +112,7 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
     this.#stream = start.stream;
     this.#lease = start.lease;
     this.#watch = start.watch;
+    this.#compliance = start.compliance;
     this.#addresses = start.addresses;
     this.#options = start.request.options ?? {};
     this.#logger = environment.logger.child({
@@ -121,7 +129,7 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
   static start(start: TransponderOptionsAtStart, environment: TransponderEnvironment): Transponder {
     const transponder = new Transponder(start, environment);
     start.lease.rendition.on('failed', transponder.#onFailed);
-    start.watch?.on('change', () => transponder.emit('change'));
+    for (const part of [start.watch, start.compliance]) part?.on('change', transponder.#onRulesChanged);
     start.stream.on('lost', transponder.#onAbsenceChanged);
     start.stream.on('published', transponder.#onAbsenceChanged);
     transponder.#logger.info('push started');
@@ -186,6 +194,7 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
         platform: this.#watch.platform,
         warnings: status === 'ended' ? [] : this.#watch.warnings,
       }),
+      ...(this.#compliance && { comply: this.#compliance.view }),
     };
   }
 

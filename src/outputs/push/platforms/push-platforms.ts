@@ -1,11 +1,14 @@
 import type { StreamMeter } from '../../../media/stream-meter.ts';
+import { GatewayError } from '../../../errors.ts';
 import type { Destination } from '../../../net/destination.ts';
 import type { Logger } from '../../../observe/logger.ts';
+import type { ComplianceOptions } from '../../../renditions/compliance.ts';
 import type { Rendition } from '../../../renditions/rendition.ts';
 import { Ticker } from '../../../renditions/ticker.ts';
 import type { LiveStream } from '../../../streams/live-stream.ts';
 import type { StartRequest } from '../transponder-view.ts';
 import type { Platform, PlatformCatalogue } from './catalogue.ts';
+import { createComplianceJudge } from './compliance-judge.ts';
 import { PushWatch } from './push-watch.ts';
 
 /** The wall clock in milliseconds, every second. */
@@ -55,6 +58,31 @@ export class PushPlatforms {
     });
     this.#meters.set(rendition, watch.meter);
     return watch;
+  }
+
+  /**
+   * How a push is kept within the rules.
+   *
+   * @throws {GatewayError} INVALID_REQUEST without a platform
+   */
+  compliance(
+    platform: Platform | undefined,
+    { redacted }: Destination,
+    { name }: LiveStream,
+    logger: Logger,
+  ): ComplianceOptions {
+    if (!platform)
+      throw new GatewayError(
+        'INVALID_REQUEST',
+        `comply needs a platform whose rules are known: send platform and streamKey, or the URL of one of ${this.#catalogue.platforms
+          .map(({ id }) => id)
+          .join(', ')}.`,
+      );
+    return {
+      judge: createComplianceJudge(platform),
+      everySecond: this.#everySecond,
+      logger: logger.child({ stream: name, destination: redacted, platform: platform.id }),
+    };
   }
 
   /** A measurement of a rendition that is pushed to a known platform. */
