@@ -144,6 +144,9 @@ export const StartSchema = z
     keyFrameInterval: number(' of frames', 1, 1200, 'Transcodes with this number of frames between key frames.'),
     rtmpFlashVersion: text('a string', 64).optional(),
     rtmpTransponderFullUrl: flag('The published name is the last path segment of the URL with its query.'),
+    comply: z.literal('auto', must('"auto", or left out')).optional().meta({
+      description: 'auto: re-encode the stream while it breaks rules of the platform, and only then.',
+    }),
     options,
   })
   .superRefine(

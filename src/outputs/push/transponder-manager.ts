@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { encodeProfile, type EncodeProfile, type RtmpAudioCodec } from '../../renditions/encode-profile.ts';
-import type { EncoderPool } from '../../renditions/encoder-pool.ts';
+import type { Compliance } from '../../renditions/compliance.ts';
+import type { EncoderPool, RenditionLease } from '../../renditions/encoder-pool.ts';
 import { GatewayError, toGatewayError } from '../../errors.ts';
 import type { Logger } from '../../observe/logger.ts';
 import type { LiveStream } from '../../streams/live-stream.ts';
@@ -122,7 +123,7 @@ export class TransponderManager implements TransponderControl {
         options?.action === 'sound_on'
           ? { clip: await this.#loadSound(options.soundFile, stream, 'ended'), loop: options.loop ?? false }
           : undefined;
-      const lease = compliance
+      const lease: RenditionLease & { compliance?: Compliance } = compliance
         ? await encoders.acquireCompliant(stream, profile.audioCodec, compliance)
         : await encoders.acquire(stream, profile);
       if (this.#closed || stream.endedBy) {
@@ -139,7 +140,7 @@ export class TransponderManager implements TransponderControl {
           addresses,
           ...(sound && { sound }),
           ...(watch && { watch }),
-          ...('compliance' in lease && { compliance: lease.compliance }),
+          ...(lease.compliance && { compliance: lease.compliance }),
         },
         environment,
       );

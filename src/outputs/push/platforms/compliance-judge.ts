@@ -65,13 +65,9 @@ function scaleFor(platform: Platform, { width, height }: { width: number; height
 }
 
 function complyingRate(platform: Platform, measured: number): number {
-  const { max = Infinity, min = 1 } = rulesOf(platform, 'frameRate').reduce(
-    (limits, rule) => ({
-      max: Math.min(limits.max, rule.max ?? Infinity),
-      min: Math.max(limits.min, rule.min ?? 1),
-    }),
-    { max: Infinity, min: 1 },
-  );
+  const rules = rulesOf(platform, 'frameRate');
+  const max = Math.min(...rules.map((rule) => rule.max ?? Infinity));
+  const min = Math.max(1, ...rules.map((rule) => rule.min ?? 1));
   const usual = USUAL_RATES.reduce((best, rate) =>
     Math.abs(rate - measured) < Math.abs(best - measured) ? rate : best,
   );
