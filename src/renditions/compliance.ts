@@ -68,6 +68,7 @@ export class Compliance extends EventEmitter<{ change: [] }> {
   readonly #onTags = ({ tags }: TagGroup): void => {
     for (const tag of tags) this.#meter.take(tag);
   };
+  readonly #onEncodedFailed = (error: GatewayError): void => this.#fail(error.message);
   #state = INITIAL_COMPLIANCE;
   #problem: string | undefined;
   #encoded: RenditionLease | undefined;
@@ -110,7 +111,7 @@ export class Compliance extends EventEmitter<{ change: [] }> {
     this.#parts.direct.rendition.off('tags', this.#onTags);
     this.rendition.close();
     await this.#opening;
-    await this.#encoded?.release();
+    await this.#releaseEncoded();
     await this.#parts.direct.release();
   }
 
@@ -155,9 +156,7 @@ export class Compliance extends EventEmitter<{ change: [] }> {
       if (this.#closed || this.#state.name !== 'encoding') return await lease.release();
       this.#encoded = lease;
       this.#intervalMs = (encoding.keyFrameInterval * 1000) / encoding.fps;
-      lease.rendition.once('failed', (error: GatewayError) => {
-        if (this.#encoded === lease) this.#fail(error.message);
-      });
+      lease.rendition.once('failed', this.#onEncodedFailed);
       this.rendition.toEncoded(lease.rendition, this.#intervalMs);
     } catch (error) {
       this.#fail(toGatewayError(error, 'ENCODER_FAILED').message);
@@ -178,15 +177,17 @@ export class Compliance extends EventEmitter<{ change: [] }> {
 
   #onSwitched(to: 'direct' | 'encoded'): void {
     this.#missed = 0;
-    if (to === 'direct') {
-      const lease = this.#encoded;
-      this.#encoded = undefined;
-      // The encoder that is on its way out still counts until it has ended.
-      lease
-        ?.release()
-        .catch((error: unknown) => this.#parts.logger.error({ err: error }, 'closing a video encoder failed'));
-    }
-    this.#parts.logger.info({ onAir: to }, 'switched between the stream and its encoding');
+    if (to === 'direct')
+      this.#releaseEncoded().catch((error: unknown) =>
+        this.#parts.logger.error({ err: error }, 'closing a video encoder failed'),
+      );
     this.emit('change');
+  }
+
+  async #releaseEncoded(): Promise<void> {
+    const lease = this.#encoded;
+    this.#encoded = undefined;
+    lease?.rendition.off('failed', this.#onEncodedFailed);
+    await lease?.release();
   }
 }

@@ -1,8 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { encodeProfile, type EncodeProfile, type RtmpAudioCodec } from '../../renditions/encode-profile.ts';
-import type { Compliance } from '../../renditions/compliance.ts';
-import type { EncoderPool, RenditionLease } from '../../renditions/encoder-pool.ts';
+import type { EncoderPool } from '../../renditions/encoder-pool.ts';
 import { GatewayError, toGatewayError } from '../../errors.ts';
 import type { Logger } from '../../observe/logger.ts';
 import type { LiveStream } from '../../streams/live-stream.ts';
@@ -123,25 +122,16 @@ export class TransponderManager implements TransponderControl {
         options?.action === 'sound_on'
           ? { clip: await this.#loadSound(options.soundFile, stream, 'ended'), loop: options.loop ?? false }
           : undefined;
-      const lease: RenditionLease & { compliance?: Compliance } = compliance
-        ? await encoders.acquireCompliant(stream, profile.audioCodec, compliance)
-        : await encoders.acquire(stream, profile);
+      const lease = await (compliance
+        ? encoders.acquireCompliant(stream, profile.audioCodec, compliance)
+        : encoders.acquire(stream, profile));
       if (this.#closed || stream.endedBy) {
         await lease.release();
         throw stream.endedBy ?? new GatewayError('SHUTTING_DOWN', 'The gateway is shutting down.');
       }
-      const watch = platform && platforms.watch(platform, destination, stream, lease.rendition, logger);
+      const rules = platform && platforms.rules(platform, destination, stream, lease, logger);
       const transponder = Transponder.start(
-        {
-          request,
-          stream,
-          destination,
-          lease,
-          addresses,
-          ...(sound && { sound }),
-          ...(watch && { watch }),
-          ...(lease.compliance && { compliance: lease.compliance }),
-        },
+        { request, stream, destination, lease, addresses, rules, ...(sound && { sound }) },
         environment,
       );
       this.#keep(transponder, key);

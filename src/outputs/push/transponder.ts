@@ -4,7 +4,6 @@ import { GatewayError, toGatewayError } from '../../errors.ts';
 import type { Destination } from '../../net/destination.ts';
 import type { ResolvedDestination } from '../../net/destination-policy.ts';
 import type { Logger } from '../../observe/logger.ts';
-import type { Compliance } from '../../renditions/compliance.ts';
 import type { RenditionLease } from '../../renditions/encoder-pool.ts';
 import { tickMs } from '../../runtime/tick.ts';
 import type { LiveStream } from '../../streams/live-stream.ts';
@@ -14,7 +13,7 @@ import type { Output, OutputCounters, OutputEvents } from '../output.ts';
 import { AudioSwitch } from './audio-switch.ts';
 import { retryDelayMs, type BackoffRules } from './backoff.ts';
 import { PushConnection } from './push-connection.ts';
-import type { PushWatch } from './platforms/push-watch.ts';
+import type { PushRules } from './platforms/push-rules.ts';
 import type { PusherFactory } from './pusher.ts';
 import type { SoundClip } from './sound-library.ts';
 import { describeTransition, failureOf } from './transponder-log.ts';
@@ -58,9 +57,7 @@ export interface TransponderOptionsAtStart {
   readonly addresses: readonly string[];
   readonly sound?: { readonly clip: SoundClip; readonly loop: boolean };
   /** For destinations whose rules are known. The transponder closes it. */
-  readonly watch?: PushWatch;
-  /** With `comply`. Closed with the lease. */
-  readonly compliance?: Compliance;
+  readonly rules?: PushRules | undefined;
 }
 
 /**
@@ -74,15 +71,11 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
   readonly #environment: TransponderEnvironment;
   readonly #stream: LiveStream;
   readonly #lease: RenditionLease;
-  readonly #watch: PushWatch | undefined;
-  readonly #compliance: Compliance | undefined;
+  readonly #rules: PushRules | undefined;
   readonly #audio: AudioSwitch;
   readonly #logger: Logger;
   readonly #startedAt = new Date();
   readonly #onFailed = (error: GatewayError): void => void this.stop(error);
-  readonly #onRulesChanged = (): void => {
-    if (this.#state.status !== 'ended') this.emit('change');
-  };
   readonly #onAbsenceChanged = (): void => void this.emit('change');
   readonly #closed: Promise<void>;
   #resolveClosed!: () => void;
@@ -111,8 +104,7 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
     this.#audio = new AudioSwitch(environment.silence, () => this.emit('change'));
     this.#stream = start.stream;
     this.#lease = start.lease;
-    this.#watch = start.watch;
-    this.#compliance = start.compliance;
+    this.#rules = start.rules;
     this.#addresses = start.addresses;
     this.#options = start.request.options ?? {};
     this.#logger = environment.logger.child({
@@ -129,7 +121,7 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
   static start(start: TransponderOptionsAtStart, environment: TransponderEnvironment): Transponder {
     const transponder = new Transponder(start, environment);
     start.lease.rendition.on('failed', transponder.#onFailed);
-    for (const part of [start.watch, start.compliance]) part?.on('change', transponder.#onRulesChanged);
+    start.rules?.onChange(() => transponder.emit('change'));
     start.stream.on('lost', transponder.#onAbsenceChanged);
     start.stream.on('published', transponder.#onAbsenceChanged);
     transponder.#logger.info('push started');
@@ -190,11 +182,7 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
       ...(absence && {
         publisherAway: { since: absence.since.toISOString(), until: absence.until.toISOString() },
       }),
-      ...(this.#watch && {
-        platform: this.#watch.platform,
-        warnings: status === 'ended' ? [] : this.#watch.warnings,
-      }),
-      ...(this.#compliance && { comply: this.#compliance.view }),
+      ...(status !== 'ended' && this.#rules?.view),
     };
   }
 
@@ -243,7 +231,7 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
     this.#state = next.state;
     for (const effect of next.effects) this.#apply(effect);
     if (next.state.status === before.status) return;
-    this.#watch?.setPushing(next.state.status === 'pushing');
+    this.#rules?.setPushing(next.state.status === 'pushing');
     const { level, message, fields } = describeTransition(before, next.state, this.#hasPushed);
     this.#logger[level](fields, message);
     if (next.state.status === 'pushing') this.#hasPushed = true;
@@ -335,7 +323,7 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
 
   async #finish(): Promise<void> {
     this.#endedAt = new Date();
-    this.#watch?.close();
+    this.#rules?.close();
     this.#lease.rendition.off('failed', this.#onFailed);
     this.#stream.off('lost', this.#onAbsenceChanged);
     this.#stream.off('published', this.#onAbsenceChanged);

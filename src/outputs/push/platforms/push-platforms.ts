@@ -2,13 +2,15 @@ import type { StreamMeter } from '../../../media/stream-meter.ts';
 import { GatewayError } from '../../../errors.ts';
 import type { Destination } from '../../../net/destination.ts';
 import type { Logger } from '../../../observe/logger.ts';
-import type { ComplianceOptions } from '../../../renditions/compliance.ts';
+import type { Compliance, ComplianceOptions } from '../../../renditions/compliance.ts';
+import type { RenditionLease } from '../../../renditions/encoder-pool.ts';
 import type { Rendition } from '../../../renditions/rendition.ts';
 import { Ticker } from '../../../renditions/ticker.ts';
 import type { LiveStream } from '../../../streams/live-stream.ts';
 import type { StartRequest } from '../transponder-view.ts';
 import type { Platform, PlatformCatalogue } from './catalogue.ts';
 import { createComplianceJudge } from './compliance-judge.ts';
+import { PushRules } from './push-rules.ts';
 import { PushWatch } from './push-watch.ts';
 
 /** The wall clock in milliseconds, every second. */
@@ -38,13 +40,18 @@ export class PushPlatforms {
     return platform === undefined ? this.#catalogue.ofHost(host) : this.#catalogue.find(platform);
   }
 
-  watch(
+  /**
+   * Watches a push from now on.
+   *
+   * @param lease of the rendition that the push sends
+   */
+  rules(
     platform: Platform,
     { scheme, redacted }: Destination,
     stream: LiveStream,
-    rendition: Rendition,
+    { rendition, compliance }: RenditionLease & { readonly compliance?: Compliance },
     logger: Logger,
-  ): PushWatch {
+  ): PushRules {
     const watch = PushWatch.start({
       platform,
       transport: scheme,
@@ -57,7 +64,7 @@ export class PushPlatforms {
       },
     });
     this.#meters.set(rendition, watch.meter);
-    return watch;
+    return new PushRules(watch, compliance);
   }
 
   /**

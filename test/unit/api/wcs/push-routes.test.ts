@@ -101,6 +101,12 @@ t.test('a platform and a key stand for its URLs, and the key is a secret', async
   t.notOk('backupUrl' in request || 'streamKey' in request || 'backup' in request);
 });
 
+t.test('comply is passed on; fields that are 0 do not contradict it', async (t) => {
+  const answer = await post('startup', { ...START, comply: 'auto', height: 0, fps: '0' });
+  t.equal(answer.statusCode, 200, answer.body);
+  t.strictSame(control.calls, [['start', { ...START, comply: 'auto' }]]);
+});
+
 t.test('a check takes the same body, starts nothing and answers with verdicts', async (t) => {
   const answer = await post('check', { streamName: 'cam', platform: 'twitch', streamKey: 'geheim' });
   t.equal(answer.statusCode, 200, answer.body);
@@ -151,6 +157,8 @@ t.test('startup names the field that is wrong and what it must be', async (t) =>
     [{ ...START, platform: 'twitch' }, /^rtmpUrl must not be sent together with platform/],
     [{ streamName: 'cam', platform: 'twitch' }, /^streamKey is missing: platform needs/],
     [{ streamName: 'cam', streamKey: 'geheim' }, /^platform is missing: streamKey needs/],
+    [{ ...START, comply: 'auto', height: 720, fps: 30 }, /^comply must not be sent together with height, fps/],
+    [{ ...START, comply: true }, /^comply must be "auto", or left out/],
     [{ ...START, backup: true }, /^backup needs platform/],
     [
       { streamName: 'cam', platform: 'twich', streamKey: 'geheim' },

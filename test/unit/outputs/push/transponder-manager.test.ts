@@ -436,3 +436,67 @@ t.test('a rendition that has failed is not leased again', async (t) => {
   for (const lease of [second, third]) await lease.release();
   t.strictSame(encoders.counts, { sources: 0, videoEncoders: 0 });
 });
+
+t.test('a push to a known platform is watched, whether it names it or its host', async (t) => {
+  const { registry, encoders, manager } = await setUp(t);
+  registry.publish('show', publisher('p', 'h264'));
+  const plain = await manager.start({ streamName: 'show', rtmpUrl: 'rtmp://127.0.0.1/live' });
+  t.notOk('platform' in plain || 'warnings' in plain || 'comply' in plain);
+  t.match(await manager.start({ streamName: 'show', rtmpUrl: 'rtmp://live.twitch.tv/app' }), {
+    platform: 'twitch',
+    warnings: [],
+  });
+  const named = await manager.start({
+    streamName: 'show',
+    rtmpUrl: 'rtmp://127.0.0.2/live',
+    platform: 'youtube',
+    comply: 'auto',
+  });
+  t.match(named, { platform: 'youtube', warnings: [], comply: { mode: 'auto', state: 'passing', because: [] } });
+  t.equal(encoders.counts.videoEncoders, 0);
+  await manager.close(done);
+  t.strictSame(encoders.counts, { sources: 0, videoEncoders: 0 });
+});
+
+t.test('comply needs a platform and encoders', async (t) => {
+  const { registry, encoders, manager } = await setUp(t);
+  registry.publish('show', publisher('p', 'h264'));
+  await t.rejects(manager.start({ streamName: 'show', rtmpUrl: 'rtmp://127.0.0.1/live', comply: 'auto' }), {
+    code: 'INVALID_REQUEST',
+    message: /^comply needs a platform .*youtube, twitch/,
+  });
+  t.strictSame(encoders.counts, { sources: 0, videoEncoders: 0 });
+  const disabled = new EncoderPool({
+    audioBitrate: 128,
+    audioBatchMs: 120,
+    videoBitrate: 0,
+    keyFrameIntervalMs: 2000,
+    transcodingDisabled: true,
+    maxEncoders: 1,
+    logger: silentLogger,
+  });
+  const second = await setUp(t, { encoders: disabled });
+  second.registry.publish('show', publisher('p', 'h264'));
+  await t.rejects(second.manager.start({ streamName: 'show', rtmpUrl: 'rtmp://live.twitch.tv/app', comply: 'auto' }), {
+    code: 'TRANSCODING_DISABLED',
+  });
+  t.strictSame(disabled.counts, { sources: 0, videoEncoders: 0 });
+});
+
+t.test('a check starts nothing', async (t) => {
+  const { manager, encoders } = await setUp(t, {
+    wire: {
+      check: async ({ host }) => [{ check: 'tcp', level: 'ok', measured: host, rule: '', source: '', remedy: '' }],
+    },
+  });
+  const { signal } = new AbortController();
+  t.match(await manager.check({ streamName: 'nobody', rtmpUrl: 'rtmp://127.0.0.1/live' }, signal), [
+    { check: 'stream', level: 'error', measured: 'the stream is not published' },
+    { check: 'tcp', measured: '127.0.0.1' },
+  ]);
+  await t.rejects(manager.check({ streamName: 'nobody', rtmpUrl: 'http://127.0.0.1/' }, signal), {
+    code: 'INVALID_RTMP_URL',
+  });
+  t.strictSame(listTransponders(manager), []);
+  t.strictSame(encoders.counts, { sources: 0, videoEncoders: 0 });
+});
