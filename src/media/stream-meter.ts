@@ -79,10 +79,13 @@ export class StreamMeter {
   #videoCodec = 0;
   #audioHeader: Buffer | undefined;
   #audioFormat = 0;
+  /** Until the next tag. */
+  #measured: StreamMeasure | undefined;
 
   /** Takes the next tag. Headers that were sent before the meter began are to be given first. */
   take(tag: FlvTag): void {
     if (tag.data.length === 0) return;
+    this.#measured = undefined;
     if (tag.sequenceHeader) return this.#takeHeader(tag);
     if (tag.type !== TAG_VIDEO && tag.type !== TAG_AUDIO) return;
     if (this.#firstMs === undefined || Math.abs(tag.timestamp - this.#lastMs) > MAX_STEP_MS) this.reset(tag.timestamp);
@@ -101,6 +104,7 @@ export class StreamMeter {
 
   /** What follows is not to be compared with what came before: the publisher was away. Headers are kept. */
   reset(nowMs?: number): void {
+    this.#measured = undefined;
     this.#video.samples = [];
     this.#audio.samples = [];
     this.#keyFrames = [];
@@ -114,6 +118,10 @@ export class StreamMeter {
   }
 
   measure(): StreamMeasure {
+    return (this.#measured ??= this.#measure());
+  }
+
+  #measure(): StreamMeasure {
     const { windowMs } = this;
     const fromMs = this.#lastMs - windowMs;
     const video = this.#recent(this.#video);

@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { GatewayError, toGatewayError } from '../../../errors.ts';
-import type { TagGroup } from '../../../media/containers/tag-group.ts';
-import { StreamMeter, WINDOW_MS, type StreamMeasure } from '../../../media/stream-meter.ts';
+import { WINDOW_MS, type StreamMeasure, type StreamMeter } from '../../../media/stream-meter.ts';
 import type { Destination } from '../../../net/destination.ts';
 import type { RenditionLease } from '../../../renditions/encoder-pool.ts';
 import type { Rendition } from '../../../renditions/rendition.ts';
 import type { StartRequest } from '../transponder-view.ts';
 import type { Platform } from './catalogue.ts';
 import { describeStream, withFacts } from './describe-stream.ts';
+import { measureRendition } from './rendition-meters.ts';
 import { isMeasured, judge } from './rules.ts';
 import { verdict, type Verdict } from './verdict.ts';
 import type { WireCheck } from './wire-check.ts';
@@ -130,12 +130,10 @@ export class Preflight {
     const running = this.#parts.meterOf(rendition);
     if (running && isMeasured(running.measure())) return running.measure();
     const { measureMs = MEASURE_MS } = this.#parts;
-    const meter = new StreamMeter();
-    for (const header of [rendition.videoHeader, rendition.audioHeader]) if (header) meter.take(header);
-    const onTags = ({ tags }: TagGroup): void => tags.forEach((tag) => meter.take(tag));
+    const { meter, stop } = measureRendition(rendition);
     let failure: GatewayError | undefined;
     const onFailed = (error: GatewayError): void => void (failure = error);
-    rendition.on('tags', onTags).on('failed', onFailed);
+    rendition.on('failed', onFailed);
     rendition.requestKeyFrame();
     try {
       const endMs = performance.now() + measureMs;
@@ -143,7 +141,8 @@ export class Preflight {
         await sleep(LOOK_MS, undefined, { signal });
       return failure ?? meter.measure();
     } finally {
-      rendition.off('tags', onTags).off('failed', onFailed);
+      stop();
+      rendition.off('failed', onFailed);
     }
   }
 }

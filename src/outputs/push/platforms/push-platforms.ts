@@ -12,6 +12,7 @@ import type { Platform, PlatformCatalogue } from './catalogue.ts';
 import { createComplianceJudge } from './compliance-judge.ts';
 import { PushRules } from './push-rules.ts';
 import { PushWatch } from './push-watch.ts';
+import { RenditionMeters } from './rendition-meters.ts';
 
 /** The wall clock in milliseconds, every second. */
 export type EverySecond = (tick: (nowMs: number) => void) => () => void;
@@ -28,7 +29,7 @@ const SECOND_MS = 1000;
 export class PushPlatforms {
   readonly #catalogue: PlatformCatalogue;
   readonly #everySecond: EverySecond;
-  readonly #meters = new Map<Rendition, StreamMeter>();
+  readonly #meters = new RenditionMeters();
 
   constructor({ catalogue, everySecond = createEverySecond() }: PushPlatformsOptions) {
     this.#catalogue = catalogue;
@@ -55,15 +56,11 @@ export class PushPlatforms {
     const watch = PushWatch.start({
       platform,
       transport: scheme,
-      rendition,
+      measured: this.#meters.lease(rendition),
       isAway: () => !stream.publisher,
       logger: logger.child({ stream: stream.name, destination: redacted }),
       everySecond: this.#everySecond,
-      onClosed: () => {
-        if (this.#meters.get(rendition) === watch.meter) this.#meters.delete(rendition);
-      },
     });
-    this.#meters.set(rendition, watch.meter);
     return new PushRules(watch, compliance);
   }
 
@@ -94,7 +91,7 @@ export class PushPlatforms {
 
   /** A measurement of a rendition that is pushed to a known platform. */
   meterOf(rendition: Rendition): StreamMeter | undefined {
-    return this.#meters.get(rendition);
+    return this.#meters.find(rendition);
   }
 }
 

@@ -1,9 +1,7 @@
 import { EventEmitter } from 'node:events';
-import { StreamMeter } from '../../../media/stream-meter.ts';
 import type { Logger } from '../../../observe/logger.ts';
-import type { TagGroup } from '../../../media/containers/tag-group.ts';
-import type { Rendition } from '../../../renditions/rendition.ts';
 import type { Platform } from './catalogue.ts';
+import type { MeterLease } from './rendition-meters.ts';
 import { isMeasured, judge } from './rules.ts';
 import { judgeSession } from './session-limit.ts';
 import { NO_BREACHES, warningsOf, watch, type PushWarning, type WatchEvent, type WatchState } from './watch-state.ts';
@@ -11,13 +9,13 @@ import { NO_BREACHES, warningsOf, watch, type PushWarning, type WatchEvent, type
 export interface PushWatchOptions {
   readonly platform: Platform;
   readonly transport: 'rtmp' | 'rtmps';
-  readonly rendition: Rendition;
+  /** Of what the push sends. Released by {@link PushWatch.close}. */
+  readonly measured: MeterLease;
   /** Whether the publisher is away: what is sent then is the gateway's. */
   readonly isAway: () => boolean;
   readonly logger: Logger;
   /** Runs a function every second with the wall clock. Returns a function that stops it. */
   readonly everySecond: (tick: (nowMs: number) => void) => () => void;
-  readonly onClosed?: () => void;
 }
 
 interface PushWatchEvents {
@@ -28,11 +26,7 @@ interface PushWatchEvents {
 /** Watches one push by the rules of its platform while it is live. */
 export class PushWatch extends EventEmitter<PushWatchEvents> {
   readonly #options: PushWatchOptions;
-  readonly #meter = new StreamMeter();
   readonly #stop: () => void;
-  readonly #onTags = ({ tags }: TagGroup): void => {
-    for (const tag of tags) this.#meter.take(tag);
-  };
   #state: WatchState = NO_BREACHES;
   #pushing = false;
   /** When the push began to push: the session of the platform goes on when it reconnects. */
@@ -41,9 +35,6 @@ export class PushWatch extends EventEmitter<PushWatchEvents> {
   private constructor(options: PushWatchOptions) {
     super();
     this.#options = options;
-    const { rendition } = options;
-    for (const header of [rendition.videoHeader, rendition.audioHeader]) if (header) this.#meter.take(header);
-    rendition.on('tags', this.#onTags);
     this.#stop = options.everySecond((nowMs) => this.#tick(nowMs));
   }
 
@@ -53,10 +44,6 @@ export class PushWatch extends EventEmitter<PushWatchEvents> {
 
   get platform(): string {
     return this.#options.platform.id;
-  }
-
-  get meter(): StreamMeter {
-    return this.#meter;
   }
 
   get warnings(): PushWarning[] {
@@ -71,19 +58,18 @@ export class PushWatch extends EventEmitter<PushWatchEvents> {
   /** Idempotent. */
   close(): void {
     this.#stop();
-    this.#options.onClosed?.();
-    this.#options.rendition.off('tags', this.#onTags);
+    this.#options.measured.release();
   }
 
   #tick(nowMs: number): void {
-    const { platform, transport, isAway } = this.#options;
+    const { platform, transport, isAway, measured } = this.#options;
     if (isAway()) {
-      this.#meter.reset();
+      measured.meter.reset();
       return this.#handle({ type: 'paused' });
     }
     if (!this.#pushing) return this.#handle({ type: 'paused' });
     this.#sessionMs ??= nowMs;
-    const measure = this.#meter.measure();
+    const measure = measured.meter.measure();
     if (!isMeasured(measure)) return this.#handle({ type: 'paused' });
     const verdicts = [...judge(platform, { measure, transport }), ...judgeSession(platform, nowMs - this.#sessionMs)];
     this.#handle({ type: 'judged', verdicts, nowMs });

@@ -102,7 +102,12 @@ function compare(rule: SourcedRule, { measure, transport }: PushFacts): Comparis
       return audio && choice(rule.oneOf, audio.codec, 'Set rtmp_transponder_audio_codec=aac.');
     case 'audioSampleRate':
       return audio && audio.sampleRate > 0
-        ? choice(rule.oneOf, audio.sampleRate, `Use audio of ${rule.oneOf.join(' or ')} Hz.`, ' Hz')
+        ? choice(
+            rule.oneOf,
+            audio.sampleRate,
+            'The gateway encodes AAC at 48000 Hz: nothing can be changed here, and most platforms convert it.',
+            ' Hz',
+          )
         : undefined;
     case 'keyFrameInterval':
       return (

@@ -6,6 +6,7 @@ import { TagGroup } from '../../../../../src/media/containers/tag-group.ts';
 import { silentLogger } from '../../../../../src/observe/logger.ts';
 import { PlatformCatalogue } from '../../../../../src/outputs/push/platforms/catalogue.ts';
 import { PushWatch } from '../../../../../src/outputs/push/platforms/push-watch.ts';
+import { RenditionMeters, type MeterLease } from '../../../../../src/outputs/push/platforms/rendition-meters.ts';
 import type { Rendition } from '../../../../../src/renditions/rendition.ts';
 import { H264_PARAMETER_SETS } from '../../../../helpers/fake-publisher.ts';
 
@@ -23,13 +24,14 @@ function setUp(platform: string) {
     videoHeader: flvTag(TAG_VIDEO, 0, avcSequenceHeader(SPS, [PPS])),
     audioHeader: undefined,
   });
+  const meters = new RenditionMeters();
   let tick = (_: number): void => {};
   let stopped = 0;
   let away = false;
   const watch = PushWatch.start({
     platform: PlatformCatalogue.create().find(platform)!,
     transport: 'rtmps',
-    rendition: rendition as unknown as Rendition,
+    measured: meters.lease(rendition as unknown as Rendition),
     isAway: () => away,
     logger,
     everySecond: (listener) => {
@@ -126,4 +128,19 @@ t.test('closing ends everything, also twice', async (t) => {
   push.watch.close();
   t.equal(push.rendition.listenerCount('tags'), 0);
   t.ok(push.stopped() >= 1);
+});
+
+t.test('a rendition is measured once, as long as somebody needs it', async (t) => {
+  const rendition = Object.assign(new EventEmitter(), { videoHeader: undefined, audioHeader: undefined });
+  const meters = new RenditionMeters();
+  const [one, other] = [1, 2].map(() => meters.lease(rendition as unknown as Rendition)) as [MeterLease, MeterLease];
+  t.equal(one.meter, other.meter);
+  t.equal(meters.find(rendition as unknown as Rendition), one.meter);
+  t.equal(rendition.listenerCount('tags'), 1);
+  one.release();
+  one.release();
+  t.equal(rendition.listenerCount('tags'), 1);
+  other.release();
+  t.equal(rendition.listenerCount('tags'), 0);
+  t.equal(meters.find(rendition as unknown as Rendition), undefined);
 });
