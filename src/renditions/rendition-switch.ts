@@ -50,6 +50,7 @@ export interface SwitchHandlers {
 export class RenditionSwitch extends EventEmitter<RenditionEvents> implements Rendition {
   readonly #direct: Rendition;
   readonly #handlers: SwitchHandlers;
+  /** Of the encoding, with the audio of the direct rendition. */
   readonly #recent = new RecentTags();
   readonly #onDirect = (group: TagGroup): void => this.#takeDirect(group);
   readonly #onEncoded = (group: TagGroup): void => this.#takeEncoded(group);
@@ -98,7 +99,9 @@ export class RenditionSwitch extends EventEmitter<RenditionEvents> implements Re
   }
 
   get recent(): TagGroup | undefined {
-    return this.#recent.since(tickMs());
+    if (this.#onAir === 'encoded') return this.#recent.since(tickMs());
+    // While frames are held, the last ones of the direct rendition have not been sent.
+    return this.#hold ? undefined : this.#direct.recent;
   }
 
   /** Which rendition is sent. */
@@ -218,6 +221,7 @@ export class RenditionSwitch extends EventEmitter<RenditionEvents> implements Re
     }
     this.#endHold();
     this.#onAir = 'encoded';
+    this.#recent.clear();
     this.#pushHeader(encoded.rendition.videoHeader, tag.timestamp, out);
     out.push(tag);
     this.#handlers.onSwitched('encoded');
@@ -293,7 +297,7 @@ export class RenditionSwitch extends EventEmitter<RenditionEvents> implements Re
         hasHeader = true;
       } else this.#lastVideoMs = tag.timestamp;
     }
-    this.#recent.add(group, tickMs());
+    if (this.#onAir === 'encoded') this.#recent.add(group, tickMs());
     if (hasHeader) this.emit('format');
     this.emit('tags', group);
   }

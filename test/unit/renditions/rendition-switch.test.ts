@@ -23,7 +23,7 @@ class FakeRendition extends EventEmitter<RenditionEvents> implements Rendition {
   videoHeader: FlvTag | undefined;
   audioHeader = undefined;
   hasVideo = true;
-  recent = undefined;
+  recent: TagGroup | undefined;
   keyFramesRequested = 0;
   metadata: object;
   constructor(name: string) {
@@ -95,7 +95,8 @@ t.test('passing: the same groups go on', async (t) => {
   t.equal(groups[0], group);
   t.equal(rendition.onAir, 'direct');
   t.strictSame(rendition.metadata, { width: 6 });
-  t.ok(rendition.recent);
+  direct.recent = group;
+  t.equal(rendition.recent, group);
 });
 
 t.test('there and back: no gap, no repetition, a header at each switch, key frames first', async (t) => {
@@ -107,6 +108,7 @@ t.test('there and back: no gap, no repetition, a header at each switch, key fram
   t.strictSame(switches, ['encoded']);
   t.strictSame(rendition.metadata, { width: 7 });
   t.equal(String(rendition.videoHeader?.data), 'header encoded');
+  t.equal(String(rendition.recent?.tags[0]?.data), 'encoded key', 'outputs that join begin with the encoding');
   rendition.toDirect();
   t.equal(direct.keyFramesRequested, 1);
   test.play(3400, 6000);
