@@ -72,6 +72,7 @@ export class StreamMeter {
   readonly #audio: Track = { samples: [] };
   /** Times of the key frames in the window, and of the last one before it. */
   #keyFrames: number[] = [];
+  #firstFrameMs: number | undefined;
   #lastBFrameMs = -Infinity;
   #firstMs: number | undefined;
   #lastMs = 0;
@@ -96,6 +97,7 @@ export class StreamMeter {
       return this.#add(this.#audio, sample);
     }
     this.#videoCodec = tag.data[0]! & 0x0f;
+    this.#firstFrameMs ??= tag.timestamp;
     this.#add(this.#video, sample);
     if (tag.keyFrame) this.#keyFrames.push(tag.timestamp);
     else if (this.#videoCodec === CODEC_AVC && hasBFrame(tag.data)) this.#lastBFrameMs = tag.timestamp;
@@ -108,6 +110,7 @@ export class StreamMeter {
     this.#video.samples = [];
     this.#audio.samples = [];
     this.#keyFrames = [];
+    this.#firstFrameMs = undefined;
     this.#lastBFrameMs = -Infinity;
     this.#firstMs = nowMs;
     this.#lastMs = nowMs ?? 0;
@@ -148,15 +151,18 @@ export class StreamMeter {
       frameRate: (frames * 1000) / (silentMs > LEAST_MS ? videoSpanMs + silentMs : videoSpanMs),
       bitrate: kbps(samples, spanMs),
       peakBitrate: peakKbps(samples, fromMs),
-      keyFrameIntervalMs: this.#longestInterval(fromMs),
+      keyFrameIntervalMs: this.#longestInterval(fromMs, samples.at(-1)!.ms),
       ...(sps && { profile: sps.profile, compatibility: sps.compatibility, level: sps.level }),
       bFrames: this.#lastBFrameMs >= fromMs,
     };
   }
 
-  /** Includes the interval that has not ended yet. */
-  #longestInterval(fromMs: number): number {
-    const times = [...(this.#keyFrames.length > 0 ? this.#keyFrames : [fromMs]), this.#lastMs];
+  /** Includes what was seen of the interval before the first key frame, and of the one that has not ended yet, as long as
+   * frames come. */
+  #longestInterval(fromMs: number, lastFrameMs: number): number {
+    const firstMs = this.#firstFrameMs ?? fromMs;
+    const begins = this.#keyFrames.length === 0 || firstMs >= fromMs ? [firstMs] : [];
+    const times = [...begins, ...this.#keyFrames, lastFrameMs];
     return times.slice(1).reduce((longest, ms, index) => Math.max(longest, ms - times[index]!), 0);
   }
 

@@ -68,8 +68,12 @@ export class FakeTransponders implements TransponderControl {
     return view;
   }
 
-  async check(request: StartRequest): Promise<Verdict[]> {
+  /** What a check waits for. */
+  checking: (signal: AbortSignal) => Promise<void> = async () => undefined;
+
+  async check(request: StartRequest, signal: AbortSignal): Promise<Verdict[]> {
     this.#call('check', request);
+    await this.checking(signal);
     return [verdict('stream', 'ok', 'published')];
   }
 

@@ -66,7 +66,13 @@ export const pushRoutes =
       const start = await readStart(request, reply);
       const left = new AbortController();
       reply.raw.once('close', () => left.abort());
-      return control.check(start, left.signal);
+      try {
+        return await control.check(start, left.signal);
+      } catch (error) {
+        // Nobody reads this answer.
+        if (left.signal.aborted) throw new GatewayError('REQUEST_TIMEOUT', 'The client has closed the connection.');
+        throw error;
+      }
     });
     app.post('/push/find', READ, async (request, reply) => find(request, read(FilterSchema, request, reply)));
     app.route({

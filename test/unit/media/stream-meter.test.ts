@@ -70,6 +70,18 @@ t.test('an interval that has not ended counts, also when it is longer than the w
   t.equal(meter.measure().video!.keyFrameIntervalMs, 25_000);
 });
 
+t.test('what was seen of the first interval counts, but not the time before the video', async (t) => {
+  const meter = started();
+  for (let ms = 0; ms < 3000; ms += 40) meter.take(sound(ms));
+  for (let ms = 3000; ms < 7000; ms += 40) meter.take(frame(ms));
+  feed(meter, 7000, 8000);
+  t.equal(meter.measure().video!.keyFrameIntervalMs, 4000);
+  const late = started();
+  for (let ms = 0; ms < 5000; ms += 40) late.take(sound(ms));
+  feed(late, 5000, 6000);
+  t.equal(late.measure().video!.keyFrameIntervalMs, 1000);
+});
+
 t.test('B-frames are seen by their slices, behind other units, and by their composition times', async (t) => {
   for (const [tag, expected] of [
     [frame(40), false],
@@ -92,6 +104,7 @@ t.test('a camera that stops is missing after the window, its rate falls before',
   feed(meter, 0, 10_000);
   for (let ms = 10_000; ms <= 15_000; ms += 40) meter.take(sound(ms));
   t.ok(meter.measure().video!.frameRate < 13);
+  t.equal(meter.measure().video!.keyFrameIntervalMs, 2000, 'key frames are not missing while no frame comes');
   for (let ms = 15_040; ms <= 21_000; ms += 40) meter.take(sound(ms));
   t.equal(meter.measure().video, undefined);
   t.match(meter.measure().audio, { sampleRate: 44_100, channels: 2 });
