@@ -110,7 +110,7 @@ export class TransponderManager implements TransponderControl {
     this.#checkLimits(stream);
     const profile = this.#profile(request);
     const platform = platforms.of(request, destination);
-    const compliance = request.comply && platforms.compliance(platform, destination, stream, logger);
+    const compliance = request.comply && platform && platforms.compliance(platform, destination, stream, logger);
     encoders.check(stream, profile);
 
     this.#taken.add(key);

@@ -36,9 +36,21 @@ export class PushPlatforms {
     this.#everySecond = everySecond;
   }
 
-  /** The platform that a push names, or whose host it goes to. */
-  of({ platform }: StartRequest, { host }: Destination): Platform | undefined {
-    return platform === undefined ? this.#catalogue.ofHost(host) : this.#catalogue.find(platform);
+  /**
+   * The platform that a push names, or whose host it goes to.
+   *
+   * @throws {GatewayError} INVALID_REQUEST if the push shall comply with rules that are not known
+   */
+  of({ platform: id, comply }: StartRequest, { host }: Destination): Platform | undefined {
+    const platform = id === undefined ? this.#catalogue.ofHost(host) : this.#catalogue.find(id);
+    if (comply && !platform)
+      throw new GatewayError(
+        'INVALID_REQUEST',
+        `comply needs a platform whose rules are known: send platform and streamKey, or the URL of one of ${this.#catalogue.platforms
+          .map((known) => known.id)
+          .join(', ')}.`,
+      );
+    return platform;
   }
 
   /**
@@ -64,24 +76,8 @@ export class PushPlatforms {
     return new PushRules(watch, compliance);
   }
 
-  /**
-   * How a push is kept within the rules.
-   *
-   * @throws {GatewayError} INVALID_REQUEST without a platform
-   */
-  compliance(
-    platform: Platform | undefined,
-    { redacted }: Destination,
-    { name }: LiveStream,
-    logger: Logger,
-  ): ComplianceOptions {
-    if (!platform)
-      throw new GatewayError(
-        'INVALID_REQUEST',
-        `comply needs a platform whose rules are known: send platform and streamKey, or the URL of one of ${this.#catalogue.platforms
-          .map(({ id }) => id)
-          .join(', ')}.`,
-      );
+  /** How a push is kept within the rules. */
+  compliance(platform: Platform, { redacted }: Destination, { name }: LiveStream, logger: Logger): ComplianceOptions {
     return {
       judge: createComplianceJudge(platform),
       everySecond: this.#everySecond,

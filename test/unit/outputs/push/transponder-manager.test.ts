@@ -497,6 +497,10 @@ t.test('a check starts nothing', async (t) => {
   await t.rejects(manager.check({ streamName: 'nobody', rtmpUrl: 'http://127.0.0.1/' }, signal), {
     code: 'INVALID_RTMP_URL',
   });
+  await t.rejects(manager.check({ streamName: 'nobody', rtmpUrl: 'rtmp://127.0.0.1/live', comply: 'auto' }, signal), {
+    code: 'INVALID_REQUEST',
+    message: /^comply needs/,
+  });
   t.strictSame(listTransponders(manager), []);
   t.strictSame(encoders.counts, { sources: 0, videoEncoders: 0 });
 });
