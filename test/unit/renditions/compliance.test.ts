@@ -67,7 +67,7 @@ function setUp() {
     set: (rules: string[]) => (broken = rules),
     setAway: (is: boolean) => (away = is),
     refuse: (error: GatewayError | undefined) => (refusal = error),
-    open: (promise: Promise<void>) => (opening = promise),
+    open: (promise: Promise<void>) => void (opening = promise),
     /** Time passes; both renditions send 25 frames per second, the encoding 200 ms later. */
     async seconds(count: number): Promise<void> {
       for (let i = 0; i < count; i++, second++) {
