@@ -1,8 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { encodeProfile, type EncodeProfile, type RtmpAudioCodec } from '../../renditions/encode-profile.ts';
-import type { EncoderPool, RenditionLease } from '../../renditions/encoder-pool.ts';
-import type { ContinuousRendition } from '../../renditions/standby/continuous-rendition.ts';
+import type { EncoderPool } from '../../renditions/encoder-pool.ts';
 import { GatewayError, toGatewayError } from '../../errors.ts';
 import { limitReached } from '../../observe/limits.ts';
 import type { Logger } from '../../observe/logger.ts';
@@ -10,6 +9,11 @@ import type { LiveStream } from '../../streams/live-stream.ts';
 import type { StreamRegistry } from '../../streams/stream-registry.ts';
 import { OutputSet } from '../output-set.ts';
 import { namingField, parseDestination, type AddressingRules, type Destination } from '../../net/destination.ts';
+import { Preflight, type CheckRequest } from './platforms/preflight.ts';
+import type { PushPlatforms } from './platforms/push-platforms.ts';
+import type { Verdict } from './platforms/verdict.ts';
+import type { WireCheck } from './platforms/wire-check.ts';
+import { PushSources } from './push-sources.ts';
 import type { SoundClip, SoundLibrary } from './sound-library.ts';
 import { requireStandby, type StandbyRenditions } from './standby-renditions.ts';
 import type { StoredPushes } from './stored-pushes.ts';
@@ -30,6 +34,8 @@ export interface TransponderManagerOptions {
   readonly encoders: EncoderPool;
   readonly sounds: SoundLibrary;
   readonly environment: TransponderEnvironment;
+  readonly platforms: PushPlatforms;
+  readonly wire: Pick<WireCheck, 'check'>;
   readonly addressing: AddressingRules;
   readonly preserveAspectRatio: boolean;
   readonly audioCodec: RtmpAudioCodec;
@@ -67,6 +73,8 @@ export class TransponderManager implements TransponderControl {
   readonly #starting = new Map<string, string>();
   /** The transponders that have ended but still hold their connection, by their entry in `#taken`. */
   readonly #closing = new Map<string, Promise<void>>();
+  readonly #sources: PushSources;
+  readonly #preflight: Preflight;
   #closed = false;
 
   constructor(options: TransponderManagerOptions) {
@@ -79,6 +87,16 @@ export class TransponderManager implements TransponderControl {
         else options.stored?.changed(view);
         this.#events.emit('change', view);
       },
+    });
+    const { platforms, wire } = options;
+    this.#sources = new PushSources(options);
+    this.#preflight = new Preflight({
+      wire,
+      parse: (request, rtmpUrl) => this.#parse({ ...request, rtmpUrl }),
+      platformOf: (request, destination) => platforms.of(request, destination),
+      meterOf: (rendition) => platforms.meterOf(rendition),
+      acquire: async (request) =>
+        options.encoders.acquire(this.#liveStream({ ...request, standby: false })!, this.#profile(request)),
     });
     if (options.autoStartUrl) options.registry.on('started', (stream) => this.#autoStart(stream));
   }
@@ -123,7 +141,7 @@ export class TransponderManager implements TransponderControl {
         `Stream ${streamName} is already pushed to ${present.redacted}. Terminate that push first, or find it with /push/find.`,
       );
     this.#checkLimits(streamName);
-    const profile = encodeProfile(request, this.#options.preserveAspectRatio, this.#options.audioCodec);
+    const profile = this.#profile(request);
     if (stream) encoders.check(stream, profile);
     // A push with standby does not end with its stream.
     const endOfStream = (): GatewayError | undefined => (standby ? undefined : stream?.endedBy);
@@ -142,10 +160,15 @@ export class TransponderManager implements TransponderControl {
               loop: options.loop ?? false,
             }
           : undefined;
-      const source = standby
-        ? await this.#leaseContinuous(streamName, profile, standby, continued?.awaySince)
-        : { stream: stream!, lease: await encoders.acquire(stream!, profile) };
+      const source = await this.#sources.open({
+        request,
+        destination: primary!.destination,
+        profile,
+        stream,
+        awaySince: continued?.awaySince,
+      });
       if (this.#closed || endOfStream()) {
+        source.rules?.close();
         await source.lease.release();
         throw endOfStream() ?? new GatewayError('SHUTTING_DOWN', 'The gateway is shutting down.');
       }
@@ -176,17 +199,8 @@ export class TransponderManager implements TransponderControl {
     }
   }
 
-  async #leaseContinuous(
-    streamName: string,
-    profile: EncodeProfile,
-    request: StandbyRequest,
-    awaySince: Date | undefined,
-  ): Promise<{ readonly standby: ContinuousRendition; readonly lease: RenditionLease }> {
-    const standby = await requireStandby(this.#options.standby).create(streamName, request, {
-      profile,
-      ...(awaySince && { awaySince }),
-    });
-    return { standby, lease: { rendition: standby, release: () => standby.close() } };
+  check(request: CheckRequest, signal: AbortSignal): Promise<Verdict[]> {
+    return this.#preflight.check(request, signal);
   }
 
   refuse(request: StartRequest, reason: GatewayError): void {
@@ -299,6 +313,10 @@ export class TransponderManager implements TransponderControl {
   async close(reason: GatewayError): Promise<void> {
     this.#closed = true;
     await this.#transponders.close(reason);
+  }
+
+  #profile(request: StartRequest): EncodeProfile {
+    return encodeProfile(request, this.#options.preserveAspectRatio, this.#options.audioCodec);
   }
 
   #parse(request: StartRequest, url = request.rtmpUrl): Destination {
