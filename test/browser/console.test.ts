@@ -255,9 +255,7 @@ t.test('after a reload', async (t) => {
     await press(page!, 'Start push');
     await page!.reload();
     const urls = () =>
-      rows
-        .locator('label:first-child input')
-        .evaluateAll((inputs: { value: string }[]) => inputs.map(({ value }) => value));
+      rows.locator('.address input').evaluateAll((inputs: { value: string }[]) => inputs.map(({ value }) => value));
     const remembered = ['rtmp://127.0.0.1:1/live', 'rtmp://127.0.0.1:1/app/', 'rtmp://127.0.0.1:1/plain'];
     await rows.nth(2).waitFor();
     t.same(await urls(), remembered);

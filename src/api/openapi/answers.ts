@@ -66,6 +66,7 @@ export const TransponderSchema = z.object({
   bufferMs: z.number().min(0),
   destination: z.string().meta({ description: 'The URL without secrets.' }),
   publisherAway: PushPublisherAwaySchema.optional(),
+  standbyEnabled: z.literal(true).optional().meta({ description: 'The push has standby.' }),
   standby: z
     .object({
       since: time,

@@ -163,6 +163,8 @@ export interface TransponderView {
   readonly legs: readonly LegView[];
   /** Present while the publisher is lost and its stream is held. */
   readonly publisherAway?: PublisherAway;
+  /** Present if the push has standby. */
+  readonly standbyEnabled?: true;
   /** Present while standby is shown; then `status` is `standby`, unless the push is not connected. */
   readonly standby?: StandbyView;
   /** The platform by whose rules the push is watched, and those that it breaks at the moment. */

@@ -230,6 +230,7 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
           ...(absence.until && { until: absence.until.toISOString() }),
         },
       }),
+      ...(this.#standby && { standbyEnabled: true as const }),
       ...(standby && { standby: { ...standby, since: standby.since.toISOString() } }),
       ...(status !== 'ended' && this.#rules?.view),
     };

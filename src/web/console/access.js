@@ -87,6 +87,11 @@ export class Access {
     return /** @type {Transponder[]} */ (await this.#get(`/api/v1/transponders?ended=${ended}`));
   }
 
+  /** @returns {Promise<import('./destination-row.js').Platform[]>} */
+  async platforms() {
+    return /** @type {import('./destination-row.js').Platform[]} */ (await this.#get('/api/v1/platforms'));
+  }
+
   /** @returns {Promise<Stream[]>} */
   async streams() {
     return /** @type {Stream[]} */ (await this.#get('/api/v1/streams'));

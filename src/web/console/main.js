@@ -49,18 +49,27 @@ const recordingList = new RecordingList(
   () => access.pushes.apiKey,
 );
 const watchPanel = new WatchPanel(config.embedded, () => access.headers);
-new PushPanel({
+/**
+ * @template T
+ * @param {Promise<T>} answer
+ */
+async function orAskForKey(answer) {
+  try {
+    return await answer;
+  } catch (error) {
+    access.asksForKey(error);
+    throw error;
+  }
+}
+
+const pushPanel = new PushPanel({
   embeddedUrl: config.embedded?.rtmpUrl,
   streamName: () => publishPanel.streamName,
   start: async (push) => {
-    try {
-      await access.pushes.startup(push);
-    } catch (error) {
-      access.asksForKey(error);
-      throw error;
-    }
+    await orAskForKey(access.pushes.startup(push));
     refresh();
   },
+  check: (push) => orAskForKey(access.pushes.check(push)),
 });
 
 /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -128,4 +137,5 @@ document.addEventListener('visibilitychange', () => {
 });
 refresh();
 await admitted;
+pushPanel.showPlatforms(await access.platforms());
 await publishPanel.resume(config.resumeWindowMs);
