@@ -49,8 +49,8 @@ await t.test('a platform and its key in place of a URL, checked before anything 
   const verdicts = await row.locator('.verdicts').innerText();
   t.match(verdicts, /OK\s*Stream published, measured for/);
   t.match(verdicts, /Rule: .*\(.*checked \d{4}-\d\d-\d\d/, 'each rule with its source');
-  t.match(verdicts, /Problem\s*Dns/, 'the server is not reached from here');
-  t.match(verdicts, /Problem\s*Backup dns/);
+  t.match(verdicts, /Problem\s*DNS/, 'the server is not reached from here');
+  t.match(verdicts, /Problem\s*Backup DNS/);
   t.notMatch(await text(page, 'body'), /SECRET/);
   t.same((await gateway.http('/api/v1/transponders')).body, [], 'nothing was started');
 

@@ -309,6 +309,7 @@ t.test('a publisher that is away, and text with invisible characters', async (t)
     attempt: 0,
     muted: false,
     soundEnabled: false,
+    legs: [],
   };
   const ended = {
     ...push,
@@ -321,7 +322,8 @@ t.test('a publisher that is away, and text with invisible characters', async (t)
   await page.route('**/api/v1/**', async (route) => {
     const extra = away ? { publisherAway } : {};
     const { pathname, searchParams } = new URL(route.request().url());
-    if (pathname.endsWith('/streams'))
+    if (pathname.endsWith('/platforms')) await route.fulfill({ json: [] });
+    else if (pathname.endsWith('/streams'))
       await route.fulfill({ json: [{ name: 'test', status: away ? 'held' : 'live', ...extra }] });
     else await route.fulfill({ json: searchParams.get('ended') === 'true' ? [ended] : [{ ...push, ...extra }] });
   });

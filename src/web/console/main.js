@@ -137,5 +137,9 @@ document.addEventListener('visibilitychange', () => {
 });
 refresh();
 await admitted;
-pushPanel.showPlatforms(await access.platforms());
+// Without them the form takes URLs.
+void access.platforms().then(
+  (platforms) => pushPanel.showPlatforms(platforms),
+  (error) => access.asksForKey(error),
+);
 await publishPanel.resume(config.resumeWindowMs);

@@ -14,7 +14,8 @@ export function checkName(check) {
   const words = check
     .replace(/[.-]/g, ' ')
     .replace(/[a-z](?=[A-Z])/g, '$& ')
-    .toLowerCase();
+    .toLowerCase()
+    .replace(/\b(?:dns|tcp|tls|rtmps?)\b/g, (name) => name.toUpperCase());
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 

@@ -19,6 +19,7 @@ function createApi(answer: () => Response | Promise<Response>, options = {}) {
 t.test('methods, paths and bodies', async (t) => {
   const { api, calls } = createApi(() => new Response(''), { url: 'http://gateway:8081/rest-api/', apiKey: 'k' });
   await api.startup({ streamName: 's', rtmpUrl: 'rtmp://h/a' });
+  await api.check({ streamName: 's', platform: 'youtube', streamKey: 'k' });
   await api.find();
   await api.mute('1');
   await api.unmute('1');
@@ -31,6 +32,7 @@ t.test('methods, paths and bodies', async (t) => {
     calls.map(({ url, init }) => [new URL(url).pathname.replace('/rest-api/push/', ''), JSON.parse(init.body)]),
     [
       ['startup', { streamName: 's', rtmpUrl: 'rtmp://h/a' }],
+      ['check', { streamName: 's', platform: 'youtube', streamKey: 'k' }],
       ['find', {}],
       ['mute', { mediaSessionId: '1' }],
       ['unmute', { mediaSessionId: '1' }],
