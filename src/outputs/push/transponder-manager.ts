@@ -17,8 +17,9 @@ import { PushSources } from './push-sources.ts';
 import type { SoundClip, SoundLibrary } from './sound-library.ts';
 import { requireStandby, type StandbyRenditions } from './standby-renditions.ts';
 import type { StoredPushes } from './stored-pushes.ts';
-import { Transponder, type CheckedDestination, type PushIdentity, type TransponderEnvironment } from './transponder.ts';
+import { Transponder } from './transponder.ts';
 import type { TransponderHistory } from './transponder-history.ts';
+import type { CheckedDestination, PushIdentity, TransponderEnvironment } from './transponder-start.ts';
 import type {
   RequestOrigin,
   PictureChange,
