@@ -37,7 +37,7 @@ export class PushSlots {
   /** The end of a push that has ended but whose connections are still being closed, if there is one. */
   closing(streamName: string, destinations: readonly Destination[]): Promise<void> | undefined {
     const holders = keysOf(streamName, destinations).map((key) => this.#holders.get(key));
-    return holders.find((holder) => holder?.closed)?.closed;
+    return holders.find((holder) => holder?.closed !== undefined)?.closed;
   }
 
   /** Whether a push runs, or is being started. */
