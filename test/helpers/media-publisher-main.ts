@@ -16,6 +16,9 @@ const H264 = 96;
 const OPUS = 111;
 const MAX_PAYLOAD = 1100;
 const FU_A = 28;
+/** RTCP: feedback about the payload, and the format of a picture loss indication. */
+const RTCP_PSFB = 206;
+const PLI = 1;
 const VIDEO_CLOCK = 90_000;
 const AUDIO_CLOCK = 48_000;
 
@@ -71,10 +74,12 @@ const answer = await text(response);
 if (response.statusCode !== 201) throw new Error(`WHIP answered ${response.statusCode}: ${answer}`);
 connection.setRemoteDescription(answer, 'answer');
 await waitFor('a WebRTC connection', () => (audio ?? video)!.track.isOpen(), { every: 5 });
-process.send!('connected');
 
-/** The NAL units of each frame. */
-const frames: Buffer[][] = [];
+interface Frame {
+  readonly keyFrame: boolean;
+  readonly nalUnits: readonly Buffer[];
+}
+const frames: Frame[] = [];
 if (videoFile) {
   let sets: Buffer[] = [];
   for (const { type, sequenceHeader, keyFrame, data } of new FlvReader().push(readFileSync(videoFile))) {
@@ -82,12 +87,19 @@ if (videoFile) {
     if (sequenceHeader) {
       const { sps, pps } = readSequenceHeader(data);
       sets = [...sps, ...pps];
-    } else frames.push(keyFrame ? [...sets, ...nalUnitsOf(data)] : nalUnitsOf(data));
+    } else frames.push({ keyFrame, nalUnits: keyFrame ? [...sets, ...nalUnitsOf(data)] : nalUnitsOf(data) });
   }
 }
 const packets = audioFile ? packetsOf(readFileSync(audioFile)) : [];
 
-function sendFrame(nalUnits: readonly Buffer[], timestamp: number): void {
+/** Continues with a key frame, as an encoder does that is asked for one. */
+let seekKeyFrame = false;
+video?.track.onMessage((message) => {
+  for (let at = 0; at + 4 <= message.length; at += 4 + 4 * message.readUInt16BE(at + 2))
+    if (message[at + 1] === RTCP_PSFB && (message[at]! & 0x1f) === PLI) seekKeyFrame = true;
+});
+
+function sendFrame({ nalUnits }: Frame, timestamp: number): void {
   nalUnits.forEach((nalUnit, index) => {
     const isLast = index === nalUnits.length - 1;
     if (nalUnit.length <= MAX_PAYLOAD) return video!.send(nalUnit, timestamp, isLast);
@@ -101,16 +113,22 @@ function sendFrame(nalUnits: readonly Buffer[], timestamp: number): void {
   });
 }
 
+process.send!('connected');
 const startedAt = performance.now();
 let sentFrames = 0;
+/** Index of the next frame. */
+let next = 0;
 let sentPackets = 0;
 /** Frames that refer to frames that were not sent cannot be shown. */
 let mayRefer = true;
 setInterval(() => {
   const seconds = (performance.now() - startedAt) / 1000;
   for (; video && sentFrames <= seconds * fps; sentFrames++) {
-    const frame = frames[sentFrames % frames.length]!;
-    if (frame.length > 1 && sends.video) mayRefer = true;
+    if (seekKeyFrame) while (!frames[next]!.keyFrame) next = (next + 1) % frames.length;
+    seekKeyFrame = false;
+    const frame = frames[next]!;
+    next = (next + 1) % frames.length;
+    if (frame.keyFrame && sends.video) mayRefer = true;
     if (!sends.video) mayRefer = false;
     if (mayRefer) sendFrame(frame, (sentFrames / fps) * VIDEO_CLOCK);
   }

@@ -56,6 +56,15 @@ export class MediaPublisher {
   }
 }
 
+export interface MediaOptions {
+  /** Of the video, which is repeated. Default: 2. */
+  readonly seconds?: number;
+  /** ffmpeg's filters for the frames, such as `noise`. */
+  readonly filter?: string;
+  /** ffmpeg's options for the video; the last of a kind counts. */
+  readonly encoding?: readonly string[];
+}
+
 /**
  * Media for publishers: a bright frame whose brightness changes with each frame, a key frame every half second, and a tone.
  *
@@ -64,15 +73,18 @@ export class MediaPublisher {
 export async function createMedia(
   size: string,
   fps = 30,
+  { seconds = 2, filter = 'null', encoding = [] }: MediaOptions = {},
 ): Promise<{ video: string; audio: string; remove(): Promise<void> }> {
   const folder = await mkdtemp(join(tmpdir(), 'media-'));
   const video = join(folder, 'video.flv');
   const audio = join(folder, 'audio.ogg');
+  // Computed at a small size, which is much faster.
+  const brightness = `color=white:s=16x16:r=${fps}:d=${seconds},geq=lum='180+mod(N*12\\,60)':cb=128:cr=128`;
   await Promise.all([
     ffmpeg([
-      ...['-f', 'lavfi', '-i', `color=white:s=${size}:r=${fps}:d=2,geq=lum='180+mod(N*12\\,60)':cb=128:cr=128`],
+      ...['-f', 'lavfi', '-i', `${brightness},scale=${size.replace('x', ':')}:flags=neighbor,${filter}`],
       ...['-c:v', 'libx264', '-profile:v', 'baseline', '-preset', 'ultrafast', '-tune', 'zerolatency'],
-      ...['-pix_fmt', 'yuv420p', '-g', String(fps / 2), '-f', 'flv', video],
+      ...['-pix_fmt', 'yuv420p', '-g', String(fps / 2), '-sc_threshold', '0', ...encoding, '-f', 'flv', video],
     ]),
     writeFile(audio, opusFile('sine=440:r=48000', 2)),
   ]);

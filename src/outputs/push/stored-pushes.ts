@@ -3,7 +3,7 @@ import { GatewayError, toGatewayError, type ErrorCode } from '../../errors.ts';
 import type { Logger } from '../../observe/logger.ts';
 import type { SecretBox } from '../../store/secret-box.ts';
 import type { RecordSet, Store } from '../../store/store.ts';
-import type { PushIdentity } from './transponder.ts';
+import type { PushIdentity } from './transponder-start.ts';
 import type { PictureChange, RequestOrigin, SoundOptions, StartRequest, TransponderView } from './transponder-view.ts';
 
 const NAMESPACE = 'pushes';

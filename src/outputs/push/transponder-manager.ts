@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { encodeProfile, type EncodeProfile, type RtmpAudioCodec } from '../../renditions/encode-profile.ts';
 import type { EncoderPool } from '../../renditions/encoder-pool.ts';
@@ -14,11 +13,14 @@ import type { Verdict } from './platforms/verdict.ts';
 import type { WireCheck } from './platforms/wire-check.ts';
 import { PushSlots, type PushSlot } from './push-slots.ts';
 import { PushSources } from './push-sources.ts';
-import type { SoundClip, SoundLibrary } from './sound-library.ts';
+import { refusedView } from './refused-view.ts';
+import type { SoundLibrary } from './sound-library.ts';
+import { loadSound } from './sound-loading.ts';
 import { requireStandby, type StandbyRenditions } from './standby-renditions.ts';
 import type { StoredPushes } from './stored-pushes.ts';
-import { Transponder, type CheckedDestination, type PushIdentity, type TransponderEnvironment } from './transponder.ts';
+import { Transponder } from './transponder.ts';
 import type { TransponderHistory } from './transponder-history.ts';
+import type { CheckedDestination, PushIdentity, TransponderEnvironment } from './transponder-start.ts';
 import type {
   RequestOrigin,
   PictureChange,
@@ -120,7 +122,7 @@ export class TransponderManager implements TransponderControl {
     { requestId, signal }: RequestOrigin,
     continued?: PushIdentity,
   ): Promise<TransponderView> {
-    const { encoders, environment, stored } = this.#options;
+    const { encoders, environment, sounds, stored } = this.#options;
     const request = { ...asked, standby: asked.standby ?? this.#options.standbyByDefault ?? false };
     const { streamName, standby } = request;
     // Until then the server would refuse the same name.
@@ -139,7 +141,7 @@ export class TransponderManager implements TransponderControl {
       const sound =
         options?.action === 'sound_on'
           ? {
-              clip: await this.#loadSound(options.soundFile, standby ? undefined : stream, 'ended', signal),
+              clip: await loadSound(sounds, options.soundFile, standby ? undefined : stream, 'ended', signal),
               loop: options.loop ?? false,
             }
           : undefined;
@@ -237,7 +239,7 @@ export class TransponderManager implements TransponderControl {
   async soundOn(mediaSessionId: string, soundFile: string, loop: boolean, signal?: AbortSignal): Promise<void> {
     const transponder = this.#get(mediaSessionId);
     const order = transponder.orderSound();
-    const clip = await this.#loadSound(soundFile, transponder, 'closed', signal);
+    const clip = await loadSound(this.#options.sounds, soundFile, transponder, 'closed', signal);
     // Looked up again, because it may have ended while the file was read.
     this.#get(mediaSessionId).soundOn(clip, loop, order);
     this.#options.stored?.soundOn(mediaSessionId, soundFile, loop);
@@ -333,32 +335,6 @@ export class TransponderManager implements TransponderControl {
     }
   }
 
-  /**
-   * Loads a sound file for a stream or a push. When that ends, or the client that asked for it has gone away, the file is
-   * not encoded any further.
-   */
-  async #loadSound(
-    name: string,
-    user: EventEmitter | undefined,
-    end: string,
-    client?: AbortSignal,
-  ): Promise<SoundClip> {
-    const abort = new AbortController();
-    const giveUp = (): void =>
-      abort.abort(new GatewayError('TRANSPONDER_NOT_FOUND', 'The push has ended while its sound file was read.'));
-    const onClientGone = (): void =>
-      abort.abort(new GatewayError('REQUEST_TIMEOUT', 'The client went away while the sound file was read.'));
-    user?.once(end, giveUp);
-    client?.addEventListener('abort', onClientGone);
-    if (client?.aborted) onClientGone();
-    try {
-      return await this.#options.sounds.load(name, abort.signal);
-    } finally {
-      user?.off(end, giveUp);
-      client?.removeEventListener('abort', onClientGone);
-    }
-  }
-
   /** The stream to push; `undefined` if a push with standby may wait for it. */
   #liveStream({ streamName: name, standby }: StartRequest): LiveStream | undefined {
     const stream = this.#options.registry.find(name);
@@ -399,37 +375,4 @@ export class TransponderManager implements TransponderControl {
       );
     return transponder;
   }
-}
-
-/** A push that was refused, as an ended transponder. */
-function refusedView(
-  { streamName, rtmpUrl }: StartRequest,
-  { message, code }: GatewayError,
-  destination: string,
-): TransponderView {
-  const now = new Date().toISOString();
-  return {
-    mediaSessionId: randomUUID(),
-    streamName: '',
-    rtmpUrl,
-    width: 0,
-    height: 0,
-    muted: false,
-    soundEnabled: false,
-    options: {},
-    status: 'ended',
-    reason: message,
-    reasonCode: code,
-    sourceStreamName: streamName,
-    attempt: 0,
-    startedAt: now,
-    endedAt: now,
-    bytesSent: 0,
-    bitrate: 0,
-    fps: 0,
-    framesDropped: 0,
-    bufferMs: 0,
-    destination,
-    legs: [],
-  };
 }

@@ -1,5 +1,6 @@
 import type { GatewayError } from '../../errors.ts';
 import type { LegState } from './leg-state.ts';
+import type { LegName } from './transponder-view.ts';
 
 /** When the backup leg is connected. `hot`: always. `cold`: while the primary leg is lost. */
 export type BackupMode = 'hot' | 'cold';
@@ -140,4 +141,12 @@ const RANKS = ['pushing', 'connecting', 'retrying', 'idle', 'ended'] as const sa
 /** The leg whose state is that of the whole push: one that pushes, if any does; otherwise the one that comes closest. */
 export function leading<T extends { readonly status: LegState['status'] }>(legs: readonly [T, ...T[]]): T {
   return legs.reduce((best, leg) => (RANKS.indexOf(leg.status) < RANKS.indexOf(best.status) ? leg : best));
+}
+
+/** What a change of a leg means for the transponder. */
+export function eventOf(name: LegName, state: LegState): TransponderEvent | undefined {
+  if (state.status === 'ended')
+    return { type: name === 'primary' ? 'primary-over' : 'backup-over', reason: state.reason };
+  if (name === 'backup') return undefined;
+  return { type: state.status === 'pushing' ? 'primary-up' : 'primary-down' };
 }

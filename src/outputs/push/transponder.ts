@@ -6,18 +6,22 @@ import type { Logger } from '../../observe/logger.ts';
 import type { RenditionLease } from '../../renditions/encoder-pool.ts';
 import type { ContinuousRendition } from '../../renditions/standby/continuous-rendition.ts';
 import type { LiveStream } from '../../streams/live-stream.ts';
-import type { LateGroups } from '../late-groups.ts';
-import type { OutputQueueRules } from '../output-queue.ts';
 import type { Output, OutputCounters, OutputEvents } from '../output.ts';
 import { AudioSwitch } from './audio-switch.ts';
-import type { BackoffRules } from './backoff.ts';
-import type { LegState, RetryRules } from './leg-state.ts';
-import { Leg, type LegEnvironment } from './leg.ts';
+import type { LegState } from './leg-state.ts';
+import { Leg } from './leg.ts';
 import type { PushRules } from './platforms/push-rules.ts';
 import { retryRules } from './retry-rules.ts';
 import type { SoundClip } from './sound-library.ts';
 import { describeEnd, describeLeg } from './transponder-log.ts';
 import {
+  DEFAULT_BACKUP_AFTER_MS,
+  type CheckedDestination,
+  type TransponderEnvironment,
+  type TransponderOptionsAtStart,
+} from './transponder-start.ts';
+import {
+  eventOf,
   initialState,
   leading,
   transition,
@@ -27,53 +31,6 @@ import {
   type TransponderState,
 } from './transponder-state.ts';
 import type { LegName, StartRequest, TransponderOptions, TransponderView } from './transponder-view.ts';
-
-/** What all transponders of a gateway share. */
-export interface TransponderEnvironment extends LegEnvironment {
-  readonly retry: RetryRules & BackoffRules;
-  readonly outBuffer: OutputQueueRules;
-  /** `rtmp_out_buffer_polling_time`, milliseconds. */
-  readonly pollingMs: number;
-  readonly lateGroups: LateGroups;
-  readonly sendMetadata: boolean;
-  /** Body of one audio tag of silence. */
-  readonly silence: Buffer;
-  readonly flashVersion: string;
-  readonly logger: Logger;
-}
-
-/** A destination of a transponder, with the addresses found when the request was checked. */
-export interface CheckedDestination {
-  readonly destination: Destination;
-  readonly addresses: readonly string[];
-}
-
-/** What a push keeps when the gateway is started again. */
-export interface PushIdentity {
-  readonly mediaSessionId: string;
-  readonly startedAt: Date;
-  /** Since when its publisher has been lost. */
-  readonly awaySince?: Date;
-}
-
-export interface TransponderOptionsAtStart extends CheckedDestination {
-  readonly request: StartRequest;
-  /** The live stream that it ends with; unset with `standby`. */
-  readonly stream?: LiveStream;
-  /** The rendition of `lease`, if that outlives live streams. */
-  readonly standby?: ContinuousRendition;
-  readonly lease: RenditionLease;
-  readonly requestId?: string | undefined;
-  /** For destinations whose rules are known. The transponder closes it. */
-  readonly rules?: PushRules;
-  readonly backup?: CheckedDestination;
-  readonly sound?: { readonly clip: SoundClip; readonly loop: boolean };
-  /** Of a push that an earlier run of the gateway has left. */
-  readonly continued?: PushIdentity;
-}
-
-/** How long a cold backup waits for the primary, in milliseconds, unless the request says otherwise. */
-export const DEFAULT_BACKUP_AFTER_MS = 3000;
 
 /**
  * An output that pushes one rendition of a stream to one RTMP destination, or to a second one as well. Its id is WCS's
@@ -391,12 +348,4 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
     this.#resolveClosed();
     this.emit('closed');
   }
-}
-
-/** What a change of a leg means for the transponder. */
-function eventOf(name: LegName, state: LegState): TransponderEvent | undefined {
-  if (state.status === 'ended')
-    return { type: name === 'primary' ? 'primary-over' : 'backup-over', reason: state.reason };
-  if (name === 'backup') return undefined;
-  return { type: state.status === 'pushing' ? 'primary-up' : 'primary-down' };
 }

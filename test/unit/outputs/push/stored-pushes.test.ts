@@ -8,7 +8,7 @@ import { z } from 'zod';
 import { GatewayError } from '../../../../src/errors.ts';
 import { createLogger, silentLogger } from '../../../../src/observe/logger.ts';
 import { StoredPushes, type ContinuedPushes } from '../../../../src/outputs/push/stored-pushes.ts';
-import type { PushIdentity } from '../../../../src/outputs/push/transponder.ts';
+import type { PushIdentity } from '../../../../src/outputs/push/transponder-start.ts';
 import type { StandbyRequest, StartRequest } from '../../../../src/outputs/push/transponder-view.ts';
 import { MemoryStore } from '../../../../src/store/memory-store.ts';
 import { SecretBox } from '../../../../src/store/secret-box.ts';

@@ -13,7 +13,8 @@ import { LiveStream, type Publisher } from '../../../../src/streams/live-stream.
 import { parseDestination } from '../../../../src/net/destination.ts';
 import type { SoundClip } from '../../../../src/outputs/push/sound-library.ts';
 import type { StartRequest } from '../../../../src/outputs/push/transponder-view.ts';
-import { Transponder, type TransponderEnvironment } from '../../../../src/outputs/push/transponder.ts';
+import type { TransponderEnvironment } from '../../../../src/outputs/push/transponder-start.ts';
+import { Transponder } from '../../../../src/outputs/push/transponder.ts';
 import { waitFor } from '../../../helpers/wait.ts';
 
 /** A connection that the test controls. */
