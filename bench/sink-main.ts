@@ -27,6 +27,9 @@ export interface SinkStream {
   longestFrameGap: number;
   longestSoundGap: number;
   lastFrameTime: number;
+  /** Longest time between the arrivals of two adjacent video frames, in milliseconds. */
+  longestArrivalGap: number;
+  lastArrival: number;
   lastSoundTime: number;
   /** Latencies from the publisher to this server, in milliseconds. */
   latencies: number[];
@@ -117,6 +120,8 @@ class Peer {
         longestFrameGap: 0,
         longestSoundGap: 0,
         lastFrameTime: 0,
+        longestArrivalGap: 0,
+        lastArrival: 0,
         lastSoundTime: 0,
         latencies: [],
       };
@@ -128,7 +133,11 @@ class Peer {
 
 function takeFrame(stream: SinkStream, timestamp: number, payload: Buffer): void {
   const nowMs = stampClock();
-  if (stream.frames++ > 0) stream.longestFrameGap = Math.max(stream.longestFrameGap, timestamp - stream.lastFrameTime);
+  if (stream.frames++ > 0) {
+    stream.longestFrameGap = Math.max(stream.longestFrameGap, timestamp - stream.lastFrameTime);
+    stream.longestArrivalGap = Math.max(stream.longestArrivalGap, nowMs - stream.lastArrival);
+  }
+  stream.lastArrival = nowMs;
   stream.lastFrameTime = timestamp;
   if (stream.firstKeyFrameAt === 0 && payload[0]! >> 4 === 1) stream.firstKeyFrameAt = nowMs;
   const sentAt = readStamp(payload);
@@ -193,6 +202,7 @@ const requests = {
         bytes: 0,
         longestFrameGap: 0,
         longestSoundGap: 0,
+        longestArrivalGap: 0,
         latencies: [],
       });
   },

@@ -1,23 +1,28 @@
 import packageJson from '../package.json' with { type: 'json' };
 import { createAuthorizer, createWcsHooks } from './access/create-authorizer.ts';
+import { LoginGuard } from './access/login-guard.ts';
 import { GatewayHooks } from './hooks/gateway-hooks.ts';
 import { HttpApp, type HttpPorts } from './api/app.ts';
 import { headerCredentials, requireAction } from './api/authorize.ts';
 import { consoleRoutes } from './api/console-routes.ts';
 import { whepRoutes } from './api/whep/whep-routes.ts';
 import { whipRoutes } from './api/whip/whip-routes.ts';
-import { PushOrderSchema, streamName } from './api/wcs/schemas.ts';
+import { pushOrderSchema, startRequest, StartSchema, streamName } from './api/wcs/schemas.ts';
 import type { Settings } from './config/schema.ts';
 import { EmbeddedRtmpServer } from './embedded/embedded-rtmp-server.ts';
 import { GatewayError } from './errors.ts';
 import { checkFfmpeg } from './ffmpeg/ffmpeg-abilities.ts';
 import { ffmpegMemory } from './ffmpeg/ffmpeg-memory.ts';
 import { Certificate } from './net/certificate.ts';
+import { ClientSlots } from './net/client-slots.ts';
+import { limitHits, logLimits } from './observe/limits.ts';
 import type { Logger } from './observe/logger.ts';
 import { Metrics } from './observe/metrics.ts';
 import { registerRuntimeMetrics } from './observe/runtime-metrics.ts';
 import { createRecorders } from './outputs/record/create-recorders.ts';
 import { createTransponders } from './outputs/push/create-transponders.ts';
+import { standbyDefaults } from './outputs/push/standby-defaults.ts';
+import { StoredPushes } from './outputs/push/stored-pushes.ts';
 import { TransponderHistory } from './outputs/push/transponder-history.ts';
 import { registerTransponderMetrics } from './outputs/push/transponder-metrics.ts';
 import { ClientSessions } from './publish/client-sessions.ts';
@@ -28,12 +33,14 @@ import { learnFrameSize } from './renditions/frame-size.ts';
 import { KeyFrameReader } from './renditions/key-frame-reader.ts';
 import { SharedEncoders } from './renditions/shared-encoders.ts';
 import { SnapshotService } from './renditions/snapshot.ts';
+import { StandbyClips } from './renditions/standby/standby-clips.ts';
 import { closeAll, type Closable } from './runtime/close-all.ts';
 import type { FastPaths } from './runtime/fast-paths.ts';
 import { Drain } from './runtime/drain.ts';
 import { OverloadMonitor } from './runtime/overload.ts';
 import { findRunningGateway } from './runtime/running-gateway.ts';
 import { createOriginCheck } from './signaling/origin.ts';
+import { wcsLimits } from './signaling/wcs-limits.ts';
 import { WcsServer } from './signaling/wcs-server.ts';
 import { openState } from './store/state.ts';
 import { LocalDirectory } from './streams/directory.ts';
@@ -147,6 +154,13 @@ async function assemble(
   opened(pool);
   const overload = new OverloadMonitor({ workers: () => pool.loads, logger });
   opened(overload);
+  const websocketLimits = wcsLimits(settings);
+  const httpConnections = new ClientSlots({
+    perClient: settings.max_http_connections_per_ip,
+    total: settings.max_http_connections,
+  });
+  const stopLogging = logLimits(limitHits, logger);
+  opened({ close: stopLogging });
   registerRuntimeMetrics(metrics, {
     fastPaths: () => fastPaths.states,
     overloaded: () => overload.overloaded,
@@ -154,6 +168,11 @@ async function assemble(
     missedFrames: () => pool.missedFrames,
     pausedTracks: () => pool.pausedTracks,
     pendingSessions: () => pool.pendingSessions,
+    connections: () => [
+      ['http', httpConnections.size],
+      ['ws', websocketLimits.connections.slots.size],
+    ],
+    limits: limitHits,
   });
 
   const registry = new StreamRegistry({
@@ -174,23 +193,44 @@ async function assemble(
     logger,
   });
   const keyFrames = new KeyFrameReader({ maxFrameSize });
-  const snapshots = new SnapshotService({ running: encoders, keyFrames, maxFrameSize, logger });
+  const snapshots = new SnapshotService({
+    running: encoders,
+    keyFrames,
+    maxFrameSize,
+    maxDecodes: settings.max_snapshot_processes,
+    logger,
+  });
   const state = await openState({ directory: settings.state_dir, key: settings.state_key, logger });
   opened({ close: () => state.store.close() });
   const history = await TransponderHistory.create({ ...state, kept: settings.ended_transponders_kept, logger });
   opened(history);
+  const standby = standbyDefaults(settings);
+  const stored = new StoredPushes({
+    ...state,
+    parse: (request) => startRequest(StartSchema.parse(request), standby),
+    logger,
+  });
+  opened(stored);
   const { version } = packageJson;
   const hooks = await GatewayHooks.create({ settings, store: state.store, metrics, version, logger });
   // Closes after the streams and the pushes, whose ends are events.
   opened(hooks);
   const wcsHooks = createWcsHooks(settings, logger);
-  const authorizer = createAuthorizer(settings, logger, { schemas: { streamName, push: PushOrderSchema }, wcsHooks });
+  const providers = createAuthorizer(settings, logger, {
+    schemas: { streamName, push: pushOrderSchema(standby) },
+    wcsHooks,
+  });
   // The same for the application servers that decide about them.
-  opened({ close: () => authorizer.close() });
+  opened({ close: () => providers.close() });
+  const authorizer = new LoginGuard(providers, settings.max_failed_logins_per_minute);
+  const standbyClips = new StandbyClips({ directory: settings.media_dir, logger });
+  opened(standbyClips);
   const transponders = await createTransponders(settings, {
     registry,
     encoders,
+    standbyClips,
     history,
+    stored,
     overload,
     metrics,
     ownServer: embedded && { address: '127.0.0.1', port: embedded.rtmpPort },
@@ -266,6 +306,7 @@ async function assemble(
     authorizer,
     logger,
     version,
+    limits: websocketLimits,
     allowOrigin: createOriginCheck(settings),
     takeSnapshot: (stream: LiveStream) => snapshots.take(stream),
     dataReceiver: wcsHooks,
@@ -291,6 +332,11 @@ async function assemble(
     metrics,
     isOverloaded: () => overload.overloaded,
     drain,
+    connections: {
+      slots: httpConnections,
+      settings: { perClient: 'max_http_connections_per_ip', total: 'max_http_connections' },
+      addresses: websocketLimits.connections.addresses,
+    },
     ...(certificate && { certificate }),
     workers: () => ({ alive: pool.pids.length, wanted: settings.rtc_workers }),
     routes: [
@@ -313,6 +359,8 @@ async function assemble(
   parts.push(app);
   const http = await app.listen();
   hooks.started();
+  // Not earlier: publishers return as soon as they can.
+  void stored.restore(transponders);
   return {
     addresses: { http, ws: ws.port, ...(wss && { wss: wss.port }), ...(embedded && { rtmpUrl: embedded.rtmpUrl }) },
     drain,

@@ -38,6 +38,7 @@ const PROTOCOLS: Readonly<Record<Door, string>> = {
   rest: 'rest',
   console: 'rest',
   metrics: 'rest',
+  probe: 'rest',
 };
 
 type Allowed = z.output<ReturnType<typeof answerSchema>>;

@@ -1,6 +1,13 @@
 import { GatewayError } from '../errors.ts';
 import { isOwnHost } from '../net/loopback.ts';
-import { ALL_ACTIONS, type AccessProvider, type Action, type Credentials, type Principal } from './authorizer.ts';
+import {
+  ALL_ACTIONS,
+  type AccessProvider,
+  type Action,
+  type Credentials,
+  type Door,
+  type Principal,
+} from './authorizer.ts';
 
 /** The principal of clients that need no credential. */
 export const ANONYMOUS = 'anonymous';
@@ -31,9 +38,15 @@ export class LoopbackProvider implements AccessProvider {
 
 const READ_ONLY: ReadonlySet<Action> = new Set(['read']);
 
-/** Monitoring is open to every client, whatever the settings say, because it shows no names of streams or hosts. */
-export class OpenMonitoringProvider implements AccessProvider {
+/** Doors that are open to every client, whatever the other settings say. What they show names no streams and hosts. */
+export class OpenDoorsProvider implements AccessProvider {
+  readonly #doors: readonly Door[];
+
+  constructor(doors: readonly Door[]) {
+    this.#doors = doors;
+  }
+
   async identify({ door }: Credentials): Promise<Principal | undefined> {
-    return door === 'metrics' ? anonymous(READ_ONLY) : undefined;
+    return this.#doors.includes(door) ? anonymous(READ_ONLY) : undefined;
   }
 }

@@ -42,6 +42,11 @@ export function findContradictions(settings: Settings): Contradiction[] {
   if (settings.record_all && !settings.recording) add('record_all', 'needs recording=true.');
   if (settings.webhook_urls.length > 0 && settings.webhook_secret === '')
     add('webhook_urls', 'needs a secret for the signatures: set webhook_secret.');
+  if (settings.standby && settings.push_engine === 'ffmpeg')
+    add('standby', 'needs push_engine=rtmp: ffmpeg cannot change the video of a connection.');
+  const { standby_source: source } = settings;
+  if ((source === 'image' || source === 'video') && settings.standby_file === '')
+    add('standby_source', `is ${source}, which needs the name of a file in media_dir: set standby_file.`);
   const cap = settings.rtmp_push_restore_backoff_cap_ms;
   if (cap > 0 && cap < settings.rtmp_push_restore_interval_ms)
     add(

@@ -46,6 +46,12 @@ const isHostPattern = (text: string): boolean =>
   /^(?:\*|(?:\*\.)?[a-zA-Z0-9_](?:[a-zA-Z0-9_.-]*[a-zA-Z0-9_])?)$/.test(text);
 const isHostRule = (text: string): boolean => isIP(text) !== 0 || ipaddr.isValidCIDR(text) || isHostPattern(text);
 
+/** Addresses and networks. */
+export const networks = listOf(
+  (part) => isIP(part) !== 0 || ipaddr.isValidCIDR(part),
+  'addresses and networks (10.0.0.0/8)',
+);
+
 export const hostRules = listOf(isHostRule, 'addresses, networks (10.0.0.0/8) and host names (*.example.com)');
 
 const isOrigin = (text: string): boolean =>

@@ -8,6 +8,7 @@ import { network } from './groups/network.ts';
 import { operation } from './groups/operation.ts';
 import { recording } from './groups/recording.ts';
 import { republishing } from './groups/republishing.ts';
+import { standby } from './groups/standby.ts';
 import { state } from './groups/state.ts';
 
 /**
@@ -20,6 +21,7 @@ export const SettingsSchema = z.strictObject({
   ...access,
   ...destinations,
   ...republishing,
+  ...standby,
   ...encoding,
   ...limits,
   ...recording,
@@ -38,6 +40,7 @@ export const SETTING_KEYS = Object.keys(SettingsSchema.shape) as readonly Settin
 export const SECRET_SETTINGS: ReadonlySet<string> = new Set<SettingKey>([
   'rest_api_key',
   'rest_api_read_key',
+  'metrics_key',
   'jwt_secret',
   'auth_url',
   'wcs_hooks_url',

@@ -91,10 +91,11 @@ export class FfmpegProcess extends EventEmitter<FfmpegProcessEvents> {
           done();
         },
       });
+      // As arguments and not as one array, in which fluent-ffmpeg splits an option that contains a space.
       const command = ffmpeg({ logger: undefined, stdoutLines: LOG_LINES_KEPT })
         .input(line.input)
-        .inputOptions(['-hide_banner', '-nostdin', '-nostats', '-loglevel', 'warning', ...line.inputOptions])
-        .outputOptions(adaptOptions(line.outputOptions));
+        .inputOptions('-hide_banner', '-nostdin', '-nostats', '-loglevel', 'warning', ...line.inputOptions)
+        .outputOptions(...adaptOptions(line.outputOptions));
       if (line.output === 'pipe:1') command.output(stdout);
       else command.output(line.output);
 

@@ -34,7 +34,7 @@ export interface ObservedStreams {
 
 export interface ObservedPush {
   readonly mediaSessionId: string;
-  readonly status: 'connecting' | 'pushing' | 'retrying' | 'ended';
+  readonly status: 'connecting' | 'pushing' | 'standby' | 'retrying' | 'ended';
   readonly sourceStreamName: string;
   readonly destination: string;
   readonly attempt: number;
@@ -43,6 +43,18 @@ export interface ObservedPush {
   readonly reason: string;
   readonly reasonCode: string;
   readonly bytesSent: number;
+  /** Set while standby is shown. */
+  readonly standby?: { readonly since: string; readonly reason: 'publisher' | 'video' | 'manual' };
+  readonly legs: readonly ObservedLeg[];
+}
+
+export interface ObservedLeg {
+  readonly leg: 'primary' | 'backup';
+  readonly status: 'idle' | 'connecting' | 'pushing' | 'retrying' | 'ended';
+  readonly destination: string;
+  readonly attempt: number;
+  readonly reason: string;
+  readonly reasonCode: string;
 }
 
 /** All pushes. */
@@ -107,8 +119,10 @@ function observeStalls(stream: ObservedStream, publish: Publish): void {
 
 export function observePushes(pushes: ObservedPushes, publish: Publish): void {
   const statuses = new Map<string, ObservedPush['status']>();
+  const observeLegs = legObserver(publish);
   const observe = (push: ObservedPush): void => {
     const { mediaSessionId: id, status } = push;
+    observeLegs(push);
     if (statuses.get(id) === status) return;
     if (status === 'ended') statuses.delete(id);
     else statuses.set(id, status);
@@ -117,6 +131,33 @@ export function observePushes(pushes: ObservedPushes, publish: Publish): void {
   pushes.onStart(observe);
   pushes.onChange(observe);
   pushes.onRefused((push) => publish(eventOfPush(push)));
+}
+
+/** Events of the legs of pushes that have more than one. The end of the push is not an event of its legs. */
+function legObserver(publish: Publish): (push: ObservedPush) => void {
+  const statuses = new Map<string, ReadonlyMap<string, ObservedLeg['status']>>();
+  return (push) => {
+    const { mediaSessionId: id, legs, status } = push;
+    const before = statuses.get(id);
+    if (status === 'ended') {
+      statuses.delete(id);
+      return;
+    }
+    if (legs.length < 2) return;
+    statuses.set(id, new Map(legs.map((each) => [each.leg, each.status])));
+    for (const each of legs) if (before && before.get(each.leg) !== each.status) publish(eventOfLeg(push, each));
+  };
+}
+
+function eventOfLeg(
+  push: ObservedPush,
+  { leg, status, destination, attempt, reason, reasonCode }: ObservedLeg,
+): GatewayEvent {
+  const { mediaSessionId: id, sourceStreamName: stream, startedAt } = push;
+  return event('push.leg', {
+    ...{ id, stream, destination, attempt, startedAt, leg, status },
+    ...(reasonCode && { code: reasonCode, reason: plain(reason) }),
+  });
 }
 
 function eventOfPush(push: ObservedPush): GatewayEvent {
@@ -128,6 +169,10 @@ function eventOfPush(push: ObservedPush): GatewayEvent {
       return event('push.connecting', common);
     case 'pushing':
       return event('push.pushing', common);
+    case 'standby': {
+      const { since = startedAt, reason: why = 'publisher' } = push.standby ?? {};
+      return event('push.standby', { ...common, since, why });
+    }
     case 'retrying':
       return event('push.retrying', { ...common, ...reason });
     case 'ended': {

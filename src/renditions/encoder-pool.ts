@@ -122,11 +122,16 @@ export class EncoderPool {
   }
 
   async #createSource(stream: LiveStream, audioCodec: RtmpAudioCodec): Promise<StreamSource> {
-    const audioFormat = await this.#audioFormat(audioCodec);
+    const audioFormat = await this.audioFormat(audioCodec);
     return StreamSource.create(stream, { ...this.#options, audioFormat });
   }
 
-  #audioFormat(codec: RtmpAudioCodec): Promise<AudioFormat> {
+  /**
+   * The audio of all renditions in a codec.
+   *
+   * @throws {GatewayError} ENCODER_FAILED
+   */
+  audioFormat(codec: RtmpAudioCodec): Promise<AudioFormat> {
     let format = this.#audioFormats.get(codec);
     if (!format) {
       format = this.#makeAudioFormat(codec);

@@ -4,6 +4,7 @@ import { FfmpegProcess } from '../ffmpeg/ffmpeg-process.ts';
 import { ivfFrameHeader, ivfHeader } from '../media/containers/ivf.ts';
 import { TAG_VIDEO } from '../media/containers/flv-tag.ts';
 import { flvHeader, flvTagParts } from '../media/containers/flv-writer.ts';
+import { limitReached } from '../observe/limits.ts';
 import type { Logger } from '../observe/logger.ts';
 import type { FrameSize, LiveStream } from '../streams/live-stream.ts';
 import { tickMs } from '../runtime/tick.ts';
@@ -20,7 +21,7 @@ const SHARED_MS = 1000;
  */
 const RECENT_MS = 3000;
 /** A decode takes a quarter of a core for 0.1 s at 720p; two at a time leave room for the streams. */
-const MAX_DECODES = 2;
+const DEFAULT_MAX_DECODES = 2;
 const MAX_WAITING = 8;
 /** A decode takes well below a second, even of 4K. */
 const DECODE_TIMEOUT_MS = 10_000;
@@ -31,25 +32,29 @@ export interface SnapshotServiceOptions {
   readonly keyFrames: KeyFrameReader;
   /** The largest frame that is decoded. */
   readonly maxFrameSize?: FrameSize;
+  /** Decoders at the same time (`max_snapshot_processes`). */
+  readonly maxDecodes?: number;
   readonly logger: Logger;
 }
 
 /**
  * Takes snapshots of streams. Requests for one stream and format share one decode per second, failed ones included, and the whole gateway
- * runs two decodes at most: each is an ffmpeg, and starting many at once would stall the event loop.
+ * runs `maxDecodes` at most: each is an ffmpeg, and starting many at once would stall the event loop.
  */
 export class SnapshotService {
   readonly #options: SnapshotServiceOptions;
   readonly #snapshots = { jpeg: new Map<LiveStream, Promise<Buffer>>(), png: new Map<LiveStream, Promise<Buffer>>() };
-  readonly #decodes = new JobQueue(
-    MAX_DECODES,
-    MAX_WAITING,
-    'Too many snapshots are being taken. Try again in a second.',
-  );
+  readonly #decodes: JobQueue;
   readonly #closed = new AbortController();
 
   constructor(options: SnapshotServiceOptions) {
     this.#options = options;
+    this.#decodes = new JobQueue(options.maxDecodes ?? DEFAULT_MAX_DECODES, MAX_WAITING, () =>
+      limitReached(
+        'max_snapshot_processes',
+        'Too many snapshots are being taken (max_snapshot_processes). Try again in a second.',
+      ),
+    );
   }
 
   /**

@@ -1,5 +1,6 @@
 import { EventEmitter } from 'node:events';
 import { mediaChunks, type MediaChunks, type MediaGroup } from './media-chunks.ts';
+import { ReconnectWatch, type ReconnectRequest } from './reconnect-watch.ts';
 import { RefusalWatch } from './refusal-watch.ts';
 import { endsPublish, PUBLISH_STARTED, refusalOf, statusOf } from './refusals.ts';
 import type { ServerStatus } from './refusals.ts';
@@ -52,15 +53,22 @@ interface RtmpClientEvents {
   drain: [];
   /** The peer has acknowledged bytes. */
   acknowledged: [];
+  /** The server asks for another connection. */
+  reconnect: [ReconnectRequest];
   /** The connection has ended, not by `close()`. At most once, and the last event. */
   lost: [RtmpError];
 }
+
+/** Enhanced RTMP: the server may ask for another connection. Servers without it ignore fields that they do not know. */
+const CAPS_EX_RECONNECT = 1;
 
 /** Adobe's authentication takes three connections: without a user, with the user, with a proof. */
 const MAX_AUTH_STEPS = 3;
 
 /** A publish that the server has accepted. */
 export class RtmpClient extends EventEmitter<RtmpClientEvents> {
+  /** The server has asked for another connection before it confirmed the publish. */
+  readonly reconnectRequest: ReconnectRequest | undefined;
   readonly #connection: RtmpConnection;
   readonly #streamId: number;
   readonly #streamName: string;
@@ -68,8 +76,10 @@ export class RtmpClient extends EventEmitter<RtmpClientEvents> {
   readonly #form: string;
   readonly #makeChunks: (group: MediaGroup) => MediaChunks;
 
-  private constructor(connection: RtmpConnection, streamId: number, streamName: string) {
+  private constructor(connection: RtmpConnection, streamId: number, streamName: string, reconnects: ReconnectWatch) {
     super();
+    this.reconnectRequest = reconnects.latest;
+    reconnects.on('request', (request) => this.emit('reconnect', request));
     this.#connection = connection;
     this.#streamId = streamId;
     this.#streamName = streamName;
@@ -91,14 +101,21 @@ export class RtmpClient extends EventEmitter<RtmpClientEvents> {
     const redact = createRedact(options);
     const timeouts = options.timeouts ?? DEFAULT_TIMEOUTS;
     const watch = new RefusalWatch(redact);
+    const reconnects = new ReconnectWatch(redact);
+    const watches = {
+      listen(opened: RtmpConnection): void {
+        watch.listen(opened);
+        reconnects.listen(opened);
+      },
+    };
     let connection: RtmpConnection | undefined;
     try {
-      connection = await connectApplication(options, timeouts, redact, watch, signal);
+      connection = await connectApplication(options, timeouts, redact, watches, signal);
       connection.setUp(options.chunkSize ?? DEFAULT_OUT_CHUNK_SIZE);
       const streamId = await createStream(connection, options.streamName, timeouts, redact);
       await publish(connection, streamId, options.streamName, timeouts, redact);
       if (connection.endedBy) throw connection.endedBy;
-      return new RtmpClient(connection, streamId, options.streamName);
+      return new RtmpClient(connection, streamId, options.streamName, reconnects);
     } catch (error) {
       connection?.abort(new RtmpError('aborted', 'The connection attempt was cancelled'));
       throw watch.explain(error);
@@ -148,7 +165,7 @@ async function connectApplication(
   options: RtmpClientOptions,
   timeouts: RtmpTimeouts,
   redact: Redact,
-  watch: RefusalWatch,
+  watch: Pick<RefusalWatch, 'listen'>,
   signal: AbortSignal,
 ): Promise<RtmpConnection> {
   let query = '';
@@ -161,6 +178,7 @@ async function connectApplication(
       type: 'nonprivate',
       flashVer: options.flashVersion,
       tcUrl: appendQuery(options.tcUrl, query),
+      capsEx: CAPS_EX_RECONNECT,
     };
     const answer = await connection.call(timeouts.command, 0, 'connect', [parameters]);
     if (answer.name === '_result') return connection;

@@ -1,7 +1,9 @@
+import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { GatewayError, type ErrorCode } from '../errors.ts';
 import { hostOfRtmpUrl } from '../net/destination.ts';
 import type { StreamSession } from '../publish/client-sessions.ts';
+import { plainRequestId } from '../observe/request-id.ts';
 import type { PublicationEnd } from '../publish/publication.ts';
 import type { WebRtcPublication } from '../publish/publications.ts';
 import type { PushView } from '../publish/push-control.ts';
@@ -61,6 +63,7 @@ export class PublishedStream extends EventEmitter<PublishedStreamEvents> {
       maxBitrate: request.maxBitrate || request.bitrate,
       tcpOnly: request.transport === 'TCP',
       rtmpUrls: rtmpUrl ? [rtmpUrl] : [],
+      requestId: plainRequestId(mediaSessionId) ?? randomUUID(),
       record: request.record,
       rights: {
         publish: async () => {

@@ -49,6 +49,37 @@ t.test('a void answer is 200 without content', async (t) => {
   t.equal(body, '');
 });
 
+t.test('a client that disconnects is reported to the push that it starts', async (t) => {
+  const { signal, aborted } = await new Promise<{ signal: AbortSignal; aborted: Promise<unknown> }>((resolve) => {
+    const start = control.start.bind(control);
+    control.start = async (request, origin) => {
+      control.start = start;
+      const given = origin!.signal!;
+      const gone = once(given, 'abort');
+      resolve({ signal: given, aborted: gone });
+      await gone;
+      return start(request, origin);
+    };
+    const payload = '{"streamName":"cam","rtmpUrl":"rtmp://h/live"}';
+    const socket = connect(port, '127.0.0.1', () => {
+      socket.write(
+        lines(
+          'POST /rest-api/push/startup HTTP/1.1',
+          'Host: localhost',
+          'Content-Type: application/json',
+          `Content-Length: ${payload.length}`,
+          '',
+          payload,
+        ),
+      );
+      void waitFor('the request', () => control.start === start).then(() => setTimeout(() => socket.destroy(), 50));
+    });
+  });
+  t.equal(signal.aborted, false, 'not when the body has been read');
+  await aborted;
+  t.pass('when the connection is closed');
+});
+
 t.test('a chunked body', async (t) => {
   const { head } = await exchange(
     lines(

@@ -61,6 +61,7 @@ class FakeControl implements TransponderControl {
   unmute(): void {}
   async soundOn(): Promise<void> {}
   soundOff(): void {}
+  async standby(): Promise<void> {}
 }
 
 t.setTimeout(180_000);

@@ -16,6 +16,28 @@ const PublisherAwaySchema = z.object({ since: time, until: time }).meta({
   description: 'Set while the publisher is lost: since when, and until when the stream is held for it.',
 });
 
+const PushPublisherAwaySchema = z.object({ since: time, until: time.optional() }).meta({
+  description: 'Set while the publisher is lost: since when, and when the push ends unless it returns.',
+});
+
+const LegSchema = z.object({
+  leg: z.enum(['primary', 'backup']),
+  destination: z
+    .string()
+    .meta({ description: 'The URL without secrets; where the server has sent the push, that one.' }),
+  status: z.enum(['idle', 'connecting', 'pushing', 'retrying', 'ended']).meta({
+    description: 'idle: a cold backup that is not needed.',
+  }),
+  reason: z.string(),
+  reasonCode: z.string(),
+  attempt: count,
+  bytesSent: count,
+  bitrate: z.number().min(0),
+  fps: z.number().min(0),
+  framesDropped: count,
+  bufferMs: z.number().min(0),
+});
+
 export const TransponderSchema = z.object({
   mediaSessionId: z.string(),
   streamName: z.string().meta({ description: 'The name on the RTMP server, prefix included.' }),
@@ -29,7 +51,7 @@ export const TransponderSchema = z.object({
     z.object({ action: z.literal('sound_on'), soundFile: z.string(), loop: z.boolean().optional() }),
     z.object({ action: z.undefined().optional() }),
   ]),
-  status: z.enum(['connecting', 'pushing', 'retrying', 'ended']),
+  status: z.enum(['connecting', 'pushing', 'standby', 'retrying', 'ended']),
   reason: z.string().meta({ description: 'Why it retries or has ended; otherwise empty.' }),
   reasonCode: z.string().meta({ description: 'The code of that reason: see docs/errors.md.' }),
   sourceStreamName: z.string(),
@@ -42,7 +64,17 @@ export const TransponderSchema = z.object({
   framesDropped: count,
   bufferMs: z.number().min(0),
   destination: z.string().meta({ description: 'The URL without secrets.' }),
-  publisherAway: PublisherAwaySchema.optional(),
+  publisherAway: PushPublisherAwaySchema.optional(),
+  standby: z
+    .object({
+      since: time,
+      reason: z.enum(['publisher', 'video', 'manual']),
+      picture: z.enum(['freeze', 'color', 'image', 'video', 'none']),
+    })
+    .optional()
+    .meta({ description: 'While standby is shown: since when, why, and what is shown.' }),
+  backupMode: z.enum(['hot', 'cold']).optional(),
+  legs: z.array(LegSchema).meta({ description: 'The primary connection, and the backup if there is one.' }),
 }) satisfies z.ZodType<TransponderView>;
 
 export const StreamSchema = z.object({

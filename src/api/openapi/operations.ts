@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import type { ErrorCode } from '../../errors.ts';
+import { StandbySwitchSchema } from '../wcs/standby-schemas.ts';
 import { FilterSchema, SoundOnSchema, StartSchema, TransponderIdSchema } from '../wcs/schemas.ts';
 import {
   ConnectionFilterSchema,
@@ -33,6 +34,7 @@ import {
 
 export const SCHEMAS = {
   StartRequest: StartSchema,
+  StandbySwitch: StandbySwitchSchema,
   Filter: FilterSchema,
   TransponderId: TransponderIdSchema,
   SoundOn: SoundOnSchema,
@@ -110,6 +112,9 @@ const PUSH: readonly Operation[] = [
       'SOUND_FILE_INVALID',
       'STREAM_NOT_FOUND',
       'SOUND_FILE_NOT_FOUND',
+      'STANDBY_FILE_NOT_FOUND',
+      'STANDBY_FILE_INVALID',
+      'NOT_IMPLEMENTED',
       'TRANSPONDER_EXISTS',
       'STREAM_STOPPED',
       'PUBLISHER_LOST',
@@ -169,6 +174,15 @@ const PUSH: readonly Operation[] = [
     summary: 'Send a sound file instead of the audio',
     body: { schema: 'SoundOn', required: true },
     errors: [...BODY, ...NOT_FOUND, 'SOUND_FILE_NOT_FOUND', 'SOUND_FILE_INVALID'],
+  },
+  {
+    method: 'post',
+    path: '/rest-api/push/standby',
+    id: 'switchStandby',
+    tag: 'Push',
+    summary: 'Switch a push to standby by hand or back, and change its standby picture',
+    body: { schema: 'StandbySwitch', required: true },
+    errors: [...BODY, ...NOT_FOUND, 'STANDBY_FILE_NOT_FOUND', 'STANDBY_FILE_INVALID'],
   },
 ];
 

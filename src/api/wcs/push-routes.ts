@@ -1,22 +1,29 @@
-import type { FastifyPluginAsync, FastifyRequest } from 'fastify';
+import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import type { z } from 'zod';
 import type { Authorizer } from '../../access/authorizer.ts';
 import { mayUseStream } from '../../access/rights.ts';
 import { GatewayError } from '../../errors.ts';
-import { hostOfRtmpUrl } from '../../net/destination.ts';
+import { hostOfRtmpUrl, namingField } from '../../net/destination.ts';
 import type { Logger } from '../../observe/logger.ts';
-import type { TransponderControl, TransponderFilter, TransponderView } from '../../outputs/push/transponder-view.ts';
+import type {
+  StandbyRequest,
+  TransponderControl,
+  TransponderFilter,
+  TransponderView,
+} from '../../outputs/push/transponder-view.ts';
 import { principalOf } from '../authorize.ts';
+import { clientGone } from '../client-gone.ts';
 import { publicView } from '../ops/public-view.ts';
 import { readBodies } from './body-reader.ts';
 import {
   FilterSchema,
   NothingSchema,
   SoundOnSchema,
+  startRequest,
   StartSchema,
   TransponderIdSchema,
-  withoutZeros,
 } from './schemas.ts';
+import { StandbySwitchSchema } from './standby-schemas.ts';
 
 const PUSH = { config: { action: 'push', resourceInBody: true } } as const;
 const READ = { config: { action: 'read' } } as const;
@@ -26,23 +33,25 @@ export interface PushRoutesOptions {
   readonly control: TransponderControl;
   readonly authorizer: Authorizer;
   readonly streamNamePrefix: string;
+  /** Of pushes whose request leaves something open. */
+  readonly standbyDefaults: StandbyRequest;
   readonly logger: Logger;
 }
 
 /** WCS's `/push/*`: see docs/rest.md. To be registered below `/rest-api`. */
 export const pushRoutes =
-  ({ control, authorizer, streamNamePrefix, logger }: PushRoutesOptions): FastifyPluginAsync =>
+  ({ control, authorizer, streamNamePrefix, standbyDefaults, logger }: PushRoutesOptions): FastifyPluginAsync =>
   async (app) => {
     const { read, answerVoid } = readBodies(app, logger);
     /** Controls one transponder. */
-    const controlOne = <T extends typeof TransponderIdSchema | typeof SoundOnSchema>(
+    const controlOne = <T extends typeof TransponderIdSchema | typeof SoundOnSchema | typeof StandbySwitchSchema>(
       schema: T,
-      act: (body: z.output<T>) => Promise<void> | void,
+      act: (body: z.output<T>, reply: FastifyReply) => Promise<void> | void,
     ) =>
-      answerVoid(schema, async (body, request) => {
+      answerVoid(schema, async (body, request, reply) => {
         const [view] = control.find({ mediaSessionId: body.mediaSessionId });
         await authorizer.authorize(principalOf(request), 'control', { stream: view!.sourceStreamName });
-        await act(body);
+        await act(body, reply);
       });
     /**
      * The pushes of the streams that the client may use. URLs contain stream keys, so only clients that may push see
@@ -56,10 +65,13 @@ export const pushRoutes =
     }
 
     app.post('/push/startup', PUSH, async (request, reply) => {
-      const start = withoutZeros(read(StartSchema, request, reply));
-      const { streamName: stream, rtmpUrl } = start;
-      await authorizer.authorize(principalOf(request), 'push', { stream, destination: hostOfRtmpUrl(rtmpUrl) });
-      return control.start(start);
+      const start = startRequest(read(StartSchema, request, reply), standbyDefaults);
+      const { streamName: stream, rtmpUrl, backupUrl } = start;
+      const destinations = [hostOfRtmpUrl(rtmpUrl)];
+      if (backupUrl !== undefined) destinations.push(namingField('backupUrl', () => hostOfRtmpUrl(backupUrl)));
+      for (const destination of destinations)
+        await authorizer.authorize(principalOf(request), 'push', { stream, destination });
+      return control.start(start, { requestId: request.id, signal: clientGone(reply) });
     });
     app.post('/push/find', READ, async (request, reply) => find(request, read(FilterSchema, request, reply)));
     app.route({
@@ -86,13 +98,20 @@ export const pushRoutes =
     app.post(
       '/push/sound_on',
       CONTROL,
-      controlOne(SoundOnSchema, ({ mediaSessionId, soundFile, loop }) =>
-        control.soundOn(mediaSessionId, soundFile, loop ?? false),
+      controlOne(SoundOnSchema, ({ mediaSessionId, soundFile, loop }, reply) =>
+        control.soundOn(mediaSessionId, soundFile, loop ?? false, clientGone(reply)),
       ),
     );
     app.post(
       '/push/sound_off',
       CONTROL,
       controlOne(TransponderIdSchema, ({ mediaSessionId }) => control.soundOff(mediaSessionId)),
+    );
+    app.post(
+      '/push/standby',
+      CONTROL,
+      controlOne(StandbySwitchSchema, ({ mediaSessionId, on, ...picture }) =>
+        control.standby(mediaSessionId, on, picture),
+      ),
     );
   };

@@ -1,28 +1,13 @@
 import { z } from 'zod';
-import type { StartRequest, TransponderFilter } from '../../outputs/push/transponder-view.ts';
+import type { StandbyRequest, StartRequest, TransponderFilter } from '../../outputs/push/transponder-view.ts';
 import { isStreamName, MAX_STREAM_NAME_LENGTH } from '../../streams/stream-name.ts';
+import { flag, mediaSessionId, must, text, toNumber } from './fields.ts';
+import { standbyRequest, StandbySchema } from './standby-schemas.ts';
 
 /**
  * The bodies of `/rest-api/push/*`. Error messages continue after the name of the field. Numbers and booleans may be
  * strings, because many clients of WCS send them so. The OpenAPI document is generated from these schemas.
  */
-
-export const must = (what: string) => ({
-  error: ({ input }: { input?: unknown }) =>
-    input === undefined ? `is missing: it must be ${what}` : `must be ${what}${remedy(what, input)}`,
-});
-
-/** Names the type of a value that has the wrong one. */
-function remedy(what: string, input: unknown): string {
-  if (typeof input === 'string') return '';
-  if (typeof input === 'object') return Array.isArray(input) ? ': it is an array' : ': it is an object';
-  return what.includes(typeof input) ? '' : `: it is a ${typeof input}`;
-}
-
-const toNumber = (value: unknown): unknown =>
-  typeof value === 'string' && /^\s*[+-]?\d+(?:\.\d+)?\s*$/.test(value) ? Number(value) : value;
-const toBoolean = (value: unknown): unknown =>
-  typeof value === 'string' && /^\s*(?:true|false)\s*$/i.test(value) ? value.trim().toLowerCase() === 'true' : value;
 
 /** Clients that always send all fields send 0 for "not set", as WCS's documentation does for width and height. */
 const number = (unit: string, low: number, high: number, description: string) => {
@@ -32,29 +17,9 @@ const number = (unit: string, low: number, high: number, description: string) =>
     .optional()
     .meta({ description: `${description} 0: unchanged.` });
 };
-export const flag = (description: string) =>
-  z
-    .preprocess(toBoolean, z.boolean(must('true or false')))
-    .optional()
-    .meta({ description });
-/** Control characters would break log lines, file names and AMF strings. */
-// eslint-disable-next-line no-control-regex
-const CONTROL_CHARACTER = /[\u0000-\u001f\u007f]/;
-export const text = (what: string, longest: number) => {
-  const rule = must(`${what} of 1 to ${longest} characters, without control characters`);
-  return z
-    .string(rule)
-    .min(1, rule)
-    .max(longest, rule)
-    .refine((value) => !CONTROL_CHARACTER.test(value), rule);
-};
-
 const streamNameRule = must(`a string of 1 to ${MAX_STREAM_NAME_LENGTH} characters, without control characters`);
 export const streamName = z.string(streamNameRule).refine(isStreamName, streamNameRule);
 const rtmpUrl = text('a URL such as "rtmp://HOST:1935/live", a string', 4096);
-const mediaSessionId = text('the mediaSessionId from the answer of /push/startup, a string', 128).meta({
-  description: 'From the answer of /push/startup.',
-});
 const soundFile = text('the name of a WAV file in the media directory, a string', 255).meta({
   description: 'The name of a RIFF WAV file in media_dir.',
 });
@@ -89,14 +54,45 @@ export const StartSchema = z.object({
   rtmpFlashVersion: text('a string', 64).optional(),
   rtmpTransponderFullUrl: flag('The published name is the last path segment of the URL with its query.'),
   options,
-}) satisfies z.ZodType<StartRequest>;
+  standby: StandbySchema.optional().meta({
+    description: 'What is sent while the publisher is away. true: as the settings say. Unset: the setting standby.',
+  }),
+  backupUrl: rtmpUrl.optional().meta({
+    description: 'A second destination, which gets the same stream: another server, application or stream name.',
+  }),
+  backupMode: z
+    .enum(['hot', 'cold'], must('"hot" or "cold"'))
+    .optional()
+    .meta({ description: 'hot: both at once. cold: the backup only while the primary is lost. Default: hot.' }),
+  backupAfterMs: number(' of milliseconds', 100, 600_000, 'How long a cold backup waits for the primary.'),
+  restore: flag('Reconnect, instead of rtmp_push_restore.'),
+  restoreAttempts: number('', 1, 1_000_000, 'Reconnects in a row, instead of rtmp_push_restore_attempts.'),
+  restoreIntervalMs: number(' of milliseconds', 100, 3_600_000, 'Instead of rtmp_push_restore_interval_ms.'),
+  restoreMaxIntervalMs: number(
+    ' of milliseconds',
+    100,
+    3_600_000,
+    'The interval doubles up to this one, instead of rtmp_push_restore_backoff_cap_ms.',
+  ),
+}) satisfies z.ZodType<Omit<StartRequest, 'standby'>>;
 
-/** 0 means "not set" for every number of a start request. */
-export const withoutZeros = <T extends object>(request: T): T =>
-  Object.fromEntries(Object.entries(request).filter(([, value]) => value !== 0)) as T;
+/**
+ * What a body of `/push/startup` asks for.
+ *
+ * @param standbyDefaults what the body does not say about standby
+ */
+export function startRequest<Body extends Omit<z.output<typeof StartSchema>, 'streamName'>>(
+  body: Body,
+  standbyDefaults: StandbyRequest,
+): Omit<Body, 'standby'> & Pick<StartRequest, 'standby'> {
+  // 0 means "not set" for every number of a start request.
+  const { standby, ...start } = Object.fromEntries(Object.entries(body).filter(([, value]) => value !== 0)) as Body;
+  return { ...start, ...(standby !== undefined && { standby: standbyRequest(standby, standbyDefaults) }) };
+}
 
 /** A push that an application server orders along with a publication. */
-export const PushOrderSchema = StartSchema.omit({ streamName: true }).transform(withoutZeros);
+export const pushOrderSchema = (standbyDefaults: StandbyRequest) =>
+  StartSchema.omit({ streamName: true }).transform((order) => startRequest(order, standbyDefaults));
 
 export const FilterSchema = z.object({
   mediaSessionId: mediaSessionId.optional(),

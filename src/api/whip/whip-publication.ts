@@ -27,6 +27,7 @@ export interface WhipPublicationRequest {
   readonly principalId?: string;
   /** What the client may do; without it, everything. */
   readonly rights?: PublicationRights;
+  readonly requestId?: string;
 }
 
 export interface WhipPublicationEvents {

@@ -151,6 +151,7 @@ async function publish(
     principalId: principal.id,
     resumeKey: key,
     clientAddress: request.ip,
+    requestId: request.id,
     ...(application !== undefined && { application }),
     rights: {
       publish: () => authorizer.authorize(principal, 'publish', { stream: streamName, request: subject }),

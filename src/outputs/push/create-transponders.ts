@@ -5,12 +5,17 @@ import type { Logger } from '../../observe/logger.ts';
 import type { Metrics } from '../../observe/metrics.ts';
 import { silentFrame, type ClipFormat } from '../../renditions/clip-encoder.ts';
 import type { EncoderPool } from '../../renditions/encoder-pool.ts';
+import { freezeFrames } from '../../renditions/standby/freeze-frames.ts';
+import type { StandbyClipSource } from '../../renditions/standby/standby-clip.ts';
 import type { StreamRegistry } from '../../streams/stream-registry.ts';
 import { LateGroups, type LoadSignal } from '../late-groups.ts';
 import { createFfmpegPusher } from './ffmpeg-pusher.ts';
 import type { PusherFactory } from './pusher.ts';
 import { createRtmpPusher } from './rtmp-pusher.ts';
 import { SoundLibrary } from './sound-library.ts';
+import { standbyDefaults } from './standby-defaults.ts';
+import { StandbyRenditions } from './standby-renditions.ts';
+import type { StoredPushes } from './stored-pushes.ts';
 import type { TransponderHistory } from './transponder-history.ts';
 import { TransponderManager } from './transponder-manager.ts';
 
@@ -18,7 +23,9 @@ import { TransponderManager } from './transponder-manager.ts';
 export interface TransponderParts {
   readonly registry: StreamRegistry;
   readonly encoders: EncoderPool;
+  readonly standbyClips: StandbyClipSource;
   readonly history: TransponderHistory;
+  readonly stored: StoredPushes;
   readonly overload: LoadSignal;
   readonly metrics: Metrics;
   /** The gateway's own RTMP server, to which pushes are always allowed. */
@@ -29,7 +36,7 @@ export interface TransponderParts {
 /** Creates the transponders of the gateway from its settings, and registers the metrics of what they share. */
 export async function createTransponders(
   settings: Settings,
-  { registry, encoders, history, overload, metrics, ownServer, logger }: TransponderParts,
+  { registry, encoders, standbyClips, history, stored, overload, metrics, ownServer, logger }: TransponderParts,
 ): Promise<TransponderManager> {
   const lateGroups = new LateGroups(overload);
   metrics.total(
@@ -82,6 +89,19 @@ export async function createTransponders(
     maxTransponders: settings.max_transponders,
     maxPerStream: settings.max_transponders_per_stream,
     history,
+    // ffmpeg keeps the sequence header that its connection began with.
+    ...(settings.push_engine === 'rtmp' && {
+      standby: new StandbyRenditions({
+        registry,
+        encoders,
+        clips: standbyClips,
+        freezeFrames,
+        keyFrameIntervalMs: settings.key_frame_interval_ms,
+        logger,
+      }),
+    }),
+    ...(settings.standby && { standbyByDefault: standbyDefaults(settings) }),
+    stored,
     autoStartUrl: settings.rtmp_push_auto_start ? settings.rtmp_push_auto_start_url : '',
     logger,
   });

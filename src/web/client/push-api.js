@@ -1,7 +1,7 @@
 /**
- * @typedef {object} PublisherAway the publisher is lost, and the gateway holds its stream
+ * @typedef {object} PublisherAway the publisher is lost, and its pushes wait for it
  * @property {string} since ISO 8601
- * @property {string} until the stream ends then, unless the publisher returns
+ * @property {string} [until] the push ends then, unless the publisher returns
  *
  * @typedef {import('../../outputs/push/transponder-view.ts').TransponderView & { publisherAway?: PublisherAway }}
  * Transponder
@@ -92,6 +92,17 @@ export class PushApi {
   /** @param {string} mediaSessionId */
   async soundOff(mediaSessionId) {
     await this.#post('sound_off', { mediaSessionId });
+  }
+
+  /**
+   * Switches a push that has standby to its standby picture, or back to the live stream.
+   *
+   * @param {string} mediaSessionId
+   * @param {boolean | undefined} on unset: as it is
+   * @param {import('../../outputs/push/transponder-view.ts').PictureChange} [picture] what is to be changed
+   */
+  async standby(mediaSessionId, on, picture = {}) {
+    await this.#post('standby', { mediaSessionId, on, ...picture });
   }
 
   /**

@@ -3,7 +3,7 @@ import { urlOf } from './base.js';
 import { element } from './dom.js';
 import { rightsText } from './text.js';
 
-/** In `sessionStorage`, which ends with the tab: the key is not written to the disk of a shared computer. */
+/** In `sessionStorage`, which ends with the tab, and only if the user asks for it: otherwise the key is in memory only. */
 const STORAGE_KEY = 'webrtc-transponder.api-key';
 
 /**
@@ -34,6 +34,8 @@ export class Access {
   #form = element('access', HTMLFormElement);
   #field = element('api-key', HTMLInputElement);
   #error = element('access-error', HTMLElement);
+  #keep = element('keep-key', HTMLInputElement);
+  #login = element('login', HTMLElement);
   #rights = element('rights', HTMLElement);
   /** The key whose rights are shown. @type {string | undefined} */
   #shown;
@@ -41,8 +43,9 @@ export class Access {
   /**
    * @param {Config} config
    * @param {() => void} changed called after a key was entered
+   * @param {() => Promise<unknown>} leaving ends what the page does with the key, before it is forgotten
    */
-  constructor(config, changed) {
+  constructor(config, changed, leaving) {
     this.pushes = new PushApi({
       url: urlOf(config.restBase),
       apiKey: sessionStorage.getItem(STORAGE_KEY) ?? undefined,
@@ -50,10 +53,17 @@ export class Access {
     this.#form.addEventListener('submit', (event) => {
       event.preventDefault();
       this.pushes.apiKey = this.#field.value;
-      sessionStorage.setItem(STORAGE_KEY, this.#field.value);
+      if (this.#keep.checked) sessionStorage.setItem(STORAGE_KEY, this.#field.value);
+      else sessionStorage.removeItem(STORAGE_KEY);
       this.#field.value = '';
       this.#form.hidden = true;
       changed();
+    });
+    element('log-out', HTMLButtonElement).addEventListener('click', async () => {
+      await leaving();
+      // Whatever the page has in memory goes with the page.
+      sessionStorage.clear();
+      location.reload();
     });
   }
 
@@ -107,7 +117,7 @@ export class Access {
     const principal = /** @type {Principal} */ (await this.#get('/api/v1/me'));
     this.#shown = apiKey;
     this.#rights.textContent = rightsText(principal);
-    this.#rights.hidden = false;
+    this.#login.hidden = false;
   }
 
   /**
@@ -118,6 +128,8 @@ export class Access {
    */
   asksForKey(error) {
     if (!(error instanceof RestError) || error.status !== 401) return false;
+    sessionStorage.removeItem(STORAGE_KEY);
+    this.#login.hidden = true;
     this.#error.textContent = this.pushes.apiKey === undefined ? '' : 'The gateway does not accept this key or token.';
     if (this.#form.hidden) {
       this.#form.hidden = false;

@@ -37,7 +37,8 @@ async function loadConfig() {
 const config = await loadConfig();
 element('version', HTMLElement).textContent = config.version;
 
-const access = new Access(config, refresh);
+const access = new Access(config, refresh, () => publishPanel.end());
+/** @type {PublishPanel} */
 const publishPanel = new PublishPanel(webSocketUrl(config), () => access.pushes.apiKey, refresh);
 const pushList = new PushList(access.pushes, refresh);
 const recordingList = new RecordingList(
@@ -65,6 +66,10 @@ new PushPanel({
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let timer;
 let polling = false;
+/** @type {() => void} */
+let admit = () => undefined;
+/** The gateway answers, with the key if it requires one. @type {Promise<void>} */
+const admitted = new Promise((resolve) => (admit = resolve));
 let again = false;
 
 /** Requests the state of the pushes now, and every second from then on. */
@@ -101,6 +106,7 @@ async function poll() {
     watchPanel.show(pushes);
     recordingList.show(recordings);
     showGateway('good', 'Gateway connected');
+    admit();
   } catch (error) {
     pushList.markStale();
     if (access.asksForKey(error)) {
@@ -121,4 +127,5 @@ document.addEventListener('visibilitychange', () => {
   if (!document.hidden) refresh();
 });
 refresh();
+await admitted;
 await publishPanel.resume(config.resumeWindowMs);

@@ -85,6 +85,14 @@ export class PublishPanel {
     this.#show();
   }
 
+  /** Stops publishing, within a second; a reload of the page resumes nothing. */
+  async end() {
+    this.#withdrawOffer();
+    const publication = this.#publication;
+    this.#publication = undefined;
+    await Promise.race([publication?.stop(), new Promise((resolve) => setTimeout(resolve, 1000))]);
+  }
+
   /** @param {import('../client/push-api.js').PublisherAway | undefined} away of the stream with the name in the form */
   showAway(away) {
     say(this.#away, away ? awayText(away) : '', 'warn');

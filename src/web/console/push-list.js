@@ -6,7 +6,13 @@ import { awayText, byteCount, clockTime, visible } from './text.js';
  * @typedef {import('../client/push-api.js').PushApi} PushApi
  */
 
-const STATUS_TEXT = { connecting: 'Connecting', pushing: 'Pushing', retrying: 'Retrying', ended: 'Ended' };
+const STATUS_TEXT = {
+  connecting: 'Connecting',
+  pushing: 'Pushing',
+  standby: 'Standby',
+  retrying: 'Retrying',
+  ended: 'Ended',
+};
 /** Reason codes of ends that a user asked for. The others are shown as errors. */
 const WANTED_ENDS = new Set(['TERMINATED', 'STREAM_STOPPED']);
 /** Number of ended pushes in the list. */
@@ -183,7 +189,7 @@ class PushItem {
 
 /** @param {Transponder} push */
 function stateText(push) {
-  return push.publisherAway ? 'Publisher away' : STATUS_TEXT[push.status];
+  return push.publisherAway && push.status !== 'standby' ? 'Publisher away' : STATUS_TEXT[push.status];
 }
 
 /** @param {Transponder} push */

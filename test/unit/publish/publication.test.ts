@@ -29,7 +29,9 @@ class FakePushes implements PushControl {
   readonly refused: [PushRequest, string][] = [];
   refuseWith: GatewayError | undefined;
   readonly listeners = new Set<(view: PushView) => void>();
-  async start({ streamName, rtmpUrl }: PushRequest): Promise<PushView> {
+  readonly requestIds: unknown[] = [];
+  async start({ streamName, rtmpUrl }: PushRequest, origin?: { requestId?: string | undefined }): Promise<PushView> {
+    this.requestIds.push(origin?.requestId);
     if (this.refuseWith) throw this.refuseWith;
     this.started.push(rtmpUrl);
     return this.view(streamName);
@@ -310,7 +312,11 @@ t.test('pushes: started, refused, reported', async (t) => {
       if (rtmpUrl === url('forbidden')) throw new GatewayError('FORBIDDEN', 'Not there.');
     },
   };
-  const { publication, views, session } = await live({ rights, rtmpUrls: [url('one'), url('forbidden')] });
+  const { publication, views, session } = await live({
+    rights,
+    requestId: 'job-1',
+    rtmpUrls: [url('one'), url('forbidden')],
+  });
   await settled();
   t.strictSame(pushes.started, [url('one')]);
   t.match(pushes.refused, [[{ streamName: 'cam', rtmpUrl: url('forbidden') }, 'FORBIDDEN']]);
@@ -319,6 +325,8 @@ t.test('pushes: started, refused, reported', async (t) => {
   ]);
   t.strictSame(said(), ['stream published', 'push refused']);
   t.match(lines[1], { level: 'warn', streamName: 'cam', code: 'FORBIDDEN' });
+  t.strictSame(pushes.requestIds, ['job-1']);
+  t.match(lines, [{ requestId: 'job-1' }, { requestId: 'job-1' }]);
   t.notMatch(JSON.stringify(lines), /geheim/);
 
   views.length = 0;

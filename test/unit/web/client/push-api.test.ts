@@ -24,6 +24,8 @@ t.test('methods, paths and bodies', async (t) => {
   await api.unmute('1');
   await api.soundOn('1', 'a.wav', true);
   await api.soundOff('1');
+  await api.standby('1', true, { text: 'Back soon' });
+  await api.standby('1', false);
   await api.terminate('1');
   t.same(
     calls.map(({ url, init }) => [new URL(url).pathname.replace('/rest-api/push/', ''), JSON.parse(init.body)]),
@@ -34,6 +36,8 @@ t.test('methods, paths and bodies', async (t) => {
       ['unmute', { mediaSessionId: '1' }],
       ['sound_on', { mediaSessionId: '1', soundFile: 'a.wav', loop: true }],
       ['sound_off', { mediaSessionId: '1' }],
+      ['standby', { mediaSessionId: '1', on: true, text: 'Back soon' }],
+      ['standby', { mediaSessionId: '1', on: false }],
       ['terminate', { mediaSessionId: '1' }],
     ],
   );
