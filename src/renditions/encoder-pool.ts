@@ -1,10 +1,11 @@
 import type { Logger } from '../observe/logger.ts';
 import type { FrameSize, LiveStream } from '../streams/live-stream.ts';
-import { AAC_FORMAT, plainAudioFormat, type AudioFormat } from './audio-format.ts';
+import { AAC_FORMAT, OPUS_FORMAT, plainAudioFormat, type AudioFormat } from './audio-format.ts';
 import { silentFrame } from './clip-encoder.ts';
 import { DirectRendition } from './direct-rendition.ts';
-import { asksForTranscoding, videoKey, type EncodeProfile, type RtmpAudioCodec } from './encode-profile.ts';
+import { asksForTranscoding, videoKey, type EncodeProfile, type RenditionAudioCodec } from './encode-profile.ts';
 import type { KeyFrame } from './media-source.ts';
+import { OriginalRendition } from './original-rendition.ts';
 import type { Rendition } from './rendition.ts';
 import type { SharedEncoders } from './shared-encoders.ts';
 import { Shared, type Lease } from './shared-rendition.ts';
@@ -37,11 +38,13 @@ export interface EncoderPoolOptions {
   readonly logger: Logger;
 }
 
+type PooledRendition = DirectRendition | OriginalRendition | VideoTranscoder;
+
 /** What runs for one stream and one audio codec. */
 interface StreamEncoders {
   readonly source: Shared<StreamSource>;
   /** By video profile. */
-  readonly renditions: Map<string, Shared<DirectRendition | VideoTranscoder>>;
+  readonly renditions: Map<string, Shared<PooledRendition>>;
 }
 
 /**
@@ -50,9 +53,9 @@ interface StreamEncoders {
  */
 export class EncoderPool {
   readonly #options: EncoderPoolOptions;
-  readonly #streams = new Map<LiveStream, Map<RtmpAudioCodec, StreamEncoders>>();
+  readonly #streams = new Map<LiveStream, Map<RenditionAudioCodec, StreamEncoders>>();
   readonly #slots: VideoEncoderSlots;
-  readonly #audioFormats = new Map<RtmpAudioCodec, Promise<AudioFormat>>();
+  readonly #audioFormats = new Map<RenditionAudioCodec, Promise<AudioFormat>>();
 
   constructor(options: EncoderPoolOptions) {
     this.#options = options;
@@ -106,7 +109,7 @@ export class EncoderPool {
     }
   }
 
-  #encodersOf(stream: LiveStream, audioCodec: RtmpAudioCodec): StreamEncoders {
+  #encodersOf(stream: LiveStream, audioCodec: RenditionAudioCodec): StreamEncoders {
     let byCodec = this.#streams.get(stream);
     if (!byCodec) this.#streams.set(stream, (byCodec = new Map()));
     const ofStream = byCodec;
@@ -121,7 +124,7 @@ export class EncoderPool {
     return encoders;
   }
 
-  async #createSource(stream: LiveStream, audioCodec: RtmpAudioCodec): Promise<StreamSource> {
+  async #createSource(stream: LiveStream, audioCodec: RenditionAudioCodec): Promise<StreamSource> {
     const audioFormat = await this.audioFormat(audioCodec);
     return StreamSource.create(stream, { ...this.#options, audioFormat });
   }
@@ -131,7 +134,7 @@ export class EncoderPool {
    *
    * @throws {GatewayError} ENCODER_FAILED
    */
-  audioFormat(codec: RtmpAudioCodec): Promise<AudioFormat> {
+  audioFormat(codec: RenditionAudioCodec): Promise<AudioFormat> {
     let format = this.#audioFormats.get(codec);
     if (!format) {
       format = this.#makeAudioFormat(codec);
@@ -141,8 +144,9 @@ export class EncoderPool {
     return format;
   }
 
-  async #makeAudioFormat(codec: RtmpAudioCodec): Promise<AudioFormat> {
+  async #makeAudioFormat(codec: RenditionAudioCodec): Promise<AudioFormat> {
     if (codec === 'aac') return AAC_FORMAT;
+    if (codec === 'opus') return OPUS_FORMAT;
     const { audioBitrate, logger } = this.#options;
     return plainAudioFormat(codec, await silentFrame({ codec, bitrate: audioBitrate }, logger));
   }
@@ -151,13 +155,17 @@ export class EncoderPool {
     { renditions }: StreamEncoders,
     source: StreamSource,
     profile: EncodeProfile,
-  ): Shared<DirectRendition | VideoTranscoder> {
+  ): Shared<PooledRendition> {
     const key = videoKey(profile);
     let shared = renditions.get(key);
     if (!shared) {
       const openTranscoder = (): VideoTranscoder => this.#openTranscoder(source, profile);
-      const rendition = asksForTranscoding(profile) ? openTranscoder() : new DirectRendition(source, openTranscoder);
-      shared = new Shared<DirectRendition | VideoTranscoder>(Promise.resolve(rendition), () => renditions.delete(key));
+      const rendition = profile.original
+        ? new OriginalRendition(source)
+        : asksForTranscoding(profile)
+          ? openTranscoder()
+          : new DirectRendition(source, openTranscoder);
+      shared = new Shared<PooledRendition>(Promise.resolve(rendition), () => renditions.delete(key));
       renditions.set(key, shared);
     }
     return shared;
@@ -185,9 +193,9 @@ function stacked(rendition: Lease<Rendition>, source: Lease<unknown>): Rendition
   };
 }
 
-/** Video that is not H.264 must be encoded again, whatever the profile says. */
+/** Video that is not H.264 must be encoded again, unless the profile takes it as it is. */
 function needsTranscoding(stream: LiveStream, profile: EncodeProfile): boolean {
   const { videoCodec } = stream;
-  if (videoCodec === undefined) return false;
+  if (videoCodec === undefined || profile.original) return false;
   return asksForTranscoding(profile) || videoCodec !== 'h264';
 }

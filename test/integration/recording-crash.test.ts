@@ -57,7 +57,7 @@ async function recover(folder: string): Promise<Recordings> {
   const store = await SqliteStore.create(join(folder, 'state.db'), { logger: silentLogger });
   const recordings = await Recordings.create(folder, store, silentLogger);
   const recorders = Recorders.create({
-    ...{ enabled: false, all: false, recordings, maxRecorders: 1, minFreeBytes: 0, logger: silentLogger },
+    ...{ enabled: false, all: false, recordings, maxRecorders: 1, audio: 'aac', minFreeBytes: 0, logger: silentLogger },
     registry: new StreamRegistry({ resumeWindowMs: 0, maxStreams: 1 }),
     encoders: undefined as unknown as EncoderPool,
     environment: {

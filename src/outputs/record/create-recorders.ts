@@ -63,6 +63,7 @@ export async function createRecorders(
       keepMs: settings.record_keep_days * DAY_MS,
       maxTotalBytes: settings.record_max_total_mb * MEGABYTE,
     },
+    audio: settings.record_audio,
     maxRecorders: settings.max_recordings,
     minFreeBytes: settings.record_min_free_mb * MEGABYTE,
     freeBytes: freeBytesOf,

@@ -1,7 +1,7 @@
 import { statfs } from 'node:fs/promises';
 import { GatewayError, toGatewayError } from '../../errors.ts';
 import type { Logger } from '../../observe/logger.ts';
-import { encodeProfile } from '../../renditions/encode-profile.ts';
+import type { EncodeProfile } from '../../renditions/encode-profile.ts';
 import type { EncoderPool } from '../../renditions/encoder-pool.ts';
 import type { LiveStream } from '../../streams/live-stream.ts';
 import type { StreamRegistry } from '../../streams/stream-registry.ts';
@@ -22,6 +22,8 @@ export interface RecordersOptions {
   readonly recordings: Recordings;
   readonly retention: RetentionRules;
   readonly maxRecorders: number;
+  /** `record_audio` */
+  readonly audio: 'aac' | 'opus';
   /** With less free space nothing is recorded. */
   readonly minFreeBytes: number;
   /** Free bytes on the disk of a folder. */
@@ -158,7 +160,7 @@ export class Recorders {
       );
     try {
       await this.#checkDisk();
-      const lease = await encoders.acquire(stream, encodeProfile({}, true, 'aac'));
+      const lease = await encoders.acquire(stream, this.#profile(stream));
       if (this.#closed || stream.endedBy) {
         await lease.release();
         throw new GatewayError('SHUTTING_DOWN', 'The gateway is shutting down.');
@@ -174,6 +176,14 @@ export class Recorders {
       // When the stream has ended meanwhile, that is the reason, whatever error it caused here.
       throw stream.endedBy ?? error;
     }
+  }
+
+  /** FLV has H.264 alone for old readers; everything else takes what the publisher sends. */
+  #profile({ publisher }: LiveStream): EncodeProfile {
+    const { audio, environment } = this.#options;
+    // Without audio there is silence in either codec.
+    const isOpus = audio === 'opus' && (publisher?.audio?.codec ?? 'opus') === 'opus';
+    return { audioCodec: isOpus ? 'opus' : 'aac', ...(environment.format === 'mp4' && { original: true }) };
   }
 
   #find(streamName: string): Recorder | undefined {

@@ -32,6 +32,9 @@ export const RecordingSchema = z.object({
   bytes: count,
   /** Frames that are missing because the disk was slow or the gateway overloaded. */
   framesDropped: count,
+  /** Unset without a track, and for recordings of older versions. */
+  videoCodec: z.enum(['h264', 'vp8', 'vp9', 'av1']).optional(),
+  audioCodec: z.enum(['aac', 'opus']).optional(),
   /** Pixels; 0 without video. */
   width: count,
   height: count,
