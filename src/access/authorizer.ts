@@ -97,6 +97,8 @@ export interface Grant {
   readonly streamName?: string | undefined;
   /** Started with the publication. */
   readonly pushes?: readonly PushOrder[] | undefined;
+  /** The publication is recorded. */
+  readonly record?: boolean | undefined;
   /** To be called once, when the stream that was published with this grant has ended. */
   readonly release?: (() => void) | undefined;
 }

@@ -27,6 +27,7 @@ import { renewalRoutes } from './ops/renewal-routes.ts';
 import { limitRequests } from './rate-limit.ts';
 import { answerRequestIds, requestIdOf } from './request-id.ts';
 import { inspectionRoutes, monitoringRoutes, probeRoutes, type OperationSources } from './ops/ops-routes.ts';
+import { snapshotRoutes, type TakeSnapshot } from './ops/snapshot-routes.ts';
 import { clientRecordsRoutes, recordingsRoutes } from './ops/recordings-routes.ts';
 import { red5Routes } from './red5/red5-routes.ts';
 import { collectRoutes } from './route-table.ts';
@@ -42,8 +43,7 @@ export interface HttpAppOptions extends Omit<OperationSources, 'isClosing' | 'st
   readonly logger: Logger;
   readonly sessions: ClientSessions;
   readonly recorders: RecorderControl;
-  /** Encodes the current frame of a stream as PNG. */
-  readonly takePng: (stream: LiveStream) => Promise<Buffer>;
+  readonly takeSnapshot: TakeSnapshot;
   /** Counts the connections of both listeners. Without it there is no limit. */
   readonly connections?: ConnectionLimit;
   /** Serves the same routes over HTTPS too. */
@@ -230,6 +230,7 @@ async function createListener(options: ListenerOptions, certificate?: Certificat
       accessTokenCredentials,
       inspectionRoutes(sources),
       recordingsRoutes(options),
+      snapshotRoutes(options),
       renewalRoutes(options),
       red5Routes(options),
     ),

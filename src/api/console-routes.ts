@@ -48,6 +48,7 @@ const FILES: readonly (readonly [path: string, file: string])[] = [
     'push-panel.js',
     'push-list.js',
     'recording-list.js',
+    'stream-poster.js',
     'watch-panel.js',
     'access.js',
     'dom.js',

@@ -61,7 +61,10 @@ export async function createHttpApp(
     metrics,
     sessions,
     recorders,
-    takePng: async ({ name }) => Buffer.from(`PNG of ${name}`),
+    takeSnapshot: async ({ name }, { format, width = 'full' }) => ({
+      image: Buffer.from(format === 'png' && width === 'full' ? `PNG of ${name}` : `${format} of ${name}, ${width}`),
+      takenAt: new Date('2026-01-02T03:04:05.678Z'),
+    }),
     logger: silentLogger,
     workers: () => ({ alive: 1, wanted: 1 }),
     drain: { draining: false, begin: () => undefined },

@@ -8,6 +8,7 @@ import type { StreamRegistry } from '../../streams/stream-registry.ts';
 import { OutputSet } from '../output-set.ts';
 import { diskError } from './record-file.ts';
 import { Recorder, type RecorderEnvironment } from './recorder.ts';
+import type { Posters } from './posters.ts';
 import type { Recordings } from './recordings.ts';
 import { expiredRecordings, type RetentionRules } from './retention.ts';
 
@@ -20,6 +21,7 @@ export interface RecordersOptions {
   readonly encoders: EncoderPool;
   readonly environment: RecorderEnvironment;
   readonly recordings: Recordings;
+  readonly posters: Posters;
   readonly retention: RetentionRules;
   readonly maxRecorders: number;
   /** `record_audio` */
@@ -43,6 +45,7 @@ export interface RunningRecording {
 /** All recorders: starts and finds them, watches the disk, and deletes old recordings. They end with their streams. */
 export class Recorders {
   readonly recordings: Recordings;
+  readonly posters: Posters;
   readonly #options: RecordersOptions;
   readonly #outputs: OutputSet<Recorder>;
   /** Streams whose recorder is being started. */
@@ -57,6 +60,7 @@ export class Recorders {
   private constructor(options: RecordersOptions) {
     this.#options = options;
     this.recordings = options.recordings;
+    this.posters = options.posters;
     this.#outputs = new OutputSet(options.registry, { changed: () => undefined });
     if (!options.enabled) return;
     this.#timer = setInterval(() => void this.lookAtDisk(), DISK_CHECK_MS);
@@ -147,6 +151,7 @@ export class Recorders {
     await this.#outputs.close(reason);
     await this.#recovering;
     await this.#looking;
+    await this.posters.close();
     await this.recordings.close();
   }
 

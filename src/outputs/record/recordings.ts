@@ -52,6 +52,8 @@ export interface RecordingFilter {
 interface RecordingsEvents {
   /** A recording has begun or has another state. */
   change: [recording: Recording];
+  /** A recording and its file do not exist any more. */
+  deleted: [recording: Recording];
 }
 
 const NAMESPACE = 'recordings';
@@ -152,6 +154,7 @@ export class Recordings extends EventEmitter<RecordingsEvents> {
     this.#byId.delete(id);
     this.#byFile.delete(recording.file);
     this.#write(() => this.#records.delete(id));
+    this.emit('deleted', recording);
   }
 
   /**
