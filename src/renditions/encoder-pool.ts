@@ -151,11 +151,7 @@ export class EncoderPool {
     return plainAudioFormat(codec, await silentFrame({ codec, bitrate: audioBitrate }, logger));
   }
 
-  #renditionOf(
-    { renditions }: StreamEncoders,
-    source: StreamSource,
-    profile: EncodeProfile,
-  ): Shared<PooledRendition> {
+  #renditionOf({ renditions }: StreamEncoders, source: StreamSource, profile: EncodeProfile): Shared<PooledRendition> {
     const key = videoKey(profile);
     let shared = renditions.get(key);
     if (!shared) {

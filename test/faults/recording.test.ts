@@ -59,64 +59,71 @@ function isWhole(t: Test, times: readonly number[], name: string): void {
   t.equal(times.length, due, `${name}: ${times.length} of ${due} frames`);
 }
 
-await t.test('sixteen recordings with pushes beside them lose nothing, and survive a kill of the gateway', async (t) => {
-  const folder = await mkdtemp(join(tmpdir(), 'recordings-'));
-  t.teardown(() => rm(folder, { recursive: true, force: true }));
-  const record_dir = join(folder, 'files');
-  const { nginx, publishers, start, publish } = await setUp(t, {
-    ...{ record_all: true, record_dir, state_dir: folder, record_min_free_mb: 1 },
-  });
-  const gateway = await start();
-  const names = Array.from({ length: 16 }, (_, index) => `camera-${index}`);
-  const pushed = names.slice(0, 4);
-  for (const name of names) await publish(gateway, name, pushed.includes(name));
-  await waitFor('five seconds of each', async () => {
-    const list = await listOf(gateway);
-    return list.length === 16 && list.every(({ durationMs }) => durationMs >= 5000);
-  });
-  await Promise.all(pushed.map((name) => recorded(recordingOf(nginx, `rtmp_${name}`), 4000)));
-  const { gateway: ownMs, children: childrenMs } = gateway.cpu();
-  t.comment(`processor time so far: ${Math.round(ownMs)} ms of the gateway, ${Math.round(childrenMs)} ms of its children`);
+await t.test(
+  'sixteen recordings with pushes beside them lose nothing, and survive a kill of the gateway',
+  async (t) => {
+    const folder = await mkdtemp(join(tmpdir(), 'recordings-'));
+    t.teardown(() => rm(folder, { recursive: true, force: true }));
+    const record_dir = join(folder, 'files');
+    const { nginx, publishers, start, publish } = await setUp(t, {
+      ...{ record_all: true, record_dir, state_dir: folder, record_min_free_mb: 1 },
+    });
+    const gateway = await start();
+    const names = Array.from({ length: 16 }, (_, index) => `camera-${index}`);
+    const pushed = names.slice(0, 4);
+    for (const name of names) await publish(gateway, name, pushed.includes(name));
+    await waitFor('five seconds of each', async () => {
+      const list = await listOf(gateway);
+      return list.length === 16 && list.every(({ durationMs }) => durationMs >= 5000);
+    });
+    await Promise.all(pushed.map((name) => recorded(recordingOf(nginx, `rtmp_${name}`), 4000)));
+    const { gateway: ownMs, children: childrenMs } = gateway.cpu();
+    t.comment(
+      `processor time so far: ${Math.round(ownMs)} ms of the gateway, ${Math.round(childrenMs)} ms of its children`,
+    );
 
-  const ended = ['camera-0', 'camera-15'];
-  for (const name of ended) await publishers.ask('stop', name);
-  await waitFor('two complete files', async () =>
-    (await listOf(gateway)).every(({ stream, state }) => state === (ended.includes(stream) ? 'complete' : 'recording')),
-  );
-  const before = await listOf(gateway);
-  const killedAt = Date.now();
-  process.kill(gateway.pid, 'SIGKILL');
-  await gateway.exited;
-  for (const name of names) await publishers.ask('vanish', name);
+    const ended = ['camera-0', 'camera-15'];
+    for (const name of ended) await publishers.ask('stop', name);
+    await waitFor('two complete files', async () =>
+      (await listOf(gateway)).every(
+        ({ stream, state }) => state === (ended.includes(stream) ? 'complete' : 'recording'),
+      ),
+    );
+    const before = await listOf(gateway);
+    const killedAt = Date.now();
+    process.kill(gateway.pid, 'SIGKILL');
+    await gateway.exited;
+    for (const name of names) await publishers.ask('vanish', name);
 
-  const again = await start();
-  const list = await waitFor('all files to be complete', async () => {
-    const found = await listOf(again);
-    return found.every(({ state }) => state === 'complete') ? found : undefined;
-  });
-  t.equal(list.length, 16);
-  for (const { stream, file, startedAt, durationMs, framesDropped } of list) {
-    t.equal(framesDropped, 0, stream);
-    const path = join(record_dir, file);
-    const { format } = (await ffprobe([path], 'format=duration')) as { format: { duration: string } };
-    t.ok(Math.abs(Number(format.duration) * 1000 - durationMs) < 60, `${stream}: ${format.duration} s`);
-    isWhole(t, await frameTimes(path), stream);
-    const lostMs = killedAt - Date.parse(startedAt) - durationMs;
-    if (!ended.includes(stream)) t.ok(lostMs <= MAX_LOSS_MS + 300, `${stream}: the last ${lostMs} ms are missing`);
-  }
-  for (const { file } of list.slice(0, 3)) await ffmpeg(['-xerror', '-i', join(record_dir, file), '-f', 'null', '-']);
-  const kept = list.filter(({ stream }) => ended.includes(stream));
-  t.strictSame(
-    kept.map(({ id, bytes }) => [id, bytes]),
-    before.filter(({ stream }) => ended.includes(stream)).map(({ id, bytes }) => [id, bytes]),
-    'complete files are as they were',
-  );
-  for (const name of pushed) {
-    const push = await analyse(recordingOf(nginx, `rtmp_${name}`));
-    t.strictSame([...push.decodeErrors, ...push.video.stepsBack], [], name);
-    t.ok(push.video.largestGap <= 3 * FRAME_MS, `${name}: no gap in the push, but ${push.video.largestGap} ms`);
-  }
-});
+    const again = await start();
+    const list = await waitFor('all files to be complete', async () => {
+      const found = await listOf(again);
+      return found.every(({ state }) => state === 'complete') ? found : undefined;
+    });
+    t.equal(list.length, 16);
+    for (const { stream, file, startedAt, durationMs, framesDropped } of list) {
+      t.equal(framesDropped, 0, stream);
+      const path = join(record_dir, file);
+      const { format } = (await ffprobe([path], 'format=duration')) as { format: { duration: string } };
+      t.ok(Math.abs(Number(format.duration) * 1000 - durationMs) < 60, `${stream}: ${format.duration} s`);
+      isWhole(t, await frameTimes(path), stream);
+      const lostMs = killedAt - Date.parse(startedAt) - durationMs;
+      if (!ended.includes(stream)) t.ok(lostMs <= MAX_LOSS_MS + 300, `${stream}: the last ${lostMs} ms are missing`);
+    }
+    for (const { file } of list.slice(0, 3)) await ffmpeg(['-xerror', '-i', join(record_dir, file), '-f', 'null', '-']);
+    const kept = list.filter(({ stream }) => ended.includes(stream));
+    t.strictSame(
+      kept.map(({ id, bytes }) => [id, bytes]),
+      before.filter(({ stream }) => ended.includes(stream)).map(({ id, bytes }) => [id, bytes]),
+      'complete files are as they were',
+    );
+    for (const name of pushed) {
+      const push = await analyse(recordingOf(nginx, `rtmp_${name}`));
+      t.strictSame([...push.decodeErrors, ...push.video.stepsBack], [], name);
+      t.ok(push.video.largestGap <= 3 * FRAME_MS, `${name}: no gap in the push, but ${push.video.largestGap} ms`);
+    }
+  },
+);
 
 /** Mounts a disk of two megabytes. @throws {Error} where this is not allowed */
 async function smallDisk(): Promise<{ folder: string; remove(): Promise<void> }> {
@@ -184,6 +191,8 @@ for (const [title, minFree, kbps] of [
       t.ok(push.video.largestGap <= 3 * FRAME_MS, `${name}: no gap in the video, but ${push.video.largestGap} ms`);
       t.ok(push.audio.largestGap <= 50, `${name}: no gap in the audio, but ${push.audio.largestGap} ms`);
     }
-    const sizes = await Promise.all((await readdir(record_dir)).map(async (file) => (await stat(join(record_dir, file))).size));
+    const sizes = await Promise.all(
+      (await readdir(record_dir)).map(async (file) => (await stat(join(record_dir, file))).size),
+    );
     t.ok(sizes.reduce((sum, size) => sum + size, 0) <= 2 * 1024 * 1024);
   });

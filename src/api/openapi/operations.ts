@@ -63,7 +63,8 @@ export const SCHEMAS = {
 export type SchemaName = keyof typeof SCHEMAS;
 
 /** A media type other than JSON. */
-type TextType = 'application/sdp' | 'application/trickle-ice-sdpfrag' | 'text/plain' | 'video/mp4' | 'image/jpeg' | 'image/png';
+type TextType =
+  'application/sdp' | 'application/trickle-ice-sdpfrag' | 'text/plain' | 'video/mp4' | 'image/jpeg' | 'image/png';
 
 export interface Operation {
   readonly method: 'get' | 'post' | 'patch' | 'delete';
@@ -521,7 +522,10 @@ const INSPECTION: readonly Operation[] = [
     tag: 'Inspection',
     summary: 'The current frame of a stream; X-Frame-Time and Last-Modified say when it has arrived',
     query: {
-      width: { schema: { type: 'integer', minimum: 16, maximum: 3840 }, description: 'Pixels. Frames are not enlarged.' },
+      width: {
+        schema: { type: 'integer', minimum: 16, maximum: 3840 },
+        description: 'Pixels. Frames are not enlarged.',
+      },
       t: { schema: { type: 'string' }, description: 'Has no effect; makes the URL another one.' },
       ...ACCESS_TOKEN,
     },

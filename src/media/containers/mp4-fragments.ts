@@ -70,7 +70,11 @@ export class Mp4Fragments {
     const tracks = formats.map((format, index) => newTrack(index + 1, format));
     this.#video = tracks.find(({ format }) => format.kind === 'video');
     this.#audio = tracks.find(({ format }) => format.kind === 'audio');
-    this.init = Buffer.concat([fileType(formats), box('free', Buffer.alloc(PLACEHOLDER_BYTES - 8)), fragmentedMovie(tracks)]);
+    this.init = Buffer.concat([
+      fileType(formats),
+      box('free', Buffer.alloc(PLACEHOLDER_BYTES - 8)),
+      fragmentedMovie(tracks),
+    ]);
   }
 
   /** Milliseconds of media for the next fragment. */

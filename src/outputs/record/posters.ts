@@ -71,7 +71,10 @@ export class Posters {
   async get(recording: Recording): Promise<Buffer> {
     const { id, state } = recording;
     if (state === 'recording' || state === 'finishing')
-      throw new GatewayError('RECORDING_RUNNING', 'The recording has not ended. Take a snapshot of its stream instead.');
+      throw new GatewayError(
+        'RECORDING_RUNNING',
+        'The recording has not ended. Take a snapshot of its stream instead.',
+      );
     const failure = this.#failed.get(id);
     if (failure) throw failure;
     if (this.#kept.has(id)) {
