@@ -10,7 +10,6 @@ import { GatewayError } from '../errors.ts';
 import type { Logger } from '../observe/logger.ts';
 import { standbyDefaults } from '../outputs/push/standby-defaults.ts';
 import type { ClientSessions } from '../publish/client-sessions.ts';
-import type { LiveStream } from '../streams/live-stream.ts';
 import {
   accessTokenCredentials,
   guardRoutes,

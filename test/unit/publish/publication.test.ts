@@ -305,13 +305,14 @@ t.test('the right to publish ends: the publication, its held stream and its push
 
 t.test('a recording: asked for by the client or ordered by the application server', async (t) => {
   const recorded: string[] = [];
-  let refusal: GatewayError | undefined;
+  const disk = { full: false };
+  const refuse = (): void => {
+    if (disk.full) throw new GatewayError('DISK_FULL', 'The disk is full.');
+  };
   const recorders = {
-    check: async () => {
-      if (refusal) throw refusal;
-    },
+    check: async () => refuse(),
     ensure: async (streamName: string) => {
-      if (refusal) throw refusal;
+      refuse();
       recorded.push(streamName);
       return { firstFile: `${streamName}.mp4` };
     },
@@ -330,7 +331,7 @@ t.test('a recording: asked for by the client or ordered by the application serve
   t.equal(await recordName({ streamName: 'plain' }), undefined);
   t.strictSame(recorded, ['asked', 'ordered']);
 
-  refusal = new GatewayError('DISK_FULL', 'The disk is full.');
+  disk.full = true;
   const { publication: harmless } = await live({ streamName: 'harmless', rights: ordering });
   await settled();
   t.equal(harmless.state, 'live', 'what the application server orders does not end the publication');
