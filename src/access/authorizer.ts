@@ -77,6 +77,8 @@ export interface StreamRequest {
   readonly offerSdp: string;
   /** Kilobits per second; 0 for no request. */
   readonly bitrate: number;
+  /** A recording is requested. */
+  readonly record?: boolean | undefined;
   /** What the page has set. */
   readonly custom?: unknown;
 }
