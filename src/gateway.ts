@@ -7,7 +7,8 @@ import { headerCredentials, requireAction } from './api/authorize.ts';
 import { consoleRoutes } from './api/console-routes.ts';
 import { whepRoutes } from './api/whep/whep-routes.ts';
 import { whipRoutes } from './api/whip/whip-routes.ts';
-import { pushOrderSchema, startRequest, StartSchema, streamName } from './api/wcs/schemas.ts';
+import { streamName } from './api/wcs/schemas.ts';
+import { pushOrders, storedRequest } from './api/wcs/start-request.ts';
 import type { Settings } from './config/schema.ts';
 import { EmbeddedRtmpServer } from './embedded/embedded-rtmp-server.ts';
 import { GatewayError } from './errors.ts';
@@ -20,6 +21,7 @@ import type { Logger } from './observe/logger.ts';
 import { Metrics } from './observe/metrics.ts';
 import { registerRuntimeMetrics } from './observe/runtime-metrics.ts';
 import { createRecorders } from './outputs/record/create-recorders.ts';
+import { PlatformCatalogue } from './outputs/push/platforms/catalogue.ts';
 import { createTransponders } from './outputs/push/create-transponders.ts';
 import { standbyDefaults } from './outputs/push/standby-defaults.ts';
 import { StoredPushes } from './outputs/push/stored-pushes.ts';
@@ -204,10 +206,11 @@ async function assemble(
   opened({ close: () => state.store.close() });
   const history = await TransponderHistory.create({ ...state, kept: settings.ended_transponders_kept, logger });
   opened(history);
-  const standby = standbyDefaults(settings);
+  const platforms = PlatformCatalogue.create();
+  const startContext = { platforms, standbyDefaults: standbyDefaults(settings) };
   const stored = new StoredPushes({
     ...state,
-    parse: (request) => startRequest(StartSchema.parse(request), standby),
+    parse: storedRequest(startContext),
     logger,
   });
   opened(stored);
@@ -217,7 +220,7 @@ async function assemble(
   opened(hooks);
   const wcsHooks = createWcsHooks(settings, logger);
   const providers = createAuthorizer(settings, logger, {
-    schemas: { streamName, push: pushOrderSchema(standby) },
+    schemas: { streamName, push: pushOrders(startContext) },
     wcsHooks,
   });
   // The same for the application servers that decide about them.
@@ -231,6 +234,7 @@ async function assemble(
     standbyClips,
     history,
     stored,
+    platforms,
     overload,
     metrics,
     ownServer: embedded && { address: '127.0.0.1', port: embedded.rtmpPort },
@@ -325,6 +329,7 @@ async function assemble(
     authorizer,
     logger,
     control: transponders,
+    platforms,
     registry,
     sessions,
     recorders,

@@ -16,6 +16,8 @@ export interface EncodeProfile {
   readonly fps?: number;
   /** Frames. */
   readonly keyFrameInterval?: number;
+  /** Kilobits per second; unset: that of the settings. */
+  readonly bitrate?: number;
   readonly audioCodec: RenditionAudioCodec;
   /** Video of every codec is passed through, so that the rendition is never encoded. Contradicts what is above. */
   readonly original?: boolean;
@@ -52,9 +54,9 @@ export function asksForTranscoding(profile: EncodeProfile): boolean {
   return profile.height !== undefined || profile.fps !== undefined || profile.keyFrameInterval !== undefined;
 }
 
-export function videoKey({ height, width, fps, keyFrameInterval, original }: EncodeProfile): string {
+export function videoKey({ height, width, fps, keyFrameInterval, bitrate, original }: EncodeProfile): string {
   if (original) return 'original';
-  return [height ?? '', width ?? '', fps ?? '', keyFrameInterval ?? ''].join('/');
+  return [height ?? '', width ?? '', fps ?? '', keyFrameInterval ?? '', bitrate ?? ''].join('/');
 }
 
 /**
@@ -75,7 +77,7 @@ export function videoOutput(
     stretch: profile.width !== undefined,
     ...(profile.fps ? { fps: profile.fps } : {}),
     ...(profile.keyFrameInterval ? { keyFrameInterval: profile.keyFrameInterval } : {}),
-    bitrate: bitrate || bitrateForHeight(height, profile.fps ?? 30),
+    bitrate: profile.bitrate || bitrate || bitrateForHeight(height, profile.fps ?? 30),
   };
 }
 

@@ -1,4 +1,5 @@
 import { EventEmitter } from 'node:events';
+import type { Socket } from 'node:net';
 import { mediaChunks, type MediaChunks, type MediaGroup } from './media-chunks.ts';
 import { ReconnectWatch, type ReconnectRequest } from './reconnect-watch.ts';
 import { RefusalWatch } from './refusal-watch.ts';
@@ -61,6 +62,15 @@ interface RtmpClientEvents {
 
 /** Enhanced RTMP: the server may ask for another connection. Servers without it ignore fields that they do not know. */
 const CAPS_EX_RECONNECT = 1;
+/** The steps of a connection, as they are completed; again for each connection that authentication takes. */
+export interface ConnectProgress {
+  /** There is a TCP connection. */
+  readonly reached?: () => void;
+  /** The socket is ready for RTMP: with RTMPS, TLS is established. */
+  readonly opened?: (socket: Socket) => void;
+  /** The RTMP handshake is complete. */
+  readonly greeted?: () => void;
+}
 
 /** Adobe's authentication takes three connections: without a user, with the user, with a proof. */
 const MAX_AUTH_STEPS = 3;
@@ -112,7 +122,10 @@ export class RtmpClient extends EventEmitter<RtmpClientEvents> {
     try {
       connection = await connectApplication(options, timeouts, redact, watches, signal);
       connection.setUp(options.chunkSize ?? DEFAULT_OUT_CHUNK_SIZE);
-      const streamId = await createStream(connection, options.streamName, timeouts, redact);
+      // Answered by some servers, with an error by others, and by many not at all.
+      connection.tell(0, 'releaseStream', null, options.streamName);
+      connection.tell(0, 'FCPublish', null, options.streamName);
+      const streamId = await createStream(connection, timeouts, redact);
       await publish(connection, streamId, options.streamName, timeouts, redact);
       if (connection.endedBy) throw connection.endedBy;
       return new RtmpClient(connection, streamId, options.streamName, reconnects);
@@ -160,18 +173,25 @@ export class RtmpClient extends EventEmitter<RtmpClientEvents> {
   }
 }
 
-/** Connects, and connects again with credentials if the server asks for them. */
-async function connectApplication(
+/**
+ * Connects, and connects again with credentials if the server asks for them.
+ *
+ * @param onProgress is told which steps have been completed
+ */
+export async function connectApplication(
   options: RtmpClientOptions,
   timeouts: RtmpTimeouts,
   redact: Redact,
   watch: Pick<RefusalWatch, 'listen'>,
   signal: AbortSignal,
+  onProgress: ConnectProgress = {},
 ): Promise<RtmpConnection> {
   let query = '';
   for (let step = 1; ; step++) {
-    const socket = await openTransport(options, timeouts, signal);
+    const socket = await openTransport(options, timeouts, signal, onProgress.reached);
+    onProgress.opened?.(socket);
     const connection = await RtmpConnection.open(socket, timeouts.handshake, signal);
+    onProgress.greeted?.();
     watch.listen(connection);
     const parameters = {
       app: appendQuery(options.app, query),
@@ -202,15 +222,12 @@ function authenticationQuery(answer: RtmpCommand, options: RtmpClientOptions, re
   return request.kind === 'user' ? userQuery(options.user) : responseQuery(options.user, options.password, request);
 }
 
-/** `releaseStream` and `FCPublish` are answered by some servers, with an error by others, and by many not at all. */
-async function createStream(
+/** Creates a message stream and returns its id. */
+export async function createStream(
   connection: RtmpConnection,
-  streamName: string,
   timeouts: RtmpTimeouts,
   redact: Redact,
 ): Promise<number> {
-  connection.tell(0, 'releaseStream', null, streamName);
-  connection.tell(0, 'FCPublish', null, streamName);
   const answer = await connection.call(timeouts.command, 0, 'createStream', [null]);
   if (answer.name === '_error') throw refusalOf('createStream', statusOf(answer.values), redact);
   const streamId = answer.values[1];

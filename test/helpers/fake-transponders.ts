@@ -1,4 +1,5 @@
 import { GatewayError } from '../../src/errors.ts';
+import { verdict, type Verdict } from '../../src/outputs/push/platforms/verdict.ts';
 import type {
   RequestOrigin,
   PictureChange,
@@ -89,6 +90,15 @@ export class FakeTransponders implements TransponderControl {
     const view = viewOf(request, { mediaSessionId: `id-${this.calls.length}` });
     this.change(view);
     return view;
+  }
+
+  /** What a check waits for. */
+  checking: (signal: AbortSignal) => Promise<void> = async () => undefined;
+
+  async check(request: StartRequest, signal: AbortSignal): Promise<Verdict[]> {
+    this.#call('check', request);
+    await this.checking(signal);
+    return [verdict('stream', 'ok', 'published')];
   }
 
   refuse(request: StartRequest, reason: GatewayError): void {

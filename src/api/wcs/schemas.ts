@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import type { StandbyRequest, StartRequest, TransponderFilter } from '../../outputs/push/transponder-view.ts';
+import type { StartRequest, TransponderFilter } from '../../outputs/push/transponder-view.ts';
 import { isStreamName, MAX_STREAM_NAME_LENGTH } from '../../streams/stream-name.ts';
 import { flag, mediaSessionId, must, text, toNumber } from './fields.ts';
-import { standbyRequest, StandbySchema } from './standby-schemas.ts';
+import { StandbySchema } from './standby-schemas.ts';
 
 /**
  * The bodies of `/rest-api/push/*`. Error messages continue after the name of the field. Numbers and booleans may be
@@ -41,18 +41,75 @@ const options = z
   )
   .optional();
 
-/** The largest frame is 8K. Odd sizes are valid: the encoder rounds them to even ones. */
-export const StartSchema = z.object({
-  streamName: streamName.meta({ description: 'The name under which the stream is published here.' }),
-  rtmpUrl: rtmpUrl.meta({
+// eslint-disable-next-line no-control-regex
+const STREAM_KEY = /^[^\s/?#\u0000-\u001f\u007f]+(?:\?[^\s/#\u0000-\u001f\u007f]*)?$/;
+const platform = text('the id of a platform such as "youtube", a string', 64).meta({
+  description: 'In place of rtmpUrl, together with streamKey. GET /api/v1/platforms lists them.',
+});
+const streamKeyRule = must('the stream key that the platform shows: without spaces, "/" and "#", not a URL');
+/** White space around it comes with pasting. A key may have a query, as those of Facebook do. */
+const streamKey = z
+  .string(streamKeyRule)
+  .trim()
+  .min(1, streamKeyRule)
+  .max(2048, streamKeyRule)
+  .regex(STREAM_KEY, streamKeyRule)
+  .meta({ description: 'The stream key of the platform: a secret.' });
+
+/** Where a push goes: a URL, or a platform and a key. */
+const target = {
+  rtmpUrl: rtmpUrl.optional().meta({
     description: 'rtmp://[user:password@]host[:port]/application[/instance][/?query], or rtmps://.',
   }),
+  platform: platform.optional(),
+  streamKey: streamKey.optional(),
+  backup: flag('With platform: push to its backup server too.'),
+};
+
+/** Problems with the fields of {@link target}: exactly one of rtmpUrl and platform is needed. */
+function targetProblems({
+  rtmpUrl: url,
+  platform: name,
+  streamKey: key,
+  backup,
+}: Record<string, unknown>): [string, string][] {
+  if (url !== undefined && name !== undefined)
+    return [['rtmpUrl', 'must not be sent together with platform: send one of the two']];
+  if (name !== undefined)
+    return key === undefined ? [['streamKey', 'is missing: platform needs the stream key that it shows']] : [];
+  if (key !== undefined) return [['platform', 'is missing: streamKey needs the id of a platform such as "youtube"']];
+  if (backup === true || backup === 'true') return [['backup', 'needs platform: send backupUrl with rtmpUrl']];
+  if (url === undefined)
+    return [
+      [
+        'rtmpUrl',
+        'is missing: it must be a URL such as "rtmp://HOST:1935/live", a string, or send platform and streamKey instead',
+      ],
+    ];
+  return [];
+}
+
+/** An encoding that was asked for is never passed through. */
+function complyProblems({ comply, ...others }: Record<string, unknown>): [string, string][] {
+  if (comply === undefined) return [];
+  const fields = ['width', 'height', 'fps', 'keyFrameInterval'].filter((field) => others[field]);
+  return fields.length === 0
+    ? []
+    : [['comply', `must not be sent together with ${fields.join(', ')}: it chooses the encoding itself`]];
+}
+
+/** The largest frame is 8K. Odd sizes are valid: the encoder rounds them to even ones. */
+const push = {
+  ...target,
   width: number('', 16, 8192, 'Applies with height and avvideo_transcoder_preserve_aspect_ratio=false only.'),
   height: number('', 16, 4320, 'Transcodes to this height.'),
   fps: number('', 1, 120, 'Transcodes to this frame rate.'),
   keyFrameInterval: number(' of frames', 1, 1200, 'Transcodes with this number of frames between key frames.'),
   rtmpFlashVersion: text('a string', 64).optional(),
   rtmpTransponderFullUrl: flag('The published name is the last path segment of the URL with its query.'),
+  comply: z.literal('auto', must('"auto", or left out')).optional().meta({
+    description: 'auto: re-encode the stream while it breaks rules of the platform, and only then.',
+  }),
   options,
   standby: StandbySchema.optional().meta({
     description: 'What is sent while the publisher is away. true: as the settings say. Unset: the setting standby.',
@@ -74,25 +131,30 @@ export const StartSchema = z.object({
     3_600_000,
     'The interval doubles up to this one, instead of rtmp_push_restore_backoff_cap_ms.',
   ),
-}) satisfies z.ZodType<Omit<StartRequest, 'standby'>>;
+};
 
-/**
- * What a body of `/push/startup` asks for.
- *
- * @param standbyDefaults what the body does not say about standby
- */
-export function startRequest<Body extends Omit<z.output<typeof StartSchema>, 'streamName'>>(
-  body: Body,
-  standbyDefaults: StandbyRequest,
-): Omit<Body, 'standby'> & Pick<StartRequest, 'standby'> {
-  // 0 means "not set" for every number of a start request.
-  const { standby, ...start } = Object.fromEntries(Object.entries(body).filter(([, value]) => value !== 0)) as Body;
-  return { ...start, ...(standby !== undefined && { standby: standbyRequest(standby, standbyDefaults) }) };
-}
+/** Finds the contradictions between the fields of a push, together with the problems of single fields. */
+const consistent = <T extends z.ZodObject>(schema: T): T =>
+  schema.superRefine(
+    (value, context) => {
+      // Without the input, which contains secrets.
+      for (const [field, message] of [...targetProblems(value), ...complyProblems(value)])
+        context.addIssue({ code: 'custom', message, path: [field], input: undefined });
+    },
+    { when: () => true },
+  );
 
-/** A push that an application server orders along with a publication. */
-export const pushOrderSchema = (standbyDefaults: StandbyRequest) =>
-  StartSchema.omit({ streamName: true }).transform((order) => startRequest(order, standbyDefaults));
+const start = z.object({
+  streamName: streamName.meta({ description: 'The name under which the stream is published here.' }),
+  ...push,
+});
+export const StartSchema = consistent(start) satisfies z.ZodType<Omit<StartRequest, 'rtmpUrl' | 'standby'>>;
+
+/** A push that an application server orders along with a publication: the body of `/push/startup` without the stream. */
+export const PushOrderSchema = consistent(z.object(push));
+
+/** A request that was stored: the URLs of its platform are known. */
+export const StoredStartSchema = start.required({ rtmpUrl: true });
 
 export const FilterSchema = z.object({
   mediaSessionId: mediaSessionId.optional(),

@@ -1,15 +1,19 @@
 import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { encodeProfile, type EncodeProfile, type RtmpAudioCodec } from '../../renditions/encode-profile.ts';
-import type { EncoderPool, RenditionLease } from '../../renditions/encoder-pool.ts';
-import type { ContinuousRendition } from '../../renditions/standby/continuous-rendition.ts';
+import type { EncoderPool } from '../../renditions/encoder-pool.ts';
 import { GatewayError, toGatewayError } from '../../errors.ts';
-import { limitReached } from '../../observe/limits.ts';
 import type { Logger } from '../../observe/logger.ts';
 import type { LiveStream } from '../../streams/live-stream.ts';
 import type { StreamRegistry } from '../../streams/stream-registry.ts';
 import { OutputSet } from '../output-set.ts';
 import { namingField, parseDestination, type AddressingRules, type Destination } from '../../net/destination.ts';
+import { Preflight, type CheckRequest } from './platforms/preflight.ts';
+import type { PushPlatforms } from './platforms/push-platforms.ts';
+import type { Verdict } from './platforms/verdict.ts';
+import type { WireCheck } from './platforms/wire-check.ts';
+import { PushSlots, type PushSlot } from './push-slots.ts';
+import { PushSources } from './push-sources.ts';
 import type { SoundClip, SoundLibrary } from './sound-library.ts';
 import { requireStandby, type StandbyRenditions } from './standby-renditions.ts';
 import type { StoredPushes } from './stored-pushes.ts';
@@ -30,6 +34,8 @@ export interface TransponderManagerOptions {
   readonly encoders: EncoderPool;
   readonly sounds: SoundLibrary;
   readonly environment: TransponderEnvironment;
+  readonly platforms: PushPlatforms;
+  readonly wire: Pick<WireCheck, 'check'>;
   readonly addressing: AddressingRules;
   readonly preserveAspectRatio: boolean;
   readonly audioCodec: RtmpAudioCodec;
@@ -58,15 +64,9 @@ export class TransponderManager implements TransponderControl {
   readonly #options: TransponderManagerOptions;
   readonly #events = new EventEmitter<ManagerEvents>();
   readonly #transponders: OutputSet<Transponder>;
-  /**
-   * Source stream and destination of every transponder, and of those that are being started: no pair may exist twice.
-   * With the owner, which has two of them if there is a backup.
-   */
-  readonly #taken = new Map<string, string>();
-  /** Source streams of the transponders that are being started, by their owner in `#taken`. */
-  readonly #starting = new Map<string, string>();
-  /** The transponders that have ended but still hold their connection, by their entry in `#taken`. */
-  readonly #closing = new Map<string, Promise<void>>();
+  readonly #slots: PushSlots;
+  readonly #sources: PushSources;
+  readonly #preflight: Preflight;
   #closed = false;
 
   constructor(options: TransponderManagerOptions) {
@@ -79,6 +79,17 @@ export class TransponderManager implements TransponderControl {
         else options.stored?.changed(view);
         this.#events.emit('change', view);
       },
+    });
+    const { platforms, wire } = options;
+    this.#slots = new PushSlots(options);
+    this.#sources = new PushSources(options);
+    this.#preflight = new Preflight({
+      wire,
+      parse: (request, rtmpUrl) => this.#parse({ ...request, rtmpUrl }),
+      platformOf: (request, destination) => platforms.of(request, destination),
+      meterOf: (rendition) => platforms.meterOf(rendition),
+      acquire: async (request) =>
+        options.encoders.acquire(this.#liveStream({ ...request, standby: false })!, this.#profile(request)),
     });
     if (options.autoStartUrl) options.registry.on('started', (stream) => this.#autoStart(stream));
   }
@@ -112,26 +123,16 @@ export class TransponderManager implements TransponderControl {
     const { encoders, environment, stored } = this.#options;
     const request = { ...asked, standby: asked.standby ?? this.#options.standbyByDefault ?? false };
     const { streamName, standby } = request;
-    const keys = destinations.map((destination) => JSON.stringify([streamName, ...identity(destination)]));
-    // An ended transponder may still be closing its connection. Until then the server would refuse the same name.
-    for (let key; (key = keys.find((each) => this.#closing.has(each)));) await this.#closing.get(key);
+    // Until then the server would refuse the same name.
+    for (let closing; (closing = this.#slots.closing(streamName, destinations));) await closing;
     const stream = this.#liveStream(request);
-    const present = destinations.find((_, index) => this.#taken.has(keys[index]!));
-    if (present)
-      throw new GatewayError(
-        'TRANSPONDER_EXISTS',
-        `Stream ${streamName} is already pushed to ${present.redacted}. Terminate that push first, or find it with /push/find.`,
-      );
-    this.#checkLimits(streamName);
-    const profile = encodeProfile(request, this.#options.preserveAspectRatio, this.#options.audioCodec);
-    if (stream) encoders.check(stream, profile);
     // A push with standby does not end with its stream.
     const endOfStream = (): GatewayError | undefined => (standby ? undefined : stream?.endedBy);
 
-    const owner = randomUUID();
-    for (const key of keys) this.#taken.set(key, owner);
-    this.#starting.set(owner, streamName);
+    const slot = this.#slots.reserve(streamName, destinations);
     try {
+      const profile = this.#profile(request);
+      if (stream) encoders.check(stream, profile);
       if (standby) await requireStandby(this.#options.standby).check(standby);
       const [primary, backup] = await Promise.all(destinations.map((each) => this.#checked(each)));
       const { options } = request;
@@ -142,10 +143,15 @@ export class TransponderManager implements TransponderControl {
               loop: options.loop ?? false,
             }
           : undefined;
-      const source = standby
-        ? await this.#leaseContinuous(streamName, profile, standby, continued?.awaySince)
-        : { stream: stream!, lease: await encoders.acquire(stream!, profile) };
+      const source = await this.#sources.open({
+        request,
+        destination: primary!.destination,
+        profile,
+        stream,
+        awaySince: continued?.awaySince,
+      });
       if (this.#closed || endOfStream()) {
+        source.rules?.close();
         await source.lease.release();
         throw endOfStream() ?? new GatewayError('SHUTTING_DOWN', 'The gateway is shutting down.');
       }
@@ -161,32 +167,21 @@ export class TransponderManager implements TransponderControl {
         },
         environment,
       );
-      this.#keep(transponder, keys);
+      this.#keep(transponder, slot);
       stored?.started(transponder.id, request, transponder.startedAt);
       const view = transponder.view();
       this.#events.emit('start', view);
       await stored?.settled();
       return view;
     } catch (error) {
-      for (const key of keys) this.#taken.delete(key);
+      slot.release();
       // When the stream has ended meanwhile, that is the reason, whatever error it caused here.
       throw endOfStream() ?? error;
-    } finally {
-      this.#starting.delete(owner);
     }
   }
 
-  async #leaseContinuous(
-    streamName: string,
-    profile: EncodeProfile,
-    request: StandbyRequest,
-    awaySince: Date | undefined,
-  ): Promise<{ readonly standby: ContinuousRendition; readonly lease: RenditionLease }> {
-    const standby = await requireStandby(this.#options.standby).create(streamName, request, {
-      profile,
-      ...(awaySince && { awaySince }),
-    });
-    return { standby, lease: { rendition: standby, release: () => standby.close() } };
+  check(request: CheckRequest, signal: AbortSignal): Promise<Verdict[]> {
+    return this.#preflight.check(request, signal);
   }
 
   refuse(request: StartRequest, reason: GatewayError): void {
@@ -301,6 +296,10 @@ export class TransponderManager implements TransponderControl {
     await this.#transponders.close(reason);
   }
 
+  #profile(request: StartRequest): EncodeProfile {
+    return encodeProfile(request, this.#options.preserveAspectRatio, this.#options.audioCodec);
+  }
+
   #parse(request: StartRequest, url = request.rtmpUrl): Destination {
     const { addressing } = this.#options;
     // Either of the two: WCS's REST client sends false where the user has set nothing.
@@ -312,13 +311,7 @@ export class TransponderManager implements TransponderControl {
   #parseAll(request: StartRequest): [Destination, ...Destination[]] {
     const primary = this.#parse(request);
     if (request.backupUrl === undefined) return [primary];
-    const backup = namingField('backupUrl', () => this.#parse(request, request.backupUrl));
-    if (JSON.stringify(identity(primary)) === JSON.stringify(identity(backup)))
-      throw new GatewayError(
-        'INVALID_REQUEST',
-        'backupUrl leads to the same place as rtmpUrl. Use another server, application or stream name for the backup.',
-      );
-    return [primary, backup];
+    return [primary, namingField('backupUrl', () => this.#parse(request, request.backupUrl))];
   }
 
   async #checked(destination: Destination): Promise<CheckedDestination> {
@@ -377,35 +370,10 @@ export class TransponderManager implements TransponderControl {
     return stream;
   }
 
-  #checkLimits(streamName: string): void {
-    const { maxTransponders, maxPerStream } = this.#options;
-    const running = new Set(this.#taken.values()).size;
-    if (running >= maxTransponders)
-      throw limitReached(
-        'max_transponders',
-        `The gateway already runs ${running} pushes (max_transponders). Terminate one first.`,
-      );
-    const sources = [...this.#starting.values(), ...this.#transponders.list().map(({ streamName }) => streamName)];
-    const ofStream = sources.filter((name) => name === streamName).length;
-    if (ofStream >= maxPerStream)
-      throw limitReached(
-        'max_transponders_per_stream',
-        `Stream ${streamName} already has ${ofStream} pushes (max_transponders_per_stream). Terminate one first.`,
-      );
-  }
-
-  #keep(transponder: Transponder, keys: readonly string[]): void {
-    const closed = new Promise<void>((resolve) => {
-      transponder.once('closed', () => {
-        for (const key of keys) {
-          this.#taken.delete(key);
-          this.#closing.delete(key);
-        }
-        resolve();
-      });
-    });
+  #keep(transponder: Transponder, slot: PushSlot): void {
+    const closed = new Promise<void>((resolve) => transponder.once('closed', resolve));
     transponder.on('change', () => {
-      if (transponder.status === 'ended') for (const key of keys) this.#closing.set(key, closed);
+      if (transponder.status === 'ended') slot.ended(closed);
     });
     this.#transponders.add(transponder);
   }
@@ -418,8 +386,7 @@ export class TransponderManager implements TransponderControl {
 
   /** A push with standby has waited for the stream, and goes on. */
   async #startUnlessRunning(request: StartRequest): Promise<void> {
-    const key = JSON.stringify([request.streamName, ...identity(this.#parse(request))]);
-    if (this.#taken.has(key) && !this.#closing.has(key)) return;
+    if (this.#slots.isTaken(request.streamName, this.#parse(request))) return;
     await this.start(request);
   }
 
@@ -465,9 +432,4 @@ function refusedView(
     destination,
     legs: [],
   };
-}
-
-/** Two destinations are the same when they name the same place on the server, however the URL is written. */
-function identity({ scheme, host, port, app, streamName }: Destination): (string | number)[] {
-  return [scheme, host.toLowerCase(), port, app.reveal().replace(/\/+(?=\?|$)/, ''), streamName.reveal()];
 }

@@ -27,6 +27,14 @@ export function registerTransponderMetrics(metrics: Metrics, control: Transponde
     const legs = listTransponders(control).flatMap((view) => view.legs.filter(({ leg }) => leg === 'backup'));
     return LEG_STATES.map((state) => [state, legs.filter(({ status }) => status === state).length] as const);
   });
+  metrics.gauge('gateway_push_warnings', 'Rules of platforms that pushes break at the moment.', () =>
+    listTransponders(control).reduce((total, { warnings = [] }) => total + warnings.length, 0),
+  );
+  metrics.gauge(
+    'gateway_push_complying',
+    'Pushes with comply that are re-encoded at the moment.',
+    () => listTransponders(control).filter(({ comply }) => comply?.state === 'encoding').length,
+  );
   metrics.total(
     'gateway_sent_bytes_total',
     'Bytes that RTMP servers have taken.',

@@ -1,5 +1,8 @@
 import { GatewayError } from '../../errors.ts';
 import type { StandbyState } from '../../renditions/standby/standby-state.ts';
+import type { ComplianceView } from '../../renditions/compliance.ts';
+import type { Verdict } from './platforms/verdict.ts';
+import type { PushWarning } from './platforms/watch-state.ts';
 
 /** A transponder as REST answers, WebSocket events and the console show it. */
 
@@ -95,6 +98,10 @@ export interface StartRequest {
   readonly restoreAttempts?: number;
   readonly restoreIntervalMs?: number;
   readonly restoreMaxIntervalMs?: number;
+  /** The platform that the push was requested for, in place of a URL. */
+  readonly platform?: string;
+  /** Re-encode the stream while it breaks rules of the platform. */
+  readonly comply?: 'auto';
 }
 
 /** Any of the three. Without a filter all are found. */
@@ -158,6 +165,11 @@ export interface TransponderView {
   readonly publisherAway?: PublisherAway;
   /** Present while standby is shown; then `status` is `standby`, unless the push is not connected. */
   readonly standby?: StandbyView;
+  /** The platform by whose rules the push is watched, and those that it breaks at the moment. */
+  readonly platform?: string;
+  readonly warnings?: readonly PushWarning[];
+  /** With `comply`: whether the stream is passed through or re-encoded, and why. */
+  readonly comply?: ComplianceView;
 }
 
 /** Where a request comes from. */
@@ -172,6 +184,12 @@ export interface RequestOrigin {
 export interface TransponderControl {
   /** Checks the request, starts the push and returns without waiting for the connection. */
   start(request: StartRequest, origin?: RequestOrigin): Promise<TransponderView>;
+  /**
+   * Checks the stream and the way to the server without starting the push.
+   *
+   * @param signal aborted when nobody waits for the result
+   */
+  check(request: StartRequest, signal: AbortSignal): Promise<Verdict[]>;
   /**
    * Records a push in the history that was requested together with a publication and refused: the request for the
    * publication was answered before.

@@ -13,6 +13,7 @@ import { AudioSwitch } from './audio-switch.ts';
 import type { BackoffRules } from './backoff.ts';
 import type { LegState, RetryRules } from './leg-state.ts';
 import { Leg, type LegEnvironment } from './leg.ts';
+import type { PushRules } from './platforms/push-rules.ts';
 import { retryRules } from './retry-rules.ts';
 import type { SoundClip } from './sound-library.ts';
 import { describeEnd, describeLeg } from './transponder-log.ts';
@@ -63,6 +64,8 @@ export interface TransponderOptionsAtStart extends CheckedDestination {
   readonly standby?: ContinuousRendition;
   readonly lease: RenditionLease;
   readonly requestId?: string | undefined;
+  /** For destinations whose rules are known. The transponder closes it. */
+  readonly rules?: PushRules;
   readonly backup?: CheckedDestination;
   readonly sound?: { readonly clip: SoundClip; readonly loop: boolean };
   /** Of a push that an earlier run of the gateway has left. */
@@ -83,6 +86,7 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
   readonly #stream: LiveStream | undefined;
   readonly #standby: ContinuousRendition | undefined;
   readonly #lease: RenditionLease;
+  readonly #rules: PushRules | undefined;
   readonly #audio: AudioSwitch;
   readonly #logger: Logger;
   readonly #startedAt: Date;
@@ -119,6 +123,7 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
     this.#stream = start.stream;
     this.#standby = start.standby;
     this.#lease = start.lease;
+    this.#rules = start.rules;
     this.#options = request.options ?? {};
     this.#onInvalidTransition = environment.onInvalidTransition;
     this.#logger = environment.logger.child({
@@ -147,6 +152,7 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
     start.lease.rendition.on('failed', transponder.#onFailed);
     start.stream?.on('lost', transponder.#onAbsenceChanged);
     start.stream?.on('published', transponder.#onAbsenceChanged);
+    start.rules?.onChange(() => transponder.emit('change'));
     start.standby?.changes.on('change', transponder.#onStandbyChanged);
     transponder.#logger.info(
       { ...(start.backup && { backup: start.backup.destination.redacted, backupMode: transponder.#backupMode }) },
@@ -225,6 +231,7 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
         },
       }),
       ...(standby && { standby: { ...standby, since: standby.since.toISOString() } }),
+      ...(status !== 'ended' && this.#rules?.view),
     };
   }
 
@@ -320,6 +327,7 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
     }
     const event = eventOf(leg.name, after);
     if (event) this.#dispatch(event);
+    this.#rules?.setPushing(this.status === 'pushing');
     // Unless that was the end, which is announced where it is carried out.
     if (!this.#endedAt) this.emit('change');
   }
@@ -366,6 +374,7 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
 
   async #finish(): Promise<void> {
     this.#endedAt = new Date();
+    this.#rules?.close();
     this.#lease.rendition.off('failed', this.#onFailed);
     this.#stream?.off('lost', this.#onAbsenceChanged);
     this.#stream?.off('published', this.#onAbsenceChanged);

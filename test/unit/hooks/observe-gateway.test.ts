@@ -180,12 +180,60 @@ t.test('the legs of a push with a backup, while the push itself goes on', async 
   t.notMatch(JSON.stringify(events), /PASSWORD|STREAM-KEY|TOKEN/);
 });
 
+const warning = {
+  check: 'videoBitrate',
+  level: 'warning',
+  measured: '9',
+  rule: 'at most 6',
+  source: 'OBS',
+  remedy: 'x',
+} as const;
+
+t.test('a broken rule is told once, again when it is worse, and again when it comes back', async (t) => {
+  const { events, publish } = collect();
+  const { start, change } = observedPushes(publish);
+  const pushing = { ...push, status: 'pushing', platform: 'twitch', warnings: [] } as const;
+  start(pushing);
+  change({ ...pushing, warnings: [warning] });
+  change({ ...pushing, warnings: [{ ...warning, measured: '10' }] });
+  change({ ...pushing, warnings: [{ ...warning, level: 'error' }] });
+  change(pushing);
+  change({ ...pushing, warnings: [warning] });
+  change({ ...pushing, status: 'ended', warnings: [warning] });
+  t.strictSame(
+    events.map(({ type, data }) => ('level' in data ? `${type} ${data.level}` : type)),
+    ['push.pushing', 'push.warning warning', 'push.warning error', 'push.warning warning', 'push.ended'],
+  );
+  t.match(events[1]?.data, { id: 'id', stream: 'cam1', platform: 'twitch', check: 'videoBitrate', rule: 'at most 6' });
+});
+
+t.test('re-encoding because of rules is told when it begins and ends', async (t) => {
+  const { events, publish } = collect();
+  const { start, change } = observedPushes(publish);
+  const passing = { ...push, status: 'pushing', comply: { state: 'passing', because: [] } } as const;
+  const encoding = { ...passing, comply: { state: 'encoding', because: ['bFrames'] } } as const;
+  start(passing);
+  for (const view of [passing, encoding, encoding, passing, encoding]) change(view);
+  change({ ...encoding, status: 'ended' });
+  t.strictSame(
+    events.map(({ type, data }) => ('because' in data ? `${data.state} ${data.because.join()}` : type)),
+    ['push.pushing', 'encoding bFrames', 'passing ', 'encoding bFrames', 'push.ended'],
+  );
+});
+
 t.test('no body contains a secret, and every event can occur', async (t) => {
   const { events, publish } = collect();
   const { start, change } = observedPushes(publish);
   start(push);
   change({ ...push, legs: legs('connecting', 'idle') });
   change({ ...push, legs: legs('retrying', 'idle') });
+  change({
+    ...push,
+    status: 'pushing',
+    platform: 'twitch',
+    warnings: [warning],
+    comply: { state: 'encoding', because: ['bFrames'] },
+  });
   for (const status of ['pushing', 'standby', 'retrying', 'ended'] as const) change({ ...push, ...failure, status });
   const registry = new StreamRegistry({ resumeWindowMs: 60_000, maxStreams: 2 });
   observeStreams(registry, publish, true);

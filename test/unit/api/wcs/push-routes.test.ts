@@ -3,6 +3,7 @@ import { createRequire } from 'node:module';
 import fc from 'fast-check';
 import t, { type Test } from 'tap';
 import { GatewayError, type ErrorCode } from '../../../../src/errors.ts';
+import { PlatformViewSchema } from '../../../../src/api/openapi/platform-answers.ts';
 import { silentLogger } from '../../../../src/observe/logger.ts';
 import { createHttpApp } from '../../../helpers/http-app.ts';
 
@@ -94,6 +95,60 @@ t.test('a backup and the retries of a push', async (t) => {
   t.strictSame(control.calls, []);
 });
 
+t.test('a platform and a key stand for its URLs, and the key is a secret', async (t) => {
+  const push = { streamName: 'cam', platform: 'youtube', streamKey: ' abcd-geheim\n' };
+  const answer = await post('startup', { ...push, rtmpTransponderFullUrl: false, backup: 'true' });
+  t.equal(answer.statusCode, 200, answer.body);
+  t.strictSame(control.calls, [
+    [
+      'start',
+      {
+        streamName: 'cam',
+        platform: 'youtube',
+        rtmpUrl: 'rtmps://a.rtmps.youtube.com:443/live2/abcd-geheim',
+        backupUrl: 'rtmps://b.rtmps.youtube.com:443/live2?backup=1/abcd-geheim',
+        rtmpTransponderFullUrl: true,
+      },
+    ],
+  ]);
+  await post('startup', { ...push, platform: 'facebook', streamKey: 'FB-1-0-geheim?s_bl=1&s_ps=1' });
+  t.match(control.calls.at(-1), [
+    'start',
+    { rtmpUrl: 'rtmps://rtmp-api.facebook.com:443/rtmp/FB-1-0-geheim?s_bl=1&s_ps=1' },
+  ]);
+  const [, request] = control.calls.at(-1) as [string, object];
+  t.notOk('backupUrl' in request || 'streamKey' in request || 'backup' in request);
+});
+
+t.test('comply is passed on; fields that are 0 do not contradict it', async (t) => {
+  const answer = await post('startup', { ...START, comply: 'auto', height: 0, fps: '0' });
+  t.equal(answer.statusCode, 200, answer.body);
+  t.strictSame(control.calls, [['start', { ...START, comply: 'auto' }]]);
+});
+
+t.test('a check takes the same body, starts nothing and answers with verdicts', async (t) => {
+  const answer = await post('check', { streamName: 'cam', platform: 'twitch', streamKey: 'geheim' });
+  t.equal(answer.statusCode, 200, answer.body);
+  t.strictSame(answer.json(), [
+    { check: 'stream', level: 'ok', measured: 'published', rule: '', source: '', remedy: '' },
+  ]);
+  t.match(control.calls, [['check', { platform: 'twitch', rtmpUrl: 'rtmp://live.twitch.tv/app/geheim' }]]);
+  t.equal(control.calls.length, 1);
+  isError(t, await post('check', { streamName: 'cam' }), 400, 'INVALID_REQUEST', /^rtmpUrl is missing/);
+});
+
+t.test('the platforms are listed with the source of each number', async (t) => {
+  const platforms = (await http.inject('/api/v1/platforms')).json<Record<string, unknown>[]>();
+  t.doesNotThrow(() => platforms.forEach((platform) => PlatformViewSchema.strict().parse(platform)));
+  const twitch = platforms.find(({ id }) => id === 'twitch')!;
+  t.match(twitch, {
+    name: 'Twitch',
+    ingest: { url: 'rtmp://live.twitch.tv/app', source: { title: String, checked: String, confirmed: false } },
+  });
+  for (const { rules } of platforms)
+    for (const rule of rules as object[]) t.match(rule, { source: { title: String, checked: /^\d{4}-\d\d-\d\d$/ } });
+});
+
 t.test('zero and null mean that a field is not set', async (t) => {
   const answer = await post('startup', {
     ...START,
@@ -123,6 +178,23 @@ t.test('startup names the field that is wrong and what it must be', async (t) =>
     [{}, /streamName is missing.* rtmpUrl is missing/],
     [{ streamName: 'cam' }, /rtmpUrl is missing: it must be a URL such as "rtmp:/],
     [{ ...START, rtmpUrl: '' }, /rtmpUrl must be/],
+    [{ ...START, platform: 'twitch' }, /^rtmpUrl must not be sent together with platform/],
+    [{ streamName: 'cam', platform: 'twitch' }, /^streamKey is missing: platform needs/],
+    [{ streamName: 'cam', streamKey: 'geheim' }, /^platform is missing: streamKey needs/],
+    [{ ...START, comply: 'auto', height: 720, fps: 30 }, /^comply must not be sent together with height, fps/],
+    [{ ...START, comply: true }, /^comply must be "auto", or left out/],
+    [{ ...START, backup: true }, /^backup needs platform/],
+    [
+      { streamName: 'cam', platform: 'twich', streamKey: 'geheim' },
+      /^platform "twich" is not known\. Known: youtube, twitch/,
+    ],
+    [{ streamName: 'cam', platform: 'linkedin', streamKey: 'geheim' }, /^platform linkedin .*as rtmpUrl/],
+    ...['', ' ', 'rtmps://x/geheim', 'geheim geheim', 'geheim#1', 'a?b/geheim', '?geheim', 'geheim\u0000', 5].map(
+      (streamKey): [unknown, RegExp] => [
+        { streamName: 'cam', platform: 'twitch', streamKey },
+        /^streamKey must be the stream key that the platform shows/,
+      ],
+    ),
     [{ ...START, rtmpUrl: 5 }, /rtmpUrl must be .*: it is a number/],
     [{ ...START, streamName: ['cam'] }, /streamName must be .*: it is an array/],
     [{ ...START, streamName: 'a\u0000b' }, /streamName must be .* without control characters/],

@@ -25,6 +25,8 @@ import {
   type StartRequest,
   type TransponderFilter,
 } from '../../../../src/outputs/push/transponder-view.ts';
+import { PlatformCatalogue } from '../../../../src/outputs/push/platforms/catalogue.ts';
+import { PushPlatforms } from '../../../../src/outputs/push/platforms/push-platforms.ts';
 import { LateGroups } from '../../../../src/outputs/late-groups.ts';
 import { StoredPushes } from '../../../../src/outputs/push/stored-pushes.ts';
 import { TransponderHistory } from '../../../../src/outputs/push/transponder-history.ts';
@@ -94,6 +96,8 @@ async function setUp(
       logger: silentLogger,
     }),
     sounds: {} as SoundLibrary,
+    platforms: new PushPlatforms({ catalogue: PlatformCatalogue.create() }),
+    wire: { check: async () => [] },
     addressing: { streamNamePrefix: 'rtmp_', fullUrl: false },
     preserveAspectRatio: true,
     audioCodec: 'aac',
@@ -726,4 +730,72 @@ t.test('pushes with standby go on over a restart, and the history does not contr
   const fourth = await run();
   await fourth.stored.restore(fourth.manager);
   t.throws(() => fourth.manager.find({}), { code: 'TRANSPONDER_NOT_FOUND' }, 'removed');
+});
+
+t.test('a push to a known platform is watched, whether it names it or its host', async (t) => {
+  const { registry, encoders, manager } = await setUp(t);
+  registry.publish('show', publisher('p', 'h264'));
+  const plain = await manager.start({ streamName: 'show', rtmpUrl: 'rtmp://127.0.0.1/live' });
+  t.notOk('platform' in plain || 'warnings' in plain || 'comply' in plain);
+  t.match(await manager.start({ streamName: 'show', rtmpUrl: 'rtmp://live.twitch.tv/app' }), {
+    platform: 'twitch',
+    warnings: [],
+  });
+  const named = await manager.start({
+    streamName: 'show',
+    rtmpUrl: 'rtmp://127.0.0.2/live',
+    platform: 'youtube',
+    comply: 'auto',
+  });
+  t.match(named, { platform: 'youtube', warnings: [], comply: { mode: 'auto', state: 'passing', because: [] } });
+  t.equal(encoders.counts.videoEncoders, 0);
+  await manager.close(done);
+  t.strictSame(encoders.counts, { sources: 0, videoEncoders: 0 });
+});
+
+t.test('comply needs a platform and encoders', async (t) => {
+  const { registry, encoders, manager } = await setUp(t);
+  registry.publish('show', publisher('p', 'h264'));
+  await t.rejects(manager.start({ streamName: 'show', rtmpUrl: 'rtmp://127.0.0.1/live', comply: 'auto' }), {
+    code: 'INVALID_REQUEST',
+    message: /^comply needs a platform .*youtube, twitch/,
+  });
+  t.strictSame(encoders.counts, { sources: 0, videoEncoders: 0 });
+  const disabled = new EncoderPool({
+    audioBitrate: 128,
+    audioBatchMs: 120,
+    videoBitrate: 0,
+    keyFrameIntervalMs: 2000,
+    transcodingDisabled: true,
+    maxEncoders: 1,
+    logger: silentLogger,
+  });
+  const second = await setUp(t, { encoders: disabled });
+  second.registry.publish('show', publisher('p', 'h264'));
+  await t.rejects(second.manager.start({ streamName: 'show', rtmpUrl: 'rtmp://live.twitch.tv/app', comply: 'auto' }), {
+    code: 'TRANSCODING_DISABLED',
+  });
+  t.strictSame(disabled.counts, { sources: 0, videoEncoders: 0 });
+});
+
+t.test('a check starts nothing', async (t) => {
+  const { manager, encoders } = await setUp(t, {
+    wire: {
+      check: async ({ host }) => [{ check: 'tcp', level: 'ok', measured: host, rule: '', source: '', remedy: '' }],
+    },
+  });
+  const { signal } = new AbortController();
+  t.match(await manager.check({ streamName: 'nobody', rtmpUrl: 'rtmp://127.0.0.1/live' }, signal), [
+    { check: 'stream', level: 'error', measured: 'the stream is not published' },
+    { check: 'tcp', measured: '127.0.0.1' },
+  ]);
+  await t.rejects(manager.check({ streamName: 'nobody', rtmpUrl: 'http://127.0.0.1/' }, signal), {
+    code: 'INVALID_RTMP_URL',
+  });
+  await t.rejects(manager.check({ streamName: 'nobody', rtmpUrl: 'rtmp://127.0.0.1/live', comply: 'auto' }, signal), {
+    code: 'INVALID_REQUEST',
+    message: /^comply needs/,
+  });
+  t.strictSame(listTransponders(manager), []);
+  t.strictSame(encoders.counts, { sources: 0, videoEncoders: 0 });
 });
