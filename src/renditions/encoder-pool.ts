@@ -70,7 +70,11 @@ export class EncoderPool {
 
   /** Number of streams whose audio is encoded, and of video encoders. */
   get counts(): { sources: number; videoEncoders: number } {
-    return { sources: this.#streams.size, videoEncoders: this.#slots.used };
+    // Opus is passed through.
+    const isEncoded = (codecs: ReadonlyMap<RenditionAudioCodec, unknown>): boolean =>
+      codecs.size > (codecs.has('opus') ? 1 : 0);
+    const sources = [...this.#streams.values()].filter(isEncoded).length;
+    return { sources, videoEncoders: this.#slots.used };
   }
 
   /** The last key frame of a stream, if it is being read. */
