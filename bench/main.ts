@@ -58,7 +58,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
     load: async () => (await import('./audio.ts')).benchAudio,
   },
   recording: {
-    about: 'recording a passed-through stream: processor time of the recorder, and of the index of a file',
+    about: 'what recording adds to streams that are pushed anyway, and the index of a file: processor time',
     defaults: { rounds: 5, seconds: 600, warmUp: 0, counts: [] },
     load: async () => (await import('./recording.ts')).benchRecording,
   },

@@ -333,7 +333,7 @@ async function assemble(
     registry,
     sessions,
     recorders,
-    takePng: (stream) => snapshots.take(stream, 'png'),
+    takeSnapshot: (stream, form) => snapshots.capture(stream, form),
     metrics,
     isOverloaded: () => overload.overloaded,
     drain,

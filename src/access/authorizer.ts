@@ -77,6 +77,8 @@ export interface StreamRequest {
   readonly offerSdp: string;
   /** Kilobits per second; 0 for no request. */
   readonly bitrate: number;
+  /** A recording is requested. */
+  readonly record?: boolean | undefined;
   /** What the page has set. */
   readonly custom?: unknown;
 }
@@ -97,6 +99,8 @@ export interface Grant {
   readonly streamName?: string | undefined;
   /** Started with the publication. */
   readonly pushes?: readonly PushOrder[] | undefined;
+  /** The publication is recorded. */
+  readonly record?: boolean | undefined;
   /** To be called once, when the stream that was published with this grant has ended. */
   readonly release?: (() => void) | undefined;
 }

@@ -83,12 +83,13 @@ export class CalloutProvider implements AccessProvider {
     });
     const decision = await this.#decide(body);
     if ('refusal' in decision) throw decision.refusal;
-    const { id, maxDuration, rename, pushes } = decision;
+    const { id, maxDuration, rename, pushes, record } = decision;
     this.#options.logger.debug({ action, streamName: stream, principal: id ?? principal.id }, 'allowed by auth_url');
     return {
       ...(maxDuration !== undefined && { endsAt: Date.now() + maxDuration * 1000 }),
       ...(action === 'publish' && rename !== undefined && { streamName: rename }),
       ...(action === 'publish' && pushes !== undefined && { pushes }),
+      ...(action === 'publish' && record && { record }),
     };
   }
 
@@ -156,6 +157,7 @@ const answerSchema = (schemas: AnswerSchemas | undefined) =>
     id: z.string().max(256).optional(),
     maxDuration: z.number().positive().max(31_536_000).optional(),
     rename: schemas ? schemas.streamName.optional() : z.undefined().optional(),
+    record: z.boolean().optional(),
     pushes: schemas ? z.array(schemas.push).max(MAX_PUSHES).optional() : z.undefined().optional(),
   });
 

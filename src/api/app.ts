@@ -11,7 +11,6 @@ import type { Logger } from '../observe/logger.ts';
 import { standbyDefaults } from '../outputs/push/standby-defaults.ts';
 import type { PlatformCatalogue } from '../outputs/push/platforms/catalogue.ts';
 import type { ClientSessions } from '../publish/client-sessions.ts';
-import type { LiveStream } from '../streams/live-stream.ts';
 import {
   accessTokenCredentials,
   guardRoutes,
@@ -28,6 +27,7 @@ import { renewalRoutes } from './ops/renewal-routes.ts';
 import { limitRequests } from './rate-limit.ts';
 import { answerRequestIds, requestIdOf } from './request-id.ts';
 import { inspectionRoutes, monitoringRoutes, probeRoutes, type OperationSources } from './ops/ops-routes.ts';
+import { snapshotRoutes, type TakeSnapshot } from './ops/snapshot-routes.ts';
 import { clientRecordsRoutes, recordingsRoutes } from './ops/recordings-routes.ts';
 import { red5Routes } from './red5/red5-routes.ts';
 import { collectRoutes } from './route-table.ts';
@@ -45,8 +45,7 @@ export interface HttpAppOptions extends Omit<OperationSources, 'isClosing' | 'st
   readonly sessions: ClientSessions;
   readonly recorders: RecorderControl;
   readonly platforms: PlatformCatalogue;
-  /** Encodes the current frame of a stream as PNG. */
-  readonly takePng: (stream: LiveStream) => Promise<Buffer>;
+  readonly takeSnapshot: TakeSnapshot;
   /** Counts the connections of both listeners. Without it there is no limit. */
   readonly connections?: ConnectionLimit;
   /** Serves the same routes over HTTPS too. */
@@ -235,6 +234,7 @@ async function createListener(options: ListenerOptions, certificate?: Certificat
       inspectionRoutes(sources),
       platformRoutes(platforms),
       recordingsRoutes(options),
+      snapshotRoutes(options),
       renewalRoutes(options),
       red5Routes(options),
     ),

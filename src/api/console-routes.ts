@@ -50,6 +50,7 @@ const FILES: readonly (readonly [path: string, file: string])[] = [
     'destination-row.js',
     'recording-list.js',
     'verdicts.js',
+    'stream-poster.js',
     'watch-panel.js',
     'access.js',
     'dom.js',

@@ -40,6 +40,8 @@ export function findContradictions(settings: Settings): Contradiction[] {
   if (settings.rtmp_push_auto_start && settings.rtmp_push_auto_start_url === '')
     add('rtmp_push_auto_start', 'needs a destination: set rtmp_push_auto_start_url.');
   if (settings.record_all && !settings.recording) add('record_all', 'needs recording=true.');
+  if (settings.record_audio === 'opus' && settings.record_format === 'flv')
+    add('record_audio', 'of opus needs record_format=mp4: FLV has no Opus.');
   if (settings.webhook_urls.length > 0 && settings.webhook_secret === '')
     add('webhook_urls', 'needs a secret for the signatures: set webhook_secret.');
   if (settings.standby && settings.push_engine === 'ffmpeg')

@@ -134,15 +134,46 @@ const IMAGE_CODECS: Readonly<Record<ImageFormat, readonly string[]>> = {
   png: ['-c:v', 'png', '-pix_fmt', 'rgb24'],
 };
 
-/** One frame of a stream as an image. */
-export function toImage(format: ImageFormat, container: 'flv' | 'ivf', maxPixels: number): FfmpegCommandLine {
+/**
+ * One frame of a stream as an image.
+ *
+ * @param width pixels; unset: the frame's
+ */
+export function toImage(
+  format: ImageFormat,
+  container: 'flv' | 'ivf',
+  maxPixels: number,
+  width?: number,
+): FfmpegCommandLine {
   return {
     inputOptions: ['-threads', '1', '-max_pixels', String(maxPixels), '-f', container],
     input: 'pipe:0',
-    outputOptions: ['-map', '0:v:0', '-frames:v', '1', ...IMAGE_CODECS[format], '-f', 'image2pipe'],
+    outputOptions: ['-map', '0:v:0', '-frames:v', '1', ...scaled(width), ...IMAGE_CODECS[format], '-f', 'image2pipe'],
     output: 'pipe:1',
   };
 }
+
+/**
+ * One frame of a file as JPEG. Reads nothing but this file.
+ *
+ * @param seconds where the frame is
+ * @param width pixels
+ */
+export function posterOf(
+  file: string,
+  container: 'mp4' | 'flv',
+  { seconds, width, maxPixels }: { readonly seconds: number; readonly width: number; readonly maxPixels: number },
+): FfmpegCommandLine {
+  const limits = ['-threads', '1', '-max_pixels', String(maxPixels), '-protocol_whitelist', 'file'];
+  return {
+    inputOptions: [...limits, '-f', container, '-noaccurate_seek', '-ss', String(seconds)],
+    input: `file:${file}`,
+    outputOptions: ['-map', '0:v:0', '-frames:v', '1', ...scaled(width), ...IMAGE_CODECS.jpeg, '-f', 'image2pipe'],
+    output: 'pipe:1',
+  };
+}
+
+const scaled = (width: number | undefined): string[] => (width === undefined ? [] : ['-vf', `scale=${width}:-2`]);
 
 export interface RtmpOutput {
   /**

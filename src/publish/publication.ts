@@ -279,7 +279,7 @@ export class Publication<Session extends SourceSession = SourceSession> extends 
 
   /** A recording that cannot be started does not end the publication. */
   async #record(): Promise<void> {
-    if (!this.#request.record) return;
+    if (!this.#request.record && !this.#right?.record) return;
     try {
       this.#recording = await this.#context.recorders?.ensure(this.#streamName);
     } catch (error) {

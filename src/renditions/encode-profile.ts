@@ -3,6 +3,9 @@ import type { RtmpAudioCodec } from '../ffmpeg/ffmpeg-audio-args.ts';
 
 export type { RtmpAudioCodec };
 
+/** Opus is passed through: only a publisher that sends it can be had in it. */
+export type RenditionAudioCodec = RtmpAudioCodec | 'opus';
+
 /** The requested encoding. Equal profiles of one stream share one encoder. */
 export interface EncodeProfile {
   /** Pixels; unset: the source's. */
@@ -15,7 +18,9 @@ export interface EncodeProfile {
   readonly keyFrameInterval?: number;
   /** Kilobits per second; unset: that of the settings. */
   readonly bitrate?: number;
-  readonly audioCodec: RtmpAudioCodec;
+  readonly audioCodec: RenditionAudioCodec;
+  /** Video of every codec is passed through, so that the rendition is never encoded. Contradicts what is above. */
+  readonly original?: boolean;
 }
 
 export interface VideoRequest {
@@ -49,7 +54,8 @@ export function asksForTranscoding(profile: EncodeProfile): boolean {
   return profile.height !== undefined || profile.fps !== undefined || profile.keyFrameInterval !== undefined;
 }
 
-export function videoKey({ height, width, fps, keyFrameInterval, bitrate }: EncodeProfile): string {
+export function videoKey({ height, width, fps, keyFrameInterval, bitrate, original }: EncodeProfile): string {
+  if (original) return 'original';
   return [height ?? '', width ?? '', fps ?? '', keyFrameInterval ?? '', bitrate ?? ''].join('/');
 }
 

@@ -46,6 +46,7 @@ export class PublishedStream extends EventEmitter<PublishedStreamEvents> {
     const logger = session.logger.child({ mediaSessionId });
     this.#listed = listed(session, request, {
       published: true,
+      record: request.record,
       // Publications begin asynchronously, so there is one when REST asks.
       name: () => this.#publication.streamName,
       principalId: () => this.#principalId,

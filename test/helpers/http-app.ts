@@ -63,7 +63,10 @@ export async function createHttpApp(
     sessions,
     recorders,
     platforms: PlatformCatalogue.create(),
-    takePng: async ({ name }) => Buffer.from(`PNG of ${name}`),
+    takeSnapshot: async ({ name }, { format, width = 'full' }) => ({
+      image: Buffer.from(format === 'png' && width === 'full' ? `PNG of ${name}` : `${format} of ${name}, ${width}`),
+      takenAt: new Date('2026-01-02T03:04:05.678Z'),
+    }),
     logger: silentLogger,
     workers: () => ({ alive: 1, wanted: 1 }),
     drain: { draining: false, begin: () => undefined },

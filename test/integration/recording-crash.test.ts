@@ -11,6 +11,7 @@ import { silentLogger } from '../../src/observe/logger.ts';
 import { LateGroups } from '../../src/outputs/late-groups.ts';
 import type { RecordFormat } from '../../src/outputs/record/container.ts';
 import { finishFile } from '../../src/outputs/record/finish-file.ts';
+import { Posters } from '../../src/outputs/record/posters.ts';
 import { createNewFile } from '../../src/outputs/record/record-file.ts';
 import { Recorders } from '../../src/outputs/record/recorders.ts';
 import { Recordings } from '../../src/outputs/record/recordings.ts';
@@ -57,13 +58,16 @@ async function recover(folder: string): Promise<Recordings> {
   const store = await SqliteStore.create(join(folder, 'state.db'), { logger: silentLogger });
   const recordings = await Recordings.create(folder, store, silentLogger);
   const recorders = Recorders.create({
-    ...{ enabled: false, all: false, recordings, maxRecorders: 1, minFreeBytes: 0, logger: silentLogger },
+    ...{ enabled: false, all: false, recordings, maxRecorders: 1, audio: 'aac', minFreeBytes: 0, logger: silentLogger },
     registry: new StreamRegistry({ resumeWindowMs: 0, maxStreams: 1 }),
     encoders: undefined as unknown as EncoderPool,
     environment: {
       ...{ recordings, lateGroups: new LateGroups({ overloaded: false }), format: 'mp4', template: '{id}' },
       ...{ maxFileBytes: 0, maxFileMs: 0, openFile: createNewFile, finish: finishFile, logger: silentLogger },
     },
+    posters: await Posters.create({
+      ...{ recordings, maxFrameSize: { width: 1920, height: 1080 }, maxDecodes: 1, logger: silentLogger },
+    }),
     retention: { keepMs: 0, maxTotalBytes: 0 },
     freeBytes: async () => Infinity,
   });

@@ -76,7 +76,7 @@ async function listen(values: Record<string, string> = {}): Promise<string> {
     control,
     registry,
     sessions,
-    takePng: () => Promise.reject(new Error('unused')),
+    takeSnapshot: () => Promise.reject(new Error('unused')),
     metrics: new Metrics(),
     recorders: await createIdleRecorders(settings, registry, new Metrics()),
     logger: silentLogger,

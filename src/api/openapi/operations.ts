@@ -66,7 +66,8 @@ export const SCHEMAS = {
 export type SchemaName = keyof typeof SCHEMAS;
 
 /** A media type other than JSON. */
-type TextType = 'application/sdp' | 'application/trickle-ice-sdpfrag' | 'text/plain' | 'video/mp4';
+type TextType =
+  'application/sdp' | 'application/trickle-ice-sdpfrag' | 'text/plain' | 'video/mp4' | 'image/jpeg' | 'image/png';
 
 export interface Operation {
   readonly method: 'get' | 'post' | 'patch' | 'delete';
@@ -392,6 +393,9 @@ const RED5 = (
   red5: true,
 }));
 
+/** Of an image that must be decoded. */
+const SNAPSHOT_FAILURES = ['ENCODER_FAILED', 'LIMIT_REACHED'] as const;
+
 const ONE_RECORDING = '/api/v1/recordings/{id}';
 
 const RECORDINGS: readonly Operation[] = [
@@ -449,6 +453,16 @@ const RECORDINGS: readonly Operation[] = [
     query: ACCESS_TOKEN,
     answer: { text: 'video/mp4' },
     errors: ['RECORDING_NOT_FOUND', 'RANGE_NOT_SATISFIABLE'],
+  },
+  {
+    method: 'get',
+    path: `${ONE_RECORDING}/poster.jpg`,
+    id: 'getRecordingPoster',
+    tag: 'Recordings',
+    summary: 'A frame of a recording that has ended, 480 pixels wide at most',
+    query: ACCESS_TOKEN,
+    answer: { text: 'image/jpeg' },
+    errors: ['RECORDING_NOT_FOUND', 'RECORDING_RUNNING', ...SNAPSHOT_FAILURES],
   },
   {
     method: 'delete',
@@ -523,6 +537,24 @@ const INSPECTION: readonly Operation[] = [
     answer: { listOf: 'Stream' },
     errors: [],
   },
+  ...(['jpg', 'png'] as const).map((extension): Operation => ({
+    method: 'get',
+    path: `/api/v1/streams/{name}/snapshot.${extension}`,
+    id: extension === 'jpg' ? 'getStreamJpeg' : 'getStreamPng',
+    tag: 'Inspection',
+    summary: 'The current frame of a stream; X-Frame-Time and Last-Modified say when it has arrived',
+    query: {
+      width: {
+        schema: { type: 'integer', minimum: 16, maximum: 3840 },
+        description: 'Pixels. Frames are not enlarged.',
+      },
+      t: { schema: { type: 'string' }, description: 'Has no effect; makes the URL another one.' },
+      ...ACCESS_TOKEN,
+    },
+    answer: { text: extension === 'jpg' ? 'image/jpeg' : 'image/png' },
+    headers: ['X-Frame-Time', 'Last-Modified'],
+    errors: ['INVALID_REQUEST', 'STREAM_NOT_FOUND', 'FRAME_TOO_LARGE', ...SNAPSHOT_FAILURES],
+  })),
 ];
 
 const MONITORING: readonly Operation[] = [

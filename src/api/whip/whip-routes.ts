@@ -143,7 +143,8 @@ async function publish(
   const streamName = readStreamName(request);
   const principal = principalOf(request);
   const id = randomUUID();
-  const subject = whipSubject('WHIP', id, streamName, offerSdp, application);
+  const query = readQuery(request);
+  const subject = { ...whipSubject('WHIP', id, streamName, offerSdp, application), record: query.record };
   const publicationRequest: WhipPublicationRequest = {
     id,
     streamName,
@@ -158,7 +159,7 @@ async function publish(
       push: (rtmpUrl, stream) =>
         authorizer.authorize(principal, 'push', { stream, destination: hostOfRtmpUrl(rtmpUrl) }),
     },
-    ...readQuery(request),
+    ...query,
   };
   const publication = await WhipPublication.create(publications, publicationRequest, logger).catch((error: unknown) => {
     listing.emit('stream', subject, { status: 'FAILED', info: toGatewayError(error).message });

@@ -26,6 +26,8 @@ const STORAGE_KEY = 'webrtc-transponder.api-key';
  *
  * @typedef {object} Stream an entry of `/api/v1/streams`, as far as the page uses it
  * @property {string} name
+ * @property {'live' | 'held'} status
+ * @property {string | null} videoCodec
  * @property {import('../client/push-api.js').PublisherAway} [publisherAway]
  */
 

@@ -6,6 +6,7 @@ import { PublishPanel } from './publish-panel.js';
 import { PushList } from './push-list.js';
 import { PushPanel } from './push-panel.js';
 import { RecordingList } from './recording-list.js';
+import { StreamPoster } from './stream-poster.js';
 import { WatchPanel } from './watch-panel.js';
 
 /** Milliseconds between two requests for the state of the pushes. The figures in it are averages over some seconds. */
@@ -48,6 +49,7 @@ const recordingList = new RecordingList(
   },
   () => access.pushes.apiKey,
 );
+const streamPoster = new StreamPoster(() => access.pushes.apiKey);
 const watchPanel = new WatchPanel(config.embedded, () => access.headers);
 /**
  * @template T
@@ -109,7 +111,10 @@ async function poll() {
     const ofThisStream = (/** @type {import('./access.js').Transponder} */ push) =>
       push.sourceStreamName === streamName;
     const pushes = running.filter(ofThisStream);
-    publishPanel.showAway(streams.find(({ name }) => name === streamName)?.publisherAway);
+    const stream = streams.find(({ name }) => name === streamName);
+    publishPanel.showAway(stream?.publisherAway);
+    const isElsewhere = stream?.status === 'live' && stream.videoCodec !== null && !publishPanel.hasCamera;
+    streamPoster.show(isElsewhere ? streamName : undefined);
     pushList.show(pushes);
     pushList.showEnded(ended.filter(ofThisStream));
     watchPanel.show(pushes);

@@ -66,6 +66,11 @@ export class PublishPanel {
     return this.#name.value.trim();
   }
 
+  /** Whether this page shows its own camera. */
+  get hasCamera() {
+    return this.#camera !== undefined;
+  }
+
   /**
    * Continues the stream that this page published before it was reloaded: at once if the browser opens the camera
    * without asking, else with the button.

@@ -105,11 +105,12 @@ t.test('the application server renames the stream and orders pushes', async (t) 
     { rtmpUrl: 'rtmp://i/live', options: { action: 'mute' } },
   ];
   const { chain, publish } = await setUp(t, (response) =>
-    response.end(JSON.stringify({ rename: 'cam1-2026', pushes, more: 'ignored' })),
+    response.end(JSON.stringify({ rename: 'cam1-2026', pushes, record: true, more: 'ignored' })),
   );
   t.strictSame(await publish(), {
     streamName: 'cam1-2026',
     pushes: [{ rtmpUrl: 'rtmp://h/live/KEY', height: 360 }, pushes[1]],
+    record: true,
   });
   const principal = await chain.identify(CLIENT);
   t.strictSame(await chain.authorize(principal, 'play', { stream: 'cam1' }), {}, 'of publications only');

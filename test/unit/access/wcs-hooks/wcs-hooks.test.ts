@@ -126,6 +126,8 @@ t.test('connect, publishStream and playStream have the bodies of WCS', async (t)
     mediaProvider: 'WebRTC',
     custom: { user: 'alice' },
   });
+  await ask('publish', { ...streamRequest('s1'), record: true });
+  t.equal((server.requests.at(-1)!.body as { record: boolean }).record, true, 'what the client asks for');
   await ask('play', streamRequest('s1'), 'cam2');
   t.match((await server.received('/hooks/playStream')).body, { name: 'cam2', published: false, status: 'PENDING' });
   const count = server.requests.length;
