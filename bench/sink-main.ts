@@ -33,6 +33,8 @@ export interface SinkStream {
   lastSoundTime: number;
   /** Latencies from the publisher to this server, in milliseconds. */
   latencies: number[];
+  /** When frames with a stamp, those of the publisher, have begun and ended. */
+  turns: { readonly live: boolean; readonly at: number }[];
 }
 
 const MAX_MESSAGE_BYTES = 1 << 24;
@@ -124,6 +126,7 @@ class Peer {
         lastArrival: 0,
         lastSoundTime: 0,
         latencies: [],
+        turns: [],
       };
       streams.push(this.#stream);
       answer('onStatus', 0, null, { level: 'status', code: 'NetStream.Publish.Start', description: 'Started' });
@@ -141,6 +144,8 @@ function takeFrame(stream: SinkStream, timestamp: number, payload: Buffer): void
   stream.lastFrameTime = timestamp;
   if (stream.firstKeyFrameAt === 0 && payload[0]! >> 4 === 1) stream.firstKeyFrameAt = nowMs;
   const sentAt = readStamp(payload);
+  const live = sentAt !== undefined;
+  if (stream.turns.at(-1)?.live !== live) stream.turns.push({ live, at: nowMs });
   if (sentAt !== undefined && stream.latencies.length < MAX_LATENCIES) stream.latencies.push(nowMs - sentAt);
 }
 
