@@ -36,6 +36,7 @@ const PROTOCOLS: Readonly<Record<Door, string>> = {
   whep: 'whep',
   red5: 'red5',
   rest: 'rest',
+  rooms: 'rooms',
   console: 'rest',
   metrics: 'rest',
   probe: 'rest',
