@@ -1,4 +1,4 @@
-import type { Authorizer, Credentials } from '../../access/authorizer.ts';
+import type { Authorizer, Credentials, Principal } from '../../access/authorizer.ts';
 import { Secret } from '../../net/secret.ts';
 import type { RoomDoor, RoomEvent, RoomMember, Rooms } from '../room-client.ts';
 
@@ -17,14 +17,27 @@ export interface Entrance {
   readonly authorizer: Authorizer;
 }
 
+export interface Entry {
+  readonly scope: string;
+  readonly door: RoomDoor;
+  readonly principal: Principal;
+  readonly receive: (event: RoomEvent) => void;
+}
+
+/** @throws {GatewayError} FORBIDDEN, TOKEN_EXPIRED, ACCESS_UNAVAILABLE, INVALID_REQUEST or LIMIT_REACHED */
+export async function enterAs({ rooms, authorizer }: Entrance, entry: Entry): Promise<RoomMember> {
+  await authorizer.authorize(entry.principal, 'join', { scope: entry.scope });
+  return rooms.join(entry);
+}
+
 /** @throws {GatewayError} UNAUTHORIZED, FORBIDDEN, TOKEN_EXPIRED, ACCESS_UNAVAILABLE, INVALID_REQUEST or LIMIT_REACHED */
 export async function enter(
-  { rooms, authorizer }: Entrance,
+  entrance: Entrance,
   client: RoomClient,
   receive: (event: RoomEvent) => void,
 ): Promise<RoomMember> {
-  const principal = await authorizer.identify(credentialsOf(client));
-  return rooms.join({ scope: client.scope, door: client.door, principal, receive });
+  const principal = await entrance.authorizer.identify(credentialsOf(client));
+  return enterAs(entrance, { scope: client.scope, door: client.door, principal, receive });
 }
 
 /** As Red5 Pro's clients send them: in the URL. */

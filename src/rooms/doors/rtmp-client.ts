@@ -192,9 +192,19 @@ export class RtmpClient {
         return connection.sendCommand(0, 'onText', 0, null, event.text);
       case 'state':
       case 'changes':
-        return connection.sendSharedObject(messageOf(event));
+        return this.#sendObject(event);
       case 'closed':
         return this.end(event.reason);
+    }
+  }
+
+  /** A value that AMF0 cannot carry must not harm the other members, who are told after this one. */
+  #sendObject(event: Extract<RoomEvent, { type: 'state' | 'changes' }>): void {
+    try {
+      this.#options.connection.sendSharedObject(messageOf(event));
+    } catch (error) {
+      this.#options.logger.info({ err: error }, 'a value cannot be sent by RTMP');
+      this.end(new GatewayError('INVALID_REQUEST', 'The object has a value that RTMP cannot carry.'));
     }
   }
 

@@ -1,0 +1,260 @@
+import { randomUUID } from 'node:crypto';
+import { GatewayError } from '../errors.ts';
+import { atEndOfTick } from '../runtime/tick.ts';
+import type {
+  JoinRequest,
+  JsonValue,
+  ObjectChange,
+  ObjectOperation,
+  RoomEvent,
+  RoomMember,
+  Rooms,
+} from './room-client.ts';
+
+export interface RoomLimits {
+  readonly membersPerScope: number;
+  readonly objectsPerScope: number;
+  readonly propertiesPerObject: number;
+  /** Bytes of a value, of the arguments of a message, and of a text, as JSON. */
+  readonly valueBytes: number;
+  readonly nameLength: number;
+  /** Operations of one member. */
+  readonly perSecond: number;
+  readonly burst: number;
+}
+
+const LIMITS: RoomLimits = {
+  membersPerScope: 1000,
+  objectsPerScope: 100,
+  propertiesPerObject: 1000,
+  valueBytes: 32 * 1024,
+  nameLength: 256,
+  perSecond: 50,
+  burst: 200,
+};
+
+/** Rooms of one process, in memory. They exist while they have members. */
+export class LocalRooms implements Rooms {
+  readonly #limits: RoomLimits;
+  readonly #scopes = new Map<string, Scope>();
+  #closed: GatewayError | undefined;
+
+  constructor(limits: Partial<RoomLimits> = {}) {
+    this.#limits = { ...LIMITS, ...limits };
+  }
+
+  async join(request: JoinRequest): Promise<RoomMember> {
+    if (this.#closed) throw this.#closed;
+    const scope = this.#scopes.get(request.scope) ?? new Scope(this.#limits, () => this.#scopes.delete(request.scope));
+    const member = scope.join(request);
+    this.#scopes.set(request.scope, scope);
+    return member;
+  }
+
+  /** Removes all members. Idempotent. */
+  close(reason: GatewayError): void {
+    this.#closed ??= reason;
+    for (const scope of this.#scopes.values()) scope.close(reason);
+  }
+}
+
+interface Member {
+  readonly id: string;
+  readonly receive: (event: RoomEvent) => void;
+  readonly objects: Set<string>;
+  readonly bucket: Bucket;
+  gone: boolean;
+}
+
+/** Members and the objects that they share. */
+class Scope {
+  readonly #limits: RoomLimits;
+  readonly #onEmpty: () => void;
+  readonly #members = new Map<string, Member>();
+  readonly #objects = new Map<string, SharedObject>();
+
+  constructor(limits: RoomLimits, onEmpty: () => void) {
+    this.#limits = limits;
+    this.#onEmpty = onEmpty;
+  }
+
+  /** @throws {GatewayError} LIMIT_REACHED */
+  join({ scope, receive }: JoinRequest): RoomMember {
+    if (this.#members.size >= this.#limits.membersPerScope)
+      throw new GatewayError('LIMIT_REACHED', `The scope already has ${this.#limits.membersPerScope} members.`);
+    const id = randomUUID();
+    const member: Member = { id, receive, objects: new Set(), bucket: new Bucket(this.#limits), gone: false };
+    this.#members.set(id, member);
+    return {
+      id,
+      scope,
+      sendText: async (text) => this.#sendText(member, text),
+      connectObject: async (name, persistent) => this.#connect(member, name, persistent),
+      disconnectObject: (name) => this.#disconnect(member, name),
+      change: async (name, operation) => this.#change(member, name, operation),
+      leave: () => this.#leave(member),
+    };
+  }
+
+  close(reason: GatewayError): void {
+    for (const member of [...this.#members.values()]) this.#remove(member, reason);
+  }
+
+  #sendText(member: Member, text: string): void {
+    this.#count(member);
+    this.#checkSize(text);
+    for (const { receive } of this.#members.values()) receive({ type: 'text', text });
+  }
+
+  #connect(member: Member, name: string, persistent: boolean): void {
+    this.#count(member);
+    this.#checkName(name);
+    let object = this.#objects.get(name);
+    if (!object) {
+      if (this.#objects.size >= this.#limits.objectsPerScope)
+        throw new GatewayError('LIMIT_REACHED', `The scope already has ${this.#limits.objectsPerScope} objects.`);
+      object = new SharedObject(name, persistent, this.#limits.propertiesPerObject);
+      this.#objects.set(name, object);
+    }
+    object.connect(member);
+    member.objects.add(name);
+  }
+
+  #disconnect(member: Member, name: string): void {
+    member.objects.delete(name);
+    if (this.#objects.get(name)?.disconnect(member)) this.#objects.delete(name);
+  }
+
+  #change(member: Member, name: string, operation: ObjectOperation): void {
+    this.#count(member);
+    const object = this.#objects.get(name);
+    if (!object || !member.objects.has(name))
+      throw new GatewayError('INVALID_REQUEST', 'The object is not connected: connect to it first.');
+    if ('key' in operation) this.#checkName(operation.key);
+    if (operation.type === 'send') this.#checkName(operation.method);
+    if (operation.type === 'set') this.#checkSize(operation.value);
+    if (operation.type === 'send') this.#checkSize([...operation.args]);
+    object.change(member, operation);
+  }
+
+  #leave(member: Member): void {
+    if (member.gone) return;
+    member.gone = true;
+    for (const name of [...member.objects]) this.#disconnect(member, name);
+    this.#members.delete(member.id);
+    if (this.#members.size === 0) this.#onEmpty();
+  }
+
+  #remove(member: Member, reason: GatewayError): void {
+    this.#leave(member);
+    member.receive({ type: 'closed', reason });
+  }
+
+  /** A member that is too fast is removed. */
+  #count(member: Member): void {
+    if (member.gone) throw new GatewayError('FORBIDDEN', 'The client has left the scope.');
+    if (member.bucket.take()) return;
+    const { perSecond } = this.#limits;
+    const reason = new GatewayError('RATE_LIMITED', `More than ${perSecond} messages per second.`);
+    this.#remove(member, reason);
+    throw reason;
+  }
+
+  #checkName(name: string): void {
+    if (name.length < 1 || name.length > this.#limits.nameLength)
+      throw new GatewayError('INVALID_REQUEST', `Names have 1 to ${this.#limits.nameLength} characters.`);
+  }
+
+  #checkSize(value: JsonValue): void {
+    if (Buffer.byteLength(JSON.stringify(value)) > this.#limits.valueBytes)
+      throw new GatewayError('INVALID_REQUEST', `Values have at most ${this.#limits.valueBytes} bytes as JSON.`);
+  }
+}
+
+/** Properties, and the members that are connected. All of them are told the changes of one tick together. */
+class SharedObject {
+  readonly #name: string;
+  readonly #persistent: boolean;
+  readonly #maxProperties: number;
+  readonly #properties = new Map<string, JsonValue>();
+  readonly #members = new Set<Member>();
+  #changes: { readonly operation: ObjectOperation; readonly by: Member }[] = [];
+  #version = 0;
+
+  constructor(name: string, persistent: boolean, maxProperties: number) {
+    this.#name = name;
+    this.#persistent = persistent;
+    this.#maxProperties = maxProperties;
+  }
+
+  connect(member: Member): void {
+    // What the others have not been told yet is part of the state.
+    this.#tell();
+    this.#members.add(member);
+    const { receive } = member;
+    receive({
+      type: 'state',
+      object: this.#name,
+      version: this.#version,
+      persistent: this.#persistent,
+      properties: this.#properties,
+    });
+  }
+
+  /** @returns whether nobody is connected any more */
+  disconnect(member: Member): boolean {
+    this.#members.delete(member);
+    return this.#members.size === 0;
+  }
+
+  /** @throws {GatewayError} LIMIT_REACHED */
+  change(by: Member, operation: ObjectOperation): void {
+    if (operation.type === 'set') {
+      if (!this.#properties.has(operation.key) && this.#properties.size >= this.#maxProperties)
+        throw new GatewayError('LIMIT_REACHED', `The object already has ${this.#maxProperties} properties.`);
+      this.#properties.set(operation.key, operation.value);
+    } else if (operation.type === 'delete') this.#properties.delete(operation.key);
+    else if (operation.type === 'clear') this.#properties.clear();
+    this.#version++;
+    if (this.#changes.length === 0) atEndOfTick(() => this.#tell());
+    this.#changes.push({ operation, by });
+  }
+
+  #tell(): void {
+    if (this.#changes.length === 0) return;
+    const told = this.#changes;
+    this.#changes = [];
+    for (const member of [...this.#members]) {
+      const changes = told.map(({ operation, by }): ObjectChange => ({ ...operation, own: by === member }));
+      member.receive({
+        type: 'changes',
+        object: this.#name,
+        version: this.#version,
+        persistent: this.#persistent,
+        changes,
+      });
+    }
+  }
+}
+
+/** A rate limit that allows bursts. */
+class Bucket {
+  readonly #limits: RoomLimits;
+  #tokens: number;
+  #at = performance.now();
+
+  constructor(limits: RoomLimits) {
+    this.#limits = limits;
+    this.#tokens = limits.burst;
+  }
+
+  take(): boolean {
+    const now = performance.now();
+    const { burst, perSecond } = this.#limits;
+    this.#tokens = Math.min(burst, this.#tokens + ((now - this.#at) / 1000) * perSecond);
+    this.#at = now;
+    if (this.#tokens < 1) return false;
+    this.#tokens -= 1;
+    return true;
+  }
+}
