@@ -97,43 +97,43 @@ export const statusFrame = (name: string, status: ObjectStatus, ok: boolean, rea
   });
 
 export const stateFrame = (name: string, properties: ReadonlyMap<string, JsonValue>): string =>
-  JSON.stringify({ data: { type: 'sharedobject', name, value: Object.fromEntries(properties) } });
+  objectFrame(name, { value: Object.fromEntries(properties) });
 
 /** Kinds of events in Red5. */
 const SUBTYPE = { send: 6, remove: 9, clear: 8 } as const;
 
 /**
  * Frames in the order of the changes: new values of properties that follow each other in `value`, everything else in
- * `events`.
+ * `events`. A property that changes twice is in two frames, so that no value is skipped.
  */
 export function changeFrames(name: string, changes: readonly ObjectChange[]): string[] {
   const frames: string[] = [];
-  let at = 0;
-  while (at < changes.length) {
-    const start = at;
-    const sets = changes[at]!.type === 'set';
-    while (at < changes.length && (changes[at]!.type === 'set') === sets) at++;
-    const run = changes.slice(start, at);
-    frames.push(
-      JSON.stringify({
-        data: { type: 'sharedobject', name, ...(sets ? valuesOf(run) : { events: run.map(eventOf) }) },
-      }),
-    );
+  let values = new Map<string, JsonValue>();
+  let events: object[] = [];
+  const flush = (): void => {
+    if (values.size > 0) frames.push(objectFrame(name, { value: Object.fromEntries(values) }));
+    if (events.length > 0) frames.push(objectFrame(name, { events }));
+    values = new Map();
+    events = [];
+  };
+  for (const change of changes) {
+    if (change.type === 'set') {
+      if (events.length > 0 || values.has(change.key)) flush();
+      values.set(change.key, change.value);
+    } else {
+      if (values.size > 0) flush();
+      events.push(eventOf(change));
+    }
   }
+  flush();
   return frames;
 }
 
-/** A property that changed twice has its last value. */
-function valuesOf(changes: readonly ObjectChange[]): object {
-  const values = new Map<string, JsonValue>();
-  for (const change of changes) if (change.type === 'set') values.set(change.key, change.value);
-  return { value: Object.fromEntries(values) };
-}
+const objectFrame = (name: string, content: object): string =>
+  JSON.stringify({ data: { type: 'sharedobject', name, ...content } });
 
-function eventOf(change: ObjectChange): object {
+function eventOf(change: Exclude<ObjectChange, { type: 'set' }>): object {
   switch (change.type) {
-    case 'set':
-      return {};
     case 'delete':
       return { subtype: SUBTYPE.remove, attribute: change.key };
     case 'clear':

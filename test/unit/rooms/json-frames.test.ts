@@ -56,6 +56,8 @@ void t.test('changes keep their order', async (t) => {
     { type: 'delete', key: 'a', own: false },
     { type: 'clear', own: false },
     { type: 'set', key: 'b', value: null, own: false },
+    { type: 'set', key: 'c', value: 0, own: false },
+    { type: 'set', key: 'b', value: 1, own: false },
     { type: 'send', method: 'two', args: [1, 2], own: false },
     { type: 'send', method: 'none', args: [], own: false },
   ]);
@@ -68,7 +70,8 @@ void t.test('changes keep their order', async (t) => {
         name: 'so',
         events: [{ subtype: 6, method: 'hi', value: 'x' }, { subtype: 9, attribute: 'a' }, { subtype: 8 }],
       },
-      { type: 'sharedobject', name: 'so', value: { b: null } },
+      { type: 'sharedobject', name: 'so', value: { b: null, c: 0 } },
+      { type: 'sharedobject', name: 'so', value: { b: 1 } },
       {
         type: 'sharedobject',
         name: 'so',
