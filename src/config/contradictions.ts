@@ -62,7 +62,7 @@ function findPortCollisions(settings: Settings): Contradiction[] {
   const listening: SettingKey[] = ['ws.port', 'http.port', 'rtc_port'];
   if (settings.tls_cert) listening.push('wss.port', 'https.port');
   if (settings.embedded_rtmp_server) listening.push('embedded_rtmp_port', 'embedded_http_flv_port');
-  if (settings.rooms && settings.rooms_rtmp_port !== undefined) listening.push('rooms_rtmp_port');
+  if (settings.rooms && settings.rooms_rtmp_port !== '') listening.push('rooms_rtmp_port');
   const portsOf = (key: SettingKey): { first: number; last: number } => {
     const first = Number(settings[key]);
     return { first, last: first === 0 || key !== 'rtc_port' ? first : first + settings.rtc_workers - 1 };

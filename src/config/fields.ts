@@ -24,7 +24,7 @@ export const port = integer(0, MAX_PORT);
 
 /** Empty: none. */
 export const optionalPort = z.string().transform((text, context) => {
-  if (text === '') return undefined;
+  if (text === '') return '' as const;
   const parsed = port.safeParse(text);
   if (parsed.success) return parsed.data;
   context.addIssue({ code: 'custom', message: `must be empty or a whole number from 0 to ${MAX_PORT}` });

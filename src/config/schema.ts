@@ -26,8 +26,8 @@ export const SettingsSchema = z.strictObject({
   ...encoding,
   ...limits,
   ...recording,
-  ...roomDoors,
   ...hooks,
+  ...roomDoors,
   ...state,
   ...operation,
 });

@@ -59,7 +59,7 @@ export async function createRoomDoors(options: RoomDoorsOptions): Promise<RoomDo
   });
   const data = new DataDoor({ rooms, authorizer, rpc, logger });
   const rtmp =
-    settings.rooms_rtmp_port === undefined
+    settings.rooms_rtmp_port === ''
       ? undefined
       : await RtmpDoor.create({
           rooms,

@@ -186,7 +186,7 @@ void t.test('frames that are too long, and clients that do not read, end their c
 });
 
 void t.test('stream.send and mute need a stream and the right to publish it', async (t) => {
-  const principal: Principal = { id: 'p', actions: new Set(['publish']), streams: ['mine'] };
+  const principal: Principal = { id: 'p', actions: new Set(['publish', 'join']), streams: ['mine'] };
   const authorizer = new ProviderChain([
     { identify: async ({ token }) => (token?.reveal() === 'geheim' ? principal : { ...principal, streams: [] }) },
   ]);
