@@ -103,7 +103,8 @@ class Scope {
   #sendText(member: Member, text: string): void {
     this.#count(member);
     this.#checkSize(text);
-    for (const { receive } of this.#members.values()) receive({ type: 'text', text });
+    const event: RoomEvent = { type: 'text', text };
+    for (const { receive } of [...this.#members.values()]) receive(event);
   }
 
   #connect(member: Member, name: string, persistent: boolean): void {
@@ -134,7 +135,7 @@ class Scope {
     if (operation.type === 'send') this.#checkName(operation.method);
     if (operation.type === 'set') this.#checkSize(operation.value);
     if (operation.type === 'send') this.#checkSize([...operation.args]);
-    object.change(member, operation);
+    object.change(member.id, operation);
   }
 
   #leave(member: Member): void {
@@ -178,7 +179,7 @@ class SharedObject {
   readonly #maxProperties: number;
   readonly #properties = new Map<string, JsonValue>();
   readonly #members = new Set<Member>();
-  #changes: { readonly operation: ObjectOperation; readonly by: Member }[] = [];
+  #changes: ObjectChange[] = [];
   #version = 0;
 
   constructor(name: string, persistent: boolean, maxProperties: number) {
@@ -208,7 +209,7 @@ class SharedObject {
   }
 
   /** @throws {GatewayError} LIMIT_REACHED */
-  change(by: Member, operation: ObjectOperation): void {
+  change(by: string, operation: ObjectOperation): void {
     if (operation.type === 'set') {
       if (!this.#properties.has(operation.key) && this.#properties.size >= this.#maxProperties)
         throw new GatewayError('LIMIT_REACHED', `The object already has ${this.#maxProperties} properties.`);
@@ -217,23 +218,20 @@ class SharedObject {
     else if (operation.type === 'clear') this.#properties.clear();
     this.#version++;
     if (this.#changes.length === 0) atEndOfTick(() => this.#tell());
-    this.#changes.push({ operation, by });
+    this.#changes.push({ ...operation, by });
   }
 
   #tell(): void {
     if (this.#changes.length === 0) return;
-    const told = this.#changes;
+    const event: RoomEvent = {
+      type: 'changes',
+      object: this.#name,
+      version: this.#version,
+      persistent: this.#persistent,
+      changes: this.#changes,
+    };
     this.#changes = [];
-    for (const member of [...this.#members]) {
-      const changes = told.map(({ operation, by }): ObjectChange => ({ ...operation, own: by === member }));
-      member.receive({
-        type: 'changes',
-        object: this.#name,
-        version: this.#version,
-        persistent: this.#persistent,
-        changes,
-      });
-    }
+    for (const { receive } of [...this.#members]) receive(event);
   }
 }
 

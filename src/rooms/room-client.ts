@@ -6,13 +6,13 @@ import type { GatewayError } from '../errors.ts';
 /** Plain JSON, as it is stored and sent. */
 export type JsonValue = null | boolean | number | string | JsonValue[] | { [key: string]: JsonValue };
 
-/** One change of a shared object. `own`: made by the member that is told. */
+/** One change of a shared object, and the id of the member that made it. */
 export type ObjectChange =
-  | { readonly type: 'set'; readonly key: string; readonly value: JsonValue; readonly own: boolean }
-  | { readonly type: 'delete'; readonly key: string; readonly own: boolean }
-  | { readonly type: 'clear'; readonly own: boolean }
+  | { readonly type: 'set'; readonly key: string; readonly value: JsonValue; readonly by: string }
+  | { readonly type: 'delete'; readonly key: string; readonly by: string }
+  | { readonly type: 'clear'; readonly by: string }
   /** Calls a method of all members that are connected to the object. */
-  | { readonly type: 'send'; readonly method: string; readonly args: readonly JsonValue[]; readonly own: boolean };
+  | { readonly type: 'send'; readonly method: string; readonly args: readonly JsonValue[]; readonly by: string };
 
 /** What a member is told, in the same order as all others. */
 export type RoomEvent =
@@ -26,7 +26,7 @@ export type RoomEvent =
       readonly persistent: boolean;
       readonly properties: ReadonlyMap<string, JsonValue>;
     }
-  /** The changes of one tick. */
+  /** The changes of one tick. The same object for all members, so that what is made of it can be shared. */
   | {
       readonly type: 'changes';
       readonly object: string;

@@ -19,6 +19,8 @@ export interface ClientCommand {
 }
 
 interface ServerConnectionEvents {
+  /** A message of any kind, before the event that says what it is. */
+  message: [];
   command: [ClientCommand];
   sharedObject: [SharedObjectMessage];
   /** Audio, video or metadata. */
@@ -161,6 +163,8 @@ export class RtmpServerConnection extends EventEmitter<ServerConnectionEvents> {
     // Arrived in the same packet after the message that ended the connection.
     if (this.#over) return;
     this.#heardAt = performance.now();
+    this.emit('message');
+    if (this.#over) return;
     const { type, payload, streamId } = message;
     switch (type) {
       case MESSAGE.command:

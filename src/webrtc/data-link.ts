@@ -28,6 +28,9 @@ export const DATA_SEND_BUFFER_BYTES = 256 * 1024;
 /** Messages that the worker has not taken yet. */
 const MAX_UNCONFIRMED = 1024;
 
+/** Messages that are not text, such as those of an application that uses the channel for something else. */
+const MAX_IGNORED = 1000;
+
 /** Payload protocol identifiers of RFC 8831, 8. */
 const TEXT = 51;
 
@@ -41,6 +44,7 @@ export class DataLink extends EventEmitter<DataChannelEvents> implements DataCha
   /** Where the client listens. */
   #streamId: StreamId;
   #unconfirmed = 0;
+  #ignored = 0;
   #open = false;
   #over = false;
 
@@ -111,10 +115,14 @@ export class DataLink extends EventEmitter<DataChannelEvents> implements DataCha
 
   #receive(streamId: StreamId, data: Buffer, ppid: number): void {
     if (this.#over) return;
-    if (ppid !== TEXT) return this.#logger.debug({ ppid }, 'data that is not text ignored');
+    if (ppid !== TEXT) return this.#ignore();
     if (data.length > MAX_DATA_MESSAGE_BYTES) return this.#lose('a message is too long');
     this.#streamId = streamId;
     this.emit('message', data.toString('utf8'));
+  }
+
+  #ignore(): void {
+    if (++this.#ignored > MAX_IGNORED) this.#lose('too many messages are not text');
   }
 
   #opened(): void {

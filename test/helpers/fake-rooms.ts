@@ -49,10 +49,9 @@ export class FakeRooms implements Rooms {
         else if (operation.type === 'delete') object.properties.delete(operation.key);
         else if (operation.type === 'clear') object.properties.clear();
         const { version, persistent } = object;
-        for (const [member, { receive }] of object.members) {
-          const change: ObjectChange = { ...operation, own: member === id };
-          receive({ type: 'changes', object: name, version, persistent, changes: [change] });
-        }
+        const changes: ObjectChange[] = [{ ...operation, by: id }];
+        for (const { receive } of object.members.values())
+          receive({ type: 'changes', object: name, version, persistent, changes });
       },
       leave: () => {
         this.members.delete(id);

@@ -45,6 +45,7 @@ export async function createRoomDoors(options: RoomDoorsOptions): Promise<RoomDo
         logger,
       })
     : undefined;
+  const rate = { perSecond: settings.max_ws_messages_per_second, burst: settings.max_ws_message_burst };
   const maxQueuedBytes = Math.max(settings.max_ws_queued_kb * 1024, 2 * MAX_MESSAGE_BYTES);
   const webSocket = new WebSocketDoor({
     rooms,
@@ -54,10 +55,11 @@ export async function createRoomDoors(options: RoomDoorsOptions): Promise<RoomDo
     addresses: connections.addresses,
     allowOrigin,
     maxFrameBytes: MAX_MESSAGE_BYTES,
+    rate,
     maxQueuedBytes,
     logger,
   });
-  const data = new DataDoor({ rooms, authorizer, rpc, logger });
+  const data = new DataDoor({ rooms, authorizer, rpc, rate, logger });
   const rtmp =
     settings.rooms_rtmp_port === ''
       ? undefined
@@ -69,6 +71,7 @@ export async function createRoomDoors(options: RoomDoorsOptions): Promise<RoomDo
           port: settings.rooms_rtmp_port,
           connections,
           maxMessageBytes: MAX_MESSAGE_BYTES,
+          rate,
           maxQueuedBytes,
           logger,
         });

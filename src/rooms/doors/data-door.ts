@@ -1,4 +1,5 @@
 import type { Principal } from '../../access/authorizer.ts';
+import type { TokenBucketOptions } from '../../net/token-bucket.ts';
 import type { Logger } from '../../observe/logger.ts';
 import type { DataChannel } from '../../streams/data-channel.ts';
 import type { StreamMessage } from '../../streams/live-stream.ts';
@@ -9,6 +10,8 @@ import type { RpcCallout } from './rpc-callout.ts';
 import { scopeOf } from './scope-url.ts';
 
 export interface DataDoorOptions extends Entrance {
+  /** Messages of one client. */
+  readonly rate: TokenBucketOptions;
   readonly rpc?: RpcCallout | undefined;
   readonly logger: Logger;
 }
@@ -49,7 +52,7 @@ export class DataDoor {
   }
 
   #open({ channel, application, query, principal, ip, userAgent, protocol, streamName, announce }: DataClient): void {
-    const { rpc } = this.#options;
+    const { rpc, rate } = this.#options;
     const logger = this.#options.logger.child({ streamName });
     const { scope } = query;
     this.#size++;
@@ -69,6 +72,7 @@ export class DataDoor {
       rpc,
       announce,
       client: { ip, userAgent, protocol, stream: streamName },
+      rate,
       greet: false,
       logger,
     });

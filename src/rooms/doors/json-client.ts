@@ -1,7 +1,9 @@
 import { GatewayError, toGatewayError } from '../../errors.ts';
+import { TokenBucket, type TokenBucketOptions } from '../../net/token-bucket.ts';
 import type { Logger } from '../../observe/logger.ts';
 import type { StreamMessage } from '../../streams/live-stream.ts';
 import type { ObjectOperation, RoomEvent, RoomMember } from '../room-client.ts';
+import { tooFast } from './too-fast.ts';
 import * as frames from './json-frames.ts';
 import type { ClientFrame } from './json-frames.ts';
 import type { RpcCallout } from './rpc-callout.ts';
@@ -25,6 +27,8 @@ export interface JsonClientOptions {
   readonly announce?: Announce | undefined;
   /** Describes the client to the server that answers its calls. */
   readonly client: Readonly<Record<string, unknown>>;
+  /** Messages of the client. */
+  readonly rate: TokenBucketOptions;
   /** Says that the connection is accepted. */
   readonly greet: boolean;
   readonly logger: Logger;
@@ -40,17 +44,20 @@ export class JsonClient {
   readonly #options: JsonClientOptions;
   #member: RoomMember | undefined;
   #waiting: string[] | undefined = [];
+  readonly #bucket: TokenBucket;
   #calls = 0;
   #over = false;
 
   constructor(options: JsonClientOptions) {
     this.#options = options;
+    this.#bucket = new TokenBucket(options.rate);
     void this.#join();
   }
 
   /** A frame of the client. Never throws. */
   receive(text: string): void {
     if (this.#over) return;
+    if (!this.#bucket.take(performance.now())) return this.#refuse(tooFast());
     if (!this.#waiting) return this.#take(text);
     this.#waiting.push(text);
     if (this.#waiting.length > MAX_WAITING) this.#refuse(tooEarly());

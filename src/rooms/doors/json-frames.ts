@@ -106,7 +106,9 @@ const SUBTYPE = { send: 6, remove: 9, clear: 8 } as const;
  * Frames in the order of the changes: new values of properties that follow each other in `value`, everything else in
  * `events`. A property that changes twice is in two frames, so that no value is skipped.
  */
-export function changeFrames(name: string, changes: readonly ObjectChange[]): string[] {
+export function changeFrames(name: string, changes: readonly ObjectChange[]): readonly string[] {
+  const known = made.get(changes);
+  if (known) return known;
   const frames: string[] = [];
   let values = new Map<string, JsonValue>();
   let events: object[] = [];
@@ -126,8 +128,12 @@ export function changeFrames(name: string, changes: readonly ObjectChange[]): st
     }
   }
   flush();
+  made.set(changes, frames);
   return frames;
 }
+
+/** All members are told the same changes, which are encoded once. */
+const made = new WeakMap<readonly ObjectChange[], readonly string[]>();
 
 const objectFrame = (name: string, content: object): string =>
   JSON.stringify({ data: { type: 'sharedobject', name, ...content } });

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { GatewayError, toGatewayError } from '../../errors.ts';
+import { TokenBucket, type TokenBucketOptions } from '../../net/token-bucket.ts';
 import type { Logger } from '../../observe/logger.ts';
 import type { ClientCommand, RtmpServerConnection } from '../../rtmp/server-connection.ts';
 import type { SharedObjectEvent, SharedObjectMessage } from '../../rtmp/shared-object-message.ts';
@@ -8,9 +9,12 @@ import { toAmf, toJson } from './amf-json.ts';
 import { enter, type Entrance, type RoomClient } from './enter.ts';
 import type { RpcCallout } from './rpc-callout.ts';
 import { messageOf, operationOf } from './rtmp-objects.ts';
+import { tooFast } from './too-fast.ts';
 import { scopeOf } from './scope-url.ts';
 
 export interface RtmpClientOptions extends Entrance {
+  /** Messages of one client. */
+  readonly rate: TokenBucketOptions;
   readonly connection: RtmpServerConnection;
   readonly ip: string;
   readonly rpc?: RpcCallout | undefined;
@@ -55,6 +59,7 @@ const MAX_CALLS = 8;
 /** A client of the RTMP door. */
 export class RtmpClient {
   readonly #options: RtmpClientOptions;
+  readonly #bucket: TokenBucket;
   #connecting = false;
   #member: RoomMember | undefined;
   #waiting: (() => void)[] | undefined = [];
@@ -64,6 +69,10 @@ export class RtmpClient {
   constructor(options: RtmpClientOptions) {
     this.#options = options;
     const { connection } = options;
+    this.#bucket = new TokenBucket(options.rate);
+    connection.on('message', () => {
+      if (!this.#bucket.take(performance.now())) this.end(tooFast());
+    });
     connection.on('command', (command) => this.#take(command));
     connection.on('sharedObject', (message) => this.#whenMember(() => this.#takeObject(message)));
     connection.on('media', () => this.#refuseMedia(STREAM_ID, 'NetStream.Publish.Denied'));
@@ -201,7 +210,7 @@ export class RtmpClient {
   /** A value that AMF0 cannot carry must not harm the other members, who are told after this one. */
   #sendObject(event: Extract<RoomEvent, { type: 'state' | 'changes' }>): void {
     try {
-      this.#options.connection.sendSharedObject(messageOf(event));
+      this.#options.connection.sendSharedObject(messageOf(event, this.#member!.id));
     } catch (error) {
       this.#options.logger.info({ err: error }, 'a value cannot be sent by RTMP');
       this.end(new GatewayError('INVALID_REQUEST', 'The object has a value that RTMP cannot carry.'));

@@ -1,6 +1,7 @@
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { GatewayError } from '../../errors.ts';
 import { limitConnections, type ConnectionLimit } from '../../net/connection-limit.ts';
+import type { TokenBucketOptions } from '../../net/token-bucket.ts';
 import type { Logger } from '../../observe/logger.ts';
 import { RtmpError } from '../../rtmp/rtmp-error.ts';
 import { RtmpServerConnection } from '../../rtmp/server-connection.ts';
@@ -9,6 +10,8 @@ import type { RpcCallout } from './rpc-callout.ts';
 import { RtmpClient } from './rtmp-client.ts';
 
 export interface RtmpDoorOptions extends Entrance {
+  /** Messages of one client. */
+  readonly rate: TokenBucketOptions;
   readonly host: string;
   readonly port: number;
   readonly rpc?: RpcCallout | undefined;
@@ -86,14 +89,14 @@ export class RtmpDoor {
   #accept(socket: Socket): void {
     // The limit of connections has refused it.
     if (socket.destroyed) return;
-    const { maxMessageBytes, maxQueuedBytes, rooms, authorizer, rpc, timing = TIMING } = this.#options;
+    const { maxMessageBytes, maxQueuedBytes, rooms, authorizer, rpc, rate, timing = TIMING } = this.#options;
     const ip = socket.remoteAddress ?? '';
     const logger = this.#options.logger.child({ remoteAddress: ip });
     socket.setNoDelay(true);
     this.#sockets.add(socket);
     socket.once('close', () => this.#sockets.delete(socket));
     const connection = new RtmpServerConnection(socket, { maxMessageBytes, maxQueuedBytes });
-    const client = new RtmpClient({ connection, ip, rooms, authorizer, rpc, logger });
+    const client = new RtmpClient({ connection, ip, rooms, authorizer, rpc, rate, logger });
     this.#clients.set(client, connection);
     const late = setTimeout(() => {
       if (!client.joined) connection.abort(new RtmpError('timeout', 'The client has not connected in time'));

@@ -26,8 +26,11 @@ export function operationOf(event: SharedObjectEvent): ObjectOperation | undefin
   }
 }
 
-/** What a client is told about an object; undefined for events that do not concern one. */
-export function messageOf(event: Extract<RoomEvent, { type: 'state' | 'changes' }>): SharedObjectMessage {
+/** What the member with this id is told about an object. */
+export function messageOf(
+  event: Extract<RoomEvent, { type: 'state' | 'changes' }>,
+  memberId: string,
+): SharedObjectMessage {
   const { object: name, version, persistent } = event;
   const events: readonly SharedObjectEvent[] =
     event.type === 'state'
@@ -37,15 +40,15 @@ export function messageOf(event: Extract<RoomEvent, { type: 'state' | 'changes' 
           { type: 'clear' },
           ...[...event.properties].map(([key, value]) => ({ type: 'change', key, value: toAmf(value) }) as const),
         ]
-      : event.changes.map(eventOf);
+      : event.changes.map((change) => eventOf(change, memberId));
   return { name, version, persistent, events };
 }
 
 /** The sender of a new value knows it: it is told that the server has accepted it. */
-function eventOf(change: ObjectChange): SharedObjectEvent {
+function eventOf(change: ObjectChange, memberId: string): SharedObjectEvent {
   switch (change.type) {
     case 'set':
-      return change.own
+      return change.by === memberId
         ? { type: 'success', key: change.key }
         : { type: 'change', key: change.key, value: toAmf(change.value) };
     case 'delete':

@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream';
 import { WebSocketServer, type RawData, type WebSocket } from 'ws';
 import { GatewayError, toGatewayError } from '../../errors.ts';
 import type { ClientAddresses } from '../../net/client-addresses.ts';
+import type { TokenBucketOptions } from '../../net/token-bucket.ts';
 import type { Logger } from '../../observe/logger.ts';
 import type { StreamMessage } from '../../streams/live-stream.ts';
 import { credentialsOf, enter, type Entrance, type RoomClient } from './enter.ts';
@@ -11,6 +12,8 @@ import type { RpcCallout } from './rpc-callout.ts';
 import { scopeOf } from './scope-url.ts';
 
 export interface WebSocketDoorOptions extends Entrance {
+  /** Messages of one client. */
+  readonly rate: TokenBucketOptions;
   readonly rpc?: RpcCallout | undefined;
   /** Sends a message to the players of a stream, if it is live. */
   readonly announce: (streamName: string, message: StreamMessage) => void;
@@ -113,7 +116,7 @@ export class WebSocketDoor {
   }
 
   #accept(socket: WebSocket, client: RoomClient): void {
-    const { maxQueuedBytes, rpc, logger } = this.#options;
+    const { maxQueuedBytes, rpc, rate, logger } = this.#options;
     const send = (text: string): void => {
       if (socket.readyState !== socket.OPEN) return;
       if (socket.bufferedAmount + text.length > maxQueuedBytes) {
@@ -130,6 +133,7 @@ export class WebSocketDoor {
       rpc,
       announce: this.#announceOf(client),
       client: { ip, userAgent, protocol: 'websocket' },
+      rate,
       // Red5 Pro's clients wait for it; pages like that of red5-websocket-chat would show it.
       greet: client.query.has('id') && socket.protocol !== CHAT,
       logger: logger.child({ scope }),
@@ -138,8 +142,12 @@ export class WebSocketDoor {
     socket.on('pong', () => this.#alive.add(socket));
     socket.on('message', (data: RawData, binary) => {
       this.#alive.add(socket);
-      if (binary) return logger.debug('binary message ignored');
+      if (binary) return cutOff(socket, new GatewayError('INVALID_REQUEST', 'Binary messages are not accepted.'));
       room.receive(String(data));
+    });
+    socket.on('ping', () => {
+      // Each one is answered, also if the client does not read.
+      if (socket.bufferedAmount > maxQueuedBytes) socket.terminate();
     });
     socket.on('error', (error) => logger.debug({ err: error }, 'WebSocket error'));
     socket.once('close', () => room.close());

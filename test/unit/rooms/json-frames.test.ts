@@ -50,16 +50,16 @@ void t.test('any text is parsed without an exception', async () => {
 
 void t.test('changes keep their order', async (t) => {
   const sent = frames.changeFrames('so', [
-    { type: 'set', key: 'a', value: 1, own: false },
-    { type: 'set', key: '__proto__', value: 2, own: true },
-    { type: 'send', method: 'hi', args: ['x'], own: false },
-    { type: 'delete', key: 'a', own: false },
-    { type: 'clear', own: false },
-    { type: 'set', key: 'b', value: null, own: false },
-    { type: 'set', key: 'c', value: 0, own: false },
-    { type: 'set', key: 'b', value: 1, own: false },
-    { type: 'send', method: 'two', args: [1, 2], own: false },
-    { type: 'send', method: 'none', args: [], own: false },
+    { type: 'set', key: 'a', value: 1, by: '1' },
+    { type: 'set', key: '__proto__', value: 2, by: '1' },
+    { type: 'send', method: 'hi', args: ['x'], by: '1' },
+    { type: 'delete', key: 'a', by: '1' },
+    { type: 'clear', by: '1' },
+    { type: 'set', key: 'b', value: null, by: '1' },
+    { type: 'set', key: 'c', value: 0, by: '1' },
+    { type: 'set', key: 'b', value: 1, by: '1' },
+    { type: 'send', method: 'two', args: [1, 2], by: '1' },
+    { type: 'send', method: 'none', args: [], by: '1' },
   ]);
   t.equal(sent[0], '{"data":{"type":"sharedobject","name":"so","value":{"a":1,"__proto__":2}}}');
   t.same(

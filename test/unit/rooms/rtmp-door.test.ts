@@ -7,7 +7,10 @@ import { GatewayError } from '../../../src/errors.ts';
 import { encodeAmf0 } from '../../../src/media/amf0.ts';
 import { silentLogger } from '../../../src/observe/logger.ts';
 import { RtmpDoor, type RtmpDoorOptions } from '../../../src/rooms/doors/rtmp-door.ts';
-import { MESSAGE } from '../../../src/rtmp/message.ts';
+import { ChunkWriter } from '../../../src/rtmp/chunk-writer.ts';
+import { MESSAGE, uint32 } from '../../../src/rtmp/message.ts';
+import { encodeSharedObject, type SharedObjectEvent } from '../../../src/rtmp/shared-object-message.ts';
+import { mutate, seededRandom } from '../../fuzz/mutate.ts';
 import { FakeRooms } from '../../helpers/fake-rooms.ts';
 import { RtmpRoomClient } from '../../helpers/rtmp-room-client.ts';
 import { waitFor } from '../../helpers/wait.ts';
@@ -23,6 +26,7 @@ async function openDoor(t: Test, options: Partial<RtmpDoorOptions> = {}) {
     port: 0,
     maxMessageBytes: 64 * 1024,
     maxQueuedBytes: 256 * 1024,
+    rate: { perSecond: 1000, burst: 5000 },
     logger: silentLogger,
     ...options,
   });
@@ -185,6 +189,50 @@ void t.test('a client that does not read is disconnected; the others go on', asy
   t.equal(rooms.members.size, 2);
   sender!.object('so', { type: 'requestChange', key: 'k', value: 'last' });
   await until('the last value', () => fast!.properties.get('so k') === 'last');
+});
+
+void t.test('mutations of what a client sends do no harm', async (t) => {
+  const { door, rooms } = await openDoor(t, { timing: FAST });
+  const witness = await RtmpRoomClient.join(door.port, 'live');
+  const whole: Buffer[] = [];
+  const writer = new ChunkWriter();
+  const sink = { write: (bytes: Buffer) => whole.push(bytes) };
+  writer.write(sink, 3, MESSAGE.command, 0, 0, encodeAmf0('connect', 1, { app: 'live/room', flashVer: 'x' }));
+  const events: SharedObjectEvent[] = [
+    { type: 'use' },
+    { type: 'requestChange', key: 'k', value: { a: [1, 'x', { b: null }] } },
+    { type: 'sendMessage', method: 'm', args: [new Date(0), 'y'.repeat(200)] },
+  ];
+  const object = encodeSharedObject({ name: 'so', version: 0, persistent: false, events });
+  writer.write(sink, 3, MESSAGE.sharedObject, 0, 0, object);
+  writer.write(sink, 2, MESSAGE.setChunkSize, 0, 0, uint32(4096));
+  const corpus = Buffer.concat(whole);
+  const seed = Date.now();
+  await Promise.all(
+    Array.from({ length: 100 }, async (_, index) => {
+      const client = await RtmpRoomClient.open(door.port);
+      const random = seededRandom(seed + index);
+      client.socket.write(mutate([corpus], 0, random));
+      client.socket.end();
+      await until('the end', () => client.closed);
+    }),
+  );
+  t.comment(`seeds from ${seed}`);
+  await until('only the witness is left', () => rooms.members.size === 1 && door.size === 1);
+  t.match(await witness.call('text', null, 'fine'), ['_result']);
+});
+
+void t.test('a client that is too fast is disconnected', async (t) => {
+  const { door } = await openDoor(t, { rate: { perSecond: 1, burst: 20 } });
+  const client = await RtmpRoomClient.join(door.port, 'live');
+  for (let sent = 0; sent < 30; sent++) client.send(MESSAGE.userControl, Buffer.from('000600000007', 'hex'));
+  await until('the end', () => client.closed || client.socket.readableEnded);
+  t.match(client.commands.at(-1), [
+    'onStatus',
+    0,
+    null,
+    { code: 'NetConnection.Connect.Closed', description: /too many/ },
+  ]);
 });
 
 void t.test('a member that is removed, and a shutdown, are told', async (t) => {

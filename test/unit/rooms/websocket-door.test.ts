@@ -26,6 +26,7 @@ async function openDoor(t: Test, options: Partial<WebSocketDoorOptions> = {}) {
     allowOrigin: (origin) => origin !== 'https://evil.example',
     maxFrameBytes: 64 * 1024,
     maxQueuedBytes: 256 * 1024,
+    rate: { perSecond: 1000, burst: 5000 },
     logger: silentLogger,
     ...options,
   });
@@ -170,6 +171,10 @@ void t.test('a member that is removed is disconnected', async (t) => {
 void t.test('frames that are too long, and clients that do not read, end their connection only', async (t) => {
   const { url, rooms } = await openDoor(t);
   const [long, slow, other] = await Promise.all([open(url('/live')), open(url('/live')), open(url('/live'))]);
+  const binary = await open(url('/live'));
+  binary.socket.send(Buffer.alloc(3));
+  await until('the end', () => binary.closed);
+  t.same(binary.closed, [1008, 'INVALID_REQUEST']);
   long.socket.send('x'.repeat(70_000));
   await until('the end', () => long.closed);
   t.equal(long.closed?.[0], 1009);
@@ -183,6 +188,17 @@ void t.test('frames that are too long, and clients that do not read, end their c
   other.texts.length = 0;
   other.socket.send('still here');
   await until('its text', () => other.texts.includes('still here'));
+});
+
+void t.test('a client that is too fast is disconnected, whatever it sends', async (t) => {
+  const { url, rooms } = await openDoor(t, { rate: { perSecond: 1, burst: 20 } });
+  for (const frame of ['text', '{"send":7}', '{"sharedObjectGetRemote":{"name":"so"}}']) {
+    const client = await open(url('/live'));
+    for (let sent = 0; sent < 30; sent++) client.socket.send(frame);
+    await until('the end', () => client.closed);
+    t.same(client.closed, [1008, 'RATE_LIMITED'], frame);
+  }
+  t.equal(rooms.members.size, 0);
 });
 
 void t.test('stream.send and mute need a stream and the right to publish it', async (t) => {
