@@ -7,7 +7,8 @@ import { headerCredentials, requireAction } from './api/authorize.ts';
 import { consoleRoutes } from './api/console-routes.ts';
 import { whepRoutes } from './api/whep/whep-routes.ts';
 import { whipRoutes } from './api/whip/whip-routes.ts';
-import { PushOrderSchema, streamName } from './api/wcs/schemas.ts';
+import { streamName } from './api/wcs/schemas.ts';
+import { pushOrders, storedRequest } from './api/wcs/start-request.ts';
 import type { Settings } from './config/schema.ts';
 import { EmbeddedRtmpServer } from './embedded/embedded-rtmp-server.ts';
 import { GatewayError } from './errors.ts';
@@ -20,7 +21,10 @@ import type { Logger } from './observe/logger.ts';
 import { Metrics } from './observe/metrics.ts';
 import { registerRuntimeMetrics } from './observe/runtime-metrics.ts';
 import { createRecorders } from './outputs/record/create-recorders.ts';
+import { PlatformCatalogue } from './outputs/push/platforms/catalogue.ts';
 import { createTransponders } from './outputs/push/create-transponders.ts';
+import { standbyDefaults } from './outputs/push/standby-defaults.ts';
+import { StoredPushes } from './outputs/push/stored-pushes.ts';
 import { TransponderHistory } from './outputs/push/transponder-history.ts';
 import { registerTransponderMetrics } from './outputs/push/transponder-metrics.ts';
 import { ClientSessions } from './publish/client-sessions.ts';
@@ -206,12 +210,23 @@ async function assemble(
   opened({ close: () => state.store.close() });
   const history = await TransponderHistory.create({ ...state, kept: settings.ended_transponders_kept, logger });
   opened(history);
+  const platforms = PlatformCatalogue.create();
+  const startContext = { platforms, standbyDefaults: standbyDefaults(settings) };
+  const stored = new StoredPushes({
+    ...state,
+    parse: storedRequest(startContext),
+    logger,
+  });
+  opened(stored);
   const { version } = packageJson;
   const hooks = await GatewayHooks.create({ settings, store: state.store, metrics, version, logger });
   // Closes after the streams and the pushes, whose ends are events.
   opened(hooks);
   const wcsHooks = createWcsHooks(settings, logger);
-  const providers = createAuthorizer(settings, logger, { schemas: { streamName, push: PushOrderSchema }, wcsHooks });
+  const providers = createAuthorizer(settings, logger, {
+    schemas: { streamName, push: pushOrders(startContext) },
+    wcsHooks,
+  });
   // The same for the application servers that decide about them.
   opened({ close: () => providers.close() });
   const authorizer = new LoginGuard(providers, settings.max_failed_logins_per_minute);
@@ -222,6 +237,8 @@ async function assemble(
     encoders,
     standbyClips,
     history,
+    stored,
+    platforms,
     overload,
     metrics,
     ownServer: embedded && { address: '127.0.0.1', port: embedded.rtmpPort },
@@ -332,6 +349,7 @@ async function assemble(
     authorizer,
     logger,
     control: transponders,
+    platforms,
     registry,
     sessions,
     recorders,
@@ -367,6 +385,8 @@ async function assemble(
   parts.push(app);
   const http = await app.listen();
   hooks.started();
+  // Not earlier: publishers return as soon as they can.
+  void stored.restore(transponders);
   return {
     addresses: {
       http,

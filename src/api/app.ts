@@ -10,6 +10,7 @@ import type { Settings } from '../config/schema.ts';
 import { GatewayError } from '../errors.ts';
 import type { Logger } from '../observe/logger.ts';
 import { standbyDefaults } from '../outputs/push/standby-defaults.ts';
+import type { PlatformCatalogue } from '../outputs/push/platforms/catalogue.ts';
 import type { ClientSessions } from '../publish/client-sessions.ts';
 import type { LiveStream } from '../streams/live-stream.ts';
 import {
@@ -31,6 +32,7 @@ import { inspectionRoutes, monitoringRoutes, probeRoutes, type OperationSources 
 import { clientRecordsRoutes, recordingsRoutes } from './ops/recordings-routes.ts';
 import { red5Routes } from './red5/red5-routes.ts';
 import { collectRoutes } from './route-table.ts';
+import { platformRoutes } from './ops/platform-routes.ts';
 import { pushRoutes } from './wcs/push-routes.ts';
 import { connectionRoutes } from './wcs/connection-routes.ts';
 import { answerStatistics, isStatisticsPoll, statisticsRoutes } from './wcs/statistics.ts';
@@ -43,6 +45,7 @@ export interface HttpAppOptions extends Omit<OperationSources, 'isClosing' | 'st
   readonly logger: Logger;
   readonly sessions: ClientSessions;
   readonly recorders: RecorderControl;
+  readonly platforms: PlatformCatalogue;
   /** Encodes the current frame of a stream as PNG. */
   readonly takePng: (stream: LiveStream) => Promise<Buffer>;
   /** Counts the connections of both listeners. Without it there is no limit. */
@@ -138,7 +141,7 @@ export class HttpApp {
 type ListenerOptions = HttpAppOptions & Pick<OperationSources, 'isClosing'>;
 
 async function createListener(options: ListenerOptions, certificate?: Certificate): Promise<FastifyInstance> {
-  const { settings, authorizer, logger, control, sessions, isClosing } = options;
+  const { settings, authorizer, logger, control, platforms, sessions, isClosing } = options;
   const { requestTimeoutMs = REQUEST_TIMEOUT_MS } = options;
   const timeouts = {
     requestTimeout: requestTimeoutMs,
@@ -218,6 +221,7 @@ async function createListener(options: ListenerOptions, certificate?: Certificat
     headerCredentials,
     pushRoutes({
       control,
+      platforms,
       authorizer,
       streamNamePrefix: sources.streamNamePrefix,
       standbyDefaults: standbyDefaults(settings),
@@ -233,6 +237,7 @@ async function createListener(options: ListenerOptions, certificate?: Certificat
     guarded(
       accessTokenCredentials,
       inspectionRoutes(sources),
+      platformRoutes(platforms),
       recordingsRoutes(options),
       renewalRoutes(options),
       red5Routes(options),

@@ -85,6 +85,8 @@ export class FfmpegProcess extends EventEmitter<FfmpegProcessEvents> {
       let process: FfmpegProcess | undefined;
       // A writable stream instead of a named output: for the latter, fluent-ffmpeg would keep stdout as lines of text.
       const stdout = new Writable({
+        // fluent-ffmpeg kills a process that does not end within 20 ms after this event.
+        emitClose: false,
         write(chunk: Buffer, _encoding, done) {
           if (process) process.emit('output', chunk);
           else early.push(chunk);

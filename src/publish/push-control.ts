@@ -23,6 +23,10 @@ export interface PushView {
   readonly reason: string;
   /** Set while the publisher is lost and its stream is held. ISO times. */
   readonly publisherAway?: { readonly since: string; readonly until?: string };
+  /** The rules of its platform that the push breaks; missing for other destinations. */
+  readonly warnings?: readonly { readonly check: string; readonly level: string; readonly since: string }[];
+  /** Whether the stream is passed through or re-encoded, where that depends on rules. */
+  readonly comply?: { readonly state: string; readonly because: readonly string[] };
 }
 
 /** What publications need of the transponders. All methods throw {@link GatewayError}. */

@@ -13,6 +13,8 @@ export interface EncodeProfile {
   readonly fps?: number;
   /** Frames. */
   readonly keyFrameInterval?: number;
+  /** Kilobits per second; unset: that of the settings. */
+  readonly bitrate?: number;
   readonly audioCodec: RtmpAudioCodec;
 }
 
@@ -47,8 +49,8 @@ export function asksForTranscoding(profile: EncodeProfile): boolean {
   return profile.height !== undefined || profile.fps !== undefined || profile.keyFrameInterval !== undefined;
 }
 
-export function videoKey({ height, width, fps, keyFrameInterval }: EncodeProfile): string {
-  return [height ?? '', width ?? '', fps ?? '', keyFrameInterval ?? ''].join('/');
+export function videoKey({ height, width, fps, keyFrameInterval, bitrate }: EncodeProfile): string {
+  return [height ?? '', width ?? '', fps ?? '', keyFrameInterval ?? '', bitrate ?? ''].join('/');
 }
 
 /**
@@ -69,7 +71,7 @@ export function videoOutput(
     stretch: profile.width !== undefined,
     ...(profile.fps ? { fps: profile.fps } : {}),
     ...(profile.keyFrameInterval ? { keyFrameInterval: profile.keyFrameInterval } : {}),
-    bitrate: bitrate || bitrateForHeight(height, profile.fps ?? 30),
+    bitrate: profile.bitrate || bitrate || bitrateForHeight(height, profile.fps ?? 30),
   };
 }
 

@@ -2,6 +2,7 @@ import type { Logger } from '../observe/logger.ts';
 import type { FrameSize, LiveStream } from '../streams/live-stream.ts';
 import { AAC_FORMAT, plainAudioFormat, type AudioFormat } from './audio-format.ts';
 import { silentFrame } from './clip-encoder.ts';
+import { Compliance, type ComplianceOptions } from './compliance.ts';
 import { DirectRendition } from './direct-rendition.ts';
 import { asksForTranscoding, videoKey, type EncodeProfile, type RtmpAudioCodec } from './encode-profile.ts';
 import type { KeyFrame } from './media-source.ts';
@@ -17,6 +18,11 @@ export interface RenditionLease {
   readonly rendition: Rendition;
   /** Ends the lease; the end of the last one closes the encoder. Idempotent. */
   release(): Promise<void>;
+}
+
+/** A lease of a rendition that is re-encoded while the stream breaks rules. */
+export interface CompliantLease extends RenditionLease {
+  readonly compliance: Compliance;
 }
 
 export interface EncoderPoolOptions {
@@ -104,6 +110,27 @@ export class EncoderPool {
       await source.release();
       throw error;
     }
+  }
+
+  /**
+   * Leases a stream as it is, and re-encodes it while it breaks rules. Each lease switches for itself; what it encodes is
+   * shared.
+   *
+   * @throws {GatewayError} as {@link acquire}; TRANSCODING_DISABLED in any case where it is
+   */
+  async acquireCompliant(
+    stream: LiveStream,
+    audioCodec: RtmpAudioCodec,
+    options: ComplianceOptions,
+  ): Promise<CompliantLease> {
+    this.#slots.checkEnabled();
+    const compliance = new Compliance({
+      ...options,
+      direct: await this.acquire(stream, { audioCodec }),
+      openEncoded: (video) => this.acquire(stream, { ...video, audioCodec }),
+      isAway: () => !stream.publisher,
+    });
+    return { rendition: compliance.rendition, compliance, release: () => compliance.close() };
   }
 
   #encodersOf(stream: LiveStream, audioCodec: RtmpAudioCodec): StreamEncoders {

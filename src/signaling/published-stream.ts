@@ -126,11 +126,19 @@ export class PublishedStream extends EventEmitter<PublishedStreamEvents> {
     });
   }
 
-  #onPush({ mediaSessionId, destination, status, reason, publisherAway }: PushView): void {
+  #onPush({ mediaSessionId, destination, status, reason, publisherAway, warnings, comply }: PushView): void {
     this.#session.send('notifyStreamEvent', {
       mediaSessionId: this.#request.mediaSessionId,
       type: 'transponder',
-      payload: { mediaSessionId, rtmpUrl: destination, status, reason, ...(publisherAway && { publisherAway }) },
+      payload: {
+        mediaSessionId,
+        rtmpUrl: destination,
+        status,
+        reason,
+        ...(publisherAway && { publisherAway }),
+        ...(warnings && { warnings }),
+        ...(comply && { comply }),
+      },
     });
   }
 

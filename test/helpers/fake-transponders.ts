@@ -1,7 +1,9 @@
 import { GatewayError } from '../../src/errors.ts';
+import { verdict, type Verdict } from '../../src/outputs/push/platforms/verdict.ts';
 import type {
   RequestOrigin,
   PictureChange,
+  LegView,
   StartRequest,
   TransponderControl,
   TransponderFilter,
@@ -10,7 +12,7 @@ import type {
 
 /** The view of a push for a request, without media, for tests of HTTP and signaling. */
 export function viewOf(request: StartRequest, more: Partial<TransponderView> = {}): TransponderView {
-  return {
+  const view = {
     mediaSessionId: 'id-1',
     streamName: `rtmp_${request.streamName}`,
     rtmpUrl: request.rtmpUrl,
@@ -32,8 +34,26 @@ export function viewOf(request: StartRequest, more: Partial<TransponderView> = {
     bufferMs: 0,
     destination: 'rtmp://example.com/live',
     ...more,
-  };
+  } satisfies Partial<TransponderView>;
+  return { legs: [{ leg: 'primary', ...pick(view) }], ...view };
 }
+
+/** The one leg of a push without a backup. */
+const pick = ({
+  destination,
+  status,
+  reason,
+  reasonCode,
+  attempt,
+  bytesSent,
+  bitrate,
+  fps,
+  framesDropped,
+  bufferMs,
+}: Omit<TransponderView, 'legs'>): Omit<LegView, 'leg'> => ({
+  status: status === 'standby' ? 'pushing' : status,
+  ...{ destination, reason, reasonCode, attempt, bytesSent, bitrate, fps, framesDropped, bufferMs },
+});
 
 /** Keeps transponders in a map and records each call; `fail` makes the next call throw. */
 export class FakeTransponders implements TransponderControl {
@@ -70,6 +90,15 @@ export class FakeTransponders implements TransponderControl {
     const view = viewOf(request, { mediaSessionId: `id-${this.calls.length}` });
     this.change(view);
     return view;
+  }
+
+  /** What a check waits for. */
+  checking: (signal: AbortSignal) => Promise<void> = async () => undefined;
+
+  async check(request: StartRequest, signal: AbortSignal): Promise<Verdict[]> {
+    this.#call('check', request);
+    await this.checking(signal);
+    return [verdict('stream', 'ok', 'published')];
   }
 
   refuse(request: StartRequest, reason: GatewayError): void {

@@ -8,6 +8,7 @@ import type { Recorders } from '../../src/outputs/record/recorders.ts';
 import { MemoryStore } from '../../src/store/memory-store.ts';
 import { silentLogger } from '../../src/observe/logger.ts';
 import { Metrics } from '../../src/observe/metrics.ts';
+import { PlatformCatalogue } from '../../src/outputs/push/platforms/catalogue.ts';
 import { registerTransponderMetrics } from '../../src/outputs/push/transponder-metrics.ts';
 import { ClientSessions } from '../../src/publish/client-sessions.ts';
 import { StreamRegistry } from '../../src/streams/stream-registry.ts';
@@ -61,6 +62,7 @@ export async function createHttpApp(
     metrics,
     sessions,
     recorders,
+    platforms: PlatformCatalogue.create(),
     takePng: async ({ name }) => Buffer.from(`PNG of ${name}`),
     logger: silentLogger,
     workers: () => ({ alive: 1, wanted: 1 }),

@@ -27,6 +27,7 @@ import {
   StreamSessionSchema,
   TransponderSchema,
 } from './answers.ts';
+import { PlatformViewSchema, VerdictSchema } from './platform-answers.ts';
 
 /**
  * The HTTP interface as the OpenAPI document describes it. Fields come from the schemas, statuses from the error table.
@@ -39,6 +40,8 @@ export const SCHEMAS = {
   TransponderId: TransponderIdSchema,
   SoundOn: SoundOnSchema,
   Transponder: TransponderSchema,
+  Verdict: VerdictSchema,
+  Platform: PlatformViewSchema,
   Stream: StreamSchema,
   StreamFilter: StreamFilterSchema,
   StreamTerminate: StreamTerminateSchema,
@@ -121,6 +124,16 @@ const PUSH: readonly Operation[] = [
       'LIMIT_REACHED',
       'WORKER_DIED',
     ],
+  },
+  {
+    method: 'post',
+    path: '/rest-api/push/check',
+    id: 'checkPush',
+    tag: 'Push',
+    summary: 'Check the stream and the way to the server without starting the push',
+    body: { schema: 'StartRequest', required: true },
+    answer: { listOf: 'Verdict' },
+    errors: [...BODY, 'INVALID_RTMP_URL', 'LIMIT_REACHED'],
   },
   {
     method: 'post',
@@ -473,6 +486,15 @@ const INSPECTION: readonly Operation[] = [
     },
     answer: TRANSPONDERS,
     errors: ['INVALID_REQUEST'],
+  },
+  {
+    method: 'get',
+    path: '/api/v1/platforms',
+    id: 'listPlatforms',
+    tag: 'Inspection',
+    summary: 'The platforms that a push can name, and their rules',
+    answer: { listOf: 'Platform' },
+    errors: [],
   },
   {
     method: 'get',

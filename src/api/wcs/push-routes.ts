@@ -3,10 +3,12 @@ import type { z } from 'zod';
 import type { Authorizer } from '../../access/authorizer.ts';
 import { mayUseStream } from '../../access/rights.ts';
 import { GatewayError } from '../../errors.ts';
-import { hostOfRtmpUrl } from '../../net/destination.ts';
+import { hostOfRtmpUrl, namingField } from '../../net/destination.ts';
 import type { Logger } from '../../observe/logger.ts';
+import type { PlatformCatalogue } from '../../outputs/push/platforms/catalogue.ts';
 import type {
   StandbyRequest,
+  StartRequest,
   TransponderControl,
   TransponderFilter,
   TransponderView,
@@ -15,15 +17,9 @@ import { principalOf } from '../authorize.ts';
 import { clientGone } from '../client-gone.ts';
 import { publicView } from '../ops/public-view.ts';
 import { readBodies } from './body-reader.ts';
-import {
-  FilterSchema,
-  NothingSchema,
-  SoundOnSchema,
-  StartSchema,
-  TransponderIdSchema,
-  withoutZeros,
-} from './schemas.ts';
-import { standbyRequest, StandbySwitchSchema } from './standby-schemas.ts';
+import { FilterSchema, NothingSchema, SoundOnSchema, StartSchema, TransponderIdSchema } from './schemas.ts';
+import { StandbySwitchSchema } from './standby-schemas.ts';
+import { startRequest } from './start-request.ts';
 
 const PUSH = { config: { action: 'push', resourceInBody: true } } as const;
 const READ = { config: { action: 'read' } } as const;
@@ -31,6 +27,7 @@ const CONTROL = { config: { action: 'control', resourceInBody: true } } as const
 
 export interface PushRoutesOptions {
   readonly control: TransponderControl;
+  readonly platforms: PlatformCatalogue;
   readonly authorizer: Authorizer;
   readonly streamNamePrefix: string;
   /** Of pushes whose request leaves something open. */
@@ -40,7 +37,14 @@ export interface PushRoutesOptions {
 
 /** WCS's `/push/*`: see docs/rest.md. To be registered below `/rest-api`. */
 export const pushRoutes =
-  ({ control, authorizer, streamNamePrefix, standbyDefaults, logger }: PushRoutesOptions): FastifyPluginAsync =>
+  ({
+    control,
+    platforms,
+    authorizer,
+    streamNamePrefix,
+    standbyDefaults,
+    logger,
+  }: PushRoutesOptions): FastifyPluginAsync =>
   async (app) => {
     const { read, answerVoid } = readBodies(app, logger);
     /** Controls one transponder. */
@@ -64,14 +68,30 @@ export const pushRoutes =
       return principal.actions.has('push') ? views : views.map((view) => publicView(view, streamNamePrefix));
     }
 
-    app.post('/push/startup', PUSH, async (request, reply) => {
-      const { standby, ...start } = withoutZeros(read(StartSchema, request, reply));
-      const { streamName: stream, rtmpUrl } = start;
-      await authorizer.authorize(principalOf(request), 'push', { stream, destination: hostOfRtmpUrl(rtmpUrl) });
-      return control.start(
-        { ...start, ...(standby !== undefined && { standby: standbyRequest(standby, standbyDefaults) }) },
-        { requestId: request.id, signal: clientGone(reply) },
-      );
+    /** A push that the client may start. */
+    async function readStart(request: FastifyRequest, reply: FastifyReply): Promise<StartRequest> {
+      const start = startRequest(read(StartSchema, request, reply), { platforms, standbyDefaults });
+      const { streamName: stream, rtmpUrl, backupUrl } = start;
+      const destinations = [hostOfRtmpUrl(rtmpUrl)];
+      if (backupUrl !== undefined) destinations.push(namingField('backupUrl', () => hostOfRtmpUrl(backupUrl)));
+      for (const destination of destinations)
+        await authorizer.authorize(principalOf(request), 'push', { stream, destination });
+      return start;
+    }
+
+    app.post('/push/startup', PUSH, async (request, reply) =>
+      control.start(await readStart(request, reply), { requestId: request.id, signal: clientGone(reply) }),
+    );
+    app.post('/push/check', PUSH, async (request, reply) => {
+      const start = await readStart(request, reply);
+      const signal = clientGone(reply);
+      try {
+        return await control.check(start, signal);
+      } catch (error) {
+        // Nobody reads this answer.
+        if (signal.aborted) throw new GatewayError('REQUEST_TIMEOUT', 'The client has closed the connection.');
+        throw error;
+      }
     });
     app.post('/push/find', READ, async (request, reply) => find(request, read(FilterSchema, request, reply)));
     app.route({

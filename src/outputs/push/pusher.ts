@@ -3,6 +3,7 @@ import type { GatewayError } from '../../errors.ts';
 import type { TagGroup } from '../../media/containers/tag-group.ts';
 import type { Destination } from '../../net/destination.ts';
 import type { Logger } from '../../observe/logger.ts';
+import type { ReconnectRequest } from '../../rtmp/reconnect-watch.ts';
 
 /** Events of one connection attempt. */
 export interface PusherEvents {
@@ -15,8 +16,13 @@ export interface PusherEvents {
   progress: [bytes: number];
   /** `writable` is true again after it was false. */
   drain: [];
-  /** The connection failed or was lost, without `close()`. At most once; no event follows. */
-  died: [error: GatewayError];
+  /**
+   * The connection failed or was lost, without `close()`. At most once; no event follows. `nameInUse`: the server has
+   * refused a name that it had accepted from this push before.
+   */
+  died: [error: GatewayError, nameInUse?: boolean];
+  /** The server asks for another connection. Only after `ready`. */
+  reconnect: [request: ReconnectRequest];
 }
 
 /**

@@ -69,13 +69,14 @@ export class StandbyRenditions {
     return rendition;
   }
 
-  /** @returns carries out the change. @throws {GatewayError} as {@link check} */
-  async prepareChange(rendition: ContinuousRendition, change: PictureChange): Promise<() => void> {
+  /** @returns carries out the change, and returns the whole standby. @throws {GatewayError} as {@link check} */
+  async prepareChange(rendition: ContinuousRendition, change: PictureChange): Promise<() => StandbyRequest> {
     const changed = { ...this.#shown.get(rendition)!, ...change };
     await this.check(changed);
     return () => {
       this.#shown.set(rendition, changed);
       rendition.changePicture(pictureOf(changed));
+      return changed;
     };
   }
 }

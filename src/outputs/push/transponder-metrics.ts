@@ -1,11 +1,13 @@
 import type { Metrics } from '../../observe/metrics.ts';
 import {
   listTransponders,
+  type LegView,
   type TransponderControl,
   type TransponderStatus,
   type TransponderView,
 } from './transponder-view.ts';
 
+const LEG_STATES: readonly LegView['status'][] = ['idle', 'connecting', 'pushing', 'retrying', 'ended'];
 const LIVE_STATES: readonly TransponderStatus[] = ['connecting', 'pushing', 'standby', 'retrying'];
 
 /** Counters of ended transponders. Those of live transponders are added when `/metrics` is rendered. */
@@ -21,6 +23,18 @@ export function registerTransponderMetrics(metrics: Metrics, control: Transponde
     const views = listTransponders(control);
     return LIVE_STATES.map((state) => [state, views.filter(({ status }) => status === state).length] as const);
   });
+  metrics.labelledGauge('gateway_backup_legs', 'Backup connections of pushes by state.', 'state', () => {
+    const legs = listTransponders(control).flatMap((view) => view.legs.filter(({ leg }) => leg === 'backup'));
+    return LEG_STATES.map((state) => [state, legs.filter(({ status }) => status === state).length] as const);
+  });
+  metrics.gauge('gateway_push_warnings', 'Rules of platforms that pushes break at the moment.', () =>
+    listTransponders(control).reduce((total, { warnings = [] }) => total + warnings.length, 0),
+  );
+  metrics.gauge(
+    'gateway_push_complying',
+    'Pushes with comply that are re-encoded at the moment.',
+    () => listTransponders(control).filter(({ comply }) => comply?.state === 'encoding').length,
+  );
   metrics.total(
     'gateway_sent_bytes_total',
     'Bytes that RTMP servers have taken.',
@@ -70,14 +84,19 @@ function countChanges(metrics: Metrics, control: TransponderControl, totals: Tot
   const byCode = (name: string, help: string) => metrics.labelledCounter(name, `${help}, by reason code.`, 'code');
   const ends = byCode('gateway_transponder_ends_total', 'Transponders ended');
   const retries = byCode('gateway_transponder_retries_total', 'Connections lost or refused that are retried');
-  const live = new Map<string, TransponderStatus>();
+  const live = new Map<string, readonly LegView['status'][]>();
   return control.onChange((view: TransponderView) => {
-    const { mediaSessionId: id, status, reasonCode } = view;
+    const { mediaSessionId: id, status, reasonCode, legs } = view;
     const before = live.get(id);
     if (before === undefined) starts.inc();
-    if (status === 'retrying' && before !== 'retrying') retries.inc(reasonCode);
+    legs.forEach((leg, index) => {
+      if (leg.status === 'retrying' && before?.[index] !== 'retrying') retries.inc(leg.reasonCode);
+    });
     if (status !== 'ended') {
-      live.set(id, status);
+      live.set(
+        id,
+        legs.map((leg) => leg.status),
+      );
       return;
     }
     live.delete(id);

@@ -1,10 +1,49 @@
 import { GatewayError } from '../../errors.ts';
 import type { StandbyState } from '../../renditions/standby/standby-state.ts';
+import type { ComplianceView } from '../../renditions/compliance.ts';
+import type { Verdict } from './platforms/verdict.ts';
+import type { PushWarning } from './platforms/watch-state.ts';
 
 /** A transponder as REST answers, WebSocket events and the console show it. */
 
 /** `standby`: it pushes a standby picture or silence instead of live video. */
 export type TransponderStatus = 'connecting' | 'pushing' | 'standby' | 'retrying' | 'ended';
+
+export type LegName = 'primary' | 'backup';
+
+/** What of a transponder goes to one destination. */
+export interface LegView {
+  readonly leg: LegName;
+  /** The URL without secrets; where the server has sent the push elsewhere, that URL. */
+  readonly destination: string;
+  /** `idle`: a cold backup that is not needed. */
+  readonly status: 'idle' | 'connecting' | 'pushing' | 'retrying' | 'ended';
+  readonly reason: string;
+  readonly reasonCode: string;
+  readonly attempt: number;
+  readonly bytesSent: number;
+  readonly bitrate: number;
+  readonly fps: number;
+  readonly framesDropped: number;
+  readonly bufferMs: number;
+}
+
+/** What a push sends while its publisher is away. */
+export interface StandbyRequest {
+  /** Milliseconds for which the last frame is repeated first. */
+  readonly freezeMs: number;
+  /** What follows; `none`: the video stops, audio goes on as silence. */
+  readonly source: 'image' | 'video' | 'color' | 'none';
+  /** Name of a file in `media_dir`, for `image` and `video`. */
+  readonly file?: string;
+  /** `#rrggbb` */
+  readonly color: string;
+  readonly text?: string;
+  /** Milliseconds for which the push goes on without a publisher; 0: until it is terminated. */
+  readonly holdMs: number;
+  /** Push before a stream of this name is published. */
+  readonly startWithStandby: boolean;
+}
 
 export interface SoundOptions {
   readonly action: 'sound_on';
@@ -48,6 +87,21 @@ export interface StartRequest {
   readonly options?: TransponderOptions;
   /** `undefined`: as the settings say. */
   readonly standby?: StandbyRequest | false;
+  /** A second destination of the same stream. */
+  readonly backupUrl?: string;
+  /** Default: `hot`. */
+  readonly backupMode?: 'hot' | 'cold';
+  /** Milliseconds without the primary after which a cold backup is connected. */
+  readonly backupAfterMs?: number;
+  /** Instead of `rtmp_push_restore`, `rtmp_push_restore_attempts`, `…_interval_ms` and `…_backoff_cap_ms`. */
+  readonly restore?: boolean;
+  readonly restoreAttempts?: number;
+  readonly restoreIntervalMs?: number;
+  readonly restoreMaxIntervalMs?: number;
+  /** The platform that the push was requested for, in place of a URL. */
+  readonly platform?: string;
+  /** Re-encode the stream while it breaks rules of the platform. */
+  readonly comply?: 'auto';
 }
 
 /** Any of the three. Without a filter all are found. */
@@ -103,10 +157,19 @@ export interface TransponderView {
   readonly bufferMs: number;
   /** The URL without secrets, for logs and pages. */
   readonly destination: string;
+  /** Present with a backup. */
+  readonly backupMode?: 'hot' | 'cold';
+  /** The primary, then the backup if there is one. Empty for a push that was refused. */
+  readonly legs: readonly LegView[];
   /** Present while the publisher is lost and its stream is held. */
   readonly publisherAway?: PublisherAway;
   /** Present while standby is shown; then `status` is `standby`, unless the push is not connected. */
   readonly standby?: StandbyView;
+  /** The platform by whose rules the push is watched, and those that it breaks at the moment. */
+  readonly platform?: string;
+  readonly warnings?: readonly PushWarning[];
+  /** With `comply`: whether the stream is passed through or re-encoded, and why. */
+  readonly comply?: ComplianceView;
 }
 
 /** Where a request comes from. */
@@ -121,6 +184,12 @@ export interface RequestOrigin {
 export interface TransponderControl {
   /** Checks the request, starts the push and returns without waiting for the connection. */
   start(request: StartRequest, origin?: RequestOrigin): Promise<TransponderView>;
+  /**
+   * Checks the stream and the way to the server without starting the push.
+   *
+   * @param signal aborted when nobody waits for the result
+   */
+  check(request: StartRequest, signal: AbortSignal): Promise<Verdict[]>;
   /**
    * Records a push in the history that was requested together with a publication and refused: the request for the
    * publication was answered before.

@@ -95,6 +95,8 @@ t.test('each route needs its action', async (t) => {
     new ProviderChain([{ identify: async () => ({ id: 'test', actions: new Set(actions) }) }]);
   const routes = [
     ['POST', '/rest-api/push/startup', 'push'],
+    ['POST', '/rest-api/push/check', 'push'],
+    ['GET', '/api/v1/platforms', 'read'],
     ['POST', '/rest-api/push/find', 'read'],
     ['GET', '/rest-api/push/find_all', 'read'],
     ['POST', '/rest-api/push/find_all', 'read'],
@@ -135,7 +137,7 @@ t.test('the stream and the destination of a request count, wherever they are', a
     id: 'limited',
     actions: new Set(['push', 'read', 'control']),
     streams: ['cam1'],
-    destinations: ['a.example'],
+    destinations: ['a.example', 'a.rtmps.youtube.com'],
   };
   const { app, http, control, registry } = await createHttpApp(
     {},
@@ -148,14 +150,25 @@ t.test('the stream and the destination of a request count, wherever they are', a
     [{ streamName: 'cam2', rtmpUrl: 'rtmp://a.example/live' }, /the stream "cam2"/],
     [{ streamName: 'cam1', rtmpUrl: 'rtmp://b.example/live/geheim' }, /the destination b\.example/],
     [{ streamName: 'cam1', rtmpUrl: 'rtmp://a.example@b.example/live' }, /the destination b\.example/],
+    [
+      { streamName: 'cam1', rtmpUrl: 'rtmp://a.example/live', backupUrl: 'rtmp://b.example/live/geheim' },
+      /the destination b\.example/,
+    ],
+    [{ streamName: 'cam1', platform: 'twitch', streamKey: 'geheim' }, /the destination live\.twitch\.tv/],
+    [
+      { streamName: 'cam1', platform: 'youtube', streamKey: 'geheim', backup: true },
+      /the destination b\.rtmps\.youtube\.com/,
+    ],
   ] as const) {
-    const refused = await post('startup', payload);
-    t.equal(refused.statusCode, 403);
-    t.match(refused.json(), { exception: 'FORBIDDEN', message: /"push"/ });
-    t.match(refused.json().message, missing);
-    t.notMatch(refused.body, 'geheim');
+    for (const method of ['startup', 'check']) {
+      const refused = await post(method, payload);
+      t.equal(refused.statusCode, 403);
+      t.match(refused.json(), { exception: 'FORBIDDEN', message: /"push"/ });
+      t.match(refused.json().message, missing);
+      t.notMatch(refused.body, 'geheim');
+    }
   }
-  t.strictSame(control.calls, [], 'nothing was started');
+  t.strictSame(control.calls, [], 'nothing was started or checked');
   t.equal((await post('startup', { streamName: 'cam1', rtmpUrl: 'rtmp://A.example/live' })).statusCode, 200);
 
   const request = { streamName: 'cam2', rtmpUrl: 'rtmp://a.example/live' };

@@ -1,5 +1,6 @@
 import t from 'tap';
 import type { Publisher } from '../../../../src/streams/live-stream.ts';
+import type { LegView } from '../../../../src/outputs/push/transponder-view.ts';
 import { viewOf } from '../../../helpers/fake-transponders.ts';
 import { createHttpApp } from '../../../helpers/http-app.ts';
 
@@ -170,8 +171,10 @@ t.test('/metrics', async (t) => {
   ]);
   control.change({ ...view, status: 'pushing', bytesSent: 500 });
   t.strictSame(await read('gateway_sent_bytes_total'), [' 1500']);
-  control.change({ ...view, status: 'retrying', reasonCode: 'DESTINATION_LOST', bytesSent: 500 });
-  control.change({ ...view, status: 'retrying', reasonCode: 'DESTINATION_LOST', bytesSent: 500, muted: true });
+  const { mediaSessionId } = view;
+  const lost = { mediaSessionId, status: 'retrying', reasonCode: 'DESTINATION_LOST', bytesSent: 500 } as const;
+  control.change(viewOf(START, lost));
+  control.change(viewOf(START, { ...lost, muted: true }));
   control.change({ ...view, status: 'ended', reasonCode: 'DESTINATION_REFUSED', bytesSent: 600, framesDropped: 4 });
   t.strictSame(await read('gateway_sent_bytes_total'), [' 1600'], 'what ended ones sent still counts');
   t.strictSame(await read('gateway_frames_dropped_total'), [' 7']);
@@ -187,4 +190,17 @@ t.test('/metrics', async (t) => {
   t.ok(Number(seconds) >= 5 && Number(seconds) < 10, String(seconds));
   t.strictSame(await read('gateway_standby_seconds_total'), [seconds], 'it has ended');
   t.match((await http.inject('/metrics')).headers['content-type'], /^text\/plain; version=0\.0\.4/);
+
+  const [leg] = viewOf(START, lost).legs;
+  const legs = (primary: LegView['status'], backup: LegView['status']): LegView[] => [
+    { ...leg!, status: primary },
+    { ...leg!, leg: 'backup', status: backup },
+  ];
+  control.change(viewOf(START, { mediaSessionId: 'c', status: 'pushing', legs: legs('pushing', 'idle') }));
+  control.change(viewOf(START, { mediaSessionId: 'c', status: 'pushing', legs: legs('retrying', 'pushing') }));
+  t.strictSame(
+    (await read('gateway_backup_legs')).filter((line) => !line.endsWith(' 0')),
+    ['{state="pushing"} 1'],
+  );
+  t.strictSame(await read('gateway_transponder_retries_total'), ['{code="DESTINATION_LOST"} 2'], 'each leg counts');
 });

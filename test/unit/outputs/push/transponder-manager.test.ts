@@ -22,9 +22,13 @@ import {
 import {
   listTransponders,
   type TransponderControl,
+  type StartRequest,
   type TransponderFilter,
 } from '../../../../src/outputs/push/transponder-view.ts';
+import { PlatformCatalogue } from '../../../../src/outputs/push/platforms/catalogue.ts';
+import { PushPlatforms } from '../../../../src/outputs/push/platforms/push-platforms.ts';
 import { LateGroups } from '../../../../src/outputs/late-groups.ts';
+import { StoredPushes } from '../../../../src/outputs/push/stored-pushes.ts';
 import { TransponderHistory } from '../../../../src/outputs/push/transponder-history.ts';
 import { MemoryStore } from '../../../../src/store/memory-store.ts';
 import { SecretBox } from '../../../../src/store/secret-box.ts';
@@ -92,6 +96,8 @@ async function setUp(
       logger: silentLogger,
     }),
     sounds: {} as SoundLibrary,
+    platforms: new PushPlatforms({ catalogue: PlatformCatalogue.create() }),
+    wire: { check: async () => [] },
     addressing: { streamNamePrefix: 'rtmp_', fullUrl: false },
     preserveAspectRatio: true,
     audioCodec: 'aac',
@@ -624,4 +630,172 @@ t.test('standby by hand', async (t) => {
   await t.rejects(manager.standby(plain!, true, {}), { code: 'INVALID_REQUEST', message: /standby/ });
   await t.rejects(manager.standby('nobody', true, {}), { code: 'TRANSPONDER_NOT_FOUND' });
   t.ok(changes.includes('manual'));
+});
+
+t.test('a backup: checked like the first destination, and taken like it', async (t) => {
+  const resolved: string[] = [];
+  const { registry, manager } = await setUp(t, { maxTransponders: 2 }, async ({ host }) => {
+    resolved.push(host);
+    if (host === '10.0.0.1') throw new GatewayError('DESTINATION_FORBIDDEN', 'Pushing to 10.0.0.1 is not allowed.');
+    return { addresses: ['127.0.0.1'] };
+  });
+  registry.publish('show', publisher('p', 'h264'));
+  const start = (backupUrl: string, rtmpUrl = 'rtmp://a.example.com/live', more: Partial<StartRequest> = {}) =>
+    manager.start({ streamName: 'show', rtmpUrl, backupUrl, ...more });
+  await t.rejects(start('http://b.example.com/live'), { code: 'INVALID_RTMP_URL', message: /^backupUrl has a scheme/ });
+  await t.rejects(start('rtmp://A.example.com:1935/live/'), { code: 'INVALID_REQUEST', message: /backupUrl/ });
+  await t.rejects(start('rtmp://10.0.0.1/live'), { code: 'DESTINATION_FORBIDDEN' });
+  resolved.length = 0;
+  const view = await start('rtmp://b.example.com/s3cr3t');
+  t.strictSame(resolved, ['a.example.com', 'b.example.com']);
+  t.match(view, {
+    status: 'connecting',
+    backupMode: 'hot',
+    legs: [
+      { leg: 'primary', status: 'connecting', destination: 'rtmp://a.example.com/live' },
+      { leg: 'backup', status: 'connecting', destination: 'rtmp://b.example.com/s3cr3t' },
+    ],
+  });
+  await t.rejects(start('rtmp://c.example.com/live'), { code: 'TRANSPONDER_EXISTS' });
+  await t.rejects(start('rtmp://b.example.com/s3cr3t', 'rtmp://d.example.com/live'), { code: 'TRANSPONDER_EXISTS' });
+  await manager.start({ streamName: 'show', rtmpUrl: 'rtmp://e.example.com/live' });
+  await t.rejects(manager.start({ streamName: 'show', rtmpUrl: 'rtmp://f.example.com/live' }), {
+    code: 'LIMIT_REACHED',
+    message: /already runs 2 pushes/,
+  });
+  await manager.terminate(view.mediaSessionId);
+  t.match(manager.ended()[0], { legs: [{ status: 'ended' }, { status: 'ended' }] });
+  t.match(await start('rtmp://b.example.com/s3cr3t', undefined, { backupMode: 'cold' }), {
+    legs: [{ status: 'connecting' }, { leg: 'backup', status: 'idle' }],
+  });
+});
+
+t.test('pushes with standby go on over a restart, and the history does not contradict', async (t) => {
+  const store = new MemoryStore({ logger: silentLogger });
+  const box = SecretBox.withRandomKey();
+  /** A run of the gateway. */
+  const run = async () => {
+    const stored = new StoredPushes({ store, box, parse: (value) => value as StartRequest, logger: silentLogger });
+    const history = await TransponderHistory.create({ store, box, kept: 10, logger: silentLogger });
+    const parts = await setUp(t, { stored, history });
+    parts.registry.publish('show', publisher('p', 'h264'));
+    const changes: string[] = [];
+    parts.manager.onChange(({ mediaSessionId, status }) => changes.push(`${mediaSessionId} ${status}`));
+    return { ...parts, stored, history, changes };
+  };
+  const standby = { freezeMs: 0, source: 'color', color: '#000000', holdMs: 0, startWithStandby: false } as const;
+  const first = await run();
+  const rtmpUrl = 'rtmp://a.example.com/live';
+  const kept = await first.manager.start({
+    streamName: 'show',
+    rtmpUrl,
+    backupUrl: 'rtmp://b.example.com/live',
+    standby,
+  });
+  first.manager.mute(kept.mediaSessionId);
+  const plain = await first.manager.start({ streamName: 'show', rtmpUrl: 'rtmp://c.example.com/live' });
+  const ended = await first.manager.start({ streamName: 'show', rtmpUrl: 'rtmp://d.example.com/live', standby });
+  await first.manager.terminate(ended.mediaSessionId);
+  const gone = await first.manager.start({ streamName: 'gone', rtmpUrl, standby }).catch((error: unknown) => error);
+  t.match(gone, { code: 'STREAM_NOT_FOUND' });
+  await first.manager.close(done);
+  await Promise.all([first.stored.close(), first.history.close()]);
+
+  const second = await run();
+  t.strictSame(
+    second.manager.ended().map(({ mediaSessionId }) => mediaSessionId),
+    [plain.mediaSessionId, ended.mediaSessionId],
+    'one that goes on has not ended',
+  );
+  await second.stored.restore(second.manager);
+  const [found, ...others] = second.manager.find({});
+  t.match(found, {
+    mediaSessionId: kept.mediaSessionId,
+    startedAt: kept.startedAt,
+    muted: true,
+    legs: [{ leg: 'primary' }, { leg: 'backup' }],
+  });
+  t.strictSame(others, []);
+  await second.manager.terminate(kept.mediaSessionId);
+  t.match(second.manager.ended()[0], { mediaSessionId: kept.mediaSessionId, reasonCode: 'TERMINATED' });
+
+  const last = await second.manager.start({ streamName: 'show', rtmpUrl, standby });
+  await second.manager.close(done);
+  await Promise.all([second.stored.close(), second.history.close()]);
+  const third = await run();
+  third.clips.fail = new GatewayError('STANDBY_FILE_NOT_FOUND', 'no such file');
+  await third.stored.restore(third.manager);
+  t.match(third.manager.ended()[0], { mediaSessionId: last.mediaSessionId, reasonCode: 'STANDBY_FILE_NOT_FOUND' });
+  t.strictSame(third.changes, [`${last.mediaSessionId} ended`], 'also as an event');
+  const fourth = await run();
+  await fourth.stored.restore(fourth.manager);
+  t.throws(() => fourth.manager.find({}), { code: 'TRANSPONDER_NOT_FOUND' }, 'removed');
+});
+
+t.test('a push to a known platform is watched, whether it names it or its host', async (t) => {
+  const { registry, encoders, manager } = await setUp(t);
+  registry.publish('show', publisher('p', 'h264'));
+  const plain = await manager.start({ streamName: 'show', rtmpUrl: 'rtmp://127.0.0.1/live' });
+  t.notOk('platform' in plain || 'warnings' in plain || 'comply' in plain);
+  t.match(await manager.start({ streamName: 'show', rtmpUrl: 'rtmp://live.twitch.tv/app' }), {
+    platform: 'twitch',
+    warnings: [],
+  });
+  const named = await manager.start({
+    streamName: 'show',
+    rtmpUrl: 'rtmp://127.0.0.2/live',
+    platform: 'youtube',
+    comply: 'auto',
+  });
+  t.match(named, { platform: 'youtube', warnings: [], comply: { mode: 'auto', state: 'passing', because: [] } });
+  t.equal(encoders.counts.videoEncoders, 0);
+  await manager.close(done);
+  t.strictSame(encoders.counts, { sources: 0, videoEncoders: 0 });
+});
+
+t.test('comply needs a platform and encoders', async (t) => {
+  const { registry, encoders, manager } = await setUp(t);
+  registry.publish('show', publisher('p', 'h264'));
+  await t.rejects(manager.start({ streamName: 'show', rtmpUrl: 'rtmp://127.0.0.1/live', comply: 'auto' }), {
+    code: 'INVALID_REQUEST',
+    message: /^comply needs a platform .*youtube, twitch/,
+  });
+  t.strictSame(encoders.counts, { sources: 0, videoEncoders: 0 });
+  const disabled = new EncoderPool({
+    audioBitrate: 128,
+    audioBatchMs: 120,
+    videoBitrate: 0,
+    keyFrameIntervalMs: 2000,
+    transcodingDisabled: true,
+    maxEncoders: 1,
+    logger: silentLogger,
+  });
+  const second = await setUp(t, { encoders: disabled });
+  second.registry.publish('show', publisher('p', 'h264'));
+  await t.rejects(second.manager.start({ streamName: 'show', rtmpUrl: 'rtmp://live.twitch.tv/app', comply: 'auto' }), {
+    code: 'TRANSCODING_DISABLED',
+  });
+  t.strictSame(disabled.counts, { sources: 0, videoEncoders: 0 });
+});
+
+t.test('a check starts nothing', async (t) => {
+  const { manager, encoders } = await setUp(t, {
+    wire: {
+      check: async ({ host }) => [{ check: 'tcp', level: 'ok', measured: host, rule: '', source: '', remedy: '' }],
+    },
+  });
+  const { signal } = new AbortController();
+  t.match(await manager.check({ streamName: 'nobody', rtmpUrl: 'rtmp://127.0.0.1/live' }, signal), [
+    { check: 'stream', level: 'error', measured: 'the stream is not published' },
+    { check: 'tcp', measured: '127.0.0.1' },
+  ]);
+  await t.rejects(manager.check({ streamName: 'nobody', rtmpUrl: 'http://127.0.0.1/' }, signal), {
+    code: 'INVALID_RTMP_URL',
+  });
+  await t.rejects(manager.check({ streamName: 'nobody', rtmpUrl: 'rtmp://127.0.0.1/live', comply: 'auto' }, signal), {
+    code: 'INVALID_REQUEST',
+    message: /^comply needs/,
+  });
+  t.strictSame(listTransponders(manager), []);
+  t.strictSame(encoders.counts, { sources: 0, videoEncoders: 0 });
 });
