@@ -75,6 +75,7 @@ export async function createRoomDoors(options: RoomDoorsOptions): Promise<RoomDo
           maxQueuedBytes,
           logger,
         });
+  if (rtmp) logger.info({ port: rtmp.port }, 'RTMP clients of rooms are accepted');
   metrics.labelledGauge(
     'gateway_rooms_connections',
     'Connections of clients of rooms, by their protocol: WebSockets of Red5 clients, RTMP, data channels.',
