@@ -15,10 +15,12 @@ export interface RoomLimits {
   readonly membersPerScope: number;
   readonly objectsPerScope: number;
   readonly propertiesPerObject: number;
+  /** Bytes of all keys and values of an object as JSON: the state must fit into what may wait for a client. */
+  readonly objectBytes: number;
   /** Bytes of a value, of the arguments of a message, and of a text, as JSON. */
   readonly valueBytes: number;
   readonly nameLength: number;
-  /** Operations of one member. */
+  /** Operations of one member; each kilobyte counts as another one. */
   readonly perSecond: number;
   readonly burst: number;
 }
@@ -27,6 +29,7 @@ const LIMITS: RoomLimits = {
   membersPerScope: 1000,
   objectsPerScope: 100,
   propertiesPerObject: 1000,
+  objectBytes: 96 * 1024,
   valueBytes: 32 * 1024,
   nameLength: 256,
   perSecond: 50,
@@ -101,8 +104,7 @@ class Scope {
   }
 
   #sendText(member: Member, text: string): void {
-    this.#count(member);
-    this.#checkSize(text);
+    this.#count(member, this.#sizeOf(text));
     const event: RoomEvent = { type: 'text', text };
     for (const { receive } of [...this.#members.values()]) receive(event);
   }
@@ -114,7 +116,7 @@ class Scope {
     if (!object) {
       if (this.#objects.size >= this.#limits.objectsPerScope)
         throw new GatewayError('LIMIT_REACHED', `The scope already has ${this.#limits.objectsPerScope} objects.`);
-      object = new SharedObject(name, persistent, this.#limits.propertiesPerObject);
+      object = new SharedObject(name, persistent, this.#limits);
       this.#objects.set(name, object);
     }
     object.connect(member);
@@ -127,14 +129,16 @@ class Scope {
   }
 
   #change(member: Member, name: string, operation: ObjectOperation): void {
-    this.#count(member);
+    const { type } = operation;
+    this.#count(
+      member,
+      type === 'set' ? this.#sizeOf(operation.value) : type === 'send' ? this.#sizeOf([...operation.args]) : 0,
+    );
     const object = this.#objects.get(name);
     if (!object || !member.objects.has(name))
       throw new GatewayError('INVALID_REQUEST', 'The object is not connected: connect to it first.');
     if ('key' in operation) this.#checkName(operation.key);
     if (operation.type === 'send') this.#checkName(operation.method);
-    if (operation.type === 'set') this.#checkSize(operation.value);
-    if (operation.type === 'send') this.#checkSize([...operation.args]);
     object.change(member.id, operation);
   }
 
@@ -152,9 +156,9 @@ class Scope {
   }
 
   /** A member that is too fast is removed. */
-  #count(member: Member): void {
+  #count(member: Member, bytes = 0): void {
     if (member.gone) throw new GatewayError('FORBIDDEN', 'The client has left the scope.');
-    if (member.bucket.take()) return;
+    if (member.bucket.take(1 + Math.floor(bytes / 1024))) return;
     const { perSecond } = this.#limits;
     const reason = new GatewayError('RATE_LIMITED', `More than ${perSecond} messages per second.`);
     this.#remove(member, reason);
@@ -166,9 +170,12 @@ class Scope {
       throw new GatewayError('INVALID_REQUEST', `Names have 1 to ${this.#limits.nameLength} characters.`);
   }
 
-  #checkSize(value: JsonValue): void {
-    if (Buffer.byteLength(JSON.stringify(value)) > this.#limits.valueBytes)
+  /** @throws {GatewayError} INVALID_REQUEST */
+  #sizeOf(value: JsonValue): number {
+    const bytes = sizeOf(value);
+    if (bytes > this.#limits.valueBytes)
       throw new GatewayError('INVALID_REQUEST', `Values have at most ${this.#limits.valueBytes} bytes as JSON.`);
+    return bytes;
   }
 }
 
@@ -176,16 +183,17 @@ class Scope {
 class SharedObject {
   readonly #name: string;
   readonly #persistent: boolean;
-  readonly #maxProperties: number;
+  readonly #limits: RoomLimits;
+  #bytes = 0;
   readonly #properties = new Map<string, JsonValue>();
   readonly #members = new Set<Member>();
   #changes: ObjectChange[] = [];
   #version = 0;
 
-  constructor(name: string, persistent: boolean, maxProperties: number) {
+  constructor(name: string, persistent: boolean, limits: RoomLimits) {
     this.#name = name;
     this.#persistent = persistent;
-    this.#maxProperties = maxProperties;
+    this.#limits = limits;
   }
 
   connect(member: Member): void {
@@ -210,15 +218,34 @@ class SharedObject {
 
   /** @throws {GatewayError} LIMIT_REACHED */
   change(by: string, operation: ObjectOperation): void {
-    if (operation.type === 'set') {
-      if (!this.#properties.has(operation.key) && this.#properties.size >= this.#maxProperties)
-        throw new GatewayError('LIMIT_REACHED', `The object already has ${this.#maxProperties} properties.`);
-      this.#properties.set(operation.key, operation.value);
-    } else if (operation.type === 'delete') this.#properties.delete(operation.key);
-    else if (operation.type === 'clear') this.#properties.clear();
+    if (operation.type === 'set') this.#set(operation.key, operation.value);
+    else if (operation.type === 'delete') {
+      this.#bytes -= this.#bytesOf(operation.key);
+      this.#properties.delete(operation.key);
+    } else if (operation.type === 'clear') {
+      this.#bytes = 0;
+      this.#properties.clear();
+    }
     this.#version++;
     if (this.#changes.length === 0) atEndOfTick(() => this.#tell());
     this.#changes.push({ ...operation, by });
+  }
+
+  #set(key: string, value: JsonValue): void {
+    const { propertiesPerObject, objectBytes } = this.#limits;
+    if (!this.#properties.has(key) && this.#properties.size >= propertiesPerObject)
+      throw new GatewayError('LIMIT_REACHED', `The object already has ${propertiesPerObject} properties.`);
+    const bytes = this.#bytes - this.#bytesOf(key) + sizeOf(key) + sizeOf(value);
+    if (bytes > objectBytes)
+      throw new GatewayError('LIMIT_REACHED', `An object has at most ${objectBytes} bytes as JSON.`);
+    this.#bytes = bytes;
+    this.#properties.set(key, value);
+  }
+
+  /** What a property takes up; 0 if there is none. */
+  #bytesOf(key: string): number {
+    const value = this.#properties.get(key);
+    return value === undefined ? 0 : sizeOf(key) + sizeOf(value);
   }
 
   #tell(): void {
@@ -235,6 +262,8 @@ class SharedObject {
   }
 }
 
+const sizeOf = (value: JsonValue): number => Buffer.byteLength(JSON.stringify(value));
+
 /** A rate limit that allows bursts. */
 class Bucket {
   readonly #limits: RoomLimits;
@@ -246,13 +275,13 @@ class Bucket {
     this.#tokens = limits.burst;
   }
 
-  take(): boolean {
+  take(tokens: number): boolean {
     const now = performance.now();
     const { burst, perSecond } = this.#limits;
     this.#tokens = Math.min(burst, this.#tokens + ((now - this.#at) / 1000) * perSecond);
     this.#at = now;
-    if (this.#tokens < 1) return false;
-    this.#tokens -= 1;
+    if (this.#tokens < tokens) return false;
+    this.#tokens -= tokens;
     return true;
   }
 }

@@ -112,15 +112,27 @@ void t.test('changes of one tick come together; texts reach the scope only', asy
   t.equal(bob.properties.size, 0, 'an object without members is gone');
 });
 
+void t.test('large values cost more, and an object has a limit of bytes', async (t) => {
+  const rooms = new LocalRooms({ objectBytes: 3000, burst: 10, perSecond: 1 });
+  const { member } = await join(rooms);
+  await member.connectObject('so', false);
+  await member.change('so', { type: 'set', key: 'a', value: 'x'.repeat(2000) });
+  await t.rejects(member.change('so', { type: 'set', key: 'b', value: 'x'.repeat(1500) }), { code: 'LIMIT_REACHED' });
+  await member.change('so', { type: 'delete', key: 'a' });
+  await member.change('so', { type: 'set', key: 'b', value: 'x'.repeat(1500) });
+  await t.rejects(member.change('so', { type: 'set', key: 'b', value: 'x'.repeat(2500) }), { code: 'RATE_LIMITED' });
+});
+
 void t.test('limits', async (t) => {
   const limits: RoomLimits = {
     membersPerScope: 2,
     objectsPerScope: 1,
     propertiesPerObject: 1,
+    objectBytes: 1000,
     valueBytes: 10,
     nameLength: 3,
     perSecond: 1,
-    burst: 12,
+    burst: 9,
   };
   const rooms = new LocalRooms(limits);
   const { member, events } = await join(rooms);
