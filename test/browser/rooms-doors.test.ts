@@ -87,11 +87,14 @@ await t.test('a publisher, a player, a page and an RTMP client share one object'
   );
 
   await publisher.page.evaluate(`whipPage.channel.send(new Uint8Array(10))`);
-  for (let sent = 0; sent < 400; sent++)
-    void say(publisher, { sharedObjectSetProperty: { name: 'so', key: 'k', value: sent } });
+  await publisher.page.evaluate(`(() => {
+    const set = { sharedObjectSetProperty: { name: 'so', key: 'k', value: 1 } };
+    for (let sent = 0; sent < 400; sent++) whipPage.channel.send(JSON.stringify(set));
+  })()`);
   await waitFor('the end of a member that is too fast', async () =>
     (await publisher.heard()).some((text) => text.includes('RATE_LIMITED')),
   );
+  await waitFor('the closed channel', () => publisher.page.evaluate(`whipPage.channel.readyState === 'closed'`));
   const { framesDecoded: before = 0 } = (await player.flow('inbound-rtp')).streams.find(
     ({ kind }) => kind === 'video',
   )!;
