@@ -35,6 +35,8 @@ import { learnFrameSize } from './renditions/frame-size.ts';
 import { KeyFrameReader } from './renditions/key-frame-reader.ts';
 import { SharedEncoders } from './renditions/shared-encoders.ts';
 import { SnapshotService } from './renditions/snapshot.ts';
+import { LocalRooms } from './rooms/local-rooms.ts';
+import { createRoomDoors } from './rooms/doors/create-doors.ts';
 import { StandbyClips } from './renditions/standby/standby-clips.ts';
 import { closeAll, type Closable } from './runtime/close-all.ts';
 import type { FastPaths } from './runtime/fast-paths.ts';
@@ -58,6 +60,8 @@ export interface GatewayAddresses {
   readonly wss?: number;
   /** The embedded RTMP server, where it runs. */
   readonly rtmpUrl?: string;
+  /** The RTMP listener of the rooms. */
+  readonly roomsRtmp?: number;
 }
 
 /** The composition root: creates all parts, connects them, and closes them in one order. */
@@ -324,6 +328,22 @@ async function assemble(
   // Before the connections of the clients, who learn the reason; a connection that closes would hold its streams.
   opened({ close: () => registry.close(shuttingDown()) });
 
+  const rooms = settings.rooms ? new LocalRooms() : undefined;
+  if (rooms) opened({ close: () => rooms.close(shuttingDown()) });
+  const roomDoors = rooms
+    ? await createRoomDoors({
+        settings,
+        rooms,
+        authorizer,
+        registry,
+        connections: websocketLimits.connections,
+        allowOrigin: createOriginCheck(settings),
+        metrics,
+        logger,
+      })
+    : undefined;
+  if (roomDoors) opened(roomDoors);
+
   const app = await HttpApp.create({
     settings,
     authorizer,
@@ -343,6 +363,7 @@ async function assemble(
       addresses: websocketLimits.connections.addresses,
     },
     ...(certificate && { certificate }),
+    ...(roomDoors && { webSockets: roomDoors.webSocket }),
     workers: () => ({ alive: pool.pids.length, wanted: settings.rtc_workers }),
     routes: [
       consoleRoutes({
@@ -356,8 +377,8 @@ async function assemble(
         })),
         ...(embedded && { embedded: { rtmpUrl: embedded.rtmpUrl, httpFlvPort: embedded.httpFlvPort } }),
       }),
-      whipRoutes({ settings, authorizer, publications, sessions, logger }),
-      whepRoutes({ settings, authorizer, players, sessions, logger }),
+      whipRoutes({ settings, authorizer, publications, sessions, dataDoor: roomDoors?.data, logger }),
+      whepRoutes({ settings, authorizer, players, sessions, dataDoor: roomDoors?.data, logger }),
     ],
   });
   // Closes last, because `/health` answers `closing` while the other parts close.
@@ -367,7 +388,13 @@ async function assemble(
   // Not earlier: publishers return as soon as they can.
   void stored.restore(transponders);
   return {
-    addresses: { http, ws: ws.port, ...(wss && { wss: wss.port }), ...(embedded && { rtmpUrl: embedded.rtmpUrl }) },
+    addresses: {
+      http,
+      ws: ws.port,
+      ...(wss && { wss: wss.port }),
+      ...(embedded && { rtmpUrl: embedded.rtmpUrl }),
+      ...(roomDoors?.rtmp && { roomsRtmp: roomDoors.rtmp.port }),
+    },
     drain,
     announceClose: () => {
       app.announceClose();

@@ -2,13 +2,13 @@ import type { Destination } from '../net/destination.ts';
 import type { Secret } from '../net/secret.ts';
 
 /** What a client may ask for. */
-export const ACTIONS = ['publish', 'play', 'push', 'control', 'read', 'admin'] as const;
+export const ACTIONS = ['publish', 'play', 'push', 'control', 'read', 'admin', 'join'] as const;
 export type Action = (typeof ACTIONS)[number];
 
 export const ALL_ACTIONS: ReadonlySet<Action> = new Set(ACTIONS);
 
 /** The interface through which a client calls. */
-export type Door = 'rest' | 'whip' | 'whep' | 'red5' | 'wcs' | 'console' | 'metrics' | 'probe';
+export type Door = 'rest' | 'whip' | 'whep' | 'red5' | 'wcs' | 'console' | 'metrics' | 'probe' | 'rooms';
 
 /** What a client presents, parsed once where it enters. */
 export interface Credentials {
@@ -58,6 +58,8 @@ export interface Principal {
 /** What an action concerns. */
 export interface Resource {
   readonly stream?: string | undefined;
+  /** The path of a scope of rooms that is joined. */
+  readonly scope?: string | undefined;
   /** Where a push goes. */
   readonly destination?: Pick<Destination, 'host' | 'redacted'> | undefined;
   /**

@@ -36,6 +36,7 @@ const PROTOCOLS: Readonly<Record<Door, string>> = {
   whep: 'whep',
   red5: 'red5',
   rest: 'rest',
+  rooms: 'rooms',
   console: 'rest',
   metrics: 'rest',
   probe: 'rest',
@@ -67,11 +68,12 @@ export class CalloutProvider implements AccessProvider {
     return principal;
   }
 
-  async authorize(principal: Principal, action: Action, { stream, destination }: Resource): Promise<Grant> {
+  async authorize(principal: Principal, action: Action, { stream, scope, destination }: Resource): Promise<Grant> {
     const { door, token, username, password, ip, userAgent, query } = this.#credentials.get(principal)!;
     const body = JSON.stringify({
       action,
       stream,
+      scope,
       destination: destination?.redacted,
       protocol: PROTOCOLS[door],
       ip,

@@ -102,7 +102,7 @@ function jwtKeys(settings: Settings): JwtKeys | undefined {
  * Loopback and public addresses, and the private networks that the settings name. Restrictions of pushes to hosts do
  * not apply.
  */
-const calloutPolicy = (settings: Settings): DestinationPolicy =>
+export const calloutPolicy = (settings: Settings): DestinationPolicy =>
   new DestinationPolicy({
     destination_allow_networks: [...settings.destination_allow_networks, '127.0.0.0/8', '::1'],
     destination_allow_hosts: [],

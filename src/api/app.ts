@@ -1,3 +1,4 @@
+import type { Server } from 'node:http';
 import type { Server as HttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import cors from '@fastify/cors';
@@ -52,6 +53,8 @@ export interface HttpAppOptions extends Omit<OperationSources, 'isClosing' | 'st
   readonly certificate?: Certificate;
   /** Further routes, registered at the root with access rules of their own: the console's page, WHIP. */
   readonly routes?: readonly FastifyPluginAsync[];
+  /** Serves the WebSockets of both listeners. Without it there are none. */
+  readonly webSockets?: { attach(server: Server): void };
   /** Milliseconds in which a client must have sent its whole request. Default: 30 s. */
   readonly requestTimeoutMs?: number;
 }
@@ -161,6 +164,7 @@ async function createListener(options: ListenerOptions, certificate?: Certificat
   }) as unknown as FastifyInstance;
   certificate?.keepCurrent(app.server as unknown as HttpsServer);
   if (options.connections) limitConnections(app.server, options.connections);
+  options.webSockets?.attach(app.server);
   const notFound = collectRoutes(app);
 
   app.setErrorHandler((error, request, reply) => replyWithError(error, request, reply, logger));

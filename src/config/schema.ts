@@ -8,6 +8,7 @@ import { network } from './groups/network.ts';
 import { operation } from './groups/operation.ts';
 import { recording } from './groups/recording.ts';
 import { republishing } from './groups/republishing.ts';
+import { roomDoors } from './groups/room-doors.ts';
 import { standby } from './groups/standby.ts';
 import { state } from './groups/state.ts';
 
@@ -26,6 +27,7 @@ export const SettingsSchema = z.strictObject({
   ...limits,
   ...recording,
   ...hooks,
+  ...roomDoors,
   ...state,
   ...operation,
 });
@@ -43,6 +45,7 @@ export const SECRET_SETTINGS: ReadonlySet<string> = new Set<SettingKey>([
   'metrics_key',
   'jwt_secret',
   'auth_url',
+  'rpc_url',
   'wcs_hooks_url',
   'wcs_hooks_key',
   'state_key',

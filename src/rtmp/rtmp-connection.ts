@@ -6,7 +6,7 @@ import { Amf0Error, decodeAmf0, encodeAmf0 } from '../media/amf0.ts';
 import type { Amf0Value } from '../media/amf0.ts';
 import { ChunkReader } from './chunk-reader.ts';
 import { ChunkWriter } from './chunk-writer.ts';
-import { createC0C1, HandshakeReader } from './handshake.ts';
+import { createHello, HandshakeReader } from './handshake.ts';
 import type { MediaChunks } from './media-chunks.ts';
 import { CHUNK_STREAM, MESSAGE, uint32, USER_CONTROL } from './message.ts';
 import type { RtmpMessage } from './message.ts';
@@ -101,7 +101,7 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
     const abort = (): void => connection.#fail(new RtmpError('aborted', 'The connection attempt was cancelled'));
     signal.addEventListener('abort', abort, { once: true });
     const done = connection.#wait('the handshake', timeoutMs, (command) => command === HANDSHAKE);
-    connection.#write(createC0C1());
+    connection.#write(createHello());
     if (signal.aborted) abort();
     if (socket.destroyed) connection.#fail(new RtmpError('lost', 'The server closed the connection'));
     await done;
@@ -248,7 +248,7 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
 
   #shakeHands(handshake: HandshakeReader, data: Buffer): Buffer {
     const rest = handshake.push(data);
-    const c2 = handshake.takeC2();
+    const c2 = handshake.takeEcho();
     if (c2) this.#write(c2);
     if (handshake.complete) {
       this.#handshake = undefined;

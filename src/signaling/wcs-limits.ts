@@ -2,7 +2,7 @@ import type { Settings } from '../config/schema.ts';
 import { ClientAddresses } from '../net/client-addresses.ts';
 import { ClientSlots } from '../net/client-slots.ts';
 import type { ConnectionLimit } from '../net/connection-limit.ts';
-import type { TokenBucketOptions } from './token-bucket.ts';
+import type { TokenBucketOptions } from '../net/token-bucket.ts';
 
 /** What bounds the clients of the WebSocket. */
 export interface WcsLimits {

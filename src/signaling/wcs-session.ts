@@ -15,7 +15,7 @@ import { Outbox } from './outbox.ts';
 import { SessionData } from './session-data.ts';
 import { SessionSnapshots } from './session-snapshots.ts';
 import { SessionStreams } from './session-streams.ts';
-import { TokenBucket } from './token-bucket.ts';
+import { TokenBucket } from '../net/token-bucket.ts';
 import type { WcsContext } from './wcs-server.ts';
 
 export interface WcsSessionEvents {

@@ -26,7 +26,7 @@ export const limits = {
   max_http_connections_per_ip: integer(1, 1_000_000).default(500),
   max_ws_connections: integer(1, 1_000_000).default(2000),
   max_ws_connections_per_ip: integer(1, 1_000_000).default(500),
-  /** Messages of one WebSocket: see `signaling/token-bucket.ts`. */
+  /** Messages of one WebSocket: see `net/token-bucket.ts`. */
   max_ws_messages_per_second: integer(1, 1_000_000).default(100),
   max_ws_message_burst: integer(1, 1_000_000).default(300),
   /** Streams that one WebSocket publishes and plays. */
