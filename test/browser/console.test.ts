@@ -408,37 +408,37 @@ t.test('accessibility, by the rules of axe', async (t) => {
   });
   t.teardown(() => gateway.stop());
   const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-  for (const viewport of [
-    { width: 1280, height: 900 },
-    { width: 380, height: 800 },
-  ])
-    for (const colorScheme of ['light', 'dark'] as const) {
-      const page = await browser.newPage({ viewport, colorScheme });
-      const violations = async (): Promise<unknown> => {
-        await page.evaluate(axe);
-        return page.evaluate(
-          `axe.run({ rules: { 'target-size': { enabled: true } } }).then(({ violations }) =>
+  for (const [width, height, colorScheme] of [
+    [1280, 900, 'light'],
+    [380, 800, 'dark'],
+  ] as const) {
+    const viewport = { width, height };
+    const page = await browser.newPage({ viewport, colorScheme });
+    const violations = async (): Promise<unknown> => {
+      await page.evaluate(axe);
+      return page.evaluate(
+        `axe.run({ rules: { 'target-size': { enabled: true } } }).then(({ violations }) =>
             violations.map(({ id, nodes }) => [id, ...nodes.map(({ html, failureSummary }) => html + failureSummary)]))`,
-        );
-      };
-      const title = `${viewport.width} px, ${colorScheme}`;
-      await page.goto(gateway.httpUrl);
-      await press(page, 'Publish');
-      await says(page, '#publish-state', 'Publishing');
-      await press(page, '+ Add destination');
-      await page.locator('#destinations li').nth(1).locator('input').first().fill('rtmp://127.0.0.1:1/live');
-      await press(page, 'Start push');
-      await page.locator('#ended-pushes li').first().waitFor();
-      await says(page, '.push .pill', 'Pushing');
-      await page.getByText('Options').click();
-      t.same(await violations(), [], `console, ${title}`);
-      t.equal(await page.evaluate('document.documentElement.scrollWidth'), viewport.width, 'no horizontal scrolling');
-      await press(page, 'Stop');
-      await says(page, '#publish-state', 'Stopped.');
-      await page.goto(`${gateway.httpUrl}/console/whip.html`);
-      t.same(await violations(), [], `WHIP page, ${title}`);
-      await page.close();
-    }
+      );
+    };
+    const title = `${viewport.width} px, ${colorScheme}`;
+    await page.goto(gateway.httpUrl);
+    await press(page, 'Publish');
+    await says(page, '#publish-state', 'Publishing');
+    await press(page, '+ Add destination');
+    await page.locator('#destinations li').nth(1).locator('input').first().fill('rtmp://127.0.0.1:1/live');
+    await press(page, 'Start push');
+    await page.locator('#ended-pushes li').first().waitFor();
+    await says(page, '.push .pill', 'Pushing');
+    await page.getByText('Options').click();
+    t.same(await violations(), [], `console, ${title}`);
+    t.equal(await page.evaluate('document.documentElement.scrollWidth'), viewport.width, 'no horizontal scrolling');
+    await press(page, 'Stop');
+    await says(page, '#publish-state', 'Stopped.');
+    await page.goto(`${gateway.httpUrl}/console/whip.html`);
+    t.same(await violations(), [], `WHIP page, ${title}`);
+    await page.close();
+  }
 });
 
 t.test('the login form and the rights, by the rules of axe', async (t) => {

@@ -131,7 +131,8 @@ await t.test(`an encoder with WHIP is killed ${KILLS} times, landscape and portr
   t.ok(Math.max(...returns) < BACK_WITHIN_MS, report('live after', returns));
 });
 
-await t.test(`Chromium is killed ${KILLS} times, landscape and portrait in turns`, async (t) => {
+const chromium = { skip: LONG ? false : 'only with LONG_TESTS=1' };
+await t.test(`Chromium is killed ${KILLS} times, landscape and portrait in turns`, chromium, async (t) => {
   const pages = await startPageServer();
   t.teardown(() => pages.close());
   const pushes = await startPushes(t, ['browser']);

