@@ -1,6 +1,5 @@
 import { EventEmitter } from 'node:events';
 import type { Duplex } from 'node:stream';
-import { atEndOfTick } from '../runtime/tick.ts';
 import { Acknowledgements } from './acknowledgements.ts';
 import { Amf0Error, decodeAmf0, encodeAmf0 } from '../media/amf0.ts';
 import type { Amf0Value } from '../media/amf0.ts';
@@ -11,6 +10,7 @@ import type { MediaChunks } from './media-chunks.ts';
 import { CHUNK_STREAM, MESSAGE, uint32, USER_CONTROL } from './message.ts';
 import type { RtmpMessage } from './message.ts';
 import { RtmpError } from './rtmp-error.ts';
+import { TickCork } from './tick-cork.ts';
 
 /** A command from the server: `_result`, `_error`, `onStatus` and so on. */
 export interface RtmpCommand {
@@ -70,7 +70,7 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
   #transactions = 0;
   /** Why the connection has ended. */
   #end: RtmpError | undefined;
-  #corked = false;
+  readonly #cork: TickCork;
   #sent = 0;
   #received = 0;
   #receivedAcknowledged = 0;
@@ -81,6 +81,7 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
   private constructor(socket: Duplex) {
     super();
     this.#socket = socket;
+    this.#cork = new TickCork(this.#socket);
     this.#closed = new Promise((resolve) => (socket.closed ? resolve() : socket.once('close', () => resolve())));
     socket.on('drain', () => this.emit('drain'));
     socket.on('data', (data) => this.#receive(data as Buffer));
@@ -174,7 +175,7 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
   /** Sends media. A single piece is passed to the kernel at once. */
   sendMedia({ pieces, bytes }: MediaChunks): void {
     if (this.#end) return;
-    if (pieces.length > 1) this.#cork();
+    if (pieces.length > 1) this.#cork.hold();
     for (const piece of pieces) this.#socket.write(piece);
     this.#sent += bytes;
   }
@@ -311,29 +312,16 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
 
   #send(chunkStreamId: number, type: number, streamId: number, timestamp: number, payload: Buffer): void {
     if (this.#end) return;
-    this.#cork();
+    this.#cork.hold();
     this.#sent += this.#writer.write(this.#socket, chunkStreamId, type, streamId, timestamp, payload);
   }
 
   #write(bytes: Buffer): void {
     if (this.#end) return;
-    this.#cork();
+    this.#cork.hold();
     this.#sent += bytes.length;
     this.#socket.write(bytes);
   }
-
-  /** Everything written within one event-loop tick is sent in one system call. */
-  #cork(): void {
-    if (this.#corked) return;
-    this.#corked = true;
-    this.#socket.cork();
-    atEndOfTick(this.#flush);
-  }
-
-  readonly #flush = (): void => {
-    this.#corked = false;
-    this.#socket.uncork();
-  };
 }
 
 function asRtmpError(error: unknown): RtmpError {

@@ -1,13 +1,13 @@
 import { EventEmitter } from 'node:events';
 import type { Duplex } from 'node:stream';
 import { Amf0Error, decodeAmf0, encodeAmf0, type Amf0Value } from '../media/amf0.ts';
-import { atEndOfTick } from '../runtime/tick.ts';
 import { ChunkReader } from './chunk-reader.ts';
 import { ChunkWriter } from './chunk-writer.ts';
 import { createHello, HandshakeReader } from './handshake.ts';
 import { CHUNK_STREAM, MESSAGE, uint32, USER_CONTROL, type RtmpMessage } from './message.ts';
 import { RtmpError } from './rtmp-error.ts';
 import { decodeSharedObject, encodeSharedObject, type SharedObjectMessage } from './shared-object-message.ts';
+import { TickCork } from './tick-cork.ts';
 
 export interface ClientCommand {
   readonly name: string;
@@ -58,7 +58,7 @@ export class RtmpServerConnection extends EventEmitter<ServerConnectionEvents> {
   readonly #writer = new ChunkWriter();
   #handshake: HandshakeReader | undefined = new HandshakeReader('client');
   #over = false;
-  #corked = false;
+  readonly #cork: TickCork;
   #received = 0;
   #acknowledged = 0;
   #receiveWindow = WINDOW;
@@ -67,6 +67,7 @@ export class RtmpServerConnection extends EventEmitter<ServerConnectionEvents> {
   constructor(socket: Duplex, options: ServerConnectionOptions) {
     super();
     this.#socket = socket;
+    this.#cork = new TickCork(this.#socket);
     this.#options = options;
     this.#reader = new ChunkReader((message) => this.#take(message), options.maxMessageBytes, 'client');
     socket.on('data', (data) => this.#receive(data as Buffer));
@@ -112,7 +113,7 @@ export class RtmpServerConnection extends EventEmitter<ServerConnectionEvents> {
   /** Closes the connection when everything written has been sent, but at the latest after `graceMs`. Idempotent. */
   end(graceMs: number): void {
     if (this.#over) return;
-    this.#flush();
+    this.#cork.release();
     this.#socket.end();
     // What the client goes on to send is not read.
     this.#socket.pause();
@@ -219,29 +220,15 @@ export class RtmpServerConnection extends EventEmitter<ServerConnectionEvents> {
     if (this.#over) return;
     if (this.#socket.writableLength + payload.length > this.#options.maxQueuedBytes)
       return this.#close(new RtmpError('lost', 'The client does not read its messages'));
-    this.#cork();
+    this.#cork.hold();
     this.#writer.write(this.#socket, chunkStreamId, type, streamId, 0, payload);
   }
 
   #write(bytes: Buffer): void {
     if (this.#over) return;
-    this.#cork();
+    this.#cork.hold();
     this.#socket.write(bytes);
   }
-
-  /** Everything written within one event-loop tick is sent in one system call. */
-  #cork(): void {
-    if (this.#corked) return;
-    this.#corked = true;
-    this.#socket.cork();
-    atEndOfTick(this.#flush);
-  }
-
-  readonly #flush = (): void => {
-    if (!this.#corked) return;
-    this.#corked = false;
-    this.#socket.uncork();
-  };
 }
 
 function asRtmpError(error: unknown): RtmpError {

@@ -51,10 +51,11 @@ t.test('a gateway that is killed, or ended in order, continues its pushes with s
     process.kill(gateway.pid, end);
     await gateway.exited;
     await publisher.kill();
+    const begun = performance.now();
     gateway = await start();
-    const served = performance.now();
     const view = await gateway.reached(mediaSessionId, 'standby');
-    t.ok(performance.now() - served < LIMIT_MS, `${Math.round(performance.now() - served)} ms after ${end}`);
+    const tookMs = Math.round(performance.now() - begun);
+    t.ok(tookMs < LIMIT_MS, `${tookMs} ms after the start that follows ${end}`);
     t.match(view, { startedAt, muted: true, publisherAway: { since: String } });
     const running = gateway;
     await waitFor('both legs', async () =>

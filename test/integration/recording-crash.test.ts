@@ -19,7 +19,7 @@ import type { EncoderPool } from '../../src/renditions/encoder-pool.ts';
 import { SqliteStore } from '../../src/store/sqlite-store.ts';
 import { StreamRegistry } from '../../src/streams/stream-registry.ts';
 import { GatewayError } from '../../src/errors.ts';
-import { ffmpeg, ffprobe } from '../helpers/ffmpeg-tool.ts';
+import { decodeAll, ffprobe } from '../helpers/ffmpeg-tool.ts';
 import { createFlvTags } from '../helpers/flv-source.ts';
 import { FILE_TIMEOUT } from '../helpers/stage.ts';
 
@@ -89,7 +89,7 @@ async function oneRun(t: Test, run: number): Promise<void> {
   const file = join(folder, recording!.file);
   const { format: probed } = (await ffprobe([file], 'format=duration')) as { format: { duration: string } };
   t.ok(Math.abs(Number(probed.duration) * 1000 - recording!.durationMs) < 60, `${name}: ${probed.duration} s`);
-  await ffmpeg(['-i', file, '-f', 'null', '-']);
+  await decodeAll(['-i', file]);
   t.strictSame((await recover(folder)).all(), [recording], `${name}: the next start changes nothing`);
 }
 

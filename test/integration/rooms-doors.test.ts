@@ -49,12 +49,14 @@ for (const [app, path] of OPTIONS) {
   await t.test(`${app} by RTMP and ${path} by WebSocket: one object, one order`, async (t) => {
     const [rtmp, webSocket] = await Promise.all([joinByRtmp(app), joinByWebSocket(path)]);
     const COUNT = 100;
+    const seen = (count: number): Promise<unknown> =>
+      waitFor(`${count} changes`, () => rtmp.history.length === count && webSocket.history.length === count);
     for (let index = 0; index < COUNT; index++) {
       rtmp.object('so', { type: 'requestChange', key: 'k', value: `rtmp ${index}` });
       webSocket.send({ sharedObjectSetProperty: { name: 'so', key: 'k', value: `ws ${index}` } });
-      if (index % 10 === 0) await new Promise((resolve) => setImmediate(resolve));
+      // Each waits for the other's now and then, so that none has sent everything before the other begins.
+      if (index % 10 === 9) await seen(2 * (index + 1));
     }
-    await waitFor('all changes', () => rtmp.history.length === 2 * COUNT && webSocket.history.length === 2 * COUNT);
     t.same(
       rtmp.history.map(([, value]) => value),
       webSocket.history.map(([, value]) => value),
