@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import fastifyStatic from '@fastify/static';
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
@@ -143,7 +144,8 @@ async function sendStored(
 ): Promise<FastifyReply> {
   const stored = await uploads.read(recording, request.headers.range, request.method === 'HEAD' ? 'HEAD' : 'GET');
   if ('redirect' in stored) return reply.redirect(stored.redirect, 302);
-  const { status, headers, body } = stored.object;
+  // Without a stream, the answer to HEAD would have the length of nothing.
+  const { status, headers, body = Readable.from([]) } = stored.object;
   return reply.code(status).headers(headers).type(TYPES[recording.format]).send(body);
 }
 
