@@ -28,6 +28,8 @@ export interface UploadEnvironment {
   readonly deleteLocal: boolean;
   /** Milliseconds before the next attempt. */
   readonly delayMs: (failures: number) => number;
+  /** A server that neither takes nor sends bytes for this long is given up. */
+  readonly stallMs: number;
   /** The last chance to read the file. */
   readonly beforeRelease: (recording: Recording) => Promise<unknown>;
   readonly onUploaded: (bytes: number) => void;
@@ -39,8 +41,6 @@ export interface UploadEnvironment {
   readonly logger: Logger;
 }
 
-/** A server that neither takes nor sends bytes for this long is given up. Milliseconds. */
-const STALL_MS = 30_000;
 /** S3 may need minutes to put thousands of parts together. */
 const COMPLETE_MS = 300_000;
 const CONTENT_TYPES = { mp4: 'video/mp4', flv: 'video/x-flv' } as const;
@@ -54,7 +54,9 @@ export class Upload {
   readonly #stopped = new AbortController();
   #state: UploadState;
   #pending: UploadStep | undefined;
-  #work: Promise<void> | undefined;
+  /** Has a slot, or waits for one. */
+  #isScheduled = false;
+  #running: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
 
   private constructor(
@@ -114,7 +116,7 @@ export class Upload {
   /** Ends what is running. The bucket keeps what it has. */
   async stop(): Promise<void> {
     this.#dispatch({ type: 'cancel' });
-    await this.#work;
+    await this.#running;
   }
 
   #dispatch(event: UploadEvent): void {
@@ -143,10 +145,12 @@ export class Upload {
 
   /** One slot for as long as there is something to do. */
   #start(): void {
-    this.#work ??= this.#environment.slots
-      .run(() => this.#steps())
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    void this.#environment.slots
+      .run(() => (this.#running = this.#steps()))
       .finally(() => {
-        this.#work = undefined;
+        this.#isScheduled = false;
         if (this.#pending) this.#start();
       });
   }
@@ -154,6 +158,7 @@ export class Upload {
   async #steps(): Promise<void> {
     for (let step; (step = this.#pending);) {
       this.#pending = undefined;
+      // Stopped while it waited for its slot.
       if (this.#stopped.signal.aborted) return;
       try {
         const result = await this.#run(step);
@@ -176,7 +181,9 @@ export class Upload {
     switch (step.type) {
       case 'begin': {
         const type = CONTENT_TYPES[recording.format];
-        const uploadId = await this.#within(STALL_MS, (signal) => bucket.begin(this.#object, type, signal));
+        const uploadId = await this.#within(this.#environment.stallMs, (signal) =>
+          bucket.begin(this.#object, type, signal),
+        );
         this.#store({ uploadId, partBytes: step.partBytes, uploadedBytes: 0 });
         return { type: 'begin', uploadId, partBytes: step.partBytes };
       }
@@ -185,7 +192,7 @@ export class Upload {
       case 'part':
         return { type: 'part', part: await this.#put(step.uploadId, step.range, recordings.pathOf(recording)) };
       case 'restart':
-        await this.#within(STALL_MS, (signal) => bucket.abort(this.#object, step.uploadId, signal));
+        await this.#within(this.#environment.stallMs, (signal) => bucket.abort(this.#object, step.uploadId, signal));
         return { type: 'restart' };
       case 'complete': {
         const { uploadId, parts } = step;
@@ -206,7 +213,7 @@ export class Upload {
 
   /** The parts that the bucket and the list in the store agree about, and that have the bytes of the file. */
   async #check(uploadId: string, path: string): Promise<UploadedPart[]> {
-    const listed = await this.#within(STALL_MS, (signal) =>
+    const listed = await this.#within(this.#environment.stallMs, (signal) =>
       this.#environment.bucket.listParts(this.#object, uploadId, signal),
     );
     const { parts, partBytes } = this.#state.facts;
@@ -226,7 +233,7 @@ export class Upload {
     const md5 = await md5OfRange(path, range, this.#stopped.signal);
     if (md5 === undefined) throw new BucketError('other', 'The file is shorter than it was.');
     const { number, bytes } = range;
-    const etag = await this.#within(STALL_MS, async (signal, alive) => {
+    const etag = await this.#within(this.#environment.stallMs, async (signal, alive) => {
       const broken = new AbortController();
       const either = AbortSignal.any([signal, broken.signal]);
       const stream = streamOfRange(path, range, async (length) => {
@@ -252,7 +259,7 @@ export class Upload {
   async #confirm(): Promise<void> {
     const { bucket } = this.#environment;
     const { bytes, etag, parts } = this.#state.facts;
-    const found = await this.#within(STALL_MS, (signal) => bucket.head(this.#object, signal));
+    const found = await this.#within(this.#environment.stallMs, (signal) => bucket.head(this.#object, signal));
     const inOrder = [...parts.values()].sort((a, b) => a.number - b.number);
     if (found.bytes !== bytes || ![etag, multipartEtag(inOrder)].includes(found.etag))
       throw new BucketError('differs', 'The object in the bucket is not the one that was uploaded.');

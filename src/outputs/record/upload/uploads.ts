@@ -25,6 +25,7 @@ export interface UploadsOptions {
   readonly logger: Logger;
   /** For tests. */
   readonly delayMs?: (failures: number) => number;
+  readonly stallMs?: number;
 }
 
 /** How a client gets a recording that is in the bucket alone. */
@@ -32,6 +33,7 @@ export type StoredFile = { readonly redirect: string } | { readonly object: Read
 
 const FIRST_DELAY_MS = 2000;
 const LONGEST_DELAY_MS = 300_000;
+const STALL_MS = 30_000;
 /** Of a request for a client. Milliseconds. */
 const REQUEST_MS = 10_000;
 
@@ -49,7 +51,11 @@ export class Uploads {
   readonly #uploads = new Map<string, Upload>();
   /** Uploads whose parts are being read from the store. */
   readonly #creating = new Map<string, Promise<void>>();
-  readonly #onChange = (recording: Recording): void => void this.#follow(recording);
+  readonly #onChange = (recording: Recording): void => {
+    this.#follow(recording).catch((error: unknown) =>
+      this.#options.logger.error({ err: error, recording: recording.id }, 'a recording cannot be uploaded'),
+    );
+  };
   readonly #onProgress = ({ id, bytes }: Recording): void => this.#uploads.get(id)?.grown(bytes);
   readonly #onDeleted = ({ id }: Recording): void => {
     void this.#uploads.get(id)?.stop();
@@ -68,6 +74,7 @@ export class Uploads {
       slots: new JobQueue(maxUploads, Infinity, () => new GatewayError('LIMIT_REACHED', 'Too many uploads.')),
       throttle: new Throttle(maxBitsPerSecond),
       delayMs: options.delayMs ?? delayMs,
+      stallMs: options.stallMs ?? STALL_MS,
       onUploaded: (bytes) => void (this.#bytes += bytes),
       onFailure: () => void this.#failures++,
       onRecovered: () => {

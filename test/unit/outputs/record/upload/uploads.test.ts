@@ -208,6 +208,44 @@ await t.test('uploads at the same time are limited, and all are made', async (t)
   t.equal(bucket.sending.most, 2);
 });
 
+await t.test('a bucket that hangs is given up, and what waits for it can be stopped', async (t) => {
+  const { bucket, start, complete, storageOf, stored } = await setUp(t, { maxUploads: 1, stallMs: 50 });
+  const { recordings } = await start();
+  const hang = (_: string, signal: AbortSignal): Promise<never> =>
+    new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)));
+  bucket.before = hang;
+  await complete('a', 1500);
+  await waitFor('the failure', () => storageOf('a')?.state === 'retrying');
+  t.match(storageOf('a')!.reason, /did not answer within 0.05 s/);
+  bucket.before = (request, signal) => (request.startsWith('part') ? hang(request, signal) : undefined);
+  await waitFor('an upload', () => bucket.uploads.size === 1);
+  bucket.before = () => undefined;
+  await stored('a');
+
+  // Nothing times out here: the one slot is taken.
+  const patient = await setUp(t, { maxUploads: 1, stallMs: 1e6 });
+  const { recordings: others } = await patient.start();
+  patient.bucket.before = (request, signal) => (request === 'begin' ? hang(request, signal) : undefined);
+  await patient.complete('b', 1500);
+  await patient.complete('c', 1500);
+  await waitFor('storage', () => patient.storageOf('c')?.state === 'waiting');
+  await others.delete('c');
+  await patient.stop();
+  t.strictSame([others.find('c'), patient.storageOf('b')?.state], [undefined, 'waiting']);
+  t.ok(recordings.find('a'));
+});
+
+await t.test('the rate of all uploads together is limited', async (t) => {
+  const { start, complete, stored } = await setUp(t, { maxBitsPerSecond: 80_000 });
+  await start();
+  const startedAt = performance.now();
+  await Promise.all([complete('a', 2500), complete('b', 2500)]);
+  await Promise.all([stored('a'), stored('b')]);
+  const ms = performance.now() - startedAt;
+  // 5000 bytes at 10 bytes per millisecond, but for a burst of 100 ms.
+  t.ok(ms >= 390, `${ms} ms`);
+});
+
 await t.test('the file is deleted only after the object was confirmed', async (t) => {
   let readable = false;
   const { bucket, start, complete, stored, storageOf, pathOf } = await setUp(t, {
