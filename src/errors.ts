@@ -57,6 +57,7 @@ export const ERROR_KINDS = {
   NOT_IMPLEMENTED: kind('request', 501),
   LIMIT_REACHED: kind('request', 503, true),
   ACCESS_UNAVAILABLE: kind('request', 503, true),
+  STORAGE_UNAVAILABLE: kind('request', 503, true),
 
   // Destinations
   DESTINATION_UNREACHABLE: kind('destination', 502, true),

@@ -21,6 +21,7 @@ import type { Logger } from './observe/logger.ts';
 import { Metrics } from './observe/metrics.ts';
 import { registerRuntimeMetrics } from './observe/runtime-metrics.ts';
 import { createRecorders } from './outputs/record/create-recorders.ts';
+import { redirectOrigin } from './outputs/record/upload/create-uploads.ts';
 import { PlatformCatalogue } from './outputs/push/platforms/catalogue.ts';
 import { createTransponders } from './outputs/push/create-transponders.ts';
 import { standbyDefaults } from './outputs/push/standby-defaults.ts';
@@ -372,6 +373,7 @@ async function assemble(
         restBase: '/rest-api',
         version,
         resumeWindowMs: settings.publisher_resume_window_ms,
+        recordingsOrigin: redirectOrigin(settings),
         isAllowed: requireAction(authorizer, 'console', 'play', headerCredentials, ({ params }) => ({
           stream: sourceName((params as { name: string }).name, settings.rtmp_transponder_stream_name_prefix),
         })),

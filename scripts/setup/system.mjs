@@ -30,6 +30,8 @@ const NEEDS = [
     present: () => NGINX_RTMP_MODULES.some((file) => existsSync(file)),
   },
   { purposes: ['test'], package: 'openssl', present: () => Boolean(findProgram('openssl')) },
+  // An S3 server for the tests. The library alone: the packages of its servers would start services.
+  { purposes: ['test'], package: 'python3-swift', present: () => existsSync('/usr/lib/python3/dist-packages/swift') },
 ];
 
 /** Debian packages that are needed to build mediasoup's worker. They include the libraries that it is linked with. */

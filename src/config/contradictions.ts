@@ -42,6 +42,13 @@ export function findContradictions(settings: Settings): Contradiction[] {
   if (settings.record_all && !settings.recording) add('record_all', 'needs recording=true.');
   if (settings.record_audio === 'opus' && settings.record_format === 'flv')
     add('record_audio', 'of opus needs record_format=mp4: FLV has no Opus.');
+  if ((settings.s3_access_key_id === '') !== (settings.s3_secret_access_key === ''))
+    add(
+      settings.s3_access_key_id ? 's3_access_key_id' : 's3_secret_access_key',
+      'needs its counterpart: set both s3_access_key_id and s3_secret_access_key, or neither.',
+    );
+  if (settings.s3_delete_local && settings.state_dir === '')
+    add('s3_delete_local', 'needs a list of recordings that survives a restart: set state_dir.');
   for (const key of ['rooms_rtmp_port', 'rpc_url'] as const)
     if (settings[key] && !settings.rooms) add(key, 'needs rooms=true.');
   if (settings.webhook_urls.length > 0 && settings.webhook_secret === '')

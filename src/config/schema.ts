@@ -9,6 +9,7 @@ import { operation } from './groups/operation.ts';
 import { recording } from './groups/recording.ts';
 import { republishing } from './groups/republishing.ts';
 import { roomDoors } from './groups/room-doors.ts';
+import { s3 } from './groups/s3.ts';
 import { standby } from './groups/standby.ts';
 import { state } from './groups/state.ts';
 
@@ -26,6 +27,7 @@ export const SettingsSchema = z.strictObject({
   ...encoding,
   ...limits,
   ...recording,
+  ...s3,
   ...hooks,
   ...roomDoors,
   ...state,
@@ -51,6 +53,8 @@ export const SECRET_SETTINGS: ReadonlySet<string> = new Set<SettingKey>([
   'state_key',
   'webhook_secret',
   'webhook_urls',
+  's3_access_key_id',
+  's3_secret_access_key',
   'rtmp_push_auto_start_url',
   'ice_servers',
 ]);

@@ -15,6 +15,7 @@ import { Posters } from '../../src/outputs/record/posters.ts';
 import { createNewFile } from '../../src/outputs/record/record-file.ts';
 import { Recorders } from '../../src/outputs/record/recorders.ts';
 import { Recordings } from '../../src/outputs/record/recordings.ts';
+import { Uploads } from '../../src/outputs/record/upload/uploads.ts';
 import type { EncoderPool } from '../../src/renditions/encoder-pool.ts';
 import { SqliteStore } from '../../src/store/sqlite-store.ts';
 import { StreamRegistry } from '../../src/streams/stream-registry.ts';
@@ -68,6 +69,7 @@ async function recover(folder: string): Promise<Recordings> {
     posters: await Posters.create({
       ...{ recordings, maxFrameSize: { width: 1920, height: 1080 }, maxDecodes: 1, logger: silentLogger },
     }),
+    uploads: Uploads.none({ recordings, store, logger: silentLogger }),
     retention: { keepMs: 0, maxTotalBytes: 0 },
     freeBytes: async () => Infinity,
   });

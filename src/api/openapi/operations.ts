@@ -449,10 +449,11 @@ const RECORDINGS: readonly Operation[] = [
     path: `${ONE_RECORDING}/file`,
     id: 'getRecordingFile',
     tag: 'Recordings',
-    summary: 'The bytes of a recorded file, or a range of them; FLV as video/x-flv',
+    summary:
+      'The bytes of a recorded file, or a range of them; FLV as video/x-flv. 302 to the bucket with s3_redirect, if the file is only there',
     query: ACCESS_TOKEN,
     answer: { text: 'video/mp4' },
-    errors: ['RECORDING_NOT_FOUND', 'RANGE_NOT_SATISFIABLE'],
+    errors: ['RECORDING_NOT_FOUND', 'RANGE_NOT_SATISFIABLE', 'STORAGE_UNAVAILABLE'],
   },
   {
     method: 'get',
@@ -469,9 +470,9 @@ const RECORDINGS: readonly Operation[] = [
     path: ONE_RECORDING,
     id: 'deleteRecording',
     tag: 'Recordings',
-    summary: 'Delete a recording and its file',
+    summary: 'Delete a recording and its file, in the bucket as well',
     status: 204,
-    errors: ['RECORDING_NOT_FOUND', 'RECORDING_RUNNING', 'DISK_FAILED'],
+    errors: ['RECORDING_NOT_FOUND', 'RECORDING_RUNNING', 'DISK_FAILED', 'STORAGE_UNAVAILABLE'],
   },
   {
     method: 'get',
@@ -481,7 +482,7 @@ const RECORDINGS: readonly Operation[] = [
     summary: 'A recorded file by its name, at the path of WCS',
     query: { token: { schema: { type: 'string' }, description: 'Credential.' } },
     answer: { text: 'video/mp4' },
-    errors: ['RECORDING_NOT_FOUND', 'RANGE_NOT_SATISFIABLE'],
+    errors: ['RECORDING_NOT_FOUND', 'RANGE_NOT_SATISFIABLE', 'STORAGE_UNAVAILABLE'],
   },
 ];
 

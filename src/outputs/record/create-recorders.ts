@@ -13,6 +13,7 @@ import { Posters } from './posters.ts';
 import { createNewFile } from './record-file.ts';
 import { freeBytesOf, Recorders } from './recorders.ts';
 import { Recordings } from './recordings.ts';
+import { createUploads } from './upload/create-uploads.ts';
 
 /** The parts of the gateway that recorders need. */
 export interface RecorderParts {
@@ -43,18 +44,21 @@ export async function createRecorders(
   if (enabled && stateDir === '')
     logger.warn('recording=true without state_dir: the list of recordings ends with this process; the files stay');
   const recordings = await Recordings.create(folder, store, logger);
+  const posters = await Posters.create({
+    recordings,
+    maxFrameSize: settings.max_frame_size,
+    maxDecodes: settings.max_snapshot_processes,
+    logger,
+  });
+  const uploads = await createUploads(settings, { recordings, posters, store, metrics, logger });
   const recorders = Recorders.create({
     enabled,
     all: settings.record_all,
     registry,
     encoders,
     recordings,
-    posters: await Posters.create({
-      recordings,
-      maxFrameSize: settings.max_frame_size,
-      maxDecodes: settings.max_snapshot_processes,
-      logger,
-    }),
+    posters,
+    uploads,
     environment: {
       recordings,
       lateGroups: new LateGroups(overload),

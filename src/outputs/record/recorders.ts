@@ -9,7 +9,8 @@ import { OutputSet } from '../output-set.ts';
 import { diskError } from './record-file.ts';
 import { Recorder, type RecorderEnvironment } from './recorder.ts';
 import type { Posters } from './posters.ts';
-import type { Recordings } from './recordings.ts';
+import type { Uploads } from './upload/uploads.ts';
+import type { Recording, Recordings } from './recordings.ts';
 import { expiredRecordings, type RetentionRules } from './retention.ts';
 
 export interface RecordersOptions {
@@ -22,6 +23,7 @@ export interface RecordersOptions {
   readonly environment: RecorderEnvironment;
   readonly recordings: Recordings;
   readonly posters: Posters;
+  readonly uploads: Uploads;
   readonly retention: RetentionRules;
   readonly maxRecorders: number;
   /** `record_audio` */
@@ -46,6 +48,7 @@ export interface RunningRecording {
 export class Recorders {
   readonly recordings: Recordings;
   readonly posters: Posters;
+  readonly uploads: Uploads;
   readonly #options: RecordersOptions;
   readonly #outputs: OutputSet<Recorder>;
   /** Streams whose recorder is being started. */
@@ -55,12 +58,15 @@ export class Recorders {
   readonly #timer: NodeJS.Timeout | undefined;
   #recovering: Promise<void> = Promise.resolve();
   #looking: Promise<void> | undefined;
+  #expiring: Promise<void> | undefined;
+  #expiringFails = false;
   #closed = false;
 
   private constructor(options: RecordersOptions) {
     this.#options = options;
     this.recordings = options.recordings;
     this.posters = options.posters;
+    this.uploads = options.uploads;
     this.#outputs = new OutputSet(options.registry, { changed: () => undefined });
     if (!options.enabled) return;
     this.#timer = setInterval(() => void this.lookAtDisk(), DISK_CHECK_MS);
@@ -151,6 +157,8 @@ export class Recorders {
     await this.#outputs.close(reason);
     await this.#recovering;
     await this.#looking;
+    await this.uploads.close();
+    await this.#expiring;
     await this.posters.close();
     await this.recordings.close();
   }
@@ -224,14 +232,42 @@ export class Recorders {
   async #look(): Promise<void> {
     const { retention, minFreeBytes, freeBytes, logger } = this.#options;
     try {
-      for (const { id, file } of expiredRecordings(this.recordings.all(), retention, Date.now())) {
-        await this.recordings.delete(id);
-        logger.info({ recording: id, file }, 'recording deleted: record_keep_days or record_max_total_mb');
-      }
+      const { deleted, released } = expiredRecordings(this.recordings.all(), retention, Date.now());
+      for (const recording of deleted) if (!recording.storage) await this.#deleteExpired(recording);
+      // The bucket may be slow.
+      this.#expiring ??= this.#expire(
+        deleted.filter(({ storage }) => storage),
+        released,
+      ).finally(() => (this.#expiring = undefined));
       if (this.running > 0 && (await freeBytes(this.recordings.folder)) < minFreeBytes)
         for (const recorder of this.#outputs.list()) recorder.fail(diskFull());
     } catch (error) {
       logger.warn({ err: error }, 'the folder of recordings could not be checked');
+    }
+  }
+
+  async #deleteExpired({ id, file }: Recording): Promise<void> {
+    await this.recordings.delete(id);
+    this.#options.logger.info({ recording: id, file }, 'recording deleted: record_keep_days or record_max_total_mb');
+  }
+
+  /** Recordings that are in a bucket. */
+  async #expire(deleted: readonly Recording[], released: readonly Recording[]): Promise<void> {
+    const { logger } = this.#options;
+    try {
+      for (const recording of released) {
+        await this.uploads.release(recording);
+        logger.info(
+          { recording: recording.id, file: recording.file },
+          'file deleted, because the bucket has it: record_max_total_mb',
+        );
+      }
+      for (const recording of deleted) await this.#deleteExpired(recording);
+      this.#expiringFails = false;
+    } catch (error) {
+      const { code, message } = toGatewayError(error);
+      if (!this.#expiringFails) logger.warn({ code, reason: message }, 'an old recording cannot be deleted');
+      this.#expiringFails = true;
     }
   }
 
