@@ -25,6 +25,7 @@ import { redirectOrigin } from './outputs/record/upload/create-uploads.ts';
 import { PlatformCatalogue } from './outputs/push/platforms/catalogue.ts';
 import { createTransponders } from './outputs/push/create-transponders.ts';
 import { standbyDefaults } from './outputs/push/standby-defaults.ts';
+import { StandbyRenditions } from './outputs/push/standby-renditions.ts';
 import { StoredPushes } from './outputs/push/stored-pushes.ts';
 import { TransponderHistory } from './outputs/push/transponder-history.ts';
 import { registerTransponderMetrics } from './outputs/push/transponder-metrics.ts';
@@ -38,6 +39,7 @@ import { SharedEncoders } from './renditions/shared-encoders.ts';
 import { SnapshotService } from './renditions/snapshot.ts';
 import { LocalRooms } from './rooms/local-rooms.ts';
 import { createRoomDoors } from './rooms/doors/create-doors.ts';
+import { freezeFrames } from './renditions/standby/freeze-frames.ts';
 import { StandbyClips } from './renditions/standby/standby-clips.ts';
 import { closeAll, type Closable } from './runtime/close-all.ts';
 import type { FastPaths } from './runtime/fast-paths.ts';
@@ -233,10 +235,18 @@ async function assemble(
   const authorizer = new LoginGuard(providers, settings.max_failed_logins_per_minute);
   const standbyClips = new StandbyClips({ directory: settings.media_dir, logger });
   opened(standbyClips);
+  const standbys = new StandbyRenditions({
+    registry,
+    encoders,
+    clips: standbyClips,
+    freezeFrames,
+    keyFrameIntervalMs: settings.key_frame_interval_ms,
+    logger,
+  });
   const transponders = await createTransponders(settings, {
     registry,
     encoders,
-    standbyClips,
+    standbys,
     history,
     stored,
     platforms,
@@ -257,6 +267,7 @@ async function assemble(
   const recorders = await createRecorders(settings, {
     registry,
     encoders,
+    standbys,
     overload,
     store: state.store,
     metrics,

@@ -64,7 +64,14 @@ async function recover(folder: string): Promise<Recordings> {
     encoders: undefined as unknown as EncoderPool,
     environment: {
       ...{ recordings, lateGroups: new LateGroups({ overloaded: false }), format: 'mp4', template: '{id}' },
-      ...{ maxFileBytes: 0, maxFileMs: 0, openFile: createNewFile, finish: finishFile, logger: silentLogger },
+      ...{
+        maxFileBytes: 0,
+        maxFileMs: 0,
+        standby: false,
+        openFile: createNewFile,
+        finish: finishFile,
+        logger: silentLogger,
+      },
     },
     posters: await Posters.create({
       ...{ recordings, maxFrameSize: { width: 1920, height: 1080 }, maxDecodes: 1, logger: silentLogger },

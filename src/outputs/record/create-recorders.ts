@@ -8,6 +8,8 @@ import type { EncoderPool } from '../../renditions/encoder-pool.ts';
 import type { Store } from '../../store/store.ts';
 import type { StreamRegistry } from '../../streams/stream-registry.ts';
 import { LateGroups, type LoadSignal } from '../late-groups.ts';
+import { standbyDefaults } from '../push/standby-defaults.ts';
+import type { StandbyRenditions } from '../push/standby-renditions.ts';
 import { finishFile } from './finish-file.ts';
 import { Posters } from './posters.ts';
 import { createNewFile } from './record-file.ts';
@@ -19,6 +21,7 @@ import { createUploads } from './upload/create-uploads.ts';
 export interface RecorderParts {
   readonly registry: StreamRegistry;
   readonly encoders: EncoderPool;
+  readonly standbys: StandbyRenditions;
   readonly overload: LoadSignal;
   readonly store: Store;
   readonly metrics: Metrics;
@@ -36,7 +39,7 @@ const DAY_MS = 86_400_000;
  */
 export async function createRecorders(
   settings: Settings,
-  { registry, encoders, overload, store, metrics, logger }: RecorderParts,
+  { registry, encoders, standbys, overload, store, metrics, logger }: RecorderParts,
 ): Promise<Recorders> {
   const { recording: enabled, state_dir: stateDir } = settings;
   const folder = resolve(settings.record_dir || join(stateDir, 'recordings'));
@@ -56,6 +59,9 @@ export async function createRecorders(
     all: settings.record_all,
     registry,
     encoders,
+    ...(settings.record_standby && {
+      continuous: (streamName, profile) => standbys.lease(streamName, standbyDefaults(settings), { profile }),
+    }),
     recordings,
     posters,
     uploads,
@@ -66,6 +72,7 @@ export async function createRecorders(
       template: settings.record_template,
       maxFileBytes: settings.record_max_file_mb * MEGABYTE,
       maxFileMs: settings.record_max_file_minutes * MINUTE_MS,
+      standby: settings.record_standby,
       openFile: createNewFile,
       finish: finishFile,
       logger,

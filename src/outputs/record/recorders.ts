@@ -2,7 +2,7 @@ import { statfs } from 'node:fs/promises';
 import { GatewayError, toGatewayError } from '../../errors.ts';
 import type { Logger } from '../../observe/logger.ts';
 import type { EncodeProfile } from '../../renditions/encode-profile.ts';
-import type { EncoderPool } from '../../renditions/encoder-pool.ts';
+import type { EncoderPool, RenditionLease } from '../../renditions/encoder-pool.ts';
 import type { LiveStream } from '../../streams/live-stream.ts';
 import type { StreamRegistry } from '../../streams/stream-registry.ts';
 import { OutputSet } from '../output-set.ts';
@@ -20,6 +20,8 @@ export interface RecordersOptions {
   readonly all: boolean;
   readonly registry: StreamRegistry;
   readonly encoders: EncoderPool;
+  /** With `record_standby`: a rendition that goes on while the publisher is away. */
+  readonly continuous?: (streamName: string, profile: EncodeProfile) => Promise<RenditionLease>;
   readonly environment: RecorderEnvironment;
   readonly recordings: Recordings;
   readonly posters: Posters;
@@ -34,6 +36,9 @@ export interface RecordersOptions {
   readonly freeBytes: (folder: string) => Promise<number>;
   readonly logger: Logger;
 }
+
+/** Ends of a stream after which its publisher may return. */
+const MAY_RETURN: ReadonlySet<string> = new Set(['PUBLISHER_LOST', 'WORKER_DIED']);
 
 /** Milliseconds between two looks at the disk: between them a hundred streams of 5 Mbps write less than a gigabyte. */
 const DISK_CHECK_MS = 10_000;
@@ -72,6 +77,10 @@ export class Recorders {
     this.#timer = setInterval(() => void this.lookAtDisk(), DISK_CHECK_MS);
     this.#timer.unref();
     if (options.all) options.registry.on('started', (stream) => this.#autoStart(stream));
+    if (options.continuous)
+      options.registry.on('ended', ({ name }, reason) => {
+        if (!MAY_RETURN.has(reason.code)) void this.#find(name)?.stop(reason);
+      });
   }
 
   /** Finishes in the background what a gateway that was killed has left. */
@@ -164,7 +173,7 @@ export class Recorders {
   }
 
   async #start(streamName: string): Promise<Recorder> {
-    const { encoders, environment, registry } = this.#options;
+    const { encoders, continuous, environment, registry } = this.#options;
     const stream = registry.find(streamName);
     if (!stream?.publisher)
       throw new GatewayError(
@@ -173,7 +182,8 @@ export class Recorders {
       );
     try {
       await this.#checkDisk();
-      const lease = await encoders.acquire(stream, this.#profile(stream));
+      const profile = this.#profile(stream);
+      const lease = await (continuous ? continuous(streamName, profile) : encoders.acquire(stream, profile));
       if (this.#closed || stream.endedBy) {
         await lease.release();
         throw new GatewayError('SHUTTING_DOWN', 'The gateway is shutting down.');
@@ -191,12 +201,15 @@ export class Recorders {
     }
   }
 
-  /** FLV has H.264 alone for old readers; everything else takes what the publisher sends. */
+  /** FLV has H.264 alone for old readers, and so has standby; everything else takes what the publisher sends. */
   #profile({ publisher }: LiveStream): EncodeProfile {
-    const { audio, environment } = this.#options;
+    const { audio, continuous, environment } = this.#options;
     // Without audio there is silence in either codec.
     const isOpus = audio === 'opus' && (publisher?.audio?.codec ?? 'opus') === 'opus';
-    return { audioCodec: isOpus ? 'opus' : 'aac', ...(environment.format === 'mp4' && { original: true }) };
+    return {
+      audioCodec: isOpus ? 'opus' : 'aac',
+      ...(environment.format === 'mp4' && !continuous && { original: true }),
+    };
   }
 
   #find(streamName: string): Recorder | undefined {

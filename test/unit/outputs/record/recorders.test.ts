@@ -38,7 +38,14 @@ async function setUp(t: Test, audio: 'aac' | 'opus', format: RecordFormat, encod
     }),
     environment: {
       ...{ recordings, lateGroups: new LateGroups({ overloaded: false }), format, template: '{stream}-{id}' },
-      ...{ maxFileBytes: 0, maxFileMs: 0, openFile: createNewFile, finish: finishFile, logger: silentLogger },
+      ...{
+        maxFileBytes: 0,
+        maxFileMs: 0,
+        standby: false,
+        openFile: createNewFile,
+        finish: finishFile,
+        logger: silentLogger,
+      },
     },
     uploads: Uploads.none({ recordings, store, logger: silentLogger }),
     retention: { keepMs: 0, maxTotalBytes: 0 },
