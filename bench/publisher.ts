@@ -62,6 +62,8 @@ export class Publisher {
   readonly #connection: InstanceType<typeof nodeDataChannel.PeerConnection>;
   readonly #video: Sender;
   readonly #audio: Sender;
+  /** What the WCS WebSocket has last said of the stream. */
+  status: StreamStatus | undefined;
   #answeredAt = 0;
   #leave: (() => Promise<void> | void) | undefined;
   #socket: WebSocket | undefined;
@@ -247,7 +249,7 @@ export class Publisher {
           });
         else if (message === 'setRemoteSDP') this.#accept(String(data[1]));
         else if (message === 'notifyStreamStatusEvent') {
-          const { status, info } = data[0] as { status: string; info?: string };
+          const { status, info } = (this.status = data[0] as StreamStatus);
           if (status === 'PUBLISHING') resolve();
           else reject(new Error(`${name}: ${status} ${info ?? ''}`));
         }
@@ -345,6 +347,11 @@ export class Publisher {
       this.#frame = (Math.ceil(this.#frame / FRAMES_PER_SECOND) * FRAMES_PER_SECOND) % this.#clip.frames.length;
     }
   }
+}
+
+interface StreamStatus {
+  readonly status: string;
+  readonly info?: string;
 }
 
 /** The fields of Janus's answers that are used here. */

@@ -30,6 +30,7 @@ const requests = {
     publishers.delete(name);
     await publisher?.stop();
   },
+  status: (name: string): Publisher['status'] => publishers.get(name)?.status,
   vanish(name: string): void {
     publishers.get(name)?.vanish();
     publishers.delete(name);

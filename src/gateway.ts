@@ -151,6 +151,8 @@ async function assemble(
     fastPaths: () => fastPaths.states,
     overloaded: () => overload.overloaded,
     latePackets: () => pool.latePackets,
+    missedFrames: () => pool.missedFrames,
+    pausedTracks: () => pool.pausedTracks,
     pendingSessions: () => pool.pendingSessions,
   });
 
@@ -195,7 +197,6 @@ async function assemble(
     logger,
   });
   opened({ close: () => transponders.close(shuttingDown()) });
-  opened({ close: () => registry.close(shuttingDown()) });
   opened(snapshots);
   metrics.gauge('gateway_streams', 'Streams that are live, or held for a lost publisher.', () => registry.size);
   metrics.gauge(
@@ -275,6 +276,8 @@ async function assemble(
     ? await WcsServer.create({ ...signalling, host: settings.listen_ip, port: settings['wss.port'], certificate })
     : undefined;
   if (wss) opened(wss);
+  // Before the connections of the clients, who learn the reason; a connection that closes would hold its streams.
+  opened({ close: () => registry.close(shuttingDown()) });
 
   const app = await HttpApp.create({
     settings,

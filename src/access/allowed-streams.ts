@@ -5,8 +5,8 @@ import type { Principal } from './authorizer.ts';
 const MAX_NAMES = 256;
 
 /**
- * The streams that an application server has allowed clients to publish or play, for the requests that it is not asked about: snapshots,
- * and whether a stream is available.
+ * The streams that an application server has allowed clients to publish or play, for the requests that it is not asked
+ * about: snapshots, and whether a stream is available.
  */
 export class AllowedStreams {
   readonly #names = new WeakMap<Principal, Set<string>>();

@@ -43,7 +43,9 @@ export interface Principal {
   readonly actions: ReadonlySet<Action>;
   /** Names of streams, exact or with `*`. Undefined: all. */
   readonly streams?: readonly string[] | undefined;
-  /** Host names and addresses of RTMP servers, exact, `*.example.com` or `*`. Undefined: all that the settings allow. */
+  /**
+   * Host names and addresses of RTMP servers, exact, `*.example.com` or `*`. Undefined: all that the settings allow.
+   */
   readonly destinations?: readonly string[] | undefined;
   /** Seconds that publishing may last, from the first publication with this credential. */
   readonly maxDurationS?: number | undefined;
@@ -58,7 +60,9 @@ export interface Resource {
   readonly stream?: string | undefined;
   /** Where a push goes. */
   readonly destination?: Pick<Destination, 'host' | 'redacted'> | undefined;
-  /** The request of a publisher or player that starts now. Without it, the question is about one that exists, or about none. */
+  /**
+   * The publisher or player that is about to start. Absent for questions about a running session, or about none.
+   */
   readonly request?: StreamRequest | undefined;
 }
 
@@ -77,7 +81,10 @@ export interface StreamRequest {
   readonly custom?: unknown;
 }
 
-/** A push that the application server asks for along with a publication: the body of `/push/startup` without `streamName`. */
+/**
+ * A push that the application server asks for along with a publication: the body of `/push/startup` without
+ * `streamName`.
+ */
 export interface PushOrder {
   readonly rtmpUrl: string;
 }
@@ -98,7 +105,8 @@ export interface Grant {
 export interface AccessProvider {
   /**
    * @returns the principal, or `undefined` if the credential is of another kind
-   * @throws {GatewayError} UNAUTHORIZED, TOKEN_EXPIRED, HOST_NOT_ALLOWED or ACCESS_UNAVAILABLE if it is of this kind and not valid
+   * @throws {GatewayError} UNAUTHORIZED, TOKEN_EXPIRED, HOST_NOT_ALLOWED or ACCESS_UNAVAILABLE if it is of this kind
+   * and not valid
    */
   identify(credentials: Credentials): Promise<Principal | undefined>;
   /**
@@ -113,7 +121,10 @@ export interface AccessProvider {
 
 /** Decides what a client may do. Every door asks it. */
 export interface Authorizer {
-  /** @throws {GatewayError} UNAUTHORIZED, TOKEN_EXPIRED, HOST_NOT_ALLOWED or ACCESS_UNAVAILABLE if no provider accepts the client */
+  /**
+   * @throws {GatewayError} UNAUTHORIZED, TOKEN_EXPIRED, HOST_NOT_ALLOWED or ACCESS_UNAVAILABLE if no provider accepts
+   * the client
+   */
   identify(credentials: Credentials): Promise<Principal>;
   /** @throws {GatewayError} FORBIDDEN, TOKEN_EXPIRED or ACCESS_UNAVAILABLE if the principal may not do this */
   authorize(principal: Principal, action: Action, resource?: Resource): Promise<Grant>;

@@ -7,7 +7,7 @@ import type { Logger } from '../observe/logger.ts';
 import type { AnswerSchemas } from './answer-schemas.ts';
 import { ALL_ACTIONS, type AccessProvider, type Action, type Credentials, type Door } from './authorizer.ts';
 import type { Grant, Principal, Resource } from './authorizer.ts';
-import { Callout, calloutFailure, parseAnswer, visibleReason } from './callout.ts';
+import { Callout, parseAnswer, undecided, visibleReason } from './callout.ts';
 
 export interface CalloutProviderOptions {
   readonly url: string;
@@ -43,7 +43,10 @@ const PROTOCOLS: Readonly<Record<Door, string>> = {
 type Allowed = z.output<ReturnType<typeof answerSchema>>;
 type Decision = Allowed | { readonly refusal: GatewayError };
 
-/** `auth_url`: asks an application server about each action. It decides about every client, also those without a credential. */
+/**
+ * `auth_url`: asks an application server about each action. It decides about every client, also those without a
+ * credential.
+ */
 export class CalloutProvider implements AccessProvider {
   readonly #options: CalloutProviderOptions;
   readonly #callout: Callout;
@@ -115,12 +118,7 @@ export class CalloutProvider implements AccessProvider {
       if (!isDecision(answer)) throw new Error(`status ${answer.status}`);
       return answer;
     } catch (error) {
-      logger.error({ host: url.host, reason: calloutFailure(error) }, 'auth_url does not decide: access denied');
-      throw new GatewayError(
-        'ACCESS_UNAVAILABLE',
-        'The application server (auth_url) does not answer, so access is denied. Try again later.',
-        { cause: error },
-      );
+      throw undecided('auth_url', url, error, logger);
     }
   }
 
@@ -148,7 +146,10 @@ export class CalloutProvider implements AccessProvider {
 const isDecision = ({ status }: BoundedAnswer): boolean =>
   (status >= 200 && status < 300) || (status >= 400 && status < 500);
 
-/** Unknown fields are ignored, but for those that would publish under another name, or not to the servers, that the application has decided. */
+/**
+ * Unknown fields are ignored. `rename` and `pushes` must be valid: to ignore them would publish under the wrong name, or
+ * to the wrong servers.
+ */
 const answerSchema = (schemas: AnswerSchemas | undefined) =>
   z.object({
     id: z.string().max(256).optional(),

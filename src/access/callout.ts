@@ -1,6 +1,7 @@
 import { GatewayError } from '../errors.ts';
 import { boundedRequest, type BoundedAnswer } from '../net/bounded-request.ts';
 import type { DestinationPolicy } from '../net/destination-policy.ts';
+import type { Logger } from '../observe/logger.ts';
 
 export interface CalloutOptions {
   readonly timeoutMs: number;
@@ -10,7 +11,9 @@ export interface CalloutOptions {
   readonly policy: DestinationPolicy;
 }
 
-/** Posts JSON to an application server. Redirects are not followed, and connections are made only to checked addresses. */
+/**
+ * Posts JSON to an application server. Redirects are not followed, and connections are made only to checked addresses.
+ */
 export class Callout {
   readonly #options: CalloutOptions;
   readonly #abort = new AbortController();
@@ -53,6 +56,21 @@ export const calloutFailure = (error: unknown): string =>
   error instanceof GatewayError && error.code === 'DESTINATION_FORBIDDEN'
     ? 'its host has a private address: name it in destination_allow_networks'
     : (error as Error).message;
+
+/**
+ * Logs that an application server has not decided.
+ *
+ * @param setting that names the server
+ * @returns the error for the client, which is denied access
+ */
+export function undecided(setting: string, url: URL, error: unknown, logger: Logger): GatewayError {
+  logger.error({ host: url.host, reason: calloutFailure(error) }, `${setting} does not decide: access denied`);
+  return new GatewayError(
+    'ACCESS_UNAVAILABLE',
+    `The application server (${setting}) does not answer, so access is denied. Try again later.`,
+    { cause: error },
+  );
+}
 
 /** @returns undefined if the text is empty or not JSON */
 export function parseAnswer(text: string): unknown {

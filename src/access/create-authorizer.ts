@@ -94,7 +94,10 @@ function jwtKeys(settings: Settings): JwtKeys | undefined {
   return jwksUrl ? { jwksUrl } : undefined;
 }
 
-/** Loopback and public addresses, and the private networks that the settings name. Restrictions of pushes to hosts do not apply. */
+/**
+ * Loopback and public addresses, and the private networks that the settings name. Restrictions of pushes to hosts do
+ * not apply.
+ */
 const calloutPolicy = (settings: Settings): DestinationPolicy =>
   new DestinationPolicy({
     destination_allow_networks: [...settings.destination_allow_networks, '127.0.0.0/8', '::1'],

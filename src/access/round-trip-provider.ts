@@ -5,7 +5,7 @@ import type { DestinationPolicy } from '../net/destination-policy.ts';
 import type { Logger } from '../observe/logger.ts';
 import { AllowedStreams } from './allowed-streams.ts';
 import type { AccessProvider, Action, Credentials, Door, Grant, Principal, Resource } from './authorizer.ts';
-import { Callout, calloutFailure, parseAnswer } from './callout.ts';
+import { Callout, calloutFailure, parseAnswer, undecided } from './callout.ts';
 
 export interface RoundTripOptions {
   readonly validateUrl: URL;
@@ -27,8 +27,8 @@ const ACTIONS: ReadonlySet<Action> = new Set(['publish', 'play', 'push']);
 const AnswerSchema = z.object({ result: z.union([z.boolean(), z.string()]) });
 
 /**
- * Red5 Pro's round trip: asks an application server when a client publishes or plays, and tells it when the stream of a publisher has
- * ended. Everything but a clear yes is a no.
+ * Red5 Pro's round trip: asks an application server when a client publishes or plays, and tells it when the stream of a
+ * publisher has ended. Everything but a clear yes is a no.
  */
 export class RoundTripProvider implements AccessProvider {
   readonly #options: RoundTripOptions;
@@ -52,7 +52,8 @@ export class RoundTripProvider implements AccessProvider {
 
   async authorize(principal: Principal, action: Action, { stream, request }: Resource): Promise<Grant> {
     const { door, token, username, password, connectedAs = principal } = this.#credentials.get(principal)!;
-    // A push belongs to a publication that was allowed, and the sessions of WHIP and WHEP have URLs that cannot be guessed.
+    // A push belongs to a publication that was allowed, and the sessions of WHIP and WHEP have URLs that cannot be
+    // guessed.
     if (action === 'push' || stream === undefined) return {};
     if (!request) {
       if (door === 'wcs') this.#allowed.check(connectedAs, stream);
@@ -90,12 +91,7 @@ export class RoundTripProvider implements AccessProvider {
       if (!data) throw new Error('the answer has no result');
       return data.result === true || (typeof data.result === 'string' && data.result.toLowerCase() === 'true');
     } catch (error) {
-      logger.error({ host: url.host, reason: calloutFailure(error) }, 'roundtrip_host does not decide: access denied');
-      throw new GatewayError(
-        'ACCESS_UNAVAILABLE',
-        'The application server (roundtrip_host) does not answer, so access is denied. Try again later.',
-        { cause: error },
-      );
+      throw undecided('roundtrip_host', url, error, logger);
     }
   }
 

@@ -81,7 +81,9 @@ export function requireAction(
   };
 }
 
-/** An `onRequest` hook for a route whose handler authorises the action: identifies the client and checks its own rights. */
+/**
+ * An `onRequest` hook for a route whose handler authorises the action: identifies the client and checks its own rights.
+ */
 export function requireRights(
   authorizer: Authorizer,
   door: Door,
@@ -95,8 +97,8 @@ export function requireRights(
 }
 
 /**
- * Guards all routes of a scope: identifies every client, those that call unknown paths included, and authorises the `action` in the
- * route's `config`. The action `identify` is every client's that has valid credentials.
+ * Guards all routes of a scope: identifies every client, those that call unknown paths included, and authorises the
+ * `action` in the route's `config`. The action `identify` is every client's that has valid credentials.
  *
  * @throws {Error} at registration if a route names no action
  */

@@ -24,7 +24,10 @@ export interface BoundedAnswer {
   readonly body: string;
 }
 
-/** One HTTP request to a server that is not trusted with time or memory. Redirects are not followed: they are answers like others. */
+/**
+ * One HTTP request to a server that is not trusted with time or memory. Redirects are not followed: they are answers
+ * like others.
+ */
 export async function boundedRequest(options: BoundedRequest): Promise<BoundedAnswer> {
   const { url, method = 'GET', headers, body, timeoutMs, addresses } = options;
   const timeout = AbortSignal.timeout(timeoutMs);

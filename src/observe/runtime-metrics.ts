@@ -6,13 +6,15 @@ export interface RuntimeSources {
   readonly fastPaths: () => ReadonlyMap<string, boolean>;
   readonly overloaded: () => boolean;
   readonly latePackets: () => number;
+  readonly missedFrames: () => number;
+  readonly pausedTracks: () => number;
   readonly pendingSessions: () => number;
 }
 
 /** Registers the metrics of the process itself. */
 export function registerRuntimeMetrics(
   metrics: Metrics,
-  { fastPaths, overloaded, latePackets, pendingSessions }: RuntimeSources,
+  { fastPaths, overloaded, latePackets, missedFrames, pausedTracks, pendingSessions }: RuntimeSources,
 ): void {
   metrics.labelledGauge('gateway_fast_path', 'Whether a fast path is in use (1) or its fallback (0).', 'name', () =>
     [...fastPaths()].map(([name, active]) => [name, Number(active)] as const),
@@ -25,5 +27,15 @@ export function registerRuntimeMetrics(
     'gateway_late_packets_total',
     'Video packets dropped because the gateway read them too late.',
     latePackets,
+  );
+  metrics.total(
+    'gateway_missed_frames_total',
+    'Video frames that were not taken from the media workers because the gateway did not keep up.',
+    missedFrames,
+  );
+  metrics.gauge(
+    'gateway_paused_video_tracks',
+    'Video tracks that are paused because the gateway does not keep up.',
+    pausedTracks,
   );
 }

@@ -2,7 +2,7 @@ import { TAG_SCRIPT, TAG_VIDEO, type FlvTag } from '../media/containers/flv-tag.
 import { TagGroup } from '../media/containers/tag-group.ts';
 import type { Rendition } from '../renditions/rendition.ts';
 import { LatenessMeter } from './lateness-meter.ts';
-import { nextLateState, ON_TIME, type LateState } from './late-state.ts';
+import { nextLateState, ON_TIME, TOO_LATE_MS, type LateState } from './late-state.ts';
 
 /** Whether the gateway has more work than its event loop can do. */
 export interface LoadSignal {
@@ -17,7 +17,7 @@ export interface Decision {
 }
 
 interface RenditionState {
-  readonly meter: LatenessMeter;
+  readonly meters: { readonly audio: LatenessMeter; readonly video: LatenessMeter };
   state: LateState;
   /** Frames are useless until the next key frame, because an earlier frame was dropped. */
   awaitsKeyFrame: boolean;
@@ -31,6 +31,7 @@ const NOTHING: Decision = { admitted: undefined, framesDropped: 0 };
  * Drops what is too late while the gateway is overloaded, between the renditions and their outputs. Outputs of one
  * rendition lose the same groups, and every rendition is measured by the same limits, so the loss is even. Sending is
  * what costs most per destination: without it the event loop catches up, and the outputs go on at the next key frame.
+ * Audio costs little, and is dropped only while it is too late itself.
  */
 export class LateGroups {
   readonly #load: LoadSignal;
@@ -55,7 +56,7 @@ export class LateGroups {
     let of = this.#renditions.get(rendition);
     if (!of) {
       of = {
-        meter: new LatenessMeter(),
+        meters: { audio: new LatenessMeter(), video: new LatenessMeter() },
         state: ON_TIME,
         awaitsKeyFrame: false,
         lastGroup: undefined,
@@ -71,27 +72,28 @@ export class LateGroups {
   }
 
   #decide(of: RenditionState, rendition: Rendition, group: TagGroup, nowMs: number): Decision {
-    const newestMs = newestMediaMs(group);
-    if (newestMs !== undefined) {
-      const latenessMs = of.meter.update(newestMs, nowMs);
+    const latenessMs = latenessOf(group, of.meters, nowMs);
+    if (latenessMs !== undefined) {
       const before = of.state;
       of.state = nextLateState(before, { latenessMs, overloaded: this.#load.overloaded, nowMs });
       if (of.state.status === 'dropping') of.awaitsKeyFrame = true;
       else if (before.status === 'dropping') {
-        if (of.state.status === 'on-time' && of.state.remeasure) of.meter.reset();
+        if (of.state.status === 'on-time' && of.state.remeasure) {
+          of.meters.audio.reset();
+          of.meters.video.reset();
+        }
         rendition.requestKeyFrame();
       }
     }
     if (of.state.status !== 'dropping' && !of.awaitsKeyFrame) return { admitted: group, framesDropped: 0 };
+    const isDropping = of.state.status === 'dropping';
     let framesDropped = 0;
     const kept = group.tags.filter((tag) => {
       if (isSetUp(tag)) return true;
-      if (of.state.status !== 'dropping') {
-        if (tag.type !== TAG_VIDEO) return true;
-        if (tag.keyFrame) of.awaitsKeyFrame = false;
-        if (!of.awaitsKeyFrame) return true;
-      }
-      if (tag.type === TAG_VIDEO) framesDropped++;
+      if (tag.type !== TAG_VIDEO) return !isDropping || (latenessMs ?? 0) <= TOO_LATE_MS;
+      if (!isDropping && tag.keyFrame) of.awaitsKeyFrame = false;
+      if (!of.awaitsKeyFrame) return true;
+      framesDropped++;
       return false;
     });
     const admitted = kept.length === 0 ? undefined : kept.length === group.tags.length ? group : new TagGroup(kept);
@@ -102,9 +104,18 @@ export class LateGroups {
 /** Metadata and sequence headers: what follows cannot be decoded without them. */
 const isSetUp = (tag: FlvTag): boolean => tag.sequenceHeader || tag.type === TAG_SCRIPT;
 
-function newestMediaMs({ tags }: TagGroup): number | undefined {
-  let newestMs: number | undefined;
-  for (const tag of tags)
-    if (!isSetUp(tag) && (newestMs === undefined || tag.timestamp > newestMs)) newestMs = tag.timestamp;
-  return newestMs;
+/**
+ * By how much the group is late: the track in it that is less late counts. Nothing for a group without media. Audio
+ * flows alone while video is paused.
+ */
+function latenessOf({ tags }: TagGroup, meters: RenditionState['meters'], nowMs: number): number | undefined {
+  let [audioMs, videoMs] = [-Infinity, -Infinity];
+  for (const tag of tags) {
+    if (isSetUp(tag)) continue;
+    if (tag.type === TAG_VIDEO) videoMs = Math.max(videoMs, tag.timestamp);
+    else audioMs = Math.max(audioMs, tag.timestamp);
+  }
+  const audio = audioMs === -Infinity ? Infinity : meters.audio.update(audioMs, nowMs);
+  const video = videoMs === -Infinity ? Infinity : meters.video.update(videoMs, nowMs);
+  return audio === Infinity && video === Infinity ? undefined : Math.min(audio, video);
 }

@@ -37,7 +37,7 @@ export interface StreamSession {
   readonly principalId?: string | undefined;
   /** Whether media flows. */
   readonly active: boolean;
-  /** The right to publish or play ends then (milliseconds since 1970), and not when it would have ended before. */
+  /** Sets a new end of the right to publish or play, in milliseconds since 1970; `undefined`: it does not end. */
   renew?(endsAt: number | undefined): void;
   /** Ends the session; the client learns `info`. Idempotent. */
   terminate(info: string): void;

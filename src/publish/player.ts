@@ -35,8 +35,8 @@ export class Player extends EventEmitter<PlayerEvents> {
   readonly answerSdp: string;
   readonly streamName: string;
   /**
-   * Resolves at the end: STREAM_STOPPED when the publisher has stopped or was lost, TOKEN_EXPIRED when the right to play has ended,
-   * undefined after {@link Player.close}.
+   * Resolves at the end: STREAM_STOPPED when the publisher has stopped or was lost, TOKEN_EXPIRED when the right to
+   * play has ended, undefined after {@link Player.close}.
    */
   readonly ended: Promise<GatewayError | undefined>;
   readonly #resolveEnd: (reason: GatewayError | undefined) => void;
@@ -91,7 +91,9 @@ export class Player extends EventEmitter<PlayerEvents> {
     return this.#connected && !this.#over;
   }
 
-  /** The right to play ends then (milliseconds since 1970; undefined: never), and not when it would have ended before. */
+  /**
+   * Sets a new end of the right to play, in milliseconds since 1970; `undefined`: it does not end.
+   */
   renew(endsAt: number | undefined): void {
     this.#deadline?.cancel();
     this.#deadline = undefined;

@@ -136,7 +136,9 @@ export class Publication<Session extends SourceSession = SourceSession> extends 
     this.#dispatch({ type: 'disconnected', reason });
   }
 
-  /** The right to publish ends then (milliseconds since 1970; undefined: never), and not when it would have ended before. */
+  /**
+   * Sets a new end of the right to publish, in milliseconds since 1970; `undefined`: it does not end.
+   */
   renew(endsAt: number | undefined): void {
     if (this.#state !== 'ended') this.#right?.renew(endsAt);
   }

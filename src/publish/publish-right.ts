@@ -37,7 +37,7 @@ export class PublishRight {
     return this.#grant.pushes ?? [];
   }
 
-  /** It ends then (milliseconds since 1970; undefined: never), and not when it would have ended before. */
+  /** Sets a new end of the right, in milliseconds since 1970; `undefined`: it does not end. */
   renew(endsAt: number | undefined): void {
     this.#deadline?.cancel();
     this.#deadline = endsAt === undefined ? undefined : new Deadline(endsAt, this.#onExpired);
@@ -50,8 +50,8 @@ export class PublishRight {
   }
 
   /**
-   * The publication has ended. A stream that is held goes on until the deadline, unless another publication continues it. To be called
-   * once.
+   * The publication has ended. A stream that is held goes on until the deadline, unless another publication continues
+   * it. To be called once.
    */
   leave(stream: LiveStream): void {
     const deadline = this.#deadline;

@@ -1,6 +1,6 @@
-import { Ticker } from './ticker.ts';
+import { Ticker } from '../runtime/ticker.ts';
 
 /** Handles late packets, silence, key frames and delayed writes of all streams, in one timer. Milliseconds. */
 const TICK_MS = 40;
 
-export const mediaTicker = new Ticker(TICK_MS);
+export const mediaTicker = Ticker.every(TICK_MS);

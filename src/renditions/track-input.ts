@@ -24,7 +24,7 @@ export const reorderWaitMs = (roundTripMs: number): number =>
 export interface TrackInputHandlers {
   packet(packet: RtpPacket, nowMs: number): void;
   /** Packets are missing at this position. */
-  lost(count: number): void;
+  lost(): void;
 }
 
 /** One track of the current publisher: its packets in order, and its clock. */
@@ -40,6 +40,7 @@ export class TrackInput {
     this.clock = clock;
     this.#handlers = handlers;
     subscription.on('rtp', (datagram) => this.#take(datagram));
+    subscription.on('interrupted', () => handlers.lost());
     subscription.on('senderReport', (report) => clock.senderReport(report, tickMs()));
   }
 
@@ -78,7 +79,7 @@ export class TrackInput {
 
   #handleDue(nowMs: number): void {
     for (const item of this.#reorder.pop(nowMs, reorderWaitMs(this.#subscription.roundTripMs))) {
-      if ('lost' in item) this.#handlers.lost(item.lost);
+      if ('lost' in item) this.#handlers.lost();
       else this.#handlers.packet(item, nowMs);
     }
   }

@@ -1,5 +1,6 @@
 import { avcFrame, avcSequenceHeader } from '../media/codecs/avc.ts';
 import { TAG_VIDEO, type FlvTag } from '../media/containers/flv-tag.ts';
+import { KeptBytes } from '../runtime/kept-bytes.ts';
 import type { FrameSize } from '../streams/live-stream.ts';
 import type { KeyFrame, SourceFrame } from './media-source.ts';
 import type { ForeignFrame, H264Frame, InputFrame } from './video-source.ts';
@@ -24,7 +25,9 @@ export class VideoLine {
   #header: FlvTag | undefined;
   #lastMs = -1;
   #hasWarned = false;
-  #lastKeyFrame: KeyFrame | undefined;
+  /** Without its bytes, which are kept apart: see {@link KeptBytes}. */
+  #lastKeyFrame: Omit<KeyFrame, 'data'> | undefined;
+  readonly #keyFrameBytes = new KeptBytes();
 
   constructor(handlers: VideoLineHandlers) {
     this.#handlers = handlers;
@@ -35,8 +38,9 @@ export class VideoLine {
     return this.#header;
   }
 
+  /** A copy. */
   get lastKeyFrame(): KeyFrame | undefined {
-    return this.#lastKeyFrame;
+    return this.#lastKeyFrame && { ...this.#lastKeyFrame, data: this.#keyFrameBytes.copies()[0]! };
   }
 
   take(frame: InputFrame, nowMs: number): void {
@@ -66,18 +70,22 @@ export class VideoLine {
     }
     if (!this.#header) return;
     const data = avcFrame(nalUnits, keyFrame);
-    if (keyFrame && size)
-      this.#lastKeyFrame = { codec: 'h264', size, data, header: this.#header.data, arrivedMs: nowMs };
+    if (keyFrame && size) this.#keep({ codec: 'h264', size, header: this.#header.data, arrivedMs: nowMs }, data);
     this.#handlers.tag({ type: TAG_VIDEO, timestamp, data, keyFrame, sequenceHeader: false });
   }
 
   #takeForeign({ codec, streamMs, keyFrame, size, data }: ForeignFrame, nowMs: number): void {
     if (size) {
       this.#handlers.size(size);
-      // A copy: a frame of one packet is a view that would keep the whole read buffer alive.
-      this.#lastKeyFrame = { codec, size, data: Buffer.from(data), arrivedMs: nowMs };
+      this.#keep({ codec, size, arrivedMs: nowMs }, data);
     }
     this.#handlers.frame({ codec, data, timestamp: this.#timestamp(streamMs), keyFrame });
+  }
+
+  #keep(keyFrame: Omit<KeyFrame, 'data'>, data: Buffer): void {
+    this.#lastKeyFrame = keyFrame;
+    this.#keyFrameBytes.clear();
+    this.#keyFrameBytes.push(data);
   }
 
   /** Whole milliseconds, each larger than the last: some servers take a repeated timestamp for a repeated frame. */

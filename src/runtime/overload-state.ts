@@ -2,8 +2,8 @@
 export interface LoadSample {
   /** By how much the event loop is late, in milliseconds. */
   readonly loopDelayMs: number;
-  /** The main thread's share of a core since the last sample. */
-  readonly cpuShare: number;
+  /** The share of the time since the last sample in which the event loop had work. */
+  readonly busyShare: number;
   readonly workers: readonly WorkerLoad[];
 }
 
@@ -12,6 +12,8 @@ export interface WorkerLoad {
   readonly delayMs: number;
   /** The worker's share of a core since the last sample. */
   readonly cpuShare: number;
+  /** Video tracks that are paused because the gateway does not keep up. */
+  readonly pausedTracks: number;
 }
 
 export interface OverloadState {
@@ -26,6 +28,7 @@ export const NOT_OVERLOADED: OverloadState = { overloaded: false, reason: '', co
 
 /** A limit is exceeded above the first figure; it is kept again below the second. */
 const LOOP_DELAY_MS = [100, 50] as const;
+const BUSY_SHARE = [0.95, 0.85] as const;
 const CPU_SHARE = [0.9, 0.8] as const;
 const WORKER_DELAY_MS = [500, 200] as const;
 
@@ -52,11 +55,12 @@ export function nextOverloadState(state: OverloadState, sample: LoadSample, nowM
 }
 
 /** The first limit that is exceeded, in words. */
-function exceeded({ loopDelayMs, cpuShare, workers }: LoadSample, level: 0 | 1): string | undefined {
+function exceeded({ loopDelayMs, busyShare, workers }: LoadSample, level: 0 | 1): string | undefined {
   const percent = (share: number): string => `${Math.round(share * 100)} %`;
   if (loopDelayMs > LOOP_DELAY_MS[level]) return `its event loop is ${Math.round(loopDelayMs)} ms late`;
-  if (cpuShare > CPU_SHARE[level]) return `its main thread uses ${percent(cpuShare)} of a core`;
+  if (busyShare > BUSY_SHARE[level]) return `its event loop is busy ${percent(busyShare)} of the time`;
   for (const worker of workers) {
+    if (worker.pausedTracks > 0) return `video of ${worker.pausedTracks} streams is paused`;
     if (worker.delayMs > WORKER_DELAY_MS[level]) return `media packets wait ${Math.round(worker.delayMs)} ms`;
     if (worker.cpuShare > CPU_SHARE[level]) return `a media worker uses ${percent(worker.cpuShare)} of a core`;
   }

@@ -9,8 +9,8 @@ export interface OverloadMonitorOptions {
   readonly logger: Logger;
   /** Milliseconds of a monotonic clock; for tests. */
   readonly now?: () => number;
-  /** Milliseconds of processor time that the main thread has used; for tests. */
-  readonly cpuMs?: () => number;
+  /** Milliseconds in which the event loop had work; for tests. */
+  readonly busyMs?: () => number;
 }
 
 export interface OverloadMonitorEvents {
@@ -29,13 +29,13 @@ export class OverloadMonitor extends EventEmitter<OverloadMonitorEvents> {
   readonly #timer: NodeJS.Timeout;
   #state: OverloadState = NOT_OVERLOADED;
   #sampledMs: number;
-  #cpuMs: number;
+  #busyMs: number;
 
-  constructor({ now = () => performance.now(), cpuMs = mainThreadMs, ...options }: OverloadMonitorOptions) {
+  constructor({ now = () => performance.now(), busyMs = eventLoopMs, ...options }: OverloadMonitorOptions) {
     super();
-    this.#options = { ...options, now, cpuMs };
+    this.#options = { ...options, now, busyMs };
     this.#sampledMs = now();
-    this.#cpuMs = cpuMs();
+    this.#busyMs = busyMs();
     this.#timer = setInterval(() => this.#sample(), SAMPLE_MS).unref();
   }
 
@@ -63,14 +63,14 @@ export class OverloadMonitor extends EventEmitter<OverloadMonitorEvents> {
   }
 
   #sample(): void {
-    const { now, cpuMs, workers, logger } = this.#options;
-    const [nowMs, usedMs] = [now(), cpuMs()];
+    const { now, busyMs, workers, logger } = this.#options;
+    const [nowMs, totalMs] = [now(), busyMs()];
     const elapsedMs = Math.max(1, nowMs - this.#sampledMs);
-    const cpuShare = (usedMs - this.#cpuMs) / elapsedMs;
+    const busyShare = Math.min(1, (totalMs - this.#busyMs) / elapsedMs);
     this.#sampledMs = nowMs;
-    this.#cpuMs = usedMs;
+    this.#busyMs = totalMs;
     const before = this.#state;
-    const sample = { loopDelayMs: elapsedMs - SAMPLE_MS, cpuShare, workers: workers() };
+    const sample = { loopDelayMs: elapsedMs - SAMPLE_MS, busyShare, workers: workers() };
     this.#state = nextOverloadState(before, sample, nowMs);
     if (this.#state.overloaded === before.overloaded) return;
     if (this.#state.overloaded)
@@ -80,7 +80,8 @@ export class OverloadMonitor extends EventEmitter<OverloadMonitorEvents> {
   }
 }
 
-function mainThreadMs(): number {
-  const { user, system } = (process.threadCpuUsage ?? process.cpuUsage)();
-  return (user + system) / 1000;
-}
+/**
+ * The time in which the event loop did not wait for work. Unlike processor time, it includes the time in which other
+ * processes had the core.
+ */
+const eventLoopMs = (): number => performance.eventLoopUtilization().active;

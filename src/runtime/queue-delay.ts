@@ -30,10 +30,14 @@ export class QueueDelay {
     if (sentMs !== undefined) this.#last = nowMs - sentMs;
   }
 
+  /** The age of the oldest unanswered probe; 0 if all are answered. */
+  waitingMs(nowMs: number): number {
+    return nowMs - (this.#probes[0] ?? nowMs);
+  }
+
   /** The age of the oldest unanswered probe, or how long the last answer took. */
   delayMs(nowMs: number): number {
-    const oldest = this.#probes[0];
-    return oldest === undefined ? this.#last : Math.max(this.#last, nowMs - oldest);
+    return Math.max(this.#last, this.waitingMs(nowMs));
   }
 
   /** Whether a message that comes out now is late, or should be dropped with the late ones before it. */

@@ -14,7 +14,9 @@ export interface DataReceiver {
 /** Data of one client that is being passed on. */
 const MAX_PASSING = 16;
 
-/** What one page sends with `sendData`. Each is answered by a receipt; one with FAILED makes the page show the error. */
+/**
+ * What one page sends with `sendData`. Each is answered by a receipt; one with FAILED makes the page show the error.
+ */
 export class SessionData {
   readonly #session: WcsSession;
   #passing = 0;

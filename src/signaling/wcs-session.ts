@@ -255,7 +255,8 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
       this.logger.info({ code, reason: message }, 'connection refused');
       this.send('fail', { apiMethod: 'connection', status: 'FAILED', info: message });
       this.#waiting = undefined;
-      // After a proper close, the Web SDK's session gets DISCONNECTED. It gets FAILED, as with WCS, only if the connection breaks.
+      // After a proper close, the Web SDK's session gets DISCONNECTED. It gets FAILED, as with WCS, only if the
+      // connection breaks.
       if (isWebSdk(connection)) this.#socket.send(UNDECODABLE, { binary: false });
       return this.#socket.close(1008, 'connection refused');
     }

@@ -19,6 +19,8 @@ export interface TrackSubscriptionEvents {
   /** An RTP packet, in order of arrival: retransmissions come late. The buffer belongs to the receiver. */
   rtp: [packet: Buffer];
   senderReport: [report: SenderReport];
+  /** Packets are missing before the next one, which the sequence numbers do not show. */
+  interrupted: [];
   /** The track has ended at its source; nothing follows. */
   ended: [];
 }
@@ -101,7 +103,10 @@ export interface Publisher {
   play?(options: PlaybackOptions): Promise<Playback>;
   /** Reads the counters of the tracks, from sources that have them. */
   metrics?(): Promise<PublisherMetrics>;
-  /** Calls the listener whenever no frame has arrived for three seconds (without video: no audio). Each listener costs processor time. */
+  /**
+   * Calls the listener whenever no frame has arrived for three seconds (without video: no audio). Each listener costs
+   * processor time.
+   */
   onStall?(listener: () => void): void;
   /** Ends the publisher's session: the stream has ended for a reason that is not its own. */
   close(reason: GatewayError): void;

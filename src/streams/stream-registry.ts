@@ -33,6 +33,7 @@ export class StreamRegistry extends EventEmitter<StreamRegistryEvents> {
   readonly #windows = new WeakMap<LiveStream, NodeJS.Timeout>();
   readonly #reserved = new Set<string>();
   readonly #options: StreamRegistryOptions;
+  #closedBy: GatewayError | undefined;
 
   constructor(options: StreamRegistryOptions) {
     super();
@@ -54,9 +55,10 @@ export class StreamRegistry extends EventEmitter<StreamRegistryEvents> {
   /**
    * Checks that a publisher may take this name now.
    *
-   * @throws {GatewayError} STREAM_NAME_IN_USE or LIMIT_REACHED
+   * @throws {GatewayError} STREAM_NAME_IN_USE or LIMIT_REACHED; after {@link close} its reason
    */
   check(name: string, resumeKey?: string): void {
+    if (this.#closedBy) throw this.#closedBy;
     const present = this.#streams.get(name);
     if (this.#reserved.has(name)) throw nameInUse(name);
     if (!present) {
@@ -141,7 +143,9 @@ export class StreamRegistry extends EventEmitter<StreamRegistryEvents> {
     this.emit('ended', stream, reason);
   }
 
+  /** Ends all streams, and refuses further ones with the same reason. Idempotent. */
   close(reason: GatewayError): void {
+    this.#closedBy ??= reason;
     for (const stream of this.list()) this.end(stream, reason);
   }
 }

@@ -12,6 +12,8 @@ import type {
   VideoTrack,
 } from '../streams/live-stream.ts';
 import { tickMs } from '../runtime/tick.ts';
+import { MissedFrames } from './missed-frames.ts';
+import type { GatedTrack } from './video-gate.ts';
 import type { IngestWorker } from './worker-pool.ts';
 
 /**
@@ -26,6 +28,9 @@ const ROUND_TRIP_POLL_MS = 5000;
 const LAYER_POLL_MS = 500;
 /** A layer replaces the present one when its bitrate is this many times higher: each change costs a key frame. */
 const LAYER_MARGIN = 1.5;
+/** RFC 3550, 5.1: the length of the fixed header, and where the timestamp is in it. */
+const RTP_HEADER_BYTES = 12;
+const RTP_TIMESTAMP = 4;
 
 /** A track of a publish session: a mediasoup producer, which is consumed while there is a subscription. */
 export class ProducerTrack<Kind extends 'audio' | 'video', Codec> {
@@ -89,10 +94,13 @@ export class ProducerTrack<Kind extends 'audio' | 'video', Codec> {
     });
     const deliver = (packet: Buffer): void => this.#deliver(subscription, packet);
     const unlisten = this.#worker.channel?.listen(consumer.id, deliver);
+    const { gate } = this.#worker.probe;
     const subscription = new ConsumerSubscription(consumer, this, deliver, () => {
       unlisten?.();
+      leaveGate?.();
       this.#remove(subscription);
     });
+    const leaveGate = this.kind === 'video' ? gate.add(subscription) : undefined;
     if (this.#bestLayer !== undefined) subscription.preferLayer(this.#bestLayer);
     // No packet arrives before the caller has added its listeners: resuming takes a round trip to the worker.
     this.#subscriptions.add(subscription);
@@ -108,7 +116,12 @@ export class ProducerTrack<Kind extends 'audio' | 'video', Codec> {
 
   /** A packet that cannot be processed must not stop those of other streams that were read with it. */
   #deliver(subscription: ConsumerSubscription, packet: Buffer): void {
-    if (this.kind === 'video' && this.#worker.probe.drops(tickMs())) return;
+    if (this.kind === 'video') {
+      const { probe } = this.#worker;
+      const missed = subscription.framesMissedBefore(packet);
+      if (missed > 0) probe.gate.countMissed(missed);
+      if (probe.drops(tickMs())) return;
+    }
     try {
       subscription.emit('rtp', packet);
     } catch (error) {
@@ -175,12 +188,14 @@ export class ProducerTrack<Kind extends 'audio' | 'video', Codec> {
   }
 }
 
-class ConsumerSubscription extends EventEmitter<TrackSubscriptionEvents> implements TrackSubscription {
+class ConsumerSubscription extends EventEmitter<TrackSubscriptionEvents> implements TrackSubscription, GatedTrack {
   readonly #consumer: types.Consumer;
   readonly #track: { readonly roundTripMs: number };
   readonly #removed: () => void;
   /** Simulcast: the layer whose timestamps the packets have. */
   #clockSsrc: number | undefined;
+  readonly #missed = new MissedFrames();
+  #paused = false;
   #closed = false;
 
   constructor(
@@ -218,8 +233,30 @@ class ConsumerSubscription extends EventEmitter<TrackSubscriptionEvents> impleme
     return this.#consumer.type !== 'simulcast' || this.#clockSsrc === ssrc;
   }
 
+  pause(): void {
+    if (this.#closed) return;
+    this.#paused = true;
+    this.#consumer.pause().then(
+      // The answer comes behind the packets that were written before the pause. mediasoup emits those in immediates.
+      () => setImmediate(() => this.#interrupt()),
+      () => undefined, // The consumer was closed meanwhile.
+    );
+  }
+
+  /** mediasoup requests a key frame and sends nothing before it. */
+  resume(): void {
+    if (this.#closed) return;
+    this.#paused = false;
+    this.#consumer.resume().catch(() => undefined); // The consumer was closed meanwhile.
+  }
+
+  /** The number of frames that a pause took from the track before this packet. */
+  framesMissedBefore(packet: Buffer): number {
+    return packet.length < RTP_HEADER_BYTES ? 0 : this.#missed.packet(packet.readUInt32BE(RTP_TIMESTAMP));
+  }
+
   requestKeyFrame(): void {
-    if (this.#closed || this.#consumer.kind !== 'video') return;
+    if (this.#closed || this.#paused || this.#consumer.kind !== 'video') return;
     this.#consumer.requestKeyFrame().catch(() => undefined); // The consumer was closed meanwhile.
   }
 
@@ -228,6 +265,12 @@ class ConsumerSubscription extends EventEmitter<TrackSubscriptionEvents> impleme
     this.#closed = true;
     this.#consumer.close();
     this.#removed();
+  }
+
+  #interrupt(): void {
+    if (this.#closed) return;
+    this.#missed.pause();
+    this.emit('interrupted');
   }
 
   /** The producer is closed; mediasoup closes its consumers. */

@@ -80,6 +80,8 @@ export class WorkerPool {
   readonly #exits = new Set<Promise<void>>();
   /** Late packets that workers which are gone had dropped. */
   #latePackets = 0;
+  /** Frames that were not read from workers that have ended. */
+  #missedFrames = 0;
   #closing: Promise<void> | undefined;
 
   private constructor(options: WorkerPoolOptions) {
@@ -113,6 +115,16 @@ export class WorkerPool {
   /** Video packets that were dropped because the gateway read them too late. */
   get latePackets(): number {
     return this.#slots.reduce((sum, slot) => sum + (slot?.probe.dropped ?? 0), this.#latePackets);
+  }
+
+  /** Video frames that were not taken from the workers because the gateway did not keep up. */
+  get missedFrames(): number {
+    return this.#slots.reduce((sum, slot) => sum + (slot?.probe.gate.missedFrames ?? 0), this.#missedFrames);
+  }
+
+  /** Video tracks that are paused because the gateway does not keep up. */
+  get pausedTracks(): number {
+    return this.#slots.reduce((sum, slot) => sum + (slot?.probe.gate.paused ?? 0), 0);
   }
 
   /** Sessions that are not connected yet. */
@@ -173,6 +185,7 @@ export class WorkerPool {
       );
       probe.close();
       this.#latePackets += probe.dropped;
+      this.#missedFrames += probe.gate.missedFrames;
       this.#slots[index] = undefined;
       if (performance.now() - startedAt > STEADY_MS) this.#deaths[index] = 0;
       this.#respawn(index);

@@ -2,6 +2,7 @@ import type { types } from 'mediasoup';
 import type { Logger } from '../observe/logger.ts';
 import type { WorkerLoad } from '../runtime/overload-state.ts';
 import { QueueDelay } from '../runtime/queue-delay.ts';
+import { VideoGate } from './video-gate.ts';
 
 export interface WorkerProbeOptions {
   readonly worker: Pick<types.Worker, 'getResourceUsage' | 'pid'>;
@@ -19,11 +20,14 @@ const RECOVERED_MS = 250;
 
 /**
  * Measures how long packets wait between a mediasoup worker and the gateway: its answers come through the same pipe.
- * When the gateway does not keep up, the worker queues packets in its memory without a limit. So the gateway reads late
- * video and drops it, of all streams alike, which costs little; audio stays.
+ * When the gateway does not keep up, the worker queues packets in its memory without a limit. So video tracks are
+ * paused in the worker ({@link VideoGate}), and late video that is queued already is read and dropped, of all streams
+ * alike, which costs little; audio stays.
  */
 export class WorkerProbe {
   readonly #options: WorkerProbeOptions;
+  /** The video tracks that are read from the worker. */
+  readonly gate: VideoGate;
   readonly #delay = new QueueDelay({ lateMs: LATE_MS, recoveredMs: RECOVERED_MS });
   readonly #timer: NodeJS.Timeout;
   #cpuShare = 0;
@@ -34,11 +38,16 @@ export class WorkerProbe {
 
   constructor(options: WorkerProbeOptions) {
     this.#options = options;
+    this.gate = new VideoGate(options.logger.child({ pid: options.worker.pid }));
     this.#timer = setInterval(() => this.#probe(), PROBE_MS).unref();
   }
 
   get load(): WorkerLoad {
-    return { delayMs: this.#delay.delayMs(performance.now()), cpuShare: this.#cpuShare };
+    return {
+      delayMs: this.#delay.delayMs(performance.now()),
+      cpuShare: this.#cpuShare,
+      pausedTracks: this.gate.paused,
+    };
   }
 
   /** Packets that were dropped because they were read too late. */
@@ -73,14 +82,18 @@ export class WorkerProbe {
   }
 
   #probe(): void {
+    const nowMs = performance.now();
     if (!this.#options.isBusy()) {
       this.#usage = undefined;
       this.#cpuShare = 0;
-      return;
+      return this.gate.update({ waitingMs: 0, delayMs: 0, nowMs });
     }
-    this.#delay.sent(performance.now());
+    this.gate.update({ waitingMs: this.#delay.waitingMs(nowMs), delayMs: this.#delay.delayMs(nowMs), nowMs });
+    this.#delay.sent(nowMs);
     this.#options.worker.getResourceUsage().then(
-      ({ ru_utime: user, ru_stime: system }) => this.#answered(user + system),
+      // mediasoup emits packets in immediates, unless the gateway reads the pipe itself: those that were written before
+      // the answer are emitted before this one.
+      ({ ru_utime: user, ru_stime: system }) => setImmediate(() => this.#answered(user + system)),
       () => this.close(), // The worker has died or was closed.
     );
   }

@@ -2,11 +2,9 @@ import t from 'tap';
 import { issueToken } from '../../src/access/issue-token.ts';
 import { JwtClaimsSchema } from '../../src/access/jwt-claims.ts';
 import { Secret } from '../../src/net/secret.ts';
-import { startChromium } from '../helpers/chromium.ts';
-import { startGateway } from '../helpers/gateway.ts';
-import { SdkPage, startPageServer } from '../helpers/sdk-page.ts';
+import type { SdkPage } from '../helpers/sdk-page.ts';
 import { freePort } from '../helpers/server-process.ts';
-import { FILE_TIMEOUT } from '../helpers/stage.ts';
+import { FILE_TIMEOUT, setStage } from '../helpers/stage.ts';
 import { waitFor } from '../helpers/wait.ts';
 
 t.setTimeout(FILE_TIMEOUT);
@@ -26,21 +24,14 @@ const sign = (claims: object): Promise<string> =>
   );
 
 const rtmpPort = await freePort();
-const [gateway, browser, pages] = await Promise.all([
-  startGateway({
+const { gateway, openPage } = await setStage(t, {
+  settings: {
     jwt_secret: SECRET,
     rest_api_key: 'k3y',
     embedded_rtmp_server: true,
     embedded_rtmp_port: rtmpPort,
     embedded_http_flv_port: await freePort(),
-  }),
-  startChromium(),
-  startPageServer(),
-]);
-t.teardown(async () => {
-  await browser.close();
-  await pages.close();
-  await gateway.stop();
+  },
 });
 const rtmpUrl = `rtmp://127.0.0.1:${rtmpPort}/live`;
 const asOperator = { headers: { authorization: 'Bearer k3y' } };
@@ -50,7 +41,7 @@ t.test('the official SDK is refused without a token, and with one that has expir
     [{}, /key or a token is required/],
     [{ authToken: await sign({ exp: inSeconds(-1) }) }, /has expired/],
   ] as const) {
-    const page = await SdkPage.open(browser, pages);
+    const page = await openPage();
     await t.rejects(page.connect(gateway.wsUrl, options), /session FAILED/);
     const warning = await page.event('the reason', ({ status }) => status === 'WARN');
     t.match(warning.info, info);
@@ -59,7 +50,7 @@ t.test('the official SDK is refused without a token, and with one that has expir
 });
 
 t.test('with a token it publishes its stream to its destination, and nothing else', async (t) => {
-  const page = await SdkPage.open(browser, pages);
+  const page = await openPage();
   await page.connect(gateway.wsUrl, { authToken: await sign({ destinations: ['127.0.0.1'] }) });
   t.match(await page.publish({ name: 'cam2' }), { status: 'FAILED', info: /do not include the stream "cam2"/ });
   t.match(await page.publish({ name: 'cam1', rtmpUrl }), { status: 'PUBLISHING' });
@@ -71,7 +62,7 @@ t.test('with a token it publishes its stream to its destination, and nothing els
       20_000,
     );
   await transponder('pushing', /^$/);
-  const viewer = await SdkPage.open(browser, pages);
+  const viewer = await openPage();
   await viewer.connect(gateway.wsUrl, { custom: { token: await sign({ act: ['play'] }) } });
   t.match(await viewer.play({ name: 'cam1' }), { status: 'PLAYING' });
   t.match(await viewer.publish({ name: 'cam1' }), { status: 'FAILED', info: /action "publish": they allow only play/ });
@@ -85,7 +76,7 @@ t.test('with a token it publishes its stream to its destination, and nothing els
 
 t.test('maxDuration ends the publication and its push within a second, and a replay is refused', async (t) => {
   const token = await sign({ maxDuration: 6, streams: ['timed'] });
-  const page = await SdkPage.open(browser, pages);
+  const page = await openPage();
   // The token of the stream counts; the connection has another one.
   await page.connect(gateway.wsUrl, { authToken: await sign({}) });
   const begun = Date.now();
@@ -106,7 +97,7 @@ t.test('maxDuration ends the publication and its push within a second, and a rep
 
 t.test('a token ends the publication when it expires', async (t) => {
   const exp = inSeconds(7);
-  const page = await SdkPage.open(browser, pages);
+  const page = await openPage();
   await page.connect(`${gateway.wsUrl}?token=${await sign({ exp })}`);
   t.match(await page.publish({ name: 'cam1' }), { status: 'PUBLISHING' });
   await page.event('the end', ({ name, status }) => name === 'cam1' && status === 'FAILED', 15_000);
@@ -118,12 +109,12 @@ t.test('a token ends the publication when it expires', async (t) => {
 });
 
 t.test('a player ends with its token, and goes on with a renewed one', async (t) => {
-  const publisher = await SdkPage.open(browser, pages);
+  const publisher = await openPage();
   await publisher.connect(gateway.wsUrl, { authToken: await sign({}) });
   t.match(await publisher.publish({ name: 'cam1' }), { status: 'PUBLISHING' });
   const exp = inSeconds(8);
   const open = async (sub: string): Promise<SdkPage> => {
-    const viewer = await SdkPage.open(browser, pages);
+    const viewer = await openPage();
     await viewer.connect(gateway.wsUrl, { authToken: await sign({ sub, exp, act: ['play'] }) });
     t.match(await viewer.play({ name: 'cam1' }), { status: 'PLAYING' });
     return viewer;

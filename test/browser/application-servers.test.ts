@@ -1,11 +1,8 @@
 import t from 'tap';
 import type { TransponderView } from '../../src/outputs/push/transponder-view.ts';
 import { startApplicationServer, type Answer } from '../helpers/application-server.ts';
-import { startChromium } from '../helpers/chromium.ts';
-import { startGateway } from '../helpers/gateway.ts';
-import { SdkPage, startPageServer } from '../helpers/sdk-page.ts';
 import { freePort } from '../helpers/server-process.ts';
-import { FILE_TIMEOUT } from '../helpers/stage.ts';
+import { FILE_TIMEOUT, setStage } from '../helpers/stage.ts';
 import { waitFor } from '../helpers/wait.ts';
 
 t.setTimeout(FILE_TIMEOUT);
@@ -23,8 +20,8 @@ const application: Answer = (response, { path, body }) => {
 };
 
 const server = await startApplicationServer(t, application);
-const [gateway, browser, pages] = await Promise.all([
-  startGateway({
+const { gateway, openPage } = await setStage(t, {
+  settings: {
     rest_api_key: 'k3y',
     publisher_resume_window_ms: 1000,
     auth_url: `${server.url}/auth`,
@@ -35,20 +32,13 @@ const [gateway, browser, pages] = await Promise.all([
     embedded_rtmp_server: true,
     embedded_rtmp_port: rtmpPort,
     embedded_http_flv_port: await freePort(),
-  }),
-  startChromium(),
-  startPageServer(),
-]);
-t.teardown(async () => {
-  await browser.close();
-  await pages.close();
-  await gateway.stop();
+  },
 });
 const get = async <T>(path: string): Promise<T[]> =>
   (await gateway.http(`/api/v1/${path}`, { headers: { authorization: 'Bearer k3y' } })).body as T[];
 
 t.test('auth_url: published under another name, and pushed where the application says', async (t) => {
-  const page = await SdkPage.open(browser, pages);
+  const page = await openPage();
   await page.connect(gateway.wsUrl);
   t.match(await page.publish({ name: 'cam1' }), { status: 'PUBLISHING' });
   t.match(await get('streams'), [{ name: 'cam1-2026', status: 'live' }]);
@@ -71,7 +61,7 @@ t.test('auth_url: published under another name, and pushed where the application
 });
 
 t.test("Red5 Pro's round trip: validated, and invalidated when the stream ends", async (t) => {
-  const page = await SdkPage.open(browser, pages);
+  const page = await openPage();
   await page.connect(gateway.wsUrl, { custom: { token: 'good' } });
   t.match(await page.publish({ name: 'cam2', custom: { token: 'bad' } }), {
     status: 'FAILED',

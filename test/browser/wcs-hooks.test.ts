@@ -1,9 +1,6 @@
 import t from 'tap';
 import { startApplicationServer, type Answer } from '../helpers/application-server.ts';
-import { startChromium } from '../helpers/chromium.ts';
-import { startGateway } from '../helpers/gateway.ts';
-import { SdkPage, startPageServer } from '../helpers/sdk-page.ts';
-import { FILE_TIMEOUT } from '../helpers/stage.ts';
+import { FILE_TIMEOUT, setStage } from '../helpers/stage.ts';
 import { waitFor } from '../helpers/wait.ts';
 
 t.setTimeout(FILE_TIMEOUT);
@@ -25,23 +22,14 @@ const application: Answer = (response, { path, body }) => {
 };
 
 const server = await startApplicationServer(t, application);
-const [gateway, browser, pages] = await Promise.all([
-  startGateway({ wcs_hooks_url: server.url, rest_api_key: 'k3y' }),
-  startChromium(),
-  startPageServer(),
-]);
-t.teardown(async () => {
-  await browser.close();
-  await pages.close();
-  await gateway.stop();
-});
+const { gateway, openPage } = await setStage(t, { settings: { wcs_hooks_url: server.url, rest_api_key: 'k3y' } });
 const streams = async (): Promise<string[]> => {
   const { body } = await gateway.http('/api/v1/streams', { headers: { authorization: 'Bearer k3y' } });
   return (body as { name: string }[]).map(({ name }) => name);
 };
 
 t.test('a denied connection: the SDK gets FAILED, after WARN with the reason', async (t) => {
-  const page = await SdkPage.open(browser, pages);
+  const page = await openPage();
   await t.rejects(page.connect(gateway.wsUrl, { custom: { token: 'bad' } }), /session FAILED/);
   const events = (await page.events()).filter(({ what }) => what === 'session');
   t.match(
@@ -53,12 +41,12 @@ t.test('a denied connection: the SDK gets FAILED, after WARN with the reason', a
 });
 
 t.test('streams: denied, allowed under another name, played under another name', async (t) => {
-  const page = await SdkPage.open(browser, pages);
+  const page = await openPage();
   await page.connect(gateway.wsUrl, { custom: { token: 'good' } });
   t.match(await page.publish({ name: 'forbidden' }), { status: 'FAILED', info: /Not this stream/ });
   t.match(await page.publish({ name: 'cam1' }), { status: 'PUBLISHING' });
   t.strictSame(await streams(), ['cam1-real']);
-  const viewer = await SdkPage.open(browser, pages);
+  const viewer = await openPage();
   await viewer.connect(gateway.wsUrl, { custom: { token: 'good' } });
   t.match(await viewer.play({ name: 'forbidden' }), { status: 'FAILED', info: /Not this stream/ });
   t.match(await viewer.play({ name: 'cam1' }), { status: 'PLAYING' });

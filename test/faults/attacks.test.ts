@@ -34,6 +34,11 @@ const FRAMES_AFTER = 45;
 /** Megabytes. */
 const MAX_GATEWAY_GROWTH = 120;
 const MAX_ENCODER_MEMORY = 200;
+/**
+ * Packets of 120 ms: 12 minutes of audio. Without the limit to real time the encoder that streams share needs half a
+ * second for them, and all its streams are silent for as long.
+ */
+const CLAIMS = 6000;
 /** Milliseconds between two looks at the processes. */
 const LOOK_INTERVAL = 25;
 
@@ -196,7 +201,7 @@ t.test('Opus packets of five bytes that claim 120 ms each', async (t) => {
       (await sink.ask('streams')).find(({ name }) => name === 'rtmp_claims')!.audioFrames;
     const framesBefore = await pushed();
     // Two frames of 60 ms of SILK.
-    for (let packet = 1; packet <= 90; packet++)
+    for (let packet = 1; packet <= CLAIMS; packet++)
       send('claims', Buffer.of(0x19, 0, 0, 0, 0), attacker.timestamp() + packet * 5760);
     await waitFor('the packets to have been encoded', async () => (await pushed()) > framesBefore + 100);
   });

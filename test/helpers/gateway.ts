@@ -15,6 +15,8 @@ const ROOT = new URL('../../', import.meta.url).pathname;
 
 /** Node options for a gateway that answers a message with its memory use after a garbage collection. */
 const COLLECTABLE = ['--expose-gc', '--import', new URL('collect-garbage.ts', import.meta.url).href];
+/** Node options for a gateway whose main thread a message makes slower. */
+const SLOWABLE = ['--import', new URL('slow-down.ts', import.meta.url).href];
 
 /** Milliseconds that the gateway may need to start on a busy machine, and to end. */
 const START_TIMEOUT = 30_000;
@@ -59,6 +61,11 @@ export interface TestGateway {
    * @throws {Error} if it was not started `collectable`
    */
   collectGarbage(): Promise<NodeJS.MemoryUsage>;
+  /**
+   * Makes the main thread slower: `factor` milliseconds are lost for each one of work. 0: back to normal.
+   * @throws {Error} if it was not started `slowable`
+   */
+  slowDown(factor: number): void;
   /** Ends the gateway with SIGTERM. Throws if it does not end by itself, failed before, or leaves a process behind. Idempotent. */
   stop(): Promise<void>;
 }
@@ -68,6 +75,8 @@ export type SettingsOverrides = Partial<Record<SettingKey, string | number | boo
 export interface GatewayOptions {
   /** Allow garbage collections on request; otherwise the gateway is started as usual. */
   readonly collectable?: boolean;
+  /** Allow {@link TestGateway.slowDown}; not together with `collectable`. */
+  readonly slowable?: boolean;
   /** Environment variables in addition to those of the test. */
   readonly env?: Readonly<Record<string, string>>;
   /** The source tree that is run; this one by default. */
@@ -77,7 +86,7 @@ export interface GatewayOptions {
 /** Starts the real gateway on free loopback ports and waits until `/health` says that it serves. */
 export async function startGateway(
   overrides: SettingsOverrides = {},
-  { collectable = false, env = {}, root = ROOT }: GatewayOptions = {},
+  { collectable = false, slowable = false, env = {}, root = ROOT }: GatewayOptions = {},
 ): Promise<TestGateway> {
   const portOf = async (key: 'ws.port' | 'http.port' | 'rtc_port'): Promise<number> =>
     Number(overrides[key] ?? (await freePort()));
@@ -106,11 +115,11 @@ export async function startGateway(
   const marker = randomUUID();
   const child = spawn(
     process.execPath,
-    [...(collectable ? COLLECTABLE : []), join(root, 'src/main.ts'), '--config', file],
+    [...(collectable ? COLLECTABLE : slowable ? SLOWABLE : []), join(root, 'src/main.ts'), '--config', file],
     {
       cwd: root,
       env: { ...process.env, ...mediaWorkerEnv(), ...env, GATEWAY_TEST_MARKER: marker },
-      stdio: ['ignore', 'pipe', 'pipe', ...(collectable ? (['ipc'] as const) : [])],
+      stdio: ['ignore', 'pipe', 'pipe', ...(collectable || slowable ? (['ipc'] as const) : [])],
     },
   );
   let logs = '';
@@ -217,6 +226,10 @@ export async function startGateway(
       const collected = once(child, 'message', { signal: AbortSignal.timeout(COLLECTION_TIMEOUT) });
       child.send('collect');
       return (await collected)[0] as NodeJS.MemoryUsage;
+    },
+    slowDown(factor) {
+      if (!slowable) throw new Error('this gateway was not started with { slowable: true }');
+      child.send({ slowDown: factor });
     },
     exited,
     stop: () => (stopping ??= stop()),

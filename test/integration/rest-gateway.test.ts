@@ -5,6 +5,8 @@ import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import t from 'tap';
+import { BenchProcess } from '../../bench/child-process.ts';
+import type { PublisherRequests } from '../../bench/publishers-main.ts';
 import { startGateway } from '../helpers/gateway.ts';
 import { mediaWorkerEnv } from '../helpers/media-worker.ts';
 import { childrenOf } from '../helpers/processes.ts';
@@ -152,6 +154,31 @@ t.test('/health says closing, and other routes are refused, while the gateway cl
   t.equal((await gateway.http('/health')).status, 503);
   t.match(await gateway.rest('/push/find_all'), { status: 503, body: { exception: 'SHUTTING_DOWN' } });
   t.equal(await gateway.exited, 0);
+});
+
+t.test('a gateway that ends tells its publishers, and does not take them for lost', async (t) => {
+  const gateway = await startGateway();
+  const publishers = await BenchProcess.start<PublisherRequests>('./publishers-main.ts', ['800']);
+  t.teardown(async () => {
+    await publishers.stop();
+    await gateway.stop();
+  });
+  await publishers.ask('publish', { name: 'wcs', url: gateway.wsUrl });
+  await publishers.ask('publish', { name: 'whip', url: `${gateway.httpUrl}/whip`, whip: true });
+  await waitFor('both streams', async () => (await gateway.http('/health')).body.streams === 2);
+  process.kill(gateway.pid, 'SIGTERM');
+  t.equal(await gateway.exited, 0);
+  t.match(await publishers.ask('status', 'wcs'), { status: 'FAILED', info: 'The gateway is shutting down.' });
+  const lines = gateway.logs().split('\n');
+  const ends = lines.filter((line) => line.includes('"stream ended"')).map((line) => JSON.parse(line));
+  t.match(
+    ends.sort((a, b) => a.streamName.localeCompare(b.streamName)),
+    [
+      { streamName: 'wcs', code: 'SHUTTING_DOWN' },
+      { streamName: 'whip', code: 'SHUTTING_DOWN' },
+    ],
+  );
+  t.notOk(lines.some((line) => line.includes('"publisher lost"')));
 });
 
 t.test('a thread that is blocked in a system call does not keep the gateway from ending', async (t) => {

@@ -79,7 +79,10 @@ export function streamBody(
   };
 }
 
-/** Clients other than WCS's, and `?token=` of a WebSocket, have no field for credentials in a hook: they are in `custom`, where pages put theirs. */
+/**
+ * Clients other than WCS's, and `?token=` of a WebSocket, have no field for credentials in a hook: they are in
+ * `custom`, where pages put theirs.
+ */
 export function withCredentials(custom: unknown, credentials: Readonly<Record<string, string | undefined>>): unknown {
   const given = Object.fromEntries(Object.entries(credentials).filter(([, value]) => value !== undefined));
   const isObject = custom === undefined || custom === null || (typeof custom === 'object' && !Array.isArray(custom));

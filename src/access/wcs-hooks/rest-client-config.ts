@@ -1,6 +1,8 @@
 import { z } from 'zod';
 
-/** WCS's `restClientConfig`: what an application server answers to `connect` about the further hooks of the connection. */
+/**
+ * WCS's `restClientConfig`: what an application server answers to `connect` about the further hooks of the connection.
+ */
 
 /** The hooks that this gateway calls. */
 export const HOOK_METHODS = [

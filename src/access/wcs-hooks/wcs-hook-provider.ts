@@ -52,7 +52,8 @@ export class WcsHookProvider implements AccessProvider {
 
   async authorize(principal: Principal, action: Action, { stream, request }: Resource): Promise<Grant> {
     const credentials = this.#credentials.get(principal)!;
-    // A push belongs to a publication that was allowed, and the sessions of WHIP and WHEP have URLs that cannot be guessed.
+    // A push belongs to a publication that was allowed, and the sessions of WHIP and WHEP have URLs that cannot be
+    // guessed.
     if (action === 'push' || stream === undefined) return {};
     if (!request) {
       if (credentials.door === 'wcs') this.#allowed.check(principal, stream);

@@ -91,7 +91,7 @@ export class WcsHooks {
   }
 
   /**
-   * Asks about a connection. Nothing says yet that a failure may be ignored.
+   * Asks about a connection. A failure denies access, because there is no `restClientConfig` yet.
    *
    * @throws {GatewayError} FORBIDDEN, ACCESS_UNAVAILABLE
    */

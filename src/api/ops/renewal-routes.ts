@@ -11,8 +11,8 @@ export interface RenewalRoutesOptions {
 }
 
 /**
- * A client that publishes or plays with a token that expires presents a new one of the same identity: its sessions then last as long as
- * that one. To be registered below `/api/v1`.
+ * A client that publishes or plays with a token that expires presents a new one of the same identity: its sessions then
+ * last as long as that one. To be registered below `/api/v1`.
  */
 export const renewalRoutes =
   ({ sessions, authorizer }: RenewalRoutesOptions): FastifyPluginAsync =>

@@ -44,7 +44,10 @@ export const pushRoutes =
         await authorizer.authorize(principalOf(request), 'control', { stream: view!.sourceStreamName });
         await act(body);
       });
-    /** The pushes of the streams that the client may use. URLs contain stream keys, so only clients that may push see them. */
+    /**
+     * The pushes of the streams that the client may use. URLs contain stream keys, so only clients that may push see
+     * them.
+     */
     function find(request: FastifyRequest, filter: TransponderFilter): TransponderView[] {
       const principal = principalOf(request);
       const views = control.find(filter).filter(({ sourceStreamName }) => mayUseStream(principal, sourceStreamName));

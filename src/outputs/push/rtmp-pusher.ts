@@ -8,6 +8,7 @@ import { RtmpClient } from '../../rtmp/rtmp-client.ts';
 import type { RtmpClientOptions, RtmpTimeouts } from '../../rtmp/rtmp-client.ts';
 import { RtmpError } from '../../rtmp/rtmp-error.ts';
 import type { RtmpErrorCode } from '../../rtmp/rtmp-error.ts';
+import { Ticker } from '../../runtime/ticker.ts';
 import { Liveness } from './liveness.ts';
 import type { Pusher, PusherEvents, PusherFactory, PushTarget } from './pusher.ts';
 import { skipsVerification, trustedAuthorities, type TlsTrust } from '../../net/tls-trust.ts';
@@ -65,7 +66,7 @@ class RtmpPusher extends EventEmitter<PusherEvents> implements Pusher {
   readonly #connecting: Promise<void>;
   #client: RtmpClient | undefined;
   #liveness: Liveness | undefined;
-  #timer: NodeJS.Timeout | undefined;
+  #stopTicking: (() => void) | undefined;
   #lastTickMs = 0;
   /** Total time during which this process could not run. It does not count as a stall of the peer. */
   #stoppedMs = 0;
@@ -102,7 +103,7 @@ class RtmpPusher extends EventEmitter<PusherEvents> implements Pusher {
     this.#liveness = new Liveness(this.#stallTimeoutMs, performance.now());
     const intervalMs = Math.min(LIVENESS_INTERVAL, this.#stallTimeoutMs / 4);
     this.#lastTickMs = performance.now();
-    this.#timer = setInterval(() => this.#tick(intervalMs), intervalMs);
+    this.#stopTicking = Ticker.every(intervalMs).listen((nowMs) => this.#tick(nowMs, intervalMs));
     client.on('drain', () => this.#checkWritable());
     client.on('acknowledged', () => {
       this.#checkProgress();
@@ -171,8 +172,7 @@ class RtmpPusher extends EventEmitter<PusherEvents> implements Pusher {
    * If the timer fires late, this process could not run: acknowledgements may be waiting to be read, and nothing was
    * sent.
    */
-  #tick(intervalMs: number): void {
-    const nowMs = performance.now();
+  #tick(nowMs: number, intervalMs: number): void {
     this.#stoppedMs += Math.max(0, nowMs - this.#lastTickMs - 2 * intervalMs);
     this.#lastTickMs = nowMs;
     this.#checkProgress();
@@ -209,7 +209,7 @@ class RtmpPusher extends EventEmitter<PusherEvents> implements Pusher {
 
   #end(): void {
     this.#over = true;
-    clearInterval(this.#timer);
+    this.#stopTicking?.();
   }
 }
 

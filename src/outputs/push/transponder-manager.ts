@@ -183,7 +183,10 @@ export class TransponderManager implements TransponderControl {
     return () => this.#events.off('start', listener);
   }
 
-  /** Calls `listener` for every push that is refused after the publication that asked for it. Returns a function that stops it. */
+  /**
+   * Calls `listener` for every push that is refused after the publication that asked for it. Returns a function that
+   * stops it.
+   */
   onRefused(listener: (view: TransponderView) => void): () => void {
     this.#events.on('refused', listener);
     return () => this.#events.off('refused', listener);

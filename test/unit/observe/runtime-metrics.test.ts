@@ -14,6 +14,8 @@ t.test('the state of the process: fast paths, overload, late packets, pending se
     fastPaths: () => fastPaths.states,
     overloaded: () => overloaded,
     latePackets: () => 12,
+    missedFrames: () => 34,
+    pausedTracks: () => 2,
     pendingSessions: () => 3,
   });
   overloaded = true;
@@ -25,6 +27,8 @@ t.test('the state of the process: fast paths, overload, late packets, pending se
       'gateway_fast_path{name="young_generation"} 0',
       'gateway_overloaded 1',
       'gateway_late_packets_total 12',
+      'gateway_missed_frames_total 34',
+      'gateway_paused_video_tracks 2',
       'gateway_pending_sessions 3',
     ])
       t.ok(text.includes(`\n${line}\n`), `${read}: ${line}`);

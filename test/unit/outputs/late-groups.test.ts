@@ -58,6 +58,20 @@ t.test('an overloaded gateway drops what is too late, and continues at a key fra
   t.equal(play(12_000, 20_000, () => 60).dropped, 0);
 });
 
+t.test('audio goes on as soon as it is not too late itself, also while video is paused', async (t) => {
+  const { load, lateGroups, rendition, play } = setUp();
+  const admits = (ms: number, delayMs: number) =>
+    lateGroups.admit(rendition, new TagGroup([tag(TAG_AUDIO, ms)]), ms + delayMs).admitted !== undefined;
+  play(0, 2000, () => 0);
+  load.overloaded = true;
+  t.strictSame(play(3000, 4000, () => 3000).passed.at(-1)?.timestamp, 3480, 'it drops');
+  t.notOk(admits(4000, 3000), 'too late');
+  t.ok(admits(5000, 800));
+  const late = play(5000, 6000, () => 800);
+  t.strictSame([frames(late.passed), late.dropped], [[], 25], 'video waits until it is on time');
+  t.equal(late.passed.length, 25);
+});
+
 t.test('media that is late because of the publisher is sent', async (t) => {
   const { play } = setUp();
   play(0, 2000, () => 50);

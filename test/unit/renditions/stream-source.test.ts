@@ -68,7 +68,10 @@ t.test('the publisher returns with another codec, without video, and with the fi
   sendH264(first, 0);
   t.strictSame(seen(), ['1920x1080', 'header', 'key', 'frame']);
   t.match(source.metadata, { width: 1920, videoCodecId: 7 });
-  t.match(source.lastKeyFrame, { codec: 'h264', size: { width: 1920, height: 1080 } });
+  const keyFrame = source.lastKeyFrame!;
+  t.match(keyFrame, { codec: 'h264', size: { width: 1920, height: 1080 } });
+  t.ok(keyFrame.data.subarray(-H264_KEY_FRAME.length).equals(H264_KEY_FRAME), 'the bytes of the key frame');
+  t.not(source.lastKeyFrame!.data, keyFrame.data, 'a copy that the next key frame does not overwrite');
 
   const second = new FakeSubscription();
   await resume(fakePublisher({ video: second, videoCodec: 'vp8' }));
@@ -86,6 +89,21 @@ t.test('the publisher returns with another codec, without video, and with the fi
   await resume(fakePublisher({ video: third }));
   sendH264(third, 0);
   t.strictSame(seen(), ['resumed with h264', '1920x1080', 'header', 'key', 'frame'], 'the header is announced again');
+  await source.close();
+});
+
+t.test('a frame that a pause cuts off is dropped, and video goes on at a key frame', async (t) => {
+  const track = new FakeSubscription();
+  const { source, seen } = await read(fakePublisher({ video: track }));
+  sendH264(track, 0);
+  seen();
+  track.packet(9000, H264_FRAME, false);
+  // The sequence numbers go on without a gap.
+  track.emit('interrupted');
+  track.packet(270_000, H264_FRAME);
+  t.strictSame(seen(), [], 'neither the first slice of a frame nor what refers to it');
+  sendH264(track, 273_000);
+  t.strictSame(seen(), ['key', 'frame']);
   await source.close();
 });
 

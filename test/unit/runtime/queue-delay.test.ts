@@ -10,8 +10,10 @@ t.test('the delay is what the last answer took, or the age of a probe that is st
   t.equal(delay.delayMs(130), 30);
   delay.answered(140);
   t.equal(delay.delayMs(500), 40);
+  t.equal(delay.waitingMs(500), 0, 'nothing is known to wait');
   delay.sent(600);
   t.equal(delay.delayMs(610), 40, 'until the next probe takes longer');
+  t.equal(delay.waitingMs(610), 10);
   t.equal(delay.delayMs(700), 100);
   delay.reset();
   t.equal(delay.delayMs(800), 0);

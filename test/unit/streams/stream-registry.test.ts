@@ -107,3 +107,15 @@ t.test('without a resume window a loss ends the stream', async (t) => {
   registry.lose(stream, publisher);
   t.equal(stream.endedBy?.code, 'PUBLISHER_LOST');
 });
+
+t.test('a closed registry refuses further streams with the reason of its end', async (t) => {
+  const registry = new StreamRegistry({ resumeWindowMs: 1000, maxStreams: 5 });
+  const stream = registry.publish('a', new FakePublisher());
+  const connecting = registry.reserve('b');
+  registry.close(new GatewayError('SHUTTING_DOWN', 'closing'));
+  t.equal(stream.endedBy?.code, 'SHUTTING_DOWN');
+  t.throws(() => connecting.publish(new FakePublisher()), { code: 'SHUTTING_DOWN' });
+  t.throws(() => registry.reserve('c'), { code: 'SHUTTING_DOWN' });
+  registry.close(stopped);
+  t.throws(() => registry.reserve('a'), { code: 'SHUTTING_DOWN' }, 'the first reason stays');
+});

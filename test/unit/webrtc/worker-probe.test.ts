@@ -1,4 +1,5 @@
 import { mock } from 'node:test';
+import { setImmediate as immediate } from 'node:timers/promises';
 import t from 'tap';
 import { silentLogger } from '../../../src/observe/logger.ts';
 import { PROBE_MS, WorkerProbe } from '../../../src/webrtc/worker-probe.ts';
@@ -34,8 +35,38 @@ t.test('video is dropped and counted while an answer is overdue', async (t) => {
   t.equal(probe.dropped, 2);
   answers[0]!.resolve({ ru_utime: 10, ru_stime: 5 });
   await answers[0]!.promise;
+  t.ok(probe.drops(sentMs + 1250), 'packets that were written before the answer are emitted in immediates');
+  await immediate();
   t.notOk(probe.drops(sentMs + 1300), 'answered');
-  t.equal(probe.dropped, 2);
+  t.equal(probe.dropped, 3);
+});
+
+t.test('tracks are paused while answers are overdue, and return when they are not', async (t) => {
+  const { probe, answers } = create();
+  t.teardown(() => probe.close());
+  const calls: string[] = [];
+  probe.gate.add({ pause: () => calls.push('pause'), resume: () => calls.push('resume') });
+  let nowMs = 0;
+  const clock = mock.method(performance, 'now', () => nowMs);
+  t.teardown(() => clock.mock.restore());
+  const pass = (ms: number): void => {
+    nowMs += ms;
+    mock.timers.tick(PROBE_MS);
+  };
+  pass(500);
+  pass(1200);
+  t.strictSame(calls, [], 'one late look may follow one long tick');
+  pass(500);
+  t.strictSame(calls, ['pause']);
+  t.equal(probe.load.pausedTracks, 1);
+  for (const answer of answers) answer.resolve({ ru_utime: 0, ru_stime: 0 });
+  for (let look = 0; look < 10; look++) {
+    await immediate();
+    await immediate();
+    pass(500);
+    answers.at(-1)!.resolve({ ru_utime: 0, ru_stime: 0 });
+  }
+  t.strictSame(calls, ['pause', 'resume']);
 });
 
 t.test('the worker’s share of a core is that between two answers', async (t) => {
@@ -45,6 +76,7 @@ t.test('the worker’s share of a core is that between two answers', async (t) =
     mock.timers.tick(PROBE_MS);
     answers.at(-1)!.resolve({ ru_utime: cpuMs, ru_stime: 0 });
     await answers.at(-1)!.promise;
+    await immediate();
   }
   t.ok(probe.load.cpuShare > 1, 'the processor time over a moment');
   t.ok(probe.load.delayMs < 1000);

@@ -13,7 +13,7 @@ const removals: (() => void)[] = [];
 t.beforeEach(() => {
   terminated.length = 0;
   for (const remove of removals.splice(0)) remove();
-  registry.close(new GatewayError('STREAM_STOPPED', 'next test'));
+  for (const stream of registry.list()) registry.end(stream, new GatewayError('STREAM_STOPPED', 'next test'));
 });
 
 const call = (path: string, method: 'GET' | 'POST' | 'DELETE' | 'HEAD' = 'GET', more: InjectOptions = {}) =>

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { Ticker } from '../../../src/renditions/ticker.ts';
+import { Ticker } from '../../../src/runtime/ticker.ts';
 import { waitFor } from '../../helpers/wait.ts';
 
 t.test('one timer for all listeners, and none without listeners', async (t) => {
@@ -17,4 +17,9 @@ t.test('one timer for all listeners, and none without listeners', async (t) => {
   t.equal(counts[0], gone);
   stops[1]!();
   t.equal(timers(), before);
+});
+
+t.test('equal intervals share one timer', async (t) => {
+  t.equal(Ticker.every(7), Ticker.every(7));
+  t.not(Ticker.every(7), Ticker.every(8));
 });

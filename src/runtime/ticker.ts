@@ -5,12 +5,20 @@ import { performance } from 'node:perf_hooks';
  * stream.
  */
 export class Ticker {
+  static readonly #shared = new Map<number, Ticker>();
   readonly #intervalMs: number;
   readonly #listeners = new Set<(nowMs: number) => void>();
   #timer: NodeJS.Timeout | undefined;
 
   constructor(intervalMs: number) {
     this.#intervalMs = intervalMs;
+  }
+
+  /** The ticker of this interval that everybody shares. */
+  static every(intervalMs: number): Ticker {
+    let ticker = Ticker.#shared.get(intervalMs);
+    if (!ticker) Ticker.#shared.set(intervalMs, (ticker = new Ticker(intervalMs)));
+    return ticker;
   }
 
   /**
