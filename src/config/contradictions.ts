@@ -40,6 +40,7 @@ export function findContradictions(settings: Settings): Contradiction[] {
   if (settings.rtmp_push_auto_start && settings.rtmp_push_auto_start_url === '')
     add('rtmp_push_auto_start', 'needs a destination: set rtmp_push_auto_start_url.');
   if (settings.record_all && !settings.recording) add('record_all', 'needs recording=true.');
+  if (settings.hls_always && !settings.hls) add('hls_always', 'needs hls=true.');
   if (settings.webhook_urls.length > 0 && settings.webhook_secret === '')
     add('webhook_urls', 'needs a secret for the signatures: set webhook_secret.');
   const cap = settings.rtmp_push_restore_backoff_cap_ms;
@@ -54,6 +55,7 @@ export function findContradictions(settings: Settings): Contradiction[] {
 function findPortCollisions(settings: Settings): Contradiction[] {
   const listening: SettingKey[] = ['ws.port', 'http.port', 'rtc_port'];
   if (settings.tls_cert) listening.push('wss.port', 'https.port');
+  if (settings.hls) listening.push('hls.port', ...(settings.tls_cert ? (['hls.https.port'] as const) : []));
   if (settings.embedded_rtmp_server) listening.push('embedded_rtmp_port', 'embedded_http_flv_port');
   const portsOf = (key: SettingKey): { first: number; last: number } => {
     const first = Number(settings[key]);

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { access } from './groups/access.ts';
 import { destinations } from './groups/destinations.ts';
 import { encoding } from './groups/encoding.ts';
+import { hls } from './groups/hls.ts';
 import { hooks } from './groups/hooks.ts';
 import { limits } from './groups/limits.ts';
 import { network } from './groups/network.ts';
@@ -23,6 +24,7 @@ export const SettingsSchema = z.strictObject({
   ...encoding,
   ...limits,
   ...recording,
+  ...hls,
   ...hooks,
   ...state,
   ...operation,
