@@ -47,6 +47,8 @@ export class Packager extends EventEmitter<OutputEvents> implements Output, TagS
   #format: RunFormat | undefined;
   /** The clock of the feed begins here, in milliseconds since 1970. */
   #anchor: number | undefined;
+  /** Where the last part ended, in milliseconds since 1970. */
+  #endWallMs = 0;
   #feed: OutputFeed | undefined;
   #hadVideo = false;
   #pastDropped = 0;
@@ -66,11 +68,14 @@ export class Packager extends EventEmitter<OutputEvents> implements Output, TagS
         this.#segments.run(format.init);
       },
       begin: (startMs) => {
-        this.#anchor ??= Date.now() - startMs;
-        this.#segments.begin(this.#anchor + startMs);
+        // Dates do not go back, even if a run was received late.
+        this.#anchor ??= Math.max(Date.now(), this.#endWallMs) - startMs;
+        this.#endWallMs = this.#anchor + startMs;
+        this.#segments.begin(this.#endWallMs);
       },
       part: (part) => {
         this.#bytes += part.bytes.length;
+        this.#endWallMs += part.durationMs;
         this.#segments.add(part);
       },
       end: () => this.#segments.end(),
