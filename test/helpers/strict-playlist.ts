@@ -107,10 +107,16 @@ export function readMediaPlaylist(text: string): ReadPlaylist {
     for (const [at, part] of parts.entries()) {
       check(part.durationS <= partTargetS, `the part ${part.uri} of ${part.durationS} s is above the target`);
       const isLast = at === parts.length - 1;
-      check(isLast || part.independent || part.durationS >= 0.85 * partTargetS - 1e-5, `the part ${part.uri} is too short`);
+      check(
+        isLast || part.independent || part.durationS >= 0.85 * partTargetS - 1e-5,
+        `the part ${part.uri} is too short`,
+      );
     }
     if (durationS !== undefined && parts.length > 0)
-      check(Math.abs(parts.reduce((sum, part) => sum + part.durationS, 0) - durationS) < 0.001, 'parts fill the segment');
+      check(
+        Math.abs(parts.reduce((sum, part) => sum + part.durationS, 0) - durationS) < 0.001,
+        'parts fill the segment',
+      );
   }
   const ended = values.has('EXT-X-ENDLIST');
   check(ended !== (hint !== undefined), 'a hint while it is live, and none at the end');

@@ -62,7 +62,10 @@ export function hlsRoutes({ authorizer, packagers, allowOrigin, shape }: HlsRout
         .type('video/mp4')
         .header('cache-control', `private, max-age=${SEGMENT_MAX_AGE_S}, immutable`)
         .header('x-content-type-options', 'nosniff')
-        .header('content-length', buffers.reduce((sum, { length }) => sum + length, 0));
+        .header(
+          'content-length',
+          buffers.reduce((sum, { length }) => sum + length, 0),
+        );
       return reply.send(Readable.from(buffers));
     });
   };

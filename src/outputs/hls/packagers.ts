@@ -106,7 +106,10 @@ export class Packagers {
     if (!stream)
       throw new GatewayError('STREAM_NOT_FOUND', `Stream not found: ${JSON.stringify(streamName)} is not published.`);
     if (overload.overloaded)
-      throw new GatewayError('OVERLOADED', 'The gateway is overloaded and packages no further stream. Try again later.');
+      throw new GatewayError(
+        'OVERLOADED',
+        'The gateway is overloaded and packages no further stream. Try again later.',
+      );
     if (this.#outputs.list().length + this.#starting.size >= max)
       throw new GatewayError(
         'LIMIT_REACHED',

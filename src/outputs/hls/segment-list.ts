@@ -141,7 +141,9 @@ export class SegmentList {
     const segment = this.#segments.find((one) => one.msn === msn);
     const part = segment?.parts[index];
     if (part) return [part.bytes];
-    const isHinted = segment ? !segment.complete && index === segment.parts.length : msn === this.#nextMsn && index === 0;
+    const isHinted = segment
+      ? !segment.complete && index === segment.parts.length
+      : msn === this.#nextMsn && index === 0;
     return isHinted && !this.#ended ? 'later' : undefined;
   }
 }

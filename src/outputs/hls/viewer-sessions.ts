@@ -60,7 +60,12 @@ export class ViewerSessions {
    *
    * @throws {GatewayError} SESSION_NOT_FOUND, TOKEN_EXPIRED, LIMIT_REACHED
    */
-  async run<T>(token: string, asked: string, now: () => number, work: (session: ViewerSession) => Promise<T>): Promise<T> {
+  async run<T>(
+    token: string,
+    asked: string,
+    now: () => number,
+    work: (session: ViewerSession) => Promise<T>,
+  ): Promise<T> {
     const session = this.#sessions.get(token);
     if (!session || session.asked !== asked)
       throw new GatewayError('SESSION_NOT_FOUND', 'This HLS session has ended. Load the playlist of the stream again.');

@@ -90,23 +90,32 @@ await t.test('every state of a live playlist is valid, and no frame is lost', as
   t.equal(asked.released, 1);
 });
 
-await t.test('a changed format is a discontinuity with an own initialisation section; nothing else is one', async (t) => {
-  const { packager, rendition, feed, read } = setUp(t);
-  feed(until(mediaOf(tags), 5000));
-  feed([headerOf(tags, TAG_VIDEO)]);
-  rendition.videoHeader = headerOf(others, TAG_VIDEO);
-  feed(delayed([headerOf(others, TAG_VIDEO), ...mediaOf(others)], 5000));
-  const { segments, discontinuitySequence } = await read();
-  t.equal(discontinuitySequence, 0);
-  t.equal(segments.filter(({ discontinuity }) => discontinuity).length, 1);
-  t.strictSame([...new Set(segments.map(({ map }) => map))], ['init0.mp4', 'init1.mp4']);
-  t.match(await packager.multivariant('x/index.m3u8'), /CODECS="avc1\.[0-9a-f]{6},mp4a\.40\.2",RESOLUTION=160x120\nx\//);
-});
+await t.test(
+  'a changed format is a discontinuity with an own initialisation section; nothing else is one',
+  async (t) => {
+    const { packager, rendition, feed, read } = setUp(t);
+    feed(until(mediaOf(tags), 5000));
+    feed([headerOf(tags, TAG_VIDEO)]);
+    rendition.videoHeader = headerOf(others, TAG_VIDEO);
+    feed(delayed([headerOf(others, TAG_VIDEO), ...mediaOf(others)], 5000));
+    const { segments, discontinuitySequence } = await read();
+    t.equal(discontinuitySequence, 0);
+    t.equal(segments.filter(({ discontinuity }) => discontinuity).length, 1);
+    t.strictSame([...new Set(segments.map(({ map }) => map))], ['init0.mp4', 'init1.mp4']);
+    t.match(
+      await packager.multivariant('x/index.m3u8'),
+      /CODECS="avc1\.[0-9a-f]{6},mp4a\.40\.2",RESOLUTION=160x120\nx\//,
+    );
+  },
+);
 
 await t.test('without frames audio goes on; a gap without anything is a discontinuity', async (t) => {
   const { feed, read } = setUp(t);
   feed(mediaOf(tags).filter(({ type, timestamp }) => type === TAG_AUDIO || timestamp < 3000 || timestamp >= 10_000));
-  t.equal((await read()).segments.some(({ discontinuity }) => discontinuity), false);
+  t.equal(
+    (await read()).segments.some(({ discontinuity }) => discontinuity),
+    false,
+  );
   feed(delayed(until(mediaOf(tags), 3000), 60_000));
   t.equal((await read()).segments.filter(({ discontinuity }) => discontinuity).length, 1);
 });
@@ -157,9 +166,33 @@ t.test('sessions: bound to their stream, limited, ended by time', async (t) => {
   const sessions = new ViewerSessions(2);
   const packager = {} as Packager;
   const { token } = sessions.open('a', packager, 5000, 0);
-  t.equal(await sessions.run(token, 'a', () => 1000, async () => 'yes'), 'yes');
-  await t.rejects(sessions.run(token, 'b', () => 1000, async () => 1), { code: 'SESSION_NOT_FOUND' });
-  await t.rejects(sessions.run(token, 'a', () => 5000, async () => 1), { code: 'TOKEN_EXPIRED' });
+  t.equal(
+    await sessions.run(
+      token,
+      'a',
+      () => 1000,
+      async () => 'yes',
+    ),
+    'yes',
+  );
+  await t.rejects(
+    sessions.run(
+      token,
+      'b',
+      () => 1000,
+      async () => 1,
+    ),
+    { code: 'SESSION_NOT_FOUND' },
+  );
+  await t.rejects(
+    sessions.run(
+      token,
+      'a',
+      () => 5000,
+      async () => 1,
+    ),
+    { code: 'TOKEN_EXPIRED' },
+  );
   sessions.open('a', packager, undefined, 0);
   t.throws(() => sessions.open('a', packager, undefined, 0), { code: 'LIMIT_REACHED' });
   sessions.sweep(11_000);
