@@ -58,9 +58,15 @@ const BENCHES: Readonly<Record<string, Bench>> = {
     load: async () => (await import('./audio.ts')).benchAudio,
   },
   recording: {
-    about: 'recording a passed-through stream: processor time of the recorder, and of the index of a file',
+    about: 'what recording adds to streams that are pushed anyway, and the index of a file: processor time',
     defaults: { rounds: 5, seconds: 600, warmUp: 0, counts: [] },
     load: async () => (await import('./recording.ts')).benchRecording,
+  },
+  continuity: {
+    about:
+      'pushes with standby whose publishers are killed: cost of standby, how fast it begins and ends; --counts are streams',
+    defaults: { rounds: 5, seconds: 8, warmUp: 0, counts: [10] },
+    load: async () => (await import('./continuity.ts')).benchContinuity,
   },
   soak: {
     about: 'publishers and destinations come, go and fail at random; --minutes 60 for an hour, --seed to repeat one',

@@ -43,6 +43,8 @@ export interface PublicationRequest<Session extends SourceSession> {
   /** The stream is recorded as soon as it is live. */
   readonly record?: boolean;
   readonly rights?: PublicationRights;
+  /** Of the request; also in the log lines of its pushes. */
+  readonly requestId?: string | undefined;
   /**
    * Milliseconds after the loss of the media in which a stop may still explain it; then the publication ends and the
    * stream stays held. Without a value the publication lasts as long as its stream is held.
@@ -90,7 +92,7 @@ export class Publication<Session extends SourceSession = SourceSession> extends 
     this.#streamName = request.streamName;
     this.#context = context;
     this.#request = request;
-    this.#logger = request.logger.child({ streamName: request.streamName });
+    this.#logger = request.logger.child({ streamName: request.streamName, requestId: request.requestId });
     // A door that listens to `ended` does not have to handle this rejection too.
     this.#negotiated.promise.catch(() => undefined);
   }
@@ -254,13 +256,14 @@ export class Publication<Session extends SourceSession = SourceSession> extends 
   }
 
   #startPushes(): void {
-    const { rtmpUrls, rights } = this.#request;
+    const { rtmpUrls, rights, requestId } = this.#request;
     this.emit('live');
     void this.#record();
     this.#stopReports = startRequestedPushes({
       streamName: this.streamName,
       rtmpUrls,
       ordered: this.#right?.pushes ?? [],
+      requestId,
       control: this.#context.pushes,
       authorize: rights && ((rtmpUrl) => rights.push(rtmpUrl, this.#streamName)),
       onView: (view) => this.emit('push', view),
@@ -276,7 +279,7 @@ export class Publication<Session extends SourceSession = SourceSession> extends 
 
   /** A recording that cannot be started does not end the publication. */
   async #record(): Promise<void> {
-    if (!this.#request.record) return;
+    if (!this.#request.record && !this.#right?.record) return;
     try {
       this.#recording = await this.#context.recorders?.ensure(this.#streamName);
     } catch (error) {

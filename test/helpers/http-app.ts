@@ -8,6 +8,7 @@ import type { Recorders } from '../../src/outputs/record/recorders.ts';
 import { MemoryStore } from '../../src/store/memory-store.ts';
 import { silentLogger } from '../../src/observe/logger.ts';
 import { Metrics } from '../../src/observe/metrics.ts';
+import { PlatformCatalogue } from '../../src/outputs/push/platforms/catalogue.ts';
 import { registerTransponderMetrics } from '../../src/outputs/push/transponder-metrics.ts';
 import { ClientSessions } from '../../src/publish/client-sessions.ts';
 import { StreamRegistry } from '../../src/streams/stream-registry.ts';
@@ -61,7 +62,11 @@ export async function createHttpApp(
     metrics,
     sessions,
     recorders,
-    takePng: async ({ name }) => Buffer.from(`PNG of ${name}`),
+    platforms: PlatformCatalogue.create(),
+    takeSnapshot: async ({ name }, { format, width = 'full' }) => ({
+      image: Buffer.from(format === 'png' && width === 'full' ? `PNG of ${name}` : `${format} of ${name}, ${width}`),
+      takenAt: new Date('2026-01-02T03:04:05.678Z'),
+    }),
     logger: silentLogger,
     workers: () => ({ alive: 1, wanted: 1 }),
     drain: { draining: false, begin: () => undefined },

@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import type { ErrorCode } from '../../errors.ts';
+import { StandbySwitchSchema } from '../wcs/standby-schemas.ts';
 import { FilterSchema, SoundOnSchema, StartSchema, TransponderIdSchema } from '../wcs/schemas.ts';
 import {
   ConnectionFilterSchema,
@@ -26,6 +27,7 @@ import {
   StreamSessionSchema,
   TransponderSchema,
 } from './answers.ts';
+import { PlatformViewSchema, VerdictSchema } from './platform-answers.ts';
 
 /**
  * The HTTP interface as the OpenAPI document describes it. Fields come from the schemas, statuses from the error table.
@@ -33,10 +35,13 @@ import {
 
 export const SCHEMAS = {
   StartRequest: StartSchema,
+  StandbySwitch: StandbySwitchSchema,
   Filter: FilterSchema,
   TransponderId: TransponderIdSchema,
   SoundOn: SoundOnSchema,
   Transponder: TransponderSchema,
+  Verdict: VerdictSchema,
+  Platform: PlatformViewSchema,
   Stream: StreamSchema,
   StreamFilter: StreamFilterSchema,
   StreamTerminate: StreamTerminateSchema,
@@ -62,7 +67,13 @@ export type SchemaName = keyof typeof SCHEMAS;
 
 /** A media type other than JSON. */
 type TextType =
-  'application/sdp' | 'application/trickle-ice-sdpfrag' | 'text/plain' | 'video/mp4' | 'application/vnd.apple.mpegurl';
+  | 'application/sdp'
+  | 'application/trickle-ice-sdpfrag'
+  | 'text/plain'
+  | 'video/mp4'
+  | 'image/jpeg'
+  | 'image/png'
+  | 'application/vnd.apple.mpegurl';
 
 export interface Operation {
   readonly method: 'get' | 'post' | 'patch' | 'delete';
@@ -111,12 +122,25 @@ const PUSH: readonly Operation[] = [
       'SOUND_FILE_INVALID',
       'STREAM_NOT_FOUND',
       'SOUND_FILE_NOT_FOUND',
+      'STANDBY_FILE_NOT_FOUND',
+      'STANDBY_FILE_INVALID',
+      'NOT_IMPLEMENTED',
       'TRANSPONDER_EXISTS',
       'STREAM_STOPPED',
       'PUBLISHER_LOST',
       'LIMIT_REACHED',
       'WORKER_DIED',
     ],
+  },
+  {
+    method: 'post',
+    path: '/rest-api/push/check',
+    id: 'checkPush',
+    tag: 'Push',
+    summary: 'Check the stream and the way to the server without starting the push',
+    body: { schema: 'StartRequest', required: true },
+    answer: { listOf: 'Verdict' },
+    errors: [...BODY, 'INVALID_RTMP_URL', 'LIMIT_REACHED'],
   },
   {
     method: 'post',
@@ -170,6 +194,15 @@ const PUSH: readonly Operation[] = [
     summary: 'Send a sound file instead of the audio',
     body: { schema: 'SoundOn', required: true },
     errors: [...BODY, ...NOT_FOUND, 'SOUND_FILE_NOT_FOUND', 'SOUND_FILE_INVALID'],
+  },
+  {
+    method: 'post',
+    path: '/rest-api/push/standby',
+    id: 'switchStandby',
+    tag: 'Push',
+    summary: 'Switch a push to standby by hand or back, and change its standby picture',
+    body: { schema: 'StandbySwitch', required: true },
+    errors: [...BODY, ...NOT_FOUND, 'STANDBY_FILE_NOT_FOUND', 'STANDBY_FILE_INVALID'],
   },
 ];
 
@@ -366,6 +399,9 @@ const RED5 = (
   red5: true,
 }));
 
+/** Of an image that must be decoded. */
+const SNAPSHOT_FAILURES = ['ENCODER_FAILED', 'LIMIT_REACHED'] as const;
+
 const ONE_RECORDING = '/api/v1/recordings/{id}';
 
 const RECORDINGS: readonly Operation[] = [
@@ -423,6 +459,16 @@ const RECORDINGS: readonly Operation[] = [
     query: ACCESS_TOKEN,
     answer: { text: 'video/mp4' },
     errors: ['RECORDING_NOT_FOUND', 'RANGE_NOT_SATISFIABLE'],
+  },
+  {
+    method: 'get',
+    path: `${ONE_RECORDING}/poster.jpg`,
+    id: 'getRecordingPoster',
+    tag: 'Recordings',
+    summary: 'A frame of a recording that has ended, 480 pixels wide at most',
+    query: ACCESS_TOKEN,
+    answer: { text: 'image/jpeg' },
+    errors: ['RECORDING_NOT_FOUND', 'RECORDING_RUNNING', ...SNAPSHOT_FAILURES],
   },
   {
     method: 'delete',
@@ -504,6 +550,15 @@ const INSPECTION: readonly Operation[] = [
   },
   {
     method: 'get',
+    path: '/api/v1/platforms',
+    id: 'listPlatforms',
+    tag: 'Inspection',
+    summary: 'The platforms that a push can name, and their rules',
+    answer: { listOf: 'Platform' },
+    errors: [],
+  },
+  {
+    method: 'get',
     path: '/api/v1/me',
     id: 'getPrincipal',
     tag: 'Inspection',
@@ -529,6 +584,24 @@ const INSPECTION: readonly Operation[] = [
     answer: { listOf: 'Stream' },
     errors: [],
   },
+  ...(['jpg', 'png'] as const).map((extension): Operation => ({
+    method: 'get',
+    path: `/api/v1/streams/{name}/snapshot.${extension}`,
+    id: extension === 'jpg' ? 'getStreamJpeg' : 'getStreamPng',
+    tag: 'Inspection',
+    summary: 'The current frame of a stream; X-Frame-Time and Last-Modified say when it has arrived',
+    query: {
+      width: {
+        schema: { type: 'integer', minimum: 16, maximum: 3840 },
+        description: 'Pixels. Frames are not enlarged.',
+      },
+      t: { schema: { type: 'string' }, description: 'Has no effect; makes the URL another one.' },
+      ...ACCESS_TOKEN,
+    },
+    answer: { text: extension === 'jpg' ? 'image/jpeg' : 'image/png' },
+    headers: ['X-Frame-Time', 'Last-Modified'],
+    errors: ['INVALID_REQUEST', 'STREAM_NOT_FOUND', 'FRAME_TOO_LARGE', ...SNAPSHOT_FAILURES],
+  })),
 ];
 
 const MONITORING: readonly Operation[] = [

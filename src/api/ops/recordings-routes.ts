@@ -10,7 +10,7 @@ import { guardRoutes, principalOf, queryCredentials } from '../authorize.ts';
 import type { RecordingPageView, RecordingView } from '../openapi/answers.ts';
 
 export interface RecordingsRoutesOptions {
-  readonly recorders: Pick<Recorders, 'recordings'>;
+  readonly recorders: Pick<Recorders, 'recordings' | 'posters'>;
   readonly authorizer: Authorizer;
 }
 
@@ -46,7 +46,7 @@ const MAX_WAIT_MS = 10_000;
 
 /** Recordings as REST shows them. To be registered below `/api/v1`. */
 export const recordingsRoutes =
-  ({ recorders: { recordings }, authorizer }: RecordingsRoutesOptions): FastifyPluginAsync =>
+  ({ recorders: { recordings, posters }, authorizer }: RecordingsRoutesOptions): FastifyPluginAsync =>
   async (app) => {
     await app.register(fastifyStatic, { root: recordings.folder, serve: false });
     const find = async (request: FastifyRequest, action: Action): Promise<Recording> => {
@@ -72,6 +72,12 @@ export const recordingsRoutes =
     app.get('/recordings/:id/file', READ_ONE, async (request, reply) =>
       sendFile(await find(request, 'read'), recordings, reply),
     );
+    app.get('/recordings/:id/poster.jpg', READ_ONE, async (request, reply) => {
+      const image = await posters.get(await find(request, 'read'));
+      // A poster never changes.
+      reply.header('cache-control', 'private, max-age=86400').header('x-content-type-options', 'nosniff');
+      return reply.type('image/jpeg').send(image);
+    });
     app.delete('/recordings/:id', DELETE_ONE, async (request, reply) => {
       await recordings.delete((await find(request, 'control')).id);
       return reply.code(204).send();

@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { flag, must, streamName, text } from './schemas.ts';
+import { flag, must, text } from './fields.ts';
+import { streamName } from './schemas.ts';
 
 /** The bodies of `/rest-api/stream/*`, `/rest-api/connection/*` and `/rest-api/data/*`. */
 

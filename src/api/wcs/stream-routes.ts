@@ -9,6 +9,7 @@ import type { ClientSessions, StreamSession } from '../../publish/client-session
 import type { LiveStream } from '../../streams/live-stream.ts';
 import type { StreamRegistry } from '../../streams/stream-registry.ts';
 import { principalOf } from '../authorize.ts';
+import type { TakeSnapshot } from '../ops/snapshot-routes.ts';
 import type { StreamSessionView } from '../openapi/answers.ts';
 import { readBodies } from './body-reader.ts';
 import { NothingSchema } from './schemas.ts';
@@ -26,13 +27,12 @@ export interface StreamRoutesOptions {
   readonly registry: StreamRegistry;
   readonly authorizer: Authorizer;
   readonly recorders: RecorderControl;
-  /** Encodes the current frame of a stream as PNG. */
-  readonly takePng: (stream: LiveStream) => Promise<Buffer>;
+  readonly takeSnapshot: TakeSnapshot;
   readonly logger: Logger;
 }
 
 /** What REST may do with recordings. */
-export type RecorderControl = Pick<Recorders, 'start' | 'stop' | 'isRecording' | 'recordings'>;
+export type RecorderControl = Pick<Recorders, 'start' | 'stop' | 'isRecording' | 'recordings' | 'posters'>;
 
 const READ = { config: { action: 'read', resourceInBody: true } } as const;
 const LIST = { config: { action: 'read' } } as const;
@@ -49,7 +49,7 @@ interface StreamFilter {
 
 /** WCS's `/stream/*`: see docs/rest.md. To be registered below `/rest-api`. */
 export const streamRoutes =
-  ({ sessions, registry, authorizer, recorders, takePng, logger }: StreamRoutesOptions): FastifyPluginAsync =>
+  ({ sessions, registry, authorizer, recorders, takeSnapshot, logger }: StreamRoutesOptions): FastifyPluginAsync =>
   async (app) => {
     const { read, answerVoid } = readBodies(app, logger);
     const authorize = async (request: FastifyRequest, action: Action, stream: string): Promise<void> => {
@@ -117,7 +117,8 @@ export const streamRoutes =
     app.post('/stream/snapshot', READ, async (request, reply) => {
       const { streamName } = read(SnapshotSchema, request, reply);
       await authorize(request, 'read', streamName);
-      return { data: (await takePng(publishedStream(streamName))).toString('base64') };
+      const { image } = await takeSnapshot(publishedStream(streamName), { format: 'png' });
+      return { data: image.toString('base64') };
     });
     const recordedStream = async (
       { mediaSessionId, streamName }: z.output<typeof RecordSchema>,

@@ -23,6 +23,8 @@ export const recording = {
   /** Empty: `recordings` in `state_dir`, or in the working directory. */
   record_dir: z.string().default(''),
   record_format: choice(['mp4', 'flv']).default('mp4'),
+  /** Opus is taken as it comes; G.711 becomes AAC in either case. */
+  record_audio: choice(['aac', 'opus']).default('aac'),
   record_template: nameTemplate.default('{stream}-{date}-{time}-{id}'),
   /** Megabytes and minutes of one file; then the next one begins. 0: no limit. */
   record_max_file_mb: integer(0, 10_000_000).default(0),

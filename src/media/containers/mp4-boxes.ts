@@ -1,19 +1,24 @@
 /** Boxes of ISO base media files (ISO/IEC 14496-12), and the descriptions of the tracks that recordings have. Pure. */
 
+export const VIDEO_ENTRIES = ['avc1', 'vp08', 'vp09', 'av01'] as const;
+
 export interface VideoTrackFormat {
   readonly kind: 'video';
+  /** The type of the sample entry. */
+  readonly codec: (typeof VIDEO_ENTRIES)[number];
   /** Pixels. */
   readonly width: number;
   readonly height: number;
-  /** The AVC decoder configuration record. */
+  /** The configuration record of the codec: the content of `avcC`, `vpcC` (after version and flags) or `av1C`. */
   readonly config: Buffer;
 }
 export interface AudioTrackFormat {
   readonly kind: 'audio';
+  readonly codec: 'mp4a' | 'Opus';
   /** Hertz. */
   readonly sampleRate: number;
   readonly channels: number;
-  /** The AudioSpecificConfig of AAC. */
+  /** The AudioSpecificConfig of AAC; nothing for Opus. */
   readonly config: Buffer;
 }
 export type TrackFormat = VideoTrackFormat | AudioTrackFormat;
@@ -62,7 +67,11 @@ const text = (value: string): Buffer => Buffer.from(value, 'latin1');
 const UNITY_MATRIX = u32(0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000);
 const LANGUAGE_UNDETERMINED = 0x55c4;
 
-export const fileType = (): Buffer => box('ftyp', text('isom'), u32(0x200), text('isomiso6avc1mp41'));
+/** Readers of AV1 ask for its brand. */
+export const fileType = (tracks: readonly TrackFormat[] = []): Buffer => {
+  const codec = tracks.find(({ kind }) => kind === 'video')?.codec;
+  return box('ftyp', text('isom'), u32(0x200), text(codec === 'av01' ? 'isomiso6av01mp41' : 'isomiso6avc1mp41'));
+};
 
 /** @param durationMs 0 while unknown */
 export const movieHeader = (durationMs: number, tracks: number): Buffer =>
@@ -154,7 +163,7 @@ function sampleEntry(format: TrackFormat): Buffer {
   const common = [zeros(6), u16(1)]; // data reference
   if (format.kind === 'video')
     return box(
-      'avc1',
+      format.codec,
       ...common,
       zeros(16),
       u16(format.width, format.height),
@@ -162,18 +171,27 @@ function sampleEntry(format: TrackFormat): Buffer {
       u16(1), // frames in a sample
       zeros(32), // name of the compressor
       u16(24, 0xffff), // depth, no colour table
-      box('avcC', format.config),
+      configuration(format),
     );
   return box(
-    'mp4a',
+    format.codec,
     ...common,
     zeros(8),
     u16(format.channels, 16),
     zeros(4),
     u32(format.sampleRate << 16),
-    elementaryStream(format.config),
+    format.codec === 'Opus' ? opusConfiguration(format) : elementaryStream(format.config),
   );
 }
+
+function configuration({ codec, config }: VideoTrackFormat): Buffer {
+  if (codec === 'avc1') return box('avcC', config);
+  return codec === 'av01' ? box('av1C', config) : fullBox('vpcC', 1, 0, config);
+}
+
+/** The `dOps` box (Encapsulation of Opus in ISOBMFF, 4.3.2), with no samples to skip and no gain. */
+const opusConfiguration = ({ sampleRate, channels }: AudioTrackFormat): Buffer =>
+  box('dOps', Buffer.of(0, channels), u16(0), u32(sampleRate), u16(0), Buffer.of(0));
 
 /** The `esds` box of AAC (ISO/IEC 14496-1, 7.2.6). */
 function elementaryStream(config: Buffer): Buffer {

@@ -1,6 +1,8 @@
-import { audioConfigOf, videoConfigOf } from './flv-track.ts';
+import { opusPacketSamples } from '../codecs/opus-packet.ts';
+import { audioBytesAt, audioConfigOf, videoConfigOf } from './flv-track.ts';
 import { TAG_AUDIO, TAG_VIDEO, type FlvTag } from './flv-tag.ts';
-import { box, fileType, fullBox, movieHeader, timescaleOf, track, u32, u64, type TrackFormat } from './mp4-boxes.ts';
+import { box, fileType, fullBox, movieHeader, timescaleOf, track, u32, u64 } from './mp4-boxes.ts';
+import type { AudioTrackFormat, TrackFormat } from './mp4-boxes.ts';
 
 /** Flags of samples (ISO/IEC 14496-12, 8.8.3.1). */
 export const SYNC_SAMPLE = 0x0200_0000;
@@ -38,9 +40,13 @@ interface Track {
   lastDuration: number;
 }
 
+/** Bytes of a video tag's body before the frame, in FLV's own form and in that of Enhanced RTMP. */
+const VIDEO_BYTES_AT = 5;
+
 /**
- * Writes FLV tags with H.264 and AAC as fragmented MP4: {@link init}, then fragments, each of which is readable when it
- * is complete. Fragments may begin with any frame. Holds what the next fragment will contain, and nothing else.
+ * Writes FLV tags as fragmented MP4: {@link init}, then fragments, each of which is readable when it is complete. Takes
+ * H.264 and AAC as FLV has them, and VP8, VP9, AV1 and Opus as Enhanced RTMP does (`enhanced-tag.ts`). Fragments may
+ * begin with any frame. Holds what the next fragment will contain, and nothing else.
  */
 export class Mp4Fragments {
   /** The beginning of the file. */
@@ -64,7 +70,11 @@ export class Mp4Fragments {
     const tracks = formats.map((format, index) => newTrack(index + 1, format));
     this.#video = tracks.find(({ format }) => format.kind === 'video');
     this.#audio = tracks.find(({ format }) => format.kind === 'audio');
-    this.init = Buffer.concat([fileType(), box('free', Buffer.alloc(PLACEHOLDER_BYTES - 8)), fragmentedMovie(tracks)]);
+    this.init = Buffer.concat([
+      fileType(formats),
+      box('free', Buffer.alloc(PLACEHOLDER_BYTES - 8)),
+      fragmentedMovie(tracks),
+    ]);
   }
 
   /** Milliseconds of media for the next fragment. */
@@ -79,12 +89,15 @@ export class Mp4Fragments {
   /** @param tag media of one of the tracks; others are left out */
   push(tag: FlvTag): void {
     if (tag.sequenceHeader) return;
-    if (tag.type === TAG_VIDEO && this.#video && tag.data.length > 5) {
-      const compositionMs = tag.data.readIntBE(2, 3);
+    if (tag.type === TAG_VIDEO && this.#video && tag.data.length > VIDEO_BYTES_AT) {
+      const compositionMs = this.#video.format.codec === 'avc1' ? tag.data.readIntBE(2, 3) : 0;
       const flags = tag.keyFrame ? SYNC_SAMPLE : DEPENDENT_SAMPLE;
-      this.#add(this.#video, tag.timestamp, tag.data.subarray(5), flags, compositionMs);
-    } else if (tag.type === TAG_AUDIO && this.#audio && tag.data.length > 2)
-      this.#add(this.#audio, tag.timestamp, tag.data.subarray(2), SYNC_SAMPLE, 0);
+      this.#add(this.#video, tag.timestamp, tag.data.subarray(VIDEO_BYTES_AT), flags, compositionMs);
+    } else if (tag.type === TAG_AUDIO && this.#audio) {
+      const { format } = this.#audio;
+      const data = tag.data.subarray(audioBytesAt(format as AudioTrackFormat));
+      if (data.length > 0) this.#add(this.#audio, tag.timestamp, data, SYNC_SAMPLE, 0);
+    }
   }
 
   /**
@@ -118,6 +131,7 @@ export class Mp4Fragments {
       if (into.format.kind === 'video') into.lastDuration = last.duration;
       into.samples.push(last);
     }
+    if (into.format.codec === 'Opus') into.lastDuration = opusPacketSamples(data);
     // A copy: the tag is a view that keeps a whole read buffer alive.
     const compositionOffset = Math.round((compositionMs * timescale) / 1000);
     into.last = { data: Buffer.from(data), flags, compositionOffset, time, duration: 0 };

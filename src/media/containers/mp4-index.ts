@@ -1,6 +1,7 @@
 import { parseAudioSpecificConfig } from '../codecs/aac.ts';
-import { parseSps } from '../codecs/avc.ts';
-import { box, fullBox, MOVIE_TIMESCALE, movieHeader, timescaleOf, track, u32, type TrackFormat } from './mp4-boxes.ts';
+import { OPUS_SAMPLE_RATE } from '../codecs/opus-packet.ts';
+import { box, fullBox, MOVIE_TIMESCALE, movieHeader, timescaleOf, track, u32, VIDEO_ENTRIES } from './mp4-boxes.ts';
+import type { TrackFormat } from './mp4-boxes.ts';
 import { PLACEHOLDER_BYTES, RUN_ENTRY_BYTES, SYNC_SAMPLE } from './mp4-fragments.ts';
 
 /**
@@ -247,6 +248,9 @@ function child(parent: Buffer, type: string, from = BOX_HEADER_BYTES): Buffer {
 const FULL_BOX_BYTES = 12;
 const VIDEO_ENTRY_BYTES = BOX_HEADER_BYTES + 78;
 const AUDIO_ENTRY_BYTES = BOX_HEADER_BYTES + 28;
+/** In a sample entry. */
+const FRAME_SIZE_AT = BOX_HEADER_BYTES + 24;
+const CHANNELS_AT = BOX_HEADER_BYTES + 16;
 /** Where the length of the AudioSpecificConfig is in the `esds` box of `mp4-boxes.ts`. */
 const AUDIO_CONFIG_AT = FULL_BOX_BYTES + 5 + 3 + 5 + 13 + 4;
 /** After the header of `tkhd` version 1: two times of eight bytes. */
@@ -257,17 +261,31 @@ function trackOf(trak: Buffer): [id: number, format: TrackFormat] {
   const sampleTable = child(child(child(trak, 'mdia'), 'minf'), 'stbl');
   const descriptions = child(sampleTable, 'stsd');
   const entry = children(descriptions, FULL_BOX_BYTES + 4)[0];
-  if (entry?.type === 'avc1') {
-    const config = child(entry.bytes, 'avcC', VIDEO_ENTRY_BYTES).subarray(BOX_HEADER_BYTES);
-    const sps = parseSps(config.subarray(8, 8 + config.readUInt16BE(6)));
-    if (!sps) throw new RangeError('the file has no valid parameter set');
-    return [id, { kind: 'video', width: sps.width, height: sps.height, config }];
+  const codec = VIDEO_ENTRIES.find((type) => type === entry?.type);
+  if (entry && codec) {
+    const { box: boxType, bytes } = CONFIGURATIONS[codec];
+    const config = child(entry.bytes, boxType, VIDEO_ENTRY_BYTES).subarray(bytes);
+    const width = entry.bytes.readUInt16BE(FRAME_SIZE_AT);
+    const height = entry.bytes.readUInt16BE(FRAME_SIZE_AT + 2);
+    return [id, { kind: 'video', codec, width, height, config }];
+  }
+  if (entry?.type === 'Opus') {
+    const channels = entry.bytes.readUInt16BE(CHANNELS_AT);
+    return [id, { kind: 'audio', codec: 'Opus', sampleRate: OPUS_SAMPLE_RATE, channels, config: Buffer.alloc(0) }];
   }
   if (entry?.type !== 'mp4a') throw new RangeError('the file has a track of another codec');
   const esds = child(entry.bytes, 'esds', AUDIO_ENTRY_BYTES);
   const config = esds.subarray(AUDIO_CONFIG_AT + 1, AUDIO_CONFIG_AT + 1 + esds[AUDIO_CONFIG_AT]!);
-  return [id, { kind: 'audio', ...parseAudioSpecificConfig(config), config }];
+  return [id, { kind: 'audio', codec: 'mp4a', ...parseAudioSpecificConfig(config), config }];
 }
+
+/** The box with the configuration record, and where the record begins in it. */
+const CONFIGURATIONS = {
+  avc1: { box: 'avcC', bytes: BOX_HEADER_BYTES },
+  av01: { box: 'av1C', bytes: BOX_HEADER_BYTES },
+  vp08: { box: 'vpcC', bytes: FULL_BOX_BYTES },
+  vp09: { box: 'vpcC', bytes: FULL_BOX_BYTES },
+} as const;
 
 function readRuns(fragment: Buffer): Run[] | undefined {
   try {

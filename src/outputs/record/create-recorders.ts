@@ -9,6 +9,7 @@ import type { Store } from '../../store/store.ts';
 import type { StreamRegistry } from '../../streams/stream-registry.ts';
 import { LateGroups, type LoadSignal } from '../late-groups.ts';
 import { finishFile } from './finish-file.ts';
+import { Posters } from './posters.ts';
 import { createNewFile } from './record-file.ts';
 import { freeBytesOf, Recorders } from './recorders.ts';
 import { Recordings } from './recordings.ts';
@@ -48,6 +49,12 @@ export async function createRecorders(
     registry,
     encoders,
     recordings,
+    posters: await Posters.create({
+      recordings,
+      maxFrameSize: settings.max_frame_size,
+      maxDecodes: settings.max_snapshot_processes,
+      logger,
+    }),
     environment: {
       recordings,
       lateGroups: new LateGroups(overload),
@@ -63,6 +70,7 @@ export async function createRecorders(
       keepMs: settings.record_keep_days * DAY_MS,
       maxTotalBytes: settings.record_max_total_mb * MEGABYTE,
     },
+    audio: settings.record_audio,
     maxRecorders: settings.max_recordings,
     minFreeBytes: settings.record_min_free_mb * MEGABYTE,
     freeBytes: freeBytesOf,

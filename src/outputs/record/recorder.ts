@@ -1,11 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { toGatewayError, type GatewayError } from '../../errors.ts';
+import { fourccOf } from '../../media/containers/enhanced-tag.ts';
 import { TAG_SCRIPT, TAG_VIDEO, type FlvTag } from '../../media/containers/flv-tag.ts';
 import type { TagGroup } from '../../media/containers/tag-group.ts';
 import type { Logger } from '../../observe/logger.ts';
 import { AAC_FORMAT } from '../../renditions/audio-format.ts';
 import type { RenditionLease } from '../../renditions/encoder-pool.ts';
+import { isSameFormat } from '../../renditions/original-rendition.ts';
 import type { LateGroups } from '../late-groups.ts';
 import { OutputFeed } from '../output-feed.ts';
 import type { OutputQueueRules } from '../output-queue.ts';
@@ -14,7 +16,7 @@ import { createContainer, type Container, type RecordFormat } from './container.
 import { diskError, RecordFile, type OpenFile } from './record-file.ts';
 import { nextRecorderState, type RecorderEvent, type RecorderState } from './recorder-state.ts';
 import { baseName, fileName } from './recording-name.ts';
-import type { Recordings } from './recordings.ts';
+import type { Recording, Recordings } from './recordings.ts';
 import type { FinishedFile } from './finish-file.ts';
 
 /** Milliseconds of media in one write: what is lost if the gateway is killed, and as much again for what is on its way. */
@@ -162,7 +164,7 @@ export class Recorder extends EventEmitter<OutputEvents> implements Output, TagS
       return;
     }
     // Repeated headers are the same.
-    if (this.#videoHeader?.data.equals(tag.data)) return;
+    if (isSameFormat(tag, this.#videoHeader)) return;
     this.#videoHeader = copyOf(tag);
     this.#dispatch({ type: 'split' });
   }
@@ -272,6 +274,8 @@ export class Recorder extends EventEmitter<OutputEvents> implements Output, TagS
       durationMs: 0,
       bytes: 0,
       framesDropped: 0,
+      ...(hasVideo && { videoCodec: videoCodecOf(this.#videoHeader!) }),
+      ...(this.#audioHeader && { audioCodec: fourccOf(this.#audioHeader) === 'Opus' ? 'opus' : 'aac' }),
       width: (hasVideo && metadata.width) || 0,
       height: (hasVideo && metadata.height) || 0,
     });
@@ -363,6 +367,13 @@ export class Recorder extends EventEmitter<OutputEvents> implements Output, TagS
     this.#resolveClosed();
     this.emit('closed');
   }
+}
+
+const VIDEO_CODECS = { vp08: 'vp8', vp09: 'vp9', av01: 'av1' } as const;
+
+function videoCodecOf(header: FlvTag): NonNullable<Recording['videoCodec']> {
+  const fourcc = fourccOf(header);
+  return fourcc && fourcc !== 'Opus' ? VIDEO_CODECS[fourcc] : 'h264';
 }
 
 /** The tag is a view that keeps a whole read buffer alive. */

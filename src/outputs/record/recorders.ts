@@ -1,13 +1,14 @@
 import { statfs } from 'node:fs/promises';
 import { GatewayError, toGatewayError } from '../../errors.ts';
 import type { Logger } from '../../observe/logger.ts';
-import { encodeProfile } from '../../renditions/encode-profile.ts';
+import type { EncodeProfile } from '../../renditions/encode-profile.ts';
 import type { EncoderPool } from '../../renditions/encoder-pool.ts';
 import type { LiveStream } from '../../streams/live-stream.ts';
 import type { StreamRegistry } from '../../streams/stream-registry.ts';
 import { OutputSet } from '../output-set.ts';
 import { diskError } from './record-file.ts';
 import { Recorder, type RecorderEnvironment } from './recorder.ts';
+import type { Posters } from './posters.ts';
 import type { Recordings } from './recordings.ts';
 import { expiredRecordings, type RetentionRules } from './retention.ts';
 
@@ -20,8 +21,11 @@ export interface RecordersOptions {
   readonly encoders: EncoderPool;
   readonly environment: RecorderEnvironment;
   readonly recordings: Recordings;
+  readonly posters: Posters;
   readonly retention: RetentionRules;
   readonly maxRecorders: number;
+  /** `record_audio` */
+  readonly audio: 'aac' | 'opus';
   /** With less free space nothing is recorded. */
   readonly minFreeBytes: number;
   /** Free bytes on the disk of a folder. */
@@ -41,6 +45,7 @@ export interface RunningRecording {
 /** All recorders: starts and finds them, watches the disk, and deletes old recordings. They end with their streams. */
 export class Recorders {
   readonly recordings: Recordings;
+  readonly posters: Posters;
   readonly #options: RecordersOptions;
   readonly #outputs: OutputSet<Recorder>;
   /** Streams whose recorder is being started. */
@@ -55,6 +60,7 @@ export class Recorders {
   private constructor(options: RecordersOptions) {
     this.#options = options;
     this.recordings = options.recordings;
+    this.posters = options.posters;
     this.#outputs = new OutputSet(options.registry, { changed: () => undefined });
     if (!options.enabled) return;
     this.#timer = setInterval(() => void this.lookAtDisk(), DISK_CHECK_MS);
@@ -145,6 +151,7 @@ export class Recorders {
     await this.#outputs.close(reason);
     await this.#recovering;
     await this.#looking;
+    await this.posters.close();
     await this.recordings.close();
   }
 
@@ -158,7 +165,7 @@ export class Recorders {
       );
     try {
       await this.#checkDisk();
-      const lease = await encoders.acquire(stream, encodeProfile({}, true, 'aac'));
+      const lease = await encoders.acquire(stream, this.#profile(stream));
       if (this.#closed || stream.endedBy) {
         await lease.release();
         throw new GatewayError('SHUTTING_DOWN', 'The gateway is shutting down.');
@@ -174,6 +181,14 @@ export class Recorders {
       // When the stream has ended meanwhile, that is the reason, whatever error it caused here.
       throw stream.endedBy ?? error;
     }
+  }
+
+  /** FLV has H.264 alone for old readers; everything else takes what the publisher sends. */
+  #profile({ publisher }: LiveStream): EncodeProfile {
+    const { audio, environment } = this.#options;
+    // Without audio there is silence in either codec.
+    const isOpus = audio === 'opus' && (publisher?.audio?.codec ?? 'opus') === 'opus';
+    return { audioCodec: isOpus ? 'opus' : 'aac', ...(environment.format === 'mp4' && { original: true }) };
   }
 
   #find(streamName: string): Recorder | undefined {

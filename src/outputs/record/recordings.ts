@@ -32,6 +32,9 @@ export const RecordingSchema = z.object({
   bytes: count,
   /** Frames that are missing because the disk was slow or the gateway overloaded. */
   framesDropped: count,
+  /** Unset without a track, and for recordings of older versions. */
+  videoCodec: z.enum(['h264', 'vp8', 'vp9', 'av1']).optional(),
+  audioCodec: z.enum(['aac', 'opus']).optional(),
   /** Pixels; 0 without video. */
   width: count,
   height: count,
@@ -49,6 +52,8 @@ export interface RecordingFilter {
 interface RecordingsEvents {
   /** A recording has begun or has another state. */
   change: [recording: Recording];
+  /** A recording and its file do not exist any more. */
+  deleted: [recording: Recording];
 }
 
 const NAMESPACE = 'recordings';
@@ -149,6 +154,7 @@ export class Recordings extends EventEmitter<RecordingsEvents> {
     this.#byId.delete(id);
     this.#byFile.delete(recording.file);
     this.#write(() => this.#records.delete(id));
+    this.emit('deleted', recording);
   }
 
   /**

@@ -10,6 +10,7 @@ import { byteCount, visible } from './text.js';
  * @property {string} startedAt
  * @property {number} durationMs
  * @property {number} bytes
+ * @property {number} width pixels; 0 without video
  * @property {string} reason
  */
 
@@ -53,7 +54,7 @@ export class RecordingList {
   }
 
   /** @param {Recording} recording */
-  #item({ id, file, state, startedAt, durationMs, bytes, reason }) {
+  #item({ id, file, state, startedAt, durationMs, bytes, width, reason }) {
     const described = { type: 'button', 'aria-describedby': `file-${id}` };
     const play = create('button', { ...described, id: `play-${id}` }, 'Play');
     const remove = create('button', { ...described, id: `delete-${id}`, class: 'danger' }, 'Delete');
@@ -63,9 +64,9 @@ export class RecordingList {
     const seconds = Math.round(durationMs / 1000);
     const length = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`;
     const date = new Date(startedAt).toLocaleString();
-    return create(
-      'li',
-      { class: 'push' },
+    const text = create(
+      'div',
+      {},
       create(
         'header',
         {},
@@ -76,18 +77,35 @@ export class RecordingList {
       create('p', { class: 'reason' }, state === 'failed' ? visible(reason) : ''),
       create('div', { class: 'buttons' }, play, remove),
     );
+    const hasPoster = width > 0 && !remove.disabled;
+    return create('li', { class: 'push recording' }, ...(hasPoster ? [this.#poster(id)] : []), text);
+  }
+
+  /** @param {string} id */
+  #poster(id) {
+    const image = create('img', { class: 'poster', src: this.#urlOf(id, 'poster.jpg'), alt: '' });
+    image.addEventListener('error', () => image.remove());
+    return image;
+  }
+
+  /**
+   * @param {string} id
+   * @param {'file' | 'poster.jpg'} what
+   */
+  #urlOf(id, what) {
+    const url = new URL(urlOf(`/api/v1/recordings/${id}/${what}`));
+    const apiKey = this.#apiKey();
+    // Video and image elements cannot send headers.
+    if (apiKey) url.searchParams.set('accessToken', apiKey);
+    return url.href;
   }
 
   /** @param {string} id */
   #play(id) {
     this.#error.textContent = '';
-    const url = new URL(urlOf(`/api/v1/recordings/${id}/file`));
-    const apiKey = this.#apiKey();
-    // A video element cannot send headers.
-    if (apiKey) url.searchParams.set('accessToken', apiKey);
     this.#playing = id;
     this.#screen.hidden = false;
-    this.#video.src = url.href;
+    this.#video.src = this.#urlOf(id, 'file');
     this.#video.play().catch((/** @type {Error} */ error) => {
       if (error.name !== 'AbortError') this.#error.textContent = `The recording cannot be played: ${error.message}`;
     });

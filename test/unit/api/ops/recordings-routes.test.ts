@@ -6,6 +6,10 @@ import { SignJWT } from 'jose';
 import t from 'tap';
 import { RecordingPageSchema, RecordingViewSchema } from '../../../../src/api/openapi/answers.ts';
 import type { Recording } from '../../../../src/outputs/record/recordings.ts';
+import { silentLogger } from '../../../../src/observe/logger.ts';
+import { Posters } from '../../../../src/outputs/record/posters.ts';
+import { ffmpeg } from '../../../helpers/ffmpeg-tool.ts';
+import { waitFor } from '../../../helpers/wait.ts';
 import { createHttpApp } from '../../../helpers/http-app.ts';
 
 const SECRET = 'a-secret-of-at-least-32-bytes-for-tests';
@@ -100,6 +104,41 @@ await t.test('one recording and its file', async (t) => {
     'content of r1',
     'a player needs only play',
   );
+});
+
+await t.test('a poster: made once, kept, and deleted with its recording', async (t) => {
+  const file = join(record_dir, 'r6.mp4');
+  await ffmpeg(['-f', 'lavfi', '-i', 'color=red:size=640x360:rate=10:duration=5', '-c:v', 'libx264', file]);
+  recordings.put({ ...recordings.get('r1'), id: 'r6', file: 'r6.mp4', durationMs: 5000 });
+  const poster = join(record_dir, '.posters', 'r6.jpg');
+  const [one, other] = await Promise.all([
+    call('/api/v1/recordings/r6/poster.jpg'),
+    call('/api/v1/recordings/r6/poster.jpg'),
+  ]);
+  t.match(one.headers, { 'content-type': 'image/jpeg', 'cache-control': 'private, max-age=86400' });
+  t.ok(one.rawPayload.equals(other.rawPayload));
+  const raw = await ffmpeg(['-i', 'pipe:0', '-f', 'rawvideo', '-pix_fmt', 'rgb24', 'pipe:1'], one.rawPayload);
+  t.equal(raw.length, 480 * 270 * 3);
+  t.ok(raw[0]! > 200 && raw[1]! < 60, 'red');
+  await writeFile(poster, 'kept');
+  t.equal((await call('/api/v1/recordings/r6/poster.jpg')).body, 'kept', 'read from the disk');
+  t.equal((await call('/api/v1/recordings/r6/poster.jpg', { key: player })).statusCode, 403);
+  t.equal((await call('/api/v1/recordings/r4/poster.jpg', { key: own })).statusCode, 403);
+  t.equal((await call('/api/v1/recordings/r5/poster.jpg')).statusCode, 409, 'while it is written');
+  t.equal((await call('/api/v1/recordings/none/poster.jpg')).statusCode, 404);
+  const damaged = await call('/api/v1/recordings/r1/poster.jpg');
+  t.match([damaged.statusCode, damaged.json().exception], [500, 'ENCODER_FAILED']);
+  t.notOk(existsSync(join(record_dir, '.posters', 'r1.jpg')));
+  t.equal((await call('/api/v1/recordings/r6', { method: 'DELETE' })).statusCode, 204);
+  await waitFor('the poster to be deleted', () => !existsSync(poster));
+  t.notOk(existsSync(file));
+
+  await writeFile(join(record_dir, '.posters', 'gone.jpg'), 'of a recording that was deleted');
+  const posters = await Posters.create({
+    ...{ recordings, maxFrameSize: { width: 640, height: 360 }, maxDecodes: 1, logger: silentLogger },
+  });
+  t.notOk(existsSync(join(record_dir, '.posters', 'gone.jpg')), 'a stray one is deleted at the start');
+  await posters.close();
 });
 
 await t.test('access', async (t) => {
