@@ -5,6 +5,8 @@ import { GatewayHooks } from './hooks/gateway-hooks.ts';
 import { HttpApp, type HttpPorts } from './api/app.ts';
 import { headerCredentials, requireAction } from './api/authorize.ts';
 import { consoleRoutes } from './api/console-routes.ts';
+import { hlsRoutes } from './api/hls/hls-routes.ts';
+import { HlsServer } from './api/hls/hls-server.ts';
 import { whepRoutes } from './api/whep/whep-routes.ts';
 import { whipRoutes } from './api/whip/whip-routes.ts';
 import { streamName } from './api/wcs/schemas.ts';
@@ -20,6 +22,7 @@ import { limitHits, logLimits } from './observe/limits.ts';
 import type { Logger } from './observe/logger.ts';
 import { Metrics } from './observe/metrics.ts';
 import { registerRuntimeMetrics } from './observe/runtime-metrics.ts';
+import { Packagers } from './outputs/hls/packagers.ts';
 import { createRecorders } from './outputs/record/create-recorders.ts';
 import { redirectOrigin } from './outputs/record/upload/create-uploads.ts';
 import { PlatformCatalogue } from './outputs/push/platforms/catalogue.ts';
@@ -275,6 +278,9 @@ async function assemble(
   });
   opened({ close: () => recorders.close(shuttingDown()) });
 
+  const packagers = Packagers.create(settings, { registry, encoders, overload, metrics, logger });
+  opened({ close: () => packagers.close(shuttingDown()) });
+
   hooks.observe(registry, transponders, recorders.recordings);
 
   if (settings.allow_anonymous)
@@ -337,6 +343,15 @@ async function assemble(
     ? await WcsServer.create({ ...signalling, host: settings.listen_ip, port: settings['wss.port'], certificate })
     : undefined;
   if (wss) opened(wss);
+  const hls = { authorizer, packagers, allowOrigin: createOriginCheck(settings) };
+  if (settings.hls) {
+    const server = { ...hls, host: settings.listen_ip, logger };
+    opened(await HlsServer.create({ ...server, key: 'hls.port', port: settings['hls.port'] }));
+    if (certificate)
+      opened(
+        await HlsServer.create({ ...server, key: 'hls.https.port', port: settings['hls.https.port'], certificate }),
+      );
+  }
   // Before the connections of the clients, who learn the reason; a connection that closes would hold its streams.
   opened({ close: () => registry.close(shuttingDown()) });
 
@@ -392,6 +407,7 @@ async function assemble(
       }),
       whipRoutes({ settings, authorizer, publications, sessions, dataDoor: roomDoors?.data, logger }),
       whepRoutes({ settings, authorizer, players, sessions, dataDoor: roomDoors?.data, logger }),
+      ...(settings.hls ? [hlsRoutes({ ...hls, shape: 'own' })] : []),
     ],
   });
   // Closes last, because `/health` answers `closing` while the other parts close.

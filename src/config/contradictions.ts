@@ -53,6 +53,7 @@ export function findContradictions(settings: Settings): Contradiction[] {
     add('s3_delete_local', 'needs a list of recordings that survives a restart: set state_dir.');
   for (const key of ['rooms_rtmp_port', 'rpc_url'] as const)
     if (settings[key] && !settings.rooms) add(key, 'needs rooms=true.');
+  if (settings.hls_always && !settings.hls) add('hls_always', 'needs hls=true.');
   if (settings.webhook_urls.length > 0 && settings.webhook_secret === '')
     add('webhook_urls', 'needs a secret for the signatures: set webhook_secret.');
   if (settings.standby && settings.push_engine === 'ffmpeg')
@@ -72,6 +73,7 @@ export function findContradictions(settings: Settings): Contradiction[] {
 function findPortCollisions(settings: Settings): Contradiction[] {
   const listening: SettingKey[] = ['ws.port', 'http.port', 'rtc_port'];
   if (settings.tls_cert) listening.push('wss.port', 'https.port');
+  if (settings.hls) listening.push('hls.port', ...(settings.tls_cert ? (['hls.https.port'] as const) : []));
   if (settings.embedded_rtmp_server) listening.push('embedded_rtmp_port', 'embedded_http_flv_port');
   if (settings.rooms && settings.rooms_rtmp_port !== '') listening.push('rooms_rtmp_port');
   const portsOf = (key: SettingKey): { first: number; last: number } => {

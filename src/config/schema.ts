@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { access } from './groups/access.ts';
 import { destinations } from './groups/destinations.ts';
 import { encoding } from './groups/encoding.ts';
+import { hls } from './groups/hls.ts';
 import { hooks } from './groups/hooks.ts';
 import { limits } from './groups/limits.ts';
 import { network } from './groups/network.ts';
@@ -28,6 +29,7 @@ export const SettingsSchema = z.strictObject({
   ...limits,
   ...recording,
   ...s3,
+  ...hls,
   ...hooks,
   ...roomDoors,
   ...state,

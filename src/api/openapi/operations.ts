@@ -67,14 +67,20 @@ export type SchemaName = keyof typeof SCHEMAS;
 
 /** A media type other than JSON. */
 type TextType =
-  'application/sdp' | 'application/trickle-ice-sdpfrag' | 'text/plain' | 'video/mp4' | 'image/jpeg' | 'image/png';
+  | 'application/sdp'
+  | 'application/trickle-ice-sdpfrag'
+  | 'text/plain'
+  | 'video/mp4'
+  | 'image/jpeg'
+  | 'image/png'
+  | 'application/vnd.apple.mpegurl';
 
 export interface Operation {
   readonly method: 'get' | 'post' | 'patch' | 'delete';
   readonly path: string;
   readonly id: string;
   readonly tag:
-    'Push' | 'Streams' | 'Connections' | 'Red5' | 'Inspection' | 'Recordings' | 'Monitoring' | 'WHIP' | 'WHEP';
+    'Push' | 'Streams' | 'Connections' | 'Red5' | 'Inspection' | 'Recordings' | 'HLS' | 'Monitoring' | 'WHIP' | 'WHEP';
   readonly summary: string;
   readonly body?: { readonly schema: SchemaName; readonly required: boolean } | { readonly text: TextType };
   /** Status of success, 200 unless set. */
@@ -486,6 +492,47 @@ const RECORDINGS: readonly Operation[] = [
   },
 ];
 
+const HLS: readonly Operation[] = [
+  {
+    method: 'get',
+    path: '/hls/{stream}/{file}',
+    id: 'watchStream',
+    tag: 'HLS',
+    summary: 'A live stream as HLS: index.m3u8, the playlist to begin with',
+    query: { token: { schema: { type: 'string' }, description: 'Credential.' } },
+    answer: { text: 'application/vnd.apple.mpegurl' },
+    errors: [
+      'STREAM_NOT_FOUND',
+      'ROUTE_NOT_FOUND',
+      'LIMIT_REACHED',
+      'OVERLOADED',
+      'STREAM_NOT_READY',
+      'TRANSCODING_DISABLED',
+    ],
+  },
+  {
+    method: 'get',
+    path: '/hls/{stream}/{session}/{file}',
+    id: 'getHlsFile',
+    tag: 'HLS',
+    summary: 'A playlist, segment or part that a playlist names; the session in the path stands for the right to play',
+    query: {
+      _HLS_msn: { schema: { type: 'integer' }, description: 'The segment for which the answer waits.' },
+      _HLS_part: { schema: { type: 'integer' }, description: 'The part of it.' },
+    },
+    answer: { text: 'video/mp4' },
+    open: true,
+    errors: [
+      'INVALID_REQUEST',
+      'TOKEN_EXPIRED',
+      'SESSION_NOT_FOUND',
+      'ROUTE_NOT_FOUND',
+      'LIMIT_REACHED',
+      'STREAM_NOT_READY',
+    ],
+  },
+];
+
 const INSPECTION: readonly Operation[] = [
   {
     method: 'get',
@@ -776,6 +823,7 @@ export const OPERATIONS: readonly Operation[] = [
   ...SESSION_METHODS,
   ...RED5,
   ...RECORDINGS,
+  ...HLS,
   ...INSPECTION,
   ...MONITORING,
   ...WHIP,
