@@ -42,6 +42,8 @@ export function findContradictions(settings: Settings): Contradiction[] {
   if (settings.record_all && !settings.recording) add('record_all', 'needs recording=true.');
   if (settings.record_audio === 'opus' && settings.record_format === 'flv')
     add('record_audio', 'of opus needs record_format=mp4: FLV has no Opus.');
+  if (settings.hls_ladder.length > 0 && settings.transcoding_disabled)
+    add('hls_ladder', 'needs video encoders: set transcoding_disabled=false, or leave it empty.');
   if (settings.record_standby && settings.record_audio === 'opus')
     add('record_standby', 'needs record_audio=aac: its silence and its picture are made for H.264 and AAC.');
   if ((settings.s3_access_key_id === '') !== (settings.s3_secret_access_key === ''))

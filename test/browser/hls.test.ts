@@ -11,7 +11,14 @@ import { waitFor } from '../helpers/wait.ts';
 t.setTimeout(FILE_TIMEOUT);
 
 const hlsPort = await freePort();
-const settings = { hls: true, 'hls.port': hlsPort, hls_idle_s: 1 };
+const settings = {
+  hls: true,
+  'hls.port': hlsPort,
+  hls_idle_s: 1,
+  hls_ladder: '120:150',
+  hls_dvr_s: 30,
+  record_min_free_mb: 0,
+};
 const [browser, pages, gateway] = await Promise.all([startChromium(), startPageServer(), startGateway(settings)]);
 t.teardown(async () => {
   await browser.close();
@@ -46,6 +53,41 @@ await t.test('hls-js-player: the unmodified page of the Web SDK plays with low l
   });
   t.comment(JSON.stringify(playing));
   t.ok(playing.width > 0);
+  t.equal(await page.evaluate('hlsPlayer.levels.length'), 2);
+  t.equal(await page.evaluate('hlsPlayer.levels.some(({ height }) => height === 120)'), true);
+  const lower = await page.evaluate('hlsPlayer.levels.findIndex(({ height }) => height === 120)');
+  await page.evaluate(`hlsPlayer.nextLevel = ${lower}`);
+  await waitFor('the lower quality', () => page.evaluate('remoteVideo.videoHeight === 120'));
+  const before = await state();
+  await waitFor('it goes on', async () => (await state()).time > before.time + 1);
+  // Further back than the six segments of a playlist without DVR, with delta updates in between.
+  await waitFor(
+    'something to rewind',
+    () => page.evaluate('remoteVideo.seekable.end(0) - remoteVideo.seekable.start(0) > 16'),
+    {
+      timeout: 30_000,
+    },
+  );
+  // The page asks hls.js to go back to the live end.
+  await page.evaluate('hlsPlayer.config.liveMaxLatencyDuration = 600');
+  await page.evaluate('remoteVideo.currentTime = remoteVideo.seekable.start(0) + 1');
+  const seekTo = (await page.evaluate('remoteVideo.currentTime')) as number;
+  const where = () =>
+    page.evaluate(`({ paused: remoteVideo.paused, seeking: remoteVideo.seeking, ready: remoteVideo.readyState,
+      time: remoteVideo.currentTime, from: remoteVideo.seekable.start(0), to: remoteVideo.seekable.end(0) })`) as Promise<{
+      paused: boolean;
+      seeking: boolean;
+      ready: number;
+      time: number;
+      from: number;
+      to: number;
+    }>;
+  await waitFor('playing from there', async () => {
+    const now = await where();
+    if (!now.paused && !now.seeking && now.ready > 2 && now.time > seekTo + 1 && now.time < now.to - 10) return true;
+    throw new Error(JSON.stringify({ seekTo, ...now }));
+  });
+  t.equal(await page.evaluate('remoteVideo.error'), null);
   await page.close();
 });
 
@@ -55,7 +97,7 @@ await t.test('ffmpeg reads it, and the playlist of the first path is valid', asy
   t.equal(answer.headers.get('content-type'), 'application/vnd.apple.mpegurl');
   t.equal(answer.headers.get('access-control-allow-origin'), 'http://localhost:1');
   t.equal(answer.headers.get('cache-control'), 'no-store');
-  const uri = new URL((await answer.text()).trim().split('\n').at(-1)!, entry);
+  const uri = new URL((await answer.text()).trim().split('\n')[3]!, entry);
   const media = await fetch(uri);
   const playlist = readMediaPlaylist(await media.text());
   const segment = await fetch(new URL(playlist.segments[0]!.uri!, uri));
@@ -78,7 +120,7 @@ await t.test('ffmpeg reads it, and the playlist of the first path is valid', asy
 
 await t.test('the end of the stream ends the playlist', async (t) => {
   const entry = `${gateway.httpUrl}/hls/show/index.m3u8`;
-  const uri = new URL((await (await fetch(entry)).text()).trim().split('\n').at(-1)!, entry);
+  const uri = new URL((await (await fetch(entry)).text()).trim().split('\n')[3]!, entry);
   const before = readMediaPlaylist(await (await fetch(uri)).text());
   const waiting = fetch(`${uri}?_HLS_msn=${before.segments.at(-1)!.msn + 1}`);
   await publisher.stop('show');

@@ -22,6 +22,8 @@ export interface ReadPlaylist {
   readonly segments: readonly ReadSegment[];
   readonly hint: string | undefined;
   readonly ended: boolean;
+  /** Segments that are left out. */
+  readonly skipped: number;
 }
 
 const check = (condition: boolean, message: string): void => {
@@ -42,7 +44,7 @@ function attributesOf(text: string): Map<string, string> {
 
 const ONCE = [
   ...['EXT-X-VERSION', 'EXT-X-TARGETDURATION', 'EXT-X-SERVER-CONTROL', 'EXT-X-PART-INF'],
-  ...['EXT-X-MEDIA-SEQUENCE', 'EXT-X-DISCONTINUITY-SEQUENCE', 'EXT-X-ENDLIST'],
+  ...['EXT-X-MEDIA-SEQUENCE', 'EXT-X-DISCONTINUITY-SEQUENCE', 'EXT-X-SKIP', 'EXT-X-ENDLIST'],
 ];
 
 export function readMediaPlaylist(text: string): ReadPlaylist {
@@ -57,7 +59,12 @@ export function readMediaPlaylist(text: string): ReadPlaylist {
     check(/^\d+(\.\d+)?$/.test(value ?? ''), `${value} is not a decimal number`);
     return Number(value);
   };
-  const msn = (): number => decimal(values.get('EXT-X-MEDIA-SEQUENCE')) + segments.length;
+  const skippedOf = (): number => {
+    const text = attributesOf(values.get('EXT-X-SKIP') ?? '').get('SKIPPED-SEGMENTS');
+    check(values.has('EXT-X-SKIP') === (text !== undefined) && text !== '0', 'EXT-X-SKIP has a number above 0');
+    return text === undefined ? 0 : decimal(text);
+  };
+  const msn = (): number => decimal(values.get('EXT-X-MEDIA-SEQUENCE')) + skippedOf() + segments.length;
   for (const line of lines.slice(1)) {
     check(!values.has('EXT-X-ENDLIST'), 'nothing follows EXT-X-ENDLIST');
     if (!line.startsWith('#')) {
@@ -100,6 +107,16 @@ export function readMediaPlaylist(text: string): ReadPlaylist {
   check(control.get('CAN-BLOCK-RELOAD') === 'YES', 'blocking reload');
   check(decimal(control.get('HOLD-BACK')) >= 3 * target, 'HOLD-BACK is at least three target durations');
   check(decimal(control.get('PART-HOLD-BACK')) >= 2 * partTargetS, 'PART-HOLD-BACK is at least two part targets');
+  const skipUntil = control.get('CAN-SKIP-UNTIL');
+  check(skipUntil === undefined || decimal(skipUntil) >= 6 * target, 'CAN-SKIP-UNTIL is at least six target durations');
+  if (skippedOf() > 0) {
+    check(skipUntil !== undefined && Number(values.get('EXT-X-VERSION')) >= 9, 'EXT-X-SKIP is announced');
+    const leftS = segments.reduce(
+      (sum, { durationS, parts }) => sum + (durationS ?? parts.reduce((s, p) => s + p.durationS, 0)),
+      0,
+    );
+    check(leftS >= decimal(skipUntil) - target, 'nothing is left out that is nearer to the end');
+  }
   for (const [index, { durationS, parts, dateMs }] of segments.entries()) {
     check(durationS === undefined || Math.round(durationS) <= target, `EXTINF ${durationS} is above the target`);
     check(!Number.isNaN(dateMs), 'each segment has a date');
@@ -123,6 +140,6 @@ export function readMediaPlaylist(text: string): ReadPlaylist {
   return {
     mediaSequence: decimal(values.get('EXT-X-MEDIA-SEQUENCE')),
     discontinuitySequence: decimal(values.get('EXT-X-DISCONTINUITY-SEQUENCE')),
-    ...{ targetDurationS: target, partTargetS, segments, hint, ended },
+    ...{ targetDurationS: target, partTargetS, segments, hint, ended, skipped: skippedOf() },
   };
 }

@@ -24,6 +24,8 @@ interface Params {
   readonly stream: string;
   readonly file: string;
   readonly session: string;
+  /** The name of a lower quality. */
+  readonly quality?: string;
 }
 
 /** HLS: the first playlist is authorised; its URLs contain the token of a session, which stands for that right. */
@@ -44,14 +46,20 @@ export function hlsRoutes({ authorizer, packagers, allowOrigin, shape }: HlsRout
         stream,
         request: subject(stream),
       });
-      const { token, packager } = await packagers.open(stream, streamName, endsAt);
-      return sendPlaylist(reply, await packager.multivariant(`${token}/${MEDIA_PLAYLIST}`));
+      const { token, ladder } = await packagers.open(stream, streamName, endsAt);
+      const uriOf = (quality?: string) => [token, ...(quality ? [quality] : []), MEDIA_PLAYLIST].join('/');
+      return sendPlaylist(reply, await ladder.multivariant(uriOf));
     });
-    app.get(`${prefix}/:stream/:session/:file`, { config: { cors } }, async (request, reply) => {
-      const { stream, session: token, file } = request.params as Params;
+    const sendMedia = async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
+      const { stream, session: token, quality, file } = request.params as Params;
       const wanted = file === MEDIA_PLAYLIST ? undefined : parseFile(file);
-      const answer = await packagers.sessions.run(token, stream, Date.now, async ({ packager }) => {
-        if (!wanted) return packager.playlist(readDirectives(request));
+      const answer = await packagers.sessions.run(token, stream, Date.now, async ({ ladder }) => {
+        const packager = ladder.quality(quality);
+        if (!packager) throw notFound();
+        if (!wanted) {
+          const directives = readDirectives(request);
+          return packager.playlist(directives.wanted, directives.skip);
+        }
         if ('init' in wanted) return packager.init(wanted.init);
         return packager.media(wanted.msn, wanted.part);
       });
@@ -67,7 +75,9 @@ export function hlsRoutes({ authorizer, packagers, allowOrigin, shape }: HlsRout
           buffers.reduce((sum, { length }) => sum + length, 0),
         );
       return reply.send(Readable.from(buffers));
-    });
+    };
+    app.get(`${prefix}/:stream/:session/:file`, { config: { cors } }, sendMedia);
+    app.get(`${prefix}/:stream/:session/:quality/:file`, { config: { cors } }, sendMedia);
   };
 }
 
@@ -85,13 +95,18 @@ function parseFile(file: string): { init: number } | { msn: number; part: number
 }
 
 /** The delivery directives of RFC 8216bis, 6.2.5. */
-function readDirectives({ query }: FastifyRequest): { msn: number; part: number | undefined } | undefined {
-  const { _HLS_msn: msn, _HLS_part: part } = query as Record<string, unknown>;
-  if (msn === undefined && part === undefined) return undefined;
+function readDirectives({ query }: FastifyRequest): {
+  wanted: { msn: number; part: number | undefined } | undefined;
+  skip: boolean;
+} {
+  const { _HLS_msn: msn, _HLS_part: part, _HLS_skip: skipped } = query as Record<string, unknown>;
+  const skip = skipped === 'YES' || skipped === 'v2';
+  if (skipped !== undefined && !skip) throw new GatewayError('INVALID_REQUEST', '_HLS_skip must be YES or v2.');
+  if (msn === undefined && part === undefined) return { wanted: undefined, skip };
   const isNumber = (value: unknown): value is string => typeof value === 'string' && /^\d{1,12}$/.test(value);
   if (!isNumber(msn) || (part !== undefined && !isNumber(part)))
     throw new GatewayError('INVALID_REQUEST', '_HLS_msn and _HLS_part must be whole numbers, _HLS_part with _HLS_msn.');
-  return { msn: Number(msn), part: part === undefined ? undefined : Number(part) };
+  return { wanted: { msn: Number(msn), part: part === undefined ? undefined : Number(part) }, skip };
 }
 
 /** The player as WCS's REST hooks show it. */

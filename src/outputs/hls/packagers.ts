@@ -1,13 +1,18 @@
+import { rmSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { Settings } from '../../config/schema.ts';
 import { GatewayError, toGatewayError } from '../../errors.ts';
 import type { Logger } from '../../observe/logger.ts';
 import type { Metrics } from '../../observe/metrics.ts';
-import { encodeProfile } from '../../renditions/encode-profile.ts';
+import { bitrateForHeight, encodeProfile, type EncodeProfile } from '../../renditions/encode-profile.ts';
 import type { EncoderPool } from '../../renditions/encoder-pool.ts';
 import type { StreamRegistry } from '../../streams/stream-registry.ts';
 import { LateGroups, type LoadSignal } from '../late-groups.ts';
 import { OutputSet } from '../output-set.ts';
-import { Packager } from './packager.ts';
+import { Ladder, type Rung } from './ladder.ts';
+import type { PackagerEnvironment } from './packager.ts';
 import { ViewerSessions, type ViewerSession } from './viewer-sessions.ts';
 
 export interface PackagersParts {
@@ -19,17 +24,24 @@ export interface PackagersParts {
 }
 
 const SWEEP_MS = 1000;
+const MEGABYTE = 1024 * 1024;
 
 /** All HLS packagers, one for each stream that has viewers, and the sessions of the viewers. */
 export class Packagers {
   readonly sessions: ViewerSessions;
-  readonly #settings: Pick<Settings, 'hls_always' | 'hls_idle_s' | 'max_hls_streams'>;
+  readonly #settings: Pick<
+    Settings,
+    'hls_always' | 'hls_idle_s' | 'max_hls_streams' | 'hls_ladder' | 'transcoder_video_bitrate'
+  >;
   readonly #parts: PackagersParts;
-  readonly #lateGroups: LateGroups;
-  readonly #outputs: OutputSet<Packager>;
-  readonly #starting = new Map<string, Promise<Packager>>();
-  /** When each running packager was needed last. */
-  readonly #neededMs = new Map<Packager, number>();
+  readonly #environment: PackagerEnvironment;
+  readonly #dvrFolder: string;
+  /** Ladders that have ended, and whose segments viewers may still ask for. */
+  readonly #ended = new Set<Ladder>();
+  readonly #outputs: OutputSet<Ladder>;
+  readonly #starting = new Map<string, Promise<Ladder>>();
+  /** When each running ladder was needed last. */
+  readonly #neededMs = new Map<Ladder, number>();
   readonly #timer: NodeJS.Timeout;
   #pastBytes = 0;
   #closed = false;
@@ -37,16 +49,31 @@ export class Packagers {
   private constructor(settings: Settings, parts: PackagersParts) {
     this.#settings = settings;
     this.#parts = parts;
-    this.#lateGroups = new LateGroups(parts.overload);
+    this.#dvrFolder = dvrFolder(settings);
+    // Of a gateway that was killed.
+    if (settings.hls_dvr_s > 0) rmSync(this.#dvrFolder, { recursive: true, force: true });
+    const { logger, overload } = parts;
+    this.#environment = {
+      lateGroups: new LateGroups(overload),
+      logger,
+      ...(settings.hls_dvr_s > 0 && {
+        dvr: {
+          dvrMs: settings.hls_dvr_s * 1000,
+          folder: this.#dvrFolder,
+          minFreeBytes: settings.record_min_free_mb * MEGABYTE,
+          logger,
+        },
+      }),
+    };
     this.sessions = new ViewerSessions(settings.max_hls_viewers);
-    this.#outputs = new OutputSet(parts.registry, { changed: (packager) => this.#changed(packager) });
+    this.#outputs = new OutputSet(parts.registry, { changed: (ladder) => this.#changed(ladder) });
     this.#timer = setInterval(() => this.#sweep(Date.now()), SWEEP_MS);
     this.#timer.unref();
     if (settings.hls && settings.hls_always)
       parts.registry.on('started', ({ name }) => {
         this.#ensure(name).catch((error: unknown) => {
           const { code, message } = toGatewayError(error);
-          parts.logger.warn({ stream: name, code, reason: message }, 'HLS packager refused');
+          parts.logger.warn({ stream: name, code, reason: message }, 'HLS refused');
         });
       });
   }
@@ -55,8 +82,11 @@ export class Packagers {
   static create(settings: Settings, parts: PackagersParts): Packagers {
     const packagers = new Packagers(settings, parts);
     const { metrics } = parts;
-    const running = (): Packager[] => packagers.#outputs.list();
+    const running = (): Ladder[] => packagers.#outputs.list();
     metrics.gauge('gateway_hls_streams', 'Streams that are packaged as HLS.', () => running().length);
+    metrics.gauge('gateway_hls_lower_qualities', 'Lower qualities of HLS streams that are encoded.', () =>
+      running().reduce((sum, { lowerCount }) => sum + lowerCount, 0),
+    );
     metrics.gauge('gateway_hls_viewers', 'HLS viewers.', () => packagers.sessions.size);
     metrics.gauge('gateway_hls_memory_bytes', 'Bytes of HLS segments in memory.', () =>
       running().reduce((sum, { bytesHeld }) => sum + bytesHeld, 0),
@@ -68,15 +98,15 @@ export class Packagers {
   }
 
   /**
-   * Opens a session of a viewer, and starts the packager of the stream if it does not run.
+   * Opens a session of a viewer, and starts the ladder of the stream if it does not run.
    *
    * @throws {GatewayError} STREAM_NOT_FOUND, LIMIT_REACHED, OVERLOADED, SHUTTING_DOWN; what encoders throw
    */
   async open(asked: string, streamName: string, endsAt: number | undefined): Promise<ViewerSession> {
     this.sessions.check();
-    const packager = await this.#ensure(streamName);
-    this.#neededMs.set(packager, Date.now());
-    return this.sessions.open(asked, packager, endsAt, Date.now());
+    const ladder = await this.#ensure(streamName);
+    this.#neededMs.set(ladder, Date.now());
+    return this.sessions.open(asked, ladder, endsAt, Date.now());
   }
 
   /** Idempotent. */
@@ -85,10 +115,12 @@ export class Packagers {
     clearInterval(this.#timer);
     await Promise.allSettled(this.#starting.values());
     await this.#outputs.close(reason);
+    await Promise.all([...this.#ended].map((ladder) => this.#dispose(ladder)));
+    if (this.#environment.dvr) await rm(this.#dvrFolder, { recursive: true, force: true });
   }
 
-  async #ensure(streamName: string): Promise<Packager> {
-    const running = this.#outputs.list().find((packager) => packager.streamName === streamName);
+  async #ensure(streamName: string): Promise<Ladder> {
+    const running = this.#outputs.list().find((ladder) => ladder.streamName === streamName);
     if (running) return running;
     let starting = this.#starting.get(streamName);
     if (!starting) {
@@ -98,7 +130,7 @@ export class Packagers {
     return starting;
   }
 
-  async #start(streamName: string): Promise<Packager> {
+  async #start(streamName: string): Promise<Ladder> {
     const { registry, encoders, overload, logger } = this.#parts;
     const { max_hls_streams: max } = this.#settings;
     if (this.#closed) throw shuttingDown();
@@ -122,30 +154,51 @@ export class Packagers {
       await lease.release();
       throw stream.endedBy ?? shuttingDown();
     }
-    const packager = Packager.start(streamName, lease, { lateGroups: this.#lateGroups, logger });
-    this.#neededMs.set(packager, Date.now());
-    this.#outputs.add(packager);
-    logger.info({ packager: packager.id, stream: streamName }, 'HLS started');
-    return packager;
+    const ladder = Ladder.start(streamName, lease, this.#environment, {
+      rungs: this.#settings.hls_ladder,
+      acquire: (rung) => encoders.acquire(stream, this.#profileOf(rung)),
+    });
+    this.#neededMs.set(ladder, Date.now());
+    this.#outputs.add(ladder);
+    logger.info({ ladder: ladder.id, stream: streamName }, 'HLS started');
+    return ladder;
   }
 
-  #changed(packager: Packager): void {
-    if (packager.status !== 'ended') return;
-    this.#neededMs.delete(packager);
-    this.#pastBytes += packager.counters.bytesSent;
-    const { code, message } = packager.failure!;
-    this.#parts.logger.info({ packager: packager.id, stream: packager.streamName, code, reason: message }, 'HLS ended');
+  /** Without a bitrate of its own where that is the usual one, so that pushes of this height share the encoder. */
+  #profileOf({ height, kbps }: Rung): EncodeProfile {
+    const usual = this.#settings.transcoder_video_bitrate || bitrateForHeight(height, 30);
+    return { ...encodeProfile({ height }, true, 'aac'), ...(kbps !== usual && { bitrate: kbps }) };
+  }
+
+  #changed(ladder: Ladder): void {
+    if (ladder.status !== 'ended') return;
+    this.#neededMs.delete(ladder);
+    this.#ended.add(ladder);
+    this.#pastBytes += ladder.counters.bytesSent;
+    const { code, message } = ladder.failure!;
+    this.#parts.logger.info({ ladder: ladder.id, stream: ladder.streamName, code, reason: message }, 'HLS ended');
+  }
+
+  async #dispose(ladder: Ladder): Promise<void> {
+    this.#ended.delete(ladder);
+    await ladder.dispose();
   }
 
   #sweep(nowMs: number): void {
     this.sessions.sweep(nowMs);
+    for (const ladder of this.#ended) if (!this.sessions.isWatched(ladder)) void this.#dispose(ladder);
     if (this.#settings.hls_always) return;
-    for (const [packager, neededMs] of this.#neededMs) {
-      if (this.sessions.isWatched(packager)) this.#neededMs.set(packager, nowMs);
+    for (const [ladder, neededMs] of this.#neededMs) {
+      if (this.sessions.isWatched(ladder)) this.#neededMs.set(ladder, nowMs);
       else if (nowMs - neededMs > this.#settings.hls_idle_s * 1000)
-        void packager.stop(new GatewayError('TERMINATED', 'Nobody watches the stream over HLS.'));
+        void ladder.stop(new GatewayError('TERMINATED', 'Nobody watches the stream over HLS.'));
     }
   }
 }
 
 const shuttingDown = (): GatewayError => new GatewayError('SHUTTING_DOWN', 'The gateway is shutting down.');
+
+/** Where the segments are that viewers can rewind to. */
+function dvrFolder({ state_dir: stateDir }: Settings): string {
+  return stateDir ? join(stateDir, 'hls') : join(tmpdir(), `webrtc-transponder-hls-${process.pid}`);
+}

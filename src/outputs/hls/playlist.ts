@@ -30,6 +30,8 @@ export interface MediaPlaylist {
   readonly partTargetMs: number;
   /** The stream has ended. */
   readonly ended: boolean;
+  /** Whether older segments are left out (`EXT-X-SKIP`). */
+  readonly skips: 'never' | 'on request' | 'now';
 }
 
 export const segmentUri = (msn: number): string => `${msn}.m4s`;
@@ -40,26 +42,37 @@ export const initUri = (init: number): string => `init${init}.mp4`;
 const TARGET_DURATIONS_WITH_PARTS = 3;
 /** Target durations between the end of a playlist and where players begin (RFC 8216bis, 4.4.3.8). */
 const HOLD_BACK = 3;
+/** Segments further from the end may be left out, in target durations (RFC 8216bis, 4.4.3.8). */
+const SKIP_UNTIL = 6;
 
 const seconds = (ms: number): string => (ms / 1000).toFixed(5);
 export const durationOf = ({ parts }: Pick<PlaylistSegment, 'parts'>): number =>
   parts.reduce((sum, { durationMs }) => sum + durationMs, 0);
 
-export function mediaPlaylist({ segments, targetDurationS, partTargetMs, ended }: MediaPlaylist): string {
+export function mediaPlaylist({ segments, targetDurationS, partTargetMs, ended, skips }: MediaPlaylist): string {
   const first = segments[0];
   if (!first) throw new RangeError('a playlist needs a segment');
+  const skipUntil = skips === 'never' ? '' : `,CAN-SKIP-UNTIL=${targetDurationS * SKIP_UNTIL}`;
   const lines = [
     '#EXTM3U',
     '#EXT-X-VERSION:9',
     `#EXT-X-TARGETDURATION:${targetDurationS}`,
-    `#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,HOLD-BACK=${targetDurationS * HOLD_BACK},PART-HOLD-BACK=${seconds(partTargetMs * HOLD_BACK)}`,
+    `#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,HOLD-BACK=${targetDurationS * HOLD_BACK},PART-HOLD-BACK=${seconds(partTargetMs * HOLD_BACK)}${skipUntil}`,
     `#EXT-X-PART-INF:PART-TARGET=${seconds(partTargetMs)}`,
     `#EXT-X-MEDIA-SEQUENCE:${first.msn}`,
     `#EXT-X-DISCONTINUITY-SEQUENCE:${first.discontinuities - (first.discontinuity ? 1 : 0)}`,
   ];
   let init: number | undefined;
   let leftMs = segments.reduce((sum, segment) => sum + durationOf(segment), 0);
-  for (const segment of segments) {
+  let skipped = 0;
+  if (skips === 'now')
+    for (; skipped < segments.length; skipped++) {
+      const durationMs = durationOf(segments[skipped]!);
+      if (leftMs - durationMs <= SKIP_UNTIL * targetDurationS * 1000) break;
+      leftMs -= durationMs;
+    }
+  if (skipped > 0) lines.push(`#EXT-X-SKIP:SKIPPED-SEGMENTS=${skipped}`);
+  for (const segment of segments.slice(skipped)) {
     if (segment.discontinuity) lines.push('#EXT-X-DISCONTINUITY');
     if (segment.init !== init) lines.push(`#EXT-X-MAP:URI="${initUri(segment.init)}"`);
     init = segment.init;

@@ -51,6 +51,8 @@ export class Segmenter {
   #lastMs = 0;
   #independent = false;
   #requested = false;
+  /** The first key frame from here on begins another run. */
+  #breakMs = Infinity;
 
   constructor(rules: SegmentRules, sink: SegmentSink) {
     this.#rules = rules;
@@ -62,6 +64,7 @@ export class Segmenter {
     if (tag.type === TAG_SCRIPT) return;
     if (tag.sequenceHeader) return this.#takeHeader(tag);
     const isVideo = tag.type === TAG_VIDEO;
+    if (tag.timestamp >= this.#breakMs && (this.#hasVideo ? isVideo && tag.keyFrame : !isVideo)) this.finish();
     if (!this.#fragments) {
       const expectsVideo = hasVideo && this.#videoHeader !== undefined;
       if (expectsVideo ? isVideo && tag.keyFrame : !isVideo) this.#begin(tag, expectsVideo);
@@ -75,6 +78,11 @@ export class Segmenter {
     this.#fragments.push(tag);
     this.#lastMs = Math.max(this.#lastMs, tag.timestamp);
     if (drives) this.#cutAt(tag);
+  }
+
+  /** The first key frame from this time on begins another run, unless one has begun before. */
+  breakAt(timeMs: number): void {
+    this.#breakMs = timeMs;
   }
 
   /** Ends the run of segments; what follows begins another one. */
@@ -102,6 +110,7 @@ export class Segmenter {
     const headers = { video: hasVideo ? this.#videoHeader : undefined, audio: this.#audioHeader };
     const fragments = new Mp4Fragments(headers);
     this.#fragments = fragments;
+    this.#breakMs = Infinity;
     this.#hasVideo = hasVideo;
     this.#sink.run({ init: fragments.init, ...headers });
     this.#open(tag.timestamp);

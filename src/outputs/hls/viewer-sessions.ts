@@ -1,13 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { GatewayError } from '../../errors.ts';
-import type { Packager } from './packager.ts';
+import type { Ladder } from './ladder.ts';
 
 /** One player of a stream. Its token is part of the URLs in its playlists, and stands for the right to play. */
 export interface ViewerSession {
   readonly token: string;
   /** The name in the URL. */
   readonly asked: string;
-  readonly packager: Packager;
+  readonly ladder: Ladder;
   /** Milliseconds since 1970. */
   readonly endsAt: number | undefined;
   lastSeenMs: number;
@@ -47,10 +47,10 @@ export class ViewerSessions {
   }
 
   /** @throws {GatewayError} LIMIT_REACHED */
-  open(asked: string, packager: Packager, endsAt: number | undefined, nowMs: number): ViewerSession {
+  open(asked: string, ladder: Ladder, endsAt: number | undefined, nowMs: number): ViewerSession {
     this.check();
     const token = randomBytes(TOKEN_BYTES).toString('base64url');
-    const session = { token, asked, packager, endsAt, lastSeenMs: nowMs, used: false, requests: 0 };
+    const session = { token, asked, ladder, endsAt, lastSeenMs: nowMs, used: false, requests: 0 };
     this.#sessions.set(token, session);
     return session;
   }
@@ -93,8 +93,8 @@ export class ViewerSessions {
     }
   }
 
-  isWatched(packager: Packager): boolean {
-    for (const session of this.#sessions.values()) if (session.packager === packager) return true;
+  isWatched(ladder: Ladder): boolean {
+    for (const session of this.#sessions.values()) if (session.ladder === ladder) return true;
     return false;
   }
 

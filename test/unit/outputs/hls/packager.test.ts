@@ -1,23 +1,28 @@
 import { EventEmitter } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate as immediate } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { GatewayError } from '../../../../src/errors.ts';
 import { TAG_AUDIO, TAG_VIDEO, type FlvTag } from '../../../../src/media/containers/flv-tag.ts';
 import { TagGroup } from '../../../../src/media/containers/tag-group.ts';
 import { silentLogger } from '../../../../src/observe/logger.ts';
 import { LateGroups } from '../../../../src/outputs/late-groups.ts';
-import { Packager } from '../../../../src/outputs/hls/packager.ts';
+import { Ladder, type Rung } from '../../../../src/outputs/hls/ladder.ts';
+import { Packager, type PackagerEnvironment } from '../../../../src/outputs/hls/packager.ts';
+import { Timeline } from '../../../../src/outputs/hls/timeline.ts';
 import { ViewerSessions } from '../../../../src/outputs/hls/viewer-sessions.ts';
 import type { RenditionEvents } from '../../../../src/renditions/rendition.ts';
 import { ffprobe } from '../../../helpers/ffmpeg-tool.ts';
 import { createFlvTags } from '../../../helpers/flv-source.ts';
 import { readMediaPlaylist } from '../../../helpers/strict-playlist.ts';
+import { waitFor } from '../../../helpers/wait.ts';
 
-const [tags, others] = await Promise.all([
+const [tags, others, again] = await Promise.all([
   createFlvTags({ seconds: 30 }),
   createFlvTags({ seconds: 5, size: '160x120' }),
+  createFlvTags({ seconds: 5, videoBitrate: '300k', preset: 'medium' }),
 ]);
 const headerOf = (source: readonly FlvTag[], type: number): FlvTag =>
   source.find((tag) => tag.type === type && tag.sequenceHeader)!;
@@ -28,7 +33,7 @@ const delayed = (source: readonly FlvTag[], byMs: number): FlvTag[] =>
   source.map((tag) => ({ ...tag, timestamp: tag.timestamp + byMs }));
 const stopped = (): GatewayError => new GatewayError('STREAM_STOPPED', 'stopped');
 
-function setUp(t: Test) {
+function setUp(t: Test, more: Partial<PackagerEnvironment> = {}) {
   const asked = { keyFrames: 0, released: 0 };
   const rendition = Object.assign(new EventEmitter<RenditionEvents>(), {
     metadata: { width: 320, height: 240 },
@@ -39,8 +44,10 @@ function setUp(t: Test) {
     requestKeyFrame: () => void asked.keyFrames++,
   });
   const lease = { rendition, release: async () => void asked.released++ };
-  const environment = { lateGroups: new LateGroups({ overloaded: false }), logger: silentLogger };
-  const packager = Packager.start('show', lease, environment);
+  const environment = { lateGroups: new LateGroups({ overloaded: false }), logger: silentLogger, ...more };
+  const role = { timeline: new Timeline(), leads: true, pastRuns: 0, onRun: () => undefined };
+  const packager = Packager.create('show', lease, environment, role);
+  packager.start();
   t.teardown(() => packager.stop(stopped()));
   const feed = (source: readonly FlvTag[]): void => {
     for (const tag of source) rendition.emit('tags', new TagGroup([tag]));
@@ -102,10 +109,7 @@ await t.test(
     t.equal(discontinuitySequence, 0);
     t.equal(segments.filter(({ discontinuity }) => discontinuity).length, 1);
     t.strictSame([...new Set(segments.map(({ map }) => map))], ['init0.mp4', 'init1.mp4']);
-    t.match(
-      await packager.multivariant('x/index.m3u8'),
-      /CODECS="avc1\.[0-9a-f]{6},mp4a\.40\.2",RESOLUTION=160x120\nx\//,
-    );
+    t.match(await packager.variant(), { codecs: [/^avc1\.[0-9a-f]{6}$/, 'mp4a.40.2'], width: 160, height: 120 });
   },
 );
 
@@ -162,10 +166,133 @@ await t.test('blocking reload, hinted parts, and the end', async (t) => {
   t.equal(readMediaPlaylist(await waiting[1]).ended, true, 'the end answers those who wait');
 });
 
+await t.test(
+  'DVR: older segments are on the disk, playlists leave them out on request, the end deletes them',
+  async (t) => {
+    const folder = await mkdtemp(join(tmpdir(), 'hls-dvr-'));
+    t.teardown(() => rm(folder, { recursive: true }));
+    const dvr = { dvrMs: 60_000, folder, minFreeBytes: 0, logger: silentLogger };
+    const { packager, feed, read } = setUp(t, { dvr });
+    for (let round = 0; round < 3; round++) {
+      feed(delayed(mediaOf(tags), round * 30_000));
+      await waitFor(
+        'the segments on the disk',
+        async () => (await readdir(join(folder, packager.id))).length >= 14 * (round + 1),
+      );
+    }
+    const whole = await read();
+    const totalS = whole.segments.reduce((sum, { durationS = 0 }) => sum + durationS, 0);
+    t.ok(totalS >= 60 && totalS < 66, `${totalS} s in the playlist`);
+    t.equal(whole.skipped, 0);
+    t.ok(packager.bytesHeld < 3_000_000, `${packager.bytesHeld} bytes in memory`);
+    const delta = readMediaPlaylist(await packager.playlist(undefined, true));
+    t.equal(delta.mediaSequence, whole.mediaSequence);
+    t.ok(delta.skipped > 15, `${delta.skipped} segments left out`);
+    t.strictSame(delta.segments, whole.segments.slice(delta.skipped), 'what is left is the same');
+    const first = whole.segments[0]!.msn;
+    t.ok((await frames(packager, 0, [first, first + 1])) >= 100, 'from the disk');
+    await rm(join(folder, packager.id, `${first}.m4s`));
+    t.equal(await packager.media(first, undefined), undefined, 'a file that is missing');
+    feed(delayed(mediaOf(tags), 90_000));
+    feed(delayed(mediaOf(tags), 120_000));
+    await waitFor('old segments to be deleted', async () => (await readdir(join(folder, packager.id))).length <= 66);
+    await packager.stop(stopped());
+    t.equal((await read()).ended, true);
+    await packager.dispose();
+    t.strictSame(await readdir(folder), []);
+  },
+);
+
+await t.test('DVR on a disk that takes nothing: the window is that of the memory', async (t) => {
+  const dvr = { dvrMs: 600_000, folder: '/dev/null/hls', minFreeBytes: 0, logger: silentLogger };
+  const { packager, feed, read } = setUp(t, { dvr });
+  for (let round = 0; round < 3; round++) {
+    feed(delayed(mediaOf(tags), round * 30_000));
+    await immediate();
+  }
+  t.ok((await read()).segments.length <= 28, 'bounded');
+  t.ok(await packager.media((await read()).segments[0]!.msn, undefined));
+  await packager.stop(stopped());
+  await packager.dispose();
+});
+
+/** A ladder whose lower quality has the same tags, later. */
+function setUpLadder(t: Test, rungs: readonly Rung[], refuse = false) {
+  const make = () =>
+    Object.assign(new EventEmitter<RenditionEvents>(), {
+      metadata: { width: 320, height: 240 },
+      videoHeader: headerOf(tags, TAG_VIDEO) as FlvTag | undefined,
+      audioHeader: headerOf(tags, TAG_AUDIO),
+      hasVideo: true,
+      recent: undefined,
+      requestKeyFrame: () => undefined,
+    });
+  const [source, lower] = [make(), Object.assign(make(), { videoHeader: headerOf(others, TAG_VIDEO) })];
+  const environment = { lateGroups: new LateGroups({ overloaded: false }), logger: silentLogger };
+  let released = 0;
+  const leaseOf = (rendition: typeof source) => ({ rendition, release: async () => void released++ });
+  const ladder = Ladder.start('show', leaseOf(source), environment, {
+    rungs,
+    acquire: async () => {
+      if (refuse) throw new GatewayError('LIMIT_REACHED', 'no encoder is left');
+      return leaseOf(lower);
+    },
+  });
+  t.teardown(() => ladder.stop(stopped()));
+  const emit = (rendition: typeof source, sent: readonly FlvTag[]): void => {
+    for (const tag of sent) rendition.emit('tags', new TagGroup([tag]));
+  };
+  return { ladder, source, lower, emit, released: () => released };
+}
+
+await t.test('a ladder: one timeline, the same discontinuities', async (t) => {
+  const { ladder, source, lower, emit, released } = setUpLadder(t, [
+    { height: 120, kbps: 300 },
+    { height: 720, kbps: 2500 },
+  ]);
+  const feed = async (sent: readonly FlvTag[]): Promise<void> => {
+    emit(source, sent);
+    await immediate();
+    // Its encoder is behind.
+    emit(lower, sent);
+  };
+  await feed(until(mediaOf(tags), 200));
+  await feed(mediaOf(tags).filter(({ timestamp }) => timestamp >= 200 && timestamp < 9000));
+  const playlist = await ladder.multivariant((name) => `t/${name ?? 'source'}`);
+  t.match(playlist, /RESOLUTION=320x240\nt\/source\n.*BANDWIDTH=\d+,CODECS="avc1[^"]+",RESOLUTION=160x120\nt\/120\n$/);
+  t.notMatch(playlist, /t\/720/, 'nothing is scaled up');
+  // Other parameters at the source alone.
+  source.videoHeader = headerOf(again, TAG_VIDEO);
+  emit(source, delayed([headerOf(again, TAG_VIDEO), ...mediaOf(again)], 9000));
+  await immediate();
+  emit(lower, delayed(mediaOf(again), 9000));
+  const read = async (name?: string) => readMediaPlaylist(await ladder.quality(name)!.playlist());
+  const [first, second] = [await read(), await read('120')];
+  const marks = ({ segments }: typeof first) =>
+    segments.filter(({ discontinuity }) => discontinuity).map(({ dateMs }) => dateMs);
+  t.equal(marks(first).length, 1);
+  t.strictSame(marks(second), marks(first), 'at the same time');
+  const dates = new Set(first.segments.map(({ dateMs }) => dateMs));
+  t.ok(second.segments.filter(({ dateMs }) => dates.has(dateMs)).length >= 4, 'segments begin at the same times');
+  t.equal(ladder.quality('720'), undefined);
+  lower.emit('failed', new GatewayError('ENCODER_FAILED', 'it ended'));
+  t.throws(() => ladder.quality('120'), { code: 'ENCODER_FAILED' });
+  t.equal(ladder.status, 'packaging');
+  t.notMatch(await ladder.multivariant((name) => `t/${name ?? 'source'}`), /t\/120/);
+  await ladder.stop(stopped());
+  t.equal(released(), 2);
+});
+
+await t.test('a quality that is refused leaves the others playing', async (t) => {
+  const { ladder, source, emit } = setUpLadder(t, [{ height: 120, kbps: 300 }], true);
+  emit(source, until(mediaOf(tags), 3000));
+  t.equal((await ladder.multivariant((name) => name ?? 'source')).trim().split('\n').length, 4);
+});
+
 t.test('sessions: bound to their stream, limited, ended by time', async (t) => {
   const sessions = new ViewerSessions(2);
-  const packager = {} as Packager;
-  const { token } = sessions.open('a', packager, 5000, 0);
+  const ladder = {} as Ladder;
+  const { token } = sessions.open('a', ladder, 5000, 0);
   t.equal(
     await sessions.run(
       token,
@@ -193,10 +320,10 @@ t.test('sessions: bound to their stream, limited, ended by time', async (t) => {
     ),
     { code: 'TOKEN_EXPIRED' },
   );
-  sessions.open('a', packager, undefined, 0);
-  t.throws(() => sessions.open('a', packager, undefined, 0), { code: 'LIMIT_REACHED' });
+  sessions.open('a', ladder, undefined, 0);
+  t.throws(() => sessions.open('a', ladder, undefined, 0), { code: 'LIMIT_REACHED' });
   sessions.sweep(11_000);
   t.equal(sessions.size, 1, 'a client that never played');
   sessions.sweep(40_000);
-  t.equal(sessions.isWatched(packager), false);
+  t.equal(sessions.isWatched(ladder), false);
 });

@@ -16,6 +16,7 @@ function setUp(t: Test, settings: Record<string, string> = {}) {
   const rendition = Object.assign(new EventEmitter(), {
     hasVideo: true,
     metadata: {},
+    recent: undefined,
     requestKeyFrame: () => undefined,
   });
   const encoders = {
@@ -46,12 +47,16 @@ t.test('one packager for all viewers of a stream; it ends with the stream', asyn
   await t.rejects(packagers.open('a', 'a', undefined), { code: 'STREAM_NOT_FOUND' });
   const stream = publish('a');
   const [first, second] = await Promise.all([packagers.open('a', 'a', undefined), packagers.open('b', 'a', undefined)]);
-  t.equal(first.packager, second.packager);
+  t.equal(first.ladder, second.ladder);
   t.not(first.token, second.token);
   t.equal(counts.acquired, 1);
   registry.end(stream, new GatewayError('STREAM_STOPPED', 'stopped'));
-  t.match(first.packager.failure, { code: 'STREAM_STOPPED' });
-  await t.rejects(first.packager.multivariant('x'), { code: 'STREAM_STOPPED' }, 'there was no media');
+  t.match(first.ladder.failure, { code: 'STREAM_STOPPED' });
+  await t.rejects(
+    first.ladder.multivariant(() => 'x'),
+    { code: 'STREAM_STOPPED' },
+    'there was no media',
+  );
   t.equal(counts.released, 1);
 });
 
@@ -83,11 +88,11 @@ t.test('without viewers a packager ends, unless hls_always is set', async (t) =>
   const always = setUp(t, { hls_always: 'true', hls_idle_s: '5' });
   idle.publish('a');
   always.publish('a');
-  const { packager } = await idle.packagers.open('a', 'a', undefined);
+  const { ladder } = await idle.packagers.open('a', 'a', undefined);
   mock.timers.tick(10_000);
-  t.equal(packager.status, 'packaging', 'the viewer may still ask');
+  t.equal(ladder.status, 'packaging', 'the viewer may still ask');
   mock.timers.tick(8_000);
-  t.match(packager.failure, { code: 'TERMINATED' });
+  t.match(ladder.failure, { code: 'TERMINATED' });
   t.strictSame([idle.counts.released, always.counts], [1, { acquired: 1, released: 0 }]);
-  t.not((await idle.packagers.open('a', 'a', undefined)).packager, packager, 'the next viewer starts another one');
+  t.not((await idle.packagers.open('a', 'a', undefined)).ladder, ladder, 'the next viewer starts another one');
 });
