@@ -3,7 +3,8 @@ import { availableParallelism, hostname } from 'node:os';
 import type { Settings } from '../config/schema.ts';
 import type { Logger } from '../observe/logger.ts';
 import type { Metrics } from '../observe/metrics.ts';
-import type { StartRequest, TransponderControl } from '../outputs/push/transponder-view.ts';
+import { toGatewayError, type GatewayError } from '../errors.ts';
+import type { StandbyRequest, StartRequest, TransponderControl } from '../outputs/push/transponder-view.ts';
 import type { StreamRegistry } from '../streams/stream-registry.ts';
 import { ClusterDirectory } from './cluster-directory.ts';
 import { ClusterNode, type NodeLoad } from './cluster-node.ts';
@@ -11,9 +12,10 @@ import { LEASE_TTL_MS, type NodeIdentity } from './cluster-store.ts';
 import { createIsGone } from './node-liveness.ts';
 import { PushRestore } from './push-restore.ts';
 import { RedisStore } from './redis-store.ts';
-import { StoredPushes, type Sealer } from './stored-pushes.ts';
-import { StoringPushes } from './storing-pushes.ts';
-import { TakeOver, type PushStandby } from './take-over.ts';
+import { StoredPushes, type Sealer, type StoredPush } from './stored-pushes.ts';
+import { StandbyLeases } from './standby-leases.ts';
+import { StoringPushes, type ContinuingControl } from './storing-pushes.ts';
+import { TakeOver } from './take-over.ts';
 
 export interface GatewayClusterOptions {
   readonly settings: Settings;
@@ -96,6 +98,11 @@ export class GatewayCluster {
       'Pushes of other nodes that were started again here when their publisher came back.',
       () => this.#restore?.restored ?? 0,
     );
+    metrics.total(
+      'gateway_cluster_streams_taken_over_total',
+      'Streams of lost nodes whose pushes were continued here in standby.',
+      () => this.#takeOver?.taken ?? 0,
+    );
   }
 
   /** Connects to Redis. A Redis that is away does not prevent the start. */
@@ -109,37 +116,61 @@ export class GatewayCluster {
   /**
    * The pushes of this node, which are stored from now on.
    *
-   * @param start starts a stored push again
+   * @param parseOrder reads a stored push
+   * @param standbyByDefault of pushes whose request does not say
    */
   storing(
-    control: TransponderControl,
+    control: ContinuingControl & { end(mediaSessionId: string, reason: GatewayError): Promise<void> },
     registry: StreamRegistry,
     parseOrder: (order: object) => StartRequest,
+    standbyByDefault?: StandbyRequest,
   ): TransponderControl {
+    const { logger } = this.#options;
     const resumeKeyOf = (stream: string): string | undefined => registry.find(stream)?.resumeKey;
-    const storing = new StoringPushes(control, this.#stored, resumeKeyOf);
+    const leases = new StandbyLeases({
+      directory: this.directory,
+      end: (mediaSessionId, reason) => control.end(mediaSessionId, reason),
+      logger,
+    });
+    const storing = new StoringPushes({ control, stored: this.#stored, leases, resumeKeyOf, standbyByDefault });
     const restore = new PushRestore({
       stored: this.#stored,
       start: ({ order }) => storing.start(parseOrder(order)),
       refuse: ({ order }, reason) => control.refuse(parseOrder(order), reason),
-      logger: this.#options.logger,
+      logger,
     });
     registry.on('started', ({ name, resumeKey }) => restore.streamStarted(name, resumeKey));
     registry.on('ended', ({ name }) => restore.streamEnded(name));
     this.#restore = restore;
-    return storing;
-  }
-
-  /** From now on this node takes over the pushes of lost nodes, and keeps them up until their publisher is back. */
-  takeOver(standby: PushStandby): void {
     this.#takeOver = new TakeOver({
       store: this.#store,
       directory: this.directory,
       stored: this.#stored,
-      standby,
+      standby: {
+        take: async (stream, pushes, lease) => {
+          const taken: StoredPush[] = [];
+          try {
+            for (const push of registry.find(stream) ? [] : pushes)
+              try {
+                if (await storing.continue(push.id, parseOrder(push.order))) taken.push(push);
+              } catch (error) {
+                const { code, message } = toGatewayError(error);
+                logger.warn(
+                  { mediaSessionId: push.id, streamName: stream, code, reason: message },
+                  'push not taken over',
+                );
+              }
+          } finally {
+            // Each push holds the name for itself.
+            lease.release();
+          }
+          return taken;
+        },
+      },
       self: this.#identity.id,
-      logger: this.#options.logger,
+      logger,
     });
+    return storing;
   }
 
   /** @throws {GatewayError} SETTINGS_INVALID if another running process has the same `node_id` */

@@ -31,9 +31,9 @@ export interface PushStandby {
    * Connects the pushes in standby, under their ids, and holds the stream's name until the publisher is back or they end. Called with the
    * lease, which it releases.
    *
-   * @returns whether it has; not if the publisher has come back to this node meanwhile, with which the pushes start
+   * @returns those that it has; none if the publisher has come back to this node meanwhile, with which the pushes start
    */
-  take(stream: string, pushes: readonly StoredPush[], lease: StreamLease): Promise<boolean>;
+  take(stream: string, pushes: readonly StoredPush[], lease: StreamLease): Promise<readonly StoredPush[]>;
 }
 
 export interface TakeOverOptions {
@@ -77,11 +77,12 @@ export class TakeOver {
       lease = await directory.claim(stream);
       const pushes = await stored.read(stream);
       if (pushes.length === 0) return lease.release();
-      if (!(await standby.take(stream, pushes, lease))) return;
-      for (const push of pushes) stored.adopt(push);
+      const taken = await standby.take(stream, pushes, lease);
+      if (taken.length === 0) return;
+      for (const push of taken) stored.adopt(push);
       this.#taken++;
       logger.warn(
-        { streamName: stream, pushes: pushes.length, epoch: lease.epoch },
+        { streamName: stream, pushes: taken.length, epoch: lease.epoch },
         'pushes taken over from a lost node',
       );
     } catch (error) {

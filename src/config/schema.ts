@@ -3,11 +3,16 @@ import { access } from './groups/access.ts';
 import { cluster } from './groups/cluster.ts';
 import { destinations } from './groups/destinations.ts';
 import { encoding } from './groups/encoding.ts';
+import { hls } from './groups/hls.ts';
 import { hooks } from './groups/hooks.ts';
 import { limits } from './groups/limits.ts';
 import { network } from './groups/network.ts';
 import { operation } from './groups/operation.ts';
+import { recording } from './groups/recording.ts';
 import { republishing } from './groups/republishing.ts';
+import { roomDoors } from './groups/room-doors.ts';
+import { s3 } from './groups/s3.ts';
+import { standby } from './groups/standby.ts';
 import { state } from './groups/state.ts';
 
 /**
@@ -20,9 +25,14 @@ export const SettingsSchema = z.strictObject({
   ...access,
   ...destinations,
   ...republishing,
+  ...standby,
   ...encoding,
   ...limits,
+  ...recording,
+  ...s3,
+  ...hls,
   ...hooks,
+  ...roomDoors,
   ...state,
   ...operation,
   ...cluster,
@@ -38,13 +48,17 @@ export const SETTING_KEYS = Object.keys(SettingsSchema.shape) as readonly Settin
 export const SECRET_SETTINGS: ReadonlySet<string> = new Set<SettingKey>([
   'rest_api_key',
   'rest_api_read_key',
+  'metrics_key',
   'jwt_secret',
   'auth_url',
+  'rpc_url',
   'wcs_hooks_url',
   'wcs_hooks_key',
   'state_key',
   'webhook_secret',
   'webhook_urls',
+  's3_access_key_id',
+  's3_secret_access_key',
   'rtmp_push_auto_start_url',
   'ice_servers',
   'cluster_redis_url',

@@ -162,6 +162,45 @@ t.test('SIGSTOP', async (t) => {
   );
 });
 
+t.test('a push in standby goes on at another node when its own is killed', async (t) => {
+  const stream = 'held';
+  await publishers.publish(stream, managers);
+  await waitFor('the stream', async () => (await cluster.ownerOf(stream)) !== undefined);
+  const { mediaSessionId } = await managers[0]!.startPush({ streamName: stream, rtmpUrl, standby: { freezeMs: 500 } });
+  const runs = async (): Promise<{ readonly index: number; readonly view: TransponderView }[]> => {
+    const found = await Promise.all(
+      nodes.map(async (node, index) => {
+        const { status, body } = await node.rest('/push/find_all').catch(() => ({ status: 0, body: [] }));
+        const views = (status === 200 ? body : []) as readonly TransponderView[];
+        return views.filter((view) => view.mediaSessionId === mediaSessionId).map((view) => ({ index, view }));
+      }),
+    );
+    return found.flat();
+  };
+  const running = (status: string): Promise<number> =>
+    waitFor(`the push to be ${status}`, async () => {
+      const [run, ...more] = await runs();
+      if (run && more.length === 0 && run.view.status === status && run.view.bytesSent > 0) return run.index + 1;
+      throw new Error(JSON.stringify([run, ...more]));
+    }).then((found) => found - 1);
+  await running('pushing');
+  await publishers.unpublish(stream);
+  const index = await running('standby');
+  const killedAt = performance.now();
+  process.kill(nodes[index]!.pid, 'SIGKILL');
+  const next = await running('standby');
+  t.not(next, index);
+  const takenMs = Math.round(performance.now() - killedAt);
+  t.comment(`standby at another node after ${takenMs} ms`);
+  t.ok(takenMs < PUSHED_AGAIN + MARGIN, `${takenMs} ms`);
+  await publishers.publish(stream, managers);
+  t.equal(await running('pushing'), next, 'the publisher comes back to the node that has its pushes');
+  t.equal((await managers[0]!.rest('/push/terminate', { mediaSessionId })).status, 200);
+  await publishers.unpublish(stream);
+  await cluster.restartNode(index);
+  await waitFor('everything whole', isWhole, { timeout: 15_000 });
+});
+
 t.test('the network between a node and Redis is cut: its streams go on', async (t) => {
   const index = await ownerOf('three');
   const { published: before } = await publishers.state('three');

@@ -139,12 +139,12 @@ class SimulatedNode {
           // A publisher was faster on this node.
           if (this.live.has(stream)) {
             lease.release();
-            return false;
+            return [];
           }
           simulation.count('takenOver');
           this.go(simulation, stream, lease, false);
           this.restore(stream, pushes);
-          return true;
+          return pushes;
         },
       },
       self: identity.id,

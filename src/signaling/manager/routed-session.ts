@@ -8,7 +8,7 @@ import type { Logger } from '../../observe/logger.ts';
 import { isStreamName } from '../../streams/stream-name.ts';
 import { encodeMessage, EnvelopeSchema, type ServerMessages } from '../messages.ts';
 import { Outbox } from '../outbox.ts';
-import { TokenBucket } from '../token-bucket.ts';
+import { TokenBucket } from '../../net/token-bucket.ts';
 import { NodeLink } from './node-link.ts';
 import { endedSession, routeOf } from './route-message.ts';
 
@@ -48,6 +48,8 @@ export interface RoutedSessionEvents {
 const PING_INTERVAL_MS = 10_000;
 const SILENCE_LIMIT_MS = 30_000;
 const CONNECTION_TIMEOUT_MS = 10_000;
+/** What may wait for a client that does not read. */
+const MAX_QUEUED_BYTES = 1024 * 1024;
 const RATE_LIMIT = { burst: 300, perSecond: 100 };
 const MAX_SESSIONS = 256;
 /** Nodes that are tried for one stream, or for the connection. */
@@ -85,7 +87,7 @@ export class RoutedSession extends EventEmitter<RoutedSessionEvents> {
     this.#socket = socket;
     this.#context = context;
     this.#client = client;
-    this.#outbox = new Outbox(socket, (queuedBytes) =>
+    this.#outbox = new Outbox(socket, MAX_QUEUED_BYTES, (queuedBytes) =>
       context.logger.warn({ queuedBytes }, 'the client does not read its messages; closing its WebSocket'),
     );
     this.#timer = setInterval(() => this.#checkAlive(), PING_INTERVAL_MS);

@@ -1,5 +1,6 @@
 import t from 'tap';
 import { PushRestore } from '../../../src/cluster/push-restore.ts';
+import { StandbyLeases } from '../../../src/cluster/standby-leases.ts';
 import { StoredPushes, type StoredPush } from '../../../src/cluster/stored-pushes.ts';
 import { StoringPushes } from '../../../src/cluster/storing-pushes.ts';
 import { GatewayError } from '../../../src/errors.ts';
@@ -24,7 +25,12 @@ async function setUp(resumeKey: string | undefined = 'publisher') {
     logger: silentLogger,
   });
   const control = new FakeTransponders();
-  const pushes = new StoringPushes(control, stored, () => resumeKey);
+  const leases = new StandbyLeases({
+    directory: { claim: (stream) => Promise.reject(new GatewayError('STREAM_NAME_IN_USE', stream)) },
+    end: async () => undefined,
+    logger: silentLogger,
+  });
+  const pushes = new StoringPushes({ control, stored, leases, resumeKeyOf: () => resumeKey });
   /** Another node, which has taken the name. */
   const elsewhere = async () => {
     const other = new ModelStore(redis);

@@ -61,7 +61,7 @@ function setUp() {
         take: async (stream, pushes, lease) => {
           if (fails) throw new Error('no standby');
           taken.push(`${stream} ${pushes.map(({ id: push }) => push).join()} ${lease.epoch}`);
-          return true;
+          return pushes;
         },
       },
       self: id,
