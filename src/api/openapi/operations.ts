@@ -533,6 +533,10 @@ const HLS: readonly Operation[] = [
     query: {
       _HLS_msn: { schema: { type: 'integer' }, description: 'The segment for which the answer waits.' },
       _HLS_part: { schema: { type: 'integer' }, description: 'The part of it.' },
+      _HLS_skip: {
+        schema: { type: 'string', enum: ['YES', 'v2'] },
+        description: 'Leave out older segments, which the player knows.',
+      },
     },
     answer: { text: 'video/mp4' },
     open: true,
@@ -543,6 +547,32 @@ const HLS: readonly Operation[] = [
       'ROUTE_NOT_FOUND',
       'LIMIT_REACHED',
       'STREAM_NOT_READY',
+    ],
+  },
+  {
+    method: 'get',
+    path: '/hls/{stream}/{session}/{quality}/{file}',
+    id: 'getHlsQualityFile',
+    tag: 'HLS',
+    summary: 'The same of a lower quality',
+    query: {
+      _HLS_msn: { schema: { type: 'integer' }, description: 'The segment for which the answer waits.' },
+      _HLS_part: { schema: { type: 'integer' }, description: 'The part of it.' },
+      _HLS_skip: {
+        schema: { type: 'string', enum: ['YES', 'v2'] },
+        description: 'Leave out older segments, which the player knows.',
+      },
+    },
+    answer: { text: 'video/mp4' },
+    open: true,
+    errors: [
+      'INVALID_REQUEST',
+      'TOKEN_EXPIRED',
+      'SESSION_NOT_FOUND',
+      'ROUTE_NOT_FOUND',
+      'LIMIT_REACHED',
+      'STREAM_NOT_READY',
+      'ENCODER_FAILED',
     ],
   },
 ];
