@@ -64,7 +64,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
     load: async () => (await import('./cluster.ts')).benchCluster,
   },
   recording: {
-    about: 'what recording adds to streams that are pushed anyway, and the index of a file: processor time',
+    about: 'what recording and HLS add to streams that are pushed anyway, and the index of a file: processor time',
     defaults: { rounds: 5, seconds: 600, warmUp: 0, counts: [] },
     load: async () => (await import('./recording.ts')).benchRecording,
   },

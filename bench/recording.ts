@@ -10,6 +10,7 @@ import { silentLogger } from '../src/observe/logger.ts';
 import { LateGroups } from '../src/outputs/late-groups.ts';
 import { RECORD_FORMATS, type RecordFormat } from '../src/outputs/record/container.ts';
 import { finishFile } from '../src/outputs/record/finish-file.ts';
+import { Ladder } from '../src/outputs/hls/ladder.ts';
 import { createNewFile } from '../src/outputs/record/record-file.ts';
 import { Recorder } from '../src/outputs/record/recorder.ts';
 import { Recordings } from '../src/outputs/record/recordings.ts';
@@ -31,46 +32,51 @@ const STREAMS = 16;
 const LOAD_SECONDS = 10;
 const FEED_MS = 10;
 
+/** `hls`: a packager, in memory, instead of a recorder. */
+type Kind = RecordFormat | 'hls';
+const KINDS: readonly Kind[] = [...RECORD_FORMATS, 'hls'];
+
 interface Outcome {
-  readonly format: RecordFormat;
+  readonly format: Kind;
   /** Percent of a core. */
   readonly load: Figure;
   /** Milliseconds of processor time for the index of a file. */
-  readonly finish: Figure;
+  readonly finish: Figure | undefined;
 }
 
 /**
- * What recording adds to a stream that is pushed anyway, as a share of a core: sixteen streams in real time, with and
- * without recorders, writes included. And the processor time for the index of a long file.
+ * What recording, and packaging as HLS, add to a stream that is pushed anyway, as a share of a core: sixteen streams in
+ * real time, with and without it, writes included. And the processor time for the index of a long file.
  */
 export async function benchRecording({ rounds, seconds }: BenchOptions): Promise<Report> {
   const tags = await createFlvTags({ seconds: SOURCE_SECONDS, size: '1280x720', videoBitrate: `${KBPS}k` });
-  const costs = new Map(RECORD_FORMATS.map((format) => [format, { load: [] as number[], finish: [] as number[] }]));
+  const costs = new Map(KINDS.map((format) => [format, { load: [] as number[], finish: [] as number[] }]));
   for (let round = 0; round < rounds; round++)
-    for (const format of RECORD_FORMATS) {
+    for (const format of KINDS) {
       progress(`  ${format}, round ${round + 1}`);
-      costs.get(format)!.load.push(await loadOf(tags, format));
-      costs.get(format)!.finish.push(await finishingMs(tags, format, seconds));
+      const { load, finish } = costs.get(format)!;
+      load.push(await loadOf(tags, format));
+      if (format !== 'hls') finish.push(await finishingMs(tags, format, seconds));
     }
   const outcomes: Outcome[] = [...costs].map(([format, { load, finish }]) => ({
     format,
     load: figure(load),
-    finish: figure(finish),
+    finish: finish.length > 0 ? figure(finish) : undefined,
   }));
   return {
     name: 'recording',
     tables: [
       {
-        title: `Recording ${STREAMS} streams of 720p, 30 fps, ${KBPS} kbit/s that are pushed anyway: percent of a core for each; processor time of the index of ${seconds / 60} minutes, ms`,
+        title: `Recording or packaging ${STREAMS} streams of 720p, 30 fps, ${KBPS} kbit/s that are pushed anyway: percent of a core for each; processor time of the index of ${seconds / 60} minutes, ms`,
         columns: ['format', '% of a core', 'index, ms'],
-        rows: outcomes.map(({ format, load, finish }) => [format, load, finish]),
+        rows: outcomes.map(({ format, load, finish }) => [format, load, finish ?? '']),
       },
     ],
     plot: {
-      title: 'Recording a stream',
+      title: 'Recording or packaging a stream',
       x: 'format',
       y: 'percent of a core',
-      series: [{ name: 'recorder', points: outcomes.map(({ format, load }) => [format, load.median] as const) }],
+      series: [{ name: 'output', points: outcomes.map(({ format, load }) => [format, load.median] as const) }],
     },
     data: { outcomes },
   };
@@ -114,8 +120,16 @@ const record = (rendition: Rendition, format: RecordFormat, recordings: Recordin
 
 const ended = (): GatewayError => new GatewayError('TERMINATED', 'The benchmark has ended.');
 
-/** @returns percent of a core for one recorder and what it needs beside the rendition of the pushes */
-async function loadOf(tags: readonly FlvTag[], format: RecordFormat): Promise<number> {
+const packageStream = (rendition: Rendition): Ladder =>
+  Ladder.start(
+    'bench',
+    { rendition, release: async () => undefined },
+    { lateGroups: new LateGroups({ overloaded: false }), logger: silentLogger },
+    { rungs: [], acquire: () => Promise.reject(new Error('there are no lower qualities')) },
+  );
+
+/** @returns percent of a core for one output and what it needs beside the rendition of the pushes */
+async function loadOf(tags: readonly FlvTag[], format: Kind): Promise<number> {
   const media = mediaOf(tags);
   const sources = Array.from({ length: STREAMS }, () =>
     Object.assign(new EventEmitter<MediaSourceEvents>(), {
@@ -153,10 +167,12 @@ async function loadOf(tags: readonly FlvTag[], format: RecordFormat): Promise<nu
     const without = await measure();
     const originals = format === 'mp4' ? sources.map((source) => new OriginalRendition(source)) : [];
     const load = await withRecordings(async (recordings) => {
-      const recorders = pushed.map((rendition, index) => record(originals[index] ?? rendition, format, recordings));
-      const withRecorders = await measure();
-      await Promise.all(recorders.map((recorder) => recorder.stop(ended())));
-      return (withRecorders - without) / STREAMS / LOAD_SECONDS / 10;
+      const outputs = pushed.map((rendition, index) =>
+        format === 'hls' ? packageStream(rendition) : record(originals[index] ?? rendition, format, recordings),
+      );
+      const withOutputs = await measure();
+      await Promise.all(outputs.map((output) => output.stop(ended())));
+      return (withOutputs - without) / STREAMS / LOAD_SECONDS / 10;
     });
     await Promise.all(originals.map((rendition) => rendition.close()));
     return load;

@@ -28,7 +28,8 @@ const CHECKS = {
  */
 const SUITES = {
   unit: os.availableParallelism(),
-  integration: Math.min(2, os.availableParallelism()),
+  // They wait more than they calculate.
+  integration: os.availableParallelism() + 1,
   browser: Math.min(2, os.availableParallelism()),
   timing: 1,
   faults: 1,

@@ -1,7 +1,8 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { BenchProcess } from '../../bench/child-process.ts';
 import type { PublisherRequests } from '../../bench/publishers-main.ts';
@@ -10,6 +11,7 @@ import { decodeAll, ffprobe } from '../helpers/ffmpeg-tool.ts';
 import { startGateway, type SettingsOverrides, type TestGateway } from '../helpers/gateway.ts';
 import { startNginxRtmp } from '../helpers/nginx-rtmp.ts';
 import { analyse, recorded, recordedUntil, recordingOf } from '../helpers/recording.ts';
+import { readMediaPlaylist } from '../helpers/strict-playlist.ts';
 import { waitFor } from '../helpers/wait.ts';
 
 const FPS = 30;
@@ -53,6 +55,35 @@ async function frameTimes(file: string): Promise<number[]> {
   return packets.map(({ pts_time: time }) => Number(time) * 1000);
 }
 
+/** Collects all segments of a stream, as a player does, in one file. */
+function watchHls(gateway: TestGateway, name: string, file: string): () => Promise<void> {
+  let watching = true;
+  const collect = async (): Promise<void> => {
+    const entry = `${gateway.httpUrl}/hls/${name}/index.m3u8`;
+    const uri = new URL((await (await fetch(entry)).text()).trim().split('\n').at(-1)!, entry);
+    const pieces: Buffer[] = [];
+    const load = async (path: string): Promise<void> =>
+      void pieces.push(Buffer.from(await (await fetch(new URL(path, uri))).arrayBuffer()));
+    let next: number | undefined;
+    while (watching) {
+      const { segments } = readMediaPlaylist(await (await fetch(uri)).text());
+      if (next === undefined) await load(segments[0]!.map);
+      for (const { msn, uri: path } of segments)
+        if (path && msn === (next ?? msn)) {
+          await load(path);
+          next = msn + 1;
+        }
+      await sleep(300);
+    }
+    await writeFile(file, Buffer.concat(pieces));
+  };
+  const collecting = collect();
+  return () => {
+    watching = false;
+    return collecting;
+  };
+}
+
 /** All frames from the first to the last one are there. */
 function isWhole(t: Test, times: readonly number[], name: string): void {
   const due = Math.round((times.at(-1)! - times[0]!) / FRAME_MS) + 1;
@@ -61,18 +92,20 @@ function isWhole(t: Test, times: readonly number[], name: string): void {
 }
 
 await t.test(
-  'sixteen recordings with pushes beside them lose nothing, and survive a kill of the gateway',
+  'sixteen recordings, two of them as HLS, with pushes beside them lose nothing, and survive a kill of the gateway',
   async (t) => {
     const folder = await mkdtemp(join(tmpdir(), 'recordings-'));
     t.teardown(() => rm(folder, { recursive: true, force: true }));
     const record_dir = join(folder, 'files');
     const { nginx, publishers, start, publish } = await setUp(t, {
-      ...{ record_all: true, record_dir, state_dir: folder, record_min_free_mb: 1 },
+      ...{ record_all: true, record_dir, state_dir: folder, record_min_free_mb: 1, hls: true, 'hls.port': 0 },
     });
     const gateway = await start();
     const names = Array.from({ length: 16 }, (_, index) => `camera-${index}`);
     const pushed = names.slice(0, 4);
     for (const name of names) await publish(gateway, name, pushed.includes(name));
+    const watched = ['camera-1', 'camera-2'];
+    const watchers = watched.map((name) => watchHls(gateway, name, join(folder, `${name}.mp4`)));
     await waitFor('five seconds of each', async () => {
       const list = await listOf(gateway);
       return list.length === 16 && list.every(({ durationMs }) => durationMs >= 5000);
@@ -90,6 +123,12 @@ await t.test(
         ({ stream, state }) => state === (ended.includes(stream) ? 'complete' : 'recording'),
       ),
     );
+    await Promise.all(watchers.map((stop) => stop()));
+    for (const name of watched) {
+      const times = await frameTimes(join(folder, `${name}.mp4`));
+      t.ok(times.length > FPS * 3, `${name}: ${times.length} frames by HLS`);
+      isWhole(t, times, `${name} by HLS`);
+    }
     const before = await listOf(gateway);
     const killedAt = Date.now();
     process.kill(gateway.pid, 'SIGKILL');
