@@ -44,7 +44,7 @@ form.addEventListener('submit', (event) => {
 
 /**
  * @param {string} path
- * @param {RequestInit} [init]
+ * @param {RequestInit & { headers?: Record<string, string> }} [init]
  */
 const ask = (path, init = {}) => request(urlOf(path), init, sessionStorage.getItem(STORAGE_KEY) ?? undefined);
 
