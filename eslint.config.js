@@ -17,6 +17,7 @@ const ARROWS = {
   access: ['store'],
   hooks: ['store'],
   api: ['access', 'publish', 'outputs', 'rooms', 'streams', 'cluster'],
+  rooms: ['access', 'rtmp', 'streams', 'publish', 'outputs', 'media'],
   signaling: ['access', 'publish', 'outputs', 'rooms', 'streams', 'cluster'],
   embedded: [],
 };

@@ -63,6 +63,17 @@ const BENCHES: Readonly<Record<string, Bench>> = {
     defaults: { rounds: 3, seconds: 5, warmUp: 0, counts: [30] },
     load: async () => (await import('./cluster.ts')).benchCluster,
   },
+  recording: {
+    about: 'what recording adds to streams that are pushed anyway, and the index of a file: processor time',
+    defaults: { rounds: 5, seconds: 600, warmUp: 0, counts: [] },
+    load: async () => (await import('./recording.ts')).benchRecording,
+  },
+  continuity: {
+    about:
+      'pushes with standby whose publishers are killed: cost of standby, how fast it begins and ends; --counts are streams',
+    defaults: { rounds: 5, seconds: 8, warmUp: 0, counts: [10] },
+    load: async () => (await import('./continuity.ts')).benchContinuity,
+  },
   soak: {
     about: 'publishers and destinations come, go and fail at random; --minutes 60 for an hour, --seed to repeat one',
     defaults: { rounds: 1, seconds: 5, warmUp: 150, counts: [3] },

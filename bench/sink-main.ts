@@ -27,9 +27,14 @@ export interface SinkStream {
   longestFrameGap: number;
   longestSoundGap: number;
   lastFrameTime: number;
+  /** Longest time between the arrivals of two adjacent video frames, in milliseconds. */
+  longestArrivalGap: number;
+  lastArrival: number;
   lastSoundTime: number;
   /** Latencies from the publisher to this server, in milliseconds. */
   latencies: number[];
+  /** When frames with a stamp, those of the publisher, have begun and ended. */
+  turns: { readonly live: boolean; readonly at: number }[];
 }
 
 const MAX_MESSAGE_BYTES = 1 << 24;
@@ -117,8 +122,11 @@ class Peer {
         longestFrameGap: 0,
         longestSoundGap: 0,
         lastFrameTime: 0,
+        longestArrivalGap: 0,
+        lastArrival: 0,
         lastSoundTime: 0,
         latencies: [],
+        turns: [],
       };
       streams.push(this.#stream);
       answer('onStatus', 0, null, { level: 'status', code: 'NetStream.Publish.Start', description: 'Started' });
@@ -128,10 +136,16 @@ class Peer {
 
 function takeFrame(stream: SinkStream, timestamp: number, payload: Buffer): void {
   const nowMs = stampClock();
-  if (stream.frames++ > 0) stream.longestFrameGap = Math.max(stream.longestFrameGap, timestamp - stream.lastFrameTime);
+  if (stream.frames++ > 0) {
+    stream.longestFrameGap = Math.max(stream.longestFrameGap, timestamp - stream.lastFrameTime);
+    stream.longestArrivalGap = Math.max(stream.longestArrivalGap, nowMs - stream.lastArrival);
+  }
+  stream.lastArrival = nowMs;
   stream.lastFrameTime = timestamp;
   if (stream.firstKeyFrameAt === 0 && payload[0]! >> 4 === 1) stream.firstKeyFrameAt = nowMs;
   const sentAt = readStamp(payload);
+  const live = sentAt !== undefined;
+  if (stream.turns.at(-1)?.live !== live) stream.turns.push({ live, at: nowMs });
   if (sentAt !== undefined && stream.latencies.length < MAX_LATENCIES) stream.latencies.push(nowMs - sentAt);
 }
 
@@ -193,6 +207,7 @@ const requests = {
         bytes: 0,
         longestFrameGap: 0,
         longestSoundGap: 0,
+        longestArrivalGap: 0,
         latencies: [],
       });
   },

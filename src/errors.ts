@@ -36,17 +36,25 @@ export const ERROR_KINDS = {
   SESSION_NOT_FOUND: kind('request', 404),
   NODE_NOT_FOUND: kind('request', 404),
   SOUND_FILE_NOT_FOUND: kind('request', 404),
+  RECORDING_NOT_FOUND: kind('request', 404),
+  STANDBY_FILE_NOT_FOUND: kind('request', 404),
   METHOD_NOT_ALLOWED: kind('request', 405),
   REQUEST_TIMEOUT: kind('request', 408, true),
   TRANSPONDER_EXISTS: kind('request', 409),
   STREAM_NAME_IN_USE: kind('request', 409),
+  RECORDING_EXISTS: kind('request', 409),
+  RECORDING_RUNNING: kind('request', 409),
   PRECONDITION_FAILED: kind('request', 412),
   BODY_TOO_LARGE: kind('request', 413),
   UNSUPPORTED_MEDIA_TYPE: kind('request', 415),
+  RANGE_NOT_SATISFIABLE: kind('request', 416),
   NO_COMMON_CODECS: kind('request', 422),
   PRECONDITION_REQUIRED: kind('request', 428),
+  RATE_LIMITED: kind('request', 429, true),
   SOUND_FILE_INVALID: kind('request', 400),
+  STANDBY_FILE_INVALID: kind('request', 400),
   TRANSCODING_DISABLED: kind('request', 400),
+  RECORDING_DISABLED: kind('request', 403),
   NOT_IMPLEMENTED: kind('request', 501),
   LIMIT_REACHED: kind('request', 503, true),
   ACCESS_UNAVAILABLE: kind('request', 503, true),
@@ -76,6 +84,8 @@ export const ERROR_KINDS = {
   OVERLOADED: kind('system', 503, true),
   CLUSTER_UNAVAILABLE: kind('system', 503, true),
   NODE_LOST: kind('system', 503, true),
+  DISK_FULL: kind('system', 507, true),
+  DISK_FAILED: kind('system', 500, true),
   SETTINGS_INVALID: kind('system', 500),
   SETUP_INCOMPLETE: kind('system', 500),
   INTERNAL: kind('system', 500),
@@ -86,11 +96,14 @@ export type ErrorCode = keyof typeof ERROR_KINDS;
 /** An error for users: its message says what is wrong and what to do, and never contains a secret. */
 export class GatewayError extends Error {
   readonly code: ErrorCode;
+  /** Seconds after which a retry can help, where it is known. */
+  readonly retryAfterS: number | undefined;
 
-  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions & { readonly retryAfterS?: number }) {
     super(message, options);
     this.name = 'GatewayError';
     this.code = code;
+    this.retryAfterS = options?.retryAfterS;
   }
 
   get scope(): ErrorScope {

@@ -1,12 +1,14 @@
 import packageJson from '../package.json' with { type: 'json' };
 import { createAuthorizer, createWcsHooks } from './access/create-authorizer.ts';
+import { LoginGuard } from './access/login-guard.ts';
 import { GatewayHooks } from './hooks/gateway-hooks.ts';
 import { HttpApp, type HttpPorts } from './api/app.ts';
 import { headerCredentials, requireAction } from './api/authorize.ts';
 import { consoleRoutes } from './api/console-routes.ts';
 import { whepRoutes } from './api/whep/whep-routes.ts';
 import { whipRoutes } from './api/whip/whip-routes.ts';
-import { PushOrderSchema, StartSchema, streamName, withoutZeros } from './api/wcs/schemas.ts';
+import { streamName } from './api/wcs/schemas.ts';
+import { pushOrders, storedRequest } from './api/wcs/start-request.ts';
 import type { GatewayCluster } from './cluster/gateway-cluster.ts';
 import { ProcessorShare } from './cluster/processor-share.ts';
 import type { Settings } from './config/schema.ts';
@@ -15,11 +17,17 @@ import { GatewayError } from './errors.ts';
 import { checkFfmpeg } from './ffmpeg/ffmpeg-abilities.ts';
 import { ffmpegMemory } from './ffmpeg/ffmpeg-memory.ts';
 import { Certificate } from './net/certificate.ts';
+import { ClientSlots } from './net/client-slots.ts';
 import { ForwardedClients } from './net/forwarded-client.ts';
+import { limitHits, logLimits } from './observe/limits.ts';
 import type { Logger } from './observe/logger.ts';
 import { Metrics } from './observe/metrics.ts';
 import { registerRuntimeMetrics } from './observe/runtime-metrics.ts';
+import { createRecorders } from './outputs/record/create-recorders.ts';
+import { PlatformCatalogue } from './outputs/push/platforms/catalogue.ts';
 import { createTransponders } from './outputs/push/create-transponders.ts';
+import { standbyDefaults } from './outputs/push/standby-defaults.ts';
+import { StoredPushes } from './outputs/push/stored-pushes.ts';
 import { TransponderHistory } from './outputs/push/transponder-history.ts';
 import { registerTransponderMetrics } from './outputs/push/transponder-metrics.ts';
 import { listTransponders } from './outputs/push/transponder-view.ts';
@@ -31,12 +39,16 @@ import { learnFrameSize } from './renditions/frame-size.ts';
 import { KeyFrameReader } from './renditions/key-frame-reader.ts';
 import { SharedEncoders } from './renditions/shared-encoders.ts';
 import { SnapshotService } from './renditions/snapshot.ts';
+import { LocalRooms } from './rooms/local-rooms.ts';
+import { createRoomDoors } from './rooms/doors/create-doors.ts';
+import { StandbyClips } from './renditions/standby/standby-clips.ts';
 import { closeAll, type Closable } from './runtime/close-all.ts';
 import type { FastPaths } from './runtime/fast-paths.ts';
 import { Drain } from './runtime/drain.ts';
 import { OverloadMonitor } from './runtime/overload.ts';
 import { findRunningGateway } from './runtime/running-gateway.ts';
 import { createOriginCheck } from './signaling/origin.ts';
+import { wcsLimits } from './signaling/wcs-limits.ts';
 import { WcsServer } from './signaling/wcs-server.ts';
 import { SecretBox } from './store/secret-box.ts';
 import { openState } from './store/state.ts';
@@ -53,6 +65,8 @@ export interface GatewayAddresses {
   readonly wss?: number;
   /** The embedded RTMP server, where it runs. */
   readonly rtmpUrl?: string;
+  /** The RTMP listener of the rooms. */
+  readonly roomsRtmp?: number;
 }
 
 /** Milliseconds in which the media workers must answer for a node to stay in its cluster. */
@@ -154,6 +168,13 @@ async function assemble(
   opened(pool);
   const overload = new OverloadMonitor({ workers: () => pool.loads, logger });
   opened(overload);
+  const websocketLimits = wcsLimits(settings);
+  const httpConnections = new ClientSlots({
+    perClient: settings.max_http_connections_per_ip,
+    total: settings.max_http_connections,
+  });
+  const stopLogging = logLimits(limitHits, logger);
+  opened({ close: stopLogging });
   registerRuntimeMetrics(metrics, {
     fastPaths: () => fastPaths.states,
     overloaded: () => overload.overloaded,
@@ -161,6 +182,11 @@ async function assemble(
     missedFrames: () => pool.missedFrames,
     pausedTracks: () => pool.pausedTracks,
     pendingSessions: () => pool.pendingSessions,
+    connections: () => [
+      ['http', httpConnections.size],
+      ['ws', websocketLimits.connections.slots.size],
+    ],
+    limits: limitHits,
   });
 
   const registry = new StreamRegistry({
@@ -181,26 +207,49 @@ async function assemble(
     logger,
   });
   const keyFrames = new KeyFrameReader({ maxFrameSize });
-  const snapshots = new SnapshotService({ running: encoders, keyFrames, maxFrameSize, logger });
+  const snapshots = new SnapshotService({
+    running: encoders,
+    keyFrames,
+    maxFrameSize,
+    maxDecodes: settings.max_snapshot_processes,
+    logger,
+  });
   const state = await openState({ directory: settings.state_dir, key: settings.state_key, logger });
   opened({ close: () => state.store.close() });
   const history = await TransponderHistory.create({ ...state, kept: settings.ended_transponders_kept, logger });
   opened(history);
+  const platforms = PlatformCatalogue.create();
+  const startContext = { platforms, standbyDefaults: standbyDefaults(settings) };
+  const stored = new StoredPushes({
+    ...state,
+    parse: storedRequest(startContext),
+    logger,
+  });
+  opened(stored);
   const { version } = packageJson;
   const hooks = await GatewayHooks.create({ settings, store: state.store, metrics, version, logger });
   // Closes after the streams and the pushes, whose ends are events.
   opened(hooks);
   const wcsHooks = createWcsHooks(settings, logger);
-  const authorizer = createAuthorizer(settings, logger, { schemas: { streamName, push: PushOrderSchema }, wcsHooks });
+  const providers = createAuthorizer(settings, logger, {
+    schemas: { streamName, push: pushOrders(startContext) },
+    wcsHooks,
+  });
   // The same for the application servers that decide about them.
-  opened({ close: () => authorizer.close() });
+  opened({ close: () => providers.close() });
+  const authorizer = new LoginGuard(providers, settings.max_failed_logins_per_minute);
+  const standbyClips = new StandbyClips({ directory: settings.media_dir, logger });
+  opened(standbyClips);
   const cluster = await joinableCluster(settings, { metrics, version, logger });
   // Closes after the streams and the pushes, whose names it gives back.
   if (cluster) opened(cluster);
   const transponders = await createTransponders(settings, {
     registry,
     encoders,
+    standbyClips,
     history,
+    stored,
+    platforms,
     overload,
     metrics,
     ownServer: embedded && { address: '127.0.0.1', port: embedded.rtmpPort },
@@ -215,11 +264,18 @@ async function assemble(
     () => encoders.counts.sources + encoders.counts.videoEncoders,
   );
   opened({ close: registerTransponderMetrics(metrics, transponders) });
+  const recorders = await createRecorders(settings, {
+    registry,
+    encoders,
+    overload,
+    store: state.store,
+    metrics,
+    logger,
+  });
+  opened({ close: () => recorders.close(shuttingDown()) });
 
-  hooks.observe(registry, transponders);
-  const pushes = cluster
-    ? cluster.storing(transponders, registry, (order) => withoutZeros(StartSchema.parse(order)))
-    : transponders;
+  hooks.observe(registry, transponders, recorders.recordings);
+  const pushes = cluster ? cluster.storing(transponders, registry, storedRequest(startContext)) : transponders;
 
   if (settings.allow_anonymous)
     logger.warn(
@@ -238,6 +294,7 @@ async function assemble(
     registry,
     directory: cluster?.directory ?? new LocalDirectory(),
     pushes,
+    recorders,
     admission: {
       check: () => {
         drain.check();
@@ -270,6 +327,7 @@ async function assemble(
     authorizer,
     logger,
     version,
+    limits: websocketLimits,
     allowOrigin: createOriginCheck(settings),
     takeSnapshot: (stream: LiveStream) => snapshots.take(stream),
     dataReceiver: wcsHooks,
@@ -284,19 +342,43 @@ async function assemble(
   // Before the connections of the clients, who learn the reason; a connection that closes would hold its streams.
   opened({ close: () => registry.close(shuttingDown()) });
 
+  const rooms = settings.rooms ? new LocalRooms() : undefined;
+  if (rooms) opened({ close: () => rooms.close(shuttingDown()) });
+  const roomDoors = rooms
+    ? await createRoomDoors({
+        settings,
+        rooms,
+        authorizer,
+        registry,
+        connections: websocketLimits.connections,
+        allowOrigin: createOriginCheck(settings),
+        metrics,
+        logger,
+      })
+    : undefined;
+  if (roomDoors) opened(roomDoors);
+
   const app = await HttpApp.create({
     settings,
     authorizer,
     logger,
     control: pushes,
+    platforms,
     registry,
     sessions,
-    takePng: (stream) => snapshots.take(stream, 'png'),
+    recorders,
+    takeSnapshot: (stream, form) => snapshots.capture(stream, form),
     metrics,
     isOverloaded: () => overload.overloaded,
     drain,
     ...(forwardedClients && { forwardedClients }),
+    connections: {
+      slots: httpConnections,
+      settings: { perClient: 'max_http_connections_per_ip', total: 'max_http_connections' },
+      addresses: websocketLimits.connections.addresses,
+    },
     ...(certificate && { certificate }),
+    ...(roomDoors && { webSockets: roomDoors.webSocket }),
     workers: () => ({ alive: pool.pids.length, wanted: settings.rtc_workers }),
     routes: [
       consoleRoutes({
@@ -310,8 +392,8 @@ async function assemble(
         })),
         ...(embedded && { embedded: { rtmpUrl: embedded.rtmpUrl, httpFlvPort: embedded.httpFlvPort } }),
       }),
-      whipRoutes({ settings, authorizer, publications, sessions, logger }),
-      whepRoutes({ settings, authorizer, players, sessions, logger }),
+      whipRoutes({ settings, authorizer, publications, sessions, dataDoor: roomDoors?.data, logger }),
+      whepRoutes({ settings, authorizer, players, sessions, dataDoor: roomDoors?.data, logger }),
     ],
   });
   // Closes last, because `/health` answers `closing` while the other parts close.
@@ -335,8 +417,16 @@ async function assemble(
     });
   }
   hooks.started();
+  // Not earlier: publishers return as soon as they can. In a cluster other nodes have continued them.
+  if (!cluster) void stored.restore(transponders);
   return {
-    addresses: { http, ws: ws.port, ...(wss && { wss: wss.port }), ...(embedded && { rtmpUrl: embedded.rtmpUrl }) },
+    addresses: {
+      http,
+      ws: ws.port,
+      ...(wss && { wss: wss.port }),
+      ...(embedded && { rtmpUrl: embedded.rtmpUrl }),
+      ...(roomDoors?.rtmp && { roomsRtmp: roomDoors.rtmp.port }),
+    },
     drain,
     announceClose: () => {
       isClosing = true;

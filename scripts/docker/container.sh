@@ -28,14 +28,14 @@ start() {
   exec node src/main.ts
 }
 
-# Succeeds if GET /health answers 200 on the configured address.
+# Succeeds if GET /health/live answers 200 on the configured address.
 health() {
   local host port status
   port="$(setting HTTP_PORT 'http\.port')"
   host="$(setting LISTEN_IP listen_ip)"
   case "$host" in '' | 0.0.0.0 | ::) host=127.0.0.1 ;; esac
   exec 3<>"/dev/tcp/${host}/${port:-8081}" || exit 1
-  printf 'GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n' >&3
+  printf 'GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n' >&3
   read -r -t 2 _ status _ <&3
   [[ "$status" == 200 ]]
 }

@@ -2,13 +2,13 @@ import type { Destination } from '../net/destination.ts';
 import type { Secret } from '../net/secret.ts';
 
 /** What a client may ask for. */
-export const ACTIONS = ['publish', 'play', 'push', 'control', 'read', 'admin'] as const;
+export const ACTIONS = ['publish', 'play', 'push', 'control', 'read', 'admin', 'join'] as const;
 export type Action = (typeof ACTIONS)[number];
 
 export const ALL_ACTIONS: ReadonlySet<Action> = new Set(ACTIONS);
 
 /** The interface through which a client calls. */
-export type Door = 'rest' | 'whip' | 'whep' | 'red5' | 'wcs' | 'console' | 'metrics';
+export type Door = 'rest' | 'whip' | 'whep' | 'red5' | 'wcs' | 'console' | 'metrics' | 'probe' | 'rooms';
 
 /** What a client presents, parsed once where it enters. */
 export interface Credentials {
@@ -58,6 +58,8 @@ export interface Principal {
 /** What an action concerns. */
 export interface Resource {
   readonly stream?: string | undefined;
+  /** The path of a scope of rooms that is joined. */
+  readonly scope?: string | undefined;
   /** Where a push goes. */
   readonly destination?: Pick<Destination, 'host' | 'redacted'> | undefined;
   /**
@@ -77,6 +79,8 @@ export interface StreamRequest {
   readonly offerSdp: string;
   /** Kilobits per second; 0 for no request. */
   readonly bitrate: number;
+  /** A recording is requested. */
+  readonly record?: boolean | undefined;
   /** What the page has set. */
   readonly custom?: unknown;
 }
@@ -97,6 +101,8 @@ export interface Grant {
   readonly streamName?: string | undefined;
   /** Started with the publication. */
   readonly pushes?: readonly PushOrder[] | undefined;
+  /** The publication is recorded. */
+  readonly record?: boolean | undefined;
   /** To be called once, when the stream that was published with this grant has ended. */
   readonly release?: (() => void) | undefined;
 }

@@ -36,8 +36,10 @@ const PROTOCOLS: Readonly<Record<Door, string>> = {
   whep: 'whep',
   red5: 'red5',
   rest: 'rest',
+  rooms: 'rooms',
   console: 'rest',
   metrics: 'rest',
+  probe: 'rest',
 };
 
 type Allowed = z.output<ReturnType<typeof answerSchema>>;
@@ -66,11 +68,12 @@ export class CalloutProvider implements AccessProvider {
     return principal;
   }
 
-  async authorize(principal: Principal, action: Action, { stream, destination }: Resource): Promise<Grant> {
+  async authorize(principal: Principal, action: Action, { stream, scope, destination }: Resource): Promise<Grant> {
     const { door, token, username, password, ip, userAgent, query } = this.#credentials.get(principal)!;
     const body = JSON.stringify({
       action,
       stream,
+      scope,
       destination: destination?.redacted,
       protocol: PROTOCOLS[door],
       ip,
@@ -82,12 +85,13 @@ export class CalloutProvider implements AccessProvider {
     });
     const decision = await this.#decide(body);
     if ('refusal' in decision) throw decision.refusal;
-    const { id, maxDuration, rename, pushes } = decision;
+    const { id, maxDuration, rename, pushes, record } = decision;
     this.#options.logger.debug({ action, streamName: stream, principal: id ?? principal.id }, 'allowed by auth_url');
     return {
       ...(maxDuration !== undefined && { endsAt: Date.now() + maxDuration * 1000 }),
       ...(action === 'publish' && rename !== undefined && { streamName: rename }),
       ...(action === 'publish' && pushes !== undefined && { pushes }),
+      ...(action === 'publish' && record && { record }),
     };
   }
 
@@ -155,6 +159,7 @@ const answerSchema = (schemas: AnswerSchemas | undefined) =>
     id: z.string().max(256).optional(),
     maxDuration: z.number().positive().max(31_536_000).optional(),
     rename: schemas ? schemas.streamName.optional() : z.undefined().optional(),
+    record: z.boolean().optional(),
     pushes: schemas ? z.array(schemas.push).max(MAX_PUSHES).optional() : z.undefined().optional(),
   });
 

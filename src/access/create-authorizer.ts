@@ -9,10 +9,11 @@ import type { AnswerSchemas } from './answer-schemas.ts';
 import type { AccessProvider, Door } from './authorizer.ts';
 import { CalloutProvider } from './callout-provider.ts';
 import { JwtProvider, type JwtKeys } from './jwt-provider.ts';
-import { LoopbackProvider, OpenMonitoringProvider, OpenProvider } from './open-access.ts';
+import { MetricsKeyProvider } from './metrics-key.ts';
+import { LoopbackProvider, OpenDoorsProvider, OpenProvider } from './open-access.ts';
 import { ProviderChain } from './provider-chain.ts';
 import { RoundTripProvider } from './round-trip-provider.ts';
-import { StaticKeyProvider } from './static-key.ts';
+import { StaticKeyProvider, type StaticKeys } from './static-key.ts';
 import { WcsHookProvider } from './wcs-hooks/wcs-hook-provider.ts';
 import { WcsHooks } from './wcs-hooks/wcs-hooks.ts';
 
@@ -32,7 +33,12 @@ export function createAuthorizer(settings: Settings, logger: Logger, options: Au
   const providers = hasAccessProvider(settings)
     ? configuredProviders(settings, logger, options)
     : [settings.allow_anonymous ? new OpenProvider() : new LoopbackProvider()];
-  return new ProviderChain([new OpenMonitoringProvider(), ...providers]);
+  if (!settings.metrics_key) return new ProviderChain([new OpenDoorsProvider(['metrics', 'probe']), ...providers]);
+  return new ProviderChain([
+    new OpenDoorsProvider(['probe']),
+    new MetricsKeyProvider(new Secret(settings.metrics_key), staticKeys(settings)),
+    ...providers,
+  ]);
 }
 
 /** The hooks of `wcs_hooks_url`, if it is set. */
@@ -51,9 +57,7 @@ export function createWcsHooks(settings: Settings, logger: Logger): WcsHooks | u
 
 function configuredProviders(settings: Settings, logger: Logger, options: AuthorizerOptions): AccessProvider[] {
   const { schemas, wcsHooks = createWcsHooks(settings, logger) } = options;
-  const providers: AccessProvider[] = [
-    new StaticKeyProvider({ all: secretOf(settings.rest_api_key), read: secretOf(settings.rest_api_read_key) }),
-  ];
+  const providers: AccessProvider[] = [new StaticKeyProvider(staticKeys(settings))];
   const keys = jwtKeys(settings);
   if (keys) providers.push(JwtProvider.create({ keys, issuer: settings.jwt_issuer, audience: settings.jwt_audience }));
   if (wcsHooks) {
@@ -98,11 +102,16 @@ function jwtKeys(settings: Settings): JwtKeys | undefined {
  * Loopback and public addresses, and the private networks that the settings name. Restrictions of pushes to hosts do
  * not apply.
  */
-const calloutPolicy = (settings: Settings): DestinationPolicy =>
+export const calloutPolicy = (settings: Settings): DestinationPolicy =>
   new DestinationPolicy({
     destination_allow_networks: [...settings.destination_allow_networks, '127.0.0.0/8', '::1'],
     destination_allow_hosts: [],
     destination_deny_hosts: settings.destination_deny_hosts,
   });
+
+const staticKeys = (settings: Settings): StaticKeys => ({
+  all: secretOf(settings.rest_api_key),
+  read: secretOf(settings.rest_api_read_key),
+});
 
 const secretOf = (text: string): Secret | undefined => (text ? new Secret(text) : undefined);

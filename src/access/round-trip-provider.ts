@@ -21,7 +21,7 @@ export interface RoundTripOptions {
 const MAX_ANSWER_BYTES = 64 * 1024;
 const CLOSE_WAIT_MS = 2000;
 const DOORS: ReadonlySet<Door> = new Set(['wcs', 'whip', 'whep', 'red5']);
-const ACTIONS: ReadonlySet<Action> = new Set(['publish', 'play', 'push']);
+const ACTIONS: ReadonlySet<Action> = new Set(['publish', 'play', 'push', 'join']);
 
 /** Red5 Pro's servers answer with a boolean or its name. `url` is arbitrary, and for server-side code of Red5 Pro. */
 const AnswerSchema = z.object({ result: z.union([z.boolean(), z.string()]) });

@@ -12,7 +12,7 @@ const HELP = `Prints a token for a gateway, signed with jwt_secret of its settin
 Usage: npm run token -- --stream NAME --act ACTIONS [--ttl TIME] [--sub ID] [--destination HOST] [--max-duration TIME] [--config FILE]
 
   --stream NAME         a stream name, with * for any characters; may be repeated
-  --act ACTIONS         comma-separated: publish, play, push, control, read, admin
+  --act ACTIONS         comma-separated: publish, play, push, control, read, admin, join
   --ttl TIME            until the token expires: 90s, 30m, 12h, 7d (default: 1h)
   --sub ID              the name of the client in logs (default: token)
   --destination HOST    a host that pushes may go to, such as *.twitch.tv; may be repeated (default: all)

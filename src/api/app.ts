@@ -1,15 +1,18 @@
+import type { Server } from 'node:http';
 import type { Server as HttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import cors from '@fastify/cors';
 import { fastify, type FastifyInstance, type FastifyPluginAsync } from 'fastify';
 import type { Authorizer } from '../access/authorizer.ts';
 import type { Certificate } from '../net/certificate.ts';
+import { limitConnections, type ConnectionLimit } from '../net/connection-limit.ts';
 import { FORWARDED_CLIENT_HEADER, type ForwardedClients } from '../net/forwarded-client.ts';
 import type { Settings } from '../config/schema.ts';
 import { GatewayError } from '../errors.ts';
 import type { Logger } from '../observe/logger.ts';
+import { standbyDefaults } from '../outputs/push/standby-defaults.ts';
+import type { PlatformCatalogue } from '../outputs/push/platforms/catalogue.ts';
 import type { ClientSessions } from '../publish/client-sessions.ts';
-import type { LiveStream } from '../streams/live-stream.ts';
 import {
   accessTokenCredentials,
   guardRoutes,
@@ -23,13 +26,18 @@ import { pathOf, replyWithError } from './error-reply.ts';
 import { parseJson } from './json-body.ts';
 import { documentRoutes } from './openapi/document-routes.ts';
 import { renewalRoutes } from './ops/renewal-routes.ts';
-import { inspectionRoutes, monitoringRoutes, type OperationSources } from './ops/ops-routes.ts';
+import { limitRequests } from './rate-limit.ts';
+import { answerRequestIds, requestIdOf } from './request-id.ts';
+import { inspectionRoutes, monitoringRoutes, probeRoutes, type OperationSources } from './ops/ops-routes.ts';
+import { snapshotRoutes, type TakeSnapshot } from './ops/snapshot-routes.ts';
+import { clientRecordsRoutes, recordingsRoutes } from './ops/recordings-routes.ts';
 import { red5Routes } from './red5/red5-routes.ts';
 import { collectRoutes } from './route-table.ts';
+import { platformRoutes } from './ops/platform-routes.ts';
 import { pushRoutes } from './wcs/push-routes.ts';
 import { connectionRoutes } from './wcs/connection-routes.ts';
 import { answerStatistics, isStatisticsPoll, statisticsRoutes } from './wcs/statistics.ts';
-import { streamRoutes } from './wcs/stream-routes.ts';
+import { streamRoutes, type RecorderControl } from './wcs/stream-routes.ts';
 import { unsupportedRoutes } from './wcs/unsupported-routes.ts';
 
 export interface HttpAppOptions extends Omit<OperationSources, 'isClosing' | 'streamNamePrefix'> {
@@ -37,14 +45,19 @@ export interface HttpAppOptions extends Omit<OperationSources, 'isClosing' | 'st
   readonly authorizer: Authorizer;
   readonly logger: Logger;
   readonly sessions: ClientSessions;
-  /** Encodes the current frame of a stream as PNG. */
-  readonly takePng: (stream: LiveStream) => Promise<Buffer>;
+  readonly recorders: RecorderControl;
+  readonly platforms: PlatformCatalogue;
+  readonly takeSnapshot: TakeSnapshot;
   /** Believes managers of the cluster whose client a request is from. */
   readonly forwardedClients?: ForwardedClients;
+  /** Counts the connections of both listeners. Without it there is no limit. */
+  readonly connections?: ConnectionLimit;
   /** Serves the same routes over HTTPS too. */
   readonly certificate?: Certificate;
   /** Further routes, registered at the root with access rules of their own: the console's page, WHIP. */
   readonly routes?: readonly FastifyPluginAsync[];
+  /** Serves the WebSockets of both listeners. Without it there are none. */
+  readonly webSockets?: { attach(server: Server): void };
   /** Milliseconds in which a client must have sent its whole request. Default: 30 s. */
   readonly requestTimeoutMs?: number;
 }
@@ -130,7 +143,7 @@ export class HttpApp {
 type ListenerOptions = HttpAppOptions & Pick<OperationSources, 'isClosing'>;
 
 async function createListener(options: ListenerOptions, certificate?: Certificate): Promise<FastifyInstance> {
-  const { settings, authorizer, logger, control, sessions, isClosing } = options;
+  const { settings, authorizer, logger, control, platforms, sessions, isClosing } = options;
   const { requestTimeoutMs = REQUEST_TIMEOUT_MS } = options;
   const timeouts = {
     requestTimeout: requestTimeoutMs,
@@ -143,6 +156,9 @@ async function createListener(options: ListenerOptions, certificate?: Certificat
       : { http: timeouts }),
     bodyLimit: BODY_LIMIT_BYTES,
     requestTimeout: requestTimeoutMs,
+    genReqId: requestIdOf,
+    requestIdHeader: false,
+    trustProxy: settings.trust_proxy.length > 0 ? [...settings.trust_proxy] : false,
     // Pages that watch a stream keep their connection open; a close must not wait for them.
     forceCloseConnections: true,
     routerOptions: { ignoreTrailingSlash: true, ignoreDuplicateSlashes: true, maxParamLength: MAX_PARAMETER_LENGTH },
@@ -150,13 +166,17 @@ async function createListener(options: ListenerOptions, certificate?: Certificat
     frameworkErrors: (error, request, reply) => void replyWithError(error, request, reply as never, logger),
   }) as unknown as FastifyInstance;
   certificate?.keepCurrent(app.server as unknown as HttpsServer);
+  const trust = options.connections && limitConnections(app.server, options.connections);
+  options.webSockets?.attach(app.server);
   const notFound = collectRoutes(app);
 
   const { forwardedClients } = options;
   if (forwardedClients)
     app.addHook('onRequest', async (request) => {
       const ip = forwardedClients.verify(request.headers[FORWARDED_CLIENT_HEADER]);
-      if (ip !== undefined) Object.defineProperty(request, 'ip', { value: ip });
+      if (ip === undefined) return;
+      Object.defineProperty(request, 'ip', { value: ip });
+      trust?.(request.raw.socket);
     });
 
   app.setErrorHandler((error, request, reply) => replyWithError(error, request, reply, logger));
@@ -173,19 +193,22 @@ async function createListener(options: ListenerOptions, certificate?: Certificat
         route: request.routeOptions.url,
         status: reply.statusCode,
         ms: Math.round(reply.elapsedTime),
+        requestId: request.id,
       },
       'request',
     );
   });
+  answerRequestIds(app);
   await app.register(cors, {
     origin: [...settings.cors_origins],
     methods: ['GET', 'HEAD', 'POST', 'PATCH', 'DELETE'],
-    exposedHeaders: ['Location', 'ETag', 'Link', 'Retry-After', 'X-Ignored-Fields'],
+    exposedHeaders: ['Location', 'ETag', 'Link', 'Retry-After', 'X-Ignored-Fields', 'X-Request-Id'],
     strictPreflight: false,
     maxAge: 600,
   });
 
   // After CORS, so that pages can read these errors too.
+  await limitRequests(app, settings.max_http_requests_per_second);
   const readStatistics = requireAction(authorizer, 'rest', 'read');
   app.addHook('onRequest', async (request, reply) => {
     if (isClosing() && !MONITORING.has(pathOf(request)))
@@ -207,7 +230,14 @@ async function createListener(options: ListenerOptions, certificate?: Certificat
   const sources: OperationSources = { ...options, streamNamePrefix: settings.rtmp_transponder_stream_name_prefix };
   const wcs = guarded(
     headerCredentials,
-    pushRoutes({ control, authorizer, streamNamePrefix: sources.streamNamePrefix, logger }),
+    pushRoutes({
+      control,
+      platforms,
+      authorizer,
+      streamNamePrefix: sources.streamNamePrefix,
+      standbyDefaults: standbyDefaults(settings),
+      logger,
+    }),
     streamRoutes(options),
     connectionRoutes(sessions, logger),
     statisticsRoutes(options),
@@ -215,15 +245,26 @@ async function createListener(options: ListenerOptions, certificate?: Certificat
   );
   await app.register(wcs, { prefix: '/rest-api' });
   await app.register(
-    guarded(accessTokenCredentials, inspectionRoutes(sources), renewalRoutes(options), red5Routes(options)),
-    {
-      prefix: '/api/v1',
-    },
+    guarded(
+      accessTokenCredentials,
+      inspectionRoutes(sources),
+      platformRoutes(platforms),
+      recordingsRoutes(options),
+      snapshotRoutes(options),
+      renewalRoutes(options),
+      red5Routes(options),
+    ),
+    { prefix: '/api/v1' },
   );
-  await app.register(async (scope) => {
-    guardRoutes(scope, authorizer, 'metrics');
-    await scope.register(monitoringRoutes(sources));
-  });
+  await app.register(clientRecordsRoutes(options));
+  for (const [door, routes] of [
+    ['metrics', monitoringRoutes],
+    ['probe', probeRoutes],
+  ] as const)
+    await app.register(async (scope) => {
+      guardRoutes(scope, authorizer, door);
+      await scope.register(routes(sources));
+    });
   await app.register(documentRoutes);
   for (const routes of options.routes ?? []) await app.register(routes);
   await app.ready();

@@ -27,14 +27,15 @@ const principals = new WeakMap<FastifyRequest, Principal>();
 export type ResourceReader = (request: FastifyRequest) => Resource;
 
 /** Credentials in `Authorization: Bearer` or `X-Api-Key`. */
-export const headerCredentials: CredentialReader = ({ headers, ip, host, query }, door) => {
+export const headerCredentials: CredentialReader = ({ headers, ip, query }, door) => {
   const bearer = /^Bearer +(\S+) *$/i.exec(headers.authorization ?? '')?.[1];
   const token = bearer ?? headers['x-api-key'];
   return {
     door,
     token: typeof token === 'string' ? new Secret(token) : undefined,
     ip,
-    host,
+    // Not Fastify's `host`: behind a trusted proxy that is X-Forwarded-Host, which a page with a rebound name can set.
+    host: headers.host,
     userAgent: headers['user-agent'],
     query: query as Record<string, unknown>,
   };
@@ -119,6 +120,9 @@ export function guardRoutes(
     else await authorizer.authorize(principalOf(request), action, streamInPath(request));
   });
 }
+
+/** The client that a guard has identified, if the request has come that far. */
+export const identifiedPrincipal = (request: FastifyRequest): Principal | undefined => principals.get(request);
 
 /** The client that a guard has identified. */
 export function principalOf(request: FastifyRequest): Principal {

@@ -19,8 +19,10 @@ export interface ErrorBody {
   readonly timestamp: number;
 }
 
-/** Seconds after which a client may repeat a request that was refused with 503. */
+/** Seconds after which a client may repeat a request that was refused with 503, unless the error knows better. */
 const RETRY_AFTER_S = 5;
+/** Statuses whose answers say when to try again. */
+export const RETRY_AFTER: ReadonlySet<number> = new Set([429, 503]);
 
 export function errorBody(error: GatewayError, path: string, now: number): ErrorBody {
   const status = error.httpStatus;
@@ -69,7 +71,8 @@ export function prepareError(
     );
   }
   if (shown.httpStatus === 401) reply.header('WWW-Authenticate', 'Bearer');
-  if (shown.httpStatus === 503 && shown.retryable) reply.header('Retry-After', RETRY_AFTER_S);
+  if (RETRY_AFTER.has(shown.httpStatus) && shown.retryable)
+    reply.header('Retry-After', shown.retryAfterS ?? RETRY_AFTER_S);
   return shown;
 }
 
@@ -83,6 +86,11 @@ function asRequestError(error: unknown): GatewayError {
     return new GatewayError(
       'UNSUPPORTED_MEDIA_TYPE',
       'The body must be JSON: send it with the header "Content-Type: application/json".',
+    );
+  if (statusCode === 416)
+    return new GatewayError(
+      'RANGE_NOT_SATISFIABLE',
+      'The file has no bytes in this range. Ask for its size with HEAD.',
     );
   if (statusCode >= 400 && statusCode < 500)
     return new GatewayError(

@@ -1,5 +1,9 @@
 import type { GatewayError } from '../errors.ts';
+import type { CheckRequest } from '../outputs/push/platforms/preflight.ts';
+import type { Verdict } from '../outputs/push/platforms/verdict.ts';
 import type {
+  PictureChange,
+  RequestOrigin,
   StartRequest,
   TransponderControl,
   TransponderFilter,
@@ -22,8 +26,8 @@ export class StoringPushes implements TransponderControl {
     });
   }
 
-  async start(request: StartRequest): Promise<TransponderView> {
-    const view = await this.#control.start(request);
+  async start(request: StartRequest, origin?: RequestOrigin): Promise<TransponderView> {
+    const view = await this.#control.start(request, origin);
     const order = { ...request };
     await this.#stored.started({
       id: view.mediaSessionId,
@@ -31,6 +35,10 @@ export class StoringPushes implements TransponderControl {
       resumeKey: this.#resumeKeyOf(request.streamName),
     });
     return view;
+  }
+
+  check(request: CheckRequest, signal: AbortSignal): Promise<Verdict[]> {
+    return this.#control.check(request, signal);
   }
 
   refuse(request: StartRequest, reason: GatewayError): void {
@@ -57,12 +65,16 @@ export class StoringPushes implements TransponderControl {
     this.#control.unmute(mediaSessionId);
   }
 
-  soundOn(mediaSessionId: string, soundFile: string, loop: boolean): Promise<void> {
-    return this.#control.soundOn(mediaSessionId, soundFile, loop);
+  soundOn(mediaSessionId: string, soundFile: string, loop: boolean, signal?: AbortSignal): Promise<void> {
+    return this.#control.soundOn(mediaSessionId, soundFile, loop, signal);
   }
 
   soundOff(mediaSessionId: string): void {
     this.#control.soundOff(mediaSessionId);
+  }
+
+  standby(mediaSessionId: string, on: boolean | undefined, picture: PictureChange): Promise<void> {
+    return this.#control.standby(mediaSessionId, on, picture);
   }
 
   onChange(listener: (view: TransponderView) => void): () => void {

@@ -39,8 +39,18 @@ export function findContradictions(settings: Settings): Contradiction[] {
     );
   if (settings.rtmp_push_auto_start && settings.rtmp_push_auto_start_url === '')
     add('rtmp_push_auto_start', 'needs a destination: set rtmp_push_auto_start_url.');
+  if (settings.record_all && !settings.recording) add('record_all', 'needs recording=true.');
+  if (settings.record_audio === 'opus' && settings.record_format === 'flv')
+    add('record_audio', 'of opus needs record_format=mp4: FLV has no Opus.');
+  for (const key of ['rooms_rtmp_port', 'rpc_url'] as const)
+    if (settings[key] && !settings.rooms) add(key, 'needs rooms=true.');
   if (settings.webhook_urls.length > 0 && settings.webhook_secret === '')
     add('webhook_urls', 'needs a secret for the signatures: set webhook_secret.');
+  if (settings.standby && settings.push_engine === 'ffmpeg')
+    add('standby', 'needs push_engine=rtmp: ffmpeg cannot change the video of a connection.');
+  const { standby_source: source } = settings;
+  if ((source === 'image' || source === 'video') && settings.standby_file === '')
+    add('standby_source', `is ${source}, which needs the name of a file in media_dir: set standby_file.`);
   const cap = settings.rtmp_push_restore_backoff_cap_ms;
   if (cap > 0 && cap < settings.rtmp_push_restore_interval_ms)
     add(
@@ -74,6 +84,7 @@ function findPortCollisions(settings: Settings): Contradiction[] {
   if (settings.tls_cert) listening.push('wss.port', 'https.port');
   if (settings.role === 'both') listening.push('manager_http_port', 'manager_ws_port');
   if (settings.embedded_rtmp_server) listening.push('embedded_rtmp_port', 'embedded_http_flv_port');
+  if (settings.rooms && settings.rooms_rtmp_port !== '') listening.push('rooms_rtmp_port');
   const portsOf = (key: SettingKey): { first: number; last: number } => {
     const first = Number(settings[key]);
     return { first, last: first === 0 || key !== 'rtc_port' ? first : first + settings.rtc_workers - 1 };

@@ -22,6 +22,15 @@ export const integer = (low: number, high: number) =>
 /** 0 lets the system choose a free one. */
 export const port = integer(0, MAX_PORT);
 
+/** Empty: none. */
+export const optionalPort = z.string().transform((text, context) => {
+  if (text === '') return '' as const;
+  const parsed = port.safeParse(text);
+  if (parsed.success) return parsed.data;
+  context.addIssue({ code: 'custom', message: `must be empty or a whole number from 0 to ${MAX_PORT}` });
+  return z.NEVER;
+});
+
 /** Milliseconds up to a day. */
 export const duration = integer(0, 86_400_000);
 
@@ -45,6 +54,23 @@ export const optionalAddress = z
 const isHostPattern = (text: string): boolean =>
   /^(?:\*|(?:\*\.)?[a-zA-Z0-9_](?:[a-zA-Z0-9_.-]*[a-zA-Z0-9_])?)$/.test(text);
 const isHostRule = (text: string): boolean => isIP(text) !== 0 || ipaddr.isValidCIDR(text) || isHostPattern(text);
+
+const isServerUrl = (text: string): boolean => {
+  if (!URL.canParse(text)) return false;
+  const { protocol, username, password } = new URL(text);
+  return ['http:', 'https:'].includes(protocol) && username + password === '';
+};
+
+/** Of an application server. */
+export const serverUrl = z.string().refine((text) => text === '' || isServerUrl(text), {
+  error: 'must be an http:// or https:// URL without user name and password, or empty',
+});
+
+/** Addresses and networks. */
+export const networks = listOf(
+  (part) => isIP(part) !== 0 || ipaddr.isValidCIDR(part),
+  'addresses and networks (10.0.0.0/8)',
+);
 
 export const hostRules = listOf(isHostRule, 'addresses, networks (10.0.0.0/8) and host names (*.example.com)');
 

@@ -7,7 +7,10 @@ import { hooks } from './groups/hooks.ts';
 import { limits } from './groups/limits.ts';
 import { network } from './groups/network.ts';
 import { operation } from './groups/operation.ts';
+import { recording } from './groups/recording.ts';
 import { republishing } from './groups/republishing.ts';
+import { roomDoors } from './groups/room-doors.ts';
+import { standby } from './groups/standby.ts';
 import { state } from './groups/state.ts';
 
 /**
@@ -20,9 +23,12 @@ export const SettingsSchema = z.strictObject({
   ...access,
   ...destinations,
   ...republishing,
+  ...standby,
   ...encoding,
   ...limits,
+  ...recording,
   ...hooks,
+  ...roomDoors,
   ...state,
   ...operation,
   ...cluster,
@@ -38,8 +44,10 @@ export const SETTING_KEYS = Object.keys(SettingsSchema.shape) as readonly Settin
 export const SECRET_SETTINGS: ReadonlySet<string> = new Set<SettingKey>([
   'rest_api_key',
   'rest_api_read_key',
+  'metrics_key',
   'jwt_secret',
   'auth_url',
+  'rpc_url',
   'wcs_hooks_url',
   'wcs_hooks_key',
   'state_key',

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import ffmpeg from 'fluent-ffmpeg';
 import { GatewayError } from '../errors.ts';
+import { TEXT_FONT } from './ffmpeg-standby-args.ts';
 
 /** The first version with `-fps_mode`. It replaces `-vsync`, which 9.0 no longer has. */
 const FPS_MODE_SINCE = 5.1;
@@ -43,6 +44,38 @@ export async function checkFfmpeg({ pushes }: { readonly pushes: boolean }): Pro
       'SETUP_INCOMPLETE',
       `push_engine=ffmpeg: ffmpeg ${version} ignores preset files, and every user of the machine could read a stream key in its arguments. ` +
         'Set push_engine=rtmp, or set FFMPEG_PATH to an ffmpeg before 9.0.',
+    );
+  }
+}
+
+let textCheck: Promise<void> | undefined;
+
+/**
+ * Checks, until it succeeds once, that ffmpeg can draw text: it has the filter, and there is a font.
+ *
+ * @throws {GatewayError} ENCODER_FAILED
+ */
+export function checkText(): Promise<void> {
+  textCheck ??= drawLetter().catch((error: unknown) => {
+    textCheck = undefined;
+    throw error;
+  });
+  return textCheck;
+}
+
+async function drawLetter(): Promise<void> {
+  const input = ['-f', 'rawvideo', '-pixel_format', 'rgb24', '-video_size', '32x32', '-i', 'file:/dev/zero'];
+  const output = ['-vf', `drawtext=font=${TEXT_FONT}:text=x`, '-frames:v', '1', '-f', 'null', '-'];
+  try {
+    await run(['-hide_banner', '-loglevel', 'error', '-nostdin', ...input, ...output]);
+  } catch (cause) {
+    const log = String((cause as { stderr?: unknown }).stderr ?? '');
+    throw new GatewayError(
+      'ENCODER_FAILED',
+      /no such filter/i.test(log)
+        ? 'Text cannot be drawn: ffmpeg was built without the filter drawtext. Install another one (Debian: apt-get install ffmpeg), or leave out the text.'
+        : `Text cannot be drawn: ffmpeg finds no font. Install one (Debian: apt-get install fontconfig fonts-dejavu-core), or leave out the text. ${log.trim().split('\n').at(-1)}`,
+      { cause },
     );
   }
 }

@@ -40,6 +40,41 @@ export interface VideoOutput {
 const LONGEST_GROUP = 300;
 
 /**
+ * How H.264 is encoded for destinations. The parameter sets that result depend on these options, the frame size, the
+ * frame rate and the colours, so standby clips with the same ones need no sequence header of their own.
+ *
+ * @param bitrate kilobits per second
+ * @param group frames between key frames; unset: a key frame where the source has one
+ */
+export function encodeH264(bitrate: number, group: number | undefined): string[] {
+  return [
+    '-c:v',
+    'libx264',
+    '-preset',
+    'veryfast',
+    '-tune',
+    'zerolatency',
+    '-profile:v',
+    'main',
+    '-pix_fmt',
+    'yuv420p',
+    '-bf',
+    '0',
+    '-sc_threshold',
+    '0',
+    ...(group
+      ? ['-g', String(group), '-keyint_min', String(group)]
+      : ['-g', String(LONGEST_GROUP), '-force_key_frames', 'source']),
+    '-b:v',
+    `${bitrate}k`,
+    '-maxrate',
+    `${bitrate}k`,
+    '-bufsize',
+    `${bitrate}k`,
+  ];
+}
+
+/**
  * H.264 in FLV, or VP8, VP9, AV1 in IVF, to H.264 in FLV with the timestamps of the input. Zero latency, no B-frames.
  * The canvas is fixed, so the sequence header stays the same when the source's resolution changes.
  *
@@ -72,29 +107,7 @@ export function toH264(container: 'flv' | 'ivf', output: VideoOutput, maxPixels:
       '0:v:0',
       '-vf',
       fps ? `fps=${fps},${canvas}` : canvas,
-      '-c:v',
-      'libx264',
-      '-preset',
-      'veryfast',
-      '-tune',
-      'zerolatency',
-      '-profile:v',
-      'main',
-      '-pix_fmt',
-      'yuv420p',
-      '-bf',
-      '0',
-      '-sc_threshold',
-      '0',
-      ...(group
-        ? ['-g', String(group), '-keyint_min', String(group)]
-        : ['-g', String(LONGEST_GROUP), '-force_key_frames', 'source']),
-      '-b:v',
-      `${bitrate}k`,
-      '-maxrate',
-      `${bitrate}k`,
-      '-bufsize',
-      `${bitrate}k`,
+      ...encodeH264(bitrate, group),
       // The fps filter makes the rate constant; `-fps_mode cfr` would repeat frames from 0 to the first timestamp.
       '-fps_mode',
       'passthrough',
@@ -121,15 +134,46 @@ const IMAGE_CODECS: Readonly<Record<ImageFormat, readonly string[]>> = {
   png: ['-c:v', 'png', '-pix_fmt', 'rgb24'],
 };
 
-/** One frame of a stream as an image. */
-export function toImage(format: ImageFormat, container: 'flv' | 'ivf', maxPixels: number): FfmpegCommandLine {
+/**
+ * One frame of a stream as an image.
+ *
+ * @param width pixels; unset: the frame's
+ */
+export function toImage(
+  format: ImageFormat,
+  container: 'flv' | 'ivf',
+  maxPixels: number,
+  width?: number,
+): FfmpegCommandLine {
   return {
     inputOptions: ['-threads', '1', '-max_pixels', String(maxPixels), '-f', container],
     input: 'pipe:0',
-    outputOptions: ['-map', '0:v:0', '-frames:v', '1', ...IMAGE_CODECS[format], '-f', 'image2pipe'],
+    outputOptions: ['-map', '0:v:0', '-frames:v', '1', ...scaled(width), ...IMAGE_CODECS[format], '-f', 'image2pipe'],
     output: 'pipe:1',
   };
 }
+
+/**
+ * One frame of a file as JPEG. Reads nothing but this file.
+ *
+ * @param seconds where the frame is
+ * @param width pixels
+ */
+export function posterOf(
+  file: string,
+  container: 'mp4' | 'flv',
+  { seconds, width, maxPixels }: { readonly seconds: number; readonly width: number; readonly maxPixels: number },
+): FfmpegCommandLine {
+  const limits = ['-threads', '1', '-max_pixels', String(maxPixels), '-protocol_whitelist', 'file'];
+  return {
+    inputOptions: [...limits, '-f', container, '-noaccurate_seek', '-ss', String(seconds)],
+    input: `file:${file}`,
+    outputOptions: ['-map', '0:v:0', '-frames:v', '1', ...scaled(width), ...IMAGE_CODECS.jpeg, '-f', 'image2pipe'],
+    output: 'pipe:1',
+  };
+}
+
+const scaled = (width: number | undefined): string[] => (width === undefined ? [] : ['-vf', `scale=${width}:-2`]);
 
 export interface RtmpOutput {
   /**

@@ -85,16 +85,19 @@ export class FfmpegProcess extends EventEmitter<FfmpegProcessEvents> {
       let process: FfmpegProcess | undefined;
       // A writable stream instead of a named output: for the latter, fluent-ffmpeg would keep stdout as lines of text.
       const stdout = new Writable({
+        // fluent-ffmpeg kills a process that does not end within 20 ms after this event.
+        emitClose: false,
         write(chunk: Buffer, _encoding, done) {
           if (process) process.emit('output', chunk);
           else early.push(chunk);
           done();
         },
       });
+      // As arguments and not as one array, in which fluent-ffmpeg splits an option that contains a space.
       const command = ffmpeg({ logger: undefined, stdoutLines: LOG_LINES_KEPT })
         .input(line.input)
-        .inputOptions(['-hide_banner', '-nostdin', '-nostats', '-loglevel', 'warning', ...line.inputOptions])
-        .outputOptions(adaptOptions(line.outputOptions));
+        .inputOptions('-hide_banner', '-nostdin', '-nostats', '-loglevel', 'warning', ...line.inputOptions)
+        .outputOptions(...adaptOptions(line.outputOptions));
       if (line.output === 'pipe:1') command.output(stdout);
       else command.output(line.output);
 

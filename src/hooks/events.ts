@@ -19,6 +19,10 @@ const push = {
   startedAt: time,
 };
 
+/** One recorded file. */
+const recording = { id: z.string(), stream, file: z.string(), startedAt: time };
+const recorded = { ...recording, endedAt: time, durationMs: z.number(), bytes: z.number() };
+
 export const EVENT_DATA = {
   'stream.published': z.strictObject({ stream, ...codecs }),
   'stream.lost': z.strictObject({ stream, until: time }),
@@ -27,8 +31,32 @@ export const EVENT_DATA = {
   'stream.ended': z.strictObject({ stream, startedAt: time, ...reason }),
   'push.connecting': z.strictObject(push),
   'push.pushing': z.strictObject(push),
+  /** `why`: the publisher is away, or sends no video, or standby was switched on by hand. */
+  'push.standby': z.strictObject({ ...push, since: time, why: z.enum(['publisher', 'video', 'manual']) }),
+  /** A leg of a push with a backup has changed; sent besides the events of the push. */
+  'push.leg': z.strictObject({
+    ...push,
+    leg: z.enum(['primary', 'backup']),
+    status: z.enum(['idle', 'connecting', 'pushing', 'retrying', 'ended']),
+    code: z.string().exactOptional(),
+    reason: z.string().exactOptional(),
+  }),
   'push.retrying': z.strictObject({ ...push, ...reason }),
+  'push.warning': z.strictObject({
+    ...push,
+    platform: z.string(),
+    check: z.string(),
+    level: z.enum(['warning', 'error']),
+    measured: z.string(),
+    rule: z.string(),
+    source: z.string(),
+    remedy: z.string(),
+  }),
+  'push.comply': z.strictObject({ ...push, state: z.enum(['passing', 'encoding']), because: z.array(z.string()) }),
   'push.ended': z.strictObject({ ...push, ...reason, endedAt: time, bytesSent: z.number() }),
+  'recording.started': z.strictObject(recording),
+  'recording.completed': z.strictObject(recorded),
+  'recording.failed': z.strictObject({ ...recorded, ...reason }),
   'gateway.started': z.strictObject({ version: z.string() }),
   'node.draining': z.strictObject({ version: z.string(), streams: z.int() }),
   'gateway.stopping': z.strictObject({ version: z.string() }),

@@ -11,8 +11,10 @@ import {
   gatewayStopping,
   nodeDraining,
   observePushes,
+  observeRecordings,
   observeStreams,
   type ObservedPushes,
+  type ObservedRecordings,
   type ObservedStreams,
 } from './observe-gateway.ts';
 import { createSender } from './webhook-sender.ts';
@@ -56,10 +58,11 @@ export class GatewayHooks {
   }
 
   /** To be called after the pushes listen to the streams, so that the pushes of a stream end before it. */
-  observe(streams: ObservedStreams, pushes: ObservedPushes): void {
+  observe(streams: ObservedStreams, pushes: ObservedPushes, recordings?: ObservedRecordings): void {
     if (!this.#webhooks) return;
     observeStreams(streams, this.#publish, this.#webhooks.sends('stream.stalled'));
     observePushes(pushes, this.#publish);
+    if (recordings) observeRecordings(recordings, this.#publish);
   }
 
   started(): void {

@@ -34,7 +34,7 @@ export interface ObservedStreams {
 
 export interface ObservedPush {
   readonly mediaSessionId: string;
-  readonly status: 'connecting' | 'pushing' | 'retrying' | 'ended';
+  readonly status: 'connecting' | 'pushing' | 'standby' | 'retrying' | 'ended';
   readonly sourceStreamName: string;
   readonly destination: string;
   readonly attempt: number;
@@ -43,6 +43,32 @@ export interface ObservedPush {
   readonly reason: string;
   readonly reasonCode: string;
   readonly bytesSent: number;
+  /** Set while standby is shown. */
+  readonly standby?: { readonly since: string; readonly reason: 'publisher' | 'video' | 'manual' };
+  readonly legs: readonly ObservedLeg[];
+  /** The platform whose rules the push is watched by, and those that it breaks. */
+  readonly platform?: string;
+  readonly warnings?: readonly ObservedWarning[];
+  /** Whether the stream is passed through or re-encoded, where that depends on rules. */
+  readonly comply?: { readonly state: 'passing' | 'encoding'; readonly because: readonly string[] };
+}
+
+export interface ObservedLeg {
+  readonly leg: 'primary' | 'backup';
+  readonly status: 'idle' | 'connecting' | 'pushing' | 'retrying' | 'ended';
+  readonly destination: string;
+  readonly attempt: number;
+  readonly reason: string;
+  readonly reasonCode: string;
+}
+
+export interface ObservedWarning {
+  readonly check: string;
+  readonly level: 'warning' | 'error';
+  readonly measured: string;
+  readonly rule: string;
+  readonly source: string;
+  readonly remedy: string;
 }
 
 /** All pushes. */
@@ -51,6 +77,24 @@ export interface ObservedPushes {
   onChange(listener: (push: ObservedPush) => void): unknown;
   /** Pushes that were requested with a publication and never started. */
   onRefused(listener: (push: ObservedPush) => void): unknown;
+}
+
+export interface ObservedRecording {
+  readonly id: string;
+  readonly stream: string;
+  readonly file: string;
+  readonly state: 'recording' | 'finishing' | 'complete' | 'failed';
+  readonly startedAt: string;
+  readonly endedAt?: string | undefined;
+  readonly durationMs: number;
+  readonly bytes: number;
+  readonly reasonCode?: string | undefined;
+  readonly reason?: string | undefined;
+}
+
+/** All recorded files. */
+export interface ObservedRecordings {
+  on(event: 'change', listener: (recording: ObservedRecording) => void): unknown;
 }
 
 export type Publish = (event: GatewayEvent) => void;
@@ -88,28 +132,109 @@ function observeStalls(stream: ObservedStream, publish: Publish): void {
 }
 
 export function observePushes(pushes: ObservedPushes, publish: Publish): void {
-  const statuses = new Map<string, ObservedPush['status']>();
+  const observers = [legObserver, statusObserver, complianceObserver, warningObserver].map((create) => create(publish));
   const observe = (push: ObservedPush): void => {
-    const { mediaSessionId: id, status } = push;
-    if (statuses.get(id) === status) return;
-    if (status === 'ended') statuses.delete(id);
-    else statuses.set(id, status);
-    publish(eventOfPush(push));
+    for (const observer of observers) observer(push);
   };
   pushes.onStart(observe);
   pushes.onChange(observe);
   pushes.onRefused((push) => publish(eventOfPush(push)));
 }
 
+type PushObserver = (push: ObservedPush) => void;
+
+function statusObserver(publish: Publish): PushObserver {
+  const statuses = new Map<string, ObservedPush['status']>();
+  return (push) => {
+    const { mediaSessionId: id, status } = push;
+    if (statuses.get(id) === status) return;
+    if (status === 'ended') statuses.delete(id);
+    else statuses.set(id, status);
+    publish(eventOfPush(push));
+  };
+}
+
+/** Tells when the re-encoding of a stream because of rules begins and ends. */
+function complianceObserver(publish: Publish): PushObserver {
+  const encoding = new Set<string>();
+  return (push) => {
+    const { mediaSessionId: id, status, comply } = push;
+    if (status === 'ended') encoding.delete(id);
+    else if (comply && (comply.state === 'encoding') !== encoding.has(id)) {
+      const { state, because } = comply;
+      if (state === 'encoding') encoding.add(id);
+      else encoding.delete(id);
+      publish(event('push.comply', { ...commonOf(push), state, because: [...because] }));
+    }
+  };
+}
+
+/** Tells each breach of a rule once, and again when it becomes worse. */
+function warningObserver(publish: Publish): PushObserver {
+  const keyOf = ({ check, level }: ObservedWarning): string => `${level} ${check}`;
+  const told = new Map<string, readonly string[]>();
+  return (push) => {
+    const { mediaSessionId: id, status } = push;
+    const warnings = status === 'ended' ? [] : (push.warnings ?? []);
+    const known = told.get(id) ?? [];
+    for (const warning of warnings) if (!known.includes(keyOf(warning))) publish(warningOf(push, warning));
+    if (warnings.length > 0) told.set(id, warnings.map(keyOf));
+    else told.delete(id);
+  };
+}
+
+/** Events of the legs of pushes that have more than one. The end of the push is not an event of its legs. */
+function legObserver(publish: Publish): PushObserver {
+  const statuses = new Map<string, ReadonlyMap<string, ObservedLeg['status']>>();
+  return (push) => {
+    const { mediaSessionId: id, legs, status } = push;
+    const before = statuses.get(id);
+    if (status === 'ended') {
+      statuses.delete(id);
+      return;
+    }
+    if (legs.length < 2) return;
+    statuses.set(id, new Map(legs.map((each) => [each.leg, each.status])));
+    for (const each of legs) if (before && before.get(each.leg) !== each.status) publish(eventOfLeg(push, each));
+  };
+}
+
+function eventOfLeg(
+  push: ObservedPush,
+  { leg, status, destination, attempt, reason, reasonCode }: ObservedLeg,
+): GatewayEvent {
+  return event('push.leg', {
+    ...{ ...commonOf(push), destination, attempt, leg, status },
+    ...(reasonCode && { code: reasonCode, reason: plain(reason) }),
+  });
+}
+
+const commonOf = ({ mediaSessionId: id, sourceStreamName: stream, destination, attempt, startedAt }: ObservedPush) => ({
+  id,
+  stream,
+  destination,
+  attempt,
+  startedAt,
+});
+
+const warningOf = (push: ObservedPush, warning: ObservedWarning): GatewayEvent => {
+  const { check, level, measured, rule, source, remedy } = warning;
+  const { platform = '' } = push;
+  return event('push.warning', { ...commonOf(push), platform, check, level, measured, rule, source, remedy });
+};
+
 function eventOfPush(push: ObservedPush): GatewayEvent {
-  const { mediaSessionId: id, sourceStreamName: stream, destination, attempt, startedAt } = push;
-  const common = { id, stream, destination, attempt, startedAt };
+  const common = commonOf(push);
   const reason = { code: push.reasonCode, reason: plain(push.reason) };
   switch (push.status) {
     case 'connecting':
       return event('push.connecting', common);
     case 'pushing':
       return event('push.pushing', common);
+    case 'standby': {
+      const { since = push.startedAt, reason: why = 'publisher' } = push.standby ?? {};
+      return event('push.standby', { ...common, since, why });
+    }
     case 'retrying':
       return event('push.retrying', { ...common, ...reason });
     case 'ended': {
@@ -117,6 +242,18 @@ function eventOfPush(push: ObservedPush): GatewayEvent {
       return event('push.ended', { ...common, ...reason, endedAt, bytesSent: push.bytesSent });
     }
   }
+}
+
+export function observeRecordings(recordings: ObservedRecordings, publish: Publish): void {
+  recordings.on('change', (one) => {
+    const { id, stream, file, startedAt, durationMs, bytes } = one;
+    const started = { id, stream, file, startedAt };
+    const ended = { ...started, endedAt: one.endedAt ?? new Date().toISOString(), durationMs, bytes };
+    if (one.state === 'recording') publish(event('recording.started', started));
+    else if (one.state === 'complete') publish(event('recording.completed', ended));
+    else if (one.state === 'failed')
+      publish(event('recording.failed', { ...ended, code: one.reasonCode ?? 'INTERNAL', reason: one.reason ?? '' }));
+  });
 }
 
 function codecsOf({ publisher }: ObservedStream): { audioCodec?: string; videoCodec?: string } {

@@ -133,6 +133,16 @@ export function decodeAmf0(buffer: Buffer): Amf0Value[] {
   return values;
 }
 
+/**
+ * The first value in `buffer`, and the number of its bytes.
+ *
+ * @throws {Amf0Error} as {@link decodeAmf0}
+ */
+export function decodeAmf0Value(buffer: Buffer): { readonly value: Amf0Value; readonly bytes: number } {
+  const reader = new Reader(buffer);
+  return { value: reader.value(0), bytes: reader.position };
+}
+
 class Reader {
   readonly #buffer: Buffer;
   #position = 0;
@@ -144,6 +154,11 @@ class Reader {
 
   get atEnd(): boolean {
     return this.#position >= this.#buffer.length;
+  }
+
+  /** Bytes that have been read. */
+  get position(): number {
+    return this.#position;
   }
 
   value(depth: number): Amf0Value {

@@ -58,6 +58,23 @@ export class BitWriter {
     return this;
   }
 
+  /** Exp-Golomb ue(v), ITU-T H.264 9.1, of a number below 2^31. */
+  unsignedGolomb(value: number): this {
+    const zeros = 31 - Math.clz32(value + 1);
+    return this.bits(zeros, 0).bits(zeros + 1, value + 1);
+  }
+
+  /** Exp-Golomb se(v), ITU-T H.264 9.1.1. */
+  signedGolomb(value: number): this {
+    return this.unsignedGolomb(value > 0 ? 2 * value - 1 : -2 * value);
+  }
+
+  /** Fills the last byte up with ones or zeros. */
+  align(bit: 0 | 1): this {
+    while (this.#length & 7) this.bits(1, bit);
+    return this;
+  }
+
   toBuffer(): Buffer {
     return Buffer.from(this.#bytes);
   }

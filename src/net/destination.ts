@@ -1,5 +1,6 @@
 import { isIPv6 } from 'node:net';
-import { GatewayError } from '../errors.ts';
+import { posix } from 'node:path';
+import { GatewayError, toGatewayError } from '../errors.ts';
 import { Secret } from './secret.ts';
 
 /** Where a transponder publishes: a parsed URL with its secrets wrapped. */
@@ -93,6 +94,50 @@ export function parseDestination(url: string, sourceStreamName: string, rules: A
  */
 export const hostOfRtmpUrl = (url: string): Pick<Destination, 'host' | 'redacted'> =>
   parseDestination(url, '', { streamNamePrefix: '', fullUrl: false });
+
+/**
+ * Where a server sends its publisher: the destination with another `tcUrl`, and the same stream name and credentials.
+ *
+ * @param tcUrl a URL, or relative to the present `tcUrl`, as Enhanced RTMP defines it
+ * @throws {GatewayError} INVALID_RTMP_URL; DESTINATION_FORBIDDEN for one that is not encrypted in place of one that is
+ */
+export function redirect(from: Destination, tcUrl: string): Destination {
+  const to = parseReference(from, tcUrl);
+  if (from.scheme === 'rtmps' && to.scheme !== 'rtmps')
+    throw new GatewayError('DESTINATION_FORBIDDEN', 'A push over TLS is not moved to a server without TLS.');
+  const { user, password } = from;
+  return { ...to, streamName: from.streamName, url: from.url, ...(user && { user }), ...(password && { password }) };
+}
+
+const MAX_TC_URL = 4096;
+
+const parseReference = (from: Destination, tcUrl: string): Destination =>
+  namingField('tcUrl', () => {
+    if (tcUrl.length > MAX_TC_URL) throw invalid('is too long');
+    const url = resolveReference(from.tcUrl.reveal(), tcUrl);
+    return parseDestination(url, '', { streamNamePrefix: '', fullUrl: false });
+  });
+
+/** Parses a URL that is not the `rtmpUrl`: errors name its field. */
+export function namingField<T>(field: string, parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    const { code, message } = toGatewayError(error);
+    throw new GatewayError(code, message.replaceAll('rtmpUrl', field), { cause: error });
+  }
+}
+
+/** RFC 3986, 5.2, without re-encoding. */
+function resolveReference(base: string, reference: string): string {
+  const [, scheme, authority, basePath] = /^([a-z]+):\/\/([^/?]*)([^?]*)/.exec(base)!;
+  if (/^[a-zA-Z][a-zA-Z0-9+.-]*:/.test(reference)) return reference;
+  if (reference.startsWith('//')) return `${scheme}:${reference}`;
+  const [path = '', ...query] = reference.split('?');
+  const tail = query.length > 0 ? `?${query.join('?')}` : '';
+  const resolved = path === '' ? basePath! : posix.resolve(posix.dirname(basePath || '/'), path);
+  return `${scheme}://${authority}${resolved}${tail}`;
+}
 
 function invalid(what: string): GatewayError {
   return new GatewayError(

@@ -17,6 +17,7 @@ const SECRET_FIELDS = [
   'streamKey',
   'rest_api_key',
   'rest_api_read_key',
+  'metrics_key',
   'jwt_secret',
   'auth_url',
   'state_key',

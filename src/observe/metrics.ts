@@ -68,6 +68,20 @@ export class Metrics {
     return { inc: (labelValue) => counter.inc({ [label]: labelValue }) };
   }
 
+  /** A counter with one label whose totals are kept elsewhere and read when `/metrics` is rendered. */
+  labelledTotal(name: string, help: string, label: string, values: () => Iterable<readonly [string, number]>): void {
+    new Counter({
+      name,
+      help,
+      labelNames: [label],
+      registers: [this.#registry],
+      collect() {
+        this.reset();
+        for (const [labelValue, value] of values()) this.inc({ [label]: labelValue }, value);
+      },
+    });
+  }
+
   /** A counter whose total is kept elsewhere and read when `/metrics` is rendered. */
   total(name: string, help: string, value: () => number): void {
     new Counter({

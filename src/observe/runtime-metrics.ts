@@ -1,3 +1,4 @@
+import type { LimitHits } from './limits.ts';
 import type { Metrics } from './metrics.ts';
 
 /** What is read when `/metrics` is rendered. */
@@ -9,12 +10,24 @@ export interface RuntimeSources {
   readonly missedFrames: () => number;
   readonly pausedTracks: () => number;
   readonly pendingSessions: () => number;
+  /** Open TCP connections, by kind of listener. */
+  readonly connections: () => Iterable<readonly [listener: string, number]>;
+  readonly limits: Pick<LimitHits, 'counts'>;
 }
 
 /** Registers the metrics of the process itself. */
 export function registerRuntimeMetrics(
   metrics: Metrics,
-  { fastPaths, overloaded, latePackets, missedFrames, pausedTracks, pendingSessions }: RuntimeSources,
+  {
+    fastPaths,
+    overloaded,
+    latePackets,
+    missedFrames,
+    pausedTracks,
+    pendingSessions,
+    connections,
+    limits,
+  }: RuntimeSources,
 ): void {
   metrics.labelledGauge('gateway_fast_path', 'Whether a fast path is in use (1) or its fallback (0).', 'name', () =>
     [...fastPaths()].map(([name, active]) => [name, Number(active)] as const),
@@ -23,6 +36,13 @@ export function registerRuntimeMetrics(
     Number(overloaded()),
   );
   metrics.gauge('gateway_pending_sessions', 'WebRTC sessions that have not connected.', pendingSessions);
+  metrics.labelledGauge('gateway_connections', 'Open TCP connections.', 'listener', connections);
+  metrics.labelledTotal(
+    'gateway_limit_hits_total',
+    'What limits have refused or ended, by setting.',
+    'limit',
+    () => limits.counts,
+  );
   metrics.total(
     'gateway_late_packets_total',
     'Video packets dropped because the gateway read them too late.',

@@ -18,6 +18,9 @@ export class JoinPoint {
   /** Stream time at which the output's timestamps are 0. */
   #base: number | undefined;
   #videoJoined = false;
+  #sentMetadata: Buffer | undefined;
+  /** The format has changed: the metadata that was sent may no longer be true. */
+  #formatChanged = false;
 
   /** @param silence body of an audio tag, which announces the audio of a codec that has no sequence header */
   constructor(rendition: Rendition, silence: Buffer, sendMetadata: boolean, nowMs: number) {
@@ -32,6 +35,16 @@ export class JoinPoint {
     return this.#base !== undefined;
   }
 
+  /** Stream time at which the output's timestamps are 0; 0 before the beginning. */
+  get baseMs(): number {
+    return this.#base ?? 0;
+  }
+
+  /** The rendition has another format from the next group on. */
+  changeFormat(): void {
+    this.#formatChanged = this.#sendMetadata && this.begun;
+  }
+
   /** Whether the video has begun. */
   get hasFrames(): boolean {
     return this.#videoJoined;
@@ -39,6 +52,22 @@ export class JoinPoint {
 
   /** What is to be sent for the next group of the rendition; nothing before the beginning. */
   take(group: TagGroup, nowMs: number): TagGroup | undefined {
+    const joined = this.#join(group, nowMs);
+    return joined && this.#formatChanged ? this.#withMetadata(joined) : joined;
+  }
+
+  /** Metadata that has changed precedes the sequence header of the new format. */
+  #withMetadata({ tags }: TagGroup): TagGroup {
+    this.#formatChanged = false;
+    const data = onMetaData(this.#rendition.metadata);
+    if (this.#sentMetadata?.equals(data)) return new TagGroup(tags);
+    this.#sentMetadata = data;
+    const header = tags.findIndex((tag) => tag.type === TAG_VIDEO && tag.sequenceHeader);
+    const at = Math.max(header, 0);
+    return new TagGroup([...tags.slice(0, at), scriptTag(data, tags[at]!.timestamp), ...tags.slice(at)]);
+  }
+
+  #join(group: TagGroup, nowMs: number): TagGroup | undefined {
     const base = this.#base;
     if (
       base !== undefined &&
@@ -81,8 +110,10 @@ export class JoinPoint {
     this.#videoJoined = first.type === TAG_VIDEO;
     const { audioHeader, videoHeader, metadata } = this.#rendition;
     const tags: FlvTag[] = [];
-    if (this.#sendMetadata)
-      tags.push({ type: TAG_SCRIPT, timestamp: 0, data: onMetaData(metadata), keyFrame: false, sequenceHeader: false });
+    if (this.#sendMetadata) {
+      this.#sentMetadata = onMetaData(metadata);
+      tags.push(scriptTag(this.#sentMetadata, 0));
+    }
     if (videoHeader && this.#videoJoined) tags.push(this.#rebase(videoHeader, this.#base));
     // Before the frame: readers that probe the first kilobyte must find both tracks there.
     if (audioHeader) tags.push(this.#rebase(audioHeader, this.#base));
@@ -95,3 +126,11 @@ export class JoinPoint {
     return { ...tag, timestamp: timestamp - this.#base! };
   }
 }
+
+const scriptTag = (data: Buffer, timestamp: number): FlvTag => ({
+  type: TAG_SCRIPT,
+  timestamp,
+  data,
+  keyFrame: false,
+  sequenceHeader: false,
+});

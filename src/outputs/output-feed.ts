@@ -17,8 +17,11 @@ export interface OutputFeedOptions {
   /** Body of one audio tag of silence. */
   readonly silence: Buffer;
   readonly sendMetadata: boolean;
-  /** Replaces what is sent, for example the audio. Called only for tags that go to the queue. */
-  readonly transform?: (group: TagGroup) => TagGroup;
+  /**
+   * Replaces what is sent, for example the audio. Called only for tags that go to the queue, with the stream time at
+   * which their timestamps are 0.
+   */
+  readonly transform?: (group: TagGroup, baseMs: number) => TagGroup;
   /**
    * The sink keeps the tracks that it began with: when video follows after audio alone, the feed calls this instead of
    * sending the video.
@@ -38,6 +41,7 @@ export class OutputFeed {
   readonly #queue: OutputQueue;
   readonly #pollTimer: NodeJS.Timeout | undefined;
   readonly #onTags = (group: TagGroup): void => this.#take(group);
+  readonly #onFormat = (): void => this.#join.changeFormat();
   #lateFramesDropped = 0;
   #closed = false;
 
@@ -58,6 +62,7 @@ export class OutputFeed {
     if (recent) feed.#send(recent);
     if (!feed.#join.begun) rendition.requestKeyFrame();
     rendition.on('tags', feed.#onTags);
+    rendition.on('format', feed.#onFormat);
     return feed;
   }
 
@@ -90,6 +95,7 @@ export class OutputFeed {
     this.#closed = true;
     clearInterval(this.#pollTimer);
     this.#options.rendition.off('tags', this.#onTags);
+    this.#options.rendition.off('format', this.#onFormat);
   }
 
   #take(group: TagGroup): void {
@@ -112,6 +118,6 @@ export class OutputFeed {
     const joined = join.take(group, nowMs);
     if (hadAudioOnly && join.hasFrames && onTracksChanged) return onTracksChanged();
     // The transform runs after joining: a sound file must not advance before its destination takes media.
-    if (joined) this.#queue.push(transform ? transform(joined) : joined, nowMs);
+    if (joined) this.#queue.push(transform ? transform(joined, join.baseMs) : joined, nowMs);
   }
 }

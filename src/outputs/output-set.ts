@@ -7,7 +7,7 @@ export interface OutputSetEvents<O extends Output> {
   readonly changed: (output: O) => void;
 }
 
-/** The outputs of one kind that have not ended. Outputs end with their live stream. */
+/** The outputs of one kind that have not ended. They end with their live stream, unless they outlive it. */
 export class OutputSet<O extends Output> {
   readonly #outputs = new Map<string, O>();
   /** Outputs that have ended and still hold something. */
@@ -16,7 +16,9 @@ export class OutputSet<O extends Output> {
 
   constructor(registry: StreamRegistry, events: OutputSetEvents<O>) {
     this.#events = events;
-    registry.on('ended', (stream, reason) => this.#stopAll((output) => output.streamName === stream.name, reason));
+    registry.on('ended', ({ name }, reason) =>
+      this.#stopAll((output) => output.streamName === name && !output.outlivesStream, reason),
+    );
   }
 
   /** Adds an output that has just been started. */

@@ -32,6 +32,8 @@ export interface Output extends EventEmitter<OutputEvents> {
   readonly id: string;
   /** The live stream that the output consumes. */
   readonly streamName: string;
+  /** It does not end with the live stream. */
+  readonly outlivesStream?: boolean;
   /** Each kind has its own states; `ended` is final and common to all. */
   readonly status: string;
   /** Why the output does not deliver at the moment, or why it has ended. */

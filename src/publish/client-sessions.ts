@@ -27,6 +27,8 @@ export interface StreamSession {
   readonly offerSdp: string;
   /** Kilobits per second as the client requested them; 0 for no request. */
   readonly bitrate: number;
+  /** Whether the client has asked for a recording. */
+  readonly record?: boolean;
   readonly minBitrate: number;
   readonly maxBitrate: number;
   readonly clientAddress: string;
@@ -73,6 +75,7 @@ export type StreamSubject = Pick<
   | 'hasVideo'
   | 'offerSdp'
   | 'bitrate'
+  | 'record'
   | 'custom'
 >;
 

@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events';
 import { GatewayError } from '../errors.ts';
 import type { Logger } from '../observe/logger.ts';
 import { Deadline } from './deadline.ts';
+import type { DataChannel } from '../streams/data-channel.ts';
 import type { FrameSize, LiveStream, Playback, StreamMessage } from '../streams/live-stream.ts';
 
 export interface PlayRequest {
@@ -10,6 +11,8 @@ export interface PlayRequest {
   /** IP address of the client. */
   readonly clientAddress?: string;
   readonly tcpOnly?: boolean;
+  /** Accepts a data channel: see {@link Player.dataChannel}. */
+  readonly exchangeData?: boolean;
   /** Reports the size of the frames by `resized`. */
   readonly frameSize?: boolean;
   /** When the right to play ends, in milliseconds since 1970, if it does; the player ends then. */
@@ -34,6 +37,8 @@ export class Player extends EventEmitter<PlayerEvents> {
   readonly id: string;
   readonly answerSdp: string;
   readonly streamName: string;
+  /** If the offer has one, and `exchangeData` was set. Ends with the player. */
+  readonly dataChannel: DataChannel | undefined;
   /**
    * Resolves at the end: STREAM_STOPPED when the publisher has stopped or was lost, TOKEN_EXPIRED when the right to
    * play has ended, undefined after {@link Player.close}.
@@ -50,6 +55,7 @@ export class Player extends EventEmitter<PlayerEvents> {
     super();
     this.id = playback.id;
     this.answerSdp = playback.answerSdp;
+    this.dataChannel = playback.dataChannel;
     this.streamName = stream.name;
     this.#stream = stream;
     this.#playback = playback;
@@ -65,13 +71,13 @@ export class Player extends EventEmitter<PlayerEvents> {
   /** @throws {GatewayError} STREAM_NOT_FOUND, NOT_IMPLEMENTED, INVALID_SDP, NO_COMMON_CODECS */
   static async open(
     stream: LiveStream | undefined,
-    { offerSdp, clientAddress, tcpOnly, frameSize = false, endsAt, logger }: PlayRequest,
+    { offerSdp, clientAddress, tcpOnly, exchangeData, frameSize = false, endsAt, logger }: PlayRequest,
     learnFrameSize?: LearnFrameSize,
   ): Promise<Player> {
     const publisher = stream?.publisher;
     if (!stream || !publisher) throw notFound();
     if (!publisher.play) throw new GatewayError('NOT_IMPLEMENTED', 'The source of this stream cannot be played.');
-    const playback = await publisher.play({ offerSdp, clientAddress, tcpOnly, logger });
+    const playback = await publisher.play({ offerSdp, clientAddress, tcpOnly, exchangeData, logger });
     if (stream.publisher !== publisher) {
       playback.close();
       throw notFound();

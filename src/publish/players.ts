@@ -1,4 +1,4 @@
-import { GatewayError } from '../errors.ts';
+import { limitReached } from '../observe/limits.ts';
 import type { StreamRegistry } from '../streams/stream-registry.ts';
 import { Player, type LearnFrameSize, type PlayRequest } from './player.ts';
 
@@ -28,8 +28,8 @@ export class Players {
     const { registry, maxPlayers, learnFrameSize } = this.#options;
     const stream = registry.find(request.streamName);
     if (stream?.publisher && this.#count >= maxPlayers)
-      throw new GatewayError(
-        'LIMIT_REACHED',
+      throw limitReached(
+        'max_players',
         `The gateway already has ${maxPlayers} players (max_players). Try again when one has left.`,
       );
     this.#count++;

@@ -13,6 +13,7 @@ import {
 } from './publication-state.ts';
 import { PublishRight, type PublicationRights, type PublishGrant } from './publish-right.ts';
 import type { PushControl, PushView } from './push-control.ts';
+import type { RecordControl, RequestedRecording } from './record-control.ts';
 import { startRequestedPushes } from './requested-pushes.ts';
 import type { SourceSession } from './source-session.ts';
 
@@ -27,6 +28,7 @@ export interface PublicationContext {
   readonly registry: StreamRegistry;
   readonly directory: Directory;
   readonly pushes: PushControl;
+  readonly recorders?: RecordControl;
   readonly admission: Admission;
 }
 
@@ -38,7 +40,11 @@ export interface PublicationRequest<Session extends SourceSession> {
   readonly openSession: () => Promise<Session>;
   /** Where the stream is pushed as soon as it is live. */
   readonly rtmpUrls: readonly string[];
+  /** The stream is recorded as soon as it is live. */
+  readonly record?: boolean;
   readonly rights?: PublicationRights;
+  /** Of the request; also in the log lines of its pushes. */
+  readonly requestId?: string | undefined;
   /**
    * Milliseconds after the loss of the media in which a stop may still explain it; then the publication ends and the
    * stream stays held. Without a value the publication lasts as long as its stream is held.
@@ -79,13 +85,14 @@ export class Publication<Session extends SourceSession = SourceSession> extends 
   #grace: NodeJS.Timeout | undefined;
   #stopReports: (() => void) | undefined;
   #right: PublishRight | undefined;
+  #recording: RequestedRecording | undefined;
 
   private constructor(context: PublicationContext, request: PublicationRequest<Session>) {
     super();
     this.#streamName = request.streamName;
     this.#context = context;
     this.#request = request;
-    this.#logger = request.logger.child({ streamName: request.streamName });
+    this.#logger = request.logger.child({ streamName: request.streamName, requestId: request.requestId });
     // A door that listens to `ended` does not have to handle this rejection too.
     this.#negotiated.promise.catch(() => undefined);
   }
@@ -107,6 +114,11 @@ export class Publication<Session extends SourceSession = SourceSession> extends 
 
   get state(): PublicationState {
     return this.#state;
+  }
+
+  /** The first file of the recording that was requested with the publication, as soon as there is one. */
+  get recordName(): string | undefined {
+    return this.#recording?.firstFile;
   }
 
   /**
@@ -182,9 +194,10 @@ export class Publication<Session extends SourceSession = SourceSession> extends 
 
   async #reserve(): Promise<void> {
     const { registry, directory, admission } = this.#context;
-    const { resumeKey, rights } = this.#request;
+    const { resumeKey, rights, record } = this.#request;
     try {
       this.#accept((await rights?.publish()) ?? {});
+      if (record) await this.#checkRecording();
       const streamName = this.#streamName;
       if (!registry.resumable(streamName, resumeKey)) admission.check();
       this.#lease = await directory.claim(streamName);
@@ -243,17 +256,36 @@ export class Publication<Session extends SourceSession = SourceSession> extends 
   }
 
   #startPushes(): void {
-    const { rtmpUrls, rights } = this.#request;
+    const { rtmpUrls, rights, requestId } = this.#request;
     this.emit('live');
+    void this.#record();
     this.#stopReports = startRequestedPushes({
       streamName: this.streamName,
       rtmpUrls,
       ordered: this.#right?.pushes ?? [],
+      requestId,
       control: this.#context.pushes,
       authorize: rights && ((rtmpUrl) => rights.push(rtmpUrl, this.#streamName)),
       onView: (view) => this.emit('push', view),
       logger: this.#logger,
     });
+  }
+
+  async #checkRecording(): Promise<void> {
+    const { recorders } = this.#context;
+    if (!recorders) throw new GatewayError('RECORDING_DISABLED', 'Streams of this kind cannot be recorded.');
+    await recorders.check();
+  }
+
+  /** A recording that cannot be started does not end the publication. */
+  async #record(): Promise<void> {
+    if (!this.#request.record && !this.#right?.record) return;
+    try {
+      this.#recording = await this.#context.recorders?.ensure(this.#streamName);
+    } catch (error) {
+      const { code, message: reason } = toGatewayError(error);
+      this.#logger.warn({ code, reason }, 'recording refused');
+    }
   }
 
   #hold(reason: GatewayError): void {

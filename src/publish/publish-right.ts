@@ -10,6 +10,8 @@ export interface PublishGrant {
   readonly streamName?: string | undefined;
   /** Started with the stream. */
   readonly pushes?: readonly OrderedPush[] | undefined;
+  /** Recorded with the stream. */
+  readonly record?: boolean | undefined;
   /** Called once, when the stream has ended. */
   readonly release?: (() => void) | undefined;
 }
@@ -35,6 +37,10 @@ export class PublishRight {
 
   get pushes(): readonly OrderedPush[] {
     return this.#grant.pushes ?? [];
+  }
+
+  get record(): boolean {
+    return this.#grant.record ?? false;
   }
 
   /** Sets a new end of the right, in milliseconds since 1970; `undefined`: it does not end. */

@@ -22,13 +22,17 @@ export interface PushView {
   /** Why the push retries or has ended; empty while it runs. */
   readonly reason: string;
   /** Set while the publisher is lost and its stream is held. ISO times. */
-  readonly publisherAway?: { readonly since: string; readonly until: string };
+  readonly publisherAway?: { readonly since: string; readonly until?: string };
+  /** The rules of its platform that the push breaks; missing for other destinations. */
+  readonly warnings?: readonly { readonly check: string; readonly level: string; readonly since: string }[];
+  /** Whether the stream is passed through or re-encoded, where that depends on rules. */
+  readonly comply?: { readonly state: string; readonly because: readonly string[] };
 }
 
 /** What publications need of the transponders. All methods throw {@link GatewayError}. */
 export interface PushControl {
   /** Checks the request, starts the push and returns at once. */
-  start(request: PushRequest): Promise<PushView>;
+  start(request: PushRequest, origin?: { readonly requestId?: string | undefined }): Promise<PushView>;
   /** Records a refused push in the history: the request that asked for it has been answered already. */
   refuse(request: PushRequest, reason: GatewayError): void;
   /** Never empty: throws TRANSPONDER_NOT_FOUND instead. */

@@ -9,6 +9,8 @@ export interface RequestedPushesOptions {
   readonly rtmpUrls: readonly string[];
   /** Ordered by the application server, whose order is the right to them. */
   readonly ordered?: readonly OrderedPush[];
+  /** Of the publication's request. */
+  readonly requestId?: string | undefined;
   readonly control: PushControl;
   /** @throws {GatewayError} FORBIDDEN when the client may not push there */
   readonly authorize?: ((rtmpUrl: string) => Promise<unknown>) | undefined;
@@ -43,12 +45,12 @@ export function startRequestedPushes(options: RequestedPushesOptions): () => voi
 
 async function start(
   request: PushRequest,
-  { control, authorize, logger }: RequestedPushesOptions,
+  { control, authorize, requestId, logger }: RequestedPushesOptions,
   report: (view: PushView) => void,
 ): Promise<void> {
   try {
     await authorize?.(request.rtmpUrl);
-    await control.start(request);
+    await control.start(request, { requestId });
   } catch (thrown) {
     const error = toGatewayError(thrown);
     // The push has continued while the publisher was away.

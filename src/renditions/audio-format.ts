@@ -1,15 +1,20 @@
 import type { RtmpAudioCodec } from '../ffmpeg/ffmpeg-audio-args.ts';
+import { OPUS_SAMPLE_RATE, opusPacketSamples, opusSilence } from '../media/codecs/opus-packet.ts';
+import { opusFrame, opusSequenceHeader } from '../media/containers/enhanced-tag.ts';
 import { AAC_SAMPLES_PER_FRAME, aacFrame, aacSequenceHeader, silentAacFrame } from '../media/codecs/aac.ts';
 import { FLV_AUDIO_CODEC_IDS } from '../media/containers/audio-tag.ts';
 import type { StreamMetadata } from '../media/containers/flv-tag.ts';
 import { AAC_CHANNELS, AAC_SAMPLE_RATE } from './aac-coder.ts';
+import type { RenditionAudioCodec } from './encode-profile.ts';
 import { PLAIN_FRAME_MS } from './plain-audio-frames.ts';
 
 /** The audio of a rendition: one codec and its frames. */
 export interface AudioFormat {
-  readonly codec: RtmpAudioCodec;
-  /** Milliseconds. */
+  readonly codec: RenditionAudioCodec;
+  /** Milliseconds; of a frame of silence where {@link durationMs} says that others may differ. */
   readonly frameMs: number;
+  /** Milliseconds of a frame, where they are not all the same. */
+  readonly durationMs?: (frame: Buffer) => number;
   /** The body of a tag with one frame of silence. */
   readonly silence: Buffer;
   /** The body of the sequence header, of a codec that has one. */
@@ -30,6 +35,21 @@ export const AAC_FORMAT: AudioFormat = {
     audioSampleRate: AAC_SAMPLE_RATE,
     audioChannels: AAC_CHANNELS,
   },
+};
+
+const OPUS_SILENCE_MS = 20;
+/** As WebRTC announces it; packets may have one. */
+const OPUS_CHANNELS = 2;
+
+/** Opus as the publisher sends it. */
+export const OPUS_FORMAT: AudioFormat = {
+  codec: 'opus',
+  frameMs: OPUS_SILENCE_MS,
+  durationMs: (packet) => (opusPacketSamples(packet) * 1000) / OPUS_SAMPLE_RATE,
+  silence: opusFrame(opusSilence((OPUS_SILENCE_MS * OPUS_SAMPLE_RATE) / 1000)[0]!),
+  header: opusSequenceHeader(OPUS_CHANNELS),
+  body: opusFrame,
+  metadata: { audioSampleRate: OPUS_SAMPLE_RATE, audioChannels: OPUS_CHANNELS },
 };
 
 /** @param silence the body of a tag with one frame of silence: Speex has to encode it */

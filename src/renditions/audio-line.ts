@@ -60,7 +60,8 @@ export class AudioLine {
     this.#late?.add(streamMs - this.#presentMs, this.#presentMs);
     if (streamMs < this.#next - this.#format.frameMs / 2) return this.#tooLate(streamMs);
     this.#silenceUntil(streamMs - this.#format.frameMs / 2);
-    this.#send(this.#format.body(raw), streamMs);
+    const { frameMs, durationMs } = this.#format;
+    this.#send(this.#format.body(raw), streamMs, durationMs?.(raw) ?? frameMs);
   }
 
   /**
@@ -110,8 +111,8 @@ export class AudioLine {
     while (this.#next! < untilMs) this.#send(this.#format.silence, this.#next!);
   }
 
-  #send(data: Buffer, streamMs: number): void {
-    this.#next = streamMs + this.#format.frameMs;
+  #send(data: Buffer, streamMs: number, durationMs = this.#format.frameMs): void {
+    this.#next = streamMs + durationMs;
     this.#emit({ type: TAG_AUDIO, timestamp: Math.round(streamMs), data, keyFrame: false, sequenceHeader: false });
   }
 }

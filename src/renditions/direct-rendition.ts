@@ -1,6 +1,7 @@
 import { toGatewayError, type GatewayError } from '../errors.ts';
 import type { FlvTag, StreamMetadata } from '../media/containers/flv-tag.ts';
 import type { TagGroup } from '../media/containers/tag-group.ts';
+import type { VideoOutput } from '../ffmpeg/ffmpeg-args.ts';
 import { tickMs } from '../runtime/tick.ts';
 import { LiveRendition } from './live-rendition.ts';
 import type { MediaSource } from './media-source.ts';
@@ -47,6 +48,10 @@ export class DirectRendition extends LiveRendition implements Rendition {
 
   get metadata(): StreamMetadata {
     return (this.#transcoder ?? this.source).metadata;
+  }
+
+  get encoderOutput(): VideoOutput | undefined {
+    return this.#transcoder?.encoderOutput;
   }
 
   get videoHeader(): FlvTag | undefined {

@@ -3,6 +3,9 @@ import type { RtmpAudioCodec } from '../ffmpeg/ffmpeg-audio-args.ts';
 
 export type { RtmpAudioCodec };
 
+/** Opus is passed through: only a publisher that sends it can be had in it. */
+export type RenditionAudioCodec = RtmpAudioCodec | 'opus';
+
 /** The requested encoding. Equal profiles of one stream share one encoder. */
 export interface EncodeProfile {
   /** Pixels; unset: the source's. */
@@ -13,7 +16,11 @@ export interface EncodeProfile {
   readonly fps?: number;
   /** Frames. */
   readonly keyFrameInterval?: number;
-  readonly audioCodec: RtmpAudioCodec;
+  /** Kilobits per second; unset: that of the settings. */
+  readonly bitrate?: number;
+  readonly audioCodec: RenditionAudioCodec;
+  /** Video of every codec is passed through, so that the rendition is never encoded. Contradicts what is above. */
+  readonly original?: boolean;
 }
 
 export interface VideoRequest {
@@ -47,8 +54,9 @@ export function asksForTranscoding(profile: EncodeProfile): boolean {
   return profile.height !== undefined || profile.fps !== undefined || profile.keyFrameInterval !== undefined;
 }
 
-export function videoKey({ height, width, fps, keyFrameInterval }: EncodeProfile): string {
-  return [height ?? '', width ?? '', fps ?? '', keyFrameInterval ?? ''].join('/');
+export function videoKey({ height, width, fps, keyFrameInterval, bitrate, original }: EncodeProfile): string {
+  if (original) return 'original';
+  return [height ?? '', width ?? '', fps ?? '', keyFrameInterval ?? '', bitrate ?? ''].join('/');
 }
 
 /**
@@ -69,7 +77,7 @@ export function videoOutput(
     stretch: profile.width !== undefined,
     ...(profile.fps ? { fps: profile.fps } : {}),
     ...(profile.keyFrameInterval ? { keyFrameInterval: profile.keyFrameInterval } : {}),
-    bitrate: bitrate || bitrateForHeight(height, profile.fps ?? 30),
+    bitrate: profile.bitrate || bitrate || bitrateForHeight(height, profile.fps ?? 30),
   };
 }
 

@@ -1,10 +1,12 @@
 import type { Logger } from '../observe/logger.ts';
 import type { FrameSize, LiveStream } from '../streams/live-stream.ts';
-import { AAC_FORMAT, plainAudioFormat, type AudioFormat } from './audio-format.ts';
+import { AAC_FORMAT, OPUS_FORMAT, plainAudioFormat, type AudioFormat } from './audio-format.ts';
 import { silentFrame } from './clip-encoder.ts';
+import { Compliance, type ComplianceOptions } from './compliance.ts';
 import { DirectRendition } from './direct-rendition.ts';
-import { asksForTranscoding, videoKey, type EncodeProfile, type RtmpAudioCodec } from './encode-profile.ts';
+import { asksForTranscoding, videoKey, type EncodeProfile, type RenditionAudioCodec } from './encode-profile.ts';
 import type { KeyFrame } from './media-source.ts';
+import { OriginalRendition } from './original-rendition.ts';
 import type { Rendition } from './rendition.ts';
 import type { SharedEncoders } from './shared-encoders.ts';
 import { Shared, type Lease } from './shared-rendition.ts';
@@ -17,6 +19,11 @@ export interface RenditionLease {
   readonly rendition: Rendition;
   /** Ends the lease; the end of the last one closes the encoder. Idempotent. */
   release(): Promise<void>;
+}
+
+/** A lease of a rendition that is re-encoded while the stream breaks rules. */
+export interface CompliantLease extends RenditionLease {
+  readonly compliance: Compliance;
 }
 
 export interface EncoderPoolOptions {
@@ -37,11 +44,13 @@ export interface EncoderPoolOptions {
   readonly logger: Logger;
 }
 
+type PooledRendition = DirectRendition | OriginalRendition | VideoTranscoder;
+
 /** What runs for one stream and one audio codec. */
 interface StreamEncoders {
   readonly source: Shared<StreamSource>;
   /** By video profile. */
-  readonly renditions: Map<string, Shared<DirectRendition | VideoTranscoder>>;
+  readonly renditions: Map<string, Shared<PooledRendition>>;
 }
 
 /**
@@ -50,9 +59,9 @@ interface StreamEncoders {
  */
 export class EncoderPool {
   readonly #options: EncoderPoolOptions;
-  readonly #streams = new Map<LiveStream, Map<RtmpAudioCodec, StreamEncoders>>();
+  readonly #streams = new Map<LiveStream, Map<RenditionAudioCodec, StreamEncoders>>();
   readonly #slots: VideoEncoderSlots;
-  readonly #audioFormats = new Map<RtmpAudioCodec, Promise<AudioFormat>>();
+  readonly #audioFormats = new Map<RenditionAudioCodec, Promise<AudioFormat>>();
 
   constructor(options: EncoderPoolOptions) {
     this.#options = options;
@@ -61,7 +70,11 @@ export class EncoderPool {
 
   /** Number of streams whose audio is encoded, and of video encoders. */
   get counts(): { sources: number; videoEncoders: number } {
-    return { sources: this.#streams.size, videoEncoders: this.#slots.used };
+    // Opus is passed through.
+    const isEncoded = (codecs: ReadonlyMap<RenditionAudioCodec, unknown>): boolean =>
+      codecs.size > (codecs.has('opus') ? 1 : 0);
+    const sources = [...this.#streams.values()].filter(isEncoded).length;
+    return { sources, videoEncoders: this.#slots.used };
   }
 
   /** The last key frame of a stream, if it is being read. */
@@ -106,7 +119,28 @@ export class EncoderPool {
     }
   }
 
-  #encodersOf(stream: LiveStream, audioCodec: RtmpAudioCodec): StreamEncoders {
+  /**
+   * Leases a stream as it is, and re-encodes it while it breaks rules. Each lease switches for itself; what it encodes is
+   * shared.
+   *
+   * @throws {GatewayError} as {@link acquire}; TRANSCODING_DISABLED in any case where it is
+   */
+  async acquireCompliant(
+    stream: LiveStream,
+    audioCodec: RenditionAudioCodec,
+    options: ComplianceOptions,
+  ): Promise<CompliantLease> {
+    this.#slots.checkEnabled();
+    const compliance = new Compliance({
+      ...options,
+      direct: await this.acquire(stream, { audioCodec }),
+      openEncoded: (video) => this.acquire(stream, { ...video, audioCodec }),
+      isAway: () => !stream.publisher,
+    });
+    return { rendition: compliance.rendition, compliance, release: () => compliance.close() };
+  }
+
+  #encodersOf(stream: LiveStream, audioCodec: RenditionAudioCodec): StreamEncoders {
     let byCodec = this.#streams.get(stream);
     if (!byCodec) this.#streams.set(stream, (byCodec = new Map()));
     const ofStream = byCodec;
@@ -121,12 +155,17 @@ export class EncoderPool {
     return encoders;
   }
 
-  async #createSource(stream: LiveStream, audioCodec: RtmpAudioCodec): Promise<StreamSource> {
-    const audioFormat = await this.#audioFormat(audioCodec);
+  async #createSource(stream: LiveStream, audioCodec: RenditionAudioCodec): Promise<StreamSource> {
+    const audioFormat = await this.audioFormat(audioCodec);
     return StreamSource.create(stream, { ...this.#options, audioFormat });
   }
 
-  #audioFormat(codec: RtmpAudioCodec): Promise<AudioFormat> {
+  /**
+   * The audio of all renditions in a codec.
+   *
+   * @throws {GatewayError} ENCODER_FAILED
+   */
+  audioFormat(codec: RenditionAudioCodec): Promise<AudioFormat> {
     let format = this.#audioFormats.get(codec);
     if (!format) {
       format = this.#makeAudioFormat(codec);
@@ -136,23 +175,24 @@ export class EncoderPool {
     return format;
   }
 
-  async #makeAudioFormat(codec: RtmpAudioCodec): Promise<AudioFormat> {
+  async #makeAudioFormat(codec: RenditionAudioCodec): Promise<AudioFormat> {
     if (codec === 'aac') return AAC_FORMAT;
+    if (codec === 'opus') return OPUS_FORMAT;
     const { audioBitrate, logger } = this.#options;
     return plainAudioFormat(codec, await silentFrame({ codec, bitrate: audioBitrate }, logger));
   }
 
-  #renditionOf(
-    { renditions }: StreamEncoders,
-    source: StreamSource,
-    profile: EncodeProfile,
-  ): Shared<DirectRendition | VideoTranscoder> {
+  #renditionOf({ renditions }: StreamEncoders, source: StreamSource, profile: EncodeProfile): Shared<PooledRendition> {
     const key = videoKey(profile);
     let shared = renditions.get(key);
     if (!shared) {
       const openTranscoder = (): VideoTranscoder => this.#openTranscoder(source, profile);
-      const rendition = asksForTranscoding(profile) ? openTranscoder() : new DirectRendition(source, openTranscoder);
-      shared = new Shared<DirectRendition | VideoTranscoder>(Promise.resolve(rendition), () => renditions.delete(key));
+      const rendition = profile.original
+        ? new OriginalRendition(source)
+        : asksForTranscoding(profile)
+          ? openTranscoder()
+          : new DirectRendition(source, openTranscoder);
+      shared = new Shared<PooledRendition>(Promise.resolve(rendition), () => renditions.delete(key));
       renditions.set(key, shared);
     }
     return shared;
@@ -180,9 +220,9 @@ function stacked(rendition: Lease<Rendition>, source: Lease<unknown>): Rendition
   };
 }
 
-/** Video that is not H.264 must be encoded again, whatever the profile says. */
+/** Video that is not H.264 must be encoded again, unless the profile takes it as it is. */
 function needsTranscoding(stream: LiveStream, profile: EncodeProfile): boolean {
   const { videoCodec } = stream;
-  if (videoCodec === undefined) return false;
+  if (videoCodec === undefined || profile.original) return false;
   return asksForTranscoding(profile) || videoCodec !== 'h264';
 }

@@ -1,4 +1,5 @@
 import type { EventEmitter } from 'node:events';
+import type { VideoOutput } from '../ffmpeg/ffmpeg-args.ts';
 import type { GatewayError } from '../errors.ts';
 import type { FlvTag, StreamMetadata } from '../media/containers/flv-tag.ts';
 import type { TagGroup } from '../media/containers/tag-group.ts';
@@ -33,6 +34,8 @@ export interface Rendition extends EventEmitter<RenditionEvents> {
   readonly audioHeader: FlvTag | undefined;
   /** Whether frames are to be expected. */
   readonly hasVideo: boolean;
+  /** The settings of the video encoder that makes the frames; unset where they are passed through. */
+  readonly encoderOutput?: VideoOutput | undefined;
   /** The tags since the last key frame, if that is recent enough for a new output to start with. */
   readonly recent: TagGroup | undefined;
   /** Requests a key frame with which a new output can start. */

@@ -1,5 +1,6 @@
 import { EventEmitter } from 'node:events';
-import { toGatewayError } from '../errors.ts';
+import { GatewayError, toGatewayError } from '../errors.ts';
+import { opusPacketSamples } from '../media/codecs/opus-packet.ts';
 import { TAG_AUDIO, type FlvTag, type StreamMetadata } from '../media/containers/flv-tag.ts';
 import type { Logger } from '../observe/logger.ts';
 import type { AudioTrack, FrameSize, LiveStream, Publisher, VideoCodec, VideoTrack } from '../streams/live-stream.ts';
@@ -179,20 +180,38 @@ export class StreamSource extends EventEmitter<MediaSourceEvents> implements Med
   }
 
   async #attachAudio(track: AudioTrack, publisher: Publisher): Promise<void> {
+    const { codec } = this.#audioFormat;
+    if (codec === 'opus') return this.#passAudio(track, publisher);
     if (this.#audioCodec !== track.codec) {
       await this.#encoder?.close();
       this.#audioCodec = track.codec;
       const encoder = new AudioEncoder(track.codec, track.clockRate, {
         ...this.#options,
-        audioCodec: this.#audioFormat.codec,
+        audioCodec: codec,
       });
       encoder.on('frame', (raw, streamMs) => this.#audioLine.live(raw, streamMs));
       encoder.on('failed', (error) => this.#fail(error));
       this.#encoder = encoder;
     }
-    const input = await createAudioInput(track, this.#time, (payload, rtpTimestamp, streamMs) =>
+    await this.#readAudio(track, publisher, (payload, rtpTimestamp, streamMs) =>
       this.#encoder?.encode(payload, rtpTimestamp, streamMs),
     );
+  }
+
+  async #passAudio(track: AudioTrack, publisher: Publisher): Promise<void> {
+    if (track.codec !== 'opus')
+      throw new GatewayError('ENCODER_FAILED', `The publisher sends ${track.codec.toUpperCase()} audio now, not Opus.`);
+    await this.#readAudio(track, publisher, (payload, _rtpTimestamp, streamMs) => {
+      if (opusPacketSamples(payload) > 0) this.#audioLine.live(payload, streamMs);
+    });
+  }
+
+  async #readAudio(
+    track: AudioTrack,
+    publisher: Publisher,
+    take: (payload: Buffer, rtpTimestamp: number, streamMs: number) => void,
+  ): Promise<void> {
+    const input = await createAudioInput(track, this.#time, take);
     if (this.#isCurrent(publisher)) this.#audio = input;
     else input.close();
   }

@@ -1,4 +1,5 @@
 import { GatewayError } from '../errors.ts';
+import { limitReached } from '../observe/limits.ts';
 
 /** Counts running video encoders, and limits their number. */
 export class VideoEncoderSlots {
@@ -21,7 +22,7 @@ export class VideoEncoderSlots {
     if (this.#disabled)
       throw new GatewayError(
         'TRANSCODING_DISABLED',
-        'Transcoding required, but disabled (transcoding_disabled). Push without height, fps and keyFrameInterval, and publish H.264.',
+        'Transcoding required, but disabled (transcoding_disabled). Push without height, fps, keyFrameInterval and comply, and publish H.264.',
       );
   }
 
@@ -29,8 +30,8 @@ export class VideoEncoderSlots {
   check(): void {
     this.checkEnabled();
     if (this.#used >= this.#max)
-      throw new GatewayError(
-        'LIMIT_REACHED',
+      throw limitReached(
+        'max_encoders',
         `All ${this.#max} video encoders are in use (max_encoders). Push without transcoding, or wait until one is free.`,
       );
   }

@@ -98,6 +98,10 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
     return this.#metadata ?? this.source.metadata;
   }
 
+  get encoderOutput(): VideoOutput | undefined {
+    return this.#output;
+  }
+
   get videoHeader(): FlvTag | undefined {
     return this.#videoHeader;
   }

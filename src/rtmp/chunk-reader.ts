@@ -1,6 +1,6 @@
 import { DEFAULT_CHUNK_SIZE, EXTENDED_TIMESTAMP, MESSAGE } from './message.ts';
 import type { RtmpMessage } from './message.ts';
-import { RtmpError } from './rtmp-error.ts';
+import { RtmpError, type RtmpPeer } from './rtmp-error.ts';
 
 /** Bytes of the message header by chunk type (RTMP 1.0, 5.3.1.2). */
 const MESSAGE_HEADER_SIZE = [11, 7, 3, 0] as const;
@@ -31,6 +31,7 @@ interface ChunkStream {
 export class ChunkReader {
   readonly #onMessage: (message: RtmpMessage) => void;
   readonly #maxPending: number;
+  readonly #peer: RtmpPeer;
   readonly #streams = new Map<number, ChunkStream>();
   readonly #header = Buffer.allocUnsafe(MAX_HEADER);
   #headerLength = 0;
@@ -42,9 +43,11 @@ export class ChunkReader {
   /** Bytes that are missing from the current chunk. */
   #chunkLeft = 0;
 
-  constructor(onMessage: (message: RtmpMessage) => void, maxPending = DEFAULT_MAX_PENDING) {
+  /** @param peer who sends, for error messages */
+  constructor(onMessage: (message: RtmpMessage) => void, maxPending = DEFAULT_MAX_PENDING, peer: RtmpPeer = 'server') {
     this.#onMessage = onMessage;
     this.#maxPending = maxPending;
+    this.#peer = peer;
   }
 
   /** @throws {RtmpError} protocol; the reader must not be used afterwards */
@@ -111,9 +114,8 @@ export class ChunkReader {
     const id = this.#chunkStreamId();
     const known = this.#streams.get(id);
     if (known) return known;
-    if (format !== 0) throw new RtmpError('protocol', 'The server continued a chunk stream that it had not started');
-    if (this.#streams.size >= MAX_CHUNK_STREAMS)
-      throw new RtmpError('protocol', 'The server used too many chunk streams');
+    if (format !== 0) throw this.#violation('continued a chunk stream that it had not started');
+    if (this.#streams.size >= MAX_CHUNK_STREAMS) throw this.#violation('used too many chunk streams');
     const stream: ChunkStream = {
       timestamp: 0,
       delta: 0,
@@ -129,7 +131,7 @@ export class ChunkReader {
   }
 
   #takeMessageHeader(stream: ChunkStream, format: number): void {
-    if (stream.payload) throw new RtmpError('protocol', 'The server started a message inside another one');
+    if (stream.payload) throw this.#violation('started a message inside another one');
     const at = this.#basicSize();
     const time = this.#header.readUIntBE(at, 3);
     stream.extended = time === EXTENDED_TIMESTAMP;
@@ -141,8 +143,7 @@ export class ChunkReader {
   }
 
   #startMessage(stream: ChunkStream, format: number): void {
-    if (this.#pending + stream.length > this.#maxPending)
-      throw new RtmpError('protocol', 'The server sent messages that are too long');
+    if (this.#pending + stream.length > this.#maxPending) throw this.#violation('sent messages that are too long');
     this.#pending += stream.length;
     stream.timestamp = format === 0 ? stream.delta : (stream.timestamp + stream.delta) >>> 0;
     stream.payload = Buffer.allocUnsafe(stream.length);
@@ -177,8 +178,12 @@ export class ChunkReader {
     const size = payload.length < 4 ? 0 : payload.readUInt32BE();
     // The first bit must be zero (RTMP 1.0, 5.4.1); sizes above the maximum message length mean the same as the
     // maximum.
-    if (size < 1 || size > 0x7fffffff) throw new RtmpError('protocol', 'The server set an invalid chunk size');
+    if (size < 1 || size > 0x7fffffff) throw this.#violation('set an invalid chunk size');
     this.#chunkSize = size;
+  }
+
+  #violation(what: string): RtmpError {
+    return new RtmpError('protocol', `The ${this.#peer} ${what}`);
   }
 
   #abort(payload: Buffer): void {

@@ -8,13 +8,15 @@ export const MESSAGE = {
   setPeerBandwidth: 6,
   audio: 8,
   video: 9,
+  sharedObjectAmf3: 16,
   commandAmf3: 17,
   data: 18,
+  sharedObject: 19,
   command: 20,
 } as const;
 
 /** RTMP 1.0, 6.2: events of user control messages. */
-export const USER_CONTROL = { pingRequest: 6, pingResponse: 7 } as const;
+export const USER_CONTROL = { streamBegin: 0, pingRequest: 6, pingResponse: 7 } as const;
 
 /**
  * The chunk streams that the client writes on: 2 is for control messages by the specification, the others are the

@@ -36,6 +36,9 @@ export const REFUSALS: Readonly<Record<string, Refusal>> = {
 /** The status code for a publish that has begun. */
 export const PUBLISH_STARTED = 'NetStream.Publish.Start';
 
+/** The status code for a server's request to connect again, which does not end the publish. */
+export const RECONNECT_REQUEST = 'NetConnection.Connect.ReconnectRequest';
+
 /** The content of `_error` and `onStatus`. Fields may be missing or of another type. */
 export interface ServerStatus {
   readonly level: string;
@@ -58,7 +61,7 @@ export function statusOf(values: readonly Amf0Value[]): ServerStatus {
 
 /** Whether an `onStatus` ends a publish: an error, or a status code for the end. */
 export function endsPublish(status: ServerStatus): boolean {
-  return status.level === 'error' || Object.hasOwn(REFUSALS, status.code);
+  return status.code !== RECONNECT_REQUEST && (status.level === 'error' || Object.hasOwn(REFUSALS, status.code));
 }
 
 /** The server's answer to `command` as an error. */

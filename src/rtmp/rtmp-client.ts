@@ -1,5 +1,7 @@
 import { EventEmitter } from 'node:events';
+import type { Socket } from 'node:net';
 import { mediaChunks, type MediaChunks, type MediaGroup } from './media-chunks.ts';
+import { ReconnectWatch, type ReconnectRequest } from './reconnect-watch.ts';
 import { RefusalWatch } from './refusal-watch.ts';
 import { endsPublish, PUBLISH_STARTED, refusalOf, statusOf } from './refusals.ts';
 import type { ServerStatus } from './refusals.ts';
@@ -52,8 +54,22 @@ interface RtmpClientEvents {
   drain: [];
   /** The peer has acknowledged bytes. */
   acknowledged: [];
+  /** The server asks for another connection. */
+  reconnect: [ReconnectRequest];
   /** The connection has ended, not by `close()`. At most once, and the last event. */
   lost: [RtmpError];
+}
+
+/** Enhanced RTMP: the server may ask for another connection. Servers without it ignore fields that they do not know. */
+const CAPS_EX_RECONNECT = 1;
+/** The steps of a connection, as they are completed; again for each connection that authentication takes. */
+export interface ConnectProgress {
+  /** There is a TCP connection. */
+  readonly reached?: () => void;
+  /** The socket is ready for RTMP: with RTMPS, TLS is established. */
+  readonly opened?: (socket: Socket) => void;
+  /** The RTMP handshake is complete. */
+  readonly greeted?: () => void;
 }
 
 /** Adobe's authentication takes three connections: without a user, with the user, with a proof. */
@@ -61,6 +77,8 @@ const MAX_AUTH_STEPS = 3;
 
 /** A publish that the server has accepted. */
 export class RtmpClient extends EventEmitter<RtmpClientEvents> {
+  /** The server has asked for another connection before it confirmed the publish. */
+  readonly reconnectRequest: ReconnectRequest | undefined;
   readonly #connection: RtmpConnection;
   readonly #streamId: number;
   readonly #streamName: string;
@@ -68,8 +86,10 @@ export class RtmpClient extends EventEmitter<RtmpClientEvents> {
   readonly #form: string;
   readonly #makeChunks: (group: MediaGroup) => MediaChunks;
 
-  private constructor(connection: RtmpConnection, streamId: number, streamName: string) {
+  private constructor(connection: RtmpConnection, streamId: number, streamName: string, reconnects: ReconnectWatch) {
     super();
+    this.reconnectRequest = reconnects.latest;
+    reconnects.on('request', (request) => this.emit('reconnect', request));
     this.#connection = connection;
     this.#streamId = streamId;
     this.#streamName = streamName;
@@ -91,14 +111,24 @@ export class RtmpClient extends EventEmitter<RtmpClientEvents> {
     const redact = createRedact(options);
     const timeouts = options.timeouts ?? DEFAULT_TIMEOUTS;
     const watch = new RefusalWatch(redact);
+    const reconnects = new ReconnectWatch(redact);
+    const watches = {
+      listen(opened: RtmpConnection): void {
+        watch.listen(opened);
+        reconnects.listen(opened);
+      },
+    };
     let connection: RtmpConnection | undefined;
     try {
-      connection = await connectApplication(options, timeouts, redact, watch, signal);
+      connection = await connectApplication(options, timeouts, redact, watches, signal);
       connection.setUp(options.chunkSize ?? DEFAULT_OUT_CHUNK_SIZE);
-      const streamId = await createStream(connection, options.streamName, timeouts, redact);
+      // Answered by some servers, with an error by others, and by many not at all.
+      connection.tell(0, 'releaseStream', null, options.streamName);
+      connection.tell(0, 'FCPublish', null, options.streamName);
+      const streamId = await createStream(connection, timeouts, redact);
       await publish(connection, streamId, options.streamName, timeouts, redact);
       if (connection.endedBy) throw connection.endedBy;
-      return new RtmpClient(connection, streamId, options.streamName);
+      return new RtmpClient(connection, streamId, options.streamName, reconnects);
     } catch (error) {
       connection?.abort(new RtmpError('aborted', 'The connection attempt was cancelled'));
       throw watch.explain(error);
@@ -143,24 +173,32 @@ export class RtmpClient extends EventEmitter<RtmpClientEvents> {
   }
 }
 
-/** Connects, and connects again with credentials if the server asks for them. */
-async function connectApplication(
+/**
+ * Connects, and connects again with credentials if the server asks for them.
+ *
+ * @param onProgress is told which steps have been completed
+ */
+export async function connectApplication(
   options: RtmpClientOptions,
   timeouts: RtmpTimeouts,
   redact: Redact,
-  watch: RefusalWatch,
+  watch: Pick<RefusalWatch, 'listen'>,
   signal: AbortSignal,
+  onProgress: ConnectProgress = {},
 ): Promise<RtmpConnection> {
   let query = '';
   for (let step = 1; ; step++) {
-    const socket = await openTransport(options, timeouts, signal);
+    const socket = await openTransport(options, timeouts, signal, onProgress.reached);
+    onProgress.opened?.(socket);
     const connection = await RtmpConnection.open(socket, timeouts.handshake, signal);
+    onProgress.greeted?.();
     watch.listen(connection);
     const parameters = {
       app: appendQuery(options.app, query),
       type: 'nonprivate',
       flashVer: options.flashVersion,
       tcUrl: appendQuery(options.tcUrl, query),
+      capsEx: CAPS_EX_RECONNECT,
     };
     const answer = await connection.call(timeouts.command, 0, 'connect', [parameters]);
     if (answer.name === '_result') return connection;
@@ -184,15 +222,12 @@ function authenticationQuery(answer: RtmpCommand, options: RtmpClientOptions, re
   return request.kind === 'user' ? userQuery(options.user) : responseQuery(options.user, options.password, request);
 }
 
-/** `releaseStream` and `FCPublish` are answered by some servers, with an error by others, and by many not at all. */
-async function createStream(
+/** Creates a message stream and returns its id. */
+export async function createStream(
   connection: RtmpConnection,
-  streamName: string,
   timeouts: RtmpTimeouts,
   redact: Redact,
 ): Promise<number> {
-  connection.tell(0, 'releaseStream', null, streamName);
-  connection.tell(0, 'FCPublish', null, streamName);
   const answer = await connection.call(timeouts.command, 0, 'createStream', [null]);
   if (answer.name === '_error') throw refusalOf('createStream', statusOf(answer.values), redact);
   const streamId = answer.values[1];

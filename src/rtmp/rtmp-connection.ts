@@ -1,16 +1,16 @@
 import { EventEmitter } from 'node:events';
 import type { Duplex } from 'node:stream';
-import { atEndOfTick } from '../runtime/tick.ts';
 import { Acknowledgements } from './acknowledgements.ts';
 import { Amf0Error, decodeAmf0, encodeAmf0 } from '../media/amf0.ts';
 import type { Amf0Value } from '../media/amf0.ts';
 import { ChunkReader } from './chunk-reader.ts';
 import { ChunkWriter } from './chunk-writer.ts';
-import { createC0C1, HandshakeReader } from './handshake.ts';
+import { createHello, HandshakeReader } from './handshake.ts';
 import type { MediaChunks } from './media-chunks.ts';
 import { CHUNK_STREAM, MESSAGE, uint32, USER_CONTROL } from './message.ts';
 import type { RtmpMessage } from './message.ts';
 import { RtmpError } from './rtmp-error.ts';
+import { TickCork } from './tick-cork.ts';
 
 /** A command from the server: `_result`, `_error`, `onStatus` and so on. */
 export interface RtmpCommand {
@@ -70,7 +70,7 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
   #transactions = 0;
   /** Why the connection has ended. */
   #end: RtmpError | undefined;
-  #corked = false;
+  readonly #cork: TickCork;
   #sent = 0;
   #received = 0;
   #receivedAcknowledged = 0;
@@ -81,6 +81,7 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
   private constructor(socket: Duplex) {
     super();
     this.#socket = socket;
+    this.#cork = new TickCork(this.#socket);
     this.#closed = new Promise((resolve) => (socket.closed ? resolve() : socket.once('close', () => resolve())));
     socket.on('drain', () => this.emit('drain'));
     socket.on('data', (data) => this.#receive(data as Buffer));
@@ -101,7 +102,7 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
     const abort = (): void => connection.#fail(new RtmpError('aborted', 'The connection attempt was cancelled'));
     signal.addEventListener('abort', abort, { once: true });
     const done = connection.#wait('the handshake', timeoutMs, (command) => command === HANDSHAKE);
-    connection.#write(createC0C1());
+    connection.#write(createHello());
     if (signal.aborted) abort();
     if (socket.destroyed) connection.#fail(new RtmpError('lost', 'The server closed the connection'));
     await done;
@@ -174,7 +175,7 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
   /** Sends media. A single piece is passed to the kernel at once. */
   sendMedia({ pieces, bytes }: MediaChunks): void {
     if (this.#end) return;
-    if (pieces.length > 1) this.#cork();
+    if (pieces.length > 1) this.#cork.hold();
     for (const piece of pieces) this.#socket.write(piece);
     this.#sent += bytes;
   }
@@ -248,7 +249,7 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
 
   #shakeHands(handshake: HandshakeReader, data: Buffer): Buffer {
     const rest = handshake.push(data);
-    const c2 = handshake.takeC2();
+    const c2 = handshake.takeEcho();
     if (c2) this.#write(c2);
     if (handshake.complete) {
       this.#handshake = undefined;
@@ -311,29 +312,16 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
 
   #send(chunkStreamId: number, type: number, streamId: number, timestamp: number, payload: Buffer): void {
     if (this.#end) return;
-    this.#cork();
+    this.#cork.hold();
     this.#sent += this.#writer.write(this.#socket, chunkStreamId, type, streamId, timestamp, payload);
   }
 
   #write(bytes: Buffer): void {
     if (this.#end) return;
-    this.#cork();
+    this.#cork.hold();
     this.#sent += bytes.length;
     this.#socket.write(bytes);
   }
-
-  /** Everything written within one event-loop tick is sent in one system call. */
-  #cork(): void {
-    if (this.#corked) return;
-    this.#corked = true;
-    this.#socket.cork();
-    atEndOfTick(this.#flush);
-  }
-
-  readonly #flush = (): void => {
-    this.#corked = false;
-    this.#socket.uncork();
-  };
 }
 
 function asRtmpError(error: unknown): RtmpError {

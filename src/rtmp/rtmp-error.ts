@@ -19,6 +19,9 @@ export type RtmpErrorCode =
   /** The client cancelled the attempt. */
   | 'aborted';
 
+/** The other side of a connection, as error messages call it. */
+export type RtmpPeer = 'server' | 'client';
+
 /**
  * The message may be shown to users: it contains the server's text without secrets that the server may have repeated.
  */

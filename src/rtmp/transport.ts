@@ -42,14 +42,17 @@ const KEEP_ALIVE = 15_000;
  * Opens a socket; for RTMPS its certificate has been verified. It has an `error` listener, so that a late error does
  * not become an exception.
  *
+ * @param onReached called when there is a TCP connection
  * @throws {RtmpError} unreachable, timeout, tls, lost or aborted
  */
 export async function openTransport(
   options: TransportOptions,
   timeouts: TransportTimeouts,
   signal: AbortSignal,
+  onReached?: () => void,
 ): Promise<Socket> {
   const tcp = await reach(options, timeouts.tcp, signal);
+  onReached?.();
   if (!options.tls) return tcp;
 
   const secure = connectTls({
@@ -173,4 +176,5 @@ const TLS_ERRORS: Readonly<Record<string, string>> = {
     "The server's certificate is signed by an authority that is not trusted, or its intermediate certificates are missing",
   ERR_SSL_WRONG_VERSION_NUMBER: 'The server does not speak TLS on that port',
   ERR_SSL_PACKET_LENGTH_TOO_LONG: 'The server does not speak TLS on that port',
+  ERR_SSL_UNEXPECTED_MESSAGE: 'The server does not speak TLS on that port',
 };

@@ -2,11 +2,11 @@ import { get } from 'node:http';
 
 /** Milliseconds that the other program has to answer. */
 const TIMEOUT_MS = 1000;
-/** An answer of `/health` is shorter. Bytes. */
+/** An answer is shorter. Bytes. */
 const MAX_ANSWER = 10_000;
 
 /**
- * Whether a gateway answers `GET /health` on this address already, as `http://ADDRESS:PORT`; nothing when no program or
+ * Whether a gateway answers `GET /health/live` on this address already, as `http://ADDRESS:PORT`; nothing when no program or
  * another one listens there.
  */
 export async function findRunningGateway(host: string, port: number): Promise<string | undefined> {
@@ -14,7 +14,7 @@ export async function findRunningGateway(host: string, port: number): Promise<st
   const address = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
   const base = `http://${address.includes(':') ? `[${address}]` : address}:${port}`;
   const answer = await new Promise<string>((resolve) => {
-    const request = get(`${base}/health`, { timeout: TIMEOUT_MS, agent: false }, (response) => {
+    const request = get(`${base}/health/live`, { timeout: TIMEOUT_MS, agent: false }, (response) => {
       let text = '';
       response.setEncoding('utf8');
       response.on('data', (chunk: string) => {

@@ -4,6 +4,7 @@ import type { WcsSession } from './wcs-session.ts';
 
 interface Parts {
   readonly published: boolean;
+  readonly record?: boolean;
   /** Of the stream, which the application server may have changed. */
   readonly name: () => string;
   readonly principalId: () => string | undefined;
@@ -33,6 +34,7 @@ export function listed(session: WcsSession, request: PlayStream, parts: Parts): 
     transport: transport === 'TCP' ? 'TCP' : 'UDP',
     offerSdp: sdp,
     bitrate,
+    ...(parts.record && { record: true }),
     minBitrate,
     maxBitrate,
     clientAddress: session.clientAddress,

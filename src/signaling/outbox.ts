@@ -8,17 +8,20 @@ export interface OutboxSocket {
   terminate(): void;
 }
 
-/** Bytes that may wait for a client besides one large message. More is waiting only for a client that does not read. */
-export const MAX_QUEUED_BYTES = 256 * 1024;
-
 /** Sends messages to a client and bounds what waits for it: a client that does not read is disconnected. */
 export class Outbox {
   readonly #socket: OutboxSocket;
+  readonly #maxQueuedBytes: number;
   readonly #onOverflow: (queuedBytes: number) => void;
   #largeBytes = 0;
 
-  constructor(socket: OutboxSocket, onOverflow: (queuedBytes: number) => void) {
+  /**
+   * @param maxQueuedBytes bytes that may wait besides one large message (`max_ws_queued_kb`): more wait only for a
+   * client that does not read
+   */
+  constructor(socket: OutboxSocket, maxQueuedBytes: number, onOverflow: (queuedBytes: number) => void) {
     this.#socket = socket;
+    this.#maxQueuedBytes = maxQueuedBytes;
     this.#onOverflow = onOverflow;
   }
 
@@ -46,7 +49,7 @@ export class Outbox {
 
   #fits(bytes: number): boolean {
     const queued = this.#socket.bufferedAmount - this.#largeBytes + bytes;
-    if (queued <= MAX_QUEUED_BYTES) return true;
+    if (queued <= this.#maxQueuedBytes) return true;
     this.#onOverflow(this.#socket.bufferedAmount);
     this.#socket.terminate();
     return false;

@@ -1,7 +1,9 @@
+import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { GatewayError, type ErrorCode } from '../errors.ts';
 import { hostOfRtmpUrl } from '../net/destination.ts';
 import type { StreamSession } from '../publish/client-sessions.ts';
+import { plainRequestId } from '../observe/request-id.ts';
 import type { PublicationEnd } from '../publish/publication.ts';
 import type { WebRtcPublication } from '../publish/publications.ts';
 import type { PushView } from '../publish/push-control.ts';
@@ -44,6 +46,7 @@ export class PublishedStream extends EventEmitter<PublishedStreamEvents> {
     const logger = session.logger.child({ mediaSessionId });
     this.#listed = listed(session, request, {
       published: true,
+      record: request.record,
       // Publications begin asynchronously, so there is one when REST asks.
       name: () => this.#publication.streamName,
       principalId: () => this.#principalId,
@@ -61,6 +64,8 @@ export class PublishedStream extends EventEmitter<PublishedStreamEvents> {
       maxBitrate: request.maxBitrate || request.bitrate,
       tcpOnly: request.transport === 'TCP',
       rtmpUrls: rtmpUrl ? [rtmpUrl] : [],
+      requestId: plainRequestId(mediaSessionId) ?? randomUUID(),
+      record: request.record,
       rights: {
         publish: async () => {
           const { principalId, ...grant } = await session.authorize(
@@ -122,11 +127,19 @@ export class PublishedStream extends EventEmitter<PublishedStreamEvents> {
     });
   }
 
-  #onPush({ mediaSessionId, destination, status, reason, publisherAway }: PushView): void {
+  #onPush({ mediaSessionId, destination, status, reason, publisherAway, warnings, comply }: PushView): void {
     this.#session.send('notifyStreamEvent', {
       mediaSessionId: this.#request.mediaSessionId,
       type: 'transponder',
-      payload: { mediaSessionId, rtmpUrl: destination, status, reason, ...(publisherAway && { publisherAway }) },
+      payload: {
+        mediaSessionId,
+        rtmpUrl: destination,
+        status,
+        reason,
+        ...(publisherAway && { publisherAway }),
+        ...(warnings && { warnings }),
+        ...(comply && { comply }),
+      },
     });
   }
 
@@ -136,7 +149,8 @@ export class PublishedStream extends EventEmitter<PublishedStreamEvents> {
     const isRegular = cause === 'stopped' || cause === 'disconnected' || REGULAR_ENDS.includes(reason.code);
     const status = isRegular ? 'UNPUBLISHED' : 'FAILED';
     this.#session.context.sessions.emit('stream', this.#listed, { status, info: infoOf(reason), requested });
-    this.#notify(status, infoOf(reason));
+    const { recordName } = this.#publication;
+    this.#notify(status, infoOf(reason), recordName === undefined ? {} : { recordName });
     this.emit('over');
   }
 

@@ -1,14 +1,11 @@
 import type { z } from 'zod';
 import { toGatewayError } from '../errors.ts';
+import { limitHits } from '../observe/limits.ts';
 import * as messages from './messages.ts';
 import { INFO } from './messages.ts';
 import { PlayedStream } from './played-stream.ts';
 import { PublishedStream } from './published-stream.ts';
 import type { WcsSession } from './wcs-session.ts';
-
-/** Maximum number of streams that one page publishes and plays at the same time. */
-const MAX_STREAMS = 64;
-const NO_RECORDING = 'Recording is not available in this version of the gateway. Publish without "record".';
 
 /** The streams of one session, by `mediaSessionId`: handles the messages that are about them. */
 export class SessionStreams {
@@ -26,7 +23,6 @@ export class SessionStreams {
   publish(argument: unknown): void {
     const request = this.#check(messages.PublishStreamSchema, argument, true);
     if (!request) return;
-    if (request.record) return this.#refuse(argument, true, NO_RECORDING);
     this.#add(request.mediaSessionId, new PublishedStream(this.#session, request));
   }
 
@@ -102,7 +98,11 @@ export class SessionStreams {
       return refuse(`Invalid request: ${issue?.path.join('.') ?? ''} ${issue?.message ?? ''}`);
     }
     if (this.has(parsed.data.mediaSessionId)) return refuse(INFO.idInUse);
-    if (this.#streams.size >= MAX_STREAMS) return refuse(`More than ${MAX_STREAMS} streams in one session`);
+    const { maxStreams } = this.#session.context.limits;
+    if (this.#streams.size >= maxStreams) {
+      limitHits.count('max_ws_streams');
+      return refuse(`More than ${maxStreams} streams in one session (max_ws_streams)`);
+    }
     return parsed.data as z.output<Schema>;
   }
 

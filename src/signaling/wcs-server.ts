@@ -9,9 +9,12 @@ import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { WebSocketServer } from 'ws';
 import type { Authorizer } from '../access/authorizer.ts';
+import { SettingsSchema } from '../config/schema.ts';
 import { GatewayError } from '../errors.ts';
 import type { Certificate } from '../net/certificate.ts';
+import { limitConnections } from '../net/connection-limit.ts';
 import { FORWARDED_CLIENT_HEADER, type ForwardedClients } from '../net/forwarded-client.ts';
+import { limitHits } from '../observe/limits.ts';
 import type { Logger } from '../observe/logger.ts';
 import type { ClientSessions } from '../publish/client-sessions.ts';
 import type { Players } from '../publish/players.ts';
@@ -20,6 +23,7 @@ import type { LiveStream } from '../streams/live-stream.ts';
 import type { StreamRegistry } from '../streams/stream-registry.ts';
 import type { OriginCheck } from './origin.ts';
 import type { DataReceiver } from './session-data.ts';
+import { wcsLimits, type WcsLimits } from './wcs-limits.ts';
 import { WcsSession, type WcsClient } from './wcs-session.ts';
 
 /** What every session works with. */
@@ -30,6 +34,7 @@ export interface WcsContext {
   readonly sessions: ClientSessions;
   readonly authorizer: Authorizer;
   readonly logger: Logger;
+  readonly limits: WcsLimits;
   /** Encodes the current frame of the stream as JPEG. */
   readonly takeSnapshot?: (stream: LiveStream) => Promise<Buffer>;
   /** Gets the data that pages send. Without it, data is refused. */
@@ -42,7 +47,9 @@ export interface WcsContext {
   readonly version: string;
 }
 
-export interface WcsServerOptions extends WcsContext {
+export interface WcsServerOptions extends Omit<WcsContext, 'limits'> {
+  /** Shared by the listeners of a gateway. Default: those of the default settings. */
+  readonly limits?: WcsLimits;
   /** Address bound. */
   readonly host: string;
   /** 0: any free port. */
@@ -70,22 +77,41 @@ export class WcsServer {
 
   private constructor(http: HttpServer, context: WcsContext) {
     this.#http = http;
+    const { connections, proxied } = context.limits;
+    const { addresses } = connections;
+    const trust = limitConnections(http, connections);
+    const forwarded = ({ headers }: IncomingMessage): string | undefined =>
+      context.forwardedClients?.verify(headers[FORWARDED_CLIENT_HEADER]);
+    const addressOf = (request: IncomingMessage): string => forwarded(request) ?? addresses.of(request);
+    const isProxied = (request: IncomingMessage): boolean =>
+      forwarded(request) !== undefined || addresses.isProxy(request.socket.remoteAddress ?? '');
     // The SDK uses its URL verbatim, so every path is accepted. Compression does not pay for these small messages.
     this.#sockets = new WebSocketServer({
       server: http,
       maxPayload: MAX_MESSAGE_BYTES,
       perMessageDeflate: false,
+      // One message of each client per event-loop tick: a burst of many clients must not delay media.
+      allowSynchronousEvents: false,
       verifyClient: (
-        { origin }: { origin: string | undefined },
+        { origin, req }: { origin: string | undefined; req: IncomingMessage },
         done: (ok: boolean, code?: number, message?: string) => void,
       ) => {
-        if (context.allowOrigin?.(origin) ?? true) return done(true);
-        context.logger.warn({ origin }, 'connection of a page refused: add its origin to cors_origins to allow it');
-        done(false, 403, 'Origin not in cors_origins');
+        if (!(context.allowOrigin?.(origin) ?? true)) {
+          context.logger.warn({ origin }, 'connection of a page refused: add its origin to cors_origins to allow it');
+          return done(false, 403, 'Origin not in cors_origins');
+        }
+        if (forwarded(req) !== undefined) trust(req.socket);
+        if (isProxied(req) && proxied.full(addressOf(req))) {
+          limitHits.count('max_ws_connections_per_ip');
+          return done(false, 503, 'Too many connections of this address (max_ws_connections_per_ip)');
+        }
+        done(true);
       },
     });
     this.#sockets.on('connection', (socket, request) => {
-      const session = new WcsSession(socket, context, clientOf(request, context.forwardedClients));
+      const address = addressOf(request);
+      if (isProxied(request)) socket.once('close', proxied.take(address));
+      const session = new WcsSession(socket, context, clientOf(request, address));
       this.#sessions.add(session);
       session.once('closed', () => this.#sessions.delete(session));
     });
@@ -113,7 +139,7 @@ export class WcsServer {
       );
       http.listen(port, host, resolve);
     });
-    return new WcsServer(http, options);
+    return new WcsServer(http, { ...options, limits: options.limits ?? wcsLimits(SettingsSchema.parse({})) });
   }
 
   get port(): number {
@@ -139,9 +165,8 @@ export class WcsServer {
   }
 }
 
-function clientOf({ socket, headers, url }: IncomingMessage, forwarded: ForwardedClients | undefined): WcsClient {
+function clientOf({ headers, url }: IncomingMessage, ip: string): WcsClient {
   const { token, ...query } = Object.fromEntries(new URLSearchParams(url?.split('?')[1] ?? ''));
-  const ip = forwarded?.verify(headers[FORWARDED_CLIENT_HEADER]) ?? socket.remoteAddress ?? '';
   return { ip, host: headers.host, userAgent: headers['user-agent'], token, query };
 }
 

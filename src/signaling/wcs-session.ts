@@ -5,6 +5,7 @@ import type { Action, Credentials, Grant, Principal, Resource } from '../access/
 import { ANONYMOUS } from '../access/open-access.ts';
 import { toGatewayError } from '../errors.ts';
 import { Secret } from '../net/secret.ts';
+import { limitHits } from '../observe/limits.ts';
 import type { Logger } from '../observe/logger.ts';
 import type { ClientConnection } from '../publish/client-sessions.ts';
 import { credentialOf, giveToken, ownerOf } from './auth-token.ts';
@@ -14,7 +15,7 @@ import { Outbox } from './outbox.ts';
 import { SessionData } from './session-data.ts';
 import { SessionSnapshots } from './session-snapshots.ts';
 import { SessionStreams } from './session-streams.ts';
-import { TokenBucket } from './token-bucket.ts';
+import { TokenBucket } from '../net/token-bucket.ts';
 import type { WcsContext } from './wcs-server.ts';
 
 export interface WcsSessionEvents {
@@ -44,10 +45,10 @@ const PING_INTERVAL_MS = 10_000;
 const SILENCE_LIMIT_MS = 30_000;
 /** Milliseconds in which a client must send `connection`. */
 const CONNECTION_TIMEOUT_MS = 10_000;
-/** Messages. A page that stops all its streams at once sends some dozens, and repeats each five times a second. */
-const RATE_LIMIT = { burst: 300, perSecond: 100 };
 /** Characters of a `connection`, which is sent back to the client. The SDK's has less than 2000. */
 const MAX_CONNECTION_LENGTH = 64 * 1024;
+/** Milliseconds in which a client that is cut off can read why. */
+const CUT_OFF_MS = 500;
 /** Messages that may wait while the client is being identified. The SDK sends none before it has the answer. */
 const MAX_WAITING_MESSAGES = 32;
 
@@ -65,7 +66,7 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
   readonly #streams: SessionStreams;
   readonly #snapshots: SessionSnapshots;
   readonly #data: SessionData;
-  readonly #bucket = new TokenBucket(RATE_LIMIT);
+  readonly #bucket: TokenBucket;
   readonly #ping: NodeJS.Timeout;
   readonly #connectionTimeout: NodeJS.Timeout;
   /** Messages that came while the client was being identified. */
@@ -84,9 +85,12 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
     this.context = context;
     this.logger = context.logger.child({ session: this.id });
     this.logger.debug({ remoteAddress: client.ip }, 'WebSocket opened');
-    this.#outbox = new Outbox(socket, (queuedBytes) =>
-      this.logger.warn({ queuedBytes }, 'the client does not read its messages; closing its WebSocket'),
-    );
+    const { messages: rate, queuedBytes } = context.limits;
+    this.#bucket = new TokenBucket(rate);
+    this.#outbox = new Outbox(socket, queuedBytes, (queued) => {
+      limitHits.count('max_ws_queued_kb');
+      this.logger.warn({ queuedBytes: queued }, 'the client does not read its messages; closing its WebSocket');
+    });
     this.#streams = new SessionStreams(this);
     this.#snapshots = new SessionSnapshots(this, this.#outbox);
     this.#data = new SessionData(this);
@@ -149,6 +153,14 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
     clearTimeout(impatience);
   }
 
+  /** Closes the socket without reading what the client goes on to send. */
+  #cutOff(why: string): void {
+    this.#socket.close(1008, why);
+    // Its answer to the close is not read either.
+    this.#socket.pause();
+    setTimeout(() => this.#socket.terminate(), CUT_OFF_MS).unref();
+  }
+
   /** Ends the streams, which learn `info`, and closes the socket. Idempotent. */
   terminate(info: string): void {
     if (!this.#outbox.isOpen) return;
@@ -181,8 +193,9 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
     if (!this.#outbox.isOpen) return;
     this.#heardAt = performance.now();
     if (!this.#bucket.take(this.#heardAt)) {
+      limitHits.count('max_ws_messages_per_second');
       this.logger.warn('the client sends too many messages; closing its WebSocket');
-      return this.#socket.close(1008, 'too many messages');
+      return this.#cutOff('too many messages');
     }
     if (binary) return this.logger.debug('binary message ignored');
     let envelope;
@@ -308,7 +321,7 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
     if (this.#waiting!.length <= MAX_WAITING_MESSAGES) return;
     this.logger.warn('the client sends messages before its connection is accepted; closing its WebSocket');
     this.#waiting = [];
-    this.#socket.close(1008, 'too many messages');
+    this.#cutOff('too many messages');
   }
 
   #refuseCall(argument: unknown): void {

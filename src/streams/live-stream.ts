@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events';
 import type { GatewayError } from '../errors.ts';
 import type { Logger } from '../observe/logger.ts';
+import type { DataChannel } from './data-channel.ts';
 
 export type AudioCodec = 'opus' | 'pcmu' | 'pcma';
 export type VideoCodec = 'h264' | 'vp8' | 'vp9' | 'av1';
@@ -53,6 +54,8 @@ export interface PlaybackOptions {
   /** IP address of the client. */
   readonly clientAddress?: string;
   readonly tcpOnly?: boolean;
+  /** Accepts a data channel, and exchanges messages over it: see {@link Playback.dataChannel}. */
+  readonly exchangeData?: boolean;
   readonly logger: Logger;
 }
 
@@ -69,6 +72,8 @@ export interface Playback extends EventEmitter<PlaybackEvents> {
   readonly answerSdp: string;
   /** Whether the player receives video: its offer asks for it, and the publisher sends it. */
   readonly hasVideo: boolean;
+  /** If the offer has one, and `exchangeData` was set. */
+  readonly dataChannel?: DataChannel | undefined;
   /** Idempotent; emits nothing. */
   close(): void;
 }

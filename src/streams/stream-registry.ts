@@ -1,5 +1,6 @@
 import { EventEmitter } from 'node:events';
 import { GatewayError } from '../errors.ts';
+import { limitReached } from '../observe/limits.ts';
 import { LiveStream, type Publisher } from './live-stream.ts';
 
 export interface StreamRegistryEvents {
@@ -37,6 +38,8 @@ export class StreamRegistry extends EventEmitter<StreamRegistryEvents> {
 
   constructor(options: StreamRegistryOptions) {
     super();
+    // Each push with standby listens.
+    this.setMaxListeners(0);
     this.#options = options;
   }
 
@@ -63,8 +66,8 @@ export class StreamRegistry extends EventEmitter<StreamRegistryEvents> {
     if (this.#reserved.has(name)) throw nameInUse(name);
     if (!present) {
       if (this.#streams.size + this.#reserved.size >= this.#options.maxStreams)
-        throw new GatewayError(
-          'LIMIT_REACHED',
+        throw limitReached(
+          'max_streams',
           `The gateway already carries ${this.#options.maxStreams} streams (max_streams). Try again when one has ended.`,
         );
       return;

@@ -1,31 +1,23 @@
-import { isIPv6 } from 'node:net';
-import ipaddr from 'ipaddr.js';
-import { GatewayError } from '../errors.ts';
+import { ClientSlots, type SlotLimits } from '../net/client-slots.ts';
+import { limitReached } from '../observe/limits.ts';
 
-export interface PendingSessionLimits {
-  /** Sessions of one client address that are not connected yet. */
-  readonly perClient: number;
-  /** Sessions of all clients that are not connected yet. */
-  readonly total: number;
-}
-
-/** Bytes of an IPv6 address that identify one client: a household or a server gets a /64 or more. */
-const IPV6_PREFIX_BYTES = 8;
+/** Sessions that are not connected yet: of one client address, and of all clients. */
+export type PendingSessionLimits = SlotLimits;
 
 /**
  * Counts sessions from their offer until they are connected, so that offers without media cannot take all resources.
  */
 export class PendingSessions {
   readonly #limits: PendingSessionLimits;
-  readonly #perClient = new Map<string, number>();
-  #total = 0;
+  readonly #slots: ClientSlots;
 
   constructor(limits: PendingSessionLimits) {
     this.#limits = limits;
+    this.#slots = new ClientSlots(limits);
   }
 
   get size(): number {
-    return this.#total;
+    return this.#slots.size;
   }
 
   /**
@@ -37,18 +29,7 @@ export class PendingSessions {
    */
   enter(clientAddress?: string): () => void {
     this.check(clientAddress);
-    const client = clientOf(clientAddress);
-    this.#perClient.set(client, (this.#perClient.get(client) ?? 0) + 1);
-    this.#total++;
-    let entered = true;
-    return () => {
-      if (!entered) return;
-      entered = false;
-      this.#total--;
-      const left = this.#perClient.get(client)! - 1;
-      if (left > 0) this.#perClient.set(client, left);
-      else this.#perClient.delete(client);
-    };
+    return this.#slots.take(clientAddress);
   }
 
   /**
@@ -58,26 +39,16 @@ export class PendingSessions {
    */
   check(clientAddress?: string): void {
     const { perClient, total } = this.#limits;
-    const client = clientOf(clientAddress);
-    const ofClient = this.#perClient.get(client) ?? 0;
-    if (client !== '' && ofClient >= perClient)
-      throw new GatewayError(
-        'LIMIT_REACHED',
-        `${ofClient} sessions of this address are waiting for their connection (max_pending_sessions_per_ip). Try again in some seconds. Clients behind a reverse proxy share its address: raise the setting there.`,
+    const full = this.#slots.full(clientAddress);
+    if (full === 'perClient')
+      throw limitReached(
+        'max_pending_sessions_per_ip',
+        `${perClient} sessions of this address are waiting for their connection (max_pending_sessions_per_ip). Try again in some seconds. Clients behind a reverse proxy share its address: name the proxy in trust_proxy, or raise the setting.`,
       );
-    if (this.#total >= total)
-      throw new GatewayError(
-        'LIMIT_REACHED',
+    if (full === 'total')
+      throw limitReached(
+        'max_pending_sessions',
         `${total} sessions are waiting for their connection (max_pending_sessions). Try again in some seconds.`,
       );
   }
-}
-
-/** What counts as one client: an IPv4 address, or the network of an IPv6 address. */
-function clientOf(address = ''): string {
-  const plain = address.replace(/%.*$/, '');
-  if (!isIPv6(plain)) return plain;
-  const parsed = ipaddr.IPv6.parse(plain);
-  if (parsed.isIPv4MappedAddress()) return parsed.toIPv4Address().toString();
-  return Buffer.from(parsed.toByteArray().slice(0, IPV6_PREFIX_BYTES)).toString('hex');
 }

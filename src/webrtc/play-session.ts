@@ -3,6 +3,8 @@ import { EventEmitter } from 'node:events';
 import type { types } from 'mediasoup';
 import { GatewayError } from '../errors.ts';
 import type { Playback, PlaybackEvents, PlaybackOptions } from '../streams/live-stream.ts';
+import type { DataChannel } from '../streams/data-channel.ts';
+import { DataLink } from './data-link.ts';
 import type { PublishSession } from './publish-session.ts';
 import { RouterPipe } from './router-pipe.ts';
 import { parseOffer, type Offer } from './sdp.ts';
@@ -24,6 +26,7 @@ export class PlaySession extends EventEmitter<PlaybackEvents> implements Playbac
   readonly id: string;
   readonly answerSdp: string;
   readonly hasVideo: boolean;
+  readonly dataChannel: DataChannel | undefined;
   readonly #router: types.Router;
   readonly #pipe: RouterPipe;
   readonly #link: TransportLink;
@@ -36,11 +39,13 @@ export class PlaySession extends EventEmitter<PlaybackEvents> implements Playbac
     router: types.Router;
     pipe: RouterPipe;
     link: TransportLink;
+    dataChannel: DataChannel | undefined;
   }) {
     super();
     this.id = parts.id;
     this.answerSdp = parts.answerSdp;
     this.hasVideo = parts.hasVideo;
+    this.dataChannel = parts.dataChannel;
     this.#router = parts.router;
     this.#pipe = parts.pipe;
     this.#link = parts.link;
@@ -57,6 +62,7 @@ export class PlaySession extends EventEmitter<PlaybackEvents> implements Playbac
       congestionFeedback: false,
       audio: publisher.audio ? [publisher.audio.codec] : [],
       video: publisher.video ? [publisher.video.codec] : [],
+      dataChannel: options.exchangeData,
     });
     const { worker } = publisher;
     const id = randomUUID();
@@ -73,6 +79,7 @@ export class PlaySession extends EventEmitter<PlaybackEvents> implements Playbac
         dtls: offer.dtls,
         clientAddress: options.clientAddress,
         tcpOnly: options.tcpOnly,
+        dataChannel: offer.dataMid !== undefined,
         logger,
       });
       pipe = await RouterPipe.create(worker.router, router);
@@ -89,6 +96,15 @@ export class PlaySession extends EventEmitter<PlaybackEvents> implements Playbac
           rtcp: { ...consumer.rtpParameters.rtcp, reducedSize: media.rtpParameters.rtcp?.reducedSize },
         });
       }
+      const dataChannel =
+        offer.dataMid === undefined
+          ? undefined
+          : await DataLink.create({
+              transport: link.transport,
+              directTransport: await router.createDirectTransport(),
+              remoteRole: offer.dtls.role,
+              logger,
+            });
       if (publisher.closed) throw new GatewayError('STREAM_NOT_FOUND', 'Stream not found');
       const answerSdp = buildAnswer({ offer, transport: link.local, sent, streamId: id });
       return new PlaySession({
@@ -98,6 +114,7 @@ export class PlaySession extends EventEmitter<PlaybackEvents> implements Playbac
         router,
         pipe,
         link,
+        dataChannel,
       });
     } catch (error) {
       // Closed one by one: closing the router alone would leave its transport in the worker's WebRtcServer.

@@ -11,6 +11,8 @@ import type {
   PublisherMetrics,
   VideoCodec,
 } from '../streams/live-stream.ts';
+import type { DataChannel } from '../streams/data-channel.ts';
+import { DataLink } from './data-link.ts';
 import { ProducerTrack, type ProducerAudioTrack, type ProducerVideoTrack } from './producer-track.ts';
 import { DEFAULT_H264_PROFILE, routableProfile } from './codecs.ts';
 import { PlaySession } from './play-session.ts';
@@ -40,6 +42,8 @@ export interface PublishSessionOptions {
   readonly complete?: boolean;
   /** Accepts a section for data channels. */
   readonly dataChannel?: boolean;
+  /** Messages are exchanged over data channels: see {@link PublishSession.dataChannel}. Otherwise they are dropped. */
+  readonly exchangeData?: boolean;
 }
 
 export interface PublishSessionEvents {
@@ -71,6 +75,8 @@ export class PublishSession extends EventEmitter<PublishSessionEvents> implement
   readonly answerSdp: string;
   readonly audio: ProducerAudioTrack | undefined;
   readonly video: ProducerVideoTrack | undefined;
+  /** If the offer has one, and `exchangeData` was set. */
+  readonly dataChannel: DataChannel | undefined;
   /** Carries the session and the players of its stream. */
   readonly worker: IngestWorker;
   readonly #link: TransportLink;
@@ -85,6 +91,7 @@ export class PublishSession extends EventEmitter<PublishSessionEvents> implement
     answerSdp: string;
     audio: ProducerAudioTrack | undefined;
     video: ProducerVideoTrack | undefined;
+    dataChannel: DataChannel | undefined;
   }) {
     super();
     this.id = parts.id;
@@ -94,6 +101,7 @@ export class PublishSession extends EventEmitter<PublishSessionEvents> implement
     this.answerSdp = parts.answerSdp;
     this.audio = parts.audio;
     this.video = parts.video;
+    this.dataChannel = parts.dataChannel;
     this.#link.on('connected', () => this.emit('connected'));
     this.#link.on('lost', (reason) => {
       this.emit('lost', reason);
@@ -124,9 +132,17 @@ export class PublishSession extends EventEmitter<PublishSessionEvents> implement
         dataChannel: offer.dataMid !== undefined,
         logger,
       });
-      const [audio, video] = await Promise.all([
+      const [audio, video, dataChannel] = await Promise.all([
         offer.audio && produce(link.transport, 'audio' as const, offer.audio, worker, logger),
         offer.video && produce(link.transport, 'video' as const, offer.video, worker, logger),
+        offer.dataMid !== undefined && options.exchangeData
+          ? DataLink.create({
+              transport: link.transport,
+              directTransport: worker.directTransport,
+              remoteRole: offer.dtls.role,
+              logger,
+            })
+          : undefined,
         link.transport.setMaxIncomingBitrate(
           options.maxBitrate ? options.maxBitrate * 1000 + BITRATE_HEADROOM : DEFAULT_MAX_BITRATE,
         ),
@@ -140,6 +156,7 @@ export class PublishSession extends EventEmitter<PublishSessionEvents> implement
         answerSdp: answerTo(offer, link, options),
         audio,
         video,
+        dataChannel,
       });
     } catch (error) {
       link?.close();

@@ -3,6 +3,7 @@ import type { types } from 'mediasoup';
 import { GatewayError } from '../errors.ts';
 import type { Logger } from '../observe/logger.ts';
 import type { LocalTransport } from './sdp-answer.ts';
+import { DATA_SEND_BUFFER_BYTES, MAX_DATA_MESSAGE_BYTES } from './data-link.ts';
 import { Silence, SILENCE_POLL_MS } from './silence.ts';
 import type { IngestWorker } from './worker-pool.ts';
 
@@ -14,7 +15,7 @@ export interface TransportLinkOptions {
   /** IP address of the client, for the limit of sessions that are not connected. */
   readonly clientAddress?: string;
   readonly tcpOnly?: boolean;
-  /** The offer has a section for data channels. Their messages are received and dropped. */
+  /** The offer has a section for data channels. Without a `DataLink` their messages are received and dropped. */
   readonly dataChannel?: boolean;
   readonly logger: Logger;
 }
@@ -97,6 +98,8 @@ export class TransportLink extends EventEmitter<TransportLinkEvents> {
         preferUdp: true,
         iceConsentTimeout: ICE_CONSENT_TIMEOUT_S,
         enableSctp: dataChannel,
+        maxReceiveMessageSize: MAX_DATA_MESSAGE_BYTES,
+        sctpSendBufferSize: DATA_SEND_BUFFER_BYTES,
       });
       link = new TransportLink(transport, worker.worker, settled, logger);
     } catch (error) {

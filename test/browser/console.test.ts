@@ -126,8 +126,19 @@ t.test('the gateway requires its key, stops and is started again', async (t) => 
   await page.getByLabel('This gateway requires').fill(key.rest_api_key);
   await press(page, 'Use key');
   await says(page, '#gateway', 'Gateway connected');
-  await says(page, '#rights', 'Allowed: publish, play, push, control, read, admin; streams: all');
-  t.equal(await page.evaluate('localStorage.length'), 0, 'the key is not kept longer than the tab');
+  await says(page, '#rights', 'Allowed: publish, play, push, control, read, admin, join; streams: all');
+  const kept = (): Promise<string> => page.evaluate('JSON.stringify([{ ...sessionStorage }, { ...localStorage }])');
+  t.notMatch(await kept(), key.rest_api_key, 'the key is in memory only');
+  await page.reload();
+  await says(page, '#gateway', 'API key or token required');
+  await page.getByLabel('This gateway requires').fill(key.rest_api_key);
+  await page.getByLabel('Keep until this tab is closed').check();
+  await press(page, 'Use key');
+  await says(page, '#gateway', 'Gateway connected');
+  t.match(JSON.parse(await kept())[0], { 'webrtc-transponder.api-key': key.rest_api_key }, 'unless the user asks');
+  t.equal(await page.evaluate('localStorage.length'), 0);
+  await page.reload();
+  await says(page, '#gateway', 'Gateway connected');
 
   await press(page, 'Publish');
   await says(page, '#publish-state', 'Publishing');
@@ -148,6 +159,12 @@ t.test('the gateway requires its key, stops and is started again', async (t) => 
   await says(page, '#publish-state', 'Publishing');
   const streams = await second.http('/api/v1/streams', { headers: { authorization: `Bearer ${key.rest_api_key}` } });
   t.match(streams.body, [{ name: 'test', status: 'live' }], 'published again automatically');
+  await press(page, 'Log out');
+  await says(page, '#gateway', 'API key or token required');
+  t.equal(await page.locator('#login').isVisible(), false);
+  t.notMatch(await kept(), /correct-horse|publication/, 'nothing is kept after logging out');
+  const left = await second.http('/api/v1/streams', { headers: { authorization: `Bearer ${key.rest_api_key}` } });
+  t.strictSame(left.body, [], 'the stream has ended');
 });
 
 for (const prefixed of [false, true])
@@ -181,7 +198,7 @@ for (const prefixed of [false, true])
     await says(page, '#publish-state', 'Ended.');
     await waitFor('the stream to end', async () => (await streams()).length === 0);
     await page.getByRole('link', { name: 'Console' }).click();
-    await says(page, '#gateway', 'Gateway connected');
+    await says(page, '#gateway', 'API key or token required');
     t.same(missing, [], 'all files are found');
   });
 
@@ -238,9 +255,7 @@ t.test('after a reload', async (t) => {
     await press(page!, 'Start push');
     await page!.reload();
     const urls = () =>
-      rows
-        .locator('label:first-child input')
-        .evaluateAll((inputs: { value: string }[]) => inputs.map(({ value }) => value));
+      rows.locator('.address input').evaluateAll((inputs: { value: string }[]) => inputs.map(({ value }) => value));
     const remembered = ['rtmp://127.0.0.1:1/live', 'rtmp://127.0.0.1:1/app/', 'rtmp://127.0.0.1:1/plain'];
     await rows.nth(2).waitFor();
     t.same(await urls(), remembered);
@@ -294,6 +309,7 @@ t.test('a publisher that is away, and text with invisible characters', async (t)
     attempt: 0,
     muted: false,
     soundEnabled: false,
+    legs: [],
   };
   const ended = {
     ...push,
@@ -306,7 +322,8 @@ t.test('a publisher that is away, and text with invisible characters', async (t)
   await page.route('**/api/v1/**', async (route) => {
     const extra = away ? { publisherAway } : {};
     const { pathname, searchParams } = new URL(route.request().url());
-    if (pathname.endsWith('/streams'))
+    if (pathname.endsWith('/platforms')) await route.fulfill({ json: [] });
+    else if (pathname.endsWith('/streams'))
       await route.fulfill({ json: [{ name: 'test', status: away ? 'held' : 'live', ...extra }] });
     else await route.fulfill({ json: searchParams.get('ended') === 'true' ? [ended] : [{ ...push, ...extra }] });
   });
@@ -391,37 +408,103 @@ t.test('accessibility, by the rules of axe', async (t) => {
   });
   t.teardown(() => gateway.stop());
   const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-  for (const viewport of [
-    { width: 1280, height: 900 },
-    { width: 380, height: 800 },
-  ])
-    for (const colorScheme of ['light', 'dark'] as const) {
-      const page = await browser.newPage({ viewport, colorScheme });
-      const violations = async (): Promise<unknown> => {
-        await page.evaluate(axe);
-        return page.evaluate(
-          `axe.run({ rules: { 'target-size': { enabled: true } } }).then(({ violations }) =>
+  for (const [width, height, colorScheme] of [
+    [1280, 900, 'light'],
+    [380, 800, 'dark'],
+  ] as const) {
+    const viewport = { width, height };
+    const page = await browser.newPage({ viewport, colorScheme });
+    const violations = async (): Promise<unknown> => {
+      await page.evaluate(axe);
+      return page.evaluate(
+        `axe.run({ rules: { 'target-size': { enabled: true } } }).then(({ violations }) =>
             violations.map(({ id, nodes }) => [id, ...nodes.map(({ html, failureSummary }) => html + failureSummary)]))`,
-        );
-      };
-      const title = `${viewport.width} px, ${colorScheme}`;
-      await page.goto(gateway.httpUrl);
-      await press(page, 'Publish');
-      await says(page, '#publish-state', 'Publishing');
-      await press(page, '+ Add destination');
-      await page.locator('#destinations li').nth(1).locator('input').first().fill('rtmp://127.0.0.1:1/live');
-      await press(page, 'Start push');
-      await page.locator('#ended-pushes li').first().waitFor();
-      await says(page, '.push .pill', 'Pushing');
-      await page.getByText('Options').click();
-      t.same(await violations(), [], `console, ${title}`);
-      t.equal(await page.evaluate('document.documentElement.scrollWidth'), viewport.width, 'no horizontal scrolling');
-      await press(page, 'Stop');
-      await says(page, '#publish-state', 'Stopped.');
-      await page.goto(`${gateway.httpUrl}/console/whip.html`);
-      t.same(await violations(), [], `WHIP page, ${title}`);
-      await page.close();
-    }
+      );
+    };
+    const title = `${viewport.width} px, ${colorScheme}`;
+    await page.goto(gateway.httpUrl);
+    await press(page, 'Publish');
+    await says(page, '#publish-state', 'Publishing');
+    await press(page, '+ Add destination');
+    await page.locator('#destinations li').nth(1).locator('input').first().fill('rtmp://127.0.0.1:1/live');
+    await press(page, 'Start push');
+    await page.locator('#ended-pushes li').first().waitFor();
+    await says(page, '.push .pill', 'Pushing');
+    await page.getByText('Options').click();
+    t.same(await violations(), [], `console, ${title}`);
+    t.equal(await page.evaluate('document.documentElement.scrollWidth'), viewport.width, 'no horizontal scrolling');
+    await press(page, 'Stop');
+    await says(page, '#publish-state', 'Stopped.');
+    await page.goto(`${gateway.httpUrl}/console/whip.html`);
+    t.same(await violations(), [], `WHIP page, ${title}`);
+    await page.close();
+  }
+});
+
+t.test('the login form and the rights, by the rules of axe', async (t) => {
+  const gateway = await startGateway({ rest_api_key: 'k3y' });
+  t.teardown(() => gateway.stop());
+  const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+  for (const colorScheme of ['light', 'dark'] as const) {
+    const page = await browser.newPage({ viewport: { width: 380, height: 800 }, colorScheme });
+    const check = async (what: string): Promise<void> => {
+      await page.evaluate(axe);
+      const violations = await page.evaluate(
+        `axe.run({ rules: { 'target-size': { enabled: true } } }).then(({ violations }) =>
+          violations.map(({ id, nodes }) => [id, ...nodes.map(({ html, failureSummary }) => html + failureSummary)]))`,
+      );
+      t.same(violations, [], `${what}, ${colorScheme}`);
+      t.equal(await page.evaluate('document.documentElement.scrollWidth'), 380, 'no horizontal scrolling');
+      const folder = process.env['SCREENSHOTS'];
+      if (folder) await page.screenshot({ path: `${folder}/${what}-${colorScheme}.png` });
+    };
+    await page.goto(gateway.httpUrl);
+    await says(page, '#gateway', 'API key or token required');
+    await check('form');
+    await page.getByLabel('This gateway requires').fill('k3y');
+    await press(page, 'Use key');
+    await says(page, '#rights', 'Allowed: publish');
+    await says(page, '#gateway', 'Gateway connected');
+    await check('rights');
+    await page.close();
+  }
+});
+
+t.test('the REST document and its viewer, with a key that is not stored', async (t) => {
+  const gateway = await startGateway({ rest_api_key: 'k3y' });
+  t.teardown(() => gateway.stop());
+  const proxy = await startReverseProxy(gateway.ports, { prefixed: true });
+  t.teardown(() => proxy.stop());
+  const page = await browser.newPage({ ignoreHTTPSErrors: true });
+  t.teardown(() => page.close());
+  const faults: string[] = [];
+  const hosts = new Set<string>();
+  page.on('pageerror', (error) => faults.push(error.message));
+  page.on('console', (message) => {
+    if (message.type() === 'error') faults.push(message.text());
+  });
+  page.on('request', (request) => {
+    if (!request.url().startsWith('data:')) hosts.add(new URL(request.url()).host);
+  });
+  await page.goto(proxy.url);
+  await page.getByRole('link', { name: 'REST API' }).click();
+  await page.locator('#operations-Inspection-getPrincipal').waitFor({ timeout: 20_000 });
+  await page.locator('.btn.authorize').first().click();
+  await page.getByLabel('auth-bearer-value').fill('k3y');
+  await page
+    .locator('.auth-container', { hasText: 'bearer' })
+    .getByRole('button', { name: 'Apply credentials' })
+    .click();
+  await page.getByRole('button', { name: 'Close' }).first().click();
+  await page.locator('#operations-Inspection-getPrincipal button').first().click();
+  await page.locator('#operations-Inspection-getPrincipal').getByRole('button', { name: 'Try it out' }).click();
+  await page.locator('#operations-Inspection-getPrincipal').getByRole('button', { name: 'Execute' }).click();
+  await says(page, '#operations-Inspection-getPrincipal .live-responses-table', 'rest_api_key');
+  if (process.env['SCREENSHOTS']) await page.screenshot({ path: `${process.env['SCREENSHOTS']}/docs.png` });
+  t.notMatch(await page.evaluate('JSON.stringify([{ ...sessionStorage }, { ...localStorage }])'), 'k3y');
+  t.strictSame([...hosts], [new URL(proxy.url).host], 'nothing comes from another server');
+  const other = faults.filter((fault) => !fault.includes('401'));
+  t.same(other, [], 'no errors in the page, and no violation of its policy');
 });
 
 t.test('no camera permission', async (t) => {

@@ -54,12 +54,12 @@ await t.test('stream-snapshot: the page shows the snapshot, and says when one fa
   await page.close();
 });
 
-await t.test('stream_recording: the page says that recording is not available', async (t) => {
+await t.test('stream_recording: the page says that recording is off', async (t) => {
   const page = await open('stream_recording/recording.html');
   await page.fill('#url', `${gateway.wsUrl}/recorded`);
   await page.click('#publishBtn');
   await reads(page, '#status', /^FAILED$/);
-  t.match(await page.textContent('#info'), /^Recording is not available in this version of the gateway/);
+  t.match(await page.textContent('#info'), /^Recording is off/);
   t.ok(await page.isEnabled('#publishBtn'), 'the page does not wait for anything');
   await page.close();
 });

@@ -6,122 +6,33 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { WebSocket } from 'ws';
 import { BenchProcess } from '../../bench/child-process.ts';
-import type { PublisherRequests } from '../../bench/publishers-main.ts';
-import type { SinkRequests, SinkStream } from '../../bench/sink-main.ts';
 import type { TransponderView } from '../../src/outputs/push/transponder-view.ts';
-import { startGateway } from '../helpers/gateway.ts';
+import { AttackStage, NEIGHBOURS } from '../helpers/attack-stage.ts';
 import { opusPackets, OPUS_PACKET_MS } from '../helpers/opus.ts';
-import { peakMemory } from '../helpers/processes.ts';
 import type { RtpPublisherRequests } from '../helpers/rtp-publishers-main.ts';
 import { waitFor } from '../helpers/wait.ts';
 import { silentWav } from '../helpers/wav.ts';
 
-/**
- * Clients that try to harm other clients. Publishers in a process of their own are pushed to an RTMP server in another one; each of their video frames
- * contains the time when it was sent.
- */
+/** Clients that try to harm other clients, with media, offers and files. Floods of requests are in floods.test.ts. */
 
-const VIDEO_KBPS = 800;
-const NEIGHBOURS = ['one', 'two', 'three', 'four'];
-/** Milliseconds from a publisher to the RTMP server. Without the guards an attack delays all streams by 1.5 to 4.9 s. */
-const MAX_LATENCY = 250;
-/** Adjacent timestamps, in milliseconds: a lost frame or two. */
-const MAX_GAP = 100;
-/** 250 ms. */
-const MAX_SILENT_FRAMES = 12;
-/** Video frames that are awaited after an attack: it may have effects that come late. */
-const FRAMES_AFTER = 45;
-/** Megabytes. */
-const MAX_GATEWAY_GROWTH = 120;
 const MAX_ENCODER_MEMORY = 200;
 /**
  * Packets of 120 ms: 12 minutes of audio. Without the limit to real time the encoder that streams share needs half a
  * second for them, and all its streams are silent for as long.
  */
 const CLAIMS = 6000;
-/** Milliseconds between two looks at the processes. */
-const LOOK_INTERVAL = 25;
 
 t.setTimeout(120_000);
 const media = t.testdir();
-const [gateway, sink, publishers, attackers] = await Promise.all([
-  startGateway({ media_dir: media }),
-  BenchProcess.start<SinkRequests>('./sink-main.ts'),
-  BenchProcess.start<PublisherRequests>('./publishers-main.ts', [String(VIDEO_KBPS)]),
+const [stage, attackers] = await Promise.all([
+  AttackStage.start({ media_dir: media }),
   BenchProcess.start<RtpPublisherRequests>('../test/helpers/rtp-publishers-main.ts'),
 ]);
 t.teardown(async () => {
   await attackers.stop();
-  await publishers.stop();
-  await gateway.stop();
-  await sink.stop();
+  await stage.stop();
 });
-const rtmpUrl = `rtmp://127.0.0.1:${await sink.ask('listen', 0)}/live`;
-
-async function neighbours(): Promise<SinkStream[]> {
-  const streams = await sink.ask('streams');
-  return streams.filter(({ name }) => NEIGHBOURS.some((neighbour) => name === `rtmp_${neighbour}`));
-}
-
-const pushedFrames = (frames: number): Promise<unknown> =>
-  waitFor('frames of all neighbours', async () => {
-    const streams = await neighbours();
-    return streams.length === NEIGHBOURS.length && streams.every((stream) => stream.frames >= frames);
-  });
-
-/** Highest figures of the gateway's ffmpegs, without those that encode audio. */
-interface Ffmpegs {
-  atOnce: number;
-  /** Megabytes of one of them. */
-  memory: number;
-  /** Number of different ones. */
-  readonly pids: Set<number>;
-}
-
-/** Carries out an attack. Fails if the pushes of the neighbours suffer or the gateway's memory grows. */
-async function underAttack(t: Test, attack: () => Promise<void>): Promise<Ffmpegs> {
-  const memoryBefore = peakMemory(gateway.pid);
-  const ffmpegs: Ffmpegs = { atOnce: 0, memory: 0, pids: new Set() };
-  const looks = setInterval(() => {
-    const running = gateway
-      .children()
-      .filter(({ role, args }) => role !== 'audio-encoder' && args[0]!.endsWith('ffmpeg'));
-    ffmpegs.atOnce = Math.max(ffmpegs.atOnce, running.length);
-    for (const { pid } of running) {
-      ffmpegs.memory = Math.max(ffmpegs.memory, peakMemory(pid));
-      ffmpegs.pids.add(pid);
-    }
-  }, LOOK_INTERVAL);
-  try {
-    await sink.ask('reset');
-    await attack();
-    await sink.ask('streams').then(async (streams) => {
-      const most = Math.max(...streams.map(({ frames }) => frames));
-      await pushedFrames(most + FRAMES_AFTER);
-    });
-  } finally {
-    clearInterval(looks);
-  }
-  for (const { name, endedAt, latencies, longestFrameGap, longestSoundGap, silentFrames } of await neighbours()) {
-    const latency = Math.max(...latencies);
-    const figures = `${name}: latency ${latency.toFixed(0)} ms, gaps ${longestFrameGap} and ${longestSoundGap} ms, ${silentFrames} silent frames`;
-    t.ok(
-      endedAt === 0 &&
-        latency < MAX_LATENCY &&
-        longestFrameGap < MAX_GAP &&
-        longestSoundGap < MAX_GAP &&
-        silentFrames <= MAX_SILENT_FRAMES,
-      figures,
-    );
-    t.comment(figures);
-  }
-  const growth = peakMemory(gateway.pid) - memoryBefore;
-  t.ok(growth < MAX_GATEWAY_GROWTH, `${growth.toFixed(0)} MB more`);
-  t.comment(
-    `${growth.toFixed(0)} MB more; ${ffmpegs.pids.size} ffmpegs, ${ffmpegs.atOnce} at once, ${ffmpegs.memory.toFixed(0)} MB`,
-  );
-  return ffmpegs;
-}
+const { gateway, sink, rtmpUrl } = stage;
 
 interface Steady {
   readonly stream: string;
@@ -151,12 +62,9 @@ const push = (streamName: string): Promise<TransponderView> =>
 const send = (stream: string, payload: Buffer, timestamp: number): void =>
   void attackers.ask('send', { stream, payload: payload.toString('base64'), timestamp });
 
-for (const name of NEIGHBOURS) await publishers.ask('publish', { name, url: gateway.wsUrl, rtmpUrl });
-await pushedFrames(60);
-
 t.test('80 snapshots over 20 WebSockets', async (t) => {
   const SOCKETS = 20;
-  const ffmpegs = await underAttack(t, async () => {
+  const ffmpegs = await stage.underAttack(t, async () => {
     const sockets = await Promise.all(
       Array.from({ length: SOCKETS }, async () => {
         const socket = new WebSocket(gateway.wsUrl);
@@ -186,7 +94,7 @@ t.test('Opus packets of five bytes that claim 120 ms each', async (t) => {
   const [payload] = opusPackets('sine=frequency=440', 1);
   const before = gateway.children('audio-encoder').map(({ pid }) => pid);
   t.ok(before.length > 0);
-  await underAttack(t, async () => {
+  await stage.underAttack(t, async () => {
     const attacker = await publishSteadily(t, {
       stream: 'claims',
       codec: 'opus',
@@ -217,7 +125,7 @@ t.test('a VP8 key frame that claims 8192x8192', async (t) => {
   const source = ['-f', 'lavfi', '-i', 'color=red:size=320x180', '-frames:v', '1', '-c:v', 'libvpx', '-f', 'ivf'];
   const frame = execFileSync('ffmpeg', ['-loglevel', 'error', ...source, 'pipe:1']).subarray(32 + 12);
   const payload = Buffer.concat([Buffer.of(0x10), frame]);
-  const { memory, atOnce } = await underAttack(t, async () => {
+  const { memory, atOnce } = await stage.underAttack(t, async () => {
     const track: Steady = { stream: 'huge', codec: 'vp8', payload, everyMs: 40, clockRate: 90_000 };
     await publishSteadily(t, track);
     const { mediaSessionId } = await push('huge');
@@ -240,7 +148,7 @@ t.test('500 offers without media', async (t) => {
   const offer = readFileSync(new URL('../unit/webrtc/fixtures/chromium-publish.sdp', import.meta.url), 'utf8');
   const publish = (stream: string, from: string): Promise<void> =>
     attackers.ask('start', { httpUrl: gateway.httpUrl, stream, codec: 'opus', from });
-  await underAttack(t, async () => {
+  await stage.underAttack(t, async () => {
     const beganMs = performance.now();
     const statuses: number[] = [];
     const attacker = async (_: unknown, number: number): Promise<void> => {
@@ -276,7 +184,7 @@ t.test('named pipes and endless files as sound files', async (t) => {
   await writeFile(join(media, 'slow.wav'), slow);
   await truncate(join(media, 'slow.wav'), 90_000_000);
   await writeFile(join(media, 'good.wav'), silentWav(8000));
-  const { pids } = await underAttack(t, async () => {
+  const { pids } = await stage.underAttack(t, async () => {
     const [push] = (await gateway.rest('/push/find', { streamName: 'one' })).body;
     const soundOn = async (soundFile: string): Promise<string> => {
       const { body } = await gateway.rest('/push/sound_on', {

@@ -42,6 +42,13 @@ export async function startChromium(): Promise<Browser> {
   });
 }
 
+/** The main process of the Chromium that the process `parent` started; the other ones end with it. */
+export function mainProcessOf(parent: number): number {
+  const main = childrenOf(parent).find(({ args }) => args.join(' ').includes('--use-fake-device-for-media-stream'));
+  if (!main) throw new Error('no Chromium found');
+  return main.pid;
+}
+
 /** The audio service process of the Chromium that the process `parent` started. */
 export function audioServiceOf(parent: number): number {
   // Chromium's child processes show their arguments as one string.

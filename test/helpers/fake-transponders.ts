@@ -1,5 +1,9 @@
 import { GatewayError } from '../../src/errors.ts';
+import { verdict, type Verdict } from '../../src/outputs/push/platforms/verdict.ts';
 import type {
+  RequestOrigin,
+  PictureChange,
+  LegView,
   StartRequest,
   TransponderControl,
   TransponderFilter,
@@ -8,7 +12,7 @@ import type {
 
 /** The view of a push for a request, without media, for tests of HTTP and signaling. */
 export function viewOf(request: StartRequest, more: Partial<TransponderView> = {}): TransponderView {
-  return {
+  const view = {
     mediaSessionId: 'id-1',
     streamName: `rtmp_${request.streamName}`,
     rtmpUrl: request.rtmpUrl,
@@ -30,12 +34,32 @@ export function viewOf(request: StartRequest, more: Partial<TransponderView> = {
     bufferMs: 0,
     destination: 'rtmp://example.com/live',
     ...more,
-  };
+  } satisfies Partial<TransponderView>;
+  return { legs: [{ leg: 'primary', ...pick(view) }], ...view };
 }
+
+/** The one leg of a push without a backup. */
+const pick = ({
+  destination,
+  status,
+  reason,
+  reasonCode,
+  attempt,
+  bytesSent,
+  bitrate,
+  fps,
+  framesDropped,
+  bufferMs,
+}: Omit<TransponderView, 'legs'>): Omit<LegView, 'leg'> => ({
+  status: status === 'standby' ? 'pushing' : status,
+  ...{ destination, reason, reasonCode, attempt, bytesSent, bitrate, fps, framesDropped, bufferMs },
+});
 
 /** Keeps transponders in a map and records each call; `fail` makes the next call throw. */
 export class FakeTransponders implements TransponderControl {
   readonly calls: unknown[][] = [];
+  /** Of each start. */
+  readonly origins: RequestOrigin[] = [];
   readonly views = new Map<string, TransponderView>();
   endedViews: TransponderView[] = [];
   fail: Error | undefined;
@@ -60,11 +84,21 @@ export class FakeTransponders implements TransponderControl {
     for (const listener of this.#listeners) listener(view);
   }
 
-  async start(request: StartRequest): Promise<TransponderView> {
+  async start(request: StartRequest, origin: RequestOrigin = {}): Promise<TransponderView> {
+    this.origins.push(origin);
     this.#call('start', request);
     const view = viewOf(request, { mediaSessionId: `id-${this.calls.length}` });
     this.change(view);
     return view;
+  }
+
+  /** What a check waits for. */
+  checking: (signal: AbortSignal) => Promise<void> = async () => undefined;
+
+  async check(request: StartRequest, signal: AbortSignal): Promise<Verdict[]> {
+    this.#call('check', request);
+    await this.checking(signal);
+    return [verdict('stream', 'ok', 'published')];
   }
 
   refuse(request: StartRequest, reason: GatewayError): void {
@@ -110,6 +144,11 @@ export class FakeTransponders implements TransponderControl {
   soundOff(id: string): void {
     this.#call('soundOff', id);
     this.change({ ...this.#get(id), soundEnabled: false });
+  }
+
+  async standby(id: string, on: boolean | undefined, picture: PictureChange): Promise<void> {
+    this.#call('standby', id, on, picture);
+    this.#get(id);
   }
 
   onChange(listener: (view: TransponderView) => void): () => void {

@@ -7,6 +7,11 @@ export function ffmpeg(args: readonly string[], input?: Buffer): Promise<Buffer>
   return run('ffmpeg', ['-hide_banner', '-nostdin', '-loglevel', 'error', ...args], input);
 }
 
+/** Decodes a whole file or stream. Rejects if the decoder has anything to say. Frames keep their own times, however close. */
+export async function decodeAll(args: readonly string[]): Promise<void> {
+  await ffmpeg([...args, '-fps_mode', 'passthrough', '-enc_time_base', '1:1000', '-f', 'null', '-']);
+}
+
 /** The requested entries of a file or stream, from ffprobe. */
 export async function ffprobe(args: readonly string[], entries: string, input?: Buffer): Promise<unknown> {
   return JSON.parse(

@@ -83,7 +83,7 @@ export interface GatewayOptions {
   readonly root?: string;
 }
 
-/** Starts the real gateway on free loopback ports and waits until `/health` says that it serves. */
+/** Starts the real gateway on free loopback ports and waits until `/health/ready` says that it serves. */
 export async function startGateway(
   overrides: SettingsOverrides = {},
   { collectable = false, slowable = false, env = {}, root = ROOT }: GatewayOptions = {},
@@ -237,7 +237,10 @@ export async function startGateway(
 
   try {
     await Promise.race([
-      waitFor('the gateway to serve', async () => (await http('/health')).status === 200, { timeout: START_TIMEOUT }),
+      // Version 0.1.0, with which bench compares, has no such path.
+      waitFor('the gateway to serve', async () => [200, 404].includes((await http('/health/ready')).status), {
+        timeout: START_TIMEOUT,
+      }),
       exited.then((code) => {
         throw new Error(`the gateway ended with code ${code}`);
       }),

@@ -1,9 +1,14 @@
 import type { FastifyInstance } from 'fastify';
 import { createAuthorizer } from '../../src/access/create-authorizer.ts';
-import { SettingsSchema } from '../../src/config/schema.ts';
+import { SettingsSchema, type Settings } from '../../src/config/schema.ts';
 import { HttpApp, type HttpAppOptions } from '../../src/api/app.ts';
+import type { EncoderPool } from '../../src/renditions/encoder-pool.ts';
+import { createRecorders } from '../../src/outputs/record/create-recorders.ts';
+import type { Recorders } from '../../src/outputs/record/recorders.ts';
+import { MemoryStore } from '../../src/store/memory-store.ts';
 import { silentLogger } from '../../src/observe/logger.ts';
 import { Metrics } from '../../src/observe/metrics.ts';
+import { PlatformCatalogue } from '../../src/outputs/push/platforms/catalogue.ts';
 import { registerTransponderMetrics } from '../../src/outputs/push/transponder-metrics.ts';
 import { ClientSessions } from '../../src/publish/client-sessions.ts';
 import { StreamRegistry } from '../../src/streams/stream-registry.ts';
@@ -16,6 +21,23 @@ interface Parts {
   readonly registry: StreamRegistry;
   readonly metrics: Metrics;
   readonly sessions: ClientSessions;
+  readonly recorders: Recorders;
+}
+
+/** Recorders for tests without media: they start nothing. */
+export function createIdleRecorders(
+  settings: Settings,
+  registry: StreamRegistry,
+  metrics: Metrics,
+): Promise<Recorders> {
+  return createRecorders(settings, {
+    registry,
+    encoders: undefined as unknown as EncoderPool,
+    overload: { overloaded: false },
+    store: new MemoryStore({ logger: silentLogger }),
+    metrics,
+    logger: silentLogger,
+  });
 }
 
 /** The HTTP server alone, with default settings and fake transponders. */
@@ -31,6 +53,7 @@ export async function createHttpApp(
   metrics.gauge('gateway_streams', 'Streams.', () => registry.size);
   metrics.gauge('gateway_encoders', 'Encoders.', () => 2);
   registerTransponderMetrics(metrics, control);
+  const recorders = await createIdleRecorders(parsed, registry, metrics);
   const app = await HttpApp.create({
     settings: parsed,
     authorizer: createAuthorizer(parsed, silentLogger),
@@ -38,11 +61,16 @@ export async function createHttpApp(
     registry,
     metrics,
     sessions,
-    takePng: async ({ name }) => Buffer.from(`PNG of ${name}`),
+    recorders,
+    platforms: PlatformCatalogue.create(),
+    takeSnapshot: async ({ name }, { format, width = 'full' }) => ({
+      image: Buffer.from(format === 'png' && width === 'full' ? `PNG of ${name}` : `${format} of ${name}, ${width}`),
+      takenAt: new Date('2026-01-02T03:04:05.678Z'),
+    }),
     logger: silentLogger,
     workers: () => ({ alive: 1, wanted: 1 }),
     drain: { draining: false, begin: () => undefined },
     ...more,
   });
-  return { app, http: app.http, control, registry, metrics, sessions };
+  return { app, http: app.http, control, registry, metrics, sessions, recorders };
 }

@@ -102,11 +102,15 @@ async function ffmpeg(args: readonly string[]): Promise<{ data: Buffer; log: str
 
 const decodeErrors = (log: string): string[] => log.split('\n').filter((line) => /\[(error|fatal)\]/.test(line));
 
-async function decodeVideo(path: string): Promise<{ frames: Frame[]; errors: string[] }> {
+/** What the decoder is told before the file. */
+type DecoderOptions = readonly string[];
+
+async function decodeVideo(path: string, options: DecoderOptions): Promise<{ frames: Frame[]; errors: string[] }> {
   // The first showinfo reports the original size, the second the mean of a small grey frame, which is cheap to compute.
   const filter = 'showinfo@sent=checksum=0,scale=32:18:flags=fast_bilinear,format=gray,showinfo@seen';
   const { log } = await ffmpeg([
     '-copyts',
+    ...options,
     '-i',
     path,
     '-map',
@@ -132,10 +136,14 @@ async function decodeVideo(path: string): Promise<{ frames: Frame[]; errors: str
   return { frames, errors: decodeErrors(log) };
 }
 
-async function decodeAudio(path: string): Promise<{ samples: Float32Array; errors: string[] }> {
+async function decodeAudio(
+  path: string,
+  options: DecoderOptions,
+): Promise<{ samples: Float32Array; errors: string[] }> {
   // One channel without mixing, which would change the level.
   const args = [
     '-copyts',
+    ...options,
     '-i',
     path,
     '-map',
@@ -203,8 +211,14 @@ function* loudness(samples: Float32Array): Generator<{ time: number; on: boolean
   }
 }
 
+export interface AnalyseOptions {
+  /** Everything that is not quite right is an error for the decoder. Default: only what it cannot conceal. */
+  readonly strict?: boolean;
+}
+
 /** Reads and decodes an FLV file, which may still be growing. */
-export async function analyse(path: string): Promise<Recording> {
+export async function analyse(path: string, { strict = false }: AnalyseOptions = {}): Promise<Recording> {
+  const options = strict ? ['-err_detect', 'explode'] : [];
   const file = await readFile(path);
   const { tags, length } = readFlv(file);
   const videoTags = tags.filter((tag) => tag.kind === 'video');
@@ -214,8 +228,8 @@ export async function analyse(path: string): Promise<Recording> {
   const complete = join(folder, 'complete.flv');
   await writeFile(complete, file.subarray(0, length));
   const [video, audio] = await Promise.all([
-    videoTags.length > 0 ? decodeVideo(complete) : { frames: [], errors: [] },
-    audioTags.length > 0 ? decodeAudio(complete) : { samples: new Float32Array(0), errors: [] },
+    videoTags.length > 0 ? decodeVideo(complete, options) : { frames: [], errors: [] },
+    audioTags.length > 0 ? decodeAudio(complete, options) : { samples: new Float32Array(0), errors: [] },
   ]).finally(() => rm(folder, { recursive: true }));
   const { samples } = audio;
   const { frames } = video;

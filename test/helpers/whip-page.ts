@@ -129,8 +129,18 @@ export class WhipPage {
     return this.#call('publish', url, options);
   }
 
-  play(url: string): Promise<PageAnswer> {
-    return this.#call('play', url);
+  play(url: string, options: Pick<OfferOptions, 'dataChannel'> = {}): Promise<PageAnswer> {
+    return this.#call('play', url, options);
+  }
+
+  /** Sends text over the data channel. */
+  async say(text: string): Promise<void> {
+    await this.page.evaluate(`whipPage.channel.send(${JSON.stringify(text)})`);
+  }
+
+  /** What has arrived over the data channel. */
+  async heard(): Promise<readonly string[]> {
+    return (await this.page.evaluate('whipPage.received')) as readonly string[];
   }
 
   restartIce(): Promise<PageAnswer> {

@@ -63,7 +63,7 @@ t.test('the health check asks the configured address', async (t) => {
   t.match(await container(folder, 'health', { LISTEN_IP: '0.0.0.0' }), { code: 0 }, 'the port of the settings file');
   t.match(await container(folder, 'health', { HTTP_PORT: '1' }), { code: 1 }, 'the environment comes first');
   t.match(await container('/', 'health', { HTTP_PORT: String(port) }), { code: 0 }, 'the port of the environment');
-  t.same(asked, ['GET /health', 'GET /health']);
+  t.same(asked, ['GET /health/live', 'GET /health/live']);
   status = 503;
   t.match(await container(folder, 'health'), { code: 1 }, 'an error of the gateway');
 });

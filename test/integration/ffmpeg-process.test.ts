@@ -4,7 +4,10 @@ import { FfmpegProcess } from '../../src/ffmpeg/ffmpeg-process.ts';
 import { silentLogger } from '../../src/observe/logger.ts';
 import { wrapFfmpeg } from '../helpers/wrapped-ffmpeg.ts';
 
-await wrapFfmpeg(t, `case "$*" in *mjpeg*) echo output; exit 0;; esac`);
+await wrapFfmpeg(
+  t,
+  `case "$*" in *mjpeg*) echo output; exit 0;; *wav*) echo output; exec >&-; sleep 0.2; exit 0;; esac`,
+);
 
 t.test('output that arrives while ffmpeg is being started reaches the caller', async (t) => {
   const block = (): void => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100);
@@ -18,4 +21,10 @@ t.test('output that arrives while ffmpeg is being started reaches the caller', a
     await process.finish();
     t.equal(Buffer.concat(chunks).toString(), 'output\n');
   }
+});
+
+t.test('an ffmpeg that needs time to end after its output is not killed', async (t) => {
+  const line = { inputOptions: ['-f', 'flv'], input: 'pipe:0', outputOptions: ['-f', 'wav'], output: 'pipe:1' };
+  const process = await FfmpegProcess.start(line, 'test', silentLogger);
+  await t.resolves(process.finish());
 });

@@ -30,6 +30,34 @@ t.test('POST with Content-Length 0 and without a type, as the official client se
   t.match(JSON.parse(body), [{ sourceStreamName: 'cam' }]);
 });
 
+t.test('a check ends when its client leaves', async (t) => {
+  let aborted = false;
+  control.checking = (signal) =>
+    new Promise((_, reject) =>
+      signal.addEventListener('abort', () => {
+        aborted = true;
+        reject(signal.reason as Error);
+      }),
+    );
+  t.teardown(() => (control.checking = async () => undefined));
+  const payload = JSON.stringify({ streamName: 'cam', rtmpUrl: 'rtmp://h/live' });
+  const socket = connect(port, '127.0.0.1');
+  socket.write(
+    lines(
+      'POST /rest-api/push/check HTTP/1.1',
+      'Host: localhost',
+      'Content-Type: application/json',
+      `Content-Length: ${payload.length}`,
+      '',
+      payload,
+    ),
+  );
+  await waitFor('the check', () => control.calls.some(([name]) => name === 'check'));
+  t.notOk(aborted);
+  socket.destroy();
+  await waitFor('its end', () => aborted);
+});
+
 t.test('a void answer is 200 without content', async (t) => {
   const { mediaSessionId } = await control.start({ streamName: 'cam', rtmpUrl: 'rtmp://h/live' });
   const payload = JSON.stringify({ mediaSessionId });
@@ -47,6 +75,37 @@ t.test('a void answer is 200 without content', async (t) => {
   t.match(head, /^HTTP\/1\.1 200 OK/);
   t.match(head, /content-length: 0/i);
   t.equal(body, '');
+});
+
+t.test('a client that disconnects is reported to the push that it starts', async (t) => {
+  const { signal, aborted } = await new Promise<{ signal: AbortSignal; aborted: Promise<unknown> }>((resolve) => {
+    const start = control.start.bind(control);
+    control.start = async (request, origin) => {
+      control.start = start;
+      const given = origin!.signal!;
+      const gone = once(given, 'abort');
+      resolve({ signal: given, aborted: gone });
+      await gone;
+      return start(request, origin);
+    };
+    const payload = '{"streamName":"cam","rtmpUrl":"rtmp://h/live"}';
+    const socket = connect(port, '127.0.0.1', () => {
+      socket.write(
+        lines(
+          'POST /rest-api/push/startup HTTP/1.1',
+          'Host: localhost',
+          'Content-Type: application/json',
+          `Content-Length: ${payload.length}`,
+          '',
+          payload,
+        ),
+      );
+      void waitFor('the request', () => control.start === start).then(() => setTimeout(() => socket.destroy(), 50));
+    });
+  });
+  t.equal(signal.aborted, false, 'not when the body has been read');
+  await aborted;
+  t.pass('when the connection is closed');
 });
 
 t.test('a chunked body', async (t) => {

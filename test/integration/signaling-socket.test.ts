@@ -164,7 +164,7 @@ t.test('features that do not exist are refused with a reason', async (t) => {
   t.match((await client.heard('finish')).data, [{ callId: 'c', status: 'FAILED', info: /Calls are not available/ }]);
   for (const record of [true, 'true']) {
     client.send('publishStream', { mediaSessionId: `r-${record}`, name: 'recorded', sdp: OFFER, record });
-    t.match((await client.status(`r-${record}`, 'FAILED')).data[0].info, /^Recording is not available/);
+    t.match((await client.status(`r-${record}`, 'FAILED')).data[0].info, /^Streams of this kind cannot be recorded/);
   }
   client.socket.terminate();
 });

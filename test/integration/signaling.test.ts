@@ -37,6 +37,9 @@ class FakeControl implements TransponderControl {
     this.change(view);
     return view;
   }
+  check(): never {
+    throw new Error('not used');
+  }
   change(view: TransponderView): void {
     for (const listener of this.#listeners) listener(view);
   }
@@ -61,6 +64,7 @@ class FakeControl implements TransponderControl {
   unmute(): void {}
   async soundOn(): Promise<void> {}
   soundOff(): void {}
+  async standby(): Promise<void> {}
 }
 
 t.setTimeout(180_000);

@@ -69,7 +69,7 @@ export function streamBody(
     status,
     ...(info !== undefined && { info }),
     sdp: withoutPasswords(request.offerSdp),
-    record: false,
+    record: request.record ?? false,
     width: 0,
     height: 0,
     bitrate: request.bitrate,

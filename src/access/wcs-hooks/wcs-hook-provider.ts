@@ -23,7 +23,7 @@ export interface WcsHookProviderOptions {
 }
 
 const ID = 'wcs_hooks_url';
-const ACTIONS: ReadonlySet<Action> = new Set(['publish', 'play', 'push']);
+const ACTIONS: ReadonlySet<Action> = new Set(['publish', 'play', 'push', 'join']);
 /** Of a connection, these identify the client to the gateway. */
 const KEPT: ReadonlySet<string> = new Set(['authToken', 'status', 'clientAddress']);
 

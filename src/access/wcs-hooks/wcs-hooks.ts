@@ -260,6 +260,7 @@ const requestOf = (session: StreamRequest): StreamRequest => ({
   hasVideo: session.hasVideo,
   offerSdp: session.offerSdp,
   bitrate: session.bitrate,
+  record: session.record,
   custom: session.custom,
 });
 

@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import { ACTIONS } from '../../access/authorizer.ts';
 import { ERROR_KINDS, type ErrorCode } from '../../errors.ts';
+import { RecordingSchema } from '../../outputs/record/recordings.ts';
+import { ComplianceSchema, PushWarningSchema } from './platform-answers.ts';
 import type { TransponderView } from '../../outputs/push/transponder-view.ts';
 
 /**
@@ -13,6 +15,28 @@ const count = z.int().min(0);
 
 const PublisherAwaySchema = z.object({ since: time, until: time }).meta({
   description: 'Set while the publisher is lost: since when, and until when the stream is held for it.',
+});
+
+const PushPublisherAwaySchema = z.object({ since: time, until: time.optional() }).meta({
+  description: 'Set while the publisher is lost: since when, and when the push ends unless it returns.',
+});
+
+const LegSchema = z.object({
+  leg: z.enum(['primary', 'backup']),
+  destination: z
+    .string()
+    .meta({ description: 'The URL without secrets; where the server has sent the push, that one.' }),
+  status: z.enum(['idle', 'connecting', 'pushing', 'retrying', 'ended']).meta({
+    description: 'idle: a cold backup that is not needed.',
+  }),
+  reason: z.string(),
+  reasonCode: z.string(),
+  attempt: count,
+  bytesSent: count,
+  bitrate: z.number().min(0),
+  fps: z.number().min(0),
+  framesDropped: count,
+  bufferMs: z.number().min(0),
 });
 
 export const TransponderSchema = z.object({
@@ -28,7 +52,7 @@ export const TransponderSchema = z.object({
     z.object({ action: z.literal('sound_on'), soundFile: z.string(), loop: z.boolean().optional() }),
     z.object({ action: z.undefined().optional() }),
   ]),
-  status: z.enum(['connecting', 'pushing', 'retrying', 'ended']),
+  status: z.enum(['connecting', 'pushing', 'standby', 'retrying', 'ended']),
   reason: z.string().meta({ description: 'Why it retries or has ended; otherwise empty.' }),
   reasonCode: z.string().meta({ description: 'The code of that reason: see docs/errors.md.' }),
   sourceStreamName: z.string(),
@@ -41,7 +65,21 @@ export const TransponderSchema = z.object({
   framesDropped: count,
   bufferMs: z.number().min(0),
   destination: z.string().meta({ description: 'The URL without secrets.' }),
-  publisherAway: PublisherAwaySchema.optional(),
+  publisherAway: PushPublisherAwaySchema.optional(),
+  standbyEnabled: z.literal(true).optional().meta({ description: 'The push has standby.' }),
+  standby: z
+    .object({
+      since: time,
+      reason: z.enum(['publisher', 'video', 'manual']),
+      picture: z.enum(['freeze', 'color', 'image', 'video', 'none']),
+    })
+    .optional()
+    .meta({ description: 'While standby is shown: since when, why, and what is shown.' }),
+  backupMode: z.enum(['hot', 'cold']).optional(),
+  legs: z.array(LegSchema).meta({ description: 'The primary connection, and the backup if there is one.' }),
+  platform: z.string().optional().meta({ description: 'The platform by whose rules the push is watched.' }),
+  comply: ComplianceSchema.optional(),
+  warnings: z.array(PushWarningSchema).readonly().optional().meta({ description: 'The rules that the push breaks.' }),
 }) satisfies z.ZodType<TransponderView>;
 
 export const StreamSchema = z.object({
@@ -138,6 +176,29 @@ export const ErrorSchema = z.object({
   path: z.string(),
   timestamp: z.int().meta({ description: 'Milliseconds since 1970.' }),
 });
+
+export const RecordingViewSchema = RecordingSchema.extend({
+  id: z.string(),
+  series: z.string().meta({ description: 'The id of the first file of the recording that this file belongs to.' }),
+  part: count.meta({ description: '1 for the first file.' }),
+  file: z.string().meta({ description: 'In record_dir, and below /client/records/.' }),
+  state: z.enum(['recording', 'finishing', 'complete', 'failed']).meta({
+    description: 'finishing: gets its index. failed: what was written before the failure can be played.',
+  }),
+  durationMs: count,
+  bytes: count,
+  framesDropped: count,
+  width: count.meta({ description: 'Pixels; 0 without video.' }),
+  height: count,
+  reasonCode: z.string().meta({ description: 'Why it has ended: a code of docs/errors.md. Empty while it runs.' }),
+  reason: z.string(),
+});
+export type RecordingView = z.output<typeof RecordingViewSchema>;
+export const RecordingPageSchema = z.object({
+  recordings: z.array(RecordingViewSchema).meta({ description: 'The newest first.' }),
+  next: z.string().nullable().meta({ description: 'To be sent as `after` for the next page; null: there is none.' }),
+});
+export type RecordingPageView = z.output<typeof RecordingPageSchema>;
 
 const timestamp = z.int().meta({ description: 'Milliseconds since 1970.' });
 export const Red5AnswerSchema = z.object({

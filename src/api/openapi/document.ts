@@ -1,13 +1,14 @@
 import { STATUS_CODES } from 'node:http';
 import { z } from 'zod';
 import { ERROR_KINDS, type ErrorCode } from '../../errors.ts';
+import { RETRY_AFTER } from '../error-reply.ts';
 import { OPERATIONS, SCHEMAS, type Operation, type SchemaName } from './operations.ts';
 
 /** Of the interface, not of the gateway. */
 const API_VERSION = '1';
 
 /** Errors that every route can answer with. */
-const EVERYWHERE: readonly ErrorCode[] = ['REQUEST_TIMEOUT', 'INTERNAL', 'SHUTTING_DOWN'];
+const EVERYWHERE: readonly ErrorCode[] = ['REQUEST_TIMEOUT', 'RATE_LIMITED', 'INTERNAL', 'SHUTTING_DOWN'];
 const GUARDED: readonly ErrorCode[] = [
   'UNAUTHORIZED',
   'TOKEN_EXPIRED',
@@ -126,7 +127,7 @@ function failures({ open = false, errors, red5 = false }: Operation): Record<str
       status,
       {
         description: `${STATUS_CODES[status]}: ${list.join(', ')}`,
-        ...(list.some((code) => status === 503 && ERROR_KINDS[code].retryable) && {
+        ...(list.some((code) => RETRY_AFTER.has(status) && ERROR_KINDS[code].retryable) && {
           headers: { 'Retry-After': { schema: { type: 'integer' }, description: 'Seconds.' } },
         }),
         content: jsonContent(reference(red5 ? 'Red5Error' : 'Error')),

@@ -1,10 +1,12 @@
 import type { z } from 'zod';
 import type { ErrorCode } from '../../errors.ts';
+import { StandbySwitchSchema } from '../wcs/standby-schemas.ts';
 import { FilterSchema, SoundOnSchema, StartSchema, TransponderIdSchema } from '../wcs/schemas.ts';
 import {
   ConnectionFilterSchema,
   ConnectionIdSchema,
   DataSchema,
+  RecordSchema,
   SnapshotSchema,
   StreamEventSchema,
   StreamFilterSchema,
@@ -17,6 +19,8 @@ import {
   NodeAddressSchema,
   NodeSchema,
   PrincipalSchema,
+  RecordingPageSchema,
+  RecordingViewSchema,
   Red5AnswerSchema,
   Red5ErrorSchema,
   RenewalSchema,
@@ -25,6 +29,7 @@ import {
   StreamSessionSchema,
   TransponderSchema,
 } from './answers.ts';
+import { PlatformViewSchema, VerdictSchema } from './platform-answers.ts';
 
 /**
  * The HTTP interface as the OpenAPI document describes it. Fields come from the schemas, statuses from the error table.
@@ -32,14 +37,18 @@ import {
 
 export const SCHEMAS = {
   StartRequest: StartSchema,
+  StandbySwitch: StandbySwitchSchema,
   Filter: FilterSchema,
   TransponderId: TransponderIdSchema,
   SoundOn: SoundOnSchema,
   Transponder: TransponderSchema,
+  Verdict: VerdictSchema,
+  Platform: PlatformViewSchema,
   Stream: StreamSchema,
   StreamFilter: StreamFilterSchema,
   StreamTerminate: StreamTerminateSchema,
   SnapshotRequest: SnapshotSchema,
+  RecordRequest: RecordSchema,
   StreamEvent: StreamEventSchema,
   Data: DataSchema,
   ConnectionFilter: ConnectionFilterSchema,
@@ -47,6 +56,8 @@ export const SCHEMAS = {
   StreamSession: StreamSessionSchema,
   Connection: ConnectionSchema,
   Snapshot: SnapshotAnswerSchema,
+  Recording: RecordingViewSchema,
+  RecordingPage: RecordingPageSchema,
   Principal: PrincipalSchema,
   Renewal: RenewalSchema,
   Health: HealthSchema,
@@ -59,13 +70,24 @@ export const SCHEMAS = {
 export type SchemaName = keyof typeof SCHEMAS;
 
 /** A media type other than JSON. */
-type TextType = 'application/sdp' | 'application/trickle-ice-sdpfrag' | 'text/plain';
+type TextType =
+  'application/sdp' | 'application/trickle-ice-sdpfrag' | 'text/plain' | 'video/mp4' | 'image/jpeg' | 'image/png';
 
 export interface Operation {
   readonly method: 'get' | 'post' | 'patch' | 'delete';
   readonly path: string;
   readonly id: string;
-  readonly tag: 'Push' | 'Streams' | 'Connections' | 'Red5' | 'Inspection' | 'Monitoring' | 'WHIP' | 'WHEP' | 'Cluster';
+  readonly tag:
+    | 'Push'
+    | 'Streams'
+    | 'Connections'
+    | 'Red5'
+    | 'Inspection'
+    | 'Recordings'
+    | 'Monitoring'
+    | 'WHIP'
+    | 'WHEP'
+    | 'Cluster';
   readonly summary: string;
   readonly body?: { readonly schema: SchemaName; readonly required: boolean } | { readonly text: TextType };
   /** Status of success, 200 unless set. */
@@ -107,12 +129,25 @@ const PUSH: readonly Operation[] = [
       'SOUND_FILE_INVALID',
       'STREAM_NOT_FOUND',
       'SOUND_FILE_NOT_FOUND',
+      'STANDBY_FILE_NOT_FOUND',
+      'STANDBY_FILE_INVALID',
+      'NOT_IMPLEMENTED',
       'TRANSPONDER_EXISTS',
       'STREAM_STOPPED',
       'PUBLISHER_LOST',
       'LIMIT_REACHED',
       'WORKER_DIED',
     ],
+  },
+  {
+    method: 'post',
+    path: '/rest-api/push/check',
+    id: 'checkPush',
+    tag: 'Push',
+    summary: 'Check the stream and the way to the server without starting the push',
+    body: { schema: 'StartRequest', required: true },
+    answer: { listOf: 'Verdict' },
+    errors: [...BODY, 'INVALID_RTMP_URL', 'LIMIT_REACHED'],
   },
   {
     method: 'post',
@@ -166,6 +201,15 @@ const PUSH: readonly Operation[] = [
     summary: 'Send a sound file instead of the audio',
     body: { schema: 'SoundOn', required: true },
     errors: [...BODY, ...NOT_FOUND, 'SOUND_FILE_NOT_FOUND', 'SOUND_FILE_INVALID'],
+  },
+  {
+    method: 'post',
+    path: '/rest-api/push/standby',
+    id: 'switchStandby',
+    tag: 'Push',
+    summary: 'Switch a push to standby by hand or back, and change its standby picture',
+    body: { schema: 'StandbySwitch', required: true },
+    errors: [...BODY, ...NOT_FOUND, 'STANDBY_FILE_NOT_FOUND', 'STANDBY_FILE_INVALID'],
   },
 ];
 
@@ -295,6 +339,18 @@ const SESSION_METHODS: readonly Operation[] = [
 const ACCESS_TOKEN: Operation['query'] = { accessToken: { schema: { type: 'string' }, description: 'Credential.' } };
 const APPLICATION = '/api/v1/applications/{app}';
 
+const RECORDING_REFUSALS: readonly ErrorCode[] = [
+  'RECORDING_DISABLED',
+  'RECORDING_EXISTS',
+  'STREAM_NOT_FOUND',
+  'STREAM_STOPPED',
+  'PUBLISHER_LOST',
+  'LIMIT_REACHED',
+  'DISK_FULL',
+  'DISK_FAILED',
+];
+const RED5_STOP: readonly ErrorCode[] = ['STREAM_NOT_FOUND', 'RECORDING_NOT_FOUND'];
+
 const RED5 = (
   [
     ['get', '/api/v1/server', 'getRed5Server', 'Version and uptime', []],
@@ -324,6 +380,19 @@ const RED5 = (
           STREAM_NOT_FOUND,
         ] as const,
     ),
+    ...(['startrecord', 'stoprecord'] as const).flatMap((action) =>
+      (['get', 'post'] as const).map(
+        (method) =>
+          [
+            method,
+            `${APPLICATION}/streams/{stream}/action/${action}`,
+            `${action === 'startrecord' ? 'startRed5Recording' : 'stopRed5Recording'}${method === 'get' ? '' : 'ByPost'}`,
+            action === 'startrecord' ? 'Record a stream' : 'End the recording of a stream',
+            action === 'startrecord' ? RECORDING_REFUSALS : RED5_STOP,
+          ] as const,
+      ),
+    ),
+    ['get', `${APPLICATION}/recordedfiles`, 'listRed5Recordings', 'Recorded files', ['ROUTE_NOT_FOUND']],
   ] as const
 ).map(([method, path, id, summary, errors]): Operation => ({
   method,
@@ -336,6 +405,98 @@ const RED5 = (
   errors,
   red5: true,
 }));
+
+/** Of an image that must be decoded. */
+const SNAPSHOT_FAILURES = ['ENCODER_FAILED', 'LIMIT_REACHED'] as const;
+
+const ONE_RECORDING = '/api/v1/recordings/{id}';
+
+const RECORDINGS: readonly Operation[] = [
+  {
+    method: 'post',
+    path: '/rest-api/stream/startRecording',
+    id: 'startRecording',
+    tag: 'Recordings',
+    summary: 'Record a live stream',
+    body: { schema: 'RecordRequest', required: true },
+    errors: [...BODY, ...RECORDING_REFUSALS],
+  },
+  {
+    method: 'post',
+    path: '/rest-api/stream/stopRecording',
+    id: 'stopRecording',
+    tag: 'Recordings',
+    summary: 'End the recording of a stream; answered when the file is finished',
+    body: { schema: 'RecordRequest', required: true },
+    errors: [...BODY, 'STREAM_NOT_FOUND', 'RECORDING_NOT_FOUND'],
+  },
+  {
+    method: 'get',
+    path: '/api/v1/recordings',
+    id: 'listRecordings',
+    tag: 'Recordings',
+    summary: 'Recorded files, the newest first',
+    query: {
+      stream: { schema: { type: 'string' }, description: 'Only of this stream.' },
+      state: {
+        schema: { type: 'string', enum: ['recording', 'finishing', 'complete', 'failed'] },
+        description: 'Only in this state.',
+      },
+      limit: { schema: { type: 'integer', minimum: 1, maximum: 1000, default: 100 }, description: 'Of one page.' },
+      after: { schema: { type: 'string' }, description: '`next` of the page before.' },
+    },
+    answer: 'RecordingPage',
+    errors: ['INVALID_REQUEST'],
+  },
+  {
+    method: 'get',
+    path: ONE_RECORDING,
+    id: 'getRecording',
+    tag: 'Recordings',
+    summary: 'A recorded file',
+    answer: 'Recording',
+    errors: ['RECORDING_NOT_FOUND'],
+  },
+  {
+    method: 'get',
+    path: `${ONE_RECORDING}/file`,
+    id: 'getRecordingFile',
+    tag: 'Recordings',
+    summary: 'The bytes of a recorded file, or a range of them; FLV as video/x-flv',
+    query: ACCESS_TOKEN,
+    answer: { text: 'video/mp4' },
+    errors: ['RECORDING_NOT_FOUND', 'RANGE_NOT_SATISFIABLE'],
+  },
+  {
+    method: 'get',
+    path: `${ONE_RECORDING}/poster.jpg`,
+    id: 'getRecordingPoster',
+    tag: 'Recordings',
+    summary: 'A frame of a recording that has ended, 480 pixels wide at most',
+    query: ACCESS_TOKEN,
+    answer: { text: 'image/jpeg' },
+    errors: ['RECORDING_NOT_FOUND', 'RECORDING_RUNNING', ...SNAPSHOT_FAILURES],
+  },
+  {
+    method: 'delete',
+    path: ONE_RECORDING,
+    id: 'deleteRecording',
+    tag: 'Recordings',
+    summary: 'Delete a recording and its file',
+    status: 204,
+    errors: ['RECORDING_NOT_FOUND', 'RECORDING_RUNNING', 'DISK_FAILED'],
+  },
+  {
+    method: 'get',
+    path: '/client/records/{name}',
+    id: 'getClientRecord',
+    tag: 'Recordings',
+    summary: 'A recorded file by its name, at the path of WCS',
+    query: { token: { schema: { type: 'string' }, description: 'Credential.' } },
+    answer: { text: 'video/mp4' },
+    errors: ['RECORDING_NOT_FOUND', 'RANGE_NOT_SATISFIABLE'],
+  },
+];
 
 const INSPECTION: readonly Operation[] = [
   {
@@ -352,6 +513,15 @@ const INSPECTION: readonly Operation[] = [
     },
     answer: TRANSPONDERS,
     errors: ['INVALID_REQUEST'],
+  },
+  {
+    method: 'get',
+    path: '/api/v1/platforms',
+    id: 'listPlatforms',
+    tag: 'Inspection',
+    summary: 'The platforms that a push can name, and their rules',
+    answer: { listOf: 'Platform' },
+    errors: [],
   },
   {
     method: 'get',
@@ -380,6 +550,24 @@ const INSPECTION: readonly Operation[] = [
     answer: { listOf: 'Stream' },
     errors: [],
   },
+  ...(['jpg', 'png'] as const).map((extension): Operation => ({
+    method: 'get',
+    path: `/api/v1/streams/{name}/snapshot.${extension}`,
+    id: extension === 'jpg' ? 'getStreamJpeg' : 'getStreamPng',
+    tag: 'Inspection',
+    summary: 'The current frame of a stream; X-Frame-Time and Last-Modified say when it has arrived',
+    query: {
+      width: {
+        schema: { type: 'integer', minimum: 16, maximum: 3840 },
+        description: 'Pixels. Frames are not enlarged.',
+      },
+      t: { schema: { type: 'string' }, description: 'Has no effect; makes the URL another one.' },
+      ...ACCESS_TOKEN,
+    },
+    answer: { text: extension === 'jpg' ? 'image/jpeg' : 'image/png' },
+    headers: ['X-Frame-Time', 'Last-Modified'],
+    errors: ['INVALID_REQUEST', 'STREAM_NOT_FOUND', 'FRAME_TOO_LARGE', ...SNAPSHOT_FAILURES],
+  })),
 ];
 
 const MONITORING: readonly Operation[] = [
@@ -646,6 +834,7 @@ export const OPERATIONS: readonly Operation[] = [
   ...PUSH,
   ...SESSION_METHODS,
   ...RED5,
+  ...RECORDINGS,
   ...INSPECTION,
   ...MONITORING,
   ...WHIP,

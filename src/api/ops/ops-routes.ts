@@ -26,22 +26,29 @@ export interface OperationSources {
 
 const READ = { config: { action: 'read' } } as const;
 
-/** `/health` and `/metrics`: for monitoring, without a key, and therefore without names of streams or hosts. */
+/** `/health` and `/metrics`: open unless `metrics_key` is set, and therefore without names of streams or hosts. */
 export const monitoringRoutes =
   (sources: OperationSources): FastifyPluginAsync =>
   async (app) => {
     const { metrics } = sources;
-    const health =
-      (unavailable: readonly Health['status'][]) =>
-      async (_: unknown, reply: FastifyReply): Promise<FastifyReply> => {
-        const answer = healthOf(sources);
-        return reply.code(unavailable.includes(answer.status) ? 503 : 200).send(answer);
-      };
-    app.get('/health', READ, health(['closing', 'failed']));
-    // Whether a restart would help, and whether new streams should come here.
-    app.get('/health/live', READ, health(['failed']));
-    app.get('/health/ready', READ, health(['closing', 'failed', 'draining']));
+    app.get('/health', READ, healthUnless(sources, ['closing', 'failed']));
     app.get('/metrics', READ, async (_, reply) => reply.type(metrics.contentType).send(await metrics.render()));
+  };
+
+/** For orchestrators, which cannot send a key: whether a restart would help, and whether new streams should come here. */
+export const probeRoutes =
+  (sources: OperationSources): FastifyPluginAsync =>
+  async (app) => {
+    app.get('/health/live', READ, healthUnless(sources, ['failed']));
+    app.get('/health/ready', READ, healthUnless(sources, ['closing', 'failed', 'draining']));
+  };
+
+/** A handler that answers 503 in one of these states. */
+const healthUnless =
+  (sources: OperationSources, unavailable: readonly Health['status'][]) =>
+  async (_: unknown, reply: FastifyReply): Promise<FastifyReply> => {
+    const answer = healthOf(sources);
+    return reply.code(unavailable.includes(answer.status) ? 503 : 200).send(answer);
   };
 
 function healthOf(sources: OperationSources): Health {

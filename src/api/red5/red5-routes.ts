@@ -5,18 +5,20 @@ import type { Authorizer } from '../../access/authorizer.ts';
 import { mayUseStream } from '../../access/rights.ts';
 import { GatewayError } from '../../errors.ts';
 import type { Logger } from '../../observe/logger.ts';
+import type { Recording } from '../../outputs/record/recordings.ts';
 import type { ClientSessions } from '../../publish/client-sessions.ts';
 import type { LiveStream } from '../../streams/live-stream.ts';
 import type { StreamRegistry } from '../../streams/stream-registry.ts';
 import { principalOf, requireAllStreams } from '../authorize.ts';
 import { prepareError } from '../error-reply.ts';
-import { TERMINATED_BY_REST } from '../wcs/stream-routes.ts';
+import { stoppedByRest, TERMINATED_BY_REST, type RecorderControl } from '../wcs/stream-routes.ts';
 import { Applications, type Client } from './applications.ts';
 
 export interface Red5RoutesOptions {
   readonly sessions: ClientSessions;
   readonly registry: StreamRegistry;
   readonly authorizer: Authorizer;
+  readonly recorders: RecorderControl;
   readonly logger: Logger;
 }
 
@@ -26,7 +28,7 @@ const CONTROL = { config: { action: 'control' }, exposeHeadRoute: false } as con
 
 /** Red5's server API: see docs/rest.md. To be registered below `/api/v1`. */
 export const red5Routes =
-  ({ sessions, registry, authorizer, logger }: Red5RoutesOptions): FastifyPluginAsync =>
+  ({ sessions, registry, authorizer, recorders, logger }: Red5RoutesOptions): FastifyPluginAsync =>
   async (app) => {
     const applications = new Applications(sessions, registry);
     app.setErrorHandler((error, request, reply) => {
@@ -80,7 +82,9 @@ export const red5Routes =
     for (const url of ['/applications/:app/streams/:stream', '/applications/:app/streams/:stream/statistics'])
       app.get(url, READ, async (request) => {
         const stream = streamOf(request, applications);
-        return success(await streamStatistics(stream, applications.players(stream.name)));
+        return success(
+          await streamStatistics(stream, applications.players(stream.name), recorders.isRecording(stream.name)),
+        );
       });
     // GET as in Red5.
     app.route({
@@ -95,17 +99,25 @@ export const red5Routes =
       },
     });
 
-    const refuseRecording = (): never => {
-      throw new GatewayError('NOT_IMPLEMENTED', 'This gateway does not implement recording.');
-    };
-    for (const action of ['startrecord', 'stoprecord'])
+    for (const action of ['startrecord', 'stoprecord'] as const)
       app.route({
         ...CONTROL,
         method: ['GET', 'POST'],
         url: `/applications/:app/streams/:stream/action/${action}`,
-        handler: refuseRecording,
+        handler: async (request) => {
+          refuseCrossSite(request);
+          const { name } = streamOf(request, applications);
+          if (action === 'startrecord') await recorders.start(name);
+          else await recorders.stop(name, stoppedByRest());
+          return success({ name });
+        },
       });
-    app.get('/applications/:app/recordedfiles', READ, refuseRecording);
+    // The gateway does not keep the application of a recording.
+    app.get('/applications/:app/recordedfiles', READ, async (request) => {
+      applicationOf(request, applications);
+      const visible = recorders.recordings.list().filter(({ stream }) => mayUseStream(principalOf(request), stream));
+      return success(visible.map(recordedFile));
+    });
   };
 
 const success = (data: unknown): object => ({ status: 'success', code: 200, data, timestamp: Date.now() });
@@ -138,6 +150,15 @@ function streamOf(request: FastifyRequest, applications: Applications): LiveStre
   throw new GatewayError('STREAM_NOT_FOUND', 'The application has no such stream.');
 }
 
+const recordedFile = ({ file, stream, bytes, durationMs, startedAt, endedAt }: Recording): object => ({
+  name: file,
+  stream_name: stream,
+  size: bytes,
+  duration: durationMs / 1000,
+  last_modified: Date.parse(endedAt ?? startedAt),
+  url: `/client/records/${encodeURIComponent(file)}`,
+});
+
 const clientView = ({ id, clientAddress, createdAt, streams }: Client): object => ({
   id,
   creation_time: createdAt.getTime(),
@@ -145,7 +166,7 @@ const clientView = ({ id, clientAddress, createdAt, streams }: Client): object =
   streams,
 });
 
-async function streamStatistics(stream: LiveStream, players: number): Promise<object> {
+async function streamStatistics(stream: LiveStream, players: number, isRecorded: boolean): Promise<object> {
   const { publisher, frameSize } = stream;
   const metrics = await publisher?.metrics?.();
   return {
@@ -158,7 +179,7 @@ async function streamStatistics(stream: LiveStream, players: number): Promise<ob
     video_codec: publisher?.video?.codec ?? null,
     width: frameSize?.width ?? 0,
     height: frameSize?.height ?? 0,
-    is_recording: false,
+    is_recording: isRecorded,
   };
 }
 

@@ -11,7 +11,7 @@ export interface BodyReader {
   /** A handler that answers with WCS's "void": 200 and an empty body. */
   answerVoid<T extends BodySchema>(
     schema: T,
-    act: (body: z.output<T>, request: FastifyRequest) => Promise<void> | void,
+    act: (body: z.output<T>, request: FastifyRequest, reply: FastifyReply) => Promise<void> | void,
   ): (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply>;
 }
 
@@ -31,7 +31,7 @@ export function readBodies(app: FastifyInstance, logger: Logger): BodyReader {
   return {
     read,
     answerVoid: (schema, act) => async (request, reply) => {
-      await act(read(schema, request, reply), request);
+      await act(read(schema, request, reply), request, reply);
       return reply.code(200).send();
     },
   };

@@ -1,28 +1,13 @@
 import { z } from 'zod';
 import type { StartRequest, TransponderFilter } from '../../outputs/push/transponder-view.ts';
 import { isStreamName, MAX_STREAM_NAME_LENGTH } from '../../streams/stream-name.ts';
+import { flag, mediaSessionId, must, text, toNumber } from './fields.ts';
+import { StandbySchema } from './standby-schemas.ts';
 
 /**
  * The bodies of `/rest-api/push/*`. Error messages continue after the name of the field. Numbers and booleans may be
  * strings, because many clients of WCS send them so. The OpenAPI document is generated from these schemas.
  */
-
-export const must = (what: string) => ({
-  error: ({ input }: { input?: unknown }) =>
-    input === undefined ? `is missing: it must be ${what}` : `must be ${what}${remedy(what, input)}`,
-});
-
-/** Names the type of a value that has the wrong one. */
-function remedy(what: string, input: unknown): string {
-  if (typeof input === 'string') return '';
-  if (typeof input === 'object') return Array.isArray(input) ? ': it is an array' : ': it is an object';
-  return what.includes(typeof input) ? '' : `: it is a ${typeof input}`;
-}
-
-const toNumber = (value: unknown): unknown =>
-  typeof value === 'string' && /^\s*[+-]?\d+(?:\.\d+)?\s*$/.test(value) ? Number(value) : value;
-const toBoolean = (value: unknown): unknown =>
-  typeof value === 'string' && /^\s*(?:true|false)\s*$/i.test(value) ? value.trim().toLowerCase() === 'true' : value;
 
 /** Clients that always send all fields send 0 for "not set", as WCS's documentation does for width and height. */
 const number = (unit: string, low: number, high: number, description: string) => {
@@ -32,29 +17,9 @@ const number = (unit: string, low: number, high: number, description: string) =>
     .optional()
     .meta({ description: `${description} 0: unchanged.` });
 };
-export const flag = (description: string) =>
-  z
-    .preprocess(toBoolean, z.boolean(must('true or false')))
-    .optional()
-    .meta({ description });
-/** Control characters would break log lines, file names and AMF strings. */
-// eslint-disable-next-line no-control-regex
-const CONTROL_CHARACTER = /[\u0000-\u001f\u007f]/;
-export const text = (what: string, longest: number) => {
-  const rule = must(`${what} of 1 to ${longest} characters, without control characters`);
-  return z
-    .string(rule)
-    .min(1, rule)
-    .max(longest, rule)
-    .refine((value) => !CONTROL_CHARACTER.test(value), rule);
-};
-
 const streamNameRule = must(`a string of 1 to ${MAX_STREAM_NAME_LENGTH} characters, without control characters`);
 export const streamName = z.string(streamNameRule).refine(isStreamName, streamNameRule);
 const rtmpUrl = text('a URL such as "rtmp://HOST:1935/live", a string', 4096);
-const mediaSessionId = text('the mediaSessionId from the answer of /push/startup, a string', 128).meta({
-  description: 'From the answer of /push/startup.',
-});
 const soundFile = text('the name of a WAV file in the media directory, a string', 255).meta({
   description: 'The name of a RIFF WAV file in media_dir.',
 });
@@ -76,27 +41,120 @@ const options = z
   )
   .optional();
 
-/** The largest frame is 8K. Odd sizes are valid: the encoder rounds them to even ones. */
-export const StartSchema = z.object({
-  streamName: streamName.meta({ description: 'The name under which the stream is published here.' }),
-  rtmpUrl: rtmpUrl.meta({
+// eslint-disable-next-line no-control-regex
+const STREAM_KEY = /^[^\s/?#\u0000-\u001f\u007f]+(?:\?[^\s/#\u0000-\u001f\u007f]*)?$/;
+const platform = text('the id of a platform such as "youtube", a string', 64).meta({
+  description: 'In place of rtmpUrl, together with streamKey. GET /api/v1/platforms lists them.',
+});
+const streamKeyRule = must('the stream key that the platform shows: without spaces, "/" and "#", not a URL');
+/** White space around it comes with pasting. A key may have a query, as those of Facebook do. */
+const streamKey = z
+  .string(streamKeyRule)
+  .trim()
+  .min(1, streamKeyRule)
+  .max(2048, streamKeyRule)
+  .regex(STREAM_KEY, streamKeyRule)
+  .meta({ description: 'The stream key of the platform: a secret.' });
+
+/** Where a push goes: a URL, or a platform and a key. */
+const target = {
+  rtmpUrl: rtmpUrl.optional().meta({
     description: 'rtmp://[user:password@]host[:port]/application[/instance][/?query], or rtmps://.',
   }),
+  platform: platform.optional(),
+  streamKey: streamKey.optional(),
+  backup: flag('With platform: push to its backup server too.'),
+};
+
+/** Problems with the fields of {@link target}: exactly one of rtmpUrl and platform is needed. */
+function targetProblems({
+  rtmpUrl: url,
+  platform: name,
+  streamKey: key,
+  backup,
+}: Record<string, unknown>): [string, string][] {
+  if (url !== undefined && name !== undefined)
+    return [['rtmpUrl', 'must not be sent together with platform: send one of the two']];
+  if (name !== undefined)
+    return key === undefined ? [['streamKey', 'is missing: platform needs the stream key that it shows']] : [];
+  if (key !== undefined) return [['platform', 'is missing: streamKey needs the id of a platform such as "youtube"']];
+  if (backup === true || backup === 'true') return [['backup', 'needs platform: send backupUrl with rtmpUrl']];
+  if (url === undefined)
+    return [
+      [
+        'rtmpUrl',
+        'is missing: it must be a URL such as "rtmp://HOST:1935/live", a string, or send platform and streamKey instead',
+      ],
+    ];
+  return [];
+}
+
+/** An encoding that was asked for is never passed through. */
+function complyProblems({ comply, ...others }: Record<string, unknown>): [string, string][] {
+  if (comply === undefined) return [];
+  const fields = ['width', 'height', 'fps', 'keyFrameInterval'].filter((field) => others[field]);
+  return fields.length === 0
+    ? []
+    : [['comply', `must not be sent together with ${fields.join(', ')}: it chooses the encoding itself`]];
+}
+
+/** The largest frame is 8K. Odd sizes are valid: the encoder rounds them to even ones. */
+const push = {
+  ...target,
   width: number('', 16, 8192, 'Applies with height and avvideo_transcoder_preserve_aspect_ratio=false only.'),
   height: number('', 16, 4320, 'Transcodes to this height.'),
   fps: number('', 1, 120, 'Transcodes to this frame rate.'),
   keyFrameInterval: number(' of frames', 1, 1200, 'Transcodes with this number of frames between key frames.'),
   rtmpFlashVersion: text('a string', 64).optional(),
   rtmpTransponderFullUrl: flag('The published name is the last path segment of the URL with its query.'),
+  comply: z.literal('auto', must('"auto", or left out')).optional().meta({
+    description: 'auto: re-encode the stream while it breaks rules of the platform, and only then.',
+  }),
   options,
-}) satisfies z.ZodType<StartRequest>;
+  standby: StandbySchema.optional().meta({
+    description: 'What is sent while the publisher is away. true: as the settings say. Unset: the setting standby.',
+  }),
+  backupUrl: rtmpUrl.optional().meta({
+    description: 'A second destination, which gets the same stream: another server, application or stream name.',
+  }),
+  backupMode: z
+    .enum(['hot', 'cold'], must('"hot" or "cold"'))
+    .optional()
+    .meta({ description: 'hot: both at once. cold: the backup only while the primary is lost. Default: hot.' }),
+  backupAfterMs: number(' of milliseconds', 100, 600_000, 'How long a cold backup waits for the primary.'),
+  restore: flag('Reconnect, instead of rtmp_push_restore.'),
+  restoreAttempts: number('', 1, 1_000_000, 'Reconnects in a row, instead of rtmp_push_restore_attempts.'),
+  restoreIntervalMs: number(' of milliseconds', 100, 3_600_000, 'Instead of rtmp_push_restore_interval_ms.'),
+  restoreMaxIntervalMs: number(
+    ' of milliseconds',
+    100,
+    3_600_000,
+    'The interval doubles up to this one, instead of rtmp_push_restore_backoff_cap_ms.',
+  ),
+};
 
-/** 0 means "not set" for every number of a start request. */
-export const withoutZeros = <T extends object>(request: T): T =>
-  Object.fromEntries(Object.entries(request).filter(([, value]) => value !== 0)) as T;
+/** Finds the contradictions between the fields of a push, together with the problems of single fields. */
+const consistent = <T extends z.ZodObject>(schema: T): T =>
+  schema.superRefine(
+    (value, context) => {
+      // Without the input, which contains secrets.
+      for (const [field, message] of [...targetProblems(value), ...complyProblems(value)])
+        context.addIssue({ code: 'custom', message, path: [field], input: undefined });
+    },
+    { when: () => true },
+  );
 
-/** A push that an application server orders along with a publication. */
-export const PushOrderSchema = StartSchema.omit({ streamName: true }).transform(withoutZeros);
+const start = z.object({
+  streamName: streamName.meta({ description: 'The name under which the stream is published here.' }),
+  ...push,
+});
+export const StartSchema = consistent(start) satisfies z.ZodType<Omit<StartRequest, 'rtmpUrl' | 'standby'>>;
+
+/** A push that an application server orders along with a publication: the body of `/push/startup` without the stream. */
+export const PushOrderSchema = consistent(z.object(push));
+
+/** A request that was stored: the URLs of its platform are known. */
+export const StoredStartSchema = start.required({ rtmpUrl: true });
 
 export const FilterSchema = z.object({
   mediaSessionId: mediaSessionId.optional(),

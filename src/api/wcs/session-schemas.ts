@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { flag, must, streamName, text } from './schemas.ts';
+import { flag, must, text } from './fields.ts';
+import { streamName } from './schemas.ts';
 
 /** The bodies of `/rest-api/stream/*`, `/rest-api/connection/*` and `/rest-api/data/*`. */
 
@@ -27,6 +28,11 @@ export const StreamTerminateSchema = z.object({
     .optional()
     .meta({ description: 'One, or an array.' }),
   name: streamName.optional().meta({ description: 'Ends the publisher of this name, also one that is lost.' }),
+});
+
+export const RecordSchema = z.object({
+  mediaSessionId: mediaSessionId.optional().meta({ description: 'Of the publisher.' }),
+  streamName: streamName.optional().meta({ description: 'Instead of mediaSessionId.' }),
 });
 
 export const SnapshotSchema = z.object({ streamName });

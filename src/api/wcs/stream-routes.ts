@@ -1,26 +1,38 @@
 import type { FastifyPluginAsync, FastifyRequest } from 'fastify';
+import type { z } from 'zod';
 import type { Action, Authorizer } from '../../access/authorizer.ts';
 import { mayUseStream } from '../../access/rights.ts';
 import { GatewayError } from '../../errors.ts';
 import type { Logger } from '../../observe/logger.ts';
+import type { Recorders } from '../../outputs/record/recorders.ts';
 import type { ClientSessions, StreamSession } from '../../publish/client-sessions.ts';
 import type { LiveStream } from '../../streams/live-stream.ts';
 import type { StreamRegistry } from '../../streams/stream-registry.ts';
 import { principalOf } from '../authorize.ts';
+import type { TakeSnapshot } from '../ops/snapshot-routes.ts';
 import type { StreamSessionView } from '../openapi/answers.ts';
 import { readBodies } from './body-reader.ts';
 import { NothingSchema } from './schemas.ts';
-import { SnapshotSchema, StreamEventSchema, StreamFilterSchema, StreamTerminateSchema } from './session-schemas.ts';
+import {
+  RecordSchema,
+  SnapshotSchema,
+  StreamEventSchema,
+  StreamFilterSchema,
+  StreamTerminateSchema,
+} from './session-schemas.ts';
 import { metricsView, streamView } from './stream-view.ts';
 
 export interface StreamRoutesOptions {
   readonly sessions: ClientSessions;
   readonly registry: StreamRegistry;
   readonly authorizer: Authorizer;
-  /** Encodes the current frame of a stream as PNG. */
-  readonly takePng: (stream: LiveStream) => Promise<Buffer>;
+  readonly recorders: RecorderControl;
+  readonly takeSnapshot: TakeSnapshot;
   readonly logger: Logger;
 }
+
+/** What REST may do with recordings. */
+export type RecorderControl = Pick<Recorders, 'start' | 'stop' | 'isRecording' | 'recordings' | 'posters'>;
 
 const READ = { config: { action: 'read', resourceInBody: true } } as const;
 const LIST = { config: { action: 'read' } } as const;
@@ -37,7 +49,7 @@ interface StreamFilter {
 
 /** WCS's `/stream/*`: see docs/rest.md. To be registered below `/rest-api`. */
 export const streamRoutes =
-  ({ sessions, registry, authorizer, takePng, logger }: StreamRoutesOptions): FastifyPluginAsync =>
+  ({ sessions, registry, authorizer, recorders, takeSnapshot, logger }: StreamRoutesOptions): FastifyPluginAsync =>
   async (app) => {
     const { read, answerVoid } = readBodies(app, logger);
     const authorize = async (request: FastifyRequest, action: Action, stream: string): Promise<void> => {
@@ -53,7 +65,8 @@ export const streamRoutes =
       if (found.length === 0) throw notFound('No stream matches.');
       return found;
     }
-    const view = (session: StreamSession): StreamSessionView => streamView(session, registry.find(session.name));
+    const view = (session: StreamSession): StreamSessionView =>
+      streamView(session, registry.find(session.name), recorders.isRecording(session.name));
 
     async function viewWithMetrics(session: StreamSession): Promise<StreamSessionView> {
       const stream = registry.find(session.name);
@@ -104,8 +117,35 @@ export const streamRoutes =
     app.post('/stream/snapshot', READ, async (request, reply) => {
       const { streamName } = read(SnapshotSchema, request, reply);
       await authorize(request, 'read', streamName);
-      return { data: (await takePng(publishedStream(streamName))).toString('base64') };
+      const { image } = await takeSnapshot(publishedStream(streamName), { format: 'png' });
+      return { data: image.toString('base64') };
     });
+    const recordedStream = async (
+      { mediaSessionId, streamName }: z.output<typeof RecordSchema>,
+      request: FastifyRequest,
+    ): Promise<string> => {
+      if ((mediaSessionId === undefined) === (streamName === undefined))
+        throw new GatewayError('INVALID_REQUEST', 'Name the stream: by mediaSessionId, or by streamName.');
+      const session = sessions.streams.find((one) => one.published && one.mediaSessionId === mediaSessionId);
+      const name = streamName ?? session?.name;
+      if (name === undefined) throw notFound('No publisher has this mediaSessionId.');
+      await authorize(request, 'control', name);
+      return name;
+    };
+    app.post(
+      '/stream/startRecording',
+      CONTROL,
+      answerVoid(RecordSchema, async (body, request) => {
+        await recorders.start(await recordedStream(body, request));
+      }),
+    );
+    app.post(
+      '/stream/stopRecording',
+      CONTROL,
+      answerVoid(RecordSchema, async (body, request) => {
+        await recorders.stop(await recordedStream(body, request), stoppedByRest());
+      }),
+    );
     app.post(
       '/stream/event/send',
       CONTROL,
@@ -122,5 +162,7 @@ const matches = (session: StreamSession, { mediaSessionId, name, published }: St
   (mediaSessionId ?? session.mediaSessionId) === session.mediaSessionId &&
   (name ?? session.name) === session.name &&
   (published ?? session.published) === session.published;
+
+export const stoppedByRest = (): GatewayError => new GatewayError('TERMINATED', 'The recording was stopped by REST.');
 
 const notFound = (message: string): GatewayError => new GatewayError('STREAM_NOT_FOUND', message);

@@ -3,7 +3,11 @@ import type { LiveStream, PublisherMetrics, TrackMetrics } from '../../streams/l
 import type { ConnectionView, StreamSessionView } from '../openapi/answers.ts';
 
 /** A publisher or player with WCS's fields. `stream` is the live stream of its name, as far as there is one. */
-export function streamView(session: StreamSession, stream: LiveStream | undefined): StreamSessionView {
+export function streamView(
+  session: StreamSession,
+  stream: LiveStream | undefined,
+  isRecorded: boolean,
+): StreamSessionView {
   const { published, active } = session;
   const source = active ? stream?.publisher : undefined;
   const size = source && stream?.frameSize;
@@ -19,7 +23,7 @@ export function streamView(session: StreamSession, stream: LiveStream | undefine
     sdp: withoutPasswords(session.offerSdp),
     audioCodec: source?.audio?.codec ?? '',
     videoCodec: source?.video?.codec.toUpperCase() ?? '',
-    record: false,
+    record: published && isRecorded,
     width: size?.width ?? 0,
     height: size?.height ?? 0,
     bitrate: session.bitrate,

@@ -14,7 +14,7 @@ const FEATURES: Readonly<Record<string, string>> = {
   mpegts: 'MPEG-TS ingest',
   multipleRecorder: 'recording of several streams',
   pull: 'pulling streams from other servers',
-  recorder: 'recording',
+  recorder: 'recording of several streams in one file',
   rtmp: 'RTMP pull',
   rtsp: 'RTSP capture',
   transcoder: 'transcoders by REST',
@@ -25,8 +25,6 @@ const FEATURES: Readonly<Record<string, string>> = {
 /** Single methods of parts that the gateway has otherwise. */
 const METHODS: Readonly<Record<string, string>> = {
   'connection/set_log_level': 'log levels of single connections',
-  'stream/startRecording': 'recording',
-  'stream/stopRecording': 'recording',
   'stream/inject': 'replacing the media of streams',
   'stream/metrics': 'metrics of a single stream; /rest-api/stream/find shows them with "display": ["metrics"]',
 };

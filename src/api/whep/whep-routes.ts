@@ -9,6 +9,8 @@ import { parseIceFragment } from '../../publish/ice-fragment.ts';
 import { DEFAULT_APPLICATION, type ClientSessions, type StreamSession } from '../../publish/client-sessions.ts';
 import type { Player } from '../../publish/player.ts';
 import type { Players } from '../../publish/players.ts';
+import { tellPlayer, type DataDoor } from '../../rooms/doors/data-door.ts';
+import { dataClientOf } from '../whip/data-client.ts';
 import { acceptText, registerResource } from '../whip/whip-http.ts';
 import { iceServerLinks } from '../whip/whip-link-header.ts';
 import { readBody, readStreamName, SDP, SDP_FRAGMENT, whipSubject } from '../whip/whip-requests.ts';
@@ -19,6 +21,8 @@ export interface WhepRoutesOptions {
   readonly authorizer: Authorizer;
   readonly players: Players;
   readonly sessions: ClientSessions;
+  /** Serves data channels. Without it they are rejected. */
+  readonly dataDoor?: Pick<DataDoor, 'serve'> | undefined;
   readonly logger: Logger;
 }
 
@@ -28,6 +32,7 @@ export function whepRoutes({
   authorizer,
   players,
   sessions: listing,
+  dataDoor,
   logger,
 }: WhepRoutesOptions): FastifyPluginAsync {
   // Shared by the HTTP and the HTTPS listener.
@@ -57,7 +62,14 @@ export function whepRoutes({
         const play = async (): Promise<Player> => {
           const resource = { stream: asked, request: subject };
           const { streamName = asked, endsAt } = await authorizer.authorize(principal, 'play', resource);
-          return players.play({ streamName, offerSdp, clientAddress: request.ip, endsAt, logger });
+          return players.play({
+            streamName,
+            offerSdp,
+            clientAddress: request.ip,
+            exchangeData: dataDoor !== undefined,
+            endsAt,
+            logger,
+          });
         };
         const player = await play().catch((error: unknown) => {
           listing.emit('stream', subject, { status: 'FAILED', info: toGatewayError(error).message });
@@ -74,6 +86,12 @@ export function whepRoutes({
           const info = reason && { info: reason.message };
           listing.emit('stream', session, { status, ...info, requested: deleted.has(player) });
         });
+        const channel = player.dataChannel;
+        if (channel) {
+          const { streamName } = player;
+          player.on('message', (message) => tellPlayer(channel, message));
+          dataDoor?.serve({ ...dataClientOf(request, channel, principal), protocol: 'whep', streamName });
+        }
         if (iceLinks.length > 0) reply.header('Link', iceLinks);
         const location = `/whep/${encodeURIComponent(asked)}/${id}`;
         return reply

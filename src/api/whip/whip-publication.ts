@@ -6,6 +6,8 @@ import type { IceFragment } from '../../publish/ice-fragment.ts';
 import type { PublicationEnd } from '../../publish/publication.ts';
 import type { PublicationRights } from '../../publish/publish-right.ts';
 import { DEFAULT_APPLICATION, type StreamSession } from '../../publish/client-sessions.ts';
+import type { DataChannel } from '../../streams/data-channel.ts';
+import type { StreamMessage } from '../../streams/live-stream.ts';
 import type { Publications, WebRtcPublication } from '../../publish/publications.ts';
 
 export interface WhipPublicationRequest {
@@ -18,6 +20,9 @@ export interface WhipPublicationRequest {
   /** Where the stream is pushed as soon as it is live. */
   readonly rtmpUrls: readonly string[];
   readonly tcpOnly: boolean;
+  readonly record: boolean;
+  /** Messages are exchanged over data channels: see {@link WhipPublication.dataChannel}. */
+  readonly exchangeData?: boolean;
   /** IP address of the client. */
   readonly clientAddress: string;
   /** The first path segment of the URLs of Red5 Pro's clients. */
@@ -26,6 +31,7 @@ export interface WhipPublicationRequest {
   readonly principalId?: string;
   /** What the client may do; without it, everything. */
   readonly rights?: PublicationRights;
+  readonly requestId?: string;
 }
 
 export interface WhipPublicationEvents {
@@ -67,6 +73,7 @@ export class WhipPublication extends EventEmitter<WhipPublicationEvents> {
       ...request,
       complete: true,
       dataChannel: true,
+      exchangeData: request.exchangeData,
       logger: logger.child({ whipSession: id }),
     });
     return new WhipPublication(id, publication, await publication.negotiated);
@@ -86,6 +93,16 @@ export class WhipPublication extends EventEmitter<WhipPublicationEvents> {
    */
   get etag(): string {
     return this.#etag;
+  }
+
+  /** If the offer has one, and `exchangeData` was set. */
+  get dataChannel(): DataChannel | undefined {
+    return this.#media.dataChannel;
+  }
+
+  /** Passes a message of the publisher on to the players of its stream. */
+  announce(message: StreamMessage): void {
+    this.#publication.announce(message);
   }
 
   /** Whether the publication has ended. */

@@ -36,17 +36,24 @@ const QuerySchema = z.object({
     .default([]),
   /** Red5 Pro's clients name their media transport; only TCP has an effect. */
   transport: z.string().optional().catch(undefined),
+  /** Of Red5's clients: `live`, `record` or `append`. Finished recordings do not change, so `append` begins another file. */
+  mode: z.string().optional().catch(undefined),
 });
 
 export interface PublishQuery {
   readonly rtmpUrls: readonly string[];
   readonly tcpOnly: boolean;
+  readonly record: boolean;
 }
 
 /** @throws {GatewayError} INVALID_REQUEST that names the mistake without the value, which may be a stream key */
 export function readQuery({ query }: FastifyRequest): PublishQuery {
-  const { rtmpUrl, transport } = parse(QuerySchema, query);
-  return { rtmpUrls: [...new Set(rtmpUrl)], tcpOnly: transport?.toLowerCase() === 'tcp' };
+  const { rtmpUrl, transport, mode } = parse(QuerySchema, query);
+  return {
+    rtmpUrls: [...new Set(rtmpUrl)],
+    tcpOnly: transport?.toLowerCase() === 'tcp',
+    record: mode === 'record' || mode === 'append',
+  };
 }
 
 /** @throws {GatewayError} INVALID_REQUEST */

@@ -22,6 +22,8 @@ import {
   SDP_FRAGMENT,
   whipSubject,
 } from './whip-requests.ts';
+import type { DataDoor } from '../../rooms/doors/data-door.ts';
+import { dataClientOf } from './data-client.ts';
 import { SessionStore } from './whip-sessions.ts';
 
 export interface WhipRoutesOptions {
@@ -30,6 +32,8 @@ export interface WhipRoutesOptions {
   readonly logger: Logger;
   readonly settings: Pick<Settings, 'ice_servers'>;
   readonly authorizer: Authorizer;
+  /** Serves data channels. Without it their messages are dropped. */
+  readonly dataDoor?: Pick<DataDoor, 'serve'> | undefined;
 }
 
 /**
@@ -133,7 +137,7 @@ const red5Routes =
   };
 
 async function publish(
-  { publications, sessions: listing, authorizer, logger }: WhipRoutesOptions,
+  { publications, sessions: listing, authorizer, dataDoor, logger }: WhipRoutesOptions,
   sessions: SessionStore<WhipPublication>,
   request: FastifyRequest,
   key: string | undefined,
@@ -143,7 +147,8 @@ async function publish(
   const streamName = readStreamName(request);
   const principal = principalOf(request);
   const id = randomUUID();
-  const subject = whipSubject('WHIP', id, streamName, offerSdp, application);
+  const query = readQuery(request);
+  const subject = { ...whipSubject('WHIP', id, streamName, offerSdp, application), record: query.record };
   const publicationRequest: WhipPublicationRequest = {
     id,
     streamName,
@@ -151,13 +156,15 @@ async function publish(
     principalId: principal.id,
     resumeKey: key,
     clientAddress: request.ip,
+    requestId: request.id,
+    exchangeData: dataDoor !== undefined,
     ...(application !== undefined && { application }),
     rights: {
       publish: () => authorizer.authorize(principal, 'publish', { stream: streamName, request: subject }),
       push: (rtmpUrl, stream) =>
         authorizer.authorize(principal, 'push', { stream, destination: hostOfRtmpUrl(rtmpUrl) }),
     },
-    ...readQuery(request),
+    ...query,
   };
   const publication = await WhipPublication.create(publications, publicationRequest, logger).catch((error: unknown) => {
     listing.emit('stream', subject, { status: 'FAILED', info: toGatewayError(error).message });
@@ -175,6 +182,14 @@ async function publish(
     const status = cause === 'failed' ? 'FAILED' : 'UNPUBLISHED';
     listing.emit('stream', listed, { status, info: reason.message, requested });
   });
+  const channel = publication.dataChannel;
+  if (channel)
+    dataDoor?.serve({
+      ...dataClientOf(request, channel, principal, application),
+      protocol: 'whip',
+      streamName: publication.streamName,
+      announce: async (message) => publication.announce(message),
+    });
   return publication;
 }
 

@@ -32,6 +32,8 @@ export const access = {
   rest_api_key: key,
   /** May only read. */
   rest_api_read_key: key,
+  /** Guards `/metrics` and `/health`. Empty: they are open. */
+  metrics_key: key,
   jwt_secret: z
     .string()
     .refine((text) => text === '' || Buffer.byteLength(text) >= MIN_SECRET_BYTES, {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { address, iceServers, integer, optionalAddress, port } from '../fields.ts';
+import { address, iceServers, integer, networks, optionalAddress, port } from '../fields.ts';
 
 /** Addresses, ports and WebRTC media. */
 export const network = {
@@ -8,6 +8,8 @@ export const network = {
   'wss.port': port.default(8443),
   'http.port': port.default(8081),
   'https.port': port.default(8444),
+  /** Reverse proxies whose X-Forwarded-For names the client. */
+  trust_proxy: networks.default([]),
   tls_cert: z.string().default(''),
   tls_key: z.string().default(''),
   /** The address or host name to which browsers send media. Empty: the bound address. */

@@ -78,6 +78,20 @@ export function audioSpecificConfig(sampleRate: number, channels: number): Buffe
   return new BitWriter().bits(5, AAC_LC).bits(4, index).bits(4, channels).bits(3, 0).toBuffer();
 }
 
+/**
+ * What an AudioSpecificConfig of AAC-LC says.
+ *
+ * @throws {RangeError} if it is invalid
+ */
+export function parseAudioSpecificConfig(config: Buffer): AacConfig {
+  const bits = config.length < 2 ? 0 : config.readUInt16BE();
+  const sampleRate = SAMPLE_RATES[(bits >> 7) & 0x0f];
+  const channels = (bits >> 3) & 0x0f;
+  if (bits >> 11 !== AAC_LC || sampleRate === undefined || channels < 1 || channels > 6)
+    throw new RangeError('not the configuration of AAC-LC');
+  return { sampleRate, channels };
+}
+
 /** The body of the audio tag that configures the decoder. Throws as {@link audioSpecificConfig}. */
 export function aacSequenceHeader(sampleRate: number, channels: number): Buffer {
   return Buffer.concat([Buffer.of(audioTagHeader('aac'), SEQUENCE_HEADER), audioSpecificConfig(sampleRate, channels)]);

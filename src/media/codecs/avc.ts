@@ -1,4 +1,5 @@
 import { BitReader } from '../bits.ts';
+import { removeEmulationPrevention } from './avc-nal.ts';
 
 /** The fields of a sequence parameter set (ITU-T H.264, 7.3.2.1.1 and annex E). */
 export interface SpsInfo {
@@ -22,9 +23,37 @@ export interface SpsInfo {
   readonly bitDepthChroma: number;
 }
 
+/** The order in which pictures are shown, as a sequence parameter set defines it (7.4.2.1.1). */
+export type PictureOrder =
+  | { readonly type: 0; readonly log2MaxLsb: number }
+  | {
+      readonly type: 1;
+      readonly deltaAlwaysZero: boolean;
+      /** Expected differences between reference frames, repeated in a cycle. */
+      readonly offsetsForRefFrames: readonly number[];
+    }
+  | { readonly type: 2 };
+
+/** The fields of a sequence parameter set that slices depend on. */
+export interface SpsSyntax {
+  readonly id: number;
+  readonly profile: number;
+  readonly compatibility: number;
+  readonly chromaFormat: number;
+  readonly separatePlanes: boolean;
+  readonly log2MaxFrameNum: number;
+  readonly pictureOrder: PictureOrder;
+  readonly maxRefFrames: number;
+  /** No fields, and no macroblock pairs of fields. */
+  readonly framesOnly: boolean;
+  readonly macroblocks: number;
+}
+
 /** Profiles whose parameter sets contain the chroma format (H.264, 7.3.2.1.1). */
 const HIGH_PROFILES = new Set([100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135]);
 const EXTENDED_SAR = 255;
+/** A colour property that is not known (ITU-T H.273). */
+const UNSPECIFIED = 2;
 /** Level 6.2 allows 16 384 pixels per side. */
 const MAX_MACROBLOCKS_PER_SIDE = 1024;
 /** Longer than the parameter sets of real encoders; bounds the work on malicious ones. */
@@ -32,6 +61,35 @@ const MAX_SPS_BYTES = 1024;
 
 /** Parses a sequence parameter set, including its NAL header. `undefined` if it is not one or is invalid. */
 export function parseSps(sps: Buffer): SpsInfo | undefined {
+  return parse(sps)?.info;
+}
+
+/** The fields of a sequence parameter set that slices depend on. `undefined` as in {@link parseSps}. */
+export function parseSpsSyntax(sps: Buffer): SpsSyntax | undefined {
+  return parse(sps)?.syntax;
+}
+
+/** How samples become colours: numbers of ITU-T H.273; 2 is unspecified. */
+export interface VideoColour {
+  /** Samples from 0 to 255 instead of 16 to 235. */
+  readonly fullRange: boolean;
+  readonly primaries: number;
+  readonly transfer: number;
+  readonly matrix: number;
+}
+
+/** The colours of a sequence parameter set. `undefined` if it does not say. */
+export function parseSpsColour(sps: Buffer): VideoColour | undefined {
+  return parse(sps)?.colour;
+}
+
+interface Sps {
+  readonly info: SpsInfo;
+  readonly syntax: SpsSyntax;
+  readonly colour: VideoColour | undefined;
+}
+
+function parse(sps: Buffer): Sps | undefined {
   if (sps.length < 4 || sps.length > MAX_SPS_BYTES || (sps[0]! & 0x1f) !== 7) return undefined;
   try {
     return readSps(sps);
@@ -40,12 +98,12 @@ export function parseSps(sps: Buffer): SpsInfo | undefined {
   }
 }
 
-function readSps(sps: Buffer): SpsInfo | undefined {
+function readSps(sps: Buffer): Sps | undefined {
   const reader = new BitReader(removeEmulationPrevention(sps.subarray(1)));
   const profile = reader.bits(8);
   const compatibility = reader.bits(8);
   const level = reader.bits(8);
-  reader.unsignedGolomb(); // seq_parameter_set_id
+  const id = reader.unsignedGolomb();
   let chromaFormat = 1;
   let bitDepthLuma = 8;
   let bitDepthChroma = 8;
@@ -60,9 +118,9 @@ function readSps(sps: Buffer): SpsInfo | undefined {
     reader.skip(1); // qpprime_y_zero_transform_bypass_flag
     if (reader.bit()) skipScalingMatrix(reader, chromaFormat);
   }
-  reader.unsignedGolomb(); // log2_max_frame_num_minus4
-  skipPictureOrder(reader);
-  reader.unsignedGolomb(); // max_num_ref_frames
+  const log2MaxFrameNum = 4 + reader.unsignedGolomb();
+  const pictureOrder = readPictureOrder(reader);
+  const maxRefFrames = reader.unsignedGolomb();
   reader.skip(1); // gaps_in_frame_num_value_allowed_flag
   const widthInMacroblocks = reader.unsignedGolomb() + 1;
   const heightInMapUnits = reader.unsignedGolomb() + 1;
@@ -83,8 +141,8 @@ function readSps(sps: Buffer): SpsInfo | undefined {
     height -= (reader.unsignedGolomb() + reader.unsignedGolomb()) * unitY;
     if (width <= 0 || height <= 0) return undefined;
   }
-  const frameRate = readFrameRate(reader);
-  return {
+  const { frameRate, colour } = readUsability(reader);
+  const info: SpsInfo = {
     profile,
     compatibility,
     level,
@@ -97,6 +155,19 @@ function readSps(sps: Buffer): SpsInfo | undefined {
     bitDepthChroma,
     ...(frameRate && { frameRate }),
   };
+  const syntax: SpsSyntax = {
+    id,
+    profile,
+    compatibility,
+    chromaFormat,
+    separatePlanes,
+    log2MaxFrameNum,
+    pictureOrder,
+    maxRefFrames,
+    framesOnly: framesOnly === 1,
+    macroblocks: widthInMacroblocks * heightInMacroblocks,
+  };
+  return { info, syntax, colour };
 }
 
 function skipScalingMatrix(reader: BitReader, chromaFormat: number): void {
@@ -113,58 +184,49 @@ function skipScalingMatrix(reader: BitReader, chromaFormat: number): void {
   }
 }
 
-function skipPictureOrder(reader: BitReader): void {
+function readPictureOrder(reader: BitReader): PictureOrder {
   const type = reader.unsignedGolomb();
-  if (type === 0) reader.unsignedGolomb(); // log2_max_pic_order_cnt_lsb_minus4
-  if (type !== 1) return;
-  reader.skip(1); // delta_pic_order_always_zero_flag
+  if (type === 0) return { type, log2MaxLsb: 4 + reader.unsignedGolomb() };
+  if (type === 2) return { type };
+  if (type !== 1) throw new RangeError('unknown picture order type');
+  const deltaAlwaysZero = reader.bit() === 1;
   reader.signedGolomb(); // offset_for_non_ref_pic
   reader.signedGolomb(); // offset_for_top_to_bottom_field
-  const cycle = reader.unsignedGolomb();
-  for (let i = 0; i < cycle; i++) reader.signedGolomb();
+  const offsetsForRefFrames: number[] = [];
+  for (let left = reader.unsignedGolomb(); left > 0; left--) offsetsForRefFrames.push(reader.signedGolomb());
+  return { type, deltaAlwaysZero, offsetsForRefFrames };
 }
 
 /**
  * Reads the video usability information at the end of the parameter set. If that is damaged, the other fields stay
  * valid.
  */
-function readFrameRate(reader: BitReader): number | undefined {
+function readUsability(reader: BitReader): { frameRate?: number; colour?: VideoColour } {
+  let colour: VideoColour | undefined;
   try {
-    if (!reader.bit()) return undefined; // vui_parameters_present_flag
+    if (!reader.bit()) return {}; // vui_parameters_present_flag
     if (reader.bit() && reader.bits(8) === EXTENDED_SAR) reader.skip(32);
     if (reader.bit()) reader.skip(1); // overscan
     if (reader.bit()) {
-      reader.skip(4); // video_format, video_full_range_flag
-      if (reader.bit()) reader.skip(24); // colour description
+      reader.skip(3); // video_format
+      const fullRange = reader.bit() === 1;
+      const [primaries, transfer, matrix] = reader.bit()
+        ? [reader.bits(8), reader.bits(8), reader.bits(8)]
+        : [UNSPECIFIED, UNSPECIFIED, UNSPECIFIED];
+      colour = { fullRange, primaries, transfer, matrix };
     }
     if (reader.bit()) {
       reader.unsignedGolomb(); // chroma sample location
       reader.unsignedGolomb();
     }
-    if (!reader.bit()) return undefined; // timing_info_present_flag
+    if (!reader.bit()) return { ...(colour && { colour }) }; // timing_info_present_flag
     const unitsInTick = reader.bits(32);
     const timeScale = reader.bits(32);
     const frameRate = timeScale / unitsInTick / 2;
-    return frameRate >= 1 && frameRate <= 1000 ? frameRate : undefined;
+    return { ...(frameRate >= 1 && frameRate <= 1000 && { frameRate }), ...(colour && { colour }) };
   } catch {
-    return undefined;
+    return { ...(colour && { colour }) };
   }
-}
-
-/** Removes the 03 of every 00 00 03 (H.264, 7.4.1.1). */
-function removeEmulationPrevention(bytes: Buffer): Buffer {
-  const clean = Buffer.alloc(bytes.length);
-  let length = 0;
-  let zeros = 0;
-  for (const byte of bytes) {
-    if (zeros >= 2 && byte === 3) {
-      zeros = 0;
-      continue;
-    }
-    zeros = byte === 0 ? zeros + 1 : 0;
-    clean[length++] = byte;
-  }
-  return clean.subarray(0, length);
 }
 
 /**

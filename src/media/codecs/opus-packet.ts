@@ -53,3 +53,13 @@ export function opusSilence(samples: number): Buffer[] {
   for (const silence of SILENCE) for (; rest >= silence.samples; rest -= silence.samples) packets.push(silence.packet);
   return packets;
 }
+
+/** The identification header of RFC 7845, with no pre-skip: a live stream is not cut to the sample. */
+export function opusHead(channels: number): Buffer {
+  const head = Buffer.alloc(19);
+  head.write('OpusHead', 0, 'latin1');
+  head[8] = 1; // version
+  head[9] = channels;
+  head.writeUInt32LE(OPUS_SAMPLE_RATE, 12);
+  return head;
+}

@@ -19,6 +19,8 @@ export interface FlvTag {
   readonly keyFrame: boolean;
   /** Decoder configuration (AVC or AAC sequence header) instead of media. */
   readonly sequenceHeader: boolean;
+  /** Pixels; of the sequence header of a codec whose configuration does not contain them. */
+  readonly frameSize?: { readonly width: number; readonly height: number };
 }
 
 /** The values of `onMetaData` of a rendition. Unknown values are left out of the message. */

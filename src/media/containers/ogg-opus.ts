@@ -1,4 +1,4 @@
-import { OPUS_SAMPLE_RATE } from '../codecs/opus-packet.ts';
+import { opusHead } from '../codecs/opus-packet.ts';
 
 const PAGE_HEADER_BYTES = 27;
 const CRC_OFFSET = 22;
@@ -33,14 +33,9 @@ export class OggOpusWriter {
    * OpusTags.
    */
   header(channels: 1 | 2): Buffer {
-    const head = Buffer.alloc(19);
-    head.write('OpusHead', 0, 'latin1');
-    head[8] = 1; // version
-    head[9] = channels;
-    head.writeUInt32LE(OPUS_SAMPLE_RATE, 12);
     const tags = Buffer.alloc(16);
     tags.write('OpusTags', 0, 'latin1');
-    return Buffer.concat([this.#page([head], 0, FIRST_PAGE), this.#page([tags], 0, 0)]);
+    return Buffer.concat([this.#page([opusHead(channels)], 0, FIRST_PAGE), this.#page([tags], 0, 0)]);
   }
 
   /**

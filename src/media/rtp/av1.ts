@@ -1,9 +1,7 @@
-import { BitReader } from '../bits.ts';
+import { OBU_SEQUENCE_HEADER, OBU_TEMPORAL_DELIMITER, parseSequenceSize, readLeb128 } from '../codecs/av1.ts';
 import { Depacketizer, type FrameContent } from './depacketizer.ts';
 import type { VideoFrame } from './video-frame.ts';
 
-const OBU_SEQUENCE_HEADER = 1;
-const OBU_TEMPORAL_DELIMITER = 2;
 const OBU_FRAME_HEADER = 3;
 const OBU_FRAME = 6;
 const OBU_TILE_LIST = 8;
@@ -90,7 +88,7 @@ export class Av1Depacketizer extends Depacketizer<VideoFrame> {
     if (type === OBU_TEMPORAL_DELIMITER || type === OBU_TILE_LIST || type === OBU_PADDING) return true;
     const body = obu.subarray(start, end);
     try {
-      if (type === OBU_SEQUENCE_HEADER) this.#size = parseSequenceHeader(body);
+      if (type === OBU_SEQUENCE_HEADER) this.#size = parseSequenceSize(body);
       // A key frame at which a decoder can start comes with its sequence header; show_existing_frame is 0 and
       // frame_type is KEY_FRAME.
       if ((type === OBU_FRAME || type === OBU_FRAME_HEADER) && this.#size && body.length > 0 && body[0]! >> 5 === 0)
@@ -110,49 +108,4 @@ function obuHeader(header: number, obu: Buffer, bodyBytes: number): Buffer {
   for (; rest > 0x7f; rest = Math.floor(rest / 128)) bytes.push((rest & 0x7f) | 0x80);
   bytes.push(rest);
   return Buffer.from(bytes);
-}
-
-/** AV1 specification, 4.10.5; values over 32 bits are not allowed. */
-function readLeb128(bytes: Buffer, offset: number): { value: number; bytes: number } | undefined {
-  let value = 0;
-  for (let i = 0; i < 8; i++) {
-    const byte = bytes[offset + i];
-    if (byte === undefined) return undefined;
-    value += (byte & 0x7f) * 2 ** (7 * i);
-    if (!(byte & 0x80)) return value < 2 ** 32 ? { value, bytes: i + 1 } : undefined;
-  }
-  return undefined;
-}
-
-/** The largest frame size, from the sequence header (AV1 specification, 5.5.1). */
-function parseSequenceHeader(body: Buffer): { width: number; height: number } {
-  const reader = new BitReader(body);
-  reader.skip(4); // seq_profile, still_picture
-  const reduced = reader.bit();
-  if (reduced)
-    reader.skip(5); // seq_level_idx
-  else skipOperatingPoints(reader);
-  const widthBits = reader.bits(4) + 1;
-  const heightBits = reader.bits(4) + 1;
-  return { width: reader.bits(widthBits) + 1, height: reader.bits(heightBits) + 1 };
-}
-
-function skipOperatingPoints(reader: BitReader): void {
-  let delayBits: number | undefined;
-  if (reader.bit()) {
-    reader.skip(64); // num_units_in_display_tick, time_scale
-    if (reader.bit()) reader.unsignedGolomb(); // num_ticks_per_picture_minus_1
-    if (reader.bit()) {
-      delayBits = reader.bits(5) + 1;
-      reader.skip(32 + 5 + 5); // num_units_in_decoding_tick, lengths of removal and presentation time
-    }
-  }
-  const initialDisplayDelay = reader.bit();
-  const points = reader.bits(5) + 1;
-  for (let point = 0; point < points; point++) {
-    reader.skip(12); // operating_point_idc
-    if (reader.bits(5) > 7) reader.skip(1); // seq_level_idx, seq_tier
-    if (delayBits !== undefined && reader.bit()) reader.skip(2 * delayBits + 1);
-    if (initialDisplayDelay && reader.bit()) reader.skip(4);
-  }
 }

@@ -195,7 +195,7 @@ function whole(nalUnit: NalUnit): Buffer {
  * Reads the beginning of a slice header (H.264, 7.3.3): first_mb_in_slice is 0, code 1, and slice_type is 1 or 6, codes
  * 010 and 00111.
  */
-const beginsBFrame = (byte: number): boolean => (byte & 0xf0) === 0xa0 || (byte & 0xfc) === 0x9c;
+export const beginsBFrame = (byte: number): boolean => (byte & 0xf0) === 0xa0 || (byte & 0xfc) === 0x9c;
 
 function secondByte(nalUnit: NalUnit): number | undefined {
   let at = 1;

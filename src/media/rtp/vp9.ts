@@ -1,4 +1,4 @@
-import { BitReader } from '../bits.ts';
+import { parseVp9Header } from '../codecs/vpx.ts';
 import { Depacketizer, type FrameContent } from './depacketizer.ts';
 import type { VideoFrame } from './video-frame.ts';
 
@@ -32,7 +32,8 @@ export class Vp9Depacketizer extends Depacketizer<VideoFrame> {
     if (!this.#ended) return false;
     const data = this.#parts.length === 1 ? this.#parts[0]! : Buffer.concat(this.#parts);
     try {
-      return { data, ...parseFrameHeader(data) };
+      const { keyFrame, format } = parseVp9Header(data);
+      return { data, keyFrame, ...(format && { width: format.width, height: format.height }) };
     } catch {
       return false;
     }
@@ -73,25 +74,4 @@ function parseDescriptor(payload: Buffer): Vp9Descriptor {
     }
   }
   return { bytes: offset, startsFrame: (first & 0x08) !== 0, endsFrame: (first & 0x04) !== 0, spatialLayer };
-}
-
-/** Parses the beginning of the uncompressed header (VP9 bitstream specification, 6.2). Throws if it is not VP9. */
-function parseFrameHeader(data: Buffer): { keyFrame: boolean; width?: number; height?: number } {
-  const reader = new BitReader(data);
-  if (reader.bits(2) !== 2) throw new RangeError('not a VP9 frame');
-  const profile = reader.bit() + 2 * reader.bit();
-  if (profile === 3) reader.skip(1);
-  const showExistingFrame = reader.bit();
-  if (showExistingFrame) return { keyFrame: false };
-  const interFrame = reader.bit();
-  if (interFrame) return { keyFrame: false };
-  reader.skip(2); // show_frame, error_resilient_mode
-  if (reader.bits(24) !== 0x498342) throw new RangeError('VP9 key frame without its sync code');
-  if (profile >= 2) reader.skip(1); // bit depth
-  const rgb = reader.bits(3) === 7;
-  if (!rgb) reader.skip(1); // color_range
-  if (profile & 1) reader.skip(rgb ? 1 : 3); // subsampling, reserved
-  const width = reader.bits(16) + 1;
-  const height = reader.bits(16) + 1;
-  return { keyFrame: true, width, height };
 }

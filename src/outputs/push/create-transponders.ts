@@ -5,12 +5,20 @@ import type { Logger } from '../../observe/logger.ts';
 import type { Metrics } from '../../observe/metrics.ts';
 import { silentFrame, type ClipFormat } from '../../renditions/clip-encoder.ts';
 import type { EncoderPool } from '../../renditions/encoder-pool.ts';
+import { freezeFrames } from '../../renditions/standby/freeze-frames.ts';
+import type { StandbyClipSource } from '../../renditions/standby/standby-clip.ts';
 import type { StreamRegistry } from '../../streams/stream-registry.ts';
 import { LateGroups, type LoadSignal } from '../late-groups.ts';
+import type { PlatformCatalogue } from './platforms/catalogue.ts';
+import { PushPlatforms } from './platforms/push-platforms.ts';
+import { WireCheck } from './platforms/wire-check.ts';
 import { createFfmpegPusher } from './ffmpeg-pusher.ts';
 import type { PusherFactory } from './pusher.ts';
 import { createRtmpPusher } from './rtmp-pusher.ts';
 import { SoundLibrary } from './sound-library.ts';
+import { standbyDefaults } from './standby-defaults.ts';
+import { StandbyRenditions } from './standby-renditions.ts';
+import type { StoredPushes } from './stored-pushes.ts';
 import type { TransponderHistory } from './transponder-history.ts';
 import { TransponderManager } from './transponder-manager.ts';
 
@@ -18,7 +26,10 @@ import { TransponderManager } from './transponder-manager.ts';
 export interface TransponderParts {
   readonly registry: StreamRegistry;
   readonly encoders: EncoderPool;
+  readonly standbyClips: StandbyClipSource;
   readonly history: TransponderHistory;
+  readonly stored: StoredPushes;
+  readonly platforms: PlatformCatalogue;
   readonly overload: LoadSignal;
   readonly metrics: Metrics;
   /** The gateway's own RTMP server, to which pushes are always allowed. */
@@ -29,7 +40,18 @@ export interface TransponderParts {
 /** Creates the transponders of the gateway from its settings, and registers the metrics of what they share. */
 export async function createTransponders(
   settings: Settings,
-  { registry, encoders, history, overload, metrics, ownServer, logger }: TransponderParts,
+  {
+    registry,
+    encoders,
+    standbyClips,
+    history,
+    stored,
+    platforms,
+    overload,
+    metrics,
+    ownServer,
+    logger,
+  }: TransponderParts,
 ): Promise<TransponderManager> {
   const lateGroups = new LateGroups(overload);
   metrics.total(
@@ -43,12 +65,20 @@ export async function createTransponders(
   );
   const clips: ClipFormat = { codec: settings.rtmp_transponder_audio_codec, bitrate: settings.audio_bitrate };
   const policy = new DestinationPolicy(settings, ownServer && { alsoAllow: [ownServer] });
+  const trust = createTrust(settings, logger);
   return new TransponderManager({
     registry,
+    platforms: new PushPlatforms({ catalogue: platforms }),
+    wire: new WireCheck({
+      ...trust,
+      resolve: (destination) => policy.resolve(destination),
+      flashVersion: settings.rtmp_flash_ver_subscriber,
+      localAddress: settings.rtmp_publisher_ip,
+    }),
     encoders,
     sounds: new SoundLibrary(settings.media_dir, clips, logger),
     environment: {
-      createPusher: createPusherFactory(settings, logger),
+      createPusher: createPusherFactory(settings, trust, logger),
       resolve: (destination) => policy.resolve(destination),
       retry: {
         enabled: settings.rtmp_push_restore,
@@ -82,17 +112,31 @@ export async function createTransponders(
     maxTransponders: settings.max_transponders,
     maxPerStream: settings.max_transponders_per_stream,
     history,
+    // ffmpeg keeps the sequence header that its connection began with.
+    ...(settings.push_engine === 'rtmp' && {
+      standby: new StandbyRenditions({
+        registry,
+        encoders,
+        clips: standbyClips,
+        freezeFrames,
+        keyFrameIntervalMs: settings.key_frame_interval_ms,
+        logger,
+      }),
+    }),
+    ...(settings.standby && { standbyByDefault: standbyDefaults(settings) }),
+    stored,
     autoStartUrl: settings.rtmp_push_auto_start ? settings.rtmp_push_auto_start_url : '',
     logger,
   });
 }
 
-function createPusherFactory(settings: Settings, logger: Logger): PusherFactory {
-  const trust: TlsTrust = {
-    caFile: settings.rtmps_ca_file,
-    insecureHosts: settings.rtmps_insecure_host ? [settings.rtmps_insecure_host] : [],
-    onInsecure: (host) => logger.warn({ host }, 'the certificate of this host is not verified (rtmps_insecure_host)'),
-  };
+const createTrust = (settings: Settings, logger: Logger): TlsTrust => ({
+  caFile: settings.rtmps_ca_file,
+  insecureHosts: settings.rtmps_insecure_host ? [settings.rtmps_insecure_host] : [],
+  onInsecure: (host) => logger.warn({ host }, 'the certificate of this host is not verified (rtmps_insecure_host)'),
+});
+
+function createPusherFactory(settings: Settings, trust: TlsTrust, logger: Logger): PusherFactory {
   if (settings.push_engine === 'ffmpeg')
     return createFfmpegPusher({ ...trust, sendMetadata: settings.rtmp_transponder_send_metadata, logger });
   return createRtmpPusher({ ...trust, serverBuffer: settings['rtmp.server_buffer_enabled'] });

@@ -150,14 +150,14 @@ class FfmpegPusher extends EventEmitter<PusherEvents> implements Pusher {
     const process = await FfmpegProcess.start(
       line,
       'pusher',
-      this.#options.logger,
+      this.#target.logger ?? this.#options.logger,
       createRedact({ app: destination.app.reveal(), streamName: destination.streamName.reveal() }),
     );
     this.#process = process;
     if (this.#over) return;
     process.on('output', (chunk) => this.#report(chunk));
     process.on('drain', () => !this.#over && this.emit('drain'));
-    process.on('died', (reason) => this.#die(failure(reason, resumes)));
+    process.on('died', (reason) => this.#die(failure(reason, resumes), resumes === true && NAME_IN_USE.test(reason)));
     process.write(flvHeader({ audio: true, video: true }));
     this.emit('ready');
   }
@@ -214,11 +214,11 @@ class FfmpegPusher extends EventEmitter<PusherEvents> implements Pusher {
     );
   }
 
-  #die(error: GatewayError): void {
+  #die(error: GatewayError, nameInUse = false): void {
     if (this.#over) return;
     this.#over = true;
     this.#stopWatching();
-    this.emit('died', error);
+    this.emit('died', error, nameInUse);
   }
 
   #preset(flashVersion: string): string {
@@ -256,6 +256,9 @@ class FfmpegPusher extends EventEmitter<PusherEvents> implements Pusher {
  */
 const NO_TRUST =
   /certificate|unexpected TLS packet|fatal alert|alert handshake|alert protocol|wrong version number|packet length too long|unsupported protocol/i;
+
+/** The words of nginx-rtmp, SRS, node-media-server and Wowza for a name that is being published. */
+const NAME_IN_USE = /Server error:.*(?:already (?:publishing|published|exists|in use)|stream.*busy|bad ?name)/i;
 
 /**
  * ffmpeg's log as an error. A refusal of a push that was not accepted before is final, because ffmpeg does not log its

@@ -1,4 +1,5 @@
 import type { GatewayError } from '../../errors.ts';
+import type { ReconnectRequest } from '../../rtmp/reconnect-watch.ts';
 import { OutputFeed, type OutputFeedOptions } from '../output-feed.ts';
 import type { Pusher } from './pusher.ts';
 
@@ -6,9 +7,11 @@ export interface PushConnectionHandlers {
   /** The destination has taken media. */
   readonly onProgress: () => void;
   /** The attempt is over and was not closed by {@link PushConnection.close}. At most once. */
-  readonly onDied: (error: GatewayError) => void;
+  readonly onDied: (error: GatewayError, nameInUse: boolean) => void;
   /** Video follows on a connection that began with audio alone and cannot add it: another connection can. */
   readonly onTracksChanged: () => void;
+  /** The server asks for another connection. */
+  readonly onReconnectRequest: (request: ReconnectRequest) => void;
 }
 
 /**
@@ -23,7 +26,7 @@ export class PushConnection {
   constructor(
     pusher: Pusher,
     feed: Omit<OutputFeedOptions, 'sink' | 'onTracksChanged'>,
-    { onProgress, onDied, onTracksChanged }: PushConnectionHandlers,
+    { onProgress, onDied, onTracksChanged, onReconnectRequest }: PushConnectionHandlers,
   ) {
     this.#pusher = pusher;
     pusher.on('ready', () => {
@@ -34,7 +37,8 @@ export class PushConnection {
       onProgress();
     });
     pusher.on('drain', () => this.#feed?.pump());
-    pusher.on('died', onDied);
+    pusher.on('died', (error, nameInUse = false) => onDied(error, nameInUse));
+    pusher.on('reconnect', onReconnectRequest);
   }
 
   /** Bytes that the destination has taken. */

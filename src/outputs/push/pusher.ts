@@ -2,6 +2,8 @@ import type { EventEmitter } from 'node:events';
 import type { GatewayError } from '../../errors.ts';
 import type { TagGroup } from '../../media/containers/tag-group.ts';
 import type { Destination } from '../../net/destination.ts';
+import type { Logger } from '../../observe/logger.ts';
+import type { ReconnectRequest } from '../../rtmp/reconnect-watch.ts';
 
 /** Events of one connection attempt. */
 export interface PusherEvents {
@@ -14,8 +16,13 @@ export interface PusherEvents {
   progress: [bytes: number];
   /** `writable` is true again after it was false. */
   drain: [];
-  /** The connection failed or was lost, without `close()`. At most once; no event follows. */
-  died: [error: GatewayError];
+  /**
+   * The connection failed or was lost, without `close()`. At most once; no event follows. `nameInUse`: the server has
+   * refused a name that it had accepted from this push before.
+   */
+  died: [error: GatewayError, nameInUse?: boolean];
+  /** The server asks for another connection. Only after `ready`. */
+  reconnect: [request: ReconnectRequest];
 }
 
 /**
@@ -55,6 +62,8 @@ export interface PushTarget {
   readonly resumes?: boolean;
   /** Milliseconds after which a peer that takes nothing is considered lost. */
   readonly stallTimeoutMs: number;
+  /** Has the ids of the push, for the log. */
+  readonly logger?: Logger;
 }
 
 export type PusherFactory = (target: PushTarget) => Pusher;

@@ -93,7 +93,7 @@ class RtmpPusher extends EventEmitter<PusherEvents> implements Pusher {
       if (this.#over) return void (await client.close());
       this.#start(client, target.resumes ?? false);
     } catch (error) {
-      this.#die(toGatewayError(error, target.resumes));
+      this.#die(...toGatewayError(error, target.resumes));
     }
   }
 
@@ -109,8 +109,10 @@ class RtmpPusher extends EventEmitter<PusherEvents> implements Pusher {
       this.#checkProgress();
       this.#checkWritable();
     });
-    client.on('lost', (error) => this.#die(toGatewayError(error, resumes || this.#reported > 0)));
+    client.on('lost', (error) => this.#die(...toGatewayError(error, resumes || this.#reported > 0)));
+    client.on('reconnect', (request) => !this.#over && this.emit('reconnect', request));
     this.emit('ready');
+    if (client.reconnectRequest) this.emit('reconnect', client.reconnectRequest);
   }
 
   write(group: TagGroup): void {
@@ -200,11 +202,11 @@ class RtmpPusher extends EventEmitter<PusherEvents> implements Pusher {
     this.emit('progress', taken);
   }
 
-  #die(error: GatewayError): void {
+  #die(error: GatewayError, nameInUse = false): void {
     if (this.#over) return;
     this.#end();
     this.#client?.abort(new RtmpError('aborted', error.message));
-    this.emit('died', error);
+    this.emit('died', error, nameInUse);
   }
 
   #end(): void {
@@ -237,12 +239,14 @@ function clientOptions(
   };
 }
 
-function toGatewayError(error: unknown, resumes = false): GatewayError {
+/** The error, and whether the server still holds the name for an earlier connection of this push. */
+function toGatewayError(error: unknown, resumes = false): [error: GatewayError, nameInUse: boolean] {
   if (!(error instanceof RtmpError))
-    return new GatewayError('PUSHER_FAILED', 'The RTMP client failed', { cause: error });
+    return [new GatewayError('PUSHER_FAILED', 'The RTMP client failed', { cause: error }), false];
   // A refusal that may be temporary counts as a lost connection, which is retried. So does the refusal of a name that
   // was accepted before: a server may need minutes to notice that the previous connection is gone (docs/rtmp.md).
-  const isTemporary = error.code === 'name-refused' ? resumes : error.code === 'refused' && !error.final;
+  const nameInUse = error.code === 'name-refused' && resumes;
+  const isTemporary = nameInUse || (error.code === 'refused' && !error.final);
   const code = isTemporary ? 'DESTINATION_LOST' : ERROR_CODES[error.code];
-  return new GatewayError(code, error.message, { cause: error });
+  return [new GatewayError(code, error.message, { cause: error }), nameInUse];
 }

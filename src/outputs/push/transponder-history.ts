@@ -34,6 +34,24 @@ const RecordSchema = z.object({
     framesDropped: z.number(),
     bufferMs: z.number(),
     destination: z.string(),
+    backupMode: z.enum(['hot', 'cold']).exactOptional(),
+    legs: z
+      .array(
+        z.object({
+          leg: z.enum(['primary', 'backup']),
+          destination: z.string(),
+          status: z.enum(['idle', 'connecting', 'pushing', 'retrying', 'ended']),
+          reason: z.string(),
+          reasonCode: z.string(),
+          attempt: z.number(),
+          bytesSent: z.number(),
+          bitrate: z.number(),
+          fps: z.number(),
+          framesDropped: z.number(),
+          bufferMs: z.number(),
+        }),
+      )
+      .default([]),
   }),
   /** {@link SecretsSchema} in JSON, encrypted. */
   secrets: z.string(),

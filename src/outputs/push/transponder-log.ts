@@ -1,5 +1,5 @@
 import type { ErrorCode, GatewayError } from '../../errors.ts';
-import type { TransponderState } from './transponder-state.ts';
+import { failureOf, type LegState } from './leg-state.ts';
 
 /** A line of the log about a transponder. */
 export interface TransponderLogLine {
@@ -21,31 +21,28 @@ const ORDINARY_ENDS: ReadonlySet<ErrorCode> = new Set([
   'SHUTTING_DOWN',
 ]);
 
-/** Why the transponder does not push at the moment, or why it has ended. */
-export function failureOf(state: TransponderState): GatewayError | undefined {
-  switch (state.status) {
-    case 'connecting':
-    case 'retrying':
-      return state.lastFailure;
-    case 'pushing':
-      return undefined;
-    case 'ended':
-      return state.reason;
-  }
-}
-
-/** @param hasPushed whether an earlier connection has pushed */
-export function describeTransition(
-  before: TransponderState,
-  after: TransponderState,
+/**
+ * @param hasPushed whether an earlier connection has pushed
+ * @param isOneOfTwo whether there is another leg; the end of the only one is the end of the push
+ */
+export function describeLeg(
+  before: LegState,
+  after: LegState,
   hasPushed: boolean,
-): TransponderLogLine {
+  isOneOfTwo: boolean,
+): TransponderLogLine | undefined {
   const { status, attempt } = after;
   const failure = failureOf(after);
-  const fields = { status, attempt, ...(failure && { code: failure.code, reason: failure.message }) };
+  const fields = { status, attempt, ...reasonOf(failure) };
   switch (after.status) {
+    case 'idle':
+      return { level: 'info', message: 'backup closed: the primary pushes steadily', fields };
     case 'connecting':
-      return { level: 'info', message: 'connecting to the destination again', fields };
+      return {
+        level: 'info',
+        message: before.status === 'idle' ? 'connecting to the backup' : 'connecting to the destination again',
+        fields,
+      };
     case 'pushing':
       return { level: 'info', message: hasPushed ? 'pushing again' : 'pushing', fields };
     case 'retrying':
@@ -55,6 +52,15 @@ export function describeTransition(
         fields,
       };
     case 'ended':
-      return { level: ORDINARY_ENDS.has(after.reason.code) ? 'info' : 'warn', message: 'push ended', fields };
+      return isOneOfTwo ? { level: 'warn', message: 'this leg cannot go on', fields } : undefined;
   }
 }
+
+export const describeEnd = (reason: GatewayError, attempt: number): TransponderLogLine => ({
+  level: ORDINARY_ENDS.has(reason.code) ? 'info' : 'warn',
+  message: 'push ended',
+  fields: { status: 'ended', attempt, ...reasonOf(reason) },
+});
+
+const reasonOf = (failure: GatewayError | undefined): { code?: string; reason?: string } =>
+  failure ? { code: failure.code, reason: failure.message } : {};

@@ -1,29 +1,55 @@
-import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
-import { encodeProfile, type RtmpAudioCodec } from '../../renditions/encode-profile.ts';
+import { encodeProfile, type EncodeProfile, type RtmpAudioCodec } from '../../renditions/encode-profile.ts';
 import type { EncoderPool } from '../../renditions/encoder-pool.ts';
 import { GatewayError, toGatewayError } from '../../errors.ts';
 import type { Logger } from '../../observe/logger.ts';
 import type { LiveStream } from '../../streams/live-stream.ts';
 import type { StreamRegistry } from '../../streams/stream-registry.ts';
 import { OutputSet } from '../output-set.ts';
-import { parseDestination, type AddressingRules, type Destination } from '../../net/destination.ts';
-import type { SoundClip, SoundLibrary } from './sound-library.ts';
-import { Transponder, type TransponderEnvironment } from './transponder.ts';
+import { namingField, parseDestination, type AddressingRules, type Destination } from '../../net/destination.ts';
+import { Preflight, type CheckRequest } from './platforms/preflight.ts';
+import type { PushPlatforms } from './platforms/push-platforms.ts';
+import type { Verdict } from './platforms/verdict.ts';
+import type { WireCheck } from './platforms/wire-check.ts';
+import { PushSlots, type PushSlot } from './push-slots.ts';
+import { PushSources } from './push-sources.ts';
+import { refusedView } from './refused-view.ts';
+import type { SoundLibrary } from './sound-library.ts';
+import { loadSound } from './sound-loading.ts';
+import { requireStandby, type StandbyRenditions } from './standby-renditions.ts';
+import type { StoredPushes } from './stored-pushes.ts';
+import { Transponder } from './transponder.ts';
 import type { TransponderHistory } from './transponder-history.ts';
-import type { StartRequest, TransponderControl, TransponderFilter, TransponderView } from './transponder-view.ts';
+import type { CheckedDestination, PushIdentity, TransponderEnvironment } from './transponder-start.ts';
+import type {
+  RequestOrigin,
+  PictureChange,
+  StandbyRequest,
+  StartRequest,
+  TransponderControl,
+  TransponderFilter,
+  TransponderView,
+} from './transponder-view.ts';
 
 export interface TransponderManagerOptions {
   readonly registry: StreamRegistry;
   readonly encoders: EncoderPool;
   readonly sounds: SoundLibrary;
   readonly environment: TransponderEnvironment;
+  readonly platforms: PushPlatforms;
+  readonly wire: Pick<WireCheck, 'check'>;
   readonly addressing: AddressingRules;
   readonly preserveAspectRatio: boolean;
   readonly audioCodec: RtmpAudioCodec;
   readonly maxTransponders: number;
   readonly maxPerStream: number;
   readonly history: TransponderHistory;
+  /** Unset: the push engine cannot do it. */
+  readonly standby?: StandbyRenditions;
+  /** What pushes send while their publisher is away, unless their request says something else. */
+  readonly standbyByDefault?: StandbyRequest;
+  /** The pushes that are continued when the gateway is started again. */
+  readonly stored?: StoredPushes;
   /** The URL that every stream is pushed to (`rtmp_push_auto_start_url`); empty: none. */
   readonly autoStartUrl: string;
   readonly logger: Logger;
@@ -35,19 +61,14 @@ interface ManagerEvents {
   change: [view: TransponderView];
 }
 
-/** All transponders: starts and finds them. They end with their streams. */
+/** All transponders: starts and finds them. They end with their streams, except those with standby. */
 export class TransponderManager implements TransponderControl {
   readonly #options: TransponderManagerOptions;
   readonly #events = new EventEmitter<ManagerEvents>();
   readonly #transponders: OutputSet<Transponder>;
-  /**
-   * Source stream and destination of every transponder, and of those that are being started: no pair may exist twice.
-   */
-  readonly #taken = new Set<string>();
-  /** Source streams of the transponders that are being started, by their entry in `#taken`. */
-  readonly #starting = new Map<string, string>();
-  /** The transponders that have ended but still hold their connection, by their entry in `#taken`. */
-  readonly #closing = new Map<string, Promise<void>>();
+  readonly #slots: PushSlots;
+  readonly #sources: PushSources;
+  readonly #preflight: Preflight;
   #closed = false;
 
   constructor(options: TransponderManagerOptions) {
@@ -56,16 +77,29 @@ export class TransponderManager implements TransponderControl {
     this.#transponders = new OutputSet(options.registry, {
       changed: (transponder) => {
         const view = transponder.view();
-        if (transponder.status === 'ended') options.history.add(view);
+        if (transponder.status === 'ended') this.#ended(view);
+        else options.stored?.changed(view);
         this.#events.emit('change', view);
       },
+    });
+    const { platforms, wire } = options;
+    this.#slots = new PushSlots(options);
+    this.#sources = new PushSources(options);
+    this.#preflight = new Preflight({
+      wire,
+      parse: (request, rtmpUrl) => this.#parse({ ...request, rtmpUrl }),
+      platformOf: (request, destination) => platforms.of(request, destination),
+      meterOf: (rendition) => platforms.meterOf(rendition),
+      acquire: async (request) =>
+        options.encoders.acquire(this.#liveStream({ ...request, standby: false })!, this.#profile(request)),
     });
     if (options.autoStartUrl) options.registry.on('started', (stream) => this.#autoStart(stream));
   }
 
-  async start(request: StartRequest): Promise<TransponderView> {
+  /** @param continued of a push that an earlier run of the gateway has left */
+  async start(request: StartRequest, origin: RequestOrigin = {}, continued?: PushIdentity): Promise<TransponderView> {
     try {
-      return await this.#start(request, this.#parse(request));
+      return await this.#start(request, this.#parseAll(request), origin, continued);
     } catch (thrown) {
       const error = toGatewayError(thrown);
       this.#options.logger.warn(
@@ -74,6 +108,7 @@ export class TransponderManager implements TransponderControl {
           destination: this.#redactedDestination(request),
           code: error.code,
           reason: error.message,
+          requestId: origin.requestId,
         },
         'push refused',
       );
@@ -81,56 +116,91 @@ export class TransponderManager implements TransponderControl {
     }
   }
 
-  async #start(request: StartRequest, destination: Destination): Promise<TransponderView> {
-    const { encoders, environment } = this.#options;
-    const key = JSON.stringify([request.streamName, ...identity(destination)]);
-    // An ended transponder may still be closing its connection. Until then the server would refuse the same name.
-    while (this.#closing.has(key)) await this.#closing.get(key);
-    const stream = this.#liveStream(request.streamName);
-    if (this.#taken.has(key))
-      throw new GatewayError(
-        'TRANSPONDER_EXISTS',
-        `Stream ${stream.name} is already pushed to ${destination.redacted}. Terminate that push first, or find it with /push/find.`,
-      );
-    this.#checkLimits(stream);
-    const profile = encodeProfile(request, this.#options.preserveAspectRatio, this.#options.audioCodec);
-    encoders.check(stream, profile);
+  async #start(
+    asked: StartRequest,
+    destinations: readonly [Destination, ...Destination[]],
+    { requestId, signal }: RequestOrigin,
+    continued?: PushIdentity,
+  ): Promise<TransponderView> {
+    const { encoders, environment, sounds, stored } = this.#options;
+    const request = { ...asked, standby: asked.standby ?? this.#options.standbyByDefault ?? false };
+    const { streamName, standby } = request;
+    // Until then the server would refuse the same name.
+    for (let closing; (closing = this.#slots.closing(streamName, destinations));) await closing;
+    const stream = this.#liveStream(request);
+    // A push with standby does not end with its stream.
+    const endOfStream = (): GatewayError | undefined => (standby ? undefined : stream?.endedBy);
 
-    this.#taken.add(key);
-    this.#starting.set(key, stream.name);
+    const slot = this.#slots.reserve(streamName, destinations);
     try {
-      const { addresses } = await environment.resolve(destination);
+      const profile = this.#profile(request);
+      if (stream) encoders.check(stream, profile);
+      if (standby) await requireStandby(this.#options.standby).check(standby);
+      const [primary, backup] = await Promise.all(destinations.map((each) => this.#checked(each)));
       const { options } = request;
       const sound =
         options?.action === 'sound_on'
-          ? { clip: await this.#loadSound(options.soundFile, stream, 'ended'), loop: options.loop ?? false }
+          ? {
+              clip: await loadSound(sounds, options.soundFile, standby ? undefined : stream, 'ended', signal),
+              loop: options.loop ?? false,
+            }
           : undefined;
-      const lease = await encoders.acquire(stream, profile);
-      if (this.#closed || stream.endedBy) {
-        await lease.release();
-        throw stream.endedBy ?? new GatewayError('SHUTTING_DOWN', 'The gateway is shutting down.');
+      const source = await this.#sources.open({
+        request,
+        destination: primary!.destination,
+        profile,
+        stream,
+        awaySince: continued?.awaySince,
+      });
+      if (this.#closed || endOfStream()) {
+        source.rules?.close();
+        await source.lease.release();
+        throw endOfStream() ?? new GatewayError('SHUTTING_DOWN', 'The gateway is shutting down.');
       }
       const transponder = Transponder.start(
-        { request, stream, destination, lease, addresses, ...(sound && { sound }) },
+        {
+          ...primary!,
+          ...source,
+          request,
+          requestId,
+          ...(continued && { continued }),
+          ...(backup && { backup }),
+          ...(sound && { sound }),
+        },
         environment,
       );
-      this.#keep(transponder, key);
+      this.#keep(transponder, slot);
+      stored?.started(transponder.id, request, transponder.startedAt);
       const view = transponder.view();
       this.#events.emit('start', view);
+      await stored?.settled();
       return view;
     } catch (error) {
-      this.#taken.delete(key);
+      slot.release();
       // When the stream has ended meanwhile, that is the reason, whatever error it caused here.
-      throw stream.endedBy ?? error;
-    } finally {
-      this.#starting.delete(key);
+      throw endOfStream() ?? error;
     }
+  }
+
+  check(request: CheckRequest, signal: AbortSignal): Promise<Verdict[]> {
+    return this.#preflight.check(request, signal);
   }
 
   refuse(request: StartRequest, reason: GatewayError): void {
     const view = refusedView(request, reason, this.#redactedDestination(request));
     this.#options.history.add(view);
     this.#events.emit('refused', view);
+  }
+
+  /** Records a push that an earlier run of the gateway has left and that cannot be continued. */
+  abandon(request: StartRequest, { mediaSessionId, startedAt }: PushIdentity, reason: GatewayError): void {
+    const view = {
+      ...refusedView(request, reason, this.#redactedDestination(request)),
+      mediaSessionId,
+      startedAt: startedAt.toISOString(),
+    };
+    this.#options.history.add(view);
+    this.#events.emit('change', view);
   }
 
   find({ mediaSessionId, streamName, rtmpUrl }: TransponderFilter): TransponderView[] {
@@ -155,6 +225,7 @@ export class TransponderManager implements TransponderControl {
 
   async terminate(mediaSessionId: string): Promise<void> {
     await this.#get(mediaSessionId).stop(new GatewayError('TERMINATED', 'Stopped by rest /terminate'));
+    await this.#options.stored?.settled();
   }
 
   mute(mediaSessionId: string): void {
@@ -165,16 +236,40 @@ export class TransponderManager implements TransponderControl {
     this.#get(mediaSessionId).unmute();
   }
 
-  async soundOn(mediaSessionId: string, soundFile: string, loop: boolean): Promise<void> {
+  async soundOn(mediaSessionId: string, soundFile: string, loop: boolean, signal?: AbortSignal): Promise<void> {
     const transponder = this.#get(mediaSessionId);
     const order = transponder.orderSound();
-    const clip = await this.#loadSound(soundFile, transponder, 'closed');
+    const clip = await loadSound(this.#options.sounds, soundFile, transponder, 'closed', signal);
     // Looked up again, because it may have ended while the file was read.
     this.#get(mediaSessionId).soundOn(clip, loop, order);
+    this.#options.stored?.soundOn(mediaSessionId, soundFile, loop);
   }
 
   soundOff(mediaSessionId: string): void {
     this.#get(mediaSessionId).soundOff();
+  }
+
+  async standby(mediaSessionId: string, on: boolean | undefined, picture: PictureChange): Promise<void> {
+    const rendition = this.#get(mediaSessionId).standby;
+    if (!rendition)
+      throw new GatewayError(
+        'INVALID_REQUEST',
+        'This push has no standby. Start it with the field standby, for example {"standby": true}.',
+      );
+    const change =
+      Object.keys(picture).length > 0
+        ? await requireStandby(this.#options.standby).prepareChange(rendition, picture)
+        : undefined;
+    // Looked up again, because it may have ended while the file was checked.
+    this.#get(mediaSessionId);
+    const { stored } = this.#options;
+    if (change) {
+      const standby = change();
+      stored?.update(mediaSessionId, { standby });
+    }
+    if (on === undefined) return;
+    rendition.hold(on);
+    stored?.held(mediaSessionId, on);
   }
 
   /** Calls `listener` for every transponder that starts, before its first change. Returns a function that stops it. */
@@ -203,11 +298,32 @@ export class TransponderManager implements TransponderControl {
     await this.#transponders.close(reason);
   }
 
-  #parse(request: StartRequest): Destination {
+  #profile(request: StartRequest): EncodeProfile {
+    return encodeProfile(request, this.#options.preserveAspectRatio, this.#options.audioCodec);
+  }
+
+  #parse(request: StartRequest, url = request.rtmpUrl): Destination {
     const { addressing } = this.#options;
     // Either of the two: WCS's REST client sends false where the user has set nothing.
     const fullUrl = addressing.fullUrl || (request.rtmpTransponderFullUrl ?? false);
-    return parseDestination(request.rtmpUrl, request.streamName, { ...addressing, fullUrl });
+    return parseDestination(url, request.streamName, { ...addressing, fullUrl });
+  }
+
+  /** The destination, and the backup if there is one. */
+  #parseAll(request: StartRequest): [Destination, ...Destination[]] {
+    const primary = this.#parse(request);
+    if (request.backupUrl === undefined) return [primary];
+    return [primary, namingField('backupUrl', () => this.#parse(request, request.backupUrl))];
+  }
+
+  async #checked(destination: Destination): Promise<CheckedDestination> {
+    const { addresses } = await this.#options.environment.resolve(destination);
+    return { destination, addresses };
+  }
+
+  #ended(view: TransponderView): void {
+    // A push that is continued after the restart has not ended.
+    if (!this.#options.stored?.ended(view)) this.#options.history.add(view);
   }
 
   /** Empty for a URL that is not valid. */
@@ -219,22 +335,10 @@ export class TransponderManager implements TransponderControl {
     }
   }
 
-  /** Loads a sound file for a stream or a push. When that ends, the file is not encoded any further. */
-  async #loadSound(name: string, user: EventEmitter, end: string): Promise<SoundClip> {
-    const abort = new AbortController();
-    const giveUp = (): void =>
-      abort.abort(new GatewayError('TRANSPONDER_NOT_FOUND', 'The push has ended while its sound file was read.'));
-    user.once(end, giveUp);
-    try {
-      return await this.#options.sounds.load(name, abort.signal);
-    } finally {
-      user.off(end, giveUp);
-    }
-  }
-
-  #liveStream(name: string): LiveStream {
+  /** The stream to push; `undefined` if a push with standby may wait for it. */
+  #liveStream({ streamName: name, standby }: StartRequest): LiveStream | undefined {
     const stream = this.#options.registry.find(name);
-    if (!stream?.publisher)
+    if (!stream?.publisher && !(standby && standby.startWithStandby))
       throw new GatewayError(
         'STREAM_NOT_FOUND',
         `Stream not found: ${JSON.stringify(name)} is not published. Publish it first, then start the push.`,
@@ -242,32 +346,10 @@ export class TransponderManager implements TransponderControl {
     return stream;
   }
 
-  #checkLimits(stream: LiveStream): void {
-    const { maxTransponders, maxPerStream } = this.#options;
-    if (this.#taken.size >= maxTransponders)
-      throw new GatewayError(
-        'LIMIT_REACHED',
-        `The gateway already runs ${this.#taken.size} pushes (max_transponders). Terminate one first.`,
-      );
-    const sources = [...this.#starting.values(), ...this.#transponders.list().map(({ streamName }) => streamName)];
-    const ofStream = sources.filter((name) => name === stream.name).length;
-    if (ofStream >= maxPerStream)
-      throw new GatewayError(
-        'LIMIT_REACHED',
-        `Stream ${stream.name} already has ${ofStream} pushes (max_transponders_per_stream). Terminate one first.`,
-      );
-  }
-
-  #keep(transponder: Transponder, key: string): void {
-    const closed = new Promise<void>((resolve) => {
-      transponder.once('closed', () => {
-        this.#taken.delete(key);
-        this.#closing.delete(key);
-        resolve();
-      });
-    });
+  #keep(transponder: Transponder, slot: PushSlot): void {
+    const closed = new Promise<void>((resolve) => transponder.once('closed', resolve));
     transponder.on('change', () => {
-      if (transponder.status === 'ended') this.#closing.set(key, closed);
+      if (transponder.status === 'ended') slot.ended(closed);
     });
     this.#transponders.add(transponder);
   }
@@ -275,7 +357,13 @@ export class TransponderManager implements TransponderControl {
   #autoStart(stream: LiveStream): void {
     const request = { streamName: stream.name, rtmpUrl: this.#options.autoStartUrl };
     // No client waits for an answer, so the failure goes into the history.
-    this.start(request).catch((error: unknown) => this.refuse(request, toGatewayError(error)));
+    this.#startUnlessRunning(request).catch((error: unknown) => this.refuse(request, toGatewayError(error)));
+  }
+
+  /** A push with standby has waited for the stream, and goes on. */
+  async #startUnlessRunning(request: StartRequest): Promise<void> {
+    if (this.#slots.isTaken(request.streamName, this.#parse(request))) return;
+    await this.start(request);
   }
 
   #get(mediaSessionId: string): Transponder {
@@ -287,41 +375,4 @@ export class TransponderManager implements TransponderControl {
       );
     return transponder;
   }
-}
-
-/** A push that was refused, as an ended transponder. */
-function refusedView(
-  { streamName, rtmpUrl }: StartRequest,
-  { message, code }: GatewayError,
-  destination: string,
-): TransponderView {
-  const now = new Date().toISOString();
-  return {
-    mediaSessionId: randomUUID(),
-    streamName: '',
-    rtmpUrl,
-    width: 0,
-    height: 0,
-    muted: false,
-    soundEnabled: false,
-    options: {},
-    status: 'ended',
-    reason: message,
-    reasonCode: code,
-    sourceStreamName: streamName,
-    attempt: 0,
-    startedAt: now,
-    endedAt: now,
-    bytesSent: 0,
-    bitrate: 0,
-    fps: 0,
-    framesDropped: 0,
-    bufferMs: 0,
-    destination,
-  };
-}
-
-/** Two destinations are the same when they name the same place on the server, however the URL is written. */
-function identity({ scheme, host, port, app, streamName }: Destination): (string | number)[] {
-  return [scheme, host.toLowerCase(), port, app.reveal().replace(/\/+(?=\?|$)/, ''), streamName.reveal()];
 }

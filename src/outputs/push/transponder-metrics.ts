@@ -1,12 +1,14 @@
 import type { Metrics } from '../../observe/metrics.ts';
 import {
   listTransponders,
+  type LegView,
   type TransponderControl,
   type TransponderStatus,
   type TransponderView,
 } from './transponder-view.ts';
 
-const LIVE_STATES: readonly TransponderStatus[] = ['connecting', 'pushing', 'retrying'];
+const LEG_STATES: readonly LegView['status'][] = ['idle', 'connecting', 'pushing', 'retrying', 'ended'];
+const LIVE_STATES: readonly TransponderStatus[] = ['connecting', 'pushing', 'standby', 'retrying'];
 
 /** Counters of ended transponders. Those of live transponders are added when `/metrics` is rendered. */
 interface Totals {
@@ -21,6 +23,18 @@ export function registerTransponderMetrics(metrics: Metrics, control: Transponde
     const views = listTransponders(control);
     return LIVE_STATES.map((state) => [state, views.filter(({ status }) => status === state).length] as const);
   });
+  metrics.labelledGauge('gateway_backup_legs', 'Backup connections of pushes by state.', 'state', () => {
+    const legs = listTransponders(control).flatMap((view) => view.legs.filter(({ leg }) => leg === 'backup'));
+    return LEG_STATES.map((state) => [state, legs.filter(({ status }) => status === state).length] as const);
+  });
+  metrics.gauge('gateway_push_warnings', 'Rules of platforms that pushes break at the moment.', () =>
+    listTransponders(control).reduce((total, { warnings = [] }) => total + warnings.length, 0),
+  );
+  metrics.gauge(
+    'gateway_push_complying',
+    'Pushes with comply that are re-encoded at the moment.',
+    () => listTransponders(control).filter(({ comply }) => comply?.state === 'encoding').length,
+  );
   metrics.total(
     'gateway_sent_bytes_total',
     'Bytes that RTMP servers have taken.',
@@ -31,7 +45,38 @@ export function registerTransponderMetrics(metrics: Metrics, control: Transponde
     'Video frames that transponders have dropped because the destination was slow or the gateway was overloaded.',
     () => ended.framesDropped + sum(control, 'framesDropped'),
   );
-  return countChanges(metrics, control, ended);
+  const stopStandby = countStandby(metrics, control);
+  const stopChanges = countChanges(metrics, control, ended);
+  return () => {
+    stopStandby();
+    stopChanges();
+  };
+}
+
+function countStandby(metrics: Metrics, control: TransponderControl): () => void {
+  const begins = metrics.labelledCounter(
+    'gateway_standby_total',
+    'Times that a push went to standby, by reason: publisher, video or manual.',
+    'reason',
+  );
+  /** When the standby of each push that shows one has begun, in milliseconds. */
+  const since = new Map<string, number>();
+  let pastMs = 0;
+  metrics.total(
+    'gateway_standby_seconds_total',
+    'Seconds that pushes have shown standby, together.',
+    () => (pastMs + [...since.values()].reduce((total, ms) => total + Date.now() - ms, 0)) / 1000,
+  );
+  return control.onChange(({ mediaSessionId: id, standby }) => {
+    const before = since.get(id);
+    if (standby && before === undefined) {
+      since.set(id, Date.parse(standby.since));
+      begins.inc(standby.reason);
+    } else if (!standby && before !== undefined) {
+      since.delete(id);
+      pastMs += Math.max(0, Date.now() - before);
+    }
+  });
 }
 
 function countChanges(metrics: Metrics, control: TransponderControl, totals: Totals): () => void {
@@ -39,14 +84,19 @@ function countChanges(metrics: Metrics, control: TransponderControl, totals: Tot
   const byCode = (name: string, help: string) => metrics.labelledCounter(name, `${help}, by reason code.`, 'code');
   const ends = byCode('gateway_transponder_ends_total', 'Transponders ended');
   const retries = byCode('gateway_transponder_retries_total', 'Connections lost or refused that are retried');
-  const live = new Map<string, TransponderStatus>();
+  const live = new Map<string, readonly LegView['status'][]>();
   return control.onChange((view: TransponderView) => {
-    const { mediaSessionId: id, status, reasonCode } = view;
+    const { mediaSessionId: id, status, reasonCode, legs } = view;
     const before = live.get(id);
     if (before === undefined) starts.inc();
-    if (status === 'retrying' && before !== 'retrying') retries.inc(reasonCode);
+    legs.forEach((leg, index) => {
+      if (leg.status === 'retrying' && before?.[index] !== 'retrying') retries.inc(leg.reasonCode);
+    });
     if (status !== 'ended') {
-      live.set(id, status);
+      live.set(
+        id,
+        legs.map((leg) => leg.status),
+      );
       return;
     }
     live.delete(id);

@@ -1,111 +1,152 @@
 import type { GatewayError } from '../../errors.ts';
+import type { LegState } from './leg-state.ts';
+import type { LegName } from './transponder-view.ts';
 
-/** The states of a transponder: `connecting → pushing → (retrying → connecting)* → ended`. */
+/** When the backup leg is connected. `hot`: always. `cold`: while the primary leg is lost. */
+export type BackupMode = 'hot' | 'cold';
+
+/** Which of its legs a transponder uses. */
 export type TransponderState =
-  | { readonly status: 'connecting'; readonly attempt: number; readonly lastFailure?: GatewayError }
-  | { readonly status: 'pushing'; readonly attempt: number }
-  | { readonly status: 'retrying'; readonly attempt: number; readonly lastFailure: GatewayError }
-  | { readonly status: 'ended'; readonly attempt: number; readonly reason: GatewayError };
+  /** There is no backup, or it cannot go on. */
+  | { readonly phase: 'primary' }
+  /** The primary pushes; a cold backup is closed. */
+  | { readonly phase: 'guarded' }
+  /** The primary does not push; a cold backup is opened unless it pushes soon. */
+  | { readonly phase: 'waiting' }
+  /** Both legs are open. */
+  | { readonly phase: 'both' }
+  /** The primary cannot go on. */
+  | { readonly phase: 'backup' }
+  | { readonly phase: 'ended'; readonly reason: GatewayError };
 
 export type TransponderEvent =
-  /** The destination has accepted the publish and taken media. */
-  | { readonly type: 'progress' }
-  /** It has pushed without interruption for {@link STEADY_AFTER_MS}. */
-  | { readonly type: 'steady' }
-  /** The connection was lost, or could not be made. */
-  | { readonly type: 'failed'; readonly error: GatewayError }
-  /** The connection cannot carry what follows; a new one can. */
-  | { readonly type: 'renew' }
-  /** The delay before the next attempt is over. */
-  | { readonly type: 'retry' }
+  /** The primary leg pushes. */
+  | { readonly type: 'primary-up' }
+  /** The primary leg is lost and connects again. */
+  | { readonly type: 'primary-down' }
+  /** The primary leg has pushed without interruption for a while. */
+  | { readonly type: 'primary-steady' }
+  /** The primary leg cannot go on. */
+  | { readonly type: 'primary-over'; readonly reason: GatewayError }
+  /** The backup leg cannot go on. */
+  | { readonly type: 'backup-over'; readonly reason: GatewayError }
+  /** The primary leg has not pushed for `backupAfterMs`. */
+  | { readonly type: 'overdue' }
   /** A client ended the push, or the stream has ended. */
   | { readonly type: 'stop'; readonly reason: GatewayError };
 
 export type TransponderEffect =
-  'connect' | 'disconnect' | 'watch-steadiness' | 'schedule-retry' | 'cancel-timers' | 'finish';
+  'open-backup' | 'close-backup' | 'start-delay' | 'cancel-delay' | 'stop-legs' | 'finish';
 
-export interface Transition {
+export interface TransponderTransition {
   readonly state: TransponderState;
   readonly effects: readonly TransponderEffect[];
 }
 
-export interface RetryRules {
-  /** `rtmp_push_restore` */
-  readonly enabled: boolean;
-  /** `rtmp_push_restore_attempts`: reconnects in a row. */
-  readonly attempts: number;
+/** The first state, with the effects that lead to it. The primary leg is connected in any case. */
+export function initialState(mode: BackupMode | undefined): TransponderTransition {
+  switch (mode) {
+    case undefined:
+      return { state: { phase: 'primary' }, effects: [] };
+    case 'hot':
+      return { state: { phase: 'both' }, effects: ['open-backup'] };
+    case 'cold':
+      return { state: { phase: 'waiting' }, effects: ['start-delay'] };
+  }
 }
 
 /**
- * How long it must push before attempts are counted from 0 again. A server that accepts and drops connections must not
- * be flooded with them.
- */
-export const STEADY_AFTER_MS = 30_000;
-
-export const INITIAL_STATE: TransponderState = { status: 'connecting', attempt: 0 };
-
-const STAY: readonly TransponderEffect[] = [];
-
-/**
- * The next state and its effects; `undefined` for an event that cannot happen in this state. `attempt` counts
- * reconnects since pushing was last steady.
+ * The next state and its effects; `undefined` for an event that cannot happen in this state. A transponder ends when
+ * none of its legs can go on.
+ *
+ * @param mode `undefined`: there is no backup
  */
 export function transition(
   state: TransponderState,
   event: TransponderEvent,
-  rules: RetryRules,
-): Transition | undefined {
-  switch (state.status) {
-    case 'connecting':
-    case 'pushing':
+  mode: BackupMode | undefined,
+): TransponderTransition | undefined {
+  const stay: TransponderTransition = { state, effects: [] };
+  if (state.phase === 'ended') return event.type === 'stop' ? stay : undefined;
+  if (event.type === 'stop')
+    return {
+      state: { phase: 'ended', reason: event.reason },
+      effects: [...(state.phase === 'waiting' ? (['cancel-delay'] as const) : []), 'stop-legs', 'finish'],
+    };
+  switch (state.phase) {
+    case 'primary':
       switch (event.type) {
-        case 'progress':
-          return state.status === 'pushing'
-            ? { state, effects: STAY }
-            : { state: { status: 'pushing', attempt: state.attempt }, effects: ['watch-steadiness'] };
-        case 'steady':
-          return state.status === 'pushing' ? { state: { status: 'pushing', attempt: 0 }, effects: STAY } : undefined;
-        case 'renew':
-          return {
-            state: { status: 'connecting', attempt: state.attempt },
-            effects: ['cancel-timers', 'disconnect', 'connect'],
-          };
-        case 'failed':
-          return rules.enabled && event.error.retryable && state.attempt < rules.attempts
-            ? {
-                state: { status: 'retrying', attempt: state.attempt, lastFailure: event.error },
-                effects: ['cancel-timers', 'disconnect', 'schedule-retry'],
-              }
-            : end(state, event.error);
-        case 'retry':
+        case 'primary-over':
+          return over(event.reason);
+        case 'backup-over':
+        case 'overdue':
           return undefined;
-        case 'stop':
-          return end(state, event.reason);
+        default:
+          return stay;
+      }
+    case 'guarded':
+      switch (event.type) {
+        case 'primary-down':
+          return { state: { phase: 'waiting' }, effects: ['start-delay'] };
+        case 'primary-over':
+          return { state: { phase: 'backup' }, effects: ['open-backup'] };
+        case 'backup-over':
+        case 'overdue':
+          return undefined;
+        default:
+          return stay;
+      }
+    case 'waiting':
+      switch (event.type) {
+        case 'primary-up':
+          return { state: { phase: 'guarded' }, effects: ['cancel-delay'] };
+        case 'primary-down':
+          return stay;
+        case 'overdue':
+          return { state: { phase: 'both' }, effects: ['open-backup'] };
+        case 'primary-over':
+          return { state: { phase: 'backup' }, effects: ['cancel-delay', 'open-backup'] };
+        case 'primary-steady':
+        case 'backup-over':
+          return undefined;
       }
       break;
-    case 'retrying':
+    case 'both':
       switch (event.type) {
-        case 'retry':
-          return {
-            state: { status: 'connecting', attempt: state.attempt + 1, lastFailure: state.lastFailure },
-            effects: ['connect'],
-          };
-        case 'stop':
-          return end(state, event.reason);
-        case 'progress':
-        case 'steady':
-        case 'renew':
-        case 'failed':
+        // Not earlier: a primary that comes and goes would make viewers of the backup lose it each time.
+        case 'primary-steady':
+          return mode === 'cold' ? { state: { phase: 'guarded' }, effects: ['close-backup'] } : stay;
+        case 'primary-over':
+          return { state: { phase: 'backup' }, effects: [] };
+        case 'backup-over':
+          return { state: { phase: 'primary' }, effects: [] };
+        case 'overdue':
           return undefined;
+        default:
+          return stay;
       }
-      break;
-    case 'ended':
-      // Stopping twice is allowed. Any other event would mean that something outlived its transponder.
-      return event.type === 'stop' ? { state, effects: STAY } : undefined;
+    case 'backup':
+      return event.type === 'backup-over' ? over(event.reason) : undefined;
   }
 }
 
-const end = ({ attempt }: TransponderState, reason: GatewayError): Transition => ({
-  state: { status: 'ended', attempt, reason },
-  effects: ['cancel-timers', 'disconnect', 'finish'],
+const over = (reason: GatewayError): TransponderTransition => ({
+  state: { phase: 'ended', reason },
+  effects: ['finish'],
 });
+
+/** The statuses of a leg from the best to the worst. */
+const RANKS = ['pushing', 'connecting', 'retrying', 'idle', 'ended'] as const satisfies LegState['status'][];
+
+/** The leg whose state is that of the whole push: one that pushes, if any does; otherwise the one that comes closest. */
+export function leading<T extends { readonly status: LegState['status'] }>(legs: readonly [T, ...T[]]): T {
+  return legs.reduce((best, leg) => (RANKS.indexOf(leg.status) < RANKS.indexOf(best.status) ? leg : best));
+}
+
+/** What a change of a leg means for the transponder. */
+export function eventOf(name: LegName, state: LegState): TransponderEvent | undefined {
+  if (state.status === 'ended')
+    return { type: name === 'primary' ? 'primary-over' : 'backup-over', reason: state.reason };
+  if (name === 'backup') return undefined;
+  return { type: state.status === 'pushing' ? 'primary-up' : 'primary-down' };
+}

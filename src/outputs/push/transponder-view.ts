@@ -1,8 +1,49 @@
 import { GatewayError } from '../../errors.ts';
+import type { StandbyState } from '../../renditions/standby/standby-state.ts';
+import type { ComplianceView } from '../../renditions/compliance.ts';
+import type { Verdict } from './platforms/verdict.ts';
+import type { PushWarning } from './platforms/watch-state.ts';
 
 /** A transponder as REST answers, WebSocket events and the console show it. */
 
-export type TransponderStatus = 'connecting' | 'pushing' | 'retrying' | 'ended';
+/** `standby`: it pushes a standby picture or silence instead of live video. */
+export type TransponderStatus = 'connecting' | 'pushing' | 'standby' | 'retrying' | 'ended';
+
+export type LegName = 'primary' | 'backup';
+
+/** What of a transponder goes to one destination. */
+export interface LegView {
+  readonly leg: LegName;
+  /** The URL without secrets; where the server has sent the push elsewhere, that URL. */
+  readonly destination: string;
+  /** `idle`: a cold backup that is not needed. */
+  readonly status: 'idle' | 'connecting' | 'pushing' | 'retrying' | 'ended';
+  readonly reason: string;
+  readonly reasonCode: string;
+  readonly attempt: number;
+  readonly bytesSent: number;
+  readonly bitrate: number;
+  readonly fps: number;
+  readonly framesDropped: number;
+  readonly bufferMs: number;
+}
+
+/** What a push sends while its publisher is away. */
+export interface StandbyRequest {
+  /** Milliseconds for which the last frame is repeated first. */
+  readonly freezeMs: number;
+  /** What follows; `none`: the video stops, audio goes on as silence. */
+  readonly source: 'image' | 'video' | 'color' | 'none';
+  /** Name of a file in `media_dir`, for `image` and `video`. */
+  readonly file?: string;
+  /** `#rrggbb` */
+  readonly color: string;
+  readonly text?: string;
+  /** Milliseconds for which the push goes on without a publisher; 0: until it is terminated. */
+  readonly holdMs: number;
+  /** Push before a stream of this name is published. */
+  readonly startWithStandby: boolean;
+}
 
 export interface SoundOptions {
   readonly action: 'sound_on';
@@ -11,6 +52,26 @@ export interface SoundOptions {
 }
 /** The `options` of `/push/startup`. */
 export type TransponderOptions = { readonly action?: undefined } | { readonly action: 'mute' } | SoundOptions;
+
+/** What a push sends while its publisher is away. */
+export interface StandbyRequest {
+  /** Milliseconds for which the last frame is repeated first. */
+  readonly freezeMs: number;
+  /** What follows; `none`: the video stops, audio goes on as silence. */
+  readonly source: 'image' | 'video' | 'color' | 'none';
+  /** Name of a file in `media_dir`, for `image` and `video`. */
+  readonly file?: string;
+  /** `#rrggbb` */
+  readonly color: string;
+  readonly text?: string;
+  /** Milliseconds for which the push goes on without a publisher; 0: until it is terminated. */
+  readonly holdMs: number;
+  /** Push before a stream of this name is published. */
+  readonly startWithStandby: boolean;
+}
+
+/** What of a standby picture is to be changed; what is unset stays as it is. */
+export type PictureChange = Partial<Pick<StandbyRequest, 'source' | 'file' | 'color' | 'text'>>;
 
 /** A validated `/push/startup`. */
 export interface StartRequest {
@@ -24,6 +85,23 @@ export interface StartRequest {
   readonly rtmpFlashVersion?: string;
   readonly rtmpTransponderFullUrl?: boolean;
   readonly options?: TransponderOptions;
+  /** `undefined`: as the settings say. */
+  readonly standby?: StandbyRequest | false;
+  /** A second destination of the same stream. */
+  readonly backupUrl?: string;
+  /** Default: `hot`. */
+  readonly backupMode?: 'hot' | 'cold';
+  /** Milliseconds without the primary after which a cold backup is connected. */
+  readonly backupAfterMs?: number;
+  /** Instead of `rtmp_push_restore`, `rtmp_push_restore_attempts`, `…_interval_ms` and `…_backoff_cap_ms`. */
+  readonly restore?: boolean;
+  readonly restoreAttempts?: number;
+  readonly restoreIntervalMs?: number;
+  readonly restoreMaxIntervalMs?: number;
+  /** The platform that the push was requested for, in place of a URL. */
+  readonly platform?: string;
+  /** Re-encode the stream while it breaks rules of the platform. */
+  readonly comply?: 'auto';
 }
 
 /** Any of the three. Without a filter all are found. */
@@ -36,8 +114,15 @@ export interface TransponderFilter {
 /** ISO times. */
 export interface PublisherAway {
   readonly since: string;
-  /** When the stream and its pushes end unless the publisher is back. */
-  readonly until: string;
+  /** When the push ends unless the publisher is back. Unset for a push with standby that is not limited in time. */
+  readonly until?: string;
+}
+
+/** Why standby is shown, since when (ISO time), and what is shown. */
+export interface StandbyView {
+  readonly since: string;
+  readonly reason: StandbyState['reason'];
+  readonly picture: StandbyState['picture'];
 }
 
 /** The fields of WCS first, then further ones. */
@@ -55,7 +140,7 @@ export interface TransponderView {
   readonly options: TransponderOptions;
 
   readonly status: TransponderStatus;
-  /** Why it retries or has ended; empty otherwise. */
+  /** Why it retries, cannot show the live stream, or has ended; empty otherwise. */
   readonly reason: string;
   /** The stable code of that reason. */
   readonly reasonCode: string;
@@ -72,14 +157,41 @@ export interface TransponderView {
   readonly bufferMs: number;
   /** The URL without secrets, for logs and pages. */
   readonly destination: string;
+  /** Present with a backup. */
+  readonly backupMode?: 'hot' | 'cold';
+  /** The primary, then the backup if there is one. Empty for a push that was refused. */
+  readonly legs: readonly LegView[];
   /** Present while the publisher is lost and its stream is held. */
   readonly publisherAway?: PublisherAway;
+  /** Present if the push has standby. */
+  readonly standbyEnabled?: true;
+  /** Present while standby is shown; then `status` is `standby`, unless the push is not connected. */
+  readonly standby?: StandbyView;
+  /** The platform by whose rules the push is watched, and those that it breaks at the moment. */
+  readonly platform?: string;
+  readonly warnings?: readonly PushWarning[];
+  /** With `comply`: whether the stream is passed through or re-encoded, and why. */
+  readonly comply?: ComplianceView;
+}
+
+/** Where a request comes from. */
+export interface RequestOrigin {
+  /** Appears in every log line about what the request starts. */
+  readonly requestId?: string | undefined;
+  /** The client has gone away: its answer is not needed any more. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** What HTTP and signaling may do with transponders. All methods throw {@link GatewayError}. */
 export interface TransponderControl {
   /** Checks the request, starts the push and returns without waiting for the connection. */
-  start(request: StartRequest): Promise<TransponderView>;
+  start(request: StartRequest, origin?: RequestOrigin): Promise<TransponderView>;
+  /**
+   * Checks the stream and the way to the server without starting the push.
+   *
+   * @param signal aborted when nobody waits for the result
+   */
+  check(request: StartRequest, signal: AbortSignal): Promise<Verdict[]>;
   /**
    * Records a push in the history that was requested together with a publication and refused: the request for the
    * publication was answered before.
@@ -92,8 +204,15 @@ export interface TransponderControl {
   terminate(mediaSessionId: string): Promise<void>;
   mute(mediaSessionId: string): void;
   unmute(mediaSessionId: string): void;
-  soundOn(mediaSessionId: string, soundFile: string, loop: boolean): Promise<void>;
+  soundOn(mediaSessionId: string, soundFile: string, loop: boolean, signal?: AbortSignal): Promise<void>;
   soundOff(mediaSessionId: string): void;
+  /**
+   * Switches a push to standby by hand, or back to its live stream, and changes the standby picture.
+   *
+   * @param on `undefined`: as it is
+   * @throws {GatewayError} STANDBY_FILE_NOT_FOUND, STANDBY_FILE_INVALID, or INVALID_REQUEST for a push without standby
+   */
+  standby(mediaSessionId: string, on: boolean | undefined, picture: PictureChange): Promise<void>;
   /** Calls `listener` for every change of a transponder. Returns a function that stops it. */
   onChange(listener: (view: TransponderView) => void): () => void;
 }

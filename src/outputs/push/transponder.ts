@@ -1,133 +1,136 @@
 import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
-import { GatewayError, toGatewayError } from '../../errors.ts';
+import type { GatewayError } from '../../errors.ts';
 import type { Destination } from '../../net/destination.ts';
-import type { ResolvedDestination } from '../../net/destination-policy.ts';
 import type { Logger } from '../../observe/logger.ts';
 import type { RenditionLease } from '../../renditions/encoder-pool.ts';
-import { tickMs } from '../../runtime/tick.ts';
+import type { ContinuousRendition } from '../../renditions/standby/continuous-rendition.ts';
 import type { LiveStream } from '../../streams/live-stream.ts';
-import type { LateGroups } from '../late-groups.ts';
-import type { OutputQueueRules } from '../output-queue.ts';
 import type { Output, OutputCounters, OutputEvents } from '../output.ts';
 import { AudioSwitch } from './audio-switch.ts';
-import { retryDelayMs, type BackoffRules } from './backoff.ts';
-import { PushConnection } from './push-connection.ts';
-import type { PusherFactory } from './pusher.ts';
+import type { LegState } from './leg-state.ts';
+import { Leg } from './leg.ts';
+import type { PushRules } from './platforms/push-rules.ts';
+import { retryRules } from './retry-rules.ts';
 import type { SoundClip } from './sound-library.ts';
-import { describeTransition, failureOf } from './transponder-log.ts';
+import { describeEnd, describeLeg } from './transponder-log.ts';
 import {
-  INITIAL_STATE,
-  STEADY_AFTER_MS,
+  DEFAULT_BACKUP_AFTER_MS,
+  type CheckedDestination,
+  type TransponderEnvironment,
+  type TransponderOptionsAtStart,
+} from './transponder-start.ts';
+import {
+  eventOf,
+  initialState,
+  leading,
   transition,
-  type RetryRules,
+  type BackupMode,
   type TransponderEffect,
   type TransponderEvent,
   type TransponderState,
 } from './transponder-state.ts';
-import type { StartRequest, TransponderOptions, TransponderView } from './transponder-view.ts';
-
-/** What all transponders of a gateway share. */
-export interface TransponderEnvironment {
-  readonly createPusher: PusherFactory;
-  /** The addresses that may be connected to. Checked again for each connection. */
-  readonly resolve: (destination: Destination) => Promise<ResolvedDestination>;
-  readonly retry: RetryRules & BackoffRules;
-  readonly outBuffer: OutputQueueRules;
-  /** `rtmp_out_buffer_polling_time`, milliseconds. */
-  readonly pollingMs: number;
-  readonly lateGroups: LateGroups;
-  readonly sendMetadata: boolean;
-  /** Body of one audio tag of silence. */
-  readonly silence: Buffer;
-  readonly flashVersion: string;
-  readonly localAddress?: string;
-  readonly stallTimeoutMs: number;
-  readonly logger: Logger;
-  readonly onInvalidTransition: (status: string, event: string) => void;
-}
-
-export interface TransponderOptionsAtStart {
-  readonly request: StartRequest;
-  readonly stream: LiveStream;
-  readonly destination: Destination;
-  readonly lease: RenditionLease;
-  /** The addresses found when the request was checked. Used for the first connection. */
-  readonly addresses: readonly string[];
-  readonly sound?: { readonly clip: SoundClip; readonly loop: boolean };
-}
+import type { LegName, StartRequest, TransponderOptions, TransponderView } from './transponder-view.ts';
 
 /**
- * An output that pushes one rendition of a stream to one RTMP destination, over as many connections as it takes. Its id
- * is WCS's `mediaSessionId`.
+ * An output that pushes one rendition of a stream to one RTMP destination, or to a second one as well. Its id is WCS's
+ * `mediaSessionId`.
  */
 export class Transponder extends EventEmitter<OutputEvents> implements Output {
-  readonly id = randomUUID();
+  readonly id: string;
   readonly destination: Destination;
   readonly request: StartRequest;
-  readonly #environment: TransponderEnvironment;
-  readonly #stream: LiveStream;
+  readonly #stream: LiveStream | undefined;
+  readonly #standby: ContinuousRendition | undefined;
   readonly #lease: RenditionLease;
+  readonly #rules: PushRules | undefined;
   readonly #audio: AudioSwitch;
   readonly #logger: Logger;
-  readonly #startedAt = new Date();
+  readonly #startedAt: Date;
+  readonly #backupMode: BackupMode | undefined;
+  /** The primary, then the backup if there is one. */
+  readonly #legs: readonly [Leg, ...Leg[]];
   readonly #onFailed = (error: GatewayError): void => void this.stop(error);
   readonly #onAbsenceChanged = (): void => void this.emit('change');
+  readonly #onStandbyChanged = (): void => {
+    this.#logStandby();
+    this.emit('change');
+  };
+  readonly #onInvalidTransition: (status: string, event: string) => void;
   readonly #closed: Promise<void>;
   #resolveClosed!: () => void;
   #options: TransponderOptions;
-  #state: TransponderState = INITIAL_STATE;
+  #state: TransponderState;
+  #delay: NodeJS.Timeout | undefined;
   #endedAt: Date | undefined;
+  /** When the standby that was logged last has begun. */
+  #standbySince: Date | undefined;
   /** Number of sound orders given, and the latest one that was carried out. */
   #soundOrders = 0;
   #soundOrder = 0;
-  #addresses: readonly string[] | undefined;
-  /** Attempts that failed before they pushed. Each further attempt begins with another address. */
-  #failedAttempts = 0;
-  #connection: PushConnection | undefined;
-  #closingConnection: Promise<void> = Promise.resolve();
-  #hasPushed = false;
-  #retryTimer: NodeJS.Timeout | undefined;
-  #steadyTimer: NodeJS.Timeout | undefined;
-  /** Counters of the connections that are over. */
-  #past: OutputCounters = { bytesSent: 0, framesDropped: 0 };
 
   private constructor(start: TransponderOptionsAtStart, environment: TransponderEnvironment) {
     super();
-    this.request = start.request;
-    this.destination = start.destination;
-    this.#environment = environment;
+    const { request, destination, backup, continued } = start;
+    this.id = continued?.mediaSessionId ?? randomUUID();
+    this.#startedAt = continued?.startedAt ?? new Date();
+    this.request = request;
+    this.destination = destination;
     this.#audio = new AudioSwitch(environment.silence, () => this.emit('change'));
     this.#stream = start.stream;
+    this.#standby = start.standby;
     this.#lease = start.lease;
-    this.#addresses = start.addresses;
-    this.#options = start.request.options ?? {};
+    this.#rules = start.rules;
+    this.#options = request.options ?? {};
+    this.#onInvalidTransition = environment.onInvalidTransition;
     this.#logger = environment.logger.child({
       transponder: this.id,
-      stream: start.request.streamName,
-      destination: start.destination.redacted,
+      stream: request.streamName,
+      destination: destination.redacted,
+      requestId: start.requestId,
     });
     this.#closed = new Promise((resolve) => (this.#resolveClosed = resolve));
     if (this.#options.action === 'mute') this.#audio.mute();
     if (start.sound) this.#audio.soundOn(start.sound.clip, start.sound.loop);
+    this.#backupMode = backup && (request.backupMode ?? 'hot');
+    const { state, effects } = initialState(this.#backupMode);
+    this.#state = state;
+    const createLeg = (name: LegName, to: CheckedDestination, idle: boolean): Leg =>
+      this.#createLeg(name, to, idle, environment);
+    this.#legs = backup
+      ? [createLeg('primary', start, false), createLeg('backup', backup, !effects.includes('open-backup'))]
+      : [createLeg('primary', start, false)];
+    if (effects.includes('start-delay')) this.#apply('start-delay');
   }
 
   /** Begins to push. Never fails: what goes wrong from here on is the transponder's state. */
   static start(start: TransponderOptionsAtStart, environment: TransponderEnvironment): Transponder {
     const transponder = new Transponder(start, environment);
     start.lease.rendition.on('failed', transponder.#onFailed);
-    start.stream.on('lost', transponder.#onAbsenceChanged);
-    start.stream.on('published', transponder.#onAbsenceChanged);
-    transponder.#logger.info('push started');
-    // In a later tick, so that the caller can listen to the transponder first.
-    setImmediate(() => {
-      if (transponder.#state.status === 'connecting') void transponder.#connect();
-    });
+    start.stream?.on('lost', transponder.#onAbsenceChanged);
+    start.stream?.on('published', transponder.#onAbsenceChanged);
+    start.rules?.onChange(() => transponder.emit('change'));
+    start.standby?.changes.on('change', transponder.#onStandbyChanged);
+    transponder.#logger.info(
+      { ...(start.backup && { backup: start.backup.destination.redacted, backupMode: transponder.#backupMode }) },
+      start.continued ? 'push continued after a restart' : 'push started',
+    );
     return transponder;
   }
 
-  get status(): TransponderState['status'] {
-    return this.#state.status;
+  get status(): Exclude<LegState['status'], 'idle'> {
+    if (this.#state.phase === 'ended') return 'ended';
+    const { status } = leading(this.#legs);
+    // The leg that goes on next has not begun yet.
+    return status === 'idle' || status === 'ended' ? 'connecting' : status;
+  }
+
+  get startedAt(): Date {
+    return this.#startedAt;
+  }
+
+  get outlivesStream(): boolean {
+    return this.#standby !== undefined;
   }
 
   get streamName(): string {
@@ -135,23 +138,26 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
   }
 
   get failure(): GatewayError | undefined {
-    return failureOf(this.#state);
+    return this.#state.phase === 'ended' ? this.#state.reason : leading(this.#legs).failure;
   }
 
   get counters(): OutputCounters {
-    return {
-      bytesSent: this.#past.bytesSent + (this.#connection?.bytesSent ?? 0),
-      framesDropped: this.#past.framesDropped + (this.#connection?.framesDropped ?? 0),
-    };
+    return this.#legs.reduce<OutputCounters>(
+      (sum, { counters: { bytesSent, framesDropped } }) => ({
+        bytesSent: sum.bytesSent + bytesSent,
+        framesDropped: sum.framesDropped + framesDropped,
+      }),
+      { bytesSent: 0, framesDropped: 0 },
+    );
   }
 
   view(): TransponderView {
-    const nowMs = tickMs();
-    const { status, attempt } = this.#state;
-    const failure = this.failure;
+    const { status } = this;
+    const standby = status === 'ended' ? undefined : this.#standby?.standby;
+    const failure = this.failure ?? (standby && this.#standby?.failure);
     const { width = 0, height = 0 } = this.#lease.rendition.metadata;
-    const absence = status === 'ended' ? undefined : this.#stream.absence;
-    const pushing = status === 'pushing' ? this.#connection : undefined;
+    const absence = status === 'ended' ? undefined : (this.#standby ?? this.#stream)?.absence;
+    const { attempt, bitrate, fps, bufferMs } = leading(this.#legs).view();
     return {
       mediaSessionId: this.id,
       streamName: this.destination.streamName.reveal(),
@@ -161,7 +167,7 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
       muted: this.#audio.muted,
       soundEnabled: this.#audio.soundEnabled,
       options: this.#options,
-      status,
+      status: status === 'pushing' && standby ? 'standby' : status,
       reason: failure?.message ?? '',
       reasonCode: failure?.code ?? '',
       sourceStreamName: this.request.streamName,
@@ -169,13 +175,21 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
       startedAt: this.#startedAt.toISOString(),
       ...(this.#endedAt && { endedAt: this.#endedAt.toISOString() }),
       ...this.counters,
-      bitrate: pushing?.bitrate(nowMs) ?? 0,
-      fps: pushing?.frameRate(nowMs) ?? 0,
-      bufferMs: this.#connection?.bufferedMs ?? 0,
+      bitrate,
+      fps,
+      bufferMs,
       destination: this.destination.redacted,
+      ...(this.#backupMode && { backupMode: this.#backupMode }),
+      legs: this.#legs.map((leg) => leg.view()),
       ...(absence && {
-        publisherAway: { since: absence.since.toISOString(), until: absence.until.toISOString() },
+        publisherAway: {
+          since: absence.since.toISOString(),
+          ...(absence.until && { until: absence.until.toISOString() }),
+        },
       }),
+      ...(this.#standby && { standbyEnabled: true as const }),
+      ...(standby && { standby: { ...standby, since: standby.since.toISOString() } }),
+      ...(status !== 'ended' && this.#rules?.view),
     };
   }
 
@@ -208,48 +222,105 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
     this.emit('change');
   }
 
+  /** The rendition whose standby can be switched, if there is one. */
+  get standby(): ContinuousRendition | undefined {
+    return this.#standby;
+  }
+
   stop(reason: GatewayError): Promise<void> {
     this.#dispatch({ type: 'stop', reason });
     return this.#closed;
   }
 
+  #logStandby(): void {
+    const { since, reason, picture } = this.#standby?.standby ?? {};
+    if (since === this.#standbySince) return;
+    this.#standbySince = since;
+    if (since) this.#logger.warn({ standby: reason, picture }, 'standby begins');
+    else this.#logger.info('standby ends');
+  }
+
+  #createLeg(
+    name: LegName,
+    { destination, addresses }: CheckedDestination,
+    idle: boolean,
+    environment: TransponderEnvironment,
+  ): Leg {
+    const leg = Leg.start(
+      {
+        name,
+        destination,
+        addresses,
+        idle,
+        flashVersion: this.request.rtmpFlashVersion ?? environment.flashVersion,
+        retry: retryRules(this.request, environment.retry),
+        isCovered: () => this.#legs.some((other) => other !== leg && other.status === 'pushing'),
+        feed: {
+          rendition: this.#lease.rendition,
+          lateGroups: environment.lateGroups,
+          queue: environment.outBuffer,
+          pollingMs: environment.pollingMs,
+          silence: environment.silence,
+          sendMetadata: environment.sendMetadata,
+          transform: this.#audio.apply.bind(this.#audio),
+        },
+        logger: this.#backupMode ? this.#logger.child({ leg: name, destination: destination.redacted }) : this.#logger,
+      },
+      environment,
+    );
+    leg.on('change', (before, after) => this.#legChanged(leg, before, after));
+    if (name === 'primary') leg.on('steady', () => this.#dispatch({ type: 'primary-steady' }));
+    return leg;
+  }
+
+  #legChanged(leg: Leg, before: LegState, after: LegState): void {
+    // The end of the push is one change, not one of each leg.
+    if (this.#state.phase === 'ended') return;
+    const line = describeLeg(before, after, leg.hasPushed, this.#backupMode !== undefined);
+    if (line) {
+      const logger = this.#backupMode
+        ? this.#logger.child({ leg: leg.name, destination: leg.view().destination })
+        : this.#logger;
+      logger[line.level](line.fields, line.message);
+    }
+    const event = eventOf(leg.name, after);
+    if (event) this.#dispatch(event);
+    this.#rules?.setPushing(this.status === 'pushing');
+    // Unless that was the end, which is announced where it is carried out.
+    if (!this.#endedAt) this.emit('change');
+  }
+
   #dispatch(event: TransponderEvent): void {
     const before = this.#state;
-    const next = transition(before, event, this.#environment.retry);
+    const next = transition(before, event, this.#backupMode);
     if (!next) {
-      this.#logger.error({ status: before.status, event: event.type }, 'invalid transition of a transponder');
-      this.#environment.onInvalidTransition(before.status, event.type);
+      this.#logger.error({ phase: before.phase, event: event.type }, 'invalid transition of a transponder');
+      this.#onInvalidTransition(before.phase, event.type);
       return;
     }
     this.#state = next.state;
     for (const effect of next.effects) this.#apply(effect);
-    if (next.state.status === before.status) return;
-    const { level, message, fields } = describeTransition(before, next.state, this.#hasPushed);
-    this.#logger[level](fields, message);
-    if (next.state.status === 'pushing') this.#hasPushed = true;
-    this.emit('change');
   }
 
   #apply(effect: TransponderEffect): void {
     switch (effect) {
-      case 'connect':
-        void this.#connect();
+      case 'open-backup':
+        this.#legs[1]!.open();
         break;
-      case 'disconnect':
-        this.#disconnect();
+      case 'close-backup':
+        this.#legs[1]!.close();
         break;
-      case 'watch-steadiness':
-        this.#steadyTimer = setTimeout(() => this.#dispatch({ type: 'steady' }), STEADY_AFTER_MS);
-        break;
-      case 'schedule-retry':
-        this.#retryTimer = setTimeout(
-          () => this.#dispatch({ type: 'retry' }),
-          retryDelayMs(this.#environment.retry, this.#state.attempt, Math.random()),
+      case 'start-delay':
+        this.#delay = setTimeout(
+          () => this.#dispatch({ type: 'overdue' }),
+          this.request.backupAfterMs ?? DEFAULT_BACKUP_AFTER_MS,
         );
         break;
-      case 'cancel-timers':
-        clearTimeout(this.#retryTimer);
-        clearTimeout(this.#steadyTimer);
+      case 'cancel-delay':
+        clearTimeout(this.#delay);
+        break;
+      case 'stop-legs':
+        if (this.#state.phase === 'ended') for (const leg of this.#legs) leg.stop(this.#state.reason);
         break;
       case 'finish':
         void this.#finish();
@@ -259,87 +330,22 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
     }
   }
 
-  async #connect(): Promise<void> {
-    let addresses = this.#addresses;
-    this.#addresses = undefined; // for one connection only: what a name resolves to changes
-    const connecting = this.#state;
-    try {
-      // The old connection is closed first: servers refuse a name that is still in use.
-      await this.#closingConnection;
-      addresses ??= (await this.#environment.resolve(this.destination)).addresses;
-    } catch (error) {
-      if (this.#state === connecting) this.#dispatch({ type: 'failed', error: reconnectError(error) });
-      return;
-    }
-    if (this.#state === connecting) this.#connection = this.#createConnection(rotated(addresses, this.#failedAttempts));
-  }
-
-  #createConnection(addresses: readonly string[]): PushConnection {
-    const { createPusher, flashVersion, localAddress, stallTimeoutMs, ...environment } = this.#environment;
-    const pusher = createPusher({
-      destination: this.destination,
-      addresses,
-      flashVersion: this.request.rtmpFlashVersion ?? flashVersion,
-      resumes: this.#past.bytesSent > 0,
-      stallTimeoutMs,
-      ...(localAddress && { localAddress }),
-    });
-    const feed = {
-      rendition: this.#lease.rendition,
-      lateGroups: environment.lateGroups,
-      queue: environment.outBuffer,
-      pollingMs: environment.pollingMs,
-      silence: environment.silence,
-      sendMetadata: environment.sendMetadata,
-      transform: this.#audio.apply.bind(this.#audio),
-    };
-    return new PushConnection(pusher, feed, {
-      onProgress: () => this.#dispatch({ type: 'progress' }),
-      onDied: (error) => {
-        if (this.#state.status === 'connecting') this.#failedAttempts++;
-        this.#dispatch({ type: 'failed', error });
-      },
-      onTracksChanged: () => this.#dispatch({ type: 'renew' }),
-    });
-  }
-
-  #disconnect(): void {
-    const connection = this.#connection;
-    if (!connection) return;
-    this.#past = this.counters;
-    this.#connection = undefined;
-    this.#closingConnection = connection
-      .close()
-      .catch((error: unknown) => this.#logger.error({ err: error }, 'closing a pusher failed'));
-  }
-
   async #finish(): Promise<void> {
     this.#endedAt = new Date();
+    this.#rules?.close();
     this.#lease.rendition.off('failed', this.#onFailed);
-    this.#stream.off('lost', this.#onAbsenceChanged);
-    this.#stream.off('published', this.#onAbsenceChanged);
-    await this.#closingConnection;
+    this.#stream?.off('lost', this.#onAbsenceChanged);
+    this.#stream?.off('published', this.#onAbsenceChanged);
+    this.#standby?.changes.off('change', this.#onStandbyChanged);
+    const { attempt } = leading(this.#legs).state;
+    const { level, message, fields } = describeEnd(this.failure!, attempt);
+    this.#logger[level](fields, message);
+    this.emit('change');
+    await Promise.all(this.#legs.map((leg) => leg.closed));
     await this.#lease
       .release()
       .catch((error: unknown) => this.#logger.error({ err: error }, 'releasing a rendition failed'));
     this.#resolveClosed();
     this.emit('closed');
   }
-}
-
-/** The same addresses, beginning with another one. */
-function rotated(addresses: readonly string[], by: number): readonly string[] {
-  const first = by % addresses.length;
-  return [...addresses.slice(first), ...addresses.slice(0, first)];
-}
-
-/**
- * A name that resolved when the push was started and does not resolve now is a network fault, which may heal. A refusal
- * by the policy is final.
- */
-function reconnectError(error: unknown): GatewayError {
-  const known = toGatewayError(error, 'DESTINATION_UNREACHABLE');
-  return known.code === 'DESTINATION_NOT_RESOLVED'
-    ? new GatewayError('DESTINATION_UNREACHABLE', known.message, { cause: known })
-    : known;
 }

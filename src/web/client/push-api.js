@@ -1,11 +1,20 @@
 /**
- * @typedef {object} PublisherAway the publisher is lost, and the gateway holds its stream
+ * @typedef {object} PublisherAway the publisher is lost, and its pushes wait for it
  * @property {string} since ISO 8601
- * @property {string} until the stream ends then, unless the publisher returns
+ * @property {string} [until] the push ends then, unless the publisher returns
  *
  * @typedef {import('../../outputs/push/transponder-view.ts').TransponderView & { publisherAway?: PublisherAway }}
  * Transponder
  * @typedef {import('../../outputs/push/transponder-view.ts').StartRequest} StartRequest
+ *
+ * @typedef {object} PushTarget a URL, or the id of a platform and the stream key that it shows
+ * @property {string} [rtmpUrl]
+ * @property {string} [streamKey]
+ * @property {boolean} [backup] push to the platform's backup server too
+ *
+ * @typedef {Omit<StartRequest, 'rtmpUrl' | 'standby'> & PushTarget &
+ *   { standby?: boolean | Partial<import('../../outputs/push/transponder-view.ts').StandbyRequest> }} PushRequest
+ * @typedef {import('../../outputs/push/platforms/verdict.ts').Verdict} Verdict
  * @typedef {import('../../outputs/push/transponder-view.ts').TransponderFilter} TransponderFilter
  *
  * @typedef {object} PushApiOptions
@@ -43,11 +52,22 @@ export class PushApi {
   /**
    * Starts a push. The gateway connects in the background: {@link find} returns the state.
    *
-   * @param {StartRequest} request
+   * @param {PushRequest} request
    * @returns {Promise<Transponder>}
    */
   async startup(request) {
     return /** @type {Transponder} */ (await this.#post('startup', request));
+  }
+
+  /**
+   * Checks a push without starting it: the stream by the rules of the platform, and the way to the server. Takes up to
+   * seven seconds.
+   *
+   * @param {PushRequest} request
+   * @returns {Promise<Verdict[]>}
+   */
+  async check(request) {
+    return /** @type {Verdict[]} */ (await this.#post('check', request));
   }
 
   /**
@@ -92,6 +112,17 @@ export class PushApi {
   /** @param {string} mediaSessionId */
   async soundOff(mediaSessionId) {
     await this.#post('sound_off', { mediaSessionId });
+  }
+
+  /**
+   * Switches a push that has standby to its standby picture, or back to the live stream.
+   *
+   * @param {string} mediaSessionId
+   * @param {boolean | undefined} on unset: as it is
+   * @param {import('../../outputs/push/transponder-view.ts').PictureChange} [picture] what is to be changed
+   */
+  async standby(mediaSessionId, on, picture = {}) {
+    await this.#post('standby', { mediaSessionId, on, ...picture });
   }
 
   /**

@@ -3,7 +3,7 @@ import { urlOf } from './base.js';
 import { element } from './dom.js';
 import { rightsText } from './text.js';
 
-/** In `sessionStorage`, which ends with the tab: the key is not written to the disk of a shared computer. */
+/** In `sessionStorage`, which ends with the tab, and only if the user asks for it: otherwise the key is in memory only. */
 const STORAGE_KEY = 'webrtc-transponder.api-key';
 
 /**
@@ -27,6 +27,8 @@ const STORAGE_KEY = 'webrtc-transponder.api-key';
  *
  * @typedef {object} Stream an entry of `/api/v1/streams`, as far as the page uses it
  * @property {string} name
+ * @property {'live' | 'held'} status
+ * @property {string | null} videoCodec
  * @property {import('../client/push-api.js').PublisherAway} [publisherAway]
  */
 
@@ -35,6 +37,8 @@ export class Access {
   #form = element('access', HTMLFormElement);
   #field = element('api-key', HTMLInputElement);
   #error = element('access-error', HTMLElement);
+  #keep = element('keep-key', HTMLInputElement);
+  #login = element('login', HTMLElement);
   #rights = element('rights', HTMLElement);
   /** The key whose rights are shown. @type {string | undefined} */
   #shown;
@@ -42,8 +46,9 @@ export class Access {
   /**
    * @param {Config} config
    * @param {() => void} changed called after a key was entered
+   * @param {() => Promise<unknown>} leaving ends what the page does with the key, before it is forgotten
    */
-  constructor(config, changed) {
+  constructor(config, changed, leaving) {
     this.pushes = new PushApi({
       url: urlOf(config.restBase),
       apiKey: sessionStorage.getItem(STORAGE_KEY) ?? undefined,
@@ -51,10 +56,17 @@ export class Access {
     this.#form.addEventListener('submit', (event) => {
       event.preventDefault();
       this.pushes.apiKey = this.#field.value;
-      sessionStorage.setItem(STORAGE_KEY, this.#field.value);
+      if (this.#keep.checked) sessionStorage.setItem(STORAGE_KEY, this.#field.value);
+      else sessionStorage.removeItem(STORAGE_KEY);
       this.#field.value = '';
       this.#form.hidden = true;
       changed();
+    });
+    element('log-out', HTMLButtonElement).addEventListener('click', async () => {
+      await leaving();
+      // Whatever the page has in memory goes with the page.
+      sessionStorage.clear();
+      location.reload();
     });
   }
 
@@ -78,9 +90,32 @@ export class Access {
     return /** @type {Transponder[]} */ (await this.#get(`/api/v1/transponders?ended=${ended}`));
   }
 
+  /** @returns {Promise<import('./destination-row.js').Platform[]>} */
+  async platforms() {
+    return /** @type {import('./destination-row.js').Platform[]} */ (await this.#get('/api/v1/platforms'));
+  }
+
   /** @returns {Promise<Stream[]>} */
   async streams() {
     return /** @type {Stream[]} */ (await this.#get('/api/v1/streams'));
+  }
+
+  /**
+   * The latest recordings of a stream.
+   *
+   * @param {string} stream
+   * @returns {Promise<import('./recording-list.js').Recording[]>}
+   */
+  async recordings(stream) {
+    const query = new URLSearchParams({ stream, limit: '20' });
+    return /** @type {{ recordings: import('./recording-list.js').Recording[] }} */ (
+      await this.#get(`/api/v1/recordings?${query}`)
+    ).recordings;
+  }
+
+  /** @param {string} id */
+  async deleteRecording(id) {
+    await request(urlOf(`/api/v1/recordings/${id}`), { method: 'DELETE' }, this.pushes.apiKey);
   }
 
   /** Shows what the key or token allows, once for each. */
@@ -90,7 +125,7 @@ export class Access {
     const principal = /** @type {Principal} */ (await this.#get('/api/v1/me'));
     this.#shown = apiKey;
     this.#rights.textContent = rightsText(principal);
-    this.#rights.hidden = false;
+    this.#login.hidden = false;
   }
 
   /**
@@ -101,6 +136,8 @@ export class Access {
    */
   asksForKey(error) {
     if (!(error instanceof RestError) || error.status !== 401) return false;
+    sessionStorage.removeItem(STORAGE_KEY);
+    this.#login.hidden = true;
     this.#error.textContent = this.pushes.apiKey === undefined ? '' : 'The gateway does not accept this key or token.';
     if (this.#form.hidden) {
       this.#form.hidden = false;

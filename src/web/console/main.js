@@ -5,6 +5,8 @@ import { element } from './dom.js';
 import { PublishPanel } from './publish-panel.js';
 import { PushList } from './push-list.js';
 import { PushPanel } from './push-panel.js';
+import { RecordingList } from './recording-list.js';
+import { StreamPoster } from './stream-poster.js';
 import { WatchPanel } from './watch-panel.js';
 
 /** Milliseconds between two requests for the state of the pushes. The figures in it are averages over some seconds. */
@@ -42,32 +44,55 @@ if (config.cluster) {
   element('gateway', HTMLElement).after(link);
 }
 
-const access = new Access(config, refresh);
+const access = new Access(config, refresh, () => publishPanel.end());
+/** @type {PublishPanel} */
 const publishPanel = new PublishPanel(webSocketUrl(config), () => access.pushes.apiKey, refresh);
 const pushList = new PushList(access.pushes, refresh);
+const recordingList = new RecordingList(
+  async (id) => {
+    await access.deleteRecording(id);
+    refresh();
+  },
+  () => access.pushes.apiKey,
+);
+const streamPoster = new StreamPoster(() => access.pushes.apiKey);
 const watchPanel = new WatchPanel(config.embedded, () => access.headers);
-new PushPanel({
+/**
+ * @template T
+ * @param {Promise<T>} answer
+ */
+async function orAskForKey(answer) {
+  try {
+    return await answer;
+  } catch (error) {
+    access.asksForKey(error);
+    throw error;
+  }
+}
+
+const pushPanel = new PushPanel({
   embeddedUrl: config.embedded?.rtmpUrl,
   streamName: () => publishPanel.streamName,
   start: async (push) => {
-    try {
-      await access.pushes.startup(push);
-    } catch (error) {
-      access.asksForKey(error);
-      throw error;
-    }
+    await orAskForKey(access.pushes.startup(push));
     refresh();
   },
+  check: (push) => orAskForKey(access.pushes.check(push)),
 });
 
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let timer;
 let polling = false;
+/** @type {() => void} */
+let admit = () => undefined;
+/** The gateway answers, with the key if it requires one. @type {Promise<void>} */
+const admitted = new Promise((resolve) => (admit = resolve));
 let again = false;
 
 /** Requests the state of the pushes now, and every second from then on. */
 function refresh() {
-  element('pushes-of', HTMLElement).textContent = `“${publishPanel.streamName}”`;
+  for (const id of ['pushes-of', 'recordings-of'])
+    element(id, HTMLElement).textContent = `“${publishPanel.streamName}”`;
   if (polling) {
     again = true;
     return;
@@ -83,19 +108,25 @@ async function poll() {
   try {
     await access.showRights();
     const { streamName } = publishPanel;
-    const [streams, running, ended] = await Promise.all([
+    const [streams, running, ended, recordings] = await Promise.all([
       access.streams(),
       access.transponders({ ended: false }),
       access.transponders({ ended: true }),
+      access.recordings(streamName),
     ]);
     const ofThisStream = (/** @type {import('./access.js').Transponder} */ push) =>
       push.sourceStreamName === streamName;
     const pushes = running.filter(ofThisStream);
-    publishPanel.showAway(streams.find(({ name }) => name === streamName)?.publisherAway);
+    const stream = streams.find(({ name }) => name === streamName);
+    publishPanel.showAway(stream?.publisherAway);
+    const isElsewhere = stream?.status === 'live' && stream.videoCodec !== null && !publishPanel.hasCamera;
+    streamPoster.show(isElsewhere ? streamName : undefined);
     pushList.show(pushes);
     pushList.showEnded(ended.filter(ofThisStream));
     watchPanel.show(pushes);
+    recordingList.show(recordings);
     showGateway('good', 'Gateway connected');
+    admit();
   } catch (error) {
     pushList.markStale();
     if (access.asksForKey(error)) {
@@ -116,4 +147,10 @@ document.addEventListener('visibilitychange', () => {
   if (!document.hidden) refresh();
 });
 refresh();
+await admitted;
+// Without them the form takes URLs.
+void access.platforms().then(
+  (platforms) => pushPanel.showPlatforms(platforms),
+  (error) => access.asksForKey(error),
+);
 await publishPanel.resume(config.resumeWindowMs);

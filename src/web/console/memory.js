@@ -15,7 +15,8 @@ const RTMP_URL = /^(rtmps?:\/\/)(?:[^@/?#]*@)?((?:[\w.-]+|\[[\da-f:.]+\])(?::\d+
  * @typedef {object} Destination
  * @property {string} url without secrets
  * @property {boolean} full the URL ends with the stream key
- * @property {boolean} complete false when a part of the URL was left out
+ * @property {string} [platform] in place of a URL
+ * @property {boolean} complete false when a part of the URL, or the stream key, was left out
  *
  * @typedef {object} LeftPublication a stream that this page was publishing when it was left
  * @property {string} name

@@ -66,6 +66,11 @@ export class PublishPanel {
     return this.#name.value.trim();
   }
 
+  /** Whether this page shows its own camera. */
+  get hasCamera() {
+    return this.#camera !== undefined;
+  }
+
   /**
    * Continues the stream that this page published before it was reloaded: at once if the browser opens the camera
    * without asking, else with the button.
@@ -83,6 +88,14 @@ export class PublishPanel {
     const timer = setTimeout(() => this.#withdrawOffer(), left.heldUntil - Date.now());
     this.#offer = { left, timer };
     this.#show();
+  }
+
+  /** Stops publishing, within a second; a reload of the page resumes nothing. */
+  async end() {
+    this.#withdrawOffer();
+    const publication = this.#publication;
+    this.#publication = undefined;
+    await Promise.race([publication?.stop(), new Promise((resolve) => setTimeout(resolve, 1000))]);
   }
 
   /** @param {import('../client/push-api.js').PublisherAway | undefined} away of the stream with the name in the form */

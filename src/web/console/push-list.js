@@ -1,12 +1,25 @@
 import { busy, create, element } from './dom.js';
 import { awayText, byteCount, clockTime, visible } from './text.js';
+import { checkName, verdictItem } from './verdicts.js';
 
 /**
  * @typedef {import('../client/push-api.js').Transponder} Transponder
  * @typedef {import('../client/push-api.js').PushApi} PushApi
  */
 
-const STATUS_TEXT = { connecting: 'Connecting', pushing: 'Pushing', retrying: 'Retrying', ended: 'Ended' };
+const STATUS_TEXT = {
+  connecting: 'Connecting',
+  pushing: 'Pushing',
+  standby: 'Standby',
+  retrying: 'Retrying',
+  ended: 'Ended',
+};
+const LEG_TEXT = { ...STATUS_TEXT, idle: 'Waiting' };
+const STANDBY_TEXT = {
+  publisher: 'Standby is shown: the publisher is away.',
+  video: 'Standby is shown: the publisher sends no video.',
+  manual: 'Standby is shown: it was switched on by hand.',
+};
 /** Reason codes of ends that a user asked for. The others are shown as errors. */
 const WANTED_ENDS = new Set(['TERMINATED', 'STREAM_STOPPED']);
 /** Number of ended pushes in the list. */
@@ -98,6 +111,8 @@ export class PushList {
     try {
       if (action === 'mute') await this.#api.mute(id);
       else if (action === 'unmute') await this.#api.unmute(id);
+      else if (action === 'standby on' || action === 'standby off')
+        await this.#api.standby(id, action === 'standby on');
       else if (action === 'sound off') await this.#api.soundOff(id);
       else if (action === 'sound on')
         await this.#api.soundOn(
@@ -117,9 +132,12 @@ export class PushList {
 class PushItem {
   #status = create('span', { class: 'pill' });
   #reason = create('p', { class: 'reason' });
+  #legs = create('ul', { class: 'legs', 'aria-label': 'Servers' });
+  #warnings = create('ul', { class: 'verdicts', 'aria-label': 'Rules that this push breaks' });
   #figures = FIGURES.map(([title, value]) => ({ title, value, shown: create('dd') }));
   #mute;
   #sound;
+  #standby;
   /** @type {Transponder} */
   #push;
 
@@ -133,6 +151,7 @@ class PushItem {
     const described = { type: 'button', 'aria-describedby': `destination-${push.mediaSessionId}` };
     this.#mute = create('button', described);
     this.#sound = create('button', described);
+    this.#standby = create('button', described);
     const terminate = create('button', { ...described, class: 'danger' }, 'Terminate');
     this.element = create(
       'li',
@@ -144,12 +163,14 @@ class PushItem {
         create('code', { id: described['aria-describedby'] }, visible(push.destination)),
       ),
       this.#reason,
+      this.#legs,
+      this.#warnings,
       create(
         'dl',
         { class: 'figures' },
         ...this.#figures.map(({ title, shown }) => create('div', {}, create('dt', {}, title), shown)),
       ),
-      create('div', { class: 'buttons' }, this.#mute, this.#sound, terminate),
+      create('div', { class: 'buttons' }, this.#mute, this.#sound, this.#standby, terminate),
     );
     /**
      * @param {HTMLButtonElement} button
@@ -158,7 +179,12 @@ class PushItem {
     const connect = (button, action) => button.addEventListener('click', () => busy(button, () => act(action())));
     connect(this.#mute, () => (this.#push.muted ? 'unmute' : 'mute'));
     connect(this.#sound, () => (this.#push.soundEnabled ? 'sound off' : 'sound on'));
+    connect(this.#standby, () => (this.#isHeld ? 'standby off' : 'standby on'));
     connect(terminate, () => 'terminate');
+  }
+
+  get #isHeld() {
+    return this.#push.standby?.reason === 'manual';
   }
 
   /**
@@ -171,9 +197,18 @@ class PushItem {
     const changed = this.#status.textContent !== text;
     this.#status.dataset['state'] = push.publisherAway ? 'away' : push.status;
     if (changed) this.#status.textContent = text;
-    this.#reason.textContent = [push.publisherAway && awayText(push.publisherAway), visible(push.reason)]
+    this.#reason.textContent = [
+      push.standby && STANDBY_TEXT[push.standby.reason],
+      push.publisherAway && awayText(push.publisherAway),
+      visible(push.reason),
+      complyText(push),
+    ]
       .filter(Boolean)
       .join(' ');
+    replaceChanged(this.#legs, push.legs.length > 1 ? push.legs.map(legItem) : []);
+    replaceChanged(this.#warnings, (push.warnings ?? []).map(verdictItem));
+    this.#standby.hidden = !push.standbyEnabled;
+    this.#standby.textContent = this.#isHeld ? 'Standby off' : 'Standby on';
     for (const { value, shown } of this.#figures) shown.textContent = value(push);
     this.#mute.textContent = push.muted ? 'Unmute' : 'Mute';
     this.#sound.textContent = push.soundEnabled ? 'Sound off' : 'Sound on';
@@ -182,8 +217,40 @@ class PushItem {
 }
 
 /** @param {Transponder} push */
+function complyText({ comply }) {
+  if (!comply) return '';
+  const rules = comply.because.map((check) => checkName(check).toLowerCase()).join(', ');
+  const state = comply.state === 'encoding' ? `Re-encoded, because the stream breaks rules: ${rules}.` : '';
+  return [state, comply.problem && visible(comply.problem)].filter(Boolean).join(' ');
+}
+
+/** @param {import('../../outputs/push/transponder-view.ts').LegView} leg */
+function legItem({ leg, status, destination, reason }) {
+  return create(
+    'li',
+    {},
+    create('span', { class: 'pill', 'data-state': status }, LEG_TEXT[status]),
+    `${leg === 'primary' ? 'First server' : 'Backup'}: `,
+    create('code', {}, visible(destination)),
+    ...(reason ? [` ${visible(reason)}`] : []),
+  );
+}
+
+/**
+ * Leaves a list alone that stays the same, because screen readers would read it again.
+ *
+ * @param {HTMLUListElement} list
+ * @param {readonly HTMLLIElement[]} items
+ */
+function replaceChanged(list, items) {
+  const html = items.map(({ outerHTML }) => outerHTML).join('');
+  if (list.innerHTML !== html) list.replaceChildren(...items);
+  list.hidden = items.length === 0;
+}
+
+/** @param {Transponder} push */
 function stateText(push) {
-  return push.publisherAway ? 'Publisher away' : STATUS_TEXT[push.status];
+  return push.publisherAway && push.status !== 'standby' ? 'Publisher away' : STATUS_TEXT[push.status];
 }
 
 /** @param {Transponder} push */

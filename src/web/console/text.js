@@ -30,7 +30,8 @@ export function clockTime(iso) {
  * @returns {string}
  */
 export function awayText({ since, until }) {
-  return `Publisher away since ${clockTime(since)}. The gateway waits for it until ${clockTime(until)}.`;
+  const limit = until ? `until ${clockTime(until)}` : 'until the push is terminated';
+  return `Publisher away since ${clockTime(since)}. The gateway waits for it ${limit}.`;
 }
 
 /**

@@ -104,6 +104,8 @@ function switchFor(name, screen, open) {
     void busy(button, act);
   });
   addEventListener('pagehide', () => void session?.close());
+  // Before, the browser itself would send the form.
+  button.disabled = false;
 }
 
 switchFor('publish', camera, publish);

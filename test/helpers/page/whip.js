@@ -28,11 +28,17 @@ const whipPage = {
         );
       }
     }
-    if (dataChannel) this.channel = connection.createDataChannel(dataChannel);
+    if (dataChannel) this.openChannel(connection, dataChannel);
     await connection.setLocalDescription();
     this.connection = connection;
     const { sdp } = connection.localDescription;
     return setup ? sdp.replaceAll('a=setup:actpass', `a=setup:${setup}`) : sdp;
+  },
+
+  openChannel(connection, name) {
+    this.channel = connection.createDataChannel(name);
+    this.received = [];
+    this.channel.onmessage = ({ data }) => this.received.push(data);
   },
 
   async request(method, url, { headers, body } = {}) {
@@ -63,8 +69,9 @@ const whipPage = {
   },
 
   /** Plays into a hidden video element. */
-  async play(url) {
+  async play(url, { dataChannel } = {}) {
     const connection = new RTCPeerConnection();
+    if (dataChannel) this.openChannel(connection, dataChannel);
     for (const kind of ['audio', 'video']) connection.addTransceiver(kind, { direction: 'recvonly' });
     const video = Object.assign(document.createElement('video'), { autoplay: true });
     video.srcObject = new MediaStream();

@@ -6,13 +6,22 @@ import type { Credentials } from '../../../src/access/authorizer.ts';
 import { createAuthorizer } from '../../../src/access/create-authorizer.ts';
 import { CalloutProvider } from '../../../src/access/callout-provider.ts';
 import { ProviderChain } from '../../../src/access/provider-chain.ts';
-import { PushOrderSchema, streamName } from '../../../src/api/wcs/schemas.ts';
+import { streamName } from '../../../src/api/wcs/schemas.ts';
+import { pushOrders } from '../../../src/api/wcs/start-request.ts';
 import { SettingsSchema } from '../../../src/config/schema.ts';
+import { PlatformCatalogue } from '../../../src/outputs/push/platforms/catalogue.ts';
+import { standbyDefaults } from '../../../src/outputs/push/standby-defaults.ts';
 import { DestinationPolicy } from '../../../src/net/destination-policy.ts';
 import { Secret } from '../../../src/net/secret.ts';
 import { silentLogger } from '../../../src/observe/logger.ts';
 
-const schemas = { streamName, push: PushOrderSchema };
+const schemas = {
+  streamName,
+  push: pushOrders({
+    platforms: PlatformCatalogue.create(),
+    standbyDefaults: standbyDefaults(SettingsSchema.parse({})),
+  }),
+};
 const CLIENT: Credentials = {
   door: 'wcs',
   ip: '192.0.2.1',
@@ -96,11 +105,12 @@ t.test('the application server renames the stream and orders pushes', async (t) 
     { rtmpUrl: 'rtmp://i/live', options: { action: 'mute' } },
   ];
   const { chain, publish } = await setUp(t, (response) =>
-    response.end(JSON.stringify({ rename: 'cam1-2026', pushes, more: 'ignored' })),
+    response.end(JSON.stringify({ rename: 'cam1-2026', pushes, record: true, more: 'ignored' })),
   );
   t.strictSame(await publish(), {
     streamName: 'cam1-2026',
     pushes: [{ rtmpUrl: 'rtmp://h/live/KEY', height: 360 }, pushes[1]],
+    record: true,
   });
   const principal = await chain.identify(CLIENT);
   t.strictSame(await chain.authorize(principal, 'play', { stream: 'cam1' }), {}, 'of publications only');

@@ -8,7 +8,7 @@ import { ProviderChain } from '../../../src/access/provider-chain.ts';
 import { guardRoutes } from '../../../src/api/authorize.ts';
 import { PrincipalSchema } from '../../../src/api/openapi/answers.ts';
 import { Certificate } from '../../../src/net/certificate.ts';
-import { silentLogger } from '../../../src/observe/logger.ts';
+import { createLogger, silentLogger } from '../../../src/observe/logger.ts';
 import { makeCertificate } from '../../helpers/certificate.ts';
 import { viewOf } from '../../helpers/fake-transponders.ts';
 import { createHttpApp } from '../../helpers/http-app.ts';
@@ -20,6 +20,9 @@ const guarded = [
   find.url,
   '/api/v1/transponders',
   '/api/v1/streams',
+  '/api/v1/recordings',
+  '/api/v1/recordings/x/file',
+  '/client/records/x.mp4',
   '/rest-api/nothing',
   '/rest-api//push/find_all',
   '/api/v1/nothing',
@@ -92,6 +95,8 @@ t.test('each route needs its action', async (t) => {
     new ProviderChain([{ identify: async () => ({ id: 'test', actions: new Set(actions) }) }]);
   const routes = [
     ['POST', '/rest-api/push/startup', 'push'],
+    ['POST', '/rest-api/push/check', 'push'],
+    ['GET', '/api/v1/platforms', 'read'],
     ['POST', '/rest-api/push/find', 'read'],
     ['GET', '/rest-api/push/find_all', 'read'],
     ['POST', '/rest-api/push/find_all', 'read'],
@@ -100,6 +105,7 @@ t.test('each route needs its action', async (t) => {
     ['POST', '/rest-api/push/unmute', 'control'],
     ['POST', '/rest-api/push/sound_on', 'control'],
     ['POST', '/rest-api/push/sound_off', 'control'],
+    ['POST', '/rest-api/push/standby', 'control'],
     ['GET', '/api/v1/transponders', 'read'],
     ['GET', '/api/v1/streams', 'read'],
     ['POST', '/api/v1/server/drain', 'admin'],
@@ -131,7 +137,7 @@ t.test('the stream and the destination of a request count, wherever they are', a
     id: 'limited',
     actions: new Set(['push', 'read', 'control']),
     streams: ['cam1'],
-    destinations: ['a.example'],
+    destinations: ['a.example', 'a.rtmps.youtube.com'],
   };
   const { app, http, control, registry } = await createHttpApp(
     {},
@@ -144,14 +150,25 @@ t.test('the stream and the destination of a request count, wherever they are', a
     [{ streamName: 'cam2', rtmpUrl: 'rtmp://a.example/live' }, /the stream "cam2"/],
     [{ streamName: 'cam1', rtmpUrl: 'rtmp://b.example/live/geheim' }, /the destination b\.example/],
     [{ streamName: 'cam1', rtmpUrl: 'rtmp://a.example@b.example/live' }, /the destination b\.example/],
+    [
+      { streamName: 'cam1', rtmpUrl: 'rtmp://a.example/live', backupUrl: 'rtmp://b.example/live/geheim' },
+      /the destination b\.example/,
+    ],
+    [{ streamName: 'cam1', platform: 'twitch', streamKey: 'geheim' }, /the destination live\.twitch\.tv/],
+    [
+      { streamName: 'cam1', platform: 'youtube', streamKey: 'geheim', backup: true },
+      /the destination b\.rtmps\.youtube\.com/,
+    ],
   ] as const) {
-    const refused = await post('startup', payload);
-    t.equal(refused.statusCode, 403);
-    t.match(refused.json(), { exception: 'FORBIDDEN', message: /"push"/ });
-    t.match(refused.json().message, missing);
-    t.notMatch(refused.body, 'geheim');
+    for (const method of ['startup', 'check']) {
+      const refused = await post(method, payload);
+      t.equal(refused.statusCode, 403);
+      t.match(refused.json(), { exception: 'FORBIDDEN', message: /"push"/ });
+      t.match(refused.json().message, missing);
+      t.notMatch(refused.body, 'geheim');
+    }
   }
-  t.strictSame(control.calls, [], 'nothing was started');
+  t.strictSame(control.calls, [], 'nothing was started or checked');
   t.equal((await post('startup', { streamName: 'cam1', rtmpUrl: 'rtmp://A.example/live' })).statusCode, 200);
 
   const request = { streamName: 'cam2', rtmpUrl: 'rtmp://a.example/live' };
@@ -168,7 +185,7 @@ t.test('the stream and the destination of a request count, wherever they are', a
   t.strictSame(await names('/api/v1/transponders?ended=true'), []);
   t.strictSame(await names('/api/v1/streams'), ['cam1']);
   t.equal((await post('find', { streamName: 'cam2' })).json().exception, 'TRANSPONDER_NOT_FOUND');
-  for (const method of ['terminate', 'mute', 'unmute', 'sound_on', 'sound_off']) {
+  for (const method of ['terminate', 'mute', 'unmute', 'sound_on', 'sound_off', 'standby']) {
     const refused = await post(method, { mediaSessionId: 'other', soundFile: 'a.wav' });
     t.match(refused.json(), { status: 403, exception: 'FORBIDDEN', message: /"control".*"cam2"/ }, method);
   }
@@ -185,7 +202,7 @@ t.test('the read key shows pushes without their stream keys, and does nothing el
   t.match(await get('/rest-api/push/find_all', 'look'), '"rtmpUrl":"rtmp://example.com/live"');
   t.notMatch(await get('/rest-api/push/find_all', 'look'), 'geheim');
   const headers = { 'x-api-key': 'look' };
-  for (const method of ['startup', 'terminate', 'mute', 'unmute', 'sound_on', 'sound_off'])
+  for (const method of ['startup', 'terminate', 'mute', 'unmute', 'sound_on', 'sound_off', 'standby'])
     t.match((await http.inject({ method: 'POST', url: `/rest-api/push/${method}`, headers, payload: {} })).json(), {
       status: 403,
       exception: 'FORBIDDEN',
@@ -325,4 +342,53 @@ t.test('a port that is in use is named with its setting', async (t) => {
     message: new RegExp(`http\\.port ${http} \\(EADDRINUSE\\)`),
   });
   await second.app.close();
+});
+
+t.test('metrics_key guards /metrics and /health, and opens nothing else', async (t) => {
+  const installations: Record<string, string>[] = [
+    {},
+    { rest_api_key: 'all', rest_api_read_key: 'look', jwt_secret: SECRET },
+    { allow_anonymous: 'true', listen_ip: '0.0.0.0' },
+  ];
+  for (const settings of installations) {
+    const { app, http } = await createHttpApp({ metrics_key: 'm3trics', ...settings });
+    t.teardown(() => app.close());
+    const get = async (url: string, headers: Record<string, string> = {}) =>
+      (await http.inject({ url, headers })).statusCode;
+    for (const url of ['/metrics', '/health']) {
+      t.equal(await get(url), 401);
+      t.equal(await get(url, { authorization: 'Bearer wrong' }), 401);
+      t.equal(await get(url, { authorization: 'Bearer m3trics' }), 200);
+      t.equal(await get(url, { 'x-api-key': 'm3trics' }), 200);
+      if ('rest_api_key' in settings)
+        for (const key of ['all', 'look']) t.equal(await get(url, { 'x-api-key': key }), 200, 'a key of REST');
+    }
+    for (const url of ['/health/live', '/health/ready']) t.equal(await get(url), 200, `${url} is open`);
+    if ('rest_api_key' in settings) t.equal(await get(find.url, { 'x-api-key': 'm3trics' }), 401);
+  }
+});
+
+t.test('every answer names the id of its request', async (t) => {
+  const lines: { msg: string; requestId?: string }[] = [];
+  const logger = createLogger(
+    { log_level: 'debug', log_format: 'json' },
+    { destination: { write: (line) => void lines.push(JSON.parse(line) as never) } },
+  );
+  const { app, http, control } = await createHttpApp({ cors_origins: '*' }, { logger });
+  t.teardown(() => app.close());
+  const start = { streamName: 'cam', rtmpUrl: 'rtmp://example.com/live' };
+  const answer = await http.inject({
+    method: 'POST',
+    url: '/rest-api/push/startup',
+    payload: start,
+    headers: { 'x-request-id': 'job-7.a_B', origin: 'https://a.example' },
+  });
+  t.equal(answer.headers['x-request-id'], 'job-7.a_B');
+  t.match(answer.headers['access-control-expose-headers'], /X-Request-Id/);
+  t.equal(control.origins.at(-1)?.requestId, 'job-7.a_B');
+  t.match(lines.at(-1), { msg: 'request', requestId: 'job-7.a_B' });
+  for (const id of [undefined, '', 'a b', 'ä', 'x'.repeat(65), '{"a":1}', '../x']) {
+    const { headers } = await http.inject({ url: '/nothing', headers: id === undefined ? {} : { 'x-request-id': id } });
+    t.match(headers['x-request-id'], /^[\da-f-]{36}$/, `generated instead of ${id}`);
+  }
 });

@@ -79,7 +79,8 @@ const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
 
 t.test('it documents the registered routes, and no others', async (t) => {
   t.match(answer.headers['content-type'], /^application\/json/);
-  const isPage = (path: string): boolean => path === '/' || path.startsWith('/console/') || path.startsWith('/client/');
+  const isPage = (path: string): boolean =>
+    path === '/' || /^\/(?:console|docs)(?:\/|$)/.test(path) || /^\/client\/.*\.js$/.test(path);
   const real: string[] = [];
   for (const route of watching.routes) {
     const [method, path] = route.split(' ') as [string, string];
@@ -103,9 +104,30 @@ t.test('docs/openapi.json is the served document', async (t) => {
   t.strictSame(JSON.parse(readFileSync(file, 'utf8')), document);
 });
 
+t.test('/docs has the document and a viewer that loads nothing from elsewhere', async (t) => {
+  t.strictSame((await http.inject('/docs/openapi.json')).json(), document);
+  t.strictSame(
+    (await http.inject('/docs/json')).json(),
+    { ...document, servers: [{ url: '..' }] },
+    'what the viewer shows',
+  );
+  const page = await http.inject('/docs');
+  t.equal(page.statusCode, 200);
+  t.match(page.headers['content-security-policy'], /^default-src 'none'; script-src 'self'; style-src 'self';/);
+  const files = [...page.body.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, file]) => file!);
+  t.ok(files.length >= 4);
+  for (const file of files) {
+    const { pathname, host } = new URL(file, 'http://gateway/docs');
+    t.equal(host, 'gateway', file);
+    t.equal((await http.inject(pathname)).statusCode, 200, file);
+  }
+  for (const path of ['/docs/static/../../../package.json', '/docs/static/%2e%2e/package.json', '/docs/x'])
+    t.match((await http.inject(path)).json(), { status: 404, exception: 'ROUTE_NOT_FOUND' }, path);
+});
+
 t.test('it is complete and consistent', async (t) => {
   t.equal(document.openapi, '3.1.0');
-  t.match(document.components.schemas['StartRequest']?.required, ['streamName', 'rtmpUrl']);
+  t.match(document.components.schemas['StartRequest']?.required, ['streamName']);
   const ids = operations.map(({ operation }) => operation.operationId);
   t.equal(new Set(ids).size, ids.length, 'operationIds are unique');
   for (const { method, path, operation } of operations) {

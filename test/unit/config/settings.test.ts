@@ -138,6 +138,8 @@ t.test('a mistake stops the start and is named with its line and a remedy', asyn
       'rtmp_push_auto_start_url=http://user:geheim@h/a',
       /rtmp_push_auto_start_url must begin with rtmp:\/\/ or rtmps:\/\/\.$/,
     ],
+    ['standby_color=red', /standby_color must be a colour such as #202020/],
+    ['standby_source=gif', /standby_source must be one of color, image, video, none/],
     ['rtmps_insecure_host=rtmps://a.example', /rtmps_insecure_host must be one address or host name/],
     [
       `jwt_secret=${'geheim'.repeat(5)}`,
@@ -199,6 +201,8 @@ t.test('contradictions', async (t) => {
     ['tls_cert=a.pem', /:1: tls_cert needs its counterpart/],
     ['tls_key=a.pem', /:1: tls_key needs its counterpart/],
     ['rtmp_push_auto_start=true', /set rtmp_push_auto_start_url/],
+    ['standby=true\npush_engine=ffmpeg', /:1: standby needs push_engine=rtmp/],
+    ['standby_source=image', /:1: standby_source is image, [^"]*set standby_file/],
     ['rtmp_push_restore_backoff_cap_ms=4999', /must be 0 or at least rtmp_push_restore_interval_ms \(5000\)/],
     ['http.port=8080', /:1: http\.port is 8080, as is ws\.port/],
     ['embedded_rtmp_port=8081', /embedded_rtmp_port is 8081, as is http\.port/],

@@ -1,3 +1,4 @@
+import { EventEmitter } from 'node:events';
 import t from 'tap';
 import { GatewayError } from '../../../src/errors.ts';
 import { EVENT_DATA, EVENT_TYPES, type GatewayEvent } from '../../../src/hooks/events.ts';
@@ -6,7 +7,9 @@ import {
   gatewayStopping,
   nodeDraining,
   observePushes,
+  observeRecordings,
   observeStreams,
+  type ObservedLeg,
   type ObservedPush,
 } from '../../../src/hooks/observe-gateway.ts';
 import type { Publisher } from '../../../src/streams/live-stream.ts';
@@ -71,6 +74,7 @@ const push = {
   reason: '',
   reasonCode: '',
   bytesSent: 1,
+  legs: [],
 };
 const failure = {
   reason: 'The server said: no such stream rtmp://user:PASSWORD@live.example/app/STREAM-KEY?token=TOKEN',
@@ -108,15 +112,27 @@ t.test('the life of a push: one event for each change of its status', async (t) 
   start(push);
   change({ ...push, status: 'pushing' });
   change({ ...push, status: 'pushing' });
+  change({ ...push, status: 'standby', standby: { since: new Date(2).toISOString(), reason: 'video' } });
+  change({ ...push, status: 'pushing' });
   change({ ...push, ...failure, status: 'retrying' });
   change({ ...push, ...failure, status: 'connecting', attempt: 1 });
   change({ ...push, status: 'pushing', attempt: 1 });
   change({ ...push, ...failure, status: 'ended', endedAt: new Date(1).toISOString() });
   t.strictSame(
     events.map(({ type }) => type),
-    ['push.connecting', 'push.pushing', 'push.retrying', 'push.connecting', 'push.pushing', 'push.ended'],
+    [
+      'push.connecting',
+      'push.pushing',
+      'push.standby',
+      'push.pushing',
+      'push.retrying',
+      'push.connecting',
+      'push.pushing',
+      'push.ended',
+    ],
   );
-  t.match(events[2], {
+  t.match(events[2], { data: { since: '1970-01-01T00:00:00.002Z', why: 'video' } });
+  t.match(events[4], {
     data: { id: 'id', stream: 'cam1', destination: 'rtmp://live.example/app', code: 'PUBLISH_REJECTED' },
   });
 });
@@ -129,11 +145,96 @@ t.test('a push that was refused after the publication has ended', async (t) => {
   t.notMatch(JSON.stringify(events), /STREAM-KEY|PASSWORD|TOKEN/);
 });
 
+/** The legs of a push with a backup. */
+const legs = (primary: ObservedLeg['status'], backup: ObservedLeg['status']): ObservedLeg[] =>
+  [['primary', primary] as const, ['backup', backup] as const].map(([leg, status]) => ({
+    leg,
+    status,
+    destination: `rtmp://${leg}.example/app`,
+    attempt: 0,
+    reason: '',
+    reasonCode: '',
+    ...(status === 'retrying' && failure),
+  }));
+
+t.test('the legs of a push with a backup, while the push itself goes on', async (t) => {
+  const { events, publish } = collect();
+  const { start, change } = observedPushes(publish);
+  start({ ...push, legs: legs('connecting', 'connecting') });
+  change({ ...push, status: 'pushing', legs: legs('pushing', 'connecting') });
+  change({ ...push, status: 'pushing', legs: legs('pushing', 'pushing') });
+  change({ ...push, status: 'pushing', legs: legs('retrying', 'pushing') });
+  change({ ...push, status: 'ended', legs: legs('ended', 'ended') });
+  t.match(
+    events.map(({ type, data }) => [type, 'leg' in data && `${data.leg} ${data.status} ${data.destination}`]),
+    [
+      ['push.connecting', false],
+      ['push.leg', 'primary pushing rtmp://primary.example/app'],
+      ['push.pushing', false],
+      ['push.leg', 'backup pushing rtmp://backup.example/app'],
+      ['push.leg', 'primary retrying rtmp://primary.example/app'],
+      ['push.ended', false],
+    ],
+  );
+  t.match(events[4], { data: { code: 'PUBLISH_REJECTED', reason: String } });
+  t.notMatch(JSON.stringify(events), /PASSWORD|STREAM-KEY|TOKEN/);
+});
+
+const warning = {
+  check: 'videoBitrate',
+  level: 'warning',
+  measured: '9',
+  rule: 'at most 6',
+  source: 'OBS',
+  remedy: 'x',
+} as const;
+
+t.test('a broken rule is told once, again when it is worse, and again when it comes back', async (t) => {
+  const { events, publish } = collect();
+  const { start, change } = observedPushes(publish);
+  const pushing = { ...push, status: 'pushing', platform: 'twitch', warnings: [] } as const;
+  start(pushing);
+  change({ ...pushing, warnings: [warning] });
+  change({ ...pushing, warnings: [{ ...warning, measured: '10' }] });
+  change({ ...pushing, warnings: [{ ...warning, level: 'error' }] });
+  change(pushing);
+  change({ ...pushing, warnings: [warning] });
+  change({ ...pushing, status: 'ended', warnings: [warning] });
+  t.strictSame(
+    events.map(({ type, data }) => ('level' in data ? `${type} ${data.level}` : type)),
+    ['push.pushing', 'push.warning warning', 'push.warning error', 'push.warning warning', 'push.ended'],
+  );
+  t.match(events[1]?.data, { id: 'id', stream: 'cam1', platform: 'twitch', check: 'videoBitrate', rule: 'at most 6' });
+});
+
+t.test('re-encoding because of rules is told when it begins and ends', async (t) => {
+  const { events, publish } = collect();
+  const { start, change } = observedPushes(publish);
+  const passing = { ...push, status: 'pushing', comply: { state: 'passing', because: [] } } as const;
+  const encoding = { ...passing, comply: { state: 'encoding', because: ['bFrames'] } } as const;
+  start(passing);
+  for (const view of [passing, encoding, encoding, passing, encoding]) change(view);
+  change({ ...encoding, status: 'ended' });
+  t.strictSame(
+    events.map(({ type, data }) => ('because' in data ? `${data.state} ${data.because.join()}` : type)),
+    ['push.pushing', 'encoding bFrames', 'passing ', 'encoding bFrames', 'push.ended'],
+  );
+});
+
 t.test('no body contains a secret, and every event can occur', async (t) => {
   const { events, publish } = collect();
   const { start, change } = observedPushes(publish);
   start(push);
-  for (const status of ['pushing', 'retrying', 'ended'] as const) change({ ...push, ...failure, status });
+  change({ ...push, legs: legs('connecting', 'idle') });
+  change({ ...push, legs: legs('retrying', 'idle') });
+  change({
+    ...push,
+    status: 'pushing',
+    platform: 'twitch',
+    warnings: [warning],
+    comply: { state: 'encoding', because: ['bFrames'] },
+  });
+  for (const status of ['pushing', 'standby', 'retrying', 'ended'] as const) change({ ...push, ...failure, status });
   const registry = new StreamRegistry({ resumeWindowMs: 60_000, maxStreams: 2 });
   observeStreams(registry, publish, true);
   const first = publisher('PUBLISHER-ID');
@@ -142,6 +243,11 @@ t.test('no body contains a secret, and every event can occur', async (t) => {
   registry.lose(stream, first);
   registry.publish('cam1', publisher('PUBLISHER-ID'), 'RESUME-KEY');
   registry.end(stream, new GatewayError('ENCODER_FAILED', failure.reason));
+  const recordings = new EventEmitter();
+  observeRecordings(recordings, publish);
+  const recorded = { id: 'r', stream: 'cam1', file: 'cam1-r.mp4', startedAt: push.startedAt, durationMs: 1, bytes: 2 };
+  for (const state of ['recording', 'finishing', 'complete', 'failed'])
+    recordings.emit('change', { ...recorded, state, reasonCode: 'DISK_FULL', reason: 'full' });
   publish(gatewayStarted('1'));
   publish(nodeDraining('1', 2));
   publish(gatewayStopping('1'));

@@ -2,7 +2,7 @@ import { inspect } from 'node:util';
 import fc from 'fast-check';
 import t from 'tap';
 import { GatewayError } from '../../../src/errors.ts';
-import { parseDestination, type Destination } from '../../../src/net/destination.ts';
+import { parseDestination, redirect, type Destination } from '../../../src/net/destination.ts';
 import { Secret } from '../../../src/net/secret.ts';
 
 const parse = (url: string, rules: { prefix?: string; fullUrl?: boolean; name?: string } = {}) =>
@@ -234,4 +234,76 @@ t.test('any URL is either parsed, with its secrets hidden, or INVALID_RTMP_URL',
       }
     });
   t.ok(process.hrtime.bigint() - started < 500_000_000n, 'in bounded time');
+});
+
+t.test('a server sends its publisher elsewhere: every kind of reference', async (t) => {
+  const from = parseDestination('rtmp://u:p@a.example.com:1936/app/instance/KEY?x=1', 'show', {
+    streamNamePrefix: '',
+    fullUrl: true,
+  });
+  for (const [tcUrl, expected] of [
+    ['rtmp://b.example.com/live?t=%2f', 'rtmp://b.example.com:1935/live?t=%2f'],
+    ['rtmps://b.example.com/live', 'rtmps://b.example.com:443/live'],
+    ['//192.0.2.1:1940/live', 'rtmp://192.0.2.1:1940/live'],
+    ['//[2001:db8::1]/live', 'rtmp://[2001:db8::1]:1935/live'],
+    ['/other', 'rtmp://a.example.com:1936/other'],
+    ['other', 'rtmp://a.example.com:1936/app/other'],
+    ['../other/./x', 'rtmp://a.example.com:1936/other/x'],
+    ['?t=1', 'rtmp://a.example.com:1936/app/instance?t=1'],
+  ] as const) {
+    const to = redirect(from, tcUrl);
+    t.equal(to.tcUrl.reveal(), expected, tcUrl);
+    t.strictSame(
+      [to.streamName, to.user, to.password, to.url].map((secret) => secret!.reveal()),
+      [from.streamName, from.user, from.password, from.url].map((secret) => secret!.reveal()),
+      'the same stream, for the same user',
+    );
+  }
+  const secure = parseDestination('rtmps://a.example.com/app/KEY', 'show', { streamNamePrefix: '', fullUrl: true });
+  t.equal(redirect(secure, '/b').tcUrl.reveal(), 'rtmps://a.example.com:443/b');
+  t.throws(() => redirect(secure, 'rtmp://a.example.com/b'), { code: 'DESTINATION_FORBIDDEN' });
+  for (const tcUrl of [
+    'http://a/b',
+    'rtmp://',
+    'javascript:x',
+    'rtmp://a b/c',
+    '//',
+    '/\u0000',
+    `/${'x'.repeat(5000)}`,
+  ])
+    t.throws(() => redirect(from, tcUrl), { code: 'INVALID_RTMP_URL', message: /^tcUrl/ }, tcUrl.slice(0, 20));
+});
+
+t.test('whatever a server sends as tcUrl leads to a place for the same stream, or is refused', async (t) => {
+  const from = parseDestination('rtmp://a.example.com/app/KEY', 'show', { streamNamePrefix: '', fullUrl: true });
+  const part = fc.constantFrom(
+    'rtmp:',
+    'rtmps:',
+    '//',
+    '/',
+    '..',
+    '?',
+    '#',
+    '@',
+    ':',
+    '[::1]',
+    'b.example',
+    '%00',
+    'x',
+  );
+  const anything = fc.oneof(
+    fc.string(),
+    fc.array(part).map((parts) => parts.join('')),
+  );
+  fc.assert(
+    fc.property(anything, (tcUrl) => {
+      try {
+        const to = redirect(from, tcUrl);
+        return to.streamName.reveal() === 'KEY' && /^rtmps?:\/\/[^/]+\//.test(to.tcUrl.reveal());
+      } catch (error) {
+        return error instanceof GatewayError && error.code === 'INVALID_RTMP_URL';
+      }
+    }),
+  );
+  t.pass('no other error');
 });

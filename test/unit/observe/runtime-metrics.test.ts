@@ -1,4 +1,5 @@
 import t from 'tap';
+import { LimitHits } from '../../../src/observe/limits.ts';
 import { silentLogger } from '../../../src/observe/logger.ts';
 import { Metrics } from '../../../src/observe/metrics.ts';
 import { registerRuntimeMetrics } from '../../../src/observe/runtime-metrics.ts';
@@ -10,6 +11,9 @@ t.test('the state of the process: fast paths, overload, late packets, pending se
   fastPaths.activate('pipe_reads');
   fastPaths.fallBack('worker_channel', 'tried');
   let overloaded = false;
+  const limits = new LimitHits();
+  limits.count('max_players');
+  limits.count('max_players');
   registerRuntimeMetrics(metrics, {
     fastPaths: () => fastPaths.states,
     overloaded: () => overloaded,
@@ -17,6 +21,11 @@ t.test('the state of the process: fast paths, overload, late packets, pending se
     missedFrames: () => 34,
     pausedTracks: () => 2,
     pendingSessions: () => 3,
+    connections: () => [
+      ['http', 7],
+      ['ws', 0],
+    ],
+    limits,
   });
   overloaded = true;
   for (const read of ['first', 'second']) {
@@ -30,6 +39,9 @@ t.test('the state of the process: fast paths, overload, late packets, pending se
       'gateway_missed_frames_total 34',
       'gateway_paused_video_tracks 2',
       'gateway_pending_sessions 3',
+      'gateway_connections{listener="http"} 7',
+      'gateway_connections{listener="ws"} 0',
+      'gateway_limit_hits_total{limit="max_players"} 2',
     ])
       t.ok(text.includes(`\n${line}\n`), `${read}: ${line}`);
   }

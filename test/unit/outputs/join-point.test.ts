@@ -116,3 +116,40 @@ t.test('outputs that joined at the same frame share the group', async (t) => {
   t.strictSame(shown(got[0]!.tags), ['9 233 @133', '8 240 @140']);
   t.strictSame(shown(got[2]!.tags), ['9 233 @33', '8 240 @40']);
 });
+
+t.test('metadata that a format change has made untrue is sent again, before the new sequence header', async (t) => {
+  const source = rendition();
+  const join = new JoinPoint(source, silence, true, 0);
+  take(join, tag(TAG_VIDEO, 1000, { keyFrame: true }), 0);
+  // Announced, but nothing has changed.
+  join.changeFormat();
+  t.strictSame(shown(take(join, tag(TAG_VIDEO, 1040), 40)), ['9 1040 @40']);
+  Object.assign(source, { metadata: { width: 1280, height: 720 } });
+  join.changeFormat();
+  const group = [
+    tag(TAG_AUDIO, 1070),
+    { ...videoHeader, timestamp: 1080, data: Buffer.from('new') },
+    tag(TAG_VIDEO, 1080, { keyFrame: true }),
+  ];
+  const changed = join.take(new TagGroup(group), 80)!.tags;
+  t.strictSame(shown(changed), ['8 1070 @70', 'metadata @80', 'new @80', '9 1080 @80']);
+  t.match(parseOnMetaData(changed[1]!.data), { width: 1280, height: 720 });
+  t.strictSame(shown(take(join, tag(TAG_VIDEO, 1120), 120)), ['9 1120 @120'], 'once');
+  // Without a new header, for example because the video is gone.
+  Object.assign(source, { metadata: {} });
+  join.changeFormat();
+  t.strictSame(shown(take(join, tag(TAG_AUDIO, 1130), 130)), ['metadata @130', '8 1130 @130']);
+});
+
+t.test('metadata is not sent again before the beginning, or if it is switched off', async (t) => {
+  for (const sendMetadata of [true, false]) {
+    const source = rendition();
+    const join = new JoinPoint(source, silence, sendMetadata, 0);
+    join.changeFormat();
+    const first = take(join, tag(TAG_VIDEO, 7, { keyFrame: true }), 0);
+    t.equal(first.filter(({ type }) => type === TAG_SCRIPT).length, sendMetadata ? 1 : 0);
+    Object.assign(source, { metadata: { width: 1, height: 1 } });
+    if (!sendMetadata) join.changeFormat();
+    t.strictSame(shown(take(join, tag(TAG_VIDEO, 47), 40)), ['9 47 @40']);
+  }
+});

@@ -29,7 +29,9 @@ class FakePushes implements PushControl {
   readonly refused: [PushRequest, string][] = [];
   refuseWith: GatewayError | undefined;
   readonly listeners = new Set<(view: PushView) => void>();
-  async start({ streamName, rtmpUrl }: PushRequest): Promise<PushView> {
+  readonly requestIds: unknown[] = [];
+  async start({ streamName, rtmpUrl }: PushRequest, origin?: { requestId?: string | undefined }): Promise<PushView> {
+    this.requestIds.push(origin?.requestId);
     if (this.refuseWith) throw this.refuseWith;
     this.started.push(rtmpUrl);
     return this.view(streamName);
@@ -301,6 +303,44 @@ t.test('the right to publish ends: the publication, its held stream and its push
   far.publication.stop(stopped);
 });
 
+t.test('a recording: asked for by the client or ordered by the application server', async (t) => {
+  const recorded: string[] = [];
+  const disk = { full: false };
+  const refuse = (): void => {
+    if (disk.full) throw new GatewayError('DISK_FULL', 'The disk is full.');
+  };
+  const recorders = {
+    check: async () => refuse(),
+    ensure: async (streamName: string) => {
+      refuse();
+      recorded.push(streamName);
+      return { firstFile: `${streamName}.mp4` };
+    },
+  };
+  const { live, publish, said } = setUp({ recorders });
+  const ordering = { publish: async () => ({ record: true }), push: async () => ({}) };
+
+  const recordName = async (request: object): Promise<string | undefined> => {
+    const { publication } = await live(request);
+    await settled();
+    publication.stop(stopped);
+    return publication.recordName;
+  };
+  t.equal(await recordName({ streamName: 'asked', record: true }), 'asked.mp4');
+  t.equal(await recordName({ streamName: 'ordered', rights: ordering }), 'ordered.mp4');
+  t.equal(await recordName({ streamName: 'plain' }), undefined);
+  t.strictSame(recorded, ['asked', 'ordered']);
+
+  disk.full = true;
+  const { publication: harmless } = await live({ streamName: 'harmless', rights: ordering });
+  await settled();
+  t.equal(harmless.state, 'live', 'what the application server orders does not end the publication');
+  t.ok(said().includes('recording refused'));
+  const refused = publish({ streamName: 'refused', record: true });
+  await t.rejects(refused.publication.negotiated, { code: 'DISK_FULL' }, 'the client learns it');
+  harmless.stop(stopped);
+});
+
 t.test('pushes: started, refused, reported', async (t) => {
   const { live, pushes, lines, said } = setUp();
   const url = (name: string): string => `rtmp://a.example/live/${name}?key=geheim`;
@@ -310,7 +350,11 @@ t.test('pushes: started, refused, reported', async (t) => {
       if (rtmpUrl === url('forbidden')) throw new GatewayError('FORBIDDEN', 'Not there.');
     },
   };
-  const { publication, views, session } = await live({ rights, rtmpUrls: [url('one'), url('forbidden')] });
+  const { publication, views, session } = await live({
+    rights,
+    requestId: 'job-1',
+    rtmpUrls: [url('one'), url('forbidden')],
+  });
   await settled();
   t.strictSame(pushes.started, [url('one')]);
   t.match(pushes.refused, [[{ streamName: 'cam', rtmpUrl: url('forbidden') }, 'FORBIDDEN']]);
@@ -319,6 +363,8 @@ t.test('pushes: started, refused, reported', async (t) => {
   ]);
   t.strictSame(said(), ['stream published', 'push refused']);
   t.match(lines[1], { level: 'warn', streamName: 'cam', code: 'FORBIDDEN' });
+  t.strictSame(pushes.requestIds, ['job-1']);
+  t.match(lines, [{ requestId: 'job-1' }, { requestId: 'job-1' }]);
   t.notMatch(JSON.stringify(lines), /geheim/);
 
   views.length = 0;

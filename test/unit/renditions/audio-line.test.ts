@@ -1,4 +1,5 @@
 import t, { type Test } from 'tap';
+import { OPUS_FORMAT } from '../../../src/renditions/audio-format.ts';
 import { AudioLine } from '../../../src/renditions/audio-line.ts';
 import type { FlvTag } from '../../../src/media/containers/flv-tag.ts';
 
@@ -27,6 +28,28 @@ t.test('live audio passes as it is', async (t) => {
   t.equal(tags.length, 200);
   t.ok(tags.every(isLive));
   check(t);
+});
+
+t.test('packets of Opus have lengths of their own, and its silence fills what is missing', async (t) => {
+  const tags: FlvTag[] = [];
+  const line = new AudioLine(60, (tag) => tags.push(tag), OPUS_FORMAT);
+  const short = Buffer.of(0xf8, 1, 2); // 20 ms
+  const long = Buffer.of(0x18, 1, 2); // 60 ms
+  let ms = 0;
+  for (const [packet, lengthMs] of [...Array(5).fill([short, 20]), ...Array(5).fill([long, 60])] as [
+    Buffer,
+    number,
+  ][]) {
+    line.live(packet, ms);
+    ms += lengthMs;
+  }
+  t.equal(tags.length, 10, 'a long packet is no hole');
+  t.notOk(tags.some(({ data }) => data.equals(OPUS_FORMAT.silence)));
+  line.live(short, ms + 100);
+  t.equal(tags.filter(({ data }) => data.equals(OPUS_FORMAT.silence)).length, 5);
+  const lengthOf = ({ data }: FlvTag): number => OPUS_FORMAT.durationMs!(data.subarray(5));
+  for (const [index, tag] of tags.slice(1).entries())
+    t.equal(tag.timestamp, tags[index]!.timestamp + lengthOf(tags[index]!));
 });
 
 t.test('no microphone at all: silence at the pace of the clock', async (t) => {

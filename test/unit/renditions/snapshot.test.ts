@@ -87,6 +87,30 @@ t.test('PNG and JPEG of one stream are shared separately', async (t) => {
   t.equal(await count('done'), 2);
 });
 
+t.test('one decode per second and stream, whatever the requests ask for', async (t) => {
+  const snapshots = setUp(t);
+  const { stream } = publish('camera');
+  await mark('go');
+  const since = Date.now();
+  const first = await snapshots.capture(stream, { format: 'jpeg' });
+  t.ok(Math.abs(first.takenAt.getTime() - since) < 2000);
+  const small = snapshots.capture(stream, { format: 'jpeg', width: 32 });
+  const smaller = snapshots.capture(stream, { format: 'jpeg', width: 16 });
+  t.equal(await snapshots.capture(stream, { format: 'jpeg' }), first, 'the same form at once');
+  t.equal(await count('done'), 1);
+  t.not((await small).image, first.image);
+  t.ok(Date.now() - since >= 1000);
+  const last = snapshots.capture(stream, { format: 'png', width: 16 });
+  const more = [20, 21, 22, 23].map((width) => snapshots.capture(stream, { format: 'png', width }));
+  for (const one of more) one.catch(() => undefined);
+  await t.rejects(more[3]!, { code: 'LIMIT_REACHED' }, 'a client cannot make others wait for long');
+  await smaller;
+  t.ok(Date.now() - since >= 2000);
+  await last;
+  t.ok(Date.now() - since >= 3000);
+  t.equal(await count('done'), 4);
+});
+
 t.test('two decodes at a time, eight wait, and the others are refused', async (t) => {
   const snapshots = setUp(t);
   const results = Array.from({ length: 12 }, (_, index) =>

@@ -1,11 +1,11 @@
 import t from 'tap';
-import { createC0C1, HandshakeReader } from '../../../src/rtmp/handshake.ts';
+import { createHello, HandshakeReader } from '../../../src/rtmp/handshake.ts';
 
 void t.test('C0 and C1: version 3 and the simple handshake', async (t) => {
-  const bytes = createC0C1();
+  const bytes = createHello();
   t.equal(bytes.length, 1537);
   t.same([...bytes.subarray(0, 9)], [3, 0, 0, 0, 0, 0, 0, 0, 0]);
-  t.notSame(createC0C1(), bytes, 'random');
+  t.notSame(createHello(), bytes, 'random');
 });
 
 void t.test('the server may send byte by byte', async (t) => {
@@ -17,7 +17,7 @@ void t.test('the server may send byte by byte', async (t) => {
   for (let at = 0; at < bytes.length; at++) {
     if (reader.complete !== at >= 3073) t.fail(`complete at ${at}`);
     rest += reader.push(bytes.subarray(at, at + 1)).toString();
-    const taken = reader.takeC2();
+    const taken = reader.takeEcho();
     if (taken) c2.push([at, taken]);
   }
   t.same(c2, [[1536, s1]], 'C2 repeats S1, as soon as that is there');

@@ -1,5 +1,7 @@
 import t from 'tap';
-import { MAX_QUEUED_BYTES, Outbox, type OutboxSocket } from '../../../src/signaling/outbox.ts';
+import { Outbox, type OutboxSocket } from '../../../src/signaling/outbox.ts';
+
+const MAX_QUEUED_BYTES = 256 * 1024;
 
 /** A client that reads only on request. */
 class StuckSocket implements OutboxSocket {
@@ -24,7 +26,7 @@ class StuckSocket implements OutboxSocket {
 const setUp = () => {
   const socket = new StuckSocket();
   const overflows: number[] = [];
-  return { socket, overflows, outbox: new Outbox(socket, (bytes) => overflows.push(bytes)) };
+  return { socket, overflows, outbox: new Outbox(socket, MAX_QUEUED_BYTES, (bytes) => overflows.push(bytes)) };
 };
 
 t.test('a client that does not read is disconnected before more than the bound is queued', async (t) => {

@@ -3,8 +3,11 @@ import { hostname } from 'node:os';
 import t, { type Test } from 'tap';
 import type { Action, Credentials, StreamRequest } from '../../../../src/access/authorizer.ts';
 import { createAuthorizer, createWcsHooks } from '../../../../src/access/create-authorizer.ts';
-import { PushOrderSchema, streamName } from '../../../../src/api/wcs/schemas.ts';
+import { streamName } from '../../../../src/api/wcs/schemas.ts';
+import { pushOrders } from '../../../../src/api/wcs/start-request.ts';
 import { SettingsSchema } from '../../../../src/config/schema.ts';
+import { PlatformCatalogue } from '../../../../src/outputs/push/platforms/catalogue.ts';
+import { standbyDefaults } from '../../../../src/outputs/push/standby-defaults.ts';
 import { Secret } from '../../../../src/net/secret.ts';
 import { createLogger } from '../../../../src/observe/logger.ts';
 import { ClientSessions, type StreamSession } from '../../../../src/publish/client-sessions.ts';
@@ -49,7 +52,13 @@ async function setUp(t: Test, answer: Answer = echo, more: Record<string, string
   );
   const hooks = createWcsHooks(settings, logger)!;
   const chain = createAuthorizer(settings, logger, {
-    schemas: { streamName, push: PushOrderSchema },
+    schemas: {
+      streamName,
+      push: pushOrders({
+        platforms: PlatformCatalogue.create(),
+        standbyDefaults: standbyDefaults(SettingsSchema.parse({})),
+      }),
+    },
     wcsHooks: hooks,
   });
   t.teardown(() => chain.close());
@@ -117,6 +126,8 @@ t.test('connect, publishStream and playStream have the bodies of WCS', async (t)
     mediaProvider: 'WebRTC',
     custom: { user: 'alice' },
   });
+  await ask('publish', { ...streamRequest('s1'), record: true });
+  t.equal((server.requests.at(-1)!.body as { record: boolean }).record, true, 'what the client asks for');
   await ask('play', streamRequest('s1'), 'cam2');
   t.match((await server.received('/hooks/playStream')).body, { name: 'cam2', published: false, status: 'PENDING' });
   const count = server.requests.length;

@@ -1,5 +1,6 @@
 import t from 'tap';
 import type { Publisher } from '../../../../src/streams/live-stream.ts';
+import type { LegView } from '../../../../src/outputs/push/transponder-view.ts';
 import { viewOf } from '../../../helpers/fake-transponders.ts';
 import { createHttpApp } from '../../../helpers/http-app.ts';
 
@@ -153,6 +154,7 @@ t.test('/metrics', async (t) => {
   t.strictSame(await read('gateway_transponders'), [
     '{state="connecting"} 0',
     '{state="pushing"} 0',
+    '{state="standby"} 0',
     '{state="retrying"} 0',
   ]);
   registry.publish('cam', publisher);
@@ -164,17 +166,41 @@ t.test('/metrics', async (t) => {
   t.strictSame(await read('gateway_transponders'), [
     '{state="connecting"} 1',
     '{state="pushing"} 1',
+    '{state="standby"} 0',
     '{state="retrying"} 0',
   ]);
   control.change({ ...view, status: 'pushing', bytesSent: 500 });
   t.strictSame(await read('gateway_sent_bytes_total'), [' 1500']);
-  control.change({ ...view, status: 'retrying', reasonCode: 'DESTINATION_LOST', bytesSent: 500 });
-  control.change({ ...view, status: 'retrying', reasonCode: 'DESTINATION_LOST', bytesSent: 500, muted: true });
+  const { mediaSessionId } = view;
+  const lost = { mediaSessionId, status: 'retrying', reasonCode: 'DESTINATION_LOST', bytesSent: 500 } as const;
+  control.change(viewOf(START, lost));
+  control.change(viewOf(START, { ...lost, muted: true }));
   control.change({ ...view, status: 'ended', reasonCode: 'DESTINATION_REFUSED', bytesSent: 600, framesDropped: 4 });
   t.strictSame(await read('gateway_sent_bytes_total'), [' 1600'], 'what ended ones sent still counts');
   t.strictSame(await read('gateway_frames_dropped_total'), [' 7']);
   t.strictSame(await read('gateway_transponder_starts_total'), [' 2']);
   t.strictSame(await read('gateway_transponder_retries_total'), ['{code="DESTINATION_LOST"} 1']);
   t.strictSame(await read('gateway_transponder_ends_total'), ['{code="DESTINATION_REFUSED"} 1']);
+  const standby = { since: new Date(Date.now() - 5000).toISOString(), reason: 'video', picture: 'freeze' } as const;
+  control.change(viewOf(START, { mediaSessionId: 'b', status: 'standby', standby }));
+  control.change(viewOf(START, { mediaSessionId: 'b', status: 'standby', standby: { ...standby, picture: 'color' } }));
+  t.strictSame(await read('gateway_standby_total'), ['{reason="video"} 1']);
+  control.change(viewOf(START, { mediaSessionId: 'b', status: 'pushing' }));
+  const [seconds] = await read('gateway_standby_seconds_total');
+  t.ok(Number(seconds) >= 5 && Number(seconds) < 10, String(seconds));
+  t.strictSame(await read('gateway_standby_seconds_total'), [seconds], 'it has ended');
   t.match((await http.inject('/metrics')).headers['content-type'], /^text\/plain; version=0\.0\.4/);
+
+  const [leg] = viewOf(START, lost).legs;
+  const legs = (primary: LegView['status'], backup: LegView['status']): LegView[] => [
+    { ...leg!, status: primary },
+    { ...leg!, leg: 'backup', status: backup },
+  ];
+  control.change(viewOf(START, { mediaSessionId: 'c', status: 'pushing', legs: legs('pushing', 'idle') }));
+  control.change(viewOf(START, { mediaSessionId: 'c', status: 'pushing', legs: legs('retrying', 'pushing') }));
+  t.strictSame(
+    (await read('gateway_backup_legs')).filter((line) => !line.endsWith(' 0')),
+    ['{state="pushing"} 1'],
+  );
+  t.strictSame(await read('gateway_transponder_retries_total'), ['{code="DESTINATION_LOST"} 2'], 'each leg counts');
 });

@@ -138,9 +138,9 @@ t.test('errors have the envelope of Red5', async (t) => {
     ['GET', 'applications/live/clients/w', 404],
     ['DELETE', 'applications/live/clients/none', 404],
     ['POST', 'applications/live/streams/none/action/unpublish', 404],
-    ['GET', 'applications/live/streams/cam/action/startrecord', 501],
-    ['POST', 'applications/live/streams/cam/action/stoprecord', 501],
-    ['GET', 'applications/live/recordedfiles', 501],
+    ['GET', 'applications/live/streams/cam/action/startrecord', 403],
+    ['POST', 'applications/live/streams/cam/action/stoprecord', 404],
+    ['GET', 'applications/none/recordedfiles', 404],
   ];
   for (const [method, path, code] of cases) {
     const answer = await call(path, method);

@@ -3,6 +3,7 @@ import { createRequire } from 'node:module';
 import fc from 'fast-check';
 import t, { type Test } from 'tap';
 import { GatewayError, type ErrorCode } from '../../../../src/errors.ts';
+import { PlatformViewSchema } from '../../../../src/api/openapi/platform-answers.ts';
 import { silentLogger } from '../../../../src/observe/logger.ts';
 import { createHttpApp } from '../../../helpers/http-app.ts';
 
@@ -75,6 +76,79 @@ t.test('startup accepts every documented field', async (t) => {
   }
 });
 
+t.test('a backup and the retries of a push', async (t) => {
+  const request = {
+    ...START,
+    backupUrl: 'rtmp://b.example.com/live',
+    backupMode: 'cold',
+    backupAfterMs: 500,
+    restore: true,
+    restoreAttempts: 9,
+    restoreIntervalMs: 100,
+    restoreMaxIntervalMs: 1000,
+  };
+  t.equal((await post('startup', request)).statusCode, 200);
+  t.strictSame(control.calls.at(-1), ['start', request]);
+  control.calls.length = 0;
+  const answer = await post('startup', { ...START, backupUrl: 'http://b.example.com/live' });
+  isError(t, answer, 400, 'INVALID_RTMP_URL', /^backupUrl has a scheme/, '/rest-api/push/startup');
+  t.strictSame(control.calls, []);
+});
+
+t.test('a platform and a key stand for its URLs, and the key is a secret', async (t) => {
+  const push = { streamName: 'cam', platform: 'youtube', streamKey: ' abcd-geheim\n' };
+  const answer = await post('startup', { ...push, rtmpTransponderFullUrl: false, backup: 'true' });
+  t.equal(answer.statusCode, 200, answer.body);
+  t.strictSame(control.calls, [
+    [
+      'start',
+      {
+        streamName: 'cam',
+        platform: 'youtube',
+        rtmpUrl: 'rtmps://a.rtmps.youtube.com:443/live2/abcd-geheim',
+        backupUrl: 'rtmps://b.rtmps.youtube.com:443/live2?backup=1/abcd-geheim',
+        rtmpTransponderFullUrl: true,
+      },
+    ],
+  ]);
+  await post('startup', { ...push, platform: 'facebook', streamKey: 'FB-1-0-geheim?s_bl=1&s_ps=1' });
+  t.match(control.calls.at(-1), [
+    'start',
+    { rtmpUrl: 'rtmps://rtmp-api.facebook.com:443/rtmp/FB-1-0-geheim?s_bl=1&s_ps=1' },
+  ]);
+  const [, request] = control.calls.at(-1) as [string, object];
+  t.notOk('backupUrl' in request || 'streamKey' in request || 'backup' in request);
+});
+
+t.test('comply is passed on; fields that are 0 do not contradict it', async (t) => {
+  const answer = await post('startup', { ...START, comply: 'auto', height: 0, fps: '0' });
+  t.equal(answer.statusCode, 200, answer.body);
+  t.strictSame(control.calls, [['start', { ...START, comply: 'auto' }]]);
+});
+
+t.test('a check takes the same body, starts nothing and answers with verdicts', async (t) => {
+  const answer = await post('check', { streamName: 'cam', platform: 'twitch', streamKey: 'geheim' });
+  t.equal(answer.statusCode, 200, answer.body);
+  t.strictSame(answer.json(), [
+    { check: 'stream', level: 'ok', measured: 'published', rule: '', source: '', remedy: '' },
+  ]);
+  t.match(control.calls, [['check', { platform: 'twitch', rtmpUrl: 'rtmp://live.twitch.tv/app/geheim' }]]);
+  t.equal(control.calls.length, 1);
+  isError(t, await post('check', { streamName: 'cam' }), 400, 'INVALID_REQUEST', /^rtmpUrl is missing/);
+});
+
+t.test('the platforms are listed with the source of each number', async (t) => {
+  const platforms = (await http.inject('/api/v1/platforms')).json<Record<string, unknown>[]>();
+  t.doesNotThrow(() => platforms.forEach((platform) => PlatformViewSchema.strict().parse(platform)));
+  const twitch = platforms.find(({ id }) => id === 'twitch')!;
+  t.match(twitch, {
+    name: 'Twitch',
+    ingest: { url: 'rtmp://live.twitch.tv/app', source: { title: String, checked: String, confirmed: false } },
+  });
+  for (const { rules } of platforms)
+    for (const rule of rules as object[]) t.match(rule, { source: { title: String, checked: /^\d{4}-\d\d-\d\d$/ } });
+});
+
 t.test('zero and null mean that a field is not set', async (t) => {
   const answer = await post('startup', {
     ...START,
@@ -85,6 +159,11 @@ t.test('zero and null mean that a field is not set', async (t) => {
     rtmpFlashVersion: null,
     options: null,
     rtmpTransponderFullUrl: null,
+    backupUrl: null,
+    backupMode: null,
+    backupAfterMs: 0,
+    restore: null,
+    restoreAttempts: 0,
   });
   t.equal(answer.statusCode, 200, answer.body);
   const [, request] = control.calls.at(-1) as [string, Record<string, unknown>];
@@ -99,6 +178,23 @@ t.test('startup names the field that is wrong and what it must be', async (t) =>
     [{}, /streamName is missing.* rtmpUrl is missing/],
     [{ streamName: 'cam' }, /rtmpUrl is missing: it must be a URL such as "rtmp:/],
     [{ ...START, rtmpUrl: '' }, /rtmpUrl must be/],
+    [{ ...START, platform: 'twitch' }, /^rtmpUrl must not be sent together with platform/],
+    [{ streamName: 'cam', platform: 'twitch' }, /^streamKey is missing: platform needs/],
+    [{ streamName: 'cam', streamKey: 'geheim' }, /^platform is missing: streamKey needs/],
+    [{ ...START, comply: 'auto', height: 720, fps: 30 }, /^comply must not be sent together with height, fps/],
+    [{ ...START, comply: true }, /^comply must be "auto", or left out/],
+    [{ ...START, backup: true }, /^backup needs platform/],
+    [
+      { streamName: 'cam', platform: 'twich', streamKey: 'geheim' },
+      /^platform "twich" is not known\. Known: youtube, twitch/,
+    ],
+    [{ streamName: 'cam', platform: 'linkedin', streamKey: 'geheim' }, /^platform linkedin .*as rtmpUrl/],
+    ...['', ' ', 'rtmps://x/geheim', 'geheim geheim', 'geheim#1', 'a?b/geheim', '?geheim', 'geheim\u0000', 5].map(
+      (streamKey): [unknown, RegExp] => [
+        { streamName: 'cam', platform: 'twitch', streamKey },
+        /^streamKey must be the stream key that the platform shows/,
+      ],
+    ),
     [{ ...START, rtmpUrl: 5 }, /rtmpUrl must be .*: it is a number/],
     [{ ...START, streamName: ['cam'] }, /streamName must be .*: it is an array/],
     [{ ...START, streamName: 'a\u0000b' }, /streamName must be .* without control characters/],
@@ -125,6 +221,13 @@ t.test('startup names the field that is wrong and what it must be', async (t) =>
     [{ ...START, options: { action: 'unmute' } }, /options\.action must be "mute" or "sound_on"/],
     [{ ...START, options: { action: 'sound_on' } }, /options\.soundFile is missing/],
     [{ ...START, options: { action: 'sound_on', soundFile: 'a.wav', loop: 1 } }, /options\.loop must be true or false/],
+    [{ ...START, backupUrl: '' }, /backupUrl must be a URL/],
+    [{ ...START, backupMode: 'warm' }, /backupMode must be "hot" or "cold"/],
+    [{ ...START, backupAfterMs: 99 }, /backupAfterMs must be a whole number of milliseconds from 100 to 600000/],
+    [{ ...START, restore: 'maybe' }, /restore must be true or false/],
+    [{ ...START, restoreAttempts: 1e9 }, /restoreAttempts must be a whole number from 1 to 1000000/],
+    [{ ...START, restoreIntervalMs: 1 }, /restoreIntervalMs must be/],
+    [{ ...START, restoreMaxIntervalMs: -1 }, /restoreMaxIntervalMs must be/],
     [[START], /must be a JSON object/],
   ];
   for (const [body, message] of cases)
@@ -306,6 +409,13 @@ t.test('void is 200 with an empty body', async (t) => {
     ['sound_on', sound, ['soundOn', mediaSessionId, 'test.wav', true]],
     ['sound_on', { ...sound, loop: undefined }, ['soundOn', mediaSessionId, 'test.wav', false]],
     ['sound_off', { mediaSessionId }, ['soundOff', mediaSessionId]],
+    ['standby', { mediaSessionId, on: 'true' }, ['standby', mediaSessionId, true, {}]],
+    ['standby', { mediaSessionId, text: '' }, ['standby', mediaSessionId, undefined, { text: '' }]],
+    [
+      'standby',
+      { mediaSessionId, on: false, source: 'image', file: 'a.png', color: '#AABBCC', text: 'Pause' },
+      ['standby', mediaSessionId, false, { source: 'image', file: 'a.png', color: '#AABBCC', text: 'Pause' }],
+    ],
     ['terminate', { mediaSessionId }, ['terminate', mediaSessionId]],
   ] as const) {
     const answer = await post(method, body);
@@ -317,7 +427,7 @@ t.test('void is 200 with an empty body', async (t) => {
 });
 
 t.test('400, 404 and 500 of the methods that take a mediaSessionId', async (t) => {
-  for (const method of ['terminate', 'mute', 'unmute', 'sound_on', 'sound_off']) {
+  for (const method of ['terminate', 'mute', 'unmute', 'sound_on', 'sound_off', 'standby']) {
     const body = { mediaSessionId: 'none', ...(method === 'sound_on' && { soundFile: 'a.wav' }) };
     isError(t, await post(method, {}), 400, 'INVALID_REQUEST', /mediaSessionId is missing/);
     isError(t, await post(method, { ...body, mediaSessionId: 7 }), 400, 'INVALID_REQUEST', /mediaSessionId must be/);
@@ -444,7 +554,17 @@ t.test('no body makes the gateway fail', async () => {
       .dictionary(field, fc.oneof(fc.jsonValue(), fc.dictionary(field, fc.jsonValue())))
       .map((value) => JSON.stringify(value)),
   );
-  const method = fc.constantFrom('startup', 'find', 'find_all', 'terminate', 'mute', 'unmute', 'sound_on', 'sound_off');
+  const method = fc.constantFrom(
+    'startup',
+    'find',
+    'find_all',
+    'terminate',
+    'mute',
+    'unmute',
+    'sound_on',
+    'sound_off',
+    'standby',
+  );
   await fc.assert(
     fc.asyncProperty(method, body, async (name, payload) => {
       const { statusCode } = await postText(name, payload);
@@ -452,4 +572,54 @@ t.test('no body makes the gateway fail', async () => {
     }),
     { numRuns: 300 },
   );
+});
+
+t.test('standby of a request: the settings supply what it leaves open', async (t) => {
+  const defaults = {
+    freezeMs: 2000,
+    source: 'color',
+    color: '#000000',
+    holdMs: 600_000,
+    startWithStandby: false,
+  };
+  for (const [standby, expected] of [
+    [undefined, undefined],
+    [null, undefined],
+    [false, false],
+    ['FALSE', false],
+    [true, defaults],
+    ['true', defaults],
+    [{}, defaults],
+    [
+      { freezeMs: '0', holdMs: 0, startWithStandby: 'true' },
+      { ...defaults, freezeMs: 0, holdMs: 0, startWithStandby: true },
+    ],
+    [
+      { source: 'video', file: 'a.mp4', text: null },
+      { ...defaults, source: 'video', file: 'a.mp4' },
+    ],
+  ] as const) {
+    const answer = await post('startup', { ...START, standby });
+    t.equal(answer.statusCode, 200, answer.body);
+    const [method, request] = control.calls.at(-1)!;
+    t.equal(method, 'start');
+    t.strictSame((request as { standby?: unknown }).standby, expected, JSON.stringify(standby));
+  }
+  for (const [standby, message] of [
+    ['on', /standby must be true, false, or an object/],
+    [[], /standby must be true, false, or an object/],
+    [7, /standby must be/],
+    [{ freezeMs: -1 }, /freezeMs must be a whole number of milliseconds/],
+    [{ holdMs: 1.5 }, /holdMs must be/],
+    [{ source: 'gif' }, /source must be "color"/],
+    [{ color: 'red' }, /color must be a colour such as/],
+    [{ text: 'a\u0000b' }, /text must be a string of/],
+    [{ text: 'x'.repeat(201) }, /text must be/],
+    [{ file: '' }, /file must be the name of a file/],
+    [{ startWithStandby: 'maybe' }, /startWithStandby must be true or false/],
+  ] as const)
+    isError(t, await post('startup', { ...START, standby }), 400, 'INVALID_REQUEST', message);
+  const ignored = await post('startup', { ...START, standby: { volume: 3 } });
+  t.equal(ignored.headers['x-ignored-fields'], 'standby.volume');
+  isError(t, await post('standby', { mediaSessionId: 'x', color: 'red' }), 400, 'INVALID_REQUEST', /color must be/);
 });

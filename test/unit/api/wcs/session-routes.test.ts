@@ -162,8 +162,11 @@ t.test('nothing found is 404, and a wrong body 400', async (t) => {
     ['connection/terminate', { sessionId: 'none' }, 404, 'SESSION_NOT_FOUND'],
     ['data/send', { sessionId: 's1' }, 400, 'INVALID_REQUEST'],
     ['data/send', { sessionId: 'none', payload: {} }, 404, 'SESSION_NOT_FOUND'],
-    ['stream/startRecording', { streamName: 'cam' }, 501, 'NOT_IMPLEMENTED'],
-    ['stream/stopRecording', { streamName: 'cam' }, 501, 'NOT_IMPLEMENTED'],
+    ['stream/startRecording', { streamName: 'cam' }, 403, 'RECORDING_DISABLED'],
+    ['stream/startRecording', {}, 400, 'INVALID_REQUEST'],
+    ['stream/startRecording', { streamName: 'cam', mediaSessionId: 'm' }, 400, 'INVALID_REQUEST'],
+    ['stream/startRecording', { mediaSessionId: 'none' }, 404, 'STREAM_NOT_FOUND'],
+    ['stream/stopRecording', { streamName: 'cam' }, 404, 'RECORDING_NOT_FOUND'],
     ['connection/set_log_level', {}, 501, 'NOT_IMPLEMENTED'],
     ['stream/finds', {}, 404, 'ROUTE_NOT_FOUND'],
   ];

@@ -40,7 +40,15 @@ t.test('the media type is compared without its parameters', async (t) => {
 
 t.test('rtmpUrl may be given several times, and its errors do not show it', async (t) => {
   const read = (query: object) => readQuery(request({ query }));
-  t.strictSame(read({}), { rtmpUrls: [], tcpOnly: false });
+  t.strictSame(read({}), { rtmpUrls: [], tcpOnly: false, record: false });
+  for (const [mode, record] of [
+    ['live', false],
+    ['record', true],
+    ['append', true],
+    ['x', false],
+  ] as const)
+    t.equal(read({ mode }).record, record, mode);
+  t.equal(read({ mode: ['record', 'record'] }).record, false);
   t.strictSame(read({ rtmpUrl: 'rtmp://a/b' }).rtmpUrls, ['rtmp://a/b']);
   t.strictSame(
     read({ rtmpUrl: ['rtmp://a/b', 'rtmp://c/d', 'rtmp://a/b'] }).rtmpUrls,

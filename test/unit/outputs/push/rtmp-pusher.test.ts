@@ -488,3 +488,55 @@ void t.test('events are not emitted before the caller can listen', async (t) => 
   const pusher = create(pushTarget('rtmp://127.0.0.1:1/live/name', { localAddress: 'nonsense' }));
   t.match(await death(pusher), { code: 'PUSHER_FAILED' });
 });
+
+const reconnectRequest = (peer: ScriptedPeer, tcUrl?: string): void =>
+  peer.command('onStatus', 0, null, {
+    level: 'status',
+    code: 'NetConnection.Connect.ReconnectRequest',
+    description: 'moving name',
+    ...(tcUrl !== undefined && { tcUrl }),
+  });
+
+void t.test('a server may ask for another connection at any time; the push goes on', async (t) => {
+  for (const step of ['connect', 'publish', 'later'] as const) {
+    const server = await startScriptedServer({
+      answers: {
+        connect: (peer, { transaction }) => {
+          peer.command('_result', transaction, {}, { code: 'NetConnection.Connect.Success' });
+          if (step === 'connect') reconnectRequest(peer, '/elsewhere');
+        },
+        publish: (peer) => {
+          if (step === 'publish') reconnectRequest(peer, '/elsewhere');
+          peer.status('status', 'NetStream.Publish.Start', 'Started');
+        },
+      },
+    });
+    t.teardown(() => server.stop());
+    const pusher = create(pushTarget(`${server.rtmpUrl}/name`));
+    pusher.on('died', (error) => t.fail(error.message));
+    const asked = once(pusher, 'reconnect');
+    await ready(pusher);
+    if (step === 'later') reconnectRequest(server.peers[0]!, '/elsewhere');
+    t.strictSame((await asked)[0], { tcUrl: '/elsewhere', description: 'moving ***' }, step);
+    t.match(server.peers[0]!.commands[0]!.values[0], { capsEx: 1 }, 'the server knows that it may');
+    const again = once(pusher, 'reconnect');
+    reconnectRequest(server.peers[0]!);
+    t.strictSame((await again)[0], { description: 'moving ***' });
+    await pusher.close();
+  }
+});
+
+void t.test('a name that is refused again is told apart from other refusals', async (t) => {
+  for (const [code, expected] of [
+    ['NetStream.Publish.BadName', true],
+    ['NetStream.Publish.Failed', false],
+  ] as const) {
+    const server = await startScriptedServer({ answers: { publish: (peer) => peer.status('error', code, 'no') } });
+    t.teardown(() => server.stop());
+    const pusher = create(pushTarget(`${server.rtmpUrl}/name`, { resumes: true }));
+    const [error, nameInUse] = (await once(pusher, 'died')) as [Error, boolean];
+    t.match(error, { code: 'DESTINATION_LOST' });
+    t.equal(nameInUse, expected);
+    await pusher.close();
+  }
+});

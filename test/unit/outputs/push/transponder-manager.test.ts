@@ -22,12 +22,19 @@ import {
 import {
   listTransponders,
   type TransponderControl,
+  type StartRequest,
   type TransponderFilter,
 } from '../../../../src/outputs/push/transponder-view.ts';
+import { PlatformCatalogue } from '../../../../src/outputs/push/platforms/catalogue.ts';
+import { PushPlatforms } from '../../../../src/outputs/push/platforms/push-platforms.ts';
 import { LateGroups } from '../../../../src/outputs/late-groups.ts';
+import { StoredPushes } from '../../../../src/outputs/push/stored-pushes.ts';
 import { TransponderHistory } from '../../../../src/outputs/push/transponder-history.ts';
 import { MemoryStore } from '../../../../src/store/memory-store.ts';
 import { SecretBox } from '../../../../src/store/secret-box.ts';
+import { StandbyRenditions } from '../../../../src/outputs/push/standby-renditions.ts';
+import type { StandbyRequest } from '../../../../src/outputs/push/transponder-view.ts';
+import { FakeStandbyClips } from '../../../helpers/fake-standby-clips.ts';
 import { waitFor } from '../../../helpers/wait.ts';
 
 /** A connection whose destination never answers. */
@@ -64,6 +71,7 @@ async function setUp(
   overrides: Partial<TransponderManagerOptions> = {},
   resolve: TransponderManagerOptions['environment']['resolve'] = async () => ({ addresses: ['127.0.0.1'] }),
   createPusher: PusherFactory = () => new SilentPusher(),
+  logger = silentLogger,
 ) {
   const registry = new StreamRegistry({ resumeWindowMs: 15_000, maxStreams: 10 });
   const encoders = new EncoderPool({
@@ -75,10 +83,21 @@ async function setUp(
     maxEncoders: 1,
     logger: silentLogger,
   });
+  const clips = new FakeStandbyClips();
   const manager = new TransponderManager({
     registry,
     encoders,
+    standby: new StandbyRenditions({
+      registry,
+      encoders,
+      clips,
+      freezeFrames: () => undefined,
+      keyFrameIntervalMs: 1000,
+      logger: silentLogger,
+    }),
     sounds: {} as SoundLibrary,
+    platforms: new PushPlatforms({ catalogue: PlatformCatalogue.create() }),
+    wire: { check: async () => [] },
     addressing: { streamNamePrefix: 'rtmp_', fullUrl: false },
     preserveAspectRatio: true,
     audioCodec: 'aac',
@@ -98,7 +117,7 @@ async function setUp(
       silence: Buffer.alloc(5),
       flashVersion: 'FMLE/3.0',
       stallTimeoutMs: 1000,
-      logger: silentLogger,
+      logger,
       onInvalidTransition: (status, event) => t.fail(`${status} ${event}`),
     },
     ...overrides,
@@ -117,7 +136,7 @@ async function setUp(
         ),
       ),
     );
-  return { registry, encoders, manager, startAll };
+  return { registry, encoders, clips, manager, startAll };
 }
 
 t.test('limits hold for simultaneous requests', async (t) => {
@@ -357,6 +376,63 @@ t.test('a sound file is not encoded any further when its push or its stream has 
   await t.rejects(started, { code: 'STREAM_STOPPED' });
 });
 
+t.test('a sound file is not encoded any further when the client that asked for it has gone away', async (t) => {
+  const signals: AbortSignal[] = [];
+  const load = async (_name: string, signal: AbortSignal): Promise<SoundClip> => {
+    signals.push(signal);
+    if (!signal.aborted) await once(signal, 'abort');
+    throw signal.reason;
+  };
+  const { registry, manager } = await setUp(t, { sounds: { load } as unknown as SoundLibrary });
+  registry.publish('show', publisher('p', 'h264'));
+  const options = { action: 'sound_on', soundFile: 'a.wav' } as const;
+  const request = { streamName: 'show', rtmpUrl: 'rtmp://127.0.0.1/live' };
+  const client = new AbortController();
+  const started = manager.start({ ...request, options }, { signal: client.signal });
+  await waitFor('the sound file', () => signals.length === 1, { every: 1 });
+  t.equal(signals[0]!.aborted, false);
+  client.abort();
+  await t.rejects(started, { code: 'REQUEST_TIMEOUT' });
+  t.strictSame(listTransponders(manager), [], 'no push without its sound');
+  const { mediaSessionId: id } = await manager.start(request, { signal: client.signal });
+  t.match(listTransponders(manager), [{ mediaSessionId: id }], 'only sound files are given up');
+  await t.rejects(manager.soundOn(id, 'a.wav', false, client.signal), { code: 'REQUEST_TIMEOUT' });
+});
+
+t.test('the id of the request is in every log line of its push', async (t) => {
+  const lines: { msg: string; requestId?: string }[] = [];
+  const logger = createLogger(
+    { log_level: 'debug', log_format: 'json' },
+    { destination: { write: (line) => void lines.push(JSON.parse(line) as never) } },
+  );
+  const loggers: unknown[] = [];
+  const { registry, manager } = await setUp(
+    t,
+    { logger },
+    undefined,
+    (target) => {
+      loggers.push(target.logger?.bindings()['requestId']);
+      return new SilentPusher();
+    },
+    logger,
+  );
+  registry.publish('show', publisher('p', 'h264'));
+  const request = { streamName: 'show', rtmpUrl: 'rtmp://127.0.0.1/live' };
+  const { mediaSessionId } = await manager.start(request, { requestId: 'job-1' });
+  await waitFor('the connection', () => loggers.length > 0, { every: 1 });
+  await t.rejects(manager.start(request, { requestId: 'job-2' }), { code: 'TRANSPONDER_EXISTS' });
+  await manager.terminate(mediaSessionId);
+  t.strictSame(loggers, ['job-1'], 'the pusher has it too');
+  t.strictSame(
+    lines.map(({ msg, requestId }) => [msg, requestId]),
+    [
+      ['push started', 'job-1'],
+      ['push refused', 'job-2'],
+      ['push ended', 'job-1'],
+    ],
+  );
+});
+
 t.test('a failed rtmp_push_auto_start is in the log and in the history', async (t) => {
   const lines: string[] = [];
   const logger = createLogger(
@@ -430,5 +506,296 @@ t.test('a rendition that has failed is not leased again', async (t) => {
   const third = await encoders.acquire(stream, small);
   t.equal(third.rendition, second.rendition);
   for (const lease of [second, third]) await lease.release();
+  t.strictSame(encoders.counts, { sources: 0, videoEncoders: 0 });
+});
+
+const STANDBY: StandbyRequest = {
+  freezeMs: 0,
+  source: 'color',
+  color: '#102030',
+  holdMs: 0,
+  startWithStandby: false,
+};
+
+/** A connection whose destination takes everything. */
+class TakingPusher extends SilentPusher {
+  constructor() {
+    super();
+    setImmediate(() => this.emit('ready'));
+  }
+  override write(): void {
+    setImmediate(() => this.emit('progress', 1));
+  }
+}
+
+t.test('a push with standby outlives its stream, and others do not', async (t) => {
+  const { registry, encoders, manager } = await setUp(t, { maxPerStream: 2 }, undefined, () => new TakingPusher());
+  const stream = registry.publish('show', publisher('p', 'h264'));
+  const { mediaSessionId } = await manager.start({
+    streamName: 'show',
+    rtmpUrl: 'rtmp://127.0.0.1/a',
+    standby: STANDBY,
+  });
+  await manager.start({ streamName: 'show', rtmpUrl: 'rtmp://127.0.0.1/b' });
+  registry.end(stream, new GatewayError('STREAM_STOPPED', 'stopped'));
+  t.strictSame(
+    manager.find({}).map((view) => view.mediaSessionId),
+    [mediaSessionId],
+  );
+  await waitFor('standby', () => manager.find({ mediaSessionId })[0]!.status === 'standby');
+  const [view] = manager.find({ mediaSessionId });
+  t.match(view, { standby: { reason: 'publisher', picture: 'color' }, width: 1280, height: 720, reason: '' });
+  t.equal(view!.publisherAway!.until, undefined);
+  await t.rejects(
+    manager.start({
+      streamName: 'show',
+      rtmpUrl: 'rtmp://127.0.0.1/a',
+      standby: { ...STANDBY, startWithStandby: true },
+    }),
+    { code: 'TRANSPONDER_EXISTS' },
+  );
+  registry.publish('show', publisher('q', 'h264'));
+  t.equal(manager.find({ mediaSessionId })[0]!.publisherAway, undefined);
+  await manager.start({ streamName: 'show', rtmpUrl: 'rtmp://127.0.0.1/c' });
+  await t.rejects(
+    manager.start({ streamName: 'show', rtmpUrl: 'rtmp://127.0.0.1/d' }),
+    { code: 'LIMIT_REACHED' },
+    'it counts',
+  );
+  await manager.terminate(mediaSessionId);
+  await manager.close(done);
+  t.strictSame(encoders.counts, { sources: 0, videoEncoders: 0 });
+});
+
+t.test('a push with standby may start before its stream, if it is asked to', async (t) => {
+  const { manager } = await setUp(t, {}, undefined, () => new TakingPusher());
+  const request = { streamName: 'later', rtmpUrl: 'rtmp://127.0.0.1/live' };
+  await t.rejects(manager.start(request), { code: 'STREAM_NOT_FOUND' });
+  await t.rejects(manager.start({ ...request, standby: STANDBY }), { code: 'STREAM_NOT_FOUND' });
+  const early = { ...STANDBY, startWithStandby: true, holdMs: 60_000 };
+  const view = await manager.start({ ...request, standby: early });
+  t.match(view, { status: 'connecting', sourceStreamName: 'later', publisherAway: { since: String, until: String } });
+  await waitFor('standby', () => manager.find({})[0]!.status === 'standby');
+});
+
+t.test('the hold time ends a push with standby', async (t) => {
+  const { manager } = await setUp(t);
+  const standby = { ...STANDBY, startWithStandby: true, holdMs: 50 };
+  await manager.start({ streamName: 'later', rtmpUrl: 'rtmp://127.0.0.1/live', standby });
+  await waitFor('its end', () => manager.ended().length === 1);
+  t.match(manager.ended(), [{ status: 'ended', reasonCode: 'PUBLISHER_LOST' }]);
+});
+
+t.test('standby by default, not wanted, not possible', async (t) => {
+  const { registry, manager } = await setUp(t, { standbyByDefault: STANDBY, autoStartUrl: 'rtmp://127.0.0.1/auto' });
+  const stream = registry.publish('show', publisher('p', 'h264'));
+  await waitFor('the automatic push', () => listTransponders(manager).length === 1);
+  await manager.start({ streamName: 'show', rtmpUrl: 'rtmp://127.0.0.1/live', standby: false });
+  registry.end(stream, done);
+  const [left, ...others] = manager.find({});
+  t.equal(others.length, 0);
+  t.match(left, { publisherAway: {} });
+  registry.publish('show', publisher('q', 'h264'));
+  await immediate();
+  t.equal(manager.find({}).length, 1, 'the automatic push goes on');
+  t.equal(manager.ended().length, 1, 'and no other one was tried');
+
+  const ffmpeg = await setUp(t, { standby: undefined } as unknown as Partial<TransponderManagerOptions>);
+  ffmpeg.registry.publish('show', publisher('p', 'h264'));
+  await t.rejects(ffmpeg.manager.start({ streamName: 'show', rtmpUrl: 'rtmp://127.0.0.1/live', standby: STANDBY }), {
+    code: 'NOT_IMPLEMENTED',
+  });
+});
+
+t.test('standby by hand', async (t) => {
+  const { registry, clips, manager } = await setUp(t, {}, undefined, () => new TakingPusher());
+  registry.publish('show', publisher('p', 'h264'));
+  const [id, plain] = await Promise.all([
+    manager.start({ streamName: 'show', rtmpUrl: 'rtmp://127.0.0.1/a', standby: STANDBY }),
+    manager.start({ streamName: 'show', rtmpUrl: 'rtmp://127.0.0.1/b' }),
+  ]).then((views) => views.map(({ mediaSessionId }) => mediaSessionId));
+  const changes: unknown[] = [];
+  manager.onChange(({ standby }) => changes.push(standby?.reason));
+  await manager.standby(id!, true, { text: 'Back soon' });
+  await waitFor('the clip with the text', () => clips.orders.at(-1)?.picture.text === 'Back soon');
+  await waitFor('its state', () => manager.find({ mediaSessionId: id! })[0]!.standby?.reason === 'manual');
+  await manager.standby(id!, undefined, { source: 'image', file: 'a.png' });
+  await waitFor('the image with the text', () => clips.orders.at(-1)?.picture.source === 'image');
+  t.match(clips.orders.at(-1), { picture: { file: 'a.png', text: 'Back soon' } }, 'what is not named stays');
+  clips.fail = new GatewayError('INVALID_REQUEST', 'no such file');
+  await t.rejects(manager.standby(id!, false, { file: 'b.png' }), { message: 'no such file' });
+  t.match(manager.find({ mediaSessionId: id! }), [{ standby: { reason: 'manual' } }], 'nothing has changed');
+  await manager.standby(id!, false, {});
+  await waitFor('another reason', () => manager.find({ mediaSessionId: id! })[0]!.standby?.reason !== 'manual');
+  await t.rejects(manager.standby(plain!, true, {}), { code: 'INVALID_REQUEST', message: /standby/ });
+  await t.rejects(manager.standby('nobody', true, {}), { code: 'TRANSPONDER_NOT_FOUND' });
+  t.ok(changes.includes('manual'));
+});
+
+t.test('a backup: checked like the first destination, and taken like it', async (t) => {
+  const resolved: string[] = [];
+  const { registry, manager } = await setUp(t, { maxTransponders: 2 }, async ({ host }) => {
+    resolved.push(host);
+    if (host === '10.0.0.1') throw new GatewayError('DESTINATION_FORBIDDEN', 'Pushing to 10.0.0.1 is not allowed.');
+    return { addresses: ['127.0.0.1'] };
+  });
+  registry.publish('show', publisher('p', 'h264'));
+  const start = (backupUrl: string, rtmpUrl = 'rtmp://a.example.com/live', more: Partial<StartRequest> = {}) =>
+    manager.start({ streamName: 'show', rtmpUrl, backupUrl, ...more });
+  await t.rejects(start('http://b.example.com/live'), { code: 'INVALID_RTMP_URL', message: /^backupUrl has a scheme/ });
+  await t.rejects(start('rtmp://A.example.com:1935/live/'), { code: 'INVALID_REQUEST', message: /backupUrl/ });
+  await t.rejects(start('rtmp://10.0.0.1/live'), { code: 'DESTINATION_FORBIDDEN' });
+  resolved.length = 0;
+  const view = await start('rtmp://b.example.com/s3cr3t');
+  t.strictSame(resolved, ['a.example.com', 'b.example.com']);
+  t.match(view, {
+    status: 'connecting',
+    backupMode: 'hot',
+    legs: [
+      { leg: 'primary', status: 'connecting', destination: 'rtmp://a.example.com/live' },
+      { leg: 'backup', status: 'connecting', destination: 'rtmp://b.example.com/s3cr3t' },
+    ],
+  });
+  await t.rejects(start('rtmp://c.example.com/live'), { code: 'TRANSPONDER_EXISTS' });
+  await t.rejects(start('rtmp://b.example.com/s3cr3t', 'rtmp://d.example.com/live'), { code: 'TRANSPONDER_EXISTS' });
+  await manager.start({ streamName: 'show', rtmpUrl: 'rtmp://e.example.com/live' });
+  await t.rejects(manager.start({ streamName: 'show', rtmpUrl: 'rtmp://f.example.com/live' }), {
+    code: 'LIMIT_REACHED',
+    message: /already runs 2 pushes/,
+  });
+  await manager.terminate(view.mediaSessionId);
+  t.match(manager.ended()[0], { legs: [{ status: 'ended' }, { status: 'ended' }] });
+  t.match(await start('rtmp://b.example.com/s3cr3t', undefined, { backupMode: 'cold' }), {
+    legs: [{ status: 'connecting' }, { leg: 'backup', status: 'idle' }],
+  });
+});
+
+t.test('pushes with standby go on over a restart, and the history does not contradict', async (t) => {
+  const store = new MemoryStore({ logger: silentLogger });
+  const box = SecretBox.withRandomKey();
+  /** A run of the gateway. */
+  const run = async () => {
+    const stored = new StoredPushes({ store, box, parse: (value) => value as StartRequest, logger: silentLogger });
+    const history = await TransponderHistory.create({ store, box, kept: 10, logger: silentLogger });
+    const parts = await setUp(t, { stored, history });
+    parts.registry.publish('show', publisher('p', 'h264'));
+    const changes: string[] = [];
+    parts.manager.onChange(({ mediaSessionId, status }) => changes.push(`${mediaSessionId} ${status}`));
+    return { ...parts, stored, history, changes };
+  };
+  const standby = { freezeMs: 0, source: 'color', color: '#000000', holdMs: 0, startWithStandby: false } as const;
+  const first = await run();
+  const rtmpUrl = 'rtmp://a.example.com/live';
+  const kept = await first.manager.start({
+    streamName: 'show',
+    rtmpUrl,
+    backupUrl: 'rtmp://b.example.com/live',
+    standby,
+  });
+  first.manager.mute(kept.mediaSessionId);
+  const plain = await first.manager.start({ streamName: 'show', rtmpUrl: 'rtmp://c.example.com/live' });
+  const ended = await first.manager.start({ streamName: 'show', rtmpUrl: 'rtmp://d.example.com/live', standby });
+  await first.manager.terminate(ended.mediaSessionId);
+  const gone = await first.manager.start({ streamName: 'gone', rtmpUrl, standby }).catch((error: unknown) => error);
+  t.match(gone, { code: 'STREAM_NOT_FOUND' });
+  await first.manager.close(done);
+  await Promise.all([first.stored.close(), first.history.close()]);
+
+  const second = await run();
+  t.strictSame(
+    second.manager.ended().map(({ mediaSessionId }) => mediaSessionId),
+    [plain.mediaSessionId, ended.mediaSessionId],
+    'one that goes on has not ended',
+  );
+  await second.stored.restore(second.manager);
+  const [found, ...others] = second.manager.find({});
+  t.match(found, {
+    mediaSessionId: kept.mediaSessionId,
+    startedAt: kept.startedAt,
+    muted: true,
+    legs: [{ leg: 'primary' }, { leg: 'backup' }],
+  });
+  t.strictSame(others, []);
+  await second.manager.terminate(kept.mediaSessionId);
+  t.match(second.manager.ended()[0], { mediaSessionId: kept.mediaSessionId, reasonCode: 'TERMINATED' });
+
+  const last = await second.manager.start({ streamName: 'show', rtmpUrl, standby });
+  await second.manager.close(done);
+  await Promise.all([second.stored.close(), second.history.close()]);
+  const third = await run();
+  third.clips.fail = new GatewayError('STANDBY_FILE_NOT_FOUND', 'no such file');
+  await third.stored.restore(third.manager);
+  t.match(third.manager.ended()[0], { mediaSessionId: last.mediaSessionId, reasonCode: 'STANDBY_FILE_NOT_FOUND' });
+  t.strictSame(third.changes, [`${last.mediaSessionId} ended`], 'also as an event');
+  const fourth = await run();
+  await fourth.stored.restore(fourth.manager);
+  t.throws(() => fourth.manager.find({}), { code: 'TRANSPONDER_NOT_FOUND' }, 'removed');
+});
+
+t.test('a push to a known platform is watched, whether it names it or its host', async (t) => {
+  const { registry, encoders, manager } = await setUp(t);
+  registry.publish('show', publisher('p', 'h264'));
+  const plain = await manager.start({ streamName: 'show', rtmpUrl: 'rtmp://127.0.0.1/live' });
+  t.notOk('platform' in plain || 'warnings' in plain || 'comply' in plain);
+  t.match(await manager.start({ streamName: 'show', rtmpUrl: 'rtmp://live.twitch.tv/app' }), {
+    platform: 'twitch',
+    warnings: [],
+  });
+  const named = await manager.start({
+    streamName: 'show',
+    rtmpUrl: 'rtmp://127.0.0.2/live',
+    platform: 'youtube',
+    comply: 'auto',
+  });
+  t.match(named, { platform: 'youtube', warnings: [], comply: { mode: 'auto', state: 'passing', because: [] } });
+  t.equal(encoders.counts.videoEncoders, 0);
+  await manager.close(done);
+  t.strictSame(encoders.counts, { sources: 0, videoEncoders: 0 });
+});
+
+t.test('comply needs a platform and encoders', async (t) => {
+  const { registry, encoders, manager } = await setUp(t);
+  registry.publish('show', publisher('p', 'h264'));
+  await t.rejects(manager.start({ streamName: 'show', rtmpUrl: 'rtmp://127.0.0.1/live', comply: 'auto' }), {
+    code: 'INVALID_REQUEST',
+    message: /^comply needs a platform .*youtube, twitch/,
+  });
+  t.strictSame(encoders.counts, { sources: 0, videoEncoders: 0 });
+  const disabled = new EncoderPool({
+    audioBitrate: 128,
+    audioBatchMs: 120,
+    videoBitrate: 0,
+    keyFrameIntervalMs: 2000,
+    transcodingDisabled: true,
+    maxEncoders: 1,
+    logger: silentLogger,
+  });
+  const second = await setUp(t, { encoders: disabled });
+  second.registry.publish('show', publisher('p', 'h264'));
+  await t.rejects(second.manager.start({ streamName: 'show', rtmpUrl: 'rtmp://live.twitch.tv/app', comply: 'auto' }), {
+    code: 'TRANSCODING_DISABLED',
+  });
+  t.strictSame(disabled.counts, { sources: 0, videoEncoders: 0 });
+});
+
+t.test('a check starts nothing', async (t) => {
+  const { manager, encoders } = await setUp(t, {
+    wire: {
+      check: async ({ host }) => [{ check: 'tcp', level: 'ok', measured: host, rule: '', source: '', remedy: '' }],
+    },
+  });
+  const { signal } = new AbortController();
+  t.match(await manager.check({ streamName: 'nobody', rtmpUrl: 'rtmp://127.0.0.1/live' }, signal), [
+    { check: 'stream', level: 'error', measured: 'the stream is not published' },
+    { check: 'tcp', measured: '127.0.0.1' },
+  ]);
+  await t.rejects(manager.check({ streamName: 'nobody', rtmpUrl: 'http://127.0.0.1/' }, signal), {
+    code: 'INVALID_RTMP_URL',
+  });
+  await t.rejects(manager.check({ streamName: 'nobody', rtmpUrl: 'rtmp://127.0.0.1/live', comply: 'auto' }, signal), {
+    code: 'INVALID_REQUEST',
+    message: /^comply needs/,
+  });
+  t.strictSame(listTransponders(manager), []);
   t.strictSame(encoders.counts, { sources: 0, videoEncoders: 0 });
 });

@@ -1,130 +1,133 @@
 import t from 'tap';
 import { GatewayError } from '../../../../src/errors.ts';
 import {
-  INITIAL_STATE,
+  initialState,
+  leading,
   transition,
+  type BackupMode,
   type TransponderEvent,
   type TransponderState,
 } from '../../../../src/outputs/push/transponder-state.ts';
 
-const lost = new GatewayError('DESTINATION_LOST', 'lost');
 const refused = new GatewayError('DESTINATION_REFUSED', 'refused');
 const stopped = new GatewayError('TERMINATED', 'stopped');
 
 const states = {
-  connecting: { status: 'connecting', attempt: 1 },
-  pushing: { status: 'pushing', attempt: 1 },
-  retrying: { status: 'retrying', attempt: 1, lastFailure: lost },
-  ended: { status: 'ended', attempt: 1, reason: stopped },
+  primary: { phase: 'primary' },
+  guarded: { phase: 'guarded' },
+  waiting: { phase: 'waiting' },
+  both: { phase: 'both' },
+  backup: { phase: 'backup' },
+  ended: { phase: 'ended', reason: stopped },
 } satisfies Record<string, TransponderState>;
 
 const events = {
-  progress: { type: 'progress' },
-  steady: { type: 'steady' },
-  lost: { type: 'failed', error: lost },
-  refused: { type: 'failed', error: refused },
-  renew: { type: 'renew' },
-  retry: { type: 'retry' },
+  up: { type: 'primary-up' },
+  down: { type: 'primary-down' },
+  steady: { type: 'primary-steady' },
+  primaryOver: { type: 'primary-over', reason: refused },
+  backupOver: { type: 'backup-over', reason: refused },
+  overdue: { type: 'overdue' },
   stop: { type: 'stop', reason: stopped },
 } satisfies Record<string, TransponderEvent>;
 
-/** Every pair of state and event: the status and attempt that follow, then the effects; `invalid` where it cannot happen. */
-const withRestore: Record<keyof typeof states, Record<keyof typeof events, string>> = {
-  connecting: {
-    progress: 'pushing 1: watch-steadiness',
-    steady: 'invalid',
-    lost: 'retrying 1: cancel-timers disconnect schedule-retry',
-    refused: 'ended 1: cancel-timers disconnect finish',
-    renew: 'connecting 1: cancel-timers disconnect connect',
-    retry: 'invalid',
-    stop: 'ended 1: cancel-timers disconnect finish',
+/** Every pair of state and event with a cold backup: the phase that follows, then the effects; `invalid` where it cannot happen. */
+const cold: Record<keyof typeof states, Record<keyof typeof events, string>> = {
+  primary: {
+    up: 'primary:',
+    down: 'primary:',
+    steady: 'primary:',
+    primaryOver: 'ended: finish',
+    backupOver: 'invalid',
+    overdue: 'invalid',
+    stop: 'ended: stop-legs finish',
   },
-  pushing: {
-    progress: 'pushing 1:',
-    steady: 'pushing 0:',
-    lost: 'retrying 1: cancel-timers disconnect schedule-retry',
-    refused: 'ended 1: cancel-timers disconnect finish',
-    renew: 'connecting 1: cancel-timers disconnect connect',
-    retry: 'invalid',
-    stop: 'ended 1: cancel-timers disconnect finish',
+  guarded: {
+    up: 'guarded:',
+    down: 'waiting: start-delay',
+    steady: 'guarded:',
+    primaryOver: 'backup: open-backup',
+    backupOver: 'invalid',
+    overdue: 'invalid',
+    stop: 'ended: stop-legs finish',
   },
-  retrying: {
-    progress: 'invalid',
+  waiting: {
+    up: 'guarded: cancel-delay',
+    down: 'waiting:',
     steady: 'invalid',
-    lost: 'invalid',
-    refused: 'invalid',
-    renew: 'invalid',
-    retry: 'connecting 2: connect',
-    stop: 'ended 1: cancel-timers disconnect finish',
+    primaryOver: 'backup: cancel-delay open-backup',
+    backupOver: 'invalid',
+    overdue: 'both: open-backup',
+    stop: 'ended: cancel-delay stop-legs finish',
+  },
+  both: {
+    up: 'both:',
+    down: 'both:',
+    steady: 'guarded: close-backup',
+    primaryOver: 'backup:',
+    backupOver: 'primary:',
+    overdue: 'invalid',
+    stop: 'ended: stop-legs finish',
+  },
+  backup: {
+    up: 'invalid',
+    down: 'invalid',
+    steady: 'invalid',
+    primaryOver: 'invalid',
+    backupOver: 'ended: finish',
+    overdue: 'invalid',
+    stop: 'ended: stop-legs finish',
   },
   ended: {
-    progress: 'invalid',
+    up: 'invalid',
+    down: 'invalid',
     steady: 'invalid',
-    lost: 'invalid',
-    refused: 'invalid',
-    renew: 'invalid',
-    retry: 'invalid',
-    stop: 'ended 1:',
+    primaryOver: 'invalid',
+    backupOver: 'invalid',
+    overdue: 'invalid',
+    stop: 'ended:',
   },
 };
 
-function outcome(
-  state: TransponderState,
-  event: TransponderEvent,
-  rules: { enabled: boolean; attempts: number },
-): string {
-  const next = transition(state, event, rules);
-  return next ? `${next.state.status} ${next.state.attempt}: ${next.effects.join(' ')}`.trim() : 'invalid';
+function outcome(state: TransponderState, event: TransponderEvent, mode?: BackupMode): string {
+  const next = transition(state, event, mode);
+  return next ? `${next.state.phase}: ${next.effects.join(' ')}`.trim() : 'invalid';
 }
 
-t.test('every pair of state and event, with rtmp_push_restore', async (t) => {
-  for (const [status, row] of Object.entries(withRestore)) {
+t.test('every pair of state and event', async (t) => {
+  for (const [phase, row] of Object.entries(cold))
     for (const [event, expected] of Object.entries(row)) {
-      t.equal(
-        outcome(states[status as keyof typeof states], events[event as keyof typeof events], {
-          enabled: true,
-          attempts: 3,
-        }),
-        expected,
-        `${status} + ${event}`,
-      );
+      const pair = [states[phase as keyof typeof states], events[event as keyof typeof events]] as const;
+      t.equal(outcome(...pair, 'cold'), expected, `cold: ${phase} + ${event}`);
+      // A hot backup stays open when the primary is steady; everything else is the same.
+      const hot = phase === 'both' && event === 'steady' ? 'both:' : expected;
+      t.equal(outcome(...pair, 'hot'), hot, `hot: ${phase} + ${event}`);
     }
-  }
 });
 
-t.test('without rtmp_push_restore every failure ends it', async (t) => {
-  for (const status of ['connecting', 'pushing'] as const) {
-    t.equal(
-      outcome(states[status], events.lost, { enabled: false, attempts: 3 }),
-      'ended 1: cancel-timers disconnect finish',
-    );
-  }
+t.test('the first state', async (t) => {
+  t.match(initialState(undefined), { state: { phase: 'primary' }, effects: [] });
+  t.match(initialState('hot'), { state: { phase: 'both' }, effects: ['open-backup'] });
+  t.match(initialState('cold'), { state: { phase: 'waiting' }, effects: ['start-delay'] }, 'it may never connect');
 });
 
-t.test('the number of consecutive reconnects is limited', async (t) => {
-  const rules = { enabled: true, attempts: 3 };
-  let state: TransponderState = INITIAL_STATE;
-  let connections = 1;
-  for (; state.status !== 'ended';) {
-    state = transition(state, events.lost, rules)!.state;
-    if (state.status !== 'retrying') break;
-    state = transition(state, events.retry, rules)!.state;
-    connections++;
-  }
-  t.equal(connections, 4, 'the first connection and three reconnects');
-  t.match(state, { status: 'ended', reason: lost });
+t.test('it ends with the reason of the leg that was the last', async (t) => {
+  const lost = new GatewayError('DESTINATION_LOST', 'lost');
+  const half = transition(states.both, events.primaryOver, 'hot')!.state;
+  t.match(transition(half, { type: 'backup-over', reason: lost }, 'hot'), { state: { phase: 'ended', reason: lost } });
+  const stop = transition(states.ended, { type: 'stop', reason: lost }, 'hot')!;
+  t.equal(stop.state, states.ended, 'stopping twice keeps the first reason');
 });
 
-t.test('a server that accepts and drops does not reset the counter; steady pushing does', async (t) => {
-  const rules = { enabled: true, attempts: 1 };
-  const second = transition({ status: 'retrying', attempt: 0, lastFailure: lost }, events.retry, rules)!.state;
-  const pushing = transition(second, events.progress, rules)!.state;
-  t.match(transition(pushing, events.lost, rules)!.state, { status: 'ended' });
-  const steady = transition(pushing, events.steady, rules)!.state;
-  t.match(transition(steady, events.lost, rules)!.state, { status: 'retrying', attempt: 0 });
-});
-
-t.test('stopping twice keeps the first reason', async (t) => {
-  const again = transition(states.ended, { type: 'stop', reason: lost }, { enabled: true, attempts: 1 })!;
-  t.equal(again.state, states.ended);
+t.test('the status of the push is that of its best leg, and of the primary when both are the same', async (t) => {
+  const best = (...statuses: ('idle' | 'connecting' | 'pushing' | 'retrying' | 'ended')[]) => {
+    const legs = statuses.map((status, index) => ({ status, index }));
+    return legs.indexOf(leading(legs as [(typeof legs)[0], ...typeof legs]));
+  };
+  t.equal(best('retrying', 'pushing'), 1);
+  t.equal(best('pushing', 'pushing'), 0);
+  t.equal(best('retrying', 'idle'), 0);
+  t.equal(best('ended', 'retrying'), 1);
+  t.equal(best('connecting', 'retrying'), 0);
+  t.equal(best('ended', 'ended'), 0);
 });

@@ -12,13 +12,16 @@ import { createLogger } from '../../../../src/observe/logger.ts';
 import { LiveStream, type Publisher } from '../../../../src/streams/live-stream.ts';
 import { parseDestination } from '../../../../src/net/destination.ts';
 import type { SoundClip } from '../../../../src/outputs/push/sound-library.ts';
-import { Transponder, type TransponderEnvironment } from '../../../../src/outputs/push/transponder.ts';
+import type { StartRequest } from '../../../../src/outputs/push/transponder-view.ts';
+import type { TransponderEnvironment } from '../../../../src/outputs/push/transponder-start.ts';
+import { Transponder } from '../../../../src/outputs/push/transponder.ts';
 import { waitFor } from '../../../helpers/wait.ts';
 
 /** A connection that the test controls. */
 class FakePusher extends EventEmitter<PusherEvents> implements Pusher {
   readonly addresses: readonly string[];
   readonly localAddress: string | undefined;
+  readonly tcUrl: string;
   readonly written: FlvTag[] = [];
   writable = true;
   backlog = 0;
@@ -26,8 +29,9 @@ class FakePusher extends EventEmitter<PusherEvents> implements Pusher {
   closed = false;
   keepsTracks = false;
 
-  constructor({ addresses, localAddress, resumes }: PushTarget) {
+  constructor({ destination, addresses, localAddress, resumes }: PushTarget) {
     super();
+    this.tcUrl = destination.tcUrl.reveal();
     this.addresses = addresses;
     this.localAddress = localAddress;
     this.resumes = resumes;
@@ -99,18 +103,17 @@ function setUp(overrides: Partial<TransponderEnvironment> = {}) {
     onInvalidTransition: (status, event) => invalid.push(`${status} ${event}`),
     ...overrides,
   };
-  const start = (sound?: { clip: SoundClip; loop: boolean }): Transponder =>
+  const destinationOf = (url: string) => parseDestination(url, 'show', { streamNamePrefix: 'rtmp_', fullUrl: false });
+  const start = (sound?: { clip: SoundClip; loop: boolean }, more: Partial<StartRequest> = {}): Transponder =>
     Transponder.start(
       {
-        request: { streamName: 'show', rtmpUrl: 'rtmp://u:secret@rtmp.example.com/live' },
+        request: { streamName: 'show', rtmpUrl: 'rtmp://u:secret@rtmp.example.com/live', ...more },
         stream,
-        destination: parseDestination('rtmp://u:secret@rtmp.example.com/live', 'show', {
-          streamNamePrefix: 'rtmp_',
-          fullUrl: false,
-        }),
+        destination: destinationOf('rtmp://u:secret@rtmp.example.com/live'),
         lease: { rendition, release: async () => void released++ },
         addresses: ['192.0.2.1'],
         ...(sound && { sound }),
+        ...(more.backupUrl && { backup: { destination: destinationOf(more.backupUrl), addresses: ['192.0.2.50'] } }),
       },
       environment,
     );
@@ -458,7 +461,7 @@ t.test('the view shows since when and until when the publisher is away', async (
   t.equal('publisherAway' in transponder.view(), false);
   stream.lose(15_000);
   const { since, until } = transponder.view().publisherAway!;
-  t.equal(Date.parse(until) - Date.parse(since), 15_000);
+  t.equal(Date.parse(until!) - Date.parse(since), 15_000);
   t.ok(Math.abs(Date.now() - Date.parse(since)) < 5000);
   t.equal(transponder.status, 'pushing', 'the destination is still pushed to');
   stream.attach(publisher);
@@ -522,4 +525,277 @@ t.test('the log: a destination that ends the push is a warning', async (t) => {
     lines.map((line) => JSON.parse(line) as object),
     [{ level: 'warn', msg: 'push ended', code: 'DESTINATION_REFUSED', reason: 'Bad name.' }],
   );
+});
+
+const backupUrl = 'rtmp://b.example.com/live?token=secret2';
+const refused = new GatewayError('DESTINATION_REFUSED', 'refused');
+/** What the view says about the legs. */
+const legsOf = (transponder: Transponder): string[] =>
+  transponder.view().legs.map(({ leg, status }) => `${leg} ${status}`);
+
+t.test('hot: both legs get the same, and each reconnects on its own while the other pushes', async (t) => {
+  // No retries by the settings; a push with a backup has them, and without a limit while its other leg pushes.
+  const retry = { enabled: false, attempts: 1, intervalMs: 1, capMs: 0 };
+  const { rendition, start, pusher, pushers, invalid, released } = setUp({ retry });
+  const transponder = start(undefined, { backupUrl });
+  const statuses: string[] = [];
+  transponder.on('change', () => statuses.push(`${transponder.status}: ${legsOf(transponder).join(', ')}`));
+  const [primary, backup] = [await pusher(0), await pusher(1)];
+  t.strictSame(
+    [primary, backup].map(({ tcUrl, addresses }) => [tcUrl, ...addresses]),
+    [
+      ['rtmp://rtmp.example.com:1935/live', '192.0.2.1'],
+      ['rtmp://b.example.com:1935/live?token=secret2', '192.0.2.50'],
+    ],
+  );
+  for (const each of [primary, backup]) each.emit('ready');
+  rendition.emit('tags', new TagGroup([video(1000, true), audio(1010)]));
+  t.strictSame(
+    primary.written.map(({ data }) => data),
+    backup.written.map(({ data }) => data),
+  );
+  primary.emit('progress', 100);
+  backup.emit('progress', 200);
+  for (let i = 0; i < 4; i++) {
+    const last = i === 0 ? primary : await pusher(i + 1);
+    last.emit('died', lost);
+    t.match(transponder.view(), { status: 'pushing', reason: '', reasonCode: '' });
+  }
+  t.match(transponder.view(), {
+    bytesSent: 300,
+    legs: [
+      { leg: 'primary', status: 'retrying', reasonCode: 'DESTINATION_LOST', attempt: 3, bytesSent: 100 },
+      { leg: 'backup', status: 'pushing', bytesSent: 200, destination: 'rtmp://b.example.com/live' },
+    ],
+  });
+  t.notMatch(JSON.stringify(transponder.view().legs), /secret/);
+  const again = await pusher(5);
+  again.emit('progress', 50);
+  t.strictSame(legsOf(transponder), ['primary pushing', 'backup pushing']);
+  backup.emit('died', refused);
+  t.strictSame(legsOf(transponder), ['primary pushing', 'backup ended']);
+  t.equal(transponder.status, 'pushing', 'a leg that is refused for good does not end the push');
+  await transponder.stop(stopped);
+  t.strictSame(statuses.slice(0, 4), [
+    'pushing: primary pushing, backup connecting',
+    'pushing: primary pushing, backup pushing',
+    'pushing: primary retrying, backup pushing',
+    'pushing: primary connecting, backup pushing',
+  ]);
+  t.equal(statuses.at(-1), 'ended: primary ended, backup ended');
+  t.equal(statuses.filter((each) => each.startsWith('ended')).length, 1, 'the end is one change');
+  t.equal(released(), 1);
+  t.strictSame(invalid, []);
+  t.equal(pushers.length, 6);
+});
+
+t.test('the push ends when no leg can go on: refused, or out of attempts', async (t) => {
+  for (const last of [refused, lost]) {
+    const { start, pusher, invalid, released } = setUp({
+      retry: { enabled: true, attempts: 1, intervalMs: 1, capMs: 0 },
+    });
+    const transponder = start(undefined, { backupUrl });
+    const closed = new Promise<void>((resolve) => transponder.once('closed', resolve));
+    (await pusher(0)).emit('died', refused);
+    t.equal(transponder.status, 'connecting');
+    (await pusher(1)).emit('died', last);
+    if (last === lost) {
+      t.equal(transponder.status, 'retrying');
+      (await pusher(2)).emit('died', lost);
+    }
+    await closed;
+    t.match(transponder.view(), { status: 'ended', reasonCode: last.code, endedAt: String });
+    t.equal(released(), 1);
+    t.strictSame(invalid, []);
+  }
+});
+
+t.test(
+  'cold: the backup is connected when the primary has been away for a while, and closed when it is steady',
+  async (t) => {
+    const { start, pusher, invalid } = setUp({
+      retry: { enabled: true, attempts: 99, intervalMs: 1, capMs: 0 },
+      steadyAfterMs: 200,
+    });
+    const transponder = start(undefined, { backupUrl, backupMode: 'cold', backupAfterMs: 60 });
+    const first = await pusher(0);
+    first.emit('progress', 10);
+    t.strictSame(legsOf(transponder), ['primary pushing', 'backup idle']);
+    // Shorter than the delay: nothing happens.
+    first.emit('died', lost);
+    const second = await pusher(1);
+    second.emit('progress', 10);
+    await sleep(100);
+    t.strictSame(legsOf(transponder), ['primary pushing', 'backup idle']);
+    second.emit('died', lost);
+    const third = await pusher(2);
+    t.equal(transponder.status, 'connecting');
+    const backup = await pusher(3);
+    t.match(backup.tcUrl, /b\.example\.com/);
+    backup.emit('progress', 10);
+    t.match(transponder.view(), { status: 'pushing', backupMode: 'cold' });
+    third.emit('progress', 20);
+    t.strictSame(legsOf(transponder), ['primary pushing', 'backup pushing'], 'until the primary is steady');
+    await waitFor('the backup to be closed', () => backup.closed, { every: 1 });
+    t.strictSame(legsOf(transponder), ['primary pushing', 'backup idle']);
+    third.emit('died', lost);
+    await pusher(5);
+    t.strictSame(legsOf(transponder), ['primary connecting', 'backup connecting'], 'and connected again');
+    await transponder.stop(stopped);
+    t.strictSame(invalid, []);
+  },
+);
+
+t.test('cold: refused for good by the primary, the backup is connected at once', async (t) => {
+  const { start, pusher } = setUp();
+  const transponder = start(undefined, { backupUrl, backupMode: 'cold', backupAfterMs: 60_000 });
+  (await pusher(0)).emit('died', refused);
+  const backup = await pusher(1);
+  backup.emit('progress', 10);
+  t.strictSame(legsOf(transponder), ['primary ended', 'backup pushing']);
+  await transponder.stop(stopped);
+});
+
+t.test('a name that the server still holds does not use up the attempts', async (t) => {
+  const { start, pusher } = setUp({ retry: { enabled: true, attempts: 1, intervalMs: 1, capMs: 0 } });
+  const transponder = start();
+  const first = await pusher(0);
+  first.emit('progress', 10);
+  first.emit('died', lost);
+  const held = new GatewayError('DESTINATION_LOST', 'Already publishing');
+  for (let i = 1; i < 6; i++) (await pusher(i)).emit('died', held, true);
+  (await pusher(6)).emit('progress', 10);
+  t.match(transponder.view(), { status: 'pushing', attempt: 1 });
+  await transponder.stop(stopped);
+});
+
+t.test('the server asks to reconnect: the other connection takes over when it pushes', async (t) => {
+  const { rendition, start, pusher, pushers, invalid } = setUp();
+  const transponder = start();
+  const old = await pusher(0);
+  old.emit('ready');
+  rendition.emit('tags', new TagGroup([video(1000, true)]));
+  old.emit('progress', 100);
+  old.emit('reconnect', { tcUrl: '//other.example.com:1936/live2', description: 'maintenance' });
+  const next = await pusher(1);
+  t.match(next, { tcUrl: 'rtmp://other.example.com:1936/live2', addresses: ['192.0.2.2', '192.0.2.3'], resumes: true });
+  next.emit('ready');
+  rendition.emit('tags', new TagGroup([video(1040)]));
+  t.equal(next.written.length, 0, 'it waits for a key frame');
+  t.equal(old.written.at(-1)!.timestamp, 40, 'while the old one goes on');
+  rendition.emit('tags', new TagGroup([video(1080, true)]));
+  t.notOk(old.closed);
+  t.equal(old.written.at(-1)!.timestamp, 80);
+  next.emit('progress', 50);
+  rendition.emit('tags', new TagGroup([video(1120)]));
+  t.strictSame([old.written.at(-1)!.timestamp, next.written.at(-1)!.timestamp], [80, 40]);
+  t.match(transponder.view(), {
+    status: 'pushing',
+    attempt: 0,
+    bytesSent: 150,
+    rtmpUrl: 'rtmp://u:secret@rtmp.example.com/live',
+    legs: [{ destination: 'rtmp://other.example.com:1936/live2' }],
+  });
+  await waitFor('the old connection to be closed', () => old.closed, { every: 1 });
+  // Lost at the other place: the server of the request decides again.
+  next.emit('died', lost);
+  t.equal((await pusher(2)).tcUrl, 'rtmp://rtmp.example.com:1935/live');
+  await transponder.stop(stopped);
+  t.equal(pushers.length, 3);
+  t.strictSame(invalid, []);
+});
+
+t.test('a request to reconnect that arrives before the push, or without a URL', async (t) => {
+  const { start, pusher } = setUp();
+  const transponder = start();
+  const old = await pusher(0);
+  old.emit('ready');
+  old.emit('reconnect', { description: '' });
+  old.emit('progress', 100);
+  t.equal((await pusher(1)).tcUrl, old.tcUrl);
+  await transponder.stop(stopped);
+  t.ok((await pusher(1)).closed, 'the other connection is closed with the push');
+});
+
+t.test('a place that cannot be used: the connection stays, with a warning', async (t) => {
+  const lines: string[] = [];
+  const logger = createLogger(
+    { log_level: 'warn', log_format: 'json' },
+    { destination: { write: (line) => void lines.push(line) } },
+  );
+  const { start, pusher, pushers } = setUp({
+    logger,
+    resolve: async () => Promise.reject(new GatewayError('DESTINATION_FORBIDDEN', 'private')),
+  });
+  const transponder = start();
+  const old = await pusher(0);
+  old.emit('progress', 100);
+  for (const tcUrl of ['rtmp://10.0.0.1/live', 'http://x/', 'rtmp://'])
+    old.emit('reconnect', { tcUrl, description: '' });
+  await waitFor('warnings', () => lines.length === 3, { every: 1 });
+  for (let i = 0; i < 50; i++) old.emit('reconnect', { tcUrl: '/x', description: '' });
+  await immediate();
+  t.equal(lines.length, 4, 'one about all further ones');
+  t.strictSame(lines.map((line) => (JSON.parse(line) as { code?: string }).code).sort(), [
+    'DESTINATION_FORBIDDEN',
+    'INVALID_RTMP_URL',
+    'INVALID_RTMP_URL',
+    undefined,
+  ]);
+  t.equal(pushers.length, 1);
+  t.equal(transponder.status, 'pushing');
+  await transponder.stop(stopped);
+});
+
+t.test(
+  'a replacement that fails, that is refused for its name, or that the old connection does not wait for',
+  async (t) => {
+    const { start, pusher, invalid } = setUp();
+    const transponder = start();
+    const old = await pusher(0);
+    old.emit('progress', 100);
+    old.emit('reconnect', { tcUrl: '/a', description: '' });
+    (await pusher(1)).emit('died', refused, false);
+    t.match(transponder.view(), { status: 'pushing', legs: [{ destination: 'rtmp://rtmp.example.com/live' }] });
+    t.notOk(old.closed);
+
+    old.emit('reconnect', { tcUrl: '/b', description: '' });
+    (await pusher(2)).emit('died', lost, true);
+    const renewed = await pusher(3);
+    t.ok(old.closed, 'the server wants the old one closed first');
+    t.match(renewed.tcUrl, /\/b$/);
+    renewed.emit('progress', 10);
+
+    renewed.emit('reconnect', { tcUrl: '/c', description: '' });
+    const next = await pusher(4);
+    renewed.emit('died', lost);
+    t.match(transponder.view(), { status: 'connecting', attempt: 0 });
+    next.emit('progress', 10);
+    t.match(transponder.view(), { status: 'pushing', attempt: 0, bytesSent: 120, legs: [{ destination: /\/c$/ }] });
+    await transponder.stop(stopped);
+    t.strictSame(invalid, []);
+  },
+);
+
+t.test('the log of a push with a backup names the leg', async (t) => {
+  const lines: string[] = [];
+  const logger = createLogger(
+    { log_level: 'info', log_format: 'json' },
+    { destination: { write: (line) => void lines.push(line) } },
+  );
+  const { start, pusher } = setUp({ logger });
+  const transponder = start(undefined, { backupUrl });
+  (await pusher(0)).emit('progress', 1);
+  (await pusher(1)).emit('died', refused);
+  await transponder.stop(stopped);
+  t.match(
+    lines.map((line) => JSON.parse(line) as object),
+    [
+      { msg: 'push started', backup: 'rtmp://b.example.com/live', backupMode: 'hot' },
+      { leg: 'primary', msg: 'pushing' },
+      { leg: 'backup', level: 'warn', msg: 'this leg cannot go on', code: 'DESTINATION_REFUSED' },
+      { msg: 'push ended', code: 'TERMINATED' },
+    ],
+  );
+  t.notMatch(lines.join(), /secret/);
 });

@@ -19,21 +19,27 @@ function createApi(answer: () => Response | Promise<Response>, options = {}) {
 t.test('methods, paths and bodies', async (t) => {
   const { api, calls } = createApi(() => new Response(''), { url: 'http://gateway:8081/rest-api/', apiKey: 'k' });
   await api.startup({ streamName: 's', rtmpUrl: 'rtmp://h/a' });
+  await api.check({ streamName: 's', platform: 'youtube', streamKey: 'k' });
   await api.find();
   await api.mute('1');
   await api.unmute('1');
   await api.soundOn('1', 'a.wav', true);
   await api.soundOff('1');
+  await api.standby('1', true, { text: 'Back soon' });
+  await api.standby('1', false);
   await api.terminate('1');
   t.same(
     calls.map(({ url, init }) => [new URL(url).pathname.replace('/rest-api/push/', ''), JSON.parse(init.body)]),
     [
       ['startup', { streamName: 's', rtmpUrl: 'rtmp://h/a' }],
+      ['check', { streamName: 's', platform: 'youtube', streamKey: 'k' }],
       ['find', {}],
       ['mute', { mediaSessionId: '1' }],
       ['unmute', { mediaSessionId: '1' }],
       ['sound_on', { mediaSessionId: '1', soundFile: 'a.wav', loop: true }],
       ['sound_off', { mediaSessionId: '1' }],
+      ['standby', { mediaSessionId: '1', on: true, text: 'Back soon' }],
+      ['standby', { mediaSessionId: '1', on: false }],
       ['terminate', { mediaSessionId: '1' }],
     ],
   );

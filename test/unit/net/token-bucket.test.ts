@@ -1,5 +1,5 @@
 import t from 'tap';
-import { TokenBucket } from '../../../src/signaling/token-bucket.ts';
+import { TokenBucket } from '../../../src/net/token-bucket.ts';
 
 t.test('a burst passes, a flood does not, and tokens return with time', async (t) => {
   const bucket = new TokenBucket({ burst: 3, perSecond: 2 });

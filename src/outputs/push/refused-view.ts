@@ -1,0 +1,36 @@
+import { randomUUID } from 'node:crypto';
+import type { GatewayError } from '../../errors.ts';
+import type { StartRequest, TransponderView } from './transponder-view.ts';
+
+/** A push that was refused, as an ended transponder. */
+export function refusedView(
+  { streamName, rtmpUrl }: StartRequest,
+  { message, code }: GatewayError,
+  destination: string,
+): TransponderView {
+  const now = new Date().toISOString();
+  return {
+    mediaSessionId: randomUUID(),
+    streamName: '',
+    rtmpUrl,
+    width: 0,
+    height: 0,
+    muted: false,
+    soundEnabled: false,
+    options: {},
+    status: 'ended',
+    reason: message,
+    reasonCode: code,
+    sourceStreamName: streamName,
+    attempt: 0,
+    startedAt: now,
+    endedAt: now,
+    bytesSent: 0,
+    bitrate: 0,
+    fps: 0,
+    framesDropped: 0,
+    bufferMs: 0,
+    destination,
+    legs: [],
+  };
+}

@@ -1,0 +1,380 @@
+import { randomUUID } from 'node:crypto';
+import { EventEmitter } from 'node:events';
+import { toGatewayError, type GatewayError } from '../../errors.ts';
+import { fourccOf } from '../../media/containers/enhanced-tag.ts';
+import { TAG_SCRIPT, TAG_VIDEO, type FlvTag } from '../../media/containers/flv-tag.ts';
+import type { TagGroup } from '../../media/containers/tag-group.ts';
+import type { Logger } from '../../observe/logger.ts';
+import { AAC_FORMAT } from '../../renditions/audio-format.ts';
+import type { RenditionLease } from '../../renditions/encoder-pool.ts';
+import { isSameFormat } from '../../renditions/original-rendition.ts';
+import type { LateGroups } from '../late-groups.ts';
+import { OutputFeed } from '../output-feed.ts';
+import type { OutputQueueRules } from '../output-queue.ts';
+import type { Output, OutputCounters, OutputEvents, TagSink } from '../output.ts';
+import { createContainer, type Container, type RecordFormat } from './container.ts';
+import { diskError, RecordFile, type OpenFile } from './record-file.ts';
+import { nextRecorderState, type RecorderEvent, type RecorderState } from './recorder-state.ts';
+import { baseName, fileName } from './recording-name.ts';
+import type { Recording, Recordings } from './recordings.ts';
+import type { FinishedFile } from './finish-file.ts';
+
+/** Milliseconds of media in one write: what is lost if the gateway is killed, and as much again for what is on its way. */
+export const PIECE_MS = 500;
+/** A piece is written earlier when it has this many bytes. */
+const MAX_PIECE_BYTES = 4 * 1024 * 1024;
+/** What a slow disk does not take at once waits here, up to the limits of the queue. */
+const QUEUE: OutputQueueRules = { enabled: false, initialMs: 0, startMs: 0, maxBufferings: -1, queueWhenFull: true };
+
+/** What all recorders of a gateway share. */
+export interface RecorderEnvironment {
+  readonly recordings: Recordings;
+  readonly lateGroups: LateGroups;
+  readonly format: RecordFormat;
+  readonly template: string;
+  /** Of one file; 0: no limit. */
+  readonly maxFileBytes: number;
+  readonly maxFileMs: number;
+  readonly openFile: OpenFile;
+  /** Gives a closed file its index; see `finish-file.ts`. */
+  readonly finish: (path: string, format: RecordFormat) => Promise<FinishedFile | undefined>;
+  readonly logger: Logger;
+}
+
+/** A file that is being written. */
+interface OpenRecording {
+  readonly id: string;
+  readonly path: string;
+  readonly file: RecordFile;
+  readonly container: Container;
+  readonly hasVideo: boolean;
+  /** Time of the feed at which the file begins. */
+  readonly baseMs: number;
+  /** Writes what is buffered even when no further media comes. */
+  readonly timer: NodeJS.Timeout;
+  durationMs: number;
+  failure: GatewayError | undefined;
+}
+
+/** An output that writes one rendition of a stream to files: one, or more when the format changes or a file is large. */
+export class Recorder extends EventEmitter<OutputEvents> implements Output, TagSink {
+  readonly id = randomUUID();
+  readonly streamName: string;
+  readonly #environment: RecorderEnvironment;
+  readonly #lease: RenditionLease;
+  readonly #logger: Logger;
+  readonly #base: string;
+  readonly #onFailed = (error: GatewayError): void => this.#dispatch({ type: 'failed', error });
+  readonly #closed: Promise<void>;
+  #resolveClosed!: () => void;
+  #state: RecorderState = { status: 'waiting' };
+  #feed: OutputFeed | undefined;
+  #open: OpenRecording | undefined;
+  #part = 0;
+  #firstId: string | undefined;
+  #firstFile: string | undefined;
+  /** The media with which the file begins that is opened next. */
+  #next: FlvTag | undefined;
+  #videoHeader: FlvTag | undefined;
+  #audioHeader: FlvTag | undefined;
+  readonly #finishing = new Set<Promise<void>>();
+  #pastBytes = 0;
+  #pastDropped = 0;
+
+  private constructor(streamName: string, lease: RenditionLease, environment: RecorderEnvironment) {
+    super();
+    this.streamName = streamName;
+    this.#lease = lease;
+    this.#environment = environment;
+    this.#base = baseName(environment.template, { stream: streamName, startedAt: new Date(), id: this.id });
+    this.#logger = environment.logger.child({ recorder: this.id, stream: streamName });
+    this.#closed = new Promise((resolve) => (this.#resolveClosed = resolve));
+  }
+
+  /** Begins to record. Never fails: what goes wrong from here on is the recorder's state. */
+  static start(streamName: string, lease: RenditionLease, environment: RecorderEnvironment): Recorder {
+    const recorder = new Recorder(streamName, lease, environment);
+    lease.rendition.on('failed', recorder.#onFailed);
+    // In a later tick, so that the caller can listen to the recorder first.
+    setImmediate(() => recorder.#listen());
+    return recorder;
+  }
+
+  get status(): RecorderState['status'] {
+    return this.#state.status;
+  }
+
+  get failure(): GatewayError | undefined {
+    return this.#state.status === 'ended' ? this.#state.reason : undefined;
+  }
+
+  /** Whether an error has ended it. */
+  get failed(): boolean {
+    return this.#state.status === 'ended' && this.#state.failed;
+  }
+
+  /** The first file, as soon as there is one. */
+  get firstFile(): string | undefined {
+    return this.#firstFile;
+  }
+
+  get counters(): OutputCounters {
+    return {
+      bytesSent: this.#pastBytes + (this.#open?.file.bytes ?? 0),
+      framesDropped: this.#pastDropped + (this.#feed?.framesDropped ?? 0),
+    };
+  }
+
+  stop(reason: GatewayError): Promise<void> {
+    this.#dispatch({ type: 'stop', reason });
+    return this.#closed;
+  }
+
+  /** The disk does not allow more: ends the file properly. */
+  fail(error: GatewayError): void {
+    this.#dispatch({ type: 'failed', error });
+  }
+
+  get writable(): boolean {
+    return this.#open?.file.writable ?? true;
+  }
+
+  write({ tags }: TagGroup): void {
+    for (const tag of tags) {
+      if (this.#state.status === 'ended') return;
+      this.#take(tag);
+    }
+  }
+
+  #take(tag: FlvTag): void {
+    if (tag.type === TAG_SCRIPT) return;
+    if (tag.sequenceHeader) return this.#takeHeader(tag);
+    const open = this.#open;
+    const begins = this.#canBegin(tag);
+    if (open && begins && (this.#isFull(open, tag) || this.#lacksVideo(open, tag))) this.#dispatch({ type: 'split' });
+    if (!this.#open && !begins) return;
+    this.#next = tag;
+    this.#dispatch({ type: 'media' });
+    if (this.#open) this.#push(this.#open, tag);
+  }
+
+  #takeHeader(tag: FlvTag): void {
+    if (tag.type !== TAG_VIDEO) {
+      this.#audioHeader = copyOf(tag);
+      return;
+    }
+    // Repeated headers are the same.
+    if (isSameFormat(tag, this.#videoHeader)) return;
+    this.#videoHeader = copyOf(tag);
+    this.#dispatch({ type: 'split' });
+  }
+
+  /** Files begin with a key frame; without video, with any frame. */
+  #canBegin(tag: FlvTag): boolean {
+    return this.#hasVideo ? tag.type === TAG_VIDEO && tag.keyFrame : tag.type !== TAG_VIDEO;
+  }
+
+  /** A publisher may return without video, and return again with it. */
+  get #hasVideo(): boolean {
+    return this.#videoHeader !== undefined && this.#lease.rendition.hasVideo;
+  }
+
+  #lacksVideo({ hasVideo }: OpenRecording, { type }: FlvTag): boolean {
+    return type === TAG_VIDEO && !hasVideo;
+  }
+
+  #isFull({ file, container, baseMs }: OpenRecording, { timestamp }: FlvTag): boolean {
+    const { maxFileBytes, maxFileMs } = this.#environment;
+    return (
+      (maxFileBytes > 0 && file.bytes + container.bufferedBytes >= maxFileBytes) ||
+      (maxFileMs > 0 && timestamp - baseMs >= maxFileMs)
+    );
+  }
+
+  #push(open: OpenRecording, tag: FlvTag): void {
+    const timestamp = tag.timestamp - open.baseMs;
+    // Audio from before the first frame of a file after the first.
+    if (timestamp < 0) return;
+    const { container } = open;
+    if (container.bufferedMs >= PIECE_MS || container.bufferedBytes >= MAX_PIECE_BYTES) this.#flush(open);
+    container.push({ ...tag, timestamp });
+    open.durationMs = Math.max(open.durationMs, Math.round(timestamp));
+  }
+
+  #flush(open: OpenRecording, end = false): void {
+    const piece = open.container.take(end);
+    if (piece) open.file.write(piece);
+    open.timer.refresh();
+    const { bytes } = open.file;
+    const framesDropped = this.#feed?.framesDropped ?? 0;
+    this.#environment.recordings.progress(open.id, { bytes, durationMs: open.durationMs, framesDropped });
+  }
+
+  #dispatch(event: RecorderEvent): void {
+    const before = this.#state;
+    const { state, effects } = nextRecorderState(before, event);
+    this.#state = state;
+    for (const effect of effects) {
+      if (effect === 'open') this.#openFile();
+      else if (effect === 'close') this.#closeFile();
+      else void this.#finish();
+    }
+    if (state.status !== before.status) this.emit('change');
+  }
+
+  #openFile(): void {
+    const { recordings, format, openFile } = this.#environment;
+    const { metadata } = this.#lease.rendition;
+    const hasVideo = this.#hasVideo;
+    let container: Container;
+    try {
+      container = createContainer(
+        format,
+        { video: hasVideo ? this.#videoHeader : undefined, audio: this.#audioHeader },
+        metadata,
+      );
+    } catch (error) {
+      // After the transition that has led here.
+      setImmediate(() => this.#dispatch({ type: 'failed', error: toGatewayError(error, 'ENCODER_FAILED') }));
+      return;
+    }
+    const id = this.#part === 0 ? this.id : randomUUID();
+    const file = fileName(this.#base, ++this.#part, format);
+    const path = recordings.pathOf({ file });
+    const open: OpenRecording = {
+      id,
+      path,
+      container,
+      hasVideo,
+      baseMs: this.#next!.timestamp,
+      durationMs: 0,
+      failure: undefined,
+      file: new RecordFile(path, openFile, {
+        onWritable: () => this.#feed?.pump(),
+        onFailed: (error) => {
+          open.failure = error;
+          if (this.#open === open) this.#dispatch({ type: 'failed', error });
+        },
+      }),
+      timer: setInterval(() => this.#flush(open), PIECE_MS * 2),
+    };
+    open.file.write(container.init);
+    this.#open = open;
+    this.#firstId ??= id;
+    this.#firstFile ??= file;
+    recordings.put({
+      id,
+      series: this.#firstId,
+      part: this.#part,
+      stream: this.streamName,
+      file,
+      format,
+      state: 'recording',
+      startedAt: new Date().toISOString(),
+      durationMs: 0,
+      bytes: 0,
+      framesDropped: 0,
+      ...(hasVideo && { videoCodec: videoCodecOf(this.#videoHeader!) }),
+      ...(this.#audioHeader && { audioCodec: fourccOf(this.#audioHeader) === 'Opus' ? 'opus' : 'aac' }),
+      width: (hasVideo && metadata.width) || 0,
+      height: (hasVideo && metadata.height) || 0,
+    });
+    this.#logger.info({ recording: id, file }, 'recording started');
+  }
+
+  #closeFile(): void {
+    const open = this.#open;
+    if (!open) return;
+    this.#flush(open, true);
+    clearInterval(open.timer);
+    this.#open = undefined;
+    const { recordings } = this.#environment;
+    const dropped = this.#feed?.framesDropped ?? 0;
+    const ended = this.#state.status === 'ended' ? this.#state.reason : undefined;
+    recordings.update(open.id, {
+      state: 'finishing',
+      endedAt: new Date().toISOString(),
+      framesDropped: dropped,
+      ...(ended && { reasonCode: ended.code, reason: ended.message }),
+    });
+    const work = this.#finishFile(open, this.failed ? ended : undefined);
+    recordings.finishing(open.id, work);
+    this.#finishing.add(work);
+    void work.then(() => this.#finishing.delete(work));
+  }
+
+  async #finishFile(open: OpenRecording, endedBy: GatewayError | undefined): Promise<void> {
+    const { recordings, finish, format } = this.#environment;
+    await open.file.close();
+    this.#pastBytes += open.file.bytes;
+    let failure = open.failure ?? endedBy;
+    let finished;
+    try {
+      finished = await finish(open.path, format);
+    } catch (error) {
+      failure ??= diskError(error);
+    }
+    const reason = failure && { reasonCode: failure.code, reason: failure.message };
+    const state = failure ? 'failed' : 'complete';
+    recordings.update(open.id, {
+      state,
+      bytes: finished?.bytes ?? open.file.bytes,
+      durationMs: finished?.durationMs ?? open.durationMs,
+      ...reason,
+    });
+    const fields = { recording: open.id, ...finished, ...reason };
+    if (failure) this.#logger.warn(fields, 'recording failed');
+    else this.#logger.info(fields, 'recording completed');
+  }
+
+  #listen(): void {
+    if (this.#state.status === 'ended') return;
+    this.#feed = OutputFeed.start({
+      rendition: this.#lease.rendition,
+      sink: this,
+      lateGroups: this.#environment.lateGroups,
+      queue: QUEUE,
+      pollingMs: 0,
+      silence: AAC_FORMAT.silence,
+      sendMetadata: false,
+      onTracksChanged: () => this.#renew(),
+    });
+  }
+
+  /** The video follows after audio alone: the next file has both. */
+  #renew(): void {
+    this.#dispatch({ type: 'split' });
+    this.#leaveFeed();
+    this.#listen();
+  }
+
+  #leaveFeed(): void {
+    this.#pastDropped = this.counters.framesDropped;
+    this.#feed?.close();
+    this.#feed = undefined;
+  }
+
+  async #finish(): Promise<void> {
+    this.#lease.rendition.off('failed', this.#onFailed);
+    this.#leaveFeed();
+    // Without a file there is nothing that could tell the reason.
+    if (this.failed && !this.#firstFile)
+      this.#logger.warn({ code: this.failure?.code, reason: this.failure?.message }, 'recording failed');
+    await Promise.all([...this.#finishing]);
+    await this.#lease
+      .release()
+      .catch((error: unknown) => this.#logger.error({ err: error }, 'releasing a rendition failed'));
+    this.#resolveClosed();
+    this.emit('closed');
+  }
+}
+
+const VIDEO_CODECS = { vp08: 'vp8', vp09: 'vp9', av01: 'av1' } as const;
+
+function videoCodecOf(header: FlvTag): NonNullable<Recording['videoCodec']> {
+  const fourcc = fourccOf(header);
+  return fourcc && fourcc !== 'Opus' ? VIDEO_CODECS[fourcc] : 'h264';
+}
+
+/** The tag is a view that keeps a whole read buffer alive. */
+const copyOf = (tag: FlvTag): FlvTag => ({ ...tag, data: Buffer.from(tag.data) });

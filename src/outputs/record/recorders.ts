@@ -1,0 +1,282 @@
+import { statfs } from 'node:fs/promises';
+import { GatewayError, toGatewayError } from '../../errors.ts';
+import type { Logger } from '../../observe/logger.ts';
+import type { EncodeProfile } from '../../renditions/encode-profile.ts';
+import type { EncoderPool } from '../../renditions/encoder-pool.ts';
+import type { LiveStream } from '../../streams/live-stream.ts';
+import type { StreamRegistry } from '../../streams/stream-registry.ts';
+import { OutputSet } from '../output-set.ts';
+import { diskError } from './record-file.ts';
+import { Recorder, type RecorderEnvironment } from './recorder.ts';
+import type { Posters } from './posters.ts';
+import type { Recordings } from './recordings.ts';
+import { expiredRecordings, type RetentionRules } from './retention.ts';
+
+export interface RecordersOptions {
+  /** `recording` */
+  readonly enabled: boolean;
+  /** `record_all` */
+  readonly all: boolean;
+  readonly registry: StreamRegistry;
+  readonly encoders: EncoderPool;
+  readonly environment: RecorderEnvironment;
+  readonly recordings: Recordings;
+  readonly posters: Posters;
+  readonly retention: RetentionRules;
+  readonly maxRecorders: number;
+  /** `record_audio` */
+  readonly audio: 'aac' | 'opus';
+  /** With less free space nothing is recorded. */
+  readonly minFreeBytes: number;
+  /** Free bytes on the disk of a folder. */
+  readonly freeBytes: (folder: string) => Promise<number>;
+  readonly logger: Logger;
+}
+
+/** Milliseconds between two looks at the disk: between them a hundred streams of 5 Mbps write less than a gigabyte. */
+const DISK_CHECK_MS = 10_000;
+
+/** A running recording, as those see it who have asked for it. */
+export interface RunningRecording {
+  /** Its first file, as soon as there is one. */
+  readonly firstFile: string | undefined;
+}
+
+/** All recorders: starts and finds them, watches the disk, and deletes old recordings. They end with their streams. */
+export class Recorders {
+  readonly recordings: Recordings;
+  readonly posters: Posters;
+  readonly #options: RecordersOptions;
+  readonly #outputs: OutputSet<Recorder>;
+  /** Streams whose recorder is being started. */
+  readonly #starting = new Map<string, Promise<Recorder>>();
+  /** Counters of recorders that have ended. */
+  readonly #past = { bytes: 0, framesDropped: 0 };
+  readonly #timer: NodeJS.Timeout | undefined;
+  #recovering: Promise<void> = Promise.resolve();
+  #looking: Promise<void> | undefined;
+  #closed = false;
+
+  private constructor(options: RecordersOptions) {
+    this.#options = options;
+    this.recordings = options.recordings;
+    this.posters = options.posters;
+    this.#outputs = new OutputSet(options.registry, { changed: () => undefined });
+    if (!options.enabled) return;
+    this.#timer = setInterval(() => void this.lookAtDisk(), DISK_CHECK_MS);
+    this.#timer.unref();
+    if (options.all) options.registry.on('started', (stream) => this.#autoStart(stream));
+  }
+
+  /** Finishes in the background what a gateway that was killed has left. */
+  static create(options: RecordersOptions): Recorders {
+    const recorders = new Recorders(options);
+    recorders.#recovering = recorders.#recover();
+    void recorders.#recovering.then(() => recorders.lookAtDisk());
+    return recorders;
+  }
+
+  get running(): number {
+    return this.#outputs.list().length;
+  }
+
+  get bytesWritten(): number {
+    return this.#outputs.list().reduce((sum, { counters }) => sum + counters.bytesSent, this.#past.bytes);
+  }
+
+  get framesDropped(): number {
+    return this.#outputs.list().reduce((sum, { counters }) => sum + counters.framesDropped, this.#past.framesDropped);
+  }
+
+  isRecording(streamName: string): boolean {
+    return this.#find(streamName) !== undefined;
+  }
+
+  /**
+   * Checks whether recordings may be made now.
+   *
+   * @throws {GatewayError} RECORDING_DISABLED, SHUTTING_DOWN, LIMIT_REACHED, DISK_FULL, DISK_FAILED
+   */
+  async check(): Promise<void> {
+    this.#checkEnabled();
+    await this.#checkDisk();
+  }
+
+  /**
+   * Records a live stream until it ends or {@link stop} is called.
+   *
+   * @throws {GatewayError} as {@link check}; STREAM_NOT_FOUND, RECORDING_EXISTS; what encoders throw
+   */
+  async start(streamName: string): Promise<RunningRecording> {
+    if (this.#find(streamName) || this.#starting.has(streamName))
+      throw new GatewayError('RECORDING_EXISTS', `Stream ${streamName} is already being recorded.`);
+    this.#checkEnabled();
+    const starting = this.#start(streamName);
+    this.#starting.set(streamName, starting);
+    try {
+      return await starting;
+    } finally {
+      this.#starting.delete(streamName);
+    }
+  }
+
+  /** As {@link start}; a stream that is being recorded goes on. */
+  async ensure(streamName: string): Promise<RunningRecording> {
+    return this.#find(streamName) ?? (await (this.#starting.get(streamName) ?? this.start(streamName)));
+  }
+
+  /**
+   * Ends the recording of a stream. Resolves when its files are finished.
+   *
+   * @throws {GatewayError} RECORDING_NOT_FOUND
+   */
+  async stop(streamName: string, reason: GatewayError): Promise<void> {
+    const recorder = this.#find(streamName) ?? (await this.#starting.get(streamName)?.catch(() => undefined));
+    if (!recorder || recorder.status === 'ended')
+      throw new GatewayError('RECORDING_NOT_FOUND', `Stream ${streamName} is not being recorded.`);
+    await recorder.stop(reason);
+  }
+
+  /** Ends recordings when the disk is nearly full, and deletes those that are too old. */
+  lookAtDisk(): Promise<void> {
+    this.#looking ??= this.#look().finally(() => (this.#looking = undefined));
+    return this.#looking;
+  }
+
+  /** Ends all recordings and waits until their files are finished. Idempotent. */
+  async close(reason: GatewayError): Promise<void> {
+    this.#closed = true;
+    clearInterval(this.#timer);
+    await Promise.allSettled(this.#starting.values());
+    await this.#outputs.close(reason);
+    await this.#recovering;
+    await this.#looking;
+    await this.posters.close();
+    await this.recordings.close();
+  }
+
+  async #start(streamName: string): Promise<Recorder> {
+    const { encoders, environment, registry } = this.#options;
+    const stream = registry.find(streamName);
+    if (!stream?.publisher)
+      throw new GatewayError(
+        'STREAM_NOT_FOUND',
+        `Stream not found: ${JSON.stringify(streamName)} is not published. Publish it first, then record it.`,
+      );
+    try {
+      await this.#checkDisk();
+      const lease = await encoders.acquire(stream, this.#profile(stream));
+      if (this.#closed || stream.endedBy) {
+        await lease.release();
+        throw new GatewayError('SHUTTING_DOWN', 'The gateway is shutting down.');
+      }
+      const recorder = Recorder.start(streamName, lease, environment);
+      recorder.once('closed', () => {
+        this.#past.bytes += recorder.counters.bytesSent;
+        this.#past.framesDropped += recorder.counters.framesDropped;
+      });
+      this.#outputs.add(recorder);
+      return recorder;
+    } catch (error) {
+      // When the stream has ended meanwhile, that is the reason, whatever error it caused here.
+      throw stream.endedBy ?? error;
+    }
+  }
+
+  /** FLV has H.264 alone for old readers; everything else takes what the publisher sends. */
+  #profile({ publisher }: LiveStream): EncodeProfile {
+    const { audio, environment } = this.#options;
+    // Without audio there is silence in either codec.
+    const isOpus = audio === 'opus' && (publisher?.audio?.codec ?? 'opus') === 'opus';
+    return { audioCodec: isOpus ? 'opus' : 'aac', ...(environment.format === 'mp4' && { original: true }) };
+  }
+
+  #find(streamName: string): Recorder | undefined {
+    return this.#outputs.list().find((recorder) => recorder.streamName === streamName);
+  }
+
+  #checkEnabled(): void {
+    const { enabled, maxRecorders } = this.#options;
+    if (!enabled)
+      throw new GatewayError(
+        'RECORDING_DISABLED',
+        'Recording is off. Publish without "record", or let the operator set recording=true.',
+      );
+    if (this.#closed) throw new GatewayError('SHUTTING_DOWN', 'The gateway is shutting down.');
+    if (this.running + this.#starting.size >= maxRecorders)
+      throw new GatewayError(
+        'LIMIT_REACHED',
+        `The gateway already records ${maxRecorders} streams (max_recordings). Stop one first.`,
+      );
+  }
+
+  async #checkDisk(): Promise<void> {
+    const { freeBytes, minFreeBytes } = this.#options;
+    let free;
+    try {
+      free = await freeBytes(this.recordings.folder);
+    } catch (error) {
+      throw diskError(error);
+    }
+    if (free < minFreeBytes) throw diskFull();
+  }
+
+  async #look(): Promise<void> {
+    const { retention, minFreeBytes, freeBytes, logger } = this.#options;
+    try {
+      for (const { id, file } of expiredRecordings(this.recordings.all(), retention, Date.now())) {
+        await this.recordings.delete(id);
+        logger.info({ recording: id, file }, 'recording deleted: record_keep_days or record_max_total_mb');
+      }
+      if (this.running > 0 && (await freeBytes(this.recordings.folder)) < minFreeBytes)
+        for (const recorder of this.#outputs.list()) recorder.fail(diskFull());
+    } catch (error) {
+      logger.warn({ err: error }, 'the folder of recordings could not be checked');
+    }
+  }
+
+  async #recover(): Promise<void> {
+    const { environment, logger } = this.#options;
+    for (const recording of this.recordings.all()) {
+      if (recording.state !== 'recording' && recording.state !== 'finishing') continue;
+      const { id, file, format } = recording;
+      const work = environment.finish(this.recordings.pathOf(recording), format).then(
+        (finished) => {
+          if (!finished) throw new GatewayError('DISK_FAILED', 'The gateway was ended before it had written anything.');
+          const endedAt = new Date(Date.parse(recording.startedAt) + finished.durationMs).toISOString();
+          this.recordings.update(id, { endedAt, ...finished, state: 'complete' });
+          logger.info({ recording: id, file, ...finished }, 'interrupted recording completed');
+        },
+        (error: unknown) => {
+          throw diskError(error);
+        },
+      );
+      const ended = work.catch((thrown: unknown) => {
+        const { code, message } = toGatewayError(thrown);
+        this.recordings.update(id, { state: 'failed', reasonCode: code, reason: message });
+        logger.warn({ recording: id, file, code, reason: message }, 'interrupted recording cannot be completed');
+      });
+      this.recordings.finishing(id, ended);
+      await ended;
+    }
+  }
+
+  #autoStart(stream: LiveStream): void {
+    this.ensure(stream.name).catch((error: unknown) => {
+      const { code, message } = toGatewayError(error);
+      this.#options.logger.warn({ stream: stream.name, code, reason: message }, 'recording refused');
+    });
+  }
+}
+
+const diskFull = (): GatewayError =>
+  new GatewayError(
+    'DISK_FULL',
+    'The disk of record_dir has less free space than record_min_free_mb. Delete recordings, or make room.',
+  );
+
+/** Free bytes for the gateway's user. */
+export async function freeBytesOf(folder: string): Promise<number> {
+  const { bavail, bsize } = await statfs(folder);
+  return bavail * bsize;
+}

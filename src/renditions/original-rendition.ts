@@ -1,0 +1,93 @@
+import { foreignVideoFrame, foreignVideoHeader } from '../media/containers/enhanced-tag.ts';
+import type { FlvTag, StreamMetadata } from '../media/containers/flv-tag.ts';
+import { toGatewayError, type GatewayError } from '../errors.ts';
+import { tickMs } from '../runtime/tick.ts';
+import { LiveRendition } from './live-rendition.ts';
+import type { MediaSource, SourceFrame } from './media-source.ts';
+import { mediaTicker } from './media-ticker.ts';
+import type { Rendition } from './rendition.ts';
+import { WriteMerger } from './write-merger.ts';
+
+/**
+ * A stream with the frames of its publisher, whatever their codec: nothing is encoded again. Codecs that FLV does not
+ * know are in the tags of `enhanced-tag.ts`, so the sinks must understand these.
+ */
+export class OriginalRendition extends LiveRendition implements Rendition {
+  readonly #writes = new WriteMerger((tags) => this.collect(tags));
+  readonly #stopTicking: () => void;
+  readonly #onAudio = (tag: FlvTag): void => this.#writes.audio(tag, tickMs(), this.hasVideo);
+  readonly #onVideo = (tag: FlvTag): void => this.#writes.video(tag);
+  readonly #onFrame = (frame: SourceFrame): void => this.#takeFrame(frame);
+  readonly #onResumed = (): void => this.#resume();
+  readonly #onFailed = (error: GatewayError): void => void this.emit('failed', error);
+  #header: FlvTag | undefined;
+  #hasVideo: boolean;
+
+  constructor(source: MediaSource) {
+    super(source);
+    this.#hasVideo = this.hasVideo;
+    source.on('audio', this.#onAudio);
+    source.on('video', this.#onVideo);
+    source.on('frame', this.#onFrame);
+    source.on('resumed', this.#onResumed);
+    source.on('failed', this.#onFailed);
+    this.#stopTicking = mediaTicker.listen((nowMs) => this.#writes.tick(nowMs));
+  }
+
+  get metadata(): StreamMetadata {
+    return this.source.metadata;
+  }
+
+  get videoHeader(): FlvTag | undefined {
+    return this.source.videoCodec === 'h264' ? this.source.videoHeader : this.#header;
+  }
+
+  requestKeyFrame(): void {
+    this.source.requestKeyFrame();
+  }
+
+  async close(): Promise<void> {
+    this.#stopTicking();
+    this.source.off('audio', this.#onAudio);
+    this.source.off('video', this.#onVideo);
+    this.source.off('frame', this.#onFrame);
+    this.source.off('resumed', this.#onResumed);
+    this.source.off('failed', this.#onFailed);
+    this.discard();
+  }
+
+  #takeFrame({ codec, data, timestamp, keyFrame }: SourceFrame): void {
+    if (keyFrame) {
+      const { width = 0, height = 0 } = this.source.metadata;
+      let header;
+      try {
+        header = foreignVideoHeader(codec, data, timestamp, { width, height });
+      } catch (error) {
+        this.emit('failed', toGatewayError(error, 'ENCODER_FAILED'));
+        return;
+      }
+      if (!isSameFormat(header, this.#header)) {
+        this.#header = header;
+        this.#writes.video(header);
+      }
+    }
+    if (this.#header) this.#writes.video(foreignVideoFrame(codec, data, timestamp, keyFrame));
+  }
+
+  #resume(): void {
+    this.#writes.flush();
+    this.startOver();
+    // Announced again with the next key frame, should another codec have been in between.
+    if (this.source.videoCodec === 'h264') this.#header = undefined;
+    if (this.hasVideo === this.#hasVideo) return;
+    this.#hasVideo = this.hasVideo;
+    this.emit('format');
+  }
+}
+
+/** Whether what follows a sequence header can be decoded like what follows the other one. */
+export const isSameFormat = (one: FlvTag, other: FlvTag | undefined): boolean =>
+  other !== undefined &&
+  one.data.equals(other.data) &&
+  one.frameSize?.width === other.frameSize?.width &&
+  one.frameSize?.height === other.frameSize?.height;

@@ -1,0 +1,94 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { GatewayError } from '../../../../src/errors.ts';
+import { silentLogger } from '../../../../src/observe/logger.ts';
+import { LateGroups } from '../../../../src/outputs/late-groups.ts';
+import type { RecordFormat } from '../../../../src/outputs/record/container.ts';
+import { finishFile } from '../../../../src/outputs/record/finish-file.ts';
+import { Posters } from '../../../../src/outputs/record/posters.ts';
+import { createNewFile } from '../../../../src/outputs/record/record-file.ts';
+import { Recorders } from '../../../../src/outputs/record/recorders.ts';
+import { Recordings } from '../../../../src/outputs/record/recordings.ts';
+import type { EncodeProfile } from '../../../../src/renditions/encode-profile.ts';
+import { EncoderPool } from '../../../../src/renditions/encoder-pool.ts';
+import { MemoryStore } from '../../../../src/store/memory-store.ts';
+import { StreamRegistry } from '../../../../src/streams/stream-registry.ts';
+import { fakePublisher, FakeSubscription, vp8KeyFrame } from '../../../helpers/fake-publisher.ts';
+import { opusPackets } from '../../../helpers/opus.ts';
+import { waitFor } from '../../../helpers/wait.ts';
+
+async function setUp(t: Test, audio: 'aac' | 'opus', format: RecordFormat, encoders?: Pick<EncoderPool, 'acquire'>) {
+  const folder = await mkdtemp(join(tmpdir(), 'recorders-'));
+  const recordings = await Recordings.create(folder, new MemoryStore({ logger: silentLogger }), silentLogger);
+  const registry = new StreamRegistry({ resumeWindowMs: 10_000, maxStreams: 10 });
+  // Without ffmpeg: nothing may be encoded.
+  const pool = new EncoderPool({
+    ...{ audioBitrate: 128, audioBatchMs: 60, videoBitrate: 0, keyFrameIntervalMs: 2000, logger: silentLogger },
+    ...{ transcodingDisabled: true, maxEncoders: 0 },
+  });
+  const recorders = Recorders.create({
+    ...{ enabled: true, all: false, recordings, maxRecorders: 4, minFreeBytes: 0, audio, registry },
+    ...{ encoders: (encoders ?? pool) as EncoderPool, freeBytes: async () => Infinity, logger: silentLogger },
+    posters: await Posters.create({
+      ...{ recordings, maxFrameSize: { width: 1920, height: 1080 }, maxDecodes: 1, logger: silentLogger },
+    }),
+    environment: {
+      ...{ recordings, lateGroups: new LateGroups({ overloaded: false }), format, template: '{stream}-{id}' },
+      ...{ maxFileBytes: 0, maxFileMs: 0, openFile: createNewFile, finish: finishFile, logger: silentLogger },
+    },
+    retention: { keepMs: 0, maxTotalBytes: 0 },
+  });
+  t.teardown(async () => {
+    registry.close(new GatewayError('SHUTTING_DOWN', 'closing'));
+    await recorders.close(new GatewayError('SHUTTING_DOWN', 'closing'));
+    await rm(folder, { recursive: true });
+  });
+  return { recorders, recordings, registry };
+}
+
+await t.test('what is encoded for a recording, by its settings and its publisher', async (t) => {
+  const profileOf = async (
+    audio: 'aac' | 'opus',
+    format: RecordFormat,
+    audioCodec?: 'opus' | 'pcmu',
+  ): Promise<EncodeProfile> => {
+    let asked: EncodeProfile | undefined;
+    const acquire: EncoderPool['acquire'] = async (_, profile) => {
+      asked = profile;
+      throw new GatewayError('LIMIT_REACHED', 'asked');
+    };
+    const { recorders, registry } = await setUp(t, audio, format, { acquire });
+    registry.publish('show', fakePublisher(audioCodec ? { audio: new FakeSubscription(), audioCodec } : {}));
+    await t.rejects(recorders.start('show'), { message: 'asked' });
+    return asked!;
+  };
+  t.strictSame(await profileOf('aac', 'mp4', 'opus'), { audioCodec: 'aac', original: true });
+  t.strictSame(await profileOf('opus', 'mp4', 'opus'), { audioCodec: 'opus', original: true });
+  t.strictSame(await profileOf('opus', 'mp4', 'pcmu'), { audioCodec: 'aac', original: true });
+  t.strictSame(await profileOf('opus', 'mp4'), { audioCodec: 'opus', original: true }, 'silence in either codec');
+  t.strictSame(await profileOf('aac', 'flv', 'opus'), { audioCodec: 'aac' }, 'H.264 alone');
+});
+
+await t.test('VP8 and Opus need no encoder; G.711 after Opus ends the recording', async (t) => {
+  const { recorders, recordings, registry } = await setUp(t, 'opus', 'mp4');
+  const [video, audio] = [new FakeSubscription(), new FakeSubscription()];
+  const publisher = fakePublisher({ video, videoCodec: 'vp8', audio });
+  const stream = registry.publish('show', publisher);
+  await recorders.start('show');
+  const packets = opusPackets('sine=frequency=440:sample_rate=48000', 2);
+  let sent = 0;
+  const feeding = setInterval(() => {
+    video.packet(sent * 1800, vp8KeyFrame(64, 48));
+    audio.packet(sent * 960, packets[sent++ % packets.length]!);
+  }, 20);
+  t.teardown(() => clearInterval(feeding));
+  await waitFor('a second', () => (recordings.all()[0]?.durationMs ?? 0) > 1000);
+  t.match(recordings.all()[0], { videoCodec: 'vp8', audioCodec: 'opus', width: 64, height: 48, state: 'recording' });
+  registry.lose(stream, publisher);
+  registry.publish('show', fakePublisher({ audio: new FakeSubscription(), audioCodec: 'pcmu' }));
+  const failed = await waitFor('the end', () => recordings.all().find(({ state }) => state === 'failed'));
+  t.match(failed, { reasonCode: 'ENCODER_FAILED', reason: /PCMU/ });
+  t.ok(failed.durationMs > 1000);
+});
