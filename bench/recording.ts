@@ -101,7 +101,14 @@ const record = (rendition: Rendition, format: RecordFormat, recordings: Recordin
     { rendition, release: async () => undefined },
     {
       ...{ recordings, lateGroups: new LateGroups({ overloaded: false }), format, template: '{id}' },
-      ...{ maxFileBytes: 0, maxFileMs: 0, openFile: createNewFile, finish: finishFile, logger: silentLogger },
+      ...{
+        maxFileBytes: 0,
+        maxFileMs: 0,
+        standby: false,
+        openFile: createNewFile,
+        finish: finishFile,
+        logger: silentLogger,
+      },
     },
   );
 

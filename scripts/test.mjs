@@ -1,6 +1,6 @@
 // npm test: installs what is missing, checks types and style, then runs the tests. The last line is: N passed, N failed.
 // Environment variables reach the gateways under test: FAST_PATHS=false npm test.
-// Usage: node scripts/test.mjs [--no-install] [typecheck | lint | unit | integration | browser | faults | FILE.test.ts]...    (default: all)
+// Usage: node scripts/test.mjs [--no-install] [typecheck | lint | unit | integration | browser | timing | faults | FILE.test.ts]...    (default: all)
 import { existsSync, readdirSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -23,13 +23,14 @@ const CHECKS = {
 };
 
 /**
- * Number of files of a suite that run in parallel. Files of `browser` and `faults` run alone: they compare output with the clock, and a
+ * Number of files of a suite that run in parallel. Files of `timing` and `faults` run alone: they compare output with the clock, and a
  * browser that encodes takes a core.
  */
 const SUITES = {
   unit: os.availableParallelism(),
   integration: Math.min(2, os.availableParallelism()),
-  browser: 1,
+  browser: Math.min(2, os.availableParallelism()),
+  timing: 1,
   faults: 1,
 };
 

@@ -57,7 +57,9 @@ export const ERROR_KINDS = {
   RECORDING_DISABLED: kind('request', 403),
   NOT_IMPLEMENTED: kind('request', 501),
   LIMIT_REACHED: kind('request', 503, true),
+  STREAM_NOT_READY: kind('request', 503, true),
   ACCESS_UNAVAILABLE: kind('request', 503, true),
+  STORAGE_UNAVAILABLE: kind('request', 503, true),
 
   // Destinations
   DESTINATION_UNREACHABLE: kind('destination', 502, true),

@@ -5,6 +5,8 @@ import { GatewayHooks } from './hooks/gateway-hooks.ts';
 import { HttpApp, type HttpPorts } from './api/app.ts';
 import { headerCredentials, requireAction } from './api/authorize.ts';
 import { consoleRoutes } from './api/console-routes.ts';
+import { hlsRoutes } from './api/hls/hls-routes.ts';
+import { HlsServer } from './api/hls/hls-server.ts';
 import { whepRoutes } from './api/whep/whep-routes.ts';
 import { whipRoutes } from './api/whip/whip-routes.ts';
 import { streamName } from './api/wcs/schemas.ts';
@@ -23,10 +25,13 @@ import { limitHits, logLimits } from './observe/limits.ts';
 import type { Logger } from './observe/logger.ts';
 import { Metrics } from './observe/metrics.ts';
 import { registerRuntimeMetrics } from './observe/runtime-metrics.ts';
+import { Packagers } from './outputs/hls/packagers.ts';
 import { createRecorders } from './outputs/record/create-recorders.ts';
+import { redirectOrigin } from './outputs/record/upload/create-uploads.ts';
 import { PlatformCatalogue } from './outputs/push/platforms/catalogue.ts';
 import { createTransponders } from './outputs/push/create-transponders.ts';
 import { standbyDefaults } from './outputs/push/standby-defaults.ts';
+import { StandbyRenditions } from './outputs/push/standby-renditions.ts';
 import { StoredPushes } from './outputs/push/stored-pushes.ts';
 import { TransponderHistory } from './outputs/push/transponder-history.ts';
 import { registerTransponderMetrics } from './outputs/push/transponder-metrics.ts';
@@ -41,6 +46,7 @@ import { SharedEncoders } from './renditions/shared-encoders.ts';
 import { SnapshotService } from './renditions/snapshot.ts';
 import { LocalRooms } from './rooms/local-rooms.ts';
 import { createRoomDoors } from './rooms/doors/create-doors.ts';
+import { freezeFrames } from './renditions/standby/freeze-frames.ts';
 import { StandbyClips } from './renditions/standby/standby-clips.ts';
 import { closeAll, type Closable } from './runtime/close-all.ts';
 import type { FastPaths } from './runtime/fast-paths.ts';
@@ -243,10 +249,18 @@ async function assemble(
   const cluster = await joinableCluster(settings, { metrics, version, logger });
   // Closes after the streams and the pushes, whose names it gives back.
   if (cluster) opened(cluster);
+  const standbys = new StandbyRenditions({
+    registry,
+    encoders,
+    clips: standbyClips,
+    freezeFrames,
+    keyFrameIntervalMs: settings.key_frame_interval_ms,
+    logger,
+  });
   const transponders = await createTransponders(settings, {
     registry,
     encoders,
-    standbyClips,
+    standbys,
     history,
     stored,
     platforms,
@@ -267,12 +281,16 @@ async function assemble(
   const recorders = await createRecorders(settings, {
     registry,
     encoders,
+    standbys,
     overload,
     store: state.store,
     metrics,
     logger,
   });
   opened({ close: () => recorders.close(shuttingDown()) });
+
+  const packagers = Packagers.create(settings, { registry, encoders, overload, metrics, logger });
+  opened({ close: () => packagers.close(shuttingDown()) });
 
   hooks.observe(registry, transponders, recorders.recordings);
   const pushes = cluster ? cluster.storing(transponders, registry, storedRequest(startContext)) : transponders;
@@ -339,6 +357,15 @@ async function assemble(
     ? await WcsServer.create({ ...signalling, host: settings.listen_ip, port: settings['wss.port'], certificate })
     : undefined;
   if (wss) opened(wss);
+  const hls = { authorizer, packagers, allowOrigin: createOriginCheck(settings) };
+  if (settings.hls) {
+    const server = { ...hls, host: settings.listen_ip, logger };
+    opened(await HlsServer.create({ ...server, key: 'hls.port', port: settings['hls.port'] }));
+    if (certificate)
+      opened(
+        await HlsServer.create({ ...server, key: 'hls.https.port', port: settings['hls.https.port'], certificate }),
+      );
+  }
   // Before the connections of the clients, who learn the reason; a connection that closes would hold its streams.
   opened({ close: () => registry.close(shuttingDown()) });
 
@@ -387,6 +414,7 @@ async function assemble(
         restBase: '/rest-api',
         version,
         resumeWindowMs: settings.publisher_resume_window_ms,
+        recordingsOrigin: redirectOrigin(settings),
         isAllowed: requireAction(authorizer, 'console', 'play', headerCredentials, ({ params }) => ({
           stream: sourceName((params as { name: string }).name, settings.rtmp_transponder_stream_name_prefix),
         })),
@@ -394,6 +422,7 @@ async function assemble(
       }),
       whipRoutes({ settings, authorizer, publications, sessions, dataDoor: roomDoors?.data, logger }),
       whepRoutes({ settings, authorizer, players, sessions, dataDoor: roomDoors?.data, logger }),
+      ...(settings.hls ? [hlsRoutes({ ...hls, shape: 'own' })] : []),
     ],
   });
   // Closes last, because `/health` answers `closing` while the other parts close.

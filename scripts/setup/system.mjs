@@ -31,6 +31,8 @@ const NEEDS = [
   },
   { purposes: ['test', 'cluster'], package: 'redis-server', present: () => Boolean(findProgram('redis-server')) },
   { purposes: ['test'], package: 'openssl', present: () => Boolean(findProgram('openssl')) },
+  // An S3 server for the tests. The library alone: the packages of its servers would start services.
+  { purposes: ['test'], package: 'python3-swift', present: () => existsSync('/usr/lib/python3/dist-packages/swift') },
 ];
 
 /** Packages that come with a service of their name. */

@@ -8,7 +8,7 @@ export type Action = (typeof ACTIONS)[number];
 export const ALL_ACTIONS: ReadonlySet<Action> = new Set(ACTIONS);
 
 /** The interface through which a client calls. */
-export type Door = 'rest' | 'whip' | 'whep' | 'red5' | 'wcs' | 'console' | 'metrics' | 'probe' | 'rooms';
+export type Door = 'rest' | 'whip' | 'whep' | 'hls' | 'red5' | 'wcs' | 'console' | 'metrics' | 'probe' | 'rooms';
 
 /** What a client presents, parsed once where it enters. */
 export interface Credentials {

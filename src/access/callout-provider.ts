@@ -34,6 +34,7 @@ const PROTOCOLS: Readonly<Record<Door, string>> = {
   wcs: 'wcs',
   whip: 'whip',
   whep: 'whep',
+  hls: 'hls',
   red5: 'red5',
   rest: 'rest',
   rooms: 'rooms',

@@ -62,7 +62,9 @@ function configuredProviders(settings: Settings, logger: Logger, options: Author
   if (keys) providers.push(JwtProvider.create({ keys, issuer: settings.jwt_issuer, audience: settings.jwt_audience }));
   if (wcsHooks) {
     // Red5 Pro's clients belong to its round trip, where there is one.
-    const doors: readonly Door[] = settings.roundtrip_host ? ['wcs', 'whip', 'whep'] : ['wcs', 'whip', 'whep', 'red5'];
+    const doors: readonly Door[] = settings.roundtrip_host
+      ? ['wcs', 'whip', 'whep', 'hls']
+      : ['wcs', 'whip', 'whep', 'hls', 'red5'];
     providers.push(new WcsHookProvider({ hooks: wcsHooks, doors, schemas }));
   }
   if (settings.roundtrip_host) providers.push(roundTrip(settings, logger));

@@ -26,6 +26,8 @@ export interface ConsoleRoutesOptions {
   readonly resumeWindowMs: number;
   /** Whether this is a manager of a cluster, which has a page with the nodes. */
   readonly isManager?: boolean;
+  /** Besides the gateway, where recordings are loaded from. */
+  readonly recordingsOrigin?: string | undefined;
   /** Decides who may play from the embedded server, as for REST. */
   readonly isAllowed: AccessHook;
 }
@@ -102,10 +104,11 @@ export const consoleRoutes =
     version,
     resumeWindowMs,
     isManager = false,
+    recordingsOrigin,
     isAllowed,
   }: ConsoleRoutesOptions): FastifyPluginAsync =>
   async (app) => {
-    const policy = contentSecurityPolicy(wsPort, wssPort);
+    const policy = contentSecurityPolicy(wsPort, wssPort, recordingsOrigin);
 
     for (const [path, file] of isManager ? [...FILES, ...CLUSTER_FILES] : FILES) {
       const body = await readFile(file);
@@ -155,9 +158,9 @@ function secure(reply: FastifyReply, policy: string): FastifyReply {
  * Allows files of this server, connections to it and to the WebSocket ports, and `blob:` URLs, which mpegts.js gives to
  * the video element.
  */
-function contentSecurityPolicy(wsPort: number, wssPort: number | undefined): string {
+function contentSecurityPolicy(wsPort: number, wssPort: number | undefined, recordingsOrigin = ''): string {
   const sockets = [`ws://*:${wsPort}`, ...(wssPort === undefined ? [] : [`wss://*:${wssPort}`])].join(' ');
-  return `default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self' blob:; connect-src 'self' ${sockets}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`;
+  return `default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self' blob:${recordingsOrigin && ` ${recordingsOrigin}`}; connect-src 'self' ${sockets}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`;
 }
 
 /**

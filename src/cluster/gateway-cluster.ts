@@ -1,19 +1,21 @@
 import { randomBytes } from 'node:crypto';
 import { availableParallelism, hostname } from 'node:os';
 import type { Settings } from '../config/schema.ts';
+import { toGatewayError } from '../errors.ts';
 import type { Logger } from '../observe/logger.ts';
 import type { Metrics } from '../observe/metrics.ts';
+import { standbyDefaults } from '../outputs/push/standby-defaults.ts';
 import type { StartRequest, TransponderControl } from '../outputs/push/transponder-view.ts';
 import type { StreamRegistry } from '../streams/stream-registry.ts';
 import { ClusterDirectory } from './cluster-directory.ts';
 import { ClusterNode, type NodeLoad } from './cluster-node.ts';
 import { LEASE_TTL_MS, type NodeIdentity } from './cluster-store.ts';
-import { createIsGone } from './node-liveness.ts';
+import { createIsGone, livenessOf } from './node-liveness.ts';
 import { PushRestore } from './push-restore.ts';
 import { RedisStore } from './redis-store.ts';
 import { StoredPushes, type Sealer } from './stored-pushes.ts';
-import { StoringPushes } from './storing-pushes.ts';
-import { TakeOver, type PushStandby } from './take-over.ts';
+import { StoringPushes, type ContinuablePushes } from './storing-pushes.ts';
+import { TakeOver } from './take-over.ts';
 
 export interface GatewayClusterOptions {
   readonly settings: Settings;
@@ -37,6 +39,8 @@ export interface JoinOptions {
 
 /** Publications for which one core suffices with a margin: docs/performance.md. */
 const PUBLICATIONS_PER_CORE = 80;
+/** Milliseconds between two looks for pushes of lost nodes. */
+const TAKE_OVER_LOOK_MS = 250;
 /** Milliseconds to wait for Redis at the start, so that a mistake in its URL is seen at once. */
 const REDIS_START_MS = 3000;
 
@@ -49,6 +53,7 @@ export class GatewayCluster {
   readonly #stored: StoredPushes;
   #restore: PushRestore | undefined;
   #takeOver: TakeOver | undefined;
+  #looking: NodeJS.Timeout | undefined;
   #node: ClusterNode | undefined;
   #closing: Promise<void> | undefined;
 
@@ -96,6 +101,11 @@ export class GatewayCluster {
       'Pushes of other nodes that were started again here when their publisher came back.',
       () => this.#restore?.restored ?? 0,
     );
+    metrics.total(
+      'gateway_cluster_pushes_taken_over_total',
+      'Streams of lost nodes whose pushes were connected here in standby.',
+      () => this.#takeOver?.taken ?? 0,
+    );
   }
 
   /** Connects to Redis. A Redis that is away does not prevent the start. */
@@ -109,37 +119,64 @@ export class GatewayCluster {
   /**
    * The pushes of this node, which are stored from now on.
    *
-   * @param start starts a stored push again
+   * @param parseOrder checks a stored push, which another version of the gateway may have stored
    */
   storing(
-    control: TransponderControl,
+    control: ContinuablePushes,
     registry: StreamRegistry,
     parseOrder: (order: object) => StartRequest,
   ): TransponderControl {
     const resumeKeyOf = (stream: string): string | undefined => registry.find(stream)?.resumeKey;
-    const storing = new StoringPushes(control, this.#stored, resumeKeyOf);
+    const { settings, logger } = this.#options;
+    const storing = new StoringPushes({
+      control,
+      stored: this.#stored,
+      directory: this.directory,
+      resumeKeyOf,
+      standbyDefaults: standbyDefaults(settings),
+    });
     const restore = new PushRestore({
       stored: this.#stored,
-      start: ({ order }) => storing.start(parseOrder(order)),
+      start: (push) => storing.continue(push, parseOrder(push.order), new Date()),
       refuse: ({ order }, reason) => control.refuse(parseOrder(order), reason),
-      logger: this.#options.logger,
+      logger,
     });
     registry.on('started', ({ name, resumeKey }) => restore.streamStarted(name, resumeKey));
     registry.on('ended', ({ name }) => restore.streamEnded(name));
     this.#restore = restore;
+    // ffmpeg cannot change the video of a connection, so there is no standby.
+    if (settings.push_engine === 'rtmp')
+      this.#takeOver = new TakeOver({
+        store: this.#store,
+        directory: this.directory,
+        stored: this.#stored,
+        standby: {
+          take: async (stream, pushes, lease) => {
+            try {
+              // Its publisher is back on this node, and the pushes start with it.
+              if (registry.find(stream)) return false;
+              const due = pushes.filter(({ id }) => !this.#stored.owns(id));
+              const started = await Promise.allSettled(
+                due.map((push) => storing.continue(push, parseOrder(push.order), new Date())),
+              );
+              started.forEach((result, index) => {
+                if (result.status === 'fulfilled') return;
+                const error = toGatewayError(result.reason as unknown);
+                const about = { streamName: stream, mediaSessionId: due[index]!.id };
+                logger.warn({ ...about, code: error.code, reason: error.message }, 'push not taken over');
+              });
+              return started.some(({ status }) => status === 'fulfilled');
+            } finally {
+              lease.release();
+            }
+          },
+        },
+        probe: livenessOf,
+        graceMs: settings.cluster_grace_s * 1000,
+        self: this.#identity.id,
+        logger,
+      });
     return storing;
-  }
-
-  /** From now on this node takes over the pushes of lost nodes, and keeps them up until their publisher is back. */
-  takeOver(standby: PushStandby): void {
-    this.#takeOver = new TakeOver({
-      store: this.#store,
-      directory: this.directory,
-      stored: this.#stored,
-      standby,
-      self: this.#identity.id,
-      logger: this.#options.logger,
-    });
   }
 
   /** @throws {GatewayError} SETTINGS_INVALID if another running process has the same `node_id` */
@@ -166,11 +203,13 @@ export class GatewayCluster {
       onBeat: async () => {
         await this.#stored.flush();
         await this.#restore?.retry();
-        await this.#takeOver?.look();
       },
       logger,
     });
     await this.#node.start();
+    this.#looking = setInterval(() => {
+      if (this.#node?.state === 'in-service' && !isDraining()) void this.#takeOver?.look();
+    }, TAKE_OVER_LOOK_MS);
     logger.info({ nodeId: this.#identity.id, url }, 'joined the cluster');
   }
 
@@ -181,6 +220,7 @@ export class GatewayCluster {
   }
 
   async #close(): Promise<void> {
+    clearInterval(this.#looking);
     await this.#stored.flush();
     this.#stored.close();
     if (this.#node) await this.#node.close();

@@ -22,6 +22,8 @@ export function portsRefusedByBrowsers(settings: Settings): SettingKey[] {
     'ws.port',
     'http.port',
     ...(settings.tls_cert ? (['wss.port', 'https.port'] as const) : []),
+    ...(settings.hls ? (['hls.port'] as const) : []),
+    ...(settings.hls && settings.tls_cert ? (['hls.https.port'] as const) : []),
     ...(settings.embedded_rtmp_server ? (['embedded_http_flv_port'] as const) : []),
   ] as const;
   return keys.filter((key) => isRefusedByBrowsers(settings[key]));

@@ -42,8 +42,20 @@ export function findContradictions(settings: Settings): Contradiction[] {
   if (settings.record_all && !settings.recording) add('record_all', 'needs recording=true.');
   if (settings.record_audio === 'opus' && settings.record_format === 'flv')
     add('record_audio', 'of opus needs record_format=mp4: FLV has no Opus.');
+  if (settings.hls_ladder.length > 0 && settings.transcoding_disabled)
+    add('hls_ladder', 'needs video encoders: set transcoding_disabled=false, or leave it empty.');
+  if (settings.record_standby && settings.record_audio === 'opus')
+    add('record_standby', 'needs record_audio=aac: its silence and its picture are made for H.264 and AAC.');
+  if ((settings.s3_access_key_id === '') !== (settings.s3_secret_access_key === ''))
+    add(
+      settings.s3_access_key_id ? 's3_access_key_id' : 's3_secret_access_key',
+      'needs its counterpart: set both s3_access_key_id and s3_secret_access_key, or neither.',
+    );
+  if (settings.s3_delete_local && settings.state_dir === '')
+    add('s3_delete_local', 'needs a list of recordings that survives a restart: set state_dir.');
   for (const key of ['rooms_rtmp_port', 'rpc_url'] as const)
     if (settings[key] && !settings.rooms) add(key, 'needs rooms=true.');
+  if (settings.hls_always && !settings.hls) add('hls_always', 'needs hls=true.');
   if (settings.webhook_urls.length > 0 && settings.webhook_secret === '')
     add('webhook_urls', 'needs a secret for the signatures: set webhook_secret.');
   if (settings.standby && settings.push_engine === 'ffmpeg')
@@ -83,6 +95,7 @@ function findPortCollisions(settings: Settings): Contradiction[] {
   const listening: SettingKey[] = ['ws.port', 'http.port', 'rtc_port'];
   if (settings.tls_cert) listening.push('wss.port', 'https.port');
   if (settings.role === 'both') listening.push('manager_http_port', 'manager_ws_port');
+  if (settings.hls) listening.push('hls.port', ...(settings.tls_cert ? (['hls.https.port'] as const) : []));
   if (settings.embedded_rtmp_server) listening.push('embedded_rtmp_port', 'embedded_http_flv_port');
   if (settings.rooms && settings.rooms_rtmp_port !== '') listening.push('rooms_rtmp_port');
   const portsOf = (key: SettingKey): { first: number; last: number } => {

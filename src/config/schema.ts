@@ -3,6 +3,7 @@ import { access } from './groups/access.ts';
 import { cluster } from './groups/cluster.ts';
 import { destinations } from './groups/destinations.ts';
 import { encoding } from './groups/encoding.ts';
+import { hls } from './groups/hls.ts';
 import { hooks } from './groups/hooks.ts';
 import { limits } from './groups/limits.ts';
 import { network } from './groups/network.ts';
@@ -10,6 +11,7 @@ import { operation } from './groups/operation.ts';
 import { recording } from './groups/recording.ts';
 import { republishing } from './groups/republishing.ts';
 import { roomDoors } from './groups/room-doors.ts';
+import { s3 } from './groups/s3.ts';
 import { standby } from './groups/standby.ts';
 import { state } from './groups/state.ts';
 
@@ -27,6 +29,8 @@ export const SettingsSchema = z.strictObject({
   ...encoding,
   ...limits,
   ...recording,
+  ...s3,
+  ...hls,
   ...hooks,
   ...roomDoors,
   ...state,
@@ -53,6 +57,8 @@ export const SECRET_SETTINGS: ReadonlySet<string> = new Set<SettingKey>([
   'state_key',
   'webhook_secret',
   'webhook_urls',
+  's3_access_key_id',
+  's3_secret_access_key',
   'rtmp_push_auto_start_url',
   'ice_servers',
   'cluster_redis_url',

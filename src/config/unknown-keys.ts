@@ -13,14 +13,7 @@ const MISSPELT_EDITS = 2;
 const OWN_PREFIXES = ['destination_', 'rest_api_', 'cors_', 'tls_', 'listen_'] as const;
 
 /** Settings of WCS that are within {@link MISSPELT_EDITS} of one of the gateway's. */
-const WCS_SETTINGS: ReadonlySet<string> = new Set([
-  'hls.port',
-  'rtmfp.port',
-  'rtmp.port',
-  'rtmps.port',
-  'rtsp.port',
-  'ssh.port',
-]);
+const WCS_SETTINGS: ReadonlySet<string> = new Set(['rtmfp.port', 'rtmp.port', 'rtmps.port', 'rtsp.port', 'ssh.port']);
 
 /** Whether an unknown key is probably meant to be a setting of the gateway. */
 export function isMisspelt(unknown: string): boolean {

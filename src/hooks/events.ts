@@ -57,6 +57,10 @@ export const EVENT_DATA = {
   'recording.started': z.strictObject(recording),
   'recording.completed': z.strictObject(recorded),
   'recording.failed': z.strictObject({ ...recorded, ...reason }),
+  /** The bucket has confirmed the object. */
+  'recording.stored': z.strictObject({ ...recorded, bucket: z.string(), key: z.string() }),
+  /** Uploading has failed, and is tried again. Sent once for each outage. */
+  'recording.retrying': z.strictObject({ ...recording, bucket: z.string(), ...reason }),
   'gateway.started': z.strictObject({ version: z.string() }),
   'node.draining': z.strictObject({ version: z.string(), streams: z.int() }),
   'gateway.stopping': z.strictObject({ version: z.string() }),

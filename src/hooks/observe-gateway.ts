@@ -90,11 +90,21 @@ export interface ObservedRecording {
   readonly bytes: number;
   readonly reasonCode?: string | undefined;
   readonly reason?: string | undefined;
+  readonly storage?:
+    | {
+        readonly state: 'waiting' | 'uploading' | 'retrying' | 'stored';
+        readonly bucket: string;
+        readonly key: string;
+        readonly reasonCode?: string | undefined;
+        readonly reason?: string | undefined;
+      }
+    | undefined;
 }
 
 /** All recorded files. */
 export interface ObservedRecordings {
-  on(event: 'change', listener: (recording: ObservedRecording) => void): unknown;
+  /** `storage`: the state of its storage is another one. */
+  on(event: 'change' | 'storage', listener: (recording: ObservedRecording) => void): unknown;
 }
 
 export type Publish = (event: GatewayEvent) => void;
@@ -245,14 +255,24 @@ function eventOfPush(push: ObservedPush): GatewayEvent {
 }
 
 export function observeRecordings(recordings: ObservedRecordings, publish: Publish): void {
-  recordings.on('change', (one) => {
+  const about = (one: ObservedRecording) => {
     const { id, stream, file, startedAt, durationMs, bytes } = one;
     const started = { id, stream, file, startedAt };
-    const ended = { ...started, endedAt: one.endedAt ?? new Date().toISOString(), durationMs, bytes };
+    return { started, ended: { ...started, endedAt: one.endedAt ?? new Date().toISOString(), durationMs, bytes } };
+  };
+  recordings.on('change', (one) => {
+    const { started, ended } = about(one);
     if (one.state === 'recording') publish(event('recording.started', started));
     else if (one.state === 'complete') publish(event('recording.completed', ended));
     else if (one.state === 'failed')
       publish(event('recording.failed', { ...ended, code: one.reasonCode ?? 'INTERNAL', reason: one.reason ?? '' }));
+  });
+  recordings.on('storage', (one) => {
+    const { started, ended } = about(one);
+    const { state, bucket = '', key = '', reasonCode = 'INTERNAL', reason = '' } = one.storage ?? {};
+    if (state === 'stored') publish(event('recording.stored', { ...ended, bucket, key }));
+    else if (state === 'retrying')
+      publish(event('recording.retrying', { ...started, bucket, code: reasonCode, reason }));
   });
 }
 

@@ -22,6 +22,8 @@ const SECRET_FIELDS = [
   'auth_url',
   'state_key',
   'webhook_secret',
+  's3_secret_access_key',
+  'secretAccessKey',
 ];
 /** Pino's redaction works by path, so each depth at which such fields are logged is listed. */
 const SECRET_PATHS = SECRET_FIELDS.flatMap((field) => [`["${field}"]`, `*["${field}"]`, `*.*["${field}"]`]);

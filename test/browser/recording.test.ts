@@ -4,12 +4,15 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Page } from 'playwright-core';
 import t from 'tap';
+import { BenchProcess } from '../../bench/child-process.ts';
+import type { PublisherRequests } from '../../bench/publishers-main.ts';
 import { startChromium } from '../helpers/chromium.ts';
 import { ffmpeg, ffprobe, frameHashes } from '../helpers/ffmpeg-tool.ts';
 import { startGateway } from '../helpers/gateway.ts';
 import { analyse, median } from '../helpers/recording.ts';
 import { SdkPage, startPageServer } from '../helpers/sdk-page.ts';
 import { FILE_TIMEOUT } from '../helpers/stage.ts';
+import { startSwift } from '../helpers/swift.ts';
 import { WhipPage, startWhipPageServer } from '../helpers/whip-page.ts';
 import { waitFor } from '../helpers/wait.ts';
 
@@ -262,6 +265,58 @@ await t.test('the console lists, plays and deletes recordings', async (t) => {
   t.equal(await page.isVisible('#recording-screen'), false, 'the player closes with its recording');
   t.strictSame(faults, []);
   await page.close();
+});
+
+await t.test('the console shows what is in a bucket, and plays it by a redirect', async (t) => {
+  const [swift, publishers] = await Promise.all([
+    startSwift(),
+    BenchProcess.start<PublisherRequests>('./publishers-main.ts', ['500']),
+  ]);
+  const bucketGateway = await startGateway(
+    {
+      ...{ ...settings, record_dir: join(folder, 'bucket-files'), state_dir: join(folder, 'bucket-state') },
+      ...{ ...swift.settings, s3_delete_local: true, s3_redirect: true, record_all: true },
+    },
+    { env: swift.env },
+  );
+  const page = await browser.newPage();
+  t.teardown(async () => {
+    await page.close();
+    await publishers.stop();
+    await bucketGateway.stop();
+    await swift.stop();
+  });
+  const faults: string[] = [];
+  page.on('console', (message) => {
+    if (message.type() === 'error') faults.push(message.text());
+  });
+  page.on('dialog', (dialog) => void dialog.accept());
+  await page.goto(bucketGateway.httpUrl);
+  await page.fill('#stream-name', 'stored');
+  await publishers.ask('publish', { name: 'stored', url: `${bucketGateway.httpUrl}/whip`, whip: true });
+  await textOf(page, '#recordings .storage', /^Waits for its upload to the bucket films$/);
+  await waitFor('two seconds', async () => {
+    const { recordings } = (await bucketGateway.http('/api/v1/recordings')).body;
+    return recordings[0]?.durationMs > 2000;
+  });
+  await publishers.ask('stop', 'stored');
+  await textOf(page, '#recordings .storage', /^In the bucket films$/);
+  const [fromBucket] = await Promise.all([
+    page.waitForResponse((response) => response.url().startsWith(String(swift.settings.s3_endpoint))),
+    page.locator('#recordings').getByRole('button', { name: 'Play' }).click(),
+  ]);
+  t.ok([200, 206].includes(fromBucket.status()));
+  await waitFor('the video', () =>
+    page
+      .locator('#recording-video')
+      .evaluate(
+        (video: { currentTime: number; videoWidth: number }) => video.currentTime > 0.5 && video.videoWidth > 0,
+      ),
+  );
+  await page.locator('#recordings').getByRole('button', { name: 'Delete' }).click();
+  await waitFor('no recording', async () => !(await page.isVisible('#recordings-card')));
+  t.strictSame(await swift.keys(), []);
+  t.strictSame(faults, []);
 });
 
 await t.test(

@@ -13,11 +13,13 @@ export interface FlvSourceOptions {
   readonly size?: string;
   /** ffmpeg's notation; default: 500k. */
   readonly videoBitrate?: string;
+  /** Of x264; default: ultrafast. */
+  readonly preset?: string;
 }
 
 /** Tags of a test pattern and a tone from ffmpeg: H.264 at 30 fps with a key frame every second, and AAC. */
 export async function createFlvTags(options: FlvSourceOptions = {}): Promise<FlvTag[]> {
-  const { seconds = 2, size = '320x240', videoBitrate = '500k' } = options;
+  const { seconds = 2, size = '320x240', videoBitrate = '500k', preset = 'ultrafast' } = options;
   const file = await ffmpeg([
     ...[
       '-f',
@@ -33,7 +35,7 @@ export async function createFlvTags(options: FlvSourceOptions = {}): Promise<Flv
       '-c:v',
       'libx264',
       '-preset',
-      'ultrafast',
+      preset,
       '-tune',
       'zerolatency',
       '-pix_fmt',

@@ -4,6 +4,7 @@ import { SettingsSchema, type Settings } from '../../src/config/schema.ts';
 import { HttpApp, type HttpAppOptions } from '../../src/api/app.ts';
 import type { EncoderPool } from '../../src/renditions/encoder-pool.ts';
 import { createRecorders } from '../../src/outputs/record/create-recorders.ts';
+import type { StandbyRenditions } from '../../src/outputs/push/standby-renditions.ts';
 import type { Recorders } from '../../src/outputs/record/recorders.ts';
 import { MemoryStore } from '../../src/store/memory-store.ts';
 import { silentLogger } from '../../src/observe/logger.ts';
@@ -33,6 +34,7 @@ export function createIdleRecorders(
   return createRecorders(settings, {
     registry,
     encoders: undefined as unknown as EncoderPool,
+    standbys: undefined as unknown as StandbyRenditions,
     overload: { overloaded: false },
     store: new MemoryStore({ logger: silentLogger }),
     metrics,

@@ -38,7 +38,14 @@ Recorder.start(
   { rendition, release: async () => undefined },
   {
     ...{ recordings, lateGroups: new LateGroups({ overloaded: false }), format, template: '{stream}-{id}' },
-    ...{ maxFileBytes: 0, maxFileMs: 0, openFile: createNewFile, finish: finishFile, logger: silentLogger },
+    ...{
+      maxFileBytes: 0,
+      maxFileMs: 0,
+      standby: false,
+      openFile: createNewFile,
+      finish: finishFile,
+      logger: silentLogger,
+    },
   },
 );
 const lengthMs = Math.ceil(media.at(-1)!.timestamp) + 33;

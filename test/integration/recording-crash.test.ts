@@ -15,6 +15,7 @@ import { Posters } from '../../src/outputs/record/posters.ts';
 import { createNewFile } from '../../src/outputs/record/record-file.ts';
 import { Recorders } from '../../src/outputs/record/recorders.ts';
 import { Recordings } from '../../src/outputs/record/recordings.ts';
+import { Uploads } from '../../src/outputs/record/upload/uploads.ts';
 import type { EncoderPool } from '../../src/renditions/encoder-pool.ts';
 import { SqliteStore } from '../../src/store/sqlite-store.ts';
 import { StreamRegistry } from '../../src/streams/stream-registry.ts';
@@ -63,11 +64,19 @@ async function recover(folder: string): Promise<Recordings> {
     encoders: undefined as unknown as EncoderPool,
     environment: {
       ...{ recordings, lateGroups: new LateGroups({ overloaded: false }), format: 'mp4', template: '{id}' },
-      ...{ maxFileBytes: 0, maxFileMs: 0, openFile: createNewFile, finish: finishFile, logger: silentLogger },
+      ...{
+        maxFileBytes: 0,
+        maxFileMs: 0,
+        standby: false,
+        openFile: createNewFile,
+        finish: finishFile,
+        logger: silentLogger,
+      },
     },
     posters: await Posters.create({
       ...{ recordings, maxFrameSize: { width: 1920, height: 1080 }, maxDecodes: 1, logger: silentLogger },
     }),
+    uploads: Uploads.none({ recordings, store, logger: silentLogger }),
     retention: { keepMs: 0, maxTotalBytes: 0 },
     freeBytes: async () => Infinity,
   });

@@ -192,6 +192,22 @@ export const RecordingViewSchema = RecordingSchema.extend({
   height: count,
   reasonCode: z.string().meta({ description: 'Why it has ended: a code of docs/errors.md. Empty while it runs.' }),
   reason: z.string(),
+  storage: z
+    .object({
+      state: z.enum(['waiting', 'uploading', 'retrying', 'stored']).meta({
+        description:
+          'waiting: nothing is in the bucket yet. retrying: the last request failed. stored: the bucket has confirmed the object.',
+      }),
+      bucket: z.string(),
+      key: z.string(),
+      uploadedBytes: count.meta({ description: 'What the bucket has of it.' }),
+      storedAt: z.iso.datetime().optional(),
+      local: z.boolean().meta({ description: 'Whether the file is on the disk.' }),
+      reasonCode: z.string().meta({ description: 'Why it is retrying: a code of docs/errors.md; otherwise empty.' }),
+      reason: z.string(),
+    })
+    .optional()
+    .meta({ description: 'Absent where no bucket is configured (s3_bucket).' }),
 });
 export type RecordingView = z.output<typeof RecordingViewSchema>;
 export const RecordingPageSchema = z.object({

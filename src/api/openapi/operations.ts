@@ -71,7 +71,13 @@ export type SchemaName = keyof typeof SCHEMAS;
 
 /** A media type other than JSON. */
 type TextType =
-  'application/sdp' | 'application/trickle-ice-sdpfrag' | 'text/plain' | 'video/mp4' | 'image/jpeg' | 'image/png';
+  | 'application/sdp'
+  | 'application/trickle-ice-sdpfrag'
+  | 'text/plain'
+  | 'video/mp4'
+  | 'image/jpeg'
+  | 'image/png'
+  | 'application/vnd.apple.mpegurl';
 
 export interface Operation {
   readonly method: 'get' | 'post' | 'patch' | 'delete';
@@ -84,6 +90,7 @@ export interface Operation {
     | 'Red5'
     | 'Inspection'
     | 'Recordings'
+    | 'HLS'
     | 'Monitoring'
     | 'WHIP'
     | 'WHEP'
@@ -462,10 +469,11 @@ const RECORDINGS: readonly Operation[] = [
     path: `${ONE_RECORDING}/file`,
     id: 'getRecordingFile',
     tag: 'Recordings',
-    summary: 'The bytes of a recorded file, or a range of them; FLV as video/x-flv',
+    summary:
+      'The bytes of a recorded file, or a range of them; FLV as video/x-flv. 302 to the bucket with s3_redirect, if the file is only there',
     query: ACCESS_TOKEN,
     answer: { text: 'video/mp4' },
-    errors: ['RECORDING_NOT_FOUND', 'RANGE_NOT_SATISFIABLE'],
+    errors: ['RECORDING_NOT_FOUND', 'RANGE_NOT_SATISFIABLE', 'STORAGE_UNAVAILABLE'],
   },
   {
     method: 'get',
@@ -482,9 +490,9 @@ const RECORDINGS: readonly Operation[] = [
     path: ONE_RECORDING,
     id: 'deleteRecording',
     tag: 'Recordings',
-    summary: 'Delete a recording and its file',
+    summary: 'Delete a recording and its file, in the bucket as well',
     status: 204,
-    errors: ['RECORDING_NOT_FOUND', 'RECORDING_RUNNING', 'DISK_FAILED'],
+    errors: ['RECORDING_NOT_FOUND', 'RECORDING_RUNNING', 'DISK_FAILED', 'STORAGE_UNAVAILABLE'],
   },
   {
     method: 'get',
@@ -494,7 +502,78 @@ const RECORDINGS: readonly Operation[] = [
     summary: 'A recorded file by its name, at the path of WCS',
     query: { token: { schema: { type: 'string' }, description: 'Credential.' } },
     answer: { text: 'video/mp4' },
-    errors: ['RECORDING_NOT_FOUND', 'RANGE_NOT_SATISFIABLE'],
+    errors: ['RECORDING_NOT_FOUND', 'RANGE_NOT_SATISFIABLE', 'STORAGE_UNAVAILABLE'],
+  },
+];
+
+const HLS: readonly Operation[] = [
+  {
+    method: 'get',
+    path: '/hls/{stream}/{file}',
+    id: 'watchStream',
+    tag: 'HLS',
+    summary: 'A live stream as HLS: index.m3u8, the playlist to begin with',
+    query: { token: { schema: { type: 'string' }, description: 'Credential.' } },
+    answer: { text: 'application/vnd.apple.mpegurl' },
+    errors: [
+      'STREAM_NOT_FOUND',
+      'ROUTE_NOT_FOUND',
+      'LIMIT_REACHED',
+      'OVERLOADED',
+      'STREAM_NOT_READY',
+      'TRANSCODING_DISABLED',
+    ],
+  },
+  {
+    method: 'get',
+    path: '/hls/{stream}/{session}/{file}',
+    id: 'getHlsFile',
+    tag: 'HLS',
+    summary: 'A playlist, segment or part that a playlist names; the session in the path stands for the right to play',
+    query: {
+      _HLS_msn: { schema: { type: 'integer' }, description: 'The segment for which the answer waits.' },
+      _HLS_part: { schema: { type: 'integer' }, description: 'The part of it.' },
+      _HLS_skip: {
+        schema: { type: 'string', enum: ['YES', 'v2'] },
+        description: 'Leave out older segments, which the player knows.',
+      },
+    },
+    answer: { text: 'video/mp4' },
+    open: true,
+    errors: [
+      'INVALID_REQUEST',
+      'TOKEN_EXPIRED',
+      'SESSION_NOT_FOUND',
+      'ROUTE_NOT_FOUND',
+      'LIMIT_REACHED',
+      'STREAM_NOT_READY',
+    ],
+  },
+  {
+    method: 'get',
+    path: '/hls/{stream}/{session}/{quality}/{file}',
+    id: 'getHlsQualityFile',
+    tag: 'HLS',
+    summary: 'The same of a lower quality',
+    query: {
+      _HLS_msn: { schema: { type: 'integer' }, description: 'The segment for which the answer waits.' },
+      _HLS_part: { schema: { type: 'integer' }, description: 'The part of it.' },
+      _HLS_skip: {
+        schema: { type: 'string', enum: ['YES', 'v2'] },
+        description: 'Leave out older segments, which the player knows.',
+      },
+    },
+    answer: { text: 'video/mp4' },
+    open: true,
+    errors: [
+      'INVALID_REQUEST',
+      'TOKEN_EXPIRED',
+      'SESSION_NOT_FOUND',
+      'ROUTE_NOT_FOUND',
+      'LIMIT_REACHED',
+      'STREAM_NOT_READY',
+      'ENCODER_FAILED',
+    ],
   },
 ];
 
@@ -835,6 +914,7 @@ export const OPERATIONS: readonly Operation[] = [
   ...SESSION_METHODS,
   ...RED5,
   ...RECORDINGS,
+  ...HLS,
   ...INSPECTION,
   ...MONITORING,
   ...WHIP,

@@ -1,16 +1,18 @@
+import { Readable } from 'node:stream';
 import fastifyStatic from '@fastify/static';
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { Action, Authorizer } from '../../access/authorizer.ts';
 import { mayUseStream } from '../../access/rights.ts';
 import { GatewayError } from '../../errors.ts';
-import type { Recording, Recordings } from '../../outputs/record/recordings.ts';
+import type { Recording, RecordingStorage } from '../../outputs/record/recordings.ts';
 import type { Recorders } from '../../outputs/record/recorders.ts';
+import type { Uploads } from '../../outputs/record/upload/uploads.ts';
 import { guardRoutes, principalOf, queryCredentials } from '../authorize.ts';
 import type { RecordingPageView, RecordingView } from '../openapi/answers.ts';
 
 export interface RecordingsRoutesOptions {
-  readonly recorders: Pick<Recorders, 'recordings' | 'posters'>;
+  readonly recorders: Pick<Recorders, 'recordings' | 'posters' | 'uploads'>;
   readonly authorizer: Authorizer;
 }
 
@@ -41,13 +43,16 @@ const QuerySchema = z.strictObject(
   'the query may have stream, state, limit and after',
 );
 
+const TYPES = { mp4: 'video/mp4', flv: 'video/x-flv' } as const;
+
 /** A page of a video asks for its recording at once, while it gets its index. Milliseconds. */
 const MAX_WAIT_MS = 10_000;
 
 /** Recordings as REST shows them. To be registered below `/api/v1`. */
 export const recordingsRoutes =
-  ({ recorders: { recordings, posters }, authorizer }: RecordingsRoutesOptions): FastifyPluginAsync =>
+  ({ recorders, authorizer }: RecordingsRoutesOptions): FastifyPluginAsync =>
   async (app) => {
+    const { recordings, posters } = recorders;
     await app.register(fastifyStatic, { root: recordings.folder, serve: false });
     const find = async (request: FastifyRequest, action: Action): Promise<Recording> => {
       const { id } = request.params as { readonly id: string };
@@ -70,7 +75,7 @@ export const recordingsRoutes =
     });
     app.get('/recordings/:id', READ_ONE, async (request) => recordingView(await find(request, 'read')));
     app.get('/recordings/:id/file', READ_ONE, async (request, reply) =>
-      sendFile(await find(request, 'read'), recordings, reply),
+      sendFile(await find(request, 'read'), recorders, request, reply),
     );
     app.get('/recordings/:id/poster.jpg', READ_ONE, async (request, reply) => {
       const image = await posters.get(await find(request, 'read'));
@@ -86,14 +91,20 @@ export const recordingsRoutes =
 
 /** WCS's path of recordings, which pages play from. To be registered at the root. */
 export const clientRecordsRoutes =
-  ({ recorders: { recordings }, authorizer }: RecordingsRoutesOptions): FastifyPluginAsync =>
+  ({ recorders, authorizer }: RecordingsRoutesOptions): FastifyPluginAsync =>
   async (app) => {
+    const { recordings } = recorders;
     await app.register(fastifyStatic, { root: recordings.folder, serve: false });
     // A video element cannot send headers.
     guardRoutes(app, authorizer, 'rest', queryCredentials);
     app.get('/client/records/:name', PLAY_ONE, async (request, reply) => {
       const { name } = request.params as { readonly name: string };
-      return sendFile(await authorized(recordings.byFile(name), request, 'play', authorizer), recordings, reply);
+      return sendFile(
+        await authorized(recordings.byFile(name), request, 'play', authorizer),
+        recorders,
+        request,
+        reply,
+      );
     });
   };
 
@@ -107,17 +118,48 @@ async function authorized(
   return recording;
 }
 
-async function sendFile({ id, file }: Recording, recordings: Recordings, reply: FastifyReply): Promise<FastifyReply> {
+async function sendFile(
+  recording: Recording,
+  { recordings, uploads }: RecordingsRoutesOptions['recorders'],
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<FastifyReply> {
+  const { id, file } = recording;
   const patience = Promise.withResolvers<void>();
   const timer = setTimeout(patience.resolve, MAX_WAIT_MS);
   await Promise.race([recordings.finished(id), patience.promise]);
   clearTimeout(timer);
   // A running recording grows, and a finished one was another file before.
   reply.header('cache-control', 'private, no-cache').header('x-content-type-options', 'nosniff');
+  if (recording.storage?.local === false) return sendStored(recording, uploads, request, reply);
   return reply.sendFile(file, recordings.folder, { cacheControl: false });
 }
 
+/** The file is in the bucket alone. */
+async function sendStored(
+  recording: Recording,
+  uploads: Uploads,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<FastifyReply> {
+  const stored = await uploads.read(recording, request.headers.range, request.method === 'HEAD' ? 'HEAD' : 'GET');
+  if ('redirect' in stored) return reply.redirect(stored.redirect, 302);
+  // Without a stream, the answer to HEAD would have the length of nothing.
+  const { status, headers, body = Readable.from([]) } = stored.object;
+  return reply.code(status).headers(headers).type(TYPES[recording.format]).send(body);
+}
+
 function recordingView(recording: Recording): RecordingView {
-  const { reasonCode = '', reason = '', endedAt, ...others } = recording;
-  return { ...others, ...(endedAt !== undefined && { endedAt }), reasonCode, reason };
+  const { reasonCode = '', reason = '', endedAt, storage, ...others } = recording;
+  return {
+    ...others,
+    ...(endedAt !== undefined && { endedAt }),
+    ...{ reasonCode, reason },
+    ...(storage && { storage: storageView(storage) }),
+  };
+}
+
+function storageView(storage: RecordingStorage): NonNullable<RecordingView['storage']> {
+  const { state, bucket, key, uploadedBytes, storedAt, local, reasonCode = '', reason = '' } = storage;
+  return { state, bucket, key, uploadedBytes, ...(storedAt !== undefined && { storedAt }), local, reasonCode, reason };
 }

@@ -32,7 +32,7 @@ export interface StreamRoutesOptions {
 }
 
 /** What REST may do with recordings. */
-export type RecorderControl = Pick<Recorders, 'start' | 'stop' | 'isRecording' | 'recordings' | 'posters'>;
+export type RecorderControl = Pick<Recorders, 'start' | 'stop' | 'isRecording' | 'recordings' | 'posters' | 'uploads'>;
 
 const READ = { config: { action: 'read', resourceInBody: true } } as const;
 const LIST = { config: { action: 'read' } } as const;

@@ -25,6 +25,8 @@ export const recording = {
   record_format: choice(['mp4', 'flv']).default('mp4'),
   /** Opus is taken as it comes; G.711 becomes AAC in either case. */
   record_audio: choice(['aac', 'opus']).default('aac'),
+  /** A recording goes on while its publisher is away, with the picture of standby. */
+  record_standby: flag.default(false),
   record_template: nameTemplate.default('{stream}-{date}-{time}-{id}'),
   /** Megabytes and minutes of one file; then the next one begins. 0: no limit. */
   record_max_file_mb: integer(0, 10_000_000).default(0),

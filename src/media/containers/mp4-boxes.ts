@@ -1,6 +1,7 @@
 /** Boxes of ISO base media files (ISO/IEC 14496-12), and the descriptions of the tracks that recordings have. Pure. */
 
-export const VIDEO_ENTRIES = ['avc1', 'vp08', 'vp09', 'av01'] as const;
+/** `avc3`: as `avc1`, and samples may contain parameter sets, which replace those of the description. */
+export const VIDEO_ENTRIES = ['avc1', 'avc3', 'vp08', 'vp09', 'av01'] as const;
 
 export interface VideoTrackFormat {
   readonly kind: 'video';
@@ -185,7 +186,7 @@ function sampleEntry(format: TrackFormat): Buffer {
 }
 
 function configuration({ codec, config }: VideoTrackFormat): Buffer {
-  if (codec === 'avc1') return box('avcC', config);
+  if (codec === 'avc1' || codec === 'avc3') return box('avcC', config);
   return codec === 'av01' ? box('av1C', config) : fullBox('vpcC', 1, 0, config);
 }
 

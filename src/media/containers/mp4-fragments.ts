@@ -60,11 +60,18 @@ export class Mp4Fragments {
 
   /**
    * @param headers sequence headers of the tracks
+   * @param options.inBand key frames of H.264 contain their parameter sets, which may change
    * @throws {RangeError} if a header is invalid, or there is none
    */
-  constructor(headers: { readonly video?: FlvTag | undefined; readonly audio?: FlvTag | undefined }) {
+  constructor(
+    headers: { readonly video?: FlvTag | undefined; readonly audio?: FlvTag | undefined },
+    { inBand = false }: { readonly inBand?: boolean } = {},
+  ) {
     const formats: TrackFormat[] = [];
-    if (headers.video) formats.push(videoConfigOf(headers.video));
+    if (headers.video) {
+      const format = videoConfigOf(headers.video);
+      formats.push(inBand && format.codec === 'avc1' ? { ...format, codec: 'avc3' } : format);
+    }
     if (headers.audio) formats.push(audioConfigOf(headers.audio));
     if (formats.length === 0) throw new RangeError('a recording needs a track');
     const tracks = formats.map((format, index) => newTrack(index + 1, format));
@@ -90,7 +97,8 @@ export class Mp4Fragments {
   push(tag: FlvTag): void {
     if (tag.sequenceHeader) return;
     if (tag.type === TAG_VIDEO && this.#video && tag.data.length > VIDEO_BYTES_AT) {
-      const compositionMs = this.#video.format.codec === 'avc1' ? tag.data.readIntBE(2, 3) : 0;
+      const { codec } = this.#video.format;
+      const compositionMs = codec === 'avc1' || codec === 'avc3' ? tag.data.readIntBE(2, 3) : 0;
       const flags = tag.keyFrame ? SYNC_SAMPLE : DEPENDENT_SAMPLE;
       this.#add(this.#video, tag.timestamp, tag.data.subarray(VIDEO_BYTES_AT), flags, compositionMs);
     } else if (tag.type === TAG_AUDIO && this.#audio) {

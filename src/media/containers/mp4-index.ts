@@ -282,6 +282,7 @@ function trackOf(trak: Buffer): [id: number, format: TrackFormat] {
 /** The box with the configuration record, and where the record begins in it. */
 const CONFIGURATIONS = {
   avc1: { box: 'avcC', bytes: BOX_HEADER_BYTES },
+  avc3: { box: 'avcC', bytes: BOX_HEADER_BYTES },
   av01: { box: 'av1C', bytes: BOX_HEADER_BYTES },
   vp08: { box: 'vpcC', bytes: FULL_BOX_BYTES },
   vp09: { box: 'vpcC', bytes: FULL_BOX_BYTES },

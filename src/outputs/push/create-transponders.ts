@@ -5,8 +5,6 @@ import type { Logger } from '../../observe/logger.ts';
 import type { Metrics } from '../../observe/metrics.ts';
 import { silentFrame, type ClipFormat } from '../../renditions/clip-encoder.ts';
 import type { EncoderPool } from '../../renditions/encoder-pool.ts';
-import { freezeFrames } from '../../renditions/standby/freeze-frames.ts';
-import type { StandbyClipSource } from '../../renditions/standby/standby-clip.ts';
 import type { StreamRegistry } from '../../streams/stream-registry.ts';
 import { LateGroups, type LoadSignal } from '../late-groups.ts';
 import type { PlatformCatalogue } from './platforms/catalogue.ts';
@@ -17,7 +15,7 @@ import type { PusherFactory } from './pusher.ts';
 import { createRtmpPusher } from './rtmp-pusher.ts';
 import { SoundLibrary } from './sound-library.ts';
 import { standbyDefaults } from './standby-defaults.ts';
-import { StandbyRenditions } from './standby-renditions.ts';
+import type { StandbyRenditions } from './standby-renditions.ts';
 import type { StoredPushes } from './stored-pushes.ts';
 import type { TransponderHistory } from './transponder-history.ts';
 import { TransponderManager } from './transponder-manager.ts';
@@ -26,7 +24,7 @@ import { TransponderManager } from './transponder-manager.ts';
 export interface TransponderParts {
   readonly registry: StreamRegistry;
   readonly encoders: EncoderPool;
-  readonly standbyClips: StandbyClipSource;
+  readonly standbys: StandbyRenditions;
   readonly history: TransponderHistory;
   readonly stored: StoredPushes;
   readonly platforms: PlatformCatalogue;
@@ -40,18 +38,7 @@ export interface TransponderParts {
 /** Creates the transponders of the gateway from its settings, and registers the metrics of what they share. */
 export async function createTransponders(
   settings: Settings,
-  {
-    registry,
-    encoders,
-    standbyClips,
-    history,
-    stored,
-    platforms,
-    overload,
-    metrics,
-    ownServer,
-    logger,
-  }: TransponderParts,
+  { registry, encoders, standbys, history, stored, platforms, overload, metrics, ownServer, logger }: TransponderParts,
 ): Promise<TransponderManager> {
   const lateGroups = new LateGroups(overload);
   metrics.total(
@@ -113,16 +100,7 @@ export async function createTransponders(
     maxPerStream: settings.max_transponders_per_stream,
     history,
     // ffmpeg keeps the sequence header that its connection began with.
-    ...(settings.push_engine === 'rtmp' && {
-      standby: new StandbyRenditions({
-        registry,
-        encoders,
-        clips: standbyClips,
-        freezeFrames,
-        keyFrameIntervalMs: settings.key_frame_interval_ms,
-        logger,
-      }),
-    }),
+    ...(settings.push_engine === 'rtmp' && { standby: standbys }),
     ...(settings.standby && { standbyByDefault: standbyDefaults(settings) }),
     stored,
     autoStartUrl: settings.rtmp_push_auto_start ? settings.rtmp_push_auto_start_url : '',

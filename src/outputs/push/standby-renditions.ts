@@ -1,7 +1,7 @@
 import { GatewayError } from '../../errors.ts';
 import type { Logger } from '../../observe/logger.ts';
 import type { EncodeProfile } from '../../renditions/encode-profile.ts';
-import type { EncoderPool } from '../../renditions/encoder-pool.ts';
+import type { EncoderPool, RenditionLease } from '../../renditions/encoder-pool.ts';
 import { ContinuousRendition } from '../../renditions/standby/continuous-rendition.ts';
 import type { AcquireRendition } from '../../renditions/standby/live-lease.ts';
 import type { StandbyClipSource, StandbyPicture } from '../../renditions/standby/standby-clip.ts';
@@ -67,6 +67,12 @@ export class StandbyRenditions {
     });
     this.#shown.set(rendition, standby);
     return rendition;
+  }
+
+  /** As {@link create}, for those who do not look at the standby itself. */
+  async lease(streamName: string, standby: StandbyRequest, live: LiveSide): Promise<RenditionLease> {
+    const rendition = await this.create(streamName, standby, live);
+    return { rendition, release: () => rendition.close() };
   }
 
   /** @returns carries out the change, and returns the whole standby. @throws {GatewayError} as {@link check} */

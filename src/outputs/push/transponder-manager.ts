@@ -228,6 +228,11 @@ export class TransponderManager implements TransponderControl {
     await this.#options.stored?.settled();
   }
 
+  /** Ends a push for a reason of the gateway. Without effect for one that has ended. */
+  end(mediaSessionId: string, reason: GatewayError): void {
+    void this.#transponders.get(mediaSessionId)?.stop(reason);
+  }
+
   mute(mediaSessionId: string): void {
     this.#get(mediaSessionId).mute();
   }

@@ -20,14 +20,23 @@ export interface Container {
   /** Milliseconds and bytes of media for the next piece. */
   readonly bufferedMs: number;
   readonly bufferedBytes: number;
+  /** Takes media. A sequence header in the middle is kept where the format has a place for it. */
   push(tag: FlvTag): void;
   /** @param end nothing follows @returns the next piece; `undefined` if there is nothing to write */
   take(end: boolean): Buffer | undefined;
 }
 
-/** @throws {RangeError} if a header is invalid */
-export function createContainer(format: RecordFormat, headers: TrackHeaders, metadata: StreamMetadata): Container {
-  return format === 'mp4' ? new Mp4Fragments(headers) : new FlvPieces(headers, metadata);
+/**
+ * @param inBand key frames of H.264 contain their parameter sets, which may change
+ * @throws {RangeError} if a header is invalid
+ */
+export function createContainer(
+  format: RecordFormat,
+  headers: TrackHeaders,
+  metadata: StreamMetadata,
+  inBand = false,
+): Container {
+  return format === 'mp4' ? new Mp4Fragments(headers, { inBand }) : new FlvPieces(headers, metadata);
 }
 
 const DURATION = 'duration';
@@ -67,7 +76,6 @@ class FlvPieces implements Container {
   }
 
   push(tag: FlvTag): void {
-    if (tag.sequenceHeader) return;
     // A copy: the tag is a view that keeps a whole read buffer alive.
     const bytes = Buffer.concat(bytesOf(tag));
     this.#parts.push(bytes);

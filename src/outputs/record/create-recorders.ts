@@ -8,16 +8,20 @@ import type { EncoderPool } from '../../renditions/encoder-pool.ts';
 import type { Store } from '../../store/store.ts';
 import type { StreamRegistry } from '../../streams/stream-registry.ts';
 import { LateGroups, type LoadSignal } from '../late-groups.ts';
+import { standbyDefaults } from '../push/standby-defaults.ts';
+import type { StandbyRenditions } from '../push/standby-renditions.ts';
 import { finishFile } from './finish-file.ts';
 import { Posters } from './posters.ts';
 import { createNewFile } from './record-file.ts';
 import { freeBytesOf, Recorders } from './recorders.ts';
 import { Recordings } from './recordings.ts';
+import { createUploads } from './upload/create-uploads.ts';
 
 /** The parts of the gateway that recorders need. */
 export interface RecorderParts {
   readonly registry: StreamRegistry;
   readonly encoders: EncoderPool;
+  readonly standbys: StandbyRenditions;
   readonly overload: LoadSignal;
   readonly store: Store;
   readonly metrics: Metrics;
@@ -35,7 +39,7 @@ const DAY_MS = 86_400_000;
  */
 export async function createRecorders(
   settings: Settings,
-  { registry, encoders, overload, store, metrics, logger }: RecorderParts,
+  { registry, encoders, standbys, overload, store, metrics, logger }: RecorderParts,
 ): Promise<Recorders> {
   const { recording: enabled, state_dir: stateDir } = settings;
   const folder = resolve(settings.record_dir || join(stateDir, 'recordings'));
@@ -43,18 +47,24 @@ export async function createRecorders(
   if (enabled && stateDir === '')
     logger.warn('recording=true without state_dir: the list of recordings ends with this process; the files stay');
   const recordings = await Recordings.create(folder, store, logger);
+  const posters = await Posters.create({
+    recordings,
+    maxFrameSize: settings.max_frame_size,
+    maxDecodes: settings.max_snapshot_processes,
+    logger,
+  });
+  const uploads = await createUploads(settings, { recordings, posters, store, metrics, logger });
   const recorders = Recorders.create({
     enabled,
     all: settings.record_all,
     registry,
     encoders,
-    recordings,
-    posters: await Posters.create({
-      recordings,
-      maxFrameSize: settings.max_frame_size,
-      maxDecodes: settings.max_snapshot_processes,
-      logger,
+    ...(settings.record_standby && {
+      continuous: (streamName, profile) => standbys.lease(streamName, standbyDefaults(settings), { profile }),
     }),
+    recordings,
+    posters,
+    uploads,
     environment: {
       recordings,
       lateGroups: new LateGroups(overload),
@@ -62,6 +72,7 @@ export async function createRecorders(
       template: settings.record_template,
       maxFileBytes: settings.record_max_file_mb * MEGABYTE,
       maxFileMs: settings.record_max_file_minutes * MINUTE_MS,
+      standby: settings.record_standby,
       openFile: createNewFile,
       finish: finishFile,
       logger,

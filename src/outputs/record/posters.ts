@@ -101,6 +101,8 @@ export class Posters {
     const { id, width } = recording;
     try {
       if (width === 0) throw new GatewayError('ENCODER_FAILED', 'The recording has no video.');
+      if (recording.storage?.local === false)
+        throw new GatewayError('ENCODER_FAILED', 'The recording is in the bucket alone, and its poster is not kept.');
       const image = await this.#decodes.run(() => this.#decode(recording));
       await this.#keep(id, image);
       return image;

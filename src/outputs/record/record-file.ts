@@ -42,7 +42,7 @@ export class RecordFile {
     return this.#waitingBytes < MAX_WAITING_BYTES;
   }
 
-  /** Bytes that are in the file. */
+  /** Bytes of complete pieces that are in the file. */
   get bytes(): number {
     return this.#position;
   }
@@ -69,11 +69,9 @@ export class RecordFile {
   async #append(piece: Buffer): Promise<void> {
     if (this.#failed) return;
     const file = await this.#file;
-    for (let offset = 0; offset < piece.length;) {
-      const { bytesWritten } = await file.write(piece, offset, piece.length - offset, this.#position);
-      offset += bytesWritten;
-      this.#position += bytesWritten;
-    }
+    for (let offset = 0; offset < piece.length;)
+      offset += (await file.write(piece, offset, piece.length - offset, this.#position + offset)).bytesWritten;
+    this.#position += piece.length;
   }
 
   readonly #fail = (error: unknown): void => {

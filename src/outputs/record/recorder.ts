@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
-import { toGatewayError, type GatewayError } from '../../errors.ts';
+import { GatewayError, toGatewayError } from '../../errors.ts';
+import { withParameterSets } from '../../media/codecs/avc-in-band.ts';
 import { fourccOf } from '../../media/containers/enhanced-tag.ts';
 import { TAG_SCRIPT, TAG_VIDEO, type FlvTag } from '../../media/containers/flv-tag.ts';
+import { videoConfigOf } from '../../media/containers/flv-track.ts';
 import type { TagGroup } from '../../media/containers/tag-group.ts';
 import type { Logger } from '../../observe/logger.ts';
 import { AAC_FORMAT } from '../../renditions/audio-format.ts';
@@ -35,6 +37,8 @@ export interface RecorderEnvironment {
   /** Of one file; 0: no limit. */
   readonly maxFileBytes: number;
   readonly maxFileMs: number;
+  /** Renditions outlive their streams (`record_standby`). Parameters of their video change within a file. */
+  readonly standby: boolean;
   readonly openFile: OpenFile;
   /** Gives a closed file its index; see `finish-file.ts`. */
   readonly finish: (path: string, format: RecordFormat) => Promise<FinishedFile | undefined>;
@@ -64,7 +68,11 @@ export class Recorder extends EventEmitter<OutputEvents> implements Output, TagS
   readonly #lease: RenditionLease;
   readonly #logger: Logger;
   readonly #base: string;
-  readonly #onFailed = (error: GatewayError): void => this.#dispatch({ type: 'failed', error });
+  readonly #onFailed = (error: GatewayError): void => {
+    // The only end of a rendition in standby that is expected.
+    if (this.outlivesStream && error.code === 'PUBLISHER_LOST') this.#dispatch({ type: 'stop', reason: notReturned() });
+    else this.#dispatch({ type: 'failed', error });
+  };
   readonly #closed: Promise<void>;
   #resolveClosed!: () => void;
   #state: RecorderState = { status: 'waiting' };
@@ -118,6 +126,10 @@ export class Recorder extends EventEmitter<OutputEvents> implements Output, TagS
     return this.#firstFile;
   }
 
+  get outlivesStream(): boolean {
+    return this.#environment.standby;
+  }
+
   get counters(): OutputCounters {
     return {
       bytesSent: this.#pastBytes + (this.#open?.file.bytes ?? 0),
@@ -165,8 +177,11 @@ export class Recorder extends EventEmitter<OutputEvents> implements Output, TagS
     }
     // Repeated headers are the same.
     if (isSameFormat(tag, this.#videoHeader)) return;
+    const before = this.#videoHeader;
     this.#videoHeader = copyOf(tag);
-    this.#dispatch({ type: 'split' });
+    if (this.#open?.hasVideo && this.#environment.standby && before && hasSameSize(before, tag))
+      this.#open.container.push({ ...tag, timestamp: Math.max(0, tag.timestamp - this.#open.baseMs) });
+    else this.#dispatch({ type: 'split' });
   }
 
   /** Files begin with a key frame; without video, with any frame. */
@@ -197,8 +212,14 @@ export class Recorder extends EventEmitter<OutputEvents> implements Output, TagS
     if (timestamp < 0) return;
     const { container } = open;
     if (container.bufferedMs >= PIECE_MS || container.bufferedBytes >= MAX_PIECE_BYTES) this.#flush(open);
-    container.push({ ...tag, timestamp });
+    container.push({ ...tag, timestamp, data: this.#dataOf(tag) });
     open.durationMs = Math.max(open.durationMs, Math.round(timestamp));
+  }
+
+  /** Where the parameters may change, each key frame has its own, so that players can begin anywhere. */
+  #dataOf({ type, keyFrame, data }: FlvTag): Buffer {
+    const isChanging = this.#environment.standby && type === TAG_VIDEO && keyFrame;
+    return isChanging ? withParameterSets(this.#videoHeader!.data, data) : data;
   }
 
   #flush(open: OpenRecording, end = false): void {
@@ -223,7 +244,7 @@ export class Recorder extends EventEmitter<OutputEvents> implements Output, TagS
   }
 
   #openFile(): void {
-    const { recordings, format, openFile } = this.#environment;
+    const { recordings, format, openFile, standby } = this.#environment;
     const { metadata } = this.#lease.rendition;
     const hasVideo = this.#hasVideo;
     let container: Container;
@@ -232,6 +253,7 @@ export class Recorder extends EventEmitter<OutputEvents> implements Output, TagS
         format,
         { video: hasVideo ? this.#videoHeader : undefined, audio: this.#audioHeader },
         metadata,
+        standby,
       );
     } catch (error) {
       // After the transition that has led here.
@@ -375,6 +397,21 @@ function videoCodecOf(header: FlvTag): NonNullable<Recording['videoCodec']> {
   const fourcc = fourccOf(header);
   return fourcc && fourcc !== 'Opus' ? VIDEO_CODECS[fourcc] : 'h264';
 }
+
+/** Whether two sequence headers describe frames of the same codec and size. */
+function hasSameSize(one: FlvTag, other: FlvTag): boolean {
+  try {
+    const [first, second] = [videoConfigOf(one), videoConfigOf(other)];
+    return first.codec === second.codec && first.width === second.width && first.height === second.height;
+  } catch (error) {
+    // A header that cannot be read begins a file, which then fails with a reason.
+    if (error instanceof RangeError) return false;
+    throw error;
+  }
+}
+
+const notReturned = (): GatewayError =>
+  new GatewayError('PUBLISHER_LOST', 'The publisher was lost and did not return within standby_hold_ms.');
 
 /** The tag is a view that keeps a whole read buffer alive. */
 const copyOf = (tag: FlvTag): FlvTag => ({ ...tag, data: Buffer.from(tag.data) });

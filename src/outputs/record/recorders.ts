@@ -2,14 +2,15 @@ import { statfs } from 'node:fs/promises';
 import { GatewayError, toGatewayError } from '../../errors.ts';
 import type { Logger } from '../../observe/logger.ts';
 import type { EncodeProfile } from '../../renditions/encode-profile.ts';
-import type { EncoderPool } from '../../renditions/encoder-pool.ts';
+import type { EncoderPool, RenditionLease } from '../../renditions/encoder-pool.ts';
 import type { LiveStream } from '../../streams/live-stream.ts';
 import type { StreamRegistry } from '../../streams/stream-registry.ts';
 import { OutputSet } from '../output-set.ts';
 import { diskError } from './record-file.ts';
 import { Recorder, type RecorderEnvironment } from './recorder.ts';
 import type { Posters } from './posters.ts';
-import type { Recordings } from './recordings.ts';
+import type { Uploads } from './upload/uploads.ts';
+import type { Recording, Recordings } from './recordings.ts';
 import { expiredRecordings, type RetentionRules } from './retention.ts';
 
 export interface RecordersOptions {
@@ -19,9 +20,12 @@ export interface RecordersOptions {
   readonly all: boolean;
   readonly registry: StreamRegistry;
   readonly encoders: EncoderPool;
+  /** With `record_standby`: a rendition that goes on while the publisher is away. */
+  readonly continuous?: (streamName: string, profile: EncodeProfile) => Promise<RenditionLease>;
   readonly environment: RecorderEnvironment;
   readonly recordings: Recordings;
   readonly posters: Posters;
+  readonly uploads: Uploads;
   readonly retention: RetentionRules;
   readonly maxRecorders: number;
   /** `record_audio` */
@@ -32,6 +36,9 @@ export interface RecordersOptions {
   readonly freeBytes: (folder: string) => Promise<number>;
   readonly logger: Logger;
 }
+
+/** Ends of a stream after which its publisher may return. */
+const MAY_RETURN: ReadonlySet<string> = new Set(['PUBLISHER_LOST', 'WORKER_DIED']);
 
 /** Milliseconds between two looks at the disk: between them a hundred streams of 5 Mbps write less than a gigabyte. */
 const DISK_CHECK_MS = 10_000;
@@ -46,6 +53,7 @@ export interface RunningRecording {
 export class Recorders {
   readonly recordings: Recordings;
   readonly posters: Posters;
+  readonly uploads: Uploads;
   readonly #options: RecordersOptions;
   readonly #outputs: OutputSet<Recorder>;
   /** Streams whose recorder is being started. */
@@ -55,17 +63,24 @@ export class Recorders {
   readonly #timer: NodeJS.Timeout | undefined;
   #recovering: Promise<void> = Promise.resolve();
   #looking: Promise<void> | undefined;
+  #expiring: Promise<void> | undefined;
+  #expiringFails = false;
   #closed = false;
 
   private constructor(options: RecordersOptions) {
     this.#options = options;
     this.recordings = options.recordings;
     this.posters = options.posters;
+    this.uploads = options.uploads;
     this.#outputs = new OutputSet(options.registry, { changed: () => undefined });
     if (!options.enabled) return;
     this.#timer = setInterval(() => void this.lookAtDisk(), DISK_CHECK_MS);
     this.#timer.unref();
     if (options.all) options.registry.on('started', (stream) => this.#autoStart(stream));
+    if (options.continuous)
+      options.registry.on('ended', ({ name }, reason) => {
+        if (!MAY_RETURN.has(reason.code)) void this.#find(name)?.stop(reason);
+      });
   }
 
   /** Finishes in the background what a gateway that was killed has left. */
@@ -151,12 +166,14 @@ export class Recorders {
     await this.#outputs.close(reason);
     await this.#recovering;
     await this.#looking;
+    await this.uploads.close();
+    await this.#expiring;
     await this.posters.close();
     await this.recordings.close();
   }
 
   async #start(streamName: string): Promise<Recorder> {
-    const { encoders, environment, registry } = this.#options;
+    const { encoders, continuous, environment, registry } = this.#options;
     const stream = registry.find(streamName);
     if (!stream?.publisher)
       throw new GatewayError(
@@ -165,7 +182,8 @@ export class Recorders {
       );
     try {
       await this.#checkDisk();
-      const lease = await encoders.acquire(stream, this.#profile(stream));
+      const profile = this.#profile(stream);
+      const lease = await (continuous ? continuous(streamName, profile) : encoders.acquire(stream, profile));
       if (this.#closed || stream.endedBy) {
         await lease.release();
         throw new GatewayError('SHUTTING_DOWN', 'The gateway is shutting down.');
@@ -183,12 +201,15 @@ export class Recorders {
     }
   }
 
-  /** FLV has H.264 alone for old readers; everything else takes what the publisher sends. */
+  /** FLV has H.264 alone for old readers, and so has standby; everything else takes what the publisher sends. */
   #profile({ publisher }: LiveStream): EncodeProfile {
-    const { audio, environment } = this.#options;
+    const { audio, continuous, environment } = this.#options;
     // Without audio there is silence in either codec.
     const isOpus = audio === 'opus' && (publisher?.audio?.codec ?? 'opus') === 'opus';
-    return { audioCodec: isOpus ? 'opus' : 'aac', ...(environment.format === 'mp4' && { original: true }) };
+    return {
+      audioCodec: isOpus ? 'opus' : 'aac',
+      ...(environment.format === 'mp4' && !continuous && { original: true }),
+    };
   }
 
   #find(streamName: string): Recorder | undefined {
@@ -224,14 +245,42 @@ export class Recorders {
   async #look(): Promise<void> {
     const { retention, minFreeBytes, freeBytes, logger } = this.#options;
     try {
-      for (const { id, file } of expiredRecordings(this.recordings.all(), retention, Date.now())) {
-        await this.recordings.delete(id);
-        logger.info({ recording: id, file }, 'recording deleted: record_keep_days or record_max_total_mb');
-      }
+      const { deleted, released } = expiredRecordings(this.recordings.all(), retention, Date.now());
+      for (const recording of deleted) if (!recording.storage) await this.#deleteExpired(recording);
+      // The bucket may be slow.
+      this.#expiring ??= this.#expire(
+        deleted.filter(({ storage }) => storage),
+        released,
+      ).finally(() => (this.#expiring = undefined));
       if (this.running > 0 && (await freeBytes(this.recordings.folder)) < minFreeBytes)
         for (const recorder of this.#outputs.list()) recorder.fail(diskFull());
     } catch (error) {
       logger.warn({ err: error }, 'the folder of recordings could not be checked');
+    }
+  }
+
+  async #deleteExpired({ id, file }: Recording): Promise<void> {
+    await this.recordings.delete(id);
+    this.#options.logger.info({ recording: id, file }, 'recording deleted: record_keep_days or record_max_total_mb');
+  }
+
+  /** Recordings that are in a bucket. */
+  async #expire(deleted: readonly Recording[], released: readonly Recording[]): Promise<void> {
+    const { logger } = this.#options;
+    try {
+      for (const recording of released) {
+        await this.uploads.release(recording);
+        logger.info(
+          { recording: recording.id, file: recording.file },
+          'file deleted, because the bucket has it: record_max_total_mb',
+        );
+      }
+      for (const recording of deleted) await this.#deleteExpired(recording);
+      this.#expiringFails = false;
+    } catch (error) {
+      const { code, message } = toGatewayError(error);
+      if (!this.#expiringFails) logger.warn({ code, reason: message }, 'an old recording cannot be deleted');
+      this.#expiringFails = true;
     }
   }
 

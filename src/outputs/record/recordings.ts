@@ -10,6 +10,31 @@ import { pathOf } from './recording-name.ts';
 const time = z.iso.datetime();
 const count = z.number().int().min(0);
 
+/** Where a recording is besides the disk. */
+export const RecordingStorageSchema = z.object({
+  /**
+   * `waiting`: nothing is in the bucket yet. `uploading`: parts of it are. `retrying`: the last request failed, and is
+   * repeated. `stored`: the bucket has confirmed the object.
+   */
+  state: z.enum(['waiting', 'uploading', 'retrying', 'stored']),
+  bucket: z.string(),
+  key: z.string(),
+  /** What the bucket has of it. */
+  uploadedBytes: count,
+  storedAt: time.optional(),
+  /** Whether the file is on the disk. */
+  local: z.boolean(),
+  /** Why it is `retrying`. */
+  reasonCode: z.string().optional(),
+  reason: z.string().optional(),
+  /** Of the multipart upload that runs. */
+  uploadId: z.string().optional(),
+  partBytes: z.int().min(1),
+  /** Of the finished object. */
+  etag: z.string().optional(),
+});
+export type RecordingStorage = z.output<typeof RecordingStorageSchema>;
+
 /** One recorded file. What later stages add to it (an upload, a poster) are further optional fields. */
 export const RecordingSchema = z.object({
   id: z.string(),
@@ -41,6 +66,8 @@ export const RecordingSchema = z.object({
   /** Why it ended: a code of `docs/errors.md` and its message. */
   reasonCode: z.string().optional(),
   reason: z.string().optional(),
+  /** Unset where no bucket is configured. */
+  storage: RecordingStorageSchema.optional(),
 });
 export type Recording = z.output<typeof RecordingSchema>;
 
@@ -52,6 +79,10 @@ export interface RecordingFilter {
 interface RecordingsEvents {
   /** A recording has begun or has another state. */
   change: [recording: Recording];
+  /** A running recording has grown. */
+  progress: [recording: Recording];
+  /** The state of its {@link Recording.storage} is another one. */
+  storage: [recording: Recording];
   /** A recording and its file do not exist any more. */
   deleted: [recording: Recording];
 }
@@ -65,6 +96,8 @@ const PAGE = 500;
  */
 export class Recordings extends EventEmitter<RecordingsEvents> {
   readonly folder: string;
+  /** Deletes what is elsewhere. When it fails, the recording stays. */
+  beforeDelete: ((recording: Recording) => Promise<void>) | undefined;
   readonly #records: RecordSet<Recording>;
   readonly #logger: Logger;
   readonly #byId: Map<string, Recording>;
@@ -114,6 +147,10 @@ export class Recordings extends EventEmitter<RecordingsEvents> {
     return found(this.#byId.get(id));
   }
 
+  find(id: string): Recording | undefined {
+    return this.#byId.get(id);
+  }
+
   /** @throws {GatewayError} RECORDING_NOT_FOUND */
   byFile(file: string): Recording {
     return found(this.#byFile.get(file));
@@ -130,6 +167,7 @@ export class Recordings extends EventEmitter<RecordingsEvents> {
     this.#byFile.set(recording.file, recording);
     this.#write(() => this.#records.put(recording.id, recording));
     if (before?.state !== recording.state) this.emit('change', recording);
+    if (recording.storage && before?.storage?.state !== recording.storage.state) this.emit('storage', recording);
   }
 
   /** Changes a recording that may have been deleted meanwhile. */
@@ -145,6 +183,7 @@ export class Recordings extends EventEmitter<RecordingsEvents> {
     const current = { ...recording, ...progress };
     this.#byId.set(id, current);
     this.#byFile.set(current.file, current);
+    this.emit('progress', current);
   }
 
   /** Forgets a recording whose file was never made. */
@@ -158,9 +197,9 @@ export class Recordings extends EventEmitter<RecordingsEvents> {
   }
 
   /**
-   * Deletes a recording and its file.
+   * Deletes a recording and its file, in the bucket as well.
    *
-   * @throws {GatewayError} RECORDING_NOT_FOUND, RECORDING_RUNNING
+   * @throws {GatewayError} RECORDING_NOT_FOUND, RECORDING_RUNNING, DISK_FAILED, STORAGE_UNAVAILABLE
    */
   async delete(id: string): Promise<void> {
     const recording = this.get(id);
@@ -169,6 +208,13 @@ export class Recordings extends EventEmitter<RecordingsEvents> {
         'RECORDING_RUNNING',
         'The recording has not ended. Stop it with /stream/stopRecording, or end its stream, then delete it.',
       );
+    await this.beforeDelete?.(recording);
+    await this.removeFile(recording);
+    this.forget(id);
+  }
+
+  /** @throws {GatewayError} DISK_FAILED */
+  async removeFile(recording: Recording): Promise<void> {
     try {
       await rm(this.pathOf(recording), { force: true });
     } catch (error) {
@@ -176,7 +222,6 @@ export class Recordings extends EventEmitter<RecordingsEvents> {
         cause: error,
       });
     }
-    this.forget(id);
   }
 
   /** @param work ends when the file has its index */

@@ -12,6 +12,16 @@ import { byteCount, visible } from './text.js';
  * @property {number} bytes
  * @property {number} width pixels; 0 without video
  * @property {string} reason
+ * @property {Storage} [storage] absent where no bucket is configured
+ */
+
+/**
+ * @typedef {object} Storage where a recording is besides the disk
+ * @property {'waiting' | 'uploading' | 'retrying' | 'stored'} state
+ * @property {string} bucket
+ * @property {number} uploadedBytes
+ * @property {boolean} local
+ * @property {string} reason
  */
 
 const STATE_TEXT = { recording: 'Recording', finishing: 'Finishing', complete: 'Complete', failed: 'Failed' };
@@ -54,7 +64,7 @@ export class RecordingList {
   }
 
   /** @param {Recording} recording */
-  #item({ id, file, state, startedAt, durationMs, bytes, width, reason }) {
+  #item({ id, file, state, startedAt, durationMs, bytes, width, reason, storage }) {
     const described = { type: 'button', 'aria-describedby': `file-${id}` };
     const play = create('button', { ...described, id: `play-${id}` }, 'Play');
     const remove = create('button', { ...described, id: `delete-${id}`, class: 'danger' }, 'Delete');
@@ -74,6 +84,7 @@ export class RecordingList {
         create('code', { id: described['aria-describedby'] }, visible(file)),
       ),
       create('p', { class: 'hint' }, `${date} · ${length} · ${byteCount(bytes)}`),
+      ...(storage ? [create('p', { class: 'hint storage' }, storageText(storage, bytes))] : []),
       create('p', { class: 'reason' }, state === 'failed' ? visible(reason) : ''),
       create('div', { class: 'buttons' }, play, remove),
     );
@@ -129,4 +140,16 @@ export class RecordingList {
       this.#error.textContent = /** @type {Error} */ (error).message;
     }
   }
+}
+
+/**
+ * @param {Storage} storage
+ * @param {number} bytes of the file
+ */
+function storageText({ state, bucket, uploadedBytes, local, reason }, bytes) {
+  const name = visible(bucket);
+  if (state === 'stored') return `In the bucket ${name}${local ? ' and on the disk' : ''}`;
+  if (state === 'retrying') return `The bucket ${name} does not take it yet: ${visible(reason)}`;
+  if (state === 'waiting') return `Waits for its upload to the bucket ${name}`;
+  return `Uploading to the bucket ${name}: ${byteCount(uploadedBytes)} of ${byteCount(bytes)}`;
 }

@@ -7,6 +7,7 @@ import { createPublishing } from '../../helpers/publishing.ts';
 import { createAuthorizer } from '../../../src/access/create-authorizer.ts';
 import { consoleRoutes } from '../../../src/api/console-routes.ts';
 import { ErrorSchema, HealthSchema, StreamSchema, TransponderSchema } from '../../../src/api/openapi/answers.ts';
+import { hlsRoutes } from '../../../src/api/hls/hls-routes.ts';
 import { whepRoutes } from '../../../src/api/whep/whep-routes.ts';
 import { whipRoutes } from '../../../src/api/whip/whip-routes.ts';
 import { SettingsSchema } from '../../../src/config/schema.ts';
@@ -66,6 +67,7 @@ const { app, http, ...parts } = await createHttpApp(
       }),
       whipRoutes({ settings, authorizer, publications, sessions: new ClientSessions(), logger }),
       whepRoutes({ settings, authorizer, players, sessions: new ClientSessions(), logger }),
+      hlsRoutes({ authorizer, packagers: {} as never, allowOrigin: () => true, shape: 'own' }),
     ],
   },
 );

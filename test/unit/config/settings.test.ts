@@ -58,10 +58,10 @@ t.test('a whole flashphoner.properties is accepted, and foreign keys are named',
     ...['balance_header', 'video_enabled', 'domain', 'outbound_proxy', 'outbound_port', 'rtp_activity_detecting'],
     ...['sip_msg_listener', 'call_record_listener', 'dtmf', 'auto_login_url', 'get_callee_url', 'client_log_level'],
     ...['on_record_hook_script', 'enable_extended_logging', 'wss.keystore.password', 'wss.cert.password'],
-    ...['rtmfp.port', 'rtmp.port', 'rtsp.port', 'hls.port', 'ws.address', 'http.address', 'rest_max_connections'],
+    ...['rtmfp.port', 'rtmp.port', 'rtsp.port', 'ws.address', 'http.address', 'rest_max_connections'],
     ...['disable_rest_requests', 'rtp_receive_buffer_size', 'cdn_enabled', 'webrtc_cc_min_bitrate'],
   ];
-  const text = `\uFEFF#Server settings\r\nip = 203.0.113.5\r\nip_local=0.0.0.0\r\nws.port =8080\r\nrtmp_push_restore=true\r\n${foreign
+  const text = `\uFEFF#Server settings\r\nip = 203.0.113.5\r\nip_local=0.0.0.0\r\nws.port =8080\r\nhls.port=8082\r\nrtmp_push_restore=true\r\n${foreign
     .map((key) => `${key} = geheim\r\n`)
     .join('')}`;
   const file = join(t.testdir({ 'flashphoner.properties': text }), 'flashphoner.properties');

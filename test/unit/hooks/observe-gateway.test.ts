@@ -248,6 +248,8 @@ t.test('no body contains a secret, and every event can occur', async (t) => {
   const recorded = { id: 'r', stream: 'cam1', file: 'cam1-r.mp4', startedAt: push.startedAt, durationMs: 1, bytes: 2 };
   for (const state of ['recording', 'finishing', 'complete', 'failed'])
     recordings.emit('change', { ...recorded, state, reasonCode: 'DISK_FULL', reason: 'full' });
+  for (const state of ['waiting', 'uploading', 'retrying', 'stored'])
+    recordings.emit('storage', { ...recorded, storage: { state, bucket: 'films', key: 'shows/x', uploadId: 'u' } });
   publish(gatewayStarted('1'));
   publish(nodeDraining('1', 2));
   publish(gatewayStopping('1'));

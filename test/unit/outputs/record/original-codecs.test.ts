@@ -91,7 +91,14 @@ async function setUp(t: { teardown(fn: () => unknown): void }, codec: Codec) {
     { rendition, release: () => rendition.close() },
     {
       ...{ recordings, lateGroups: new LateGroups({ overloaded: false }), format: 'mp4', template: '{stream}-{id}' },
-      ...{ maxFileBytes: 0, maxFileMs: 0, openFile: createNewFile, finish: finishFile, logger: silentLogger },
+      ...{
+        maxFileBytes: 0,
+        maxFileMs: 0,
+        standby: false,
+        openFile: createNewFile,
+        finish: finishFile,
+        logger: silentLogger,
+      },
     },
   );
   await immediate();

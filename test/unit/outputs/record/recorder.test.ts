@@ -15,12 +15,14 @@ import { Recorder, type RecorderEnvironment } from '../../../../src/outputs/reco
 import { Recordings } from '../../../../src/outputs/record/recordings.ts';
 import type { Rendition, RenditionEvents } from '../../../../src/renditions/rendition.ts';
 import { MemoryStore } from '../../../../src/store/memory-store.ts';
-import { ffprobe } from '../../../helpers/ffmpeg-tool.ts';
+import { decodeAll, ffprobe } from '../../../helpers/ffmpeg-tool.ts';
 import { createFlvTags } from '../../../helpers/flv-source.ts';
 
-const [tags, others] = await Promise.all([
+const [tags, others, again] = await Promise.all([
   createFlvTags({ seconds: 3 }),
   createFlvTags({ seconds: 2, size: '160x120' }),
+  // Other parameter sets for the same size.
+  createFlvTags({ seconds: 2, videoBitrate: '300k', preset: 'medium' }),
 ]);
 const headerOf = (source: readonly FlvTag[], type: number): FlvTag =>
   source.find((tag) => tag.type === type && tag.sequenceHeader)!;
@@ -49,7 +51,14 @@ async function setUp(t: Test, changes: Partial<RecorderEnvironment> = {}) {
     { rendition: rendition satisfies Rendition, release: async () => void released++ },
     {
       ...{ recordings, lateGroups: new LateGroups({ overloaded: false }), format: 'mp4', template: '{stream}-{id}' },
-      ...{ maxFileBytes: 0, maxFileMs: 0, openFile: createNewFile, finish: finishFile, logger: silentLogger },
+      ...{
+        maxFileBytes: 0,
+        maxFileMs: 0,
+        standby: false,
+        openFile: createNewFile,
+        finish: finishFile,
+        logger: silentLogger,
+      },
       ...changes,
     },
   );
@@ -103,6 +112,47 @@ await t.test('another size begins the next file; an equal header does not', asyn
   t.equal(second!.series, first!.id);
   t.equal(second!.file, first!.file.replace('.mp4', '-0002.mp4'));
   t.strictSame([await frames(first!.file), await frames(second!.file)], [framesOf(tags), framesOf(others)]);
+});
+
+for (const format of ['mp4', 'flv'] as const)
+  await t.test(
+    `standby, ${format}: other parameters of the same size stay in the file, and each key frame has its own`,
+    async (t) => {
+      const { folder, recordings, recorder, rendition, feed, frames } = await setUp(t, { format, standby: true });
+      t.equal(recorder.outlivesStream, true);
+      feed(mediaOf(tags));
+      feed(delayed([headerOf(again, TAG_VIDEO), ...mediaOf(again)], 3000));
+      feed(delayed([headerOf(tags, TAG_VIDEO), ...mediaOf(tags)], 5000));
+      feed(delayed([headerOf(others, TAG_VIDEO), ...mediaOf(others)], 8000));
+      rendition.emit('failed', new GatewayError('PUBLISHER_LOST', 'There was no publisher for 600 s.'));
+      await recorder.stop(stopped());
+      const [first, second, third] = recordings.all();
+      t.match(
+        [first, second],
+        [
+          { part: 1, state: 'complete' },
+          { part: 2, state: 'complete', reasonCode: 'PUBLISHER_LOST' },
+        ],
+      );
+      t.match(second!.reason, /standby_hold_ms/);
+      t.equal(third, undefined);
+      t.equal(await frames(first!.file), 2 * framesOf(tags) + framesOf(again));
+      t.equal(await frames(second!.file), framesOf(others), 'another size begins the next file');
+      for (const from of ['0', '1.5', '3.5', '4.5', '6.5'])
+        await t.resolves(decodeAll(['-ss', from, '-i', join(folder, first!.file), '-an']), `decodes from ${from} s on`);
+      const { streams } = (await ffprobe([join(folder, first!.file)], 'stream=codec_tag_string,codec_type')) as {
+        streams: { codec_type: string; codec_tag_string: string }[];
+      };
+      if (format === 'mp4') t.equal(streams.find(({ codec_type }) => codec_type === 'video')!.codec_tag_string, 'avc3');
+    },
+  );
+
+await t.test('a rendition that fails in standby fails the recording', async (t) => {
+  const { recordings, recorder, rendition, feed } = await setUp(t, { standby: true });
+  feed(mediaOf(tags));
+  rendition.emit('failed', new GatewayError('ENCODER_FAILED', 'the encoder ended'));
+  await recorder.stop(stopped());
+  t.match(recordings.all(), [{ state: 'failed', reasonCode: 'ENCODER_FAILED' }]);
 });
 
 await t.test('a file that is long enough is followed by the next one, at a key frame', async (t) => {

@@ -11,6 +11,7 @@ import { Posters } from '../../../../src/outputs/record/posters.ts';
 import { createNewFile } from '../../../../src/outputs/record/record-file.ts';
 import { Recorders } from '../../../../src/outputs/record/recorders.ts';
 import { Recordings } from '../../../../src/outputs/record/recordings.ts';
+import { Uploads } from '../../../../src/outputs/record/upload/uploads.ts';
 import type { EncodeProfile } from '../../../../src/renditions/encode-profile.ts';
 import { EncoderPool } from '../../../../src/renditions/encoder-pool.ts';
 import { MemoryStore } from '../../../../src/store/memory-store.ts';
@@ -21,7 +22,8 @@ import { waitFor } from '../../../helpers/wait.ts';
 
 async function setUp(t: Test, audio: 'aac' | 'opus', format: RecordFormat, encoders?: Pick<EncoderPool, 'acquire'>) {
   const folder = await mkdtemp(join(tmpdir(), 'recorders-'));
-  const recordings = await Recordings.create(folder, new MemoryStore({ logger: silentLogger }), silentLogger);
+  const store = new MemoryStore({ logger: silentLogger });
+  const recordings = await Recordings.create(folder, store, silentLogger);
   const registry = new StreamRegistry({ resumeWindowMs: 10_000, maxStreams: 10 });
   // Without ffmpeg: nothing may be encoded.
   const pool = new EncoderPool({
@@ -36,8 +38,16 @@ async function setUp(t: Test, audio: 'aac' | 'opus', format: RecordFormat, encod
     }),
     environment: {
       ...{ recordings, lateGroups: new LateGroups({ overloaded: false }), format, template: '{stream}-{id}' },
-      ...{ maxFileBytes: 0, maxFileMs: 0, openFile: createNewFile, finish: finishFile, logger: silentLogger },
+      ...{
+        maxFileBytes: 0,
+        maxFileMs: 0,
+        standby: false,
+        openFile: createNewFile,
+        finish: finishFile,
+        logger: silentLogger,
+      },
     },
+    uploads: Uploads.none({ recordings, store, logger: silentLogger }),
     retention: { keepMs: 0, maxTotalBytes: 0 },
   });
   t.teardown(async () => {

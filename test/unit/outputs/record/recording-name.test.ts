@@ -75,10 +75,26 @@ await t.test('retention', async (t) => {
   });
   const all = [recording('a', 9, 10, 'recording'), recording('b', 8, 10), recording('c', 3, 10), recording('d', 1, 10)];
   const expired = (keepMs: number, maxTotalBytes: number) =>
-    expiredRecordings(all, { keepMs, maxTotalBytes }, now).map(({ id }) => id);
+    expiredRecordings(all, { keepMs, maxTotalBytes }, now).deleted.map(({ id }) => id);
   t.strictSame(expired(0, 0), []);
   t.strictSame(expired(7 * DAY, 0), ['b']);
   t.strictSame(expired(0, 25), ['b', 'c'], 'the oldest, but not one that runs');
   t.strictSame(expired(2 * DAY, 20), ['b', 'c']);
   t.strictSame(expired(0, 40), []);
+
+  const storage = { bucket: 'b', key: 'k', uploadedBytes: 0, partBytes: 1, local: true };
+  const kept = [
+    { ...recording('e', 9, 10), storage: { ...storage, state: 'stored', local: false } as const },
+    { ...recording('f', 8, 10), storage: { ...storage, state: 'retrying' } as const },
+    { ...recording('g', 7, 10), storage: { ...storage, state: 'stored' } as const },
+    { ...recording('h', 6, 10), storage: { ...storage, state: 'stored' } as const },
+  ];
+  const inBucket = (keepMs: number, maxTotalBytes: number) => {
+    const { deleted, released } = expiredRecordings(kept, { keepMs, maxTotalBytes }, now);
+    return [deleted, released].map((some) => some.map(({ id }) => id).join(''));
+  };
+  t.strictSame(inBucket(0, 30), ['', ''], 'a file that is not on the disk does not count');
+  t.strictSame(inBucket(0, 25), ['', 'g'], 'one that the bucket does not have yet stays');
+  t.strictSame(inBucket(0, 1), ['', 'gh']);
+  t.strictSame(inBucket(7.5 * DAY, 0), ['ef', ''], 'the age holds for the bucket as well');
 });

@@ -1,0 +1,130 @@
+import t from 'tap';
+import { ffprobe } from '../helpers/ffmpeg-tool.ts';
+import { startChromium } from '../helpers/chromium.ts';
+import { startGateway } from '../helpers/gateway.ts';
+import { SdkPage, startPageServer } from '../helpers/sdk-page.ts';
+import { freePort } from '../helpers/server-process.ts';
+import { FILE_TIMEOUT } from '../helpers/stage.ts';
+import { readMediaPlaylist } from '../helpers/strict-playlist.ts';
+import { waitFor } from '../helpers/wait.ts';
+
+t.setTimeout(FILE_TIMEOUT);
+
+const hlsPort = await freePort();
+const settings = {
+  hls: true,
+  'hls.port': hlsPort,
+  hls_idle_s: 1,
+  hls_ladder: '120:150',
+  hls_dvr_s: 30,
+  record_min_free_mb: 0,
+};
+const [browser, pages, gateway] = await Promise.all([startChromium(), startPageServer(), startGateway(settings)]);
+t.teardown(async () => {
+  await browser.close();
+  await pages.close();
+  await gateway.stop();
+});
+
+const publisher = await SdkPage.open(browser, pages);
+await publisher.publishTo(gateway.wsUrl, { name: 'show', source: 'flashAndBeep' });
+
+await t.test('hls-js-player: the unmodified page of the Web SDK plays with low latency', async (t) => {
+  const page = await browser.newPage();
+  await page.goto(`${pages.url}websdk/examples/demo/streaming/hls-js-player/hls-js-player.html?llhls=true`);
+  await page.waitForSelector('#applyBtn:enabled');
+  await page.fill('#urlServer', `http://127.0.0.1:${hlsPort}`);
+  await page.fill('#playStream', 'show');
+  await page.click('#applyBtn');
+  const state = () =>
+    page.evaluate(`({ time: remoteVideo.currentTime, width: remoteVideo.videoWidth, latency: hlsPlayer.latency,
+      frames: remoteVideo.getVideoPlaybackQuality().totalVideoFrames,
+      delayMs: hlsPlayer.playingDate ? Date.now() - hlsPlayer.playingDate.getTime() : Infinity })`) as Promise<{
+      time: number;
+      width: number;
+      latency: number;
+      frames: number;
+      delayMs: number;
+    }>;
+  const playing = await waitFor('playing near the live edge', async () => {
+    const now = await state();
+    if (now.frames > 90 && now.delayMs < 3000) return now;
+    throw new Error(JSON.stringify(now));
+  });
+  t.comment(JSON.stringify(playing));
+  t.ok(playing.width > 0);
+  t.equal(await page.evaluate('hlsPlayer.levels.length'), 2);
+  t.equal(await page.evaluate('hlsPlayer.levels.some(({ height }) => height === 120)'), true);
+  const lower = await page.evaluate('hlsPlayer.levels.findIndex(({ height }) => height === 120)');
+  await page.evaluate(`hlsPlayer.nextLevel = ${lower}`);
+  await waitFor('the lower quality', () => page.evaluate('remoteVideo.videoHeight === 120'));
+  const before = await state();
+  await waitFor('it goes on', async () => (await state()).time > before.time + 1);
+  // Further back than the six segments of a playlist without DVR, with delta updates in between.
+  await waitFor(
+    'something to rewind',
+    () => page.evaluate('remoteVideo.seekable.end(0) - remoteVideo.seekable.start(0) > 16'),
+    {
+      timeout: 30_000,
+    },
+  );
+  // The page asks hls.js to go back to the live end.
+  await page.evaluate('hlsPlayer.config.liveMaxLatencyDuration = 600');
+  await page.evaluate('remoteVideo.currentTime = remoteVideo.seekable.start(0) + 1');
+  const seekTo = (await page.evaluate('remoteVideo.currentTime')) as number;
+  const where = () =>
+    page.evaluate(`({ paused: remoteVideo.paused, seeking: remoteVideo.seeking, ready: remoteVideo.readyState,
+      time: remoteVideo.currentTime, from: remoteVideo.seekable.start(0), to: remoteVideo.seekable.end(0) })`) as Promise<{
+      paused: boolean;
+      seeking: boolean;
+      ready: number;
+      time: number;
+      from: number;
+      to: number;
+    }>;
+  await waitFor('playing from there', async () => {
+    const now = await where();
+    if (!now.paused && !now.seeking && now.ready > 2 && now.time > seekTo + 1 && now.time < now.to - 10) return true;
+    throw new Error(JSON.stringify({ seekTo, ...now }));
+  });
+  t.equal(await page.evaluate('remoteVideo.error'), null);
+  await page.close();
+});
+
+await t.test('ffmpeg reads it, and the playlist of the first path is valid', async (t) => {
+  const entry = `${gateway.httpUrl}/hls/show/index.m3u8`;
+  const answer = await fetch(entry, { headers: { origin: 'http://localhost:1' } });
+  t.equal(answer.headers.get('content-type'), 'application/vnd.apple.mpegurl');
+  t.equal(answer.headers.get('access-control-allow-origin'), 'http://localhost:1');
+  t.equal(answer.headers.get('cache-control'), 'no-store');
+  const uri = new URL((await answer.text()).trim().split('\n')[3]!, entry);
+  const media = await fetch(uri);
+  const playlist = readMediaPlaylist(await media.text());
+  const segment = await fetch(new URL(playlist.segments[0]!.uri!, uri));
+  t.equal(segment.headers.get('content-type'), 'video/mp4');
+  t.match(segment.headers.get('cache-control'), /immutable/);
+  t.equal((await segment.arrayBuffer()).byteLength, Number(segment.headers.get('content-length')));
+  t.equal((await fetch(new URL('../x/index.m3u8', uri))).status, 404, 'another token');
+  t.equal((await fetch(`${uri}?_HLS_part=1`)).status, 400);
+  t.equal((await fetch(`${gateway.httpUrl}/hls/nobody/index.m3u8`)).status, 404);
+  const probed = (await ffprobe(
+    ['-count_frames', '-read_intervals', '%+3', entry],
+    'stream=codec_name,codec_type,nb_read_frames',
+  )) as { streams: { codec_type: string; codec_name: string; nb_read_frames: string }[] };
+  for (const [type, codec] of [['video', 'h264'] as const, ['audio', 'aac'] as const]) {
+    const stream = probed.streams.find(({ codec_type }) => codec_type === type)!;
+    t.equal(stream.codec_name, codec);
+    t.ok(Number(stream.nb_read_frames) > 40, `${stream.nb_read_frames} ${type} frames`);
+  }
+});
+
+await t.test('the end of the stream ends the playlist', async (t) => {
+  const entry = `${gateway.httpUrl}/hls/show/index.m3u8`;
+  const uri = new URL((await (await fetch(entry)).text()).trim().split('\n')[3]!, entry);
+  const before = readMediaPlaylist(await (await fetch(uri)).text());
+  const waiting = fetch(`${uri}?_HLS_msn=${before.segments.at(-1)!.msn + 1}`);
+  await publisher.stop('show');
+  t.equal(readMediaPlaylist(await (await waiting).text()).ended, true);
+  t.equal((await fetch(entry)).status, 404);
+  await publisher.close();
+});

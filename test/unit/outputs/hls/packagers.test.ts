@@ -1,0 +1,98 @@
+import { EventEmitter } from 'node:events';
+import { mock } from 'node:test';
+import t, { type Test } from 'tap';
+import { SettingsSchema } from '../../../../src/config/schema.ts';
+import { GatewayError } from '../../../../src/errors.ts';
+import { silentLogger } from '../../../../src/observe/logger.ts';
+import { Metrics } from '../../../../src/observe/metrics.ts';
+import { Packagers } from '../../../../src/outputs/hls/packagers.ts';
+import type { EncoderPool } from '../../../../src/renditions/encoder-pool.ts';
+import { StreamRegistry } from '../../../../src/streams/stream-registry.ts';
+import { fakePublisher } from '../../../helpers/fake-publisher.ts';
+
+function setUp(t: Test, settings: Record<string, string> = {}) {
+  const registry = new StreamRegistry({ resumeWindowMs: 0, maxStreams: 10 });
+  const counts = { acquired: 0, released: 0 };
+  const rendition = Object.assign(new EventEmitter(), {
+    hasVideo: true,
+    metadata: {},
+    recent: undefined,
+    requestKeyFrame: () => undefined,
+  });
+  const encoders = {
+    acquire: async () => {
+      counts.acquired++;
+      return { rendition, release: async () => void counts.released++ };
+    },
+  } as unknown as EncoderPool;
+  const overload = { overloaded: false };
+  const parsed = SettingsSchema.parse({ hls: 'true', ...settings });
+  const metrics = new Metrics();
+  const packagers = Packagers.create(parsed, { registry, encoders, overload, metrics, logger: silentLogger });
+  const end = () => packagers.close(new GatewayError('SHUTTING_DOWN', 'closing'));
+  t.teardown(end);
+  return {
+    registry,
+    counts,
+    overload,
+    packagers,
+    metrics,
+    end,
+    publish: (name: string) => registry.publish(name, fakePublisher({})),
+  };
+}
+
+t.test('one packager for all viewers of a stream; it ends with the stream', async (t) => {
+  const { registry, counts, packagers, publish } = setUp(t);
+  await t.rejects(packagers.open('a', 'a', undefined), { code: 'STREAM_NOT_FOUND' });
+  const stream = publish('a');
+  const [first, second] = await Promise.all([packagers.open('a', 'a', undefined), packagers.open('b', 'a', undefined)]);
+  t.equal(first.ladder, second.ladder);
+  t.not(first.token, second.token);
+  t.equal(counts.acquired, 1);
+  registry.end(stream, new GatewayError('STREAM_STOPPED', 'stopped'));
+  t.match(first.ladder.failure, { code: 'STREAM_STOPPED' });
+  await t.rejects(
+    first.ladder.multivariant(() => 'x'),
+    { code: 'STREAM_STOPPED' },
+    'there was no media',
+  );
+  t.equal(counts.released, 1);
+});
+
+t.test('limits and overload', async (t) => {
+  const { counts, overload, packagers, publish, metrics, end } = setUp(t, {
+    max_hls_streams: '1',
+    max_hls_viewers: '2',
+  });
+  publish('a');
+  publish('b');
+  overload.overloaded = true;
+  await t.rejects(packagers.open('a', 'a', undefined), { code: 'OVERLOADED' });
+  overload.overloaded = false;
+  await packagers.open('a', 'a', undefined);
+  await t.rejects(packagers.open('b', 'b', undefined), { code: 'LIMIT_REACHED', message: /max_hls_streams/ });
+  overload.overloaded = true;
+  await packagers.open('a', 'a', undefined);
+  await t.rejects(packagers.open('a', 'a', undefined), { code: 'LIMIT_REACHED', message: /max_hls_viewers/ });
+  t.match(await metrics.render(), /gateway_hls_streams 1\n[^]*gateway_hls_viewers 2\n/);
+  await end();
+  await end();
+  t.equal(counts.released, 1);
+});
+
+t.test('without viewers a packager ends, unless hls_always is set', async (t) => {
+  mock.timers.enable({ apis: ['setInterval', 'Date'], now: 0 });
+  t.teardown(() => mock.timers.reset());
+  const idle = setUp(t, { hls_idle_s: '5' });
+  const always = setUp(t, { hls_always: 'true', hls_idle_s: '5' });
+  idle.publish('a');
+  always.publish('a');
+  const { ladder } = await idle.packagers.open('a', 'a', undefined);
+  mock.timers.tick(10_000);
+  t.equal(ladder.status, 'packaging', 'the viewer may still ask');
+  mock.timers.tick(8_000);
+  t.match(ladder.failure, { code: 'TERMINATED' });
+  t.strictSame([idle.counts.released, always.counts], [1, { acquired: 1, released: 0 }]);
+  t.not((await idle.packagers.open('a', 'a', undefined)).ladder, ladder, 'the next viewer starts another one');
+});
