@@ -20,8 +20,8 @@ import { checkFfmpeg } from './ffmpeg/ffmpeg-abilities.ts';
 import { ffmpegMemory } from './ffmpeg/ffmpeg-memory.ts';
 import { Certificate } from './net/certificate.ts';
 import { ClientSlots } from './net/client-slots.ts';
-import { limitHits, logLimits } from './observe/limits.ts';
 import { ForwardedClients } from './net/forwarded-client.ts';
+import { limitHits, logLimits } from './observe/limits.ts';
 import type { Logger } from './observe/logger.ts';
 import { Metrics } from './observe/metrics.ts';
 import { registerRuntimeMetrics } from './observe/runtime-metrics.ts';
@@ -244,11 +244,11 @@ async function assemble(
   // The same for the application servers that decide about them.
   opened({ close: () => providers.close() });
   const authorizer = new LoginGuard(providers, settings.max_failed_logins_per_minute);
+  const standbyClips = new StandbyClips({ directory: settings.media_dir, logger });
+  opened(standbyClips);
   const cluster = await joinableCluster(settings, { metrics, version, logger });
   // Closes after the streams and the pushes, whose names it gives back.
   if (cluster) opened(cluster);
-  const standbyClips = new StandbyClips({ directory: settings.media_dir, logger });
-  opened(standbyClips);
   const standbys = new StandbyRenditions({
     registry,
     encoders,
@@ -293,14 +293,7 @@ async function assemble(
   opened({ close: () => packagers.close(shuttingDown()) });
 
   hooks.observe(registry, transponders, recorders.recordings);
-  const pushes = cluster
-    ? cluster.storing(
-        transponders,
-        registry,
-        storedRequest(startContext),
-        settings.standby ? standbyDefaults(settings) : undefined,
-      )
-    : transponders;
+  const pushes = cluster ? cluster.storing(transponders, registry, storedRequest(startContext)) : transponders;
 
   if (settings.allow_anonymous)
     logger.warn(
@@ -453,7 +446,7 @@ async function assemble(
     });
   }
   hooks.started();
-  // Not earlier: publishers return as soon as they can.
+  // Not earlier: publishers return as soon as they can. In a cluster other nodes have continued them.
   if (!cluster) void stored.restore(transponders);
   return {
     addresses: {

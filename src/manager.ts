@@ -10,12 +10,14 @@ import { NodeRegistry } from './cluster/node-registry.ts';
 import { RedisStore } from './cluster/redis-store.ts';
 import type { Settings } from './config/schema.ts';
 import { Certificate } from './net/certificate.ts';
+import { ClientSlots } from './net/client-slots.ts';
 import { ForwardedClients } from './net/forwarded-client.ts';
 import type { Logger } from './observe/logger.ts';
 import { Metrics } from './observe/metrics.ts';
 import { closeAll, type Closable } from './runtime/close-all.ts';
 import { RoutingServer } from './signaling/manager/routing-server.ts';
 import { createOriginCheck } from './signaling/origin.ts';
+import { wcsLimits } from './signaling/wcs-limits.ts';
 
 /** Milliseconds to wait for Redis at the start. */
 const REDIS_START_MS = 3000;
@@ -79,7 +81,13 @@ export class Manager {
     metrics.gauge('gateway_cluster_nodes', 'Nodes that the manager knows.', () => registry.nodes.length);
 
     const { version } = packageJson;
+    const limits = wcsLimits(settings);
+    const httpConnections = new ClientSlots({
+      perClient: settings.max_http_connections_per_ip,
+      total: settings.max_http_connections,
+    });
     const routing = {
+      limits,
       registry,
       clients,
       region: settings.node_region,
@@ -100,6 +108,11 @@ export class Manager {
     if (wss) opened(wss);
 
     const appOptions = {
+      connections: {
+        slots: httpConnections,
+        settings: { perClient: 'max_http_connections_per_ip', total: 'max_http_connections' } as const,
+        addresses: limits.connections.addresses,
+      },
       settings,
       registry,
       client,

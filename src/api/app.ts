@@ -48,10 +48,10 @@ export interface HttpAppOptions extends Omit<OperationSources, 'isClosing' | 'st
   readonly recorders: RecorderControl;
   readonly platforms: PlatformCatalogue;
   readonly takeSnapshot: TakeSnapshot;
-  /** Counts the connections of both listeners. Without it there is no limit. */
-  readonly connections?: ConnectionLimit;
   /** Believes managers of the cluster whose client a request is from. */
   readonly forwardedClients?: ForwardedClients;
+  /** Counts the connections of both listeners. Without it there is no limit. */
+  readonly connections?: ConnectionLimit;
   /** Serves the same routes over HTTPS too. */
   readonly certificate?: Certificate;
   /** Further routes, registered at the root with access rules of their own: the console's page, WHIP. */
@@ -166,7 +166,7 @@ async function createListener(options: ListenerOptions, certificate?: Certificat
     frameworkErrors: (error, request, reply) => void replyWithError(error, request, reply as never, logger),
   }) as unknown as FastifyInstance;
   certificate?.keepCurrent(app.server as unknown as HttpsServer);
-  if (options.connections) limitConnections(app.server, options.connections);
+  const trust = options.connections && limitConnections(app.server, options.connections);
   options.webSockets?.attach(app.server);
   const notFound = collectRoutes(app);
 
@@ -174,7 +174,9 @@ async function createListener(options: ListenerOptions, certificate?: Certificat
   if (forwardedClients)
     app.addHook('onRequest', async (request) => {
       const ip = forwardedClients.verify(request.headers[FORWARDED_CLIENT_HEADER]);
-      if (ip !== undefined) Object.defineProperty(request, 'ip', { value: ip });
+      if (ip === undefined) return;
+      Object.defineProperty(request, 'ip', { value: ip });
+      trust?.(request.raw.socket);
     });
 
   app.setErrorHandler((error, request, reply) => replyWithError(error, request, reply, logger));

@@ -1,20 +1,20 @@
 import { randomBytes } from 'node:crypto';
 import { availableParallelism, hostname } from 'node:os';
 import type { Settings } from '../config/schema.ts';
+import { toGatewayError } from '../errors.ts';
 import type { Logger } from '../observe/logger.ts';
 import type { Metrics } from '../observe/metrics.ts';
-import { toGatewayError, type GatewayError } from '../errors.ts';
-import type { StandbyRequest, StartRequest, TransponderControl } from '../outputs/push/transponder-view.ts';
+import { standbyDefaults } from '../outputs/push/standby-defaults.ts';
+import type { StartRequest, TransponderControl } from '../outputs/push/transponder-view.ts';
 import type { StreamRegistry } from '../streams/stream-registry.ts';
 import { ClusterDirectory } from './cluster-directory.ts';
 import { ClusterNode, type NodeLoad } from './cluster-node.ts';
 import { LEASE_TTL_MS, type NodeIdentity } from './cluster-store.ts';
-import { createIsGone } from './node-liveness.ts';
+import { createIsGone, livenessOf } from './node-liveness.ts';
 import { PushRestore } from './push-restore.ts';
 import { RedisStore } from './redis-store.ts';
-import { StoredPushes, type Sealer, type StoredPush } from './stored-pushes.ts';
-import { StandbyLeases } from './standby-leases.ts';
-import { StoringPushes, type ContinuingControl } from './storing-pushes.ts';
+import { StoredPushes, type Sealer } from './stored-pushes.ts';
+import { StoringPushes, type ContinuablePushes } from './storing-pushes.ts';
 import { TakeOver } from './take-over.ts';
 
 export interface GatewayClusterOptions {
@@ -39,6 +39,8 @@ export interface JoinOptions {
 
 /** Publications for which one core suffices with a margin: docs/performance.md. */
 const PUBLICATIONS_PER_CORE = 80;
+/** Milliseconds between two looks for pushes of lost nodes. */
+const TAKE_OVER_LOOK_MS = 250;
 /** Milliseconds to wait for Redis at the start, so that a mistake in its URL is seen at once. */
 const REDIS_START_MS = 3000;
 
@@ -51,6 +53,7 @@ export class GatewayCluster {
   readonly #stored: StoredPushes;
   #restore: PushRestore | undefined;
   #takeOver: TakeOver | undefined;
+  #looking: NodeJS.Timeout | undefined;
   #node: ClusterNode | undefined;
   #closing: Promise<void> | undefined;
 
@@ -99,8 +102,8 @@ export class GatewayCluster {
       () => this.#restore?.restored ?? 0,
     );
     metrics.total(
-      'gateway_cluster_streams_taken_over_total',
-      'Streams of lost nodes whose pushes were continued here in standby.',
+      'gateway_cluster_pushes_taken_over_total',
+      'Streams of lost nodes whose pushes were connected here in standby.',
       () => this.#takeOver?.taken ?? 0,
     );
   }
@@ -116,60 +119,63 @@ export class GatewayCluster {
   /**
    * The pushes of this node, which are stored from now on.
    *
-   * @param parseOrder reads a stored push
-   * @param standbyByDefault of pushes whose request does not say
+   * @param parseOrder checks a stored push, which another version of the gateway may have stored
    */
   storing(
-    control: ContinuingControl & { end(mediaSessionId: string, reason: GatewayError): Promise<void> },
+    control: ContinuablePushes,
     registry: StreamRegistry,
     parseOrder: (order: object) => StartRequest,
-    standbyByDefault?: StandbyRequest,
   ): TransponderControl {
-    const { logger } = this.#options;
     const resumeKeyOf = (stream: string): string | undefined => registry.find(stream)?.resumeKey;
-    const leases = new StandbyLeases({
+    const { settings, logger } = this.#options;
+    const storing = new StoringPushes({
+      control,
+      stored: this.#stored,
       directory: this.directory,
-      end: (mediaSessionId, reason) => control.end(mediaSessionId, reason),
-      logger,
+      resumeKeyOf,
+      standbyDefaults: standbyDefaults(settings),
     });
-    const storing = new StoringPushes({ control, stored: this.#stored, leases, resumeKeyOf, standbyByDefault });
     const restore = new PushRestore({
       stored: this.#stored,
-      start: ({ order }) => storing.start(parseOrder(order)),
+      start: (push) => storing.continue(push, parseOrder(push.order), new Date()),
       refuse: ({ order }, reason) => control.refuse(parseOrder(order), reason),
       logger,
     });
     registry.on('started', ({ name, resumeKey }) => restore.streamStarted(name, resumeKey));
     registry.on('ended', ({ name }) => restore.streamEnded(name));
     this.#restore = restore;
-    this.#takeOver = new TakeOver({
-      store: this.#store,
-      directory: this.directory,
-      stored: this.#stored,
-      standby: {
-        take: async (stream, pushes, lease) => {
-          const taken: StoredPush[] = [];
-          try {
-            for (const push of registry.find(stream) ? [] : pushes)
-              try {
-                if (await storing.continue(push.id, parseOrder(push.order))) taken.push(push);
-              } catch (error) {
-                const { code, message } = toGatewayError(error);
-                logger.warn(
-                  { mediaSessionId: push.id, streamName: stream, code, reason: message },
-                  'push not taken over',
-                );
-              }
-          } finally {
-            // Each push holds the name for itself.
-            lease.release();
-          }
-          return taken;
+    // ffmpeg cannot change the video of a connection, so there is no standby.
+    if (settings.push_engine === 'rtmp')
+      this.#takeOver = new TakeOver({
+        store: this.#store,
+        directory: this.directory,
+        stored: this.#stored,
+        standby: {
+          take: async (stream, pushes, lease) => {
+            try {
+              // Its publisher is back on this node, and the pushes start with it.
+              if (registry.find(stream)) return false;
+              const due = pushes.filter(({ id }) => !this.#stored.owns(id));
+              const started = await Promise.allSettled(
+                due.map((push) => storing.continue(push, parseOrder(push.order), new Date())),
+              );
+              started.forEach((result, index) => {
+                if (result.status === 'fulfilled') return;
+                const error = toGatewayError(result.reason as unknown);
+                const about = { streamName: stream, mediaSessionId: due[index]!.id };
+                logger.warn({ ...about, code: error.code, reason: error.message }, 'push not taken over');
+              });
+              return started.some(({ status }) => status === 'fulfilled');
+            } finally {
+              lease.release();
+            }
+          },
         },
-      },
-      self: this.#identity.id,
-      logger,
-    });
+        probe: livenessOf,
+        graceMs: settings.cluster_grace_s * 1000,
+        self: this.#identity.id,
+        logger,
+      });
     return storing;
   }
 
@@ -197,11 +203,13 @@ export class GatewayCluster {
       onBeat: async () => {
         await this.#stored.flush();
         await this.#restore?.retry();
-        await this.#takeOver?.look();
       },
       logger,
     });
     await this.#node.start();
+    this.#looking = setInterval(() => {
+      if (this.#node?.state === 'in-service' && !isDraining()) void this.#takeOver?.look();
+    }, TAKE_OVER_LOOK_MS);
     logger.info({ nodeId: this.#identity.id, url }, 'joined the cluster');
   }
 
@@ -212,6 +220,7 @@ export class GatewayCluster {
   }
 
   async #close(): Promise<void> {
+    clearInterval(this.#looking);
     await this.#stored.flush();
     this.#stored.close();
     if (this.#node) await this.#node.close();

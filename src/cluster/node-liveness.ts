@@ -37,6 +37,15 @@ function isRefused(url: string): Promise<boolean> {
   });
 }
 
+/** What a node says: `silent` if it hangs, or its machine cannot be reached. */
+export type Liveness = 'answers' | 'refused' | 'silent';
+
+/** Asks a node, for at most half a second. */
+export async function livenessOf(url: string): Promise<Liveness> {
+  if (await answersAt(url)) return 'answers';
+  return (await isRefused(url)) ? 'refused' : 'silent';
+}
+
 /** Whether a gateway answers at this URL within half a second: one that hangs does not. */
 export async function answersAt(url: string): Promise<boolean> {
   try {

@@ -1,6 +1,7 @@
 import { toGatewayError, type GatewayError } from '../errors.ts';
 import type { Logger } from '../observe/logger.ts';
 import type { StoredPush, StoredPushes } from './stored-pushes.ts';
+import { hasStandby } from './take-over.ts';
 
 export interface PushRestoreOptions {
   readonly stored: Pick<StoredPushes, 'read' | 'replace' | 'owns'>;
@@ -58,7 +59,7 @@ export class PushRestore {
     this.#waiting.delete(stream);
     for (const push of pushes) {
       if (stored.owns(push.id)) continue;
-      if (push.resumeKey !== resumeKey) {
+      if (push.resumeKey !== resumeKey && !hasStandby(push)) {
         logger.info({ streamName: stream, mediaSessionId: push.id }, 'a stored push belongs to another publisher');
         stored.replace(push, undefined);
         continue;
@@ -77,6 +78,8 @@ export class PushRestore {
       stored.replace(push, mediaSessionId);
     } catch (thrown) {
       const error = toGatewayError(thrown);
+      // This node has taken it over at the same time.
+      if (stored.owns(push.id)) return;
       // The publisher has asked for the same push, or it cannot be started here.
       if (error.code !== 'TRANSPONDER_EXISTS') {
         this.#options.refuse(push, error);

@@ -19,6 +19,11 @@ export interface StoredPush {
   readonly order: PushOrder;
   /** Who published the stream: see `LiveStream.resumeKey`. */
   readonly resumeKey?: string | undefined;
+  /** ISO time. */
+  readonly startedAt?: string | undefined;
+  readonly muted?: boolean | undefined;
+  /** Standby was switched on by hand. */
+  readonly held?: boolean | undefined;
 }
 
 export interface StoredPushesOptions {
@@ -32,6 +37,9 @@ export interface StoredPushesOptions {
 const StoredSchema = z.object({
   order: z.looseObject({ streamName: z.string(), rtmpUrl: z.string() }),
   resumeKey: z.string().optional(),
+  startedAt: z.iso.datetime().optional(),
+  muted: z.boolean().optional(),
+  held: z.boolean().optional(),
 });
 
 /** Ends of a push that another node continues: this one ends, or has lost the name. */
@@ -83,12 +91,12 @@ export class StoredPushes {
   }
 
   /** Keeps a push that this node has started or taken over. */
-  adopt({ id, order, resumeKey }: StoredPush): void {
+  adopt({ id, ...push }: StoredPush): void {
     const { epochOf, box } = this.#options;
-    const stream = order.streamName;
+    const stream = push.order.streamName;
     const epoch = epochOf(stream);
     if (epoch === undefined) return;
-    const text = box.seal(JSON.stringify({ order, resumeKey }), contextOf(stream, id));
+    const text = box.seal(JSON.stringify(push), contextOf(stream, id));
     this.#pushes.set(id, { stream, epoch, text, ended: false, stored: false });
   }
 

@@ -15,8 +15,19 @@ export interface ConnectionLimit {
 /**
  * Closes connections beyond the limit as they arrive, before anything is read or encrypted. The connections of a trusted
  * proxy count in total only, because they belong to many clients.
+ *
+ * @returns to be called for a connection of a manager of the cluster: it counts in total only from then on
  */
-export function limitConnections(server: Server, { slots, settings, addresses }: ConnectionLimit): void {
+export function limitConnections(
+  server: Server,
+  { slots, settings, addresses }: ConnectionLimit,
+): (socket: Socket) => void {
+  const taken = new WeakMap<Socket, () => void>();
+  const take = (socket: Socket, address: string | undefined): void => {
+    const release = slots.take(address);
+    taken.set(socket, release);
+    socket.once('close', release);
+  };
   server.on('connection', (socket: Socket) => {
     const remote = socket.remoteAddress ?? '';
     const address = addresses.isProxy(remote) ? undefined : remote;
@@ -26,6 +37,14 @@ export function limitConnections(server: Server, { slots, settings, addresses }:
       socket.destroy();
       return;
     }
-    socket.once('close', slots.take(address));
+    take(socket, address);
   });
+  const trusted = new WeakSet<Socket>();
+  return (socket) => {
+    const release = taken.get(socket);
+    if (!release || trusted.has(socket)) return;
+    trusted.add(socket);
+    release();
+    take(socket, undefined);
+  };
 }

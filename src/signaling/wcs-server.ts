@@ -12,8 +12,8 @@ import type { Authorizer } from '../access/authorizer.ts';
 import { SettingsSchema } from '../config/schema.ts';
 import { GatewayError } from '../errors.ts';
 import type { Certificate } from '../net/certificate.ts';
-import { FORWARDED_CLIENT_HEADER, type ForwardedClients } from '../net/forwarded-client.ts';
 import { limitConnections } from '../net/connection-limit.ts';
+import { FORWARDED_CLIENT_HEADER, type ForwardedClients } from '../net/forwarded-client.ts';
 import { limitHits } from '../observe/limits.ts';
 import type { Logger } from '../observe/logger.ts';
 import type { ClientSessions } from '../publish/client-sessions.ts';
@@ -79,8 +79,12 @@ export class WcsServer {
     this.#http = http;
     const { connections, proxied } = context.limits;
     const { addresses } = connections;
-    limitConnections(http, connections);
-    const isProxied = ({ socket }: IncomingMessage): boolean => addresses.isProxy(socket.remoteAddress ?? '');
+    const trust = limitConnections(http, connections);
+    const forwarded = ({ headers }: IncomingMessage): string | undefined =>
+      context.forwardedClients?.verify(headers[FORWARDED_CLIENT_HEADER]);
+    const addressOf = (request: IncomingMessage): string => forwarded(request) ?? addresses.of(request);
+    const isProxied = (request: IncomingMessage): boolean =>
+      forwarded(request) !== undefined || addresses.isProxy(request.socket.remoteAddress ?? '');
     // The SDK uses its URL verbatim, so every path is accepted. Compression does not pay for these small messages.
     this.#sockets = new WebSocketServer({
       server: http,
@@ -96,7 +100,8 @@ export class WcsServer {
           context.logger.warn({ origin }, 'connection of a page refused: add its origin to cors_origins to allow it');
           return done(false, 403, 'Origin not in cors_origins');
         }
-        if (isProxied(req) && proxied.full(addresses.of(req))) {
+        if (forwarded(req) !== undefined) trust(req.socket);
+        if (isProxied(req) && proxied.full(addressOf(req))) {
           limitHits.count('max_ws_connections_per_ip');
           return done(false, 503, 'Too many connections of this address (max_ws_connections_per_ip)');
         }
@@ -104,7 +109,7 @@ export class WcsServer {
       },
     });
     this.#sockets.on('connection', (socket, request) => {
-      const address = forwardedAddress(request, context.forwardedClients) ?? addresses.of(request);
+      const address = addressOf(request);
       if (isProxied(request)) socket.once('close', proxied.take(address));
       const session = new WcsSession(socket, context, clientOf(request, address));
       this.#sessions.add(session);
@@ -159,10 +164,6 @@ export class WcsServer {
     await closed;
   }
 }
-
-/** The client, if a manager of the cluster says so. */
-const forwardedAddress = ({ headers }: IncomingMessage, forwarded: ForwardedClients | undefined): string | undefined =>
-  forwarded?.verify(headers[FORWARDED_CLIENT_HEADER]);
 
 function clientOf({ headers, url }: IncomingMessage, ip: string): WcsClient {
   const { token, ...query } = Object.fromEntries(new URLSearchParams(url?.split('?')[1] ?? ''));

@@ -4,7 +4,6 @@ import { BenchProcess } from '../../bench/child-process.ts';
 import type { SinkRequests } from '../../bench/sink-main.ts';
 import type { TransponderView } from '../../src/outputs/push/transponder-view.ts';
 import { PersistentPublishers, startCluster } from '../helpers/cluster.ts';
-import { createMedia, MediaPublisher } from '../helpers/media-publisher.ts';
 import { waitFor } from '../helpers/wait.ts';
 
 /** Faults on real processes: three nodes, two managers, one Redis. What happens without media is in the simulation. */
@@ -161,52 +160,6 @@ t.test('SIGSTOP', async (t) => {
     () => void process.kill(nodes[index]!.pid, 'SIGSTOP'),
     () => void process.kill(nodes[index]!.pid, 'SIGCONT'),
   );
-});
-
-t.test('a push in standby goes on at another node when its own is killed', async (t) => {
-  const stream = 'held';
-  const media = await createMedia('640x360', 30);
-  t.teardown(() => media.remove());
-  const publish = async (): Promise<MediaPublisher> => {
-    const { video, audio } = media;
-    const publisher = await MediaPublisher.start({ httpUrl: managers[0]!.httpUrl, stream, fps: 30, video, audio });
-    t.teardown(() => publisher.kill());
-    return publisher;
-  };
-  const first = await publish();
-  await waitFor('the stream', async () => (await cluster.ownerOf(stream)) !== undefined);
-  const { mediaSessionId } = await managers[0]!.startPush({ streamName: stream, rtmpUrl, standby: { freezeMs: 500 } });
-  const runs = async (): Promise<{ readonly index: number; readonly view: TransponderView }[]> => {
-    const found = await Promise.all(
-      nodes.map(async (node, index) => {
-        const { status, body } = await node.rest('/push/find_all').catch(() => ({ status: 0, body: [] }));
-        const views = (status === 200 ? body : []) as readonly TransponderView[];
-        return views.filter((view) => view.mediaSessionId === mediaSessionId).map((view) => ({ index, view }));
-      }),
-    );
-    return found.flat();
-  };
-  const running = (status: string): Promise<number> =>
-    waitFor(`the push to be ${status}`, async () => {
-      const [run, ...more] = await runs();
-      if (run && more.length === 0 && run.view.status === status && run.view.bytesSent > 0) return run.index + 1;
-      throw new Error(JSON.stringify([run, ...more]));
-    }).then((found) => found - 1);
-  const index = await running('pushing');
-  await first.kill();
-  const killedAt = performance.now();
-  process.kill(nodes[index]!.pid, 'SIGKILL');
-  const next = await running('standby');
-  t.not(next, index);
-  const takenMs = Math.round(performance.now() - killedAt);
-  t.comment(`standby at another node after ${takenMs} ms`);
-  t.ok(takenMs < PUSHED_AGAIN + MARGIN, `${takenMs} ms`);
-  const second = await publish();
-  t.equal(await running('pushing'), next, 'the publisher comes back to the node that has its pushes');
-  t.equal((await managers[0]!.rest('/push/terminate', { mediaSessionId })).status, 200);
-  await second.kill();
-  await cluster.restartNode(index);
-  await waitFor('everything whole', isWhole, { timeout: 15_000 });
 });
 
 t.test('the network between a node and Redis is cut: its streams go on', async (t) => {

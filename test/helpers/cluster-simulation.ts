@@ -139,14 +139,16 @@ class SimulatedNode {
           // A publisher was faster on this node.
           if (this.live.has(stream)) {
             lease.release();
-            return [];
+            return false;
           }
           simulation.count('takenOver');
           this.go(simulation, stream, lease, false);
           this.restore(stream, pushes);
-          return pushes;
+          return true;
         },
       },
+      probe: async (url) => (simulation.refusesConnections(url) ? 'refused' : 'silent'),
+      graceMs: 60_000,
       self: identity.id,
       logger: silentLogger,
     });
@@ -533,7 +535,7 @@ export class Simulation {
     const wanted = this.#wanted.get(stream)!;
     while (wanted.size < 2 && node.works && node.live.has(stream)) {
       const id = `p${this.#pushIds++}`;
-      await node.startPush(id, { streamName: stream, rtmpUrl: 'rtmp://example.com/live' });
+      await node.startPush(id, { streamName: stream, rtmpUrl: 'rtmp://example.com/live', standby: {} });
       // Accepted while Redis is away, it is stored later; a node that is lost before that loses it.
       const isStored = (await this.#stored(stream)).has(id);
       if (!isStored || !node.live.get(stream)?.pushes.has(id)) return;

@@ -5,6 +5,7 @@ import { fastify, type FastifyInstance, type FastifyPluginAsync } from 'fastify'
 import type { Settings } from '../../config/schema.ts';
 import { GatewayError } from '../../errors.ts';
 import type { Certificate } from '../../net/certificate.ts';
+import { limitConnections, type ConnectionLimit } from '../../net/connection-limit.ts';
 import { answerBrokenRequest } from '../broken-request.ts';
 import { pathOf, replyWithError } from '../error-reply.ts';
 import { documentRoutes } from '../openapi/document-routes.ts';
@@ -17,6 +18,8 @@ import { whipProxyRoutes } from './whip-proxy.ts';
 export interface ManagerAppOptions extends NodeRoutesParts {
   readonly settings: Settings;
   readonly certificate?: Certificate | undefined;
+  /** Counts the connections of both listeners. Without it there is no limit. */
+  readonly connections?: ConnectionLimit;
   /** The console's page. */
   readonly routes: readonly FastifyPluginAsync[];
 }
@@ -44,11 +47,13 @@ export class ManagerApp {
     const app = fastify({
       ...(certificate ? { https: { ...certificate.secureOptions, ...timeouts } } : { http: timeouts }),
       requestTimeout: REQUEST_TIMEOUT_MS,
+      trustProxy: settings.trust_proxy.length > 0 ? [...settings.trust_proxy] : false,
       forceCloseConnections: true,
       routerOptions: { ignoreTrailingSlash: true, ignoreDuplicateSlashes: true, maxParamLength: MAX_PARAMETER_LENGTH },
       clientErrorHandler: answerBrokenRequest,
       frameworkErrors: (error, request, reply) => void replyWithError(error, request, reply as never, logger),
     }) as unknown as FastifyInstance;
+    if (options.connections) limitConnections(app.server, options.connections);
     certificate?.keepCurrent(app.server as unknown as HttpsServer);
     const notFound = collectRoutes(app);
     app.setErrorHandler((error, request, reply) => replyWithError(error, request, reply, logger));

@@ -228,9 +228,9 @@ export class TransponderManager implements TransponderControl {
     await this.#options.stored?.settled();
   }
 
-  /** Ends a push for a reason of the gateway. It may have ended already. */
-  async end(mediaSessionId: string, reason: GatewayError): Promise<void> {
-    await this.#transponders.get(mediaSessionId)?.stop(reason);
+  /** Ends a push for a reason of the gateway. Without effect for one that has ended. */
+  end(mediaSessionId: string, reason: GatewayError): void {
+    void this.#transponders.get(mediaSessionId)?.stop(reason);
   }
 
   mute(mediaSessionId: string): void {

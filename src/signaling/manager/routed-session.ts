@@ -9,6 +9,7 @@ import { isStreamName } from '../../streams/stream-name.ts';
 import { encodeMessage, EnvelopeSchema, type ServerMessages } from '../messages.ts';
 import { Outbox } from '../outbox.ts';
 import { TokenBucket } from '../../net/token-bucket.ts';
+import type { WcsLimits } from '../wcs-limits.ts';
 import { NodeLink } from './node-link.ts';
 import { endedSession, routeOf } from './route-message.ts';
 
@@ -18,6 +19,7 @@ export interface RoutingContext {
   /** The manager's own region is preferred. */
   readonly region: string;
   readonly version: string;
+  readonly limits: WcsLimits;
   readonly logger: Logger;
 }
 
@@ -48,9 +50,8 @@ export interface RoutedSessionEvents {
 const PING_INTERVAL_MS = 10_000;
 const SILENCE_LIMIT_MS = 30_000;
 const CONNECTION_TIMEOUT_MS = 10_000;
-/** What may wait for a client that does not read. */
-const MAX_QUEUED_BYTES = 1024 * 1024;
-const RATE_LIMIT = { burst: 300, perSecond: 100 };
+/** Characters from which on a message is sent on its own. */
+const LARGE_CHARACTERS = 64 * 1024;
 const MAX_SESSIONS = 256;
 /** Nodes that are tried for one stream, or for the connection. */
 const MAX_TRIES = 3;
@@ -66,7 +67,7 @@ export class RoutedSession extends EventEmitter<RoutedSessionEvents> {
   readonly #context: RoutingContext;
   readonly #client: RoutedClient;
   readonly #outbox: Outbox;
-  readonly #bucket = new TokenBucket(RATE_LIMIT);
+  readonly #bucket: TokenBucket;
   readonly #links = new Map<string, NodeLink>();
   readonly #sessions = new Map<string, StreamSession>();
   readonly #timer: NodeJS.Timeout;
@@ -74,6 +75,7 @@ export class RoutedSession extends EventEmitter<RoutedSessionEvents> {
   readonly #onGone = (id: string): void => this.#links.get(id)?.abandon();
   /** Messages are routed in order, although the owner of a stream is looked up. */
   #routing: Promise<void> = Promise.resolve();
+  #large: Promise<void> = Promise.resolve();
   #connection: Record<string, unknown> | undefined;
   /** The page has been told that it is connected. */
   #accepted = false;
@@ -87,7 +89,9 @@ export class RoutedSession extends EventEmitter<RoutedSessionEvents> {
     this.#socket = socket;
     this.#context = context;
     this.#client = client;
-    this.#outbox = new Outbox(socket, MAX_QUEUED_BYTES, (queuedBytes) =>
+    const { messages, queuedBytes: bound } = context.limits;
+    this.#bucket = new TokenBucket(messages);
+    this.#outbox = new Outbox(socket, bound, (queuedBytes) =>
       context.logger.warn({ queuedBytes }, 'the client does not read its messages; closing its WebSocket'),
     );
     this.#timer = setInterval(() => this.#checkAlive(), PING_INTERVAL_MS);
@@ -126,6 +130,12 @@ export class RoutedSession extends EventEmitter<RoutedSessionEvents> {
 
   #send<Name extends keyof ServerMessages>(message: Name, ...data: ServerMessages[Name]): void {
     this.#outbox.send(encodeMessage(message, ...data));
+  }
+
+  /** Passes a message of a node on. Snapshots are larger than what may wait for a client otherwise. */
+  #relay(text: string): void {
+    if (text.length < LARGE_CHARACTERS) return this.#outbox.send(text);
+    this.#large = this.#large.then(() => this.#outbox.sendLarge(text));
   }
 
   #receive(raw: RawData, isBinary: boolean): void {
@@ -248,7 +258,7 @@ export class RoutedSession extends EventEmitter<RoutedSessionEvents> {
       if (message === 'getVersion' || message === 'getUserData') return;
       const ended = endedSession(message, data[0]);
       if (ended !== undefined) this.#sessions.delete(ended);
-      this.#outbox.send(text);
+      this.#relay(text);
     });
     link.once('closed', (neverOpened) => this.#lost(node.id, link, neverOpened));
     return link;

@@ -1,10 +1,17 @@
-import { createServer as createHttpServer, type Server as HttpServer, type ServerOptions } from 'node:http';
+import {
+  createServer as createHttpServer,
+  type IncomingMessage,
+  type Server as HttpServer,
+  type ServerOptions,
+} from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { WebSocketServer } from 'ws';
 import { GatewayError } from '../../errors.ts';
 import type { Certificate } from '../../net/certificate.ts';
 import type { OriginCheck } from '../origin.ts';
+import { limitConnections } from '../../net/connection-limit.ts';
+import { limitHits } from '../../observe/limits.ts';
 import { RoutedSession, type RoutingContext } from './routed-session.ts';
 
 export interface RoutingServerOptions extends RoutingContext {
@@ -29,22 +36,35 @@ export class RoutingServer {
 
   private constructor(http: HttpServer, options: RoutingServerOptions) {
     this.#http = http;
+    const { connections, proxied } = options.limits;
+    const { addresses } = connections;
+    limitConnections(http, connections);
+    const isProxied = ({ socket }: IncomingMessage): boolean => addresses.isProxy(socket.remoteAddress ?? '');
     this.#sockets = new WebSocketServer({
       server: http,
       maxPayload: MAX_MESSAGE_BYTES,
       perMessageDeflate: false,
       verifyClient: (
-        { origin }: { origin: string | undefined },
+        { origin, req }: { origin: string | undefined; req: IncomingMessage },
         done: (ok: boolean, code?: number, message?: string) => void,
       ) => {
-        if (options.allowOrigin(origin)) return done(true);
-        options.logger.warn({ origin }, 'connection of a page refused: add its origin to cors_origins to allow it');
-        done(false, 403, 'Origin not in cors_origins');
+        if (!options.allowOrigin(origin)) {
+          options.logger.warn({ origin }, 'connection of a page refused: add its origin to cors_origins to allow it');
+          return done(false, 403, 'Origin not in cors_origins');
+        }
+        if (isProxied(req) && proxied.full(addresses.of(req))) {
+          limitHits.count('max_ws_connections_per_ip');
+          return done(false, 503, 'Too many connections of this address (max_ws_connections_per_ip)');
+        }
+        done(true);
       },
     });
-    this.#sockets.on('connection', (socket, { headers, url, socket: { remoteAddress } }) => {
+    this.#sockets.on('connection', (socket, request) => {
+      const { headers, url } = request;
+      const ip = addresses.of(request);
+      if (isProxied(request)) socket.once('close', proxied.take(ip));
       const session = new RoutedSession(socket, options, {
-        ip: remoteAddress ?? '',
+        ip,
         path: url?.startsWith('/') ? url : '/',
         host: headers.host,
         origin: headers.origin,

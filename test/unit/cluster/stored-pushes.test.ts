@@ -1,12 +1,14 @@
 import t from 'tap';
 import { PushRestore } from '../../../src/cluster/push-restore.ts';
-import { StandbyLeases } from '../../../src/cluster/standby-leases.ts';
 import { StoredPushes, type StoredPush } from '../../../src/cluster/stored-pushes.ts';
 import { StoringPushes } from '../../../src/cluster/storing-pushes.ts';
+import { SettingsSchema } from '../../../src/config/schema.ts';
 import { GatewayError } from '../../../src/errors.ts';
 import { silentLogger } from '../../../src/observe/logger.ts';
+import { standbyDefaults } from '../../../src/outputs/push/standby-defaults.ts';
 import type { StartRequest } from '../../../src/outputs/push/transponder-view.ts';
 import { SecretBox } from '../../../src/store/secret-box.ts';
+import { LocalDirectory } from '../../../src/streams/directory.ts';
 import { ModelStore, RedisModel } from '../../helpers/cluster-redis-model.ts';
 import { FakeTransponders } from '../../helpers/fake-transponders.ts';
 
@@ -24,13 +26,14 @@ async function setUp(resumeKey: string | undefined = 'publisher') {
     box: new SecretBox(KEY),
     logger: silentLogger,
   });
-  const control = new FakeTransponders();
-  const leases = new StandbyLeases({
-    directory: { claim: (stream) => Promise.reject(new GatewayError('STREAM_NAME_IN_USE', stream)) },
-    end: async () => undefined,
-    logger: silentLogger,
+  const control = Object.assign(new FakeTransponders(), { end: () => undefined });
+  const pushes = new StoringPushes({
+    control,
+    stored,
+    directory: new LocalDirectory(),
+    resumeKeyOf: () => resumeKey,
+    standbyDefaults: standbyDefaults(SettingsSchema.parse({})),
   });
-  const pushes = new StoringPushes({ control, stored, leases, resumeKeyOf: () => resumeKey });
   /** Another node, which has taken the name. */
   const elsewhere = async () => {
     const other = new ModelStore(redis);
@@ -47,7 +50,9 @@ t.test('a push is stored before it is answered, without its key in plain text, a
   const inRedis = await store.pushes('cam');
   t.strictSame([...inRedis.keys()], [mediaSessionId]);
   t.notMatch([...inRedis.values()].join(), /secret-key/);
-  t.strictSame(await stored.read('cam'), [{ id: mediaSessionId, order: ORDER, resumeKey: 'publisher' }]);
+  t.strictSame(await stored.read('cam'), [
+    { id: mediaSessionId, order: ORDER, resumeKey: 'publisher', startedAt: '2026-01-01T00:00:00.000Z' },
+  ]);
   await pushes.terminate(mediaSessionId);
   await stored.flush();
   t.equal((await store.pushes('cam')).size, 0);
@@ -139,7 +144,7 @@ async function restore(resumeKey: string | undefined, fail?: GatewayError) {
 
 t.test('the pushes start again where the same publisher comes back', async (t) => {
   const { started, restoring, mediaSessionId, left } = await restore('publisher');
-  t.strictSame(started, [{ id: mediaSessionId, order: ORDER, resumeKey: 'publisher' }]);
+  t.match(started, [{ id: mediaSessionId, order: ORDER, resumeKey: 'publisher' }]);
   t.equal(restoring.restored, 1);
   t.strictSame(left, ['new-id'], 'in place of the old one');
 });

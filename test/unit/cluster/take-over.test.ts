@@ -8,7 +8,7 @@ import { silentLogger } from '../../../src/observe/logger.ts';
 import { SecretBox } from '../../../src/store/secret-box.ts';
 import { ModelStore, RedisModel } from '../../helpers/cluster-redis-model.ts';
 
-const ORDER = { streamName: 'cam', rtmpUrl: 'rtmp://example.com/live/key' };
+const ORDER = { streamName: 'cam', rtmpUrl: 'rtmp://example.com/live/key', standby: {} };
 
 const record = (id: string): NodeRecord => ({
   id,
@@ -61,9 +61,11 @@ function setUp() {
         take: async (stream, pushes, lease) => {
           if (fails) throw new Error('no standby');
           taken.push(`${stream} ${pushes.map(({ id: push }) => push).join()} ${lease.epoch}`);
-          return pushes;
+          return true;
         },
       },
+      probe: async () => 'silent',
+      graceMs: 60_000,
       self: id,
       logger: silentLogger,
     });

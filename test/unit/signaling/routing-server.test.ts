@@ -4,7 +4,9 @@ import WebSocket, { WebSocketServer } from 'ws';
 import type { NodeRecord } from '../../../src/cluster/cluster-store.ts';
 import { NodeRegistry } from '../../../src/cluster/node-registry.ts';
 import { FORWARDED_CLIENT_HEADER, ForwardedClients } from '../../../src/net/forwarded-client.ts';
+import { SettingsSchema } from '../../../src/config/schema.ts';
 import { silentLogger } from '../../../src/observe/logger.ts';
+import { wcsLimits } from '../../../src/signaling/wcs-limits.ts';
 import { RoutingServer } from '../../../src/signaling/manager/routing-server.ts';
 import { ModelStore, RedisModel } from '../../helpers/cluster-redis-model.ts';
 import { waitFor } from '../../helpers/wait.ts';
@@ -147,6 +149,7 @@ async function setUp(t: Test, nodes: readonly FakeNode[]) {
     clients,
     region: '',
     version: '1',
+    limits: wcsLimits(SettingsSchema.parse({})),
     logger: silentLogger,
     host: '127.0.0.1',
     port: 0,
