@@ -19,17 +19,20 @@ type Target =
 
 type Method = 'GET' | 'POST' | 'DELETE';
 
-/** The methods of docs/rest.md. */
+/** The methods of docs/rest.md, without those that concern one node: its recordings, its statistics, its drain. */
 const ROUTES: readonly (readonly [methods: readonly Method[], url: string, target: Target])[] = [
   [['POST'], '/rest-api/push/startup', 'owner'],
+  [['POST'], '/rest-api/push/check', 'owner'],
   [['POST'], '/rest-api/push/find', 'all'],
   [['GET', 'POST'], '/rest-api/push/find_all', 'all'],
-  ...['terminate', 'mute', 'unmute', 'sound_on', 'sound_off'].map(
+  ...['terminate', 'mute', 'unmute', 'sound_on', 'sound_off', 'standby'].map(
     (name) => [['POST'], `/rest-api/push/${name}`, 'holder'] as const,
   ),
   [['POST'], '/rest-api/stream/find', 'all'],
   [['GET', 'POST'], '/rest-api/stream/find_all', 'all'],
   [['POST'], '/rest-api/stream/terminate', 'holder'],
+  [['POST'], '/rest-api/stream/startRecording', 'holder'],
+  [['POST'], '/rest-api/stream/stopRecording', 'holder'],
   [['POST'], '/rest-api/stream/snapshot', 'owner'],
   [['POST'], '/rest-api/stream/event/send', 'owner'],
   [['POST'], '/rest-api/connection/find', 'all'],
@@ -39,6 +42,9 @@ const ROUTES: readonly (readonly [methods: readonly Method[], url: string, targe
   [['GET'], '/api/v1/transponders', 'all'],
   [['GET'], '/api/v1/streams', 'all'],
   [['POST'], '/api/v1/streams/:stream/token', 'owner'],
+  [['GET'], '/api/v1/streams/:stream/snapshot.jpg', 'owner'],
+  [['GET'], '/api/v1/streams/:stream/snapshot.png', 'owner'],
+  [['GET'], '/api/v1/platforms', 'any'],
   [['GET'], '/api/v1/me', 'any'],
   [['GET'], '/api/v1/server', 'any'],
   [['GET'], '/api/v1/server/ping', 'any'],
@@ -49,7 +55,10 @@ const ROUTES: readonly (readonly [methods: readonly Method[], url: string, targe
   [['GET'], '/api/v1/applications/:app/streams', 'all'],
   [['GET'], '/api/v1/applications/:app/streams/:stream', 'owner'],
   [['GET'], '/api/v1/applications/:app/streams/:stream/statistics', 'owner'],
-  [['GET', 'POST'], '/api/v1/applications/:app/streams/:stream/action/unpublish', 'owner'],
+  ...['unpublish', 'startrecord', 'stoprecord'].map(
+    (action) => [['GET', 'POST'], `/api/v1/applications/:app/streams/:stream/action/${action}`, 'owner'] as const,
+  ),
+  [['GET'], '/api/v1/applications/:app/recordedfiles', 'all'],
 ];
 
 /** Bytes: as the nodes have it. */
@@ -133,7 +142,7 @@ export const restProxyRoutes =
       });
     // Preflights of pages of other origins: the nodes have the same cors_origins.
     for (const url of ['/rest-api/*', '/api/v1/*']) app.options(url, async (request, reply) => toAny(request, reply));
-    for (const url of ['/rest-api/*', '/api/v1/*'])
+    for (const url of ['/rest-api/*', '/api/v1/*', '/client/records/*', '/hls/*'])
       app.route({
         method: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'],
         url,

@@ -316,3 +316,50 @@ t.test("the manager's own routes need its keys, and are documented", async (t) =
     if (tag === 'Cluster')
       t.ok(http.hasRoute({ method: method.toUpperCase() as 'GET', url: path.replace(/\{(\w+)\}/g, ':$1') }), path);
 });
+
+/** Operations that concern one gateway: managers answer 501, except that HLS has a port of its own. */
+const NODE_ONLY: ReadonlySet<string> = new Set([
+  '/rest-api/stat',
+  '/api/v1/server/statistics',
+  '/api/v1/server/drain',
+  '/api/v1/recordings',
+  '/api/v1/recordings/{id}',
+  '/api/v1/recordings/{id}/file',
+  '/api/v1/recordings/{id}/poster.jpg',
+  '/client/records/{name}',
+  '/hls/{stream}/{file}',
+  '/hls/{stream}/{session}/{file}',
+  '/hls/{stream}/{session}/{quality}/{file}',
+]);
+
+t.test('each operation of the OpenAPI document is routed, or refused with a reason', async (t) => {
+  const node = await fakeNode(() => [200, []]);
+  const { http } = await manager([record('a', node.port)]);
+  /** Routes are compared without the names of their parameters. */
+  const known = new Set(
+    OPERATIONS.filter(({ method, path }) =>
+      [path, `/n/{node}${path}`].some((one) => {
+        const names = [(name: string) => name, () => 'stream', () => 'id'];
+        return names.some((rename) =>
+          http.hasRoute({
+            method: method.toUpperCase() as 'GET',
+            url: one.replace(/\{(\w+)\}/g, (_, name: string) => `:${name === 'name' ? rename(name) : name}`),
+          }),
+        );
+      }),
+    ),
+  );
+  for (const operation of OPERATIONS) {
+    const { method, path } = operation;
+    if (!NODE_ONLY.has(path)) {
+      t.ok(known.has(operation), `${method} ${path}`);
+      continue;
+    }
+    const answer = await http.inject({
+      method: method.toUpperCase() as 'GET',
+      url: path.replace(/\{\w+\}/g, 'x'),
+    });
+    t.match(answer, { statusCode: 501 }, `${method} ${path}`);
+  }
+  t.equal(node.seen.length, 0);
+});
