@@ -306,6 +306,8 @@ async function assemble(
       () => wcsHooks.dropped,
     );
   }
+  const rooms = settings.rooms ? new LocalRooms() : undefined;
+  if (rooms) opened({ close: () => rooms.close(shuttingDown()) });
   const signalling = {
     publications,
     sessions,
@@ -318,6 +320,7 @@ async function assemble(
     allowOrigin: createOriginCheck(settings),
     takeSnapshot: (stream: LiveStream) => snapshots.take(stream),
     dataReceiver: wcsHooks,
+    rooms,
   };
   const ws = await WcsServer.create({ ...signalling, host: settings.listen_ip, port: settings['ws.port'] });
   opened(ws);
@@ -328,8 +331,6 @@ async function assemble(
   // Before the connections of the clients, who learn the reason; a connection that closes would hold its streams.
   opened({ close: () => registry.close(shuttingDown()) });
 
-  const rooms = settings.rooms ? new LocalRooms() : undefined;
-  if (rooms) opened({ close: () => rooms.close(shuttingDown()) });
   const roomDoors = rooms
     ? await createRoomDoors({
         settings,
