@@ -337,6 +337,8 @@ async function assemble(
       () => wcsHooks.dropped,
     );
   }
+  const rooms = settings.rooms ? new LocalRooms() : undefined;
+  if (rooms) opened({ close: () => rooms.close(shuttingDown()) });
   const signalling = {
     publications,
     sessions,
@@ -350,6 +352,7 @@ async function assemble(
     takeSnapshot: (stream: LiveStream) => snapshots.take(stream),
     dataReceiver: wcsHooks,
     forwardedClients,
+    rooms,
   };
   const ws = await WcsServer.create({ ...signalling, host: settings.listen_ip, port: settings['ws.port'] });
   opened(ws);
@@ -369,8 +372,6 @@ async function assemble(
   // Before the connections of the clients, who learn the reason; a connection that closes would hold its streams.
   opened({ close: () => registry.close(shuttingDown()) });
 
-  const rooms = settings.rooms ? new LocalRooms() : undefined;
-  if (rooms) opened({ close: () => rooms.close(shuttingDown()) });
   const roomDoors = rooms
     ? await createRoomDoors({
         settings,

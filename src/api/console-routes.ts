@@ -71,6 +71,8 @@ const FILES: readonly (readonly [path: string, file: string])[] = [
     'negotiation.js',
     'publication.js',
     'playback.js',
+    'room.js',
+    'shared-object.js',
     'push-api.js',
     'camera.js',
     'emitter.js',

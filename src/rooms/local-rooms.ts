@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { GatewayError } from '../errors.ts';
 import { atEndOfTick } from '../runtime/tick.ts';
+import { Participants } from './participants.ts';
 import type {
   JoinRequest,
   JsonValue,
@@ -63,6 +64,7 @@ export class LocalRooms implements Rooms {
 
 interface Member {
   readonly id: string;
+  readonly login: string | undefined;
   readonly receive: (event: RoomEvent) => void;
   readonly objects: Set<string>;
   readonly bucket: Bucket;
@@ -74,6 +76,7 @@ class Scope {
   readonly #limits: RoomLimits;
   readonly #onEmpty: () => void;
   readonly #members = new Map<string, Member>();
+  readonly #participants = new Participants();
   readonly #objects = new Map<string, SharedObject>();
 
   constructor(limits: RoomLimits, onEmpty: () => void) {
@@ -81,16 +84,21 @@ class Scope {
     this.#onEmpty = onEmpty;
   }
 
-  /** @throws {GatewayError} LIMIT_REACHED */
-  join({ scope, receive }: JoinRequest): RoomMember {
+  /** @throws {GatewayError} LIMIT_REACHED, INVALID_REQUEST or LOGIN_IN_USE */
+  join({ scope, receive, login }: JoinRequest): RoomMember {
     if (this.#members.size >= this.#limits.membersPerScope)
       throw new GatewayError('LIMIT_REACHED', `The scope already has ${this.#limits.membersPerScope} members.`);
+    if (login !== undefined) this.#participants.check(login);
     const id = randomUUID();
-    const member: Member = { id, receive, objects: new Set(), bucket: new Bucket(this.#limits), gone: false };
+    const member: Member = { id, login, receive, objects: new Set(), bucket: new Bucket(this.#limits), gone: false };
     this.#members.set(id, member);
+    if (login !== undefined) this.#participants.add(login, receive);
     return {
       id,
       scope,
+      publish: async (stream) => this.#publish(member, stream),
+      unpublish: async (stream, failed) => this.#unpublish(member, stream, failed),
+      sendTo: async (to, text) => this.#sendTo(member, to, text),
       sendText: async (text) => this.#sendText(member, text),
       connectObject: async (name, persistent) => this.#connect(member, name, persistent),
       disconnectObject: (name) => this.#disconnect(member, name),
@@ -105,8 +113,24 @@ class Scope {
 
   #sendText(member: Member, text: string): void {
     this.#count(member, this.#sizeOf(text));
-    const event: RoomEvent = { type: 'text', text };
+    const event: RoomEvent = { type: 'text', text, from: member.login };
     for (const { receive } of [...this.#members.values()]) receive(event);
+  }
+
+  #sendTo(member: Member, to: string, text: string): void {
+    this.#count(member, this.#sizeOf(text));
+    if (member.login === undefined)
+      throw new GatewayError('FORBIDDEN', 'Messages to one member need a login of the sender.');
+    this.#participants.sendTo(member.login, to, text);
+  }
+
+  #publish(member: Member, stream: string): void {
+    this.#count(member);
+    if (member.login !== undefined) this.#participants.publish(member.login, stream);
+  }
+
+  #unpublish({ login, gone }: Member, stream: string, failed: boolean): void {
+    if (!gone && login !== undefined) this.#participants.unpublish(login, stream, failed);
   }
 
   #connect(member: Member, name: string, persistent: boolean): void {
@@ -147,6 +171,7 @@ class Scope {
     member.gone = true;
     for (const name of [...member.objects]) this.#disconnect(member, name);
     this.#members.delete(member.id);
+    if (member.login !== undefined) this.#participants.remove(member.login);
     if (this.#members.size === 0) this.#onEmpty();
   }
 

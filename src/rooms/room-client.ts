@@ -14,10 +14,23 @@ export type ObjectChange =
   /** Calls a method of all members that are connected to the object. */
   | { readonly type: 'send'; readonly method: string; readonly args: readonly JsonValue[]; readonly by: string };
 
+/** A member that has a login, and the names of the streams that it publishes in the scope. */
+export interface Participant {
+  readonly login: string;
+  readonly streams: readonly string[];
+}
+
 /** What a member is told, in the same order as all others. */
 export type RoomEvent =
-  /** Text for all in the scope. */
-  | { readonly type: 'text'; readonly text: string }
+  /** Text for all in the scope. `from` is the login of the sender, if it has one. */
+  | { readonly type: 'text'; readonly text: string; readonly from?: string | undefined }
+  /** A text for this member alone. */
+  | { readonly type: 'message'; readonly text: string; readonly from: string }
+  /** The other members that have a login: the first event of a member that has one itself. Changes follow. */
+  | { readonly type: 'members'; readonly members: readonly Participant[] }
+  | { readonly type: 'joined' | 'left'; readonly login: string }
+  /** A stream of a member is live, or is not any more: it was stopped, or has failed. */
+  | { readonly type: 'published' | 'unpublished' | 'failed'; readonly login: string; readonly stream: string }
   /** The member is connected to the object; changes follow. */
   | {
       readonly type: 'state';
@@ -48,6 +61,15 @@ export type ObjectOperation =
 export interface RoomMember {
   readonly id: string;
   readonly scope: string;
+  /** Tells the other members that a stream of this member is live. Without a login nobody is told. */
+  publish(stream: string): Promise<void>;
+  unpublish(stream: string, failed: boolean): Promise<void>;
+  /**
+   * Sends a text to one member.
+   *
+   * @throws {GatewayError} MEMBER_NOT_FOUND, FORBIDDEN if this member has no login, or a limit is reached
+   */
+  sendTo(login: string, text: string): Promise<void>;
   /** Sends a text to all in the scope, this member included. */
   sendText(text: string): Promise<void>;
   /** The event `state` follows, and changes after it. */
@@ -59,17 +81,19 @@ export interface RoomMember {
   leave(): void;
 }
 
-export type RoomDoor = 'websocket' | 'rtmp' | 'datachannel';
+export type RoomDoor = 'websocket' | 'rtmp' | 'datachannel' | 'wcs';
 
 export interface JoinRequest {
   readonly scope: string;
   readonly door: RoomDoor;
   readonly principal: Principal;
+  /** The name by which other members know this one; unique in the scope. Without one it is not shown to them. */
+  readonly login?: string | undefined;
   readonly receive: (event: RoomEvent) => void;
 }
 
 /** The rooms, as doors see them. */
 export interface Rooms {
-  /** @throws {GatewayError} INVALID_REQUEST, FORBIDDEN, LIMIT_REACHED or ACCESS_UNAVAILABLE */
+  /** @throws {GatewayError} INVALID_REQUEST, FORBIDDEN, LOGIN_IN_USE, LIMIT_REACHED or ACCESS_UNAVAILABLE */
   join(request: JoinRequest): Promise<RoomMember>;
 }

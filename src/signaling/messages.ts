@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { LibraryEvent, RoomReply } from '../rooms/doors/library-rooms.ts';
 import { isStreamName, MAX_STREAM_NAME_LENGTH, STREAM_NAME_RULE } from '../streams/stream-name.ts';
 
 /**
@@ -116,8 +117,11 @@ export interface ServerMessages {
   notifyStreamEvent: [event: { mediaSessionId: string; type: string; payload?: unknown }];
   availableStream: [answer: { id: string; status: 'true' | 'false'; info?: string }];
   DataStatusEvent: [receipt: { operationId: string | number; status: 'ACCEPTED' | 'FAILED'; info?: string }];
-  /** Data from the application server. */
+  /** Data from the application server, or from a room of the Room API. */
   OnDataEvent: [data: { operationId?: string | number | undefined; payload: unknown }];
+  /** To the gateway's own library: the answer to `room`, and what happens in a room. */
+  roomReply: [reply: RoomReply];
+  roomEvent: [event: LibraryEvent];
   /** Calls the SDK's session handler WARN. */
   fail: [failure: { apiMethod: string; status: 'FAILED'; info: string }];
   /** Ends a SIP call. */

@@ -112,6 +112,7 @@ export class PublishedStream extends EventEmitter<PublishedStreamEvents> {
   }
 
   #onLive(): void {
+    this.#session.rooms?.streamStarted(this.#request.custom, this.#listed.name);
     this.#session.context.sessions.emit('stream', this.#listed, { status: 'PUBLISHING' });
     const { hasVideo, hasAudio, record, mediaProvider, bitrate, minBitrate, maxBitrate } = this.#request;
     this.#notify('PUBLISHING', undefined, {
@@ -148,6 +149,7 @@ export class PublishedStream extends EventEmitter<PublishedStreamEvents> {
     const requested = cause === 'stopped' && reason.code === 'STREAM_STOPPED';
     const isRegular = cause === 'stopped' || cause === 'disconnected' || REGULAR_ENDS.includes(reason.code);
     const status = isRegular ? 'UNPUBLISHED' : 'FAILED';
+    this.#session.rooms?.streamEnded(this.#listed.name, !isRegular);
     this.#session.context.sessions.emit('stream', this.#listed, { status, info: infoOf(reason), requested });
     const { recordName } = this.#publication;
     this.#notify(status, infoOf(reason), recordName === undefined ? {} : { recordName });

@@ -1,6 +1,8 @@
 import type { z } from 'zod';
 import { toGatewayError } from '../errors.ts';
+import { ROOM_APP } from '../rooms/doors/room-api.ts';
 import { SendDataSchema } from './messages.ts';
+import type { SessionRooms } from './session-rooms.ts';
 import type { WcsSession } from './wcs-session.ts';
 
 type SentData = z.output<typeof SendDataSchema>;
@@ -29,10 +31,27 @@ export class SessionData {
     const data = SendDataSchema.safeParse(argument);
     if (!data.success) return this.#session.logger.debug('malformed data ignored');
     const { appKey, context } = this.#session;
-    const isRoom = appKey === 'roomApp';
+    const isRoom = appKey === ROOM_APP;
+    const { rooms } = this.#session;
+    if (rooms && isRoom) return void this.#command(rooms, data.data);
     if (context.dataReceiver && !isRoom) return void this.#passOn(context.dataReceiver, data.data);
-    const what = isRoom ? 'The Room API' : 'sendData';
-    this.#answer(data.data, `${what} is not available in this version of the gateway.`);
+    this.#answer(
+      data.data,
+      isRoom
+        ? 'Rooms are off: the gateway has the setting rooms=false.'
+        : 'sendData is not available: no application server is set (wcs_hooks_url).',
+    );
+  }
+
+  async #command(rooms: SessionRooms, data: SentData): Promise<void> {
+    try {
+      await rooms.command(data.payload);
+      this.#answer(data);
+    } catch (error) {
+      const { code, message } = toGatewayError(error);
+      if (code === 'INTERNAL') this.#session.logger.error({ err: error }, 'a command of the Room API failed');
+      this.#answer(data, message);
+    }
   }
 
   async #passOn(receiver: DataReceiver, data: SentData): Promise<void> {

@@ -19,6 +19,7 @@ import type { Logger } from '../observe/logger.ts';
 import type { ClientSessions } from '../publish/client-sessions.ts';
 import type { Players } from '../publish/players.ts';
 import type { Publications } from '../publish/publications.ts';
+import type { Rooms } from '../rooms/room-client.ts';
 import type { LiveStream } from '../streams/live-stream.ts';
 import type { StreamRegistry } from '../streams/stream-registry.ts';
 import type { OriginCheck } from './origin.ts';
@@ -39,6 +40,8 @@ export interface WcsContext {
   readonly takeSnapshot?: (stream: LiveStream) => Promise<Buffer>;
   /** Gets the data that pages send. Without it, data is refused. */
   readonly dataReceiver?: DataReceiver | undefined;
+  /** Where clients meet. Without them, the Room API is refused. */
+  readonly rooms?: Rooms | undefined;
   /** Which pages may connect. Without it, every page may. */
   readonly allowOrigin?: OriginCheck;
   /** Believes managers of the cluster whose client a connection is from. */

@@ -13,6 +13,7 @@ import * as messages from './messages.ts';
 import { encodeMessage, type ServerMessages } from './messages.ts';
 import { Outbox } from './outbox.ts';
 import { SessionData } from './session-data.ts';
+import { SessionRooms } from './session-rooms.ts';
 import { SessionSnapshots } from './session-snapshots.ts';
 import { SessionStreams } from './session-streams.ts';
 import { TokenBucket } from '../net/token-bucket.ts';
@@ -66,6 +67,7 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
   readonly #streams: SessionStreams;
   readonly #snapshots: SessionSnapshots;
   readonly #data: SessionData;
+  #rooms: SessionRooms | undefined;
   readonly #bucket: TokenBucket;
   readonly #ping: NodeJS.Timeout;
   readonly #connectionTimeout: NodeJS.Timeout;
@@ -117,6 +119,11 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
   /** Owns the streams of this session; undefined for clients without a credential that did not bring an `authToken`. */
   get owner(): string | undefined {
     return this.#owner;
+  }
+
+  /** Undefined where rooms are off. */
+  get rooms(): SessionRooms | undefined {
+    return this.#rooms;
   }
 
   hasStream(mediaSessionId: string): boolean {
@@ -185,6 +192,7 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
     clearTimeout(this.#connectionTimeout);
     this.logger.debug({ code }, 'WebSocket closed');
     this.#streams.disconnect();
+    this.#rooms?.close();
     this.#unlist?.();
     this.emit('closed');
   }
@@ -238,6 +246,8 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
         return this.#snapshots.request(argument);
       case 'sendData':
         return this.#data.receive(argument);
+      case 'room':
+        return this.#room(argument);
       case 'call':
         return this.#refuseCall(argument);
       default:
@@ -276,6 +286,8 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
     if (!this.#outbox.isOpen) return;
     this.#list(connection, this.#principal);
     const { id, connection: changed } = this.#principal;
+    const { rooms } = this.context;
+    if (rooms) this.#rooms = new SessionRooms(this, rooms, this.#principal, { ...connection, ...changed });
     this.#owner = ownerOf(id, authToken, id === ANONYMOUS ? undefined : token);
     this.send('getVersion', this.context.version);
     this.send('getUserData', {
@@ -322,6 +334,14 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
     this.logger.warn('the client sends messages before its connection is accepted; closing its WebSocket');
     this.#waiting = [];
     this.#cutOff('too many messages');
+  }
+
+  #room(argument: unknown): void {
+    if (this.#rooms) return this.#rooms.receive(argument);
+    const { id } = (argument ?? {}) as { readonly id?: unknown };
+    if (typeof id !== 'string' && typeof id !== 'number') return;
+    const message = 'Rooms are off: the gateway has the setting rooms=false.';
+    this.send('roomReply', { id, error: { code: 'NOT_IMPLEMENTED', message } });
   }
 
   #refuseCall(argument: unknown): void {

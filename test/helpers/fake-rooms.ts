@@ -29,6 +29,9 @@ export class FakeRooms implements Rooms {
     return {
       id,
       scope,
+      publish: async () => undefined,
+      unpublish: async () => undefined,
+      sendTo: async () => undefined,
       sendText: async (text) => {
         for (const member of this.members.values()) if (member.scope === scope) member.receive({ type: 'text', text });
       },

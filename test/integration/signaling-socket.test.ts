@@ -158,7 +158,7 @@ t.test('features that do not exist are refused with a reason', async (t) => {
   const client = await RawClient.open(true, { appKey: 'roomApp' });
   client.send('sendData', { operationId: 1, payload: { command: 'join' } });
   t.match((await client.heard('DataStatusEvent')).data, [
-    { operationId: 1, status: 'FAILED', info: 'The Room API is not available in this version of the gateway.' },
+    { operationId: 1, status: 'FAILED', info: 'Rooms are off: the gateway has the setting rooms=false.' },
   ]);
   client.send('call', { callId: 'c', callee: '1000' });
   t.match((await client.heard('finish')).data, [{ callId: 'c', status: 'FAILED', info: /Calls are not available/ }]);

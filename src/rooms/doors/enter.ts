@@ -21,10 +21,11 @@ export interface Entry {
   readonly scope: string;
   readonly door: RoomDoor;
   readonly principal: Principal;
+  readonly login?: string | undefined;
   readonly receive: (event: RoomEvent) => void;
 }
 
-/** @throws {GatewayError} FORBIDDEN, TOKEN_EXPIRED, ACCESS_UNAVAILABLE, INVALID_REQUEST or LIMIT_REACHED */
+/** @throws {GatewayError} FORBIDDEN, TOKEN_EXPIRED, ACCESS_UNAVAILABLE, INVALID_REQUEST, LOGIN_IN_USE or LIMIT_REACHED */
 export async function enterAs({ rooms, authorizer }: Entrance, entry: Entry): Promise<RoomMember> {
   await authorizer.authorize(entry.principal, 'join', { scope: entry.scope });
   return rooms.join(entry);

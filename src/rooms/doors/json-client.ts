@@ -106,6 +106,15 @@ export class JsonClient {
       case 'changes':
         for (const frame of frames.changeFrames(event.object, event.changes)) send(frame);
         return;
+      // These clients have no login, so they are told of nobody.
+      case 'message':
+      case 'members':
+      case 'joined':
+      case 'left':
+      case 'published':
+      case 'unpublished':
+      case 'failed':
+        return;
       case 'closed':
         return this.#refuse(event.reason);
     }

@@ -202,6 +202,15 @@ export class RtmpClient {
       case 'state':
       case 'changes':
         return this.#sendObject(event);
+      // These clients have no login, so they are told of nobody.
+      case 'message':
+      case 'members':
+      case 'joined':
+      case 'left':
+      case 'published':
+      case 'unpublished':
+      case 'failed':
+        return;
       case 'closed':
         return this.end(event.reason);
     }

@@ -5,6 +5,8 @@
 export { Session } from './session.js';
 export { Publication } from './publication.js';
 export { Playback } from './playback.js';
+export { Room, RoomError } from './room.js';
+export { SharedObject } from './shared-object.js';
 export { PushApi, RestError, request } from './push-api.js';
 export { openCamera } from './camera.js';
 export { ClientError } from './errors.js';

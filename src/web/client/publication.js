@@ -16,6 +16,7 @@ const RESUME_ATTEMPTS = 20;
  * @property {MediaStream} [stream] the media to publish; by default the camera and the microphone are opened
  * @property {MediaStreamConstraints} [constraints] for the camera and the microphone
  * @property {string} [rtmpUrl] also starts a push to this RTMP server
+ * @property {string} [room] path of a room whose members are told about the stream
  *
  * @typedef {object} TransponderEvent the state of one push of this stream
  * @property {string} mediaSessionId of the transponder
@@ -138,7 +139,7 @@ export class Publication extends Emitter {
   }
 
   #negotiate() {
-    const { name, stream, rtmpUrl } = this.#options;
+    const { name, stream, rtmpUrl, room } = this.#options;
     const first = [...stream.getAudioTracks().slice(0, 1), ...stream.getVideoTracks().slice(0, 1)];
     const tracks =
       this.#transceivers.length > 0
@@ -154,7 +155,7 @@ export class Publication extends Emitter {
           connection.addTransceiver(track, { direction: 'sendonly', streams: [stream] }),
         );
       },
-      fields: rtmpUrl ? { rtmpUrl } : {},
+      fields: { ...(rtmpUrl && { rtmpUrl }), ...(room && { custom: { name: room } }) },
       ended: (status, info) => this.#lost(status, info),
       event: (message, data) => this.#event(message, data),
     });

@@ -3,6 +3,7 @@ import { ClientError } from './errors.js';
 import { Playback } from './playback.js';
 import { Publication } from './publication.js';
 import { randomId } from './random.js';
+import { Room } from './room.js';
 
 /** Milliseconds from opening the WebSocket until the session is established. */
 const CONNECT_TIMEOUT = 10_000;
@@ -21,6 +22,7 @@ const RECONNECT_DELAY_CAP = 8000;
  * @typedef {object} SessionEvents
  * @property {[state: SessionState]} state the session has entered this state
  * @property {[data: unknown]} data application data from the gateway
+ * @property {[message: string, content: any]} room for rooms: an answer or an event of one
  * @property {[]} closing the session is being closed; messages that are sent now still reach the gateway
  *
  * @typedef {{ message: string, data: readonly unknown[] }} Frame a message of the WCS protocol, in both directions
@@ -103,6 +105,18 @@ export class Session extends Emitter {
    */
   play(options) {
     return Playback.start(this, options);
+  }
+
+  /**
+   * Joins a room, which the gateway creates on demand.
+   *
+   * @param {string} path of the room, such as `live/room1`
+   * @param {{ name?: string }} [options] `name`: by which others know this client; unique in the room, random by default
+   * @returns {Promise<Room>}
+   * @throws {import('./room.js').RoomError}
+   */
+  room(path, options) {
+    return Room.join(this, path, options);
   }
 
   /**
@@ -220,6 +234,7 @@ export class Session extends Emitter {
   /** @param {Frame} frame */
   #receive({ message, data }) {
     if (message === 'ping') return this.send('pong', null);
+    if (message === 'roomReply' || message === 'roomEvent') return this.emit('room', message, data[0]);
     if (message === 'OnDataEvent') return this.emit('data', data[0]);
     const first = /** @type {string | { mediaSessionId?: string, id?: string } | null | undefined} */ (data[0]);
     const id = typeof first === 'string' ? first : (first?.mediaSessionId ?? first?.id);
