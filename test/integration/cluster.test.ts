@@ -52,7 +52,9 @@ t.test('WHIP, REST and pushes with the address of the manager only', async (t) =
     cluster.nodes.map(async (node) => ((await node.http('/api/v1/streams')).body as unknown[]).length),
   );
   t.strictSame(perNode, [2, 2], 'spread over both nodes');
-  t.match((await publishers.state('whip-a')).location, /^\/n\/node-[01]\/whip\/whip-a\/[\w-]+$/);
+  // The stream is live before its publisher has read the answer.
+  const location = await waitFor('the answer', async () => (await publishers.state('whip-a')).location);
+  t.match(location, /^\/n\/node-[01]\/whip\/whip-a\/[\w-]+$/);
 
   const owner = (await cluster.ownerOf('whip-a'))!;
   const other = cluster.nodes[1 - owner]!;
@@ -102,10 +104,10 @@ t.test('WHIP, REST and pushes with the address of the manager only', async (t) =
   });
   t.match(await manager.http('/streammanager/api/4.0/event/live/none?action=eat'), { status: 400 });
 
-  const { location } = await publishers.state('whip-d');
-  t.match(await manager.http(location, { method: 'DELETE' }), { status: 200 });
-  t.match(await manager.http(location), { status: 404 });
-  t.match(await manager.http(location.replace(/node-\d/, 'elsewhere')), {
+  const { location: last } = await publishers.state('whip-d');
+  t.match(await manager.http(last, { method: 'DELETE' }), { status: 200 });
+  t.match(await manager.http(last), { status: 404 });
+  t.match(await manager.http(last.replace(/node-\d/, 'elsewhere')), {
     status: 404,
     body: { exception: 'NODE_NOT_FOUND' },
   });
@@ -155,12 +157,13 @@ t.test('one WebSocket at the manager speaks with both nodes', async (t) => {
 });
 
 t.test('a node that drains gets nothing new, and its process may end', async (t) => {
-  await publish(t, 'before-a', 'before-b');
-  await waitFor('a stream on each node', async () =>
-    (await Promise.all(['before-a', 'before-b'].map((name) => cluster.ownerOf(name)))).every(
-      (one) => one !== undefined,
-    ),
-  );
+  // Several: a node without streams would end at once.
+  const before = ['before-a', 'before-b', 'before-c', 'before-d'];
+  await publish(t, ...before);
+  await waitFor('streams on each node', async () => {
+    const owners = await Promise.all(before.map((name) => cluster.ownerOf(name)));
+    return !owners.includes(undefined) && new Set(owners).size === 2;
+  });
   t.match(await manager.http('/api/v1/nodes/node-1/drain', { method: 'POST' }), { status: 202 });
   await waitFor('draining', async () => (await manager.http('/api/v1/nodes/node-1')).body.state === 'draining');
   await publish(t, 'drain-a', 'drain-b', 'drain-c');
@@ -168,7 +171,7 @@ t.test('a node that drains gets nothing new, and its process may end', async (t)
     const { body } = await cluster.nodes[0]!.http('/api/v1/streams');
     return (body as { name: string }[]).filter(({ name }) => name.startsWith('drain-')).length === 3;
   });
-  for (const name of ['before-a', 'before-b']) await publishers.unpublish(name);
+  for (const name of before) await publishers.unpublish(name);
   t.equal(await cluster.nodes[1]!.exited, 0, 'a drained node ends');
   await waitFor('one node', async () => (await manager.http('/api/v1/nodes')).body.length === 1);
 });
