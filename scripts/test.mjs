@@ -28,7 +28,7 @@ const CHECKS = {
  */
 const SUITES = {
   unit: os.availableParallelism(),
-  // They wait more than they calculate.
+  // They mostly wait for servers and for media in real time.
   integration: os.availableParallelism() + 1,
   browser: Math.min(2, os.availableParallelism()),
   timing: 1,

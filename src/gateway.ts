@@ -55,7 +55,7 @@ import { OverloadMonitor } from './runtime/overload.ts';
 import { findRunningGateway } from './runtime/running-gateway.ts';
 import { createOriginCheck } from './signaling/origin.ts';
 import { wcsLimits } from './signaling/wcs-limits.ts';
-import { WcsServer } from './signaling/wcs-server.ts';
+import { openWcsServer } from './signaling/wcs-server.ts';
 import { SecretBox } from './store/secret-box.ts';
 import { openState } from './store/state.ts';
 import { LocalDirectory } from './streams/directory.ts';
@@ -354,10 +354,10 @@ async function assemble(
     forwardedClients,
     rooms,
   };
-  const ws = await WcsServer.create({ ...signalling, host: settings.listen_ip, port: settings['ws.port'] });
+  const ws = await openWcsServer({ ...signalling, host: settings.listen_ip, port: settings['ws.port'] });
   opened(ws);
   const wss = certificate
-    ? await WcsServer.create({ ...signalling, host: settings.listen_ip, port: settings['wss.port'], certificate })
+    ? await openWcsServer({ ...signalling, host: settings.listen_ip, port: settings['wss.port'], certificate })
     : undefined;
   if (wss) opened(wss);
   const hls = { authorizer, packagers, allowOrigin: createOriginCheck(settings) };

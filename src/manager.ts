@@ -15,7 +15,7 @@ import { ForwardedClients } from './net/forwarded-client.ts';
 import type { Logger } from './observe/logger.ts';
 import { Metrics } from './observe/metrics.ts';
 import { closeAll, type Closable } from './runtime/close-all.ts';
-import { RoutingServer } from './signaling/manager/routing-server.ts';
+import { openRoutingServer } from './signaling/manager/routing-server.ts';
 import { createOriginCheck } from './signaling/origin.ts';
 import { wcsLimits } from './signaling/wcs-limits.ts';
 
@@ -99,12 +99,12 @@ export class Manager {
     const [wsSetting, httpSetting] = isAlone
       ? (['ws.port', 'http.port'] as const)
       : (['manager_ws_port', 'manager_http_port'] as const);
-    const ws = await RoutingServer.create({ ...routing, port: settings[wsSetting], setting: wsSetting });
+    const ws = await openRoutingServer({ ...routing, port: settings[wsSetting], setting: wsSetting });
     opened(ws);
     metrics.gauge('gateway_cluster_clients', 'WebSocket connections of pages to the manager.', () => ws.sessions);
     const wss =
       certificate &&
-      (await RoutingServer.create({ ...routing, port: settings['wss.port'], setting: 'wss.port', certificate }));
+      (await openRoutingServer({ ...routing, port: settings['wss.port'], setting: 'wss.port', certificate }));
     if (wss) opened(wss);
 
     const appOptions = {

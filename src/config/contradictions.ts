@@ -44,6 +44,8 @@ export function findContradictions(settings: Settings): Contradiction[] {
     add('record_audio', 'of opus needs record_format=mp4: FLV has no Opus.');
   if (settings.hls_ladder.length > 0 && settings.transcoding_disabled)
     add('hls_ladder', 'needs video encoders: set transcoding_disabled=false, or leave it empty.');
+  if (settings.hls_dvr_s > 0 && settings.state_dir === '')
+    add('hls_dvr_s', 'keeps segments on the disk: set state_dir.');
   if (settings.record_standby && settings.record_audio === 'opus')
     add('record_standby', 'needs record_audio=aac: its silence and its picture are made for H.264 and AAC.');
   if ((settings.s3_access_key_id === '') !== (settings.s3_secret_access_key === ''))

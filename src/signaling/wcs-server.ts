@@ -1,20 +1,8 @@
-import {
-  createServer as createHttpServer,
-  type IncomingMessage,
-  type RequestListener,
-  type Server as HttpServer,
-  type ServerOptions,
-} from 'node:http';
-import { createServer as createHttpsServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
-import { WebSocketServer } from 'ws';
+import type { IncomingMessage } from 'node:http';
 import type { Authorizer } from '../access/authorizer.ts';
 import { SettingsSchema } from '../config/schema.ts';
-import { GatewayError } from '../errors.ts';
 import type { Certificate } from '../net/certificate.ts';
-import { limitConnections } from '../net/connection-limit.ts';
-import { FORWARDED_CLIENT_HEADER, type ForwardedClients } from '../net/forwarded-client.ts';
-import { limitHits } from '../observe/limits.ts';
+import type { ForwardedClients } from '../net/forwarded-client.ts';
 import type { Logger } from '../observe/logger.ts';
 import type { ClientSessions } from '../publish/client-sessions.ts';
 import type { Players } from '../publish/players.ts';
@@ -23,6 +11,7 @@ import type { Rooms } from '../rooms/room-client.ts';
 import type { LiveStream } from '../streams/live-stream.ts';
 import type { StreamRegistry } from '../streams/stream-registry.ts';
 import type { OriginCheck } from './origin.ts';
+import { PageSockets } from './page-sockets.ts';
 import type { DataReceiver } from './session-data.ts';
 import { wcsLimits, type WcsLimits } from './wcs-limits.ts';
 import { WcsSession, type WcsClient } from './wcs-session.ts';
@@ -63,131 +52,24 @@ export interface WcsServerOptions extends Omit<WcsContext, 'limits'> {
   readonly requestTimeoutMs?: number;
 }
 
-/** Bytes of one message. An offer has 7 kB, an upload of the SDK's log some tens of kB. */
-const MAX_MESSAGE_BYTES = 512 * 1024;
+export type WcsServer = PageSockets<WcsSession>;
 
-/** Milliseconds for an upgrade request, and for a TLS handshake. */
-const REQUEST_TIMEOUT_MS = 10_000;
-/** Milliseconds between two checks for requests that take too long. Node checks every 30 s by default. */
-const TIMEOUT_CHECK_MS = 1000;
-
-/** The WebSocket that the WCS Web SDK connects to: one session per socket. */
-export class WcsServer {
-  readonly #http: HttpServer;
-  readonly #sockets: WebSocketServer;
-  readonly #sessions = new Set<WcsSession>();
-  #closing: Promise<void> | undefined;
-
-  private constructor(http: HttpServer, context: WcsContext) {
-    this.#http = http;
-    const { connections, proxied } = context.limits;
-    const { addresses } = connections;
-    const trust = limitConnections(http, connections);
-    const forwarded = ({ headers }: IncomingMessage): string | undefined =>
-      context.forwardedClients?.verify(headers[FORWARDED_CLIENT_HEADER]);
-    const addressOf = (request: IncomingMessage): string => forwarded(request) ?? addresses.of(request);
-    const isProxied = (request: IncomingMessage): boolean =>
-      forwarded(request) !== undefined || addresses.isProxy(request.socket.remoteAddress ?? '');
-    // The SDK uses its URL verbatim, so every path is accepted. Compression does not pay for these small messages.
-    this.#sockets = new WebSocketServer({
-      server: http,
-      maxPayload: MAX_MESSAGE_BYTES,
-      perMessageDeflate: false,
-      // One message of each client per event-loop tick: a burst of many clients must not delay media.
-      allowSynchronousEvents: false,
-      verifyClient: (
-        { origin, req }: { origin: string | undefined; req: IncomingMessage },
-        done: (ok: boolean, code?: number, message?: string) => void,
-      ) => {
-        if (!(context.allowOrigin?.(origin) ?? true)) {
-          context.logger.warn({ origin }, 'connection of a page refused: add its origin to cors_origins to allow it');
-          return done(false, 403, 'Origin not in cors_origins');
-        }
-        if (forwarded(req) !== undefined) trust(req.socket);
-        if (isProxied(req) && proxied.full(addressOf(req))) {
-          limitHits.count('max_ws_connections_per_ip');
-          return done(false, 503, 'Too many connections of this address (max_ws_connections_per_ip)');
-        }
-        done(true);
-      },
-    });
-    this.#sockets.on('connection', (socket, request) => {
-      const address = addressOf(request);
-      if (isProxied(request)) socket.once('close', proxied.take(address));
-      const session = new WcsSession(socket, context, clientOf(request, address));
-      this.#sessions.add(session);
-      session.once('closed', () => this.#sessions.delete(session));
-    });
-    this.#sockets.on('error', (error) => context.logger.error({ err: error }, 'WebSocket server'));
-  }
-
-  /** @throws {GatewayError} SETTINGS_INVALID when the address or the port cannot be bound */
-  static async create(options: WcsServerOptions): Promise<WcsServer> {
-    const { certificate, host, port, requestTimeoutMs = REQUEST_TIMEOUT_MS } = options;
-    // Explains the port to a user who opens it in a browser.
-    const explain: RequestListener = (_, response): void => {
-      response
-        .writeHead(426, { 'content-type': 'text/plain', upgrade: 'websocket' })
-        .end('This port speaks the WebSocket protocol of the WCS Web SDK.\n');
-    };
-    const timeouts: ServerOptions = {
-      requestTimeout: requestTimeoutMs,
-      headersTimeout: requestTimeoutMs,
-      connectionsCheckingInterval: Math.min(TIMEOUT_CHECK_MS, requestTimeoutMs),
-    };
-    const http = certificate ? createSecureServer(certificate, timeouts, explain) : createHttpServer(timeouts, explain);
-    await new Promise<void>((resolve, reject) => {
-      http.once('error', (error: NodeJS.ErrnoException) =>
-        reject(listenFailure(error, host, port, certificate ? 'wss.port' : 'ws.port')),
-      );
-      http.listen(port, host, resolve);
-    });
-    return new WcsServer(http, { ...options, limits: options.limits ?? wcsLimits(SettingsSchema.parse({})) });
-  }
-
-  get port(): number {
-    return (this.#http.address() as AddressInfo).port;
-  }
-
-  get sessions(): number {
-    return this.#sessions.size;
-  }
-
-  /** Closes every session and waits until the port is free. The owner of the registry ends the streams. Idempotent. */
-  close(): Promise<void> {
-    this.#closing ??= this.#close();
-    return this.#closing;
-  }
-
-  async #close(): Promise<void> {
-    const closed = new Promise<void>((resolve) => this.#http.close(() => resolve()));
-    await Promise.all([...this.#sessions].map((session) => session.close()));
-    this.#sockets.close();
-    this.#http.closeAllConnections();
-    await closed;
-  }
+/**
+ * Opens the WebSocket that the WCS Web SDK connects to. The owner of the registry ends the streams when it closes.
+ *
+ * @throws {GatewayError} SETTINGS_INVALID when the address or the port cannot be bound
+ */
+export function openWcsServer(options: WcsServerOptions): Promise<WcsServer> {
+  const limits = options.limits ?? wcsLimits(SettingsSchema.parse({}));
+  const context = { ...options, limits };
+  const setting = options.certificate ? 'wss.port' : 'ws.port';
+  return PageSockets.listen(
+    { ...context, setting },
+    (socket, request, address) => new WcsSession(socket, context, clientOf(request, address)),
+  );
 }
 
 function clientOf({ headers, url }: IncomingMessage, ip: string): WcsClient {
   const { token, ...query } = Object.fromEntries(new URLSearchParams(url?.split('?')[1] ?? ''));
   return { ip, host: headers.host, userAgent: headers['user-agent'], token, query };
-}
-
-function createSecureServer(certificate: Certificate, timeouts: ServerOptions, explain: RequestListener): HttpServer {
-  const server = createHttpsServer(
-    { ...certificate.secureOptions, ...timeouts, handshakeTimeout: REQUEST_TIMEOUT_MS },
-    explain,
-  );
-  certificate.keepCurrent(server);
-  return server;
-}
-
-function listenFailure(error: NodeJS.ErrnoException, host: string, port: number, setting: string): GatewayError {
-  const what =
-    error.code === 'EADDRINUSE'
-      ? `${setting} ${port} is in use on ${host}. Stop the program that uses it, or set ${setting} to a free port.`
-      : error.code === 'EADDRNOTAVAIL'
-        ? `listen_ip ${host} is not an address of this machine.`
-        : `The WebSocket server cannot listen on ${host}, port ${port}: ${error.message}.`;
-  return new GatewayError('SETTINGS_INVALID', what, { cause: error });
 }

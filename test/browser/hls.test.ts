@@ -1,3 +1,6 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import t from 'tap';
 import { ffprobe } from '../helpers/ffmpeg-tool.ts';
 import { startChromium } from '../helpers/chromium.ts';
@@ -11,12 +14,14 @@ import { waitFor } from '../helpers/wait.ts';
 t.setTimeout(FILE_TIMEOUT);
 
 const hlsPort = await freePort();
+const folder = await mkdtemp(join(tmpdir(), 'hls-browser-'));
 const settings = {
   hls: true,
   'hls.port': hlsPort,
   hls_idle_s: 1,
   hls_ladder: '120:150',
   hls_dvr_s: 30,
+  state_dir: folder,
   record_min_free_mb: 0,
 };
 const [browser, pages, gateway] = await Promise.all([startChromium(), startPageServer(), startGateway(settings)]);
@@ -24,6 +29,7 @@ t.teardown(async () => {
   await browser.close();
   await pages.close();
   await gateway.stop();
+  await rm(folder, { recursive: true });
 });
 
 const publisher = await SdkPage.open(browser, pages);

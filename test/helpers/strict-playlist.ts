@@ -14,6 +14,11 @@ export interface ReadSegment {
   readonly dateMs: number;
   readonly parts: readonly ReadPart[];
 }
+export interface ReadReport {
+  readonly uri: string;
+  readonly msn: number;
+  readonly part: number;
+}
 export interface ReadPlaylist {
   readonly mediaSequence: number;
   readonly discontinuitySequence: number;
@@ -24,6 +29,7 @@ export interface ReadPlaylist {
   readonly ended: boolean;
   /** Segments that are left out. */
   readonly skipped: number;
+  readonly reports: readonly ReadReport[];
 }
 
 const check = (condition: boolean, message: string): void => {
@@ -55,6 +61,7 @@ export function readMediaPlaylist(text: string): ReadPlaylist {
   const segments: ReadSegment[] = [];
   const empty = () => ({ parts: [] as ReadPart[], discontinuity: false, dateMs: NaN, durationS: NaN });
   let [open, map, hint, begun] = [empty(), '', undefined as string | undefined, false];
+  const reports: ReadReport[] = [];
   const decimal = (value: string | undefined): number => {
     check(/^\d+(\.\d+)?$/.test(value ?? ''), `${value} is not a decimal number`);
     return Number(value);
@@ -82,7 +89,7 @@ export function readMediaPlaylist(text: string): ReadPlaylist {
       values.set(tag, value);
       continue;
     }
-    check(hint === undefined, 'a hint stands at the end');
+    check(hint === undefined || tag === 'EXT-X-RENDITION-REPORT', 'a hint stands at the end');
     begun = true;
     const attributes = tag === 'EXTINF' ? new Map<string, string>() : attributesOf(tag.includes('DATE') ? '' : value);
     if (tag === 'EXTINF') open.durationS = decimal(value.replace(/,$/, ''));
@@ -92,6 +99,10 @@ export function readMediaPlaylist(text: string): ReadPlaylist {
     else if (tag === 'EXT-X-PRELOAD-HINT') {
       check(attributes.get('TYPE') === 'PART', 'TYPE is PART');
       hint = attributes.get('URI');
+    } else if (tag === 'EXT-X-RENDITION-REPORT') {
+      const [uri = '', lastMsn, lastPart] = ['URI', 'LAST-MSN', 'LAST-PART'].map((name) => attributes.get(name));
+      check(uri !== '' && !/^\w+:/.test(uri), 'a report has a relative URI');
+      reports.push({ uri, msn: decimal(lastMsn), part: decimal(lastPart) });
     } else if (tag === 'EXT-X-PART') {
       check([undefined, 'YES'].includes(attributes.get('INDEPENDENT')), 'INDEPENDENT is YES');
       const part = { uri: attributes.get('URI')!, durationS: decimal(attributes.get('DURATION')) };
@@ -140,6 +151,6 @@ export function readMediaPlaylist(text: string): ReadPlaylist {
   return {
     mediaSequence: decimal(values.get('EXT-X-MEDIA-SEQUENCE')),
     discontinuitySequence: decimal(values.get('EXT-X-DISCONTINUITY-SEQUENCE')),
-    ...{ targetDurationS: target, partTargetS, segments, hint, ended, skipped: skippedOf() },
+    ...{ targetDurationS: target, partTargetS, segments, hint, ended, skipped: skippedOf(), reports },
   };
 }

@@ -18,7 +18,7 @@ import { waitFor } from '../helpers/wait.ts';
 // mediasoup looks for its worker when it is loaded.
 Object.assign(process.env, mediaWorkerEnv());
 const { WorkerPool } = await import('../../src/webrtc/worker-pool.ts');
-const { WcsServer } = await import('../../src/signaling/wcs-server.ts');
+const { openWcsServer } = await import('../../src/signaling/wcs-server.ts');
 const { createPublishing, openAuthorizer } = await import('../helpers/publishing.ts');
 
 const OFFER = readFileSync(new URL('../unit/webrtc/fixtures/chromium-publish.sdp', import.meta.url), 'utf8');
@@ -95,7 +95,7 @@ const context = {
   version: '1.2.3',
   takeSnapshot: async (stream: LiveStream) => (snapshots.push(stream.name), SNAPSHOT),
 };
-const server = await WcsServer.create({ ...context, host: '127.0.0.1', port: 0 });
+const server = await openWcsServer({ ...context, host: '127.0.0.1', port: 0 });
 t.teardown(async () => {
   registry.close(new GatewayError('SHUTTING_DOWN', 'test over'));
   await server.close();
@@ -184,7 +184,7 @@ t.test('access: a refused connection, publication and playback give the reason',
       throw new GatewayError('FORBIDDEN', `${action} is not allowed.`);
     },
   };
-  const guarded = await WcsServer.create({ ...context, authorizer, host: '127.0.0.1', port: 0 });
+  const guarded = await openWcsServer({ ...context, authorizer, host: '127.0.0.1', port: 0 });
   t.teardown(() => guarded.close());
   const stranger = await RawClient.open(false, {}, guarded.port);
   const closed = once(stranger.socket, 'close');
@@ -423,7 +423,7 @@ t.test('floods and oversized messages close only their own socket', async (t) =>
 
 t.test('a port in use is reported with its setting', async (t) => {
   const again = { ...context, host: '127.0.0.1', port: server.port };
-  await t.rejects(WcsServer.create(again), { code: 'SETTINGS_INVALID', message: /ws\.port \d+ is in use/ });
+  await t.rejects(openWcsServer(again), { code: 'SETTINGS_INVALID', message: /ws\.port \d+ is in use/ });
 });
 
 t.test('an HTTP request gets an explanation of the port', async (t) => {
@@ -436,7 +436,7 @@ t.test('the same over TLS', async (t) => {
   const { certificateFile: certFile, keyFile, remove } = await makeCertificate();
   const certificate = new Certificate({ certFile, keyFile, logger: silentLogger });
   t.teardown(() => (certificate.close(), remove()));
-  const secure = await WcsServer.create({ ...context, host: '127.0.0.1', port: 0, certificate });
+  const secure = await openWcsServer({ ...context, host: '127.0.0.1', port: 0, certificate });
   const socket = new WebSocket(`wss://127.0.0.1:${secure.port}/`, { rejectUnauthorized: false });
   await once(socket, 'open');
   socket.send('{"message":"connection","data":[{}]}');

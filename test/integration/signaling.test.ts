@@ -13,7 +13,7 @@ import { waitFor } from '../helpers/wait.ts';
 // mediasoup looks for its worker when it is loaded.
 Object.assign(process.env, mediaWorkerEnv());
 const { WorkerPool } = await import('../../src/webrtc/worker-pool.ts');
-const { WcsServer } = await import('../../src/signaling/wcs-server.ts');
+const { openWcsServer } = await import('../../src/signaling/wcs-server.ts');
 const { createPublishing, openAuthorizer } = await import('../helpers/publishing.ts');
 
 /** Replaces the transponders: records the calls, and answers as the test sets it up. */
@@ -81,7 +81,7 @@ const [pool, browser, pages] = await Promise.all([
   startChromium(),
   startPageServer(),
 ]);
-const server = await WcsServer.create({
+const server = await openWcsServer({
   host: '127.0.0.1',
   port: 0,
   ...createPublishing({ pool, registry, pushes: control }),

@@ -13,7 +13,7 @@ import { mediaWorkerEnv } from '../helpers/media-worker.ts';
 
 // mediasoup looks for its worker when it is loaded.
 Object.assign(process.env, mediaWorkerEnv());
-const { WcsServer } = await import('../../src/signaling/wcs-server.ts');
+const { openWcsServer } = await import('../../src/signaling/wcs-server.ts');
 
 /** Milliseconds. */
 const REQUEST_TIMEOUT = 250;
@@ -76,14 +76,14 @@ t.test('REST and pages close the connection of a request that is sent too slowly
 });
 
 t.test('so does the WebSocket port, and leaves open WebSockets alone', async (t) => {
-  const server = await WcsServer.create({
+  const server = await openWcsServer({
     host: '127.0.0.1',
     port: 0,
     requestTimeoutMs: REQUEST_TIMEOUT,
     logger: silentLogger,
     sessions: new ClientSessions(),
     version: '1',
-  } as Parameters<typeof WcsServer.create>[0]);
+  } as Parameters<typeof openWcsServer>[0]);
   t.teardown(() => server.close());
   const socket = new WebSocket(`ws://127.0.0.1:${server.port}/`);
   await once(socket, 'open');

@@ -58,7 +58,7 @@ export function hlsRoutes({ authorizer, packagers, allowOrigin, shape }: HlsRout
         if (!packager) throw notFound();
         if (!wanted) {
           const directives = readDirectives(request);
-          return packager.playlist(directives.wanted, directives.skip);
+          return packager.playlist(directives.wanted, directives.skip, () => ladder.reportsFor(quality));
         }
         if ('init' in wanted) return packager.init(wanted.init);
         return packager.media(wanted.msn, wanted.part);

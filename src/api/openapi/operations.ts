@@ -524,12 +524,14 @@ const HLS: readonly Operation[] = [
       'TRANSCODING_DISABLED',
     ],
   },
-  {
+  ...(['', '/{quality}'] as const).map((quality): Operation => ({
     method: 'get',
-    path: '/hls/{stream}/{session}/{file}',
-    id: 'getHlsFile',
+    path: `/hls/{stream}/{session}${quality}/{file}`,
+    id: quality ? 'getHlsQualityFile' : 'getHlsFile',
     tag: 'HLS',
-    summary: 'A playlist, segment or part that a playlist names; the session in the path stands for the right to play',
+    summary: quality
+      ? 'The same of a lower quality'
+      : 'A playlist, segment or part that a playlist names; the session in the path stands for the right to play',
     query: {
       _HLS_msn: { schema: { type: 'integer' }, description: 'The segment for which the answer waits.' },
       _HLS_part: { schema: { type: 'integer' }, description: 'The part of it.' },
@@ -547,34 +549,9 @@ const HLS: readonly Operation[] = [
       'ROUTE_NOT_FOUND',
       'LIMIT_REACHED',
       'STREAM_NOT_READY',
+      ...(quality ? (['ENCODER_FAILED'] as const) : []),
     ],
-  },
-  {
-    method: 'get',
-    path: '/hls/{stream}/{session}/{quality}/{file}',
-    id: 'getHlsQualityFile',
-    tag: 'HLS',
-    summary: 'The same of a lower quality',
-    query: {
-      _HLS_msn: { schema: { type: 'integer' }, description: 'The segment for which the answer waits.' },
-      _HLS_part: { schema: { type: 'integer' }, description: 'The part of it.' },
-      _HLS_skip: {
-        schema: { type: 'string', enum: ['YES', 'v2'] },
-        description: 'Leave out older segments, which the player knows.',
-      },
-    },
-    answer: { text: 'video/mp4' },
-    open: true,
-    errors: [
-      'INVALID_REQUEST',
-      'TOKEN_EXPIRED',
-      'SESSION_NOT_FOUND',
-      'ROUTE_NOT_FOUND',
-      'LIMIT_REACHED',
-      'STREAM_NOT_READY',
-      'ENCODER_FAILED',
-    ],
-  },
+  })),
 ];
 
 const INSPECTION: readonly Operation[] = [

@@ -109,20 +109,32 @@ export class Mp4Fragments {
   }
 
   /**
-   * The fragment with all samples since the last one; `undefined` if there are none.
+   * The fragment with the samples since the last one; `undefined` if there are none.
    *
    * @param end nothing follows: the latest samples are written too, whose durations are guessed
+   * @param beforeMs audio from this time on is left for the next fragment
    */
-  take(end: boolean): Buffer | undefined {
+  take(end: boolean, beforeMs = Infinity): Buffer | undefined {
     const tracks = [this.#video, this.#audio].filter((one) => one !== undefined);
     if (end) for (const one of tracks) releaseLast(one);
+    const later = end ? [] : (this.#audio?.samples.filter(({ time }) => time >= this.#audioTime(beforeMs)) ?? []);
+    if (this.#audio && later.length > 0) this.#audio.samples = this.#audio.samples.slice(0, -later.length);
     const filled = tracks.filter(({ samples }) => samples.length > 0);
-    if (filled.length === 0) return undefined;
-    const fragment = fragmentOf(++this.#sequence, filled);
+    const fragment = filled.length > 0 ? fragmentOf(++this.#sequence, filled) : undefined;
     for (const one of filled) one.samples = [];
-    this.#bytes = tracks.reduce((total, { last }) => total + (last?.data.length ?? 0), 0);
+    if (this.#audio) this.#audio.samples = later;
+    if (!fragment) return undefined;
+    this.#bytes = tracks.reduce(
+      (total, { samples, last }) =>
+        samples.reduce((sum, { data }) => sum + data.length, total + (last?.data.length ?? 0)),
+      0,
+    );
     this.#firstMs = undefined;
     return fragment;
+  }
+
+  #audioTime(ms: number): number {
+    return (ms * this.#audio!.timescale) / 1000;
   }
 
   #add(into: Track, timestampMs: number, data: Buffer, flags: number, compositionMs: number): void {

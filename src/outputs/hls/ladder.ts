@@ -1,15 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { toGatewayError, type GatewayError } from '../../errors.ts';
 import type { RenditionLease } from '../../renditions/encoder-pool.ts';
 import type { Output, OutputCounters, OutputEvents } from '../output.ts';
 import { Packager, type PackagerEnvironment } from './packager.ts';
-import { multivariantPlaylist } from './playlist.ts';
+import { multivariantPlaylist, type RenditionReport } from './playlist.ts';
 import { Timeline } from './timeline.ts';
 
 /** One quality of `hls_ladder`. */
 export interface Rung {
-  /** Lines. */
+  /** Pixels. */
   readonly height: number;
   /** Kilobits per second. */
   readonly kbps: number;
@@ -23,6 +24,8 @@ export interface LadderOptions {
 
 /** A viewer does not wait longer for the encoders of lower qualities, in milliseconds. */
 const MAX_WAIT_MS = 4000;
+/** A quality that was refused or has failed is tried again for a viewer after this time, in milliseconds. */
+const RETRY_MS = 10_000;
 
 /**
  * A stream as HLS: its source quality, and lower ones as soon as it is known to be larger than they are. All share one
@@ -37,6 +40,8 @@ export class Ladder extends EventEmitter<OutputEvents> implements Output {
   readonly #timeline = new Timeline();
   readonly #source: Packager;
   readonly #starting = new Map<Rung, Promise<void>>();
+  /** When a quality may be tried again that was refused or has failed. */
+  readonly #retryMs = new Map<Rung, number>();
   readonly #lower = new Map<Rung, Packager>();
   #runs = 0;
   #closed: Promise<void> | undefined;
@@ -112,6 +117,7 @@ export class Ladder extends EventEmitter<OutputEvents> implements Output {
    */
   async multivariant(uriOf: (name: string | undefined) => string): Promise<string> {
     const source = await this.#source.variant();
+    this.#startLower();
     const variants = [{ ...source, uri: uriOf(undefined) }];
     await within(MAX_WAIT_MS, Promise.all(this.#starting.values()));
     const lower = [...this.#lower].filter(([{ height }]) => height < (source.height ?? 0));
@@ -133,10 +139,27 @@ export class Ladder extends EventEmitter<OutputEvents> implements Output {
    * @throws {GatewayError} the reason why a lower quality has ended while the source goes on
    */
   quality(name: string | undefined): Packager | undefined {
-    if (name === undefined) return this.#source;
-    const [, packager] = [...this.#lower].find(([rung]) => nameOf(rung) === name) ?? [];
+    const packager = this.#find(name);
     if (packager?.failure && !this.#source.failure) throw packager.failure;
     return packager;
+  }
+
+  /** Where the other qualities are, for the playlist of this one; addresses are relative to it. */
+  reportsFor(name: string | undefined): RenditionReport[] {
+    const others = [undefined, ...[...this.#lower.keys()].map(nameOf)].filter((other) => other !== name);
+    return others.flatMap((other) => {
+      const packager = this.#find(other);
+      const last = packager?.status === 'packaging' ? packager.lastPart : undefined;
+      const uri = [...(name === undefined ? [] : ['..']), ...(other === undefined ? [] : [other]), 'index.m3u8'].join(
+        '/',
+      );
+      return last ? [{ uri, ...last }] : [];
+    });
+  }
+
+  #find(name: string | undefined): Packager | undefined {
+    if (name === undefined) return this.#source;
+    return [...this.#lower].find(([rung]) => nameOf(rung) === name)?.[1];
   }
 
   get #packagers(): Packager[] {
@@ -155,7 +178,16 @@ export class Ladder extends EventEmitter<OutputEvents> implements Output {
   #startLower(): void {
     const height = this.#source.frameHeight ?? 0;
     for (const rung of this.#options.rungs)
-      if (rung.height < height && !this.#starting.has(rung)) this.#starting.set(rung, this.#startRung(rung));
+      if (rung.height < height && this.#isMissing(rung))
+        this.#starting.set(
+          rung,
+          this.#startRung(rung).finally(() => this.#starting.delete(rung)),
+        );
+  }
+
+  #isMissing(rung: Rung): boolean {
+    const isThere = this.#starting.has(rung) || this.#lower.get(rung)?.status === 'packaging';
+    return !isThere && this.status !== 'ended' && performance.now() >= (this.#retryMs.get(rung) ?? 0);
   }
 
   async #startRung(rung: Rung): Promise<void> {
@@ -167,17 +199,20 @@ export class Ladder extends EventEmitter<OutputEvents> implements Output {
         ...{ timeline: this.#timeline, leads: false, kbps: rung.kbps, pastRuns: Math.max(this.#runs - 1, 0) },
         onRun: (run, startMs) => this.#onRun(packager, run, startMs),
       });
+      await this.#lower.get(rung)?.dispose();
       this.#lower.set(rung, packager);
       packager.on('change', () => {
         const { failure } = packager;
-        if (failure && this.status !== 'ended')
-          logger.warn(
-            { stream: this.streamName, quality: nameOf(rung), code: failure.code, reason: failure.message },
-            'HLS quality ended',
-          );
+        if (!failure || this.status === 'ended') return;
+        this.#retryMs.set(rung, performance.now() + RETRY_MS);
+        logger.warn(
+          { stream: this.streamName, quality: nameOf(rung), code: failure.code, reason: failure.message },
+          'HLS quality ended',
+        );
       });
       packager.start();
     } catch (error) {
+      this.#retryMs.set(rung, performance.now() + RETRY_MS);
       const { code, message } = toGatewayError(error);
       logger.warn({ stream: this.streamName, quality: nameOf(rung), code, reason: message }, 'HLS quality refused');
     }
@@ -200,12 +235,5 @@ export class Ladder extends EventEmitter<OutputEvents> implements Output {
 const nameOf = ({ height }: Rung): string => String(height);
 
 /** What the work results in, or `undefined` when the time is over. */
-async function within<T>(timeoutMs: number, work: Promise<T>): Promise<T | undefined> {
-  const { promise, resolve } = Promise.withResolvers<undefined>();
-  const timer = setTimeout(() => resolve(undefined), timeoutMs);
-  try {
-    return await Promise.race([work, promise]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
+const within = <T>(timeoutMs: number, work: Promise<T>): Promise<T | undefined> =>
+  Promise.race([work, sleep(timeoutMs, undefined, { ref: false })]);

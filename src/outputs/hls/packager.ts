@@ -10,7 +10,7 @@ import type { LateGroups } from '../late-groups.ts';
 import { OutputFeed } from '../output-feed.ts';
 import type { Output, OutputCounters, OutputEvents, TagSink } from '../output.ts';
 import { DvrFolder, type DvrOptions } from './dvr-folder.ts';
-import type { Variant } from './playlist.ts';
+import type { RenditionReport, Variant } from './playlist.ts';
 import { SegmentList, type Ended, type Found } from './segment-list.ts';
 import { Segmenter, type RunFormat, type SegmentRules } from './segmenter.ts';
 import type { Timeline } from './timeline.ts';
@@ -45,7 +45,7 @@ export interface PackagerRole {
   readonly kbps?: number;
   /** Runs of the stream that were over before this rendition was packaged. */
   readonly pastRuns: number;
-  /** A run has begun: the how-manyth of the stream, and when on the timeline. */
+  /** A run has begun. `run` counts the runs of the stream from 1; `startMs` is its time on the timeline. */
   readonly onRun: (run: number, startMs: number) => void;
 }
 
@@ -123,7 +123,7 @@ export class Packager extends EventEmitter<OutputEvents> implements Output, TagS
     this.#listen();
   }
 
-  /** Lines of the current run; `undefined` without video. */
+  /** Height of the frames of the current run, in pixels; `undefined` without video. */
   get frameHeight(): number | undefined {
     return this.#format?.video && videoConfigOf(this.#format.video).height;
   }
@@ -138,6 +138,11 @@ export class Packager extends EventEmitter<OutputEvents> implements Output, TagS
 
   get counters(): OutputCounters {
     return { bytesSent: this.#bytes, framesDropped: this.#pastDropped + (this.#feed?.framesDropped ?? 0) };
+  }
+
+  /** The last part; `undefined` before there is one. */
+  get lastPart(): { readonly msn: number; readonly part: number } | undefined {
+    return this.#segments.lastPart;
   }
 
   /** Bytes of media in memory. */
@@ -196,16 +201,21 @@ export class Packager extends EventEmitter<OutputEvents> implements Output, TagS
   /**
    * @param wanted the segment, or its part, that the playlist must contain
    * @param skip the player has the older segments of the playlist already
+   * @param reports where the other qualities are
    * @throws {GatewayError} INVALID_REQUEST, STREAM_NOT_READY
    */
-  async playlist(wanted?: { readonly msn: number; readonly part: number | undefined }, skip = false): Promise<string> {
+  async playlist(
+    wanted?: { readonly msn: number; readonly part: number | undefined },
+    skip = false,
+    reports: () => readonly RenditionReport[] = () => [],
+  ): Promise<string> {
     if (wanted && !this.#segments.ended && this.#segments.has(wanted.msn, wanted.part) === 'beyond')
       throw new GatewayError('INVALID_REQUEST', '_HLS_msn is more than two segments beyond the end of the playlist.');
     const contains = (): boolean =>
       wanted ? this.#segments.has(wanted.msn, wanted.part) === true : this.#segments.playable;
     await this.#until(() => this.#segments.ended || contains());
     if (!this.#segments.playable) throw this.#ended ?? notReady();
-    return this.#segments.playlist(skip);
+    return this.#segments.playlist(skip, reports());
   }
 
   /** A segment, or one of its parts, when it exists. `undefined`: it does not, and will not. */

@@ -1,6 +1,5 @@
 import { rmSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Settings } from '../../config/schema.ts';
 import { GatewayError, toGatewayError } from '../../errors.ts';
@@ -25,6 +24,8 @@ export interface PackagersParts {
 
 const SWEEP_MS = 1000;
 const MEGABYTE = 1024 * 1024;
+/** In `state_dir`: the segments that viewers can rewind to. */
+const DVR_FOLDER = 'hls-segments';
 
 /** All HLS packagers, one for each stream that has viewers, and the sessions of the viewers. */
 export class Packagers {
@@ -49,7 +50,7 @@ export class Packagers {
   private constructor(settings: Settings, parts: PackagersParts) {
     this.#settings = settings;
     this.#parts = parts;
-    this.#dvrFolder = dvrFolder(settings);
+    this.#dvrFolder = join(settings.state_dir, DVR_FOLDER);
     // Of a gateway that was killed.
     if (settings.hls_dvr_s > 0) rmSync(this.#dvrFolder, { recursive: true, force: true });
     const { logger, overload } = parts;
@@ -197,8 +198,3 @@ export class Packagers {
 }
 
 const shuttingDown = (): GatewayError => new GatewayError('SHUTTING_DOWN', 'The gateway is shutting down.');
-
-/** Where the segments are that viewers can rewind to. */
-function dvrFolder({ state_dir: stateDir }: Settings): string {
-  return stateDir ? join(stateDir, 'hls') : join(tmpdir(), `webrtc-transponder-hls-${process.pid}`);
-}

@@ -32,6 +32,15 @@ export interface MediaPlaylist {
   readonly ended: boolean;
   /** Whether older segments are left out (`EXT-X-SKIP`). */
   readonly skips: 'never' | 'on request' | 'now';
+  /** Where the playlists of the other qualities end. */
+  readonly reports: readonly RenditionReport[];
+}
+
+/** The last part of another quality (`EXT-X-RENDITION-REPORT`). */
+export interface RenditionReport {
+  readonly uri: string;
+  readonly msn: number;
+  readonly part: number;
 }
 
 export const segmentUri = (msn: number): string => `${msn}.m4s`;
@@ -49,7 +58,14 @@ const seconds = (ms: number): string => (ms / 1000).toFixed(5);
 export const durationOf = ({ parts }: Pick<PlaylistSegment, 'parts'>): number =>
   parts.reduce((sum, { durationMs }) => sum + durationMs, 0);
 
-export function mediaPlaylist({ segments, targetDurationS, partTargetMs, ended, skips }: MediaPlaylist): string {
+export function mediaPlaylist({
+  segments,
+  targetDurationS,
+  partTargetMs,
+  ended,
+  skips,
+  reports,
+}: MediaPlaylist): string {
   const first = segments[0];
   if (!first) throw new RangeError('a playlist needs a segment');
   const skipUntil = skips === 'never' ? '' : `,CAN-SKIP-UNTIL=${targetDurationS * SKIP_UNTIL}`;
@@ -84,7 +100,11 @@ export function mediaPlaylist({ segments, targetDurationS, partTargetMs, ended, 
   }
   const { msn, parts, complete } = segments.at(-1)!;
   if (ended) lines.push('#EXT-X-ENDLIST');
-  else lines.push(`#EXT-X-PRELOAD-HINT:TYPE=PART,URI="${complete ? partUri(msn + 1, 0) : partUri(msn, parts.length)}"`);
+  else {
+    lines.push(`#EXT-X-PRELOAD-HINT:TYPE=PART,URI="${complete ? partUri(msn + 1, 0) : partUri(msn, parts.length)}"`);
+    for (const report of reports)
+      lines.push(`#EXT-X-RENDITION-REPORT:URI="${report.uri}",LAST-MSN=${report.msn},LAST-PART=${report.part}`);
+  }
   return `${lines.join('\n')}\n`;
 }
 

@@ -1,4 +1,10 @@
-import { durationOf, mediaPlaylist, type PlaylistPart, type PlaylistSegment } from './playlist.ts';
+import {
+  durationOf,
+  mediaPlaylist,
+  type PlaylistPart,
+  type PlaylistSegment,
+  type RenditionReport,
+} from './playlist.ts';
 
 export interface ListRules {
   /** Complete segments in the playlist, at least. */
@@ -128,15 +134,21 @@ export class SegmentList {
     return ended;
   }
 
+  /** The last part; `undefined` before there is one. */
+  get lastPart(): { readonly msn: number; readonly part: number } | undefined {
+    const last = this.#segments.findLast(({ parts }) => parts.length > 0);
+    return last && { msn: last.msn, part: last.parts.length - 1 };
+  }
+
   /** @param skip leaves out what a player that has read the playlist before knows (RFC 8216bis, 6.2.5.1) */
-  playlist(skip = false): string {
+  playlist(skip = false, reports: readonly RenditionReport[] = []): string {
     const { targetDurationS, partTargetMs, dvrMs } = this.#rules;
     const open = this.#segments.at(-1)?.complete === false;
     const listed = this.#listed();
     // A segment that has just begun has nothing to list.
     const segments = open && listed.at(-1)!.parts.length === 0 ? listed.slice(0, -1) : listed;
     const skips = dvrMs === 0 ? 'never' : skip ? 'now' : 'on request';
-    return mediaPlaylist({ segments, targetDurationS, partTargetMs, ended: this.#ended, skips });
+    return mediaPlaylist({ segments, targetDurationS, partTargetMs, ended: this.#ended, skips, reports });
   }
 
   /**

@@ -161,7 +161,8 @@ export class Segmenter {
 
   /** @returns whether there was anything */
   #emit(endMs: number, last: boolean): boolean {
-    const bytes = this.#fragments!.take(last);
+    // Audio may be ahead by the delay of a video encoder: in all qualities a part ends at the same time.
+    const bytes = this.#fragments!.take(last, endMs);
     if (!bytes) return false;
     this.#sink.part({ bytes, durationMs: endMs - this.#partMs, independent: this.#independent });
     this.#partMs = endMs;

@@ -4,7 +4,6 @@ import { GatewayError, toGatewayError } from '../../errors.ts';
 import { withParameterSets } from '../../media/codecs/avc-in-band.ts';
 import { fourccOf } from '../../media/containers/enhanced-tag.ts';
 import { TAG_SCRIPT, TAG_VIDEO, type FlvTag } from '../../media/containers/flv-tag.ts';
-import { videoConfigOf } from '../../media/containers/flv-track.ts';
 import type { TagGroup } from '../../media/containers/tag-group.ts';
 import type { Logger } from '../../observe/logger.ts';
 import { AAC_FORMAT } from '../../renditions/audio-format.ts';
@@ -18,7 +17,8 @@ import { createContainer, type Container, type RecordFormat } from './container.
 import { diskError, RecordFile, type OpenFile } from './record-file.ts';
 import { nextRecorderState, type RecorderEvent, type RecorderState } from './recorder-state.ts';
 import { baseName, fileName } from './recording-name.ts';
-import type { Recording, Recordings } from './recordings.ts';
+import type { Recordings } from './recordings.ts';
+import { copyOf, hasSameSize, videoCodecOf } from './video-header.ts';
 import type { FinishedFile } from './finish-file.ts';
 
 /** Milliseconds of media in one write: what is lost if the gateway is killed, and as much again for what is on its way. */
@@ -391,27 +391,5 @@ export class Recorder extends EventEmitter<OutputEvents> implements Output, TagS
   }
 }
 
-const VIDEO_CODECS = { vp08: 'vp8', vp09: 'vp9', av01: 'av1' } as const;
-
-function videoCodecOf(header: FlvTag): NonNullable<Recording['videoCodec']> {
-  const fourcc = fourccOf(header);
-  return fourcc && fourcc !== 'Opus' ? VIDEO_CODECS[fourcc] : 'h264';
-}
-
-/** Whether two sequence headers describe frames of the same codec and size. */
-function hasSameSize(one: FlvTag, other: FlvTag): boolean {
-  try {
-    const [first, second] = [videoConfigOf(one), videoConfigOf(other)];
-    return first.codec === second.codec && first.width === second.width && first.height === second.height;
-  } catch (error) {
-    // A header that cannot be read begins a file, which then fails with a reason.
-    if (error instanceof RangeError) return false;
-    throw error;
-  }
-}
-
 const notReturned = (): GatewayError =>
   new GatewayError('PUBLISHER_LOST', 'The publisher was lost and did not return within standby_hold_ms.');
-
-/** The tag is a view that keeps a whole read buffer alive. */
-const copyOf = (tag: FlvTag): FlvTag => ({ ...tag, data: Buffer.from(tag.data) });

@@ -1,30 +1,11 @@
 import t from 'tap';
-import { SETTLE_MS, type NodeRecord } from '../../../src/cluster/cluster-store.ts';
+import { SETTLE_MS } from '../../../src/cluster/cluster-store.ts';
 import { NodeRegistry } from '../../../src/cluster/node-registry.ts';
 import { silentLogger } from '../../../src/observe/logger.ts';
 import { ModelStore, RedisModel } from '../../helpers/cluster-redis-model.ts';
+import { nodeRecord } from '../../helpers/node-record.ts';
 
 const TTL = { ttlMs: 5000 };
-
-const record = (id: string, more: Partial<NodeRecord> = {}): NodeRecord => ({
-  id,
-  instance: `${id}1`,
-  url: `http://${id}.example`,
-  wsUrl: `ws://${id}.example`,
-  region: '',
-  group: '',
-  state: 'in-service',
-  version: '1',
-  capacity: 10,
-  publications: 0,
-  pushes: 0,
-  encoders: 0,
-  cpu: 0,
-  overloaded: false,
-  beat: 1,
-  startedAt: 0,
-  ...more,
-});
 
 function setUp() {
   const clock = { now: 1_700_000_000_000 };
@@ -53,7 +34,7 @@ function setUp() {
 
 t.test('nodes come and go; a node that hangs is gone when its heartbeat expires', async (t) => {
   const { node, registry, gone, pass } = setUp();
-  await node.beat(record('a'), 3000);
+  await node.beat(nodeRecord('a'), 3000);
   await registry.poll();
   t.equal(registry.get('a').url, 'http://a.example');
   await pass(2750);
@@ -66,10 +47,10 @@ t.test('nodes come and go; a node that hangs is gone when its heartbeat expires'
 
 t.test('a node that was started again with its id is gone and there', async (t) => {
   const { node, registry, gone } = setUp();
-  await node.beat(record('a'), 3000);
+  await node.beat(nodeRecord('a'), 3000);
   await registry.poll();
   await node.leave({ id: 'a', instance: 'a1' });
-  await node.beat(record('a', { instance: 'a2' }), 3000);
+  await node.beat(nodeRecord('a', { instance: 'a2' }), 3000);
   await registry.poll();
   t.strictSame(gone, ['a']);
   t.equal(registry.find('a')?.instance, 'a2');
@@ -77,7 +58,7 @@ t.test('a node that was started again with its id is gone and there', async (t) 
 
 t.test('a node that has lost Redis and answers keeps its clients, and gets nothing new', async (t) => {
   const { node, registry, answering, gone, pass } = setUp();
-  await node.beat(record('a'), 3000);
+  await node.beat(nodeRecord('a'), 3000);
   await registry.poll();
   await node.claim('cam', { id: 'a', instance: 'a1' }, TTL);
   t.equal((await registry.owner('cam'))?.id, 'a');
@@ -101,7 +82,7 @@ t.test('a node that has lost Redis and answers keeps its clients, and gets nothi
 
 t.test('without Redis the last known nodes and owners count', async (t) => {
   const { node, manager, registry, gone, pass } = setUp();
-  await node.beat(record('a'), 3000);
+  await node.beat(nodeRecord('a'), 3000);
   await registry.poll();
   await node.claim('cam', { id: 'a', instance: 'a1' }, TTL);
   await registry.owner('cam');
@@ -115,8 +96,8 @@ t.test('without Redis the last known nodes and owners count', async (t) => {
 
 t.test('a Redis that is back without its data does not make nodes go', async (t) => {
   const { node, redis, manager, registry, gone, pass } = setUp();
-  await node.beat(record('a'), 3000);
-  await node.beat(record('b'), 3000);
+  await node.beat(nodeRecord('a'), 3000);
+  await node.beat(nodeRecord('b'), 3000);
   await node.claim('cam', { id: 'a', instance: 'a1' }, TTL);
   await registry.poll();
   await registry.owner('cam');
@@ -125,7 +106,7 @@ t.test('a Redis that is back without its data does not make nodes go', async (t)
   await registry.poll();
   t.equal(registry.nodes.length, 2);
   t.equal((await registry.owner('cam'))?.id, 'a');
-  await node.beat(record('a', { beat: 2 }), 3000);
+  await node.beat(nodeRecord('a', { beat: 2 }), 3000);
   await pass(SETTLE_MS);
   t.strictSame(gone, ['b'], 'which did not come back');
   t.equal(await registry.owner('cam'), undefined);
@@ -133,14 +114,14 @@ t.test('a Redis that is back without its data does not make nodes go', async (t)
 
 t.test('a node at which nothing listens gets nothing until its next heartbeat', async (t) => {
   const { node, registry } = setUp();
-  await node.beat(record('a'), 3000);
-  await node.beat(record('b', { publications: 5 }), 3000);
+  await node.beat(nodeRecord('a'), 3000);
+  await node.beat(nodeRecord('b', { publications: 5 }), 3000);
   await registry.poll();
   await node.claim('cam', { id: 'a', instance: 'a1' }, TTL);
   registry.unreachable('a');
   t.equal(registry.place().id, 'b');
   t.equal(await registry.owner('cam'), undefined, 'its streams may be taken over');
-  await node.beat(record('a', { beat: 2 }), 3000);
+  await node.beat(nodeRecord('a', { beat: 2 }), 3000);
   await registry.poll();
   t.equal(registry.place().id, 'a');
   t.equal((await registry.owner('cam'))?.id, 'a');

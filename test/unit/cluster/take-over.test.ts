@@ -1,33 +1,14 @@
 import t from 'tap';
 import { ClusterDirectory } from '../../../src/cluster/cluster-directory.ts';
-import type { NodeRecord } from '../../../src/cluster/cluster-store.ts';
 import { createIsGone } from '../../../src/cluster/node-liveness.ts';
 import { StoredPushes } from '../../../src/cluster/stored-pushes.ts';
 import { takeOverAfterMs, TakeOver } from '../../../src/cluster/take-over.ts';
 import { silentLogger } from '../../../src/observe/logger.ts';
 import { SecretBox } from '../../../src/store/secret-box.ts';
 import { ModelStore, RedisModel } from '../../helpers/cluster-redis-model.ts';
+import { nodeRecord } from '../../helpers/node-record.ts';
 
 const ORDER = { streamName: 'cam', rtmpUrl: 'rtmp://example.com/live/key', standby: {} };
-
-const record = (id: string): NodeRecord => ({
-  id,
-  instance: `${id}1`,
-  url: `http://${id}.example`,
-  wsUrl: `ws://${id}.example`,
-  region: '',
-  group: '',
-  state: 'in-service',
-  version: '1',
-  capacity: 10,
-  publications: 0,
-  pushes: 0,
-  encoders: 0,
-  cpu: 0,
-  overloaded: false,
-  beat: 1,
-  startedAt: 0,
-});
 
 function setUp() {
   const clock = { now: 1_700_000_000_000 };
@@ -80,14 +61,14 @@ t.test('the pushes of a lost node are taken over once, by the node whose turn it
   const lease = await a.directory.claim('cam');
   await a.stored.started({ id: 'p1', order: ORDER });
   const beat = async (): Promise<void> => {
-    await b.store.beat(record('b'), 3000);
-    await c.store.beat(record('c'), 3000);
+    await b.store.beat(nodeRecord('b'), 3000);
+    await c.store.beat(nodeRecord('c'), 3000);
   };
-  await a.store.beat(record('a'), 3000);
+  await a.store.beat(nodeRecord('a'), 3000);
   await beat();
   for (let second = 0; second < 3; second++) {
     await a.directory.renew();
-    await a.store.beat(record('a'), 3000);
+    await a.store.beat(nodeRecord('a'), 3000);
     clock.now += 1000;
     await Promise.all([b.takeOver.look(), c.takeOver.look()]);
   }
@@ -99,7 +80,7 @@ t.test('the pushes of a lost node are taken over once, by the node whose turn it
     await beat();
     await Promise.all([c.takeOver.look(), b.takeOver.look()]);
   }
-  const order = takeOverAfterMs('cam', [record('b'), record('c')], 'b') === 3000 ? [b, c] : [c, b];
+  const order = takeOverAfterMs('cam', [nodeRecord('b'), nodeRecord('c')], 'b') === 3000 ? [b, c] : [c, b];
   t.equal(order[0]!.taken.length, 1, 'the first in the order');
   t.equal(order[1]!.taken.length, 0);
   t.ok(clock.now - lostAt <= 3250, 'as soon as the node is gone');
@@ -122,8 +103,8 @@ t.test('a node that fails to take them leaves them to the next one', async (t) =
   await a.directory.claim('cam');
   await a.stored.started({ id: 'p1', order: ORDER });
   clock.now += 6000;
-  await b.store.beat(record('b'), 3000);
-  await c.store.beat(record('c'), 3000);
+  await b.store.beat(nodeRecord('b'), 3000);
+  await c.store.beat(nodeRecord('c'), 3000);
   await b.takeOver.look();
   t.equal(b.directory.size, 0, 'the name is given back');
   await c.takeOver.look();
@@ -139,7 +120,7 @@ t.test('a stream without pushes is not taken', async (t) => {
   a.stored.ended('p1', 'TERMINATED');
   await a.stored.flush();
   clock.now += 6000;
-  await b.store.beat(record('b'), 3000);
+  await b.store.beat(nodeRecord('b'), 3000);
   await b.takeOver.look();
   t.strictSame([b.taken, b.directory.size], [[], 0]);
 });

@@ -12,7 +12,7 @@ import { mediaWorkerEnv } from '../../helpers/media-worker.ts';
 
 // mediasoup looks for its worker when it is loaded.
 Object.assign(process.env, mediaWorkerEnv());
-const { WcsServer } = await import('../../../src/signaling/wcs-server.ts');
+const { openWcsServer } = await import('../../../src/signaling/wcs-server.ts');
 const { createPublishing } = await import('../../helpers/publishing.ts');
 
 const SECRET = 'a-secret-of-at-least-32-bytes-for-tests';
@@ -29,7 +29,7 @@ async function listen(t: Test, settings: Record<string, string> = { rest_api_key
   const authorizer = createAuthorizer(SettingsSchema.parse(settings), silentLogger);
   const more = { host: '127.0.0.1', port: 0, logger: silentLogger, version: 'test' };
   const takeSnapshot = async (): Promise<Buffer> => Buffer.from('frame');
-  const server = await WcsServer.create({
+  const server = await openWcsServer({
     ...parts,
     sessions: new ClientSessions(),
     registry,

@@ -14,7 +14,7 @@ import { waitFor } from '../../helpers/wait.ts';
 
 // mediasoup looks for its worker when it is loaded.
 Object.assign(process.env, mediaWorkerEnv());
-const { WcsServer } = await import('../../../src/signaling/wcs-server.ts');
+const { openWcsServer } = await import('../../../src/signaling/wcs-server.ts');
 const { createPublishing } = await import('../../helpers/publishing.ts');
 
 const hits = (limit: Parameters<typeof limitHits.count>[0]): number => limitHits.counts.get(limit) ?? 0;
@@ -23,7 +23,7 @@ async function listen(t: Test, given: Record<string, string>, authorizer?: Autho
   const settings = SettingsSchema.parse(given);
   const registry = new StreamRegistry({ resumeWindowMs: 0, maxStreams: 10 });
   const limits = wcsLimits(settings);
-  const server = await WcsServer.create({
+  const server = await openWcsServer({
     ...createPublishing({ pool: {} as never, registry, pushes: {} as never }),
     sessions: new ClientSessions(),
     registry,

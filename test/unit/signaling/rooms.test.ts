@@ -14,7 +14,7 @@ import { waitFor } from '../../helpers/wait.ts';
 
 // mediasoup looks for its worker when it is loaded.
 Object.assign(process.env, mediaWorkerEnv());
-const { WcsServer } = await import('../../../src/signaling/wcs-server.ts');
+const { openWcsServer } = await import('../../../src/signaling/wcs-server.ts');
 const { createPublishing } = await import('../../helpers/publishing.ts');
 
 const open = createAuthorizer(SettingsSchema.parse({}), silentLogger);
@@ -25,7 +25,7 @@ async function listen(
   { port = 0, authorizer = open }: { port?: number; authorizer?: Authorizer } = {},
 ) {
   const registry = new StreamRegistry({ resumeWindowMs: 0, maxStreams: 10 });
-  const server = await WcsServer.create({
+  const server = await openWcsServer({
     ...createPublishing({ pool: {} as never, registry, pushes: {} as never }),
     sessions: new ClientSessions(),
     registry,

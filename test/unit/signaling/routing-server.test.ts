@@ -7,7 +7,7 @@ import { FORWARDED_CLIENT_HEADER, ForwardedClients } from '../../../src/net/forw
 import { SettingsSchema } from '../../../src/config/schema.ts';
 import { silentLogger } from '../../../src/observe/logger.ts';
 import { wcsLimits } from '../../../src/signaling/wcs-limits.ts';
-import { RoutingServer } from '../../../src/signaling/manager/routing-server.ts';
+import { openRoutingServer } from '../../../src/signaling/manager/routing-server.ts';
 import { ModelStore, RedisModel } from '../../helpers/cluster-redis-model.ts';
 import { waitFor } from '../../helpers/wait.ts';
 
@@ -144,7 +144,7 @@ async function setUp(t: Test, nodes: readonly FakeNode[]) {
   // The first node is the least loaded one.
   for (const [index, node] of nodes.entries()) await store.beat({ ...node.record, publications: index }, 60_000);
   await registry.poll();
-  const server = await RoutingServer.create({
+  const server = await openRoutingServer({
     registry,
     clients,
     region: '',

@@ -13,6 +13,7 @@ import { FORWARDED_CLIENT_HEADER, ForwardedClients } from '../../../../src/net/f
 import { silentLogger } from '../../../../src/observe/logger.ts';
 import { Metrics } from '../../../../src/observe/metrics.ts';
 import { ModelStore, RedisModel } from '../../../helpers/cluster-redis-model.ts';
+import { nodeRecord } from '../../../helpers/node-record.ts';
 
 const STATE_KEY = Buffer.alloc(32, 3).toString('base64');
 const clients = new ForwardedClients(STATE_KEY);
@@ -53,25 +54,8 @@ async function fakeNode(answer: (seen: Seen) => Answer | undefined): Promise<Fak
   return { seen, server, port: (server.address() as AddressInfo).port };
 }
 
-const record = (id: string, port: number, more: Partial<NodeRecord> = {}): NodeRecord => ({
-  id,
-  instance: id,
-  url: `http://127.0.0.1:${port}`,
-  wsUrl: `ws://127.0.0.1:${port}`,
-  region: '',
-  group: '',
-  state: 'in-service',
-  version: '1',
-  capacity: 10,
-  publications: 0,
-  pushes: 0,
-  encoders: 0,
-  cpu: 0,
-  overloaded: false,
-  beat: 1,
-  startedAt: 0,
-  ...more,
-});
+const record = (id: string, port: number, more: Partial<NodeRecord> = {}): NodeRecord =>
+  nodeRecord(id, { instance: id, url: `http://127.0.0.1:${port}`, wsUrl: `ws://127.0.0.1:${port}`, ...more });
 
 async function manager(nodes: readonly NodeRecord[], settings: Record<string, string> = {}) {
   const redis = new RedisModel(() => Date.now());

@@ -216,6 +216,13 @@ await t.test('DVR on a disk that takes nothing: the window is that of the memory
   await packager.dispose();
 });
 
+/** Where the audio of a segment begins, by its first fragment that has some: the `tfdt` of the second track. */
+async function audioStart(packager: Packager, msn: number): Promise<bigint> {
+  const bytes = Buffer.concat((await packager.media(msn, undefined))!);
+  const first = bytes.indexOf('tfdt', 0, 'latin1');
+  return bytes.readBigUInt64BE(bytes.indexOf('tfdt', first + 4, 'latin1') + 8);
+}
+
 /** A ladder whose lower quality has the same tags, later. */
 function setUpLadder(t: Test, rungs: readonly Rung[], refuse = false) {
   const make = () =>
@@ -250,11 +257,15 @@ await t.test('a ladder: one timeline, the same discontinuities', async (t) => {
     { height: 120, kbps: 300 },
     { height: 720, kbps: 2500 },
   ]);
+  /** Its video is behind its audio by the delay of the encoder. */
+  const late = (sent: readonly FlvTag[]): FlvTag[] => {
+    const dueMs = ({ type, timestamp }: FlvTag) => timestamp + (type === TAG_VIDEO ? 150 : 0);
+    return sent.toSorted((one, other) => dueMs(one) - dueMs(other));
+  };
   const feed = async (sent: readonly FlvTag[]): Promise<void> => {
     emit(source, sent);
     await immediate();
-    // Its encoder is behind.
-    emit(lower, sent);
+    emit(lower, late(sent));
   };
   await feed(until(mediaOf(tags), 200));
   await feed(mediaOf(tags).filter(({ timestamp }) => timestamp >= 200 && timestamp < 9000));
@@ -265,8 +276,9 @@ await t.test('a ladder: one timeline, the same discontinuities', async (t) => {
   source.videoHeader = headerOf(again, TAG_VIDEO);
   emit(source, delayed([headerOf(again, TAG_VIDEO), ...mediaOf(again)], 9000));
   await immediate();
-  emit(lower, delayed(mediaOf(again), 9000));
-  const read = async (name?: string) => readMediaPlaylist(await ladder.quality(name)!.playlist());
+  emit(lower, late(delayed(mediaOf(again), 9000)));
+  const read = async (name?: string) =>
+    readMediaPlaylist(await ladder.quality(name)!.playlist(undefined, false, () => ladder.reportsFor(name)));
   const [first, second] = [await read(), await read('120')];
   const marks = ({ segments }: typeof first) =>
     segments.filter(({ discontinuity }) => discontinuity).map(({ dateMs }) => dateMs);
@@ -274,6 +286,21 @@ await t.test('a ladder: one timeline, the same discontinuities', async (t) => {
   t.strictSame(marks(second), marks(first), 'at the same time');
   const dates = new Set(first.segments.map(({ dateMs }) => dateMs));
   t.ok(second.segments.filter(({ dateMs }) => dates.has(dateMs)).length >= 4, 'segments begin at the same times');
+  const endOf = ({ segments }: typeof first) => {
+    const { msn, parts } = segments.at(-1)!;
+    return { msn, part: parts.length - 1 };
+  };
+  t.strictSame(first.reports, [{ uri: '120/index.m3u8', ...endOf(second) }]);
+  t.strictSame(second.reports, [{ uri: '../index.m3u8', ...endOf(first) }]);
+  const common = first.segments.find(({ dateMs, uri }) => uri && second.segments.some((one) => one.dateMs === dateMs))!;
+  const twin = second.segments.find(({ dateMs }) => dateMs === common.dateMs)!;
+  const starts = [
+    await audioStart(ladder.quality(undefined)!, common.msn),
+    await audioStart(ladder.quality('120')!, twin.msn),
+  ];
+  // The encoder is 150 ms behind. A frame of AAC has 21 ms, and the latest one waits for the next.
+  const apartMs = Math.abs(Number(starts[0]! - starts[1]!)) / 48;
+  t.ok(apartMs < 45, `the audio of segments of the same time begins within ${apartMs} ms`);
   t.equal(ladder.quality('720'), undefined);
   lower.emit('failed', new GatewayError('ENCODER_FAILED', 'it ended'));
   t.throws(() => ladder.quality('120'), { code: 'ENCODER_FAILED' });
