@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { GatewayError } from '../errors.ts';
 import { atEndOfTick } from '../runtime/tick.ts';
 import { Participants } from './participants.ts';
+import { ROOM_LIMITS, type RoomLimits } from './room-limits.ts';
 import type {
   JoinRequest,
   JsonValue,
@@ -12,31 +13,6 @@ import type {
   Rooms,
 } from './room-client.ts';
 
-export interface RoomLimits {
-  readonly membersPerScope: number;
-  readonly objectsPerScope: number;
-  readonly propertiesPerObject: number;
-  /** Bytes of all keys and values of an object as JSON: the state must fit into what may wait for a client. */
-  readonly objectBytes: number;
-  /** Bytes of a value, of the arguments of a message, and of a text, as JSON. */
-  readonly valueBytes: number;
-  readonly nameLength: number;
-  /** Operations of one member; each kilobyte counts as another one. */
-  readonly perSecond: number;
-  readonly burst: number;
-}
-
-const LIMITS: RoomLimits = {
-  membersPerScope: 1000,
-  objectsPerScope: 100,
-  propertiesPerObject: 1000,
-  objectBytes: 96 * 1024,
-  valueBytes: 32 * 1024,
-  nameLength: 256,
-  perSecond: 50,
-  burst: 200,
-};
-
 /** Rooms of one process, in memory. They exist while they have members. */
 export class LocalRooms implements Rooms {
   readonly #limits: RoomLimits;
@@ -44,7 +20,7 @@ export class LocalRooms implements Rooms {
   #closed: GatewayError | undefined;
 
   constructor(limits: Partial<RoomLimits> = {}) {
-    this.#limits = { ...LIMITS, ...limits };
+    this.#limits = { ...ROOM_LIMITS, ...limits };
   }
 
   async join(request: JoinRequest): Promise<RoomMember> {

@@ -83,17 +83,115 @@ export interface RoomMember {
 
 export type RoomDoor = 'websocket' | 'rtmp' | 'datachannel' | 'wcs';
 
+/** What a member may do: connect to objects, change their properties, and send texts, messages and calls of methods. */
+export const ROOM_RIGHTS = ['read', 'write', 'send'] as const;
+export type RoomRight = (typeof ROOM_RIGHTS)[number];
+
 export interface JoinRequest {
   readonly scope: string;
   readonly door: RoomDoor;
   readonly principal: Principal;
   /** The name by which other members know this one; unique in the scope. Without one it is not shown to them. */
   readonly login?: string | undefined;
+  /** Undefined: all of them. */
+  readonly rights?: ReadonlySet<RoomRight> | undefined;
   readonly receive: (event: RoomEvent) => void;
 }
+
+/** A scope as operators see it. */
+export interface ScopeSummary {
+  readonly scope: string;
+  readonly members: number;
+  readonly objects: number;
+}
+
+export interface MemberView {
+  readonly id: string;
+  readonly login?: string | undefined;
+  readonly door: RoomDoor;
+  /** In a cluster: the node that the client is connected to. */
+  readonly node?: string | undefined;
+  /** Names of the streams that it publishes in the scope. */
+  readonly streams: readonly string[];
+  /** Names of the objects that it is connected to. */
+  readonly objects: readonly string[];
+  /** ISO time. */
+  readonly joinedAt: string;
+}
+
+export interface ObjectView {
+  readonly name: string;
+  readonly persistent: boolean;
+  /** How often it was acquired and not released: it stays without members. */
+  readonly acquired: number;
+  readonly version: number;
+  /** Members that are connected to it. */
+  readonly members: number;
+  readonly properties: Readonly<Record<string, JsonValue>>;
+}
+
+export interface ScopeView {
+  readonly scope: string;
+  /** Set by {@link RoomsControl.configure}. */
+  readonly attributes: Readonly<Record<string, JsonValue>>;
+  readonly maxMembers: number;
+  readonly members: readonly MemberView[];
+  readonly objects: readonly ObjectView[];
+}
+
+/** A client of this process has joined or left, or with it a scope begins or ends. */
+export type RoomActivity =
+  | { readonly type: 'created' | 'removed'; readonly scope: string }
+  | { readonly type: 'joined'; readonly scope: string; readonly member: MemberView }
+  /** `reason`: why it was removed; undefined if it has left by itself. */
+  | { readonly type: 'left'; readonly scope: string; readonly member: MemberView; readonly reason?: GatewayError };
 
 /** The rooms, as doors see them. */
 export interface Rooms {
   /** @throws {GatewayError} INVALID_REQUEST, FORBIDDEN, LOGIN_IN_USE, LIMIT_REACHED or ACCESS_UNAVAILABLE */
   join(request: JoinRequest): Promise<RoomMember>;
+}
+
+/** The rooms, as operators see them. In a cluster: the rooms of all nodes. */
+export interface RoomsControl extends Rooms {
+  /** In the order of their names. `after`: continues after this scope. */
+  list(options: { readonly prefix?: string; readonly after?: string; readonly limit: number }): Promise<ScopeSummary[]>;
+  find(scope: string): Promise<ScopeView | undefined>;
+  /**
+   * Changes an existing scope. Attributes are merged; `null` removes one.
+   *
+   * @throws {GatewayError} ROOM_NOT_FOUND or LIMIT_REACHED
+   */
+  configure(
+    scope: string,
+    change: { readonly attributes?: Readonly<Record<string, JsonValue>>; readonly maxMembers?: number },
+  ): Promise<void>;
+  /** @throws {GatewayError} ROOM_NOT_FOUND or MEMBER_NOT_FOUND */
+  removeMember(scope: string, memberId: string, reason: GatewayError): Promise<void>;
+  /**
+   * Sends a text to all in a scope. `from`: shown as the sender.
+   *
+   * @throws {GatewayError} ROOM_NOT_FOUND, INVALID_REQUEST or RATE_LIMITED
+   */
+  sendText(scope: string, text: string, from?: string): Promise<void>;
+  /**
+   * Keeps an object, and its scope, without members until it is released as often. Creates it if there is none.
+   *
+   * @throws {GatewayError} LIMIT_REACHED or INVALID_REQUEST
+   */
+  acquireObject(scope: string, name: string): Promise<void>;
+  /** @throws {GatewayError} ROOM_NOT_FOUND, OBJECT_NOT_FOUND or INVALID_REQUEST if it is not acquired */
+  releaseObject(scope: string, name: string): Promise<void>;
+  /**
+   * Removes an object, also a persistent one. Its members are told that all properties are gone, and are disconnected
+   * from it.
+   *
+   * @throws {GatewayError} ROOM_NOT_FOUND or OBJECT_NOT_FOUND
+   */
+  deleteObject(scope: string, name: string): Promise<void>;
+
+  /** Scopes and members of this process. */
+  readonly counts: { readonly scopes: number; readonly members: number; readonly objects: number };
+  /** Returns a function that ends this. */
+  onActivity(listener: (activity: RoomActivity) => void): () => void;
 }

@@ -3,7 +3,8 @@ import fc from 'fast-check';
 import t from 'tap';
 import { ANONYMOUS } from '../../../src/access/open-access.ts';
 import { GatewayError } from '../../../src/errors.ts';
-import { LocalRooms, type RoomLimits } from '../../../src/rooms/local-rooms.ts';
+import { LocalRooms } from '../../../src/rooms/local-rooms.ts';
+import { ROOM_LIMITS, type RoomLimits } from '../../../src/rooms/room-limits.ts';
 import type {
   JsonValue,
   ObjectChange,
@@ -125,6 +126,7 @@ void t.test('large values cost more, and an object has a limit of bytes', async 
 
 void t.test('limits', async (t) => {
   const limits: RoomLimits = {
+    ...ROOM_LIMITS,
     membersPerScope: 2,
     objectsPerScope: 1,
     propertiesPerObject: 1,

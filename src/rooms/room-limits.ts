@@ -1,0 +1,34 @@
+/** Bounds of the rooms. */
+export interface RoomLimits {
+  /** Scopes that have members or keep objects. */
+  readonly scopes: number;
+  readonly membersPerScope: number;
+  readonly objectsPerScope: number;
+  readonly propertiesPerObject: number;
+  /** Bytes of all keys and values of an object as JSON: the state must fit into what may wait for a client. */
+  readonly objectBytes: number;
+  /** Bytes of all objects and attributes of a scope as JSON. */
+  readonly scopeBytes: number;
+  /** Bytes of a value, of the arguments of a message, and of a text, as JSON. */
+  readonly valueBytes: number;
+  readonly nameLength: number;
+  /** Operations of one member; each kilobyte counts as another one. */
+  readonly perSecond: number;
+  readonly burst: number;
+  /** Days for which persistent objects that nobody uses are kept. */
+  readonly persistentDays: number;
+}
+
+export const ROOM_LIMITS: RoomLimits = {
+  scopes: 10_000,
+  membersPerScope: 1000,
+  objectsPerScope: 100,
+  propertiesPerObject: 1000,
+  objectBytes: 96 * 1024,
+  scopeBytes: 1024 * 1024,
+  valueBytes: 32 * 1024,
+  nameLength: 256,
+  perSecond: 50,
+  burst: 200,
+  persistentDays: 30,
+};
