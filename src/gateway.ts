@@ -45,6 +45,7 @@ import { KeyFrameReader } from './renditions/key-frame-reader.ts';
 import { SharedEncoders } from './renditions/shared-encoders.ts';
 import { SnapshotService } from './renditions/snapshot.ts';
 import { LocalRooms } from './rooms/local-rooms.ts';
+import { roomLimits } from './rooms/room-limits.ts';
 import { createRoomDoors } from './rooms/doors/create-doors.ts';
 import { freezeFrames } from './renditions/standby/freeze-frames.ts';
 import { StandbyClips } from './renditions/standby/standby-clips.ts';
@@ -337,7 +338,7 @@ async function assemble(
       () => wcsHooks.dropped,
     );
   }
-  const rooms = settings.rooms ? new LocalRooms() : undefined;
+  const rooms = settings.rooms ? new LocalRooms(roomLimits(settings)) : undefined;
   if (rooms) opened({ close: () => rooms.close(shuttingDown()) });
   const signalling = {
     publications,

@@ -1,3 +1,5 @@
+import type { Settings } from '../config/schema.ts';
+
 /** Bounds of the rooms. */
 export interface RoomLimits {
   /** Scopes that have members or keep objects. */
@@ -32,3 +34,18 @@ export const ROOM_LIMITS: RoomLimits = {
   burst: 200,
   persistentDays: 30,
 };
+
+/** The limits that the settings give. */
+export const roomLimits = (settings: Settings): RoomLimits => ({
+  ...ROOM_LIMITS,
+  scopes: settings.rooms_max_scopes,
+  membersPerScope: settings.rooms_max_members,
+  objectsPerScope: settings.rooms_max_objects,
+  propertiesPerObject: settings.rooms_max_properties,
+  objectBytes: settings.rooms_max_object_kb * 1024,
+  scopeBytes: settings.rooms_max_scope_kb * 1024,
+  valueBytes: settings.rooms_max_value_kb * 1024,
+  perSecond: settings.rooms_messages_per_second,
+  burst: settings.rooms_message_burst,
+  persistentDays: settings.rooms_persistent_days,
+});
