@@ -44,7 +44,7 @@ import { learnFrameSize } from './renditions/frame-size.ts';
 import { KeyFrameReader } from './renditions/key-frame-reader.ts';
 import { SharedEncoders } from './renditions/shared-encoders.ts';
 import { SnapshotService } from './renditions/snapshot.ts';
-import { LocalRooms } from './rooms/local-rooms.ts';
+import { createLocalRooms } from './rooms/create-rooms.ts';
 import { roomLimits } from './rooms/room-limits.ts';
 import { createRoomDoors } from './rooms/doors/create-doors.ts';
 import { freezeFrames } from './renditions/standby/freeze-frames.ts';
@@ -338,7 +338,9 @@ async function assemble(
       () => wcsHooks.dropped,
     );
   }
-  const rooms = settings.rooms ? new LocalRooms(roomLimits(settings)) : undefined;
+  const rooms = settings.rooms
+    ? await createLocalRooms({ limits: roomLimits(settings), store: state.store, logger })
+    : undefined;
   if (rooms) opened({ close: () => rooms.close(shuttingDown()) });
   const signalling = {
     publications,
@@ -397,6 +399,7 @@ async function assemble(
     sessions,
     recorders,
     takeSnapshot: (stream, form) => snapshots.capture(stream, form),
+    rooms,
     metrics,
     isOverloaded: () => overload.overloaded,
     drain,

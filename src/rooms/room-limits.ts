@@ -1,4 +1,5 @@
 import type { Settings } from '../config/schema.ts';
+import type { ScopeLimits } from './scope-entry.ts';
 
 /** Bounds of the rooms. */
 export interface RoomLimits {
@@ -49,3 +50,14 @@ export const roomLimits = (settings: Settings): RoomLimits => ({
   burst: settings.rooms_message_burst,
   persistentDays: settings.rooms_persistent_days,
 });
+
+/** What the entries of a scope are checked against. */
+export function scopeLimits(limits: RoomLimits): ScopeLimits {
+  return {
+    members: limits.membersPerScope,
+    objects: limits.objectsPerScope,
+    properties: limits.propertiesPerObject,
+    objectBytes: limits.objectBytes,
+    scopeBytes: limits.scopeBytes,
+  };
+}

@@ -4,7 +4,7 @@ import { integer } from '../fields.ts';
 export const roomLimits = {
   /** Scopes that have members or keep objects. */
   rooms_max_scopes: integer(1, 1_000_000).default(10_000),
-  /** The most for a scope; REST can set another number for one. */
+  /** Of a scope; REST can set a smaller number for one. */
   rooms_max_members: integer(1, 100_000).default(1000),
   rooms_max_objects: integer(1, 100_000).default(100),
   rooms_max_properties: integer(1, 100_000).default(1000),
