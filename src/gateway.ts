@@ -46,6 +46,7 @@ import { SharedEncoders } from './renditions/shared-encoders.ts';
 import { SnapshotService } from './renditions/snapshot.ts';
 import { createLocalRooms } from './rooms/create-rooms.ts';
 import { roomLimits } from './rooms/room-limits.ts';
+import { registerRoomMetrics } from './rooms/room-metrics.ts';
 import { createRoomDoors } from './rooms/doors/create-doors.ts';
 import { freezeFrames } from './renditions/standby/freeze-frames.ts';
 import { StandbyClips } from './renditions/standby/standby-clips.ts';
@@ -341,7 +342,11 @@ async function assemble(
   const rooms = settings.rooms
     ? await createLocalRooms({ limits: roomLimits(settings), store: state.store, logger })
     : undefined;
-  if (rooms) opened({ close: () => rooms.close(shuttingDown()) });
+  if (rooms) {
+    opened({ close: () => rooms.close(shuttingDown()) });
+    hooks.observeRooms(rooms);
+    registerRoomMetrics(metrics, rooms);
+  }
   const signalling = {
     publications,
     sessions,
