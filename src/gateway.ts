@@ -424,6 +424,7 @@ async function assemble(
         restBase: '/rest-api',
         version,
         resumeWindowMs: settings.publisher_resume_window_ms,
+        hasRooms: settings.rooms,
         recordingsOrigin: redirectOrigin(settings),
         isAllowed: requireAction(authorizer, 'console', 'play', headerCredentials, ({ params }) => ({
           stream: sourceName((params as { name: string }).name, settings.rtmp_transponder_stream_name_prefix),

@@ -1,3 +1,5 @@
+import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import t from 'tap';
 import { startChromium } from '../helpers/chromium.ts';
 import { startGateway } from '../helpers/gateway.ts';
@@ -108,4 +110,77 @@ await t.test('a publisher, a player, a page and an RTMP client share one object'
   await waitFor('the end of the player', async () =>
     /^gateway_rooms_connections\{protocol="datachannel"\} 0$/m.test((await gateway.http('/metrics')).text),
   );
+});
+
+await t.test('the console shows rooms, and changes them', async (t) => {
+  const guest = await browser.newPage();
+  const page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
+  t.teardown(() => Promise.all([guest.close(), page.close()]));
+  const faults: string[] = [];
+  page.on('pageerror', (error) => faults.push(error.message));
+  const hostile = '<img src=x onerror=document.title="hacked">';
+  await guest.goto(`${gateway.httpUrl}/console/whip.html`);
+  await guest.evaluate(
+    `import('/client/index.js').then(async ({ Session }) => {
+      const session = await Session.connect(${JSON.stringify(gateway.wsUrl)});
+      window.events = [];
+      const room = await session.room('show/stage', { name: ${JSON.stringify(hostile)} });
+      room.on('message', ({ from, text }) => window.events.push(from + ': ' + text));
+      room.on('closed', (reason) => window.events.push('closed ' + reason.code));
+      const object = await room.object('score ${hostile.replaceAll('"', '\\"')}', { persistent: true });
+      await object.set('home', 1);
+      await object.set(${JSON.stringify(hostile)}, { text: ${JSON.stringify(hostile)}, list: [1, null] });
+      await object.set('away', 0);
+      const other = await session.room('show/other', { name: 'Bob' });
+      await other.object('empty');
+    })`,
+  );
+  const attributes = { topic: 'Quarter-final', language: ['en', 'de'] };
+  await gateway.http('/api/v1/rooms/show%2Fstage', {
+    method: 'PATCH',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ attributes, maxMembers: 50 }),
+  });
+  page.on('dialog', (dialog) => void dialog.accept());
+  await page.goto(gateway.httpUrl);
+  await page.getByRole('link', { name: 'Rooms', exact: true }).click();
+  await page.getByLabel('Path begins with').fill('show/');
+  await page.locator('#state', { hasText: '2 rooms, 2 members' }).waitFor();
+  const room = page.locator('.room', { hasText: 'show/stage' });
+  await room.locator('summary').click();
+  await room.getByText(hostile, { exact: true }).first().waitFor();
+  await room.locator('dd', { hasText: JSON.stringify({ text: hostile, list: [1, null] }) }).waitFor();
+  await room.locator('dd', { hasText: '"Quarter-final"' }).waitFor();
+  t.equal(await page.locator('img').count(), 1, 'what clients send is text');
+  t.not(await page.title(), 'hacked');
+  const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+  for (const [width, colorScheme] of [
+    [1280, 'light'],
+    [380, 'dark'],
+  ] as const) {
+    await page.setViewportSize({ width, height: 900 });
+    await page.emulateMedia({ colorScheme });
+    await page.evaluate(axe);
+    const violations = await page.evaluate(
+      `axe.run({ rules: { 'target-size': { enabled: true } } }).then(({ violations }) =>
+        violations.map(({ id, nodes }) => [id, ...nodes.map(({ html, failureSummary }) => html + failureSummary)]))`,
+    );
+    t.same(violations, [], `${width} px, ${colorScheme}`);
+    t.equal(await page.evaluate('document.documentElement.scrollWidth'), width, 'no horizontal scrolling');
+    const folder = process.env['SCREENSHOTS'];
+    if (folder) await page.screenshot({ path: `${folder}/rooms-${colorScheme}.png`, fullPage: true });
+  }
+
+  const heard = (text: string) =>
+    waitFor(text, async () => (await guest.evaluate<string[]>('window.events')).includes(text));
+  await room.getByLabel('Text to all members').fill('Five minutes');
+  await room.getByRole('button', { name: 'Send' }).click();
+  await heard('Operator: Five minutes');
+  await room.getByRole('button', { name: /^Delete the object/ }).click();
+  await room.getByText('None.').waitFor();
+  await room.getByRole('button', { name: /^Remove the member/ }).click();
+  await heard('closed TERMINATED');
+  await page.locator('#state', { hasText: '1 room, 1 member' }).waitFor();
+  t.equal(await room.count(), 0);
+  t.same(faults, []);
 });
