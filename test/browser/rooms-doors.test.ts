@@ -1,8 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import type { Page } from 'playwright-core';
 import t from 'tap';
 import { startChromium } from '../helpers/chromium.ts';
 import { startGateway } from '../helpers/gateway.ts';
+import { startLoopbackServer } from '../helpers/loopback-server.ts';
 import { RtmpRoomClient } from '../helpers/rtmp-room-client.ts';
 import { freePort } from '../helpers/server-process.ts';
 import { FILE_TIMEOUT } from '../helpers/stage.ts';
@@ -183,4 +186,78 @@ await t.test('the console shows rooms, and changes them', async (t) => {
   await page.locator('#state', { hasText: '1 room, 1 member' }).waitFor();
   t.equal(await room.count(), 0);
   t.same(faults, []);
+});
+
+await t.test('the examples of the documents are clients of one room', async (t) => {
+  const root = join(import.meta.dirname, '../..');
+  const example = async (document: string, start: string): Promise<string> => {
+    const text = await readFile(join(root, 'docs', document), 'utf8');
+    const blocks = [...text.matchAll(/^```(?:html|js)\n(.*?)^```/gms)].map(([, code]) => code!);
+    return blocks
+      .find((code) => code.includes(start))!
+      .replaceAll('localhost', '127.0.0.1')
+      .replaceAll(':8081', `:${gateway.ports.http}`)
+      .replaceAll(':8080', `:${gateway.ports.ws}`);
+  };
+  const files: Record<string, string> = {
+    '/websocket': await example('rooms.md', "'chat');"),
+    '/library': await example('client.md', 'session.room('),
+    '/room-api': await example('rooms.md', 'RoomApi.connect'),
+    '/data-channel': `<video></video><script type="module">${await example('rooms.md', 'createDataChannel')}</script>`,
+    '/flashphoner-room-api.js': await readFile(
+      join(root, 'node_modules/@flashphoner/websdk/flashphoner-room-api.js'),
+      'utf8',
+    ),
+  };
+  const server = await startLoopbackServer(({ url = '' }, response) => {
+    const type = url.endsWith('.js') ? 'text/javascript' : 'text/html';
+    response.writeHead(url in files ? 200 : 404, { 'content-type': `${type}; charset=utf-8` }).end(files[url]);
+  });
+  const context = await browser.newContext();
+  const publisher = await WhipPage.open(browser, pages);
+  t.teardown(async () => {
+    await publisher.page.close();
+    await context.close();
+    await server.close();
+  });
+  const open = async (path: string, name = ''): Promise<Page> => {
+    const page = await context.newPage();
+    page.on('dialog', (dialog) => void dialog.accept(name));
+    await page.goto(server.url + path);
+    return page;
+  };
+  const shows = (page: Page, text: string): Promise<void> =>
+    page.locator('#chat li').getByText(text, { exact: true }).waitFor({ timeout: 15_000 });
+  const write = async (page: Page, text: string): Promise<void> => {
+    await page.fill('#text', text);
+    await page.press('#text', 'Enter');
+  };
+
+  const [webSocket, library] = await Promise.all([open('websocket'), open('library', 'Ann')]);
+  await waitFor('both members', async () => {
+    const { body } = await gateway.http('/api/v1/rooms/live%2Froom1');
+    return body.members?.length === 2;
+  });
+  await write(library, 'from the library');
+  await shows(webSocket, 'from the library');
+  await write(webSocket, 'from the WebSocket');
+  await shows(library, 'guest: from the WebSocket');
+
+  t.equal((await publisher.publish(`${gateway.httpUrl}/whip/stage`)).status, 201);
+  await waitFor('the stream', async () => (await gateway.http('/api/v1/streams')).body.length === 1);
+  const dataChannel = await open('data-channel');
+  const heard: string[] = [];
+  dataChannel.on('console', (message) => heard.push(message.text()));
+  await shows(webSocket, 'Hello, room1');
+  await shows(library, 'guest: Hello, room1');
+  await write(webSocket, 'to the data channel');
+  await waitFor('the text', () => heard.includes('to the data channel'));
+
+  const ann = await open('room-api', 'Ann');
+  await shows(ann, 'nobody else');
+  const bob = await open('room-api', 'Bob');
+  await shows(bob, 'Ann');
+  await shows(ann, 'Bob joined');
+  await write(bob, 'from the Room API');
+  await shows(ann, 'Bob: from the Room API');
 });
