@@ -83,7 +83,7 @@ export interface RoomMember {
 
 export type RoomDoor = 'websocket' | 'rtmp' | 'datachannel' | 'wcs';
 
-export { ROOM_RIGHTS, type RoomRight } from '../access/authorizer.ts';
+export type { RoomRight } from '../access/authorizer.ts';
 
 export interface JoinRequest {
   readonly scope: string;

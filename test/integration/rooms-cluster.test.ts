@@ -9,7 +9,7 @@ import { waitFor } from '../helpers/wait.ts';
 
 t.setTimeout(90_000);
 
-const cluster = await startCluster({ nodes: 2, managers: 0, settings: { rooms: true } });
+const cluster = await startCluster({ nodes: 2, managers: 1, settings: { rooms: true } });
 t.teardown(() => cluster.stop());
 
 /** A member by the browser library, connected to the object `so`. */
@@ -27,6 +27,9 @@ async function join(node: number, name: string) {
 const [ann, ben] = await Promise.all([join(0, 'ann'), join(1, 'ben')]);
 const seen = (text: string) =>
   waitFor(`${text} at both`, () => ann.history.at(-1) === text && ben.history.at(-1) === text, { every: 10 });
+
+const seenBy = ({ names }: typeof ann, other: typeof ann) =>
+  waitFor('all members at both', () => names().length === 2 && other.names().length === 2);
 
 t.test('clients of two nodes are in one room and see one order', async (t) => {
   await waitFor('the members', () => ann.names().length === 1 && ben.names().length === 1);
@@ -50,6 +53,33 @@ t.test('clients of two nodes are in one room and see one order', async (t) => {
   t.equal(ann.history.length, 10 * 5 + 2 * 2 + 1);
   t.same(ben.history, ann.history);
   await t.rejects(join(1, 'ann'), { code: 'LOGIN_IN_USE' });
+});
+
+t.test('REST at a manager: the rooms of all nodes', async (t) => {
+  const { http } = cluster.managers[0]!;
+  const room = '/api/v1/rooms/live%2Froom1';
+  const eve = await join(1, 'eve');
+  await seenBy(eve, ann);
+  const { body } = await http(room);
+  const members = body.members.map(({ login, node }: { login?: string; node: string }) => `${login} ${node}`);
+  t.same(members.toSorted(), ['ann node-0', 'ben node-1', 'eve node-1']);
+  t.match((await http('/api/v1/rooms?prefix=live/')).body, {
+    rooms: [{ scope: 'live/room1', members: 3 }],
+    next: null,
+  });
+  const json = { 'content-type': 'application/json' };
+  const sent = await http(`${room}/messages`, { method: 'POST', headers: json, body: '{"text":"from the manager"}' });
+  t.equal(sent.status, 204);
+  await seen('from the manager');
+  const closed: string[] = [];
+  eve.room.on('closed', (reason) => closed.push(reason?.code ?? ''));
+  const { id } = body.members.find(({ login }: { login: string }) => login === 'eve');
+  t.equal((await http(`${room}/members/${id}`, { method: 'DELETE' })).status, 204);
+  await waitFor('her end', () => closed[0] === 'TERMINATED' && ann.names().length === 1);
+  eve.session.close();
+  const changed = await http(room, { method: 'PATCH', headers: json, body: '{"maxMembers":2}' });
+  t.equal(changed.body.maxMembers, 2);
+  await t.rejects(join(0, 'zoe'), { code: 'LIMIT_REACHED' });
 });
 
 t.test('Redis is restarted without its data: the room goes on', async (t) => {

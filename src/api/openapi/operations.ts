@@ -564,7 +564,8 @@ const HLS: readonly Operation[] = [
 
 const ONE_ROOM = '/api/v1/rooms/{room}';
 const ONE_OBJECT = `${ONE_ROOM}/objects/{name}`;
-const NO_ROOM: readonly ErrorCode[] = ['INVALID_REQUEST', 'ROOM_NOT_FOUND', 'NOT_IMPLEMENTED'];
+const ROOMS_AWAY: readonly ErrorCode[] = ['NOT_IMPLEMENTED', 'CLUSTER_UNAVAILABLE'];
+const NO_ROOM: readonly ErrorCode[] = ['INVALID_REQUEST', 'ROOM_NOT_FOUND', ...ROOMS_AWAY];
 
 const ROOMS: readonly Operation[] = [
   {
@@ -579,7 +580,7 @@ const ROOMS: readonly Operation[] = [
       after: { schema: { type: 'string' }, description: '`next` of the page before.' },
     },
     answer: 'RoomPage',
-    errors: ['INVALID_REQUEST', 'NOT_IMPLEMENTED'],
+    errors: ['INVALID_REQUEST', ...ROOMS_AWAY],
   },
   {
     method: 'get',
@@ -598,7 +599,7 @@ const ROOMS: readonly Operation[] = [
     summary: 'Change the attributes of a room and the number of members that it takes',
     body: { schema: 'RoomChange', required: true },
     answer: 'Room',
-    errors: [...BODY, 'ROOM_NOT_FOUND', 'LIMIT_REACHED', 'NOT_IMPLEMENTED'],
+    errors: [...BODY, 'ROOM_NOT_FOUND', 'LIMIT_REACHED', ...ROOMS_AWAY],
   },
   {
     method: 'post',
@@ -608,7 +609,7 @@ const ROOMS: readonly Operation[] = [
     summary: 'Send a text to all members of a room',
     body: { schema: 'RoomMessage', required: true },
     status: 204,
-    errors: [...BODY, 'ROOM_NOT_FOUND', 'NOT_IMPLEMENTED'],
+    errors: [...BODY, 'ROOM_NOT_FOUND', ...ROOMS_AWAY],
   },
   {
     method: 'delete',
@@ -618,7 +619,7 @@ const ROOMS: readonly Operation[] = [
     summary: 'Remove a member from a room; it is told why',
     body: { schema: 'MemberRemoval', required: false },
     status: 204,
-    errors: [...BODY, 'ROOM_NOT_FOUND', 'MEMBER_NOT_FOUND', 'NOT_IMPLEMENTED'],
+    errors: [...BODY, 'ROOM_NOT_FOUND', 'MEMBER_NOT_FOUND', ...ROOMS_AWAY],
   },
   {
     method: 'post',
@@ -627,7 +628,7 @@ const ROOMS: readonly Operation[] = [
     tag: 'Rooms',
     summary: 'Keep an object and its room without members; creates what is missing',
     status: 204,
-    errors: ['INVALID_REQUEST', 'LIMIT_REACHED', 'NOT_IMPLEMENTED'],
+    errors: ['INVALID_REQUEST', 'LIMIT_REACHED', ...ROOMS_AWAY],
   },
   {
     method: 'post',
