@@ -1,4 +1,5 @@
 import { GatewayError } from '../errors.ts';
+import { limitReached } from '../observe/limits.ts';
 import type { PersistentObjects } from './persistent-objects.ts';
 import type { ScopeSummary, ScopeView } from './room-client.ts';
 import type { RoomLimits } from './room-limits.ts';
@@ -83,7 +84,7 @@ export class LocalScopes implements ScopeSource {
     const { limits, persistent } = this.#options;
     const kept = persistent?.scopes ?? new Map<string, number>();
     if (!kept.has(name) && this.#open.size + kept.size >= limits.scopes)
-      throw new GatewayError('LIMIT_REACHED', `There are already ${limits.scopes} rooms.`);
+      throw limitReached('rooms_max_scopes', `There are already ${limits.scopes} rooms.`);
     const objects = (await persistent?.load(name)) ?? [];
     const scope: LocalScope = {
       name,

@@ -93,6 +93,8 @@ export interface JoinRequest {
   readonly login?: string | undefined;
   /** Undefined: all of them. */
   readonly rights?: ReadonlySet<RoomRight> | undefined;
+  /** When the member is removed with TOKEN_EXPIRED, in milliseconds since 1970. Undefined: not at all. */
+  readonly endsAt?: number | undefined;
   readonly receive: (event: RoomEvent) => void;
 }
 

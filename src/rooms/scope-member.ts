@@ -1,4 +1,5 @@
 import { GatewayError } from '../errors.ts';
+import { limitHits } from '../observe/limits.ts';
 import { TokenBucket } from '../net/token-bucket.ts';
 import type { JsonValue, ObjectOperation, RoomMember, RoomRight } from './room-client.ts';
 import type { RoomLimits } from './room-limits.ts';
@@ -58,6 +59,7 @@ export class ScopeMember implements RoomMember {
   async connectObject(object: string, persistent: boolean): Promise<void> {
     this.#count();
     this.#need('read');
+    if (persistent) this.#need('write');
     checkName(object, this.#options.limits);
     await this.#options.submit({ type: 'connect', id: this.id, object, persistent });
   }
@@ -101,6 +103,7 @@ export class ScopeMember implements RoomMember {
     const { limits, isMember, expel } = this.#options;
     if (!isMember()) throw new GatewayError('FORBIDDEN', 'The client has left the scope.');
     if (this.#bucket.take(performance.now(), 1 + Math.floor(bytes / 1024))) return;
+    limitHits.count('rooms_messages_per_second');
     const reason = new GatewayError('RATE_LIMITED', `More than ${limits.perSecond} messages per second.`);
     expel(reason);
     throw reason;
@@ -119,6 +122,7 @@ export function checkName(name: string, { nameLength }: RoomLimits): void {
  */
 export function checkSize(value: JsonValue, { valueBytes }: RoomLimits): number {
   const bytes = sizeOf(value);
-  if (bytes > valueBytes) throw new GatewayError('INVALID_REQUEST', `Values have at most ${valueBytes} bytes as JSON.`);
-  return bytes;
+  if (bytes <= valueBytes) return bytes;
+  limitHits.count('rooms_max_value_kb');
+  throw new GatewayError('INVALID_REQUEST', `Values have at most ${valueBytes} bytes as JSON.`);
 }

@@ -1,5 +1,5 @@
-import { GatewayError } from '../errors.ts';
 import type { JsonValue, ObjectOperation, ObjectView } from './room-client.ts';
+import { RoomLimitError } from './room-limit-error.ts';
 import type { ObjectRecord, ScopeLimits } from './scope-entry.ts';
 
 export const sizeOf = (value: JsonValue): number => Buffer.byteLength(JSON.stringify(value));
@@ -47,12 +47,12 @@ export class ScopeObject {
     if (operation.type === 'set') {
       const { key, value } = operation;
       if (!this.properties.has(key) && this.properties.size >= properties)
-        throw new GatewayError('LIMIT_REACHED', `The object already has ${properties} properties.`);
+        throw new RoomLimitError('rooms_max_properties', `The object already has ${properties} properties.`);
       const added = sizeOf(key) + sizeOf(value) - this.#bytesOf(key);
       if (this.#bytes + added > objectBytes)
-        throw new GatewayError('LIMIT_REACHED', `An object has at most ${objectBytes} bytes as JSON.`);
+        throw new RoomLimitError('rooms_max_object_kb', `An object has at most ${objectBytes} bytes as JSON.`);
       if (added > freeBytes)
-        throw new GatewayError('LIMIT_REACHED', 'The objects of the scope are too large together.');
+        throw new RoomLimitError('rooms_max_scope_kb', 'The objects of the scope are too large together.');
       this.#bytes += added;
       this.properties.set(key, value);
     } else if (operation.type === 'delete') {

@@ -6,9 +6,14 @@ import type { Outcome, ScopeState } from './scope-state.ts';
 
 export type Receive = (event: RoomEvent) => void;
 
+interface Receiver {
+  readonly receive: Receive;
+  readonly onRemoved: () => void;
+}
+
 /** Tells the members of this process what happens in a scope. Changes of one object in one tick are told together. */
 export class ScopeReceivers {
-  readonly #receivers = new Map<string, Receive>();
+  readonly #receivers = new Map<string, Receiver>();
   #object: ScopeObject | undefined;
   #changes: ObjectChange[] = [];
 
@@ -24,15 +29,17 @@ export class ScopeReceivers {
     return this.#receivers.has(id);
   }
 
-  add(id: string, receive: Receive): void {
-    this.#receivers.set(id, receive);
+  /** @param onRemoved called once, when nothing follows any more */
+  add(id: string, receive: Receive, onRemoved: () => void = () => undefined): void {
+    this.#receivers.set(id, { receive, onRemoved });
   }
 
   /** Nothing follows for this member. */
   remove(id: string): Receive | undefined {
-    const receive = this.#receivers.get(id);
+    const receiver = this.#receivers.get(id);
     this.#receivers.delete(id);
-    return receive;
+    receiver?.onRemoved();
+    return receiver?.receive;
   }
 
   /**
@@ -52,9 +59,9 @@ export class ScopeReceivers {
   }
 
   tell(to: 'all' | readonly string[], event: RoomEvent): void {
-    if (to === 'all') for (const receive of [...this.#receivers.values()]) receive(event);
+    if (to === 'all') for (const { receive } of [...this.#receivers.values()]) receive(event);
     else if (event.type === 'closed') for (const id of to) this.remove(id)?.(event);
-    else for (const id of to) this.#receivers.get(id)?.(event);
+    else for (const id of to) this.#receivers.get(id)?.receive(event);
   }
 
   /** Tells what has been collected. */
@@ -65,7 +72,7 @@ export class ScopeReceivers {
     const { name, version, persistent } = object;
     const event: RoomEvent = { type: 'changes', object: name, version, persistent, changes: this.#changes };
     this.#changes = [];
-    for (const id of [...object.members]) this.#receivers.get(id)?.(event);
+    for (const id of [...object.members]) this.#receivers.get(id)?.receive(event);
   }
 
   #collect(object: ScopeObject, change: ObjectChange): void {

@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import type { GatewayError } from '../errors.ts';
+import { GatewayError } from '../errors.ts';
+import { limitHits } from '../observe/limits.ts';
+import { Deadline } from '../publish/deadline.ts';
 import type {
   JoinRequest,
   JsonValue,
@@ -9,6 +11,7 @@ import type {
   ScopeSummary,
   ScopeView,
 } from './room-client.ts';
+import { RoomLimitError } from './room-limit-error.ts';
 import type { RoomLimits } from './room-limits.ts';
 import type { MemberHost, ScopeEntry } from './scope-entry.ts';
 import { checkName, checkSize, ScopeMember } from './scope-member.ts';
@@ -78,13 +81,20 @@ export class ScopeRooms implements RoomsControl {
     };
   }
 
-  join({ scope: name, login, door, rights, receive }: JoinRequest): Promise<RoomMember> {
+  join({ scope: name, login, door, rights, endsAt, receive }: JoinRequest): Promise<RoomMember> {
     return this.#use(name, true, async (scope) => {
       const { receivers } = scope;
       const id = randomUUID();
-      receivers.add(id, receive);
+      const submit = (entry: ScopeEntry): Promise<void> => submitCounted(scope, entry);
+      const expel = (reason: GatewayError): void => {
+        const { code, message } = reason;
+        receivers.tell([id], { type: 'closed', reason });
+        submit({ type: 'remove', id, code, message }).catch(() => undefined);
+      };
+      const deadline = endsAt === undefined ? undefined : new Deadline(endsAt, () => expel(expired()));
+      receivers.add(id, receive, () => deadline?.cancel());
       try {
-        await scope.submit({ type: 'join', id, login, door, host: this.#host, at: Date.now() });
+        await submit({ type: 'join', id, login, door, host: this.#host, at: Date.now() });
       } catch (error) {
         receivers.remove(id);
         throw error;
@@ -94,14 +104,10 @@ export class ScopeRooms implements RoomsControl {
         scope: name,
         rights,
         limits: this.#limits,
-        submit: (entry) => scope.submit(entry),
+        submit,
+        expel,
         forget: () => receivers.remove(id) !== undefined,
         isMember: () => receivers.has(id),
-        expel: (reason) => {
-          const { code, message } = reason;
-          receivers.tell([id], { type: 'closed', reason });
-          scope.submit({ type: 'remove', id, code, message }).catch(() => undefined);
-        },
       });
     });
   }
@@ -119,29 +125,29 @@ export class ScopeRooms implements RoomsControl {
     change: { readonly attributes?: Readonly<Record<string, JsonValue>>; readonly maxMembers?: number },
   ): Promise<void> {
     for (const key of Object.keys(change.attributes ?? {})) checkName(key, this.#limits);
-    await this.#use(name, false, (scope) => scope.submit({ type: 'configure', ...change }));
+    await this.#use(name, false, (scope) => submitCounted(scope, { type: 'configure', ...change }));
   }
 
   async removeMember(name: string, id: string, { code, message }: GatewayError): Promise<void> {
-    await this.#use(name, false, (scope) => scope.submit({ type: 'remove', id, code, message }));
+    await this.#use(name, false, (scope) => submitCounted(scope, { type: 'remove', id, code, message }));
   }
 
   async sendText(name: string, text: string, from?: string): Promise<void> {
     checkSize(text, this.#limits);
-    await this.#use(name, false, (scope) => scope.submit({ type: 'text', from, text }));
+    await this.#use(name, false, (scope) => submitCounted(scope, { type: 'text', from, text }));
   }
 
   async acquireObject(name: string, object: string): Promise<void> {
     checkName(object, this.#limits);
-    await this.#use(name, true, (scope) => scope.submit({ type: 'acquire', object }));
+    await this.#use(name, true, (scope) => submitCounted(scope, { type: 'acquire', object }));
   }
 
   async releaseObject(name: string, object: string): Promise<void> {
-    await this.#use(name, false, (scope) => scope.submit({ type: 'release', object }));
+    await this.#use(name, false, (scope) => submitCounted(scope, { type: 'release', object }));
   }
 
   async deleteObject(name: string, object: string): Promise<void> {
-    await this.#use(name, false, (scope) => scope.submit({ type: 'deleteObject', object }));
+    await this.#use(name, false, (scope) => submitCounted(scope, { type: 'deleteObject', object }));
   }
 
   onActivity(listener: (activity: RoomActivity) => void): () => void {
@@ -186,3 +192,16 @@ export class ScopeRooms implements RoomsControl {
     for (const listener of this.#listeners) listener(activity);
   }
 }
+
+/** Counts entries that a limit refuses. */
+async function submitCounted(scope: OpenScope, entry: ScopeEntry): Promise<void> {
+  try {
+    await scope.submit(entry);
+  } catch (error) {
+    if (error instanceof RoomLimitError) limitHits.count(error.limit);
+    throw error;
+  }
+}
+
+const expired = (): GatewayError =>
+  new GatewayError('TOKEN_EXPIRED', 'The right to be in this room has expired. Get a new token and join again.');

@@ -1,6 +1,7 @@
 import { ERROR_KINDS, GatewayError, type ErrorCode } from '../errors.ts';
 import { checkLogin } from './login.ts';
 import type { JsonValue, MemberView, ObjectChange, Participant, RoomEvent, ScopeView } from './room-client.ts';
+import { RoomLimitError } from './room-limit-error.ts';
 import type { MemberRecord, ScopeEntry, ScopeLimits, ScopeSnapshot } from './scope-entry.ts';
 import { ScopeObject, sizeOf } from './scope-object.ts';
 
@@ -167,7 +168,7 @@ export class ScopeState {
     const { id, login } = record;
     if (this.#members.has(id)) return NOTHING;
     if (this.#members.size >= this.#maxMembers)
-      throw new GatewayError('LIMIT_REACHED', `The scope already has ${this.#maxMembers} members.`);
+      throw new RoomLimitError('rooms_max_members', `The scope already has ${this.#maxMembers} members.`);
     if (login !== undefined) {
       checkLogin(login);
       if (this.#logins.has(login))
@@ -264,7 +265,7 @@ export class ScopeState {
     const merged = Object.entries({ ...this.#attributes, ...attributes }).filter(([, value]) => value !== null);
     const changed = Object.fromEntries(merged);
     if (sizeOf(changed) > sizeOf(this.#attributes) + this.#freeBytes())
-      throw new GatewayError('LIMIT_REACHED', 'The attributes of the scope are too large.');
+      throw new RoomLimitError('rooms_max_scope_kb', 'The attributes of the scope are too large.');
     this.#attributes = changed;
     if (maxMembers !== undefined) this.#maxMembers = Math.min(maxMembers, this.limits.members);
     return NOTHING;
@@ -294,7 +295,7 @@ export class ScopeState {
     const known = this.#objects.get(name);
     if (known) return known;
     if (this.#objects.size >= this.limits.objects)
-      throw new GatewayError('LIMIT_REACHED', `The scope already has ${this.limits.objects} objects.`);
+      throw new RoomLimitError('rooms_max_objects', `The scope already has ${this.limits.objects} objects.`);
     const object = ScopeObject.create(name);
     this.#objects.set(name, object);
     return object;

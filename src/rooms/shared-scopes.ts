@@ -1,4 +1,4 @@
-import { GatewayError } from '../errors.ts';
+import { limitReached } from '../observe/limits.ts';
 import type { Logger } from '../observe/logger.ts';
 import { closeAll } from '../runtime/close-all.ts';
 import type { SharedLogs } from '../store/shared-logs.ts';
@@ -78,15 +78,18 @@ export class SharedScopes implements ScopeSource {
     const { logs } = this.#options;
     const names = (await logs.names())
       .filter((scope) => scope.startsWith(prefix) && (after === undefined || scope > after))
-      .sort()
-      .slice(0, limit);
-    const infos = await logs.infos(names);
-    return names.flatMap((scope, index) => {
-      const open = this.#open.get(scope);
-      if (open) return [{ scope, members: open.state.size, objects: open.state.objects.size }];
-      const info = infos[index];
-      return info === undefined ? [] : [{ scope, ...(JSON.parse(info) as { members: number; objects: number }) }];
-    });
+      .sort();
+    const found: ScopeSummary[] = [];
+    // A scope that has just ended has no information: the next one takes its place.
+    while (found.length < limit && names.length > 0) {
+      const page = names.splice(0, limit - found.length);
+      const infos = await logs.infos(page);
+      for (const [index, scope] of page.entries()) {
+        const info = this.#infoOf(scope, infos[index]);
+        if (info) found.push({ scope, ...info });
+      }
+    }
+    return found;
   }
 
   async find(name: string): Promise<ScopeView | undefined> {
@@ -150,6 +153,12 @@ export class SharedScopes implements ScopeSource {
     return new Set([...missing].filter(([, since]) => now() - since >= GONE_AFTER_MS).map(([instance]) => instance));
   }
 
+  #infoOf(scope: string, text: string | undefined): Omit<ScopeSummary, 'scope'> | undefined {
+    const open = this.#open.get(scope);
+    if (open) return { members: open.state.size, objects: open.state.objects.size };
+    return text === undefined ? undefined : (JSON.parse(text) as Omit<ScopeSummary, 'scope'>);
+  }
+
   #openOnce(name: string): Promise<SharedScope> {
     const opening = this.#opening.get(name) ?? this.#openNew(name).finally(() => this.#opening.delete(name));
     this.#opening.set(name, opening);
@@ -160,7 +169,7 @@ export class SharedScopes implements ScopeSource {
   async #openNew(name: string): Promise<SharedScope> {
     const { logs, limits, host, observe, logger } = this.#options;
     if (!this.#known.has(name) && this.#known.size >= limits.scopes)
-      throw new GatewayError('LIMIT_REACHED', `There are already ${limits.scopes} rooms.`);
+      throw limitReached('rooms_max_scopes', `There are already ${limits.scopes} rooms.`);
     const scope = await SharedScope.open(name, {
       logs,
       limits: scopeLimits(limits),

@@ -1,6 +1,7 @@
 import type { Authorizer } from '../../access/authorizer.ts';
 import { calloutPolicy } from '../../access/create-authorizer.ts';
 import type { Settings } from '../../config/schema.ts';
+import { GatewayError } from '../../errors.ts';
 import type { ConnectionLimit } from '../../net/connection-limit.ts';
 import type { Logger } from '../../observe/logger.ts';
 import type { Metrics } from '../../observe/metrics.ts';
@@ -51,7 +52,11 @@ export async function createRoomDoors(options: RoomDoorsOptions): Promise<RoomDo
     rooms,
     authorizer,
     rpc,
-    announce: (name, message) => void registry.find(name)?.emit('message', message),
+    announce: (name, message) => {
+      const stream = registry.find(name);
+      if (!stream) throw streamNotFound(name);
+      stream.emit('message', message);
+    },
     addresses: connections.addresses,
     allowOrigin,
     maxFrameBytes: MAX_MESSAGE_BYTES,
@@ -96,3 +101,6 @@ export async function createRoomDoors(options: RoomDoorsOptions): Promise<RoomDo
     },
   };
 }
+
+const streamNotFound = (name: string): GatewayError =>
+  new GatewayError('STREAM_NOT_FOUND', `The stream ${JSON.stringify(name)} is not published on this gateway.`);

@@ -1,7 +1,6 @@
 import type { Authorizer, Credentials, Principal } from '../../access/authorizer.ts';
 import { Secret } from '../../net/secret.ts';
 import type { RoomDoor, RoomEvent, RoomMember, Rooms } from '../room-client.ts';
-import { joinUntil } from './join-until.ts';
 
 /** A client that asks to be a member of a scope, as its door knows it. */
 export interface RoomClient {
@@ -33,8 +32,7 @@ export interface Entry {
  */
 export async function enterAs({ rooms, authorizer }: Entrance, entry: Entry): Promise<RoomMember> {
   const { rooms: rights, endsAt } = await authorizer.authorize(entry.principal, 'join', { scope: entry.scope });
-  const request = { ...entry, ...(rights && { rights: new Set(rights) }) };
-  return endsAt === undefined ? rooms.join(request) : joinUntil(endsAt, rooms, request);
+  return rooms.join({ ...entry, rights: rights && new Set(rights), endsAt });
 }
 
 /** @throws {GatewayError} UNAUTHORIZED, FORBIDDEN, TOKEN_EXPIRED, ACCESS_UNAVAILABLE, INVALID_REQUEST or LIMIT_REACHED */

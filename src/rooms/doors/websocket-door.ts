@@ -15,7 +15,11 @@ export interface WebSocketDoorOptions extends Entrance {
   /** Messages of one client. */
   readonly rate: TokenBucketOptions;
   readonly rpc?: RpcCallout | undefined;
-  /** Sends a message to the players of a stream, if it is live. */
+  /**
+   * Sends a message to the players of a stream.
+   *
+   * @throws {GatewayError} STREAM_NOT_FOUND
+   */
   readonly announce: (streamName: string, message: StreamMessage) => void;
   readonly addresses: ClientAddresses;
   /** Whether a page of this origin may connect. */

@@ -7,7 +7,10 @@ import type { ScopeRooms } from '../../../src/rooms/scope-rooms.ts';
 import { createLocalRooms } from '../../../src/rooms/create-rooms.ts';
 import { MemoryStore } from '../../../src/store/memory-store.ts';
 import { silentLogger } from '../../../src/observe/logger.ts';
+import type { SettingKey } from '../../../src/config/schema.ts';
+import { limitHits } from '../../../src/observe/limits.ts';
 import { localRooms } from '../../helpers/local-rooms.ts';
+import { waitFor } from '../../helpers/wait.ts';
 import { ROOM_LIMITS, type RoomLimits } from '../../../src/rooms/room-limits.ts';
 import type {
   JoinRequest,
@@ -201,6 +204,7 @@ void t.test('rights: reading, writing and sending', async (t) => {
   await t.rejects(reader.member.change('so', { type: 'send', method: 'm', args: [] }), { message: /"send"/ });
   await t.rejects(reader.member.sendText('hi'), { code: 'FORBIDDEN', message: /"send"/ });
   await t.rejects(writer.member.connectObject('so', false), { code: 'FORBIDDEN', message: /"read"/ });
+  await t.rejects(reader.member.connectObject('so', true), { code: 'FORBIDDEN', message: /"write"/ });
 });
 
 void t.test('persistent objects survive their members and a restart; acquired ones their members', async (t) => {
@@ -301,4 +305,28 @@ void t.test('the number of scopes is bounded, those with persistent objects incl
   await join(rooms, 'two');
   await t.rejects(join(rooms, 'three'), { code: 'LIMIT_REACHED' });
   await join(rooms, 'one');
+});
+
+void t.test('a member is removed when its right ends, and then only', async (t) => {
+  const rooms = localRooms();
+  const seen: RoomActivity[] = [];
+  rooms.onActivity((activity) => seen.push(activity));
+  const endsAt = Date.now() + 50;
+  const [ann, left] = [await join(rooms, 'live', { endsAt }), await join(rooms, 'live', { endsAt })];
+  left.member.leave();
+  await waitFor('the end', () => ann.events.length > 0, { every: 5 });
+  t.match(ann.events, [{ type: 'closed', reason: { code: 'TOKEN_EXPIRED' } }]);
+  await waitFor('the end of the scope', () => seen.at(-1)?.type === 'removed', { every: 5 });
+  t.match(seen.at(-2), { type: 'left', reason: { code: 'TOKEN_EXPIRED' } });
+  t.same(left.events, []);
+});
+
+void t.test('what a limit refuses is counted once', async (t) => {
+  const rooms = localRooms({ membersPerScope: 1, valueBytes: 10 });
+  const counted = (key: SettingKey) => limitHits.counts.get(key) ?? 0;
+  const before = [counted('rooms_max_members'), counted('rooms_max_value_kb')];
+  const { member } = await join(rooms);
+  await t.rejects(join(rooms), { code: 'LIMIT_REACHED' });
+  await t.rejects(member.sendText('x'.repeat(20)), { code: 'INVALID_REQUEST' });
+  t.same([counted('rooms_max_members'), counted('rooms_max_value_kb')], [before[0]! + 1, before[1]! + 1]);
 });
