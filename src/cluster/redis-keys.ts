@@ -30,6 +30,16 @@ export class RedisKeys {
     return [this.lease(stream), this.epoch(stream), this.pushes(stream)];
   }
 
+  /** What its node offers to the others. */
+  offer(stream: string): string {
+    return `${this.#prefix}offer:${tag(stream)}`;
+  }
+
+  /** The node that has accepted the offer. */
+  accepted(stream: string): string {
+    return `${this.#prefix}accepted:${tag(stream)}`;
+  }
+
   node(id: string): string {
     return `${this.#prefix}node:${tag(id)}`;
   }
@@ -47,5 +57,10 @@ export class RedisKeys {
   /** Streams with stored pushes, by the time of the last renewal of their lease. */
   get pushIndex(): string {
     return `${this.#prefix}pushed`;
+  }
+
+  /** Streams that are offered, by the time of their first offer. */
+  get offerIndex(): string {
+    return `${this.#prefix}offers`;
   }
 }

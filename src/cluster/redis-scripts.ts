@@ -95,11 +95,15 @@ return 1`,
     lua: `if redis.call('HGET', KEYS[1], 'instance') == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0`,
   },
-  /** Notes the time of a member. KEYS index. ARGV member, age in milliseconds after which members are removed. */
+  /**
+   * Notes the time of a member. KEYS index. ARGV member, age in milliseconds after which members are removed, `first` to
+   * keep the time of a member that is noted already.
+   */
   wtTouch: {
     numberOfKeys: 1,
     lua: `${CLOCK}
-redis.call('ZADD', KEYS[1], int(now()), ARGV[1])
+if ARGV[3] == 'first' then redis.call('ZADD', KEYS[1], 'NX', int(now()), ARGV[1])
+else redis.call('ZADD', KEYS[1], int(now()), ARGV[1]) end
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', int(now() - tonumber(ARGV[2])))
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return 1`,
@@ -129,6 +133,32 @@ return 1`,
 if latest() > tonumber(ARGV[1]) then return 0 end
 redis.call('HDEL', KEYS[3], ARGV[2])
 return redis.call('EXISTS', KEYS[3]) == 1 and 1 or 2`,
+  },
+  /** KEYS lease, epoch, offer, accepted. ARGV epoch, offer, ttl. Returns the node that has accepted, or empty. */
+  wtOffer: {
+    numberOfKeys: 4,
+    lua: `${LEASE}${LATEST}
+if latest() > tonumber(ARGV[1]) then return {1, ''} end
+redis.call('SET', KEYS[3], ARGV[1] .. ' ' .. ARGV[2], 'PX', ARGV[3])
+return {0, redis.call('GET', KEYS[4]) or ''}`,
+  },
+  /** KEYS offer, accepted. ARGV epoch. */
+  wtWithdraw: {
+    numberOfKeys: 2,
+    lua: `local epoch = string.match(redis.call('GET', KEYS[1]) or '', '^%d+')
+if epoch and epoch ~= ARGV[1] then return 0 end
+redis.call('DEL', KEYS[1], KEYS[2])
+return 1`,
+  },
+  /** KEYS offer, accepted. ARGV node, ttl. Returns the offer, or empty. */
+  wtAccept: {
+    numberOfKeys: 2,
+    lua: `local offer = redis.call('GET', KEYS[1])
+if not offer then return '' end
+local by = redis.call('GET', KEYS[2])
+if by and by ~= ARGV[1] then return '' end
+redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
+return offer`,
   },
 } as const satisfies Record<string, Script>;
 

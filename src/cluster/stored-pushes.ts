@@ -43,7 +43,12 @@ const StoredSchema = z.object({
 });
 
 /** Ends of a push that another node continues: this one ends, or has lost the name. */
-const CONTINUED: ReadonlySet<string> = new Set(['SHUTTING_DOWN', 'STREAM_NAME_IN_USE', 'CLUSTER_UNAVAILABLE']);
+const CONTINUED: ReadonlySet<string> = new Set([
+  'SHUTTING_DOWN',
+  'STREAM_NAME_IN_USE',
+  'CLUSTER_UNAVAILABLE',
+  'NODE_LOST',
+]);
 
 /** A push of this node. `stored`: whether Redis has it. */
 interface OwnPush {

@@ -166,7 +166,15 @@ class SimulatedNode {
         startedAt: clock.now,
       },
       workersAnswer: async () => this.workersAnswer,
-      load: () => ({ publications: this.directory.size, pushes: 0, encoders: 0, cpu: 0, overloaded: false }),
+      load: () => ({
+        publications: this.directory.size,
+        pushes: 0,
+        encoders: 0,
+        cpu: 0,
+        overloaded: false,
+        drain: 'no',
+        toMove: 0,
+      }),
       isDraining: () => this.draining,
       onBeat: async () => {
         await this.stored.flush();

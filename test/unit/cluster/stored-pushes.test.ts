@@ -26,13 +26,22 @@ async function setUp(resumeKey: string | undefined = 'publisher') {
     box: new SecretBox(KEY),
     logger: silentLogger,
   });
-  const control = Object.assign(new FakeTransponders(), { end: () => undefined });
+  const ended: string[] = [];
+  const given = new Set<string>();
+  const running = new Set<string>();
+  const control = Object.assign(new FakeTransponders(), {
+    end: (id: string) => void ended.push(id),
+    reachOf: (id: string) => (running.has(id) ? ('pushing' as const) : undefined),
+    retry: () => undefined,
+    closed: async () => undefined,
+  });
   const pushes = new StoringPushes({
     control,
     stored,
     directory: new LocalDirectory(),
     resumeKeyOf: () => resumeKey,
     standbyDefaults: standbyDefaults(SettingsSchema.parse({})),
+    isGiven: (stream) => given.has(stream),
   });
   /** Another node, which has taken the name. */
   const elsewhere = async () => {
@@ -41,7 +50,7 @@ async function setUp(resumeKey: string | undefined = 'publisher') {
     const epoch = taken.granted ? taken.epoch : 0;
     return new StoredPushes({ store: other, epochOf: () => epoch, box: new SecretBox(KEY), logger: silentLogger });
   };
-  return { redis, store, epochs, stored, control, pushes, elsewhere };
+  return { redis, store, epochs, stored, control, ended, given, running, pushes, elsewhere };
 }
 
 t.test('a push is stored before it is answered, without its key in plain text, and removed at its end', async (t) => {

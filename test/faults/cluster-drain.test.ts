@@ -1,0 +1,98 @@
+import t, { type Test } from 'tap';
+import { BenchProcess } from '../../bench/child-process.ts';
+import type { SinkRequests, SinkStream } from '../../bench/sink-main.ts';
+import { PersistentPublishers, startCluster } from '../helpers/cluster.ts';
+import { waitFor } from '../helpers/wait.ts';
+
+t.setTimeout(120_000);
+
+/** Milliseconds between two frames, over both connections, where the server refuses a second publisher of a name. */
+const LIMIT_MS = 1000;
+
+const [cluster, sink, publishers] = await Promise.all([
+  startCluster({ nodes: 2 }),
+  BenchProcess.start<SinkRequests>('../bench/sink-main.ts'),
+  PersistentPublishers.start(),
+]);
+t.teardown(async () => {
+  await publishers.stop();
+  await cluster.stop();
+  await sink.stop();
+});
+const manager = cluster.managers[0]!;
+const rtmpUrl = `rtmp://127.0.0.1:${await sink.ask('listen', 0)}/live`;
+
+/** Publishes a stream with a push that has standby and is muted, and returns what it is known by. */
+async function publishAndPush(stream: string) {
+  await publishers.publish(stream, cluster.managers);
+  await waitFor('the publisher', async () => (await publishers.state(stream)).published === 1);
+  const { mediaSessionId, startedAt } = await manager.startPush({
+    streamName: stream,
+    rtmpUrl,
+    standby: { source: 'color', freezeMs: 0 },
+  });
+  await manager.rest('/push/mute', { mediaSessionId });
+  await connections(stream, 1);
+  return { mediaSessionId, startedAt, owner: (await cluster.ownerOf(stream))! };
+}
+
+/** The connections of a stream that have received frames, as soon as there are this many. */
+const connections = (stream: string, count: number): Promise<SinkStream[]> =>
+  waitFor(
+    `${count} connections with frames`,
+    async () => {
+      const found = (await sink.ask('streams', undefined)).filter(({ name }) => name === `rtmp_${stream}`);
+      return found.length === count && found.at(-1)!.firstKeyFrameAt > 0 ? found : undefined;
+    },
+    { every: 20, timeout: 20_000 },
+  );
+
+/** Drains the node of the stream, which then is on the other one, with the same push; the drained process ends. */
+async function drain(t: Test, stream: string, push: Awaited<ReturnType<typeof publishAndPush>>) {
+  const { owner, mediaSessionId, startedAt } = push;
+  const [from, to] = [cluster.nodes[owner]!, cluster.nodes[1 - owner]!];
+  const answer = await manager.http(`/api/v1/nodes/node-${owner}/drain`, { method: 'POST' });
+  t.match(answer, { status: 202, body: { status: 'draining' } });
+  await waitFor('the live stream', async () => {
+    const { body } = await to.http('/api/v1/streams');
+    return (body as { name: string; status: string }[]).some(
+      ({ name, status }) => name === stream && status === 'live',
+    );
+  });
+  const both = await connections(stream, 2);
+  await waitFor('the publisher at the push', async () => {
+    const view = await manager.transponder(mediaSessionId);
+    return view && !view.publisherAway;
+  });
+  t.match(await manager.transponder(mediaSessionId), { mediaSessionId, startedAt, muted: true });
+  t.equal(await from.exited, 0, 'the drained process ends by itself');
+  const pushes = await manager.rest('/push/find_all');
+  t.equal(pushes.body.length, 1, 'one push');
+  t.equal((await connections(stream, 2)).length, 2, 'over two connections');
+  t.match(await to.http('/metrics'), { text: /gateway_cluster_streams_taken_total 1/ });
+  await manager.rest('/push/terminate', { mediaSessionId });
+  await manager.ended(mediaSessionId);
+  await publishers.unpublish(stream);
+  return both;
+}
+
+t.test('the push of a live stream moves without a gap', async (t) => {
+  const push = await publishAndPush('show');
+  await drain(t, 'show', push);
+  const [first, second] = await connections('show', 2);
+  const overlapMs = Math.round(first!.lastArrival - second!.firstKeyFrameAt);
+  t.comment(`both connections carried frames for ${overlapMs} ms`);
+  t.ok(overlapMs > 0, `${overlapMs} ms`);
+  await cluster.restartNode(push.owner);
+  await waitFor('both nodes', async () => (await manager.http('/api/v1/nodes')).body.length === 2);
+});
+
+t.test('where a server refuses a second publisher of a name, the gap is short and nothing is lost', async (t) => {
+  await sink.ask('setExclusive', true);
+  const push = await publishAndPush('exclusive');
+  await drain(t, 'exclusive', push);
+  const [first, second] = await connections('exclusive', 2);
+  const gapMs = Math.round(second!.firstKeyFrameAt - first!.lastArrival);
+  t.comment(`no frames for ${gapMs} ms`);
+  t.ok(gapMs < LIMIT_MS, `${gapMs} ms`);
+});
