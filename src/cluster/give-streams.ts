@@ -16,6 +16,8 @@ export interface OwnStream {
 export interface OwnStreams {
   /** Without those whose publisher is still connecting. */
   list(): readonly OwnStream[];
+  /** Whether Redis has the pushes of the stream. */
+  isStored(stream: string): boolean;
   /** Ids of the stream's pushes with standby that their destinations receive now. */
   pushing(stream: string): readonly string[];
   /** Resolves when the pushes of the stream that have ended have closed their connections. */
@@ -99,7 +101,7 @@ export class GiveStreams {
 
   /** Once a second: begins with as many streams as may move at the same time. */
   async #begin(own: readonly OwnStream[]): Promise<void> {
-    const { store, directory, self, now, logger } = this.#options;
+    const { store, directory, streams, self, now, logger } = this.#options;
     this.#askedAtMs = now();
     const nodes = await store.nodes().catch(() => []);
     const canMove = nodes.some((node) => node.id !== self && canTakeOver(node));
@@ -116,7 +118,7 @@ export class GiveStreams {
     let free = MAX_AT_ONCE;
     for (const { name, hasStandby } of own) {
       const epoch = directory.epochOf(name);
-      if (epoch === undefined || this.#gifts.has(name)) continue;
+      if (epoch === undefined || this.#gifts.has(name) || !streams.isStored(name)) continue;
       if (hasStandby && this.#gifts.size < MAX_AT_ONCE) this.#gifts.set(name, { epoch, state: 'offered' });
       else if (!hasStandby && isKnown && free-- > 0) this.#letGo(name);
     }
@@ -127,6 +129,8 @@ export class GiveStreams {
     if (gift.state === 'ending') return;
     if (directory.epochOf(name) !== gift.epoch) return this.#dispatch(name, gift, 'released');
     if (!isMoving()) return this.#dispatch(name, gift, 'stopped');
+    // Redis has lost its data: the stream is offered again when its pushes are there again.
+    if (!streams.isStored(name)) return;
     try {
       const { state } = await store.offer(name, { epoch: gift.epoch, pushing: streams.pushing(name) });
       this.#dispatch(name, gift, state);

@@ -95,6 +95,11 @@ export class StoredPushes {
     return this.#pushes.has(id);
   }
 
+  /** Whether Redis has all pushes of the stream that this node runs. */
+  isStored(stream: string): boolean {
+    return [...this.#pushes.values()].every((push) => push.stored || push.stream !== stream);
+  }
+
   /** Keeps a push that this node has started or taken over. */
   adopt({ id, ...push }: StoredPush): void {
     const { epochOf, box } = this.#options;

@@ -45,6 +45,7 @@ export class StreamMoves {
             .filter((name) => holding.has(name) || registry.find(name) !== undefined)
             .map((name) => ({ name, hasStandby: hasStandby && holding.has(name) }));
         },
+        isStored: (name) => options.stored.isStored(name),
         pushing: (name) => (storing.holding().get(name) ?? []).filter((id) => control.reachOf(id) === 'pushing'),
         closed: (name) => control.closed(name),
       },

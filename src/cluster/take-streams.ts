@@ -135,8 +135,7 @@ export class TakeStreams {
 
   #judge(stream: string, taking: Taking, pushing: readonly string[]): void {
     // Of a push that its destination does not receive now, nothing can be lost.
-    const needed = taking.pushes.filter(({ id }) => pushing.includes(id));
-    const reaches = needed.map(({ id }) => this.#options.pushes.reachOf(id));
+    const reaches = pushing.map((id) => this.#options.pushes.reachOf(id));
     if (reaches.includes(undefined)) this.#dispatch(stream, taking, 'failed');
     else if (!reaches.includes('connecting'))
       this.#dispatch(stream, taking, reaches.includes('held') ? 'held' : 'ready');

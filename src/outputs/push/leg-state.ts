@@ -16,8 +16,8 @@ export type LegState =
   | { readonly status: 'ended'; readonly attempt: number; readonly reason: GatewayError };
 
 /**
- * How far a leg, or a push, has come. `pushing`: its destination receives frames. `held`: its server refuses the name,
- * which an earlier connection holds.
+ * How far a leg, or a push, has come. `pushing`: its destination receives frames. `held`: there are frames to send, and
+ * the server refuses the name, which an earlier connection holds.
  */
 export type PushReach = 'connecting' | 'held' | 'pushing';
 

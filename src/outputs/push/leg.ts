@@ -145,16 +145,17 @@ export class Leg extends EventEmitter<LegEvents> {
   /** `undefined`: it is idle, or has ended. */
   get reach(): PushReach | undefined {
     const state = this.#state;
+    const { hasVideo, videoHeader } = this.#options.feed.rendition;
     switch (state.status) {
       case 'idle':
       case 'ended':
         return undefined;
       case 'retrying':
-        return state.free ? 'held' : 'connecting';
+        return state.free && (!hasVideo || videoHeader) ? 'held' : 'connecting';
       case 'connecting':
         return 'connecting';
       case 'pushing':
-        return this.#connection?.hasFrames || !this.#options.feed.rendition.hasVideo ? 'pushing' : 'connecting';
+        return !hasVideo || this.#connection?.hasFrames ? 'pushing' : 'connecting';
     }
   }
 
