@@ -79,6 +79,8 @@ export class StoringPushes implements TransponderControl {
    * {@link drop} ends it.
    */
   async prepare(push: StoredPush, request: StartRequest): Promise<void> {
+    // It runs here already, or another hand-over prepares it.
+    if (this.#pushes.has(push.id) || this.#prepared.has(push.id)) return;
     this.#prepared.add(push.id);
     try {
       await this.#control.start(restarted(push, request), {}, identityOf(push, new Date()));

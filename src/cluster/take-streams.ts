@@ -24,7 +24,7 @@ export interface PreparedPushes {
 
 export interface TakeStreamsOptions {
   readonly store: Pick<ClusterStore, 'offers' | 'accept' | 'nodes'>;
-  readonly directory: Pick<ClusterDirectory, 'claimFrom'>;
+  readonly directory: Pick<ClusterDirectory, 'claimFrom' | 'epochOf'>;
   readonly stored: Pick<StoredPushes, 'read'>;
   readonly pushes: PreparedPushes;
   /** `node_id`. */
@@ -82,10 +82,16 @@ export class TakeStreams {
   }
 
   async #tick(): Promise<void> {
-    const { store, self, now } = this.#options;
+    const { store, directory, self, now } = this.#options;
     const offers = await store.offers().catch(() => []);
     for (const [stream, untilMs] of this.#avoidedUntilMs) if (untilMs <= now()) this.#avoidedUntilMs.delete(stream);
-    const open = offers.filter(({ stream }) => !this.#takings.has(stream) && !this.#avoidedUntilMs.has(stream));
+    const open = offers.filter(
+      ({ stream }) =>
+        !this.#takings.has(stream) &&
+        !this.#avoidedUntilMs.has(stream) &&
+        // Taken a moment ago, and not withdrawn yet.
+        directory.epochOf(stream) === undefined,
+    );
     if (open.length > 0) {
       const nodes = await store.nodes().catch(() => []);
       const due = open.filter(({ stream, forMs }) => forMs >= (takeOverAfterMs(stream, nodes, self, 0) ?? Infinity));

@@ -22,6 +22,9 @@ t.teardown(async () => {
 const manager = cluster.managers[0]!;
 const rtmpUrl = `rtmp://127.0.0.1:${await sink.ask('listen', 0)}/live`;
 
+/** Milliseconds from the moment at which media workers hang until the destination receives frames from another node. */
+const TAKEN_OVER_MS = 5000;
+
 /** Publishes a stream with a push that has standby and is muted, and returns what it is known by. */
 async function publishAndPush(stream: string) {
   await publishers.publish(stream, cluster.managers);
@@ -46,6 +49,11 @@ const connections = (stream: string, count: number): Promise<SinkStream[]> =>
     },
     { every: 20, timeout: 20_000 },
   );
+
+async function restart(index: number): Promise<void> {
+  await cluster.restartNode(index);
+  await waitFor('both nodes', async () => (await manager.http('/api/v1/nodes')).body.length === 2);
+}
 
 /** Drains the node of the stream, which then is on the other one, with the same push; the drained process ends. */
 async function drain(t: Test, stream: string, push: Awaited<ReturnType<typeof publishAndPush>>) {
@@ -83,8 +91,7 @@ t.test('the push of a live stream moves without a gap', async (t) => {
   const overlapMs = Math.round(first!.lastArrival - second!.firstKeyFrameAt);
   t.comment(`both connections carried frames for ${overlapMs} ms`);
   t.ok(overlapMs > 0, `${overlapMs} ms`);
-  await cluster.restartNode(push.owner);
-  await waitFor('both nodes', async () => (await manager.http('/api/v1/nodes')).body.length === 2);
+  await restart(push.owner);
 });
 
 t.test('where a server refuses a second publisher of a name, the gap is short and nothing is lost', async (t) => {
@@ -95,4 +102,26 @@ t.test('where a server refuses a second publisher of a name, the gap is short an
   const gapMs = Math.round(second!.firstKeyFrameAt - first!.lastArrival);
   t.comment(`no frames for ${gapMs} ms`);
   t.ok(gapMs < LIMIT_MS, `${gapMs} ms`);
+  await restart(push.owner);
+});
+
+t.test('the push of a node whose media workers hang is taken over like that of a dead one', async (t) => {
+  const { owner, mediaSessionId, startedAt } = await publishAndPush('hanging');
+  const workers = cluster.nodes[owner]!.children('media-worker');
+  for (const { pid } of workers) process.kill(pid, 'SIGSTOP');
+  const since = performance.now();
+  const [first] = await connections('hanging', 2);
+  const tookMs = Math.round(performance.now() - since);
+  t.comment(`frames from another node after ${tookMs} ms`);
+  t.ok(tookMs < TAKEN_OVER_MS, `${tookMs} ms`);
+  t.ok(first!.endedAt > 0, 'the hanging node has ended its connection');
+  t.match(await manager.transponder(mediaSessionId), { mediaSessionId, startedAt, muted: true });
+  await waitFor(
+    'the publisher at the other node',
+    async () => !(await manager.transponder(mediaSessionId))?.publisherAway,
+  );
+  for (const { pid } of workers) process.kill(pid, 'SIGCONT');
+  await waitFor('both nodes', async () => (await manager.http('/api/v1/nodes')).body.length === 2);
+  t.equal((await manager.rest('/push/find_all')).body.length, 1);
+  t.equal((await connections('hanging', 2)).length, 2);
 });

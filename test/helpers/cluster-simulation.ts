@@ -242,11 +242,11 @@ class SimulatedNode {
   }
 
   /** One step of the hand-overs. */
-  move(): void {
+  move(simulation: Simulation): void {
     if (this.draining) {
       this.taking.stop();
       void this.giving.tick();
-    } else if (this.cluster.state === 'in-service') void this.taking.tick();
+    } else if (this.cluster.state === 'in-service' && simulation.mayOffer()) void this.taking.tick();
   }
 
   /** Most destinations accept a second connection; some refuse it, and some cannot be reached from here. */
@@ -379,6 +379,11 @@ export class Simulation {
     });
   }
 
+  /** Whether there can be offers: saves steps in the time without them. */
+  mayOffer(): boolean {
+    return this.#nodes.some(({ draining }) => draining);
+  }
+
   random(): number {
     return this.#random();
   }
@@ -475,7 +480,7 @@ export class Simulation {
     this.clock.at(this.#random() * BEAT_MS, tick);
     const move = (): void => {
       if (!node.alive || this.#ended) return;
-      if (node.works) node.move();
+      if (node.works) node.move(this);
       this.clock.at(MOVE_LOOK_MS, move);
     };
     this.clock.at(this.#random() * MOVE_LOOK_MS, move);

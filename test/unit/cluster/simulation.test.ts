@@ -1,7 +1,7 @@
 import t from 'tap';
 import { Simulation } from '../../helpers/cluster-simulation.ts';
 
-t.setTimeout(120_000);
+t.setTimeout(300_000);
 
 t.test('1,000 random faults: no name with two owners, no key without expiry, no push lost', async (t) => {
   const simulation = new Simulation({ seed: Number(process.env['SIMULATION_SEED'] ?? 29), nodes: 5, streams: 24 });
