@@ -22,20 +22,7 @@ t.test('a node that says that it has failed counts as one that hangs', async (t)
 t.test('a node whose media workers hang gives its streams up in the second round, and comes back', async (t) => {
   const redis = new RedisModel(() => Date.now());
   const store = new ModelStore(redis);
-  const {
-    id,
-    instance,
-    state: _,
-    beat: _beat,
-    publications,
-    pushes,
-    encoders,
-    cpu,
-    overloaded,
-    drain,
-    toMove,
-    ...about
-  } = nodeRecord('a');
+  const { id, instance, publications, pushes, encoders, cpu, overloaded, drain, toMove, ...about } = nodeRecord('a');
   const events: string[] = [];
   let workersAnswer = true;
   const node = new ClusterNode({
