@@ -2,6 +2,8 @@ import t, { type Test } from 'tap';
 import { BenchProcess } from '../../bench/child-process.ts';
 import type { SinkRequests, SinkStream } from '../../bench/sink-main.ts';
 import { PersistentPublishers, startCluster } from '../helpers/cluster.ts';
+import { startChromium } from '../helpers/chromium.ts';
+import { SdkPage, startPageServer } from '../helpers/sdk-page.ts';
 import { waitFor } from '../helpers/wait.ts';
 
 t.setTimeout(120_000);
@@ -77,7 +79,7 @@ async function drain(t: Test, stream: string, push: Awaited<ReturnType<typeof pu
   const pushes = await manager.rest('/push/find_all');
   t.equal(pushes.body.length, 1, 'one push');
   t.equal((await connections(stream, 2)).length, 2, 'over two connections');
-  t.match(await to.http('/metrics'), { text: /gateway_cluster_streams_taken_total 1/ });
+  t.match(await to.http('/metrics'), { text: /gateway_cluster_streams_taken_total [1-9]/ });
   await manager.rest('/push/terminate', { mediaSessionId });
   await manager.ended(mediaSessionId);
   await publishers.unpublish(stream);
@@ -103,6 +105,34 @@ t.test('where a server refuses a second publisher of a name, the gap is short an
   t.comment(`no frames for ${gapMs} ms`);
   t.ok(gapMs < LIMIT_MS, `${gapMs} ms`);
   await restart(push.owner);
+});
+
+t.test('a page of the Web SDK learns that its stream moves, and publishes again over the same WebSocket', async (t) => {
+  const [chromium, server] = await Promise.all([startChromium(), startPageServer()]);
+  t.teardown(async () => {
+    await chromium.close();
+    await server.close();
+  });
+  const page = await SdkPage.open(chromium, server);
+  await page.publishTo(manager.wsUrl, { name: 'page' });
+  const owner = (await cluster.ownerOf('page'))!;
+  const { mediaSessionId } = await manager.startPush({ streamName: 'page', rtmpUrl, standby: { source: 'color' } });
+  await connections('page', 1);
+  await manager.http(`/api/v1/nodes/node-${owner}/drain`, { method: 'POST' });
+  const { info } = await page.event('the end of the stream', ({ status }) => status === 'FAILED');
+  t.match(info, /publish it again/);
+  t.match(await page.publish({ name: 'page' }), { status: 'PUBLISHING' });
+  t.equal(await cluster.ownerOf('page'), 1 - owner);
+  await connections('page', 2);
+  const view = await waitFor('the push to be live', async () => {
+    const found = await manager.transponder(mediaSessionId);
+    return found?.status === 'pushing' && !found.publisherAway ? found : undefined;
+  });
+  t.match(view, { mediaSessionId, attempt: 0 });
+  t.equal(await cluster.nodes[owner]!.exited, 0);
+  await manager.rest('/push/terminate', { mediaSessionId });
+  await page.stop('page');
+  await restart(owner);
 });
 
 t.test('the push of a node whose media workers hang is taken over like that of a dead one', async (t) => {
