@@ -37,8 +37,12 @@ export interface GiveStreamsOptions {
   readonly now?: () => number;
 }
 
-/** Streams that are offered at the same time, and streams without standby that are let go in one second. */
-const MAX_AT_ONCE = 10;
+/** Streams that are offered at the same time. */
+const MAX_OFFERED = 200;
+/** Streams without standby that are let go in one second. */
+const MAX_LET_GO = 10;
+/** Milliseconds between two renewals of an offer that nobody has accepted. */
+const RENEWAL_MS = 500;
 /** Milliseconds after which managers know that this node drains, so that publishers who return get another one. */
 const KNOWN_AFTER_MS = 1500;
 
@@ -46,6 +50,7 @@ const KNOWN_AFTER_MS = 1500;
 interface Gift {
   readonly epoch: number;
   state: GiveState;
+  renewedAtMs: number;
 }
 
 /** Moves the streams of a node that drains to other nodes: see `hand-over-state.ts`. */
@@ -115,22 +120,25 @@ export class GiveStreams {
     this.#canMove = canMove;
     if (!canMove) return;
     const isKnown = now() - this.#sinceMs! >= KNOWN_AFTER_MS;
-    let free = MAX_AT_ONCE;
+    let free = MAX_LET_GO;
     for (const { name, hasStandby } of own) {
       const epoch = directory.epochOf(name);
       if (epoch === undefined || this.#gifts.has(name) || !streams.isStored(name)) continue;
-      if (hasStandby && this.#gifts.size < MAX_AT_ONCE) this.#gifts.set(name, { epoch, state: 'offered' });
+      if (hasStandby && this.#gifts.size < MAX_OFFERED)
+        this.#gifts.set(name, { epoch, state: 'offered', renewedAtMs: -Infinity });
       else if (!hasStandby && isKnown && free-- > 0) this.#letGo(name);
     }
   }
 
   async #look(name: string, gift: Gift): Promise<void> {
-    const { store, directory, streams, isMoving } = this.#options;
+    const { store, directory, streams, isMoving, now } = this.#options;
     if (gift.state === 'ending') return;
     if (directory.epochOf(name) !== gift.epoch) return this.#dispatch(name, gift, 'released');
     if (!isMoving()) return this.#dispatch(name, gift, 'stopped');
     // Redis has lost its data: the stream is offered again when its pushes are there again.
     if (!streams.isStored(name)) return;
+    if (gift.state === 'offered' && now() - gift.renewedAtMs < RENEWAL_MS) return;
+    gift.renewedAtMs = now();
     try {
       const { state } = await store.offer(name, { epoch: gift.epoch, pushing: streams.pushing(name) });
       this.#dispatch(name, gift, state);

@@ -31,10 +31,12 @@ export type NodeDuty = 'in-service' | 'draining' | 'moving' | 'out-of-service';
 export class StreamMoves {
   readonly #give: GiveStreams;
   readonly #take: TakeStreams;
+  readonly #hasStandby: boolean;
   #duty: NodeDuty = 'out-of-service';
 
   constructor({ storing, control, registry, parseOrder, hasStandby, ...options }: StreamMovesOptions) {
     const { directory } = options;
+    this.#hasStandby = hasStandby;
     this.#give = new GiveStreams({
       ...options,
       isMoving: () => this.#duty === 'moving',
@@ -91,7 +93,7 @@ export class StreamMoves {
   /** To be called several times a second. */
   async tick(duty: NodeDuty): Promise<void> {
     this.#duty = duty;
-    if (duty === 'in-service') return this.#take.tick();
+    if (duty === 'in-service' && this.#hasStandby) return this.#take.tick();
     this.#take.stop();
     if (duty === 'moving' || duty === 'draining') await this.#give.tick();
   }

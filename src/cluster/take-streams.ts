@@ -47,7 +47,7 @@ interface Taking {
   readonly startedAtMs: number;
   state: TakeState;
   pushes: readonly StoredPush[];
-  /** All pushes were started, as far as that is possible. */
+  /** All pushes were started. */
   isPrepared: boolean;
   lease?: StreamLease;
 }
@@ -101,27 +101,29 @@ export class TakeStreams {
   }
 
   async #begin(stream: string): Promise<void> {
-    const { store, stored, pushes, self, now, logger } = this.#options;
+    const { store, self, now, logger } = this.#options;
     const offer = await store.accept(stream, self).catch(() => undefined);
     if (!offer) return;
     const startedAtMs = now();
     const taking: Taking = { offer, startedAtMs, state: { phase: 'connecting' }, pushes: [], isPrepared: false };
     this.#takings.set(stream, taking);
-    const prepare = async (): Promise<void> => {
-      taking.pushes = (await stored.read(stream)).filter(hasStandby);
-      await Promise.all(
-        taking.pushes.map((push) =>
-          pushes.prepare(push).catch((error: unknown) => {
-            const { code, message: reason } = toGatewayError(error);
-            logger.warn({ streamName: stream, mediaSessionId: push.id, code, reason }, 'push not taken');
-          }),
-        ),
-      );
-      taking.isPrepared = true;
-      // Given up meanwhile.
-      if (taking.state.phase === 'over') this.#drop(taking);
-    };
-    prepare().catch(() => this.#dispatch(stream, taking, 'failed'));
+    this.#prepare(stream, taking).catch((error: unknown) => {
+      const { code, message: reason } = toGatewayError(error);
+      logger.warn({ streamName: stream, code, reason }, 'a push of the stream cannot be started here');
+      this.#dispatch(stream, taking, 'failed');
+    });
+  }
+
+  /** Starts all pushes, or rejects. */
+  async #prepare(stream: string, taking: Taking): Promise<void> {
+    const { stored, pushes } = this.#options;
+    taking.pushes = (await stored.read(stream)).filter(hasStandby);
+    const results = await Promise.allSettled(taking.pushes.map((push) => pushes.prepare(push)));
+    taking.isPrepared = true;
+    // Given up meanwhile.
+    if (taking.state.phase === 'over') return this.#drop(taking);
+    const failure = results.find((result) => result.status === 'rejected');
+    if (failure) throw failure.reason;
   }
 
   async #look(stream: string, taking: Taking): Promise<void> {

@@ -55,12 +55,16 @@ function setUp() {
     /** What the pushes of this node have come to, and what was done with them. */
     const reaches = new Map<string, PushReach>();
     const done: string[] = [];
+    const fault: { prepare?: Error } = {};
     const taking = new TakeStreams({
       store,
       directory,
       stored,
       pushes: {
-        prepare: async (push) => void reaches.set(push.id, 'connecting'),
+        prepare: async (push) => {
+          if (fault.prepare) throw fault.prepare;
+          reaches.set(push.id, 'connecting');
+        },
         reachOf: (push) => reaches.get(push),
         keep: async (push) => {
           await directory.claim(push.order.streamName);
@@ -75,7 +79,7 @@ function setUp() {
       logger: silentLogger,
       now,
     });
-    return { id, store, directory, stored, streams, draining, giving, taking, reaches, done };
+    return { id, store, directory, stored, streams, draining, giving, taking, reaches, done, fault };
   };
   return { clock, redis, node };
 }
@@ -170,6 +174,14 @@ t.test('a node that cannot connect leaves the stream where it is, and to the nex
   first.reaches.set('p1', 'pushing');
   await round(3);
   t.equal(await owner(a), first.id);
+});
+
+t.test('a node that cannot start a push leaves the stream where it is', async (t) => {
+  const { a, takers, round } = await drainOne('b');
+  a.streams.pushing = [];
+  takers[0]!.fault.prepare = new Error('full');
+  await round(20);
+  t.strictSame([await owner(a), takers[0]!.done, takers[0]!.directory.size], ['a', [], 0]);
 });
 
 t.test('a node that connects for too long gives the stream up', async (t) => {
