@@ -144,6 +144,8 @@ function measurePlacement(): number {
     encoders: 0,
     cpu: 0,
     overloaded: false,
+    drain: 'no',
+    toMove: 0,
     beat: 1,
     startedAt: 0,
   }));

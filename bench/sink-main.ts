@@ -44,6 +44,9 @@ const AAC_HEADER_BYTES = 2;
 const SILENCE = silentAacFrame(2);
 
 const streams: SinkStream[] = [];
+/** Refuses a second publisher of a name, as many servers do. */
+let exclusive = false;
+const isPublished = (name: string): boolean => streams.some((one) => one.name === name && one.endedAt === 0);
 const sockets = new Set<Socket>();
 const peers = new WeakMap<Socket, Peer>();
 let server: Server | undefined;
@@ -109,6 +112,12 @@ class Peer {
         { level: 'status', code: 'NetConnection.Connect.Success' },
       );
     else if (name === 'createStream') answer('_result', transaction, null, 1);
+    else if (name === 'publish' && exclusive && isPublished(String(argument).split('?')[0]!))
+      answer('onStatus', 0, null, {
+        level: 'error',
+        code: 'NetStream.Publish.BadName',
+        description: 'Already publishing',
+      });
     else if (name === 'publish') {
       this.#stream = {
         name: String(argument).split('?')[0]!,
@@ -187,6 +196,10 @@ const requests = {
     await closed;
   },
   streams: (): SinkStream[] => streams,
+  /** Refuses a second publisher of a name, or accepts it. */
+  setExclusive(on: boolean): void {
+    exclusive = on;
+  },
   /** Cuts one of the connections. @returns whether there was one */
   cut(name: string): boolean {
     for (const socket of sockets) {

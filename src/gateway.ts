@@ -303,9 +303,13 @@ async function assemble(
       'allow_anonymous=true: everybody who reaches the gateway may publish, play, push to every allowed destination, and control all pushes',
     );
   const drain = new Drain({
-    streams: () => registry.size,
+    // Pushes with standby that move need no publisher.
+    streams: () => Math.max(registry.size, cluster?.moving ?? 0),
     timeoutMs: settings.drain_timeout_s * 1000,
-    onBegin: () => hooks.draining(registry.size),
+    onBegin: () => {
+      hooks.draining(registry.size);
+      cluster?.announceDrain();
+    },
     logger,
   });
   opened(drain);
@@ -418,6 +422,7 @@ async function assemble(
     ...(certificate && { certificate }),
     ...(roomDoors && { webSockets: roomDoors.webSocket }),
     workers: () => ({ alive: pool.pids.length, wanted: settings.rtc_workers }),
+    hasFailed: () => cluster?.failed ?? false,
     routes: [
       consoleRoutes({
         wsPort: ws.port,
@@ -455,6 +460,7 @@ async function assemble(
         overloaded: overload.overloaded,
       }),
       isDraining: () => isClosing || drain.draining,
+      isMoving: () => !isClosing && drain.moving,
     });
   }
   hooks.started();

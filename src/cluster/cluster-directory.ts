@@ -2,7 +2,7 @@ import { GatewayError, toGatewayError } from '../errors.ts';
 import type { Logger } from '../observe/logger.ts';
 import type { Directory, StreamLease, StreamOwner } from '../streams/directory.ts';
 import { LEASE_TTL_MS, SETTLE_MS, type ClusterStore, type LeaseRecord, type NodeIdentity } from './cluster-store.ts';
-import { stepLease, type LeaseEvent, type LeaseState } from './lease-state.ts';
+import { stepLease, type LeaseEffect, type LeaseEvent, type LeaseState } from './lease-state.ts';
 
 export interface ClusterDirectoryOptions {
   readonly store: ClusterStore;
@@ -28,6 +28,8 @@ interface OwnedName {
   readonly lost: AbortController;
   state: LeaseState;
   claims: number;
+  /** Why another node takes the name, if that is expected. */
+  expectedLoss?: GatewayError;
 }
 
 /** Leases stream names in Redis. */
@@ -92,6 +94,41 @@ export class ClusterDirectory implements Directory {
         if (--owned.claims === 0) this.#step(streamName, owned, { type: 'released' });
       },
     };
+  }
+
+  /**
+   * Claims a name from the node that owns it with this epoch, which then has lost it.
+   *
+   * @throws {GatewayError} STREAM_NAME_IN_USE if the name has another owner, CLUSTER_UNAVAILABLE
+   */
+  async claimFrom(streamName: string, epoch: number): Promise<StreamLease> {
+    const { store, identity, now } = this.#options;
+    const confirmedAtMs = now();
+    const answer = await store
+      .claim(streamName, identity, { ttlMs: LEASE_TTL_MS, replace: epoch })
+      .catch((error: unknown) => {
+        throw unavailable(error);
+      });
+    if (!answer.granted) throw nameInUse(streamName, answer.owner);
+    this.#add(streamName, answer.epoch, { phase: 'held', confirmedAtMs });
+    return this.claim(streamName);
+  }
+
+  /** Another node will take this name: the reason with which the stream then ends. */
+  expectLoss(streamName: string, reason: GatewayError): void {
+    const owned = this.#owned.get(streamName);
+    if (owned) owned.expectedLoss = reason;
+  }
+
+  /** Gives a name back although its stream runs: the stream ends with this reason. Without effect for other names. */
+  giveUp(streamName: string, reason: GatewayError): void {
+    const owned = this.#owned.get(streamName);
+    if (owned) this.#step(streamName, owned, { type: 'givenUp', reason });
+  }
+
+  /** Gives all names back: their streams end with this reason. */
+  giveUpAll(reason: GatewayError): void {
+    for (const name of [...this.#owned.keys()]) this.giveUp(name, reason);
   }
 
   async owner(streamName: string): Promise<StreamOwner | undefined> {
@@ -168,6 +205,8 @@ export class ClusterDirectory implements Directory {
   }
 
   #add(streamName: string, epoch: number, state: LeaseState): OwnedName {
+    const present = this.#owned.get(streamName);
+    if (present?.epoch === epoch) return present;
     const owned: OwnedName = { epoch, state, lost: new AbortController(), claims: 0 };
     this.#owned.set(streamName, owned);
     return owned;
@@ -199,15 +238,22 @@ export class ClusterDirectory implements Directory {
         this.#giveBack(streamName, owned);
         continue;
       }
-      const reason =
-        effect.cause === 'superseded' ? nameInUse(streamName, effect.by) : graceOver(this.#options.graceMs);
-      this.#lost++;
-      this.#options.logger.warn(
-        { streamName, epoch: owned.epoch, code: reason.code, ...(effect.cause === 'superseded' && { by: effect.by }) },
-        'stream name lost',
-      );
-      owned.lost.abort(reason);
+      this.#lose(streamName, owned, effect);
     }
+  }
+
+  #lose(streamName: string, owned: OwnedName, effect: Extract<LeaseEffect, { type: 'lose' }>): void {
+    const { epoch, expectedLoss, lost } = owned;
+    const { logger, graceMs } = this.#options;
+    const isSuperseded = effect.cause === 'superseded';
+    // The stream moves as planned, or this node has decided it.
+    const planned = isSuperseded ? expectedLoss : effect.cause === 'given-up' ? effect.reason : undefined;
+    const reason = planned ?? (isSuperseded ? nameInUse(streamName, effect.by) : graceOver(graceMs));
+    if (!planned) {
+      this.#lost++;
+      logger.warn({ streamName, epoch, code: reason.code, ...(isSuperseded && { by: effect.by }) }, 'stream name lost');
+    }
+    lost.abort(reason);
   }
 
   /** A lease that cannot be given back ends by itself. */

@@ -5,18 +5,21 @@ import { BEAT_MS, NODE_TTL_MS, type ClusterStore, type NodeIdentity, type NodeRe
 import { stepNode, type NodeEffect, type NodeEvent, type NodeState } from './node-state.ts';
 
 /** What changes from one heartbeat to the next. */
-export type NodeLoad = Pick<NodeRecord, 'publications' | 'pushes' | 'encoders' | 'cpu' | 'overloaded'>;
+export type NodeLoad = Pick<
+  NodeRecord,
+  'publications' | 'pushes' | 'encoders' | 'cpu' | 'overloaded' | 'drain' | 'toMove'
+>;
 
 export interface ClusterNodeOptions {
   readonly store: ClusterStore;
   readonly identity: NodeIdentity;
-  readonly directory: Pick<ClusterDirectory, 'renew' | 'expire' | 'close'>;
+  readonly directory: Pick<ClusterDirectory, 'renew' | 'expire' | 'giveUpAll' | 'close'>;
   readonly about: Omit<NodeRecord, keyof NodeLoad | keyof NodeIdentity | 'state' | 'beat'>;
   /** Whether all media workers answer. */
   readonly workersAnswer: () => Promise<boolean>;
   readonly load: () => NodeLoad;
   readonly isDraining: () => boolean;
-  /** Follows each heartbeat, as long as the node is in service, unless it still runs. Must not reject. */
+  /** Follows each heartbeat unless it still runs. Must not reject. */
   readonly onBeat?: () => Promise<void>;
   readonly logger: Logger;
 }
@@ -89,7 +92,7 @@ export class ClusterNode {
       directory.expire();
       await this.#dispatch(answered ? 'workers-answered' : 'workers-silent');
       // What it does may take longer than the time to live of the heartbeat.
-      if (this.#state === 'in-service' && onBeat)
+      if ((this.#state === 'in-service' || this.#state === 'draining') && onBeat)
         this.#following ??= onBeat().finally(() => (this.#following = undefined));
     } catch (error) {
       logger.error({ err: error }, 'cluster: a round of the heartbeat failed');
@@ -115,6 +118,16 @@ export class ClusterNode {
         else await this.#dispatch('id-taken');
         return;
       }
+      case 'give-up':
+        logger.error(
+          'the media workers still do not answer: this node ends its streams, so that others take them over',
+        );
+        directory.giveUpAll(
+          new GatewayError('NODE_LOST', 'The media workers of this node do not answer, so it has left the cluster.'),
+        );
+        // It has no streams any more, so nothing is to be asked of it.
+        await store.leave(identity).catch(() => undefined);
+        return;
       case 'leave':
         directory.close();
         await store.leave(identity).catch(() => undefined);

@@ -14,6 +14,13 @@ export interface LeaseRecord {
 
 export const NODE_STATES = ['in-service', 'draining'] as const;
 
+/**
+ * How a node drains. `moving`: its streams go to other nodes. `blocked`: they should, but no other node can take them.
+ * `running-out`: they run until they end.
+ */
+export const DRAIN_STATES = ['no', 'moving', 'blocked', 'running-out'] as const;
+export type DrainState = (typeof DRAIN_STATES)[number];
+
 /** What a node says about itself once a second. */
 export interface NodeRecord extends NodeIdentity {
   /** How managers reach its HTTP server. */
@@ -33,6 +40,9 @@ export interface NodeRecord extends NodeIdentity {
   /** Share of all cores in use by the gateway and its media workers, 0 to 1. */
   readonly cpu: number;
   readonly overloaded: boolean;
+  readonly drain: DrainState;
+  /** Streams that are still to go to other nodes, while it drains. */
+  readonly toMove: number;
   /** Number of this heartbeat. */
   readonly beat: number;
   /** Milliseconds since 1970. */
@@ -58,6 +68,27 @@ export interface AbandonedStream {
   /** Milliseconds since the last renewal of its lease. */
   readonly forMs: number;
 }
+
+/** A stream that its node wants to hand over, because it drains. */
+export interface Offer {
+  /** Of the lease of the node that drains. */
+  readonly epoch: number;
+  /** Ids of the stream's pushes with standby that its destinations receive now. */
+  readonly pushing: readonly string[];
+}
+
+export interface OfferedStream {
+  readonly stream: string;
+  /** Milliseconds since it was offered first. */
+  readonly forMs: number;
+}
+
+export type OfferAnswer =
+  | { readonly state: 'open' }
+  /** A node connects the pushes. */
+  | { readonly state: 'accepted'; readonly by: string }
+  /** The name has, or had last, a higher epoch: another node owns the stream now. */
+  | { readonly state: 'taken' };
 
 /**
  * What the cluster shares, in Redis. Every operation is atomic, and every key that it writes has an expiry. All methods
@@ -96,6 +127,19 @@ export interface ClusterStore {
   /** Streams with stored pushes whose lease was not renewed for this time, at most some hundreds. */
   abandoned(forMs: number): Promise<AbandonedStream[]>;
 
+  /** Offers a stream to the other nodes for {@link OFFER_TTL_MS}, or renews and changes the offer. */
+  offer(stream: string, offer: Offer): Promise<OfferAnswer>;
+  /** Ends an offer, if it is the one of this epoch. */
+  withdraw(stream: string, epoch: number): Promise<void>;
+  /** Streams that are, or were a moment ago, offered, at most some hundreds. */
+  offers(): Promise<OfferedStream[]>;
+  /**
+   * Accepts an offer for {@link OFFER_TTL_MS}, or renews that.
+   *
+   * @returns the offer; `undefined` if it has ended, or another node has accepted it
+   */
+  accept(stream: string, node: string): Promise<Offer | undefined>;
+
   /** Whether the last operation was answered. */
   readonly available: boolean;
   /** Calls the listener when Redis answers again, perhaps without its data. Returns a function that ends this. */
@@ -112,6 +156,8 @@ export const NODE_TTL_MS = 3000;
 export const BEAT_MS = 1000;
 /** Milliseconds in which every node has written again what Redis has lost. */
 export const SETTLE_MS = 2 * BEAT_MS;
+/** Milliseconds after which an offer, or its acceptance, ends that is not renewed. */
+export const OFFER_TTL_MS = 3000;
 /** Milliseconds for which the last epoch of a free name is remembered. Later ones are greater by the clock of Redis. */
 export const EPOCH_TTL_MS = 3_600_000;
 /** Milliseconds for which the pushes of a stream without an owner are kept. */

@@ -17,6 +17,7 @@ import { RedisLogs } from './redis-logs.ts';
 import { RedisStore } from './redis-store.ts';
 import { StoredPushes, type Sealer } from './stored-pushes.ts';
 import { StoringPushes, type ContinuablePushes } from './storing-pushes.ts';
+import { StreamMoves, type NodeDuty } from './stream-moves.ts';
 import { TakeOver } from './take-over.ts';
 
 export interface GatewayClusterOptions {
@@ -35,14 +36,18 @@ export interface JoinOptions {
   readonly wsPort: number;
   readonly wssPort?: number | undefined;
   readonly workersAnswer: () => Promise<boolean>;
-  readonly load: () => Omit<NodeLoad, 'publications'>;
+  readonly load: () => Omit<NodeLoad, 'publications' | 'drain' | 'toMove'>;
   readonly isDraining: () => boolean;
+  /** Whether the streams of a node that drains are to go to other nodes. */
+  readonly isMoving: () => boolean;
 }
 
 /** Publications for which one core suffices with a margin: docs/performance.md. */
 const PUBLICATIONS_PER_CORE = 80;
 /** Milliseconds between two looks for pushes of lost nodes. */
 const TAKE_OVER_LOOK_MS = 250;
+/** Milliseconds between two steps of a hand-over. */
+const MOVE_LOOK_MS = 100;
 /** Milliseconds to wait for Redis at the start, so that a mistake in its URL is seen at once. */
 const REDIS_START_MS = 3000;
 
@@ -55,7 +60,9 @@ export class GatewayCluster {
   readonly #stored: StoredPushes;
   #restore: PushRestore | undefined;
   #takeOver: TakeOver | undefined;
+  #moves: StreamMoves | undefined;
   #looking: NodeJS.Timeout | undefined;
+  #moving: NodeJS.Timeout | undefined;
   #node: ClusterNode | undefined;
   #closing: Promise<void> | undefined;
 
@@ -103,6 +110,21 @@ export class GatewayCluster {
       'Pushes of other nodes that were started again here when their publisher came back.',
       () => this.#restore?.restored ?? 0,
     );
+    metrics.gauge(
+      'gateway_cluster_streams_to_move',
+      'Streams of this node, which drains, that are still to go to other nodes.',
+      () => this.#moves?.toMove ?? 0,
+    );
+    metrics.total(
+      'gateway_cluster_streams_given_total',
+      'Streams of this node, which drains, that have gone to other nodes.',
+      () => this.#moves?.given ?? 0,
+    );
+    metrics.total(
+      'gateway_cluster_streams_taken_total',
+      'Streams of nodes that drain whose pushes were taken by this node.',
+      () => this.#moves?.taken ?? 0,
+    );
     metrics.total(
       'gateway_cluster_pushes_taken_over_total',
       'Streams of lost nodes whose pushes were connected here in standby.',
@@ -136,9 +158,26 @@ export class GatewayCluster {
       directory: this.directory,
       resumeKeyOf,
       standbyDefaults: standbyDefaults(settings),
+      isGiven: (stream) => this.#moves?.gives(stream) ?? false,
+    });
+    this.#moves = new StreamMoves({
+      store: this.#store,
+      directory: this.directory,
+      stored: this.#stored,
+      storing,
+      control,
+      registry,
+      parseOrder,
+      hasStandby: settings.push_engine === 'rtmp',
+      self: this.#identity.id,
+      logger,
     });
     const restore = new PushRestore({
-      stored: this.#stored,
+      stored: {
+        read: (stream) => this.#stored.read(stream),
+        replace: (push, id) => this.#stored.replace(push, id),
+        owns: (id) => this.#stored.owns(id) || storing.prepares(id),
+      },
       start: (push) => storing.continue(push, parseOrder(push.order), new Date()),
       refuse: ({ order }, reason) => control.refuse(parseOrder(order), reason),
       logger,
@@ -198,7 +237,7 @@ export class GatewayCluster {
   }
 
   /** @throws {GatewayError} SETTINGS_INVALID if another running process has the same `node_id` */
-  async join({ workersAnswer, load, isDraining, ...ports }: JoinOptions): Promise<void> {
+  async join({ workersAnswer, load, isDraining, isMoving, ...ports }: JoinOptions): Promise<void> {
     const { settings, version, logger } = this.#options;
     const url = settings.node_url || defaultUrl(settings, ports);
     this.#node = new ClusterNode({
@@ -216,7 +255,12 @@ export class GatewayCluster {
         startedAt: Date.now(),
       },
       workersAnswer,
-      load: () => ({ publications: this.directory.size, ...load() }),
+      load: () => ({
+        publications: this.directory.size,
+        ...load(),
+        drain: this.#moves?.drain ?? 'no',
+        toMove: this.#moves?.toMove ?? 0,
+      }),
       isDraining,
       onBeat: async () => {
         await this.#stored.flush();
@@ -228,7 +272,27 @@ export class GatewayCluster {
     this.#looking = setInterval(() => {
       if (this.#node?.state === 'in-service' && !isDraining()) void this.#takeOver?.look();
     }, TAKE_OVER_LOOK_MS);
+    const duty = (): NodeDuty => {
+      if (isDraining()) return isMoving() ? 'moving' : 'draining';
+      return this.#node?.state === 'in-service' ? 'in-service' : 'out-of-service';
+    };
+    this.#moving = setInterval(() => void this.#moves?.tick(duty()), MOVE_LOOK_MS);
     logger.info({ nodeId: this.#identity.id, url }, 'joined the cluster');
+  }
+
+  /** Streams that other nodes are about to take; 0 while none can. */
+  get moving(): number {
+    return this.#moves?.drain === 'moving' ? this.#moves.toMove : 0;
+  }
+
+  /** Whether the media workers have not answered for so long that the streams were given up. */
+  get failed(): boolean {
+    return this.#node?.state === 'failed';
+  }
+
+  /** Tells the cluster at once that the node drains. */
+  announceDrain(): void {
+    void this.#node?.tick();
   }
 
   /** Leaves the cluster. To be called when the streams and the pushes have ended. Idempotent. */
@@ -239,6 +303,7 @@ export class GatewayCluster {
 
   async #close(): Promise<void> {
     clearInterval(this.#looking);
+    clearInterval(this.#moving);
     await this.#stored.flush();
     this.#stored.close();
     if (this.#node) await this.#node.close();

@@ -1,3 +1,4 @@
+import type { GatewayError } from '../errors.ts';
 import type { LeaseRecord } from './cluster-store.ts';
 
 /**
@@ -17,12 +18,15 @@ export type LeaseEvent =
   | { readonly type: 'unreachable'; readonly atMs: number }
   /** Another node has, or had meanwhile, the name with a higher epoch. */
   | { readonly type: 'superseded'; readonly by: LeaseRecord | undefined }
+  /** This node cannot, or is not to, carry the stream any more. */
+  | { readonly type: 'givenUp'; readonly reason: GatewayError }
   /** The stream has ended. */
   | { readonly type: 'released' };
 
 export type LeaseEffect =
   | { readonly type: 'lose'; readonly cause: 'superseded'; readonly by: LeaseRecord | undefined }
   | { readonly type: 'lose'; readonly cause: 'grace-over' }
+  | { readonly type: 'lose'; readonly cause: 'given-up'; readonly reason: GatewayError }
   /** Gives the name back in Redis. */
   | { readonly type: 'giveBack' };
 
@@ -52,6 +56,11 @@ export function stepLease(state: LeaseState, event: LeaseEvent, { graceMs }: Lea
     }
     case 'superseded':
       return { state: ENDED, effects: [{ type: 'lose', cause: 'superseded', by: event.by }] };
+    case 'givenUp':
+      return {
+        state: ENDED,
+        effects: [{ type: 'lose', cause: 'given-up', reason: event.reason }, { type: 'giveBack' }],
+      };
     case 'released':
       return { state: ENDED, effects: [{ type: 'giveBack' }] };
   }

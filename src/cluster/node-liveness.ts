@@ -46,12 +46,12 @@ export async function livenessOf(url: string): Promise<Liveness> {
   return (await isRefused(url)) ? 'refused' : 'silent';
 }
 
-/** Whether a gateway answers at this URL within half a second: one that hangs does not. */
+/** Whether a gateway at this URL says within half a second that it lives: one that hangs, or whose media workers do, does not. */
 export async function answersAt(url: string): Promise<boolean> {
   try {
     const answer = await fetch(new URL('/health/live', url), { signal: AbortSignal.timeout(PROBE_TIMEOUT_MS) });
     await answer.body?.cancel();
-    return true;
+    return answer.ok;
   } catch {
     return false;
   }

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { NODE_STATES, type LeaseRecord, type NodeRecord } from './cluster-store.ts';
+import { DRAIN_STATES, NODE_STATES, type LeaseRecord, type NodeRecord, type Offer } from './cluster-store.ts';
 
 /** How nodes and leases are written in Redis. Another version of the gateway may have written what is read. */
 
@@ -22,6 +22,9 @@ const NodeRecordSchema = z.object({
   encoders: count,
   cpu: z.coerce.number().min(0),
   overloaded: z.stringbool({ truthy: ['true'], falsy: ['false'] }),
+  // Earlier versions do not write these two.
+  drain: z.enum(DRAIN_STATES).default('no'),
+  toMove: count.default(0),
   beat: count,
   startedAt: count,
 });
@@ -38,4 +41,10 @@ export function decodeNode(fields: Readonly<Record<string, string>>): NodeRecord
 export function decodeLease(lease: string): LeaseRecord | undefined {
   const [, epoch, instance, node] = /^(\d+) (\S+) (.+)$/.exec(lease) ?? [];
   return epoch === undefined ? undefined : { epoch: Number(epoch), instance: instance!, node: node! };
+}
+
+/** @param offer `EPOCH ID,ID,…` */
+export function decodeOffer(offer: string): Offer | undefined {
+  const [, epoch, ids] = /^(\d+) (.*)$/.exec(offer) ?? [];
+  return epoch === undefined ? undefined : { epoch: Number(epoch), pushing: ids ? ids.split(',') : [] };
 }

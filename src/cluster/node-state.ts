@@ -5,6 +5,8 @@ export type NodeState =
   | 'in-service'
   /** Its media workers do not answer: it writes no heartbeat, so that it disappears. */
   | 'silent'
+  /** They have not answered for longer than a moment: the node has given its streams up, so that others take them. */
+  | 'failed'
   | 'draining'
   | 'left';
 
@@ -16,8 +18,11 @@ export type NodeEvent =
   /** Another running process uses the id of this node. */
   | 'id-taken';
 
-/** `beat`: writes the heartbeat and renews the leases. `leave`: removes both. */
-export type NodeEffect = 'beat' | 'leave' | 'report-silence' | 'report-return' | 'report-conflict';
+/**
+ * `beat`: writes the heartbeat and renews the leases. `leave`: removes both. `give-up`: ends all streams and gives their
+ * names back.
+ */
+export type NodeEffect = 'beat' | 'leave' | 'give-up' | 'report-silence' | 'report-return' | 'report-conflict';
 
 export interface NodeStep {
   readonly state: NodeState;
@@ -30,16 +35,19 @@ export function stepNode(state: NodeState, event: NodeEvent, isDraining: boolean
   const serving: NodeState = isDraining ? 'draining' : 'in-service';
   switch (event) {
     case 'workers-answered':
-      return state === 'silent' ? to(serving, 'report-return', 'beat') : to(serving, 'beat');
+      return isSilent(state) ? to(serving, 'report-return', 'beat') : to(serving, 'beat');
     case 'workers-silent':
-      return state === 'silent' ? to('silent') : to('silent', 'report-silence');
+      if (state === 'failed') return to('failed');
+      return state === 'silent' ? to('failed', 'give-up') : to('silent', 'report-silence');
     case 'drained':
-      return state === 'silent' ? to('silent') : to('draining', 'beat');
+      return isSilent(state) ? to(state) : to('draining', 'beat');
     case 'id-taken':
       return to(state, 'report-conflict');
     case 'closed':
       return to('left', 'leave');
   }
 }
+
+const isSilent = (state: NodeState): boolean => state === 'silent' || state === 'failed';
 
 const to = (state: NodeState, ...effects: NodeEffect[]): NodeStep => ({ state, effects });

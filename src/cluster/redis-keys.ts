@@ -30,6 +30,16 @@ export class RedisKeys {
     return [this.lease(stream), this.epoch(stream), this.pushes(stream)];
   }
 
+  /** What its node offers to the others. */
+  offer(stream: string): string {
+    return `${this.#prefix}offer:${tag(stream)}`;
+  }
+
+  /** The node that has accepted the offer. */
+  accepted(stream: string): string {
+    return `${this.#prefix}accepted:${tag(stream)}`;
+  }
+
   node(id: string): string {
     return `${this.#prefix}node:${tag(id)}`;
   }
@@ -63,5 +73,10 @@ export class RedisKeys {
   /** Names of logs, by the time at which they expire. */
   get logIndex(): string {
     return `${this.#prefix}logs`;
+  }
+
+  /** Streams that are offered, by the time of their first offer. */
+  get offerIndex(): string {
+    return `${this.#prefix}offers`;
   }
 }

@@ -1,3 +1,5 @@
+import { LOG_SCRIPTS } from './redis-log-scripts.ts';
+
 /**
  * The Lua scripts that Redis runs. A lease is the text `EPOCH INSTANCE NODE`. Times are of Redis's own clock, in
  * milliseconds.
@@ -26,24 +28,13 @@ local function latest()
 end
 `;
 
-/** Of a shared log: its head is a hash of generation, position, snapshot (its position) and info. */
-const LOG = `
-local function int(number) return string.format('%.0f', number) end
-local function head() return unpack(redis.call('HMGET', KEYS[1], 'generation', 'position', 'snapshot')) end
-local function expire(ttl) for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, ttl) end end
-local function content()
-  local generation, position, snapshot = head()
-  local from = int(tonumber(snapshot) + 1) .. '-0'
-  return {generation, snapshot, redis.call('GET', KEYS[3]), redis.call('XRANGE', KEYS[2], from, '+')}
-end
-`;
-
 interface Script {
   readonly numberOfKeys: number;
   readonly lua: string;
 }
 
 export const SCRIPTS = {
+  ...LOG_SCRIPTS,
   /**
    * KEYS lease, epoch. ARGV node, instance, ttl, epoch ttl, epoch to replace. Epochs are counted up from the clock, so
    * that they grow even if Redis has lost the counter.
@@ -107,11 +98,15 @@ return 1`,
     lua: `if redis.call('HGET', KEYS[1], 'instance') == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0`,
   },
-  /** Notes the time of a member. KEYS index. ARGV member, age in milliseconds after which members are removed. */
+  /**
+   * Notes the time of a member. KEYS index. ARGV member, age in milliseconds after which members are removed, `first` to
+   * keep the time of a member that is noted already.
+   */
   wtTouch: {
     numberOfKeys: 1,
     lua: `${CLOCK}
-redis.call('ZADD', KEYS[1], int(now()), ARGV[1])
+if ARGV[3] == 'first' then redis.call('ZADD', KEYS[1], 'NX', int(now()), ARGV[1])
+else redis.call('ZADD', KEYS[1], int(now()), ARGV[1]) end
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', int(now() - tonumber(ARGV[2])))
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return 1`,
@@ -142,69 +137,6 @@ if latest() > tonumber(ARGV[1]) then return 0 end
 redis.call('HDEL', KEYS[3], ARGV[2])
 return redis.call('EXISTS', KEYS[3]) == 1 and 1 or 2`,
   },
-  /** KEYS of a log. ARGV generation, position, text of a snapshot, ttl, the next generation. */
-  wtLogRead: {
-    numberOfKeys: 3,
-    lua: `${LOG}
-local generation, position = head()
-if not generation or (generation == ARGV[1] and tonumber(position) < tonumber(ARGV[2])) then
-  redis.call('DEL', unpack(KEYS))
-  redis.call('HSET', KEYS[1], 'generation', ARGV[5], 'position', ARGV[2], 'snapshot', ARGV[2])
-  redis.call('SET', KEYS[3], ARGV[3])
-  expire(ARGV[4])
-elseif redis.call('PTTL', KEYS[1]) < tonumber(ARGV[4]) then
-  expire(ARGV[4])
-end
-return content()`,
-  },
-  /** KEYS of a log. */
-  wtLogPeek: {
-    numberOfKeys: 3,
-    lua: `${LOG}
-if not head() then return {} end
-return content()`,
-  },
-  /** KEYS of a log. ARGV generation, position that it must have reached, text, ttl, channel. Returns 0 if it is refused. */
-  wtLogAppend: {
-    numberOfKeys: 3,
-    lua: `${LOG}
-local generation, position = head()
-if generation ~= ARGV[1] or tonumber(position) < tonumber(ARGV[2]) then return 0 end
-position = int(redis.call('HINCRBY', KEYS[1], 'position', 1))
-redis.call('XADD', KEYS[2], position .. '-0', 'text', ARGV[3])
-expire(ARGV[4])
-redis.call('PUBLISH', ARGV[5], generation .. ' ' .. position .. ' ' .. ARGV[3])
-return tonumber(position)`,
-  },
-  /** KEYS of a log. ARGV generation, position, text. Keeps the entries since the snapshot before, for slow readers. */
-  wtLogSnapshot: {
-    numberOfKeys: 3,
-    lua: `${LOG}
-local generation, position, snapshot = head()
-if generation ~= ARGV[1] or tonumber(snapshot) >= tonumber(ARGV[2]) or tonumber(position) < tonumber(ARGV[2]) then return 0 end
-redis.call('SET', KEYS[3], ARGV[3], 'KEEPTTL')
-redis.call('HSET', KEYS[1], 'snapshot', ARGV[2])
-redis.call('XTRIM', KEYS[2], 'MINID', int(tonumber(snapshot) + 1) .. '-0')
-return 1`,
-  },
-  /** KEYS of a log. ARGV generation, info, ttl. Returns -1 if there is none of this generation. */
-  wtLogTouch: {
-    numberOfKeys: 3,
-    lua: `${LOG}
-local generation, position = head()
-if generation ~= ARGV[1] then return -1 end
-redis.call('HSET', KEYS[1], 'info', ARGV[2])
-expire(ARGV[3])
-return tonumber(position)`,
-  },
-  /** KEYS of a log. ARGV generation, position. */
-  wtLogRemove: {
-    numberOfKeys: 3,
-    lua: `${LOG}
-local generation, position = head()
-if generation ~= ARGV[1] or position ~= ARGV[2] then return 0 end
-return redis.call('DEL', unpack(KEYS))`,
-  },
   /** KEYS index. ARGV member, ttl. Notes until when a member is there. */
   wtUntil: {
     numberOfKeys: 1,
@@ -219,6 +151,32 @@ return 1`,
     lua: `${CLOCK}
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', int(now()))
 return redis.call('ZRANGE', KEYS[1], 0, -1)`,
+  },
+  /** KEYS lease, epoch, offer, accepted. ARGV epoch, offer, ttl. Returns the node that has accepted, or empty. */
+  wtOffer: {
+    numberOfKeys: 4,
+    lua: `${LEASE}${LATEST}
+if latest() > tonumber(ARGV[1]) then return {1, ''} end
+redis.call('SET', KEYS[3], ARGV[1] .. ' ' .. ARGV[2], 'PX', ARGV[3])
+return {0, redis.call('GET', KEYS[4]) or ''}`,
+  },
+  /** KEYS offer, accepted. ARGV epoch. */
+  wtWithdraw: {
+    numberOfKeys: 2,
+    lua: `local epoch = string.match(redis.call('GET', KEYS[1]) or '', '^%d+')
+if epoch and epoch ~= ARGV[1] then return 0 end
+redis.call('DEL', KEYS[1], KEYS[2])
+return 1`,
+  },
+  /** KEYS offer, accepted. ARGV node, ttl. Returns the offer, or empty. */
+  wtAccept: {
+    numberOfKeys: 2,
+    lua: `local offer = redis.call('GET', KEYS[1])
+if not offer then return '' end
+local by = redis.call('GET', KEYS[2])
+if by and by ~= ARGV[1] then return '' end
+redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
+return offer`,
   },
 } as const satisfies Record<string, Script>;
 

@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events';
 import {
   EPOCH_TTL_MS,
+  OFFER_TTL_MS,
   PUSH_TTL_MS,
   type AbandonedStream,
   type ClaimAnswer,
@@ -10,8 +11,11 @@ import {
   type LeaseRecord,
   type NodeIdentity,
   type NodeRecord,
+  type Offer,
+  type OfferAnswer,
+  type OfferedStream,
 } from './cluster-store.ts';
-import { decodeLease, decodeNode, encodeNode } from './node-record.ts';
+import { decodeLease, decodeNode, decodeOffer, encodeNode } from './node-record.ts';
 import { createRedis, type RedisClient } from './redis-connection.ts';
 import { RedisKeys } from './redis-keys.ts';
 
@@ -33,6 +37,10 @@ export interface RedisStoreEvents {
 const NODE_INDEX_TTL_MS = 10_000;
 /** Streams that one look for abandoned pushes returns. */
 const MAX_ABANDONED = 500;
+/** Streams that one look for offers returns. */
+const MAX_OFFERS = 500;
+/** Milliseconds after which the time of an offer is forgotten: a stream that nobody can take is then offered anew. */
+const OFFER_INDEX_TTL_MS = 30_000;
 
 /** The shared state of the cluster in Redis. */
 export class RedisStore extends EventEmitter<RedisStoreEvents> implements ClusterStore {
@@ -157,9 +165,45 @@ export class RedisStore extends EventEmitter<RedisStoreEvents> implements Cluste
     return new Map(Object.entries(await this.#run(() => this.#redis.hgetall(this.#keys.pushes(stream)))));
   }
 
-  async abandoned(forMs: number): Promise<AbandonedStream[]> {
-    const found = (await this.#run(() => this.#redis.wtStale(this.#keys.pushIndex, forMs, MAX_ABANDONED))) as string[];
-    return found.flatMap((stream, index) => (index % 2 === 0 ? [{ stream, forMs: Number(found[index + 1]) }] : []));
+  abandoned(forMs: number): Promise<AbandonedStream[]> {
+    return this.#stale(this.#keys.pushIndex, forMs, MAX_ABANDONED);
+  }
+
+  async offer(stream: string, { epoch, pushing }: Offer): Promise<OfferAnswer> {
+    const keys = this.#keys;
+    const [taken, by] = (await this.#run(() =>
+      this.#redis.wtOffer(
+        keys.lease(stream),
+        keys.epoch(stream),
+        keys.offer(stream),
+        keys.accepted(stream),
+        epoch,
+        pushing.join(),
+        OFFER_TTL_MS,
+      ),
+    )) as [number, string];
+    if (taken === 1) return { state: 'taken' };
+    await this.#run(() => this.#redis.wtTouch(keys.offerIndex, stream, OFFER_INDEX_TTL_MS, 'first'));
+    return by === '' ? { state: 'open' } : { state: 'accepted', by };
+  }
+
+  async withdraw(stream: string, epoch: number): Promise<void> {
+    const keys = this.#keys;
+    const ended = await this.#run(() => this.#redis.wtWithdraw(keys.offer(stream), keys.accepted(stream), epoch));
+    if (ended === 1) await this.#run(() => this.#redis.zrem(keys.offerIndex, stream));
+  }
+
+  offers(): Promise<OfferedStream[]> {
+    return this.#stale(this.#keys.offerIndex, 0, MAX_OFFERS);
+  }
+
+  async accept(stream: string, node: string): Promise<Offer | undefined> {
+    const keys = this.#keys;
+    return decodeOffer(
+      String(
+        await this.#run(() => this.#redis.wtAccept(keys.offer(stream), keys.accepted(stream), node, OFFER_TTL_MS)),
+      ),
+    );
   }
 
   onReturn(listener: () => void): () => void {
@@ -170,6 +214,12 @@ export class RedisStore extends EventEmitter<RedisStoreEvents> implements Cluste
   close(): Promise<void> {
     this.#closed ??= Promise.resolve(this.#redis.disconnect());
     return this.#closed;
+  }
+
+  /** Members of an index that were not noted for a time. */
+  async #stale(index: string, forMs: number, limit: number): Promise<{ stream: string; forMs: number }[]> {
+    const found = (await this.#run(() => this.#redis.wtStale(index, forMs, limit))) as string[];
+    return found.flatMap((stream, at) => (at % 2 === 0 ? [{ stream, forMs: Number(found[at + 1]) }] : []));
   }
 
   #touchPushes(stream: string): Promise<unknown> {

@@ -43,7 +43,12 @@ const StoredSchema = z.object({
 });
 
 /** Ends of a push that another node continues: this one ends, or has lost the name. */
-const CONTINUED: ReadonlySet<string> = new Set(['SHUTTING_DOWN', 'STREAM_NAME_IN_USE', 'CLUSTER_UNAVAILABLE']);
+const CONTINUED: ReadonlySet<string> = new Set([
+  'SHUTTING_DOWN',
+  'STREAM_NAME_IN_USE',
+  'CLUSTER_UNAVAILABLE',
+  'NODE_LOST',
+]);
 
 /** A push of this node. `stored`: whether Redis has it. */
 interface OwnPush {
@@ -88,6 +93,11 @@ export class StoredPushes {
   /** Whether this node runs the push, or removes it. */
   owns(id: string): boolean {
     return this.#pushes.has(id);
+  }
+
+  /** Whether Redis has all pushes of the stream that this node runs. */
+  isStored(stream: string): boolean {
+    return [...this.#pushes.values()].every((push) => push.stored || push.stream !== stream);
   }
 
   /** Keeps a push that this node has started or taken over. */

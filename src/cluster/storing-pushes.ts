@@ -1,7 +1,7 @@
-import type { GatewayError } from '../errors.ts';
-import { toGatewayError } from '../errors.ts';
+import { GatewayError, toGatewayError } from '../errors.ts';
 import type { CheckRequest } from '../outputs/push/platforms/preflight.ts';
 import type { Verdict } from '../outputs/push/platforms/verdict.ts';
+import type { PushReach } from '../outputs/push/leg-state.ts';
 import type { PushIdentity } from '../outputs/push/transponder-start.ts';
 import type {
   PictureChange,
@@ -20,6 +20,12 @@ export interface ContinuablePushes extends TransponderControl {
   start(request: StartRequest, origin?: RequestOrigin, continued?: PushIdentity): Promise<TransponderView>;
   /** Ends a push for a reason of the gateway. */
   end(mediaSessionId: string, reason: GatewayError): void;
+  /** How far a push has come; `undefined`: it does not run. */
+  reachOf(mediaSessionId: string): PushReach | undefined;
+  /** Connects a push that waits for its next attempt. */
+  retry(mediaSessionId: string): void;
+  /** Resolves when the pushes of the stream that have ended have closed their connections. */
+  closed(streamName: string): Promise<void>;
 }
 
 export interface StoringPushesOptions {
@@ -29,6 +35,8 @@ export interface StoringPushesOptions {
   readonly resumeKeyOf: (stream: string) => string | undefined;
   /** Of pushes that get standby by the settings. */
   readonly standbyDefaults: StandbyRequest;
+  /** Whether another node is about to take the stream. */
+  readonly isGiven: (stream: string) => boolean;
 }
 
 /** A push with standby, which outlives its stream and therefore holds the stream's name itself. */
@@ -44,6 +52,8 @@ export class StoringPushes implements TransponderControl {
   /** As they are stored. */
   readonly #pushes = new Map<string, StoredPush>();
   readonly #names = new Map<string, HeldName>();
+  /** Pushes of streams that another node owns, which this one is about to take. */
+  readonly #prepared = new Set<string>();
 
   constructor(options: StoringPushesOptions) {
     this.#options = options;
@@ -55,23 +65,44 @@ export class StoringPushes implements TransponderControl {
     return this.#start(request, origin, undefined);
   }
 
-  /** Starts a stored push under its id: without a publisher in standby. */
+  /** Starts a stored push under its id, without a publisher in standby; or keeps one that was prepared. */
   async continue(push: StoredPush, request: StartRequest, awaySince: Date): Promise<TransponderView> {
-    const { standby } = request;
-    const { id, startedAt, muted, held } = push;
-    const continued: PushIdentity = {
-      mediaSessionId: id,
-      startedAt: startedAt === undefined ? new Date() : new Date(startedAt),
-      awaySince,
-    };
-    const restarted: StartRequest = {
-      ...request,
-      ...(standby && { standby: { ...standby, startWithStandby: true } }),
-      ...(muted && { options: { action: 'mute' } }),
-    };
-    const view = await this.#start(restarted, {}, { push, continued });
+    const { id, held } = push;
+    if (this.#prepared.has(id) && this.#control.reachOf(id) !== undefined) return this.#keep(push);
+    const view = await this.#start(restarted(push, request), {}, { push, continued: identityOf(push, awaySince) });
     if (held) await this.#control.standby(id, true, {});
     return view;
+  }
+
+  /**
+   * Connects a push of a stream that another node owns, under its id. Nobody sees it until {@link continue} keeps it or
+   * {@link drop} ends it.
+   */
+  async prepare(push: StoredPush, request: StartRequest): Promise<void> {
+    // It runs here already, or another hand-over prepares it.
+    if (this.#pushes.has(push.id) || this.#prepared.has(push.id)) return;
+    this.#prepared.add(push.id);
+    try {
+      await this.#control.start(restarted(push, request), {}, identityOf(push, new Date()));
+    } catch (error) {
+      this.#prepared.delete(push.id);
+      throw error;
+    }
+  }
+
+  /** Ends a push that was prepared. Without effect for others, and for one that is still being prepared. */
+  drop(id: string, reason: GatewayError): void {
+    if (this.#prepared.has(id)) this.#control.end(id, reason);
+  }
+
+  /** Whether the push is prepared. */
+  prepares(id: string): boolean {
+    return this.#prepared.has(id);
+  }
+
+  /** Ids of the pushes with standby, by the name of the stream, which they hold. */
+  holding(): ReadonlyMap<string, readonly string[]> {
+    return Map.groupBy(this.#names.keys(), (id) => this.#names.get(id)!.lease.streamName);
   }
 
   check(request: CheckRequest, signal: AbortSignal): Promise<Verdict[]> {
@@ -83,35 +114,37 @@ export class StoringPushes implements TransponderControl {
   }
 
   find(filter: TransponderFilter): TransponderView[] {
-    return this.#control.find(filter);
+    const found = this.#control.find(filter).filter(({ mediaSessionId: id }) => !this.#prepared.has(id));
+    if (found.length === 0) throw notFound();
+    return found;
   }
 
   ended(): TransponderView[] {
     return this.#control.ended();
   }
 
-  terminate(mediaSessionId: string): Promise<void> {
-    return this.#control.terminate(mediaSessionId);
+  async terminate(mediaSessionId: string): Promise<void> {
+    await this.#visible(mediaSessionId).terminate(mediaSessionId);
   }
 
   mute(mediaSessionId: string): void {
-    this.#control.mute(mediaSessionId);
+    this.#visible(mediaSessionId).mute(mediaSessionId);
   }
 
   unmute(mediaSessionId: string): void {
-    this.#control.unmute(mediaSessionId);
+    this.#visible(mediaSessionId).unmute(mediaSessionId);
   }
 
-  soundOn(mediaSessionId: string, soundFile: string, loop: boolean, signal?: AbortSignal): Promise<void> {
-    return this.#control.soundOn(mediaSessionId, soundFile, loop, signal);
+  async soundOn(mediaSessionId: string, soundFile: string, loop: boolean, signal?: AbortSignal): Promise<void> {
+    await this.#visible(mediaSessionId).soundOn(mediaSessionId, soundFile, loop, signal);
   }
 
   soundOff(mediaSessionId: string): void {
-    this.#control.soundOff(mediaSessionId);
+    this.#visible(mediaSessionId).soundOff(mediaSessionId);
   }
 
   async standby(mediaSessionId: string, on: boolean | undefined, picture: PictureChange): Promise<void> {
-    await this.#control.standby(mediaSessionId, on, picture);
+    await this.#visible(mediaSessionId).standby(mediaSessionId, on, picture);
     const push = this.#pushes.get(mediaSessionId);
     if (!push) return;
     const standby = { ...(push.order['standby'] as object), ...picture };
@@ -120,6 +153,32 @@ export class StoringPushes implements TransponderControl {
 
   onChange(listener: (view: TransponderView) => void): () => void {
     return this.#control.onChange(listener);
+  }
+
+  /** @throws {GatewayError} TRANSPONDER_NOT_FOUND for a push that is prepared only */
+  #visible(id: string): TransponderControl {
+    if (this.#prepared.has(id)) throw notFound();
+    return this.#control;
+  }
+
+  /** This node owns the stream of a push that it has prepared. */
+  async #keep(push: StoredPush): Promise<TransponderView> {
+    const { id, order, muted = false, held } = push;
+    const control = this.#control;
+    try {
+      this.#hold(id, await this.#options.directory.claim(order.streamName));
+      this.#prepared.delete(id);
+      this.#pushes.set(id, push);
+      // As it is now at its former node.
+      if (muted) control.mute(id);
+      else control.unmute(id);
+      if (held) await control.standby(id, true, {});
+      await this.#options.stored.started(push);
+      return control.find({ mediaSessionId: id })[0]!;
+    } catch (error) {
+      control.end(id, toGatewayError(error));
+      throw error;
+    }
   }
 
   async #start(
@@ -169,9 +228,13 @@ export class StoringPushes implements TransponderControl {
   }
 
   async #ended(id: string, reasonCode: string): Promise<void> {
+    const { stored, isGiven } = this.#options;
+    const stream = this.#pushes.get(id)?.order.streamName;
     this.#pushes.delete(id);
-    const { stored } = this.#options;
-    stored.ended(id, reasonCode);
+    this.#prepared.delete(id);
+    // Some servers end a connection when another one publishes under its name: that of the new node.
+    const isReplaced = reasonCode.startsWith('DESTINATION_') && stream !== undefined && isGiven(stream);
+    stored.ended(id, isReplaced ? 'SHUTTING_DOWN' : reasonCode);
     const name = this.#names.get(id);
     if (!name) return;
     this.#names.delete(id);
@@ -181,3 +244,20 @@ export class StoringPushes implements TransponderControl {
     name.lease.release();
   }
 }
+
+/** What a push keeps on another node. */
+const identityOf = ({ id, startedAt }: StoredPush, awaySince: Date): PushIdentity => ({
+  mediaSessionId: id,
+  startedAt: startedAt === undefined ? new Date() : new Date(startedAt),
+  awaySince,
+});
+
+/** A request that starts without a publisher, if the push has standby. */
+const restarted = ({ muted }: StoredPush, request: StartRequest): StartRequest => ({
+  ...request,
+  ...(request.standby && { standby: { ...request.standby, startWithStandby: true } }),
+  ...(muted && { options: { action: 'mute' } }),
+});
+
+const notFound = (): GatewayError =>
+  new GatewayError('TRANSPONDER_NOT_FOUND', 'Transponder not found. /push/find_all lists those that exist.');

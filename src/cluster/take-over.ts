@@ -25,13 +25,17 @@ export function takeOverAfterMs(
   self: string,
   afterMs = NODE_TTL_MS,
 ): number | undefined {
-  const able = nodes.filter((node) => node.state === 'in-service' && !node.overloaded && relativeLoad(node) < 1);
-  const order = able
+  const order = nodes
+    .filter(canTakeOver)
     .map(({ id }) => ({ id, score: createHash('sha256').update(`${id}\0${stream}`).digest('hex') }))
     .sort((a, b) => (a.score < b.score ? -1 : 1))
     .findIndex(({ id }) => id === self);
   return order < 0 ? undefined : afterMs + order * TURN_MS;
 }
+
+/** Whether a node has room for the pushes of another one. */
+export const canTakeOver = (node: NodeRecord): boolean =>
+  node.state === 'in-service' && !node.overloaded && relativeLoad(node) < 1;
 
 /** Brings pushes up without their publisher. */
 export interface PushStandby {

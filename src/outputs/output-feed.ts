@@ -66,6 +66,11 @@ export class OutputFeed {
     return feed;
   }
 
+  /** Whether video frames were sent. */
+  get hasFrames(): boolean {
+    return this.#join.hasFrames;
+  }
+
   get framesDropped(): number {
     return this.#queue.framesDropped + this.#lateFramesDropped;
   }

@@ -10,8 +10,8 @@ export interface OutputSetEvents<O extends Output> {
 /** The outputs of one kind that have not ended. They end with their live stream, unless they outlive it. */
 export class OutputSet<O extends Output> {
   readonly #outputs = new Map<string, O>();
-  /** Outputs that have ended and still hold something. */
-  readonly #closing = new Set<Promise<void>>();
+  /** Outputs that have ended and still hold something, with their stream. */
+  readonly #closing = new Map<Promise<void>, string>();
   readonly #events: OutputSetEvents<O>;
 
   constructor(registry: StreamRegistry, events: OutputSetEvents<O>) {
@@ -41,7 +41,12 @@ export class OutputSet<O extends Output> {
   /** Ends all outputs and waits until they have released everything, those included that had ended before. */
   async close(reason: GatewayError): Promise<void> {
     this.#stopAll(() => true, reason);
-    await Promise.all(this.#closing);
+    await Promise.all(this.#closing.keys());
+  }
+
+  /** Waits until the outputs of the stream that have ended have released everything. */
+  async closed(streamName: string): Promise<void> {
+    await Promise.all([...this.#closing].filter(([, name]) => name === streamName).map(([closed]) => closed));
   }
 
   #stopAll(matches: (output: O) => boolean, reason: GatewayError): void {
@@ -52,6 +57,6 @@ export class OutputSet<O extends Output> {
     const closed = new Promise<void>((resolve) => output.once('closed', resolve)).then(
       () => void this.#closing.delete(closed),
     );
-    this.#closing.add(closed);
+    this.#closing.set(closed, output.streamName);
   }
 }

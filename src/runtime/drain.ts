@@ -2,7 +2,7 @@ import { GatewayError } from '../errors.ts';
 import type { Logger } from '../observe/logger.ts';
 
 export interface DrainOptions {
-  /** Number of streams that run. */
+  /** Number of streams to wait for. */
   readonly streams: () => number;
   /** Milliseconds after which the gateway ends although streams run; 0: no limit. */
   readonly timeoutMs: number;
@@ -19,6 +19,7 @@ export class Drain {
   readonly #options: DrainOptions;
   readonly #finished = Promise.withResolvers<void>();
   #draining = false;
+  #moving = true;
   #poll: NodeJS.Timeout | undefined;
   #limit: NodeJS.Timeout | undefined;
 
@@ -28,6 +29,11 @@ export class Drain {
 
   get draining(): boolean {
     return this.#draining;
+  }
+
+  /** Whether streams are to go to other gateways, where there are some. */
+  get moving(): boolean {
+    return this.#draining && this.#moving;
   }
 
   /** Resolves when the last stream has ended, or the time is over. Never without {@link begin}. */
@@ -41,12 +47,18 @@ export class Drain {
       throw new GatewayError('SHUTTING_DOWN', 'The gateway takes no new streams, because it is about to end.');
   }
 
-  /** Idempotent. */
-  begin(): void {
+  /**
+   * Idempotent.
+   *
+   * @param move whether streams go to other gateways of the cluster, or run until they end. Unset: as it was said last,
+   * and they move at first
+   */
+  begin(move = this.#moving): void {
+    this.#moving = move;
     if (this.#draining) return;
     this.#draining = true;
     const { streams, timeoutMs, onBegin, logger } = this.#options;
-    logger.info({ streams: streams(), timeoutMs }, 'draining: new streams are refused, those that run go on');
+    logger.info({ streams: streams(), timeoutMs }, 'draining: new streams are refused');
     onBegin();
     this.#poll = setInterval(() => {
       if (streams() === 0) this.#finish();

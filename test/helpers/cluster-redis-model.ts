@@ -1,5 +1,6 @@
 import {
   EPOCH_TTL_MS,
+  OFFER_TTL_MS,
   PUSH_TTL_MS,
   type AbandonedStream,
   type ClaimAnswer,
@@ -9,9 +10,13 @@ import {
   type LeaseRecord,
   type NodeIdentity,
   type NodeRecord,
+  type Offer,
+  type OfferAnswer,
+  type OfferedStream,
 } from '../../src/cluster/cluster-store.ts';
 
 const NODE_INDEX_TTL_MS = 10_000;
+const OFFER_INDEX_TTL_MS = 30_000;
 
 /** What Redis holds, in memory, on a clock of the test. It behaves as the scripts of `src/cluster/redis-scripts.ts`; one test runs both. */
 export class RedisModel {
@@ -216,12 +221,49 @@ export class ModelStore implements ClusterStore {
     );
   }
 
+  offer(stream: string, offer: Offer): Promise<OfferAnswer> {
+    return this.#run((redis) => {
+      if (latestEpoch(redis, stream) > offer.epoch) return { state: 'taken' };
+      redis.set(`offer:${stream}`, offer, OFFER_TTL_MS);
+      this.#touch(redis, 'offers', stream, OFFER_INDEX_TTL_MS, true);
+      const by = redis.get<string>(`accepted:${stream}`);
+      return by === undefined ? { state: 'open' } : { state: 'accepted', by };
+    });
+  }
+
+  withdraw(stream: string, epoch: number): Promise<void> {
+    return this.#run((redis) => {
+      const offer = redis.get<Offer>(`offer:${stream}`);
+      if (offer && offer.epoch !== epoch) return;
+      redis.delete(`offer:${stream}`);
+      redis.delete(`accepted:${stream}`);
+      redis.get<Map<string, number>>('offers')?.delete(stream);
+    });
+  }
+
+  offers(): Promise<OfferedStream[]> {
+    return this.#run((redis) =>
+      [...(redis.get<Map<string, number>>('offers') ?? [])].map(([stream, at]) => ({ stream, forMs: redis.now - at })),
+    );
+  }
+
+  accept(stream: string, node: string): Promise<Offer | undefined> {
+    return this.#run((redis) => {
+      const offer = redis.get<Offer>(`offer:${stream}`);
+      const by = redis.get<string>(`accepted:${stream}`);
+      if (!offer || (by !== undefined && by !== node)) return undefined;
+      redis.set(`accepted:${stream}`, node, OFFER_TTL_MS);
+      return offer;
+    });
+  }
+
   async close(): Promise<void> {}
 
-  #touch(redis: RedisModel, index: string, member: string, ttlMs: number): void {
+  #touch(redis: RedisModel, index: string, member: string, ttlMs: number, keepsFirst = false): void {
     const members = redis.get<Map<string, number>>(index) ?? new Map<string, number>();
     for (const [other, at] of members) if (at <= redis.now - ttlMs) members.delete(other);
-    redis.set(index, members.set(member, redis.now), ttlMs);
+    if (!keepsFirst || !members.has(member)) members.set(member, redis.now);
+    redis.set(index, members, ttlMs);
   }
 }
 

@@ -1,13 +1,16 @@
 import { ClusterDirectory } from '../../src/cluster/cluster-directory.ts';
 import { ClusterNode } from '../../src/cluster/cluster-node.ts';
 import { BEAT_MS, type HoldAnswer, type NodeIdentity } from '../../src/cluster/cluster-store.ts';
+import { GiveStreams } from '../../src/cluster/give-streams.ts';
 import { createIsGone } from '../../src/cluster/node-liveness.ts';
 import { NodeRegistry } from '../../src/cluster/node-registry.ts';
 import { PushRestore } from '../../src/cluster/push-restore.ts';
 import { StoredPushes, type PushOrder, type StoredPush } from '../../src/cluster/stored-pushes.ts';
 import { TakeOver } from '../../src/cluster/take-over.ts';
+import { TakeStreams } from '../../src/cluster/take-streams.ts';
 import { GatewayError } from '../../src/errors.ts';
 import { silentLogger } from '../../src/observe/logger.ts';
+import type { PushReach } from '../../src/outputs/push/leg-state.ts';
 import type { StreamLease } from '../../src/streams/directory.ts';
 import { ModelStore, RedisModel } from './cluster-redis-model.ts';
 import { randomFrom } from './random.ts';
@@ -39,6 +42,9 @@ type Counter =
   | 'resumed'
   | 'fenced'
   | 'graceOver'
+  | 'gaveUp'
+  | 'moved'
+  | 'drained'
   | 'refusedAsInUse'
   | 'refusedOffline'
   | 'slowestReturnMs';
@@ -49,6 +55,12 @@ const COMMAND_TIMEOUT_MS = 1000;
 const SEES_ALL_MS = 2 * BEAT_MS + COMMAND_TIMEOUT_MS + 500;
 /** Milliseconds of calm after which everything must be whole again. */
 const CALM_MS = 30_000;
+/** Milliseconds between two steps of a hand-over. */
+const MOVE_LOOK_MS = 250;
+/** Milliseconds after which a node that drains ends, although it still has streams. */
+const DRAIN_LIMIT_MS = 20_000;
+/** Milliseconds in which the former owner of a stream that was taken learns it. */
+const LEARNS_MS = 1500;
 
 class VirtualClock {
   now = START;
@@ -75,6 +87,13 @@ class VirtualClock {
   }
 }
 
+/** Why a node has lost a name. */
+const COUNTERS: Readonly<Record<string, Counter>> = {
+  STREAM_NAME_IN_USE: 'fenced',
+  NODE_LOST: 'gaveUp',
+  SHUTTING_DOWN: 'moved',
+};
+
 /** A stream on a node. */
 interface LiveName {
   readonly lease: StreamLease;
@@ -90,11 +109,15 @@ class SimulatedNode {
   readonly stored: StoredPushes;
   readonly takeOver: TakeOver;
   readonly restoring: PushRestore;
+  readonly giving: GiveStreams;
+  readonly taking: TakeStreams;
   readonly cluster: ClusterNode;
   readonly live = new Map<string, LiveName>();
   alive = true;
   frozen = false;
   draining = false;
+  /** Pushes that are connected before their stream is owned. */
+  readonly #prepared = new Map<string, PushReach>();
   workersAnswer = true;
   /** Since when the node works and reaches Redis. */
   connectedSince = 0;
@@ -125,7 +148,11 @@ class SimulatedNode {
       logger: silentLogger,
     });
     this.restoring = new PushRestore({
-      stored: this.stored,
+      stored: {
+        read: (stream) => this.stored.read(stream),
+        replace: (push, id) => this.stored.replace(push, id),
+        owns: (id) => this.stored.owns(id) || this.#prepared.has(id),
+      },
       start: async ({ id, order }) => this.startPush(id, order),
       refuse: () => undefined,
       logger: silentLogger,
@@ -152,6 +179,35 @@ class SimulatedNode {
       self: identity.id,
       logger: silentLogger,
     });
+    this.giving = new GiveStreams({
+      store: this.store,
+      directory: this.directory,
+      streams: {
+        list: () => [...this.live].map(([name, { pushes }]) => ({ name, hasStandby: pushes.size > 0 })),
+        isStored: (name) => this.stored.isStored(name),
+        pushing: (name) => [...(this.live.get(name)?.pushes.keys() ?? [])],
+        closed: () => clock.sleep(20 + simulation.random() * 200),
+      },
+      isMoving: () => this.draining,
+      self: identity.id,
+      logger: silentLogger,
+      now,
+    });
+    this.taking = new TakeStreams({
+      store: this.store,
+      directory: this.directory,
+      stored: this.stored,
+      pushes: {
+        prepare: async ({ id }) => this.#prepare(simulation, id),
+        reachOf: (id) => this.#prepared.get(id),
+        keep: (push) => this.#keep(simulation, push),
+        drop: (id) => void this.#prepared.delete(id),
+        retry: () => undefined,
+      },
+      self: identity.id,
+      logger: silentLogger,
+      now,
+    });
     this.cluster = new ClusterNode({
       store: this.store,
       identity,
@@ -166,15 +222,52 @@ class SimulatedNode {
         startedAt: clock.now,
       },
       workersAnswer: async () => this.workersAnswer,
-      load: () => ({ publications: this.directory.size, pushes: 0, encoders: 0, cpu: 0, overloaded: false }),
+      load: () => ({
+        publications: this.directory.size,
+        pushes: 0,
+        encoders: 0,
+        cpu: 0,
+        overloaded: false,
+        drain: 'no',
+        toMove: 0,
+      }),
       isDraining: () => this.draining,
       onBeat: async () => {
         await this.stored.flush();
         await this.restoring.retry();
-        await this.takeOver.look();
+        if (!this.draining) await this.takeOver.look();
       },
       logger: silentLogger,
     });
+  }
+
+  /** One step of the hand-overs. */
+  move(simulation: Simulation): void {
+    if (this.draining) {
+      this.taking.stop();
+      void this.giving.tick();
+    } else if (this.cluster.state === 'in-service' && simulation.mayOffer()) void this.taking.tick();
+  }
+
+  /** Most destinations accept a second connection; some refuse it, and some cannot be reached from here. */
+  #prepare(simulation: Simulation, id: string): void {
+    this.#prepared.set(id, 'connecting');
+    const luck = simulation.random();
+    simulation.clock.at(50 + simulation.random() * 1500, () => {
+      if (!this.#prepared.has(id)) return;
+      if (luck < 0.1) this.#prepared.delete(id);
+      else this.#prepared.set(id, luck < 0.3 ? 'held' : 'pushing');
+    });
+  }
+
+  async #keep(simulation: Simulation, push: StoredPush): Promise<void> {
+    if (this.stored.owns(push.id)) return;
+    const stream = push.order.streamName;
+    const lease = await this.directory.claim(stream);
+    if (this.live.has(stream)) lease.release();
+    else this.go(simulation, stream, lease, false);
+    this.#prepared.delete(push.id);
+    this.restore(stream, [push]);
   }
 
   get works(): boolean {
@@ -205,7 +298,7 @@ class SimulatedNode {
     this.live.set(stream, name);
     lease.lost.addEventListener('abort', () => {
       const { code } = lease.lost.reason as GatewayError;
-      simulation.count(code === 'STREAM_NAME_IN_USE' ? 'fenced' : 'graceOver');
+      simulation.count(COUNTERS[code] ?? 'graceOver');
       if (!simulation.options.withoutFencing) this.end(stream, code);
     });
     return name;
@@ -242,6 +335,8 @@ export class Simulation {
   readonly #manager: ModelStore;
   readonly #registry: NodeRegistry;
   readonly #violations: string[] = [];
+  /** Streams with two owners, and since when. */
+  readonly #doubleSince = new Map<string, number>();
   readonly #summary: Record<Counter, number> = {
     published: 0,
     pushesStarted: 0,
@@ -250,6 +345,9 @@ export class Simulation {
     resumed: 0,
     fenced: 0,
     graceOver: 0,
+    gaveUp: 0,
+    moved: 0,
+    drained: 0,
     refusedAsInUse: 0,
     refusedOffline: 0,
     slowestReturnMs: 0,
@@ -279,6 +377,15 @@ export class Simulation {
       random: this.#random,
       now: () => this.clock.now,
     });
+  }
+
+  /** Whether there can be offers: saves steps in the time without them. */
+  mayOffer(): boolean {
+    return this.#nodes.some(({ draining }) => draining);
+  }
+
+  random(): number {
+    return this.#random();
   }
 
   count(counter: Counter): void {
@@ -371,6 +478,12 @@ export class Simulation {
       this.clock.at(BEAT_MS, tick);
     };
     this.clock.at(this.#random() * BEAT_MS, tick);
+    const move = (): void => {
+      if (!node.alive || this.#ended) return;
+      if (node.works) node.move(this);
+      this.clock.at(MOVE_LOOK_MS, move);
+    };
+    this.clock.at(this.#random() * MOVE_LOOK_MS, move);
   }
 
   #pick<T>(from: readonly T[]): T {
@@ -382,7 +495,7 @@ export class Simulation {
     const node = this.#pick(this.#nodes);
     const mayLose = this.clock.now > this.#noLossBefore;
     const lasts = 500 + this.#random() * (this.#random() < 0.05 ? 90_000 : 8000);
-    switch (Math.floor(this.#random() * 9)) {
+    switch (Math.floor(this.#random() * 10)) {
       case 0: // kill -9, and a new process later
         if (!node.alive || !mayLose) return false;
         node.alive = false;
@@ -432,7 +545,11 @@ export class Simulation {
           node.connectedSince = this.clock.now;
         });
         return true;
-      case 6: // drain: the process ends its streams and leaves
+      case 9: // drain: the streams move to other nodes, and the process ends
+        if (!node.works || node.draining) return false;
+        void this.#drain(node, lasts);
+        return true;
+      case 6: // SIGTERM: the process ends its streams and leaves
         if (!node.works || !mayLose) return false;
         this.#shutDown(node, lasts);
         return true;
@@ -455,6 +572,21 @@ export class Simulation {
         return true;
       }
     }
+  }
+
+  async #drain(node: SimulatedNode, lasts: number): Promise<void> {
+    node.draining = true;
+    this.count('drained');
+    const untilMs = this.clock.now + DRAIN_LIMIT_MS;
+    const isOver = (): boolean =>
+      node.works &&
+      this.clock.now > this.#noLossBefore &&
+      (this.clock.now > untilMs || (node.live.size === 0 && node.giving.toMove === 0));
+    while (!isOver()) {
+      if (!node.alive || this.#ended) return;
+      await this.clock.sleep(250);
+    }
+    this.#shutDown(node, lasts);
   }
 
   #shutDown(node: SimulatedNode, lasts: number): void {
@@ -571,7 +703,14 @@ export class Simulation {
       const epochs = owners.map(({ live }) => live.get(stream)!.lease.epoch);
       if (new Set(epochs).size < epochs.length) report(`${stream} has one epoch for two owners: ${epochs.join()}`);
       const seeing = owners.filter((node) => this.#seesAll(node));
-      if (seeing.length > 1)
+      if (seeing.length < 2) {
+        this.#doubleSince.delete(stream);
+        continue;
+      }
+      const since = this.#doubleSince.get(stream) ?? now;
+      this.#doubleSince.set(stream, since);
+      const isHandedOver = seeing.some(({ giving }) => giving.gives(stream));
+      if (!isHandedOver || now - since > LEARNS_MS)
         report(`${stream} is owned by ${seeing.map(({ identity }) => identity.id).join(' and ')}: ${epochs.join()}`);
     }
   }

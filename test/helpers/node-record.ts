@@ -16,6 +16,8 @@ export const nodeRecord = (id: string, more: Partial<NodeRecord> = {}): NodeReco
   encoders: 0,
   cpu: 0,
   overloaded: false,
+  drain: 'no',
+  toMove: 0,
   beat: 1,
   startedAt: 0,
   ...more,

@@ -27,7 +27,9 @@ export const nodeRoutes =
     // The node itself checks the client's rights again.
     app.post('/nodes/:id/drain', { config: { action: 'admin' } }, async (request, reply) => {
       const node = registry.get((request.params as { readonly id: string }).id);
-      return forward(request, reply, node, parts, { path: '/api/v1/server/drain' });
+      return forward(request, reply, node, parts, {
+        path: `/api/v1/server/drain${new URL(request.url, node.url).search}`,
+      });
     });
   };
 
@@ -45,6 +47,8 @@ const nodeView = (node: NodeRecord): NodeView => ({
   encoders: node.encoders,
   cpu: Math.round(node.cpu * 1000) / 1000,
   overloaded: node.overloaded,
+  drain: node.drain,
+  toMove: node.toMove,
   startedAt: new Date(node.startedAt).toISOString(),
 });
 

@@ -243,6 +243,11 @@ export const NodeSchema = z.object({
   encoders: count,
   cpu: z.number().min(0).meta({ description: 'Share of all cores, 0 to 1.' }),
   overloaded: z.boolean(),
+  drain: z.enum(['no', 'moving', 'blocked', 'running-out']).meta({
+    description:
+      'Whether its streams move to other nodes (`moving`), should but no other node can take them (`blocked`), or run until they end (`running-out`).',
+  }),
+  toMove: count.meta({ description: 'Streams that are still to move to other nodes.' }),
   startedAt: time,
 });
 export type NodeView = z.output<typeof NodeSchema>;

@@ -351,6 +351,12 @@ const SESSION_METHODS: readonly Operation[] = [
   },
 ];
 
+const MOVE: Operation['query'] = {
+  move: {
+    schema: { type: 'boolean', default: true },
+    description: 'Of a node of a cluster: `false` lets its streams run until they end.',
+  },
+};
 const ACCESS_TOKEN: Operation['query'] = { accessToken: { schema: { type: 'string' }, description: 'Credential.' } };
 const APPLICATION = '/api/v1/applications/{app}';
 
@@ -761,7 +767,8 @@ const MONITORING: readonly Operation[] = [
     path: '/api/v1/server/drain',
     id: 'drain',
     tag: 'Monitoring',
-    summary: 'Refuse new streams, and end the gateway when those that run have ended',
+    summary: 'Refuse new streams, and end the gateway when those that run have ended or moved to other nodes',
+    query: MOVE,
     status: 202,
     answer: 'Health',
     errors: [],
@@ -960,7 +967,8 @@ const CLUSTER: readonly Operation[] = [
     path: '/api/v1/nodes/{id}/drain',
     id: 'drainNode',
     tag: 'Cluster',
-    summary: 'Let a node end without ending its streams',
+    summary: 'Move the streams of a node to other nodes, and end it',
+    query: MOVE,
     status: 202,
     answer: 'Health',
     errors: ['NODE_NOT_FOUND', 'NODE_LOST'],

@@ -21,7 +21,9 @@ export interface OperationSources {
   /** Whether new publications are refused for lack of processor time. */
   readonly isOverloaded?: () => boolean;
   /** Ends the gateway without ending its streams. */
-  readonly drain: { readonly draining: boolean; begin(): void };
+  readonly drain: { readonly draining: boolean; begin(move?: boolean): void };
+  /** Whether the media workers have not answered for so long that the node has left its cluster. */
+  readonly hasFailed?: () => boolean;
 }
 
 const READ = { config: { action: 'read' } } as const;
@@ -66,10 +68,10 @@ function healthOf(sources: OperationSources): Health {
 }
 
 /** A gateway that still carries streams must not be restarted by its monitoring: `overloaded`, `degraded` and `draining` are 200 in `/health`. */
-function statusOf({ workers, isClosing, isOverloaded, drain }: OperationSources): Health['status'] {
+function statusOf({ workers, isClosing, isOverloaded, hasFailed, drain }: OperationSources): Health['status'] {
   const { alive, wanted } = workers();
   if (isClosing()) return 'closing';
-  if (alive === 0) return 'failed';
+  if (alive === 0 || hasFailed?.()) return 'failed';
   if (drain.draining) return 'draining';
   if (isOverloaded?.()) return 'overloaded';
   return alive < wanted ? 'degraded' : 'ok';
@@ -80,8 +82,11 @@ export const inspectionRoutes =
   (sources: OperationSources): FastifyPluginAsync =>
   async (app) => {
     const { control, registry, streamNamePrefix, drain } = sources;
-    app.post('/server/drain', { config: { action: 'admin' } }, async (_, reply) => {
-      drain.begin();
+    app.post('/server/drain', { config: { action: 'admin' } }, async (request, reply) => {
+      const { move, accessToken: _, ...others } = request.query as Record<string, unknown>;
+      if (![undefined, 'true', 'false'].includes(move as undefined) || Object.keys(others).length > 0)
+        throw new GatewayError('INVALID_REQUEST', 'The query may only be move=true or move=false.');
+      drain.begin(move === undefined ? undefined : move === 'true');
       return reply.code(202).send(healthOf(sources));
     });
     app.get('/transponders', READ, async (request) => {

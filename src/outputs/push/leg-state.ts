@@ -15,6 +15,12 @@ export type LegState =
     }
   | { readonly status: 'ended'; readonly attempt: number; readonly reason: GatewayError };
 
+/**
+ * How far a leg, or a push, has come. `pushing`: its destination receives frames. `held`: there are frames to send, and
+ * the server refuses the name, which an earlier connection holds.
+ */
+export type PushReach = 'connecting' | 'held' | 'pushing';
+
 export type LegEvent =
   /** An idle leg is needed. */
   | { readonly type: 'open' }

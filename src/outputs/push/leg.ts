@@ -19,6 +19,7 @@ import {
   type LegEffect,
   type LegEvent,
   type LegState,
+  type PushReach,
   type RetryRules,
 } from './leg-state.ts';
 import { PushConnection } from './push-connection.ts';
@@ -53,6 +54,8 @@ export interface LegOptions {
   readonly addresses: readonly string[];
   /** Does not connect before {@link Leg.open}. */
   readonly idle?: boolean;
+  /** The push was carried by another process, for which the server may still hold the name. */
+  readonly continues?: boolean;
   readonly logger: Logger;
 }
 
@@ -90,6 +93,8 @@ export class Leg extends EventEmitter<LegEvents> {
   #closingConnection: Promise<void> = Promise.resolve();
   /** When it was last known to push. */
   #pushedMs = -Infinity;
+  /** When another process may have pushed last. */
+  readonly #continuedMs: number;
   #retryTimer: NodeJS.Timeout | undefined;
   #steadyTimer: NodeJS.Timeout | undefined;
   /** Counters of the connections that are over. */
@@ -104,6 +109,7 @@ export class Leg extends EventEmitter<LegEvents> {
     this.#requests = new ReconnectRequests(environment.resolve, options.logger);
     this.#addresses = options.addresses;
     this.#place = options.destination;
+    this.#continuedMs = options.continues ? performance.now() : -Infinity;
     this.#state = options.idle ? IDLE : { ...CONNECTING };
     this.closed = new Promise((resolve) => (this.#resolveClosed = resolve));
   }
@@ -134,6 +140,23 @@ export class Leg extends EventEmitter<LegEvents> {
 
   get hasPushed(): boolean {
     return this.#pushedMs > -Infinity;
+  }
+
+  /** `undefined`: it is idle, or has ended. */
+  get reach(): PushReach | undefined {
+    const state = this.#state;
+    const { hasVideo, videoHeader } = this.#options.feed.rendition;
+    switch (state.status) {
+      case 'idle':
+      case 'ended':
+        return undefined;
+      case 'retrying':
+        return state.free && (!hasVideo || videoHeader) ? 'held' : 'connecting';
+      case 'connecting':
+        return 'connecting';
+      case 'pushing':
+        return !hasVideo || this.#connection?.hasFrames ? 'pushing' : 'connecting';
+    }
   }
 
   get counters(): OutputCounters {
@@ -174,6 +197,13 @@ export class Leg extends EventEmitter<LegEvents> {
   /** Makes the leg idle. */
   close(): void {
     this.#dispatch({ type: 'close' });
+  }
+
+  /** Does not wait for the next attempt. */
+  retry(): void {
+    if (this.#state.status !== 'retrying') return;
+    clearTimeout(this.#retryTimer);
+    this.#dispatch({ type: 'retry' });
   }
 
   stop(reason: GatewayError): void {
@@ -262,7 +292,7 @@ export class Leg extends EventEmitter<LegEvents> {
       destination,
       addresses,
       flashVersion,
-      resumes: this.counters.bytesSent > 0,
+      resumes: this.counters.bytesSent > 0 || (this.#options.continues ?? false),
       stallTimeoutMs,
       logger: this.#logger,
       ...(localAddress && { localAddress }),
@@ -295,7 +325,8 @@ export class Leg extends EventEmitter<LegEvents> {
   }
 
   #fail(error: GatewayError, nameInUse: boolean): void {
-    const nameHeld = nameInUse && performance.now() - this.#pushedMs < NAME_HELD_MS;
+    const heldSinceMs = Math.max(this.#pushedMs, this.#continuedMs);
+    const nameHeld = nameInUse && performance.now() - heldSinceMs < NAME_HELD_MS;
     this.#dispatch({ type: 'failed', error, nameHeld });
   }
 

@@ -46,6 +46,11 @@ export class PushConnection {
     return this.#bytesSent;
   }
 
+  /** Whether video frames were sent. */
+  get hasFrames(): boolean {
+    return this.#feed?.hasFrames ?? false;
+  }
+
   get framesDropped(): number {
     return this.#feed?.framesDropped ?? 0;
   }

@@ -5,6 +5,7 @@ import { GatewayError, toGatewayError } from '../../errors.ts';
 import type { Logger } from '../../observe/logger.ts';
 import type { LiveStream } from '../../streams/live-stream.ts';
 import type { StreamRegistry } from '../../streams/stream-registry.ts';
+import type { PushReach } from './leg-state.ts';
 import { OutputSet } from '../output-set.ts';
 import { namingField, parseDestination, type AddressingRules, type Destination } from '../../net/destination.ts';
 import { Preflight, type CheckRequest } from './platforms/preflight.ts';
@@ -231,6 +232,21 @@ export class TransponderManager implements TransponderControl {
   /** Ends a push for a reason of the gateway. Without effect for one that has ended. */
   end(mediaSessionId: string, reason: GatewayError): void {
     void this.#transponders.get(mediaSessionId)?.stop(reason);
+  }
+
+  /** How far a push has come; `undefined`: it does not run. */
+  reachOf(mediaSessionId: string): PushReach | undefined {
+    return this.#transponders.get(mediaSessionId)?.reach;
+  }
+
+  /** Connects a push that waits for its next attempt. Without effect for one that does not. */
+  retry(mediaSessionId: string): void {
+    this.#transponders.get(mediaSessionId)?.retry();
+  }
+
+  /** Resolves when the pushes of the stream that have ended have closed their connections. */
+  closed(streamName: string): Promise<void> {
+    return this.#transponders.closed(streamName);
   }
 
   mute(mediaSessionId: string): void {

@@ -8,7 +8,7 @@ import type { ContinuousRendition } from '../../renditions/standby/continuous-re
 import type { LiveStream } from '../../streams/live-stream.ts';
 import type { Output, OutputCounters, OutputEvents } from '../output.ts';
 import { AudioSwitch } from './audio-switch.ts';
-import type { LegState } from './leg-state.ts';
+import type { LegState, PushReach } from './leg-state.ts';
 import { Leg } from './leg.ts';
 import type { PushRules } from './platforms/push-rules.ts';
 import { retryRules } from './retry-rules.ts';
@@ -47,6 +47,7 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
   readonly #audio: AudioSwitch;
   readonly #logger: Logger;
   readonly #startedAt: Date;
+  readonly #isContinued: boolean;
   readonly #backupMode: BackupMode | undefined;
   /** The primary, then the backup if there is one. */
   readonly #legs: readonly [Leg, ...Leg[]];
@@ -74,6 +75,7 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
     const { request, destination, backup, continued } = start;
     this.id = continued?.mediaSessionId ?? randomUUID();
     this.#startedAt = continued?.startedAt ?? new Date();
+    this.#isContinued = continued !== undefined;
     this.request = request;
     this.destination = destination;
     this.#audio = new AudioSwitch(environment.silence, () => this.emit('change'));
@@ -123,6 +125,14 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
     const { status } = leading(this.#legs);
     // The leg that goes on next has not begun yet.
     return status === 'idle' || status === 'ended' ? 'connecting' : status;
+  }
+
+  /** How far the legs that are in use have come; `undefined`: it has ended. */
+  get reach(): PushReach | undefined {
+    const reaches = this.#legs.map(({ reach }) => reach).filter((reach) => reach !== undefined);
+    if (this.#state.phase === 'ended') return undefined;
+    if (reaches.length === 0 || reaches.includes('connecting')) return 'connecting';
+    return reaches.includes('held') ? 'held' : 'pushing';
   }
 
   get startedAt(): Date {
@@ -227,6 +237,11 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
     return this.#standby;
   }
 
+  /** Connects legs that wait for their next attempt. */
+  retry(): void {
+    for (const leg of this.#legs) leg.retry();
+  }
+
   stop(reason: GatewayError): Promise<void> {
     this.#dispatch({ type: 'stop', reason });
     return this.#closed;
@@ -252,6 +267,7 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
         destination,
         addresses,
         idle,
+        continues: this.#isContinued,
         flashVersion: this.request.rtmpFlashVersion ?? environment.flashVersion,
         retry: retryRules(this.request, environment.retry),
         isCovered: () => this.#legs.some((other) => other !== leg && other.status === 'pushing'),

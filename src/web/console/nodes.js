@@ -21,6 +21,8 @@ const REFRESH_MS = 1000;
  * @property {number} encoders
  * @property {number} cpu
  * @property {boolean} overloaded
+ * @property {string} drain
+ * @property {number} toMove
  *
  * @typedef {object} Stream an entry of `/api/v1/streams` of a manager
  * @property {string} name
@@ -70,7 +72,9 @@ function card(node, streams) {
   const title = add('h2', id);
   title.id = `node-${id}`;
   section.setAttribute('aria-labelledby', title.id);
-  const condition = node.overloaded ? `${node.state}, overloaded` : node.state;
+  const left = `${node.toMove} ${node.toMove === 1 ? 'stream' : 'streams'} to move`;
+  const progress = { moving: left, blocked: `${left}, but no other node has room` }[node.drain] ?? '';
+  const condition = [node.state, node.overloaded && 'overloaded', progress].filter(Boolean).join(', ');
   section.append(
     title,
     add('p', [condition, region, url, `version ${version}`].filter(Boolean).join(' · '), 'state'),
@@ -85,7 +89,7 @@ function card(node, streams) {
   if (streams.length > 0) section.append(names);
   if (node.state === 'in-service') {
     const drain = add('button', 'Drain');
-    drain.setAttribute('aria-label', `Drain ${id}: no new streams; its process ends with the last one`);
+    drain.setAttribute('aria-label', `Drain ${id}: its streams move to other nodes, and its process ends`);
     drain.addEventListener('click', () => void drainNode(id));
     section.append(drain);
   }
@@ -94,7 +98,7 @@ function card(node, streams) {
 
 /** @param {string} id */
 async function drainNode(id) {
-  if (!confirm(`${id} gets no new streams, and its process ends when the last one has ended. Go on?`)) return;
+  if (!confirm(`The streams of ${id} move to other nodes, and its process ends when none is left. Go on?`)) return;
   try {
     await ask(`/api/v1/nodes/${encodeURIComponent(id)}/drain`, { method: 'POST' });
     await refresh();

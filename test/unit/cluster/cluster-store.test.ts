@@ -28,6 +28,8 @@ const node = (id: string, more: Partial<NodeRecord> = {}): NodeRecord => ({
   encoders: 3,
   cpu: 0.25,
   overloaded: false,
+  drain: 'moving',
+  toMove: 4,
   beat: 7,
   startedAt: 1_700_000_000_000,
   ...more,
@@ -155,6 +157,28 @@ function contract(name: string, subject: () => Promise<Subject>): void {
     t.strictSame(await a.abandoned(60_000), []);
   });
 
+  t.test(`${name}: an offer is accepted by one node, and ends with the epoch that it is of`, async (t) => {
+    const { a, b } = await subject();
+    const lease = await a.claim('cam', A, TTL);
+    const epoch = lease.granted ? lease.epoch : 0;
+    t.equal(await b.accept('cam', 'b'), undefined, 'nothing is offered');
+    t.strictSame(await a.offer('cam', { epoch, pushing: ['p1', 'p2'] }), { state: 'open' });
+    t.match(await b.offers(), [{ stream: 'cam', forMs: Number }]);
+    t.strictSame(await b.accept('cam', 'b'), { epoch, pushing: ['p1', 'p2'] });
+    t.equal(await b.accept('cam', 'c'), undefined, 'another node has accepted it');
+    t.strictSame(await a.offer('cam', { epoch, pushing: [] }), { state: 'accepted', by: 'b' });
+    t.strictSame(await b.accept('cam', 'b'), { epoch, pushing: [] }, 'the node that has accepted it sees changes');
+    const taken = await b.claim('cam', B, { ...TTL, replace: epoch });
+    t.ok(taken.granted);
+    t.strictSame(await a.offer('cam', { epoch, pushing: [] }), { state: 'taken' });
+    t.ok(await b.accept('cam', 'b'), 'it stands until it is withdrawn');
+    await a.withdraw('cam', epoch - 1);
+    t.equal((await b.offers()).length, 1, 'only by the epoch that it is of');
+    await a.withdraw('cam', epoch);
+    t.equal(await b.accept('cam', 'b'), undefined);
+    t.strictSame(await b.offers(), []);
+  });
+
   t.test(`${name}: every key expires`, async (t) => {
     const { a, timesToLive } = await subject();
     const claim = await a.claim('cam', A, TTL);
@@ -165,8 +189,10 @@ function contract(name: string, subject: () => Promise<Subject>): void {
     t.equal(await a.countManagers('m1'), 1);
     t.equal(await a.countManagers('m2'), 2);
     t.equal(await a.countManagers('m1'), 2);
+    await a.offer('cam', { epoch, pushing: [] });
+    await a.accept('cam', 'b');
     const keys = [...(await timesToLive())];
-    t.equal(keys.length, 7, 'lease, epoch, pushes, node and the three indexes');
+    t.equal(keys.length, 10, 'lease, epoch, pushes, node, offer, its acceptance and the four indexes');
     for (const [key, ttl] of keys) t.ok(ttl > 0 && ttl <= 3_600_000, `${key} ${ttl}`);
   });
 }

@@ -19,6 +19,8 @@ const node = (id: string, more: Partial<NodeRecord> = {}): NodeRecord => ({
   encoders: 0,
   cpu: 0,
   overloaded: false,
+  drain: 'no',
+  toMove: 0,
   beat: 0,
   startedAt: 0,
   ...more,

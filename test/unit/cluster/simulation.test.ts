@@ -1,6 +1,8 @@
 import t from 'tap';
 import { Simulation } from '../../helpers/cluster-simulation.ts';
 
+t.setTimeout(300_000);
+
 t.test('1,000 random faults: no name with two owners, no key without expiry, no push lost', async (t) => {
   const simulation = new Simulation({ seed: Number(process.env['SIMULATION_SEED'] ?? 29), nodes: 5, streams: 24 });
   const { faults, violations, summary } = await simulation.run(1000);
@@ -9,6 +11,8 @@ t.test('1,000 random faults: no name with two owners, no key without expiry, no 
   t.ok(summary.takenOver > 50, `pushes were taken over: ${JSON.stringify(summary)}`);
   t.ok(summary.fenced > 10, `owners were fenced: ${JSON.stringify(summary)}`);
   t.ok(summary.refusedAsInUse > 10, `names were refused: ${JSON.stringify(summary)}`);
+  t.ok(summary.moved > 50, `streams moved: ${JSON.stringify(summary)}`);
+  t.ok(summary.gaveUp > 10, `streams of hanging nodes were given up: ${JSON.stringify(summary)}`);
   t.ok(summary.graceOver > 0, `the grace time was exceeded: ${JSON.stringify(summary)}`);
   t.comment(JSON.stringify(summary));
 });

@@ -1,15 +1,18 @@
 import t from 'tap';
 import { stepLease, type LeaseEvent, type LeaseState } from '../../../src/cluster/lease-state.ts';
+import { GatewayError } from '../../../src/errors.ts';
 import { stepNode, type NodeEvent, type NodeState } from '../../../src/cluster/node-state.ts';
 
 t.test('a lease: every state with every event', async (t) => {
   const by = { node: 'n2', instance: 'x', epoch: 9 };
+  const reason = new GatewayError('NODE_LOST', 'silent');
   const events: LeaseEvent[] = [
     { type: 'confirmed', atMs: 5000 },
     { type: 'unreachable', atMs: 5000 },
     { type: 'unreachable', atMs: 70_000 },
     { type: 'superseded', by },
     { type: 'superseded', by: undefined },
+    { type: 'givenUp', reason },
     { type: 'released' },
   ];
   const ended: LeaseState = { phase: 'ended' };
@@ -19,6 +22,7 @@ t.test('a lease: every state with every event', async (t) => {
     { state: ended, effects: [{ type: 'lose', cause: 'grace-over' }] },
     { state: ended, effects: [{ type: 'lose', cause: 'superseded', by }] },
     { state: ended, effects: [{ type: 'lose', cause: 'superseded', by: undefined }] },
+    { state: ended, effects: [{ type: 'lose', cause: 'given-up', reason }, { type: 'giveBack' }] },
     { state: ended, effects: [{ type: 'giveBack' }] },
   ];
   for (const phase of ['held', 'unconfirmed'] as const)
@@ -56,10 +60,17 @@ t.test('a node: every state with every event', async (t) => {
     ],
     silent: [
       ['in-service', 'report-return', 'beat'],
-      ['silent'],
+      ['failed', 'give-up'],
       ['silent'],
       ['left', 'leave'],
       ['silent', 'report-conflict'],
+    ],
+    failed: [
+      ['in-service', 'report-return', 'beat'],
+      ['failed'],
+      ['failed'],
+      ['left', 'leave'],
+      ['failed', 'report-conflict'],
     ],
     draining: [
       ['in-service', 'beat'],
@@ -76,5 +87,6 @@ t.test('a node: every state with every event', async (t) => {
       t.strictSame(stepNode(state as NodeState, event, false), { state: next, effects }, `${state} ${event}`);
     });
   t.equal(stepNode('in-service', 'workers-answered', true).state, 'draining');
-  t.equal(stepNode('silent', 'workers-answered', true).state, 'draining', 'a node that was silent still drains');
+  for (const state of ['silent', 'failed'] as const)
+    t.equal(stepNode(state, 'workers-answered', true).state, 'draining', 'a node that was silent still drains');
 });

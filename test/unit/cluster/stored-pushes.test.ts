@@ -26,13 +26,21 @@ async function setUp(resumeKey: string | undefined = 'publisher') {
     box: new SecretBox(KEY),
     logger: silentLogger,
   });
-  const control = Object.assign(new FakeTransponders(), { end: () => undefined });
+  const ended: string[] = [];
+  const given = new Set<string>();
+  const control = Object.assign(new FakeTransponders(), {
+    end: (id: string) => void ended.push(id),
+    reachOf: (id: string) => (control.views.has(id) ? ('pushing' as const) : undefined),
+    retry: () => undefined,
+    closed: async () => undefined,
+  });
   const pushes = new StoringPushes({
     control,
     stored,
     directory: new LocalDirectory(),
     resumeKeyOf: () => resumeKey,
     standbyDefaults: standbyDefaults(SettingsSchema.parse({})),
+    isGiven: (stream) => given.has(stream),
   });
   /** Another node, which has taken the name. */
   const elsewhere = async () => {
@@ -41,7 +49,7 @@ async function setUp(resumeKey: string | undefined = 'publisher') {
     const epoch = taken.granted ? taken.epoch : 0;
     return new StoredPushes({ store: other, epochOf: () => epoch, box: new SecretBox(KEY), logger: silentLogger });
   };
-  return { redis, store, epochs, stored, control, pushes, elsewhere };
+  return { redis, store, epochs, stored, control, ended, given, pushes, elsewhere };
 }
 
 t.test('a push is stored before it is answered, without its key in plain text, and removed at its end', async (t) => {
@@ -70,13 +78,59 @@ t.test('a push that is refused is not stored', async (t) => {
 });
 
 t.test('the end of the gateway, or of its right to the name, leaves the push to another node', async (t) => {
-  for (const reasonCode of ['SHUTTING_DOWN', 'STREAM_NAME_IN_USE', 'CLUSTER_UNAVAILABLE']) {
+  for (const reasonCode of ['SHUTTING_DOWN', 'STREAM_NAME_IN_USE', 'CLUSTER_UNAVAILABLE', 'NODE_LOST']) {
     const { store, control, pushes, stored } = await setUp();
     const view = await pushes.start(ORDER);
     control.change({ ...view, status: 'ended', reasonCode });
     await stored.flush();
     t.equal((await store.pushes('cam')).size, 1, reasonCode);
   }
+});
+
+t.test('a connection that the server ends for that of the new node leaves the push to that node', async (t) => {
+  const { store, control, pushes, stored, given } = await setUp();
+  const view = await pushes.start(ORDER);
+  given.add('cam');
+  control.change({ ...view, status: 'ended', reasonCode: 'DESTINATION_LOST' });
+  await stored.flush();
+  t.equal((await store.pushes('cam')).size, 1);
+});
+
+t.test('nobody sees a push that is prepared, until it is kept or dropped', async (t) => {
+  const { store, control, pushes, stored, ended } = await setUp();
+  // The fake gives this id to the first push that it starts.
+  const push: StoredPush = { id: 'id-1', order: { ...ORDER, standby: {} }, startedAt: '2026-01-01T00:00:00.000Z' };
+  const request: StartRequest = { ...ORDER, standby: standbyDefaults(SettingsSchema.parse({})) };
+  await pushes.prepare(push, request);
+  t.match(control.calls, [['start', { standby: { startWithStandby: true } }]]);
+  t.ok(pushes.prepares('id-1'));
+  t.throws(() => pushes.find({}), { code: 'TRANSPONDER_NOT_FOUND' });
+  t.throws(() => pushes.mute('id-1'), { code: 'TRANSPONDER_NOT_FOUND' });
+  await t.rejects(pushes.terminate('id-1'), { code: 'TRANSPONDER_NOT_FOUND' });
+  t.equal((await store.pushes('cam')).size, 0, 'it is stored by the node that owns the stream');
+  // It was muted at its former node meanwhile.
+  await pushes.continue({ ...push, muted: true }, request, new Date());
+  t.match(pushes.find({}), [{ mediaSessionId: 'id-1', muted: true }]);
+  t.match(await stored.read('cam'), [{ id: 'id-1', muted: true }]);
+  t.strictSame([...pushes.holding()], [['cam', ['id-1']]]);
+  pushes.drop('id-1', new GatewayError('STREAM_NAME_IN_USE', 'elsewhere'));
+  t.strictSame(ended, [], 'it is not prepared any more');
+});
+
+t.test('a push that is dropped ends, and one that cannot be prepared is not hidden', async (t) => {
+  const { control, pushes, stored, store, ended } = await setUp();
+  const push: StoredPush = { id: 'id-1', order: { ...ORDER } };
+  const elsewhere = new GatewayError('STREAM_NAME_IN_USE', 'elsewhere');
+  await store.putPush('cam', 9_999_999_999_999, 'id-1', 'of its node');
+  await pushes.prepare(push, ORDER);
+  pushes.drop('id-1', elsewhere);
+  t.strictSame(ended, ['id-1']);
+  control.change({ ...control.views.get('id-1')!, status: 'ended', reasonCode: elsewhere.code });
+  await stored.flush();
+  t.equal((await store.pushes('cam')).size, 1, 'it goes on elsewhere');
+  control.fail = new GatewayError('TRANSPONDER_EXISTS', 'no');
+  await t.rejects(pushes.prepare(push, ORDER), { code: 'TRANSPONDER_EXISTS' });
+  t.notOk(pushes.prepares('id-1'));
 });
 
 t.test('what happens while Redis is away, or loses its data, is written when it is back', async (t) => {

@@ -37,6 +37,23 @@ t.test('refuses new streams and waits for those that run', async (t) => {
   t.equal(state.finished, true);
 });
 
+t.test('streams move unless the last order says that they do not', async (t) => {
+  const { drain } = setUp(t, 0);
+  t.notOk(drain.moving);
+  drain.begin(false);
+  t.notOk(drain.moving);
+  drain.begin();
+  t.notOk(drain.moving, 'a signal does not change it');
+  drain.begin(true);
+  t.ok(drain.moving);
+});
+
+t.test('streams move by default', async (t) => {
+  const { drain } = setUp(t, 0);
+  drain.begin();
+  t.ok(drain.moving);
+});
+
 t.test('ends at its limit although a stream runs', async (t) => {
   const { drain, state } = setUp(t, 60_000);
   drain.begin();

@@ -96,6 +96,8 @@ class FakeNode {
       encoders: 0,
       cpu: 0,
       overloaded: false,
+      drain: 'no',
+      toMove: 0,
       beat: 1,
       startedAt: 0,
     };

@@ -286,7 +286,11 @@ t.test("the manager's own routes need its keys, and are documented", async (t) =
   t.notMatch((await as('read-', '/api/v1/nodes')).body, /instance/);
   t.equal((await as('read-', '/api/v1/nodes/a/drain', 'POST')).statusCode, 403);
   t.equal((await as('all-', '/api/v1/nodes/a/drain', 'POST')).statusCode, 202);
-  t.match(a.seen, [{ method: 'POST', url: '/api/v1/server/drain' }]);
+  t.equal((await as('all-', '/api/v1/nodes/a/drain?move=false', 'POST')).statusCode, 202);
+  t.match(a.seen, [
+    { method: 'POST', url: '/api/v1/server/drain' },
+    { method: 'POST', url: '/api/v1/server/drain?move=false' },
+  ]);
   const event = '/streammanager/api/4.0/event/live/cam?action=broadcast';
   t.match((await http.inject(event)).json(), { errorMessage: String, timestamp: Number });
   t.equal((await http.inject(event)).statusCode, 401);

@@ -76,9 +76,17 @@ t.test('/api/v1/streams', async (t) => {
 });
 
 t.test('draining: not ready, but alive', async (t) => {
-  const drain = { draining: false, begin: () => void (drain.draining = true) };
+  const moves: (boolean | undefined)[] = [];
+  const drain = {
+    draining: false,
+    begin: (move?: boolean) => {
+      drain.draining = true;
+      moves.push(move);
+    },
+  };
   const workers = { alive: 1, wanted: 1 };
-  const { app, http } = await createHttpApp({}, { drain, workers: () => workers });
+  let hasFailed = false;
+  const { app, http } = await createHttpApp({}, { drain, workers: () => workers, hasFailed: () => hasFailed });
   t.teardown(() => app.close());
   const codes = async (): Promise<number[]> => {
     const answers = await Promise.all(['/health', '/health/ready', '/health/live'].map((url) => http.inject(url)));
@@ -94,6 +102,14 @@ t.test('draining: not ready, but alive', async (t) => {
   workers.alive = 0;
   t.strictSame(await codes(), [503, 503, 503], 'without a worker');
   workers.alive = 1;
+  hasFailed = true;
+  t.strictSame(await codes(), [503, 503, 503], 'when its media workers hang');
+  hasFailed = false;
+  await http.inject({ method: 'POST', url: '/api/v1/server/drain?move=false' });
+  await http.inject({ method: 'POST', url: '/api/v1/server/drain?move=true' });
+  t.strictSame(moves, [undefined, false, true]);
+  for (const query of ['move=no', 'mvoe=false'])
+    t.equal((await http.inject({ method: 'POST', url: `/api/v1/server/drain?${query}` })).statusCode, 400, query);
   app.announceClose();
   t.strictSame(await codes(), [503, 503, 200], 'while it closes');
 });

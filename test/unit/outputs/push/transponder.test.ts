@@ -13,7 +13,7 @@ import { LiveStream, type Publisher } from '../../../../src/streams/live-stream.
 import { parseDestination } from '../../../../src/net/destination.ts';
 import type { SoundClip } from '../../../../src/outputs/push/sound-library.ts';
 import type { StartRequest } from '../../../../src/outputs/push/transponder-view.ts';
-import type { TransponderEnvironment } from '../../../../src/outputs/push/transponder-start.ts';
+import type { PushIdentity, TransponderEnvironment } from '../../../../src/outputs/push/transponder-start.ts';
 import { Transponder } from '../../../../src/outputs/push/transponder.ts';
 import { waitFor } from '../../../helpers/wait.ts';
 
@@ -104,7 +104,11 @@ function setUp(overrides: Partial<TransponderEnvironment> = {}) {
     ...overrides,
   };
   const destinationOf = (url: string) => parseDestination(url, 'show', { streamNamePrefix: 'rtmp_', fullUrl: false });
-  const start = (sound?: { clip: SoundClip; loop: boolean }, more: Partial<StartRequest> = {}): Transponder =>
+  const start = (
+    sound?: { clip: SoundClip; loop: boolean },
+    more: Partial<StartRequest> = {},
+    continued?: PushIdentity,
+  ): Transponder =>
     Transponder.start(
       {
         request: { streamName: 'show', rtmpUrl: 'rtmp://u:secret@rtmp.example.com/live', ...more },
@@ -113,6 +117,7 @@ function setUp(overrides: Partial<TransponderEnvironment> = {}) {
         lease: { rendition, release: async () => void released++ },
         addresses: ['192.0.2.1'],
         ...(sound && { sound }),
+        ...(continued && { continued }),
         ...(more.backupUrl && { backup: { destination: destinationOf(more.backupUrl), addresses: ['192.0.2.50'] } }),
       },
       environment,
@@ -667,6 +672,29 @@ t.test('a name that the server still holds does not use up the attempts', async 
   (await pusher(6)).emit('progress', 10);
   t.match(transponder.view(), { status: 'pushing', attempt: 1 });
   await transponder.stop(stopped);
+});
+
+t.test('a push that another process has left: its name is tried again, at once when asked for', async (t) => {
+  const { rendition, start, pusher } = setUp({ retry: { enabled: false, attempts: 0, intervalMs: 60_000, capMs: 0 } });
+  const continued = { mediaSessionId: 'id', startedAt: new Date(0) };
+  const transponder = start(undefined, {}, continued);
+  const first = await pusher(0);
+  t.match(first, { resumes: true });
+  t.equal(transponder.reach, 'connecting');
+  first.emit('died', new GatewayError('DESTINATION_LOST', 'Already publishing'), true);
+  t.equal(transponder.reach, 'held');
+  transponder.retry();
+  t.equal(transponder.reach, 'connecting');
+  const second = await pusher(1);
+  second.emit('ready');
+  second.emit('progress', 10);
+  t.equal(transponder.reach, 'connecting', 'until its destination has received a frame');
+  rendition.emit('tags', new TagGroup([video(1000, true)]));
+  t.equal(transponder.reach, 'pushing');
+  transponder.retry();
+  t.equal(transponder.status, 'pushing');
+  await transponder.stop(stopped);
+  t.equal(transponder.reach, undefined);
 });
 
 t.test('the server asks to reconnect: the other connection takes over when it pushes', async (t) => {
