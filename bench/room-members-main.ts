@@ -12,7 +12,8 @@ import { stampClock } from './stamp.ts';
 export type MessageKind = 'text' | 'change';
 
 export interface Sending {
-  readonly kind: MessageKind;
+  /** One after the other, again and again. */
+  readonly kinds: readonly MessageKind[];
   /** Messages per second, each by the next member. */
   readonly rate: number;
   readonly seconds: number;
@@ -45,6 +46,11 @@ interface Member {
 }
 
 const OBJECT = 'so';
+/** Large enough to fill the buffers of the kernel with some of its states. */
+const LARGE_OBJECT = 'large';
+const LARGE_VALUE = '.'.repeat(30_000);
+/** How often a client that does not read asks for the state of the large object: less than the limits of a member. */
+const STATES = 60;
 /** Members that connect at the same time. */
 const CONNECTING = 50;
 const ARRIVAL_TIMEOUT_MS = 20_000;
@@ -85,14 +91,25 @@ async function join(url: string): Promise<void> {
   );
   socket.on('error', () => undefined);
   socket.on('close', () => void members.splice(members.indexOf(member), 1));
-  socket.send(JSON.stringify({ sharedObjectConnect: { name: OBJECT } }));
+  socket.send(frameFor('sharedObjectConnect', OBJECT));
   await connected;
   members.push(member);
 }
 
+const frameFor = (type: string, name: string, content: object = {}): string =>
+  JSON.stringify({ [type]: { name, ...content } });
+
+async function openDeaf(url: string): Promise<WebSocket> {
+  const socket = new WebSocket(url);
+  socket.on('error', () => undefined);
+  await once(socket, 'open');
+  socket.pause();
+  return socket;
+}
+
 function frameOf(kind: MessageKind, index: number, length: number): string {
   const value = `#${index} ${stampClock()}#`.padEnd(length, '.');
-  return kind === 'text' ? value : JSON.stringify({ sharedObjectSetProperty: { name: OBJECT, key: 'k', value } });
+  return kind === 'text' ? value : frameFor('sharedObjectSetProperty', OBJECT, { key: 'k', value });
 }
 
 const bytesRead = (): number => members.reduce((sum, { connection }) => sum + connection.bytesRead, 0);
@@ -108,14 +125,14 @@ const requests = {
     await Promise.all(Array.from({ length: CONNECTING }, worker));
     return performance.now() - startedAt;
   },
-  async send({ kind, rate, seconds, length }: Sending): Promise<Received> {
+  async send({ kinds, rate, seconds, length }: Sending): Promise<Received> {
     const count = Math.round(rate * seconds);
     const [expected, bytesBefore, startedAt] = [members.length, bytesRead(), performance.now()];
     latencies = [];
     arrived = [];
     for (const member of members) member.digest = 0;
     for (let index = 0; index < count; index++) {
-      members[index % members.length]!.socket.send(frameOf(kind, index, length));
+      members[index % members.length]!.socket.send(frameOf(kinds[index % kinds.length]!, index, length));
       await sleep(Math.max(0, startedAt + ((index + 1) * 1000) / rate - performance.now()));
     }
     const complete = (): boolean => latencies.length >= count * expected;
@@ -132,7 +149,21 @@ const requests = {
       bytes: (bytesRead() - bytesBefore) / Math.max(1, latencies.length),
     };
   },
-  size: (): number => members.length,
+  /** One further member that keeps a large object, and `count` that ask for its state again and again and do not read. */
+  async joinDeaf({ url, count }: { readonly url: string; readonly count: number }): Promise<void> {
+    const keeper = await openDeaf(url);
+    keeper.resume();
+    keeper.send(frameFor('sharedObjectConnect', LARGE_OBJECT));
+    for (const key of ['a', 'b', 'c'])
+      keeper.send(frameFor('sharedObjectSetProperty', LARGE_OBJECT, { key, value: LARGE_VALUE }));
+    for (let index = 0; index < count; index++) {
+      const deaf = await openDeaf(url);
+      for (let state = 0; state < STATES; state++) {
+        deaf.send(frameFor('sharedObjectConnect', LARGE_OBJECT), () => undefined);
+        deaf.send(frameFor('sharedObjectClose', LARGE_OBJECT), () => undefined);
+      }
+    }
+  },
 };
 export type RoomMembersRequests = typeof requests;
 serve(requests);

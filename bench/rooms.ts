@@ -27,12 +27,17 @@ interface Outcome {
   readonly rounds: readonly Round[];
 }
 
+/** Megabytes of the gateway's process, and of its heap. */
+interface Memory {
+  readonly all: number;
+  readonly heap: number;
+}
+
 interface Joined {
   readonly members: number;
   readonly joinMs: number;
-  /** Megabytes of the gateway's process before and after. */
-  readonly before: number;
-  readonly after: number;
+  readonly before: Memory;
+  readonly after: Memory;
   /** Percent of a core without messages. */
   readonly idleCpu: readonly number[];
 }
@@ -85,9 +90,9 @@ async function measureJoin(
   count: number,
   { rounds, seconds }: BenchOptions,
 ): Promise<Joined> {
-  const memory = async (): Promise<number> => {
-    await gateway.collectGarbage();
-    return memoryMb(gateway.pid);
+  const memory = async (): Promise<Memory> => {
+    const { heapUsed } = await gateway.collectGarbage();
+    return { heap: heapUsed / 1024 / 1024, all: memoryMb(gateway.pid) };
   };
   const before = await memory();
   const joinMs = await members.ask('join', { url: `${gateway.httpUrl.replace('http', 'ws')}/live/room`, count });
@@ -96,7 +101,7 @@ async function measureJoin(
   for (let round = 0; round < rounds; round++)
     idleCpu.push((await processorLoad({ gateway: [gateway.pid] }, seconds))['gateway']!);
   progress(
-    `  ${count} members joined in ${joinMs.toFixed(0)} ms; ${before.toFixed(0)} MB before, ${after.toFixed(0)} after`,
+    `  ${count} members joined in ${joinMs.toFixed(0)} ms; ${before.all.toFixed(0)} MB before, ${after.all.toFixed(0)} after`,
   );
   return { members: count, joinMs, before, after, idleCpu };
 }
@@ -111,7 +116,7 @@ async function measureRound(
   await sleep(PAUSE_MS);
   await sink.ask('reset');
   const [received, load] = await Promise.all([
-    members.ask('send', { kind, rate, seconds, length: LENGTH }),
+    members.ask('send', { kinds: [kind], rate, seconds, length: LENGTH }),
     processorLoad({ gateway: [gateway.pid] }, seconds),
   ]);
   const media = (await sink.ask('streams')).flatMap(({ latencies }) => latencies).sort((a, b) => a - b);
@@ -144,8 +149,9 @@ function report(joins: readonly Joined[], outcomes: readonly Outcome[]): Report 
           'CPU without messages, %',
         ],
         rows: joins.map(({ members, joinMs, before, after, idleCpu }) => [
-          ...[members, Math.round(joinMs), Math.round(before), Math.round(after)],
-          ...[((after - before) * 1024) / members, figure(idleCpu)],
+          ...[members, Math.round(joinMs), Math.round(before.all), Math.round(after.all)],
+          ...(['all', 'heap'] as const).map((key) => ((after[key] - before[key]) * 1024) / members),
+          figure(idleCpu),
         ]),
       },
       {
