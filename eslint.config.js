@@ -13,11 +13,11 @@ const ARROWS = {
   renditions: ['streams', 'ffmpeg', 'media'],
   outputs: ['renditions', 'rtmp', 'ffmpeg', 'media', 'streams', 'store'],
   publish: ['webrtc', 'streams', 'media'],
-  cluster: ['streams', 'publish', 'outputs'],
+  cluster: ['streams', 'publish', 'outputs', 'store'],
   access: ['store'],
   hooks: ['store'],
   api: ['access', 'publish', 'outputs', 'rooms', 'streams', 'cluster'],
-  rooms: ['access', 'rtmp', 'streams', 'publish', 'outputs', 'media'],
+  rooms: ['access', 'rtmp', 'streams', 'publish', 'outputs', 'media', 'store'],
   signaling: ['access', 'publish', 'outputs', 'rooms', 'streams', 'cluster'],
   embedded: [],
 };

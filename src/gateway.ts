@@ -44,7 +44,7 @@ import { learnFrameSize } from './renditions/frame-size.ts';
 import { KeyFrameReader } from './renditions/key-frame-reader.ts';
 import { SharedEncoders } from './renditions/shared-encoders.ts';
 import { SnapshotService } from './renditions/snapshot.ts';
-import { LocalRooms } from './rooms/local-rooms.ts';
+import { createLocalRooms } from './rooms/create-rooms.ts';
 import { createRoomDoors } from './rooms/doors/create-doors.ts';
 import { freezeFrames } from './renditions/standby/freeze-frames.ts';
 import { StandbyClips } from './renditions/standby/standby-clips.ts';
@@ -337,7 +337,7 @@ async function assemble(
       () => wcsHooks.dropped,
     );
   }
-  const rooms = settings.rooms ? new LocalRooms() : undefined;
+  const rooms = settings.rooms ? await createLocalRooms({ store: state.store, logger }) : undefined;
   if (rooms) opened({ close: () => rooms.close(shuttingDown()) });
   const signalling = {
     publications,

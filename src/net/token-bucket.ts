@@ -16,13 +16,13 @@ export class TokenBucket {
     this.#tokens = options.burst;
   }
 
-  /** Takes one token; returns false when there is none. `nowMs` must not decrease. */
-  take(nowMs: number): boolean {
+  /** Takes tokens; returns false, and takes none, when there are fewer. `nowMs` must not decrease. */
+  take(nowMs: number, tokens = 1): boolean {
     const elapsed = nowMs - (this.#at ?? nowMs);
     this.#at = nowMs;
     this.#tokens = Math.min(this.#options.burst, this.#tokens + (elapsed / 1000) * this.#options.perSecond);
-    if (this.#tokens < 1) return false;
-    this.#tokens -= 1;
+    if (this.#tokens < tokens) return false;
+    this.#tokens -= tokens;
     return true;
   }
 }

@@ -1,3 +1,5 @@
+import type { ScopeLimits } from './scope-entry.ts';
+
 /** Bounds of the rooms. */
 export interface RoomLimits {
   /** Scopes that have members or keep objects. */
@@ -32,3 +34,14 @@ export const ROOM_LIMITS: RoomLimits = {
   burst: 200,
   persistentDays: 30,
 };
+
+/** What the entries of a scope are checked against. */
+export function scopeLimits(limits: RoomLimits): ScopeLimits {
+  return {
+    members: limits.membersPerScope,
+    objects: limits.objectsPerScope,
+    properties: limits.propertiesPerObject,
+    objectBytes: limits.objectBytes,
+    scopeBytes: limits.scopeBytes,
+  };
+}

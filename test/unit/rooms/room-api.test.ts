@@ -2,9 +2,10 @@ import t, { type Test } from 'tap';
 import { ANONYMOUS } from '../../../src/access/open-access.ts';
 import { GatewayError } from '../../../src/errors.ts';
 import { RoomApi, type RoomPayload } from '../../../src/rooms/doors/room-api.ts';
-import { LocalRooms } from '../../../src/rooms/local-rooms.ts';
+import type { ScopeRooms } from '../../../src/rooms/scope-rooms.ts';
+import { localRooms } from '../../helpers/local-rooms.ts';
 
-function client(rooms: LocalRooms, login: unknown) {
+function client(rooms: ScopeRooms, login: unknown) {
   const told: RoomPayload[] = [];
   const ends: GatewayError[] = [];
   const scopes: string[] = [];
@@ -30,7 +31,7 @@ function client(rooms: LocalRooms, login: unknown) {
 const refused = (t: Test, done: Promise<void>, message: string | RegExp) => t.rejects(done, { message });
 
 void t.test('join, publish, message, leave: what the SDK of each member is told', async (t) => {
-  const rooms = new LocalRooms();
+  const rooms = localRooms();
   const [ann, ben] = [client(rooms, 'ann'), client(rooms, 'ben')];
   await ann.join();
   t.same(ann.scopes, ['roomApp/room1']);
@@ -71,7 +72,7 @@ void t.test('join, publish, message, leave: what the SDK of each member is told'
 });
 
 void t.test('a stream that started before its publisher joined is shown once it has', async (t) => {
-  const rooms = new LocalRooms();
+  const rooms = localRooms();
   const [ann, ben] = [client(rooms, 'ann'), client(rooms, 'ben')];
   await ann.join();
   ben.api.streams.started('room1', 'early');
@@ -80,7 +81,7 @@ void t.test('a stream that started before its publisher joined is shown once it 
 });
 
 void t.test('two with one login; a client that goes without leaving frees its login', async (t) => {
-  const rooms = new LocalRooms();
+  const rooms = localRooms();
   const [ann, twin, ben] = [client(rooms, 'ann'), client(rooms, 'ann'), client(rooms, 'ben')];
   await ann.join();
   await ben.join();
@@ -95,7 +96,7 @@ void t.test('two with one login; a client that goes without leaving frees its lo
 });
 
 void t.test('commands are carried out in their order; a join that is decided after the end is undone', async (t) => {
-  const rooms = new LocalRooms();
+  const rooms = localRooms();
   const ann = client(rooms, 'ann');
   await Promise.all([ann.join(), ann.leave(), ann.join()]);
   t.same(
@@ -111,7 +112,7 @@ void t.test('commands are carried out in their order; a join that is decided aft
 });
 
 void t.test('wrong input', async (t) => {
-  const rooms = new LocalRooms();
+  const rooms = localRooms();
   const { api, join, say, leave } = client(rooms, 'ann');
   const command = (payload: unknown) => api.command(payload);
   for (const payload of [undefined, null, 7, 'join', {}, { command: 'kick' }, { command: 1 }, []])
@@ -137,7 +138,7 @@ void t.test('wrong input', async (t) => {
 });
 
 void t.test('bounds: rooms of a client, commands at once, messages per second, the end of the gateway', async (t) => {
-  const rooms = new LocalRooms({ burst: 3, perSecond: 1 });
+  const rooms = localRooms({ burst: 3, perSecond: 1 });
   const [ann, ben, eve] = [client(rooms, 'ann'), client(rooms, 'ben'), client(rooms, 'eve')];
   for (let room = 0; room < 16; room++) await ann.join(`r${room}`);
   await refused(t, ann.join('r16'), /16 rooms/);
@@ -149,12 +150,12 @@ void t.test('bounds: rooms of a client, commands at once, messages per second, t
   t.match(ben.told.at(-1), { name: 'LEFT', info: 'eve' });
   const many = Array.from({ length: 300 }, () => eve.leave().catch(({ message }: Error) => message));
   t.equal((await Promise.all(many)).filter((message) => message === 'Too many commands at once.').length, 44);
-  rooms.close(new GatewayError('SHUTTING_DOWN', 'The gateway is shutting down.'));
+  await rooms.close(new GatewayError('SHUTTING_DOWN', 'The gateway is shutting down.'));
   t.match(ben.ends, [{ code: 'SHUTTING_DOWN' }]);
 });
 
 void t.test('texts of other doors: shown if the sender has a login', async (t) => {
-  const rooms = new LocalRooms();
+  const rooms = localRooms();
   const ann = client(rooms, 'ann');
   await ann.join();
   const principal = { id: ANONYMOUS, actions: new Set<never>() };

@@ -6,7 +6,8 @@ import { SettingsSchema } from '../../../src/config/schema.ts';
 import { GatewayError } from '../../../src/errors.ts';
 import { silentLogger } from '../../../src/observe/logger.ts';
 import { ClientSessions } from '../../../src/publish/client-sessions.ts';
-import { LocalRooms } from '../../../src/rooms/local-rooms.ts';
+import type { ScopeRooms } from '../../../src/rooms/scope-rooms.ts';
+import { localRooms } from '../../helpers/local-rooms.ts';
 import { StreamRegistry } from '../../../src/streams/stream-registry.ts';
 import { Session, type Room, type RoomError } from '../../../src/web/client/index.js';
 import { mediaWorkerEnv } from '../../helpers/media-worker.ts';
@@ -21,7 +22,7 @@ const open = createAuthorizer(SettingsSchema.parse({}), silentLogger);
 
 async function listen(
   t: Test,
-  rooms: LocalRooms | undefined,
+  rooms: ScopeRooms | undefined,
   { port = 0, authorizer = open }: { port?: number; authorizer?: Authorizer } = {},
 ) {
   const registry = new StreamRegistry({ resumeWindowMs: 0, maxStreams: 10 });
@@ -58,7 +59,7 @@ async function roomApp(t: Test, port: number, login: string) {
 }
 
 void t.test('Room API: receipts and events on the wire; a page that is closed has left', async (t) => {
-  const { port } = await listen(t, new LocalRooms());
+  const { port } = await listen(t, localRooms());
   const ann = await roomApp(t, port, 'ann');
   ann.command('join', { name: 'r' });
   t.same(await ann.receipt(), { operationId: 'join of ann', status: 'ACCEPTED' });
@@ -97,7 +98,7 @@ void t.test('the right to join is asked for with the scope', async (t) => {
       throw new GatewayError('FORBIDDEN', 'Not here.');
     },
   };
-  const { port } = await listen(t, new LocalRooms(), { authorizer });
+  const { port } = await listen(t, localRooms(), { authorizer });
   const ann = await roomApp(t, port, 'ann');
   ann.command('join', { name: 'r' });
   t.match(await ann.receipt(), { status: 'FAILED', info: 'Not here.' });
@@ -115,7 +116,7 @@ async function join(t: Test, port: number, path: string, name?: string) {
 }
 
 void t.test('library: members, texts to all and to one, errors', async (t) => {
-  const { port } = await listen(t, new LocalRooms());
+  const { port } = await listen(t, localRooms());
   const ann = await join(t, port, 'roomApp/r', 'ann');
   const ben = await join(t, port, 'roomApp/r', 'ben');
   const sdk = await roomApp(t, port, 'sdk');
@@ -158,7 +159,7 @@ void t.test('library: members, texts to all and to one, errors', async (t) => {
 });
 
 void t.test('library: objects, and the return after an interruption', async (t) => {
-  const rooms = new LocalRooms();
+  const rooms = localRooms();
   const server = await listen(t, rooms);
   const { port } = server;
   const ann = await join(t, port, 'live/r', 'ann');

@@ -1,0 +1,131 @@
+import { GatewayError } from '../errors.ts';
+import type { PersistentObjects } from './persistent-objects.ts';
+import type { ScopeSummary, ScopeView } from './room-client.ts';
+import type { RoomLimits } from './room-limits.ts';
+import { scopeLimits } from './room-limits.ts';
+import type { ScopeEntry } from './scope-entry.ts';
+import { ScopeReceivers } from './scope-receivers.ts';
+import type { ObserveEntry, OpenScope, ScopeSource } from './scope-rooms.ts';
+import { ScopeState } from './scope-state.ts';
+
+export interface LocalScopesOptions {
+  readonly limits: RoomLimits;
+  /** Without it nothing outlives the process. */
+  readonly persistent?: PersistentObjects | undefined;
+  readonly observe: ObserveEntry;
+}
+
+interface LocalScope extends OpenScope {
+  /** Calls that work on it. */
+  uses: number;
+}
+
+/** Scopes of one process, in memory. */
+export class LocalScopes implements ScopeSource {
+  readonly #options: LocalScopesOptions;
+  readonly #open = new Map<string, LocalScope>();
+  readonly #opening = new Map<string, Promise<LocalScope>>();
+
+  constructor(options: LocalScopesOptions) {
+    this.#options = options;
+  }
+
+  get open(): ReadonlyMap<string, OpenScope> {
+    return this.#open;
+  }
+
+  async use<T>(name: string, create: boolean, run: (scope: OpenScope) => Promise<T>): Promise<T> {
+    const scope = this.#open.get(name) ?? (await this.#load(name));
+    scope.uses++;
+    try {
+      if (!create && scope.state.size === 0 && scope.state.objects.size === 0) throw roomNotFound();
+      return await run(scope);
+    } finally {
+      scope.uses--;
+      this.#closeUnused(scope);
+    }
+  }
+
+  async list({ prefix = '', after, limit }: Parameters<ScopeSource['list']>[0]): Promise<ScopeSummary[]> {
+    const found = new Map<string, ScopeSummary>();
+    for (const [scope, objects] of this.#options.persistent?.scopes ?? [])
+      found.set(scope, { scope, members: 0, objects });
+    for (const [scope, { state }] of this.#open)
+      found.set(scope, { scope, members: state.size, objects: state.objects.size });
+    return [...found.values()]
+      .filter(({ scope }) => scope.startsWith(prefix) && (after === undefined || scope > after))
+      .sort((a, b) => (a.scope < b.scope ? -1 : 1))
+      .slice(0, limit);
+  }
+
+  async find(name: string): Promise<ScopeView | undefined> {
+    const open = this.#open.get(name);
+    if (open) return open.state.view(name);
+    const objects = (await this.#options.persistent?.load(name)) ?? [];
+    if (objects.length === 0) return undefined;
+    return this.#stateWith(objects).view(name);
+  }
+
+  async close(): Promise<void> {
+    await this.#options.persistent?.flush();
+  }
+
+  /** @throws {GatewayError} LIMIT_REACHED */
+  #load(name: string): Promise<LocalScope> {
+    const loading = this.#opening.get(name);
+    if (loading) return loading;
+    const opening = this.#read(name).finally(() => this.#opening.delete(name));
+    this.#opening.set(name, opening);
+    return opening;
+  }
+
+  async #read(name: string): Promise<LocalScope> {
+    const { limits, persistent } = this.#options;
+    const kept = persistent?.scopes ?? new Map<string, number>();
+    if (!kept.has(name) && this.#open.size + kept.size >= limits.scopes)
+      throw new GatewayError('LIMIT_REACHED', `There are already ${limits.scopes} rooms.`);
+    const objects = (await persistent?.load(name)) ?? [];
+    const scope: LocalScope = {
+      name,
+      state: this.#stateWith(objects),
+      receivers: new ScopeReceivers(),
+      uses: 0,
+      submit: async (entry) => this.#apply(scope, entry),
+    };
+    this.#open.set(name, scope);
+    return scope;
+  }
+
+  #stateWith(objects: Awaited<ReturnType<PersistentObjects['load']>>): ScopeState {
+    const limits = scopeLimits(this.#options.limits);
+    return new ScopeState({ limits, maxMembers: limits.members, attributes: {}, members: [], objects });
+  }
+
+  /** @throws {GatewayError} if the entry is refused */
+  #apply(scope: LocalScope, entry: ScopeEntry): void {
+    const { observe } = this.#options;
+    observe(scope, entry, scope.receivers.apply(scope.state, entry));
+    this.#keep(scope, entry);
+    this.#closeUnused(scope);
+  }
+
+  /** Persistent objects are written after each change, and after each use, which makes them last longer. */
+  #keep({ name, state }: LocalScope, entry: ScopeEntry): void {
+    const { persistent } = this.#options;
+    if (!persistent || !('object' in entry)) return;
+    const object = state.objects.get(entry.object);
+    if (!object) {
+      if (entry.type === 'deleteObject') persistent.deleted(name, entry.object);
+    } else if (object.persistent && !(entry.type === 'change' && entry.operation.type === 'send'))
+      persistent.changed(name, object);
+  }
+
+  #closeUnused(scope: LocalScope): void {
+    const { name, state, uses } = scope;
+    const isAcquired = [...state.objects.values()].some(({ acquired }) => acquired > 0);
+    if (uses === 0 && state.size === 0 && !isAcquired && this.#open.get(name) === scope) this.#open.delete(name);
+  }
+}
+
+export const roomNotFound = (): GatewayError =>
+  new GatewayError('ROOM_NOT_FOUND', 'Nobody is in this room, and it keeps no objects.');

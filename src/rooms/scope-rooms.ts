@@ -1,0 +1,188 @@
+import { randomUUID } from 'node:crypto';
+import type { GatewayError } from '../errors.ts';
+import type {
+  JoinRequest,
+  JsonValue,
+  RoomActivity,
+  RoomMember,
+  RoomsControl,
+  ScopeSummary,
+  ScopeView,
+} from './room-client.ts';
+import type { RoomLimits } from './room-limits.ts';
+import type { MemberHost, ScopeEntry } from './scope-entry.ts';
+import { checkName, checkSize, ScopeMember } from './scope-member.ts';
+import type { ScopeReceivers } from './scope-receivers.ts';
+import type { Outcome, ScopeState } from './scope-state.ts';
+
+/** A scope in which this process takes part. */
+export interface OpenScope {
+  readonly name: string;
+  readonly state: ScopeState;
+  readonly receivers: ScopeReceivers;
+  /**
+   * Puts an entry into the order of the scope. Resolves when it is applied.
+   *
+   * @throws {GatewayError} if it is refused
+   */
+  submit(entry: ScopeEntry): Promise<void>;
+}
+
+/** Called for each entry that was applied here. */
+export type ObserveEntry = (scope: OpenScope, entry: ScopeEntry, outcome: Outcome) => void;
+
+/** Where scopes are ordered and kept: in this process, or in the cluster. */
+export interface ScopeSource {
+  /**
+   * Keeps a scope open while `run` works on it.
+   *
+   * @param create whether a scope that does not exist is created
+   * @throws {GatewayError} ROOM_NOT_FOUND, LIMIT_REACHED or CLUSTER_UNAVAILABLE
+   */
+  use<T>(name: string, create: boolean, run: (scope: OpenScope) => Promise<T>): Promise<T>;
+  /** Open scopes. */
+  readonly open: ReadonlyMap<string, OpenScope>;
+  list(options: { readonly prefix?: string; readonly after?: string; readonly limit: number }): Promise<ScopeSummary[]>;
+  find(name: string): Promise<ScopeView | undefined>;
+  /** Keeps what is to be kept. Idempotent. */
+  close(): Promise<void>;
+}
+
+export interface ScopeRoomsOptions {
+  readonly limits: RoomLimits;
+  readonly host: MemberHost;
+  readonly source: (observe: ObserveEntry) => ScopeSource;
+}
+
+/** The rooms of a gateway. */
+export class ScopeRooms implements RoomsControl {
+  readonly #limits: RoomLimits;
+  readonly #host: MemberHost;
+  readonly #source: ScopeSource;
+  readonly #listeners = new Set<(activity: RoomActivity) => void>();
+  #closed: GatewayError | undefined;
+
+  constructor({ limits, host, source }: ScopeRoomsOptions) {
+    this.#limits = limits;
+    this.#host = host;
+    this.#source = source((scope, entry, outcome) => this.#observe(scope, entry, outcome));
+  }
+
+  get counts(): RoomsControl['counts'] {
+    const open = [...this.#source.open.values()];
+    const sum = (count: (scope: OpenScope) => number): number => open.reduce((total, one) => total + count(one), 0);
+    return {
+      scopes: open.length,
+      members: sum(({ receivers }) => receivers.size),
+      objects: sum(({ state }) => state.objects.size),
+    };
+  }
+
+  join({ scope: name, login, door, rights, receive }: JoinRequest): Promise<RoomMember> {
+    return this.#use(name, true, async (scope) => {
+      const { receivers } = scope;
+      const id = randomUUID();
+      receivers.add(id, receive);
+      try {
+        await scope.submit({ type: 'join', id, login, door, host: this.#host, at: Date.now() });
+      } catch (error) {
+        receivers.remove(id);
+        throw error;
+      }
+      return new ScopeMember({
+        id,
+        scope: name,
+        rights,
+        limits: this.#limits,
+        submit: (entry) => scope.submit(entry),
+        forget: () => receivers.remove(id) !== undefined,
+        isMember: () => receivers.has(id),
+        expel: (reason) => {
+          const { code, message } = reason;
+          receivers.tell([id], { type: 'closed', reason });
+          scope.submit({ type: 'remove', id, code, message }).catch(() => undefined);
+        },
+      });
+    });
+  }
+
+  list(options: Parameters<RoomsControl['list']>[0]): Promise<ScopeSummary[]> {
+    return this.#source.list(options);
+  }
+
+  find(scope: string): Promise<ScopeView | undefined> {
+    return this.#source.find(scope);
+  }
+
+  async configure(
+    name: string,
+    change: { readonly attributes?: Readonly<Record<string, JsonValue>>; readonly maxMembers?: number },
+  ): Promise<void> {
+    for (const key of Object.keys(change.attributes ?? {})) checkName(key, this.#limits);
+    await this.#use(name, false, (scope) => scope.submit({ type: 'configure', ...change }));
+  }
+
+  async removeMember(name: string, id: string, { code, message }: GatewayError): Promise<void> {
+    await this.#use(name, false, (scope) => scope.submit({ type: 'remove', id, code, message }));
+  }
+
+  async sendText(name: string, text: string, from?: string): Promise<void> {
+    checkSize(text, this.#limits);
+    await this.#use(name, false, (scope) => scope.submit({ type: 'text', from, text }));
+  }
+
+  async acquireObject(name: string, object: string): Promise<void> {
+    checkName(object, this.#limits);
+    await this.#use(name, true, (scope) => scope.submit({ type: 'acquire', object }));
+  }
+
+  async releaseObject(name: string, object: string): Promise<void> {
+    await this.#use(name, false, (scope) => scope.submit({ type: 'release', object }));
+  }
+
+  async deleteObject(name: string, object: string): Promise<void> {
+    await this.#use(name, false, (scope) => scope.submit({ type: 'deleteObject', object }));
+  }
+
+  onActivity(listener: (activity: RoomActivity) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  /** Removes all members of this process. Idempotent. */
+  async close(reason: GatewayError): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = reason;
+    for (const scope of this.#source.open.values()) {
+      for (const id of [...scope.receivers.ids]) {
+        scope.receivers.tell([id], { type: 'closed', reason });
+        const { code, message } = reason;
+        scope.submit({ type: 'remove', id, code, message }).catch(() => undefined);
+      }
+    }
+    await this.#source.close();
+  }
+
+  #use<T>(name: string, create: boolean, run: (scope: OpenScope) => Promise<T>): Promise<T> {
+    return this.#closed ? Promise.reject(this.#closed) : this.#source.use(name, create, run);
+  }
+
+  /** Reports the members of this process, and those of a lost one if this process has removed them. */
+  #observe({ name: scope, state }: OpenScope, entry: ScopeEntry, { joined, left = [] }: Outcome): void {
+    if (this.#listeners.size === 0) return;
+    const { instance } = this.#host;
+    if (joined && entry.type === 'join' && entry.host.instance === instance) {
+      if (state.size === 1) this.#report({ type: 'created', scope });
+      this.#report({ type: 'joined', scope, member: joined });
+    }
+    const reported = left.filter(
+      (one) => one.instance === instance || (entry.type === 'gone' && entry.by === instance),
+    );
+    for (const { member, reason } of reported) this.#report({ type: 'left', scope, member, ...(reason && { reason }) });
+    if (reported.length > 0 && state.size === 0) this.#report({ type: 'removed', scope });
+  }
+
+  #report(activity: RoomActivity): void {
+    for (const listener of this.#listeners) listener(activity);
+  }
+}

@@ -1,0 +1,325 @@
+import { ERROR_KINDS, GatewayError, type ErrorCode } from '../errors.ts';
+import { checkLogin } from './login.ts';
+import type { JsonValue, MemberView, ObjectChange, Participant, RoomEvent, ScopeView } from './room-client.ts';
+import type { MemberRecord, ScopeEntry, ScopeLimits, ScopeSnapshot } from './scope-entry.ts';
+import { ScopeObject, sizeOf } from './scope-object.ts';
+
+/** What members are to be told because of an entry, in this order. */
+export type Notice =
+  /** `to`: ids. */
+  | { readonly to: 'all' | readonly string[]; readonly event: RoomEvent }
+  /** To all that are connected to the object. Changes that follow each other can be told together. */
+  | { readonly object: ScopeObject; readonly change: ObjectChange };
+
+export interface Outcome {
+  readonly notices: readonly Notice[];
+  readonly joined?: MemberView | undefined;
+  readonly left?: readonly Departure[];
+}
+
+export interface Departure {
+  readonly member: MemberView;
+  readonly instance: string;
+  /** Undefined: it has left by itself. */
+  readonly reason?: GatewayError | undefined;
+}
+
+interface Member extends MemberRecord {
+  readonly streams: Set<string>;
+}
+
+const NOTHING: Outcome = { notices: [] };
+
+/**
+ * Members and shared objects of a scope. Entries are applied one after the other; the same entries in the same order give
+ * the same state everywhere, because time and chance are in the entries. Pure.
+ */
+export class ScopeState {
+  readonly limits: ScopeLimits;
+  readonly #members = new Map<string, Member>();
+  /** Ids by login. */
+  readonly #logins = new Map<string, string>();
+  readonly #objects = new Map<string, ScopeObject>();
+  #attributes: Record<string, JsonValue>;
+  #maxMembers: number;
+
+  constructor({ limits, maxMembers, attributes, members, objects }: ScopeSnapshot) {
+    this.limits = limits;
+    this.#attributes = { ...attributes };
+    this.#maxMembers = maxMembers;
+    for (const member of members) this.#add({ ...member, streams: new Set(member.streams) });
+    for (const object of objects) this.#objects.set(object.name, new ScopeObject(object));
+  }
+
+  static create(limits: ScopeLimits): ScopeState {
+    return new ScopeState({ limits, maxMembers: limits.members, attributes: {}, members: [], objects: [] });
+  }
+
+  get size(): number {
+    return this.#members.size;
+  }
+
+  get objects(): ReadonlyMap<string, ScopeObject> {
+    return this.#objects;
+  }
+
+  get members(): ReadonlyMap<string, MemberRecord & { readonly streams: ReadonlySet<string> }> {
+    return this.#members;
+  }
+
+  /** Whether there is something to keep without members. */
+  get isKept(): boolean {
+    return [...this.#objects.values()].some(({ isKept }) => isKept);
+  }
+
+  has(memberId: string): boolean {
+    return this.#members.has(memberId);
+  }
+
+  /** @throws {GatewayError} if the entry is refused: nothing has changed */
+  apply(entry: ScopeEntry): Outcome {
+    switch (entry.type) {
+      case 'join':
+        return this.#join(entry);
+      case 'leave':
+        return this.#remove([entry.id]);
+      case 'remove': {
+        if (!this.#members.has(entry.id)) throw memberNotFound();
+        const code = Object.hasOwn(ERROR_KINDS, entry.code) ? (entry.code as ErrorCode) : 'FORBIDDEN';
+        return this.#remove([entry.id], new GatewayError(code, entry.message));
+      }
+      case 'gone': {
+        const ids = [...this.#members.values()].filter(({ host }) => host.instance === entry.instance);
+        const reason = new GatewayError('CLUSTER_UNAVAILABLE', 'The node of the member is gone.');
+        return this.#remove(
+          ids.map(({ id }) => id),
+          reason,
+        );
+      }
+      case 'publish':
+        return this.#publish(entry.id, entry.stream);
+      case 'unpublish':
+        return this.#unpublish(entry.id, entry.stream, entry.failed);
+      case 'text': {
+        const from = entry.id === undefined ? entry.from : this.#member(entry.id).login;
+        return { notices: [{ to: 'all', event: { type: 'text', text: entry.text, from } }] };
+      }
+      case 'message':
+        return this.#message(entry.id, entry.to, entry.text);
+      case 'connect':
+        return this.#connect(entry.id, entry.object, entry.persistent);
+      case 'disconnect':
+        this.#disconnect(entry.object, entry.id);
+        return NOTHING;
+      case 'change': {
+        const object = this.#objects.get(entry.object);
+        if (!object?.members.has(entry.id))
+          throw new GatewayError('INVALID_REQUEST', 'The object is not connected: connect to it first.');
+        object.change(entry.operation, this.limits, this.#freeBytes());
+        return { notices: [{ object, change: { ...entry.operation, by: entry.id } }] };
+      }
+      case 'acquire':
+        this.#objectOrNew(entry.object).acquired++;
+        return NOTHING;
+      case 'release':
+        return this.#release(entry.object);
+      case 'deleteObject':
+        return this.#deleteObject(entry.object);
+      case 'configure':
+        return this.#configure(entry);
+    }
+  }
+
+  snapshot(): ScopeSnapshot {
+    return {
+      limits: this.limits,
+      maxMembers: this.#maxMembers,
+      attributes: this.#attributes,
+      members: [...this.#members.values()].map((member) => ({ ...member, streams: [...member.streams] })),
+      objects: [...this.#objects.values()].map((object) => object.record()),
+    };
+  }
+
+  view(scope: string): ScopeView {
+    return {
+      scope,
+      attributes: { ...this.#attributes },
+      maxMembers: this.#maxMembers,
+      members: [...this.#members.values()].map((member) => this.#view(member)),
+      objects: [...this.#objects.values()].map((object) => object.view()),
+    };
+  }
+
+  /** Members with a login, without the one with this id. */
+  participants(exceptId?: string): Participant[] {
+    return [...this.#logins]
+      .filter(([, id]) => id !== exceptId)
+      .map(([login, id]) => ({ login, streams: [...this.#members.get(id)!.streams] }));
+  }
+
+  #join({ type: _, resumed, ...record }: Extract<ScopeEntry, { type: 'join' }>): Outcome {
+    const { id, login } = record;
+    if (this.#members.has(id)) return NOTHING;
+    if (this.#members.size >= this.#maxMembers)
+      throw new GatewayError('LIMIT_REACHED', `The scope already has ${this.#maxMembers} members.`);
+    if (login !== undefined) {
+      checkLogin(login);
+      if (this.#logins.has(login))
+        throw new GatewayError('LOGIN_IN_USE', `The login ${JSON.stringify(login)} is already in this room.`);
+    }
+    const member: Member = { ...record, streams: new Set(resumed?.streams) };
+    this.#add(member);
+    for (const name of resumed?.objects ?? []) this.#objects.get(name)?.members.add(id);
+    const joined = this.#view(member);
+    if (login === undefined) return { notices: [], joined };
+    const others = this.#othersOf(id);
+    const notices: Notice[] = [{ to: others, event: { type: 'joined', login } }];
+    for (const stream of member.streams) notices.push({ to: others, event: { type: 'published', login, stream } });
+    if (!resumed) notices.unshift({ to: [id], event: { type: 'members', members: this.participants(id) } });
+    return { notices, joined };
+  }
+
+  /** Those that are not there any more are left out. */
+  #remove(ids: readonly string[], reason?: GatewayError): Outcome {
+    const notices: Notice[] = [];
+    const left: Departure[] = [];
+    for (const id of ids) {
+      const member = this.#members.get(id);
+      if (!member) continue;
+      left.push({ member: this.#view(member), instance: member.host.instance, reason });
+      for (const { name } of [...this.#objects.values()]) this.#disconnect(name, id);
+      this.#members.delete(id);
+      if (reason) notices.push({ to: [id], event: { type: 'closed', reason } });
+      const { login } = member;
+      if (login === undefined) continue;
+      this.#logins.delete(login);
+      notices.push({ to: this.#othersOf(id), event: { type: 'left', login } });
+    }
+    return { notices, left };
+  }
+
+  #publish(id: string, stream: string): Outcome {
+    const { login, streams } = this.#member(id);
+    if (streams.has(stream)) return NOTHING;
+    streams.add(stream);
+    return this.#tellOthers(id, login && { type: 'published', login, stream });
+  }
+
+  #unpublish(id: string, stream: string, failed: boolean): Outcome {
+    const member = this.#members.get(id);
+    if (!member?.streams.delete(stream)) return NOTHING;
+    const { login } = member;
+    return this.#tellOthers(id, login && { type: failed ? 'failed' : 'unpublished', login, stream });
+  }
+
+  #message(from: string, login: string, text: string): Outcome {
+    const sender = this.#member(from).login;
+    if (sender === undefined) throw new GatewayError('FORBIDDEN', 'Messages to one member need a login of the sender.');
+    const to = this.#logins.get(login);
+    if (to === undefined) throw new GatewayError('MEMBER_NOT_FOUND', 'Nobody with this login is in the room.');
+    return { notices: [{ to: [to], event: { type: 'message', from: sender, text } }] };
+  }
+
+  #connect(id: string, name: string, persistent: boolean): Outcome {
+    this.#member(id);
+    const object = this.#objectOrNew(name);
+    object.members.add(id);
+    object.persistent ||= persistent;
+    const { version, properties } = object;
+    const event = { type: 'state', object: name, version, persistent: object.persistent, properties } as const;
+    return { notices: [{ to: [id], event }] };
+  }
+
+  #disconnect(name: string, id: string): void {
+    const object = this.#objects.get(name);
+    if (object?.members.delete(id)) this.#deleteUnused(object);
+  }
+
+  #release(name: string): Outcome {
+    const object = this.#object(name);
+    if (object.acquired === 0) throw new GatewayError('INVALID_REQUEST', 'The object is not acquired.');
+    object.acquired--;
+    this.#deleteUnused(object);
+    return NOTHING;
+  }
+
+  #deleteObject(name: string): Outcome {
+    const object = this.#object(name);
+    this.#objects.delete(name);
+    object.change({ type: 'clear' }, this.limits, 0);
+    return { notices: [{ object, change: { type: 'clear', by: '' } }] };
+  }
+
+  #deleteUnused(object: ScopeObject): void {
+    if (object.members.size === 0 && !object.isKept) this.#objects.delete(object.name);
+  }
+
+  #configure({ attributes = {}, maxMembers }: Extract<ScopeEntry, { type: 'configure' }>): Outcome {
+    const merged = Object.entries({ ...this.#attributes, ...attributes }).filter(([, value]) => value !== null);
+    const changed = Object.fromEntries(merged);
+    if (sizeOf(changed) > sizeOf(this.#attributes) + this.#freeBytes())
+      throw new GatewayError('LIMIT_REACHED', 'The attributes of the scope are too large.');
+    this.#attributes = changed;
+    if (maxMembers !== undefined) this.#maxMembers = Math.min(maxMembers, this.limits.members);
+    return NOTHING;
+  }
+
+  #add(member: Member): void {
+    this.#members.set(member.id, member);
+    if (member.login !== undefined) this.#logins.set(member.login, member.id);
+  }
+
+  /** @throws {GatewayError} FORBIDDEN */
+  #member(id: string): Member {
+    const member = this.#members.get(id);
+    if (!member) throw new GatewayError('FORBIDDEN', 'The client has left the scope.');
+    return member;
+  }
+
+  /** @throws {GatewayError} OBJECT_NOT_FOUND */
+  #object(name: string): ScopeObject {
+    const object = this.#objects.get(name);
+    if (!object) throw new GatewayError('OBJECT_NOT_FOUND', 'The room has no object of this name.');
+    return object;
+  }
+
+  /** @throws {GatewayError} LIMIT_REACHED */
+  #objectOrNew(name: string): ScopeObject {
+    const known = this.#objects.get(name);
+    if (known) return known;
+    if (this.#objects.size >= this.limits.objects)
+      throw new GatewayError('LIMIT_REACHED', `The scope already has ${this.limits.objects} objects.`);
+    const object = ScopeObject.create(name);
+    this.#objects.set(name, object);
+    return object;
+  }
+
+  #freeBytes(): number {
+    let bytes = sizeOf(this.#attributes);
+    for (const object of this.#objects.values()) bytes += object.bytes;
+    return this.limits.scopeBytes - bytes;
+  }
+
+  /** Ids of the members with a login, without this one. */
+  #othersOf(id: string): readonly string[] {
+    return [...this.#logins.values()].filter((other) => other !== id);
+  }
+
+  #tellOthers(id: string, event: RoomEvent | '' | undefined): Outcome {
+    return event ? { notices: [{ to: this.#othersOf(id), event }] } : NOTHING;
+  }
+
+  #view({ id, login, door, host, at, streams }: Member): MemberView {
+    return {
+      id,
+      login,
+      door,
+      ...(host.node !== '' && { node: host.node }),
+      streams: [...streams],
+      objects: [...this.#objects.values()].filter(({ members }) => members.has(id)).map(({ name }) => name),
+      joinedAt: new Date(at).toISOString(),
+    };
+  }
+}
+
+const memberNotFound = (): GatewayError => new GatewayError('MEMBER_NOT_FOUND', 'The room has no member with this id.');
