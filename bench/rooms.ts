@@ -146,6 +146,7 @@ function report(joins: readonly Joined[], outcomes: readonly Outcome[]): Report 
           'gateway before, MB',
           'after, MB',
           'KB per member',
+          'of it heap',
           'CPU without messages, %',
         ],
         rows: joins.map(({ members, joinMs, before, after, idleCpu }) => [

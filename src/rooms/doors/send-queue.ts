@@ -14,8 +14,8 @@ interface Waiting {
 }
 
 /**
- * Spreads the sends of a door over event-loop ticks, in their order: a message to a thousand members takes ten milliseconds,
- * and media shares the event loop.
+ * Spreads the sends of a door over event-loop ticks, in their order: a message to a thousand members takes ten
+ * milliseconds, and media shares the event loop.
  */
 export class SendQueue {
   #waiting: Waiting[] = [];
@@ -27,7 +27,7 @@ export class SendQueue {
   add(bytes: number, send: () => void): void {
     this.#waiting.push({ bytes, send });
     this.#bytes += bytes;
-    // A gateway that does not keep up reads less from its clients, because it sends meanwhile. It does not fill its memory.
+    // Bounds the memory of a gateway that does not keep up: while it sends, it reads nothing more from its clients.
     while (this.#waiting.length - this.#next > MAX_WAITING || this.#bytes > MAX_WAITING_BYTES) this.#sendNext();
     if (this.#scheduled) return;
     this.#scheduled = true;
