@@ -44,7 +44,10 @@ import { learnFrameSize } from './renditions/frame-size.ts';
 import { KeyFrameReader } from './renditions/key-frame-reader.ts';
 import { SharedEncoders } from './renditions/shared-encoders.ts';
 import { SnapshotService } from './renditions/snapshot.ts';
-import { createLocalRooms } from './rooms/create-rooms.ts';
+import { createLocalRooms, createSharedRooms, type LocalRoomsOptions } from './rooms/create-rooms.ts';
+import { roomLimits } from './rooms/room-limits.ts';
+import { registerRoomMetrics } from './rooms/room-metrics.ts';
+import type { ScopeRooms } from './rooms/scope-rooms.ts';
 import { createRoomDoors } from './rooms/doors/create-doors.ts';
 import { freezeFrames } from './renditions/standby/freeze-frames.ts';
 import { StandbyClips } from './renditions/standby/standby-clips.ts';
@@ -337,8 +340,14 @@ async function assemble(
       () => wcsHooks.dropped,
     );
   }
-  const rooms = settings.rooms ? await createLocalRooms({ store: state.store, logger }) : undefined;
-  if (rooms) opened({ close: () => rooms.close(shuttingDown()) });
+  const rooms = settings.rooms
+    ? await createRooms(cluster, { limits: roomLimits(settings), store: state.store, logger })
+    : undefined;
+  if (rooms) {
+    opened({ close: () => rooms.close(shuttingDown()) });
+    hooks.observeRooms(rooms);
+    registerRoomMetrics(metrics, rooms);
+  }
   const signalling = {
     publications,
     sessions,
@@ -396,6 +405,7 @@ async function assemble(
     sessions,
     recorders,
     takeSnapshot: (stream, form) => snapshots.capture(stream, form),
+    rooms,
     metrics,
     isOverloaded: () => overload.overloaded,
     drain,
@@ -415,6 +425,7 @@ async function assemble(
         restBase: '/rest-api',
         version,
         resumeWindowMs: settings.publisher_resume_window_ms,
+        hasRooms: settings.rooms,
         recordingsOrigin: redirectOrigin(settings),
         isAllowed: requireAction(authorizer, 'console', 'play', headerCredentials, ({ params }) => ({
           stream: sourceName((params as { name: string }).name, settings.rtmp_transponder_stream_name_prefix),
@@ -474,6 +485,23 @@ async function joinableCluster(
   if (!settings.cluster_redis_url) return undefined;
   const { GatewayCluster: Cluster } = await import('./cluster/gateway-cluster.ts');
   return Cluster.create({ settings, box: new SecretBox(Buffer.from(settings.state_key, 'base64')), ...parts });
+}
+
+/** In a cluster the rooms are the same on all nodes. */
+function createRooms(
+  cluster: GatewayCluster | undefined,
+  options: LocalRoomsOptions,
+): Promise<ScopeRooms> | ScopeRooms {
+  if (!cluster) return createLocalRooms(options);
+  const { limits, logger } = options;
+  const processes = (): Promise<ReadonlySet<string>> => cluster.instances();
+  return createSharedRooms({
+    ...(limits && { limits }),
+    logs: cluster.openLogs(),
+    host: cluster.host,
+    processes,
+    logger,
+  });
 }
 
 /** The set-up sets OPUS_TO_AAC_BIN if it could build the program. */

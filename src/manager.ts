@@ -128,6 +128,7 @@ export class Manager {
           version,
           resumeWindowMs: settings.publisher_resume_window_ms,
           isManager: true,
+          hasRooms: settings.rooms,
           isAllowed: requireAction(authorizer, 'console', 'play', headerCredentials),
         }),
       ],

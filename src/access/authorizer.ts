@@ -7,6 +7,13 @@ export type Action = (typeof ACTIONS)[number];
 
 export const ALL_ACTIONS: ReadonlySet<Action> = new Set(ACTIONS);
 
+/**
+ * What a member of a room may do: connect to objects, change their properties, and send texts, messages and calls of
+ * methods.
+ */
+export const ROOM_RIGHTS = ['read', 'write', 'send'] as const;
+export type RoomRight = (typeof ROOM_RIGHTS)[number];
+
 /** The interface through which a client calls. */
 export type Door = 'rest' | 'whip' | 'whep' | 'hls' | 'red5' | 'wcs' | 'console' | 'metrics' | 'probe' | 'rooms';
 
@@ -43,6 +50,8 @@ export interface Principal {
   readonly actions: ReadonlySet<Action>;
   /** Names of streams, exact or with `*`. Undefined: all. */
   readonly streams?: readonly string[] | undefined;
+  /** What it may do in rooms, by their scope, exact or with `*`. Undefined: everything in all. */
+  readonly rooms?: ReadonlyMap<string, readonly RoomRight[]> | undefined;
   /**
    * Host names and addresses of RTMP servers, exact, `*.example.com` or `*`. Undefined: all that the settings allow.
    */
@@ -58,7 +67,7 @@ export interface Principal {
 /** What an action concerns. */
 export interface Resource {
   readonly stream?: string | undefined;
-  /** The path of a scope of rooms that is joined. */
+  /** The path of a scope of rooms. */
   readonly scope?: string | undefined;
   /** Where a push goes. */
   readonly destination?: Pick<Destination, 'host' | 'redacted'> | undefined;
@@ -95,7 +104,7 @@ export interface PushOrder {
 
 /** The conditions under which an action is allowed. */
 export interface Grant {
-  /** When a publication or a player must end, in milliseconds since 1970. */
+  /** When a publication, a player or the membership of a room must end, in milliseconds since 1970. */
   readonly endsAt?: number | undefined;
   /** The stream that is published or played instead of the one that the client has asked for. */
   readonly streamName?: string | undefined;
@@ -103,6 +112,8 @@ export interface Grant {
   readonly pushes?: readonly PushOrder[] | undefined;
   /** The publication is recorded. */
   readonly record?: boolean | undefined;
+  /** What the client may do in the room that it joins. Undefined: everything. */
+  readonly rooms?: readonly RoomRight[] | undefined;
   /** To be called once, when the stream that was published with this grant has ended. */
   readonly release?: (() => void) | undefined;
 }

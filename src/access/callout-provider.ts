@@ -5,7 +5,14 @@ import type { BoundedAnswer } from '../net/bounded-request.ts';
 import type { DestinationPolicy } from '../net/destination-policy.ts';
 import type { Logger } from '../observe/logger.ts';
 import type { AnswerSchemas } from './answer-schemas.ts';
-import { ALL_ACTIONS, type AccessProvider, type Action, type Credentials, type Door } from './authorizer.ts';
+import {
+  ALL_ACTIONS,
+  ROOM_RIGHTS,
+  type AccessProvider,
+  type Action,
+  type Credentials,
+  type Door,
+} from './authorizer.ts';
 import type { Grant, Principal, Resource } from './authorizer.ts';
 import { Callout, parseAnswer, undecided, visibleReason } from './callout.ts';
 
@@ -86,13 +93,14 @@ export class CalloutProvider implements AccessProvider {
     });
     const decision = await this.#decide(body);
     if ('refusal' in decision) throw decision.refusal;
-    const { id, maxDuration, rename, pushes, record } = decision;
+    const { id, maxDuration, rename, pushes, record, rooms } = decision;
     this.#options.logger.debug({ action, streamName: stream, principal: id ?? principal.id }, 'allowed by auth_url');
     return {
       ...(maxDuration !== undefined && { endsAt: Date.now() + maxDuration * 1000 }),
       ...(action === 'publish' && rename !== undefined && { streamName: rename }),
       ...(action === 'publish' && pushes !== undefined && { pushes }),
       ...(action === 'publish' && record && { record }),
+      ...(action === 'join' && rooms && { rooms }),
     };
   }
 
@@ -161,6 +169,7 @@ const answerSchema = (schemas: AnswerSchemas | undefined) =>
     maxDuration: z.number().positive().max(31_536_000).optional(),
     rename: schemas ? schemas.streamName.optional() : z.undefined().optional(),
     record: z.boolean().optional(),
+    rooms: z.array(z.enum(ROOM_RIGHTS)).min(1).optional(),
     pushes: schemas ? z.array(schemas.push).max(MAX_PUSHES).optional() : z.undefined().optional(),
   });
 

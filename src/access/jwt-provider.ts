@@ -65,11 +65,12 @@ export class JwtProvider implements AccessProvider {
     if (text === undefined || text.length > MAX_TOKEN_LENGTH || !JWT.test(text)) return undefined;
     const claims = JwtClaimsSchema.safeParse(await this.#check(text));
     if (!claims.success) throw refused(`claim ${claims.error.issues[0]?.path.join('.') ?? ''} is not valid`);
-    const { sub, act, streams, destinations, maxDuration, exp } = claims.data;
+    const { sub, act, streams, rooms, destinations, maxDuration, exp } = claims.data;
     const principal: Principal = {
       id: `jwt:${sub}`,
       actions: new Set(act),
       streams,
+      ...(rooms && { rooms: new Map(Object.entries(rooms)) }),
       destinations,
       maxDurationS: maxDuration,
       expiresAt: exp * 1000,

@@ -1,6 +1,6 @@
 import { GatewayError } from '../errors.ts';
 import type { AccessProvider, Action, Authorizer, Credentials, Grant, Principal, Resource } from './authorizer.ts';
-import { checkRights } from './rights.ts';
+import { checkRights, roomRights } from './rights.ts';
 
 /**
  * Asks the providers in order. The first one that recognises the credential decides; if none does, access is denied.
@@ -33,7 +33,12 @@ export class ProviderChain implements Authorizer {
     const { expiresAt } = principal;
     const grant = await this.#origins.get(principal)?.authorize?.(principal, action, resource);
     const ends = [expiresAt, grant?.endsAt].filter((time) => time !== undefined);
-    return { ...grant, ...(ends.length > 0 && { endsAt: Math.min(...ends) }) };
+    const { scope } = resource;
+    return {
+      ...(action === 'join' && principal.rooms && scope !== undefined && { rooms: roomRights(principal, scope) }),
+      ...grant,
+      ...(ends.length > 0 && { endsAt: Math.min(...ends) }),
+    };
   }
 
   /** Idempotent. */

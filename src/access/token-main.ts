@@ -9,12 +9,14 @@ import { JwtClaimsSchema } from './jwt-claims.ts';
 
 const HELP = `Prints a token for a gateway, signed with jwt_secret of its settings.
 
-Usage: npm run token -- --stream NAME --act ACTIONS [--ttl TIME] [--sub ID] [--destination HOST] [--max-duration TIME] [--config FILE]
+Usage: npm run token -- --stream NAME --act ACTIONS [--room SCOPE=RIGHTS] [--ttl TIME] [--sub ID] [--destination HOST] [--max-duration TIME] [--config FILE]
 
   --stream NAME         a stream name, with * for any characters; may be repeated
   --act ACTIONS         comma-separated: publish, play, push, control, read, admin, join
   --ttl TIME            until the token expires: 90s, 30m, 12h, 7d (default: 1h)
   --sub ID              the name of the client in logs (default: token)
+  --room SCOPE=RIGHTS   a room that may be joined, with * for any characters, and comma-separated rights in it: read, write, send;
+                        may be repeated (default: all rooms and rights, given the action join)
   --destination HOST    a host that pushes may go to, such as *.twitch.tv; may be repeated (default: all)
   --max-duration TIME   how long publishing may last, from its first use
   --config FILE         settings (default: config/gateway.properties, or GATEWAY_CONFIG)
@@ -29,6 +31,14 @@ function secondsOf(option: string, text: string): number {
   throw new GatewayError('INVALID_REQUEST', `--${option} must be a time such as 90s, 30m, 12h or 7d.`);
 }
 
+/** `live/lobby=read,send`. The last `=` separates, because the path may contain others. */
+function roomOf(text: string): readonly [scope: string, rights: string[]] {
+  const [, scope, rights] = /^(.+)=([^=]*)$/.exec(text) ?? [];
+  if (scope === undefined || rights === undefined)
+    throw new GatewayError('INVALID_REQUEST', '--room must be a scope and rights, such as live/lobby=read,send.');
+  return [scope, rights.split(',').map((right) => right.trim())];
+}
+
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
@@ -36,6 +46,7 @@ async function main(): Promise<void> {
       act: { type: 'string' },
       ttl: { type: 'string', default: '1h' },
       sub: { type: 'string', default: 'token' },
+      room: { type: 'string', multiple: true },
       destination: { type: 'string', multiple: true },
       'max-duration': { type: 'string' },
       config: { type: 'string' },
@@ -53,13 +64,14 @@ async function main(): Promise<void> {
     exp: Math.floor(Date.now() / 1000) + secondsOf('ttl', values.ttl),
     act: values.act?.split(',').map((action) => action.trim()),
     streams: values.stream,
+    rooms: values.room && Object.fromEntries(values.room.map(roomOf)),
     destinations: values.destination,
     maxDuration: duration === undefined ? undefined : secondsOf('max-duration', duration),
   });
-  if (!claims.success || !values.act || !values.stream)
+  if (!claims.success || !values.act || !(values.stream ?? values.room))
     throw new GatewayError(
       'INVALID_REQUEST',
-      '--stream and --act are required; --act is a list of publish, play, push, control, read and admin. See --help.',
+      '--act and --stream or --room are required; --act is a list of publish, play, push, control, read, admin and join; rights of --room are read, write and send. See --help.',
     );
   const { jwt_issuer: issuer, jwt_audience: audience } = settings;
   process.stdout.write(`${await issueToken(claims.data, new Secret(settings.jwt_secret), { issuer, audience })}\n`);

@@ -13,6 +13,7 @@ import type { Logger } from '../observe/logger.ts';
 import { standbyDefaults } from '../outputs/push/standby-defaults.ts';
 import type { PlatformCatalogue } from '../outputs/push/platforms/catalogue.ts';
 import type { ClientSessions } from '../publish/client-sessions.ts';
+import type { RoomsControl } from '../rooms/room-client.ts';
 import {
   accessTokenCredentials,
   guardRoutes,
@@ -29,6 +30,7 @@ import { renewalRoutes } from './ops/renewal-routes.ts';
 import { limitRequests } from './rate-limit.ts';
 import { answerRequestIds, requestIdOf } from './request-id.ts';
 import { inspectionRoutes, monitoringRoutes, probeRoutes, type OperationSources } from './ops/ops-routes.ts';
+import { roomsRoutes } from './ops/rooms-routes.ts';
 import { snapshotRoutes, type TakeSnapshot } from './ops/snapshot-routes.ts';
 import { clientRecordsRoutes, recordingsRoutes } from './ops/recordings-routes.ts';
 import { red5Routes } from './red5/red5-routes.ts';
@@ -48,6 +50,8 @@ export interface HttpAppOptions extends Omit<OperationSources, 'isClosing' | 'st
   readonly recorders: RecorderControl;
   readonly platforms: PlatformCatalogue;
   readonly takeSnapshot: TakeSnapshot;
+  /** Undefined: rooms are off. */
+  readonly rooms?: RoomsControl | undefined;
   /** Believes managers of the cluster whose client a request is from. */
   readonly forwardedClients?: ForwardedClients;
   /** Counts the connections of both listeners. Without it there is no limit. */
@@ -252,6 +256,7 @@ async function createListener(options: ListenerOptions, certificate?: Certificat
       recordingsRoutes(options),
       snapshotRoutes(options),
       renewalRoutes(options),
+      roomsRoutes(options),
       red5Routes(options),
     ),
     { prefix: '/api/v1' },

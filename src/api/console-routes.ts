@@ -26,6 +26,8 @@ export interface ConsoleRoutesOptions {
   readonly resumeWindowMs: number;
   /** Whether this is a manager of a cluster, which has a page with the nodes. */
   readonly isManager?: boolean;
+  /** Whether rooms are on, which have a page. */
+  readonly hasRooms?: boolean;
   /** Besides the gateway, where recordings are loaded from. */
   readonly recordingsOrigin?: string | undefined;
   /** Decides who may play from the embedded server, as for REST. */
@@ -87,6 +89,12 @@ const CLUSTER_FILES: typeof FILES = ['nodes.html', 'nodes.js'].map((name) => [
   source(`console/${name}`),
 ]);
 
+/** Served where rooms are on. */
+const ROOM_FILES: typeof FILES = ['rooms.html', 'rooms.js', 'room-card.js', 'rows.js'].map((name) => [
+  `/console/${name}`,
+  source(`console/${name}`),
+]);
+
 function source(path: string): string {
   return fileURLToPath(new URL(`../web/${path}`, import.meta.url));
 }
@@ -106,13 +114,15 @@ export const consoleRoutes =
     version,
     resumeWindowMs,
     isManager = false,
+    hasRooms = false,
     recordingsOrigin,
     isAllowed,
   }: ConsoleRoutesOptions): FastifyPluginAsync =>
   async (app) => {
     const policy = contentSecurityPolicy(wsPort, wssPort, recordingsOrigin);
 
-    for (const [path, file] of isManager ? [...FILES, ...CLUSTER_FILES] : FILES) {
+    const files = [...FILES, ...(isManager ? CLUSTER_FILES : []), ...(hasRooms ? ROOM_FILES : [])];
+    for (const [path, file] of files) {
       const body = await readFile(file);
       const etag = `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`;
       const type = TYPES[file.slice(file.lastIndexOf('.') + 1) as Extension];
@@ -138,6 +148,7 @@ export const consoleRoutes =
           resumeWindowMs,
           embedded: embedded ? { rtmpUrl: embedded.rtmpUrl, playbackBase: '/console/live' } : null,
           ...(isManager && { cluster: true }),
+          ...(hasRooms && { rooms: true }),
         }),
     );
 

@@ -12,6 +12,8 @@ import { ClusterNode, type NodeLoad } from './cluster-node.ts';
 import { LEASE_TTL_MS, type NodeIdentity } from './cluster-store.ts';
 import { createIsGone, livenessOf } from './node-liveness.ts';
 import { PushRestore } from './push-restore.ts';
+import type { SharedLogs } from '../store/shared-logs.ts';
+import { RedisLogs } from './redis-logs.ts';
 import { RedisStore } from './redis-store.ts';
 import { StoredPushes, type Sealer } from './stored-pushes.ts';
 import { StoringPushes, type ContinuablePushes } from './storing-pushes.ts';
@@ -177,6 +179,22 @@ export class GatewayCluster {
         logger,
       });
     return storing;
+  }
+
+  /** This process, as the others know it. */
+  get host(): { readonly node: string; readonly instance: string } {
+    return { node: this.#identity.id, instance: this.#identity.instance };
+  }
+
+  /** Logs that all nodes share, over connections of their own. */
+  openLogs(): SharedLogs {
+    const { cluster_redis_url: url, cluster_prefix: prefix } = this.#options.settings;
+    return new RedisLogs({ url, prefix });
+  }
+
+  /** Instances of the nodes that run. */
+  async instances(): Promise<ReadonlySet<string>> {
+    return new Set((await this.#store.nodes()).map(({ instance }) => instance));
   }
 
   /** @throws {GatewayError} SETTINGS_INVALID if another running process has the same `node_id` */

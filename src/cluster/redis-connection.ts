@@ -26,9 +26,12 @@ const COMMON = {
 /**
  * Creates a client for `redis://`, `rediss://`, `redis+sentinel://[user:password@]HOST:PORT,…/MASTER[/DB]` or
  * `redis+cluster://[user:password@]HOST:PORT,…`. It connects in the background, again and again.
+ *
+ * @param options.subscribes for subscriptions, which the caller makes again after each `ready`
  */
-export function createRedis(url: string): RedisClient {
-  const client = clientOf(url);
+export function createRedis(url: string, { subscribes = false } = {}): RedisClient {
+  // Whoever subscribes must know when that is done again after a loss of the connection.
+  const client = clientOf(url, { ...COMMON, autoResubscribe: !subscribes });
   // Every failure is seen by the command that fails. Without a listener ioredis writes to the console.
   client.on('error', () => undefined);
   for (const [name, script] of Object.entries(SCRIPTS)) client.defineCommand(name, script);
@@ -36,14 +39,14 @@ export function createRedis(url: string): RedisClient {
   return client as RedisClient;
 }
 
-function clientOf(url: string): Redis | Cluster {
+function clientOf(url: string, common: typeof COMMON & RedisOptions): Redis | Cluster {
   const [, kind = '', login, hosts = '', path = ''] =
     /^redis\+(sentinel|cluster):\/\/(?:([^@/]*)@)?([^/]+)(?:\/(.*))?$/i.exec(url) ?? [];
-  if (kind === '') return new Redis(url, COMMON);
+  if (kind === '') return new Redis(url, common);
   const addresses = hosts.split(',').map(addressOf);
   const credentials = credentialsOf(login);
   if (kind.toLowerCase() === 'cluster') {
-    const { retryStrategy: _, lazyConnect, enableOfflineQueue, enableAutoPipelining, ...redisOptions } = COMMON;
+    const { retryStrategy: _, lazyConnect, enableOfflineQueue, enableAutoPipelining, ...redisOptions } = common;
     const options: ClusterOptions = {
       redisOptions: { ...redisOptions, ...credentials },
       clusterRetryStrategy: () => RETRY_MS,
@@ -55,7 +58,7 @@ function clientOf(url: string): Redis | Cluster {
   }
   const [name = 'mymaster', db = '0'] = path.split('/').filter(Boolean);
   return new Redis({
-    ...COMMON,
+    ...common,
     ...credentials,
     sentinels: addresses.map(({ host, port }) => ({ host, port: port ?? 26_379 })),
     sentinelRetryStrategy: () => RETRY_MS,

@@ -48,4 +48,20 @@ export class RedisKeys {
   get pushIndex(): string {
     return `${this.#prefix}pushed`;
   }
+
+  /** A shared log: its head, its entries and its snapshot, which are in one slot. */
+  ofLog(name: string): [head: string, entries: string, snapshot: string] {
+    const key = (part: string): string => `${this.#prefix}${part}:${tag(name)}`;
+    return [key('log'), key('log-entries'), key('log-snapshot')];
+  }
+
+  /** The channel on which the entries of a log are published. */
+  logChannel(name: string): string {
+    return `${this.#prefix}log:${tag(name)}`;
+  }
+
+  /** Names of logs, by the time at which they expire. */
+  get logIndex(): string {
+    return `${this.#prefix}logs`;
+  }
 }

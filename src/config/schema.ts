@@ -11,6 +11,7 @@ import { operation } from './groups/operation.ts';
 import { recording } from './groups/recording.ts';
 import { republishing } from './groups/republishing.ts';
 import { roomDoors } from './groups/room-doors.ts';
+import { roomLimits } from './groups/room-limits.ts';
 import { s3 } from './groups/s3.ts';
 import { standby } from './groups/standby.ts';
 import { state } from './groups/state.ts';
@@ -33,6 +34,7 @@ export const SettingsSchema = z.strictObject({
   ...hls,
   ...hooks,
   ...roomDoors,
+  ...roomLimits,
   ...state,
   ...operation,
   ...cluster,

@@ -23,6 +23,15 @@ const push = {
 const recording = { id: z.string(), stream, file: z.string(), startedAt: time };
 const recorded = { ...recording, endedAt: time, durationMs: z.number(), bytes: z.number() };
 
+const room = z.string();
+/** A client in a room. `login`: absent for clients without one. */
+const member = {
+  room,
+  member: z.string(),
+  login: z.string().exactOptional(),
+  door: z.enum(['websocket', 'rtmp', 'datachannel', 'wcs']),
+};
+
 export const EVENT_DATA = {
   'stream.published': z.strictObject({ stream, ...codecs }),
   'stream.lost': z.strictObject({ stream, until: time }),
@@ -61,6 +70,16 @@ export const EVENT_DATA = {
   'recording.stored': z.strictObject({ ...recorded, bucket: z.string(), key: z.string() }),
   /** Uploading has failed, and is tried again. Sent once for each outage. */
   'recording.retrying': z.strictObject({ ...recording, bucket: z.string(), ...reason }),
+  'room.created': z.strictObject({ room }),
+  'room.removed': z.strictObject({ room }),
+  'room.joined': z.strictObject(member),
+  /** `code` and `reason`: why it was removed; absent if it has left by itself. */
+  'room.left': z.strictObject({
+    ...member,
+    joinedAt: time,
+    code: z.string().exactOptional(),
+    reason: z.string().exactOptional(),
+  }),
   'gateway.started': z.strictObject({ version: z.string() }),
   'node.draining': z.strictObject({ version: z.string(), streams: z.int() }),
   'gateway.stopping': z.strictObject({ version: z.string() }),
@@ -79,5 +98,8 @@ export function matchesEvent(pattern: string, type: string): boolean {
   return pattern.endsWith('*') ? type.startsWith(pattern.slice(0, -1)) : pattern === type;
 }
 
-/** Events of one stream are delivered in order; those without a stream form a lane of their own. */
-export const laneOf = ({ data }: GatewayEvent): string => ('stream' in data ? data.stream : '');
+/** Events of one stream, and those of one room, are delivered in order; the others form a lane of their own. */
+export const laneOf = ({ data }: GatewayEvent): string => {
+  if ('stream' in data) return data.stream;
+  return 'room' in data ? `room ${data.room}` : '';
+};

@@ -12,9 +12,11 @@ import {
   nodeDraining,
   observePushes,
   observeRecordings,
+  observeRooms,
   observeStreams,
   type ObservedPushes,
   type ObservedRecordings,
+  type ObservedRooms,
   type ObservedStreams,
 } from './observe-gateway.ts';
 import { createSender } from './webhook-sender.ts';
@@ -63,6 +65,10 @@ export class GatewayHooks {
     observeStreams(streams, this.#publish, this.#webhooks.sends('stream.stalled'));
     observePushes(pushes, this.#publish);
     if (recordings) observeRecordings(recordings, this.#publish);
+  }
+
+  observeRooms(rooms: ObservedRooms): void {
+    if (this.#webhooks) observeRooms(rooms, this.#publish);
   }
 
   started(): void {

@@ -107,6 +107,23 @@ export interface ObservedRecordings {
   on(event: 'change' | 'storage', listener: (recording: ObservedRecording) => void): unknown;
 }
 
+export interface ObservedMember {
+  readonly id: string;
+  readonly login?: string | undefined;
+  readonly door: 'websocket' | 'rtmp' | 'datachannel' | 'wcs';
+  readonly joinedAt: string;
+}
+
+export type ObservedActivity =
+  | { readonly type: 'created' | 'removed'; readonly scope: string }
+  | { readonly type: 'joined'; readonly scope: string; readonly member: ObservedMember }
+  | { readonly type: 'left'; readonly scope: string; readonly member: ObservedMember; readonly reason?: Reason };
+
+/** All rooms. */
+export interface ObservedRooms {
+  onActivity(listener: (activity: ObservedActivity) => void): unknown;
+}
+
 export type Publish = (event: GatewayEvent) => void;
 
 const event = <T extends EventType>(type: T, data: EventData<T>): GatewayEvent =>
@@ -273,6 +290,20 @@ export function observeRecordings(recordings: ObservedRecordings, publish: Publi
     if (state === 'stored') publish(event('recording.stored', { ...ended, bucket, key }));
     else if (state === 'retrying')
       publish(event('recording.retrying', { ...started, bucket, code: reasonCode, reason }));
+  });
+}
+
+export function observeRooms(rooms: ObservedRooms, publish: Publish): void {
+  rooms.onActivity((activity) => {
+    const { scope: room } = activity;
+    if (!('member' in activity)) return publish(event(`room.${activity.type}`, { room }));
+    const { id, login, door, joinedAt } = activity.member;
+    const member = { room, member: id, ...(login !== undefined && { login }), door };
+    if (activity.type === 'joined') return publish(event('room.joined', member));
+    const { reason } = activity;
+    publish(
+      event('room.left', { ...member, joinedAt, ...(reason && { code: reason.code, reason: plain(reason.message) }) }),
+    );
   });
 }
 

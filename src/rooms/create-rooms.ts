@@ -1,9 +1,12 @@
 import type { Logger } from '../observe/logger.ts';
+import type { SharedLogs } from '../store/shared-logs.ts';
 import type { Store } from '../store/store.ts';
 import { LocalScopes } from './local-scopes.ts';
 import { PersistentObjects } from './persistent-objects.ts';
 import { ROOM_LIMITS, type RoomLimits } from './room-limits.ts';
+import type { MemberHost } from './scope-entry.ts';
 import { ScopeRooms } from './scope-rooms.ts';
+import { SharedScopes } from './shared-scopes.ts';
 
 export interface LocalRoomsOptions {
   readonly limits?: Partial<RoomLimits>;
@@ -19,5 +22,24 @@ export async function createLocalRooms({ limits, store, logger }: LocalRoomsOpti
     limits: all,
     host: { node: '', instance: '' },
     source: (observe) => new LocalScopes({ limits: all, persistent, observe }),
+  });
+}
+
+export interface SharedRoomsOptions {
+  readonly limits?: Partial<RoomLimits>;
+  readonly logs: SharedLogs;
+  readonly host: MemberHost;
+  /** Instances of the processes that run. */
+  readonly processes: () => Promise<ReadonlySet<string>>;
+  readonly logger: Logger;
+}
+
+/** Rooms of all nodes of a cluster. */
+export function createSharedRooms({ limits, ...options }: SharedRoomsOptions): ScopeRooms {
+  const all = { ...ROOM_LIMITS, ...limits };
+  return new ScopeRooms({
+    limits: all,
+    host: options.host,
+    source: (observe) => new SharedScopes({ ...options, limits: all, observe }).start(),
   });
 }

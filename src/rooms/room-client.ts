@@ -1,4 +1,4 @@
-import type { Principal } from '../access/authorizer.ts';
+import type { Principal, RoomRight } from '../access/authorizer.ts';
 import type { GatewayError } from '../errors.ts';
 
 /** What doors need of the rooms. */
@@ -83,9 +83,7 @@ export interface RoomMember {
 
 export type RoomDoor = 'websocket' | 'rtmp' | 'datachannel' | 'wcs';
 
-/** What a member may do: connect to objects, change their properties, and send texts, messages and calls of methods. */
-export const ROOM_RIGHTS = ['read', 'write', 'send'] as const;
-export type RoomRight = (typeof ROOM_RIGHTS)[number];
+export type { RoomRight } from '../access/authorizer.ts';
 
 export interface JoinRequest {
   readonly scope: string;

@@ -1,3 +1,4 @@
+import type { Settings } from '../config/schema.ts';
 import type { ScopeLimits } from './scope-entry.ts';
 
 /** Bounds of the rooms. */
@@ -34,6 +35,21 @@ export const ROOM_LIMITS: RoomLimits = {
   burst: 200,
   persistentDays: 30,
 };
+
+/** The limits that the settings give. */
+export const roomLimits = (settings: Settings): RoomLimits => ({
+  ...ROOM_LIMITS,
+  scopes: settings.rooms_max_scopes,
+  membersPerScope: settings.rooms_max_members,
+  objectsPerScope: settings.rooms_max_objects,
+  propertiesPerObject: settings.rooms_max_properties,
+  objectBytes: settings.rooms_max_object_kb * 1024,
+  scopeBytes: settings.rooms_max_scope_kb * 1024,
+  valueBytes: settings.rooms_max_value_kb * 1024,
+  perSecond: settings.rooms_messages_per_second,
+  burst: settings.rooms_message_burst,
+  persistentDays: settings.rooms_persistent_days,
+});
 
 /** What the entries of a scope are checked against. */
 export function scopeLimits(limits: RoomLimits): ScopeLimits {

@@ -6,10 +6,15 @@ import { ScopeObject, sizeOf } from './scope-object.ts';
 
 /** What members are to be told because of an entry, in this order. */
 export type Notice =
-  /** `to`: ids. */
-  | { readonly to: 'all' | readonly string[]; readonly event: RoomEvent }
+  | EventNotice
   /** To all that are connected to the object. Changes that follow each other can be told together. */
   | { readonly object: ScopeObject; readonly change: ObjectChange };
+
+export interface EventNotice {
+  /** Ids. */
+  readonly to: 'all' | readonly string[];
+  readonly event: RoomEvent;
+}
 
 export interface Outcome {
   readonly notices: readonly Notice[];
@@ -90,11 +95,12 @@ export class ScopeState {
       }
       case 'gone': {
         const ids = [...this.#members.values()].filter(({ host }) => host.instance === entry.instance);
-        const reason = new GatewayError('CLUSTER_UNAVAILABLE', 'The node of the member is gone.');
-        return this.#remove(
+        const { notices, left } = this.#remove(
           ids.map(({ id }) => id),
-          reason,
+          new GatewayError('NODE_LOST', 'The node of the member is gone.'),
         );
+        // If the process runs after all, its members come back.
+        return { notices: notices.filter(({ event }) => event.type !== 'closed'), left };
       }
       case 'publish':
         return this.#publish(entry.id, entry.stream);
@@ -169,7 +175,7 @@ export class ScopeState {
     }
     const member: Member = { ...record, streams: new Set(resumed?.streams) };
     this.#add(member);
-    for (const name of resumed?.objects ?? []) this.#objects.get(name)?.members.add(id);
+    for (const name of resumed?.objects ?? []) this.#objectOrNew(name).members.add(id);
     const joined = this.#view(member);
     if (login === undefined) return { notices: [], joined };
     const others = this.#othersOf(id);
@@ -180,8 +186,8 @@ export class ScopeState {
   }
 
   /** Those that are not there any more are left out. */
-  #remove(ids: readonly string[], reason?: GatewayError): Outcome {
-    const notices: Notice[] = [];
+  #remove(ids: readonly string[], reason?: GatewayError): { notices: EventNotice[]; left: Departure[] } {
+    const notices: EventNotice[] = [];
     const left: Departure[] = [];
     for (const id of ids) {
       const member = this.#members.get(id);

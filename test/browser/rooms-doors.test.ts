@@ -1,4 +1,7 @@
-import { readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import type { Page } from 'playwright-core';
 import t from 'tap';
 import { startChromium } from '../helpers/chromium.ts';
 import { startGateway } from '../helpers/gateway.ts';
@@ -113,7 +116,7 @@ await t.test('a publisher, a player, a page and an RTMP client share one object'
 });
 
 await t.test('pages like that of red5-websocket-chat: the one of docs/rooms.md', async (t) => {
-  const document = readFileSync(new URL('../../docs/rooms.md', import.meta.url), 'utf8');
+  const document = await readFile(join(import.meta.dirname, '../../docs/rooms.md'), 'utf8');
   const [, html] = /```html\n(<ul id="chat">(?:(?!```)[^])*new WebSocket\((?:(?!```)[^])*)```/.exec(document)!;
   // The published page asks for the scope /chat and the subprotocol chat.
   const content = html!.replace(':8081/live/room1', `:${gateway.ports.http}/chat`);
@@ -150,4 +153,151 @@ await t.test('pages like that of red5-websocket-chat: the one of docs/rooms.md',
   t.same(shown[1], shown[0], 'the same lines in the same order, the own ones included');
   t.same(shown[2], shown[0]);
   t.equal(new Set(shown[0]).size, 15);
+});
+
+await t.test('the console shows rooms, and changes them', async (t) => {
+  const guest = await browser.newPage();
+  const page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
+  t.teardown(() => Promise.all([guest.close(), page.close()]));
+  const faults: string[] = [];
+  page.on('pageerror', (error) => faults.push(error.message));
+  const hostile = '<img src=x onerror=document.title="hacked">';
+  await guest.goto(`${gateway.httpUrl}/console/whip.html`);
+  await guest.evaluate(
+    `import('/client/index.js').then(async ({ Session }) => {
+      const session = await Session.connect(${JSON.stringify(gateway.wsUrl)});
+      window.events = [];
+      const room = await session.room('show/stage', { name: ${JSON.stringify(hostile)} });
+      room.on('message', ({ from, text }) => window.events.push(from + ': ' + text));
+      room.on('closed', (reason) => window.events.push('closed ' + reason.code));
+      const object = await room.object('score ${hostile.replaceAll('"', '\\"')}', { persistent: true });
+      await object.set('home', 1);
+      await object.set(${JSON.stringify(hostile)}, { text: ${JSON.stringify(hostile)}, list: [1, null] });
+      await object.set('away', 0);
+      const other = await session.room('show/other', { name: 'Bob' });
+      await other.object('empty');
+    })`,
+  );
+  const attributes = { topic: 'Quarter-final', language: ['en', 'de'] };
+  await gateway.http('/api/v1/rooms/show%2Fstage', {
+    method: 'PATCH',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ attributes, maxMembers: 50 }),
+  });
+  page.on('dialog', (dialog) => void dialog.accept());
+  await page.goto(gateway.httpUrl);
+  await page.getByRole('link', { name: 'Rooms', exact: true }).click();
+  await page.getByLabel('Path begins with').fill('show/');
+  await page.locator('#state', { hasText: '2 rooms, 2 members' }).waitFor();
+  const room = page.locator('.room', { hasText: 'show/stage' });
+  await room.locator('summary').click();
+  await room.getByText(hostile, { exact: true }).first().waitFor();
+  await room.locator('dd', { hasText: JSON.stringify({ text: hostile, list: [1, null] }) }).waitFor();
+  await room.locator('dd', { hasText: '"Quarter-final"' }).waitFor();
+  t.equal(await page.locator('img').count(), 1, 'what clients send is text');
+  t.not(await page.title(), 'hacked');
+  const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+  for (const [width, colorScheme] of [
+    [1280, 'light'],
+    [380, 'dark'],
+  ] as const) {
+    await page.setViewportSize({ width, height: 900 });
+    await page.emulateMedia({ colorScheme });
+    await page.evaluate(axe);
+    const violations = await page.evaluate(
+      `axe.run({ rules: { 'target-size': { enabled: true } } }).then(({ violations }) =>
+        violations.map(({ id, nodes }) => [id, ...nodes.map(({ html, failureSummary }) => html + failureSummary)]))`,
+    );
+    t.same(violations, [], `${width} px, ${colorScheme}`);
+    t.equal(await page.evaluate('document.documentElement.scrollWidth'), width, 'no horizontal scrolling');
+    const folder = process.env['SCREENSHOTS'];
+    if (folder) await page.screenshot({ path: `${folder}/rooms-${colorScheme}.png`, fullPage: true });
+  }
+
+  const heard = (text: string) =>
+    waitFor(text, async () => (await guest.evaluate<string[]>('window.events')).includes(text));
+  await room.getByLabel('Text to all members').fill('Five minutes');
+  await room.getByRole('button', { name: 'Send' }).click();
+  await heard('Operator: Five minutes');
+  await room.getByRole('button', { name: /^Delete the object/ }).click();
+  await room.getByText('None.').waitFor();
+  await room.getByRole('button', { name: /^Remove the member/ }).click();
+  await heard('closed TERMINATED');
+  await page.locator('#state', { hasText: '1 room, 1 member' }).waitFor();
+  t.equal(await room.count(), 0);
+  t.same(faults, []);
+});
+
+await t.test('the examples of the documents are clients of one room', async (t) => {
+  const root = join(import.meta.dirname, '../..');
+  const example = async (document: string, start: string): Promise<string> => {
+    const text = await readFile(join(root, 'docs', document), 'utf8');
+    const blocks = [...text.matchAll(/^```(?:html|js)\n(.*?)^```/gms)].map(([, code]) => code!);
+    return blocks
+      .find((code) => code.includes(start))!
+      .replaceAll('localhost', '127.0.0.1')
+      .replaceAll(':8081', `:${gateway.ports.http}`)
+      .replaceAll(':8080', `:${gateway.ports.ws}`);
+  };
+  const files: Record<string, string> = {
+    '/websocket': await example('rooms.md', "'chat');"),
+    '/library': await example('client.md', 'session.room('),
+    '/room-api': await example('rooms.md', 'RoomApi.connect'),
+    '/data-channel': `<video></video><script type="module">${await example('rooms.md', 'createDataChannel')}</script>`,
+    '/flashphoner-room-api.js': await readFile(
+      join(root, 'node_modules/@flashphoner/websdk/flashphoner-room-api.js'),
+      'utf8',
+    ),
+  };
+  const server = await startLoopbackServer(({ url = '' }, response) => {
+    const type = url.endsWith('.js') ? 'text/javascript' : 'text/html';
+    response.writeHead(url in files ? 200 : 404, { 'content-type': `${type}; charset=utf-8` }).end(files[url]);
+  });
+  const context = await browser.newContext();
+  const publisher = await WhipPage.open(browser, pages);
+  t.teardown(async () => {
+    await publisher.page.close();
+    await context.close();
+    await server.close();
+  });
+  const open = async (path: string, name = ''): Promise<Page> => {
+    const page = await context.newPage();
+    page.on('dialog', (dialog) => void dialog.accept(name));
+    await page.goto(server.url + path);
+    return page;
+  };
+  const shows = (page: Page, text: string): Promise<void> =>
+    page.locator('#chat li').getByText(text, { exact: true }).waitFor({ timeout: 15_000 });
+  const write = async (page: Page, text: string): Promise<void> => {
+    await page.fill('#text', text);
+    await page.press('#text', 'Enter');
+  };
+
+  const [webSocket, library] = await Promise.all([open('websocket'), open('library', 'Ann')]);
+  await waitFor('both members', async () => {
+    const { body } = await gateway.http('/api/v1/rooms/live%2Froom1');
+    return body.members?.length === 2;
+  });
+  await write(library, 'from the library');
+  await shows(webSocket, 'from the library');
+  await write(webSocket, 'from the WebSocket');
+  await shows(library, 'guest: from the WebSocket');
+
+  t.equal((await publisher.publish(`${gateway.httpUrl}/whip/stage`)).status, 201);
+  await waitFor('the stream', async () => (await gateway.http('/api/v1/streams')).body.length === 1);
+  const dataChannel = await open('data-channel');
+  const heard: string[] = [];
+  dataChannel.on('console', (message) => heard.push(message.text()));
+  await shows(webSocket, 'Hello, room1');
+  await shows(library, 'guest: Hello, room1');
+  await write(webSocket, 'to the data channel');
+  await waitFor('the text', () => heard.includes('to the data channel'));
+
+  const ann = await open('room-api', 'Ann');
+  await shows(ann, 'nobody else');
+  const bob = await open('room-api', 'Bob');
+  await shows(bob, 'Ann');
+  await shows(ann, 'Bob joined');
+  await write(bob, 'from the Room API');
+  await shows(ann, 'Bob: from the Room API');
 });

@@ -1,6 +1,8 @@
 import { once } from 'node:events';
 import t from 'tap';
 import { WebSocket } from 'ws';
+import { issueToken } from '../../src/access/issue-token.ts';
+import { Secret } from '../../src/net/secret.ts';
 import { startGateway } from '../helpers/gateway.ts';
 import { RtmpRoomClient } from '../helpers/rtmp-room-client.ts';
 import { freePort } from '../helpers/server-process.ts';
@@ -77,6 +79,42 @@ await t.test('the metrics count the connections', async (t) => {
   const { text } = await gateway.http('/metrics');
   t.match(text, /^gateway_rooms_connections\{protocol="rtmp"\} 1$/m);
   client.close();
+});
+
+await t.test('a token gives rights in rooms, at each door, until it expires', async (t) => {
+  const secret = 'a-secret-of-at-least-32-bytes-for-tests';
+  const port = await freePort();
+  const guarded = await startGateway({ rooms: true, rooms_rtmp_port: port, jwt_secret: secret });
+  t.teardown(() => guarded.stop());
+  const sign = (seconds: number, rooms: Record<string, ('read' | 'write' | 'send')[]>) =>
+    issueToken(
+      { sub: 'x', exp: Math.floor(Date.now() / 1000) + seconds, act: ['join'], streams: [], rooms },
+      new Secret(secret),
+    );
+  const [reader, writer] = await Promise.all([
+    sign(600, { 'live/*': ['read'] }),
+    sign(3, { 'live/lobby': ['read', 'write', 'send'] }),
+  ]);
+  const frames: { data: { type?: string; code?: string; value?: object } }[] = [];
+  const socket = new WebSocket(`${guarded.httpUrl.replace('http', 'ws')}/live/lobby?token=${writer}`);
+  socket.on('message', (data) => frames.push(JSON.parse(String(data)) as (typeof frames)[0]));
+  let closed = '';
+  socket.on('close', (code, reason) => (closed = `${code} ${String(reason)}`));
+  await once(socket, 'open');
+  const rtmp = await RtmpRoomClient.join(port, `live/lobby?token=${reader}`);
+  rtmp.object('so', { type: 'use' });
+  await waitFor('the state', () => rtmp.events.length >= 2);
+  rtmp.object('so', { type: 'requestChange', key: 'k', value: 'of a reader' });
+  await waitFor('the refusal', () => rtmp.commands.some((command) => JSON.stringify(command).includes('right')));
+  socket.send('{"sharedObjectConnect": {"name": "so"}}');
+  socket.send('{"sharedObjectSetProperty": {"name": "so", "key": "k", "value": "of a writer"}}');
+  await waitFor('the change', () => rtmp.properties.get('so k') === 'of a writer');
+  await t.rejects(RtmpRoomClient.join(port, `other?token=${reader}`), /the room .*other/);
+  await waitFor('the end of the token', () => closed !== '');
+  t.equal(closed, '1008 TOKEN_EXPIRED');
+  t.match(frames.at(-1), { data: { type: 'error', code: 'TOKEN_EXPIRED' } });
+  t.notOk(rtmp.closed, 'the other token is valid');
+  rtmp.close();
 });
 
 await t.test('without rooms there are no doors', async (t) => {

@@ -17,7 +17,7 @@ type Target =
   /** Every node would answer the same. */
   | 'any';
 
-type Method = 'GET' | 'POST' | 'DELETE';
+type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE';
 
 /** The methods of docs/rest.md, without those that concern one node: its recordings, its statistics, its drain. */
 const ROUTES: readonly (readonly [methods: readonly Method[], url: string, target: Target])[] = [
@@ -45,6 +45,14 @@ const ROUTES: readonly (readonly [methods: readonly Method[], url: string, targe
   [['GET'], '/api/v1/streams/:stream/snapshot.jpg', 'owner'],
   [['GET'], '/api/v1/streams/:stream/snapshot.png', 'owner'],
   [['GET'], '/api/v1/platforms', 'any'],
+  // Rooms are the same on all nodes.
+  [['GET'], '/api/v1/rooms', 'any'],
+  [['GET', 'PATCH'], '/api/v1/rooms/:room', 'any'],
+  [['POST'], '/api/v1/rooms/:room/messages', 'any'],
+  [['DELETE'], '/api/v1/rooms/:room/members/:id', 'any'],
+  [['DELETE'], '/api/v1/rooms/:room/objects/:name', 'any'],
+  [['POST'], '/api/v1/rooms/:room/objects/:name/acquire', 'any'],
+  [['POST'], '/api/v1/rooms/:room/objects/:name/release', 'any'],
   [['GET'], '/api/v1/me', 'any'],
   [['GET'], '/api/v1/server', 'any'],
   [['GET'], '/api/v1/server/ping', 'any'],

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { ACTIONS } from '../../access/authorizer.ts';
+import { ACTIONS, ROOM_RIGHTS } from '../../access/authorizer.ts';
 import { ERROR_KINDS, type ErrorCode } from '../../errors.ts';
 import { RecordingSchema } from '../../outputs/record/recordings.ts';
 import { ComplianceSchema, PushWarningSchema } from './platform-answers.ts';
@@ -141,6 +141,10 @@ export const PrincipalSchema = z.object({
   id: z.string().meta({ description: 'Who the gateway takes the caller for.' }),
   actions: z.array(z.enum(ACTIONS)),
   streams: z.array(z.string()).optional().meta({ description: 'Patterns of stream names. Missing: all.' }),
+  rooms: z
+    .record(z.string(), z.array(z.enum(ROOM_RIGHTS)))
+    .optional()
+    .meta({ description: 'Rights by patterns of the scopes of rooms. Missing: all rights in all rooms.' }),
   destinations: z.array(z.string()).optional().meta({ description: 'Patterns of RTMP hosts. Missing: all.' }),
   maxDuration: z.number().optional().meta({ description: 'Seconds that publishing may last.' }),
   expiresAt: time.optional(),

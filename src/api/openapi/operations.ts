@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import type { ErrorCode } from '../../errors.ts';
+import { MemberRemovalSchema, RoomChangeSchema, RoomMessageSchema } from '../ops/rooms-schemas.ts';
 import { StandbySwitchSchema } from '../wcs/standby-schemas.ts';
 import { FilterSchema, SoundOnSchema, StartSchema, TransponderIdSchema } from '../wcs/schemas.ts';
 import {
@@ -30,6 +31,7 @@ import {
   TransponderSchema,
 } from './answers.ts';
 import { PlatformViewSchema, VerdictSchema } from './platform-answers.ts';
+import { RoomPageSchema, RoomSchema } from './room-answers.ts';
 
 /**
  * The HTTP interface as the OpenAPI document describes it. Fields come from the schemas, statuses from the error table.
@@ -58,6 +60,11 @@ export const SCHEMAS = {
   Snapshot: SnapshotAnswerSchema,
   Recording: RecordingViewSchema,
   RecordingPage: RecordingPageSchema,
+  RoomPage: RoomPageSchema,
+  Room: RoomSchema,
+  RoomChange: RoomChangeSchema,
+  RoomMessage: RoomMessageSchema,
+  MemberRemoval: MemberRemovalSchema,
   Principal: PrincipalSchema,
   Renewal: RenewalSchema,
   Health: HealthSchema,
@@ -91,6 +98,7 @@ export interface Operation {
     | 'Inspection'
     | 'Recordings'
     | 'HLS'
+    | 'Rooms'
     | 'Monitoring'
     | 'WHIP'
     | 'WHEP'
@@ -554,6 +562,94 @@ const HLS: readonly Operation[] = [
   })),
 ];
 
+const ONE_ROOM = '/api/v1/rooms/{room}';
+const ONE_OBJECT = `${ONE_ROOM}/objects/{name}`;
+const ROOMS_AWAY: readonly ErrorCode[] = ['NOT_IMPLEMENTED', 'CLUSTER_UNAVAILABLE'];
+const NO_ROOM: readonly ErrorCode[] = ['INVALID_REQUEST', 'ROOM_NOT_FOUND', ...ROOMS_AWAY];
+
+const ROOMS: readonly Operation[] = [
+  {
+    method: 'get',
+    path: '/api/v1/rooms',
+    id: 'listRooms',
+    tag: 'Rooms',
+    summary: 'Rooms that have members or keep objects',
+    query: {
+      prefix: { schema: { type: 'string' }, description: 'Only rooms whose path begins with this.' },
+      limit: { schema: { type: 'integer', minimum: 1, maximum: 1000, default: 100 }, description: 'Of one page.' },
+      after: { schema: { type: 'string' }, description: '`next` of the page before.' },
+    },
+    answer: 'RoomPage',
+    errors: ['INVALID_REQUEST', ...ROOMS_AWAY],
+  },
+  {
+    method: 'get',
+    path: ONE_ROOM,
+    id: 'getRoom',
+    tag: 'Rooms',
+    summary: 'A room with its members and objects; its path is percent-encoded: live%2Froom1',
+    answer: 'Room',
+    errors: NO_ROOM,
+  },
+  {
+    method: 'patch',
+    path: ONE_ROOM,
+    id: 'changeRoom',
+    tag: 'Rooms',
+    summary: 'Change the attributes of a room and the number of members that it takes',
+    body: { schema: 'RoomChange', required: true },
+    answer: 'Room',
+    errors: [...BODY, 'ROOM_NOT_FOUND', 'LIMIT_REACHED', ...ROOMS_AWAY],
+  },
+  {
+    method: 'post',
+    path: `${ONE_ROOM}/messages`,
+    id: 'sendRoomMessage',
+    tag: 'Rooms',
+    summary: 'Send a text to all members of a room',
+    body: { schema: 'RoomMessage', required: true },
+    status: 204,
+    errors: [...BODY, 'ROOM_NOT_FOUND', ...ROOMS_AWAY],
+  },
+  {
+    method: 'delete',
+    path: `${ONE_ROOM}/members/{id}`,
+    id: 'removeRoomMember',
+    tag: 'Rooms',
+    summary: 'Remove a member from a room; it is told why',
+    body: { schema: 'MemberRemoval', required: false },
+    status: 204,
+    errors: [...BODY, 'ROOM_NOT_FOUND', 'MEMBER_NOT_FOUND', ...ROOMS_AWAY],
+  },
+  {
+    method: 'post',
+    path: `${ONE_OBJECT}/acquire`,
+    id: 'acquireObject',
+    tag: 'Rooms',
+    summary: 'Keep an object and its room without members; creates what is missing',
+    status: 204,
+    errors: ['INVALID_REQUEST', 'LIMIT_REACHED', ...ROOMS_AWAY],
+  },
+  {
+    method: 'post',
+    path: `${ONE_OBJECT}/release`,
+    id: 'releaseObject',
+    tag: 'Rooms',
+    summary: 'Undo one acquire',
+    status: 204,
+    errors: [...NO_ROOM, 'OBJECT_NOT_FOUND'],
+  },
+  {
+    method: 'delete',
+    path: ONE_OBJECT,
+    id: 'deleteObject',
+    tag: 'Rooms',
+    summary: 'Remove an object, also a persistent one',
+    status: 204,
+    errors: [...NO_ROOM, 'OBJECT_NOT_FOUND'],
+  },
+];
+
 const INSPECTION: readonly Operation[] = [
   {
     method: 'get',
@@ -892,6 +988,7 @@ export const OPERATIONS: readonly Operation[] = [
   ...RED5,
   ...RECORDINGS,
   ...HLS,
+  ...ROOMS,
   ...INSPECTION,
   ...MONITORING,
   ...WHIP,

@@ -95,11 +95,12 @@ export const inspectionRoutes =
         .map((view) => publicView(view, streamNamePrefix));
     });
     app.get('/me', { config: { action: 'identify' } }, async (request): Promise<PrincipalView> => {
-      const { id, actions, streams, destinations, maxDurationS, expiresAt } = principalOf(request);
+      const { id, actions, streams, rooms, destinations, maxDurationS, expiresAt } = principalOf(request);
       return {
         id,
         actions: [...actions],
         ...(streams && { streams: [...streams] }),
+        ...(rooms && { rooms: Object.fromEntries([...rooms].map(([scope, rights]) => [scope, [...rights]])) }),
         ...(destinations && { destinations: [...destinations] }),
         ...(maxDurationS !== undefined && { maxDuration: maxDurationS }),
         ...(expiresAt !== undefined && { expiresAt: new Date(expiresAt).toISOString() }),

@@ -1,6 +1,7 @@
 import type { Authorizer, Credentials, Principal } from '../../access/authorizer.ts';
 import { Secret } from '../../net/secret.ts';
 import type { RoomDoor, RoomEvent, RoomMember, Rooms } from '../room-client.ts';
+import { joinUntil } from './join-until.ts';
 
 /** A client that asks to be a member of a scope, as its door knows it. */
 export interface RoomClient {
@@ -25,10 +26,15 @@ export interface Entry {
   readonly receive: (event: RoomEvent) => void;
 }
 
-/** @throws {GatewayError} FORBIDDEN, TOKEN_EXPIRED, ACCESS_UNAVAILABLE, INVALID_REQUEST, LOGIN_IN_USE or LIMIT_REACHED */
+/**
+ * Joins with the rights that the client has in the room, for as long as its credential is valid.
+ *
+ * @throws {GatewayError} FORBIDDEN, TOKEN_EXPIRED, ACCESS_UNAVAILABLE, INVALID_REQUEST, LOGIN_IN_USE or LIMIT_REACHED
+ */
 export async function enterAs({ rooms, authorizer }: Entrance, entry: Entry): Promise<RoomMember> {
-  await authorizer.authorize(entry.principal, 'join', { scope: entry.scope });
-  return rooms.join(entry);
+  const { rooms: rights, endsAt } = await authorizer.authorize(entry.principal, 'join', { scope: entry.scope });
+  const request = { ...entry, ...(rights && { rights: new Set(rights) }) };
+  return endsAt === undefined ? rooms.join(request) : joinUntil(endsAt, rooms, request);
 }
 
 /** @throws {GatewayError} UNAUTHORIZED, FORBIDDEN, TOKEN_EXPIRED, ACCESS_UNAVAILABLE, INVALID_REQUEST or LIMIT_REACHED */

@@ -15,6 +15,7 @@ const STORAGE_KEY = 'webrtc-transponder.api-key';
  * @property {number} resumeWindowMs how long the gateway holds the stream of a publisher that was lost
  * @property {{ rtmpUrl: string, playbackBase: string } | null} embedded
  * @property {boolean} [cluster] set by a manager of a cluster
+ * @property {boolean} [rooms] set where rooms are on
  *
  * @typedef {import('../client/push-api.js').Transponder} Transponder
  *

@@ -1,7 +1,7 @@
 import { RestError, request } from '../client/index.js';
 import { Access } from './access.js';
 import { urlOf, webSocketUrl } from './base.js';
-import { element } from './dom.js';
+import { create, element } from './dom.js';
 import { PublishPanel } from './publish-panel.js';
 import { PushList } from './push-list.js';
 import { PushPanel } from './push-panel.js';
@@ -37,11 +37,15 @@ async function loadConfig() {
 
 const config = await loadConfig();
 element('version', HTMLElement).textContent = config.version;
-if (config.cluster) {
-  const link = document.createElement('a');
-  link.href = urlOf('/console/nodes.html');
-  link.textContent = 'Nodes of the cluster';
-  element('gateway', HTMLElement).after(link);
+if (config.cluster) addLink('/console/nodes.html', 'Nodes of the cluster');
+if (config.rooms) addLink('/console/rooms.html', 'Rooms');
+
+/**
+ * @param {string} path
+ * @param {string} text
+ */
+function addLink(path, text) {
+  element('gateway', HTMLElement).before(create('a', { href: urlOf(path) }, text));
 }
 
 const access = new Access(config, refresh, () => publishPanel.end());

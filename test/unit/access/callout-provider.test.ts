@@ -116,6 +116,18 @@ t.test('the application server renames the stream and orders pushes', async (t) 
   t.strictSame(await chain.authorize(principal, 'play', { stream: 'cam1' }), {}, 'of publications only');
 });
 
+t.test('the application server says what a client may do in a room', async (t) => {
+  const answers = ['{"rooms": ["read", "send"]}', '{}', '{"rooms": ["fly"]}', '{"rooms": []}'];
+  const { bodies, chain } = await setUp(t, (response) => response.end(answers.shift()));
+  const principal = await chain.identify({ ...CLIENT, door: 'rooms' });
+  const join = () => chain.authorize(principal, 'join', { scope: 'live/room1' });
+  t.strictSame(await join(), { rooms: ['read', 'send'] });
+  t.match(bodies[0], { action: 'join', scope: 'live/room1', protocol: 'rooms' });
+  t.strictSame(await join(), {}, 'everything');
+  await t.rejects(join(), { code: 'ACCESS_UNAVAILABLE', message: /not valid: rooms\.0/ });
+  await t.rejects(join(), { code: 'ACCESS_UNAVAILABLE', message: /not valid: rooms/ });
+});
+
 t.test('what is not valid in an answer is named without its value', async (t) => {
   const { publish } = await setUp(t, (response) =>
     response.end('{"pushes": [{"rtmpUrl": "rtmp://h/live", "height": "SECRET"}]}'),

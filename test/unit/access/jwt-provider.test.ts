@@ -44,6 +44,46 @@ t.test('claims become rights', async (t) => {
   await t.rejects(chain.authorize(bare, 'publish', { stream: 'cam1' }), { code: 'FORBIDDEN' });
 });
 
+t.test('the claim rooms: which rooms may be joined, and what may be done there', async (t) => {
+  const chain = chainOf({ keys: { secret: new Secret(SECRET) } });
+  const join = async (claims: JWTPayload, scope: string): Promise<readonly string[] | undefined> => {
+    const principal = await identify(chain, await sign({ sub: 'bob', act: ['join'], ...claims }));
+    const { rooms } = await chain.authorize(principal, 'join', { scope });
+    return rooms;
+  };
+  t.equal(await join({}, 'live/any'), undefined, 'all rights in all rooms');
+  await t.rejects(join({ act: ['play'] }, 'live/any'), { code: 'FORBIDDEN' });
+  const rooms = {
+    '*': ['read'],
+    'live/lobby': ['read', 'send'],
+    'live/*': ['read', 'write'],
+    'live/class-*': ['read', 'write', 'send'],
+    'live/*lass-9': ['send', 'read'],
+    'live/closed-*': [],
+  };
+  for (const [scope, rights] of [
+    ['live/lobby', ['read', 'send']],
+    ['live/other', ['read', 'write']],
+    ['live/class-1', ['read', 'write', 'send']],
+    ['live/class-9', ['read', 'send']],
+    ['elsewhere', ['read']],
+  ] as const)
+    t.strictSame(await join({ rooms }, scope), rights, scope);
+  await t.rejects(join({ rooms }, 'live/closed-1'), { code: 'FORBIDDEN', message: /the room "live\/closed-1"/ });
+  await t.rejects(join({ rooms: { 'live/lobby': ['read'] } }, 'live/lobby2'), { code: 'FORBIDDEN' });
+  await t.rejects(join({ rooms: {} }, 'live/lobby'), { code: 'FORBIDDEN' });
+  await t.rejects(join({ rooms: { live: ['fly'] } }, 'live'), { code: 'UNAUTHORIZED', message: /claim rooms/ });
+  await t.rejects(join({ rooms: ['live'] }, 'live'), { code: 'UNAUTHORIZED', message: /claim rooms/ });
+
+  const operate = async (claims: JWTPayload, scope: string): Promise<unknown> =>
+    chain.authorize(await identify(chain, await sign({ sub: 'op', act: ['control'], ...claims })), 'control', {
+      scope,
+    });
+  await operate({ rooms: { 'live/*': ['read'] } }, 'live/lobby');
+  await t.rejects(operate({ rooms: { 'live/*': ['read'] } }, 'other'), { code: 'FORBIDDEN' });
+  await t.rejects(operate({ streams: ['*'] }, 'live'), { code: 'FORBIDDEN' }, 'limited to streams, names no rooms');
+});
+
 t.test('refused tokens', async (t) => {
   const chain = chainOf({ keys: { secret: new Secret(SECRET) }, issuer: 'https://issuer', audience: 'gateway' });
   const good = { ...CLAIMS, iss: 'https://issuer', aud: 'gateway' };

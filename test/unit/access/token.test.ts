@@ -35,11 +35,25 @@ t.test('npm run token prints a token that the gateway accepts', async (t) => {
     destinations: ['*.twitch.tv'],
     maxDurationS: 1800,
   });
+  t.equal(principal.rooms, undefined);
+  const member = await run(
+    ...['--room', 'live/lobby=read', '--room', 'live/class-*=read, send', '--act', 'join', ...config],
+  );
+  t.match(await authorizer.identify({ door: 'rooms', ip: '::1', token: new Secret(member.stdout.trim()) }), {
+    actions: new Set(['join']),
+    streams: [],
+    rooms: new Map([
+      ['live/lobby', ['read']],
+      ['live/class-*', ['read', 'send']],
+    ]),
+  });
   t.ok(Math.abs(principal.expiresAt! - Date.now() - 7_200_000) < 60_000);
 
   for (const [args, message] of [
-    [['--act', 'publish', ...config], /--stream and --act are required/],
-    [['--stream', 'cam1', ...config], /--stream and --act are required/],
+    [['--act', 'publish', ...config], /--act and --stream or --room are required/],
+    [['--stream', 'cam1', ...config], /--act and --stream or --room are required/],
+    [['--room', 'live', '--act', 'join', ...config], /--room must be a scope and rights/],
+    [['--room', 'live=fly', '--act', 'join', ...config], /rights of --room are read, write and send/],
     [['--stream', 'cam1', '--act', 'fly', ...config], /list of publish/],
     [['--stream', 'cam1', '--act', 'play', '--ttl', '1 hour', ...config], /--ttl must be a time/],
     [['--stream', 'cam1', '--act', 'play', '--config', join(folder, 'without.properties')], /jwt_secret is not set/],

@@ -12,6 +12,7 @@ import { createLogger, silentLogger } from '../../../src/observe/logger.ts';
 import { makeCertificate } from '../../helpers/certificate.ts';
 import { viewOf } from '../../helpers/fake-transponders.ts';
 import { createHttpApp } from '../../helpers/http-app.ts';
+import { localRooms } from '../../helpers/local-rooms.ts';
 
 const SECRET = 'a-secret-of-at-least-32-bytes-for-tests';
 
@@ -22,6 +23,8 @@ const guarded = [
   '/api/v1/streams',
   '/api/v1/recordings',
   '/api/v1/recordings/x/file',
+  '/api/v1/rooms',
+  '/api/v1/rooms/x',
   '/client/records/x.mp4',
   '/rest-api/nothing',
   '/rest-api//push/find_all',
@@ -108,6 +111,14 @@ t.test('each route needs its action', async (t) => {
     ['POST', '/rest-api/push/standby', 'control'],
     ['GET', '/api/v1/transponders', 'read'],
     ['GET', '/api/v1/streams', 'read'],
+    ['GET', '/api/v1/rooms', 'read'],
+    ['GET', '/api/v1/rooms/x', 'read'],
+    ['PATCH', '/api/v1/rooms/x', 'control'],
+    ['POST', '/api/v1/rooms/x/messages', 'control'],
+    ['DELETE', '/api/v1/rooms/x/members/y', 'control'],
+    ['POST', '/api/v1/rooms/x/objects/y/acquire', 'control'],
+    ['POST', '/api/v1/rooms/x/objects/y/release', 'control'],
+    ['DELETE', '/api/v1/rooms/x/objects/y', 'control'],
     ['POST', '/api/v1/server/drain', 'admin'],
     ['GET', '/health', 'read'],
     ['GET', '/health/ready', 'read'],
@@ -115,7 +126,7 @@ t.test('each route needs its action', async (t) => {
     ['GET', '/metrics', 'read'],
   ] as const;
   for (const action of ['push', 'read', 'control', 'admin'] as const) {
-    const allowed = await createHttpApp({}, { authorizer: may(action) });
+    const allowed = await createHttpApp({}, { authorizer: may(action), rooms: localRooms() });
     const others = await createHttpApp(
       {},
       { authorizer: may(...[...ALL_ACTIONS].filter((other) => other !== action)) },

@@ -16,6 +16,7 @@ import { silentLogger } from '../../../src/observe/logger.ts';
 import { StreamRegistry } from '../../../src/streams/stream-registry.ts';
 import { FakeTransponders } from '../../helpers/fake-transponders.ts';
 import { createHttpApp } from '../../helpers/http-app.ts';
+import { localRooms } from '../../helpers/local-rooms.ts';
 
 interface Operation {
   readonly operationId: string;
@@ -57,6 +58,7 @@ const watching = watchRoutes();
 const { app, http, ...parts } = await createHttpApp(
   {},
   {
+    rooms: localRooms(),
     routes: [
       consoleRoutes({
         wsPort: 1,

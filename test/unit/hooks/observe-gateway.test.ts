@@ -8,12 +8,14 @@ import {
   nodeDraining,
   observePushes,
   observeRecordings,
+  observeRooms,
   observeStreams,
   type ObservedLeg,
   type ObservedPush,
 } from '../../../src/hooks/observe-gateway.ts';
 import type { Publisher } from '../../../src/streams/live-stream.ts';
 import { StreamRegistry } from '../../../src/streams/stream-registry.ts';
+import { localRooms } from '../../helpers/local-rooms.ts';
 
 const stopped = new GatewayError('STREAM_STOPPED', 'Stopped by user');
 
@@ -253,6 +255,38 @@ t.test('no body contains a secret, and every event can occur', async (t) => {
   publish(gatewayStarted('1'));
   publish(nodeDraining('1', 2));
   publish(gatewayStopping('1'));
+  await meet(publish);
   t.strictSame([...new Set(events.map(({ type }) => type))].sort(), [...EVENT_TYPES].sort());
   t.notMatch(JSON.stringify(events), /STREAM-KEY|PASSWORD|TOKEN|user:|RESUME-KEY|PUBLISHER-ID/);
+});
+
+/** Two clients in a room; the first one is removed, then the second one leaves. */
+async function meet(publish: (event: GatewayEvent) => void) {
+  const rooms = localRooms();
+  observeRooms(rooms, publish);
+  const principal = { id: 'p', actions: new Set(['join'] as const) };
+  const request = { scope: 'live/room1', principal, receive: () => undefined };
+  const ann = await rooms.join({ ...request, door: 'wcs', login: 'Ann' });
+  const guest = await rooms.join({ ...request, door: 'rtmp' });
+  await rooms.removeMember('live/room1', ann.id, new GatewayError('TERMINATED', 'See rtmp://host/live/geheim'));
+  guest.leave();
+  return { ann, guest };
+}
+
+t.test('clients of rooms come and go', async (t) => {
+  const { events, publish } = collect();
+  const { ann, guest } = await meet(publish);
+  const room = 'live/room1';
+  t.match(
+    events.map(({ type, data }) => ({ type, data })),
+    [
+      { type: 'room.created', data: { room } },
+      { type: 'room.joined', data: { room, member: ann.id, login: 'Ann', door: 'wcs' } },
+      { type: 'room.joined', data: { room, member: guest.id, door: 'rtmp' } },
+      { type: 'room.left', data: { room, member: ann.id, login: 'Ann', code: 'TERMINATED', reason: /^See / } },
+      { type: 'room.left', data: { room, member: guest.id, door: 'rtmp' } },
+      { type: 'room.removed', data: { room } },
+    ],
+  );
+  t.notMatch(JSON.stringify(events), /geheim/);
 });

@@ -1,0 +1,185 @@
+import { GatewayError } from '../errors.ts';
+import type { Logger } from '../observe/logger.ts';
+import { closeAll } from '../runtime/close-all.ts';
+import type { SharedLogs } from '../store/shared-logs.ts';
+import { roomNotFound } from './local-scopes.ts';
+import type { ScopeSummary, ScopeView } from './room-client.ts';
+import { scopeLimits, type RoomLimits } from './room-limits.ts';
+import type { MemberHost, ScopeEntry, ScopeSnapshot } from './scope-entry.ts';
+import type { ObserveEntry, OpenScope, ScopeSource } from './scope-rooms.ts';
+import { ScopeReceivers } from './scope-receivers.ts';
+import { ScopeState } from './scope-state.ts';
+import { SharedScope } from './shared-scope.ts';
+
+export interface SharedScopesOptions {
+  readonly logs: SharedLogs;
+  readonly limits: RoomLimits;
+  readonly host: MemberHost;
+  /** Instances of the processes that run. */
+  readonly processes: () => Promise<ReadonlySet<string>>;
+  readonly observe: ObserveEntry;
+  readonly logger: Logger;
+  /** Milliseconds of a monotonic clock; for tests. */
+  readonly now?: () => number;
+}
+
+/** Milliseconds between two looks at the logs and the processes. */
+export const LOOK_MS = 1000;
+/** Milliseconds for which a process must have been missing for its members to be removed. */
+const GONE_AFTER_MS = 2500;
+const DAY_MS = 86_400_000;
+
+/** Scopes that all processes of a cluster share. */
+export class SharedScopes implements ScopeSource {
+  readonly #options: Required<SharedScopesOptions>;
+  readonly #open = new Map<string, SharedScope>();
+  readonly #opening = new Map<string, Promise<SharedScope>>();
+  readonly #closing = new Set<Promise<void>>();
+  /** Processes with members that do not run, and since when. */
+  #missing = new Map<string, number>();
+  /** Of all scopes that exist, a look ago. */
+  #known: ReadonlySet<string> = new Set();
+  readonly #unsubscribe: () => void;
+  #timer: NodeJS.Timeout | undefined;
+  #looking: Promise<void> | undefined;
+
+  constructor({ now = () => performance.now(), ...options }: SharedScopesOptions) {
+    this.#options = { now, ...options };
+    this.#unsubscribe = options.logs.onReturn(() => {
+      // Nodes that run may not have said so yet.
+      this.#missing.clear();
+      for (const scope of this.#open.values()) scope.read().catch(() => undefined);
+    });
+  }
+
+  /** Begins to look at the logs and the processes. */
+  start(): this {
+    this.#timer = setInterval(() => void this.look(), LOOK_MS);
+    return this;
+  }
+
+  get open(): ReadonlyMap<string, OpenScope> {
+    return this.#open;
+  }
+
+  async use<T>(name: string, create: boolean, run: (scope: OpenScope) => Promise<T>): Promise<T> {
+    const scope = this.#open.get(name) ?? (await this.#openOnce(name));
+    scope.uses++;
+    try {
+      if (!create && scope.state.size === 0 && scope.state.objects.size === 0) throw roomNotFound();
+      return await run(scope);
+    } finally {
+      scope.uses--;
+      this.#closeUnused(scope);
+    }
+  }
+
+  async list({ prefix = '', after, limit }: Parameters<ScopeSource['list']>[0]): Promise<ScopeSummary[]> {
+    const { logs } = this.#options;
+    const names = (await logs.names())
+      .filter((scope) => scope.startsWith(prefix) && (after === undefined || scope > after))
+      .sort()
+      .slice(0, limit);
+    const infos = await logs.infos(names);
+    return names.flatMap((scope, index) => {
+      const open = this.#open.get(scope);
+      if (open) return [{ scope, members: open.state.size, objects: open.state.objects.size }];
+      const info = infos[index];
+      return info === undefined ? [] : [{ scope, ...(JSON.parse(info) as { members: number; objects: number }) }];
+    });
+  }
+
+  async find(name: string): Promise<ScopeView | undefined> {
+    const open = this.#open.get(name);
+    if (open) return open.state.view(name);
+    const content = await this.#options.logs.peek(name);
+    if (!content) return undefined;
+    const state = new ScopeState(JSON.parse(content.snapshot.text) as ScopeSnapshot);
+    const nobody = new ScopeReceivers();
+    for (const { text } of content.entries) {
+      for (const entry of (JSON.parse(text) as { readonly entries: readonly ScopeEntry[] }).entries) {
+        try {
+          nobody.apply(state, entry);
+        } catch {
+          // It was refused.
+        }
+      }
+    }
+    return state.size === 0 && state.objects.size === 0 ? undefined : state.view(name);
+  }
+
+  /** Catches up with the logs, removes the members of lost processes, and gives up what is not needed. Never rejects. */
+  look(): Promise<void> {
+    this.#looking ??= this.#look().finally(() => (this.#looking = undefined));
+    return this.#looking;
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    this.#unsubscribe();
+    await this.#looking;
+    await Promise.all([...this.#open.values()].map((scope) => scope.close()));
+    this.#open.clear();
+    await Promise.all(this.#closing);
+    await closeAll([this.#options.logs]);
+  }
+
+  async #look(): Promise<void> {
+    const { logs, processes, logger } = this.#options;
+    await Promise.all([...this.#open.values()].map((scope) => scope.look()));
+    try {
+      this.#known = new Set(await logs.names());
+      const gone = this.#goneOf(await processes());
+      if (gone.size > 0) for (const scope of this.#open.values()) scope.removeProcesses(gone);
+    } catch (error) {
+      this.#missing.clear();
+      logger.debug({ err: error }, 'rooms: Redis does not answer');
+    }
+    for (const scope of [...this.#open.values()]) this.#closeUnused(scope);
+  }
+
+  /** Processes that have members and have not run for a while. */
+  #goneOf(running: ReadonlySet<string>): ReadonlySet<string> {
+    const { now, host } = this.#options;
+    const missing = new Map<string, number>();
+    for (const { state } of this.#open.values())
+      for (const { host: its } of state.members.values())
+        if (its.instance !== host.instance && !running.has(its.instance))
+          missing.set(its.instance, this.#missing.get(its.instance) ?? now());
+    this.#missing = missing;
+    return new Set([...missing].filter(([, since]) => now() - since >= GONE_AFTER_MS).map(([instance]) => instance));
+  }
+
+  #openOnce(name: string): Promise<SharedScope> {
+    const opening = this.#opening.get(name) ?? this.#openNew(name).finally(() => this.#opening.delete(name));
+    this.#opening.set(name, opening);
+    return opening;
+  }
+
+  /** @throws {GatewayError} LIMIT_REACHED or CLUSTER_UNAVAILABLE */
+  async #openNew(name: string): Promise<SharedScope> {
+    const { logs, limits, host, observe, logger } = this.#options;
+    if (!this.#known.has(name) && this.#known.size >= limits.scopes)
+      throw new GatewayError('LIMIT_REACHED', `There are already ${limits.scopes} rooms.`);
+    const scope = await SharedScope.open(name, {
+      logs,
+      limits: scopeLimits(limits),
+      host,
+      keepMs: limits.persistentDays * DAY_MS,
+      observe: (...about) => {
+        observe(...about);
+        this.#closeUnused(scope);
+      },
+      logger,
+    });
+    this.#open.set(name, scope);
+    return scope;
+  }
+
+  #closeUnused(scope: SharedScope): void {
+    if (this.#open.get(scope.name) !== scope || !scope.isUnused) return;
+    this.#open.delete(scope.name);
+    const closing = scope.close().finally(() => this.#closing.delete(closing));
+    this.#closing.add(closing);
+  }
+}
