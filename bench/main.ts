@@ -74,6 +74,12 @@ const BENCHES: Readonly<Record<string, Bench>> = {
     defaults: { rounds: 5, seconds: 8, warmUp: 0, counts: [10] },
     load: async () => (await import('./continuity.ts')).benchContinuity,
   },
+  rooms: {
+    about:
+      'a scope of --counts WebSocket members beside a pushed stream: time until a message has reached all, CPU, memory',
+    defaults: { rounds: 3, seconds: 10, warmUp: 20, counts: [1000] },
+    load: async () => (await import('./rooms.ts')).benchRooms,
+  },
   soak: {
     about: 'publishers and destinations come, go and fail at random; --minutes 60 for an hour, --seed to repeat one',
     defaults: { rounds: 1, seconds: 5, warmUp: 150, counts: [3] },
@@ -90,7 +96,7 @@ ${Object.entries(BENCHES)
   --rounds N       number of measurements, of which the median is taken
   --seconds N      of each round
   --warm-up N      seconds before the first round
-  --counts A,B,C   numbers of streams or destinations
+  --counts A,B,C   numbers of streams, destinations or members
   --fan-out N      streams, fan-out, rivals, versus: destinations of one stream, where there are more than one
   --minutes N      soak: how long
   --seed N         soak: repeats the events of the run that printed this seed

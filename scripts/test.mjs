@@ -1,7 +1,7 @@
 // npm test: installs what is missing, checks types and style, then runs the tests. The last line is: N passed, N failed.
 // Environment variables reach the gateways under test: FAST_PATHS=false npm test.
-// Usage: node scripts/test.mjs [--no-install] [typecheck | lint | unit | integration | browser | timing | faults | FILE.test.ts]...    (default: all)
-import { existsSync, readdirSync } from 'node:fs';
+// Usage: node scripts/test.mjs [--no-install] [typecheck | lint | unit | integration | browser | recovery | timing | faults | FILE.test.ts]...    (default: all)
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { ROOT, setUp } from './setup.mjs';
@@ -31,6 +31,7 @@ const SUITES = {
   // They mostly wait for servers and for media in real time.
   integration: os.availableParallelism() + 1,
   browser: Math.min(2, os.availableParallelism()),
+  recovery: Math.min(2, os.availableParallelism()),
   timing: 1,
   faults: 1,
 };
@@ -43,13 +44,16 @@ function add({ passed, failed, report }) {
   console.log(report);
 }
 
+const sizeOf = (file) => statSync(path.join(ROOT, file)).size;
+
+/** The largest files first: most of them take longest, and none of those is left to run alone at the end. */
 function testFiles(suite) {
   const folder = path.join(ROOT, 'test', suite);
   if (!existsSync(folder)) return [];
   return readdirSync(folder, { recursive: true })
     .filter((name) => name.endsWith('.test.ts'))
-    .sort()
-    .map((name) => path.join('test', suite, name));
+    .map((name) => path.join('test', suite, name))
+    .sort((a, b) => sizeOf(b) - sizeOf(a));
 }
 
 /** @returns {{ checks: string[], groups: { files: string[], jobs: number }[] }} */

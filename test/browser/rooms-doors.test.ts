@@ -115,6 +115,46 @@ await t.test('a publisher, a player, a page and an RTMP client share one object'
   );
 });
 
+await t.test('pages like that of red5-websocket-chat: the one of docs/rooms.md', async (t) => {
+  const document = await readFile(join(import.meta.dirname, '../../docs/rooms.md'), 'utf8');
+  const [, html] = /```html\n(<ul id="chat">(?:(?!```)[^])*new WebSocket\((?:(?!```)[^])*)```/.exec(document)!;
+  // The published page asks for the scope /chat and the subprotocol chat.
+  const content = html!.replace(':8081/live/room1', `:${gateway.ports.http}/chat`);
+  t.match(content, `:${gateway.ports.http}/chat\`, 'chat')`);
+  const server = await startLoopbackServer((_request, response) =>
+    response.writeHead(200, { 'content-type': 'text/html; charset=utf-8' }).end(content),
+  );
+  t.teardown(() => server.close());
+  const chats = await Promise.all(
+    ['Ann', 'Bob', 'Eve'].map(async (name) => {
+      const page = await browser.newPage();
+      await page.goto(server.url);
+      await waitFor('the connection', () => page.evaluate('socket.readyState === WebSocket.OPEN'));
+      return { name, page };
+    }),
+  );
+  for (let line = 0; line < 5; line++)
+    await Promise.all(
+      chats.map(async ({ name, page }) => {
+        await page.fill('#text', `${name}: <b>${line}</b>`);
+        await page.click('button');
+      }),
+    );
+  const shown = await Promise.all(
+    chats.map(({ page }) =>
+      waitFor('all lines', async () => {
+        const lines = (await page.evaluate(
+          `[...document.querySelectorAll('#chat li')].map((line) => line.textContent)`,
+        )) as string[];
+        return lines.length === 15 ? lines : undefined;
+      }),
+    ),
+  );
+  t.same(shown[1], shown[0], 'the same lines in the same order, the own ones included');
+  t.same(shown[2], shown[0]);
+  t.equal(new Set(shown[0]).size, 15);
+});
+
 await t.test('the console shows rooms, and changes them', async (t) => {
   const guest = await browser.newPage();
   const page = await browser.newPage({ viewport: { width: 1280, height: 900 } });

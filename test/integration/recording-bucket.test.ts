@@ -80,7 +80,9 @@ const metric = async (gateway: TestGateway, name: string): Promise<number> => {
   return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1]);
 };
 
-await t.test('uploaded while it is recorded; a killed gateway sends only what is missing', async (t) => {
+t.jobs = 2;
+
+t.test('uploaded while it is recorded; a killed gateway sends only what is missing', async (t) => {
   const { swift, publishers, start, publish, record_dir, noSecrets } = await setUp(t, 16_000, {});
   const gateway = await start();
   await publish(gateway, 'show');
@@ -107,7 +109,7 @@ await t.test('uploaded while it is recorded; a killed gateway sends only what is
   noSecrets(t);
 });
 
-await t.test('a bucket that hangs and then is gone harms nothing, and has everything when it is back', async (t) => {
+t.test('a bucket that hangs and then is gone harms nothing, and has everything when it is back', async (t) => {
   const { swift, publishers, start, publish, record_dir, noSecrets } = await setUp(t, 8000, {
     s3_delete_local: true,
   });

@@ -10,6 +10,7 @@ import { credentialsOf, enter, type Entrance, type RoomClient } from './enter.ts
 import { JsonClient, type Announce } from './json-client.ts';
 import type { RpcCallout } from './rpc-callout.ts';
 import { scopeOf } from './scope-url.ts';
+import { SendQueue } from './send-queue.ts';
 
 export interface WebSocketDoorOptions extends Entrance {
   /** Messages of one client. */
@@ -37,6 +38,7 @@ const PING_INTERVAL_MS = 10_000;
 const CLOSE_GRACE_MS = 500;
 /** The subprotocol of Red5's chat example. */
 const CHAT = 'chat';
+const TEXT_FRAME = { binary: false };
 
 /**
  * WebSocket clients of Red5, on the HTTP listeners: `/{app}/{scope}` or `/{app}?scope={scope}`. Every upgrade request of
@@ -47,6 +49,8 @@ export class WebSocketDoor {
   readonly #sockets: WebSocketServer;
   readonly #alive = new WeakSet<WebSocket>();
   readonly #pings: NodeJS.Timeout;
+  readonly #queue = new SendQueue();
+  #encoded = { text: '', bytes: Buffer.alloc(0) };
   #closing: Promise<void> | undefined;
 
   constructor(options: WebSocketDoorOptions) {
@@ -88,6 +92,7 @@ export class WebSocketDoor {
 
   async #close(): Promise<void> {
     clearInterval(this.#pings);
+    this.#queue.flush();
     const clients = [...this.#sockets.clients];
     const closed = clients.map((socket) => new Promise((resolve) => socket.once('close', resolve)));
     for (const socket of clients) socket.close(1001, 'going away');
@@ -121,19 +126,23 @@ export class WebSocketDoor {
 
   #accept(socket: WebSocket, client: RoomClient): void {
     const { maxQueuedBytes, rpc, rate, logger } = this.#options;
-    const send = (text: string): void => {
+    const transmit = (bytes: Buffer): void => {
       if (socket.readyState !== socket.OPEN) return;
-      if (socket.bufferedAmount + text.length > maxQueuedBytes) {
+      if (socket.bufferedAmount + bytes.length > maxQueuedBytes) {
         logger.info({ scope: client.scope, queuedBytes: socket.bufferedAmount }, 'the client does not read; closing');
         return socket.terminate();
       }
-      socket.send(text, () => undefined);
+      socket.send(bytes, TEXT_FRAME);
+    };
+    const send = (text: string): void => {
+      const bytes = this.#encode(text);
+      this.#queue.add(bytes.length, () => transmit(bytes));
     };
     const { ip, scope, userAgent } = client;
     const room = new JsonClient({
       join: (receive) => enter(this.#options, client, receive),
       send,
-      refuse: (reason) => cutOff(socket, reason),
+      refuse: (reason) => this.#queue.add(0, () => cutOff(socket, reason)),
       rpc,
       announce: this.#announceOf(client),
       client: { ip, userAgent, protocol: 'websocket' },
@@ -155,6 +164,12 @@ export class WebSocketDoor {
     });
     socket.on('error', (error) => logger.debug({ err: error }, 'WebSocket error'));
     socket.once('close', () => room.close());
+  }
+
+  /** All members of a scope get the same text one after the other, so it is encoded once. A string is sent more slowly. */
+  #encode(text: string): Buffer {
+    if (text !== this.#encoded.text) this.#encoded = { text, bytes: Buffer.from(text) };
+    return this.#encoded.bytes;
   }
 
   /** For a client that names its stream with `?stream=`: it must have the right to publish it. */
@@ -180,7 +195,7 @@ export class WebSocketDoor {
         continue;
       }
       this.#alive.delete(socket);
-      socket.ping();
+      this.#queue.add(0, () => socket.ping());
     }
   }
 }

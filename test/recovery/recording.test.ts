@@ -186,12 +186,14 @@ const cannotMount = await smallDisk().then(
   (error: Error) => `no disk can be mounted here: ${error.message.trim().split('\n').at(-1)}`,
 );
 
+// Side by side: the gateways wait for their disks most of the time.
+t.jobs = 2;
 for (const [title, minFree, kbps] of [
   ['a disk that is full ends recordings with the reason, and harms no push', 0, 2000],
   // The gateway looks at the disk every ten seconds.
   ['a disk that is nearly full ends recordings properly, and harms no push', 1, 500],
 ] as const)
-  await t.test(title, { skip: cannotMount }, async (t) => {
+  t.test(title, { skip: cannotMount }, async (t) => {
     const { folder: record_dir, remove } = await smallDisk();
     t.teardown(remove);
     const { nginx, publishers, start, publish } = await setUp(
