@@ -379,6 +379,7 @@ async function assemble(
         authorizer,
         registry,
         connections: websocketLimits.connections,
+        forwardedClients,
         allowOrigin: createOriginCheck(settings),
         metrics,
         logger,

@@ -2,6 +2,7 @@ import type { Authorizer } from '../../access/authorizer.ts';
 import { calloutPolicy } from '../../access/create-authorizer.ts';
 import type { Settings } from '../../config/schema.ts';
 import type { ConnectionLimit } from '../../net/connection-limit.ts';
+import type { ForwardedClients } from '../../net/forwarded-client.ts';
 import type { Logger } from '../../observe/logger.ts';
 import type { Metrics } from '../../observe/metrics.ts';
 import { closeAll } from '../../runtime/close-all.ts';
@@ -18,6 +19,8 @@ export interface RoomDoorsOptions {
   readonly authorizer: Authorizer;
   readonly registry: StreamRegistry;
   readonly connections: ConnectionLimit;
+  /** Believes managers of the cluster whose client a connection is from. */
+  readonly forwardedClients?: ForwardedClients | undefined;
   readonly allowOrigin: (origin: string | undefined) => boolean;
   readonly metrics: Metrics;
   readonly logger: Logger;
@@ -36,7 +39,8 @@ const MAX_MESSAGE_BYTES = 256 * 1024;
 
 /** @throws {GatewayError} SETTINGS_INVALID if rooms_rtmp_port cannot be bound */
 export async function createRoomDoors(options: RoomDoorsOptions): Promise<RoomDoors> {
-  const { settings, rooms, authorizer, registry, connections, allowOrigin, metrics, logger } = options;
+  const { settings, rooms, authorizer, registry, connections, forwardedClients, allowOrigin, metrics, logger } =
+    options;
   const rpc = settings.rpc_url
     ? new RpcCallout({
         url: settings.rpc_url,
@@ -53,6 +57,7 @@ export async function createRoomDoors(options: RoomDoorsOptions): Promise<RoomDo
     rpc,
     announce: (name, message) => void registry.find(name)?.emit('message', message),
     addresses: connections.addresses,
+    forwardedClients,
     allowOrigin,
     maxFrameBytes: MAX_MESSAGE_BYTES,
     rate,

@@ -11,8 +11,15 @@ export interface NodeLinkEvents {
    * The connection has ended. Emitted once; nothing follows.
    *
    * @param neverOpened nothing listens at the node, or it cannot be reached
+   * @param ended why the node has ended the connection of this client, if it has
    */
-  closed: [neverOpened: boolean];
+  closed: [neverOpened: boolean, ended: EndedByNode | undefined];
+}
+
+/** A close that concerns the client, not the node. */
+export interface EndedByNode {
+  readonly code: number;
+  readonly reason: string;
 }
 
 export interface NodeLinkOptions {
@@ -25,6 +32,8 @@ export interface NodeLinkOptions {
 
 /** Messages that may wait until the node has accepted the client. */
 const MAX_WAITING = 64;
+/** Codes of {@link EndedByNode}: the client was terminated, has broken a rule, or has sent too much. */
+const CLIENT_CODES: readonly number[] = [1000, 1008, 1009];
 const HANDSHAKE_TIMEOUT_MS = 3000;
 /** Milliseconds until the node must have accepted the client; it may have to ask an application server. */
 const ESTABLISH_TIMEOUT_MS = 20_000;
@@ -57,11 +66,12 @@ export class NodeLink extends EventEmitter<NodeLinkEvents> {
     });
     // `close` follows.
     this.#socket.on('error', () => undefined);
-    this.#socket.once('close', () => {
+    this.#socket.once('close', (code, reason) => {
       clearTimeout(this.#timeout);
       if (this.#closed) return;
       this.#closed = true;
-      this.emit('closed', !this.#opened);
+      const isOfClient = this.established && CLIENT_CODES.includes(code);
+      this.emit('closed', !this.#opened, isOfClient ? { code, reason: String(reason) } : undefined);
     });
   }
 

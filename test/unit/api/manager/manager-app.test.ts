@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, request, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import t from 'tap';
@@ -346,4 +346,32 @@ t.test('each operation of the OpenAPI document is routed, or refused with a reas
     t.match(answer, { statusCode: 501 }, `${method} ${path}`);
   }
   t.equal(node.seen.length, 0);
+});
+
+t.test('a request target with a host of its own reaches a node of the cluster only', async (t) => {
+  const node = await fakeNode(() => [200, []]);
+  const elsewhere = await fakeNode(() => [200, []]);
+  const { http } = await manager([record('a', node.port)]);
+  await http.listen({ host: '127.0.0.1', port: 0 });
+  const { port } = http.server.address() as AddressInfo;
+  const host = `127.0.0.1:${elsewhere.port}`;
+  for (const [method, target] of [
+    ['POST', `http://${host}/whip/cam`],
+    ['POST', `//${host}/whip/endpoint/cam`],
+    ['GET', `http://${host}/api/v1/streams`],
+    ['POST', `http://${host}/rest-api/push/mute`],
+    ['DELETE', `http://${host}/n/a/whip/cam/1`],
+  ] as const) {
+    const answered = await new Promise<number>((resolve, reject) => {
+      const sent = request({ host: '127.0.0.1', port, method, path: target }, (response) => {
+        response.resume();
+        resolve(response.statusCode!);
+      });
+      sent.on('error', reject);
+      sent.end();
+    });
+    t.ok(answered < 500, `${method} ${target.replace(host, 'HOST')}: ${answered}`);
+  }
+  t.equal(elsewhere.seen.length, 0);
+  t.ok(node.seen.length > 0);
 });
