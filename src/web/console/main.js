@@ -41,7 +41,9 @@ if (config.cluster) {
   const link = document.createElement('a');
   link.href = urlOf('/console/nodes.html');
   link.textContent = 'Nodes of the cluster';
-  element('gateway', HTMLElement).after(link);
+  gateway.before(link);
+  // Managers carry no media.
+  element('watch-card', HTMLElement).hidden = true;
 }
 
 const access = new Access(config, refresh, () => publishPanel.end());
@@ -112,7 +114,8 @@ async function poll() {
       access.streams(),
       access.transponders({ ended: false }),
       access.transponders({ ended: true }),
-      access.recordings(streamName),
+      // Recordings are on the nodes.
+      config.cluster ? [] : access.recordings(streamName),
     ]);
     const ofThisStream = (/** @type {import('./access.js').Transponder} */ push) =>
       push.sourceStreamName === streamName;
