@@ -14,7 +14,7 @@ export interface TestCluster {
   readonly managers: TestGateway[];
   /** Between each node and Redis. */
   readonly links: TcpProxy[];
-  /** Starts another process of this node. */
+  /** Starts another process of this node, which has ended or was killed. */
   restartNode(index: number): Promise<void>;
   /** The node that owns the stream, by what the nodes say. */
   ownerOf(stream: string): Promise<number | undefined>;
@@ -61,6 +61,8 @@ export async function startCluster({
     managers: startedManagers,
     links,
     async restartNode(index) {
+      // What it has left behind; that it was killed is no failure.
+      await started[index]!.stop().catch(() => undefined);
       started[index] = await startNode(index);
     },
     async ownerOf(stream) {

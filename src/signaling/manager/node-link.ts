@@ -1,5 +1,17 @@
 import { EventEmitter } from 'node:events';
 import { WebSocket } from 'ws';
+import type { NodeRecord } from '../../cluster/cluster-store.ts';
+import { FORWARDED_CLIENT_HEADER, type ForwardedClients } from '../../net/forwarded-client.ts';
+
+/** The client's upgrade request. */
+export interface RoutedClient {
+  readonly ip: string;
+  /** Path and query. */
+  readonly path: string;
+  readonly host?: string | undefined;
+  readonly origin?: string | undefined;
+  readonly userAgent?: string | undefined;
+}
 
 export interface NodeLinkEvents {
   /** The node has accepted the client; the messages that waited are sent. */
@@ -126,4 +138,23 @@ export class NodeLink extends EventEmitter<NodeLinkEvents> {
     this.emit('established', data[0]);
     for (const text of waiting) this.send(text);
   }
+}
+
+/** Connects to a node in the name of a client. */
+export function openNodeLink(
+  node: NodeRecord,
+  { ip, path, host, origin, userAgent }: RoutedClient,
+  clients: ForwardedClients,
+  connection: unknown,
+): NodeLink {
+  return new NodeLink({
+    url: node.wsUrl.replace(/\/$/, '') + path,
+    headers: {
+      [FORWARDED_CLIENT_HEADER]: clients.sign(ip),
+      ...(host !== undefined && { host }),
+      ...(origin !== undefined && { origin }),
+      ...(userAgent !== undefined && { 'user-agent': userAgent }),
+    },
+    connection,
+  });
 }

@@ -3,14 +3,14 @@ import type { RawData, WebSocket } from 'ws';
 import type { NodeRecord } from '../../cluster/cluster-store.ts';
 import type { NodeRegistry } from '../../cluster/node-registry.ts';
 import { toGatewayError } from '../../errors.ts';
-import { FORWARDED_CLIENT_HEADER, type ForwardedClients } from '../../net/forwarded-client.ts';
+import type { ForwardedClients } from '../../net/forwarded-client.ts';
 import type { Logger } from '../../observe/logger.ts';
 import { isStreamName } from '../../streams/stream-name.ts';
 import { encodeMessage, EnvelopeSchema, type ServerMessages } from '../messages.ts';
 import { Outbox } from '../outbox.ts';
 import { TokenBucket } from '../../net/token-bucket.ts';
 import type { WcsLimits } from '../wcs-limits.ts';
-import { NodeLink, type EndedByNode } from './node-link.ts';
+import { openNodeLink, type EndedByNode, type NodeLink, type RoutedClient } from './node-link.ts';
 import { endedSession, routeOf } from './route-message.ts';
 import { RoutedRooms } from './routed-rooms.ts';
 
@@ -22,16 +22,6 @@ export interface RoutingContext {
   readonly version: string;
   readonly limits: WcsLimits;
   readonly logger: Logger;
-}
-
-/** The client's upgrade request. */
-export interface RoutedClient {
-  readonly ip: string;
-  /** Path and query. */
-  readonly path: string;
-  readonly host?: string | undefined;
-  readonly origin?: string | undefined;
-  readonly userAgent?: string | undefined;
 }
 
 /** A stream session of the page. */
@@ -56,6 +46,8 @@ const LARGE_CHARACTERS = 64 * 1024;
 const MAX_SESSIONS = 256;
 /** Nodes that are tried for one stream, or for the connection. */
 const MAX_TRIES = 3;
+/** Bytes of the reason of a WebSocket's close. */
+const MAX_REASON_BYTES = 123;
 /** Milliseconds until a home node is looked for again. */
 const HOME_RETRY_MS = 500;
 /** What the Web SDK reads as a failed connection: see WcsSession. */
@@ -105,7 +97,10 @@ export class RoutedSession extends EventEmitter<RoutedSessionEvents> {
       toHome: (message, argument) =>
         this.#links.get(this.#home ?? '')?.send(JSON.stringify({ message, data: [argument] })),
       toPage: (message, ...data) => this.#send(message, ...data),
-      end: (info) => socket.close(1000, info),
+      end: (info) => {
+        context.logger.info({ info }, 'a page could not return to its room; closing its WebSocket');
+        socket.close(1000, Buffer.byteLength(info) > MAX_REASON_BYTES ? '' : info);
+      },
     });
     this.#timer = setInterval(() => this.#checkAlive(), PING_INTERVAL_MS);
     this.#connectionTimeout = setTimeout(() => socket.close(1008, 'connection expected'), CONNECTION_TIMEOUT_MS);
@@ -259,17 +254,7 @@ export class RoutedSession extends EventEmitter<RoutedSessionEvents> {
   #link(node: NodeRecord): NodeLink {
     const existing = this.#links.get(node.id);
     if (existing) return existing;
-    const { ip, host, origin, userAgent, path } = this.#client;
-    const link = new NodeLink({
-      url: node.wsUrl.replace(/\/$/, '') + path,
-      headers: {
-        [FORWARDED_CLIENT_HEADER]: this.#context.clients.sign(ip),
-        ...(host !== undefined && { host }),
-        ...(origin !== undefined && { origin }),
-        ...(userAgent !== undefined && { 'user-agent': userAgent }),
-      },
-      connection: this.#connection,
-    });
+    const link = openNodeLink(node, this.#client, this.#context.clients, this.#connection);
     this.#links.set(node.id, link);
     link.once('established', (user) => {
       this.#established(user);

@@ -85,7 +85,7 @@ async function manager(nodes: readonly NodeRecord[], settings: Record<string, st
 
 t.test('a list has the items of all nodes, and names those that do not answer in time', async (t) => {
   const push = (id: string) => ({ mediaSessionId: id });
-  const a = await fakeNode(() => [200, [push('1'), push('2')]]);
+  const a = await fakeNode(() => [200, [push('1'), push('2')], { 'access-control-expose-headers': 'Location' }]);
   const b = await fakeNode(() => [404, { exception: 'TRANSPONDER_NOT_FOUND' }]);
   const hanging = await fakeNode(() => undefined);
   const whole = await manager([record('a', a.port), record('b', b.port)]);
@@ -102,7 +102,14 @@ t.test('a list has the items of all nodes, and names those that do not answer in
     { ...push('1'), node: 'a' },
     { ...push('2'), node: 'a' },
   ]);
-  t.match(partial.headers, { 'x-partial': 'true', 'x-missing-nodes': 'hangs' });
+  t.match(partial.headers, {
+    'x-partial': 'true',
+    'x-missing-nodes': 'hangs',
+    'access-control-expose-headers': 'Location, X-Partial, X-Missing-Nodes',
+  });
+  const unknown = await manager([record('b', b.port), record('hangs', hanging.port)]);
+  const unsure = await unknown.http.inject('/rest-api/push/find_all');
+  t.match([unsure.statusCode, unsure.json()], [503, { exception: 'NODE_LOST' }], 'it may be on the other node');
 
   const none = await manager([record('b', b.port)]);
   t.match(await none.http.inject('/rest-api/push/find_all'), { statusCode: 404 });
