@@ -107,7 +107,7 @@ export async function benchCluster({ rounds, counts }: BenchOptions): Promise<Re
         title: 'From kill -9 of a node',
         x: 'kill',
         y: 'milliseconds',
-        series: [series('published again', published), series('standby at the destination', taken)],
+        series: [series('published again', published), series('push in standby', taken)],
       },
       data: { published, taken, placement },
     };
