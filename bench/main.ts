@@ -59,7 +59,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   },
   cluster: {
     about:
-      'what a manager costs for each WHIP POST, and how long a stream is away after kill -9 of its node; --counts is the number of kills',
+      'what a manager costs for each WHIP POST and /push/find, and how long a stream and a push in standby are away after kill -9 of their node; --counts is the number of kills',
     defaults: { rounds: 3, seconds: 5, warmUp: 0, counts: [30] },
     load: async () => (await import('./cluster.ts')).benchCluster,
   },

@@ -392,6 +392,7 @@ async function assemble(
         authorizer,
         registry,
         connections: websocketLimits.connections,
+        forwardedClients,
         allowOrigin: createOriginCheck(settings),
         metrics,
         logger,

@@ -6,6 +6,7 @@ import { requireAction, headerCredentials } from './api/authorize.ts';
 import { consoleRoutes } from './api/console-routes.ts';
 import { ManagerApp } from './api/manager/manager-app.ts';
 import { NodeClient } from './api/manager/node-client.ts';
+import { RoomProxy } from './api/manager/room-proxy.ts';
 import { NodeRegistry } from './cluster/node-registry.ts';
 import { RedisStore } from './cluster/redis-store.ts';
 import type { Settings } from './config/schema.ts';
@@ -107,6 +108,25 @@ export class Manager {
       (await openRoutingServer({ ...routing, port: settings['wss.port'], setting: 'wss.port', certificate }));
     if (wss) opened(wss);
 
+    const roomProxy = settings.rooms
+      ? new RoomProxy({
+          registry,
+          clients,
+          addresses: limits.connections.addresses,
+          region: settings.node_region,
+          allowOrigin: routing.allowOrigin,
+          queuedBytes: limits.queuedBytes,
+          logger,
+        })
+      : undefined;
+    if (roomProxy) {
+      opened(roomProxy);
+      metrics.gauge(
+        'gateway_cluster_room_clients',
+        'WebSocket clients of rooms that the manager passes on to nodes.',
+        () => roomProxy.size,
+      );
+    }
     const appOptions = {
       connections: {
         slots: httpConnections,
@@ -120,6 +140,7 @@ export class Manager {
       metrics,
       logger,
       isClosing: () => isClosing,
+      webSockets: roomProxy,
       routes: [
         consoleRoutes({
           wsPort: ws.port,

@@ -1,6 +1,6 @@
 import type { Server } from 'node:http';
 import type { Server as HttpsServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import cors from '@fastify/cors';
 import { fastify, type FastifyInstance, type FastifyPluginAsync } from 'fastify';
 import type { Authorizer } from '../access/authorizer.ts';
@@ -61,7 +61,7 @@ export interface HttpAppOptions extends Omit<OperationSources, 'isClosing' | 'st
   /** Further routes, registered at the root with access rules of their own: the console's page, WHIP. */
   readonly routes?: readonly FastifyPluginAsync[];
   /** Serves the WebSockets of both listeners. Without it there are none. */
-  readonly webSockets?: { attach(server: Server): void };
+  readonly webSockets?: { attach(server: Server, trust?: (socket: Socket) => void): void };
   /** Milliseconds in which a client must have sent its whole request. Default: 30 s. */
   readonly requestTimeoutMs?: number;
 }
@@ -171,7 +171,7 @@ async function createListener(options: ListenerOptions, certificate?: Certificat
   }) as unknown as FastifyInstance;
   certificate?.keepCurrent(app.server as unknown as HttpsServer);
   const trust = options.connections && limitConnections(app.server, options.connections);
-  options.webSockets?.attach(app.server);
+  options.webSockets?.attach(app.server, trust);
   const notFound = collectRoutes(app);
 
   const { forwardedClients } = options;

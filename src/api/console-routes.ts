@@ -84,7 +84,7 @@ const FILES: readonly (readonly [path: string, file: string])[] = [
 ];
 
 /** Served by managers of a cluster besides. */
-const CLUSTER_FILES: typeof FILES = ['nodes.html', 'nodes.js'].map((name) => [
+const CLUSTER_FILES: typeof FILES = ['nodes.html', 'nodes.js', 'node-card.js'].map((name) => [
   `/console/${name}`,
   source(`console/${name}`),
 ]);

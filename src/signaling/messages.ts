@@ -89,11 +89,21 @@ export const SendDataSchema = z.object({
   operationId: z.union([z.string().max(MAX_ID_LENGTH), z.number()]),
   payload: z.unknown().optional(),
 });
+/**
+ * Between a node and a manager, in both directions: a stream of the page is live on one node, and the page is in the
+ * room on another one, its home node.
+ */
+export const RoomStreamSchema = z.object({
+  room: z.string().max(512),
+  stream: StreamName,
+  status: z.enum(['started', 'ended', 'failed']),
+});
 /** What the SDK sends to place a SIP call. */
 export const CallSchema = z.looseObject({ callId: z.string().max(MAX_ID_LENGTH) });
 
 export type PublishStream = z.output<typeof PublishStreamSchema>;
 export type PlayStream = z.output<typeof PlayStreamSchema>;
+export type RoomStream = z.output<typeof RoomStreamSchema>;
 
 /** The SDK's states of a stream. */
 export type StreamStatus = 'PUBLISHING' | 'PLAYING' | 'UNPUBLISHED' | 'STOPPED' | 'FAILED' | 'SNAPSHOT_COMPLETE';
@@ -122,6 +132,8 @@ export interface ServerMessages {
   /** To the gateway's own library: the answer to `room`, and what happens in a room. */
   roomReply: [reply: RoomReply];
   roomEvent: [event: LibraryEvent];
+  /** To a manager only: a stream of the page that belongs to a room. */
+  roomStream: [stream: RoomStream];
   /** Calls the SDK's session handler WARN. */
   fail: [failure: { apiMethod: string; status: 'FAILED'; info: string }];
   /** Ends a SIP call. */

@@ -2,6 +2,7 @@ import type { Principal } from '../access/authorizer.ts';
 import { enterAs } from '../rooms/doors/enter.ts';
 import { LibraryRooms } from '../rooms/doors/library-rooms.ts';
 import { RoomApi } from '../rooms/doors/room-api.ts';
+import type { RoomStream } from './messages.ts';
 import type { JoinRequest, RoomMember, Rooms } from '../rooms/room-client.ts';
 import type { WcsSession } from './wcs-session.ts';
 
@@ -9,6 +10,10 @@ import type { WcsSession } from './wcs-session.ts';
 export class SessionRooms {
   readonly #api: RoomApi;
   readonly #library: LibraryRooms;
+  /** Tells the manager of the page, which may be in the room on another node. */
+  readonly #report: (report: RoomStream) => void;
+  /** By the name of the stream. */
+  readonly #roomOf = new Map<string, string>();
 
   /** @param connection the page's `connection`, as the application server has changed it */
   constructor(session: WcsSession, rooms: Rooms, principal: Principal, connection: Record<string, unknown>) {
@@ -16,6 +21,7 @@ export class SessionRooms {
     const join = (request: Pick<JoinRequest, 'scope' | 'login' | 'receive'>): Promise<RoomMember> =>
       enterAs({ rooms, authorizer }, { ...request, door: 'wcs', principal });
     const onError = (error: unknown): void => session.logger.warn({ err: error }, 'a room refused a request');
+    this.#report = (report) => session.viaManager && session.send('roomStream', report);
     const { login } = (connection['custom'] ?? {}) as { readonly login?: unknown };
     this.#api = new RoomApi({
       login,
@@ -53,17 +59,37 @@ export class SessionRooms {
   streamStarted(custom: unknown, streamName: string): void {
     const room = (custom as { readonly name?: unknown } | null | undefined)?.name;
     if (typeof room !== 'string') return;
-    this.#api.streams.started(room, streamName);
-    this.#library.streams.started(room, streamName);
+    this.#roomOf.set(streamName, room);
+    this.#started(room, streamName);
+    this.#report({ room, stream: streamName, status: 'started' });
   }
 
   streamEnded(streamName: string, failed: boolean): void {
-    this.#api.streams.ended(streamName, failed);
-    this.#library.streams.ended(streamName, failed);
+    const room = this.#roomOf.get(streamName);
+    if (room === undefined) return;
+    this.#roomOf.delete(streamName);
+    this.#ended(streamName, failed);
+    this.#report({ room, stream: streamName, status: failed ? 'failed' : 'ended' });
+  }
+
+  /** The page publishes a stream of a room on another node. */
+  streamElsewhere({ room, stream, status }: RoomStream): void {
+    if (status === 'started') this.#started(room, stream);
+    else this.#ended(stream, status === 'failed');
   }
 
   close(): void {
     this.#api.close();
     this.#library.close();
+  }
+
+  #started(room: string, stream: string): void {
+    this.#api.streams.started(room, stream);
+    this.#library.streams.started(room, stream);
+  }
+
+  #ended(stream: string, failed: boolean): void {
+    this.#api.streams.ended(stream, failed);
+    this.#library.streams.ended(stream, failed);
   }
 }

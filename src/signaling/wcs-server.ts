@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Authorizer } from '../access/authorizer.ts';
 import { SettingsSchema } from '../config/schema.ts';
 import type { Certificate } from '../net/certificate.ts';
-import type { ForwardedClients } from '../net/forwarded-client.ts';
+import { FORWARDED_CLIENT_HEADER, type ForwardedClients } from '../net/forwarded-client.ts';
 import type { Logger } from '../observe/logger.ts';
 import type { ClientSessions } from '../publish/client-sessions.ts';
 import type { Players } from '../publish/players.ts';
@@ -65,11 +65,12 @@ export function openWcsServer(options: WcsServerOptions): Promise<WcsServer> {
   const setting = options.certificate ? 'wss.port' : 'ws.port';
   return PageSockets.listen(
     { ...context, setting },
-    (socket, request, address) => new WcsSession(socket, context, clientOf(request, address)),
+    (socket, request, address) => new WcsSession(socket, context, clientOf(request, address, context)),
   );
 }
 
-function clientOf({ headers, url }: IncomingMessage, ip: string): WcsClient {
+function clientOf({ headers, url }: IncomingMessage, ip: string, { forwardedClients }: WcsContext): WcsClient {
   const { token, ...query } = Object.fromEntries(new URLSearchParams(url?.split('?')[1] ?? ''));
-  return { ip, host: headers.host, userAgent: headers['user-agent'], token, query };
+  const viaManager = forwardedClients?.verify(headers[FORWARDED_CLIENT_HEADER]) !== undefined;
+  return { ip, viaManager, host: headers.host, userAgent: headers['user-agent'], token, query };
 }

@@ -29,6 +29,8 @@ export interface WcsClient {
   readonly ip: string;
   readonly host?: string | undefined;
   readonly userAgent?: string | undefined;
+  /** The connection is from a manager of the cluster, which acts for the client. */
+  readonly viaManager?: boolean | undefined;
   /** `?token=` of the URL. */
   readonly token?: string | undefined;
   /** The other parameters of the URL. */
@@ -119,6 +121,11 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
   /** Owns the streams of this session; undefined for clients without a credential that did not bring an `authToken`. */
   get owner(): string | undefined {
     return this.#owner;
+  }
+
+  /** Whether a manager of the cluster acts for the client. */
+  get viaManager(): boolean {
+    return this.#client.viaManager === true;
   }
 
   /** Undefined where rooms are off. */
@@ -248,6 +255,8 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
         return this.#data.receive(argument);
       case 'room':
         return this.#room(argument);
+      case 'roomStream':
+        return this.#roomStream(argument);
       case 'call':
         return this.#refuseCall(argument);
       default:
@@ -342,6 +351,12 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
     if (typeof id !== 'string' && typeof id !== 'number') return;
     const message = 'Rooms are off: the gateway has the setting rooms=false.';
     this.send('roomReply', { id, error: { code: 'NOT_IMPLEMENTED', message } });
+  }
+
+  #roomStream(argument: unknown): void {
+    const report = messages.RoomStreamSchema.safeParse(argument);
+    if (!this.viaManager || !report.success) return this.logger.debug('roomStream ignored');
+    this.#rooms?.streamElsewhere(report.data);
   }
 
   #refuseCall(argument: unknown): void {

@@ -14,7 +14,7 @@ export interface TestCluster {
   readonly managers: TestGateway[];
   /** Between each node and Redis. */
   readonly links: TcpProxy[];
-  /** Starts another process of this node. */
+  /** Starts another process of this node, which has ended or was killed. */
   restartNode(index: number): Promise<void>;
   /** The node that owns the stream, by what the nodes say. */
   ownerOf(stream: string): Promise<number | undefined>;
@@ -25,9 +25,16 @@ export interface ClusterOptions {
   readonly nodes: number;
   readonly managers?: number;
   readonly settings?: SettingsOverrides;
+  /** Besides `settings`, of each node. */
+  readonly nodeSettings?: readonly SettingsOverrides[];
 }
 
-export async function startCluster({ nodes, managers = 1, settings = {} }: ClusterOptions): Promise<TestCluster> {
+export async function startCluster({
+  nodes,
+  managers = 1,
+  settings = {},
+  nodeSettings = [],
+}: ClusterOptions): Promise<TestCluster> {
   const redis = await startRedis();
   const shared: SettingsOverrides = {
     cluster_prefix: 'test:',
@@ -40,6 +47,7 @@ export async function startCluster({ nodes, managers = 1, settings = {} }: Clust
       ...shared,
       cluster_redis_url: `redis://127.0.0.1:${links[index]!.port}`,
       node_id: `node-${index}`,
+      ...nodeSettings[index],
     });
   const started = await Promise.all(Array.from({ length: nodes }, (_, index) => startNode(index)));
   const startedManagers = await Promise.all(
@@ -53,6 +61,8 @@ export async function startCluster({ nodes, managers = 1, settings = {} }: Clust
     managers: startedManagers,
     links,
     async restartNode(index) {
+      // What it has left behind; that it was killed is no failure.
+      await started[index]!.stop().catch(() => undefined);
       started[index] = await startNode(index);
     },
     async ownerOf(stream) {

@@ -7,7 +7,7 @@ import { waitFor } from '../helpers/wait.ts';
 t.setTimeout(120_000);
 
 const [cluster, nginx, publishers] = await Promise.all([
-  startCluster({ nodes: 2, settings: { publisher_resume_window_ms: 2000 } }),
+  startCluster({ nodes: 2, settings: { publisher_resume_window_ms: 2000, rooms: true } }),
   startNginxRtmp({ record: false }),
   PersistentPublishers.start(),
 ]);
@@ -154,6 +154,37 @@ t.test('one WebSocket at the manager speaks with both nodes', async (t) => {
   socket.send('not JSON');
   socket.send('{"message":"sendData","data":[{"operationId":1}]}');
   await waitFor('the receipt', () => find('DataStatusEvent', { status: 'FAILED' }));
+});
+
+t.test('WebSocket clients of rooms with the address of the manager only', async (t) => {
+  await publish(t, 'room-cam');
+  await waitFor('the stream', async () => (await cluster.ownerOf('room-cam')) !== undefined);
+  const open = async (path: string) => {
+    const socket = new WebSocket(manager.httpUrl.replace('http', 'ws') + path, 'chat');
+    t.teardown(() => socket.close());
+    const texts: string[] = [];
+    socket.on('message', (data) => texts.push(String(data)));
+    await new Promise((resolve, reject) => socket.once('open', resolve).once('error', reject));
+    return { socket, texts };
+  };
+  const [ann, ben] = [
+    await open('/streammanager/room1?host=node-0&app=live'),
+    await open('/proxy?host=node-0&app=live&scope=room1'),
+  ];
+  // Members join after their WebSocket is open.
+  await waitFor('the text at both', () => {
+    ann.socket.send('hello');
+    return ann.texts.length > 0 && ben.texts.length > 0;
+  });
+  t.strictSame([ann.texts[0], ben.texts[0]], ['hello', 'hello']);
+  const publisher = await open('/live?stream=room-cam');
+  publisher.socket.send(JSON.stringify({ send: { method: 'score', data: 1 } }));
+  publisher.socket.send('done');
+  await waitFor('the text', () => publisher.texts.length > 0);
+  t.strictSame(publisher.texts, ['done'], 'its message to the players is accepted');
+  await t.rejects(open('/live?stream=none'), /404/);
+  await t.rejects(open('/streammanager?host=192.0.2.7&app=live'), /404/);
+  t.match((await manager.http('/metrics')).text, /gateway_cluster_room_clients 3/);
 });
 
 t.test('a node that drains gets nothing new, and its process may end', async (t) => {

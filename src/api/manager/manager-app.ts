@@ -1,3 +1,4 @@
+import type { Server } from 'node:http';
 import type { Server as HttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import cors from '@fastify/cors';
@@ -20,6 +21,8 @@ export interface ManagerAppOptions extends NodeRoutesParts {
   readonly certificate?: Certificate | undefined;
   /** Counts the connections of both listeners. Without it there is no limit. */
   readonly connections?: ConnectionLimit;
+  /** Serves the WebSockets of clients of rooms. Without it there are none. */
+  readonly webSockets?: { attach(server: Server): void } | undefined;
   /** The console's page. */
   readonly routes: readonly FastifyPluginAsync[];
 }
@@ -54,6 +57,7 @@ export class ManagerApp {
       frameworkErrors: (error, request, reply) => void replyWithError(error, request, reply as never, logger),
     }) as unknown as FastifyInstance;
     if (options.connections) limitConnections(app.server, options.connections);
+    options.webSockets?.attach(app.server);
     certificate?.keepCurrent(app.server as unknown as HttpsServer);
     const notFound = collectRoutes(app);
     app.setErrorHandler((error, request, reply) => replyWithError(error, request, reply, logger));

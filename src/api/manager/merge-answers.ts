@@ -16,9 +16,9 @@ export interface MergeOptions {
 
 /**
  * Lists are appended to each other; Red5's envelopes have their `data` merged. A node without a match answers 404, which
- * counts only if all do.
+ * counts only if all nodes do.
  *
- * @throws {GatewayError} NODE_LOST if no node answers
+ * @throws {GatewayError} NODE_LOST if no node has a match, and one does not answer
  */
 export function mergeAnswers(
   answers: readonly NodeAnswer[],
@@ -27,7 +27,7 @@ export function mergeAnswers(
 ): Merged {
   const good = answers.filter(({ status }) => status === 200);
   if (good.length === 0) {
-    const refused = answers.find(({ status }) => status !== 404) ?? answers[0];
+    const refused = answers.find(({ status }) => status !== 404) ?? (missing.length === 0 ? answers[0] : undefined);
     if (!refused) throw nodeLost(missing.map(({ id }) => id));
     return refused;
   }
@@ -48,7 +48,14 @@ export function mergeAnswers(
   const isEnvelope = typeof body === 'object' && body !== null && !Array.isArray(body);
   const shown =
     isEnvelope && missing.length > 0 ? { ...body, partial: true, missing: missing.map(({ id }) => id) } : body;
-  return { status: 200, headers: good[0]!.headers, body: Buffer.from(JSON.stringify(shown)) };
+  return { status: 200, headers: exposing(good[0]!.headers, missing), body: Buffer.from(JSON.stringify(shown)) };
+}
+
+/** Pages of other origins may read which nodes are missing. */
+function exposing(headers: Merged['headers'], missing: readonly NodeRecord[]): Merged['headers'] {
+  const exposed = headers['access-control-expose-headers'];
+  if (exposed === undefined || missing.length === 0) return headers;
+  return { ...headers, 'access-control-expose-headers': `${exposed}, X-Partial, X-Missing-Nodes` };
 }
 
 function mergeTwo(a: Json, b: Json): Json {

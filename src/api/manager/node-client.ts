@@ -10,6 +10,7 @@ import type { FastifyRequest } from 'fastify';
 import { FORWARDED_CLIENT_HEADER, type ForwardedClients } from '../../net/forwarded-client.ts';
 import type { NodeRegistry } from '../../cluster/node-registry.ts';
 import type { NodeRecord } from '../../cluster/cluster-store.ts';
+import { urlAtNode } from './node-url.ts';
 
 /** What a node has answered. */
 export interface NodeAnswer {
@@ -89,7 +90,7 @@ export class NodeClient {
    * @throws {Error} when the node does not answer in time
    */
   ask(node: NodeRecord, request: FastifyRequest, path: string, timeoutMs: number): Promise<NodeAnswer> {
-    const url = new URL(path, node.url);
+    const url = urlAtNode(node, path);
     const body = request.body instanceof Buffer ? request.body : undefined;
     const headers: OutgoingHttpHeaders = {
       ...this.headersFor(request),

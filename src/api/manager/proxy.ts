@@ -6,6 +6,7 @@ import { GatewayError } from '../../errors.ts';
 import type { Logger } from '../../observe/logger.ts';
 import { errorBody, pathOf } from '../error-reply.ts';
 import type { NodeClient } from './node-client.ts';
+import { urlAtNode } from './node-url.ts';
 
 export interface ProxyParts {
   readonly registry: NodeRegistry;
@@ -52,7 +53,7 @@ export function forward(
   const contentType = request.headers['content-type'];
   const headers = client.headersFor(request);
   const sends = request.method !== 'GET' && request.method !== 'HEAD';
-  const url = new URL(path, node.url);
+  const url = urlAtNode(node, path);
   return reply.from(url.origin + url.pathname, {
     queryString: () => url.search.slice(1),
     ...(sends && { body: body ?? null, contentType: contentType ?? 'application/octet-stream' }),

@@ -3,6 +3,7 @@ import { calloutPolicy } from '../../access/create-authorizer.ts';
 import type { Settings } from '../../config/schema.ts';
 import { GatewayError } from '../../errors.ts';
 import type { ConnectionLimit } from '../../net/connection-limit.ts';
+import type { ForwardedClients } from '../../net/forwarded-client.ts';
 import type { Logger } from '../../observe/logger.ts';
 import type { Metrics } from '../../observe/metrics.ts';
 import { closeAll } from '../../runtime/close-all.ts';
@@ -19,6 +20,8 @@ export interface RoomDoorsOptions {
   readonly authorizer: Authorizer;
   readonly registry: StreamRegistry;
   readonly connections: ConnectionLimit;
+  /** Believes managers of the cluster whose client a connection is from. */
+  readonly forwardedClients?: ForwardedClients | undefined;
   readonly allowOrigin: (origin: string | undefined) => boolean;
   readonly metrics: Metrics;
   readonly logger: Logger;
@@ -37,7 +40,8 @@ const MAX_MESSAGE_BYTES = 256 * 1024;
 
 /** @throws {GatewayError} SETTINGS_INVALID if rooms_rtmp_port cannot be bound */
 export async function createRoomDoors(options: RoomDoorsOptions): Promise<RoomDoors> {
-  const { settings, rooms, authorizer, registry, connections, allowOrigin, metrics, logger } = options;
+  const { settings, rooms, authorizer, registry, connections, forwardedClients, allowOrigin, metrics, logger } =
+    options;
   const rpc = settings.rpc_url
     ? new RpcCallout({
         url: settings.rpc_url,
@@ -58,6 +62,7 @@ export async function createRoomDoors(options: RoomDoorsOptions): Promise<RoomDo
       stream.emit('message', message);
     },
     addresses: connections.addresses,
+    forwardedClients,
     allowOrigin,
     maxFrameBytes: MAX_MESSAGE_BYTES,
     rate,

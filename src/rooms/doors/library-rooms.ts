@@ -24,6 +24,8 @@ export type LibraryEvent = { readonly room: string } & (
   | { readonly type: 'state'; readonly object: string; readonly properties: readonly (readonly [string, JsonValue])[] }
   | { readonly type: 'changes'; readonly object: string; readonly changes: readonly ObjectChange[] }
   | { readonly type: 'closed'; readonly code: string; readonly message: string }
+  /** From a manager: the node is lost. The client is to join again. */
+  | { readonly type: 'interrupted' }
 );
 
 export interface LibraryRoomsOptions {

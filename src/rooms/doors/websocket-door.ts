@@ -1,8 +1,11 @@
-import { STATUS_CODES, type IncomingMessage, type Server } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer, type RawData, type WebSocket } from 'ws';
 import { GatewayError, toGatewayError } from '../../errors.ts';
 import type { ClientAddresses } from '../../net/client-addresses.ts';
+import { FORWARDED_CLIENT_HEADER, type ForwardedClients } from '../../net/forwarded-client.ts';
+import { refuseUpgrade } from '../../net/refuse-upgrade.ts';
 import type { TokenBucketOptions } from '../../net/token-bucket.ts';
 import type { Logger } from '../../observe/logger.ts';
 import type { StreamMessage } from '../../streams/live-stream.ts';
@@ -23,6 +26,8 @@ export interface WebSocketDoorOptions extends Entrance {
    */
   readonly announce: (streamName: string, message: StreamMessage) => void;
   readonly addresses: ClientAddresses;
+  /** Believes managers of the cluster whose client a connection is from. */
+  readonly forwardedClients?: ForwardedClients | undefined;
   /** Whether a page of this origin may connect. */
   readonly allowOrigin: (origin: string | undefined) => boolean;
   /** Bytes of one frame of a client. */
@@ -66,13 +71,19 @@ export class WebSocketDoor {
     this.#pings.unref();
   }
 
-  /** Serves the upgrade requests of a listener. */
-  attach(server: Server): void {
+  /**
+   * Serves the upgrade requests of a listener.
+   *
+   * @param trust called for connections of managers of the cluster
+   */
+  attach(server: Server, trust?: (socket: Socket) => void): void {
     server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
       // Until the WebSocket takes over.
       socket.on('error', () => socket.destroy());
       try {
-        const client = this.#clientOf(request);
+        const forwarded = this.#options.forwardedClients?.verify(request.headers[FORWARDED_CLIENT_HEADER]);
+        if (forwarded !== undefined) trust?.(request.socket);
+        const client = this.#clientOf(request, forwarded);
         this.#sockets.handleUpgrade(request, socket, head, (webSocket) => this.#accept(webSocket, client));
       } catch (error) {
         refuseUpgrade(socket, toGatewayError(error));
@@ -102,7 +113,7 @@ export class WebSocketDoor {
   }
 
   /** @throws {GatewayError} */
-  #clientOf(request: IncomingMessage): RoomClient {
+  #clientOf(request: IncomingMessage, forwarded: string | undefined): RoomClient {
     const { headers, url = '/' } = request;
     if (this.#closing) throw new GatewayError('SHUTTING_DOWN', 'The gateway is shutting down.');
     if (!this.#options.allowOrigin(headers.origin)) {
@@ -117,7 +128,7 @@ export class WebSocketDoor {
     return {
       scope: scopeOf(path, query.get('scope')),
       door: 'websocket',
-      ip: this.#options.addresses.of(request),
+      ip: forwarded ?? this.#options.addresses.of(request),
       host: headers.host,
       userAgent: headers['user-agent'],
       query,
@@ -206,11 +217,4 @@ function cutOff(socket: WebSocket, reason: GatewayError): void {
   socket.close(reason.code === 'SHUTTING_DOWN' ? 1001 : 1008, reason.code);
   socket.pause();
   setTimeout(() => socket.terminate(), CLOSE_GRACE_MS).unref();
-}
-
-function refuseUpgrade(socket: Duplex, { httpStatus, code, message }: GatewayError): void {
-  const body = JSON.stringify({ code, message });
-  socket.end(
-    `HTTP/1.1 ${httpStatus} ${STATUS_CODES[httpStatus] ?? ''}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
-  );
 }

@@ -1,5 +1,17 @@
 import { EventEmitter } from 'node:events';
 import { WebSocket } from 'ws';
+import type { NodeRecord } from '../../cluster/cluster-store.ts';
+import { FORWARDED_CLIENT_HEADER, type ForwardedClients } from '../../net/forwarded-client.ts';
+
+/** The client's upgrade request. */
+export interface RoutedClient {
+  readonly ip: string;
+  /** Path and query. */
+  readonly path: string;
+  readonly host?: string | undefined;
+  readonly origin?: string | undefined;
+  readonly userAgent?: string | undefined;
+}
 
 export interface NodeLinkEvents {
   /** The node has accepted the client; the messages that waited are sent. */
@@ -11,8 +23,15 @@ export interface NodeLinkEvents {
    * The connection has ended. Emitted once; nothing follows.
    *
    * @param neverOpened nothing listens at the node, or it cannot be reached
+   * @param ended why the node has ended the connection of this client, if it has
    */
-  closed: [neverOpened: boolean];
+  closed: [neverOpened: boolean, ended: EndedByNode | undefined];
+}
+
+/** A close that concerns the client, not the node. */
+export interface EndedByNode {
+  readonly code: number;
+  readonly reason: string;
 }
 
 export interface NodeLinkOptions {
@@ -25,6 +44,8 @@ export interface NodeLinkOptions {
 
 /** Messages that may wait until the node has accepted the client. */
 const MAX_WAITING = 64;
+/** Codes of {@link EndedByNode}: the client was terminated, has broken a rule, or has sent too much. */
+const CLIENT_CODES: readonly number[] = [1000, 1008, 1009];
 const HANDSHAKE_TIMEOUT_MS = 3000;
 /** Milliseconds until the node must have accepted the client; it may have to ask an application server. */
 const ESTABLISH_TIMEOUT_MS = 20_000;
@@ -57,11 +78,12 @@ export class NodeLink extends EventEmitter<NodeLinkEvents> {
     });
     // `close` follows.
     this.#socket.on('error', () => undefined);
-    this.#socket.once('close', () => {
+    this.#socket.once('close', (code, reason) => {
       clearTimeout(this.#timeout);
       if (this.#closed) return;
       this.#closed = true;
-      this.emit('closed', !this.#opened);
+      const isOfClient = this.established && CLIENT_CODES.includes(code);
+      this.emit('closed', !this.#opened, isOfClient ? { code, reason: String(reason) } : undefined);
     });
   }
 
@@ -116,4 +138,23 @@ export class NodeLink extends EventEmitter<NodeLinkEvents> {
     this.emit('established', data[0]);
     for (const text of waiting) this.send(text);
   }
+}
+
+/** Connects to a node in the name of a client. */
+export function openNodeLink(
+  node: NodeRecord,
+  { ip, path, host, origin, userAgent }: RoutedClient,
+  clients: ForwardedClients,
+  connection: unknown,
+): NodeLink {
+  return new NodeLink({
+    url: node.wsUrl.replace(/\/$/, '') + path,
+    headers: {
+      [FORWARDED_CLIENT_HEADER]: clients.sign(ip),
+      ...(host !== undefined && { host }),
+      ...(origin !== undefined && { origin }),
+      ...(userAgent !== undefined && { 'user-agent': userAgent }),
+    },
+    connection,
+  });
 }

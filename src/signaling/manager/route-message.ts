@@ -20,6 +20,7 @@ export function routeOf(message: string, argument: unknown): Route {
     case 'connection':
     case 'ping':
     case 'pong':
+    case 'roomStream': // Only nodes and managers tell each other of streams in rooms.
       return { to: 'manager' };
     case 'publishStream':
     case 'playStream':

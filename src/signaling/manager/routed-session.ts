@@ -3,15 +3,16 @@ import type { RawData, WebSocket } from 'ws';
 import type { NodeRecord } from '../../cluster/cluster-store.ts';
 import type { NodeRegistry } from '../../cluster/node-registry.ts';
 import { toGatewayError } from '../../errors.ts';
-import { FORWARDED_CLIENT_HEADER, type ForwardedClients } from '../../net/forwarded-client.ts';
+import type { ForwardedClients } from '../../net/forwarded-client.ts';
 import type { Logger } from '../../observe/logger.ts';
 import { isStreamName } from '../../streams/stream-name.ts';
 import { encodeMessage, EnvelopeSchema, type ServerMessages } from '../messages.ts';
 import { Outbox } from '../outbox.ts';
 import { TokenBucket } from '../../net/token-bucket.ts';
 import type { WcsLimits } from '../wcs-limits.ts';
-import { NodeLink } from './node-link.ts';
+import { openNodeLink, type EndedByNode, type NodeLink, type RoutedClient } from './node-link.ts';
 import { endedSession, routeOf } from './route-message.ts';
+import { RoutedRooms } from './routed-rooms.ts';
 
 export interface RoutingContext {
   readonly registry: NodeRegistry;
@@ -21,16 +22,6 @@ export interface RoutingContext {
   readonly version: string;
   readonly limits: WcsLimits;
   readonly logger: Logger;
-}
-
-/** The client's upgrade request. */
-export interface RoutedClient {
-  readonly ip: string;
-  /** Path and query. */
-  readonly path: string;
-  readonly host?: string | undefined;
-  readonly origin?: string | undefined;
-  readonly userAgent?: string | undefined;
 }
 
 /** A stream session of the page. */
@@ -55,6 +46,10 @@ const LARGE_CHARACTERS = 64 * 1024;
 const MAX_SESSIONS = 256;
 /** Nodes that are tried for one stream, or for the connection. */
 const MAX_TRIES = 3;
+/** Bytes of the reason of a WebSocket's close. */
+const MAX_REASON_BYTES = 123;
+/** Milliseconds until a home node is looked for again. */
+const HOME_RETRY_MS = 500;
 /** What the Web SDK reads as a failed connection: see WcsSession. */
 const UNDECODABLE = Buffer.from([0xff]);
 
@@ -70,6 +65,8 @@ export class RoutedSession extends EventEmitter<RoutedSessionEvents> {
   readonly #bucket: TokenBucket;
   readonly #links = new Map<string, NodeLink>();
   readonly #sessions = new Map<string, StreamSession>();
+  readonly #rooms: RoutedRooms;
+  #homeRetry: NodeJS.Timeout | undefined;
   readonly #timer: NodeJS.Timeout;
   readonly #connectionTimeout: NodeJS.Timeout;
   readonly #onGone = (id: string): void => this.#links.get(id)?.abandon();
@@ -80,6 +77,8 @@ export class RoutedSession extends EventEmitter<RoutedSessionEvents> {
   /** The page has been told that it is connected. */
   #accepted = false;
   #home: string | undefined;
+  /** The home node that was lost last: not to be the next one. */
+  #lostHome = '';
   #heardAt = performance.now();
   #tries = 0;
   #ended = false;
@@ -94,6 +93,15 @@ export class RoutedSession extends EventEmitter<RoutedSessionEvents> {
     this.#outbox = new Outbox(socket, bound, (queuedBytes) =>
       context.logger.warn({ queuedBytes }, 'the client does not read its messages; closing its WebSocket'),
     );
+    this.#rooms = new RoutedRooms({
+      toHome: (message, argument) =>
+        this.#links.get(this.#home ?? '')?.send(JSON.stringify({ message, data: [argument] })),
+      toPage: (message, ...data) => this.#send(message, ...data),
+      end: (info) => {
+        context.logger.info({ info }, 'a page could not return to its room; closing its WebSocket');
+        socket.close(1000, Buffer.byteLength(info) > MAX_REASON_BYTES ? '' : info);
+      },
+    });
     this.#timer = setInterval(() => this.#checkAlive(), PING_INTERVAL_MS);
     this.#connectionTimeout = setTimeout(() => socket.close(1008, 'connection expected'), CONNECTION_TIMEOUT_MS);
     context.registry.on('gone', this.#onGone);
@@ -117,6 +125,8 @@ export class RoutedSession extends EventEmitter<RoutedSessionEvents> {
     this.#ended = true;
     clearInterval(this.#timer);
     clearTimeout(this.#connectionTimeout);
+    clearTimeout(this.#homeRetry);
+    this.#rooms.close();
     this.#context.registry.off('gone', this.#onGone);
     for (const link of this.#links.values()) link.close();
     this.#links.clear();
@@ -162,8 +172,11 @@ export class RoutedSession extends EventEmitter<RoutedSessionEvents> {
     // Only after `connection`, as at a node.
     if (!this.#connection) return;
     switch (route.to) {
-      case 'home':
-        return this.#homeLink()?.send(text);
+      case 'home': {
+        const link = this.#homeLink();
+        this.#rooms.sent(message, argument);
+        return link ? link.send(text) : this.#rooms.homeLost();
+      }
       case 'stream':
         return this.#startStream(route, text);
       case 'session': {
@@ -179,7 +192,7 @@ export class RoutedSession extends EventEmitter<RoutedSessionEvents> {
 
   #handle(message: string, argument: unknown): void {
     if (message === 'ping') return this.#send('pong');
-    if (message === 'pong' || this.#connection) return;
+    if (message !== 'connection' || this.#connection) return;
     clearTimeout(this.#connectionTimeout);
     this.#connection = (argument ?? {}) as Record<string, unknown>;
     if (!this.#homeLink())
@@ -229,38 +242,36 @@ export class RoutedSession extends EventEmitter<RoutedSessionEvents> {
     const { registry, region } = this.#context;
     const home = registry.find(this.#home ?? '');
     if (home && this.#links.has(home.id)) return this.#link(home);
-    const node = registry.rank({ region })[0] ?? registry.nodes[0];
+    const others = registry.rank({ region, except: new Set([this.#lostHome]) });
+    const node = others[0] ?? registry.rank({ region })[0] ?? registry.nodes[0];
     if (!node) return undefined;
     this.#home = node.id;
-    return this.#link(node);
+    const link = this.#link(node);
+    if (link.established) this.#rooms.homeFound(node.id);
+    return link;
   }
 
   #link(node: NodeRecord): NodeLink {
     const existing = this.#links.get(node.id);
     if (existing) return existing;
-    const { ip, host, origin, userAgent, path } = this.#client;
-    const link = new NodeLink({
-      url: node.wsUrl.replace(/\/$/, '') + path,
-      headers: {
-        [FORWARDED_CLIENT_HEADER]: this.#context.clients.sign(ip),
-        ...(host !== undefined && { host }),
-        ...(origin !== undefined && { origin }),
-        ...(userAgent !== undefined && { 'user-agent': userAgent }),
-      },
-      connection: this.#connection,
-    });
+    const link = openNodeLink(node, this.#client, this.#context.clients, this.#connection);
     this.#links.set(node.id, link);
-    link.once('established', (user) => this.#established(user));
+    link.once('established', (user) => {
+      this.#established(user);
+      if (node.id === this.#home) this.#rooms.homeFound(node.id);
+    });
     link.once('refused', (info) => {
-      if (!this.#accepted) this.#refuse(info);
+      if (!this.#accepted || (node.id === this.#home && this.#rooms.needsHome)) this.#refuse(info);
     });
     link.on('message', (message, data, text) => {
       if (message === 'getVersion' || message === 'getUserData') return;
+      if (message === 'roomStream') return this.#rooms.reported(data[0], node.id, this.#home);
+      if (node.id === this.#home && !this.#rooms.received(message, data[0])) return;
       const ended = endedSession(message, data[0]);
       if (ended !== undefined) this.#sessions.delete(ended);
       this.#relay(text);
     });
-    link.once('closed', (neverOpened) => this.#lost(node.id, link, neverOpened));
+    link.once('closed', (neverOpened, ended) => this.#lost(node.id, link, neverOpened, ended));
     return link;
   }
 
@@ -284,12 +295,16 @@ export class RoutedSession extends EventEmitter<RoutedSessionEvents> {
    * A node is gone: what it has not received goes to another one; its streams fail, and the page may publish them again at
    * once over the same connection.
    */
-  #lost(node: string, link: NodeLink, neverOpened: boolean): void {
+  #lost(node: string, link: NodeLink, neverOpened: boolean, ended: EndedByNode | undefined): void {
     if (this.#links.get(node) === link) this.#links.delete(node);
     if (neverOpened) this.#context.registry.unreachable(node);
     // The page is gone, or was refused.
     if (!this.#outbox.isOpen) return;
+    const isHome = node === this.#home;
+    if (isHome && ended) return this.#socket.close(ended.code, ended.reason);
+    this.#rooms.nodeLost(node);
     if (!this.#accepted) this.#connectElsewhere(node);
+    else if (isHome) this.#moveHome(link.established);
     for (const [mediaSessionId, { name, published, node: its, text, tries }] of [...this.#sessions]) {
       if (its !== node) continue;
       this.#sessions.delete(mediaSessionId);
@@ -300,6 +315,24 @@ export class RoutedSession extends EventEmitter<RoutedSessionEvents> {
       const info = 'The node that carried the stream is gone.';
       this.#send('notifyStreamStatusEvent', { mediaSessionId, name, published, status: 'FAILED', info });
     }
+  }
+
+  /** A page with rooms needs another home node at once; others get one with their next message. */
+  #moveHome(wasEstablished: boolean): void {
+    this.#lostHome = this.#home!;
+    this.#rooms.homeLost();
+    if (!this.#rooms.needsHome) return;
+    if (wasEstablished) this.#findHome();
+    else this.#findHomeLater();
+  }
+
+  #findHome(): void {
+    if (!this.#homeLink()) this.#findHomeLater();
+  }
+
+  #findHomeLater(): void {
+    clearTimeout(this.#homeRetry);
+    this.#homeRetry = setTimeout(() => this.#findHome(), HOME_RETRY_MS);
   }
 
   /** Another node may accept the page. */

@@ -6,6 +6,9 @@ import { SharedObject } from './shared-object.js';
 const RETURN_INTERVAL = 2000;
 const RETURN_ATTEMPTS = 20;
 
+/** Refusals that pass. */
+const PASSING = ['LOGIN_IN_USE', 'NODE_LOST'];
+
 /** A request that a room has refused. The codes are those of the gateway; `DISCONNECTED`: there is no connection. */
 export class RoomError extends Error {
   /**
@@ -51,6 +54,7 @@ export class Room extends Emitter {
   /** @type {Map<string, PromiseWithResolvers<{ memberId?: string }>>} */
   #requests = new Map();
   #memberId = '';
+  #returns = 0;
   #closed = false;
   /** @type {(() => void)[]} */
   #forget = [];
@@ -165,6 +169,7 @@ export class Room extends Emitter {
   }
 
   async #return() {
+    const turn = ++this.#returns;
     for (let attempt = 1; ; attempt++) {
       try {
         await this.#join();
@@ -173,11 +178,11 @@ export class Room extends Emitter {
         return;
       } catch (error) {
         const { code } = /** @type {RoomError} */ (error);
-        // The session returns later.
-        if (this.#closed || code === 'DISCONNECTED') return;
-        if (code !== 'LOGIN_IN_USE' || attempt >= RETURN_ATTEMPTS) return this.#close(/** @type {RoomError} */ (error));
+        // The session returns later, or the room has done so meanwhile.
+        if (this.#closed || code === 'DISCONNECTED' || turn !== this.#returns) return;
+        if (!PASSING.includes(code) || attempt >= RETURN_ATTEMPTS) return this.#close(/** @type {RoomError} */ (error));
         await new Promise((resolve) => setTimeout(resolve, RETURN_INTERVAL));
-        if (this.#closed || this.#session.state !== 'established') return;
+        if (this.#closed || this.#session.state !== 'established' || turn !== this.#returns) return;
       }
     }
   }
@@ -230,6 +235,8 @@ export class Room extends Emitter {
         return this.#objects.get(event['object'])?.reset(event['properties']);
       case 'changes':
         return this.#objects.get(event['object'])?.apply(event['changes'], this.#memberId);
+      case 'interrupted':
+        return void this.#return();
       case 'closed':
         return this.#close(new RoomError(event['code'], event['message']));
       case 'members':

@@ -37,7 +37,11 @@ async function loadConfig() {
 
 const config = await loadConfig();
 element('version', HTMLElement).textContent = config.version;
-if (config.cluster) addLink('/console/nodes.html', 'Nodes of the cluster');
+if (config.cluster) {
+  addLink('/console/nodes.html', 'Nodes of the cluster');
+  // Managers carry no media.
+  element('watch-card', HTMLElement).hidden = true;
+}
 if (config.rooms) addLink('/console/rooms.html', 'Rooms');
 
 /**
@@ -45,7 +49,7 @@ if (config.rooms) addLink('/console/rooms.html', 'Rooms');
  * @param {string} text
  */
 function addLink(path, text) {
-  element('gateway', HTMLElement).before(create('a', { href: urlOf(path) }, text));
+  gateway.before(create('a', { href: urlOf(path) }, text));
 }
 
 const access = new Access(config, refresh, () => publishPanel.end());
@@ -116,7 +120,8 @@ async function poll() {
       access.streams(),
       access.transponders({ ended: false }),
       access.transponders({ ended: true }),
-      access.recordings(streamName),
+      // Recordings are on the nodes.
+      config.cluster ? [] : access.recordings(streamName),
     ]);
     const ofThisStream = (/** @type {import('./access.js').Transponder} */ push) =>
       push.sourceStreamName === streamName;

@@ -1,6 +1,7 @@
 import { RestError, request } from '../client/index.js';
 import { urlOf } from './base.js';
-import { element } from './dom.js';
+import { element, say } from './dom.js';
+import { NodeCard } from './node-card.js';
 
 /** The nodes of a cluster, with their load and their streams. Served by managers only. */
 
@@ -8,33 +9,12 @@ import { element } from './dom.js';
 const STORAGE_KEY = 'webrtc-transponder.api-key';
 const REFRESH_MS = 1000;
 
-/**
- * @typedef {object} Node an entry of `/api/v1/nodes`, as far as the page uses it
- * @property {string} id
- * @property {string} url
- * @property {string} region
- * @property {string} state
- * @property {string} version
- * @property {number} capacity
- * @property {number} publications
- * @property {number} pushes
- * @property {number} encoders
- * @property {number} cpu
- * @property {boolean} overloaded
- * @property {string} drain
- * @property {number} toMove
- *
- * @typedef {object} Stream an entry of `/api/v1/streams` of a manager
- * @property {string} name
- * @property {string} status
- * @property {number} transponders
- * @property {string} node
- */
-
 const list = element('nodes', HTMLElement);
 const state = element('state', HTMLElement);
 const form = element('access', HTMLFormElement);
 const field = element('api-key', HTMLInputElement);
+/** @type {Map<string, NodeCard>} */
+const cards = new Map();
 
 form.addEventListener('submit', (event) => {
   event.preventDefault();
@@ -49,52 +29,6 @@ form.addEventListener('submit', (event) => {
  * @param {RequestInit & { headers?: Record<string, string> }} [init]
  */
 const ask = (path, init = {}) => request(urlOf(path), init, sessionStorage.getItem(STORAGE_KEY) ?? undefined);
-
-/**
- * @param {string} tag
- * @param {string} text
- * @param {string} [className]
- */
-function add(tag, text, className = '') {
-  const made = document.createElement(tag);
-  made.textContent = text;
-  if (className) made.className = className;
-  return made;
-}
-
-/**
- * @param {Node} node
- * @param {readonly Stream[]} streams
- */
-function card(node, streams) {
-  const { id, url, region, capacity, publications, pushes, encoders, cpu, version } = node;
-  const section = add('section', '', 'card');
-  const title = add('h2', id);
-  title.id = `node-${id}`;
-  section.setAttribute('aria-labelledby', title.id);
-  const left = `${node.toMove} ${node.toMove === 1 ? 'stream' : 'streams'} to move`;
-  const progress = { moving: left, blocked: `${left}, but no other node has room` }[node.drain] ?? '';
-  const condition = [node.state, node.overloaded && 'overloaded', progress].filter(Boolean).join(', ');
-  section.append(
-    title,
-    add('p', [condition, region, url, `version ${version}`].filter(Boolean).join(' · '), 'state'),
-    add(
-      'p',
-      `${publications} of ${capacity} publications, ${pushes} pushes, ${encoders} encoders, ${Math.round(cpu * 100)} % CPU`,
-    ),
-  );
-  const names = add('ul', '');
-  for (const { name, status, transponders } of streams)
-    names.append(add('li', `${name} (${status}, ${transponders} ${transponders === 1 ? 'push' : 'pushes'})`));
-  if (streams.length > 0) section.append(names);
-  if (node.state === 'in-service') {
-    const drain = add('button', 'Drain');
-    drain.setAttribute('aria-label', `Drain ${id}: its streams move to other nodes, and its process ends`);
-    drain.addEventListener('click', () => void drainNode(id));
-    section.append(drain);
-  }
-  return section;
-}
 
 /** @param {string} id */
 async function drainNode(id) {
@@ -114,30 +48,37 @@ function show(error) {
       form.hidden = false;
       field.focus();
     }
-    state.textContent = 'The manager requires a key.';
-  } else state.textContent = error instanceof Error ? error.message : String(error);
+    say(state, 'The manager requires a key.', 'warn');
+  } else say(state, error instanceof Error ? error.message : String(error), 'bad');
 }
 
-/** What is shown, so that a page that has not changed keeps its focus. */
-let shown = '';
+/** @param {readonly import('./node-card.js').Node[]} nodes */
+function cardsOf(nodes) {
+  for (const id of cards.keys()) if (!nodes.some((node) => node.id === id)) cards.delete(id);
+  for (const { id } of nodes) if (!cards.has(id)) cards.set(id, new NodeCard(id, () => drainNode(id)));
+  return nodes.map(({ id }) => /** @type {NodeCard} */ (cards.get(id)));
+}
 
 async function refresh() {
   try {
     const [nodes, streams] = await Promise.all([
-      /** @type {Promise<Node[]>} */ (ask('/api/v1/nodes')),
-      /** @type {Promise<Stream[]>} */ (ask('/api/v1/streams')),
+      /** @type {Promise<import('./node-card.js').Node[]>} */ (ask('/api/v1/nodes')),
+      /** @type {Promise<import('./node-card.js').Stream[]>} */ (ask('/api/v1/streams')),
     ]);
-    const now = JSON.stringify([nodes, streams]);
-    if (now === shown) return;
-    shown = now;
-    state.textContent = `${nodes.length} ${nodes.length === 1 ? 'node' : 'nodes'}, ${streams.length} ${streams.length === 1 ? 'stream' : 'streams'}`;
-    list.replaceChildren(
-      ...nodes.map((node) =>
-        card(
-          node,
-          streams.filter((stream) => stream.node === node.id),
-        ),
+    const shown = cardsOf(nodes);
+    shown.forEach((card, index) =>
+      card.show(
+        /** @type {import('./node-card.js').Node} */ (nodes[index]),
+        streams.filter(({ node }) => node === nodes[index]?.id),
       ),
+    );
+    // Moving an element takes its focus away.
+    if (shown.length !== list.children.length || shown.some((card, index) => card.element !== list.children[index]))
+      list.replaceChildren(...shown.map((card) => card.element));
+    const [held, live] = [streams.filter(({ status }) => status !== 'live').length, streams.length];
+    say(
+      state,
+      `${nodes.length} ${nodes.length === 1 ? 'node' : 'nodes'}, ${live} ${live === 1 ? 'stream' : 'streams'}${held > 0 ? `, ${held} of them held` : ''}`,
     );
   } catch (error) {
     show(error);

@@ -9,6 +9,7 @@ import { ProviderChain } from '../../../src/access/provider-chain.ts';
 import { GatewayError } from '../../../src/errors.ts';
 import { ClientAddresses } from '../../../src/net/client-addresses.ts';
 import { DestinationPolicy } from '../../../src/net/destination-policy.ts';
+import { FORWARDED_CLIENT_HEADER, ForwardedClients } from '../../../src/net/forwarded-client.ts';
 import { silentLogger } from '../../../src/observe/logger.ts';
 import { RpcCallout } from '../../../src/rooms/doors/rpc-callout.ts';
 import { WebSocketDoor, type WebSocketDoorOptions } from '../../../src/rooms/doors/websocket-door.ts';
@@ -84,6 +85,37 @@ void t.test('red5-websocket-chat: plain text to all in the scope, the sender inc
   t.same(eve.texts, []);
   ann.socket.close();
   await until('it has left', () => rooms.members.size === 2);
+});
+
+void t.test('a manager of the cluster names the client; nobody else can', async (t) => {
+  const asked: (string | undefined)[] = [];
+  const everybody = new ProviderChain([new OpenProvider()]);
+  const forwardedClients = new ForwardedClients(Buffer.alloc(32, 7).toString('base64'));
+  const { door } = await openDoor(t, {
+    forwardedClients,
+    authorizer: {
+      identify: (credentials) => {
+        asked.push(credentials.ip);
+        return everybody.identify(credentials);
+      },
+      authorize: (...args) => everybody.authorize(...args),
+    },
+  });
+  const trusted: unknown[] = [];
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => server.close());
+  door.attach(server, (socket) => trusted.push(socket));
+  const connectAs = async (header: string): Promise<void> => {
+    const { port: own } = server.address() as AddressInfo;
+    const socket = new WebSocket(`ws://127.0.0.1:${own}/live`, { headers: { [FORWARDED_CLIENT_HEADER]: header } });
+    await once(socket, 'open');
+  };
+  await connectAs(forwardedClients.sign('192.0.2.7'));
+  await connectAs(`192.0.2.8 ${Date.now()} forged`);
+  await until('both', () => asked.length === 2);
+  t.same(asked, ['192.0.2.7', '127.0.0.1']);
+  t.equal(trusted.length, 1);
 });
 
 void t.test('the parameter scope and the path mean the same', async (t) => {

@@ -5,6 +5,7 @@ t.test('messages of a page: to the manager, to a session, to the node of a strea
   const session = { mediaSessionId: 'id', name: 'cam' };
   t.strictSame(routeOf('connection', {}), { to: 'manager' });
   t.strictSame(routeOf('pong', undefined), { to: 'manager' });
+  t.strictSame(routeOf('roomStream', session), { to: 'manager' }, 'no page speaks for a node');
   t.strictSame(routeOf('publishStream', session), { to: 'stream', ...session, places: true });
   t.strictSame(routeOf('playStream', session), { to: 'stream', ...session, places: false });
   t.strictSame(routeOf('availableStream', session), { to: 'session', mediaSessionId: '', name: 'cam' });

@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, request, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import t from 'tap';
@@ -85,7 +85,7 @@ async function manager(nodes: readonly NodeRecord[], settings: Record<string, st
 
 t.test('a list has the items of all nodes, and names those that do not answer in time', async (t) => {
   const push = (id: string) => ({ mediaSessionId: id });
-  const a = await fakeNode(() => [200, [push('1'), push('2')]]);
+  const a = await fakeNode(() => [200, [push('1'), push('2')], { 'access-control-expose-headers': 'Location' }]);
   const b = await fakeNode(() => [404, { exception: 'TRANSPONDER_NOT_FOUND' }]);
   const hanging = await fakeNode(() => undefined);
   const whole = await manager([record('a', a.port), record('b', b.port)]);
@@ -102,7 +102,14 @@ t.test('a list has the items of all nodes, and names those that do not answer in
     { ...push('1'), node: 'a' },
     { ...push('2'), node: 'a' },
   ]);
-  t.match(partial.headers, { 'x-partial': 'true', 'x-missing-nodes': 'hangs' });
+  t.match(partial.headers, {
+    'x-partial': 'true',
+    'x-missing-nodes': 'hangs',
+    'access-control-expose-headers': 'Location, X-Partial, X-Missing-Nodes',
+  });
+  const unknown = await manager([record('b', b.port), record('hangs', hanging.port)]);
+  const unsure = await unknown.http.inject('/rest-api/push/find_all');
+  t.match([unsure.statusCode, unsure.json()], [503, { exception: 'NODE_LOST' }], 'it may be on the other node');
 
   const none = await manager([record('b', b.port)]);
   t.match(await none.http.inject('/rest-api/push/find_all'), { statusCode: 404 });
@@ -350,4 +357,32 @@ t.test('each operation of the OpenAPI document is routed, or refused with a reas
     t.match(answer, { statusCode: 501 }, `${method} ${path}`);
   }
   t.equal(node.seen.length, 0);
+});
+
+t.test('a request target with a host of its own reaches a node of the cluster only', async (t) => {
+  const node = await fakeNode(() => [200, []]);
+  const elsewhere = await fakeNode(() => [200, []]);
+  const { http } = await manager([record('a', node.port)]);
+  await http.listen({ host: '127.0.0.1', port: 0 });
+  const { port } = http.server.address() as AddressInfo;
+  const host = `127.0.0.1:${elsewhere.port}`;
+  for (const [method, target] of [
+    ['POST', `http://${host}/whip/cam`],
+    ['POST', `//${host}/whip/endpoint/cam`],
+    ['GET', `http://${host}/api/v1/streams`],
+    ['POST', `http://${host}/rest-api/push/mute`],
+    ['DELETE', `http://${host}/n/a/whip/cam/1`],
+  ] as const) {
+    const answered = await new Promise<number>((resolve, reject) => {
+      const sent = request({ host: '127.0.0.1', port, method, path: target }, (response) => {
+        response.resume();
+        resolve(response.statusCode!);
+      });
+      sent.on('error', reject);
+      sent.end();
+    });
+    t.ok(answered < 500, `${method} ${target.replace(host, 'HOST')}: ${answered}`);
+  }
+  t.equal(elsewhere.seen.length, 0);
+  t.ok(node.seen.length > 0);
 });
