@@ -124,9 +124,11 @@ export class GiveStreams {
     for (const { name, hasStandby } of own) {
       const epoch = directory.epochOf(name);
       if (epoch === undefined || this.#gifts.has(name) || !streams.isStored(name)) continue;
-      if (hasStandby && this.#gifts.size < MAX_OFFERED)
+      if (hasStandby && this.#gifts.size < MAX_OFFERED) {
         this.#gifts.set(name, { epoch, state: 'offered', renewedAtMs: -Infinity });
-      else if (!hasStandby && isKnown && free-- > 0) this.#letGo(name);
+        // The lease may be gone before this node hears that its offer was accepted.
+        directory.expectLoss(name, moved());
+      } else if (!hasStandby && isKnown && free-- > 0) this.#letGo(name);
     }
   }
 
@@ -159,7 +161,7 @@ export class GiveStreams {
     switch (effect) {
       case 'report-accepted':
         logger.info({ streamName: name }, 'draining: another node connects the pushes of the stream');
-        return directory.expectLoss(name, moved());
+        return;
       case 'report-abandoned':
         logger.warn({ streamName: name }, 'draining: the other node did not take the stream, which goes on here');
         return;

@@ -27,6 +27,11 @@ export interface SharedScopesOptions {
 export const LOOK_MS = 1000;
 /** Milliseconds for which a process must have been missing for its members to be removed. */
 const GONE_AFTER_MS = 2500;
+/**
+ * Milliseconds for which a scope with members of other processes stays open without use, so that those are removed that
+ * are gone: who has the login of one tries again.
+ */
+const LINGER_MS = 10_000;
 const DAY_MS = 86_400_000;
 
 /** Scopes that all processes of a cluster share. */
@@ -37,6 +42,7 @@ export class SharedScopes implements ScopeSource {
   readonly #closing = new Set<Promise<void>>();
   /** Processes with members that do not run, and since when. */
   #missing = new Map<string, number>();
+  readonly #unusedSinceMs = new WeakMap<SharedScope, number>();
   /** Of all scopes that exist, a look ago. */
   #known: ReadonlySet<string> = new Set();
   readonly #unsubscribe: () => void;
@@ -186,7 +192,12 @@ export class SharedScopes implements ScopeSource {
   }
 
   #closeUnused(scope: SharedScope): void {
-    if (this.#open.get(scope.name) !== scope || !scope.isUnused) return;
+    const { now } = this.#options;
+    if (this.#open.get(scope.name) !== scope) return;
+    if (!scope.isUnused) return void this.#unusedSinceMs.delete(scope);
+    const since = this.#unusedSinceMs.get(scope) ?? now();
+    this.#unusedSinceMs.set(scope, since);
+    if (scope.state.size > 0 && now() - since < LINGER_MS) return;
     this.#open.delete(scope.name);
     const closing = scope.close().finally(() => this.#closing.delete(closing));
     this.#closing.add(closing);

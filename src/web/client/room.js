@@ -7,7 +7,7 @@ const RETURN_INTERVAL = 2000;
 const RETURN_ATTEMPTS = 20;
 
 /** Refusals that pass. */
-const PASSING = ['LOGIN_IN_USE', 'NODE_LOST'];
+const PASSING = ['LOGIN_IN_USE', 'NODE_LOST', 'CLUSTER_UNAVAILABLE'];
 
 /** A request that a room has refused. The codes are those of the gateway; `DISCONNECTED`: there is no connection. */
 export class RoomError extends Error {

@@ -187,6 +187,20 @@ t.test('members of a process that is gone are removed; one that was taken for go
   await ann.member.change('so', { type: 'set', key: 'b', value: 2 });
 });
 
+t.test('all members were at a process that is gone: their logins are free soon for those who try again', async (t) => {
+  const cluster = new Cluster();
+  const [one, two] = [cluster.add(), cluster.add()];
+  await join(one, { login: 'Ann' });
+  cluster.running.delete(one.instance);
+  one.logs.isAway = true;
+  await t.rejects(join(two, { login: 'Ann' }), { code: 'LOGIN_IN_USE' });
+  for (let second = 0; second < 5; second++) await cluster.look();
+  const ann = await join(two, { login: 'Ann' });
+  t.match(ann.events, [{ type: 'members', members: [] }]);
+  ann.member.leave();
+  await waitFor('the end of the scope', () => cluster.model.logs.size === 0);
+});
+
 t.test('Redis loses its data: nobody notices, and the order goes on', async (t) => {
   const cluster = new Cluster();
   const [one, two] = [cluster.add(), cluster.add()];
