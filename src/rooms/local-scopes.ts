@@ -1,4 +1,3 @@
-import { GatewayError } from '../errors.ts';
 import { limitReached } from '../observe/limits.ts';
 import type { PersistentObjects } from './persistent-objects.ts';
 import type { ScopeSummary, ScopeView } from './room-client.ts';
@@ -16,16 +15,11 @@ export interface LocalScopesOptions {
   readonly observe: ObserveEntry;
 }
 
-interface LocalScope extends OpenScope {
-  /** Calls that work on it. */
-  uses: number;
-}
-
 /** Scopes of one process, in memory. */
 export class LocalScopes implements ScopeSource {
   readonly #options: LocalScopesOptions;
-  readonly #open = new Map<string, LocalScope>();
-  readonly #opening = new Map<string, Promise<LocalScope>>();
+  readonly #open = new Map<string, OpenScope>();
+  readonly #opening = new Map<string, Promise<OpenScope>>();
 
   constructor(options: LocalScopesOptions) {
     this.#options = options;
@@ -35,16 +29,15 @@ export class LocalScopes implements ScopeSource {
     return this.#open;
   }
 
-  async use<T>(name: string, create: boolean, run: (scope: OpenScope) => Promise<T>): Promise<T> {
+  async hold(name: string): Promise<OpenScope> {
     const scope = this.#open.get(name) ?? (await this.#load(name));
     scope.uses++;
-    try {
-      if (!create && scope.state.size === 0 && scope.state.objects.size === 0) throw roomNotFound();
-      return await run(scope);
-    } finally {
-      scope.uses--;
-      this.#closeUnused(scope);
-    }
+    return scope;
+  }
+
+  release(scope: OpenScope): void {
+    scope.uses--;
+    this.#closeUnused(scope);
   }
 
   async list({ prefix = '', after, limit }: Parameters<ScopeSource['list']>[0]): Promise<ScopeSummary[]> {
@@ -72,7 +65,7 @@ export class LocalScopes implements ScopeSource {
   }
 
   /** @throws {GatewayError} LIMIT_REACHED */
-  #load(name: string): Promise<LocalScope> {
+  #load(name: string): Promise<OpenScope> {
     const loading = this.#opening.get(name);
     if (loading) return loading;
     const opening = this.#read(name).finally(() => this.#opening.delete(name));
@@ -80,13 +73,13 @@ export class LocalScopes implements ScopeSource {
     return opening;
   }
 
-  async #read(name: string): Promise<LocalScope> {
+  async #read(name: string): Promise<OpenScope> {
     const { limits, persistent } = this.#options;
     const kept = persistent?.scopes ?? new Map<string, number>();
     if (!kept.has(name) && this.#open.size + kept.size >= limits.scopes)
       throw limitReached('rooms_max_scopes', `There are already ${limits.scopes} rooms.`);
     const objects = (await persistent?.load(name)) ?? [];
-    const scope: LocalScope = {
+    const scope: OpenScope = {
       name,
       state: this.#stateWith(objects),
       receivers: new ScopeReceivers(),
@@ -103,7 +96,7 @@ export class LocalScopes implements ScopeSource {
   }
 
   /** @throws {GatewayError} if the entry is refused */
-  #apply(scope: LocalScope, entry: ScopeEntry): void {
+  #apply(scope: OpenScope, entry: ScopeEntry): void {
     const { observe } = this.#options;
     observe(scope, entry, scope.receivers.apply(scope.state, entry));
     this.#keep(scope, entry);
@@ -111,7 +104,7 @@ export class LocalScopes implements ScopeSource {
   }
 
   /** Persistent objects are written after each change, and after each use, which makes them last longer. */
-  #keep({ name, state }: LocalScope, entry: ScopeEntry): void {
+  #keep({ name, state }: OpenScope, entry: ScopeEntry): void {
     const { persistent } = this.#options;
     if (!persistent || !('object' in entry)) return;
     const object = state.objects.get(entry.object);
@@ -121,12 +114,9 @@ export class LocalScopes implements ScopeSource {
       persistent.changed(name, object);
   }
 
-  #closeUnused(scope: LocalScope): void {
+  #closeUnused(scope: OpenScope): void {
     const { name, state, uses } = scope;
     const isAcquired = [...state.objects.values()].some(({ acquired }) => acquired > 0);
     if (uses === 0 && state.size === 0 && !isAcquired && this.#open.get(name) === scope) this.#open.delete(name);
   }
 }
-
-export const roomNotFound = (): GatewayError =>
-  new GatewayError('ROOM_NOT_FOUND', 'Nobody is in this room, and it keeps no objects.');

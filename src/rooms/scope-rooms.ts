@@ -23,6 +23,8 @@ export interface OpenScope {
   readonly name: string;
   readonly state: ScopeState;
   readonly receivers: ScopeReceivers;
+  /** Calls that work on it: see {@link ScopeSource.hold}. */
+  uses: number;
   /**
    * Puts an entry into the order of the scope. Resolves when it is applied.
    *
@@ -37,12 +39,12 @@ export type ObserveEntry = (scope: OpenScope, entry: ScopeEntry, outcome: Outcom
 /** Where scopes are ordered and kept: in this process, or in the cluster. */
 export interface ScopeSource {
   /**
-   * Keeps a scope open while `run` works on it.
+   * Opens a scope, which is empty if there was none, and keeps it open until it is released as often.
    *
-   * @param create whether a scope that does not exist is created
-   * @throws {GatewayError} ROOM_NOT_FOUND, LIMIT_REACHED or CLUSTER_UNAVAILABLE
+   * @throws {GatewayError} LIMIT_REACHED or CLUSTER_UNAVAILABLE
    */
-  use<T>(name: string, create: boolean, run: (scope: OpenScope) => Promise<T>): Promise<T>;
+  hold(name: string): Promise<OpenScope>;
+  release(scope: OpenScope): void;
   /** Open scopes. */
   readonly open: ReadonlyMap<string, OpenScope>;
   list(options: { readonly prefix?: string; readonly after?: string; readonly limit: number }): Promise<ScopeSummary[]>;
@@ -169,8 +171,17 @@ export class ScopeRooms implements RoomsControl {
     await this.#source.close();
   }
 
-  #use<T>(name: string, create: boolean, run: (scope: OpenScope) => Promise<T>): Promise<T> {
-    return this.#closed ? Promise.reject(this.#closed) : this.#source.use(name, create, run);
+  /** @throws {GatewayError} ROOM_NOT_FOUND if there is none and it is not to be created */
+  async #use<T>(name: string, create: boolean, run: (scope: OpenScope) => Promise<T>): Promise<T> {
+    if (this.#closed) throw this.#closed;
+    const scope = await this.#source.hold(name);
+    try {
+      if (!create && scope.state.size === 0 && scope.state.objects.size === 0)
+        throw new GatewayError('ROOM_NOT_FOUND', 'Nobody is in this room, and it keeps no objects.');
+      return await run(scope);
+    } finally {
+      this.#source.release(scope);
+    }
   }
 
   /** Reports the members of this process, and those of a lost one if this process has removed them. */

@@ -2,7 +2,6 @@ import { limitReached } from '../observe/limits.ts';
 import type { Logger } from '../observe/logger.ts';
 import { closeAll } from '../runtime/close-all.ts';
 import type { SharedLogs } from '../store/shared-logs.ts';
-import { roomNotFound } from './local-scopes.ts';
 import type { ScopeSummary, ScopeView } from './room-client.ts';
 import { scopeLimits, type RoomLimits } from './room-limits.ts';
 import type { MemberHost, ScopeEntry, ScopeSnapshot } from './scope-entry.ts';
@@ -68,16 +67,15 @@ export class SharedScopes implements ScopeSource {
     return this.#open;
   }
 
-  async use<T>(name: string, create: boolean, run: (scope: OpenScope) => Promise<T>): Promise<T> {
+  async hold(name: string): Promise<OpenScope> {
     const scope = this.#open.get(name) ?? (await this.#openOnce(name));
     scope.uses++;
-    try {
-      if (!create && scope.state.size === 0 && scope.state.objects.size === 0) throw roomNotFound();
-      return await run(scope);
-    } finally {
-      scope.uses--;
-      this.#closeUnused(scope);
-    }
+    return scope;
+  }
+
+  release(scope: OpenScope): void {
+    scope.uses--;
+    this.#closeUnused(scope);
   }
 
   async list({ prefix = '', after, limit }: Parameters<ScopeSource['list']>[0]): Promise<ScopeSummary[]> {
@@ -191,14 +189,15 @@ export class SharedScopes implements ScopeSource {
     return scope;
   }
 
-  #closeUnused(scope: SharedScope): void {
+  #closeUnused({ name }: OpenScope): void {
     const { now } = this.#options;
-    if (this.#open.get(scope.name) !== scope) return;
+    const scope = this.#open.get(name);
+    if (!scope) return;
     if (!scope.isUnused) return void this.#unusedSinceMs.delete(scope);
     const since = this.#unusedSinceMs.get(scope) ?? now();
     this.#unusedSinceMs.set(scope, since);
     if (scope.state.size > 0 && now() - since < LINGER_MS) return;
-    this.#open.delete(scope.name);
+    this.#open.delete(name);
     const closing = scope.close().finally(() => this.#closing.delete(closing));
     this.#closing.add(closing);
   }
