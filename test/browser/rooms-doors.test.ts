@@ -113,6 +113,7 @@ await t.test('a publisher, a player, a page and an RTMP client share one object'
   await waitFor('the end of the player', async () =>
     /^gateway_rooms_connections\{protocol="datachannel"\} 0$/m.test((await gateway.http('/metrics')).text),
   );
+  for (const { page } of [publisher, player]) await page.close();
 });
 
 await t.test('pages like that of red5-websocket-chat: the one of docs/rooms.md', async (t) => {

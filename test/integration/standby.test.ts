@@ -107,9 +107,6 @@ await t.test('live, freeze, standby, live: the publisher is killed, and another 
   t.ok(Number(/gateway_standby_seconds_total ([\d.]+)/.exec(metrics)![1]) > 2);
 });
 
-// Side by side: they mostly wait for media in real time.
-t.jobs = 3;
-
 t.test('a portrait stream whose camera stops while the microphone goes on', async (t) => {
   const publisher = await publish('camera', portrait);
   const { mediaSessionId } = await gateway.startPush({
