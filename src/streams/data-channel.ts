@@ -13,6 +13,6 @@ export interface DataChannelEvents {
 export interface DataChannel extends EventEmitter<DataChannelEvents> {
   /** Does nothing before `open` and after `closed`. A client that does not read loses its data channel. */
   send(text: string): void;
-  /** The media is not affected. Idempotent; emits nothing. */
+  /** Ends after what has been sent. The media is not affected. Idempotent; emits nothing. */
   close(): void;
 }

@@ -28,6 +28,9 @@ export const DATA_SEND_BUFFER_BYTES = 256 * 1024;
 /** Messages that the worker has not taken yet. */
 const MAX_UNCONFIRMED = 1024;
 
+/** Milliseconds after which a data channel closes although messages wait for its client. */
+const LAST_MESSAGES_MS = 2000;
+
 /** Messages that are not text, such as those of an application that uses the channel for something else. */
 const MAX_IGNORED = 1000;
 
@@ -108,9 +111,24 @@ export class DataLink extends EventEmitter<DataChannelEvents> implements DataCha
   close(): void {
     if (this.#over) return;
     this.#over = true;
-    this.#source.close();
-    // Its consumers close with it.
     for (const producer of this.#producers) producer.close();
+    this.#closeWhenSent();
+  }
+
+  /** mediasoup discards what it has not sent when a consumer closes, such as the reason for the end. */
+  #closeWhenSent(): void {
+    const sender = this.#senders[this.#streamId]!;
+    const close = (): void => {
+      clearTimeout(timer);
+      // Its consumers close with it.
+      this.#source.close();
+    };
+    const timer = setTimeout(close, LAST_MESSAGES_MS);
+    sender.observer.once('close', () => clearTimeout(timer));
+    sender.once('bufferedamountlow', close);
+    // Both requests fail if the transport has closed meanwhile.
+    sender.setBufferedAmountLowThreshold(0).catch(close);
+    sender.getBufferedAmount().then((bytes) => bytes === 0 && close(), close);
   }
 
   #receive(streamId: StreamId, data: Buffer, ppid: number): void {
@@ -140,6 +158,7 @@ export class DataLink extends EventEmitter<DataChannelEvents> implements DataCha
   #end(): void {
     if (this.#over) return;
     this.close();
+    this.#source.close();
     this.emit('closed');
   }
 }

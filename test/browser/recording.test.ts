@@ -157,11 +157,7 @@ for (const codec of process.env['LONG_TESTS'] === '1' ? (['h264', 'vp8', 'vp9', 
       const frames = Number(probed.streams.find(({ codec_type: type }) => type === 'video')!.nb_read_frames);
       // The recording begins with a key frame, which the browser is asked for when the stream is published.
       t.ok(sent - frames <= 45 && frames - sent <= 12, `${frames} frames, and the browser has sent ${sent}`);
-      t.equal(
-        (await frameHashes(['-i', file, '-map', '0:v', '-fps_mode', 'passthrough'])).length,
-        frames,
-        'all decode',
-      );
+      t.equal((await frameHashes(['-i', file, '-map', '0:v'])).length, frames, 'all decode');
 
       const copy = join(folder, `${name}.flv`);
       const encoders = ['-fps_mode', 'passthrough', '-c:v', 'libx264', '-preset', 'ultrafast', '-bf', '0'];

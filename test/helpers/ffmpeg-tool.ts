@@ -39,9 +39,10 @@ async function run(tool: string, args: readonly string[], input?: Buffer): Promi
   return Buffer.concat(output);
 }
 
-/** One hash per frame of a file or stream, in order, without timestamps. */
+/** One hash per frame of a file or stream, in order, without timestamps: frames that follow each other closely are not dropped. */
 export async function frameHashes(args: readonly string[], input?: Buffer): Promise<string[]> {
-  const lines = (await ffmpeg([...args, '-f', 'framemd5', '-'], input)).toString().split('\n');
+  const output = await ffmpeg([...args, '-fps_mode', 'passthrough', '-f', 'framemd5', '-'], input);
+  const lines = output.toString().split('\n');
   return lines.filter((line) => line !== '' && !line.startsWith('#')).map((line) => line.split(',').at(-1)!.trim());
 }
 

@@ -24,7 +24,7 @@ export function streamOf(tags: readonly FlvTag[]): H264Stream {
 export function decode(header: FlvTag, frames: readonly Buffer[]): Promise<string[]> {
   const tags = frames.map((data, index) => encodeFlvTag(flvTag(TAG_VIDEO, index * 33, data)));
   const file = Buffer.concat([flvHeader({ audio: false, video: true }), encodeFlvTag(header), ...tags]);
-  return frameHashes(['-err_detect', 'explode', '-xerror', '-f', 'flv', '-i', '-', '-fps_mode', 'passthrough'], file);
+  return frameHashes(['-err_detect', 'explode', '-xerror', '-f', 'flv', '-i', '-'], file);
 }
 
 /** Freezes after several frames, goes on with a key frame each time, and compares every decoded frame. */

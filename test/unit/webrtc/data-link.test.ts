@@ -5,11 +5,21 @@ import { DataLink, MAX_DATA_MESSAGE_BYTES } from '../../../src/webrtc/data-link.
 
 class FakeConsumer extends EventEmitter {
   readonly sent: string[] = [];
+  readonly observer = new EventEmitter();
   answer: Promise<number> = Promise.resolve(0);
+  bufferedAmount = 0;
 
   send(text: string): Promise<number> {
     this.sent.push(text);
     return this.answer;
+  }
+
+  setBufferedAmountLowThreshold(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  getBufferedAmount(): Promise<number> {
+    return Promise.resolve(this.bufferedAmount);
   }
 }
 
@@ -111,4 +121,26 @@ void t.test('a data channel ends with its transport, its association, or a clien
   failing.link.send('x');
   await new Promise((resolve) => setImmediate(resolve));
   t.same(failing.events, ['open', 'closed']);
+});
+
+void t.test('a data channel that is closed ends after its last message', async (t) => {
+  const { link, transport, senders, producers, events } = await open('client');
+  const [source, ...receiving] = producers as [FakeProducer, ...FakeProducer[]];
+  transport.emit('sctpstatechange', 'connected');
+  link.send('the reason');
+  senders[0]!.bufferedAmount = 10;
+  link.close();
+  await new Promise((resolve) => setImmediate(resolve));
+  t.ok(receiving.every(({ closed }) => closed));
+  t.notOk(source.closed);
+  senders[0]!.emit('bufferedamountlow');
+  t.ok(source.closed);
+  senders[0]!.observer.emit('close');
+
+  const idle = await open('client');
+  idle.transport.emit('sctpstatechange', 'connected');
+  idle.link.close();
+  await new Promise((resolve) => setImmediate(resolve));
+  t.ok(idle.producers.every(({ closed }) => closed));
+  t.same([...events, ...idle.events], ['open', 'open']);
 });
