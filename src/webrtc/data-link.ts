@@ -111,24 +111,25 @@ export class DataLink extends EventEmitter<DataChannelEvents> implements DataCha
   close(): void {
     if (this.#over) return;
     this.#over = true;
-    for (const producer of this.#producers) producer.close();
-    this.#closeWhenSent();
+    const sender = this.#senders[this.#streamId]!;
+    const timer = setTimeout(() => this.#release(), LAST_MESSAGES_MS);
+    const release = (): void => {
+      clearTimeout(timer);
+      this.#release();
+    };
+    // With the transport.
+    sender.observer.once('close', release);
+    // The event may be about messages before the last one. Requests fail if the transport has closed meanwhile.
+    const look = (): void => void sender.getBufferedAmount().then((bytes) => bytes === 0 && release(), release);
+    sender.on('bufferedamountlow', look);
+    sender.setBufferedAmountLowThreshold(0).then(look, release);
   }
 
-  /** mediasoup discards what it has not sent when a consumer closes, such as the reason for the end. */
-  #closeWhenSent(): void {
-    const sender = this.#senders[this.#streamId]!;
-    const close = (): void => {
-      clearTimeout(timer);
-      // Its consumers close with it.
-      this.#source.close();
-    };
-    const timer = setTimeout(close, LAST_MESSAGES_MS);
-    sender.observer.once('close', () => clearTimeout(timer));
-    sender.once('bufferedamountlow', close);
-    // Both requests fail if the transport has closed meanwhile.
-    sender.setBufferedAmountLowThreshold(0).catch(close);
-    sender.getBufferedAmount().then((bytes) => bytes === 0 && close(), close);
+  /** mediasoup resets the streams, and so discards what it has not sent. */
+  #release(): void {
+    // Its consumers close with it.
+    this.#source.close();
+    for (const producer of this.#producers) producer.close();
   }
 
   #receive(streamId: StreamId, data: Buffer, ppid: number): void {
@@ -157,8 +158,8 @@ export class DataLink extends EventEmitter<DataChannelEvents> implements DataCha
 
   #end(): void {
     if (this.#over) return;
-    this.close();
-    this.#source.close();
+    this.#over = true;
+    this.#release();
     this.emit('closed');
   }
 }
