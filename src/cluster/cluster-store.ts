@@ -110,6 +110,8 @@ export interface ClusterStore {
   beat(node: NodeRecord, ttlMs: number): Promise<boolean>;
   leave(identity: NodeIdentity): Promise<void>;
   node(id: string): Promise<NodeRecord | undefined>;
+  /** Milliseconds since the last heartbeat of a node; `undefined` if it is not in the cluster. */
+  heartbeatAgeMs(id: string): Promise<number | undefined>;
   nodes(): Promise<NodeRecord[]>;
   /** Notes that a manager runs, and returns the number of managers. */
   countManagers(id: string): Promise<number>;
@@ -152,6 +154,8 @@ export interface ClusterStore {
 export const LEASE_TTL_MS = 5000;
 /** Milliseconds after which a node that writes no heartbeat is gone. */
 export const NODE_TTL_MS = 3000;
+/** Milliseconds since its last heartbeat after which a node hangs if it does not answer. */
+export const NODE_LATE_MS = 1250;
 /** Milliseconds between two heartbeats, and between two renewals. */
 export const BEAT_MS = 1000;
 /** Milliseconds in which every node has written again what Redis has lost. */

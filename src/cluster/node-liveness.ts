@@ -1,20 +1,22 @@
 import { connect } from 'node:net';
-import type { ClusterStore } from './cluster-store.ts';
+import { NODE_LATE_MS, type ClusterStore } from './cluster-store.ts';
 
 /** Milliseconds until a connection attempt gives no answer. */
 const PROBE_TIMEOUT_MS = 500;
 
 /**
- * Whether a node is certainly gone: it has written no heartbeat for its time to live, or nothing listens on its port any
- * more. A wrong answer cannot harm: the name gets a new epoch, and the old owner ends its stream when it sees that.
+ * Whether a node is gone: it is not in the cluster any more, nothing listens on its port, or it hangs. A wrong answer
+ * cannot harm: the name gets a new epoch, and the old owner ends its stream when it sees that.
  */
 export function createIsGone(
-  store: Pick<ClusterStore, 'node'>,
-  refusesConnections: (url: string) => Promise<boolean> = isRefused,
+  store: Pick<ClusterStore, 'node' | 'heartbeatAgeMs'>,
+  probe: (url: string) => Promise<Liveness> = livenessOf,
 ): (node: string) => Promise<boolean> {
   return async (id) => {
-    const node = await store.node(id);
-    return node === undefined || refusesConnections(node.url);
+    const [node, ageMs] = await Promise.all([store.node(id), store.heartbeatAgeMs(id)]);
+    if (node === undefined || ageMs === undefined) return true;
+    const liveness = await probe(node.url);
+    return liveness === 'refused' || (liveness === 'silent' && ageMs > NODE_LATE_MS);
   };
 }
 

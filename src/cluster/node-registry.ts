@@ -2,7 +2,14 @@ import { EventEmitter } from 'node:events';
 import { answersAt } from './node-liveness.ts';
 import { GatewayError } from '../errors.ts';
 import type { Logger } from '../observe/logger.ts';
-import { BEAT_MS, SETTLE_MS, type ClusterStore, type LeaseRecord, type NodeRecord } from './cluster-store.ts';
+import {
+  BEAT_MS,
+  NODE_LATE_MS,
+  SETTLE_MS,
+  type ClusterStore,
+  type LeaseRecord,
+  type NodeRecord,
+} from './cluster-store.ts';
 import { PlacementLedger, rankNodes, type PlacementWish } from './placement.ts';
 
 export interface NodeRegistryEvents {
@@ -32,8 +39,6 @@ interface Watch {
 
 /** Milliseconds between two looks at the nodes. */
 const POLL_MS = BEAT_MS / 4;
-/** Milliseconds without a new heartbeat after which a node is asked, so that its answer is known when it disappears. */
-const STALE_MS = 1.8 * BEAT_MS;
 /** Owners that are remembered for the time in which Redis does not answer. */
 const MAX_REMEMBERED = 10_000;
 
@@ -197,6 +202,7 @@ export class NodeRegistry extends EventEmitter<NodeRegistryEvents> {
     if (this.#closed) return;
     if (!this.#settled) nodes = withMissing(nodes, this.#nodes);
     this.#watch(nodes);
+    nodes = nodes.filter(({ id }) => !this.#hangs(id));
     const known = [...this.#nodes, ...this.#detached.values()];
     for (const { id } of nodes) {
       this.#detached.delete(id);
@@ -207,13 +213,12 @@ export class NodeRegistry extends EventEmitter<NodeRegistryEvents> {
     for (const node of known) {
       const present = nodes.find(({ id }) => id === node.id);
       // Another process of the same id.
-      if (present ? present.instance !== node.instance : !this.#staysDetached(node)) this.#remove(node, present);
+      if (present ? present.instance !== node.instance : !this.#staysDetached(node)) this.#remove(node);
     }
   }
 
-  #remove({ id, url }: NodeRecord, present: NodeRecord | undefined): void {
+  #remove({ id, url }: NodeRecord): void {
     this.#detached.delete(id);
-    if (!present) this.#watched.delete(id);
     this.#options.logger.warn({ nodeId: id }, 'a node is gone');
     this.emit('gone', id, url);
   }
@@ -230,7 +235,7 @@ export class NodeRegistry extends EventEmitter<NodeRegistryEvents> {
     return true;
   }
 
-  /** Asks nodes whose heartbeat is late. */
+  /** Asks nodes whose heartbeat is late: one that does not answer hangs, until its next heartbeat. */
   #watch(nodes: readonly NodeRecord[]): void {
     const nowMs = this.#options.now();
     const missing = [...this.#nodes, ...this.#detached.values()].filter(
@@ -242,10 +247,20 @@ export class NodeRegistry extends EventEmitter<NodeRegistryEvents> {
         this.#watched.set(id, { beat, sinceMs: nowMs, askedAtMs: 0, answers: undefined });
         continue;
       }
-      if (nowMs - watch.sinceMs < STALE_MS || nowMs - watch.askedAtMs < BEAT_MS) continue;
+      if (nowMs - watch.sinceMs < NODE_LATE_MS || nowMs - watch.askedAtMs < BEAT_MS) continue;
       watch.askedAtMs = nowMs;
-      void this.#options.probe(url).then((answers) => (watch.answers = answers));
+      void this.#options.probe(url).then((answers) => {
+        const isNews = watch.answers !== answers;
+        watch.answers = answers;
+        if (isNews && !this.#closed) void this.poll();
+      });
     }
+    for (const id of this.#watched.keys())
+      if (!nodes.some((one) => one.id === id) && !missing.some((one) => one.id === id)) this.#watched.delete(id);
+  }
+
+  #hangs(id: string): boolean {
+    return this.#watched.get(id)?.answers === false;
   }
 
   get #settled(): boolean {
@@ -256,7 +271,7 @@ export class NodeRegistry extends EventEmitter<NodeRegistryEvents> {
   async #findNew(id: string): Promise<NodeRecord | undefined> {
     const node = await this.#options.store.node(id).catch(() => undefined);
     if (node) await this.poll();
-    return node;
+    return this.#hangs(id) ? undefined : node;
   }
 }
 

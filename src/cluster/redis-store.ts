@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events';
 import {
   EPOCH_TTL_MS,
+  NODE_TTL_MS,
   OFFER_TTL_MS,
   PUSH_TTL_MS,
   type AbandonedStream,
@@ -134,6 +135,11 @@ export class RedisStore extends EventEmitter<RedisStoreEvents> implements Cluste
 
   async node(id: string): Promise<NodeRecord | undefined> {
     return decodeNode(await this.#run(() => this.#redis.hgetall(this.#keys.node(id))));
+  }
+
+  async heartbeatAgeMs(id: string): Promise<number | undefined> {
+    const ttlMs = await this.#run(() => this.#redis.pttl(this.#keys.node(id)));
+    return ttlMs < 0 ? undefined : NODE_TTL_MS - ttlMs;
   }
 
   async nodes(): Promise<NodeRecord[]> {

@@ -1,5 +1,6 @@
 import {
   EPOCH_TTL_MS,
+  NODE_TTL_MS,
   OFFER_TTL_MS,
   PUSH_TTL_MS,
   type AbandonedStream,
@@ -169,6 +170,13 @@ export class ModelStore implements ClusterStore {
 
   node(id: string): Promise<NodeRecord | undefined> {
     return this.#run((redis) => redis.get<NodeRecord>(`node:${id}`));
+  }
+
+  heartbeatAgeMs(id: string): Promise<number | undefined> {
+    return this.#run((redis) => {
+      const ttlMs = redis.timesToLive.get(`node:${id}`);
+      return ttlMs === undefined ? undefined : NODE_TTL_MS - ttlMs;
+    });
   }
 
   nodes(): Promise<NodeRecord[]> {

@@ -2,7 +2,7 @@ import { ClusterDirectory } from '../../src/cluster/cluster-directory.ts';
 import { ClusterNode } from '../../src/cluster/cluster-node.ts';
 import { BEAT_MS, type HoldAnswer, type NodeIdentity } from '../../src/cluster/cluster-store.ts';
 import { GiveStreams } from '../../src/cluster/give-streams.ts';
-import { createIsGone } from '../../src/cluster/node-liveness.ts';
+import { createIsGone, type Liveness } from '../../src/cluster/node-liveness.ts';
 import { NodeRegistry } from '../../src/cluster/node-registry.ts';
 import { PushRestore } from '../../src/cluster/push-restore.ts';
 import { StoredPushes, type PushOrder, type StoredPush } from '../../src/cluster/stored-pushes.ts';
@@ -134,7 +134,7 @@ class SimulatedNode {
       identity,
       graceMs: 60_000,
       acceptsOffline: false,
-      isGone: createIsGone(this.store, async (url) => simulation.refusesConnections(url)),
+      isGone: createIsGone(this.store, async (url) => simulation.livenessOf(url)),
       logger: silentLogger,
       now,
       wallClock: now,
@@ -390,6 +390,12 @@ export class Simulation {
 
   count(counter: Counter): void {
     this.#summary[counter]++;
+  }
+
+  livenessOf(url: string): Liveness {
+    const node = this.#nodes.find(({ alive, identity }) => alive && url === `http://${identity.id}.example`);
+    if (!node) return 'refused';
+    return node.works && node.workersAnswer ? 'answers' : 'silent';
   }
 
   /** A process whose port answers that nothing listens there: it was killed, and its machine runs. */

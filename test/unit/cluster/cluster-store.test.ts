@@ -121,6 +121,8 @@ function contract(name: string, subject: () => Promise<Subject>): void {
     t.ok(await b.beat(node('b', { region: 'us', overloaded: true, state: 'draining' }), 3000));
     t.strictSame(await a.node('b'), node('b', { region: 'us', overloaded: true, state: 'draining' }));
     t.strictSame((await b.nodes()).map(({ id }) => id).sort(), ['a', 'b']);
+    t.ok((await b.heartbeatAgeMs('a'))! < 1000);
+    t.equal(await b.heartbeatAgeMs('c'), undefined);
     t.notOk(await b.beat(node('a', { instance: 'a2', publications: 50 }), 3000));
     t.equal((await b.node('a'))?.publications, 1);
     await b.leave({ id: 'a', instance: 'a2' });

@@ -1,5 +1,6 @@
 import t from 'tap';
 import { SETTLE_MS } from '../../../src/cluster/cluster-store.ts';
+import { createIsGone, type Liveness } from '../../../src/cluster/node-liveness.ts';
 import { NodeRegistry } from '../../../src/cluster/node-registry.ts';
 import { silentLogger } from '../../../src/observe/logger.ts';
 import { ModelStore, RedisModel } from '../../helpers/cluster-redis-model.ts';
@@ -32,17 +33,47 @@ function setUp() {
   return { clock, redis, node, manager, answering, registry, gone, pass };
 }
 
-t.test('nodes come and go; a node that hangs is gone when its heartbeat expires', async (t) => {
-  const { node, registry, gone, pass } = setUp();
+t.test(
+  'nodes come and go; a node whose heartbeat is late and that does not answer is gone until its next one',
+  async (t) => {
+    const { node, registry, answering, gone, pass } = setUp();
+    await node.beat(nodeRecord('a'), 3000);
+    await registry.poll();
+    await node.claim('cam', { id: 'a', instance: 'a1' }, TTL);
+    t.equal(registry.get('a').url, 'http://a.example');
+    t.equal((await registry.owner('cam'))?.id, 'a');
+    await pass(1000);
+    t.strictSame(gone, []);
+    await pass(500);
+    t.strictSame(gone, ['a']);
+    t.throws(() => registry.get('a'), { code: 'NODE_NOT_FOUND' });
+    t.throws(() => registry.place(), { code: 'CLUSTER_UNAVAILABLE' });
+    t.equal(await registry.owner('cam'), undefined, 'although Redis still has it');
+
+    await node.beat(nodeRecord('a', { beat: 2 }), 3000);
+    await pass(250);
+    t.equal(registry.place().id, 'a');
+    t.equal((await registry.owner('cam'))?.id, 'a');
+    answering.add('http://a.example');
+    await pass(2500);
+    t.equal(registry.place().id, 'a', 'late, but it answers');
+    t.strictSame(gone, ['a']);
+  },
+);
+
+t.test('a name is taken from an owner that is gone, refuses connections, or hangs', async (t) => {
+  const { clock, redis, node } = setUp();
+  const answers = new Map<string, Liveness>();
+  const isGone = createIsGone(new ModelStore(redis), async (url) => answers.get(url)!);
+  t.ok(await isGone('a'), 'it is not in the cluster');
   await node.beat(nodeRecord('a'), 3000);
-  await registry.poll();
-  t.equal(registry.get('a').url, 'http://a.example');
-  await pass(2750);
-  t.strictSame(gone, []);
-  await pass(250);
-  t.strictSame(gone, ['a']);
-  t.throws(() => registry.get('a'), { code: 'NODE_NOT_FOUND' });
-  t.throws(() => registry.place(), { code: 'CLUSTER_UNAVAILABLE' });
+  const judge = async (liveness: Liveness): Promise<boolean> => {
+    answers.set('http://a.example', liveness);
+    return isGone('a');
+  };
+  t.strictSame([await judge('answers'), await judge('silent'), await judge('refused')], [false, false, true]);
+  clock.now += 1300;
+  t.strictSame([await judge('answers'), await judge('silent'), await judge('refused')], [false, true, true]);
 });
 
 t.test('a node that was started again with its id is gone and there', async (t) => {
@@ -95,7 +126,8 @@ t.test('without Redis the last known nodes and owners count', async (t) => {
 });
 
 t.test('a Redis that is back without its data does not make nodes go', async (t) => {
-  const { node, redis, manager, registry, gone, pass } = setUp();
+  const { node, redis, manager, registry, answering, gone, pass } = setUp();
+  answering.add('http://a.example');
   await node.beat(nodeRecord('a'), 3000);
   await node.beat(nodeRecord('b'), 3000);
   await node.claim('cam', { id: 'a', instance: 'a1' }, TTL);

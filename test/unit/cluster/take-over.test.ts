@@ -21,7 +21,7 @@ function setUp() {
       identity,
       graceMs: 60_000,
       acceptsOffline: false,
-      isGone: createIsGone(store, async () => false),
+      isGone: createIsGone(store, async () => 'silent'),
       logger: silentLogger,
       now: () => clock.now,
       wallClock: () => clock.now,
