@@ -242,14 +242,17 @@ export class WorkerPool {
       }
       const webRtcServer = await this.#listen(worker, index, addresses);
       const router = await worker.createRouter({ mediaCodecs: INGEST_CODECS });
+      const directTransport = await router.createDirectTransport();
+      const congestionFeedback = await sendsCongestionFeedback(router);
       const slot: IngestWorker = {
         worker,
         channel,
+        // Nothing may be awaited in here: the probe looks at the slot.
         probe: new WorkerProbe({ worker, isBusy: () => slot.sessions > 0, logger }),
         webRtcServer,
         router,
-        directTransport: await router.createDirectTransport(),
-        congestionFeedback: await sendsCongestionFeedback(router),
+        directTransport,
+        congestionFeedback,
         pending: this.#pending,
         sessions: 0,
       };
