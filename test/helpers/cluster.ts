@@ -67,8 +67,10 @@ export async function startCluster({
     },
     async ownerOf(stream) {
       for (const [index, node] of started.entries()) {
-        const { body } = await node.http('/api/v1/streams').catch(() => ({ body: [] }));
-        if ((body as { name: string }[]).some(({ name }) => name === stream)) return index;
+        // A node that ends refuses.
+        const answer = await node.http('/api/v1/streams').catch(() => undefined);
+        const streams = (answer?.status === 200 ? answer.body : []) as { name: string }[];
+        if (streams.some(({ name }) => name === stream)) return index;
       }
       return undefined;
     },
