@@ -27,7 +27,8 @@ const CHECKS = {
  * browser that encodes takes a core.
  */
 const SUITES = {
-  unit: os.availableParallelism(),
+  // They partly wait for each other's processes.
+  unit: os.availableParallelism() + 1,
   // They mostly wait for servers and for media in real time.
   integration: os.availableParallelism() + 1,
   browser: Math.min(2, os.availableParallelism()),
@@ -83,7 +84,9 @@ function plan(names) {
 async function runAll(names, options) {
   const { checks, groups } = plan(names);
   const { node, env } = await setUp('test', options);
-  const context = { root: ROOT, node, env };
+  // Hundreds of processes load the same modules.
+  const compiled = path.join(ROOT, 'node_modules/.cache/compiled');
+  const context = { root: ROOT, node, env: { NODE_COMPILE_CACHE: compiled, ...env } };
   await Promise.all(checks.flatMap((name) => CHECKS[name]).map(async (check) => add(await runCheck(context, check))));
   for (const { files, jobs } of groups) {
     const waiting = [...files];

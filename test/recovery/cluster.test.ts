@@ -46,7 +46,7 @@ interface Present {
 async function present(): Promise<readonly Present[]> {
   const live = await Promise.all(
     nodes.map(async (node) => {
-      const answer = await node.http('/api/v1/streams', { signal: AbortSignal.timeout(500) }).catch(() => undefined);
+      const answer = await node.http('/api/v1/streams', { signal: AbortSignal.timeout(200) }).catch(() => undefined);
       return new Set(
         ((answer?.status === 200 ? answer.body : []) as readonly { name: string; status: string }[])
           .filter(({ status }) => status === 'live')
