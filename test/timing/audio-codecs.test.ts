@@ -44,7 +44,10 @@ for (const [codec, expected] of [
     const recording = await analyse(file);
     t.strictSame(recording.decodeErrors, []);
     t.strictSame(recording.audio.stepsBack, []);
-    t.ok(recording.audio.largestGap <= 50, `no gap: ${recording.audio.largestGap} ms`);
+    t.ok(
+      recording.audio.largestGap <= 50,
+      `no gap: ${recording.audio.largestGap} ms at ${recording.audio.largestGapAt}`,
+    );
     const loudest = (from: number, to: number): number =>
       Math.max(
         ...Array.from({ length: (to - from) / 50 }, (_, i) => recording.level(from + i * 50, from + i * 50 + 50)),
