@@ -177,7 +177,10 @@ async function measureKills(
 }
 
 async function publishAgain(cluster: TestCluster, publishers: PersistentPublishers): Promise<Victim> {
-  if ((await publishers.state(STREAM)).published === 0) await publishers.publish(STREAM, cluster.managers);
+  const hasPublished = async (): Promise<boolean> => (await publishers.state(STREAM)).published > 0;
+  if (!(await hasPublished())) await publishers.publish(STREAM, cluster.managers);
+  // A client that still connects when its node is killed notices that after seconds.
+  await waitFor('the first publication', hasPublished);
   const { node } = await waitFor('the owner', async () => {
     const owner = await cluster.ownerOf(STREAM);
     return owner === undefined ? undefined : { node: owner };
