@@ -86,6 +86,8 @@ export class AudioEncoder extends EventEmitter<AudioEncoderEvents> {
   #samplesIn = 0;
   #framesOut = 0;
   #nextRtp: number | undefined;
+  /** The stream time of {@link #nextRtp}. */
+  #nextStreamMs = 0;
 
   constructor(codec: AudioCodec, clockRate: number, options: AudioEncoderOptions) {
     super();
@@ -112,10 +114,10 @@ export class AudioEncoder extends EventEmitter<AudioEncoderEvents> {
     const rate = AAC_SAMPLE_RATE / this.#clockRate;
     const samples = this.#codec === 'opus' ? opusPacketSamples(payload) : payload.length * rate;
     if (samples === 0) return;
-    const jump = this.#nextRtp === undefined ? 0 : ((rtpTimestamp - this.#nextRtp) | 0) * rate;
-    const hole = jump > 0 && jump <= MAX_FILL_SAMPLES ? jump : 0;
+    const hole = this.#hole(rtpTimestamp, streamMs, rate);
     if (!this.#budget.take(((hole + samples) * 1000) / AAC_SAMPLE_RATE, this.#now())) return this.#exceed();
     this.#nextRtp = (rtpTimestamp + samples / rate) >>> 0;
+    this.#nextStreamMs = streamMs + (samples * 1000) / AAC_SAMPLE_RATE;
     if (hole > 0) this.#fill(hole);
 
     this.#anchors.push({ sample: this.#samplesIn, streamMs });
@@ -130,6 +132,14 @@ export class AudioEncoder extends EventEmitter<AudioEncoderEvents> {
   async close(): Promise<void> {
     this.#closed = true;
     await Promise.all([this.#coder.close(), this.#replaced]);
+  }
+
+  /** Samples that are missing before a packet. Timestamps that have restarted leave no hole in the stream's time. */
+  #hole(rtpTimestamp: number, streamMs: number, rate: number): number {
+    if (this.#nextRtp === undefined) return 0;
+    const jump = ((rtpTimestamp - this.#nextRtp) | 0) * rate;
+    if (jump <= 0 || jump > MAX_FILL_SAMPLES) return 0;
+    return ((streamMs - this.#nextStreamMs) * AAC_SAMPLE_RATE) / 1000 > jump / 2 ? jump : 0;
   }
 
   #start(): AacCoder {

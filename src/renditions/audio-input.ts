@@ -1,5 +1,6 @@
 import { OPUS_SAMPLE_RATE, opusPacketSamples } from '../media/codecs/opus-packet.ts';
 import type { AudioCodec, AudioTrack } from '../streams/live-stream.ts';
+import { tickMs } from '../runtime/tick.ts';
 import type { StreamTime } from './stream-time.ts';
 import { TrackInput } from './track-input.ts';
 
@@ -8,31 +9,44 @@ import { TrackInput } from './track-input.ts';
  * 4.2).
  */
 const OPUS_LOOKAHEAD_MS = 6.5;
-
 /**
- * How much earlier the audio of a packet was captured than its clock says. A packet is sent when its last sample is
- * captured, and browsers relate the timestamp of its first sample to that moment, in sender reports too.
+ * Browsers relate the timestamp of a packet's first sample to the moment when its last one is captured and it is sent,
+ * in sender reports too; others relate it to its own moment (RFC 3550). Nothing tells them apart, so no more is assumed.
  */
-function captureDelayMs(codec: AudioCodec, payload: Buffer): number {
-  return codec === 'opus'
-    ? (opusPacketSamples(payload) * 1000) / OPUS_SAMPLE_RATE + OPUS_LOOKAHEAD_MS
-    : payload.length / 8;
-}
+const MAX_CAPTURE_DELAY_MS = 20;
+
+/** Milliseconds of audio in a packet. */
+const lengthMs = (codec: AudioCodec, payload: Buffer): number =>
+  codec === 'opus' ? (opusPacketSamples(payload) * 1000) / OPUS_SAMPLE_RATE : payload.length / 8;
 
 /**
  * Subscribes to the audio track of a publisher.
  *
  * @param take called for each packet in order, with the capture time of its first sample on the stream's clock
+ * @param now the monotonic clock, in milliseconds
  */
 export function createAudioInput(
   track: AudioTrack,
   time: StreamTime,
   take: (payload: Buffer, rtpTimestamp: number, streamMs: number) => void,
+  now: () => number = tickMs,
 ): Promise<TrackInput> {
+  const { codec } = track;
   const clock = time.track('audio', track.clockRate);
-  return TrackInput.create(track, clock, {
-    packet: ({ payload, timestamp }, nowMs) =>
-      take(payload, timestamp, time.arrived(clock, timestamp, nowMs) - captureDelayMs(track.codec, payload)),
-    lost: () => {}, // the encoder fills the gap that the timestamps show
-  });
+  // One value for the track: another one for each length of packets would make holes.
+  let captureDelayMs: number | undefined;
+  return TrackInput.create(
+    track,
+    clock,
+    {
+      lengthMs: ({ payload }) => lengthMs(codec, payload),
+      packet: ({ payload, timestamp }, nowMs) => {
+        const packetMs = lengthMs(codec, payload);
+        captureDelayMs ??= Math.min(packetMs + (codec === 'opus' ? OPUS_LOOKAHEAD_MS : 0), MAX_CAPTURE_DELAY_MS);
+        take(payload, timestamp, time.arrived(clock, timestamp, nowMs, packetMs) - captureDelayMs);
+      },
+      lost: () => {}, // the encoder fills the gap that the timestamps show
+    },
+    now,
+  );
 }

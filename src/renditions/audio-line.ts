@@ -36,6 +36,7 @@ export class AudioLine {
   readonly #latestMs: number;
   /** The stream's present at the last call of `fill`. */
   #presentMs = 0;
+  #delayMs = 0;
   /** Dropped late audio: number of frames, since when, and the largest delay. */
   #lateFrames = 0;
   #lateSinceMs = -Infinity;
@@ -69,9 +70,11 @@ export class AudioLine {
    *
    * @param nowMs the stream's present
    * @param liveExpected whether the stream has live audio, which may be late
+   * @param delayMs how far live audio is known to be behind the present
    */
-  fill(nowMs: number, liveExpected: boolean): void {
+  fill(nowMs: number, liveExpected: boolean, delayMs = 0): void {
     this.#presentMs = nowMs;
+    this.#delayMs = liveExpected ? delayMs : 0;
     if (!liveExpected) this.#late = undefined;
     const waitMs = this.#waitMs();
     if (this.#next === undefined) {
@@ -83,11 +86,12 @@ export class AudioLine {
   }
 
   #waitMs(): number {
-    if (!this.#late) return this.#liveLateMs;
+    const usualMs = this.#liveLateMs + this.#delayMs;
+    if (!this.#late) return usualMs;
     const waitMs = Math.min(LATE_MARGIN_MS - this.#late.minimum, this.#latestMs);
-    if (waitMs > this.#liveLateMs) return waitMs;
+    if (waitMs > usualMs) return waitMs;
     this.#late = undefined;
-    return this.#liveLateMs;
+    return usualMs;
   }
 
   #tooLate(streamMs: number): void {

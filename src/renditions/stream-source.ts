@@ -251,7 +251,7 @@ export class StreamSource extends EventEmitter<MediaSourceEvents> implements Med
     this.#video?.poll(nowMs);
     if (this.#video) this.#keyFrames.tick(nowMs);
     const presentMs = this.#time.presentMs(nowMs);
-    if (presentMs !== undefined) this.#audioLine.fill(presentMs, this.#audio !== undefined);
+    if (presentMs !== undefined) this.#audioLine.fill(presentMs, this.#audio !== undefined, this.#time.audioDelayMs());
   }
 
   #warn(message: string): void {

@@ -1,4 +1,4 @@
-import { MediaClock, type TrackClock, type TrackKind } from '../media/rtp/media-clock.ts';
+import { MAX_DELAY_DIFFERENCE_MS, MediaClock, type TrackClock, type TrackKind } from '../media/rtp/media-clock.ts';
 import { MinimumWindow } from '../media/rtp/minimum-window.ts';
 
 /**
@@ -13,15 +13,22 @@ export class StreamTime {
   readonly #clock = new MediaClock();
   /** How far the stream's clock is behind the local clock. */
   readonly #behind = new MinimumWindow(PRESENT_MS);
+  #audioBehind = new MinimumWindow(PRESENT_MS);
 
   track(kind: TrackKind, clockRate: number): TrackClock {
     return this.#clock.track(kind, clockRate);
   }
 
-  /** The stream time of a packet that has just been processed. */
-  arrived(track: TrackClock, rtpTimestamp: number, nowMs: number): number {
+  /**
+   * The stream time of a packet that has just been processed.
+   *
+   * @param lengthMs milliseconds of media in it
+   */
+  arrived(track: TrackClock, rtpTimestamp: number, nowMs: number, lengthMs = 0): number {
     const streamMs = track.toStreamMs(rtpTimestamp);
-    this.#behind.add(nowMs - streamMs, nowMs);
+    const behindMs = nowMs - streamMs - lengthMs;
+    this.#behind.add(behindMs, nowMs);
+    if (track.kind === 'audio') this.#audioBehind.add(behindMs, nowMs);
     return streamMs;
   }
 
@@ -34,8 +41,18 @@ export class StreamTime {
     return behindMs < Infinity ? nowMs - behindMs : undefined;
   }
 
+  /**
+   * How far audio is to be expected behind the stream's present: where reports place it behind video that arrives with
+   * it.
+   */
+  audioDelayMs(): number {
+    const delayMs = this.#audioBehind.minimum - this.#behind.minimum;
+    return Number.isFinite(delayMs) ? Math.min(Math.max(0, delayMs), MAX_DELAY_DIFFERENCE_MS) : 0;
+  }
+
   /** Another publisher continues the stream. */
   resume(nowMs: number): void {
+    this.#audioBehind = new MinimumWindow(PRESENT_MS);
     this.#clock.resume(nowMs);
   }
 }

@@ -23,6 +23,8 @@ export const reorderWaitMs = (roundTripMs: number): number =>
 
 export interface TrackInputHandlers {
   packet(packet: RtpPacket, nowMs: number): void;
+  /** Milliseconds of media in a packet. Default: 0, a frame is one instant. */
+  lengthMs?(packet: RtpPacket): number;
   /** Packets are missing at this position. */
   lost(): void;
 }
@@ -33,23 +35,37 @@ export class TrackInput {
   readonly #subscription: TrackSubscription;
   readonly #reorder = new ReorderBuffer({ maxPackets: MAX_PACKETS_HELD });
   readonly #handlers: TrackInputHandlers;
+  readonly #now: () => number;
+  /** Packets after a pause, until the clock has decided where they belong. */
+  #undecided: RtpPacket[] = [];
   #closed = false;
 
-  private constructor(subscription: TrackSubscription, clock: TrackClock, handlers: TrackInputHandlers) {
+  private constructor(
+    subscription: TrackSubscription,
+    clock: TrackClock,
+    handlers: TrackInputHandlers,
+    now: () => number,
+  ) {
     this.#subscription = subscription;
     this.clock = clock;
     this.#handlers = handlers;
+    this.#now = now;
     subscription.on('rtp', (datagram) => this.#take(datagram));
-    subscription.on('interrupted', () => handlers.lost());
-    subscription.on('senderReport', (report) => clock.senderReport(report, tickMs()));
+    subscription.on('interrupted', () => {
+      this.#release(now());
+      handlers.lost();
+    });
+    subscription.on('senderReport', (report) => clock.senderReport(report, now()));
   }
 
+  /** @param now the monotonic clock, in milliseconds */
   static async create(
     track: AudioTrack | VideoTrack,
     clock: TrackClock,
     handlers: TrackInputHandlers,
+    now: () => number = tickMs,
   ): Promise<TrackInput> {
-    return new TrackInput(await track.subscribe(), clock, handlers);
+    return new TrackInput(await track.subscribe(), clock, handlers, now);
   }
 
   requestKeyFrame(): void {
@@ -58,7 +74,9 @@ export class TrackInput {
 
   /** Gives up gaps that have waited long enough; called regularly. */
   poll(nowMs: number): void {
-    if (!this.#closed && this.#reorder.held > 0) this.#handleDue(nowMs);
+    if (this.#closed) return;
+    if (this.#undecided.length > 0 && !this.clock.isUndecided(nowMs)) this.#release(nowMs);
+    if (this.#reorder.held > 0) this.#handleDue(nowMs);
   }
 
   close(): void {
@@ -70,8 +88,24 @@ export class TrackInput {
   #take(datagram: Buffer): void {
     const packet = parseRtpPacket(datagram);
     if (!packet) return;
-    const nowMs = tickMs();
-    this.clock.arrival(packet.timestamp, nowMs);
+    const nowMs = this.#now();
+    const { timestamp, sequenceNumber } = packet;
+    this.clock.arrival(timestamp, nowMs, { sequenceNumber, lengthMs: this.#handlers.lengthMs?.(packet) ?? 0 });
+    if (this.clock.isUndecided(nowMs) && this.#undecided.length < MAX_PACKETS_HELD) {
+      this.#undecided.push(packet);
+      return;
+    }
+    if (this.#undecided.length > 0) this.#release(nowMs);
+    this.#order(packet, nowMs);
+  }
+
+  #release(nowMs: number): void {
+    const packets = this.#undecided;
+    this.#undecided = [];
+    for (const packet of packets) this.#order(packet, nowMs);
+  }
+
+  #order(packet: RtpPacket, nowMs: number): void {
     if (this.#reorder.passes(packet)) return this.#handlers.packet(packet, nowMs);
     this.#reorder.push(packet, nowMs);
     this.#handleDue(nowMs);

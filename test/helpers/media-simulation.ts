@@ -1,8 +1,8 @@
 import { MediaClock, type TrackClock, type TrackKind } from '../../src/media/rtp/media-clock.ts';
 
 export const RATES = { audio: 48_000, video: 90_000 } as const;
-/** Before this time, large errors are corrected at once. */
-export const SETTLED_MS = 4000;
+/** Before this time, large errors are corrected at once: the first reports come within 5 s. */
+export const SETTLED_MS = 7000;
 export const INTERVALS = { audio: 20, video: 1000 / 30 } as const;
 
 export interface Source {

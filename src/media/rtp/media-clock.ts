@@ -1,19 +1,7 @@
-import { TrackClock, type Correction, type Timeline } from './track-clock.ts';
+import { TrackClock, type Timeline, type TrackKind } from './track-clock.ts';
 
-export { TrackClock, type SenderReportTimes } from './track-clock.ts';
-export type TrackKind = 'audio' | 'video';
+export { TrackClock, type SenderReportTimes, type TrackKind } from './track-clock.ts';
 
-/**
- * How a track's time is corrected. Audio is slewed inaudibly. Only in its first 3 s it is corrected at once, because
- * packets may have been delayed by the start, and a short gap is better than ten seconds without lip sync; 3 s, because
- * Chromium's first sender report for audio comes after 2.4 s. Video frames cannot be left out, so they are slewed
- * faster: 20 % is not noticed. They are corrected at once only in their first second: after a start during a stall they
- * are seconds behind, and silence would last as long.
- */
-const CORRECTIONS: Readonly<Record<TrackKind, Correction>> = {
-  audio: { slew: 0.02, settleMs: 3000 },
-  video: { slew: 0.2, settleMs: 1000 },
-};
 /** How fast all tracks follow a change of the network delay: inaudible. */
 const SHARED_SLEW = 0.02;
 /**
@@ -26,41 +14,57 @@ const MAX_SHARED_STEP_MS = 1000;
  * directly.
  */
 const RELATION_JUMP_MS = 5000;
+/** After a pause of all packets of this length too. */
+const RELATION_HOLD_MS = 20_000;
 /** First reports are used directly for this time: packets that arrive meanwhile show the network delay. */
 const ANEW_MS = 1000;
-/**
- * Two tracks of one publisher do not differ more in their delay. If they seem to, a clock was set and one track has not
- * reported it yet.
- */
+/** Two tracks of one publisher do not differ more in their delay. If they seem to, their reports contradict each other. */
 export const MAX_DELAY_DIFFERENCE_MS = 1000;
 /**
- * Senders report at least every 5 s (RFC 3550, 6.2). After the publisher's clock was set, the old relation is kept for
- * this time.
+ * First reports that place the tracks differently than their arrival by more than is noticed and less than bad reports
+ * do are believed when others have shown how exact they are, or when none has come.
  */
-const RELATION_HOLD_MS = 20_000;
+const NOTICEABLE_MS = 60;
+const DOUBTFUL_MS = 450;
+const DOUBT_MS = 1050;
+/** So many reports tell how exact reports are; before, arrivals decide within what reports leave open. */
+const ENOUGH_REPORTS = 8;
+/** Without reports: a track is placed by its arrival for this time, because its first packets may have been delayed. */
+const SETTLE_MS = 3000;
+/** Then it is placed later once it was later than the other one by this much, for this time, without catching up. */
+const LATE_MS = 80;
+const LATE_FOR_MS = 1200;
+const CATCH_UP_MS = 40;
+/** How fast it follows a small difference: crystals differ by less. */
+const DRIFT = 0.001;
+/** A step that arrivals show as well, within this, needs no other report. */
+const SUPPORT_MS = 30;
+/** A step that only one track shows is not one of the wall clock once it lasted this long, at least three reports. */
+const ONE_TRACK_MS = 6000;
+/** How often delays are compared, in milliseconds. */
+const UPDATE_MS = 20;
 
 /**
  * Relates all tracks of a stream to one clock, by their RTP timestamps.
  *
- * Before the publisher's sender reports arrive, a track is placed by the arrival of its packets, as if the fastest of
- * the recent packets had no delay. Once both tracks have reports, the publisher's wall clock relates them exactly, and
- * arrivals only tell how far that clock is from the local clock. This offset is shared by all tracks: when the network
- * delay changes, they move together and stay in sync. Corrections are slewed. The stream's time follows the local
- * clock, so it does not drift.
+ * Without sender reports of all tracks, a track is placed by the arrival of its packets, as if the fastest of the recent
+ * packets had no delay. With reports, the publisher's wall clock relates the tracks, and arrivals only tell how far that
+ * clock is from the local clock. In both cases, this relation to the local clock is shared by all tracks: when the
+ * network delay changes, they move together and stay in sync. It is slewed, and it follows the local clock, so the
+ * stream's time does not drift, whatever reports say.
  */
 export class MediaClock implements Timeline {
   readonly #tracks = new Map<TrackKind, TrackClock>();
   /** Local time of the first packet, where the stream's time is 0. */
   #originMs: number | undefined;
   #nowMs = 0;
-  /**
-   * How far the publisher's wall clock is behind the local clock, as followed so far, and when this was last updated.
-   */
+  #updatedMs = -Infinity;
+  /** Whether the publisher's wall clock relates the tracks, and since when it could. */
+  #isRelated = false;
+  #relatableMs: number | undefined;
+  /** How far the clock on which the tracks are placed is behind the local clock, and when it was last followed. */
   #relationMs = 0;
-  /** The last target, and how much later a report has placed a track since then. */
-  #targetMs = 0;
-  #laterMs = 0;
-  #relatedAtMs = -Infinity;
+  #followedMs = -Infinity;
   #anewUntilMs = -Infinity;
   #sharedMs = 0;
 
@@ -71,7 +75,7 @@ export class MediaClock implements Timeline {
    * @param clockRate hertz of the RTP timestamps
    */
   track(kind: TrackKind, clockRate: number): TrackClock {
-    const track = new TrackClock(this, clockRate, CORRECTIONS[kind], this.#tracks.get(kind)?.lastStreamMs ?? 0);
+    const track = new TrackClock(this, kind, clockRate, this.#tracks.get(kind)?.lastStreamMs ?? 0);
     this.#tracks.set(kind, track);
     return track;
   }
@@ -86,8 +90,11 @@ export class MediaClock implements Timeline {
    * and what follows is not placed before the current time.
    */
   resume(nowMs: number): void {
-    this.#relatedAtMs = -Infinity;
     for (const track of this.#tracks.values()) track.restart(this.at(nowMs));
+    this.#isRelated = false;
+    this.#relatableMs = undefined;
+    this.#relationMs = 0;
+    this.#followedMs = -Infinity;
   }
 
   /** For the tracks: see {@link Timeline}. */
@@ -100,58 +107,193 @@ export class MediaClock implements Timeline {
     this.#nowMs = nowMs;
   }
 
+  outdated(): void {
+    this.#updatedMs = -Infinity;
+  }
+
   get sharedMs(): number {
     return this.#sharedMs;
   }
 
-  relateAnew(): void {
+  get noiseMs(): number {
+    return this.#noiseMs ?? 0;
+  }
+
+  get #noiseMs(): number | undefined {
+    let noiseMs: number | undefined;
+    for (const { reports } of this.#tracks.values())
+      if (reports.noiseMs !== undefined) noiseMs = Math.max(noiseMs ?? 0, reports.noiseMs);
+    return noiseMs;
+  }
+
+  reported(track: TrackClock, offsetMs: number): void {
+    track.reports.add(offsetMs, this.#nowMs, this.noiseMs);
+    if (track.reports.steps.length > 0) this.#judgeSteps(track);
+    else {
+      track.confirmedMs = this.#nowMs;
+      track.reportedDelays = { ownMs: track.recentOffsetMs, otherMs: this.#other(track)?.recentOffsetMs };
+    }
+    this.#updatedMs = -Infinity;
+  }
+
+  targetOffset(track: TrackClock): number {
+    if (this.#nowMs - this.#updatedMs >= UPDATE_MS || track.placedMs === undefined) this.#update(track);
+    return track.placedMs! + this.#relationMs;
+  }
+
+  #other(track: TrackClock): TrackClock | undefined {
+    for (const other of this.#tracks.values())
+      if (other !== track && other.arrivalOffsetMs !== undefined && !other.hasPaused(this.#nowMs)) return other;
+    return undefined;
+  }
+
+  /** Decides what reports mean that differ from those before. */
+  #judgeSteps(track: TrackClock): void {
+    const { reports } = track;
+    const { noiseMs } = this;
+    const stepMs = this.#stepOf(track);
+    const agreeing = reports.agreeing(noiseMs);
+    const other = this.#other(track);
+    const shiftMs = this.#delayChange(track, other);
+    // Media is missing, or timestamps have jumped: packets are later or earlier than before, too.
+    if (
+      Math.sign(shiftMs) === Math.sign(stepMs) &&
+      Math.abs(shiftMs - stepMs) <= Math.max(SUPPORT_MS, Math.abs(stepMs) / 2)
+    )
+      return this.#accept(track, agreeing);
+    // The publisher's wall clock was set: it is the same for all tracks, and nothing moves.
+    if (!other || other.reports.isEmpty) return this.#setClock([track], stepMs);
+    if (other.reports.steps.length > 0 && Math.abs(this.#stepOf(other) - stepMs) <= Math.max(SUPPORT_MS, 2 * noiseMs))
+      return this.#setClock([track, other], stepMs);
+    const firstMs = reports.steps[0]!.atMs;
+    const isOnlyThis =
+      other.confirmedMs > firstMs || (reports.steps.length >= 3 && this.#nowMs - firstMs > ONE_TRACK_MS);
+    if (agreeing >= 2 && isOnlyThis) return this.#accept(track, agreeing);
+    if (reports.steps.length >= 3 && agreeing < 2) reports.acceptNoise();
+  }
+
+  #stepOf({ reports }: TrackClock): number {
+    return reports.steps.at(-1)!.ms - reports.relation(this.#nowMs, this.noiseMs)!.ms;
+  }
+
+  /** How much later the track arrives than at its last report, compared with the other one. */
+  #delayChange(track: TrackClock, other: TrackClock | undefined): number {
+    const before = track.reportedDelays;
+    if (!before) return 0;
+    const changeMs = track.recentOffsetMs - before.ownMs;
+    return other && before.otherMs !== undefined ? changeMs - (other.recentOffsetMs - before.otherMs) : changeMs;
+  }
+
+  #accept(track: TrackClock, count: number): void {
+    track.reports.acceptSteps(count);
+    track.confirmedMs = this.#nowMs;
+    track.reportedDelays = { ownMs: track.recentOffsetMs, otherMs: this.#other(track)?.recentOffsetMs };
+    track.forgetDelays();
+    if (this.#isRelated) track.placedMs = track.ntpOffsetMs!;
+  }
+
+  #setClock(tracks: readonly TrackClock[], byMs: number): void {
+    for (const { reports } of tracks) {
+      reports.shift(byMs);
+      reports.acceptSteps(reports.agreeing(this.noiseMs));
+    }
+    if (!this.#isRelated) return;
+    for (const track of this.#tracks.values()) if (track.placedMs !== undefined) track.placedMs += byMs;
+    this.#relationMs -= byMs;
+  }
+
+  #update(asked: TrackClock): void {
+    this.#updatedMs = this.#nowMs;
+    const tracks = [...this.#tracks.values()].filter(
+      (track) => track === asked || (track.arrivalOffsetMs !== undefined && !track.isStale(this.#nowMs)),
+    );
+    for (const track of tracks) if (track.reports.steps.length > 0) this.#judgeSteps(track);
+    if (this.#canRelate(tracks)) this.#placeByReports(tracks);
+    else this.#placeByArrival(tracks);
+    this.#follow(Math.min(...tracks.map((track) => track.arrivalOffsetMs! - track.placedMs!)));
+  }
+
+  #canRelate(tracks: readonly TrackClock[]): boolean {
+    const differenceOf = (offset: (track: TrackClock) => number): number => {
+      const delays = tracks.map((track) => offset(track) - (track.ntpOffsetMs ?? NaN));
+      return Math.max(...delays) - Math.min(...delays);
+    };
+    // The smallest delay of the last seconds changes at different times, and the present one is not always the smallest.
+    const differenceMs = Math.min(
+      differenceOf((track) => track.arrivalOffsetMs!),
+      differenceOf((track) => track.recentOffsetMs),
+    );
+    if (!(differenceMs <= MAX_DELAY_DIFFERENCE_MS)) {
+      this.#relatableMs = undefined;
+      return false;
+    }
+    this.#relatableMs ??= this.#nowMs;
+    if (this.#isRelated || this.#noiseMs !== undefined || differenceMs <= NOTICEABLE_MS || differenceMs > DOUBTFUL_MS)
+      return true;
+    return this.#nowMs - this.#relatableMs >= DOUBT_MS;
+  }
+
+  #placeByReports(tracks: readonly TrackClock[]): void {
+    const { noiseMs } = this;
+    const relations = tracks.map(({ reports }) => reports.relation(this.#nowMs, noiseMs)!);
+    const differences = tracks.map((track, index) => track.arrivalOffsetMs! - relations[index]!.ms);
+    const meanMs = differences.reduce((sum, difference) => sum + difference, 0) / tracks.length;
+    const areFew = tracks.some(({ reports }) => reports.count < ENOUGH_REPORTS);
+    for (const [index, track] of tracks.entries()) {
+      const { ms, radiusMs } = relations[index]!;
+      const byArrival = track.arrivalOffsetMs! - meanMs;
+      const before = this.#isRelated && !areFew ? track.placedMs : undefined;
+      track.placedMs = Math.min(Math.max(before ?? byArrival, ms - radiusMs), ms + radiusMs);
+      track.late = undefined;
+    }
+    if (this.#isRelated) return;
+    this.#isRelated = true;
     this.#anewUntilMs = this.#nowMs + ANEW_MS;
   }
 
-  putLater(byMs: number): void {
-    this.#laterMs = byMs;
-  }
-
-  setBack(byMs: number): void {
-    this.#relationMs += byMs;
-    for (const track of this.#tracks.values()) track.setBack(byMs);
-  }
-
-  targetOffset(track: TrackClock): number | undefined {
-    const byArrival = track.arrivalOffsetMs;
-    if (track.ntpOffsetMs === undefined) return byArrival;
-    // How far the publisher's wall clock is behind the local clock, by each track that knows both.
-    let smallest = Infinity;
-    let largest = -Infinity;
-    for (const other of this.#tracks.values()) {
-      const { arrivalOffsetMs, ntpOffsetMs } = other;
-      if (arrivalOffsetMs === undefined || ntpOffsetMs === undefined || other.isStale(this.#nowMs)) continue;
-      const difference = arrivalOffsetMs - ntpOffsetMs;
-      smallest = Math.min(smallest, difference);
-      largest = Math.max(largest, difference);
+  #placeByArrival(tracks: readonly TrackClock[]): void {
+    if (this.#isRelated) {
+      this.#isRelated = false;
+      this.#relationMs = 0;
+      for (const track of tracks) track.placedMs = track.offsetMs;
     }
-    if (smallest === Infinity) return byArrival;
-    if (largest - smallest <= MAX_DELAY_DIFFERENCE_MS) {
-      return track.ntpOffsetMs + this.#follow(smallest);
+    const elapsedMs = Math.min(Math.max(0, this.#nowMs - this.#followedMs), MAX_SHARED_STEP_MS);
+    for (const track of tracks) {
+      const byArrival = track.arrivalOffsetMs! - this.#relationMs;
+      if (track.placedMs === undefined || this.#nowMs - track.beganMs < SETTLE_MS) track.placedMs = byArrival;
+      else {
+        const limit = DRIFT * elapsedMs;
+        track.placedMs += Math.min(Math.max(byArrival - track.placedMs, -limit), limit);
+      }
     }
-    return this.#nowMs - this.#relatedAtMs < RELATION_HOLD_MS ? undefined : byArrival;
+    const present = tracks.filter((track) => !track.hasPaused(this.#nowMs));
+    const delayOf = (track: TrackClock): number => track.recentOffsetMs - track.placedMs!;
+    const least = Math.min(...present.map(delayOf));
+    for (const track of present) this.#bound(track, delayOf(track) - least);
   }
 
-  /** Moves the relation of the publisher's wall clock to the local clock towards `targetMs`. */
-  #follow(targetMs: number): number {
-    const pauseMs = this.#nowMs - this.#relatedAtMs;
-    this.#relatedAtMs = this.#nowMs;
-    // If media of a track is missing, its packets come later and the relation holds: with a jump, each track would go
-    // the rest of the way at its own rate. If the clock was set, the relation changes by the same amount.
-    if (this.#targetMs - targetMs > this.#laterMs / 2) this.#relationMs -= this.#laterMs;
-    this.#laterMs = 0;
-    this.#targetMs = targetMs;
+  /** Places a track later that has been later than the other one for some time. */
+  #bound(track: TrackClock, byMs: number): void {
+    if (byMs <= LATE_MS) track.late = undefined;
+    else if (!track.late || byMs < track.late.byMs - CATCH_UP_MS) track.late = { sinceMs: this.#nowMs, byMs };
+    else if (this.#nowMs - track.late.sinceMs >= LATE_FOR_MS) {
+      track.placedMs! += byMs;
+      track.forgetDelays();
+    }
+  }
+
+  /** Moves the relation to the local clock towards `targetMs`. */
+  #follow(targetMs: number): void {
+    const pauseMs = this.#nowMs - this.#followedMs;
+    this.#followedMs = this.#nowMs;
     const error = targetMs - this.#relationMs;
-    if (this.#nowMs < this.#anewUntilMs || pauseMs >= RELATION_HOLD_MS || Math.abs(error) > RELATION_JUMP_MS)
-      return (this.#relationMs = targetMs);
+    if (this.#nowMs < this.#anewUntilMs || pauseMs >= RELATION_HOLD_MS || Math.abs(error) > RELATION_JUMP_MS) {
+      this.#relationMs = targetMs;
+      return;
+    }
     const limit = SHARED_SLEW * Math.min(pauseMs, MAX_SHARED_STEP_MS);
     const step = Math.min(Math.max(error, -limit), limit);
     this.#sharedMs += step;
-    return (this.#relationMs += step);
+    this.#relationMs += step;
   }
 }

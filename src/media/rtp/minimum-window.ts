@@ -12,7 +12,6 @@ export class MinimumWindow {
   readonly #bucketMs: number;
   #current = Infinity;
   #previous = Infinity;
-  #latest = Infinity;
   #bucketStart: number | undefined;
   #lastAdd = -Infinity;
 
@@ -31,13 +30,12 @@ export class MinimumWindow {
       this.#bucketStart = nowMs;
     }
     this.#current = Math.min(this.#current, value);
-    this.#latest = value;
     this.#lastAdd = nowMs;
   }
 
-  /** Forgets all values but the latest. */
-  forget(): void {
-    this.#current = this.#latest;
+  /** Forgets all values; `minimum` is the smallest from now on. */
+  forget(minimum: number): void {
+    this.#current = minimum;
     this.#previous = Infinity;
   }
 

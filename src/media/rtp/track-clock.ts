@@ -1,4 +1,9 @@
 import { MinimumWindow } from './minimum-window.ts';
+import { PauseJudge } from './pause-judge.ts';
+import { ReportWindow } from './report-window.ts';
+import { RtpTimeline } from './rtp-timeline.ts';
+
+export type TrackKind = 'audio' | 'video';
 
 /** One RTCP sender report of the publisher (RFC 3550, 6.4.1). */
 export interface SenderReportTimes {
@@ -8,113 +13,89 @@ export interface SenderReportTimes {
   readonly rtpTimestamp: number;
 }
 
+/** What is known of a packet besides its timestamp. */
+export interface PacketDetails {
+  /** Tells retransmissions from restarts. */
+  readonly sequenceNumber?: number;
+  /** Milliseconds of media in the packet: it is sent when the last of it has been captured. */
+  readonly lengthMs?: number;
+}
+
 /** What a track needs to know about its stream. */
 export interface Timeline {
   /** Local time in milliseconds at which the stream's time is 0. */
   readonly originMs: number;
-  /**
-   * The current estimate of local time minus the track's media time; `undefined` while the offset is to stay as it is.
-   */
-  targetOffset(track: TrackClock): number | undefined;
+  /** The current estimate of local time minus the track's media time. */
+  targetOffset(track: TrackClock): number;
   /** How far all tracks have been moved together so far: each track adds a change at once. */
   readonly sharedMs: number;
-  /** Called for the first report of a track, or after its timestamps have restarted. */
-  relateAnew(): void;
-  /**
-   * Called when a report places a track later, in milliseconds: media is missing, or the publisher's wall clock was set
-   * forward.
-   */
-  putLater(byMs: number): void;
-  /**
-   * Called when a track's report shows that the publisher's wall clock, which all tracks share, was set back, in
-   * milliseconds.
-   */
-  setBack(byMs: number): void;
+  /** The error of a single report, as standard deviation. */
+  readonly noiseMs: number;
+  /** Called for each report, with the publisher's wall clock minus media time. */
+  reported(track: TrackClock, offsetMs: number): void;
   /** Passes on the local time. */
   observe(nowMs: number): void;
+  /** Called when a packet was faster than all before. */
+  outdated(): void;
 }
 
-/** How errors of a track's time are corrected. */
-export interface Correction {
-  /** Time is stretched or compressed by at most this fraction. */
-  readonly slew: number;
-  /**
-   * Local milliseconds after the track's beginning, or after a report of a loss, in which a large error is corrected at
-   * once.
-   */
-  readonly settleMs: number;
+/**
+ * Errors up to this size are slewed: audio inaudibly, and video, whose frames cannot be left out, faster, which is not
+ * noticed. Larger ones are noticeable lip-sync errors. They are corrected at once, with a gap in the audio or by leaving
+ * some out. Video that has to go back is played faster instead.
+ */
+const SLEWED_MS = 60;
+const SLEW: Readonly<Record<TrackKind, number>> = { audio: 0.02, video: 0.2 };
+const VIDEO_CATCH_UP = 0.9;
+/** In its first moment video goes back at once: after a start during a stall it is seconds behind. */
+const AT_ONCE_MS = 1000;
+/** For how long a packet shows the present delay of a track, at most twice. */
+const RECENT_MS = 500;
+/** A track without a new timestamp for this time has paused. What its reports say is not known until it goes on. */
+const PAUSED_MS = 1000;
+/** Packet lengths that differ by less have no influence, in milliseconds. */
+const MIN_LENGTH_CHANGE_MS = 15;
+
+/** The delay of the tracks at the time of a report. */
+interface Delays {
+  readonly ownMs: number;
+  readonly otherMs: number | undefined;
 }
 
-/** A run of continuous RTP timestamps. */
-interface Segment {
-  /** The latest timestamp, and its distance from the segment's start in ticks. */
-  timestamp: number;
-  ticks: number;
-  /** Media time of the segment's start. */
-  readonly startMs: number;
-}
-
-/** A larger error is corrected at once, if forwards. */
-const JUMP_MS = 1000;
-/** A larger error is corrected at once while a track settles: it is a noticeable lip-sync error. */
-const SETTLE_JUMP_MS = 60;
 /**
- * Timestamps that are further ahead of the local clock have restarted: no packet is a second faster than the fastest
- * one before it.
- */
-const LEAP_FORWARD_MS = 1000;
-/**
- * Timestamps that are further back have restarted; a retransmission is never that old. Clearly more than the limit
- * forwards: if one is nevertheless, the next packet is recognized as a jump forwards again.
- */
-const LEAP_BACK_MS = 4000;
-/**
- * After a pause, packets are late either because the source and its timestamps stood still, as audio does in browsers,
- * or because the network stalled. A network then delivers what it held back faster than real time. If it does not for
- * this time, there is no need to wait for a report.
- */
-const PAUSE_MS = 1000;
-const AFTER_PAUSE_MS = 500;
-const CATCH_UP_MS = 100;
-/**
- * Reports that differ by less are inaccurate, and are averaged. Others indicate a step and are used directly.
- * Chromium's reports differ by about a millisecond, except when it has lost audio because its machine was busy: 60 to
- * 150 ms, which the next report contains completely.
- */
-const REPORT_STEP_MS = 40;
-/** The weight of a new report in the average: halves the noise, and a drift of 100 ppm lags by at most 1 ms. */
-const REPORT_WEIGHT = 1 / 2;
-
-/**
- * Maps one track's RTP timestamps to the time of the stream. "Media time" belongs to the track: it does not wrap, and
- * begins at the local time of the first packet. A slewed offset converts it to local time.
+ * Maps one track's RTP timestamps to the time of the stream. "Media time" belongs to the track: see {@link RtpTimeline}.
+ * A slewed offset converts it to local time.
  */
 export class TrackClock {
+  readonly kind: TrackKind;
   readonly #timeline: Timeline;
-  readonly #ticksPerMs: number;
-  readonly #correction: Correction;
-  #segment: Segment | undefined;
-  /** The segment before the last discontinuity, for packets that were still in the reorder buffer. */
-  #segmentBefore: Segment | undefined;
-  /** When the last packet arrived. */
-  #arrivedMs = -Infinity;
-  /** After a pause, until it is known what stood still: the local time, and how late that packet was. */
-  #afterPause: { readonly nowMs: number; readonly lateMs: number } | undefined;
+  readonly #clockRate: number;
+  #rtp: RtpTimeline;
+  #pause = new PauseJudge();
   #delay = new MinimumWindow();
-  #ntpOffsetMs: number | undefined;
-  /** The next report is used directly: timestamps have restarted since the last one. */
-  #ntpOffsetIsOld = false;
+  #recent = new MinimumWindow(RECENT_MS);
+  #reports = new ReportWindow();
   #pendingReport: SenderReportTimes | undefined;
-  /** {@link arrivalOffsetMs} at the last report. */
-  #reportedArrivalMs = 0;
+  /** The delays at the last report that showed no step. */
+  reportedDelays: Delays | undefined;
+  /** When a report last showed no step. */
+  confirmedMs = -Infinity;
+  /** Where the clock has placed media time, on the publisher's wall clock or on the local one. */
+  placedMs: number | undefined;
+  /** Since when, and how much, the track has been late without being known to be. */
+  late: { readonly sinceMs: number; readonly byMs: number } | undefined;
+  #lastArrival: { readonly nowMs: number; readonly timestamp: number } | undefined;
+  #beganMs = -Infinity;
+  /** When the timestamps last advanced. */
+  #advancedMs = -Infinity;
+  #largestMs = -Infinity;
+  #lengthMs = 0;
+  #reportedLengthMs: number | undefined;
+  /** Whether reports relate the timestamp of a packet's first sample to the moment when it is sent, as browsers do. */
+  #reportsSending = false;
   #offsetMs: number | undefined;
   /** The latest media time that was converted: the offset has been slewed up to it. */
   #positionMs = -Infinity;
-  /**
-   * Until this local time large errors are corrected at once. Not media time: a burst would end it before it is
-   * corrected.
-   */
-  #settledMs = -Infinity;
   /** The part of the shared movement that is in the offset. */
   #sharedMs = 0;
   #lastStreamMs: number;
@@ -124,10 +105,11 @@ export class TrackClock {
    *
    * @param floorMs no earlier stream time is returned
    */
-  constructor(timeline: Timeline, clockRate: number, correction: Correction, floorMs: number) {
+  constructor(timeline: Timeline, kind: TrackKind, clockRate: number, floorMs: number) {
     this.#timeline = timeline;
-    this.#ticksPerMs = clockRate / 1000;
-    this.#correction = correction;
+    this.kind = kind;
+    this.#clockRate = clockRate;
+    this.#rtp = this.#newTimeline();
     this.#lastStreamMs = floorMs;
   }
 
@@ -136,77 +118,81 @@ export class TrackClock {
     return this.#lastStreamMs;
   }
 
-  /** The smallest recent difference between local time and media time; `undefined` before the first packet. */
+  /** The smallest difference between local time and media time in the last seconds; `undefined` before the first packet. */
   get arrivalOffsetMs(): number | undefined {
-    return this.#segment ? this.#delay.minimum : undefined;
+    return this.#rtp.hasBegun ? this.#delay.minimum : undefined;
+  }
+
+  /** The same, at present. */
+  get recentOffsetMs(): number {
+    return this.#recent.minimum;
   }
 
   /** The publisher's wall clock minus media time, by its reports. */
   get ntpOffsetMs(): number | undefined {
-    return this.#ntpOffsetMs;
+    return this.#reports.relation(this.#advancedMs, this.#timeline.noiseMs)?.ms;
   }
 
-  /** The publisher's wall clock was set back, in milliseconds. */
-  setBack(byMs: number): void {
-    if (this.#ntpOffsetMs !== undefined) this.#ntpOffsetMs -= byMs;
+  get reports(): ReportWindow {
+    return this.#reports;
+  }
+
+  get offsetMs(): number | undefined {
+    return this.#offsetMs;
+  }
+
+  get beganMs(): number {
+    return this.#beganMs;
   }
 
   isStale(nowMs: number): boolean {
     return this.#delay.isStale(nowMs);
   }
 
-  /** Called for each packet before its timestamp is converted. */
-  arrival(rtpTimestamp: number, nowMs: number): void {
-    const segment = this.#segment;
-    // Most packets of a frame arrive together, and only the first one is informative.
-    if (nowMs === this.#arrivedMs && segment?.timestamp === rtpTimestamp) return;
-    const pauseMs = nowMs - this.#arrivedMs;
-    this.#arrivedMs = nowMs;
-    this.#timeline.observe(nowMs);
-    if (!segment) {
-      this.#segment = { timestamp: rtpTimestamp, ticks: 0, startMs: nowMs };
-      this.#delay.add(0, nowMs);
-      if (this.#pendingReport) this.#apply(this.#pendingReport);
-      return;
-    }
-    const ticks = signed32(rtpTimestamp - segment.timestamp);
-    const mediaMs = this.#mediaMs(segment, rtpTimestamp);
-    const expectedMs = nowMs - this.#delay.minimum;
-    if (pauseMs > PAUSE_MS) this.#afterPause = { nowMs, lateMs: expectedMs - mediaMs };
-    if (
-      ticks / this.#ticksPerMs < -LEAP_BACK_MS ||
-      mediaMs - expectedMs > LEAP_FORWARD_MS ||
-      (ticks > 0 && this.#stoodStill(expectedMs - mediaMs, nowMs))
-    ) {
-      const startMs = Math.max(this.#mediaMs(segment, segment.timestamp), expectedMs);
-      this.#segmentBefore = segment;
-      this.#segment = { timestamp: rtpTimestamp, ticks: 0, startMs };
-      this.#ntpOffsetIsOld = true;
-      this.#delay.add(nowMs - startMs, nowMs);
-      return;
-    }
-    if (ticks > 0) {
-      segment.timestamp = rtpTimestamp;
-      segment.ticks += ticks;
-      if (segment.ticks / this.#ticksPerMs > LEAP_BACK_MS) this.#segmentBefore = undefined;
-    }
-    this.#delay.add(nowMs - mediaMs, nowMs);
+  hasPaused(nowMs: number): boolean {
+    return nowMs - this.#advancedMs > PAUSED_MS;
   }
 
-  /** Whether the timestamps stood still in the last pause; returned once, as soon as it is certain. */
-  #stoodStill(lateMs: number, nowMs: number): boolean {
-    const seen = this.#afterPause;
-    if (!seen || nowMs - seen.nowMs < AFTER_PAUSE_MS) return false;
-    const isLate = lateMs > PAUSE_MS;
-    const catchesUp = seen.lateMs - lateMs > CATCH_UP_MS;
-    this.#afterPause = isLate && catchesUp ? { nowMs, lateMs } : undefined;
-    return isLate && !catchesUp;
+  /**
+   * Whether it is not known yet if the timestamps stood still in a pause or the network did; for a moment only. Packets
+   * that are converted before it is known are late.
+   */
+  isUndecided(nowMs: number): boolean {
+    this.#decide(nowMs);
+    return this.#pause.isUndecided;
+  }
+
+  /** Called for each packet before its timestamp is converted. */
+  arrival(timestamp: number, nowMs: number, { sequenceNumber, lengthMs = 0 }: PacketDetails = {}): void {
+    // Most packets of a frame arrive together, and only the first one is informative.
+    if (nowMs === this.#lastArrival?.nowMs && timestamp === this.#lastArrival.timestamp) return;
+    this.#lastArrival = { nowMs, timestamp };
+    this.#timeline.observe(nowMs);
+    const seen = this.#rtp.arrive(timestamp, nowMs, nowMs - this.#delay.minimum - lengthMs, sequenceNumber);
+    if (seen === 'old') return;
+    this.#lengthMs = lengthMs;
+    if (seen === 'restarts') this.#restarted(nowMs);
+    const mediaMs = this.#rtp.mediaMs(timestamp);
+    if (seen === 'begins') this.#beganMs = nowMs;
+    else if (mediaMs > this.#largestMs) {
+      const lateMs = nowMs - this.#delay.minimum - mediaMs - lengthMs;
+      this.#pause.advance(timestamp, nowMs, { lateMs, pauseMs: nowMs - this.#advancedMs });
+      if (seen === 'continues') this.#decide(nowMs);
+    }
+    const placedMs = this.#rtp.mediaMs(timestamp);
+    if (placedMs > this.#largestMs) this.#advancedMs = nowMs;
+    this.#largestMs = Math.max(this.#largestMs, placedMs);
+    const delayMs = nowMs - placedMs - lengthMs;
+    if (delayMs < this.#delay.minimum) this.#timeline.outdated();
+    this.#delay.add(delayMs, nowMs);
+    this.#recent.add(delayMs, nowMs);
+    if (this.#pendingReport && !this.#pause.isUndecided) this.#apply(this.#pendingReport);
   }
 
   senderReport(report: SenderReportTimes, nowMs: number): void {
     this.#timeline.observe(nowMs);
     // Without a packet there is nothing to relate the report to.
-    if (this.#segment) this.#apply(report);
+    if (this.#rtp.hasBegun && !this.hasPaused(nowMs)) this.#apply(report);
     else this.#pendingReport = report;
   }
 
@@ -215,8 +201,8 @@ export class TrackClock {
    * first packet, it is the latest time that was returned.
    */
   toStreamMs(rtpTimestamp: number): number {
-    if (!this.#segment) return this.#lastStreamMs;
-    const mediaMs = this.#mediaMs(this.#nearestSegment(rtpTimestamp), rtpTimestamp);
+    if (!this.#rtp.hasBegun) return this.#lastStreamMs;
+    const mediaMs = this.#rtp.mediaMs(rtpTimestamp);
     if (mediaMs > this.#positionMs) {
       this.#slewTo(mediaMs);
       this.#positionMs = mediaMs;
@@ -226,41 +212,78 @@ export class TrackClock {
   }
 
   /**
+   * When the media of a timestamp is to be presented, on the same clock as {@link toStreamMs}: for frames whose
+   * timestamps are not in order, it is before the latest time that was returned.
+   */
+  presentationMs(rtpTimestamp: number): number {
+    const latestMs = this.toStreamMs(rtpTimestamp);
+    if (this.#offsetMs === undefined) return latestMs;
+    return Math.min(latestMs, this.#rtp.mediaMs(rtpTimestamp) + this.#offsetMs - this.#timeline.originMs);
+  }
+
+  /**
    * The source restarts with other timestamps and another clock. What follows is placed by the local clock.
    *
    * @param floorMs what follows is not placed before this stream time
    */
   restart(floorMs = 0): void {
-    this.#segment = undefined;
-    this.#segmentBefore = undefined;
-    this.#afterPause = undefined;
+    this.#rtp = this.#newTimeline();
+    this.#pause = new PauseJudge();
     this.#delay = new MinimumWindow();
-    this.#ntpOffsetMs = undefined;
-    this.#ntpOffsetIsOld = false;
+    this.#recent = new MinimumWindow(RECENT_MS);
+    this.#reports = new ReportWindow();
+    this.reportedDelays = undefined;
+    this.placedMs = undefined;
+    this.late = undefined;
     this.#pendingReport = undefined;
+    this.#advancedMs = -Infinity;
+    this.#largestMs = -Infinity;
     this.#offsetMs = undefined;
     this.#positionMs = -Infinity;
     this.#lastStreamMs = Math.max(this.#lastStreamMs, floorMs);
   }
 
+  /** The track is later or earlier than before for good: earlier packets say nothing about its delay. */
+  forgetDelays(): void {
+    this.#delay.forget(this.#recent.minimum);
+    this.late = undefined;
+  }
+
+  #newTimeline(): RtpTimeline {
+    return new RtpTimeline({ clockRate: this.#clockRate, reorders: this.kind === 'video' });
+  }
+
+  #decide(nowMs: number): void {
+    const stoodStill = this.#pause.decide(nowMs);
+    if (!stoodStill) return;
+    this.#rtp.shift(stoodStill.timestamp, stoodStill.lateMs);
+    this.#restarted(nowMs);
+  }
+
+  #restarted(nowMs: number): void {
+    this.#pause = new PauseJudge();
+    this.#pendingReport = undefined;
+    this.#reports.restart(nowMs, this.#timeline.noiseMs);
+    this.#recent = new MinimumWindow(RECENT_MS);
+    this.#recent.add(this.#delay.minimum, nowMs);
+    this.late = undefined;
+  }
+
   #apply(report: SenderReportTimes): void {
     this.#pendingReport = undefined;
-    const offsetMs = report.ntpMs - this.#mediaMs(this.#nearestSegment(report.rtpTimestamp), report.rtpTimestamp);
-    const isNew = this.#ntpOffsetIsOld || this.#ntpOffsetMs === undefined;
-    const change = isNew ? 0 : offsetMs - this.#ntpOffsetMs!;
-    const soonerMs = this.#reportedArrivalMs - this.#delay.minimum;
-    this.#reportedArrivalMs = this.#delay.minimum;
-    // If timestamps have jumped forwards, packets arrive earlier by the same amount. If they do not, the wall clock was
-    // set back. The other tracks will report that too, but seconds later, and would be out of sync until then.
-    if (change < -REPORT_STEP_MS && soonerMs < -change / 2) return this.#timeline.setBack(-change);
-    if (isNew) this.#timeline.relateAnew();
-    if (change > REPORT_STEP_MS) this.#timeline.putLater(change);
-    // The relation no longer holds for the delays of earlier packets.
-    if (Math.abs(change) > REPORT_STEP_MS) this.#delay.forget();
-    // Media of the source is missing, audibly. As at the beginning, a gap is better than a lip-sync error.
-    if (change > REPORT_STEP_MS) this.#settledMs = this.#arrivedMs + this.#correction.settleMs;
-    this.#ntpOffsetMs = Math.abs(change) > REPORT_STEP_MS ? offsetMs : offsetMs - change * (1 - REPORT_WEIGHT);
-    this.#ntpOffsetIsOld = false;
+    const offsetMs = report.ntpMs - this.#rtp.mediaMs(report.rtpTimestamp);
+    this.#timeline.reported(this, offsetMs - this.#lengthInReport(offsetMs));
+  }
+
+  /** The part of a report that is due to the length of packets having changed since the first one. */
+  #lengthInReport(offsetMs: number): number {
+    this.#reportedLengthMs ??= this.#lengthMs;
+    const changeMs = this.#lengthMs - this.#reportedLengthMs;
+    const { noiseMs } = this.#timeline;
+    const relation = this.#reports.relation(this.#advancedMs, noiseMs);
+    if (!this.#reportsSending && relation && Math.abs(changeMs) >= MIN_LENGTH_CHANGE_MS && noiseMs < 5)
+      this.#reportsSending = Math.abs(offsetMs - relation.ms - changeMs) < Math.abs(changeMs) / 4;
+    return this.#reportsSending ? changeMs : 0;
   }
 
   #slewTo(mediaMs: number): void {
@@ -270,32 +293,17 @@ export class TrackClock {
     this.#sharedMs = sharedMs;
     if (this.#offsetMs === undefined) {
       const earliest = this.#timeline.originMs + this.#lastStreamMs - mediaMs;
-      this.#offsetMs = Math.max(target ?? 0, earliest);
-      this.#settledMs = this.#arrivedMs + this.#correction.settleMs;
+      this.#offsetMs = Math.max(target, earliest);
       return;
     }
     this.#offsetMs += moved;
-    if (target === undefined) return;
     const error = target - this.#offsetMs;
-    const limit = this.#correction.slew * (mediaMs - this.#positionMs);
-    const atOnce = error > JUMP_MS || (this.#arrivedMs < this.#settledMs && Math.abs(error) > SETTLE_JUMP_MS);
-    this.#offsetMs = atOnce ? target : this.#offsetMs + Math.min(Math.max(error, -limit), limit);
-  }
-
-  #mediaMs(segment: Segment, rtpTimestamp: number): number {
-    return segment.startMs + (segment.ticks + signed32(rtpTimestamp - segment.timestamp)) / this.#ticksPerMs;
-  }
-
-  #nearestSegment(rtpTimestamp: number): Segment {
-    const segment = this.#segment!;
-    const before = this.#segmentBefore;
-    if (!before) return segment;
-    const distance = (to: Segment): number => Math.abs(signed32(rtpTimestamp - to.timestamp));
-    return distance(segment) <= distance(before) ? segment : before;
+    const elapsedMs = mediaMs - this.#positionMs;
+    if (Math.abs(error) <= SLEWED_MS) this.#offsetMs += within(error, SLEW[this.kind] * elapsedMs);
+    else if (error > 0 || this.kind === 'audio' || this.#lastArrival!.nowMs - this.#beganMs < AT_ONCE_MS)
+      this.#offsetMs = target;
+    else this.#offsetMs += within(error, VIDEO_CATCH_UP * elapsedMs);
   }
 }
 
-/** The signed distance between two 32-bit timestamps. */
-function signed32(difference: number): number {
-  return difference | 0;
-}
+const within = (value: number, limit: number): number => Math.min(Math.max(value, -limit), limit);

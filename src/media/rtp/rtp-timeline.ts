@@ -1,0 +1,201 @@
+/** A run of continuous RTP timestamps. */
+interface Segment {
+  /** The largest timestamp, and its distance from the segment's start in ticks. */
+  timestamp: number;
+  ticks: number;
+  /** Media time of the segment's start. */
+  startMs: number;
+}
+
+/** A segment that has not been confirmed yet. */
+interface Candidate extends Segment {
+  /** Different timestamps seen. */
+  count: number;
+}
+
+export interface TimelineOptions {
+  /** Hertz of the RTP timestamps. */
+  readonly clockRate: number;
+  /** Whether timestamps may be out of order: those of video with B-frames are in the order of presentation. */
+  readonly reorders: boolean;
+}
+
+/** Different timestamps that confirm a restart: with sequence numbers, which tell retransmissions, and without. */
+const CONFIRMATIONS = 2;
+const CONFIRMATIONS_UNNUMBERED = 3;
+/**
+ * Encoders put at most three B-frames between two others, so a frame is shown at most four frames before one that was
+ * sent earlier. The limits are for frame rates that vary.
+ */
+const REORDERED_FRAMES = 5;
+const MIN_REORDER_MS = 100;
+const MAX_REORDER_MS = 450;
+/** Until the frame rate is known. */
+const ASSUMED_FRAME_MS = 40;
+/**
+ * Timestamps that advance by this much more than the time between two packets, to ahead of the fastest packet, have
+ * jumped: when a network becomes faster, each packet is earlier than the last one by at most its own length.
+ */
+const STEP_FORWARD_MS = 150;
+/** Timestamps that are further ahead of the local clock have restarted, however they got there. */
+const LEAP_FORWARD_MS = 1000;
+/** Packets that were still in the reorder buffer when timestamps restarted are no older. */
+const REMEMBERED_MS = 4000;
+/** Sequence numbers that are further apart belong to another sequence. */
+const MAX_SEQUENCE_DISTANCE = 3000;
+
+/** What a packet says about the timestamps: it continues them, is old, or begins or confirms other ones. */
+export type Arrival = 'continues' | 'old' | 'begins' | 'restarts';
+
+/**
+ * Turns RTP timestamps into "media time": milliseconds that do not wrap, begin at the local time of the first packet,
+ * and go on at the local clock's time when timestamps restart.
+ *
+ * A restart is found at the first packet, whose time follows the local clock at once, and confirmed by the next ones.
+ * Forwards, timestamps advance faster than time. Backwards, by sequence numbers that go on: retransmissions have old
+ * ones, and B-frames are at most {@link REORDERED_FRAMES} frames back.
+ */
+export class RtpTimeline {
+  readonly #ticksPerMs: number;
+  readonly #reorders: boolean;
+  #segment: Segment | undefined;
+  /** The segment before the last restart, until the current one has this many ticks. */
+  #before: Segment | undefined;
+  #rememberedTicks = 0;
+  /** Whether the current segment goes on with the timestamps of the one before. */
+  #isShifted = false;
+  #candidate: Candidate | undefined;
+  #sequenceNumber: number | undefined;
+  /** When the largest timestamp arrived. */
+  #advancedMs = 0;
+  #frameMs = ASSUMED_FRAME_MS;
+  /** Different timestamps since the largest one. */
+  #framesBehind = 0;
+  #latest: number | undefined;
+
+  constructor({ clockRate, reorders }: TimelineOptions) {
+    this.#ticksPerMs = clockRate / 1000;
+    this.#reorders = reorders;
+  }
+
+  get hasBegun(): boolean {
+    return this.#segment !== undefined;
+  }
+
+  /**
+   * Takes a packet's timestamp.
+   *
+   * @param expectedMs the media time of a packet that arrives now without delay
+   * @param sequenceNumber `undefined`: not known
+   */
+  arrive(timestamp: number, nowMs: number, expectedMs: number, sequenceNumber?: number): Arrival {
+    if (!this.#segment) {
+      this.#sequenceNumber = sequenceNumber;
+      this.#advancedMs = nowMs;
+      this.#latest = timestamp;
+      this.#segment = { timestamp, ticks: 0, startMs: nowMs };
+      return 'begins';
+    }
+    if (this.#isOld(sequenceNumber)) return 'old';
+    const isNumbered = sequenceNumber !== undefined;
+    const repeats = timestamp === this.#latest;
+    this.#latest = timestamp;
+    const segment = this.#segment;
+    if (this.#continues(segment, timestamp, nowMs, expectedMs, isNumbered)) {
+      if (!repeats) this.#candidate = undefined;
+      this.#advance(segment, timestamp, nowMs, repeats);
+      return 'continues';
+    }
+    const candidate = this.#candidate;
+    const stepMs = candidate && signed32(timestamp - candidate.timestamp) / this.#ticksPerMs;
+    if (!candidate || Math.abs(stepMs!) > LEAP_FORWARD_MS) {
+      // Never before what has been, so that the time of a track does not go back.
+      const startMs = Math.max(this.#mediaMs(segment, segment.timestamp), expectedMs);
+      this.#candidate = { timestamp, ticks: 0, startMs, count: 1 };
+      return 'old';
+    }
+    if (!repeats) candidate.count++;
+    if (stepMs! > 0) {
+      candidate.ticks += signed32(timestamp - candidate.timestamp);
+      candidate.timestamp = timestamp;
+    }
+    if (candidate.count < (isNumbered ? CONFIRMATIONS : CONFIRMATIONS_UNNUMBERED)) return 'old';
+    this.#candidate = undefined;
+    this.#segment = candidate;
+    this.#remember(segment, false);
+    this.#advancedMs = nowMs;
+    this.#framesBehind = 0;
+    return 'restarts';
+  }
+
+  /** Media time of a timestamp, by the segment that it belongs to. */
+  mediaMs(timestamp: number): number {
+    const segment = this.#segment!;
+    const before = this.#before;
+    if (!before && !this.#candidate) return this.#mediaMs(segment, timestamp);
+    const distance = (to: Segment | undefined): number =>
+      to ? Math.abs(signed32(timestamp - to.timestamp)) : Infinity;
+    const known =
+      before && (this.#isShifted ? signed32(timestamp - before.timestamp) <= 0 : distance(before) < distance(segment))
+        ? before
+        : segment;
+    return this.#mediaMs(distance(this.#candidate) < distance(known) ? this.#candidate! : known, timestamp);
+  }
+
+  /** Timestamps from `timestamp` on are later by `byMs`: they stood still before. */
+  shift(timestamp: number, byMs: number): void {
+    const segment = this.#segment!;
+    const ticks = segment.ticks + signed32(timestamp - 1 - segment.timestamp);
+    this.#segment = { ...segment, startMs: segment.startMs + byMs };
+    this.#remember({ timestamp: timestamp - 1, ticks, startMs: segment.startMs }, true);
+  }
+
+  #remember(before: Segment, isShifted: boolean): void {
+    this.#before = before;
+    this.#isShifted = isShifted;
+    this.#rememberedTicks = this.#segment!.ticks + REMEMBERED_MS * this.#ticksPerMs;
+  }
+
+  #isOld(sequenceNumber: number | undefined): boolean {
+    if (sequenceNumber === undefined) return false;
+    const distance = this.#sequenceNumber === undefined ? 1 : ((sequenceNumber - this.#sequenceNumber) << 16) >> 16;
+    if (distance <= 0 && distance > -MAX_SEQUENCE_DISTANCE) return true;
+    this.#sequenceNumber = sequenceNumber;
+    return false;
+  }
+
+  #continues(segment: Segment, timestamp: number, nowMs: number, expectedMs: number, isNumbered: boolean): boolean {
+    const stepMs = signed32(timestamp - segment.timestamp) / this.#ticksPerMs;
+    if (stepMs <= 0) return -stepMs <= this.#reorderMs(isNumbered);
+    const aheadMs = this.#mediaMs(segment, timestamp) - expectedMs;
+    if (aheadMs > LEAP_FORWARD_MS) return false;
+    return aheadMs <= STEP_FORWARD_MS || stepMs - (nowMs - this.#advancedMs) <= STEP_FORWARD_MS;
+  }
+
+  #reorderMs(isNumbered: boolean): number {
+    if (!this.#reorders) return isNumbered ? 0 : MIN_REORDER_MS;
+    return Math.min(MAX_REORDER_MS, Math.max(MIN_REORDER_MS, REORDERED_FRAMES * this.#frameMs));
+  }
+
+  #advance(segment: Segment, timestamp: number, nowMs: number, repeats: boolean): void {
+    const ticks = signed32(timestamp - segment.timestamp);
+    if (!repeats) this.#framesBehind++;
+    if (ticks <= 0) return;
+    segment.timestamp = timestamp;
+    segment.ticks += ticks;
+    this.#advancedMs = nowMs;
+    const frameMs = Math.min(ticks / this.#ticksPerMs / this.#framesBehind, MAX_REORDER_MS);
+    this.#frameMs += (frameMs - this.#frameMs) / 8;
+    this.#framesBehind = 0;
+    if (segment.ticks > this.#rememberedTicks) this.#before = undefined;
+  }
+
+  #mediaMs(segment: Segment, timestamp: number): number {
+    return segment.startMs + (segment.ticks + signed32(timestamp - segment.timestamp)) / this.#ticksPerMs;
+  }
+}
+
+/** The signed distance between two 32-bit timestamps. */
+function signed32(difference: number): number {
+  return difference | 0;
+}
