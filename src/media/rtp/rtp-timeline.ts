@@ -166,7 +166,7 @@ export class RtpTimeline {
 
   #continues(segment: Segment, timestamp: number, nowMs: number, expectedMs: number, isNumbered: boolean): boolean {
     const stepMs = signed32(timestamp - segment.timestamp) / this.#ticksPerMs;
-    if (stepMs <= 0) return -stepMs <= this.#reorderMs(isNumbered);
+    if (stepMs < 0) return -stepMs <= this.#reorderMs(isNumbered) && this.#framesBehind < REORDERED_FRAMES;
     const aheadMs = this.#mediaMs(segment, timestamp) - expectedMs;
     if (aheadMs > LEAP_FORWARD_MS) return false;
     return aheadMs <= STEP_FORWARD_MS || stepMs - (nowMs - this.#advancedMs) <= STEP_FORWARD_MS;
