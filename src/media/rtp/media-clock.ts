@@ -41,6 +41,8 @@ const DRIFT = 0.001;
 const SUPPORT_MS = 30;
 /** A step that only one track shows is not one of the wall clock once it lasted this long, at least three reports. */
 const ONE_TRACK_MS = 6000;
+/** Senders report at least every 5 s (RFC 3550, 6.2), and a report may be lost. */
+const REPORTS_END_MS = 16_000;
 /** How often delays are compared, in milliseconds. */
 const UPDATE_MS = 20;
 
@@ -127,6 +129,7 @@ export class MediaClock implements Timeline {
   }
 
   reported(track: TrackClock, offsetMs: number): void {
+    track.reportedMs = this.#nowMs;
     track.reports.add(offsetMs, this.#nowMs, this.noiseMs);
     if (track.reports.steps.length > 0) this.#judgeSteps(track);
     else {
@@ -223,7 +226,10 @@ export class MediaClock implements Timeline {
       differenceOf((track) => track.arrivalOffsetMs!),
       differenceOf((track) => track.recentOffsetMs),
     );
-    if (!(differenceMs <= MAX_DELAY_DIFFERENCE_MS)) {
+    const haveEnded = tracks.some(
+      (track) => !track.hasPaused(this.#nowMs) && this.#nowMs - track.reportedMs > REPORTS_END_MS,
+    );
+    if (haveEnded || !(differenceMs <= MAX_DELAY_DIFFERENCE_MS)) {
       this.#relatableMs = undefined;
       return false;
     }

@@ -78,6 +78,8 @@ export class TrackClock {
   #pendingReport: SenderReportTimes | undefined;
   /** The delays at the last report that showed no step. */
   reportedDelays: Delays | undefined;
+  /** When the last report came. */
+  reportedMs = -Infinity;
   /** When a report last showed no step. */
   confirmedMs = -Infinity;
   /** Where the clock has placed media time, on the publisher's wall clock or on the local one. */
