@@ -97,7 +97,7 @@ function open(header: Buffer, last: Buffer): SkippedFrames | undefined {
   // Parameter sets within the stream replace those of the header with the same id.
   const pps = [...configuration.pps, ...inBand(NAL_PPS)].map(parsePps).findLast((set) => set?.id === starts[0]!.ppsId);
   const sps = [...configuration.sps, ...inBand(NAL_SPS)].map(parseSpsSyntax).findLast((set) => set?.id === pps?.spsId);
-  if (!sps || !pps || !isRepeatable(sps)) return undefined;
+  if (!sps || !pps || pps.sliceGroups > 1 || !isRepeatable(sps)) return undefined;
   const slice = readSliceHeader(slices[0]!, sps, pps);
   if (slice.specialReference || !keepsOrder(sps, slice)) return undefined;
   return new SkippedFrames(sps, pps, slice);

@@ -9,6 +9,8 @@ export interface PpsSyntax {
   readonly cabac: boolean;
   /** bottom_field_pic_order_in_frame_present_flag */
   readonly bottomOrderPresent: boolean;
+  /** More than one: macroblocks are not in the order of rows. */
+  readonly sliceGroups: number;
   /** Entries of list 0 where a slice does not say otherwise. */
   readonly defaultRefs: number;
   readonly weightedPrediction: boolean;
@@ -19,6 +21,7 @@ export interface PpsSyntax {
 
 /** Longer than those of real encoders. */
 const MAX_PPS_BYTES = 1024;
+const MAX_SLICE_GROUPS = 8;
 
 /** Parses a picture parameter set, including its NAL header. `undefined` if it is not one or is invalid. */
 export function parsePps(pps: Buffer): PpsSyntax | undefined {
@@ -36,8 +39,8 @@ function readPps(reader: BitReader): PpsSyntax | undefined {
   const cabac = reader.bit() === 1;
   const bottomOrderPresent = reader.bit() === 1;
   const sliceGroups = reader.unsignedGolomb() + 1;
-  // What follows depends on the kind of the slice groups, which no encoder of today uses.
-  if (sliceGroups > 1) return undefined;
+  if (sliceGroups > MAX_SLICE_GROUPS) return undefined;
+  if (sliceGroups > 1) skipSliceGroups(reader, sliceGroups);
   const defaultRefs = reader.unsignedGolomb() + 1;
   reader.unsignedGolomb(); // num_ref_idx_l1_default_active_minus1
   const weightedPrediction = reader.bit() === 1;
@@ -53,10 +56,23 @@ function readPps(reader: BitReader): PpsSyntax | undefined {
     spsId,
     cabac,
     bottomOrderPresent,
+    sliceGroups,
     defaultRefs,
     weightedPrediction,
     initialQp,
     deblockingControlPresent,
     redundantPictures,
   };
+}
+
+/** The map of macroblocks to slice groups, of all kinds. Its length is bounded by the bytes that are there. */
+function skipSliceGroups(reader: BitReader, count: number): void {
+  const kind = reader.unsignedGolomb();
+  if (kind === 0) for (let i = 0; i < count; i++) reader.unsignedGolomb(); // run_length_minus1
+  if (kind === 2) for (let i = 0; i < 2 * (count - 1); i++) reader.unsignedGolomb(); // top_left, bottom_right
+  if (kind >= 3 && kind <= 5) {
+    reader.skip(1); // slice_group_change_direction_flag
+    reader.unsignedGolomb(); // slice_group_change_rate_minus1
+  }
+  if (kind === 6) reader.skip((reader.unsignedGolomb() + 1) * Math.ceil(Math.log2(count))); // slice_group_id
 }

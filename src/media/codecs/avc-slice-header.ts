@@ -19,7 +19,9 @@ export interface SliceHeader {
 
 /** Slice types are given twice: 5 to 9 promise that all slices of the frame have the same one. */
 const P_SLICE = 0;
+const B_SLICE = 1;
 const I_SLICE = 2;
+const SI_SLICE = 4;
 const P_SLICES_ONLY = 5;
 
 /** A slice header is at most as long as the lists in it: 32 entries with weights. */
@@ -40,6 +42,86 @@ export function readSliceStart(nalUnit: Buffer): SliceStart {
   reader.unsignedGolomb(); // first_mb_in_slice
   const type = reader.unsignedGolomb() % 5;
   return { ppsId: reader.unsignedGolomb(), forward: type === P_SLICE || type === I_SLICE };
+}
+
+/** What a slice says of the frame to which it belongs. */
+export interface SlicePlace extends SliceStart {
+  readonly firstMacroblock: number;
+  /** Not predicted from other frames. */
+  readonly intra: boolean;
+  /** Predicted from two frames, one of which may be shown later. */
+  readonly bidirectional: boolean;
+  readonly refIdc: number;
+  readonly idr: boolean;
+  /** What follows needs the parameter sets; `undefined` if they are not known. */
+  readonly coded?: {
+    readonly frameNum: number;
+    /** idr_pic_id, or −1. */
+    readonly idrId: number;
+    /** Set for a field instead of a frame. */
+    readonly field: 'top' | 'bottom' | undefined;
+    readonly orderLsb: number;
+    readonly orderDeltas: readonly number[];
+    /** A copy of a slice that was sent before, with less quality. */
+    readonly redundant: boolean;
+  };
+}
+
+/** Longer than all fields of {@link SlicePlace}. */
+export const MAX_PLACE_BYTES = 48;
+
+/**
+ * Reads the beginning of a slice of any kind.
+ *
+ * @param start the first bytes of the NAL unit, at least {@link MAX_PLACE_BYTES} if it is as long
+ * @param setsOf the parameter sets of a slice, by the id of its picture parameter set
+ * @throws {RangeError} if the slice is incomplete
+ */
+export function readSlicePlace(
+  start: Buffer,
+  setsOf: (ppsId: number) => { readonly sps: SpsSyntax; readonly pps: PpsSyntax } | undefined,
+): SlicePlace {
+  const reader = new BitReader(removeEmulationPrevention(start.subarray(1, MAX_PLACE_BYTES)));
+  const firstMacroblock = reader.unsignedGolomb();
+  const type = reader.unsignedGolomb() % 5;
+  const ppsId = reader.unsignedGolomb();
+  const refIdc = (start[0]! >> 5) & 3;
+  const idr = nalType(start) === NAL_IDR_SLICE;
+  const intra = type === I_SLICE || type === SI_SLICE;
+  const forward = type === P_SLICE || type === I_SLICE;
+  const place = { firstMacroblock, ppsId, intra, forward, bidirectional: type === B_SLICE, refIdc, idr };
+  const sets = setsOf(ppsId);
+  if (!sets) return place;
+  const { sps, pps } = sets;
+  if (sps.separatePlanes) reader.skip(2); // colour_plane_id
+  const frameNum = reader.bits(sps.log2MaxFrameNum);
+  const isField = !sps.framesOnly && reader.bit() === 1;
+  const field = isField ? (reader.bit() ? 'bottom' : 'top') : undefined;
+  const idrId = idr ? reader.unsignedGolomb() : -1;
+  const { orderLsb, orderDeltas } = readOrder(reader, sps, isField ? { ...pps, bottomOrderPresent: false } : pps);
+  const redundant = pps.redundantPictures && reader.unsignedGolomb() > 0;
+  return { ...place, coded: { frameNum, idrId, field, orderLsb, orderDeltas, redundant } };
+}
+
+/**
+ * Whether a slice belongs to another frame than the one before it (ITU-T H.264, 7.4.1.2.4). Slices of one frame may
+ * come in any order. Both fields of a frame belong together.
+ */
+export function beginsFrame(slice: SlicePlace, before: SlicePlace): boolean {
+  const [one, other] = [slice.coded, before.coded];
+  // Without parameter sets: the next frame begins at its first macroblock.
+  if (!one || !other) return slice.idr !== before.idr || slice.firstMacroblock === 0;
+  if (one.redundant) return false;
+  if (one.frameNum !== other.frameNum) return true;
+  if (one.field !== other.field) return one.field === undefined || other.field === undefined;
+  return (
+    slice.ppsId !== before.ppsId ||
+    (slice.refIdc === 0) !== (before.refIdc === 0) ||
+    slice.idr !== before.idr ||
+    one.idrId !== other.idrId ||
+    one.orderLsb !== other.orderLsb ||
+    one.orderDeltas.some((delta, index) => delta !== other.orderDeltas[index])
+  );
 }
 
 /**

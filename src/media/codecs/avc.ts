@@ -1,5 +1,8 @@
 import { BitReader } from '../bits.ts';
 import { removeEmulationPrevention } from './avc-nal.ts';
+import { readUsability, type VideoColour } from './avc-vui.ts';
+
+export type { VideoColour } from './avc-vui.ts';
 
 /** The fields of a sequence parameter set (ITU-T H.264, 7.3.2.1.1 and annex E). */
 export interface SpsInfo {
@@ -47,13 +50,15 @@ export interface SpsSyntax {
   /** No fields, and no macroblock pairs of fields. */
   readonly framesOnly: boolean;
   readonly macroblocks: number;
+  /**
+   * How many frames at most precede a frame in decoding order and follow it in the order of presentation
+   * (max_num_reorder_frames). `undefined`: the parameter set does not say.
+   */
+  readonly reorderFrames?: number;
 }
 
 /** Profiles whose parameter sets contain the chroma format (H.264, 7.3.2.1.1). */
 const HIGH_PROFILES = new Set([100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135]);
-const EXTENDED_SAR = 255;
-/** A colour property that is not known (ITU-T H.273). */
-const UNSPECIFIED = 2;
 /** Level 6.2 allows 16 384 pixels per side. */
 const MAX_MACROBLOCKS_PER_SIDE = 1024;
 /** Longer than the parameter sets of real encoders; bounds the work on malicious ones. */
@@ -67,15 +72,6 @@ export function parseSps(sps: Buffer): SpsInfo | undefined {
 /** The fields of a sequence parameter set that slices depend on. `undefined` as in {@link parseSps}. */
 export function parseSpsSyntax(sps: Buffer): SpsSyntax | undefined {
   return parse(sps)?.syntax;
-}
-
-/** How samples become colours: numbers of ITU-T H.273; 2 is unspecified. */
-export interface VideoColour {
-  /** Samples from 0 to 255 instead of 16 to 235. */
-  readonly fullRange: boolean;
-  readonly primaries: number;
-  readonly transfer: number;
-  readonly matrix: number;
 }
 
 /** The colours of a sequence parameter set. `undefined` if it does not say. */
@@ -141,7 +137,7 @@ function readSps(sps: Buffer): Sps | undefined {
     height -= (reader.unsignedGolomb() + reader.unsignedGolomb()) * unitY;
     if (width <= 0 || height <= 0) return undefined;
   }
-  const { frameRate, colour } = readUsability(reader);
+  const { frameRate, colour, reorderFrames } = readUsability(reader);
   const info: SpsInfo = {
     profile,
     compatibility,
@@ -166,6 +162,7 @@ function readSps(sps: Buffer): Sps | undefined {
     maxRefFrames,
     framesOnly: framesOnly === 1,
     macroblocks: widthInMacroblocks * heightInMacroblocks,
+    ...(reorderFrames !== undefined && { reorderFrames }),
   };
   return { info, syntax, colour };
 }
@@ -198,48 +195,23 @@ function readPictureOrder(reader: BitReader): PictureOrder {
 }
 
 /**
- * Reads the video usability information at the end of the parameter set. If that is damaged, the other fields stay
- * valid.
- */
-function readUsability(reader: BitReader): { frameRate?: number; colour?: VideoColour } {
-  let colour: VideoColour | undefined;
-  try {
-    if (!reader.bit()) return {}; // vui_parameters_present_flag
-    if (reader.bit() && reader.bits(8) === EXTENDED_SAR) reader.skip(32);
-    if (reader.bit()) reader.skip(1); // overscan
-    if (reader.bit()) {
-      reader.skip(3); // video_format
-      const fullRange = reader.bit() === 1;
-      const [primaries, transfer, matrix] = reader.bit()
-        ? [reader.bits(8), reader.bits(8), reader.bits(8)]
-        : [UNSPECIFIED, UNSPECIFIED, UNSPECIFIED];
-      colour = { fullRange, primaries, transfer, matrix };
-    }
-    if (reader.bit()) {
-      reader.unsignedGolomb(); // chroma sample location
-      reader.unsignedGolomb();
-    }
-    if (!reader.bit()) return { ...(colour && { colour }) }; // timing_info_present_flag
-    const unitsInTick = reader.bits(32);
-    const timeScale = reader.bits(32);
-    const frameRate = timeScale / unitsInTick / 2;
-    return { ...(frameRate >= 1 && frameRate <= 1000 && { frameRate }), ...(colour && { colour }) };
-  } catch {
-    return { ...(colour && { colour }) };
-  }
-}
-
-/**
  * The AVC decoder configuration record (ISO/IEC 14496-15, 5.3.3.1) with NAL lengths of four bytes.
  *
+ * @param sps the one whose profile and level the record names
+ * @param spsList all sequence parameter sets of the record
  * @throws {RangeError} if the parameter sets are too short, too long or too many for the record
  */
-export function avcDecoderConfiguration(sps: Buffer, ppsList: readonly Buffer[]): Buffer {
+export function avcDecoderConfiguration(
+  sps: Buffer,
+  ppsList: readonly Buffer[],
+  spsList: readonly Buffer[] = [sps],
+): Buffer {
   if (sps.length < 4) throw new RangeError('the sequence parameter set is too short');
+  if (spsList.length < 1 || spsList.length > 31) throw new RangeError('1 to 31 sequence parameter sets are needed');
   if (ppsList.length < 1 || ppsList.length > 255) throw new RangeError('1 to 255 picture parameter sets are needed');
   const parts = [
-    Buffer.of(1, sps[1]!, sps[2]!, sps[3]!, 0xff, 0xe1),
-    withLength16(sps),
+    Buffer.of(1, sps[1]!, sps[2]!, sps[3]!, 0xff, 0xe0 | spsList.length),
+    ...spsList.map(withLength16),
     Buffer.of(ppsList.length),
     ...ppsList.map(withLength16),
   ];
@@ -264,9 +236,12 @@ const INTER_FRAME_AVC = 0x27;
 const SEQUENCE_HEADER = 0;
 const NAL_UNITS = 1;
 
-/** The body of the video tag that configures the decoder. Throws as {@link avcDecoderConfiguration}. */
-export function avcSequenceHeader(sps: Buffer, ppsList: readonly Buffer[]): Buffer {
-  return Buffer.concat([Buffer.of(KEY_FRAME_AVC, SEQUENCE_HEADER, 0, 0, 0), avcDecoderConfiguration(sps, ppsList)]);
+/** The body of the video tag that configures the decoder. Parameters and errors as {@link avcDecoderConfiguration}. */
+export function avcSequenceHeader(sps: Buffer, ppsList: readonly Buffer[], spsList?: readonly Buffer[]): Buffer {
+  return Buffer.concat([
+    Buffer.of(KEY_FRAME_AVC, SEQUENCE_HEADER, 0, 0, 0),
+    avcDecoderConfiguration(sps, ppsList, spsList),
+  ]);
 }
 
 /**

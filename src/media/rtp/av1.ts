@@ -1,11 +1,17 @@
 import { OBU_SEQUENCE_HEADER, OBU_TEMPORAL_DELIMITER, parseSequenceSize, readLeb128 } from '../codecs/av1.ts';
-import { Depacketizer, type FrameContent } from './depacketizer.ts';
+import { Depacketizer, type FrameContent, type Place } from './depacketizer.ts';
 import type { VideoFrame } from './video-frame.ts';
 
 const OBU_FRAME_HEADER = 3;
+const OBU_TILE_GROUP = 4;
 const OBU_FRAME = 6;
+const OBU_REDUNDANT_FRAME_HEADER = 7;
 const OBU_TILE_LIST = 8;
 const OBU_PADDING = 15;
+/** Bit N of the aggregation header: the first packet of a coded video sequence. */
+const NEW_SEQUENCE = 0x08;
+/** Bit Z: the first OBU began in the packet before. */
+const CONTINUES = 0x80;
 const HAS_EXTENSION = 0x04;
 const HAS_SIZE = 0x02;
 const TEMPORAL_DELIMITER = Buffer.of((OBU_TEMPORAL_DELIMITER << 3) | HAS_SIZE, 0);
@@ -22,6 +28,27 @@ export class Av1Depacketizer extends Depacketizer<VideoFrame> {
   #fragments: Buffer[] = [];
   #size: { width: number; height: number } | undefined;
   #keyFrame = false;
+
+  /** Only what continues a frame is certain: a temporal unit may contain several. */
+  protected override placeOf(payload: Buffer): Place {
+    const header = payload[0]!;
+    if (header & NEW_SEQUENCE) return 'begins';
+    if (header & CONTINUES) return 'continues';
+    const counted = ((header >> 4) & 0x03) === 1;
+    const obu = payload[counted ? 1 : 1 + (readLeb128(payload, 1)?.bytes ?? 0)] ?? 0;
+    const type = (obu >> 3) & 0x0f;
+    if (type === OBU_SEQUENCE_HEADER) return 'begins';
+    return type === OBU_TILE_GROUP || type === OBU_REDUNDANT_FRAME_HEADER ? 'continues' : 'either';
+  }
+
+  protected override get isOpen(): boolean {
+    return this.#fragments.length > 0;
+  }
+
+  /** Nothing in a packet says that it is the last one. */
+  protected override get endIsKnown(): boolean {
+    return this.#obus.length === 0;
+  }
 
   protected override add(payload: Buffer): boolean {
     const header = payload[0]!;

@@ -16,6 +16,21 @@ export interface Frame {
 export type FrameContent<P extends Frame> = Omit<P, 'timestamp' | 'corrupted'>;
 
 /**
+ * What a packet says of its place: it begins a frame, it belongs to the frame before it, or either is possible.
+ */
+export type Place = 'begins' | 'continues' | 'either';
+
+/**
+ * Whether the marker bit ends frames. Some publishers set it on each slice, or on the first packet: that shows when a
+ * packet belongs to a frame that a marker has ended.
+ */
+type Markers = 'unproven' | 'honest' | 'lying';
+
+export interface DepacketizerOptions {
+  readonly provesMarkers?: boolean;
+}
+
+/**
  * Bounds memory. Far above any frame of a live stream: 4K at 100 Mbit/s with one key frame per second has 12 MB at
  * most.
  */
@@ -26,8 +41,9 @@ const MAX_FRAME_PACKETS = 14_000;
 const NONE: readonly never[] = [];
 
 /**
- * Assembles frames from RTP packets in order. A frame ends with the marker or before a new timestamp. Frames with
- * missing packets are dropped and counted. Packets may contain any bytes.
+ * Assembles frames from RTP packets in order. A frame ends before a packet with a new timestamp, before a packet that
+ * begins another frame, and with the marker, at once unless the markers of this publisher have proved to be wrong. Frames with missing packets are dropped and counted. Packets may
+ * contain any bytes.
  */
 export abstract class Depacketizer<P extends Frame> {
   #timestamp: number | undefined;
@@ -37,6 +53,19 @@ export abstract class Depacketizer<P extends Frame> {
   #lossBefore = false;
   #corrupted = true;
   #damagedFrames = 0;
+  #markers: Markers;
+  /** The marker has been seen in this frame. */
+  #isMarked = false;
+  /** The timestamp of the last frame, if the marker ended it. */
+  #endedByMarker: number | undefined;
+
+  /**
+   * @param options.provesMarkers the first frame waits for the packet after it, which shows whether markers are right:
+   *   otherwise the first frame is lost if they are not
+   */
+  constructor({ provesMarkers = false }: DepacketizerOptions = {}) {
+    this.#markers = provesMarkers ? 'unproven' : 'honest';
+  }
 
   /**
    * Whether a frame since the last key frame is missing, or there was no key frame yet: a key frame must be requested.
@@ -50,14 +79,18 @@ export abstract class Depacketizer<P extends Frame> {
     return this.#damagedFrames;
   }
 
+  /** Whether a frame that may be complete waits for the next packet: see {@link flush}. */
+  get isWaiting(): boolean {
+    return this.#timestamp !== undefined && !this.#damaged && !this.isOpen;
+  }
+
   /**
    * Takes the next packet in order. Returns the frames that it completes: usually none or one, two if a marker was
    * missing.
    */
   push(packet: RtpPacket): readonly P[] {
     if (packet.payload.length === 0) return NONE;
-    let frames: readonly P[] = NONE;
-    if (this.#timestamp !== undefined && packet.timestamp !== this.#timestamp) frames = this.#finish();
+    const frames = this.#separate(packet);
     const first = this.#timestamp === undefined;
     const lossBefore = this.#lossBefore;
     this.#lossBefore = false;
@@ -68,17 +101,33 @@ export abstract class Depacketizer<P extends Frame> {
       const tooLarge = this.#bytes > MAX_FRAME_BYTES || this.#packets > MAX_FRAME_PACKETS;
       if (tooLarge || !this.add(packet.payload, first, lossBefore)) this.#damage();
     }
-    if (!packet.marker) return frames;
-    const finished = this.#finish();
+    if (!packet.marker || !this.#endsWithMarker()) return frames;
+    const finished = this.#finish(true);
     return frames.length > 0 ? [...frames, ...finished] : finished;
   }
 
-  /** One or more packets are missing before the next one. */
-  packetLost(): void {
+  /** One or more packets are missing before the next one. Returns the frame before them, if that is complete. */
+  packetLost(): readonly P[] {
+    const frames = this.#isMarked && this.#markers === 'unproven' ? this.#finish(false) : NONE;
     this.#lossBefore = true;
     this.#corrupted = true;
+    this.#endedByMarker = undefined;
     if (this.#timestamp !== undefined) this.#damage();
+    return frames;
   }
+
+  /** Ends the frame that waits for the next packet: none has come for some time. */
+  flush(): readonly P[] {
+    return this.isWaiting ? this.#finish(true) : NONE;
+  }
+
+  /** Parts of the present frame are missing. */
+  protected get isDamaged(): boolean {
+    return this.#damaged;
+  }
+
+  /** What a packet says of its place that has the timestamp of the present frame, or of one that a marker has ended. */
+  protected abstract placeOf(payload: Buffer): Place;
 
   /**
    * Adds a packet's payload, which is never empty, to the frame.
@@ -89,11 +138,55 @@ export abstract class Depacketizer<P extends Frame> {
    */
   protected abstract add(payload: Buffer, first: boolean, lossBefore: boolean): boolean;
 
+  /** Whether the last packet is continued in the next one: the frame has not ended, whatever its marker says. */
+  protected abstract get isOpen(): boolean;
+
+  /** Whether the packets themselves say that the frame is complete, or there is none yet: the marker needs no proof. */
+  protected abstract get endIsKnown(): boolean;
+
   /** Builds the frame. `undefined` if it contains nothing to show, `false` if it is incomplete. */
   protected abstract complete(): FrameContent<P> | undefined | false;
 
   /** Discards what was added since the last frame. */
   protected abstract clear(): void;
+
+  /** Ends the frame before this packet, and learns from it whether the last marker was right. */
+  #separate({ timestamp, payload }: RtpPacket): readonly P[] {
+    const isNew = timestamp !== (this.#timestamp ?? this.#endedByMarker);
+    const place = isNew ? 'begins' : this.placeOf(payload);
+    const wasMarked = this.#isMarked || this.#endedByMarker !== undefined;
+    if (wasMarked && !this.#damaged && place === 'begins' && this.#markers === 'unproven') this.#markers = 'honest';
+    if (this.#timestamp !== undefined) {
+      if (place === 'continues' && this.#isMarked) this.#doubt();
+      if (place !== 'begins') return NONE;
+      // What is missing may be the beginning of the next frame.
+      if (this.#damaged && !isNew) this.#lossBefore = true;
+      return this.#finish(false);
+    }
+    if (place === 'continues' && this.#endedByMarker !== undefined) {
+      // The frame was passed on without this part.
+      this.#doubt();
+      this.#timestamp = timestamp;
+      this.#damage();
+    }
+    return NONE;
+  }
+
+  #doubt(): void {
+    this.#markers = 'lying';
+    this.#isMarked = false;
+    this.#endedByMarker = undefined;
+  }
+
+  #endsWithMarker(): boolean {
+    if (!this.#damaged && this.isOpen) {
+      this.#doubt();
+      return false;
+    }
+    if (this.#markers === 'honest' || (!this.#damaged && this.endIsKnown)) return true;
+    this.#isMarked = true;
+    return false;
+  }
 
   #damage(): void {
     this.#damaged = true;
@@ -102,7 +195,7 @@ export abstract class Depacketizer<P extends Frame> {
   }
 
   /** Ends the frame; empty if it is incomplete. */
-  #finish(): readonly P[] {
+  #finish(byMarker: boolean): readonly P[] {
     let frames: readonly P[] = NONE;
     const content = this.#damaged ? false : this.complete();
     if (content === false) {
@@ -113,7 +206,9 @@ export abstract class Depacketizer<P extends Frame> {
       frames = [{ ...content, timestamp: this.#timestamp!, corrupted: this.#corrupted } as P];
     }
     this.clear();
+    this.#endedByMarker = byMarker && content !== undefined ? this.#timestamp : undefined;
     this.#timestamp = undefined;
+    this.#isMarked = false;
     this.#bytes = 0;
     this.#packets = 0;
     this.#damaged = false;

@@ -1,108 +1,192 @@
-import { BitReader } from '../bits.ts';
-import { Depacketizer, type Frame, type FrameContent } from './depacketizer.ts';
+import { ParameterSetStore, type ParameterSets } from '../codecs/avc-parameter-sets.ts';
+import { readRecoveryPoint } from '../codecs/avc-sei.ts';
+import { beginsFrame, MAX_PLACE_BYTES, readSlicePlace, type SlicePlace } from '../codecs/avc-slice-header.ts';
+import { Depacketizer, type DepacketizerOptions, type Frame, type FrameContent, type Place } from './depacketizer.ts';
+import {
+  aggregatedUnits,
+  beginning,
+  firstUnit,
+  FU_A,
+  FU_END,
+  FU_START,
+  headerOfFragments,
+  STAP_A,
+  unsupportedStructure,
+  whole,
+  type NalUnit,
+} from './h264-payload.ts';
 
-/** Consecutive pieces, each from a packet of its own. The first one is not empty. */
-export type NalUnit = readonly Buffer[];
+export type { ParameterSets } from '../codecs/avc-parameter-sets.ts';
+export type { NalUnit } from './h264-payload.ts';
 
 /** One coded frame with its SEI messages (ITU-T H.264, 7.4.1.2). */
 export interface AccessUnit extends Frame {
   /**
-   * Slices and SEI messages in decoding order, without start codes. Parameter sets, delimiters and filler data are
-   * removed.
+   * Slices and SEI messages in decoding order, without start codes. Parameter sets that have changed precede them,
+   * except before a key frame, whose sequence header contains them. Delimiters and filler data are removed.
    */
   readonly nalUnits: readonly NalUnit[];
   /** Contains a B slice: it is shown before a frame that precedes it in decoding order. */
   readonly bFrame: boolean;
-}
-
-export interface ParameterSets {
-  readonly sps: Buffer;
-  /** Ordered by id. */
-  readonly pps: readonly Buffer[];
+  /** Set for key frames: those of this frame, and of the ones after it. */
+  readonly parameterSets?: ParameterSets;
 }
 
 const NAL_SLICE = 1;
+const NAL_PARTITION_A = 2;
+const NAL_PARTITION_C = 4;
 const NAL_IDR_SLICE = 5;
 const NAL_SEI = 6;
 const NAL_SPS = 7;
 const NAL_PPS = 8;
-const STAP_A = 24;
-const FU_A = 28;
-const FU_START = 0x80;
-const FU_END = 0x40;
-
-/**
- * The first bytes of NAL units that arrive in fragments, which describe it but do not contain it. Shared: never written
- * to.
- */
-const NAL_HEADERS = Array.from({ length: 256 }, (_, header) => Buffer.from([header]));
+const NAL_DELIMITER = 9;
+const NAL_PREFIX = 14;
+const NAL_LAST_BEGINNING = 18;
 
 /** More slices than any level allows at 4K; bounds the work on malicious STAP-A packets. */
 const MAX_NAL_UNITS = 4096;
-/** `numOfPictureParameterSets` in the decoder configuration has eight bits. */
-const MAX_PPS = 255;
-/**
- * Longer than those of real encoders. Parameter sets are stored, and written at each key frame; the decoder
- * configuration has 16 bits for a length.
- */
-const MAX_PARAMETER_SET_BYTES = 1024;
+/** SEI messages that may precede their frame in packets with a marker of their own. */
+const MAX_EARLY_UNITS = 16;
+/** Parameter sets that have changed between two frames: all that can exist. */
+const MAX_CHANGED_SETS = 288;
+/** Recovery points come before what applications add. */
+const MAX_SEI_BYTES = 1024;
+const NO_UNITS: readonly NalUnit[] = [];
 
 /** H.264 from RTP, packetization modes 0 and 1 (RFC 6184): single NAL units, STAP-A and FU-A. */
 export class H264Depacketizer extends Depacketizer<AccessUnit> {
-  #sps: Buffer | undefined;
-  readonly #pps = new Map<number, Buffer>();
+  readonly #sets: ParameterSetStore;
+  /** Parameter sets that have changed since the last frame. */
+  #changedSets: NalUnit[] = [];
   #nalUnits: NalUnit[] = [];
   /** The pieces of an incomplete NAL unit. */
   #fragments: Buffer[] = [];
+  /** The first slice of the frame, also after its end; of the frame before until {@link #hasSlice}. */
+  #slice: SlicePlace | undefined;
+  #hasSlice = false;
+  /** One of its slices has the first macroblock. */
+  #hasStart = false;
+  /** Slices have been added since the last frame. */
   #sliceSeen = false;
-  #keyFrame = false;
+  #intraOnly = true;
+  #idr = false;
+  #recoveryPoint = false;
   #bFrame = false;
   #lossBefore = false;
   #spsInUnit = false;
   /** Key frames of this source contain parameter sets, so one without them has lost its beginning. */
   #keyFramesBringSps = false;
+  #unusable: string | undefined;
+
+  /** @param sets what is known of the publisher's parameter sets already; it gets those that arrive */
+  constructor(sets = new ParameterSetStore(), options?: DepacketizerOptions) {
+    super(options);
+    this.#sets = sets;
+  }
 
   /** Whether both kinds of parameter sets are known. */
   get hasParameterSets(): boolean {
-    return this.#sps !== undefined && this.#pps.size > 0;
+    return this.#sets.isUsable;
   }
 
-  /** The current parameter sets, once both kinds are known. */
+  /** Those of the last frame, once both kinds are known. */
   get parameterSets(): ParameterSets | undefined {
-    return this.#sps && this.#pps.size > 0
-      ? { sps: this.#sps, pps: [...this.#pps].sort(([a], [b]) => a - b).map(([, pps]) => pps) }
-      : undefined;
+    return this.#sets.of(this.#slice?.ppsId);
+  }
+
+  /** What has arrived since the last frame and cannot be used, for people. */
+  get unusable(): string | undefined {
+    return this.#unusable;
+  }
+
+  protected override placeOf(payload: Buffer): Place {
+    const nalUnit = this.#fragments.length > 0 ? undefined : firstUnit(payload);
+    if (!nalUnit) return 'continues';
+    const type = nalUnit[0]![0]! & 0x1f;
+    if (type === NAL_SLICE || type === NAL_IDR_SLICE) return this.#placeOfSlice(nalUnit);
+    // What can only precede the slices of a frame (7.4.1.2.3). If slices are missing, a frame surely begins with two.
+    const precedes = (type >= NAL_SEI && type <= NAL_DELIMITER) || (type >= NAL_PREFIX && type <= NAL_LAST_BEGINNING);
+    if (this.#hasSlice && precedes) return 'begins';
+    return this.isDamaged && (type === NAL_SPS || type === NAL_DELIMITER) ? 'begins' : 'either';
+  }
+
+  #placeOfSlice(nalUnit: NalUnit): Place {
+    const slice = this.#readSlice(nalUnit);
+    if (!slice) return 'either';
+    // In any order of slices, frames with one timestamp are told apart by those that begin at the first macroblock.
+    const isStart = slice.firstMacroblock === 0 && !slice.coded?.redundant;
+    if (!this.#hasSlice || !this.#slice) {
+      if (!this.isDamaged) return 'continues';
+      return isStart ? 'begins' : 'either';
+    }
+    if (!isStart) return 'continues';
+    const repeatsStart = this.#hasStart && slice.coded?.field === this.#slice.coded?.field;
+    return repeatsStart || beginsFrame(slice, this.#slice) ? 'begins' : 'continues';
   }
 
   protected override add(payload: Buffer, first: boolean, lossBefore: boolean): boolean {
-    if (first) this.#lossBefore = lossBefore;
+    if (first) {
+      this.#lossBefore = lossBefore;
+      this.#hasSlice = false;
+      this.#hasStart = false;
+    }
+    const structure = unsupportedStructure(payload);
+    if (structure) {
+      this.#unusable = `the packets have the structure ${structure}`;
+      return false;
+    }
     switch (payload[0]! & 0x1f) {
       case FU_A:
         return this.#addFragment(payload);
       case STAP_A:
-        return this.#fragments.length === 0 && this.#addAggregate(payload);
+        return this.#fragments.length === 0 && this.#addAll(aggregatedUnits(payload));
       default:
         return this.#fragments.length === 0 && this.#addNalUnit([payload]);
     }
   }
 
+  protected override get isOpen(): boolean {
+    return this.#fragments.length > 0;
+  }
+
+  protected override get endIsKnown(): boolean {
+    return !this.#sliceSeen;
+  }
+
   protected override complete(): FrameContent<AccessUnit> | undefined | false {
     if (this.#fragments.length > 0) return false;
     if (!this.#sliceSeen) return undefined;
-    if (this.#keyFrame) {
+    // A decoder starts at a recovery point as well, and at a frame that is not predicted and has parameter sets.
+    const keyFrame = this.#idr || this.#recoveryPoint || (this.#intraOnly && this.#spsInUnit);
+    if (keyFrame) {
       if (this.#lossBefore && this.#keyFramesBringSps && !this.#spsInUnit) return false;
       this.#keyFramesBringSps = this.#spsInUnit;
     }
-    return { keyFrame: this.#keyFrame, bFrame: this.#bFrame, nalUnits: this.#nalUnits };
+    const changed = keyFrame ? NO_UNITS : this.#changedSets;
+    this.#changedSets = [];
+    this.#unusable = undefined;
+    const { parameterSets } = this;
+    return {
+      keyFrame,
+      bFrame: this.#bFrame,
+      nalUnits: changed.length > 0 ? [...changed, ...this.#nalUnits] : this.#nalUnits,
+      ...(keyFrame && parameterSets && { parameterSets }),
+    };
   }
 
   protected override clear(): void {
-    this.#nalUnits = [];
-    this.#fragments = [];
-    // Parameter sets may arrive before the frame in packets of their own, with a marker. They count for the next frame.
+    // Parameter sets and messages may arrive before the frame in packets of their own, with a marker. They count for the
+    // next frame.
+    const isEarly = !this.#sliceSeen && !this.isDamaged && this.#nalUnits.length <= MAX_EARLY_UNITS;
+    if (!isEarly) {
+      this.#nalUnits = [];
+      this.#recoveryPoint = false;
+    }
     if (this.#sliceSeen) this.#spsInUnit = false;
+    this.#fragments = [];
     this.#sliceSeen = false;
-    this.#keyFrame = false;
+    this.#intraOnly = true;
+    this.#idr = false;
     this.#bFrame = false;
   }
 
@@ -111,7 +195,7 @@ export class H264Depacketizer extends Depacketizer<AccessUnit> {
     const header = payload[1]!;
     const start = (header & FU_START) !== 0;
     if (start !== (this.#fragments.length === 0)) return false;
-    if (start) this.#fragments.push(NAL_HEADERS[(payload[0]! & 0xe0) | (header & 0x1f)]!);
+    if (start) this.#fragments.push(headerOfFragments(payload));
     this.#fragments.push(payload.subarray(2));
     if (!(header & FU_END)) return true;
     const nalUnit = this.#fragments;
@@ -119,16 +203,8 @@ export class H264Depacketizer extends Depacketizer<AccessUnit> {
     return this.#addNalUnit(nalUnit);
   }
 
-  #addAggregate(payload: Buffer): boolean {
-    let offset = 1;
-    while (offset + 2 <= payload.length) {
-      const size = payload.readUInt16BE(offset);
-      offset += 2;
-      if (size === 0 || offset + size > payload.length) return false;
-      if (!this.#addNalUnit([payload.subarray(offset, offset + size)])) return false;
-      offset += size;
-    }
-    return offset === payload.length && offset > 1;
+  #addAll(units: readonly Buffer[] | undefined): boolean {
+    return units !== undefined && units.every((unit) => this.#addNalUnit([unit]));
   }
 
   #addNalUnit(nalUnit: NalUnit): boolean {
@@ -139,56 +215,60 @@ export class H264Depacketizer extends Depacketizer<AccessUnit> {
     if (header & 0x80 || type === 0 || type >= STAP_A) return false;
     switch (type) {
       case NAL_SPS:
-        return this.#addSps(whole(nalUnit));
       case NAL_PPS:
-        return this.#addPps(whole(nalUnit));
+        return this.#addParameterSet(whole(nalUnit), type);
       case NAL_SLICE:
       case NAL_IDR_SLICE:
-        // If the first slice does not start at the first macroblock (first_mb_in_slice is 0: a single 1 bit), earlier
-        // slices are lost.
-        if (!this.#sliceSeen && this.#lossBefore && !((secondByte(nalUnit) ?? 0) & 0x80)) return false;
-        this.#sliceSeen = true;
-        if (type === NAL_IDR_SLICE) this.#keyFrame = true;
-        else if (beginsBFrame(secondByte(nalUnit) ?? 0)) this.#bFrame = true;
+        if (!this.#addSlice(nalUnit, type)) return false;
         break;
       case NAL_SEI:
+        if (readRecoveryPoint(beginning(nalUnit, MAX_SEI_BYTES))) this.#recoveryPoint = true;
         break;
       default:
         // Delimiters and filler data are useless in FLV. Data partitions, layers and auxiliary frames do not belong to
         // the offered profiles.
+        if (type >= NAL_PARTITION_A && type <= NAL_PARTITION_C) this.#unusable = 'the frames are data partitions';
         return true;
     }
     this.#nalUnits.push(nalUnit);
     return this.#nalUnits.length <= MAX_NAL_UNITS;
   }
 
-  #addSps(nalUnit: Buffer): boolean {
-    if (nalUnit.length < 4 || nalUnit.length > MAX_PARAMETER_SET_BYTES) return false;
-    this.#spsInUnit = true;
-    if (this.#sps?.equals(nalUnit)) return true;
-    // Picture parameter sets depend on their sequence parameter set; the old ones do not apply to a new one.
-    if (this.#sps) this.#pps.clear();
-    // A copy, because a view keeps the whole datagram alive.
-    this.#sps = Buffer.from(nalUnit);
+  #addSlice(nalUnit: NalUnit, type: number): boolean {
+    const slice = this.#readSlice(nalUnit);
+    const isFirst = !this.#sliceSeen;
+    this.#sliceSeen = true;
+    if (slice && !this.#hasSlice) {
+      this.#slice = slice;
+      this.#hasSlice = true;
+    }
+    if (slice?.firstMacroblock === 0) this.#hasStart = true;
+    // If the first slice does not start at the first macroblock, earlier slices are lost.
+    if (isFirst && this.#lossBefore && slice?.firstMacroblock !== 0) return false;
+    if (type === NAL_IDR_SLICE) this.#idr = true;
+    else if (slice?.bidirectional) this.#bFrame = true;
+    if (!slice?.intra) this.#intraOnly = false;
     return true;
   }
 
-  #addPps(nalUnit: Buffer): boolean {
-    let id: number;
+  #readSlice(nalUnit: NalUnit): SlicePlace | undefined {
     try {
-      id = new BitReader(nalUnit.subarray(1, 6)).unsignedGolomb();
+      return readSlicePlace(beginning(nalUnit, MAX_PLACE_BYTES), this.#sets.syntaxOf);
     } catch {
+      return undefined;
+    }
+  }
+
+  #addParameterSet(nalUnit: Buffer, type: number): boolean {
+    const isNew = this.#sets.take(nalUnit);
+    if (isNew === undefined) {
+      this.#unusable = `its ${type === NAL_SPS ? 'sequence' : 'picture'} parameter sets are not valid`;
       return false;
     }
-    if (id > 255 || nalUnit.length > MAX_PARAMETER_SET_BYTES || (this.#pps.size >= MAX_PPS && !this.#pps.has(id)))
-      return false;
-    if (!this.#pps.get(id)?.equals(nalUnit)) this.#pps.set(id, Buffer.from(nalUnit));
+    if (type === NAL_SPS) this.#spsInUnit = true;
+    if (isNew && this.#changedSets.length < MAX_CHANGED_SETS) this.#changedSets.push([Buffer.from(nalUnit)]);
     return true;
   }
-}
-
-function whole(nalUnit: NalUnit): Buffer {
-  return nalUnit.length === 1 ? nalUnit[0]! : Buffer.concat(nalUnit);
 }
 
 /**
@@ -196,12 +276,3 @@ function whole(nalUnit: NalUnit): Buffer {
  * 010 and 00111.
  */
 export const beginsBFrame = (byte: number): boolean => (byte & 0xf0) === 0xa0 || (byte & 0xfc) === 0x9c;
-
-function secondByte(nalUnit: NalUnit): number | undefined {
-  let at = 1;
-  for (const piece of nalUnit) {
-    if (at < piece.length) return piece[at];
-    at -= piece.length;
-  }
-  return undefined;
-}

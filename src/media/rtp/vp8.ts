@@ -1,9 +1,22 @@
-import { Depacketizer, type FrameContent } from './depacketizer.ts';
+import { Depacketizer, type FrameContent, type Place } from './depacketizer.ts';
 import type { VideoFrame } from './video-frame.ts';
 
 /** VP8 from RTP (RFC 7741). All temporal layers are used; VP8 has no spatial ones. */
 export class Vp8Depacketizer extends Depacketizer<VideoFrame> {
   #parts: Buffer[] = [];
+
+  protected override placeOf(payload: Buffer): Place {
+    return parseDescriptor(payload).startsFrame ? 'begins' : 'continues';
+  }
+
+  protected override get isOpen(): boolean {
+    return false;
+  }
+
+  /** Nothing in a packet says that it is the last one. */
+  protected override get endIsKnown(): boolean {
+    return this.#parts.length === 0;
+  }
 
   protected override add(payload: Buffer): boolean {
     const descriptor = parseDescriptor(payload);

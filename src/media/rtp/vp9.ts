@@ -1,5 +1,5 @@
 import { parseVp9Header } from '../codecs/vpx.ts';
-import { Depacketizer, type FrameContent } from './depacketizer.ts';
+import { Depacketizer, type FrameContent, type Place } from './depacketizer.ts';
 import type { VideoFrame } from './video-frame.ts';
 
 interface Vp9Descriptor {
@@ -16,6 +16,20 @@ interface Vp9Descriptor {
 export class Vp9Depacketizer extends Depacketizer<VideoFrame> {
   #parts: Buffer[] = [];
   #ended = false;
+
+  /** Higher layers may follow the one that is used. */
+  protected override placeOf(payload: Buffer): Place {
+    const { startsFrame, spatialLayer } = parseDescriptor(payload);
+    return startsFrame && spatialLayer === 0 && (this.#ended || this.isDamaged) ? 'begins' : 'either';
+  }
+
+  protected override get isOpen(): boolean {
+    return this.#parts.length > 0 && !this.#ended;
+  }
+
+  protected override get endIsKnown(): boolean {
+    return true;
+  }
 
   protected override add(payload: Buffer): boolean {
     const descriptor = parseDescriptor(payload);

@@ -116,6 +116,18 @@ t.test('a loss inside damages the frame', async (t) => {
   t.match(push(depacketizer, 4, ...packetizeAv1([SEQUENCE, KEY], 1200, true)), [{ corrupted: false }]);
 });
 
+t.test('a marker on each packet', async (t) => {
+  for (const provesMarkers of [false, true]) {
+    const depacketizer = new Av1Depacketizer({ provesMarkers });
+    const packets = packetizeAv1([SEQUENCE, Buffer.concat([KEY, Buffer.alloc(100, 7)])], 40, true);
+    t.ok(packets.length > 2);
+    const frames = packets.flatMap((packet) => push(depacketizer, 1, packet));
+    frames.push(...push(depacketizer, 2, ...packetizeAv1([INTER], 1200, true)));
+    t.match(frames.slice(0, 1), [{ keyFrame: true, corrupted: false }]);
+    t.equal(depacketizer.damagedFrames, 0);
+  }
+});
+
 t.test('data that is not AV1 is dropped', async (t) => {
   const broken: Record<string, string> = {
     'continues nothing': '90' + '3010',
@@ -131,6 +143,8 @@ t.test('data that is not AV1 is dropped', async (t) => {
   for (const [name, payload] of Object.entries(broken)) {
     const depacketizer = new Av1Depacketizer();
     t.same(push(depacketizer, 1, Buffer.from(payload, 'hex')), [], name);
+    t.same(depacketizer.flush(), [], name);
+    push(depacketizer, 2, ...packetizeAv1([INTER], 1200, true));
     t.equal(depacketizer.damagedFrames, 1, name);
   }
 });

@@ -1,6 +1,8 @@
 import fc from 'fast-check';
 import t from 'tap';
 import { BitWriter } from '../../../../src/media/bits.ts';
+import { spsListOf } from '../../../../src/media/codecs/avc-parameter-sets.ts';
+import { parseSpsSyntax } from '../../../../src/media/codecs/avc.ts';
 import { H264Depacketizer } from '../../../../src/media/rtp/h264.ts';
 import { rtpPacket } from '../../../helpers/rtp.ts';
 
@@ -69,7 +71,7 @@ t.test('single NAL units, STAP-A and FU-A form one access unit', async (t) => {
     FILLER,
     IDR_SECOND_SLICE,
   ]);
-  t.same(units, [
+  t.match(units, [
     {
       timestamp: 7,
       keyFrame: true,
@@ -121,7 +123,7 @@ t.test('parameter sets in a packet of their own, with a marker, belong to the ne
   t.same(frame(depacketizer, 2, [undefined, IDR]), [], 'and a frame that lost them is dropped');
 });
 
-t.test('several picture parameter sets are kept by id until the sequence parameter set changes', async (t) => {
+t.test('all parameter sets are kept by id', async (t) => {
   const depacketizer = new H264Depacketizer();
   frame(depacketizer, 1, [stapA(SPS, PPS_1, PPS_0), IDR]);
   t.same(depacketizer.parameterSets, { sps: SPS, pps: [PPS_0, PPS_1] });
@@ -129,7 +131,7 @@ t.test('several picture parameter sets are kept by id until the sequence paramet
   frame(depacketizer, 2, [stapA(changed), P]);
   t.same(depacketizer.parameterSets, { sps: SPS, pps: [PPS_0, changed] });
   frame(depacketizer, 3, [stapA(OTHER_SPS, PPS_1), IDR]);
-  t.same(depacketizer.parameterSets, { sps: OTHER_SPS, pps: [PPS_1] });
+  t.same(depacketizer.parameterSets, { sps: OTHER_SPS, pps: [PPS_0, PPS_1] }, 'also with another SPS');
 });
 
 t.test('a loss inside an access unit drops it and requires a key frame', async (t) => {
@@ -190,7 +192,7 @@ t.test('parameter sets of a damaged frame apply to the next good one', async (t)
   frame(depacketizer, 1, [stapA(OTHER_SPS, PPS_1), undefined, IDR_SECOND_SLICE]);
   t.match(frame(depacketizer, 2, [P]), [{ corrupted: true }]);
   t.match(frame(depacketizer, 3, [IDR]), [{ corrupted: false }]);
-  t.same(depacketizer.parameterSets, { sps: OTHER_SPS, pps: [PPS_1] });
+  t.same(depacketizer.parameterSets, { sps: OTHER_SPS, pps: [PPS_0, PPS_1] });
 });
 
 t.test('packets without payload are ignored', async (t) => {
@@ -223,7 +225,9 @@ t.test('malformed payloads damage only their frame', async (t) => {
   };
   for (const [name, payload] of Object.entries(broken)) {
     const depacketizer = started();
-    t.same(frame(depacketizer, 1, [P, payload, P_SECOND_SLICE]), [], name);
+    // A parameter set ends the frame before it.
+    const units = frame(depacketizer, 1, [P, payload, P_SECOND_SLICE]);
+    t.ok(units.length === 0 || units[0]!.nalUnits.every((nalUnit) => nalUnit.equals(P)), name);
     t.equal(depacketizer.damagedFrames, 1, name);
     t.match(frame(depacketizer, 2, [stapA(SPS, PPS_0), IDR]), [{ corrupted: false }], name);
   }
@@ -237,6 +241,7 @@ t.test('a fragmented unit that is interrupted damages the frame', async (t) => {
   }
   const depacketizer = started();
   t.same(frame(depacketizer, 1, fuA(P, 3).slice(0, 2)), [], 'not ended at the marker');
+  t.same(frame(depacketizer, 2, [P]), []);
   t.equal(depacketizer.damagedFrames, 1);
   t.ok(depacketizer.corrupted);
 });
@@ -253,7 +258,7 @@ t.test('a frame without end is dropped before it fills the memory', async (t) =>
   const [first, , last] = fuA(P, 3);
   t.same(frame(depacketizer, 2, [first!, ...Array<Buffer>(14_000).fill(fuA(P, 3)[1]!), last!]), [], 'too many packets');
   t.same(
-    frame(depacketizer, 3, Array<Buffer>(20).fill(stapA(...Array<Buffer>(250).fill(P)))),
+    frame(depacketizer, 3, [P, ...Array<Buffer>(20).fill(stapA(...Array<Buffer>(250).fill(P_SECOND_SLICE)))]),
     [],
     'too many NAL units',
   );
@@ -299,7 +304,7 @@ t.test('any bytes: never throws, and the output is well formed', async (t) => {
         if (lost) depacketizer.packetLost();
         for (const unit of depacketizer.push(rtpPacket({ payload, marker, timestamp }))) {
           if (unit.nalUnits.length === 0) return false;
-          for (const nalUnit of unit.nalUnits) if (![1, 5, 6].includes(nalUnit[0]![0]! & 0x1f)) return false;
+          for (const nalUnit of unit.nalUnits) if (![1, 5, 6, 7, 8].includes(nalUnit[0]![0]! & 0x1f)) return false;
           if (unit.keyFrame && unit.corrupted) return false;
         }
       }
@@ -307,6 +312,194 @@ t.test('any bytes: never throws, and the output is well formed', async (t) => {
     }),
     { numRuns: 1000 },
   );
+});
+
+/** A slice of one macroblock row or more: type 7 (I) or 5 (P), parameter set, and frame number of four bits. */
+function slice(
+  nalType: number,
+  { first = 0, type = 5, pps = 0, frameNum = 1, idrId = 0, refIdc = 3 }: Record<string, number> = {},
+): Buffer {
+  const writer = new BitWriter().bits(8, (refIdc << 5) | nalType);
+  writer.unsignedGolomb(first).unsignedGolomb(type).unsignedGolomb(pps).bits(FRAME_NUM_BITS, frameNum);
+  if (nalType === 5) writer.unsignedGolomb(idrId);
+  return Buffer.concat([writer.bits(16, 0xaaaa).toBuffer(), Buffer.alloc(20, 0xaa)]);
+}
+
+const FRAME_NUM_BITS = parseSpsSyntax(SPS)!.log2MaxFrameNum;
+const slices = (nalType: number, fields: Record<string, number> = {}): Buffer[] =>
+  [0, 300, 600, 900].map((first) => slice(nalType, { ...fields, first }));
+
+const FOUR_SLICES: Record<string, (payload: number) => boolean> = {
+  'on each slice': () => true,
+  'on the first slice only': (index) => index === 0,
+  never: () => false,
+  'on the last slice only': (index) => index === 3,
+  'on the third only': (index) => index === 2,
+};
+for (const [name, isMarked] of Object.entries(FOUR_SLICES)) {
+  t.test(`frames of four slices with a marker ${name}`, async (t) => {
+    const depacketizer = new H264Depacketizer(undefined, { provesMarkers: true });
+    depacketizer.push(rtpPacket({ timestamp: 0, payload: stapA(SPS, PPS_0), marker: name === 'on each slice' }));
+    const sent = Array.from({ length: 20 }, (_, index) =>
+      index % 10 === 0 ? slices(5, { type: 7, frameNum: 0, idrId: index / 10 }) : slices(1, { frameNum: index % 10 }),
+    );
+    const units = sent.flatMap((frame, timestamp) =>
+      frame.flatMap((payload, index) => depacketizer.push(rtpPacket({ timestamp, payload, marker: isMarked(index) }))),
+    );
+    units.push(...depacketizer.flush());
+    t.same(
+      units.map(({ nalUnits }) => nalUnits.map((pieces) => Buffer.concat(pieces))),
+      sent,
+    );
+    t.same(
+      units.map(({ timestamp }) => timestamp),
+      [...sent.keys()],
+    );
+    t.ok(units.every(({ corrupted }) => !corrupted));
+  });
+}
+
+t.test('markers that are right cost no waiting after the first frame', async (t) => {
+  const depacketizer = new H264Depacketizer(undefined, { provesMarkers: true });
+  t.same(frame(depacketizer, 0, [stapA(SPS, PPS_0), ...slices(5, { type: 7 })]), []);
+  t.ok(depacketizer.isWaiting);
+  t.equal(frame(depacketizer, 1, slices(1)).length, 2, 'both at once');
+  for (let i = 2; i < 10; i++) t.equal(frame(depacketizer, i, slices(1, { frameNum: i })).length, 1);
+});
+
+t.test('the first frame is given up waiting for, and later slices of it damage the next ones', async (t) => {
+  const depacketizer = new H264Depacketizer(undefined, { provesMarkers: true });
+  const [first, ...others] = slices(5, { type: 7 });
+  t.same(frame(depacketizer, 0, [stapA(SPS, PPS_0), first!]), []);
+  t.match(depacketizer.flush(), [{ keyFrame: true, corrupted: false }]);
+  t.same(frame(depacketizer, 0, others), []);
+  t.match(frame(depacketizer, 1, slices(1)), [], 'markers are not believed any more');
+  t.match(frame(depacketizer, 2, slices(1, { frameNum: 2 })), [{ corrupted: true, timestamp: 1 }]);
+});
+
+t.test('frames with one timestamp are told apart by their slices, and by what precedes these', async (t) => {
+  const sei = SEI;
+  const cases: Record<string, Buffer[][]> = {
+    'frame numbers': [slices(1), slices(1, { frameNum: 2 }), slices(1, { frameNum: 3 })],
+    'identifiers of IDR frames': [slices(5, { type: 7 }), slices(5, { type: 7, idrId: 1 })],
+    'a first macroblock again': [slices(1), slices(1)],
+    'a frame that others refer to': [slices(1), slices(1, { refIdc: 0 })],
+    delimiters: [
+      [AUD, ...slices(1).slice(0, 1)],
+      [AUD, ...slices(1).slice(0, 1)],
+    ],
+    messages: [slices(1), [sei, ...slices(1)]],
+  };
+  for (const [name, frames] of Object.entries(cases)) {
+    for (const marker of [false, true]) {
+      const depacketizer = started();
+      const units = frames.flatMap((payloads) => frame(depacketizer, 1, payloads, marker));
+      units.push(
+        ...depacketizer.flush().map((unit) => ({ ...unit, nalUnits: unit.nalUnits.map((nal) => Buffer.concat(nal)) })),
+      );
+      t.same(
+        units.map(({ nalUnits }) => nalUnits),
+        frames.map((payloads) => payloads.filter((payload) => payload !== AUD)),
+        `${name}, marker ${marker}`,
+      );
+    }
+  }
+});
+
+t.test('slices in any order belong to one frame', async (t) => {
+  const depacketizer = started();
+  const sent = [2, 0, 3, 1].map((index) => slices(1)[index]!);
+  const units = [
+    ...sent.flatMap((payload) => frame(depacketizer, 1, [payload], false)),
+    ...frame(depacketizer, 2, [slice(1, { frameNum: 2 })]),
+  ];
+  t.same(units[0]!.nalUnits, sent);
+});
+
+t.test('a marker on each fragment', async (t) => {
+  const depacketizer = new H264Depacketizer(undefined, { provesMarkers: true });
+  const units = [
+    ...frame(depacketizer, 0, [stapA(SPS, PPS_0)]),
+    ...fuA(slice(5, { type: 7 }), 4).flatMap((payload) => frame(depacketizer, 0, [payload])),
+    ...fuA(slice(1), 4).flatMap((payload) => frame(depacketizer, 1, [payload])),
+    ...frame(depacketizer, 2, [slice(1, { frameNum: 2 })]),
+  ];
+  t.match(units, [
+    { keyFrame: true, nalUnits: [slice(5, { type: 7 })] },
+    { corrupted: false, nalUnits: [slice(1)] },
+  ]);
+});
+
+t.test('parameter sets in turn, and only those that are used', async (t) => {
+  const depacketizer = new H264Depacketizer();
+  const sps = (id: number, width: number): Buffer =>
+    Buffer.concat([
+      Buffer.of(0x67, 66, 0xc0, 31),
+      new BitWriter()
+        .unsignedGolomb(id)
+        .unsignedGolomb(FRAME_NUM_BITS - 4)
+        .unsignedGolomb(2)
+        .unsignedGolomb(1)
+        .bits(1, 0)
+        .unsignedGolomb(width / 16 - 1)
+        .unsignedGolomb(20)
+        .bits(4, 0b1100)
+        .bits(1, 1)
+        .toBuffer(),
+    ]);
+  const pps = (id: number, spsId: number): Buffer =>
+    Buffer.concat([
+      Buffer.of(0x68),
+      new BitWriter().unsignedGolomb(id).unsignedGolomb(spsId).bits(15, 0b001110001111001).toBuffer(),
+    ]);
+  const keyFrame = (payloads: Buffer[], id: number, at: number) =>
+    frame(depacketizer, at, [...payloads, slice(5, { type: 7, pps: id, idrId: at % 2 })])[0]!.parameterSets!;
+  const [zero, one, large] = [sps(0, 640), sps(1, 640), sps(2, 1280)];
+  const all = [zero, one, large, pps(0, 0), pps(1, 1), pps(2, 2)];
+  t.same(keyFrame(all, 0, 0), { sps: zero, pps: [pps(0, 0)] });
+  t.same(keyFrame([], 1, 1), { sps: one, pps: [pps(0, 0), pps(1, 1)], otherSps: [zero] }, 'not sent again');
+  t.same(keyFrame([], 0, 2), { sps: zero, pps: [pps(0, 0), pps(1, 1)], otherSps: [one] });
+  t.same(keyFrame([], 2, 3), { sps: large, pps: [pps(2, 2)] }, 'another size');
+  t.same(spsListOf(keyFrame([], 1, 4)), spsListOf(keyFrame([], 0, 5)), 'the sequence header is the same for both');
+});
+
+t.test('a parameter set that changes between key frames is part of the next frame', async (t) => {
+  const depacketizer = started();
+  const changed = Buffer.from('68ceff80', 'hex');
+  t.same(frame(depacketizer, 1, [changed, slice(1)])[0]!.nalUnits, [changed, slice(1)]);
+  t.same(frame(depacketizer, 2, [changed, slice(1, { frameNum: 2 })])[0]!.nalUnits, [slice(1, { frameNum: 2 })]);
+  t.match(frame(depacketizer, 3, [slice(5, { type: 7 })]), [{ parameterSets: { pps: [changed] } }]);
+});
+
+t.test('decoders start at recovery points', async (t) => {
+  // recovery_frame_cnt 0, and 5; then the flags.
+  for (const sei of ['060601c480', '06060132a080']) {
+    const depacketizer = new H264Depacketizer();
+    const units = frame(depacketizer, 1, [stapA(SPS, PPS_0), Buffer.from(sei, 'hex'), slice(1)]);
+    t.match(units, [{ keyFrame: true, corrupted: false, parameterSets: { sps: SPS } }], sei);
+    t.match(frame(depacketizer, 2, [slice(1, { frameNum: 2 })]), [{ keyFrame: false, corrupted: false }]);
+  }
+  const early = new H264Depacketizer();
+  frame(early, 1, [stapA(SPS, PPS_0)]);
+  frame(early, 1, [Buffer.from('060601c480', 'hex')]);
+  t.match(frame(early, 1, [slice(1)]), [{ keyFrame: true }], 'in a packet of its own');
+  t.match(frame(new H264Depacketizer(), 1, [SEI, slice(1)]), [{ keyFrame: false }], 'another message');
+  const intra = new H264Depacketizer();
+  t.match(frame(intra, 1, [stapA(SPS, PPS_0), slice(1, { type: 7 })]), [{ keyFrame: true }], 'not predicted');
+  t.match(frame(intra, 2, [stapA(SPS, PPS_0), slice(1)]), [{ keyFrame: false }], 'predicted');
+});
+
+t.test('what cannot be used is named', async (t) => {
+  const named = (payload: Buffer): string | undefined => {
+    const depacketizer = new H264Depacketizer();
+    frame(depacketizer, 1, [payload]);
+    return depacketizer.unusable;
+  };
+  t.match(named(Buffer.from('790000', 'hex')), 'STAP-B');
+  t.match(named(Buffer.of(0x7d, 0x81, 0, 0, 1)), 'FU-B');
+  t.match(named(Buffer.of(0x62, 0x88, 0x80)), 'data partitions');
+  t.match(named(Buffer.of(0x67, 0x42)), 'sequence parameter sets');
+  t.equal(named(P), undefined);
 });
 
 t.test('the beginning of a first slice is found after an empty fragment, too', async (t) => {

@@ -66,3 +66,28 @@ t.test('data that is not VP8 is dropped', async (t) => {
   for (const payload of ['10', '90', '9080', '90f0ffff55', '10' + '00', '1000000011223344556677'])
     t.same(push(new Vp8Depacketizer(), 1, Buffer.from(payload, 'hex')), [], payload);
 });
+
+t.test('a marker on each packet, or only on the first', async (t) => {
+  for (const marked of [
+    [true, true],
+    [true, false],
+  ]) {
+    const depacketizer = new Vp8Depacketizer({ provesMarkers: true });
+    const frames = [1, 2, 3].flatMap((timestamp) =>
+      [start(KEY.subarray(0, 4)), more(KEY.subarray(4))].flatMap((payload, index) =>
+        depacketizer.push(rtpPacket({ timestamp, payload, marker: marked[index]! })),
+      ),
+    );
+    frames.push(...depacketizer.flush());
+    t.match(
+      frames,
+      [1, 2, 3].map((timestamp) => ({ timestamp, data: KEY, corrupted: false })),
+    );
+  }
+});
+
+t.test('frames with one timestamp', async (t) => {
+  const depacketizer = new Vp8Depacketizer();
+  t.match(push(depacketizer, 1, start(KEY)), [{ data: KEY }]);
+  t.match(push(depacketizer, 1, start(INTER)), [{ data: INTER, corrupted: false }]);
+});

@@ -89,13 +89,28 @@ t.test('a frame without beginning or end is dropped', async (t) => {
   for (const descriptor of [0, BEGIN, END]) {
     const depacketizer = new Vp9Depacketizer();
     t.same(push(depacketizer, 1, payload(descriptor, keyFrame(64, 48))), []);
-    t.equal(depacketizer.damagedFrames, 1);
+    // The marker does not end a frame whose end is missing.
+    t.same(push(depacketizer, 2, payload(END, INTER)), []);
+    t.ok(depacketizer.damagedFrames > 0);
   }
   t.same(
     push(new Vp9Depacketizer(), 1, payload(BEGIN | END, keyFrame(64, 48)), payload(END, INTER)),
     [],
     'and one that continues after its end',
   );
+});
+
+t.test('a marker on each packet', async (t) => {
+  const depacketizer = new Vp9Depacketizer();
+  const data = keyFrame(64, 48);
+  const packets = [
+    payload(BEGIN, data.subarray(0, 4)),
+    payload(0, data.subarray(4, 8)),
+    payload(END, data.subarray(8)),
+  ];
+  const frames = packets.flatMap((packet) => push(depacketizer, 1, packet));
+  t.match(frames, [{ data, keyFrame: true, corrupted: false }]);
+  t.match(push(depacketizer, 2, payload(BEGIN | END, INTER)), [{ corrupted: false }], 'without waiting');
 });
 
 t.test('a frame that is only shown again is not a key frame', async (t) => {
