@@ -1,5 +1,5 @@
 import type { Rendition } from '../renditions/rendition.ts';
-import { TAG_AUDIO, TAG_SCRIPT, TAG_VIDEO, type FlvTag } from '../media/containers/flv-tag.ts';
+import { presentationMs, TAG_AUDIO, TAG_SCRIPT, TAG_VIDEO, type FlvTag } from '../media/containers/flv-tag.ts';
 import { TagGroup } from '../media/containers/tag-group.ts';
 import { onMetaData } from '../media/containers/script-data.ts';
 
@@ -18,6 +18,11 @@ export class JoinPoint {
   /** Stream time at which the output's timestamps are 0. */
   #base: number | undefined;
   #videoJoined = false;
+  /**
+   * When the first key frame is shown, until a frame comes that is shown after it. Frames that are decoded after it and
+   * shown before it refer to frames that this output has not got.
+   */
+  #firstShownMs: number | undefined;
   #sentMetadata: Buffer | undefined;
   /** The format has changed: the metadata that was sent may no longer be true. */
   #formatChanged = false;
@@ -72,6 +77,7 @@ export class JoinPoint {
     if (
       base !== undefined &&
       (this.#videoJoined || !this.#rendition.hasVideo) &&
+      this.#firstShownMs === undefined &&
       group.tags.every((tag) => tag.timestamp >= base)
     )
       return group.since(base);
@@ -96,18 +102,33 @@ export class JoinPoint {
         this.#rendition.requestKeyFrame();
         return [];
       }
-      this.#videoJoined = true;
+      this.#joinVideo(tag);
       const header = this.#rendition.videoHeader;
       return header ? [this.#rebase(header, tag.timestamp), this.#rebase(tag)] : [this.#rebase(tag)];
     }
+    if (tag.type === TAG_VIDEO && this.#precedesFirst(tag)) return [];
     // Audio from before the first frame: audio arrives later than video by the delay of its encoder.
     if (tag.timestamp < this.#base) return tag.sequenceHeader ? [this.#rebase(tag, this.#base)] : [];
     return [this.#rebase(tag)];
   }
 
+  #joinVideo(keyFrame: FlvTag): void {
+    this.#videoJoined = true;
+    const shownMs = presentationMs(keyFrame);
+    // Without a composition time, frames are not reordered.
+    this.#firstShownMs = shownMs > keyFrame.timestamp ? shownMs : undefined;
+  }
+
+  #precedesFirst(tag: FlvTag): boolean {
+    if (this.#firstShownMs === undefined || tag.sequenceHeader) return false;
+    if (presentationMs(tag) < this.#firstShownMs) return true;
+    this.#firstShownMs = undefined;
+    return false;
+  }
+
   #begin(first: FlvTag): FlvTag[] {
     this.#base = first.timestamp;
-    this.#videoJoined = first.type === TAG_VIDEO;
+    if (first.type === TAG_VIDEO) this.#joinVideo(first);
     const { audioHeader, videoHeader, metadata } = this.#rendition;
     const tags: FlvTag[] = [];
     if (this.#sendMetadata) {

@@ -78,7 +78,7 @@ export class KeyFrameReader {
     resolve: (keyFrame: KeyFrame) => void,
     reject: (error: unknown) => void,
   ): Promise<() => void> {
-    const line = new VideoLine({ tag() {}, frame() {}, bFrames() {}, size: (size) => stream.resize(size) });
+    const line = new VideoLine({ tag() {}, frame() {}, size: (size) => stream.resize(size) });
     const requests = new KeyFrameRequests(NO_INTERVAL, () => input?.requestKeyFrame());
     let input: VideoInput | undefined;
     try {

@@ -92,7 +92,6 @@ export class StreamSource extends EventEmitter<MediaSourceEvents> implements Med
       tag: (tag) => this.emit('video', tag),
       frame: (frame) => this.emit('frame', frame),
       size: (size) => this.#resize(size),
-      bFrames: () => this.#warn(B_FRAMES),
     });
     this.#keyFrames = new KeyFrameRequests(
       options.keyFrameIntervalMs,
@@ -268,7 +267,5 @@ export class StreamSource extends EventEmitter<MediaSourceEvents> implements Med
 /** FLV's number of H.264. */
 const AVC_CODEC_ID = 7;
 
-const B_FRAMES =
-  'The publisher sends B-frames. Their presentation times are lost, so motion will jerk. Encode without them (bframes=0, baseline or tune=zerolatency).';
 const NO_KEY_FRAME =
   'The publisher has sent no key frame for 12 s, although it was asked to. There is no video until one arrives; an H.264 key frame needs its parameter sets (SPS, PPS).';

@@ -1,6 +1,10 @@
+import { reorderDepthOf } from '../media/codecs/avc-parameter-sets.ts';
 import { parseSps } from '../media/codecs/avc.ts';
 import { Av1Depacketizer } from '../media/rtp/av1.ts';
+import { DecodeTimes } from '../media/rtp/decode-times.ts';
+import type { Depacketizer, Frame } from '../media/rtp/depacketizer.ts';
 import { H264Depacketizer, type AccessUnit } from '../media/rtp/h264.ts';
+import type { TrackClock } from '../media/rtp/media-clock.ts';
 import type { RtpPacket } from '../media/rtp/rtp-packet.ts';
 import type { VideoFrame } from '../media/rtp/video-frame.ts';
 import { Vp8Depacketizer } from '../media/rtp/vp8.ts';
@@ -9,13 +13,43 @@ import type { FrameSize, VideoCodec, VideoTrack } from '../streams/live-stream.t
 import { tickMs } from '../runtime/tick.ts';
 import { frameTooLarge, isCodedWithin, isWithin } from './frame-limit.ts';
 import type { StreamTime } from './stream-time.ts';
-import { TrackInput } from './track-input.ts';
+import { TrackInput, type TrackInputHandlers } from './track-input.ts';
 import type { InputFrame, VideoSink, VideoSource } from './video-source.ts';
 
+/** A frame that may be complete waits this long for the packet that proves it. Milliseconds. */
+const MAX_WAIT_MS = 100;
+/** After this time without a frame, it is said what is wrong with the packets. Milliseconds. */
+const PATIENCE_MS = 5000;
+/** Without packets for this time, the publisher has paused: nothing is wrong with them. Milliseconds. */
+const PAUSE_MS = 1000;
+
+/** RTP timestamps of H.264 (RFC 6184, 5.1). */
+const TICKS_PER_MS = 90;
+const MAX_REORDERING_MS = 500;
+
+const NO_PARAMETER_SETS = 'no parameter sets (SPS, PPS) have come, neither in RTP nor in the SDP';
+const NO_KEY_FRAME = 'no key frame (with H.264 an IDR frame or a recovery point) has come, although it was requested';
+const INCOMPLETE = 'all frames are incomplete or damaged';
+
+/** The depacketizer of a track, and what is done with its frames. */
 interface TrackDepacketizer {
-  /** @param time converts an RTP timestamp to stream time */
-  packet(packet: RtpPacket, time: (rtpTimestamp: number) => number, nowMs: number): void;
-  lost(): void;
+  take(packet: RtpPacket, nowMs: number): void;
+  lost(nowMs: number): void;
+  flush(nowMs: number): void;
+  readonly isWaiting: boolean;
+  /** What cannot be used, as far as the packets show it. */
+  readonly unusable: string;
+}
+
+/** What a sequence parameter set says. */
+interface SpsFormat {
+  readonly sps: Buffer;
+  readonly shown: FrameSize;
+  readonly coded: FrameSize;
+  /** See {@link reorderDepthOf}. */
+  readonly reorderDepth: number | undefined;
+  /** Milliseconds between two frames. */
+  readonly frameMs: number | undefined;
 }
 
 /** The video track of a publisher: RTP packets in, complete frames within the size limit out. */
@@ -23,34 +57,66 @@ export class VideoInput implements VideoSource {
   readonly codec: VideoCodec;
   readonly #limit: FrameSize;
   readonly #sink: VideoSink;
+  readonly #time: StreamTime;
+  readonly #clock: TrackClock;
+  readonly #depacketizer: TrackDepacketizer;
+  readonly #decodeTimes = new DecodeTimes();
   #input: TrackInput | undefined;
   #closed = false;
   /** The last key frame was too large: what follows refers to it. */
   #refused = false;
-  /** The last sequence parameter set and its sizes; `undefined` if it is invalid. */
-  #sps: Buffer | undefined;
-  #spsSize: { readonly shown: FrameSize; readonly coded: FrameSize } | undefined;
+  #format: SpsFormat | undefined;
+  /** The last frames cannot be decoded: the next one that can is a beginning. */
+  #isBroken = true;
+  /**
+   * When the key frame is shown with which the frames began again, until a frame comes that is shown after it: those
+   * before it refer to frames that are missing.
+   */
+  #beganAtMs: number | undefined;
+  /** The latest RTP timestamp, and the same in milliseconds that do not wrap. */
+  #latest: { readonly rtpTimestamp: number; readonly ms: number } | undefined;
+  /** The first frame of a stream that is reordered, until the next one is there. */
+  #first: { readonly unit: AccessUnit; readonly format: SpsFormat; readonly capturedMs: number } | undefined;
+  #hasBegun = false;
+  #lastPacketMs = -Infinity;
+  /** Since when packets have become no frame. */
+  #uselessSinceMs: number | undefined;
+  #unusable: string | undefined;
 
-  private constructor(codec: VideoCodec, limit: FrameSize, sink: VideoSink) {
-    this.codec = codec;
+  private constructor(track: VideoTrack, time: StreamTime, limit: FrameSize, sink: VideoSink) {
+    this.codec = track.codec;
     this.#limit = limit;
     this.#sink = sink;
+    this.#time = time;
+    this.#clock = time.track('video', track.clockRate);
+    this.#depacketizer = this.#createDepacketizer(track);
   }
 
-  /** @param limit the largest frame that is accepted */
-  static async create(track: VideoTrack, time: StreamTime, limit: FrameSize, sink: VideoSink): Promise<VideoInput> {
-    const video = new VideoInput(track.codec, limit, sink);
-    const clock = time.track('video', track.clockRate);
-    const depacketizer = video.#depacketizer(track.codec);
-    video.#input = await TrackInput.create(track, clock, {
-      packet: (packet, nowMs) =>
-        depacketizer.packet(packet, (rtpTimestamp) => time.arrived(clock, rtpTimestamp, nowMs), nowMs),
+  /**
+   * @param limit the largest frame that is accepted
+   * @param now the monotonic clock, in milliseconds
+   */
+  static async create(
+    track: VideoTrack,
+    time: StreamTime,
+    limit: FrameSize,
+    sink: VideoSink,
+    now: () => number = tickMs,
+  ): Promise<VideoInput> {
+    const video = new VideoInput(track, time, limit, sink);
+    const handlers: TrackInputHandlers = {
+      packet: (packet, nowMs) => video.#take(packet, nowMs),
       lost: () => {
-        depacketizer.lost();
-        sink.keyFrameNeeded(tickMs());
+        video.#depacketizer.lost(now());
+        sink.keyFrameNeeded(now());
       },
-    });
+    };
+    video.#input = await TrackInput.create(track, video.#clock, handlers, now);
     return video;
+  }
+
+  get unusable(): string | undefined {
+    return this.#unusable;
   }
 
   requestKeyFrame(): void {
@@ -59,6 +125,12 @@ export class VideoInput implements VideoSource {
 
   poll(nowMs: number): void {
     this.#input?.poll(nowMs);
+    if (nowMs - this.#lastPacketMs >= MAX_WAIT_MS) {
+      if (this.#depacketizer.isWaiting) this.#depacketizer.flush(nowMs);
+      this.#releaseFirst(nowMs);
+    }
+    const isUseless = this.#uselessSinceMs !== undefined && nowMs - this.#uselessSinceMs >= PATIENCE_MS;
+    if (isUseless && nowMs - this.#lastPacketMs < PAUSE_MS) this.#unusable ??= this.#depacketizer.unusable;
   }
 
   close(): void {
@@ -66,44 +138,124 @@ export class VideoInput implements VideoSource {
     this.#input?.close();
   }
 
-  #depacketizer(codec: VideoCodec): TrackDepacketizer {
+  #take(packet: RtpPacket, nowMs: number): void {
+    if (nowMs - this.#lastPacketMs >= PAUSE_MS) this.#uselessSinceMs = undefined;
+    this.#lastPacketMs = nowMs;
+    this.#uselessSinceMs ??= nowMs;
+    this.#depacketizer.take(packet, nowMs);
+  }
+
+  #createDepacketizer(track: VideoTrack): TrackDepacketizer {
+    const { codec } = track;
+    const options = { provesMarkers: true };
     if (codec === 'h264') {
-      const h264 = new H264Depacketizer();
-      return {
-        packet: (packet, time, nowMs) => {
-          for (const unit of h264.push(packet)) this.#accessUnit(unit, h264, time(unit.timestamp), nowMs);
-        },
-        lost: () => h264.packetLost(),
-      };
+      const h264 = new H264Depacketizer(track.parameterSets, options);
+      return adapt(
+        h264,
+        (unit, nowMs) => this.#accessUnit(unit, nowMs),
+        () => h264.unusable ?? (h264.hasParameterSets ? undefined : NO_PARAMETER_SETS),
+      );
     }
     const foreign =
-      codec === 'vp8' ? new Vp8Depacketizer() : codec === 'vp9' ? new Vp9Depacketizer() : new Av1Depacketizer();
-    return {
-      packet: (packet, time, nowMs) => {
-        for (const frame of foreign.push(packet)) this.#foreignFrame(codec, frame, time(frame.timestamp), nowMs);
-      },
-      lost: () => foreign.packetLost(),
-    };
+      codec === 'vp8'
+        ? new Vp8Depacketizer(options)
+        : codec === 'vp9'
+          ? new Vp9Depacketizer(options)
+          : new Av1Depacketizer(options);
+    return adapt<VideoFrame>(foreign, (frame, nowMs) => this.#foreignFrame(codec, frame, nowMs));
   }
 
-  #accessUnit(unit: AccessUnit, h264: H264Depacketizer, streamMs: number, nowMs: number): void {
-    const { corrupted, keyFrame, nalUnits, bFrame } = unit;
-    if (corrupted || !h264.hasParameterSets) return this.#needKeyFrame(nowMs);
-    const frame = { codec: 'h264', streamMs, keyFrame, nalUnits, bFrame } as const;
-    if (!keyFrame) return this.#pass(frame, nowMs);
-    const parameterSets = h264.parameterSets!;
-    if (parameterSets.sps !== this.#sps) {
-      this.#sps = parameterSets.sps;
-      this.#spsSize = sizesOf(parameterSets.sps);
+  #accessUnit(unit: AccessUnit, nowMs: number): void {
+    const { corrupted, keyFrame, parameterSets, timestamp } = unit;
+    const captured = this.#capture(timestamp);
+    if (keyFrame && parameterSets && parameterSets.sps !== this.#format?.sps)
+      this.#format = formatOf(parameterSets.sps);
+    const format = this.#format;
+    if (format?.reorderDepth && keyFrame && !this.#hasBegun) {
+      this.#hasBegun = true;
+      this.#first = { unit, format, capturedMs: captured.ms };
+      return;
     }
+    const arrivedMs = this.#time.arrived(this.#clock, timestamp, nowMs);
+    this.#releaseFirst(nowMs);
     // A size that is unknown cannot be checked.
-    if (!this.#spsSize) return this.#needKeyFrame(nowMs);
-    const { shown: size, coded } = this.#spsSize;
-    this.#passKeyFrame({ ...frame, parameterSets, size }, isCodedWithin(coded, this.#limit) ? size : coded, nowMs);
+    if (corrupted || (keyFrame && !parameterSets) || !format) return this.#needKeyFrame(nowMs);
+    this.#hasBegun = true;
+    if (format.reorderDepth === 0) return this.#inOrder(unit, format, arrivedMs, nowMs);
+    const keepsTime = captured.isLatest && !format.reorderDepth;
+    const presentMs = keepsTime ? arrivedMs : this.#clock.presentationMs(timestamp);
+    this.#reordered(unit, format, { capturedMs: captured.ms, presentMs }, nowMs);
   }
 
-  #foreignFrame(codec: Exclude<VideoCodec, 'h264'>, frame: VideoFrame, streamMs: number, nowMs: number): void {
-    const { corrupted, keyFrame, data, width, height } = frame;
+  /** Frames are decoded when they are shown. */
+  #inOrder(unit: AccessUnit, format: SpsFormat, streamMs: number, nowMs: number): void {
+    this.#isBroken = false;
+    this.#passUnit(unit, format, { streamMs }, nowMs);
+  }
+
+  #reordered(
+    unit: AccessUnit,
+    format: SpsFormat,
+    { presentMs, capturedMs }: { readonly presentMs: number; readonly capturedMs: number },
+    nowMs: number,
+  ): void {
+    if (this.#isBroken) this.#begin(presentMs);
+    else if (this.#precedesBeginning(presentMs)) return;
+    const streamMs = this.#decodeTimes.next(presentMs, capturedMs, format.reorderDepth ?? 0, format.frameMs);
+    const times = this.#decodeTimes.depth > 0 ? { streamMs, presentMs } : { streamMs };
+    this.#passUnit(unit, format, times, nowMs);
+  }
+
+  /**
+   * The first frame of a stream that is reordered. Where frames arrive evenly, the next one, which is shown after its
+   * B-frames, is the first one that shows how long frames are on the way.
+   */
+  #releaseFirst(nowMs: number): void {
+    const first = this.#first;
+    if (!first) return;
+    this.#first = undefined;
+    const { unit, format, capturedMs } = first;
+    this.#reordered(unit, format, { capturedMs, presentMs: this.#clock.presentationMs(unit.timestamp) }, nowMs);
+  }
+
+  #passUnit(
+    { keyFrame, nalUnits, parameterSets }: AccessUnit,
+    { shown: size, coded }: SpsFormat,
+    times: { readonly streamMs: number; readonly presentMs?: number },
+    nowMs: number,
+  ): void {
+    const frame = { codec: 'h264', keyFrame, nalUnits, ...times } as const;
+    if (!keyFrame) return this.#pass(frame, nowMs);
+    const claimed = isCodedWithin(coded, this.#limit) ? size : coded;
+    this.#passKeyFrame({ ...frame, parameterSets: parameterSets!, size }, claimed, nowMs);
+  }
+
+  /** When a frame was captured on the publisher's clock, and whether no frame before it was captured later. */
+  #capture(rtpTimestamp: number): { readonly ms: number; readonly isLatest: boolean } {
+    this.#latest ??= { rtpTimestamp, ms: 0 };
+    const capturedMs = this.#latest.ms + ((rtpTimestamp - this.#latest.rtpTimestamp) | 0) / TICKS_PER_MS;
+    const isLatest = capturedMs >= this.#latest.ms;
+    // What is further back is not reordered: the clock has restarted.
+    if (isLatest || capturedMs < this.#latest.ms - MAX_REORDERING_MS) this.#latest = { rtpTimestamp, ms: capturedMs };
+    return { ms: capturedMs, isLatest };
+  }
+
+  #begin(presentMs: number): void {
+    this.#isBroken = false;
+    this.#beganAtMs = presentMs;
+    this.#decodeTimes.restart();
+  }
+
+  #precedesBeginning(presentMs: number): boolean {
+    if (this.#beganAtMs === undefined) return false;
+    if (presentMs < this.#beganAtMs) return true;
+    this.#beganAtMs = undefined;
+    return false;
+  }
+
+  #foreignFrame(codec: Exclude<VideoCodec, 'h264'>, frame: VideoFrame, nowMs: number): void {
+    const { corrupted, keyFrame, data, width, height, timestamp } = frame;
+    const streamMs = this.#time.arrived(this.#clock, timestamp, nowMs);
     if (corrupted) return this.#needKeyFrame(nowMs);
     if (!keyFrame) return this.#pass({ codec, streamMs, keyFrame, data }, nowMs);
     if (!width || !height) return this.#needKeyFrame(nowMs);
@@ -116,24 +268,62 @@ export class VideoInput implements VideoSource {
     if (this.#closed) return;
     this.#refused = !isWithin(claimed, this.#limit);
     if (this.#refused) this.#sink.refused(frameTooLarge(claimed, this.#limit));
-    else this.#sink.frame(frame, nowMs);
+    else this.#give(frame, nowMs);
   }
 
   #pass(frame: InputFrame, nowMs: number): void {
-    if (!this.#refused && !this.#closed) this.#sink.frame(frame, nowMs);
+    if (!this.#refused && !this.#closed) this.#give(frame, nowMs);
+  }
+
+  #give(frame: InputFrame, nowMs: number): void {
+    this.#uselessSinceMs = undefined;
+    this.#unusable = undefined;
+    this.#sink.frame(frame, nowMs);
   }
 
   #needKeyFrame(nowMs: number): void {
+    this.#isBroken = true;
     if (!this.#closed) this.#sink.keyFrameNeeded(nowMs);
   }
 }
 
-function sizesOf(sps: Buffer): { shown: FrameSize; coded: FrameSize } | undefined {
+/**
+ * Connects a depacketizer of any codec with what takes its frames.
+ *
+ * @param unusable what is wrong with packets of this codec, if that is known
+ */
+function adapt<F extends Frame>(
+  depacketizer: Depacketizer<F>,
+  take: (frame: F, nowMs: number) => void,
+  unusable: () => string | undefined = () => undefined,
+): TrackDepacketizer {
+  let frameCount = 0;
+  const takeAll = (frames: readonly F[], nowMs: number): void => {
+    frameCount += frames.length;
+    for (const frame of frames) take(frame, nowMs);
+  };
+  return {
+    take: (packet, nowMs) => takeAll(depacketizer.push(packet), nowMs),
+    lost: (nowMs) => takeAll(depacketizer.packetLost(), nowMs),
+    flush: (nowMs) => takeAll(depacketizer.flush(), nowMs),
+    get isWaiting() {
+      return depacketizer.isWaiting;
+    },
+    get unusable() {
+      return unusable() ?? (frameCount > 0 ? NO_KEY_FRAME : INCOMPLETE);
+    },
+  };
+}
+
+function formatOf(sps: Buffer): SpsFormat | undefined {
   const info = parseSps(sps);
   return (
     info && {
+      sps,
       shown: { width: info.width, height: info.height },
       coded: { width: info.codedWidth, height: info.codedHeight },
+      reorderDepth: reorderDepthOf(sps),
+      frameMs: info.frameRate && 1000 / info.frameRate,
     }
   );
 }

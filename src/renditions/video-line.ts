@@ -1,3 +1,4 @@
+import { spsListOf } from '../media/codecs/avc-parameter-sets.ts';
 import { avcFrame, avcSequenceHeader } from '../media/codecs/avc.ts';
 import { TAG_VIDEO, type FlvTag } from '../media/containers/flv-tag.ts';
 import { KeptBytes } from '../runtime/kept-bytes.ts';
@@ -12,8 +13,6 @@ export interface VideoLineHandlers {
   frame(frame: SourceFrame): void;
   /** The size of the next frame; called for each key frame. */
   size(size: FrameSize): void;
-  /** The publisher sends B-frames; called once. */
-  bFrames(): void;
 }
 
 /**
@@ -23,8 +22,7 @@ export interface VideoLineHandlers {
 export class VideoLine {
   readonly #handlers: VideoLineHandlers;
   #header: FlvTag | undefined;
-  #lastMs = -1;
-  #hasWarned = false;
+  #lastMs = -Infinity;
   /** Without its bytes, which are kept apart: see {@link KeptBytes}. */
   #lastKeyFrame: Omit<KeyFrame, 'data'> | undefined;
   readonly #keyFrameBytes = new KeptBytes();
@@ -54,22 +52,18 @@ export class VideoLine {
     this.#lastKeyFrame = undefined;
   }
 
-  #takeH264({ streamMs, keyFrame, parameterSets, size, nalUnits, bFrame }: H264Frame, nowMs: number): void {
-    if (bFrame && !this.#hasWarned) {
-      this.#hasWarned = true;
-      this.#handlers.bFrames();
-    }
+  #takeH264({ streamMs, presentMs, keyFrame, parameterSets, size, nalUnits }: H264Frame, nowMs: number): void {
     const timestamp = this.#timestamp(streamMs);
     if (size) this.#handlers.size(size);
     if (parameterSets) {
-      const header = avcSequenceHeader(parameterSets.sps, parameterSets.pps);
+      const header = avcSequenceHeader(parameterSets.sps, parameterSets.pps, spsListOf(parameterSets));
       if (!this.#header?.data.equals(header)) {
         this.#header = { type: TAG_VIDEO, timestamp, data: header, keyFrame: false, sequenceHeader: true };
         this.#handlers.tag(this.#header);
       }
     }
     if (!this.#header) return;
-    const data = avcFrame(nalUnits, keyFrame);
+    const data = avcFrame(nalUnits, keyFrame, presentMs === undefined ? 0 : Math.round(presentMs) - timestamp);
     if (keyFrame && size) this.#keep({ codec: 'h264', size, header: this.#header.data, arrivedMs: nowMs }, data);
     this.#handlers.tag({ type: TAG_VIDEO, timestamp, data, keyFrame, sequenceHeader: false });
   }

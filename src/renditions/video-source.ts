@@ -3,8 +3,10 @@ import type { FrameSize, VideoCodec } from '../streams/live-stream.ts';
 import type { GatewayError } from '../errors.ts';
 
 interface InputFrameBase {
-  /** Milliseconds on the stream's clock. */
+  /** Milliseconds on the stream's clock, at which it is decoded. */
   readonly streamMs: number;
+  /** When it is shown, if frames are not shown in the order of decoding. */
+  readonly presentMs?: number;
   /** A decoder can start here. */
   readonly keyFrame: boolean;
   /** Set for key frames. */
@@ -17,8 +19,6 @@ export interface H264Frame extends InputFrameBase {
   readonly nalUnits: readonly NalUnit[];
   /** Set for key frames: in force from this frame on. */
   readonly parameterSets?: ParameterSets;
-  /** Contains a B slice. */
-  readonly bFrame: boolean;
 }
 
 /** One frame of a codec that RTMP does not carry: it must be encoded again. */
@@ -45,6 +45,8 @@ export interface VideoSink {
  */
 export interface VideoSource {
   readonly codec: VideoCodec;
+  /** Why packets have become no frame for some time, for people. `undefined`: frames come, or no packets do. */
+  readonly unusable: string | undefined;
   requestKeyFrame(): void;
   /** Handles what has become due, such as a missing packet that is no longer waited for. Called regularly. */
   poll(nowMs: number): void;

@@ -207,7 +207,8 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
   #takePassedFrame(tag: FlvTag): void {
     this.#open();
     if (!this.#ffmpeg?.running) return;
-    const timestamp = this.#encoderTime(tag.timestamp);
+    // The first frames of a stream may be decoded before it begins, if they are reordered. FLV has no such times.
+    const timestamp = Math.max(0, this.#encoderTime(tag.timestamp));
     if (!this.#fed) {
       if (!tag.keyFrame || tag.sequenceHeader) return;
       this.#fed = true;

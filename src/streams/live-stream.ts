@@ -1,5 +1,6 @@
 import { EventEmitter } from 'node:events';
 import type { GatewayError } from '../errors.ts';
+import type { ParameterSetStore } from '../media/codecs/avc-parameter-sets.ts';
 import type { Logger } from '../observe/logger.ts';
 import type { DataChannel } from './data-channel.ts';
 
@@ -47,6 +48,8 @@ export interface AudioTrack extends TrackBase {
 export interface VideoTrack extends TrackBase {
   readonly kind: 'video';
   readonly codec: VideoCodec;
+  /** H.264: what is known of the publisher's parameter sets; readers of the track add those that they receive. */
+  readonly parameterSets?: ParameterSetStore;
 }
 
 export interface PlaybackOptions {

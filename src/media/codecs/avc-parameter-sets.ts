@@ -139,3 +139,16 @@ function idOf(nalUnit: Buffer, at: number): number | undefined {
     return undefined;
   }
 }
+
+const BASELINE = 66;
+
+/**
+ * How many frames are shown later at most than a frame that is decoded after them, as far as a sequence parameter set
+ * says so. `undefined`: nothing is known.
+ */
+export function reorderDepthOf(sps: Buffer): number | undefined {
+  const syntax = parseSpsSyntax(sps);
+  // Profiles without B-frames, and streams whose frames are shown in the order of decoding.
+  if (syntax?.profile === BASELINE || syntax?.pictureOrder.type === 2) return 0;
+  return syntax?.reorderFrames;
+}

@@ -11,7 +11,10 @@ export type TagType = typeof TAG_AUDIO | typeof TAG_VIDEO | typeof TAG_SCRIPT;
 
 export interface FlvTag {
   readonly type: TagType;
-  /** Milliseconds; monotonic per type within a rendition, starting near 0. */
+  /**
+   * Milliseconds; monotonic per type within a rendition, starting near 0. Frames that are reordered have their decoding
+   * time here, which may be before 0 for the first of them.
+   */
   readonly timestamp: number;
   /** The tag's body, without the 11-byte tag header. Shared: never written to. */
   readonly data: Buffer;
@@ -63,3 +66,9 @@ export function flvTag(type: TagType, timestamp: number, data: Buffer): FlvTag {
   }
   return { type, timestamp, data, keyFrame, sequenceHeader };
 }
+
+/** When a video tag with a frame of AVC is shown, in milliseconds: the composition time is in its body. */
+export const presentationMs = ({ timestamp, data }: FlvTag): number =>
+  data.length >= 5 && (data[0]! & 0x0f) === CODEC_AVC && data[1] === PACKET_NAL_UNITS
+    ? timestamp + data.readIntBE(2, 3)
+    : timestamp;

@@ -8,6 +8,7 @@ import { LiveStream } from '../../../src/streams/live-stream.ts';
 import {
   fakePublisher,
   FakeSubscription,
+  H264_FRAME,
   H264_KEY_FRAME,
   H264_PARAMETER_SETS,
   vp8KeyFrame,
@@ -112,6 +113,7 @@ t.test('the last key frame of a stream that is read', async (t) => {
   const { release } = await pool.acquire(stream, direct);
   t.equal(pool.lastKeyFrame(stream), undefined);
   sendH264(track);
+  track.packet(3000, H264_FRAME);
   t.match(pool.lastKeyFrame(stream), { codec: 'h264', size: { width: 1920, height: 1080 } });
   await release();
   t.equal(pool.lastKeyFrame(stream), undefined);
