@@ -82,6 +82,7 @@ export const ERROR_KINDS = {
   PLAYER_LOST: kind('stream', 410),
   ENCODER_FAILED: kind('stream', 500, true),
   FRAME_TOO_LARGE: kind('stream', 422),
+  VIDEO_UNUSABLE: kind('stream', 422),
   WORKER_DIED: kind('stream', 503, true),
 
   // The gateway

@@ -66,6 +66,8 @@ export class StreamSource extends EventEmitter<MediaSourceEvents> implements Med
   #video: VideoSource | undefined;
   #videoCodec: VideoCodec | undefined;
   #metadata: StreamMetadata;
+  /** Why the video cannot be used, as reported last. */
+  #unusable: string | undefined;
   #failed = false;
   #closed = false;
 
@@ -234,6 +236,7 @@ export class StreamSource extends EventEmitter<MediaSourceEvents> implements Med
     this.#video?.close();
     this.#audio = undefined;
     this.#video = undefined;
+    this.#report(undefined);
   }
 
   #resize(size: FrameSize): void {
@@ -248,9 +251,21 @@ export class StreamSource extends EventEmitter<MediaSourceEvents> implements Med
   #tick(nowMs: number): void {
     this.#audio?.poll(nowMs);
     this.#video?.poll(nowMs);
-    if (this.#video) this.#keyFrames.tick(nowMs);
+    if (this.#video) {
+      this.#keyFrames.tick(nowMs);
+      this.#report(this.#video.unusable);
+    }
     const presentMs = this.#time.presentMs(nowMs);
     if (presentMs !== undefined) this.#audioLine.fill(presentMs, this.#audio !== undefined, this.#time.audioDelayMs());
+  }
+
+  /** @param why the video of the publisher cannot be used */
+  #report(why: string | undefined): void {
+    if (why === this.#unusable) return;
+    this.#unusable = why;
+    const problem = why === undefined ? undefined : new GatewayError('VIDEO_UNUSABLE', `${UNUSABLE} ${why}.`);
+    this.#stream.reportVideo(problem);
+    if (problem) this.#warn(problem.message);
   }
 
   #warn(message: string): void {
@@ -267,5 +282,6 @@ export class StreamSource extends EventEmitter<MediaSourceEvents> implements Med
 /** FLV's number of H.264. */
 const AVC_CODEC_ID = 7;
 
+const UNUSABLE = 'The video of the publisher cannot be used:';
 const NO_KEY_FRAME =
   'The publisher has sent no key frame for 12 s, although it was asked to. There is no video until one arrives; an H.264 key frame needs its parameter sets (SPS, PPS).';

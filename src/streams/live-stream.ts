@@ -148,6 +148,8 @@ export interface LiveStreamEvents {
   message: [message: StreamMessage];
   /** The size of the frames has become known or has changed. */
   resized: [size: FrameSize];
+  /** The publisher's video cannot be used, or can be used again: see {@link LiveStream.videoProblem}. */
+  videoProblem: [];
   /** The stream has ended; nothing follows. */
   ended: [reason: GatewayError];
 }
@@ -161,6 +163,7 @@ export class LiveStream extends EventEmitter<LiveStreamEvents> {
   #publisher: Publisher | undefined;
   #videoCodec: VideoCodec | undefined;
   #frameSize: FrameSize | undefined;
+  #videoProblem: GatewayError | undefined;
   #absence: PublisherAbsence | undefined;
   #ended: GatewayError | undefined;
 
@@ -203,6 +206,18 @@ export class LiveStream extends EventEmitter<LiveStreamEvents> {
     this.emit('resized', size);
   }
 
+  /** Why the video that arrives cannot be used; `undefined` otherwise, and as long as it is not read. */
+  get videoProblem(): GatewayError | undefined {
+    return this.#videoProblem;
+  }
+
+  /** Called by readers of the frames. */
+  reportVideo(problem: GatewayError | undefined): void {
+    if (this.#videoProblem?.message === problem?.message) return;
+    this.#videoProblem = problem;
+    this.emit('videoProblem');
+  }
+
   /** Called only by the registry, like {@link lose} and {@link end}. */
   attach(publisher: Publisher): void {
     if (this.#ended) throw new Error(`stream ${this.name} has ended`);
@@ -220,6 +235,7 @@ export class LiveStream extends EventEmitter<LiveStreamEvents> {
     this.#absence = { since, until: new Date(since.getTime() + windowMs) };
     // The publisher that returns may send frames of another size, or none.
     this.#frameSize = undefined;
+    this.reportVideo(undefined);
     this.emit('lost', this.#absence);
   }
 

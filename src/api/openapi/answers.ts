@@ -53,7 +53,7 @@ export const TransponderSchema = z.object({
     z.object({ action: z.undefined().optional() }),
   ]),
   status: z.enum(['connecting', 'pushing', 'standby', 'retrying', 'ended']),
-  reason: z.string().meta({ description: 'Why it retries or has ended; otherwise empty.' }),
+  reason: z.string().meta({ description: 'Why it retries, has no video, or has ended; otherwise empty.' }),
   reasonCode: z.string().meta({ description: 'The code of that reason: see docs/errors.md.' }),
   sourceStreamName: z.string(),
   attempt: count.meta({ description: 'Reconnects since it last pushed for 30 s without a break.' }),
@@ -89,6 +89,10 @@ export const StreamSchema = z.object({
   audioCodec: z.string().nullable(),
   videoCodec: z.string().nullable(),
   transponders: count,
+  videoProblem: z
+    .string()
+    .optional()
+    .meta({ description: 'Why the video that arrives cannot be used. Known while a push or a recording reads it.' }),
   publisherAway: PublisherAwaySchema.optional(),
 });
 export type StreamView = z.output<typeof StreamSchema>;

@@ -118,7 +118,10 @@ export const inspectionRoutes =
     });
   };
 
-function streamView({ name, publisher, absence, startedAt }: LiveStream, transponders: number): StreamView {
+function streamView(
+  { name, publisher, absence, startedAt, videoProblem }: LiveStream,
+  transponders: number,
+): StreamView {
   return {
     name,
     status: publisher ? 'live' : 'held',
@@ -126,6 +129,7 @@ function streamView({ name, publisher, absence, startedAt }: LiveStream, transpo
     audioCodec: publisher?.audio?.codec ?? null,
     videoCodec: publisher?.video?.codec ?? null,
     transponders,
+    ...(videoProblem && { videoProblem: videoProblem.message }),
     ...(absence && { publisherAway: { since: absence.since.toISOString(), until: absence.until.toISOString() } }),
   };
 }

@@ -123,7 +123,7 @@ export interface TransponderView {
   readonly options: TransponderOptions;
 
   readonly status: TransponderStatus;
-  /** Why it retries, cannot show the live stream, or has ended; empty otherwise. */
+  /** Why it retries, cannot show the live stream or its video, or has ended; empty otherwise. */
   readonly reason: string;
   /** The stable code of that reason. */
   readonly reasonCode: string;

@@ -111,6 +111,7 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
     start.lease.rendition.on('failed', transponder.#onFailed);
     start.stream?.on('lost', transponder.#onAbsenceChanged);
     start.stream?.on('published', transponder.#onAbsenceChanged);
+    start.stream?.on('videoProblem', transponder.#onAbsenceChanged);
     start.rules?.onChange(() => transponder.emit('change'));
     start.standby?.changes.on('change', transponder.#onStandbyChanged);
     transponder.#logger.info(
@@ -164,7 +165,10 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
   view(): TransponderView {
     const { status } = this;
     const standby = status === 'ended' ? undefined : this.#standby?.standby;
-    const failure = this.failure ?? (standby && this.#standby?.failure);
+    const failure =
+      this.failure ??
+      (standby && this.#standby?.failure) ??
+      (status === 'ended' ? undefined : this.#stream?.videoProblem);
     const { width = 0, height = 0 } = this.#lease.rendition.metadata;
     const absence = status === 'ended' ? undefined : (this.#standby ?? this.#stream)?.absence;
     const { attempt, bitrate, fps, bufferMs } = leading(this.#legs).view();
@@ -352,6 +356,7 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
     this.#lease.rendition.off('failed', this.#onFailed);
     this.#stream?.off('lost', this.#onAbsenceChanged);
     this.#stream?.off('published', this.#onAbsenceChanged);
+    this.#stream?.off('videoProblem', this.#onAbsenceChanged);
     this.#standby?.changes.off('change', this.#onStandbyChanged);
     const { attempt } = leading(this.#legs).state;
     const { level, message, fields } = describeEnd(this.failure!, attempt);

@@ -478,6 +478,23 @@ t.test('the view shows since when and until when the publisher is away', async (
   t.equal(stream.listenerCount('lost') + stream.listenerCount('published'), 0);
 });
 
+t.test('the view shows why there is no video', async (t) => {
+  const { stream, start, pusher } = setUp();
+  stream.attach(publisher);
+  const transponder = start();
+  const reasons: string[] = [];
+  transponder.on('change', () => reasons.push(transponder.view().reasonCode));
+  stream.reportVideo(new GatewayError('VIDEO_UNUSABLE', 'No parameter sets.'));
+  t.match(transponder.view(), { status: 'connecting', reason: 'No parameter sets.', reasonCode: 'VIDEO_UNUSABLE' });
+  (await pusher(0)).emit('ready');
+  stream.reportVideo(undefined);
+  t.match(transponder.view(), { reason: '', reasonCode: '' });
+  t.strictSame(reasons.slice(0, 1), ['VIDEO_UNUSABLE']);
+  t.equal(reasons.at(-1), '');
+  await transponder.stop(stopped);
+  t.equal(stream.listenerCount('videoProblem'), 0);
+});
+
 t.test('the log: a lost destination is a warning, pushing again has a line, and no line has a secret', async (t) => {
   const lines: string[] = [];
   const logger = createLogger(
