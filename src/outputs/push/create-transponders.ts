@@ -91,6 +91,7 @@ export async function createTransponders(
       flashVersion: settings.rtmp_flash_ver_subscriber,
       localAddress: settings.rtmp_publisher_ip,
       stallTimeoutMs: settings.rtmp_push_stall_timeout_ms,
+      nameHeldMs: settings.rtmp_push_name_held_ms,
       logger,
       onInvalidTransition: () => invalidTransitions.inc(),
     },

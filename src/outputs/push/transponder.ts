@@ -257,7 +257,7 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
 
   #createLeg(
     name: LegName,
-    { destination, addresses }: CheckedDestination,
+    { destination, addresses, unresolved }: CheckedDestination,
     idle: boolean,
     environment: TransponderEnvironment,
   ): Leg {
@@ -266,6 +266,7 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
         name,
         destination,
         addresses,
+        ...(unresolved && { unresolved }),
         idle,
         continues: this.#isContinued,
         flashVersion: this.request.rtmpFlashVersion ?? environment.flashVersion,
