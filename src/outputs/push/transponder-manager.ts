@@ -7,13 +7,7 @@ import type { LiveStream } from '../../streams/live-stream.ts';
 import type { StreamRegistry } from '../../streams/stream-registry.ts';
 import type { PushReach } from './leg-state.ts';
 import { OutputSet } from '../output-set.ts';
-import {
-  namingField,
-  parseDestination,
-  renamed,
-  type AddressingRules,
-  type Destination,
-} from '../../net/destination.ts';
+import { namingField, parseDestination, type AddressingRules, type Destination } from '../../net/destination.ts';
 import { Preflight, type CheckRequest } from './platforms/preflight.ts';
 import type { PushPlatforms } from './platforms/push-platforms.ts';
 import type { Verdict } from './platforms/verdict.ts';

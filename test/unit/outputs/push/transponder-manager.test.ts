@@ -299,14 +299,9 @@ t.test('a push that is started while the DNS is away', async (t) => {
     return new SilentPusher();
   });
   registry.publish('show', publisher('p', 'h264'));
-  const request = {
-    streamName: 'show',
-    rtmpUrl: 'rtmp://a.example/live',
-    restoreIntervalMs: 20,
-    restoreAttempts: 1000,
-  };
+  const plain = { streamName: 'show', rtmpUrl: 'rtmp://a.example/live' };
+  const request = { ...plain, restoreIntervalMs: 20, restoreAttempts: 1000 };
   const found = () => manager.find({ streamName: 'show' })[0]!;
-  const { restoreIntervalMs: _, restoreAttempts: __, ...plain } = request;
   for (const refused of [plain, { ...plain, restore: false }, { ...request, restore: false }])
     await t.rejects(manager.start(refused), { code: 'DNS_UNAVAILABLE', httpStatus: 503 });
   await t.rejects(manager.start({ ...plain, restore: false, backupUrl: 'rtmp://b.example/live' }), {
