@@ -62,6 +62,7 @@ export const ERROR_KINDS = {
   NOT_IMPLEMENTED: kind('request', 501),
   LIMIT_REACHED: kind('request', 503, true),
   STREAM_NOT_READY: kind('request', 503, true),
+  DNS_UNAVAILABLE: kind('request', 503, true),
   ACCESS_UNAVAILABLE: kind('request', 503, true),
   STORAGE_UNAVAILABLE: kind('request', 503, true),
 

@@ -2,29 +2,12 @@
  * AMF0, the data format of RTMP's commands and of `onMetaData` (Adobe, Action Message Format AMF 0, December 2007).
  * Input is untrusted, so depth and the number of values are bounded; memory is bounded by the length of the input.
  */
+import { Amf0Error, AmfBounds, AmfBytes, EcmaArray, MAX_DEPTH, newObject, ReferenceTable } from './amf-reading.ts';
+import type { Amf0Object, Amf0Value } from './amf-reading.ts';
+import { Amf3Reader } from './amf3.ts';
 
-/** An associative array. It differs from an object in a count on the wire, and players expect it in `onMetaData`. */
-export class EcmaArray {
-  readonly entries: Amf0Object;
-
-  constructor(entries: Amf0Object) {
-    this.entries = entries;
-  }
-}
-
-export interface Amf0Object {
-  [key: string]: Amf0Value;
-}
-
-export type Amf0Value = number | boolean | string | null | undefined | Date | Amf0Object | EcmaArray | Amf0Value[];
-
-/** The bytes are not AMF0, or exceed the bounds. */
-export class Amf0Error extends Error {
-  constructor(message: string) {
-    super(message);
-    this.name = 'Amf0Error';
-  }
-}
+export { Amf0Error, EcmaArray } from './amf-reading.ts';
+export type { Amf0Object, Amf0Value } from './amf-reading.ts';
 
 const MARKER = {
   number: 0x00,
@@ -33,6 +16,7 @@ const MARKER = {
   object: 0x03,
   null: 0x05,
   undefined: 0x06,
+  reference: 0x07,
   ecmaArray: 0x08,
   objectEnd: 0x09,
   strictArray: 0x0a,
@@ -41,12 +25,9 @@ const MARKER = {
   unsupported: 0x0d,
   xmlDocument: 0x0f,
   typedObject: 0x10,
+  amf3: 0x11,
 } as const;
 
-/** Deeper than the messages of all known servers, and safe for the stack. */
-const MAX_DEPTH = 32;
-/** A recording server's `onMetaData` can list some thousand key frames; a hundred thousand is an attack. */
-const MAX_VALUES = 100_000;
 /** Longer strings need the long form, with 32 bits of length. */
 const MAX_SHORT_STRING = 0xffff;
 
@@ -121,16 +102,31 @@ function markerWithCount(marker: number, count: number): Buffer {
 
 /**
  * All values in `buffer`, to its end. Objects have no prototype, so keys such as `__proto__` are harmless. Typed
- * objects lose their class name; XML documents are strings.
+ * objects lose their class name; XML documents are strings. Values in AMF3 become values of AMF0.
  *
- * @throws {Amf0Error} for truncated or malformed bytes, references, AMF3, and for more depth or values than the bounds
- * allow.
+ * @throws {Amf0Error} for truncated or malformed bytes, and for more depth or values than the bounds allow.
  */
 export function decodeAmf0(buffer: Buffer): Amf0Value[] {
+  const { values, fault } = decodeAmf0Start(buffer);
+  if (fault) throw fault;
+  return values;
+}
+
+/**
+ * The values in `buffer` up to the first fault. An object or an associative array in which the fault is has the
+ * properties before it.
+ */
+export function decodeAmf0Start(buffer: Buffer): { readonly values: Amf0Value[]; readonly fault?: Amf0Error } {
   const reader = new Reader(buffer);
   const values: Amf0Value[] = [];
-  while (!reader.atEnd) values.push(reader.value(0));
-  return values;
+  try {
+    while (!reader.atEnd) values.push(reader.value(0));
+    return { values };
+  } catch (error) {
+    if (!(error instanceof Amf0Error)) throw error;
+    if (reader.unfinished !== undefined) values.push(reader.unfinished);
+    return { values, fault: error };
+  }
 }
 
 /**
@@ -144,101 +140,116 @@ export function decodeAmf0Value(buffer: Buffer): { readonly value: Amf0Value; re
 }
 
 class Reader {
-  readonly #buffer: Buffer;
-  #position = 0;
-  #values = 0;
+  readonly #bytes: AmfBytes;
+  readonly #bounds: AmfBounds;
+  readonly #complex: ReferenceTable;
+  readonly #amf3: Amf3Reader;
+  #unfinished: Amf0Value;
 
   constructor(buffer: Buffer) {
-    this.#buffer = buffer;
+    this.#bytes = new AmfBytes(buffer);
+    this.#bounds = new AmfBounds(this.#bytes);
+    this.#complex = new ReferenceTable(this.#bounds);
+    this.#amf3 = new Amf3Reader(this.#bytes, this.#bounds);
   }
 
   get atEnd(): boolean {
-    return this.#position >= this.#buffer.length;
+    return this.#bytes.atEnd;
   }
 
   /** Bytes that have been read. */
   get position(): number {
-    return this.#position;
+    return this.#bytes.position;
+  }
+
+  /** The outermost object that is being read. */
+  get unfinished(): Amf0Value {
+    return this.#unfinished;
   }
 
   value(depth: number): Amf0Value {
-    if (depth > MAX_DEPTH) throw new Amf0Error('AMF0 value is nested too deeply');
-    if (++this.#values > MAX_VALUES) throw new Amf0Error('AMF0 message has too many values');
-    const marker = this.#buffer[this.#take(1)]!;
+    this.#bounds.enter(depth);
+    const bytes = this.#bytes;
+    const marker = bytes.byte();
     switch (marker) {
       case MARKER.number:
-        return this.#buffer.readDoubleBE(this.#take(8));
+        return bytes.double();
       case MARKER.boolean:
-        return this.#buffer[this.#take(1)] !== 0;
+        return bytes.byte() !== 0;
       case MARKER.string:
-        return this.#text(this.#uint16());
+        return bytes.text(this.#uint16());
       case MARKER.longString:
       case MARKER.xmlDocument:
-        return this.#text(this.#uint32());
+        return bytes.text(this.#uint32());
       case MARKER.null:
         return null;
       case MARKER.undefined:
       case MARKER.unsupported:
         return undefined;
+      case MARKER.reference:
+        return this.#complex.get(this.#uint16(), depth);
       case MARKER.object:
-        return this.#properties(depth);
+        return this.#object(depth);
       case MARKER.typedObject:
-        this.#text(this.#uint16());
-        return this.#properties(depth);
-      case MARKER.ecmaArray:
+        bytes.text(this.#uint16());
+        return this.#object(depth);
+      case MARKER.ecmaArray: {
         // The count is only a hint, and some encoders write 0. The end marker decides.
-        this.#take(4);
-        return new EcmaArray(this.#properties(depth));
+        bytes.take(4);
+        const entries = newObject();
+        return this.#fill(new EcmaArray(entries), depth, () => this.#properties(entries, depth));
+      }
       case MARKER.strictArray:
         return this.#strictArray(depth);
       case MARKER.date: {
-        const milliseconds = this.#buffer.readDoubleBE(this.#take(8));
-        this.#take(2); // Time zone: reserved, always to be ignored.
+        const milliseconds = bytes.double();
+        bytes.take(2); // Time zone: reserved, always to be ignored.
         return new Date(milliseconds);
       }
+      case MARKER.amf3:
+        return this.#amf3.value(depth);
       default:
         throw new Amf0Error(`AMF0 marker ${marker} is not supported`);
     }
   }
 
-  #strictArray(depth: number): Amf0Value[] {
-    const count = this.#uint32();
-    const items: Amf0Value[] = [];
-    for (let index = 0; index < count; index++) items.push(this.value(depth + 1));
-    return items;
+  #object(depth: number): Amf0Value {
+    const entries = newObject();
+    return this.#fill(entries, depth, () => this.#properties(entries, depth));
   }
 
-  #properties(depth: number): Amf0Object {
-    const entries = Object.create(null) as Amf0Object;
+  #strictArray(depth: number): Amf0Value {
+    const count = this.#uint32();
+    const items: Amf0Value[] = [];
+    return this.#complex.add(items, depth, () => {
+      for (let index = 0; index < count; index++) items.push(this.value(depth + 1));
+    });
+  }
+
+  #fill(value: Amf0Value, depth: number, read: () => void): Amf0Value {
+    if (depth === 0) this.#unfinished = value;
+    this.#complex.add(value, depth, read);
+    if (depth === 0) this.#unfinished = undefined;
+    return value;
+  }
+
+  #properties(entries: Amf0Object, depth: number): void {
     for (;;) {
       const length = this.#uint16();
-      if (length === 0 && this.#buffer[this.#position] === MARKER.objectEnd) {
-        this.#position++;
-        return entries;
+      if (length === 0 && this.#bytes.next === MARKER.objectEnd) {
+        this.#bytes.take(1);
+        return;
       }
-      const key = this.#text(length);
+      const key = this.#bytes.text(length);
       entries[key] = this.value(depth + 1);
     }
   }
 
-  #text(length: number): string {
-    const start = this.#take(length);
-    return this.#buffer.toString('utf8', start, start + length);
-  }
-
   #uint16(): number {
-    return this.#buffer.readUInt16BE(this.#take(2));
+    return this.#bytes.buffer.readUInt16BE(this.#bytes.take(2));
   }
 
   #uint32(): number {
-    return this.#buffer.readUInt32BE(this.#take(4));
-  }
-
-  /** Skips `length` bytes and returns their position. */
-  #take(length: number): number {
-    const start = this.#position;
-    if (length > this.#buffer.length - start) throw new Amf0Error('AMF0 message is truncated');
-    this.#position += length;
-    return start;
+    return this.#bytes.buffer.readUInt32BE(this.#bytes.take(4));
   }
 }

@@ -28,6 +28,19 @@ export interface DestinationPolicyOptions {
  */
 const LOOKUP_TIMEOUT_MS = 5000;
 
+/** Errors of resolvers that are about the name. All others are about the resolver, and may pass. */
+const NO_SUCH_NAME: ReadonlySet<string> = new Set([
+  'ENOTFOUND',
+  'ENODATA',
+  'NXDOMAIN',
+  'EAI_NONAME',
+  'EAI_NODATA',
+  'EAI_ADDRFAMILY',
+  'EBADNAME',
+  'EINVAL',
+]);
+const NO_ANSWER = 'no answer';
+
 /** Public IPv6 addresses are in this network (IANA's global unicast allocation, RFC 4291). */
 const GLOBAL_UNICAST: [ipaddr.IPv6, number] = [ipaddr.IPv6.parse('2000::'), 3];
 
@@ -57,7 +70,7 @@ export class DestinationPolicy {
   /**
    * The addresses to connect to: those of the host that may be pushed to.
    *
-   * @throws {GatewayError} DESTINATION_NOT_RESOLVED, DESTINATION_FORBIDDEN
+   * @throws {GatewayError} DESTINATION_NOT_RESOLVED, DNS_UNAVAILABLE, DESTINATION_FORBIDDEN
    */
   async resolve(destination: Pick<Destination, 'host' | 'port'>): Promise<ResolvedDestination> {
     const host = normaliseHost(destination.host);
@@ -91,20 +104,34 @@ export class DestinationPolicy {
     const { lookup, timeoutMs } = this.#options;
     let timer: NodeJS.Timeout | undefined;
     const timeout = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
+      timer = setTimeout(() => reject(new Error(`${NO_ANSWER} within ${timeoutMs} ms`)), timeoutMs);
     });
     try {
       const addresses = (await Promise.race([lookup(host), timeout])).filter((address) => isIP(address) !== 0);
       if (addresses.length === 0) throw new Error('no addresses');
       return addresses;
     } catch (error) {
-      const { code, message } = error as NodeJS.ErrnoException;
-      const what = `The host ${host} of rtmpUrl could not be resolved (${code ?? message}). Check its spelling and the gateway's DNS.`;
-      throw new GatewayError('DESTINATION_NOT_RESOLVED', what, { cause: error });
+      throw notResolved(host, error as NodeJS.ErrnoException);
     } finally {
       clearTimeout(timer);
     }
   }
+}
+
+/** A name that does not exist is the client's fault; that it cannot be looked up at present is not. */
+function notResolved(host: string, error: NodeJS.ErrnoException): GatewayError {
+  const { code, message } = error;
+  const why = `The host ${host} of rtmpUrl could not be resolved (${code ?? message}).`;
+  const isPassing = code === undefined ? message.startsWith(NO_ANSWER) : !NO_SUCH_NAME.has(code);
+  return isPassing
+    ? new GatewayError(
+        'DNS_UNAVAILABLE',
+        `${why} The gateway's DNS does not answer at present. Try again, or send restore to let the push do it.`,
+        { cause: error },
+      )
+    : new GatewayError('DESTINATION_NOT_RESOLVED', `${why} Check its spelling and the gateway's DNS.`, {
+        cause: error,
+      });
 }
 
 const lookupAll = async (host: string): Promise<string[]> =>

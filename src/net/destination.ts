@@ -123,9 +123,14 @@ export function namingField<T>(field: string, parse: () => T): T {
   try {
     return parse();
   } catch (error) {
-    const { code, message } = toGatewayError(error);
-    throw new GatewayError(code, message.replaceAll('rtmpUrl', field), { cause: error });
+    throw renamed(error, field);
   }
+}
+
+/** An error about a URL that is not the `rtmpUrl`. */
+export function renamed(error: unknown, field: string): GatewayError {
+  const { code, message } = toGatewayError(error);
+  return new GatewayError(code, message.replaceAll('rtmpUrl', field), { cause: error });
 }
 
 /** RFC 3986, 5.2, without re-encoding. */

@@ -4,7 +4,7 @@ import { TokenBucket } from '../net/token-bucket.ts';
 import type { JsonValue, ObjectOperation, RoomMember, RoomRight } from './room-client.ts';
 import type { RoomLimits } from './room-limits.ts';
 import type { ScopeEntry } from './scope-entry.ts';
-import { sizeOf } from './scope-object.ts';
+import { sizeOf } from './measured-values.ts';
 
 export interface ScopeMemberOptions {
   readonly id: string;

@@ -1,28 +1,25 @@
+import { MeasuredValues, sizeOf } from './measured-values.ts';
 import type { JsonValue, ObjectOperation, ObjectView } from './room-client.ts';
 import { RoomLimitError } from './room-limit-error.ts';
 import type { ObjectRecord, ScopeLimits } from './scope-entry.ts';
 
-export const sizeOf = (value: JsonValue): number => Buffer.byteLength(JSON.stringify(value));
-
 /** The properties of a shared object, and who is connected to it. Pure. */
 export class ScopeObject {
   readonly name: string;
-  readonly properties: Map<string, JsonValue>;
   /** Ids. */
   readonly members: Set<string>;
   persistent: boolean;
   acquired: number;
   version: number;
-  #bytes: number;
+  readonly #properties: MeasuredValues;
 
   constructor({ name, persistent, acquired, version, properties, members }: ObjectRecord) {
     this.name = name;
     this.persistent = persistent;
     this.acquired = acquired;
     this.version = version;
-    this.properties = new Map(properties);
+    this.#properties = new MeasuredValues(properties);
     this.members = new Set(members);
-    this.#bytes = properties.reduce((sum, [key, value]) => sum + sizeOf(key) + sizeOf(value), 0);
   }
 
   static create(name: string): ScopeObject {
@@ -31,7 +28,11 @@ export class ScopeObject {
 
   /** Bytes of all keys and values as JSON. */
   get bytes(): number {
-    return this.#bytes;
+    return this.#properties.bytes;
+  }
+
+  get properties(): ReadonlyMap<string, JsonValue> {
+    return this.#properties.values;
   }
 
   /** Whether it is kept without members. */
@@ -48,20 +49,15 @@ export class ScopeObject {
       const { key, value } = operation;
       if (!this.properties.has(key) && this.properties.size >= properties)
         throw new RoomLimitError('rooms_max_properties', `The object already has ${properties} properties.`);
-      const added = sizeOf(key) + sizeOf(value) - this.#bytesOf(key);
-      if (this.#bytes + added > objectBytes)
+      const bytes = sizeOf(key) + sizeOf(value);
+      const added = bytes - this.#properties.bytesOf(key);
+      if (this.bytes + added > objectBytes)
         throw new RoomLimitError('rooms_max_object_kb', `An object has at most ${objectBytes} bytes as JSON.`);
       if (added > freeBytes)
         throw new RoomLimitError('rooms_max_scope_kb', 'The objects of the scope are too large together.');
-      this.#bytes += added;
-      this.properties.set(key, value);
-    } else if (operation.type === 'delete') {
-      this.#bytes -= this.#bytesOf(operation.key);
-      this.properties.delete(operation.key);
-    } else if (operation.type === 'clear') {
-      this.#bytes = 0;
-      this.properties.clear();
-    }
+      this.#properties.set(key, value, bytes);
+    } else if (operation.type === 'delete') this.#properties.delete(operation.key);
+    else if (operation.type === 'clear') this.#properties.clear();
     this.version++;
   }
 
@@ -74,11 +70,5 @@ export class ScopeObject {
     const { name, persistent, acquired, version } = this;
     const properties = Object.fromEntries(this.properties);
     return { name, persistent, acquired, version, members: this.members.size, properties };
-  }
-
-  /** What a property takes up; 0 if there is none. */
-  #bytesOf(key: string): number {
-    const value = this.properties.get(key);
-    return value === undefined ? 0 : sizeOf(key) + sizeOf(value);
   }
 }

@@ -1,9 +1,10 @@
 import { ERROR_KINDS, GatewayError, type ErrorCode } from '../errors.ts';
 import { checkLogin } from './login.ts';
-import type { JsonValue, MemberView, ObjectChange, Participant, RoomEvent, ScopeView } from './room-client.ts';
+import { MeasuredValues } from './measured-values.ts';
+import type { MemberView, ObjectChange, ObjectOperation, Participant, RoomEvent, ScopeView } from './room-client.ts';
 import { RoomLimitError } from './room-limit-error.ts';
 import type { MemberRecord, ScopeEntry, ScopeLimits, ScopeSnapshot } from './scope-entry.ts';
-import { ScopeObject, sizeOf } from './scope-object.ts';
+import { ScopeObject } from './scope-object.ts';
 
 /** What members are to be told because of an entry, in this order. */
 export type Notice =
@@ -46,15 +47,17 @@ export class ScopeState {
   /** Ids by login. */
   readonly #logins = new Map<string, string>();
   readonly #objects = new Map<string, ScopeObject>();
-  #attributes: Record<string, JsonValue>;
+  #attributes: MeasuredValues;
+  /** Bytes of all objects. */
+  #objectBytes = 0;
   #maxMembers: number;
 
   constructor({ limits, maxMembers, attributes, members, objects }: ScopeSnapshot) {
     this.limits = limits;
-    this.#attributes = { ...attributes };
+    this.#attributes = new MeasuredValues(Object.entries(attributes));
     this.#maxMembers = maxMembers;
     for (const member of members) this.#add({ ...member, streams: new Set(member.streams) });
-    for (const object of objects) this.#objects.set(object.name, new ScopeObject(object));
+    for (const object of objects) this.#addObject(new ScopeObject(object));
   }
 
   static create(limits: ScopeLimits): ScopeState {
@@ -76,6 +79,11 @@ export class ScopeState {
   /** Whether there is something to keep without members. */
   get isKept(): boolean {
     return [...this.#objects.values()].some(({ isKept }) => isKept);
+  }
+
+  /** Bytes of all attributes and objects as JSON. */
+  get bytes(): number {
+    return this.#attributes.objectBytes + this.#objectBytes;
   }
 
   has(memberId: string): boolean {
@@ -122,7 +130,7 @@ export class ScopeState {
         const object = this.#objects.get(entry.object);
         if (!object?.members.has(entry.id))
           throw new GatewayError('INVALID_REQUEST', 'The object is not connected: connect to it first.');
-        object.change(entry.operation, this.limits, this.#freeBytes());
+        this.#change(object, entry.operation);
         return { notices: [{ object, change: { ...entry.operation, by: entry.id } }] };
       }
       case 'acquire':
@@ -141,7 +149,7 @@ export class ScopeState {
     return {
       limits: this.limits,
       maxMembers: this.#maxMembers,
-      attributes: this.#attributes,
+      attributes: Object.fromEntries(this.#attributes.values),
       members: [...this.#members.values()].map((member) => ({ ...member, streams: [...member.streams] })),
       objects: [...this.#objects.values()].map((object) => object.record()),
     };
@@ -150,7 +158,7 @@ export class ScopeState {
   view(scope: string): ScopeView {
     return {
       scope,
-      attributes: { ...this.#attributes },
+      attributes: Object.fromEntries(this.#attributes.values),
       maxMembers: this.#maxMembers,
       members: [...this.#members.values()].map((member) => this.#view(member)),
       objects: [...this.#objects.values()].map((object) => object.view()),
@@ -252,19 +260,22 @@ export class ScopeState {
 
   #deleteObject(name: string): Outcome {
     const object = this.#object(name);
-    this.#objects.delete(name);
+    this.#removeObject(object);
     object.change({ type: 'clear' }, this.limits, 0);
     return { notices: [{ object, change: { type: 'clear', by: '' } }] };
   }
 
   #deleteUnused(object: ScopeObject): void {
-    if (object.members.size === 0 && !object.isKept) this.#objects.delete(object.name);
+    if (object.members.size === 0 && !object.isKept) this.#removeObject(object);
   }
 
   #configure({ attributes = {}, maxMembers }: Extract<ScopeEntry, { type: 'configure' }>): Outcome {
-    const merged = Object.entries({ ...this.#attributes, ...attributes }).filter(([, value]) => value !== null);
-    const changed = Object.fromEntries(merged);
-    if (sizeOf(changed) > sizeOf(this.#attributes) + this.#freeBytes())
+    const changed = this.#attributes.copy();
+    for (const [key, value] of Object.entries(attributes)) {
+      if (value === null) changed.delete(key);
+      else changed.set(key, value);
+    }
+    if (changed.objectBytes + this.#objectBytes > this.limits.scopeBytes)
       throw new RoomLimitError('rooms_max_scope_kb', 'The attributes of the scope are too large.');
     this.#attributes = changed;
     if (maxMembers !== undefined) this.#maxMembers = Math.min(maxMembers, this.limits.members);
@@ -297,14 +308,25 @@ export class ScopeState {
     if (this.#objects.size >= this.limits.objects)
       throw new RoomLimitError('rooms_max_objects', `The scope already has ${this.limits.objects} objects.`);
     const object = ScopeObject.create(name);
-    this.#objects.set(name, object);
+    this.#addObject(object);
     return object;
   }
 
-  #freeBytes(): number {
-    let bytes = sizeOf(this.#attributes);
-    for (const object of this.#objects.values()) bytes += object.bytes;
-    return this.limits.scopeBytes - bytes;
+  #addObject(object: ScopeObject): void {
+    this.#objects.set(object.name, object);
+    this.#objectBytes += object.bytes;
+  }
+
+  #removeObject(object: ScopeObject): void {
+    this.#objects.delete(object.name);
+    this.#objectBytes -= object.bytes;
+  }
+
+  /** @throws {GatewayError} LIMIT_REACHED */
+  #change(object: ScopeObject, operation: ObjectOperation): void {
+    const before = object.bytes;
+    object.change(operation, this.limits, this.limits.scopeBytes - this.bytes);
+    this.#objectBytes += object.bytes - before;
   }
 
   /** Ids of the members with a login, without this one. */

@@ -34,8 +34,9 @@ export class ReconnectWatch extends EventEmitter<ReconnectWatchEvents> {
   /** Of several connections the last one counts. */
   listen(connection: RtmpConnection): void {
     this.#latest = undefined;
-    connection.on('command', ({ name, values }) => {
-      if (name !== 'onStatus') return;
+    connection.on('command', ({ name, values, incomplete }) => {
+      // Without its end it may lack the place to connect to.
+      if (name !== 'onStatus' || incomplete) return;
       const { code, description } = statusOf(values);
       if (code !== RECONNECT_REQUEST) return;
       const tcUrl = tcUrlOf(values);

@@ -36,6 +36,9 @@ export const REFUSALS: Readonly<Record<string, Refusal>> = {
 /** The status code for a publish that has begun. */
 export const PUBLISH_STARTED = 'NetStream.Publish.Start';
 
+/** The status code for the end of a publish, of this or of an earlier connection. */
+const UNPUBLISHED = 'NetStream.Unpublish.Success';
+
 /** The status code for a server's request to connect again, which does not end the publish. */
 export const RECONNECT_REQUEST = 'NetConnection.Connect.ReconnectRequest';
 
@@ -46,23 +49,39 @@ export interface ServerStatus {
   readonly description: string;
 }
 
-/** The first object of an answer that has a code or a description. */
+/** The first object of an answer that has a level, a code or a description. */
 export function statusOf(values: readonly Amf0Value[]): ServerStatus {
   const text = (value: Amf0Value): string => (typeof value === 'string' ? value : '');
   for (const value of values) {
     const fields = value instanceof EcmaArray ? value.entries : value;
     if (typeof fields !== 'object' || fields === null || Array.isArray(fields) || fields instanceof Date) continue;
     const { level, code, description } = fields as Amf0Object;
-    if (typeof code === 'string' || typeof description === 'string')
+    if ([level, code, description].some((field) => typeof field === 'string'))
       return { level: text(level), code: text(code), description: text(description) };
   }
   return { level: '', code: '', description: '' };
 }
 
-/** Whether an `onStatus` ends a publish: an error, or a status code for the end. */
-export function endsPublish(status: ServerStatus): boolean {
-  return status.code !== RECONNECT_REQUEST && (status.level === 'error' || Object.hasOwn(REFUSALS, status.code));
+/**
+ * Codes that are not about the publish, whatever their level is: about players of the stream, calls (servers answer
+ * `releaseStream` and `FCPublish` with them), shared objects, a recording by the server, and notices.
+ */
+const OTHER_MATTERS =
+  /^(NetStream\.(Play|Pause|Unpause|Seek|Step|Buffer|Data)|NetConnection\.Call|SharedObject)\.|^NetStream\.Record\.(?!NoAccess$)|^NetStream\.Publish\.Idle$/;
+
+/**
+ * What an `onStatus` means for a publish: it ends, with an error or a code for the end; or it may have ended, and what
+ * the server does next shows it. `NetStream.Unpublish.Success` is sent for an earlier connection as well.
+ */
+export function meaningOf({ level, code }: ServerStatus): 'end' | 'doubt' | undefined {
+  if (code === RECONNECT_REQUEST || OTHER_MATTERS.test(code)) return undefined;
+  if (level === 'error') return 'end';
+  if (!Object.hasOwn(REFUSALS, code)) return undefined;
+  return code === UNPUBLISHED || level === 'warning' ? 'doubt' : 'end';
 }
+
+/** Whether an `onStatus` ends a publish for certain. */
+export const endsPublish = (status: ServerStatus): boolean => meaningOf(status) === 'end';
 
 /** The server's answer to `command` as an error. */
 export function refusalOf(command: string, status: ServerStatus, redact: Redact): RtmpError {

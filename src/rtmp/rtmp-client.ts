@@ -47,6 +47,8 @@ export interface RtmpClientOptions extends TransportOptions {
   readonly password?: string | undefined;
   readonly chunkSize?: number | undefined;
   readonly timeouts?: RtmpTimeouts | undefined;
+  /** Called for each message of the server that cannot be decoded. */
+  readonly onUndecodable?: ((why: string) => void) | undefined;
 }
 
 interface RtmpClientEvents {
@@ -80,14 +82,22 @@ export class RtmpClient extends EventEmitter<RtmpClientEvents> {
   /** The server has asked for another connection before it confirmed the publish. */
   readonly reconnectRequest: ReconnectRequest | undefined;
   readonly #connection: RtmpConnection;
+  readonly #refusals: RefusalWatch;
   readonly #streamId: number;
   readonly #streamName: string;
   /** What the chunks of a group depend on besides the group. */
   readonly #form: string;
   readonly #makeChunks: (group: MediaGroup) => MediaChunks;
 
-  private constructor(connection: RtmpConnection, streamId: number, streamName: string, reconnects: ReconnectWatch) {
+  private constructor(
+    connection: RtmpConnection,
+    streamId: number,
+    streamName: string,
+    refusals: RefusalWatch,
+    reconnects: ReconnectWatch,
+  ) {
     super();
+    this.#refusals = refusals;
     this.reconnectRequest = reconnects.latest;
     reconnects.on('request', (request) => this.emit('reconnect', request));
     this.#connection = connection;
@@ -98,7 +108,7 @@ export class RtmpClient extends EventEmitter<RtmpClientEvents> {
     this.#makeChunks = ({ tags }) => mediaChunks(tags, streamId, chunkSize);
     connection.on('drain', () => this.emit('drain'));
     connection.on('acknowledged', () => this.emit('acknowledged'));
-    connection.on('lost', (error) => this.emit('lost', error));
+    connection.on('lost', (error) => this.emit('lost', refusals.explain(error)));
   }
 
   /**
@@ -116,6 +126,7 @@ export class RtmpClient extends EventEmitter<RtmpClientEvents> {
       listen(opened: RtmpConnection): void {
         watch.listen(opened);
         reconnects.listen(opened);
+        if (options.onUndecodable) opened.on('undecodable', options.onUndecodable);
       },
     };
     let connection: RtmpConnection | undefined;
@@ -126,9 +137,10 @@ export class RtmpClient extends EventEmitter<RtmpClientEvents> {
       connection.tell(0, 'releaseStream', null, options.streamName);
       connection.tell(0, 'FCPublish', null, options.streamName);
       const streamId = await createStream(connection, timeouts, redact);
+      watch.publishes(streamId);
       await publish(connection, streamId, options.streamName, timeouts, redact);
       if (connection.endedBy) throw connection.endedBy;
-      return new RtmpClient(connection, streamId, options.streamName, reconnects);
+      return new RtmpClient(connection, streamId, options.streamName, watch, reconnects);
     } catch (error) {
       connection?.abort(new RtmpError('aborted', 'The connection attempt was cancelled'));
       throw watch.explain(error);
@@ -148,6 +160,11 @@ export class RtmpClient extends EventEmitter<RtmpClientEvents> {
   /** More has been written than the socket should buffer; `drain` follows. */
   get full(): boolean {
     return this.#connection.full;
+  }
+
+  /** What the server has said a moment ago that may be the end of the publish. */
+  get objection(): RtmpError | undefined {
+    return this.#refusals.objection;
   }
 
   /** What the peer has acknowledged. */

@@ -1,7 +1,8 @@
 import { EventEmitter } from 'node:events';
 import type { Duplex } from 'node:stream';
 import { Acknowledgements } from './acknowledgements.ts';
-import { Amf0Error, decodeAmf0, encodeAmf0 } from '../media/amf0.ts';
+import { AwaitedAnswers, type Awaited } from './awaited-answers.ts';
+import { decodeAmf0Start, encodeAmf0 } from '../media/amf0.ts';
 import type { Amf0Value } from '../media/amf0.ts';
 import { ChunkReader } from './chunk-reader.ts';
 import { ChunkWriter } from './chunk-writer.ts';
@@ -17,8 +18,12 @@ export interface RtmpCommand {
   readonly name: string;
   /** The transaction number of the command that it answers; 0: none. */
   readonly transaction: number;
+  /** The message stream that it was sent on; 0: the one of the connection. */
+  readonly streamId: number;
   /** The values after the transaction number. */
   readonly values: readonly Amf0Value[];
+  /** Its end could not be decoded. */
+  readonly incomplete?: boolean;
 }
 
 interface RtmpConnectionEvents {
@@ -31,16 +36,10 @@ interface RtmpConnectionEvents {
   drain: [];
   /** The peer has acknowledged bytes. */
   acknowledged: [];
+  /** The server has sent a message that cannot be decoded, or not to its end. */
+  undecodable: [why: string];
   /** The connection has ended, not by `end()`. At most once, and the last event. */
   lost: [RtmpError];
-}
-
-interface Wait {
-  readonly what: string;
-  readonly timer: NodeJS.Timeout;
-  readonly accepts: (command: RtmpCommand) => boolean;
-  readonly resolve: (command: RtmpCommand) => void;
-  readonly reject: (error: RtmpError) => void;
 }
 
 /**
@@ -55,8 +54,10 @@ const ACKNOWLEDGEMENT_WINDOW = 128 * 1024;
 const MAX_UNASKED = 1 << 20;
 /** How long closing may take before the connection is destroyed, in milliseconds. */
 const END_TIMEOUT = 1000;
+/** Markers of AMF with which the name of a command begins: string, long string, AMF3. */
+const NAME_MARKERS: ReadonlySet<number> = new Set([0x02, 0x0c, 0x11]);
 /** The key under which the server's half of the handshake is awaited, like an answer. */
-const HANDSHAKE: RtmpCommand = { name: '', transaction: 0, values: [] };
+const HANDSHAKE: RtmpCommand = { name: '', transaction: 0, streamId: 0, values: [] };
 
 /** One RTMP connection from the handshake on: messages, control messages, and commands with their answers. */
 export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
@@ -64,7 +65,7 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
   readonly #socket: Duplex;
   readonly #reader = new ChunkReader((message) => this.#take(message));
   readonly #writer = new ChunkWriter();
-  readonly #waits = new Set<Wait>();
+  readonly #answers = new AwaitedAnswers((error) => this.#fail(error));
   readonly #closed: Promise<void>;
   #handshake: HandshakeReader | undefined = new HandshakeReader();
   #transactions = 0;
@@ -101,7 +102,7 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
     const connection = new RtmpConnection(socket);
     const abort = (): void => connection.#fail(new RtmpError('aborted', 'The connection attempt was cancelled'));
     signal.addEventListener('abort', abort, { once: true });
-    const done = connection.#wait('the handshake', timeoutMs, (command) => command === HANDSHAKE);
+    const done = connection.#wait({ what: 'the handshake', timeoutMs, accepts: (command) => command === HANDSHAKE });
     connection.#write(createHello());
     if (signal.aborted) abort();
     if (socket.destroyed) connection.#fail(new RtmpError('lost', 'The server closed the connection'));
@@ -162,7 +163,8 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
     const transaction = this.tell(streamId, name, ...values);
     const isAnswer = (command: RtmpCommand): boolean =>
       command.transaction === transaction && (command.name === '_error' || (command.name === '_result' && !answers));
-    return this.#wait(name, timeoutMs, (command) => isAnswer(command) || answers?.(command) === true);
+    const accepts = (command: RtmpCommand): boolean => isAnswer(command) || answers?.(command) === true;
+    return this.#wait({ what: name, timeoutMs, accepts, isStatus: answers !== undefined });
   }
 
   /** Sends a command without waiting for an answer. Returns its transaction number. */
@@ -197,32 +199,15 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
     this.#fail(reason);
   }
 
-  #wait(what: string, timeoutMs: number, accepts: (command: RtmpCommand) => boolean): Promise<RtmpCommand> {
-    return new Promise((resolve, reject) => {
-      const late = (): void =>
-        this.#fail(new RtmpError('timeout', `The server did not answer ${what} within ${timeoutMs / 1000} s`));
-      this.#waits.add({ what, timer: setTimeout(late, timeoutMs), accepts, resolve, reject });
-      if (this.#end) this.#endWaits(this.#end);
-    });
+  #wait(awaited: Awaited): Promise<RtmpCommand> {
+    const answer = this.#answers.wait(awaited);
+    if (this.#end) this.#answers.end(this.#end);
+    return answer;
   }
 
-  #endWaits(error: RtmpError): void {
-    for (const { what, timer, reject } of this.#waits) {
-      clearTimeout(timer);
-      reject(error.code === 'lost' ? new RtmpError('lost', `${error.message} before it answered ${what}`) : error);
-    }
-    this.#waits.clear();
-  }
-
-  /** Passes a command to the listeners, and to the call that waits for it. */
+  /** Passes a command to the call that waits for it, and to the listeners. */
   #deliver(command: RtmpCommand): void {
-    for (const wait of this.#waits) {
-      if (!wait.accepts(command)) continue;
-      this.#waits.delete(wait);
-      clearTimeout(wait.timer);
-      wait.resolve(command);
-      break;
-    }
+    this.#answers.deliver(command);
     if (command !== HANDSHAKE) this.emit('command', command);
   }
 
@@ -230,7 +215,7 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
     if (this.#end) return;
     this.#end = error;
     this.#socket.destroy();
-    this.#endWaits(error);
+    this.#answers.end(error);
     this.emit('lost', error);
   }
 
@@ -262,12 +247,10 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
     // Arrived in the same packet after the message that ended the connection.
     if (this.#end) return;
     const { type, payload } = message;
-    if (type === MESSAGE.command) this.#takeCommand(payload);
-    // Commands "in AMF3" are AMF0 after a zero byte, unless they switch to AMF3 in the middle, which the decoder
-    // rejects.
-    else if (type === MESSAGE.commandAmf3) this.#takeCommand(payload.subarray(1));
+    if (type === MESSAGE.command) this.#takeCommand(message, payload);
+    else if (type === MESSAGE.commandAmf3) this.#takeCommand(message, withoutFormat(payload));
     else if (type === MESSAGE.acknowledgement && payload.length >= 4) {
-      this.acknowledgements.take(payload.readUInt32BE(), this.#sent);
+      this.acknowledgements.take(payload.readUInt32BE(), this.#sent, this.#sent - this.queued);
       this.emit('acknowledged');
     } else if (type === MESSAGE.windowAcknowledgementSize && payload.length >= 4) {
       this.#receiveWindow = payload.readUInt32BE();
@@ -285,10 +268,21 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
     }
   }
 
-  #takeCommand(payload: Buffer): void {
-    const [name, transaction, ...values] = decodeAmf0(payload);
-    if (typeof name !== 'string') throw new RtmpError('protocol', 'The server sent a command without a name');
-    this.#deliver({ name, transaction: typeof transaction === 'number' ? transaction : 0, values });
+  /**
+   * What cannot be decoded is no reason to end a connection that works. An incomplete command counts with what it has,
+   * unless it is the answer that something waits for.
+   */
+  #takeCommand({ streamId }: RtmpMessage, payload: Buffer): void {
+    const { values: all, fault } = decodeAmf0Start(payload);
+    const [name, transaction, ...values] = all;
+    const command =
+      typeof name === 'string'
+        ? { name, transaction: typeof transaction === 'number' ? transaction : 0, streamId, values }
+        : undefined;
+    if (command && !fault) return this.#deliver(command);
+    const why = fault?.message ?? 'a command without a name';
+    this.emit('undecodable', why);
+    if (!this.#answers.spoilt(command, why) && command) this.#deliver({ ...command, incomplete: true });
   }
 
   /** Acknowledges received bytes whenever the server's window is full (RTMP 1.0, 5.4.3). */
@@ -324,9 +318,11 @@ export class RtmpConnection extends EventEmitter<RtmpConnectionEvents> {
   }
 }
 
-function asRtmpError(error: unknown): RtmpError {
-  if (error instanceof RtmpError) return error;
-  if (error instanceof Amf0Error)
-    return new RtmpError('protocol', `The server sent a malformed command: ${error.message}`);
-  return new RtmpError('protocol', 'The server sent data that cannot be parsed');
-}
+/**
+ * Commands "in AMF3" are AMF0 after a byte for the format, in which values may switch to AMF3. Some servers leave that
+ * byte out.
+ */
+const withoutFormat = (payload: Buffer): Buffer => (NAME_MARKERS.has(payload[0] ?? 0) ? payload : payload.subarray(1));
+
+const asRtmpError = (error: unknown): RtmpError =>
+  error instanceof RtmpError ? error : new RtmpError('protocol', 'The server sent data that cannot be parsed');

@@ -15,11 +15,15 @@ export interface FlvSourceOptions {
   readonly videoBitrate?: string;
   /** Of x264; default: ultrafast. */
   readonly preset?: string;
+  /** More parameters of x264, as "key=value:key=value". */
+  readonly x264?: string;
+  /** Frames are encoded in another order than they are shown. */
+  readonly bFrames?: boolean;
 }
 
 /** Tags of a test pattern and a tone from ffmpeg: H.264 at 30 fps with a key frame every second, and AAC. */
 export async function createFlvTags(options: FlvSourceOptions = {}): Promise<FlvTag[]> {
-  const { seconds = 2, size = '320x240', videoBitrate = '500k', preset = 'ultrafast' } = options;
+  const { seconds = 2, size = '320x240', videoBitrate = '500k', preset = 'ultrafast', x264, bFrames } = options;
   const file = await ffmpeg([
     ...[
       '-f',
@@ -36,8 +40,7 @@ export async function createFlvTags(options: FlvSourceOptions = {}): Promise<Flv
       'libx264',
       '-preset',
       preset,
-      '-tune',
-      'zerolatency',
+      ...(bFrames ? ['-bf', '3'] : ['-tune', 'zerolatency']),
       '-pix_fmt',
       'yuv420p',
       '-g',
@@ -53,7 +56,7 @@ export async function createFlvTags(options: FlvSourceOptions = {}): Promise<Flv
       '-bufsize',
       videoBitrate,
       '-x264-params',
-      'nal-hrd=cbr',
+      ['nal-hrd=cbr', ...(bFrames ? ['b-pyramid=normal', 'b-adapt=0'] : []), ...(x264 ? [x264] : [])].join(':'),
       '-c:a',
       'aac',
       '-b:a',

@@ -151,6 +151,7 @@ const PUSH: readonly Operation[] = [
       'STREAM_STOPPED',
       'PUBLISHER_LOST',
       'LIMIT_REACHED',
+      'DNS_UNAVAILABLE',
       'WORKER_DIED',
     ],
   },

@@ -22,6 +22,7 @@ export const republishing = {
   /** If set, the interval doubles with each attempt up to this cap, with jitter. 0: fixed interval, as in WCS. */
   rtmp_push_restore_backoff_cap_ms: duration.default(0),
   rtmp_push_stall_timeout_ms: integer(500, 600_000).default(10_000),
+  rtmp_push_name_held_ms: integer(0, 3_600_000).default(300_000),
   rtmp_out_buffer_enabled: flag.default(false),
   rtmp_out_buffer_start_size: duration.default(300),
   rtmp_out_buffer_initial_size: duration.default(2000),

@@ -2,7 +2,7 @@ import { opusPacketSamples } from '../codecs/opus-packet.ts';
 import { audioBytesAt, audioConfigOf, videoConfigOf } from './flv-track.ts';
 import { TAG_AUDIO, TAG_VIDEO, type FlvTag } from './flv-tag.ts';
 import { box, fileType, fullBox, movieHeader, timescaleOf, track, u32, u64 } from './mp4-boxes.ts';
-import type { AudioTrackFormat, TrackFormat } from './mp4-boxes.ts';
+import type { AudioTrackFormat, TrackFormat, VideoTrackFormat } from './mp4-boxes.ts';
 
 /** Flags of samples (ISO/IEC 14496-12, 8.8.3.1). */
 export const SYNC_SAMPLE = 0x0200_0000;
@@ -31,7 +31,7 @@ interface Sample {
 
 interface Track {
   readonly id: number;
-  readonly format: TrackFormat;
+  format: TrackFormat;
   readonly timescale: number;
   /** Complete, for the next fragment. */
   samples: Sample[];
@@ -49,8 +49,7 @@ const VIDEO_BYTES_AT = 5;
  * begin with any frame. Holds what the next fragment will contain, and nothing else.
  */
 export class Mp4Fragments {
-  /** The beginning of the file. */
-  readonly init: Buffer;
+  #init: Buffer;
   readonly #video: Track | undefined;
   readonly #audio: Track | undefined;
   #sequence = 0;
@@ -60,7 +59,7 @@ export class Mp4Fragments {
 
   /**
    * @param headers sequence headers of the tracks
-   * @param options.inBand key frames of H.264 contain their parameter sets, which may change
+   * @param options.inBand as after {@link beginInBand}
    * @throws {RangeError} if a header is invalid, or there is none
    */
   constructor(
@@ -68,20 +67,41 @@ export class Mp4Fragments {
     { inBand = false }: { readonly inBand?: boolean } = {},
   ) {
     const formats: TrackFormat[] = [];
-    if (headers.video) {
-      const format = videoConfigOf(headers.video);
-      formats.push(inBand && format.codec === 'avc1' ? { ...format, codec: 'avc3' } : format);
-    }
+    if (headers.video) formats.push(videoConfigOf(headers.video));
     if (headers.audio) formats.push(audioConfigOf(headers.audio));
     if (formats.length === 0) throw new RangeError('a recording needs a track');
     const tracks = formats.map((format, index) => newTrack(index + 1, format));
     this.#video = tracks.find(({ format }) => format.kind === 'video');
     this.#audio = tracks.find(({ format }) => format.kind === 'audio');
-    this.init = Buffer.concat([
-      fileType(formats),
-      box('free', Buffer.alloc(PLACEHOLDER_BYTES - 8)),
-      fragmentedMovie(tracks),
-    ]);
+    this.#init = initOf(tracks);
+    if (inBand) this.beginInBand();
+  }
+
+  /** The beginning of the file. */
+  get init(): Buffer {
+    return this.#init;
+  }
+
+  /**
+   * From here on samples of H.264 contain parameter sets, which may change.
+   *
+   * @returns the new beginning of the file, of the same length; `undefined` if nothing changes
+   */
+  beginInBand(): Buffer | undefined {
+    if (this.#video?.format.codec !== 'avc1') return undefined;
+    this.#video.format = { ...(this.#video.format as VideoTrackFormat), codec: 'avc3' };
+    this.#init = initOf([this.#video, this.#audio].filter((one) => one !== undefined));
+    return this.#init;
+  }
+
+  /** Whether there is audio for the next fragment. */
+  get hasAudio(): boolean {
+    return this.#audio !== undefined && this.#audio.samples.length > 0;
+  }
+
+  /** The latest frame, whose duration is not known yet. */
+  get heldFrame(): Buffer | undefined {
+    return this.#video?.last?.data;
   }
 
   /** Milliseconds of media for the next fragment. */
@@ -160,6 +180,13 @@ export class Mp4Fragments {
     this.#lastMs = Math.max(timestampMs, this.#firstMs);
   }
 }
+
+const initOf = (tracks: readonly Track[]): Buffer =>
+  Buffer.concat([
+    fileType(tracks.map(({ format }) => format)),
+    box('free', Buffer.alloc(PLACEHOLDER_BYTES - 8)),
+    fragmentedMovie(tracks),
+  ]);
 
 const newTrack = (id: number, format: TrackFormat): Track => {
   const timescale = timescaleOf(format);

@@ -91,8 +91,10 @@ interface TrackIndex {
   readonly chunks: Table;
   chunkCount: number;
   start: number | undefined;
-  /** Time after the last sample. */
+  /** Decoding time after the last sample. */
   end: number;
+  /** When the frame that is shown last is over. */
+  shownEnd: number;
   lastDuration: number;
 }
 
@@ -115,7 +117,7 @@ export class Mp4Index {
 
   get totals(): FragmentTotals {
     const video = this.#tracks.find(({ format }) => format.kind === 'video');
-    const ends = this.#tracks.filter(({ start }) => start !== undefined).map((one) => toMs(one, one.end));
+    const ends = this.#tracks.filter(({ start }) => start !== undefined).map((one) => toMs(one, one.shownEnd));
     return { frames: video?.sizes.length ?? 0, durationMs: Math.round(Math.max(0, ...ends)) };
   }
 
@@ -166,6 +168,7 @@ function newTrackIndex(id: number, format: TrackFormat): TrackIndex {
     chunkCount: 0,
     start: undefined,
     end: 0,
+    shownEnd: 0,
     lastDuration: 0,
   };
 }
@@ -193,7 +196,9 @@ function addRun(into: TrackIndex, run: Run, position: number): void {
     const duration = run.durations[index]!;
     into.sizes.push(size);
     into.durations.count(duration);
-    into.compositions.count(run.compositions[index]!);
+    const composition = run.compositions[index]!;
+    into.compositions.count(composition);
+    into.shownEnd = Math.max(into.shownEnd, end + composition + duration);
     if (run.flags[index] === SYNC_SAMPLE) into.syncSamples.push(into.sizes.length);
     end += duration;
     into.lastDuration = duration;
@@ -208,7 +213,7 @@ function addRun(into: TrackIndex, run: Run, position: number): void {
 
 function trackBox(one: TrackIndex): Buffer {
   const { id, format, durations, sizes, syncSamples, offsets, compositions, chunks } = one;
-  const duration = one.end - one.start!;
+  const duration = one.shownEnd - one.start!;
   const hasCompositions = compositions.length > 2 || compositions.at(1) !== 0;
   const tables = [
     fullBox('stts', 0, 0, u32(durations.length / 2), durations.bytes),
@@ -315,6 +320,6 @@ function readRun(traf: Buffer): Run {
     durations: column(0),
     sizes: column(4),
     flags: column(8),
-    compositions: column(12),
+    compositions: column(12).map((value) => value | 0),
   };
 }

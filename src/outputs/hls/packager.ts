@@ -91,6 +91,10 @@ export class Packager extends EventEmitter<OutputEvents> implements Output, TagS
         this.#runs++;
         this.#segments.run(format.init);
       },
+      renew: (format) => {
+        this.#format = format;
+        this.#segments.renew(format.init);
+      },
       begin: (startMs) => {
         this.#segments.begin(role.timeline.dateOf(startMs, Date.now()));
         if (this.#begunRuns === this.#runs) return;
@@ -188,7 +192,7 @@ export class Packager extends EventEmitter<OutputEvents> implements Output, TagS
     let size: { width?: number; height?: number } = {};
     if (format.video) {
       const { width, height, config } = videoConfigOf(format.video);
-      codecs.push(`avc1.${config.subarray(1, 4).toString('hex')}`);
+      codecs.push(`${format.inBand ? 'avc3' : 'avc1'}.${config.subarray(1, 4).toString('hex')}`);
       size = { width, height };
     }
     // The encoder makes AAC-LC.

@@ -83,9 +83,15 @@ export class SegmentList {
       .reduce((peak, segment) => Math.max(peak, (segment.size * 8000) / durationOf(segment)), 0);
   }
 
+  /** What follows does not continue what came before. */
   run(init: Buffer): void {
-    this.#inits.set(++this.#init, init);
+    this.renew(init);
     this.#newRun = true;
+  }
+
+  /** The next segment has another initialisation section. */
+  renew(init: Buffer): void {
+    this.#inits.set(++this.#init, init);
   }
 
   begin(wallMs: number): void {

@@ -1,5 +1,8 @@
 import { TAG_SCRIPT, TAG_VIDEO, type FlvTag } from '../../media/containers/flv-tag.ts';
+import { InBandSets } from '../../media/codecs/avc-in-band.ts';
+import { isSameTrack } from '../../media/containers/flv-track.ts';
 import { Mp4Fragments } from '../../media/containers/mp4-fragments.ts';
+import { StillVideo } from './still-video.ts';
 
 export interface SegmentRules {
   /** Longest part. */
@@ -15,6 +18,8 @@ export interface SegmentRules {
 /** The initialisation section of a run of segments, and the sequence headers that it was made from. */
 export interface RunFormat {
   readonly init: Buffer;
+  /** Key frames contain their parameter sets. */
+  readonly inBand: boolean;
   readonly video: FlvTag | undefined;
   readonly audio: FlvTag | undefined;
 }
@@ -22,6 +27,8 @@ export interface RunFormat {
 export interface SegmentSink {
   /** What follows does not continue what came before. */
   run(format: RunFormat): void;
+  /** What follows continues what came before, and needs another initialisation section. */
+  renew(format: RunFormat): void;
   /** A segment begins. `startMs` is on the clock of the tags. */
   begin(startMs: number): void;
   part(part: { readonly bytes: Buffer; readonly durationMs: number; readonly independent: boolean }): void;
@@ -34,6 +41,10 @@ export interface SegmentSink {
 const MIN_PART_SHARE = 0.85;
 /** Audio that is further ahead of the video than this ends parts alone: the publisher sends no frames. Milliseconds. */
 const AUDIO_AHEAD_MS = 1000;
+/** The last frame is repeated when the next one is missing for this long, or for this many usual intervals, in milliseconds. */
+const STILL_AFTER_MS = 1000;
+const STILL_AFTER_INTERVALS = 2;
+const STILL_AT_LATEST_MS = 5000;
 
 /**
  * Cuts the tags of a rendition into the parts and segments of HLS. Segments begin with key frames where the publisher
@@ -53,6 +64,15 @@ export class Segmenter {
   #requested = false;
   /** The first key frame from here on begins another run. */
   #breakMs = Infinity;
+  readonly #sets = new InBandSets();
+  /** The next segment needs another initialisation section. */
+  #renews = false;
+  /** The last frame that was received, and how long after the one before. */
+  #frameMs = 0;
+  #intervalMs = 0;
+  #keyFrame: FlvTag | undefined;
+  /** While the publisher sends no frames. */
+  #still: StillVideo | undefined;
 
   constructor(rules: SegmentRules, sink: SegmentSink) {
     this.#rules = rules;
@@ -70,12 +90,12 @@ export class Segmenter {
       if (expectsVideo ? isVideo && tag.keyFrame : !isVideo) this.#begin(tag, expectsVideo);
       return;
     }
-    if (isVideo && !this.#hasVideo) return;
+    if (isVideo && (!this.#hasVideo || !this.#goesOn(tag))) return;
     const drives = isVideo || !this.#hasVideo;
-    this.#advance(drives ? tag.timestamp : tag.timestamp - AUDIO_AHEAD_MS);
+    this.#advance(drives ? tag.timestamp : tag.timestamp - AUDIO_AHEAD_MS, !drives);
     // The gap was too long.
     if (!this.#fragments) return this.take(tag, hasVideo);
-    this.#fragments.push(tag);
+    this.#push(tag);
     this.#lastMs = Math.max(this.#lastMs, tag.timestamp);
     if (drives) this.#cutAt(tag);
   }
@@ -91,6 +111,7 @@ export class Segmenter {
     if (!fragments) return;
     this.#emit(Math.min(Math.max(this.#lastMs, this.#partMs + 1), this.#partMs + this.#rules.partMs), true);
     this.#fragments = undefined;
+    this.#still = undefined;
     this.#sink.end();
   }
 
@@ -100,23 +121,73 @@ export class Segmenter {
       this.#audioHeader = copy;
       return;
     }
+    const before = this.#videoHeader;
     // Repeated headers are the same.
-    if (this.#videoHeader?.data.equals(tag.data)) return;
-    this.finish();
+    if (before?.data.equals(tag.data)) return;
     this.#videoHeader = copy;
+    if (this.#fragments && this.#hasVideo && before && isSameTrack(before, tag)) {
+      this.#renews ||= !this.#sets.active;
+      this.#sets.change(copy.data);
+    } else this.finish();
   }
 
   #begin(tag: FlvTag, hasVideo: boolean): void {
+    this.#sets.begin(this.#videoHeader?.data);
+    this.#renews = false;
+    this.#intervalMs = 0;
     const headers = { video: hasVideo ? this.#videoHeader : undefined, audio: this.#audioHeader };
-    const fragments = new Mp4Fragments(headers);
+    const fragments = new Mp4Fragments(headers, { inBand: this.#sets.active });
     this.#fragments = fragments;
     this.#breakMs = Infinity;
     this.#hasVideo = hasVideo;
-    this.#sink.run({ init: fragments.init, ...headers });
+    this.#sink.run(this.#formatOf(fragments));
     this.#open(tag.timestamp);
     this.#partMs = this.#lastMs = tag.timestamp;
     this.#independent = true;
-    fragments.push(tag);
+    this.#frameMs = tag.timestamp;
+    this.#push(tag);
+  }
+
+  #formatOf({ init }: Mp4Fragments): RunFormat {
+    const video = this.#hasVideo ? this.#videoHeader : undefined;
+    return { init, inBand: this.#sets.active, video, audio: this.#audioHeader };
+  }
+
+  #push(tag: FlvTag): void {
+    if (tag.type !== TAG_VIDEO) return this.#fragments!.push(tag);
+    const data = this.#sets.bodyOf(tag.data, tag.keyFrame);
+    this.#fragments!.push({ ...tag, data });
+    this.#intervalMs = tag.timestamp - this.#frameMs;
+    this.#frameMs = tag.timestamp;
+    // A copy: the tag is a view that keeps a whole read buffer alive.
+    if (tag.keyFrame) this.#keyFrame = { ...tag, data: Buffer.from(data) };
+  }
+
+  /** Whether the frame can follow what came before: after repeated frames, a key frame can. */
+  #goesOn({ keyFrame, timestamp }: FlvTag): boolean {
+    if (!this.#still) return true;
+    if (!keyFrame || timestamp <= this.#partMs) {
+      this.#request();
+      return false;
+    }
+    this.#still = undefined;
+    return true;
+  }
+
+  /** Repeats the last frame at this time, when the publisher sends none. */
+  #hold(atMs: number): void {
+    const fragments = this.#fragments!;
+    const patienceMs = Math.max(STILL_AFTER_MS, this.#intervalMs * STILL_AFTER_INTERVALS);
+    const last = fragments.heldFrame;
+    if (!fragments.hasAudio || !last || atMs - this.#frameMs < Math.min(patienceMs, STILL_AT_LATEST_MS)) return;
+    this.#still ??= new StillVideo(this.#videoHeader!, this.#keyFrame!, last);
+    fragments.push(this.#still.next(atMs, this.#isLong(atMs)));
+  }
+
+  /** Whether a segment that has no key frame ends here. While frames are repeated, any of them may begin one. */
+  #isLong(atMs: number): boolean {
+    const { partMs, minSegmentMs, maxSegmentMs } = this.#rules;
+    return atMs - this.#segmentMs > (this.#still ? minSegmentMs : maxSegmentMs - partMs);
   }
 
   #open(startMs: number): void {
@@ -125,29 +196,33 @@ export class Segmenter {
     this.#sink.begin(startMs);
   }
 
-  /** Ends the parts that are over before the next frame. */
-  #advance(nowMs: number): void {
-    const { partMs, maxSegmentMs } = this.#rules;
+  #request(): void {
+    if (!this.#requested) this.#sink.needKeyFrame();
+    this.#requested = true;
+  }
+
+  /** Ends the parts that are over before the next frame. @param alone audio comes without video */
+  #advance(nowMs: number, alone: boolean): void {
+    const { partMs } = this.#rules;
     while (nowMs - this.#partMs > partMs) {
       const atMs = this.#partMs + partMs;
+      if (alone) this.#hold(atMs);
       // Nothing was received for longer than a part.
       if (!this.#emit(atMs, false)) return this.finish();
-      this.#independent = !this.#hasVideo;
-      if (atMs - this.#segmentMs + partMs > maxSegmentMs) this.#split(atMs);
+      const isLong = this.#isLong(atMs);
+      this.#independent = !this.#hasVideo || (isLong && this.#still !== undefined);
+      if (isLong) this.#split(atMs);
     }
   }
 
   /** Ends the part before this tag if it is long enough, or if a segment begins with the tag. */
   #cutAt(tag: FlvTag): void {
-    const { partMs, minSegmentMs, requestMs, maxSegmentMs } = this.#rules;
+    const { partMs, minSegmentMs, requestMs } = this.#rules;
     const { timestamp, keyFrame } = tag;
     const segmentMs = timestamp - this.#segmentMs;
     const canBegin = keyFrame || !this.#hasVideo;
-    const ends = (canBegin && segmentMs >= minSegmentMs) || segmentMs + partMs > maxSegmentMs;
-    if (!this.#requested && segmentMs >= requestMs && !ends) {
-      this.#requested = true;
-      this.#sink.needKeyFrame();
-    }
+    const ends = (canBegin && (segmentMs >= minSegmentMs || this.#renews)) || this.#isLong(timestamp);
+    if (segmentMs >= requestMs && !ends) this.#request();
     if (!ends && timestamp - this.#partMs < partMs * MIN_PART_SHARE) return;
     if (timestamp > this.#partMs && !this.#emit(timestamp, false)) return;
     this.#independent = canBegin;
@@ -156,6 +231,11 @@ export class Segmenter {
 
   #split(atMs: number): void {
     this.#sink.end();
+    if (this.#renews && this.#independent) {
+      this.#renews = false;
+      this.#fragments!.beginInBand();
+      this.#sink.renew(this.#formatOf(this.#fragments!));
+    }
     this.#open(atMs);
   }
 

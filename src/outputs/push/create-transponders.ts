@@ -50,6 +50,10 @@ export async function createTransponders(
     'gateway_invalid_transitions_total',
     'Events for which a state machine had no transition: faults of the gateway.',
   );
+  const undecodable = metrics.counter(
+    'gateway_push_undecodable_messages_total',
+    'Messages of RTMP servers that could not be decoded and were ignored.',
+  );
   const clips: ClipFormat = { codec: settings.rtmp_transponder_audio_codec, bitrate: settings.audio_bitrate };
   const policy = new DestinationPolicy(settings, ownServer && { alsoAllow: [ownServer] });
   const trust = createTrust(settings, logger);
@@ -65,7 +69,7 @@ export async function createTransponders(
     encoders,
     sounds: new SoundLibrary(settings.media_dir, clips, logger),
     environment: {
-      createPusher: createPusherFactory(settings, trust, logger),
+      createPusher: createPusherFactory(settings, trust, logger, () => undecodable.inc()),
       resolve: (destination) => policy.resolve(destination),
       retry: {
         enabled: settings.rtmp_push_restore,
@@ -87,6 +91,7 @@ export async function createTransponders(
       flashVersion: settings.rtmp_flash_ver_subscriber,
       localAddress: settings.rtmp_publisher_ip,
       stallTimeoutMs: settings.rtmp_push_stall_timeout_ms,
+      nameHeldMs: settings.rtmp_push_name_held_ms,
       logger,
       onInvalidTransition: () => invalidTransitions.inc(),
     },
@@ -114,8 +119,13 @@ const createTrust = (settings: Settings, logger: Logger): TlsTrust => ({
   onInsecure: (host) => logger.warn({ host }, 'the certificate of this host is not verified (rtmps_insecure_host)'),
 });
 
-function createPusherFactory(settings: Settings, trust: TlsTrust, logger: Logger): PusherFactory {
+function createPusherFactory(
+  settings: Settings,
+  trust: TlsTrust,
+  logger: Logger,
+  onUndecodable: () => void,
+): PusherFactory {
   if (settings.push_engine === 'ffmpeg')
     return createFfmpegPusher({ ...trust, sendMetadata: settings.rtmp_transponder_send_metadata, logger });
-  return createRtmpPusher({ ...trust, serverBuffer: settings['rtmp.server_buffer_enabled'] });
+  return createRtmpPusher({ ...trust, serverBuffer: settings['rtmp.server_buffer_enabled'], onUndecodable });
 }

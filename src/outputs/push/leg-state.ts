@@ -74,8 +74,11 @@ export interface RetryRules {
  */
 export const STEADY_AFTER_MS = 30_000;
 
-/** How long a server may hold the name of a connection that was lost before its refusals count as attempts. */
-export const NAME_HELD_MS = 60_000;
+/**
+ * How long a server may hold the name of a connection that was lost before its refusals count as attempts: servers that
+ * wait for TCP need minutes.
+ */
+export const NAME_HELD_MS = 300_000;
 
 export const IDLE: LegState = { status: 'idle', attempt: 0 };
 export const CONNECTING: LegState = { status: 'connecting', attempt: 0 };

@@ -37,6 +37,8 @@ export interface LegEnvironment {
   readonly resolve: (destination: Destination) => Promise<ResolvedDestination>;
   readonly localAddress?: string;
   readonly stallTimeoutMs: number;
+  /** Default: {@link NAME_HELD_MS}. */
+  readonly nameHeldMs?: number;
   /** Default: {@link STEADY_AFTER_MS}; for tests. */
   readonly steadyAfterMs?: number;
   readonly onInvalidTransition: (status: string, event: string) => void;
@@ -52,6 +54,8 @@ export interface LegOptions {
   readonly isCovered: () => boolean;
   /** The addresses found when the request was checked. Used for the first connection. */
   readonly addresses: readonly string[];
+  /** Why there are none: counts as a failed attempt. */
+  readonly unresolved?: GatewayError;
   /** Does not connect before {@link Leg.open}. */
   readonly idle?: boolean;
   /** The push was carried by another process, for which the server may still hold the name. */
@@ -84,8 +88,11 @@ export class Leg extends EventEmitter<LegEvents> {
   #resolveClosed!: () => void;
   #state: LegState;
   #addresses: readonly string[] | undefined;
+  #unresolved: GatewayError | undefined;
   /** Attempts that failed before they pushed. Each further attempt begins with another address. */
   #failedAttempts = 0;
+  /** The server was considered dead, and has not failed since: perhaps it was not. */
+  #wasStalled = false;
   #connection: PushConnection | undefined;
   /** Where `#connection` leads: the destination, or where the server has sent this leg. */
   #place: Destination;
@@ -107,7 +114,8 @@ export class Leg extends EventEmitter<LegEvents> {
     this.#environment = environment;
     this.#logger = options.logger;
     this.#requests = new ReconnectRequests(environment.resolve, options.logger);
-    this.#addresses = options.addresses;
+    this.#addresses = options.unresolved ? undefined : options.addresses;
+    this.#unresolved = options.idle ? undefined : options.unresolved;
     this.#place = options.destination;
     this.#continuedMs = options.continues ? performance.now() : -Infinity;
     this.#state = options.idle ? IDLE : { ...CONNECTING };
@@ -270,12 +278,16 @@ export class Leg extends EventEmitter<LegEvents> {
 
   async #connect(): Promise<void> {
     let addresses = this.#addresses;
-    this.#addresses = undefined; // for one connection only: what a name resolves to changes
+    const unresolved = this.#unresolved;
+    // For one connection only: what a name resolves to changes.
+    this.#addresses = undefined;
+    this.#unresolved = undefined;
     const connecting = this.#state;
     const place = this.#place;
     try {
       // The old connection is closed first: servers refuse a name that is still in use.
       await this.#closingConnection;
+      if (unresolved) throw unresolved;
       addresses ??= (await this.#environment.resolve(place)).addresses;
     } catch (error) {
       if (this.#state === connecting) this.#fail(reconnectError(error), false);
@@ -294,6 +306,7 @@ export class Leg extends EventEmitter<LegEvents> {
       flashVersion,
       resumes: this.counters.bytesSent > 0 || (this.#options.continues ?? false),
       stallTimeoutMs,
+      ignoresSilence: this.#wasStalled,
       logger: this.#logger,
       ...(localAddress && { localAddress }),
     });
@@ -319,6 +332,7 @@ export class Leg extends EventEmitter<LegEvents> {
   #lost(error: GatewayError, nameInUse: boolean): void {
     if (this.#replacement) return this.#dispatch({ type: 'overtaken' });
     if (this.#state.status === 'connecting') this.#failedAttempts++;
+    this.#wasStalled = this.#state.status === 'pushing' && error.code === 'DESTINATION_STALLED';
     // A server that sends its publishers elsewhere does so again where it is still needed.
     this.#place = this.#options.destination;
     this.#fail(error, nameInUse);
@@ -326,7 +340,7 @@ export class Leg extends EventEmitter<LegEvents> {
 
   #fail(error: GatewayError, nameInUse: boolean): void {
     const heldSinceMs = Math.max(this.#pushedMs, this.#continuedMs);
-    const nameHeld = nameInUse && performance.now() - heldSinceMs < NAME_HELD_MS;
+    const nameHeld = nameInUse && performance.now() - heldSinceMs < (this.#environment.nameHeldMs ?? NAME_HELD_MS);
     this.#dispatch({ type: 'failed', error, nameHeld });
   }
 

@@ -62,6 +62,8 @@ export interface PushTarget {
   readonly resumes?: boolean;
   /** Milliseconds after which a peer that takes nothing is considered lost. */
   readonly stallTimeoutMs: number;
+  /** The peer was considered lost and could be connected to at once: that it acknowledges no more proves nothing. */
+  readonly ignoresSilence?: boolean;
   /** Has the ids of the push, for the log. */
   readonly logger?: Logger;
 }

@@ -22,6 +22,8 @@ export interface RtmpPusherOptions extends TlsTrust {
   /** Bytes in an RTMP chunk. */
   readonly chunkSize?: number | undefined;
   readonly timeouts?: RtmpTimeouts | undefined;
+  /** Called for each message of a server that cannot be decoded. */
+  readonly onUndecodable?: (() => void) | undefined;
 }
 
 /** Bytes that may be queued for the socket with `serverBuffer`: two key frames of 4K. */
@@ -65,6 +67,7 @@ class RtmpPusher extends EventEmitter<PusherEvents> implements Pusher {
   readonly #abort = new AbortController();
   readonly #connecting: Promise<void>;
   #client: RtmpClient | undefined;
+  readonly #ignoresSilence: boolean;
   #liveness: Liveness | undefined;
   #stopTicking: (() => void) | undefined;
   #lastTickMs = 0;
@@ -72,6 +75,9 @@ class RtmpPusher extends EventEmitter<PusherEvents> implements Pusher {
   #stoppedMs = 0;
   #over = false;
   #blocked = false;
+  #acknowledgedMs = -Infinity;
+  /** The peer owes acknowledgements and is silent: only what it takes then shows whether it hangs. */
+  #unlimited = false;
   /** Something has been written. */
   #begun = false;
   /** Bytes sent before the first tag. */
@@ -82,6 +88,7 @@ class RtmpPusher extends EventEmitter<PusherEvents> implements Pusher {
     super();
     this.#serverBuffer = options.serverBuffer ?? true;
     this.#stallTimeoutMs = target.stallTimeoutMs;
+    this.#ignoresSilence = target.ignoresSilence ?? false;
     this.#connecting = this.#connect(target, options, secureContext);
   }
 
@@ -100,12 +107,15 @@ class RtmpPusher extends EventEmitter<PusherEvents> implements Pusher {
   #start(client: RtmpClient, resumes: boolean): void {
     this.#client = client;
     this.#overhead = client.sent;
-    this.#liveness = new Liveness(this.#stallTimeoutMs, performance.now());
+    client.acknowledgements.mediaBegins(client.sent - client.queued);
+    const timing = { timeoutMs: this.#stallTimeoutMs, ignoresSilence: this.#ignoresSilence };
+    this.#liveness = new Liveness(timing, performance.now());
     const intervalMs = Math.min(LIVENESS_INTERVAL, this.#stallTimeoutMs / 4);
     this.#lastTickMs = performance.now();
     this.#stopTicking = Ticker.every(intervalMs).listen((nowMs) => this.#tick(nowMs, intervalMs));
     client.on('drain', () => this.#checkWritable());
     client.on('acknowledged', () => {
+      this.#acknowledgedMs = performance.now();
       this.#checkProgress();
       this.#checkWritable();
     });
@@ -130,12 +140,15 @@ class RtmpPusher extends EventEmitter<PusherEvents> implements Pusher {
     const client = this.#client;
     if (!client || this.#over) return false;
     if (this.#serverBuffer ? client.queued > MAX_QUEUED : client.full) return false;
+    return this.#unlimited || !this.#owes(client);
+  }
+
+  /** Whether more is in transit to a peer that acknowledges than should be. */
+  #owes(client: RtmpClient): boolean {
     const acknowledged = this.#acknowledged(client);
+    if (acknowledged === undefined) return false;
     const { longestStep } = client.acknowledgements;
-    return (
-      acknowledged === undefined ||
-      client.sent - acknowledged <= Math.max(MAX_UNACKNOWLEDGED, MAX_UNACKNOWLEDGED_STEPS * longestStep)
-    );
+    return client.sent - acknowledged > Math.max(MAX_UNACKNOWLEDGED, MAX_UNACKNOWLEDGED_STEPS * longestStep);
   }
 
   get backlog(): number {
@@ -185,15 +198,23 @@ class RtmpPusher extends EventEmitter<PusherEvents> implements Pusher {
     const client = this.#client;
     const liveness = this.#liveness;
     if (!client || !liveness || this.#over) return;
+    const nowMs = performance.now();
     const bytes = {
       handed: client.sent,
       queued: client.queued,
       acknowledged: this.#acknowledged(client),
-      acknowledgementStep: client.acknowledgements.longestStep,
+      rhythm: client.acknowledgements.rhythm,
     };
-    if (liveness.update(bytes, performance.now() - this.#stoppedMs)) {
+    const isSilent = nowMs - this.#acknowledgedMs >= this.#stallTimeoutMs / 2;
+    this.#unlimited = this.#owes(client) && (this.#unlimited || isSilent);
+    if (this.#unlimited) this.#checkWritable();
+    if (liveness.update(bytes, nowMs - this.#stoppedMs)) {
+      const before = client.objection ? `. Before that: ${client.objection.message}` : '';
       return this.#die(
-        new GatewayError('DESTINATION_STALLED', `The server has taken nothing for ${this.#stallTimeoutMs / 1000} s`),
+        new GatewayError(
+          'DESTINATION_STALLED',
+          `The server has taken nothing for ${this.#stallTimeoutMs / 1000} s${before}`,
+        ),
       );
     }
     const taken = liveness.taken - this.#overhead;
@@ -236,6 +257,10 @@ function clientOptions(
     password: destination.password?.reveal(),
     chunkSize: options.chunkSize,
     timeouts: options.timeouts,
+    onUndecodable: (reason) => {
+      options.onUndecodable?.();
+      target.logger?.debug({ reason }, 'the server sent a message that cannot be decoded: ignored');
+    },
   };
 }
 

@@ -17,11 +17,12 @@ import { PushSources } from './push-sources.ts';
 import { refusedView } from './refused-view.ts';
 import type { SoundLibrary } from './sound-library.ts';
 import { loadSound } from './sound-loading.ts';
+import { resolveDestinations } from './resolve-destinations.ts';
 import { requireStandby, type StandbyRenditions } from './standby-renditions.ts';
 import type { StoredPushes } from './stored-pushes.ts';
 import { Transponder } from './transponder.ts';
 import type { TransponderHistory } from './transponder-history.ts';
-import type { CheckedDestination, PushIdentity, TransponderEnvironment } from './transponder-start.ts';
+import type { PushIdentity, TransponderEnvironment } from './transponder-start.ts';
 import type {
   RequestOrigin,
   PictureChange,
@@ -137,7 +138,7 @@ export class TransponderManager implements TransponderControl {
       const profile = this.#profile(request);
       if (stream) encoders.check(stream, profile);
       if (standby) await requireStandby(this.#options.standby).check(standby);
-      const [primary, backup] = await Promise.all(destinations.map((each) => this.#checked(each)));
+      const [primary, backup] = await resolveDestinations(destinations, request, environment);
       const { options } = request;
       const sound =
         options?.action === 'sound_on'
@@ -335,11 +336,6 @@ export class TransponderManager implements TransponderControl {
     const primary = this.#parse(request);
     if (request.backupUrl === undefined) return [primary];
     return [primary, namingField('backupUrl', () => this.#parse(request, request.backupUrl))];
-  }
-
-  async #checked(destination: Destination): Promise<CheckedDestination> {
-    const { addresses } = await this.#options.environment.resolve(destination);
-    return { destination, addresses };
   }
 
   #ended(view: TransponderView): void {

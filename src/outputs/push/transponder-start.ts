@@ -1,3 +1,4 @@
+import type { GatewayError } from '../../errors.ts';
 import type { Destination } from '../../net/destination.ts';
 import type { Logger } from '../../observe/logger.ts';
 import type { RenditionLease } from '../../renditions/encoder-pool.ts';
@@ -30,6 +31,8 @@ export interface TransponderEnvironment extends LegEnvironment {
 export interface CheckedDestination {
   readonly destination: Destination;
   readonly addresses: readonly string[];
+  /** Why there are no addresses yet: the DNS was away for a moment. */
+  readonly unresolved?: GatewayError;
 }
 
 /** What a push keeps when the gateway is started again. */

@@ -261,7 +261,7 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
 
   #createLeg(
     name: LegName,
-    { destination, addresses }: CheckedDestination,
+    { destination, addresses, unresolved }: CheckedDestination,
     idle: boolean,
     environment: TransponderEnvironment,
   ): Leg {
@@ -270,6 +270,7 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
         name,
         destination,
         addresses,
+        ...(unresolved && { unresolved }),
         idle,
         continues: this.#isContinued,
         flashVersion: this.request.rtmpFlashVersion ?? environment.flashVersion,

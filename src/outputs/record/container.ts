@@ -20,8 +20,14 @@ export interface Container {
   /** Milliseconds and bytes of media for the next piece. */
   readonly bufferedMs: number;
   readonly bufferedBytes: number;
-  /** Takes media. A sequence header in the middle is kept where the format has a place for it. */
+  /** Takes media. */
   push(tag: FlvTag): void;
+  /**
+   * Another sequence header of the same track, whose parameter sets are also in the frames that follow.
+   *
+   * @returns what the beginning of the file must be replaced with, if anything
+   */
+  changeParameters(header: FlvTag): Buffer | undefined;
   /** @param end nothing follows @returns the next piece; `undefined` if there is nothing to write */
   take(end: boolean): Buffer | undefined;
 }
@@ -36,7 +42,13 @@ export function createContainer(
   metadata: StreamMetadata,
   inBand = false,
 ): Container {
-  return format === 'mp4' ? new Mp4Fragments(headers, { inBand }) : new FlvPieces(headers, metadata);
+  return format === 'mp4' ? new Mp4Pieces(headers, { inBand }) : new FlvPieces(headers, metadata);
+}
+
+class Mp4Pieces extends Mp4Fragments implements Container {
+  changeParameters(): Buffer | undefined {
+    return this.beginInBand();
+  }
 }
 
 const DURATION = 'duration';
@@ -82,6 +94,10 @@ class FlvPieces implements Container {
     this.#bytes += bytes.length;
     this.#firstMs ??= tag.timestamp;
     this.#lastMs = Math.max(tag.timestamp, this.#firstMs);
+  }
+
+  changeParameters(header: FlvTag): undefined {
+    this.push(header);
   }
 
   take(): Buffer | undefined {

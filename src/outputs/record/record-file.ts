@@ -47,12 +47,25 @@ export class RecordFile {
     return this.#position;
   }
 
+  /** Appends. */
   write(piece: Buffer): void {
+    this.#queue(piece, async () => {
+      await this.#put(piece, this.#position);
+      this.#position += piece.length;
+    });
+  }
+
+  /** Replaces the first bytes of what was written. */
+  replaceStart(start: Buffer): void {
+    this.#queue(start, () => this.#put(start, 0));
+  }
+
+  #queue(piece: Buffer, work: () => Promise<void>): void {
     if (this.#failed || this.#closed) return;
     const wasWritable = this.writable;
     this.#waitingBytes += piece.length;
     this.#work = this.#work
-      .then(() => this.#append(piece))
+      .then(() => (this.#failed ? undefined : work()))
       .catch(this.#fail)
       .then(() => {
         this.#waitingBytes -= piece.length;
@@ -66,12 +79,10 @@ export class RecordFile {
     return this.#closed;
   }
 
-  async #append(piece: Buffer): Promise<void> {
-    if (this.#failed) return;
+  async #put(bytes: Buffer, position: number): Promise<void> {
     const file = await this.#file;
-    for (let offset = 0; offset < piece.length;)
-      offset += (await file.write(piece, offset, piece.length - offset, this.#position + offset)).bytesWritten;
-    this.#position += piece.length;
+    for (let offset = 0; offset < bytes.length;)
+      offset += (await file.write(bytes, offset, bytes.length - offset, position + offset)).bytesWritten;
   }
 
   readonly #fail = (error: unknown): void => {

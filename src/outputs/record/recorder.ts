@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { GatewayError, toGatewayError } from '../../errors.ts';
-import { withParameterSets } from '../../media/codecs/avc-in-band.ts';
+import { InBandSets } from '../../media/codecs/avc-in-band.ts';
 import { fourccOf } from '../../media/containers/enhanced-tag.ts';
 import { TAG_SCRIPT, TAG_VIDEO, type FlvTag } from '../../media/containers/flv-tag.ts';
+import { hasSameSize, isSameTrack } from '../../media/containers/flv-track.ts';
 import type { TagGroup } from '../../media/containers/tag-group.ts';
 import type { Logger } from '../../observe/logger.ts';
 import { AAC_FORMAT } from '../../renditions/audio-format.ts';
@@ -18,7 +19,7 @@ import { diskError, RecordFile, type OpenFile } from './record-file.ts';
 import { nextRecorderState, type RecorderEvent, type RecorderState } from './recorder-state.ts';
 import { baseName, fileName } from './recording-name.ts';
 import type { Recordings } from './recordings.ts';
-import { copyOf, hasSameSize, videoCodecOf } from './video-header.ts';
+import { copyOf, videoCodecOf } from './video-header.ts';
 import type { FinishedFile } from './finish-file.ts';
 
 /** Milliseconds of media in one write: what is lost if the gateway is killed, and as much again for what is on its way. */
@@ -37,7 +38,7 @@ export interface RecorderEnvironment {
   /** Of one file; 0: no limit. */
   readonly maxFileBytes: number;
   readonly maxFileMs: number;
-  /** Renditions outlive their streams (`record_standby`). Parameters of their video change within a file. */
+  /** Renditions outlive their streams (`record_standby`). The profile of their video changes within a file. */
   readonly standby: boolean;
   readonly openFile: OpenFile;
   /** Gives a closed file its index; see `finish-file.ts`. */
@@ -52,6 +53,7 @@ interface OpenRecording {
   readonly file: RecordFile;
   readonly container: Container;
   readonly hasVideo: boolean;
+  readonly sets: InBandSets;
   /** Time of the feed at which the file begins. */
   readonly baseMs: number;
   /** Writes what is buffered even when no further media comes. */
@@ -179,9 +181,17 @@ export class Recorder extends EventEmitter<OutputEvents> implements Output, TagS
     if (isSameFormat(tag, this.#videoHeader)) return;
     const before = this.#videoHeader;
     this.#videoHeader = copyOf(tag);
-    if (this.#open?.hasVideo && this.#environment.standby && before && hasSameSize(before, tag))
-      this.#open.container.push({ ...tag, timestamp: Math.max(0, tag.timestamp - this.#open.baseMs) });
+    const goesOn = this.#environment.standby ? hasSameSize : isSameTrack;
+    if (this.#open?.hasVideo && before && goesOn(before, tag)) this.#changeParameters(this.#open, tag);
     else this.#dispatch({ type: 'split' });
+  }
+
+  /** Codecs other than H.264 have everything in their frames. */
+  #changeParameters({ sets, container, file, baseMs }: OpenRecording, tag: FlvTag): void {
+    if (fourccOf(tag)) return;
+    sets.change(this.#videoHeader!.data);
+    const start = container.changeParameters({ ...tag, timestamp: Math.max(0, tag.timestamp - baseMs) });
+    if (start) file.replaceStart(start);
   }
 
   /** Files begin with a key frame; without video, with any frame. */
@@ -212,14 +222,10 @@ export class Recorder extends EventEmitter<OutputEvents> implements Output, TagS
     if (timestamp < 0) return;
     const { container } = open;
     if (container.bufferedMs >= PIECE_MS || container.bufferedBytes >= MAX_PIECE_BYTES) this.#flush(open);
-    container.push({ ...tag, timestamp, data: this.#dataOf(tag) });
+    // Where the parameters change, each key frame has its own, so that players can begin anywhere.
+    const data = tag.type === TAG_VIDEO ? open.sets.bodyOf(tag.data, tag.keyFrame) : tag.data;
+    container.push({ ...tag, timestamp, data });
     open.durationMs = Math.max(open.durationMs, Math.round(timestamp));
-  }
-
-  /** Where the parameters may change, each key frame has its own, so that players can begin anywhere. */
-  #dataOf({ type, keyFrame, data }: FlvTag): Buffer {
-    const isChanging = this.#environment.standby && type === TAG_VIDEO && keyFrame;
-    return isChanging ? withParameterSets(this.#videoHeader!.data, data) : data;
   }
 
   #flush(open: OpenRecording, end = false): void {
@@ -268,6 +274,7 @@ export class Recorder extends EventEmitter<OutputEvents> implements Output, TagS
       path,
       container,
       hasVideo,
+      sets: new InBandSets(standby),
       baseMs: this.#next!.timestamp,
       durationMs: 0,
       failure: undefined,
@@ -280,6 +287,7 @@ export class Recorder extends EventEmitter<OutputEvents> implements Output, TagS
       }),
       timer: setInterval(() => this.#flush(open), PIECE_MS * 2),
     };
+    open.sets.begin(this.#videoHeader?.data);
     open.file.write(container.init);
     this.#open = open;
     this.#firstId ??= id;

@@ -1,6 +1,5 @@
 import { fourccOf } from '../../media/containers/enhanced-tag.ts';
 import type { FlvTag } from '../../media/containers/flv-tag.ts';
-import { videoConfigOf } from '../../media/containers/flv-track.ts';
 import type { Recording } from './recordings.ts';
 
 /** What a recorder reads from sequence headers. */
@@ -11,18 +10,6 @@ const VIDEO_CODECS = { vp08: 'vp8', vp09: 'vp9', av01: 'av1' } as const;
 export function videoCodecOf(header: FlvTag): NonNullable<Recording['videoCodec']> {
   const fourcc = fourccOf(header);
   return fourcc && fourcc !== 'Opus' ? VIDEO_CODECS[fourcc] : 'h264';
-}
-
-/** Whether two sequence headers describe frames of the same codec and size. */
-export function hasSameSize(one: FlvTag, other: FlvTag): boolean {
-  try {
-    const [first, second] = [videoConfigOf(one), videoConfigOf(other)];
-    return first.codec === second.codec && first.width === second.width && first.height === second.height;
-  } catch (error) {
-    // A header that cannot be read begins a file, which then fails with a reason.
-    if (error instanceof RangeError) return false;
-    throw error;
-  }
 }
 
 /** A tag of its own memory: a tag is a view that keeps a whole read buffer alive. */

@@ -99,7 +99,7 @@ export class JsonClient {
     const { send } = this.#options;
     switch (event.type) {
       case 'text':
-        return send(event.text);
+        return send(textOf(event));
       case 'state':
         send(frames.statusFrame(event.object, 'Connect', true));
         return send(frames.stateFrame(event.object, event.properties));
@@ -211,6 +211,15 @@ function muteNotices({ muteAudio, muteVideo }: Extract<ClientFrame, { type: 'mut
     ...(muteAudio === undefined ? [] : [{ type: muteAudio ? 'audioMuted' : 'audioUnmuted' }]),
     ...(muteVideo === undefined ? [] : [{ type: muteVideo ? 'videoMuted' : 'videoUnmuted' }]),
   ];
+}
+
+/** Of each text, which all clients get, once. */
+const texts = new WeakMap<RoomEvent, string>();
+
+function textOf(event: Extract<RoomEvent, { type: 'text' }>): string {
+  const frame = texts.get(event) ?? frames.textFrame(event.text);
+  texts.set(event, frame);
+  return frame;
 }
 
 const tooEarly = (): GatewayError =>

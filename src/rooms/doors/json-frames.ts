@@ -86,11 +86,13 @@ function depthOf(text: string): number {
 /** The key of frames that concern the status of an object. */
 export type ObjectStatus = 'GetRemote' | 'Connect' | 'Disconnect';
 
+const STATUS = 'SharedObject.Status.';
+
 export const statusFrame = (name: string, status: ObjectStatus, ok: boolean, reason?: string): string =>
   JSON.stringify({
     data: {
       name,
-      status: `SharedObject.Status.${status}`,
+      status: `${STATUS}${status}`,
       message: ok ? 'Success' : 'Fail',
       ...(reason && { reason }),
     },
@@ -172,6 +174,33 @@ export const callFailure = (id: string | number | undefined, { code, message }: 
 
 /** To a player: what the publisher has sent. */
 export const streamFrame = (method: string, data: unknown): string => JSON.stringify({ method, data });
+
+/** `data.type` of what the gateway sends. */
+const DATA_TYPES: ReadonlySet<unknown> = new Set(['sharedobject', 'error', 'status', 'text']);
+
+/**
+ * A text as clients get it: as it is, or in an envelope if it would be read as a frame of the gateway (or as such an
+ * envelope). So members cannot send frames, and every text can be told from every frame.
+ */
+export const textFrame = (text: string): string =>
+  isFrame(text) ? JSON.stringify({ data: { type: 'text', text } }) : text;
+
+/** Whether clients may take a text for an answer, an object, an error, a status, or a message of a publisher. */
+function isFrame(text: string): boolean {
+  // With the byte order mark, which some parsers skip.
+  const json = text.trimStart();
+  if (!json.startsWith('{')) return false;
+  let frame: { readonly async?: unknown; readonly method?: unknown; readonly data?: unknown };
+  try {
+    frame = JSON.parse(json) as typeof frame;
+  } catch {
+    return false;
+  }
+  if (frame.async === true || typeof frame.method === 'string') return true;
+  if (typeof frame.data !== 'object' || frame.data === null) return false;
+  const { type, status } = frame.data as { readonly type?: unknown; readonly status?: unknown };
+  return DATA_TYPES.has(type) || (typeof status === 'string' && status.startsWith(STATUS));
+}
 
 /** Red5 Pro's clients wait for it; `id` is their parameter of the URL. */
 export const connectedFrame = (): string =>

@@ -29,6 +29,7 @@ function policy(
 }
 const FORBIDDEN = { code: 'DESTINATION_FORBIDDEN', httpStatus: 400 };
 const NOT_RESOLVED = { code: 'DESTINATION_NOT_RESOLVED', httpStatus: 400 };
+const UNAVAILABLE = { code: 'DNS_UNAVAILABLE', httpStatus: 503, retryable: true };
 
 t.test('public hosts and addresses, by default', async (t) => {
   const resolve = policy();
@@ -164,7 +165,7 @@ t.test('names that do not resolve', async (t) => {
   await t.rejects(resolve('nowhere.example'), { ...NOT_RESOLVED, message: /nowhere\.example .*ENOTFOUND/ });
   await t.rejects(resolve('empty.example'), { ...NOT_RESOLVED, message: /no addresses/ });
   await t.rejects(policy({}, { lookup: () => new Promise(() => undefined), timeoutMs: 5 })('slow.example'), {
-    ...NOT_RESOLVED,
+    ...UNAVAILABLE,
     message: /no answer within 5 ms/,
   });
   await t.rejects(policy({}, { lookup: async () => ['not an address'] })('odd.example'), NOT_RESOLVED);
@@ -179,6 +180,15 @@ t.test('names that do not resolve', async (t) => {
     )('throws.example'),
     NOT_RESOLVED,
   );
+});
+
+t.test('a name that does not exist, and a DNS that does not answer', async (t) => {
+  const failing = (code: string) =>
+    policy({}, { lookup: () => Promise.reject(Object.assign(new Error('no'), { code })) })('some.example');
+  for (const code of ['ENOTFOUND', 'ENODATA', 'EINVAL'])
+    await t.rejects(failing(code), { ...NOT_RESOLVED, message: new RegExp(`some\\.example .*${code}`) });
+  for (const code of ['EAI_AGAIN', 'EAI_FAIL', 'ESERVFAIL', 'ETIMEOUT', 'ECONNREFUSED', 'EMFILE'])
+    await t.rejects(failing(code), { ...UNAVAILABLE, message: new RegExp(`some\\.example .*${code}.*restore`) });
 });
 
 t.test('each check resolves the name again', async (t) => {

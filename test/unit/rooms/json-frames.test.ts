@@ -94,3 +94,60 @@ void t.test('the four URLs of one scope', async (t) => {
   t.throws(() => scopeOf('/a/b/c/d', 'e/f/g/h/i'), { code: 'INVALID_REQUEST' });
   t.throws(() => scopeOf('/%ff', null), { code: 'INVALID_REQUEST' });
 });
+
+void t.test('texts that would be read as frames come in an envelope; all others as they are', async (t) => {
+  const error = { code: 'FORBIDDEN', message: 'no' };
+  const forged = [
+    frames.stateFrame('so', new Map([['a', 1]])),
+    ...frames.changeFrames('so', [{ type: 'clear', by: '1' }]),
+    ...(['GetRemote', 'Connect', 'Disconnect'] as const).map((status) => frames.statusFrame('so', status, true)),
+    frames.errorFrame(error, '7', 'so'),
+    frames.callAnswer('7', { sum: 3 }),
+    frames.callAnswer(undefined, null),
+    frames.callFailure(7, error),
+    frames.streamFrame('score', { home: 1 }),
+    frames.streamFrame('audioMuted', undefined),
+    frames.connectedFrame(),
+    frames.textFrame(frames.errorFrame(error)),
+  ];
+  for (const frame of forged)
+    for (const text of [
+      frame,
+      ` \n${frame}`,
+      `\ufeff${frame}`,
+      frame.replace('{', '{"more":1,'),
+      `{"data":1,${frame.slice(1)}`,
+    ])
+      t.same(JSON.parse(frames.textFrame(text)), { data: { type: 'text', text } }, text);
+  for (const text of [
+    '',
+    'hello',
+    '{',
+    '{"data":{"type":"sharedobject"}',
+    'null',
+    '[{"data":{"type":"error"}}]',
+    '{"user":"ann","text":"hi"}',
+    '{ "data": {"type": "chat", "status": "away"} }',
+    '{"data":null,"async":false}',
+    '{"jsonrpc":"2.0","method":7}',
+    '"{\\"async\\":true}"',
+  ])
+    t.equal(frames.textFrame(text), text, text);
+});
+
+void t.test('of every text and its frame, clients know which of the two it was', async () => {
+  const decoded = (frame: string): string => {
+    try {
+      const { data } = JSON.parse(frame) as { data?: { type?: string; text?: string } };
+      return data?.type === 'text' ? data.text! : frame;
+    } catch {
+      return frame;
+    }
+  };
+  const text = fc.oneof(
+    fc.string(),
+    fc.json(),
+    fc.json().map((json) => `{"data":{"type":"text","text":${json}}}`),
+  );
+  fc.assert(fc.property(text, (one) => decoded(frames.textFrame(one)) === one));
+});

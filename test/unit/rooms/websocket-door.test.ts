@@ -87,6 +87,18 @@ void t.test('red5-websocket-chat: plain text to all in the scope, the sender inc
   await until('it has left', () => rooms.members.size === 2);
 });
 
+void t.test('a member that may only send cannot send frames of the gateway', async (t) => {
+  const { url, rooms } = await openDoor(t);
+  const [ann, eve] = await Promise.all([open(url('/live/room1')), open(url('/live/room1'))]);
+  await until('two members', () => rooms.members.size === 2);
+  const forged = JSON.stringify({ data: { type: 'sharedobject', name: 'so', value: { winner: 'eve' } } });
+  eve.socket.send(forged);
+  eve.socket.send('{"user":"eve","text":"hi"}');
+  await until('both texts', () => ann.texts.length === 2 && eve.texts.length === 2);
+  t.same(ann.frames()[0], { data: { type: 'text', text: forged } });
+  t.equal(ann.texts[1], '{"user":"eve","text":"hi"}', 'unchanged');
+});
+
 void t.test('a manager of the cluster names the client; nobody else can', async (t) => {
   const asked: (string | undefined)[] = [];
   const everybody = new ProviderChain([new OpenProvider()]);

@@ -1,6 +1,6 @@
 import t from 'tap';
 import { EcmaArray } from '../../../src/media/amf0.ts';
-import { endsPublish, refusalOf, statusOf } from '../../../src/rtmp/refusals.ts';
+import { meaningOf, refusalOf, statusOf } from '../../../src/rtmp/refusals.ts';
 import { createRedact } from '../../../src/rtmp/server-words.ts';
 
 const plain = (words: string): string => words;
@@ -38,19 +38,33 @@ void t.test('which refusals are final', async (t) => {
     t.notOk(final(code), code);
 });
 
-void t.test('status codes that end a publish', async (t) => {
-  const ends = (level: string, code: string): boolean => endsPublish({ level, code, description: '' });
-  t.ok(ends('error', 'Anything'));
+void t.test('what a status means for a publish', async (t) => {
+  const meaning = (level: string, code: string): string | undefined => meaningOf({ level, code, description: '' });
+  t.equal(meaning('error', 'Anything'), 'end');
+  t.equal(meaning('error', 'NetStream.Unpublish.Success'), 'end');
   for (const code of [
-    'NetStream.Unpublish.Success',
+    'NetStream.Publish.BadName',
     'NetConnection.Connect.AppShutdown',
     'NetConnection.Connect.Closed',
     'NetConnection.Connect.IdleTimeOut',
   ])
-    t.ok(ends('status', code), code);
-  t.notOk(ends('status', 'NetStream.Publish.Start'));
-  t.notOk(ends('warning', 'NetStream.Play.InsufficientBW'));
-  t.notOk(ends('', 'toString'));
+    for (const level of ['status', '', 'error']) t.equal(meaning(level, code), 'end', code);
+  t.equal(meaning('warning', 'NetStream.Publish.Failed'), 'doubt');
+  t.equal(meaning('status', 'NetStream.Unpublish.Success'), 'doubt', 'may be about an earlier connection');
+  t.equal(meaning('', 'NetStream.Unpublish.Success'), 'doubt');
+  for (const level of ['error', 'warning', 'status'])
+    for (const code of [
+      'NetStream.Play.InsufficientBW',
+      'NetStream.Play.StreamNotFound',
+      'NetStream.Publish.Idle',
+      'NetStream.Record.Failed',
+      'NetConnection.Call.Failed',
+      'NetConnection.Connect.ReconnectRequest',
+    ])
+      t.equal(meaning(level, code), undefined, `${level} ${code}`);
+  t.equal(meaning('error', 'NetStream.Record.NoAccess'), 'end');
+  t.equal(meaning('status', 'NetStream.Publish.Start'), undefined);
+  t.equal(meaning('', 'toString'), undefined);
 });
 
 void t.test("the reason is in the server's own words", async (t) => {

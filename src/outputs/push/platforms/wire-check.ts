@@ -79,6 +79,8 @@ export class WireCheck {
             }),
           ],
         };
+      if (error.code === 'DNS_UNAVAILABLE')
+        return { verdicts: [verdict('dns', 'error', error.message, { remedy: 'Try again in a moment.' })] };
       if (error.code !== 'DESTINATION_NOT_RESOLVED') throw error;
       return {
         verdicts: [

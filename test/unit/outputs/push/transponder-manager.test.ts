@@ -283,6 +283,60 @@ t.test('a push that is being started when its stream or the gateway ends, or who
   }
 });
 
+t.test('a push that is started while the DNS is away', async (t) => {
+  const away = new GatewayError('DNS_UNAVAILABLE', 'The host of rtmpUrl could not be resolved (EAI_AGAIN).');
+  const forbidden = new GatewayError('DESTINATION_FORBIDDEN', 'private');
+  let isAway = (_: string): boolean => true;
+  let later: GatewayError | undefined;
+  const resolve = async ({ host }: { host: string }) => {
+    if (isAway(host)) throw away;
+    if (later) throw later;
+    return { addresses: ['127.0.0.1'] };
+  };
+  const addresses: (readonly string[])[] = [];
+  const { registry, manager } = await setUp(t, {}, resolve, (target) => {
+    addresses.push(target.addresses);
+    return new SilentPusher();
+  });
+  registry.publish('show', publisher('p', 'h264'));
+  const plain = { streamName: 'show', rtmpUrl: 'rtmp://a.example/live' };
+  const request = { ...plain, restoreIntervalMs: 20, restoreAttempts: 1000 };
+  const found = () => manager.find({ streamName: 'show' })[0]!;
+  for (const refused of [plain, { ...plain, restore: false }, { ...request, restore: false }])
+    await t.rejects(manager.start(refused), { code: 'DNS_UNAVAILABLE', httpStatus: 503 });
+  await t.rejects(manager.start({ ...plain, restore: false, backupUrl: 'rtmp://b.example/live' }), {
+    code: 'DNS_UNAVAILABLE',
+    message: /rtmpUrl/,
+  });
+
+  const { mediaSessionId } = await manager.start(request);
+  await waitFor('the first failure', () => found().status === 'retrying', { every: 1 });
+  t.match(found(), { reasonCode: 'DESTINATION_UNREACHABLE', reason: /EAI_AGAIN/ });
+  t.strictSame(addresses, []);
+  isAway = () => false;
+  await waitFor('a connection', () => addresses.length > 0, { every: 1 });
+  t.strictSame(addresses, [['127.0.0.1']]);
+  await manager.terminate(mediaSessionId);
+
+  isAway = () => true;
+  await manager.start(request);
+  later = forbidden;
+  isAway = () => false;
+  await waitFor('the end', () => manager.ended().some(({ reasonCode }) => reasonCode === 'DESTINATION_FORBIDDEN'), {
+    every: 1,
+  });
+  t.equal(addresses.length, 1, 'the policy is asked before each connection');
+
+  later = undefined;
+  isAway = (host) => host === 'b.example';
+  const withBackup = { ...plain, backupUrl: 'rtmp://b.example/live' };
+  await t.rejects(manager.start({ ...withBackup, restore: false }), { message: /backupUrl/ });
+  await manager.start({ ...withBackup, restoreIntervalMs: 20, restoreAttempts: 1000 });
+  await waitFor('the backup to fail', () => found().legs[1]?.status === 'retrying', { every: 1 });
+  t.match(found().legs[0], { leg: 'primary', status: 'connecting', reasonCode: '' });
+  t.match(found().legs[1], { leg: 'backup', reason: /backupUrl.*EAI_AGAIN/ });
+});
+
 t.test('options of a request', async (t) => {
   const clip: SoundClip = { frames: [Buffer.alloc(5)] };
   let flashVersion: string | undefined;

@@ -14,6 +14,7 @@ import { parseDestination } from '../../../../src/net/destination.ts';
 import type { SoundClip } from '../../../../src/outputs/push/sound-library.ts';
 import type { StartRequest } from '../../../../src/outputs/push/transponder-view.ts';
 import type { PushIdentity, TransponderEnvironment } from '../../../../src/outputs/push/transponder-start.ts';
+import { NAME_HELD_MS } from '../../../../src/outputs/push/leg-state.ts';
 import { Transponder } from '../../../../src/outputs/push/transponder.ts';
 import { waitFor } from '../../../helpers/wait.ts';
 
@@ -26,15 +27,17 @@ class FakePusher extends EventEmitter<PusherEvents> implements Pusher {
   writable = true;
   backlog = 0;
   readonly resumes: boolean | undefined;
+  readonly ignoresSilence: boolean | undefined;
   closed = false;
   keepsTracks = false;
 
-  constructor({ destination, addresses, localAddress, resumes }: PushTarget) {
+  constructor({ destination, addresses, localAddress, resumes, ignoresSilence }: PushTarget) {
     super();
     this.tcUrl = destination.tcUrl.reveal();
     this.addresses = addresses;
     this.localAddress = localAddress;
     this.resumes = resumes;
+    this.ignoresSilence = ignoresSilence;
   }
 
   write({ tags }: TagGroup): void {
@@ -391,6 +394,43 @@ t.test('with rtmp_out_buffer_enabled due tags are sent at intervals', async (t) 
   const before = intervals();
   await transponder.stop(stopped);
   t.equal(intervals(), before - 1);
+});
+
+t.test('a name that is held is tried for five minutes without counting, or as long as the settings say', async (t) => {
+  t.equal(NAME_HELD_MS, 300_000);
+  for (const nameHeldMs of [undefined, 0]) {
+    const { start, pusher } = setUp({
+      retry: { enabled: false, attempts: 3, intervalMs: 1, capMs: 0 },
+      ...(nameHeldMs !== undefined && { nameHeldMs }),
+    });
+    const transponder = start();
+    const first = await pusher(0);
+    first.emit('ready');
+    first.emit('progress', 500);
+    first.emit('died', lost, true);
+    t.equal(transponder.status, nameHeldMs === undefined ? 'retrying' : 'ended');
+    if (nameHeldMs === undefined) (await pusher(1)).emit('died', lost, true);
+    await transponder.stop(stopped);
+  }
+});
+
+t.test('after a stall the silence of a server that can be connected to at once does not count', async (t) => {
+  const { start, pusher, pushers } = setUp();
+  const transponder = start();
+  const stalled = new GatewayError('DESTINATION_STALLED', 'nothing taken');
+  for (const [index, error] of [stalled, stalled, lost].entries()) {
+    const each = await pusher(index);
+    each.emit('ready');
+    if (index !== 1) each.emit('progress', 500);
+    each.emit('died', error);
+  }
+  await pusher(3);
+  t.strictSame(
+    pushers.map(({ ignoresSilence }) => ignoresSilence),
+    [false, true, false, false],
+    'unless an attempt failed meanwhile',
+  );
+  await transponder.stop(stopped);
 });
 
 t.test('stopped while a name is being resolved', async (t) => {

@@ -15,11 +15,14 @@ import { Recorder, type RecorderEnvironment } from '../../../../src/outputs/reco
 import { Recordings } from '../../../../src/outputs/record/recordings.ts';
 import type { Rendition, RenditionEvents } from '../../../../src/renditions/rendition.ts';
 import { MemoryStore } from '../../../../src/store/memory-store.ts';
-import { decodeAll, ffprobe } from '../../../helpers/ffmpeg-tool.ts';
+import { decodeAll, ffprobe, frameHashes } from '../../../helpers/ffmpeg-tool.ts';
 import { createFlvTags } from '../../../helpers/flv-source.ts';
 
-const [tags, others, again] = await Promise.all([
+const [tags, level, ids, bFrames, others, again] = await Promise.all([
   createFlvTags({ seconds: 3 }),
+  createFlvTags({ seconds: 3, x264: 'level=42' }),
+  createFlvTags({ seconds: 3, x264: 'sps-id=1' }),
+  createFlvTags({ seconds: 3, bFrames: true, preset: 'medium' }),
   createFlvTags({ seconds: 2, size: '160x120' }),
   // Other parameter sets for the same size.
   createFlvTags({ seconds: 2, videoBitrate: '300k', preset: 'medium' }),
@@ -146,6 +149,46 @@ for (const format of ['mp4', 'flv'] as const)
       if (format === 'mp4') t.equal(streams.find(({ codec_type }) => codec_type === 'video')!.codec_tag_string, 'avc3');
     },
   );
+
+for (const [what, other] of Object.entries({ level, ids }))
+  for (const format of ['mp4', 'flv'] as const)
+    await t.test(`${what} of the parameter sets changes with each key frame, ${format}: one file`, async (t) => {
+      const { folder, recordings, recorder, feed, frames } = await setUp(t, { format });
+      for (const [second, source] of [tags, other, tags].entries())
+        feed([
+          headerOf(source, TAG_VIDEO),
+          ...mediaOf(source).filter(({ timestamp }) => Math.floor(timestamp / 1000) === second),
+        ]);
+      await recorder.stop(stopped());
+      t.equal(recordings.all().length, 1);
+      const { file } = recordings.all()[0]!;
+      t.equal(await frames(file), 90);
+      const hashes = await frameHashes(['-i', join(folder, file), '-map', '0:v']);
+      t.equal(new Set(hashes).size, 90);
+      if (format !== 'mp4') return;
+      const { streams } = (await ffprobe(['-select_streams', 'v', join(folder, file)], 'stream=codec_tag_string')) as {
+        streams: { codec_tag_string: string }[];
+      };
+      t.equal(streams[0]!.codec_tag_string, 'avc3');
+      await decodeAll(['-err_detect', 'explode', '-xerror', '-i', join(folder, file)]);
+    });
+
+await t.test('B-frames: a file shows each frame when the source does, to the last one', async (t) => {
+  const { folder, recordings, recorder, rendition, feed } = await setUp(t);
+  rendition.videoHeader = headerOf(bFrames, TAG_VIDEO);
+  feed(mediaOf(bFrames));
+  await recorder.stop(stopped());
+  const [recording] = recordings.all();
+  const args = ['-select_streams', 'v', join(folder, recording!.file)];
+  const { packets } = (await ffprobe(args, 'packet=pts_time')) as { packets: { pts_time: string }[] };
+  const video = mediaOf(bFrames).filter(({ type }) => type === TAG_VIDEO);
+  const expected = video.map(({ timestamp, data }) => timestamp - video[0]!.timestamp + data.readIntBE(2, 3));
+  t.equal(packets.length, expected.length);
+  for (const [index, { pts_time }] of packets.entries())
+    if (Math.abs(Number(pts_time) * 1000 - expected[index]!) > 1) t.fail(`${pts_time} s, not ${expected[index]} ms`);
+  t.ok(recording!.durationMs >= Math.max(...expected) + 30, `${recording!.durationMs} ms`);
+  t.equal((await frameHashes(['-i', join(folder, recording!.file), '-map', '0:v'])).length, expected.length);
+});
 
 await t.test('a rendition that fails in standby fails the recording', async (t) => {
   const { recordings, recorder, rendition, feed } = await setUp(t, { standby: true });
