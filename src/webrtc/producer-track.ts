@@ -1,5 +1,6 @@
 import { EventEmitter } from 'node:events';
 import type { types } from 'mediasoup';
+import type { ParameterSetStore } from '../media/codecs/avc-parameter-sets.ts';
 import type { Logger } from '../observe/logger.ts';
 import type {
   AudioCodec,
@@ -7,13 +8,12 @@ import type {
   SenderReport,
   TrackMetrics,
   TrackSubscription,
-  TrackSubscriptionEvents,
   VideoCodec,
   VideoTrack,
 } from '../streams/live-stream.ts';
 import { tickMs } from '../runtime/tick.ts';
-import { MissedFrames } from './missed-frames.ts';
-import type { GatedTrack } from './video-gate.ts';
+import { ConsumerSubscription } from './consumer-subscription.ts';
+import type { WatchedProducer } from './stall-watch.ts';
 import type { IngestWorker } from './worker-pool.ts';
 
 /**
@@ -28,18 +28,43 @@ const ROUND_TRIP_POLL_MS = 5000;
 const LAYER_POLL_MS = 500;
 /** A layer replaces the present one when its bitrate is this many times higher: each change costs a key frame. */
 const LAYER_MARGIN = 1.5;
-/** RFC 3550, 5.1: the length of the fixed header, and where the timestamp is in it. */
-const RTP_HEADER_BYTES = 12;
-const RTP_TIMESTAMP = 4;
+
+export interface ProducerTrackOptions {
+  /** H.264: what is known of the publisher's parameter sets. */
+  readonly parameterSets?: ParameterSetStore;
+  /** Opens a producer in place of the one before, which is closed: see {@link ProducerTrack.reopen}. */
+  readonly reopen?: (as: ProducerForm) => Promise<types.Producer>;
+}
+
+/** How a producer takes the packets of a track. */
+export interface ProducerForm {
+  /**
+   * mediasoup takes the packets for another codec, of which it knows no key frames. It forwards H.264 only from a packet
+   * with a sequence parameter set on, which some publishers send once or never.
+   */
+  readonly isOpaque: boolean;
+  /** Packets of any SSRC that name the track in a header extension (MID). Otherwise those of the SSRC in the offer. */
+  readonly anySsrc: boolean;
+}
 
 /** A track of a publish session: a mediasoup producer, which is consumed while there is a subscription. */
 export class ProducerTrack<Kind extends 'audio' | 'video', Codec> {
   readonly kind: Kind;
   readonly codec: Codec;
   readonly clockRate: number;
-  readonly producer: types.Producer;
+  /** H.264: what is known of the publisher's parameter sets. */
+  readonly parameterSets: ParameterSetStore | undefined;
   readonly #worker: IngestWorker;
   readonly #logger: Logger;
+  readonly #openAgain: ProducerTrackOptions['reopen'];
+  #producer: types.Producer;
+  #form: ProducerForm = { isOpaque: false, anySsrc: false };
+  #reopening: Promise<void> | undefined;
+  #replaced: types.Producer | undefined;
+  /** Emits `close` once. */
+  readonly #ends = new EventEmitter<{ close: [] }>();
+  /** When the last packet came, or the first subscription began. */
+  #lastPacketMs = -Infinity;
   readonly #subscriptions = new Set<ConsumerSubscription>();
   #roundTripMs = 0;
   #poll: NodeJS.Timeout | undefined;
@@ -53,16 +78,82 @@ export class ProducerTrack<Kind extends 'audio' | 'video', Codec> {
     producer: types.Producer,
     worker: IngestWorker,
     logger: Logger,
+    { parameterSets, reopen }: ProducerTrackOptions = {},
   ) {
     this.kind = kind;
     this.codec = codec;
     this.clockRate = clockRate;
-    this.producer = producer;
+    this.parameterSets = parameterSets;
+    this.#producer = producer;
     this.#worker = worker;
     this.#logger = logger;
+    this.#openAgain = reopen;
+    this.#listen(producer);
+  }
+
+  /** The present one: see {@link reopen}. */
+  get producer(): types.Producer {
+    return this.#producer;
+  }
+
+  /** What is to be known of it, whichever producer it is. */
+  get present(): WatchedProducer {
+    const getProducer = (): types.Producer => this.#producer;
+    return {
+      get closed() {
+        return getProducer().closed;
+      },
+      getStats: () => getProducer().getStats(),
+      observer: this.#ends,
+    };
+  }
+
+  get form(): ProducerForm {
+    return this.#form;
+  }
+
+  /** Milliseconds since the last packet; `undefined` while the track is not read. */
+  silentMs(nowMs: number): number | undefined {
+    return this.#subscriptions.size === 0 || this.#reopening ? undefined : nowMs - this.#lastPacketMs;
+  }
+
+  /** Packets of the source since its beginning. */
+  async packetCount(): Promise<number> {
+    return (await this.producer.getStats()).reduce((sum, { packetCount }) => sum + packetCount, 0);
+  }
+
+  /**
+   * Takes the packets of the track in another form. Subscriptions go on, with some packets missing; players of the track
+   * are lost, as if the publisher had left.
+   */
+  reopen(form: Partial<ProducerForm>): Promise<void> {
+    this.#reopening ??= this.#reopen({ ...this.#form, ...form }).finally(() => (this.#reopening = undefined));
+    return this.#reopening;
+  }
+
+  async #reopen(form: ProducerForm): Promise<void> {
+    if (!this.#openAgain || this.#producer.closed) return;
+    this.#form = form;
+    this.#replaced = this.#producer;
+    this.#replaced.close();
+    try {
+      this.#producer = await this.#openAgain(form);
+    } catch (error) {
+      this.#ends.emit('close');
+      for (const subscription of [...this.#subscriptions]) subscription.end();
+      throw error;
+    }
+    this.#listen(this.#producer);
+    this.#lastPacketMs = tickMs();
+    await Promise.all([...this.#subscriptions].map((subscription) => this.#consumeAgain(subscription)));
+  }
+
+  #listen(producer: types.Producer): void {
     producer.on('trace', (trace) => this.#onTrace(trace));
     // Also when its transport, its router or its worker closes.
     producer.observer.once('close', () => {
+      if (producer === this.#replaced) return;
+      this.#ends.emit('close');
       for (const subscription of [...this.#subscriptions]) subscription.end();
     });
   }
@@ -87,26 +178,27 @@ export class ProducerTrack<Kind extends 'audio' | 'video', Codec> {
   }
 
   async subscribe(): Promise<TrackSubscription> {
-    const consumer = await this.#worker.directTransport.consume({
-      producerId: this.producer.id,
-      rtpCapabilities: plainCapabilities(this.#worker.router.rtpCapabilities),
-      paused: true,
-    });
-    const deliver = (packet: Buffer): void => this.#deliver(subscription, packet);
-    const unlisten = this.#worker.channel?.listen(consumer.id, deliver);
-    const { gate } = this.#worker.probe;
-    const subscription = new ConsumerSubscription(consumer, this, deliver, () => {
-      unlisten?.();
-      leaveGate?.();
-      this.#remove(subscription);
-    });
-    const leaveGate = this.kind === 'video' ? gate.add(subscription) : undefined;
+    await this.#reopening;
+    const subscription = new ConsumerSubscription(
+      await this.#consume(),
+      this,
+      (packet) => this.#deliver(subscription, packet),
+      () => {
+        leaveGate?.();
+        this.#remove(subscription);
+      },
+      this.#worker,
+    );
+    const leaveGate = this.kind === 'video' ? this.#worker.probe.gate.add(subscription) : undefined;
     if (this.#bestLayer !== undefined) subscription.preferLayer(this.#bestLayer);
     // No packet arrives before the caller has added its listeners: resuming takes a round trip to the worker.
     this.#subscriptions.add(subscription);
-    if (this.#subscriptions.size === 1) this.#startPolling();
+    if (this.#subscriptions.size === 1) {
+      this.#lastPacketMs = tickMs();
+      this.#startPolling();
+    }
     try {
-      await Promise.all([this.producer.enableTraceEvent(['sr']), consumer.resume()]);
+      await Promise.all([this.producer.enableTraceEvent(['sr']), subscription.start()]);
     } catch (error) {
       subscription.close();
       throw error;
@@ -114,8 +206,28 @@ export class ProducerTrack<Kind extends 'audio' | 'video', Codec> {
     return subscription;
   }
 
+  #consume(): Promise<types.Consumer> {
+    return this.#worker.directTransport.consume({
+      producerId: this.producer.id,
+      rtpCapabilities: plainCapabilities(this.#worker.router.rtpCapabilities),
+      paused: true,
+    });
+  }
+
+  /** @throws {Error} never: a subscription that cannot go on ends */
+  async #consumeAgain(subscription: ConsumerSubscription): Promise<void> {
+    try {
+      const [consumer] = await Promise.all([this.#consume(), this.producer.enableTraceEvent(['sr'])]);
+      await subscription.replace(consumer);
+    } catch (error) {
+      this.#logger.debug({ err: error }, 'a track could not be consumed again');
+      subscription.end();
+    }
+  }
+
   /** A packet that cannot be processed must not stop those of other streams that were read with it. */
   #deliver(subscription: ConsumerSubscription, packet: Buffer): void {
+    this.#lastPacketMs = tickMs();
     if (this.kind === 'video') {
       const { probe } = this.#worker;
       const missed = subscription.framesMissedBefore(packet);
@@ -185,100 +297,6 @@ export class ProducerTrack<Kind extends 'audio' | 'video', Codec> {
 
   #stopPolling(): void {
     clearInterval(this.#poll);
-  }
-}
-
-class ConsumerSubscription extends EventEmitter<TrackSubscriptionEvents> implements TrackSubscription, GatedTrack {
-  readonly #consumer: types.Consumer;
-  readonly #track: { readonly roundTripMs: number };
-  readonly #removed: () => void;
-  /** Simulcast: the layer whose timestamps the packets have. */
-  #clockSsrc: number | undefined;
-  readonly #missed = new MissedFrames();
-  #paused = false;
-  #closed = false;
-
-  constructor(
-    consumer: types.Consumer,
-    track: { readonly roundTripMs: number; readonly producer: types.Producer },
-    deliver: (packet: Buffer) => void,
-    removed: () => void,
-  ) {
-    super();
-    this.#consumer = consumer;
-    this.#track = track;
-    this.#removed = removed;
-    // Only packets that the worker's channel does not take.
-    consumer.on('rtp', deliver);
-    consumer.on('layerschange', (layers) => {
-      this.#clockSsrc ??=
-        layers && track.producer.score.find(({ encodingIdx }) => encodingIdx === layers.spatialLayer)?.ssrc;
-    });
-  }
-
-  get roundTripMs(): number {
-    return this.#track.roundTripMs;
-  }
-
-  preferLayer(spatialLayer: number): void {
-    if (this.#closed) return;
-    this.#consumer.setPreferredLayers({ spatialLayer }).catch(() => undefined); // The consumer was closed meanwhile.
-  }
-
-  /**
-   * Whether the sender reports of that SSRC apply to this subscription's packets. Each layer of simulcast has RTP
-   * timestamps of its own; mediasoup shifts those of all layers to the timestamps of the first one that it forwarded.
-   */
-  isClockedBy(ssrc: number): boolean {
-    return this.#consumer.type !== 'simulcast' || this.#clockSsrc === ssrc;
-  }
-
-  pause(): void {
-    if (this.#closed) return;
-    this.#paused = true;
-    this.#consumer.pause().then(
-      // The answer comes behind the packets that were written before the pause. mediasoup emits those in immediates.
-      () => setImmediate(() => this.#interrupt()),
-      () => undefined, // The consumer was closed meanwhile.
-    );
-  }
-
-  /** mediasoup requests a key frame and sends nothing before it. */
-  resume(): void {
-    if (this.#closed) return;
-    this.#paused = false;
-    this.#consumer.resume().catch(() => undefined); // The consumer was closed meanwhile.
-  }
-
-  /** The number of frames that a pause took from the track before this packet. */
-  framesMissedBefore(packet: Buffer): number {
-    return packet.length < RTP_HEADER_BYTES ? 0 : this.#missed.packet(packet.readUInt32BE(RTP_TIMESTAMP));
-  }
-
-  requestKeyFrame(): void {
-    if (this.#closed || this.#paused || this.#consumer.kind !== 'video') return;
-    this.#consumer.requestKeyFrame().catch(() => undefined); // The consumer was closed meanwhile.
-  }
-
-  close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#consumer.close();
-    this.#removed();
-  }
-
-  #interrupt(): void {
-    if (this.#closed) return;
-    this.#missed.pause();
-    this.emit('interrupted');
-  }
-
-  /** The producer is closed; mediasoup closes its consumers. */
-  end(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#removed();
-    this.emit('ended');
   }
 }
 

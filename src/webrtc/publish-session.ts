@@ -13,13 +13,21 @@ import type {
 } from '../streams/live-stream.ts';
 import type { DataChannel } from '../streams/data-channel.ts';
 import { DataLink } from './data-link.ts';
-import { ProducerTrack, type ProducerAudioTrack, type ProducerVideoTrack } from './producer-track.ts';
+import {
+  ProducerTrack,
+  type ProducerAudioTrack,
+  type ProducerForm,
+  type ProducerVideoTrack,
+} from './producer-track.ts';
 import { DEFAULT_H264_PROFILE, routableProfile } from './codecs.ts';
 import { PlaySession } from './play-session.ts';
 import type { OfferedMedia } from './offered-media.ts';
 import { parseOffer, type Offer } from './sdp.ts';
 import { buildAnswer, VIDEO_START_BITRATE } from './sdp-answer.ts';
 import { buildIceFragment, type IceCredentials } from './sdp-fragment.ts';
+import { watchParameterSets } from './parameter-set-watch.ts';
+import { watchSources } from './source-watch.ts';
+import { parameterSetsOf } from './sprop.ts';
 import { watchStalls } from './stall-watch.ts';
 import { TransportLink } from './transport-link.ts';
 import { failureOf } from './worker-failure.ts';
@@ -65,6 +73,8 @@ const BITRATE_HEADROOM = 500_000;
  * one key frame, and one that joins after another still starts within 300 ms.
  */
 const KEY_FRAME_REQUEST_DELAY_MS = 300;
+/** A codec of which mediasoup reads nothing without a header extension: see {@link ProducerForm}. */
+const OPAQUE_CODEC = 'video/AV1';
 
 /**
  * One publisher's WebRTC session, for every kind of signalling: an offer in, an answer out, then tracks to subscribe
@@ -80,6 +90,7 @@ export class PublishSession extends EventEmitter<PublishSessionEvents> implement
   /** Carries the session and the players of its stream. */
   readonly worker: IngestWorker;
   readonly #link: TransportLink;
+  readonly #stopWatching: () => void;
   #remoteIce: IceCredentials;
   #closed = false;
 
@@ -92,6 +103,8 @@ export class PublishSession extends EventEmitter<PublishSessionEvents> implement
     audio: ProducerAudioTrack | undefined;
     video: ProducerVideoTrack | undefined;
     dataChannel: DataChannel | undefined;
+    hasData: boolean;
+    logger: Logger;
   }) {
     super();
     this.id = parts.id;
@@ -103,9 +116,13 @@ export class PublishSession extends EventEmitter<PublishSessionEvents> implement
     this.video = parts.video;
     this.dataChannel = parts.dataChannel;
     this.#link.on('connected', () => this.emit('connected'));
-    this.#link.on('lost', (reason) => {
-      this.emit('lost', reason);
-      this.close();
+    this.#link.on('lost', (reason) => this.#lose(reason));
+    this.#stopWatching = watchSources({
+      tracks: [parts.audio, parts.video].filter((track) => track !== undefined),
+      transport: parts.link.transport,
+      onLost: (reason) => this.#lose(reason),
+      hasData: parts.hasData,
+      logger: parts.logger,
     });
   }
 
@@ -157,6 +174,8 @@ export class PublishSession extends EventEmitter<PublishSessionEvents> implement
         audio,
         video,
         dataChannel,
+        hasData: offer.dataMid !== undefined,
+        logger,
       });
     } catch (error) {
       link?.close();
@@ -207,14 +226,21 @@ export class PublishSession extends EventEmitter<PublishSessionEvents> implement
 
   onStall(listener: () => void): void {
     const track = this.video ?? this.audio;
-    if (track) watchStalls(track.producer, listener);
+    if (track) watchStalls(track.present, listener);
   }
 
   /** Idempotent. The tracks end; the browser sees DTLS close. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#stopWatching();
     this.#link.close();
+  }
+
+  #lose(reason: GatewayError): void {
+    if (this.#closed) return;
+    this.emit('lost', reason);
+    this.close();
   }
 }
 
@@ -225,13 +251,19 @@ async function produce<Kind extends 'audio' | 'video', Codec extends AudioCodec 
   worker: IngestWorker,
   logger: Logger,
 ): Promise<ProducerTrack<Kind, Codec>> {
-  try {
-    const producer = await transport.produce({
+  const open = (form?: ProducerForm): Promise<types.Producer> =>
+    transport.produce({
       kind,
-      rtpParameters: routable(media.rtpParameters),
+      rtpParameters: routable(media.rtpParameters, form),
       keyFrameRequestDelay: KEY_FRAME_REQUEST_DELAY_MS,
     });
-    return new ProducerTrack(kind, media.codec, media.clockRate, producer, worker, logger);
+  try {
+    const producer = await open();
+    const parameterSets = media.codec === 'h264' ? parameterSetsOf(media.rtpParameters) : undefined;
+    const options = { ...(parameterSets && { parameterSets }), reopen: open };
+    const track = new ProducerTrack(kind, media.codec, media.clockRate, producer, worker, logger, options);
+    if (parameterSets) watchParameterSets(track, parameterSets, logger);
+    return track;
   } catch (error) {
     if (worker.worker.closed) throw error;
     throw new GatewayError(
@@ -243,9 +275,13 @@ async function produce<Kind extends 'audio' | 'video', Codec extends AudioCodec 
 }
 
 /** Parameters that the router accepts. It only forwards packets, and the answer repeats what was offered. */
-function routable(parameters: types.RtpParameters): types.RtpParameters {
+function routable(
+  parameters: types.RtpParameters,
+  { isOpaque, anySsrc }: ProducerForm = { isOpaque: false, anySsrc: false },
+): types.RtpParameters {
   const codecs = parameters.codecs.map((codec) => {
     if (!/^video\/h264$/i.test(codec.mimeType)) return codec;
+    if (isOpaque) return { ...codec, mimeType: OPAQUE_CODEC, parameters: {} };
     const format = (codec.parameters ?? {}) as Record<string, unknown>;
     return {
       ...codec,
@@ -256,7 +292,7 @@ function routable(parameters: types.RtpParameters): types.RtpParameters {
       },
     };
   });
-  return { ...parameters, codecs };
+  return { ...parameters, codecs, ...(anySsrc && { encodings: [{}] }) };
 }
 
 function answerTo(

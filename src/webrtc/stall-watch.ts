@@ -5,7 +5,7 @@ const STALL_MS = 3000;
 /** Milliseconds between two counts of packets. mediasoup's score does not show a stall: it stays as it is when nothing arrives. */
 const POLL_MS = 1000;
 
-type WatchedProducer = Pick<types.Producer, 'closed' | 'getStats'> & {
+export type WatchedProducer = Pick<types.Producer, 'closed' | 'getStats'> & {
   readonly observer: { once(event: 'close', listener: () => void): unknown };
 };
 

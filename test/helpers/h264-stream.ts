@@ -44,7 +44,7 @@ export interface Sending {
 const MAX_PAYLOAD = 1100;
 
 /** NAL units as single packets and FU-A. */
-function payloadsOf(nalUnit: Buffer): Buffer[] {
+export function payloadsOf(nalUnit: Buffer): Buffer[] {
   if (nalUnit.length <= MAX_PAYLOAD) return [nalUnit];
   const payloads: Buffer[] = [];
   for (let at = 1; at < nalUnit.length; at += MAX_PAYLOAD) {

@@ -30,6 +30,8 @@ export interface AccessUnit extends Frame {
   readonly bFrame: boolean;
   /** Set for key frames: those of this frame, and of the ones after it. */
   readonly parameterSets?: ParameterSets;
+  /** Set for key frames: whether a sequence parameter set came with it. */
+  readonly bringsSps?: boolean;
 }
 
 const NAL_SLICE = 1;
@@ -166,10 +168,12 @@ export class H264Depacketizer extends Depacketizer<AccessUnit> {
     this.#changedSets = [];
     this.#unusable = undefined;
     const { parameterSets } = this;
+    const bringsSps = this.#spsInUnit;
     return {
       keyFrame,
       bFrame: this.#bFrame,
       nalUnits: changed.length > 0 ? [...changed, ...this.#nalUnits] : this.#nalUnits,
+      ...(keyFrame && { bringsSps }),
       ...(keyFrame && parameterSets && { parameterSets }),
     };
   }
