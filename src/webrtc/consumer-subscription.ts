@@ -5,8 +5,9 @@ import { MissedFrames } from './missed-frames.ts';
 import type { GatedTrack } from './video-gate.ts';
 import type { IngestWorker } from './worker-pool.ts';
 
-/** RFC 3550, 5.1: the length of the fixed header, and where the timestamp is in it. */
+/** RFC 3550, 5.1: the length of the fixed header, and where its fields are. */
 const RTP_HEADER_BYTES = 12;
+const RTP_SEQUENCE_NUMBER = 2;
 const RTP_TIMESTAMP = 4;
 
 /** One reader of a track: a mediasoup consumer, or several ones after each other. */
@@ -23,6 +24,9 @@ export class ConsumerSubscription
   /** Simulcast: the layer whose timestamps the packets have. */
   #clockSsrc: number | undefined;
   readonly #missed = new MissedFrames();
+  /** The last sequence number, and what is added to those of the present consumer: they go on with those before. */
+  #lastNumber = 0;
+  #addedNumbers: number | undefined = 0;
   #paused = false;
   #closed = false;
 
@@ -35,7 +39,10 @@ export class ConsumerSubscription
   ) {
     super();
     this.#track = track;
-    this.#deliver = deliver;
+    this.#deliver = (packet) => {
+      this.#number(packet);
+      deliver(packet);
+    };
     this.#removed = removed;
     this.#worker = worker;
     this.#consumer = consumer;
@@ -52,9 +59,19 @@ export class ConsumerSubscription
     if (this.#closed) return consumer.close();
     this.#unlisten?.();
     this.#consumer = consumer;
+    this.#addedNumbers = undefined;
     this.#listen(consumer);
     this.#interrupt();
     if (!this.#paused) await consumer.resume();
+  }
+
+  /** Writes a packet's sequence number. */
+  #number(packet: Buffer): void {
+    if (packet.length < RTP_HEADER_BYTES) return;
+    const number = packet.readUInt16BE(RTP_SEQUENCE_NUMBER);
+    this.#addedNumbers ??= this.#lastNumber + 1 - number;
+    this.#lastNumber = (number + this.#addedNumbers) & 0xffff;
+    if (this.#addedNumbers !== 0) packet.writeUInt16BE(this.#lastNumber, RTP_SEQUENCE_NUMBER);
   }
 
   #listen(consumer: types.Consumer): void {

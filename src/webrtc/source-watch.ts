@@ -5,8 +5,6 @@ import { LostSource, SOURCE_POLL_MS } from './lost-source.ts';
 import type { ProducerForm } from './producer-track.ts';
 
 const MID_EXTENSION = 'urn:ietf:params:rtp-hdrext:sdes:mid';
-/** A track that loses its source again within this time after it was found cannot be found. Milliseconds. */
-const SETTLE_MS = 5000;
 
 export interface SourceTrack {
   readonly kind: types.MediaKind;
@@ -56,7 +54,8 @@ export class SourceWatch {
   readonly #now: () => number;
   readonly #source = new LostSource();
   #asking = false;
-  #foundAtMs = -Infinity;
+  /** Opened again; packets have come since if the present producer has some. */
+  #isReopened = false;
   /** Packets of the track have arrived at some time. */
   #hasSent = false;
 
@@ -80,11 +79,12 @@ export class SourceWatch {
     const { bytesReceived: received, rtpBytesReceived, rtxBytesReceived } = stats;
     if (!this.#source.poll({ received, matched: rtpBytesReceived + rtxBytesReceived })) return;
     this.#source.reset();
-    this.#hasSent ||= (await this.#track.packetCount()) > 0;
+    const flows = (await this.#track.packetCount()) > 0;
+    this.#hasSent ||= flows;
     const { kind, producer } = this.#track;
     const hasMid = producer.rtpParameters.headerExtensions?.some(({ uri }) => uri === MID_EXTENSION) ?? false;
-    if (hasMid && this.#now() - this.#foundAtMs > SETTLE_MS) {
-      this.#foundAtMs = this.#now();
+    if (hasMid && (flows || !this.#isReopened)) {
+      this.#isReopened = true;
       this.#options.logger.warn(
         { kind },
         'the track stopped and packets of an unknown SSRC arrive: it is opened again',

@@ -16,6 +16,7 @@ const H264 = 96;
 const OPUS = 111;
 const MAX_PAYLOAD = 1100;
 const FU_A = 28;
+const MID_ID = 1;
 /** RTCP: feedback about the payload, and the format of a picture loss indication. */
 const RTCP_PSFB = 206;
 const PLI = 1;
@@ -28,8 +29,12 @@ const {
   video: videoFile,
   audio: audioFile,
   fps,
+  setsOnce = false,
+  marksAll = false,
+  mid = false,
 } = JSON.parse(process.argv[2]!) as MediaPublisherOptions;
-const sends = { video: true, audio: true };
+/** `offset`: what is added to SSRCs, sequence numbers and times. */
+const sends = { video: true, audio: true, offset: 0 };
 process.on('message', (change: Partial<typeof sends>) => Object.assign(sends, change));
 process.on('disconnect', () => process.exit());
 
@@ -39,6 +44,10 @@ const connection = new nodeDataChannel.PeerConnection(stream, {
   disableAutoNegotiation: true,
 });
 const ssrc = process.pid * 2;
+
+/** A header extension of one element (RFC 8285, 4.2), with the mid of one character. */
+const midExtension = (section: number): Buffer =>
+  Buffer.from([0xbe, 0xde, 0, 1, MID_ID << 4, String(section).charCodeAt(0), 0, 0]);
 
 function addTrack(media: nodeDataChannel.Audio | nodeDataChannel.Video, payloadType: number, offset: number) {
   media.addSSRC(ssrc + offset, stream, stream, `track${offset}`);
@@ -50,10 +59,11 @@ function addTrack(media: nodeDataChannel.Audio | nodeDataChannel.Video, payloadT
       const header = Buffer.alloc(12);
       header[0] = 0x80;
       header[1] = (marker ? 0x80 : 0) | payloadType;
-      header.writeUInt16BE(sequence++ & 0xffff, 2);
-      header.writeUInt32BE(Math.round(timestamp) >>> 0, 4);
-      header.writeUInt32BE(ssrc + offset, 8);
-      track.sendMessageBinary(Buffer.concat([header, payload]));
+      header.writeUInt16BE((sequence++ + 7 * sends.offset) & 0xffff, 2);
+      header.writeUInt32BE((Math.round(timestamp) + 90_000 * sends.offset) >>> 0, 4);
+      header.writeUInt32BE(ssrc + offset + sends.offset, 8);
+      if (mid) header[0] = 0x90;
+      track.sendMessageBinary(Buffer.concat([header, ...(mid ? [midExtension(offset)] : []), payload]));
     },
   };
 }
@@ -68,7 +78,9 @@ const video = videoFile ? addTrack(videoMedia, H264, 1) : undefined;
 connection.setLocalDescription('offer');
 await waitFor('the candidates', () => connection.gatheringState() === 'complete', { every: 5 });
 const post = request(`${httpUrl}/whip/${stream}`, { method: 'POST', headers: { 'content-type': 'application/sdp' } });
-post.end(connection.localDescription()!.sdp);
+const { sdp } = connection.localDescription()!;
+const extension = `a=extmap:${MID_ID} urn:ietf:params:rtp-hdrext:sdes:mid\r\n`;
+post.end(mid ? sdp.replaceAll(/a=mid:.*\r\n/g, (line) => line + extension) : sdp);
 const [response] = (await once(post, 'response')) as [IncomingMessage];
 const answer = await text(response);
 if (response.statusCode !== 201) throw new Error(`WHIP answered ${response.statusCode}: ${answer}`);
@@ -87,7 +99,10 @@ if (videoFile) {
     if (sequenceHeader) {
       const { sps, pps } = readSequenceHeader(data);
       sets = [...sps, ...pps];
-    } else frames.push({ keyFrame, nalUnits: keyFrame ? [...sets, ...nalUnitsOf(data)] : nalUnitsOf(data) });
+    } else {
+      const withSets = keyFrame && (!setsOnce || frames.length === 0);
+      frames.push({ keyFrame, nalUnits: withSets ? [...sets, ...nalUnitsOf(data)] : nalUnitsOf(data) });
+    }
   }
 }
 const packets = audioFile ? packetsOf(readFileSync(audioFile)) : [];
@@ -102,13 +117,13 @@ video?.track.onMessage((message) => {
 function sendFrame({ nalUnits }: Frame, timestamp: number): void {
   nalUnits.forEach((nalUnit, index) => {
     const isLast = index === nalUnits.length - 1;
-    if (nalUnit.length <= MAX_PAYLOAD) return video!.send(nalUnit, timestamp, isLast);
+    if (nalUnit.length <= MAX_PAYLOAD) return video!.send(nalUnit, timestamp, isLast || marksAll);
     const header = nalUnit[0]!;
     for (let at = 1; at < nalUnit.length; at += MAX_PAYLOAD) {
       const ends = at + MAX_PAYLOAD >= nalUnit.length;
       const flags = (at === 1 ? 0x80 : 0) | (ends ? 0x40 : 0) | (header & 0x1f);
       const payload = Buffer.concat([Buffer.of((header & 0xe0) | FU_A, flags), nalUnit.subarray(at, at + MAX_PAYLOAD)]);
-      video!.send(payload, timestamp, isLast && ends);
+      video!.send(payload, timestamp, ends && (isLast || marksAll));
     }
   });
 }

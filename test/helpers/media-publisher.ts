@@ -16,12 +16,19 @@ export interface MediaPublisherOptions {
   readonly audio?: string;
   /** Of the video. */
   readonly fps: number;
+  /** The parameter sets of the video are sent with its first frame only. */
+  readonly setsOnce?: boolean;
+  /** The marker is set on each NAL unit. */
+  readonly marksAll?: boolean;
+  /** Packets name their section of the offer (MID, RFC 9143). */
+  readonly mid?: boolean;
 }
 
 /** A WHIP publisher of real media in a process of its own, which can be killed. */
 export class MediaPublisher {
   readonly #child: ChildProcess;
   readonly #exited: Promise<unknown>;
+  #changes = 0;
 
   private constructor(child: ChildProcess) {
     this.#child = child;
@@ -47,6 +54,11 @@ export class MediaPublisher {
   /** Stops or continues to send a track; the connection stays. */
   sends(tracks: { readonly video?: boolean; readonly audio?: boolean }): void {
     this.#child.send(tracks);
+  }
+
+  /** Goes on with other SSRCs, sequence numbers and times, which the offer does not name. */
+  changesSource(): void {
+    this.#child.send({ offset: ++this.#changes * 1000 });
   }
 
   /** SIGKILL: the gateway hears nothing of it. Idempotent. */

@@ -10,20 +10,27 @@ interface Setting {
   readonly unmatched?: number;
   /** Packets of the track that have arrived. */
   readonly packets?: number;
+  /** Those that arrive after it is opened again. */
+  readonly packetsAfter?: number;
   readonly silentMs?: number;
 }
 
 /** What happens to a session whose video has stopped, in so many polls. */
-async function watch({ mid = false, unmatched = 20_000, packets = 100, silentMs = 1000 }: Setting, polls = 50) {
+async function watch(
+  { mid = false, unmatched = 20_000, packets = 100, packetsAfter = 0, silentMs = 1000 }: Setting,
+  polls = 50,
+) {
   const seen: string[] = [];
   let bytesReceived = 1e6;
   let nowMs = 0;
+  let packetCount = packets;
   const track = {
     kind: 'video' as const,
     producer: { type: 'simple' as const, rtpParameters: { codecs: [], headerExtensions: mid ? [MID] : [] } },
     silentMs: () => silentMs,
-    packetCount: () => Promise.resolve(packets),
+    packetCount: () => Promise.resolve(packetCount),
     reopen: (form: object) => {
+      packetCount = packetsAfter;
       seen.push(`reopened ${JSON.stringify(form)}`);
       return Promise.resolve();
     },
@@ -53,6 +60,11 @@ async function watch({ mid = false, unmatched = 20_000, packets = 100, silentMs 
 t.test('with MID, a track of another SSRC is opened again; where that does not help, the session ends', async (t) => {
   t.strictSame(await watch({ mid: true }, 3), ['reopened {"anySsrc":true}']);
   t.match((await watch({ mid: true }, 6))[1], /PUBLISHER_LOST The video packets have an SSRC/);
+});
+
+t.test('with MID, a track may change often', async (t) => {
+  const seen = await watch({ mid: true, packetsAfter: 10 }, 9);
+  t.strictSame(seen, Array(3).fill('reopened {"anySsrc":true}'));
 });
 
 t.test('without MID, the session ends with a reason', async (t) => {

@@ -288,32 +288,6 @@ t.test('no more picture parameter sets than a sequence header can contain', asyn
   t.equal(depacketizer.parameterSets!.pps.length, 255);
 });
 
-t.test('any bytes: never throws, and the output is well formed', async (t) => {
-  const payload = fc.oneof(
-    fc.uint8Array({ maxLength: 40 }).map((bytes) => Buffer.from(bytes)),
-    fc.constantFrom(P, IDR, SEI, AUD, stapA(SPS, PPS_0), ...fuA(P, 3), ...fuA(IDR, 2)),
-    fc
-      .tuple(fc.constantFrom(0x78, 0x7c, 0x67, 0x68), fc.uint8Array({ maxLength: 30 }))
-      .map(([first, rest]) => Buffer.from([first, ...rest])),
-  );
-  const step = fc.record({ payload, marker: fc.boolean(), timestamp: fc.nat({ max: 5 }), lost: fc.boolean() });
-  fc.assert(
-    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
-      const depacketizer = new H264Depacketizer();
-      for (const { payload, marker, timestamp, lost } of steps) {
-        if (lost) depacketizer.packetLost();
-        for (const unit of depacketizer.push(rtpPacket({ payload, marker, timestamp }))) {
-          if (unit.nalUnits.length === 0) return false;
-          for (const nalUnit of unit.nalUnits) if (![1, 5, 6, 7, 8].includes(nalUnit[0]![0]! & 0x1f)) return false;
-          if (unit.keyFrame && unit.corrupted) return false;
-        }
-      }
-      return true;
-    }),
-    { numRuns: 1000 },
-  );
-});
-
 /** A slice of one macroblock row or more: type 7 (I) or 5 (P), parameter set, and frame number of four bits. */
 function slice(
   nalType: number,
@@ -500,6 +474,38 @@ t.test('what cannot be used is named', async (t) => {
   t.match(named(Buffer.of(0x62, 0x88, 0x80)), 'data partitions');
   t.match(named(Buffer.of(0x67, 0x42)), 'sequence parameter sets');
   t.equal(named(P), undefined);
+});
+
+t.test('any bytes: never throws, and the output is well formed', async (t) => {
+  const payload = fc.oneof(
+    fc.uint8Array({ maxLength: 40 }).map((bytes) => Buffer.from(bytes)),
+    fc.constantFrom(P, IDR, SEI, AUD, stapA(SPS, PPS_0), ...fuA(P, 3), ...fuA(IDR, 2), PPS_1, OTHER_SPS),
+    fc.constantFrom(...slices(1), ...slices(5, { type: 7 }), ...slices(1, { type: 6, frameNum: 2 }), FILLER),
+    fc.constantFrom(...fuA(slice(1), 3), Buffer.from('060601c480', 'hex'), Buffer.of(0x79, 0, 0, 0, 1)),
+    fc
+      .tuple(fc.constantFrom(0x78, 0x7c, 0x67, 0x68), fc.uint8Array({ maxLength: 30 }))
+      .map(([first, rest]) => Buffer.from([first, ...rest])),
+  );
+  const step = fc.record({ payload, marker: fc.boolean(), timestamp: fc.nat({ max: 5 }), lost: fc.boolean() });
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60 }), fc.boolean(), (steps, provesMarkers) => {
+      const depacketizer = new H264Depacketizer(undefined, { provesMarkers });
+      for (const { payload, marker, timestamp, lost } of steps) {
+        const units = [
+          ...(lost ? depacketizer.packetLost() : []),
+          ...depacketizer.push(rtpPacket({ payload, marker, timestamp })),
+          ...(timestamp === 5 ? depacketizer.flush() : []),
+        ];
+        for (const unit of units) {
+          if (unit.nalUnits.length === 0) return false;
+          for (const nalUnit of unit.nalUnits) if (![1, 5, 6, 7, 8].includes(nalUnit[0]![0]! & 0x1f)) return false;
+          if (unit.keyFrame && unit.corrupted) return false;
+        }
+      }
+      return true;
+    }),
+    { numRuns: 1000 },
+  );
 });
 
 t.test('the beginning of a first slice is found after an empty fragment, too', async (t) => {
