@@ -51,6 +51,18 @@ t.test('begins with metadata, headers and a key frame, from 0', async (t) => {
   t.strictSame(shown(take(join, tag(TAG_VIDEO, 5080), 70)), ['9 5080 @40']);
 });
 
+t.test('frames that are decoded after the first key frame and shown before it are left out', async (t) => {
+  const join = new JoinPoint(rendition(), silence, false, 0);
+  const frame = (timestamp: number, offset: number, keyFrame = false): FlvTag =>
+    tag(TAG_VIDEO, timestamp, { keyFrame, data: Buffer.of(keyFrame ? 0x17 : 0x27, 1, 0, 0, offset, 0) });
+  const times = (tags: readonly FlvTag[]): number[] => tags.map(({ timestamp }) => timestamp);
+  t.same(times(take(join, frame(100, 90, true), 0)), [0, 0, 0]);
+  t.same(times(take(join, frame(130, 0), 0)), []);
+  t.same(times(take(join, frame(160, 0), 0)), []);
+  t.same(times(take(join, frame(190, 90), 0)), [90]);
+  t.same(times(take(join, frame(220, 0), 0)), [120], 'the frames after it are complete');
+});
+
 t.test('without metadata if it is switched off', async (t) => {
   const join = new JoinPoint(rendition(), silence, false, 0);
   t.strictSame(shown(take(join, tag(TAG_VIDEO, 7, { keyFrame: true }), 0)), ['avc @0', 'aac @0', '9 7 @0']);
