@@ -19,7 +19,7 @@ import { GatewayError } from './errors.ts';
 import { checkFfmpeg } from './ffmpeg/ffmpeg-abilities.ts';
 import { ffmpegMemory } from './ffmpeg/ffmpeg-memory.ts';
 import { Certificate } from './net/certificate.ts';
-import { ClientSlots } from './net/client-slots.ts';
+import { httpConnectionLimit } from './net/connection-limit.ts';
 import { ForwardedClients } from './net/forwarded-client.ts';
 import { limitHits, logLimits } from './observe/limits.ts';
 import type { Logger } from './observe/logger.ts';
@@ -178,10 +178,7 @@ async function assemble(
   const overload = new OverloadMonitor({ workers: () => pool.loads, logger });
   opened(overload);
   const websocketLimits = wcsLimits(settings);
-  const httpConnections = new ClientSlots({
-    perClient: settings.max_http_connections_per_ip,
-    total: settings.max_http_connections,
-  });
+  const httpConnections = httpConnectionLimit(settings);
   const stopLogging = logLimits(limitHits, logger);
   opened({ close: stopLogging });
   registerRuntimeMetrics(metrics, {
@@ -192,7 +189,7 @@ async function assemble(
     pausedTracks: () => pool.pausedTracks,
     pendingSessions: () => pool.pendingSessions,
     connections: () => [
-      ['http', httpConnections.size],
+      ['http', httpConnections.slots.size],
       ['ws', websocketLimits.connections.slots.size],
     ],
     limits: limitHits,
@@ -375,12 +372,9 @@ async function assemble(
   if (wss) opened(wss);
   const hls = { authorizer, packagers, allowOrigin: createOriginCheck(settings) };
   if (settings.hls) {
-    const server = { ...hls, host: settings.listen_ip, logger };
-    opened(await HlsServer.create({ ...server, key: 'hls.port', port: settings['hls.port'] }));
-    if (certificate)
-      opened(
-        await HlsServer.create({ ...server, key: 'hls.https.port', port: settings['hls.https.port'], certificate }),
-      );
+    const server = { ...hls, settings, connections: httpConnectionLimit(settings), logger };
+    opened(await HlsServer.create({ ...server, key: 'hls.port' }));
+    if (certificate) opened(await HlsServer.create({ ...server, key: 'hls.https.port', certificate }));
   }
   // Before the connections of the clients, who learn the reason; a connection that closes would hold its streams.
   opened({ close: () => registry.close(shuttingDown()) });
@@ -415,11 +409,7 @@ async function assemble(
     isOverloaded: () => overload.overloaded,
     drain,
     ...(forwardedClients && { forwardedClients }),
-    connections: {
-      slots: httpConnections,
-      settings: { perClient: 'max_http_connections_per_ip', total: 'max_http_connections' },
-      addresses: websocketLimits.connections.addresses,
-    },
+    connections: httpConnections,
     ...(certificate && { certificate }),
     ...(roomDoors && { webSockets: roomDoors.webSocket }),
     workers: () => ({ alive: pool.pids.length, wanted: settings.rtc_workers }),
