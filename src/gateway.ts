@@ -66,6 +66,7 @@ import type { LiveStream } from './streams/live-stream.ts';
 import { StreamRegistry } from './streams/stream-registry.ts';
 import { mediaAddresses } from './webrtc/media-addresses.ts';
 import { WorkerPool } from './webrtc/worker-pool.ts';
+import { inBackground } from './runtime/in-background.ts';
 
 /** Where the gateway can be reached. */
 export interface GatewayAddresses {
@@ -456,7 +457,7 @@ async function assemble(
   }
   hooks.started();
   // Not earlier: publishers return as soon as they can. In a cluster other nodes have continued them.
-  if (!cluster) void stored.restore(transponders);
+  if (!cluster) inBackground(stored.restore(transponders));
   return {
     addresses: {
       http,

@@ -13,6 +13,7 @@ import { OutputSet } from '../output-set.ts';
 import { Ladder, type Rung } from './ladder.ts';
 import type { PackagerEnvironment } from './packager.ts';
 import { ViewerSessions, type Viewer, type ViewerSession } from './viewer-sessions.ts';
+import { inBackground } from '../../runtime/in-background.ts';
 
 export interface PackagersParts {
   readonly registry: StreamRegistry;
@@ -190,12 +191,12 @@ export class Packagers {
 
   #sweep(nowMs: number): void {
     this.sessions.sweep(nowMs);
-    for (const ladder of this.#ended) if (!this.sessions.isWatched(ladder)) void this.#dispose(ladder);
+    for (const ladder of this.#ended) if (!this.sessions.isWatched(ladder)) inBackground(this.#dispose(ladder));
     if (this.#settings.hls_always) return;
     for (const [ladder, neededMs] of this.#neededMs) {
       if (this.sessions.isWatched(ladder)) this.#neededMs.set(ladder, nowMs);
       else if (nowMs - neededMs > this.#settings.hls_idle_s * 1000)
-        void ladder.stop(new GatewayError('TERMINATED', 'Nobody watches the stream over HLS.'));
+        inBackground(ladder.stop(new GatewayError('TERMINATED', 'Nobody watches the stream over HLS.')));
     }
   }
 }

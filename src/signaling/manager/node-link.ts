@@ -1,7 +1,8 @@
 import { EventEmitter } from 'node:events';
-import { WebSocket } from 'ws';
+import { WebSocket, type RawData } from 'ws';
 import type { NodeRecord } from '../../cluster/cluster-store.ts';
 import { FORWARDED_CLIENT_HEADER, type ForwardedClients } from '../../net/forwarded-client.ts';
+import { guarded } from '../../runtime/in-background.ts';
 
 /** The client's upgrade request. */
 export interface RoutedClient {
@@ -73,9 +74,15 @@ export class NodeLink extends EventEmitter<NodeLinkEvents> {
       this.#opened = true;
       this.#socket.send(JSON.stringify({ message: 'connection', data: [connection] }));
     });
-    this.#socket.on('message', (data, isBinary) => {
-      if (!isBinary) this.#receive(String(data));
-    });
+    this.#socket.on(
+      'message',
+      guarded(
+        () => this.#socket.terminate(),
+        (data: RawData, isBinary: boolean) => {
+          if (!isBinary) this.#receive(String(data));
+        },
+      ),
+    );
     // `close` follows.
     this.#socket.on('error', () => undefined);
     this.#socket.once('close', (code, reason) => {
