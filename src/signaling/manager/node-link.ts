@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { WebSocket, type RawData } from 'ws';
 import type { NodeRecord } from '../../cluster/cluster-store.ts';
+import { parseNodeMessage } from './node-messages.ts';
 import { FORWARDED_CLIENT_HEADER, type ForwardedClients } from '../../net/forwarded-client.ts';
 import { guarded } from '../../runtime/in-background.ts';
 
@@ -118,15 +119,10 @@ export class NodeLink extends EventEmitter<NodeLinkEvents> {
   }
 
   #receive(text: string): void {
-    let parsed: { readonly message?: unknown; readonly data?: unknown };
-    try {
-      parsed = JSON.parse(text) as typeof parsed;
-    } catch {
-      return;
-    }
-    const { message } = parsed;
-    const data = Array.isArray(parsed.data) ? (parsed.data as unknown[]) : [];
-    if (typeof message !== 'string') return;
+    const parsed = parseNodeMessage(text);
+    // No node sends this: the connection is of no use any more.
+    if (!parsed) return this.#socket.terminate();
+    const { message, data } = parsed;
     if (message === 'ping') return void this.#socket.send('{"message":"pong","data":[]}');
     if (message === 'pong') return;
     if (this.#waiting) return this.#establish(message, data);
