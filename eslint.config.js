@@ -140,6 +140,21 @@ export default tseslint.config(
     },
   },
   {
+    // A promise that nothing waits for has a handler, and a close reason that is too long must not throw.
+    files: ['src/**/*.ts'],
+    rules: {
+      '@typescript-eslint/no-floating-promises': ['error', { ignoreVoid: false }],
+      'no-restricted-syntax': [
+        'error',
+        {
+          selector:
+            'CallExpression[callee.property.name="close"][arguments.0.type=/Literal|Conditional/], CallExpression[callee.property.name="close"][arguments.length>1]',
+          message: 'Close WebSockets with closeWebSocket() of src/net/close-socket.ts, which cuts the reason.',
+        },
+      ],
+    },
+  },
+  {
     // tap awaits its tests itself, and a test may have an unused `t`. Regular expressions match control bytes.
     files: ['test/**/*.ts'],
     rules: {

@@ -19,7 +19,7 @@ import { GatewayError } from './errors.ts';
 import { checkFfmpeg } from './ffmpeg/ffmpeg-abilities.ts';
 import { ffmpegMemory } from './ffmpeg/ffmpeg-memory.ts';
 import { Certificate } from './net/certificate.ts';
-import { ClientSlots } from './net/client-slots.ts';
+import { httpConnectionLimit } from './net/connection-limit.ts';
 import { ForwardedClients } from './net/forwarded-client.ts';
 import { limitHits, logLimits } from './observe/limits.ts';
 import type { Logger } from './observe/logger.ts';
@@ -66,6 +66,7 @@ import type { LiveStream } from './streams/live-stream.ts';
 import { StreamRegistry } from './streams/stream-registry.ts';
 import { mediaAddresses } from './webrtc/media-addresses.ts';
 import { WorkerPool } from './webrtc/worker-pool.ts';
+import { inBackground } from './runtime/in-background.ts';
 
 /** Where the gateway can be reached. */
 export interface GatewayAddresses {
@@ -178,10 +179,7 @@ async function assemble(
   const overload = new OverloadMonitor({ workers: () => pool.loads, logger });
   opened(overload);
   const websocketLimits = wcsLimits(settings);
-  const httpConnections = new ClientSlots({
-    perClient: settings.max_http_connections_per_ip,
-    total: settings.max_http_connections,
-  });
+  const httpConnections = httpConnectionLimit(settings);
   const stopLogging = logLimits(limitHits, logger);
   opened({ close: stopLogging });
   registerRuntimeMetrics(metrics, {
@@ -192,7 +190,7 @@ async function assemble(
     pausedTracks: () => pool.pausedTracks,
     pendingSessions: () => pool.pendingSessions,
     connections: () => [
-      ['http', httpConnections.size],
+      ['http', httpConnections.slots.size],
       ['ws', websocketLimits.connections.slots.size],
     ],
     limits: limitHits,
@@ -375,12 +373,9 @@ async function assemble(
   if (wss) opened(wss);
   const hls = { authorizer, packagers, allowOrigin: createOriginCheck(settings) };
   if (settings.hls) {
-    const server = { ...hls, host: settings.listen_ip, logger };
-    opened(await HlsServer.create({ ...server, key: 'hls.port', port: settings['hls.port'] }));
-    if (certificate)
-      opened(
-        await HlsServer.create({ ...server, key: 'hls.https.port', port: settings['hls.https.port'], certificate }),
-      );
+    const server = { ...hls, settings, connections: httpConnectionLimit(settings), logger };
+    opened(await HlsServer.create({ ...server, key: 'hls.port' }));
+    if (certificate) opened(await HlsServer.create({ ...server, key: 'hls.https.port', certificate }));
   }
   // Before the connections of the clients, who learn the reason; a connection that closes would hold its streams.
   opened({ close: () => registry.close(shuttingDown()) });
@@ -415,11 +410,7 @@ async function assemble(
     isOverloaded: () => overload.overloaded,
     drain,
     ...(forwardedClients && { forwardedClients }),
-    connections: {
-      slots: httpConnections,
-      settings: { perClient: 'max_http_connections_per_ip', total: 'max_http_connections' },
-      addresses: websocketLimits.connections.addresses,
-    },
+    connections: httpConnections,
     ...(certificate && { certificate }),
     ...(roomDoors && { webSockets: roomDoors.webSocket }),
     workers: () => ({ alive: pool.pids.length, wanted: settings.rtc_workers }),
@@ -466,7 +457,7 @@ async function assemble(
   }
   hooks.started();
   // Not earlier: publishers return as soon as they can. In a cluster other nodes have continued them.
-  if (!cluster) void stored.restore(transponders);
+  if (!cluster) inBackground(stored.restore(transponders));
   return {
     addresses: {
       http,

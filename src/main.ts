@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util';
 import type { Gateway as RunningGateway } from './gateway.ts';
 import type { Manager as RunningManager } from './manager.ts';
 import { isYoungGenerationLimited, limitYoungGeneration, unlimitYoungGeneration } from './runtime/young-generation.ts';
+import { backgroundFailures, inBackground } from './runtime/in-background.ts';
 
 // Before other modules are loaded, hence the dynamic imports below.
 const triesFastPaths = process.env['FAST_PATHS'] !== 'false';
@@ -67,8 +68,9 @@ async function main(): Promise<void> {
     endProcess(code, (blocked) => logger.error({ blocked }, 'a system call does not return: killing this process'));
   process.on('uncaughtException', (error) => {
     logger.fatal({ err: error }, 'uncaught exception');
-    void end(1);
+    inBackground(end(1));
   });
+  backgroundFailures.on('failure', (error) => logger.error({ err: error }, 'an operation failed unexpectedly'));
 
   const fastPaths = new FastPaths({ enabled: settings.fast_paths, logger });
   if (!settings.fast_paths) unlimitYoungGeneration();
@@ -93,7 +95,7 @@ async function main(): Promise<void> {
     if (!gateway && !manager) return void end(0);
     setTimeout(() => {
       logger.error('closing took too long');
-      void end(1);
+      inBackground(end(1));
     }, CLOSE_TIMEOUT_MS).unref();
     // Pages that are connected to the manager learn from the node why their streams end.
     Promise.all([gateway?.close()])
@@ -117,7 +119,7 @@ async function main(): Promise<void> {
   const { Gateway } = await import('./gateway.ts');
   gateway = await Gateway.create(settings, logger, fastPaths);
   if (settings.role === 'both') manager = await startManager(settings, logger);
-  void gateway.drained.then(() => close('drained'));
+  inBackground(gateway.drained.then(() => close('drained')));
   const { http, ws, wss, rtmpUrl } = gateway.addresses;
   logger.info(
     {

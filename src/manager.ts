@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import packageJson from '../package.json' with { type: 'json' };
 import { createAuthorizer } from './access/create-authorizer.ts';
+import { LoginGuard } from './access/login-guard.ts';
 import { requireAction, headerCredentials } from './api/authorize.ts';
 import { consoleRoutes } from './api/console-routes.ts';
 import { ManagerApp } from './api/manager/manager-app.ts';
@@ -11,8 +12,9 @@ import { NodeRegistry } from './cluster/node-registry.ts';
 import { RedisStore } from './cluster/redis-store.ts';
 import type { Settings } from './config/schema.ts';
 import { Certificate } from './net/certificate.ts';
-import { ClientSlots } from './net/client-slots.ts';
+import { httpConnectionLimit } from './net/connection-limit.ts';
 import { ForwardedClients } from './net/forwarded-client.ts';
+import { limitHits, logLimits } from './observe/limits.ts';
 import type { Logger } from './observe/logger.ts';
 import { Metrics } from './observe/metrics.ts';
 import { closeAll, type Closable } from './runtime/close-all.ts';
@@ -73,20 +75,18 @@ export class Manager {
     });
     opened(registry);
     await registry.start();
-    const authorizer = createAuthorizer(settings, logger);
-    opened(authorizer);
+    const providers = createAuthorizer(settings, logger);
+    opened(providers);
+    const authorizer = new LoginGuard(providers, settings.max_failed_logins_per_minute);
     const clients = new ForwardedClients(settings.state_key);
     const client = new NodeClient(registry, clients);
     opened(client);
+    opened({ close: logLimits(limitHits, logger) });
     metrics.gauge('gateway_cluster_redis_up', '1 while Redis answers.', () => (store.available ? 1 : 0));
     metrics.gauge('gateway_cluster_nodes', 'Nodes that the manager knows.', () => registry.nodes.length);
 
     const { version } = packageJson;
     const limits = wcsLimits(settings);
-    const httpConnections = new ClientSlots({
-      perClient: settings.max_http_connections_per_ip,
-      total: settings.max_http_connections,
-    });
     const routing = {
       limits,
       registry,
@@ -128,11 +128,7 @@ export class Manager {
       );
     }
     const appOptions = {
-      connections: {
-        slots: httpConnections,
-        settings: { perClient: 'max_http_connections_per_ip', total: 'max_http_connections' } as const,
-        addresses: limits.connections.addresses,
-      },
+      connections: httpConnectionLimit(settings),
       settings,
       registry,
       client,

@@ -116,7 +116,9 @@ export class CalloutProvider implements AccessProvider {
     const answer = await this.#ask(body);
     const decision = this.#decisionOf(answer);
     const ageMs = maxAgeMs(answer.headers['cache-control']);
-    if (ageMs > 0) {
+    // An answer that is not valid decides nothing: the next one may be.
+    const isInvalid = 'refusal' in decision && decision.refusal.code === 'ACCESS_UNAVAILABLE';
+    if (ageMs > 0 && !isInvalid) {
       if (this.#cache.size >= MAX_CACHED) this.#cache.delete(this.#cache.keys().next().value!);
       this.#cache.set(key, { decision, until: Date.now() + ageMs });
     }

@@ -1,14 +1,11 @@
 import type { Server } from 'node:http';
-import type { Server as HttpsServer } from 'node:https';
-import type { AddressInfo, Socket } from 'node:net';
-import cors from '@fastify/cors';
-import { fastify, type FastifyInstance, type FastifyPluginAsync } from 'fastify';
+import type { Socket } from 'node:net';
+import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import type { Authorizer } from '../access/authorizer.ts';
 import type { Certificate } from '../net/certificate.ts';
-import { limitConnections, type ConnectionLimit } from '../net/connection-limit.ts';
-import { FORWARDED_CLIENT_HEADER, type ForwardedClients } from '../net/forwarded-client.ts';
+import type { ConnectionLimit } from '../net/connection-limit.ts';
+import type { ForwardedClients } from '../net/forwarded-client.ts';
 import type { Settings } from '../config/schema.ts';
-import { GatewayError } from '../errors.ts';
 import type { Logger } from '../observe/logger.ts';
 import { standbyDefaults } from '../outputs/push/standby-defaults.ts';
 import type { PlatformCatalogue } from '../outputs/push/platforms/catalogue.ts';
@@ -22,19 +19,15 @@ import {
   requireAction,
   type CredentialReader,
 } from './authorize.ts';
-import { answerBrokenRequest } from './broken-request.ts';
-import { pathOf, replyWithError } from './error-reply.ts';
+import { createHttpServer, listenHttp } from './http-server.ts';
 import { parseJson } from './json-body.ts';
 import { documentRoutes } from './openapi/document-routes.ts';
 import { renewalRoutes } from './ops/renewal-routes.ts';
-import { limitRequests } from './rate-limit.ts';
-import { answerRequestIds, requestIdOf } from './request-id.ts';
 import { inspectionRoutes, monitoringRoutes, probeRoutes, type OperationSources } from './ops/ops-routes.ts';
 import { roomsRoutes } from './ops/rooms-routes.ts';
 import { snapshotRoutes, type TakeSnapshot } from './ops/snapshot-routes.ts';
 import { clientRecordsRoutes, recordingsRoutes } from './ops/recordings-routes.ts';
 import { red5Routes } from './red5/red5-routes.ts';
-import { collectRoutes } from './route-table.ts';
 import { platformRoutes } from './ops/platform-routes.ts';
 import { pushRoutes } from './wcs/push-routes.ts';
 import { connectionRoutes } from './wcs/connection-routes.ts';
@@ -72,17 +65,6 @@ export interface HttpPorts {
   readonly https?: number;
 }
 
-/** The largest body of `/push/*` is a URL and a few fields. Routes with larger ones set their own limit. */
-const BODY_LIMIT_BYTES = 64 * 1024;
-/** Slow clients must not hold connections for long. */
-const REQUEST_TIMEOUT_MS = 30_000;
-/** Milliseconds between two checks for requests that take too long. Node checks every 30 s by default. */
-const TIMEOUT_CHECK_MS = 1000;
-/** Milliseconds for a TLS handshake. */
-const HANDSHAKE_TIMEOUT_MS = 10_000;
-/** Characters of one path parameter: a stream name of 256, each percent-encoded as four bytes. */
-const MAX_PARAMETER_LENGTH = 256 * 12;
-
 /** REST, monitoring and pages: one set of routes, on HTTP and, with a certificate, on HTTPS. */
 export class HttpApp {
   /** The HTTP listener; tests inject requests into it without a socket. */
@@ -114,21 +96,9 @@ export class HttpApp {
     return this.#https ? { http, https: await this.#bind(this.#https, 'https.port') } : { http };
   }
 
-  async #bind(app: FastifyInstance, key: 'http.port' | 'https.port'): Promise<number> {
+  #bind(app: FastifyInstance, key: 'http.port' | 'https.port'): Promise<number> {
     const { listen_ip: host, [key]: port } = this.#settings;
-    try {
-      await app.listen({ host, port });
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      const remedy =
-        code === 'EADDRINUSE'
-          ? 'Another program uses this port: stop it, or change the setting.'
-          : 'Change the setting.';
-      throw new GatewayError('SETTINGS_INVALID', `Cannot listen on ${host}, ${key} ${port} (${code}). ${remedy}`, {
-        cause: error,
-      });
-    }
-    return (app.server.address() as AddressInfo).port;
+    return listenHttp(app, { host, port, key });
   }
 
   /** From now on `/health` says `closing`, and all routes but those of monitoring answer 503. */
@@ -146,77 +116,34 @@ export class HttpApp {
 
 type ListenerOptions = HttpAppOptions & Pick<OperationSources, 'isClosing'>;
 
-async function createListener(options: ListenerOptions, certificate?: Certificate): Promise<FastifyInstance> {
-  const { settings, authorizer, logger, control, platforms, sessions, isClosing } = options;
-  const { requestTimeoutMs = REQUEST_TIMEOUT_MS } = options;
-  const timeouts = {
-    requestTimeout: requestTimeoutMs,
-    headersTimeout: requestTimeoutMs,
-    connectionsCheckingInterval: Math.min(TIMEOUT_CHECK_MS, requestTimeoutMs),
-  };
-  const app = fastify({
-    ...(certificate
-      ? { https: { ...certificate.secureOptions, ...timeouts, handshakeTimeout: HANDSHAKE_TIMEOUT_MS } }
-      : { http: timeouts }),
-    bodyLimit: BODY_LIMIT_BYTES,
-    requestTimeout: requestTimeoutMs,
-    genReqId: requestIdOf,
-    requestIdHeader: false,
-    trustProxy: settings.trust_proxy.length > 0 ? [...settings.trust_proxy] : false,
-    // Pages that watch a stream keep their connection open; a close must not wait for them.
-    forceCloseConnections: true,
-    routerOptions: { ignoreTrailingSlash: true, ignoreDuplicateSlashes: true, maxParamLength: MAX_PARAMETER_LENGTH },
-    clientErrorHandler: answerBrokenRequest,
-    frameworkErrors: (error, request, reply) => void replyWithError(error, request, reply as never, logger),
-  }) as unknown as FastifyInstance;
-  certificate?.keepCurrent(app.server as unknown as HttpsServer);
-  const trust = options.connections && limitConnections(app.server, options.connections);
-  options.webSockets?.attach(app.server, trust);
-  const notFound = collectRoutes(app);
+function createListener(options: ListenerOptions, certificate?: Certificate): Promise<FastifyInstance> {
+  const { settings } = options;
+  return createHttpServer({
+    ...options,
+    certificate,
+    cors: {
+      origin: [...settings.cors_origins],
+      methods: ['GET', 'HEAD', 'POST', 'PATCH', 'DELETE'],
+      exposedHeaders: ['Location', 'ETag', 'Link', 'Retry-After', 'X-Ignored-Fields', 'X-Request-Id'],
+      strictPreflight: false,
+      maxAge: 600,
+    },
+    addRoutes: (app, notFound) => addRoutes(app, notFound, options),
+  });
+}
 
-  const { forwardedClients } = options;
-  if (forwardedClients)
-    app.addHook('onRequest', async (request) => {
-      const ip = forwardedClients.verify(request.headers[FORWARDED_CLIENT_HEADER]);
-      if (ip === undefined) return;
-      Object.defineProperty(request, 'ip', { value: ip });
-      trust?.(request.raw.socket);
-    });
-
-  app.setErrorHandler((error, request, reply) => replyWithError(error, request, reply, logger));
-  app.setNotFoundHandler(notFound);
+async function addRoutes(
+  app: FastifyInstance,
+  notFound: (request: FastifyRequest, reply: FastifyReply) => never,
+  options: ListenerOptions,
+): Promise<void> {
+  const { settings, authorizer, logger, control, platforms, sessions } = options;
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, async (_: unknown, body: Buffer) =>
     parseJson(body),
   );
-  app.addHook('onResponse', async (request, reply) => {
-    // The route's pattern, because the URL itself may contain credentials.
-    logger.debug(
-      {
-        method: request.method,
-        route: request.routeOptions.url,
-        status: reply.statusCode,
-        ms: Math.round(reply.elapsedTime),
-        requestId: request.id,
-      },
-      'request',
-    );
-  });
-  answerRequestIds(app);
-  await app.register(cors, {
-    origin: [...settings.cors_origins],
-    methods: ['GET', 'HEAD', 'POST', 'PATCH', 'DELETE'],
-    exposedHeaders: ['Location', 'ETag', 'Link', 'Retry-After', 'X-Ignored-Fields', 'X-Request-Id'],
-    strictPreflight: false,
-    maxAge: 600,
-  });
-
-  // After CORS, so that pages can read these errors too.
-  await limitRequests(app, settings.max_http_requests_per_second);
   const readStatistics = requireAction(authorizer, 'rest', 'read');
   app.addHook('onRequest', async (request, reply) => {
-    if (isClosing() && !MONITORING.has(pathOf(request)))
-      throw new GatewayError('SHUTTING_DOWN', 'The gateway is shutting down.');
     if (!isStatisticsPoll(request)) return;
     await readStatistics(request);
     await requireAllStreams(request);
@@ -272,9 +199,4 @@ async function createListener(options: ListenerOptions, certificate?: Certificat
     });
   await app.register(documentRoutes);
   for (const routes of options.routes ?? []) await app.register(routes);
-  await app.ready();
-  return app;
 }
-
-/** Paths that are answered while the gateway closes. */
-const MONITORING: ReadonlySet<string> = new Set(['/health', '/health/live', '/health/ready', '/metrics']);

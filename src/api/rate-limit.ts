@@ -8,6 +8,13 @@ import type { Secret } from '../net/secret.ts';
 import { limitHits } from '../observe/limits.ts';
 import { accessTokenCredentials, identifiedPrincipal, queryCredentials } from './authorize.ts';
 
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Names the client of a request where that is known better than by its key or its address. */
+    countedAs?: (request: FastifyRequest) => string | undefined;
+  }
+}
+
 /** Requests are counted over this time, so that bursts pass. */
 const WINDOW_S = 10;
 /** `/metrics` costs milliseconds, and is read a few times a minute. */
@@ -28,6 +35,8 @@ export async function limitRequests(app: FastifyInstance, perSecond: number): Pr
   const clientKey = (request: FastifyRequest): string => {
     const address = `ip ${clientOf(request.ip)}`;
     if (request.routeOptions.url === '/metrics') return METRICS + address;
+    const counted = request.routeOptions.config.countedAs?.(request);
+    if (counted !== undefined) return counted;
     const secret = presentedSecret(request);
     if (!secret) return address;
     const digest = known.digest(secret);

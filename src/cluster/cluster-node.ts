@@ -3,6 +3,7 @@ import type { Logger } from '../observe/logger.ts';
 import type { ClusterDirectory } from './cluster-directory.ts';
 import { BEAT_MS, NODE_TTL_MS, type ClusterStore, type NodeIdentity, type NodeRecord } from './cluster-store.ts';
 import { stepNode, type NodeEffect, type NodeEvent, type NodeState } from './node-state.ts';
+import { inBackground } from '../runtime/in-background.ts';
 
 /** What changes from one heartbeat to the next. */
 export type NodeLoad = Pick<
@@ -64,7 +65,7 @@ export class ClusterNode {
       await new Promise((resolve) => setTimeout(resolve, 200));
     }
     await this.tick();
-    this.#timer = setInterval(() => void this.tick(), BEAT_MS);
+    this.#timer = setInterval(() => inBackground(this.tick()), BEAT_MS);
   }
 
   /** One round of the loop. A round that takes longer than the interval is not started twice. */

@@ -19,6 +19,7 @@ import { StoredPushes, type Sealer } from './stored-pushes.ts';
 import { StoringPushes, type ContinuablePushes } from './storing-pushes.ts';
 import { StreamMoves, type NodeDuty } from './stream-moves.ts';
 import { TakeOver } from './take-over.ts';
+import { inBackground } from '../runtime/in-background.ts';
 
 export interface GatewayClusterOptions {
   readonly settings: Settings;
@@ -270,13 +271,13 @@ export class GatewayCluster {
     });
     await this.#node.start();
     this.#looking = setInterval(() => {
-      if (this.#node?.state === 'in-service' && !isDraining()) void this.#takeOver?.look();
+      if (this.#node?.state === 'in-service' && !isDraining()) inBackground(this.#takeOver?.look());
     }, TAKE_OVER_LOOK_MS);
     const duty = (): NodeDuty => {
       if (isDraining()) return isMoving() ? 'moving' : 'draining';
       return this.#node?.state === 'in-service' ? 'in-service' : 'out-of-service';
     };
-    this.#moving = setInterval(() => void this.#moves?.tick(duty()), MOVE_LOOK_MS);
+    this.#moving = setInterval(() => inBackground(this.#moves?.tick(duty())), MOVE_LOOK_MS);
     logger.info({ nodeId: this.#identity.id, url }, 'joined the cluster');
   }
 
@@ -292,7 +293,7 @@ export class GatewayCluster {
 
   /** Tells the cluster at once that the node drains. */
   announceDrain(): void {
-    void this.#node?.tick();
+    inBackground(this.#node?.tick());
   }
 
   /** Leaves the cluster. To be called when the streams and the pushes have ended. Idempotent. */

@@ -4,6 +4,7 @@ import type { ClusterDirectory } from './cluster-directory.ts';
 import { BEAT_MS, type ClusterStore, type DrainState } from './cluster-store.ts';
 import { stepGive, type GiveEffect, type GiveEvent, type GiveState } from './hand-over-state.ts';
 import { canTakeOver } from './take-over.ts';
+import { inBackground } from '../runtime/in-background.ts';
 
 /** A stream of this node. */
 export interface OwnStream {
@@ -172,7 +173,7 @@ export class GiveStreams {
         logger.info({ streamName: name }, 'draining: another node has taken the stream');
         return;
       case 'await-close':
-        void streams.closed(name).finally(() => this.#dispatch(name, gift, 'closed'));
+        inBackground(streams.closed(name).finally(() => this.#dispatch(name, gift, 'closed')));
         return;
       case 'withdraw':
         // It ends by itself otherwise.

@@ -11,6 +11,7 @@ import {
   type NodeRecord,
 } from './cluster-store.ts';
 import { PlacementLedger, rankNodes, type PlacementWish } from './placement.ts';
+import { inBackground } from '../runtime/in-background.ts';
 
 export interface NodeRegistryEvents {
   /** The node has left, was killed, or hangs. */
@@ -74,7 +75,7 @@ export class NodeRegistry extends EventEmitter<NodeRegistryEvents> {
 
   async start(): Promise<void> {
     await this.poll();
-    this.#timer = setInterval(() => void this.poll(), POLL_MS);
+    this.#timer = setInterval(() => inBackground(this.poll()), POLL_MS);
   }
 
   /** Idempotent. */
@@ -249,11 +250,13 @@ export class NodeRegistry extends EventEmitter<NodeRegistryEvents> {
       }
       if (nowMs - watch.sinceMs < NODE_LATE_MS || nowMs - watch.askedAtMs < BEAT_MS) continue;
       watch.askedAtMs = nowMs;
-      void this.#options.probe(url).then((answers) => {
-        const isNews = watch.answers !== answers;
-        watch.answers = answers;
-        if (isNews && !this.#closed) void this.poll();
-      });
+      inBackground(
+        this.#options.probe(url).then((answers) => {
+          const isNews = watch.answers !== answers;
+          watch.answers = answers;
+          if (isNews && !this.#closed) inBackground(this.poll());
+        }),
+      );
     }
     for (const id of this.#watched.keys())
       if (!nodes.some((one) => one.id === id) && !missing.some((one) => one.id === id)) this.#watched.delete(id);

@@ -2,6 +2,7 @@ import { toGatewayError, type GatewayError } from '../errors.ts';
 import type { Logger } from '../observe/logger.ts';
 import type { StoredPush, StoredPushes } from './stored-pushes.ts';
 import { hasStandby } from './take-over.ts';
+import { inBackground } from '../runtime/in-background.ts';
 
 export interface PushRestoreOptions {
   readonly stored: Pick<StoredPushes, 'read' | 'replace' | 'owns'>;
@@ -34,7 +35,7 @@ export class PushRestore {
   /** @param resumeKey of the publisher: only the one who published the stream before gets its pushes back */
   streamStarted(stream: string, resumeKey: string | undefined): void {
     this.#waiting.set(stream, resumeKey);
-    void this.#restore(stream);
+    inBackground(this.#restore(stream));
   }
 
   streamEnded(stream: string): void {

@@ -1,6 +1,7 @@
 import type { LogContent, LogEntry, LogSeed, SharedLogs } from '../store/shared-logs.ts';
 import { createRedis, type RedisClient } from './redis-connection.ts';
 import { RedisKeys } from './redis-keys.ts';
+import { inBackground } from '../runtime/in-background.ts';
 
 export interface RedisLogsOptions {
   /** `cluster_redis_url`. */
@@ -34,7 +35,7 @@ export class RedisLogs implements SharedLogs {
     this.#subscriber = createRedis(url, { subscribes: true });
     this.#keys = new RedisKeys(prefix);
     this.#subscriber.on('message', (channel: string, message: string) => this.#receive(channel, message));
-    this.#subscriber.on('ready', () => void this.#resubscribe());
+    this.#subscriber.on('ready', () => inBackground(this.#resubscribe()));
   }
 
   async subscribe(name: string, listener: Listener): Promise<() => void> {

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { Logger } from '../observe/logger.ts';
 import type { ClusterStore } from './cluster-store.ts';
+import { inBackground } from '../runtime/in-background.ts';
 
 /** Encrypts the requests, which contain stream keys. */
 export interface Sealer {
@@ -87,7 +88,7 @@ export class StoredPushes {
     if (!push || push.ended) return;
     if (CONTINUED.has(reasonCode)) return void this.#pushes.delete(id);
     this.#pushes.set(id, { ...push, ended: true, stored: false });
-    void this.flush();
+    inBackground(this.flush());
   }
 
   /** Whether this node runs the push, or removes it. */

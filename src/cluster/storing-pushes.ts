@@ -14,6 +14,7 @@ import type {
 } from '../outputs/push/transponder-view.ts';
 import type { Directory, StreamLease } from '../streams/directory.ts';
 import type { StoredPush, StoredPushes } from './stored-pushes.ts';
+import { inBackground } from '../runtime/in-background.ts';
 
 /** The transponders of a node, which can continue those of another one. */
 export interface ContinuablePushes extends TransponderControl {
@@ -224,7 +225,7 @@ export class StoringPushes implements TransponderControl {
 
   #store(push: StoredPush): void {
     this.#pushes.set(push.id, push);
-    void this.#options.stored.started(push);
+    inBackground(this.#options.stored.started(push));
   }
 
   async #ended(id: string, reasonCode: string): Promise<void> {

@@ -83,13 +83,15 @@ const rtmp = server.rtmpServer.tcpServer;
 const http = server.httpServer.httpServer;
 
 // The HTTP listener of node-media-server also accepts streams, by POST and by WebSocket, and allows pages of every
-// origin to play. Any web page can send requests to a loopback port, so only playing is allowed, and only without an
-// Origin header, which players do not send.
+// origin to play. Any web page can send requests to a loopback port, so only playing is allowed, and only without the
+// headers by which browsers name a page of another origin; players do not send them.
 const [play] = http.listeners('request') as [(request: IncomingMessage, response: ServerResponse) => void];
 http.removeAllListeners('request');
 http.removeAllListeners('upgrade');
 http.on('request', (request: IncomingMessage, response: ServerResponse) => {
-  if (request.headers.origin !== undefined || !isOwnHost(request.headers.host ?? ''))
+  const { origin, 'sec-fetch-site': site } = request.headers;
+  const isOfPage = origin !== undefined || site === 'cross-site' || site === 'same-site';
+  if (isOfPage || !isOwnHost(request.headers.host ?? ''))
     return void response.writeHead(403).end();
   if (request.method !== 'GET') return void response.writeHead(405, { allow: 'GET' }).end();
   request.url = pathOfPlayback(request.url ?? '/');

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { inBackground } from '../runtime/in-background.ts';
 
 /** Milliseconds between two measurements of all processes. */
 const INTERVAL_MS = 1000;
@@ -35,7 +36,7 @@ export class MemoryWatch {
   add(pid: number, exceeded: (reason: string) => void): () => void {
     this.#processes.set(pid, exceeded);
     if (!this.#timer) {
-      this.#timer = setInterval(() => void this.measure(), INTERVAL_MS);
+      this.#timer = setInterval(() => inBackground(this.measure()), INTERVAL_MS);
       this.#timer.unref();
     }
     return () => this.#remove(pid);

@@ -3,6 +3,7 @@ import { GatewayError, toGatewayError } from '../errors.ts';
 import type { Logger } from '../observe/logger.ts';
 import type { FfmpegCommandLine } from './ffmpeg-args.ts';
 import { FfmpegProcess } from './ffmpeg-process.ts';
+import { inBackground } from '../runtime/in-background.ts';
 
 export interface SupervisedFfmpegEvents {
   /** A new ffmpeg reads from now on. It needs the container's header first. */
@@ -58,7 +59,7 @@ export class SupervisedFfmpeg extends EventEmitter<SupervisedFfmpegEvents> {
     const process = this.#process;
     if (!process) return;
     process.write(...parts);
-    if (process.backlog > MAX_BACKLOG) void this.restart('it is too slow for its input');
+    if (process.backlog > MAX_BACKLOG) inBackground(this.restart('it is too slow for its input'));
   }
 
   /** Replaces an ffmpeg that does not work. Counts as a death, so this is not repeated without limit. */
@@ -82,7 +83,7 @@ export class SupervisedFfmpeg extends EventEmitter<SupervisedFfmpegEvents> {
     if (!process) return;
     this.#process = undefined;
     process.removeAllListeners();
-    void this.start();
+    inBackground(this.start());
     await process.close();
   }
 
@@ -135,6 +136,6 @@ export class SupervisedFfmpeg extends EventEmitter<SupervisedFfmpegEvents> {
       return;
     }
     this.#logger.warn({ purpose: this.#purpose, reason }, 'ffmpeg died and is restarted');
-    this.#timer = setTimeout(() => void this.start(), delay);
+    this.#timer = setTimeout(() => inBackground(this.start()), delay);
   }
 }

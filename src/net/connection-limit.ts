@@ -1,8 +1,8 @@
 import type { Server, Socket } from 'node:net';
-import type { SettingKey } from '../config/schema.ts';
+import type { SettingKey, Settings } from '../config/schema.ts';
 import { limitHits } from '../observe/limits.ts';
-import type { ClientAddresses } from './client-addresses.ts';
-import type { ClientSlots, SlotLimits } from './client-slots.ts';
+import { ClientAddresses } from './client-addresses.ts';
+import { ClientSlots, type SlotLimits } from './client-slots.ts';
 
 /** The connections of the listeners that share a limit. */
 export interface ConnectionLimit {
@@ -11,6 +11,16 @@ export interface ConnectionLimit {
   readonly settings: Readonly<Record<keyof SlotLimits, SettingKey>>;
   readonly addresses: ClientAddresses;
 }
+
+/** The limit of HTTP listeners that count their connections together. */
+export const httpConnectionLimit = (settings: Settings): ConnectionLimit => ({
+  slots: new ClientSlots({
+    perClient: settings.max_http_connections_per_ip,
+    total: settings.max_http_connections,
+  }),
+  settings: { perClient: 'max_http_connections_per_ip', total: 'max_http_connections' },
+  addresses: new ClientAddresses(settings.trust_proxy),
+});
 
 /**
  * Closes connections beyond the limit as they arrive, before anything is read or encrypted. The connections of a trusted

@@ -18,6 +18,7 @@ export interface LabelledCounter {
 export class Metrics {
   /** Not the global registry, so that two gateways in one process (tests) do not collide. */
   readonly #registry = new Registry();
+  #scrape = 0;
 
   constructor() {
     collectDefaultMetrics({ register: this.#registry, eventLoopMonitoringPrecision: EVENT_LOOP_SAMPLE_MS });
@@ -29,7 +30,17 @@ export class Metrics {
 
   /** The current values in Prometheus's text format. */
   render(): Promise<string> {
+    this.#scrape++;
     return this.#registry.metrics();
+  }
+
+  /** What several metrics show a part of: made once for each rendering. */
+  perScrape<T>(make: () => T): () => T {
+    let made: { readonly scrape: number; readonly value: T } | undefined;
+    return () => {
+      if (made?.scrape !== this.#scrape) made = { scrape: this.#scrape, value: make() };
+      return made.value;
+    };
   }
 
   /** A gauge whose value is read when `/metrics` is rendered. */

@@ -1,6 +1,7 @@
 import type { GatewayError } from '../errors.ts';
 import type { StreamRegistry } from '../streams/stream-registry.ts';
 import type { Output } from './output.ts';
+import { inBackground } from '../runtime/in-background.ts';
 
 export interface OutputSetEvents<O extends Output> {
   /** Called for every change of an output. An output that has ended is no longer in the set by then. */
@@ -50,7 +51,7 @@ export class OutputSet<O extends Output> {
   }
 
   #stopAll(matches: (output: O) => boolean, reason: GatewayError): void {
-    for (const output of this.list()) if (matches(output)) void output.stop(reason);
+    for (const output of this.list()) if (matches(output)) inBackground(output.stop(reason));
   }
 
   #awaitClose(output: O): void {

@@ -1,6 +1,7 @@
 import { limitReached } from '../observe/limits.ts';
 import type { StreamRegistry } from '../streams/stream-registry.ts';
 import { Player, type LearnFrameSize, type PlayRequest } from './player.ts';
+import { inBackground } from '../runtime/in-background.ts';
 
 export interface PlayersOptions {
   readonly registry: StreamRegistry;
@@ -35,7 +36,7 @@ export class Players {
     this.#count++;
     try {
       const player = await Player.open(stream, request, learnFrameSize);
-      void player.ended.then(() => this.#count--);
+      inBackground(player.ended.then(() => this.#count--));
       return player;
     } catch (error) {
       this.#count--;

@@ -16,6 +16,7 @@ import type { PushControl, PushView } from './push-control.ts';
 import type { RecordControl, RequestedRecording } from './record-control.ts';
 import { startRequestedPushes } from './requested-pushes.ts';
 import type { SourceSession } from './source-session.ts';
+import { inBackground } from '../runtime/in-background.ts';
 
 /** Refuses new publications while the gateway is overloaded. */
 export interface Admission {
@@ -103,7 +104,7 @@ export class Publication<Session extends SourceSession = SourceSession> extends 
     request: PublicationRequest<Session>,
   ): Publication<Session> {
     const publication = new Publication(context, request);
-    void publication.#reserve();
+    inBackground(publication.#reserve());
     return publication;
   }
 
@@ -169,7 +170,7 @@ export class Publication<Session extends SourceSession = SourceSession> extends 
   #run(effect: PublicationEffect): void {
     switch (effect.type) {
       case 'openSession':
-        void this.#open();
+        inBackground(this.#open());
         return;
       case 'answer':
         this.#negotiated.resolve(this.#session!);
@@ -258,7 +259,7 @@ export class Publication<Session extends SourceSession = SourceSession> extends 
   #startPushes(): void {
     const { rtmpUrls, rights, requestId } = this.#request;
     this.emit('live');
-    void this.#record();
+    inBackground(this.#record());
     this.#stopReports = startRequestedPushes({
       streamName: this.streamName,
       rtmpUrls,

@@ -2,6 +2,7 @@ import { toGatewayError, type GatewayError } from '../errors.ts';
 import { parseDestination } from '../net/destination.ts';
 import type { Logger } from '../observe/logger.ts';
 import type { OrderedPush, PushControl, PushRequest, PushView } from './push-control.ts';
+import { inBackground } from '../runtime/in-background.ts';
 
 export interface RequestedPushesOptions {
   readonly streamName: string;
@@ -34,9 +35,11 @@ export function startRequestedPushes(options: RequestedPushesOptions): () => voi
   const stopListening = control.onChange((view) => {
     if (view.sourceStreamName === streamName) report(view);
   });
-  for (const push of ordered) void start({ ...push, streamName }, { ...options, authorize: undefined }, report);
+  for (const push of ordered)
+    inBackground(start({ ...push, streamName }, { ...options, authorize: undefined }, report));
   for (const rtmpUrl of rtmpUrls)
-    if (!ordered.some((push) => push.rtmpUrl === rtmpUrl)) void start({ streamName, rtmpUrl }, options, report);
+    if (!ordered.some((push) => push.rtmpUrl === rtmpUrl))
+      inBackground(start({ streamName, rtmpUrl }, options, report));
   return () => {
     reporting = false;
     stopListening();

@@ -6,6 +6,7 @@ import type { Logger } from '../observe/logger.ts';
 import type { AudioCodec } from '../streams/live-stream.ts';
 import { AAC_SAMPLE_RATE, type AacCoder, type AacCoderEvents } from './aac-coder.ts';
 import { PacketBatch } from './packet-batch.ts';
+import { inBackground } from '../runtime/in-background.ts';
 
 /** Ten seconds of input whose frames have not come out: the ffmpeg hangs, or skips what it cannot decode. */
 const MAX_PENDING_SAMPLES = AAC_SAMPLE_RATE * 10;
@@ -47,7 +48,7 @@ export class FfmpegCoder extends EventEmitter<AacCoderEvents> implements AacCode
     this.#ffmpeg.on('started', () => this.#begin());
     this.#ffmpeg.on('output', (chunk) => this.#take(chunk));
     this.#ffmpeg.on('failed', (error) => this.emit('failed', error));
-    void this.#ffmpeg.start();
+    inBackground(this.#ffmpeg.start());
   }
 
   get running(): boolean {
@@ -57,7 +58,7 @@ export class FfmpegCoder extends EventEmitter<AacCoderEvents> implements AacCode
   encode(packet: Buffer, samples: number): void {
     this.#batch.add(packet, samples);
     if (this.#batch.samples - this.#framesOut * this.#options.samplesPerFrame > MAX_PENDING_SAMPLES)
-      void this.#ffmpeg.restart('its output stopped or is ten seconds behind');
+      inBackground(this.#ffmpeg.restart('its output stopped or is ten seconds behind'));
   }
 
   close(): Promise<void> {
@@ -76,7 +77,7 @@ export class FfmpegCoder extends EventEmitter<AacCoderEvents> implements AacCode
     try {
       frames = this.#reader.push(chunk);
     } catch (error) {
-      void this.#ffmpeg.restart(toGatewayError(error).message);
+      inBackground(this.#ffmpeg.restart(toGatewayError(error).message));
       return;
     }
     this.#framesOut += frames.length;

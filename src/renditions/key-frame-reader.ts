@@ -8,6 +8,7 @@ import { mediaTicker } from './media-ticker.ts';
 import { StreamTime } from './stream-time.ts';
 import { VideoInput } from './video-input.ts';
 import { VideoLine } from './video-line.ts';
+import { inBackground } from '../runtime/in-background.ts';
 
 /** A connected publisher sends a key frame within about a second after a request. */
 const TIMEOUT_MS = 5000;
@@ -67,7 +68,7 @@ export class KeyFrameReader {
       clearTimeout(timer);
       stream.off('lost', gone);
       stream.off('ended', gone);
-      void reading.then((stop) => stop());
+      inBackground(reading.then((stop) => stop()));
     }
   }
 

@@ -4,6 +4,7 @@ import type { Readable, Writable } from 'node:stream';
 import type { Logger } from '../observe/logger.ts';
 import type { AacCoder, AacCoderEvents, AacCoderOptions } from './aac-coder.ts';
 import { OutputWatch } from './output-watch.ts';
+import { inBackground } from '../runtime/in-background.ts';
 
 // The messages of native/opus-to-aac.c.
 const HEADER_BYTES = 8;
@@ -153,7 +154,7 @@ export class SharedEncoder {
     this.#hangs = true;
     this.#child.kill('SIGABRT');
     const timer = setTimeout(() => this.#child.kill('SIGKILL'), LAST_WORDS_MS);
-    void this.#exited.then(() => clearTimeout(timer));
+    inBackground(this.#exited.then(() => clearTimeout(timer)));
   }
 
   #read(data: Buffer): void {

@@ -15,6 +15,7 @@ import { LiveRendition } from './live-rendition.ts';
 import { OutputWatch } from './output-watch.ts';
 import type { Rendition } from './rendition.ts';
 import { FOURCC, type MediaSource, type SourceFrame } from './media-source.ts';
+import { inBackground } from '../runtime/in-background.ts';
 
 export interface VideoTranscoderOptions {
   /** Kilobits per second; 0: by height. */
@@ -147,7 +148,7 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
     });
     ffmpeg.on('output', (chunk) => this.#takeOutput(chunk));
     ffmpeg.on('failed', (error) => this.#fail(error));
-    void ffmpeg.start();
+    inBackground(ffmpeg.start());
   }
 
   #writeHeader(ffmpeg: SupervisedFfmpeg): void {
@@ -184,7 +185,7 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
     if (this.#closed) return;
     const codec = this.source.videoCodec;
     if (this.#ffmpeg && this.#output && codec)
-      void this.#ffmpeg.replace(codec === this.#codec ? undefined : this.#command(codec, this.#output));
+      inBackground(this.#ffmpeg.replace(codec === this.#codec ? undefined : this.#command(codec, this.#output)));
     if (this.hasVideo === this.#hasVideo) return;
     this.#hasVideo = this.hasVideo;
     this.emit('format');
@@ -201,7 +202,7 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
     const codec = this.source.videoCodec;
     const output = this.#output;
     if (!output || !width || !height || !codec || width * height <= output.width * output.height) return;
-    void this.#ffmpeg?.replace(this.#command(codec, this.#canvas({ width, height })));
+    inBackground(this.#ffmpeg?.replace(this.#command(codec, this.#canvas({ width, height }))));
   }
 
   #takePassedFrame(tag: FlvTag): void {
@@ -240,7 +241,7 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
 
   #watchOutput(fedMs: number): void {
     this.#fedMs = fedMs;
-    if (this.#watch.fed(fedMs, tickMs())) void this.#ffmpeg!.restart('it hangs: it produced no output');
+    if (this.#watch.fed(fedMs, tickMs())) inBackground(this.#ffmpeg!.restart('it hangs: it produced no output'));
   }
 
   #takeOutput(chunk: Buffer): void {
@@ -253,7 +254,7 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
       this.#watch.produced();
       this.send(tags);
     } catch (error) {
-      void this.#ffmpeg?.restart(toGatewayError(error).message);
+      inBackground(this.#ffmpeg?.restart(toGatewayError(error).message));
     }
   }
 

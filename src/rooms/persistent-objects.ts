@@ -5,6 +5,7 @@ import type { RecordSet, Store } from '../store/store.ts';
 import type { JsonValue } from './room-client.ts';
 import type { ObjectRecord } from './scope-entry.ts';
 import type { ScopeObject } from './scope-object.ts';
+import { inBackground } from '../runtime/in-background.ts';
 
 export interface PersistentObjectsOptions {
   readonly store: Store;
@@ -86,7 +87,7 @@ export class PersistentObjects {
 
   #note(scope: string, name: string, object: ScopeObject | undefined): void {
     this.#due.set(`${hash(scope)}.${hash(name)}`, { scope, object });
-    this.#timer ??= setTimeout(() => void this.flush(), WRITE_AFTER_MS).unref();
+    this.#timer ??= setTimeout(() => inBackground(this.flush()), WRITE_AFTER_MS).unref();
   }
 
   async #write(

@@ -8,6 +8,7 @@ import type { MemberHost, ScopeEntry, ScopeLimits, ScopeSnapshot } from './scope
 import { ScopeReceivers } from './scope-receivers.ts';
 import type { ObserveEntry, OpenScope } from './scope-rooms.ts';
 import { ScopeState, type Outcome } from './scope-state.ts';
+import { inBackground } from '../runtime/in-background.ts';
 
 export interface SharedScopeOptions {
   readonly logs: SharedLogs;
@@ -230,7 +231,7 @@ export class SharedScope implements OpenScope {
     const before = new ScopeState(this.#state.snapshot());
     change();
     tellDifference(this.receivers, before, this.#state);
-    for (const member of own) if (!this.#state.has(member.id)) void this.#rejoin(member);
+    for (const member of own) if (!this.#state.has(member.id)) inBackground(this.#rejoin(member));
   }
 
   /** Members of this process with what they have, for the case that the scope loses them. */
@@ -262,7 +263,7 @@ export class SharedScope implements OpenScope {
   #rejoinLost(): void {
     if (!this.#writer.isIdle) return;
     for (const [id, entry] of this.#lost) {
-      if (this.receivers.has(id) && !this.#state.has(id)) void this.#rejoin(entry);
+      if (this.receivers.has(id) && !this.#state.has(id)) inBackground(this.#rejoin(entry));
       else this.#lost.delete(id);
     }
   }

@@ -9,6 +9,7 @@ import type { ObserveEntry, OpenScope, ScopeSource } from './scope-rooms.ts';
 import { ScopeReceivers } from './scope-receivers.ts';
 import { ScopeState } from './scope-state.ts';
 import { SharedScope } from './shared-scope.ts';
+import { inBackground } from '../runtime/in-background.ts';
 
 export interface SharedScopesOptions {
   readonly logs: SharedLogs;
@@ -59,7 +60,7 @@ export class SharedScopes implements ScopeSource {
 
   /** Begins to look at the logs and the processes. */
   start(): this {
-    this.#timer = setInterval(() => void this.look(), LOOK_MS);
+    this.#timer = setInterval(() => inBackground(this.look()), LOOK_MS);
     return this;
   }
 

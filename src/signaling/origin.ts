@@ -1,5 +1,6 @@
 import type { Settings } from '../config/schema.ts';
 import { isLoopback } from '../net/loopback.ts';
+import { isOwnPage } from '../net/page-origin.ts';
 
 /** Whether a page of this origin may open the WebSocket. Programs send no origin. */
 export type OriginCheck = (origin: string | undefined) => boolean;
@@ -15,13 +16,4 @@ export function createOriginCheck(
     return () => true;
   const listed = new Set(settings.cors_origins.map((origin) => origin.toLowerCase()));
   return (origin) => origin === undefined || listed.has(origin.toLowerCase()) || isOwnPage(origin);
-}
-
-function isOwnPage(origin: string): boolean {
-  try {
-    const host = new URL(origin).hostname.replace(/^\[|\]$/g, '');
-    return host === 'localhost' || host.endsWith('.localhost') || isLoopback(host);
-  } catch {
-    return false; // "null": a sandboxed frame or a file.
-  }
 }

@@ -7,6 +7,7 @@ import { customToken } from './auth-token.ts';
 import { INFO, infoOf, type PlayStream, type StreamStatus } from './messages.ts';
 import { listed } from './listed-stream.ts';
 import type { WcsSession } from './wcs-session.ts';
+import { inBackground } from '../runtime/in-background.ts';
 
 export interface PlayedStreamEvents {
   /** The page has received its last status; nothing follows. */
@@ -88,11 +89,13 @@ export class PlayedStream extends EventEmitter<PlayedStreamEvents> {
     });
     player.on('resized', (size) => this.#onResized(size));
     player.on('message', (message) => this.#session.send('notifyStreamEvent', { mediaSessionId, ...message }));
-    void player.ended.then((reason) => {
-      if (reason?.code === 'TOKEN_EXPIRED') this.#finish('FAILED', reason.message);
-      else if (reason)
-        this.#finish('STOPPED', reason.code === 'STREAM_STOPPED' ? INFO.stoppedByPublisher : reason.message);
-    });
+    inBackground(
+      player.ended.then((reason) => {
+        if (reason?.code === 'TOKEN_EXPIRED') this.#finish('FAILED', reason.message);
+        else if (reason)
+          this.#finish('STOPPED', reason.code === 'STREAM_STOPPED' ? INFO.stoppedByPublisher : reason.message);
+      }),
+    );
     this.#session.send('setRemoteSDP', mediaSessionId, player.answerSdp, true);
   }
 

@@ -29,7 +29,8 @@ export class SessionRooms {
       send: (payload) => session.send('OnDataEvent', { payload }),
       end: ({ code, message }) => {
         // The gateway closes all connections itself.
-        if (code !== 'SHUTTING_DOWN') session.terminate(message);
+        // Other messages may have text of clients in them.
+        if (code !== 'SHUTTING_DOWN') session.terminate(message, code === 'TERMINATED' ? message : code);
       },
       onError,
     });

@@ -18,6 +18,8 @@ import { SessionSnapshots } from './session-snapshots.ts';
 import { SessionStreams } from './session-streams.ts';
 import { TokenBucket } from '../net/token-bucket.ts';
 import type { WcsContext } from './wcs-server.ts';
+import { guarded, inBackground } from '../runtime/in-background.ts';
+import { closeWebSocket } from '../net/close-socket.ts';
 
 export interface WcsSessionEvents {
   /** The socket is closed and its streams are held or ended; nothing follows. */
@@ -101,11 +103,18 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
     this.#ping = setInterval(() => this.#checkAlive(), PING_INTERVAL_MS);
     this.#connectionTimeout = setTimeout(() => {
       this.logger.info('the client has not sent "connection" in time; closing its WebSocket');
-      socket.close(1008, 'connection expected');
+      closeWebSocket(socket, 1008, 'connection expected');
     }, CONNECTION_TIMEOUT_MS);
-    socket.on('message', (data, binary) => this.#receive(data, binary));
+    const terminate = (): void => socket.terminate();
+    socket.on(
+      'message',
+      guarded(terminate, (data: RawData, binary: boolean) => this.#receive(data, binary)),
+    );
     socket.on('error', (error) => this.logger.debug({ err: error }, 'WebSocket error'));
-    socket.on('close', (code) => this.#end(code));
+    socket.on(
+      'close',
+      guarded(terminate, (code: number) => this.#end(code)),
+    );
   }
 
   /** The client's name for its application; part of its stream events. */
@@ -160,7 +169,7 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
   async close(): Promise<void> {
     if (this.#ended) return;
     const closed = new Promise<void>((resolve) => this.once('closed', resolve));
-    this.#socket.close(1001, 'going away');
+    closeWebSocket(this.#socket, 1001, 'going away');
     // A page that does not answer must not delay the shutdown.
     const impatience = setTimeout(() => this.#socket.terminate(), 500);
     await closed;
@@ -169,19 +178,23 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
 
   /** Closes the socket without reading what the client goes on to send. */
   #cutOff(why: string): void {
-    this.#socket.close(1008, why);
+    closeWebSocket(this.#socket, 1008, why);
     // Its answer to the close is not read either.
     this.#socket.pause();
     setTimeout(() => this.#socket.terminate(), CUT_OFF_MS).unref();
   }
 
-  /** Ends the streams, which learn `info`, and closes the socket. Idempotent. */
-  terminate(info: string): void {
+  /**
+   * Ends the streams, which learn `info`, and closes the socket. Idempotent.
+   *
+   * @param closeReason without text of clients
+   */
+  terminate(info: string, closeReason = info): void {
     if (!this.#outbox.isOpen) return;
     this.logger.info({ info }, 'connection terminated');
     this.#streams.terminate(info);
     this.#unlist?.();
-    this.#socket.close(1000, info);
+    closeWebSocket(this.#socket, 1000, closeReason);
   }
 
   #checkAlive(): void {
@@ -226,7 +239,8 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
     try {
       this.#route(message, argument);
     } catch (error) {
-      this.logger.error({ err: error, message }, 'message failed');
+      this.logger.error({ err: error, message }, 'message failed; closing the WebSocket of its client');
+      this.#socket.terminate();
     }
   }
 
@@ -271,10 +285,10 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
     if (!connection.success) return this.logger.debug('malformed "connection" ignored');
     clearTimeout(this.#connectionTimeout);
     if (JSON.stringify(connection.data).length > MAX_CONNECTION_LENGTH)
-      return this.#socket.close(1009, '"connection" is too large');
+      return closeWebSocket(this.#socket, 1009, '"connection" is too large');
     this.#appKey = connection.data.appKey;
     this.#waiting = [];
-    void this.#identify(connection.data);
+    inBackground(this.#identify(connection.data), () => this.#socket.terminate());
   }
 
   async #identify(connection: Record<string, unknown>): Promise<void> {
@@ -290,7 +304,7 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
       // After a proper close, the Web SDK's session gets DISCONNECTED. It gets FAILED, as with WCS, only if the
       // connection breaks.
       if (isWebSdk(connection)) this.#socket.send(UNDECODABLE, { binary: false });
-      return this.#socket.close(1008, 'connection refused');
+      return closeWebSocket(this.#socket, 1008, 'connection refused');
     }
     if (!this.#outbox.isOpen) return;
     this.#list(connection, this.#principal);

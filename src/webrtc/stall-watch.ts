@@ -1,4 +1,5 @@
 import type { types } from 'mediasoup';
+import { inBackground } from '../runtime/in-background.ts';
 
 /** Milliseconds without a packet after which a track has stalled. */
 const STALL_MS = 3000;
@@ -28,6 +29,6 @@ export function watchStalls(producer: WatchedProducer, onStall: () => void, now 
       onStall();
     }
   };
-  const timer = setInterval(() => void poll(), POLL_MS).unref();
+  const timer = setInterval(() => inBackground(poll()), POLL_MS).unref();
   producer.observer.once('close', () => clearInterval(timer));
 }

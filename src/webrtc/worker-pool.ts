@@ -14,6 +14,7 @@ import { PendingSessions, type PendingSessionLimits } from './pending-sessions.t
 import { checkChannel, sendsCongestionFeedback } from './worker-checks.ts';
 import { workerDied } from './worker-failure.ts';
 import { WorkerProbe } from './worker-probe.ts';
+import { inBackground } from '../runtime/in-background.ts';
 
 export interface WorkerPoolOptions {
   /** The number of mediasoup workers; each uses one core at most. */
@@ -220,7 +221,7 @@ export class WorkerPool {
       : { result: await spawnWorker(), child: undefined };
     const exited = new Promise<void>((resolve) => worker.once('subprocessclose', resolve));
     this.#exits.add(exited);
-    void exited.then(() => this.#exits.delete(exited));
+    inBackground(exited.then(() => this.#exits.delete(exited)));
     try {
       let channel: WorkerChannel | undefined;
       if (fast) {

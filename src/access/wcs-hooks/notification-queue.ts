@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { inBackground } from '../../runtime/in-background.ts';
 
 /** Never rejects. */
 type Task = () => Promise<void>;
@@ -62,7 +63,8 @@ export class NotificationQueue {
   }
 
   #start(): void {
-    while (this.#running < this.#options.parallel && this.#ready.length > 0) void this.#runNext(this.#ready.shift()!);
+    while (this.#running < this.#options.parallel && this.#ready.length > 0)
+      inBackground(this.#runNext(this.#ready.shift()!));
   }
 
   async #runNext(lane: string): Promise<void> {

@@ -2,7 +2,9 @@ import { randomUUID } from 'node:crypto';
 import { Readable } from 'node:stream';
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import type { Authorizer } from '../../access/authorizer.ts';
+import { ANONYMOUS } from '../../access/open-access.ts';
 import { GatewayError } from '../../errors.ts';
+import { clientOf } from '../../net/client-slots.ts';
 import type { Packagers } from '../../outputs/hls/packagers.ts';
 import { principalOf, queryCredentials, requireRights } from '../authorize.ts';
 
@@ -38,7 +40,7 @@ export function hlsRoutes({ authorizer, packagers, allowOrigin, shape }: HlsRout
       methods: ['GET', 'HEAD'],
     };
     const onRequest = requireRights(authorizer, 'hls', 'play', queryCredentials);
-    app.get(`${prefix}/:stream/:file`, { onRequest, config: { cors } }, async (request, reply) => {
+    app.get(`${prefix}/:stream/:file`, { onRequest, config: { cors, embeddable: true } }, async (request, reply) => {
       const { stream, file } = request.params as Params;
       if (file !== (shape === 'own' ? MEDIA_PLAYLIST : `${stream}.m3u8`)) throw notFound();
       const principal = principalOf(request);
@@ -46,7 +48,10 @@ export function hlsRoutes({ authorizer, packagers, allowOrigin, shape }: HlsRout
         stream,
         request: subject(stream),
       });
-      const { token, ladder } = await packagers.open(stream, streamName, endsAt);
+      const { token, ladder } = await packagers.open(stream, streamName, endsAt, {
+        address: clientOf(request.ip),
+        principal: principal.id === ANONYMOUS ? undefined : principal.id,
+      });
       const uriOf = (quality?: string) => [token, ...(quality ? [quality] : []), MEDIA_PLAYLIST].join('/');
       return sendPlaylist(reply, await ladder.multivariant(uriOf));
     });
@@ -69,20 +74,25 @@ export function hlsRoutes({ authorizer, packagers, allowOrigin, shape }: HlsRout
       reply
         .type('video/mp4')
         .header('cache-control', `private, max-age=${SEGMENT_MAX_AGE_S}, immutable`)
-        .header('x-content-type-options', 'nosniff')
         .header(
           'content-length',
           buffers.reduce((sum, { length }) => sum + length, 0),
         );
       return reply.send(Readable.from(buffers));
     };
-    app.get(`${prefix}/:stream/:session/:file`, { config: { cors } }, sendMedia);
-    app.get(`${prefix}/:stream/:session/:quality/:file`, { config: { cors } }, sendMedia);
+    // Many viewers may have one address; the number of their sessions is limited.
+    const countedAs = ({ params }: FastifyRequest): string | undefined => {
+      const { session, stream } = params as Params;
+      return packagers.sessions.has(session, stream) ? `hls ${session}` : undefined;
+    };
+    const media = { config: { cors, embeddable: true, countedAs } };
+    app.get(`${prefix}/:stream/:session/:file`, media, sendMedia);
+    app.get(`${prefix}/:stream/:session/:quality/:file`, media, sendMedia);
   };
 }
 
 const sendPlaylist = (reply: FastifyReply, text: string): FastifyReply =>
-  reply.type(PLAYLIST).header('cache-control', 'no-store').header('x-content-type-options', 'nosniff').send(text);
+  reply.type(PLAYLIST).header('cache-control', 'no-store').send(text);
 
 const notFound = (): GatewayError =>
   new GatewayError('ROUTE_NOT_FOUND', 'There is no such playlist or segment, or it is not available any more.');

@@ -1,24 +1,21 @@
-import type { Server as HttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import cors from '@fastify/cors';
-import { fastify, type FastifyInstance } from 'fastify';
+import type { FastifyInstance } from 'fastify';
+import type { Settings } from '../../config/schema.ts';
 import { GatewayError } from '../../errors.ts';
 import type { Certificate } from '../../net/certificate.ts';
+import type { ConnectionLimit } from '../../net/connection-limit.ts';
 import type { Logger } from '../../observe/logger.ts';
-import { answerBrokenRequest } from '../broken-request.ts';
-import { replyWithError } from '../error-reply.ts';
+import { createHttpServer, listenHttp } from '../http-server.ts';
 import { hlsRoutes, type HlsRoutesOptions } from './hls-routes.ts';
 
 export interface HlsServerOptions extends Omit<HlsRoutesOptions, 'shape'> {
-  readonly host: string;
-  readonly port: number;
+  readonly settings: Settings;
   readonly key: 'hls.port' | 'hls.https.port';
   readonly certificate?: Certificate;
+  /** Shared by both listeners. */
+  readonly connections?: ConnectionLimit;
   readonly logger: Logger;
 }
-
-const REQUEST_TIMEOUT_MS = 30_000;
-const MAX_PARAMETER_LENGTH = 256 * 12;
 
 /** HLS at the port and the paths of WCS. */
 export class HlsServer {
@@ -29,33 +26,32 @@ export class HlsServer {
   }
 
   /** @throws {GatewayError} SETTINGS_INVALID if the port cannot be bound */
-  static async create({ host, port, key, certificate, logger, ...routes }: HlsServerOptions): Promise<HlsServer> {
-    const app = fastify({
-      ...(certificate ? { https: certificate.secureOptions } : {}),
-      requestTimeout: REQUEST_TIMEOUT_MS,
-      forceCloseConnections: true,
-      routerOptions: { maxParamLength: MAX_PARAMETER_LENGTH },
-      clientErrorHandler: answerBrokenRequest,
-      frameworkErrors: (error, request, reply) => void replyWithError(error, request, reply as never, logger),
-    }) as unknown as FastifyInstance;
-    certificate?.keepCurrent(app.server as unknown as HttpsServer);
-    app.setErrorHandler((error, request, reply) => replyWithError(error, request, reply, logger));
-    app.setNotFoundHandler(() => {
-      throw new GatewayError('ROUTE_NOT_FOUND', 'This port serves /{stream}/{stream}.m3u8 (docs/hls.md).');
+  static async create(options: HlsServerOptions): Promise<HlsServer> {
+    const { settings, key } = options;
+    const app = await createHttpServer({
+      ...options,
+      cors: { origin: false },
+      isClosing: () => false,
+      notFound: () => {
+        throw new GatewayError('ROUTE_NOT_FOUND', 'This port serves /{stream}/{stream}.m3u8 (docs/hls.md).');
+      },
+      addRoutes: async (app) => {
+        await app.register(hlsRoutes({ ...options, shape: 'wcs' }));
+      },
     });
-    await app.register(cors, { origin: false });
-    await app.register(hlsRoutes({ ...routes, shape: 'wcs' }));
     try {
-      await app.listen({ host, port });
+      const hint = 'Change the setting, or set hls=false.';
+      await listenHttp(app, { host: settings.listen_ip, port: settings[key], key, hint });
     } catch (error) {
       await app.close();
-      throw new GatewayError(
-        'SETTINGS_INVALID',
-        `Cannot listen on ${host}, ${key} ${port} (${(error as NodeJS.ErrnoException).code}). Change the setting, or set hls=false.`,
-        { cause: error },
-      );
+      throw error;
     }
     return new HlsServer(app);
+  }
+
+  /** For tests: injects requests without a socket. */
+  get http(): FastifyInstance {
+    return this.#app;
   }
 
   get port(): number {

@@ -1,4 +1,5 @@
 import type { RawData, WebSocket } from 'ws';
+import { closeWebSocket } from '../../net/close-socket.ts';
 
 export interface JoinSocketsOptions {
   /** Bytes that may wait for one side. */
@@ -24,7 +25,7 @@ export function joinSockets(client: WebSocket, node: WebSocket, { maxQueuedBytes
     side: 'client' | 'node',
     lost: [code: number, reason: string],
   ): void => {
-    from.on('message', (data: RawData, binary) => {
+    from.on('message', (data: RawData, binary: boolean) => {
       if (to.readyState !== to.OPEN) return;
       if (to.bufferedAmount + sizeOf(data) > maxQueuedBytes) {
         onSlow(side, to.bufferedAmount);
@@ -44,7 +45,8 @@ export function joinSockets(client: WebSocket, node: WebSocket, { maxQueuedBytes
 
 /** Closes a WebSocket, also if its peer does not answer. */
 export function closeSocket(socket: WebSocket, code?: number, reason?: string): void {
-  socket.close(code, reason);
+  if (code === undefined) socket.close();
+  else closeWebSocket(socket, code, reason);
   const impatience = setTimeout(() => socket.terminate(), CLOSE_GRACE_MS);
   socket.once('close', () => clearTimeout(impatience));
 }

@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import type { NodeRecord } from '../../cluster/cluster-store.ts';
 import type { NodeAnswer } from './node-client.ts';
 import { nodeLost } from './proxy.ts';
@@ -5,7 +6,21 @@ import { nodeLost } from './proxy.ts';
 /** One answer from those of all nodes. */
 
 type Json = unknown;
-type Merged = Pick<NodeAnswer, 'status' | 'headers' | 'body'>;
+interface Merged extends Pick<NodeAnswer, 'status' | 'headers' | 'body'> {
+  /** Nodes without an answer that counts. */
+  readonly missing: readonly NodeRecord[];
+}
+
+/** Lists have objects, or names. */
+const BodySchema = z.union([z.looseObject({}), z.array(z.union([z.looseObject({}), z.string()]))]);
+
+function parseBody(body: Buffer): Json | undefined {
+  try {
+    return BodySchema.safeParse(JSON.parse(body.toString())).data;
+  } catch {
+    return undefined;
+  }
+}
 
 export interface MergeOptions {
   /** Adds to each item of a list the node that it is from. */
@@ -22,25 +37,34 @@ export interface MergeOptions {
  */
 export function mergeAnswers(
   answers: readonly NodeAnswer[],
-  missing: readonly NodeRecord[],
+  silent: readonly NodeRecord[],
   { namesNodes, onId }: MergeOptions,
 ): Merged {
   const good = answers.filter(({ status }) => status === 200);
-  if (good.length === 0) {
-    const refused = answers.find(({ status }) => status !== 404) ?? (missing.length === 0 ? answers[0] : undefined);
-    if (!refused) throw nodeLost(missing.map(({ id }) => id));
-    return refused;
-  }
-  const bodies = good.map(({ node, body }): Json => {
-    const parsed = JSON.parse(body.toString()) as Json;
-    if (!namesNodes || !Array.isArray(parsed)) return parsed;
-    return (parsed as readonly object[]).map((item) => ({ ...item, node: node.id }));
+  const readable = good.flatMap(({ node, body }) => {
+    const parsed = parseBody(body);
+    return parsed === undefined ? [] : [{ node, body: parsed }];
   });
-  good.forEach(({ node }, index) => {
+  // A node that answers with something else counts as one that does not answer.
+  const missing = [
+    ...silent,
+    ...good.map(({ node }) => node).filter((node) => !readable.some((one) => one.node === node)),
+  ];
+  if (readable.length === 0) {
+    const refused =
+      answers.find(({ status }) => status !== 404 && status !== 200) ?? (missing.length === 0 ? answers[0] : undefined);
+    if (!refused) throw nodeLost(missing.map(({ id }) => id));
+    return { ...refused, missing };
+  }
+  const bodies = readable.map(({ node, body }): Json => {
+    if (!namesNodes || !Array.isArray(body)) return body;
+    return (body as readonly object[]).map((item) => ({ ...item, node: node.id }));
+  });
+  readable.forEach(({ node }, index) => {
     const body = bodies[index];
     if (!Array.isArray(body)) return;
-    for (const item of body as readonly { readonly mediaSessionId?: unknown; readonly sessionId?: unknown }[]) {
-      const id = item.mediaSessionId ?? item.sessionId;
+    for (const item of body as readonly Readonly<Record<string, unknown>>[]) {
+      const id = item['mediaSessionId'] ?? item['sessionId'];
       if (typeof id === 'string') onId(id, node);
     }
   });
@@ -48,7 +72,12 @@ export function mergeAnswers(
   const isEnvelope = typeof body === 'object' && body !== null && !Array.isArray(body);
   const shown =
     isEnvelope && missing.length > 0 ? { ...body, partial: true, missing: missing.map(({ id }) => id) } : body;
-  return { status: 200, headers: exposing(good[0]!.headers, missing), body: Buffer.from(JSON.stringify(shown)) };
+  return {
+    status: 200,
+    headers: exposing(good[0]!.headers, missing),
+    body: Buffer.from(JSON.stringify(shown)),
+    missing,
+  };
 }
 
 /** Pages of other origins may read which nodes are missing. */

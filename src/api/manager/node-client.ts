@@ -73,10 +73,10 @@ export class NodeClient {
   }
 
   /** Asks all nodes at the same time. */
-  async askAll(request: FastifyRequest, path = request.url): Promise<AllAnswers> {
+  async askAll(request: FastifyRequest, path = request.url, deadlineMs = DEADLINE_MS): Promise<AllAnswers> {
     const { reachable } = this.#registry;
     const asked = await Promise.all(
-      reachable.map(async (node) => this.ask(node, request, path, DEADLINE_MS).catch(() => node)),
+      reachable.map(async (node) => this.ask(node, request, path, deadlineMs).catch(() => node)),
     );
     return {
       answers: asked.filter((one): one is NodeAnswer => 'status' in one),

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { WebSocket } from 'ws';
+import { inBackground } from '../../runtime/in-background.ts';
 
 /** A node has answered the upgrade request with something else than a WebSocket. */
 export interface NodeRefusal {
@@ -45,7 +46,7 @@ export function openNodeSocket(
     const lost = (): void => resolve(undefined);
     socket.once('unexpected-response', (_, response: IncomingMessage) => {
       socket.off('close', lost);
-      void readRefusal(response).then(resolve).finally(giveUp);
+      inBackground(readRefusal(response).then(resolve).finally(giveUp));
     });
     // `close` follows.
     socket.on('error', () => undefined);

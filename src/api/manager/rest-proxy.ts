@@ -73,7 +73,7 @@ const ROUTES: readonly (readonly [methods: readonly Method[], url: string, targe
 const BODY_LIMIT = 64 * 1024;
 /** Transponders whose node is remembered. */
 const MAX_REMEMBERED = 10_000;
-/** Milliseconds for the node that had the transponder. */
+/** Milliseconds for a node that is asked to do something: it may have to read a sound file. */
 const HOLDER_MS = 10_000;
 
 /**
@@ -102,8 +102,8 @@ export const restProxyRoutes =
     }
 
     async function toAll(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
-      const { answers, missing } = await client.askAll(request);
-      const merged = mergeAnswers(answers, missing, {
+      const { answers, missing: silent } = await client.askAll(request);
+      const { missing, ...merged } = mergeAnswers(answers, silent, {
         // Answers of WCS's methods have the fields of WCS only.
         namesNodes: request.url.startsWith('/api/v1/'),
         onId: remember,
@@ -120,7 +120,7 @@ export const restProxyRoutes =
         const answer = await client.ask(known, request, request.url, HOLDER_MS).catch(() => undefined);
         if (answer && answer.status !== 404) return relay(reply, answer);
       }
-      const { answers, missing } = await client.askAll(request);
+      const { answers, missing } = await client.askAll(request, request.url, HOLDER_MS);
       const found = answers.find(({ status }) => status < 300) ?? answers.find(({ status }) => status !== 404);
       if (found) {
         if (id !== undefined) remember(id, found.node);
@@ -185,7 +185,8 @@ const DROPPED: ReadonlySet<string> = new Set([
 function fieldsOf({ body }: FastifyRequest): Record<string, unknown> {
   if (!(body instanceof Buffer)) return {};
   try {
-    return (JSON.parse(body.toString()) ?? {}) as Record<string, unknown>;
+    const parsed: unknown = JSON.parse(body.toString());
+    return typeof parsed === 'object' && parsed !== null ? (parsed as Record<string, unknown>) : {};
   } catch {
     return {}; // The node says what is wrong with it.
   }

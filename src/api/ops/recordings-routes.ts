@@ -20,7 +20,8 @@ const READ = { config: { action: 'read' } } as const;
 /** The recording names the stream. */
 const READ_ONE = { config: { action: 'read', resourceInBody: true } } as const;
 const DELETE_ONE = { config: { action: 'control', resourceInBody: true } } as const;
-const PLAY_ONE = { config: { action: 'play', resourceInBody: true } } as const;
+const PLAY_ONE = { config: { action: 'play', resourceInBody: true, embeddable: true } } as const;
+const READ_MEDIA = { config: { action: 'read', resourceInBody: true, embeddable: true } } as const;
 
 const MAX_PAGE = 1000;
 const rule = `limit must be a whole number from 1 to ${MAX_PAGE}`;
@@ -74,13 +75,13 @@ export const recordingsRoutes =
       return { recordings: page.map(recordingView), next: isLast ? null : page.at(-1)!.id };
     });
     app.get('/recordings/:id', READ_ONE, async (request) => recordingView(await find(request, 'read')));
-    app.get('/recordings/:id/file', READ_ONE, async (request, reply) =>
+    app.get('/recordings/:id/file', READ_MEDIA, async (request, reply) =>
       sendFile(await find(request, 'read'), recorders, request, reply),
     );
-    app.get('/recordings/:id/poster.jpg', READ_ONE, async (request, reply) => {
+    app.get('/recordings/:id/poster.jpg', READ_MEDIA, async (request, reply) => {
       const image = await posters.get(await find(request, 'read'));
       // A poster never changes.
-      reply.header('cache-control', 'private, max-age=86400').header('x-content-type-options', 'nosniff');
+      reply.header('cache-control', 'private, max-age=86400');
       return reply.type('image/jpeg').send(image);
     });
     app.delete('/recordings/:id', DELETE_ONE, async (request, reply) => {
@@ -130,7 +131,7 @@ async function sendFile(
   await Promise.race([recordings.finished(id), patience.promise]);
   clearTimeout(timer);
   // A running recording grows, and a finished one was another file before.
-  reply.header('cache-control', 'private, no-cache').header('x-content-type-options', 'nosniff');
+  reply.header('cache-control', 'private, no-cache');
   if (recording.storage?.local === false) return sendStored(recording, uploads, request, reply);
   return reply.sendFile(file, recordings.folder, { cacheControl: false });
 }

@@ -19,7 +19,7 @@ export interface SnapshotRoutesOptions {
 }
 
 /** The name of the stream is in the path, and is checked by the handler. */
-const READ = { config: { action: 'read', resourceInBody: true } } as const;
+const READ = { config: { action: 'read', resourceInBody: true, embeddable: true } } as const;
 
 const [MIN_WIDTH, MAX_WIDTH] = [16, 3840];
 const rule = `width must be a whole number from ${MIN_WIDTH} to ${MAX_WIDTH}`;

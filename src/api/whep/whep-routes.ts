@@ -15,6 +15,7 @@ import { acceptText, registerResource } from '../whip/whip-http.ts';
 import { iceServerLinks } from '../whip/whip-link-header.ts';
 import { readBody, readStreamName, SDP, SDP_FRAGMENT, whipSubject } from '../whip/whip-requests.ts';
 import { SessionStore } from '../whip/whip-sessions.ts';
+import { inBackground } from '../../runtime/in-background.ts';
 
 export interface WhepRoutesOptions {
   readonly settings: Pick<Settings, 'ice_servers'>;
@@ -79,13 +80,15 @@ export function whepRoutes({
         const session = listed(id, player, { offerSdp, clientAddress: request.ip, principalId: principal.id });
         const unlist = listing.addStream(session);
         player.once('connected', () => listing.emit('stream', session, { status: 'PLAYING' }));
-        void player.ended.then((reason) => {
-          sessions.delete(id);
-          unlist();
-          const status = reason?.code === 'TOKEN_EXPIRED' ? 'FAILED' : 'STOPPED';
-          const info = reason && { info: reason.message };
-          listing.emit('stream', session, { status, ...info, requested: deleted.has(player) });
-        });
+        inBackground(
+          player.ended.then((reason) => {
+            sessions.delete(id);
+            unlist();
+            const status = reason?.code === 'TOKEN_EXPIRED' ? 'FAILED' : 'STOPPED';
+            const info = reason && { info: reason.message };
+            listing.emit('stream', session, { status, ...info, requested: deleted.has(player) });
+          }),
+        );
         const channel = player.dataChannel;
         if (channel) {
           const { streamName } = player;

@@ -40,4 +40,6 @@ export const hls = {
   'hls.https.port': port.default(8445),
   max_hls_streams: integer(1, 10_000).default(50),
   max_hls_viewers: integer(1, 1_000_000).default(1000),
+  /** Of one address, and of one key or token. */
+  max_hls_viewers_per_client: integer(1, 1_000_000).default(250),
 };

@@ -7,6 +7,7 @@ import type { Output, OutputCounters, OutputEvents } from '../output.ts';
 import { Packager, type PackagerEnvironment } from './packager.ts';
 import { multivariantPlaylist, type RenditionReport } from './playlist.ts';
 import { Timeline } from './timeline.ts';
+import { inBackground } from '../../runtime/in-background.ts';
 
 /** One quality of `hls_ladder`. */
 export interface Rung {
@@ -100,7 +101,7 @@ export class Ladder extends EventEmitter<OutputEvents> implements Output {
   }
 
   async stop(reason: GatewayError): Promise<void> {
-    void this.#source.stop(reason);
+    inBackground(this.#source.stop(reason));
     await this.#closed;
   }
 

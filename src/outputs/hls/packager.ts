@@ -14,6 +14,7 @@ import type { RenditionReport, Variant } from './playlist.ts';
 import { SegmentList, type Ended, type Found } from './segment-list.ts';
 import { Segmenter, type RunFormat, type SegmentRules } from './segmenter.ts';
 import type { Timeline } from './timeline.ts';
+import { inBackground } from '../../runtime/in-background.ts';
 
 /** Longest parts and usual segments, in milliseconds; complete segments in a playlist. */
 export const PART_MS = 333;
@@ -261,9 +262,11 @@ export class Packager extends EventEmitter<OutputEvents> implements Output, TagS
     if (!dvr) return;
     for (const msn of removed) dvr.delete(msn);
     if (!completed) return;
-    void dvr.write(completed).then((isWritten) => {
-      if (isWritten && !this.#segments.store(completed.msn)) dvr.delete(completed.msn);
-    });
+    inBackground(
+      dvr.write(completed).then((isWritten) => {
+        if (isWritten && !this.#segments.store(completed.msn)) dvr.delete(completed.msn);
+      }),
+    );
   }
 
   #wake(): void {

@@ -12,7 +12,8 @@ import { LateGroups, type LoadSignal } from '../late-groups.ts';
 import { OutputSet } from '../output-set.ts';
 import { Ladder, type Rung } from './ladder.ts';
 import type { PackagerEnvironment } from './packager.ts';
-import { ViewerSessions, type ViewerSession } from './viewer-sessions.ts';
+import { ViewerSessions, type Viewer, type ViewerSession } from './viewer-sessions.ts';
+import { inBackground } from '../../runtime/in-background.ts';
 
 export interface PackagersParts {
   readonly registry: StreamRegistry;
@@ -66,7 +67,10 @@ export class Packagers {
         },
       }),
     };
-    this.sessions = new ViewerSessions(settings.max_hls_viewers);
+    this.sessions = new ViewerSessions({
+      total: settings.max_hls_viewers,
+      perClient: settings.max_hls_viewers_per_client,
+    });
     this.#outputs = new OutputSet(parts.registry, { changed: (ladder) => this.#changed(ladder) });
     this.#timer = setInterval(() => this.#sweep(Date.now()), SWEEP_MS);
     this.#timer.unref();
@@ -103,11 +107,11 @@ export class Packagers {
    *
    * @throws {GatewayError} STREAM_NOT_FOUND, LIMIT_REACHED, OVERLOADED, SHUTTING_DOWN; what encoders throw
    */
-  async open(asked: string, streamName: string, endsAt: number | undefined): Promise<ViewerSession> {
-    this.sessions.check();
+  async open(asked: string, streamName: string, endsAt: number | undefined, viewer: Viewer): Promise<ViewerSession> {
+    this.sessions.check(viewer);
     const ladder = await this.#ensure(streamName);
     this.#neededMs.set(ladder, Date.now());
-    return this.sessions.open(asked, ladder, endsAt, Date.now());
+    return this.sessions.open(asked, ladder, endsAt, Date.now(), viewer);
   }
 
   /** Idempotent. */
@@ -187,12 +191,12 @@ export class Packagers {
 
   #sweep(nowMs: number): void {
     this.sessions.sweep(nowMs);
-    for (const ladder of this.#ended) if (!this.sessions.isWatched(ladder)) void this.#dispose(ladder);
+    for (const ladder of this.#ended) if (!this.sessions.isWatched(ladder)) inBackground(this.#dispose(ladder));
     if (this.#settings.hls_always) return;
     for (const [ladder, neededMs] of this.#neededMs) {
       if (this.sessions.isWatched(ladder)) this.#neededMs.set(ladder, nowMs);
       else if (nowMs - neededMs > this.#settings.hls_idle_s * 1000)
-        void ladder.stop(new GatewayError('TERMINATED', 'Nobody watches the stream over HLS.'));
+        inBackground(ladder.stop(new GatewayError('TERMINATED', 'Nobody watches the stream over HLS.')));
     }
   }
 }

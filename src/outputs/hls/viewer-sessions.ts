@@ -1,6 +1,15 @@
 import { randomBytes } from 'node:crypto';
 import { GatewayError } from '../../errors.ts';
+import { limitHits } from '../../observe/limits.ts';
 import type { Ladder } from './ladder.ts';
+
+/** Whose session it is: a limit applies to each address, and to each principal. */
+export interface Viewer {
+  /** As `clientOf()` has it. */
+  readonly address: string;
+  /** Undefined for clients without a credential. */
+  readonly principal?: string | undefined;
+}
 
 /** One player of a stream. Its token is part of the URLs in its playlists, and stands for the right to play. */
 export interface ViewerSession {
@@ -8,6 +17,7 @@ export interface ViewerSession {
   /** The name in the URL. */
   readonly asked: string;
   readonly ladder: Ladder;
+  readonly viewer: Viewer;
   /** Milliseconds since 1970. */
   readonly endsAt: number | undefined;
   lastSeenMs: number;
@@ -24,33 +34,64 @@ const UNUSED_MS = 10_000;
 const MAX_REQUESTS = 8;
 const TOKEN_BYTES = 18;
 
+export interface ViewerLimits {
+  readonly total: number;
+  /** Of one address, and of one principal. */
+  readonly perClient: number;
+}
+
+const isSame = (one: Viewer, other: Viewer): boolean =>
+  one.address === other.address || (one.principal !== undefined && one.principal === other.principal);
+
+const count = (sessions: readonly ViewerSession[], of: (viewer: Viewer) => boolean): number =>
+  sessions.filter(({ viewer }) => of(viewer)).length;
+
 /** The players of all streams. Time is passed in. */
 export class ViewerSessions {
   readonly #sessions = new Map<string, ViewerSession>();
-  readonly #max: number;
+  readonly #limits: ViewerLimits;
 
-  constructor(max: number) {
-    this.#max = max;
+  constructor(limits: ViewerLimits) {
+    this.#limits = limits;
   }
 
   get size(): number {
     return this.#sessions.size;
   }
 
-  /** @throws {GatewayError} LIMIT_REACHED */
-  check(): void {
-    if (this.#sessions.size >= this.#max)
-      throw new GatewayError(
-        'LIMIT_REACHED',
-        `The gateway already has ${this.#max} HLS viewers (max_hls_viewers). Try again later.`,
-      );
+  has(token: string, asked: string): boolean {
+    return this.#sessions.get(token)?.asked === asked;
+  }
+
+  /**
+   * Makes room for a session: one of the same client that was never used goes first.
+   *
+   * @throws {GatewayError} LIMIT_REACHED
+   */
+  check(viewer: Viewer): void {
+    const own = [...this.#sessions.values()].filter((session) => isSame(session.viewer, viewer));
+    const { total, perClient } = this.#limits;
+    const isFull = this.#sessions.size >= total;
+    const isOverOwn =
+      count(own, ({ address }) => address === viewer.address) >= perClient ||
+      (viewer.principal !== undefined && count(own, ({ principal }) => principal === viewer.principal) >= perClient);
+    if (!isFull && !isOverOwn) return;
+    // The longest unused one: the map has them in order.
+    const unused = own.find(({ used, requests }) => !used && requests === 0);
+    if (unused) return void this.#sessions.delete(unused.token);
+    const setting = isOverOwn ? 'max_hls_viewers_per_client' : 'max_hls_viewers';
+    limitHits.count(setting);
+    throw new GatewayError(
+      'LIMIT_REACHED',
+      `There are already ${isOverOwn ? `${perClient} HLS viewers of this client` : `${total} HLS viewers`} (${setting}). Try again later.`,
+    );
   }
 
   /** @throws {GatewayError} LIMIT_REACHED */
-  open(asked: string, ladder: Ladder, endsAt: number | undefined, nowMs: number): ViewerSession {
-    this.check();
+  open(asked: string, ladder: Ladder, endsAt: number | undefined, nowMs: number, viewer: Viewer): ViewerSession {
+    this.check(viewer);
     const token = randomBytes(TOKEN_BYTES).toString('base64url');
-    const session = { token, asked, ladder, endsAt, lastSeenMs: nowMs, used: false, requests: 0 };
+    const session = { token, asked, ladder, viewer, endsAt, lastSeenMs: nowMs, used: false, requests: 0 };
     this.#sessions.set(token, session);
     return session;
   }

@@ -26,6 +26,7 @@ import { PushConnection } from './push-connection.ts';
 import type { PusherFactory } from './pusher.ts';
 import { ReconnectRequests } from './reconnect-requests.ts';
 import type { LegName, LegView } from './transponder-view.ts';
+import { inBackground } from '../../runtime/in-background.ts';
 
 /** Longest time between attempts to get a name back that the server still holds, in milliseconds. */
 const NAME_RETRY_MS = 5000;
@@ -128,7 +129,7 @@ export class Leg extends EventEmitter<LegEvents> {
     const begun = leg.#state;
     // In a later tick, so that the caller can listen to the leg first.
     setImmediate(() => {
-      if (leg.#state === begun && begun.status === 'connecting') void leg.#connect();
+      if (leg.#state === begun && begun.status === 'connecting') inBackground(leg.#connect());
     });
     return leg;
   }
@@ -241,7 +242,7 @@ export class Leg extends EventEmitter<LegEvents> {
   #apply(effect: LegEffect): void {
     switch (effect) {
       case 'connect':
-        void this.#connect();
+        inBackground(this.#connect());
         break;
       case 'disconnect':
         this.#disconnect();
@@ -263,7 +264,7 @@ export class Leg extends EventEmitter<LegEvents> {
         clearTimeout(this.#steadyTimer);
         break;
       case 'finish':
-        void this.#closingConnection.then(() => this.#resolveClosed());
+        inBackground(this.#closingConnection.then(() => this.#resolveClosed()));
         break;
       default:
         effect satisfies never;
@@ -366,7 +367,7 @@ export class Leg extends EventEmitter<LegEvents> {
     const current = this.#connection;
     if (!current || this.#replacement) return;
     const request = this.#requests.take();
-    if (request) void this.#replace(request, current);
+    if (request) inBackground(this.#replace(request, current));
   }
 
   /** Makes another connection, which takes over when it pushes. */

@@ -5,6 +5,7 @@ import type { SecretBox } from '../../store/secret-box.ts';
 import type { RecordSet, Store } from '../../store/store.ts';
 import type { PushIdentity } from './transponder-start.ts';
 import type { PictureChange, RequestOrigin, SoundOptions, StartRequest, TransponderView } from './transponder-view.ts';
+import { inBackground } from '../../runtime/in-background.ts';
 
 const NAMESPACE = 'pushes';
 
@@ -206,7 +207,7 @@ export class StoredPushes {
       const fields = { transponder: id, stream: request.streamName, code: error.code, reason: error.message };
       if (isPassing && Date.now() - firstMs < GIVE_UP_MS) {
         logger.warn(fields, 'a stored push cannot be continued at present: will be tried again');
-        this.#later(() => void this.#continue(id, entry, pushes, firstMs));
+        this.#later(() => inBackground(this.#continue(id, entry, pushes, firstMs)));
         return;
       }
       logger.warn(fields, 'a stored push cannot be continued and is removed');

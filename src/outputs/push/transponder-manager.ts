@@ -32,6 +32,7 @@ import type {
   TransponderFilter,
   TransponderView,
 } from './transponder-view.ts';
+import { inBackground } from '../../runtime/in-background.ts';
 
 export interface TransponderManagerOptions {
   readonly registry: StreamRegistry;
@@ -232,7 +233,7 @@ export class TransponderManager implements TransponderControl {
 
   /** Ends a push for a reason of the gateway. Without effect for one that has ended. */
   end(mediaSessionId: string, reason: GatewayError): void {
-    void this.#transponders.get(mediaSessionId)?.stop(reason);
+    inBackground(this.#transponders.get(mediaSessionId)?.stop(reason));
   }
 
   /** How far a push has come; `undefined`: it does not run. */

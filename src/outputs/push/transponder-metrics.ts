@@ -19,31 +19,32 @@ interface Totals {
 /** Registers the metrics of all transponders. Returns a function that stops counting. */
 export function registerTransponderMetrics(metrics: Metrics, control: TransponderControl): () => void {
   const ended: Totals = { bytesSent: 0, framesDropped: 0 };
+  const viewsOf = metrics.perScrape(() => listTransponders(control));
   metrics.labelledGauge('gateway_transponders', 'Transponders by state.', 'state', () => {
-    const views = listTransponders(control);
+    const views = viewsOf();
     return LIVE_STATES.map((state) => [state, views.filter(({ status }) => status === state).length] as const);
   });
   metrics.labelledGauge('gateway_backup_legs', 'Backup connections of pushes by state.', 'state', () => {
-    const legs = listTransponders(control).flatMap((view) => view.legs.filter(({ leg }) => leg === 'backup'));
+    const legs = viewsOf().flatMap((view) => view.legs.filter(({ leg }) => leg === 'backup'));
     return LEG_STATES.map((state) => [state, legs.filter(({ status }) => status === state).length] as const);
   });
   metrics.gauge('gateway_push_warnings', 'Rules of platforms that pushes break at the moment.', () =>
-    listTransponders(control).reduce((total, { warnings = [] }) => total + warnings.length, 0),
+    viewsOf().reduce((total, { warnings = [] }) => total + warnings.length, 0),
   );
   metrics.gauge(
     'gateway_push_complying',
     'Pushes with comply that are re-encoded at the moment.',
-    () => listTransponders(control).filter(({ comply }) => comply?.state === 'encoding').length,
+    () => viewsOf().filter(({ comply }) => comply?.state === 'encoding').length,
   );
   metrics.total(
     'gateway_sent_bytes_total',
     'Bytes that RTMP servers have taken.',
-    () => ended.bytesSent + sum(control, 'bytesSent'),
+    () => ended.bytesSent + sum(viewsOf(), 'bytesSent'),
   );
   metrics.total(
     'gateway_frames_dropped_total',
     'Video frames that transponders have dropped because the destination was slow or the gateway was overloaded.',
-    () => ended.framesDropped + sum(control, 'framesDropped'),
+    () => ended.framesDropped + sum(viewsOf(), 'framesDropped'),
   );
   const stopStandby = countStandby(metrics, control);
   const stopChanges = countChanges(metrics, control, ended);
@@ -106,5 +107,5 @@ function countChanges(metrics: Metrics, control: TransponderControl, totals: Tot
   });
 }
 
-const sum = (control: TransponderControl, field: keyof Totals): number =>
-  listTransponders(control).reduce((total, view) => total + view[field], 0);
+const sum = (views: readonly TransponderView[], field: keyof Totals): number =>
+  views.reduce((total, view) => total + view[field], 0);

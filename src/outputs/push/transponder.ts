@@ -31,6 +31,7 @@ import {
   type TransponderState,
 } from './transponder-state.ts';
 import type { LegName, StartRequest, TransponderOptions, TransponderView } from './transponder-view.ts';
+import { inBackground } from '../../runtime/in-background.ts';
 
 /**
  * An output that pushes one rendition of a stream to one RTMP destination, or to a second one as well. Its id is WCS's
@@ -51,7 +52,7 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
   readonly #backupMode: BackupMode | undefined;
   /** The primary, then the backup if there is one. */
   readonly #legs: readonly [Leg, ...Leg[]];
-  readonly #onFailed = (error: GatewayError): void => void this.stop(error);
+  readonly #onFailed = (error: GatewayError): void => inBackground(this.stop(error));
   readonly #onAbsenceChanged = (): void => void this.emit('change');
   readonly #onStandbyChanged = (): void => {
     this.#logStandby();
@@ -344,7 +345,7 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
         if (this.#state.phase === 'ended') for (const leg of this.#legs) leg.stop(this.#state.reason);
         break;
       case 'finish':
-        void this.#finish();
+        inBackground(this.#finish());
         break;
       default:
         effect satisfies never;

@@ -9,6 +9,7 @@ import { decoderPixels } from '../../renditions/frame-limit.ts';
 import { JobQueue } from '../../renditions/job-queue.ts';
 import type { FrameSize } from '../../streams/live-stream.ts';
 import type { Recording, Recordings } from './recordings.ts';
+import { inBackground } from '../../runtime/in-background.ts';
 
 export interface PostersOptions {
   readonly recordings: Recordings;
@@ -40,7 +41,7 @@ export class Posters {
   /** Recordings without a frame that can be decoded, and why. */
   readonly #failed = new Map<string, GatewayError>();
   readonly #closed = new AbortController();
-  readonly #onDeleted = ({ id }: Recording): void => void this.#delete(id);
+  readonly #onDeleted = ({ id }: Recording): void => inBackground(this.#delete(id));
 
   private constructor(options: PostersOptions) {
     this.#options = options;

@@ -21,6 +21,7 @@ import { baseName, fileName } from './recording-name.ts';
 import type { Recordings } from './recordings.ts';
 import { copyOf, videoCodecOf } from './video-header.ts';
 import type { FinishedFile } from './finish-file.ts';
+import { inBackground } from '../../runtime/in-background.ts';
 
 /** Milliseconds of media in one write: what is lost if the gateway is killed, and as much again for what is on its way. */
 export const PIECE_MS = 500;
@@ -244,7 +245,7 @@ export class Recorder extends EventEmitter<OutputEvents> implements Output, TagS
     for (const effect of effects) {
       if (effect === 'open') this.#openFile();
       else if (effect === 'close') this.#closeFile();
-      else void this.#finish();
+      else inBackground(this.#finish());
     }
     if (state.status !== before.status) this.emit('change');
   }
@@ -330,7 +331,7 @@ export class Recorder extends EventEmitter<OutputEvents> implements Output, TagS
     const work = this.#finishFile(open, this.failed ? ended : undefined);
     recordings.finishing(open.id, work);
     this.#finishing.add(work);
-    void work.then(() => this.#finishing.delete(work));
+    inBackground(work.then(() => this.#finishing.delete(work)));
   }
 
   async #finishFile(open: OpenRecording, endedBy: GatewayError | undefined): Promise<void> {

@@ -12,6 +12,7 @@ import type { Posters } from './posters.ts';
 import type { Uploads } from './upload/uploads.ts';
 import type { Recording, Recordings } from './recordings.ts';
 import { expiredRecordings, type RetentionRules } from './retention.ts';
+import { inBackground } from '../../runtime/in-background.ts';
 
 export interface RecordersOptions {
   /** `recording` */
@@ -74,12 +75,12 @@ export class Recorders {
     this.uploads = options.uploads;
     this.#outputs = new OutputSet(options.registry, { changed: () => undefined });
     if (!options.enabled) return;
-    this.#timer = setInterval(() => void this.lookAtDisk(), DISK_CHECK_MS);
+    this.#timer = setInterval(() => inBackground(this.lookAtDisk()), DISK_CHECK_MS);
     this.#timer.unref();
     if (options.all) options.registry.on('started', (stream) => this.#autoStart(stream));
     if (options.continuous)
       options.registry.on('ended', ({ name }, reason) => {
-        if (!MAY_RETURN.has(reason.code)) void this.#find(name)?.stop(reason);
+        if (!MAY_RETURN.has(reason.code)) inBackground(this.#find(name)?.stop(reason));
       });
   }
 
@@ -87,7 +88,7 @@ export class Recorders {
   static create(options: RecordersOptions): Recorders {
     const recorders = new Recorders(options);
     recorders.#recovering = recorders.#recover();
-    void recorders.#recovering.then(() => recorders.lookAtDisk());
+    inBackground(recorders.#recovering.then(() => recorders.lookAtDisk()));
     return recorders;
   }
 

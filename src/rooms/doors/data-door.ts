@@ -8,6 +8,7 @@ import { JsonClient, type Announce } from './json-client.ts';
 import { streamFrame } from './json-frames.ts';
 import type { RpcCallout } from './rpc-callout.ts';
 import { scopeOf } from './scope-url.ts';
+import { guarded } from '../../runtime/in-background.ts';
 
 export interface DataDoorOptions extends Entrance {
   /** Messages of one client. */
@@ -48,7 +49,13 @@ export class DataDoor {
   /** Serves a data channel until it ends. */
   serve(client: DataClient): void {
     const { channel } = client;
-    channel.once('open', () => this.#open(client));
+    channel.once(
+      'open',
+      guarded(
+        () => channel.close(),
+        () => this.#open(client),
+      ),
+    );
   }
 
   #open({ channel, application, query, principal, ip, userAgent, protocol, streamName, announce }: DataClient): void {
@@ -83,7 +90,10 @@ export class DataDoor {
       client.close();
       this.#size--;
     };
-    const receive = (text: string): void => client.receive(text);
+    const receive = guarded(
+      () => end(),
+      (text: string) => client.receive(text),
+    );
     channel.on('message', receive);
     channel.once('closed', end);
   }

@@ -7,6 +7,7 @@ import { tooFast } from './too-fast.ts';
 import * as frames from './json-frames.ts';
 import type { ClientFrame } from './json-frames.ts';
 import type { RpcCallout } from './rpc-callout.ts';
+import { inBackground } from '../../runtime/in-background.ts';
 
 /**
  * Sends a message to the players of the stream that the client publishes.
@@ -51,7 +52,7 @@ export class JsonClient {
   constructor(options: JsonClientOptions) {
     this.#options = options;
     this.#bucket = new TokenBucket(options.rate);
-    void this.#join();
+    inBackground(this.#join(), (error) => this.#refuse(toGatewayError(error)));
   }
 
   /** A frame of the client. Never throws. */

@@ -11,6 +11,8 @@ import type { RpcCallout } from './rpc-callout.ts';
 import { messageOf, operationOf } from './rtmp-objects.ts';
 import { tooFast } from './too-fast.ts';
 import { scopeOf } from './scope-url.ts';
+import { guarded, inBackground } from '../../runtime/in-background.ts';
+import { RtmpError } from '../../rtmp/rtmp-error.ts';
 
 export interface RtmpClientOptions extends Entrance {
   /** Messages of one client. */
@@ -73,8 +75,15 @@ export class RtmpClient {
     connection.on('message', () => {
       if (!this.#bucket.take(performance.now())) this.end(tooFast());
     });
-    connection.on('command', (command) => this.#take(command));
-    connection.on('sharedObject', (message) => this.#whenMember(() => this.#takeObject(message)));
+    const abort = (error: unknown): void => connection.abort(new RtmpError('protocol', toGatewayError(error).message));
+    connection.on(
+      'command',
+      guarded(abort, (command: ClientCommand) => this.#take(command)),
+    );
+    connection.on(
+      'sharedObject',
+      guarded(abort, (message: SharedObjectMessage) => this.#whenMember(() => this.#takeObject(message))),
+    );
     connection.on('media', () => this.#refuseMedia(STREAM_ID, 'NetStream.Publish.Denied'));
     connection.on('closed', () => this.#close());
   }
@@ -105,7 +114,7 @@ export class RtmpClient {
     const { connection } = this.#options;
     switch (name) {
       case 'connect':
-        return void this.#connect(command);
+        return inBackground(this.#connect(command), () => connection.end(CLOSE_GRACE_MS));
       case 'publish':
         return this.#refuseMedia(streamId, 'NetStream.Publish.Denied');
       case 'play':
@@ -114,7 +123,7 @@ export class RtmpClient {
       case 'createStream':
         return connection.sendCommand(0, '_result', transaction, null, STREAM_ID);
       default:
-        if (!MEDIA_COMMANDS.has(name)) this.#whenMember(() => void this.#call(command));
+        if (!MEDIA_COMMANDS.has(name)) this.#whenMember(() => inBackground(this.#call(command)));
     }
   }
 

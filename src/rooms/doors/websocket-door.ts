@@ -14,6 +14,8 @@ import { JsonClient, type Announce } from './json-client.ts';
 import type { RpcCallout } from './rpc-callout.ts';
 import { scopeOf } from './scope-url.ts';
 import { SendQueue } from './send-queue.ts';
+import { closeWebSocket } from '../../net/close-socket.ts';
+import { guarded } from '../../runtime/in-background.ts';
 
 export interface WebSocketDoorOptions extends Entrance {
   /** Messages of one client. */
@@ -106,7 +108,7 @@ export class WebSocketDoor {
     this.#queue.flush();
     const clients = [...this.#sockets.clients];
     const closed = clients.map((socket) => new Promise((resolve) => socket.once('close', resolve)));
-    for (const socket of clients) socket.close(1001, 'going away');
+    for (const socket of clients) closeWebSocket(socket, 1001, 'going away');
     const impatience = setTimeout(() => clients.forEach((socket) => socket.terminate()), CLOSE_GRACE_MS);
     await Promise.all(closed);
     clearTimeout(impatience);
@@ -164,17 +166,24 @@ export class WebSocketDoor {
     });
     this.#alive.add(socket);
     socket.on('pong', () => this.#alive.add(socket));
-    socket.on('message', (data: RawData, binary) => {
-      this.#alive.add(socket);
-      if (binary) return cutOff(socket, new GatewayError('INVALID_REQUEST', 'Binary messages are not accepted.'));
-      room.receive(String(data));
-    });
+    const terminate = (): void => socket.terminate();
+    socket.on(
+      'message',
+      guarded(terminate, (data: RawData, binary: boolean) => {
+        this.#alive.add(socket);
+        if (binary) return cutOff(socket, new GatewayError('INVALID_REQUEST', 'Binary messages are not accepted.'));
+        room.receive(String(data));
+      }),
+    );
     socket.on('ping', () => {
       // Each one is answered, also if the client does not read.
       if (socket.bufferedAmount > maxQueuedBytes) socket.terminate();
     });
     socket.on('error', (error) => logger.debug({ err: error }, 'WebSocket error'));
-    socket.once('close', () => room.close());
+    socket.once(
+      'close',
+      guarded(terminate, () => room.close()),
+    );
   }
 
   /** All members of a scope get the same text one after the other, so it is encoded once. A string is sent more slowly. */
@@ -214,7 +223,7 @@ export class WebSocketDoor {
 /** Closes a WebSocket without reading what its client goes on to send. */
 function cutOff(socket: WebSocket, reason: GatewayError): void {
   // 1008: policy violation. The text of a close has at most 123 bytes.
-  socket.close(reason.code === 'SHUTTING_DOWN' ? 1001 : 1008, reason.code);
+  closeWebSocket(socket, reason.code === 'SHUTTING_DOWN' ? 1001 : 1008, reason.code);
   socket.pause();
   setTimeout(() => socket.terminate(), CLOSE_GRACE_MS).unref();
 }

@@ -1,7 +1,9 @@
 import { EventEmitter } from 'node:events';
-import { WebSocket } from 'ws';
+import { WebSocket, type RawData } from 'ws';
 import type { NodeRecord } from '../../cluster/cluster-store.ts';
+import { parseNodeMessage } from './node-messages.ts';
 import { FORWARDED_CLIENT_HEADER, type ForwardedClients } from '../../net/forwarded-client.ts';
+import { guarded } from '../../runtime/in-background.ts';
 
 /** The client's upgrade request. */
 export interface RoutedClient {
@@ -73,9 +75,15 @@ export class NodeLink extends EventEmitter<NodeLinkEvents> {
       this.#opened = true;
       this.#socket.send(JSON.stringify({ message: 'connection', data: [connection] }));
     });
-    this.#socket.on('message', (data, isBinary) => {
-      if (!isBinary) this.#receive(String(data));
-    });
+    this.#socket.on(
+      'message',
+      guarded(
+        () => this.#socket.terminate(),
+        (data: RawData, isBinary: boolean) => {
+          if (!isBinary) this.#receive(String(data));
+        },
+      ),
+    );
     // `close` follows.
     this.#socket.on('error', () => undefined);
     this.#socket.once('close', (code, reason) => {
@@ -111,15 +119,10 @@ export class NodeLink extends EventEmitter<NodeLinkEvents> {
   }
 
   #receive(text: string): void {
-    let parsed: { readonly message?: unknown; readonly data?: unknown };
-    try {
-      parsed = JSON.parse(text) as typeof parsed;
-    } catch {
-      return;
-    }
-    const { message } = parsed;
-    const data = Array.isArray(parsed.data) ? (parsed.data as unknown[]) : [];
-    if (typeof message !== 'string') return;
+    const parsed = parseNodeMessage(text);
+    // No node sends this: the connection is of no use any more.
+    if (!parsed) return this.#socket.terminate();
+    const { message, data } = parsed;
     if (message === 'ping') return void this.#socket.send('{"message":"pong","data":[]}');
     if (message === 'pong') return;
     if (this.#waiting) return this.#establish(message, data);

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import type { RoomPayload } from '../../rooms/doors/room-api.ts';
 import { RoomStreamSchema, SendDataSchema, type RoomStream, type ServerMessages } from '../messages.ts';
+import { asRoomPayload } from './node-messages.ts';
 import { RoomView } from './room-view.ts';
 
 type RequestId = string | number;
@@ -87,7 +88,7 @@ export class RoutedRooms {
         return true;
       }
       case 'OnDataEvent':
-        return this.#receivedPayload(payload as RoomPayload | undefined);
+        return this.#receivedPayload(asRoomPayload(payload));
       case 'roomReply': {
         const joined = this.#pendingRequests.get(id as RequestId)?.room;
         this.#pendingRequests.delete(id as RequestId);

@@ -13,6 +13,8 @@ import type { WcsLimits } from '../wcs-limits.ts';
 import { openNodeLink, type EndedByNode, type NodeLink, type RoutedClient } from './node-link.ts';
 import { endedSession, routeOf } from './route-message.ts';
 import { RoutedRooms } from './routed-rooms.ts';
+import { guarded, inBackground } from '../../runtime/in-background.ts';
+import { closeWebSocket } from '../../net/close-socket.ts';
 
 export interface RoutingContext {
   readonly registry: NodeRegistry;
@@ -46,8 +48,6 @@ const LARGE_CHARACTERS = 64 * 1024;
 const MAX_SESSIONS = 256;
 /** Nodes that are tried for one stream, or for the connection. */
 const MAX_TRIES = 3;
-/** Bytes of the reason of a WebSocket's close. */
-const MAX_REASON_BYTES = 123;
 /** Milliseconds until a home node is looked for again. */
 const HOME_RETRY_MS = 500;
 /** What the Web SDK reads as a failed connection: see WcsSession. */
@@ -99,22 +99,32 @@ export class RoutedSession extends EventEmitter<RoutedSessionEvents> {
       toPage: (message, ...data) => this.#send(message, ...data),
       end: (info) => {
         context.logger.info({ info }, 'a page could not return to its room; closing its WebSocket');
-        socket.close(1000, Buffer.byteLength(info) > MAX_REASON_BYTES ? '' : info);
+        closeWebSocket(socket, 1000, 'The page could not return to its room.');
       },
     });
     this.#timer = setInterval(() => this.#checkAlive(), PING_INTERVAL_MS);
-    this.#connectionTimeout = setTimeout(() => socket.close(1008, 'connection expected'), CONNECTION_TIMEOUT_MS);
+    this.#connectionTimeout = setTimeout(
+      () => closeWebSocket(socket, 1008, 'connection expected'),
+      CONNECTION_TIMEOUT_MS,
+    );
     context.registry.on('gone', this.#onGone);
-    socket.on('message', (data, isBinary) => this.#receive(data, isBinary));
+    const terminate = (): void => socket.terminate();
+    socket.on(
+      'message',
+      guarded(terminate, (data: RawData, isBinary: boolean) => this.#receive(data, isBinary)),
+    );
     socket.on('error', (error) => context.logger.debug({ err: error }, 'WebSocket error'));
-    socket.once('close', () => this.#end());
+    socket.once(
+      'close',
+      guarded(terminate, () => this.#end()),
+    );
   }
 
   /** Resolves when the socket is closed. */
   async close(): Promise<void> {
     if (this.#ended) return;
     const closed = new Promise<void>((resolve) => this.once('closed', resolve));
-    this.#socket.close(1001, 'going away');
+    closeWebSocket(this.#socket, 1001, 'going away');
     const impatience = setTimeout(() => this.#socket.terminate(), 500);
     await closed;
     clearTimeout(impatience);
@@ -151,7 +161,7 @@ export class RoutedSession extends EventEmitter<RoutedSessionEvents> {
   #receive(raw: RawData, isBinary: boolean): void {
     if (!this.#outbox.isOpen) return;
     this.#heardAt = performance.now();
-    if (!this.#bucket.take(this.#heardAt)) return this.#socket.close(1008, 'too many messages');
+    if (!this.#bucket.take(this.#heardAt)) return closeWebSocket(this.#socket, 1008, 'too many messages');
     if (isBinary) return;
     const text = String(raw);
     let envelope: { readonly message: string; readonly data: readonly unknown[] };
@@ -162,7 +172,13 @@ export class RoutedSession extends EventEmitter<RoutedSessionEvents> {
     }
     this.#routing = this.#routing
       .then(() => this.#route(envelope.message, envelope.data[0], text))
-      .catch((error: unknown) => this.#context.logger.error({ err: error }, 'a message could not be routed'));
+      .catch((error: unknown) => {
+        this.#context.logger.error(
+          { err: error },
+          'a message could not be routed; closing the WebSocket of its client',
+        );
+        this.#socket.terminate();
+      });
   }
 
   async #route(message: string, argument: unknown, text: string): Promise<void> {
@@ -288,7 +304,7 @@ export class RoutedSession extends EventEmitter<RoutedSessionEvents> {
   #refuse(info: string): void {
     this.#send('fail', { apiMethod: 'connection', status: 'FAILED', info });
     if (this.#connection?.['msePacketizationVersion'] !== undefined) this.#socket.send(UNDECODABLE, { binary: false });
-    this.#socket.close(1008, 'connection refused');
+    closeWebSocket(this.#socket, 1008, 'connection refused');
   }
 
   /**
@@ -301,7 +317,7 @@ export class RoutedSession extends EventEmitter<RoutedSessionEvents> {
     // The page is gone, or was refused.
     if (!this.#outbox.isOpen) return;
     const isHome = node === this.#home;
-    if (isHome && ended) return this.#socket.close(ended.code, ended.reason);
+    if (isHome && ended) return closeWebSocket(this.#socket, ended.code, ended.reason);
     this.#rooms.nodeLost(node);
     if (!this.#accepted) this.#connectElsewhere(node);
     else if (isHome) this.#moveHome(link.established);
@@ -309,7 +325,7 @@ export class RoutedSession extends EventEmitter<RoutedSessionEvents> {
       if (its !== node) continue;
       this.#sessions.delete(mediaSessionId);
       if (neverOpened && tries < MAX_TRIES) {
-        void this.#startStream({ mediaSessionId, name, places: published }, text, tries + 1);
+        inBackground(this.#startStream({ mediaSessionId, name, places: published }, text, tries + 1));
         continue;
       }
       const info = 'The node that carried the stream is gone.';

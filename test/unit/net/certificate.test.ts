@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { connect, type TLSSocket } from 'node:tls';
+import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls';
 import t, { type Test } from 'tap';
 import { Certificate } from '../../../src/net/certificate.ts';
 import { silentLogger } from '../../../src/observe/logger.ts';
@@ -88,4 +88,31 @@ t.test('files that are not a certificate and its key are named', async (t) => {
     code: 'SETTINGS_INVALID',
     message: /are not a PEM certificate and its key/,
   });
+});
+
+t.test('only authenticated encryption with forward secrecy is accepted', async (t) => {
+  const { certFile, keyFile } = await prepare(t);
+  const certificate = new Certificate({ certFile, keyFile, logger: silentLogger });
+  const server = createServer(certificate.secureOptions);
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => {
+    certificate.close();
+    server.close();
+  });
+  const { port } = server.address() as AddressInfo;
+  const negotiate = async (options: ConnectionOptions): Promise<string> => {
+    const socket = connect({ port, host: '127.0.0.1', rejectUnauthorized: false, ...options });
+    try {
+      await once(socket, 'secureConnect');
+      return `${socket.getProtocol()} ${socket.getCipher().name}`;
+    } finally {
+      socket.destroy();
+    }
+  };
+  for (const ciphers of ['AES128-SHA', 'ECDHE-ECDSA-AES128-SHA', 'ECDHE-ECDSA-AES256-SHA384', 'AES128-GCM-SHA256'])
+    await t.rejects(negotiate({ maxVersion: 'TLSv1.2', ciphers }), ciphers);
+  await t.rejects(negotiate({ minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT@SECLEVEL=0' }));
+  t.match(await negotiate({ maxVersion: 'TLSv1.2' }), /^TLSv1\.2 ECDHE-ECDSA-\S+(?:GCM|CHACHA20)\S*$/);
+  t.match(await negotiate({}), /^TLSv1\.3 /);
 });

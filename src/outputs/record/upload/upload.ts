@@ -16,6 +16,7 @@ import {
   type UploadState,
   type UploadStep,
 } from './upload-state.ts';
+import { inBackground } from '../../../runtime/in-background.ts';
 
 /** What all uploads of a gateway share. */
 export interface UploadEnvironment {
@@ -147,12 +148,14 @@ export class Upload {
   #start(): void {
     if (this.#isScheduled) return;
     this.#isScheduled = true;
-    void this.#environment.slots
-      .run(() => (this.#running = this.#steps()))
-      .finally(() => {
-        this.#isScheduled = false;
-        if (this.#pending) this.#start();
-      });
+    inBackground(
+      this.#environment.slots
+        .run(() => (this.#running = this.#steps()))
+        .finally(() => {
+          this.#isScheduled = false;
+          if (this.#pending) this.#start();
+        }),
+    );
   }
 
   async #steps(): Promise<void> {
@@ -282,7 +285,7 @@ export class Upload {
         ...{ reasonCode: undefined, reason: undefined },
       });
       this.#logger.info({ bytes }, 'recording stored in the bucket');
-      void this.#environment.parts.delete(this.id);
+      inBackground(this.#environment.parts.delete(this.id));
     }
   }
 

@@ -7,6 +7,7 @@ import { BucketError, type Bucket, type ReadObject } from './bucket.ts';
 import { StoredParts } from './stored-parts.ts';
 import { Throttle } from './throttle.ts';
 import { Upload, type UploadEnvironment } from './upload.ts';
+import { inBackground } from '../../../runtime/in-background.ts';
 
 export interface UploadsOptions {
   readonly recordings: Recordings;
@@ -58,7 +59,7 @@ export class Uploads {
   };
   readonly #onProgress = ({ id, bytes }: Recording): void => this.#uploads.get(id)?.grown(bytes);
   readonly #onDeleted = ({ id }: Recording): void => {
-    void this.#uploads.get(id)?.stop();
+    inBackground(this.#uploads.get(id)?.stop());
     this.#uploads.delete(id);
   };
   #bytes = 0;

@@ -269,7 +269,10 @@ t.test('unknown fields are ignored and named in a header and in the log', async 
     debug() {},
     warn: (fields: object, text: string) => void lines.push([fields, text]),
   };
-  const logging = await createHttpApp({}, { logger: logger as unknown as typeof silentLogger });
+  const logging = await createHttpApp(
+    { cors_origins: 'http://a.example' },
+    { logger: logger as unknown as typeof silentLogger },
+  );
   t.teardown(() => logging.app.close());
   const send = (payload: object) =>
     logging.http.inject({

@@ -316,10 +316,35 @@ await t.test('a quality that is refused leaves the others playing', async (t) =>
   t.equal((await ladder.multivariant((name) => name ?? 'source')).trim().split('\n').length, 4);
 });
 
-t.test('sessions: bound to their stream, limited, ended by time', async (t) => {
-  const sessions = new ViewerSessions(2);
+const viewer = (address: string, principal?: string) => ({ address, principal });
+
+t.test('sessions of one address and of one principal are limited; unused ones of the client go first', async (t) => {
+  const sessions = new ViewerSessions({ total: 6, perClient: 2 });
   const ladder = {} as Ladder;
-  const { token } = sessions.open('a', ladder, 5000, 0);
+  const open = (...who: Parameters<typeof viewer>) => sessions.open('a', ladder, undefined, 0, viewer(...who));
+  const use = ({ token }: { token: string }) => sessions.run(token, 'a', Date.now, async () => undefined);
+  const [first, second] = [open('1'), open('1')];
+  open('1');
+  t.equal(sessions.has(first.token, 'a'), false, 'the longest unused one has made room');
+  t.equal(sessions.has(second.token, 'a'), true);
+  t.equal(sessions.has(second.token, 'b'), false);
+  t.equal(sessions.size, 2);
+  for (let flood = 0; flood < 1000; flood++) open('1');
+  t.equal(sessions.size, 2);
+  await use(open('2'));
+  await use(open('2'));
+  t.throws(() => open('2'), { code: 'LIMIT_REACHED', message: /max_hls_viewers_per_client/ }, 'used ones stay');
+  await use(open('3', 'p'));
+  await use(open('4', 'p'));
+  t.throws(() => open('5', 'p'), { code: 'LIMIT_REACHED', message: /max_hls_viewers_per_client/ });
+  t.throws(() => open('5', 'q'), { code: 'LIMIT_REACHED', message: /\(max_hls_viewers\)/ }, 'others do not make room');
+  open('1');
+});
+
+t.test('sessions: bound to their stream, limited, ended by time', async (t) => {
+  const sessions = new ViewerSessions({ total: 2, perClient: 2 });
+  const ladder = {} as Ladder;
+  const { token } = sessions.open('a', ladder, 5000, 0, viewer('1'));
   t.equal(
     await sessions.run(
       token,
@@ -347,8 +372,8 @@ t.test('sessions: bound to their stream, limited, ended by time', async (t) => {
     ),
     { code: 'TOKEN_EXPIRED' },
   );
-  sessions.open('a', ladder, undefined, 0);
-  t.throws(() => sessions.open('a', ladder, undefined, 0), { code: 'LIMIT_REACHED' });
+  sessions.open('a', ladder, undefined, 0, viewer('2'));
+  t.throws(() => sessions.open('a', ladder, undefined, 0, viewer('3')), { code: 'LIMIT_REACHED' });
   sessions.sweep(11_000);
   t.equal(sessions.size, 1, 'a client that never played');
   sessions.sweep(40_000);

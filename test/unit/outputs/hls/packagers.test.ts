@@ -10,6 +10,8 @@ import type { EncoderPool } from '../../../../src/renditions/encoder-pool.ts';
 import { StreamRegistry } from '../../../../src/streams/stream-registry.ts';
 import { fakePublisher } from '../../../helpers/fake-publisher.ts';
 
+const VIEWER = { address: '192.0.2.1' };
+
 function setUp(t: Test, settings: Record<string, string> = {}) {
   const registry = new StreamRegistry({ resumeWindowMs: 0, maxStreams: 10 });
   const counts = { acquired: 0, released: 0 };
@@ -44,9 +46,12 @@ function setUp(t: Test, settings: Record<string, string> = {}) {
 
 t.test('one packager for all viewers of a stream; it ends with the stream', async (t) => {
   const { registry, counts, packagers, publish } = setUp(t);
-  await t.rejects(packagers.open('a', 'a', undefined), { code: 'STREAM_NOT_FOUND' });
+  await t.rejects(packagers.open('a', 'a', undefined, VIEWER), { code: 'STREAM_NOT_FOUND' });
   const stream = publish('a');
-  const [first, second] = await Promise.all([packagers.open('a', 'a', undefined), packagers.open('b', 'a', undefined)]);
+  const [first, second] = await Promise.all([
+    packagers.open('a', 'a', undefined, VIEWER),
+    packagers.open('b', 'a', undefined, VIEWER),
+  ]);
   t.equal(first.ladder, second.ladder);
   t.not(first.token, second.token);
   t.equal(counts.acquired, 1);
@@ -68,13 +73,14 @@ t.test('limits and overload', async (t) => {
   publish('a');
   publish('b');
   overload.overloaded = true;
-  await t.rejects(packagers.open('a', 'a', undefined), { code: 'OVERLOADED' });
+  await t.rejects(packagers.open('a', 'a', undefined, VIEWER), { code: 'OVERLOADED' });
   overload.overloaded = false;
-  await packagers.open('a', 'a', undefined);
-  await t.rejects(packagers.open('b', 'b', undefined), { code: 'LIMIT_REACHED', message: /max_hls_streams/ });
+  await packagers.open('a', 'a', undefined, VIEWER);
+  await t.rejects(packagers.open('b', 'b', undefined, VIEWER), { code: 'LIMIT_REACHED', message: /max_hls_streams/ });
   overload.overloaded = true;
-  await packagers.open('a', 'a', undefined);
-  await t.rejects(packagers.open('a', 'a', undefined), { code: 'LIMIT_REACHED', message: /max_hls_viewers/ });
+  await packagers.open('a', 'a', undefined, VIEWER);
+  const other = { address: '192.0.2.2' };
+  await t.rejects(packagers.open('a', 'a', undefined, other), { code: 'LIMIT_REACHED', message: /max_hls_viewers/ });
   t.match(await metrics.render(), /gateway_hls_streams 1\n[^]*gateway_hls_viewers 2\n/);
   await end();
   await end();
@@ -88,11 +94,11 @@ t.test('without viewers a packager ends, unless hls_always is set', async (t) =>
   const always = setUp(t, { hls_always: 'true', hls_idle_s: '5' });
   idle.publish('a');
   always.publish('a');
-  const { ladder } = await idle.packagers.open('a', 'a', undefined);
+  const { ladder } = await idle.packagers.open('a', 'a', undefined, VIEWER);
   mock.timers.tick(10_000);
   t.equal(ladder.status, 'packaging', 'the viewer may still ask');
   mock.timers.tick(8_000);
   t.match(ladder.failure, { code: 'TERMINATED' });
   t.strictSame([idle.counts.released, always.counts], [1, { acquired: 1, released: 0 }]);
-  t.not((await idle.packagers.open('a', 'a', undefined)).ladder, ladder, 'the next viewer starts another one');
+  t.not((await idle.packagers.open('a', 'a', undefined, VIEWER)).ladder, ladder, 'the next viewer starts another one');
 });
