@@ -91,8 +91,7 @@ http.removeAllListeners('upgrade');
 http.on('request', (request: IncomingMessage, response: ServerResponse) => {
   const { origin, 'sec-fetch-site': site } = request.headers;
   const isOfPage = origin !== undefined || site === 'cross-site' || site === 'same-site';
-  if (isOfPage || !isOwnHost(request.headers.host ?? ''))
-    return void response.writeHead(403).end();
+  if (isOfPage || !isOwnHost(request.headers.host ?? '')) return void response.writeHead(403).end();
   if (request.method !== 'GET') return void response.writeHead(405, { allow: 'GET' }).end();
   request.url = pathOfPlayback(request.url ?? '/');
   play(request, response);
