@@ -13,6 +13,7 @@ import type { Uploads } from './upload/uploads.ts';
 import type { Recording, Recordings } from './recordings.ts';
 import { expiredRecordings, type RetentionRules } from './retention.ts';
 import { inBackground } from '../../runtime/in-background.ts';
+import { wallClockMs } from '../../runtime/wall-clock.ts';
 
 export interface RecordersOptions {
   /** `recording` */
@@ -246,7 +247,7 @@ export class Recorders {
   async #look(): Promise<void> {
     const { retention, minFreeBytes, freeBytes, logger } = this.#options;
     try {
-      const { deleted, released } = expiredRecordings(this.recordings.all(), retention, Date.now());
+      const { deleted, released } = expiredRecordings(this.recordings.all(), retention, wallClockMs());
       for (const recording of deleted) if (!recording.storage) await this.#deleteExpired(recording);
       // The bucket may be slow.
       this.#expiring ??= this.#expire(
