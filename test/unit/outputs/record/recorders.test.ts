@@ -17,6 +17,7 @@ import { EncoderPool } from '../../../../src/renditions/encoder-pool.ts';
 import { MemoryStore } from '../../../../src/store/memory-store.ts';
 import { StreamRegistry } from '../../../../src/streams/stream-registry.ts';
 import { fakePublisher, FakeSubscription, vp8KeyFrame } from '../../../helpers/fake-publisher.ts';
+import { ffmpeg, ffprobe } from '../../../helpers/ffmpeg-tool.ts';
 import { opusPackets } from '../../../helpers/opus.ts';
 import { waitFor } from '../../../helpers/wait.ts';
 
@@ -101,4 +102,36 @@ await t.test('VP8 and Opus need no encoder; G.711 after Opus ends the recording'
   const failed = await waitFor('the end', () => recordings.all().find(({ state }) => state === 'failed'));
   t.match(failed, { reasonCode: 'ENCODER_FAILED', reason: /PCMU/ });
   t.ok(failed.durationMs > 1000);
+});
+
+await t.test('audio of a stall that arrives complete afterwards is in the recording', async (t) => {
+  const { recorders, recordings, registry } = await setUp(t, 'opus', 'mp4');
+  const [video, audio] = [new FakeSubscription(), new FakeSubscription()];
+  registry.publish('show', fakePublisher({ video, videoCodec: 'vp8', audio }));
+  await recorders.start('show');
+  const packets = opusPackets('sine=frequency=440:sample_rate=48000', 2);
+  const startedMs = performance.now();
+  let frames = 0;
+  let heard = 0;
+  const feeding = setInterval(() => {
+    const ms = performance.now() - startedMs;
+    for (; frames * 40 <= ms; frames++) video.packet(frames * 3600, vp8KeyFrame(64, 48));
+    const stalls = ms > 1000 && ms < 4500;
+    if (!stalls) for (; heard * 20 <= ms; heard++) audio.packet(heard * 960, packets[heard % packets.length]!);
+  }, 20);
+  t.teardown(() => clearInterval(feeding));
+  await waitFor('six seconds', () => (recordings.all()[0]?.durationMs ?? 0) > 6000);
+  clearInterval(feeding);
+  await recorders.stop('show', new GatewayError('STREAM_STOPPED', 'stopped'));
+  const path = recordings.pathOf(recordings.all()[0]!);
+  const pcm = await ffmpeg(['-i', path, '-map', '0:a', '-f', 's16le', '-ac', '1', '-ar', '48000', 'pipe:1']);
+  const samples = new Int16Array(pcm.buffer, pcm.byteOffset, pcm.length >> 1);
+  let silentMs = 0;
+  for (let at = 0; at + 480 <= samples.length; at += 480)
+    if (samples.subarray(at, at + 480).every((sample) => Math.abs(sample) < 500)) silentMs += 10;
+  t.ok(samples.length / 48 > 5700, `${samples.length / 48} ms of audio`);
+  t.ok(silentMs <= 100, `${silentMs} ms of silence`);
+  const entries = ['-select_streams', 'v', '-count_packets', path];
+  const { streams } = (await ffprobe(entries, 'stream=nb_read_packets')) as { streams: { nb_read_packets: string }[] };
+  t.ok(Math.abs(Number(streams[0]!.nb_read_packets) - frames) <= 3, 'all frames');
 });
