@@ -140,12 +140,18 @@ export default tseslint.config(
     },
   },
   {
-    // A promise that nothing waits for has a handler, and a close reason that is too long must not throw.
+    // A promise that nothing waits for has a handler, a close reason that is too long must not throw, and durations are not measured with the wall clock.
     files: ['src/**/*.ts'],
     rules: {
       '@typescript-eslint/no-floating-promises': ['error', { ignoreVoid: false }],
       'no-restricted-syntax': [
         'error',
+        {
+          selector:
+            'MemberExpression[object.name="Date"][property.name="now"], NewExpression[callee.name="Date"][arguments.length=0], CallExpression[callee.name="Date"]',
+          message:
+            'Measure durations with performance.now(): the wall clock steps. Dates come from src/runtime/wall-clock.ts.',
+        },
         {
           selector:
             'CallExpression[callee.property.name="close"][arguments.0.type=/Literal|Conditional/], CallExpression[callee.property.name="close"][arguments.length>1]',

@@ -15,6 +15,7 @@ import {
 } from './authorizer.ts';
 import type { Grant, Principal, Resource } from './authorizer.ts';
 import { Callout, parseAnswer, undecided, visibleReason } from './callout.ts';
+import { wallClockMs } from '../runtime/wall-clock.ts';
 
 export interface CalloutProviderOptions {
   readonly url: string;
@@ -62,7 +63,7 @@ export class CalloutProvider implements AccessProvider {
   readonly #callout: Callout;
   readonly #answerSchema: ReturnType<typeof answerSchema>;
   readonly #credentials = new WeakMap<Principal, Credentials>();
-  readonly #cache = new Map<string, { readonly decision: Decision; readonly until: number }>();
+  readonly #cache = new Map<string, { readonly decision: Decision; readonly untilMs: number }>();
 
   constructor(options: CalloutProviderOptions) {
     this.#options = options;
@@ -96,7 +97,7 @@ export class CalloutProvider implements AccessProvider {
     const { id, maxDuration, rename, pushes, record, rooms } = decision;
     this.#options.logger.debug({ action, streamName: stream, principal: id ?? principal.id }, 'allowed by auth_url');
     return {
-      ...(maxDuration !== undefined && { endsAt: Date.now() + maxDuration * 1000 }),
+      ...(maxDuration !== undefined && { endsAt: wallClockMs() + maxDuration * 1000 }),
       ...(action === 'publish' && rename !== undefined && { streamName: rename }),
       ...(action === 'publish' && pushes !== undefined && { pushes }),
       ...(action === 'publish' && record && { record }),
@@ -111,7 +112,7 @@ export class CalloutProvider implements AccessProvider {
   async #decide(body: string): Promise<Decision> {
     const key = createHash('sha256').update(body).digest('base64url');
     const cached = this.#cache.get(key);
-    if (cached && cached.until > Date.now()) return cached.decision;
+    if (cached && cached.untilMs > performance.now()) return cached.decision;
     this.#cache.delete(key);
     const answer = await this.#ask(body);
     const decision = this.#decisionOf(answer);
@@ -120,7 +121,7 @@ export class CalloutProvider implements AccessProvider {
     const isInvalid = 'refusal' in decision && decision.refusal.code === 'ACCESS_UNAVAILABLE';
     if (ageMs > 0 && !isInvalid) {
       if (this.#cache.size >= MAX_CACHED) this.#cache.delete(this.#cache.keys().next().value!);
-      this.#cache.set(key, { decision, until: Date.now() + ageMs });
+      this.#cache.set(key, { decision, untilMs: performance.now() + ageMs });
     }
     return decision;
   }

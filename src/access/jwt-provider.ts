@@ -8,6 +8,7 @@ import type { AccessProvider, Action, Credentials, Grant, Principal } from './au
 import { JwtClaimsSchema } from './jwt-claims.ts';
 import { tokenExpired } from './rights.ts';
 import { UsedDurations } from './used-durations.ts';
+import { wallClockMs } from '../runtime/wall-clock.ts';
 
 /** Where the keys that verify signatures come from. */
 export type JwtKeys =
@@ -82,10 +83,10 @@ export class JwtProvider implements AccessProvider {
   async authorize(principal: Principal, action: Action): Promise<Grant> {
     const { maxDurationS, expiresAt } = principal;
     if (action !== 'publish' || maxDurationS === undefined) return {};
-    const endsAt = this.#durations.end(this.#tokens.get(principal)!, maxDurationS * 1000, expiresAt!);
-    if (endsAt <= Date.now())
+    const leftMs = this.#durations.left(this.#tokens.get(principal)!, maxDurationS * 1000, expiresAt!);
+    if (leftMs <= 0)
       throw new GatewayError('TOKEN_EXPIRED', 'The maxDuration of this token has passed. Get a new one.');
-    return { endsAt };
+    return { endsAt: Math.round(wallClockMs() + leftMs) };
   }
 
   async #check(token: string): Promise<unknown> {

@@ -27,7 +27,7 @@ export class LoginGuard implements Authorizer {
   readonly #failures = new Map<string, Failures>();
 
   /** @param perMinute wrong credentials of one address (`max_failed_logins_per_minute`) */
-  constructor(inner: Authorizer, perMinute: number, now: () => number = Date.now) {
+  constructor(inner: Authorizer, perMinute: number, now: () => number = () => performance.now()) {
     this.#inner = inner;
     this.#perMinute = perMinute;
     this.#now = now;

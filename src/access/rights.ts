@@ -1,6 +1,7 @@
 import { GatewayError } from '../errors.ts';
 import { hostMatches } from '../net/host-pattern.ts';
 import { ROOM_RIGHTS, type Action, type Principal, type Resource, type RoomRight } from './authorizer.ts';
+import { wallClockMs } from '../runtime/wall-clock.ts';
 
 /** What a principal may do by itself, without asking its provider. Pure, but for the clock. */
 
@@ -9,7 +10,7 @@ export function checkRights(
   principal: Principal,
   action: Action,
   { stream, scope, destination }: Resource = {},
-  now = Date.now(),
+  now = wallClockMs(),
 ): void {
   const { actions, streams, destinations, expiresAt } = principal;
   if (expiresAt !== undefined && expiresAt <= now) throw tokenExpired();

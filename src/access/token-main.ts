@@ -4,6 +4,7 @@ import { GatewayError } from '../errors.ts';
 import { Secret } from '../net/secret.ts';
 import { issueToken } from './issue-token.ts';
 import { JwtClaimsSchema } from './jwt-claims.ts';
+import { wallClockMs } from '../runtime/wall-clock.ts';
 
 /** Prints a token that is signed with `jwt_secret` of the settings. Exit codes: 0, or 2 for wrong arguments or settings. */
 
@@ -61,7 +62,7 @@ async function main(): Promise<void> {
   const duration = values['max-duration'];
   const claims = JwtClaimsSchema.safeParse({
     sub: values.sub,
-    exp: Math.floor(Date.now() / 1000) + secondsOf('ttl', values.ttl),
+    exp: Math.floor(wallClockMs() / 1000) + secondsOf('ttl', values.ttl),
     act: values.act?.split(',').map((action) => action.trim()),
     streams: values.stream,
     rooms: values.room && Object.fromEntries(values.room.map(roomOf)),

@@ -2,6 +2,7 @@ import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import { GatewayError } from '../errors.ts';
 import { errorBody } from './error-reply.ts';
+import { wallClockMs } from '../runtime/wall-clock.ts';
 
 /** Milliseconds in which a client can read why its request was rejected, before its socket is destroyed. */
 const LINGER_MS = 1000;
@@ -19,7 +20,7 @@ export function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Socket
     error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
       ? new GatewayError('REQUEST_TIMEOUT', 'The request was not sent completely in time.')
       : new GatewayError('INVALID_REQUEST', 'This is not a complete HTTP request.');
-  const body = JSON.stringify(errorBody(reason, '', Date.now()));
+  const body = JSON.stringify(errorBody(reason, '', wallClockMs()));
   const headers = [
     'Content-Type: application/json; charset=utf-8',
     `Content-Length: ${Buffer.byteLength(body)}`,

@@ -2,6 +2,7 @@ import { STATUS_CODES } from 'node:http';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { GatewayError, type ErrorCode } from '../errors.ts';
 import type { Logger } from '../observe/logger.ts';
+import { wallClockMs } from '../runtime/wall-clock.ts';
 
 /** The body of every error answer, in the shape that clients of WCS know. */
 export interface ErrorBody {
@@ -51,7 +52,7 @@ export function replyWithError(
   return reply
     .code(shown.httpStatus)
     .type('application/json; charset=utf-8')
-    .send(JSON.stringify(errorBody(shown, pathOf(request), Date.now())));
+    .send(JSON.stringify(errorBody(shown, pathOf(request), wallClockMs())));
 }
 
 /** The error that the client may see, with its headers set. An unexpected one is logged in full and becomes INTERNAL, without its text. */

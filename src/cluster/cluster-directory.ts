@@ -3,6 +3,7 @@ import type { Logger } from '../observe/logger.ts';
 import type { Directory, StreamLease, StreamOwner } from '../streams/directory.ts';
 import { LEASE_TTL_MS, SETTLE_MS, type ClusterStore, type LeaseRecord, type NodeIdentity } from './cluster-store.ts';
 import { stepLease, type LeaseEffect, type LeaseEvent, type LeaseState } from './lease-state.ts';
+import { wallClockMs } from '../runtime/wall-clock.ts';
 
 export interface ClusterDirectoryOptions {
   readonly store: ClusterStore;
@@ -45,7 +46,7 @@ export class ClusterDirectory implements Directory {
 
   constructor({
     now = () => performance.now(),
-    wallClock = () => Date.now(),
+    wallClock = wallClockMs,
     sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
     ...options
   }: ClusterDirectoryOptions) {

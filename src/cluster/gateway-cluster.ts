@@ -20,6 +20,7 @@ import { StoringPushes, type ContinuablePushes } from './storing-pushes.ts';
 import { StreamMoves, type NodeDuty } from './stream-moves.ts';
 import { TakeOver } from './take-over.ts';
 import { inBackground } from '../runtime/in-background.ts';
+import { wallClockDate, wallClockMs } from '../runtime/wall-clock.ts';
 
 export interface GatewayClusterOptions {
   readonly settings: Settings;
@@ -179,7 +180,7 @@ export class GatewayCluster {
         replace: (push, id) => this.#stored.replace(push, id),
         owns: (id) => this.#stored.owns(id) || storing.prepares(id),
       },
-      start: (push) => storing.continue(push, parseOrder(push.order), new Date()),
+      start: (push) => storing.continue(push, parseOrder(push.order), wallClockDate()),
       refuse: ({ order }, reason) => control.refuse(parseOrder(order), reason),
       logger,
     });
@@ -199,7 +200,7 @@ export class GatewayCluster {
               if (registry.find(stream)) return false;
               const due = pushes.filter(({ id }) => !this.#stored.owns(id));
               const started = await Promise.allSettled(
-                due.map((push) => storing.continue(push, parseOrder(push.order), new Date())),
+                due.map((push) => storing.continue(push, parseOrder(push.order), wallClockDate())),
               );
               started.forEach((result, index) => {
                 if (result.status === 'fulfilled') return;
@@ -253,7 +254,7 @@ export class GatewayCluster {
         version,
         capacity:
           settings.node_capacity || Math.min(settings.max_streams, availableParallelism() * PUBLICATIONS_PER_CORE),
-        startedAt: Date.now(),
+        startedAt: wallClockMs(),
       },
       workersAnswer,
       load: () => ({

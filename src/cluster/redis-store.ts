@@ -71,9 +71,9 @@ export class RedisStore extends EventEmitter<RedisStoreEvents> implements Cluste
 
   /** Waits for the first answer. Rejects when there is none within the time. */
   async waitUntilAvailable(timeoutMs: number): Promise<void> {
-    const deadline = Date.now() + timeoutMs;
+    const deadline = performance.now() + timeoutMs;
     // Until the connection is open, commands fail at once.
-    while (this.#redis.status !== 'ready' && Date.now() < deadline)
+    while (this.#redis.status !== 'ready' && performance.now() < deadline)
       await new Promise((resolve) => setTimeout(resolve, 20));
     await this.#run(() => this.#redis.exists(this.#keys.nodeIndex));
   }

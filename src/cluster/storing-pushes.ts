@@ -15,6 +15,7 @@ import type {
 import type { Directory, StreamLease } from '../streams/directory.ts';
 import type { StoredPush, StoredPushes } from './stored-pushes.ts';
 import { inBackground } from '../runtime/in-background.ts';
+import { wallClockDate } from '../runtime/wall-clock.ts';
 
 /** The transponders of a node, which can continue those of another one. */
 export interface ContinuablePushes extends TransponderControl {
@@ -84,7 +85,7 @@ export class StoringPushes implements TransponderControl {
     if (this.#pushes.has(push.id) || this.#prepared.has(push.id)) return;
     this.#prepared.add(push.id);
     try {
-      await this.#control.start(restarted(push, request), {}, identityOf(push, new Date()));
+      await this.#control.start(restarted(push, request), {}, identityOf(push, wallClockDate()));
     } catch (error) {
       this.#prepared.delete(push.id);
       throw error;
@@ -249,7 +250,7 @@ export class StoringPushes implements TransponderControl {
 /** What a push keeps on another node. */
 const identityOf = ({ id, startedAt }: StoredPush, awaySince: Date): PushIdentity => ({
   mediaSessionId: id,
-  startedAt: startedAt === undefined ? new Date() : new Date(startedAt),
+  startedAt: startedAt === undefined ? wallClockDate() : new Date(startedAt),
   awaySince,
 });
 

@@ -121,7 +121,7 @@ export class SupervisedFfmpeg extends EventEmitter<SupervisedFfmpegEvents> {
 
   #died(reason: string): void {
     if (this.#closed) return;
-    const now = Date.now();
+    const now = performance.now();
     this.#deaths = [...this.#deaths.filter((at) => now - at < DEATH_WINDOW_MS), now];
     const delay = restartDelay(this.#deaths, now);
     if (delay === undefined) {

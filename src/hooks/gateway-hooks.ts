@@ -52,7 +52,7 @@ export class GatewayHooks {
       ...parts,
       urls,
       events,
-      createSender: (url) => createSender({ url, secret, allowNetworks, version, now: systemClock.now }),
+      createSender: (url) => createSender({ url, secret, allowNetworks, version, now: systemClock.date }),
       clock: systemClock,
       random: Math.random,
     });

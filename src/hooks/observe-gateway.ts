@@ -1,5 +1,6 @@
 import { redactRtmpUrls } from '../observe/logger.ts';
 import type { EventData, EventType, GatewayEvent } from './events.ts';
+import { wallClockDate } from '../runtime/wall-clock.ts';
 
 /** What events are made of, as far as hooks see it. */
 
@@ -127,7 +128,7 @@ export interface ObservedRooms {
 export type Publish = (event: GatewayEvent) => void;
 
 const event = <T extends EventType>(type: T, data: EventData<T>): GatewayEvent =>
-  ({ type, timestamp: new Date().toISOString(), data }) as unknown as GatewayEvent;
+  ({ type, timestamp: wallClockDate().toISOString(), data }) as unknown as GatewayEvent;
 
 export const gatewayStarted = (version: string): GatewayEvent => event('gateway.started', { version });
 export const nodeDraining = (version: string, streams: number): GatewayEvent =>
@@ -265,7 +266,7 @@ function eventOfPush(push: ObservedPush): GatewayEvent {
     case 'retrying':
       return event('push.retrying', { ...common, ...reason });
     case 'ended': {
-      const endedAt = push.endedAt ?? new Date().toISOString();
+      const endedAt = push.endedAt ?? wallClockDate().toISOString();
       return event('push.ended', { ...common, ...reason, endedAt, bytesSent: push.bytesSent });
     }
   }
@@ -275,7 +276,7 @@ export function observeRecordings(recordings: ObservedRecordings, publish: Publi
   const about = (one: ObservedRecording) => {
     const { id, stream, file, startedAt, durationMs, bytes } = one;
     const started = { id, stream, file, startedAt };
-    return { started, ended: { ...started, endedAt: one.endedAt ?? new Date().toISOString(), durationMs, bytes } };
+    return { started, ended: { ...started, endedAt: one.endedAt ?? wallClockDate().toISOString(), durationMs, bytes } };
   };
   recordings.on('change', (one) => {
     const { started, ended } = about(one);

@@ -165,7 +165,7 @@ export class Webhooks {
 
   /** Keys in the order of the events, even within a millisecond and when the clock is set back. */
   #nextKey(): string {
-    this.#lastKeyMs = Math.max(this.#options.clock.now(), this.#lastKeyMs + 1);
+    this.#lastKeyMs = Math.max(this.#options.clock.date(), this.#lastKeyMs + 1);
     return String(this.#lastKeyMs).padStart(KEY_DIGITS, '0');
   }
 

@@ -1,5 +1,6 @@
 import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
 import { isIP } from 'node:net';
+import { wallClockMs } from '../runtime/wall-clock.ts';
 
 /**
  * The address of a client whose request comes through a manager. It is signed with a key that only the processes of the
@@ -21,13 +22,13 @@ export class ForwardedClients {
   }
 
   /** The value of the header for a client at this address. */
-  sign(address: string, nowMs = Date.now()): string {
+  sign(address: string, nowMs = wallClockMs()): string {
     const text = `${address} ${nowMs}`;
     return `${text} ${this.#mac(text).toString('base64url')}`;
   }
 
   /** The address, or `undefined` if the header is missing or was not made with the key a moment ago. */
-  verify(header: string | string[] | undefined, nowMs = Date.now()): string | undefined {
+  verify(header: string | string[] | undefined, nowMs = wallClockMs()): string | undefined {
     if (typeof header !== 'string') return undefined;
     const [, text, address, time, mac] = /^((\S{1,64}) (\d{1,15})) ([\w-]{1,64})$/.exec(header) ?? [];
     if (text === undefined || isIP(address!) === 0 || Math.abs(nowMs - Number(time)) > MAX_AGE_MS) return undefined;

@@ -38,7 +38,7 @@ export function limitReached(limit: SettingKey, message: string): GatewayError {
  *
  * @returns the function that ends it
  */
-export function logLimits(hits: LimitHits, logger: Logger, now: () => number = Date.now): () => void {
+export function logLimits(hits: LimitHits, logger: Logger, now: () => number = () => performance.now()): () => void {
   const loggedAt = new Map<SettingKey, number>();
   const log = (limit: SettingKey): void => {
     const last = loggedAt.get(limit);

@@ -26,7 +26,7 @@ export class Publications {
     this.#options = options;
     const { registry, logger } = options;
     registry.on('ended', (stream, { code, message: reason }) => {
-      const seconds = Math.round((Date.now() - stream.startedAt.getTime()) / 1000);
+      const seconds = Math.round(stream.ageMs / 1000);
       logger.info({ streamName: stream.name, code, reason, seconds }, 'stream ended');
     });
   }

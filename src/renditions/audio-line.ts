@@ -31,6 +31,7 @@ const MAX_HOLE_MS = 60_000;
 export class AudioLine {
   readonly #emit: (tag: FlvTag) => void;
   readonly #format: AudioFormat;
+  readonly #patienceMs: number;
   readonly #liveLateMs: number;
   readonly #silenceBehindMs: number;
   readonly #latestMs: number;
@@ -46,12 +47,16 @@ export class AudioLine {
   /** Time of the next frame if nothing is missing, in milliseconds. */
   #next: number | undefined;
 
-  /** @param batchMs milliseconds of audio that the encoder collects, which delays live audio */
-  constructor(batchMs: number, emit: (tag: FlvTag) => void, format = AAC_FORMAT) {
+  /**
+   * @param batchMs milliseconds of audio that the encoder collects, which delays live audio
+   * @param patienceMs how much longer than a live output this line waits for late audio before silence takes its place
+   */
+  constructor(batchMs: number, emit: (tag: FlvTag) => void, format = AAC_FORMAT, patienceMs = 0) {
     this.#emit = emit;
     this.#format = format;
-    this.#liveLateMs = batchMs + LIVE_LATE_MS;
-    this.#silenceBehindMs = batchMs + SILENCE_BEHIND_MS;
+    this.#patienceMs = patienceMs;
+    this.#liveLateMs = batchMs + LIVE_LATE_MS + patienceMs;
+    this.#silenceBehindMs = batchMs + SILENCE_BEHIND_MS + patienceMs;
     this.#latestMs = this.#liveLateMs + MAX_DELAY_DIFFERENCE_MS;
   }
 
@@ -78,8 +83,10 @@ export class AudioLine {
     if (!liveExpected) this.#late = undefined;
     const waitMs = this.#waitMs();
     if (this.#next === undefined) {
-      if (liveExpected && nowMs < waitMs) return;
-      this.#next = Math.max(0, nowMs - waitMs);
+      // Before its first frame there is nothing to be patient for.
+      const beginMs = nowMs - waitMs + this.#patienceMs;
+      if (liveExpected && beginMs < 0) return;
+      this.#next = Math.max(0, beginMs);
     }
     if (this.#next < nowMs - (liveExpected ? waitMs : 0))
       this.#silenceUntil(nowMs - (liveExpected ? waitMs - this.#liveLateMs + this.#silenceBehindMs : 0));

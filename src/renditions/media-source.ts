@@ -33,6 +33,11 @@ export interface KeyFrame {
 export interface MediaSourceEvents {
   /** An audio frame. */
   audio: [tag: FlvTag];
+  /**
+   * The same for outputs that need not be in time: late audio is waited for, so that audio of a stall that arrives
+   * afterwards is complete.
+   */
+  completeAudio: [tag: FlvTag];
   /** H.264: a frame, or a sequence header that has changed. */
   video: [tag: FlvTag];
   /** A frame of another codec. */

@@ -10,7 +10,8 @@ import { WriteMerger } from './write-merger.ts';
 
 /**
  * A stream with the frames of its publisher, whatever their codec: nothing is encoded again. Codecs that FLV does not
- * know are in the tags of `enhanced-tag.ts`, so the sinks must understand these.
+ * know are in the tags of `enhanced-tag.ts`, so the sinks must understand these. Audio that was late is complete: during
+ * a stall it is seconds behind the video.
  */
 export class OriginalRendition extends LiveRendition implements Rendition {
   readonly #writes = new WriteMerger((tags) => this.collect(tags));
@@ -26,7 +27,7 @@ export class OriginalRendition extends LiveRendition implements Rendition {
   constructor(source: MediaSource) {
     super(source);
     this.#hasVideo = this.hasVideo;
-    source.on('audio', this.#onAudio);
+    source.on('completeAudio', this.#onAudio);
     source.on('video', this.#onVideo);
     source.on('frame', this.#onFrame);
     source.on('resumed', this.#onResumed);
@@ -48,7 +49,7 @@ export class OriginalRendition extends LiveRendition implements Rendition {
 
   async close(): Promise<void> {
     this.#stopTicking();
-    this.source.off('audio', this.#onAudio);
+    this.source.off('completeAudio', this.#onAudio);
     this.source.off('video', this.#onVideo);
     this.source.off('frame', this.#onFrame);
     this.source.off('resumed', this.#onResumed);

@@ -1,5 +1,5 @@
 /** Audio that may come at once beyond real time, in milliseconds: what a stalled network or event loop held back. */
-const BURST_MS = 5000;
+export const BURST_MS = 8000;
 /** How much faster than ours a sender's clock may run. */
 const RATE = 1.02;
 
@@ -15,7 +15,7 @@ export class RealTimeBudget {
    * Takes audio from the budget, or nothing when it does not suffice.
    *
    * @param audioMs milliseconds of audio
-   * @param nowMs the wall clock, in milliseconds
+   * @param nowMs milliseconds of a clock that does not step
    * @returns whether the audio may be encoded
    */
   take(audioMs: number, nowMs: number): boolean {

@@ -17,7 +17,7 @@ export interface SharedEncodersOptions {
   /** Milliseconds of audio that are encoded at once. */
   readonly audioBatchMs: number;
   readonly logger: Logger;
-  /** The wall clock, in milliseconds. */
+  /** Milliseconds of a clock that does not step. */
   readonly now?: () => number;
 }
 
@@ -54,8 +54,8 @@ export class SharedEncoders {
    * @returns `undefined` if these processes have died too often within a minute, or if none can be started
    */
   open(options: AacCoderOptions): AacCoder | undefined {
-    if (restartDelay(this.#deaths, Date.now()) === undefined) return undefined;
-    const { streamsEach } = this.#options;
+    const { streamsEach, now = tickMs } = this.#options;
+    if (restartDelay(this.#deaths, now()) === undefined) return undefined;
     const encoder = [...this.#encoders].find(({ size }) => size < streamsEach) ?? this.#start();
     return encoder?.open(options);
   }
@@ -70,7 +70,7 @@ export class SharedEncoders {
       now,
       ended: (reason) => {
         this.#encoders.delete(encoder);
-        if (reason === 'died') this.#deaths = [...this.#deaths, Date.now()].slice(-MAX_DEATHS);
+        if (reason === 'died') this.#deaths = [...this.#deaths, now()].slice(-MAX_DEATHS);
       },
     });
     this.#encoders.add(encoder);

@@ -13,6 +13,7 @@ import { DEFAULT_MAX_FRAME_SIZE, decoderPixels } from './frame-limit.ts';
 import { JobQueue } from './job-queue.ts';
 import type { KeyFrameReader } from './key-frame-reader.ts';
 import { FOURCC, type KeyFrame } from './media-source.ts';
+import { wallClockMs } from '../runtime/wall-clock.ts';
 
 /**
  * A snapshot answers all requests for its stream and form for this time, and the next one in another form is taken after
@@ -127,7 +128,7 @@ export class SnapshotService {
     const recent = this.#options.running.lastKeyFrame(stream);
     const keyFrame =
       recent && tickMs() - recent.arrivedMs <= RECENT_MS ? recent : await this.#options.keyFrames.read(stream);
-    const takenAt = new Date(Date.now() - (tickMs() - keyFrame.arrivedMs));
+    const takenAt = new Date(wallClockMs() - (tickMs() - keyFrame.arrivedMs));
     return { image: await this.#decodes.run(() => this.#decode(keyFrame, form)), takenAt };
   }
 

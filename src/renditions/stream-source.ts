@@ -13,6 +13,7 @@ import { DEFAULT_MAX_FRAME_SIZE } from './frame-limit.ts';
 import { KeyFrameRequests } from './key-frame-requests.ts';
 import type { KeyFrame, MediaSource, MediaSourceEvents } from './media-source.ts';
 import { mediaTicker } from './media-ticker.ts';
+import { BURST_MS } from './real-time-budget.ts';
 import type { SharedEncoders } from './shared-encoders.ts';
 import { StreamTime } from './stream-time.ts';
 import type { TrackInput } from './track-input.ts';
@@ -48,6 +49,8 @@ export class StreamSource extends EventEmitter<MediaSourceEvents> implements Med
   readonly #maxFrameSize: FrameSize;
   readonly #time = new StreamTime();
   readonly #audioLine: AudioLine;
+  /** Only while `completeAudio` has listeners. */
+  #completeLine: AudioLine | undefined;
   readonly #videoLine: VideoLine;
   readonly #keyFrames: KeyFrameRequests;
   readonly #videoSink: VideoSink;
@@ -190,7 +193,7 @@ export class StreamSource extends EventEmitter<MediaSourceEvents> implements Med
         ...this.#options,
         audioCodec: codec,
       });
-      encoder.on('frame', (raw, streamMs) => this.#audioLine.live(raw, streamMs));
+      encoder.on('frame', (raw, streamMs) => this.#takeAudio(raw, streamMs));
       encoder.on('failed', (error) => this.#fail(error));
       this.#encoder = encoder;
     }
@@ -203,7 +206,7 @@ export class StreamSource extends EventEmitter<MediaSourceEvents> implements Med
     if (track.codec !== 'opus')
       throw new GatewayError('ENCODER_FAILED', `The publisher sends ${track.codec.toUpperCase()} audio now, not Opus.`);
     await this.#readAudio(track, publisher, (payload, _rtpTimestamp, streamMs) => {
-      if (opusPacketSamples(payload) > 0) this.#audioLine.live(payload, streamMs);
+      if (opusPacketSamples(payload) > 0) this.#takeAudio(payload, streamMs);
     });
   }
 
@@ -256,7 +259,25 @@ export class StreamSource extends EventEmitter<MediaSourceEvents> implements Med
       this.#report(this.#video.unusable);
     }
     const presentMs = this.#time.presentMs(nowMs);
-    if (presentMs !== undefined) this.#audioLine.fill(presentMs, this.#audio !== undefined, this.#time.audioDelayMs());
+    if (presentMs === undefined) return;
+    const delayMs = this.#time.audioDelayMs();
+    for (const line of this.#audioLines()) line.fill(presentMs, this.#audio !== undefined, delayMs);
+  }
+
+  #takeAudio(raw: Buffer, streamMs: number): void {
+    for (const line of this.#audioLines()) line.live(raw, streamMs);
+  }
+
+  #audioLines(): AudioLine[] {
+    if (this.listenerCount('completeAudio') === 0) this.#completeLine = undefined;
+    else
+      this.#completeLine ??= new AudioLine(
+        this.#options.audioBatchMs,
+        (tag) => this.emit('completeAudio', tag),
+        this.#audioFormat,
+        BURST_MS,
+      );
+    return this.#completeLine ? [this.#audioLine, this.#completeLine] : [this.#audioLine];
   }
 
   /** @param why the video of the publisher cannot be used */

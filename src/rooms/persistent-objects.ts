@@ -6,6 +6,7 @@ import type { JsonValue } from './room-client.ts';
 import type { ObjectRecord } from './scope-entry.ts';
 import type { ScopeObject } from './scope-object.ts';
 import { inBackground } from '../runtime/in-background.ts';
+import { wallClockMs } from '../runtime/wall-clock.ts';
 
 export interface PersistentObjectsOptions {
   readonly store: Store;
@@ -93,7 +94,7 @@ export class PersistentObjects {
   async #write(
     due: readonly (readonly [string, { readonly scope: string; readonly object: ScopeObject | undefined }])[],
   ): Promise<void> {
-    const expiresAt = new Date(Date.now() + this.#options.days * DAY_MS);
+    const expiresAt = new Date(wallClockMs() + this.#options.days * DAY_MS);
     try {
       for (const [key, { object }] of due) {
         if (!object) {

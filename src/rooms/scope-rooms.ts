@@ -17,6 +17,7 @@ import type { MemberHost, ScopeEntry } from './scope-entry.ts';
 import { checkName, checkSize, ScopeMember } from './scope-member.ts';
 import type { ScopeReceivers } from './scope-receivers.ts';
 import type { Outcome, ScopeState } from './scope-state.ts';
+import { wallClockMs } from '../runtime/wall-clock.ts';
 
 /** A scope in which this process takes part. */
 export interface OpenScope {
@@ -96,7 +97,7 @@ export class ScopeRooms implements RoomsControl {
       const deadline = endsAt === undefined ? undefined : new Deadline(endsAt, () => expel(expired()));
       receivers.add(id, receive, () => deadline?.cancel());
       try {
-        await submit({ type: 'join', id, login, door, host: this.#host, at: Date.now() });
+        await submit({ type: 'join', id, login, door, host: this.#host, at: wallClockMs() });
       } catch (error) {
         receivers.remove(id);
         throw error;

@@ -1,6 +1,7 @@
 import { DEFAULT_APPLICATION, type StreamSession } from '../publish/client-sessions.ts';
 import type { PlayStream } from './messages.ts';
 import type { WcsSession } from './wcs-session.ts';
+import { wallClockDate } from '../runtime/wall-clock.ts';
 
 interface Parts {
   readonly published: boolean;
@@ -38,7 +39,7 @@ export function listed(session: WcsSession, request: PlayStream, parts: Parts): 
     minBitrate,
     maxBitrate,
     clientAddress: session.clientAddress,
-    createdAt: new Date(),
+    createdAt: wallClockDate(),
     ...(custom !== undefined && { custom }),
     get active() {
       return parts.isActive();

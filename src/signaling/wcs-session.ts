@@ -20,6 +20,7 @@ import { TokenBucket } from '../net/token-bucket.ts';
 import type { WcsContext } from './wcs-server.ts';
 import { guarded, inBackground } from '../runtime/in-background.ts';
 import { closeWebSocket } from '../net/close-socket.ts';
+import { wallClockDate } from '../runtime/wall-clock.ts';
 
 export interface WcsSessionEvents {
   /** The socket is closed and its streams are held or ended; nothing follows. */
@@ -331,7 +332,7 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
       appKey: this.appKey,
       ...messages.ClientSchema.parse(connection),
       clientAddress: this.clientAddress,
-      createdAt: new Date(),
+      createdAt: wallClockDate(),
       principal,
       sendData: (data) => {
         this.send('OnDataEvent', data);

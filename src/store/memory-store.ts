@@ -15,6 +15,7 @@ import {
   type WorkQueue,
 } from './store.ts';
 import { StoredValue } from './stored-value.ts';
+import { wallClockMs } from '../runtime/wall-clock.ts';
 
 interface StoredText {
   readonly text: string;
@@ -39,7 +40,7 @@ export class MemoryStore implements Store {
   #lastId = 0;
   #closed = false;
 
-  constructor({ logger, now = Date.now }: StoreOptions) {
+  constructor({ logger, now = wallClockMs }: StoreOptions) {
     this.#logger = logger;
     this.#now = now;
   }

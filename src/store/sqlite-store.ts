@@ -17,6 +17,7 @@ import {
   type WorkQueue,
 } from './store.ts';
 import { StoredValue } from './stored-value.ts';
+import { wallClockMs } from '../runtime/wall-clock.ts';
 
 /**
  * How often expired records are removed, and how many at once: a small transaction, because it blocks the event loop.
@@ -48,7 +49,7 @@ export class SqliteStore implements Store {
   readonly #now: () => number;
   #purgedMs = -Infinity;
 
-  private constructor(database: DatabaseSync, { logger, now = Date.now }: StoreOptions) {
+  private constructor(database: DatabaseSync, { logger, now = wallClockMs }: StoreOptions) {
     this.#database = database;
     this.#logger = logger;
     this.#now = now;

@@ -3,6 +3,7 @@ import type { GatewayError } from '../errors.ts';
 import type { ParameterSetStore } from '../media/codecs/avc-parameter-sets.ts';
 import type { Logger } from '../observe/logger.ts';
 import type { DataChannel } from './data-channel.ts';
+import { wallClockDate } from '../runtime/wall-clock.ts';
 
 export type AudioCodec = 'opus' | 'pcmu' | 'pcma';
 export type VideoCodec = 'h264' | 'vp8' | 'vp9' | 'av1';
@@ -160,6 +161,7 @@ export class LiveStream extends EventEmitter<LiveStreamEvents> {
   /** Only a publisher with the same key may continue the stream after a loss. */
   readonly resumeKey: string | undefined;
   readonly startedAt: Date;
+  readonly #startedMs = performance.now();
   #publisher: Publisher | undefined;
   #videoCodec: VideoCodec | undefined;
   #frameSize: FrameSize | undefined;
@@ -172,7 +174,11 @@ export class LiveStream extends EventEmitter<LiveStreamEvents> {
     this.setMaxListeners(0);
     this.name = name;
     this.resumeKey = resumeKey;
-    this.startedAt = new Date();
+    this.startedAt = wallClockDate();
+  }
+
+  get ageMs(): number {
+    return performance.now() - this.#startedMs;
   }
 
   /** The current publisher; `undefined` while the stream is held for a lost one, and after the end. */
@@ -231,7 +237,7 @@ export class LiveStream extends EventEmitter<LiveStreamEvents> {
   lose(windowMs: number): void {
     if (this.#ended || !this.#publisher) return;
     this.#publisher = undefined;
-    const since = new Date();
+    const since = wallClockDate();
     this.#absence = { since, until: new Date(since.getTime() + windowMs) };
     // The publisher that returns may send frames of another size, or none.
     this.#frameSize = undefined;

@@ -58,7 +58,7 @@ export function hlsRoutes({ authorizer, packagers, allowOrigin, shape }: HlsRout
     const sendMedia = async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
       const { stream, session: token, quality, file } = request.params as Params;
       const wanted = file === MEDIA_PLAYLIST ? undefined : parseFile(file);
-      const answer = await packagers.sessions.run(token, stream, Date.now, async ({ ladder }) => {
+      const answer = await packagers.sessions.run(token, stream, packagers.now, async ({ ladder }) => {
         const packager = ladder.quality(quality);
         if (!packager) throw notFound();
         if (!wanted) {

@@ -7,6 +7,7 @@ import type { Logger } from '../../observe/logger.ts';
 import { errorBody, pathOf } from '../error-reply.ts';
 import type { NodeClient } from './node-client.ts';
 import { urlAtNode } from './node-url.ts';
+import { wallClockMs } from '../../runtime/wall-clock.ts';
 
 export interface ProxyParts {
   readonly registry: NodeRegistry;
@@ -93,7 +94,7 @@ export function replyLost(request: FastifyRequest, reply: FastifyReply, nodeId: 
     .code(error.httpStatus)
     .header('Retry-After', 1)
     .type('application/json; charset=utf-8')
-    .send(JSON.stringify(errorBody(error, pathOf(request), Date.now())));
+    .send(JSON.stringify(errorBody(error, pathOf(request), wallClockMs())));
 }
 
 export const nodeLost = (ids: readonly string[]): GatewayError =>

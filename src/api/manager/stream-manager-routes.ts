@@ -8,6 +8,7 @@ import type { Logger } from '../../observe/logger.ts';
 import { accessTokenCredentials, queryCredentials, requireRights } from '../authorize.ts';
 import { prepareError } from '../error-reply.ts';
 import { readStreamName } from '../whip/whip-requests.ts';
+import { wallClockMs } from '../../runtime/wall-clock.ts';
 
 export interface StreamManagerParts {
   readonly registry: NodeRegistry;
@@ -29,7 +30,7 @@ export const streamManagerRoutes =
   async (app) => {
     app.setErrorHandler((error, request, reply) => {
       const { httpStatus, message } = prepareError(error, request, reply, logger);
-      return reply.code(httpStatus).send({ errorMessage: message, timestamp: Date.now() });
+      return reply.code(httpStatus).send({ errorMessage: message, timestamp: wallClockMs() });
     });
     const mayPublish = requireRights(authorizer, 'red5', 'publish', queryCredentials);
     const mayPlay = requireRights(authorizer, 'red5', 'play', queryCredentials);

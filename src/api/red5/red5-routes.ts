@@ -13,6 +13,7 @@ import { principalOf, requireAllStreams } from '../authorize.ts';
 import { prepareError } from '../error-reply.ts';
 import { stoppedByRest, TERMINATED_BY_REST, type RecorderControl } from '../wcs/stream-routes.ts';
 import { Applications, type Client } from './applications.ts';
+import { wallClockMs } from '../../runtime/wall-clock.ts';
 
 export interface Red5RoutesOptions {
   readonly sessions: ClientSessions;
@@ -33,11 +34,11 @@ export const red5Routes =
     const applications = new Applications(sessions, registry);
     app.setErrorHandler((error, request, reply) => {
       const { httpStatus: code, message } = prepareError(error, request, reply, logger);
-      return reply.code(code).send({ status: 'error', code, message, timestamp: Date.now() });
+      return reply.code(code).send({ status: 'error', code, message, timestamp: wallClockMs() });
     });
 
     app.get('/server', READ, async () => success(serverInfo()));
-    app.get('/server/ping', READ, async () => success(Date.now()));
+    app.get('/server/ping', READ, async () => success(wallClockMs()));
     app.get('/server/statistics', READ, async () =>
       success({
         ...serverInfo(),
@@ -120,7 +121,7 @@ export const red5Routes =
     });
   };
 
-const success = (data: unknown): object => ({ status: 'success', code: 200, data, timestamp: Date.now() });
+const success = (data: unknown): object => ({ status: 'success', code: 200, data, timestamp: wallClockMs() });
 
 const serverInfo = (): object => ({
   red5_pro_version: `WebRTC Transponder ${packageJson.version}`,

@@ -16,6 +16,7 @@ import { iceServerLinks } from '../whip/whip-link-header.ts';
 import { readBody, readStreamName, SDP, SDP_FRAGMENT, whipSubject } from '../whip/whip-requests.ts';
 import { SessionStore } from '../whip/whip-sessions.ts';
 import { inBackground } from '../../runtime/in-background.ts';
+import { wallClockDate } from '../../runtime/wall-clock.ts';
 
 export interface WhepRoutesOptions {
   readonly settings: Pick<Settings, 'ice_servers'>;
@@ -144,7 +145,7 @@ function listed(
     bitrate: 0,
     minBitrate: 0,
     maxBitrate: 0,
-    createdAt: new Date(),
+    createdAt: wallClockDate(),
     renew: (endsAt) => player.renew(endsAt),
     get active() {
       return player.connected;

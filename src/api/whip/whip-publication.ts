@@ -9,6 +9,7 @@ import { DEFAULT_APPLICATION, type StreamSession } from '../../publish/client-se
 import type { DataChannel } from '../../streams/data-channel.ts';
 import type { StreamMessage } from '../../streams/live-stream.ts';
 import type { Publications, WebRtcPublication } from '../../publish/publications.ts';
+import { wallClockDate } from '../../runtime/wall-clock.ts';
 
 export interface WhipPublicationRequest {
   /** Cannot be guessed: it is the last part of the session's URL. */
@@ -153,7 +154,7 @@ export class WhipPublication extends EventEmitter<WhipPublicationEvents> {
       minBitrate: 0,
       maxBitrate: 0,
       clientAddress,
-      createdAt: new Date(),
+      createdAt: wallClockDate(),
       principalId,
       renew: (endsAt) => publication.renew(endsAt),
       get active() {

@@ -15,6 +15,7 @@ import { SegmentList, type Ended, type Found } from './segment-list.ts';
 import { Segmenter, type RunFormat, type SegmentRules } from './segmenter.ts';
 import type { Timeline } from './timeline.ts';
 import { inBackground } from '../../runtime/in-background.ts';
+import { wallClockMs } from '../../runtime/wall-clock.ts';
 
 /** Longest parts and usual segments, in milliseconds; complete segments in a playlist. */
 export const PART_MS = 333;
@@ -97,7 +98,7 @@ export class Packager extends EventEmitter<OutputEvents> implements Output, TagS
         this.#segments.renew(format.init);
       },
       begin: (startMs) => {
-        this.#segments.begin(role.timeline.dateOf(startMs, Date.now()));
+        this.#segments.begin(role.timeline.dateOf(startMs, wallClockMs()));
         if (this.#begunRuns === this.#runs) return;
         this.#begunRuns = this.#runs;
         role.onRun(this.#runs, startMs);

@@ -14,6 +14,7 @@ import { Ladder, type Rung } from './ladder.ts';
 import type { PackagerEnvironment } from './packager.ts';
 import { ViewerSessions, type Viewer, type ViewerSession } from './viewer-sessions.ts';
 import { inBackground } from '../../runtime/in-background.ts';
+import { monotonicMsOf } from '../../runtime/wall-clock.ts';
 
 export interface PackagersParts {
   readonly registry: StreamRegistry;
@@ -21,6 +22,8 @@ export interface PackagersParts {
   readonly overload: LoadSignal;
   readonly metrics: Metrics;
   readonly logger: Logger;
+  /** Milliseconds of a clock that does not step. */
+  readonly now?: () => number;
 }
 
 const SWEEP_MS = 1000;
@@ -31,6 +34,7 @@ const DVR_FOLDER = 'hls-segments';
 /** All HLS packagers, one for each stream that has viewers, and the sessions of the viewers. */
 export class Packagers {
   readonly sessions: ViewerSessions;
+  readonly now: () => number;
   readonly #settings: Pick<
     Settings,
     'hls_always' | 'hls_idle_s' | 'max_hls_streams' | 'hls_ladder' | 'transcoder_video_bitrate'
@@ -42,7 +46,7 @@ export class Packagers {
   readonly #ended = new Set<Ladder>();
   readonly #outputs: OutputSet<Ladder>;
   readonly #starting = new Map<string, Promise<Ladder>>();
-  /** When each running ladder was needed last. */
+  /** When each running ladder was needed last, in milliseconds of {@link now}. */
   readonly #neededMs = new Map<Ladder, number>();
   readonly #timer: NodeJS.Timeout;
   #pastBytes = 0;
@@ -51,6 +55,7 @@ export class Packagers {
   private constructor(settings: Settings, parts: PackagersParts) {
     this.#settings = settings;
     this.#parts = parts;
+    this.now = parts.now ?? (() => performance.now());
     this.#dvrFolder = join(settings.state_dir, DVR_FOLDER);
     // Of a gateway that was killed.
     if (settings.hls_dvr_s > 0) rmSync(this.#dvrFolder, { recursive: true, force: true });
@@ -72,7 +77,7 @@ export class Packagers {
       perClient: settings.max_hls_viewers_per_client,
     });
     this.#outputs = new OutputSet(parts.registry, { changed: (ladder) => this.#changed(ladder) });
-    this.#timer = setInterval(() => this.#sweep(Date.now()), SWEEP_MS);
+    this.#timer = setInterval(() => this.#sweep(this.now()), SWEEP_MS);
     this.#timer.unref();
     if (settings.hls && settings.hls_always)
       parts.registry.on('started', ({ name }) => {
@@ -105,13 +110,16 @@ export class Packagers {
   /**
    * Opens a session of a viewer, and starts the ladder of the stream if it does not run.
    *
+   * @param endsAt milliseconds since 1970
    * @throws {GatewayError} STREAM_NOT_FOUND, LIMIT_REACHED, OVERLOADED, SHUTTING_DOWN; what encoders throw
    */
   async open(asked: string, streamName: string, endsAt: number | undefined, viewer: Viewer): Promise<ViewerSession> {
     this.sessions.check(viewer);
     const ladder = await this.#ensure(streamName);
-    this.#neededMs.set(ladder, Date.now());
-    return this.sessions.open(asked, ladder, endsAt, Date.now(), viewer);
+    const nowMs = this.now();
+    this.#neededMs.set(ladder, nowMs);
+    const endsMs = endsAt === undefined ? undefined : monotonicMsOf(endsAt, nowMs);
+    return this.sessions.open(asked, ladder, endsMs, nowMs, viewer);
   }
 
   /** Idempotent. */
@@ -163,7 +171,7 @@ export class Packagers {
       rungs: this.#settings.hls_ladder,
       acquire: (rung) => encoders.acquire(stream, this.#profileOf(rung)),
     });
-    this.#neededMs.set(ladder, Date.now());
+    this.#neededMs.set(ladder, this.now());
     this.#outputs.add(ladder);
     logger.info({ ladder: ladder.id, stream: streamName }, 'HLS started');
     return ladder;

@@ -18,8 +18,7 @@ export interface ViewerSession {
   readonly asked: string;
   readonly ladder: Ladder;
   readonly viewer: Viewer;
-  /** Milliseconds since 1970. */
-  readonly endsAt: number | undefined;
+  readonly endsMs: number | undefined;
   lastSeenMs: number;
   /** Whether it has asked for more than its first playlist. */
   used: boolean;
@@ -46,7 +45,7 @@ const isSame = (one: Viewer, other: Viewer): boolean =>
 const count = (sessions: readonly ViewerSession[], of: (viewer: Viewer) => boolean): number =>
   sessions.filter(({ viewer }) => of(viewer)).length;
 
-/** The players of all streams. Time is passed in. */
+/** The players of all streams. Time is passed in, in milliseconds of a clock that does not step. */
 export class ViewerSessions {
   readonly #sessions = new Map<string, ViewerSession>();
   readonly #limits: ViewerLimits;
@@ -88,10 +87,10 @@ export class ViewerSessions {
   }
 
   /** @throws {GatewayError} LIMIT_REACHED */
-  open(asked: string, ladder: Ladder, endsAt: number | undefined, nowMs: number, viewer: Viewer): ViewerSession {
+  open(asked: string, ladder: Ladder, endsMs: number | undefined, nowMs: number, viewer: Viewer): ViewerSession {
     this.check(viewer);
     const token = randomBytes(TOKEN_BYTES).toString('base64url');
-    const session = { token, asked, ladder, viewer, endsAt, lastSeenMs: nowMs, used: false, requests: 0 };
+    const session = { token, asked, ladder, viewer, endsMs, lastSeenMs: nowMs, used: false, requests: 0 };
     this.#sessions.set(token, session);
     return session;
   }
@@ -128,9 +127,9 @@ export class ViewerSessions {
   }
 
   sweep(nowMs: number): void {
-    for (const [token, { lastSeenMs, used, requests, endsAt }] of this.#sessions) {
+    for (const [token, { lastSeenMs, used, requests, endsMs }] of this.#sessions) {
       const isIdle = requests === 0 && nowMs - lastSeenMs > (used ? IDLE_MS : UNUSED_MS);
-      if (isIdle || (endsAt !== undefined && endsAt + IDLE_MS <= nowMs)) this.#sessions.delete(token);
+      if (isIdle || (endsMs !== undefined && endsMs + IDLE_MS <= nowMs)) this.#sessions.delete(token);
     }
   }
 
@@ -139,8 +138,8 @@ export class ViewerSessions {
     return false;
   }
 
-  #checkTime({ endsAt }: ViewerSession, nowMs: number): void {
-    if (endsAt !== undefined && endsAt <= nowMs)
+  #checkTime({ endsMs }: ViewerSession, nowMs: number): void {
+    if (endsMs !== undefined && endsMs <= nowMs)
       throw new GatewayError('TOKEN_EXPIRED', 'The token has expired. Get a new one and load the playlist again.');
   }
 }

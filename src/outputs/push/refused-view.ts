@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { GatewayError } from '../../errors.ts';
 import type { StartRequest, TransponderView } from './transponder-view.ts';
+import { wallClockDate } from '../../runtime/wall-clock.ts';
 
 /** A push that was refused, as an ended transponder. */
 export function refusedView(
@@ -8,7 +9,7 @@ export function refusedView(
   { message, code }: GatewayError,
   destination: string,
 ): TransponderView {
-  const now = new Date().toISOString();
+  const now = wallClockDate().toISOString();
   return {
     mediaSessionId: randomUUID(),
     streamName: '',

@@ -6,6 +6,7 @@ import type { RecordSet, Store } from '../../store/store.ts';
 import type { PushIdentity } from './transponder-start.ts';
 import type { PictureChange, RequestOrigin, SoundOptions, StartRequest, TransponderView } from './transponder-view.ts';
 import { inBackground } from '../../runtime/in-background.ts';
+import { wallClockMs } from '../../runtime/wall-clock.ts';
 
 const NAMESPACE = 'pushes';
 
@@ -139,7 +140,8 @@ export class StoredPushes {
   async restore(pushes: ContinuedPushes): Promise<void> {
     try {
       const stored = await this.#read();
-      await Promise.all(stored.map(([id, entry]) => this.#continue(id, entry, pushes, Date.now())));
+      const restored = { date: wallClockMs(), ms: performance.now() };
+      await Promise.all(stored.map(([id, entry]) => this.#continue(id, entry, pushes, restored)));
     } catch (error) {
       this.#options.logger.error({ err: error }, 'the stored pushes could not be read');
     }
@@ -185,11 +187,11 @@ export class StoredPushes {
     }
   }
 
-  async #continue(id: string, entry: Entry, pushes: ContinuedPushes, firstMs: number): Promise<void> {
+  async #continue(id: string, entry: Entry, pushes: ContinuedPushes, restored: Restored): Promise<void> {
     const { logger } = this.#options;
     const { request, muted, held } = entry;
     // A publisher that was there was lost when the gateway ended.
-    const lostMs = entry.lostAt === undefined ? firstMs : Date.parse(entry.lostAt);
+    const lostMs = entry.lostAt === undefined ? restored.date : Date.parse(entry.lostAt);
     const continued = {
       mediaSessionId: id,
       startedAt: new Date(entry.startedAt),
@@ -205,9 +207,9 @@ export class StoredPushes {
       if (this.#closed || error.code === 'SHUTTING_DOWN') return;
       const isPassing = error.retryable || PASSING.has(error.code);
       const fields = { transponder: id, stream: request.streamName, code: error.code, reason: error.message };
-      if (isPassing && Date.now() - firstMs < GIVE_UP_MS) {
+      if (isPassing && performance.now() - restored.ms < GIVE_UP_MS) {
         logger.warn(fields, 'a stored push cannot be continued at present: will be tried again');
-        this.#later(() => inBackground(this.#continue(id, entry, pushes, firstMs)));
+        this.#later(() => inBackground(this.#continue(id, entry, pushes, restored)));
         return;
       }
       logger.warn(fields, 'a stored push cannot be continued and is removed');
@@ -248,11 +250,17 @@ export class StoredPushes {
   }
 }
 
+/** When {@link StoredPushes.restore} was called: milliseconds since 1970, and of `performance.now()`. */
+interface Restored {
+  readonly date: number;
+  readonly ms: number;
+}
+
 const context = (id: string): string => `${NAMESPACE}/${id}`;
 
 /** @throws {GatewayError} PUBLISHER_LOST if the time in which the publisher might return is over */
 function checkHold({ standby }: StartRequest, lostMs: number): void {
-  if (standby && standby.holdMs > 0 && Date.now() - lostMs >= standby.holdMs)
+  if (standby && standby.holdMs > 0 && wallClockMs() - lostMs >= standby.holdMs)
     throw new GatewayError('PUBLISHER_LOST', 'The publisher was lost and did not return in time.');
 }
 

@@ -3,6 +3,7 @@ import type { Logger } from '../../observe/logger.ts';
 import type { SecretBox } from '../../store/secret-box.ts';
 import type { RecordSet, Store } from '../../store/store.ts';
 import type { TransponderView } from './transponder-view.ts';
+import { wallClockDate, wallClockMs } from '../../runtime/wall-clock.ts';
 
 const NAMESPACE = 'ended-transponders';
 
@@ -127,7 +128,7 @@ export class TransponderHistory {
   /** Keys in the order in which the transponders ended, even within a millisecond and when the clock is set back. */
   #nextKey(id: string): string {
     const lastMs = Math.max(this.#lastKeyMs, keyMs(this.#entries.at(-1)?.key));
-    this.#lastKeyMs = Math.max(Date.now(), lastMs + 1);
+    this.#lastKeyMs = Math.max(wallClockMs(), lastMs + 1);
     return `${String(this.#lastKeyMs).padStart(KEY_DIGITS, '0')}-${id}`;
   }
 
@@ -170,7 +171,7 @@ async function readEntries(
 /** Written out field by field by the schema, so that a field that is added to the view is not stored by accident. */
 function toRecord({ rtmpUrl, streamName, ...view }: TransponderView, key: string, box: SecretBox): HistoryRecord {
   return RecordSchema.parse({
-    view: { ...view, endedAt: view.endedAt ?? new Date().toISOString() },
+    view: { ...view, endedAt: view.endedAt ?? wallClockDate().toISOString() },
     secrets: box.seal(JSON.stringify({ rtmpUrl, streamName }), context(key)),
   });
 }

@@ -6,6 +6,7 @@ import {
   type TransponderStatus,
   type TransponderView,
 } from './transponder-view.ts';
+import { monotonicMsOf } from '../../runtime/wall-clock.ts';
 
 const LEG_STATES: readonly LegView['status'][] = ['idle', 'connecting', 'pushing', 'retrying', 'ended'];
 const LIVE_STATES: readonly TransponderStatus[] = ['connecting', 'pushing', 'standby', 'retrying'];
@@ -60,22 +61,22 @@ function countStandby(metrics: Metrics, control: TransponderControl): () => void
     'Times that a push went to standby, by reason: publisher, video or manual.',
     'reason',
   );
-  /** When the standby of each push that shows one has begun, in milliseconds. */
+  /** When the standby of each push that shows one has begun, in milliseconds of `performance.now()`. */
   const since = new Map<string, number>();
   let pastMs = 0;
   metrics.total(
     'gateway_standby_seconds_total',
     'Seconds that pushes have shown standby, together.',
-    () => (pastMs + [...since.values()].reduce((total, ms) => total + Date.now() - ms, 0)) / 1000,
+    () => (pastMs + [...since.values()].reduce((total, ms) => total + performance.now() - ms, 0)) / 1000,
   );
   return control.onChange(({ mediaSessionId: id, standby }) => {
     const before = since.get(id);
     if (standby && before === undefined) {
-      since.set(id, Date.parse(standby.since));
+      since.set(id, monotonicMsOf(Date.parse(standby.since)));
       begins.inc(standby.reason);
     } else if (!standby && before !== undefined) {
       since.delete(id);
-      pastMs += Math.max(0, Date.now() - before);
+      pastMs += Math.max(0, performance.now() - before);
     }
   });
 }

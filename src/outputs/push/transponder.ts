@@ -32,6 +32,7 @@ import {
 } from './transponder-state.ts';
 import type { LegName, StartRequest, TransponderOptions, TransponderView } from './transponder-view.ts';
 import { inBackground } from '../../runtime/in-background.ts';
+import { wallClockDate } from '../../runtime/wall-clock.ts';
 
 /**
  * An output that pushes one rendition of a stream to one RTMP destination, or to a second one as well. Its id is WCS's
@@ -75,7 +76,7 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
     super();
     const { request, destination, backup, continued } = start;
     this.id = continued?.mediaSessionId ?? randomUUID();
-    this.#startedAt = continued?.startedAt ?? new Date();
+    this.#startedAt = continued?.startedAt ?? wallClockDate();
     this.#isContinued = continued !== undefined;
     this.request = request;
     this.destination = destination;
@@ -353,7 +354,7 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
   }
 
   async #finish(): Promise<void> {
-    this.#endedAt = new Date();
+    this.#endedAt = wallClockDate();
     this.#rules?.close();
     this.#lease.rendition.off('failed', this.#onFailed);
     this.#stream?.off('lost', this.#onAbsenceChanged);

@@ -46,6 +46,26 @@ export function createContainer(
 }
 
 class Mp4Pieces extends Mp4Fragments implements Container {
+  /** Times of the first and last frame of each track in the next piece. */
+  readonly #spans = new Map<number, { readonly firstMs: number; lastMs: number }>();
+
+  /** Of the longer track: audio that was waited for is seconds behind the video. */
+  override get bufferedMs(): number {
+    return Math.max(0, ...[...this.#spans.values()].map(({ firstMs, lastMs }) => lastMs - firstMs));
+  }
+
+  override push(tag: FlvTag): void {
+    super.push(tag);
+    const span = this.#spans.get(tag.type);
+    if (span) span.lastMs = tag.timestamp;
+    else this.#spans.set(tag.type, { firstMs: tag.timestamp, lastMs: tag.timestamp });
+  }
+
+  override take(end: boolean): Buffer | undefined {
+    this.#spans.clear();
+    return super.take(end);
+  }
+
   changeParameters(): Buffer | undefined {
     return this.beginInBand();
   }

@@ -22,6 +22,7 @@ import type { Recordings } from './recordings.ts';
 import { copyOf, videoCodecOf } from './video-header.ts';
 import type { FinishedFile } from './finish-file.ts';
 import { inBackground } from '../../runtime/in-background.ts';
+import { wallClockDate } from '../../runtime/wall-clock.ts';
 
 /** Milliseconds of media in one write: what is lost if the gateway is killed, and as much again for what is on its way. */
 export const PIECE_MS = 500;
@@ -97,7 +98,7 @@ export class Recorder extends EventEmitter<OutputEvents> implements Output, TagS
     this.streamName = streamName;
     this.#lease = lease;
     this.#environment = environment;
-    this.#base = baseName(environment.template, { stream: streamName, startedAt: new Date(), id: this.id });
+    this.#base = baseName(environment.template, { stream: streamName, startedAt: wallClockDate(), id: this.id });
     this.#logger = environment.logger.child({ recorder: this.id, stream: streamName });
     this.#closed = new Promise((resolve) => (this.#resolveClosed = resolve));
   }
@@ -301,7 +302,7 @@ export class Recorder extends EventEmitter<OutputEvents> implements Output, TagS
       file,
       format,
       state: 'recording',
-      startedAt: new Date().toISOString(),
+      startedAt: wallClockDate().toISOString(),
       durationMs: 0,
       bytes: 0,
       framesDropped: 0,
@@ -324,7 +325,7 @@ export class Recorder extends EventEmitter<OutputEvents> implements Output, TagS
     const ended = this.#state.status === 'ended' ? this.#state.reason : undefined;
     recordings.update(open.id, {
       state: 'finishing',
-      endedAt: new Date().toISOString(),
+      endedAt: wallClockDate().toISOString(),
       framesDropped: dropped,
       ...(ended && { reasonCode: ended.code, reason: ended.message }),
     });

@@ -1,4 +1,3 @@
-import { statfs } from 'node:fs/promises';
 import { GatewayError, toGatewayError } from '../../errors.ts';
 import type { Logger } from '../../observe/logger.ts';
 import type { EncodeProfile } from '../../renditions/encode-profile.ts';
@@ -6,6 +5,8 @@ import type { EncoderPool, RenditionLease } from '../../renditions/encoder-pool.
 import type { LiveStream } from '../../streams/live-stream.ts';
 import type { StreamRegistry } from '../../streams/stream-registry.ts';
 import { OutputSet } from '../output-set.ts';
+import { diskFull } from './disk-space.ts';
+import { DiskWaits } from './disk-waits.ts';
 import { diskError } from './record-file.ts';
 import { Recorder, type RecorderEnvironment } from './recorder.ts';
 import type { Posters } from './posters.ts';
@@ -13,6 +14,7 @@ import type { Uploads } from './upload/uploads.ts';
 import type { Recording, Recordings } from './recordings.ts';
 import { expiredRecordings, type RetentionRules } from './retention.ts';
 import { inBackground } from '../../runtime/in-background.ts';
+import { wallClockMs } from '../../runtime/wall-clock.ts';
 
 export interface RecordersOptions {
   /** `recording` */
@@ -61,6 +63,8 @@ export class Recorders {
   readonly #starting = new Map<string, Promise<Recorder>>();
   /** Counters of recorders that have ended. */
   readonly #past = { bytes: 0, framesDropped: 0 };
+  /** With `record_all`. */
+  readonly #waits = new DiskWaits();
   readonly #timer: NodeJS.Timeout | undefined;
   #recovering: Promise<void> = Promise.resolve();
   #looking: Promise<void> | undefined;
@@ -77,7 +81,10 @@ export class Recorders {
     if (!options.enabled) return;
     this.#timer = setInterval(() => inBackground(this.lookAtDisk()), DISK_CHECK_MS);
     this.#timer.unref();
-    if (options.all) options.registry.on('started', (stream) => this.#autoStart(stream));
+    if (options.all) {
+      options.registry.on('started', (stream) => this.#autoStart(stream));
+      options.registry.on('ended', ({ name }) => this.#waits.forget(name));
+    }
     if (options.continuous)
       options.registry.on('ended', ({ name }, reason) => {
         if (!MAY_RETURN.has(reason.code)) inBackground(this.#find(name)?.stop(reason));
@@ -147,6 +154,7 @@ export class Recorders {
    * @throws {GatewayError} RECORDING_NOT_FOUND
    */
   async stop(streamName: string, reason: GatewayError): Promise<void> {
+    this.#waits.forget(streamName);
     const recorder = this.#find(streamName) ?? (await this.#starting.get(streamName)?.catch(() => undefined));
     if (!recorder || recorder.status === 'ended')
       throw new GatewayError('RECORDING_NOT_FOUND', `Stream ${streamName} is not being recorded.`);
@@ -193,6 +201,7 @@ export class Recorders {
       recorder.once('closed', () => {
         this.#past.bytes += recorder.counters.bytesSent;
         this.#past.framesDropped += recorder.counters.framesDropped;
+        if (recorder.failure) this.#waitForDisk(stream, recorder.failure);
       });
       this.#outputs.add(recorder);
       return recorder;
@@ -246,15 +255,24 @@ export class Recorders {
   async #look(): Promise<void> {
     const { retention, minFreeBytes, freeBytes, logger } = this.#options;
     try {
-      const { deleted, released } = expiredRecordings(this.recordings.all(), retention, Date.now());
+      const { deleted, released } = expiredRecordings(this.recordings.all(), retention, wallClockMs());
       for (const recording of deleted) if (!recording.storage) await this.#deleteExpired(recording);
       // The bucket may be slow.
       this.#expiring ??= this.#expire(
         deleted.filter(({ storage }) => storage),
         released,
       ).finally(() => (this.#expiring = undefined));
-      if (this.running > 0 && (await freeBytes(this.recordings.folder)) < minFreeBytes)
-        for (const recorder of this.#outputs.list()) recorder.fail(diskFull());
+      const waiting = this.#waits
+        .due(performance.now())
+        .flatMap((name) => this.#options.registry.find(name) ?? [])
+        .filter(({ publisher }) => publisher);
+      if (this.running === 0 && waiting.length === 0) return;
+      if ((await freeBytes(this.recordings.folder)) >= minFreeBytes)
+        for (const stream of waiting) {
+          this.#waits.tried(stream.name);
+          this.#autoStart(stream);
+        }
+      else for (const recorder of this.#outputs.list()) recorder.fail(diskFull());
     } catch (error) {
       logger.warn({ err: error }, 'the folder of recordings could not be checked');
     }
@@ -313,20 +331,18 @@ export class Recorders {
 
   #autoStart(stream: LiveStream): void {
     this.ensure(stream.name).catch((error: unknown) => {
-      const { code, message } = toGatewayError(error);
-      this.#options.logger.warn({ stream: stream.name, code, reason: message }, 'recording refused');
+      const reason = toGatewayError(error);
+      this.#options.logger.warn(
+        { stream: stream.name, code: reason.code, reason: reason.message },
+        'recording refused',
+      );
+      this.#waitForDisk(stream, reason);
     });
   }
-}
 
-const diskFull = (): GatewayError =>
-  new GatewayError(
-    'DISK_FULL',
-    'The disk of record_dir has less free space than record_min_free_mb. Delete recordings, or make room.',
-  );
-
-/** Free bytes for the gateway's user. */
-export async function freeBytesOf(folder: string): Promise<number> {
-  const { bavail, bsize } = await statfs(folder);
-  return bavail * bsize;
+  /** What `record_all` records goes on in another file when the disk has room again. */
+  #waitForDisk(stream: LiveStream, { code }: GatewayError): void {
+    if (!this.#options.all || code !== 'DISK_FULL' || stream.endedBy) return;
+    this.#waits.add(stream.name, performance.now());
+  }
 }

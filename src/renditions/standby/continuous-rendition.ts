@@ -16,6 +16,7 @@ import type { StandbyClipSource, StandbyPicture } from './standby-clip.ts';
 import { StandbySplicer } from './standby-splicer.ts';
 import { isSameState, type StandbyAbsence, type StandbyState } from './standby-state.ts';
 import type { MakeFreezeFrames } from './video-splice.ts';
+import { wallClockDate } from '../../runtime/wall-clock.ts';
 
 /** A shorter interruption of the video of a present publisher is not reported. Milliseconds. */
 const REPORTED_AFTER_MS = 1000;
@@ -319,7 +320,7 @@ export class ContinuousRendition extends EventEmitter<RenditionEvents> implement
     const isLive = mode === 'live' || (isNormal && !held && !isAway);
     if (isLive) this.#since = undefined;
     else if (!this.#since) {
-      this.#since = new Date();
+      this.#since = wallClockDate();
       this.#sinceMs = nowMs;
     }
     const isReported = held || isAway || this.#standby !== undefined || nowMs - this.#sinceMs >= REPORTED_AFTER_MS;

@@ -1,4 +1,5 @@
 import type { StandbyAbsence } from './standby-state.ts';
+import { wallClockDate, wallClockMs } from '../../runtime/wall-clock.ts';
 
 export interface HoldTimeOptions {
   /** Milliseconds; 0: without an end. */
@@ -33,7 +34,7 @@ export class HoldTime {
     const isChange = isAway !== (this.#absence !== undefined);
     if (isChange) {
       this.close();
-      this.#absence = isAway ? this.#begin(this.#awaySince ?? new Date()) : undefined;
+      this.#absence = isAway ? this.#begin(this.#awaySince ?? wallClockDate()) : undefined;
     }
     this.#awaySince = undefined;
     return isChange;
@@ -47,7 +48,7 @@ export class HoldTime {
   #begin(since: Date): StandbyAbsence {
     if (this.#holdMs === 0) return { since };
     const until = new Date(since.getTime() + this.#holdMs);
-    this.#timer = setTimeout(this.#onExpired, Math.max(0, until.getTime() - Date.now()));
+    this.#timer = setTimeout(this.#onExpired, Math.max(0, until.getTime() - wallClockMs()));
     return { since, until };
   }
 }

@@ -21,6 +21,10 @@ class FakeClock implements Clock {
     return this.#nowMs;
   }
 
+  date(): number {
+    return this.#nowMs;
+  }
+
   after(ms: number, run: () => void): () => void {
     const timer = { atMs: this.#nowMs + ms, run };
     this.#timers.add(timer);

@@ -155,3 +155,44 @@ t.test('a burst after a stall of the network raises nothing', async (t) => {
   for (const endMs = nowMs + 800; nowMs < endMs; nowMs += 20) line.fill(nowMs, true);
   t.notOk(tags.slice(before).every(isLive), 'what is missing now is silence as soon as ever');
 });
+
+t.test(
+  'a patient line keeps the audio of a stall that arrives afterwards, and the usual one stays in time',
+  async (t) => {
+    for (const stallMs of [3000, 6000, 7900, 10_000]) {
+      const usual = setUp();
+      const tags: FlvTag[] = [];
+      const patient = new AudioLine(60, (tag) => tags.push(tag), undefined, 8000);
+      const lines = [usual.line, patient];
+      const backMs = 5000 + stallMs;
+      let at = 0;
+      for (let ms = 0; ms <= 30_000; ms += 20) {
+        if (ms < 5000 || ms >= backMs)
+          for (; at * FRAME <= ms; at++) for (const line of lines) line.live(raw, at * FRAME);
+        for (const line of lines) line.fill(ms, true);
+        const usualMs = usual.tags.at(-1)!.timestamp;
+        if (ms > 1000 && usualMs < ms - 1000) t.fail(`the usual line is ${ms - usualMs} ms behind`);
+      }
+      for (let i = 1; i < tags.length; i++)
+        if (Math.abs(tags[i]!.timestamp - tags[i - 1]!.timestamp - FRAME) > 12) t.fail(`step at ${tags[i]!.timestamp}`);
+      const silentMs = tags.filter((tag) => !usual.isLive(tag)).length * FRAME;
+      t.ok(silentMs <= Math.max(0, stallMs - 7700), `${stallMs} ms: ${silentMs} ms of silence`);
+      t.ok(usual.tags.filter((tag) => !usual.isLive(tag)).length * FRAME > stallMs - 1000);
+    }
+  },
+);
+
+t.test(
+  'a patient line begins where the usual one does, and a microphone that never sends leaves no hole',
+  async (t) => {
+    for (const fromMs of [0, 60_000]) {
+      const tags: FlvTag[] = [];
+      const patient = new AudioLine(60, (tag) => tags.push(tag), undefined, 8000);
+      for (let ms = fromMs; ms <= fromMs + 20_000; ms += 20) patient.fill(ms, true);
+      t.ok(Math.abs(tags[0]!.timestamp - fromMs) < 700, `${tags[0]!.timestamp}`);
+      t.ok(Math.abs(tags.at(-1)!.timestamp - fromMs - 12_000) < 700);
+      patient.fill(fromMs + 20_020, false);
+      t.ok(tags.at(-1)!.timestamp > fromMs + 19_900, 'without a microphone silence does not wait');
+    }
+  },
+);

@@ -21,7 +21,7 @@ t.test('stalls of a producer', async (t) => {
   t.teardown(() => mock.timers.reset());
   const producer = new FakeProducer();
   let stalls = 0;
-  watchStalls(producer, () => stalls++);
+  watchStalls(producer, () => stalls++, Date.now);
   const pass = async (seconds: number, packetsPerSecond = 0): Promise<void> => {
     for (let second = 0; second < seconds; second++) {
       producer.packets += packetsPerSecond;

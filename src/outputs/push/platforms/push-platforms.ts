@@ -98,5 +98,5 @@ export class PushPlatforms {
 
 function createEverySecond(): EverySecond {
   const ticker = Ticker.every(SECOND_MS);
-  return (tick) => ticker.listen(() => tick(Date.now()));
+  return (tick) => ticker.listen(tick);
 }

@@ -5,6 +5,7 @@ import type { MeterLease } from './rendition-meters.ts';
 import { isMeasured, judge } from './rules.ts';
 import { judgeSession } from './session-limit.ts';
 import { NO_BREACHES, warningsOf, watch, type PushWarning, type WatchEvent, type WatchState } from './watch-state.ts';
+import { wallClockDate } from '../../../runtime/wall-clock.ts';
 
 export interface PushWatchOptions {
   readonly platform: Platform;
@@ -72,7 +73,7 @@ export class PushWatch extends EventEmitter<PushWatchEvents> {
     const measure = measured.meter.measure();
     if (!isMeasured(measure)) return this.#handle({ type: 'paused' });
     const verdicts = [...judge(platform, { measure, transport }), ...judgeSession(platform, nowMs - this.#sessionMs)];
-    this.#handle({ type: 'judged', verdicts, nowMs });
+    this.#handle({ type: 'judged', verdicts, nowMs, date: wallClockDate() });
   }
 
   #handle(event: WatchEvent): void {

@@ -14,6 +14,7 @@ export interface PushWarning extends Omit<Verdict, 'level'> {
 
 interface Breach {
   readonly sinceMs: number;
+  readonly since: Date;
   readonly verdict: Verdict;
   readonly raised: boolean;
 }
@@ -23,7 +24,7 @@ export type WatchState = ReadonlyMap<string, Breach>;
 
 export type WatchEvent =
   /** The stream was judged: one verdict for each check. */
-  | { readonly type: 'judged'; readonly verdicts: readonly Verdict[]; readonly nowMs: number }
+  | { readonly type: 'judged'; readonly verdicts: readonly Verdict[]; readonly nowMs: number; readonly date: Date }
   /** Nothing is to be judged: the publisher is away, or the push is not connected. */
   | { readonly type: 'paused' };
 
@@ -40,7 +41,7 @@ export function watch(state: WatchState, event: WatchEvent): { state: WatchState
       return { state: new Map(raised), effects: [] };
     }
     case 'judged':
-      return judged(state, event.verdicts, event.nowMs);
+      return judged(state, event);
     default:
       return event satisfies never;
   }
@@ -48,17 +49,16 @@ export function watch(state: WatchState, event: WatchEvent): { state: WatchState
 
 function judged(
   state: WatchState,
-  verdicts: readonly Verdict[],
-  nowMs: number,
+  { verdicts, nowMs, date }: WatchEvent & { type: 'judged' },
 ): { state: WatchState; effects: WatchEffect[] } {
   const next = new Map<string, Breach>();
   const effects: WatchEffect[] = [];
   for (const verdict of verdicts) {
     if (verdict.level === 'ok') continue;
     const before = state.get(verdict.check);
-    const sinceMs = before?.sinceMs ?? nowMs;
+    const { sinceMs, since } = before ?? { sinceMs: nowMs, since: date };
     const isDue = nowMs - sinceMs >= dueAfter(verdict);
-    const breach = { sinceMs, verdict, raised: before?.raised === true || isDue };
+    const breach = { sinceMs, since, verdict, raised: before?.raised === true || isDue };
     next.set(verdict.check, breach);
     // Again when a recommendation that was broken becomes a hard limit that is broken.
     const worsened = before?.raised === true && before.verdict.level === 'warning' && verdict.level === 'error';
@@ -76,6 +76,6 @@ const dueAfter = ({ check }: Verdict): number => (check === 'sessionLength' ? 0 
 export const warningsOf = (state: WatchState): PushWarning[] =>
   [...state.values()].filter(({ raised }) => raised).map(warningOf);
 
-function warningOf({ sinceMs, verdict }: Breach): PushWarning {
-  return { ...verdict, level: verdict.level === 'error' ? 'error' : 'warning', since: new Date(sinceMs).toISOString() };
+function warningOf({ since, verdict }: Breach): PushWarning {
+  return { ...verdict, level: verdict.level === 'error' ? 'error' : 'warning', since: since.toISOString() };
 }

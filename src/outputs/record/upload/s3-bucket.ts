@@ -8,7 +8,7 @@ import {
   type PartBody,
   type ReadObject,
 } from './bucket.ts';
-import { plainEtag, type UploadedPart } from './part-plan.ts';
+import { MAX_PARTS, plainEtag, type UploadedPart } from './part-plan.ts';
 
 export interface S3Options {
   readonly bucket: string;
@@ -238,5 +238,7 @@ export function toBucketError({ name = '', code, $metadata }: SdkError, bucket: 
     return new BucketError('denied', `${answer} Check the keys, and the rights that docs/recording.md lists.`);
   if (status === 301 || name === 'PermanentRedirect' || name === 'AuthorizationHeaderMalformed')
     return new BucketError('other', `${answer} Check s3_region and s3_endpoint.`);
+  if (name === 'InvalidArgument')
+    return new BucketError('argument', `${answer} If it takes fewer than ${MAX_PARTS} parts, raise s3_part_mb.`);
   return new BucketError('other', answer);
 }

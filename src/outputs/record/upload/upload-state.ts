@@ -1,4 +1,12 @@
-import { fittingPartBytes, MAX_PARTS, partCount, partRange, type PartRange, type UploadedPart } from './part-plan.ts';
+import {
+  fittingPartBytes,
+  MAX_PART_BYTES,
+  MAX_PARTS,
+  partCount,
+  partRange,
+  type PartRange,
+  type UploadedPart,
+} from './part-plan.ts';
 
 /**
  * The upload of one recording. Pure.
@@ -21,6 +29,8 @@ export interface UploadFacts {
   readonly etag?: string | undefined;
   /** The bucket does not know the upload: it was finished before, or somebody has ended it. */
   readonly lost: boolean;
+  /** The bucket refuses a part although it took others: it allows fewer than {@link MAX_PARTS}. */
+  readonly needsLargerParts?: boolean;
   /** The object is there, with the right size and ETag. */
   readonly confirmed: boolean;
   /** The file is on the disk. */
@@ -34,7 +44,7 @@ export type UploadStep =
   /** Compares the parts with the bucket and with the file. */
   | { readonly type: 'check'; readonly uploadId: string }
   | { readonly type: 'part'; readonly uploadId: string; readonly range: PartRange }
-  /** The file has more parts than allowed: ends the upload, to begin another one with larger parts. */
+  /** The file has more parts than allowed, or than the bucket takes: ends the upload, to begin another one with larger parts. */
   | { readonly type: 'restart'; readonly uploadId: string }
   | { readonly type: 'complete'; readonly uploadId: string; readonly parts: readonly UploadedPart[] }
   | { readonly type: 'confirm' }
@@ -51,8 +61,11 @@ export type UploadResult =
   | { readonly type: 'confirm' }
   | { readonly type: 'release' };
 
-/** `gone`: there is no such upload. `missing`: there is no such object. `differs`: it is another one than expected. */
-export type UploadFailure = 'gone' | 'missing' | 'differs' | 'denied' | 'other';
+/**
+ * `gone`: there is no such upload. `missing`: there is no such object. `differs`: it is another one than expected.
+ * `argument`: something about the request is not allowed, for example the number of the part.
+ */
+export type UploadFailure = 'gone' | 'missing' | 'differs' | 'denied' | 'argument' | 'other';
 
 export type UploadEvent =
   | { readonly type: 'grown'; readonly bytes: number }
@@ -131,8 +144,10 @@ function succeeded({ facts, failures }: UploadState, result: UploadResult): Pick
       return { facts: { ...facts, checked: true, parts: byNumber(result.parts) }, failures };
     case 'part':
       return { facts: { ...facts, parts: byNumber([...facts.parts.values(), result.part]) }, failures: 0 };
-    case 'restart':
-      return { facts: without(facts), failures };
+    case 'restart': {
+      const partBytes = facts.needsLargerParts ? facts.partBytes * 2 : facts.partBytes;
+      return { facts: { ...without(facts), partBytes, needsLargerParts: false }, failures };
+    }
     case 'complete':
       return { facts: { ...facts, etag: result.etag }, failures: 0 };
     case 'confirm':
@@ -159,6 +174,8 @@ function factsAfter(failure: UploadFailure, facts: UploadFacts): UploadFacts {
   if (failure === 'gone') return facts.ended ? { ...facts, lost: true } : without(facts);
   // Somebody has deleted the object before it was confirmed.
   if (failure === 'missing') return without(facts);
+  if (failure === 'argument' && facts.parts.size > 0 && facts.partBytes * 2 <= MAX_PART_BYTES)
+    return { ...facts, needsLargerParts: true };
   return facts;
 }
 
@@ -182,7 +199,8 @@ function nextStep(facts: UploadFacts): UploadStep | undefined {
   const number = nextPart(facts);
   if (uploadId === undefined)
     return number === undefined ? undefined : { type: 'begin', partBytes: fittingPartBytes(bytes, partBytes) };
-  if (ended && partCount(bytes, partBytes) > MAX_PARTS) return { type: 'restart', uploadId };
+  if (facts.needsLargerParts || (ended && partCount(bytes, partBytes) > MAX_PARTS))
+    return { type: 'restart', uploadId };
   if (!checked) return { type: 'check', uploadId };
   if (number !== undefined) return { type: 'part', uploadId, range: partRange(number, partBytes, bytes) };
   return ended ? { type: 'complete', uploadId, parts: partsInOrder(facts) } : undefined;

@@ -17,6 +17,7 @@ import {
   type UploadStep,
 } from './upload-state.ts';
 import { inBackground } from '../../../runtime/in-background.ts';
+import { wallClockDate } from '../../../runtime/wall-clock.ts';
 
 /** What all uploads of a gateway share. */
 export interface UploadEnvironment {
@@ -281,7 +282,7 @@ export class Upload {
     else if (result.type === 'confirm') {
       const { bytes } = this.#state.facts;
       this.#store({
-        ...{ state: 'stored', uploadedBytes: bytes, storedAt: new Date().toISOString(), uploadId: undefined },
+        ...{ state: 'stored', uploadedBytes: bytes, storedAt: wallClockDate().toISOString(), uploadId: undefined },
         ...{ reasonCode: undefined, reason: undefined },
       });
       this.#logger.info({ bytes }, 'recording stored in the bucket');

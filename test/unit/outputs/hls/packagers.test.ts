@@ -12,7 +12,7 @@ import { fakePublisher } from '../../../helpers/fake-publisher.ts';
 
 const VIEWER = { address: '192.0.2.1' };
 
-function setUp(t: Test, settings: Record<string, string> = {}) {
+function setUp(t: Test, settings: Record<string, string> = {}, now?: () => number) {
   const registry = new StreamRegistry({ resumeWindowMs: 0, maxStreams: 10 });
   const counts = { acquired: 0, released: 0 };
   const rendition = Object.assign(new EventEmitter(), {
@@ -30,7 +30,10 @@ function setUp(t: Test, settings: Record<string, string> = {}) {
   const overload = { overloaded: false };
   const parsed = SettingsSchema.parse({ hls: 'true', ...settings });
   const metrics = new Metrics();
-  const packagers = Packagers.create(parsed, { registry, encoders, overload, metrics, logger: silentLogger });
+  const packagers = Packagers.create(parsed, {
+    ...{ registry, encoders, overload, metrics, logger: silentLogger },
+    ...(now && { now }),
+  });
   const end = () => packagers.close(new GatewayError('SHUTTING_DOWN', 'closing'));
   t.teardown(end);
   return {
@@ -90,7 +93,7 @@ t.test('limits and overload', async (t) => {
 t.test('without viewers a packager ends, unless hls_always is set', async (t) => {
   mock.timers.enable({ apis: ['setInterval', 'Date'], now: 0 });
   t.teardown(() => mock.timers.reset());
-  const idle = setUp(t, { hls_idle_s: '5' });
+  const idle = setUp(t, { hls_idle_s: '5' }, Date.now);
   const always = setUp(t, { hls_always: 'true', hls_idle_s: '5' });
   idle.publish('a');
   always.publish('a');
@@ -101,4 +104,41 @@ t.test('without viewers a packager ends, unless hls_always is set', async (t) =>
   t.match(ladder.failure, { code: 'TERMINATED' });
   t.strictSame([idle.counts.released, always.counts], [1, { acquired: 1, released: 0 }]);
   t.not((await idle.packagers.open('a', 'a', undefined, VIEWER)).ladder, ladder, 'the next viewer starts another one');
+});
+
+t.test('a step of the wall clock ends no session and no packager, and moves no end of a token', async (t) => {
+  for (const stepMs of [-3_600_000, 3_600_000]) {
+    mock.timers.enable({ apis: ['setInterval'] });
+    let nowMs = 0;
+    let offsetMs = 10_000_000;
+    const wall = mock.method(Date, 'now', () => nowMs + offsetMs);
+    try {
+      const { packagers, publish, counts } = setUp(t, { hls_idle_s: '5' }, () => nowMs);
+      const pass = (ms: number) => {
+        nowMs += ms;
+        mock.timers.tick(ms);
+      };
+      publish('a');
+      const limited = await packagers.open('a', 'a', Date.now() + 20_000, VIEWER);
+      const { token, ladder } = await packagers.open('a', 'a', undefined, { address: '192.0.2.2' });
+      const ask = (of: string) => packagers.sessions.run(of, 'a', packagers.now, async () => 'answer');
+      t.equal(await ask(token), 'answer');
+      offsetMs += stepMs;
+      pass(5000);
+      t.equal(await ask(token), 'answer', `${stepMs}`);
+      t.equal(await ask(limited.token), 'answer', 'its token has 15 s left');
+      t.equal(ladder.status, 'packaging');
+      t.equal((await packagers.open('a', 'a', undefined, VIEWER)).ladder, ladder);
+      pass(16_000);
+      await t.rejects(ask(limited.token), { code: 'TOKEN_EXPIRED' });
+      pass(31_000);
+      await t.rejects(ask(token), { code: 'SESSION_NOT_FOUND' }, 'idle for 30 s');
+      pass(6000);
+      t.equal(ladder.status, 'ended');
+      t.equal(counts.released, 1);
+    } finally {
+      wall.mock.restore();
+      mock.timers.reset();
+    }
+  }
 });

@@ -134,7 +134,10 @@ for (const [title, { codec, name, options, probed }] of Object.entries(ENCODERS)
       for (const data of framesOf(ivf)) {
         source.emit('frame', { codec, data, timestamp: timeMs, keyFrame: isKeyFrame[codec](data) });
         for (let half = 0; half < 2; half++, packet++)
-          source.emit('audio', audioTag(OPUS_FORMAT.body(packets[packet % packets.length]!), timeMs + half * 20));
+          source.emit(
+            'completeAudio',
+            audioTag(OPUS_FORMAT.body(packets[packet % packets.length]!), timeMs + half * 20),
+          );
         timeMs += FRAME_MS;
         await immediate();
       }

@@ -6,10 +6,11 @@ import { GatewayError } from '../../../../src/errors.ts';
 import { silentLogger } from '../../../../src/observe/logger.ts';
 import { LateGroups } from '../../../../src/outputs/late-groups.ts';
 import type { RecordFormat } from '../../../../src/outputs/record/container.ts';
+import { DiskWaits } from '../../../../src/outputs/record/disk-waits.ts';
 import { finishFile } from '../../../../src/outputs/record/finish-file.ts';
 import { Posters } from '../../../../src/outputs/record/posters.ts';
 import { createNewFile } from '../../../../src/outputs/record/record-file.ts';
-import { Recorders } from '../../../../src/outputs/record/recorders.ts';
+import { Recorders, type RecordersOptions } from '../../../../src/outputs/record/recorders.ts';
 import { Recordings } from '../../../../src/outputs/record/recordings.ts';
 import { Uploads } from '../../../../src/outputs/record/upload/uploads.ts';
 import type { EncodeProfile } from '../../../../src/renditions/encode-profile.ts';
@@ -17,10 +18,17 @@ import { EncoderPool } from '../../../../src/renditions/encoder-pool.ts';
 import { MemoryStore } from '../../../../src/store/memory-store.ts';
 import { StreamRegistry } from '../../../../src/streams/stream-registry.ts';
 import { fakePublisher, FakeSubscription, vp8KeyFrame } from '../../../helpers/fake-publisher.ts';
+import { ffmpeg, ffprobe } from '../../../helpers/ffmpeg-tool.ts';
 import { opusPackets } from '../../../helpers/opus.ts';
 import { waitFor } from '../../../helpers/wait.ts';
 
-async function setUp(t: Test, audio: 'aac' | 'opus', format: RecordFormat, encoders?: Pick<EncoderPool, 'acquire'>) {
+async function setUp(
+  t: Test,
+  audio: 'aac' | 'opus',
+  format: RecordFormat,
+  encoders?: Pick<EncoderPool, 'acquire'>,
+  more: Partial<RecordersOptions> = {},
+) {
   const folder = await mkdtemp(join(tmpdir(), 'recorders-'));
   const store = new MemoryStore({ logger: silentLogger });
   const recordings = await Recordings.create(folder, store, silentLogger);
@@ -49,6 +57,7 @@ async function setUp(t: Test, audio: 'aac' | 'opus', format: RecordFormat, encod
     },
     uploads: Uploads.none({ recordings, store, logger: silentLogger }),
     retention: { keepMs: 0, maxTotalBytes: 0 },
+    ...more,
   });
   t.teardown(async () => {
     registry.close(new GatewayError('SHUTTING_DOWN', 'closing'));
@@ -101,4 +110,104 @@ await t.test('VP8 and Opus need no encoder; G.711 after Opus ends the recording'
   const failed = await waitFor('the end', () => recordings.all().find(({ state }) => state === 'failed'));
   t.match(failed, { reasonCode: 'ENCODER_FAILED', reason: /PCMU/ });
   t.ok(failed.durationMs > 1000);
+});
+
+await t.test('audio of a stall that arrives complete afterwards is in the recording', async (t) => {
+  const { recorders, recordings, registry } = await setUp(t, 'opus', 'mp4');
+  const [video, audio] = [new FakeSubscription(), new FakeSubscription()];
+  registry.publish('show', fakePublisher({ video, videoCodec: 'vp8', audio }));
+  await recorders.start('show');
+  const packets = opusPackets('sine=frequency=440:sample_rate=48000', 2);
+  const startedMs = performance.now();
+  let frames = 0;
+  let heard = 0;
+  const feeding = setInterval(() => {
+    const ms = performance.now() - startedMs;
+    for (; frames * 40 <= ms; frames++) video.packet(frames * 3600, vp8KeyFrame(64, 48));
+    const stalls = ms > 1000 && ms < 4500;
+    if (!stalls) for (; heard * 20 <= ms; heard++) audio.packet(heard * 960, packets[heard % packets.length]!);
+  }, 20);
+  t.teardown(() => clearInterval(feeding));
+  await waitFor('six seconds', () => (recordings.all()[0]?.durationMs ?? 0) > 6000);
+  clearInterval(feeding);
+  await recorders.stop('show', new GatewayError('STREAM_STOPPED', 'stopped'));
+  const path = recordings.pathOf(recordings.all()[0]!);
+  const pcm = await ffmpeg(['-i', path, '-map', '0:a', '-f', 's16le', '-ac', '1', '-ar', '48000', 'pipe:1']);
+  const samples = new Int16Array(pcm.buffer, pcm.byteOffset, pcm.length >> 1);
+  let silentMs = 0;
+  for (let at = 0; at + 480 <= samples.length; at += 480)
+    if (samples.subarray(at, at + 480).every((sample) => Math.abs(sample) < 500)) silentMs += 10;
+  t.ok(samples.length / 48 > 5700, `${samples.length / 48} ms of audio`);
+  t.ok(silentMs <= 100, `${silentMs} ms of silence`);
+  const entries = ['-select_streams', 'v', '-count_packets', path];
+  const { streams } = (await ffprobe(entries, 'stream=nb_read_packets')) as { streams: { nb_read_packets: string }[] };
+  t.ok(Math.abs(Number(streams[0]!.nb_read_packets) - frames) <= 3, 'all frames');
+});
+
+await t.test('record_all goes on in another file when the disk has room again', async (t) => {
+  let free = 100;
+  const { recorders, recordings, registry } = await setUp(t, 'opus', 'mp4', undefined, {
+    ...{ all: true, minFreeBytes: 10, freeBytes: async () => free },
+  });
+  const packets = opusPackets('sine=frequency=440:sample_rate=48000', 2);
+  const tracks = [new FakeSubscription(), new FakeSubscription()] as const;
+  let sent = 0;
+  const feeding = setInterval(() => {
+    for (const track of tracks) track.packet(sent * 960, packets[sent % packets.length]!);
+    sent++;
+  }, 20);
+  t.teardown(() => clearInterval(feeding));
+  const states = (name: string) =>
+    recordings
+      .all()
+      .filter(({ stream }) => stream === name)
+      .map(({ state, reasonCode = '' }) => `${state} ${reasonCode}`.trim())
+      .sort();
+  const stream = registry.publish('first', fakePublisher({ audio: tracks[0] }));
+  await waitFor('a recording', () => states('first').length === 1);
+  free = 5;
+  await recorders.lookAtDisk();
+  await waitFor('its end', () => !recorders.isRecording('first') && states('first')[0] === 'failed DISK_FULL');
+  registry.publish('second', fakePublisher({ audio: tracks[1] }));
+  await waitFor('the refusal', async () => {
+    await recorders.lookAtDisk();
+    return !recorders.isRecording('second');
+  });
+  t.strictSame(states('second'), [], 'refused from the beginning');
+  free = 100;
+  await waitFor('both recordings', async () => {
+    await recorders.lookAtDisk();
+    return states('first').includes('recording') && states('second').includes('recording');
+  });
+  t.strictSame(states('first'), ['failed DISK_FULL', 'recording']);
+  t.equal(new Set(recordings.all().map(({ file }) => file)).size, 3);
+
+  free = 5;
+  await recorders.lookAtDisk();
+  await waitFor('the end', () => recorders.running === 0);
+  registry.end(stream, new GatewayError('STREAM_STOPPED', 'stopped'));
+  await recorders.stop('second', new GatewayError('TERMINATED', 'by hand')).catch(() => undefined);
+  free = 100;
+  await recorders.lookAtDisk();
+  t.equal(recorders.running, 0, 'neither what has ended nor what was stopped');
+});
+
+t.test('a disk that is full again and again is tried less and less often', async (t) => {
+  const waits = new DiskWaits();
+  const delays: number[] = [];
+  let nowMs = 0;
+  for (let time = 0; time < 10; time++) {
+    waits.add('show', nowMs, 1);
+    let ms = 0;
+    for (; waits.due(nowMs + ms).length === 0; ms += 1000);
+    delays.push(ms);
+    nowMs += ms;
+    waits.tried('show');
+    t.strictSame(waits.due(nowMs + 1e9), [], 'it is being recorded');
+  }
+  t.strictSame(delays.slice(0, 4), [0, 10_000, 20_000, 40_000]);
+  t.equal(delays.at(-1), 300_000);
+  waits.forget('show');
+  waits.add('show', nowMs);
+  t.strictSame(waits.due(nowMs), ['show']);
 });

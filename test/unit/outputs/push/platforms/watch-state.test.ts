@@ -13,6 +13,7 @@ const judged = (nowMs: number, level: VerdictLevel, check = 'bitrate', seen = '1
   type: 'judged',
   verdicts: [verdict(check, level, seen)],
   nowMs,
+  date: new Date(nowMs),
 });
 const paused: WatchEvent = { type: 'paused' };
 
@@ -88,6 +89,7 @@ t.test('checks are independent, and a session limit is told at once', async (t) 
   const both = (nowMs: number): WatchEvent => ({
     type: 'judged',
     nowMs,
+    date: new Date(nowMs),
     verdicts: [verdict('bitrate', 'warning', ''), verdict('sessionLength', 'error', '')],
   });
   t.strictSame(run([both(0), both(10_000)]).effects, [['raise sessionLength error'], ['raise bitrate warning']]);

@@ -182,6 +182,21 @@ await t.test('a file with too many parts is uploaded in larger ones', async (t) 
   t.equal(outcome(state('idle', {}), large), 'working: begin 20');
 });
 
+await t.test('a bucket that takes fewer parts gets larger ones, within bounds', async (t) => {
+  const RESTARTED: UploadEvent = { type: 'succeeded', result: { type: 'restart' } };
+  const from = state('working', { uploadId: 'u', bytes: 45, parts: parts(part(2), part(3)) });
+  t.equal(outcome(from, failed('argument')), 'delayed: delay');
+  t.equal(outcome(from, failed('argument'), DUE), 'working: restart');
+  t.equal(outcome(from, failed('argument'), DUE, failed('other'), DUE), 'working: restart');
+  const again = run(from, failed('argument'), DUE, RESTARTED);
+  t.equal(again.effects, 'begin 20');
+  t.notOk(again.facts.needsLargerParts);
+  t.equal(outcome(state('working', { uploadId: 'u', bytes: 45 }), failed('argument'), DUE), 'working: part 2 (10+10)');
+  const largest = { partBytes: 4 * 1024 ** 3, uploadId: 'u', ended: true, bytes: 9 * 1024 ** 3 };
+  const bounded = state('working', { ...largest, parts: parts(part(2, 4 * 1024 ** 3)) });
+  t.match(outcome(bounded, failed('argument'), DUE), /^working: part 3/, 'parts have at most 5 GiB');
+});
+
 await t.test('parts', async (t) => {
   t.strictSame(partRange(1, 10, 25), { number: 1, from: 0, bytes: 10 });
   t.strictSame(partRange(3, 10, 25), { number: 3, from: 20, bytes: 5 });

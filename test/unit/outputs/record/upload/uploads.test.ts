@@ -186,6 +186,20 @@ await t.test('a bucket that is down: tried again, said once, and continued when 
   t.equal(storageOf('a')!.reason, undefined);
 });
 
+await t.test('a store that takes three parts gets the recording in larger ones', async (t) => {
+  const { bucket, start, complete, storageOf, stored, content } = await setUp(t);
+  bucket.before = (request) => {
+    if (Number(/^part (\d+)$/.exec(request)?.[1] ?? 0) > 3)
+      throw toBucketError({ name: 'InvalidArgument', $metadata: { httpStatusCode: 400 } }, 'films', 's3.test');
+  };
+  await start();
+  const bytes = await complete('a', 10 * PART + 1);
+  await stored('a');
+  t.ok(content('a')!.equals(bytes));
+  t.equal(storageOf('a')!.partBytes, 4 * PART);
+  t.equal(bucket.uploads.size, 0, 'the uploads with smaller parts were ended');
+});
+
 await t.test('one upload that succeeds again lets the others try at once', async (t) => {
   let attempts = 0;
   // The first one waits a moment, the others for ever.
@@ -388,6 +402,7 @@ await t.test('errors of the SDK: what they mean, without anything that they cont
     [error('AccessDenied', 403), 'denied', /403 AccessDenied.*rights/],
     [error('InvalidRange', 416), 'range', /416/],
     [error('PermanentRedirect', 301), 'other', /s3_region/],
+    [error('InvalidArgument', 400), 'argument', /10000 parts, raise s3_part_mb/],
     [error('SlowDown', 503), 'other', /503 SlowDown/],
     [error(`<b>${secret}`, 500), 'other', /500 an error/],
     [error('Error', undefined, 'ECONNREFUSED'), 'other', /^s3.test cannot be reached \(ECONNREFUSED\)/],
