@@ -32,7 +32,7 @@ import { PlatformCatalogue } from './outputs/push/platforms/catalogue.ts';
 import { createTransponders } from './outputs/push/create-transponders.ts';
 import { standbyDefaults } from './outputs/push/standby-defaults.ts';
 import { StandbyRenditions } from './outputs/push/standby-renditions.ts';
-import { StoredPushes } from './outputs/push/stored-pushes.ts';
+import { StoredPushes } from './outputs/push/record/stored-pushes.ts';
 import { TransponderHistory } from './outputs/push/transponder-history.ts';
 import { registerTransponderMetrics } from './outputs/push/transponder-metrics.ts';
 import { listTransponders } from './outputs/push/transponder-view.ts';
@@ -263,7 +263,7 @@ async function assemble(
     encoders,
     standbys,
     history,
-    stored,
+    stored: cluster ? undefined : stored,
     platforms,
     overload,
     metrics,
@@ -456,8 +456,8 @@ async function assemble(
     });
   }
   hooks.started();
-  // Not earlier: publishers return as soon as they can. In a cluster other nodes have continued them.
-  if (!cluster) inBackground(stored.restore(transponders));
+  // Not earlier: publishers return as soon as they can. A cluster stores the pushes of its nodes itself.
+  inBackground(cluster ? stored.forget() : stored.restore(transponders));
   return {
     addresses: {
       http,

@@ -160,6 +160,7 @@ export class GatewayCluster {
       resumeKeyOf,
       standbyDefaults: standbyDefaults(settings),
       isGiven: (stream) => this.#moves?.gives(stream) ?? false,
+      logger,
     });
     this.#moves = new StreamMoves({
       store: this.#store,
@@ -179,7 +180,7 @@ export class GatewayCluster {
         replace: (push, id) => this.#stored.replace(push, id),
         owns: (id) => this.#stored.owns(id) || storing.prepares(id),
       },
-      start: (push) => storing.continue(push, parseOrder(push.order), new Date()),
+      start: (push) => storing.continue(push, parseOrder(push.order)),
       refuse: ({ order }, reason) => control.refuse(parseOrder(order), reason),
       logger,
     });
@@ -199,7 +200,7 @@ export class GatewayCluster {
               if (registry.find(stream)) return false;
               const due = pushes.filter(({ id }) => !this.#stored.owns(id));
               const started = await Promise.allSettled(
-                due.map((push) => storing.continue(push, parseOrder(push.order), new Date())),
+                due.map((push) => storing.continue(push, parseOrder(push.order))),
               );
               started.forEach((result, index) => {
                 if (result.status === 'fulfilled') return;
