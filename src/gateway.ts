@@ -52,6 +52,7 @@ import { createRoomDoors } from './rooms/doors/create-doors.ts';
 import { freezeFrames } from './renditions/standby/freeze-frames.ts';
 import { StandbyClips } from './renditions/standby/standby-clips.ts';
 import { closeAll, type Closable } from './runtime/close-all.ts';
+import { freeBytesOf } from './runtime/disk-space.ts';
 import type { FastPaths } from './runtime/fast-paths.ts';
 import { Drain } from './runtime/drain.ts';
 import { OverloadMonitor } from './runtime/overload.ts';
@@ -343,7 +344,12 @@ async function assemble(
     );
   }
   const rooms = settings.rooms
-    ? await createRooms(cluster, { limits: roomLimits(settings), store: state.store, logger })
+    ? await createRooms(cluster, {
+        limits: roomLimits(settings),
+        store: state.store,
+        freeBytes: settings.state_dir ? () => freeBytesOf(settings.state_dir) : undefined,
+        logger,
+      })
     : undefined;
   if (rooms) {
     opened({ close: () => rooms.close(shuttingDown()) });
