@@ -32,7 +32,7 @@ import { PlatformCatalogue } from './outputs/push/platforms/catalogue.ts';
 import { createTransponders } from './outputs/push/create-transponders.ts';
 import { standbyDefaults } from './outputs/push/standby-defaults.ts';
 import { StandbyRenditions } from './outputs/push/standby-renditions.ts';
-import { StoredPushes } from './outputs/push/stored-pushes.ts';
+import { StoredPushes } from './outputs/push/record/stored-pushes.ts';
 import { TransponderHistory } from './outputs/push/transponder-history.ts';
 import { registerTransponderMetrics } from './outputs/push/transponder-metrics.ts';
 import { listTransponders } from './outputs/push/transponder-view.ts';
@@ -52,6 +52,7 @@ import { createRoomDoors } from './rooms/doors/create-doors.ts';
 import { freezeFrames } from './renditions/standby/freeze-frames.ts';
 import { StandbyClips } from './renditions/standby/standby-clips.ts';
 import { closeAll, type Closable } from './runtime/close-all.ts';
+import { freeBytesOf } from './runtime/disk-space.ts';
 import type { FastPaths } from './runtime/fast-paths.ts';
 import { Drain } from './runtime/drain.ts';
 import { OverloadMonitor } from './runtime/overload.ts';
@@ -263,7 +264,7 @@ async function assemble(
     encoders,
     standbys,
     history,
-    stored,
+    stored: cluster ? undefined : stored,
     platforms,
     overload,
     metrics,
@@ -343,7 +344,12 @@ async function assemble(
     );
   }
   const rooms = settings.rooms
-    ? await createRooms(cluster, { limits: roomLimits(settings), store: state.store, logger })
+    ? await createRooms(cluster, {
+        limits: roomLimits(settings),
+        store: state.store,
+        freeBytes: settings.state_dir ? () => freeBytesOf(settings.state_dir) : undefined,
+        logger,
+      })
     : undefined;
   if (rooms) {
     opened({ close: () => rooms.close(shuttingDown()) });
@@ -456,8 +462,8 @@ async function assemble(
     });
   }
   hooks.started();
-  // Not earlier: publishers return as soon as they can. In a cluster other nodes have continued them.
-  if (!cluster) inBackground(stored.restore(transponders));
+  // Not earlier: publishers return as soon as they can. A cluster stores the pushes of its nodes itself.
+  inBackground(cluster ? stored.forget() : stored.restore(transponders));
   return {
     addresses: {
       http,

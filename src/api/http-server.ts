@@ -56,8 +56,11 @@ const REQUEST_TIMEOUT_MS = 30_000;
 const TIMEOUT_CHECK_MS = 1000;
 /** Milliseconds for a TLS handshake. */
 const HANDSHAKE_TIMEOUT_MS = 10_000;
-/** Characters of one path parameter: a stream name of 256, each percent-encoded as four bytes. */
-const MAX_PARAMETER_LENGTH = 256 * 12;
+/**
+ * Characters of one path parameter, percent-encoded. Names of rooms had no limit in earlier versions: as long as the
+ * request line that Node accepts.
+ */
+const MAX_PARAMETER_LENGTH = 16 * 1024;
 /** Paths that are answered while the server closes. */
 const MONITORING: ReadonlySet<string> = new Set(['/health', '/health/live', '/health/ready', '/metrics']);
 

@@ -20,7 +20,7 @@ import { StoringPushes, type ContinuablePushes } from './storing-pushes.ts';
 import { StreamMoves, type NodeDuty } from './stream-moves.ts';
 import { TakeOver } from './take-over.ts';
 import { inBackground } from '../runtime/in-background.ts';
-import { wallClockDate, wallClockMs } from '../runtime/wall-clock.ts';
+import { wallClockMs } from '../runtime/wall-clock.ts';
 
 export interface GatewayClusterOptions {
   readonly settings: Settings;
@@ -161,6 +161,7 @@ export class GatewayCluster {
       resumeKeyOf,
       standbyDefaults: standbyDefaults(settings),
       isGiven: (stream) => this.#moves?.gives(stream) ?? false,
+      logger,
     });
     this.#moves = new StreamMoves({
       store: this.#store,
@@ -180,7 +181,7 @@ export class GatewayCluster {
         replace: (push, id) => this.#stored.replace(push, id),
         owns: (id) => this.#stored.owns(id) || storing.prepares(id),
       },
-      start: (push) => storing.continue(push, parseOrder(push.order), wallClockDate()),
+      start: (push) => storing.continue(push, parseOrder(push.order)),
       refuse: ({ order }, reason) => control.refuse(parseOrder(order), reason),
       logger,
     });
@@ -200,7 +201,7 @@ export class GatewayCluster {
               if (registry.find(stream)) return false;
               const due = pushes.filter(({ id }) => !this.#stored.owns(id));
               const started = await Promise.allSettled(
-                due.map((push) => storing.continue(push, parseOrder(push.order), wallClockDate())),
+                due.map((push) => storing.continue(push, parseOrder(push.order))),
               );
               started.forEach((result, index) => {
                 if (result.status === 'fulfilled') return;

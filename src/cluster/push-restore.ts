@@ -1,7 +1,7 @@
 import { toGatewayError, type GatewayError } from '../errors.ts';
 import type { Logger } from '../observe/logger.ts';
+import { hasStandby } from '../outputs/push/record/push-record.ts';
 import type { StoredPush, StoredPushes } from './stored-pushes.ts';
-import { hasStandby } from './take-over.ts';
 import { inBackground } from '../runtime/in-background.ts';
 
 export interface PushRestoreOptions {

@@ -10,6 +10,9 @@ export interface RedisLogsOptions {
   readonly prefix: string;
 }
 
+/** Milliseconds since the last touch for which a log counts as in use. Each process touches its logs once a second. */
+const TOUCHED_MS = 10_000;
+
 type Listener = (entry: LogEntry) => void;
 /** As the scripts return it. */
 type ContentAnswer = [
@@ -96,6 +99,10 @@ export class RedisLogs implements SharedLogs {
 
   async names(): Promise<string[]> {
     return (await this.#redis.wtPresent(this.#keys.logIndex)) as string[];
+  }
+
+  async active({ open, kept }: { readonly open: number; readonly kept: number }): Promise<string[]> {
+    return (await this.#redis.wtActive(this.#keys.logIndex, open, kept - TOUCHED_MS)) as string[];
   }
 
   async infos(names: readonly string[]): Promise<(string | undefined)[]> {

@@ -152,6 +152,17 @@ return 1`,
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', int(now()))
 return redis.call('ZRANGE', KEYS[1], 0, -1)`,
   },
+  /** KEYS index. ARGV ms, ms. Returns the members whose time is over in at most the first, or in more than the second. */
+  wtActive: {
+    numberOfKeys: 1,
+    lua: `${CLOCK}
+local found = redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. int(now()), int(now() + tonumber(ARGV[1])))
+local from = math.max(tonumber(ARGV[1]), tonumber(ARGV[2]))
+for _, name in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. int(now() + from), '+inf')) do
+  found[#found + 1] = name
+end
+return found`,
+  },
   /** KEYS lease, epoch, offer, accepted. ARGV epoch, offer, ttl. Returns the node that has accepted, or empty. */
   wtOffer: {
     numberOfKeys: 4,

@@ -1,5 +1,5 @@
-import { z } from 'zod';
 import type { Logger } from '../observe/logger.ts';
+import { parseRecord, type PushRecord } from '../outputs/push/record/push-record.ts';
 import type { ClusterStore } from './cluster-store.ts';
 import { inBackground } from '../runtime/in-background.ts';
 
@@ -10,21 +10,9 @@ export interface Sealer {
   open(sealed: string, context: string): string;
 }
 
-/** The body of `/push/startup`, as it was accepted. */
-export type PushOrder = Readonly<Record<string, unknown>> & { readonly streamName: string; readonly rtmpUrl: string };
-
-/** A push as another node can start it. */
-export interface StoredPush {
-  /** WCS's `mediaSessionId`, which the push keeps. */
+/** A push as another node can start it. `id`: WCS's `mediaSessionId`, which the push keeps. */
+export interface StoredPush extends PushRecord {
   readonly id: string;
-  readonly order: PushOrder;
-  /** Who published the stream: see `LiveStream.resumeKey`. */
-  readonly resumeKey?: string | undefined;
-  /** ISO time. */
-  readonly startedAt?: string | undefined;
-  readonly muted?: boolean | undefined;
-  /** Standby was switched on by hand. */
-  readonly held?: boolean | undefined;
 }
 
 export interface StoredPushesOptions {
@@ -34,14 +22,6 @@ export interface StoredPushesOptions {
   readonly box: Sealer;
   readonly logger: Logger;
 }
-
-const StoredSchema = z.object({
-  order: z.looseObject({ streamName: z.string(), rtmpUrl: z.string() }),
-  resumeKey: z.string().optional(),
-  startedAt: z.iso.datetime().optional(),
-  muted: z.boolean().optional(),
-  held: z.boolean().optional(),
-});
 
 /** Ends of a push that another node continues: this one ends, or has lost the name. */
 const CONTINUED: ReadonlySet<string> = new Set([
@@ -130,7 +110,7 @@ export class StoredPushes {
     const found: StoredPush[] = [];
     for (const [id, sealed] of await store.pushes(stream))
       try {
-        found.push({ id, ...StoredSchema.parse(JSON.parse(box.open(sealed, contextOf(stream, id)))) });
+        found.push({ id, ...parseRecord(box.open(sealed, contextOf(stream, id))) });
       } catch (error) {
         logger.error({ streamName: stream, mediaSessionId: id, err: error }, 'a stored push cannot be read');
       }

@@ -1,7 +1,20 @@
 import { GatewayError, toGatewayError } from '../errors.ts';
+import type { Logger } from '../observe/logger.ts';
 import type { CheckRequest } from '../outputs/push/platforms/preflight.ts';
 import type { Verdict } from '../outputs/push/platforms/verdict.ts';
 import type { PushReach } from '../outputs/push/leg-state.ts';
+import {
+  alignPush,
+  continuedRequest,
+  continuePush,
+  identityOf,
+  isSameRecord,
+  recordOf,
+  withSound,
+  withStandby,
+  withView,
+  type PushRecord,
+} from '../outputs/push/record/push-record.ts';
 import type { PushIdentity } from '../outputs/push/transponder-start.ts';
 import type {
   PictureChange,
@@ -39,6 +52,7 @@ export interface StoringPushesOptions {
   readonly standbyDefaults: StandbyRequest;
   /** Whether another node is about to take the stream. */
   readonly isGiven: (stream: string) => boolean;
+  readonly logger: Logger;
 }
 
 /** A push with standby, which outlives its stream and therefore holds the stream's name itself. */
@@ -54,8 +68,8 @@ export class StoringPushes implements TransponderControl {
   /** As they are stored. */
   readonly #pushes = new Map<string, StoredPush>();
   readonly #names = new Map<string, HeldName>();
-  /** Pushes of streams that another node owns, which this one is about to take. */
-  readonly #prepared = new Set<string>();
+  /** Pushes of streams that another node owns, which this one is about to take, as they were when they were started. */
+  readonly #prepared = new Map<string, StoredPush>();
 
   constructor(options: StoringPushesOptions) {
     this.#options = options;
@@ -64,16 +78,24 @@ export class StoringPushes implements TransponderControl {
   }
 
   start(request: StartRequest, origin?: RequestOrigin): Promise<TransponderView> {
-    return this.#start(request, origin, undefined);
+    const { resumeKeyOf, standbyDefaults } = this.#options;
+    return this.#run(request, async () => {
+      const view = await this.#control.start(request, origin);
+      const order = { ...request, ...(view.standbyEnabled && { standby: request.standby || standbyDefaults }) };
+      const record = recordOf(order, view.startedAt, resumeKeyOf(request.streamName));
+      return { view, push: { id: view.mediaSessionId, ...record } };
+    });
   }
 
   /** Starts a stored push under its id, without a publisher in standby; or keeps one that was prepared. */
-  async continue(push: StoredPush, request: StartRequest, awaySince: Date): Promise<TransponderView> {
-    const { id, held } = push;
-    if (this.#prepared.has(id) && this.#control.reachOf(id) !== undefined) return this.#keep(push);
-    const view = await this.#start(restarted(push, request), {}, { push, continued: identityOf(push, awaySince) });
-    if (held) await this.#control.standby(id, true, {});
-    return view;
+  async continue(push: StoredPush, request: StartRequest): Promise<TransponderView> {
+    const prepared = this.#prepared.get(push.id);
+    if (prepared && this.#control.reachOf(push.id) !== undefined) return this.#keep(prepared, push);
+    return this.#run(continuedRequest(push, request), async () => {
+      const view = await this.#startStored(push, request);
+      // It may have its publisher, or lack its sound file.
+      return { view, push: { ...withView(push, { ...view, muted: push.muted }), id: push.id } };
+    });
   }
 
   /**
@@ -83,9 +105,9 @@ export class StoringPushes implements TransponderControl {
   async prepare(push: StoredPush, request: StartRequest): Promise<void> {
     // It runs here already, or another hand-over prepares it.
     if (this.#pushes.has(push.id) || this.#prepared.has(push.id)) return;
-    this.#prepared.add(push.id);
+    this.#prepared.set(push.id, push);
     try {
-      await this.#control.start(restarted(push, request), {}, identityOf(push, wallClockDate()));
+      await this.#startStored(push, request);
     } catch (error) {
       this.#prepared.delete(push.id);
       throw error;
@@ -139,6 +161,7 @@ export class StoringPushes implements TransponderControl {
 
   async soundOn(mediaSessionId: string, soundFile: string, loop: boolean, signal?: AbortSignal): Promise<void> {
     await this.#visible(mediaSessionId).soundOn(mediaSessionId, soundFile, loop, signal);
+    this.#update(mediaSessionId, (push) => withSound(push, soundFile, loop));
   }
 
   soundOff(mediaSessionId: string): void {
@@ -147,10 +170,7 @@ export class StoringPushes implements TransponderControl {
 
   async standby(mediaSessionId: string, on: boolean | undefined, picture: PictureChange): Promise<void> {
     await this.#visible(mediaSessionId).standby(mediaSessionId, on, picture);
-    const push = this.#pushes.get(mediaSessionId);
-    if (!push) return;
-    const standby = { ...(push.order['standby'] as object), ...picture };
-    this.#store({ ...push, order: { ...push.order, standby }, ...(on !== undefined && { held: on }) });
+    this.#update(mediaSessionId, (push) => withStandby(push, on, picture));
   }
 
   onChange(listener: (view: TransponderView) => void): () => void {
@@ -163,46 +183,45 @@ export class StoringPushes implements TransponderControl {
     return this.#control;
   }
 
+  #startStored(push: StoredPush, request: StartRequest): Promise<TransponderView> {
+    const { id } = push;
+    const identity = identityOf(id, push, wallClockDate());
+    return continuePush(this.#control, { id, record: push, request, identity }, this.#options.logger);
+  }
+
   /** This node owns the stream of a push that it has prepared. */
-  async #keep(push: StoredPush): Promise<TransponderView> {
-    const { id, order, muted = false, held } = push;
+  async #keep(prepared: StoredPush, push: StoredPush): Promise<TransponderView> {
+    const { stored, directory, logger } = this.#options;
+    const { id, order } = push;
     const control = this.#control;
     try {
-      this.#hold(id, await this.#options.directory.claim(order.streamName));
-      this.#prepared.delete(id);
-      this.#pushes.set(id, push);
+      this.#hold(id, await directory.claim(order.streamName));
       // As it is now at its former node.
-      if (muted) control.mute(id);
-      else control.unmute(id);
-      if (held) await control.standby(id, true, {});
-      await this.#options.stored.started(push);
-      return control.find({ mediaSessionId: id })[0]!;
+      await alignPush(control, id, prepared, push, logger);
+      const view = control.find({ mediaSessionId: id })[0]!;
+      const kept = { ...withView(push, view), id };
+      this.#prepared.delete(id);
+      this.#pushes.set(id, kept);
+      await stored.started(kept);
+      return view;
     } catch (error) {
       control.end(id, toGatewayError(error));
       throw error;
     }
   }
 
-  async #start(
-    request: StartRequest,
-    origin: RequestOrigin | undefined,
-    earlier: { readonly push: StoredPush; readonly continued: PushIdentity } | undefined,
+  /** Starts a push and stores it, and claims the stream's name for one with standby. */
+  async #run(
+    { streamName, standby }: StartRequest,
+    start: () => Promise<{ readonly view: TransponderView; readonly push: StoredPush }>,
   ): Promise<TransponderView> {
-    const { stored, directory, resumeKeyOf, standbyDefaults } = this.#options;
-    const { streamName, standby } = request;
+    const { stored, directory } = this.#options;
     // Nobody may publish it elsewhere meanwhile.
     const reserved = standby && standby.startWithStandby ? await directory.claim(streamName) : undefined;
     try {
-      const view = await this.#control.start(request, origin, earlier?.continued);
-      const id = view.mediaSessionId;
-      if (view.standbyEnabled) this.#hold(id, await directory.claim(streamName));
-      const push: StoredPush = earlier?.push ?? {
-        id,
-        order: { ...request, ...(view.standbyEnabled && { standby: standby || standbyDefaults }) },
-        resumeKey: resumeKeyOf(streamName),
-        startedAt: view.startedAt,
-      };
-      this.#pushes.set(id, push);
+      const { view, push } = await start();
+      if (view.standbyEnabled) this.#hold(push.id, await directory.claim(streamName));
+      this.#pushes.set(push.id, push);
       await stored.started(push);
       return view;
     } finally {
@@ -218,15 +237,19 @@ export class StoringPushes implements TransponderControl {
     if (lease.lost.aborted) onLost();
   }
 
-  #changed({ mediaSessionId: id, status, reasonCode, muted }: TransponderView): void {
-    if (status === 'ended') return void this.#ended(id, reasonCode);
-    const push = this.#pushes.get(id);
-    if (push && (push.muted ?? false) !== muted) this.#store({ ...push, muted });
+  #changed(view: TransponderView): void {
+    const { mediaSessionId: id, status, reasonCode } = view;
+    if (status === 'ended') return inBackground(this.#ended(id, reasonCode));
+    this.#update(id, (push) => withView(push, view));
   }
 
-  #store(push: StoredPush): void {
-    this.#pushes.set(push.id, push);
-    inBackground(this.#options.stored.started(push));
+  #update(id: string, change: (record: PushRecord) => PushRecord): void {
+    const push = this.#pushes.get(id);
+    if (!push) return;
+    const changed = { ...change(push), id };
+    if (isSameRecord(push, changed)) return;
+    this.#pushes.set(id, changed);
+    inBackground(this.#options.stored.started(changed));
   }
 
   async #ended(id: string, reasonCode: string): Promise<void> {
@@ -246,20 +269,6 @@ export class StoringPushes implements TransponderControl {
     name.lease.release();
   }
 }
-
-/** What a push keeps on another node. */
-const identityOf = ({ id, startedAt }: StoredPush, awaySince: Date): PushIdentity => ({
-  mediaSessionId: id,
-  startedAt: startedAt === undefined ? wallClockDate() : new Date(startedAt),
-  awaySince,
-});
-
-/** A request that starts without a publisher, if the push has standby. */
-const restarted = ({ muted }: StoredPush, request: StartRequest): StartRequest => ({
-  ...request,
-  ...(request.standby && { standby: { ...request.standby, startWithStandby: true } }),
-  ...(muted && { options: { action: 'mute' } }),
-});
 
 const notFound = (): GatewayError =>
   new GatewayError('TRANSPONDER_NOT_FOUND', 'Transponder not found. /push/find_all lists those that exist.');

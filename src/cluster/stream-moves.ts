@@ -8,7 +8,6 @@ import { GiveStreams } from './give-streams.ts';
 import type { StoredPushes } from './stored-pushes.ts';
 import type { ContinuablePushes, StoringPushes } from './storing-pushes.ts';
 import { TakeStreams } from './take-streams.ts';
-import { wallClockDate } from '../runtime/wall-clock.ts';
 
 export interface StreamMovesOptions {
   readonly store: ClusterStore;
@@ -58,8 +57,7 @@ export class StreamMoves {
       pushes: {
         prepare: async (push) => storing.prepare(push, parseOrder(push.order)),
         reachOf: (id) => control.reachOf(id),
-        keep: async (push) =>
-          options.stored.owns(push.id) || storing.continue(push, parseOrder(push.order), wallClockDate()),
+        keep: async (push) => options.stored.owns(push.id) || storing.continue(push, parseOrder(push.order)),
         drop: (id) =>
           storing.drop(id, new GatewayError('STREAM_NAME_IN_USE', 'The push goes on on the node that has it.')),
         retry: (id) => control.retry(id),

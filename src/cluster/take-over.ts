@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { toGatewayError } from '../errors.ts';
 import type { Logger } from '../observe/logger.ts';
+import { hasStandby } from '../outputs/push/record/push-record.ts';
 import type { Directory, StreamLease } from '../streams/directory.ts';
 import { NODE_TTL_MS, type AbandonedStream, type ClusterStore, type NodeRecord } from './cluster-store.ts';
 import type { Liveness } from './node-liveness.ts';
@@ -150,5 +151,3 @@ export class TakeOver {
     }
   }
 }
-
-export const hasStandby = ({ order }: StoredPush): boolean => typeof order['standby'] === 'object';

@@ -1,12 +1,13 @@
 import { toGatewayError } from '../errors.ts';
 import type { Logger } from '../observe/logger.ts';
 import type { PushReach } from '../outputs/push/leg-state.ts';
+import { hasStandby } from '../outputs/push/record/push-record.ts';
 import type { StreamLease } from '../streams/directory.ts';
 import type { ClusterDirectory } from './cluster-directory.ts';
 import type { ClusterStore, Offer } from './cluster-store.ts';
 import { stepTake, type TakeEffect, type TakeEvent, type TakeState } from './hand-over-state.ts';
 import type { StoredPush, StoredPushes } from './stored-pushes.ts';
-import { hasStandby, takeOverAfterMs } from './take-over.ts';
+import { takeOverAfterMs } from './take-over.ts';
 
 /** Pushes that this node connects before it owns their stream. */
 export interface PreparedPushes {

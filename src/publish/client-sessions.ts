@@ -57,6 +57,7 @@ export interface ClientConnection {
   readonly createdAt: Date;
   /** Who the client is. */
   readonly principal?: object;
+  /** @throws {GatewayError} INVALID_REQUEST for data that the page would take for something else */
   sendData(data: ClientData): void;
   /** Ends the streams of the connection, which learn `info`, then the connection. Idempotent. */
   terminate(info: string): void;

@@ -11,13 +11,19 @@ import { SharedScopes } from './shared-scopes.ts';
 export interface LocalRoomsOptions {
   readonly limits?: Partial<RoomLimits>;
   readonly store: Store;
+  /** Free bytes of the store's disk. Unset: the store is in memory. */
+  readonly freeBytes?: (() => Promise<number>) | undefined;
   readonly logger: Logger;
 }
 
 /** Rooms of a gateway that runs alone. Persistent objects are in its store. */
-export async function createLocalRooms({ limits, store, logger }: LocalRoomsOptions): Promise<ScopeRooms> {
+export async function createLocalRooms({ limits, ...options }: LocalRoomsOptions): Promise<ScopeRooms> {
   const all = { ...ROOM_LIMITS, ...limits };
-  const persistent = await PersistentObjects.create({ store, days: all.persistentDays, logger });
+  const persistent = await PersistentObjects.create({
+    ...options,
+    days: all.persistentDays,
+    minFreeBytes: all.minFreeBytes,
+  });
   return new ScopeRooms({
     limits: all,
     host: { node: '', instance: '' },

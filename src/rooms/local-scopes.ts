@@ -1,8 +1,7 @@
-import { limitReached } from '../observe/limits.ts';
+import type { KeptObjects } from './persistence-limits.ts';
 import type { PersistentObjects } from './persistent-objects.ts';
 import type { ScopeSummary, ScopeView } from './room-client.ts';
-import type { RoomLimits } from './room-limits.ts';
-import { scopeLimits } from './room-limits.ts';
+import { scopeLimits, tooManyRooms, type RoomLimits } from './room-limits.ts';
 import type { ScopeEntry } from './scope-entry.ts';
 import { ScopeReceivers } from './scope-receivers.ts';
 import type { ObserveEntry, OpenScope, ScopeSource } from './scope-rooms.ts';
@@ -29,6 +28,10 @@ export class LocalScopes implements ScopeSource {
     return this.#open;
   }
 
+  get kept(): KeptObjects {
+    return this.#options.persistent?.kept ?? { objects: 0, bytes: 0, isDiskFull: false };
+  }
+
   async hold(name: string): Promise<OpenScope> {
     const scope = this.#open.get(name) ?? (await this.#load(name));
     scope.uses++;
@@ -42,7 +45,7 @@ export class LocalScopes implements ScopeSource {
 
   async list({ prefix = '', after, limit }: Parameters<ScopeSource['list']>[0]): Promise<ScopeSummary[]> {
     const found = new Map<string, ScopeSummary>();
-    for (const [scope, objects] of this.#options.persistent?.scopes ?? [])
+    for (const [scope, { objects }] of this.#options.persistent?.scopes ?? [])
       found.set(scope, { scope, members: 0, objects });
     for (const [scope, { state }] of this.#open)
       found.set(scope, { scope, members: state.size, objects: state.objects.size });
@@ -61,7 +64,7 @@ export class LocalScopes implements ScopeSource {
   }
 
   async close(): Promise<void> {
-    await this.#options.persistent?.flush();
+    await this.#options.persistent?.close();
   }
 
   /** @throws {GatewayError} LIMIT_REACHED */
@@ -75,9 +78,7 @@ export class LocalScopes implements ScopeSource {
 
   async #read(name: string): Promise<OpenScope> {
     const { limits, persistent } = this.#options;
-    const kept = persistent?.scopes ?? new Map<string, number>();
-    if (!kept.has(name) && this.#open.size + kept.size >= limits.scopes)
-      throw limitReached('rooms_max_scopes', `There are already ${limits.scopes} rooms.`);
+    if (this.#open.size + this.#opening.size >= limits.scopes) throw tooManyRooms(limits);
     const objects = (await persistent?.load(name)) ?? [];
     const scope: OpenScope = {
       name,

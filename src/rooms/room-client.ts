@@ -89,6 +89,8 @@ export interface JoinRequest {
   readonly scope: string;
   readonly door: RoomDoor;
   readonly principal: Principal;
+  /** The address of the client. */
+  readonly ip?: string | undefined;
   /** The name by which other members know this one; unique in the scope. Without one it is not shown to them. */
   readonly login?: string | undefined;
   /** Undefined: all of them. */

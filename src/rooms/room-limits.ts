@@ -1,9 +1,11 @@
 import type { Settings } from '../config/schema.ts';
+import type { GatewayError } from '../errors.ts';
+import { limitReached } from '../observe/limits.ts';
 import type { ScopeLimits } from './scope-entry.ts';
 
 /** Bounds of the rooms. */
 export interface RoomLimits {
-  /** Scopes that have members or keep objects. */
+  /** Scopes that are in use: they have members, or acquired objects. */
   readonly scopes: number;
   readonly membersPerScope: number;
   readonly objectsPerScope: number;
@@ -20,6 +22,14 @@ export interface RoomLimits {
   readonly burst: number;
   /** Days for which persistent objects that nobody uses are kept. */
   readonly persistentDays: number;
+  /** Persistent objects of all scopes. */
+  readonly persistentObjects: number;
+  /** Bytes of all persistent objects as JSON. */
+  readonly persistentBytes: number;
+  /** Objects that one principal, or one address, makes persistent in a day. */
+  readonly persistentPerDay: number;
+  /** Free bytes of the disk of `state_dir` below which persistent objects cannot grow. */
+  readonly minFreeBytes: number;
 }
 
 export const ROOM_LIMITS: RoomLimits = {
@@ -34,6 +44,10 @@ export const ROOM_LIMITS: RoomLimits = {
   perSecond: 50,
   burst: 200,
   persistentDays: 30,
+  persistentObjects: 10_000,
+  persistentBytes: 256 * 2 ** 20,
+  persistentPerDay: 1000,
+  minFreeBytes: 64 * 2 ** 20,
 };
 
 /** The limits that the settings give. */
@@ -49,6 +63,10 @@ export const roomLimits = (settings: Settings): RoomLimits => ({
   perSecond: settings.rooms_messages_per_second,
   burst: settings.rooms_message_burst,
   persistentDays: settings.rooms_persistent_days,
+  persistentObjects: settings.rooms_max_persistent_objects,
+  persistentBytes: settings.rooms_max_persistent_mb * 2 ** 20,
+  persistentPerDay: settings.rooms_persistent_objects_per_day,
+  minFreeBytes: settings.rooms_min_free_mb * 2 ** 20,
 });
 
 /** What the entries of a scope are checked against. */
@@ -61,3 +79,10 @@ export function scopeLimits(limits: RoomLimits): ScopeLimits {
     scopeBytes: limits.scopeBytes,
   };
 }
+
+/** A scope would be one too many. */
+export const tooManyRooms = ({ scopes }: RoomLimits): GatewayError =>
+  limitReached(
+    'rooms_max_scopes',
+    `${scopes} rooms are in use already (rooms_max_scopes). Try again when one is empty.`,
+  );

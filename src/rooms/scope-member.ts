@@ -19,6 +19,11 @@ export interface ScopeMemberOptions {
   /** Removes the member and tells it why. */
   readonly expel: (reason: GatewayError) => void;
   readonly isMember: () => boolean;
+  readonly isPersistent: (object: string) => boolean;
+  /** @throws {GatewayError} if this client may not make another object persistent */
+  readonly checkPersistent: () => void;
+  /** @throws {GatewayError} if persistent objects may not grow */
+  readonly checkGrowth: () => void;
 }
 
 /** A client in a scope: checks what it may do, how much and how fast, and makes entries of it. */
@@ -61,6 +66,7 @@ export class ScopeMember implements RoomMember {
     this.#need('read');
     if (persistent) this.#need('write');
     checkName(object, this.#options.limits);
+    if (persistent && !this.#options.isPersistent(object)) this.#options.checkPersistent();
     await this.#options.submit({ type: 'connect', id: this.id, object, persistent });
   }
 
@@ -75,6 +81,7 @@ export class ScopeMember implements RoomMember {
     this.#need(operation.type === 'send' ? 'send' : 'write');
     if ('key' in operation) checkName(operation.key, limits);
     if (operation.type === 'send') checkName(operation.method, limits);
+    if (operation.type === 'set' && this.#options.isPersistent(object)) this.#options.checkGrowth();
     await submit({ type: 'change', id: this.id, object, operation });
   }
 

@@ -11,6 +11,7 @@ import type {
   ScopeSummary,
   ScopeView,
 } from './room-client.ts';
+import { PersistenceLimits, type KeptObjects } from './persistence-limits.ts';
 import { RoomLimitError } from './room-limit-error.ts';
 import type { RoomLimits } from './room-limits.ts';
 import type { MemberHost, ScopeEntry } from './scope-entry.ts';
@@ -46,6 +47,8 @@ export interface ScopeSource {
    */
   hold(name: string): Promise<OpenScope>;
   release(scope: OpenScope): void;
+  /** What is kept of all scopes, in the cluster as of some seconds ago. */
+  readonly kept: KeptObjects;
   /** Open scopes. */
   readonly open: ReadonlyMap<string, OpenScope>;
   list(options: { readonly prefix?: string; readonly after?: string; readonly limit: number }): Promise<ScopeSummary[]>;
@@ -65,6 +68,7 @@ export class ScopeRooms implements RoomsControl {
   readonly #limits: RoomLimits;
   readonly #host: MemberHost;
   readonly #source: ScopeSource;
+  readonly #persistence: PersistenceLimits;
   readonly #listeners = new Set<(activity: RoomActivity) => void>();
   #closed: GatewayError | undefined;
 
@@ -72,6 +76,7 @@ export class ScopeRooms implements RoomsControl {
     this.#limits = limits;
     this.#host = host;
     this.#source = source((scope, entry, outcome) => this.#observe(scope, entry, outcome));
+    this.#persistence = new PersistenceLimits(limits, () => this.#source.kept);
   }
 
   get counts(): RoomsControl['counts'] {
@@ -84,7 +89,8 @@ export class ScopeRooms implements RoomsControl {
     };
   }
 
-  join({ scope: name, login, door, rights, endsAt, receive }: JoinRequest): Promise<RoomMember> {
+  async join({ scope: name, login, door, rights, endsAt, receive, ...client }: JoinRequest): Promise<RoomMember> {
+    checkScope(name);
     return this.#use(name, true, async (scope) => {
       const { receivers } = scope;
       const id = randomUUID();
@@ -111,6 +117,9 @@ export class ScopeRooms implements RoomsControl {
         expel,
         forget: () => receivers.remove(id) !== undefined,
         isMember: () => receivers.has(id),
+        isPersistent: (object) => scope.state.objects.get(object)?.persistent ?? false,
+        checkPersistent: () => this.#persistence.checkNew(client),
+        checkGrowth: () => this.#persistence.checkGrowth(),
       });
     });
   }
@@ -141,6 +150,7 @@ export class ScopeRooms implements RoomsControl {
   }
 
   async acquireObject(name: string, object: string): Promise<void> {
+    checkScope(name);
     checkName(object, this.#limits);
     await this.#use(name, true, (scope) => submitCounted(scope, { type: 'acquire', object }));
   }
@@ -213,6 +223,24 @@ async function submitCounted(scope: OpenScope, entry: ScopeEntry): Promise<void>
     if (error instanceof RoomLimitError) limitHits.count(error.limit);
     throw error;
   }
+}
+
+/** Characters: the longest name of a room. */
+const MAX_SCOPE_LENGTH = 512;
+
+/**
+ * Checks the name of a room that a call may create. Others may use rooms that an earlier version has created.
+ *
+ * @throws {GatewayError} INVALID_REQUEST
+ */
+function checkScope(name: string): void {
+  const refuse = (rule: string): never => {
+    throw new GatewayError('INVALID_REQUEST', `The name of a room ${rule}. Use another name.`);
+  };
+  if (name.length > MAX_SCOPE_LENGTH) refuse(`has at most ${MAX_SCOPE_LENGTH} characters`);
+  if (!name.isWellFormed()) refuse('must be well-formed Unicode, without half surrogate pairs');
+  if (name.split('/').some((segment) => segment === '.' || segment === '..'))
+    refuse('has no segment "." or "..", which URLs cannot contain');
 }
 
 const expired = (): GatewayError =>

@@ -20,10 +20,17 @@ export interface SharedScopeOptions {
   readonly logger: Logger;
 }
 
+/** What lists say of a scope, and what it keeps. Earlier versions do not say the latter. */
+export interface ScopeInfo {
+  readonly members: number;
+  readonly objects: number;
+  readonly kept?: { readonly objects: number; readonly bytes: number };
+}
+
 type Rejoining = Extract<ScopeEntry, { type: 'join' }>;
 
 /** Milliseconds for which a scope is kept whose processes are all gone. */
-const OPEN_TTL_MS = 60_000;
+export const OPEN_TTL_MS = 60_000;
 /** Batches, and characters, after which a process that appends saves a snapshot. */
 const SNAPSHOT_BATCHES = 200;
 const SNAPSHOT_CHARACTERS = 512 * 1024;
@@ -298,6 +305,7 @@ export class SharedScope implements OpenScope {
 
   /** For lists. */
   #info(): string {
-    return JSON.stringify({ members: this.#state.size, objects: this.#state.objects.size });
+    const { size: members, objects, kept } = this.#state;
+    return JSON.stringify({ members, objects: objects.size, kept } satisfies ScopeInfo);
   }
 }

@@ -1,14 +1,14 @@
-import { limitReached } from '../observe/limits.ts';
 import type { Logger } from '../observe/logger.ts';
 import { closeAll } from '../runtime/close-all.ts';
 import type { SharedLogs } from '../store/shared-logs.ts';
 import type { ScopeSummary, ScopeView } from './room-client.ts';
-import { scopeLimits, type RoomLimits } from './room-limits.ts';
+import type { KeptObjects } from './persistence-limits.ts';
+import { scopeLimits, tooManyRooms, type RoomLimits } from './room-limits.ts';
 import type { MemberHost, ScopeEntry, ScopeSnapshot } from './scope-entry.ts';
 import type { ObserveEntry, OpenScope, ScopeSource } from './scope-rooms.ts';
 import { ScopeReceivers } from './scope-receivers.ts';
 import { ScopeState } from './scope-state.ts';
-import { SharedScope } from './shared-scope.ts';
+import { OPEN_TTL_MS, SharedScope, type ScopeInfo } from './shared-scope.ts';
 import { inBackground } from '../runtime/in-background.ts';
 
 export interface SharedScopesOptions {
@@ -33,6 +33,9 @@ const GONE_AFTER_MS = 2500;
  */
 const LINGER_MS = 10_000;
 const DAY_MS = 86_400_000;
+/** Milliseconds between two counts of what the cluster keeps. */
+const COUNT_KEPT_MS = 10_000;
+const INFOS_AT_ONCE = 500;
 
 /** Scopes that all processes of a cluster share. */
 export class SharedScopes implements ScopeSource {
@@ -43,8 +46,10 @@ export class SharedScopes implements ScopeSource {
   /** Processes with members that do not run, and since when. */
   #missing = new Map<string, number>();
   readonly #unusedSinceMs = new WeakMap<SharedScope, number>();
-  /** Of all scopes that exist, a look ago. */
-  #known: ReadonlySet<string> = new Set();
+  /** Scopes that are in use, as of the last look and with those that were opened here since. */
+  #active = new Set<string>();
+  #kept: KeptObjects = { objects: 0, bytes: 0, isDiskFull: false };
+  #countedAtMs = -Infinity;
   readonly #unsubscribe: () => void;
   #timer: NodeJS.Timeout | undefined;
   #looking: Promise<void> | undefined;
@@ -66,6 +71,10 @@ export class SharedScopes implements ScopeSource {
 
   get open(): ReadonlyMap<string, OpenScope> {
     return this.#open;
+  }
+
+  get kept(): KeptObjects {
+    return this.#kept;
   }
 
   async hold(name: string): Promise<OpenScope> {
@@ -133,10 +142,11 @@ export class SharedScopes implements ScopeSource {
   }
 
   async #look(): Promise<void> {
-    const { logs, processes, logger } = this.#options;
+    const { logs, limits, processes, logger } = this.#options;
     await Promise.all([...this.#open.values()].map((scope) => scope.look()));
     try {
-      this.#known = new Set(await logs.names());
+      this.#active = new Set(await logs.active({ open: OPEN_TTL_MS, kept: limits.persistentDays * DAY_MS }));
+      await this.#countKept();
       const gone = this.#goneOf(await processes());
       if (gone.size > 0) for (const scope of this.#open.values()) scope.removeProcesses(gone);
     } catch (error) {
@@ -144,6 +154,23 @@ export class SharedScopes implements ScopeSource {
       logger.debug({ err: error }, 'rooms: Redis does not answer');
     }
     for (const scope of [...this.#open.values()]) this.#closeUnused(scope);
+  }
+
+  /** What the cluster keeps. Not at each look, because it asks for each scope. */
+  async #countKept(): Promise<void> {
+    const { logs, now } = this.#options;
+    if (now() - this.#countedAtMs < COUNT_KEPT_MS) return;
+    this.#countedAtMs = now();
+    const names = await logs.names();
+    const kept = { objects: 0, bytes: 0, isDiskFull: false };
+    while (names.length > 0)
+      for (const info of await logs.infos(names.splice(0, INFOS_AT_ONCE))) {
+        const { objects = 0, bytes = 0 } =
+          (info === undefined ? undefined : (JSON.parse(info) as ScopeInfo))?.kept ?? {};
+        kept.objects += objects;
+        kept.bytes += bytes;
+      }
+    this.#kept = kept;
   }
 
   /** Processes that have members and have not run for a while. */
@@ -161,7 +188,9 @@ export class SharedScopes implements ScopeSource {
   #infoOf(scope: string, text: string | undefined): Omit<ScopeSummary, 'scope'> | undefined {
     const open = this.#open.get(scope);
     if (open) return { members: open.state.size, objects: open.state.objects.size };
-    return text === undefined ? undefined : (JSON.parse(text) as Omit<ScopeSummary, 'scope'>);
+    if (text === undefined) return undefined;
+    const { members, objects } = JSON.parse(text) as ScopeInfo;
+    return { members, objects };
   }
 
   #openOnce(name: string): Promise<SharedScope> {
@@ -173,8 +202,8 @@ export class SharedScopes implements ScopeSource {
   /** @throws {GatewayError} LIMIT_REACHED or CLUSTER_UNAVAILABLE */
   async #openNew(name: string): Promise<SharedScope> {
     const { logs, limits, host, observe, logger } = this.#options;
-    if (!this.#known.has(name) && this.#known.size >= limits.scopes)
-      throw limitReached('rooms_max_scopes', `There are already ${limits.scopes} rooms.`);
+    if (!this.#active.has(name) && this.#active.size >= limits.scopes) throw tooManyRooms(limits);
+    this.#active.add(name);
     const scope = await SharedScope.open(name, {
       logs,
       limits: scopeLimits(limits),

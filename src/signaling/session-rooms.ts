@@ -19,7 +19,7 @@ export class SessionRooms {
   constructor(session: WcsSession, rooms: Rooms, principal: Principal, connection: Record<string, unknown>) {
     const { authorizer } = session.context;
     const join = (request: Pick<JoinRequest, 'scope' | 'login' | 'receive'>): Promise<RoomMember> =>
-      enterAs({ rooms, authorizer }, { ...request, door: 'wcs', principal });
+      enterAs({ rooms, authorizer }, { ...request, door: 'wcs', principal, ip: session.clientAddress });
     const onError = (error: unknown): void => session.logger.warn({ err: error }, 'a room refused a request');
     this.#report = (report) => session.viaManager && session.send('roomStream', report);
     const { login } = (connection['custom'] ?? {}) as { readonly login?: unknown };

@@ -13,6 +13,7 @@ import * as messages from './messages.ts';
 import { encodeMessage, type ServerMessages } from './messages.ts';
 import { Outbox } from './outbox.ts';
 import { SessionData } from './session-data.ts';
+import { checkNoRoomEvent, ROOM_APP } from '../rooms/doors/room-api.ts';
 import { SessionRooms } from './session-rooms.ts';
 import { SessionSnapshots } from './session-snapshots.ts';
 import { SessionStreams } from './session-streams.ts';
@@ -335,6 +336,7 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
       createdAt: wallClockDate(),
       principal,
       sendData: (data) => {
+        if (this.#rooms && this.appKey === ROOM_APP) checkNoRoomEvent(data.payload);
         this.send('OnDataEvent', data);
         sessions.emit('data', listed, data);
       },

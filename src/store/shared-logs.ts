@@ -41,6 +41,12 @@ export interface SharedLogs {
   remove(name: string, generation: string, position: number): Promise<void>;
   /** Logs that exist, in no order. */
   names(): Promise<string[]>;
+  /**
+   * Logs that are in use: those without anything to keep, and those that were touched a moment ago.
+   *
+   * @param ttls what logs without, and with something to keep are kept for, in milliseconds
+   */
+  active(ttls: { readonly open: number; readonly kept: number }): Promise<string[]>;
   /** What `touch` said last; `undefined` for logs that do not exist, or were not touched yet. */
   infos(names: readonly string[]): Promise<(string | undefined)[]>;
   /** Calls the listener when entries may have been missed. Returns a function that ends this. */

@@ -11,7 +11,7 @@ export type WatchedProducer = Pick<types.Producer, 'closed' | 'getStats'> & {
 };
 
 /** Calls `onStall` once for each time in which the producer receives no packets. Ends with the producer. */
-export function watchStalls(producer: WatchedProducer, onStall: () => void, now = Date.now): void {
+export function watchStalls(producer: WatchedProducer, onStall: () => void, now = () => performance.now()): void {
   let packets = 0;
   let sinceMs = now();
   let stalled = false;

@@ -5,12 +5,13 @@ import { GiveStreams } from '../../src/cluster/give-streams.ts';
 import { createIsGone, type Liveness } from '../../src/cluster/node-liveness.ts';
 import { NodeRegistry } from '../../src/cluster/node-registry.ts';
 import { PushRestore } from '../../src/cluster/push-restore.ts';
-import { StoredPushes, type PushOrder, type StoredPush } from '../../src/cluster/stored-pushes.ts';
+import { StoredPushes, type StoredPush } from '../../src/cluster/stored-pushes.ts';
 import { TakeOver } from '../../src/cluster/take-over.ts';
 import { TakeStreams } from '../../src/cluster/take-streams.ts';
 import { GatewayError } from '../../src/errors.ts';
 import { silentLogger } from '../../src/observe/logger.ts';
 import type { PushReach } from '../../src/outputs/push/leg-state.ts';
+import type { PushOrder } from '../../src/outputs/push/record/push-record.ts';
 import type { StreamLease } from '../../src/streams/directory.ts';
 import { ModelStore, RedisModel } from './cluster-redis-model.ts';
 import { randomFrom } from './random.ts';
@@ -284,7 +285,7 @@ class SimulatedNode {
     const name = this.live.get(order.streamName);
     if (!name) throw new GatewayError('STREAM_NOT_FOUND', 'gone');
     name.pushes.set(id, order);
-    await this.stored.started({ id, order, resumeKey: order.streamName });
+    await this.stored.started({ id, order, resumeKey: order.streamName, muted: false });
     return { mediaSessionId: id };
   }
 

@@ -6,6 +6,7 @@ interface Log {
   position: number;
   snapshot: LogSeed;
   entries: LogEntry[];
+  until: number;
   info?: string;
 }
 
@@ -13,6 +14,8 @@ interface Log {
 export class SharedLogsModel {
   readonly logs = new Map<string, Log>();
   readonly clients: ModelClient[] = [];
+  /** Milliseconds. */
+  now: () => number = () => performance.now();
   /** 0 to 1; decides about each fault. */
   random: () => number = () => 1;
 
@@ -49,13 +52,14 @@ export class ModelClient implements SharedLogs {
     return () => void listeners.delete(listener);
   }
 
-  async read(name: string, known: LogSeed, next: string): Promise<LogContent> {
+  async read(name: string, known: LogSeed, next: string, ttlMs: number): Promise<LogContent> {
     await this.#answer();
     const log = this.#model.logs.get(name);
     if (!log || (log.generation === known.generation && log.position < known.position)) {
       const seed = { ...known, generation: next };
-      this.#model.logs.set(name, { ...seed, snapshot: seed, entries: [] });
+      this.#model.logs.set(name, { ...seed, snapshot: seed, entries: [], until: 0 });
     }
+    this.#model.logs.get(name)!.until = this.#model.now() + ttlMs;
     return (await this.peek(name))!;
   }
 
@@ -99,11 +103,12 @@ export class ModelClient implements SharedLogs {
     log.snapshot = seed;
   }
 
-  async touch(name: string, generation: string, info: string): Promise<number | undefined> {
+  async touch(name: string, generation: string, info: string, ttlMs: number): Promise<number | undefined> {
     await this.#answer();
     const log = this.#model.logs.get(name);
     if (log?.generation !== generation) return undefined;
     log.info = info;
+    log.until = this.#model.now() + ttlMs;
     return log.position;
   }
 
@@ -111,6 +116,14 @@ export class ModelClient implements SharedLogs {
     await this.#answer();
     const log = this.#model.logs.get(name);
     if (log?.generation === generation && log.position === position) this.#model.logs.delete(name);
+  }
+
+  async active({ open, kept }: { readonly open: number; readonly kept: number }): Promise<string[]> {
+    await this.#answer();
+    const now = this.#model.now();
+    return [...this.#model.logs]
+      .filter(([, { until }]) => until <= now + open || until > now + kept - 10_000)
+      .map(([name]) => name);
   }
 
   async names(): Promise<string[]> {

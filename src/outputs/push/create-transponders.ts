@@ -16,7 +16,7 @@ import { createRtmpPusher } from './rtmp-pusher.ts';
 import { SoundLibrary } from './sound-library.ts';
 import { standbyDefaults } from './standby-defaults.ts';
 import type { StandbyRenditions } from './standby-renditions.ts';
-import type { StoredPushes } from './stored-pushes.ts';
+import type { StoredPushes } from './record/stored-pushes.ts';
 import type { TransponderHistory } from './transponder-history.ts';
 import { TransponderManager } from './transponder-manager.ts';
 
@@ -26,7 +26,8 @@ export interface TransponderParts {
   readonly encoders: EncoderPool;
   readonly standbys: StandbyRenditions;
   readonly history: TransponderHistory;
-  readonly stored: StoredPushes;
+  /** Unset in a cluster, which stores pushes itself. */
+  readonly stored: StoredPushes | undefined;
   readonly platforms: PlatformCatalogue;
   readonly overload: LoadSignal;
   readonly metrics: Metrics;
@@ -107,7 +108,7 @@ export async function createTransponders(
     // ffmpeg keeps the sequence header that its connection began with.
     ...(settings.push_engine === 'rtmp' && { standby: standbys }),
     ...(settings.standby && { standbyByDefault: standbyDefaults(settings) }),
-    stored,
+    ...(stored && { stored }),
     autoStartUrl: settings.rtmp_push_auto_start ? settings.rtmp_push_auto_start_url : '',
     logger,
   });

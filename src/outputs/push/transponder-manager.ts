@@ -19,7 +19,7 @@ import type { SoundLibrary } from './sound-library.ts';
 import { loadSound } from './sound-loading.ts';
 import { resolveDestinations } from './resolve-destinations.ts';
 import { requireStandby, type StandbyRenditions } from './standby-renditions.ts';
-import type { StoredPushes } from './stored-pushes.ts';
+import type { StoredPushes } from './record/stored-pushes.ts';
 import { Transponder } from './transponder.ts';
 import type { TransponderHistory } from './transponder-history.ts';
 import type { PushIdentity, TransponderEnvironment } from './transponder-start.ts';
@@ -285,14 +285,9 @@ export class TransponderManager implements TransponderControl {
         : undefined;
     // Looked up again, because it may have ended while the file was checked.
     this.#get(mediaSessionId);
-    const { stored } = this.#options;
-    if (change) {
-      const standby = change();
-      stored?.update(mediaSessionId, { standby });
-    }
-    if (on === undefined) return;
-    rendition.hold(on);
-    stored?.held(mediaSessionId, on);
+    change?.();
+    if (on !== undefined) rendition.hold(on);
+    this.#options.stored?.standby(mediaSessionId, on, picture);
   }
 
   /** Calls `listener` for every transponder that starts, before its first change. Returns a function that stops it. */

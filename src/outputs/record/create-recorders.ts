@@ -13,7 +13,7 @@ import type { StandbyRenditions } from '../push/standby-renditions.ts';
 import { finishFile } from './finish-file.ts';
 import { Posters } from './posters.ts';
 import { createNewFile } from './record-file.ts';
-import { freeBytesOf } from './disk-space.ts';
+import { freeBytesOf } from '../../runtime/disk-space.ts';
 import { Recorders } from './recorders.ts';
 import { Recordings } from './recordings.ts';
 import { createUploads } from './upload/create-uploads.ts';

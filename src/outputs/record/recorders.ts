@@ -5,7 +5,7 @@ import type { EncoderPool, RenditionLease } from '../../renditions/encoder-pool.
 import type { LiveStream } from '../../streams/live-stream.ts';
 import type { StreamRegistry } from '../../streams/stream-registry.ts';
 import { OutputSet } from '../output-set.ts';
-import { diskFull } from './disk-space.ts';
+import { diskFull } from './disk-full.ts';
 import { DiskWaits } from './disk-waits.ts';
 import { diskError } from './record-file.ts';
 import { Recorder, type RecorderEnvironment } from './recorder.ts';

@@ -69,6 +69,7 @@ export class DataDoor {
           scope: scopeOf(encodeURIComponent(application), typeof scope === 'string' ? scope : null),
           door: 'datachannel',
           principal,
+          ip,
           receive,
         }),
       send: (text) => channel.send(text),

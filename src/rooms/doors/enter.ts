@@ -21,6 +21,7 @@ export interface Entry {
   readonly scope: string;
   readonly door: RoomDoor;
   readonly principal: Principal;
+  readonly ip?: string | undefined;
   readonly login?: string | undefined;
   readonly receive: (event: RoomEvent) => void;
 }
@@ -42,7 +43,7 @@ export async function enter(
   receive: (event: RoomEvent) => void,
 ): Promise<RoomMember> {
   const principal = await entrance.authorizer.identify(credentialsOf(client));
-  return enterAs(entrance, { scope: client.scope, door: client.door, principal, receive });
+  return enterAs(entrance, { scope: client.scope, door: client.door, principal, ip: client.ip, receive });
 }
 
 /** As Red5 Pro's clients send them: in the URL. */

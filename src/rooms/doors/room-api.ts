@@ -205,6 +205,19 @@ export class RoomApi {
   }
 }
 
+/**
+ * Pages of the Room API take data with the field `roomName` for events of the gateway.
+ *
+ * @throws {GatewayError} INVALID_REQUEST
+ */
+export function checkNoRoomEvent(payload: unknown): void {
+  if (typeof payload === 'object' && payload !== null && 'roomName' in payload)
+    throw new GatewayError(
+      'INVALID_REQUEST',
+      `payload.roomName is not allowed for a page with the appKey ${ROOM_APP}, which takes it for an event of its room. Use another name, or send a text with POST /api/v1/rooms/{room}/messages.`,
+    );
+}
+
 /** A member with several streams is named once for each. */
 const stateOf = (members: readonly Participant[]): StateEntry[] =>
   members.flatMap(({ login, streams }): StateEntry[] =>

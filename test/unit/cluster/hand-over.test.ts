@@ -90,7 +90,7 @@ async function drainOne(...others: string[]) {
   const a = node('a');
   const takers = others.map((id) => node(id));
   const lease = await a.directory.claim('cam');
-  await a.stored.started({ id: 'p1', order: ORDER });
+  await a.stored.started({ id: 'p1', order: ORDER, muted: false });
   const alive = new Set(others);
   let rounds = 0;
   /** A tenth of a second of all nodes that live. */

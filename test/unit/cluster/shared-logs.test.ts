@@ -65,6 +65,12 @@ function contract(name: string, subject: () => Promise<readonly [SharedLogs, Sha
     t.equal(await a.touch(NAME, 'other', 'wrong', TTL), undefined);
     t.strictSame(await b.names(), [NAME]);
     t.strictSame(await b.infos([NAME]), ['info']);
+    const kept = 10 * TTL;
+    t.strictSame(await b.active({ open: TTL, kept }), [NAME]);
+    await a.touch(NAME, 'g', 'info', 9 * TTL);
+    t.strictSame(await b.active({ open: TTL, kept }), [], 'it is kept and was not touched for a while');
+    await a.touch(NAME, 'g', 'info', kept);
+    t.strictSame(await b.active({ open: TTL, kept }), [NAME]);
     await append(a, 'one');
     await b.remove(NAME, 'g', 0);
     t.ok(await a.peek(NAME), 'something was appended');

@@ -41,6 +41,7 @@ async function setUp(resumeKey: string | undefined = 'publisher') {
     resumeKeyOf: () => resumeKey,
     standbyDefaults: standbyDefaults(SettingsSchema.parse({})),
     isGiven: (stream) => given.has(stream),
+    logger: silentLogger,
   });
   /** Another node, which has taken the name. */
   const elsewhere = async () => {
@@ -59,7 +60,7 @@ t.test('a push is stored before it is answered, without its key in plain text, a
   t.strictSame([...inRedis.keys()], [mediaSessionId]);
   t.notMatch([...inRedis.values()].join(), /secret-key/);
   t.strictSame(await stored.read('cam'), [
-    { id: mediaSessionId, order: ORDER, resumeKey: 'publisher', startedAt: '2026-01-01T00:00:00.000Z' },
+    { id: mediaSessionId, order: ORDER, resumeKey: 'publisher', startedAt: '2026-01-01T00:00:00.000Z', muted: false },
   ]);
   await pushes.terminate(mediaSessionId);
   await stored.flush();
@@ -99,7 +100,12 @@ t.test('a connection that the server ends for that of the new node leaves the pu
 t.test('nobody sees a push that is prepared, until it is kept or dropped', async (t) => {
   const { store, control, pushes, stored, ended } = await setUp();
   // The fake gives this id to the first push that it starts.
-  const push: StoredPush = { id: 'id-1', order: { ...ORDER, standby: {} }, startedAt: '2026-01-01T00:00:00.000Z' };
+  const push: StoredPush = {
+    id: 'id-1',
+    order: { ...ORDER, standby: {} },
+    startedAt: '2026-01-01T00:00:00.000Z',
+    muted: false,
+  };
   const request: StartRequest = { ...ORDER, standby: standbyDefaults(SettingsSchema.parse({})) };
   await pushes.prepare(push, request);
   t.match(control.calls, [['start', { standby: { startWithStandby: true } }]]);
@@ -109,7 +115,7 @@ t.test('nobody sees a push that is prepared, until it is kept or dropped', async
   await t.rejects(pushes.terminate('id-1'), { code: 'TRANSPONDER_NOT_FOUND' });
   t.equal((await store.pushes('cam')).size, 0, 'it is stored by the node that owns the stream');
   // It was muted at its former node meanwhile.
-  await pushes.continue({ ...push, muted: true }, request, new Date());
+  await pushes.continue({ ...push, muted: true }, request);
   t.match(pushes.find({}), [{ mediaSessionId: 'id-1', muted: true }]);
   t.match(await stored.read('cam'), [{ id: 'id-1', muted: true }]);
   t.strictSame([...pushes.holding()], [['cam', ['id-1']]]);
@@ -117,9 +123,102 @@ t.test('nobody sees a push that is prepared, until it is kept or dropped', async
   t.strictSame(ended, [], 'it is not prepared any more');
 });
 
+const STANDBY = standbyDefaults(SettingsSchema.parse({}));
+
+/** What another node starts for a push of this one. */
+async function takenOver(
+  change: (pushes: StoringPushes, id: string) => Promise<void> | void,
+  options?: StartRequest['options'],
+) {
+  const { pushes, stored, elsewhere } = await setUp();
+  const { mediaSessionId: id } = await pushes.start({ ...ORDER, standby: STANDBY, ...(options && { options }) });
+  await change(pushes, id);
+  await stored.flush();
+  const [push] = await (await elsewhere()).read('cam');
+  const other = await setUp();
+  await other.pushes.continue(push!, { ...push!.order, standby: STANDBY });
+  return { push: push!, calls: other.control.calls.filter(([name]) => name !== 'find') };
+}
+
+t.test('a push has on another node the audio that it had, not the one that it was started with', async (t) => {
+  const startedWith = async (...args: Parameters<typeof takenOver>): Promise<unknown> => {
+    const [[, request]] = (await takenOver(...args)).calls as [[string, StartRequest]];
+    return request.options;
+  };
+  const nothing = (): void => undefined;
+  const mute = { action: 'mute' } as const;
+  const file = { action: 'sound_on', soundFile: 'a.wav', loop: true } as const;
+  t.strictSame(await startedWith(nothing, mute), mute);
+  t.equal(await startedWith((pushes, id) => pushes.unmute(id), mute), undefined);
+  t.strictSame(await startedWith((pushes, id) => pushes.mute(id)), mute);
+  t.strictSame(await startedWith((pushes, id) => pushes.soundOn(id, 'a.wav', true)), file);
+  t.strictSame(await startedWith((pushes, id) => pushes.soundOn(id, 'a.wav', true), mute), file);
+  t.equal(await startedWith((pushes, id) => pushes.soundOn(id, 'a.wav', false)), undefined, 'it is not played twice');
+  t.strictSame(await startedWith((pushes, id) => pushes.soundOn(id, 'a.wav', false), mute), mute);
+  t.equal(await startedWith((pushes, id) => pushes.soundOff(id), file), undefined);
+  const { calls } = await takenOver(async (pushes, id) => {
+    await pushes.soundOn(id, 'a.wav', true);
+    await pushes.standby(id, true, { text: 'Back soon' });
+  }, mute);
+  t.match(calls, [
+    ['start', { options: file, standby: { startWithStandby: true } }],
+    ['mute'],
+    ['standby', String, true],
+  ]);
+});
+
+t.test('what was changed while a push moved is changed on its new node', async (t) => {
+  const { control, pushes, stored } = await setUp();
+  const before: StoredPush = { id: 'id-1', order: { ...ORDER, standby: STANDBY }, muted: true, soundFile: 'a.wav' };
+  await pushes.prepare(before, { ...ORDER, standby: STANDBY });
+  const standby = { ...STANDBY, text: 'Back soon' };
+  await pushes.continue({ ...before, order: { ...ORDER, standby }, muted: false, soundFile: 'b.wav' }, ORDER);
+  t.match(
+    control.calls.filter(([name]) => name !== 'find'),
+    [
+      ['start'],
+      ['mute'],
+      ['unmute'],
+      ['soundOn', 'id-1', 'b.wav', true],
+      ['standby', 'id-1', undefined, { text: 'Back soon' }],
+    ],
+  );
+  t.match(await stored.read('cam'), [{ muted: false, soundFile: 'b.wav', order: { standby: { text: 'Back soon' } } }]);
+});
+
+t.test('a node without the sound file continues the push without it', async (t) => {
+  const { control, pushes, stored } = await setUp();
+  control.fail = new GatewayError('SOUND_FILE_NOT_FOUND', 'no');
+  const push: StoredPush = { id: 'id-2', order: { ...ORDER, standby: STANDBY }, muted: true, soundFile: 'a.wav' };
+  await pushes.continue(push, { ...ORDER, standby: STANDBY });
+  t.match(control.calls, [
+    ['start', { options: { soundFile: 'a.wav' } }],
+    ['start', { options: { action: 'mute' } }],
+    ['mute'],
+  ]);
+  const [kept] = await stored.read('cam');
+  t.match(kept, { muted: true });
+  t.notOk(kept!.soundFile);
+});
+
+t.test('what an earlier version has stored is read', async (t) => {
+  const { store, epochs, stored } = await setUp();
+  const put = async (id: string, push: object): Promise<void> => {
+    const sealed = new SecretBox(KEY).seal(JSON.stringify(push), `cluster-push cam ${id}`);
+    await store.putPush('cam', epochs.get('cam')!, id, sealed);
+  };
+  await put('a', { order: { ...ORDER, options: { action: 'mute' } }, resumeKey: 'publisher', muted: false });
+  await put('b', { order: { ...ORDER, options: { action: 'mute' } }, startedAt: '2026-01-01T00:00:00.000Z' });
+  await put('c', { resumeKey: 'publisher' });
+  t.strictSame(await stored.read('cam'), [
+    { id: 'a', order: ORDER, muted: false, resumeKey: 'publisher' },
+    { id: 'b', order: ORDER, muted: true, startedAt: '2026-01-01T00:00:00.000Z' },
+  ]);
+});
+
 t.test('a push that is dropped ends, and one that cannot be prepared is not hidden', async (t) => {
   const { control, pushes, stored, store, ended } = await setUp();
-  const push: StoredPush = { id: 'id-1', order: { ...ORDER } };
+  const push: StoredPush = { id: 'id-1', order: { ...ORDER }, muted: false };
   const elsewhere = new GatewayError('STREAM_NAME_IN_USE', 'elsewhere');
   await store.putPush('cam', 9_999_999_999_999, 'id-1', 'of its node');
   await pushes.prepare(push, ORDER);
@@ -152,7 +251,7 @@ t.test('a node that has lost the name does not touch what the new owner stores',
   const { store, pushes, stored, elsewhere } = await setUp();
   const { mediaSessionId } = await pushes.start(ORDER);
   const other = await elsewhere();
-  await other.started({ id: 'theirs', order: { ...ORDER } });
+  await other.started({ id: 'theirs', order: { ...ORDER }, muted: false });
   await pushes.terminate(mediaSessionId);
   await pushes.start({ ...ORDER, rtmpUrl: 'rtmp://example.com/live/late' });
   await stored.flush();

@@ -59,7 +59,7 @@ t.test('the pushes of a lost node are taken over once, by the node whose turn it
   const { clock, node } = setUp();
   const [a, b, c] = [node('a'), node('b'), node('c')];
   const lease = await a.directory.claim('cam');
-  await a.stored.started({ id: 'p1', order: ORDER });
+  await a.stored.started({ id: 'p1', order: ORDER, muted: false });
   const beat = async (): Promise<void> => {
     await b.store.beat(nodeRecord('b'), 3000);
     await c.store.beat(nodeRecord('c'), 3000);
@@ -101,7 +101,7 @@ t.test('a node that fails to take them leaves them to the next one', async (t) =
   const { clock, node } = setUp();
   const [a, b, c] = [node('a'), node('b', true), node('c', false)];
   await a.directory.claim('cam');
-  await a.stored.started({ id: 'p1', order: ORDER });
+  await a.stored.started({ id: 'p1', order: ORDER, muted: false });
   clock.now += 6000;
   await b.store.beat(nodeRecord('b'), 3000);
   await c.store.beat(nodeRecord('c'), 3000);
@@ -116,7 +116,7 @@ t.test('a stream without pushes is not taken', async (t) => {
   const { clock, node } = setUp();
   const [a, b] = [node('a'), node('b')];
   await a.directory.claim('cam');
-  await a.stored.started({ id: 'p1', order: ORDER });
+  await a.stored.started({ id: 'p1', order: ORDER, muted: false });
   a.stored.ended('p1', 'TERMINATED');
   await a.stored.flush();
   clock.now += 6000;

@@ -292,19 +292,144 @@ void t.test('operators see members and objects, remove members, and change scope
   ]);
 });
 
-void t.test('the number of scopes is bounded, those with persistent objects included', async (t) => {
+void t.test('the number of scopes in use is bounded; those that only keep objects take no place', async (t) => {
   const rooms = await createLocalRooms({
     store: new MemoryStore({ logger: silentLogger }),
     logger: silentLogger,
     limits: { scopes: 2 },
   });
-  const ann = await join(rooms, 'one');
-  await ann.member.connectObject('so', true);
-  ann.member.leave();
-  await rooms.find('one');
-  await join(rooms, 'two');
-  await t.rejects(join(rooms, 'three'), { code: 'LIMIT_REACHED' });
+  for (const scope of ['one', 'two', 'three']) {
+    const { member } = await join(rooms, scope);
+    await member.connectObject('so', true);
+    member.leave();
+  }
+  const [one, two] = [await join(rooms, 'one'), await join(rooms, 'four')];
+  await t.rejects(join(rooms, 'five'), { code: 'LIMIT_REACHED', message: /rooms_max_scopes/ });
+  await t.rejects(join(rooms, 'two'), { code: 'LIMIT_REACHED' });
   await join(rooms, 'one');
+  two.member.leave();
+  const results = await Promise.allSettled(['six', 'seven', 'eight'].map((scope) => join(rooms, scope)));
+  t.equal(results.filter(({ status }) => status === 'fulfilled').length, 1, 'also when they come together');
+  one.member.leave();
+});
+
+/** Rooms that keep objects, with a disk. */
+async function keepingRooms(limits: Partial<RoomLimits>, disk = { free: 2 ** 30 }) {
+  const options = { store: new MemoryStore({ logger: silentLogger }), logger: silentLogger };
+  const open = () => createLocalRooms({ ...options, limits, freeBytes: async () => disk.free });
+  const rooms = await open();
+  const principal = (id: string) => ({ principal: { id, actions: new Set<never>() }, ip: `192.0.2.${id.length}` });
+  return { rooms, open, principal, store: options.store };
+}
+
+void t.test('persistent objects are bounded in all, by number and bytes, over a restart as well', async (t) => {
+  const counted = (key: SettingKey) => limitHits.counts.get(key) ?? 0;
+  const before = counted('rooms_max_persistent_objects');
+  const { rooms, open } = await keepingRooms({ persistentObjects: 2, persistentBytes: 1000 });
+  const { member } = await join(rooms, 'a');
+  await member.connectObject('one', true);
+  await member.connectObject('one', true);
+  const other = await join(rooms, 'b');
+  await other.member.connectObject('two', true);
+  for (const { connectObject } of [member, other.member])
+    await t.rejects(connectObject.call(member, 'three', true), {
+      code: 'LIMIT_REACHED',
+      message: /rooms_max_persistent_objects.*without persistence/s,
+    });
+  t.equal(counted('rooms_max_persistent_objects'), before + 2);
+  await member.connectObject('three', false);
+  await rooms.deleteObject('b', 'two');
+  await member.connectObject('three', true);
+
+  const set = (value: string) => member.change('one', { type: 'set', key: 'k', value });
+  await set('x'.repeat(1200));
+  await t.rejects(set('y'), { code: 'LIMIT_REACHED', message: /rooms_max_persistent_mb/ });
+  await t.rejects(member.change('three', { type: 'set', key: 'k', value: 1 }), { code: 'LIMIT_REACHED' });
+  await other.member.connectObject('free', false);
+  await other.member.change('free', { type: 'set', key: 'k', value: 'x'.repeat(100) });
+  await rooms.close(new GatewayError('SHUTTING_DOWN', 'Bye.'));
+
+  const again = await open();
+  const third = await join(again, 'c');
+  await t.rejects(third.member.connectObject('new', true), { code: 'LIMIT_REACHED' });
+  const back = await join(again, 'a');
+  await back.member.connectObject('one', true);
+  await t.rejects(back.member.change('one', { type: 'set', key: 'k', value: '' }), { code: 'LIMIT_REACHED' });
+  await back.member.change('one', { type: 'delete', key: 'k' });
+  await back.member.change('one', { type: 'set', key: 'k', value: '' });
+  await again.close(new GatewayError('SHUTTING_DOWN', 'Bye.'));
+});
+
+void t.test('a principal, and an address, make some objects persistent in a day', async (t) => {
+  const { rooms, principal } = await keepingRooms({ persistentPerDay: 2 });
+  const byAnn = async (scope: string, ip: string) =>
+    (await join(rooms, scope, { ...principal('ann'), ip })).member.connectObject('so', true);
+  await byAnn('a', '192.0.2.1');
+  await byAnn('b', '192.0.2.2');
+  await t.rejects(byAnn('c', '192.0.2.3'), { code: 'RATE_LIMITED', message: /rooms_persistent_objects_per_day/ });
+  await byAnn('a', '192.0.2.3');
+  const anonymous = async (scope: string, ip: string) =>
+    (await join(rooms, scope, { ip })).member.connectObject('so', true);
+  for (const scope of ['d', 'e']) await anonymous(scope, '2001:db8::1');
+  await t.rejects(anonymous('f', '2001:db8::2'), { code: 'RATE_LIMITED' }, 'the same network');
+  await anonymous('f', '192.0.2.9');
+});
+
+void t.test('persistent objects do not grow while the disk has little free space', async (t) => {
+  const { rooms } = await keepingRooms({}, { free: 1000 });
+  const { member } = await join(rooms);
+  await t.rejects(member.connectObject('so', true), { code: 'DISK_FULL', message: /rooms_min_free_mb/ });
+  await member.connectObject('so', false);
+  await member.change('so', { type: 'set', key: 'a', value: 1 });
+});
+
+void t.test('changes of large objects are written at a limited rate, and loaded before they are written', async (t) => {
+  const { store } = await keepingRooms({});
+  let written = 0;
+  const counting = {
+    ...store,
+    records: (namespace: string, schema: never) => {
+      const records = store.records<{ properties?: unknown }>(namespace, schema);
+      return new Proxy(records, {
+        get: (target, name: keyof typeof records) =>
+          name === 'put'
+            ? (...args: Parameters<typeof records.put>) => {
+                written += JSON.stringify(args[1]).length;
+                return target.put(...args);
+              }
+            : (target[name] as () => unknown).bind(target),
+      });
+    },
+  } as unknown as typeof store;
+  const rooms = await createLocalRooms({ store: counting, logger: silentLogger, limits: { burst: 1e6 } });
+  const { member } = await join(rooms, 'big');
+  for (let object = 0; object < 10; object++) {
+    await member.connectObject(`o${object}`, true);
+    for (let key = 0; key < 3; key++)
+      await member.change(`o${object}`, { type: 'set', key: `k${key}`, value: 'x'.repeat(30_000) });
+  }
+  await waitFor('the first write', () => written > 0, { every: 5 });
+  await endOfTick();
+  t.ok(written < 600 * 1024, `${written} bytes of 900 KB`);
+  member.leave();
+  const again = await join(rooms, 'big');
+  t.ok(written < 600 * 1024, 'it does not wait for the others to be written');
+  await again.member.connectObject('o9', false);
+  t.equal(again.properties.size, 3);
+  await rooms.close(new GatewayError('SHUTTING_DOWN', 'Bye.'));
+  const after = await createLocalRooms({ store, logger: silentLogger });
+  t.match(await after.find('big'), { objects: { length: 10 } });
+});
+
+void t.test('calls that create a room check its name; others take the names of earlier versions', async (t) => {
+  const rooms = localRooms();
+  for (const name of ['x'.repeat(513), 'live/\ud800', '..', 'live/../a', './a']) {
+    const refusal = { code: 'INVALID_REQUEST', message: /name of a room/ };
+    await t.rejects(join(rooms, name), refusal);
+    await t.rejects(rooms.acquireObject(name, 'so'), refusal);
+  }
+  await t.rejects(rooms.sendText('..', 'hi'), { code: 'ROOM_NOT_FOUND' });
+  for (const name of ['\u{1f600}'.repeat(256), 'live/...', 'a b/%2e']) await join(rooms, name);
 });
 
 void t.test('a member is removed when its right ends, and then only', async (t) => {

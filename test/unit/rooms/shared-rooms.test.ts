@@ -28,6 +28,10 @@ class Cluster {
   readonly processes: Process[] = [];
   #now = 0;
 
+  constructor() {
+    this.model.now = () => this.#now;
+  }
+
   add(limits: Partial<typeof ROOM_LIMITS> = {}): Process {
     const instance = `i${this.processes.length}`;
     const logs = this.model.client();
@@ -157,6 +161,27 @@ t.test('persistent and acquired objects stay without members, and are in lists',
   bob.member.leave();
   await waitFor('the end', () => cluster.model.logs.size === 0);
   await t.rejects(one.rooms.sendText('live', 'hi'), { code: 'ROOM_NOT_FOUND' });
+});
+
+t.test('rooms that only keep objects take no place of rooms in use, and what all keep is bounded', async (t) => {
+  const cluster = new Cluster();
+  const limits = { scopes: 2, persistentObjects: 2 };
+  const [one, two] = [cluster.add(limits), cluster.add(limits)];
+  const keep = async (scope: string) => {
+    const { member } = await join(one, { scope });
+    await member.connectObject('kept', true);
+    return member;
+  };
+  const members = [await keep('a'), await keep('b')];
+  for (let second = 0; second < 11; second++) await cluster.look();
+  await t.rejects(join(two, { scope: 'c' }), { code: 'LIMIT_REACHED', message: /rooms_max_scopes/ });
+  await join(two, { scope: 'a' });
+  t.match(two.scopes.kept, { objects: 2 });
+  for (const member of members) member.leave();
+  for (let second = 0; second < 12; second++) await cluster.look();
+  const { member } = await join(two, { scope: 'c' });
+  await t.rejects(member.connectObject('new', true), { message: /rooms_max_persistent_objects/ });
+  await member.connectObject('new', false);
 });
 
 t.test('members of a process that is gone are removed; one that was taken for gone brings them back', async (t) => {

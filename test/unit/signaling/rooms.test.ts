@@ -23,12 +23,16 @@ const open = createAuthorizer(SettingsSchema.parse({}), silentLogger);
 async function listen(
   t: Test,
   rooms: ScopeRooms | undefined,
-  { port = 0, authorizer = open }: { port?: number; authorizer?: Authorizer } = {},
+  {
+    port = 0,
+    authorizer = open,
+    sessions = new ClientSessions(),
+  }: { port?: number; authorizer?: Authorizer; sessions?: ClientSessions } = {},
 ) {
   const registry = new StreamRegistry({ resumeWindowMs: 0, maxStreams: 10 });
   const server = await openWcsServer({
     ...createPublishing({ pool: {} as never, registry, pushes: {} as never }),
-    sessions: new ClientSessions(),
+    sessions,
     registry,
     authorizer,
     rooms,
@@ -76,6 +80,28 @@ void t.test('Room API: receipts and events on the wire; a page that is closed ha
   await ann.told('JOINED');
   ben.socket.terminate();
   t.same(await ann.told('LEFT'), { roomName: 'r', name: 'LEFT', info: 'ben' });
+});
+
+void t.test('REST cannot send a page of the Room API what it would take for an event of its room', async (t) => {
+  const sessions = new ClientSessions();
+  const { port } = await listen(t, localRooms(), { sessions });
+  const ann = await roomApp(t, port, 'ann');
+  const connection = await waitFor('the page', () => sessions.connections[0]);
+  for (const roomName of ['r', null, {}]) {
+    const payload = { roomName, name: 'STATE', info: [] };
+    t.throws(() => connection.sendData({ payload }), { code: 'INVALID_REQUEST', message: /payload\.roomName/ });
+  }
+  connection.sendData({ payload: [{ roomName: 'r' }] });
+  connection.sendData({ payload: null });
+  connection.sendData({ payload: { name: 'hello' } });
+  t.same(await ann.told('hello'), { name: 'hello' });
+
+  const without = new ClientSessions();
+  const plain = await listen(t, undefined, { sessions: without });
+  const page = await roomApp(t, plain.port, 'ben');
+  const other = await waitFor('the page', () => without.connections[0]);
+  other.sendData({ payload: { roomName: 'r', name: 'STATE' } });
+  t.same(await page.told('STATE'), { roomName: 'r', name: 'STATE' }, 'without rooms it has no other meaning');
 });
 
 void t.test('without rooms: refused in words, also for the library', async (t) => {

@@ -164,7 +164,7 @@ t.test('failures deny, unless restOnError is LOG', async (t) => {
   const broken = { ...BROKEN, 'status 404': (response) => response.writeHead(404).end() } satisfies typeof BROKEN;
   for (const [what, answer] of Object.entries(broken)) {
     // Answers that do come have the usual time, also that of `connect`, which is a good one.
-    const timeout = what.startsWith('slow') ? { wcs_hooks_timeout_ms: '400' } : {};
+    const timeout: Record<string, string> = what.startsWith('slow') ? { wcs_hooks_timeout_ms: '400' } : {};
     const { chain, server } = await setUp(t, answer, timeout);
     await t.rejects(chain.identify(connecting('s1')), { code: 'ACCESS_UNAVAILABLE' }, `connect: ${what}`);
     t.equal(server.requests.length, 1, 'redirects are not followed');

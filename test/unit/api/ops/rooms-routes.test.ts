@@ -50,6 +50,20 @@ t.test('rooms are listed in pages', async (t) => {
     t.equal((await call('GET', `?${query}`)).status, 400, query);
 });
 
+t.test('a room with the longest name is moderated, and none is created with a longer one', async (t) => {
+  const { join, call } = await setUp();
+  const name = '\u4e16'.repeat(512);
+  await join(name, 'Ann');
+  const path = `/${encodeURIComponent(name)}`;
+  const { status, json } = await call('GET', path);
+  t.match([status, json], [200, { scope: name }]);
+  t.equal((await call('POST', `${path}/messages`, { text: 'hi' })).status, 204);
+  const longer = await call('POST', `${path}a/objects/so/acquire`);
+  t.match([longer.status, JSON.stringify(longer.json)], [400, /INVALID_REQUEST.*512|512.*INVALID_REQUEST/]);
+  t.equal((await call('POST', '/%2E%2E%2Fa/objects/so/acquire')).status, 400);
+  t.equal((await call('POST', `/${'a'.repeat(15_000)}/messages`, { text: 'hi' })).status, 404, 'of an earlier version');
+});
+
 t.test('a room with its members and objects', async (t) => {
   const { join, call, events } = await setUp();
   const ann = await join('live/room 1', 'Ann');

@@ -7,7 +7,7 @@ import type { Test } from 'tap';
 import { z } from 'zod';
 import { GatewayError } from '../../../../src/errors.ts';
 import { createLogger, silentLogger } from '../../../../src/observe/logger.ts';
-import { StoredPushes, type ContinuedPushes } from '../../../../src/outputs/push/stored-pushes.ts';
+import { StoredPushes, type RestoredPushes } from '../../../../src/outputs/push/record/stored-pushes.ts';
 import type { PushIdentity } from '../../../../src/outputs/push/transponder-start.ts';
 import type { StandbyRequest, StartRequest } from '../../../../src/outputs/push/transponder-view.ts';
 import { MemoryStore } from '../../../../src/store/memory-store.ts';
@@ -45,14 +45,18 @@ function manager(fail: (request: StartRequest) => GatewayError | undefined = () 
   const muted: string[] = [];
   const held: string[] = [];
   const abandoned: (Continued & { readonly code: string })[] = [];
-  const pushes: ContinuedPushes = {
-    start: async (request, _origin, continued) => {
+  const pushes: RestoredPushes = {
+    start: async (request, _origin, identity) => {
+      const continued = identity!;
       const error = fail(request);
       if (error) throw error;
       started.push({ request, continued });
       return viewOf(request, { mediaSessionId: continued.mediaSessionId });
     },
     mute: (id) => void muted.push(id),
+    unmute: () => undefined,
+    soundOn: async () => undefined,
+    soundOff: () => undefined,
     standby: async (id, on) => void (on && held.push(id)),
     abandon: (request, continued, { code }) => void abandoned.push({ request, continued, code }),
   };
@@ -118,9 +122,9 @@ t.test('what was changed by hand is kept', async (t) => {
   first.changed(viewOf(request, { mediaSessionId: 'once', soundEnabled: true }));
   first.soundOn('stopped', 'a.wav', true);
   first.changed(viewOf(request, { mediaSessionId: 'stopped', soundEnabled: false }));
-  for (const id of ['held', 'released']) first.held(id, true);
-  first.held('released', false);
-  first.update('text', { standby: { ...standby, text: 'Back soon' } });
+  for (const id of ['held', 'released']) first.standby(id, true, {});
+  first.standby('released', false, {});
+  first.standby('text', undefined, { text: 'Back soon' });
   await first.settled();
   const { pushes, started, muted, held } = manager();
   await open().restore(pushes);
@@ -132,6 +136,46 @@ t.test('what was changed by hand is kept', async (t) => {
   t.equal(byId.get('stopped')!.options, undefined);
   t.match(byId.get('text')!.standby, { text: 'Back soon' });
   t.strictSame(held, ['held']);
+});
+
+t.test('a push that was started muted and unmuted later is not muted again', async (t) => {
+  const { open, store } = setUp(t);
+  const first = open();
+  first.started('unmuted', { ...request, options: { action: 'mute' } }, startedAt);
+  first.changed(viewOf(request, { mediaSessionId: 'unmuted' }));
+  await first.settled();
+  const { pushes, started, muted } = manager();
+  await open().restore(pushes);
+  t.equal(started[0]!.request.options, undefined);
+  t.strictSame(muted, []);
+  t.equal((await store.records('pushes', z.string()).list()).length, 1);
+});
+
+t.test('what an earlier version has stored is continued', async (t) => {
+  const box = SecretBox.withRandomKey();
+  const { open, store } = setUp(t, undefined, box);
+  const old = {
+    request: { ...request, options: { action: 'mute' } },
+    startedAt: startedAt.toISOString(),
+    muted: false,
+  };
+  await store.records('pushes', z.string()).put('id', box.seal(JSON.stringify({ ...old, held: true }), 'pushes/id'));
+  const { pushes, started, held } = manager();
+  await open().restore(pushes);
+  t.match(started, [{ request: { rtmpUrl: request.rtmpUrl, backupUrl: request.backupUrl }, continued: { startedAt } }]);
+  t.equal(started[0]!.request.options, undefined);
+  t.strictSame(held, ['id']);
+});
+
+t.test('a node of a cluster removes what it has stored alone', async (t) => {
+  const { open, keys } = setUp(t);
+  const first = open();
+  first.started('id', request, startedAt);
+  await first.settled();
+  const lines: string[] = [];
+  await open({ lines }).forget();
+  t.strictSame(await keys(), []);
+  t.match(lines.join(), /"pushes":1/);
 });
 
 t.test('the time without a publisher goes on over the restart', async (t) => {
@@ -243,7 +287,7 @@ t.test('a process that is killed leaves its pushes to the next one', async (t) =
   const source = (path: string): string => JSON.stringify(new URL(`../../../../src/${path}`, import.meta.url).href);
   const script = `
     const { openState } = await import(${source('store/state.ts')});
-    const { StoredPushes } = await import(${source('outputs/push/stored-pushes.ts')});
+    const { StoredPushes } = await import(${source('outputs/push/record/stored-pushes.ts')});
     const { silentLogger: logger } = await import(${source('observe/logger.ts')});
     const state = await openState({ directory: ${JSON.stringify(directory)}, key: '', logger });
     const pushes = new StoredPushes({ ...state, parse: (value) => value, logger });

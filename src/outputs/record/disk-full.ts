@@ -1,4 +1,3 @@
-import { statfs } from 'node:fs/promises';
 import { GatewayError } from '../../errors.ts';
 
 export const diskFull = (): GatewayError =>
@@ -6,9 +5,3 @@ export const diskFull = (): GatewayError =>
     'DISK_FULL',
     'The disk of record_dir has less free space than record_min_free_mb. Delete recordings, or make room.',
   );
-
-/** Free bytes for the gateway's user. */
-export async function freeBytesOf(folder: string): Promise<number> {
-  const { bavail, bsize } = await statfs(folder);
-  return bavail * bsize;
-}
