@@ -13,6 +13,7 @@ import type { Certificate } from '../net/certificate.ts';
 import { limitConnections } from '../net/connection-limit.ts';
 import { FORWARDED_CLIENT_HEADER, type ForwardedClients } from '../net/forwarded-client.ts';
 import { limitHits } from '../observe/limits.ts';
+import { guarded } from '../runtime/in-background.ts';
 import type { Logger } from '../observe/logger.ts';
 import type { OriginCheck } from './origin.ts';
 import type { WcsLimits } from './wcs-limits.ts';
@@ -82,25 +83,29 @@ export class PageSockets<Session extends PageSession> {
         { origin, req }: { origin: string | undefined; req: IncomingMessage },
         done: (ok: boolean, code?: number, message?: string) => void,
       ) => {
-        if (!(allowOrigin?.(origin) ?? true)) {
-          logger.warn({ origin }, 'connection of a page refused: add its origin to cors_origins to allow it');
-          return done(false, 403, 'Origin not in cors_origins');
-        }
-        if (forwarded(req) !== undefined) trust(req.socket);
-        if (isProxied(req) && proxied.full(addressOf(req))) {
-          limitHits.count('max_ws_connections_per_ip');
-          return done(false, 503, 'Too many connections of this address (max_ws_connections_per_ip)');
-        }
-        done(true);
+        const check = (): void => {
+          if (!(allowOrigin?.(origin) ?? true)) {
+            logger.warn({ origin }, 'connection of a page refused: add its origin to cors_origins to allow it');
+            return done(false, 403, 'Origin not in cors_origins');
+          }
+          if (forwarded(req) !== undefined) trust(req.socket);
+          if (isProxied(req) && proxied.full(addressOf(req))) {
+            limitHits.count('max_ws_connections_per_ip');
+            return done(false, 503, 'Too many connections of this address (max_ws_connections_per_ip)');
+          }
+          done(true);
+        };
+        guarded(() => req.socket.destroy(), check)();
       },
     });
-    this.#sockets.on('connection', (socket, request) => {
+    const accept = (socket: WebSocket, request: IncomingMessage): void => {
       const address = addressOf(request);
       if (isProxied(request)) socket.once('close', proxied.take(address));
       const session = start(socket, request, address);
       this.#sessions.add(session);
       session.once('closed', () => this.#sessions.delete(session));
-    });
+    };
+    this.#sockets.on('connection', (socket, request) => guarded(() => socket.terminate(), accept)(socket, request));
     this.#sockets.on('error', (error) => logger.error({ err: error }, 'WebSocket server'));
   }
 
