@@ -287,7 +287,7 @@ t.test('a client that causes an exception ends, and the process goes on', async 
   for (const nonsense of [Buffer.alloc(4000, 0xff), Buffer.from('030000000000041400000000ff020001', 'hex')]) {
     const socket = connect(server.rtmpPort, '127.0.0.1').on('error', () => undefined);
     socket.resume().write(Buffer.concat([Buffer.of(3), Buffer.alloc(2 * 1536), nonsense]));
-    await new Promise((resolve) => socket.end(resolve));
+    await new Promise<void>((resolve) => socket.end(resolve));
   }
   t.equal((await fetch(`http://127.0.0.1:${server.httpFlvPort}/none`)).status, 404);
   t.ok(await accepts(server.rtmpPort));

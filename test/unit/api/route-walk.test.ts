@@ -1,7 +1,6 @@
 import type { FastifyInstance, InjectOptions } from 'fastify';
 import t, { type Test } from 'tap';
 import { createAuthorizer } from '../../../src/access/create-authorizer.ts';
-import { LoginGuard } from '../../../src/access/login-guard.ts';
 import { HlsServer } from '../../../src/api/hls/hls-server.ts';
 import { ManagerApp } from '../../../src/api/manager/manager-app.ts';
 import { NodeClient } from '../../../src/api/manager/node-client.ts';
@@ -27,7 +26,7 @@ const packagers = { sessions: new ViewerSessions({ total: 1, perClient: 1 }) } a
 const SERVERS: Readonly<Record<string, (t: Test, settings: Settings) => Promise<FastifyInstance>>> = {
   gateway: async (t, settings) => {
     const parsed = SettingsSchema.parse(settings);
-    const authorizer = new LoginGuard(createAuthorizer(parsed, silentLogger), parsed.max_failed_logins_per_minute);
+    const authorizer = createAuthorizer(parsed, silentLogger);
     const whip = { settings: parsed, authorizer, logger: silentLogger } as unknown as Parameters<typeof whipRoutes>[0] &
       Parameters<typeof whepRoutes>[0];
     const { app, http } = await createHttpApp(settings, { authorizer, routes: [whipRoutes(whip), whepRoutes(whip)] });
@@ -46,7 +45,7 @@ const SERVERS: Readonly<Record<string, (t: Test, settings: Settings) => Promise<
       settings: parsed,
       registry,
       client,
-      authorizer: new LoginGuard(createAuthorizer(parsed, silentLogger), parsed.max_failed_logins_per_minute),
+      authorizer: createAuthorizer(parsed, silentLogger),
       metrics: new Metrics(),
       logger: silentLogger,
       isClosing: () => false,
@@ -64,7 +63,7 @@ const SERVERS: Readonly<Record<string, (t: Test, settings: Settings) => Promise<
     const server = await HlsServer.create({
       settings: parsed,
       key: 'hls.port',
-      authorizer: new LoginGuard(createAuthorizer(parsed, silentLogger), parsed.max_failed_logins_per_minute),
+      authorizer: createAuthorizer(parsed, silentLogger),
       packagers,
       allowOrigin: () => true,
       logger: silentLogger,
