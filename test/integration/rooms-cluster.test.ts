@@ -7,7 +7,7 @@ import { waitFor } from '../helpers/wait.ts';
 
 /** Rooms of real nodes on a real Redis. Faults without processes are in `test/unit/rooms/shared-rooms.test.ts`. */
 
-t.setTimeout(90_000);
+t.setTimeout(150_000);
 
 const cluster = await startCluster({ nodes: 2, managers: 1, settings: { rooms: true } });
 t.teardown(() => cluster.stop());
