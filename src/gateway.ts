@@ -1,6 +1,6 @@
 import packageJson from '../package.json' with { type: 'json' };
 import { createAuthorizer, createWcsHooks } from './access/create-authorizer.ts';
-import { LoginGuard } from './access/login-guard.ts';
+import { keepFirstIn, keepFirstOrWarn } from './access/first-uses.ts';
 import { GatewayHooks } from './hooks/gateway-hooks.ts';
 import { HttpApp, type HttpPorts } from './api/app.ts';
 import { headerCredentials, requireAction } from './api/authorize.ts';
@@ -238,19 +238,20 @@ async function assemble(
   const hooks = await GatewayHooks.create({ settings, store: state.store, metrics, version, logger });
   // Closes after the streams and the pushes, whose ends are events.
   opened(hooks);
-  const wcsHooks = createWcsHooks(settings, logger);
-  const providers = createAuthorizer(settings, logger, {
-    schemas: { streamName, push: pushOrders(startContext) },
-    wcsHooks,
-  });
-  // The same for the application servers that decide about them.
-  opened({ close: () => providers.close() });
-  const authorizer = new LoginGuard(providers, settings.max_failed_logins_per_minute);
-  const standbyClips = new StandbyClips({ directory: settings.media_dir, logger });
-  opened(standbyClips);
   const cluster = await joinableCluster(settings, { metrics, version, logger });
   // Closes after the streams and the pushes, whose names it gives back.
   if (cluster) opened(cluster);
+  const wcsHooks = createWcsHooks(settings, logger);
+  const keepFirst = cluster?.keepFirst.bind(cluster) ?? (settings.state_dir ? keepFirstIn(state.store) : undefined);
+  const authorizer = createAuthorizer(settings, logger, {
+    schemas: { streamName, push: pushOrders(startContext) },
+    wcsHooks,
+    keepFirst: keepFirst && keepFirstOrWarn(keepFirst, logger),
+  });
+  // The same for the application servers that decide about them.
+  opened({ close: () => authorizer.close() });
+  const standbyClips = new StandbyClips({ directory: settings.media_dir, logger });
+  opened(standbyClips);
   const standbys = new StandbyRenditions({
     registry,
     encoders,

@@ -145,7 +145,8 @@ export class CalloutProvider implements AccessProvider {
       const reason = data ? visibleReason(data.reason) : 'it gives no reason';
       return { refusal: new GatewayError('FORBIDDEN', `The application server denies access: ${reason}`) };
     }
-    const answer = this.#answerSchema.safeParse(json ?? {});
+    // Text that is no JSON may be an answer that was cut off, with its conditions.
+    const answer = this.#answerSchema.safeParse(body.trim() === '' ? {} : json);
     if (answer.success) return answer.data;
     const { path, message } = answer.error.issues[0]!;
     const field = path.map(String).join('.');

@@ -8,7 +8,9 @@ import type { Logger } from '../observe/logger.ts';
 import type { AnswerSchemas } from './answer-schemas.ts';
 import type { AccessProvider, Door } from './authorizer.ts';
 import { CalloutProvider } from './callout-provider.ts';
+import type { KeepFirst } from './first-uses.ts';
 import { JwtProvider, type JwtKeys } from './jwt-provider.ts';
+import { LoginGuard } from './login-guard.ts';
 import { MetricsKeyProvider } from './metrics-key.ts';
 import { LoopbackProvider, OpenDoorsProvider, OpenProvider } from './open-access.ts';
 import { ProviderChain } from './provider-chain.ts';
@@ -22,23 +24,25 @@ export interface AuthorizerOptions {
   readonly schemas?: AnswerSchemas;
   /** Default: those of the settings. */
   readonly wcsHooks?: WcsHooks | undefined;
+  /** Default: `maxDuration` of tokens counts in this process only. */
+  readonly keepFirst?: KeepFirst | undefined;
 }
 
 /**
- * The providers that the settings ask for, in the order in which they are asked.
+ * The providers that the settings ask for, in the order in which they are asked, behind the guard against guessing. Its
+ * counts are those of a process: all doors must have the same one.
  *
  * @throws {GatewayError} SETTINGS_INVALID if a key file cannot be used
  */
-export function createAuthorizer(settings: Settings, logger: Logger, options: AuthorizerOptions = {}): ProviderChain {
+export function createAuthorizer(settings: Settings, logger: Logger, options: AuthorizerOptions = {}): LoginGuard {
   const providers = hasAccessProvider(settings)
     ? configuredProviders(settings, logger, options)
     : [settings.allow_anonymous ? new OpenProvider() : new LoopbackProvider()];
-  if (!settings.metrics_key) return new ProviderChain([new OpenDoorsProvider(['metrics', 'probe']), ...providers]);
-  return new ProviderChain([
-    new OpenDoorsProvider(['probe']),
-    new MetricsKeyProvider(new Secret(settings.metrics_key), staticKeys(settings)),
-    ...providers,
-  ]);
+  const monitoring = settings.metrics_key
+    ? [new OpenDoorsProvider(['probe']), new MetricsKeyProvider(new Secret(settings.metrics_key), staticKeys(settings))]
+    : [new OpenDoorsProvider(['metrics', 'probe'])];
+  const chain = new ProviderChain([...monitoring, ...providers]);
+  return new LoginGuard(chain, settings.max_failed_logins_per_minute);
 }
 
 /** The hooks of `wcs_hooks_url`, if it is set. */
@@ -56,10 +60,13 @@ export function createWcsHooks(settings: Settings, logger: Logger): WcsHooks | u
 }
 
 function configuredProviders(settings: Settings, logger: Logger, options: AuthorizerOptions): AccessProvider[] {
-  const { schemas, wcsHooks = createWcsHooks(settings, logger) } = options;
+  const { schemas, wcsHooks = createWcsHooks(settings, logger), keepFirst } = options;
   const providers: AccessProvider[] = [new StaticKeyProvider(staticKeys(settings))];
   const keys = jwtKeys(settings);
-  if (keys) providers.push(JwtProvider.create({ keys, issuer: settings.jwt_issuer, audience: settings.jwt_audience }));
+  if (keys)
+    providers.push(
+      JwtProvider.create({ keys, issuer: settings.jwt_issuer, audience: settings.jwt_audience, keepFirst }),
+    );
   if (wcsHooks) {
     // Red5 Pro's clients belong to its round trip, where there is one.
     const doors: readonly Door[] = settings.roundtrip_host

@@ -5,6 +5,7 @@ import { GatewayError } from '../errors.ts';
 import { boundedRequest } from '../net/bounded-request.ts';
 import type { Secret } from '../net/secret.ts';
 import type { AccessProvider, Action, Credentials, Grant, Principal } from './authorizer.ts';
+import type { KeepFirst } from './first-uses.ts';
 import { JwtClaimsSchema } from './jwt-claims.ts';
 import { tokenExpired } from './rights.ts';
 import { UsedDurations } from './used-durations.ts';
@@ -22,6 +23,8 @@ export interface JwtProviderOptions {
   /** Empty: not checked. */
   readonly issuer?: string;
   readonly audience?: string;
+  /** Default: `maxDuration` counts in this process only. */
+  readonly keepFirst?: KeepFirst | undefined;
 }
 
 /** Three parts in base64url: a signed token. Everything else is left to other providers. */
@@ -37,15 +40,17 @@ const JWKS_COOLDOWN_MS = 30_000;
 /** JSON Web Tokens (RFC 7519). The algorithms follow from the configured key, never from the token, so `none` and confusion fail. */
 export class JwtProvider implements AccessProvider {
   readonly #verify: (token: string) => Promise<unknown>;
+  readonly #keepFirst: KeepFirst | undefined;
   readonly #durations = new UsedDurations();
   readonly #tokens = new WeakMap<Principal, string>();
 
-  private constructor(verify: (token: string) => Promise<unknown>) {
+  private constructor(verify: (token: string) => Promise<unknown>, keepFirst: KeepFirst | undefined) {
     this.#verify = verify;
+    this.#keepFirst = keepFirst;
   }
 
   /** @throws {GatewayError} SETTINGS_INVALID if the key cannot be used */
-  static create({ keys, issuer, audience }: JwtProviderOptions): JwtProvider {
+  static create({ keys, issuer, audience, keepFirst }: JwtProviderOptions): JwtProvider {
     const { key, algorithms } = verificationKey(keys);
     const options = {
       algorithms,
@@ -58,7 +63,7 @@ export class JwtProvider implements AccessProvider {
         ? jwtVerify(token, key, options)
         : jwtVerify(token, key, options));
       return payload;
-    });
+    }, keepFirst);
   }
 
   async identify({ token, password }: Credentials): Promise<Principal | undefined> {
@@ -83,10 +88,19 @@ export class JwtProvider implements AccessProvider {
   async authorize(principal: Principal, action: Action): Promise<Grant> {
     const { maxDurationS, expiresAt } = principal;
     if (action !== 'publish' || maxDurationS === undefined) return {};
-    const leftMs = this.#durations.left(this.#tokens.get(principal)!, maxDurationS * 1000, expiresAt!);
+    const token = this.#tokens.get(principal)!;
+    const allowedMs = await this.#leftMs(token, maxDurationS * 1000, expiresAt!);
+    const leftMs = this.#durations.left(token, allowedMs, expiresAt!);
     if (leftMs <= 0)
       throw new GatewayError('TOKEN_EXPIRED', 'The maxDuration of this token has passed. Get a new one.');
     return { endsAt: Math.round(wallClockMs() + leftMs) };
+  }
+
+  /** Also after a use before a restart, or on another node. */
+  async #leftMs(token: string, durationMs: number, expiresAt: number): Promise<number> {
+    const now = wallClockMs();
+    const endsAt = await this.#keepFirst?.(token, now + durationMs, new Date(expiresAt));
+    return endsAt === undefined ? durationMs : endsAt - now;
   }
 
   async #check(token: string): Promise<unknown> {

@@ -19,7 +19,7 @@ interface Failures {
  * that a client cannot lock out others behind the same address.
  */
 export class LoginGuard implements Authorizer {
-  readonly #inner: Authorizer;
+  readonly #inner: Authorizer & { close?(): Promise<void> };
   readonly #perMinute: number;
   readonly #now: () => number;
   readonly #accepted = new KnownCredentials();
@@ -27,7 +27,11 @@ export class LoginGuard implements Authorizer {
   readonly #failures = new Map<string, Failures>();
 
   /** @param perMinute wrong credentials of one address (`max_failed_logins_per_minute`) */
-  constructor(inner: Authorizer, perMinute: number, now: () => number = () => performance.now()) {
+  constructor(
+    inner: Authorizer & { close?(): Promise<void> },
+    perMinute: number,
+    now: () => number = () => performance.now(),
+  ) {
     this.#inner = inner;
     this.#perMinute = perMinute;
     this.#now = now;
@@ -52,6 +56,11 @@ export class LoginGuard implements Authorizer {
 
   authorize(principal: Principal, action: Action, resource?: Resource): Promise<Grant> {
     return this.#inner.authorize(principal, action, resource);
+  }
+
+  /** Closes the guarded authorizer. Idempotent. */
+  async close(): Promise<void> {
+    await this.#inner.close?.();
   }
 
   #check(client: string): void {

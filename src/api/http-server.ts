@@ -8,6 +8,7 @@ import { GatewayError } from '../errors.ts';
 import type { Certificate } from '../net/certificate.ts';
 import { limitConnections, type ConnectionLimit } from '../net/connection-limit.ts';
 import { FORWARDED_CLIENT_HEADER, type ForwardedClients } from '../net/forwarded-client.ts';
+import { listenerOptions } from '../net/listener-options.ts';
 import type { Logger } from '../observe/logger.ts';
 import { answerBrokenRequest } from './broken-request.ts';
 import { pathOf, replyWithError } from './error-reply.ts';
@@ -52,10 +53,6 @@ export interface HttpServerOptions {
 const BODY_LIMIT_BYTES = 64 * 1024;
 /** Slow clients must not hold connections for long. */
 const REQUEST_TIMEOUT_MS = 30_000;
-/** Milliseconds between two checks for requests that take too long. Node checks every 30 s by default. */
-const TIMEOUT_CHECK_MS = 1000;
-/** Milliseconds for a TLS handshake. */
-const HANDSHAKE_TIMEOUT_MS = 10_000;
 /**
  * Characters of one path parameter, percent-encoded. Names of rooms had no limit in earlier versions: as long as the
  * request line that Node accepts.
@@ -70,15 +67,8 @@ const MONITORING: ReadonlySet<string> = new Set(['/health', '/health/live', '/he
  */
 export async function createHttpServer(options: HttpServerOptions): Promise<FastifyInstance> {
   const { settings, logger, certificate, connections, isClosing, requestTimeoutMs = REQUEST_TIMEOUT_MS } = options;
-  const timeouts = {
-    requestTimeout: requestTimeoutMs,
-    headersTimeout: requestTimeoutMs,
-    connectionsCheckingInterval: Math.min(TIMEOUT_CHECK_MS, requestTimeoutMs),
-  };
   const app = fastify({
-    ...(certificate
-      ? { https: { ...certificate.secureOptions, ...timeouts, handshakeTimeout: HANDSHAKE_TIMEOUT_MS } }
-      : { http: timeouts }),
+    [certificate ? 'https' : 'http']: listenerOptions(certificate, requestTimeoutMs),
     bodyLimit: BODY_LIMIT_BYTES,
     requestTimeout: requestTimeoutMs,
     genReqId: requestIdOf,

@@ -142,6 +142,13 @@ export interface ClusterStore {
    */
   accept(stream: string, node: string): Promise<Offer | undefined>;
 
+  /**
+   * Keeps a value under a key, unless there is one.
+   *
+   * @returns the value that is kept
+   */
+  keepFirst(key: string, value: string, ttlMs: number): Promise<string>;
+
   /** Whether the last operation was answered. */
   readonly available: boolean;
   /** Calls the listener when Redis answers again, perhaps without its data. Returns a function that ends this. */

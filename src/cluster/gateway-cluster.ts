@@ -234,6 +234,12 @@ export class GatewayCluster {
     return new RedisLogs({ url, prefix });
   }
 
+  /** As {@link KeepFirst}, for all nodes. */
+  async keepFirst(token: string, endsAt: number, expiresAt: Date): Promise<number> {
+    const ttlMs = Math.max(1, expiresAt.getTime() - Date.now());
+    return Number(await this.#store.keepFirst(token, String(endsAt), ttlMs));
+  }
+
   /** Instances of the nodes that run. */
   async instances(): Promise<ReadonlySet<string>> {
     return new Set((await this.#store.nodes()).map(({ instance }) => instance));

@@ -40,6 +40,11 @@ export class RedisKeys {
     return `${this.#prefix}accepted:${tag(stream)}`;
   }
 
+  /** A value that is kept from its first use on. */
+  first(key: string): string {
+    return `${this.#prefix}first:${tag(key)}`;
+  }
+
   node(id: string): string {
     return `${this.#prefix}node:${tag(id)}`;
   }

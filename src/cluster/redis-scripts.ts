@@ -189,6 +189,12 @@ if by and by ~= ARGV[1] then return '' end
 redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
 return offer`,
   },
+  /** KEYS value. ARGV value, ttl. Returns the value that is kept. */
+  wtKeepFirst: {
+    numberOfKeys: 1,
+    lua: `redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2], 'NX')
+return redis.call('GET', KEYS[1])`,
+  },
 } as const satisfies Record<string, Script>;
 
 export type ScriptName = keyof typeof SCRIPTS;

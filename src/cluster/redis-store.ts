@@ -212,6 +212,10 @@ export class RedisStore extends EventEmitter<RedisStoreEvents> implements Cluste
     );
   }
 
+  async keepFirst(key: string, value: string, ttlMs: number): Promise<string> {
+    return String(await this.#run(() => this.#redis.wtKeepFirst(this.#keys.first(key), value, ttlMs)));
+  }
+
   onReturn(listener: () => void): () => void {
     this.on('return', listener);
     return () => void this.off('return', listener);

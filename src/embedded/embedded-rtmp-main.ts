@@ -94,12 +94,18 @@ http.on('request', (request: IncomingMessage, response: ServerResponse) => {
   if (isOfPage || !isOwnHost(request.headers.host ?? '')) return void response.writeHead(403).end();
   if (request.method !== 'GET') return void response.writeHead(405, { allow: 'GET' }).end();
   request.url = pathOfPlayback(request.url ?? '/');
-  play(request, response);
+  try {
+    play(request, response);
+  } catch (error) {
+    report(error);
+    response.destroy();
+  }
 });
 
 const sockets = new Set<Socket>();
 for (const listener of [rtmp, http]) {
   listener.on('connection', (socket: Socket) => {
+    endOnException(socket);
     sockets.add(socket);
     socket.on('close', () => sockets.delete(socket));
   });
@@ -135,6 +141,25 @@ for (const listener of [rtmp, http]) {
 process.on('SIGINT', () => {});
 process.on('SIGTERM', () => {});
 process.on('disconnect', () => process.exit(0));
+
+/** An exception in a listener of one client's socket ends this client and nothing else. */
+function endOnException(socket: Socket): void {
+  const emit = socket.emit.bind(socket) as (...event: unknown[]) => boolean;
+  socket.emit = (...event: unknown[]): boolean => {
+    try {
+      return emit(...event);
+    } catch (error) {
+      report(error);
+      socket.destroy();
+      return true;
+    }
+  };
+}
+
+/** The parent logs it with the end of this process. */
+function report(error: unknown): void {
+  process.stderr.write(`a client has been ended after an exception: ${(error as Error).stack ?? String(error)}\n`);
+}
 
 /**
  * node-media-server accepts a publisher and then disconnects it if the name of its application or stream has other

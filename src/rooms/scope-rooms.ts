@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { GatewayError } from '../errors.ts';
+import { GatewayError, toGatewayError } from '../errors.ts';
+import { guarded } from '../runtime/in-background.ts';
 import { limitHits } from '../observe/limits.ts';
 import { Deadline } from '../publish/deadline.ts';
 import type {
@@ -101,7 +102,9 @@ export class ScopeRooms implements RoomsControl {
         submit({ type: 'remove', id, code, message }).catch(() => undefined);
       };
       const deadline = endsAt === undefined ? undefined : new Deadline(endsAt, () => expel(expired()));
-      receivers.add(id, receive, () => deadline?.cancel());
+      // An exception in the code of one member must not keep the event from the others.
+      const broken = (error: unknown): void => expel(toGatewayError(error));
+      receivers.add(id, guarded(broken, receive), () => deadline?.cancel());
       try {
         await submit({ type: 'join', id, login, door, host: this.#host, at: wallClockMs() });
       } catch (error) {

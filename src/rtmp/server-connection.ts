@@ -8,6 +8,7 @@ import { CHUNK_STREAM, MESSAGE, uint32, USER_CONTROL, type RtmpMessage } from '.
 import { RtmpError } from './rtmp-error.ts';
 import { decodeSharedObject, encodeSharedObject, type SharedObjectMessage } from './shared-object-message.ts';
 import { TickCork } from './tick-cork.ts';
+import { guarded } from '../runtime/in-background.ts';
 
 export interface ClientCommand {
   readonly name: string;
@@ -70,11 +71,21 @@ export class RtmpServerConnection extends EventEmitter<ServerConnectionEvents> {
     this.#cork = new TickCork(this.#socket);
     this.#options = options;
     this.#reader = new ChunkReader((message) => this.#take(message), options.maxMessageBytes, 'client');
-    socket.on('data', (data) => this.#receive(data as Buffer));
-    socket.on('error', (error: NodeJS.ErrnoException) =>
-      this.#close(new RtmpError('lost', `The connection was lost (${error.code ?? 'unknown'})`)),
+    const destroy = (): void => void socket.destroy();
+    socket.on(
+      'data',
+      guarded(destroy, (data: Buffer) => this.#receive(data)),
     );
-    socket.once('close', () => this.#close(new RtmpError('lost', 'The client closed the connection')));
+    socket.on(
+      'error',
+      guarded(destroy, (error: NodeJS.ErrnoException) =>
+        this.#close(new RtmpError('lost', `The connection was lost (${error.code ?? 'unknown'})`)),
+      ),
+    );
+    socket.once(
+      'close',
+      guarded(destroy, () => this.#close(new RtmpError('lost', 'The client closed the connection'))),
+    );
   }
 
   /** Whether the handshake is complete. */

@@ -3,16 +3,17 @@ import {
   type IncomingMessage,
   type RequestListener,
   type Server as HttpServer,
-  type ServerOptions,
 } from 'node:http';
-import { createServer as createHttpsServer } from 'node:https';
+import { createServer as createHttpsServer, type Server as HttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { WebSocketServer, type WebSocket } from 'ws';
 import { GatewayError } from '../errors.ts';
 import type { Certificate } from '../net/certificate.ts';
 import { limitConnections } from '../net/connection-limit.ts';
 import { FORWARDED_CLIENT_HEADER, type ForwardedClients } from '../net/forwarded-client.ts';
+import { listenerOptions } from '../net/listener-options.ts';
 import { limitHits } from '../observe/limits.ts';
+import { guarded } from '../runtime/in-background.ts';
 import type { Logger } from '../observe/logger.ts';
 import type { OriginCheck } from './origin.ts';
 import type { WcsLimits } from './wcs-limits.ts';
@@ -45,10 +46,8 @@ export interface PageSocketsOptions {
 /** Bytes of one message. An offer has 7 kB, an upload of the SDK's log some tens of kB. */
 const MAX_MESSAGE_BYTES = 512 * 1024;
 
-/** Milliseconds for an upgrade request, and for a TLS handshake. */
+/** Milliseconds for an upgrade request. */
 const REQUEST_TIMEOUT_MS = 10_000;
-/** Milliseconds between two checks for requests that take too long. Node checks every 30 s by default. */
-const TIMEOUT_CHECK_MS = 1000;
 
 /** The WebSockets of pages at one port, within the limits of connections: one session per socket. */
 export class PageSockets<Session extends PageSession> {
@@ -82,25 +81,29 @@ export class PageSockets<Session extends PageSession> {
         { origin, req }: { origin: string | undefined; req: IncomingMessage },
         done: (ok: boolean, code?: number, message?: string) => void,
       ) => {
-        if (!(allowOrigin?.(origin) ?? true)) {
-          logger.warn({ origin }, 'connection of a page refused: add its origin to cors_origins to allow it');
-          return done(false, 403, 'Origin not in cors_origins');
-        }
-        if (forwarded(req) !== undefined) trust(req.socket);
-        if (isProxied(req) && proxied.full(addressOf(req))) {
-          limitHits.count('max_ws_connections_per_ip');
-          return done(false, 503, 'Too many connections of this address (max_ws_connections_per_ip)');
-        }
-        done(true);
+        const check = (): void => {
+          if (!(allowOrigin?.(origin) ?? true)) {
+            logger.warn({ origin }, 'connection of a page refused: add its origin to cors_origins to allow it');
+            return done(false, 403, 'Origin not in cors_origins');
+          }
+          if (forwarded(req) !== undefined) trust(req.socket);
+          if (isProxied(req) && proxied.full(addressOf(req))) {
+            limitHits.count('max_ws_connections_per_ip');
+            return done(false, 503, 'Too many connections of this address (max_ws_connections_per_ip)');
+          }
+          done(true);
+        };
+        guarded(() => req.socket.destroy(), check)();
       },
     });
-    this.#sockets.on('connection', (socket, request) => {
+    const accept = (socket: WebSocket, request: IncomingMessage): void => {
       const address = addressOf(request);
       if (isProxied(request)) socket.once('close', proxied.take(address));
       const session = start(socket, request, address);
       this.#sessions.add(session);
       session.once('closed', () => this.#sessions.delete(session));
-    });
+    };
+    this.#sockets.on('connection', (socket, request) => guarded(() => socket.terminate(), accept)(socket, request));
     this.#sockets.on('error', (error) => logger.error({ err: error }, 'WebSocket server'));
   }
 
@@ -116,12 +119,9 @@ export class PageSockets<Session extends PageSession> {
         .writeHead(426, { 'content-type': 'text/plain', upgrade: 'websocket' })
         .end('This port speaks the WebSocket protocol of the WCS Web SDK.\n');
     };
-    const timeouts: ServerOptions = {
-      requestTimeout: requestTimeoutMs,
-      headersTimeout: requestTimeoutMs,
-      connectionsCheckingInterval: Math.min(TIMEOUT_CHECK_MS, requestTimeoutMs),
-    };
-    const http = certificate ? createSecureServer(certificate, timeouts, explain) : createHttpServer(timeouts, explain);
+    const common = listenerOptions(certificate, requestTimeoutMs);
+    const http = certificate ? createHttpsServer(common, explain) : createHttpServer(common, explain);
+    certificate?.keepCurrent(http as HttpsServer);
     await new Promise<void>((resolve, reject) => {
       http.once('error', (error: NodeJS.ErrnoException) => reject(listenFailure(error, host, port, setting)));
       http.listen(port, host, resolve);
@@ -150,15 +150,6 @@ export class PageSockets<Session extends PageSession> {
     this.#http.closeAllConnections();
     await closed;
   }
-}
-
-function createSecureServer(certificate: Certificate, timeouts: ServerOptions, explain: RequestListener): HttpServer {
-  const server = createHttpsServer(
-    { ...certificate.secureOptions, ...timeouts, handshakeTimeout: REQUEST_TIMEOUT_MS },
-    explain,
-  );
-  certificate.keepCurrent(server);
-  return server;
 }
 
 function listenFailure(error: NodeJS.ErrnoException, host: string, port: number, setting: string): GatewayError {

@@ -265,6 +265,14 @@ export class ModelStore implements ClusterStore {
     });
   }
 
+  keepFirst(key: string, value: string, ttlMs: number): Promise<string> {
+    return this.#run((redis) => {
+      const kept = redis.get<string>(`first:${key}`);
+      if (kept === undefined) redis.set(`first:${key}`, value, ttlMs);
+      return kept ?? value;
+    });
+  }
+
   async close(): Promise<void> {}
 
   #touch(redis: RedisModel, index: string, member: string, ttlMs: number, keepsFirst = false): void {

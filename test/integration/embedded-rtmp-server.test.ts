@@ -249,6 +249,51 @@ t.test('only loopback, only playing', async (t) => {
   t.equal(socket.readyState, WebSocket.CLOSED, 'no publishing by WebSocket');
 });
 
+t.test('pages of other origins play nothing', async (t) => {
+  const server = await start();
+  t.teardown(() => server.close());
+  const ask = (headers: Record<string, string>): Promise<number> =>
+    new Promise((resolve, reject) => {
+      get(`http://127.0.0.1:${server.httpFlvPort}/live/x.flv`, { headers, agent: false }, (response) => {
+        resolve(response.statusCode!);
+        response.destroy();
+      }).on('error', reject);
+    });
+  for (const headers of [
+    { origin: 'https://evil.example' },
+    { origin: 'null' },
+    { 'sec-fetch-site': 'cross-site' },
+    { 'sec-fetch-site': 'same-site' },
+    { host: 'evil.example' },
+  ] as Record<string, string>[])
+    t.equal(await ask(headers), 403, JSON.stringify(headers));
+  for (const headers of [{}, { 'sec-fetch-site': 'none' }, { 'sec-fetch-site': 'same-origin' }] as Record<
+    string,
+    string
+  >[])
+    t.equal(await ask(headers), 200, JSON.stringify(headers));
+});
+
+t.test('a client that causes an exception ends, and the process goes on', async (t) => {
+  const server = await start();
+  t.teardown(() => server.close());
+  const { pid } = server;
+  // The library serves it, refuses the name, and knows no stream when the connection closes.
+  for (const path of ['/live/a%20b.FLV', '/live/%20.Flv', '/l%C3%A4ve/x.FLV'])
+    await fetch(`http://127.0.0.1:${server.httpFlvPort}${path}`, { headers: { connection: 'close' } })
+      .then(({ body }) => body?.cancel())
+      .catch(() => undefined);
+  // A handshake, then commands whose bytes are not AMF0.
+  for (const nonsense of [Buffer.alloc(4000, 0xff), Buffer.from('030000000000041400000000ff020001', 'hex')]) {
+    const socket = connect(server.rtmpPort, '127.0.0.1').on('error', () => undefined);
+    socket.resume().write(Buffer.concat([Buffer.of(3), Buffer.alloc(2 * 1536), nonsense]));
+    await new Promise<void>((resolve) => socket.end(resolve));
+  }
+  t.equal((await fetch(`http://127.0.0.1:${server.httpFlvPort}/none`)).status, 404);
+  t.ok(await accepts(server.rtmpPort));
+  t.equal(server.pid, pid);
+});
+
 t.test('a port that is in use', async (t) => {
   const blocker = createServer().listen(0, '127.0.0.1');
   await once(blocker, 'listening');

@@ -1,4 +1,4 @@
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { Redis } from 'ioredis';
 import { WebSocket } from 'ws';
 import { Session } from '../../src/web/client/index.js';
@@ -7,7 +7,7 @@ import { waitFor } from '../helpers/wait.ts';
 
 /** Rooms of real nodes on a real Redis. Faults without processes are in `test/unit/rooms/shared-rooms.test.ts`. */
 
-t.setTimeout(90_000);
+t.setTimeout(150_000);
 
 const cluster = await startCluster({ nodes: 2, managers: 1, settings: { rooms: true } });
 t.teardown(() => cluster.stop());
@@ -80,6 +80,59 @@ t.test('REST at a manager: the rooms of all nodes', async (t) => {
   const changed = await http(room, { method: 'PATCH', headers: json, body: '{"maxMembers":2}' });
   t.equal(changed.body.maxMembers, 2);
   await t.rejects(join(0, 'zoe'), { code: 'LIMIT_REACHED' });
+});
+
+/** A page with the Room API of the Web SDK. */
+async function pageOf(t: Test, node: number, login: string) {
+  const socket = new WebSocket(cluster.nodes[node]!.wsUrl);
+  t.teardown(() => socket.terminate());
+  let closed: [code: number, reason: string] | undefined;
+  let joined = false;
+  socket.on('message', (text) => (joined ||= String(text).includes('"STATE"')));
+  socket.on('close', (code, reason) => (closed = [code, String(reason)]));
+  await new Promise((resolve) => socket.once('open', resolve));
+  const send = (message: string, content: object) => socket.send(JSON.stringify({ message, data: [content] }));
+  send('connection', { appKey: 'roomApp', custom: { login } });
+  const payload = { command: 'join', options: { name: 'long' } };
+  // The login of a member that is gone is free a moment later.
+  const join = (): boolean => {
+    if (!joined) send('sendData', { operationId: 'join', payload });
+    return joined;
+  };
+  await waitFor(`${login} to join`, join, { every: 250 });
+  return { closed: () => closed };
+}
+
+t.test('logins that others took meanwhile: a node that returns closes the pages, and lives', async (t) => {
+  const logins = ['統'.repeat(31), '"'.repeat(64), 'short'];
+  const before = await Promise.all(logins.map((login) => pageOf(t, 0, login)));
+  const cut = setInterval(() => cluster.links[0]!.cut(), 20);
+  t.teardown(() => clearInterval(cut));
+  await waitFor('the node to be away', () => ben.names().length === 0, { timeout: 20_000 });
+  const after = await Promise.all(logins.map((login) => pageOf(t, 1, login)));
+  clearInterval(cut);
+  await waitFor('the pages to be closed', () => before.every(({ closed }) => closed()), { timeout: 20_000 });
+  for (const { closed } of before) t.strictSame(closed(), [1000, 'LOGIN_IN_USE']);
+  for (const { closed } of after) t.equal(closed(), undefined);
+  t.equal((await cluster.nodes[0]!.http('/health/live')).status, 200);
+  await waitFor('ann to be back', () => ben.names().includes('ann'), { timeout: 20_000 });
+});
+
+t.test('reasons of a removal that are too long for a WebSocket: REST answers, and the client is gone', async (t) => {
+  const http = `${cluster.nodes[1]!.httpUrl}/api/v1/rooms/live%2Flong/members`;
+  for (const reason of ['統'.repeat(42), '"'.repeat(124), 'x'.repeat(200)]) {
+    const socket = new WebSocket(`${cluster.nodes[0]!.httpUrl.replace('http', 'ws')}/live/long`);
+    t.teardown(() => socket.terminate());
+    const closed = new Promise((resolve) => socket.once('close', resolve));
+    const id = await waitFor('the member', async () => {
+      const { body } = await cluster.nodes[1]!.http('/api/v1/rooms/live%2Flong');
+      return body.members?.[0]?.id as string | undefined;
+    });
+    const removal = { method: 'DELETE', headers: { 'content-type': 'application/json' } };
+    const { status } = await fetch(`${http}/${id}`, { ...removal, body: JSON.stringify({ reason }) });
+    t.equal(status, 204, reason);
+    await closed;
+  }
 });
 
 t.test('Redis is restarted without its data: the room goes on', async (t) => {

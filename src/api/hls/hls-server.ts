@@ -14,6 +14,8 @@ export interface HlsServerOptions extends Omit<HlsRoutesOptions, 'shape'> {
   readonly certificate?: Certificate;
   /** Shared by both listeners. */
   readonly connections?: ConnectionLimit;
+  /** Milliseconds in which a client must have sent its whole request. Default: 30 s. */
+  readonly requestTimeoutMs?: number;
   readonly logger: Logger;
 }
 

@@ -1,5 +1,6 @@
 import type { RawData, WebSocket } from 'ws';
 import { closeWebSocket } from '../../net/close-socket.ts';
+import { guarded } from '../../runtime/in-background.ts';
 
 export interface JoinSocketsOptions {
   /** Bytes that may wait for one side. */
@@ -19,25 +20,35 @@ const ABNORMAL = 1006;
 
 /** Passes the messages of two open WebSockets on to each other. When one closes, the other is closed with the same code. */
 export function joinSockets(client: WebSocket, node: WebSocket, { maxQueuedBytes, onSlow }: JoinSocketsOptions): void {
+  const end = (): void => {
+    client.terminate();
+    node.terminate();
+  };
   const pass = (
     from: WebSocket,
     to: WebSocket,
     side: 'client' | 'node',
     lost: [code: number, reason: string],
   ): void => {
-    from.on('message', (data: RawData, binary: boolean) => {
-      if (to.readyState !== to.OPEN) return;
-      if (to.bufferedAmount + sizeOf(data) > maxQueuedBytes) {
-        onSlow(side, to.bufferedAmount);
-        return to.terminate();
-      }
-      to.send(data, { binary }, () => undefined);
-    });
-    from.once('close', (code: number, reason: Buffer) => {
-      if (code === ABNORMAL) closeSocket(to, ...lost);
-      else if (code === NO_STATUS) closeSocket(to);
-      else closeSocket(to, code, String(reason));
-    });
+    from.on(
+      'message',
+      guarded(end, (data: RawData, binary: boolean) => {
+        if (to.readyState !== to.OPEN) return;
+        if (to.bufferedAmount + sizeOf(data) > maxQueuedBytes) {
+          onSlow(side, to.bufferedAmount);
+          return to.terminate();
+        }
+        to.send(data, { binary }, () => undefined);
+      }),
+    );
+    from.once(
+      'close',
+      guarded(end, (code: number, reason: Buffer) => {
+        if (code === ABNORMAL) closeSocket(to, ...lost);
+        else if (code === NO_STATUS) closeSocket(to);
+        else closeSocket(to, code, String(reason));
+      }),
+    );
   };
   pass(client, node, 'node', [GOING_AWAY, 'client lost']);
   pass(node, client, 'client', [SERVICE_RESTART, 'NODE_LOST']);

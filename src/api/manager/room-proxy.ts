@@ -8,6 +8,7 @@ import type { ClientAddresses } from '../../net/client-addresses.ts';
 import { FORWARDED_CLIENT_HEADER, type ForwardedClients } from '../../net/forwarded-client.ts';
 import { answerUpgrade, refuseUpgrade } from '../../net/refuse-upgrade.ts';
 import type { Logger } from '../../observe/logger.ts';
+import { guarded } from '../../runtime/in-background.ts';
 import { closeSocket, joinSockets } from './join-sockets.ts';
 import { openNodeSocket, type NodeRefusal } from './node-socket.ts';
 import { urlAtNode } from './node-url.ts';
@@ -183,8 +184,7 @@ export class RoomProxy {
     this.#links.set(link, node.id);
     link.once('close', () => this.#links.delete(link));
     let accepted = false;
-    this.#sockets.handleUpgrade(request, socket, head, (client) => {
-      accepted = true;
+    const pass = (client: WebSocket): void => {
       const { queuedBytes, logger } = this.#options;
       const maxQueuedBytes = Math.max(queuedBytes, 2 * MAX_MESSAGE_BYTES);
       this.#alive.add(client);
@@ -199,6 +199,14 @@ export class RoomProxy {
         maxQueuedBytes,
         onSlow: (side, waiting) => logger.info({ side, queuedBytes: waiting }, 'a WebSocket is not read; closing it'),
       });
+    };
+    this.#sockets.handleUpgrade(request, socket, head, (client) => {
+      accepted = true;
+      const end = (): void => {
+        client.terminate();
+        link.terminate();
+      };
+      guarded(end, pass)(client);
     });
     // The client is gone, or its request was malformed.
     if (!accepted) link.terminate();

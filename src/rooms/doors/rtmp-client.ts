@@ -72,10 +72,13 @@ export class RtmpClient {
     this.#options = options;
     const { connection } = options;
     this.#bucket = new TokenBucket(options.rate);
-    connection.on('message', () => {
-      if (!this.#bucket.take(performance.now())) this.end(tooFast());
-    });
     const abort = (error: unknown): void => connection.abort(new RtmpError('protocol', toGatewayError(error).message));
+    connection.on(
+      'message',
+      guarded(abort, () => {
+        if (!this.#bucket.take(performance.now())) this.end(tooFast());
+      }),
+    );
     connection.on(
       'command',
       guarded(abort, (command: ClientCommand) => this.#take(command)),
@@ -84,8 +87,14 @@ export class RtmpClient {
       'sharedObject',
       guarded(abort, (message: SharedObjectMessage) => this.#whenMember(() => this.#takeObject(message))),
     );
-    connection.on('media', () => this.#refuseMedia(STREAM_ID, 'NetStream.Publish.Denied'));
-    connection.on('closed', () => this.#close());
+    connection.on(
+      'media',
+      guarded(abort, () => this.#refuseMedia(STREAM_ID, 'NetStream.Publish.Denied')),
+    );
+    connection.on(
+      'closed',
+      guarded(abort, () => this.#close()),
+    );
   }
 
   /** Whether the client has become a member. */

@@ -7,6 +7,7 @@ import { RtmpError } from '../../rtmp/rtmp-error.ts';
 import { RtmpServerConnection } from '../../rtmp/server-connection.ts';
 import type { Entrance } from './enter.ts';
 import type { RpcCallout } from './rpc-callout.ts';
+import { guarded } from '../../runtime/in-background.ts';
 import { RtmpClient } from './rtmp-client.ts';
 
 export interface RtmpDoorOptions extends Entrance {
@@ -40,7 +41,12 @@ export class RtmpDoor {
     this.#server = server;
     this.#options = options;
     if (options.connections) limitConnections(server, options.connections);
-    server.on('connection', (socket) => this.#accept(socket));
+    server.on('connection', (socket) =>
+      guarded(
+        () => socket.destroy(),
+        () => this.#accept(socket),
+      )(),
+    );
   }
 
   /** @throws {GatewayError} SETTINGS_INVALID when the port cannot be bound */

@@ -86,7 +86,12 @@ export class WebSocketDoor {
         const forwarded = this.#options.forwardedClients?.verify(request.headers[FORWARDED_CLIENT_HEADER]);
         if (forwarded !== undefined) trust?.(request.socket);
         const client = this.#clientOf(request, forwarded);
-        this.#sockets.handleUpgrade(request, socket, head, (webSocket) => this.#accept(webSocket, client));
+        this.#sockets.handleUpgrade(request, socket, head, (webSocket) =>
+          guarded(
+            () => webSocket.terminate(),
+            () => this.#accept(webSocket, client),
+          )(),
+        );
       } catch (error) {
         refuseUpgrade(socket, toGatewayError(error));
       }

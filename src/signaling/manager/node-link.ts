@@ -75,24 +75,25 @@ export class NodeLink extends EventEmitter<NodeLinkEvents> {
       this.#opened = true;
       this.#socket.send(JSON.stringify({ message: 'connection', data: [connection] }));
     });
+    const terminate = (): void => this.#socket.terminate();
     this.#socket.on(
       'message',
-      guarded(
-        () => this.#socket.terminate(),
-        (data: RawData, isBinary: boolean) => {
-          if (!isBinary) this.#receive(String(data));
-        },
-      ),
+      guarded(terminate, (data: RawData, isBinary: boolean) => {
+        if (!isBinary) this.#receive(String(data));
+      }),
     );
     // `close` follows.
     this.#socket.on('error', () => undefined);
-    this.#socket.once('close', (code, reason) => {
-      clearTimeout(this.#timeout);
-      if (this.#closed) return;
-      this.#closed = true;
-      const isOfClient = this.established && CLIENT_CODES.includes(code);
-      this.emit('closed', !this.#opened, isOfClient ? { code, reason: String(reason) } : undefined);
-    });
+    this.#socket.once(
+      'close',
+      guarded(terminate, (code: number, reason: Buffer) => {
+        clearTimeout(this.#timeout);
+        if (this.#closed) return;
+        this.#closed = true;
+        const isOfClient = this.established && CLIENT_CODES.includes(code);
+        this.emit('closed', !this.#opened, isOfClient ? { code, reason: String(reason) } : undefined);
+      }),
+    );
   }
 
   /** Whether the node has accepted the client. */

@@ -213,4 +213,11 @@ t.test('answers are cached as Cache-Control says', async (t) => {
   const denied = await setUp(t, (response) => response.writeHead(403, { 'cache-control': 'max-age=60' }).end());
   for (let i = 0; i < 2; i++) await t.rejects(denied.publish(), { code: 'FORBIDDEN' });
   t.equal(denied.bodies.length, 1);
+  for (const body of ['{"maxDuration": -1}', '{"id": 5}', '{', '[]', 'x'.repeat(70_000)]) {
+    const invalid = await setUp(t, (response) =>
+      response.writeHead(200, { 'cache-control': 'max-age=3600' }).end(body),
+    );
+    for (let i = 0; i < 2; i++) await t.rejects(invalid.publish(), { code: 'ACCESS_UNAVAILABLE' });
+    t.equal(invalid.bodies.length, 2, `not a decision: ${body.slice(0, 20)}`);
+  }
 });

@@ -1,7 +1,11 @@
+import { readFile } from 'node:fs/promises';
 import type { FastifyInstance, InjectOptions } from 'fastify';
+import { SignJWT } from 'jose';
 import t, { type Test } from 'tap';
 import { createAuthorizer } from '../../../src/access/create-authorizer.ts';
-import { LoginGuard } from '../../../src/access/login-guard.ts';
+import { requireAction } from '../../../src/api/authorize.ts';
+import { consoleRoutes } from '../../../src/api/console-routes.ts';
+import { hlsRoutes } from '../../../src/api/hls/hls-routes.ts';
 import { HlsServer } from '../../../src/api/hls/hls-server.ts';
 import { ManagerApp } from '../../../src/api/manager/manager-app.ts';
 import { NodeClient } from '../../../src/api/manager/node-client.ts';
@@ -16,6 +20,7 @@ import { Metrics } from '../../../src/observe/metrics.ts';
 import type { Packagers } from '../../../src/outputs/hls/packagers.ts';
 import { ViewerSessions } from '../../../src/outputs/hls/viewer-sessions.ts';
 import { ModelStore, RedisModel } from '../../helpers/cluster-redis-model.ts';
+import { localRooms } from '../../helpers/local-rooms.ts';
 import { createHttpApp } from '../../helpers/http-app.ts';
 
 /** Walks over every route of every HTTP server. */
@@ -24,13 +29,30 @@ type Settings = Record<string, string>;
 
 const packagers = { sessions: new ViewerSessions({ total: 1, perClient: 1 }) } as unknown as Packagers;
 
+const CONSOLE = {
+  wsPort: 8080,
+  restBase: '/rest-api',
+  version: 'test',
+  resumeWindowMs: 0,
+  embedded: { rtmpUrl: 'rtmp://127.0.0.1/live', httpFlvPort: 1 },
+};
+
 const SERVERS: Readonly<Record<string, (t: Test, settings: Settings) => Promise<FastifyInstance>>> = {
   gateway: async (t, settings) => {
     const parsed = SettingsSchema.parse(settings);
-    const authorizer = new LoginGuard(createAuthorizer(parsed, silentLogger), parsed.max_failed_logins_per_minute);
+    const authorizer = createAuthorizer(parsed, silentLogger);
     const whip = { settings: parsed, authorizer, logger: silentLogger } as unknown as Parameters<typeof whipRoutes>[0] &
       Parameters<typeof whepRoutes>[0];
-    const { app, http } = await createHttpApp(settings, { authorizer, routes: [whipRoutes(whip), whepRoutes(whip)] });
+    const { app, http } = await createHttpApp(settings, {
+      authorizer,
+      rooms: localRooms(),
+      routes: [
+        consoleRoutes({ ...CONSOLE, hasRooms: true, isAllowed: requireAction(authorizer, 'console', 'play') }),
+        whipRoutes(whip),
+        whepRoutes(whip),
+        hlsRoutes({ authorizer, packagers, allowOrigin: () => true, shape: 'own' }),
+      ],
+    });
     t.teardown(() => app.close());
     return http;
   },
@@ -42,15 +64,23 @@ const SERVERS: Readonly<Record<string, (t: Test, settings: Settings) => Promise<
       logger: silentLogger,
     });
     const client = new NodeClient(registry, new ForwardedClients(Buffer.alloc(32, 3).toString('base64')));
+    const authorizer = createAuthorizer(parsed, silentLogger);
     const app = await ManagerApp.create({
       settings: parsed,
       registry,
       client,
-      authorizer: new LoginGuard(createAuthorizer(parsed, silentLogger), parsed.max_failed_logins_per_minute),
+      authorizer,
       metrics: new Metrics(),
       logger: silentLogger,
       isClosing: () => false,
-      routes: [],
+      routes: [
+        consoleRoutes({
+          ...CONSOLE,
+          hasRooms: true,
+          isManager: true,
+          isAllowed: requireAction(authorizer, 'console', 'play'),
+        }),
+      ],
     });
     t.teardown(async () => {
       await app.close();
@@ -64,7 +94,7 @@ const SERVERS: Readonly<Record<string, (t: Test, settings: Settings) => Promise<
     const server = await HlsServer.create({
       settings: parsed,
       key: 'hls.port',
-      authorizer: new LoginGuard(createAuthorizer(parsed, silentLogger), parsed.max_failed_logins_per_minute),
+      authorizer: createAuthorizer(parsed, silentLogger),
       packagers,
       allowOrigin: () => true,
       logger: silentLogger,
@@ -74,7 +104,25 @@ const SERVERS: Readonly<Record<string, (t: Test, settings: Settings) => Promise<
   },
 };
 
+t.test('the servers below have every route of the gateway and of a manager', async (t) => {
+  const routesIn = async (file: string): Promise<string[]> => {
+    const text = await readFile(new URL(`../../../src/${file}`, import.meta.url), 'utf8');
+    return [...new Set([...text.matchAll(/\b\w+Routes(?=\()/g)].map(([name]) => name))].toSorted();
+  };
+  // A new one belongs into SERVERS first.
+  t.same(await routesIn('gateway.ts'), ['consoleRoutes', 'hlsRoutes', 'whepRoutes', 'whipRoutes']);
+  t.same(await routesIn('manager.ts'), ['consoleRoutes']);
+  const servers = { 'gateway.ts': ['HlsServer', 'HttpApp'], 'manager.ts': ['ManagerApp'] };
+  for (const [file, expected] of Object.entries(servers)) {
+    const text = await readFile(new URL(`../../../src/${file}`, import.meta.url), 'utf8');
+    const found = [...text.matchAll(/\b(\w*(?:Hls|Http|Manager)(?:App|Server))\.create\(/g)].map(([, name]) => name!);
+    t.same([...new Set(found)].toSorted(), expected, file);
+  }
+});
+
 const SAFE = ['GET', 'HEAD', 'OPTIONS'];
+/** By design: monitoring, files of the console and of the library, the document, resources with a random id, preflights. */
+const OPEN = /\/(?:health|metrics|docs|openapi|console\/(?!live)|client\/(?!records))|OPTIONS|resource| \/$/;
 const pathOf = (url: string): string => url.replace(/:\w+/g, 'x').replaceAll('*', 'x');
 
 /** Calls each route once. */
@@ -143,10 +191,30 @@ for (const [name, create] of Object.entries(SERVERS)) {
 
   t.test(`${name}: with keys, no route works without one`, async (t) => {
     const http = await create(t, { ...MANY, rest_api_key: 'k'.repeat(20) });
-    const open = /\/(?:health|metrics|docs|openapi|console|client\/[^r])|OPTIONS|resource| \/$/;
+    const open = OPEN;
     await walk(http, { headers: { host: 'localhost' } }, (route, _, { statusCode }) => {
       if (!open.test(route)) t.ok(statusCode >= 400, `${route}: ${statusCode}`);
     });
+  });
+
+  t.test(`${name}: a client without any right may do nothing`, async (t) => {
+    const http = await create(t, { ...MANY, jwt_secret: 's'.repeat(32) });
+    const token = await new SignJWT({ sub: 'nobody', act: [] })
+      .setProtectedHeader({ alg: 'HS256' })
+      .setExpirationTime('1h')
+      .sign(Buffer.from('s'.repeat(32)));
+    let refused = 0;
+    const routes = await walk(
+      http,
+      { headers: { host: 'localhost', authorization: `Bearer ${token}` } },
+      (route, _, { statusCode }) => {
+        if (statusCode === 403) refused++;
+        if (!OPEN.test(route) && !/\/me$/.test(route))
+          t.ok(statusCode >= 400 && statusCode !== 500, `${route}: ${statusCode}`);
+      },
+    );
+    t.comment(`${refused} of ${routes} are refused for want of the right`);
+    t.ok(refused > 0);
   });
 
   t.test(`${name}: a body that is too large`, async (t) => {

@@ -45,6 +45,14 @@ interface Subject {
 }
 
 function contract(name: string, subject: () => Promise<Subject>): void {
+  t.test(`${name}: the first value of a key is kept for all, until it expires`, async (t) => {
+    const { a, b, timesToLive } = await subject();
+    t.equal(await a.keepFirst('token {1}', '5', 60_000), '5');
+    t.equal(await b.keepFirst('token {1}', '9', 90_000), '5');
+    t.equal(await b.keepFirst('token {2}', '9', 30_000), '9');
+    for (const [key, ttl] of await timesToLive()) t.ok(ttl > 0 && ttl <= 60_000, key);
+  });
+
   t.test(`${name}: a name has one owner, whose epoch is greater than that of every earlier one`, async (t) => {
     const { a, b } = await subject();
     const first = await a.claim('cam', A, TTL);
