@@ -26,6 +26,7 @@ import { parseOffer, type Offer } from './sdp.ts';
 import { buildAnswer, VIDEO_START_BITRATE } from './sdp-answer.ts';
 import { buildIceFragment, type IceCredentials } from './sdp-fragment.ts';
 import { watchParameterSets } from './parameter-set-watch.ts';
+import { isSilent } from './silent-transport.ts';
 import { watchSources } from './source-watch.ts';
 import { parameterSetsOf } from './sprop.ts';
 import { watchStalls } from './stall-watch.ts';
@@ -227,6 +228,10 @@ export class PublishSession extends EventEmitter<PublishSessionEvents> implement
   onStall(listener: () => void): void {
     const track = this.video ?? this.audio;
     if (track) watchStalls(track.present, listener);
+  }
+
+  isSilent(): Promise<boolean> {
+    return isSilent(this.#link.transport);
   }
 
   /** Idempotent. The tracks end; the browser sees DTLS close. */
