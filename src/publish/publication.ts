@@ -254,6 +254,9 @@ export class Publication<Session extends SourceSession = SourceSession> extends 
       stream === before ? 'stream resumed' : 'stream published',
     );
     stream.on('ended', this.#onStreamEnded);
+    session.on('unmatched', (problem) => {
+      if (stream.publisher === session) stream.reportVideo(problem);
+    });
     stream.on('published', this.#onPublished);
     this.#dispatch({ type: 'attached' });
     if (stream.endedBy) this.#dispatch({ type: 'streamEnded', reason: stream.endedBy });

@@ -117,9 +117,30 @@ export function parseOffer(sdp: string, options: OfferOptions): Offer {
       );
     throw noCommonCodecs('the offer', [...audioCodecs, ...videoCodecs]);
   }
+  if (options.offerer === 'sends') checkSources([audio, video]);
   if (options.complete) session.media.forEach((media, index) => checkAccepted(media, sections[index]!));
   return { ...readTransport(sdp, session, transportMedia), sections, audio, video, dataMid };
 }
+
+/**
+ * Without an SSRC, MID or RID in its packets, a section is known by payload types that no other section has (RFC 8843, 9.2).
+ *
+ * @throws {GatewayError} INVALID_SDP
+ */
+function checkSources(offered: readonly (OfferedMedia<unknown> | undefined)[]): void {
+  const [one, other] = offered;
+  if (!one || !other || (namesSource(one) && namesSource(other))) return;
+  const types = new Set(one.rtpParameters.codecs.map(({ payloadType }) => payloadType));
+  const shared = other.rtpParameters.codecs.find(({ payloadType }) => types.has(payloadType));
+  if (shared)
+    throw invalid(
+      `its audio and its video have the same payload type, ${shared.payloadType}, so their packets cannot be told apart: give them different ones, name the sources (a=ssrc), or send MID (a=extmap with urn:ietf:params:rtp-hdrext:sdes:mid)`,
+    );
+}
+
+const namesSource = ({ rtpParameters: { encodings = [], headerExtensions = [] } }: OfferedMedia<unknown>): boolean =>
+  encodings.some(({ ssrc, rid }) => ssrc !== undefined || rid !== undefined) ||
+  headerExtensions.some(({ uri }) => uri === 'urn:ietf:params:rtp-hdrext:sdes:mid');
 
 /** @throws {GatewayError} for a section that would send and was not accepted */
 function checkAccepted(media: ParsedMedia, { accepted, type, mid }: Section): void {

@@ -220,6 +220,20 @@ t.test('a client with the same key takes the place of a publisher from which not
   t.equal(await directory.owner('cam'), undefined, 'all claims are released');
 });
 
+t.test('packets that cannot be used as video are a problem of the stream while this publisher has it', async (t) => {
+  const { registry, live } = setUp();
+  const { session } = await live();
+  const stream = registry.find('cam')!;
+  const problem = new GatewayError('VIDEO_UNUSABLE', 'payload type 97');
+  session.emit('unmatched', problem);
+  t.equal(stream.videoProblem, problem);
+  session.emit('unmatched', undefined);
+  t.equal(stream.videoProblem, undefined);
+  session.emit('lost', vanished);
+  session.emit('unmatched', problem);
+  t.equal(stream.videoProblem, undefined);
+});
+
 t.test('streams without a key have no owner who could take them over', async (t) => {
   const { live, publish } = setUp();
   const { session } = await live({ resumeKey: undefined });

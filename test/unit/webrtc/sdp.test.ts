@@ -402,6 +402,24 @@ t.test('sources: without an SSRC the mid identifies packets; RTX only as a pair'
   t.notOk(withoutCodec.video!.rtpParameters.encodings![0]!.rtx);
 });
 
+t.test('without SSRC and MID, payload types tell the sections apart, or the offer is refused', async (t) => {
+  const same = offer().replaceAll('102', '111');
+  t.match(errorOf(() => parseOffer(same, SENDS)).message, /same payload type, 111, .*a=ssrc.*MID/);
+  const mid = 'a=extmap:4 urn:ietf:params:rtp-hdrext:sdes:mid';
+  for (const named of [
+    same.replaceAll(/a=mid:.*/g, `$&\r\n${mid}`),
+    same.replaceAll(/a=mid:(.*)/g, '$&\r\na=ssrc:10$1 cname:x'),
+    same.replace('a=mid:0', `a=mid:0\r\n${mid}`).replace('a=mid:1', 'a=mid:1\r\na=ssrc:5 cname:x'),
+  ])
+    t.equal(parseOffer(named, SENDS).video?.codec, 'h264');
+  t.equal(
+    errorOf(() => parseOffer(same.replace('a=mid:0', `a=mid:0\r\n${mid}`), SENDS)).code,
+    'INVALID_SDP',
+    'one of two',
+  );
+  t.equal(parseOffer(offer(), SENDS).video?.codec, 'h264', 'different ones');
+});
+
 t.test('transport and feedback on the session level and for all payload types', async (t) => {
   const once = ['a=ice-ufrag:1234', 'a=ice-pwd:123456789012345678901234', `a=fingerprint:sha-256 ${FINGERPRINT}`];
   const audio = [
