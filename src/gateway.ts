@@ -422,6 +422,7 @@ async function assemble(
     ...(roomDoors && { webSockets: roomDoors.webSocket }),
     workers: () => ({ alive: pool.pids.length, wanted: settings.rtc_workers }),
     hasFailed: () => cluster?.failed ?? false,
+    ...(cluster && { redis: () => cluster.redis }),
     routes: [
       consoleRoutes({
         wsPort: ws.port,

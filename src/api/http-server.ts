@@ -9,6 +9,7 @@ import type { Certificate } from '../net/certificate.ts';
 import { limitConnections, type ConnectionLimit } from '../net/connection-limit.ts';
 import { FORWARDED_CLIENT_HEADER, type ForwardedClients } from '../net/forwarded-client.ts';
 import { listenerOptions } from '../net/listener-options.ts';
+import { PathPrefixes } from '../net/path-prefix.ts';
 import type { Logger } from '../observe/logger.ts';
 import { answerBrokenRequest } from './broken-request.ts';
 import { pathOf, replyWithError } from './error-reply.ts';
@@ -21,6 +22,10 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** Media for pages of other origins, whose elements load it without CORS. */
     embeddable?: boolean;
+  }
+  interface FastifyRequest {
+    /** Precedes each absolute path in an answer: what a reverse proxy has removed from the path of the request. */
+    pathPrefix: string;
   }
 }
 
@@ -86,7 +91,10 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Fast
   const notFound = collectRoutes(app);
   app.setErrorHandler((error, request, reply) => replyWithError(error, request, reply, logger));
   answerRequestIds(app);
+  const prefixes = new PathPrefixes(settings);
+  app.decorateRequest('pathPrefix', '');
   app.addHook('onRequest', async (request, reply) => {
+    request.pathPrefix = prefixes.of(request.raw);
     const { embeddable } = request.routeOptions.config;
     reply.header('x-content-type-options', 'nosniff');
     reply.header('cross-origin-resource-policy', embeddable ? 'cross-origin' : 'same-origin');
@@ -140,6 +148,8 @@ function believeManagers(
     const ip = forwardedClients.verify(request.headers[FORWARDED_CLIENT_HEADER]);
     if (ip === undefined) return;
     Object.defineProperty(request, 'ip', { value: ip });
+    // The manager adds its own.
+    request.pathPrefix = '';
     trust?.(request.raw.socket);
   });
 }

@@ -299,6 +299,11 @@ export class GatewayCluster {
     return this.#node?.state === 'failed';
   }
 
+  /** Whether Redis answers, and whether new streams are refused while it does not. */
+  get redis(): { readonly answers: boolean; readonly needed: boolean } {
+    return { answers: this.#store.available, needed: this.#options.settings.cluster_offline === 'refuse' };
+  }
+
   /** Tells the cluster at once that the node drains. */
   announceDrain(): void {
     inBackground(this.#node?.tick());

@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import { z } from 'zod';
+import { readPathPrefix } from '../net/path-prefix.ts';
 
 /** Kinds of settings. A file and the environment give text; messages continue after the name of the key. */
 
@@ -71,6 +72,13 @@ export const networks = listOf(
   (part) => isIP(part) !== 0 || ipaddr.isValidCIDR(part),
   'addresses and networks (10.0.0.0/8)',
 );
+
+export const pathPrefix = z.string().transform((text, context) => {
+  const prefix = readPathPrefix(text);
+  if (prefix === undefined)
+    context.addIssue({ code: 'custom', message: 'must be a path of letters, digits and -._~, such as /gateway' });
+  return prefix ?? '';
+});
 
 export const hostRules = listOf(isHostRule, 'addresses, networks (10.0.0.0/8) and host names (*.example.com)');
 

@@ -2,8 +2,8 @@ import type { GatewayError } from '../errors.ts';
 
 /**
  * The life of a publication as a pure state machine: reserving → negotiating → connecting → attaching → live → lost →
- * ended. A publisher that returns is a new publication that attaches to the stream held for it; the lost one is then
- * `takenOver`.
+ * ended. A publisher that returns is a new publication that attaches to the stream held for it, or takes the stream of a
+ * publication from which nothing arrives any more; the earlier one is then `takenOver`.
  */
 export type PublicationState =
   /** The client's rights are checked and the name is claimed. */
@@ -106,6 +106,7 @@ function withStream(state: PublicationState, event: PublicationEvent): Publicati
     case 'disconnected':
       return end(event, 'holdStream');
     case 'streamEnded':
+    case 'takenOver':
       return end(event);
     default:
       return ignored(state);

@@ -11,10 +11,12 @@ import {
   type PublicationEvent,
   type PublicationState,
 } from './publication-state.ts';
+import { keepLease, leaseLoss } from './kept-lease.ts';
 import { PublishRight, type PublicationRights, type PublishGrant } from './publish-right.ts';
 import type { PushControl, PushView } from './push-control.ts';
 import type { RecordControl, RequestedRecording } from './record-control.ts';
 import { startRequestedPushes } from './requested-pushes.ts';
+import { findSilent } from './silent-publisher.ts';
 import type { SourceSession } from './source-session.ts';
 import { inBackground } from '../runtime/in-background.ts';
 
@@ -200,9 +202,10 @@ export class Publication<Session extends SourceSession = SourceSession> extends 
       this.#accept((await rights?.publish()) ?? {});
       if (record) await this.#checkRecording();
       const streamName = this.#streamName;
-      if (!registry.resumable(streamName, resumeKey)) admission.check();
+      const replaces = await findSilent(registry.find(streamName), resumeKey);
+      if (!replaces && !registry.resumable(streamName, resumeKey)) admission.check();
       this.#lease = await directory.claim(streamName);
-      this.#reservation = registry.reserve(streamName, resumeKey);
+      this.#reservation = registry.reserve(streamName, resumeKey, replaces);
       this.#lease.lost.addEventListener('abort', this.#onLeaseLost);
     } catch (error) {
       this.#lease?.release();
@@ -236,7 +239,7 @@ export class Publication<Session extends SourceSession = SourceSession> extends 
 
   #attach(session: Session): void {
     const { registry } = this.#context;
-    const resumed = registry.resumable(this.streamName, this.#request.resumeKey);
+    const before = registry.find(this.streamName);
     let stream;
     try {
       stream = this.#reservation!.publish(session);
@@ -248,9 +251,12 @@ export class Publication<Session extends SourceSession = SourceSession> extends 
     this.#lease!.lost.removeEventListener('abort', this.#onLeaseLost);
     this.#logger.info(
       { publishSession: session.id, audio: session.audio?.codec, video: session.video?.codec },
-      resumed ? 'stream resumed' : 'stream published',
+      stream === before ? 'stream resumed' : 'stream published',
     );
     stream.on('ended', this.#onStreamEnded);
+    session.on('unmatched', (problem) => {
+      if (stream.publisher === session) stream.reportVideo(problem);
+    });
     stream.on('published', this.#onPublished);
     this.#dispatch({ type: 'attached' });
     if (stream.endedBy) this.#dispatch({ type: 'streamEnded', reason: stream.endedBy });
@@ -354,18 +360,3 @@ export class Publication<Session extends SourceSession = SourceSession> extends 
     this.#dispatch({ type: 'takenOver', reason });
   };
 }
-
-/** Ties the lease to the stream, which may be held and continued by another publication. */
-function keepLease(stream: LiveStream, lease: StreamLease, registry: StreamRegistry): void {
-  const onLost = (): void => registry.end(stream, leaseLoss(lease));
-  lease.lost.addEventListener('abort', onLost);
-  const release = (): void => {
-    lease.lost.removeEventListener('abort', onLost);
-    lease.release();
-  };
-  if (stream.endedBy) release();
-  else stream.once('ended', release);
-}
-
-const leaseLoss = (lease: StreamLease): GatewayError =>
-  toGatewayError(lease.lost.reason as unknown, 'STREAM_NAME_IN_USE');

@@ -10,6 +10,8 @@ export interface SourceSession extends Publisher {
   close(reason?: GatewayError): void;
   /** Media can flow. */
   on(event: 'connected', listener: () => void): unknown;
+  /** Packets arrive that cannot be used as its video; `undefined`: video arrives again. */
+  on(event: 'unmatched', listener: (problem: GatewayError | undefined) => void): unknown;
   /** The session has ended by itself. With PUBLISHER_LOST the publisher may return. */
   on(event: 'lost', listener: (reason: GatewayError) => void): unknown;
 }

@@ -101,7 +101,10 @@ export class StreamSource extends EventEmitter<MediaSourceEvents> implements Med
     this.#keyFrames = new KeyFrameRequests(
       options.keyFrameIntervalMs,
       () => this.#video?.requestKeyFrame(),
-      () => this.#warn(NO_KEY_FRAME),
+      () => {
+        // Without packets there is nothing to say about frames.
+        if (this.#video?.unusable !== undefined) this.#warn(NO_KEY_FRAME);
+      },
     );
     this.#videoSink = {
       frame: (frame, nowMs) => {

@@ -117,6 +117,8 @@ export interface Publisher {
    * processor time.
    */
   onStall?(listener: () => void): void;
+  /** Whether nothing arrives from it for a moment: its client may be gone. Without the method this is never known. */
+  isSilent?(): Promise<boolean>;
   /** Ends the publisher's session: the stream has ended for a reason that is not its own. */
   close(reason: GatewayError): void;
 }

@@ -58,9 +58,10 @@ export class StreamRegistry extends EventEmitter<StreamRegistryEvents> {
   /**
    * Checks that a publisher may take this name now.
    *
+   * @param replaces the present publisher, if the new one may take its place
    * @throws {GatewayError} STREAM_NAME_IN_USE or LIMIT_REACHED; after {@link close} its reason
    */
-  check(name: string, resumeKey?: string): void {
+  check(name: string, resumeKey?: string, replaces?: Publisher): void {
     if (this.#closedBy) throw this.#closedBy;
     const present = this.#streams.get(name);
     if (this.#reserved.has(name)) throw nameInUse(name);
@@ -72,7 +73,8 @@ export class StreamRegistry extends EventEmitter<StreamRegistryEvents> {
         );
       return;
     }
-    if (present.publisher || present.resumeKey !== resumeKey) throw nameInUse(name);
+    const isFree = !present.publisher || (present.publisher === replaces && resumeKey !== undefined);
+    if (!isFree || present.resumeKey !== resumeKey) throw nameInUse(name);
   }
 
   /** Whether a publisher with this key would continue a stream that is held for it. */
@@ -87,8 +89,8 @@ export class StreamRegistry extends EventEmitter<StreamRegistryEvents> {
    *
    * @throws {GatewayError} as {@link check}
    */
-  reserve(name: string, resumeKey?: string): NameReservation {
-    this.check(name, resumeKey);
+  reserve(name: string, resumeKey?: string, replaces?: Publisher): NameReservation {
+    this.check(name, resumeKey, replaces);
     this.#reserved.add(name);
     let held = true;
     const release = (): void => {
@@ -100,19 +102,22 @@ export class StreamRegistry extends EventEmitter<StreamRegistryEvents> {
       publish: (publisher) => {
         if (!held) throw new Error(`the reservation of ${name} has been released or used`);
         release();
-        return this.publish(name, publisher, resumeKey);
+        return this.publish(name, publisher, resumeKey, replaces);
       },
       release,
     };
   }
 
   /**
-   * Makes the publisher the sender of a new stream of this name, or of the one that is held for it.
+   * Makes the publisher the sender of a new stream of this name, or of the one that is held for it, or of the one of the
+   * publisher that it replaces, which is lost.
    *
    * @throws {GatewayError} as {@link check}
    */
-  publish(name: string, publisher: Publisher, resumeKey?: string): LiveStream {
-    this.check(name, resumeKey);
+  publish(name: string, publisher: Publisher, resumeKey?: string, replaces?: Publisher): LiveStream {
+    this.check(name, resumeKey, replaces);
+    const present = this.#streams.get(name);
+    if (present?.publisher) this.lose(present, present.publisher);
     const held = this.#streams.get(name);
     if (held) {
       clearTimeout(this.#windows.get(held));

@@ -18,6 +18,9 @@ const CONFIRMATIONS = 2;
 const BUSY_POLLS = 8;
 const RARE_POLLS = 8;
 
+/** @param silentMs time since the last packet of a track */
+export const isFlowing = (silentMs: number): boolean => silentMs < SILENT_MS;
+
 /**
  * Detects that a publisher sends a track under another SSRC than before, which mediasoup drops: packets of the track
  * stop, and bytes arrive that belong to no track.
@@ -34,7 +37,7 @@ export class LostSource {
    * @returns whether {@link poll} is to be called
    */
   isSuspect(silentMs: number | undefined): boolean {
-    if (silentMs === undefined || silentMs < SILENT_MS) {
+    if (silentMs === undefined || isFlowing(silentMs)) {
       this.reset();
       return false;
     }

@@ -45,6 +45,8 @@ export interface ProducerForm {
   readonly isOpaque: boolean;
   /** Packets of any SSRC that name the track in a header extension (MID). Otherwise those of the SSRC in the offer. */
   readonly anySsrc: boolean;
+  /** Packets of this SSRC instead of the one in the offer. */
+  readonly ssrc?: number;
 }
 
 /** A track of a publish session: a mediasoup producer, which is consumed while there is a subscription. */

@@ -26,6 +26,7 @@ import { parseOffer, type Offer } from './sdp.ts';
 import { buildAnswer, VIDEO_START_BITRATE } from './sdp-answer.ts';
 import { buildIceFragment, type IceCredentials } from './sdp-fragment.ts';
 import { watchParameterSets } from './parameter-set-watch.ts';
+import { isSilent } from './silent-transport.ts';
 import { watchSources } from './source-watch.ts';
 import { parameterSetsOf } from './sprop.ts';
 import { watchStalls } from './stall-watch.ts';
@@ -57,6 +58,8 @@ export interface PublishSessionOptions {
 export interface PublishSessionEvents {
   /** ICE and DTLS are up: media can flow. */
   connected: [];
+  /** Packets arrive that belong to no track, so that the video has none; `undefined`: it has some again. */
+  unmatched: [problem: GatewayError | undefined];
   /** The publisher has vanished or never connected. The session closes itself. */
   lost: [reason: GatewayError];
 }
@@ -120,6 +123,9 @@ export class PublishSession extends EventEmitter<PublishSessionEvents> implement
     this.#stopWatching = watchSources({
       tracks: [parts.audio, parts.video].filter((track) => track !== undefined),
       transport: parts.link.transport,
+      survey: () => parts.worker.unknownPackets.survey(),
+      // Without audio a stream goes on with silence; the log says it.
+      onUnmatched: (kind, problem) => kind === 'video' && this.emit('unmatched', problem),
       onLost: (reason) => this.#lose(reason),
       hasData: parts.hasData,
       logger: parts.logger,
@@ -229,6 +235,10 @@ export class PublishSession extends EventEmitter<PublishSessionEvents> implement
     if (track) watchStalls(track.present, listener);
   }
 
+  isSilent(): Promise<boolean> {
+    return isSilent(this.#link.transport);
+  }
+
   /** Idempotent. The tracks end; the browser sees DTLS close. */
   close(): void {
     if (this.#closed) return;
@@ -277,7 +287,7 @@ async function produce<Kind extends 'audio' | 'video', Codec extends AudioCodec 
 /** Parameters that the router accepts. It only forwards packets, and the answer repeats what was offered. */
 function routable(
   parameters: types.RtpParameters,
-  { isOpaque, anySsrc }: ProducerForm = { isOpaque: false, anySsrc: false },
+  { isOpaque, anySsrc, ssrc }: ProducerForm = { isOpaque: false, anySsrc: false },
 ): types.RtpParameters {
   const codecs = parameters.codecs.map((codec) => {
     if (!/^video\/h264$/i.test(codec.mimeType)) return codec;
@@ -292,7 +302,8 @@ function routable(
       },
     };
   });
-  return { ...parameters, codecs, ...(anySsrc && { encodings: [{}] }) };
+  if (anySsrc) return { ...parameters, codecs, encodings: [{}] };
+  return { ...parameters, codecs, ...(ssrc !== undefined && { encodings: [{ ssrc }] }) };
 }
 
 function answerTo(

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { GatewayError } from '../errors.ts';
 import type { AudioCodec, VideoCodec } from '../streams/live-stream.ts';
 import { AUDIO_CODECS, VIDEO_CODECS } from './codecs.ts';
+import { fingerprintsOf } from './fingerprints.ts';
 import {
   chooseMedia,
   noCommonCodecs,
@@ -39,7 +40,9 @@ export interface Section {
 export interface Offer {
   /** The client's. An ICE-lite server sends no checks, but uses them to tell trickled fragments apart. */
   readonly ice: IceCredentials;
-  /** For `transport.connect()`: `role` is the client's. */
+  /**
+   * For `transport.connect()`: `role` is the client's. mediasoup compares the certificate with the first fingerprint only.
+   */
   readonly dtls: types.DtlsParameters;
   readonly sections: readonly Section[];
   readonly audio?: OfferedMedia<AudioCodec>;
@@ -56,13 +59,6 @@ export interface OfferOptions extends MediaOptions {
   readonly dataChannel?: boolean;
 }
 
-const FingerprintSchema = z.object({
-  type: z
-    .string()
-    .toLowerCase()
-    .pipe(z.enum(['sha-1', 'sha-224', 'sha-256', 'sha-384', 'sha-512'])),
-  hash: z.string().regex(/^[0-9a-f]{2}(:[0-9a-f]{2}){19,63}$/i),
-});
 const MidSchema = z.string().regex(/^[\x21-\x7e]{1,32}$/);
 
 type ParsedMedia = sdpTransform.MediaDescription;
@@ -121,9 +117,30 @@ export function parseOffer(sdp: string, options: OfferOptions): Offer {
       );
     throw noCommonCodecs('the offer', [...audioCodecs, ...videoCodecs]);
   }
+  if (options.offerer === 'sends') checkSources([audio, video]);
   if (options.complete) session.media.forEach((media, index) => checkAccepted(media, sections[index]!));
-  return { ...readTransport(session, transportMedia), sections, audio, video, dataMid };
+  return { ...readTransport(sdp, session, transportMedia), sections, audio, video, dataMid };
 }
+
+/**
+ * Without an SSRC, MID or RID in its packets, a section is known by payload types that no other section has (RFC 8843, 9.2).
+ *
+ * @throws {GatewayError} INVALID_SDP
+ */
+function checkSources(offered: readonly (OfferedMedia<unknown> | undefined)[]): void {
+  const [one, other] = offered;
+  if (!one || !other || (namesSource(one) && namesSource(other))) return;
+  const types = new Set(one.rtpParameters.codecs.map(({ payloadType }) => payloadType));
+  const shared = other.rtpParameters.codecs.find(({ payloadType }) => types.has(payloadType));
+  if (shared)
+    throw invalid(
+      `its audio and its video have the same payload type, ${shared.payloadType}, so their packets cannot be told apart: give them different ones, name the sources (a=ssrc), or send MID (a=extmap with urn:ietf:params:rtp-hdrext:sdes:mid)`,
+    );
+}
+
+const namesSource = ({ rtpParameters: { encodings = [], headerExtensions = [] } }: OfferedMedia<unknown>): boolean =>
+  encodings.some(({ ssrc, rid }) => ssrc !== undefined || rid !== undefined) ||
+  headerExtensions.some(({ uri }) => uri === 'urn:ietf:params:rtp-hdrext:sdes:mid');
 
 /** @throws {GatewayError} for a section that would send and was not accepted */
 function checkAccepted(media: ParsedMedia, { accepted, type, mid }: Section): void {
@@ -189,23 +206,25 @@ function isOpen(media: ParsedMedia): boolean {
   return media.port !== 0 || (media as { bundleOnly?: unknown }).bundleOnly !== undefined;
 }
 
-function readTransport(session: sdpTransform.SessionDescription, media: ParsedMedia): Pick<Offer, 'ice' | 'dtls'> {
+function readTransport(
+  sdp: string,
+  session: sdpTransform.SessionDescription,
+  media: ParsedMedia,
+): Pick<Offer, 'ice' | 'dtls'> {
   const ice = IceCredentialsSchema.safeParse({
     usernameFragment: asText(media.iceUfrag ?? session.iceUfrag),
     password: asText(media.icePwd ?? session.icePwd),
   });
   if (!ice.success) throw invalid('a=ice-ufrag or a=ice-pwd is missing or malformed');
-  const fingerprint = FingerprintSchema.safeParse(media.fingerprint ?? session.fingerprint);
-  if (!fingerprint.success) throw invalid('a=fingerprint is missing or malformed');
+  const fingerprints = fingerprintsOf(sdp, session.media.indexOf(media));
+  if (fingerprints.length === 0)
+    throw invalid('a=fingerprint is missing or malformed, or has an unknown hash function: sha-256 is understood');
   const setup = media.setup ?? (session as { setup?: string }).setup ?? 'actpass';
   const role = REMOTE_ROLES.get(setup);
   if (!role) throw invalid('a=setup is none of actpass, active, passive');
   return {
     ice: ice.data,
-    dtls: {
-      role,
-      fingerprints: [{ algorithm: fingerprint.data.type, value: fingerprint.data.hash.toUpperCase() }],
-    },
+    dtls: { role, fingerprints },
   };
 }
 

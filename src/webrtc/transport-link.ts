@@ -4,7 +4,6 @@ import { GatewayError } from '../errors.ts';
 import type { Logger } from '../observe/logger.ts';
 import type { LocalTransport } from './sdp-answer.ts';
 import { DATA_SEND_BUFFER_BYTES, MAX_DATA_MESSAGE_BYTES } from './data-link.ts';
-import { Silence, SILENCE_POLL_MS } from './silence.ts';
 import type { IngestWorker } from './worker-pool.ts';
 
 export interface TransportLinkOptions {
@@ -28,11 +27,11 @@ export interface TransportLinkEvents {
 }
 
 /**
- * Seconds without a valid ICE check after which the client is gone (RFC 7675, 5.1). Chromium checks every 2.5 s, but
- * Firefox and libdatachannel (used by OBS) every 4 to 6 s, as that RFC says: with mediasoup's minimum of 10 s a single
- * lost check can be enough.
+ * Seconds without a valid ICE check after which the client is gone, whatever media it sends or does not send. Chromium
+ * checks every 2.5 s, but Firefox and libdatachannel (used by OBS) every 4 to 6 s (RFC 7675, 5.1): at least four checks in
+ * a row have to be lost. With mediasoup's minimum of 10 s a single one can be enough.
  */
-const ICE_CONSENT_TIMEOUT_S = 30;
+const ICE_CONSENT_TIMEOUT_S = 25;
 /** Milliseconds from the answer until ICE and DTLS have to be up; Chromium gives up after 15 s itself. */
 const CONNECT_TIMEOUT_MS = 20_000;
 /**
@@ -47,7 +46,6 @@ export class TransportLink extends EventEmitter<TransportLinkEvents> {
   readonly #timeouts: readonly NodeJS.Timeout[];
   /** Frees the slot of a session that is not connected. */
   readonly #settled: () => void;
-  #silencePoll: NodeJS.Timeout | undefined;
   #over = false;
 
   private constructor(transport: types.WebRtcTransport, worker: types.Worker, settled: () => void, logger: Logger) {
@@ -67,7 +65,6 @@ export class TransportLink extends EventEmitter<TransportLinkEvents> {
       logger.debug({ state }, 'DTLS state');
       if (state === 'connected') {
         this.#settle();
-        this.#listenForSilence();
         this.emit('connected');
       } else if (state === 'failed') this.#lose('PUBLISHER_LOST', 'Failed by DTLS error');
       else if (state === 'closed') this.#lose('PUBLISHER_LOST', 'The other side closed the connection');
@@ -130,7 +127,6 @@ export class TransportLink extends EventEmitter<TransportLinkEvents> {
     if (this.#over) return;
     this.#over = true;
     this.#settle();
-    clearInterval(this.#silencePoll);
     this.transport.close();
   }
 
@@ -138,25 +134,6 @@ export class TransportLink extends EventEmitter<TransportLinkEvents> {
   #settle(): void {
     for (const timeout of this.#timeouts) clearTimeout(timeout);
     this.#settled();
-  }
-
-  #listenForSilence(): void {
-    const silence = new Silence();
-    // One request at a time: a worker that hangs has not received anything either.
-    let asking = false;
-    this.#silencePoll = setInterval(() => {
-      if (asking) return;
-      asking = true;
-      this.transport
-        .getStats()
-        .then(
-          ([stats]) =>
-            stats && silence.poll(stats.bytesReceived) && this.#lose('PUBLISHER_LOST', 'Failed by ICE keep alive'),
-          () => undefined, // The transport was closed meanwhile.
-        )
-        .finally(() => (asking = false));
-    }, SILENCE_POLL_MS);
-    this.#silencePoll.unref();
   }
 
   #lose(code: 'PUBLISHER_LOST' | 'WORKER_DIED' | 'SHUTTING_DOWN', what: string): void {

@@ -13,6 +13,7 @@ import { listenError } from './media-ports.ts';
 import { PendingSessions, type PendingSessionLimits } from './pending-sessions.ts';
 import { checkChannel, sendsCongestionFeedback } from './worker-checks.ts';
 import { workerDied } from './worker-failure.ts';
+import { takeUnknownPacket, UnknownPackets } from './unknown-packets.ts';
 import { WorkerProbe } from './worker-probe.ts';
 import { inBackground } from '../runtime/in-background.ts';
 
@@ -37,6 +38,7 @@ export interface IngestWorker {
   /** The fast path of packets; without it they arrive as events of mediasoup. */
   readonly channel: WorkerChannel | undefined;
   readonly probe: WorkerProbe;
+  readonly unknownPackets: UnknownPackets;
   readonly webRtcServer: types.WebRtcServer;
   /** The router of the publishers' producers. */
   readonly router: types.Router;
@@ -250,6 +252,7 @@ export class WorkerPool {
         channel,
         // Nothing may be awaited in here: the probe looks at the slot.
         probe: new WorkerProbe({ worker, isBusy: () => slot.sessions > 0, logger }),
+        unknownPackets: new UnknownPackets(worker),
         webRtcServer,
         router,
         directTransport,
@@ -357,7 +360,9 @@ function listenFailure(error: unknown, ip: string, port: number): string {
 
 function forwardMediasoupLog(logger: Logger): void {
   mediasoup.setLogEventListeners({
-    onwarn: (namespace, log) => logger.warn({ namespace }, log),
+    onwarn: (namespace, log) => {
+      if (!takeUnknownPacket(log)) logger.warn({ namespace }, log);
+    },
     onerror: (namespace, log, error) => logger.error({ namespace, err: error }, log),
   });
 }

@@ -287,7 +287,7 @@ await t.test(
     const checksAreBackAt = performance.now() + 12_000;
 
     await waitFor('the stream whose network is gone to be held', async () => (await status('gone')) === 'held', {
-      timeout: 20_000,
+      timeout: 40_000,
     });
     t.equal(
       (

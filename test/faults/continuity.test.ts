@@ -117,7 +117,7 @@ await t.test(`an encoder with WHIP is killed ${KILLS} times, landscape and portr
         return publisher;
       }),
     );
-    // The gateway notices a loss without a goodbye after about ten seconds.
+    // The gateway notices a loss without a goodbye after 19 to 25 s.
     await Promise.all(
       publishers.map(async (publisher) => {
         await sleep(random() * 2000);

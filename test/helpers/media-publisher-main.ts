@@ -32,6 +32,8 @@ const {
   setsOnce = false,
   marksAll = false,
   mid = false,
+  unnamed = false,
+  videoType = H264,
 } = JSON.parse(process.argv[2]!) as MediaPublisherOptions;
 /** `offset`: what is added to SSRCs, sequence numbers and times. */
 const sends = { video: true, audio: true, offset: 0 };
@@ -73,12 +75,13 @@ audioMedia.addOpusCodec(OPUS);
 const videoMedia = new nodeDataChannel.Video('1', 'SendOnly');
 videoMedia.addH264Codec(H264);
 const audio = audioFile ? addTrack(audioMedia, OPUS, 0) : undefined;
-const video = videoFile ? addTrack(videoMedia, H264, 1) : undefined;
+const video = videoFile ? addTrack(videoMedia, videoType, 1) : undefined;
 
 connection.setLocalDescription('offer');
 await waitFor('the candidates', () => connection.gatheringState() === 'complete', { every: 5 });
 const post = request(`${httpUrl}/whip/${stream}`, { method: 'POST', headers: { 'content-type': 'application/sdp' } });
-const { sdp } = connection.localDescription()!;
+const { sdp: full } = connection.localDescription()!;
+const sdp = unnamed ? full.replaceAll(/a=ssrc.*\r\n/g, '') : full;
 const extension = `a=extmap:${MID_ID} urn:ietf:params:rtp-hdrext:sdes:mid\r\n`;
 post.end(mid ? sdp.replaceAll(/a=mid:.*\r\n/g, (line) => line + extension) : sdp);
 const [response] = (await once(post, 'response')) as [IncomingMessage];

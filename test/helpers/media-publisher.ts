@@ -22,6 +22,10 @@ export interface MediaPublisherOptions {
   readonly marksAll?: boolean;
   /** Packets name their section of the offer (MID, RFC 9143). */
   readonly mid?: boolean;
+  /** The offer names no SSRC. */
+  readonly unnamed?: boolean;
+  /** Payload type of the video packets. Default: that of the offer. */
+  readonly videoType?: number;
 }
 
 /** A WHIP publisher of real media in a process of its own, which can be killed. */

@@ -8,6 +8,7 @@ import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import { buffer } from 'node:stream/consumers';
 import type { FastifyRequest } from 'fastify';
 import { FORWARDED_CLIENT_HEADER, type ForwardedClients } from '../../net/forwarded-client.ts';
+import { FORWARDED_PREFIX_HEADER } from '../../net/path-prefix.ts';
 import type { NodeRegistry } from '../../cluster/node-registry.ts';
 import type { NodeRecord } from '../../cluster/cluster-store.ts';
 import { urlAtNode } from './node-url.ts';
@@ -41,6 +42,7 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
   'proxy-authorization',
   'proxy-authenticate',
   'content-length',
+  FORWARDED_PREFIX_HEADER,
 ]);
 
 /** Connections of a manager to the nodes. When a node is gone, requests that wait for it fail at once. */

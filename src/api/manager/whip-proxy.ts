@@ -51,7 +51,7 @@ export const whipProxyRoutes =
           const owner = await registry.owner(readStreamName(request));
           // A stream that nobody publishes is refused by any node.
           if (!owner) return any(request, reply);
-          return forward(request, reply, owner, parts, { rewriteHeaders: carryNode(owner) });
+          return forward(request, reply, owner, parts, { rewriteHeaders: carryNode(owner, request) });
         },
       },
     ];
@@ -100,7 +100,7 @@ function tryNodes(
     tried.add(node.id);
     forward(request, reply, node, parts, {
       path,
-      rewriteHeaders: carryNode(node),
+      rewriteHeaders: carryNode(node, request),
       onStatus: (status) => {
         if (status >= 400 && node !== owner) registry.withdraw(node.id);
       },
@@ -123,9 +123,13 @@ function tryNodes(
 
 /** Puts the node into the path of the session, and names it as Red5 does. */
 const carryNode =
-  ({ id, url }: NodeRecord) =>
+  ({ id, url }: NodeRecord, { pathPrefix }: FastifyRequest) =>
   (headers: Record<string, unknown>): Record<string, unknown> => {
     const { location } = headers;
     if (typeof location !== 'string' || !location.startsWith('/')) return headers;
-    return { ...headers, location: `/n/${encodeURIComponent(id)}${location}`, 'session-host': new URL(url).hostname };
+    return {
+      ...headers,
+      location: `${pathPrefix}/n/${encodeURIComponent(id)}${location}`,
+      'session-host': new URL(url).hostname,
+    };
   };

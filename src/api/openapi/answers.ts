@@ -170,6 +170,7 @@ export const HealthSchema = z.object({
   overloaded: z.boolean().meta({ description: 'New publications are refused for lack of processor time.' }),
   streams: count,
   transponders: count,
+  redis: z.boolean().optional().meta({ description: 'Nodes of a cluster only: whether Redis answers.' }),
 });
 export type Health = z.output<typeof HealthSchema>;
 

@@ -15,7 +15,10 @@ export const documentRoutes: FastifyPluginAsync = async (app) => {
   const document = createDocument();
   const body = JSON.stringify(document);
   for (const path of ['/openapi.json', '/docs/openapi.json'])
-    app.get(path, async (_, reply) => reply.type('application/json; charset=utf-8').send(body));
+    app.get(path, async ({ pathPrefix }, reply) => {
+      reply.type('application/json; charset=utf-8');
+      return reply.send(pathPrefix ? JSON.stringify({ ...document, servers: [{ url: pathPrefix }] }) : body);
+    });
 
   // Relative to `/docs/json`, where the viewer reads it: a reverse proxy may serve the gateway below a path prefix.
   const viewed = { ...document, servers: [{ url: '..' }] };

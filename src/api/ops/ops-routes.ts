@@ -24,6 +24,14 @@ export interface OperationSources {
   readonly drain: { readonly draining: boolean; begin(move?: boolean): void };
   /** Whether the media workers have not answered for so long that the node has left its cluster. */
   readonly hasFailed?: () => boolean;
+  /** Nodes of a cluster only. */
+  readonly redis?: () => RedisState;
+}
+
+export interface RedisState {
+  readonly answers: boolean;
+  /** Whether new streams are refused while it does not answer. */
+  readonly needed: boolean;
 }
 
 const READ = { config: { action: 'read' } } as const;
@@ -42,19 +50,23 @@ export const probeRoutes =
   (sources: OperationSources): FastifyPluginAsync =>
   async (app) => {
     app.get('/health/live', READ, healthUnless(sources, ['failed']));
-    app.get('/health/ready', READ, healthUnless(sources, ['closing', 'failed', 'draining']));
+    const refuses = (): boolean => {
+      const redis = sources.redis?.();
+      return redis !== undefined && redis.needed && !redis.answers;
+    };
+    app.get('/health/ready', READ, healthUnless(sources, ['closing', 'failed', 'draining'], refuses));
   };
 
-/** A handler that answers 503 in one of these states. */
+/** A handler that answers 503 in one of these states, and for another reason. */
 const healthUnless =
-  (sources: OperationSources, unavailable: readonly Health['status'][]) =>
+  (sources: OperationSources, unavailable: readonly Health['status'][], isUnavailable = () => false) =>
   async (_: unknown, reply: FastifyReply): Promise<FastifyReply> => {
     const answer = healthOf(sources);
-    return reply.code(unavailable.includes(answer.status) ? 503 : 200).send(answer);
+    return reply.code(unavailable.includes(answer.status) || isUnavailable() ? 503 : 200).send(answer);
   };
 
 function healthOf(sources: OperationSources): Health {
-  const { control, registry, workers, isOverloaded } = sources;
+  const { control, registry, workers, isOverloaded, redis } = sources;
   const { alive, wanted } = workers();
   return {
     status: statusOf(sources),
@@ -64,17 +76,18 @@ function healthOf(sources: OperationSources): Health {
     overloaded: isOverloaded?.() ?? false,
     streams: registry.size,
     transponders: listTransponders(control).length,
+    ...(redis && { redis: redis().answers }),
   };
 }
 
 /** A gateway that still carries streams must not be restarted by its monitoring: `overloaded`, `degraded` and `draining` are 200 in `/health`. */
-function statusOf({ workers, isClosing, isOverloaded, hasFailed, drain }: OperationSources): Health['status'] {
+function statusOf({ workers, isClosing, isOverloaded, hasFailed, redis, drain }: OperationSources): Health['status'] {
   const { alive, wanted } = workers();
   if (isClosing()) return 'closing';
   if (alive === 0 || hasFailed?.()) return 'failed';
   if (drain.draining) return 'draining';
   if (isOverloaded?.()) return 'overloaded';
-  return alive < wanted ? 'degraded' : 'ok';
+  return alive < wanted || redis?.().answers === false ? 'degraded' : 'ok';
 }
 
 /** What WCS has no method for. To be registered below `/api/v1`. */

@@ -97,7 +97,7 @@ export function whepRoutes({
           dataDoor?.serve({ ...dataClientOf(request, channel, principal), protocol: 'whep', streamName });
         }
         if (iceLinks.length > 0) reply.header('Link', iceLinks);
-        const location = `/whep/${encodeURIComponent(asked)}/${id}`;
+        const location = `${request.pathPrefix}/whep/${encodeURIComponent(asked)}/${id}`;
         return reply
           .code(201)
           .headers({ Location: location, 'Accept-Patch': SDP_FRAGMENT, 'Cache-Control': 'no-store' })

@@ -73,7 +73,7 @@ const strictRoutes =
         return created(
           reply,
           publication.answerSdp,
-          `/whip/${encodeURIComponent(readStreamName(request))}/${publication.id}`,
+          `${request.pathPrefix}/whip/${encodeURIComponent(readStreamName(request))}/${publication.id}`,
           iceLinks,
         );
       },
@@ -115,7 +115,7 @@ const red5Routes =
         return created(
           reply,
           publication.answerSdp,
-          `/${encodeURIComponent(application)}/whip/resource/${encodeURIComponent(readStreamName(request))}/${publication.id}`,
+          `${request.pathPrefix}/${encodeURIComponent(application)}/whip/resource/${encodeURIComponent(readStreamName(request))}/${publication.id}`,
           iceLinks,
         );
       },
@@ -193,7 +193,7 @@ async function publish(
   return publication;
 }
 
-/** A relative `Location` is valid behind every proxy that keeps paths unchanged. */
+/** @param location without the host, of which a proxy may have another one */
 function created(reply: FastifyReply, answerSdp: string, location: string, iceLinks: readonly string[]): FastifyReply {
   if (iceLinks.length > 0) reply.header('Link', iceLinks);
   return reply

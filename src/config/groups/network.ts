@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { address, iceServers, integer, networks, optionalAddress, port } from '../fields.ts';
+import { address, iceServers, integer, networks, optionalAddress, pathPrefix, port } from '../fields.ts';
 
 /** Addresses, ports and WebRTC media. */
 export const network = {
@@ -10,6 +10,8 @@ export const network = {
   'https.port': port.default(8444),
   /** Reverse proxies whose X-Forwarded-For names the client. */
   trust_proxy: networks.default([]),
+  /** What a reverse proxy removes from the paths of requests. Trusted proxies may name another one. */
+  path_prefix: pathPrefix.default(''),
   tls_cert: z.string().default(''),
   tls_key: z.string().default(''),
   /** The address or host name to which browsers send media. Empty: the bound address. */

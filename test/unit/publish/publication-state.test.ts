@@ -56,6 +56,7 @@ const TABLE: Record<PublicationState, Partial<Record<EventName, string>>> = {
     stopped: 'ended: endStream, cleanUp, finish',
     disconnected: 'ended: holdStream, cleanUp, finish',
     streamEnded: 'ended: cleanUp, finish',
+    takenOver: 'ended: cleanUp, finish',
   },
   live: {
     failed: 'ended: endStream, cleanUp, finish',
@@ -64,6 +65,7 @@ const TABLE: Record<PublicationState, Partial<Record<EventName, string>>> = {
     stopped: 'ended: endStream, cleanUp, finish',
     disconnected: 'ended: holdStream, cleanUp, finish',
     streamEnded: 'ended: cleanUp, finish',
+    takenOver: 'ended: cleanUp, finish',
   },
   lost: {
     failed: 'ended: endStream, cleanUp, finish',

@@ -19,6 +19,10 @@ import type { WorkerPool } from '../../../src/webrtc/worker-pool.ts';
 class FakeSession extends EventEmitter implements SourceSession {
   readonly id = 'session';
   closed = false;
+  silent = false;
+  async isSilent(): Promise<boolean> {
+    return this.silent;
+  }
   close(): void {
     this.closed = true;
   }
@@ -173,6 +177,97 @@ t.test('lost, without a grace time: lasts until the stream ends or is continued'
   second.session.emit('lost', vanished);
   registry.end(registry.find('cam')!, stopped);
   t.strictSame(second.events, ['live', 'ended: streamEnded']);
+});
+
+t.test('a client with the same key takes the place of a publisher from which nothing arrives', async (t) => {
+  const overload = { overloaded: false };
+  const admission = {
+    check: () => {
+      if (overload.overloaded) throw new GatewayError('OVERLOADED', 'busy');
+    },
+  };
+  const { registry, directory, live, publish, said } = setUp({ admission });
+  const first = await live();
+  const stream = registry.find('cam')!;
+  const refusal = async (request: Partial<PublicationRequest<FakeSession>> = {}): Promise<string> => {
+    const { publication } = publish(request);
+    return publication.negotiated.then(
+      () => 'accepted',
+      (error: GatewayError) => `${error.code}: ${error.message}`,
+    );
+  };
+  t.match(await refusal(), /^STREAM_NAME_IN_USE: .*same credentials is sending media/, 'both send');
+  first.session.silent = true;
+  for (const resumeKey of ['other', undefined])
+    t.match(await refusal({ resumeKey }), /^STREAM_NAME_IN_USE: .*Publish under another name/, String(resumeKey));
+  t.equal(stream.publisher, first.session);
+  t.strictSame(first.events, ['live']);
+
+  overload.overloaded = true;
+  const connecting = publish();
+  await connecting.publication.negotiated;
+  t.equal(stream.publisher, first.session, 'the first stays until the second is connected');
+  t.match(await refusal(), /^STREAM_NAME_IN_USE/, 'a third one waits');
+  connecting.session.emit('connected');
+  t.equal(stream.publisher, connecting.session);
+  t.equal(registry.find('cam'), stream, 'the stream goes on');
+  t.strictSame(first.events, ['live', 'ended: takenOver']);
+  t.ok(first.session.closed);
+  t.strictSame(said(), ['stream published', ...new Array<string>(4).fill('publication refused'), 'stream resumed']);
+  first.publication.stop(stopped);
+  t.notOk(stream.endedBy, 'a late stop of the first one ends nothing');
+  connecting.publication.stop(stopped);
+  t.equal(await directory.owner('cam'), undefined, 'all claims are released');
+});
+
+t.test('packets that cannot be used as video are a problem of the stream while this publisher has it', async (t) => {
+  const { registry, live } = setUp();
+  const { session } = await live();
+  const stream = registry.find('cam')!;
+  const problem = new GatewayError('VIDEO_UNUSABLE', 'payload type 97');
+  session.emit('unmatched', problem);
+  t.equal(stream.videoProblem, problem);
+  session.emit('unmatched', undefined);
+  t.equal(stream.videoProblem, undefined);
+  session.emit('lost', vanished);
+  session.emit('unmatched', problem);
+  t.equal(stream.videoProblem, undefined);
+});
+
+t.test('streams without a key have no owner who could take them over', async (t) => {
+  const { live, publish } = setUp();
+  const { session } = await live({ resumeKey: undefined });
+  session.silent = true;
+  await t.rejects(publish({ resumeKey: undefined }).publication.negotiated, { code: 'STREAM_NAME_IN_USE' });
+});
+
+t.test('the publisher comes back to life or leaves while another takes its place', async (t) => {
+  for (const how of ['lost', 'stopped'] as const) {
+    const { registry, live, publish } = setUp();
+    const first = await live();
+    first.session.silent = true;
+    const second = publish();
+    await second.publication.negotiated;
+    if (how === 'lost') first.session.emit('lost', vanished);
+    else first.publication.stop(stopped);
+    second.session.emit('connected');
+    t.equal(registry.find('cam')?.publisher, second.session, how);
+    t.equal(first.publication.state, 'ended', how);
+  }
+});
+
+t.test('without a resume window a take-over begins a new stream', async (t) => {
+  const registry = new StreamRegistry({ resumeWindowMs: 0, maxStreams: 2 });
+  const { live, directory } = setUp({ registry });
+  const first = await live();
+  const stream = registry.find('cam')!;
+  first.session.silent = true;
+  const second = await live();
+  t.not(registry.find('cam'), stream);
+  t.equal(registry.find('cam')?.publisher, second.session);
+  t.strictSame(first.events, ['live', 'ended: streamEnded']);
+  second.publication.stop(stopped);
+  t.equal(await directory.owner('cam'), undefined);
 });
 
 t.test('the signalling connection closes: the stream is held; with a resume window of 0 it ends', async (t) => {

@@ -318,6 +318,40 @@ t.test('a refusal names the mistake', async (t) => {
   }
 });
 
+t.test('of several fingerprints, one that is understood is taken, wherever it is', async (t) => {
+  const bytes = (count: number): string => new Array(count).fill('AB').join(':');
+  const known = `a=fingerprint:sha-256 ${FINGERPRINT}`;
+  const other = `a=fingerprint:sha-256 ${bytes(32)}`;
+  const sha1 = `a=fingerprint:sha-1 ${bytes(20)}`;
+  const sha512 = `a=fingerprint:sha-512 ${bytes(64)}`;
+  const strange = `a=fingerprint:sha3-256 ${bytes(32)}`;
+  const broken = 'a=fingerprint:sha-256 AB:CD';
+  const first = (lines: readonly string[], session: readonly string[] = []): unknown => {
+    const sdp = offer().replaceAll(known, lines.join('\r\n') || 'a=x');
+    return parseOffer(sdp.replace('a=setup', [...session, 'a=setup'].join('\r\n')), SENDS).dtls.fingerprints[0];
+  };
+  const sha256 = { algorithm: 'sha-256', value: FINGERPRINT };
+  for (const lines of [
+    [known, sha1],
+    [sha1, known],
+    [known, strange],
+    [strange, known],
+    [sha512, known, sha1, strange],
+    [broken, known],
+    [known, broken],
+    [known, other],
+    [`a=fingerprint:SHA-256 ${FINGERPRINT.toLowerCase()} `],
+  ])
+    t.same(first(lines), sha256, lines.join(', '));
+  t.same(first([], [sha1, known, strange]), sha256, 'of the session');
+  t.same(first([strange], [known]), sha256, 'of the session where the section has none that is understood');
+  t.same(first([known], [other]), sha256, 'of the section where both have one');
+  t.match(first([strange, sha1]), { algorithm: 'sha-1' });
+  t.match(first([sha1, sha512]), { algorithm: 'sha-512' });
+  for (const lines of [[strange], [broken], [strange, broken], [`a=fingerprint:sha-1 ${bytes(32)}`]])
+    t.match(errorOf(() => first(lines)).message, /a=fingerprint .*sha-256/, lines.join(', '));
+});
+
 t.test('DTLS roles: the answer is the opposite of the offer', async (t) => {
   for (const [setup, role, answered] of [
     ['actpass', 'server', 'active'],
@@ -366,6 +400,24 @@ t.test('sources: without an SSRC the mid identifies packets; RTX only as a pair'
   t.notOk(ungrouped.video!.rtpParameters.encodings![0]!.rtx);
   const withoutCodec = parseOffer(CHROMIUM.replaceAll('rtx/90000', 'other/90000'), SENDS);
   t.notOk(withoutCodec.video!.rtpParameters.encodings![0]!.rtx);
+});
+
+t.test('without SSRC and MID, payload types tell the sections apart, or the offer is refused', async (t) => {
+  const same = offer().replaceAll('102', '111');
+  t.match(errorOf(() => parseOffer(same, SENDS)).message, /same payload type, 111, .*a=ssrc.*MID/);
+  const mid = 'a=extmap:4 urn:ietf:params:rtp-hdrext:sdes:mid';
+  for (const named of [
+    same.replaceAll(/a=mid:.*/g, `$&\r\n${mid}`),
+    same.replaceAll(/a=mid:(.*)/g, '$&\r\na=ssrc:10$1 cname:x'),
+    same.replace('a=mid:0', `a=mid:0\r\n${mid}`).replace('a=mid:1', 'a=mid:1\r\na=ssrc:5 cname:x'),
+  ])
+    t.equal(parseOffer(named, SENDS).video?.codec, 'h264');
+  t.equal(
+    errorOf(() => parseOffer(same.replace('a=mid:0', `a=mid:0\r\n${mid}`), SENDS)).code,
+    'INVALID_SDP',
+    'one of two',
+  );
+  t.equal(parseOffer(offer(), SENDS).video?.codec, 'h264', 'different ones');
 });
 
 t.test('transport and feedback on the session level and for all payload types', async (t) => {

@@ -13,30 +13,61 @@ interface Setting {
   /** Those that arrive after it is opened again. */
   readonly packetsAfter?: number;
   readonly silentMs?: number;
+  /** Nothing reads the track. */
+  readonly isUnread?: boolean;
+  /** What the worker drops, of all sessions: SSRCs and payload types. */
+  readonly unknown?: readonly (readonly [ssrc: number, payloadType: number])[];
+  /** The SSRC with which packets come. */
+  readonly rightSsrc?: number;
+  /** Of the other track. */
+  readonly otherType?: number;
 }
+
+const codecOf = (payloadType: number) => ({ mimeType: 'video/VP8', payloadType, clockRate: 90_000 });
+
+/** What the last session was reported for. */
+const reports: (string | undefined)[] = [];
 
 /** What happens to a session whose video has stopped, in so many polls. */
 async function watch(
-  { mid = false, unmatched = 20_000, packets = 100, packetsAfter = 0, silentMs = 1000 }: Setting,
+  {
+    mid = false,
+    unmatched = 20_000,
+    packets = 100,
+    packetsAfter = 0,
+    silentMs = 1000,
+    isUnread = false,
+    unknown = [],
+    rightSsrc,
+    otherType = 111,
+  }: Setting,
   polls = 50,
 ) {
   const seen: string[] = [];
+  reports.length = 0;
   let bytesReceived = 1e6;
   let nowMs = 0;
   let packetCount = packets;
+  let isRight = false;
   const track = {
     kind: 'video' as const,
-    producer: { type: 'simple' as const, rtpParameters: { codecs: [], headerExtensions: mid ? [MID] : [] } },
-    silentMs: () => silentMs,
+    producer: { type: 'simple' as const, rtpParameters: { codecs: [codecOf(96)], headerExtensions: mid ? [MID] : [] } },
+    silentMs: () => (isUnread ? undefined : isRight ? 20 : silentMs),
     packetCount: () => Promise.resolve(packetCount),
     reopen: (form: object) => {
-      packetCount = packetsAfter;
+      isRight = 'ssrc' in form && form.ssrc === rightSsrc;
+      packetCount = isRight ? 100 : packetsAfter;
       seen.push(`reopened ${JSON.stringify(form)}`);
       return Promise.resolve();
     },
   };
   const options = {
-    tracks: [track],
+    tracks: [
+      track,
+      { ...track, producer: { type: 'simple' as const, rtpParameters: { codecs: [codecOf(otherType)] } } },
+    ],
+    onUnmatched: (_: string, problem: { message: string } | undefined) => reports.push(problem?.message),
+    survey: async () => unknown.map(([ssrc, payloadType]) => ({ ssrc, payloadType })),
     transport: {
       getStats: () => {
         bytesReceived += unmatched;
@@ -68,11 +99,38 @@ t.test('with MID, a track may change often', async (t) => {
 });
 
 t.test('without MID, the session ends with a reason', async (t) => {
-  t.match(await watch({}, 4), [/PUBLISHER_LOST The video packets have an SSRC/]);
+  t.match(await watch({}, 6), ['reopened {"anySsrc":true}', /PUBLISHER_LOST The video packets have an SSRC/]);
+});
+
+t.test('without MID, the payload type tells the track, at the beginning and after a change', async (t) => {
+  for (const packets of [0, 100]) {
+    const unknown = [
+      [7, 111],
+      [8, 96],
+      [9, 96],
+    ] as const;
+    const right = ['reopened {"anySsrc":false,"ssrc":8}', 'reopened {"anySsrc":false,"ssrc":9}'];
+    t.strictSame(await watch({ packets, unknown, rightSsrc: 9 }), right, 'of another session first');
+    t.strictSame(await watch({ packets, unknown, rightSsrc: 9, mid: true }), ['reopened {"anySsrc":true}', ...right]);
+  }
+  const unread = await watch({ packets: 0, isUnread: true, unknown: [[9, 96]], rightSsrc: 9 });
+  t.strictSame(unread, ['reopened {"anySsrc":false,"ssrc":9}'], 'a track that is not read yet');
+  t.strictSame(await watch({ isUnread: true, unknown: [[9, 96]] }), [], 'it has begun');
+});
+
+t.test('payload types that tell nothing: ended if the track has changed, left alone if it never began', async (t) => {
+  for (const setting of [{ unknown: [[9, 97]] }, { unknown: [[9, 96]], otherType: 96 }, {}] as const) {
+    t.strictSame(await watch({ ...setting, packets: 0 }), ['reopened {"anySsrc":true}']);
+    t.equal(reports.length, 1, 'reported once');
+    t.match(reports[0], /^No video arrives, .* payload types are (unknown|9[67]), agreed were video 96, /);
+    t.match((await watch(setting, 6)).at(-1), /PUBLISHER_LOST/);
+  }
+  const many = Array.from({ length: 100 }, (_, ssrc) => [ssrc, 96] as const);
+  t.equal((await watch({ packets: 0, unknown: many }, 200)).length, 8 + 1, 'tries are bounded');
 });
 
 t.test('a camera that is paused, a track that never began, and packets that flow', async (t) => {
-  for (const setting of [{ unmatched: 100 }, { packets: 0 }, { silentMs: 20 }])
+  for (const setting of [{ unmatched: 100 }, { packets: 0, unmatched: 100 }, { silentMs: 20 }])
     t.strictSame(await watch(setting), [], JSON.stringify(setting));
 });
 
@@ -80,6 +138,8 @@ t.test('sessions with data channels are not watched, and stopping twice does not
   const stop = watchSources({
     tracks: [],
     transport: { getStats: () => Promise.resolve([]) },
+    survey: async () => [],
+    onUnmatched: () => t.fail('reported'),
     onLost: () => t.fail('lost'),
     hasData: true,
     logger: silentLogger,

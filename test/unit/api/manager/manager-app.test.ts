@@ -241,6 +241,19 @@ t.test('WHIP: the session carries its node, and its requests follow it', async (
   t.equal(a.seen[2]!.url, '/live/whip/endpoint/cam?token=x');
 });
 
+t.test('a path prefix precedes the path of the session, and does not reach the node', async (t) => {
+  const a = await fakeNode(() => [201, 'v=0', { location: '/whip/cam/1' }]);
+  const { http } = await manager([record('a', a.port)], { trust_proxy: '127.0.0.1', path_prefix: '/own' });
+  const post = async (headers: Record<string, string>): Promise<unknown> => {
+    const { url, method, payload, headers: own } = offer('/whip/cam');
+    return (await http.inject({ url, method, payload, headers: { ...own, ...headers } })).headers.location;
+  };
+  t.equal(await post({ 'x-forwarded-prefix': '/gw/' }), '/gw/n/a/whip/cam/1');
+  t.equal(await post({}), '/own/n/a/whip/cam/1');
+  t.ok(a.seen.every(({ headers }) => headers['x-forwarded-prefix'] === undefined));
+  t.match((await http.inject('/openapi.json')).json(), { servers: [{ url: '/own' }] });
+});
+
 t.test('WHIP: a node at which nothing listens is passed over, for new streams and for those it owned', async (t) => {
   const a = await fakeNode(() => [201, 'v=0', { location: '/whip/cam/1' }]);
   const dead = await fakeNode(() => [500]);

@@ -114,6 +114,25 @@ t.test('draining: not ready, but alive', async (t) => {
   t.strictSame(await codes(), [503, 503, 200], 'while it closes');
 });
 
+t.test('a node whose Redis is away: degraded, and not ready unless it accepts streams all the same', async (t) => {
+  const redis = { answers: true, needed: true };
+  const { app, http } = await createHttpApp({}, { workers: () => ({ alive: 1, wanted: 1 }), redis: () => redis });
+  t.teardown(() => app.close());
+  const answers = async (): Promise<unknown[]> => {
+    const all = await Promise.all(['/health', '/health/ready', '/health/live'].map((url) => http.inject(url)));
+    const { status, redis: answering } = all[0]!.json<{ status: string; redis: boolean }>();
+    return [...all.map(({ statusCode }) => statusCode), status, answering];
+  };
+  t.strictSame(await answers(), [200, 200, 200, 'ok', true]);
+  redis.answers = false;
+  t.strictSame(await answers(), [200, 503, 200, 'degraded', false], 'running streams go on');
+  redis.needed = false;
+  t.strictSame(await answers(), [200, 200, 200, 'degraded', false], 'cluster_offline=accept');
+  redis.needed = true;
+  redis.answers = true;
+  t.strictSame(await answers(), [200, 200, 200, 'ok', true], 'it is back');
+});
+
 t.test('/health', async (t) => {
   const workers = { alive: 2, wanted: 2 };
   let overload = false;
