@@ -1,3 +1,5 @@
+import { lowestAvcLevel } from '../media/codecs/avc-level.ts';
+
 /**
  * Command lines of ffmpeg. Pure: every function returns the options of one command. None contains a secret, because
  * every user of a machine can read the arguments of its processes.
@@ -30,11 +32,22 @@ export interface VideoOutput {
   readonly stretch: boolean;
   /** Constant frames per second; unset: as they come. */
   readonly fps?: number;
+  /** Frames per second that the encoder reckons with: those of the source where `fps` is unset. */
+  readonly rate: number;
   /** Frames between key frames; unset: a key frame where the source has one. */
   readonly keyFrameInterval?: number;
   /** Kilobits per second. */
   readonly bitrate: number;
 }
+
+/** What the parameter sets of an encoder depend on. */
+export type EncodedVideo = Pick<VideoOutput, 'width' | 'height' | 'rate' | 'bitrate'>;
+
+/** The option for the lowest level of H.264 that allows the video. Its frames refer to one other frame. */
+export const levelOf = ({ width, height, rate: fps, bitrate }: EncodedVideo): string[] => [
+  '-level:v',
+  (lowestAvcLevel({ width, height, fps, bitrate }) / 10).toFixed(1),
+];
 
 /** Frames after which the encoder makes a key frame although the source had none: 10 s at 30 frames per second. */
 const LONGEST_GROUP = 300;
@@ -43,10 +56,13 @@ const LONGEST_GROUP = 300;
  * How H.264 is encoded for destinations. The parameter sets that result depend on these options, the frame size, the
  * frame rate and the colours, so standby clips with the same ones need no sequence header of their own.
  *
- * @param bitrate kilobits per second
+ * x264 is told the frame rate, because it takes all frames as equally long (zero latency) and the time base of the input
+ * for the rate: with milliseconds each frame would get a thousandth of the bitrate.
+ *
  * @param group frames between key frames; unset: a key frame where the source has one
  */
-export function encodeH264(bitrate: number, group: number | undefined): string[] {
+export function encodeH264(video: EncodedVideo, group: number | undefined): string[] {
+  const { bitrate, rate } = video;
   return [
     '-c:v',
     'libx264',
@@ -56,6 +72,9 @@ export function encodeH264(bitrate: number, group: number | undefined): string[]
     'zerolatency',
     '-profile:v',
     'main',
+    ...levelOf(video),
+    '-x264-params',
+    `fps=${rate}`,
     '-pix_fmt',
     'yuv420p',
     '-bf',
@@ -79,9 +98,15 @@ export function encodeH264(bitrate: number, group: number | undefined): string[]
  * The canvas is fixed, so the sequence header stays the same when the source's resolution changes.
  *
  * @param maxPixels the largest frame that the decoder accepts
+ * @param afterMs frames up to this timestamp are decoded only: the output has them already
  */
-export function toH264(container: 'flv' | 'ivf', output: VideoOutput, maxPixels: number): FfmpegCommandLine {
-  const { width, height, fps, keyFrameInterval, bitrate } = output;
+export function toH264(
+  container: 'flv' | 'ivf',
+  output: VideoOutput,
+  maxPixels: number,
+  afterMs?: number,
+): FfmpegCommandLine {
+  const { width, height, fps, keyFrameInterval } = output;
   const canvas = output.stretch
     ? `scale=${width}:${height},setsar=1`
     : `scale=${width}:${height}:force_original_aspect_ratio=decrease:force_divisible_by=2,pad=${width}:${height}:(ow-iw)/2:(oh-ih)/2,setsar=1`;
@@ -106,8 +131,12 @@ export function toH264(container: 'flv' | 'ivf', output: VideoOutput, maxPixels:
       '-map',
       '0:v:0',
       '-vf',
-      fps ? `fps=${fps},${canvas}` : canvas,
-      ...encodeH264(bitrate, group),
+      [
+        ...(afterMs === undefined ? [] : [`select=gt(t\\,${afterMs / 1000})`]),
+        ...(fps ? [`fps=${fps}`] : []),
+        canvas,
+      ].join(','),
+      ...encodeH264(output, group),
       // The fps filter makes the rate constant; `-fps_mode cfr` would repeat frames from 0 to the first timestamp.
       '-fps_mode',
       'passthrough',

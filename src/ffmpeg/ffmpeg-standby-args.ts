@@ -1,4 +1,4 @@
-import { encodeH264, type FfmpegCommandLine } from './ffmpeg-args.ts';
+import { encodeH264, levelOf, type FfmpegCommandLine } from './ffmpeg-args.ts';
 
 /** Command lines of ffmpeg for standby clips. Pure: see `ffmpeg-args.ts`. */
 
@@ -63,11 +63,13 @@ const QUALITY = '21';
  * @param maxPixels the largest frame that is decoded
  */
 export function toStandbyClip(input: StandbyInput, output: StandbyOutput, maxPixels: number): FfmpegCommandLine {
-  const { group, frames, bitrate } = output;
+  const { width, height, encoderFps, group, frames, bitrate } = output;
+  const video = { width, height, rate: encoderFps, bitrate };
   const encoding = output.asTranscoder
-    ? encodeH264(bitrate, group)
+    ? encodeH264(video, group)
     : [
         ...['-c:v', 'libx264', '-preset', 'veryfast', '-profile:v', 'baseline', '-pix_fmt', 'yuv420p'],
+        ...levelOf(video),
         ...['-bf', '0', '-refs', '1', '-sc_threshold', '0', '-g', String(group), '-keyint_min', String(group)],
         ...['-crf', QUALITY, '-maxrate', `${bitrate}k`, '-bufsize', `${bitrate}k`],
       ];

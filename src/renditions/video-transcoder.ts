@@ -1,7 +1,7 @@
 import { toGatewayError, type GatewayError } from '../errors.ts';
-import { toH264, type FfmpegCommandLine, type VideoOutput } from '../ffmpeg/ffmpeg-args.ts';
+import { toH264, type VideoOutput } from '../ffmpeg/ffmpeg-args.ts';
 import { ivfFrameHeader, ivfHeader } from '../media/containers/ivf.ts';
-import { SupervisedFfmpeg } from '../ffmpeg/supervised-ffmpeg.ts';
+import { SupervisedFfmpeg, type CommandSource } from '../ffmpeg/supervised-ffmpeg.ts';
 import { parseSps } from '../media/codecs/avc.ts';
 import { FlvReader } from '../media/containers/flv-reader.ts';
 import { TAG_VIDEO, type FlvTag, type StreamMetadata } from '../media/containers/flv-tag.ts';
@@ -9,8 +9,9 @@ import { flvHeader, flvTagParts } from '../media/containers/flv-writer.ts';
 import type { Logger } from '../observe/logger.ts';
 import type { FrameSize, VideoCodec } from '../streams/live-stream.ts';
 import { tickMs } from '../runtime/tick.ts';
-import { videoOutput, type EncodeProfile } from './encode-profile.ts';
+import { encoderRate, exceedsRate, USUAL_RATE, videoOutput, type EncodeProfile } from './encode-profile.ts';
 import { DEFAULT_MAX_FRAME_SIZE, decoderPixels } from './frame-limit.ts';
+import { GroupOfFrames, type GroupFrame } from './group-of-frames.ts';
 import { LiveRendition } from './live-rendition.ts';
 import { OutputWatch } from './output-watch.ts';
 import type { Rendition } from './rendition.ts';
@@ -40,6 +41,9 @@ const GROW_AFTER_MS = 2000;
  */
 const LONGEST_REPEAT_MS = 2000;
 
+/** ffmpeg's FLV muxer and demuxer use 31 bits for milliseconds: after 24.86 days its times are no longer the stream's. */
+const MAX_COMPARABLE_MS = 2 ** 31 - 60_000;
+
 /**
  * Offset in an AVC sequence header: the configuration record, and in it the length of the first parameter set (ISO
  * 14496-15, 5.2.4.1).
@@ -54,8 +58,8 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
   readonly #profile: EncodeProfile;
   readonly #options: VideoTranscoderOptions;
   readonly #onAudio = (tag: FlvTag): void => this.collect([tag]);
-  readonly #onVideo = (tag: FlvTag): void => this.#takePassedFrame(tag);
-  readonly #onFrame = (frame: SourceFrame): void => this.#takeFrame(frame);
+  readonly #onVideo = (tag: FlvTag): void => this.#takePassedTag(tag);
+  readonly #onFrame = (frame: SourceFrame): void => this.#take(frame);
   readonly #onFailed = (error: GatewayError): void => this.#fail(error);
   readonly #onSized = (): void => this.#growSoon();
   readonly #onResumed = (): void => this.#resume();
@@ -66,6 +70,8 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
   #growth: NodeJS.Timeout | undefined;
   readonly #watch: OutputWatch;
   #reader = new FlvReader();
+  /** What the next ffmpeg starts with. */
+  readonly #group = new GroupOfFrames();
   /** Stream times of the last frame that was written to ffmpeg, and of its last output. */
   #fedMs = 0;
   #outMs = -1;
@@ -91,6 +97,7 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
     source.on('failed', this.#onFailed);
     source.on('resumed', this.#onResumed);
     source.on('sized', this.#onSized);
+    for (const frame of source.recentFrames?.() ?? []) this.#group.add(frame);
     this.#open();
     source.requestKeyFrame();
   }
@@ -142,9 +149,10 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
       this.#reader = new FlvReader();
       this.#watch.begin();
       this.#fed = false;
+      this.#leftOutMs = 0;
       this.startOver();
       this.#writeHeader(ffmpeg);
-      this.source.requestKeyFrame();
+      this.#catchUp();
     });
     ffmpeg.on('output', (chunk) => this.#takeOutput(chunk));
     ffmpeg.on('failed', (error) => this.#fail(error));
@@ -161,7 +169,7 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
 
   /** The output for a source of this size. */
   #canvas(source: FrameSize): VideoOutput {
-    const output = videoOutput(this.#profile, source, this.#options.bitrate);
+    const output = videoOutput(this.#profile, source, this.#options.bitrate, this.#rate());
     this.#output = output;
     this.#metadata = {
       ...this.source.metadata,
@@ -174,15 +182,37 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
     return output;
   }
 
-  #command(codec: VideoCodec, output: VideoOutput): FfmpegCommandLine {
+  /** The rate of the source. It never falls: slower frames cost less than an encoder that is started again. */
+  #rate(): number {
+    const { frameRate } = this.source;
+    const measured = frameRate === undefined ? USUAL_RATE : encoderRate(frameRate);
+    return Math.max(measured, this.#output?.rate ?? 0);
+  }
+
+  #command(codec: VideoCodec, output: VideoOutput): CommandSource {
     this.#codec = codec;
     const maxPixels = decoderPixels(this.#options.maxFrameSize ?? DEFAULT_MAX_FRAME_SIZE);
-    return toH264(codec === 'h264' ? 'flv' : 'ivf', output, maxPixels);
+    const container = codec === 'h264' ? 'flv' : 'ivf';
+    return () => toH264(container, output, maxPixels, this.#isComparable ? this.#outMs : undefined);
+  }
+
+  /** Whether something was sent that a new ffmpeg would send again, and ffmpeg can be told. */
+  get #isComparable(): boolean {
+    return this.#outMs >= 0 && this.#fedMs < MAX_COMPARABLE_MS;
+  }
+
+  /** Gives a new ffmpeg the frames since the last key frame. Without them it starts with the next one. */
+  #catchUp(): void {
+    const frames = this.#outMs < 0 || this.#isComparable ? this.#group.frames() : [];
+    if (frames.length === 0) return this.source.requestKeyFrame();
+    const parts = frames.flatMap((frame) => this.#input(frame));
+    this.#ffmpeg!.prime(...parts);
   }
 
   /** The decoder starts again. The output keeps its size, so its sequence header is usually the same. */
   #resume(): void {
     if (this.#closed) return;
+    this.#group.clear();
     const codec = this.source.videoCodec;
     if (this.#ffmpeg && this.#output && codec)
       inBackground(this.#ffmpeg.replace(codec === this.#codec ? undefined : this.#command(codec, this.#output)));
@@ -202,36 +232,55 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
     const codec = this.source.videoCodec;
     const output = this.#output;
     if (!output || !width || !height || !codec || width * height <= output.width * output.height) return;
+    this.#enlarge({ width, height }, codec);
+  }
+
+  /** The source has more frames than the encoder reckons with: its bitrate and its level are too high for them. */
+  #speedUp(): void {
+    const { frameRate, metadata, videoCodec } = this.source;
+    const { width, height } = metadata;
+    if (this.#profile.fps || !this.#output || !width || !height || !videoCodec) return;
+    if (frameRate === undefined || !exceedsRate(frameRate, this.#output.rate)) return;
+    const isLarger = this.#profile.height === undefined && width * height > this.#output.width * this.#output.height;
+    this.#enlarge(isLarger ? { width, height } : this.#output, videoCodec);
+  }
+
+  #enlarge({ width, height }: FrameSize, codec: VideoCodec): void {
     inBackground(this.#ffmpeg?.replace(this.#command(codec, this.#canvas({ width, height }))));
   }
 
-  #takePassedFrame(tag: FlvTag): void {
-    this.#open();
-    if (!this.#ffmpeg?.running) return;
-    // The first frames of a stream may be decoded before it begins, if they are reordered. FLV has no such times.
-    const timestamp = Math.max(0, this.#encoderTime(tag.timestamp));
-    if (!this.#fed) {
-      if (!tag.keyFrame || tag.sequenceHeader) return;
-      this.#fed = true;
-      if (this.source.videoHeader) this.#writeTag({ ...this.source.videoHeader, timestamp });
-    }
-    this.#writeTag({ ...tag, timestamp });
-    this.#watchOutput(tag.timestamp);
+  #takePassedTag(tag: FlvTag): void {
+    if (tag.sequenceHeader) {
+      this.#open();
+      const timestamp = tag.timestamp - this.#leftOutMs;
+      if (this.#ffmpeg?.running && this.#fed) this.#ffmpeg.write(...this.#tagBytes({ ...tag, timestamp }));
+    } else this.#take(tag);
   }
 
-  #writeTag(tag: FlvTag): void {
-    const { head, tail } = flvTagParts(tag);
-    this.#ffmpeg!.write(head, tag.data, tail);
+  #take(frame: GroupFrame): void {
+    this.#group.add(frame);
+    this.#open();
+    if (!this.#ffmpeg?.running || (!this.#fed && !frame.keyFrame)) return;
+    this.#ffmpeg.write(...this.#input(frame));
+    this.#watchOutput();
   }
 
-  #takeFrame(frame: SourceFrame): void {
-    this.#open();
-    if (!this.#ffmpeg?.running) return;
-    if (!this.#fed && !frame.keyFrame) return;
-    const timestamp = this.#encoderTime(frame.timestamp);
+  /** A frame as ffmpeg reads it. */
+  #input({ timestamp, keyFrame, data }: GroupFrame): Buffer[] {
+    const isFirst = !this.#fed;
+    const timeMs = this.#encoderTime(timestamp);
     this.#fed = true;
-    this.#ffmpeg.write(ivfFrameHeader(frame.data.length, timestamp), frame.data);
-    this.#watchOutput(frame.timestamp);
+    this.#fedMs = timestamp;
+    if (this.#codec !== 'h264') return [ivfFrameHeader(data.length, timeMs), data];
+    const frame = this.#tagBytes({ type: TAG_VIDEO, timestamp: timeMs, data, keyFrame, sequenceHeader: false });
+    const header = isFirst && this.source.videoHeader;
+    return header ? [...this.#tagBytes({ ...header, timestamp: timeMs }), ...frame] : frame;
+  }
+
+  #tagBytes(tag: FlvTag): Buffer[] {
+    // The first frames of a stream may be decoded before it begins, if they are reordered. FLV has no such times.
+    const { head, tail } = flvTagParts({ ...tag, timestamp: Math.max(0, tag.timestamp) });
+    return [head, tag.data, tail];
   }
 
   #encoderTime(streamMs: number): number {
@@ -239,9 +288,9 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
     return streamMs - this.#leftOutMs;
   }
 
-  #watchOutput(fedMs: number): void {
-    this.#fedMs = fedMs;
-    if (this.#watch.fed(fedMs, tickMs())) inBackground(this.#ffmpeg!.restart('it hangs: it produced no output'));
+  #watchOutput(): void {
+    this.#speedUp();
+    if (this.#watch.fed(this.#fedMs, tickMs())) inBackground(this.#ffmpeg!.restart('it hangs: it produced no output'));
   }
 
   #takeOutput(chunk: Buffer): void {

@@ -36,7 +36,9 @@ async function clip(width: number, height: number, videoBitrate = '300k'): Promi
 
 /** A stream of H.264 or VP8 whose frames are those of a clip, at any speed, and the output of a transcoder for it. */
 class Stage extends EventEmitter {
-  videoCodec: VideoCodec = 'h264';
+  videoCodec: VideoCodec;
+  ignoresRequests = false;
+  frameRate: number | undefined;
   readonly warnings: string[] = [];
   readonly out: FlvTag[] = [];
   readonly transcoder: VideoTranscoder;
@@ -47,8 +49,9 @@ class Stage extends EventEmitter {
   #told = false;
   #timestamp: number;
 
-  constructor(clip: Clip, profile: Omit<EncodeProfile, 'audioCodec'>, startMs = 0) {
+  constructor(clip: Clip, profile: Omit<EncodeProfile, 'audioCodec'>, startMs = 0, codec: VideoCodec = 'h264') {
     super();
+    this.videoCodec = codec;
     this.#clip = clip;
     this.#timestamp = startMs;
     this.metadata = clip;
@@ -83,6 +86,13 @@ class Stage extends EventEmitter {
       });
   }
 
+  /** The levels in the sequence headers, and in the records around them. */
+  get levels(): string[] {
+    return this.out
+      .filter((tag) => tag.sequenceHeader)
+      .map(({ data }) => `${data[8]} ${parseSps(data.subarray(13, 13 + data.readUInt16BE(11)))!.level}`);
+  }
+
   get isMonotonic(): boolean {
     const isAfter = (tags: readonly FlvTag[], least: number): boolean =>
       tags.every(({ timestamp }, index) => index === 0 || timestamp - tags[index - 1]!.timestamp >= least);
@@ -90,7 +100,7 @@ class Stage extends EventEmitter {
   }
 
   requestKeyFrame(): void {
-    this.#next = 0;
+    if (!this.ignoresRequests) this.#next = 0;
   }
 
   show(clip: Clip): void {
@@ -228,9 +238,10 @@ t.test('a stream of 25, of 50 and of 100 days', async (t) => {
 t.test('after a pause, output of a constant rate goes on where the source does', async (t) => {
   const stage = new Stage(small, { height: 90, fps: 25 });
   await stage.until('the first frames', () => stage.shown.length > 20);
+  await waitFor('all frames', () => stage.shown.at(-1)!.timestamp >= stage.timestamp - 3 * FRAME_MS);
+  const before = stage.shown.length;
   stage.pause(600_000);
   const back = stage.timestamp;
-  const before = stage.shown.length;
   await stage.until('frames of now', () => stage.shown.at(-1)!.timestamp > back + 1000);
   const repeated = stage.shown.slice(before).filter(({ timestamp }) => timestamp < back);
   t.ok(repeated.length < 60, `${repeated.length} frames for the pause`);
@@ -290,3 +301,53 @@ t.test('an encoder that hangs is replaced, even if its backlog is small', async 
   t.ok(stage.isMonotonic);
   await stage.transcoder.close();
 });
+
+t.test('the level is that of the size and the rate, and the bitrate that of the settings', async (t) => {
+  const stage = new Stage({ ...small, width: 320, height: 240 }, {}, 0, 'vp8');
+  await stage.until('frames', () => stage.shown.length > 40);
+  t.strictSame(stage.levels, ['13 13'], '320x240 at 30 frames per second with 400 kbit/s');
+  const bytes = stage.shown.slice(0, 30).reduce((sum, { data }) => sum + data.length, 0);
+  t.ok(bytes > 10_000, `${bytes} bytes in a second`);
+  stage.frameRate = 61;
+  await stage.until('another encoder', () => stage.levels.length > 1, 5);
+  t.strictSame(stage.levels, ['13 13', '21 21'], 'the rate rises');
+  const before = stage.shown.length;
+  await stage.until('frames', () => stage.shown.length > before + 20);
+  stage.frameRate = 20;
+  await stage.until('frames', () => stage.shown.length > before + 60);
+  t.equal(stage.levels.length, 2, 'and falls');
+  t.ok(stage.isMonotonic);
+  t.strictSame(stage.warnings, [], 'no death');
+  await stage.transcoder.close();
+});
+
+t.test(
+  'a publisher that does not heed requests: it starts with the first key frame, and goes on after a death',
+  async (t) => {
+    for (const fps of [undefined, 30]) {
+      const stage = new Stage({ ...small, width: 320, height: 240 }, fps ? { fps } : {}, 0, 'vp8');
+      stage.ignoresRequests = true;
+      for (let count = 0; count < 5; count++) stage.frame();
+      await waitFor('the encoder', () => stage.encoder);
+      await stage.until('frames', () => stage.shown.length > 10, 50);
+      t.ok(stage.shown[0]!.timestamp < FRAME_MS, 'the first frame');
+      t.ok(stage.shown[0]!.keyFrame);
+      const dead = stage.encoder!;
+      const before = stage.shown.length;
+      process.kill(dead, 'SIGKILL');
+      await stage.until(
+        'frames of another encoder',
+        () => stage.encoder !== dead && stage.shown.length > before + 5,
+        50,
+      );
+      t.ok(stage.timestamp < vp8.length * FRAME_MS, 'before another key frame of the publisher');
+      const times = stage.shown.map(({ timestamp }) => timestamp);
+      const gaps = times.slice(1).map((time, index) => time - times[index]!);
+      t.ok(
+        gaps.every((gap) => gap > 0 && gap < 2 * FRAME_MS),
+        `no frame is missing, and none comes twice: ${gaps.join(' ')}`,
+      );
+      await stage.transcoder.close();
+    }
+  },
+);

@@ -3,13 +3,11 @@ import { toGatewayError } from '../../errors.ts';
 import type { Logger } from '../../observe/logger.ts';
 import type { EncodeProfile } from '../encode-profile.ts';
 import type { Rendition } from '../rendition.ts';
-import { DEFAULT_RATE, type FrameRate } from './frame-rate.ts';
+import { DEFAULT_RATE, MEASURED_FRAMES, type FrameRate } from './frame-rate.ts';
 import type { StandbyClip, StandbyClipSource, StandbyFormat, StandbyPicture } from './standby-clip.ts';
 
 /** Used before live video is known. */
 const DEFAULT_SIZE = { width: 1280, height: 720 };
-/** Frames after which a rate is trusted. */
-const MEASURED_FRAMES = 20;
 /** Browsers vary their frame rate, and a clip that is not much slower or faster than the live video is not replaced. */
 const RATE_TOLERANCE = 1.4;
 /** Milliseconds after a failure. */

@@ -116,7 +116,7 @@ function outputOf(
     width,
     height,
     fps,
-    encoderFps: (sps && parseSps(sps)?.frameRate) ?? fps,
+    encoderFps: (sps && parseSps(sps)?.frameRate) ?? encoder?.output.rate ?? fps,
     group,
     frames: input.kind === 'video' ? Math.ceil(MAX_VIDEO_SECONDS * fps) : group,
     background,
