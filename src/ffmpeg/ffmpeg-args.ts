@@ -1,4 +1,5 @@
 import { lowestAvcLevel } from '../media/codecs/avc-level.ts';
+import { MAX_SAMPLE_ASPECT } from '../media/codecs/avc-vui.ts';
 
 /**
  * Command lines of ffmpeg. Pure: every function returns the options of one command. None contains a secret, because
@@ -48,6 +49,14 @@ export const levelOf = ({ width, height, rate: fps, bitrate }: EncodedVideo): st
   '-level:v',
   (lowestAvcLevel({ width, height, fps, bitrate }) / 10).toFixed(1),
 ];
+
+/** The width of a sample, where its height is 1. Absurd ones count as square, as in `avc-vui.ts`. */
+const SAMPLE = `if(between(sar\\,${1 / MAX_SAMPLE_ASPECT}\\,${MAX_SAMPLE_ASPECT})\\,sar\\,1)`;
+/** The width of a frame as it is shown, where its height is 1. */
+const SHAPE = `iw/ih*${SAMPLE}`;
+
+/** A side of a frame that is to fit into a canvas: even, and without a border of a pixel or two. */
+const fitted = (canvas: number, side: string): string => `min(${canvas}\\,2*ceil(${side}/2-0.001))`;
 
 /** Frames after which the encoder makes a key frame although the source had none: 10 s at 30 frames per second. */
 const LONGEST_GROUP = 300;
@@ -109,7 +118,7 @@ export function toH264(
   const { width, height, fps, keyFrameInterval } = output;
   const canvas = output.stretch
     ? `scale=${width}:${height},setsar=1`
-    : `scale=${width}:${height}:force_original_aspect_ratio=decrease:force_divisible_by=2,pad=${width}:${height}:(ow-iw)/2:(oh-ih)/2,setsar=1`;
+    : `scale=w=${fitted(width, `${height}*${SHAPE}`)}:h=${fitted(height, `${width}/(${SHAPE})`)},pad=${width}:${height}:(ow-iw)/2:(oh-ih)/2:eval=frame,setsar=1`;
   const group = keyFrameInterval ?? (fps ? fps * 2 : undefined);
   return {
     inputOptions: [
@@ -166,7 +175,7 @@ const IMAGE_CODECS: Readonly<Record<ImageFormat, readonly string[]>> = {
 /**
  * One frame of a stream as an image.
  *
- * @param width pixels; unset: the frame's
+ * @param width pixels at most; unset: the frame's
  */
 export function toImage(
   format: ImageFormat,
@@ -177,7 +186,7 @@ export function toImage(
   return {
     inputOptions: ['-threads', '1', '-max_pixels', String(maxPixels), '-f', container],
     input: 'pipe:0',
-    outputOptions: ['-map', '0:v:0', '-frames:v', '1', ...scaled(width), ...IMAGE_CODECS[format], '-f', 'image2pipe'],
+    outputOptions: ['-map', '0:v:0', '-frames:v', '1', ...squared(width), ...IMAGE_CODECS[format], '-f', 'image2pipe'],
     output: 'pipe:1',
   };
 }
@@ -186,7 +195,7 @@ export function toImage(
  * One frame of a file as JPEG. Reads nothing but this file.
  *
  * @param seconds where the frame is
- * @param width pixels
+ * @param width pixels at most
  */
 export function posterOf(
   file: string,
@@ -197,12 +206,20 @@ export function posterOf(
   return {
     inputOptions: [...limits, '-f', container, '-noaccurate_seek', '-ss', String(seconds)],
     input: `file:${file}`,
-    outputOptions: ['-map', '0:v:0', '-frames:v', '1', ...scaled(width), ...IMAGE_CODECS.jpeg, '-f', 'image2pipe'],
+    outputOptions: ['-map', '0:v:0', '-frames:v', '1', ...squared(width), ...IMAGE_CODECS.jpeg, '-f', 'image2pipe'],
     output: 'pipe:1',
   };
 }
 
-const scaled = (width: number | undefined): string[] => (width === undefined ? [] : ['-vf', `scale=${width}:-2`]);
+/** Square samples, for images have no others, and a width at most. */
+function squared(maxWidth?: number): string[] {
+  const shown = `max(1\\,trunc(iw*${SAMPLE}+0.5))`;
+  const size =
+    maxWidth === undefined
+      ? `w=${shown}:h=ih`
+      : `w=min(${maxWidth}\\,${shown}):h=max(2\\,2*trunc(ow/(${SHAPE})/2+0.5))`;
+  return ['-vf', `scale=${size},setsar=1`];
+}
 
 export interface RtmpOutput {
   /**

@@ -74,7 +74,7 @@ export const encoderRate = (measured: number): number =>
 export const exceedsRate = (measured: number, rate: number): boolean => encoderRate(measured) > rate;
 
 /**
- * The encoder's output for a source of the given size in pixels.
+ * The encoder's output for a source of the given size in square pixels.
  *
  * @param bitrate kilobits per second; 0: by height
  * @param sourceRate frames per second of the source
@@ -119,4 +119,4 @@ export function bitrateForHeight(height: number, fps: number): number {
 }
 
 /** H.264 with 4:2:0 chroma needs even sides. */
-const even = (pixels: number): number => Math.max(2, Math.round(pixels / 2) * 2);
+export const even = (pixels: number): number => Math.max(2, Math.round(pixels / 2) * 2);

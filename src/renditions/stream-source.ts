@@ -109,7 +109,8 @@ export class StreamSource extends EventEmitter<MediaSourceEvents> implements Med
     this.#keyFrames = new KeyFrameRequests(
       options.keyFrameIntervalMs,
       () => this.#video?.requestKeyFrame(),
-      () => this.#warn(NO_KEY_FRAME),
+      // Without packets, key frames are not what is missing.
+      () => this.#video?.unusable !== undefined && this.#warn(NO_KEY_FRAME),
     );
     this.#videoSink = {
       frame: (frame, nowMs) => {

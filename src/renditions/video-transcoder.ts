@@ -2,7 +2,6 @@ import { toGatewayError, type GatewayError } from '../errors.ts';
 import { toH264, type VideoOutput } from '../ffmpeg/ffmpeg-args.ts';
 import { ivfFrameHeader, ivfHeader } from '../media/containers/ivf.ts';
 import { SupervisedFfmpeg, type CommandSource } from '../ffmpeg/supervised-ffmpeg.ts';
-import { parseSps } from '../media/codecs/avc.ts';
 import { FlvReader } from '../media/containers/flv-reader.ts';
 import { TAG_VIDEO, type FlvTag, type StreamMetadata } from '../media/containers/flv-tag.ts';
 import { flvHeader, flvTagParts } from '../media/containers/flv-writer.ts';
@@ -16,6 +15,7 @@ import { LiveRendition } from './live-rendition.ts';
 import { OutputWatch } from './output-watch.ts';
 import type { Rendition } from './rendition.ts';
 import { FOURCC, type MediaSource, type SourceFrame } from './media-source.ts';
+import { shownSizeOf, spsOf } from './shown-size.ts';
 import { inBackground } from '../runtime/in-background.ts';
 
 export interface VideoTranscoderOptions {
@@ -43,12 +43,6 @@ const LONGEST_REPEAT_MS = 2000;
 
 /** ffmpeg's FLV muxer and demuxer use 31 bits for milliseconds: after 24.86 days its times are no longer the stream's. */
 const MAX_COMPARABLE_MS = 2 ** 31 - 60_000;
-
-/**
- * Offset in an AVC sequence header: the configuration record, and in it the length of the first parameter set (ISO
- * 14496-15, 5.2.4.1).
- */
-const AVC_SPS_LENGTH = 5 + 6;
 
 /**
  * A stream in another encoding: its frames are encoded by one ffmpeg, its audio is passed through. Timestamps are kept,
@@ -139,10 +133,10 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
 
   /** Starts ffmpeg as soon as the size of the source is known, because the canvas depends on it. */
   #open(): void {
-    const { width, height } = this.source.metadata;
+    const size = shownSizeOf(this.source);
     const codec = this.source.videoCodec;
-    if (this.#ffmpeg || !width || !height || !codec) return;
-    const command = this.#command(codec, this.#canvas({ width, height }));
+    if (this.#ffmpeg || !size || !codec) return;
+    const command = this.#command(codec, this.#canvas(size));
     const ffmpeg = new SupervisedFfmpeg(command, 'video encoder', this.#options.logger);
     this.#ffmpeg = ffmpeg;
     ffmpeg.on('started', () => {
@@ -228,21 +222,23 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
   }
 
   #grow(): void {
-    const { width, height } = this.source.metadata;
+    const size = shownSizeOf(this.source);
     const codec = this.source.videoCodec;
-    const output = this.#output;
-    if (!output || !width || !height || !codec || width * height <= output.width * output.height) return;
-    this.#enlarge({ width, height }, codec);
+    if (size && codec && this.#isLarger(size)) this.#enlarge(size, codec);
   }
 
   /** The source has more frames than the encoder reckons with: its bitrate and its level are too high for them. */
   #speedUp(): void {
-    const { frameRate, metadata, videoCodec } = this.source;
-    const { width, height } = metadata;
-    if (this.#profile.fps || !this.#output || !width || !height || !videoCodec) return;
+    const { frameRate, videoCodec } = this.source;
+    if (this.#profile.fps || !this.#output || !videoCodec) return;
     if (frameRate === undefined || !exceedsRate(frameRate, this.#output.rate)) return;
-    const isLarger = this.#profile.height === undefined && width * height > this.#output.width * this.#output.height;
-    this.#enlarge(isLarger ? { width, height } : this.#output, videoCodec);
+    const size = shownSizeOf(this.source);
+    this.#enlarge(size && this.#isLarger(size) ? size : this.#output, videoCodec);
+  }
+
+  #isLarger({ width, height }: FrameSize): boolean {
+    const output = this.#output;
+    return this.#profile.height === undefined && !!output && width * height > output.width * output.height;
   }
 
   #enlarge({ width, height }: FrameSize, codec: VideoCodec): void {
@@ -252,6 +248,8 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
   #takePassedTag(tag: FlvTag): void {
     if (tag.sequenceHeader) {
       this.#open();
+      // The shape of the samples may have changed.
+      this.#growSoon();
       const timestamp = tag.timestamp - this.#leftOutMs;
       if (this.#ffmpeg?.running && this.#fed) this.#ffmpeg.write(...this.#tagBytes({ ...tag, timestamp }));
     } else this.#take(tag);
@@ -325,8 +323,7 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
     if (!tag.sequenceHeader) return true;
     if (this.#videoHeader?.data.equals(tag.data)) return false;
     this.#videoHeader = tag;
-    const length = tag.data.readUInt16BE(AVC_SPS_LENGTH);
-    const { width, height } = parseSps(tag.data.subarray(AVC_SPS_LENGTH + 2, AVC_SPS_LENGTH + 2 + length)) ?? {};
+    const { width, height } = spsOf(tag) ?? {};
     if (width && height) this.#metadata = { ...this.#metadata, width, height };
     return true;
   }

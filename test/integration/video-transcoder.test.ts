@@ -6,7 +6,10 @@ import type { EncodeProfile } from '../../src/renditions/encode-profile.ts';
 import type { MediaSource } from '../../src/renditions/media-source.ts';
 import { VideoTranscoder } from '../../src/renditions/video-transcoder.ts';
 import { parseSps } from '../../src/media/codecs/avc.ts';
+import { toImage } from '../../src/ffmpeg/ffmpeg-args.ts';
+import { FlvReader } from '../../src/media/containers/flv-reader.ts';
 import { TAG_VIDEO, type FlvTag } from '../../src/media/containers/flv-tag.ts';
+import { flvHeader, flvTagParts } from '../../src/media/containers/flv-writer.ts';
 import type { Logger } from '../../src/observe/logger.ts';
 import type { VideoCodec } from '../../src/streams/live-stream.ts';
 import { createFlvTags } from '../helpers/flv-source.ts';
@@ -163,6 +166,20 @@ function vp8Frames(): Buffer[] {
   }
   return frames;
 }
+
+const RAW = ['-pix_fmt', 'gray', '-f', 'rawvideo', 'pipe:1'];
+
+const ffmpeg = (input: readonly string[], output: readonly string[], stdin?: Buffer): Buffer =>
+  execFileSync('ffmpeg', ['-loglevel', 'error', ...input, ...output], { input: stdin ?? '', maxBuffer: 1 << 26 });
+
+/** The samples of the first and the last lines and columns. */
+const border = (grey: Buffer, width: number): number[] => [
+  ...grey.subarray(0, width),
+  ...grey.subarray(grey.length - width),
+  ...Array.from({ length: grey.length / width }, (_, line) =>
+    Math.min(grey[line * width]!, grey[line * width + width - 1]!),
+  ),
+];
 
 const vp8 = vp8Frames();
 const small = await clip(160, 90);
@@ -351,3 +368,41 @@ t.test(
     }
   },
 );
+
+t.test('samples that are not square: the shape of the frame is kept, without a border', async (t) => {
+  for (const [sampleWidth, sampleHeight, width] of [
+    [16, 11, 874],
+    [12, 11, 656],
+    [7, 5, 840],
+    [10, 11, 546],
+    [1, 1, 600],
+  ] as const) {
+    const aspect = `${sampleWidth}/${sampleHeight}`;
+    const source = ffmpeg(
+      [...'-f lavfi -i color=white:size=720x576:rate=25 -t 1 -vf'.split(' '), `setsar=${aspect}`],
+      [...'-c:v libx264 -preset ultrafast -tune zerolatency -pix_fmt yuv420p -f flv pipe:1'.split(' ')],
+    );
+    const tags = new FlvReader().push(source).filter(({ type }) => type === TAG_VIDEO);
+    const header = tags.find((tag) => tag.sequenceHeader)!;
+    const frames = tags.filter((tag) => !tag.sequenceHeader);
+    const stage = new Stage({ width: 720, height: 576, header, frames }, { height: 480 });
+    await stage.until('frames', () => stage.shown.length > 2);
+    t.strictSame(stage.sizes, [`${width}x480`], aspect);
+    const out = [flvHeader({ audio: false, video: true })];
+    for (const tag of stage.out) {
+      const { head, tail } = flvTagParts(tag);
+      out.push(head, tag.data, tail);
+    }
+    await stage.transcoder.close();
+    const grey = ffmpeg(['-f', 'flv', '-i', 'pipe:0'], ['-frames:v', '1', ...RAW], Buffer.concat(out));
+    t.equal(grey.length, width * 480);
+    t.ok(Math.min(...border(grey, width)) > 220, 'no border');
+    for (const maxWidth of [undefined, 400]) {
+      const line = toImage('png', 'flv', 1_000_000, maxWidth);
+      const image = ffmpeg([...line.inputOptions, '-i', line.input], [...line.outputOptions, line.output], source);
+      const shown = Math.round((720 * sampleWidth) / sampleHeight);
+      const size = [image.readUInt32BE(16), image.readUInt32BE(20)];
+      t.strictSame(size, maxWidth ? [400, 2 * Math.round((400 * 576) / shown / 2)] : [shown, 576]);
+    }
+  }
+});

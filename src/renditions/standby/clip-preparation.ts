@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { toGatewayError } from '../../errors.ts';
 import type { Logger } from '../../observe/logger.ts';
 import type { EncodeProfile } from '../encode-profile.ts';
+import { spsOf } from '../shown-size.ts';
 import type { Rendition } from '../rendition.ts';
 import { DEFAULT_RATE, MEASURED_FRAMES, type FrameRate } from './frame-rate.ts';
 import type { StandbyClip, StandbyClipSource, StandbyFormat, StandbyPicture } from './standby-clip.ts';
@@ -99,8 +100,10 @@ export class ClipPreparation {
     const { profile, keyFrameIntervalMs } = this.#options;
     const fps = profile.fps ?? measured;
     const { width, height } = output ?? metadata;
+    const sampleAspect = output || !videoHeader ? undefined : spsOf(videoHeader)?.sampleAspect;
     return {
       ...(width && height ? { width, height } : sizeOf(profile)),
+      ...(sampleAspect && { sampleAspect }),
       ...(output && { encoder: { output, ...(videoHeader && { header: videoHeader.data }) } }),
       fps,
       keyFrameIntervalMs: profile.keyFrameInterval

@@ -108,13 +108,14 @@ function outputOf(
   background: string,
   text: readonly TextLine[],
 ): StandbyOutput {
-  const { width, height, encoder } = format;
+  const { width, height, encoder, sampleAspect } = format;
   const sps = encoder?.header && readSequenceHeader(encoder.header).sps[0];
   const fps = encoder?.output.fps ?? format.fps;
   const group = groupOf(format);
   return {
     width,
     height,
+    ...(sampleAspect && { sampleAspect }),
     fps,
     encoderFps: (sps && parseSps(sps)?.frameRate) ?? encoder?.output.rate ?? fps,
     group,
