@@ -42,6 +42,7 @@ import { Publications } from './publish/publications.ts';
 import { EncoderPool } from './renditions/encoder-pool.ts';
 import { learnFrameSize } from './renditions/frame-size.ts';
 import { KeyFrameReader } from './renditions/key-frame-reader.ts';
+import { KeyFramePace } from './renditions/key-frame-requests.ts';
 import { SharedEncoders } from './renditions/shared-encoders.ts';
 import { SnapshotService } from './renditions/snapshot.ts';
 import { createLocalRooms, createSharedRooms, type LocalRoomsOptions } from './rooms/create-rooms.ts';
@@ -279,6 +280,11 @@ async function assemble(
     'gateway_encoders',
     'Encoders that run: one audio encoder for each stream that is pushed, and the video encoders.',
     () => encoders.counts.sources + encoders.counts.videoEncoders,
+  );
+  metrics.total(
+    'gateway_key_frame_requests_total',
+    'Key frames requested from publishers for outputs.',
+    () => KeyFramePace.total,
   );
   opened({ close: registerTransponderMetrics(metrics, transponders) });
   const recorders = await createRecorders(settings, {

@@ -1,3 +1,6 @@
+import { lowestAvcLevel } from '../media/codecs/avc-level.ts';
+import { MAX_SAMPLE_ASPECT } from '../media/codecs/avc-vui.ts';
+
 /**
  * Command lines of ffmpeg. Pure: every function returns the options of one command. None contains a secret, because
  * every user of a machine can read the arguments of its processes.
@@ -30,11 +33,30 @@ export interface VideoOutput {
   readonly stretch: boolean;
   /** Constant frames per second; unset: as they come. */
   readonly fps?: number;
+  /** Frames per second that the encoder reckons with: those of the source where `fps` is unset. */
+  readonly rate: number;
   /** Frames between key frames; unset: a key frame where the source has one. */
   readonly keyFrameInterval?: number;
   /** Kilobits per second. */
   readonly bitrate: number;
 }
+
+/** What the parameter sets of an encoder depend on. */
+export type EncodedVideo = Pick<VideoOutput, 'width' | 'height' | 'rate' | 'bitrate'>;
+
+/** The option for the lowest level of H.264 that allows the video. Its frames refer to one other frame. */
+export const levelOf = ({ width, height, rate: fps, bitrate }: EncodedVideo): string[] => [
+  '-level:v',
+  (lowestAvcLevel({ width, height, fps, bitrate }) / 10).toFixed(1),
+];
+
+/** The width of a sample, where its height is 1. Absurd ones count as square, as in `avc-vui.ts`. */
+const SAMPLE = `if(between(sar\\,${1 / MAX_SAMPLE_ASPECT}\\,${MAX_SAMPLE_ASPECT})\\,sar\\,1)`;
+/** The width of a frame as it is shown, where its height is 1. */
+const SHAPE = `iw/ih*${SAMPLE}`;
+
+/** A side of a frame that is to fit into a canvas: even, and without a border of a pixel or two. */
+const fitted = (canvas: number, side: string): string => `min(${canvas}\\,2*ceil(${side}/2-0.001))`;
 
 /** Frames after which the encoder makes a key frame although the source had none: 10 s at 30 frames per second. */
 const LONGEST_GROUP = 300;
@@ -43,10 +65,13 @@ const LONGEST_GROUP = 300;
  * How H.264 is encoded for destinations. The parameter sets that result depend on these options, the frame size, the
  * frame rate and the colours, so standby clips with the same ones need no sequence header of their own.
  *
- * @param bitrate kilobits per second
+ * x264 is told the frame rate, because it takes all frames as equally long (zero latency) and the time base of the input
+ * for the rate: with milliseconds each frame would get a thousandth of the bitrate.
+ *
  * @param group frames between key frames; unset: a key frame where the source has one
  */
-export function encodeH264(bitrate: number, group: number | undefined): string[] {
+export function encodeH264(video: EncodedVideo, group: number | undefined): string[] {
+  const { bitrate, rate } = video;
   return [
     '-c:v',
     'libx264',
@@ -56,6 +81,9 @@ export function encodeH264(bitrate: number, group: number | undefined): string[]
     'zerolatency',
     '-profile:v',
     'main',
+    ...levelOf(video),
+    '-x264-params',
+    `fps=${rate}`,
     '-pix_fmt',
     'yuv420p',
     '-bf',
@@ -79,12 +107,18 @@ export function encodeH264(bitrate: number, group: number | undefined): string[]
  * The canvas is fixed, so the sequence header stays the same when the source's resolution changes.
  *
  * @param maxPixels the largest frame that the decoder accepts
+ * @param afterMs frames up to this timestamp are decoded only: the output has them already
  */
-export function toH264(container: 'flv' | 'ivf', output: VideoOutput, maxPixels: number): FfmpegCommandLine {
-  const { width, height, fps, keyFrameInterval, bitrate } = output;
+export function toH264(
+  container: 'flv' | 'ivf',
+  output: VideoOutput,
+  maxPixels: number,
+  afterMs?: number,
+): FfmpegCommandLine {
+  const { width, height, fps, keyFrameInterval } = output;
   const canvas = output.stretch
     ? `scale=${width}:${height},setsar=1`
-    : `scale=${width}:${height}:force_original_aspect_ratio=decrease:force_divisible_by=2,pad=${width}:${height}:(ow-iw)/2:(oh-ih)/2,setsar=1`;
+    : `scale=w=${fitted(width, `${height}*${SHAPE}`)}:h=${fitted(height, `${width}/(${SHAPE})`)},pad=${width}:${height}:(ow-iw)/2:(oh-ih)/2:eval=frame,setsar=1`;
   const group = keyFrameInterval ?? (fps ? fps * 2 : undefined);
   return {
     inputOptions: [
@@ -106,8 +140,12 @@ export function toH264(container: 'flv' | 'ivf', output: VideoOutput, maxPixels:
       '-map',
       '0:v:0',
       '-vf',
-      fps ? `fps=${fps},${canvas}` : canvas,
-      ...encodeH264(bitrate, group),
+      [
+        ...(afterMs === undefined ? [] : [`select=gt(t\\,${afterMs / 1000})`]),
+        ...(fps ? [`fps=${fps}`] : []),
+        canvas,
+      ].join(','),
+      ...encodeH264(output, group),
       // The fps filter makes the rate constant; `-fps_mode cfr` would repeat frames from 0 to the first timestamp.
       '-fps_mode',
       'passthrough',
@@ -137,7 +175,7 @@ const IMAGE_CODECS: Readonly<Record<ImageFormat, readonly string[]>> = {
 /**
  * One frame of a stream as an image.
  *
- * @param width pixels; unset: the frame's
+ * @param width pixels at most; unset: the frame's
  */
 export function toImage(
   format: ImageFormat,
@@ -148,7 +186,7 @@ export function toImage(
   return {
     inputOptions: ['-threads', '1', '-max_pixels', String(maxPixels), '-f', container],
     input: 'pipe:0',
-    outputOptions: ['-map', '0:v:0', '-frames:v', '1', ...scaled(width), ...IMAGE_CODECS[format], '-f', 'image2pipe'],
+    outputOptions: ['-map', '0:v:0', '-frames:v', '1', ...squared(width), ...IMAGE_CODECS[format], '-f', 'image2pipe'],
     output: 'pipe:1',
   };
 }
@@ -157,7 +195,7 @@ export function toImage(
  * One frame of a file as JPEG. Reads nothing but this file.
  *
  * @param seconds where the frame is
- * @param width pixels
+ * @param width pixels at most
  */
 export function posterOf(
   file: string,
@@ -168,12 +206,20 @@ export function posterOf(
   return {
     inputOptions: [...limits, '-f', container, '-noaccurate_seek', '-ss', String(seconds)],
     input: `file:${file}`,
-    outputOptions: ['-map', '0:v:0', '-frames:v', '1', ...scaled(width), ...IMAGE_CODECS.jpeg, '-f', 'image2pipe'],
+    outputOptions: ['-map', '0:v:0', '-frames:v', '1', ...squared(width), ...IMAGE_CODECS.jpeg, '-f', 'image2pipe'],
     output: 'pipe:1',
   };
 }
 
-const scaled = (width: number | undefined): string[] => (width === undefined ? [] : ['-vf', `scale=${width}:-2`]);
+/** Square samples, for images have no others, and a width at most. */
+function squared(maxWidth?: number): string[] {
+  const shown = `max(1\\,trunc(iw*${SAMPLE}+0.5))`;
+  const size =
+    maxWidth === undefined
+      ? `w=${shown}:h=ih`
+      : `w=min(${maxWidth}\\,${shown}):h=max(2\\,2*trunc(ow/(${SHAPE})/2+0.5))`;
+  return ['-vf', `scale=${size},setsar=1`];
+}
 
 export interface RtmpOutput {
   /**

@@ -1,4 +1,5 @@
-import { encodeH264, type FfmpegCommandLine } from './ffmpeg-args.ts';
+import type { SampleAspect } from '../media/codecs/avc.ts';
+import { encodeH264, levelOf, type FfmpegCommandLine } from './ffmpeg-args.ts';
 
 /** Command lines of ffmpeg for standby clips. Pure: see `ffmpeg-args.ts`. */
 
@@ -30,6 +31,8 @@ export interface StandbyOutput {
   /** Pixels, even. */
   readonly width: number;
   readonly height: number;
+  /** Unless samples are square. */
+  readonly sampleAspect?: SampleAspect;
   /** Frames of a second of video. */
   readonly fps: number;
   /** What the encoder is told, for its parameter sets and the size of frames. */
@@ -63,11 +66,13 @@ const QUALITY = '21';
  * @param maxPixels the largest frame that is decoded
  */
 export function toStandbyClip(input: StandbyInput, output: StandbyOutput, maxPixels: number): FfmpegCommandLine {
-  const { group, frames, bitrate } = output;
+  const { width, height, encoderFps, group, frames, bitrate } = output;
+  const video = { width, height, rate: encoderFps, bitrate };
   const encoding = output.asTranscoder
-    ? encodeH264(bitrate, group)
+    ? encodeH264(video, group)
     : [
         ...['-c:v', 'libx264', '-preset', 'veryfast', '-profile:v', 'baseline', '-pix_fmt', 'yuv420p'],
+        ...levelOf(video),
         ...['-bf', '0', '-refs', '1', '-sc_threshold', '0', '-g', String(group), '-keyint_min', String(group)],
         ...['-crf', QUALITY, '-maxrate', `${bitrate}k`, '-bufsize', `${bitrate}k`],
       ];
@@ -114,14 +119,16 @@ function filters(input: StandbyInput, output: StandbyOutput): string[] {
   const size = `${width}:${height}`;
   // Even sides, of which none becomes 0. `dar` is the aspect ratio with that of the pixels.
   const even = (pixels: string): string => `max(2\\,2*trunc(${pixels}/2+0.001))`;
-  const fit = `scale=w=${even(`min(${width}\\,${height}*dar)`)}:h=${even(`min(${height}\\,${width}/dar)`)}`;
+  const sample = output.sampleAspect ?? { width: 1, height: 1 };
+  const dar = `(dar*${sample.height}/${sample.width})`;
+  const fit = `scale=w=${even(`min(${width}\\,${height}*${dar})`)}:h=${even(`min(${height}\\,${width}/${dar})`)}`;
   const pad = `pad=${size}:(ow-iw)/2:(oh-ih)/2:color=${background}`;
   const range = colours.fullRange ? 'pc' : 'tv';
   const finish = [
     ...output.text.map(drawText),
     `scale=out_color_matrix=${MATRICES[colours.matrix] ?? 'bt601'}:out_range=${range}`,
     'format=yuv420p',
-    'setsar=1',
+    `setsar=${sample.width}/${sample.height}`,
     `setparams=range=${range}:${tags(colours)}`,
   ];
   const hold = [`loop=loop=${frames - 1}:size=1:start=0`, 'setpts=N'];

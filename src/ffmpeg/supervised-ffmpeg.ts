@@ -26,18 +26,25 @@ export function restartDelay(deaths: readonly number[], nowMs: number): number |
   return recent >= MAX_DEATHS ? undefined : FIRST_RESTART_MS * 2 ** Math.max(0, recent - 1);
 }
 
+/** A command, or what makes one for each start. */
+export type CommandSource = FfmpegCommandLine | (() => FfmpegCommandLine);
+
 /** An ffmpeg that is kept running: it is restarted when it dies, until it has died too often. */
 export class SupervisedFfmpeg extends EventEmitter<SupervisedFfmpegEvents> {
-  #line: FfmpegCommandLine;
+  #line: CommandSource;
   readonly #purpose: string;
   readonly #logger: Logger;
   #process: FfmpegProcess | undefined;
   #starting: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #deaths: number[] = [];
+  /** Bytes that the running ffmpeg was given at once: see {@link prime}. */
+  #primed = 0;
+  /** Processes that are being closed. */
+  readonly #leaving = new Set<Promise<void>>();
   #closed = false;
 
-  constructor(line: FfmpegCommandLine, purpose: string, logger: Logger) {
+  constructor(line: CommandSource, purpose: string, logger: Logger) {
     super();
     this.#line = line;
     this.#purpose = purpose;
@@ -59,7 +66,13 @@ export class SupervisedFfmpeg extends EventEmitter<SupervisedFfmpegEvents> {
     const process = this.#process;
     if (!process) return;
     process.write(...parts);
-    if (process.backlog > MAX_BACKLOG) inBackground(this.restart('it is too slow for its input'));
+    if (process.backlog > MAX_BACKLOG + this.#primed) inBackground(this.restart('it is too slow for its input'));
+  }
+
+  /** Writes what an ffmpeg that has just started is to catch up with, however much that is. */
+  prime(...parts: Buffer[]): void {
+    this.#primed += parts.reduce((sum, { length }) => sum + length, 0);
+    this.#process?.write(...parts);
   }
 
   /** Replaces an ffmpeg that does not work. Counts as a death, so this is not repeated without limit. */
@@ -69,14 +82,14 @@ export class SupervisedFfmpeg extends EventEmitter<SupervisedFfmpegEvents> {
     this.#process = undefined;
     process.removeAllListeners();
     this.#died(reason);
-    await process.close();
+    await this.#leave(process);
   }
 
   /**
    * Replaces the running ffmpeg for another command or another input. Does not count as a death. The old ffmpeg
    * produces no more output.
    */
-  async replace(line = this.#line): Promise<void> {
+  async replace(line: CommandSource = this.#line): Promise<void> {
     this.#line = line;
     const process = this.#process;
     // Without a process, one is being started or will be, and the command is read again then.
@@ -84,7 +97,7 @@ export class SupervisedFfmpeg extends EventEmitter<SupervisedFfmpegEvents> {
     this.#process = undefined;
     process.removeAllListeners();
     inBackground(this.start());
-    await process.close();
+    await this.#leave(process);
   }
 
   async close(): Promise<void> {
@@ -93,14 +106,21 @@ export class SupervisedFfmpeg extends EventEmitter<SupervisedFfmpegEvents> {
     await this.#starting;
     const process = this.#process;
     this.#process = undefined;
-    await process?.close();
+    await Promise.all([process?.close(), ...this.#leaving]);
+  }
+
+  /** Closes a process, which {@link close} waits for. */
+  async #leave(process: FfmpegProcess): Promise<void> {
+    const leaving = process.close();
+    this.#leaving.add(leaving);
+    await leaving.finally(() => this.#leaving.delete(leaving));
   }
 
   async #run(): Promise<void> {
     const line = this.#line;
     let process: FfmpegProcess;
     try {
-      process = await FfmpegProcess.start(line, this.#purpose, this.#logger);
+      process = await FfmpegProcess.start(typeof line === 'function' ? line() : line, this.#purpose, this.#logger);
     } catch (error) {
       this.#died(toGatewayError(error).message);
       return;
@@ -116,6 +136,7 @@ export class SupervisedFfmpeg extends EventEmitter<SupervisedFfmpegEvents> {
       this.#died(reason);
     });
     this.#process = process;
+    this.#primed = 0;
     this.emit('started');
   }
 

@@ -59,16 +59,33 @@ export function videoKey({ height, width, fps, keyFrameInterval, bitrate, origin
   return [height ?? '', width ?? '', fps ?? '', keyFrameInterval ?? '', bitrate ?? ''].join('/');
 }
 
+/** Frames per second of a source that is not known yet. */
+export const USUAL_RATE = 30;
+/** Rates that sources are set to, and those of displays. An encoder reckons with one of them. */
+const RATES = [5, 10, 15, 20, 24, 25, 30, 50, 60, 75, 90, 100, 120, 144, 240];
+/** Measured rates differ from those that are set by this share. */
+const RATE_TOLERANCE = 0.08;
+
+/** The rate that an encoder reckons with, for a source with so many frames per second. */
+export const encoderRate = (measured: number): number =>
+  RATES.find((rate) => rate * (1 + RATE_TOLERANCE) >= measured) ?? Math.ceil(measured);
+
+/** Whether a source has more frames than its encoder reckons with. */
+export const exceedsRate = (measured: number, rate: number): boolean => encoderRate(measured) > rate;
+
 /**
- * The encoder's output for a source of the given size in pixels.
+ * The encoder's output for a source of the given size in square pixels.
  *
  * @param bitrate kilobits per second; 0: by height
+ * @param sourceRate frames per second of the source
  */
 export function videoOutput(
   profile: EncodeProfile,
   source: { width: number; height: number },
   bitrate: number,
+  sourceRate = USUAL_RATE,
 ): VideoOutput {
+  const rate = profile.fps ?? sourceRate;
   const height = profile.height ?? even(source.height);
   const width = profile.width ?? even((height * source.width) / source.height);
   return {
@@ -76,8 +93,9 @@ export function videoOutput(
     height,
     stretch: profile.width !== undefined,
     ...(profile.fps ? { fps: profile.fps } : {}),
+    rate,
     ...(profile.keyFrameInterval ? { keyFrameInterval: profile.keyFrameInterval } : {}),
-    bitrate: profile.bitrate || bitrate || bitrateForHeight(height, profile.fps ?? 30),
+    bitrate: profile.bitrate || bitrate || bitrateForHeight(height, rate),
   };
 }
 
@@ -101,4 +119,4 @@ export function bitrateForHeight(height: number, fps: number): number {
 }
 
 /** H.264 with 4:2:0 chroma needs even sides. */
-const even = (pixels: number): number => Math.max(2, Math.round(pixels / 2) * 2);
+export const even = (pixels: number): number => Math.max(2, Math.round(pixels / 2) * 2);

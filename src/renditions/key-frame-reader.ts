@@ -2,7 +2,7 @@ import { GatewayError } from '../errors.ts';
 import type { FrameSize, LiveStream, VideoTrack } from '../streams/live-stream.ts';
 import { tickMs } from '../runtime/tick.ts';
 import { DEFAULT_MAX_FRAME_SIZE } from './frame-limit.ts';
-import { KeyFrameRequests } from './key-frame-requests.ts';
+import { KeyFramePace, KeyFrameRequests } from './key-frame-requests.ts';
 import type { KeyFrame } from './media-source.ts';
 import { mediaTicker } from './media-ticker.ts';
 import { StreamTime } from './stream-time.ts';
@@ -85,6 +85,7 @@ export class KeyFrameReader {
     try {
       input = await VideoInput.create(track, new StreamTime(), this.#maxFrameSize, {
         frame: (frame, nowMs) => {
+          if (frame.keyFrame) requests.arrived(nowMs);
           line.take(frame, nowMs);
           if (line.lastKeyFrame) resolve(line.lastKeyFrame);
         },
@@ -96,7 +97,7 @@ export class KeyFrameReader {
       return () => {};
     }
     const video = input;
-    requests.start(tickMs());
+    requests.start(tickMs(), KeyFramePace.of(track));
     const stopTicking = mediaTicker.listen((nowMs) => {
       video.poll(nowMs);
       requests.tick(nowMs);

@@ -1,5 +1,6 @@
 import type { EventEmitter } from 'node:events';
 import type { GatewayError } from '../errors.ts';
+import type { GroupFrame } from './group-of-frames.ts';
 import type { FlvTag, StreamMetadata } from '../media/containers/flv-tag.ts';
 import type { FrameSize, VideoCodec } from '../streams/live-stream.ts';
 
@@ -65,5 +66,9 @@ export interface MediaSource extends EventEmitter<MediaSourceEvents> {
   readonly audioHeader: FlvTag | undefined;
   /** `undefined`: the stream has no video. */
   readonly videoCodec: VideoCodec | undefined;
+  /** Frames per second, once enough have come. */
+  readonly frameRate?: number | undefined;
+  /** The frames since the last key frame, while they are kept: for renditions that begin now. */
+  recentFrames?(): readonly GroupFrame[];
   requestKeyFrame(): void;
 }

@@ -19,7 +19,12 @@ export interface SharedEncodersOptions {
   readonly logger: Logger;
   /** Milliseconds of a clock that does not step. */
   readonly now?: () => number;
+  /** The longest time in which the program ends without input, in milliseconds; for tests. */
+  readonly probeMs?: number;
 }
+
+/** It takes a tenth of a second on an idle machine. */
+const PROBE_MS = 20_000;
 
 /** The processes that encode the audio of several streams each: as many as are needed, and none without a stream. */
 export class SharedEncoders {
@@ -33,12 +38,15 @@ export class SharedEncoders {
 
   /** @returns `undefined` if the program does not run: an update of the system may have removed one of its libraries */
   static async create(options: SharedEncodersOptions): Promise<SharedEncoders | undefined> {
-    const { program, logger } = options;
+    const { program, logger, probeMs = PROBE_MS } = options;
     try {
       // Without input it ends at once.
-      const [code] = (await once(spawn(program, { stdio: 'ignore' }), 'close')) as [number | null];
+      const child = spawn(program, { stdio: 'ignore', timeout: probeMs, killSignal: 'SIGKILL' });
+      const [code, signal] = (await once(child, 'close')) as [number | null, string | null];
       if (code === 0) return new SharedEncoders(options);
-      throw new Error(`it ended with code ${code}`);
+      throw new Error(
+        child.killed ? `it did not end within ${probeMs / 1000} s` : `it ended with ${signal ?? `code ${code}`}`,
+      );
     } catch (error) {
       logger.warn(
         { program, reason: (error as Error).message },

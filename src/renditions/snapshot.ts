@@ -140,7 +140,7 @@ export class SnapshotService {
       format,
       keyFrame.codec === 'h264' ? 'flv' : 'ivf',
       decoderPixels(maxFrameSize),
-      width < keyFrame.size.width ? width : undefined,
+      Number.isFinite(width) ? width : undefined,
     );
     return runForImage(line, container(keyFrame), { purpose: 'snapshot', signal, logger });
   }

@@ -9,12 +9,14 @@ import { AudioEncoder } from './audio-encoder.ts';
 import { AAC_FORMAT, type AudioFormat } from './audio-format.ts';
 import { createAudioInput } from './audio-input.ts';
 import { AudioLine } from './audio-line.ts';
+import { GroupOfFrames, type GroupFrame } from './group-of-frames.ts';
 import { DEFAULT_MAX_FRAME_SIZE } from './frame-limit.ts';
-import { KeyFrameRequests } from './key-frame-requests.ts';
+import { KeyFramePace, KeyFrameRequests } from './key-frame-requests.ts';
 import type { KeyFrame, MediaSource, MediaSourceEvents } from './media-source.ts';
 import { mediaTicker } from './media-ticker.ts';
 import { BURST_MS } from './real-time-budget.ts';
 import type { SharedEncoders } from './shared-encoders.ts';
+import { FrameRate } from './standby/frame-rate.ts';
 import { StreamTime } from './stream-time.ts';
 import type { TrackInput } from './track-input.ts';
 import { VideoInput } from './video-input.ts';
@@ -52,6 +54,9 @@ export class StreamSource extends EventEmitter<MediaSourceEvents> implements Med
   /** Only while `completeAudio` has listeners. */
   #completeLine: AudioLine | undefined;
   readonly #videoLine: VideoLine;
+  /** For encoders that start soon after a key frame, of which a publisher may send few. */
+  readonly #group = new GroupOfFrames(RECENT_BYTES);
+  readonly #rate = new FrameRate();
   readonly #keyFrames: KeyFrameRequests;
   readonly #videoSink: VideoSink;
   readonly #stopTicking: () => void;
@@ -94,21 +99,26 @@ export class StreamSource extends EventEmitter<MediaSourceEvents> implements Med
     };
     this.#audioLine = new AudioLine(options.audioBatchMs, (tag) => this.emit('audio', tag), format);
     this.#videoLine = new VideoLine({
-      tag: (tag) => this.emit('video', tag),
-      frame: (frame) => this.emit('frame', frame),
+      tag: (tag) => {
+        if (!tag.sequenceHeader) this.#group.add(tag);
+        this.emit('video', tag);
+      },
+      frame: (frame) => {
+        this.#group.add(frame);
+        this.emit('frame', frame);
+      },
       size: (size) => this.#resize(size),
     });
     this.#keyFrames = new KeyFrameRequests(
       options.keyFrameIntervalMs,
       () => this.#video?.requestKeyFrame(),
-      () => {
-        // Without packets there is nothing to say about frames.
-        if (this.#video?.unusable !== undefined) this.#warn(NO_KEY_FRAME);
-      },
+      // Without packets, key frames are not what is missing.
+      () => this.#video?.unusable !== undefined && this.#warn(NO_KEY_FRAME),
     );
     this.#videoSink = {
       frame: (frame, nowMs) => {
         if (frame.keyFrame) this.#keyFrames.arrived(nowMs);
+        this.#rate.note(frame.streamMs, nowMs);
         this.#videoLine.take(frame, nowMs);
       },
       keyFrameNeeded: (nowMs) => this.#keyFrames.need(nowMs),
@@ -147,8 +157,16 @@ export class StreamSource extends EventEmitter<MediaSourceEvents> implements Med
     return this.#videoLine.lastKeyFrame;
   }
 
+  recentFrames(): readonly GroupFrame[] {
+    return this.#group.frames();
+  }
+
+  get frameRate(): number | undefined {
+    return this.#rate.known;
+  }
+
   requestKeyFrame(): void {
-    this.#keyFrames.need(tickMs());
+    this.#keyFrames.want(tickMs());
   }
 
   async close(): Promise<void> {
@@ -182,6 +200,8 @@ export class StreamSource extends EventEmitter<MediaSourceEvents> implements Med
   #resume(): void {
     if (this.#wasLost) this.#time.resume(tickMs());
     this.#wasLost = false;
+    this.#rate.restart();
+    this.#group.clear();
     this.#encoder?.restart();
     this.emit('resumed');
   }
@@ -227,7 +247,7 @@ export class StreamSource extends EventEmitter<MediaSourceEvents> implements Med
     const input = await VideoInput.create(track, this.#time, this.#maxFrameSize, this.#videoSink);
     if (!this.#isCurrent(publisher)) return input.close();
     this.#video = input;
-    this.#keyFrames.start(tickMs());
+    this.#keyFrames.start(tickMs(), KeyFramePace.of(track));
   }
 
   /** The publisher may have gone while a track was subscribed to. */
@@ -303,6 +323,8 @@ export class StreamSource extends EventEmitter<MediaSourceEvents> implements Med
   }
 }
 
+/** Half a second of 3 Mbit/s, or seconds of less. */
+const RECENT_BYTES = 192 * 1024;
 /** FLV's number of H.264. */
 const AVC_CODEC_ID = 7;
 

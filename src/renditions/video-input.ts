@@ -29,6 +29,8 @@ const MAX_REORDERING_MS = 500;
 
 const NO_PARAMETER_SETS = 'no parameter sets (SPS, PPS) have come, neither in RTP nor in the SDP';
 const NO_KEY_FRAME = 'no key frame (with H.264 an IDR frame or a recovery point) has come, although it was requested';
+const NOT_REQUESTED =
+  'no key frame has come, and none can be requested: the SDP of the publisher agrees to neither PLI nor FIR (a=rtcp-fb with nack pli or ccm fir)';
 const INCOMPLETE = 'all frames are incomplete or damaged';
 
 /** The depacketizer of a track, and what is done with its frames. */
@@ -55,6 +57,7 @@ interface SpsFormat {
 /** The video track of a publisher: RTP packets in, complete frames within the size limit out. */
 export class VideoInput implements VideoSource {
   readonly codec: VideoCodec;
+  readonly #track: VideoTrack;
   readonly #limit: FrameSize;
   readonly #sink: VideoSink;
   readonly #time: StreamTime;
@@ -85,6 +88,7 @@ export class VideoInput implements VideoSource {
 
   private constructor(track: VideoTrack, time: StreamTime, limit: FrameSize, sink: VideoSink) {
     this.codec = track.codec;
+    this.#track = track;
     this.#limit = limit;
     this.#sink = sink;
     this.#time = time;
@@ -130,7 +134,12 @@ export class VideoInput implements VideoSource {
       this.#releaseFirst(nowMs);
     }
     const isUseless = this.#uselessSinceMs !== undefined && nowMs - this.#uselessSinceMs >= PATIENCE_MS;
-    if (isUseless && nowMs - this.#lastPacketMs < PAUSE_MS) this.#unusable ??= this.#depacketizer.unusable;
+    if (isUseless && nowMs - this.#lastPacketMs < PAUSE_MS) this.#unusable ??= this.#explain();
+  }
+
+  #explain(): string {
+    const { unusable } = this.#depacketizer;
+    return unusable === NO_KEY_FRAME && this.#track.takesRequests === false ? NOT_REQUESTED : unusable;
   }
 
   close(): void {

@@ -1,20 +1,21 @@
 import { toGatewayError, type GatewayError } from '../errors.ts';
-import { toH264, type FfmpegCommandLine, type VideoOutput } from '../ffmpeg/ffmpeg-args.ts';
+import { toH264, type VideoOutput } from '../ffmpeg/ffmpeg-args.ts';
 import { ivfFrameHeader, ivfHeader } from '../media/containers/ivf.ts';
-import { SupervisedFfmpeg } from '../ffmpeg/supervised-ffmpeg.ts';
-import { parseSps } from '../media/codecs/avc.ts';
+import { SupervisedFfmpeg, type CommandSource } from '../ffmpeg/supervised-ffmpeg.ts';
 import { FlvReader } from '../media/containers/flv-reader.ts';
 import { TAG_VIDEO, type FlvTag, type StreamMetadata } from '../media/containers/flv-tag.ts';
 import { flvHeader, flvTagParts } from '../media/containers/flv-writer.ts';
 import type { Logger } from '../observe/logger.ts';
 import type { FrameSize, VideoCodec } from '../streams/live-stream.ts';
 import { tickMs } from '../runtime/tick.ts';
-import { videoOutput, type EncodeProfile } from './encode-profile.ts';
+import { encoderRate, exceedsRate, USUAL_RATE, videoOutput, type EncodeProfile } from './encode-profile.ts';
 import { DEFAULT_MAX_FRAME_SIZE, decoderPixels } from './frame-limit.ts';
+import { GroupOfFrames, type GroupFrame } from './group-of-frames.ts';
 import { LiveRendition } from './live-rendition.ts';
 import { OutputWatch } from './output-watch.ts';
 import type { Rendition } from './rendition.ts';
 import { FOURCC, type MediaSource, type SourceFrame } from './media-source.ts';
+import { shownSizeOf, spsOf } from './shown-size.ts';
 import { inBackground } from '../runtime/in-background.ts';
 
 export interface VideoTranscoderOptions {
@@ -40,11 +41,8 @@ const GROW_AFTER_MS = 2000;
  */
 const LONGEST_REPEAT_MS = 2000;
 
-/**
- * Offset in an AVC sequence header: the configuration record, and in it the length of the first parameter set (ISO
- * 14496-15, 5.2.4.1).
- */
-const AVC_SPS_LENGTH = 5 + 6;
+/** ffmpeg's FLV muxer and demuxer use 31 bits for milliseconds: after 24.86 days its times are no longer the stream's. */
+const MAX_COMPARABLE_MS = 2 ** 31 - 60_000;
 
 /**
  * A stream in another encoding: its frames are encoded by one ffmpeg, its audio is passed through. Timestamps are kept,
@@ -54,8 +52,8 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
   readonly #profile: EncodeProfile;
   readonly #options: VideoTranscoderOptions;
   readonly #onAudio = (tag: FlvTag): void => this.collect([tag]);
-  readonly #onVideo = (tag: FlvTag): void => this.#takePassedFrame(tag);
-  readonly #onFrame = (frame: SourceFrame): void => this.#takeFrame(frame);
+  readonly #onVideo = (tag: FlvTag): void => this.#takePassedTag(tag);
+  readonly #onFrame = (frame: SourceFrame): void => this.#take(frame);
   readonly #onFailed = (error: GatewayError): void => this.#fail(error);
   readonly #onSized = (): void => this.#growSoon();
   readonly #onResumed = (): void => this.#resume();
@@ -66,6 +64,8 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
   #growth: NodeJS.Timeout | undefined;
   readonly #watch: OutputWatch;
   #reader = new FlvReader();
+  /** What the next ffmpeg starts with. */
+  readonly #group = new GroupOfFrames();
   /** Stream times of the last frame that was written to ffmpeg, and of its last output. */
   #fedMs = 0;
   #outMs = -1;
@@ -91,6 +91,7 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
     source.on('failed', this.#onFailed);
     source.on('resumed', this.#onResumed);
     source.on('sized', this.#onSized);
+    for (const frame of source.recentFrames?.() ?? []) this.#group.add(frame);
     this.#open();
     source.requestKeyFrame();
   }
@@ -132,19 +133,20 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
 
   /** Starts ffmpeg as soon as the size of the source is known, because the canvas depends on it. */
   #open(): void {
-    const { width, height } = this.source.metadata;
+    const size = shownSizeOf(this.source);
     const codec = this.source.videoCodec;
-    if (this.#ffmpeg || !width || !height || !codec) return;
-    const command = this.#command(codec, this.#canvas({ width, height }));
+    if (this.#ffmpeg || !size || !codec) return;
+    const command = this.#command(codec, this.#canvas(size));
     const ffmpeg = new SupervisedFfmpeg(command, 'video encoder', this.#options.logger);
     this.#ffmpeg = ffmpeg;
     ffmpeg.on('started', () => {
       this.#reader = new FlvReader();
       this.#watch.begin();
       this.#fed = false;
+      this.#leftOutMs = 0;
       this.startOver();
       this.#writeHeader(ffmpeg);
-      this.source.requestKeyFrame();
+      this.#catchUp();
     });
     ffmpeg.on('output', (chunk) => this.#takeOutput(chunk));
     ffmpeg.on('failed', (error) => this.#fail(error));
@@ -161,7 +163,7 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
 
   /** The output for a source of this size. */
   #canvas(source: FrameSize): VideoOutput {
-    const output = videoOutput(this.#profile, source, this.#options.bitrate);
+    const output = videoOutput(this.#profile, source, this.#options.bitrate, this.#rate());
     this.#output = output;
     this.#metadata = {
       ...this.source.metadata,
@@ -174,15 +176,37 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
     return output;
   }
 
-  #command(codec: VideoCodec, output: VideoOutput): FfmpegCommandLine {
+  /** The rate of the source. It never falls: slower frames cost less than an encoder that is started again. */
+  #rate(): number {
+    const { frameRate } = this.source;
+    const measured = frameRate === undefined ? USUAL_RATE : encoderRate(frameRate);
+    return Math.max(measured, this.#output?.rate ?? 0);
+  }
+
+  #command(codec: VideoCodec, output: VideoOutput): CommandSource {
     this.#codec = codec;
     const maxPixels = decoderPixels(this.#options.maxFrameSize ?? DEFAULT_MAX_FRAME_SIZE);
-    return toH264(codec === 'h264' ? 'flv' : 'ivf', output, maxPixels);
+    const container = codec === 'h264' ? 'flv' : 'ivf';
+    return () => toH264(container, output, maxPixels, this.#isComparable ? this.#outMs : undefined);
+  }
+
+  /** Whether something was sent that a new ffmpeg would send again, and ffmpeg can be told. */
+  get #isComparable(): boolean {
+    return this.#outMs >= 0 && this.#fedMs < MAX_COMPARABLE_MS;
+  }
+
+  /** Gives a new ffmpeg the frames since the last key frame. Without them it starts with the next one. */
+  #catchUp(): void {
+    const frames = this.#outMs < 0 || this.#isComparable ? this.#group.frames() : [];
+    if (frames.length === 0) return this.source.requestKeyFrame();
+    const parts = frames.flatMap((frame) => this.#input(frame));
+    this.#ffmpeg!.prime(...parts);
   }
 
   /** The decoder starts again. The output keeps its size, so its sequence header is usually the same. */
   #resume(): void {
     if (this.#closed) return;
+    this.#group.clear();
     const codec = this.source.videoCodec;
     if (this.#ffmpeg && this.#output && codec)
       inBackground(this.#ffmpeg.replace(codec === this.#codec ? undefined : this.#command(codec, this.#output)));
@@ -198,40 +222,63 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
   }
 
   #grow(): void {
-    const { width, height } = this.source.metadata;
+    const size = shownSizeOf(this.source);
     const codec = this.source.videoCodec;
+    if (size && codec && this.#isLarger(size)) this.#enlarge(size, codec);
+  }
+
+  /** The source has more frames than the encoder reckons with: its bitrate and its level are too high for them. */
+  #speedUp(): void {
+    const { frameRate, videoCodec } = this.source;
+    if (this.#profile.fps || !this.#output || !videoCodec) return;
+    if (frameRate === undefined || !exceedsRate(frameRate, this.#output.rate)) return;
+    const size = shownSizeOf(this.source);
+    this.#enlarge(size && this.#isLarger(size) ? size : this.#output, videoCodec);
+  }
+
+  #isLarger({ width, height }: FrameSize): boolean {
     const output = this.#output;
-    if (!output || !width || !height || !codec || width * height <= output.width * output.height) return;
+    return this.#profile.height === undefined && !!output && width * height > output.width * output.height;
+  }
+
+  #enlarge({ width, height }: FrameSize, codec: VideoCodec): void {
     inBackground(this.#ffmpeg?.replace(this.#command(codec, this.#canvas({ width, height }))));
   }
 
-  #takePassedFrame(tag: FlvTag): void {
-    this.#open();
-    if (!this.#ffmpeg?.running) return;
-    // The first frames of a stream may be decoded before it begins, if they are reordered. FLV has no such times.
-    const timestamp = Math.max(0, this.#encoderTime(tag.timestamp));
-    if (!this.#fed) {
-      if (!tag.keyFrame || tag.sequenceHeader) return;
-      this.#fed = true;
-      if (this.source.videoHeader) this.#writeTag({ ...this.source.videoHeader, timestamp });
-    }
-    this.#writeTag({ ...tag, timestamp });
-    this.#watchOutput(tag.timestamp);
+  #takePassedTag(tag: FlvTag): void {
+    if (tag.sequenceHeader) {
+      this.#open();
+      // The shape of the samples may have changed.
+      this.#growSoon();
+      const timestamp = tag.timestamp - this.#leftOutMs;
+      if (this.#ffmpeg?.running && this.#fed) this.#ffmpeg.write(...this.#tagBytes({ ...tag, timestamp }));
+    } else this.#take(tag);
   }
 
-  #writeTag(tag: FlvTag): void {
-    const { head, tail } = flvTagParts(tag);
-    this.#ffmpeg!.write(head, tag.data, tail);
+  #take(frame: GroupFrame): void {
+    this.#group.add(frame);
+    this.#open();
+    if (!this.#ffmpeg?.running || (!this.#fed && !frame.keyFrame)) return;
+    this.#ffmpeg.write(...this.#input(frame));
+    this.#watchOutput();
   }
 
-  #takeFrame(frame: SourceFrame): void {
-    this.#open();
-    if (!this.#ffmpeg?.running) return;
-    if (!this.#fed && !frame.keyFrame) return;
-    const timestamp = this.#encoderTime(frame.timestamp);
+  /** A frame as ffmpeg reads it. */
+  #input({ timestamp, keyFrame, data }: GroupFrame): Buffer[] {
+    const isFirst = !this.#fed;
+    const timeMs = this.#encoderTime(timestamp);
     this.#fed = true;
-    this.#ffmpeg.write(ivfFrameHeader(frame.data.length, timestamp), frame.data);
-    this.#watchOutput(frame.timestamp);
+    this.#fedMs = timestamp;
+    if (this.#codec !== 'h264') return [ivfFrameHeader(data.length, timeMs), data];
+    const frame = this.#tagBytes({ type: TAG_VIDEO, timestamp: timeMs, data, keyFrame, sequenceHeader: false });
+    const header = isFirst && this.source.videoHeader;
+    return header ? [...this.#tagBytes({ ...header, timestamp: timeMs }), ...frame] : frame;
+  }
+
+  #tagBytes(tag: FlvTag): Buffer[] {
+    // The first frames of a stream may be decoded before it begins, if they are reordered. FLV has no such times.
+    const { head, tail } = flvTagParts({ ...tag, timestamp: Math.max(0, tag.timestamp) });
+    return [head, tag.data, tail];
   }
 
   #encoderTime(streamMs: number): number {
@@ -239,9 +286,9 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
     return streamMs - this.#leftOutMs;
   }
 
-  #watchOutput(fedMs: number): void {
-    this.#fedMs = fedMs;
-    if (this.#watch.fed(fedMs, tickMs())) inBackground(this.#ffmpeg!.restart('it hangs: it produced no output'));
+  #watchOutput(): void {
+    this.#speedUp();
+    if (this.#watch.fed(this.#fedMs, tickMs())) inBackground(this.#ffmpeg!.restart('it hangs: it produced no output'));
   }
 
   #takeOutput(chunk: Buffer): void {
@@ -276,8 +323,7 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
     if (!tag.sequenceHeader) return true;
     if (this.#videoHeader?.data.equals(tag.data)) return false;
     this.#videoHeader = tag;
-    const length = tag.data.readUInt16BE(AVC_SPS_LENGTH);
-    const { width, height } = parseSps(tag.data.subarray(AVC_SPS_LENGTH + 2, AVC_SPS_LENGTH + 2 + length)) ?? {};
+    const { width, height } = spsOf(tag) ?? {};
     if (width && height) this.#metadata = { ...this.#metadata, width, height };
     return true;
   }

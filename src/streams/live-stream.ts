@@ -49,6 +49,8 @@ export interface AudioTrack extends TrackBase {
 export interface VideoTrack extends TrackBase {
   readonly kind: 'video';
   readonly codec: VideoCodec;
+  /** `false`: the publisher has agreed to neither way of requesting a key frame, PLI and FIR. */
+  readonly takesRequests?: boolean;
   /** H.264: what is known of the publisher's parameter sets; readers of the track add those that they receive. */
   readonly parameterSets?: ParameterSetStore;
 }

@@ -8,8 +8,8 @@ import type { ProducerForm } from './producer-track.ts';
 
 /** Milliseconds between two looks at a track from which nothing has come. */
 const POLL_MS = 1000;
-/** Without a second key frame, one is requested after the first, and once more: in polls. */
-const REQUESTS: ReadonlySet<number> = new Set([1, 4]);
+/** Without a second key frame, which often comes by itself, one is requested after the first, and once more: in polls. */
+const REQUESTS: ReadonlySet<number> = new Set([3, 6]);
 /** Polls with packets of which mediasoup forwards none: there are no sequence parameter sets in them. */
 const SILENT_POLLS = 3;
 const MAX_PACKETS_HELD = 512;

@@ -110,6 +110,14 @@ export class ProducerTrack<Kind extends 'audio' | 'video', Codec> {
     };
   }
 
+  /** Whether the publisher has agreed to PLI or FIR; mediasoup sends FIR where PLI was not agreed. */
+  get takesRequests(): boolean {
+    const feedback = this.#producer.rtpParameters.codecs[0]?.rtcpFeedback ?? [];
+    return feedback.some(
+      ({ type, parameter }) => `${type} ${parameter}` === 'nack pli' || `${type} ${parameter}` === 'ccm fir',
+    );
+  }
+
   get form(): ProducerForm {
     return this.#form;
   }

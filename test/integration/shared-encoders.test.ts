@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { chmod } from 'node:fs/promises';
 import t from 'tap';
 import type { AacCoder } from '../../src/renditions/aac-coder.ts';
 import { SharedEncoders } from '../../src/renditions/shared-encoders.ts';
@@ -18,6 +19,15 @@ t.test('a program that does not run', async (t) => {
       undefined,
       program,
     );
+});
+
+t.test('a program that does not end is ended', async (t) => {
+  const directory = t.testdir({ encoder: '#!/bin/sh\nexec sleep 600\n' });
+  const program = `${directory}/encoder`;
+  await chmod(program, 0o700);
+  const options = { program, streamsEach: 16, audioBatchMs: 20, logger: silentLogger, probeMs: 200 };
+  t.equal(await SharedEncoders.create(options), undefined);
+  t.strictSame(childrenOf(process.pid), []);
 });
 
 const program = process.env['OPUS_TO_AAC_BIN'];

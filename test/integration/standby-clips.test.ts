@@ -155,6 +155,17 @@ t.test('pixels that are not square', async (t) => {
   isColor(t, at(4, 4), [254, 0, 0], 'fills the frame');
 });
 
+t.test('a stream whose pixels are not square', async (t) => {
+  await make('square.png', 'color=red:s=300x300', '-frames:v', '1');
+  const format = { ...SMALL, width: 720, height: 576, sampleAspect: { width: 16, height: 11 } };
+  const clip = await clips.clip({ source: 'image', file: 'square.png' }, format);
+  t.match(parseSps(readSequenceHeader(clip.header).sps[0]!), { width: 720, sampleAspect: format.sampleAspect });
+  const at = await pixels(clip);
+  // 576 pixels high, and as wide on the screen.
+  for (const x of [170, 550]) isColor(t, at(x, 288), [255, 0, 0], `image at ${x}`);
+  for (const x of [155, 565]) isColor(t, at(x, 288), [0, 0, 0], `border at ${x}`);
+});
+
 t.test('at most a minute of a video is used, and one frame is enough', async (t) => {
   await make('long.mp4', 'color=blue:s=32x32:r=2:d=70', '-c:v', 'mpeg4');
   const long = await clips.clip({ source: 'video', file: 'long.mp4' }, SMALL);
@@ -310,9 +321,9 @@ const SOURCES: readonly Source[] = [
   { name: 'VP8', container: 'ivf', args: ['-c:v', 'libvpx', '-deadline', 'realtime', '-b:v', '1M'] },
 ];
 const OUTPUTS: readonly VideoOutput[] = [
-  { width: 640, height: 360, stretch: false, bitrate: 800 },
-  { width: 640, height: 360, stretch: false, bitrate: 800, fps: 25, keyFrameInterval: 50 },
-  { width: 720, height: 1280, stretch: true, bitrate: 4500, fps: 60 },
+  { width: 640, height: 360, stretch: false, rate: 30, bitrate: 800 },
+  { width: 640, height: 360, stretch: false, bitrate: 800, fps: 25, rate: 25, keyFrameInterval: 50 },
+  { width: 720, height: 1280, stretch: true, bitrate: 4500, fps: 60, rate: 60 },
 ];
 
 t.test('with the settings of a video encoder, a clip has its sequence header byte by byte', async (t) => {

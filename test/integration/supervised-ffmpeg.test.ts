@@ -9,7 +9,7 @@ import { childrenOf } from '../helpers/processes.ts';
 import { waitFor } from '../helpers/wait.ts';
 
 const command = (width: number): FfmpegCommandLine =>
-  toH264('flv', { width, height: 64, stretch: true, bitrate: 100 }, 1_000_000);
+  toH264('flv', { width, height: 64, stretch: true, rate: 30, bitrate: 100 }, 1_000_000);
 const create = (): SupervisedFfmpeg => new SupervisedFfmpeg(command(64), 'video encoder', silentLogger);
 const nothingRuns = (): Promise<unknown> => waitFor('all processes to end', () => childrenOf(process.pid).length === 0);
 
@@ -38,6 +38,22 @@ t.test('the command is replaced while the first ffmpeg starts', async (t) => {
   );
   await ffmpeg.close();
   await nothingRuns();
+});
+
+t.test('closing waits for an ffmpeg that was replaced', async (t) => {
+  for (const leave of [
+    (ffmpeg: SupervisedFfmpeg) => ffmpeg.replace(command(128)),
+    (ffmpeg: SupervisedFfmpeg) => ffmpeg.restart('for a test'),
+  ]) {
+    const ffmpeg = create();
+    await ffmpeg.start();
+    // It ends two seconds later, by SIGKILL.
+    process.kill(childrenOf(process.pid)[0]!.pid, 'SIGSTOP');
+    const leaving = leave(ffmpeg);
+    await ffmpeg.close();
+    t.strictSame(childrenOf(process.pid), []);
+    await leaving;
+  }
 });
 
 t.test('an ffmpeg that uses too much memory is ended, with the figures as the reason', async (t) => {

@@ -6,7 +6,10 @@ import type { EncodeProfile } from '../../src/renditions/encode-profile.ts';
 import type { MediaSource } from '../../src/renditions/media-source.ts';
 import { VideoTranscoder } from '../../src/renditions/video-transcoder.ts';
 import { parseSps } from '../../src/media/codecs/avc.ts';
+import { toImage } from '../../src/ffmpeg/ffmpeg-args.ts';
+import { FlvReader } from '../../src/media/containers/flv-reader.ts';
 import { TAG_VIDEO, type FlvTag } from '../../src/media/containers/flv-tag.ts';
+import { flvHeader, flvTagParts } from '../../src/media/containers/flv-writer.ts';
 import type { Logger } from '../../src/observe/logger.ts';
 import type { VideoCodec } from '../../src/streams/live-stream.ts';
 import { createFlvTags } from '../helpers/flv-source.ts';
@@ -36,7 +39,9 @@ async function clip(width: number, height: number, videoBitrate = '300k'): Promi
 
 /** A stream of H.264 or VP8 whose frames are those of a clip, at any speed, and the output of a transcoder for it. */
 class Stage extends EventEmitter {
-  videoCodec: VideoCodec = 'h264';
+  videoCodec: VideoCodec;
+  ignoresRequests = false;
+  frameRate: number | undefined;
   readonly warnings: string[] = [];
   readonly out: FlvTag[] = [];
   readonly transcoder: VideoTranscoder;
@@ -47,8 +52,9 @@ class Stage extends EventEmitter {
   #told = false;
   #timestamp: number;
 
-  constructor(clip: Clip, profile: Omit<EncodeProfile, 'audioCodec'>, startMs = 0) {
+  constructor(clip: Clip, profile: Omit<EncodeProfile, 'audioCodec'>, startMs = 0, codec: VideoCodec = 'h264') {
     super();
+    this.videoCodec = codec;
     this.#clip = clip;
     this.#timestamp = startMs;
     this.metadata = clip;
@@ -83,6 +89,13 @@ class Stage extends EventEmitter {
       });
   }
 
+  /** The levels in the sequence headers, and in the records around them. */
+  get levels(): string[] {
+    return this.out
+      .filter((tag) => tag.sequenceHeader)
+      .map(({ data }) => `${data[8]} ${parseSps(data.subarray(13, 13 + data.readUInt16BE(11)))!.level}`);
+  }
+
   get isMonotonic(): boolean {
     const isAfter = (tags: readonly FlvTag[], least: number): boolean =>
       tags.every(({ timestamp }, index) => index === 0 || timestamp - tags[index - 1]!.timestamp >= least);
@@ -90,7 +103,7 @@ class Stage extends EventEmitter {
   }
 
   requestKeyFrame(): void {
-    this.#next = 0;
+    if (!this.ignoresRequests) this.#next = 0;
   }
 
   show(clip: Clip): void {
@@ -153,6 +166,20 @@ function vp8Frames(): Buffer[] {
   }
   return frames;
 }
+
+const RAW = ['-pix_fmt', 'gray', '-f', 'rawvideo', 'pipe:1'];
+
+const ffmpeg = (input: readonly string[], output: readonly string[], stdin?: Buffer): Buffer =>
+  execFileSync('ffmpeg', ['-loglevel', 'error', ...input, ...output], { input: stdin ?? '', maxBuffer: 1 << 26 });
+
+/** The samples of the first and the last lines and columns. */
+const border = (grey: Buffer, width: number): number[] => [
+  ...grey.subarray(0, width),
+  ...grey.subarray(grey.length - width),
+  ...Array.from({ length: grey.length / width }, (_, line) =>
+    Math.min(grey[line * width]!, grey[line * width + width - 1]!),
+  ),
+];
 
 const vp8 = vp8Frames();
 const small = await clip(160, 90);
@@ -228,9 +255,10 @@ t.test('a stream of 25, of 50 and of 100 days', async (t) => {
 t.test('after a pause, output of a constant rate goes on where the source does', async (t) => {
   const stage = new Stage(small, { height: 90, fps: 25 });
   await stage.until('the first frames', () => stage.shown.length > 20);
+  await waitFor('all frames', () => stage.shown.at(-1)!.timestamp >= stage.timestamp - 3 * FRAME_MS);
+  const before = stage.shown.length;
   stage.pause(600_000);
   const back = stage.timestamp;
-  const before = stage.shown.length;
   await stage.until('frames of now', () => stage.shown.at(-1)!.timestamp > back + 1000);
   const repeated = stage.shown.slice(before).filter(({ timestamp }) => timestamp < back);
   t.ok(repeated.length < 60, `${repeated.length} frames for the pause`);
@@ -289,4 +317,92 @@ t.test('an encoder that hangs is replaced, even if its backlog is small', async 
   t.strictSame(stage.sizes, ['160x90'], 'and no destination gets a new sequence header');
   t.ok(stage.isMonotonic);
   await stage.transcoder.close();
+});
+
+t.test('the level is that of the size and the rate, and the bitrate that of the settings', async (t) => {
+  const stage = new Stage({ ...small, width: 320, height: 240 }, {}, 0, 'vp8');
+  await stage.until('frames', () => stage.shown.length > 40);
+  t.strictSame(stage.levels, ['13 13'], '320x240 at 30 frames per second with 400 kbit/s');
+  const bytes = stage.shown.slice(0, 30).reduce((sum, { data }) => sum + data.length, 0);
+  t.ok(bytes > 10_000, `${bytes} bytes in a second`);
+  stage.frameRate = 61;
+  await stage.until('another encoder', () => stage.levels.length > 1, 5);
+  t.strictSame(stage.levels, ['13 13', '21 21'], 'the rate rises');
+  const before = stage.shown.length;
+  await stage.until('frames', () => stage.shown.length > before + 20);
+  stage.frameRate = 20;
+  await stage.until('frames', () => stage.shown.length > before + 60);
+  t.equal(stage.levels.length, 2, 'and falls');
+  t.ok(stage.isMonotonic);
+  t.strictSame(stage.warnings, [], 'no death');
+  await stage.transcoder.close();
+});
+
+t.test(
+  'a publisher that does not heed requests: it starts with the first key frame, and goes on after a death',
+  async (t) => {
+    for (const fps of [undefined, 30]) {
+      const stage = new Stage({ ...small, width: 320, height: 240 }, fps ? { fps } : {}, 0, 'vp8');
+      stage.ignoresRequests = true;
+      for (let count = 0; count < 5; count++) stage.frame();
+      await waitFor('the encoder', () => stage.encoder);
+      await stage.until('frames', () => stage.shown.length > 10, 50);
+      t.ok(stage.shown[0]!.timestamp < FRAME_MS, 'the first frame');
+      t.ok(stage.shown[0]!.keyFrame);
+      const dead = stage.encoder!;
+      const before = stage.shown.length;
+      process.kill(dead, 'SIGKILL');
+      await stage.until(
+        'frames of another encoder',
+        () => stage.encoder !== dead && stage.shown.length > before + 5,
+        50,
+      );
+      t.ok(stage.timestamp < vp8.length * FRAME_MS, 'before another key frame of the publisher');
+      const times = stage.shown.map(({ timestamp }) => timestamp);
+      const gaps = times.slice(1).map((time, index) => time - times[index]!);
+      t.ok(
+        gaps.every((gap) => gap > 0 && gap < 2 * FRAME_MS),
+        `no frame is missing, and none comes twice: ${gaps.join(' ')}`,
+      );
+      await stage.transcoder.close();
+    }
+  },
+);
+
+t.test('samples that are not square: the shape of the frame is kept, without a border', async (t) => {
+  for (const [sampleWidth, sampleHeight, width] of [
+    [16, 11, 874],
+    [12, 11, 656],
+    [7, 5, 840],
+    [10, 11, 546],
+    [1, 1, 600],
+  ] as const) {
+    const aspect = `${sampleWidth}/${sampleHeight}`;
+    const source = ffmpeg(
+      [...'-f lavfi -i color=white:size=720x576:rate=25 -t 1 -vf'.split(' '), `setsar=${aspect}`],
+      [...'-c:v libx264 -preset ultrafast -tune zerolatency -pix_fmt yuv420p -f flv pipe:1'.split(' ')],
+    );
+    const tags = new FlvReader().push(source).filter(({ type }) => type === TAG_VIDEO);
+    const header = tags.find((tag) => tag.sequenceHeader)!;
+    const frames = tags.filter((tag) => !tag.sequenceHeader);
+    const stage = new Stage({ width: 720, height: 576, header, frames }, { height: 480 });
+    await stage.until('frames', () => stage.shown.length > 2);
+    t.strictSame(stage.sizes, [`${width}x480`], aspect);
+    const out = [flvHeader({ audio: false, video: true })];
+    for (const tag of stage.out) {
+      const { head, tail } = flvTagParts(tag);
+      out.push(head, tag.data, tail);
+    }
+    await stage.transcoder.close();
+    const grey = ffmpeg(['-f', 'flv', '-i', 'pipe:0'], ['-frames:v', '1', ...RAW], Buffer.concat(out));
+    t.equal(grey.length, width * 480);
+    t.ok(Math.min(...border(grey, width)) > 220, 'no border');
+    for (const maxWidth of [undefined, 400]) {
+      const line = toImage('png', 'flv', 1_000_000, maxWidth);
+      const image = ffmpeg([...line.inputOptions, '-i', line.input], [...line.outputOptions, line.output], source);
+      const shown = Math.round((720 * sampleWidth) / sampleHeight);
+      const size = [image.readUInt32BE(16), image.readUInt32BE(20)];
+      t.strictSame(size, maxWidth ? [400, 2 * Math.round((400 * 576) / shown / 2)] : [shown, 576]);
+    }
+  }
 });

@@ -1,6 +1,28 @@
 import type { BitReader } from '../bits.ts';
 
 const EXTENDED_SAR = 255;
+/** Width and height of a sample by aspect_ratio_idc (table E-1). */
+const SAMPLE_ASPECTS: readonly (readonly [width: number, height: number])[] = [
+  [0, 0],
+  [1, 1],
+  [12, 11],
+  [10, 11],
+  [16, 11],
+  [40, 33],
+  [24, 11],
+  [20, 11],
+  [32, 11],
+  [80, 33],
+  [18, 11],
+  [15, 11],
+  [64, 33],
+  [160, 99],
+  [4, 3],
+  [3, 2],
+  [2, 1],
+];
+/** Real samples are at most three times as wide as they are high. */
+export const MAX_SAMPLE_ASPECT = 4;
 /** A colour property that is not known (ITU-T H.273). */
 const UNSPECIFIED = 2;
 /** Frames that a decoder stores at most (H.264, A.3.1). */
@@ -15,8 +37,16 @@ export interface VideoColour {
   readonly matrix: number;
 }
 
+/** The shape of samples; their sides have no unit. */
+export interface SampleAspect {
+  readonly width: number;
+  readonly height: number;
+}
+
 /** Video usability information, as far as the parameter set has it (ITU-T H.264, annex E). */
 export interface Usability {
+  /** Unset: samples are square, or their shape is unknown or absurd. */
+  sampleAspect?: SampleAspect;
   /** Frames per second. */
   frameRate?: number;
   colour?: VideoColour;
@@ -40,7 +70,14 @@ export function readUsability(reader: BitReader): Usability {
 
 function readUsabilityInto(found: Usability, reader: BitReader): void {
   if (!reader.bit()) return; // vui_parameters_present_flag
-  if (reader.bit() && reader.bits(8) === EXTENDED_SAR) reader.skip(32);
+  if (reader.bit()) {
+    const kind = reader.bits(8);
+    const [width, height] =
+      kind === EXTENDED_SAR ? [reader.bits(16), reader.bits(16)] : (SAMPLE_ASPECTS[kind] ?? [0, 0]);
+    const ratio = width / height;
+    if (ratio !== 1 && ratio >= 1 / MAX_SAMPLE_ASPECT && ratio <= MAX_SAMPLE_ASPECT)
+      found.sampleAspect = { width, height };
+  }
   if (reader.bit()) reader.skip(1); // overscan
   if (reader.bit()) {
     reader.skip(3); // video_format

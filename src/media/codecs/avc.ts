@@ -1,8 +1,8 @@
 import { BitReader } from '../bits.ts';
 import { removeEmulationPrevention } from './avc-nal.ts';
-import { readUsability, type VideoColour } from './avc-vui.ts';
+import { readUsability, type SampleAspect, type VideoColour } from './avc-vui.ts';
 
-export type { VideoColour } from './avc-vui.ts';
+export type { SampleAspect, VideoColour } from './avc-vui.ts';
 
 /** The fields of a sequence parameter set (ITU-T H.264, 7.3.2.1.1 and annex E). */
 export interface SpsInfo {
@@ -20,6 +20,8 @@ export interface SpsInfo {
   readonly codedHeight: number;
   /** Frames per second, if the parameter set contains timing information. */
   readonly frameRate?: number;
+  /** Unless samples are square. */
+  readonly sampleAspect?: SampleAspect;
   /** 0 monochrome, 1 4:2:0, 2 4:2:2, 3 4:4:4. */
   readonly chromaFormat: number;
   readonly bitDepthLuma: number;
@@ -137,7 +139,7 @@ function readSps(sps: Buffer): Sps | undefined {
     height -= (reader.unsignedGolomb() + reader.unsignedGolomb()) * unitY;
     if (width <= 0 || height <= 0) return undefined;
   }
-  const { frameRate, colour, reorderFrames } = readUsability(reader);
+  const { frameRate, colour, reorderFrames, sampleAspect } = readUsability(reader);
   const info: SpsInfo = {
     profile,
     compatibility,
@@ -150,6 +152,7 @@ function readSps(sps: Buffer): Sps | undefined {
     bitDepthLuma,
     bitDepthChroma,
     ...(frameRate && { frameRate }),
+    ...(sampleAspect && { sampleAspect }),
   };
   const syntax: SpsSyntax = {
     id,

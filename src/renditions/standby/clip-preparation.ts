@@ -2,14 +2,13 @@ import { isDeepStrictEqual } from 'node:util';
 import { toGatewayError } from '../../errors.ts';
 import type { Logger } from '../../observe/logger.ts';
 import type { EncodeProfile } from '../encode-profile.ts';
+import { spsOf } from '../shown-size.ts';
 import type { Rendition } from '../rendition.ts';
-import { DEFAULT_RATE, type FrameRate } from './frame-rate.ts';
+import { DEFAULT_RATE, MEASURED_FRAMES, type FrameRate } from './frame-rate.ts';
 import type { StandbyClip, StandbyClipSource, StandbyFormat, StandbyPicture } from './standby-clip.ts';
 
 /** Used before live video is known. */
 const DEFAULT_SIZE = { width: 1280, height: 720 };
-/** Frames after which a rate is trusted. */
-const MEASURED_FRAMES = 20;
 /** Browsers vary their frame rate, and a clip that is not much slower or faster than the live video is not replaced. */
 const RATE_TOLERANCE = 1.4;
 /** Milliseconds after a failure. */
@@ -101,8 +100,10 @@ export class ClipPreparation {
     const { profile, keyFrameIntervalMs } = this.#options;
     const fps = profile.fps ?? measured;
     const { width, height } = output ?? metadata;
+    const sampleAspect = output || !videoHeader ? undefined : spsOf(videoHeader)?.sampleAspect;
     return {
       ...(width && height ? { width, height } : sizeOf(profile)),
+      ...(sampleAspect && { sampleAspect }),
       ...(output && { encoder: { output, ...(videoHeader && { header: videoHeader.data }) } }),
       fps,
       keyFrameIntervalMs: profile.keyFrameInterval

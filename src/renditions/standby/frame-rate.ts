@@ -6,6 +6,8 @@ const LONGEST_INTERVAL_MS = 1000 / USUAL_RATES[0]!;
 const SHORTEST_INTERVAL_MS = 1000 / USUAL_RATES.at(-1)!;
 /** Assumed until frames have arrived. */
 export const DEFAULT_RATE = 30;
+/** Frames after which a rate is trusted. */
+export const MEASURED_FRAMES = 20;
 /** The share of one interval in the mean. */
 const WEIGHT = 1 / 32;
 /** A longer interval counts as this number of mean ones: it may be an interruption, which says nothing about the rate. */
@@ -45,6 +47,11 @@ export class FrameRate {
   /** Number of intervals that the mean is made of. */
   get measured(): number {
     return this.#frames;
+  }
+
+  /** Frames per second, once enough frames have come. */
+  get known(): number | undefined {
+    return this.#frames >= MEASURED_FRAMES ? 1000 / this.#meanMs : undefined;
   }
 
   /** Mean milliseconds between two frames. */

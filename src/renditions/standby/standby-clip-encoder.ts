@@ -108,15 +108,16 @@ function outputOf(
   background: string,
   text: readonly TextLine[],
 ): StandbyOutput {
-  const { width, height, encoder } = format;
+  const { width, height, encoder, sampleAspect } = format;
   const sps = encoder?.header && readSequenceHeader(encoder.header).sps[0];
   const fps = encoder?.output.fps ?? format.fps;
   const group = groupOf(format);
   return {
     width,
     height,
+    ...(sampleAspect && { sampleAspect }),
     fps,
-    encoderFps: (sps && parseSps(sps)?.frameRate) ?? fps,
+    encoderFps: (sps && parseSps(sps)?.frameRate) ?? encoder?.output.rate ?? fps,
     group,
     frames: input.kind === 'video' ? Math.ceil(MAX_VIDEO_SECONDS * fps) : group,
     background,

@@ -1,3 +1,4 @@
+import type { SampleAspect } from '../../media/codecs/avc.ts';
 import type { VideoOutput } from '../../ffmpeg/ffmpeg-args.ts';
 
 /**
@@ -14,6 +15,8 @@ export type StandbyPicture =
 export interface StandbyFormat {
   readonly width: number;
   readonly height: number;
+  /** Unless samples are square. */
+  readonly sampleAspect?: SampleAspect;
   readonly fps: number;
   /** Milliseconds between key frames. */
   readonly keyFrameIntervalMs: number;

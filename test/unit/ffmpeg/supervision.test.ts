@@ -42,9 +42,11 @@ t.test('the arguments of a push contain no secret', async (t) => {
 
 t.test('the key frame interval is fixed only if one is requested, or a frame rate', async (t) => {
   const options = (extra: object): string =>
-    toH264('flv', { width: 640, height: 360, stretch: false, bitrate: 800, ...extra }, 1_000_000).outputOptions.join(
-      ' ',
-    );
+    toH264(
+      'flv',
+      { width: 640, height: 360, stretch: false, rate: 30, bitrate: 800, ...extra },
+      1_000_000,
+    ).outputOptions.join(' ');
   t.match(options({}), '-force_key_frames source');
   t.match(options({ keyFrameInterval: 60 }), '-g 60 -keyint_min 60');
   t.match(options({ fps: 25 }), '-g 50');

@@ -3,9 +3,12 @@ import {
   asksForTranscoding,
   bitrateForHeight,
   encodeProfile,
+  encoderRate,
+  exceedsRate,
   videoKey,
   videoOutput,
 } from '../../../src/renditions/encode-profile.ts';
+import { shownSize } from '../../../src/renditions/shown-size.ts';
 
 t.test('requests that need transcoding (WCS documentation, "Stream transcoding while republishing")', async (t) => {
   const asks = (wish: Parameters<typeof encodeProfile>[0], preserve = true): boolean =>
@@ -58,4 +61,39 @@ t.test('the bitrate depends on the height, or is set', async (t) => {
   t.equal(bitrateForHeight(4320, 30), 18_000);
   t.equal(videoOutput({ height: 720, fps: 60, audioCodec: 'aac' }, { width: 640, height: 360 }, 0).bitrate, 3750);
   t.equal(videoOutput(encodeProfile({ height: 480 }, true, 'aac'), { width: 640, height: 480 }, 900).bitrate, 900);
+});
+
+t.test('samples that are not square: the canvas has the shape that is shown', async (t) => {
+  const cases: readonly (readonly [
+    size: [number, number],
+    aspect: [number, number],
+    height: number,
+    canvas: string,
+  ])[] = [
+    [[720, 576], [16, 11], 480, '874x480'],
+    [[720, 576], [12, 11], 480, '656x480'],
+    [[720, 480], [10, 11], 480, '654x480'],
+    [[720, 480], [40, 33], 360, '654x360'],
+    [[1440, 1080], [4, 3], 1080, '1920x1080'],
+    [[576, 720], [11, 16], 480, '264x480'],
+  ];
+  for (const [[width, height], [aspectWidth, aspectHeight], wanted, canvas] of cases) {
+    const shown = shownSize({ width, height }, { width: aspectWidth, height: aspectHeight });
+    const output = videoOutput(encodeProfile({ height: wanted }, true, 'aac'), shown, 0);
+    t.equal(`${output.width}x${output.height}`, canvas);
+  }
+  const sd = shownSize({ width: 720, height: 576 }, { width: 16, height: 11 });
+  t.match(videoOutput(encodeProfile({ fps: 25 }, true, 'aac'), sd, 0), { width: 1048, height: 576 });
+  t.match(videoOutput(encodeProfile({ height: 480, width: 640 }, false, 'aac'), sd, 0), { width: 640, stretch: true });
+});
+
+t.test('an encoder reckons with a usual rate that is not exceeded', async (t) => {
+  t.strictSame(
+    [3, 14.9, 15.5, 29.97, 30.5, 33, 50.1, 59.94, 61, 75, 300].map(encoderRate),
+    [5, 15, 15, 30, 30, 50, 50, 60, 60, 75, 300],
+  );
+  t.notOk(exceedsRate(31, 30));
+  t.notOk(exceedsRate(10, 30));
+  t.ok(exceedsRate(33, 30));
+  t.ok(exceedsRate(60, 30));
 });

@@ -71,6 +71,18 @@ for (const [name, { codec, payloads, reason }] of Object.entries(UNUSABLE)) {
   });
 }
 
+t.test('a publisher that agrees to no requests for key frames is told so', async (t) => {
+  for (const [takesRequests, reason] of [
+    [false, /none can be requested.*PLI.*FIR/],
+    [true, /although it was requested/],
+    [undefined, /although it was requested/],
+  ] as const) {
+    const { input, play } = await open({ codec: 'vp8', ...(takesRequests !== undefined && { takesRequests }) });
+    play(5.2, [VP8_FRAME]);
+    t.match(input.unusable, reason);
+  }
+});
+
 t.test('video that comes again can be used again', async (t) => {
   const { input, frames, play } = await open({ codec: 'h264' });
   play(5.2, [H264_FRAME]);

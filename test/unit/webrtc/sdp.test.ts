@@ -124,6 +124,15 @@ t.test('without congestion feedback none is negotiated', async (t) => {
   );
 });
 
+t.test('a publisher that knows FIR and not PLI: FIR is agreed, and mediasoup sends it', async (t) => {
+  const offer = CHROMIUM.replace(/a=rtcp-fb:\d+ nack pli\r?\n/g, '');
+  const { video } = parseOffer(offer, { ...SENDS, congestionFeedback: false });
+  t.same(video!.rtpParameters.codecs[0]!.rtcpFeedback, [
+    { type: 'ccm', parameter: 'fir' },
+    { type: 'nack', parameter: '' },
+  ]);
+});
+
 t.test('the answer to a publisher', async (t) => {
   const parsed = parseOffer(CHROMIUM, SENDS);
   const text = buildAnswer({ offer: parsed, transport: TRANSPORT, videoStartBitrate: 1500, audioPacketMs: 40 });
