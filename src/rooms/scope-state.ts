@@ -81,12 +81,6 @@ export class ScopeState {
     return [...this.#objects.values()].some(({ isKept }) => isKept);
   }
 
-  /** Persistent objects, and their bytes as JSON. */
-  get kept(): { readonly objects: number; readonly bytes: number } {
-    const persistent = [...this.#objects.values()].filter((object) => object.persistent);
-    return { objects: persistent.length, bytes: persistent.reduce((sum, { bytes }) => sum + bytes, 0) };
-  }
-
   /** Bytes of all attributes and objects as JSON. */
   get bytes(): number {
     return this.#attributes.objectBytes + this.#objectBytes;

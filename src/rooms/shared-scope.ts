@@ -305,7 +305,9 @@ export class SharedScope implements OpenScope {
 
   /** For lists. */
   #info(): string {
-    const { size: members, objects, kept } = this.#state;
+    const { size: members, objects } = this.#state;
+    const persistent = [...objects.values()].filter((object) => object.persistent);
+    const kept = { objects: persistent.length, bytes: persistent.reduce((sum, { bytes }) => sum + bytes, 0) };
     return JSON.stringify({ members, objects: objects.size, kept } satisfies ScopeInfo);
   }
 }
