@@ -1,7 +1,10 @@
 import { MediaClock, type TrackClock, type TrackKind } from '../../src/media/rtp/media-clock.ts';
 
 export const RATES = { audio: 48_000, video: 90_000 } as const;
-/** Before this time, large errors are corrected at once: the first reports come within 5 s. */
+/**
+ * Before this time, large errors are corrected at once: the first reports come within 5 s, and one that contradicts
+ * arrivals by less than bad reports do is believed after 1.4 s (`DOUBT_MS`); both are delayed by the network.
+ */
 export const SETTLED_MS = 7000;
 export const INTERVALS = { audio: 20, video: 1000 / 30 } as const;
 

@@ -24,12 +24,15 @@ export function offsets(sent: readonly Sent[], window: Window): number[] {
 export const worst = (values: readonly number[]): number =>
   values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
 
-/** How far what was sent was furthest before what had been sent already, on either track. */
+/**
+ * How far what was sent was furthest before what had been sent already, on either track. Silence is not counted: it
+ * stands for audio that was waited for, on a track whose own timestamps are in order.
+ */
 export function furthestBack(sent: readonly Sent[], window: Window): number {
   let latestMs = -Infinity;
   let furthest = 0;
-  for (const { streamMs } of inside(sent, window)) {
-    furthest = Math.max(furthest, latestMs - streamMs);
+  for (const { streamMs, captureMs } of inside(sent, window)) {
+    if (captureMs !== undefined) furthest = Math.max(furthest, latestMs - streamMs);
     latestMs = Math.max(latestMs, streamMs);
   }
   return furthest;

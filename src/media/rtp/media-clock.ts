@@ -1,9 +1,13 @@
+import { areExact, arrivalsShow, noiseOf, SUPPORT_MS } from './report-window.ts';
 import { TrackClock, type Timeline, type TrackKind } from './track-clock.ts';
 
 export { TrackClock, type SenderReportTimes, type TrackKind } from './track-clock.ts';
 
 /** How fast all tracks follow a change of the network delay: inaudible. */
 const SHARED_SLEW = 0.02;
+/** Faster, the further they are away beyond this: a clock may be wrong by more than the slew. */
+const FAR_MS = 250;
+const FAR_WITHIN_MS = 5000;
 /**
  * After a pause of all packets, at most this time is made up for: a burst follows, whose timestamps are close together.
  * Milliseconds.
@@ -26,9 +30,11 @@ export const MAX_DELAY_DIFFERENCE_MS = 1000;
  */
 const NOTICEABLE_MS = 60;
 const DOUBTFUL_MS = 450;
-const DOUBT_MS = 1050;
+const DOUBT_MS = 1400;
 /** So many reports tell how exact reports are; before, arrivals decide within what reports leave open. */
 const ENOUGH_REPORTS = 8;
+/** Then tracks approach what they say in this time. */
+const APPROACH_MS = 5000;
 /** Without reports: a track is placed by its arrival for this time, because its first packets may have been delayed. */
 const SETTLE_MS = 3000;
 /** Then it is placed later once it was later than the other one by this much, for this time, without catching up. */
@@ -37,12 +43,13 @@ const LATE_FOR_MS = 1200;
 const CATCH_UP_MS = 40;
 /** How fast it follows a small difference: crystals differ by less. */
 const DRIFT = 0.001;
-/** A step that arrivals show as well, within this, needs no other report. */
-const SUPPORT_MS = 30;
 /** A step that only one track shows is not one of the wall clock once it lasted this long, at least three reports. */
 const ONE_TRACK_MS = 6000;
 /** Senders report at least every 5 s (RFC 3550, 6.2), and a report may be lost. */
 const REPORTS_END_MS = 16_000;
+/** A sender that reports more often has ended them after so many of its intervals, at least this time. */
+const MISSING_REPORTS = 4;
+const MIN_REPORTS_END_MS = 4000;
 /** How often delays are compared, in milliseconds. */
 const UPDATE_MS = 20;
 
@@ -117,20 +124,22 @@ export class MediaClock implements Timeline {
     return this.#sharedMs;
   }
 
-  get noiseMs(): number {
-    return this.#noiseMs ?? 0;
-  }
-
-  get #noiseMs(): number | undefined {
-    let noiseMs: number | undefined;
-    for (const { reports } of this.#tracks.values())
-      if (reports.noiseMs !== undefined) noiseMs = Math.max(noiseMs ?? 0, reports.noiseMs);
-    return noiseMs;
+  noiseMs({ reports }: TrackClock): number {
+    return (
+      noiseOf(
+        reports,
+        [...this.#tracks.values()].map((track) => track.reports),
+      ) ?? 0
+    );
   }
 
   reported(track: TrackClock, offsetMs: number): void {
+    // The longest recent interval: senders vary it by half (RFC 3550, 6.3.1).
+    track.reportEveryMs = Math.max(Math.min(this.#nowMs - track.reportedMs, REPORTS_END_MS), track.reportEveryMs * 0.8);
     track.reportedMs = this.#nowMs;
-    track.reports.add(offsetMs, this.#nowMs, this.noiseMs);
+    const laterMs = this.#delayChange(track, this.#other(track));
+    const aloneMs = this.#delayChange(track, undefined);
+    track.reports.add(offsetMs, this.#nowMs, this.noiseMs(track), { laterMs, aloneMs });
     if (track.reports.steps.length > 0) this.#judgeSteps(track);
     else {
       track.confirmedMs = this.#nowMs;
@@ -153,17 +162,18 @@ export class MediaClock implements Timeline {
   /** Decides what reports mean that differ from those before. */
   #judgeSteps(track: TrackClock): void {
     const { reports } = track;
-    const { noiseMs } = this;
+    const noiseMs = this.noiseMs(track);
     const stepMs = this.#stepOf(track);
     const agreeing = reports.agreeing(noiseMs);
     const other = this.#other(track);
     const shiftMs = this.#delayChange(track, other);
     // Media is missing, or timestamps have jumped: packets are later or earlier than before, too.
-    if (
-      Math.sign(shiftMs) === Math.sign(stepMs) &&
-      Math.abs(shiftMs - stepMs) <= Math.max(SUPPORT_MS, Math.abs(stepMs) / 2)
-    )
-      return this.#accept(track, agreeing);
+    if (arrivalsShow(stepMs, shiftMs)) {
+      if (areExact(noiseMs)) return this.#accept(track, agreeing, true);
+      reports.shift(shiftMs);
+      reports.acceptNoise();
+      return this.#accept(track, 0);
+    }
     // The publisher's wall clock was set: it is the same for all tracks, and nothing moves.
     if (!other || other.reports.isEmpty) return this.#setClock([track], stepMs);
     if (other.reports.steps.length > 0 && Math.abs(this.#stepOf(other) - stepMs) <= Math.max(SUPPORT_MS, 2 * noiseMs))
@@ -171,12 +181,13 @@ export class MediaClock implements Timeline {
     const firstMs = reports.steps[0]!.atMs;
     const isOnlyThis =
       other.confirmedMs > firstMs || (reports.steps.length >= 3 && this.#nowMs - firstMs > ONE_TRACK_MS);
-    if (agreeing >= 2 && isOnlyThis) return this.#accept(track, agreeing);
+    if (agreeing >= reports.stepsNeeded(noiseMs) && isOnlyThis) return this.#accept(track, agreeing);
     if (reports.steps.length >= 3 && agreeing < 2) reports.acceptNoise();
   }
 
-  #stepOf({ reports }: TrackClock): number {
-    return reports.steps.at(-1)!.ms - reports.relation(this.#nowMs, this.noiseMs)!.ms;
+  #stepOf(track: TrackClock): number {
+    const { reports } = track;
+    return reports.steps.at(-1)!.ms - reports.relation(this.#nowMs, this.noiseMs(track))!.ms;
   }
 
   /** How much later the track arrives than at its last report, compared with the other one. */
@@ -187,8 +198,8 @@ export class MediaClock implements Timeline {
     return other && before.otherMs !== undefined ? changeMs - (other.recentOffsetMs - before.otherMs) : changeMs;
   }
 
-  #accept(track: TrackClock, count: number): void {
-    track.reports.acceptSteps(count);
+  #accept(track: TrackClock, count: number, areShown = false): void {
+    if (count > 0) track.reports.acceptSteps(count, areShown);
     track.confirmedMs = this.#nowMs;
     track.reportedDelays = { ownMs: track.recentOffsetMs, otherMs: this.#other(track)?.recentOffsetMs };
     track.forgetDelays();
@@ -196,9 +207,10 @@ export class MediaClock implements Timeline {
   }
 
   #setClock(tracks: readonly TrackClock[], byMs: number): void {
-    for (const { reports } of tracks) {
+    for (const track of tracks) {
+      const { reports } = track;
       reports.shift(byMs);
-      reports.acceptSteps(reports.agreeing(this.noiseMs));
+      reports.acceptSteps(reports.agreeing(this.noiseMs(track)));
     }
     if (!this.#isRelated) return;
     for (const track of this.#tracks.values()) if (track.placedMs !== undefined) track.placedMs += byMs;
@@ -227,29 +239,37 @@ export class MediaClock implements Timeline {
       differenceOf((track) => track.recentOffsetMs),
     );
     const haveEnded = tracks.some(
-      (track) => !track.hasPaused(this.#nowMs) && this.#nowMs - track.reportedMs > REPORTS_END_MS,
+      (track) => !track.hasPaused(this.#nowMs) && this.#nowMs - track.reportedMs > reportsEndMs(track),
     );
     if (haveEnded || !(differenceMs <= MAX_DELAY_DIFFERENCE_MS)) {
       this.#relatableMs = undefined;
       return false;
     }
     this.#relatableMs ??= this.#nowMs;
-    if (this.#isRelated || this.#noiseMs !== undefined || differenceMs <= NOTICEABLE_MS || differenceMs > DOUBTFUL_MS)
+    if (
+      this.#isRelated ||
+      tracks.some(({ reports }) => reports.differences > 0) ||
+      differenceMs <= NOTICEABLE_MS ||
+      differenceMs > DOUBTFUL_MS
+    )
       return true;
     return this.#nowMs - this.#relatableMs >= DOUBT_MS;
   }
 
   #placeByReports(tracks: readonly TrackClock[]): void {
-    const { noiseMs } = this;
-    const relations = tracks.map(({ reports }) => reports.relation(this.#nowMs, noiseMs)!);
+    for (const track of tracks) this.#followSlope(track);
+    const relations = tracks.map((track) => track.reports.relation(this.#nowMs, this.noiseMs(track))!);
     const differences = tracks.map((track, index) => track.arrivalOffsetMs! - relations[index]!.ms);
     const meanMs = differences.reduce((sum, difference) => sum + difference, 0) / tracks.length;
+    const share = Math.min(1, Math.max(0, this.#nowMs - this.#followedMs) / APPROACH_MS);
     const areFew = tracks.some(({ reports }) => reports.count < ENOUGH_REPORTS);
     for (const [index, track] of tracks.entries()) {
       const { ms, radiusMs } = relations[index]!;
       const byArrival = track.arrivalOffsetMs! - meanMs;
-      const before = this.#isRelated && !areFew ? track.placedMs : undefined;
-      track.placedMs = Math.min(Math.max(before ?? byArrival, ms - radiusMs), ms + radiusMs);
+      // Within the radius arrivals decide. Far outside they are wrong, and the middle is best.
+      const target = Math.abs(byArrival - ms) <= 2 * radiusMs || areFew ? byArrival : ms;
+      const placed = this.#isRelated && !areFew ? track.placedMs! + (target - track.placedMs!) * share : byArrival;
+      track.placedMs = Math.min(Math.max(placed, ms - radiusMs), ms + radiusMs);
       track.late = undefined;
     }
     if (this.#isRelated) return;
@@ -257,11 +277,27 @@ export class MediaClock implements Timeline {
     this.#anewUntilMs = this.#nowMs + ANEW_MS;
   }
 
+  /** Media that is lost at a steady rate makes packets later and later: earlier ones were as fast. */
+  #followSlope(track: TrackClock): void {
+    const { reports, reportedDelays } = track;
+    const noiseMs = this.noiseMs(track);
+    if (!reportedDelays || !reports.changes(noiseMs)) return;
+    const slope = reports.slope(noiseMs);
+    reports.arriveLater(this.#delayChange(track, this.#other(track)));
+    const elapsedMs = Math.min(this.#nowMs - this.#followedMs, MAX_SHARED_STEP_MS);
+    track.shiftDelays(slope * elapsedMs);
+    if (track.placedMs !== undefined) track.placedMs += slope * elapsedMs;
+  }
+
   #placeByArrival(tracks: readonly TrackClock[]): void {
     if (this.#isRelated) {
       this.#isRelated = false;
       this.#relationMs = 0;
-      for (const track of tracks) track.placedMs = track.offsetMs;
+      for (const track of tracks) {
+        track.placedMs = track.offsetMs;
+        // What reports have shown to be late is in its place.
+        track.knownDelayMs = (track.reportedDelays?.ownMs ?? track.recentOffsetMs) - (track.offsetMs ?? 0);
+      }
     }
     const elapsedMs = Math.min(Math.max(0, this.#nowMs - this.#followedMs), MAX_SHARED_STEP_MS);
     for (const track of tracks) {
@@ -273,7 +309,7 @@ export class MediaClock implements Timeline {
       }
     }
     const present = tracks.filter((track) => !track.hasPaused(this.#nowMs));
-    const delayOf = (track: TrackClock): number => track.recentOffsetMs - track.placedMs!;
+    const delayOf = (track: TrackClock): number => track.recentOffsetMs - track.placedMs! - track.knownDelayMs;
     const least = Math.min(...present.map(delayOf));
     for (const track of present) this.#bound(track, delayOf(track) - least);
   }
@@ -297,9 +333,13 @@ export class MediaClock implements Timeline {
       this.#relationMs = targetMs;
       return;
     }
-    const limit = SHARED_SLEW * Math.min(pauseMs, MAX_SHARED_STEP_MS);
+    const rate = Math.max(SHARED_SLEW, (Math.abs(error) - FAR_MS) / FAR_WITHIN_MS);
+    const limit = rate * Math.min(pauseMs, MAX_SHARED_STEP_MS);
     const step = Math.min(Math.max(error, -limit), limit);
     this.#sharedMs += step;
     this.#relationMs += step;
   }
 }
+
+const reportsEndMs = ({ reportEveryMs }: TrackClock): number =>
+  Math.min(Math.max(MISSING_REPORTS * reportEveryMs, MIN_REPORTS_END_MS), REPORTS_END_MS);

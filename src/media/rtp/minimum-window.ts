@@ -39,6 +39,12 @@ export class MinimumWindow {
     this.#previous = Infinity;
   }
 
+  /** All values so far are larger by this much. */
+  shift(by: number): void {
+    this.#current += by;
+    this.#previous += by;
+  }
+
   /** `Infinity` before the first value. */
   get minimum(): number {
     return Math.min(this.#current, this.#previous);

@@ -1,8 +1,16 @@
-/** More reports than this are not needed: with the noise that is accepted, they tell the relation within 30 ms. */
+/** More reports than this are not needed: with the noise that is accepted, they tell the relation within 40 ms. */
 const MAX_REPORTS = 64;
-/** Of so many differences of reports the noise is estimated by the median, of fewer by the largest one. */
-const MEDIAN_OF = 4;
-const MAX_DIFFERENCES = 24;
+const MAX_DIFFERENCES = 48;
+/**
+ * The noise is estimated from the difference that three quarters of all differences of consecutive reports do not
+ * exceed, which is this many times the error of one.
+ */
+const QUANTILE = 0.75;
+const QUANTILE_ERRORS = 1.63;
+/** One to seven differences may be small by chance: they may stand for this many times the noise that they show. */
+const FEW_DIFFERENCES = [6, 4, 3, 2, 1.5, 1.5, 1.5] as const;
+/** With fewer differences of its own, a track is taken to be as noisy as the other one, too. */
+const OWN_DIFFERENCES = 4;
 /** The relation is wanted this exactly, in milliseconds: as few reports as that needs follow a drift soonest. */
 const EXACT_MS = 3;
 /** Standard errors that the relation may differ from the mean of the reports by. */
@@ -10,15 +18,62 @@ const STANDARD_ERRORS = 2.5;
 /** A difference of this many times the noise, but at least this many milliseconds, is a step. */
 const STEP_NOISE = 3;
 const STEP_MS = 40;
+/** A step that arrivals show as well, within this, needs no other report. */
+export const SUPPORT_MS = 30;
 /** Steps that follow each other at the same rate, such as audio lost each second, are a slope. */
 const SLOPE_REPORTS = 3;
+/** They change by this many times the noise: three reports of even noise can differ by 3.5 times their noise. */
+const SLOPE_NOISE = 6;
 const MAX_SLOPE = 0.06;
 const MIN_SLOPE = 0.002;
-const MAX_EXTRAPOLATION_MS = 6000;
+/** For so long a slope goes on before arrivals have to show it as well. */
+const SLOPE_ALONE_MS = 1000;
 
 interface Value {
   readonly ms: number;
   readonly atMs: number;
+}
+
+interface Rate {
+  readonly perMs: number;
+  readonly elapsedMs: number;
+}
+
+interface Arrivals {
+  /** Compared with the other track. */
+  readonly laterMs: number;
+  readonly aloneMs: number;
+}
+
+const NO_CHANGE: Arrivals = { laterMs: 0, aloneMs: 0 };
+
+interface Difference {
+  readonly ms: number;
+  readonly elapsedMs: number;
+}
+
+/** Whether a single report tells steps. */
+export const areExact = (noiseMs: number): boolean => STEP_NOISE * noiseMs <= STEP_MS;
+
+/**
+ * The error of a single report of a track, as standard deviation; `undefined` before two of the stream have come.
+ *
+ * @param all the windows of the stream's tracks
+ */
+export function noiseOf(track: ReportWindow, all: readonly ReportWindow[]): number | undefined {
+  const known = track.differences >= OWN_DIFFERENCES ? [track] : all.filter(({ differences }) => differences > 0);
+  if (known.length === 0) return undefined;
+  const count = known.reduce((sum, { differences }) => sum + differences, 0);
+  return (FEW_DIFFERENCES[count - 1] ?? 1) * Math.max(...known.map(({ noiseMs }) => noiseMs));
+}
+
+/** Whether packets have become later by about as much as a step says. */
+export function arrivalsShow(stepMs: number, laterMs: number): boolean {
+  return (
+    Math.sign(laterMs) === Math.sign(stepMs) &&
+    Math.abs(laterMs) > SUPPORT_MS &&
+    Math.abs(laterMs - stepMs) <= Math.max(SUPPORT_MS, Math.abs(stepMs) / 2)
+  );
 }
 
 /** The relation of two clocks by several reports. */
@@ -35,12 +90,20 @@ export interface Relation {
  */
 export class ReportWindow {
   #values: Value[] = [];
-  /** Differences of consecutive reports without a step between them. */
-  #differences: number[] = [];
+  /** Differences of consecutive reports without a step between them, and without the slope. */
+  #differences: Difference[] = [];
+  #noiseMs = 0;
   /** How fast the last reports changed, steps included. */
-  #rates: number[] = [];
+  #rates: Rate[] = [];
+  #slope = 0;
+  /** In which time. */
+  #slopeMs = 0;
+  /** Whether arrivals have shown the last step, so that they show the next one before a report does. */
+  #arrivalsShow = false;
   /** Reports that are a step away, in a row. */
   #steps: Value[] = [];
+  /** How far packets have become later since the last report. */
+  #laterMs = 0;
 
   get isEmpty(): boolean {
     return this.#values.length === 0;
@@ -56,14 +119,34 @@ export class ReportWindow {
     return this.#steps;
   }
 
-  /** The error of a single report, as standard deviation; `undefined` before there are two. */
-  get noiseMs(): number | undefined {
-    const count = this.#differences.length;
-    if (count === 0) return undefined;
-    // Without a common part, which is a drift.
-    const middle = count < SLOPE_REPORTS ? 0 : median(this.#differences);
-    const errors = this.#differences.map((difference) => Math.abs(difference - middle));
-    return count < MEDIAN_OF ? 0.7 * Math.max(...errors) : 1.05 * median(errors);
+  /** How many of them in a row prove a step that nothing else shows. */
+  stepsNeeded(noiseMs: number): number {
+    return areExact(noiseMs) ? 2 : 4;
+  }
+
+  /** How many differences the noise comes from. */
+  get differences(): number {
+    return this.#differences.length;
+  }
+
+  /** The error of a single report that they show. */
+  get noiseMs(): number {
+    return this.#noiseMs;
+  }
+
+  /** The relation changes at this rate, as the last reports did, if they are exact enough to tell. */
+  slope(noiseMs: number): number {
+    return Math.abs(this.#slope * this.#slopeMs) > SLOPE_NOISE * noiseMs ? this.#slope : 0;
+  }
+
+  /** Whether the relation changes between reports, as arrivals show. */
+  changes(noiseMs: number): boolean {
+    return this.#arrivalsShow || this.slope(noiseMs) !== 0;
+  }
+
+  /** Packets arrive later by `byMs` than at the last report: a slope goes on as far as arrivals show it. */
+  arriveLater(byMs: number): void {
+    this.#laterMs = byMs;
   }
 
   /** @param noiseMs of a report of this publisher */
@@ -72,26 +155,45 @@ export class ReportWindow {
     if (!last) return undefined;
     const wanted = Math.max(1, Math.ceil(((STANDARD_ERRORS * noiseMs) / EXACT_MS) ** 2));
     const used = this.#values.slice(-wanted);
-    const ms = used.reduce((sum, value) => sum + value.ms, 0) / used.length;
-    const slope = used.length <= 2 ? this.#slope() : 0;
+    const slope = this.slope(noiseMs);
+    const ms = used.reduce((sum, value) => sum + value.ms + slope * (last.atMs - value.atMs), 0) / used.length;
     return {
-      ms: ms + slope * Math.min(nowMs - last.atMs, MAX_EXTRAPOLATION_MS),
+      ms: ms + this.#extrapolate(slope, nowMs - last.atMs),
       radiusMs: Math.max(0, (STANDARD_ERRORS * noiseMs) / Math.sqrt(used.length) - EXACT_MS),
     };
   }
 
-  /** Takes a report; it is one of {@link steps} if it differs. Returns by how much. */
-  add(ms: number, atMs: number, noiseMs: number): number {
-    const differenceMs = ms - (this.relation(atMs, noiseMs)?.ms ?? ms);
-    if (Math.abs(differenceMs) > Math.max(STEP_MS, STEP_NOISE * noiseMs)) {
+  #extrapolate(slope: number, elapsedMs: number): number {
+    if (slope === 0) return this.#arrivalsShow ? within(this.#laterMs, MAX_SLOPE * elapsedMs) : 0;
+    const most = Math.max(0, Math.sign(slope) * this.#laterMs) + Math.abs(slope) * SLOPE_ALONE_MS;
+    return within(slope * elapsedMs, most);
+  }
+
+  /**
+   * Takes a report; it is one of {@link steps} if it differs by more than the noise, or if arrivals show it as well.
+   *
+   * @param arrivals how much later packets arrive than at the last report
+   */
+  add(ms: number, atMs: number, noiseMs: number, { laterMs, aloneMs }: Arrivals = NO_CHANGE): void {
+    const relation = this.relation(atMs, noiseMs);
+    const differenceMs = ms - (relation?.ms ?? ms);
+    // The second report shows the noise, if arrivals do not show a step.
+    const limitMs = this.#differences.length === 0 ? Infinity : STEP_NOISE * noiseMs;
+    if (Math.abs(differenceMs) > STEP_MS && (Math.abs(differenceMs) > limitMs || arrivalsShow(differenceMs, laterMs))) {
       this.#steps.push({ ms, atMs });
-      return differenceMs;
+      this.#arrivalsShow = false;
+      return;
     }
-    this.#steps = [];
     const last = this.#values.at(-1);
-    if (last) append(this.#differences, ms - last.ms, MAX_DIFFERENCES);
+    // Steps that do not last are noise as well.
+    for (const step of this.#steps) this.#differ(step.ms - last!.ms, step.atMs - last!.atMs);
+    this.#steps = [];
+    if (last) {
+      const change = ms - last.ms - this.#extrapolate(this.slope(noiseMs), atMs - last.atMs);
+      const errors = [change, change - laterMs, change - aloneMs].toSorted((a, b) => Math.abs(a) - Math.abs(b));
+      this.#differ(errors[0]!, atMs - last.atMs);
+    }
     this.#append({ ms, atMs });
-    return differenceMs;
   }
 
   /** How many of the last steps agree. */
@@ -104,8 +206,13 @@ export class ReportWindow {
     return count;
   }
 
-  /** The last `count` steps are the relation from now on. */
-  acceptSteps(count: number): void {
+  /**
+   * The last `count` steps are the relation from now on.
+   *
+   * @param areShown by arrivals
+   */
+  acceptSteps(count: number, areShown = false): void {
+    this.#arrivalsShow = areShown;
     const steps = this.#steps.slice(-count);
     this.#steps = [];
     const [first, ...others] = steps;
@@ -113,6 +220,7 @@ export class ReportWindow {
     this.#values = [];
     if (last) this.#addRate(last, first!);
     this.#values = [first!];
+    this.#laterMs = 0;
     for (const value of others) this.#append(value);
   }
 
@@ -120,7 +228,7 @@ export class ReportWindow {
   acceptNoise(): void {
     for (const value of this.#steps) {
       const last = this.#values.at(-1);
-      if (last) append(this.#differences, value.ms - last.ms, MAX_DIFFERENCES);
+      if (last) this.#differ(value.ms - last.ms, value.atMs - last.atMs);
       this.#append(value);
     }
     this.#steps = [];
@@ -137,23 +245,47 @@ export class ReportWindow {
     this.#values = relation ? [{ ms: relation.ms, atMs: nowMs }] : [];
     this.#steps = [];
     this.#rates = [];
+    this.#slope = 0;
+    this.#arrivalsShow = false;
   }
 
   #append(value: Value): void {
+    this.#laterMs = 0;
     const last = this.#values.at(-1);
     if (last) this.#addRate(last, value);
     append(this.#values, value, MAX_REPORTS);
   }
 
   #addRate(from: Value, to: Value): void {
-    append(this.#rates, (to.ms - from.ms) / Math.max(1, to.atMs - from.atMs), SLOPE_REPORTS);
+    const elapsedMs = Math.max(1, to.atMs - from.atMs);
+    append(this.#rates, { perMs: (to.ms - from.ms) / elapsedMs, elapsedMs }, SLOPE_REPORTS);
+    const rates = this.#rates.map(({ perMs }) => perMs);
+    const slope = quantile(rates, 0.5);
+    const isSteady =
+      rates.length === SLOPE_REPORTS && rates.every((rate) => Math.abs(rate - slope) <= Math.abs(slope) / 2);
+    this.#slopeMs = this.#rates.reduce((sum, rate) => sum + rate.elapsedMs, 0);
+    const before = this.#slope;
+    this.#slope = isSteady && Math.abs(slope) >= MIN_SLOPE ? within(slope, MAX_SLOPE) : 0;
+    if (before === 0 && this.#slope !== 0) this.#removeSlope();
   }
 
-  #slope(): number {
-    if (this.#rates.length < SLOPE_REPORTS) return 0;
-    const slope = median(this.#rates);
-    const isSteady = this.#rates.every((rate) => Math.abs(rate - slope) <= Math.abs(slope) / 2);
-    return isSteady && Math.abs(slope) >= MIN_SLOPE ? Math.min(Math.max(slope, -MAX_SLOPE), MAX_SLOPE) : 0;
+  /** What was taken for noise was a slope. */
+  #removeSlope(): void {
+    const recent = this.#differences.splice(-SLOPE_REPORTS);
+    for (const { ms, elapsedMs } of recent) {
+      const rest = ms - this.#slope * elapsedMs;
+      this.#differ(Math.abs(rest) < Math.abs(ms) ? rest : ms, elapsedMs);
+    }
+  }
+
+  #differ(ms: number, elapsedMs: number): void {
+    append(this.#differences, { ms, elapsedMs }, MAX_DIFFERENCES);
+    const differences = this.#differences.map((difference) => difference.ms);
+    const count = differences.length;
+    // Without a common part, which is a drift.
+    const middle = count < SLOPE_REPORTS ? 0 : quantile(differences, 0.5);
+    const errors = differences.map((difference) => Math.abs(difference - middle));
+    this.#noiseMs = quantile(errors, QUANTILE) / QUANTILE_ERRORS;
   }
 }
 
@@ -162,8 +294,12 @@ function append<T>(list: T[], value: T, limit: number): void {
   if (list.length > limit) list.shift();
 }
 
-function median(values: readonly number[]): number {
+/** @param share 0.5: the median */
+function quantile(values: readonly number[], share: number): number {
   const sorted = values.toSorted((a, b) => a - b);
-  const half = sorted.length >> 1;
-  return sorted.length % 2 ? sorted[half]! : (sorted[half - 1]! + sorted[half]!) / 2;
+  const position = share * (sorted.length - 1);
+  const below = Math.floor(position);
+  return sorted[below]! + (sorted[Math.ceil(position)]! - sorted[below]!) * (position - below);
 }
+
+const within = (value: number, limit: number): number => Math.min(Math.max(value, -limit), limit);

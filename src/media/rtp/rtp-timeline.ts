@@ -164,6 +164,11 @@ export class RtpTimeline {
     return false;
   }
 
+  /** A frame is at most so long before one that was sent earlier. */
+  get reorderMs(): number {
+    return this.#reorderMs(true);
+  }
+
   #continues(segment: Segment, timestamp: number, nowMs: number, expectedMs: number, isNumbered: boolean): boolean {
     const stepMs = signed32(timestamp - segment.timestamp) / this.#ticksPerMs;
     if (stepMs < 0) return -stepMs <= this.#reorderMs(isNumbered) && this.#framesBehind < REORDERED_FRAMES;

@@ -30,7 +30,7 @@ export interface Timeline {
   /** How far all tracks have been moved together so far: each track adds a change at once. */
   readonly sharedMs: number;
   /** The error of a single report, as standard deviation. */
-  readonly noiseMs: number;
+  noiseMs(track: TrackClock): number;
   /** Called for each report, with the publisher's wall clock minus media time. */
   reported(track: TrackClock, offsetMs: number): void;
   /** Passes on the local time. */
@@ -46,6 +46,9 @@ export interface Timeline {
  */
 const SLEWED_MS = 60;
 const SLEW: Readonly<Record<TrackKind, number>> = { audio: 0.02, video: 0.2 };
+/** Audio follows faster than that once it is further away: media that is lost at a steady rate. */
+const AUDIO_FAR_MS = 25;
+const AUDIO_FAR_SLEW = 0.06;
 const VIDEO_CATCH_UP = 0.9;
 /** In its first moment video goes back at once: after a start during a stall it is seconds behind. */
 const AT_ONCE_MS = 1000;
@@ -80,6 +83,10 @@ export class TrackClock {
   reportedDelays: Delays | undefined;
   /** When the last report came. */
   reportedMs = -Infinity;
+  /** The time between reports. */
+  reportEveryMs = 0;
+  /** How late the track was when reports ended. */
+  knownDelayMs = 0;
   /** When a report last showed no step. */
   confirmedMs = -Infinity;
   /** Where the clock has placed media time, on the publisher's wall clock or on the local one. */
@@ -132,7 +139,7 @@ export class TrackClock {
 
   /** The publisher's wall clock minus media time, by its reports. */
   get ntpOffsetMs(): number | undefined {
-    return this.#reports.relation(this.#advancedMs, this.#timeline.noiseMs)?.ms;
+    return this.#reports.relation(this.#advancedMs, this.#timeline.noiseMs(this))?.ms;
   }
 
   get reports(): ReportWindow {
@@ -220,7 +227,9 @@ export class TrackClock {
   presentationMs(rtpTimestamp: number): number {
     const latestMs = this.toStreamMs(rtpTimestamp);
     if (this.#offsetMs === undefined) return latestMs;
-    return Math.min(latestMs, this.#rtp.mediaMs(rtpTimestamp) + this.#offsetMs - this.#timeline.originMs);
+    const streamMs = this.#rtp.mediaMs(rtpTimestamp) + this.#offsetMs - this.#timeline.originMs;
+    // Where timestamps have just restarted, a frame before the first one seems to belong to those before.
+    return streamMs < latestMs - this.#rtp.reorderMs ? latestMs : Math.min(latestMs, streamMs);
   }
 
   /**
@@ -235,6 +244,8 @@ export class TrackClock {
     this.#recent = new MinimumWindow(RECENT_MS);
     this.#reports = new ReportWindow();
     this.reportedDelays = undefined;
+    this.reportEveryMs = 0;
+    this.knownDelayMs = 0;
     this.placedMs = undefined;
     this.late = undefined;
     this.#pendingReport = undefined;
@@ -251,6 +262,11 @@ export class TrackClock {
     this.late = undefined;
   }
 
+  /** The track is later by `byMs` than it was, as reports show. */
+  shiftDelays(byMs: number): void {
+    this.#delay.shift(byMs);
+  }
+
   #newTimeline(): RtpTimeline {
     return new RtpTimeline({ clockRate: this.#clockRate, reorders: this.kind === 'video' });
   }
@@ -265,7 +281,7 @@ export class TrackClock {
   #restarted(nowMs: number): void {
     this.#pause = new PauseJudge();
     this.#pendingReport = undefined;
-    this.#reports.restart(nowMs, this.#timeline.noiseMs);
+    this.#reports.restart(nowMs, this.#timeline.noiseMs(this));
     this.#recent = new MinimumWindow(RECENT_MS);
     this.#recent.add(this.#delay.minimum, nowMs);
     this.late = undefined;
@@ -281,7 +297,7 @@ export class TrackClock {
   #lengthInReport(offsetMs: number): number {
     this.#reportedLengthMs ??= this.#lengthMs;
     const changeMs = this.#lengthMs - this.#reportedLengthMs;
-    const { noiseMs } = this.#timeline;
+    const noiseMs = this.#timeline.noiseMs(this);
     const relation = this.#reports.relation(this.#advancedMs, noiseMs);
     if (!this.#reportsSending && relation && Math.abs(changeMs) >= MIN_LENGTH_CHANGE_MS && noiseMs < 5)
       this.#reportsSending = Math.abs(offsetMs - relation.ms - changeMs) < Math.abs(changeMs) / 4;
@@ -301,10 +317,14 @@ export class TrackClock {
     this.#offsetMs += moved;
     const error = target - this.#offsetMs;
     const elapsedMs = mediaMs - this.#positionMs;
-    if (Math.abs(error) <= SLEWED_MS) this.#offsetMs += within(error, SLEW[this.kind] * elapsedMs);
+    if (Math.abs(error) <= SLEWED_MS) this.#offsetMs += within(error, this.#slew(error) * elapsedMs);
     else if (error > 0 || this.kind === 'audio' || this.#lastArrival!.nowMs - this.#beganMs < AT_ONCE_MS)
       this.#offsetMs = target;
     else this.#offsetMs += within(error, VIDEO_CATCH_UP * elapsedMs);
+  }
+
+  #slew(error: number): number {
+    return this.kind === 'audio' && Math.abs(error) > AUDIO_FAR_MS ? AUDIO_FAR_SLEW : SLEW[this.kind];
   }
 }
 

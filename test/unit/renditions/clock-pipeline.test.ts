@@ -1,6 +1,6 @@
 import t from 'tap';
 import { KINDS, PipelineSimulation } from '../../helpers/pipeline-simulation.ts';
-import { furthestBack, offsets, stepBack, worst } from '../../helpers/stream-check.ts';
+import { furthestBack, gained, offsets, stepBack, worst } from '../../helpers/stream-check.ts';
 
 const LIMIT_MS = 60;
 
@@ -10,13 +10,64 @@ const reporting = (reportEveryMs: number) => {
   return { audio: track, video: track };
 };
 
-t.test('reports that are wrong by up to 200 ms', async (t) => {
-  for (const reportNoiseMs of [60, 200]) {
-    const reports = { reportEveryMs: 1000, reportNoiseMs };
-    const simulation = await PipelineSimulation.create({ audio: reports, video: reports });
-    simulation.run(60_000);
-    t.ok(worst(offsets(simulation.sent, { fromMs: 10_000 })) <= LIMIT_MS, `${reportNoiseMs} ms`);
-  }
+t.test('reports that are wrong by up to 200 ms: from the second one on', async (t) => {
+  for (const [reportEveryMs, fromMs] of [
+    [1000, 4000],
+    [3000, 8000],
+  ] as const)
+    for (const reportNoiseMs of [60, 200])
+      for (const seed of [1, 2, 3]) {
+        const reports = { reportEveryMs, reportNoiseMs };
+        const simulation = await PipelineSimulation.create({ audio: reports, video: reports }, seed);
+        simulation.run(50_000);
+        const { sent } = simulation;
+        const found = worst(offsets(sent, { fromMs }));
+        t.ok(found <= LIMIT_MS, `${reportNoiseMs} ms each ${reportEveryMs} ms, seed ${seed}: ${found}`);
+        for (const kind of KINDS) t.ok(Math.abs(gained(sent, kind, { fromMs })) <= LIMIT_MS, `length of ${kind}`);
+        t.ok(furthestBack(sent, { fromMs }) <= 200);
+      }
+});
+
+t.test('30 ms that are lost each second', async (t) => {
+  for (const [reportEveryMs, fromMs] of [
+    [1000, 10_000],
+    [3000, 30_000],
+  ] as const)
+    for (const kinds of [['audio'], ['video'], KINDS] as const) {
+      const simulation = await PipelineSimulation.create(reporting(reportEveryMs));
+      simulation.run(10_000);
+      for (let second = 1; second <= 40; second++) {
+        for (const kind of kinds) simulation.lose(kind, 30);
+        simulation.run((10 + second) * 1000);
+      }
+      const found = worst(offsets(simulation.sent, { fromMs }));
+      t.ok(found <= LIMIT_MS, `${kinds.join()}, reports each ${reportEveryMs} ms: ${found}`);
+      t.ok(furthestBack(simulation.sent, { fromMs }) <= 200);
+    }
+});
+
+t.test('small steps: at most 100 ms after 3 s without reports, 60 ms after 2 s with them', async (t) => {
+  for (const reportEveryMs of [1000, 3000, Infinity])
+    for (const kind of KINDS)
+      for (const stepMs of [-200, -100, 100, 200]) {
+        const simulation = await PipelineSimulation.create(reporting(reportEveryMs));
+        simulation.run(10_000);
+        simulation[kind].rtpOffsetMs += stepMs;
+        simulation.run(30_000);
+        const hasReports = reportEveryMs < Infinity;
+        const fromMs = hasReports ? 12_000 + 3 * reportEveryMs : 13_000;
+        const found = worst(offsets(simulation.sent, { fromMs }));
+        t.ok(found <= (hasReports ? LIMIT_MS : 100), `${kind} by ${stepMs} ms, each ${reportEveryMs} ms: ${found}`);
+      }
+});
+
+t.test('a delay that reports have shown stays known when they end', async (t) => {
+  const reports = { reportEveryMs: 1000 };
+  const simulation = await PipelineSimulation.create({ audio: reports, video: { ...reports, delayMs: 330 } });
+  simulation.run(10_000);
+  for (const kind of KINDS) simulation[kind].reportEveryMs = Infinity;
+  simulation.run(30_000);
+  t.ok(worst(offsets(simulation.sent, { fromMs: 5000 })) <= LIMIT_MS);
 });
 
 t.test('timestamps that go back while sequence numbers go on', async (t) => {
@@ -52,6 +103,8 @@ t.test('a pause after which timestamps have jumped, or stood still', async (t) =
         simulation.run(20_000 + pauseMs);
         const found = worst(offsets(simulation.sent, { fromMs: 10_500 + pauseMs }));
         t.ok(found <= LIMIT_MS, `${state} ${kinds.join()} for ${pauseMs} ms: ${found}`);
+        const back = furthestBack(simulation.sent, { fromMs: 10_000 + pauseMs });
+        t.ok(back <= 200, `back by ${back}`);
       }
 });
 
@@ -73,13 +126,14 @@ t.test('packets of audio of any length, and both conventions of reports', async 
   }
 });
 
-t.test('a track that is 900 ms late from the start', async (t) => {
-  for (const reportEveryMs of [1000, 3000, 5000]) {
-    const simulation = await PipelineSimulation.create({
-      audio: { reportEveryMs, firstReportMs: 1000 },
-      video: { reportEveryMs, firstReportMs: 1000, delayMs: 900 },
-    });
-    simulation.run(12_000);
-    t.ok(worst(offsets(simulation.sent, { fromMs: 3500 })) <= LIMIT_MS);
-  }
+t.test('a track that is 900 ms late from the start: 1.5 s after the first reports', async (t) => {
+  for (const reportEveryMs of [1000, 3000, 5000])
+    for (const kind of KINDS) {
+      const reports = { reportEveryMs, firstReportMs: 1000 };
+      const tracks = { audio: { ...reports }, video: { ...reports } };
+      const simulation = await PipelineSimulation.create({ ...tracks, [kind]: { ...reports, delayMs: 900 } });
+      simulation.run(12_000);
+      const found = worst(offsets(simulation.sent, { fromMs: 1000 + 900 + 1500 }));
+      t.ok(found <= LIMIT_MS, `${kind}, reports each ${reportEveryMs} ms: ${found}`);
+    }
 });
