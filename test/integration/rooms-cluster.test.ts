@@ -39,15 +39,16 @@ t.test('clients of two nodes are in one room and see one order', async (t) => {
   t.teardown(() => socket.terminate());
   await new Promise((resolve) => socket.once('open', resolve));
   socket.send(JSON.stringify({ sharedObjectConnect: { name: 'so' } }));
+  const sent: Promise<unknown>[] = [];
   for (let round = 0; round < 10; round++) {
     for (const [index, { object, room }] of [ann, ben].entries()) {
-      void object.set('k', `${index}-${round}`);
-      void object.set(`k${index}`, round);
-      if (round % 5 === 0) void room.send(`text ${index}-${round}`);
+      sent.push(object.set('k', `${index}-${round}`), object.set(`k${index}`, round));
+      if (round % 5 === 0) sent.push(room.send(`text ${index}-${round}`));
     }
     socket.send(JSON.stringify({ sharedObjectSetProperty: { name: 'so', key: 'red5', value: round } }));
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
+  await Promise.all(sent);
   socket.send('end');
   await seen('end');
   t.equal(ann.history.length, 10 * 5 + 2 * 2 + 1);
