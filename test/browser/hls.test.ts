@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
@@ -24,7 +24,17 @@ const settings = {
   state_dir: folder,
   record_min_free_mb: 0,
 };
-const [browser, pages, gateway] = await Promise.all([startChromium(), startPageServer(), startGateway(settings)]);
+const clockFile = join(folder, 'clock-offset');
+await writeFile(clockFile, '0');
+const env = {
+  NODE_OPTIONS: `--import=${new URL('../helpers/stepping-clock.ts', import.meta.url).href}`,
+  CLOCK_OFFSET_FILE: clockFile,
+};
+const [browser, pages, gateway] = await Promise.all([
+  startChromium(),
+  startPageServer(),
+  startGateway(settings, { env }),
+]);
 t.teardown(async () => {
   await browser.close();
   await pages.close();
@@ -122,6 +132,39 @@ await t.test('ffmpeg reads it, and the playlist of the first path is valid', asy
     t.equal(stream.codec_name, codec);
     t.ok(Number(stream.nb_read_frames) > 40, `${stream.nb_read_frames} ${type} frames`);
   }
+});
+
+await t.test('a step of the wall clock of the server by an hour ends no viewer, and dates go on', async (t) => {
+  const entry = `${gateway.httpUrl}/hls/show/index.m3u8`;
+  const open = async () => new URL((await (await fetch(entry)).text()).trim().split('\n')[3]!, entry);
+  const [watching, idle] = [await open(), await open()];
+  t.equal((await fetch(idle)).status, 200);
+  const read = async () => {
+    const answer = await fetch(watching);
+    if (answer.status !== 200) throw new Error(`status ${answer.status}`);
+    return readMediaPlaylist(await answer.text());
+  };
+  const clockOf = async (): Promise<number> => {
+    const body = (await (await fetch(`${gateway.httpUrl}/hls/nobody/index.m3u8`)).json()) as { timestamp: number };
+    return body.timestamp - Date.now();
+  };
+  let before = await read();
+  for (const offsetMs of [0, 0, 3_600_000, -3_600_000]) {
+    await writeFile(clockFile, String(offsetMs));
+    await waitFor('the step', async () => Math.abs((await clockOf()) - offsetMs) < 60_000);
+    const { msn } = before.segments.at(-1)!;
+    const after = await waitFor('two more segments', async () => {
+      const playlist = await read();
+      return playlist.segments.at(-1)!.msn >= msn + 2 ? playlist : undefined;
+    });
+    t.ok(
+      after.segments.every(({ dateMs }) => Math.abs(dateMs - Date.now()) < 120_000),
+      'dates do not step',
+    );
+    t.equal((await fetch(idle)).status, 200, 'a viewer that paused');
+    before = after;
+  }
+  await writeFile(clockFile, '0');
 });
 
 await t.test('the end of the stream ends the playlist', async (t) => {

@@ -1,6 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { request, type RequestOptions } from 'node:http';
+import { connect } from 'node:net';
 import { truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -8,6 +10,8 @@ import { WebSocket } from 'ws';
 import { BenchProcess } from '../../bench/child-process.ts';
 import type { TransponderView } from '../../src/outputs/push/transponder-view.ts';
 import { AttackStage, NEIGHBOURS } from '../helpers/attack-stage.ts';
+import { makeCertificate } from '../helpers/certificate.ts';
+import { freePort } from '../helpers/server-process.ts';
 import { opusPackets, OPUS_PACKET_MS } from '../helpers/opus.ts';
 import type { RtpPublisherRequests } from '../helpers/rtp-publishers-main.ts';
 import { waitFor } from '../helpers/wait.ts';
@@ -24,8 +28,26 @@ const CLAIMS = 6000;
 
 t.setTimeout(120_000);
 const media = t.testdir();
+const { certificateFile, keyFile, remove } = await makeCertificate();
+t.teardown(remove);
+const securePorts = {
+  'https.port': await freePort(),
+  'wss.port': await freePort(),
+  'hls.https.port': await freePort(),
+};
+const hlsPort = await freePort();
 const [stage, attackers] = await Promise.all([
-  AttackStage.start({ media_dir: media }),
+  AttackStage.start({
+    media_dir: media,
+    rooms: true,
+    hls: true,
+    'hls.port': hlsPort,
+    ...securePorts,
+    tls_cert: certificateFile,
+    tls_key: keyFile,
+    max_http_connections_per_ip: 100,
+    max_hls_viewers_per_client: 20,
+  }),
   BenchProcess.start<RtpPublisherRequests>('../test/helpers/rtp-publishers-main.ts'),
 ]);
 t.teardown(async () => {
@@ -61,6 +83,29 @@ const push = (streamName: string): Promise<TransponderView> =>
 
 const send = (stream: string, payload: Buffer, timestamp: number): void =>
   void attackers.ask('send', { stream, payload: payload.toString('base64'), timestamp });
+
+/** The status of one request, from any address and with any header. */
+const call = (options: RequestOptions): Promise<number> =>
+  new Promise((resolve, reject) => {
+    request({ host: '127.0.0.1', agent: false, ...options }, (response) => resolve(response.resume().statusCode!))
+      .on('error', reject)
+      .end();
+  });
+
+/** Opens connections that send nothing. */
+async function flood(t: Test, port: number, connections: number) {
+  let closed = 0;
+  const sockets = Array.from({ length: connections }, () =>
+    connect(port, '127.0.0.1')
+      .on('error', () => undefined)
+      .once('close', () => closed++)
+      .resume(),
+  );
+  const end = (): void => sockets.forEach((socket) => void socket.destroy());
+  t.teardown(end);
+  await Promise.all(sockets.map((socket) => once(socket, 'connect')));
+  return { closed: () => closed, end };
+}
 
 t.test('80 snapshots over 20 WebSockets', async (t) => {
   const SOCKETS = 20;
@@ -200,6 +245,91 @@ t.test('named pipes and endless files as sound files', async (t) => {
     t.equal(await soundOn('slow.wav'), 'SOUND_FILE_INVALID');
   });
   t.equal(pids.size, 0, 'neither reaches a decoder');
+});
+
+t.test('pages of other origins', async (t) => {
+  await stage.losesNoFrame(t, async () => {
+    for (const headers of [{ origin: 'https://evil.example' }, { origin: 'null' }, { 'sec-fetch-site': 'cross-site' }])
+      for (const path of ['/api/v1/server/drain', '/rest-api/push/terminate', '/rest-api/push/startup', '/whip/evil']) {
+        const answer = await call({ port: gateway.ports.http, method: 'POST', path, headers });
+        t.equal(answer, 403, `${path} ${JSON.stringify(headers)}`);
+      }
+    t.equal((await gateway.http('/health/ready')).status, 200, 'it does not drain');
+  });
+});
+
+t.test('connections, viewers and TLS handshakes', async (t) => {
+  await stage.losesNoFrame(t, async () => {
+    const idle = await flood(t, hlsPort, 300);
+    await waitFor('the limit of connections', () => idle.closed() >= 200);
+    t.equal(await call({ port: hlsPort, path: '/none', localAddress: '127.0.0.2' }), 404, 'others are served');
+    idle.end();
+    const viewer = (localAddress: string): Promise<number> =>
+      waitFor('a playlist', () =>
+        call({ port: hlsPort, path: '/one/one.m3u8', localAddress }).then((status) =>
+          status === 200 ? status : undefined,
+        ),
+      );
+    await viewer('127.0.0.3');
+    const statuses = await Promise.all(
+      Array.from({ length: 80 }, () => call({ port: hlsPort, path: '/one/one.m3u8', localAddress: '127.0.0.3' })),
+    );
+    t.ok(
+      statuses.every((status) => [200, 429, 503].includes(status)),
+      [...new Set(statuses)].join(),
+    );
+    t.equal(await viewer('127.0.0.4'), 200, 'another viewer');
+    const [https, wss] = await Promise.all([
+      flood(t, securePorts['https.port'], 50),
+      flood(t, securePorts['wss.port'], 50),
+    ]);
+    await waitFor('the end of the handshakes', () => https.closed() === 50 && wss.closed() === 50);
+  });
+});
+
+t.test('logins, reasons and texts of members', async (t) => {
+  const join = async () => {
+    const socket = new WebSocket(`${gateway.httpUrl.replace('http', 'ws')}/live/attack`);
+    const texts: string[] = [];
+    let closed = false;
+    socket.on('message', (text: Buffer) => texts.push(String(text)));
+    socket.on('close', () => (closed = true));
+    await once(socket, 'open');
+    return { socket, texts, closed: () => closed };
+  };
+  const members = async (): Promise<{ id: string }[]> =>
+    (await gateway.http('/api/v1/rooms/live%2Fattack')).body.members ?? [];
+  await stage.losesNoFrame(t, async () => {
+    const [ann, eve] = [await join(), await join()];
+    await waitFor('the members', async () => (await members()).length === 2);
+    const forged = '{"data":{"type":"sharedobject","name":"so","value":{"x":1}}}';
+    eve.socket.send(forged);
+    await waitFor('the text', () => ann.texts.length > 0);
+    t.strictSame(JSON.parse(ann.texts[0]!), { data: { type: 'text', text: forged } });
+    const headers = { 'content-type': 'application/json' };
+    const reasons = ['統'.repeat(60), '"'.repeat(200)];
+    for (const [index, { id }] of (await members()).entries()) {
+      const body = JSON.stringify({ reason: reasons[index] });
+      const path = `/api/v1/rooms/live%2Fattack/members/${id}`;
+      t.equal((await gateway.http(path, { method: 'DELETE', headers, body })).status, 204);
+    }
+    await waitFor('both to be gone', () => ann.closed() && eve.closed());
+    for (const login of ['統'.repeat(31), '"'.repeat(64)]) {
+      const infos: string[] = [];
+      for (let page = 0; page < 2; page++) {
+        const socket = new WebSocket(gateway.wsUrl);
+        t.teardown(() => socket.terminate());
+        socket.on('message', (text: Buffer) => infos.push(String(text)));
+        await once(socket, 'open');
+        const send = (message: string, content: object) => socket.send(JSON.stringify({ message, data: [content] }));
+        send('connection', { appKey: 'roomApp', custom: { login } });
+        send('sendData', { operationId: 'join', payload: { command: 'join', options: { name: 'attack' } } });
+        await waitFor('an answer', () => infos.some((text) => text.includes('DataStatusEvent')));
+      }
+      await waitFor('the refusal', () => infos.some((text) => text.includes('FAILED')));
+    }
+    t.equal((await gateway.http('/health/live')).status, 200);
+  });
 });
 
 t.test('SIGTERM ends the gateway within its ten seconds after all that', async (t) => {

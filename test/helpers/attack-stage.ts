@@ -12,6 +12,8 @@ export const NEIGHBOURS = ['one', 'two', 'three', 'four'];
 const MAX_LATENCY = 250;
 /** Adjacent timestamps, in milliseconds: a lost frame or two. */
 const MAX_GAP = 100;
+/** Adjacent timestamps, in milliseconds, of 30 frames per second: one that is lost makes 66. */
+const NO_LOSS_GAP = 50;
 /** 250 ms. */
 const MAX_SILENT_FRAMES = 12;
 /** Video frames that are awaited after an attack: it may have effects that come late. */
@@ -120,6 +122,19 @@ export class AttackStage {
       `${growth.toFixed(0)} MB more; ${ffmpegs.pids.size} ffmpegs, ${ffmpegs.atOnce} at once, ${ffmpegs.memory.toFixed(0)} MB`,
     );
     return ffmpegs;
+  }
+
+  /** Carries out an attack beside the pushes. Fails if one of them ends or loses frames; the times of frames do not count. */
+  async losesNoFrame(t: Test, attack: () => Promise<void>): Promise<void> {
+    await this.sink.ask('reset');
+    await attack();
+    const most = Math.max(...(await this.sink.ask('streams')).map(({ frames }) => frames));
+    await this.#pushedFrames(most + FRAMES_AFTER);
+    for (const { name, endedAt, frames, longestFrameGap, silentFrames } of await this.#neighbours())
+      t.ok(
+        endedAt === 0 && longestFrameGap < NO_LOSS_GAP && silentFrames <= MAX_SILENT_FRAMES,
+        `${name}: ${frames} frames, at most ${longestFrameGap} ms apart, ${silentFrames} silent frames`,
+      );
   }
 
   async #neighbours(): Promise<SinkStream[]> {

@@ -34,6 +34,7 @@ const {
   mid = false,
   unnamed = false,
   videoType = H264,
+  token,
 } = JSON.parse(process.argv[2]!) as MediaPublisherOptions;
 /** `offset`: what is added to SSRCs, sequence numbers and times. */
 const sends = { video: true, audio: true, offset: 0 };
@@ -79,7 +80,10 @@ const video = videoFile ? addTrack(videoMedia, videoType, 1) : undefined;
 
 connection.setLocalDescription('offer');
 await waitFor('the candidates', () => connection.gatheringState() === 'complete', { every: 5 });
-const post = request(`${httpUrl}/whip/${stream}`, { method: 'POST', headers: { 'content-type': 'application/sdp' } });
+const post = request(`${httpUrl}/whip/${stream}`, {
+  method: 'POST',
+  headers: { 'content-type': 'application/sdp', ...(token !== undefined && { authorization: `Bearer ${token}` }) },
+});
 const { sdp: full } = connection.localDescription()!;
 const sdp = unnamed ? full.replaceAll(/a=ssrc.*\r\n/g, '') : full;
 const extension = `a=extmap:${MID_ID} urn:ietf:params:rtp-hdrext:sdes:mid\r\n`;

@@ -26,6 +26,8 @@ export interface MediaPublisherOptions {
   readonly unnamed?: boolean;
   /** Payload type of the video packets. Default: that of the offer. */
   readonly videoType?: number;
+  /** Bearer token of the request. */
+  readonly token?: string;
 }
 
 /** A WHIP publisher of real media in a process of its own, which can be killed. */

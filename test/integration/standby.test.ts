@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { readFlv } from '../helpers/flv-file.ts';
 import { startGateway } from '../helpers/gateway.ts';
@@ -29,8 +30,9 @@ t.teardown(async () => {
   await nginx.stop();
 });
 
-async function publish(stream: string, { video, audio } = landscape): Promise<MediaPublisher> {
-  const publisher = await MediaPublisher.start({ httpUrl: gateway.httpUrl, stream, fps: FPS, video, audio });
+async function publish(stream: string, { video, audio } = landscape, token?: string): Promise<MediaPublisher> {
+  const options = { httpUrl: gateway.httpUrl, stream, fps: FPS, video, audio, ...(token !== undefined && { token }) };
+  const publisher = await MediaPublisher.start(options);
   const names = async (): Promise<string[]> =>
     (await gateway.http('/api/v1/streams')).body.map(({ name }: { name: string }) => name);
   await waitFor('the stream', async () => (await names()).includes(stream), { every: 20 });
@@ -133,6 +135,49 @@ t.test('a portrait stream whose camera stops while the microphone goes on', asyn
   t.ok(recording.frames.every(({ width, height }) => width === 360 && height === 640));
   const levels = recording.levels().slice(1, -1);
   t.ok(Math.min(...levels) > -30, `the tone never stops: ${levels.map(Math.round).join()}`);
+});
+
+t.test('a phone call: media and RTCP stop for longer than consent lasts, and come back', async (t) => {
+  const publisher = await publish('call');
+  const { mediaSessionId } = await gateway.startPush({
+    streamName: 'call',
+    rtmpUrl: nginx.rtmpUrl,
+    standby: { freezeMs: 0 },
+  });
+  const file = recordingOf(nginx, 'rtmp_call');
+  await recorded(file, 2000);
+  publisher.sends({ video: false, audio: false });
+  await gateway.reached(mediaSessionId, 'standby');
+  await sleep(35_000);
+  t.match(await gateway.transponder(mediaSessionId), { status: 'standby', standby: { reason: 'video' } });
+  publisher.sends({ video: true, audio: true });
+  const backAt = performance.now();
+  await gateway.reached(mediaSessionId, 'pushing');
+  t.ok(performance.now() - backAt < 3000, `media is back after ${Math.round(performance.now() - backAt)} ms`);
+  await recorded(file, (await videoUntil(file)) + 2000);
+  await gateway.rest('/push/terminate', { mediaSessionId });
+  await publisher.kill();
+  t.strictSame(shown(await check(t, 'call')), ['live', 'standby', 'live']);
+});
+
+t.test('a client takes over from its own session that was killed, and not from one that sends', async (t) => {
+  const killed = await publish('again', landscape, 'alice');
+  const { mediaSessionId } = await gateway.startPush({
+    streamName: 'again',
+    rtmpUrl: nginx.rtmpUrl,
+    standby: { freezeMs: 0 },
+  });
+  const file = recordingOf(nginx, 'rtmp_again');
+  await recorded(file, 2000);
+  await t.rejects(publish('again', landscape, 'alice'), /409.*same credentials is sending media/);
+  await killed.kill();
+  await t.rejects(publish('again', landscape, 'mallory'), /409/);
+  const publisher = await publish('again', landscape, 'alice');
+  await gateway.reached(mediaSessionId, 'pushing');
+  await recorded(file, (await videoUntil(file)) + 2000);
+  await gateway.rest('/push/terminate', { mediaSessionId });
+  await publisher.kill();
+  t.equal(shown(await check(t, 'again')).at(-1), 'live');
 });
 
 t.test('starts before anybody publishes, and is switched by hand', async (t) => {
