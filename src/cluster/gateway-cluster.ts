@@ -236,7 +236,7 @@ export class GatewayCluster {
 
   /** As {@link KeepFirst}, for all nodes. */
   async keepFirst(token: string, endsAt: number, expiresAt: Date): Promise<number> {
-    const ttlMs = Math.max(1, expiresAt.getTime() - Date.now());
+    const ttlMs = Math.max(1, expiresAt.getTime() - wallClockMs());
     return Number(await this.#store.keepFirst(token, String(endsAt), ttlMs));
   }
 
