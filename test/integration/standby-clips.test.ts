@@ -323,7 +323,7 @@ const SOURCES: readonly Source[] = [
 const OUTPUTS: readonly VideoOutput[] = [
   { width: 640, height: 360, stretch: false, rate: 30, bitrate: 800 },
   { width: 640, height: 360, stretch: false, bitrate: 800, fps: 25, rate: 25, keyFrameInterval: 50 },
-  { width: 720, height: 1280, stretch: true, bitrate: 4500, fps: 60, rate: 60 },
+  { width: 360, height: 640, stretch: true, bitrate: 1500, fps: 60, rate: 60 },
 ];
 
 t.test('with the settings of a video encoder, a clip has its sequence header byte by byte', async (t) => {
