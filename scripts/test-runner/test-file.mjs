@@ -16,6 +16,9 @@ const EXIT_TIMEOUT_MS = 10_000;
 /** Time in which the processes of a file must end after it. Later they count as leaks. */
 const GRACE_MS = 3_000;
 
+/** Runs several files in one process. */
+const BATCH = 'scripts/test-runner/batch.mjs';
+
 /** Environment variable of a test file and of all its child processes. */
 const MARKER = 'TRANSPONDER_TEST_FILE';
 
@@ -23,14 +26,18 @@ const MARKER = 'TRANSPONDER_TEST_FILE';
 const running = new Map();
 
 /**
- * Runs one file of tests in its own process group and reads the TAP that it writes. A crash, a time-out, a file without tests
- * and a process that outlives its file each count as a failure.
+ * Runs files of tests in one process, with its own process group, and reads the TAP that it writes. A crash, a time-out, a
+ * process without tests and a child process that outlives it each count as a failure.
  *
  * @param {{ root: string, node: string, env: NodeJS.ProcessEnv }} context
- * @param {string} file relative to the repository
+ * @param {string[]} files relative to the repository
+ * @param {number} number of the batch, if there are several files; batches that run in parallel have different ones
  * @returns {Promise<{ passed: number, failed: number, report: string }>} counts assertions
  */
-export async function runTestFile({ root, node, env }, file) {
+export async function runTestFiles({ root, node, env }, files, number) {
+  const single = files.length === 1;
+  const script = single ? [path.join(root, files[0])] : [path.join(root, BATCH), String(number)];
+  const title = single ? files[0] : `${path.dirname(files[0])} and others, ${files.length} files`;
   // The parser is an npm package, which may not be installed yet when this module is loaded.
   const { Parser } = await import('tap-parser');
   const startedAt = performance.now();
@@ -44,9 +51,15 @@ export async function runTestFile({ root, node, env }, file) {
   };
   let output = '';
 
-  const child = spawn(node, [path.join(root, file)], {
+  const child = spawn(node, script, {
     cwd: root,
-    env: { ...env, TAP: '1', TAP_TIMEOUT: String(TAP_TIMEOUT_S), [MARKER]: marker.slice(MARKER.length + 1) },
+    env: {
+      ...env,
+      ...(single ? {} : { TEST_FILES: JSON.stringify(files) }),
+      TAP: '1',
+      TAP_TIMEOUT: String(TAP_TIMEOUT_S * files.length),
+      [MARKER]: marker.slice(MARKER.length + 1),
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
   });
@@ -102,7 +115,7 @@ export async function runTestFile({ root, node, env }, file) {
     endProcess(pid);
   }
   running.delete(child.pid);
-  const report = [fileLine(file, counts, performance.now() - startedAt), ...skipped, ...failures];
+  const report = [fileLine(title, counts, performance.now() - startedAt), ...skipped, ...failures];
   if (counts.failed > 0) report.push(...outputReport(output));
   return { ...counts, report: report.join('\n') };
 }
