@@ -101,10 +101,10 @@ async function runAll(names, options) {
   const cached = { ...context, env: { NODE_COMPILE_CACHE: path.join(ROOT, 'node_modules/.cache/compiled'), ...env } };
   await Promise.all(checks.flatMap((name) => CHECKS[name]).map(async (check) => add(await runCheck(context, check))));
   for (const { runs, jobs, suite } of groups) {
-    const waiting = runs.map((files, number) => ({ files, number }));
+    const waiting = [...runs];
     const worker = async () => {
-      for (let run = waiting.shift(); run !== undefined; run = waiting.shift())
-        add(await runTestFiles(CACHED.has(suite) ? cached : context, run.files, run.number));
+      for (let files = waiting.shift(); files !== undefined; files = waiting.shift())
+        await runTestFiles(CACHED.has(suite) ? cached : context, files, add);
     };
     await Promise.all(Array.from({ length: jobs }, worker));
   }

@@ -1,5 +1,6 @@
 import t from 'tap';
 import { Ticker } from '../../../src/runtime/ticker.ts';
+import { replaceGlobals } from '../../helpers/replace-globals.ts';
 import { waitFor } from '../../helpers/wait.ts';
 
 t.test('one timer for all listeners, and none without listeners', async (t) => {
@@ -7,8 +8,7 @@ t.test('one timer for all listeners, and none without listeners', async (t) => {
   const INTERVAL_MS = 1.5;
   const running = new Set<unknown>();
   const { setInterval: start, clearInterval: end } = globalThis;
-  t.teardown(() => Object.assign(globalThis, { setInterval: start, clearInterval: end }));
-  Object.assign(globalThis, {
+  replaceGlobals(t, {
     setInterval: (listener: () => void, intervalMs: number) => {
       const timer = start(listener, intervalMs);
       if (intervalMs === INTERVAL_MS) running.add(timer);
