@@ -8,7 +8,7 @@ import { ROOT, setUp } from './setup.mjs';
 import { readInstallOption } from './setup/plan.mjs';
 import { say, SetupError } from './setup/progress.mjs';
 import { runCheck } from './test-runner/check.mjs';
-import { endRunningTests, runTestFile } from './test-runner/test-file.mjs';
+import { endRunningTests, runTestFiles } from './test-runner/test-file.mjs';
 
 /** The checks run in parallel. Browser code is checked against the browser's types. */
 const CHECKS = {
@@ -27,7 +27,7 @@ const CHECKS = {
  * browser that encodes takes a core.
  */
 const SUITES = {
-  // They partly wait for each other's processes.
+  // Batches of files: see BATCHES. They partly wait for files and sockets.
   unit: os.availableParallelism() + 1,
   // They mostly wait for servers and for media in real time.
   integration: os.availableParallelism() + 1,
@@ -36,6 +36,9 @@ const SUITES = {
   timing: 1,
   faults: 1,
 };
+
+/** Number of processes for the files of a suite that runs several files in one process. Each file of the other suites has its own. */
+const BATCHES = { unit: 20 };
 
 /** Suites whose processes share compiled modules, which starts them faster. Where times are judged, gateways start as users start them. */
 const CACHED = new Set(['unit', 'integration']);
@@ -60,7 +63,14 @@ function testFiles(suite) {
     .sort((a, b) => sizeOf(b) - sizeOf(a));
 }
 
-/** @returns {{ checks: string[], groups: { files: string[], jobs: number, suite?: string }[] }} */
+/** The files in `count` lists of about the same size, the largest files first in each. */
+function batches(files, count) {
+  const lists = Array.from({ length: Math.min(count, files.length) }, () => []);
+  files.forEach((file, index) => lists[index % lists.length].push(file));
+  return lists;
+}
+
+/** Each entry of `runs` is the files of one process. @returns {{ checks: string[], groups: { runs: string[][], jobs: number, suite?: string }[] }} */
 function plan(names) {
   const all = names.length === 0;
   const checks = Object.keys(CHECKS).filter((name) => all || names.includes(name));
@@ -71,15 +81,15 @@ function plan(names) {
     // A suite that was named and has no tests is a failure.
     if (files.length === 0 && !all)
       add({ passed: 0, failed: 1, report: `FAIL ${suite}: there are no tests in test/${suite}` });
-    groups.push({ files, jobs, suite });
+    groups.push({ runs: batches(files, BATCHES[suite] ?? files.length), jobs, suite });
   }
   for (const name of names) {
     if (name in CHECKS || name in SUITES) continue;
     if (existsSync(path.resolve(ROOT, name)) && name.endsWith('.test.ts'))
-      groups.push({ files: [path.relative(ROOT, path.resolve(ROOT, name))], jobs: 1 });
+      groups.push({ runs: [[path.relative(ROOT, path.resolve(ROOT, name))]], jobs: 1 });
     else add({ passed: 0, failed: 1, report: `FAIL ${name}: no such suite or test file` });
   }
-  if (all && groups.every((group) => group.files.length === 0))
+  if (all && groups.every((group) => group.runs.length === 0))
     add({ passed: 0, failed: 1, report: 'FAIL there are no tests' });
   return { checks, groups };
 }
@@ -90,11 +100,11 @@ async function runAll(names, options) {
   const context = { root: ROOT, node, env };
   const cached = { ...context, env: { NODE_COMPILE_CACHE: path.join(ROOT, 'node_modules/.cache/compiled'), ...env } };
   await Promise.all(checks.flatMap((name) => CHECKS[name]).map(async (check) => add(await runCheck(context, check))));
-  for (const { files, jobs, suite } of groups) {
-    const waiting = [...files];
+  for (const { runs, jobs, suite } of groups) {
+    const waiting = [...runs];
     const worker = async () => {
-      for (let file = waiting.shift(); file !== undefined; file = waiting.shift())
-        add(await runTestFile(CACHED.has(suite) ? cached : context, file));
+      for (let files = waiting.shift(); files !== undefined; files = waiting.shift())
+        await runTestFiles(CACHED.has(suite) ? cached : context, files, add);
     };
     await Promise.all(Array.from({ length: jobs }, worker));
   }

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import path from 'node:path';
 import { endGroup, endProcess, processesMarked, waitForNoProcess } from './leftovers.mjs';
-import { assertionReport, fileLine, outputReport, skipLine } from './report.mjs';
+import { ProcessResults } from './process-results.mjs';
 
 /** tap's own limit for a file, in seconds; a file that needs longer calls t.setTimeout(). */
 const TAP_TIMEOUT_S = 120;
@@ -16,66 +16,70 @@ const EXIT_TIMEOUT_MS = 10_000;
 /** Time in which the processes of a file must end after it. Later they count as leaks. */
 const GRACE_MS = 3_000;
 
+/** Runs several files in one process. */
+const BATCH = 'scripts/test-runner/batch.mjs';
+
 /** Environment variable of a test file and of all its child processes. */
 const MARKER = 'TRANSPONDER_TEST_FILE';
+
 
 /** pid of each running test file, and its marker. */
 const running = new Map();
 
 /**
- * Runs one file of tests in its own process group and reads the TAP that it writes. A crash, a time-out, a file without tests
- * and a process that outlives its file each count as a failure.
+ * Runs files of tests, one after the other in one process. If the process ends before all have run, the file that ran is a failure and the
+ * others run in another process.
  *
  * @param {{ root: string, node: string, env: NodeJS.ProcessEnv }} context
- * @param {string} file relative to the repository
- * @returns {Promise<{ passed: number, failed: number, report: string }>} counts assertions
+ * @param {string[]} files relative to the repository
+ * @param {(result: { file: string, passed: number, failed: number, seconds: number, report: string }) => void} onResult called for each file
  */
-export async function runTestFile({ root, node, env }, file) {
-  // The parser is an npm package, which may not be installed yet when this module is loaded.
+export async function runTestFiles(context, files, onResult) {
+  // An npm package, which may not be installed yet when this module is loaded.
   const { Parser } = await import('tap-parser');
-  const startedAt = performance.now();
-  const marker = `${MARKER}=${randomUUID()}`;
-  const counts = { passed: 0, failed: 0 };
-  const skipped = [];
-  const failures = [];
-  const fail = (text) => {
-    counts.failed += 1;
-    failures.push(text);
-  };
-  let output = '';
+  for (let left = files; left.length > 0; ) {
+    const ran = await runProcess(context, left, new ProcessResults(left, new Parser(), onResult));
+    left = left.slice(ran);
+  }
+}
 
-  const child = spawn(node, [path.join(root, file)], {
+/**
+ * Runs files in one process, with its own process group, and reads the TAP that it writes. A crash, a time-out, a file without tests and a
+ * child process that outlives it each count as a failure.
+ *
+ * @returns {Promise<number>} number of files that have run, at least 1
+ */
+async function runProcess({ root, node, env }, files, results) {
+  const batch = files.length > 1;
+  const marker = `${MARKER}=${randomUUID()}`;
+  const child = spawn(node, [path.join(root, batch ? BATCH : files[0])], {
     cwd: root,
-    env: { ...env, TAP: '1', TAP_TIMEOUT: String(TAP_TIMEOUT_S), [MARKER]: marker.slice(MARKER.length + 1) },
+    env: {
+      ...env,
+      ...(batch && { TEST_FILES: JSON.stringify(files), TEST_FILE_TIMEOUT_S: String(TAP_TIMEOUT_S) }),
+      TAP: '1',
+      TAP_TIMEOUT: batch ? '0' : String(TAP_TIMEOUT_S),
+      [MARKER]: marker.slice(MARKER.length + 1),
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
   });
   running.set(child.pid, marker);
-  const parser = new Parser();
-  // 'result' is emitted for assertions only, not for the tests that contain them.
-  parser.on('result', (result) => {
-    if (result.skip) skipped.push(skipLine(result));
-    else if (result.ok || result.todo) counts.passed += result.ok ? 1 : 0;
-    else fail(assertionReport(result));
-  });
-  parser.on('extra', (text) => (output += text));
-  const completed = new Promise((resolve) => parser.once('complete', resolve));
-  child.stdout.on('data', (chunk) => parser.write(chunk.toString()));
-  child.stderr.on('data', (chunk) => (output += chunk));
 
   let overdue;
-  const endIn = (milliseconds, reason) =>
-    setTimeout(() => {
-      overdue = reason;
+  let deadline;
+  const endIn = (milliseconds, when = '') => {
+    clearTimeout(deadline);
+    deadline = setTimeout(() => {
+      overdue = `it did not end within ${milliseconds / 1000} s${when}`;
       endGroup(child.pid);
     }, milliseconds);
-  let deadline = endIn(HARD_TIMEOUT_MS, `it did not end within ${HARD_TIMEOUT_MS / 1000} s`);
-  parser.on('comment', (comment) => {
-    // The last line of tap.
-    if (!comment.startsWith('# time=')) return;
-    clearTimeout(deadline);
-    deadline = endIn(EXIT_TIMEOUT_MS, `it did not end within ${EXIT_TIMEOUT_MS / 1000} s after its last result`);
-  });
+  };
+  results.onFile = () => endIn(HARD_TIMEOUT_MS);
+  results.onLast = () => endIn(EXIT_TIMEOUT_MS, ' after its last result');
+  endIn(HARD_TIMEOUT_MS);
+  child.stdout.on('data', (chunk) => results.write(chunk.toString()));
+  child.stderr.on('data', (chunk) => results.print(chunk));
   const { code, signal } = await new Promise((resolve, reject) => {
     child.once('error', reject);
     // 'exit', not 'close': a leaked child process may keep the output open.
@@ -83,28 +87,10 @@ export async function runTestFile({ root, node, env }, file) {
   });
   clearTimeout(deadline);
   await drained(child);
-  parser.end();
-  const results = await completed;
-
-  if (overdue) fail(`  ✗ ${overdue}`);
-  else if (counts.failed === 0 && code !== 0) fail(`  ✗ it ended with ${signal ?? `code ${code}`}`);
-  else if (counts.failed === 0 && !results.ok)
-    fail(
-      `  ✗ its results are incomplete: ${results.failures
-        .map(({ tapError }) => tapError)
-        .filter(Boolean)
-        .join('; ')}`,
-    );
-  else if (counts.failed === 0 && results.count === 0) fail('  ✗ it has no tests');
-
-  for (const { pid, args } of await waitForNoProcess(marker, GRACE_MS)) {
-    fail(`  ✗ it left a process behind: ${args}`);
-    endProcess(pid);
-  }
+  const left = await waitForNoProcess(marker, GRACE_MS);
+  for (const { pid } of left) endProcess(pid);
   running.delete(child.pid);
-  const report = [fileLine(file, counts, performance.now() - startedAt), ...skipped, ...failures];
-  if (counts.failed > 0) report.push(...outputReport(output));
-  return { ...counts, report: report.join('\n') };
+  return results.end({ overdue, code, signal, left: left.map(({ args }) => args) });
 }
 
 /** Ends the running tests when the run is aborted. */

@@ -1,5 +1,6 @@
 import t from 'tap';
 import { PushApi, RestError } from '../../../../src/web/client/index.js';
+import { replaceGlobals } from '../../../helpers/replace-globals.ts';
 
 interface Call {
   readonly url: string;
@@ -9,10 +10,12 @@ interface Call {
 /** The library with the answers of a fake gateway. */
 function createApi(answer: () => Response | Promise<Response>, options = {}) {
   const calls: Call[] = [];
-  globalThis.fetch = async (url, init) => {
-    calls.push({ url, init } as never);
-    return answer();
-  };
+  replaceGlobals(t, {
+    fetch: async (url: string, init: Call['init']) => {
+      calls.push({ url, init });
+      return answer();
+    },
+  });
   return { api: new PushApi(options), calls };
 }
 

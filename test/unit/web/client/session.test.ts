@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import t, { type Test } from 'tap';
 import { WebSocketServer, type WebSocket as ServerSocket } from 'ws';
 import { ClientError, Session } from '../../../../src/web/client/index.js';
+import { replaceGlobals } from '../../../helpers/replace-globals.ts';
 
 interface Received {
   readonly message: string;
@@ -49,7 +50,7 @@ class FakePeerConnection {
 }
 // The delays of the library are shortened: these tests are about the order of events.
 const { setTimeout: realSetTimeout } = globalThis;
-globalThis.setTimeout = ((callback: () => void, delay = 0) => realSetTimeout(callback, delay / 50)) as never;
+replaceGlobals(t, { setTimeout: (callback: () => void, delay = 0) => realSetTimeout(callback, delay / 50) });
 
 const track = { stop: () => {} };
 class FakeMediaStream {
@@ -63,10 +64,11 @@ class FakeMediaStream {
     return [track, track];
   }
 }
-Object.assign(globalThis, { RTCPeerConnection: FakePeerConnection, MediaStream: FakeMediaStream });
-// As on a page that is not a secure context.
-Object.defineProperty(globalThis, 'crypto', {
-  value: { getRandomValues: (bytes: Uint8Array) => webcrypto.getRandomValues(bytes) },
+replaceGlobals(t, {
+  RTCPeerConnection: FakePeerConnection,
+  MediaStream: FakeMediaStream,
+  // As on a page that is not a secure context.
+  crypto: { getRandomValues: (bytes: Uint8Array) => webcrypto.getRandomValues(bytes) },
 });
 const stream = new FakeMediaStream() as never;
 

@@ -1,8 +1,9 @@
 import t from 'tap';
+import { replaceGlobals } from '../../../helpers/replace-globals.ts';
 import { rememberPublication, takeLeftPublication, withoutSecrets } from '../../../../src/web/console/memory.js';
 
 const stored = new Map<string, string>();
-Object.assign(globalThis, {
+replaceGlobals(t, {
   sessionStorage: {
     getItem: (key: string) => stored.get(key) ?? null,
     setItem: (key: string, value: string) => stored.set(key, value),
