@@ -25,9 +25,6 @@ export class Callout {
   /** @throws {Error} without an answer; see {@link calloutFailure} */
   async post(url: URL, body: string, headers: Readonly<Record<string, string>> = {}): Promise<BoundedAnswer> {
     const { timeoutMs, maxBytes, policy } = this.#options;
-    const host = url.hostname.replace(/^\[|\]$/g, '');
-    const port = Number(url.port) || (url.protocol === 'https:' ? 443 : 80);
-    const { addresses } = await policy.resolve({ host, port });
     return boundedRequest({
       url,
       method: 'POST',
@@ -40,7 +37,7 @@ export class Callout {
       body,
       timeoutMs,
       maxBytes,
-      addresses,
+      policy,
       signal: this.#abort.signal,
     });
   }

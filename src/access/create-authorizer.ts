@@ -5,10 +5,12 @@ import { hasAccessProvider } from '../config/access-providers.ts';
 import { DestinationPolicy } from '../net/destination-policy.ts';
 import { Secret } from '../net/secret.ts';
 import type { Logger } from '../observe/logger.ts';
+import type { Metrics } from '../observe/metrics.ts';
+import type { Store } from '../store/store.ts';
 import type { AnswerSchemas } from './answer-schemas.ts';
 import type { AccessProvider, Door } from './authorizer.ts';
 import { CalloutProvider } from './callout-provider.ts';
-import type { KeepFirst } from './first-uses.ts';
+import { keepFirstIn, keepFirstOrWarn, type KeepFirst } from './first-uses.ts';
 import { JwtProvider, type JwtKeys } from './jwt-provider.ts';
 import { LoginGuard } from './login-guard.ts';
 import { MetricsKeyProvider } from './metrics-key.ts';
@@ -43,6 +45,45 @@ export function createAuthorizer(settings: Settings, logger: Logger, options: Au
     : [new OpenDoorsProvider(['metrics', 'probe'])];
   const chain = new ProviderChain([...monitoring, ...providers]);
   return new LoginGuard(chain, settings.max_failed_logins_per_minute);
+}
+
+export interface AccessParts {
+  readonly schemas: AnswerSchemas;
+  readonly store: Store;
+  /** Of a cluster, for all its nodes. */
+  readonly keepFirst: KeepFirst | undefined;
+  readonly metrics: Metrics;
+  readonly logger: Logger;
+}
+
+/**
+ * Creates what decides about access to a gateway, and registers its metrics.
+ *
+ * @throws {GatewayError} SETTINGS_INVALID if a key file cannot be used
+ */
+export function createAccess(
+  settings: Settings,
+  { schemas, store, keepFirst = settings.state_dir ? keepFirstIn(store) : undefined, metrics, logger }: AccessParts,
+): { readonly authorizer: LoginGuard; readonly wcsHooks: WcsHooks | undefined } {
+  if (settings.allow_anonymous)
+    logger.warn(
+      'allow_anonymous=true: everybody who reaches the gateway may publish, play, push to every allowed destination, and control all pushes',
+    );
+  const wcsHooks = createWcsHooks(settings, logger);
+  const authorizer = createAuthorizer(settings, logger, {
+    schemas,
+    wcsHooks,
+    keepFirst: keepFirst && keepFirstOrWarn(keepFirst, logger),
+  });
+  if (wcsHooks) {
+    metrics.gauge('gateway_wcs_hooks_queue', 'Notifications that wait for wcs_hooks_url.', () => wcsHooks.queued);
+    metrics.total(
+      'gateway_wcs_hooks_dropped_total',
+      'Notifications that were dropped because too many waited for wcs_hooks_url.',
+      () => wcsHooks.dropped,
+    );
+  }
+  return { authorizer, wcsHooks };
 }
 
 /** The hooks of `wcs_hooks_url`, if it is set. */

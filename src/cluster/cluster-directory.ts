@@ -4,6 +4,7 @@ import type { Directory, StreamLease, StreamOwner } from '../streams/directory.t
 import { LEASE_TTL_MS, SETTLE_MS, type ClusterStore, type LeaseRecord, type NodeIdentity } from './cluster-store.ts';
 import { stepLease, type LeaseEffect, type LeaseEvent, type LeaseState } from './lease-state.ts';
 import { wallClockMs } from '../runtime/wall-clock.ts';
+import { SingleFlight } from '../runtime/async.ts';
 
 export interface ClusterDirectoryOptions {
   readonly store: ClusterStore;
@@ -37,7 +38,7 @@ interface OwnedName {
 export class ClusterDirectory implements Directory {
   readonly #options: Required<ClusterDirectoryOptions>;
   readonly #owned = new Map<string, OwnedName>();
-  readonly #claiming = new Map<string, Promise<OwnedName>>();
+  readonly #claiming = new SingleFlight<string, OwnedName>();
   readonly #unsubscribe: () => void;
   /** Before this time Redis may not know yet who owns which name. */
   #settledAtMs = 0;
@@ -160,11 +161,7 @@ export class ClusterDirectory implements Directory {
   }
 
   #claimOnce(streamName: string): Promise<OwnedName> {
-    const running = this.#claiming.get(streamName);
-    if (running) return running;
-    const claim = this.#claimInRedis(streamName).finally(() => this.#claiming.delete(streamName));
-    this.#claiming.set(streamName, claim);
-    return claim;
+    return this.#claiming.run(streamName, () => this.#claimInRedis(streamName));
   }
 
   async #claimInRedis(streamName: string): Promise<OwnedName> {

@@ -4,6 +4,7 @@ import type { ClusterDirectory } from './cluster-directory.ts';
 import { BEAT_MS, NODE_TTL_MS, type ClusterStore, type NodeIdentity, type NodeRecord } from './cluster-store.ts';
 import { stepNode, type NodeEffect, type NodeEvent, type NodeState } from './node-state.ts';
 import { inBackground } from '../runtime/in-background.ts';
+import { sharedRun } from '../runtime/async.ts';
 
 /** What changes from one heartbeat to the next. */
 export type NodeLoad = Pick<
@@ -33,7 +34,8 @@ export class ClusterNode {
   readonly #options: ClusterNodeOptions;
   #state: NodeState = 'joining';
   #beat = 0;
-  #ticking: Promise<void> | undefined;
+  /** One round of the loop. A round that takes longer than the interval is not started twice. */
+  readonly tick = sharedRun(() => this.#round());
   #following: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #conflictReported = false;
@@ -68,12 +70,6 @@ export class ClusterNode {
     this.#timer = setInterval(() => inBackground(this.tick()), BEAT_MS);
   }
 
-  /** One round of the loop. A round that takes longer than the interval is not started twice. */
-  tick(): Promise<void> {
-    this.#ticking ??= this.#round().finally(() => (this.#ticking = undefined));
-    return this.#ticking;
-  }
-
   /** Leaves the cluster and gives all names back. Idempotent. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
@@ -82,7 +78,7 @@ export class ClusterNode {
 
   async #close(): Promise<void> {
     clearInterval(this.#timer);
-    await this.#ticking;
+    await this.tick.running;
     await this.#dispatch('closed');
   }
 

@@ -223,15 +223,15 @@ export class GatewayCluster {
     return storing;
   }
 
-  /** This process, as the others know it. */
-  get host(): { readonly node: string; readonly instance: string } {
-    return { node: this.#identity.id, instance: this.#identity.instance };
-  }
-
-  /** Logs that all nodes share, over connections of their own. */
-  openLogs(): SharedLogs {
+  /** What rooms need that are the same on all nodes. The logs have connections of their own. */
+  shareRooms(): {
+    readonly logs: SharedLogs;
+    readonly host: { readonly node: string; readonly instance: string };
+    readonly processes: () => Promise<ReadonlySet<string>>;
+  } {
     const { cluster_redis_url: url, cluster_prefix: prefix } = this.#options.settings;
-    return new RedisLogs({ url, prefix });
+    const { id: node, instance } = this.#identity;
+    return { logs: new RedisLogs({ url, prefix }), host: { node, instance }, processes: () => this.#instances() };
   }
 
   /** As {@link KeepFirst}, for all nodes. */
@@ -241,7 +241,7 @@ export class GatewayCluster {
   }
 
   /** Instances of the nodes that run. */
-  async instances(): Promise<ReadonlySet<string>> {
+  async #instances(): Promise<ReadonlySet<string>> {
     return new Set((await this.#store.nodes()).map(({ instance }) => instance));
   }
 

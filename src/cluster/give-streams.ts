@@ -5,6 +5,7 @@ import { BEAT_MS, type ClusterStore, type DrainState } from './cluster-store.ts'
 import { stepGive, type GiveEffect, type GiveEvent, type GiveState } from './hand-over-state.ts';
 import { canTakeOver } from './take-over.ts';
 import { inBackground } from '../runtime/in-background.ts';
+import { sharedRun } from '../runtime/async.ts';
 
 /** A stream of this node. */
 export interface OwnStream {
@@ -58,7 +59,8 @@ interface Gift {
 export class GiveStreams {
   readonly #options: Required<GiveStreamsOptions>;
   readonly #gifts = new Map<string, Gift>();
-  #ticking: Promise<void> | undefined;
+  /** To be called several times a second while the node drains. */
+  readonly tick = sharedRun(() => this.#tick());
   #sinceMs: number | undefined;
   #askedAtMs = -Infinity;
   #canMove = true;
@@ -88,12 +90,6 @@ export class GiveStreams {
   /** Whether the stream is being handed over. */
   gives(stream: string): boolean {
     return this.#gifts.has(stream);
-  }
-
-  /** To be called several times a second while the node drains. */
-  tick(): Promise<void> {
-    this.#ticking ??= this.#tick().finally(() => (this.#ticking = undefined));
-    return this.#ticking;
   }
 
   async #tick(): Promise<void> {

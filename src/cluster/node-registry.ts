@@ -12,6 +12,7 @@ import {
 } from './cluster-store.ts';
 import { PlacementLedger, rankNodes, type PlacementWish } from './placement.ts';
 import { inBackground } from '../runtime/in-background.ts';
+import { sharedRun } from '../runtime/async.ts';
 
 export interface NodeRegistryEvents {
   /** The node has left, was killed, or hangs. */
@@ -55,7 +56,8 @@ export class NodeRegistry extends EventEmitter<NodeRegistryEvents> {
   readonly #detached = new Map<string, NodeRecord>();
   readonly #watched = new Map<string, Watch>();
   #timer: NodeJS.Timeout | undefined;
-  #polling: Promise<void> | undefined;
+  /** Reads the nodes now. */
+  readonly poll = sharedRun(() => this.#poll());
   readonly #unsubscribe: () => void;
   /** Before this time Redis may not know all nodes and owners yet. */
   #settledAtMs = 0;
@@ -183,12 +185,6 @@ export class NodeRegistry extends EventEmitter<NodeRegistryEvents> {
   /** The node has refused the stream that it was to get. */
   withdraw(id: string): void {
     this.#ledger.withdraw(id);
-  }
-
-  /** Reads the nodes now. */
-  poll(): Promise<void> {
-    this.#polling ??= this.#poll().finally(() => (this.#polling = undefined));
-    return this.#polling;
   }
 
   async #poll(): Promise<void> {

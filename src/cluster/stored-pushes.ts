@@ -2,6 +2,7 @@ import type { Logger } from '../observe/logger.ts';
 import { parseRecord, type PushRecord } from '../outputs/push/record/push-record.ts';
 import type { ClusterStore } from './cluster-store.ts';
 import { inBackground } from '../runtime/in-background.ts';
+import { SerialWork } from '../runtime/async.ts';
 
 /** Encrypts the requests, which contain stream keys. */
 export interface Sealer {
@@ -46,7 +47,7 @@ export class StoredPushes {
   readonly #options: StoredPushesOptions;
   readonly #pushes = new Map<string, OwnPush>();
   readonly #unsubscribe: () => void;
-  #flushing: Promise<void> = Promise.resolve();
+  readonly #flushes = new SerialWork();
 
   constructor(options: StoredPushesOptions) {
     this.#options = options;
@@ -100,8 +101,7 @@ export class StoredPushes {
 
   /** Writes what Redis does not have. Also to be called once a second, for the time after Redis was away. */
   flush(): Promise<void> {
-    this.#flushing = this.#flushing.then(() => this.#flush());
-    return this.#flushing;
+    return this.#flushes.run(() => this.#flush());
   }
 
   /** The stored pushes of a stream. Those that cannot be read are reported and left out. */

@@ -7,6 +7,7 @@ import { NODE_TTL_MS, type AbandonedStream, type ClusterStore, type NodeRecord }
 import type { Liveness } from './node-liveness.ts';
 import { relativeLoad } from './placement.ts';
 import type { StoredPush, StoredPushes } from './stored-pushes.ts';
+import { sharedRun } from '../runtime/async.ts';
 
 /** Milliseconds that each node leaves to the ones before it in the order. */
 export const TURN_MS = 500;
@@ -69,7 +70,8 @@ export class TakeOver {
   readonly #urls = new Map<string, string>();
   /** Who owned the streams whose leases were not renewed. */
   #owners = new Map<string, string | undefined>();
-  #looking: Promise<void> | undefined;
+  /** To be called several times a second, as long as the node is in service. */
+  readonly look = sharedRun(() => this.#look());
   #taken = 0;
 
   constructor(options: TakeOverOptions) {
@@ -79,12 +81,6 @@ export class TakeOver {
   /** Streams that were taken over. */
   get taken(): number {
     return this.#taken;
-  }
-
-  /** To be called several times a second, as long as the node is in service. */
-  look(): Promise<void> {
-    this.#looking ??= this.#look().finally(() => (this.#looking = undefined));
-    return this.#looking;
   }
 
   async #look(): Promise<void> {

@@ -8,6 +8,7 @@ import type { ClusterStore, Offer } from './cluster-store.ts';
 import { stepTake, type TakeEffect, type TakeEvent, type TakeState } from './hand-over-state.ts';
 import type { StoredPush, StoredPushes } from './stored-pushes.ts';
 import { takeOverAfterMs } from './take-over.ts';
+import { sharedRun } from '../runtime/async.ts';
 
 /** Pushes that this node connects before it owns their stream. */
 export interface PreparedPushes {
@@ -58,7 +59,8 @@ export class TakeStreams {
   readonly #options: Required<TakeStreamsOptions>;
   readonly #takings = new Map<string, Taking>();
   readonly #avoidedUntilMs = new Map<string, number>();
-  #ticking: Promise<void> | undefined;
+  /** To be called several times a second as long as the node is in service. */
+  readonly tick = sharedRun(() => this.#tick());
   #taken = 0;
 
   constructor({ now = () => performance.now(), ...options }: TakeStreamsOptions) {
@@ -68,12 +70,6 @@ export class TakeStreams {
   /** Streams that were taken. */
   get taken(): number {
     return this.#taken;
-  }
-
-  /** To be called several times a second as long as the node is in service. */
-  tick(): Promise<void> {
-    this.#ticking ??= this.#tick().finally(() => (this.#ticking = undefined));
-    return this.#ticking;
   }
 
   /** The node is no longer in service: takes nothing more. */

@@ -4,6 +4,7 @@ import type { Logger } from '../observe/logger.ts';
 import type { FfmpegCommandLine } from './ffmpeg-args.ts';
 import { FfmpegProcess } from './ffmpeg-process.ts';
 import { inBackground } from '../runtime/in-background.ts';
+import { backoffMs, sharedRun, type Backoff } from '../runtime/async.ts';
 
 export interface SupervisedFfmpegEvents {
   /** A new ffmpeg reads from now on. It needs the container's header first. */
@@ -16,14 +17,14 @@ export interface SupervisedFfmpegEvents {
 /** Deaths within the window after which it is not started again: input that kills ffmpeg kills it again. */
 export const MAX_DEATHS = 5;
 const DEATH_WINDOW_MS = 60_000;
-const FIRST_RESTART_MS = 50;
+const RESTARTS: Backoff = { intervalMs: 50, capMs: DEATH_WINDOW_MS };
 /** Bytes that may wait in front of ffmpeg: two seconds of 8 Mbit/s. More means that it hangs or is too slow. */
 const MAX_BACKLOG = 2 * 1024 * 1024;
 
 /** Milliseconds before the next start; `undefined` after too many deaths. */
 export function restartDelay(deaths: readonly number[], nowMs: number): number | undefined {
   const recent = deaths.filter((at) => nowMs - at < DEATH_WINDOW_MS).length;
-  return recent >= MAX_DEATHS ? undefined : FIRST_RESTART_MS * 2 ** Math.max(0, recent - 1);
+  return recent >= MAX_DEATHS ? undefined : backoffMs(RESTARTS, Math.max(0, recent - 1));
 }
 
 /** A command, or what makes one for each start. */
@@ -35,7 +36,7 @@ export class SupervisedFfmpeg extends EventEmitter<SupervisedFfmpegEvents> {
   readonly #purpose: string;
   readonly #logger: Logger;
   #process: FfmpegProcess | undefined;
-  #starting: Promise<void> | undefined;
+  readonly start = sharedRun(() => this.#run());
   #timer: NodeJS.Timeout | undefined;
   #deaths: number[] = [];
   /** Bytes that the running ffmpeg was given at once: see {@link prime}. */
@@ -54,11 +55,6 @@ export class SupervisedFfmpeg extends EventEmitter<SupervisedFfmpegEvents> {
   /** Whether data that is written now reaches an ffmpeg. */
   get running(): boolean {
     return this.#process !== undefined;
-  }
-
-  start(): Promise<void> {
-    this.#starting ??= this.#run().finally(() => (this.#starting = undefined));
-    return this.#starting;
   }
 
   /** Writes to ffmpeg's stdin; dropped while none runs. An ffmpeg that does not read its input is replaced. */
@@ -103,7 +99,7 @@ export class SupervisedFfmpeg extends EventEmitter<SupervisedFfmpegEvents> {
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#timer);
-    await this.#starting;
+    await this.start.running;
     const process = this.#process;
     this.#process = undefined;
     await Promise.all([process?.close(), ...this.#leaving]);

@@ -1,8 +1,6 @@
-import { request as httpRequest, type IncomingMessage } from 'node:http';
-import { request as httpsRequest } from 'node:https';
-import { isIP, type LookupFunction } from 'node:net';
 import { Webhook } from 'standardwebhooks';
 import { GatewayError } from '../errors.ts';
+import { boundedRequest, hostOf, type BoundedAnswer } from '../net/bounded-request.ts';
 import { DestinationPolicy } from '../net/destination-policy.ts';
 import { isLoopback } from '../net/loopback.ts';
 import type { Secret } from '../net/secret.ts';
@@ -47,7 +45,7 @@ export function createSender({
   timeoutMs = TIMEOUT_MS,
 }: SenderOptions): Sender {
   const signer = new Webhook(secret.reveal());
-  const host = url.hostname.replace(/^\[|\]$/g, '');
+  const host = hostOf(url);
   const port = Number(url.port) || (url.protocol === 'https:' ? 443 : 80);
   const policy = new DestinationPolicy(
     { destination_allow_networks: [...allowNetworks], destination_allow_hosts: [], destination_deny_hosts: [] },
@@ -59,10 +57,12 @@ export function createSender({
   );
   return async ({ id, body }, signal) => {
     try {
-      // The connection is made to the addresses that have been checked.
-      const { addresses } = await policy.resolve({ host, port });
       const sentAt = new Date(now());
-      const response = await post(url, body, {
+      const answer = await boundedRequest({
+        ...{ url, body, policy, signal, timeoutMs },
+        method: 'POST',
+        maxBytes: MAX_ANSWER_BYTES,
+        ignoreBody: true,
         headers: {
           'content-type': 'application/json',
           'user-agent': `webrtc-transponder/${version}`,
@@ -70,42 +70,15 @@ export function createSender({
           'webhook-timestamp': String(Math.floor(sentAt.getTime() / 1000)),
           'webhook-signature': signer.sign(id, sentAt, body),
         },
-        lookup: lookupOf(addresses),
-        signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
       });
-      return resultOf(response, now());
+      return resultOf(answer, now());
     } catch (error) {
       return { result: 'failed', reason: describe(error, timeoutMs) };
     }
   };
 }
 
-interface PostOptions {
-  readonly headers: Readonly<Record<string, string>>;
-  readonly lookup: LookupFunction;
-  readonly signal: AbortSignal;
-}
-
-/** @returns the head of the answer; the body is read and thrown away */
-function post(url: URL, body: string, options: PostOptions): Promise<IncomingMessage> {
-  return new Promise((resolve, reject) => {
-    const send = url.protocol === 'https:' ? httpsRequest : httpRequest;
-    const request = send(url, { method: 'POST', agent: false, ...options, headers: { ...options.headers } });
-    request.on('error', reject);
-    request.on('response', (response) => {
-      let bytes = 0;
-      response.on('data', (chunk: Buffer) => {
-        bytes += chunk.length;
-        if (bytes > MAX_ANSWER_BYTES) response.destroy();
-      });
-      response.on('error', () => undefined); // The status has been read; the rest does not matter.
-      resolve(response);
-    });
-    request.end(body);
-  });
-}
-
-function resultOf({ statusCode: status = 0, headers }: IncomingMessage, nowMs: number): SendResult {
+function resultOf({ status, headers }: BoundedAnswer, nowMs: number): SendResult {
   if (status >= 200 && status < 300) return { result: 'delivered' };
   if (status === 410) return { result: 'gone' };
   const waitMs = status === 429 || status === 503 ? retryAfterMs(headers['retry-after'], nowMs) : undefined;
@@ -116,14 +89,6 @@ function loopbackAddresses(host: string): string[] {
   if (host === 'localhost') return ['127.0.0.1', '::1'];
   return isLoopback(host) ? [host] : [];
 }
-
-const lookupOf =
-  (addresses: readonly string[]): LookupFunction =>
-  (_host, options, callback) => {
-    const found = addresses.map((address) => ({ address, family: isIP(address) }));
-    if (options.all) callback(null, found);
-    else callback(null, found[0]!.address, found[0]!.family);
-  };
 
 /** For the log. The messages of errors may contain the URL, so only codes are used. */
 function describe(error: unknown, timeoutMs: number): string {

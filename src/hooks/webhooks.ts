@@ -9,6 +9,7 @@ import type { Delivery } from './delivery-queue.ts';
 import { laneOf, matchesEvent, type EventType, type GatewayEvent } from './events.ts';
 import { WebhookEndpoint } from './webhook-endpoint.ts';
 import type { Sender } from './webhook-sender.ts';
+import { SerialWork } from '../runtime/async.ts';
 
 const NAMESPACE = 'webhooks';
 /** Events that wait for one URL. */
@@ -53,7 +54,7 @@ export class Webhooks {
   readonly #records: RecordSet<WebhookRecord>;
   readonly #endpoints = new Map<string, WebhookEndpoint>();
   /** Writes follow each other, so that a record is not deleted before it is written. */
-  #writing: Promise<void> = Promise.resolve();
+  readonly #writes = new SerialWork();
   #lastKeyMs = 0;
   #dropped = 0;
   #closing: Promise<void> | undefined;
@@ -104,7 +105,7 @@ export class Webhooks {
     ]);
     late.abort();
     await Promise.all(endpoints.map((endpoint) => endpoint.close()));
-    await this.#writing;
+    await this.#writes.idle();
   }
 
   #createEndpoints(): void {
@@ -174,8 +175,8 @@ export class Webhooks {
   }
 
   #write(run: () => Promise<void>): void {
-    this.#writing = this.#writing
-      .then(run)
+    this.#writes
+      .run(run)
       .catch((error: unknown) => this.#options.logger.error({ err: error }, 'a webhook could not be stored'));
   }
 }

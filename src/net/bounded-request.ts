@@ -2,6 +2,7 @@ import { request as httpRequest, type IncomingHttpHeaders, type IncomingMessage 
 import { request as httpsRequest } from 'node:https';
 import { isIP } from 'node:net';
 import { once } from 'node:events';
+import type { DestinationPolicy } from './destination-policy.ts';
 
 export interface BoundedRequest {
   readonly url: URL;
@@ -12,8 +13,10 @@ export interface BoundedRequest {
   readonly timeoutMs: number;
   /** Of the answer's body. */
   readonly maxBytes: number;
-  /** The addresses to connect to, checked by the caller. Default: those that the host resolves to. */
-  readonly addresses?: readonly string[];
+  /** Only the head of the answer matters: a longer body is cut off, and is no failure. */
+  readonly ignoreBody?: boolean;
+  /** Decides which addresses of the host may be connected to. Default: those that it resolves to. */
+  readonly policy?: Pick<DestinationPolicy, 'resolve'>;
   /** Ends the request. */
   readonly signal?: AbortSignal;
 }
@@ -25,11 +28,15 @@ export interface BoundedAnswer {
 }
 
 /**
- * One HTTP request to a server that is not trusted with time or memory. Redirects are not followed: they are answers
- * like others.
+ * One HTTP request to a server that is not trusted with time or memory, and, with a policy, made only to addresses that it
+ * has checked. Redirects are not followed: they are answers like others.
+ *
+ * @throws {GatewayError} DESTINATION_FORBIDDEN or DESTINATION_NOT_RESOLVED, by the policy
  */
 export async function boundedRequest(options: BoundedRequest): Promise<BoundedAnswer> {
-  const { url, method = 'GET', headers, body, timeoutMs, addresses } = options;
+  const { url, method = 'GET', headers, body, timeoutMs, maxBytes, policy } = options;
+  const port = Number(url.port) || (url.protocol === 'https:' ? 443 : 80);
+  const checked = await policy?.resolve({ host: hostOf(url), port });
   const timeout = AbortSignal.timeout(timeoutMs);
   const signal = options.signal ? AbortSignal.any([timeout, options.signal]) : timeout;
   const request = (url.protocol === 'https:' ? httpsRequest : httpRequest)(url, {
@@ -37,20 +44,38 @@ export async function boundedRequest(options: BoundedRequest): Promise<BoundedAn
     agent: false,
     signal,
     ...(headers && { headers }),
-    ...(addresses && { lookup: fixedLookup(addresses) }),
+    ...(checked && { lookup: fixedLookup(checked.addresses) }),
   });
   // Errors after the answer has begun are those of the response.
   request.on('error', () => undefined);
   request.end(body);
   const [response] = (await once(request, 'response')) as [IncomingMessage];
+  const head = { status: response.statusCode ?? 0, headers: response.headers };
+  if (options.ignoreBody) {
+    discard(response, maxBytes);
+    return { ...head, body: '' };
+  }
   try {
-    return { status: response.statusCode ?? 0, headers: response.headers, body: await read(response, options) };
+    return { ...head, body: await read(response, maxBytes) };
   } finally {
     request.destroy();
   }
 }
 
-async function read(response: IncomingMessage, { maxBytes }: BoundedRequest): Promise<string> {
+/** The host as policies and sockets have it: IPv6 addresses without brackets. */
+export const hostOf = ({ hostname }: URL): string => hostname.replace(/^\[|\]$/g, '');
+
+function discard(response: IncomingMessage, maxBytes: number): void {
+  let size = 0;
+  response.on('data', (chunk: Buffer) => {
+    size += chunk.length;
+    if (size > maxBytes) response.destroy();
+  });
+  // The status has been read; the rest does not matter.
+  response.on('error', () => undefined);
+}
+
+async function read(response: IncomingMessage, maxBytes: number): Promise<string> {
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of response as AsyncIterable<Buffer>) {

@@ -1,6 +1,7 @@
 import { readFileSync, unwatchFile, watchFile } from 'node:fs';
 import { createSecureContext, type SecureContextOptions } from 'node:tls';
 import { X509Certificate } from 'node:crypto';
+import type { Settings } from '../config/schema.ts';
 import { GatewayError } from '../errors.ts';
 import type { Logger } from '../observe/logger.ts';
 
@@ -81,6 +82,12 @@ export class Certificate {
     logger.info({ validTo: new X509Certificate(this.#secureOptions.cert as Buffer).validTo }, 'new certificate');
   };
 }
+
+/** The certificate of the settings; nothing without `tls_cert`. @throws {GatewayError} SETTINGS_INVALID */
+export const createCertificate = (
+  { tls_cert: certFile, tls_key: keyFile }: Pick<Settings, 'tls_cert' | 'tls_key'>,
+  logger: Logger,
+): Certificate | undefined => (certFile ? new Certificate({ certFile, keyFile, logger }) : undefined);
 
 function read({ certFile, keyFile }: CertificateOptions): SecureContextOptions {
   try {

@@ -68,6 +68,12 @@ export class EncoderPool {
     this.#slots = new VideoEncoderSlots(options.maxEncoders, options.transcodingDisabled);
   }
 
+  /** Encoders that run. */
+  get running(): number {
+    const { sources, videoEncoders } = this.counts;
+    return sources + videoEncoders;
+  }
+
   /** Number of streams whose audio is encoded, and of video encoders. */
   get counts(): { sources: number; videoEncoders: number } {
     // Opus is passed through.

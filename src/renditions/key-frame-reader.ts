@@ -9,6 +9,7 @@ import { StreamTime } from './stream-time.ts';
 import { VideoInput } from './video-input.ts';
 import { VideoLine } from './video-line.ts';
 import { inBackground } from '../runtime/in-background.ts';
+import { SingleFlight } from '../runtime/async.ts';
 
 /** A connected publisher sends a key frame within about a second after a request. */
 const TIMEOUT_MS = 5000;
@@ -29,7 +30,7 @@ export interface KeyFrameReaderOptions {
 export class KeyFrameReader {
   readonly #maxFrameSize: FrameSize;
   readonly #timeoutMs: number;
-  readonly #reading = new Map<LiveStream, Promise<KeyFrame>>();
+  readonly #reading = new SingleFlight<LiveStream, KeyFrame>();
 
   constructor({ maxFrameSize = DEFAULT_MAX_FRAME_SIZE, timeoutMs = TIMEOUT_MS }: KeyFrameReaderOptions = {}) {
     this.#maxFrameSize = maxFrameSize;
@@ -42,12 +43,7 @@ export class KeyFrameReader {
    * @throws {GatewayError} ENCODER_FAILED if there is no video or no key frame arrives; FRAME_TOO_LARGE
    */
   read(stream: LiveStream): Promise<KeyFrame> {
-    let reading = this.#reading.get(stream);
-    if (!reading) {
-      reading = this.#read(stream).finally(() => this.#reading.delete(stream));
-      this.#reading.set(stream, reading);
-    }
-    return reading;
+    return this.#reading.run(stream, () => this.#read(stream));
   }
 
   async #read(stream: LiveStream): Promise<KeyFrame> {

@@ -2,6 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { GatewayError } from '../errors.ts';
 import { atEndOfTick } from '../runtime/tick.ts';
 import type { ScopeEntry } from './scope-entry.ts';
+import { sharedRun } from '../runtime/async.ts';
+import { inBackground } from '../runtime/in-background.ts';
 
 export interface EntryWriterOptions {
   /**
@@ -39,7 +41,7 @@ export class EntryWriter {
   #queue: Operation[] = [];
   /** By id. */
   readonly #batches = new Map<string, Batch>();
-  #appending: Promise<void> | undefined;
+  readonly #appendSoon = sharedRun(() => this.#appendQueued());
 
   constructor(options: EntryWriterOptions) {
     this.#options = options;
@@ -57,7 +59,7 @@ export class EntryWriter {
   submit(entry: ScopeEntry): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#queue.push({ entry, resolve, reject });
-      this.#appending ??= this.#appendQueued().finally(() => (this.#appending = undefined));
+      inBackground(this.#appendSoon());
     });
   }
 
@@ -86,7 +88,7 @@ export class EntryWriter {
 
   /** Waits until everything has arrived, for about a second. */
   async drain(): Promise<void> {
-    await this.#appending;
+    await this.#appendSoon.running;
     const deadline = performance.now() + ARRIVAL_MS;
     while (this.#batches.size > 0 && performance.now() < deadline)
       await new Promise((resolve) => setTimeout(resolve, 10));

@@ -6,6 +6,7 @@ import type { ScopeEntry } from './scope-entry.ts';
 import { ScopeReceivers } from './scope-receivers.ts';
 import type { ObserveEntry, OpenScope, ScopeSource } from './scope-rooms.ts';
 import { ScopeState } from './scope-state.ts';
+import { SingleFlight } from '../runtime/async.ts';
 
 export interface LocalScopesOptions {
   readonly limits: RoomLimits;
@@ -18,7 +19,7 @@ export interface LocalScopesOptions {
 export class LocalScopes implements ScopeSource {
   readonly #options: LocalScopesOptions;
   readonly #open = new Map<string, OpenScope>();
-  readonly #opening = new Map<string, Promise<OpenScope>>();
+  readonly #opening = new SingleFlight<string, OpenScope>();
 
   constructor(options: LocalScopesOptions) {
     this.#options = options;
@@ -33,7 +34,7 @@ export class LocalScopes implements ScopeSource {
   }
 
   async hold(name: string): Promise<OpenScope> {
-    const scope = this.#open.get(name) ?? (await this.#load(name));
+    const scope = this.#open.get(name) ?? (await this.#opening.run(name, () => this.#read(name)));
     scope.uses++;
     return scope;
   }
@@ -68,14 +69,6 @@ export class LocalScopes implements ScopeSource {
   }
 
   /** @throws {GatewayError} LIMIT_REACHED */
-  #load(name: string): Promise<OpenScope> {
-    const loading = this.#opening.get(name);
-    if (loading) return loading;
-    const opening = this.#read(name).finally(() => this.#opening.delete(name));
-    this.#opening.set(name, opening);
-    return opening;
-  }
-
   async #read(name: string): Promise<OpenScope> {
     const { limits, persistent } = this.#options;
     if (this.#open.size + this.#opening.size >= limits.scopes) throw tooManyRooms(limits);

@@ -10,6 +10,7 @@ import { ScopeReceivers } from './scope-receivers.ts';
 import { ScopeState } from './scope-state.ts';
 import { OPEN_TTL_MS, SharedScope, type ScopeInfo } from './shared-scope.ts';
 import { inBackground } from '../runtime/in-background.ts';
+import { sharedRun, SingleFlight } from '../runtime/async.ts';
 
 export interface SharedScopesOptions {
   readonly logs: SharedLogs;
@@ -41,7 +42,7 @@ const INFOS_AT_ONCE = 500;
 export class SharedScopes implements ScopeSource {
   readonly #options: Required<SharedScopesOptions>;
   readonly #open = new Map<string, SharedScope>();
-  readonly #opening = new Map<string, Promise<SharedScope>>();
+  readonly #opening = new SingleFlight<string, SharedScope>();
   readonly #closing = new Set<Promise<void>>();
   /** Processes with members that do not run, and since when. */
   #missing = new Map<string, number>();
@@ -52,7 +53,8 @@ export class SharedScopes implements ScopeSource {
   #countedAtMs = -Infinity;
   readonly #unsubscribe: () => void;
   #timer: NodeJS.Timeout | undefined;
-  #looking: Promise<void> | undefined;
+  /** Catches up with the logs, removes the members of lost processes, and gives up what is not needed. Never rejects. */
+  readonly look = sharedRun(() => this.#look());
 
   constructor({ now = () => performance.now(), ...options }: SharedScopesOptions) {
     this.#options = { now, ...options };
@@ -78,7 +80,7 @@ export class SharedScopes implements ScopeSource {
   }
 
   async hold(name: string): Promise<OpenScope> {
-    const scope = this.#open.get(name) ?? (await this.#openOnce(name));
+    const scope = this.#open.get(name) ?? (await this.#opening.run(name, () => this.#openNew(name)));
     scope.uses++;
     return scope;
   }
@@ -125,16 +127,10 @@ export class SharedScopes implements ScopeSource {
     return state.size === 0 && state.objects.size === 0 ? undefined : state.view(name);
   }
 
-  /** Catches up with the logs, removes the members of lost processes, and gives up what is not needed. Never rejects. */
-  look(): Promise<void> {
-    this.#looking ??= this.#look().finally(() => (this.#looking = undefined));
-    return this.#looking;
-  }
-
   async close(): Promise<void> {
     clearInterval(this.#timer);
     this.#unsubscribe();
-    await this.#looking;
+    await this.look.running;
     await Promise.all([...this.#open.values()].map((scope) => scope.close()));
     this.#open.clear();
     await Promise.all(this.#closing);
@@ -191,12 +187,6 @@ export class SharedScopes implements ScopeSource {
     if (text === undefined) return undefined;
     const { members, objects } = JSON.parse(text) as ScopeInfo;
     return { members, objects };
-  }
-
-  #openOnce(name: string): Promise<SharedScope> {
-    const opening = this.#opening.get(name) ?? this.#openNew(name).finally(() => this.#opening.delete(name));
-    this.#opening.set(name, opening);
-    return opening;
   }
 
   /** @throws {GatewayError} LIMIT_REACHED or CLUSTER_UNAVAILABLE */

@@ -1,4 +1,5 @@
 import { get } from 'node:http';
+import { GatewayError } from '../errors.ts';
 
 /** Milliseconds that the other program has to answer. */
 const TIMEOUT_MS = 1000;
@@ -28,6 +29,16 @@ export async function findRunningGateway(host: string, port: number): Promise<st
     request.once('error', () => resolve(''));
   });
   return isHealthOfGateway(answer) ? base : undefined;
+}
+
+/** @throws {GatewayError} SETTINGS_INVALID if a gateway runs on this address already */
+export async function refuseSecondGateway(host: string, port: number): Promise<void> {
+  const running = await findRunningGateway(host, port);
+  if (running)
+    throw new GatewayError(
+      'SETTINGS_INVALID',
+      `Another WebRTC Transponder is running on ${running}. Stop it, or give this one its own ports (http.port, ws.port, rtc_port, embedded_rtmp_port, embedded_http_flv_port).`,
+    );
 }
 
 function isHealthOfGateway(answer: string): boolean {

@@ -25,7 +25,7 @@ export const customToken = (custom: unknown): string | undefined =>
  * streams.
  */
 export const credentialOf = (
-  { authToken, custom }: { readonly authToken?: unknown; readonly custom?: unknown },
+  { authToken, custom }: Readonly<Record<string, unknown>>,
   urlToken: string | undefined,
 ): string | undefined => customToken(custom) ?? textOf(urlToken) ?? broughtToken(authToken);
 

@@ -48,6 +48,7 @@ const Kilobits = z.coerce.number().min(0).max(1_000_000).catch(0).default(0);
 
 /** Returned to the client in `getUserData`, so unknown fields are kept. */
 export const ConnectionSchema = z.looseObject({ appKey: z.string().max(256).default('defaultApp') });
+export type Connection = z.output<typeof ConnectionSchema>;
 
 /** What REST shows of a client. */
 const clientText = z.string().max(512).catch('');

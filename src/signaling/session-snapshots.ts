@@ -1,8 +1,9 @@
 import { toGatewayError } from '../errors.ts';
 import * as messages from './messages.ts';
 import { encodeMessage, INFO } from './messages.ts';
-import type { Outbox } from './outbox.ts';
+import type { ClientLink } from './client-link.ts';
 import type { WcsSession } from './wcs-session.ts';
+import { SerialWork } from '../runtime/async.ts';
 
 /** Snapshots that one page may wait for at the same time. They are taken one after the other. */
 const MAX_WAITING = 4;
@@ -13,32 +14,29 @@ const MAX_WAITING = 4;
  */
 export class SessionSnapshots {
   readonly #session: WcsSession;
-  readonly #outbox: Outbox;
-  #waiting = 0;
-  #last: Promise<void> = Promise.resolve();
+  readonly #link: ClientLink;
+  readonly #requests = new SerialWork();
 
-  constructor(session: WcsSession, outbox: Outbox) {
+  constructor(session: WcsSession, link: ClientLink) {
     this.#session = session;
-    this.#outbox = outbox;
+    this.#link = link;
   }
 
   request(argument: unknown): void {
     const request = messages.NamedStreamSchema.safeParse(argument);
     if (!request.success) return this.#session.logger.debug('malformed snapshot request ignored');
     const { mediaSessionId, name } = request.data;
-    if (this.#waiting >= MAX_WAITING) return this.#fail(mediaSessionId, name, 'Too many snapshots at once');
-    this.#waiting++;
-    this.#last = this.#last
-      .then(() => this.#take(mediaSessionId, name))
+    if (this.#requests.size >= MAX_WAITING) return this.#fail(mediaSessionId, name, 'Too many snapshots at once');
+    this.#requests
+      .run(() => this.#take(mediaSessionId, name))
       .catch((error: unknown) => {
         this.#session.logger.warn({ err: error, streamName: name }, 'snapshot failed');
         this.#fail(mediaSessionId, name, INFO.failedByError);
-      })
-      .finally(() => this.#waiting--);
+      });
   }
 
   async #take(mediaSessionId: string, name: string): Promise<void> {
-    if (!this.#outbox.isOpen) return;
+    if (!this.#link.isOpen) return;
     const { registry, takeSnapshot } = this.#session.context;
     try {
       await this.#session.authorize('play', { stream: name });
@@ -50,10 +48,10 @@ export class SessionSnapshots {
     if (!takeSnapshot) return this.#fail(mediaSessionId, name, 'Snapshots are not available');
     const snapshot = (await takeSnapshot(stream)).toString('base64');
     // Pages of SDK 2 wait for the event, older ones for the status.
-    await this.#outbox.sendLarge(
+    await this.#link.sendLarge(
       encodeMessage('notifyStreamEvent', { mediaSessionId, type: 'snapshotCompleted', payload: { snapshot } }),
     );
-    await this.#outbox.sendLarge(
+    await this.#link.sendLarge(
       encodeMessage('notifyStreamStatusEvent', {
         mediaSessionId,
         name,

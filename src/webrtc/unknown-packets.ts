@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { types } from 'mediasoup';
+import { sharedRun } from '../runtime/async.ts';
 
 /** A packet that a worker has dropped because no producer takes it. */
 export interface UnknownPacket {
@@ -31,17 +32,12 @@ export function takeUnknownPacket(line: string): boolean {
 export class UnknownPackets {
   readonly #worker: Pick<types.Worker, 'pid' | 'updateSettings'>;
   readonly #wait: (ms: number) => Promise<unknown>;
-  #running: Promise<readonly UnknownPacket[]> | undefined;
+  /** One packet of each source. Calls at the same time share one look. */
+  readonly survey = sharedRun(() => this.#survey());
 
   constructor(worker: Pick<types.Worker, 'pid' | 'updateSettings'>, wait: (ms: number) => Promise<unknown> = sleep) {
     this.#worker = worker;
     this.#wait = wait;
-  }
-
-  /** One packet of each source. Calls at the same time share one look. */
-  survey(): Promise<readonly UnknownPacket[]> {
-    this.#running ??= this.#survey().finally(() => (this.#running = undefined));
-    return this.#running;
   }
 
   async #survey(): Promise<readonly UnknownPacket[]> {

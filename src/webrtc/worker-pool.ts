@@ -16,6 +16,7 @@ import { workerDied } from './worker-failure.ts';
 import { takeUnknownPacket, UnknownPackets } from './unknown-packets.ts';
 import { WorkerProbe } from './worker-probe.ts';
 import { inBackground } from '../runtime/in-background.ts';
+import { backoffMs } from '../runtime/async.ts';
 
 export interface WorkerPoolOptions {
   /** The number of mediasoup workers; each uses one core at most. */
@@ -69,7 +70,7 @@ const CLOSE_GRACE_MS = 2000;
  * most.
  */
 export function respawnDelayMs(deaths: number): number {
-  return Math.min(10_000, 100 * 2 ** Math.max(0, deaths - 1));
+  return backoffMs({ intervalMs: 100, capMs: 10_000 }, Math.max(0, deaths - 1));
 }
 
 /** The mediasoup workers. When one dies, only its own sessions end, and another one takes its place. */

@@ -8,6 +8,9 @@ import type { ClientAddresses } from '../../net/client-addresses.ts';
 import { FORWARDED_CLIENT_HEADER, type ForwardedClients } from '../../net/forwarded-client.ts';
 import { answerUpgrade, refuseUpgrade } from '../../net/refuse-upgrade.ts';
 import type { Logger } from '../../observe/logger.ts';
+import type { Metrics } from '../../observe/metrics.ts';
+import type { ConnectionLimit } from '../../net/connection-limit.ts';
+import type { Settings } from '../../config/schema.ts';
 import { guarded } from '../../runtime/in-background.ts';
 import { closeSocket, joinSockets } from './join-sockets.ts';
 import { openNodeSocket, type NodeRefusal } from './node-socket.ts';
@@ -28,6 +31,24 @@ export interface RoomProxyOptions {
   readonly logger: Logger;
   /** Milliseconds between two pings. Default: 10 s. */
   readonly pingIntervalMs?: number;
+}
+
+export interface RoomProxyParts extends Pick<RoomProxyOptions, 'registry' | 'clients' | 'allowOrigin' | 'logger'> {
+  readonly limits: { readonly connections: Pick<ConnectionLimit, 'addresses'>; readonly queuedBytes: number };
+  readonly metrics: Metrics;
+}
+
+/** Creates the proxy of a manager from its settings, and registers its metrics. */
+export function createRoomProxy(settings: Settings, { limits, metrics, ...parts }: RoomProxyParts): RoomProxy {
+  const { queuedBytes, connections } = limits;
+  const region = settings.node_region;
+  const proxy = new RoomProxy({ ...parts, region, queuedBytes, addresses: connections.addresses });
+  metrics.gauge(
+    'gateway_cluster_room_clients',
+    'WebSocket clients of rooms that the manager passes on to nodes.',
+    () => proxy.size,
+  );
+  return proxy;
 }
 
 /** An upgrade request, and what belongs to it. */

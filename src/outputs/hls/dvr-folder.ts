@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { toGatewayError } from '../../errors.ts';
 import type { Logger } from '../../observe/logger.ts';
 import type { CompleteSegment } from './segment-list.ts';
+import { SerialWork } from '../../runtime/async.ts';
 
 export interface DvrOptions {
   /** Has a folder for each rendition that is packaged. */
@@ -18,7 +19,7 @@ export class DvrFolder {
   readonly #minFreeBytes: number;
   readonly #logger: Logger;
   #ready: Promise<unknown> | undefined;
-  #writing: Promise<unknown> = Promise.resolve();
+  readonly #work = new SerialWork();
   #fails = false;
   #closed = false;
 
@@ -30,9 +31,7 @@ export class DvrFolder {
 
   /** Writes a segment after those before. Never rejects. @returns whether it is on the disk */
   write({ msn, data }: CompleteSegment): Promise<boolean> {
-    const work = this.#writing.then(() => this.#write(msn, data));
-    this.#writing = work;
-    return work;
+    return this.#work.run(() => this.#write(msn, data));
   }
 
   /** @returns `undefined` if it is not there any more */
@@ -42,13 +41,13 @@ export class DvrFolder {
 
   /** Never rejects. */
   delete(msn: number): void {
-    this.#writing = this.#writing.then(() => rm(this.#pathOf(msn), { force: true })).catch(() => undefined);
+    this.#work.run(() => rm(this.#pathOf(msn), { force: true })).catch(() => undefined);
   }
 
   /** Deletes everything. Never rejects. Idempotent. */
   async close(): Promise<void> {
     this.#closed = true;
-    await this.#writing;
+    await this.#work.idle();
     await rm(this.#folder, { recursive: true, force: true }).catch((error: unknown) => {
       this.#logger.warn({ err: error }, 'a folder of HLS segments cannot be deleted');
     });

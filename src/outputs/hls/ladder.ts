@@ -8,6 +8,7 @@ import { Packager, type PackagerEnvironment } from './packager.ts';
 import { multivariantPlaylist, type RenditionReport } from './playlist.ts';
 import { Timeline } from './timeline.ts';
 import { inBackground } from '../../runtime/in-background.ts';
+import { SingleFlight } from '../../runtime/async.ts';
 
 /** One quality of `hls_ladder`. */
 export interface Rung {
@@ -40,7 +41,7 @@ export class Ladder extends EventEmitter<OutputEvents> implements Output {
   readonly #options: LadderOptions;
   readonly #timeline = new Timeline();
   readonly #source: Packager;
-  readonly #starting = new Map<Rung, Promise<void>>();
+  readonly #starting = new SingleFlight<Rung, void>();
   /** When a quality may be tried again that was refused or has failed. */
   readonly #retryMs = new Map<Rung, number>();
   readonly #lower = new Map<Rung, Packager>();
@@ -120,7 +121,7 @@ export class Ladder extends EventEmitter<OutputEvents> implements Output {
     const source = await this.#source.variant();
     this.#startLower();
     const variants = [{ ...source, uri: uriOf(undefined) }];
-    await within(MAX_WAIT_MS, Promise.all(this.#starting.values()));
+    await within(MAX_WAIT_MS, this.#starting.settled());
     const lower = [...this.#lower].filter(([{ height }]) => height < (source.height ?? 0));
     const found = await Promise.all(
       lower.map(async ([rung, packager]) => {
@@ -180,14 +181,11 @@ export class Ladder extends EventEmitter<OutputEvents> implements Output {
     const height = this.#source.frameHeight ?? 0;
     for (const rung of this.#options.rungs)
       if (rung.height < height && this.#isMissing(rung))
-        this.#starting.set(
-          rung,
-          this.#startRung(rung).finally(() => this.#starting.delete(rung)),
-        );
+        inBackground(this.#starting.run(rung, () => this.#startRung(rung)));
   }
 
   #isMissing(rung: Rung): boolean {
-    const isThere = this.#starting.has(rung) || this.#lower.get(rung)?.status === 'packaging';
+    const isThere = this.#lower.get(rung)?.status === 'packaging';
     return !isThere && this.status !== 'ended' && performance.now() >= (this.#retryMs.get(rung) ?? 0);
   }
 
@@ -228,7 +226,7 @@ export class Ladder extends EventEmitter<OutputEvents> implements Output {
 
   async #close(reason: GatewayError): Promise<void> {
     await Promise.all(this.#packagers.map((packager) => packager.stop(reason)));
-    await Promise.all(this.#starting.values());
+    await this.#starting.settled();
     this.emit('closed');
   }
 }

@@ -15,6 +15,7 @@ import type { PackagerEnvironment } from './packager.ts';
 import { ViewerSessions, type Viewer, type ViewerSession } from './viewer-sessions.ts';
 import { inBackground } from '../../runtime/in-background.ts';
 import { monotonicMsOf } from '../../runtime/wall-clock.ts';
+import { SingleFlight } from '../../runtime/async.ts';
 
 export interface PackagersParts {
   readonly registry: StreamRegistry;
@@ -45,7 +46,7 @@ export class Packagers {
   /** Ladders that have ended, and whose segments viewers may still ask for. */
   readonly #ended = new Set<Ladder>();
   readonly #outputs: OutputSet<Ladder>;
-  readonly #starting = new Map<string, Promise<Ladder>>();
+  readonly #starting = new SingleFlight<string, Ladder>();
   /** When each running ladder was needed last, in milliseconds of {@link now}. */
   readonly #neededMs = new Map<Ladder, number>();
   readonly #timer: NodeJS.Timeout;
@@ -126,7 +127,7 @@ export class Packagers {
   async close(reason: GatewayError): Promise<void> {
     this.#closed = true;
     clearInterval(this.#timer);
-    await Promise.allSettled(this.#starting.values());
+    await this.#starting.settled();
     await this.#outputs.close(reason);
     await Promise.all([...this.#ended].map((ladder) => this.#dispose(ladder)));
     if (this.#environment.dvr) await rm(this.#dvrFolder, { recursive: true, force: true });
@@ -134,13 +135,7 @@ export class Packagers {
 
   async #ensure(streamName: string): Promise<Ladder> {
     const running = this.#outputs.list().find((ladder) => ladder.streamName === streamName);
-    if (running) return running;
-    let starting = this.#starting.get(streamName);
-    if (!starting) {
-      starting = this.#start(streamName).finally(() => this.#starting.delete(streamName));
-      this.#starting.set(streamName, starting);
-    }
-    return starting;
+    return running ?? this.#starting.run(streamName, () => this.#start(streamName));
   }
 
   async #start(streamName: string): Promise<Ladder> {

@@ -8,7 +8,7 @@ import { tickMs } from '../../runtime/tick.ts';
 import type { OutputFeedOptions } from '../output-feed.ts';
 import type { OutputCounters } from '../output.ts';
 import { rotated, reconnectError } from './connection-attempt.ts';
-import { retryDelayMs, type BackoffRules } from './backoff.ts';
+import { backoffMs, type Backoff } from '../../runtime/async.ts';
 import {
   CONNECTING,
   failureOf,
@@ -50,7 +50,7 @@ export interface LegOptions {
   readonly destination: Destination;
   readonly flashVersion: string;
   readonly feed: Omit<OutputFeedOptions, 'sink' | 'onTracksChanged'>;
-  readonly retry: RetryRules & BackoffRules;
+  readonly retry: RetryRules & Backoff;
   /** Whether another leg pushes. This one then tries again without a limit. */
   readonly isCovered: () => boolean;
   /** The addresses found when the request was checked. Used for the first connection. */
@@ -273,7 +273,7 @@ export class Leg extends EventEmitter<LegEvents> {
 
   #retryDelayMs(): number {
     const state = this.#state;
-    const delayMs = retryDelayMs(this.#options.retry, state.attempt, Math.random());
+    const delayMs = backoffMs(this.#options.retry, state.attempt, Math.random());
     return state.status === 'retrying' && state.free ? Math.min(delayMs, NAME_RETRY_MS) : delayMs;
   }
 

@@ -1,4 +1,4 @@
-import type { BackoffRules } from './backoff.ts';
+import type { Backoff } from '../../runtime/async.ts';
 import type { RetryRules } from './leg-state.ts';
 import type { StartRequest } from './transponder-view.ts';
 
@@ -8,8 +8,8 @@ import type { StartRequest } from './transponder-view.ts';
  */
 export function retryRules(
   { restore, restoreAttempts, restoreIntervalMs, restoreMaxIntervalMs, backupUrl }: StartRequest,
-  settings: RetryRules & BackoffRules,
-): RetryRules & BackoffRules {
+  settings: RetryRules & Backoff,
+): RetryRules & Backoff {
   const asks = restoreAttempts !== undefined || restoreIntervalMs !== undefined || backupUrl !== undefined;
   const intervalMs = restoreIntervalMs ?? settings.intervalMs;
   const capMs = restoreMaxIntervalMs ?? settings.capMs;

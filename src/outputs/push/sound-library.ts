@@ -1,9 +1,6 @@
-import { constants } from 'node:fs';
-import { open, realpath } from 'node:fs/promises';
-import { resolve, sep } from 'node:path';
+import { resolve } from 'node:path';
 import { encodeClip, UndecodableError, type ClipFormat } from '../../renditions/clip-encoder.ts';
-import { GatewayError } from '../../errors.ts';
-import { NO_DESCRIPTORS } from '../../runtime/file-descriptors.ts';
+import { invalidMediaFile, useMediaFile, type MediaFilePurpose } from '../../renditions/media-file.ts';
 import type { Logger } from '../../observe/logger.ts';
 
 /** A sound file as the bodies of FLV audio tags; never empty. */
@@ -22,13 +19,12 @@ interface Entry {
 /** Ten minutes of CD audio. A clip is kept in memory in encoded form, a tenth of that. */
 const MAX_FILE_BYTES = 100 * 1024 * 1024;
 const MAX_CLIPS = 32;
-/** The format is in the first bytes, after a chunk or two of descriptions at most. */
-const HEAD_BYTES = 4096;
-/**
- * Opening a named pipe would block a thread until a process opens it for writing. The path has no links any more: one
- * that appears meanwhile is not followed.
- */
-const OPEN_FLAGS = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW;
+const SOUND: MediaFilePurpose = {
+  title: 'soundFile',
+  hint: 'soundFile names a RIFF WAV file in the media directory (media_dir).',
+  notFound: 'SOUND_FILE_NOT_FOUND',
+  invalid: 'SOUND_FILE_INVALID',
+};
 
 /** The WAV files of the media directory, each encoded once. */
 export class SoundLibrary {
@@ -55,8 +51,16 @@ export class SoundLibrary {
    * there are no file descriptors left
    */
   async load(name: string, signal?: AbortSignal): Promise<SoundClip> {
-    const path = await this.#locate(name);
-    const { key, channels } = await this.#inspect(path, name);
+    const { key, path, channels } = await useMediaFile(this.#directory, name, SOUND, MAX_FILE_BYTES, (file) => {
+      const channels = wavChannels(file.head);
+      if (channels === undefined)
+        throw invalidMediaFile(
+          SOUND,
+          name,
+          'is not a RIFF WAV file. Convert it, for instance with: ffmpeg -i INPUT OUTPUT.wav',
+        );
+      return { key: file.version, path: file.path, channels };
+    });
     signal?.throwIfAborted();
     const entry = this.#clips.get(key) ?? this.#start(key, path, channels, name);
     // The one used last is at the end.
@@ -89,76 +93,17 @@ export class SoundLibrary {
     if (this.#clips.get(key) === entry) this.#clips.delete(key);
   }
 
-  async #locate(name: string): Promise<string> {
-    try {
-      const directory = await realpath(this.#directory);
-      // Checked after links are resolved: a link in the directory must not lead out of it.
-      const path = await realpath(resolve(directory, name));
-      if (path.startsWith(directory + sep)) return path;
-    } catch {
-      // Missing, with a NUL, or too long: not found in each case.
-    }
-    throw notFound(name);
-  }
-
-  async #inspect(path: string, name: string): Promise<{ key: string; channels: number }> {
-    const file = await open(path, OPEN_FLAGS).catch((error: NodeJS.ErrnoException) => {
-      throw openError(error, name);
-    });
-    try {
-      const stats = await file.stat();
-      if (!stats.isFile()) throw notFound(name);
-      const { size, mtimeMs } = stats;
-      const { buffer, bytesRead } = await file.read(Buffer.alloc(HEAD_BYTES), 0, HEAD_BYTES, 0);
-      const channels = wavChannels(buffer.subarray(0, bytesRead));
-      if (channels === undefined)
-        throw new GatewayError(
-          'SOUND_FILE_INVALID',
-          `soundFile ${JSON.stringify(name)} is not a RIFF WAV file. Convert it, for instance with: ffmpeg -i INPUT OUTPUT.wav`,
-        );
-      if (size > MAX_FILE_BYTES)
-        throw new GatewayError(
-          'SOUND_FILE_INVALID',
-          `soundFile ${JSON.stringify(name)} is larger than ${MAX_FILE_BYTES / 1024 / 1024} MB. Use a shorter one.`,
-        );
-      return { key: `${path}\0${size}\0${mtimeMs}`, channels };
-    } finally {
-      await file.close();
-    }
-  }
-
   async #encode(path: string, channels: number, name: string, signal: AbortSignal): Promise<SoundClip> {
     const source = { file: path, channels };
     const frames = await encodeClip(source, this.#format, this.#logger, signal).catch((error: unknown) => {
       signal.throwIfAborted();
       if (!(error instanceof UndecodableError)) throw error;
-      throw new GatewayError(
-        'SOUND_FILE_INVALID',
-        `soundFile ${JSON.stringify(name)} cannot be decoded: ${error.message.replaceAll(path, name)}. Use a WAV file with PCM.`,
-        { cause: error },
-      );
+      const problem = `cannot be decoded: ${error.message.replaceAll(path, name)}. Use a WAV file with PCM`;
+      throw invalidMediaFile(SOUND, name, problem, error);
     });
-    if (frames.length === 0)
-      throw new GatewayError('SOUND_FILE_INVALID', `soundFile ${JSON.stringify(name)} contains no audio.`);
+    if (frames.length === 0) throw invalidMediaFile(SOUND, name, 'contains no audio');
     return { frames };
   }
-}
-
-const notFound = (name: string): GatewayError =>
-  new GatewayError(
-    'SOUND_FILE_NOT_FOUND',
-    `No such file: ${JSON.stringify(name.slice(0, 100))}. soundFile names a RIFF WAV file in the media directory (media_dir).`,
-  );
-
-function openError({ code }: NodeJS.ErrnoException, name: string): GatewayError {
-  if (code === 'EMFILE' || code === 'ENFILE')
-    return new GatewayError('LIMIT_REACHED', `soundFile ${JSON.stringify(name)} was not opened: ${NO_DESCRIPTORS}.`);
-  if (code === 'EACCES')
-    return new GatewayError(
-      'SOUND_FILE_INVALID',
-      `soundFile ${JSON.stringify(name)} cannot be read by the user that the gateway runs as. Change its permissions (chmod a+r).`,
-    );
-  return notFound(name);
 }
 
 /** The number of channels of a RIFF WAV file, from its first bytes; `undefined` for anything else. */

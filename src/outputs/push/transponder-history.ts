@@ -4,6 +4,7 @@ import type { SecretBox } from '../../store/secret-box.ts';
 import type { RecordSet, Store } from '../../store/store.ts';
 import type { TransponderView } from './transponder-view.ts';
 import { wallClockDate, wallClockMs } from '../../runtime/wall-clock.ts';
+import { SerialWork } from '../../runtime/async.ts';
 
 const NAMESPACE = 'ended-transponders';
 
@@ -82,7 +83,7 @@ export class TransponderHistory {
   /** The oldest first. */
   readonly #entries: Entry[];
   /** Writes follow each other, so that a record is not deleted before it is written. */
-  #writing: Promise<void> = Promise.resolve();
+  readonly #writes = new SerialWork();
   #lastKeyMs = 0;
 
   private constructor(options: TransponderHistoryOptions, records: RecordSet<HistoryRecord>, entries: Entry[]) {
@@ -122,7 +123,7 @@ export class TransponderHistory {
 
   /** Waits until everything is written. */
   close(): Promise<void> {
-    return this.#writing;
+    return this.#writes.idle();
   }
 
   /** Keys in the order in which the transponders ended, even within a millisecond and when the clock is set back. */
@@ -148,8 +149,8 @@ export class TransponderHistory {
   }
 
   #write(run: () => Promise<void>): void {
-    this.#writing = this.#writing
-      .then(run)
+    this.#writes
+      .run(run)
       .catch((error: unknown) =>
         this.#options.logger.error({ err: error }, 'the history of ended transponders could not be stored'),
       );

@@ -6,7 +6,7 @@ import type { ContinuousRendition } from '../../renditions/standby/continuous-re
 import type { LiveStream } from '../../streams/live-stream.ts';
 import type { LateGroups } from '../late-groups.ts';
 import type { OutputQueueRules } from '../output-queue.ts';
-import type { BackoffRules } from './backoff.ts';
+import type { Backoff } from '../../runtime/async.ts';
 import type { RetryRules } from './leg-state.ts';
 import type { LegEnvironment } from './leg.ts';
 import type { PushRules } from './platforms/push-rules.ts';
@@ -15,7 +15,7 @@ import type { StartRequest } from './transponder-view.ts';
 
 /** What all transponders of a gateway share. */
 export interface TransponderEnvironment extends LegEnvironment {
-  readonly retry: RetryRules & BackoffRules;
+  readonly retry: RetryRules & Backoff;
   readonly outBuffer: OutputQueueRules;
   /** `rtmp_out_buffer_polling_time`, milliseconds. */
   readonly pollingMs: number;

@@ -1,4 +1,4 @@
-import { retryDelayMs } from '../push/backoff.ts';
+import { backoffMs } from '../../runtime/async.ts';
 
 /** A disk that is full again and again must not be filled with short files. The first attempt does not wait. */
 const RULES = { intervalMs: 10_000, capMs: 300_000 };
@@ -10,7 +10,7 @@ export class DiskWaits {
   /** The disk was full. @param random 0 to 1, for jitter */
   add(stream: string, nowMs: number, random = Math.random()): void {
     const attempts = this.#streams.get(stream)?.attempts ?? 0;
-    const dueMs = attempts === 0 ? nowMs : nowMs + retryDelayMs(RULES, attempts - 1, random);
+    const dueMs = attempts === 0 ? nowMs : nowMs + backoffMs(RULES, attempts - 1, random);
     this.#streams.set(stream, { attempts, isWaiting: true, dueMs });
   }
 

@@ -10,6 +10,7 @@ import { JobQueue } from '../../renditions/job-queue.ts';
 import type { FrameSize } from '../../streams/live-stream.ts';
 import type { Recording, Recordings } from './recordings.ts';
 import { inBackground } from '../../runtime/in-background.ts';
+import { SingleFlight } from '../../runtime/async.ts';
 
 export interface PostersOptions {
   readonly recordings: Recordings;
@@ -37,7 +38,7 @@ export class Posters {
   readonly #decodes: JobQueue;
   /** On the disk, the oldest first. */
   readonly #kept = new Set<string>();
-  readonly #making = new Map<string, Promise<Buffer>>();
+  readonly #making = new SingleFlight<string, Buffer>();
   /** Recordings without a frame that can be decoded, and why. */
   readonly #failed = new Map<string, GatewayError>();
   readonly #closed = new AbortController();
@@ -83,19 +84,14 @@ export class Posters {
       if (image) return image;
       this.#kept.delete(id);
     }
-    let making = this.#making.get(id);
-    if (!making) {
-      making = this.#make(recording).finally(() => this.#making.delete(id));
-      this.#making.set(id, making);
-    }
-    return making;
+    return this.#making.run(id, () => this.#make(recording));
   }
 
   /** Ends running decodes. */
   async close(): Promise<void> {
     this.#options.recordings.off('deleted', this.#onDeleted);
     this.#closed.abort();
-    await Promise.allSettled(this.#making.values());
+    await this.#making.settled();
   }
 
   async #make(recording: Recording): Promise<Buffer> {

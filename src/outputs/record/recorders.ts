@@ -15,6 +15,7 @@ import type { Recording, Recordings } from './recordings.ts';
 import { expiredRecordings, type RetentionRules } from './retention.ts';
 import { inBackground } from '../../runtime/in-background.ts';
 import { wallClockMs } from '../../runtime/wall-clock.ts';
+import { sharedRun, SingleFlight } from '../../runtime/async.ts';
 
 export interface RecordersOptions {
   /** `recording` */
@@ -60,14 +61,15 @@ export class Recorders {
   readonly #options: RecordersOptions;
   readonly #outputs: OutputSet<Recorder>;
   /** Streams whose recorder is being started. */
-  readonly #starting = new Map<string, Promise<Recorder>>();
+  readonly #starting = new SingleFlight<string, Recorder>();
   /** Counters of recorders that have ended. */
   readonly #past = { bytes: 0, framesDropped: 0 };
   /** With `record_all`. */
   readonly #waits = new DiskWaits();
   readonly #timer: NodeJS.Timeout | undefined;
   #recovering: Promise<void> = Promise.resolve();
-  #looking: Promise<void> | undefined;
+  /** Ends recordings when the disk is nearly full, and deletes those that are too old. */
+  readonly lookAtDisk = sharedRun(() => this.#look());
   #expiring: Promise<void> | undefined;
   #expiringFails = false;
   #closed = false;
@@ -131,16 +133,10 @@ export class Recorders {
    * @throws {GatewayError} as {@link check}; STREAM_NOT_FOUND, RECORDING_EXISTS; what encoders throw
    */
   async start(streamName: string): Promise<RunningRecording> {
-    if (this.#find(streamName) || this.#starting.has(streamName))
+    if (this.#find(streamName) || this.#starting.get(streamName))
       throw new GatewayError('RECORDING_EXISTS', `Stream ${streamName} is already being recorded.`);
     this.#checkEnabled();
-    const starting = this.#start(streamName);
-    this.#starting.set(streamName, starting);
-    try {
-      return await starting;
-    } finally {
-      this.#starting.delete(streamName);
-    }
+    return this.#starting.run(streamName, () => this.#start(streamName));
   }
 
   /** As {@link start}; a stream that is being recorded goes on. */
@@ -161,20 +157,14 @@ export class Recorders {
     await recorder.stop(reason);
   }
 
-  /** Ends recordings when the disk is nearly full, and deletes those that are too old. */
-  lookAtDisk(): Promise<void> {
-    this.#looking ??= this.#look().finally(() => (this.#looking = undefined));
-    return this.#looking;
-  }
-
   /** Ends all recordings and waits until their files are finished. Idempotent. */
   async close(reason: GatewayError): Promise<void> {
     this.#closed = true;
     clearInterval(this.#timer);
-    await Promise.allSettled(this.#starting.values());
+    await this.#starting.settled();
     await this.#outputs.close(reason);
     await this.#recovering;
-    await this.#looking;
+    await this.lookAtDisk.running;
     await this.uploads.close();
     await this.#expiring;
     await this.posters.close();

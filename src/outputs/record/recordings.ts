@@ -6,6 +6,7 @@ import type { Logger } from '../../observe/logger.ts';
 import type { RecordSet, Store } from '../../store/store.ts';
 import { RECORD_FORMATS } from './container.ts';
 import { pathOf } from './recording-name.ts';
+import { SerialWork } from '../../runtime/async.ts';
 
 const time = z.iso.datetime();
 const count = z.number().int().min(0);
@@ -104,7 +105,7 @@ export class Recordings extends EventEmitter<RecordingsEvents> {
   readonly #byFile = new Map<string, Recording>();
   /** Resolved when a file has got its index. */
   readonly #finishing = new Map<string, Promise<void>>();
-  #writes: Promise<unknown> = Promise.resolve();
+  readonly #writes = new SerialWork();
 
   private constructor(folder: string, records: RecordSet<Recording>, found: readonly Recording[], logger: Logger) {
     super();
@@ -240,12 +241,12 @@ export class Recordings extends EventEmitter<RecordingsEvents> {
   /** Waits until everything is in the store. */
   async close(): Promise<void> {
     await Promise.all(this.#finishing.values());
-    await this.#writes;
+    await this.#writes.idle();
   }
 
   #write(work: () => Promise<unknown>): void {
-    this.#writes = this.#writes
-      .then(work)
+    this.#writes
+      .run(work)
       .catch((error: unknown) => this.#logger.error({ err: error }, 'the list of recordings could not be saved'));
   }
 }

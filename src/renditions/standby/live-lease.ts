@@ -4,10 +4,10 @@ import type { LiveStream } from '../../streams/live-stream.ts';
 import type { StreamRegistry } from '../../streams/stream-registry.ts';
 import type { RenditionLease } from '../encoder-pool.ts';
 import type { Rendition } from '../rendition.ts';
+import { backoffMs, type Backoff } from '../../runtime/async.ts';
 
-/** A rendition that cannot be had is tried again after this time, doubled up to the cap. Milliseconds. */
-const RETRY_MS = 1000;
-const RETRY_CAP_MS = 30_000;
+/** Of a rendition that cannot be had. */
+const RETRIES: Backoff = { intervalMs: 1000, capMs: 30_000 };
 
 /** Leases the rendition of a stream; rejects with a {@link GatewayError} if it cannot be had. */
 export type AcquireRendition = (stream: LiveStream) => Promise<RenditionLease>;
@@ -112,10 +112,10 @@ export class LiveLease extends EventEmitter<LiveLeaseEvents> {
   #retry(stream: LiveStream, thrown: unknown): void {
     if (this.#closed || this.#stream !== stream) return;
     this.emit('failed', toGatewayError(thrown));
-    const delayMs = Math.min(RETRY_MS * 2 ** this.#retries++, RETRY_CAP_MS);
-    this.#retryTimer = setTimeout(() => {
-      this.#acquire(stream).catch((error: unknown) => this.#retry(stream, error));
-    }, delayMs);
+    this.#retryTimer = setTimeout(
+      () => this.#acquire(stream).catch((error: unknown) => this.#retry(stream, error)),
+      backoffMs(RETRIES, this.#retries++),
+    );
   }
 
   #release(): void {

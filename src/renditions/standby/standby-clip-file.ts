@@ -1,9 +1,7 @@
-import { constants } from 'node:fs';
-import { open, realpath, type FileHandle } from 'node:fs/promises';
-import { resolve, sep } from 'node:path';
-import { GatewayError } from '../../errors.ts';
+import type { FileHandle } from 'node:fs/promises';
+import type { GatewayError } from '../../errors.ts';
 import type { StandbyInput } from '../../ffmpeg/ffmpeg-standby-args.ts';
-import { NO_DESCRIPTORS } from '../../runtime/file-descriptors.ts';
+import { invalidMediaFile, useMediaFile, type MediaFilePurpose } from '../media-file.ts';
 
 /** A checked file of the media directory. */
 export interface StandbyFile {
@@ -19,14 +17,13 @@ const MAX_IMAGE_BYTES = 20 * 1024 * 1024;
 export const MAX_IMAGE_PIXELS = 40_000_000;
 /** Only the beginning is read. */
 const MAX_VIDEO_BYTES = 500 * 1024 * 1024;
-/** Three packets of a transport stream. */
-const HEAD_BYTES = 4096;
 const TS_PACKET_BYTES = 188;
-/**
- * Opening a named pipe would block a thread until a process opens it for writing. The path has no links any more: one
- * that appears meanwhile is not followed.
- */
-const OPEN_FLAGS = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW;
+const STANDBY: MediaFilePurpose = {
+  title: 'Standby file',
+  hint: 'Standby files are in the media directory (media_dir).',
+  notFound: 'STANDBY_FILE_NOT_FOUND',
+  invalid: 'STANDBY_FILE_INVALID',
+};
 
 /**
  * Opens and checks a file for standby. Its format is that of its first bytes, whatever its name says.
@@ -35,35 +32,13 @@ const OPEN_FLAGS = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOL
  * STANDBY_FILE_INVALID for other formats and for files beyond the limits; LIMIT_REACHED if there are no file
  * descriptors left
  */
-export async function openStandbyFile(directory: string, kind: 'image' | 'video', name: string): Promise<StandbyFile> {
-  const path = await locate(directory, name);
-  const file = await open(path, OPEN_FLAGS).catch((error: NodeJS.ErrnoException) => {
-    throw openError(error, name);
-  });
-  try {
-    const stats = await file.stat();
-    if (!stats.isFile()) throw notFound(name);
-    const version = `${path}\0${stats.size}\0${stats.mtimeMs}`;
-    const limit = kind === 'image' ? MAX_IMAGE_BYTES : MAX_VIDEO_BYTES;
-    if (stats.size > limit) throw invalidFile(name, `is larger than ${limit / 1024 / 1024} MB. Use a smaller one`);
-    if (kind === 'video') return { input: { kind, path, format: await videoFormat(file, name) }, version };
-    const content = await readContent(file, stats.size);
+export function openStandbyFile(directory: string, kind: 'image' | 'video', name: string): Promise<StandbyFile> {
+  const limit = kind === 'image' ? MAX_IMAGE_BYTES : MAX_VIDEO_BYTES;
+  return useMediaFile(directory, name, STANDBY, limit, async ({ path, size, version, head, handle }) => {
+    if (kind === 'video') return { input: { kind, path, format: videoFormat(head, name) }, version };
+    const content = await readContent(handle, size);
     return { input: { kind, format: imageFormat(content, name) }, content, version };
-  } finally {
-    await file.close();
-  }
-}
-
-async function locate(directory: string, name: string): Promise<string> {
-  try {
-    const folder = await realpath(directory);
-    // Checked after links are resolved: a link in the directory must not lead out of it.
-    const path = await realpath(resolve(folder, name));
-    if (path.startsWith(folder + sep)) return path;
-  } catch {
-    // Missing, with a NUL, or too long: not found in each case.
-  }
-  throw notFound(name);
+  });
 }
 
 async function readContent(file: FileHandle, size: number): Promise<Buffer> {
@@ -123,9 +98,7 @@ export function jpegSize(content: Buffer): Size | undefined {
   return undefined;
 }
 
-async function videoFormat(file: FileHandle, name: string): Promise<'mov' | 'matroska' | 'mpegts'> {
-  const { buffer, bytesRead } = await file.read(Buffer.alloc(HEAD_BYTES), 0, HEAD_BYTES, 0);
-  const head = buffer.subarray(0, bytesRead);
+function videoFormat(head: Buffer, name: string): 'mov' | 'matroska' | 'mpegts' {
   if (/^(ftyp|moov|mdat|wide|free|skip)$/.test(head.toString('latin1', 4, 8))) return 'mov';
   if (head.toString('hex', 0, 4) === '1a45dfa3') return 'matroska';
   if ([0, 1, 2].every((packet) => head[packet * TS_PACKET_BYTES] === 0x47)) return 'mpegts';
@@ -135,23 +108,6 @@ async function videoFormat(file: FileHandle, name: string): Promise<'mov' | 'mat
   );
 }
 
-const notFound = (name: string): GatewayError =>
-  new GatewayError(
-    'STANDBY_FILE_NOT_FOUND',
-    `No such file: ${JSON.stringify(name.slice(0, 100))}. Standby files are in the media directory (media_dir).`,
-  );
-
 /** @param problem continues the sentence that begins with the name */
 export const invalidFile = (name: string, problem: string, cause?: unknown): GatewayError =>
-  new GatewayError('STANDBY_FILE_INVALID', `Standby file ${JSON.stringify(name.slice(0, 100))} ${problem}.`, { cause });
-
-function openError({ code }: NodeJS.ErrnoException, name: string): GatewayError {
-  if (code === 'EMFILE' || code === 'ENFILE')
-    return new GatewayError(
-      'LIMIT_REACHED',
-      `Standby file ${JSON.stringify(name.slice(0, 100))} was not opened: ${NO_DESCRIPTORS}.`,
-    );
-  if (code === 'EACCES')
-    return invalidFile(name, 'cannot be read by the user that the gateway runs as. Change its permissions (chmod a+r)');
-  return notFound(name);
-}
+  invalidMediaFile(STANDBY, name, problem, cause);

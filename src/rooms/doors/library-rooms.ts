@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { GatewayError, toGatewayError } from '../../errors.ts';
-import type { JsonValue, ObjectChange, Participant, RoomEvent, RoomMember } from '../room-client.ts';
-import { RoomStreams } from './room-streams.ts';
+import type { JsonValue, ObjectChange, Participant, RoomEvent } from '../room-client.ts';
+import { JoinedRooms, type JoinedRoomsOptions } from './joined-rooms.ts';
+import type { RoomStreams } from './room-streams.ts';
 import { scopeOf } from './scope-url.ts';
 
 type RequestId = string | number;
@@ -28,23 +29,11 @@ export type LibraryEvent = { readonly room: string } & (
   | { readonly type: 'interrupted' }
 );
 
-export interface LibraryRoomsOptions {
-  /** Becomes a member. Events may arrive before the promise resolves. */
-  readonly join: (request: {
-    readonly scope: string;
-    readonly login: string;
-    readonly receive: (event: RoomEvent) => void;
-  }) => Promise<RoomMember>;
+export interface LibraryRoomsOptions extends Pick<JoinedRoomsOptions, 'join' | 'onError'> {
   readonly reply: (reply: RoomReply) => void;
   readonly send: (event: LibraryEvent) => void;
-  /** A request failed for a reason that is not the client's. */
-  readonly onError: (error: unknown) => void;
 }
 
-/** Rooms that one client may be in at the same time. */
-const MAX_ROOMS = 16;
-/** Requests that may wait. */
-const MAX_WAITING = 256;
 /** Levels of arrays and objects in a value. */
 const MAX_DEPTH = 32;
 
@@ -80,15 +69,16 @@ type Request = z.output<typeof Request>;
 /** Rooms of one session of the gateway's browser library. */
 export class LibraryRooms {
   readonly #options: LibraryRoomsOptions;
-  readonly streams: RoomStreams;
-  readonly #rooms = new Map<string, RoomMember>();
-  #last: Promise<unknown> = Promise.resolve();
-  #waiting = 0;
+  readonly #rooms: JoinedRooms;
   #closed = false;
 
   constructor(options: LibraryRoomsOptions) {
     this.#options = options;
-    this.streams = new RoomStreams(options.onError);
+    this.#rooms = new JoinedRooms({ ...options, tell: (room, event) => this.#tell(room, event) });
+  }
+
+  get streams(): RoomStreams {
+    return this.#rooms.streams;
   }
 
   /** A request of the page. It is answered after those before it. Never throws. */
@@ -100,34 +90,30 @@ export class LibraryRooms {
       const { path, message } = parsed.error.issues[0]!;
       return this.#refuse(id.data, new GatewayError('INVALID_REQUEST', `${path.map(String).join('.')} ${message}.`));
     }
-    if (this.#waiting >= MAX_WAITING)
-      return this.#refuse(id.data, new GatewayError('LIMIT_REACHED', 'Too many requests at once.'));
-    this.#waiting++;
-    this.#last = this.#last
-      .then(() => this.#run(parsed.data))
+    this.#rooms
+      .run(() => this.#run(parsed.data))
       .then(
         (more) => this.#reply({ id: id.data, ...more }),
         (error: unknown) => this.#refuse(id.data, error),
-      )
-      .finally(() => this.#waiting--);
+      );
   }
 
   /** The connection has ended: the client leaves its rooms. Idempotent. */
   close(): void {
     this.#closed = true;
-    for (const member of this.#rooms.values()) member.leave();
-    this.#rooms.clear();
+    this.#rooms.close();
   }
 
   async #run(request: Request): Promise<Partial<RoomReply> | void> {
-    if (this.#closed) return;
-    if (request.action === 'join') return this.#join(request.room, request.login);
-    const member = this.#rooms.get(request.room);
-    if (!member) throw new GatewayError('FORBIDDEN', 'You are not in this room: join it first.');
+    const { room } = request;
+    if (request.action === 'join') {
+      const joined = await this.#rooms.join(room, scopeOf('', room), request.login);
+      return joined && { memberId: joined.id };
+    }
+    const member = this.#rooms.member(room);
     switch (request.action) {
       case 'leave':
-        this.#forget(request.room);
-        return member.leave();
+        return this.#rooms.leave(room);
       case 'text':
         return member.sendText(request.text);
       case 'message':
@@ -147,33 +133,9 @@ export class LibraryRooms {
     }
   }
 
-  async #join(room: string, login: string): Promise<Partial<RoomReply> | void> {
-    if (this.#rooms.has(room)) throw new GatewayError('INVALID_REQUEST', 'You are already in this room.');
-    if (this.#rooms.size >= MAX_ROOMS)
-      throw new GatewayError('LIMIT_REACHED', `One client can be in ${MAX_ROOMS} rooms at the same time.`);
-    let left: GatewayError | undefined;
-    const receive = (event: RoomEvent): void => {
-      if (event.type === 'closed') left = event.reason;
-      this.#tell(room, event);
-    };
-    const member = await this.#options.join({ scope: scopeOf('', room), login, receive });
-    if (left) throw left;
-    if (this.#closed) return member.leave();
-    this.#rooms.set(room, member);
-    this.streams.joined(room, member);
-    return { memberId: member.id };
-  }
-
-  #forget(room: string): void {
-    this.#rooms.delete(room);
-    this.streams.left(room);
-  }
-
   #tell(room: string, event: RoomEvent): void {
-    if (this.#closed) return;
     const { send } = this.#options;
     if (event.type === 'closed') {
-      this.#forget(room);
       const { code, message } = event.reason;
       return send({ room, type: 'closed', code, message });
     }

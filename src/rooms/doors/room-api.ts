@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { GatewayError } from '../../errors.ts';
-import type { Participant, RoomEvent, RoomMember } from '../room-client.ts';
-import { RoomStreams } from './room-streams.ts';
+import type { Participant, RoomEvent } from '../room-client.ts';
+import { JoinedRooms, type JoinedRoomsOptions } from './joined-rooms.ts';
+import type { RoomStreams } from './room-streams.ts';
 import { scopeOf } from './scope-url.ts';
 
 /** The first segment of the scopes of the Room API, which is also the `appKey` of its clients. */
@@ -21,26 +22,13 @@ export type RoomPayload = { readonly roomName: string } & (
   | { readonly name: 'MESSAGE'; readonly info: { readonly from: string; readonly text: string } }
 );
 
-export interface RoomApiOptions {
+export interface RoomApiOptions extends Pick<JoinedRoomsOptions, 'join' | 'onError'> {
   /** As the page has sent it: `custom.login` of its connection. */
   readonly login: unknown;
-  /** Becomes a member. Events may arrive before the promise resolves. */
-  readonly join: (request: {
-    readonly scope: string;
-    readonly login: string;
-    readonly receive: (event: RoomEvent) => void;
-  }) => Promise<RoomMember>;
   readonly send: (payload: RoomPayload) => void;
   /** Ends the connection: a room has removed the client. The SDK has no event for that. */
   readonly end: (reason: GatewayError) => void;
-  /** A room was not told of a stream. */
-  readonly onError: (error: unknown) => void;
 }
-
-/** Rooms that one client may be in at the same time. */
-const MAX_ROOMS = 16;
-/** Commands that may wait. A page sends one for each participant to whom it writes. */
-const MAX_WAITING = 256;
 
 const RoomName = z
   .string('must be the name of a room')
@@ -75,15 +63,15 @@ const Command = z.discriminatedUnion(
 /** One client of the official Room API: its commands become operations of a member, and events of its rooms payloads. */
 export class RoomApi {
   readonly #options: RoomApiOptions;
-  readonly #rooms = new Map<string, RoomMember>();
-  readonly streams: RoomStreams;
-  #last: Promise<unknown> = Promise.resolve();
-  #waiting = 0;
-  #closed = false;
+  readonly #rooms: JoinedRooms;
 
   constructor(options: RoomApiOptions) {
     this.#options = options;
-    this.streams = new RoomStreams(options.onError);
+    this.#rooms = new JoinedRooms({ ...options, tell: (room, event) => this.#tell(room, event) });
+  }
+
+  get streams(): RoomStreams {
+    return this.#rooms.streams;
   }
 
   /**
@@ -92,23 +80,13 @@ export class RoomApi {
    * @throws {GatewayError} whose message is for the page
    */
   async command(payload: unknown): Promise<void> {
-    if (this.#waiting >= MAX_WAITING) throw new GatewayError('LIMIT_REACHED', 'Too many commands at once.');
     const command = parse(payload);
-    this.#waiting++;
-    const done = this.#last.then(() => this.#run(command));
-    this.#last = done.catch(() => undefined);
-    try {
-      await done;
-    } finally {
-      this.#waiting--;
-    }
+    await this.#rooms.run(() => this.#run(command));
   }
 
   /** The connection has ended: the client leaves its rooms. Idempotent. */
   close(): void {
-    this.#closed = true;
-    for (const member of this.#rooms.values()) member.leave();
-    this.#rooms.clear();
+    this.#rooms.close();
   }
 
   #run(command: z.output<typeof Command>): Promise<void> | void {
@@ -116,10 +94,10 @@ export class RoomApi {
       case 'join':
         return this.#join(command.options);
       case 'leave':
-        return this.#leave(command.options.name);
+        return this.#rooms.leave(command.options.name);
       case 'sendMessage': {
         const { roomConfig, to, text } = command.options;
-        return this.#memberIn(roomConfig.name).sendTo(to, text);
+        return this.#rooms.member(roomConfig.name).sendTo(to, text);
       }
     }
   }
@@ -131,7 +109,7 @@ export class RoomApi {
     readonly name: string;
     readonly record?: boolean | null | undefined;
   }): Promise<void> {
-    const { login, join } = this.#options;
+    const { login } = this.#options;
     if (typeof login !== 'string' || login === '')
       throw new GatewayError('INVALID_REQUEST', 'A login is required: set username of RoomApi.connect().');
     if (record)
@@ -139,40 +117,10 @@ export class RoomApi {
         'NOT_IMPLEMENTED',
         'Rooms are not recorded as a whole: publish the streams with record: true.',
       );
-    if (this.#rooms.has(name)) throw new GatewayError('INVALID_REQUEST', 'You are already in this room.');
-    if (this.#rooms.size >= MAX_ROOMS)
-      throw new GatewayError('LIMIT_REACHED', `One client can be in ${MAX_ROOMS} rooms at the same time.`);
-    let left: GatewayError | undefined;
-    const receive = (event: RoomEvent): void => {
-      if (event.type === 'closed') left = event.reason;
-      this.#tell(name, event);
-    };
-    const member = await join({ scope: scopeOf(ROOM_APP, name), login, receive });
-    if (left) throw left;
-    if (this.#closed) return member.leave();
-    this.#rooms.set(name, member);
-    this.streams.joined(name, member);
-  }
-
-  #leave(name: string): void {
-    const member = this.#memberIn(name);
-    this.#forget(name);
-    member.leave();
-  }
-
-  #forget(name: string): void {
-    this.#rooms.delete(name);
-    this.streams.left(name);
-  }
-
-  #memberIn(name: string): RoomMember {
-    const member = this.#rooms.get(name);
-    if (!member) throw new GatewayError('FORBIDDEN', 'You are not in this room: join it first.');
-    return member;
+    await this.#rooms.join(name, scopeOf(ROOM_APP, name), login);
   }
 
   #tell(roomName: string, event: RoomEvent): void {
-    if (this.#closed) return;
     const { send, end } = this.#options;
     switch (event.type) {
       case 'members':
@@ -199,7 +147,6 @@ export class RoomApi {
         // The Room API has no objects.
         return;
       case 'closed':
-        this.#forget(roomName);
         return end(event.reason);
     }
   }

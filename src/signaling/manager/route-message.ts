@@ -1,8 +1,8 @@
 /** Where the messages of a page go. Pure. */
 
 export type Route =
-  /** Handled by the manager. */
-  | { readonly to: 'manager' }
+  /** Only nodes and managers tell each other. */
+  | { readonly to: 'nowhere' }
   /** To the node of this stream session. `name`: of the stream, for a session that is not known. */
   | { readonly to: 'session'; readonly mediaSessionId: string; readonly name?: string | undefined }
   /** Begins a stream session on the node that owns the stream, or, if `places`, on the best one. */
@@ -17,11 +17,8 @@ export function routeOf(message: string, argument: unknown): Route {
   const id = textOf(mediaSessionId);
   const stream = textOf(name);
   switch (message) {
-    case 'connection':
-    case 'ping':
-    case 'pong':
-    case 'roomStream': // Only nodes and managers tell each other of streams in rooms.
-      return { to: 'manager' };
+    case 'roomStream':
+      return { to: 'nowhere' };
     case 'publishStream':
     case 'playStream':
       // A node refuses what has no id or no name.

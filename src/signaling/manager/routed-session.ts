@@ -1,20 +1,19 @@
 import { EventEmitter } from 'node:events';
-import type { RawData, WebSocket } from 'ws';
+import type { WebSocket } from 'ws';
 import type { NodeRecord } from '../../cluster/cluster-store.ts';
 import type { NodeRegistry } from '../../cluster/node-registry.ts';
 import { toGatewayError } from '../../errors.ts';
 import type { ForwardedClients } from '../../net/forwarded-client.ts';
 import type { Logger } from '../../observe/logger.ts';
 import { isStreamName } from '../../streams/stream-name.ts';
-import { encodeMessage, EnvelopeSchema, type ServerMessages } from '../messages.ts';
-import { Outbox } from '../outbox.ts';
-import { TokenBucket } from '../../net/token-bucket.ts';
+import { ClientLink } from '../client-link.ts';
+import type { Connection } from '../messages.ts';
 import type { WcsLimits } from '../wcs-limits.ts';
 import { openNodeLink, type EndedByNode, type NodeLink, type RoutedClient } from './node-link.ts';
 import { endedSession, routeOf } from './route-message.ts';
 import { RoutedRooms } from './routed-rooms.ts';
-import { guarded, inBackground } from '../../runtime/in-background.ts';
-import { closeWebSocket } from '../../net/close-socket.ts';
+import { SerialWork } from '../../runtime/async.ts';
+import { inBackground } from '../../runtime/in-background.ts';
 
 export interface RoutingContext {
   readonly registry: NodeRegistry;
@@ -40,9 +39,6 @@ export interface RoutedSessionEvents {
   closed: [];
 }
 
-const PING_INTERVAL_MS = 10_000;
-const SILENCE_LIMIT_MS = 30_000;
-const CONNECTION_TIMEOUT_MS = 10_000;
 /** Characters from which on a message is sent on its own. */
 const LARGE_CHARACTERS = 64 * 1024;
 const MAX_SESSIONS = 256;
@@ -50,144 +46,80 @@ const MAX_SESSIONS = 256;
 const MAX_TRIES = 3;
 /** Milliseconds until a home node is looked for again. */
 const HOME_RETRY_MS = 500;
-/** What the Web SDK reads as a failed connection: see WcsSession. */
-const UNDECODABLE = Buffer.from([0xff]);
 
 /**
  * One page at a manager: a WebSocket that stays open while nodes come and go. The page is identified by its home node;
  * stream messages go to the node that owns the stream, over a connection of their own where that is another one.
  */
 export class RoutedSession extends EventEmitter<RoutedSessionEvents> {
-  readonly #socket: WebSocket;
+  readonly #link: ClientLink;
   readonly #context: RoutingContext;
   readonly #client: RoutedClient;
-  readonly #outbox: Outbox;
-  readonly #bucket: TokenBucket;
-  readonly #links = new Map<string, NodeLink>();
+  readonly #nodes = new Map<string, NodeLink>();
   readonly #sessions = new Map<string, StreamSession>();
   readonly #rooms: RoutedRooms;
   #homeRetry: NodeJS.Timeout | undefined;
-  readonly #timer: NodeJS.Timeout;
-  readonly #connectionTimeout: NodeJS.Timeout;
-  readonly #onGone = (id: string): void => this.#links.get(id)?.abandon();
+  readonly #onGone = (id: string): void => this.#nodes.get(id)?.abandon();
   /** Messages are routed in order, although the owner of a stream is looked up. */
-  #routing: Promise<void> = Promise.resolve();
-  #large: Promise<void> = Promise.resolve();
-  #connection: Record<string, unknown> | undefined;
+  readonly #routing = new SerialWork();
+  readonly #large = new SerialWork();
+  #connection: Connection | undefined;
   /** The page has been told that it is connected. */
   #accepted = false;
   #home: string | undefined;
   /** The home node that was lost last: not to be the next one. */
   #lostHome = '';
-  #heardAt = performance.now();
   #tries = 0;
   #ended = false;
 
   constructor(socket: WebSocket, context: RoutingContext, client: RoutedClient) {
     super();
-    this.#socket = socket;
     this.#context = context;
     this.#client = client;
-    const { messages, queuedBytes: bound } = context.limits;
-    this.#bucket = new TokenBucket(messages);
-    this.#outbox = new Outbox(socket, bound, (queuedBytes) =>
-      context.logger.warn({ queuedBytes }, 'the client does not read its messages; closing its WebSocket'),
-    );
+    this.#link = new ClientLink(socket, context, {
+      connect: (connection) => this.#connect(connection),
+      receive: (message, argument, text) => this.#routing.run(() => this.#route(message, argument, text)),
+      closed: () => this.#end(),
+    });
     this.#rooms = new RoutedRooms({
       toHome: (message, argument) =>
-        this.#links.get(this.#home ?? '')?.send(JSON.stringify({ message, data: [argument] })),
-      toPage: (message, ...data) => this.#send(message, ...data),
+        this.#nodes.get(this.#home ?? '')?.send(JSON.stringify({ message, data: [argument] })),
+      toPage: (message, ...data) => this.#link.send(message, ...data),
       end: (info) => {
         context.logger.info({ info }, 'a page could not return to its room; closing its WebSocket');
-        closeWebSocket(socket, 1000, 'The page could not return to its room.');
+        this.#link.end(1000, 'The page could not return to its room.');
       },
     });
-    this.#timer = setInterval(() => this.#checkAlive(), PING_INTERVAL_MS);
-    this.#connectionTimeout = setTimeout(
-      () => closeWebSocket(socket, 1008, 'connection expected'),
-      CONNECTION_TIMEOUT_MS,
-    );
     context.registry.on('gone', this.#onGone);
-    const terminate = (): void => socket.terminate();
-    socket.on(
-      'message',
-      guarded(terminate, (data: RawData, isBinary: boolean) => this.#receive(data, isBinary)),
-    );
-    socket.on('error', (error) => context.logger.debug({ err: error }, 'WebSocket error'));
-    socket.once(
-      'close',
-      guarded(terminate, () => this.#end()),
-    );
   }
 
   /** Resolves when the socket is closed. */
-  async close(): Promise<void> {
-    if (this.#ended) return;
-    const closed = new Promise<void>((resolve) => this.once('closed', resolve));
-    closeWebSocket(this.#socket, 1001, 'going away');
-    const impatience = setTimeout(() => this.#socket.terminate(), 500);
-    await closed;
-    clearTimeout(impatience);
+  close(): Promise<void> {
+    return this.#link.close();
   }
 
   #end(): void {
-    if (this.#ended) return;
     this.#ended = true;
-    clearInterval(this.#timer);
-    clearTimeout(this.#connectionTimeout);
     clearTimeout(this.#homeRetry);
     this.#rooms.close();
     this.#context.registry.off('gone', this.#onGone);
-    for (const link of this.#links.values()) link.close();
-    this.#links.clear();
+    for (const link of this.#nodes.values()) link.close();
+    this.#nodes.clear();
     this.emit('closed');
-  }
-
-  #checkAlive(): void {
-    if (performance.now() - this.#heardAt > SILENCE_LIMIT_MS) return this.#socket.terminate();
-    this.#send('ping');
-  }
-
-  #send<Name extends keyof ServerMessages>(message: Name, ...data: ServerMessages[Name]): void {
-    this.#outbox.send(encodeMessage(message, ...data));
   }
 
   /** Passes a message of a node on. Snapshots are larger than what may wait for a client otherwise. */
   #relay(text: string): void {
-    if (text.length < LARGE_CHARACTERS) return this.#outbox.send(text);
-    this.#large = this.#large.then(() => this.#outbox.sendLarge(text));
-  }
-
-  #receive(raw: RawData, isBinary: boolean): void {
-    if (!this.#outbox.isOpen) return;
-    this.#heardAt = performance.now();
-    if (!this.#bucket.take(this.#heardAt)) return closeWebSocket(this.#socket, 1008, 'too many messages');
-    if (isBinary) return;
-    const text = String(raw);
-    let envelope: { readonly message: string; readonly data: readonly unknown[] };
-    try {
-      envelope = EnvelopeSchema.parse(JSON.parse(text));
-    } catch {
-      return this.#context.logger.debug('message that is not {"message", "data"} ignored');
-    }
-    this.#routing = this.#routing
-      .then(() => this.#route(envelope.message, envelope.data[0], text))
-      .catch((error: unknown) => {
-        this.#context.logger.error(
-          { err: error },
-          'a message could not be routed; closing the WebSocket of its client',
-        );
-        this.#socket.terminate();
-      });
+    if (text.length < LARGE_CHARACTERS) return this.#link.sendText(text);
+    inBackground(this.#large.run(() => this.#link.sendLarge(text)));
   }
 
   async #route(message: string, argument: unknown, text: string): Promise<void> {
     if (this.#ended) return;
     const route = routeOf(message, argument);
-    if (route.to === 'manager') return this.#handle(message, argument);
-    // Only after `connection`, as at a node.
-    if (!this.#connection) return;
     switch (route.to) {
+      case 'nowhere':
+        return;
       case 'home': {
         const link = this.#homeLink();
         this.#rooms.sent(message, argument);
@@ -200,19 +132,16 @@ export class RoutedSession extends EventEmitter<RoutedSessionEvents> {
         const owner =
           session || route.name === undefined ? undefined : await this.#ownerOf(route.name).catch(() => undefined);
         const node = session ? this.#context.registry.find(session.node) : owner;
-        const link = node ? this.#link(node) : this.#homeLink();
+        const link = node ? this.#linkTo(node) : this.#homeLink();
         return link?.send(text);
       }
     }
   }
 
-  #handle(message: string, argument: unknown): void {
-    if (message === 'ping') return this.#send('pong');
-    if (message !== 'connection' || this.#connection) return;
-    clearTimeout(this.#connectionTimeout);
-    this.#connection = (argument ?? {}) as Record<string, unknown>;
+  #connect(connection: Connection): void {
+    this.#connection = connection;
     if (!this.#homeLink())
-      this.#refuse('The cluster has no node that can take the connection. Try again in some seconds.');
+      this.#link.refuse('The cluster has no node that can take the connection. Try again in some seconds.');
   }
 
   async #startStream(
@@ -225,13 +154,13 @@ export class RoutedSession extends EventEmitter<RoutedSessionEvents> {
     tries = 1,
   ): Promise<void> {
     const fail = (info: string): void =>
-      this.#send('notifyStreamStatusEvent', { mediaSessionId, name, published: places, status: 'FAILED', info });
+      this.#link.send('notifyStreamStatusEvent', { mediaSessionId, name, published: places, status: 'FAILED', info });
     if (this.#sessions.size >= MAX_SESSIONS) return fail('Too many streams in one session');
     try {
       const owner = await this.#ownerOf(name);
       // What nobody publishes cannot be played: any node says so.
       const node = owner ?? (places ? this.#place() : undefined);
-      const link = node ? this.#link(node) : this.#homeLink();
+      const link = node ? this.#linkTo(node) : this.#homeLink();
       const id = node?.id ?? this.#home;
       if (!link || id === undefined) return fail('The cluster has no node that can take the stream.');
       // An id that is in use is refused by its node.
@@ -257,27 +186,27 @@ export class RoutedSession extends EventEmitter<RoutedSessionEvents> {
   #homeLink(): NodeLink | undefined {
     const { registry, region } = this.#context;
     const home = registry.find(this.#home ?? '');
-    if (home && this.#links.has(home.id)) return this.#link(home);
+    if (home && this.#nodes.has(home.id)) return this.#linkTo(home);
     const others = registry.rank({ region, except: new Set([this.#lostHome]) });
     const node = others[0] ?? registry.rank({ region })[0] ?? registry.nodes[0];
     if (!node) return undefined;
     this.#home = node.id;
-    const link = this.#link(node);
+    const link = this.#linkTo(node);
     if (link.established) this.#rooms.homeFound(node.id);
     return link;
   }
 
-  #link(node: NodeRecord): NodeLink {
-    const existing = this.#links.get(node.id);
+  #linkTo(node: NodeRecord): NodeLink {
+    const existing = this.#nodes.get(node.id);
     if (existing) return existing;
     const link = openNodeLink(node, this.#client, this.#context.clients, this.#connection);
-    this.#links.set(node.id, link);
+    this.#nodes.set(node.id, link);
     link.once('established', (user) => {
       this.#established(user);
       if (node.id === this.#home) this.#rooms.homeFound(node.id);
     });
     link.once('refused', (info) => {
-      if (!this.#accepted || (node.id === this.#home && this.#rooms.needsHome)) this.#refuse(info);
+      if (!this.#accepted || (node.id === this.#home && this.#rooms.needsHome)) this.#link.refuse(info);
     });
     link.on('message', (message, data, text) => {
       if (message === 'getVersion' || message === 'getUserData') return;
@@ -296,15 +225,10 @@ export class RoutedSession extends EventEmitter<RoutedSessionEvents> {
     this.#accepted = true;
     const data = user as Record<string, unknown>;
     // The other nodes get the same identity.
-    if (typeof data['authToken'] === 'string') this.#connection = { ...this.#connection, authToken: data['authToken'] };
-    this.#send('getVersion', this.#context.version);
-    this.#send('getUserData', data);
-  }
-
-  #refuse(info: string): void {
-    this.#send('fail', { apiMethod: 'connection', status: 'FAILED', info });
-    if (this.#connection?.['msePacketizationVersion'] !== undefined) this.#socket.send(UNDECODABLE, { binary: false });
-    closeWebSocket(this.#socket, 1008, 'connection refused');
+    if (typeof data['authToken'] === 'string')
+      this.#connection = { ...this.#connection!, authToken: data['authToken'] };
+    this.#link.send('getVersion', this.#context.version);
+    this.#link.send('getUserData', data);
   }
 
   /**
@@ -312,12 +236,12 @@ export class RoutedSession extends EventEmitter<RoutedSessionEvents> {
    * once over the same connection.
    */
   #lost(node: string, link: NodeLink, neverOpened: boolean, ended: EndedByNode | undefined): void {
-    if (this.#links.get(node) === link) this.#links.delete(node);
+    if (this.#nodes.get(node) === link) this.#nodes.delete(node);
     if (neverOpened) this.#context.registry.unreachable(node);
     // The page is gone, or was refused.
-    if (!this.#outbox.isOpen) return;
+    if (!this.#link.isOpen) return;
     const isHome = node === this.#home;
-    if (isHome && ended) return closeWebSocket(this.#socket, ended.code, ended.reason);
+    if (isHome && ended) return this.#link.end(ended.code, ended.reason);
     this.#rooms.nodeLost(node);
     if (!this.#accepted) this.#connectElsewhere(node);
     else if (isHome) this.#moveHome(link.established);
@@ -329,7 +253,7 @@ export class RoutedSession extends EventEmitter<RoutedSessionEvents> {
         continue;
       }
       const info = 'The node that carried the stream is gone.';
-      this.#send('notifyStreamStatusEvent', { mediaSessionId, name, published, status: 'FAILED', info });
+      this.#link.send('notifyStreamStatusEvent', { mediaSessionId, name, published, status: 'FAILED', info });
     }
   }
 
@@ -356,8 +280,8 @@ export class RoutedSession extends EventEmitter<RoutedSessionEvents> {
     const { registry, region } = this.#context;
     const next = registry.rank({ region, except: new Set([lost]) })[0];
     if (!next || ++this.#tries >= MAX_TRIES)
-      return this.#refuse('The node that was to take the connection does not answer. Try again in some seconds.');
+      return this.#link.refuse('The node that was to take the connection does not answer. Try again in some seconds.');
     this.#home = next.id;
-    this.#link(next);
+    this.#linkTo(next);
   }
 }

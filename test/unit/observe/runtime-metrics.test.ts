@@ -10,24 +10,18 @@ t.test('the state of the process: fast paths, overload, late packets, pending se
   const fastPaths = new FastPaths({ enabled: true, logger: silentLogger });
   fastPaths.activate('pipe_reads');
   fastPaths.fallBack('worker_channel', 'tried');
-  let overloaded = false;
+  const overload = { overloaded: false };
   const limits = new LimitHits();
   limits.count('max_players');
   limits.count('max_players');
   registerRuntimeMetrics(metrics, {
-    fastPaths: () => fastPaths.states,
-    overloaded: () => overloaded,
-    latePackets: () => 12,
-    missedFrames: () => 34,
-    pausedTracks: () => 2,
-    pendingSessions: () => 3,
-    connections: () => [
-      ['http', 7],
-      ['ws', 0],
-    ],
+    fastPaths,
+    overload,
+    workers: { latePackets: 12, missedFrames: 34, pausedTracks: 2, pendingSessions: 3 },
+    connections: { http: { size: 7 }, ws: { size: 0 } },
     limits,
   });
-  overloaded = true;
+  overload.overloaded = true;
   for (const read of ['first', 'second']) {
     const text = await metrics.render();
     for (const line of [

@@ -149,7 +149,7 @@ void t.test('bounds: rooms of a client, commands at once, messages per second, t
   t.match(eve.ends, [{ code: 'RATE_LIMITED' }]);
   t.match(ben.told.at(-1), { name: 'LEFT', info: 'eve' });
   const many = Array.from({ length: 300 }, () => eve.leave().catch(({ message }: Error) => message));
-  t.equal((await Promise.all(many)).filter((message) => message === 'Too many commands at once.').length, 44);
+  t.equal((await Promise.all(many)).filter((message) => message === 'Too many requests at once.').length, 44);
   await rooms.close(new GatewayError('SHUTTING_DOWN', 'The gateway is shutting down.'));
   t.match(ben.ends, [{ code: 'SHUTTING_DOWN' }]);
 });

@@ -3,9 +3,7 @@ import { endedSession, routeOf } from '../../../src/signaling/manager/route-mess
 
 t.test('messages of a page: to the manager, to a session, to the node of a stream, or to the home node', async (t) => {
   const session = { mediaSessionId: 'id', name: 'cam' };
-  t.strictSame(routeOf('connection', {}), { to: 'manager' });
-  t.strictSame(routeOf('pong', undefined), { to: 'manager' });
-  t.strictSame(routeOf('roomStream', session), { to: 'manager' }, 'no page speaks for a node');
+  t.strictSame(routeOf('roomStream', session), { to: 'nowhere' }, 'no page speaks for a node');
   t.strictSame(routeOf('publishStream', session), { to: 'stream', ...session, places: true });
   t.strictSame(routeOf('playStream', session), { to: 'stream', ...session, places: false });
   t.strictSame(routeOf('availableStream', session), { to: 'session', mediaSessionId: '', name: 'cam' });

@@ -19,6 +19,7 @@ import {
   type PushRecord,
 } from './push-record.ts';
 import { wallClockMs } from '../../../runtime/wall-clock.ts';
+import { SerialWork } from '../../../runtime/async.ts';
 
 const NAMESPACE = 'pushes';
 
@@ -55,7 +56,7 @@ export class StoredPushes {
   readonly #entries = new Map<string, PushRecord>();
   readonly #timers = new Set<NodeJS.Timeout>();
   /** Writes follow each other, so that a record is not deleted before it is written. */
-  #writing: Promise<void> = Promise.resolve();
+  readonly #writes = new SerialWork();
   #closed = false;
 
   constructor(options: StoredPushesOptions) {
@@ -94,7 +95,7 @@ export class StoredPushes {
 
   /** Waits until everything is written. */
   settled(): Promise<void> {
-    return this.#writing;
+    return this.#writes.idle();
   }
 
   /** Continues the pushes that an earlier run of the gateway has left. Never fails. */
@@ -127,7 +128,7 @@ export class StoredPushes {
   async close(): Promise<void> {
     this.#closed = true;
     for (const timer of this.#timers) clearTimeout(timer);
-    await this.#writing;
+    await this.#writes.idle();
   }
 
   async #read(): Promise<[id: string, record: PushRecord][]> {
@@ -228,8 +229,8 @@ export class StoredPushes {
   }
 
   #write(run: () => Promise<void>): void {
-    this.#writing = this.#writing
-      .then(run)
+    this.#writes
+      .run(run)
       .catch((error: unknown) => this.#options.logger.error({ err: error }, 'a push could not be stored'));
   }
 }

@@ -8,6 +8,7 @@ import { StoredParts } from './stored-parts.ts';
 import { Throttle } from './throttle.ts';
 import { Upload, type UploadEnvironment } from './upload.ts';
 import { inBackground } from '../../../runtime/in-background.ts';
+import { backoffMs, SingleFlight, type Backoff } from '../../../runtime/async.ts';
 
 export interface UploadsOptions {
   readonly recordings: Recordings;
@@ -32,17 +33,12 @@ export interface UploadsOptions {
 /** How a client gets a recording that is in the bucket alone. */
 export type StoredFile = { readonly redirect: string } | { readonly object: ReadObject };
 
-const FIRST_DELAY_MS = 2000;
-const LONGEST_DELAY_MS = 300_000;
+const RETRIES: Backoff = { intervalMs: 2000, capMs: 300_000 };
 const STALL_MS = 30_000;
 /** Of a request for a client. Milliseconds. */
 const REQUEST_MS = 10_000;
 
-/** Half fixed, half random, so that the uploads do not return together. */
-function delayMs(failures: number): number {
-  const doubled = Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 2 ** (failures - 1));
-  return doubled / 2 + (doubled / 2) * Math.random();
-}
+const delayMs = (failures: number): number => backoffMs(RETRIES, failures - 1, Math.random());
 
 /** Recordings in the bucket: uploads them, reads them, deletes them. A bucket that does not answer delays nothing else. */
 export class Uploads {
@@ -51,7 +47,7 @@ export class Uploads {
   readonly #parts: StoredParts;
   readonly #uploads = new Map<string, Upload>();
   /** Uploads whose parts are being read from the store. */
-  readonly #creating = new Map<string, Promise<void>>();
+  readonly #creating = new SingleFlight<string, void>();
   readonly #onChange = (recording: Recording): void => {
     this.#follow(recording).catch((error: unknown) =>
       this.#options.logger.error({ err: error, recording: recording.id }, 'a recording cannot be uploaded'),
@@ -174,7 +170,7 @@ export class Uploads {
     recordings.off('change', this.#onChange);
     recordings.off('progress', this.#onProgress);
     recordings.off('deleted', this.#onDeleted);
-    await Promise.all(this.#creating.values());
+    await this.#creating.settled();
     await Promise.all([...this.#uploads.values()].map((upload) => upload.stop()));
     bucket?.close();
   }
@@ -189,7 +185,7 @@ export class Uploads {
       await this.#forget(id);
       return;
     }
-    await (this.#creating.get(id) ?? this.#create(id));
+    await this.#creating.run(id, () => this.#create(id));
     if (hasEnded) await this.#uploads.get(id)?.ended(recording);
   }
 
@@ -217,12 +213,8 @@ export class Uploads {
           ...{ uploadedBytes: 0, local: true },
         },
       });
-    const creating = Upload.create(recordings.get(id), environment).then((upload) => {
-      if (!this.#closed) this.#uploads.set(id, upload);
-      this.#creating.delete(id);
-    });
-    this.#creating.set(id, creating);
-    await creating;
+    const upload = await Upload.create(recordings.get(id), environment);
+    if (!this.#closed) this.#uploads.set(id, upload);
   }
 
   /** @throws {GatewayError} STORAGE_UNAVAILABLE */
