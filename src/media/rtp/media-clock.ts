@@ -124,13 +124,9 @@ export class MediaClock implements Timeline {
     return this.#sharedMs;
   }
 
-  noiseMs({ reports }: TrackClock): number {
-    return (
-      noiseOf(
-        reports,
-        [...this.#tracks.values()].map((track) => track.reports),
-      ) ?? 0
-    );
+  noiseMs({ kind, reports }: TrackClock): number {
+    const other = this.#tracks.get(kind === 'audio' ? 'video' : 'audio');
+    return noiseOf(reports, other?.reports) ?? 0;
   }
 
   reported(track: TrackClock, offsetMs: number): void {

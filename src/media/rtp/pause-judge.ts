@@ -16,6 +16,15 @@ interface Seen {
   readonly lateMs: number;
 }
 
+interface Lateness {
+  /** How much later than the fastest one a packet is. */
+  readonly lateMs: number;
+  /** Time since the last new timestamp. */
+  readonly pauseMs: number;
+  /** By how much this differs between frames that are not sent in the order of their timestamps. */
+  readonly reorderMs: number;
+}
+
 /**
  * After a pause, packets are late either because the source and its timestamps stood still, as audio does in browsers,
  * or because the network stalled. A network then delivers what it held back faster than real time.
@@ -25,6 +34,7 @@ export class PauseJudge {
   #first: Seen | undefined;
   #latest: Seen | undefined;
   #leastLateMs = Infinity;
+  #reorderMs = 0;
   #isUndecided = false;
 
   get isUndecided(): boolean {
@@ -34,11 +44,11 @@ export class PauseJudge {
   /**
    * A packet with a new timestamp.
    *
-   * @param times.lateMs how much later than the fastest one it is
-   * @param times.pauseMs time since the last new timestamp
+   * @param timestamp the first one that can have been sent after those before
    */
-  advance(timestamp: number, nowMs: number, { lateMs, pauseMs }: { lateMs: number; pauseMs: number }): void {
+  advance(timestamp: number, nowMs: number, { lateMs, pauseMs, reorderMs }: Lateness): void {
     const seen = { timestamp, nowMs, lateMs };
+    this.#reorderMs = reorderMs;
     if (pauseMs > PAUSE_MS && lateMs > LATE_MS) this.#begin(seen, true);
     if (!this.#first) return;
     this.#latest = seen;
@@ -50,7 +60,7 @@ export class PauseJudge {
     const first = this.#first;
     const latest = this.#latest;
     if (!first || !latest) return undefined;
-    const gainedMs = first.lateMs - latest.lateMs;
+    const gainedMs = first.lateMs - latest.lateMs - this.#reorderMs;
     const elapsedMs = nowMs - first.nowMs;
     if (this.#isUndecided) {
       const isBurst = gainedMs > CATCH_UP_MS;

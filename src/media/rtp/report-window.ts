@@ -7,8 +7,8 @@ const MAX_DIFFERENCES = 48;
  */
 const QUANTILE = 0.75;
 const QUANTILE_ERRORS = 1.63;
-/** One to seven differences may be small by chance: they may stand for this many times the noise that they show. */
-const FEW_DIFFERENCES = [6, 4, 3, 2, 1.5, 1.5, 1.5] as const;
+/** One to nine differences may be small by chance: they may stand for this many times the noise that they show. */
+const FEW_DIFFERENCES = [6, 4, 3, 2.5, 2.5, 2, 2, 1.5, 1.5] as const;
 /** With fewer differences of its own, a track is taken to be as noisy as the other one, too. */
 const OWN_DIFFERENCES = 4;
 /** The relation is wanted this exactly, in milliseconds: as few reports as that needs follow a drift soonest. */
@@ -58,13 +58,14 @@ export const areExact = (noiseMs: number): boolean => STEP_NOISE * noiseMs <= ST
 /**
  * The error of a single report of a track, as standard deviation; `undefined` before two of the stream have come.
  *
- * @param all the windows of the stream's tracks
+ * @param other the window of the stream's other track
  */
-export function noiseOf(track: ReportWindow, all: readonly ReportWindow[]): number | undefined {
-  const known = track.differences >= OWN_DIFFERENCES ? [track] : all.filter(({ differences }) => differences > 0);
-  if (known.length === 0) return undefined;
-  const count = known.reduce((sum, { differences }) => sum + differences, 0);
-  return (FEW_DIFFERENCES[count - 1] ?? 1) * Math.max(...known.map(({ noiseMs }) => noiseMs));
+export function noiseOf(track: ReportWindow, other?: ReportWindow): number | undefined {
+  const isKnown = !other || other.differences === 0 || track.differences >= OWN_DIFFERENCES;
+  const count = isKnown ? track.differences : track.differences + other.differences;
+  if (count === 0) return undefined;
+  const noiseMs = isKnown ? track.noiseMs : Math.max(track.noiseMs, other.noiseMs);
+  return (FEW_DIFFERENCES[count - 1] ?? 1) * noiseMs;
 }
 
 /** Whether packets have become later by about as much as a step says. */
@@ -154,12 +155,17 @@ export class ReportWindow {
     const last = this.#values.at(-1);
     if (!last) return undefined;
     const wanted = Math.max(1, Math.ceil(((STANDARD_ERRORS * noiseMs) / EXACT_MS) ** 2));
-    const used = this.#values.slice(-wanted);
     const slope = this.slope(noiseMs);
-    const ms = used.reduce((sum, value) => sum + value.ms + slope * (last.atMs - value.atMs), 0) / used.length;
+    // Reports before a slope began say nothing about it.
+    const count = Math.min(wanted, this.#values.length, slope === 0 ? Infinity : SLOPE_REPORTS + 1);
+    let sum = 0;
+    for (let index = this.#values.length - count; index < this.#values.length; index++) {
+      const { ms, atMs } = this.#values[index]!;
+      sum += ms + slope * (last.atMs - atMs);
+    }
     return {
-      ms: ms + this.#extrapolate(slope, nowMs - last.atMs),
-      radiusMs: Math.max(0, (STANDARD_ERRORS * noiseMs) / Math.sqrt(used.length) - EXACT_MS),
+      ms: sum / count + this.#extrapolate(slope, nowMs - last.atMs),
+      radiusMs: Math.max(0, (STANDARD_ERRORS * noiseMs) / Math.sqrt(count) - EXACT_MS),
     };
   }
 
@@ -265,7 +271,8 @@ export class ReportWindow {
       rates.length === SLOPE_REPORTS && rates.every((rate) => Math.abs(rate - slope) <= Math.abs(slope) / 2);
     this.#slopeMs = this.#rates.reduce((sum, rate) => sum + rate.elapsedMs, 0);
     const before = this.#slope;
-    this.#slope = isSteady && Math.abs(slope) >= MIN_SLOPE ? within(slope, MAX_SLOPE) : 0;
+    const isNoise = before === 0 && Math.abs(slope) * this.#slopeMs <= SLOPE_NOISE * this.#noiseMs;
+    this.#slope = isSteady && !isNoise && Math.abs(slope) >= MIN_SLOPE ? within(slope, MAX_SLOPE) : 0;
     if (before === 0 && this.#slope !== 0) this.#removeSlope();
   }
 

@@ -69,6 +69,8 @@ export class RtpTimeline {
   /** When the largest timestamp arrived. */
   #advancedMs = 0;
   #frameMs = ASSUMED_FRAME_MS;
+  /** There have been B-frames. */
+  #hasReordered = false;
   /** Different timestamps since the largest one. */
   #framesBehind = 0;
   #latest: number | undefined;
@@ -128,6 +130,11 @@ export class RtpTimeline {
     return 'restarts';
   }
 
+  /** The largest timestamp; `undefined` before the first packet. */
+  get largest(): number | undefined {
+    return this.#segment?.timestamp;
+  }
+
   /** Media time of a timestamp, by the segment that it belongs to. */
   mediaMs(timestamp: number): number {
     const segment = this.#segment!;
@@ -142,12 +149,16 @@ export class RtpTimeline {
     return this.#mediaMs(distance(this.#candidate) < distance(known) ? this.#candidate! : known, timestamp);
   }
 
-  /** Timestamps from `timestamp` on are later by `byMs`: they stood still before. */
+  /**
+   * Timestamps from `timestamp` on are later by `byMs`: they stood still before. B-frames that are sent after that frame
+   * are shown before it.
+   */
   shift(timestamp: number, byMs: number): void {
     const segment = this.#segment!;
-    const ticks = segment.ticks + signed32(timestamp - 1 - segment.timestamp);
+    const last = (timestamp - 1 - Math.round(this.reorderMs * this.#ticksPerMs)) >>> 0;
+    const ticks = segment.ticks + signed32(last - segment.timestamp);
     this.#segment = { ...segment, startMs: segment.startMs + byMs };
-    this.#remember({ timestamp: timestamp - 1, ticks, startMs: segment.startMs }, true);
+    this.#remember({ timestamp: last, ticks, startMs: segment.startMs }, true);
   }
 
   #remember(before: Segment, isShifted: boolean): void {
@@ -164,9 +175,9 @@ export class RtpTimeline {
     return false;
   }
 
-  /** A frame is at most so long before one that was sent earlier. */
+  /** A frame is at most so long before one that was sent earlier: 0 until there was one. */
   get reorderMs(): number {
-    return this.#reorderMs(true);
+    return this.#hasReordered ? this.#reorderMs(true) : 0;
   }
 
   #continues(segment: Segment, timestamp: number, nowMs: number, expectedMs: number, isNumbered: boolean): boolean {
@@ -185,6 +196,7 @@ export class RtpTimeline {
   #advance(segment: Segment, timestamp: number, nowMs: number, repeats: boolean): void {
     const ticks = signed32(timestamp - segment.timestamp);
     if (!repeats) this.#framesBehind++;
+    if (ticks < 0) this.#hasReordered = true;
     if (ticks <= 0) return;
     segment.timestamp = timestamp;
     segment.ticks += ticks;

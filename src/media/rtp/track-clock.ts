@@ -95,7 +95,9 @@ export class TrackClock {
   late: { readonly sinceMs: number; readonly byMs: number } | undefined;
   #lastArrival: { readonly nowMs: number; readonly timestamp: number } | undefined;
   #beganMs = -Infinity;
-  /** When the timestamps last advanced. */
+  /** When the timestamps last changed. */
+  #steppedMs = -Infinity;
+  /** When they last advanced. */
   #advancedMs = -Infinity;
   #largestMs = -Infinity;
   #lengthMs = 0;
@@ -174,20 +176,25 @@ export class TrackClock {
   /** Called for each packet before its timestamp is converted. */
   arrival(timestamp: number, nowMs: number, { sequenceNumber, lengthMs = 0 }: PacketDetails = {}): void {
     // Most packets of a frame arrive together, and only the first one is informative.
-    if (nowMs === this.#lastArrival?.nowMs && timestamp === this.#lastArrival.timestamp) return;
+    const last = this.#lastArrival;
+    if (nowMs === last?.nowMs && timestamp === last.timestamp) return;
     this.#lastArrival = { nowMs, timestamp };
     this.#timeline.observe(nowMs);
+    const { largest } = this.#rtp;
     const seen = this.#rtp.arrive(timestamp, nowMs, nowMs - this.#delay.minimum - lengthMs, sequenceNumber);
     if (seen === 'old') return;
     this.#lengthMs = lengthMs;
     if (seen === 'restarts') this.#restarted(nowMs);
     const mediaMs = this.#rtp.mediaMs(timestamp);
     if (seen === 'begins') this.#beganMs = nowMs;
-    else if (mediaMs > this.#largestMs) {
+    else {
       const lateMs = nowMs - this.#delay.minimum - mediaMs - lengthMs;
-      this.#pause.advance(timestamp, nowMs, { lateMs, pauseMs: nowMs - this.#advancedMs });
+      const { reorderMs } = this.#rtp;
+      const first = seen === 'continues' ? (largest! + 1) >>> 0 : timestamp;
+      this.#pause.advance(first, nowMs, { lateMs, pauseMs: nowMs - this.#steppedMs, reorderMs });
       if (seen === 'continues') this.#decide(nowMs);
     }
+    if (timestamp !== last?.timestamp) this.#steppedMs = nowMs;
     const placedMs = this.#rtp.mediaMs(timestamp);
     if (placedMs > this.#largestMs) this.#advancedMs = nowMs;
     this.#largestMs = Math.max(this.#largestMs, placedMs);
@@ -200,9 +207,8 @@ export class TrackClock {
 
   senderReport(report: SenderReportTimes, nowMs: number): void {
     this.#timeline.observe(nowMs);
-    // Without a packet there is nothing to relate the report to.
-    if (this.#rtp.hasBegun && !this.hasPaused(nowMs)) this.#apply(report);
-    else this.#pendingReport = report;
+    // The next packet shows whether timestamps still advance: in a pause, reports relate time to media that stands still.
+    this.#pendingReport = report;
   }
 
   /**
