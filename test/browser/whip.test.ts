@@ -284,7 +284,9 @@ await t.test(
     const { lost } = unchecked.relay.counts();
     unchecked.relay.toGateway.noChecks = true;
     gone.relay.blackhole(true);
-    const checksAreBackAt = performance.now() + 12_000;
+    await delay(12_000);
+    unchecked.relay.toGateway.noChecks = false;
+    t.ok(unchecked.relay.counts().lost > lost + 5, `${unchecked.relay.counts().lost - lost} checks were lost`);
 
     await waitFor('the stream whose network is gone to be held', async () => (await status('gone')) === 'held', {
       timeout: 40_000,
@@ -303,9 +305,7 @@ await t.test(
     t.equal(await status('gone'), undefined);
     await gone.page.close();
 
-    await delay(Math.max(0, checksAreBackAt - performance.now()));
     t.equal(await status('unchecked'), 'live');
-    t.ok(unchecked.relay.counts().lost > lost + 5, `${unchecked.relay.counts().lost - lost} checks were lost`);
     await unchecked.page.request('DELETE');
     await unchecked.page.close();
   },
