@@ -6,7 +6,7 @@ import { KeptBytes } from '../runtime/kept-bytes.ts';
  * For this time after a key frame, a new destination starts with it. The publisher should not be asked for another one
  * so soon (`key-frame-requests.ts`), and servers accept half a second of media at once. Milliseconds.
  */
-const RECENT_MS = 500;
+export const RECENT_MS = 500;
 
 const NO_BODY = Buffer.alloc(0);
 

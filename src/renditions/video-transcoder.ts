@@ -9,12 +9,14 @@ import type { Logger } from '../observe/logger.ts';
 import type { FrameSize, VideoCodec } from '../streams/live-stream.ts';
 import { tickMs } from '../runtime/tick.ts';
 import { encoderRate, exceedsRate, USUAL_RATE, videoOutput, type EncodeProfile } from './encode-profile.ts';
+import { AudioLead } from './audio-lead.ts';
 import { DEFAULT_MAX_FRAME_SIZE, decoderPixels } from './frame-limit.ts';
 import { GroupOfFrames, type GroupFrame } from './group-of-frames.ts';
 import { LiveRendition } from './live-rendition.ts';
 import { OutputWatch } from './output-watch.ts';
 import type { Rendition } from './rendition.ts';
 import { FOURCC, type MediaSource, type SourceFrame } from './media-source.ts';
+import { RECENT_MS } from './recent-tags.ts';
 import { shownSizeOf, spsOf } from './shown-size.ts';
 import { inBackground } from '../runtime/in-background.ts';
 
@@ -51,7 +53,7 @@ const MAX_COMPARABLE_MS = 2 ** 31 - 60_000;
 export class VideoTranscoder extends LiveRendition implements Rendition {
   readonly #profile: EncodeProfile;
   readonly #options: VideoTranscoderOptions;
-  readonly #onAudio = (tag: FlvTag): void => this.collect([tag]);
+  readonly #onAudio = (tag: FlvTag): void => this.#takeAudio(tag);
   readonly #onVideo = (tag: FlvTag): void => this.#takePassedTag(tag);
   readonly #onFrame = (frame: SourceFrame): void => this.#take(frame);
   readonly #onFailed = (error: GatewayError): void => this.#fail(error);
@@ -66,6 +68,10 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
   #reader = new FlvReader();
   /** What the next ffmpeg starts with. */
   readonly #group = new GroupOfFrames();
+  /** Frames up to this stream time are only decoded: they were sent before this rendition existed. */
+  #beginAfterMs = -1;
+  /** Audio that waits for its first frames; `undefined` once it passes. */
+  #waitingAudio: AudioLead | undefined;
   /** Stream times of the last frame that was written to ffmpeg, and of its last output. */
   #fedMs = 0;
   #outMs = -1;
@@ -85,13 +91,14 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
     this.#options = options;
     this.#watch = new OutputWatch(profile.fps ? 1000 / profile.fps : 0);
     this.#hasVideo = this.hasVideo;
+    if (this.#hasVideo) this.#waitingAudio = new AudioLead();
     source.on('audio', this.#onAudio);
     source.on('video', this.#onVideo);
     source.on('frame', this.#onFrame);
     source.on('failed', this.#onFailed);
     source.on('resumed', this.#onResumed);
     source.on('sized', this.#onSized);
-    for (const frame of source.recentFrames?.() ?? []) this.#group.add(frame);
+    this.#begin(source.recentFrames?.() ?? []);
     this.#open();
     source.requestKeyFrame();
   }
@@ -129,6 +136,13 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
     this.discard();
     this.#end();
     await this.#ffmpeg?.close();
+  }
+
+  /** The decoder needs what precedes; outputs that begin now must not, unless it is as recent as for other outputs. */
+  #begin(frames: readonly GroupFrame[]): void {
+    for (const frame of frames) this.#group.add(frame);
+    const [first, last] = [frames[0], frames.at(-1)];
+    if (first && last && last.timestamp - first.timestamp > RECENT_MS) this.#beginAfterMs = last.timestamp;
   }
 
   /** Starts ffmpeg as soon as the size of the source is known, because the canvas depends on it. */
@@ -187,17 +201,22 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
     this.#codec = codec;
     const maxPixels = decoderPixels(this.#options.maxFrameSize ?? DEFAULT_MAX_FRAME_SIZE);
     const container = codec === 'h264' ? 'flv' : 'ivf';
-    return () => toH264(container, output, maxPixels, this.#isComparable ? this.#outMs : undefined);
+    return () => toH264(container, output, maxPixels, this.#isComparable ? this.#sentMs : undefined);
   }
 
-  /** Whether something was sent that a new ffmpeg would send again, and ffmpeg can be told. */
+  /** The last frame that outputs have, or should not get. */
+  get #sentMs(): number {
+    return Math.max(this.#outMs, this.#beginAfterMs);
+  }
+
+  /** Whether a new ffmpeg would make what outputs should not get, and can be told. */
   get #isComparable(): boolean {
-    return this.#outMs >= 0 && this.#fedMs < MAX_COMPARABLE_MS;
+    return this.#sentMs >= 0 && this.#sentMs < MAX_COMPARABLE_MS;
   }
 
   /** Gives a new ffmpeg the frames since the last key frame. Without them it starts with the next one. */
   #catchUp(): void {
-    const frames = this.#outMs < 0 || this.#isComparable ? this.#group.frames() : [];
+    const frames = this.#sentMs < 0 || this.#isComparable ? this.#group.frames() : [];
     if (frames.length === 0) return this.source.requestKeyFrame();
     const parts = frames.flatMap((frame) => this.#input(frame));
     this.#ffmpeg!.prime(...parts);
@@ -212,6 +231,7 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
       inBackground(this.#ffmpeg.replace(codec === this.#codec ? undefined : this.#command(codec, this.#output)));
     if (this.hasVideo === this.#hasVideo) return;
     this.#hasVideo = this.hasVideo;
+    if (!this.#hasVideo) this.#passAudio();
     this.emit('format');
   }
 
@@ -286,6 +306,19 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
     return streamMs - this.#leftOutMs;
   }
 
+  #takeAudio(tag: FlvTag): void {
+    if (this.#waitingAudio?.add(tag)) return;
+    this.#passAudio();
+    this.collect([tag]);
+  }
+
+  /** Audio no longer waits. */
+  #passAudio(): void {
+    const tags = this.#waitingAudio?.all() ?? [];
+    this.#waitingAudio = undefined;
+    if (tags.length > 0) this.collect(tags);
+  }
+
   #watchOutput(): void {
     this.#speedUp();
     if (this.#watch.fed(this.#fedMs, tickMs())) inBackground(this.#ffmpeg!.restart('it hangs: it produced no output'));
@@ -299,7 +332,8 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
         .map((tag) => this.#onTime(tag));
       if (tags.length === 0) return;
       this.#watch.produced();
-      this.send(tags);
+      this.send(this.#waitingAudio?.join(tags) ?? tags);
+      if (this.#waitingAudio?.isCaughtUp) this.#passAudio();
     } catch (error) {
       inBackground(this.#ffmpeg?.restart(toGatewayError(error).message));
     }

@@ -3,12 +3,13 @@ import { EventEmitter } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import type { EncodeProfile } from '../../src/renditions/encode-profile.ts';
+import type { GroupFrame } from '../../src/renditions/group-of-frames.ts';
 import type { MediaSource } from '../../src/renditions/media-source.ts';
 import { VideoTranscoder } from '../../src/renditions/video-transcoder.ts';
 import { parseSps } from '../../src/media/codecs/avc.ts';
 import { toImage } from '../../src/ffmpeg/ffmpeg-args.ts';
 import { FlvReader } from '../../src/media/containers/flv-reader.ts';
-import { TAG_VIDEO, type FlvTag } from '../../src/media/containers/flv-tag.ts';
+import { TAG_AUDIO, TAG_VIDEO, type FlvTag } from '../../src/media/containers/flv-tag.ts';
 import { flvHeader, flvTagParts } from '../../src/media/containers/flv-writer.ts';
 import type { Logger } from '../../src/observe/logger.ts';
 import type { VideoCodec } from '../../src/streams/live-stream.ts';
@@ -48,12 +49,21 @@ class Stage extends EventEmitter {
   metadata: { width: number; height: number };
   videoHeader: FlvTag;
   #clip: Clip;
+  readonly #before: readonly GroupFrame[];
   #next = 0;
   #told = false;
   #timestamp: number;
 
-  constructor(clip: Clip, profile: Omit<EncodeProfile, 'audioCodec'>, startMs = 0, codec: VideoCodec = 'h264') {
+  constructor(
+    clip: Clip,
+    profile: Omit<EncodeProfile, 'audioCodec'>,
+    startMs = 0,
+    codec: VideoCodec = 'h264',
+    before: readonly GroupFrame[] = [],
+  ) {
     super();
+    this.#before = before;
+    this.#next = before.length;
     this.videoCodec = codec;
     this.#clip = clip;
     this.#timestamp = startMs;
@@ -102,6 +112,10 @@ class Stage extends EventEmitter {
     return isAfter(this.out, 0) && isAfter(this.shown, 1);
   }
 
+  recentFrames(): readonly GroupFrame[] {
+    return this.#before;
+  }
+
   requestKeyFrame(): void {
     if (!this.ignoresRequests) this.#next = 0;
   }
@@ -127,7 +141,12 @@ class Stage extends EventEmitter {
     await waiting;
   }
 
-  frame(): void {
+  /** @param audioMs milliseconds of the audio that comes with the frame; 0: none */
+  frame(audioMs = 0): void {
+    if (audioMs > 0) {
+      const data = Buffer.of(0xaf, 1, 0);
+      this.emit('audio', { type: TAG_AUDIO, timestamp: this.#timestamp, data, keyFrame: false, sequenceHeader: false });
+    }
     if (this.videoCodec === 'vp8') return this.#vp8Frame();
     const tag = this.#clip.frames[this.#next % this.#clip.frames.length]!;
     // The source emits its sequence header when it changes, not with each key frame.
@@ -368,6 +387,36 @@ t.test(
     }
   },
 );
+
+t.test('while the encoder starts, audio waits for the frames of that time', async (t) => {
+  const stage = new Stage({ ...small, width: 320, height: 240 }, {}, 0, 'vp8');
+  stage.ignoresRequests = true;
+  for (let count = 0; count < 60; count++) stage.frame(FRAME_MS);
+  await waitFor('the encoder', () => stage.encoder);
+  await stage.until('frames', () => stage.shown.length > 100, 50);
+  const first = stage.shown.findIndex(({ type }) => type === TAG_VIDEO);
+  t.ok(first <= 1, 'a frame is at the beginning');
+  t.ok(stage.shown[first]!.timestamp < FRAME_MS);
+  const audio = stage.shown.filter(({ type }) => type === TAG_AUDIO).map(({ timestamp }) => timestamp);
+  t.strictSame(
+    audio,
+    audio.map((_, index) => index * FRAME_MS),
+    'no audio is missing, and none comes twice',
+  );
+  const lead = stage.out.findIndex(({ type, timestamp }) => type === TAG_AUDIO && timestamp > 1000);
+  t.ok(stage.out.slice(0, lead).some(({ type, timestamp }) => type === TAG_VIDEO && timestamp > 900));
+  await stage.transcoder.close();
+});
+
+t.test('an encoder that begins within a group of frames sends none of the frames before', async (t) => {
+  const before = vp8.slice(0, 40).map((data, index) => ({ data, keyFrame: index === 0, timestamp: index * FRAME_MS }));
+  const stage = new Stage({ ...small, width: 320, height: 240 }, {}, 40 * FRAME_MS, 'vp8', before);
+  stage.ignoresRequests = true;
+  await stage.until('frames', () => stage.shown.length > 10, 50);
+  t.ok(stage.shown[0]!.keyFrame);
+  t.equal(stage.shown[0]!.timestamp, 40 * FRAME_MS);
+  await stage.transcoder.close();
+});
 
 t.test('samples that are not square: the shape of the frame is kept, without a border', async (t) => {
   for (const [sampleWidth, sampleHeight, width] of [
