@@ -6,12 +6,13 @@ import { fileLine } from './report.mjs';
  * Runs a program of node_modules. Its exit code is the result.
  *
  * @param {{ root: string, node: string, env: NodeJS.ProcessEnv }} context
- * @param {{ title: string, script: string, args: string[] }} check
+ * @param {{ title: string, script: string, args: string[], quickArgs?: string[] }} check
+ * @param {boolean} quick with `quickArgs`
  * @returns {Promise<{ passed: number, failed: number, report: string }>} counts the check as one
  */
-export async function runCheck({ root, node, env }, { title, script, args }) {
+export async function runCheck({ root, node, env }, { title, script, args, quickArgs = [] }, quick) {
   const startedAt = performance.now();
-  const child = spawn(node, [path.join(root, 'node_modules', script), ...args], {
+  const child = spawn(node, [path.join(root, 'node_modules', script), ...args, ...(quick ? quickArgs : [])], {
     cwd: root,
     env,
     stdio: ['ignore', 'pipe', 'pipe'],

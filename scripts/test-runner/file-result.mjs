@@ -33,9 +33,8 @@ export class FileResult {
     else if (this.passed === 0 && this.#skipped.length === 0) this.fail('  ✗ it has no tests');
   }
 
-  end() {
+  end(milliseconds = performance.now() - this.#startedAt) {
     const { file, passed, failed } = this;
-    const milliseconds = performance.now() - this.#startedAt;
     const report = [fileLine(file, this, milliseconds), ...this.#skipped, ...this.#failures];
     if (failed > 0) report.push(...outputReport(this.output));
     return { file, passed, failed, seconds: milliseconds / 1000, report: report.join('\n') };

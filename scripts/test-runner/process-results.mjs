@@ -29,8 +29,8 @@ export class ProcessResults {
     parser.on('result', (assertion) => {
       if (!this.#batch || !files.includes(assertion.fullname)) this.#current.add(assertion);
     });
-    parser.on('assert', ({ name, ok }) => {
-      if (this.#batch && name === this.#current.file) this.#endFile(ok);
+    parser.on('assert', ({ name, ok, time }) => {
+      if (this.#batch && name === this.#current.file) this.#endFile(ok, time);
     });
     parser.on('comment', (comment) => {
       if (this.#batch && comment.trim() === `# file: ${files[this.#begun]}`) this.#begun += 1;
@@ -72,9 +72,10 @@ export class ProcessResults {
     return this.#ended + (running ? 1 : 0);
   }
 
-  #endFile(ok) {
+  /** @param {number | undefined} milliseconds of the file; its end is read late, together with what the next file writes */
+  #endFile(ok, milliseconds) {
     this.#current.checkTest(ok);
-    this.#onResult(this.#current.end());
+    this.#onResult(this.#current.end(milliseconds));
     this.#lastFailed = this.#current.failed > 0;
     if (this.#lastFailed) this.#failed += 1;
     this.#ended += 1;

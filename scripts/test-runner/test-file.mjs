@@ -22,7 +22,6 @@ const BATCH = 'scripts/test-runner/batch.mjs';
 /** Environment variable of a test file and of all its child processes. */
 const MARKER = 'TRANSPONDER_TEST_FILE';
 
-
 /** pid of each running test file, and its marker. */
 const running = new Map();
 
@@ -37,7 +36,7 @@ const running = new Map();
 export async function runTestFiles(context, files, onResult) {
   // An npm package, which may not be installed yet when this module is loaded.
   const { Parser } = await import('tap-parser');
-  for (let left = files; left.length > 0; ) {
+  for (let left = files; left.length > 0;) {
     const ran = await runProcess(context, left, new ProcessResults(left, new Parser(), onResult));
     left = left.slice(ran);
   }
