@@ -29,6 +29,7 @@ import { Packagers } from './outputs/hls/packagers.ts';
 import { createRecorders } from './outputs/record/create-recorders.ts';
 import { redirectOrigin } from './outputs/record/upload/create-uploads.ts';
 import { PlatformCatalogue } from './outputs/push/platforms/catalogue.ts';
+import { notesIn } from './outputs/push/codecs/host-memory.ts';
 import { createTransponders } from './outputs/push/create-transponders.ts';
 import { standbyDefaults } from './outputs/push/standby-defaults.ts';
 import { StandbyRenditions } from './outputs/push/standby-renditions.ts';
@@ -268,6 +269,7 @@ async function assemble(
     history,
     stored: cluster ? undefined : stored,
     platforms,
+    hostNotes: cluster?.notes ?? notesIn(state.store),
     overload,
     metrics,
     ownServer: embedded && { address: '127.0.0.1', port: embedded.rtmpPort },

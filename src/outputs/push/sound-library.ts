@@ -2,6 +2,7 @@ import { constants } from 'node:fs';
 import { open, realpath } from 'node:fs/promises';
 import { resolve, sep } from 'node:path';
 import { encodeClip, UndecodableError, type ClipFormat } from '../../renditions/clip-encoder.ts';
+import type { RenditionAudioCodec } from '../../renditions/encode-profile.ts';
 import { GatewayError } from '../../errors.ts';
 import { NO_DESCRIPTORS } from '../../runtime/file-descriptors.ts';
 import type { Logger } from '../../observe/logger.ts';
@@ -30,15 +31,15 @@ const HEAD_BYTES = 4096;
  */
 const OPEN_FLAGS = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW;
 
-/** The WAV files of the media directory, each encoded once. */
+/** The WAV files of the media directory, each encoded once in each codec. */
 export class SoundLibrary {
   readonly #directory: string;
   readonly #format: ClipFormat;
   readonly #logger: Logger;
-  /** By path, size and modification time, the least recently used first. */
+  /** By path, size, modification time and codec, the least recently used first. */
   readonly #clips = new Map<string, Entry>();
 
-  /** @param format the format that destinations get */
+  /** @param format the format that most destinations get */
   constructor(directory: string, format: ClipFormat, logger: Logger) {
     this.#directory = resolve(directory);
     this.#format = format;
@@ -50,15 +51,17 @@ export class SoundLibrary {
    *
    * @param signal the caller gives up. When nobody else waits for the clip, its encoder is stopped, and the reason of
    * the signal is thrown
+   * @param codec of destinations that get another one
    * @throws {GatewayError} SOUND_FILE_NOT_FOUND, also for what is outside the directory or not a regular file;
    * SOUND_FILE_INVALID for what is not a RIFF WAV file; ENCODER_FAILED if ffmpeg cannot be started; LIMIT_REACHED if
    * there are no file descriptors left
    */
-  async load(name: string, signal?: AbortSignal): Promise<SoundClip> {
+  async load(name: string, signal?: AbortSignal, codec = this.#format.codec): Promise<SoundClip> {
     const path = await this.#locate(name);
-    const { key, channels } = await this.#inspect(path, name);
+    const { key: file, channels } = await this.#inspect(path, name);
     signal?.throwIfAborted();
-    const entry = this.#clips.get(key) ?? this.#start(key, path, channels, name);
+    const key = `${file}\0${codec}`;
+    const entry = this.#clips.get(key) ?? this.#start(key, path, channels, name, codec);
     // The one used last is at the end.
     this.#clips.delete(key);
     this.#clips.set(key, entry);
@@ -77,9 +80,9 @@ export class SoundLibrary {
     }
   }
 
-  #start(key: string, path: string, channels: number, name: string): Entry {
+  #start(key: string, path: string, channels: number, name: string, codec: RenditionAudioCodec): Entry {
     const abort = new AbortController();
-    const entry: Entry = { clip: this.#encode(path, channels, name, abort.signal), abort, waiting: 0 };
+    const entry: Entry = { clip: this.#encode({ file: path, channels }, codec, name, abort.signal), abort, waiting: 0 };
     entry.clip.catch(() => this.#forget(key, entry));
     return entry;
   }
@@ -127,14 +130,19 @@ export class SoundLibrary {
     }
   }
 
-  async #encode(path: string, channels: number, name: string, signal: AbortSignal): Promise<SoundClip> {
-    const source = { file: path, channels };
-    const frames = await encodeClip(source, this.#format, this.#logger, signal).catch((error: unknown) => {
+  async #encode(
+    source: { readonly file: string; readonly channels: number },
+    codec: RenditionAudioCodec,
+    name: string,
+    signal: AbortSignal,
+  ): Promise<SoundClip> {
+    const format = { ...this.#format, codec };
+    const frames = await encodeClip(source, format, this.#logger, signal).catch((error: unknown) => {
       signal.throwIfAborted();
       if (!(error instanceof UndecodableError)) throw error;
       throw new GatewayError(
         'SOUND_FILE_INVALID',
-        `soundFile ${JSON.stringify(name)} cannot be decoded: ${error.message.replaceAll(path, name)}. Use a WAV file with PCM.`,
+        `soundFile ${JSON.stringify(name)} cannot be decoded: ${error.message.replaceAll(source.file, name)}. Use a WAV file with PCM.`,
         { cause: error },
       );
     });
