@@ -1,7 +1,11 @@
 import t from 'tap';
 import { TAG_AUDIO, TAG_VIDEO, type FlvTag } from '../../../../src/media/containers/flv-tag.ts';
 import { TagGroup } from '../../../../src/media/containers/tag-group.ts';
+import { OPUS_SAMPLE_RATE, opusPacketSamples, silentOpusPacket } from '../../../../src/media/codecs/opus-packet.ts';
+import { opusFrame } from '../../../../src/media/containers/enhanced-tag.ts';
 import { AudioSwitch } from '../../../../src/outputs/push/audio-switch.ts';
+
+import { OPUS_FORMAT } from '../../../../src/renditions/audio-format.ts';
 
 const live = (timestamp: number): FlvTag => ({
   type: TAG_AUDIO,
@@ -96,4 +100,70 @@ t.test('two legs play the same at the same time, though their timestamps differ'
   for (let ms = 0; ms < 20_000; ms += 20) play(2000 + ms, 1000);
   const group = new TagGroup([live(1)]);
   t.equal(audio.apply(group, 0), group, 'nothing is kept');
+});
+
+/** A live Opus packet of a length; its first byte says only that. */
+const opus = (timestamp: number, milliseconds: number): FlvTag => ({
+  ...live(timestamp),
+  data: opusFrame(silentOpusPacket((milliseconds * OPUS_SAMPLE_RATE) / 1000)),
+});
+const packetOf = ({ data }: FlvTag): Buffer => data.subarray(5);
+
+t.test('Opus: silence is as long as the packet that it replaces', async (t) => {
+  const audio = new AudioSwitch(OPUS_FORMAT, () => {});
+  audio.mute();
+  let timestamp = 0;
+  for (const [milliseconds, bytes] of [
+    [20, 'f8fffe'],
+    [2.5, 'e0fffe'],
+    [5, 'e8fffe'],
+    [10, 'f0fffe'],
+    [40, 'fb02fffefffe'],
+    [60, 'fb03fffefffefffe'],
+    [120, 'fb06fffefffefffefffefffefffe'],
+  ] as const) {
+    const [tag] = audio.apply(new TagGroup([opus(timestamp, milliseconds)]), 0)!.tags;
+    t.equal(tag!.timestamp, timestamp);
+    t.equal(packetOf(tag!).toString('hex'), bytes);
+    t.equal((opusPacketSamples(packetOf(tag!)) * 1000) / OPUS_SAMPLE_RATE, milliseconds);
+    timestamp += milliseconds;
+  }
+});
+
+t.test('Opus: a sound file keeps its pace, whatever the length of live packets, also when it changes', async (t) => {
+  const frames = Array.from({ length: 50 }, (_, index) => Buffer.from(`frame ${index}`));
+  for (const lengths of [[20], [10], [2.5], [40], [60], [120], [20, 60, 10, 10, 40, 2.5, 2.5, 5, 10]]) {
+    const audio = new AudioSwitch(OPUS_FORMAT, () => {});
+    audio.soundOn({ frames }, false);
+    const played: FlvTag[] = [];
+    let timestamp = 1000;
+    for (let index = 0; timestamp < 2000; index++) {
+      const milliseconds = lengths[index % lengths.length]!;
+      played.push(...(audio.apply(new TagGroup([opus(Math.round(timestamp), milliseconds)]), 0)?.tags ?? []));
+      timestamp += milliseconds;
+    }
+    const heard = played.filter(({ data }) => data.toString('latin1').startsWith('frame'));
+    t.strictSame(
+      heard.map(({ data }) => data),
+      frames,
+      `${lengths.join()} ms: each frame once, in order`,
+    );
+    t.ok(
+      heard.every(({ timestamp: at }, index) => Math.abs(at - (1000 + 20 * index)) <= 3),
+      'at its time',
+    );
+  }
+});
+
+t.test('Opus: both legs of a push play the same, and a hole in the live audio moves the file', async (t) => {
+  const frames = Array.from({ length: 10 }, (_, index) => Buffer.from(`frame ${index}`));
+  const audio = new AudioSwitch(OPUS_FORMAT, () => {});
+  audio.soundOn({ frames }, true);
+  const play = (timestamp: number, baseMs: number) =>
+    (audio.apply(new TagGroup([opus(timestamp - baseMs, 40)]), baseMs)?.tags ?? []).map(
+      ({ timestamp: at, data }) => `${at + baseMs} ${data.toString('latin1')}`,
+    );
+  t.strictSame(play(1000, 0), ['1000 frame 0', '1020 frame 1']);
+  t.strictSame(play(1000, 600), ['1000 frame 0', '1020 frame 1']);
+  t.strictSame(play(1500, 0), ['1500 frame 2', '1520 frame 3']);
 });
