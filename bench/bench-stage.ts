@@ -1,6 +1,7 @@
 import { makeCertificate } from '../test/helpers/certificate.ts';
 import { startGateway, type SettingsOverrides, type TestGateway } from '../test/helpers/gateway.ts';
 import { waitFor } from '../test/helpers/wait.ts';
+import type { ClipCodec } from './clip.ts';
 import { BenchProcess } from './child-process.ts';
 import type { PublisherRequests } from './publishers-main.ts';
 import type { SinkRequests, SinkStream } from './sink-main.ts';
@@ -29,6 +30,8 @@ export interface BenchStageOptions {
   readonly collectable?: boolean;
   /** Kilobits per second of each publisher's video. */
   readonly kbps?: number;
+  /** Of each publisher's video. Default: H.264. */
+  readonly codec?: ClipCodec;
   /** `rtmpUrl` is one of RTMPS. */
   readonly secure?: boolean;
   /** Whose gateway is started; this one by default. */
@@ -41,6 +44,7 @@ export async function setBenchStage({
   settings,
   collectable = false,
   kbps = 2000,
+  codec = 'h264',
   secure = false,
   tree,
 }: BenchStageOptions = {}): Promise<BenchStage> {
@@ -62,7 +66,7 @@ export async function setBenchStage({
       { collectable, ...tree },
     );
     ends.push(() => gateway.stop());
-    const publishers = await BenchProcess.start<PublisherRequests>('./publishers-main.ts', [String(kbps)]);
+    const publishers = await BenchProcess.start<PublisherRequests>('./publishers-main.ts', [String(kbps), codec]);
     ends.push(() => publishers.stop());
     const flowing = (count: number): Promise<SinkStream[]> =>
       waitFor(

@@ -3,6 +3,8 @@ import { mkdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { parseVp9Header } from '../src/media/codecs/vpx.ts';
+import { ivfFrames } from '../src/media/containers/ivf.ts';
 
 /** The packets that publishers send, prepared once, so that sending costs little. */
 export interface Clip {
@@ -10,7 +12,10 @@ export interface Clip {
   /** Opus packets by their length in milliseconds. */
   readonly audio: ReadonlyMap<number, readonly Buffer[]>;
   readonly folder: string;
+  readonly codec: ClipCodec;
 }
+
+export type ClipCodec = 'h264' | 'vp9';
 
 export interface ClipFrame {
   readonly keyFrame: boolean;
@@ -32,11 +37,38 @@ const NAL_SLICE = 1;
 const NAL_SPS = 7;
 const NAL_PPS = 8;
 
-/** 720p30 with a key frame a second and mono Opus of 32 kbit/s, as Chromium sends speech. Kept in the temporary folder for the next run. */
-export async function loadClip(kbps: number): Promise<Clip> {
+/**
+ * 720p30 with a key frame a second and mono Opus of 32 kbit/s, as Chromium sends speech; VP9 as 360p30. Kept in the
+ * temporary folder for the next run.
+ */
+export async function loadClip(kbps: number, codec: ClipCodec = 'h264'): Promise<Clip> {
   const folder = join(tmpdir(), 'webrtc-transponder-bench');
-  const video = join(folder, `720p30-${kbps}.h264`);
   await mkdir(folder, { recursive: true });
+  const audio = await Promise.all(
+    PACKET_MS.map(
+      async (packetMs) => [packetMs, opusPackets(await readFile(await makeSpeech(folder, packetMs)))] as const,
+    ),
+  );
+  const frames =
+    codec === 'vp9'
+      ? vp9Frames(await readFile(await makeVp9(folder, kbps)))
+      : packetize(await readFile(await makeH264(folder, kbps)));
+  return { frames, audio: new Map(audio), folder, codec };
+}
+
+async function makeVp9(folder: string, kbps: number): Promise<string> {
+  const video = join(folder, `360p30-${kbps}.ivf`);
+  await make(video, [
+    ...['-f', 'lavfi', '-i', `testsrc2=size=640x360:rate=${FRAMES_PER_SECOND},noise=alls=12:allf=t`],
+    ...['-t', String(SECONDS), '-pix_fmt', 'yuv420p', '-c:v', 'libvpx-vp9', '-deadline', 'realtime', '-cpu-used', '8'],
+    ...['-lag-in-frames', '0', '-auto-alt-ref', '0', '-b:v', `${kbps}k`],
+    ...['-g', String(FRAMES_PER_SECOND), '-keyint_min', String(FRAMES_PER_SECOND), '-f', 'ivf'],
+  ]);
+  return video;
+}
+
+async function makeH264(folder: string, kbps: number): Promise<string> {
+  const video = join(folder, `720p30-${kbps}.h264`);
   await make(video, [
     '-f',
     'lavfi',
@@ -69,12 +101,7 @@ export async function loadClip(kbps: number): Promise<Clip> {
     '-f',
     'h264',
   ]);
-  const audio = await Promise.all(
-    PACKET_MS.map(
-      async (packetMs) => [packetMs, opusPackets(await readFile(await makeSpeech(folder, packetMs)))] as const,
-    ),
-  );
-  return { frames: packetize(await readFile(video)), audio: new Map(audio), folder };
+  return video;
 }
 
 async function makeSpeech(folder: string, packetMs: number): Promise<string> {
@@ -166,6 +193,20 @@ function packetize(stream: Buffer): ClipFrame[] {
     });
   }
   return frames;
+}
+
+/** RFC 9628, non-flexible mode without picture ids: whether a frame refers to others, and where it begins and ends. */
+function vp9Frames(ivf: Buffer): ClipFrame[] {
+  return ivfFrames(ivf).map((data) => {
+    const { keyFrame } = parseVp9Header(data);
+    const packets: Buffer[] = [];
+    for (let at = 0; at < data.length; at += MAX_PAYLOAD_BYTES) {
+      const end = Math.min(data.length, at + MAX_PAYLOAD_BYTES);
+      const descriptor = (keyFrame ? 0 : 0x40) | (at === 0 ? 0x08 : 0) | (end === data.length ? 0x04 : 0);
+      packets.push(Buffer.concat([Buffer.alloc(RTP_HEADER_BYTES), Buffer.of(descriptor), data.subarray(at, end)]));
+    }
+    return { keyFrame, packets };
+  });
 }
 
 function stapA(units: readonly Buffer[]): Buffer {

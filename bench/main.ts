@@ -52,6 +52,12 @@ const BENCHES: Readonly<Record<string, Bench>> = {
     defaults: { rounds: 3, seconds: 8, warmUp: 4, counts: [3] },
     load: async () => (await import('./transcode.ts')).benchTranscode,
   },
+  'pass-through': {
+    about:
+      'streams of VP9, and of H.264 with Opus, pushed as they are and encoded as H.264 and AAC; --counts are streams',
+    defaults: { rounds: 3, seconds: 8, warmUp: 4, counts: [10] },
+    load: async () => (await import('./pass-through.ts')).benchPassThrough,
+  },
   audio: {
     about: "AAC encoders: cost of ours and of libavcodec's, and their quality by a model of hearing",
     defaults: { rounds: 3, seconds: 120, warmUp: 0, counts: [] },

@@ -91,7 +91,8 @@ export class Publisher {
     audio.addOpusCodec(AUDIO_TYPE, 'minptime=10;useinbandfec=1');
     audio.addSSRC(ssrc, name, name, 'audio');
     const video = new nodeDataChannel.Video('1', 'SendOnly');
-    video.addH264Codec(VIDEO_TYPE, 'profile-level-id=42e01f;packetization-mode=1;level-asymmetry-allowed=1');
+    if (clip.codec === 'vp9') video.addVP9Codec(VIDEO_TYPE);
+    else video.addH264Codec(VIDEO_TYPE, 'profile-level-id=42e01f;packetization-mode=1;level-asymmetry-allowed=1');
     video.addSSRC(ssrc + 1, name, name, 'video');
     this.#audio = sender(this.#connection.addTrack(audio), ssrc, AUDIO_TYPE);
     this.#video = sender(this.#connection.addTrack(video), ssrc + 1, VIDEO_TYPE);

@@ -1,10 +1,10 @@
-import { loadClip } from './clip.ts';
+import { loadClip, type ClipCodec } from './clip.ts';
 import { serve } from './child-process.ts';
 import { Publisher, type JanusTarget, type PublisherTarget } from './publisher.ts';
 
-/** The process that holds all publishers of a benchmark. Its argument: kilobits per second of video. */
+/** The process that holds all publishers of a benchmark. Its arguments: kilobits per second of video, and its codec. */
 
-const clip = await loadClip(Number(process.argv[2]));
+const clip = await loadClip(Number(process.argv[2]), process.argv[3] as ClipCodec | undefined);
 const publishers = new Map<string, Publisher>();
 
 /** One timer for all: wakes when the first of them has something to send. */

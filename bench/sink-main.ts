@@ -84,7 +84,7 @@ class Peer {
   #take({ type, timestamp, payload }: RtmpMessage): void {
     const stream = this.#stream;
     if (type === MESSAGE.command) this.#command(payload);
-    else if (stream && type === MESSAGE.video && payload[1] === 1) takeFrame(stream, timestamp, payload);
+    else if (stream && type === MESSAGE.video && isFrame(payload)) takeFrame(stream, timestamp, payload);
     else if (stream && type === MESSAGE.audio && payload[1] === 1) {
       if (stream.audioFrames++ > 0)
         stream.longestSoundGap = Math.max(stream.longestSoundGap, timestamp - stream.lastSoundTime);
@@ -142,6 +142,9 @@ class Peer {
     }
   }
 }
+
+/** A frame of H.264, or, as Enhanced RTMP marks them, of a codec with a name. */
+const isFrame = (payload: Buffer): boolean => (payload[0]! & 0x80 ? (payload[0]! & 0x0f) === 1 : payload[1] === 1);
 
 function takeFrame(stream: SinkStream, timestamp: number, payload: Buffer): void {
   const nowMs = stampClock();

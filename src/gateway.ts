@@ -21,6 +21,7 @@ import { Metrics } from './observe/metrics.ts';
 import { registerRuntimeMetrics } from './observe/runtime-metrics.ts';
 import { Packagers } from './outputs/hls/packagers.ts';
 import { createStandbys } from './outputs/push/create-standbys.ts';
+import { notesIn } from './outputs/push/codecs/host-memory.ts';
 import { createTransponders } from './outputs/push/create-transponders.ts';
 import { PlatformCatalogue } from './outputs/push/platforms/catalogue.ts';
 import { StoredPushes } from './outputs/push/record/stored-pushes.ts';
@@ -172,6 +173,7 @@ async function assemble(
   const transponders = await createTransponders(settings, {
     ...{ ...media, standbys, history, platforms },
     stored: cluster ? undefined : stored,
+    hostNotes: cluster?.notes ?? notesIn(store),
     ownServer: embedded && { address: '127.0.0.1', port: embedded.rtmpPort },
   });
   assembly.onClose(() => transponders.close(shuttingDown()));

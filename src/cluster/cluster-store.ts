@@ -149,6 +149,10 @@ export interface ClusterStore {
    */
   keepFirst(key: string, value: string, ttlMs: number): Promise<string>;
 
+  /** Keeps a text under a key, in place of an earlier one. */
+  note(key: string, text: string, ttlMs: number): Promise<void>;
+  noted(key: string): Promise<string | undefined>;
+
   /** Whether the last operation was answered. */
   readonly available: boolean;
   /** Calls the listener when Redis answers again, perhaps without its data. Returns a function that ends this. */

@@ -53,6 +53,12 @@ const MOVE_LOOK_MS = 100;
 /** Milliseconds to wait for Redis at the start, so that a mistake in its URL is seen at once. */
 const REDIS_START_MS = 3000;
 
+/** Texts by key, which expire. */
+export interface ClusterNotes {
+  read(key: string): Promise<string | undefined>;
+  write(key: string, text: string, ttlMs: number): Promise<void>;
+}
+
 /** What makes a gateway a node of a cluster. */
 export class GatewayCluster {
   readonly directory: ClusterDirectory;
@@ -238,6 +244,14 @@ export class GatewayCluster {
   async keepFirst(token: string, endsAt: number, expiresAt: Date): Promise<number> {
     const ttlMs = Math.max(1, expiresAt.getTime() - wallClockMs());
     return Number(await this.#store.keepFirst(token, String(endsAt), ttlMs));
+  }
+
+  /** Texts that all nodes share. */
+  get notes(): ClusterNotes {
+    return {
+      read: (key) => this.#store.noted(key),
+      write: (key, text, ttlMs) => this.#store.note(key, text, ttlMs),
+    };
   }
 
   /** Instances of the nodes that run. */

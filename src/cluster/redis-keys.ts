@@ -45,6 +45,11 @@ export class RedisKeys {
     return `${this.#prefix}first:${tag(key)}`;
   }
 
+  /** A text that is kept for a time. */
+  note(key: string): string {
+    return `${this.#prefix}note:${tag(key)}`;
+  }
+
   node(id: string): string {
     return `${this.#prefix}node:${tag(id)}`;
   }

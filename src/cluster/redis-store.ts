@@ -216,6 +216,14 @@ export class RedisStore extends EventEmitter<RedisStoreEvents> implements Cluste
     return String(await this.#run(() => this.#redis.wtKeepFirst(this.#keys.first(key), value, ttlMs)));
   }
 
+  async note(key: string, text: string, ttlMs: number): Promise<void> {
+    await this.#run(() => this.#redis.set(this.#keys.note(key), text, 'PX', ttlMs));
+  }
+
+  async noted(key: string): Promise<string | undefined> {
+    return (await this.#run(() => this.#redis.get(this.#keys.note(key)))) ?? undefined;
+  }
+
   onReturn(listener: () => void): () => void {
     this.on('return', listener);
     return () => void this.off('return', listener);

@@ -60,6 +60,16 @@ export function findContradictions(settings: Settings): Contradiction[] {
   if (settings.hls_always && !settings.hls) add('hls_always', 'needs hls=true.');
   if (settings.webhook_urls.length > 0 && settings.webhook_secret === '')
     add('webhook_urls', 'needs a secret for the signatures: set webhook_secret.');
+  for (const key of ['rtmp_video_codec', 'rtmp_audio_codec'] as const) {
+    if (settings[key] !== 'source') continue;
+    if (!settings.rtmp_enhanced) add(key, 'of source needs rtmp_enhanced=true.');
+    if (settings.push_engine === 'ffmpeg') add(key, 'of source needs push_engine=rtmp.');
+  }
+  if (settings.rtmp_audio_codec === 'aac' && settings.rtmp_transponder_audio_codec !== 'aac')
+    add(
+      'rtmp_audio_codec',
+      `is aac, and rtmp_transponder_audio_codec is ${settings.rtmp_transponder_audio_codec}. Remove one of the two.`,
+    );
   if (settings.standby && settings.push_engine === 'ffmpeg')
     add('standby', 'needs push_engine=rtmp: ffmpeg cannot change the video of a connection.');
   const { standby_source: source } = settings;

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import ffmpeg from 'fluent-ffmpeg';
 import { GatewayError } from '../errors.ts';
-import { TEXT_FONT } from './ffmpeg-standby-args.ts';
+import { TEXT_FONT, type PictureCodec, type PictureEncoder } from './ffmpeg-standby-args.ts';
 
 /** The first version with `-fps_mode`. It replaces `-vsync`, which 9.0 no longer has. */
 const FPS_MODE_SINCE = 5.1;
@@ -46,6 +46,33 @@ export async function checkFfmpeg({ pushes }: { readonly pushes: boolean }): Pro
         'Set push_engine=rtmp, or set FFMPEG_PATH to an ffmpeg before 9.0.',
     );
   }
+}
+
+/** Encoders of each codec, the best one for standby pictures first. */
+const PICTURE_ENCODERS = {
+  vp8: ['libvpx'],
+  vp9: ['libvpx-vp9'],
+  av1: ['libaom-av1', 'libsvtav1'],
+} as const satisfies Record<PictureCodec, readonly PictureEncoder[]>;
+
+let pictureEncoders: Promise<ReadonlyMap<PictureCodec, PictureEncoder>> | undefined;
+
+/** The encoders for standby pictures in other codecs than H.264 that ffmpeg has. Asked once. */
+export function findPictureEncoders(): Promise<ReadonlyMap<PictureCodec, PictureEncoder>> {
+  pictureEncoders ??= readPictureEncoders().catch((error: unknown) => {
+    pictureEncoders = undefined;
+    throw error;
+  });
+  return pictureEncoders;
+}
+
+async function readPictureEncoders(): Promise<ReadonlyMap<PictureCodec, PictureEncoder>> {
+  const { stdout } = await run(['-hide_banner', '-encoders']);
+  const installed = new Set([...stdout.matchAll(/^ V\S+ (\S+)/gm)].map(([, name]) => name));
+  const found = Object.entries(PICTURE_ENCODERS).map(
+    ([codec, names]) => [codec as PictureCodec, names.find((name) => installed.has(name))] as const,
+  );
+  return new Map(found.filter((entry): entry is [PictureCodec, PictureEncoder] => entry[1] !== undefined));
 }
 
 let textCheck: Promise<void> | undefined;

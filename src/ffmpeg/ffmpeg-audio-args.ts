@@ -122,6 +122,30 @@ export function clipToAac(source: ClipSource, aac: AacSettings, maxSeconds: numb
   };
 }
 
+/**
+ * A clip as Opus in Ogg.
+ *
+ * @param bitrate kilobits per second
+ * @param frameMs milliseconds of a packet
+ * @param maxSeconds where ffmpeg stops, whatever the file's length
+ */
+export function clipToOpus(
+  source: ClipSource,
+  bitrate: number,
+  frameMs: number,
+  maxSeconds: number,
+): FfmpegCommandLine {
+  const channels = source === 'silence' ? 2 : Math.min(source.channels, 2);
+  return {
+    ...clipInput(source),
+    outputOptions: [
+      ...['-map', '0:a:0', '-c:a', 'libopus', '-b:a', `${bitrate}k`, '-frame_duration', String(frameMs)],
+      ...['-ar', '48000', '-ac', String(channels), '-t', String(maxSeconds), '-f', 'ogg'],
+    ],
+    output: 'pipe:1',
+  };
+}
+
 /** A clip as G.711 or Speex in FLV. */
 export function clipToFlvAudio(
   source: ClipSource,

@@ -27,6 +27,10 @@ export interface StandbyColours {
   readonly tags?: { readonly primaries: number; readonly transfer: number };
 }
 
+/** Codecs of standby pictures besides H.264. */
+export type PictureCodec = 'vp8' | 'vp9' | 'av1';
+export type PictureEncoder = 'libvpx' | 'libvpx-vp9' | 'libaom-av1' | 'libsvtav1';
+
 export interface StandbyOutput {
   /** Pixels, even. */
   readonly width: number;
@@ -49,6 +53,8 @@ export interface StandbyOutput {
   readonly bitrate: number;
   /** Encodes as the video transcoder does. Otherwise: Constrained Baseline, which every destination accepts. */
   readonly asTranscoder: boolean;
+  /** Of another codec than H.264. */
+  readonly foreign?: PictureEncoder | undefined;
   readonly maxBytes: number;
 }
 
@@ -59,33 +65,56 @@ const BT709 = 1;
 const BT2020 = 9;
 /** Constant quality: a frame that does not change costs almost nothing. */
 const QUALITY = '21';
+/** The same on the scale of VP8, VP9 and AV1. */
+const FOREIGN_QUALITY = '30';
 
 /**
- * A clip as H.264 in FLV: the first frame is a key frame, and there are no B-frames.
+ * A clip as H.264 in FLV, or as another codec in IVF: the first frame is a key frame, and each frame is shown when it is
+ * decoded.
  *
  * @param maxPixels the largest frame that is decoded
  */
 export function toStandbyClip(input: StandbyInput, output: StandbyOutput, maxPixels: number): FfmpegCommandLine {
   const { width, height, encoderFps, group, frames, bitrate } = output;
   const video = { width, height, rate: encoderFps, bitrate };
-  const encoding = output.asTranscoder
-    ? encodeH264(video, group)
-    : [
-        ...['-c:v', 'libx264', '-preset', 'veryfast', '-profile:v', 'baseline', '-pix_fmt', 'yuv420p'],
-        ...levelOf(video),
-        ...['-bf', '0', '-refs', '1', '-sc_threshold', '0', '-g', String(group), '-keyint_min', String(group)],
-        ...['-crf', QUALITY, '-maxrate', `${bitrate}k`, '-bufsize', `${bitrate}k`],
-      ];
+  const format = output.foreign ? ['-f', 'ivf'] : ['-f', 'flv', '-flvflags', 'no_duration_filesize'];
+  const encoding = output.foreign
+    ? encodeForeign(output.foreign, output)
+    : output.asTranscoder
+      ? encodeH264(video, group)
+      : [
+          ...['-c:v', 'libx264', '-preset', 'veryfast', '-profile:v', 'baseline', '-pix_fmt', 'yuv420p'],
+          ...levelOf(video),
+          ...['-bf', '0', '-refs', '1', '-sc_threshold', '0', '-g', String(group), '-keyint_min', String(group)],
+          ...['-crf', QUALITY, '-maxrate', `${bitrate}k`, '-bufsize', `${bitrate}k`],
+        ];
   return {
     ...inputOf(input, output, maxPixels),
     outputOptions: [
       ...['-map', '0:v:0', '-vf', filters(input, output).join(','), ...encoding],
       // One thread: the clip has time, and the streams need the cores.
       ...['-threads', '1', '-fps_mode', 'passthrough', '-frames:v', String(frames), '-fs', String(output.maxBytes)],
-      ...['-f', 'flv', '-flvflags', 'no_duration_filesize'],
+      ...format,
     ],
     output: 'pipe:1',
   };
+}
+
+/** Without frames that are not shown, and without waiting for later frames. */
+function encodeForeign(encoder: PictureEncoder, { group, bitrate }: StandbyOutput): string[] {
+  const common = ['-c:v', encoder, '-pix_fmt', 'yuv420p', '-g', String(group)];
+  const fixed = ['-keyint_min', String(group)];
+  const limits = ['-b:v', `${bitrate}k`, '-crf', FOREIGN_QUALITY];
+  const atOnce = ['-lag-in-frames', '0', '-auto-alt-ref', '0'];
+  switch (encoder) {
+    case 'libvpx':
+    case 'libvpx-vp9':
+      return [...common, ...fixed, ...limits, ...atOnce, '-deadline', 'realtime', '-cpu-used', '6'];
+    case 'libaom-av1':
+      return [...common, ...fixed, ...limits, '-lag-in-frames', '0', '-usage', 'realtime', '-cpu-used', '8'];
+    case 'libsvtav1':
+      return [...common, '-crf', FOREIGN_QUALITY, '-preset', '10', '-svtav1-params', 'pred-struct=1:scd=0'];
+  }
 }
 
 function inputOf(

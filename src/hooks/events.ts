@@ -61,6 +61,13 @@ export const EVENT_DATA = {
     source: z.string(),
     remedy: z.string(),
   }),
+  /** The codecs that go out, if those of the publisher are passed through; again when that changes. */
+  'push.codecs': z.strictObject({
+    ...push,
+    video: z.string().exactOptional(),
+    audio: z.string(),
+    why: z.string(),
+  }),
   'push.comply': z.strictObject({ ...push, state: z.enum(['passing', 'encoding']), because: z.array(z.string()) }),
   'push.ended': z.strictObject({ ...push, ...reason, endedAt: time, bytesSent: z.number() }),
   'recording.started': z.strictObject(recording),

@@ -52,6 +52,8 @@ export interface ObservedPush {
   readonly warnings?: readonly ObservedWarning[];
   /** Whether the stream is passed through or re-encoded, where that depends on rules. */
   readonly comply?: { readonly state: 'passing' | 'encoding'; readonly because: readonly string[] };
+  /** In which codecs it goes out, and why. */
+  readonly codecs?: { readonly video?: string; readonly audio: string; readonly why: string };
 }
 
 export interface ObservedLeg {
@@ -160,7 +162,9 @@ function observeStalls(stream: ObservedStream, publish: Publish): void {
 }
 
 export function observePushes(pushes: ObservedPushes, publish: Publish): void {
-  const observers = [legObserver, statusObserver, complianceObserver, warningObserver].map((create) => create(publish));
+  const observers = [legObserver, statusObserver, codecsObserver, complianceObserver, warningObserver].map((create) =>
+    create(publish),
+  );
   const observe = (push: ObservedPush): void => {
     for (const observer of observers) observer(push);
   };
@@ -179,6 +183,25 @@ function statusObserver(publish: Publish): PushObserver {
     if (status === 'ended') statuses.delete(id);
     else statuses.set(id, status);
     publish(eventOfPush(push));
+  };
+}
+
+/** Those that every server takes are told only if others went out before. */
+const PASSED_CODECS: ReadonlySet<string | undefined> = new Set(['vp08', 'vp09', 'av01', 'Opus']);
+
+/** Tells the codecs of a push that is connected, if its publisher's are passed through, and each change. */
+function codecsObserver(publish: Publish): PushObserver {
+  const told = new Map<string, string>();
+  return (push) => {
+    const { mediaSessionId: id, status, codecs } = push;
+    if (status === 'ended') told.delete(id);
+    if (status !== 'pushing' || !codecs) return;
+    const { video, audio, why } = codecs;
+    const names = `${video ?? ''} ${audio}`;
+    if (told.get(id) === names) return;
+    if (!told.has(id) && !PASSED_CODECS.has(video) && !PASSED_CODECS.has(audio)) return;
+    told.set(id, names);
+    publish(event('push.codecs', { ...commonOf(push), ...(video !== undefined && { video }), audio, why }));
   };
 }
 

@@ -1,6 +1,8 @@
 import { parseSps } from './codecs/avc.ts';
 import { parseAudioSpecificConfig } from './codecs/aac.ts';
 import { FLV_AUDIO_CODEC_IDS, type FlvAudioFormat } from './containers/audio-tag.ts';
+import { OPUS_SAMPLE_RATE } from './codecs/opus-packet.ts';
+import { ENHANCED_HEADER_BYTES, fourccOf, type Fourcc } from './containers/enhanced-tag.ts';
 import { TAG_AUDIO, TAG_VIDEO, type FlvTag } from './containers/flv-tag.ts';
 import { beginsBFrame } from './rtp/h264.ts';
 
@@ -78,9 +80,9 @@ export class StreamMeter {
   #firstMs: number | undefined;
   #lastMs = 0;
   #videoHeader: FlvTag | undefined;
-  #videoCodec = 0;
+  #videoCodec = '';
   #audioHeader: Buffer | undefined;
-  #audioFormat = 0;
+  #audioCodec = '';
   /** Until the next tag. */
   #measured: StreamMeasure | undefined;
 
@@ -94,14 +96,14 @@ export class StreamMeter {
     this.#lastMs = Math.max(this.#lastMs, tag.timestamp);
     const sample = { ms: tag.timestamp, bytes: tag.data.length };
     if (tag.type === TAG_AUDIO) {
-      this.#audioFormat = tag.data[0]! >> 4;
+      this.#audioCodec = audioCodecOf(tag);
       return this.#add(this.#audio, sample);
     }
-    this.#videoCodec = tag.data[0]! & 0x0f;
+    this.#videoCodec = videoCodecOf(tag);
     this.#firstFrameMs ??= tag.timestamp;
     this.#add(this.#video, sample);
     if (tag.keyFrame) this.#keyFrames.push(tag.timestamp);
-    else if (this.#videoCodec === CODEC_AVC && hasBFrame(tag.data)) this.#lastBFrameMs = tag.timestamp;
+    else if (this.#videoCodec === H264 && hasBFrame(tag.data)) this.#lastBFrameMs = tag.timestamp;
     while (this.#keyFrames.length > 1 && this.#keyFrames[1]! < this.#lastMs - WINDOW_MS) this.#keyFrames.shift();
   }
 
@@ -140,15 +142,17 @@ export class StreamMeter {
   }
 
   #measureVideo(samples: readonly Sample[], fromMs: number, spanMs: number): VideoMeasure {
-    const sps = this.#videoHeader && spsOf(this.#videoHeader.data);
+    const header = this.#videoHeader;
+    const sps = header && this.#videoCodec === H264 ? spsOf(header.data) : undefined;
+    const { width = 0, height = 0 } = sps ?? header?.frameSize ?? {};
     const videoSpanMs = Math.max(samples.at(-1)!.ms - samples[0]!.ms, 1);
     // Frames that stopped coming count as missing.
     const silentMs = this.#lastMs - samples.at(-1)!.ms;
     const frames = samples.length - 1;
     return {
-      codec: this.#videoCodec === CODEC_AVC ? 'h264' : `flv codec ${this.#videoCodec}`,
-      width: sps?.width ?? 0,
-      height: sps?.height ?? 0,
+      codec: this.#videoCodec,
+      width,
+      height,
       frameRate: (frames * 1000) / (silentMs > LEAST_MS ? videoSpanMs + silentMs : videoSpanMs),
       bitrate: kbps(samples, spanMs),
       peakBitrate: peakKbps(samples, fromMs),
@@ -168,10 +172,12 @@ export class StreamMeter {
   }
 
   #audioFormatOf(): Pick<AudioMeasure, 'codec' | 'sampleRate' | 'channels'> {
-    const codec = FORMATS.get(this.#audioFormat) ?? `flv format ${this.#audioFormat}`;
+    const codec = this.#audioCodec;
     if (codec === 'aac') {
       return { codec, ...(this.#audioHeader ? parseAudioSpecificConfig(this.#audioHeader) : NO_FORMAT) };
     }
+    if (codec === OPUS)
+      return { codec, sampleRate: OPUS_SAMPLE_RATE, channels: this.#audioHeader?.[OPUS_CHANNELS_AT] ?? 0 };
     return { codec, sampleRate: PLAIN_RATES[codec as keyof typeof PLAIN_RATES] ?? 0, channels: 1 };
   }
 
@@ -192,6 +198,26 @@ export class StreamMeter {
       track.samples = track.samples.filter(({ ms }) => ms >= fromMs);
     return track.samples;
   }
+}
+
+const H264 = 'h264';
+const OPUS = 'opus';
+/** In the sequence header without its first two bytes. */
+const OPUS_CHANNELS_AT = ENHANCED_HEADER_BYTES - 2 + 9;
+const TITLES: Readonly<Record<Fourcc, string>> = { vp08: 'vp8', vp09: 'vp9', av01: 'av1', Opus: OPUS };
+
+function videoCodecOf(tag: FlvTag): string {
+  const fourcc = fourccOf(tag);
+  if (fourcc) return TITLES[fourcc] ?? fourcc;
+  const codec = tag.data[0]! & 0x0f;
+  return codec === CODEC_AVC ? H264 : `flv codec ${codec}`;
+}
+
+function audioCodecOf(tag: FlvTag): string {
+  const fourcc = fourccOf(tag);
+  if (fourcc) return TITLES[fourcc] ?? fourcc;
+  const format = tag.data[0]! >> 4;
+  return FORMATS.get(format) ?? `flv format ${format}`;
 }
 
 const FORMATS = new Map<number, string>(Object.entries(FLV_AUDIO_CODEC_IDS).map(([name, id]) => [id, name]));

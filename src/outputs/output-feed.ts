@@ -19,9 +19,9 @@ export interface OutputFeedOptions {
   readonly sendMetadata: boolean;
   /**
    * Replaces what is sent, for example the audio. Called only for tags that go to the queue, with the stream time at
-   * which their timestamps are 0.
+   * which their timestamps are 0. `undefined`: nothing is sent.
    */
-  readonly transform?: (group: TagGroup, baseMs: number) => TagGroup;
+  readonly transform?: (group: TagGroup, baseMs: number) => TagGroup | undefined;
   /**
    * The sink keeps the tracks that it began with: when video follows after audio alone, the feed calls this instead of
    * sending the video.
@@ -123,6 +123,7 @@ export class OutputFeed {
     const joined = join.take(group, nowMs);
     if (hadAudioOnly && join.hasFrames && onTracksChanged) return onTracksChanged();
     // The transform runs after joining: a sound file must not advance before its destination takes media.
-    if (joined) this.#queue.push(transform ? transform(joined, join.baseMs) : joined, nowMs);
+    const sent = joined && transform ? transform(joined, join.baseMs) : joined;
+    if (sent) this.#queue.push(sent, nowMs);
   }
 }

@@ -27,6 +27,8 @@ export interface PushView {
   readonly warnings?: readonly { readonly check: string; readonly level: string; readonly since: string }[];
   /** Whether the stream is passed through or re-encoded, where that depends on rules. */
   readonly comply?: { readonly state: string; readonly because: readonly string[] };
+  /** In which codecs it goes out, and why. */
+  readonly codecs?: { readonly video?: string; readonly audio: string; readonly why: string };
 }
 
 /** What publications need of the transponders. All methods throw {@link GatewayError}. */

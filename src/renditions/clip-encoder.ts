@@ -1,19 +1,24 @@
 import { open } from 'node:fs/promises';
 import { GatewayError, toGatewayError } from '../errors.ts';
-import { clipToAac, clipToFlvAudio, type ClipSource, type RtmpAudioCodec } from '../ffmpeg/ffmpeg-audio-args.ts';
+import { clipToAac, clipToFlvAudio, clipToOpus, type ClipSource } from '../ffmpeg/ffmpeg-audio-args.ts';
 import { FfmpegProcess } from '../ffmpeg/ffmpeg-process.ts';
 import { AAC_SAMPLES_PER_FRAME, aacFrame, AdtsReader, silentAacFrame } from '../media/codecs/aac.ts';
+import { OPUS_SAMPLE_RATE, opusPacketSamples } from '../media/codecs/opus-packet.ts';
+import { opusFrame } from '../media/containers/enhanced-tag.ts';
 import { FlvReader } from '../media/containers/flv-reader.ts';
 import { TAG_AUDIO } from '../media/containers/flv-tag.ts';
+import { oggOpusPackets } from '../media/containers/ogg-opus.ts';
 import { parseWavFormat } from '../media/containers/wav.ts';
 import type { Logger } from '../observe/logger.ts';
 import { AAC_CHANNELS, AAC_SAMPLE_RATE } from './aac-coder.ts';
+import { OPUS_FORMAT } from './audio-format.ts';
+import type { RenditionAudioCodec } from './encode-profile.ts';
 import { PLAIN_FRAME_MS, PlainAudioFrames } from './plain-audio-frames.ts';
 
 /** The codec that destinations get, and its bitrate. */
 export interface ClipFormat {
-  readonly codec: RtmpAudioCodec;
-  /** Kilobits per second, of AAC. */
+  readonly codec: RenditionAudioCodec;
+  /** Kilobits per second, of AAC and Opus. */
   readonly bitrate: number;
 }
 
@@ -35,7 +40,7 @@ const ENCODE_TIMEOUT_MS = 60_000;
 const HEAD_BYTES = 4096;
 
 /**
- * Encodes a WAV file as the bodies of FLV audio tags, each as long as one of the live audio. The file's duration and
+ * Encodes a WAV file as the bodies of FLV audio tags, each as long as one of the live audio, or, of Opus, 20 ms. The file's duration and
  * the run time of the encoder are limited.
  *
  * @param signal ends the encoder when its result is no longer needed
@@ -58,6 +63,7 @@ export async function encodeClip(
 /** One audio tag's body of silence. */
 export async function silentFrame(format: ClipFormat, logger: Logger): Promise<Buffer> {
   if (format.codec === 'aac') return aacFrame(silentAacFrame(AAC_CHANNELS));
+  if (format.codec === 'opus') return OPUS_FORMAT.silence;
   // From the middle, where the encoder has settled.
   const frames = await encode('silence', format, logger);
   return frames[Math.floor(frames.length / 2)]!;
@@ -90,8 +96,9 @@ const undecodable = (reason: string): UndecodableError =>
 
 const tooLong = (): UndecodableError => undecodable(`it is longer than ${MAX_CLIP_SECONDS / 60} minutes`);
 
-function clipSeconds(frames: number, codec: RtmpAudioCodec): number {
-  return codec === 'aac' ? (frames * AAC_SAMPLES_PER_FRAME) / AAC_SAMPLE_RATE : (frames * PLAIN_FRAME_MS) / 1000;
+function clipSeconds(frames: number, codec: RenditionAudioCodec): number {
+  if (codec === 'aac') return (frames * AAC_SAMPLES_PER_FRAME) / AAC_SAMPLE_RATE;
+  return (frames * (codec === 'opus' ? OPUS_FORMAT.frameMs : PLAIN_FRAME_MS)) / 1000;
 }
 
 async function encode(
@@ -105,7 +112,9 @@ async function encode(
   const line =
     codec === 'aac'
       ? clipToAac(source, { sampleRate: AAC_SAMPLE_RATE, channels: AAC_CHANNELS, bitrate }, maxSeconds)
-      : clipToFlvAudio(source, codec, maxSeconds);
+      : codec === 'opus'
+        ? clipToOpus(source, bitrate, OPUS_FORMAT.frameMs, maxSeconds)
+        : clipToFlvAudio(source, codec, maxSeconds);
   const process = await FfmpegProcess.start(line, 'sound encoder', logger);
   const timeout = AbortSignal.timeout(ENCODE_TIMEOUT_MS);
   const chunks: Buffer[] = [];
@@ -119,10 +128,14 @@ async function encode(
   }
 }
 
-function framesOf(codec: RtmpAudioCodec, bytes: Buffer): Buffer[] {
+function framesOf(codec: RenditionAudioCodec, bytes: Buffer): Buffer[] {
   // ffmpeg's AAC encoder puts one frame of silence first, which would be a gap in every loop.
   if (codec === 'aac') return new AdtsReader().push(bytes).slice(1).map(aacFrame);
+  if (codec === 'opus') return oggOpusPackets(bytes).filter(isWholeFrame).map(opusFrame);
   const plain = new PlainAudioFrames(codec);
   const tags = new FlvReader().push(bytes).filter(({ type }) => type === TAG_AUDIO);
   return tags.flatMap(({ data }) => plain.push(data));
 }
+
+const isWholeFrame = (packet: Buffer): boolean =>
+  (opusPacketSamples(packet) * 1000) / OPUS_SAMPLE_RATE === OPUS_FORMAT.frameMs;

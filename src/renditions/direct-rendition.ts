@@ -1,27 +1,35 @@
 import { toGatewayError, type GatewayError } from '../errors.ts';
+import { fourccNumber, VIDEO_FOURCC, type ForeignVideoCodec } from '../media/containers/enhanced-tag.ts';
 import type { FlvTag, StreamMetadata } from '../media/containers/flv-tag.ts';
 import type { TagGroup } from '../media/containers/tag-group.ts';
 import type { VideoOutput } from '../ffmpeg/ffmpeg-args.ts';
 import { tickMs } from '../runtime/tick.ts';
+import { ForeignVideo } from './foreign-video.ts';
 import { LiveRendition } from './live-rendition.ts';
-import type { MediaSource } from './media-source.ts';
+import type { MediaSource, SourceFrame } from './media-source.ts';
 import { mediaTicker } from './media-ticker.ts';
 import type { Rendition } from './rendition.ts';
 import type { VideoTranscoder } from './video-transcoder.ts';
 import { WriteMerger } from './write-merger.ts';
 
 /**
- * A stream without an encoding profile: H.264 is passed through. While the publisher sends another codec, an encoder
- * takes its place; publishers may change the codec when they return.
+ * A stream without an encoding profile: H.264 is passed through, and a second codec if outputs take it. While the
+ * publisher sends another codec, an encoder takes its place; publishers may change the codec when they return.
  */
 export class DirectRendition extends LiveRendition implements Rendition {
   readonly #openTranscoder: () => VideoTranscoder;
+  /** The codec besides H.264 that is passed through. */
+  readonly #passes: ForeignVideoCodec | undefined;
+  readonly #foreign = new ForeignVideo((one, other) => one.data.equals(other.data));
   readonly #writes = new WriteMerger((tags) => this.collect(tags));
   readonly #stopTicking: () => void;
   readonly #onAudio = (tag: FlvTag): void => {
-    if (!this.#transcoder) this.#writes.audio(tag, tickMs(), this.source.videoCodec === 'h264');
+    if (!this.#transcoder) this.#writes.audio(tag, tickMs(), this.hasVideo);
   };
   readonly #onVideo = (tag: FlvTag): void => this.#writes.video(tag);
+  readonly #onFrame = (frame: SourceFrame): void => this.#passFrame(frame);
+  /** The sequence header of another codec may not say that the frame size is another one. */
+  readonly #onSized = (): void => void (this.#passesFrames && this.emit('format'));
   readonly #onTranscoded = (group: TagGroup): void => this.sendGroup(group);
   readonly #onResumed = (): void => this.#resume();
   readonly #onFailed = (error: GatewayError): void => void this.emit('failed', error);
@@ -31,23 +39,30 @@ export class DirectRendition extends LiveRendition implements Rendition {
   #closed = false;
 
   /**
-   * @param openTranscoder makes an encoder for what is not H.264; it may throw
+   * @param openTranscoder makes an encoder for what is not passed through; it may throw
+   * @param passes the codec besides H.264 that is passed through
    * @throws {GatewayError} from `openTranscoder`
    */
-  constructor(source: MediaSource, openTranscoder: () => VideoTranscoder) {
+  constructor(source: MediaSource, openTranscoder: () => VideoTranscoder, passes?: ForeignVideoCodec) {
     super(source);
     this.#openTranscoder = openTranscoder;
+    this.#passes = passes;
     this.#hasVideo = this.hasVideo;
     this.#chooseEncoder();
     source.on('audio', this.#onAudio);
     source.on('video', this.#onVideo);
+    source.on('frame', this.#onFrame);
+    source.on('sized', this.#onSized);
     source.on('resumed', this.#onResumed);
     source.on('failed', this.#onFailed);
     this.#stopTicking = mediaTicker.listen((nowMs) => this.#writes.tick(nowMs));
   }
 
   get metadata(): StreamMetadata {
-    return (this.#transcoder ?? this.source).metadata;
+    if (!this.#passesFrames) return (this.#transcoder ?? this.source).metadata;
+    const { metadata, frameRate } = this.source;
+    const videoCodecId = fourccNumber(VIDEO_FOURCC[this.#passes!]);
+    return { ...metadata, videoCodecId, ...(frameRate !== undefined && { frameRate: Math.round(frameRate) }) };
   }
 
   get encoderOutput(): VideoOutput | undefined {
@@ -55,7 +70,7 @@ export class DirectRendition extends LiveRendition implements Rendition {
   }
 
   get videoHeader(): FlvTag | undefined {
-    return (this.#transcoder ?? this.source).videoHeader;
+    return this.#passesFrames ? this.#foreign.header : (this.#transcoder ?? this.source).videoHeader;
   }
 
   requestKeyFrame(): void {
@@ -68,6 +83,8 @@ export class DirectRendition extends LiveRendition implements Rendition {
       this.#stopTicking();
       this.source.off('audio', this.#onAudio);
       this.source.off('video', this.#onVideo);
+      this.source.off('frame', this.#onFrame);
+      this.source.off('sized', this.#onSized);
       this.source.off('resumed', this.#onResumed);
       this.source.off('failed', this.#onFailed);
       this.discard();
@@ -76,9 +93,25 @@ export class DirectRendition extends LiveRendition implements Rendition {
     await this.#closing;
   }
 
+  /** Whether the frames of the publisher are passed through in a codec that FLV does not know. */
+  get #passesFrames(): boolean {
+    return this.#passes !== undefined && this.source.videoCodec === this.#passes;
+  }
+
+  #passFrame(frame: SourceFrame): void {
+    if (frame.codec !== this.#passes) return;
+    try {
+      for (const tag of this.#foreign.take(frame, this.source.metadata)) this.#writes.video(tag);
+    } catch (error) {
+      this.emit('failed', toGatewayError(error, 'ENCODER_FAILED'));
+    }
+  }
+
   #resume(): void {
     this.#writes.flush();
     this.startOver();
+    // Announced again with the next key frame, should another codec have been in between.
+    if (!this.#passesFrames) this.#foreign.reset();
     try {
       this.#chooseEncoder();
     } catch (error) {
@@ -92,7 +125,7 @@ export class DirectRendition extends LiveRendition implements Rendition {
 
   #chooseEncoder(): void {
     const { videoCodec } = this.source;
-    const mustEncode = videoCodec !== undefined && videoCodec !== 'h264';
+    const mustEncode = videoCodec !== undefined && videoCodec !== 'h264' && !this.#passesFrames;
     if (!mustEncode) return this.#closeTranscoder();
     if (this.#transcoder) return;
     const transcoder = this.#openTranscoder();

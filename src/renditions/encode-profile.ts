@@ -1,4 +1,5 @@
 import type { VideoOutput } from '../ffmpeg/ffmpeg-args.ts';
+import type { ForeignVideoCodec } from '../media/containers/enhanced-tag.ts';
 import type { RtmpAudioCodec } from '../ffmpeg/ffmpeg-audio-args.ts';
 
 export type { RtmpAudioCodec };
@@ -19,6 +20,8 @@ export interface EncodeProfile {
   /** Kilobits per second; unset: that of the settings. */
   readonly bitrate?: number;
   readonly audioCodec: RenditionAudioCodec;
+  /** The codec besides H.264 whose video is passed through. What is above takes precedence. */
+  readonly passes?: ForeignVideoCodec;
   /** Video of every codec is passed through, so that the rendition is never encoded. Contradicts what is above. */
   readonly original?: boolean;
 }
@@ -38,13 +41,15 @@ export interface VideoRequest {
 export function encodeProfile(
   request: VideoRequest,
   preserveAspectRatio: boolean,
-  audioCodec: RtmpAudioCodec,
+  audioCodec: RenditionAudioCodec,
+  passes?: ForeignVideoCodec,
 ): EncodeProfile {
   return {
     ...(request.height ? { height: even(request.height) } : {}),
     ...(request.height && request.width && !preserveAspectRatio ? { width: even(request.width) } : {}),
     ...(request.fps ? { fps: request.fps } : {}),
     ...(request.keyFrameInterval ? { keyFrameInterval: request.keyFrameInterval } : {}),
+    ...(passes && { passes }),
     audioCodec,
   };
 }
@@ -54,8 +59,10 @@ export function asksForTranscoding(profile: EncodeProfile): boolean {
   return profile.height !== undefined || profile.fps !== undefined || profile.keyFrameInterval !== undefined;
 }
 
-export function videoKey({ height, width, fps, keyFrameInterval, bitrate, original }: EncodeProfile): string {
+export function videoKey(profile: EncodeProfile): string {
+  const { height, width, fps, keyFrameInterval, bitrate, original, passes } = profile;
   if (original) return 'original';
+  if (passes && !asksForTranscoding(profile)) return passes;
   return [height ?? '', width ?? '', fps ?? '', keyFrameInterval ?? '', bitrate ?? ''].join('/');
 }
 

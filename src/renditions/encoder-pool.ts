@@ -133,13 +133,13 @@ export class EncoderPool {
    */
   async acquireCompliant(
     stream: LiveStream,
-    audioCodec: RenditionAudioCodec,
+    { audioCodec, passes }: Pick<EncodeProfile, 'audioCodec' | 'passes'>,
     options: ComplianceOptions,
   ): Promise<CompliantLease> {
     this.#slots.checkEnabled();
     const compliance = new Compliance({
       ...options,
-      direct: await this.acquire(stream, { audioCodec }),
+      direct: await this.acquire(stream, { audioCodec, ...(passes && { passes }) }),
       openEncoded: (video) => this.acquire(stream, { ...video, audioCodec }),
       isAway: () => !stream.publisher,
     });
@@ -197,7 +197,7 @@ export class EncoderPool {
         ? new OriginalRendition(source)
         : asksForTranscoding(profile)
           ? openTranscoder()
-          : new DirectRendition(source, openTranscoder);
+          : new DirectRendition(source, openTranscoder, profile.passes);
       shared = new Shared<PooledRendition>(Promise.resolve(rendition), () => renditions.delete(key));
       renditions.set(key, shared);
     }
@@ -230,5 +230,5 @@ function stacked(rendition: Lease<Rendition>, source: Lease<unknown>): Rendition
 function needsTranscoding(stream: LiveStream, profile: EncodeProfile): boolean {
   const { videoCodec } = stream;
   if (videoCodec === undefined || profile.original) return false;
-  return asksForTranscoding(profile) || videoCodec !== 'h264';
+  return asksForTranscoding(profile) || (videoCodec !== 'h264' && videoCodec !== profile.passes);
 }

@@ -1,7 +1,7 @@
-import { foreignVideoFrame, foreignVideoHeader } from '../media/containers/enhanced-tag.ts';
 import type { FlvTag, StreamMetadata } from '../media/containers/flv-tag.ts';
 import { toGatewayError, type GatewayError } from '../errors.ts';
 import { tickMs } from '../runtime/tick.ts';
+import { ForeignVideo, isSameFormat } from './foreign-video.ts';
 import { LiveRendition } from './live-rendition.ts';
 import type { MediaSource, SourceFrame } from './media-source.ts';
 import { mediaTicker } from './media-ticker.ts';
@@ -21,7 +21,7 @@ export class OriginalRendition extends LiveRendition implements Rendition {
   readonly #onFrame = (frame: SourceFrame): void => this.#takeFrame(frame);
   readonly #onResumed = (): void => this.#resume();
   readonly #onFailed = (error: GatewayError): void => void this.emit('failed', error);
-  #header: FlvTag | undefined;
+  readonly #foreign = new ForeignVideo(isSameFormat);
   #hasVideo: boolean;
 
   constructor(source: MediaSource) {
@@ -40,7 +40,7 @@ export class OriginalRendition extends LiveRendition implements Rendition {
   }
 
   get videoHeader(): FlvTag | undefined {
-    return this.source.videoCodec === 'h264' ? this.source.videoHeader : this.#header;
+    return this.source.videoCodec === 'h264' ? this.source.videoHeader : this.#foreign.header;
   }
 
   requestKeyFrame(): void {
@@ -57,38 +57,21 @@ export class OriginalRendition extends LiveRendition implements Rendition {
     this.discard();
   }
 
-  #takeFrame({ codec, data, timestamp, keyFrame }: SourceFrame): void {
-    if (keyFrame) {
-      const { width = 0, height = 0 } = this.source.metadata;
-      let header;
-      try {
-        header = foreignVideoHeader(codec, data, timestamp, { width, height });
-      } catch (error) {
-        this.emit('failed', toGatewayError(error, 'ENCODER_FAILED'));
-        return;
-      }
-      if (!isSameFormat(header, this.#header)) {
-        this.#header = header;
-        this.#writes.video(header);
-      }
+  #takeFrame(frame: SourceFrame): void {
+    try {
+      for (const tag of this.#foreign.take(frame, this.source.metadata)) this.#writes.video(tag);
+    } catch (error) {
+      this.emit('failed', toGatewayError(error, 'ENCODER_FAILED'));
     }
-    if (this.#header) this.#writes.video(foreignVideoFrame(codec, data, timestamp, keyFrame));
   }
 
   #resume(): void {
     this.#writes.flush();
     this.startOver();
     // Announced again with the next key frame, should another codec have been in between.
-    if (this.source.videoCodec === 'h264') this.#header = undefined;
+    if (this.source.videoCodec === 'h264') this.#foreign.reset();
     if (this.hasVideo === this.#hasVideo) return;
     this.#hasVideo = this.hasVideo;
     this.emit('format');
   }
 }
-
-/** Whether what follows a sequence header can be decoded like what follows the other one. */
-export const isSameFormat = (one: FlvTag, other: FlvTag | undefined): boolean =>
-  other !== undefined &&
-  one.data.equals(other.data) &&
-  one.frameSize?.width === other.frameSize?.width &&
-  one.frameSize?.height === other.frameSize?.height;

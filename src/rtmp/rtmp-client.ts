@@ -1,5 +1,7 @@
 import { EventEmitter } from 'node:events';
 import type { Socket } from 'node:net';
+import { announcedCodecs, mayOffend, NO_EXTRAS, RECONNECT_ONLY } from './connect-extras.ts';
+import type { ConnectExtras, ServerCodecs } from './connect-extras.ts';
 import { mediaChunks, type MediaChunks, type MediaGroup } from './media-chunks.ts';
 import { ReconnectWatch, type ReconnectRequest } from './reconnect-watch.ts';
 import { RefusalWatch } from './refusal-watch.ts';
@@ -46,6 +48,8 @@ export interface RtmpClientOptions extends TransportOptions {
   readonly user?: string | undefined;
   readonly password?: string | undefined;
   readonly chunkSize?: number | undefined;
+  /** Default: {@link RECONNECT_ONLY}. A server that fails on more than that is asked once more without any. */
+  readonly extras?: ConnectExtras | undefined;
   readonly timeouts?: RtmpTimeouts | undefined;
   /** Called for each message of the server that cannot be decoded. */
   readonly onUndecodable?: ((why: string) => void) | undefined;
@@ -62,8 +66,19 @@ interface RtmpClientEvents {
   lost: [RtmpError];
 }
 
-/** Enhanced RTMP: the server may ask for another connection. Servers without it ignore fields that they do not know. */
-const CAPS_EX_RECONNECT = 1;
+/** What the server has said in its answer to `connect`. */
+export interface ConnectAnswer {
+  readonly codecs: ServerCodecs;
+  /** The server has failed on the extra fields, and accepted a connection without them. */
+  readonly failedOnExtras: boolean;
+}
+
+/** A connection to an application. */
+export interface ApplicationConnection {
+  readonly connection: RtmpConnection;
+  readonly answer: ConnectAnswer;
+}
+
 /** The steps of a connection, as they are completed; again for each connection that authentication takes. */
 export interface ConnectProgress {
   /** There is a TCP connection. */
@@ -79,6 +94,7 @@ const MAX_AUTH_STEPS = 3;
 
 /** A publish that the server has accepted. */
 export class RtmpClient extends EventEmitter<RtmpClientEvents> {
+  readonly answer: ConnectAnswer;
   /** The server has asked for another connection before it confirmed the publish. */
   readonly reconnectRequest: ReconnectRequest | undefined;
   readonly #connection: RtmpConnection;
@@ -90,13 +106,14 @@ export class RtmpClient extends EventEmitter<RtmpClientEvents> {
   readonly #makeChunks: (group: MediaGroup) => MediaChunks;
 
   private constructor(
-    connection: RtmpConnection,
+    { connection, answer }: ApplicationConnection,
     streamId: number,
     streamName: string,
     refusals: RefusalWatch,
     reconnects: ReconnectWatch,
   ) {
     super();
+    this.answer = answer;
     this.#refusals = refusals;
     this.reconnectRequest = reconnects.latest;
     reconnects.on('request', (request) => this.emit('reconnect', request));
@@ -131,7 +148,8 @@ export class RtmpClient extends EventEmitter<RtmpClientEvents> {
     };
     let connection: RtmpConnection | undefined;
     try {
-      connection = await connectApplication(options, timeouts, redact, watches, signal);
+      const application = await connectApplication(options, timeouts, redact, watches, signal);
+      connection = application.connection;
       connection.setUp(options.chunkSize ?? DEFAULT_OUT_CHUNK_SIZE);
       // Answered by some servers, with an error by others, and by many not at all.
       connection.tell(0, 'releaseStream', null, options.streamName);
@@ -140,7 +158,7 @@ export class RtmpClient extends EventEmitter<RtmpClientEvents> {
       watch.publishes(streamId);
       await publish(connection, streamId, options.streamName, timeouts, redact);
       if (connection.endedBy) throw connection.endedBy;
-      return new RtmpClient(connection, streamId, options.streamName, watch, reconnects);
+      return new RtmpClient(application, streamId, options.streamName, watch, reconnects);
     } catch (error) {
       connection?.abort(new RtmpError('aborted', 'The connection attempt was cancelled'));
       throw watch.explain(error);
@@ -191,7 +209,8 @@ export class RtmpClient extends EventEmitter<RtmpClientEvents> {
 }
 
 /**
- * Connects, and connects again with credentials if the server asks for them.
+ * Connects, and connects again with credentials if the server asks for them, and once without extra fields if it fails on
+ * them.
  *
  * @param onProgress is told which steps have been completed
  */
@@ -202,9 +221,11 @@ export async function connectApplication(
   watch: Pick<RefusalWatch, 'listen'>,
   signal: AbortSignal,
   onProgress: ConnectProgress = {},
-): Promise<RtmpConnection> {
+): Promise<ApplicationConnection> {
+  let extras = options.extras ?? RECONNECT_ONLY;
+  let failedOnExtras = false;
   let query = '';
-  for (let step = 1; ; step++) {
+  for (let step = 1; ;) {
     const socket = await openTransport(options, timeouts, signal, onProgress.reached);
     onProgress.opened?.(socket);
     const connection = await RtmpConnection.open(socket, timeouts.handshake, signal);
@@ -215,13 +236,29 @@ export async function connectApplication(
       type: 'nonprivate',
       flashVer: options.flashVersion,
       tcUrl: appendQuery(options.tcUrl, query),
-      capsEx: CAPS_EX_RECONNECT,
+      ...extras,
     };
-    const answer = await connection.call(timeouts.command, 0, 'connect', [parameters]);
-    if (answer.name === '_result') return connection;
+    const answer = await connection
+      .call(timeouts.command, 0, 'connect', [parameters])
+      .catch((error: unknown) => asFailure(error, signal));
+    if (!(answer instanceof RtmpError) && answer.name === '_result')
+      return { connection, answer: { codecs: announcedCodecs(answer.values), failedOnExtras } };
     connection.abort(new RtmpError('aborted', 'The connection attempt was cancelled'));
+    if (mayOffend(extras) && (answer instanceof RtmpError || !parseAuthRequest(statusOf(answer.values).description))) {
+      extras = NO_EXTRAS;
+      failedOnExtras = true;
+      continue;
+    }
+    if (answer instanceof RtmpError) throw answer;
     query = authenticationQuery(answer, options, redact, step);
+    step++;
   }
+}
+
+/** The failure of a connection that was not cancelled. @throws others */
+function asFailure(error: unknown, signal: AbortSignal): RtmpError {
+  if (error instanceof RtmpError && !signal.aborted) return error;
+  throw error;
 }
 
 /** What to append to the application in the next attempt. @throws {RtmpError} if there is no next attempt */

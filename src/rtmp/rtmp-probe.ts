@@ -1,7 +1,13 @@
 import { TLSSocket } from 'node:tls';
 import { escapeInvisible } from '../observe/visible-text.ts';
 import { RefusalWatch } from './refusal-watch.ts';
-import { connectApplication, createStream, DEFAULT_TIMEOUTS, type RtmpClientOptions } from './rtmp-client.ts';
+import {
+  connectApplication,
+  createStream,
+  DEFAULT_TIMEOUTS,
+  type ConnectAnswer,
+  type RtmpClientOptions,
+} from './rtmp-client.ts';
 import type { RtmpConnection } from './rtmp-connection.ts';
 import { RtmpError } from './rtmp-error.ts';
 import { createRedact } from './server-words.ts';
@@ -24,14 +30,20 @@ export interface ProbedCertificate {
   readonly validTo: string;
 }
 
+export interface ProbeResult {
+  /** Up to the first that failed. */
+  readonly steps: readonly ProbeStepResult[];
+  /** What the server has answered to `connect`, if it has. */
+  readonly answer?: ConnectAnswer;
+}
+
 /**
  * Does what a publish does up to `createStream`, and then leaves. The server does not learn the stream name, so that
  * nothing goes live and nobody who publishes under it is disturbed.
  *
- * @returns the steps up to the first that failed
  * @throws {RtmpError} aborted, if the signal was
  */
-export async function probeRtmp(options: RtmpClientOptions, signal: AbortSignal): Promise<ProbeStepResult[]> {
+export async function probeRtmp(options: RtmpClientOptions, signal: AbortSignal): Promise<ProbeResult> {
   const timeouts = options.timeouts ?? DEFAULT_TIMEOUTS;
   const redact = createRedact(options);
   const watch = new RefusalWatch(redact);
@@ -46,10 +58,11 @@ export async function probeRtmp(options: RtmpClientOptions, signal: AbortSignal)
     sinceMs = nowMs;
   };
   let connection: RtmpConnection | undefined;
+  let answer: ConnectAnswer | undefined;
   try {
-    connection = await connectApplication(options, timeouts, redact, watch, signal, {
+    ({ connection, answer } = await connectApplication(options, timeouts, redact, watch, signal, {
       reached: () => {
-        // The connection before asked for authentication: its steps are done again.
+        // The connection before asked for authentication, or failed on extra fields: its steps are done again.
         if (current === 'connect') completed('tcp');
         completed(options.tls ? 'tls' : 'handshake');
       },
@@ -57,7 +70,7 @@ export async function probeRtmp(options: RtmpClientOptions, signal: AbortSignal)
         if (socket instanceof TLSSocket) completed('handshake', certificateOf(socket));
       },
       greeted: () => completed('connect'),
-    });
+    }));
     completed('createStream');
     const streamId = await createStream(connection, timeouts, redact);
     completed('createStream');
@@ -69,7 +82,7 @@ export async function probeRtmp(options: RtmpClientOptions, signal: AbortSignal)
     if (signal.aborted || !(error instanceof RtmpError)) throw error;
     results.set(current, { step: current, ms: performance.now() - sinceMs, error });
   }
-  return [...results.values()];
+  return { steps: [...results.values()], ...(answer && { answer }) };
 }
 
 function certificateOf(socket: TLSSocket): ProbedCertificate {

@@ -128,7 +128,7 @@ export class PublishedStream extends EventEmitter<PublishedStreamEvents> {
     });
   }
 
-  #onPush({ mediaSessionId, destination, status, reason, publisherAway, warnings, comply }: PushView): void {
+  #onPush({ mediaSessionId, destination, status, reason, publisherAway, warnings, comply, codecs }: PushView): void {
     this.#session.send('notifyStreamEvent', {
       mediaSessionId: this.#request.mediaSessionId,
       type: 'transponder',
@@ -140,6 +140,7 @@ export class PublishedStream extends EventEmitter<PublishedStreamEvents> {
         ...(publisherAway && { publisherAway }),
         ...(warnings && { warnings }),
         ...(comply && { comply }),
+        ...(codecs && { codecs }),
       },
     });
   }

@@ -273,6 +273,14 @@ export class ModelStore implements ClusterStore {
     });
   }
 
+  note(key: string, text: string, ttlMs: number): Promise<void> {
+    return this.#run((redis) => redis.set(`note:${key}`, text, ttlMs));
+  }
+
+  noted(key: string): Promise<string | undefined> {
+    return this.#run((redis) => redis.get<string>(`note:${key}`));
+  }
+
   async close(): Promise<void> {}
 
   #touch(redis: RedisModel, index: string, member: string, ttlMs: number, keepsFirst = false): void {

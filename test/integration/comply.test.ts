@@ -21,6 +21,7 @@ import { ffmpeg } from '../helpers/ffmpeg-tool.ts';
 import { startNginxRtmp } from '../helpers/nginx-rtmp.ts';
 import { analyse, findRecording, recordedUntil } from '../helpers/recording.ts';
 import { waitFor } from '../helpers/wait.ts';
+import { usualCodecs } from '../helpers/usual-codecs.ts';
 
 const FPS = 30;
 const KEY_FRAME_MS = 1000;
@@ -157,7 +158,7 @@ async function setUp(t: { teardown(end: () => Promise<void>): void }, first: Cli
     wire: { check: async () => [] },
     addressing: { streamNamePrefix: '', fullUrl: false },
     preserveAspectRatio: true,
-    audioCodec: 'aac',
+    codecs: usualCodecs,
     maxTransponders: 1,
     maxPerStream: 1,
     history: await TransponderHistory.create({

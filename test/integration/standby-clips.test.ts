@@ -6,13 +6,16 @@ import { toH264, type VideoOutput } from '../../src/ffmpeg/ffmpeg-args.ts';
 import { nalType, nalUnitsOf, readSequenceHeader } from '../../src/media/codecs/avc-nal.ts';
 import { parsePps } from '../../src/media/codecs/avc-pps.ts';
 import { parseSps, parseSpsSyntax } from '../../src/media/codecs/avc.ts';
+import { ENHANCED_HEADER_BYTES, fourccOf, VIDEO_FOURCC } from '../../src/media/containers/enhanced-tag.ts';
 import { FlvReader } from '../../src/media/containers/flv-reader.ts';
 import { flvTag, TAG_VIDEO, type FlvTag } from '../../src/media/containers/flv-tag.ts';
 import { flvHeader } from '../../src/media/containers/flv-writer.ts';
+import { ivfFrameHeader, ivfHeader } from '../../src/media/containers/ivf.ts';
 import { silentLogger } from '../../src/observe/logger.ts';
 import type { StandbyClip, StandbyFormat, StandbyPicture } from '../../src/renditions/standby/standby-clip.ts';
 import { StandbyClips } from '../../src/renditions/standby/standby-clips.ts';
-import { ffmpeg } from '../helpers/ffmpeg-tool.ts';
+import { FOURCC } from '../../src/renditions/media-source.ts';
+import { ffmpeg, frameHashes } from '../helpers/ffmpeg-tool.ts';
 import { decode, streamOf } from '../helpers/freezing.ts';
 import { encodeFlvTag } from '../helpers/flv-tags.ts';
 
@@ -385,3 +388,32 @@ async function transcode(
   const flv = await ffmpeg([...line.inputOptions, '-i', line.input, ...line.outputOptions, line.output], source);
   return streamOf(new FlvReader().push(flv).filter(({ type, data }) => type === TAG_VIDEO && data.length > 5));
 }
+
+for (const codec of ['vp8', 'vp9', 'av1'] as const)
+  t.test(
+    `${codec}: a clip decodes however often it is repeated, each frame is shown, and it begins with a key frame`,
+    async (t) => {
+      await make('moving.mp4', 'testsrc2=size=320x180:rate=10', '-t', '2');
+      for (const picture of [
+        { source: 'color', color: '#3366cc' },
+        { source: 'video', file: 'moving.mp4', color: '#000000' },
+      ] as const) {
+        const clip = await clips.clip(picture, { ...SMALL, codec });
+        t.equal(fourccOf(flvTag(TAG_VIDEO, 0, clip.header)), VIDEO_FOURCC[codec]);
+        t.ok(clip.frames[0]!.keyFrame);
+        t.notOk(clip.frames.at(-1)!.keyFrame);
+        t.equal(clip.frames.filter(({ keyFrame }) => keyFrame).length, Math.ceil(clip.frames.length / 10));
+        const once = clip.frames.map(({ data }) => data.subarray(ENHANCED_HEADER_BYTES));
+        const parts = [...once, ...once, ...once].flatMap((frame, index) => [
+          ivfFrameHeader(frame.length, index),
+          frame,
+        ]);
+        const header = ivfHeader({ fourcc: FOURCC[codec], width: 320, height: 180, timebase: [1, 10] });
+        const file = join(folder, `${codec}.ivf`);
+        await writeFile(file, Buffer.concat([header, ...parts]));
+        const hashes = await frameHashes(['-i', file, '-map', '0:v']);
+        t.equal(hashes.length, 3 * once.length, 'each frame is shown');
+        t.strictSame(hashes.slice(once.length, 2 * once.length), hashes.slice(0, once.length), 'the same each time');
+      }
+    },
+  );

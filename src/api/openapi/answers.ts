@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { ACTIONS, ROOM_RIGHTS } from '../../access/authorizer.ts';
 import { ERROR_KINDS, type ErrorCode } from '../../errors.ts';
 import { RecordingSchema } from '../../outputs/record/recordings.ts';
-import { ComplianceSchema, PushWarningSchema } from './platform-answers.ts';
+import { CodecsSchema, ComplianceSchema, PushWarningSchema } from './platform-answers.ts';
 import type { TransponderView } from '../../outputs/push/transponder-view.ts';
 
 /**
@@ -78,6 +78,7 @@ export const TransponderSchema = z.object({
   backupMode: z.enum(['hot', 'cold']).optional(),
   legs: z.array(LegSchema).meta({ description: 'The primary connection, and the backup if there is one.' }),
   platform: z.string().optional().meta({ description: 'The platform by whose rules the push is watched.' }),
+  codecs: CodecsSchema.optional(),
   comply: ComplianceSchema.optional(),
   warnings: z.array(PushWarningSchema).readonly().optional().meta({ description: 'The rules that the push breaks.' }),
 }) satisfies z.ZodType<TransponderView>;

@@ -14,6 +14,12 @@ export const PlatformViewSchema = z.object({
   }),
   ingest: ServerSchema.optional().meta({ description: 'Missing: send the URL that the platform shows as rtmpUrl.' }),
   backup: ServerSchema.optional(),
+  codecs: z
+    .object({ takes: z.array(z.string()), source: SourceSchema })
+    .optional()
+    .meta({
+      description: 'What the platform takes over RTMP. Missing: nothing is known beyond H.264 and AAC.',
+    }),
   rules: z.array(
     z.object({
       check: z.string(),
@@ -37,7 +43,19 @@ const verdict = {
   source: z.string().meta({ description: 'Who asks for it.' }),
   remedy: z.string().meta({ description: 'What to do; empty where nothing is to be done.' }),
 };
-export const VerdictSchema = z.object({ ...verdict, level: z.enum(['ok', 'warning', 'error']) });
+export const CodecsSchema = z
+  .object({
+    video: z.string().optional().meta({ description: 'avc1, av01, vp09 or vp08; missing without video.' }),
+    audio: z.string().meta({ description: 'mp4a, Opus, pcma, pcmu or speex.' }),
+    why: z.string(),
+  })
+  .meta({ description: 'In which codecs the push goes out, and why.' });
+
+export const VerdictSchema = z.object({
+  ...verdict,
+  level: z.enum(['ok', 'warning', 'error']),
+  codecs: CodecsSchema.optional(),
+});
 
 export const PushWarningSchema = z.object({
   ...verdict,

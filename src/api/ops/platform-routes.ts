@@ -10,7 +10,7 @@ export const platformRoutes =
     app.get('/platforms', { config: { action: 'read' } }, async () => views);
   };
 
-function viewOf({ id, name, hosts, ingest, backup, rules, note, sources }: Platform): PlatformView {
+function viewOf({ id, name, hosts, ingest, backup, codecs, rules, note, sources }: Platform): PlatformView {
   const from = ({ url, source }: { url: string; source: string }) => ({ url, source: sources[source]! });
   return {
     id,
@@ -18,6 +18,7 @@ function viewOf({ id, name, hosts, ingest, backup, rules, note, sources }: Platf
     hosts: { patterns: hosts.patterns, source: sources[hosts.source]! },
     ...(ingest && { ingest: from(ingest) }),
     ...(backup && { backup: from(backup) }),
+    ...(codecs && { codecs: { takes: codecs.takes, source: sources[codecs.source]! } }),
     rules: rules.map(({ from: source, ...rule }) => ({ ...rule, source })),
     ...(note !== undefined && { note }),
   };

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { StartRequest, TransponderFilter } from '../../outputs/push/transponder-view.ts';
+import { AUDIO_CHOICES, VIDEO_CHOICES } from '../../outputs/push/codecs/choices.ts';
 import { isStreamName, MAX_STREAM_NAME_LENGTH } from '../../streams/stream-name.ts';
 import { flag, mediaSessionId, must, text, toNumber } from './fields.ts';
 import { StandbySchema } from './standby-schemas.ts';
@@ -109,6 +110,13 @@ const push = {
   rtmpTransponderFullUrl: flag('The published name is the last path segment of the URL with its query.'),
   comply: z.literal('auto', must('"auto", or left out')).optional().meta({
     description: 'auto: re-encode the stream while it breaks rules of the platform, and only then.',
+  }),
+  videoCodec: z.enum(VIDEO_CHOICES, must('"auto", "h264" or "source"')).optional().meta({
+    description:
+      'source: as published, an error where the server does not take it. auto: as published where the server is known to take it, otherwise H.264. Unset: rtmp_video_codec.',
+  }),
+  audioCodec: z.enum(AUDIO_CHOICES, must('"auto", "aac" or "source"')).optional().meta({
+    description: 'The same for Opus. Unset: rtmp_audio_codec.',
   }),
   options,
   standby: StandbySchema.optional().meta({

@@ -34,5 +34,9 @@ export const republishing = {
     .string()
     .regex(/^[\w.:-]*$/, 'must be one address or host name')
     .default(''),
+  /** What goes out in place of H.264 and AAC, unless the request says something else. */
+  rtmp_video_codec: choice(['auto', 'h264', 'source']).default('auto'),
+  rtmp_audio_codec: choice(['auto', 'aac', 'source']).default('auto'),
+  rtmp_enhanced: flag.default(true),
   push_engine: choice(['ffmpeg', 'rtmp']).default('rtmp'),
 };

@@ -55,7 +55,9 @@ export const withoutDelimiter = (unit: Buffer): Buffer =>
  * @throws {RangeError} if it has no valid sequence header
  */
 export function av1Record(unit: Buffer): Buffer {
-  const { obu, body } = findSequenceHeader(unit);
+  const found = findSequenceHeader(unit);
+  if (!found) throw new RangeError('the key frame has no sequence header');
+  const { obu, body } = found;
   const reader = new BitReader(body);
   const start = readStart(reader);
   const colors = readColors(reader, start);
@@ -65,7 +67,10 @@ export function av1Record(unit: Buffer): Buffer {
   ]);
 }
 
-function findSequenceHeader(unit: Buffer): { obu: Buffer; body: Buffer } {
+/** Whether a temporal unit in the low-overhead format has a sequence header. */
+export const hasSequenceHeader = (unit: Buffer): boolean => findSequenceHeader(unit) !== undefined;
+
+function findSequenceHeader(unit: Buffer): { obu: Buffer; body: Buffer } | undefined {
   for (let at = 0; at < unit.length;) {
     const header = unit[at]!;
     const sizeAt = at + (header & HAS_EXTENSION ? 2 : 1);
@@ -78,7 +83,7 @@ function findSequenceHeader(unit: Buffer): { obu: Buffer; body: Buffer } {
       return { obu: unit.subarray(at, end), body: unit.subarray(bodyAt, end) };
     at = end;
   }
-  throw new RangeError('the key frame has no sequence header');
+  return undefined;
 }
 
 function readStart(reader: BitReader): SequenceStart {

@@ -54,6 +54,22 @@ export function opusSilence(samples: number): Buffer[] {
   return packets;
 }
 
+/** Says that the number of frames follows (RFC 6716, 3.2.5). */
+const COUNTED = 3;
+
+/**
+ * One packet of silence.
+ *
+ * @param samples at 48 kHz; the length of an Opus packet
+ */
+export function silentOpusPacket(samples: number): Buffer {
+  const frame = SILENCE.find((silence) => samples >= silence.samples && samples % silence.samples === 0) ?? SILENCE[0]!;
+  const count = Math.max(1, samples / frame.samples);
+  if (count === 1) return frame.packet;
+  const [toc, ...payload] = frame.packet;
+  return Buffer.of(toc! | COUNTED, count, ...Array.from({ length: count }, () => payload).flat());
+}
+
 /** The identification header of RFC 7845, with no pre-skip: a live stream is not cut to the sample. */
 export function opusHead(channels: number): Buffer {
   const head = Buffer.alloc(19);

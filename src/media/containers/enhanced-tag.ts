@@ -1,14 +1,21 @@
-import { av1Record, withoutDelimiter } from '../codecs/av1.ts';
+import { av1Record, hasSequenceHeader, withoutDelimiter } from '../codecs/av1.ts';
 import { opusHead } from '../codecs/opus-packet.ts';
-import { vp8Record, vp9Record } from '../codecs/vpx.ts';
+import { parseVp9Header, vp8Record, vp9Record } from '../codecs/vpx.ts';
 import { TAG_VIDEO, type FlvTag } from './flv-tag.ts';
 
 /** Bodies of tags with codecs that FLV itself does not know, as Enhanced RTMP (v2) writes them: a four-letter name of the codec. Pure. */
 
 export type ForeignVideoCodec = 'vp8' | 'vp9' | 'av1';
 
-const FOURCC = { vp8: 'vp08', vp9: 'vp09', av1: 'av01' } as const satisfies Record<ForeignVideoCodec, string>;
-export type Fourcc = (typeof FOURCC)[ForeignVideoCodec] | 'Opus';
+/** The names of video codecs, as Enhanced RTMP and MP4 files write them. */
+export const VIDEO_FOURCC = { vp8: 'vp08', vp9: 'vp09', av1: 'av01' } as const satisfies Record<
+  ForeignVideoCodec,
+  string
+>;
+export type Fourcc = (typeof VIDEO_FOURCC)[ForeignVideoCodec] | 'Opus';
+
+/** A name as the number that `onMetaData` has for it: its letters, the first one highest. */
+export const fourccNumber = (name: Fourcc): number => Buffer.from(name, 'latin1').readUInt32BE();
 
 /** Bytes before the payload: flags and the name. */
 export const ENHANCED_HEADER_BYTES = 5;
@@ -41,7 +48,7 @@ export function foreignVideoHeader(
   timestamp: number,
   frameSize: NonNullable<FlvTag['frameSize']>,
 ): FlvTag {
-  const data = body(IS_ENHANCED_VIDEO | KEY_FRAME | SEQUENCE_START, FOURCC[codec], RECORDS[codec](frame));
+  const data = body(IS_ENHANCED_VIDEO | KEY_FRAME | SEQUENCE_START, VIDEO_FOURCC[codec], RECORDS[codec](frame));
   return { type: TAG_VIDEO, timestamp, data, keyFrame: false, sequenceHeader: true, frameSize };
 }
 
@@ -53,8 +60,20 @@ export function foreignVideoFrame(
   keyFrame: boolean,
 ): FlvTag {
   const flags = IS_ENHANCED_VIDEO | (keyFrame ? KEY_FRAME : INTER_FRAME) | CODED_FRAMES;
-  const data = body(flags, FOURCC[codec], codec === 'av1' ? withoutDelimiter(frame) : frame);
+  const data = body(flags, VIDEO_FOURCC[codec], codec === 'av1' ? withoutDelimiter(frame) : frame);
   return { type: TAG_VIDEO, timestamp, data, keyFrame, sequenceHeader: false };
+}
+
+/** Whether a decoder can start with a frame, which is as an IVF file contains it. */
+export function isForeignKeyFrame(codec: ForeignVideoCodec, frame: Buffer): boolean {
+  switch (codec) {
+    case 'vp8':
+      return frame.length > 0 && (frame[0]! & 1) === 0;
+    case 'vp9':
+      return parseVp9Header(frame).keyFrame;
+    case 'av1':
+      return hasSequenceHeader(frame);
+  }
 }
 
 /** The body of the sequence header of Opus. */

@@ -39,7 +39,10 @@ export interface StreamMetadata {
   /** Hertz. */
   audioSampleRate?: number;
   audioChannels?: number;
-  /** FLV codec numbers: video 7 = AVC; audio 10 = AAC, 7 = G.711 A-law, 8 = G.711 µ-law, 11 = Speex. */
+  /**
+   * FLV codec numbers: video 7 = AVC; audio 10 = AAC, 7 = G.711 A-law, 8 = G.711 µ-law, 11 = Speex. Codecs that FLV does
+   * not know: the number of their four-letter name.
+   */
   videoCodecId?: number;
   audioCodecId?: number;
 }

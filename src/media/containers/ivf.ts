@@ -10,6 +10,22 @@ const FRAME_HEADER_BYTES = 12;
 /** VP9 and AV1 can say one pixel more than the header. */
 const MAX_SIDE = 0xffff;
 
+/**
+ * The frames of a whole IVF stream. A last one that is cut off is left out.
+ *
+ * @throws {RangeError} if it is not IVF
+ */
+export function ivfFrames(bytes: Buffer): Buffer[] {
+  if (bytes.length < HEADER_BYTES || bytes.toString('latin1', 0, 4) !== 'DKIF') throw new RangeError('not IVF');
+  const frames: Buffer[] = [];
+  for (let at = bytes.readUInt16LE(6); at + FRAME_HEADER_BYTES <= bytes.length;) {
+    const start = at + FRAME_HEADER_BYTES;
+    at = start + bytes.readUInt32LE(at);
+    if (at <= bytes.length) frames.push(bytes.subarray(start, at));
+  }
+  return frames;
+}
+
 export interface IvfHeader {
   readonly fourcc: IvfFourcc;
   /** Pixels; a hint, since every key frame has its own size. */

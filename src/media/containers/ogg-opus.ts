@@ -94,3 +94,31 @@ function crc(bytes: Buffer): number {
   for (let i = 0; i < bytes.length; i++) sum = (sum << 8) ^ CRC_TABLE[(sum >>> 24) ^ bytes[i]!]!;
   return sum >>> 0;
 }
+
+/** Of the pages that a stream begins with: OpusHead and OpusTags. */
+const HEADER_PACKETS = 2;
+
+/**
+ * The Opus packets of a whole Ogg stream.
+ *
+ * @throws {RangeError} if it is damaged
+ */
+export function oggOpusPackets(bytes: Buffer): Buffer[] {
+  const packets: Buffer[] = [];
+  let parts: Buffer[] = [];
+  for (let at = 0; at < bytes.length;) {
+    if (bytes.length < at + PAGE_HEADER_BYTES || bytes.readUInt32BE(at) !== CAPTURE_PATTERN)
+      throw new RangeError('not an Ogg page');
+    const segments = bytes.subarray(at + PAGE_HEADER_BYTES, at + PAGE_HEADER_BYTES + bytes[at + 26]!);
+    at += PAGE_HEADER_BYTES + segments.length;
+    for (const length of segments) {
+      parts.push(bytes.subarray(at, at + length));
+      at += length;
+      if (length === 255) continue;
+      packets.push(Buffer.concat(parts));
+      parts = [];
+    }
+    if (at > bytes.length) throw new RangeError('an Ogg page is cut off');
+  }
+  return packets.slice(HEADER_PACKETS);
+}

@@ -3,11 +3,12 @@ import { DestinationPolicy } from '../../net/destination-policy.ts';
 import type { TlsTrust } from '../../net/tls-trust.ts';
 import type { Logger } from '../../observe/logger.ts';
 import type { Metrics } from '../../observe/metrics.ts';
-import { silentFrame, type ClipFormat } from '../../renditions/clip-encoder.ts';
+import { findPictureEncoders } from '../../ffmpeg/ffmpeg-abilities.ts';
 import type { EncoderPool } from '../../renditions/encoder-pool.ts';
 import type { StreamRegistry } from '../../streams/stream-registry.ts';
 import { LateGroups, type LoadSignal } from '../late-groups.ts';
 import type { PlatformCatalogue } from './platforms/catalogue.ts';
+import { HostMemory, type HostNotes } from './codecs/host-memory.ts';
 import { PushPlatforms } from './platforms/push-platforms.ts';
 import { WireCheck } from './platforms/wire-check.ts';
 import { createFfmpegPusher } from './ffmpeg-pusher.ts';
@@ -29,6 +30,8 @@ export interface TransponderParts {
   /** Unset in a cluster, which stores pushes itself. */
   readonly stored: StoredPushes | undefined;
   readonly platforms: PlatformCatalogue;
+  /** Where it is noted what servers take. */
+  readonly hostNotes: HostNotes;
   readonly overload: LoadSignal;
   readonly metrics: Metrics;
   /** The gateway's own RTMP server, to which pushes are always allowed. */
@@ -39,7 +42,19 @@ export interface TransponderParts {
 /** Creates the transponders of the gateway from its settings, and registers the metrics of what they share. */
 export async function createTransponders(
   settings: Settings,
-  { registry, encoders, standbys, history, stored, platforms, overload, metrics, ownServer, logger }: TransponderParts,
+  {
+    registry,
+    encoders,
+    standbys,
+    history,
+    stored,
+    platforms,
+    hostNotes,
+    overload,
+    metrics,
+    ownServer,
+    logger,
+  }: TransponderParts,
 ): Promise<TransponderManager> {
   const lateGroups = new LateGroups(overload);
   metrics.total(
@@ -55,7 +70,10 @@ export async function createTransponders(
     'gateway_push_undecodable_messages_total',
     'Messages of RTMP servers that could not be decoded and were ignored.',
   );
-  const clips: ClipFormat = { codec: settings.rtmp_transponder_audio_codec, bitrate: settings.audio_bitrate };
+  const fallbacks = metrics.counter(
+    'gateway_push_codec_fallbacks_total',
+    'Connections of pushes that were made again with H.264 or AAC, because the server did not take the codec.',
+  );
   const policy = new DestinationPolicy(settings, ownServer && { alsoAllow: [ownServer] });
   const trust = createTrust(settings, logger);
   return new TransponderManager({
@@ -68,7 +86,11 @@ export async function createTransponders(
       localAddress: settings.rtmp_publisher_ip,
     }),
     encoders,
-    sounds: new SoundLibrary(settings.media_dir, clips, logger),
+    sounds: new SoundLibrary(
+      settings.media_dir,
+      { codec: settings.rtmp_transponder_audio_codec, bitrate: settings.audio_bitrate },
+      logger,
+    ),
     environment: {
       createPusher: createPusherFactory(settings, trust, logger, () => undecodable.inc()),
       resolve: (destination) => policy.resolve(destination),
@@ -88,7 +110,7 @@ export async function createTransponders(
       pollingMs: settings.rtmp_out_buffer_polling_time,
       lateGroups,
       sendMetadata: settings.rtmp_transponder_send_metadata,
-      silence: await silentFrame(clips, logger),
+      silence: (await encoders.audioFormat(settings.rtmp_transponder_audio_codec)).silence,
       flashVersion: settings.rtmp_flash_ver_subscriber,
       localAddress: settings.rtmp_publisher_ip,
       stallTimeoutMs: settings.rtmp_push_stall_timeout_ms,
@@ -101,7 +123,15 @@ export async function createTransponders(
       fullUrl: settings.rtmp_transponder_full_url,
     },
     preserveAspectRatio: settings.avvideo_transcoder_preserve_aspect_ratio,
-    audioCodec: settings.rtmp_transponder_audio_codec,
+    codecs: {
+      video: settings.rtmp_video_codec,
+      audio: settings.rtmp_audio_codec,
+      plainBecause: plainBecause(settings),
+      otherAudio: settings.rtmp_transponder_audio_codec,
+      clipCodecs: new Set((await findPictureEncoders()).keys()),
+      memory: new HostMemory({ notes: hostNotes, logger }),
+      onFallback: () => fallbacks.inc(),
+    },
     maxTransponders: settings.max_transponders,
     maxPerStream: settings.max_transponders_per_stream,
     history,
@@ -112,6 +142,11 @@ export async function createTransponders(
     autoStartUrl: settings.rtmp_push_auto_start ? settings.rtmp_push_auto_start_url : '',
     logger,
   });
+}
+
+function plainBecause({ rtmp_enhanced: enhanced, push_engine: engine }: Settings): string | undefined {
+  if (engine === 'ffmpeg') return 'push_engine is ffmpeg';
+  return enhanced ? undefined : 'rtmp_enhanced is false';
 }
 
 const createTrust = (settings: Settings, logger: Logger): TlsTrust => ({

@@ -3,10 +3,13 @@ import type { GatewayError } from '../../errors.ts';
 import type { Destination } from '../../net/destination.ts';
 import type { ResolvedDestination } from '../../net/destination-policy.ts';
 import type { Logger } from '../../observe/logger.ts';
+import type { ConnectExtras } from '../../rtmp/connect-extras.ts';
 import type { ReconnectRequest } from '../../rtmp/reconnect-watch.ts';
 import { tickMs } from '../../runtime/tick.ts';
-import type { OutputFeedOptions } from '../output-feed.ts';
 import type { OutputCounters } from '../output.ts';
+import type { CodecDecision } from './codecs/codec-choice.ts';
+import type { LegCodecs } from './codecs/leg-codecs.ts';
+import type { PushVariant } from './codecs/push-media.ts';
 import { rotated, reconnectError } from './connection-attempt.ts';
 import { backoffMs, type Backoff } from '../../runtime/async.ts';
 import {
@@ -22,7 +25,7 @@ import {
   type PushReach,
   type RetryRules,
 } from './leg-state.ts';
-import { PushConnection } from './push-connection.ts';
+import { PushConnection, type ConnectionFeed } from './push-connection.ts';
 import type { PusherFactory } from './pusher.ts';
 import { ReconnectRequests } from './reconnect-requests.ts';
 import type { LegName, LegView } from './transponder-view.ts';
@@ -49,7 +52,9 @@ export interface LegOptions {
   readonly name: LegName;
   readonly destination: Destination;
   readonly flashVersion: string;
-  readonly feed: Omit<OutputFeedOptions, 'sink' | 'onTracksChanged'>;
+  readonly codecs: LegCodecs;
+  /** What goes over a connection, besides what the codecs decide. */
+  readonly feed: Omit<ConnectionFeed, 'rendition' | 'silence' | 'transform'>;
   readonly retry: RetryRules & Backoff;
   /** Whether another leg pushes. This one then tries again without a limit. */
   readonly isCovered: () => boolean;
@@ -154,7 +159,7 @@ export class Leg extends EventEmitter<LegEvents> {
   /** `undefined`: it is idle, or has ended. */
   get reach(): PushReach | undefined {
     const state = this.#state;
-    const { hasVideo, videoHeader } = this.#options.feed.rendition;
+    const { hasVideo, videoHeader } = this.#options.codecs.variant.source.lease.rendition;
     switch (state.status) {
       case 'idle':
       case 'ended':
@@ -198,6 +203,25 @@ export class Leg extends EventEmitter<LegEvents> {
     };
   }
 
+  /** What it sends, or has sent last. */
+  get variant(): PushVariant {
+    return this.#options.codecs.variant;
+  }
+
+  /** In which codecs it pushes, and why. */
+  get decision(): CodecDecision {
+    return this.#options.codecs.decision;
+  }
+
+  /** Connects again if what is published now goes in other codecs. @returns whether it does */
+  reconsider(): boolean {
+    if (!this.#options.codecs.isOutdated) return false;
+    const { status } = this.#state;
+    if (status === 'pushing' || (status === 'connecting' && this.#connection?.isReady))
+      this.#dispatch({ type: 'renew' });
+    return true;
+  }
+
   /** Connects a leg that is idle. */
   open(): void {
     this.#dispatch({ type: 'open' });
@@ -231,6 +255,7 @@ export class Leg extends EventEmitter<LegEvents> {
     this.#state = next.state;
     if (before.status === 'pushing') this.#pushedMs = performance.now();
     for (const effect of next.effects) this.#apply(effect);
+    if (next.state.status === 'idle') this.#options.codecs.rest();
     if (next.state.status !== before.status) this.emit('change', before, next.state);
     if (this.#state === next.state && next.state.status === 'pushing') {
       this.#pushedMs = performance.now();
@@ -264,6 +289,7 @@ export class Leg extends EventEmitter<LegEvents> {
         clearTimeout(this.#steadyTimer);
         break;
       case 'finish':
+        this.#options.codecs.end();
         inBackground(this.#closingConnection.then(() => this.#resolveClosed()));
         break;
       default:
@@ -295,15 +321,22 @@ export class Leg extends EventEmitter<LegEvents> {
       return;
     }
     if (this.#state !== connecting) return;
-    this.#connection = this.#createConnection(place, rotated(addresses, this.#failedAttempts));
+    const extras = await this.#options.codecs.extras(place);
+    if (this.#state !== connecting) return;
+    this.#connection = this.#createConnection(place, rotated(addresses, this.#failedAttempts), extras);
   }
 
-  #createConnection(destination: Destination, addresses: readonly string[]): PushConnection {
+  #createConnection(
+    destination: Destination,
+    addresses: readonly string[],
+    extras: ConnectExtras | undefined,
+  ): PushConnection {
     const { createPusher, localAddress, stallTimeoutMs } = this.#environment;
-    const { flashVersion, feed } = this.#options;
+    const { flashVersion, codecs } = this.#options;
     const pusher = createPusher({
       destination,
       addresses,
+      ...(extras && { extras }),
       flashVersion,
       resumes: this.counters.bytesSent > 0 || (this.#options.continues ?? false),
       stallTimeoutMs,
@@ -311,13 +344,22 @@ export class Leg extends EventEmitter<LegEvents> {
       logger: this.#logger,
       ...(localAddress && { localAddress }),
     });
-    const connection: PushConnection = new PushConnection(pusher, feed, {
-      onProgress: () =>
-        this.#dispatch({ type: this.#replacement?.connection === connection ? 'replaced' : 'progress' }),
-      onDied: (error, nameInUse) =>
-        this.#replacement?.connection === connection
-          ? this.#replacementFailed(this.#replacement, error, nameInUse)
-          : this.#lost(error, nameInUse),
+    const connection: PushConnection = new PushConnection(pusher, {
+      begin: (answer) => {
+        const variant = codecs.begin(answer);
+        return variant instanceof Promise ? variant.then((ready) => this.#feedOf(ready)) : this.#feedOf(variant);
+      },
+      onProgress: () => {
+        codecs.progressed(connection);
+        this.#dispatch({ type: this.#replacement?.connection === connection ? 'replaced' : 'progress' });
+      },
+      onDied: (error, nameInUse) => {
+        if (this.#replacement?.connection === connection)
+          return this.#replacementFailed(this.#replacement, error, nameInUse);
+        const verdict = codecs.judge(error, nameInUse, connection);
+        if (verdict === 'again') this.#dispatch({ type: 'renew' });
+        else this.#lost(verdict ?? error, nameInUse);
+      },
       onTracksChanged: () => {
         if (this.#connection === connection) this.#dispatch({ type: 'renew' });
       },
@@ -328,6 +370,11 @@ export class Leg extends EventEmitter<LegEvents> {
       },
     });
     return connection;
+  }
+
+  #feedOf({ source, silence, audio }: PushVariant): ConnectionFeed {
+    const { feed } = this.#options;
+    return { ...feed, rendition: source.lease.rendition, silence, transform: audio.apply.bind(audio) };
   }
 
   #lost(error: GatewayError, nameInUse: boolean): void {
@@ -374,7 +421,9 @@ export class Leg extends EventEmitter<LegEvents> {
   async #replace(request: ReconnectRequest, current: PushConnection): Promise<void> {
     const to = await this.#requests.locate(request, this.#place);
     if (!to || this.#connection !== current || this.#replacement || this.#state.status !== 'pushing') return;
-    this.#replacement = { place: to.place, connection: this.#createConnection(to.place, to.addresses) };
+    const extras = await this.#options.codecs.extras(to.place);
+    if (this.#connection !== current || this.#replacement || this.#state.status !== 'pushing') return;
+    this.#replacement = { place: to.place, connection: this.#createConnection(to.place, to.addresses, extras) };
   }
 
   #replacementFailed({ connection, place }: Replacement, error: GatewayError, nameInUse: boolean): void {

@@ -23,7 +23,7 @@ export interface PushSource {
 }
 
 export interface PushSourceOptions {
-  readonly request: StartRequest & { readonly standby: StandbyRequest | false };
+  readonly request: StartRequest;
   readonly destination: Destination;
   readonly profile: EncodeProfile;
   /** The live stream; needed without standby. */
@@ -58,7 +58,7 @@ export class PushSources {
     const live: { compliance?: Compliance; rules?: PushRules } = {};
     const acquire: AcquireRendition = async (published) => {
       if (!compliance) return encoders.acquire(published, profile);
-      const lease = await encoders.acquireCompliant(published, profile.audioCodec, compliance);
+      const lease = await encoders.acquireCompliant(published, profile, compliance);
       live.compliance = lease.compliance;
       live.rules?.follow(lease.compliance);
       return lease;

@@ -3,15 +3,17 @@ import type { GatewayError } from '../../errors.ts';
 import type { TagGroup } from '../../media/containers/tag-group.ts';
 import type { Destination } from '../../net/destination.ts';
 import type { Logger } from '../../observe/logger.ts';
+import type { ConnectExtras } from '../../rtmp/connect-extras.ts';
 import type { ReconnectRequest } from '../../rtmp/reconnect-watch.ts';
+import type { ConnectAnswer } from '../../rtmp/rtmp-client.ts';
 
 /** Events of one connection attempt. */
 export interface PusherEvents {
   /**
    * The destination (or the ffmpeg in front of it) accepts tags from now on: script data, sequence headers, a key
-   * frame, then media.
+   * frame, then media. `answer`: what the destination has said about itself.
    */
-  ready: [];
+  ready: [answer?: ConnectAnswer];
   /** The destination has accepted the publish and has taken media: `bytes` is the running total. Proves liveness. */
   progress: [bytes: number];
   /** `writable` is true again after it was false. */
@@ -53,6 +55,8 @@ export interface PushTarget {
    */
   readonly addresses: readonly string[];
   readonly flashVersion: string;
+  /** What `connect` says besides the fields of RTMP 1.0; unset: as the client does by default. */
+  readonly extras?: ConnectExtras | undefined;
   /** Local address to bind (`rtmp_publisher_ip`), if any. */
   readonly localAddress?: string;
   /**

@@ -121,7 +121,7 @@ class RtmpPusher extends EventEmitter<PusherEvents> implements Pusher {
     });
     client.on('lost', (error) => this.#die(...toGatewayError(error, resumes || this.#reported > 0)));
     client.on('reconnect', (request) => !this.#over && this.emit('reconnect', request));
-    this.emit('ready');
+    this.emit('ready', client.answer);
     if (client.reconnectRequest) this.emit('reconnect', client.reconnectRequest);
   }
 
@@ -253,6 +253,7 @@ function clientOptions(
     streamName: destination.streamName.reveal(),
     tcUrl: destination.tcUrl.reveal(),
     flashVersion: target.flashVersion,
+    extras: target.extras,
     user: destination.user?.reveal(),
     password: destination.password?.reveal(),
     chunkSize: options.chunkSize,

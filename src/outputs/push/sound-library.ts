@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { encodeClip, UndecodableError, type ClipFormat } from '../../renditions/clip-encoder.ts';
+import type { RenditionAudioCodec } from '../../renditions/encode-profile.ts';
 import { invalidMediaFile, useMediaFile, type MediaFilePurpose } from '../../renditions/media-file.ts';
 import type { Logger } from '../../observe/logger.ts';
 
@@ -26,15 +27,15 @@ const SOUND: MediaFilePurpose = {
   invalid: 'SOUND_FILE_INVALID',
 };
 
-/** The WAV files of the media directory, each encoded once. */
+/** The WAV files of the media directory, each encoded once in each codec. */
 export class SoundLibrary {
   readonly #directory: string;
   readonly #format: ClipFormat;
   readonly #logger: Logger;
-  /** By path, size and modification time, the least recently used first. */
+  /** By path, size, modification time and codec, the least recently used first. */
   readonly #clips = new Map<string, Entry>();
 
-  /** @param format the format that destinations get */
+  /** @param format the format that most destinations get */
   constructor(directory: string, format: ClipFormat, logger: Logger) {
     this.#directory = resolve(directory);
     this.#format = format;
@@ -46,12 +47,13 @@ export class SoundLibrary {
    *
    * @param signal the caller gives up. When nobody else waits for the clip, its encoder is stopped, and the reason of
    * the signal is thrown
+   * @param codec of destinations that get another one
    * @throws {GatewayError} SOUND_FILE_NOT_FOUND, also for what is outside the directory or not a regular file;
    * SOUND_FILE_INVALID for what is not a RIFF WAV file; ENCODER_FAILED if ffmpeg cannot be started; LIMIT_REACHED if
    * there are no file descriptors left
    */
-  async load(name: string, signal?: AbortSignal): Promise<SoundClip> {
-    const { key, path, channels } = await useMediaFile(this.#directory, name, SOUND, MAX_FILE_BYTES, (file) => {
+  async load(name: string, signal?: AbortSignal, codec = this.#format.codec): Promise<SoundClip> {
+    const { version, path, channels } = await useMediaFile(this.#directory, name, SOUND, MAX_FILE_BYTES, (file) => {
       const channels = wavChannels(file.head);
       if (channels === undefined)
         throw invalidMediaFile(
@@ -59,10 +61,11 @@ export class SoundLibrary {
           name,
           'is not a RIFF WAV file. Convert it, for instance with: ffmpeg -i INPUT OUTPUT.wav',
         );
-      return { key: file.version, path: file.path, channels };
+      return { version: file.version, path: file.path, channels };
     });
     signal?.throwIfAborted();
-    const entry = this.#clips.get(key) ?? this.#start(key, path, channels, name);
+    const key = `${version}\0${codec}`;
+    const entry = this.#clips.get(key) ?? this.#start(key, path, channels, name, codec);
     // The one used last is at the end.
     this.#clips.delete(key);
     this.#clips.set(key, entry);
@@ -81,9 +84,9 @@ export class SoundLibrary {
     }
   }
 
-  #start(key: string, path: string, channels: number, name: string): Entry {
+  #start(key: string, path: string, channels: number, name: string, codec: RenditionAudioCodec): Entry {
     const abort = new AbortController();
-    const entry: Entry = { clip: this.#encode(path, channels, name, abort.signal), abort, waiting: 0 };
+    const entry: Entry = { clip: this.#encode({ file: path, channels }, codec, name, abort.signal), abort, waiting: 0 };
     entry.clip.catch(() => this.#forget(key, entry));
     return entry;
   }
@@ -93,12 +96,17 @@ export class SoundLibrary {
     if (this.#clips.get(key) === entry) this.#clips.delete(key);
   }
 
-  async #encode(path: string, channels: number, name: string, signal: AbortSignal): Promise<SoundClip> {
-    const source = { file: path, channels };
-    const frames = await encodeClip(source, this.#format, this.#logger, signal).catch((error: unknown) => {
+  async #encode(
+    source: { readonly file: string; readonly channels: number },
+    codec: RenditionAudioCodec,
+    name: string,
+    signal: AbortSignal,
+  ): Promise<SoundClip> {
+    const format = { ...this.#format, codec };
+    const frames = await encodeClip(source, format, this.#logger, signal).catch((error: unknown) => {
       signal.throwIfAborted();
       if (!(error instanceof UndecodableError)) throw error;
-      const problem = `cannot be decoded: ${error.message.replaceAll(path, name)}. Use a WAV file with PCM`;
+      const problem = `cannot be decoded: ${error.message.replaceAll(source.file, name)}. Use a WAV file with PCM`;
       throw invalidMediaFile(SOUND, name, problem, error);
     });
     if (frames.length === 0) throw invalidMediaFile(SOUND, name, 'contains no audio');

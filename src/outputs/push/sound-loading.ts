@@ -1,5 +1,6 @@
 import type { EventEmitter } from 'node:events';
 import { GatewayError } from '../../errors.ts';
+import type { RenditionAudioCodec } from '../../renditions/encode-profile.ts';
 import type { SoundClip, SoundLibrary } from './sound-library.ts';
 
 /**
@@ -11,6 +12,7 @@ import type { SoundClip, SoundLibrary } from './sound-library.ts';
 export async function loadSound(
   sounds: SoundLibrary,
   name: string,
+  codec: RenditionAudioCodec,
   user: EventEmitter | undefined,
   end: string,
   client?: AbortSignal,
@@ -24,7 +26,7 @@ export async function loadSound(
   client?.addEventListener('abort', onClientGone);
   if (client?.aborted) onClientGone();
   try {
-    return await sounds.load(name, abort.signal);
+    return await sounds.load(name, abort.signal, codec);
   } finally {
     user?.off(end, giveUp);
     client?.removeEventListener('abort', onClientGone);

@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events';
-import { encodeProfile, type EncodeProfile, type RtmpAudioCodec } from '../../renditions/encode-profile.ts';
+import { encodeProfile, type EncodeProfile, type RenditionAudioCodec } from '../../renditions/encode-profile.ts';
 import type { EncoderPool } from '../../renditions/encoder-pool.ts';
 import { GatewayError, toGatewayError } from '../../errors.ts';
 import type { Logger } from '../../observe/logger.ts';
@@ -12,10 +12,13 @@ import { Preflight, type CheckRequest } from './platforms/preflight.ts';
 import type { PushPlatforms } from './platforms/push-platforms.ts';
 import type { Verdict } from './platforms/verdict.ts';
 import type { WireCheck } from './platforms/wire-check.ts';
+import type { CodecPair } from './codecs/codec-choice.ts';
+import { PushCodecs, type PushCodecsOptions } from './codecs/push-codecs.ts';
+import type { OpenedSource, PushSound } from './codecs/push-media.ts';
 import { PushSlots, type PushSlot } from './push-slots.ts';
-import { PushSources } from './push-sources.ts';
+import { PushSources, type PushSourceOptions } from './push-sources.ts';
 import { refusedView } from './refused-view.ts';
-import type { SoundLibrary } from './sound-library.ts';
+import type { SoundClip, SoundLibrary } from './sound-library.ts';
 import { loadSound } from './sound-loading.ts';
 import { resolveDestinations } from './resolve-destinations.ts';
 import { requireStandby, type StandbyRenditions } from './standby-renditions.ts';
@@ -43,7 +46,7 @@ export interface TransponderManagerOptions {
   readonly wire: Pick<WireCheck, 'check'>;
   readonly addressing: AddressingRules;
   readonly preserveAspectRatio: boolean;
-  readonly audioCodec: RtmpAudioCodec;
+  readonly codecs: PushCodecsOptions;
   readonly maxTransponders: number;
   readonly maxPerStream: number;
   readonly history: TransponderHistory;
@@ -71,6 +74,7 @@ export class TransponderManager implements TransponderControl {
   readonly #transponders: OutputSet<Transponder>;
   readonly #slots: PushSlots;
   readonly #sources: PushSources;
+  readonly #codecs: PushCodecs;
   readonly #preflight: Preflight;
   #closed = false;
 
@@ -88,13 +92,18 @@ export class TransponderManager implements TransponderControl {
     const { platforms, wire } = options;
     this.#slots = new PushSlots(options);
     this.#sources = new PushSources(options);
+    this.#codecs = new PushCodecs(options.codecs, options);
     this.#preflight = new Preflight({
       wire,
       parse: (request, rtmpUrl) => this.#parse({ ...request, rtmpUrl }),
       platformOf: (request, destination) => platforms.of(request, destination),
       meterOf: (rendition) => platforms.meterOf(rendition),
-      acquire: async (request) =>
-        options.encoders.acquire(this.#liveStream({ ...request, standby: false })!, this.#profile(request)),
+      acquire: async (request, pair) =>
+        options.encoders.acquire(
+          this.#liveStream({ ...request, standby: false })!,
+          this.#profile(request, pair ?? { video: 'h264', audio: options.codecs.otherAudio }),
+        ),
+      codecs: this.#codecs,
     });
     if (options.autoStartUrl) options.registry.on('started', (stream) => this.#autoStart(stream));
   }
@@ -125,7 +134,7 @@ export class TransponderManager implements TransponderControl {
     { requestId, signal }: RequestOrigin,
     continued?: PushIdentity,
   ): Promise<TransponderView> {
-    const { encoders, environment, sounds, stored } = this.#options;
+    const { encoders, environment, stored } = this.#options;
     const request = { ...asked, standby: asked.standby ?? this.#options.standbyByDefault ?? false };
     const { streamName, standby } = request;
     // Until then the server would refuse the same name.
@@ -136,35 +145,43 @@ export class TransponderManager implements TransponderControl {
 
     const slot = this.#slots.reserve(streamName, destinations);
     try {
-      const profile = this.#profile(request);
+      const rules = this.#codecs.rulesFor(request, continued?.published);
+      const decision = await this.#codecs.decide(rules, destinations[0]);
+      const profile = this.#profile(request, decision.pair);
       if (stream) encoders.check(stream, profile);
       if (standby) await requireStandby(this.#options.standby).check(standby);
       const [primary, backup] = await resolveDestinations(destinations, request, environment);
       const { options } = request;
+      const until = { user: standby ? undefined : stream, end: 'ended', client: signal };
       const sound =
         options?.action === 'sound_on'
-          ? {
-              clip: await loadSound(sounds, options.soundFile, standby ? undefined : stream, 'ended', signal),
-              loop: options.loop ?? false,
-            }
+          ? await this.#loadSound(options.soundFile, options.loop ?? false, [decision.pair.audio], until)
           : undefined;
+      const { destination } = primary!;
       const source = await this.#sources.open({
         request,
-        destination: primary!.destination,
+        destination,
         profile,
         stream,
         awaySince: continued?.awaySince,
       });
+      const format = await encoders.audioFormat(profile.audioCodec);
       if (this.#closed || endOfStream()) {
         source.rules?.close();
         await source.lease.release();
         throw endOfStream() ?? new GatewayError('SHUTTING_DOWN', 'The gateway is shutting down.');
       }
-      const transponder = Transponder.start(
+      const transponder: Transponder = Transponder.start(
         {
           ...primary!,
           ...source,
           request,
+          codecs: {
+            decision,
+            rules,
+            format,
+            open: (pair, awaySince) => this.#openVariant(transponder.request, destination, stream, pair, awaySince),
+          },
           requestId,
           ...(continued && { continued }),
           ...(backup && { backup }),
@@ -262,9 +279,10 @@ export class TransponderManager implements TransponderControl {
   async soundOn(mediaSessionId: string, soundFile: string, loop: boolean, signal?: AbortSignal): Promise<void> {
     const transponder = this.#get(mediaSessionId);
     const order = transponder.orderSound();
-    const clip = await loadSound(this.#options.sounds, soundFile, transponder, 'closed', signal);
+    const until = { user: transponder, end: 'closed', client: signal };
+    const sound = await this.#loadSound(soundFile, loop, transponder.audioCodecs, until);
     // Looked up again, because it may have ended while the file was read.
-    this.#get(mediaSessionId).soundOn(clip, loop, order);
+    this.#get(mediaSessionId).soundOn(sound, order);
     this.#options.stored?.soundOn(mediaSessionId, soundFile, loop);
   }
 
@@ -273,20 +291,22 @@ export class TransponderManager implements TransponderControl {
   }
 
   async standby(mediaSessionId: string, on: boolean | undefined, picture: PictureChange): Promise<void> {
-    const rendition = this.#get(mediaSessionId).standby;
-    if (!rendition)
+    const { standbys } = this.#get(mediaSessionId);
+    if (standbys.length === 0)
       throw new GatewayError(
         'INVALID_REQUEST',
         'This push has no standby. Start it with the field standby, for example {"standby": true}.',
       );
-    const change =
+    const changes =
       Object.keys(picture).length > 0
-        ? await requireStandby(this.#options.standby).prepareChange(rendition, picture)
-        : undefined;
+        ? await Promise.all(
+            standbys.map((rendition) => requireStandby(this.#options.standby).prepareChange(rendition, picture)),
+          )
+        : [];
     // Looked up again, because it may have ended while the file was checked.
-    this.#get(mediaSessionId);
-    change?.();
-    if (on !== undefined) rendition.hold(on);
+    const transponder = this.#get(mediaSessionId);
+    for (const change of changes) transponder.changedStandby(change());
+    if (on !== undefined) transponder.hold(on);
     this.#options.stored?.standby(mediaSessionId, on, picture);
   }
 
@@ -316,8 +336,38 @@ export class TransponderManager implements TransponderControl {
     await this.#transponders.close(reason);
   }
 
-  #profile(request: StartRequest): EncodeProfile {
-    return encodeProfile(request, this.#options.preserveAspectRatio, this.#options.audioCodec);
+  #profile(request: StartRequest, { video, audio }: CodecPair): EncodeProfile {
+    const passes = video === 'h264' ? undefined : video;
+    return encodeProfile(request, this.#options.preserveAspectRatio, audio, passes);
+  }
+
+  /** What a push that runs sends in other codecs. @param begun the stream that it was started with */
+  async #openVariant(
+    request: PushSourceOptions['request'],
+    destination: Destination,
+    begun: LiveStream | undefined,
+    pair: CodecPair,
+    awaySince: Date | undefined,
+  ): Promise<OpenedSource> {
+    const stream = this.#options.registry.find(request.streamName) ?? begun;
+    const profile = this.#profile(request, pair);
+    const format = await this.#options.encoders.audioFormat(pair.audio);
+    const source = await this.#sources.open({ request, destination, profile, stream, awaySince });
+    return { source, format };
+  }
+
+  async #loadSound(
+    file: string,
+    loop: boolean,
+    codecs: readonly RenditionAudioCodec[],
+    { user, end, client }: { user: EventEmitter | undefined; end: string; client: AbortSignal | undefined },
+  ): Promise<PushSound> {
+    const { sounds } = this.#options;
+    const load = (codec: RenditionAudioCodec): Promise<SoundClip> => sounds.load(file, undefined, codec);
+    const clips = await Promise.all(
+      codecs.map(async (codec) => [codec, await loadSound(sounds, file, codec, user, end, client)] as const),
+    );
+    return { loop, clips: new Map(clips), load };
   }
 
   #parse(request: StartRequest, url = request.rtmpUrl): Destination {

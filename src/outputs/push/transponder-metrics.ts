@@ -11,6 +11,9 @@ import { monotonicMsOf } from '../../runtime/wall-clock.ts';
 const LEG_STATES: readonly LegView['status'][] = ['idle', 'connecting', 'pushing', 'retrying', 'ended'];
 const LIVE_STATES: readonly TransponderStatus[] = ['connecting', 'pushing', 'standby', 'retrying'];
 
+/** As views call them. */
+const PUSH_CODECS = ['avc1', 'vp08', 'vp09', 'av01', 'mp4a', 'Opus', 'pcma', 'pcmu', 'speex'];
+
 /** Counters of ended transponders. Those of live transponders are added when `/metrics` is rendered. */
 interface Totals {
   bytesSent: number;
@@ -37,6 +40,12 @@ export function registerTransponderMetrics(metrics: Metrics, control: Transponde
     'Pushes with comply that are re-encoded at the moment.',
     () => viewsOf().filter(({ comply }) => comply?.state === 'encoding').length,
   );
+  metrics.labelledGauge('gateway_push_codecs', 'Connected pushes by the codecs that go out.', 'codec', () => {
+    const names = viewsOf()
+      .filter(({ status }) => status === 'pushing' || status === 'standby')
+      .flatMap(({ codecs }) => (codecs ? [codecs.video, codecs.audio] : []));
+    return PUSH_CODECS.map((codec) => [codec, names.filter((name) => name === codec).length] as const);
+  });
   metrics.total(
     'gateway_sent_bytes_total',
     'Bytes that RTMP servers have taken.',

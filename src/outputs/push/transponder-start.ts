@@ -1,17 +1,16 @@
 import type { GatewayError } from '../../errors.ts';
 import type { Destination } from '../../net/destination.ts';
 import type { Logger } from '../../observe/logger.ts';
-import type { RenditionLease } from '../../renditions/encoder-pool.ts';
-import type { ContinuousRendition } from '../../renditions/standby/continuous-rendition.ts';
-import type { LiveStream } from '../../streams/live-stream.ts';
 import type { LateGroups } from '../late-groups.ts';
 import type { OutputQueueRules } from '../output-queue.ts';
 import type { Backoff } from '../../runtime/async.ts';
+import type { CodecDecision, PublishedCodecs } from './codecs/codec-choice.ts';
+import type { CodecRules } from './codecs/leg-codecs.ts';
+import type { PushMediaOptions, PushSound } from './codecs/push-media.ts';
 import type { RetryRules } from './leg-state.ts';
 import type { LegEnvironment } from './leg.ts';
-import type { PushRules } from './platforms/push-rules.ts';
-import type { SoundClip } from './sound-library.ts';
-import type { StartRequest } from './transponder-view.ts';
+import type { PushSource } from './push-sources.ts';
+import type { StandbyRequest, StartRequest } from './transponder-view.ts';
 
 /** What all transponders of a gateway share. */
 export interface TransponderEnvironment extends LegEnvironment {
@@ -41,20 +40,27 @@ export interface PushIdentity {
   readonly startedAt: Date;
   /** Since when its publisher has been lost. */
   readonly awaySince?: Date;
+  /** What its publisher sent. */
+  readonly published?: PublishedCodecs;
 }
 
-export interface TransponderOptionsAtStart extends CheckedDestination {
-  readonly request: StartRequest;
-  /** The live stream that it ends with; unset with `standby`. */
-  readonly stream?: LiveStream;
-  /** The rendition of `lease`, if that outlives live streams. */
-  readonly standby?: ContinuousRendition;
-  readonly lease: RenditionLease;
+/** How a push gets its codecs. */
+export interface CodecsAtStart {
+  /** What it begins with. */
+  readonly decision: CodecDecision;
+  readonly rules: CodecRules;
+  readonly format: PushMediaOptions['format'];
+  readonly open: PushMediaOptions['open'];
+}
+
+export interface TransponderOptionsAtStart extends CheckedDestination, PushSource {
+  /** With what the settings say about standby. */
+  readonly request: StartRequest & { readonly standby?: StandbyRequest | false };
+  /** Default: H.264 and the audio codec of the environment, whatever the server takes. */
+  readonly codecs?: CodecsAtStart;
   readonly requestId?: string | undefined;
-  /** For destinations whose rules are known. The transponder closes it. */
-  readonly rules?: PushRules;
   readonly backup?: CheckedDestination;
-  readonly sound?: { readonly clip: SoundClip; readonly loop: boolean };
+  readonly sound?: PushSound;
   /** Of a push that an earlier run of the gateway has left. */
   readonly continued?: PushIdentity;
 }

@@ -1,6 +1,8 @@
 import { GatewayError } from '../../errors.ts';
 import type { StandbyState } from '../../renditions/standby/standby-state.ts';
 import type { ComplianceView } from '../../renditions/compliance.ts';
+import type { AudioChoice, VideoChoice } from './codecs/choices.ts';
+import type { CodecsView } from './codecs/codec-choice.ts';
 import type { Verdict } from './platforms/verdict.ts';
 import type { PushWarning } from './platforms/watch-state.ts';
 
@@ -85,6 +87,9 @@ export interface StartRequest {
   readonly platform?: string;
   /** Re-encode the stream while it breaks rules of the platform. */
   readonly comply?: 'auto';
+  /** In which codecs it goes out, instead of `rtmp_video_codec` and `rtmp_audio_codec`. */
+  readonly videoCodec?: VideoChoice;
+  readonly audioCodec?: AudioChoice;
 }
 
 /** Any of the three. Without a filter all are found. */
@@ -155,6 +160,8 @@ export interface TransponderView {
   readonly warnings?: readonly PushWarning[];
   /** With `comply`: whether the stream is passed through or re-encoded, and why. */
   readonly comply?: ComplianceView;
+  /** In which codecs it goes out, and why. Missing for a push that was refused. */
+  readonly codecs?: CodecsView;
 }
 
 /** Where a request comes from. */

@@ -3,16 +3,16 @@ import { EventEmitter } from 'node:events';
 import type { GatewayError } from '../../errors.ts';
 import type { Destination } from '../../net/destination.ts';
 import type { Logger } from '../../observe/logger.ts';
-import type { RenditionLease } from '../../renditions/encoder-pool.ts';
+import type { RenditionAudioCodec } from '../../renditions/encode-profile.ts';
 import type { ContinuousRendition } from '../../renditions/standby/continuous-rendition.ts';
 import type { LiveStream } from '../../streams/live-stream.ts';
 import type { Output, OutputCounters, OutputEvents } from '../output.ts';
-import { AudioSwitch } from './audio-switch.ts';
+import { codecsView, type CodecDecision } from './codecs/codec-choice.ts';
+import { LegCodecs, type CodecRules } from './codecs/leg-codecs.ts';
+import { PushMedia, type PushSound, type PushVariant } from './codecs/push-media.ts';
 import type { LegState, PushReach } from './leg-state.ts';
 import { Leg } from './leg.ts';
-import type { PushRules } from './platforms/push-rules.ts';
 import { retryRules } from './retry-rules.ts';
-import type { SoundClip } from './sound-library.ts';
 import { describeEnd, describeLeg } from './transponder-log.ts';
 import {
   DEFAULT_BACKUP_AFTER_MS,
@@ -30,9 +30,12 @@ import {
   type TransponderEvent,
   type TransponderState,
 } from './transponder-state.ts';
-import type { LegName, StartRequest, TransponderOptions, TransponderView } from './transponder-view.ts';
+import type { LegName, StandbyRequest, TransponderOptions, TransponderView } from './transponder-view.ts';
 import { inBackground } from '../../runtime/in-background.ts';
 import { wallClockDate } from '../../runtime/wall-clock.ts';
+
+/** The codecs of a push that does not choose. */
+const FIXED: CodecDecision = { pair: { video: 'h264', audio: 'aac' }, why: '' };
 
 /**
  * An output that pushes one rendition of a stream to one RTMP destination, or to a second one as well. Its id is WCS's
@@ -41,23 +44,19 @@ import { wallClockDate } from '../../runtime/wall-clock.ts';
 export class Transponder extends EventEmitter<OutputEvents> implements Output {
   readonly id: string;
   readonly destination: Destination;
-  readonly request: StartRequest;
   readonly #stream: LiveStream | undefined;
-  readonly #standby: ContinuousRendition | undefined;
-  readonly #lease: RenditionLease;
-  readonly #rules: PushRules | undefined;
-  readonly #audio: AudioSwitch;
+  readonly #media: PushMedia;
+  #request: TransponderOptionsAtStart['request'];
   readonly #logger: Logger;
   readonly #startedAt: Date;
   readonly #isContinued: boolean;
   readonly #backupMode: BackupMode | undefined;
   /** The primary, then the backup if there is one. */
   readonly #legs: readonly [Leg, ...Leg[]];
-  readonly #onFailed = (error: GatewayError): void => inBackground(this.stop(error));
+  #stopWatching: () => void = () => {};
   readonly #onAbsenceChanged = (): void => void this.emit('change');
-  readonly #onStandbyChanged = (): void => {
-    this.#logStandby();
-    this.emit('change');
+  readonly #onPublished = (): void => {
+    for (const leg of this.#legs) leg.reconsider();
   };
   readonly #onInvalidTransition: (status: string, event: string) => void;
   readonly #closed: Promise<void>;
@@ -78,13 +77,9 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
     this.id = continued?.mediaSessionId ?? randomUUID();
     this.#startedAt = continued?.startedAt ?? wallClockDate();
     this.#isContinued = continued !== undefined;
-    this.request = request;
+    this.#request = request;
     this.destination = destination;
-    this.#audio = new AudioSwitch(environment.silence, () => this.emit('change'));
     this.#stream = start.stream;
-    this.#standby = start.standby;
-    this.#lease = start.lease;
-    this.#rules = start.rules;
     this.#options = request.options ?? {};
     this.#onInvalidTransition = environment.onInvalidTransition;
     this.#logger = environment.logger.child({
@@ -94,13 +89,21 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
       requestId: start.requestId,
     });
     this.#closed = new Promise((resolve) => (this.#resolveClosed = resolve));
-    if (this.#options.action === 'mute') this.#audio.mute();
-    if (start.sound) this.#audio.soundOn(start.sound.clip, start.sound.loop);
+    const decision = start.codecs?.decision ?? FIXED;
+    this.#media = new PushMedia({
+      pair: decision.pair,
+      source: start,
+      format: start.codecs?.format ?? environment,
+      open: start.codecs?.open,
+      logger: this.#logger,
+    });
+    if (this.#options.action === 'mute') this.#media.mute();
+    if (start.sound) this.#media.soundOn(start.sound);
     this.#backupMode = backup && (request.backupMode ?? 'hot');
     const { state, effects } = initialState(this.#backupMode);
     this.#state = state;
     const createLeg = (name: LegName, to: CheckedDestination, idle: boolean): Leg =>
-      this.#createLeg(name, to, idle, environment);
+      this.#createLeg(name, to, idle, start.codecs?.rules, decision, environment);
     this.#legs = backup
       ? [createLeg('primary', start, false), createLeg('backup', backup, !effects.includes('open-backup'))]
       : [createLeg('primary', start, false)];
@@ -110,12 +113,16 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
   /** Begins to push. Never fails: what goes wrong from here on is the transponder's state. */
   static start(start: TransponderOptionsAtStart, environment: TransponderEnvironment): Transponder {
     const transponder = new Transponder(start, environment);
-    start.lease.rendition.on('failed', transponder.#onFailed);
+    const media = transponder.#media;
+    media.on('failed', (variant, error) => transponder.#mediaFailed(variant, error));
+    media.on('change', () => {
+      transponder.#logStandby();
+      transponder.emit('change');
+    });
     start.stream?.on('lost', transponder.#onAbsenceChanged);
     start.stream?.on('published', transponder.#onAbsenceChanged);
     start.stream?.on('videoProblem', transponder.#onAbsenceChanged);
-    start.rules?.onChange(() => transponder.emit('change'));
-    start.standby?.changes.on('change', transponder.#onStandbyChanged);
+    if (start.codecs) transponder.#stopWatching = start.codecs.rules.watch(transponder.#onPublished);
     transponder.#logger.info(
       { ...(start.backup && { backup: start.backup.destination.redacted, backupMode: transponder.#backupMode }) },
       start.continued ? 'push continued after a restart' : 'push started',
@@ -143,7 +150,7 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
   }
 
   get outlivesStream(): boolean {
-    return this.#standby !== undefined;
+    return this.#media.hasStandby;
   }
 
   get streamName(): string {
@@ -166,22 +173,22 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
 
   view(): TransponderView {
     const { status } = this;
-    const standby = status === 'ended' ? undefined : this.#standby?.standby;
+    const leg = leading(this.#legs);
+    const { standby: continuous, lease, rules } = leg.variant.source;
+    const standby = status === 'ended' ? undefined : continuous?.standby;
     const failure =
-      this.failure ??
-      (standby && this.#standby?.failure) ??
-      (status === 'ended' ? undefined : this.#stream?.videoProblem);
-    const { width = 0, height = 0 } = this.#lease.rendition.metadata;
-    const absence = status === 'ended' ? undefined : (this.#standby ?? this.#stream)?.absence;
-    const { attempt, bitrate, fps, bufferMs } = leading(this.#legs).view();
+      this.failure ?? (standby && continuous?.failure) ?? (status === 'ended' ? undefined : this.#stream?.videoProblem);
+    const { width = 0, height = 0 } = lease.rendition.metadata;
+    const absence = status === 'ended' ? undefined : (continuous ?? this.#stream)?.absence;
+    const { attempt, bitrate, fps, bufferMs } = leg.view();
     return {
       mediaSessionId: this.id,
       streamName: this.destination.streamName.reveal(),
       rtmpUrl: this.destination.url.reveal(),
       width,
       height,
-      muted: this.#audio.muted,
-      soundEnabled: this.#audio.soundEnabled,
+      muted: this.#media.muted,
+      soundEnabled: this.#media.soundEnabled,
       options: this.#options,
       status: status === 'pushing' && standby ? 'standby' : status,
       reason: failure?.message ?? '',
@@ -203,20 +210,24 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
           ...(absence.until && { until: absence.until.toISOString() }),
         },
       }),
-      ...(this.#standby && { standbyEnabled: true as const }),
+      ...(continuous && { standbyEnabled: true as const }),
       ...(standby && { standby: { ...standby, since: standby.since.toISOString() } }),
-      ...(status !== 'ended' && this.#rules?.view),
+      codecs: codecsView(leg.decision, lease.rendition.hasVideo),
+      ...(status !== 'ended' && rules?.view),
     };
   }
 
   mute(): void {
-    this.#audio.mute();
-    this.emit('change');
+    this.#media.mute();
   }
 
   unmute(): void {
-    this.#audio.unmute();
-    this.emit('change');
+    this.#media.unmute();
+  }
+
+  /** The codecs in which its connections have audio. */
+  get audioCodecs(): readonly RenditionAudioCodec[] {
+    return [...new Set(this.#media.variants.map(({ pair }) => pair.audio))];
   }
 
   /** Reserves a place in the order of sound orders. Files take time to read, and the later order wins. */
@@ -224,23 +235,35 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
     return ++this.#soundOrders;
   }
 
-  /** @param order from {@link orderSound}, before the clip was read */
-  soundOn(clip: SoundClip, loop: boolean, order: number): void {
+  /** @param order from {@link orderSound}, before the clips were read */
+  soundOn(sound: PushSound, order: number): void {
     if (order < this.#soundOrder) return;
     this.#soundOrder = order;
-    this.#audio.soundOn(clip, loop);
-    this.emit('change');
+    this.#media.soundOn(sound);
   }
 
   soundOff(): void {
     this.#soundOrder = this.orderSound();
-    this.#audio.soundOff();
-    this.emit('change');
+    this.#media.soundOff();
   }
 
-  /** The rendition whose standby can be switched, if there is one. */
-  get standby(): ContinuousRendition | undefined {
-    return this.#standby;
+  /** The renditions whose standby can be switched; none without standby. */
+  get standbys(): readonly ContinuousRendition[] {
+    return this.#media.standbys;
+  }
+
+  get request(): TransponderOptionsAtStart['request'] {
+    return this.#request;
+  }
+
+  /** Another standby is asked for than at the start. */
+  changedStandby(standby: StandbyRequest): void {
+    this.#request = { ...this.#request, standby };
+  }
+
+  /** Switches to standby by hand, or back to the live stream. */
+  hold(on: boolean): void {
+    this.#media.holdStandby(on);
   }
 
   /** Connects legs that wait for their next attempt. */
@@ -254,19 +277,32 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
   }
 
   #logStandby(): void {
-    const { since, reason, picture } = this.#standby?.standby ?? {};
+    const { since, reason, picture } = leading(this.#legs).variant.source.standby?.standby ?? {};
     if (since === this.#standbySince) return;
     this.#standbySince = since;
     if (since) this.#logger.warn({ standby: reason, picture }, 'standby begins');
     else this.#logger.info('standby ends');
   }
 
+  /** Another publisher's codecs may need another variant, which takes its place. */
+  #mediaFailed(variant: PushVariant, error: GatewayError): void {
+    const users = this.#legs.filter((leg) => leg.variant === variant);
+    const goesOn = users.map((leg) => leg.reconsider());
+    if (!goesOn.includes(true)) inBackground(this.stop(error));
+  }
+
   #createLeg(
     name: LegName,
     { destination, addresses, unresolved }: CheckedDestination,
     idle: boolean,
+    rules: CodecRules | undefined,
+    decision: CodecDecision,
     environment: TransponderEnvironment,
   ): Leg {
+    const logger = this.#backupMode
+      ? this.#logger.child({ leg: name, destination: destination.redacted })
+      : this.#logger;
+    const codecs = new LegCodecs({ media: this.#media, rules, decision, destination, logger });
     const leg = Leg.start(
       {
         name,
@@ -278,16 +314,14 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
         flashVersion: this.request.rtmpFlashVersion ?? environment.flashVersion,
         retry: retryRules(this.request, environment.retry),
         isCovered: () => this.#legs.some((other) => other !== leg && other.status === 'pushing'),
+        codecs,
         feed: {
-          rendition: this.#lease.rendition,
           lateGroups: environment.lateGroups,
           queue: environment.outBuffer,
           pollingMs: environment.pollingMs,
-          silence: environment.silence,
           sendMetadata: environment.sendMetadata,
-          transform: this.#audio.apply.bind(this.#audio),
         },
-        logger: this.#backupMode ? this.#logger.child({ leg: name, destination: destination.redacted }) : this.#logger,
+        logger,
       },
       environment,
     );
@@ -308,7 +342,7 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
     }
     const event = eventOf(leg.name, after);
     if (event) this.#dispatch(event);
-    this.#rules?.setPushing(this.status === 'pushing');
+    this.#media.setPushing(this.status === 'pushing');
     // Unless that was the end, which is announced where it is carried out.
     if (!this.#endedAt) this.emit('change');
   }
@@ -355,20 +389,17 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
 
   async #finish(): Promise<void> {
     this.#endedAt = wallClockDate();
-    this.#rules?.close();
-    this.#lease.rendition.off('failed', this.#onFailed);
+    this.#media.stop();
+    this.#stopWatching();
     this.#stream?.off('lost', this.#onAbsenceChanged);
     this.#stream?.off('published', this.#onAbsenceChanged);
     this.#stream?.off('videoProblem', this.#onAbsenceChanged);
-    this.#standby?.changes.off('change', this.#onStandbyChanged);
     const { attempt } = leading(this.#legs).state;
     const { level, message, fields } = describeEnd(this.failure!, attempt);
     this.#logger[level](fields, message);
     this.emit('change');
     await Promise.all(this.#legs.map((leg) => leg.closed));
-    await this.#lease
-      .release()
-      .catch((error: unknown) => this.#logger.error({ err: error }, 'releasing a rendition failed'));
+    await this.#media.close();
     this.#resolveClosed();
     this.emit('closed');
   }

@@ -9,7 +9,7 @@ import type { TagGroup } from '../../media/containers/tag-group.ts';
 import type { Logger } from '../../observe/logger.ts';
 import { AAC_FORMAT } from '../../renditions/audio-format.ts';
 import type { RenditionLease } from '../../renditions/encoder-pool.ts';
-import { isSameFormat } from '../../renditions/original-rendition.ts';
+import { isSameFormat } from '../../renditions/foreign-video.ts';
 import type { LateGroups } from '../late-groups.ts';
 import { OutputFeed } from '../output-feed.ts';
 import type { OutputQueueRules } from '../output-queue.ts';

@@ -14,6 +14,7 @@ const MAX_HOLE_MS = 10_000;
 /** The audio of a continuous rendition: live frames where there are any, otherwise silence, without holes or overlaps. */
 export class AudioSplice {
   readonly #frameMs: number;
+  readonly #bodyMs: AudioFormat['bodyMs'];
   readonly #silent: FlvTag;
   readonly #emit: (tag: FlvTag) => void;
   /** When the next frame is due if nothing is missing, in milliseconds of the output. */
@@ -22,11 +23,12 @@ export class AudioSplice {
 
   /** @param nowMs live audio may take some time to begin */
   constructor(
-    { frameMs, silence }: Pick<AudioFormat, 'frameMs' | 'silence'>,
+    { frameMs, bodyMs, silence }: Pick<AudioFormat, 'frameMs' | 'bodyMs' | 'silence'>,
     emit: (tag: FlvTag) => void,
     nowMs: number,
   ) {
     this.#frameMs = frameMs;
+    this.#bodyMs = bodyMs;
     this.#silent = { type: TAG_AUDIO, timestamp: -1, data: silence, keyFrame: false, sequenceHeader: false };
     this.#emit = emit;
     this.#liveAtMs = nowMs;
@@ -64,7 +66,7 @@ export class AudioSplice {
   }
 
   #send(tag: FlvTag, outMs: number): void {
-    this.#nextMs = outMs + this.#frameMs;
+    this.#nextMs = outMs + (this.#bodyMs?.(tag.data) ?? this.#frameMs);
     const timestamp = Math.round(outMs);
     this.#emit(tag.timestamp === timestamp ? tag : { ...tag, timestamp });
   }

@@ -96,14 +96,18 @@ export class ClipPreparation {
     );
   }
 
-  #formatOf({ metadata, encoderOutput: output, videoHeader }: LiveVideo, measured = DEFAULT_RATE): StandbyFormat {
+  #formatOf({ metadata, encoderOutput, videoHeader }: LiveVideo, measured = DEFAULT_RATE): StandbyFormat {
     const { profile, keyFrameIntervalMs } = this.#options;
     const fps = profile.fps ?? measured;
-    const { width, height } = output ?? metadata;
-    const sampleAspect = output || !videoHeader ? undefined : spsOf(videoHeader)?.sampleAspect;
+    const { passes: codec } = profile;
+    // In a codec that is passed through, the clip has no encoder to agree with.
+    const output = codec ? undefined : encoderOutput;
+    const { width, height } = encoderOutput ?? metadata;
+    const sampleAspect = codec || output || !videoHeader ? undefined : spsOf(videoHeader)?.sampleAspect;
     return {
       ...(width && height ? { width, height } : sizeOf(profile)),
       ...(sampleAspect && { sampleAspect }),
+      ...(codec && { codec }),
       ...(output && { encoder: { output, ...(videoHeader && { header: videoHeader.data }) } }),
       fps,
       keyFrameIntervalMs: profile.keyFrameInterval

@@ -1,5 +1,6 @@
 import { EventEmitter } from 'node:events';
 import { GatewayError } from '../../errors.ts';
+import { fourccNumber, VIDEO_FOURCC } from '../../media/containers/enhanced-tag.ts';
 import { TAG_AUDIO, type FlvTag, type StreamMetadata } from '../../media/containers/flv-tag.ts';
 import { TagGroup } from '../../media/containers/tag-group.ts';
 import type { Logger } from '../../observe/logger.ts';
@@ -139,8 +140,9 @@ export class ContinuousRendition extends EventEmitter<RenditionEvents> implement
   get metadata(): StreamMetadata {
     const { mode, clip } = this.#splicer.video;
     if (mode !== 'standby' || !clip) return { ...this.#audioMetadata, ...this.#lastVideo?.metadata };
-    const { width, height, fps } = clip.format;
-    return { ...this.#audioMetadata, width, height, frameRate: fps, videoCodecId: AVC_CODEC_ID };
+    const { width, height, fps, codec } = clip.format;
+    const videoCodecId = codec ? fourccNumber(VIDEO_FOURCC[codec]) : AVC_CODEC_ID;
+    return { ...this.#audioMetadata, width, height, frameRate: fps, videoCodecId };
   }
 
   get videoHeader(): FlvTag | undefined {

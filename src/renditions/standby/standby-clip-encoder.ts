@@ -2,19 +2,27 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { GatewayError, toGatewayError } from '../../errors.ts';
-import { checkText } from '../../ffmpeg/ffmpeg-abilities.ts';
+import { checkText, findPictureEncoders } from '../../ffmpeg/ffmpeg-abilities.ts';
 import { FfmpegProcess } from '../../ffmpeg/ffmpeg-process.ts';
 import {
   toStandbyClip,
   type StandbyColours,
+  type PictureEncoder,
   type StandbyInput,
   type StandbyOutput,
   type TextLine,
 } from '../../ffmpeg/ffmpeg-standby-args.ts';
 import { avcFrame, parseSps, parseSpsColour } from '../../media/codecs/avc.ts';
 import { NAL_IDR_SLICE, NAL_SLICE, nalType, nalUnitsOf, readSequenceHeader } from '../../media/codecs/avc-nal.ts';
+import {
+  foreignVideoFrame,
+  foreignVideoHeader,
+  isForeignKeyFrame,
+  type ForeignVideoCodec,
+} from '../../media/containers/enhanced-tag.ts';
 import { FlvReader } from '../../media/containers/flv-reader.ts';
 import { TAG_VIDEO, type FlvTag } from '../../media/containers/flv-tag.ts';
+import { ivfFrames } from '../../media/containers/ivf.ts';
 import type { Logger } from '../../observe/logger.ts';
 import { bitrateForHeight } from '../encode-profile.ts';
 import { decoderPixels, DEFAULT_MAX_FRAME_SIZE } from '../frame-limit.ts';
@@ -88,7 +96,8 @@ async function encode(
   signal: AbortSignal,
 ): Promise<StandbyClip> {
   signal.throwIfAborted();
-  const output = outputOf(input, format, background, text);
+  const foreign = format.codec && (await encoderFor(format.codec));
+  const output = { ...outputOf(input, format, background, text), foreign };
   const maxPixels = input.kind === 'image' ? MAX_IMAGE_PIXELS : decoderPixels(DEFAULT_MAX_FRAME_SIZE);
   const process = await FfmpegProcess.start(toStandbyClip(input, output, maxPixels), 'standby encoder', logger);
   const chunks: Buffer[] = [];
@@ -96,10 +105,20 @@ async function encode(
   if (content) process.write(content);
   await process.finish(AbortSignal.any([signal, AbortSignal.timeout(ENCODE_TIMEOUT_MS)]));
   try {
-    return readClip(new FlvReader().push(Buffer.concat(chunks)), format);
+    const encoded = Buffer.concat(chunks);
+    return format.codec
+      ? readForeignClip(encoded, format, format.codec)
+      : readClip(new FlvReader().push(encoded), format);
   } catch (error) {
     throw toGatewayError(error, 'ENCODER_FAILED');
   }
+}
+
+async function encoderFor(codec: ForeignVideoCodec): Promise<PictureEncoder> {
+  const encoder = (await findPictureEncoders()).get(codec);
+  if (!encoder)
+    throw new GatewayError('ENCODER_FAILED', `The installed ffmpeg has no encoder for ${codec.toUpperCase()}.`);
+  return encoder;
 }
 
 function outputOf(
@@ -148,6 +167,19 @@ function coloursOf(sps: Buffer | undefined, format: StandbyFormat): StandbyColou
   if (matrix === UNSPECIFIED && primaries === UNSPECIFIED && transfer === UNSPECIFIED)
     return { ...ownColours(format), fullRange };
   return { matrix, fullRange, tags: { primaries, transfer } };
+}
+
+/** In memory of its own. */
+function readForeignClip(encoded: Buffer, format: StandbyFormat, codec: ForeignVideoCodec): StandbyClip {
+  const frames = ivfFrames(encoded).map((frame) => {
+    const keyFrame = isForeignKeyFrame(codec, frame);
+    return { keyFrame, frame, data: foreignVideoFrame(codec, frame, 0, keyFrame).data };
+  });
+  // A key frame at the end would be followed by the one at the beginning.
+  if (frames.length > 1 && frames.at(-1)!.keyFrame) frames.pop();
+  if (frames.length < 2 || !frames[0]!.keyFrame) throw new GatewayError('ENCODER_FAILED', 'ffmpeg encoded no frames.');
+  const { data: header } = foreignVideoHeader(codec, frames[0]!.frame, 0, format);
+  return { format, header, frames: frames.map(({ data, keyFrame }) => ({ data, keyFrame })) };
 }
 
 function readClip(tags: readonly FlvTag[], format: StandbyFormat): StandbyClip {

@@ -1,3 +1,4 @@
+import type { ForeignVideoCodec } from '../../media/containers/enhanced-tag.ts';
 import type { SampleAspect } from '../../media/codecs/avc.ts';
 import type { VideoOutput } from '../../ffmpeg/ffmpeg-args.ts';
 
@@ -22,6 +23,8 @@ export interface StandbyFormat {
   readonly keyFrameIntervalMs: number;
   /** Set where the clip replaces frames of a video encoder: it is encoded with the same settings. */
   readonly encoder?: StandbyEncoder;
+  /** Unset: H.264. */
+  readonly codec?: ForeignVideoCodec;
 }
 
 /** A video encoder whose parameter sets a clip shares, so that a switch needs no sequence header. */
@@ -36,15 +39,15 @@ export interface StandbyEncoder {
 
 /** One encoded frame of a clip. */
 export interface StandbyFrame {
-  /** Body of an FLV video tag (AVC NAL units, length-prefixed); a key frame carries its SPS and PPS in band. */
+  /** Body of an FLV video tag. H.264: NAL units, length-prefixed; a key frame carries its SPS and PPS in band. */
   readonly data: Buffer;
   readonly keyFrame: boolean;
 }
 
-/** Encoded H.264 frames that are sent in a loop while the live video is away. Encoded once, kept in memory. */
+/** Encoded frames that are sent in a loop while the live video is away. Encoded once, kept in memory. */
 export interface StandbyClip {
   readonly format: StandbyFormat;
-  /** Body of the FLV tag of the sequence header (AVCDecoderConfigurationRecord). */
+  /** Body of the FLV tag of the sequence header. */
   readonly header: Buffer;
   /** At least one; the first is a key frame. There are no B-frames: decoding order is presentation order. */
   readonly frames: readonly StandbyFrame[];

@@ -153,8 +153,8 @@ function validFormat(format: StandbyFormat): StandbyFormat {
 
 function keyOf(picture: StandbyPicture, version: string, format: StandbyFormat): string {
   const { source, color = DEFAULT_COLOR, text = '' } = picture;
-  const { width, height, fps, keyFrameIntervalMs, encoder, sampleAspect } = format;
+  const { width, height, fps, keyFrameIntervalMs, encoder, sampleAspect, codec } = format;
   const sizes = [width, height, fps, keyFrameIntervalMs, sampleAspect];
-  const fields = [source, version, color, text, sizes, encoder?.output, encoder?.header?.toString('hex')];
+  const fields = [source, version, color, text, sizes, codec, encoder?.output, encoder?.header?.toString('hex')];
   return createHash('sha256').update(JSON.stringify(fields)).digest('hex');
 }

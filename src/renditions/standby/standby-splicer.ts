@@ -10,7 +10,7 @@ export interface StandbySplicerOptions {
   readonly freezeMs: number;
   /** Whether a clip is to be expected. */
   readonly hasPicture: boolean;
-  readonly silence: Pick<AudioFormat, 'frameMs' | 'silence'>;
+  readonly silence: Pick<AudioFormat, 'frameMs' | 'bodyMs' | 'silence'>;
   readonly freezeFrames: MakeFreezeFrames;
   /** Live video cannot go on without a key frame. */
   readonly requestKeyFrame: () => void;

@@ -99,7 +99,7 @@ export class VideoSplice {
   /** @param atMs its time in the output */
   liveHeader(header: FlvTag, atMs: number): void {
     this.#liveHeader = header;
-    if (this.mode === 'live') this.#announce(header.data, atMs);
+    if (this.mode === 'live') this.#announce(header, atMs);
   }
 
   /**
@@ -217,7 +217,7 @@ export class VideoSplice {
     }
     const { frames, header, format } = this.#clip!;
     const { data, keyFrame } = frames[this.#index]!;
-    if (keyFrame) this.#announce(header, timestamp);
+    if (keyFrame) this.#announce({ data: header, ...(format.codec && { frameSize: format }) }, timestamp);
     this.#index = (this.#index + 1) % frames.length;
     this.#send({ type: TAG_VIDEO, timestamp, data, keyFrame, sequenceHeader: false });
     return 1000 / format.fps;
@@ -233,9 +233,10 @@ export class VideoSplice {
   #goLive(tag: FlvTag, startMs: number): number {
     const isSwitch = this.#lastMs !== undefined;
     const timestamp = isSwitch ? Math.max(startMs, this.#lastMs! + Math.round(this.rate.intervalMs / 2)) : startMs;
-    const header = this.#liveHeader?.data;
+    const header = this.#liveHeader;
     const isNew = header !== undefined && this.#announce(header, timestamp);
-    this.#sendLive(isNew && isSwitch ? { ...tag, data: withParameterSets(header, tag.data) } : tag, timestamp);
+    const needsSets = isNew && isSwitch && isAvc(header.data);
+    this.#sendLive(needsSets ? { ...tag, data: withParameterSets(header.data, tag.data) } : tag, timestamp);
     return timestamp;
   }
 
@@ -245,9 +246,10 @@ export class VideoSplice {
   }
 
   /** Sends a sequence header if it differs from the one in force. @returns whether it does */
-  #announce(data: Buffer, timestamp: number): boolean {
+  #announce({ data, frameSize }: Pick<FlvTag, 'data' | 'frameSize'>, timestamp: number): boolean {
     if (this.#header?.data.equals(data)) return false;
-    this.#header = { type: TAG_VIDEO, timestamp, data, keyFrame: false, sequenceHeader: true };
+    const header = { type: TAG_VIDEO, timestamp, data, keyFrame: false, sequenceHeader: true } as const;
+    this.#header = frameSize ? { ...header, frameSize } : header;
     this.#options.emit(this.#header);
     return true;
   }
@@ -257,3 +259,6 @@ export class VideoSplice {
     this.#options.emit(tag);
   }
 }
+
+const CODEC_AVC = 7;
+const isAvc = (body: Buffer): boolean => (body[0]! & 0x8f) === CODEC_AVC;

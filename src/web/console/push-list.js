@@ -202,6 +202,7 @@ class PushItem {
       push.publisherAway && awayText(push.publisherAway),
       visible(push.reason),
       complyText(push),
+      codecsText(push),
     ]
       .filter(Boolean)
       .join(' ');
@@ -214,6 +215,12 @@ class PushItem {
     this.#sound.textContent = push.soundEnabled ? 'Sound off' : 'Sound on';
     return changed;
   }
+}
+
+/** @param {Transponder} push */
+function codecsText({ codecs }) {
+  if (!codecs) return '';
+  return `${[codecs.video, codecs.audio].filter(Boolean).join(' + ')}${codecs.why && ` (${visible(codecs.why)})`}`;
 }
 
 /** @param {Transponder} push */

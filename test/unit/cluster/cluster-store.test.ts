@@ -53,6 +53,16 @@ function contract(name: string, subject: () => Promise<Subject>): void {
     for (const [key, ttl] of await timesToLive()) t.ok(ttl > 0 && ttl <= 60_000, key);
   });
 
+  t.test(`${name}: a note is what was written last, for all nodes, until it expires`, async (t) => {
+    const { a, b, timesToLive } = await subject();
+    t.equal(await a.noted('host {1}'), undefined);
+    await a.note('host {1}', 'first', 60_000);
+    await b.note('host {1}', 'second', 30_000);
+    t.equal(await a.noted('host {1}'), 'second');
+    t.equal(await a.noted('host {2}'), undefined);
+    for (const [key, ttl] of await timesToLive()) t.ok(ttl > 0 && ttl <= 30_000, key);
+  });
+
   t.test(`${name}: a name has one owner, whose epoch is greater than that of every earlier one`, async (t) => {
     const { a, b } = await subject();
     const first = await a.claim('cam', A, TTL);

@@ -235,6 +235,7 @@ t.test('no body contains a secret, and every event can occur', async (t) => {
     platform: 'twitch',
     warnings: [warning],
     comply: { state: 'encoding', because: ['bFrames'] },
+    codecs: { video: 'av01', audio: 'mp4a', why: 'the server announced av01' },
   });
   for (const status of ['pushing', 'standby', 'retrying', 'ended'] as const) change({ ...push, ...failure, status });
   const registry = new StreamRegistry({ resumeWindowMs: 60_000, maxStreams: 2 });

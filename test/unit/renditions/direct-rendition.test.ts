@@ -40,15 +40,19 @@ const video = (timestamp: number, extra: Partial<FlvTag> = {}): FlvTag => ({
 });
 const audio = (timestamp: number): FlvTag => ({ ...video(timestamp), type: TAG_AUDIO });
 
-function setUp(source = new FakeSource()) {
+function setUp(source = new FakeSource(), passes?: 'vp8' | 'vp9' | 'av1') {
   const transcoders: FakeTranscoder[] = [];
   let refusal: GatewayError | undefined;
-  const rendition = new DirectRendition(source, () => {
-    if (refusal) throw refusal;
-    const transcoder = new FakeTranscoder();
-    transcoders.push(transcoder);
-    return transcoder as unknown as VideoTranscoder;
-  });
+  const rendition = new DirectRendition(
+    source,
+    () => {
+      if (refusal) throw refusal;
+      const transcoder = new FakeTranscoder();
+      transcoders.push(transcoder);
+      return transcoder as unknown as VideoTranscoder;
+    },
+    passes,
+  );
   const events: string[] = [];
   rendition.on('format', () => events.push('format'));
   rendition.on('tags', ({ tags }) =>
@@ -149,4 +153,58 @@ t.test('a closed rendition sends nothing and closes its encoder', async (t) => {
   await rendition.close();
   t.ok(transcoders[0]!.closed);
   for (const event of ['audio', 'video', 'resumed', 'failed'] as const) t.equal(source.listenerCount(event), 0);
+});
+
+/** Frames of VP8: all that its sequence header has of one is the version. */
+const vp8 = (timestamp: number, keyFrame = false, version = 0) =>
+  ({ codec: 'vp8', timestamp, keyFrame, data: Buffer.of((version << 1) | (keyFrame ? 0 : 1), 1, 2, 3) }) as const;
+
+t.test('frames of a second codec are passed through, with a sequence header when its bytes change', async (t) => {
+  const source = new FakeSource();
+  source.videoCodec = 'vp8';
+  const { rendition, transcoders, seen } = setUp(source, 'vp8');
+  const bodies: string[] = [];
+  rendition.on('tags', ({ tags }) =>
+    bodies.push(...tags.filter(({ type }) => type === TAG_VIDEO).map(({ data }) => data.toString('latin1', 0, 5))),
+  );
+  source.emit('frame', vp8(0));
+  t.strictSame(await seen(), [], 'nothing before the first key frame');
+  source.emit('frame', vp8(33, true));
+  t.strictSame(await seen(), ['format', 'V33 V33']);
+  source.emit('audio', audio(40));
+  source.emit('frame', vp8(66));
+  t.strictSame(await seen(), ['A40 V66'], 'audio goes out with the next frame');
+  source.emit('frame', vp8(99, true));
+  t.strictSame(await seen(), ['V99'], 'the same header is not sent again');
+  source.emit('frame', vp8(132, true, 1));
+  t.strictSame(await seen(), ['format', 'V132 V132']);
+  t.strictSame(bodies, ['\x90vp08', '\x91vp08', '\xa1vp08', '\x91vp08', '\x90vp08', '\x91vp08']);
+  t.match(rendition.metadata, { videoCodecId: 0x76703038, width: 640, height: 480 });
+  t.ok(rendition.videoHeader?.sequenceHeader);
+  t.strictSame(transcoders, []);
+
+  source.metadata = { width: 320, height: 240 };
+  source.emit('sized');
+  source.emit('frame', vp8(165, true, 1));
+  t.strictSame(await seen(), ['format', 'V165'], 'another size is told without a header');
+
+  source.resume('vp9');
+  t.equal(transcoders.length, 1, 'a third codec is encoded');
+  source.emit('frame', { ...vp8(200, true), codec: 'vp9' });
+  t.strictSame(await seen(), []);
+  source.resume('vp8');
+  t.ok(transcoders[0]!.closed);
+  source.emit('frame', vp8(300, true, 1));
+  t.strictSame(await seen(), ['format', 'V300 V300'], 'the header is announced again');
+  await rendition.close();
+});
+
+t.test('a key frame that cannot be read ends the rendition', async (t) => {
+  const source = new FakeSource();
+  source.videoCodec = 'av1';
+  const { rendition } = setUp(source, 'av1');
+  const failed = once(rendition, 'failed');
+  source.emit('frame', { codec: 'av1', timestamp: 0, keyFrame: true, data: Buffer.of(0x12, 0) });
+  t.match((await failed)[0], { code: 'ENCODER_FAILED' });
+  await rendition.close();
 });

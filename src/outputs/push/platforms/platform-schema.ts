@@ -96,6 +96,10 @@ export const PlatformSchema = z.strictObject({
     .meta({ description: 'Pushes to these hosts are watched by the rules of the platform.' }),
   ingest: ServerSchema.optional().meta({ description: 'Missing: each channel or event has a URL of its own.' }),
   backup: ServerSchema.optional(),
+  codecs: z
+    .strictObject({ takes: z.array(z.enum(['h264', 'vp8', 'vp9', 'av1', 'aac', 'opus'])).min(1), source })
+    .optional()
+    .meta({ description: 'What the ingest takes over RTMP. Missing: nothing is known beyond H.264 and AAC.' }),
   rules: z.array(RuleSchema),
   note: z.string().optional(),
 });
@@ -107,10 +111,16 @@ export const PlatformsFileSchema = z
   })
   .superRefine(({ sources, platforms }, context) => {
     const seen = new Set<string>();
-    for (const { id, hosts, ingest, backup, rules } of platforms) {
+    for (const { id, hosts, ingest, backup, codecs, rules } of platforms) {
       if (seen.has(id)) context.addIssue({ code: 'custom', message: `has the platform ${id} twice` });
       seen.add(id);
-      for (const { source: key } of [hosts, ...(ingest ? [ingest] : []), ...(backup ? [backup] : []), ...rules])
+      for (const { source: key } of [
+        hosts,
+        ...(ingest ? [ingest] : []),
+        ...(backup ? [backup] : []),
+        ...(codecs ? [codecs] : []),
+        ...rules,
+      ])
         if (!Object.hasOwn(sources, key))
           context.addIssue({ code: 'custom', message: `names the source ${key} in ${id}, which is not listed` });
     }

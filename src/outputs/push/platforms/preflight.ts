@@ -4,8 +4,11 @@ import { WINDOW_MS, type StreamMeasure, type StreamMeter } from '../../../media/
 import type { Destination } from '../../../net/destination.ts';
 import type { RenditionLease } from '../../../renditions/encoder-pool.ts';
 import type { Rendition } from '../../../renditions/rendition.ts';
+import type { ServerCodecs } from '../../../rtmp/connect-extras.ts';
 import type { StartRequest } from '../transponder-view.ts';
 import type { Platform } from './catalogue.ts';
+import { codecsView, type CodecDecision, type CodecPair } from '../codecs/codec-choice.ts';
+import type { PushCodecs } from '../codecs/push-codecs.ts';
 import { describeStream, withFacts } from './describe-stream.ts';
 import { measureRendition } from './rendition-meters.ts';
 import { isMeasured, judge } from './rules.ts';
@@ -23,13 +26,20 @@ export interface PreflightParts {
    *
    * @throws {GatewayError} STREAM_NOT_FOUND, LIMIT_REACHED, TRANSCODING_DISABLED and others
    */
-  readonly acquire: (request: StartRequest) => Promise<RenditionLease>;
+  readonly acquire: (request: StartRequest, pair: CodecPair | undefined) => Promise<RenditionLease>;
+  /** How the push finds its codecs. */
+  readonly codecs?: Pick<PushCodecs, 'rulesFor' | 'decide' | 'extras'>;
   /** A measurement of the rendition that runs already. */
   readonly meterOf: (rendition: Rendition) => StreamMeter | undefined;
   /** Milliseconds for which a stream is measured that nobody measures yet. */
   readonly measureMs?: number;
   /** Checks at the same time. */
   readonly maxAtOnce?: number;
+}
+
+interface CheckedServer {
+  readonly verdicts: readonly Verdict[];
+  readonly decision?: CodecDecision;
 }
 
 /** Long enough for two key frames at the intervals that platforms accept; clients wait for the answer. */
@@ -64,9 +74,10 @@ export class Preflight {
     const abort = new AbortController();
     const both = AbortSignal.any([signal, abort.signal]);
     try {
-      const [stream, primary, secondary] = await Promise.all([
-        this.#checkStream(request, destination, platform, both),
-        wire.check(destination, request.rtmpFlashVersion, both),
+      const checked = this.#checkServer(request, destination, both);
+      const [stream, { verdicts: primary }, secondary] = await Promise.all([
+        this.#checkStream(request, destination, platform, checked, both),
+        checked,
         backup ? wire.check(backup, request.rtmpFlashVersion, both) : [],
       ]);
       return [...stream, ...primary, ...secondary.map((one) => ({ ...one, check: `backup.${one.check}` }))];
@@ -77,15 +88,32 @@ export class Preflight {
     }
   }
 
+  /** The server, and the codecs for what it announces. */
+  async #checkServer(request: StartRequest, destination: Destination, signal: AbortSignal): Promise<CheckedServer> {
+    const { codecs, wire } = this.#parts;
+    if (!codecs) return { verdicts: await wire.check(destination, request.rtmpFlashVersion, signal) };
+    const rules = codecs.rulesFor(request);
+    let announced: ServerCodecs | undefined;
+    const verdicts = await wire.check(destination, request.rtmpFlashVersion, signal, {
+      extras: await codecs.extras(rules, destination),
+      onAnswer: (answer) => void (announced = answer.codecs),
+    });
+    return { verdicts, decision: await codecs.decide(rules, destination, announced) };
+  }
+
   async #checkStream(
     request: StartRequest,
     { scheme }: Destination,
     platform: Platform | undefined,
+    checked: Promise<CheckedServer>,
     signal: AbortSignal,
   ): Promise<Verdict[]> {
     let lease: RenditionLease;
+    let decision: CodecDecision | undefined;
     try {
-      lease = await this.#parts.acquire(request);
+      // What is sent may depend on what the server says.
+      ({ decision } = await checked);
+      lease = await this.#parts.acquire(request, decision?.pair);
     } catch (thrown) {
       const error = toGatewayError(thrown);
       const isAbsent = error.code === 'STREAM_NOT_FOUND';
@@ -99,7 +127,7 @@ export class Preflight {
       const measured = await this.#measure(lease.rendition, signal);
       if (measured instanceof GatewayError)
         return [verdict('stream', 'error', measured.message, { remedy: 'Remove the cause, then check again.' })];
-      return this.#judge(measured, scheme, platform);
+      return [...this.#judge(measured, scheme, platform), ...(decision ? [codecVerdict(decision, measured)] : [])];
     } finally {
       await lease.release();
     }
@@ -145,4 +173,19 @@ export class Preflight {
       rendition.off('failed', onFailed);
     }
   }
+}
+
+function codecVerdict(decision: CodecDecision, { video }: StreamMeasure): Verdict {
+  const codecs = codecsView(decision, video !== undefined);
+  const names = [codecs.video, codecs.audio].filter((name) => name !== undefined).join(' and ');
+  const { refused } = decision;
+  const measured = refused === undefined ? `${names}: ${codecs.why}` : refused;
+  return {
+    ...verdict('codecs', refused === undefined ? 'ok' : 'error', measured, {
+      ...(refused !== undefined && {
+        remedy: 'Push with videoCodec and audioCodec "auto", or to a server that takes these codecs.',
+      }),
+    }),
+    codecs,
+  };
 }

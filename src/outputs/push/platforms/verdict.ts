@@ -1,3 +1,4 @@
+import type { CodecsView } from '../codecs/codec-choice.ts';
 import type { Source } from './platform-schema.ts';
 
 export type VerdictLevel = 'ok' | 'warning' | 'error';
@@ -13,6 +14,8 @@ export interface Verdict {
   readonly source: string;
   /** What to do; empty where nothing is to be done. */
   readonly remedy: string;
+  /** Of the check of the codecs. */
+  readonly codecs?: CodecsView;
 }
 
 export const verdict = (

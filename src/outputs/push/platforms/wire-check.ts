@@ -3,7 +3,8 @@ import { toGatewayError } from '../../../errors.ts';
 import type { Destination } from '../../../net/destination.ts';
 import type { ResolvedDestination } from '../../../net/destination-policy.ts';
 import { skipsVerification, trustedAuthorities, type TlsTrust } from '../../../net/tls-trust.ts';
-import type { RtmpTimeouts } from '../../../rtmp/rtmp-client.ts';
+import type { ConnectExtras } from '../../../rtmp/connect-extras.ts';
+import type { ConnectAnswer, RtmpTimeouts } from '../../../rtmp/rtmp-client.ts';
 import { probeRtmp, type ProbeStep, type ProbeStepResult } from '../../../rtmp/rtmp-probe.ts';
 import { verdict, type Verdict } from './verdict.ts';
 
@@ -13,6 +14,12 @@ export interface WireCheckOptions extends TlsTrust {
   readonly localAddress?: string;
   /** Default: ten seconds for each step. */
   readonly timeouts?: RtmpTimeouts;
+}
+
+/** What `connect` says besides the fields of RTMP 1.0, and where the answer goes. */
+export interface WireConnect {
+  readonly extras: ConnectExtras;
+  readonly onAnswer: (answer: ConnectAnswer) => void;
 }
 
 /** Connects to the server of a push as a push would, but publishes nothing. */
@@ -26,16 +33,18 @@ export class WireCheck {
     this.#secureContext = createSecureContext({ ca: [...trustedAuthorities(options.caFile)] });
   }
 
-  /**
-   * The verdicts up to the first step that failed.
-   *
-   */
-  async check(destination: Destination, flashVersion: string | undefined, signal: AbortSignal): Promise<Verdict[]> {
+  /** The verdicts up to the first step that failed. */
+  async check(
+    destination: Destination,
+    flashVersion: string | undefined,
+    signal: AbortSignal,
+    connect?: WireConnect,
+  ): Promise<Verdict[]> {
     const { verdicts, addresses } = await this.#resolve(destination);
     signal.throwIfAborted();
     if (!addresses) return verdicts;
     const insecure = skipsVerification(destination, this.#options);
-    const steps = await probeRtmp(
+    const { steps, answer } = await probeRtmp(
       {
         host: destination.host,
         addresses,
@@ -46,12 +55,14 @@ export class WireCheck {
         streamName: destination.streamName.reveal(),
         tcUrl: destination.tcUrl.reveal(),
         flashVersion: flashVersion ?? this.#options.flashVersion,
+        extras: connect?.extras,
         user: destination.user?.reveal(),
         password: destination.password?.reveal(),
         timeouts: this.#options.timeouts,
       },
       signal,
     );
+    if (answer) connect?.onAnswer(answer);
     const wire = steps.map((step) => verdictOf(step, insecure));
     return [...verdicts, ...wire, ...(wire.every(({ level }) => level !== 'error') ? [KEY_NOT_CHECKED] : [])];
   }

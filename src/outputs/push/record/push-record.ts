@@ -2,6 +2,8 @@ import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { toGatewayError } from '../../../errors.ts';
 import type { Logger } from '../../../observe/logger.ts';
+import { VIDEO_FOURCC, type ForeignVideoCodec } from '../../../media/containers/enhanced-tag.ts';
+import type { PublishedCodecs } from '../codecs/codec-choice.ts';
 import type { PushIdentity } from '../transponder-start.ts';
 import type {
   PictureChange,
@@ -24,6 +26,8 @@ export interface PushRecord {
   readonly startedAt?: string | undefined;
   /** Since when the publisher has been lost (ISO time). */
   readonly lostAt?: string | undefined;
+  /** What goes out, as views call it: a standby picture is to have the same codec. */
+  readonly codecs?: StoredCodecs | undefined;
   readonly muted: boolean;
   /** Standby was switched on by hand. */
   readonly held?: boolean | undefined;
@@ -39,6 +43,7 @@ const StoredSchema = z
     resumeKey: z.string().exactOptional(),
     startedAt: z.iso.datetime().exactOptional(),
     lostAt: z.iso.datetime().exactOptional(),
+    codecs: z.object({ video: z.string().exactOptional(), audio: z.string().exactOptional() }).exactOptional(),
     muted: z.boolean().exactOptional(),
     held: z.boolean().exactOptional(),
     soundFile: z.string().exactOptional(),
@@ -64,17 +69,40 @@ export function recordOf(request: StartRequest, startedAt: string, resumeKey?: s
 }
 
 /** The record after a change of the push: whether it is muted, plays a sound file, and has its publisher. */
-export function withView(record: PushRecord, { muted, soundEnabled, publisherAway }: StateView): PushRecord {
-  const { lostAt: _, soundFile, ...rest } = record;
+export function withView(record: PushRecord, { muted, soundEnabled, publisherAway, codecs }: StateView): PushRecord {
+  const { lostAt: _, soundFile, codecs: before, ...rest } = record;
+  const foreign = codecs ? storedCodecs(codecs) : before;
   return {
     ...rest,
     muted,
+    ...(foreign && { codecs: foreign }),
     ...(publisherAway && { lostAt: publisherAway.since }),
     ...(soundEnabled && soundFile !== undefined && { soundFile }),
   };
 }
 
-type StateView = Pick<TransponderView, 'muted' | 'soundEnabled' | 'publisherAway'>;
+type StateView = Pick<TransponderView, 'muted' | 'soundEnabled' | 'publisherAway' | 'codecs'>;
+
+/** Those that are passed through; the others are what a push begins with anyway. */
+interface StoredCodecs {
+  readonly video?: string;
+  readonly audio?: string;
+}
+
+function storedCodecs({ video, audio }: NonNullable<TransponderView['codecs']>): StoredCodecs | undefined {
+  const passed = publishedCodecs({ ...(video && { video }), audio });
+  if (!passed.video && !passed.audio) return undefined;
+  return { ...(passed.video && video && { video }), ...(passed.audio && { audio }) };
+}
+
+/** As views call it. */
+const OPUS = 'Opus';
+
+/** What the publisher of a push has sent, as far as it was passed through. */
+function publishedCodecs({ video, audio }: StoredCodecs): PublishedCodecs {
+  const codec = (Object.keys(VIDEO_FOURCC) as ForeignVideoCodec[]).find((name) => VIDEO_FOURCC[name] === video);
+  return { ...(codec && { video: codec }), ...(audio === OPUS && { audio: 'opus' }) };
+}
 
 /** A sound file is played from now on. One that is not repeated is not played again. */
 export function withSound(record: PushRecord, soundFile: string, loop: boolean): PushRecord {
@@ -95,10 +123,11 @@ export const hasStandby = ({ order }: PushRecord): boolean =>
   typeof order['standby'] === 'object' && order['standby'] !== null;
 
 /** What a push keeps. A publisher whose loss was not stored was lost with the gateway that had it. */
-export const identityOf = (id: string, { startedAt, lostAt }: PushRecord, now: Date): PushIdentity => ({
+export const identityOf = (id: string, { startedAt, lostAt, codecs }: PushRecord, now: Date): PushIdentity => ({
   mediaSessionId: id,
   startedAt: startedAt === undefined ? now : new Date(startedAt),
   awaySince: lostAt === undefined ? now : new Date(lostAt),
+  ...(codecs && { published: publishedCodecs(codecs) }),
 });
 
 /** The request that continues a push: without a publisher if it has standby, with the audio that it had. */

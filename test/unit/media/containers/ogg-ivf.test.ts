@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { ivfFrameHeader, ivfHeader } from '../../../../src/media/containers/ivf.ts';
-import { OggOpusWriter } from '../../../../src/media/containers/ogg-opus.ts';
+import { ivfFrameHeader, ivfFrames, ivfHeader } from '../../../../src/media/containers/ivf.ts';
+import { oggOpusPackets, OggOpusWriter } from '../../../../src/media/containers/ogg-opus.ts';
 import { opusPacketSamples, opusSilence } from '../../../../src/media/codecs/opus-packet.ts';
 
 t.test('IVF headers', async (t) => {
@@ -69,4 +69,26 @@ t.test('Ogg pages: lacing at the multiples of 255, sequence, granule of 64 bits'
   }
   t.doesNotThrow(() => new OggOpusWriter().page([Buffer.alloc(255 * 254 - 1), Buffer.alloc(254)], 0));
   t.throws(() => new OggOpusWriter().page([Buffer.alloc(255 * 254 - 1), Buffer.alloc(255)], 0), RangeError);
+});
+
+t.test('what is written as IVF and as Ogg is read again', async (t) => {
+  const frames = [Buffer.from('first'), Buffer.alloc(0), Buffer.alloc(1000, 7)];
+  const ivf = Buffer.concat([
+    ivfHeader({ fourcc: 'VP90', width: 16, height: 16, timebase: [1, 1000] }),
+    ...frames.flatMap((frame, index) => [ivfFrameHeader(frame.length, index), frame]),
+  ]);
+  t.strictSame(ivfFrames(ivf), frames);
+  t.strictSame(ivfFrames(ivf.subarray(0, -1)), frames.slice(0, 2), 'a frame that is cut off is left out');
+  for (const bytes of [Buffer.alloc(0), Buffer.alloc(40)]) t.throws(() => ivfFrames(bytes), RangeError);
+
+  const packets = [Buffer.alloc(3, 1), Buffer.alloc(255, 2), Buffer.alloc(600, 3), Buffer.alloc(510, 4)];
+  const writer = new OggOpusWriter();
+  const ogg = Buffer.concat([
+    writer.header(2),
+    writer.page(packets.slice(0, 3), 2880),
+    writer.page([packets[3]!], 3840),
+  ]);
+  t.strictSame(oggOpusPackets(ogg), packets);
+  for (const bytes of [ogg.subarray(1), ogg.subarray(0, -1), ogg.subarray(0, 20)])
+    t.throws(() => oggOpusPackets(bytes), RangeError);
 });

@@ -36,6 +36,7 @@ import { StandbyRenditions } from '../../../../src/outputs/push/standby-renditio
 import type { StandbyRequest } from '../../../../src/outputs/push/transponder-view.ts';
 import { FakeStandbyClips } from '../../../helpers/fake-standby-clips.ts';
 import { waitFor } from '../../../helpers/wait.ts';
+import { usualCodecs } from '../../../helpers/usual-codecs.ts';
 
 /** A connection whose destination never answers. */
 class SilentPusher extends EventEmitter<PusherEvents> implements Pusher {
@@ -100,7 +101,7 @@ async function setUp(
     wire: { check: async () => [] },
     addressing: { streamNamePrefix: 'rtmp_', fullUrl: false },
     preserveAspectRatio: true,
-    audioCodec: 'aac',
+    codecs: usualCodecs,
     maxTransponders: 100,
     maxPerStream: 20,
     history: await createHistory(10),
@@ -417,7 +418,7 @@ t.test('a sound file is not encoded any further when its push or its stream has 
     await once(signal, 'abort');
     throw signal.reason;
   };
-  const { registry, manager } = await setUp(t, { sounds: { load } as unknown as SoundLibrary });
+  const { registry, manager } = await setUp(t, { sounds: { load } as SoundLibrary });
   const stream = registry.publish('show', publisher('p', 'h264'));
   const { mediaSessionId: id } = await manager.start({ streamName: 'show', rtmpUrl: 'rtmp://127.0.0.1/live' });
   const on = manager.soundOn(id, 'a.wav', true);
@@ -437,7 +438,7 @@ t.test('a sound file is not encoded any further when the client that asked for i
     if (!signal.aborted) await once(signal, 'abort');
     throw signal.reason;
   };
-  const { registry, manager } = await setUp(t, { sounds: { load } as unknown as SoundLibrary });
+  const { registry, manager } = await setUp(t, { sounds: { load } as SoundLibrary });
   registry.publish('show', publisher('p', 'h264'));
   const options = { action: 'sound_on', soundFile: 'a.wav' } as const;
   const request = { streamName: 'show', rtmpUrl: 'rtmp://127.0.0.1/live' };

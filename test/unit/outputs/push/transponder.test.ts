@@ -119,7 +119,7 @@ function setUp(overrides: Partial<TransponderEnvironment> = {}) {
         destination: destinationOf('rtmp://u:secret@rtmp.example.com/live'),
         lease: { rendition, release: async () => void released++ },
         addresses: ['192.0.2.1'],
-        ...(sound && { sound }),
+        ...(sound && { sound: { loop: sound.loop, clips: new Map([['aac', sound.clip]]) } }),
         ...(continued && { continued }),
         ...(more.backupUrl && { backup: { destination: destinationOf(more.backupUrl), addresses: ['192.0.2.50'] } }),
       },

@@ -32,7 +32,7 @@ function ruleText(rule: SourcedRule): string {
 }
 
 function table(): string {
-  const rows = platforms.map(({ id, name, ingest, backup, rules, note, sources }) => {
+  const rows = platforms.map(({ id, name, ingest, backup, codecs, rules, note, sources }) => {
     const servers = [
       ingest ? marked(`\`${ingest.url}\``, sources[ingest.source]!) : 'a URL of its own for each channel or event',
       ...(backup ? [`backup ${marked(`\`${backup.url}\``, sources[backup.source]!)}`] : []),
@@ -40,6 +40,7 @@ function table(): string {
     const limitsOf = rules.map((rule) =>
       marked(`${rule.check}${rule.limit === 'hard' ? ' H' : ''}: ${ruleText(rule)}`, rule.from),
     );
+    if (codecs) limitsOf.unshift(marked(`takes ${codecs.takes.join(', ')}`, sources[codecs.source]!));
     const titles = [...new Set(rules.map(({ from }) => from.title))];
     return `| ${name} (\`${id}\`) | ${servers.join('; ')} | ${limitsOf.join('; ')} | ${titles.join('; ')} | ${note ?? ''} |`;
   });

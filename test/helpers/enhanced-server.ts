@@ -1,0 +1,67 @@
+import { createHash } from 'node:crypto';
+import type { Amf0Object } from '../../src/media/amf0.ts';
+import { decodeAmf0 } from '../../src/media/amf0.ts';
+import { MESSAGE, type RtmpMessage } from '../../src/rtmp/message.ts';
+import { startScriptedServer, type Answer, type ScriptedPeer, type ScriptedServer } from './scripted-rtmp-server.ts';
+
+/** One message with media, as a server reads it. Independent of `src/media/containers`. */
+export interface EnhancedTag {
+  readonly kind: 'audio' | 'video' | 'data';
+  readonly timestamp: number;
+  /** Of codecs with a name. */
+  readonly fourcc: string | undefined;
+  readonly sequenceHeader: boolean;
+  readonly keyFrame: boolean;
+  readonly payload: Buffer;
+}
+
+const KINDS: Readonly<Record<number, EnhancedTag['kind']>> = { 8: 'audio', 9: 'video', 18: 'data' };
+
+/** Enhanced RTMP v2: ExVideoTagHeader and ExAudioTagHeader; other codecs as FLV 10.1 has them. */
+export function readTag({
+  type,
+  timestamp,
+  payload: body,
+}: Pick<RtmpMessage, 'type' | 'timestamp' | 'payload'>): EnhancedTag {
+  const kind = KINDS[type] ?? 'data';
+  const first = body[0] ?? 0;
+  const isNamed = kind === 'video' ? (first & 0x80) !== 0 : kind === 'audio' && first >> 4 === 9;
+  const packetType = isNamed ? first & 0x0f : body[1];
+  const frameType = isNamed ? (first >> 4) & 0x07 : first >> 4;
+  return {
+    kind,
+    timestamp,
+    fourcc: isNamed ? body.toString('latin1', 1, 5) : undefined,
+    sequenceHeader: kind !== 'data' && packetType === 0,
+    keyFrame: kind === 'video' && frameType === 1 && packetType === 1,
+    payload: isNamed ? body.subarray(5) : body,
+  };
+}
+
+/** The tags of a connection. */
+export const tagsOf = ({ messages }: ScriptedPeer): EnhancedTag[] =>
+  messages.filter(({ type }) => type in KINDS).map(readTag);
+
+/** What `onMetaData` said last. */
+export function metadataOf(peer: ScriptedPeer): Amf0Object {
+  const { payload } = peer.messages.findLast(({ type }) => type === MESSAGE.data)!;
+  const [, , values] = decodeAmf0(payload) as [string, string, { readonly entries: Amf0Object }];
+  return values.entries;
+}
+
+export const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
+
+/** Answers `connect` with the codecs that a server takes. */
+export const announcing =
+  (codecs: Amf0Object): Answer =>
+  (peer, { transaction }) =>
+    peer.command(
+      '_result',
+      transaction,
+      { fmsVer: 'FMS/3,0,1,123', ...codecs },
+      { level: 'status', code: 'NetConnection.Connect.Success' },
+    );
+
+/** A server that announces codecs. */
+export const startEnhancedServer = (codecs: Amf0Object): Promise<ScriptedServer> =>
+  startScriptedServer({ answers: { connect: announcing(codecs) } });
