@@ -1,5 +1,6 @@
 import packageJson from '../package.json' with { type: 'json' };
 import { createAuthorizer, createWcsHooks } from './access/create-authorizer.ts';
+import { matchesName } from './access/rights.ts';
 import { keepFirstIn, keepFirstOrWarn } from './access/first-uses.ts';
 import { GatewayHooks } from './hooks/gateway-hooks.ts';
 import { HttpApp, type HttpPorts } from './api/app.ts';
@@ -10,7 +11,7 @@ import { HlsServer } from './api/hls/hls-server.ts';
 import { whepRoutes } from './api/whep/whep-routes.ts';
 import { whipRoutes } from './api/whip/whip-routes.ts';
 import { streamName } from './api/wcs/schemas.ts';
-import { pushOrders, storedRequest } from './api/wcs/start-request.ts';
+import { pushOrders, savedOrder, storedRequest } from './api/wcs/start-request.ts';
 import type { GatewayCluster } from './cluster/gateway-cluster.ts';
 import { ProcessorShare } from './cluster/processor-share.ts';
 import type { Settings } from './config/schema.ts';
@@ -32,6 +33,8 @@ import { PlatformCatalogue } from './outputs/push/platforms/catalogue.ts';
 import { createTransponders } from './outputs/push/create-transponders.ts';
 import { standbyDefaults } from './outputs/push/standby-defaults.ts';
 import { StandbyRenditions } from './outputs/push/standby-renditions.ts';
+import { SavedDestinations } from './outputs/push/saved/saved-destinations.ts';
+import { SavedPushes, startGroupsOnPublish } from './outputs/push/saved/saved-pushes.ts';
 import { StoredPushes } from './outputs/push/record/stored-pushes.ts';
 import { TransponderHistory } from './outputs/push/transponder-history.ts';
 import { registerTransponderMetrics } from './outputs/push/transponder-metrics.ts';
@@ -304,6 +307,26 @@ async function assemble(
   hooks.observe(registry, transponders, recorders.recordings);
   const pushes = cluster ? cluster.storing(transponders, registry, storedRequest(startContext)) : transponders;
 
+  const parseOrder = savedOrder(startContext);
+  const saved = new SavedDestinations({
+    openRecords: cluster
+      ? (namespace, schema) => cluster.openRecords(namespace, schema)
+      : (namespace, schema) => state.store.records(namespace, schema),
+    box: cluster ? cluster.box : state.box,
+    limit: settings.max_saved_destinations,
+  });
+  const savedPushes = new SavedPushes({ saved, parse: parseOrder, control: pushes });
+  opened({
+    close: startGroupsOnPublish({
+      registry,
+      saved,
+      pushes: savedPushes,
+      control: pushes,
+      matches: matchesName,
+      logger,
+    }),
+  });
+
   if (settings.allow_anonymous)
     logger.warn(
       'allow_anonymous=true: everybody who reaches the gateway may publish, play, push to every allowed destination, and control all pushes',
@@ -414,6 +437,9 @@ async function assemble(
     logger,
     control: pushes,
     platforms,
+    saved,
+    savedPushes,
+    parseOrder,
     registry,
     sessions,
     recorders,

@@ -9,6 +9,8 @@ import type { Settings } from '../config/schema.ts';
 import type { Logger } from '../observe/logger.ts';
 import { standbyDefaults } from '../outputs/push/standby-defaults.ts';
 import type { PlatformCatalogue } from '../outputs/push/platforms/catalogue.ts';
+import type { ParseOrder, SavedDestinations } from '../outputs/push/saved/saved-destinations.ts';
+import type { SavedPushes } from '../outputs/push/saved/saved-pushes.ts';
 import type { ClientSessions } from '../publish/client-sessions.ts';
 import type { RoomsControl } from '../rooms/room-client.ts';
 import {
@@ -28,6 +30,7 @@ import { roomsRoutes } from './ops/rooms-routes.ts';
 import { snapshotRoutes, type TakeSnapshot } from './ops/snapshot-routes.ts';
 import { clientRecordsRoutes, recordingsRoutes } from './ops/recordings-routes.ts';
 import { red5Routes } from './red5/red5-routes.ts';
+import { destinationRoutes } from './ops/destination-routes.ts';
 import { platformRoutes } from './ops/platform-routes.ts';
 import { pushRoutes } from './wcs/push-routes.ts';
 import { connectionRoutes } from './wcs/connection-routes.ts';
@@ -42,6 +45,10 @@ export interface HttpAppOptions extends Omit<OperationSources, 'isClosing' | 'st
   readonly sessions: ClientSessions;
   readonly recorders: RecorderControl;
   readonly platforms: PlatformCatalogue;
+  readonly saved: SavedDestinations;
+  readonly savedPushes: SavedPushes;
+  /** Reads a saved destination as a push. */
+  readonly parseOrder: ParseOrder;
   readonly takeSnapshot: TakeSnapshot;
   /** Undefined: rooms are off. */
   readonly rooms?: RoomsControl | undefined;
@@ -164,6 +171,7 @@ async function addRoutes(
     pushRoutes({
       control,
       platforms,
+      savedPushes: options.savedPushes,
       authorizer,
       streamNamePrefix: sources.streamNamePrefix,
       standbyDefaults: standbyDefaults(settings),
@@ -180,6 +188,7 @@ async function addRoutes(
       accessTokenCredentials,
       inspectionRoutes(sources),
       platformRoutes(platforms),
+      destinationRoutes(options),
       recordingsRoutes(options),
       snapshotRoutes(options),
       renewalRoutes(options),

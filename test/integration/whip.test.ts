@@ -4,12 +4,11 @@ import t from 'tap';
 import { SettingsSchema } from '../../src/config/schema.ts';
 import { createAuthorizer } from '../../src/access/create-authorizer.ts';
 import { HttpApp } from '../../src/api/app.ts';
-import { PlatformCatalogue } from '../../src/outputs/push/platforms/catalogue.ts';
 import { ClientSessions } from '../../src/publish/client-sessions.ts';
 import { silentLogger } from '../../src/observe/logger.ts';
 import { Metrics } from '../../src/observe/metrics.ts';
 import { StreamRegistry } from '../../src/streams/stream-registry.ts';
-import { createIdleRecorders } from '../helpers/http-app.ts';
+import { createIdleRecorders, destinationParts } from '../helpers/http-app.ts';
 import { startChromium } from '../helpers/chromium.ts';
 import { FakeTransponders } from '../helpers/fake-transponders.ts';
 import { mediaWorkerEnv } from '../helpers/media-worker.ts';
@@ -70,7 +69,7 @@ async function listen(values: Record<string, string> = {}): Promise<string> {
     whepRoutes({ settings, authorizer, players, sessions, logger: silentLogger }),
   ];
   const app = await HttpApp.create({
-    platforms: PlatformCatalogue.create(),
+    ...destinationParts(settings, control),
     settings,
     authorizer,
     control,

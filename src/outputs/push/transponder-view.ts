@@ -85,6 +85,9 @@ export interface StartRequest {
   readonly platform?: string;
   /** Re-encode the stream while it breaks rules of the platform. */
   readonly comply?: 'auto';
+  /** The saved destination that the push was requested for, whose URL is not shown, and the group. */
+  readonly destinationId?: string;
+  readonly groupId?: string;
 }
 
 /** Any of the three. Without a filter all are found. */
@@ -140,6 +143,9 @@ export interface TransponderView {
   readonly bufferMs: number;
   /** The URL without secrets, for logs and pages. */
   readonly destination: string;
+  /** The saved destination, and the group with which it was started. */
+  readonly destinationId?: string;
+  readonly groupId?: string;
   /** Present with a backup. */
   readonly backupMode?: 'hot' | 'cold';
   /** The primary, then the backup if there is one. Empty for a push that was refused. */
@@ -156,6 +162,12 @@ export interface TransponderView {
   /** With `comply`: whether the stream is passed through or re-encoded, and why. */
   readonly comply?: ComplianceView;
 }
+
+/** What a view has of its request about saved destinations. */
+export const savedIds = ({ destinationId, groupId }: Pick<StartRequest, 'destinationId' | 'groupId'>) => ({
+  ...(destinationId !== undefined && { destinationId }),
+  ...(groupId !== undefined && { groupId }),
+});
 
 /** Where a request comes from. */
 export interface RequestOrigin {
