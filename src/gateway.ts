@@ -5,6 +5,7 @@ import { keepFirstIn, keepFirstOrWarn } from './access/first-uses.ts';
 import { GatewayHooks } from './hooks/gateway-hooks.ts';
 import { HttpApp, type HttpPorts } from './api/app.ts';
 import { headerCredentials, requireAction } from './api/authorize.ts';
+import { LiveFeed } from './api/live/live-feed.ts';
 import { consoleRoutes } from './api/console-routes.ts';
 import { hlsRoutes } from './api/hls/hls-routes.ts';
 import { HlsServer } from './api/hls/hls-server.ts';
@@ -15,6 +16,7 @@ import { pushOrders, savedOrder, storedRequest } from './api/wcs/start-request.t
 import type { GatewayCluster } from './cluster/gateway-cluster.ts';
 import { ProcessorShare } from './cluster/processor-share.ts';
 import type { Settings } from './config/schema.ts';
+import type { SettingSources } from './config/settings-file.ts';
 import { EmbeddedRtmpServer } from './embedded/embedded-rtmp-server.ts';
 import { GatewayError } from './errors.ts';
 import { checkFfmpeg } from './ffmpeg/ffmpeg-abilities.ts';
@@ -104,10 +106,15 @@ export class Gateway {
   }
 
   /** @throws {GatewayError} SETTINGS_INVALID or SETUP_INCOMPLETE; all parts that were started are closed again */
-  static async create(settings: Settings, logger: Logger, fastPaths: FastPaths): Promise<Gateway> {
+  static async create(
+    settings: Settings,
+    logger: Logger,
+    fastPaths: FastPaths,
+    sources?: SettingSources,
+  ): Promise<Gateway> {
     const parts: Closable[] = [];
     try {
-      return new Gateway(await assemble(settings, logger, fastPaths, parts), parts);
+      return new Gateway(await assemble(settings, logger, fastPaths, parts, sources), parts);
     } catch (error) {
       await closeAll(parts).catch((failure: unknown) => logger.error({ err: failure }, 'closing failed'));
       throw error;
@@ -146,6 +153,7 @@ async function assemble(
   logger: Logger,
   fastPaths: FastPaths,
   parts: Closable[],
+  sources?: SettingSources,
 ): Promise<Assembled> {
   const opened = (part: Closable): void => void parts.unshift(part);
   const running = await findRunningGateway(settings.listen_ip, settings['http.port']);
@@ -239,7 +247,16 @@ async function assemble(
   });
   opened(stored);
   const { version } = packageJson;
-  const hooks = await GatewayHooks.create({ settings, store: state.store, metrics, version, logger });
+  // Set below, before anything happens.
+  let feed: LiveFeed | undefined;
+  const hooks = await GatewayHooks.create({
+    settings,
+    store: state.store,
+    metrics,
+    version,
+    onEvent: (event) => feed?.add(event),
+    logger,
+  });
   // Closes after the streams and the pushes, whose ends are events.
   opened(hooks);
   const cluster = await joinableCluster(settings, { metrics, version, logger });
@@ -386,6 +403,15 @@ async function assemble(
     hooks.observeRooms(rooms);
     registerRoomMetrics(metrics, rooms);
   }
+  feed = new LiveFeed({
+    registry,
+    control: pushes,
+    sessions,
+    recorders,
+    streamNamePrefix: settings.rtmp_transponder_stream_name_prefix,
+  });
+  opened(feed);
+  metrics.gauge('gateway_event_clients', 'Clients that follow /api/v1/events.', () => feed.size);
   const signalling = {
     publications,
     sessions,
@@ -440,6 +466,8 @@ async function assemble(
     saved,
     savedPushes,
     parseOrder,
+    feed,
+    ...(sources && { settingSources: sources }),
     registry,
     sessions,
     recorders,

@@ -15,7 +15,7 @@ export async function* readEvents(api, follow = false) {
   for (let isFirst = true; ; isFirst = false) {
     try {
       const headers = { accept: 'text/event-stream', ...(last && { 'last-event-id': last }) };
-      const response = await api.open(`api/v1/events?streams=none`, { headers });
+      const response = await api.open('api/v1/events?only=events', { headers });
       for await (const { id, event, data } of messages(response.body)) {
         if (id) last = id;
         const content = JSON.parse(data);

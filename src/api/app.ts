@@ -6,6 +6,7 @@ import type { Certificate } from '../net/certificate.ts';
 import type { ConnectionLimit } from '../net/connection-limit.ts';
 import type { ForwardedClients } from '../net/forwarded-client.ts';
 import type { Settings } from '../config/schema.ts';
+import type { SettingSources } from '../config/settings-file.ts';
 import type { Logger } from '../observe/logger.ts';
 import { standbyDefaults } from '../outputs/push/standby-defaults.ts';
 import type { PlatformCatalogue } from '../outputs/push/platforms/catalogue.ts';
@@ -23,10 +24,13 @@ import {
 } from './authorize.ts';
 import { createHttpServer, listenHttp } from './http-server.ts';
 import { parseJson } from './json-body.ts';
+import { eventRoutes } from './live/event-routes.ts';
+import type { LiveFeed } from './live/live-feed.ts';
 import { documentRoutes } from './openapi/document-routes.ts';
 import { renewalRoutes } from './ops/renewal-routes.ts';
 import { inspectionRoutes, monitoringRoutes, probeRoutes, type OperationSources } from './ops/ops-routes.ts';
 import { roomsRoutes } from './ops/rooms-routes.ts';
+import { settingsRoutes } from './ops/settings-routes.ts';
 import { snapshotRoutes, type TakeSnapshot } from './ops/snapshot-routes.ts';
 import { clientRecordsRoutes, recordingsRoutes } from './ops/recordings-routes.ts';
 import { red5Routes } from './red5/red5-routes.ts';
@@ -49,6 +53,8 @@ export interface HttpAppOptions extends Omit<OperationSources, 'isClosing' | 'st
   readonly savedPushes: SavedPushes;
   /** Reads a saved destination as a push. */
   readonly parseOrder: ParseOrder;
+  readonly feed: LiveFeed;
+  readonly settingSources?: SettingSources;
   readonly takeSnapshot: TakeSnapshot;
   /** Undefined: rooms are off. */
   readonly rooms?: RoomsControl | undefined;
@@ -189,6 +195,8 @@ async function addRoutes(
       inspectionRoutes(sources),
       platformRoutes(platforms),
       destinationRoutes(options),
+      settingsRoutes(settings, options.settingSources),
+      eventRoutes({ feed: options.feed, maxClients: settings.max_event_clients }),
       recordingsRoutes(options),
       snapshotRoutes(options),
       renewalRoutes(options),

@@ -12,6 +12,7 @@ import { Metrics } from '../../src/observe/metrics.ts';
 import type { TransponderControl } from '../../src/outputs/push/transponder-view.ts';
 import { PlatformCatalogue } from '../../src/outputs/push/platforms/catalogue.ts';
 import { registerTransponderMetrics } from '../../src/outputs/push/transponder-metrics.ts';
+import { LiveFeed } from '../../src/api/live/live-feed.ts';
 import { ClientSessions } from '../../src/publish/client-sessions.ts';
 import { savedOrder } from '../../src/api/wcs/start-request.ts';
 import { standbyDefaults } from '../../src/outputs/push/standby-defaults.ts';
@@ -84,6 +85,7 @@ export async function createHttpApp(
     sessions,
     recorders,
     ...destinationParts(parsed, more.control ?? control),
+    feed: new LiveFeed({ registry, control: more.control ?? control, sessions, recorders, streamNamePrefix: 'rtmp_' }),
     takeSnapshot: async ({ name }, { format, width = 'full' }) => ({
       image: Buffer.from(format === 'png' && width === 'full' ? `PNG of ${name}` : `${format} of ${name}, ${width}`),
       takenAt: new Date('2026-01-02T03:04:05.678Z'),

@@ -8,6 +8,7 @@ import { ClientSessions } from '../../src/publish/client-sessions.ts';
 import { silentLogger } from '../../src/observe/logger.ts';
 import { Metrics } from '../../src/observe/metrics.ts';
 import { StreamRegistry } from '../../src/streams/stream-registry.ts';
+import { LiveFeed } from '../../src/api/live/live-feed.ts';
 import { createIdleRecorders, destinationParts } from '../helpers/http-app.ts';
 import { startChromium } from '../helpers/chromium.ts';
 import { FakeTransponders } from '../helpers/fake-transponders.ts';
@@ -68,6 +69,7 @@ async function listen(values: Record<string, string> = {}): Promise<string> {
     whipRoutes({ settings, authorizer, publications, sessions, logger: silentLogger }),
     whepRoutes({ settings, authorizer, players, sessions, logger: silentLogger }),
   ];
+  const recorders = await createIdleRecorders(settings, registry, new Metrics());
   const app = await HttpApp.create({
     ...destinationParts(settings, control),
     settings,
@@ -77,7 +79,8 @@ async function listen(values: Record<string, string> = {}): Promise<string> {
     sessions,
     takeSnapshot: () => Promise.reject(new Error('unused')),
     metrics: new Metrics(),
-    recorders: await createIdleRecorders(settings, registry, new Metrics()),
+    recorders,
+    feed: new LiveFeed({ registry, control, sessions, recorders, streamNamePrefix: 'rtmp_' }),
     logger: silentLogger,
     workers: () => ({ alive: 1, wanted: 1 }),
     drain: { draining: false, begin: () => undefined },

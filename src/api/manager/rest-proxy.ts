@@ -45,6 +45,7 @@ const ROUTES: readonly (readonly [methods: readonly Method[], url: string, targe
   [['GET'], '/api/v1/streams/:stream/snapshot.jpg', 'owner'],
   [['GET'], '/api/v1/streams/:stream/snapshot.png', 'owner'],
   [['GET'], '/api/v1/platforms', 'any'],
+  [['GET'], '/api/v1/settings', 'any'],
   // Saved destinations are the same on all nodes.
   ...['destinations', 'destination-groups'].flatMap((name) => [
     [['GET', 'POST'], `/api/v1/${name}`, 'any'] as const,

@@ -11,6 +11,7 @@ import {
   NewDestinationSchema,
   NewGroupSchema,
 } from '../ops/destination-schemas.ts';
+import { SettingViewSchema } from '../ops/settings-routes.ts';
 import { StandbySwitchSchema } from '../wcs/standby-schemas.ts';
 import { FilterSchema, SoundOnSchema, StartSchema, TerminateSchema, TransponderIdSchema } from '../wcs/schemas.ts';
 import {
@@ -65,6 +66,7 @@ export const SCHEMAS = {
   Transponder: TransponderSchema,
   Verdict: VerdictSchema,
   Platform: PlatformViewSchema,
+  Setting: SettingViewSchema,
   Stream: StreamSchema,
   StreamFilter: StreamFilterSchema,
   StreamTerminate: StreamTerminateSchema,
@@ -100,6 +102,7 @@ type TextType =
   | 'application/sdp'
   | 'application/trickle-ice-sdpfrag'
   | 'text/plain'
+  | 'text/event-stream'
   | 'video/mp4'
   | 'image/jpeg'
   | 'image/png'
@@ -738,6 +741,27 @@ const ROOMS: readonly Operation[] = [
 ];
 
 const INSPECTION: readonly Operation[] = [
+  {
+    method: 'get',
+    path: '/api/v1/events',
+    id: 'followEvents',
+    tag: 'Inspection',
+    summary: 'What happens, as server-sent events: a snapshot, then changes',
+    query: {
+      only: { schema: { type: 'string', enum: ['events'] }, description: 'events: without streams and pushes.' },
+    },
+    answer: { text: 'text/event-stream' },
+    errors: ['INVALID_REQUEST', 'LIMIT_REACHED'],
+  },
+  {
+    method: 'get',
+    path: '/api/v1/settings',
+    id: 'listSettings',
+    tag: 'Inspection',
+    summary: 'The settings, their defaults and where they come from, without secrets',
+    answer: { listOf: 'Setting' },
+    errors: [],
+  },
   {
     method: 'get',
     path: '/api/v1/transponders',
