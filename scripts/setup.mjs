@@ -3,7 +3,7 @@
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ensureOpusToAac } from './setup/opus-to-aac.mjs';
-import { ensurePackages, nodeRuntime } from './setup/packages.mjs';
+import { ensurePackages, isInstalledPackage, nodeRuntime } from './setup/packages.mjs';
 import { plan, readInstallOption } from './setup/plan.mjs';
 import { say, SetupError } from './setup/progress.mjs';
 import { ensurePrograms, SEARCH_PATH } from './setup/system.mjs';
@@ -11,6 +11,8 @@ import { ensureWorker } from './setup/worker.mjs';
 
 /** The repository. */
 export const ROOT = fileURLToPath(new URL('..', import.meta.url));
+
+const STRIP_TYPES = new URL('setup/strip-types.mjs', import.meta.url).href;
 
 /** Purposes of a set-up. An image gets its programs from the Dockerfile: it needs only the npm packages and what is built. */
 const PURPOSES = ['start', 'test', 'cluster', 'image'];
@@ -20,7 +22,7 @@ const PURPOSES = ['start', 'test', 'cluster', 'image'];
  *
  * @param {'start' | 'test' | 'cluster' | 'image'} purpose
  * @param {{ install?: boolean }} [options] `install: false`: fail with the list instead
- * @returns {Promise<{ node: string, env: NodeJS.ProcessEnv }>} the Node to run TypeScript with, and its environment
+ * @returns {Promise<{ node: string, nodeArgs: string[], env: NodeJS.ProcessEnv }>} the Node to run TypeScript with, its options and environment
  * @throws {SetupError}
  */
 export async function setUp(purpose, { install = true } = {}) {
@@ -32,7 +34,12 @@ export async function setUp(purpose, { install = true } = {}) {
   const opusToAac = await ensureOpusToAac(ROOT);
   // Child processes find the same Node, and programs such as nginx that are not in an ordinary user's PATH.
   const searchPath = [path.dirname(node), ...SEARCH_PATH].join(path.delimiter);
-  return { node, env: { ...process.env, PATH: searchPath, MEDIASOUP_WORKER_BIN: worker, OPUS_TO_AAC_BIN: opusToAac } };
+  const nodeArgs = isInstalledPackage(ROOT) ? ['--import', STRIP_TYPES] : [];
+  return {
+    node,
+    nodeArgs,
+    env: { ...process.env, PATH: searchPath, MEDIASOUP_WORKER_BIN: worker, OPUS_TO_AAC_BIN: opusToAac },
+  };
 }
 
 /** @param {string[]} missing @param {boolean} install */

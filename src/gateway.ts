@@ -1,12 +1,15 @@
 import packageJson from '../package.json' with { type: 'json' };
 import { createAccess } from './access/create-authorizer.ts';
+import { matchesName } from './access/rights.ts';
 import { HttpApp, type HttpPorts } from './api/app.ts';
 import { gatewayRoutes, openHls } from './api/gateway-routes.ts';
+import { LiveFeed } from './api/live/live-feed.ts';
 import { streamName } from './api/wcs/schemas.ts';
-import { pushOrders, storedRequest } from './api/wcs/start-request.ts';
+import { pushOrders, savedOrder, storedRequest } from './api/wcs/start-request.ts';
 import { createCluster } from './cluster/create-cluster.ts';
 import { ProcessorShare } from './cluster/processor-share.ts';
 import type { Settings } from './config/schema.ts';
+import type { SettingSources } from './config/settings-file.ts';
 import { EmbeddedRtmpServer } from './embedded/embedded-rtmp-server.ts';
 import { GatewayError } from './errors.ts';
 import { checkFfmpeg } from './ffmpeg/ffmpeg-abilities.ts';
@@ -24,6 +27,7 @@ import { createStandbys } from './outputs/push/create-standbys.ts';
 import { notesIn } from './outputs/push/codecs/host-memory.ts';
 import { createTransponders } from './outputs/push/create-transponders.ts';
 import { PlatformCatalogue } from './outputs/push/platforms/catalogue.ts';
+import { createSaved } from './outputs/push/saved/create-saved.ts';
 import { StoredPushes } from './outputs/push/record/stored-pushes.ts';
 import { standbyDefaults } from './outputs/push/standby-defaults.ts';
 import { TransponderHistory } from './outputs/push/transponder-history.ts';
@@ -85,10 +89,10 @@ export class Gateway {
   }
 
   /** @throws {GatewayError} SETTINGS_INVALID or SETUP_INCOMPLETE; all parts that were started are closed again */
-  static create(settings: Settings, logger: Logger, fastPaths: FastPaths): Promise<Gateway> {
+  static create(settings: Settings, logger: Logger, fastPaths: FastPaths, sources?: SettingSources): Promise<Gateway> {
     return Assembly.build(
       logger,
-      async (assembly) => new Gateway(await assemble(settings, logger, fastPaths, assembly), assembly),
+      async (assembly) => new Gateway(await assemble(settings, logger, fastPaths, assembly, sources), assembly),
     );
   }
 
@@ -114,6 +118,7 @@ async function assemble(
   logger: Logger,
   fastPaths: FastPaths,
   assembly: Assembly,
+  sources?: SettingSources,
 ): Promise<Assembled> {
   await refuseSecondGateway(settings.listen_ip, settings['http.port']);
   await checkFfmpeg({ pushes: settings.push_engine === 'ffmpeg' });
@@ -158,8 +163,12 @@ async function assemble(
   const startContext = { platforms, standbyDefaults: standbyDefaults(settings) };
   const parse = storedRequest(startContext);
   const stored = assembly.add(new StoredPushes({ ...state, parse, logger }));
+  // Set below, before anything happens.
+  const live: { feed?: LiveFeed } = {};
   // These three close after the streams and the pushes: their ends are events, give names back, and end permissions.
-  const hooks = assembly.add(await GatewayHooks.create({ settings, store, metrics, version, logger }));
+  const hooks = assembly.add(
+    await GatewayHooks.create({ settings, store, metrics, version, onEvent: (event) => live.feed?.add(event), logger }),
+  );
   const cluster = assembly.add(await createCluster(settings, { metrics, version, logger }));
   const { authorizer, wcsHooks } = createAccess(settings, {
     schemas: { streamName, push: pushOrders(startContext) },
@@ -185,6 +194,20 @@ async function assemble(
   assembly.onClose(() => packagers.close(shuttingDown()));
   hooks.observe(registry, transponders, recorders.recordings);
   const pushes = cluster ? cluster.storing(transponders, registry, parse) : transponders;
+
+  const parseOrder = savedOrder(startContext);
+  const { saved, savedPushes } = createSaved(
+    {
+      openRecords: cluster?.openRecords.bind(cluster) ?? store.records.bind(store),
+      box: (cluster ?? state).box,
+      limit: settings.max_saved_destinations,
+      parse: parseOrder,
+      control: pushes,
+      matches: matchesName,
+      ...{ registry, logger },
+    },
+    assembly,
+  );
 
   const drain = new Drain({
     // Pushes with standby that move need no publisher.
@@ -214,6 +237,10 @@ async function assemble(
     assembly.onClose(() => rooms.close(shuttingDown()));
     hooks.observeRooms(rooms);
   }
+  const { rtmp_transponder_stream_name_prefix: streamNamePrefix } = settings;
+  const feed = assembly.add(new LiveFeed({ registry, sessions, recorders, streamNamePrefix, control: pushes }));
+  metrics.gauge('gateway_event_clients', 'Clients that follow /api/v1/events.', () => feed.size);
+  live.feed = feed;
   const takeSnapshot = snapshots.take.bind(snapshots);
   const wcs = { ...doors, version, limits, takeSnapshot, dataReceiver: wcsHooks, rooms };
   const { ws, wss } = await openWcs(settings, wcs, certificate, assembly);
@@ -228,7 +255,8 @@ async function assemble(
   const app = assembly.addLast(
     await HttpApp.create({
       ...{ ...doors, settings, platforms, recorders, rooms, metrics, drain, connections, certificate },
-      control: pushes,
+      ...{ control: pushes, saved, savedPushes, parseOrder, feed },
+      ...(sources && { settingSources: sources }),
       takeSnapshot: (stream, form) => snapshots.capture(stream, form),
       isOverloaded: () => overload.overloaded,
       webSockets: roomDoors?.webSocket,

@@ -50,7 +50,7 @@ async function main(): Promise<void> {
     return;
   }
   const file = values.config ?? process.env['GATEWAY_CONFIG'] ?? 'config/gateway.properties';
-  const { settings, ignoredKeys } = loadSettings({
+  const { settings, sources, ignoredKeys } = loadSettings({
     file,
     env: values.role === undefined ? process.env : { ...process.env, ROLE: values.role },
   });
@@ -117,7 +117,7 @@ async function main(): Promise<void> {
   }
   // With its native modules, which a manager does not need.
   const { Gateway } = await import('./gateway.ts');
-  gateway = await Gateway.create(settings, logger, fastPaths);
+  gateway = await Gateway.create(settings, logger, fastPaths, sources);
   if (settings.role === 'both') manager = await startManager(settings, logger);
   inBackground(gateway.drained.then(() => close('drained')));
   const { http, ws, wss, rtmpUrl } = gateway.addresses;

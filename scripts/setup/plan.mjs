@@ -1,6 +1,6 @@
 import { cacheFolder } from './cache.mjs';
 import { OPUS_TO_AAC_BUILD_PACKAGES, opusToAacIsReady } from './opus-to-aac.mjs';
-import { packagesInstalled } from './packages.mjs';
+import { isInstalledPackage, packagesInstalled } from './packages.mjs';
 import { missingDebianPackages, missingPrograms, WORKER_BUILD_PACKAGES } from './system.mjs';
 import { workerBuildMinutes, workerIsReady } from './worker.mjs';
 
@@ -24,7 +24,9 @@ export function readInstallOption(args) {
  */
 export function plan(root, purpose) {
   const lines = [];
-  if (!packagesInstalled(root, purpose))
+  if (!packagesInstalled(root, purpose) && isInstalledPackage(root))
+    lines.push(`Node, because this is ${process.version}, into ${cacheFolder()}: a download of about 40 MB`);
+  else if (!packagesInstalled(root, purpose))
     lines.push('npm packages of package-lock.json, into node_modules: about a minute');
   const programs = missingPrograms(purpose);
   if (programs.length > 0) lines.push(`Debian packages (apt-get): ${programs.join(', ')}: about a minute`);

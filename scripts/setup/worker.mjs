@@ -16,6 +16,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { cacheFolder, isExecutable } from './cache.mjs';
+import { packageFolder } from './packages.mjs';
 import { runStep, say, SetupError } from './progress.mjs';
 import { ensureDebianPackages, WORKER_BUILD_PACKAGES } from './system.mjs';
 
@@ -44,7 +45,7 @@ export async function ensureWorker(root, node, install) {
     if (!isExecutable(given)) throw new SetupError(`MEDIASOUP_WORKER_BIN is set, but there is no program at ${given}`);
     return given;
   }
-  const mediasoup = path.join(root, 'node_modules', 'mediasoup');
+  const mediasoup = packageFolder(root, 'mediasoup');
   const { version, cached } = locate(root);
   if (await cachedAndProved(node, cached)) return cached;
   if (!install) throw new SetupError('run this again without --no-install to replace the worker.');
@@ -70,10 +71,10 @@ export function workerBuildMinutes() {
   return Math.max(1, Math.round(10 / os.availableParallelism()));
 }
 
-/** The version that package-lock.json names, and its place in the cache. */
+/** The pinned version, and its place in the cache. */
 function locate(root) {
-  const { packages } = JSON.parse(readFileSync(path.join(root, 'package-lock.json'), 'utf8'));
-  const { version } = packages['node_modules/mediasoup'];
+  const { dependencies } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
+  const version = dependencies.mediasoup;
   return { version, cached: path.join(cacheFolder(), `mediasoup-worker-${version}-${os.platform()}-${os.arch()}`) };
 }
 

@@ -6,9 +6,12 @@ import type { Certificate } from '../net/certificate.ts';
 import type { ConnectionLimit } from '../net/connection-limit.ts';
 import type { ForwardedClients } from '../net/forwarded-client.ts';
 import type { Settings } from '../config/schema.ts';
+import type { SettingSources } from '../config/settings-file.ts';
 import type { Logger } from '../observe/logger.ts';
 import { standbyDefaults } from '../outputs/push/standby-defaults.ts';
 import type { PlatformCatalogue } from '../outputs/push/platforms/catalogue.ts';
+import type { ParseOrder, SavedDestinations } from '../outputs/push/saved/saved-destinations.ts';
+import type { SavedPushes } from '../outputs/push/saved/saved-pushes.ts';
 import type { ClientSessions } from '../publish/client-sessions.ts';
 import type { RoomsControl } from '../rooms/room-client.ts';
 import {
@@ -21,13 +24,17 @@ import {
 } from './authorize.ts';
 import { createHttpServer, listenHttp } from './http-server.ts';
 import { parseJson } from './json-body.ts';
+import { eventRoutes } from './live/event-routes.ts';
+import type { LiveFeed } from './live/live-feed.ts';
 import { documentRoutes } from './openapi/document-routes.ts';
 import { renewalRoutes } from './ops/renewal-routes.ts';
 import { inspectionRoutes, monitoringRoutes, probeRoutes, type OperationSources } from './ops/ops-routes.ts';
 import { roomsRoutes } from './ops/rooms-routes.ts';
+import { settingsRoutes } from './ops/settings-routes.ts';
 import { snapshotRoutes, type TakeSnapshot } from './ops/snapshot-routes.ts';
 import { clientRecordsRoutes, recordingsRoutes } from './ops/recordings-routes.ts';
 import { red5Routes } from './red5/red5-routes.ts';
+import { destinationRoutes } from './ops/destination-routes.ts';
 import { platformRoutes } from './ops/platform-routes.ts';
 import { pushRoutes } from './wcs/push-routes.ts';
 import { connectionRoutes } from './wcs/connection-routes.ts';
@@ -42,6 +49,12 @@ export interface HttpAppOptions extends Omit<OperationSources, 'isClosing' | 'st
   readonly sessions: ClientSessions;
   readonly recorders: RecorderControl;
   readonly platforms: PlatformCatalogue;
+  readonly saved: SavedDestinations;
+  readonly savedPushes: SavedPushes;
+  /** Reads a saved destination as a push. */
+  readonly parseOrder: ParseOrder;
+  readonly feed: LiveFeed;
+  readonly settingSources?: SettingSources;
   readonly takeSnapshot: TakeSnapshot;
   /** Undefined: rooms are off. */
   readonly rooms?: RoomsControl | undefined;
@@ -164,6 +177,7 @@ async function addRoutes(
     pushRoutes({
       control,
       platforms,
+      savedPushes: options.savedPushes,
       authorizer,
       streamNamePrefix: sources.streamNamePrefix,
       standbyDefaults: standbyDefaults(settings),
@@ -180,6 +194,9 @@ async function addRoutes(
       accessTokenCredentials,
       inspectionRoutes(sources),
       platformRoutes(platforms),
+      destinationRoutes(options),
+      settingsRoutes(settings, options.settingSources),
+      eventRoutes({ feed: options.feed, maxClients: settings.max_event_clients }),
       recordingsRoutes(options),
       snapshotRoutes(options),
       renewalRoutes(options),

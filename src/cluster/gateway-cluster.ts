@@ -12,7 +12,9 @@ import { ClusterNode, type NodeLoad } from './cluster-node.ts';
 import { LEASE_TTL_MS, type NodeIdentity } from './cluster-store.ts';
 import { createIsGone, livenessOf } from './node-liveness.ts';
 import { PushRestore } from './push-restore.ts';
+import type { ZodType } from 'zod';
 import type { SharedLogs } from '../store/shared-logs.ts';
+import type { KeptRecords } from '../store/store.ts';
 import { RedisLogs } from './redis-logs.ts';
 import { RedisStore } from './redis-store.ts';
 import { StoredPushes, type Sealer } from './stored-pushes.ts';
@@ -238,6 +240,16 @@ export class GatewayCluster {
     const { cluster_redis_url: url, cluster_prefix: prefix } = this.#options.settings;
     const { id: node, instance } = this.#identity;
     return { logs: new RedisLogs({ url, prefix }), host: { node, instance }, processes: () => this.#instances() };
+  }
+
+  /** Seals what all nodes share. */
+  get box(): Sealer {
+    return this.#options.box;
+  }
+
+  /** Records that all nodes share. */
+  openRecords<T>(namespace: string, schema: ZodType<T>): KeptRecords<T> {
+    return this.#store.records(namespace, schema, this.#options.logger);
   }
 
   /** As {@link KeepFirst}, for all nodes. */

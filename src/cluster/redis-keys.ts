@@ -85,6 +85,11 @@ export class RedisKeys {
     return `${this.#prefix}logs`;
   }
 
+  /** Records of the whole cluster, which do not expire. */
+  records(namespace: string): string {
+    return `${this.#prefix}records:${tag(namespace)}`;
+  }
+
   /** Streams that are offered, by the time of their first offer. */
   get offerIndex(): string {
     return `${this.#prefix}offers`;

@@ -189,6 +189,15 @@ if by and by ~= ARGV[1] then return '' end
 redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
 return offer`,
   },
+  /** KEYS records. ARGV key, version, value. Replaces a record of this version; a record is the text `VERSION VALUE`. */
+  wtPutIfVersion: {
+    numberOfKeys: 1,
+    lua: `
+local current = redis.call('HGET', KEYS[1], ARGV[1])
+if not current or string.match(current, '^(%S+) ') ~= ARGV[2] then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+return 1`,
+  },
   /** KEYS value. ARGV value, ttl. Returns the value that is kept. */
   wtKeepFirst: {
     numberOfKeys: 1,

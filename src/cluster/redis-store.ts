@@ -1,4 +1,7 @@
 import { EventEmitter } from 'node:events';
+import type { ZodType } from 'zod';
+import type { Logger } from '../observe/logger.ts';
+import type { KeptRecords } from '../store/store.ts';
 import {
   EPOCH_TTL_MS,
   NODE_TTL_MS,
@@ -19,6 +22,7 @@ import {
 import { decodeLease, decodeNode, decodeOffer, encodeNode } from './node-record.ts';
 import { createRedis, type RedisClient } from './redis-connection.ts';
 import { RedisKeys } from './redis-keys.ts';
+import { redisRecords } from './redis-records.ts';
 
 export interface RedisStoreOptions {
   /** `cluster_redis_url`. */
@@ -222,6 +226,12 @@ export class RedisStore extends EventEmitter<RedisStoreEvents> implements Cluste
 
   async noted(key: string): Promise<string | undefined> {
     return (await this.#run(() => this.#redis.get(this.#keys.note(key)))) ?? undefined;
+  }
+
+  /** Records that never expire. */
+  records<T>(namespace: string, schema: ZodType<T>, logger: Logger): KeptRecords<T> {
+    const keyOf = (name: string): string => this.#keys.records(name);
+    return redisRecords({ redis: this.#redis, keyOf, run: (command) => this.#run(command), logger }, namespace, schema);
   }
 
   onReturn(listener: () => void): () => void {

@@ -11,8 +11,12 @@ export interface SettingsSource {
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 
+/** Where values come from that are not defaults. */
+export type SettingSources = ReadonlyMap<SettingKey, 'file' | 'environment'>;
+
 export interface LoadedSettings {
   readonly settings: Settings;
+  readonly sources: SettingSources;
   /** Keys of the file that mean nothing to this gateway, sorted: settings of WCS. */
   readonly ignoredKeys: readonly string[];
 }
@@ -69,7 +73,10 @@ export function loadSettings({ file, env }: SettingsSource): LoadedSettings {
   }
   if (problems.length > 0 || !parsed.success)
     throw new GatewayError('SETTINGS_INVALID', ['The settings are not valid:', ...problems].join('\n  '));
-  return { settings: deepFreeze(parsed.data), ignoredKeys: ignored };
+  const sources = new Map(
+    [...given].map(([key, { where }]) => [key, where.startsWith('environment') ? 'environment' : 'file'] as const),
+  );
+  return { settings: deepFreeze(parsed.data), sources, ignoredKeys: ignored };
 }
 
 function readProperties(file: string): Properties {

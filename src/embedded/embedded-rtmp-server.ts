@@ -82,10 +82,10 @@ export class EmbeddedRtmpServer extends EventEmitter<EmbeddedRtmpServerEvents> {
   }
 
   async #start(): Promise<void> {
-    // The process needs neither the gateway's environment nor its Node options. The library's stdout is not used.
+    // The process needs neither the gateway's environment nor its other Node options. The library's stdout is not used.
     const child = fork(MAIN, [String(this.rtmpPort), String(this.httpFlvPort)], {
       env: {},
-      execArgv: [],
+      execArgv: typeStripping(process.execArgv),
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     });
     this.#process = child;
@@ -187,3 +187,7 @@ async function stop(child: ChildProcess): Promise<void> {
   await exit;
   clearTimeout(timer);
 }
+
+/** The options that let Node run TypeScript below node_modules, where the gateway is installed as a package. */
+const typeStripping = (options: readonly string[]): string[] =>
+  options.filter((option, index) => [option, options[index + 1]].some((each) => each?.endsWith('/strip-types.mjs')));

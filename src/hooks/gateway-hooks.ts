@@ -29,23 +29,32 @@ export interface GatewayHooksOptions {
   readonly store: Store;
   readonly metrics: Metrics;
   readonly version: string;
+  /** Gets every event, also without `webhook_urls`. */
+  readonly onEvent?: (event: GatewayEvent) => void;
   readonly logger: Logger;
 }
 
-/** Tells application servers what happens in the gateway. Without `webhook_urls` it does nothing. */
+/** Tells application servers, and the console, what happens in the gateway. */
 export class GatewayHooks {
   readonly #webhooks: Webhooks | undefined;
   readonly #version: string;
+  readonly #onEvent: (event: GatewayEvent) => void;
 
-  private constructor(webhooks: Webhooks | undefined, version: string) {
+  private constructor(
+    webhooks: Webhooks | undefined,
+    { version, onEvent = () => undefined }: Pick<GatewayHooksOptions, 'version' | 'onEvent'>,
+  ) {
     this.#webhooks = webhooks;
     this.#version = version;
+    this.#onEvent = onEvent;
   }
 
   /** @throws {GatewayError} SETTINGS_INVALID */
-  static async create({ settings, version, ...parts }: GatewayHooksOptions): Promise<GatewayHooks> {
+  static async create({ settings, onEvent, ...parts }: GatewayHooksOptions): Promise<GatewayHooks> {
     const { webhook_urls: urls, webhook_events: events, destination_allow_networks: allowNetworks } = settings;
-    if (urls.length === 0) return new GatewayHooks(undefined, version);
+    const { version } = parts;
+    const own = { version, ...(onEvent && { onEvent }) };
+    if (urls.length === 0) return new GatewayHooks(undefined, own);
     checkPatterns(events);
     const secret = new Secret(settings.webhook_secret);
     const webhooks = await Webhooks.create({
@@ -56,19 +65,18 @@ export class GatewayHooks {
       clock: systemClock,
       random: Math.random,
     });
-    return new GatewayHooks(webhooks, version);
+    return new GatewayHooks(webhooks, own);
   }
 
   /** To be called after the pushes listen to the streams, so that the pushes of a stream end before it. */
   observe(streams: ObservedStreams, pushes: ObservedPushes, recordings?: ObservedRecordings): void {
-    if (!this.#webhooks) return;
-    observeStreams(streams, this.#publish, this.#webhooks.sends('stream.stalled'));
+    observeStreams(streams, this.#publish, this.#webhooks?.sends('stream.stalled') ?? false);
     observePushes(pushes, this.#publish);
     if (recordings) observeRecordings(recordings, this.#publish);
   }
 
   observeRooms(rooms: ObservedRooms): void {
-    if (this.#webhooks) observeRooms(rooms, this.#publish);
+    observeRooms(rooms, this.#publish);
   }
 
   started(): void {
@@ -89,7 +97,10 @@ export class GatewayHooks {
     await this.#webhooks?.close();
   }
 
-  readonly #publish = (event: GatewayEvent): void => this.#webhooks?.publish(event);
+  readonly #publish = (event: GatewayEvent): void => {
+    this.#webhooks?.publish(event);
+    this.#onEvent(event);
+  };
 }
 
 function checkPatterns(patterns: readonly string[]): void {

@@ -72,6 +72,15 @@ export interface RecordSet<T> {
   list(options?: ListOptions): Promise<StoredRecord<T>[]>;
 }
 
+/** Records that never expire, on one machine or shared by the nodes of a cluster. */
+export type KeptRecords<T> = Pick<RecordSet<T>, 'get' | 'delete' | 'list'> & {
+  putIfAbsent(key: string, value: T): Promise<string | undefined>;
+  putIfVersion(key: string, value: T, version: string): Promise<string | undefined>;
+};
+
+/** Opens the records of a namespace. */
+export type OpenRecords = <T>(namespace: string, schema: ZodType<T>) => KeptRecords<T>;
+
 export const MAX_KEY_LENGTH = 200;
 
 export interface QueueEntry<T> {

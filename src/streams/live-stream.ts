@@ -93,6 +93,8 @@ export interface TrackMetrics {
   readonly packetsLost: number;
   /** Requests for lost packets, and for key frames, that were sent to the publisher. */
   readonly nackCount: number;
+  /** Milliseconds; 0 or undefined while unknown. */
+  readonly roundTripMs?: number;
   readonly pliCount: number;
 }
 

@@ -184,6 +184,7 @@ export class ProducerTrack<Kind extends 'audio' | 'video', Codec> {
       packetsLost: sum(({ packetsLost }) => packetsLost),
       nackCount: sum(({ nackCount }) => nackCount),
       pliCount: sum(({ pliCount }) => pliCount),
+      roundTripMs: Math.max(0, ...layers.map(({ roundTripTime = 0 }) => roundTripTime)),
     };
   }
 

@@ -1,5 +1,6 @@
 import { GatewayError } from '../../src/errors.ts';
 import { verdict, type Verdict } from '../../src/outputs/push/platforms/verdict.ts';
+import { savedIds } from '../../src/outputs/push/transponder-view.ts';
 import type {
   RequestOrigin,
   PictureChange,
@@ -33,6 +34,7 @@ export function viewOf(request: StartRequest, more: Partial<TransponderView> = {
     framesDropped: 0,
     bufferMs: 0,
     destination: 'rtmp://example.com/live',
+    ...savedIds(request),
     ...more,
   } satisfies Partial<TransponderView>;
   return { legs: [{ leg: 'primary', ...pick(view) }], ...view };

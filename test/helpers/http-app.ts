@@ -9,9 +9,16 @@ import type { Recorders } from '../../src/outputs/record/recorders.ts';
 import { MemoryStore } from '../../src/store/memory-store.ts';
 import { silentLogger } from '../../src/observe/logger.ts';
 import { Metrics } from '../../src/observe/metrics.ts';
+import type { TransponderControl } from '../../src/outputs/push/transponder-view.ts';
 import { PlatformCatalogue } from '../../src/outputs/push/platforms/catalogue.ts';
 import { registerTransponderMetrics } from '../../src/outputs/push/transponder-metrics.ts';
+import { LiveFeed } from '../../src/api/live/live-feed.ts';
 import { ClientSessions } from '../../src/publish/client-sessions.ts';
+import { savedOrder } from '../../src/api/wcs/start-request.ts';
+import { standbyDefaults } from '../../src/outputs/push/standby-defaults.ts';
+import { SavedDestinations } from '../../src/outputs/push/saved/saved-destinations.ts';
+import { SavedPushes } from '../../src/outputs/push/saved/saved-pushes.ts';
+import { SecretBox } from '../../src/store/secret-box.ts';
 import { StreamRegistry } from '../../src/streams/stream-registry.ts';
 import { FakeTransponders } from './fake-transponders.ts';
 
@@ -42,6 +49,19 @@ export function createIdleRecorders(
   });
 }
 
+/** The platforms, and saved destinations in memory. */
+export function destinationParts(settings: Settings, control: TransponderControl) {
+  const platforms = PlatformCatalogue.create();
+  const parseOrder = savedOrder({ platforms, standbyDefaults: standbyDefaults(settings) });
+  const store = new MemoryStore({ logger: silentLogger });
+  const saved = new SavedDestinations({
+    openRecords: (namespace, schema) => store.records(namespace, schema),
+    box: SecretBox.withRandomKey(),
+    limit: settings.max_saved_destinations,
+  });
+  return { platforms, parseOrder, saved, savedPushes: new SavedPushes({ saved, parse: parseOrder, control }) };
+}
+
 /** The HTTP server alone, with default settings and fake transponders. */
 export async function createHttpApp(
   settings: Record<string, string> = {},
@@ -64,7 +84,8 @@ export async function createHttpApp(
     metrics,
     sessions,
     recorders,
-    platforms: PlatformCatalogue.create(),
+    ...destinationParts(parsed, more.control ?? control),
+    feed: new LiveFeed({ registry, control: more.control ?? control, sessions, recorders, streamNamePrefix: 'rtmp_' }),
     takeSnapshot: async ({ name }, { format, width = 'full' }) => ({
       image: Buffer.from(format === 'png' && width === 'full' ? `PNG of ${name}` : `${format} of ${name}, ${width}`),
       takenAt: new Date('2026-01-02T03:04:05.678Z'),

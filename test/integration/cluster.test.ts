@@ -188,6 +188,36 @@ t.test('WebSocket clients of rooms with the address of the manager only', async 
   t.match((await manager.http('/metrics')).text, /gateway_cluster_room_clients 3/);
 });
 
+t.test('saved destinations are the same on all nodes, and a stream that is tied to a group goes live', async (t) => {
+  const send = (method: string, path: string, body?: object) =>
+    manager.http(`/api/v1/${path}`, {
+      method,
+      ...(body && { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
+    });
+  t.match(await send('POST', 'destinations', { name: 'Nginx', rtmpUrl: `${nginx.rtmpUrl}?key=secret` }), {
+    status: 201,
+  });
+  t.match(await send('POST', 'destinations', { name: 'Nginx', id: 'nginx', rtmpUrl: nginx.rtmpUrl }), { status: 409 });
+  for (const node of cluster.nodes) t.match((await node.http('/api/v1/destinations')).body, [{ id: 'nginx' }]);
+  t.match(await send('PATCH', 'destinations/nginx', { name: 'Our nginx' }), {
+    status: 200,
+    body: { name: 'Our nginx' },
+  });
+  const group = { name: 'Tied', destinationIds: ['nginx'], onPublish: ['tied-*'] };
+  t.match(await send('POST', 'destination-groups', group), { status: 201, body: { id: 'tied' } });
+  await publish(t, 'tied-1');
+  const push = await waitFor('the push', async () => {
+    const { body } = await manager.rest('/push/find', { streamName: 'tied-1' });
+    return (body as { status: string }[]).find(({ status }) => status === 'pushing');
+  });
+  t.match(push, { destinationId: 'nginx', groupId: 'tied' });
+  t.notMatch(JSON.stringify(push), 'secret');
+  t.match(await manager.rest('/push/terminate', { streamName: 'tied-1', groupId: 'tied' }), { status: 200 });
+  t.match(await send('DELETE', 'destination-groups/tied'), { status: 204 });
+  t.match(await send('DELETE', 'destinations/nginx'), { status: 204 });
+  t.match(await send('GET', 'destinations'), { status: 200, body: [] });
+});
+
 t.test('a node that drains gets nothing new, and its process may end', async (t) => {
   // Several: a node without streams would end at once.
   const before = ['before-a', 'before-b', 'before-c', 'before-d'];

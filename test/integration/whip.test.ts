@@ -4,12 +4,12 @@ import t from 'tap';
 import { SettingsSchema } from '../../src/config/schema.ts';
 import { createAuthorizer } from '../../src/access/create-authorizer.ts';
 import { HttpApp } from '../../src/api/app.ts';
-import { PlatformCatalogue } from '../../src/outputs/push/platforms/catalogue.ts';
 import { ClientSessions } from '../../src/publish/client-sessions.ts';
 import { silentLogger } from '../../src/observe/logger.ts';
 import { Metrics } from '../../src/observe/metrics.ts';
 import { StreamRegistry } from '../../src/streams/stream-registry.ts';
-import { createIdleRecorders } from '../helpers/http-app.ts';
+import { LiveFeed } from '../../src/api/live/live-feed.ts';
+import { createIdleRecorders, destinationParts } from '../helpers/http-app.ts';
 import { startChromium } from '../helpers/chromium.ts';
 import { FakeTransponders } from '../helpers/fake-transponders.ts';
 import { mediaWorkerEnv } from '../helpers/media-worker.ts';
@@ -69,8 +69,9 @@ async function listen(values: Record<string, string> = {}): Promise<string> {
     whipRoutes({ settings, authorizer, publications, sessions, logger: silentLogger }),
     whepRoutes({ settings, authorizer, players, sessions, logger: silentLogger }),
   ];
+  const recorders = await createIdleRecorders(settings, registry, new Metrics());
   const app = await HttpApp.create({
-    platforms: PlatformCatalogue.create(),
+    ...destinationParts(settings, control),
     settings,
     authorizer,
     control,
@@ -78,7 +79,8 @@ async function listen(values: Record<string, string> = {}): Promise<string> {
     sessions,
     takeSnapshot: () => Promise.reject(new Error('unused')),
     metrics: new Metrics(),
-    recorders: await createIdleRecorders(settings, registry, new Metrics()),
+    recorders,
+    feed: new LiveFeed({ registry, control, sessions, recorders, streamNamePrefix: 'rtmp_' }),
     logger: silentLogger,
     workers: () => ({ alive: 1, wanted: 1 }),
     drain: { draining: false, begin: () => undefined },

@@ -6,6 +6,7 @@ import type { Certificate } from '../../net/certificate.ts';
 import type { ConnectionLimit } from '../../net/connection-limit.ts';
 import { createHttpServer, listenHttp } from '../http-server.ts';
 import { documentRoutes } from '../openapi/document-routes.ts';
+import { eventProxyRoutes } from './event-proxy.ts';
 import { managerMonitoring, nodeRoutes, type NodeRoutesParts } from './node-routes.ts';
 import { restProxyRoutes } from './rest-proxy.ts';
 import { streamManagerRoutes } from './stream-manager-routes.ts';
@@ -48,6 +49,7 @@ export class ManagerApp {
         });
         await app.register(managerMonitoring(options));
         await app.register(whipProxyRoutes({ ...options, region: settings.node_region }));
+        await app.register(eventProxyRoutes(options));
         await app.register(restProxyRoutes(options));
         await app.register(documentRoutes);
         for (const plugin of routes) await app.register(plugin);

@@ -45,6 +45,12 @@ const ROUTES: readonly (readonly [methods: readonly Method[], url: string, targe
   [['GET'], '/api/v1/streams/:stream/snapshot.jpg', 'owner'],
   [['GET'], '/api/v1/streams/:stream/snapshot.png', 'owner'],
   [['GET'], '/api/v1/platforms', 'any'],
+  [['GET'], '/api/v1/settings', 'any'],
+  // Saved destinations are the same on all nodes.
+  ...['destinations', 'destination-groups'].flatMap((name) => [
+    [['GET', 'POST'], `/api/v1/${name}`, 'any'] as const,
+    [['GET', 'PATCH', 'DELETE'], `/api/v1/${name}/:id`, 'any'] as const,
+  ]),
   // Rooms are the same on all nodes.
   [['GET'], '/api/v1/rooms', 'any'],
   [['GET', 'PATCH'], '/api/v1/rooms/:room', 'any'],

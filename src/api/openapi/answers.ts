@@ -65,6 +65,8 @@ export const TransponderSchema = z.object({
   framesDropped: count,
   bufferMs: z.number().min(0),
   destination: z.string().meta({ description: 'The URL without secrets.' }),
+  destinationId: z.string().optional().meta({ description: 'The saved destination: rtmpUrl is then without secrets.' }),
+  groupId: z.string().optional().meta({ description: 'The group with which it was started.' }),
   publisherAway: PushPublisherAwaySchema.optional(),
   standbyEnabled: z.literal(true).optional().meta({ description: 'The push has standby.' }),
   standby: z

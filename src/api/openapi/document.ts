@@ -2,7 +2,7 @@ import { STATUS_CODES } from 'node:http';
 import { z } from 'zod';
 import { ERROR_KINDS, type ErrorCode } from '../../errors.ts';
 import { RETRY_AFTER } from '../error-reply.ts';
-import { OPERATIONS, SCHEMAS, type Operation, type SchemaName } from './operations.ts';
+import { OPERATIONS, SCHEMAS, type JsonAnswer, type Operation, type SchemaName } from './operations.ts';
 
 /** Of the interface, not of the gateway. */
 const API_VERSION = '1';
@@ -113,10 +113,13 @@ function success({ status = 200, answer, headers = [] }: Operation): Record<stri
 }
 
 function contentOf(answer: NonNullable<Operation['answer']>): object {
-  if (typeof answer === 'string') return jsonContent(reference(answer));
-  if ('text' in answer) return textContent(answer.text);
-  return jsonContent({ type: 'array', items: reference(answer.listOf) });
+  if (typeof answer === 'object' && 'text' in answer) return textContent(answer.text);
+  if (typeof answer === 'object' && 'anyOf' in answer) return jsonContent({ anyOf: answer.anyOf.map(schemaOf) });
+  return jsonContent(schemaOf(answer));
 }
+
+const schemaOf = (answer: JsonAnswer): object =>
+  typeof answer === 'string' ? reference(answer) : { type: 'array', items: reference(answer.listOf) };
 
 /** The codes of one status share one response. */
 function failures({ open = false, errors, red5 = false }: Operation): Record<string, object> {

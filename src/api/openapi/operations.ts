@@ -1,8 +1,19 @@
 import type { z } from 'zod';
 import type { ErrorCode } from '../../errors.ts';
 import { MemberRemovalSchema, RoomChangeSchema, RoomMessageSchema } from '../ops/rooms-schemas.ts';
+import {
+  DestinationChangeSchema,
+  DestinationViewSchema,
+  GroupChangeSchema,
+  GroupCheckSchema,
+  GroupStartSchema,
+  GroupViewSchema,
+  NewDestinationSchema,
+  NewGroupSchema,
+} from '../ops/destination-schemas.ts';
+import { SettingViewSchema } from '../ops/settings-routes.ts';
 import { StandbySwitchSchema } from '../wcs/standby-schemas.ts';
-import { FilterSchema, SoundOnSchema, StartSchema, TransponderIdSchema } from '../wcs/schemas.ts';
+import { FilterSchema, SoundOnSchema, StartSchema, TerminateSchema, TransponderIdSchema } from '../wcs/schemas.ts';
 import {
   ConnectionFilterSchema,
   ConnectionIdSchema,
@@ -42,10 +53,20 @@ export const SCHEMAS = {
   StandbySwitch: StandbySwitchSchema,
   Filter: FilterSchema,
   TransponderId: TransponderIdSchema,
+  TerminateRequest: TerminateSchema,
+  NewDestination: NewDestinationSchema,
+  DestinationChange: DestinationChangeSchema,
+  SavedDestination: DestinationViewSchema,
+  NewDestinationGroup: NewGroupSchema,
+  DestinationGroupChange: GroupChangeSchema,
+  DestinationGroup: GroupViewSchema,
+  GroupCheck: GroupCheckSchema,
+  GroupStart: GroupStartSchema,
   SoundOn: SoundOnSchema,
   Transponder: TransponderSchema,
   Verdict: VerdictSchema,
   Platform: PlatformViewSchema,
+  Setting: SettingViewSchema,
   Stream: StreamSchema,
   StreamFilter: StreamFilterSchema,
   StreamTerminate: StreamTerminateSchema,
@@ -81,10 +102,13 @@ type TextType =
   | 'application/sdp'
   | 'application/trickle-ice-sdpfrag'
   | 'text/plain'
+  | 'text/event-stream'
   | 'video/mp4'
   | 'image/jpeg'
   | 'image/png'
   | 'application/vnd.apple.mpegurl';
+
+export type JsonAnswer = SchemaName | { readonly listOf: SchemaName };
 
 export interface Operation {
   readonly method: 'get' | 'post' | 'patch' | 'delete';
@@ -92,6 +116,7 @@ export interface Operation {
   readonly id: string;
   readonly tag:
     | 'Push'
+    | 'Destinations'
     | 'Streams'
     | 'Connections'
     | 'Red5'
@@ -107,7 +132,7 @@ export interface Operation {
   readonly body?: { readonly schema: SchemaName; readonly required: boolean } | { readonly text: TextType };
   /** Status of success, 200 unless set. */
   readonly status?: number;
-  readonly answer?: SchemaName | { readonly listOf: SchemaName } | { readonly text: TextType };
+  readonly answer?: JsonAnswer | { readonly anyOf: readonly JsonAnswer[] } | { readonly text: TextType };
   readonly headers?: readonly string[];
   readonly query?: Readonly<Record<string, { readonly schema: object; readonly description: string }>>;
   /** Body of a 503, where it is not an error. */
@@ -121,6 +146,7 @@ export interface Operation {
 
 const BODY: readonly ErrorCode[] = ['INVALID_REQUEST', 'BODY_TOO_LARGE', 'UNSUPPORTED_MEDIA_TYPE'];
 const NOT_FOUND: readonly ErrorCode[] = ['TRANSPONDER_NOT_FOUND'];
+const SAVED: readonly ErrorCode[] = ['SAVED_DESTINATION_NOT_FOUND', 'DESTINATION_GROUP_NOT_FOUND'];
 const TRANSPONDERS = { listOf: 'Transponder' } as const;
 const BY_ID = { schema: 'TransponderId', required: true } as const;
 const SDP = { text: 'application/sdp' } as const;
@@ -134,9 +160,11 @@ const PUSH: readonly Operation[] = [
     tag: 'Push',
     summary: 'Republish a live stream to an RTMP server',
     body: { schema: 'StartRequest', required: true },
-    answer: 'Transponder',
+    answer: { anyOf: ['Transponder', { listOf: 'GroupStart' }] },
     errors: [
       ...BODY,
+      ...SAVED,
+      'CHECK_FAILED',
       'INVALID_RTMP_URL',
       'DESTINATION_NOT_RESOLVED',
       'DESTINATION_FORBIDDEN',
@@ -162,8 +190,8 @@ const PUSH: readonly Operation[] = [
     tag: 'Push',
     summary: 'Check the stream and the way to the server without starting the push',
     body: { schema: 'StartRequest', required: true },
-    answer: { listOf: 'Verdict' },
-    errors: [...BODY, 'INVALID_RTMP_URL', 'LIMIT_REACHED'],
+    answer: { anyOf: [{ listOf: 'Verdict' }, { listOf: 'GroupCheck' }] },
+    errors: [...BODY, ...SAVED, 'INVALID_RTMP_URL', 'LIMIT_REACHED'],
   },
   {
     method: 'post',
@@ -193,9 +221,17 @@ const PUSH: readonly Operation[] = [
     answer: TRANSPONDERS,
     errors: [...BODY, ...NOT_FOUND],
   },
+  {
+    method: 'post',
+    path: '/rest-api/push/terminate',
+    id: 'terminatePush',
+    tag: 'Push',
+    summary: 'End a transponder, or those of a stream that were started with a group',
+    body: { schema: 'TerminateRequest', required: true },
+    errors: [...BODY, ...NOT_FOUND],
+  },
   ...(
     [
-      ['terminate', 'terminatePush', 'End a transponder'],
       ['mute', 'mutePush', 'Send silence instead of the audio'],
       ['unmute', 'unmutePush', 'Send the audio again'],
       ['sound_off', 'stopSound', 'End a sound file'],
@@ -228,6 +264,53 @@ const PUSH: readonly Operation[] = [
     errors: [...BODY, ...NOT_FOUND, 'STANDBY_FILE_NOT_FOUND', 'STANDBY_FILE_INVALID'],
   },
 ];
+
+const CHANGED: readonly ErrorCode[] = [...BODY, 'INVALID_RTMP_URL', 'CLUSTER_UNAVAILABLE'];
+
+const DESTINATIONS: readonly Operation[] = (
+  [
+    {
+      path: '/api/v1/destinations',
+      noun: 'Destination',
+      words: 'saved destination',
+      schemas: ['SavedDestination', 'NewDestination', 'DestinationChange'],
+      codes: ['SAVED_DESTINATION_NOT_FOUND', 'SAVED_DESTINATION_EXISTS', 'SAVED_DESTINATION_IN_USE'],
+    },
+    {
+      path: '/api/v1/destination-groups',
+      noun: 'DestinationGroup',
+      words: 'group of saved destinations',
+      schemas: ['DestinationGroup', 'NewDestinationGroup', 'DestinationGroupChange'],
+      codes: ['DESTINATION_GROUP_NOT_FOUND', 'DESTINATION_GROUP_EXISTS', 'SAVED_DESTINATION_NOT_FOUND'],
+    },
+  ] as const
+).flatMap(({ path, noun, words, schemas: [view, create, change], codes: [missing, exists, other] }): Operation[] => {
+  const tag = 'Destinations';
+  const one = `${path}/{id}`;
+  const body = (schema: SchemaName) => ({ schema, required: true });
+  return [
+    {
+      ...{ method: 'get', path, id: `list${noun}s`, tag, summary: `All ${words}s`.replace('group of', 'groups of') },
+      ...{ answer: { listOf: view }, errors: ['CLUSTER_UNAVAILABLE'] },
+    },
+    {
+      ...{ method: 'post', path, id: `save${noun}`, tag, summary: `Save a ${words}` },
+      ...{ body: body(create), status: 201, answer: view, errors: [...CHANGED, exists, other, 'LIMIT_REACHED'] },
+    },
+    {
+      ...{ method: 'get', path: one, id: `get${noun}`, tag, summary: `One ${words}` },
+      ...{ answer: view, errors: [missing, 'CLUSTER_UNAVAILABLE'] },
+    },
+    {
+      ...{ method: 'patch', path: one, id: `change${noun}`, tag, summary: `Change a ${words}` },
+      ...{ body: body(change), answer: view, errors: [...CHANGED, missing, ...(other === missing ? [] : [other])] },
+    },
+    {
+      ...{ method: 'delete', path: one, id: `delete${noun}`, tag, summary: `Remove a ${words}` },
+      ...{ status: 204, errors: [missing, other, 'CLUSTER_UNAVAILABLE'] },
+    },
+  ];
+});
 
 const STREAM_NOT_FOUND: readonly ErrorCode[] = ['STREAM_NOT_FOUND'];
 const SESSION_NOT_FOUND: readonly ErrorCode[] = ['SESSION_NOT_FOUND'];
@@ -660,6 +743,27 @@ const ROOMS: readonly Operation[] = [
 const INSPECTION: readonly Operation[] = [
   {
     method: 'get',
+    path: '/api/v1/events',
+    id: 'followEvents',
+    tag: 'Inspection',
+    summary: 'What happens, as server-sent events: a snapshot, then changes',
+    query: {
+      only: { schema: { type: 'string', enum: ['events'] }, description: 'events: without streams and pushes.' },
+    },
+    answer: { text: 'text/event-stream' },
+    errors: ['INVALID_REQUEST', 'LIMIT_REACHED'],
+  },
+  {
+    method: 'get',
+    path: '/api/v1/settings',
+    id: 'listSettings',
+    tag: 'Inspection',
+    summary: 'The settings, their defaults and where they come from, without secrets',
+    answer: { listOf: 'Setting' },
+    errors: [],
+  },
+  {
+    method: 'get',
     path: '/api/v1/transponders',
     id: 'listTransponders',
     tag: 'Inspection',
@@ -993,6 +1097,7 @@ const CLUSTER: readonly Operation[] = [
 
 export const OPERATIONS: readonly Operation[] = [
   ...PUSH,
+  ...DESTINATIONS,
   ...SESSION_METHODS,
   ...RED5,
   ...RECORDINGS,

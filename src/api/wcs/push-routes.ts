@@ -3,9 +3,9 @@ import type { z } from 'zod';
 import type { Authorizer } from '../../access/authorizer.ts';
 import { mayUseStream } from '../../access/rights.ts';
 import { GatewayError } from '../../errors.ts';
-import { hostOfRtmpUrl, namingField } from '../../net/destination.ts';
 import type { Logger } from '../../observe/logger.ts';
 import type { PlatformCatalogue } from '../../outputs/push/platforms/catalogue.ts';
+import type { SavedPushes } from '../../outputs/push/saved/saved-pushes.ts';
 import type {
   StandbyRequest,
   StartRequest,
@@ -17,7 +17,15 @@ import { principalOf } from '../authorize.ts';
 import { clientGone } from '../client-gone.ts';
 import { publicView } from '../ops/public-view.ts';
 import { readBodies } from './body-reader.ts';
-import { FilterSchema, NothingSchema, SoundOnSchema, StartSchema, TransponderIdSchema } from './schemas.ts';
+import { authorizePush, SavedStarts } from './saved-starts.ts';
+import {
+  FilterSchema,
+  NothingSchema,
+  SoundOnSchema,
+  StartSchema,
+  TerminateSchema,
+  TransponderIdSchema,
+} from './schemas.ts';
 import { StandbySwitchSchema } from './standby-schemas.ts';
 import { startRequest } from './start-request.ts';
 
@@ -28,6 +36,7 @@ const CONTROL = { config: { action: 'control', resourceInBody: true } } as const
 export interface PushRoutesOptions {
   readonly control: TransponderControl;
   readonly platforms: PlatformCatalogue;
+  readonly savedPushes: SavedPushes;
   readonly authorizer: Authorizer;
   readonly streamNamePrefix: string;
   /** Of pushes whose request leaves something open. */
@@ -40,6 +49,7 @@ export const pushRoutes =
   ({
     control,
     platforms,
+    savedPushes,
     authorizer,
     streamNamePrefix,
     standbyDefaults,
@@ -64,29 +74,35 @@ export const pushRoutes =
     function find(request: FastifyRequest, filter: TransponderFilter): TransponderView[] {
       const principal = principalOf(request);
       const views = control.find(filter).filter(({ sourceStreamName }) => mayUseStream(principal, sourceStreamName));
-      if (views.length === 0) throw new GatewayError('TRANSPONDER_NOT_FOUND', 'No transponder matches.');
-      return principal.actions.has('push') ? views : views.map((view) => publicView(view, streamNamePrefix));
+      if (views.length === 0) throw notFound();
+      return principal.actions.has('push') ? views.map(show) : views.map((view) => publicView(view, streamNamePrefix));
     }
+    /** For clients that may push. What was saved is not shown again. */
+    const show = (view: TransponderView): TransponderView =>
+      view.destinationId === undefined ? view : publicView(view, streamNamePrefix);
+    const saved = new SavedStarts({ pushes: savedPushes, authorizer, show });
 
     /** A push that the client may start. */
-    async function readStart(request: FastifyRequest, reply: FastifyReply): Promise<StartRequest> {
-      const start = startRequest(read(StartSchema, request, reply), { platforms, standbyDefaults });
-      const { streamName: stream, rtmpUrl, backupUrl } = start;
-      const destinations = [hostOfRtmpUrl(rtmpUrl)];
-      if (backupUrl !== undefined) destinations.push(namingField('backupUrl', () => hostOfRtmpUrl(backupUrl)));
-      for (const destination of destinations)
-        await authorizer.authorize(principalOf(request), 'push', { stream, destination });
+    async function requestOf(body: z.output<typeof StartSchema>, request: FastifyRequest): Promise<StartRequest> {
+      if (body.destinationId !== undefined) return saved.one(request, body);
+      const { destinationId: _, groupId: __, check: ___, ...others } = body;
+      const start = startRequest(others, { platforms, standbyDefaults });
+      await authorizePush(authorizer, request, start);
       return start;
     }
 
-    app.post('/push/startup', PUSH, async (request, reply) =>
-      control.start(await readStart(request, reply), { requestId: request.id, signal: clientGone(reply) }),
-    );
+    app.post('/push/startup', PUSH, async (request, reply) => {
+      const body = read(StartSchema, request, reply);
+      if (body.groupId !== undefined) return saved.startGroup(request, reply, body);
+      const start = await requestOf(body, request);
+      return show(await control.start(start, { requestId: request.id, signal: clientGone(reply) }));
+    });
     app.post('/push/check', PUSH, async (request, reply) => {
-      const start = await readStart(request, reply);
+      const body = read(StartSchema, request, reply);
       const signal = clientGone(reply);
       try {
-        return await control.check(start, signal);
+        if (body.groupId !== undefined) return await saved.checkGroup(request, reply, body);
+        return await control.check(await requestOf(body, request), signal);
       } catch (error) {
         // Nobody reads this answer.
         if (signal.aborted) throw new GatewayError('REQUEST_TIMEOUT', 'The client has closed the connection.');
@@ -103,7 +119,16 @@ export const pushRoutes =
     app.post(
       '/push/terminate',
       CONTROL,
-      controlOne(TransponderIdSchema, ({ mediaSessionId }) => control.terminate(mediaSessionId)),
+      answerVoid(TerminateSchema, async ({ mediaSessionId, streamName, groupId }, request) => {
+        const found =
+          mediaSessionId === undefined
+            ? control.find({ streamName: streamName! }).filter((view) => view.groupId === groupId)
+            : control.find({ mediaSessionId });
+        if (found.length === 0) throw notFound();
+        for (const { sourceStreamName: stream } of found)
+          await authorizer.authorize(principalOf(request), 'control', { stream });
+        await Promise.all(found.map((view) => control.terminate(view.mediaSessionId)));
+      }),
     );
     app.post(
       '/push/mute',
@@ -135,3 +160,5 @@ export const pushRoutes =
       ),
     );
   };
+
+const notFound = (): GatewayError => new GatewayError('TRANSPONDER_NOT_FOUND', 'No transponder matches.');

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { StartRequest, TransponderFilter } from '../../outputs/push/transponder-view.ts';
 import { AUDIO_CHOICES, VIDEO_CHOICES } from '../../outputs/push/codecs/choices.ts';
+import { MAX_ID_LENGTH } from '../../outputs/push/saved/named-records.ts';
 import { isStreamName, MAX_STREAM_NAME_LENGTH } from '../../streams/stream-name.ts';
 import { flag, mediaSessionId, must, text, toNumber } from './fields.ts';
 import { StandbySchema } from './standby-schemas.ts';
@@ -67,13 +68,34 @@ const target = {
   backup: flag('With platform: push to its backup server too.'),
 };
 
+/** In place of {@link target}: what is saved. */
+const savedId = (what: string) => text(`the id of a ${what}, a string`, MAX_ID_LENGTH);
+const saved = {
+  destinationId: savedId('saved destination')
+    .optional()
+    .meta({ description: 'In place of rtmpUrl. GET /api/v1/destinations lists them.' }),
+  groupId: savedId('group of saved destinations')
+    .optional()
+    .meta({ description: 'In place of rtmpUrl: all of the group. GET /api/v1/destination-groups lists them.' }),
+  check: flag('With groupId: false starts all without checking them first.'),
+};
+
+/** Problems with the fields of {@link saved}. */
+function savedProblems({ destinationId, groupId, check, ...others }: Record<string, unknown>): [string, string][] {
+  if (groupId === undefined && check !== undefined) return [['check', 'needs groupId']];
+  if (destinationId !== undefined && groupId !== undefined)
+    return [['groupId', 'must not be sent together with destinationId: send one of the two']];
+  const field = destinationId !== undefined ? 'destinationId' : 'groupId';
+  return Object.keys({ ...target, backupUrl: true }).flatMap((name): [string, string][] =>
+    others[name] === undefined ? [] : [[name, `must not be sent together with ${field}, which says where to push`]],
+  );
+}
+
 /** Problems with the fields of {@link target}: exactly one of rtmpUrl and platform is needed. */
-function targetProblems({
-  rtmpUrl: url,
-  platform: name,
-  streamKey: key,
-  backup,
-}: Record<string, unknown>): [string, string][] {
+function targetProblems(fields: Record<string, unknown>): [string, string][] {
+  const { rtmpUrl: url, platform: name, streamKey: key, backup, destinationId, groupId } = fields;
+  if (destinationId !== undefined || groupId !== undefined || fields['check'] !== undefined)
+    return savedProblems(fields);
   if (url !== undefined && name !== undefined)
     return [['rtmpUrl', 'must not be sent together with platform: send one of the two']];
   if (name !== undefined)
@@ -100,7 +122,7 @@ function complyProblems({ comply, ...others }: Record<string, unknown>): [string
 }
 
 /** The largest frame is 8K. Odd sizes are valid: the encoder rounds them to even ones. */
-const push = {
+export const push = {
   ...target,
   width: number('', 16, 8192, 'Applies with height and avvideo_transcoder_preserve_aspect_ratio=false only.'),
   height: number('', 16, 4320, 'Transcodes to this height.'),
@@ -142,7 +164,7 @@ const push = {
 };
 
 /** Finds the contradictions between the fields of a push, together with the problems of single fields. */
-const consistent = <T extends z.ZodObject>(schema: T): T =>
+export const consistent = <T extends z.ZodObject>(schema: T): T =>
   schema.superRefine(
     (value, context) => {
       // Without the input, which contains secrets.
@@ -155,6 +177,7 @@ const consistent = <T extends z.ZodObject>(schema: T): T =>
 const start = z.object({
   streamName: streamName.meta({ description: 'The name under which the stream is published here.' }),
   ...push,
+  ...saved,
 });
 export const StartSchema = consistent(start) satisfies z.ZodType<Omit<StartRequest, 'rtmpUrl' | 'standby'>>;
 
@@ -172,5 +195,20 @@ export const FilterSchema = z.object({
 }) satisfies z.ZodType<TransponderFilter>;
 
 export const TransponderIdSchema = z.object({ mediaSessionId });
+/** One push, or those of a stream that were started with a group. */
+export const TerminateSchema = z
+  .object({
+    mediaSessionId: mediaSessionId.optional(),
+    streamName: streamName.optional().meta({ description: 'With groupId.' }),
+    groupId: saved.groupId.meta({ description: 'Ends the pushes of streamName that were started with this group.' }),
+  })
+  .superRefine(({ mediaSessionId: id, streamName: stream, groupId }, context) => {
+    const problem = (field: string, message: string): void =>
+      context.addIssue({ code: 'custom', message, path: [field], input: undefined });
+    if (groupId === undefined && id === undefined)
+      problem('mediaSessionId', 'is missing: it must be the mediaSessionId from the answer of /push/startup, a string');
+    if (groupId !== undefined && id === undefined && stream === undefined)
+      problem('streamName', 'is missing: groupId needs it');
+  });
 export const SoundOnSchema = z.object({ mediaSessionId, soundFile, loop });
 export const NothingSchema = z.object({});

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { toGatewayError } from '../../errors.ts';
 import type { PlatformCatalogue } from '../../outputs/push/platforms/catalogue.ts';
 import type { StandbyRequest, StartRequest } from '../../outputs/push/transponder-view.ts';
+import { parseBody } from './parse-body.ts';
 import { PushOrderSchema, StoredStartSchema } from './schemas.ts';
 import { standbyRequest } from './standby-schemas.ts';
 
@@ -13,6 +14,12 @@ export interface StartContext {
 }
 
 type Order = z.output<typeof PushOrderSchema>;
+/** What was saved, as a push. */
+export const savedOrder =
+  (context: StartContext) =>
+  (order: Readonly<Record<string, unknown>>): Omit<StartRequest, 'streamName'> =>
+    startRequest(parseBody(PushOrderSchema, order).value, context);
+
 type Resolved<Body extends Order> = Omit<Body, 'standby' | 'streamKey' | 'backup'> & Omit<StartRequest, 'streamName'>;
 
 /**

@@ -33,5 +33,9 @@ export const limits = {
   max_ws_streams: integer(1, 100_000).default(64),
   /** Kilobytes that wait for a client which reads slowly: see `signaling/outbox.ts`. */
   max_ws_queued_kb: integer(16, 1_000_000).default(256),
+  /** Clients that follow /api/v1/events, such as pages of the console. */
+  max_event_clients: integer(1, 10_000).default(100),
+  /** Saved destinations, and groups of them. */
+  max_saved_destinations: integer(1, 10_000).default(500),
   ended_transponders_kept: integer(0, 100_000).default(200),
 };

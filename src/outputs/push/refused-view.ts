@@ -1,14 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import type { GatewayError } from '../../errors.ts';
-import type { StartRequest, TransponderView } from './transponder-view.ts';
+import { savedIds, type StartRequest, type TransponderView } from './transponder-view.ts';
 import { wallClockDate } from '../../runtime/wall-clock.ts';
 
 /** A push that was refused, as an ended transponder. */
 export function refusedView(
-  { streamName, rtmpUrl }: StartRequest,
+  request: StartRequest,
   { message, code }: GatewayError,
   destination: string,
 ): TransponderView {
+  const { streamName, rtmpUrl } = request;
   const now = wallClockDate().toISOString();
   return {
     mediaSessionId: randomUUID(),
@@ -32,6 +33,7 @@ export function refusedView(
     framesDropped: 0,
     bufferMs: 0,
     destination,
+    ...savedIds(request),
     legs: [],
   };
 }

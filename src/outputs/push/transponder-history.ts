@@ -36,6 +36,8 @@ const RecordSchema = z.object({
     framesDropped: z.number(),
     bufferMs: z.number(),
     destination: z.string(),
+    destinationId: z.string().exactOptional(),
+    groupId: z.string().exactOptional(),
     backupMode: z.enum(['hot', 'cold']).exactOptional(),
     legs: z
       .array(

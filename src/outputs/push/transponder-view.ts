@@ -90,6 +90,9 @@ export interface StartRequest {
   /** In which codecs it goes out, instead of `rtmp_video_codec` and `rtmp_audio_codec`. */
   readonly videoCodec?: VideoChoice;
   readonly audioCodec?: AudioChoice;
+  /** The saved destination that the push was requested for, whose URL is not shown, and the group. */
+  readonly destinationId?: string;
+  readonly groupId?: string;
 }
 
 /** Any of the three. Without a filter all are found. */
@@ -145,6 +148,9 @@ export interface TransponderView {
   readonly bufferMs: number;
   /** The URL without secrets, for logs and pages. */
   readonly destination: string;
+  /** The saved destination, and the group with which it was started. */
+  readonly destinationId?: string;
+  readonly groupId?: string;
   /** Present with a backup. */
   readonly backupMode?: 'hot' | 'cold';
   /** The primary, then the backup if there is one. Empty for a push that was refused. */
@@ -163,6 +169,12 @@ export interface TransponderView {
   /** In which codecs it goes out, and why. Missing for a push that was refused. */
   readonly codecs?: CodecsView;
 }
+
+/** What a view has of its request about saved destinations. */
+export const savedIds = ({ destinationId, groupId }: Pick<StartRequest, 'destinationId' | 'groupId'>) => ({
+  ...(destinationId !== undefined && { destinationId }),
+  ...(groupId !== undefined && { groupId }),
+});
 
 /** Where a request comes from. */
 export interface RequestOrigin {

@@ -30,7 +30,13 @@ import {
   type TransponderEvent,
   type TransponderState,
 } from './transponder-state.ts';
-import type { LegName, StandbyRequest, TransponderOptions, TransponderView } from './transponder-view.ts';
+import {
+  savedIds,
+  type LegName,
+  type StandbyRequest,
+  type TransponderOptions,
+  type TransponderView,
+} from './transponder-view.ts';
 import { inBackground } from '../../runtime/in-background.ts';
 import { wallClockDate } from '../../runtime/wall-clock.ts';
 
@@ -202,6 +208,7 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
       fps,
       bufferMs,
       destination: this.destination.redacted,
+      ...savedIds(this.request),
       ...(this.#backupMode && { backupMode: this.#backupMode }),
       legs: this.#legs.map((leg) => leg.view()),
       ...(absence && {
