@@ -25,7 +25,6 @@ const PAUSE_MS = 1000;
 
 /** RTP timestamps of H.264 (RFC 6184, 5.1). */
 const TICKS_PER_MS = 90;
-const MAX_REORDERING_MS = 500;
 
 const NO_PARAMETER_SETS = 'no parameter sets (SPS, PPS) have come, neither in RTP nor in the SDP';
 const NO_KEY_FRAME = 'no key frame (with H.264 an IDR frame or a recovery point) has come, although it was requested';
@@ -245,7 +244,9 @@ export class VideoInput implements VideoSource {
     const capturedMs = this.#latest.ms + ((rtpTimestamp - this.#latest.rtpTimestamp) | 0) / TICKS_PER_MS;
     const isLatest = capturedMs >= this.#latest.ms;
     // What is further back is not reordered: the clock has restarted.
-    if (isLatest || capturedMs < this.#latest.ms - MAX_REORDERING_MS) this.#latest = { rtpTimestamp, ms: capturedMs };
+    const restarts = capturedMs < this.#latest.ms - this.#clock.reorderMs;
+    if (restarts) this.#decodeTimes.forget();
+    if (isLatest || restarts) this.#latest = { rtpTimestamp, ms: capturedMs };
     return { ms: capturedMs, isLatest };
   }
 

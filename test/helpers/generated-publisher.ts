@@ -27,7 +27,7 @@ const GAINED_MS = 160;
 /** See `audio-encoder.ts`. */
 const MAX_FILL_MS = 500;
 /** After a pause, packets are held back until it is known what stood still (`pause-judge.ts`). */
-const DECIDE_MS = 60;
+const DECIDE_MS = 75;
 /** See `reorderWaitMs`: two retransmissions at a round trip of 20 ms, and the packet of 60 ms that shows the loss. */
 const LOSS_WAIT_MS = 180;
 

@@ -31,6 +31,11 @@ export class DecodeTimes {
     this.#recent = [];
   }
 
+  /** The publisher's clock has restarted: its times before say nothing about the order of those that follow. */
+  forget(): void {
+    this.#recent = [];
+  }
+
   /**
    * The decoding time of the next frame.
    *

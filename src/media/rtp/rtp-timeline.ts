@@ -24,17 +24,18 @@ export interface TimelineOptions {
 const CONFIRMATIONS = 2;
 const CONFIRMATIONS_UNNUMBERED = 3;
 /**
- * Encoders put at most three B-frames between two others, so a frame is shown at most four frames before one that was
- * sent earlier. The limits are for frame rates that vary.
+ * Encoders put up to three B-frames between two others, and a few more if they are told to: so many frames at most is a
+ * frame shown before one that was sent earlier. The limits are for frame rates that vary.
  */
-const REORDERED_FRAMES = 5;
+const REORDERED_FRAMES = 6;
 const MIN_REORDER_MS = 100;
 const MAX_REORDER_MS = 450;
 /** Until the frame rate is known. */
 const ASSUMED_FRAME_MS = 40;
 /**
  * Timestamps that advance by this much more than the time between two packets, to ahead of the fastest packet, have
- * jumped: when a network becomes faster, each packet is earlier than the last one by at most its own length.
+ * jumped: when a network becomes faster, each packet is earlier than the last one by at most its own length. A frame that
+ * precedes B-frames is ahead of them.
  */
 const STEP_FORWARD_MS = 150;
 /** Timestamps that are further ahead of the local clock have restarted, however they got there. */
@@ -69,8 +70,8 @@ export class RtpTimeline {
   /** When the largest timestamp arrived. */
   #advancedMs = 0;
   #frameMs = ASSUMED_FRAME_MS;
-  /** There have been B-frames. */
-  #hasReordered = false;
+  /** The furthest that a frame was before one that was sent earlier. */
+  #furthestBackMs = 0;
   /** Different timestamps since the largest one. */
   #framesBehind = 0;
   #latest: number | undefined;
@@ -142,10 +143,12 @@ export class RtpTimeline {
     if (!before && !this.#candidate) return this.#mediaMs(segment, timestamp);
     const distance = (to: Segment | undefined): number =>
       to ? Math.abs(signed32(timestamp - to.timestamp)) : Infinity;
-    const known =
-      before && (this.#isShifted ? signed32(timestamp - before.timestamp) <= 0 : distance(before) < distance(segment))
-        ? before
-        : segment;
+    // Timestamps that went back have come to those before again.
+    const isPresent = distance(segment) <= this.reorderMs * this.#ticksPerMs;
+    const isBefore = this.#isShifted
+      ? before && signed32(timestamp - before.timestamp) <= 0
+      : !isPresent && distance(before) < distance(segment);
+    const known = before && isBefore ? before : segment;
     return this.#mediaMs(distance(this.#candidate) < distance(known) ? this.#candidate! : known, timestamp);
   }
 
@@ -155,7 +158,7 @@ export class RtpTimeline {
    */
   shift(timestamp: number, byMs: number): void {
     const segment = this.#segment!;
-    const last = (timestamp - 1 - Math.round(this.reorderMs * this.#ticksPerMs)) >>> 0;
+    const last = (timestamp - 1 - Math.round(this.reorderedMs * this.#ticksPerMs)) >>> 0;
     const ticks = segment.ticks + signed32(last - segment.timestamp);
     this.#segment = { ...segment, startMs: segment.startMs + byMs };
     this.#remember({ timestamp: last, ticks, startMs: segment.startMs }, true);
@@ -175,9 +178,14 @@ export class RtpTimeline {
     return false;
   }
 
-  /** A frame is at most so long before one that was sent earlier: 0 until there was one. */
+  /** A frame is at most so long before one that was sent earlier. */
   get reorderMs(): number {
-    return this.#hasReordered ? this.#reorderMs(true) : 0;
+    return this.#reorderMs(true);
+  }
+
+  /** The same for this track: 0 until there was such a frame. */
+  get reorderedMs(): number {
+    return this.#furthestBackMs > 0 ? this.reorderMs : 0;
   }
 
   #continues(segment: Segment, timestamp: number, nowMs: number, expectedMs: number, isNumbered: boolean): boolean {
@@ -185,7 +193,8 @@ export class RtpTimeline {
     if (stepMs < 0) return -stepMs <= this.#reorderMs(isNumbered) && this.#framesBehind < REORDERED_FRAMES;
     const aheadMs = this.#mediaMs(segment, timestamp) - expectedMs;
     if (aheadMs > LEAP_FORWARD_MS) return false;
-    return aheadMs <= STEP_FORWARD_MS || stepMs - (nowMs - this.#advancedMs) <= STEP_FORWARD_MS;
+    const limitMs = STEP_FORWARD_MS + (this.#reorders && segment.ticks === 0 ? this.reorderMs : this.#furthestBackMs);
+    return aheadMs <= limitMs || stepMs - (nowMs - this.#advancedMs) <= limitMs;
   }
 
   #reorderMs(isNumbered: boolean): number {
@@ -196,7 +205,7 @@ export class RtpTimeline {
   #advance(segment: Segment, timestamp: number, nowMs: number, repeats: boolean): void {
     const ticks = signed32(timestamp - segment.timestamp);
     if (!repeats) this.#framesBehind++;
-    if (ticks < 0) this.#hasReordered = true;
+    if (ticks < 0) this.#furthestBackMs = Math.max(this.#furthestBackMs, -ticks / this.#ticksPerMs);
     if (ticks <= 0) return;
     segment.timestamp = timestamp;
     segment.ticks += ticks;

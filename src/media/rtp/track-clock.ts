@@ -107,6 +107,8 @@ export class TrackClock {
   #offsetMs: number | undefined;
   /** The latest media time that was converted: the offset has been slewed up to it. */
   #positionMs = -Infinity;
+  /** The one before it. */
+  #before: { readonly mediaMs: number; readonly streamMs: number } | undefined;
   /** The part of the shared movement that is in the offset. */
   #sharedMs = 0;
   #lastStreamMs: number;
@@ -152,6 +154,11 @@ export class TrackClock {
     return this.#offsetMs;
   }
 
+  /** A frame is at most so long before one that was sent earlier. */
+  get reorderMs(): number {
+    return this.#rtp.reorderMs;
+  }
+
   get beganMs(): number {
     return this.#beganMs;
   }
@@ -189,9 +196,8 @@ export class TrackClock {
     if (seen === 'begins') this.#beganMs = nowMs;
     else {
       const lateMs = nowMs - this.#delay.minimum - mediaMs - lengthMs;
-      const { reorderMs } = this.#rtp;
       const first = seen === 'continues' ? (largest! + 1) >>> 0 : timestamp;
-      this.#pause.advance(first, nowMs, { lateMs, pauseMs: nowMs - this.#steppedMs, reorderMs });
+      this.#pause.advance(first, nowMs, { lateMs, pauseMs: nowMs - this.#steppedMs, reorderMs: this.#rtp.reorderedMs });
       if (seen === 'continues') this.#decide(nowMs);
     }
     if (timestamp !== last?.timestamp) this.#steppedMs = nowMs;
@@ -220,6 +226,7 @@ export class TrackClock {
     const mediaMs = this.#rtp.mediaMs(rtpTimestamp);
     if (mediaMs > this.#positionMs) {
       this.#slewTo(mediaMs);
+      if (this.#positionMs > -Infinity) this.#before = { mediaMs: this.#positionMs, streamMs: this.#lastStreamMs };
       this.#positionMs = mediaMs;
       this.#lastStreamMs = Math.max(this.#lastStreamMs, mediaMs + this.#offsetMs! - this.#timeline.originMs);
     }
@@ -232,10 +239,15 @@ export class TrackClock {
    */
   presentationMs(rtpTimestamp: number): number {
     const latestMs = this.toStreamMs(rtpTimestamp);
-    if (this.#offsetMs === undefined) return latestMs;
-    const streamMs = this.#rtp.mediaMs(rtpTimestamp) + this.#offsetMs - this.#timeline.originMs;
+    const mediaMs = this.#rtp.hasBegun ? this.#rtp.mediaMs(rtpTimestamp) : this.#positionMs;
+    const behindMs = this.#positionMs - mediaMs;
     // Where timestamps have just restarted, a frame before the first one seems to belong to those before.
-    return streamMs < latestMs - this.#rtp.reorderMs ? latestMs : Math.min(latestMs, streamMs);
+    if (!(behindMs > 0 && behindMs <= this.reorderMs)) return latestMs;
+    const before = this.#before;
+    if (!before) return latestMs - behindMs;
+    if (mediaMs < before.mediaMs) return before.streamMs - (before.mediaMs - mediaMs);
+    // A correction between two frames is shared by those that are shown between them.
+    return latestMs - (behindMs * (latestMs - before.streamMs)) / (this.#positionMs - before.mediaMs);
   }
 
   /**
@@ -259,6 +271,7 @@ export class TrackClock {
     this.#largestMs = -Infinity;
     this.#offsetMs = undefined;
     this.#positionMs = -Infinity;
+    this.#before = undefined;
     this.#lastStreamMs = Math.max(this.#lastStreamMs, floorMs);
   }
 

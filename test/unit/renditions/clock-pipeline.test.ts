@@ -130,6 +130,36 @@ t.test('B-frames after a pause in which timestamps stood still', async (t) => {
       }
 });
 
+t.test('B-frames of any number, at any rate: they are shown as evenly as they were captured', async (t) => {
+  for (const fps of [15, 30, 60])
+    for (const bFrames of fps < 30 ? [1, 2, 3] : [1, 2, 3, 5]) {
+      const simulation = await PipelineSimulation.create({ video: { lengthMs: 1000 / fps, jitterMs: 0 } });
+      simulation.bFrames = bFrames;
+      simulation.run(4000);
+      const shifts = simulation.sent.flatMap(({ kind, streamMs, captureMs }) =>
+        kind === 'video' ? [streamMs - captureMs!] : [],
+      );
+      const rangeMs = Math.max(...shifts) - Math.min(...shifts);
+      t.ok(rangeMs < 5, `${bFrames} at ${fps} frames per second: ${rangeMs}`);
+    }
+});
+
+t.test('B-frames whose timestamps jump', async (t) => {
+  for (const reportEveryMs of [1000, Infinity])
+    for (const fps of [15, 30])
+      for (const bFrames of [1, 3])
+        for (const jumpMs of [-3000, -700, 300, 5000]) {
+          const { audio, video } = reporting(reportEveryMs);
+          const simulation = await PipelineSimulation.create({ audio, video: { ...video, lengthMs: 1000 / fps } });
+          simulation.bFrames = bFrames;
+          simulation.run(5000);
+          simulation.video.rtpOffsetMs += jumpMs;
+          simulation.run(10_000);
+          const found = worst(offsets(simulation.sent, { fromMs: 8000 }));
+          t.ok(found <= 100, `${bFrames} at ${fps} frames per second by ${jumpMs} ms: ${found}`);
+        }
+});
+
 t.test('packets of audio of any length, and both conventions of reports', async (t) => {
   for (const reportsSending of [false, true]) {
     const simulation = await PipelineSimulation.create({
