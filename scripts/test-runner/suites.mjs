@@ -53,8 +53,8 @@ export const SUITES = {
   integration: { load: 0.66, compiled: true },
   browser: { load: 1 },
   recovery: { load: 1 },
-  // They compare output with the clock, and a browser that encodes takes a core.
-  timing: { load: 2 },
+  timing: { load: 1 },
+  // Attackers use what they get of both cores.
   faults: { load: 2 },
 };
 

