@@ -1,0 +1,73 @@
+import type { z } from 'zod';
+import { MemberRemovalSchema, RoomChangeSchema, RoomMessageSchema } from '../ops/rooms-schemas.ts';
+import { StandbySwitchSchema } from '../wcs/standby-schemas.ts';
+import { FilterSchema, SoundOnSchema, StartSchema, TransponderIdSchema } from '../wcs/schemas.ts';
+import {
+  ConnectionFilterSchema,
+  ConnectionIdSchema,
+  DataSchema,
+  RecordSchema,
+  SnapshotSchema,
+  StreamEventSchema,
+  StreamFilterSchema,
+  StreamTerminateSchema,
+} from '../wcs/session-schemas.ts';
+import {
+  ConnectionSchema,
+  ErrorSchema,
+  HealthSchema,
+  NodeAddressSchema,
+  NodeSchema,
+  PrincipalSchema,
+  RecordingPageSchema,
+  RecordingViewSchema,
+  Red5AnswerSchema,
+  Red5ErrorSchema,
+  RenewalSchema,
+  SnapshotAnswerSchema,
+  StreamSchema,
+  StreamSessionSchema,
+  TransponderSchema,
+} from './answers.ts';
+import { PlatformViewSchema, VerdictSchema } from './platform-answers.ts';
+import { RoomPageSchema, RoomSchema } from './room-answers.ts';
+
+/** The schemas of the OpenAPI document, by name. */
+export const SCHEMAS = {
+  StartRequest: StartSchema,
+  StandbySwitch: StandbySwitchSchema,
+  Filter: FilterSchema,
+  TransponderId: TransponderIdSchema,
+  SoundOn: SoundOnSchema,
+  Transponder: TransponderSchema,
+  Verdict: VerdictSchema,
+  Platform: PlatformViewSchema,
+  Stream: StreamSchema,
+  StreamFilter: StreamFilterSchema,
+  StreamTerminate: StreamTerminateSchema,
+  SnapshotRequest: SnapshotSchema,
+  RecordRequest: RecordSchema,
+  StreamEvent: StreamEventSchema,
+  Data: DataSchema,
+  ConnectionFilter: ConnectionFilterSchema,
+  ConnectionId: ConnectionIdSchema,
+  StreamSession: StreamSessionSchema,
+  Connection: ConnectionSchema,
+  Snapshot: SnapshotAnswerSchema,
+  Recording: RecordingViewSchema,
+  RecordingPage: RecordingPageSchema,
+  RoomPage: RoomPageSchema,
+  Room: RoomSchema,
+  RoomChange: RoomChangeSchema,
+  RoomMessage: RoomMessageSchema,
+  MemberRemoval: MemberRemovalSchema,
+  Principal: PrincipalSchema,
+  Renewal: RenewalSchema,
+  Health: HealthSchema,
+  Node: NodeSchema,
+  NodeAddress: NodeAddressSchema,
+  Error: ErrorSchema,
+  Red5Answer: Red5AnswerSchema,
+  Red5Error: Red5ErrorSchema,
+} satisfies Record<string, z.ZodObject>;
+export type SchemaName = keyof typeof SCHEMAS;
