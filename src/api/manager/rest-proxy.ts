@@ -2,78 +2,10 @@ import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import type { NodeRecord } from '../../cluster/cluster-store.ts';
 import { GatewayError } from '../../errors.ts';
 import { isStreamName } from '../../streams/stream-name.ts';
+import { OPERATIONS } from '../openapi/operations.ts';
 import { mergeAnswers } from './merge-answers.ts';
 import type { NodeAnswer } from './node-client.ts';
 import { acceptForwarding, anyNode, forward, nodeLost, type ProxyParts } from './proxy.ts';
-
-/** Which nodes a request goes to. */
-type Target =
-  /** The one that owns the stream of the body or the path. */
-  | 'owner'
-  /** All; their lists are merged. */
-  | 'all'
-  /** The one that has what the body or the path names: all are asked. */
-  | 'holder'
-  /** Every node would answer the same. */
-  | 'any';
-
-type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE';
-
-/** The methods of docs/rest.md, without those that concern one node: its recordings, its statistics, its drain. */
-const ROUTES: readonly (readonly [methods: readonly Method[], url: string, target: Target])[] = [
-  [['POST'], '/rest-api/push/startup', 'owner'],
-  [['POST'], '/rest-api/push/check', 'owner'],
-  [['POST'], '/rest-api/push/find', 'all'],
-  [['GET', 'POST'], '/rest-api/push/find_all', 'all'],
-  ...['terminate', 'mute', 'unmute', 'sound_on', 'sound_off', 'standby'].map(
-    (name) => [['POST'], `/rest-api/push/${name}`, 'holder'] as const,
-  ),
-  [['POST'], '/rest-api/stream/find', 'all'],
-  [['GET', 'POST'], '/rest-api/stream/find_all', 'all'],
-  [['POST'], '/rest-api/stream/terminate', 'holder'],
-  [['POST'], '/rest-api/stream/startRecording', 'holder'],
-  [['POST'], '/rest-api/stream/stopRecording', 'holder'],
-  [['POST'], '/rest-api/stream/snapshot', 'owner'],
-  [['POST'], '/rest-api/stream/event/send', 'owner'],
-  [['POST'], '/rest-api/connection/find', 'all'],
-  [['GET', 'POST'], '/rest-api/connection/find_all', 'all'],
-  [['POST'], '/rest-api/connection/terminate', 'holder'],
-  [['POST'], '/rest-api/data/send', 'holder'],
-  [['GET'], '/api/v1/transponders', 'all'],
-  [['GET'], '/api/v1/streams', 'all'],
-  [['POST'], '/api/v1/streams/:stream/token', 'owner'],
-  [['GET'], '/api/v1/streams/:stream/snapshot.jpg', 'owner'],
-  [['GET'], '/api/v1/streams/:stream/snapshot.png', 'owner'],
-  [['GET'], '/api/v1/platforms', 'any'],
-  [['GET'], '/api/v1/settings', 'any'],
-  // Saved destinations are the same on all nodes.
-  ...['destinations', 'destination-groups'].flatMap((name) => [
-    [['GET', 'POST'], `/api/v1/${name}`, 'any'] as const,
-    [['GET', 'PATCH', 'DELETE'], `/api/v1/${name}/:id`, 'any'] as const,
-  ]),
-  // Rooms are the same on all nodes.
-  [['GET'], '/api/v1/rooms', 'any'],
-  [['GET', 'PATCH'], '/api/v1/rooms/:room', 'any'],
-  [['POST'], '/api/v1/rooms/:room/messages', 'any'],
-  [['DELETE'], '/api/v1/rooms/:room/members/:id', 'any'],
-  [['DELETE'], '/api/v1/rooms/:room/objects/:name', 'any'],
-  [['POST'], '/api/v1/rooms/:room/objects/:name/acquire', 'any'],
-  [['POST'], '/api/v1/rooms/:room/objects/:name/release', 'any'],
-  [['GET'], '/api/v1/me', 'any'],
-  [['GET'], '/api/v1/server', 'any'],
-  [['GET'], '/api/v1/server/ping', 'any'],
-  [['GET'], '/api/v1/applications', 'all'],
-  [['GET'], '/api/v1/applications/:app/statistics', 'all'],
-  [['GET'], '/api/v1/applications/:app/clients', 'all'],
-  [['GET', 'DELETE'], '/api/v1/applications/:app/clients/:id', 'holder'],
-  [['GET'], '/api/v1/applications/:app/streams', 'all'],
-  [['GET'], '/api/v1/applications/:app/streams/:stream', 'owner'],
-  [['GET'], '/api/v1/applications/:app/streams/:stream/statistics', 'owner'],
-  ...['unpublish', 'startrecord', 'stoprecord'].map(
-    (action) => [['GET', 'POST'], `/api/v1/applications/:app/streams/:stream/action/${action}`, 'owner'] as const,
-  ),
-  [['GET'], '/api/v1/applications/:app/recordedfiles', 'all'],
-];
 
 /** Bytes: as the nodes have it. */
 const BODY_LIMIT = 64 * 1024;
@@ -143,17 +75,19 @@ export const restProxyRoutes =
       holder: toHolder,
       any: async (...args: [FastifyRequest, FastifyReply]) => toAny(...args),
     };
-    for (const [methods, url, target] of ROUTES)
+    for (const { method, path, cluster } of OPERATIONS) {
+      if (!cluster) continue;
       app.route({
-        method: [...methods],
-        url,
+        method: method.toUpperCase(),
+        url: path.replace(/\{(\w+)\}/g, ':$1'),
         bodyLimit: BODY_LIMIT,
         exposeHeadRoute: false,
         handler: async (request, reply) => {
-          const answer = await handlers[target](request, reply);
+          const answer = await handlers[cluster](request, reply);
           return answer;
         },
       });
+    }
     // Preflights of pages of other origins: the nodes have the same cors_origins.
     for (const url of ['/rest-api/*', '/api/v1/*']) app.options(url, async (request, reply) => toAny(request, reply));
     for (const url of ['/rest-api/*', '/api/v1/*', '/client/records/*', '/hls/*'])
@@ -199,9 +133,9 @@ function fieldsOf({ body }: FastifyRequest): Record<string, unknown> {
 }
 
 function streamOf(request: FastifyRequest): string | undefined {
-  const { stream } = request.params as { readonly stream?: string };
-  const name = stream ?? fieldsOf(request)['streamName'];
-  return typeof name === 'string' && isStreamName(name) ? name : undefined;
+  const { stream, name } = request.params as { readonly stream?: string; readonly name?: string };
+  const found = stream ?? name ?? fieldsOf(request)['streamName'];
+  return typeof found === 'string' && isStreamName(found) ? found : undefined;
 }
 
 function idOf(request: FastifyRequest): string | undefined {

@@ -7,6 +7,7 @@ import { GatewayError, toGatewayError } from '../../errors.ts';
 import type { ClientAddresses } from '../../net/client-addresses.ts';
 import { FORWARDED_CLIENT_HEADER, type ForwardedClients } from '../../net/forwarded-client.ts';
 import { answerUpgrade, refuseUpgrade } from '../../net/refuse-upgrade.ts';
+import { KeepAlive } from '../../net/keep-alive.ts';
 import type { Logger } from '../../observe/logger.ts';
 import type { Metrics } from '../../observe/metrics.ts';
 import type { ConnectionLimit } from '../../net/connection-limit.ts';
@@ -58,7 +59,6 @@ interface Upgrade {
   readonly head: Buffer;
 }
 
-const PING_INTERVAL_MS = 10_000;
 /** Bytes of one message: as the nodes have it. */
 const MAX_MESSAGE_BYTES = 256 * 1024;
 /** Nodes that are tried for one client. */
@@ -70,8 +70,7 @@ const CHAT = 'chat';
 export class RoomProxy {
   readonly #options: RoomProxyOptions;
   readonly #sockets: WebSocketServer;
-  readonly #alive = new WeakSet<WebSocket>();
-  readonly #pings: NodeJS.Timeout;
+  readonly #keepAlive: KeepAlive;
   /** Connections to nodes, with the id of the node. */
   readonly #links = new Map<WebSocket, string>();
   readonly #onGone: (id: string) => void;
@@ -86,8 +85,7 @@ export class RoomProxy {
       allowSynchronousEvents: false,
       handleProtocols: (protocols) => protocols.has(CHAT) && CHAT,
     });
-    this.#pings = setInterval(() => this.#checkAlive(), options.pingIntervalMs ?? PING_INTERVAL_MS);
-    this.#pings.unref();
+    this.#keepAlive = new KeepAlive(this.#sockets.clients, { intervalMs: options.pingIntervalMs });
     this.#onGone = (gone) => {
       for (const [link, id] of this.#links) if (id === gone) link.terminate();
     };
@@ -115,7 +113,7 @@ export class RoomProxy {
   }
 
   async #close(): Promise<void> {
-    clearInterval(this.#pings);
+    this.#keepAlive.close();
     this.#options.registry.off('gone', this.#onGone);
     const sockets = [...this.#sockets.clients, ...this.#links.keys()];
     const closed = sockets.map((socket) => new Promise((resolve) => socket.once('close', resolve)));
@@ -208,9 +206,7 @@ export class RoomProxy {
     const pass = (client: WebSocket): void => {
       const { queuedBytes, logger } = this.#options;
       const maxQueuedBytes = Math.max(queuedBytes, 2 * MAX_MESSAGE_BYTES);
-      this.#alive.add(client);
-      client.on('pong', () => this.#alive.add(client));
-      client.on('message', () => this.#alive.add(client));
+      this.#keepAlive.watch(client);
       client.on('ping', () => {
         // Each one is answered, also if the client does not read.
         if (client.bufferedAmount > maxQueuedBytes) client.terminate();
@@ -231,14 +227,6 @@ export class RoomProxy {
     });
     // The client is gone, or its request was malformed.
     if (!accepted) link.terminate();
-  }
-
-  /** Ends connections without a sign of life since the last check. */
-  #checkAlive(): void {
-    for (const client of this.#sockets.clients) {
-      if (!this.#alive.delete(client)) client.terminate();
-      else client.ping();
-    }
   }
 }
 

@@ -2,7 +2,9 @@ import { STATUS_CODES } from 'node:http';
 import { z } from 'zod';
 import { ERROR_KINDS, type ErrorCode } from '../../errors.ts';
 import { RETRY_AFTER } from '../error-reply.ts';
-import { OPERATIONS, SCHEMAS, type JsonAnswer, type Operation, type SchemaName } from './operations.ts';
+import type { JsonAnswer, Operation } from './operation.ts';
+import { OPERATIONS } from './operations.ts';
+import { SCHEMAS, type SchemaName } from './schemas.ts';
 
 /** Of the interface, not of the gateway. */
 const API_VERSION = '1';

@@ -21,6 +21,7 @@ import { baseName, fileName } from './recording-name.ts';
 import type { Recordings } from './recordings.ts';
 import { copyOf, videoCodecOf } from './video-header.ts';
 import type { FinishedFile } from './finish-file.ts';
+import { SingleFlight } from '../../runtime/async.ts';
 import { inBackground } from '../../runtime/in-background.ts';
 import { wallClockDate } from '../../runtime/wall-clock.ts';
 
@@ -77,8 +78,7 @@ export class Recorder extends EventEmitter<OutputEvents> implements Output, TagS
     if (this.outlivesStream && error.code === 'PUBLISHER_LOST') this.#dispatch({ type: 'stop', reason: notReturned() });
     else this.#dispatch({ type: 'failed', error });
   };
-  readonly #closed: Promise<void>;
-  #resolveClosed!: () => void;
+  readonly #closed = Promise.withResolvers<void>();
   #state: RecorderState = { status: 'waiting' };
   #feed: OutputFeed | undefined;
   #open: OpenRecording | undefined;
@@ -89,7 +89,7 @@ export class Recorder extends EventEmitter<OutputEvents> implements Output, TagS
   #next: FlvTag | undefined;
   #videoHeader: FlvTag | undefined;
   #audioHeader: FlvTag | undefined;
-  readonly #finishing = new Set<Promise<void>>();
+  readonly #finishing = new SingleFlight<string, void>();
   #pastBytes = 0;
   #pastDropped = 0;
 
@@ -100,7 +100,6 @@ export class Recorder extends EventEmitter<OutputEvents> implements Output, TagS
     this.#environment = environment;
     this.#base = baseName(environment.template, { stream: streamName, startedAt: wallClockDate(), id: this.id });
     this.#logger = environment.logger.child({ recorder: this.id, stream: streamName });
-    this.#closed = new Promise((resolve) => (this.#resolveClosed = resolve));
   }
 
   /** Begins to record. Never fails: what goes wrong from here on is the recorder's state. */
@@ -143,7 +142,7 @@ export class Recorder extends EventEmitter<OutputEvents> implements Output, TagS
 
   stop(reason: GatewayError): Promise<void> {
     this.#dispatch({ type: 'stop', reason });
-    return this.#closed;
+    return this.#closed.promise;
   }
 
   /** The disk does not allow more: ends the file properly. */
@@ -175,10 +174,7 @@ export class Recorder extends EventEmitter<OutputEvents> implements Output, TagS
   }
 
   #takeHeader(tag: FlvTag): void {
-    if (tag.type !== TAG_VIDEO) {
-      this.#audioHeader = copyOf(tag);
-      return;
-    }
+    if (tag.type !== TAG_VIDEO) return void (this.#audioHeader = copyOf(tag));
     // Repeated headers are the same.
     if (isSameFormat(tag, this.#videoHeader)) return;
     const before = this.#videoHeader;
@@ -321,18 +317,16 @@ export class Recorder extends EventEmitter<OutputEvents> implements Output, TagS
     clearInterval(open.timer);
     this.#open = undefined;
     const { recordings } = this.#environment;
-    const dropped = this.#feed?.framesDropped ?? 0;
     const ended = this.#state.status === 'ended' ? this.#state.reason : undefined;
     recordings.update(open.id, {
       state: 'finishing',
       endedAt: wallClockDate().toISOString(),
-      framesDropped: dropped,
+      framesDropped: this.#feed?.framesDropped ?? 0,
       ...(ended && { reasonCode: ended.code, reason: ended.message }),
     });
-    const work = this.#finishFile(open, this.failed ? ended : undefined);
+    const work = this.#finishing.run(open.id, () => this.#finishFile(open, this.failed ? ended : undefined));
     recordings.finishing(open.id, work);
-    this.#finishing.add(work);
-    inBackground(work.then(() => this.#finishing.delete(work)));
+    inBackground(work);
   }
 
   async #finishFile(open: OpenRecording, endedBy: GatewayError | undefined): Promise<void> {
@@ -347,9 +341,8 @@ export class Recorder extends EventEmitter<OutputEvents> implements Output, TagS
       failure ??= diskError(error);
     }
     const reason = failure && { reasonCode: failure.code, reason: failure.message };
-    const state = failure ? 'failed' : 'complete';
     recordings.update(open.id, {
-      state,
+      state: failure ? 'failed' : 'complete',
       bytes: finished?.bytes ?? open.file.bytes,
       durationMs: finished?.durationMs ?? open.durationMs,
       ...reason,
@@ -392,11 +385,11 @@ export class Recorder extends EventEmitter<OutputEvents> implements Output, TagS
     // Without a file there is nothing that could tell the reason.
     if (this.failed && !this.#firstFile)
       this.#logger.warn({ code: this.failure?.code, reason: this.failure?.message }, 'recording failed');
-    await Promise.all([...this.#finishing]);
+    await this.#finishing.settled();
     await this.#lease
       .release()
       .catch((error: unknown) => this.#logger.error({ err: error }, 'releasing a rendition failed'));
-    this.#resolveClosed();
+    this.#closed.resolve();
     this.emit('closed');
   }
 }

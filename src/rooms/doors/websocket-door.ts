@@ -5,6 +5,7 @@ import { WebSocketServer, type RawData, type WebSocket } from 'ws';
 import { GatewayError, toGatewayError } from '../../errors.ts';
 import type { ClientAddresses } from '../../net/client-addresses.ts';
 import { FORWARDED_CLIENT_HEADER, type ForwardedClients } from '../../net/forwarded-client.ts';
+import { KeepAlive } from '../../net/keep-alive.ts';
 import { refuseUpgrade } from '../../net/refuse-upgrade.ts';
 import type { TokenBucketOptions } from '../../net/token-bucket.ts';
 import type { Logger } from '../../observe/logger.ts';
@@ -39,8 +40,6 @@ export interface WebSocketDoorOptions extends Entrance {
   readonly logger: Logger;
 }
 
-/** Milliseconds between two pings: they also keep connections open through proxies. */
-const PING_INTERVAL_MS = 10_000;
 /** Milliseconds in which a client can read why it is refused, and answer the end of the connection. */
 const CLOSE_GRACE_MS = 500;
 /** The subprotocol of Red5's chat example. */
@@ -54,8 +53,7 @@ const TEXT_FRAME = { binary: false };
 export class WebSocketDoor {
   readonly #options: WebSocketDoorOptions;
   readonly #sockets: WebSocketServer;
-  readonly #alive = new WeakSet<WebSocket>();
-  readonly #pings: NodeJS.Timeout;
+  readonly #keepAlive: KeepAlive;
   readonly #queue = new SendQueue();
   #encoded = { text: '', bytes: Buffer.alloc(0) };
   #closing: Promise<void> | undefined;
@@ -69,8 +67,8 @@ export class WebSocketDoor {
       allowSynchronousEvents: false,
       handleProtocols: (protocols) => protocols.has(CHAT) && CHAT,
     });
-    this.#pings = setInterval(() => this.#checkAlive(), PING_INTERVAL_MS);
-    this.#pings.unref();
+    const ping = (socket: WebSocket): void => this.#queue.add(0, () => socket.ping());
+    this.#keepAlive = new KeepAlive(this.#sockets.clients, { ping });
   }
 
   /**
@@ -109,7 +107,7 @@ export class WebSocketDoor {
   }
 
   async #close(): Promise<void> {
-    clearInterval(this.#pings);
+    this.#keepAlive.close();
     this.#queue.flush();
     const clients = [...this.#sockets.clients];
     const closed = clients.map((socket) => new Promise((resolve) => socket.once('close', resolve)));
@@ -169,13 +167,11 @@ export class WebSocketDoor {
       greet: client.query.has('id') && socket.protocol !== CHAT,
       logger: logger.child({ scope }),
     });
-    this.#alive.add(socket);
-    socket.on('pong', () => this.#alive.add(socket));
+    this.#keepAlive.watch(socket);
     const terminate = (): void => socket.terminate();
     socket.on(
       'message',
       guarded(terminate, (data: RawData, binary: boolean) => {
-        this.#alive.add(socket);
         if (binary) return cutOff(socket, new GatewayError('INVALID_REQUEST', 'Binary messages are not accepted.'));
         room.receive(String(data));
       }),
@@ -210,18 +206,6 @@ export class WebSocketDoor {
       await allowed;
       announce(name, message);
     };
-  }
-
-  /** Ends connections without a sign of life since the last check. */
-  #checkAlive(): void {
-    for (const socket of this.#sockets.clients) {
-      if (!this.#alive.has(socket)) {
-        socket.terminate();
-        continue;
-      }
-      this.#alive.delete(socket);
-      this.#queue.add(0, () => socket.ping());
-    }
   }
 }
 
