@@ -239,7 +239,8 @@ await t.test('a server that closes at the sequence header gets H.264 and AAC; wi
   t.equal(reasonCode, 'DESTINATION_REFUSED');
   t.match(reason, /does not take VP9 \(vp09\)/);
   const before = server.peers.length;
-  const push = await pushFor(server, before + 1, 6000);
+  // That the server keeps this one is noticed once a second.
+  const push = await pushFor(server, before + 1, 7500);
   t.match(push, { status: 'pushing', codecs: { video: 'avc1', audio: 'mp4a', why: /closed the connection at vp09/ } });
   t.notOk(tagsOf(server.peers[before + 1]!).some(isForeign));
   await end(push.mediaSessionId);
@@ -326,7 +327,7 @@ await t.test('standby, mute and a backup server that takes nothing, with VP9 and
   const times = framesOf(peer()).map(({ timestamp }) => timestamp);
   t.ok(times.every((time, index) => index === 0 || time > times[index - 1]!));
   t.ok(Math.max(...times.slice(1).map((time, index) => time - times[index]!)) < 1500, 'without a long gap');
-  t.equal((await decoded('VP90', tags)).length, framesOf(peer()).length, 'all decode');
+  t.equal((await decoded('VP90', tags)).length, tags.filter(isFrame).length, 'all decode');
   await end(mediaSessionId);
 });
 
@@ -349,8 +350,6 @@ await t.test('mpegts.js in Chromium plays AV1 and Opus from the embedded server'
     const player = mpegts.createPlayer({ type: 'flv', isLive: true, url: '/console/live/played.flv' });
     const errors = [];
     player.on(mpegts.Events.ERROR, (...error) => errors.push(error.map(String).join(' ')));
-    let info;
-    player.on(mpegts.Events.MEDIA_INFO, ({ videoCodec, audioCodec }) => (info = { videoCodec, audioCodec }));
     player.attachMediaElement(video);
     player.load();
     player.play();
@@ -358,9 +357,10 @@ await t.test('mpegts.js in Chromium plays AV1 and Opus from the embedded server'
       await new Promise((resolve) => setTimeout(resolve, 100));
     const { videoWidth: width, videoHeight: height, currentTime } = video;
     const { totalVideoFrames: frames } = video.getVideoPlaybackQuality();
-    return { width, height, currentTime, frames, errors, info };
+    const { videoCodec, audioCodec } = player.mediaInfo;
+    return { width, height, currentTime, frames, errors, videoCodec, audioCodec };
   })()`)) as Record<string, unknown>;
-  t.match(shown, { ...size, errors: [], info: { videoCodec: /^av01/, audioCodec: 'opus' } });
+  t.match(shown, { ...size, errors: [], videoCodec: /^av01/, audioCodec: /^opus$/i });
   t.ok(Number(shown['currentTime']) >= 2 && Number(shown['frames']) > 20, JSON.stringify(shown));
   await end(mediaSessionId);
   await page.close();
