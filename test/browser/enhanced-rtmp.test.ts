@@ -64,12 +64,21 @@ const size = { width: 320, height: 180 };
 
 /** The page that publishes what the tests of servers push. */
 const shared = await WhipPage.open(browser, whipPages);
-const publishShared = async (): Promise<void> => {
-  const { status } = await shared.publish(`${gateway.httpUrl}/live/whip/endpoint/shared`, {
-    ...{ codec: 'vp9', source: 'tone', sourceOptions: size },
-  });
+const publishShared = (): Promise<void> => publish(shared, 'shared', 'vp9', 'tone');
+
+/** Resolves when the stream is live. */
+async function publish(
+  page: WhipPage,
+  name: string,
+  codec: keyof typeof CODECS,
+  source: 'tone' | 'flashAndBeep',
+  to = gateway,
+): Promise<void> {
+  const options = { codec, source, sourceOptions: size };
+  const { status } = await page.publish(`${to.httpUrl}/live/whip/endpoint/${name}`, options);
   if (status !== 201) throw new Error(`the publication was answered ${status}`);
-};
+  await waitFor('the stream', async () => (await to.rest('/stream/find', { name })).status === 200);
+}
 
 const isFrame = ({ kind, sequenceHeader }: EnhancedTag): boolean => kind === 'video' && !sequenceHeader;
 
@@ -90,10 +99,7 @@ for (const [codec, { fourcc, number, ivf }] of Object.entries(CODECS)) {
       const page = await WhipPage.open(browser, whipPages);
       await noteSentFrames(page.page);
       const name = `show-${codec}`;
-      const { status } = await page.publish(`${gateway.httpUrl}/live/whip/endpoint/${name}`, {
-        ...{ codec: codec as keyof typeof CODECS, source: 'flashAndBeep', sourceOptions: size },
-      });
-      t.equal(status, 201);
+      await publish(page, name, codec as keyof typeof CODECS, 'flashAndBeep');
       const peers = taker.peers.length;
       const taken = await gateway.startPush({ streamName: name, rtmpUrl: `${taker.rtmpUrl}/${name}` });
       const plain = await gateway.startPush({ streamName: name, rtmpUrl: `${nginx.rtmpUrl}/${name}` });
@@ -333,9 +339,7 @@ await t.test('standby, mute and a backup server that takes nothing, with VP9 and
 
 await t.test('mpegts.js in Chromium plays AV1 and Opus from the embedded server', async (t) => {
   const publisher = await WhipPage.open(browser, whipPages);
-  await publisher.publish(`${gateway.httpUrl}/live/whip/endpoint/played`, {
-    ...{ codec: 'av1', source: 'tone', sourceOptions: size },
-  });
+  await publish(publisher, 'played', 'av1', 'tone');
   const { mediaSessionId } = await gateway.startPush({
     ...{ streamName: 'played', rtmpUrl: `rtmp://127.0.0.1:${settings.embedded_rtmp_port}/live/played` },
     ...{ videoCodec: 'source', audioCodec: 'source' },
@@ -377,9 +381,7 @@ await t.test('after a restart of the gateway, standby begins in the codec that w
     await server.stop();
   });
   const publisher = await WhipPage.open(browser, whipPages);
-  await publisher.publish(`${restarted.httpUrl}/live/whip/endpoint/kept`, {
-    ...{ codec: 'vp9', source: 'tone', sourceOptions: size },
-  });
+  await publish(publisher, 'kept', 'vp9', 'tone', restarted);
   const { mediaSessionId } = await restarted.startPush({
     ...{ streamName: 'kept', rtmpUrl: server.rtmpUrl, videoCodec: 'source' },
     standby: { source: 'color', color: '#204060' },
