@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import { ivfFrameHeader, ivfHeader } from '../../src/media/containers/ivf.ts';
+import { OPUS_SAMPLE_RATE, opusPacketSamples } from '../../src/media/codecs/opus-packet.ts';
 import { startChromium } from '../helpers/chromium.ts';
 import {
   announcing,
@@ -21,6 +22,7 @@ import { startNginxRtmp } from '../helpers/nginx-rtmp.ts';
 import { startNodeMediaServer } from '../helpers/node-media-server.ts';
 import { analyse, findRecording, recordingOf } from '../helpers/recording.ts';
 import { startScriptedServer, type ScriptedPeer, type ScriptedServer } from '../helpers/scripted-rtmp-server.ts';
+import { SdkPage, startPageServer } from '../helpers/sdk-page.ts';
 import { noteSentFrames, sentFrames } from '../helpers/sent-frames.ts';
 import { freePort } from '../helpers/server-process.ts';
 import { FILE_TIMEOUT } from '../helpers/stage.ts';
@@ -30,7 +32,7 @@ import { waitFor } from '../helpers/wait.ts';
 t.setTimeout(2 * FILE_TIMEOUT);
 
 const folder = await mkdtemp(join(tmpdir(), 'enhanced-rtmp-'));
-const whipPages = await startWhipPageServer();
+const [whipPages, sdkPages] = await Promise.all([startWhipPageServer(), startPageServer()]);
 // Servers that hang are found soon.
 const settings = {
   ...{ rtmp_push_stall_timeout_ms: 2000, publisher_resume_window_ms: 30_000 },
@@ -48,7 +50,7 @@ const [browser, gateway, nginx, nms, taker] = await Promise.all([
 ]);
 t.teardown(async () => {
   await browser.close();
-  await whipPages.close();
+  await Promise.all([whipPages.close(), sdkPages.close()]);
   await gateway.stop();
   await Promise.all([nginx.stop(), nms.stop(), taker.stop()]);
   await rm(folder, { recursive: true });
@@ -398,3 +400,42 @@ await t.test('after a restart of the gateway, standby begins in the codec that w
   );
   t.match(await restarted.transponder(mediaSessionId), { status: 'standby', codecs: { video: 'vp09', audio: 'Opus' } });
 });
+
+await t.test(
+  'the official Web SDK publishes VP8: each frame arrives as it was sent, and a sound file in Opus',
+  async (t) => {
+    const sdk = await SdkPage.open(browser, sdkPages);
+    await noteSentFrames(sdk.page);
+    await sdk.publishTo(gateway.wsUrl, { name: 'sdk', stripCodecs: 'H264,VP9,AV1', source: 'tone' });
+    const { mediaSessionId } = await gateway.startPush({ streamName: 'sdk', rtmpUrl: `${taker.rtmpUrl}/sdk` });
+    await gateway.reached(mediaSessionId, 'pushing');
+    t.match((await gateway.transponder(mediaSessionId))!.codecs, { video: 'vp08', audio: 'Opus' });
+    const peer = taker.peers.at(-1)!;
+    await waitFor('frames', () => framesOf(peer).length > 60, { timeout: 20_000 });
+    const arrived = framesOf(peer).map(({ payload }) => sha256(payload));
+    const sent = await waitFor('what the page has sent', async () => {
+      const hashes = await sentFrames(sdk.page);
+      return hashes.includes(arrived.at(-1)!) ? hashes : undefined;
+    });
+    t.strictSame(arrived, sent.slice(sent.indexOf(arrived[0]!)).slice(0, arrived.length));
+
+    const audio = () => tagsOf(peer).filter(({ kind, sequenceHeader }) => kind === 'audio' && !sequenceHeader);
+    const lengthOf = ({ payload }: EnhancedTag): number => (1000 * opusPacketSamples(payload)) / OPUS_SAMPLE_RATE;
+    t.equal(lengthOf(audio().at(-1)!), 40, 'what audio_packet_ms asks for');
+    await gateway.rest('/push/sound_on', { mediaSessionId, soundFile: 'test.wav', loop: true });
+    await waitFor(
+      'a second of the file',
+      () =>
+        audio()
+          .slice(-50)
+          .every((tag) => lengthOf(tag) === 20),
+      { timeout: 20_000 },
+    );
+    const played = audio().slice(-50);
+    t.ok(played.every((tag, index) => index === 0 || Math.abs(tag.timestamp - played[index - 1]!.timestamp - 20) <= 2));
+    t.ok(played.filter(({ payload }) => payload.length > 20).length > 40, 'it is heard');
+    await gateway.rest('/push/sound_off', { mediaSessionId });
+    await waitFor('the microphone', () => lengthOf(audio().at(-1)!) === 40);
+    await end(mediaSessionId);
+  },
+);
