@@ -310,8 +310,8 @@ export class Publisher {
     const { keyFrame, packets } = frames[this.#frame]!;
     this.#frame = (this.#frame + 1) % frames.length;
     this.#video.timestamp = (this.#video.timestamp + 90_000 / FRAMES_PER_SECOND) >>> 0;
-    // Parameter sets stand first in their frame, the stamp after them.
-    const stampAt = keyFrame ? 1 : 0;
+    // Parameter sets stand first in their frame, the stamp after them. Only H.264 has a place for it.
+    const stampAt = this.#clip.codec === 'h264' ? (keyFrame ? 1 : 0) : -1;
     packets.forEach((packet, index) => {
       if (index === stampAt)
         sendRtp(this.#video, Buffer.concat([Buffer.alloc(RTP_HEADER_BYTES), createStamp()]), false);

@@ -1,21 +1,39 @@
 import type { EventEmitter } from 'node:events';
 import { GatewayError } from '../../errors.ts';
 import type { RenditionAudioCodec } from '../../renditions/encode-profile.ts';
+import type { PushSound } from './codecs/push-media.ts';
 import type { SoundClip, SoundLibrary } from './sound-library.ts';
+
+/** What waits for a sound file. */
+export interface SoundUser {
+  /** Emits the event `end` when it ends; unset: it does not end. */
+  readonly user: EventEmitter | undefined;
+  readonly end: string;
+  readonly client: AbortSignal | undefined;
+}
+
+/** Loads a sound file in the codecs that a push has audio in; it can be had in others later. */
+export async function loadPushSound(
+  sounds: SoundLibrary,
+  { soundFile, loop = false }: { readonly soundFile: string; readonly loop?: boolean | undefined },
+  codecs: readonly RenditionAudioCodec[],
+  waits: SoundUser,
+): Promise<PushSound> {
+  const clips = await Promise.all(
+    codecs.map(async (codec) => [codec, await loadSound(sounds, soundFile, codec, waits)] as const),
+  );
+  return { loop, clips: new Map(clips), load: (codec) => sounds.load(soundFile, undefined, codec) };
+}
 
 /**
  * Loads a sound file for a stream or a push. When that ends, or the client that asked for it has gone away, the file is
  * not encoded any further.
- *
- * @param user emits the event `end` when it ends; unset: it does not end
  */
-export async function loadSound(
+async function loadSound(
   sounds: SoundLibrary,
   name: string,
   codec: RenditionAudioCodec,
-  user: EventEmitter | undefined,
-  end: string,
-  client?: AbortSignal,
+  { user, end, client }: SoundUser,
 ): Promise<SoundClip> {
   const abort = new AbortController();
   const giveUp = (): void =>

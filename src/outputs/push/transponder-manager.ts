@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events';
-import { encodeProfile, type EncodeProfile, type RenditionAudioCodec } from '../../renditions/encode-profile.ts';
+import { encodeProfile, type EncodeProfile } from '../../renditions/encode-profile.ts';
 import type { EncoderPool } from '../../renditions/encoder-pool.ts';
 import { GatewayError, toGatewayError } from '../../errors.ts';
 import type { Logger } from '../../observe/logger.ts';
@@ -14,12 +14,12 @@ import type { Verdict } from './platforms/verdict.ts';
 import type { WireCheck } from './platforms/wire-check.ts';
 import type { CodecPair } from './codecs/codec-choice.ts';
 import { PushCodecs, type PushCodecsOptions } from './codecs/push-codecs.ts';
-import type { OpenedSource, PushSound } from './codecs/push-media.ts';
+import type { OpenedSource } from './codecs/push-media.ts';
 import { PushSlots, type PushSlot } from './push-slots.ts';
 import { PushSources, type PushSourceOptions } from './push-sources.ts';
 import { refusedView } from './refused-view.ts';
-import type { SoundClip, SoundLibrary } from './sound-library.ts';
-import { loadSound } from './sound-loading.ts';
+import type { SoundLibrary } from './sound-library.ts';
+import { loadPushSound } from './sound-loading.ts';
 import { resolveDestinations } from './resolve-destinations.ts';
 import { requireStandby, type StandbyRenditions } from './standby-renditions.ts';
 import type { StoredPushes } from './record/stored-pushes.ts';
@@ -155,7 +155,7 @@ export class TransponderManager implements TransponderControl {
       const until = { user: standby ? undefined : stream, end: 'ended', client: signal };
       const sound =
         options?.action === 'sound_on'
-          ? await this.#loadSound(options.soundFile, options.loop ?? false, [decision.pair.audio], until)
+          ? await loadPushSound(this.#options.sounds, options, [decision.pair.audio], until)
           : undefined;
       const { destination } = primary!;
       const source = await this.#sources.open({
@@ -280,7 +280,7 @@ export class TransponderManager implements TransponderControl {
     const transponder = this.#get(mediaSessionId);
     const order = transponder.orderSound();
     const until = { user: transponder, end: 'closed', client: signal };
-    const sound = await this.#loadSound(soundFile, loop, transponder.audioCodecs, until);
+    const sound = await loadPushSound(this.#options.sounds, { soundFile, loop }, transponder.audioCodecs, until);
     // Looked up again, because it may have ended while the file was read.
     this.#get(mediaSessionId).soundOn(sound, order);
     this.#options.stored?.soundOn(mediaSessionId, soundFile, loop);
@@ -354,20 +354,6 @@ export class TransponderManager implements TransponderControl {
     const format = await this.#options.encoders.audioFormat(pair.audio);
     const source = await this.#sources.open({ request, destination, profile, stream, awaySince });
     return { source, format };
-  }
-
-  async #loadSound(
-    file: string,
-    loop: boolean,
-    codecs: readonly RenditionAudioCodec[],
-    { user, end, client }: { user: EventEmitter | undefined; end: string; client: AbortSignal | undefined },
-  ): Promise<PushSound> {
-    const { sounds } = this.#options;
-    const load = (codec: RenditionAudioCodec): Promise<SoundClip> => sounds.load(file, undefined, codec);
-    const clips = await Promise.all(
-      codecs.map(async (codec) => [codec, await loadSound(sounds, file, codec, user, end, client)] as const),
-    );
-    return { loop, clips: new Map(clips), load };
   }
 
   #parse(request: StartRequest, url = request.rtmpUrl): Destination {

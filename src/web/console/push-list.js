@@ -34,6 +34,7 @@ const FIGURES = [
   ['Dropped', (push) => String(push.framesDropped)],
   ['Buffer', (push) => `${Math.round(push.bufferMs)} ms`],
   ['Reconnects', (push) => String(push.attempt)],
+  ['Codecs', ({ codecs }) => [codecs?.video, codecs?.audio].filter(Boolean).join(', ') || '–'],
 ];
 
 /** The pushes of a stream, each with its state and its buttons, and ended pushes with the reason. */
@@ -202,7 +203,6 @@ class PushItem {
       push.publisherAway && awayText(push.publisherAway),
       visible(push.reason),
       complyText(push),
-      codecsText(push),
     ]
       .filter(Boolean)
       .join(' ');
@@ -210,17 +210,14 @@ class PushItem {
     replaceChanged(this.#warnings, (push.warnings ?? []).map(verdictItem));
     this.#standby.hidden = !push.standbyEnabled;
     this.#standby.textContent = this.#isHeld ? 'Standby off' : 'Standby on';
-    for (const { value, shown } of this.#figures) shown.textContent = value(push);
+    for (const { title, value, shown } of this.#figures) {
+      shown.textContent = value(push);
+      if (title === 'Codecs') shown.title = visible(push.codecs?.why ?? '');
+    }
     this.#mute.textContent = push.muted ? 'Unmute' : 'Mute';
     this.#sound.textContent = push.soundEnabled ? 'Sound off' : 'Sound on';
     return changed;
   }
-}
-
-/** @param {Transponder} push */
-function codecsText({ codecs }) {
-  if (!codecs) return '';
-  return `${[codecs.video, codecs.audio].filter(Boolean).join(' + ')}${codecs.why && ` (${visible(codecs.why)})`}`;
 }
 
 /** @param {Transponder} push */

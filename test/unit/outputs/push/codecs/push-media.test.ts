@@ -85,7 +85,7 @@ t.test('a variant that fails is told with its users, and is not leased again', a
   const { media, renditions, openings, released } = setUp();
   const failures: string[] = [];
   media.on('failed', ({ pair }, { code }) => failures.push(`${keyOf(pair)} ${code}`));
-  media.lease(H264);
+  void media.lease(H264);
   const leased = media.lease(AV1);
   openings[0]!.resolve();
   const variant = await leased;
