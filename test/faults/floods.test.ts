@@ -12,8 +12,9 @@ import { waitFor } from '../helpers/wait.ts';
 const KEY = 'k3y-of-this-test';
 /** What the default of max_http_requests_per_second allows in its ten seconds. */
 const ALLOWED_REQUESTS = 2000;
+const WINDOW_MS = 10_000;
 
-t.setTimeout(120_000);
+t.setTimeout(280_000);
 // This process reads the log, and its own floods keep it from that: a full pipe would stop the gateway.
 const stage = await AttackStage.start({ rest_api_key: KEY, log_level: 'warn' }, `?token=${KEY}`);
 t.teardown(() => stage.stop());
@@ -83,19 +84,23 @@ async function connect(from: string): Promise<WebSocket> {
 }
 
 t.test('thousands of REST requests, without a key and with it', async (t) => {
+  let allowed = 0;
   await stage.underAttack(t, async () => {
+    const beganMs = performance.now();
     const [open, keyed] = await Promise.all([
       flood('127.0.1.1', 4000, () => ({ path: '/rest-api/push/find_all' })),
       flood('127.0.1.2', 4000, () => ({ path: '/rest-api/push/find_all', headers: bearer(KEY) })),
     ]);
+    // A slow machine may need several windows.
+    allowed = ALLOWED_REQUESTS * (Math.floor((performance.now() - beganMs) / WINDOW_MS) + 1);
     t.strictSame([...open.keys()].sort(), [401, 429]);
-    t.equal(open.get(401), ALLOWED_REQUESTS);
+    t.ok(open.get(401)! >= ALLOWED_REQUESTS && open.get(401)! <= allowed, `${open.get(401)} of ${allowed} answered`);
     t.strictSame([...keyed.keys()].sort(), [200, 429]);
     // Until its first answer the key counts for its address.
-    t.ok(keyed.get(200)! >= ALLOWED_REQUESTS && keyed.get(200)! <= ALLOWED_REQUESTS + 50, `${keyed.get(200)} answered`);
+    t.ok(keyed.get(200)! >= ALLOWED_REQUESTS && keyed.get(200)! <= allowed + 50, `${keyed.get(200)} answered`);
   });
   t.equal((await gateway.http('/health/ready')).status, 200);
-  t.ok((await hits('max_http_requests_per_second')) >= 2 * (4000 - ALLOWED_REQUESTS) - 50);
+  t.ok((await hits('max_http_requests_per_second')) >= 2 * (4000 - allowed) - 50);
 });
 
 t.test('700 WebSockets of one address', async (t) => {

@@ -2,13 +2,14 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { request, type IncomingMessage } from 'node:http';
 import { text } from 'node:stream/consumers';
+import { setTimeout as sleep } from 'node:timers/promises';
 import nodeDataChannel from 'node-datachannel';
 import { nalUnitsOf, readSequenceHeader } from '../../src/media/codecs/avc-nal.ts';
 import { FlvReader } from '../../src/media/containers/flv-reader.ts';
 import { TAG_VIDEO } from '../../src/media/containers/flv-tag.ts';
 import type { MediaPublisherOptions } from './media-publisher.ts';
 import { OPUS_PACKET_MS, packetsOf } from './opus.ts';
-import { waitFor } from './wait.ts';
+import { MOST_TRIES, waitFor } from './wait.ts';
 
 /** Publishes H.264 and Opus from files with WHIP, in a loop in real time, until it is killed: see `media-publisher.ts`. */
 
@@ -80,17 +81,26 @@ const video = videoFile ? addTrack(videoMedia, videoType, 1) : undefined;
 
 connection.setLocalDescription('offer');
 await waitFor('the candidates', () => connection.gatheringState() === 'complete', { every: 5 });
-const post = request(`${httpUrl}/whip/${stream}`, {
-  method: 'POST',
-  headers: { 'content-type': 'application/sdp', ...(token !== undefined && { authorization: `Bearer ${token}` }) },
-});
 const { sdp: full } = connection.localDescription()!;
 const sdp = unnamed ? full.replaceAll(/a=ssrc.*\r\n/g, '') : full;
 const extension = `a=extmap:${MID_ID} urn:ietf:params:rtp-hdrext:sdes:mid\r\n`;
-post.end(mid ? sdp.replaceAll(/a=mid:.*\r\n/g, (line) => line + extension) : sdp);
-const [response] = (await once(post, 'response')) as [IncomingMessage];
-const answer = await text(response);
-if (response.statusCode !== 201) throw new Error(`WHIP answered ${response.statusCode}: ${answer}`);
+const offer = mid ? sdp.replaceAll(/a=mid:.*\r\n/g, (line) => line + extension) : sdp;
+async function post(): Promise<{ status: number | undefined; answer: string }> {
+  const sent = request(`${httpUrl}/whip/${stream}`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/sdp', ...(token !== undefined && { authorization: `Bearer ${token}` }) },
+  });
+  sent.end(offer);
+  const [response] = (await once(sent, 'response')) as [IncomingMessage];
+  return { status: response.statusCode, answer: await text(response) };
+}
+// On a busy machine a gateway that has just started says for some seconds that it is overloaded, and to try again.
+let { status, answer } = await post();
+for (let tries = 0; tries < MOST_TRIES && status === 503 && answer.includes('OVERLOADED'); tries++) {
+  await sleep(1000);
+  ({ status, answer } = await post());
+}
+if (status !== 201) throw new Error(`WHIP answered ${status}: ${answer}`);
 connection.setRemoteDescription(answer, 'answer');
 await waitFor('a WebRTC connection', () => (audio ?? video)!.track.isOpen(), { every: 5 });
 

@@ -1,8 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { startLoopbackServer, type LoopbackServer } from './loopback-server.ts';
-import { waitFor } from './wait.ts';
+import { MOST_TRIES, waitFor } from './wait.ts';
 
 const PAGE_FILES = fileURLToPath(new URL('./page/', import.meta.url));
 const SDK_FILES = dirname(fileURLToPath(import.meta.resolve('@flashphoner/websdk/package.json')));
@@ -180,7 +181,12 @@ export class SdkPage {
   /** Connects and publishes; throws on failure. */
   async publishTo(url: string, options: PublishOptions): Promise<void> {
     await this.connect(url);
-    const outcome = await this.publish(options);
+    // On a busy machine a gateway that has just started says for some seconds that it is overloaded, and to try again.
+    let outcome = await this.publish(options);
+    for (let tries = 0; tries < MOST_TRIES && outcome.info?.includes('is overloaded'); tries++) {
+      await sleep(1000);
+      outcome = await this.publish(options);
+    }
     if (outcome.status !== 'PUBLISHING')
       throw new Error(`publishing ${options.name}: ${outcome.status} ${outcome.info ?? ''}`);
   }

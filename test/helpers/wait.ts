@@ -7,6 +7,9 @@ export interface WaitOptions {
   readonly every?: number;
 }
 
+/** How often publishers ask a gateway that is overloaded, once a second. */
+export const MOST_TRIES = 30;
+
 /**
  * Waits until `condition` returns a truthy value, and returns it. An exception of the condition counts as "not yet". On timeout the error
  * contains what was waited for and the last value or exception.
