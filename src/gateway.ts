@@ -62,6 +62,7 @@ import { createOriginCheck } from './signaling/origin.ts';
 import { wcsLimits } from './signaling/wcs-limits.ts';
 import { openWcsServer } from './signaling/wcs-server.ts';
 import { SecretBox } from './store/secret-box.ts';
+import type { SipService } from './sip/sip-service.ts';
 import { openState } from './store/state.ts';
 import { LocalDirectory } from './streams/directory.ts';
 import type { LiveStream } from './streams/live-stream.ts';
@@ -319,9 +320,7 @@ async function assemble(
     logger,
   });
   opened(drain);
-  const publications = new Publications({
-    pool,
-    audioPacketMs: settings.audio_packet_ms,
+  const publicationContext = {
     registry,
     directory: cluster?.directory ?? new LocalDirectory(),
     pushes,
@@ -332,6 +331,11 @@ async function assemble(
         overload.check();
       },
     },
+  };
+  const publications = new Publications({
+    ...publicationContext,
+    pool,
+    audioPacketMs: settings.audio_packet_ms,
     logger,
   });
   const players = new Players({
@@ -390,6 +394,13 @@ async function assemble(
     opened(await HlsServer.create({ ...server, key: 'hls.port' }));
     if (certificate) opened(await HlsServer.create({ ...server, key: 'hls.https.port', certificate }));
   }
+  const sip = settings.sip
+    ? await openSip({ settings, pool, publication: publicationContext, metrics, logger })
+    : undefined;
+  if (sip) {
+    hooks.observeCalls(sip.calls);
+    opened(sip);
+  }
   // Before the connections of the clients, who learn the reason; a connection that closes would hold its streams.
   opened({ close: () => registry.close(shuttingDown()) });
 
@@ -419,6 +430,7 @@ async function assemble(
     recorders,
     takeSnapshot: (stream, form) => snapshots.capture(stream, form),
     rooms,
+    calls: sip?.calls,
     metrics,
     isOverloaded: () => overload.overloaded,
     drain,
@@ -497,6 +509,12 @@ async function joinableCluster(
   if (!settings.cluster_redis_url) return undefined;
   const { GatewayCluster: Cluster } = await import('./cluster/gateway-cluster.ts');
   return Cluster.create({ settings, box: new SecretBox(Buffer.from(settings.state_key, 'base64')), ...parts });
+}
+
+/** A gateway without calls does not load SIP. */
+async function openSip(options: Parameters<typeof SipService.create>[0]): Promise<SipService> {
+  const { SipService: Service } = await import('./sip/sip-service.ts');
+  return Service.create(options);
 }
 
 /** In a cluster the rooms are the same on all nodes. */

@@ -11,6 +11,7 @@ import { standbyDefaults } from '../outputs/push/standby-defaults.ts';
 import type { PlatformCatalogue } from '../outputs/push/platforms/catalogue.ts';
 import type { ClientSessions } from '../publish/client-sessions.ts';
 import type { RoomsControl } from '../rooms/room-client.ts';
+import type { CallControl } from '../sip/call/calls.ts';
 import {
   accessTokenCredentials,
   guardRoutes,
@@ -26,9 +27,11 @@ import { renewalRoutes } from './ops/renewal-routes.ts';
 import { inspectionRoutes, monitoringRoutes, probeRoutes, type OperationSources } from './ops/ops-routes.ts';
 import { roomsRoutes } from './ops/rooms-routes.ts';
 import { snapshotRoutes, type TakeSnapshot } from './ops/snapshot-routes.ts';
+import { callsRoutes } from './ops/calls-routes.ts';
 import { clientRecordsRoutes, recordingsRoutes } from './ops/recordings-routes.ts';
 import { red5Routes } from './red5/red5-routes.ts';
 import { platformRoutes } from './ops/platform-routes.ts';
+import { callRoutes, restCallRoutes } from './wcs/call-routes.ts';
 import { pushRoutes } from './wcs/push-routes.ts';
 import { connectionRoutes } from './wcs/connection-routes.ts';
 import { answerStatistics, isStatisticsPoll, statisticsRoutes } from './wcs/statistics.ts';
@@ -45,6 +48,8 @@ export interface HttpAppOptions extends Omit<OperationSources, 'isClosing' | 'st
   readonly takeSnapshot: TakeSnapshot;
   /** Undefined: rooms are off. */
   readonly rooms?: RoomsControl | undefined;
+  /** Undefined: calls are off. */
+  readonly calls?: CallControl | undefined;
   /** Believes managers of the cluster whose client a request is from. */
   readonly forwardedClients?: ForwardedClients;
   /** Counts the connections of both listeners. Without it there is no limit. */
@@ -169,12 +174,14 @@ async function addRoutes(
       standbyDefaults: standbyDefaults(settings),
       logger,
     }),
+    callRoutes(options),
     streamRoutes(options),
     connectionRoutes(sessions, logger),
     statisticsRoutes(options),
     unsupportedRoutes,
   );
   await app.register(wcs, { prefix: '/rest-api' });
+  await app.register(guarded(headerCredentials, restCallRoutes(options)), { prefix: '/RESTCall' });
   await app.register(
     guarded(
       accessTokenCredentials,
@@ -184,6 +191,7 @@ async function addRoutes(
       snapshotRoutes(options),
       renewalRoutes(options),
       roomsRoutes(options),
+      callsRoutes(options),
       red5Routes(options),
     ),
     { prefix: '/api/v1' },

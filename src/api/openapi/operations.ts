@@ -1,6 +1,15 @@
 import type { z } from 'zod';
 import type { ErrorCode } from '../../errors.ts';
 import { MemberRemovalSchema, RoomChangeSchema, RoomMessageSchema } from '../ops/rooms-schemas.ts';
+import {
+  CallFilterSchema,
+  CallIdSchema,
+  CallStartSchema,
+  DtmfSchema,
+  InjectSoundSchema,
+  InjectStreamSchema,
+  RestCallSchema,
+} from '../wcs/call-schemas.ts';
 import { StandbySwitchSchema } from '../wcs/standby-schemas.ts';
 import { FilterSchema, SoundOnSchema, StartSchema, TransponderIdSchema } from '../wcs/schemas.ts';
 import {
@@ -30,6 +39,8 @@ import {
   StreamSessionSchema,
   TransponderSchema,
 } from './answers.ts';
+import { CALL_METHODS } from './call-operations.ts';
+import { CallViewSchema } from './call-answers.ts';
 import { PlatformViewSchema, VerdictSchema } from './platform-answers.ts';
 import { RoomPageSchema, RoomSchema } from './room-answers.ts';
 
@@ -49,6 +60,14 @@ export const SCHEMAS = {
   Stream: StreamSchema,
   StreamFilter: StreamFilterSchema,
   StreamTerminate: StreamTerminateSchema,
+  CallStart: CallStartSchema,
+  RestCall: RestCallSchema,
+  CallFilter: CallFilterSchema,
+  CallId: CallIdSchema,
+  Dtmf: DtmfSchema,
+  InjectSound: InjectSoundSchema,
+  InjectStream: InjectStreamSchema,
+  Call: CallViewSchema,
   SnapshotRequest: SnapshotSchema,
   RecordRequest: RecordSchema,
   StreamEvent: StreamEventSchema,
@@ -92,6 +111,7 @@ export interface Operation {
   readonly id: string;
   readonly tag:
     | 'Push'
+    | 'Calls'
     | 'Streams'
     | 'Connections'
     | 'Red5'
@@ -993,6 +1013,7 @@ const CLUSTER: readonly Operation[] = [
 
 export const OPERATIONS: readonly Operation[] = [
   ...PUSH,
+  ...CALL_METHODS,
   ...SESSION_METHODS,
   ...RED5,
   ...RECORDINGS,

@@ -27,6 +27,8 @@ export interface DialogRequest {
   readonly body?: { readonly type: string; readonly text: string } | undefined;
   /** Of the request that this one belongs to. */
   readonly cseq?: number;
+  /** Default: the peer. */
+  readonly uri?: string;
 }
 
 /** Requests that may change where the peer sends to. */
@@ -71,9 +73,9 @@ export class Dialog {
     return this.#flowTo(tryParseUri(route === undefined ? this.#target : parseNameAddr(route).uri)) ?? origin;
   }
 
-  request(method: string, { headers = {}, body, cseq }: DialogRequest = {}): SipRequest {
+  request(method: string, { headers = {}, body, cseq, uri = this.#target }: DialogRequest = {}): SipRequest {
     const { localName, localUri, localTag, remoteUri, callId, userAgent } = this.options;
-    const request = new SipRequest(method, this.#target)
+    const request = new SipRequest(method, uri)
       .set('via', '')
       .set('max-forwards', '70')
       .set('from', formatNameAddr(localName, localUri, localTag))
