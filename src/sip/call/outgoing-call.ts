@@ -161,12 +161,15 @@ async function establish(
 
 /** Joins the media of a call to its signalling, for both directions. */
 export async function serve(
-  plant: Pick<CallPlant, 'pool' | 'clock' | 'inactivityMs' | 'keepAlive' | 'logger'>,
+  plant: Pick<CallPlant, 'pool' | 'clock' | 'inactivityMs' | 'keepAlive' | 'hold' | 'logger'>,
   leg: Pick<OutgoingLeg, 'sendInfo' | 'hangUp' | 'reinvite' | 'once' | 'dialog' | 'isEstablished'>,
   media: CallMedia,
 ): Promise<SipSession> {
   const { pool, clock, inactivityMs, keepAlive, logger } = plant;
   let stopKeepAlive: (() => void) | undefined;
+  // The telephone may send its requests past the proxy.
+  const release = plant.hold(leg.dialog.flow.address);
+  leg.once('ended', () => void clock.after(LINGER_MS, release));
   try {
     const session = await SipSession.create({
       worker: pool.pick(),
