@@ -48,6 +48,7 @@ import { refuseSecondGateway } from './runtime/running-gateway.ts';
 import { openWcs } from './signaling/create-wcs.ts';
 import { createOriginCheck } from './signaling/origin.ts';
 import { wcsLimits } from './signaling/wcs-limits.ts';
+import type { SipService } from './sip/sip-service.ts';
 import { openState } from './store/state.ts';
 import { LocalDirectory } from './streams/directory.ts';
 import { StreamRegistry } from './streams/stream-registry.ts';
@@ -220,7 +221,7 @@ async function assemble(
     logger,
   });
   assembly.add(drain);
-  const { publications, players, sessions } = createSessions(settings, {
+  const { publication, publications, players, sessions } = createSessions(settings, {
     ...{ pool: workers, registry, pushes, recorders, logger },
     directory: cluster?.directory ?? new LocalDirectory(),
     refusals: [drain, overload],
@@ -245,6 +246,8 @@ async function assemble(
   const wcs = { ...doors, version, limits, takeSnapshot, dataReceiver: wcsHooks, rooms };
   const { ws, wss } = await openWcs(settings, wcs, certificate, assembly);
   await openHls(settings, { ...doors, packagers }, certificate, assembly);
+  const sip = assembly.add(await openSip({ settings, pool: workers, publication, metrics, logger }));
+  if (sip) hooks.observeCalls(sip.calls);
   // Before the connections of the clients, who learn the reason; a connection that closes would hold its streams.
   assembly.onClose(() => registry.close(shuttingDown()));
   const roomDoors =
@@ -255,7 +258,7 @@ async function assemble(
   const app = assembly.addLast(
     await HttpApp.create({
       ...{ ...doors, settings, platforms, recorders, rooms, metrics, drain, connections, certificate },
-      ...{ control: pushes, saved, savedPushes, parseOrder, feed },
+      ...{ calls: sip?.calls, control: pushes, saved, savedPushes, parseOrder, feed },
       ...(sources && { settingSources: sources }),
       takeSnapshot: (stream, form) => snapshots.capture(stream, form),
       isOverloaded: () => overload.overloaded,
@@ -304,6 +307,11 @@ async function assemble(
       hooks.stopping();
     },
   };
+}
+
+/** A gateway without calls does not load SIP. */
+async function openSip(options: Parameters<typeof SipService.create>[0]): Promise<SipService | undefined> {
+  return options.settings.sip ? (await import('./sip/sip-service.ts')).SipService.create(options) : undefined;
 }
 
 const shuttingDown = (): GatewayError => new GatewayError('SHUTTING_DOWN', 'The gateway is shutting down.');

@@ -31,12 +31,23 @@ const NEEDS = [
   },
   { purposes: ['test', 'cluster'], package: 'redis-server', present: () => Boolean(findProgram('redis-server')) },
   { purposes: ['test'], package: 'openssl', present: () => Boolean(findProgram('openssl')) },
+  // Telephones, a proxy and a generator of scenarios for the tests of calls.
+  ...[
+    ['baresip-core', 'baresip'],
+    ['kamailio', 'kamailio'],
+    ['sip-tester', 'sipp'],
+  ].map(([name, program]) => ({ purposes: ['test'], package: name, present: () => Boolean(findProgram(program)) })),
+  {
+    purposes: ['test'],
+    package: 'baresip-ffmpeg',
+    present: () => existsSync('/usr/lib/baresip/modules/avcodec.so'),
+  },
   // An S3 server for the tests. The library alone: the packages of its servers would start services.
   { purposes: ['test'], package: 'python3-swift', present: () => existsSync('/usr/lib/python3/dist-packages/swift') },
 ];
 
 /** Packages that come with a service of their name. */
-const SERVICES = new Set(['nginx', 'redis-server']);
+const SERVICES = new Set(['nginx', 'redis-server', 'kamailio']);
 
 /** Debian packages that are needed to build mediasoup's worker. They include the libraries that it is linked with. */
 export const WORKER_BUILD_PACKAGES = [

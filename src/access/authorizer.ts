@@ -2,7 +2,7 @@ import type { Destination } from '../net/destination.ts';
 import type { Secret } from '../net/secret.ts';
 
 /** What a client may ask for. */
-export const ACTIONS = ['publish', 'play', 'push', 'control', 'read', 'admin', 'join'] as const;
+export const ACTIONS = ['publish', 'play', 'push', 'call', 'control', 'read', 'admin', 'join'] as const;
 export type Action = (typeof ACTIONS)[number];
 
 export const ALL_ACTIONS: ReadonlySet<Action> = new Set(ACTIONS);

@@ -14,6 +14,7 @@ import type { ParseOrder, SavedDestinations } from '../outputs/push/saved/saved-
 import type { SavedPushes } from '../outputs/push/saved/saved-pushes.ts';
 import type { ClientSessions } from '../publish/client-sessions.ts';
 import type { RoomsControl } from '../rooms/room-client.ts';
+import type { CallControl } from '../sip/call/calls.ts';
 import {
   accessTokenCredentials,
   guardRoutes,
@@ -32,10 +33,12 @@ import { inspectionRoutes, monitoringRoutes, probeRoutes, type OperationSources 
 import { roomsRoutes } from './ops/rooms-routes.ts';
 import { settingsRoutes } from './ops/settings-routes.ts';
 import { snapshotRoutes, type TakeSnapshot } from './ops/snapshot-routes.ts';
+import { callsRoutes } from './ops/calls-routes.ts';
 import { clientRecordsRoutes, recordingsRoutes } from './ops/recordings-routes.ts';
 import { red5Routes } from './red5/red5-routes.ts';
 import { destinationRoutes } from './ops/destination-routes.ts';
 import { platformRoutes } from './ops/platform-routes.ts';
+import { callRoutes, restCallRoutes } from './wcs/call-routes.ts';
 import { pushRoutes } from './wcs/push-routes.ts';
 import { connectionRoutes } from './wcs/connection-routes.ts';
 import { answerStatistics, isStatisticsPoll, statisticsRoutes } from './wcs/statistics.ts';
@@ -58,6 +61,8 @@ export interface HttpAppOptions extends Omit<OperationSources, 'isClosing' | 'st
   readonly takeSnapshot: TakeSnapshot;
   /** Undefined: rooms are off. */
   readonly rooms?: RoomsControl | undefined;
+  /** Undefined: calls are off. */
+  readonly calls?: CallControl | undefined;
   /** Believes managers of the cluster whose client a request is from. */
   readonly forwardedClients?: ForwardedClients;
   /** Counts the connections of both listeners. Without it there is no limit. */
@@ -183,12 +188,14 @@ async function addRoutes(
       standbyDefaults: standbyDefaults(settings),
       logger,
     }),
+    callRoutes(options),
     streamRoutes(options),
     connectionRoutes(sessions, logger),
     statisticsRoutes(options),
     unsupportedRoutes,
   );
   await app.register(wcs, { prefix: '/rest-api' });
+  await app.register(guarded(headerCredentials, restCallRoutes(options)), { prefix: '/RESTCall' });
   await app.register(
     guarded(
       accessTokenCredentials,
@@ -201,6 +208,7 @@ async function addRoutes(
       snapshotRoutes(options),
       renewalRoutes(options),
       roomsRoutes(options),
+      callsRoutes(options),
       red5Routes(options),
     ),
     { prefix: '/api/v1' },

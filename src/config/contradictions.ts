@@ -1,6 +1,7 @@
 import { isLoopback } from '../net/loopback.ts';
 import { ACCESS_PROVIDERS, hasAccessProvider } from './access-providers.ts';
 import { MAX_PORT } from './fields.ts';
+import { findSipMistakes } from './sip-contradictions.ts';
 import { rtcPorts, type SettingKey, type Settings } from './schema.ts';
 
 /** Settings that contradict each other. */
@@ -81,7 +82,7 @@ export function findContradictions(settings: Settings): Contradiction[] {
       'rtmp_push_restore_backoff_cap_ms',
       `must be 0 or at least rtmp_push_restore_interval_ms (${settings.rtmp_push_restore_interval_ms}).`,
     );
-  return [...found, ...findClusterMistakes(settings), ...findPortCollisions(settings)];
+  return [...found, ...findClusterMistakes(settings), ...findSipMistakes(settings), ...findPortCollisions(settings)];
 }
 
 function findClusterMistakes(settings: Settings): Contradiction[] {
@@ -110,6 +111,7 @@ function findPortCollisions(settings: Settings): Contradiction[] {
   if (settings.hls) listening.push('hls.port', ...(settings.tls_cert ? (['hls.https.port'] as const) : []));
   if (settings.embedded_rtmp_server) listening.push('embedded_rtmp_port', 'embedded_http_flv_port');
   if (settings.rooms && settings.rooms_rtmp_port !== '') listening.push('rooms_rtmp_port');
+  if (settings.sip) listening.push('sip_port');
   const portsOf = (key: SettingKey): { first: number; last: number } => {
     const first = Number(settings[key]);
     return { first, last: first === 0 || key !== 'rtc_port' ? first : first + settings.rtc_workers - 1 };

@@ -13,6 +13,7 @@ import { republishing } from './groups/republishing.ts';
 import { roomDoors } from './groups/room-doors.ts';
 import { roomLimits } from './groups/room-limits.ts';
 import { s3 } from './groups/s3.ts';
+import { sip } from './groups/sip.ts';
 import { standby } from './groups/standby.ts';
 import { state } from './groups/state.ts';
 
@@ -35,6 +36,7 @@ export const SettingsSchema = z.strictObject({
   ...hooks,
   ...roomDoors,
   ...roomLimits,
+  ...sip,
   ...state,
   ...operation,
   ...cluster,
@@ -64,6 +66,7 @@ export const SECRET_SETTINGS: ReadonlySet<string> = new Set<SettingKey>([
   'rtmp_push_auto_start_url',
   'ice_servers',
   'cluster_redis_url',
+  'sip_password',
 ]);
 
 /** The ports of WebRTC media, one for each worker: `10000`, or `10000-10003`. */

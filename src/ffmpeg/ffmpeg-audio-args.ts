@@ -158,3 +158,15 @@ export function clipToFlvAudio(
     output: 'pipe:1',
   };
 }
+
+/** G.711 as raw bytes to Opus in Ogg, in packets of 20 ms: what a telephone call with Opus gets. */
+export function g711ToOpus(law: 'pcmu' | 'pcma'): FfmpegCommandLine {
+  return {
+    ...packetInput(law),
+    outputOptions: [
+      ...['-map', '0:a:0', '-c:a', 'libopus', '-application', 'voip', '-frame_duration', '20'],
+      ...['-b:a', '32k', '-ar', '48000', '-ac', '1', '-threads', '1', '-f', 'ogg'],
+    ],
+    output: 'pipe:1',
+  };
+}

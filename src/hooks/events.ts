@@ -32,6 +32,16 @@ const member = {
   door: z.enum(['websocket', 'rtmp', 'datachannel', 'wcs']),
 };
 
+/** A telephone call. */
+const call = {
+  id: z.string(),
+  stream,
+  incoming: z.boolean(),
+  caller: z.string(),
+  callee: z.string(),
+  createdAt: time,
+};
+
 export const EVENT_DATA = {
   'stream.published': z.strictObject({ stream, ...codecs }),
   'stream.lost': z.strictObject({ stream, until: time }),
@@ -77,6 +87,17 @@ export const EVENT_DATA = {
   'recording.stored': z.strictObject({ ...recorded, bucket: z.string(), key: z.string() }),
   /** Uploading has failed, and is tried again. Sent once for each outage. */
   'recording.retrying': z.strictObject({ ...recording, bucket: z.string(), ...reason }),
+  'call.started': z.strictObject(call),
+  'call.ringing': z.strictObject(call),
+  'call.established': z.strictObject({ ...call, ...codecs }),
+  'call.held': z.strictObject(call),
+  'call.ended': z.strictObject({
+    ...call,
+    ...reason,
+    sipStatus: z.int(),
+    answeredAt: time.exactOptional(),
+    endedAt: time,
+  }),
   'room.created': z.strictObject({ room }),
   'room.removed': z.strictObject({ room }),
   'room.joined': z.strictObject(member),

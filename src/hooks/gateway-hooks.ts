@@ -6,6 +6,7 @@ import type { Metrics } from '../observe/metrics.ts';
 import type { Store } from '../store/store.ts';
 import { systemClock } from './clock.ts';
 import { EVENT_TYPES, matchesEvent, type GatewayEvent } from './events.ts';
+import { observeCalls, type ObservedCalls } from './observe-calls.ts';
 import {
   gatewayStarted,
   gatewayStopping,
@@ -77,6 +78,10 @@ export class GatewayHooks {
 
   observeRooms(rooms: ObservedRooms): void {
     observeRooms(rooms, this.#publish);
+  }
+
+  observeCalls(calls: ObservedCalls): void {
+    if (this.#webhooks) observeCalls(calls, this.#publish);
   }
 
   started(): void {

@@ -84,6 +84,11 @@ export class DestinationPolicy {
     );
   }
 
+  /** Whether packets may go to an address that nobody has named by a host. */
+  permitsAddress(address: string, port: number): boolean {
+    return isIP(address) !== 0 && this.#permits(address, port, ipaddr.process(address));
+  }
+
   /**
    * Denied hosts are never permitted. A private address must be named explicitly; a public one needs a permitted host.
    */

@@ -12,12 +12,14 @@ export interface SessionParts
 }
 
 /** Creates what starts and lists the publishers and players of all doors. */
-export const createSessions = (settings: Settings, { refusals, learnFrameSize, ...parts }: SessionParts) => ({
-  publications: new Publications({
-    ...parts,
-    audioPacketMs: settings.audio_packet_ms,
-    admission: { check: () => refusals.forEach((part) => part.check()) },
-  }),
-  players: new Players({ registry: parts.registry, maxPlayers: settings.max_players, learnFrameSize }),
-  sessions: new ClientSessions(),
-});
+export function createSessions(settings: Settings, { refusals, learnFrameSize, ...parts }: SessionParts) {
+  const { registry, directory, pushes, recorders } = parts;
+  const admission = { check: (): void => refusals.forEach((part) => part.check()) };
+  return {
+    /** What publications of all kinds need. */
+    publication: { registry, directory, pushes, ...(recorders && { recorders }), admission },
+    publications: new Publications({ ...parts, audioPacketMs: settings.audio_packet_ms, admission }),
+    players: new Players({ registry: parts.registry, maxPlayers: settings.max_players, learnFrameSize }),
+    sessions: new ClientSessions(),
+  };
+}

@@ -12,9 +12,12 @@ import { buildAnswer } from './sdp-answer.ts';
 import { TransportLink } from './transport-link.ts';
 import { failureOf } from './worker-failure.ts';
 
+/** A publisher whose tracks are producers of a worker. */
+export type PlayedPublisher = Pick<PublishSession, 'audio' | 'video' | 'worker' | 'closed'>;
+
 export interface PlaySessionOptions extends PlaybackOptions {
   /** Whose tracks are played. */
-  readonly publisher: PublishSession;
+  readonly publisher: PlayedPublisher;
 }
 
 /**
@@ -150,7 +153,7 @@ const asPlayerLoss = (reason: GatewayError): GatewayError =>
  * The publisher's codecs under the player's payload types. Audio first: mediasoup then assigns an unused number to RTX,
  * which is not used.
  */
-function playerCodecs(offer: Offer, publisher: PublishSession): types.RouterRtpCodecCapability[] {
+function playerCodecs(offer: Offer, publisher: PlayedPublisher): types.RouterRtpCodecCapability[] {
   const payloadType = offer.video?.rtpParameters.codecs[0]?.payloadType;
   if (payloadType !== undefined && payloadType === offer.audio?.rtpParameters.codecs[0]?.payloadType)
     throw new GatewayError('INVALID_SDP', `The SDP offer gives audio and video the same payload type, ${payloadType}.`);

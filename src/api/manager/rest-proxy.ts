@@ -90,7 +90,7 @@ export const restProxyRoutes =
     }
     // Preflights of pages of other origins: the nodes have the same cors_origins.
     for (const url of ['/rest-api/*', '/api/v1/*']) app.options(url, async (request, reply) => toAny(request, reply));
-    for (const url of ['/rest-api/*', '/api/v1/*', '/client/records/*', '/hls/*'])
+    for (const url of ['/rest-api/*', '/RESTCall/*', '/api/v1/*', '/client/records/*', '/hls/*'])
       app.route({
         method: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'],
         url,

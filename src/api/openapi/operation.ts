@@ -15,6 +15,7 @@ type TextType =
 type Tag =
   | 'Push'
   | 'Destinations'
+  | 'Calls'
   | 'Streams'
   | 'Connections'
   | 'Red5'

@@ -5,6 +5,7 @@ import { INSPECTION_OPERATIONS, MONITORING_OPERATIONS } from '../ops/ops-operati
 import { RECORDING_OPERATIONS } from '../ops/recordings-operations.ts';
 import { ROOM_OPERATIONS } from '../ops/rooms-operations.ts';
 import { RED5_OPERATIONS } from '../red5/red5-operations.ts';
+import { CALL_OPERATIONS } from '../wcs/call-operations.ts';
 import { PUSH_OPERATIONS } from '../wcs/push-operations.ts';
 import { SESSION_OPERATIONS } from '../wcs/session-operations.ts';
 import { WHEP_OPERATIONS } from '../whep/whep-operations.ts';
@@ -15,6 +16,7 @@ import { probesOf, type Operation } from './operation.ts';
 export const OPERATIONS: readonly Operation[] = [
   ...PUSH_OPERATIONS,
   ...DESTINATION_OPERATIONS,
+  ...CALL_OPERATIONS,
   ...SESSION_OPERATIONS,
   ...RED5_OPERATIONS,
   ...RECORDING_OPERATIONS,

@@ -11,6 +11,15 @@ import {
   NewGroupSchema,
 } from '../ops/destination-schemas.ts';
 import { SettingViewSchema } from '../ops/settings-routes.ts';
+import {
+  CallFilterSchema,
+  CallIdSchema,
+  CallStartSchema,
+  DtmfSchema,
+  InjectSoundSchema,
+  InjectStreamSchema,
+  RestCallSchema,
+} from '../wcs/call-schemas.ts';
 import { StandbySwitchSchema } from '../wcs/standby-schemas.ts';
 import { FilterSchema, SoundOnSchema, StartSchema, TerminateSchema, TransponderIdSchema } from '../wcs/schemas.ts';
 import {
@@ -40,6 +49,7 @@ import {
   StreamSessionSchema,
   TransponderSchema,
 } from './answers.ts';
+import { CallViewSchema } from './call-answers.ts';
 import { PlatformViewSchema, VerdictSchema } from './platform-answers.ts';
 import { RoomPageSchema, RoomSchema } from './room-answers.ts';
 
@@ -66,6 +76,14 @@ export const SCHEMAS = {
   Stream: StreamSchema,
   StreamFilter: StreamFilterSchema,
   StreamTerminate: StreamTerminateSchema,
+  CallStart: CallStartSchema,
+  RestCall: RestCallSchema,
+  CallFilter: CallFilterSchema,
+  CallId: CallIdSchema,
+  Dtmf: DtmfSchema,
+  InjectSound: InjectSoundSchema,
+  InjectStream: InjectStreamSchema,
+  Call: CallViewSchema,
   SnapshotRequest: SnapshotSchema,
   RecordRequest: RecordSchema,
   StreamEvent: StreamEventSchema,

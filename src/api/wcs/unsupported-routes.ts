@@ -7,7 +7,6 @@ import { GatewayError } from '../../errors.ts';
  */
 const FEATURES: Readonly<Record<string, string>> = {
   api: 'sessions and SIP calls by REST',
-  call: 'SIP calls',
   cdn: 'the CDN of WCS nodes',
   hls: 'HLS packaging',
   mixer: 'mixers',

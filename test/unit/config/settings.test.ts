@@ -52,16 +52,26 @@ t.test("the republishing lines of a flashphoner.properties, as WCS's documentati
   );
 });
 
+/** As in the file that comes with WCS. */
+const CALL_SETTINGS =
+  'media_port_from=31001\r\nmedia_port_to=32000\r\ncodecs=opus,alaw,ulaw,g729,speex16,g722,mpeg4-generic,telephone-event,h264,vp8,flv,mpv\r\ncodecs_exclude_sip=mpeg4-generic,flv,mpv\r\nuser_agent=Flashphoner/1.0\r\ndomain=\r\noutbound_proxy=\r\noutbound_port=5060\r\nrtp_activity_detecting=true,60\r\n';
+
 t.test('a whole flashphoner.properties is accepted, and foreign keys are named', async (t) => {
   const foreign = [
-    ...['port_from', 'port_to', 'media_port_from', 'media_port_to', 'codecs', 'codecs_exclude_sip', 'user_agent'],
-    ...['balance_header', 'video_enabled', 'domain', 'outbound_proxy', 'outbound_port', 'rtp_activity_detecting'],
-    ...['sip_msg_listener', 'call_record_listener', 'dtmf', 'auto_login_url', 'get_callee_url', 'client_log_level'],
+    ...[
+      'port_from',
+      'port_to',
+      'codecs_exclude_streaming',
+      'codecs_exclude_sip_rtmp',
+      'balance_header',
+      'video_enabled',
+    ],
+    ...['sip_msg_listener', 'call_record_listener', 'auto_login_url', 'get_callee_url', 'client_log_level'],
     ...['on_record_hook_script', 'enable_extended_logging', 'wss.keystore.password', 'wss.cert.password'],
     ...['rtmfp.port', 'rtmp.port', 'rtsp.port', 'ws.address', 'http.address', 'rest_max_connections'],
     ...['disable_rest_requests', 'rtp_receive_buffer_size', 'cdn_enabled', 'webrtc_cc_min_bitrate'],
   ];
-  const text = `\uFEFF#Server settings\r\nip = 203.0.113.5\r\nip_local=0.0.0.0\r\nws.port =8080\r\nhls.port=8082\r\nrtmp_push_restore=true\r\n${foreign
+  const text = `\uFEFF#Server settings\r\nip = 203.0.113.5\r\nip_local=0.0.0.0\r\nws.port =8080\r\nhls.port=8082\r\nrtmp_push_restore=true\r\n${CALL_SETTINGS}${foreign
     .map((key) => `${key} = geheim\r\n`)
     .join('')}`;
   const file = join(t.testdir({ 'flashphoner.properties': text }), 'flashphoner.properties');
@@ -69,8 +79,11 @@ t.test('a whole flashphoner.properties is accepted, and foreign keys are named',
   t.match(settings, { ip: '203.0.113.5', ip_local: '0.0.0.0', 'ws.port': 8080, rtmp_push_restore: true });
   t.strictSame(ignoredKeys, foreign.sort());
   t.notOk('rtmp.port' in settings);
-  const odd = join(t.testdir({ x: `__proto__=1\nconstructor=1\ndtmf=1\ndtmf=2\n${'k'.repeat(200)}=1` }), 'x');
-  t.strictSame(loadSettings({ file: odd, env: {} }).ignoredKeys, ['__proto__', 'constructor', 'dtmf', 'k'.repeat(80)]);
+  const odd = join(t.testdir({ x: `__proto__=1\nconstructor=1\nport_to=1\nport_to=2\n${'k'.repeat(200)}=1` }), 'x');
+  t.strictSame(
+    loadSettings({ file: odd, env: {} }).ignoredKeys,
+    ['__proto__', 'constructor', 'port_to', 'k'.repeat(80)].sort(),
+  );
 });
 
 t.test('the prefix may be set, empty, commented out or missing', async (t) => {

@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events';
 import t from 'tap';
 import { GatewayError } from '../../../src/errors.ts';
+import { observeCalls } from '../../../src/hooks/observe-calls.ts';
 import { EVENT_DATA, EVENT_TYPES, type GatewayEvent } from '../../../src/hooks/events.ts';
 import {
   gatewayStarted,
@@ -253,6 +254,18 @@ t.test('no body contains a secret, and every event can occur', async (t) => {
     recordings.emit('change', { ...recorded, state, reasonCode: 'DISK_FULL', reason: 'full' });
   for (const state of ['waiting', 'uploading', 'retrying', 'stored'])
     recordings.emit('storage', { ...recorded, storage: { state, bucket: 'films', key: 'shows/x', uploadId: 'u' } });
+  const calls = new EventEmitter();
+  observeCalls(calls, publish);
+  const call = {
+    ...{ callId: 'c', streamName: 'cam1', incoming: false, caller: '2000', callee: '1001', sipStatus: 200 },
+    ...{ reason: null, reasonCode: null, audioCodec: 'opus', videoCodec: null, createdAt: push.startedAt },
+    ...{ answeredAt: push.startedAt, endedAt: null },
+  };
+  for (const status of ['PENDING', 'TRYING', 'RING', 'ESTABLISHED', 'HOLD'])
+    calls.emit('call', { view: { ...call, status } });
+  calls.emit('call', {
+    view: { ...call, status: 'FINISH', endedAt: push.startedAt, reasonCode: 'SIP_ENDED', reason: '' },
+  });
   publish(gatewayStarted('1'));
   publish(nodeDraining('1', 2));
   publish(gatewayStopping('1'));

@@ -338,6 +338,7 @@ const NODE_ONLY: ReadonlySet<string> = new Set([
   '/hls/{stream}/{file}',
   '/hls/{stream}/{session}/{file}',
   '/hls/{stream}/{session}/{quality}/{file}',
+  ...OPERATIONS.filter(({ tag }) => tag === 'Calls').map(({ path }) => path),
 ]);
 
 t.test('each operation of the OpenAPI document is routed, or refused with a reason', async (t) => {

@@ -321,7 +321,7 @@ t.test("other parts of WCS's REST interface are 501, and typos are 404", async (
   const client = readFileSync(OFFICIAL_CLIENT, 'utf8');
   const paths = [...client.matchAll(/_PATH = "(\/rest-api\/\w+)"/g)].map(([, path]) => path!);
   t.ok(paths.length >= 9, 'the paths of the official client');
-  const present = ['push', 'stream', 'connection'].map((part) => `/rest-api/${part}`);
+  const present = ['push', 'stream', 'connection', 'call'].map((part) => `/rest-api/${part}`);
   for (const path of paths.filter((path) => !present.includes(path)))
     for (const method of ['GET', 'POST', 'DELETE'] as const)
       for (const url of [path, `${path}/find_all`, `${path}/inject_stream/startup`]) {

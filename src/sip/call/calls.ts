@@ -1,0 +1,221 @@
+import { EventEmitter } from 'node:events';
+import type { Settings } from '../../config/schema.ts';
+import { GatewayError } from '../../errors.ts';
+import { TokenBucket } from '../../net/token-bucket.ts';
+import { limitReached } from '../../observe/limits.ts';
+import { inBackground } from '../../runtime/in-background.ts';
+import { dtmfInfo, DTMF_MS, parseDigits } from '../media/dtmf.ts';
+import type { Clock } from '../clock.ts';
+import { callAddress } from './account.ts';
+import { Call, type CallContext, type OpenCall } from './call.ts';
+import type { CallRequest, CallSubject } from './call-request.ts';
+import type { CallView } from './call-view.ts';
+import { openOutgoing, type CallPlant } from './outgoing-call.ts';
+import type { SipPolicy } from './sip-policy.ts';
+
+export interface CallFilter {
+  readonly callId?: string | undefined;
+  readonly callee?: string | undefined;
+  readonly rtmpUrl?: string | undefined;
+  readonly status?: string | undefined;
+}
+
+export type DtmfType = 'RFC2833' | 'INFO' | 'INFO_RELAY';
+
+/** What REST may do with calls. All methods throw {@link GatewayError}. */
+export interface CallControl {
+  /** Resolves when the request is checked and the call is queued. */
+  start(request: CallRequest): Promise<void>;
+  /** Calls that are not over. */
+  list(): CallView[];
+  /** The last calls that are over. */
+  ended(): CallView[];
+  terminate(callId: string): void;
+  sendDtmf(callId: string, dtmf: string, type: DtmfType): void;
+  injectSound(callId: string, fileName: string): Promise<void>;
+}
+
+export interface CallsEvents {
+  /** A call has begun, has another status, or is over. */
+  call: [call: Call];
+}
+
+export interface CallsOptions {
+  readonly settings: Settings;
+  readonly context: CallContext;
+  readonly plant: CallPlant;
+  readonly policy: SipPolicy;
+  readonly clock: Clock;
+  /** Frames of 20 ms of a sound file in the codec of a call. */
+  readonly loadSound: (fileName: string, codec: 'opus' | 'pcmu' | 'pcma') => Promise<readonly Buffer[]>;
+}
+
+/** Digits of one call that wait. */
+const MAX_QUEUED_DIGITS = 256;
+
+/** The calls of the gateway. */
+export class Calls extends EventEmitter<CallsEvents> implements CallControl {
+  readonly #options: CallsOptions;
+  readonly #calls = new Map<string, Call>();
+  /** Call ids of requests that are being checked. */
+  readonly #starting = new Map<string, CallSubject>();
+  readonly #ended: CallView[] = [];
+  readonly #rate: TokenBucket;
+  #closing = false;
+
+  constructor(options: CallsOptions) {
+    super();
+    this.#options = options;
+    const { max_calls_per_minute: perMinute } = options.settings;
+    this.#rate = new TokenBucket({ burst: perMinute, perSecond: perMinute / 60 });
+  }
+
+  get size(): number {
+    return this.#calls.size;
+  }
+
+  get active(): Call[] {
+    return [...this.#calls.values()];
+  }
+
+  async start(request: CallRequest): Promise<void> {
+    const { settings, plant, policy } = this.#options;
+    const address = callAddress(request, settings);
+    const subject: CallSubject = {
+      ...request,
+      incoming: false,
+      caller: address.user,
+      callee: request.callee,
+    };
+    await this.#admit(subject, async () => {
+      const flow = await policy.resolve(address.server);
+      return openOutgoing(plant, request, address, flow);
+    });
+  }
+
+  /** A call that has come and was checked. @throws {GatewayError} as {@link start} */
+  async take(subject: CallSubject, open: OpenCall): Promise<Call> {
+    return this.#admit(subject, async () => open);
+  }
+
+  list(): CallView[] {
+    return this.active.map(({ view }) => view);
+  }
+
+  ended(): CallView[] {
+    return [...this.#ended];
+  }
+
+  terminate(callId: string): void {
+    this.#find(callId).hangUp(new GatewayError('STREAM_STOPPED', 'The call was ended by REST.'));
+  }
+
+  sendDtmf(callId: string, dtmf: string, type: DtmfType): void {
+    const call = this.#find(callId);
+    const digits = parseDigits(dtmf);
+    if (!digits) throw new GatewayError('INVALID_REQUEST', 'dtmf must have 0-9, *, #, A-D and , (a pause) only.');
+    const outgoing = this.#established(call).outgoing;
+    // Pages show the end of the call after any error, so the signalling is used where the media cannot carry digits.
+    if (type === 'RFC2833' && this.#options.settings.dtmf === 'rfc2833' && outgoing?.takesDigits) {
+      if (outgoing.queuedDigits + digits.length > MAX_QUEUED_DIGITS)
+        throw new GatewayError('RATE_LIMITED', 'Too many digits of this call wait already.');
+      return outgoing.dial(digits);
+    }
+    inBackground(this.#sendInfos(call, digits, type === 'INFO' ? 'INFO' : 'INFO_RELAY'));
+  }
+
+  async injectSound(callId: string, fileName: string): Promise<void> {
+    const call = this.#find(callId);
+    const codec = this.#established(call).audio?.codec;
+    if (!codec) throw new GatewayError('CALL_NOT_ESTABLISHED', 'The call has no audio.');
+    const frames = await this.#options.loadSound(fileName, codec);
+    this.#established(call).outgoing?.play(frames);
+  }
+
+  /** Ends all calls. Idempotent. */
+  close(reason: GatewayError): void {
+    this.#closing = true;
+    for (const call of this.active) call.hangUp(reason);
+  }
+
+  async #admit(subject: CallSubject, prepare: () => Promise<OpenCall>): Promise<Call> {
+    const { callId } = subject;
+    this.#check(subject);
+    this.#starting.set(callId, subject);
+    try {
+      const open = await prepare();
+      const call = await Call.start(this.#options.context, subject, open);
+      this.#add(call);
+      return call;
+    } finally {
+      this.#starting.delete(callId);
+    }
+  }
+
+  #check({ callId, callee, rtmpUrl, rtmpStream }: CallSubject): void {
+    const { settings, clock } = this.#options;
+    if (this.#closing) throw new GatewayError('SHUTTING_DOWN', 'The gateway is shutting down.');
+    const others = [...this.active.map(({ subject }) => subject), ...this.#starting.values()];
+    if (others.some((other) => other.callId === callId))
+      throw new GatewayError(
+        'CALL_EXISTS',
+        'There is a call with this callId. End it first, or choose another callId.',
+      );
+    if (rtmpUrl !== undefined && others.some((other) => other.rtmpUrl === rtmpUrl && other.rtmpStream === rtmpStream))
+      throw new GatewayError('CALL_EXISTS', 'There is a call that is pushed to the same rtmpUrl and rtmpStream.');
+    if (others.length >= settings.max_calls)
+      throw limitReached('max_calls', `There are ${settings.max_calls} calls, as many as max_calls allows.`);
+    if (others.filter((other) => other.callee === callee).length >= settings.max_calls_per_callee)
+      throw limitReached(
+        'max_calls_per_callee',
+        `There are ${settings.max_calls_per_callee} calls with ${callee}, as many as max_calls_per_callee allows.`,
+      );
+    if (!this.#rate.take(clock.now()))
+      throw limitReached(
+        'max_calls_per_minute',
+        'More calls were started in the last minute than max_calls_per_minute allows.',
+      );
+  }
+
+  #add(call: Call): void {
+    const { callId } = call.subject;
+    const { ended_calls_kept: kept } = this.#options.settings;
+    this.#calls.set(callId, call);
+    const over = (): void => {
+      if (this.#calls.get(callId) === call) this.#calls.delete(callId);
+      this.#ended.push(call.view);
+      if (this.#ended.length > kept) this.#ended.splice(0, this.#ended.length - kept);
+      this.emit('call', call);
+    };
+    call.on('changed', () => this.emit('call', call));
+    call.once('over', over);
+    if (call.isOver) over();
+    else this.emit('call', call);
+  }
+
+  #find(callId: string): Call {
+    const call = this.#calls.get(callId);
+    if (call) return call;
+    throw new GatewayError(
+      'CALL_NOT_FOUND',
+      'There is no such call. Calls that are over are listed in /api/v1/calls?ended=true.',
+    );
+  }
+
+  #established(call: Call): NonNullable<Call['session']> {
+    const { session } = call;
+    if (session) return session;
+    throw new GatewayError('CALL_NOT_ESTABLISHED', `The call is not established yet: it is ${call.status}.`);
+  }
+
+  async #sendInfos(call: Call, digits: readonly string[], type: 'INFO' | 'INFO_RELAY'): Promise<void> {
+    for (const digit of digits) {
+      if (call.isOver) return;
+      if (digit !== ',') {
+        const info = dtmfInfo(type, digit);
+        await call.link?.sendInfo(info.type, info.text);
+      }
+      await new Promise<void>((resolve) => this.#options.clock.after(digit === ',' ? 1000 : DTMF_MS, resolve));
+    }
+  }
+}

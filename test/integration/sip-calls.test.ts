@@ -1,0 +1,181 @@
+import t, { type Test } from 'tap';
+import { startNginxRtmp, type NginxRtmp } from '../helpers/nginx-rtmp.ts';
+import { analyse, findRecording, recorded, recordingOf } from '../helpers/recording.ts';
+import type { TestGateway } from '../helpers/gateway.ts';
+import {
+  callOf,
+  callOver,
+  callReached,
+  noBaresip,
+  noKamailio,
+  startBaresip,
+  startKamailio,
+  startSipGateway,
+  type Baresip,
+  type BaresipOptions,
+} from '../helpers/sip-peers.ts';
+import { freePort } from '../helpers/server-process.ts';
+import { waitFor } from '../helpers/wait.ts';
+
+let gateway: TestGateway;
+let nginx: NginxRtmp;
+
+t.before(async () => {
+  if (noBaresip) return;
+  [gateway, nginx] = await Promise.all([startSipGateway(), startNginxRtmp()]);
+});
+t.teardown(async () => {
+  await gateway?.stop();
+  await nginx?.stop();
+});
+
+async function phone(t: Test, options?: BaresipOptions): Promise<Baresip> {
+  const baresip = await startBaresip(options);
+  t.teardown(() => baresip.stop());
+  return baresip;
+}
+
+let calls = 0;
+/** Calls a telephone and pushes the call; resolves when the server gets it. */
+async function dial(baresip: Baresip, body: Record<string, unknown> = {}): Promise<string> {
+  const callId = `call-${++calls}`;
+  const request = {
+    callId,
+    callee: `sip:1001@127.0.0.1:${baresip.port}`,
+    rtmpUrl: nginx.rtmpUrl,
+    rtmpStream: callId,
+    hasAudio: 'true',
+    hasVideo: 'true',
+    ...body,
+  };
+  // A machine that is busy with other tests refuses new streams for some seconds.
+  const answer = await waitFor(
+    'the start of the call',
+    async () => {
+      const one = await gateway.rest('/call/startup', request);
+      return one.status === 503 ? undefined : one;
+    },
+    { timeout: 30_000, every: 500 },
+  );
+  if (answer.status !== 200 || answer.text !== '') throw new Error(`${answer.status} ${answer.text}`);
+  await callReached(gateway, callId, 'ESTABLISHED');
+  await waitFor('the push', async () => (await callOf(gateway, callId))?.rtmpStreamStatus === 'pushing');
+  return callId;
+}
+
+/** The frequency of a tone, from its zero crossings. Hertz. */
+function frequency(samples: Float32Array, from: number, to: number): number {
+  const part = samples.subarray(from * 48, to * 48);
+  let crossings = 0;
+  for (let i = 1; i < part.length; i++) if (part[i - 1]! < 0 && part[i]! >= 0) crossings++;
+  return crossings / ((to - from) / 1000);
+}
+
+for (const [audioCodecs, name] of [
+  ['PCMU/8000/1', 'pcmu'],
+  ['PCMA/8000/1', 'pcma'],
+  ['opus/48000/2', 'opus'],
+] as const)
+  void t.test(`a call with ${name} and H.264 is pushed`, { skip: noBaresip }, async (t) => {
+    const baresip = await phone(t, { audioCodecs, tone: 500 });
+    const callId = await dial(baresip);
+    const view = await callOf(gateway, callId);
+    t.match(view, {
+      incoming: false,
+      audioCodec: name,
+      videoCodec: 'h264',
+      hasAudio: true,
+      hasVideo: true,
+      sipStatus: 200,
+      mediaProvider: 'SIP',
+    });
+    const file = await findRecording(nginx, `rtmp_${callId}`);
+    await recorded(file, 5000);
+    t.equal((await gateway.rest('/call/terminate', { callId })).status, 200);
+    t.match(await callOver(gateway, callId), { status: 'FINISH', reasonCode: 'STREAM_STOPPED' });
+    const recording = await analyse(recordingOf(nginx, `rtmp_${callId}`));
+    t.same(recording.decodeErrors, []);
+    t.ok(
+      Math.abs(frequency(recording.samples, 2000, 4000) - 500) < 5,
+      `${frequency(recording.samples, 2000, 4000)} Hz`,
+    );
+    t.ok(recording.audio.largestGap < 100, `audio gap ${recording.audio.largestGap}`);
+    t.ok(recording.frames.length > 40, `${recording.frames.length} frames`);
+    t.equal(recording.frames.at(-1)!.width, 320);
+  });
+
+void t.test('a call on hold goes on, and ends when the telephone hangs up', { skip: noBaresip }, async (t) => {
+  const baresip = await phone(t, { audioCodecs: 'PCMU/8000/1', video: false });
+  const callId = await dial(baresip, { hasVideo: 'false' });
+  await baresip.command('hold');
+  await callReached(gateway, callId, 'HOLD');
+  await baresip.command('resume');
+  await callReached(gateway, callId, 'ESTABLISHED');
+  t.equal((await gateway.rest('/call/send_dtmf', { callId, dtmf: '1,#' })).status, 200);
+  t.equal((await gateway.rest('/call/inject_sound', { callId, fileName: 'missing.wav' })).status, 404);
+  t.equal(
+    (await gateway.rest('/call/startup', { callId, callee: 'sip:1@127.0.0.1:5070', toStream: 'y' })).body.exception,
+    'CALL_EXISTS',
+  );
+  await baresip.command('hangup');
+  t.match(await callOver(gateway, callId), { status: 'FINISH', reasonCode: 'SIP_ENDED' });
+  const { body } = await gateway.http('/api/v1/streams');
+  t.notOk(
+    (body as { name: string }[]).some(({ name }) => name === callId),
+    'the stream has ended',
+  );
+});
+
+void t.test('media is encrypted where both sides have keys', { skip: noBaresip }, async (t) => {
+  const secure = await startSipGateway({ sip_srtp: 'require' });
+  t.teardown(() => secure.stop());
+  const baresip = await phone(t, { audioCodecs: 'PCMU/8000/1', video: false, account: ';mediaenc=srtp-mand' });
+  const callee = `sip:1001@127.0.0.1:${baresip.port}`;
+  await secure.rest('/call/startup', { callId: 's', callee, toStream: 's' });
+  t.match(await callReached(secure, 's', 'ESTABLISHED'), { secure: true });
+  const { body } = await secure.http('/api/v1/calls');
+  t.notMatch(JSON.stringify(body), /inline:/, 'keys are not shown');
+  await secure.rest('/call/terminate', { callId: 's' });
+  t.match(await callOver(secure, 's'), { status: 'FINISH' });
+});
+
+void t.test('a proxy with digest, over UDP and TCP', { skip: noBaresip || noKamailio }, async (t) => {
+  const proxy = await startKamailio();
+  t.teardown(() => proxy.stop());
+  const baresip = await phone(t, { audioCodecs: 'PCMU/8000/1', video: false, registrar: `127.0.0.1:${proxy.port}` });
+  await waitFor('the registration', () => /registered|200 OK/i.test(baresip.output()));
+  for (const sipTransport of ['udp', 'tcp']) {
+    const account = {
+      sipLogin: '2000',
+      sipPassword: 'pw-2000',
+      sipDomain: '127.0.0.1',
+      sipPort: proxy.port,
+      sipTransport,
+    };
+    const callId = await dial(baresip, { callee: '1001', hasVideo: 'false', ...account });
+    await gateway.rest('/call/terminate', { callId });
+    t.match(await callOver(gateway, callId), { status: 'FINISH', sipStatus: 200 }, sipTransport);
+    const wrong = { callId: `wrong-${sipTransport}`, callee: '1001', toStream: `wrong-${sipTransport}`, ...account };
+    await gateway.rest('/call/startup', { ...wrong, sipPassword: 'no' });
+    t.match(await callOver(gateway, wrong.callId), { status: 'FAILED', reasonCode: 'SIP_AUTH_FAILED' });
+    await gateway.rest('/call/startup', { ...wrong, callId: `no-${sipTransport}`, callee: '4711' });
+    t.match(await callOver(gateway, `no-${sipTransport}`), {
+      status: 'FAILED',
+      reasonCode: 'SIP_NOT_FOUND',
+      sipStatus: 404,
+    });
+    t.notMatch(gateway.logs(), /pw-2000/, 'no password in the log');
+  }
+});
+
+void t.test('servers that are not there, and hosts that are not allowed', { skip: noBaresip }, async (t) => {
+  const start = (callee: string, more = {}) =>
+    gateway.rest('/call/startup', { callId: callee, callee, toStream: callee, ...more });
+  t.match((await start('sip:1@10.0.0.1')).body, { status: 400, exception: 'SIP_DESTINATION_FORBIDDEN' });
+  t.match((await start('sip:1@127.0.0.1:80')).body, { status: 400, exception: 'SIP_DESTINATION_FORBIDDEN' });
+  for (const sipTransport of ['tcp', 'tls']) {
+    const callee = `sip:${sipTransport}@127.0.0.1:${await freePort()}`;
+    t.equal((await start(callee, { sipTransport })).status, 200);
+    t.match(await callOver(gateway, callee), { status: 'FAILED', reasonCode: 'SIP_UNREACHABLE' });
+  }
+});
