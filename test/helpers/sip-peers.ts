@@ -47,6 +47,8 @@ export interface Baresip {
   readonly output: () => string;
   /** A command of its menu: `hangup`, `hold`, `resume`, `dial`. */
   command(command: string, params?: string): Promise<void>;
+  /** It sends and answers nothing any more. */
+  freeze(): void;
   stop(): Promise<void>;
 }
 
@@ -109,6 +111,7 @@ export async function startBaresip({
     port,
     output: () => process.output,
     command: (command, params = '') => control_(control, JSON.stringify({ command, params, token: 't' })),
+    freeze: () => process.freeze(),
     async stop() {
       await process.stop();
       await rm(folder, { recursive: true, force: true });

@@ -128,6 +128,32 @@ void t.test('a call on hold goes on, and ends when the telephone hangs up', { sk
   );
 });
 
+void t.test('a telephone that is lost leaves its stream to the next call', { skip: noBaresip }, async (t) => {
+  const patient = await startSipGateway({ rtp_activity_detecting: 'true,3', publisher_resume_window_ms: 60_000 });
+  t.teardown(() => patient.stop());
+  const streamStatus = async (): Promise<string | undefined> => {
+    const { body } = await patient.http('/api/v1/streams');
+    return (body as { name: string; status: string }[]).find(({ name }) => name === 'phone')?.status;
+  };
+  const call = async (): Promise<Baresip> => {
+    const baresip = await phone(t, { audioCodecs: 'PCMU/8000/1', video: false });
+    const callee = `sip:1001@127.0.0.1:${baresip.port}`;
+    await waitFor(
+      'the start',
+      async () => (await patient.rest('/call/startup', { callId: 'same', callee, toStream: 'phone' })).status === 200,
+      { every: 500 },
+    );
+    await callReached(patient, 'same', 'ESTABLISHED');
+    return baresip;
+  };
+  (await call()).freeze();
+  t.match(await callOver(patient, 'same', 30_000), { status: 'FAILED', reasonCode: 'SIP_MEDIA_TIMEOUT' });
+  t.equal(await streamStatus(), 'held');
+  await call();
+  t.equal(await streamStatus(), 'live', 'the same callId continues it');
+  // The gateway stops while the call runs.
+});
+
 void t.test('signalling over TLS, and encrypted media', { skip: noBaresip || noKamailioTls }, async (t) => {
   const certificate = await makeCertificate();
   const { certificateFile: cert, keyFile: key } = certificate;
