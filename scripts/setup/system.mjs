@@ -39,6 +39,11 @@ const NEEDS = [
   ].map(([name, program]) => ({ purposes: ['test'], package: name, present: () => Boolean(findProgram(program)) })),
   {
     purposes: ['test'],
+    package: 'kamailio-tls-modules',
+    present: () => ['x86_64', 'aarch64'].some((cpu) => existsSync(`/usr/lib/${cpu}-linux-gnu/kamailio/modules/tls.so`)),
+  },
+  {
+    purposes: ['test'],
     package: 'baresip-ffmpeg',
     present: () => existsSync('/usr/lib/baresip/modules/avcodec.so'),
   },

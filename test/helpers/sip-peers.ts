@@ -18,6 +18,13 @@ const BARESIP = find('baresip') && existsSync(join(MODULES, 'avcodec.so'));
 
 export const noBaresip = BARESIP ? false : 'baresip is not installed: apt-get install baresip-core baresip-ffmpeg';
 export const noKamailio = find('kamailio') ? false : 'kamailio is not installed: apt-get install kamailio';
+/** Debian's multi-architecture folders. */
+const TLS_MODULE = ['x86_64', 'aarch64'].map((cpu) => `/usr/lib/${cpu}-linux-gnu/kamailio/modules/tls.so`);
+export const noKamailioTls =
+  noKamailio ||
+  (TLS_MODULE.some((file) => existsSync(file))
+    ? false
+    : 'the TLS module of kamailio is not installed: apt-get install kamailio-tls-modules');
 export const noSipp = find('sipp') ? false : 'SIPp is not installed: apt-get install sip-tester';
 export const KAMAILIO = find('kamailio') ?? 'kamailio';
 export const SIPP = find('sipp') ?? 'sipp';
@@ -40,6 +47,8 @@ export interface Baresip {
   readonly output: () => string;
   /** A command of its menu: `hangup`, `hold`, `resume`, `dial`. */
   command(command: string, params?: string): Promise<void>;
+  /** It sends and answers nothing any more. */
+  freeze(): void;
   stop(): Promise<void>;
 }
 
@@ -102,6 +111,7 @@ export async function startBaresip({
     port,
     output: () => process.output,
     command: (command, params = '') => control_(control, JSON.stringify({ command, params, token: 't' })),
+    freeze: () => process.freeze(),
     async stop() {
       await process.stop();
       await rm(folder, { recursive: true, force: true });

@@ -1,6 +1,7 @@
 import t, { type Test } from 'tap';
+import { makeCertificate } from '../helpers/certificate.ts';
 import { startNginxRtmp, type NginxRtmp } from '../helpers/nginx-rtmp.ts';
-import { analyse, findRecording, recorded, recordingOf } from '../helpers/recording.ts';
+import { analyse, findRecording, recorded, recordedUntil, recordingOf } from '../helpers/recording.ts';
 import type { TestGateway } from '../helpers/gateway.ts';
 import {
   callOf,
@@ -8,6 +9,7 @@ import {
   callReached,
   noBaresip,
   noKamailio,
+  noKamailioTls,
   startBaresip,
   startKamailio,
   startSipGateway,
@@ -37,7 +39,7 @@ async function phone(t: Test, options?: BaresipOptions): Promise<Baresip> {
 
 let calls = 0;
 /** Calls a telephone and pushes the call; resolves when the server gets it. */
-async function dial(baresip: Baresip, body: Record<string, unknown> = {}): Promise<string> {
+async function dial(baresip: Baresip, body: Record<string, unknown> = {}, caller = gateway): Promise<string> {
   const callId = `call-${++calls}`;
   const request = {
     callId,
@@ -52,14 +54,14 @@ async function dial(baresip: Baresip, body: Record<string, unknown> = {}): Promi
   const answer = await waitFor(
     'the start of the call',
     async () => {
-      const one = await gateway.rest('/call/startup', request);
+      const one = await caller.rest('/call/startup', request);
       return one.status === 503 ? undefined : one;
     },
     { timeout: 30_000, every: 500 },
   );
   if (answer.status !== 200 || answer.text !== '') throw new Error(`${answer.status} ${answer.text}`);
-  await callReached(gateway, callId, 'ESTABLISHED');
-  await waitFor('the push', async () => (await callOf(gateway, callId))?.rtmpStreamStatus === 'pushing');
+  await callReached(caller, callId, 'ESTABLISHED');
+  await waitFor('the push', async () => (await callOf(caller, callId))?.rtmpStreamStatus === 'pushing');
   return callId;
 }
 
@@ -126,17 +128,62 @@ void t.test('a call on hold goes on, and ends when the telephone hangs up', { sk
   );
 });
 
-void t.test('media is encrypted where both sides have keys', { skip: noBaresip }, async (t) => {
-  const secure = await startSipGateway({ sip_srtp: 'require' });
-  t.teardown(() => secure.stop());
-  const baresip = await phone(t, { audioCodecs: 'PCMU/8000/1', video: false, account: ';mediaenc=srtp-mand' });
-  const callee = `sip:1001@127.0.0.1:${baresip.port}`;
-  await secure.rest('/call/startup', { callId: 's', callee, toStream: 's' });
-  t.match(await callReached(secure, 's', 'ESTABLISHED'), { secure: true });
-  const { body } = await secure.http('/api/v1/calls');
-  t.notMatch(JSON.stringify(body), /inline:/, 'keys are not shown');
-  await secure.rest('/call/terminate', { callId: 's' });
-  t.match(await callOver(secure, 's'), { status: 'FINISH' });
+void t.test('a telephone that is lost leaves its stream to the next call', { skip: noBaresip }, async (t) => {
+  const patient = await startSipGateway({ rtp_activity_detecting: 'true,3', publisher_resume_window_ms: 60_000 });
+  t.teardown(() => patient.stop());
+  const streamStatus = async (): Promise<string | undefined> => {
+    const { body } = await patient.http('/api/v1/streams');
+    return (body as { name: string; status: string }[]).find(({ name }) => name === 'phone')?.status;
+  };
+  const call = async (): Promise<Baresip> => {
+    const baresip = await phone(t, { audioCodecs: 'PCMU/8000/1', video: false });
+    const callee = `sip:1001@127.0.0.1:${baresip.port}`;
+    await waitFor(
+      'the start',
+      async () => (await patient.rest('/call/startup', { callId: 'same', callee, toStream: 'phone' })).status === 200,
+      { every: 500 },
+    );
+    await callReached(patient, 'same', 'ESTABLISHED');
+    return baresip;
+  };
+  (await call()).freeze();
+  t.match(await callOver(patient, 'same', 30_000), { status: 'FAILED', reasonCode: 'SIP_MEDIA_TIMEOUT' });
+  t.equal(await streamStatus(), 'held');
+  await call();
+  t.equal(await streamStatus(), 'live', 'the same callId continues it');
+  // The gateway stops while the call runs.
+});
+
+void t.test('signalling over TLS, and encrypted media', { skip: noBaresip || noKamailioTls }, async (t) => {
+  const certificate = await makeCertificate();
+  const { certificateFile: cert, keyFile: key } = certificate;
+  const proxy = await startKamailio({ certificate: { cert, key } });
+  const [secure, distrustful] = [
+    await startSipGateway({ sip_srtp: 'require', sip_tls_ca: cert }),
+    await startSipGateway({ sip_transport: 'tls' }),
+  ];
+  t.teardown(() => Promise.all([secure.stop(), distrustful.stop(), proxy.stop(), certificate.remove()]));
+  const baresip = await phone(t, {
+    audioCodecs: 'PCMU/8000/1',
+    video: false,
+    account: ';mediaenc=srtp-mand',
+    registrar: `127.0.0.1:${proxy.port}`,
+    tone: 500,
+  });
+  await waitFor('the registration', () => /registered|200 OK/i.test(baresip.output()));
+  const account = { sipLogin: '2000', sipPassword: 'pw-2000', sipDomain: '127.0.0.1', sipPort: proxy.tlsPort };
+  const callId = await dial(baresip, { callee: '1001', hasVideo: false, sipTransport: 'tls', ...account }, secure);
+  t.match(await callOf(secure, callId), { secure: true, status: 'ESTABLISHED' });
+  const { text } = await secure.http('/api/v1/calls');
+  t.notMatch(text, /inline:|pw-2000/, 'keys and passwords are not shown');
+  const file = await findRecording(nginx, `rtmp_${callId}`);
+  await waitFor('four seconds of audio', async () => (await recordedUntil(file)).audio > 4000);
+  await secure.rest('/call/terminate', { callId });
+  t.match(await callOver(secure, callId), { status: 'FINISH' });
+  const { samples } = await analyse(recordingOf(nginx, `rtmp_${callId}`));
+  t.ok(Math.abs(frequency(samples, 1500, 3500) - 500) < 5, `${frequency(samples, 1500, 3500)} Hz`);
+  await distrustful.rest('/call/startup', { callId: 'x', callee: '1001', toStream: 'x', ...account });
+  t.match(await callOver(distrustful, 'x'), { status: 'FAILED', reasonCode: 'SIP_TLS_FAILED' });
 });
 
 void t.test('a proxy with digest, over UDP and TCP', { skip: noBaresip || noKamailio }, async (t) => {
