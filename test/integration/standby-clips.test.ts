@@ -393,10 +393,11 @@ for (const codec of ['vp8', 'vp9', 'av1'] as const)
   t.test(
     `${codec}: a clip decodes however often it is repeated, each frame is shown, and it begins with a key frame`,
     async (t) => {
-      await make('moving.mp4', 'testsrc2=size=320x180:rate=10', '-t', '2');
+      const file = `moving-${codec}.mp4`;
+      await make(file, 'testsrc2=size=320x180:rate=10', '-t', '2');
       for (const picture of [
         { source: 'color', color: '#3366cc' },
-        { source: 'video', file: 'moving.mp4', color: '#000000' },
+        { source: 'video', file, color: '#000000' },
       ] as const) {
         const clip = await clips.clip(picture, { ...SMALL, codec });
         t.equal(fourccOf(flvTag(TAG_VIDEO, 0, clip.header)), VIDEO_FOURCC[codec]);
@@ -409,9 +410,9 @@ for (const codec of ['vp8', 'vp9', 'av1'] as const)
           frame,
         ]);
         const header = ivfHeader({ fourcc: FOURCC[codec], width: 320, height: 180, timebase: [1, 10] });
-        const file = join(folder, `${codec}.ivf`);
-        await writeFile(file, Buffer.concat([header, ...parts]));
-        const hashes = await frameHashes(['-i', file, '-map', '0:v']);
+        const ivf = join(folder, `${codec}.ivf`);
+        await writeFile(ivf, Buffer.concat([header, ...parts]));
+        const hashes = await frameHashes(['-i', ivf, '-map', '0:v']);
         t.equal(hashes.length, 3 * once.length, 'each frame is shown');
         t.strictSame(hashes.slice(once.length, 2 * once.length), hashes.slice(0, once.length), 'the same each time');
       }

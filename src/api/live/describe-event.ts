@@ -17,8 +17,11 @@ interface Words {
 type Describe = (data: Record<string, string>) => Words;
 
 const words = (level: EventLevel, text: string): Words => ({ level, text });
+const CODECS: Readonly<Record<string, string>> = {
+  ...{ h264: 'H.264', vp8: 'VP8', vp9: 'VP9', av1: 'AV1', opus: 'Opus', pcmu: 'G.711', pcma: 'G.711' },
+};
 const codecs = ({ videoCodec, audioCodec }: Record<string, string>): string =>
-  [videoCodec, audioCodec].filter(Boolean).join(' and ').toUpperCase() || 'no media yet';
+  [videoCodec, audioCodec].flatMap((codec) => (codec ? [CODECS[codec] ?? codec] : [])).join(' and ') || 'no media yet';
 const because = (reason: string | undefined): string => (reason ? `: ${reason}` : '.');
 const STANDBY_REASONS: Readonly<Record<string, string>> = {
   publisher: 'the publisher is away',
@@ -51,6 +54,8 @@ const DESCRIPTIONS: Readonly<Record<string, Describe>> = {
     state === 'encoding'
       ? words('warning', `The stream is re-encoded for ${destination}, because it breaks its rules.`)
       : words('good', `The stream is passed through to ${destination} again.`),
+  'push.codecs': ({ destination, video, audio, why }) =>
+    words('info', `${destination} receives ${[video, audio].filter(Boolean).join(' and ')}${because(why)}`),
   'push.ended': ({ destination, code, reason }) =>
     words(COUNTER_TAKEN.has(code!) ? 'info' : 'error', `The push to ${destination} has ended${because(reason)}`),
   'recording.started': ({ file }) => words('info', `Recording into ${file}.`),
@@ -59,6 +64,12 @@ const DESCRIPTIONS: Readonly<Record<string, Describe>> = {
   'recording.stored': ({ file, bucket }) => words('good', `${file} is stored in the bucket ${bucket}.`),
   'recording.retrying': ({ file, bucket, reason }) =>
     words('warning', `${file} cannot be uploaded to ${bucket} at present${because(reason)}`),
+  'call.started': ({ callee }) => words('info', `Calling ${callee}.`),
+  'call.ringing': ({ callee }) => words('info', `The telephone of ${callee} rings.`),
+  'call.established': (data) => words('good', `The call with ${data['callee']} is established, with ${codecs(data)}.`),
+  'call.held': ({ callee }) => words('warning', `${callee} holds the call.`),
+  'call.ended': ({ callee, code, reason }) =>
+    words(code === 'SIP_ENDED' ? 'info' : 'warning', `The call with ${callee} has ended${because(reason)}`),
   'room.created': () => words('info', 'The room exists.'),
   'room.removed': () => words('info', 'The room is gone.'),
   'room.joined': ({ login, member }) => words('info', `${login ?? member} has joined.`),

@@ -256,7 +256,10 @@ t.test('the example documents every setting with its default, and nothing else',
   const keys = parseProperties(text, file).properties.map(({ key }) => key);
   t.strictSame([...keys].sort(), [...SETTING_KEYS].sort());
   t.strictSame(keys, SETTING_KEYS, 'in the order of the schema');
-  t.strictSame(loadSettings({ file, env: {} }), { settings: SettingsSchema.parse({}), ignoredKeys: [] });
+  const { settings, ignoredKeys, sources } = loadSettings({ file, env: {} });
+  t.strictSame(settings, SettingsSchema.parse({}));
+  t.strictSame(ignoredKeys, []);
+  t.ok(SETTING_KEYS.every((key) => sources.get(key) === 'file'));
   t.equal(loadSettings({ file, env: { NODE_ENV: 'production' } }).settings.embedded_rtmp_server, false);
 });
 
