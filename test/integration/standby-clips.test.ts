@@ -18,7 +18,9 @@ import { FOURCC } from '../../src/renditions/media-source.ts';
 import { ffmpeg, frameHashes } from '../helpers/ffmpeg-tool.ts';
 import { decode, streamOf } from '../helpers/freezing.ts';
 import { encodeFlvTag } from '../helpers/flv-tags.ts';
+import { FILE_TIMEOUT } from '../helpers/stage.ts';
 
+t.setTimeout(FILE_TIMEOUT);
 const folder = t.testdir();
 const directory = join(folder, 'media');
 await mkdir(directory);
@@ -343,7 +345,8 @@ t.test('with the settings of a video encoder, a clip has its sequence header byt
       container,
       '-',
     ]);
-    for (const output of OUTPUTS) {
+    // The sources differ in their colors, the outputs in their encoders.
+    for (const output of name === 'H.264' ? OUTPUTS : OUTPUTS.slice(1, 2)) {
       const live = await transcode(source, container, output);
       const { width, height } = output;
       const format = {
