@@ -13,7 +13,7 @@ const HELP = `Prints a token for a gateway, signed with jwt_secret of its settin
 Usage: npm run token -- --stream NAME --act ACTIONS [--room SCOPE=RIGHTS] [--ttl TIME] [--sub ID] [--destination HOST] [--max-duration TIME] [--config FILE]
 
   --stream NAME         a stream name, with * for any characters; may be repeated
-  --act ACTIONS         comma-separated: publish, play, push, control, read, admin, join, call
+  --act ACTIONS         comma-separated: publish, play, push, call, control, read, admin, join
   --ttl TIME            until the token expires: 90s, 30m, 12h, 7d (default: 1h)
   --sub ID              the name of the client in logs (default: token)
   --room SCOPE=RIGHTS   a room that may be joined, with * for any characters, and comma-separated rights in it: read, write, send;
