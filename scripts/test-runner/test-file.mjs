@@ -5,7 +5,7 @@ import { endGroup, endProcess, processesMarked, waitForNoProcess } from './lefto
 import { ProcessResults } from './process-results.mjs';
 
 /** tap's own limit for a file, in seconds; a file that needs longer calls t.setTimeout(). */
-const TAP_TIMEOUT_S = 120;
+const TAP_TIMEOUT_S = 240;
 
 /** For a file whose event loop is blocked, or whose own limit is too long. Long tests run for up to an hour. */
 const HARD_TIMEOUT_MS = process.env['LONG_TESTS'] === '1' ? 3_600_000 : 300_000;
