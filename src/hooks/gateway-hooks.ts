@@ -4,7 +4,7 @@ import { Secret } from '../net/secret.ts';
 import type { Logger } from '../observe/logger.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import type { Store } from '../store/store.ts';
-import { systemClock } from './clock.ts';
+import { systemClock } from '../runtime/clock.ts';
 import { EVENT_TYPES, matchesEvent, type GatewayEvent } from './events.ts';
 import { observeCalls, type ObservedCalls } from './observe-calls.ts';
 import {

@@ -1,5 +1,5 @@
 import type { Logger } from '../observe/logger.ts';
-import type { Clock } from './clock.ts';
+import type { Clock } from '../runtime/clock.ts';
 import { DeliveryQueue, type Delivery } from './delivery-queue.ts';
 import type { Sender } from './webhook-sender.ts';
 

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import type { Logger } from '../observe/logger.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import type { RecordSet, Store } from '../store/store.ts';
-import type { Clock } from './clock.ts';
+import type { Clock } from '../runtime/clock.ts';
 import type { Delivery } from './delivery-queue.ts';
 import { laneOf, matchesEvent, type EventType, type GatewayEvent } from './events.ts';
 import { WebhookEndpoint } from './webhook-endpoint.ts';

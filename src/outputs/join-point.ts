@@ -1,10 +1,7 @@
-import type { Rendition } from '../renditions/rendition.ts';
+import { VIDEO_PATIENCE_MS, type Rendition } from '../renditions/rendition.ts';
 import { presentationMs, TAG_AUDIO, TAG_SCRIPT, TAG_VIDEO, type FlvTag } from '../media/containers/flv-tag.ts';
 import { TagGroup } from '../media/containers/tag-group.ts';
 import { onMetaData } from '../media/containers/script-data.ts';
-
-/** A stream that announces video and sends none must not hold back its audio indefinitely. */
-const MAX_WAIT_MS = 3000;
 
 /**
  * Creates the beginning of an output from the tags of a running rendition: metadata, sequence headers, a key frame,
@@ -91,7 +88,9 @@ export class JoinPoint {
     if (this.#base === undefined) {
       if (tag.sequenceHeader) return [];
       const starts =
-        tag.type === TAG_VIDEO ? isLastKeyFrame : !this.#rendition.hasVideo || nowMs - this.#startedAtMs > MAX_WAIT_MS;
+        tag.type === TAG_VIDEO
+          ? isLastKeyFrame
+          : !this.#rendition.hasVideo || nowMs - this.#startedAtMs > VIDEO_PATIENCE_MS;
       return starts ? this.#begin(tag) : [];
     }
     if (tag.type === TAG_VIDEO && !this.#videoJoined) {

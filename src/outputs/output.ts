@@ -24,6 +24,14 @@ export interface OutputCounters {
   readonly framesDropped: number;
 }
 
+export const NO_COUNTERS: OutputCounters = { bytesSent: 0, framesDropped: 0 };
+
+/** The sum of what several connections or outputs have counted. */
+export const sumCounters = (all: readonly OutputCounters[]): OutputCounters => ({
+  bytesSent: all.reduce((sum, { bytesSent }) => sum + bytesSent, 0),
+  framesDropped: all.reduce((sum, { framesDropped }) => sum + framesDropped, 0),
+});
+
 /**
  * A consumer of one rendition of a live stream. A transponder is one kind. How media reaches it is {@link OutputFeed};
  * how outputs are kept, found and ended with their stream is {@link OutputSet}.

@@ -1,7 +1,6 @@
 import type { FlvTag } from '../media/containers/flv-tag.ts';
+import { VIDEO_PATIENCE_MS } from './rendition.ts';
 
-/** Outputs begin without video after this time (`join-point.ts`), so audio waits no longer. Milliseconds. */
-const MAX_WAIT_MS = 3000;
 /** Usual delay of an encoder: audio that is ahead by less need not wait. Milliseconds. */
 const USUAL_MS = 500;
 
@@ -17,7 +16,7 @@ export class AudioLead {
   /** @returns whether the tag waits */
   add(tag: FlvTag): boolean {
     const first = this.#tags[0]?.timestamp ?? tag.timestamp;
-    if (tag.timestamp - first > MAX_WAIT_MS) return false;
+    if (tag.timestamp - first > VIDEO_PATIENCE_MS) return false;
     this.#tags.push(tag);
     return true;
   }

@@ -4,6 +4,9 @@ import type { GatewayError } from '../errors.ts';
 import type { FlvTag, StreamMetadata } from '../media/containers/flv-tag.ts';
 import type { TagGroup } from '../media/containers/tag-group.ts';
 
+/** A stream that announces video and sends none holds back the audio of its outputs for this time. Milliseconds. */
+export const VIDEO_PATIENCE_MS = 3000;
+
 export interface RenditionEvents {
   /** The next tags: media, and sequence headers that have changed, each before the first tag that it describes. */
   tags: [group: TagGroup];

@@ -15,7 +15,7 @@ import type { CallPlant } from './call/outgoing-call.ts';
 import { Registration } from './call/registration.ts';
 import { registerOnce } from './call/register-once.ts';
 import { SipPolicy } from './call/sip-policy.ts';
-import { systemClock } from './clock.ts';
+import { systemClock } from '../runtime/clock.ts';
 import { UserAgent } from './dialog/user-agent.ts';
 import { CallSounds } from './media/call-sounds.ts';
 import { CODEC_NAMES, type CodecName } from './media/codecs.ts';

@@ -5,6 +5,7 @@ import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isRefusedByBrowsers } from '../../src/config/browser-ports.ts';
+import { childrenOf } from './processes.ts';
 
 /** Milliseconds that a server may need to listen on a busy machine. */
 const LISTEN_TIMEOUT = 15_000;
@@ -13,12 +14,12 @@ const POLL_INTERVAL = 10;
 const STOP_TIMEOUT = 3_000;
 
 /** Below Linux's ephemeral ports (`net.ipv4.ip_local_port_range`), which outgoing connections could take first. */
-const [LOWEST_PORT, PORTS] = [10_000, 22_000];
+const [LOWEST_PORT, LOWEST_MEDIA_PORT, END] = [10_000, 28_000, 32_000];
 
 /** A free port of 127.0.0.1 that browsers do not refuse. */
 export async function freePort(): Promise<number> {
   for (;;) {
-    const port = LOWEST_PORT + Math.floor(Math.random() * PORTS);
+    const port = LOWEST_PORT + Math.floor(Math.random() * (LOWEST_MEDIA_PORT - LOWEST_PORT));
     if (isRefusedByBrowsers(port)) continue;
     const server = createServer();
     const isFree = await new Promise<boolean>((resolve) =>
@@ -29,6 +30,10 @@ export async function freePort(): Promise<number> {
     return port;
   }
 }
+
+/** The first, even port of a range for media, which contains no {@link freePort}. Ranges of other tests may overlap with it. */
+export const mediaPorts = (count: number): number =>
+  LOWEST_MEDIA_PORT + 2 * Math.floor((Math.random() * (END - LOWEST_MEDIA_PORT - count)) / 2);
 
 /** A server in a process of its own. It listens when `start()` returns, and ends with the test process at the latest. */
 export class ServerProcess {
@@ -85,14 +90,17 @@ export class ServerProcess {
     throw new Error(`${this.#command} does not listen on port ${this.#port}: ${this.#output}`);
   }
 
+  /** The process or a child: kamailio leaves its TCP socket to one. */
   #holds(file: string): boolean {
-    const folder = `/proc/${this.pid}/fd`;
-    try {
-      return readdirSync(folder).some((fd) => readlinkSync(`${folder}/${fd}`) === file);
-    } catch {
-      // A file descriptor was closed meanwhile, or the process has ended.
-      return false;
-    }
+    return [this.pid, ...childrenOf(this.pid).map(({ pid }) => pid)].some((pid) => {
+      const folder = `/proc/${pid}/fd`;
+      try {
+        return readdirSync(folder).some((fd) => readlinkSync(`${folder}/${fd}`) === file);
+      } catch {
+        // A file descriptor was closed meanwhile, or the process has ended.
+        return false;
+      }
+    });
   }
 
   /** Stops the process: connections stay open, but are not read. */

@@ -1,44 +1,12 @@
 import { EventEmitter } from 'node:events';
 import { Secret } from '../../src/net/secret.ts';
-import type { Clock } from '../../src/sip/clock.ts';
 import type { LegMedia } from '../../src/sip/dialog/call-leg.ts';
 import { UserAgent, type UserAgentOptions } from '../../src/sip/dialog/user-agent.ts';
 import type { SipMessage } from '../../src/sip/message/message.ts';
 import { parseDatagram } from '../../src/sip/message/parse-message.ts';
 import { TransactionLayer } from '../../src/sip/transaction/transaction-layer.ts';
 import type { Flow, Wire, WireEvents } from '../../src/sip/transport/flow.ts';
-
-/** Simulated time. */
-export class FakeClock implements Clock {
-  #nowMs = 1_000_000;
-  readonly #timers = new Set<{ readonly atMs: number; readonly run: () => void }>();
-
-  now(): number {
-    return this.#nowMs;
-  }
-
-  get timers(): number {
-    return this.#timers.size;
-  }
-
-  after(ms: number, run: () => void): () => void {
-    const timer = { atMs: this.#nowMs + ms, run };
-    this.#timers.add(timer);
-    return () => this.#timers.delete(timer);
-  }
-
-  pass(ms: number): void {
-    const endMs = this.#nowMs + ms;
-    for (;;) {
-      const [next] = [...this.#timers].filter(({ atMs }) => atMs <= endMs).sort((a, b) => a.atMs - b.atMs);
-      if (!next) break;
-      this.#timers.delete(next);
-      this.#nowMs = Math.max(this.#nowMs, next.atMs);
-      next.run();
-    }
-    this.#nowMs = endMs;
-  }
-}
+import { FakeClock } from './fake-clock.ts';
 
 /** Sent over the simulated network. */
 export interface SentMessage {

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
-import { freePort, ServerProcess } from './server-process.ts';
+import { freePort, mediaPorts, ServerProcess } from './server-process.ts';
 import { startGateway, type SettingsOverrides, type TestGateway } from './gateway.ts';
 import { waitFor } from './wait.ts';
 
@@ -12,6 +12,8 @@ import { waitFor } from './wait.ts';
 const FOLDERS = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin'];
 const find = (program: string): string | undefined =>
   FOLDERS.map((folder) => join(folder, program)).find((file) => existsSync(file));
+
+const [BARESIP_PORTS, GATEWAY_PORTS] = [40, 200];
 
 const MODULES = '/usr/lib/baresip/modules';
 const BARESIP = find('baresip') && existsSync(join(MODULES, 'avcodec.so'));
@@ -61,7 +63,7 @@ export async function startBaresip({
   tone = 440,
 }: BaresipOptions = {}): Promise<Baresip> {
   const folder = await mkdtemp(join(tmpdir(), 'baresip-'));
-  const [port, control, rtp] = [await freePort(), await freePort(), await freePort()];
+  const [port, control, rtp] = [await freePort(), await freePort(), mediaPorts(BARESIP_PORTS)];
   const modules = ['stdio', 'g711', 'opus', 'srtp', 'ausine', 'aubridge', 'fakevideo'];
   await writeFile(
     join(folder, 'config'),
@@ -82,7 +84,7 @@ export async function startBaresip({
       'video_bitrate 300000',
       'video_fps 15',
       'videnc_format yuv420p',
-      `rtp_ports ${rtp - (rtp % 2)}-${rtp - (rtp % 2) + 40}`,
+      `rtp_ports ${rtp}-${rtp + BARESIP_PORTS}`,
       'rtcp_mux no',
       'net_interface 127.0.0.1',
       `module_path ${MODULES}`,
@@ -231,7 +233,7 @@ request_route {
 
 /** A gateway that may call peers on this machine. */
 export async function startSipGateway(settings: SettingsOverrides = {}): Promise<TestGateway> {
-  const media = 20_000 + 2 * Math.floor(Math.random() * 5000);
+  const media = mediaPorts(GATEWAY_PORTS);
   return startGateway({
     sip: true,
     sip_port: 0,
@@ -239,7 +241,7 @@ export async function startSipGateway(settings: SettingsOverrides = {}): Promise
     sip_allow_ports: '1024-65535',
     destination_allow_networks: '127.0.0.1',
     media_port_from: media,
-    media_port_to: media + 200,
+    media_port_to: media + GATEWAY_PORTS,
     max_calls_per_callee: 10,
     ...settings,
   });

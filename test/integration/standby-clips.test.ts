@@ -18,9 +18,7 @@ import { FOURCC } from '../../src/renditions/media-source.ts';
 import { ffmpeg, frameHashes } from '../helpers/ffmpeg-tool.ts';
 import { decode, streamOf } from '../helpers/freezing.ts';
 import { encodeFlvTag } from '../helpers/flv-tags.ts';
-import { FILE_TIMEOUT } from '../helpers/stage.ts';
 
-t.setTimeout(FILE_TIMEOUT);
 const folder = t.testdir();
 const directory = join(folder, 'media');
 await mkdir(directory);

@@ -6,7 +6,7 @@ import type { Logger } from '../../observe/logger.ts';
 import type { ConnectExtras } from '../../rtmp/connect-extras.ts';
 import type { ReconnectRequest } from '../../rtmp/reconnect-watch.ts';
 import { tickMs } from '../../runtime/tick.ts';
-import type { OutputCounters } from '../output.ts';
+import { NO_COUNTERS, sumCounters, type OutputCounters } from '../output.ts';
 import type { CodecDecision } from './codecs/codec-choice.ts';
 import type { LegCodecs } from './codecs/leg-codecs.ts';
 import type { PushVariant } from './codecs/push-media.ts';
@@ -111,7 +111,7 @@ export class Leg extends EventEmitter<LegEvents> {
   #retryTimer: NodeJS.Timeout | undefined;
   #steadyTimer: NodeJS.Timeout | undefined;
   /** Counters of the connections that are over. */
-  #past: OutputCounters = { bytesSent: 0, framesDropped: 0 };
+  #past = NO_COUNTERS;
 
   private constructor(options: LegOptions, environment: LegEnvironment) {
     super();
@@ -174,14 +174,7 @@ export class Leg extends EventEmitter<LegEvents> {
   }
 
   get counters(): OutputCounters {
-    const running = [this.#connection, this.#replacement?.connection];
-    return running.reduce<OutputCounters>(
-      (sum, connection) => ({
-        bytesSent: sum.bytesSent + (connection?.bytesSent ?? 0),
-        framesDropped: sum.framesDropped + (connection?.framesDropped ?? 0),
-      }),
-      this.#past,
-    );
+    return sumCounters([this.#past, ...this.#connections]);
   }
 
   view(): LegView {
@@ -394,12 +387,16 @@ export class Leg extends EventEmitter<LegEvents> {
 
   #disconnect(): void {
     this.#requests.forget();
-    const connections = [this.#connection, this.#replacement?.connection].filter((each) => each !== undefined);
+    const connections = this.#connections;
     if (connections.length === 0) return;
     this.#past = this.counters;
     this.#connection = undefined;
     this.#replacement = undefined;
     this.#closeLater(connections);
+  }
+
+  get #connections(): readonly PushConnection[] {
+    return [this.#connection, this.#replacement?.connection].filter((each) => each !== undefined);
   }
 
   #closeLater(connections: readonly PushConnection[]): void {
@@ -427,7 +424,7 @@ export class Leg extends EventEmitter<LegEvents> {
   }
 
   #replacementFailed({ connection, place }: Replacement, error: GatewayError, nameInUse: boolean): void {
-    this.#past = sum(this.#past, connection);
+    this.#past = sumCounters([this.#past, connection]);
     this.#replacement = undefined;
     this.#closeLater([connection]);
     const fields = { to: place.redacted, code: error.code, reason: error.message };
@@ -441,7 +438,7 @@ export class Leg extends EventEmitter<LegEvents> {
   #adopt(): void {
     const { connection, place } = this.#replacement!;
     const old = this.#connection!;
-    this.#past = sum(this.#past, old);
+    this.#past = sumCounters([this.#past, old]);
     this.#connection = connection;
     this.#place = place;
     this.#replacement = undefined;
@@ -449,8 +446,3 @@ export class Leg extends EventEmitter<LegEvents> {
     this.#logger.info({ to: place.redacted }, 'the push goes on with the other connection');
   }
 }
-
-const sum = (past: OutputCounters, { bytesSent, framesDropped }: OutputCounters): OutputCounters => ({
-  bytesSent: past.bytesSent + bytesSent,
-  framesDropped: past.framesDropped + framesDropped,
-});

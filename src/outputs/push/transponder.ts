@@ -6,7 +6,7 @@ import type { Logger } from '../../observe/logger.ts';
 import type { RenditionAudioCodec } from '../../renditions/encode-profile.ts';
 import type { ContinuousRendition } from '../../renditions/standby/continuous-rendition.ts';
 import type { LiveStream } from '../../streams/live-stream.ts';
-import type { Output, OutputCounters, OutputEvents } from '../output.ts';
+import { sumCounters, type Output, type OutputCounters, type OutputEvents } from '../output.ts';
 import { codecsView, type CodecDecision } from './codecs/codec-choice.ts';
 import { LegCodecs, type CodecRules } from './codecs/leg-codecs.ts';
 import { PushMedia, type PushSound, type PushVariant } from './codecs/push-media.ts';
@@ -168,13 +168,7 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
   }
 
   get counters(): OutputCounters {
-    return this.#legs.reduce<OutputCounters>(
-      (sum, { counters: { bytesSent, framesDropped } }) => ({
-        bytesSent: sum.bytesSent + bytesSent,
-        framesDropped: sum.framesDropped + framesDropped,
-      }),
-      { bytesSent: 0, framesDropped: 0 },
-    );
+    return sumCounters(this.#legs.map(({ counters }) => counters));
   }
 
   view(): TransponderView {

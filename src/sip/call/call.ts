@@ -5,7 +5,7 @@ import type { Logger } from '../../observe/logger.ts';
 import { Publication, type PublicationContext } from '../../publish/publication.ts';
 import { guarded } from '../../runtime/in-background.ts';
 import { wallClockDate } from '../../runtime/wall-clock.ts';
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../../runtime/clock.ts';
 import type { LegEnd } from '../dialog/leg-end.ts';
 import type { CallMedia } from '../media/call-media.ts';
 import type { SipSession } from '../media/sip-session.ts';

@@ -5,7 +5,7 @@ import { TokenBucket } from '../../net/token-bucket.ts';
 import { limitReached } from '../../observe/limits.ts';
 import { inBackground } from '../../runtime/in-background.ts';
 import { dtmfInfo, DTMF_MS, parseDigits } from '../media/dtmf.ts';
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../../runtime/clock.ts';
 import { callAddress } from './account.ts';
 import { Call, type CallContext, type OpenCall } from './call.ts';
 import type { CallRequest, CallSubject } from './call-request.ts';
@@ -91,11 +91,6 @@ export class Calls extends EventEmitter<CallsEvents> implements CallControl {
       const flow = await policy.resolve(address.server);
       return openOutgoing(plant, request, address, flow);
     });
-  }
-
-  /** A call that has come and was checked. @throws {GatewayError} as {@link start} */
-  async take(subject: CallSubject, open: OpenCall): Promise<Call> {
-    return this.#admit(subject, async () => open);
   }
 
   list(): CallView[] {

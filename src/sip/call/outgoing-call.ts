@@ -1,7 +1,7 @@
 import { GatewayError, toGatewayError } from '../../errors.ts';
 import type { Logger } from '../../observe/logger.ts';
 import type { WorkerPool } from '../../webrtc/worker-pool.ts';
-import { Timer, type Clock } from '../clock.ts';
+import { Timer, type Clock } from '../../runtime/clock.ts';
 import type { OutgoingLeg } from '../dialog/outgoing-leg.ts';
 import type { UserAgent } from '../dialog/user-agent.ts';
 import { formatHost } from '../message/address.ts';

@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events';
-import { Timer, type Clock } from '../clock.ts';
+import { Timer, type Clock } from '../../runtime/clock.ts';
 import type { SipCredentials } from '../digest.ts';
 import { RequestSender } from '../dialog/authenticated-request.ts';
 import { Dialog, newDialogIds, type DialogOptions } from '../dialog/dialog.ts';

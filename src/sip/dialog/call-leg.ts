@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events';
-import { Timer, type Clock } from '../clock.ts';
+import { Timer, type Clock } from '../../runtime/clock.ts';
 import { respond, type ResponseOptions, type SipRequest, type SipResponse } from '../message/message.ts';
 import type { ServerTransaction } from '../transaction/server-transaction.ts';
 import type { TransactionLayer } from '../transaction/transaction-layer.ts';

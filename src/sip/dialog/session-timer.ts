@@ -1,4 +1,4 @@
-import { Timer, type Clock } from '../clock.ts';
+import { Timer, type Clock } from '../../runtime/clock.ts';
 import type { SipMessage } from '../message/message.ts';
 
 /** The shortest interval (RFC 4028, 4). Seconds. */

@@ -1,4 +1,4 @@
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../../runtime/clock.ts';
 import type { SipCredentials } from '../digest.ts';
 import { respond, type SipRequest } from '../message/message.ts';
 import { randomText } from '../random-text.ts';

@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import type { Logger } from '../../observe/logger.ts';
 import { guarded } from '../../runtime/in-background.ts';
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../../runtime/clock.ts';
 import type { LegMedia } from '../dialog/call-leg.ts';
 import { CallSdp, type AgreedMedia, type SrtpUse } from './call-sdp.ts';
 import type { CodecName } from './codecs.ts';

@@ -1,6 +1,6 @@
 import { createSocket, type Socket } from 'node:dgram';
 import { limitReached } from '../../observe/limits.ts';
-import { Timer, type Clock } from '../clock.ts';
+import { Timer, type Clock } from '../../runtime/clock.ts';
 
 /** Two bound sockets: RTP on an even port, RTCP on the next one. They have listeners of `error`. */
 export interface PortPair {

@@ -1,4 +1,4 @@
-import { Timer, type Clock } from '../clock.ts';
+import { Timer, type Clock } from '../../runtime/clock.ts';
 import { SipRequest, type SipResponse } from '../message/message.ts';
 import type { Flow, WireFailure } from '../transport/flow.ts';
 import { T1, T2, T4, TRANSACTION_MS } from './sip-timers.ts';

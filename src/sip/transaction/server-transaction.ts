@@ -1,4 +1,4 @@
-import { Timer, type Clock } from '../clock.ts';
+import { Timer, type Clock } from '../../runtime/clock.ts';
 import type { SipRequest, SipResponse } from '../message/message.ts';
 import type { Flow } from '../transport/flow.ts';
 import { INVITE_LIFE_MS, T1, T2, T4, TRANSACTION_MS } from './sip-timers.ts';

@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events';
 import { formatHost } from '../message/address.ts';
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../../runtime/clock.ts';
 import { respond, type SipMessage, type SipRequest, type SipResponse } from '../message/message.ts';
 import { flowKey, type Flow, type Wire, type WireFailure } from '../transport/flow.ts';
 import { randomText } from '../random-text.ts';

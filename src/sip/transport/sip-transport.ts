@@ -5,7 +5,7 @@ import type { SecureContext } from 'node:tls';
 import { GatewayError } from '../../errors.ts';
 import type { Logger } from '../../observe/logger.ts';
 import { guarded } from '../../runtime/in-background.ts';
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../../runtime/clock.ts';
 import { BadMessage } from '../message/bad-message.ts';
 import type { SipMessage } from '../message/message.ts';
 import { parseDatagram } from '../message/parse-message.ts';

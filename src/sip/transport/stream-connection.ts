@@ -1,7 +1,7 @@
 import { isIP, connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls, type SecureContext } from 'node:tls';
 import { guarded } from '../../runtime/in-background.ts';
-import { Timer, type Clock } from '../clock.ts';
+import { Timer, type Clock } from '../../runtime/clock.ts';
 import type { SipMessage } from '../message/message.ts';
 import type { Flow, WireFailure } from './flow.ts';
 import { MessageReader } from './message-reader.ts';

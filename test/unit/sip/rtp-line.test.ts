@@ -5,7 +5,7 @@ import { silentLogger } from '../../../src/observe/logger.ts';
 import { CallSdp } from '../../../src/sip/media/call-sdp.ts';
 import { DRAIN_MS, PortPool } from '../../../src/sip/media/port-pool.ts';
 import { RtpLine } from '../../../src/sip/media/rtp-line.ts';
-import { FakeClock } from '../../helpers/sip-network.ts';
+import { FakeClock } from '../../helpers/fake-clock.ts';
 import { waitFor } from '../../helpers/wait.ts';
 
 const LOCAL = '127.0.0.1';

@@ -4,7 +4,7 @@ import { connect, type Socket } from 'node:net';
 import { createSecureContext } from 'node:tls';
 import t, { type Test } from 'tap';
 import { silentLogger } from '../../../src/observe/logger.ts';
-import { systemClock } from '../../../src/sip/clock.ts';
+import { systemClock } from '../../../src/runtime/clock.ts';
 import type { SipMessage } from '../../../src/sip/message/message.ts';
 import type { Flow, WireFailure } from '../../../src/sip/transport/flow.ts';
 import { LocalAddresses } from '../../../src/sip/transport/local-addresses.ts';

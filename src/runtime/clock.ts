@@ -1,9 +1,12 @@
-import { inBackground } from '../runtime/in-background.ts';
+import { inBackground } from './in-background.ts';
+import { wallClockMs } from './wall-clock.ts';
 
 /** Time, replaced in tests. */
 export interface Clock {
   /** Milliseconds of a clock that does not step. */
   now(): number;
+  /** Milliseconds since 1970. */
+  date(): number;
   /** Calls `run` once. Returns a function that cancels it. An exception in `run` is reported and ends nothing. */
   after(ms: number, run: () => void): () => void;
 }
@@ -13,6 +16,7 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
 
 export const systemClock: Clock = {
   now: () => performance.now(),
+  date: wallClockMs,
   after(ms, run) {
     const timer = setTimeout(() => inBackground(runAsync(run)), Math.min(Math.max(ms, 0), MAX_TIMER_MS)).unref();
     return () => clearTimeout(timer);
