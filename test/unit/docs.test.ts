@@ -16,7 +16,7 @@ const DOCUMENTS = [
   'bench/README.md',
   'media/README.md',
   'scripts/mediasoup-worker/README.md',
-  ...readdirSync(join(ROOT, 'docs'))
+  ...readdirSync(join(ROOT, 'docs'), { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.md'))
     .map((name) => `docs/${name}`),
 ];
