@@ -231,21 +231,23 @@ request_route {
   };
 }
 
-/** A gateway that may call peers on this machine. */
-export async function startSipGateway(settings: SettingsOverrides = {}): Promise<TestGateway> {
+/** Calls to peers on this machine are allowed. */
+export function sipSettings(): SettingsOverrides {
   const media = mediaPorts(GATEWAY_PORTS);
-  return startGateway({
+  return {
     sip: true,
     sip_port: 0,
     sip_allow_networks: '127.0.0.0/8',
     sip_allow_ports: '1024-65535',
-    destination_allow_networks: '127.0.0.1',
     media_port_from: media,
     media_port_to: media + GATEWAY_PORTS,
     max_calls_per_callee: 10,
-    ...settings,
-  });
+  };
 }
+
+/** A gateway that may call peers on this machine. */
+export const startSipGateway = (settings: SettingsOverrides = {}): Promise<TestGateway> =>
+  startGateway({ ...sipSettings(), destination_allow_networks: '127.0.0.1', ...settings });
 
 /** A call object, or `undefined` if the call is over. */
 export async function callOf(

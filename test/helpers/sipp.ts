@@ -30,7 +30,7 @@ interface Pattern {
 }
 
 /** Seconds for one scenario. */
-const SCENARIO_TIMEOUT = 60;
+const SCENARIO_TIMEOUT = 180;
 const TAG = 'callee';
 const CONTACT = 'Contact: <sip:callee@127.0.0.1:[local_port]>';
 /** Parts of the last INVITE of the gateway: other requests may come before its answer. */
