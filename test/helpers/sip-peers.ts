@@ -42,6 +42,8 @@ export interface BaresipOptions {
   readonly registrar?: string;
   /** Hertz of the tone that it sends. */
   readonly tone?: number;
+  /** Sends back what it hears instead of a tone. Default: false. */
+  readonly echoes?: boolean;
 }
 
 export interface Baresip {
@@ -61,6 +63,7 @@ export async function startBaresip({
   account = '',
   registrar,
   tone = 440,
+  echoes = false,
 }: BaresipOptions = {}): Promise<Baresip> {
   const folder = await mkdtemp(join(tmpdir(), 'baresip-'));
   const [port, control, rtp] = [await freePort(), await freePort(), mediaPorts(BARESIP_PORTS)];
@@ -71,8 +74,9 @@ export async function startBaresip({
       `sip_listen 127.0.0.1:${port}`,
       'poll_method epoll',
       'call_max_calls 8',
-      `audio_source ausine,${tone}`,
-      'audio_player aubridge,nil',
+      // Both ends of the bridge have the same name.
+      echoes ? 'audio_source aubridge,echo' : `audio_source ausine,${tone}`,
+      echoes ? 'audio_player aubridge,echo' : 'audio_player aubridge,nil',
       'audio_alert aubridge,nil',
       'ausrc_srate 48000',
       'auplay_srate 48000',
