@@ -40,13 +40,15 @@ export class ServerProcess {
   readonly #command: string;
   readonly #args: readonly string[];
   readonly #port: number;
+  readonly #transport: 'tcp' | 'udp';
   #child: ChildProcess | undefined;
   #output = '';
 
-  constructor(command: string, args: readonly string[], port: number) {
+  constructor(command: string, args: readonly string[], port: number, transport: 'tcp' | 'udp' = 'tcp') {
     this.#command = command;
     this.#args = args;
     this.#port = port;
+    this.#transport = transport;
   }
 
   get pid(): number {
@@ -80,11 +82,13 @@ export class ServerProcess {
 
   /** Read from the kernel: connecting would use up the one connection of `ffmpeg -listen 1`, and might reach another process. */
   async #listening(): Promise<void> {
-    const wanted = new RegExp(
-      `:${this.#port.toString(16).toUpperCase().padStart(4, '0')} [0-9A-F]+:0000 0A (?:\\S+ +){5}(\\d+)`,
-    );
+    const port = this.#port.toString(16).toUpperCase().padStart(4, '0');
+    // A TCP socket that listens, or a UDP socket that is not connected.
+    const state = this.#transport === 'tcp' ? '0A' : '07';
+    const wanted = new RegExp(`:${port} [0-9A-F]+:0000 ${state} (?:\\S+ +){5}(\\d+)`);
+    const tables = [`/proc/net/${this.#transport}`, `/proc/net/${this.#transport}6`];
     for (const end = Date.now() + LISTEN_TIMEOUT; Date.now() < end; await delay(POLL_INTERVAL)) {
-      const inodes = ['/proc/net/tcp', '/proc/net/tcp6'].map((table) => wanted.exec(readFileSync(table, 'utf8'))?.[1]);
+      const inodes = tables.map((table) => wanted.exec(readFileSync(table, 'utf8'))?.[1]);
       if (inodes.some((inode) => inode !== undefined && this.#holds(`socket:[${inode}]`))) return;
     }
     throw new Error(`${this.#command} does not listen on port ${this.#port}: ${this.#output}`);
@@ -119,6 +123,11 @@ export class ServerProcess {
 
   async stop(): Promise<void> {
     await this.#end('SIGTERM');
+  }
+
+  /** `null`: it runs, or a signal has ended it. */
+  get exitCode(): number | null {
+    return this.#child?.exitCode ?? null;
   }
 
   /** Resolves when it has ended by itself. */

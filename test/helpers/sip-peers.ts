@@ -42,6 +42,8 @@ export interface BaresipOptions {
   readonly registrar?: string;
   /** Hertz of the tone that it sends. */
   readonly tone?: number;
+  /** Sends back what it hears instead of a tone. Default: false. */
+  readonly echoes?: boolean;
 }
 
 export interface Baresip {
@@ -61,6 +63,7 @@ export async function startBaresip({
   account = '',
   registrar,
   tone = 440,
+  echoes = false,
 }: BaresipOptions = {}): Promise<Baresip> {
   const folder = await mkdtemp(join(tmpdir(), 'baresip-'));
   const [port, control, rtp] = [await freePort(), await freePort(), mediaPorts(BARESIP_PORTS)];
@@ -71,8 +74,9 @@ export async function startBaresip({
       `sip_listen 127.0.0.1:${port}`,
       'poll_method epoll',
       'call_max_calls 8',
-      `audio_source ausine,${tone}`,
-      'audio_player aubridge,nil',
+      // Both ends of the bridge have the same name.
+      echoes ? 'audio_source aubridge,echo' : `audio_source ausine,${tone}`,
+      echoes ? 'audio_player aubridge,echo' : 'audio_player aubridge,nil',
       'audio_alert aubridge,nil',
       'ausrc_srate 48000',
       'auplay_srate 48000',
@@ -231,21 +235,23 @@ request_route {
   };
 }
 
-/** A gateway that may call peers on this machine. */
-export async function startSipGateway(settings: SettingsOverrides = {}): Promise<TestGateway> {
+/** Calls to peers on this machine are allowed. */
+export function sipSettings(): SettingsOverrides {
   const media = mediaPorts(GATEWAY_PORTS);
-  return startGateway({
+  return {
     sip: true,
     sip_port: 0,
     sip_allow_networks: '127.0.0.0/8',
     sip_allow_ports: '1024-65535',
-    destination_allow_networks: '127.0.0.1',
     media_port_from: media,
     media_port_to: media + GATEWAY_PORTS,
     max_calls_per_callee: 10,
-    ...settings,
-  });
+  };
 }
+
+/** A gateway that may call peers on this machine. */
+export const startSipGateway = (settings: SettingsOverrides = {}): Promise<TestGateway> =>
+  startGateway({ ...sipSettings(), destination_allow_networks: '127.0.0.1', ...settings });
 
 /** A call object, or `undefined` if the call is over. */
 export async function callOf(

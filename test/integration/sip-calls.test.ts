@@ -1,3 +1,6 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { makeCertificate } from '../helpers/certificate.ts';
 import { startNginxRtmp, type NginxRtmp } from '../helpers/nginx-rtmp.ts';
@@ -18,6 +21,7 @@ import {
 } from '../helpers/sip-peers.ts';
 import { freePort } from '../helpers/server-process.ts';
 import { waitFor } from '../helpers/wait.ts';
+import { toneWav } from '../helpers/wav.ts';
 
 let gateway: TestGateway;
 let nginx: NginxRtmp;
@@ -126,6 +130,28 @@ void t.test('a call on hold goes on, and ends when the telephone hangs up', { sk
     (body as { name: string }[]).some(({ name }) => name === callId),
     'the stream has ended',
   );
+});
+
+void t.test('the telephone hears an injected sound', { skip: noBaresip }, async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'sounds-'));
+  await writeFile(join(folder, 'tone.wav'), toneWav(8, 700, 0.5));
+  const playing = await startSipGateway({ media_dir: folder });
+  t.teardown(async () => {
+    await playing.stop();
+    await rm(folder, { recursive: true });
+  });
+  const baresip = await phone(t, { audioCodecs: 'PCMU/8000/1', video: false, echoes: true });
+  const callId = await dial(baresip, { hasVideo: 'false' }, playing);
+  const file = await findRecording(nginx, `rtmp_${callId}`);
+  await waitFor('the first audio', async () => (await recordedUntil(file)).audio > 0);
+  t.equal((await playing.rest('/call/inject_sound', { callId, fileName: 'tone.wav' })).status, 200);
+  const until = (await recordedUntil(file)).audio + 6000;
+  await waitFor('six seconds of the sound', async () => (await recordedUntil(file)).audio > until);
+  await playing.rest('/call/terminate', { callId });
+  t.match(await callOver(playing, callId), { status: 'FINISH' });
+  const { samples } = await analyse(recordingOf(nginx, `rtmp_${callId}`));
+  const heard = frequency(samples, until - 4000, until - 2000);
+  t.ok(Math.abs(heard - 700) < 5, `${heard} Hz come back`);
 });
 
 void t.test('a telephone that is lost leaves its stream to the next call', { skip: noBaresip }, async (t) => {
