@@ -10,6 +10,8 @@ const MID_EXTENSION = 'urn:ietf:params:rtp-hdrext:sdes:mid';
 const MAX_TRIES = 8;
 /** Milliseconds until it is looked again for packets that belong to no track, once they were reported. */
 const REST_MS = 10_000;
+/** Milliseconds between two surveys for a session with data channels, while they find nothing. */
+const SURVEY_REST_MS = 2000;
 
 export interface SourceTrack {
   readonly kind: types.MediaKind;
@@ -32,7 +34,10 @@ export interface SourceWatchOptions {
   readonly onUnmatched: (kind: types.MediaKind, problem: GatewayError | undefined) => void;
   /** The session cannot go on: packets of a track cannot be told from others. */
   readonly onLost: (reason: GatewayError) => void;
-  /** Bytes of data channels arrive too, which cannot be told from packets of no track: nothing is watched. */
+  /**
+   * Bytes of data channels arrive too, which cannot be told from packets of no track. The worker must know such packets, and
+   * the session never ends: they may be those of another session.
+   */
   readonly hasData: boolean;
   readonly logger: Logger;
   readonly now?: () => number;
@@ -46,7 +51,6 @@ export interface SourceWatchOptions {
  * @returns stops it
  */
 export function watchSources(options: SourceWatchOptions): () => void {
-  if (options.hasData) return () => {};
   const watches = options.tracks
     // Layers have SSRCs that the offer does not name.
     .filter(({ producer }) => producer.type === 'simple')
@@ -72,6 +76,8 @@ export class SourceWatch {
   /** SSRCs that the track was opened with. */
   readonly #tried = new Set<number>();
   #reportedMs: number | undefined;
+  /** When a survey for a session with data channels found nothing. */
+  #foundNothingMs = -Infinity;
 
   constructor(track: SourceTrack, options: SourceWatchOptions) {
     this.#track = track;
@@ -87,6 +93,7 @@ export class SourceWatch {
     const silentMs = this.#track.silentMs(nowMs) ?? (this.#hasSent ? undefined : nowMs - this.#beganMs);
     if (!this.#source.isSuspect(silentMs)) return this.#clearReport(silentMs);
     if (this.#reportedMs !== undefined && nowMs - this.#reportedMs < REST_MS) return;
+    if (nowMs - this.#foundNothingMs < SURVEY_REST_MS) return;
     this.#asking = true;
     this.#ask()
       .catch(() => undefined) // The session was closed meanwhile.
@@ -101,6 +108,12 @@ export class SourceWatch {
     const { bytesReceived: received, rtpBytesReceived, rtxBytesReceived } = stats;
     if (!this.#source.poll({ received, matched: rtpBytesReceived + rtxBytesReceived })) return;
     this.#source.reset();
+    const { hasData, survey } = this.#options;
+    const known = hasData ? await survey() : undefined;
+    if (known?.length === 0) {
+      this.#foundNothingMs = this.#now();
+      return;
+    }
     const flows = (await this.#track.packetCount()) > 0;
     if (flows) this.#tried.clear();
     const { kind, producer } = this.#track;
@@ -113,21 +126,23 @@ export class SourceWatch {
       );
       return this.#track.reopen({ anySsrc: true });
     }
-    const unknown = await this.#options.survey();
+    const unknown = known ?? (await survey());
     const source = this.#findSource(unknown);
     if (source) {
       this.#tried.add(source.ssrc);
       this.#options.logger.info({ kind, ...source }, 'packets are taken for the track by their payload type');
       return this.#track.reopen({ anySsrc: false, ssrc: source.ssrc });
     }
-    if (!hasMid && !this.#isReopened) {
+    // Behind data channels the source of a track that has begun may only have paused: it keeps its SSRC.
+    const mayHavePaused = hasData && this.#hasSent;
+    if (!hasMid && !this.#isReopened && !mayHavePaused) {
       // A packet of the offered SSRC and another payload type is not among them until no producer has this SSRC.
       this.#isReopened = true;
       return this.#track.reopen({ anySsrc: true });
     }
     this.#report(unknown);
     // A track that has never sent anything may be one that the publisher will never send.
-    if (!this.#hasSent) return;
+    if (!this.#hasSent || hasData) return;
     this.#options.onLost(
       new GatewayError(
         'PUBLISHER_LOST',

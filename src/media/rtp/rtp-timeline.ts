@@ -30,8 +30,8 @@ const CONFIRMATIONS_UNNUMBERED = 3;
 const REORDERED_FRAMES = 6;
 const MIN_REORDER_MS = 100;
 const MAX_REORDER_MS = 450;
-/** Until the frame rate is known. */
-const ASSUMED_FRAME_MS = 40;
+/** Until the frame rate is known: at 15 frames per second, five B-frames may follow the first frame. */
+const ASSUMED_FRAME_MS = 1000 / 15;
 /**
  * Timestamps that advance by this much more than the time between two packets, to ahead of the fastest packet, have
  * jumped: when a network becomes faster, each packet is earlier than the last one by at most its own length. A frame that

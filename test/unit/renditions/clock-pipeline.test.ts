@@ -1,5 +1,6 @@
 import t from 'tap';
-import { KINDS, PipelineSimulation } from '../../helpers/pipeline-simulation.ts';
+import type { TrackKind } from '../../../src/media/rtp/media-clock.ts';
+import { KINDS, PipelineSimulation, type Sent } from '../../helpers/pipeline-simulation.ts';
 import { furthestBack, gained, offsets, stepBack, worst } from '../../helpers/stream-check.ts';
 
 const LIMIT_MS = 60;
@@ -9,6 +10,14 @@ const reporting = (reportEveryMs: number) => {
   const track = reportEveryMs === Infinity ? { reportEveryMs, firstReportMs: Infinity } : { reportEveryMs };
   return { audio: track, video: track };
 };
+
+/** Stream time minus local time of the soonest frame within five seconds. */
+const leadMs = (sent: readonly Sent[], kind: TrackKind, fromMs: number): number =>
+  Math.max(
+    ...sent
+      .filter((item) => item.kind === kind && item.atMs >= fromMs && item.atMs < fromMs + 5000)
+      .map(({ streamMs, atMs }) => streamMs - atMs),
+  );
 
 t.test('reports that are wrong by up to 200 ms: from the second one on', async (t) => {
   for (const [reportEveryMs, fromMs] of [
@@ -28,6 +37,26 @@ t.test('reports that are wrong by up to 200 ms: from the second one on', async (
           t.ok(Math.abs(gainedMs) <= 100, `length of ${kind}: ${gainedMs}`);
         }
         t.ok(furthestBack(sent, { fromMs }) <= 200);
+      }
+});
+
+t.test('packets that are lost all the time, with reports each 5 s', async (t) => {
+  for (const loss of [0.02, 0.1])
+    for (const reportNoiseMs of [1, 60])
+      for (let seed = 1; seed <= 6; seed++) {
+        const track = { reportEveryMs: 5000, loss, reportNoiseMs };
+        const simulation = await PipelineSimulation.create({ audio: track, video: track }, seed);
+        simulation.run(60_000);
+        const { sent } = simulation;
+        const name = `${loss * 100} % lost, reports off by ${reportNoiseMs} ms, seed ${seed}`;
+        const found = worst(offsets(sent, { fromMs: 8000 }));
+        t.ok(found <= LIMIT_MS, `${name}: offset ${found}`);
+        for (const kind of KINDS) {
+          t.notOk(stepBack(sent, kind), `${name}: ${kind} in order`);
+          // The soonest frames: others wait for packets that are missing.
+          const gainedMs = leadMs(sent, kind, 55_000) - leadMs(sent, kind, 8000);
+          t.ok(Math.abs(gainedMs) <= 30, `${name}: length of ${kind}: ${gainedMs}`);
+        }
       }
 });
 
@@ -131,8 +160,8 @@ t.test('B-frames after a pause in which timestamps stood still', async (t) => {
 });
 
 t.test('B-frames of any number, at any rate: they are shown as evenly as they were captured', async (t) => {
-  for (const fps of [15, 30, 60])
-    for (const bFrames of fps < 30 ? [1, 2, 3] : [1, 2, 3, 5]) {
+  for (const fps of [10, 15, 30, 60])
+    for (const bFrames of fps < 15 ? [1, 2, 3] : [1, 2, 3, 5]) {
       const simulation = await PipelineSimulation.create({ video: { lengthMs: 1000 / fps, jitterMs: 0 } });
       simulation.bFrames = bFrames;
       simulation.run(4000);
@@ -141,6 +170,7 @@ t.test('B-frames of any number, at any rate: they are shown as evenly as they we
       );
       const rangeMs = Math.max(...shifts) - Math.min(...shifts);
       t.ok(rangeMs < 5, `${bFrames} at ${fps} frames per second: ${rangeMs}`);
+      t.ok(worst(offsets(simulation.sent, { fromMs: 3000 })) <= LIMIT_MS, 'audio and video together');
     }
 });
 

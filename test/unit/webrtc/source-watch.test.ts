@@ -1,6 +1,7 @@
 import t from 'tap';
 import { silentLogger } from '../../../src/observe/logger.ts';
 import { SourceWatch, watchSources } from '../../../src/webrtc/source-watch.ts';
+import { waitFor } from '../../helpers/wait.ts';
 
 const MID = { uri: 'urn:ietf:params:rtp-hdrext:sdes:mid', id: 4 } as const;
 
@@ -21,12 +22,15 @@ interface Setting {
   readonly rightSsrc?: number;
   /** Of the other track. */
   readonly otherType?: number;
+  readonly hasData?: boolean;
 }
 
 const codecOf = (payloadType: number) => ({ mimeType: 'video/VP8', payloadType, clockRate: 90_000 });
 
 /** What the last session was reported for. */
 const reports: (string | undefined)[] = [];
+/** Surveys for it. */
+let surveys = 0;
 
 /** What happens to a session whose video has stopped, in so many polls. */
 async function watch(
@@ -40,11 +44,13 @@ async function watch(
     unknown = [],
     rightSsrc,
     otherType = 111,
+    hasData = false,
   }: Setting,
   polls = 50,
 ) {
   const seen: string[] = [];
   reports.length = 0;
+  surveys = 0;
   let bytesReceived = 1e6;
   let nowMs = 0;
   let packetCount = packets;
@@ -67,7 +73,10 @@ async function watch(
       { ...track, producer: { type: 'simple' as const, rtpParameters: { codecs: [codecOf(otherType)] } } },
     ],
     onUnmatched: (_: string, problem: { message: string } | undefined) => reports.push(problem?.message),
-    survey: async () => unknown.map(([ssrc, payloadType]) => ({ ssrc, payloadType })),
+    survey: async () => {
+      surveys++;
+      return unknown.map(([ssrc, payloadType]) => ({ ssrc, payloadType }));
+    },
     transport: {
       getStats: () => {
         bytesReceived += unmatched;
@@ -75,7 +84,7 @@ async function watch(
       },
     },
     onLost: ({ code, message }: { readonly code: string; readonly message: string }) => seen.push(`${code} ${message}`),
-    hasData: false,
+    hasData,
     logger: silentLogger,
     now: () => nowMs,
   };
@@ -134,16 +143,52 @@ t.test('a camera that is paused, a track that never began, and packets that flow
     t.strictSame(await watch(setting), [], JSON.stringify(setting));
 });
 
-t.test('sessions with data channels are not watched, and stopping twice does nothing', async (t) => {
+t.test('bytes of data channels are not taken for packets, and surveys that find nothing are rare', async (t) => {
+  for (const setting of [{}, { mid: true }, { packets: 0 }]) {
+    t.strictSame(await watch({ ...setting, hasData: true }, 80), [], JSON.stringify(setting));
+    t.strictSame(reports, []);
+    t.ok(surveys > 1 && surveys <= 10, `${surveys} surveys in 20 s`);
+  }
+});
+
+t.test('with data channels, packets of no track are named and taken, but never end the session', async (t) => {
+  for (const packets of [0, 100]) {
+    await watch({ hasData: true, packets, unknown: [[9, 97]] });
+    t.equal(reports.length, 1, 'reported once');
+    t.match(reports[0], /^No video arrives, .* payload types are 97, agreed were video 96, /);
+    const taken = await watch({ hasData: true, packets, unknown: [[9, 96]], rightSsrc: 9 });
+    t.strictSame(taken, ['reopened {"anySsrc":false,"ssrc":9}']);
+  }
+  t.strictSame(await watch({ hasData: true, unknown: [[9, 97]] }), [], 'a track that may have paused keeps its SSRC');
+  t.strictSame(await watch({ hasData: true, mid: true, unknown: [[9, 97]] }), ['reopened {"anySsrc":true}']);
+});
+
+t.test('sessions with data channels are watched, and stopping twice does nothing', async (t) => {
+  let bytesReceived = 0;
+  let asked = false;
   const stop = watchSources({
-    tracks: [],
-    transport: { getStats: () => Promise.resolve([]) },
-    survey: async () => [],
+    tracks: [
+      {
+        kind: 'video',
+        producer: { type: 'simple', rtpParameters: { codecs: [codecOf(96)] } },
+        silentMs: () => 1000,
+        packetCount: async () => 0,
+        reopen: async () => void t.fail('reopened'),
+      },
+    ],
+    transport: {
+      getStats: async () => [{ bytesReceived: (bytesReceived += 20_000), rtpBytesReceived: 0, rtxBytesReceived: 0 }],
+    },
+    survey: async () => {
+      asked = true;
+      return [];
+    },
     onUnmatched: () => t.fail('reported'),
     onLost: () => t.fail('lost'),
     hasData: true,
     logger: silentLogger,
   });
+  t.ok(await waitFor('a survey', () => asked));
   stop();
   stop();
 });
