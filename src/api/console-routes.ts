@@ -28,6 +28,8 @@ export interface ConsoleRoutesOptions {
   readonly isManager?: boolean;
   /** Whether rooms are on, which have a page. */
   readonly hasRooms?: boolean;
+  /** Whether calls are on, which have a page. */
+  readonly hasCalls?: boolean;
   /** Besides the gateway, where recordings are loaded from. */
   readonly recordingsOrigin?: string | undefined;
   /** Decides who may play from the embedded server, as for REST. */
@@ -83,17 +85,15 @@ const FILES: readonly (readonly [path: string, file: string])[] = [
   ].map((name) => [`/client/${name}`, source(`client/${name}`)] as const),
 ];
 
-/** Served by managers of a cluster besides. */
-const CLUSTER_FILES: typeof FILES = ['nodes.html', 'nodes.js', 'node-card.js'].map((name) => [
-  `/console/${name}`,
-  source(`console/${name}`),
-]);
+const consoleFiles = (...names: string[]): typeof FILES =>
+  names.map((name) => [`/console/${name}`, source(`console/${name}`)]);
 
-/** Served where rooms are on. */
-const ROOM_FILES: typeof FILES = ['rooms.html', 'rooms.js', 'room-card.js', 'rows.js'].map((name) => [
-  `/console/${name}`,
-  source(`console/${name}`),
-]);
+/** Served by managers of a cluster besides. */
+const CLUSTER_FILES = consoleFiles('nodes.html', 'nodes.js', 'node-card.js');
+/** Served where rooms or calls are on. */
+const LIST_FILES = consoleFiles('polled-page.js', 'rows.js');
+const ROOM_FILES = consoleFiles('rooms.html', 'rooms.js', 'room-card.js');
+const CALL_FILES = consoleFiles('calls.html', 'calls.js', 'call-card.js');
 
 function source(path: string): string {
   return fileURLToPath(new URL(`../web/${path}`, import.meta.url));
@@ -115,13 +115,20 @@ export const consoleRoutes =
     resumeWindowMs,
     isManager = false,
     hasRooms = false,
+    hasCalls = false,
     recordingsOrigin,
     isAllowed,
   }: ConsoleRoutesOptions): FastifyPluginAsync =>
   async (app) => {
     const policy = contentSecurityPolicy(wsPort, wssPort, recordingsOrigin);
 
-    const files = [...FILES, ...(isManager ? CLUSTER_FILES : []), ...(hasRooms ? ROOM_FILES : [])];
+    const files = [
+      ...FILES,
+      ...(isManager ? CLUSTER_FILES : []),
+      ...(hasRooms || hasCalls ? LIST_FILES : []),
+      ...(hasRooms ? ROOM_FILES : []),
+      ...(hasCalls ? CALL_FILES : []),
+    ];
     for (const [path, file] of files) {
       const body = await readFile(file);
       const etag = `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`;
@@ -149,6 +156,7 @@ export const consoleRoutes =
           embedded: embedded ? { rtmpUrl: embedded.rtmpUrl, playbackBase: '/console/live' } : null,
           ...(isManager && { cluster: true }),
           ...(hasRooms && { rooms: true }),
+          ...(hasCalls && { calls: true }),
         }),
     );
 

@@ -24,6 +24,7 @@ export const gatewayRoutes = (settings: Settings, options: GatewayRoutesOptions)
     restBase: '/rest-api',
     resumeWindowMs: settings.publisher_resume_window_ms,
     hasRooms: settings.rooms,
+    hasCalls: settings.sip,
     recordingsOrigin: redirectOrigin(settings),
     isAllowed: requireAction(options.authorizer, 'console', 'play', headerCredentials, ({ params }) => ({
       stream: sourceName((params as { name: string }).name, settings.rtmp_transponder_stream_name_prefix),

@@ -79,7 +79,11 @@ async function publish(
   const options = { codec, source, sourceOptions: size };
   const { status } = await page.publish(`${to.httpUrl}/live/whip/endpoint/${name}`, options);
   if (status !== 201) throw new Error(`the publication was answered ${status}`);
-  await waitFor('the stream', async () => (await to.rest('/stream/find', { name })).status === 200);
+  // It is found as PENDING before its media arrives.
+  await waitFor('the stream', async () => {
+    const { status, body } = await to.rest('/stream/find', { name });
+    return status === 200 && body[0].status === 'PUBLISHING';
+  });
 }
 
 const isFrame = ({ kind, sequenceHeader }: EnhancedTag): boolean => kind === 'video' && !sequenceHeader;

@@ -51,13 +51,14 @@ async function loadAll(app: FastifyInstance, pages: readonly string[] = ['/']): 
 }
 
 t.test('the pages and all files that they load are served', async (t) => {
-  const app = await createApp({ ...OPTIONS, isManager: true, hasRooms: true });
-  const loaded = await loadAll(app, ['/', '/console/nodes.html', '/console/rooms.html']);
-  t.match((await app.inject('/console/config.json')).json(), { cluster: true, rooms: true });
+  const app = await createApp({ ...OPTIONS, isManager: true, hasRooms: true, hasCalls: true });
+  const loaded = await loadAll(app, ['/', '/console/nodes.html', '/console/rooms.html', '/console/calls.html']);
+  t.match((await app.inject('/console/config.json')).json(), { cluster: true, rooms: true, calls: true });
   const alone = await createApp();
   await loadAll(alone);
   t.equal((await alone.inject('/console/nodes.html')).statusCode, 404, 'only a manager has nodes');
   t.equal((await alone.inject('/console/rooms.html')).statusCode, 404);
+  t.equal((await alone.inject('/console/calls.html')).statusCode, 404);
   const files = (folder: string): string[] =>
     readdirSync(new URL(`../../src/web/${folder}`, import.meta.url))
       .filter((name) => /\.(js|css|svg)$/.test(name))

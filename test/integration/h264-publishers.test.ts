@@ -79,14 +79,12 @@ t.test('an offer without SSRC and MID: payload types tell audio and video', asyn
     await gateway.reached(mediaSessionId, 'pushing');
     const file = recordingOf(nginx, `rtmp_${streamName}`);
     await waitFor('video', async () => (await recordedUntil(file)).video > 2000);
+    // The audio of the neighbour, which has the same payload type, may be tried first.
+    await waitFor('the tone', async () => Math.max(...(await analyse(file)).levels()) > -30, { every: 500 });
     await gateway.rest('/push/terminate', { mediaSessionId });
-    const { frames, decodeErrors, levels } = await analyse(file).then((recording) => ({
-      ...recording,
-      levels: recording.levels(),
-    }));
+    const { frames, decodeErrors } = await analyse(file);
     t.strictSame(decodeErrors, []);
     t.ok(frames.length > 30);
-    t.ok(Math.max(...levels) > -30, 'the tone');
   }
   t.notMatch(gateway.logs(), /no suitable Producer/, 'lines that only served to find the sources');
   await Promise.all([publisher.kill(), other.kill()]);

@@ -16,6 +16,7 @@ const STORAGE_KEY = 'webrtc-transponder.api-key';
  * @property {{ rtmpUrl: string, playbackBase: string } | null} embedded
  * @property {boolean} [cluster] set by a manager of a cluster
  * @property {boolean} [rooms] set where rooms are on
+ * @property {boolean} [calls] set where calls are on
  *
  * @typedef {import('../client/push-api.js').Transponder} Transponder
  *

@@ -43,6 +43,7 @@ if (config.cluster) {
   element('watch-card', HTMLElement).hidden = true;
 }
 if (config.rooms) addLink('/console/rooms.html', 'Rooms');
+if (config.calls) addLink('/console/calls.html', 'Calls');
 
 /**
  * @param {string} path

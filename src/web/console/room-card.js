@@ -1,6 +1,6 @@
 import { busy, create } from './dom.js';
 import { Rows } from './rows.js';
-import { clockTime, visible } from './text.js';
+import { clockTime, counted, visible } from './text.js';
 
 /**
  * @typedef {object} RoomSummary an entry of `/api/v1/rooms`
@@ -46,12 +46,6 @@ const DOORS = { websocket: 'WebSocket', rtmp: 'RTMP', datachannel: 'Data channel
 /** Properties that are shown of an object, and characters of each value. */
 const MAX_PROPERTIES = 100;
 const MAX_CHARACTERS = 300;
-
-/**
- * @param {number} count
- * @param {string} what
- */
-export const counted = (count, what) => `${count} ${what}${count === 1 ? '' : 's'}`;
 
 /**
  * Values of clients as the page shows them.

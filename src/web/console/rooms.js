@@ -1,48 +1,29 @@
-import { RestError, request } from '../client/index.js';
-import { urlOf } from './base.js';
+import { RestError } from '../client/index.js';
 import { element, say } from './dom.js';
-import { counted, RoomCard } from './room-card.js';
+import { PolledPage } from './polled-page.js';
+import { RoomCard } from './room-card.js';
 import { Rows } from './rows.js';
+import { counted } from './text.js';
 
 /** The rooms with their members and shared objects. */
 
-/** The same as on the console's first page. */
-const STORAGE_KEY = 'webrtc-transponder.api-key';
-const REFRESH_MS = 1000;
 /** Rooms that are shown. */
 const LIMIT = 100;
 
 /** @typedef {import('./room-card.js').RoomSummary} RoomSummary */
 
 const state = element('state', HTMLElement);
-const failure = element('error', HTMLElement);
-const form = element('access', HTMLFormElement);
-const field = element('api-key', HTMLInputElement);
 const prefix = element('prefix', HTMLInputElement);
+const page = new PolledPage(load);
 
-let key = sessionStorage.getItem(STORAGE_KEY) ?? undefined;
-
-form.addEventListener('submit', (event) => {
-  event.preventDefault();
-  key = field.value;
-  if (element('keep-key', HTMLInputElement).checked) sessionStorage.setItem(STORAGE_KEY, key);
-  field.value = '';
-  form.hidden = true;
-  void refresh();
-});
-prefix.addEventListener('input', () => void refresh());
+prefix.addEventListener('input', () => void page.refresh());
 
 /**
  * @param {string} path below `/api/v1/rooms`
  * @param {string} [method]
  * @param {object} [body]
  */
-const ask = (path, method = 'GET', body) =>
-  request(
-    urlOf(`/api/v1/rooms${path}`),
-    { method, ...(body && { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }) },
-    key,
-  );
+const ask = (path, method, body) => page.ask(`/api/v1/rooms${path}`, method, body);
 
 /** The cards that are shown, by the paths of their rooms. @type {Map<string, RoomCard>} */
 let cards = new Map();
@@ -54,9 +35,9 @@ const rows = new Rows(
     const card = new RoomCard(scope, {
       act: async (method, below, body) => {
         await ask(path + below, method, body);
-        await refresh();
+        await page.refresh();
       },
-      opened: () => void refresh(),
+      opened: () => void page.refresh(),
     });
     cards.set(scope, card);
     return card;
@@ -88,37 +69,4 @@ async function load() {
   );
 }
 
-/** @param {unknown} error */
-function show(error) {
-  if (error instanceof RestError && error.status === 401) {
-    sessionStorage.removeItem(STORAGE_KEY);
-    if (form.hidden) {
-      form.hidden = false;
-      field.focus();
-    }
-  }
-  say(failure, error instanceof Error ? error.message : String(error));
-}
-
-let loading = false;
-let again = false;
-
-/** Loads what is shown. A call while it is loading makes it load once more. */
-async function refresh() {
-  again = loading;
-  if (loading) return;
-  loading = true;
-  try {
-    await load();
-    say(failure, '');
-  } catch (error) {
-    show(error);
-  }
-  loading = false;
-  if (again) await refresh();
-}
-
-await refresh();
-setInterval(() => {
-  if (!document.hidden && form.hidden && !loading) void refresh();
-}, REFRESH_MS);
+await page.start();

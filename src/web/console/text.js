@@ -16,6 +16,12 @@ export function visible(text) {
 }
 
 /**
+ * @param {number} count
+ * @param {string} what in the singular
+ */
+export const counted = (count, what) => `${count} ${what}${count === 1 ? '' : 's'}`;
+
+/**
  * A time of the REST interface as the user's clock shows it.
  *
  * @param {string} iso
