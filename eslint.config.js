@@ -83,7 +83,7 @@ function allows(from, to) {
 }
 
 export default tseslint.config(
-  { ignores: ['node_modules/', '.tap/', 'bench/results/'] },
+  { ignores: ['node_modules/', '.tap/', 'bench/results/', 'packages/client/dist/'] },
   { linterOptions: { reportUnusedDisableDirectives: 'error' } },
   {
     rules: {

@@ -47,7 +47,12 @@ const SERVERS: Readonly<Record<string, (t: Test, settings: Settings) => Promise<
       authorizer,
       rooms: localRooms(),
       routes: [
-        consoleRoutes({ ...CONSOLE, hasRooms: true, hasCalls: true, isAllowed: requireAction(authorizer, 'console', 'play') }),
+        consoleRoutes({
+          ...CONSOLE,
+          hasRooms: true,
+          hasCalls: true,
+          isAllowed: requireAction(authorizer, 'console', 'play'),
+        }),
         whipRoutes(whip),
         whepRoutes(whip),
         hlsRoutes({ authorizer, packagers, allowOrigin: () => true, shape: 'own' }),
