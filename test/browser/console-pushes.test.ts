@@ -94,6 +94,7 @@ await t.test('standby and a backup: both servers are shown, and standby is switc
   const [{ publisherAway }] = (await gateway.rest('/push/find', {})).body;
   t.equal(Date.parse(publisherAway.until) - Date.parse(publisherAway.since), 150_000);
   await press(page, 'Publish');
+  await says(page, '#publish-state', 'Publishing');
   await says(page, '.push .pill', 'Pushing');
   await press(page, 'Terminate');
   await says(page, '#no-pushes', 'No active pushes');

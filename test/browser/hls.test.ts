@@ -134,6 +134,34 @@ await t.test('ffmpeg reads it, and the playlist of the first path is valid', asy
   }
 });
 
+await t.test('hls.js plays on while the camera sends nothing for 20 s', async (t) => {
+  const page = await browser.newPage();
+  await page.goto(`${pages.url}websdk/examples/demo/streaming/hls-js-player/hls-js-player.html?llhls=true`);
+  await page.waitForSelector('#applyBtn:enabled');
+  await page.fill('#urlServer', `http://127.0.0.1:${hlsPort}`);
+  await page.fill('#playStream', 'show');
+  await page.click('#applyBtn');
+  const shown = () =>
+    page.evaluate(
+      '({ time: remoteVideo.currentTime, frames: remoteVideo.getVideoPlaybackQuality().totalVideoFrames })',
+    ) as Promise<{ time: number; frames: number }>;
+  await waitFor('the picture', async () => (await shown()).frames > 90);
+  const camera = `hooks.connections.at(-1).getSenders().find(({ track }) => track?.kind === 'video')`;
+  await publisher.page.evaluate(`{ globalThis.sender = ${camera}; globalThis.camera = sender.track; }`);
+  await publisher.page.evaluate('sender.replaceTrack(null)');
+  const gap = await shown();
+  // It stood still for 11 to 15 s of them before.
+  await waitFor('18 of 20 s', async () => (await shown()).time > gap.time + 18, { timeout: 22_000 });
+  await publisher.page.evaluate('sender.replaceTrack(camera)');
+  const before = await shown();
+  await waitFor('new frames', async () => {
+    const { time, frames } = await shown();
+    return time > before.time + 5 && frames > before.frames + 60;
+  });
+  t.equal(await page.evaluate('remoteVideo.error'), null);
+  await page.close();
+});
+
 await t.test('a step of the wall clock of the server by an hour ends no viewer, and dates go on', async (t) => {
   const entry = `${gateway.httpUrl}/hls/show/index.m3u8`;
   const open = async () => new URL((await (await fetch(entry)).text()).trim().split('\n')[3]!, entry);

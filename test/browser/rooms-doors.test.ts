@@ -132,6 +132,8 @@ await t.test('pages like that of red5-websocket-chat: the one of docs/rooms.md',
       return { name, page };
     }),
   );
+  // A connection is open before its client is a member.
+  await waitFor('the members', async () => (await gateway.http('/api/v1/rooms/chat')).body.members?.length === 3);
   for (let line = 0; line < 5; line++)
     await Promise.all(
       chats.map(async ({ name, page }) => {
@@ -145,7 +147,8 @@ await t.test('pages like that of red5-websocket-chat: the one of docs/rooms.md',
         const lines = (await page.evaluate(
           `[...document.querySelectorAll('#chat li')].map((line) => line.textContent)`,
         )) as string[];
-        return lines.length === 15 ? lines : undefined;
+        if (lines.length < 15) throw new Error(lines.join(', '));
+        return lines;
       }),
     ),
   );
