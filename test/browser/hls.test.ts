@@ -1,6 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Page } from 'playwright-core';
 import t from 'tap';
 import { ffprobe } from '../helpers/ffmpeg-tool.ts';
 import { startChromium } from '../helpers/chromium.ts';
@@ -45,13 +46,19 @@ t.teardown(async () => {
 const publisher = await SdkPage.open(browser, pages);
 await publisher.publishTo(gateway.wsUrl, { name: 'show', source: 'flashAndBeep' });
 
-await t.test('hls-js-player: the unmodified page of the Web SDK plays with low latency', async (t) => {
+/** The unmodified page of the Web SDK, playing with low latency. */
+async function openPlayer(): Promise<Page> {
   const page = await browser.newPage();
   await page.goto(`${pages.url}websdk/examples/demo/streaming/hls-js-player/hls-js-player.html?llhls=true`);
   await page.waitForSelector('#applyBtn:enabled');
   await page.fill('#urlServer', `http://127.0.0.1:${hlsPort}`);
   await page.fill('#playStream', 'show');
   await page.click('#applyBtn');
+  return page;
+}
+
+await t.test('hls-js-player: the unmodified page of the Web SDK plays with low latency', async (t) => {
+  const page = await openPlayer();
   const state = () =>
     page.evaluate(`({ time: remoteVideo.currentTime, width: remoteVideo.videoWidth, latency: hlsPlayer.latency,
       frames: remoteVideo.getVideoPlaybackQuality().totalVideoFrames,
@@ -135,12 +142,7 @@ await t.test('ffmpeg reads it, and the playlist of the first path is valid', asy
 });
 
 await t.test('hls.js plays on while the camera sends nothing for 20 s', async (t) => {
-  const page = await browser.newPage();
-  await page.goto(`${pages.url}websdk/examples/demo/streaming/hls-js-player/hls-js-player.html?llhls=true`);
-  await page.waitForSelector('#applyBtn:enabled');
-  await page.fill('#urlServer', `http://127.0.0.1:${hlsPort}`);
-  await page.fill('#playStream', 'show');
-  await page.click('#applyBtn');
+  const page = await openPlayer();
   const shown = () =>
     page.evaluate(
       '({ time: remoteVideo.currentTime, frames: remoteVideo.getVideoPlaybackQuality().totalVideoFrames })',

@@ -8,8 +8,8 @@ import { waitFor } from './wait.ts';
 
 const VIDEO_KBPS = 800;
 export const NEIGHBOURS = ['one', 'two', 'three', 'four'];
-/** Milliseconds from a publisher to the RTMP server: a third of the least delay without the guards, 1.5 to 4.9 s. */
-const MAX_LATENCY = 500;
+/** Milliseconds from a publisher to the RTMP server. Without the guards an attack delays all streams by 1.5 to 4.9 s. */
+const MAX_LATENCY = 250;
 /** Adjacent timestamps, in milliseconds: a lost frame or two. */
 const MAX_GAP = 100;
 /** Adjacent timestamps, in milliseconds, of 30 frames per second: one that is lost makes 66. */
