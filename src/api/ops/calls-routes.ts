@@ -5,7 +5,10 @@ import { withoutDestination, type CallView } from '../../sip/call/call-view.ts';
 import type { CallControl } from '../../sip/call/calls.ts';
 import { principalOf } from '../authorize.ts';
 
-/** Calls with the reason of their end, which WCS's methods do not show. To be registered below `/api/v1`. */
+/**
+ * Calls with the reason of their end, which WCS's methods do not show, and without the URLs of their pushes, which may
+ * contain keys. To be registered below `/api/v1`.
+ */
 export const callsRoutes =
   ({ calls }: { readonly calls?: CallControl | undefined }): FastifyPluginAsync =>
   async (app) => {
@@ -15,8 +18,6 @@ export const callsRoutes =
         throw new GatewayError('INVALID_REQUEST', 'The query may only be ended=true or ended=false.');
       const principal = principalOf(request);
       const views = (ended === 'true' ? calls?.ended() : calls?.list()) ?? [];
-      return views
-        .filter(({ streamName }) => mayUseStream(principal, streamName))
-        .map((view) => (principal.actions.has('push') ? view : withoutDestination(view)));
+      return views.filter(({ streamName }) => mayUseStream(principal, streamName)).map(withoutDestination);
     });
   };

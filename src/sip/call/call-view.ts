@@ -39,7 +39,7 @@ export interface CallView {
   readonly endedAt: string | null;
 }
 
-/** For clients that may not push: the URL may contain a stream key. */
+/** For pages, and clients that may not push: the URL may contain a stream key. */
 export const withoutDestination = (view: CallView): CallView => ({
   ...view,
   rtmpUrl: null,

@@ -11,7 +11,6 @@ import { clockTime, visible } from './text.js';
  * @property {string} callee
  * @property {string | null} visibleName
  * @property {string} streamName
- * @property {string | null} rtmpUrl
  * @property {string | null} rtmpStreamStatus
  * @property {string | null} audioCodec
  * @property {string | null} videoCodec
@@ -42,7 +41,7 @@ const STATES = {
 };
 
 /** @param {CallView} call */
-function factsOf({ streamName, audioCodec, videoCodec, secure, answeredAt, rtmpUrl, rtmpStreamStatus, caller }) {
+function factsOf({ streamName, audioCodec, videoCodec, secure, answeredAt, rtmpStreamStatus, caller }) {
   return visible(
     [
       `stream ${streamName}`,
@@ -50,7 +49,7 @@ function factsOf({ streamName, audioCodec, videoCodec, secure, answeredAt, rtmpU
       ...[audioCodec, videoCodec].filter((codec) => codec !== null),
       ...(secure ? ['encrypted'] : []),
       ...(answeredAt ? [`since ${clockTime(answeredAt)}`] : []),
-      ...(rtmpUrl ? [`pushed to ${rtmpUrl}${rtmpStreamStatus ? ` (${rtmpStreamStatus.toLowerCase()})` : ''}`] : []),
+      ...(rtmpStreamStatus ? [`push: ${rtmpStreamStatus.toLowerCase()}`] : []),
     ].join(' · '),
   );
 }
