@@ -112,7 +112,8 @@ export abstract class Depacketizer<P extends Frame> {
     this.#lossBefore = true;
     this.#corrupted = true;
     this.#endedByMarker = undefined;
-    if (this.#timestamp !== undefined) this.#damage();
+    if (this.#timestamp === undefined) this.clear(true);
+    else this.#damage();
     return frames;
   }
 
@@ -147,8 +148,12 @@ export abstract class Depacketizer<P extends Frame> {
   /** Builds the frame. `undefined` if it contains nothing to show, `false` if it is incomplete. */
   protected abstract complete(): FrameContent<P> | undefined | false;
 
-  /** Discards what was added since the last frame. */
-  protected abstract clear(): void;
+  /**
+   * Discards what was added since the last frame.
+   *
+   * @param incomplete packets are missing: nothing of it belongs to the next frame
+   */
+  protected abstract clear(incomplete: boolean): void;
 
   /** Ends the frame before this packet, and learns from it whether the last marker was right. */
   #separate({ timestamp, payload }: RtpPacket): readonly P[] {
@@ -191,7 +196,7 @@ export abstract class Depacketizer<P extends Frame> {
   #damage(): void {
     this.#damaged = true;
     this.#corrupted = true;
-    this.clear();
+    this.clear(true);
   }
 
   /** Ends the frame; empty if it is incomplete. */
@@ -205,7 +210,7 @@ export abstract class Depacketizer<P extends Frame> {
       if (content.keyFrame) this.#corrupted = false;
       frames = [{ ...content, timestamp: this.#timestamp!, corrupted: this.#corrupted } as P];
     }
-    this.clear();
+    this.clear(this.#damaged);
     this.#endedByMarker = byMarker && content !== undefined ? this.#timestamp : undefined;
     this.#timestamp = undefined;
     this.#isMarked = false;

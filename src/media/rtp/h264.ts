@@ -178,10 +178,10 @@ export class H264Depacketizer extends Depacketizer<AccessUnit> {
     };
   }
 
-  protected override clear(): void {
+  protected override clear(incomplete: boolean): void {
     // Parameter sets and messages may arrive before the frame in packets of their own, with a marker. They count for the
     // next frame.
-    const isEarly = !this.#sliceSeen && !this.isDamaged && this.#nalUnits.length <= MAX_EARLY_UNITS;
+    const isEarly = !this.#sliceSeen && !incomplete && this.#nalUnits.length <= MAX_EARLY_UNITS;
     if (!isEarly) {
       this.#nalUnits = [];
       this.#recoveryPoint = false;

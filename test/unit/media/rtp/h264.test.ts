@@ -463,6 +463,23 @@ t.test('decoders start at recovery points', async (t) => {
   t.match(frame(intra, 2, [stapA(SPS, PPS_0), slice(1)]), [{ keyFrame: false }], 'predicted');
 });
 
+t.test('messages of a frame that was lost do not belong to the next one', async (t) => {
+  const RECOVERY_POINT = Buffer.from('060601c480', 'hex');
+  const ends = {
+    'no packet comes for some time': (depacketizer: H264Depacketizer) =>
+      void (frame(depacketizer, 1, [SEI, RECOVERY_POINT], false), depacketizer.flush()),
+    'a marker of their own': (depacketizer: H264Depacketizer) => void frame(depacketizer, 1, [SEI, RECOVERY_POINT]),
+    'nothing else': (depacketizer: H264Depacketizer) => void frame(depacketizer, 1, [SEI, RECOVERY_POINT], false),
+  };
+  for (const [name, end] of Object.entries(ends)) {
+    const depacketizer = started();
+    end(depacketizer);
+    depacketizer.packetLost();
+    const next = slice(1, { frameNum: 2 });
+    t.match(frame(depacketizer, 2, [next]), [{ keyFrame: false, corrupted: true, nalUnits: [next] }], name);
+  }
+});
+
 t.test('what cannot be used is named', async (t) => {
   const named = (payload: Buffer): string | undefined => {
     const depacketizer = new H264Depacketizer();
