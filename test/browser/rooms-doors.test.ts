@@ -270,7 +270,7 @@ await t.test('the examples of the documents are clients of one room', async (t) 
     return page;
   };
   const shows = (page: Page, text: string): Promise<void> =>
-    page.locator('#chat li').getByText(text, { exact: true }).waitFor({ timeout: 15_000 });
+    page.locator('#chat li').getByText(text, { exact: true }).waitFor();
   const write = async (page: Page, text: string): Promise<void> => {
     await page.fill('#text', text);
     await page.press('#text', 'Enter');
