@@ -8,7 +8,7 @@ import { waitFor } from '../helpers/wait.ts';
 
 /** How one gets to the console page and is served there: keys, a proxy, assistive technology, the REST document. */
 
-t.setTimeout(240_000);
+t.setTimeout(360_000);
 const browser = await startChromium();
 t.teardown(() => browser.close());
 

@@ -8,7 +8,7 @@ import { waitFor } from '../helpers/wait.ts';
 
 /** Faults on real processes: three nodes, two managers, one Redis. What happens without media is in the simulation. */
 
-t.setTimeout(300_000);
+t.setTimeout(360_000);
 
 const STREAMS = ['one', 'two', 'three'];
 /** Milliseconds until a stream is published again, and until its destination receives frames again: ten times the usual value. */

@@ -19,7 +19,7 @@ const FRAME_MS = 1000 / FPS;
 /** What a killed gateway may lose. */
 const MAX_LOSS_MS = 1000;
 
-t.setTimeout(170_000);
+t.setTimeout(360_000);
 
 async function setUp(t: Test, settings: SettingsOverrides, kbps = 500) {
   const [nginx, publishers] = await Promise.all([
