@@ -181,7 +181,7 @@ t.test('the REST document and its viewer, with a key that is not stored', async 
   });
   await page.goto(proxy.url);
   await page.getByRole('link', { name: 'REST API' }).click();
-  await page.locator('#operations-Inspection-getPrincipal').waitFor({ timeout: 20_000 });
+  await page.locator('#operations-Inspection-getPrincipal').waitFor();
   await page.locator('.btn.authorize').first().click();
   await page.getByLabel('auth-bearer-value').fill('k3y');
   await page
