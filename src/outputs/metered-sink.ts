@@ -10,13 +10,15 @@ import { RateMeter } from './rate-meter.ts';
  */
 export class MeteredSink implements TagSink {
   readonly #sink: TagSink;
+  readonly #now: () => number;
   readonly #byteRate = new RateMeter();
   readonly #frameRate = new RateMeter();
   #bytes = 0;
   #frames = 0;
 
-  constructor(sink: TagSink) {
+  constructor(sink: TagSink, now: () => number = tickMs) {
     this.#sink = sink;
+    this.#now = now;
   }
 
   get writable(): boolean {
@@ -28,7 +30,7 @@ export class MeteredSink implements TagSink {
       if (type === TAG_VIDEO && !sequenceHeader) this.#frames++;
       this.#bytes += data.length;
     }
-    const nowMs = tickMs();
+    const nowMs = this.#now();
     this.#frameRate.note(this.#frames, nowMs);
     this.#byteRate.note(this.#bytes, nowMs);
     this.#sink.write(group);

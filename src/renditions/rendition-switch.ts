@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events';
 import type { GatewayError } from '../errors.ts';
 import { TAG_VIDEO, type FlvTag, type StreamMetadata } from '../media/containers/flv-tag.ts';
 import { TagGroup } from '../media/containers/tag-group.ts';
+import { systemClock, type Clock } from '../runtime/clock.ts';
 import { tickMs } from '../runtime/tick.ts';
 import { RecentTags } from './recent-tags.ts';
 import type { Rendition, RenditionEvents } from './rendition.ts';
@@ -22,7 +23,7 @@ interface Hold {
   readonly tags: FlvTag[];
   /** The sequence header of the first of them. */
   readonly header: FlvTag | undefined;
-  readonly timer: NodeJS.Timeout;
+  readonly cancelTimer: () => void;
 }
 
 interface Encoded {
@@ -50,6 +51,7 @@ export interface SwitchHandlers {
 export class RenditionSwitch extends EventEmitter<RenditionEvents> implements Rendition {
   readonly #direct: Rendition;
   readonly #handlers: SwitchHandlers;
+  readonly #clock: Clock;
   /** Of the encoding, with the audio of the direct rendition. */
   readonly #recent = new RecentTags();
   readonly #onDirect = (group: TagGroup): void => this.#takeDirect(group);
@@ -69,9 +71,10 @@ export class RenditionSwitch extends EventEmitter<RenditionEvents> implements Re
   #hasVideo: boolean;
   #closed = false;
 
-  constructor(direct: Rendition, handlers: SwitchHandlers) {
+  constructor(direct: Rendition, handlers: SwitchHandlers, clock: Clock = systemClock) {
     super();
     this.#handlers = handlers;
+    this.#clock = clock;
     this.setMaxListeners(0);
     this.#direct = direct;
     this.#hasVideo = direct.hasVideo;
@@ -152,7 +155,7 @@ export class RenditionSwitch extends EventEmitter<RenditionEvents> implements Re
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    clearTimeout(this.#hold?.timer);
+    this.#hold?.cancelTimer();
     this.#hold = undefined;
     this.#dropEncoded();
     this.#direct.off('tags', this.#onDirect);
@@ -261,7 +264,7 @@ export class RenditionSwitch extends EventEmitter<RenditionEvents> implements Re
   }
 
   #beginHold(fromMs: number, header: FlvTag | undefined, giveUp: () => void): void {
-    this.#hold = { fromMs, header, tags: [], timer: setTimeout(giveUp, MAX_HOLD_MS) };
+    this.#hold = { fromMs, header, tags: [], cancelTimer: this.#clock.after(MAX_HOLD_MS, giveUp) };
   }
 
   #addHeld(tag: FlvTag, giveUp: () => void): void {
@@ -273,7 +276,7 @@ export class RenditionSwitch extends EventEmitter<RenditionEvents> implements Re
 
   #endHold(): Hold | undefined {
     const hold = this.#hold;
-    clearTimeout(hold?.timer);
+    hold?.cancelTimer();
     this.#hold = undefined;
     return hold;
   }

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { GatewayError } from '../errors.ts';
 import { toImage, type ImageFormat } from '../ffmpeg/ffmpeg-args.ts';
 import { runForImage } from '../ffmpeg/run-for-image.ts';
@@ -8,6 +7,7 @@ import { flvHeader, flvTagParts } from '../media/containers/flv-writer.ts';
 import { limitReached } from '../observe/limits.ts';
 import type { Logger } from '../observe/logger.ts';
 import type { FrameSize, LiveStream } from '../streams/live-stream.ts';
+import { sleep, systemClock, type Clock } from '../runtime/clock.ts';
 import { tickMs } from '../runtime/tick.ts';
 import { DEFAULT_MAX_FRAME_SIZE, decoderPixels } from './frame-limit.ts';
 import { JobQueue } from './job-queue.ts';
@@ -61,6 +61,7 @@ export interface SnapshotServiceOptions {
   readonly maxFrameSize?: FrameSize;
   /** Decoders at the same time (`max_snapshot_processes`). */
   readonly maxDecodes?: number;
+  readonly clock?: Clock;
   readonly logger: Logger;
 }
 
@@ -121,7 +122,7 @@ export class SnapshotService {
       // Nothing was decoded.
       if (error instanceof GatewayError && error.code === 'LIMIT_REACHED') return;
     }
-    await sleep(SHARED_MS, undefined, { signal: this.#closed.signal }).catch(() => undefined);
+    await sleep(this.#options.clock ?? systemClock, SHARED_MS, this.#closed.signal);
   }
 
   async #take(stream: LiveStream, form: SnapshotForm): Promise<Snapshot> {

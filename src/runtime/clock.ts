@@ -27,6 +27,20 @@ async function runAsync(run: () => void): Promise<void> {
   run();
 }
 
+/** Resolves after `ms`, or when the signal aborts. */
+export function sleep(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve();
+    const end = (): void => {
+      cancel();
+      signal.removeEventListener('abort', end);
+      resolve();
+    };
+    const cancel = clock.after(ms, end);
+    signal.addEventListener('abort', end);
+  });
+}
+
 /** One timer that can be set again. */
 export class Timer {
   readonly #clock: Clock;

@@ -75,7 +75,7 @@ t.test('with a token it publishes its stream to its destination, and nothing els
 });
 
 t.test('maxDuration ends the publication and its push within a second, and a replay is refused', async (t) => {
-  const token = await sign({ maxDuration: 6, streams: ['timed'] });
+  const token = await sign({ maxDuration: 12, streams: ['timed'] });
   const page = await openPage();
   // The token of the stream counts; the connection has another one.
   await page.connect(gateway.wsUrl, { authToken: await sign({}) });
@@ -84,23 +84,26 @@ t.test('maxDuration ends the publication and its push within a second, and a rep
   const streams = async (): Promise<{ transponders: number }[]> =>
     (await gateway.http('/api/v1/streams', asOperator)).body;
   await waitFor('its push', async () => (await streams())[0]?.transponders === 1);
-  const end = await page.event('the end', ({ name, status }) => name === 'timed' && status === 'FAILED', 15_000);
+  const end = await page.event('the end', ({ name, status }) => name === 'timed' && status === 'FAILED', 60_000);
   const seconds = (Date.now() - begun) / 1000;
-  t.ok(seconds >= 5.5, `ended after ${seconds} s`);
+  t.ok(seconds >= 11.5, `ended after ${seconds} s`);
   t.match(end.info, /right to publish has expired/);
   t.strictSame(await streams(), []);
-  const [push] = (await gateway.http('/api/v1/transponders?ended=true', asOperator)).body as { reasonCode: string }[];
-  t.equal(push!.reasonCode, 'TOKEN_EXPIRED');
+  const push = await waitFor(
+    'the end of its push',
+    async () => (await gateway.http('/api/v1/transponders?ended=true', asOperator)).body[0],
+  );
+  t.equal(push.reasonCode, 'TOKEN_EXPIRED');
   t.match(await page.publish({ name: 'timed', custom: { token } }), { status: 'FAILED', info: /maxDuration/ });
   await page.page.close();
 });
 
 t.test('a token ends the publication when it expires', async (t) => {
-  const exp = inSeconds(7);
   const page = await openPage();
+  const exp = inSeconds(12);
   await page.connect(`${gateway.wsUrl}?token=${await sign({ exp })}`);
   t.match(await page.publish({ name: 'cam1' }), { status: 'PUBLISHING' });
-  await page.event('the end', ({ name, status }) => name === 'cam1' && status === 'FAILED', 15_000);
+  await page.event('the end', ({ name, status }) => name === 'cam1' && status === 'FAILED', 60_000);
   t.ok(Date.now() >= exp * 1000, 'not before it expires');
   t.match(await page.publish({ name: 'cam1' }), { status: 'FAILED', info: /token has expired/ });
   await waitFor('no secret in the log', () => !gateway.logs().includes('eyJ'));
@@ -112,7 +115,7 @@ t.test('a player ends with its token, and goes on with a renewed one', async (t)
   const publisher = await openPage();
   await publisher.connect(gateway.wsUrl, { authToken: await sign({}) });
   t.match(await publisher.publish({ name: 'cam1' }), { status: 'PUBLISHING' });
-  const exp = inSeconds(20);
+  const exp = inSeconds(30);
   const open = async (sub: string): Promise<SdkPage> => {
     const viewer = await openPage();
     await viewer.connect(gateway.wsUrl, { authToken: await sign({ sub, exp, act: ['play'] }) });
@@ -132,7 +135,7 @@ t.test('a player ends with its token, and goes on with a renewed one', async (t)
     status: 200,
     body: { stream: 'cam1', sessions: 1, expiresAt: new Date(until * 1000).toISOString() },
   });
-  const end = await left.event('the end', ({ name, status }) => name === 'cam1' && status === 'FAILED', 30_000);
+  const end = await left.event('the end', ({ name, status }) => name === 'cam1' && status === 'FAILED', 60_000);
   t.ok(Date.now() >= exp * 1000, 'not before it expires');
   t.match(end.info, /right to play has expired/);
   const frames = async (): Promise<number> => (await renewed.playback())?.framesDecoded ?? 0;

@@ -1,6 +1,6 @@
 import t from 'tap';
 import { startChromium } from '../helpers/chromium.ts';
-import { press, says, text, violations } from '../helpers/console-page.ts';
+import { activate, press, says, text, violations } from '../helpers/console-page.ts';
 import { noBaresip, startBaresip, startSipGateway } from '../helpers/sip-peers.ts';
 import { waitFor } from '../helpers/wait.ts';
 
@@ -48,7 +48,7 @@ t.test('call, press keys, hang up', { skip: noBaresip }, async (t) => {
   const folder = process.env['SCREENSHOTS'];
   if (folder) await page.screenshot({ path: `${folder}/calls.png`, fullPage: true });
 
-  await page.getByRole('button', { name: `Hang up ${callee}` }).click();
+  await activate(page.getByRole('button', { name: `Hang up ${callee}` }));
   await says(page, '#state', 'No call is running.');
   await page.getByText('Calls that are over').click();
   t.match(await text(page, '#ended-calls li'), /1001.* as phone/);

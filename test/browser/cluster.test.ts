@@ -2,6 +2,7 @@ import type { Page } from 'playwright-core';
 import t from 'tap';
 import { startChromium } from '../helpers/chromium.ts';
 import { startCluster } from '../helpers/cluster.ts';
+import { activate } from '../helpers/console-page.ts';
 import { startNginxRtmp } from '../helpers/nginx-rtmp.ts';
 import { recorded, recordingOf } from '../helpers/recording.ts';
 import { SdkPage, startPageServer } from '../helpers/sdk-page.ts';
@@ -152,7 +153,7 @@ await t.test('pages and a REST client that know the manager only, when a node is
 
   await waitFor('one node', async () => (await nodes.page.locator('.node').count()) === 1);
   nodes.page.on('dialog', (dialog) => void dialog.accept());
-  await nodes.page.getByRole('button', { name: 'Drain node-1' }).click();
+  await activate(nodes.page.getByRole('button', { name: 'Drain node-1' }));
   await nodes.page.getByText('Draining').waitFor();
   t.match((await manager.http('/api/v1/nodes')).body, [{ id: 'node-1', state: 'draining' }]);
 });

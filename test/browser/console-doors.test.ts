@@ -8,7 +8,7 @@ import { waitFor } from '../helpers/wait.ts';
 
 /** How one gets to the console page and is served there: keys, a proxy, assistive technology, the REST document. */
 
-t.setTimeout(240_000);
+t.setTimeout(360_000);
 const browser = await startChromium();
 t.teardown(() => browser.close());
 
@@ -181,7 +181,7 @@ t.test('the REST document and its viewer, with a key that is not stored', async 
   });
   await page.goto(proxy.url);
   await page.getByRole('link', { name: 'REST API' }).click();
-  await page.locator('#operations-Inspection-getPrincipal').waitFor({ timeout: 20_000 });
+  await page.locator('#operations-Inspection-getPrincipal').waitFor();
   await page.locator('.btn.authorize').first().click();
   await page.getByLabel('auth-bearer-value').fill('k3y');
   await page

@@ -7,7 +7,7 @@ import { waitFor } from '../helpers/wait.ts';
 
 /** The console page with the real gateway and its embedded RTMP server. */
 
-t.setTimeout(240_000);
+t.setTimeout(360_000);
 const browser = await startChromium();
 t.teardown(() => browser.close());
 

@@ -29,7 +29,7 @@ import { FILE_TIMEOUT } from '../helpers/stage.ts';
 import { startWhipPageServer, WhipPage } from '../helpers/whip-page.ts';
 import { waitFor } from '../helpers/wait.ts';
 
-t.setTimeout(2 * FILE_TIMEOUT);
+t.setTimeout(FILE_TIMEOUT);
 
 const folder = await mkdtemp(join(tmpdir(), 'enhanced-rtmp-'));
 const [whipPages, sdkPages] = await Promise.all([startWhipPageServer(), startPageServer()]);

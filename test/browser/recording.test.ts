@@ -7,6 +7,7 @@ import t from 'tap';
 import { BenchProcess } from '../../bench/child-process.ts';
 import type { PublisherRequests } from '../../bench/publishers-main.ts';
 import { startChromium } from '../helpers/chromium.ts';
+import { activate } from '../helpers/console-page.ts';
 import { ffmpeg, ffprobe, frameHashes } from '../helpers/ffmpeg-tool.ts';
 import { startGateway } from '../helpers/gateway.ts';
 import { analyse, median } from '../helpers/recording.ts';
@@ -247,7 +248,7 @@ await t.test('the console lists, plays and deletes recordings', async (t) => {
       .locator('#recordings img.poster')
       .evaluateAll((images: { naturalWidth: number }[]) => images.length === 2 && images[0]!.naturalWidth > 0),
   );
-  await page.locator('#recordings').getByRole('button', { name: 'Play' }).first().click();
+  await activate(page.locator('#recordings').getByRole('button', { name: 'Play' }).first());
   await waitFor('the video', () =>
     page
       .locator('#recording-video')
@@ -256,7 +257,7 @@ await t.test('the console lists, plays and deletes recordings', async (t) => {
       ),
   );
   if (process.env['SCREENSHOT']) await page.screenshot({ path: process.env['SCREENSHOT'], fullPage: true });
-  await page.locator('#recordings').getByRole('button', { name: 'Delete' }).first().click();
+  await activate(page.locator('#recordings').getByRole('button', { name: 'Delete' }).first());
   await waitFor('one file', async () => (await page.locator('#recordings li').count()) === 1);
   t.equal(await page.isVisible('#recording-screen'), false, 'the player closes with its recording');
   t.strictSame(faults, []);
@@ -299,7 +300,7 @@ await t.test('the console shows what is in a bucket, and plays it by a redirect'
   await textOf(page, '#recordings .storage', /^In the bucket films$/);
   const [fromBucket] = await Promise.all([
     page.waitForResponse((response) => response.url().startsWith(String(swift.settings.s3_endpoint))),
-    page.locator('#recordings').getByRole('button', { name: 'Play' }).click(),
+    activate(page.locator('#recordings').getByRole('button', { name: 'Play' })),
   ]);
   t.ok([200, 206].includes(fromBucket.status()));
   await waitFor('the video', () =>
@@ -309,7 +310,7 @@ await t.test('the console shows what is in a bucket, and plays it by a redirect'
         (video: { currentTime: number; videoWidth: number }) => video.currentTime > 0.5 && video.videoWidth > 0,
       ),
   );
-  await page.locator('#recordings').getByRole('button', { name: 'Delete' }).click();
+  await activate(page.locator('#recordings').getByRole('button', { name: 'Delete' }));
   await waitFor('no recording', async () => !(await page.isVisible('#recordings-card')));
   t.strictSame(await swift.keys(), []);
   t.strictSame(faults, []);

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import t from 'tap';
 import { startChromium } from '../helpers/chromium.ts';
+import { activate } from '../helpers/console-page.ts';
 import { startGateway } from '../helpers/gateway.ts';
 import { startLoopbackServer } from '../helpers/loopback-server.ts';
 import { RtmpRoomClient } from '../helpers/rtmp-room-client.ts';
@@ -220,11 +221,11 @@ await t.test('the console shows rooms, and changes them', async (t) => {
   const heard = (text: string) =>
     waitFor(text, async () => (await guest.evaluate<string[]>('window.events')).includes(text));
   await room.getByLabel('Text to all members').fill('Five minutes');
-  await room.getByRole('button', { name: 'Send' }).click();
+  await activate(room.getByRole('button', { name: 'Send' }));
   await heard('Operator: Five minutes');
-  await room.getByRole('button', { name: /^Delete the object/ }).click();
+  await activate(room.getByRole('button', { name: /^Delete the object/ }));
   await room.getByText('None.').waitFor();
-  await room.getByRole('button', { name: /^Remove the member/ }).click();
+  await activate(room.getByRole('button', { name: /^Remove the member/ }));
   await heard('closed TERMINATED');
   await page.locator('#state', { hasText: '1 room, 1 member' }).waitFor();
   t.equal(await room.count(), 0);
@@ -270,7 +271,7 @@ await t.test('the examples of the documents are clients of one room', async (t) 
     return page;
   };
   const shows = (page: Page, text: string): Promise<void> =>
-    page.locator('#chat li').getByText(text, { exact: true }).waitFor({ timeout: 15_000 });
+    page.locator('#chat li').getByText(text, { exact: true }).waitFor();
   const write = async (page: Page, text: string): Promise<void> => {
     await page.fill('#text', text);
     await page.press('#text', 'Enter');

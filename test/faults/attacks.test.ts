@@ -26,7 +26,7 @@ const MAX_ENCODER_MEMORY = 200;
  */
 const CLAIMS = 6000;
 
-t.setTimeout(120_000);
+t.setTimeout(300_000);
 const media = t.testdir();
 const { certificateFile, keyFile, remove } = await makeCertificate();
 t.teardown(remove);

@@ -27,7 +27,7 @@ const BACK_WITHIN_MS = 5000;
 const LOOK_MS = 20;
 const SEED = Number(process.env['SEED'] ?? Date.now() % 1_000_000);
 
-t.setTimeout(LONG ? 3_000_000 : 180_000);
+t.setTimeout(LONG ? 3_000_000 : 360_000);
 
 const gateway = await startGateway({ publisher_resume_window_ms: 0 });
 t.teardown(() => gateway.stop());

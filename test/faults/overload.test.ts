@@ -37,7 +37,7 @@ const MAX_GROWTH = 80;
 
 const OFFER = readFileSync(new URL('../unit/webrtc/fixtures/chromium-publish.sdp', import.meta.url), 'utf8');
 
-t.setTimeout(120_000);
+t.setTimeout(300_000);
 
 for (const fastPaths of process.env['LONG_TESTS'] === '1' ? [true, false] : [true]) {
   t.test(`overload with fast_paths=${fastPaths}`, async (t) => {

@@ -14,7 +14,7 @@ const DEAF = 3;
 const MESSAGES_PER_SECOND = 12;
 const SECONDS = 10;
 
-t.setTimeout(60_000);
+t.setTimeout(120_000);
 const stage = await AttackStage.start({ rooms: true, max_http_connections_per_ip: MEMBERS + 100, log_level: 'warn' });
 const members = await BenchProcess.start<RoomMembersRequests>('./room-members-main.ts');
 t.teardown(async () => {

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import type { Page } from 'playwright-core';
+import type { Locator, Page } from 'playwright-core';
 import { waitFor } from './wait.ts';
 
 /** What a user does and sees on the console page. */
@@ -14,8 +14,8 @@ interface Video {
 export const text = (page: Page, selector: string): Promise<string> => page.locator(selector).innerText();
 
 /** Waits until an element contains the text. */
-export const says = (page: Page, selector: string, wanted: string): Promise<void> =>
-  page.locator(selector, { hasText: wanted }).first().waitFor({ timeout: 20_000 });
+export const says = (page: Page, selector: string, wanted: string | RegExp): Promise<void> =>
+  page.locator(selector, { hasText: wanted }).first().waitFor();
 
 /** Waits until the player shows the stream of the RTMP server. */
 export const plays = (page: Page): Promise<boolean> =>
@@ -25,8 +25,14 @@ export const plays = (page: Page): Promise<boolean> =>
     { timeout: 30_000 },
   );
 
+/** Presses a button by keyboard: a click misses one that moves while texts above it change. */
+export async function activate(button: Locator): Promise<void> {
+  await waitFor('the button', () => button.isEnabled());
+  await button.press('Enter');
+}
+
 export const press = (page: Page, name: string): Promise<void> =>
-  page.getByRole('button', { name, exact: true }).first().click();
+  activate(page.getByRole('button', { name, exact: true }).first());
 
 let axe: Promise<string> | undefined;
 /** What axe finds wrong in the page: rules, each with its elements. */

@@ -19,9 +19,9 @@ const COLLECTABLE = ['--expose-gc', '--import', new URL('collect-garbage.ts', im
 const SLOWABLE = ['--import', new URL('slow-down.ts', import.meta.url).href];
 
 /** Milliseconds that the gateway may need to start on a busy machine, and to end. */
-const START_TIMEOUT = 30_000;
-const STOP_TIMEOUT = 15_000;
-const COLLECTION_TIMEOUT = 10_000;
+const START_TIMEOUT = 60_000;
+const STOP_TIMEOUT = 30_000;
+const COLLECTION_TIMEOUT = 30_000;
 
 export interface RestAnswer {
   readonly status: number;
@@ -134,7 +134,7 @@ export async function startGateway(
   const http = async (path: string, init?: RequestInit): Promise<RestAnswer> => {
     // No keep-alive: an idle connection would look like a leaked file descriptor.
     const headers = { connection: 'close', ...(init?.headers as Record<string, string> | undefined) };
-    const response = await fetch(httpUrl + path, { signal: AbortSignal.timeout(10_000), ...init, headers });
+    const response = await fetch(httpUrl + path, { signal: AbortSignal.timeout(30_000), ...init, headers });
     const text = await response.text();
     let body: unknown;
     try {
@@ -173,7 +173,7 @@ export async function startGateway(
     if (code !== 0) throw new Error(`the gateway ended with code ${code}:\n${logs.slice(-4000)}`);
     // Children end a moment after their parent; none may remain.
     await waitFor('the processes of the gateway to be gone', () => processesMarked(marker).length === 0, {
-      timeout: 2000,
+      timeout: 10_000,
     }).catch(() => {
       const left = processesMarked(marker);
       for (const pid of left) process.kill(pid, 'SIGKILL');

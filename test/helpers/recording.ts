@@ -297,7 +297,7 @@ export function recordingOf(server: { readonly recordDir: string }, name: string
 }
 
 /** Waits until a recording contains this many milliseconds of audio and video. */
-export async function recorded(path: string, milliseconds: number, timeout = milliseconds + 15_000): Promise<void> {
+export async function recorded(path: string, milliseconds: number, timeout = milliseconds + 30_000): Promise<void> {
   await waitFor(
     `${milliseconds} ms in ${path.split('/').at(-1)}`,
     async () => {

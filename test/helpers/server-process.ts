@@ -8,19 +8,29 @@ import { isRefusedByBrowsers } from '../../src/config/browser-ports.ts';
 import { childrenOf } from './processes.ts';
 
 /** Milliseconds that a server may need to listen on a busy machine. */
-const LISTEN_TIMEOUT = 15_000;
+const LISTEN_TIMEOUT = 30_000;
 const POLL_INTERVAL = 10;
 /** Milliseconds that a server may need to end before it is killed. */
-const STOP_TIMEOUT = 3_000;
+const STOP_TIMEOUT = 10_000;
 
 /** Below Linux's ephemeral ports (`net.ipv4.ip_local_port_range`), which outgoing connections could take first. */
 const [LOWEST_PORT, LOWEST_MEDIA_PORT, END] = [10_000, 28_000, 32_000];
 
-/** A free port of 127.0.0.1 that browsers do not refuse. */
+/**
+ * Keeps other test processes from choosing the port before a server listens there. The kernel frees the name with this
+ * process.
+ */
+const reserve = (port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const reservation = createServer().unref();
+    reservation.once('error', () => resolve(false)).listen(`\0transponder-test-port-${port}`, () => resolve(true));
+  });
+
+/** A free port of 127.0.0.1 that browsers do not refuse, and that no other call returns, in any process. */
 export async function freePort(): Promise<number> {
   for (;;) {
     const port = LOWEST_PORT + Math.floor(Math.random() * (LOWEST_MEDIA_PORT - LOWEST_PORT));
-    if (isRefusedByBrowsers(port)) continue;
+    if (isRefusedByBrowsers(port) || !(await reserve(port))) continue;
     const server = createServer();
     const isFree = await new Promise<boolean>((resolve) =>
       server.once('error', () => resolve(false)).listen(port, '127.0.0.1', () => resolve(true)),

@@ -264,7 +264,7 @@ export async function callOf(
 }
 
 /** Waits until the call has the status. */
-export const callReached = (gateway: TestGateway, callId: string, status: string, timeout = 15_000): Promise<unknown> =>
+export const callReached = (gateway: TestGateway, callId: string, status: string, timeout = 30_000): Promise<unknown> =>
   waitFor(
     `call ${callId} is ${status}`,
     async () => {
@@ -278,7 +278,7 @@ export const callReached = (gateway: TestGateway, callId: string, status: string
 export const callOver = (
   gateway: TestGateway,
   callId: string,
-  timeout = 15_000,
+  timeout = 30_000,
   // eslint-disable-next-line @typescript-eslint/no-explicit-any -- as the answers of the gateway
 ): Promise<any> =>
   waitFor(

@@ -26,7 +26,7 @@ interface Teardown {
 }
 
 /** Milliseconds that a browser test file may take; on an idle machine it takes far less. */
-export const FILE_TIMEOUT = 180_000;
+export const FILE_TIMEOUT = 360_000;
 
 /** Starts all parts at the same time; all end with the test. */
 export async function setStage(t: Teardown, options: StageOptions = {}): Promise<Stage> {

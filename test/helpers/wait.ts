@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 export interface WaitOptions {
-  /** Timeout in milliseconds. */
+  /** Timeout in milliseconds: a limit, far above what is usual on a busy machine. */
   readonly timeout?: number;
   /** Interval of the checks in milliseconds. */
   readonly every?: number;
@@ -19,7 +19,7 @@ export async function waitFor<Value>(
   condition: () => Value | Promise<Value>,
   options: WaitOptions = {},
 ): Promise<NonNullable<Value>> {
-  const { timeout = 15_000, every = 50 } = options;
+  const { timeout = 30_000, every = 50 } = options;
   const deadline = performance.now() + timeout;
   let last: unknown;
   for (;;) {

@@ -223,7 +223,7 @@ t.test('the publisher leaves the rules and comes back: one connection, no gap, e
       },
       { timeout: 40_000 },
     );
-  await waitFor('the push', () => view().status === 'pushing', { timeout: 10_000 });
+  await waitFor('the push', () => view().status === 'pushing');
   t.match(view(), { platform: 'strict', comply: { mode: 'auto', state: 'passing', because: [] } });
   await sleep(3000);
   t.equal(encoders.counts.videoEncoders, 0);

@@ -85,14 +85,13 @@ t.test('a name that stops resolving during a push is retried, and pushed to when
       onInvalidTransition: (status, event) => invalid.push(`${status} ${event}`),
     },
   );
-  const pushing = (): Promise<unknown> =>
-    waitFor('the push to run', async () => transponder.status === 'pushing', { timeout: 15_000 });
+  const pushing = (): Promise<unknown> => waitFor('the push to run', async () => transponder.status === 'pushing');
   await pushing();
 
   known = false;
   await nginx.kill();
   await nginx.restart();
-  await waitFor('a few attempts without a name', async () => missed >= 3, { timeout: 15_000 });
+  await waitFor('a few attempts without a name', async () => missed >= 3);
   t.match(transponder.view(), { reasonCode: 'DESTINATION_UNREACHABLE', reason: /rtmp\.example\.com/ });
   known = true;
   await pushing();

@@ -120,6 +120,6 @@ t.test('parameter sets that are only in the SDP', async (t) => {
   const sets = frames[0]!.nalUnits.filter(isParameterSet);
   const publisher = await publish(t, withoutSets, sets);
   const read = await publisher.read();
-  await waitFor('frames', () => read.length > 15, { timeout: 10_000 });
+  await waitFor('frames', () => read.length > 15);
   t.match(read[0], { keyFrame: true, size: { width: 320, height: 180 } });
 });

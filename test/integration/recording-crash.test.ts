@@ -3,7 +3,6 @@ import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import { flvHeader, flvTagParts } from '../../src/media/containers/flv-writer.ts';
@@ -23,6 +22,7 @@ import { GatewayError } from '../../src/errors.ts';
 import { decodeAll, ffprobe } from '../helpers/ffmpeg-tool.ts';
 import { createFlvTags } from '../helpers/flv-source.ts';
 import { FILE_TIMEOUT } from '../helpers/stage.ts';
+import { waitFor } from '../helpers/wait.ts';
 
 /** A process that records is killed at a random moment. The next one completes its file. */
 
@@ -48,11 +48,12 @@ async function recordAndKill(folder: string, format: RecordFormat): Promise<numb
   const child = spawn(process.execPath, [PROGRAM, folder, tagFile, format], { stdio: ['ignore', 'pipe', 'inherit'] });
   let lines = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => (lines += text));
-  await once(child.stdout, 'data');
-  await sleep(700 + Math.random() * 2500);
+  const givenMs = (): number => Number(lines.trimEnd().split('\n').at(-1));
+  const untilMs = 700 + Math.random() * 2500;
+  await waitFor('media', () => givenMs() >= untilMs, { every: 5 });
   child.kill('SIGKILL');
   await once(child, 'close');
-  return Number(lines.trimEnd().split('\n').at(-1));
+  return givenMs();
 }
 
 async function recover(folder: string): Promise<Recordings> {

@@ -154,7 +154,7 @@ t.test('a client that sends no HTTP and stays connected is disconnected', async 
   socket.write('nonsense\r\n\r\n');
   await once(socket, 'end');
   t.match(answer, /^HTTP\/1\.1 400 Bad Request/);
-  await waitFor('the socket to close', async () => (await connections()) <= before, { timeout: 5000 });
+  await waitFor('the socket to close', async () => (await connections()) <= before);
 });
 
 t.test('a client that disconnects within its body does no harm', async (t) => {

@@ -8,7 +8,7 @@ import { RtmpRoomClient } from '../helpers/rtmp-room-client.ts';
 import { freePort } from '../helpers/server-process.ts';
 import { waitFor } from '../helpers/wait.ts';
 
-t.setTimeout(60_000);
+t.setTimeout(120_000);
 
 const rtmpPort = await freePort();
 const gateway = await startGateway({ rooms: true, rooms_rtmp_port: rtmpPort });

@@ -13,10 +13,10 @@ const tags = await createFlvTags({ videoBitrate: '2500k', size: '640x360' });
 
 /**
  * Longest time until a hanging server is detected with a stall timeout of 1 s, in milliseconds. The gateway's client: acknowledgements due after 128 KiB are
- * overdue after 256 KiB, which take 0.8 s at 2.5 Mbit/s; then the timeout and one check. ffmpeg ignores acknowledgements: its send buffer and the server's receive
- * buffer, at most 1.5 MB together, must be full.
+ * overdue after 256 KiB, which take 0.8 s at 2.5 Mbit/s; then the timeout and one check: 2 s, and less than the kernels take. ffmpeg ignores acknowledgements: its
+ * send buffer and the server's receive buffer, at most 1.5 MB together, must be full, which takes 5 s.
  */
-const NOTICED = { rtmp: 4000, ffmpeg: 10_000 };
+const NOTICED = { rtmp: 10_000, ffmpeg: 30_000 };
 
 for (const engine of pushEngines) {
   const create = engine.createFactory();

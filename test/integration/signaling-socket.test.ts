@@ -59,7 +59,6 @@ class RawClient {
 
   heard(message: string, matches: (data: Message['data']) => boolean = () => true): Promise<Message> {
     return waitFor(message, () => this.received.find((one) => one.message === message && matches(one.data)), {
-      timeout: 5000,
       every: 5,
     });
   }

@@ -18,8 +18,8 @@ const { openWcsServer } = await import('../../src/signaling/wcs-server.ts');
 /** Milliseconds. */
 const REQUEST_TIMEOUT = 250;
 const BYTE_INTERVAL = 20;
-/** Much less than the 30 s after which Node looks for slow requests by default. */
-const CLOSE_TIMEOUT = 8000;
+/** Less than the 30 s after which Node looks for slow requests by default. */
+const CLOSE_TIMEOUT = 20_000;
 
 /** Sends a byte at a time until the server closes the connection, and returns the answer. */
 async function drip(t: Test, socket: Socket, start: string): Promise<string> {

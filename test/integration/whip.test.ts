@@ -442,7 +442,7 @@ t.test('hostile offers are refused with 4xx, never with 5xx, and quickly', async
       const { status, headers, text } = await post(`${base}/whip/fuzz`, mutated.join('\r\n'));
       if (status === 201) await send('DELETE', base + headers.get('location'));
       else if (status !== 400 && status !== 422) throw new Error(`${status} ${text}`);
-      if (performance.now() - startedAt > 2000) throw new Error('slow');
+      if (performance.now() - startedAt > 10_000) throw new Error('slow');
     }),
     { numRuns: 300 },
   );

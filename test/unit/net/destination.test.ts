@@ -4,6 +4,7 @@ import t from 'tap';
 import { GatewayError } from '../../../src/errors.ts';
 import { parseDestination, redirect, type Destination } from '../../../src/net/destination.ts';
 import { Secret } from '../../../src/net/secret.ts';
+import { processorMs } from '../../helpers/processor-ms.ts';
 
 const parse = (url: string, rules: { prefix?: string; fullUrl?: boolean; name?: string } = {}) =>
   parseDestination(url, rules.name ?? 'stream1', {
@@ -219,21 +220,21 @@ t.test('any URL is either parsed, with its secrets hidden, or INVALID_RTMP_URL',
     ),
     { numRuns: 3000 },
   );
-  const started = process.hrtime.bigint();
   for (const url of [
     `rtmp://${'a.'.repeat(2000)}!/x`,
     `rtmp://h/${'/'.repeat(4000)}x`,
     `rtmp://${'@'.repeat(4000)}`,
     `rtmp://${'a'.repeat(4000)}`,
-  ])
-    t.doesNotThrow(() => {
+  ]) {
+    const tookMs = processorMs(() => {
       try {
         parse(url);
       } catch {
         /* only its time counts */
       }
     });
-  t.ok(process.hrtime.bigint() - started < 500_000_000n, 'in bounded time');
+    t.ok(tookMs < 500, `${url.slice(0, 12)}: ${tookMs} ms`);
+  }
 });
 
 t.test('a server sends its publisher elsewhere: every kind of reference', async (t) => {

@@ -8,6 +8,7 @@ import type { KeyFrame } from '../../../src/renditions/media-source.ts';
 import { SnapshotService } from '../../../src/renditions/snapshot.ts';
 import { LiveStream } from '../../../src/streams/live-stream.ts';
 import { tickMs } from '../../../src/runtime/tick.ts';
+import { FakeClock } from '../../helpers/fake-clock.ts';
 import { fakePublisher, FakeSubscription, vp8KeyFrame } from '../../helpers/fake-publisher.ts';
 import { waitFor } from '../../helpers/wait.ts';
 import { wrapFfmpeg } from '../../helpers/wrapped-ffmpeg.ts';
@@ -44,18 +45,20 @@ function publish(name: string): { stream: LiveStream; track: FakeSubscription } 
 function setUp(
   t: Test,
   lastKeyFrame: (stream: LiveStream) => KeyFrame | undefined = () => undefined,
-  timeoutMs = 5000,
+  timeoutMs = 60_000,
 ) {
+  const clock = new FakeClock();
   const snapshots = new SnapshotService({
     running: { lastKeyFrame },
     keyFrames: new KeyFrameReader({ timeoutMs }),
+    clock,
     logger: silentLogger,
   });
   t.teardown(async () => {
     await snapshots.close();
     await clear();
   });
-  return snapshots;
+  return Object.assign(snapshots, { clock });
 }
 
 t.test('requests for one stream share one decode, for a second', async (t) => {
@@ -68,7 +71,10 @@ t.test('requests for one stream share one decode, for a second', async (t) => {
   t.equal(await snapshots.take(stream), jpegs[0], 'one that comes right after');
   t.equal(await count('done'), 1);
   t.ok(track.closed, 'the subscription ends with the key frame');
-  await waitFor('another decode', async () => (await snapshots.take(stream)) !== jpegs[0]);
+  await snapshots.clock.passSettled(999);
+  t.equal(await snapshots.take(stream), jpegs[0], 'for a second');
+  await snapshots.clock.passSettled(1);
+  t.not(await snapshots.take(stream), jpegs[0]);
   t.equal(await count('done'), 2);
 });
 
@@ -76,12 +82,11 @@ t.test('PNG and JPEG of one stream are shared separately', async (t) => {
   const snapshots = setUp(t);
   const { stream } = publish('camera');
   await mark('go');
-  const [jpeg, ...pngs] = await Promise.all([
-    snapshots.take(stream),
-    snapshots.take(stream, 'png'),
-    snapshots.take(stream, 'png'),
-  ]);
-  t.match(String(jpeg), /^JPEG/);
+  const jpeg = snapshots.take(stream);
+  const waiting = [snapshots.take(stream, 'png'), snapshots.take(stream, 'png')];
+  t.match(String(await jpeg), /^JPEG/);
+  await snapshots.clock.passSettled(1000);
+  const pngs = await Promise.all(waiting);
   t.match(String(pngs[0]), /^PNG/);
   t.equal(pngs[1], pngs[0]);
   t.equal(await count('done'), 2);
@@ -93,21 +98,26 @@ t.test('one decode per second and stream, whatever the requests ask for', async 
   await mark('go');
   const since = Date.now();
   const first = await snapshots.capture(stream, { format: 'jpeg' });
-  t.ok(Math.abs(first.takenAt.getTime() - since) < 2000);
+  t.ok(Math.abs(first.takenAt.getTime() - since) < 60_000);
   const small = snapshots.capture(stream, { format: 'jpeg', width: 32 });
   const smaller = snapshots.capture(stream, { format: 'jpeg', width: 16 });
   t.equal(await snapshots.capture(stream, { format: 'jpeg' }), first, 'the same form at once');
+  await snapshots.clock.passSettled(999);
   t.equal(await count('done'), 1);
+  await snapshots.clock.passSettled(1);
   t.not((await small).image, first.image);
-  t.ok(Date.now() - since >= 1000);
   const last = snapshots.capture(stream, { format: 'png', width: 16 });
   const more = [20, 21, 22, 23].map((width) => snapshots.capture(stream, { format: 'png', width }));
   for (const one of more) one.catch(() => undefined);
   await t.rejects(more[3]!, { code: 'LIMIT_REACHED' }, 'a client cannot make others wait for long');
+  await snapshots.clock.passSettled(999);
+  t.equal(await count('done'), 2);
+  await snapshots.clock.passSettled(1);
   await smaller;
-  t.ok(Date.now() - since >= 2000);
+  await snapshots.clock.passSettled(999);
+  t.equal(await count('done'), 3);
+  await snapshots.clock.passSettled(1);
   await last;
-  t.ok(Date.now() - since >= 3000);
   t.equal(await count('done'), 4);
 });
 

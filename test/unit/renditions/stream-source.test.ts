@@ -1,8 +1,9 @@
 import { once } from 'node:events';
 import t from 'tap';
 import { parseSps } from '../../../src/media/codecs/avc.ts';
-import type { FlvTag } from '../../../src/media/containers/flv-tag.ts';
+import { TAG_VIDEO, type FlvTag } from '../../../src/media/containers/flv-tag.ts';
 import { silentLogger } from '../../../src/observe/logger.ts';
+import { DirectRendition } from '../../../src/renditions/direct-rendition.ts';
 import type { SourceFrame } from '../../../src/renditions/media-source.ts';
 import { StreamSource } from '../../../src/renditions/stream-source.ts';
 import { LiveStream, type Publisher } from '../../../src/streams/live-stream.ts';
@@ -15,6 +16,7 @@ import {
   VP8_FRAME,
   vp8KeyFrame,
 } from '../../helpers/fake-publisher.ts';
+import { waitFor } from '../../helpers/wait.ts';
 
 const OPTIONS = { audioBitrate: 128, audioBatchMs: 60, keyFrameIntervalMs: 2000, logger: silentLogger };
 
@@ -205,5 +207,67 @@ t.test('H.264 with an unreadable parameter set is not passed on', async (t) => {
   sendH264(track, 0, Buffer.from([0x67, 66, 0xc0, 31, 0, 0, 0, 0, 0, 0]));
   t.strictSame(seen(), []);
   t.equal(track.keyFramesRequested, requested, 'the request that was sent at the start is still open');
+  await source.close();
+});
+
+t.test('after a loss no frame is sent until the next key frame, which is requested until it arrives', async (t) => {
+  const video = new FakeSubscription();
+  const stream = new LiveStream('camera', undefined);
+  stream.attach(fakePublisher({ video }));
+  const source = await StreamSource.create(stream, OPTIONS);
+  const rendition = new DirectRendition(source, () => {
+    throw new Error('no video is encoded here');
+  });
+  const out: FlvTag[] = [];
+  rendition.on('tags', ({ tags }) => out.push(...tags.filter(({ type }) => type === TAG_VIDEO)));
+  let rtpTimestamp = 0;
+  const show = (isKey: boolean): void => {
+    if (isKey) for (const set of H264_PARAMETER_SETS) video.packet(rtpTimestamp, set, false);
+    video.packet(rtpTimestamp, isKey ? H264_KEY_FRAME : H264_FRAME);
+    rtpTimestamp += 20; // less than a millisecond
+  };
+  [false, true, false].forEach(show);
+  video.lose();
+  const asked = video.keyFramesRequested;
+  show(false);
+  await waitFor('a key frame to be requested, and again', () => video.keyFramesRequested > asked + 1, {
+    timeout: 60_000,
+  });
+  [false, true, false].forEach(show);
+  await waitFor('frames', () => out.length >= 5);
+  t.equal(
+    out.map((tag) => (tag.sequenceHeader ? 'header' : tag.keyFrame ? 'key' : 'frame')).join(),
+    'header,key,frame,key,frame',
+  );
+  const shown = out.filter(({ sequenceHeader }) => !sequenceHeader);
+  t.ok(
+    shown.slice(1).every(({ timestamp }, index) => timestamp > shown[index]!.timestamp),
+    'no two frames have the same time',
+  );
+
+  t.ok(rendition.recent);
+  stream.lose(15_000);
+  stream.attach(fakePublisher({ video: new FakeSubscription() }));
+  t.equal(rendition.recent, undefined, 'frames after a return do not refer to those before');
+  await rendition.close();
+  await source.close();
+});
+
+t.test('a publisher that returns and is gone before its tracks can be read is only lost once more', async (t) => {
+  const stream = new LiveStream('camera', undefined);
+  stream.attach(fakePublisher({ video: new FakeSubscription() }));
+  const source = await StreamSource.create(stream, OPTIONS);
+  const failures: string[] = [];
+  source.on('failed', (error) => failures.push(error.message));
+  const comeBack = async (subscribe: () => Promise<unknown>, stays: boolean): Promise<void> => {
+    stream.lose(15_000);
+    stream.attach(fakePublisher({ video: subscribe }));
+    if (!stays) stream.lose(15_000);
+    await new Promise(setImmediate);
+  };
+  await comeBack(() => Promise.reject(new Error('its worker died')), false);
+  t.strictSame(failures, []);
+  await comeBack(() => Promise.reject(new Error('it cannot be read')), true);
+  t.strictSame(failures, ['it cannot be read']);
   await source.close();
 });

@@ -15,7 +15,7 @@ import { FakeRooms } from '../../helpers/fake-rooms.ts';
 import { RtmpRoomClient } from '../../helpers/rtmp-room-client.ts';
 import { waitFor } from '../../helpers/wait.ts';
 
-const FAST = { pingMs: 20, silenceMs: 200, connectMs: 150 };
+const FAST = { pingMs: 20, silenceMs: 2000, connectMs: 1500 };
 
 async function openDoor(t: Test, options: Partial<RtmpDoorOptions> = {}) {
   const rooms = new FakeRooms();

@@ -296,7 +296,7 @@ void t.test('calls go to rpc_url, and its answer goes back', async (t) => {
       destination_deny_hosts: [],
     });
   const { port } = server.address() as AddressInfo;
-  const settings = { url: `http://127.0.0.1:${port}/rpc`, timeoutMs: 300, logger: silentLogger };
+  const settings = { url: `http://127.0.0.1:${port}/rpc`, timeoutMs: 2000, logger: silentLogger };
   const rpc = new RpcCallout({ ...settings, policy: destination(['127.0.0.0/8']) });
   const { url } = await openDoor(t, { rpc });
   const client = await open(url('/live/room'));

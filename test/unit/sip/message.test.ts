@@ -7,6 +7,7 @@ import { splitList } from '../../../src/sip/message/text.ts';
 import { MessageReader } from '../../../src/sip/transport/message-reader.ts';
 import { mutate, seededRandom } from '../../fuzz/mutate.ts';
 import { sipCorpus, sipMessage } from '../../fuzz/sip-target.ts';
+import { processorMs } from '../../helpers/processor-ms.ts';
 
 const INVITE = sipMessage('INVITE sip:1001@127.0.0.1 SIP/2.0', ['Contact: <sip:a@10.0.0.1>'], 'v=0\r\n');
 
@@ -134,13 +135,14 @@ t.test('the largest messages are read in little time', async (t) => {
   const head = INVITE.slice(0, INVITE.indexOf('Contact:'));
   for (const filling of [';', ',', '<', '"', '\\"', ' ', '=', '\t', 'a@', '[', ':']) {
     const header = `X-Y: ${filling.repeat(4000)}\r\nContact: ${filling.repeat(4000)}\r\nVia: ${filling.repeat(4000)}\r\n`;
-    const startMs = performance.now();
-    for (let i = 0; i < 10; i++)
-      try {
-        parseDatagram(Buffer.from(`${head}${header}\r\n`));
-      } catch (error) {
-        if (!(error instanceof BadMessage)) throw error;
-      }
-    t.ok(performance.now() - startMs < 1000, JSON.stringify(filling));
+    const tookMs = processorMs(() => {
+      for (let i = 0; i < 10; i++)
+        try {
+          parseDatagram(Buffer.from(`${head}${header}\r\n`));
+        } catch (error) {
+          if (!(error instanceof BadMessage)) throw error;
+        }
+    });
+    t.ok(tookMs < 1000, `${JSON.stringify(filling)}: ${tookMs} ms`);
   }
 });

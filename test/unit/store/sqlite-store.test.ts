@@ -108,7 +108,7 @@ t.test('a file that another process holds for long is not waited for', async (t)
   one.exec('BEGIN IMMEDIATE');
   const startedMs = performance.now();
   await t.rejects(other.records('numbers', z.number()).put('a', 1), /locked/);
-  t.ok(performance.now() - startedMs < 2000);
+  t.ok(performance.now() - startedMs < 10 * 250);
   one.exec('COMMIT');
   await other.records('numbers', z.number()).put('a', 1);
   one.close();

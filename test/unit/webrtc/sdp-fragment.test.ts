@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import { GatewayError } from '../../../src/errors.ts';
 import { buildIceFragment, parseIceFragment } from '../../../src/webrtc/sdp-fragment.ts';
+import { processorMs } from '../../helpers/processor-ms.ts';
 
 const UFRAG = 'a=ice-ufrag:EsAw';
 const PWD = 'a=ice-pwd:P2uYro0UCOQ4zxjKXaWCBui1';
@@ -67,9 +68,10 @@ t.test('any text is parsed or refused, in bounded time', async () => {
       }
     }),
   );
-  const startedAt = performance.now();
-  t.throws(() => parseIceFragment(`a=candidate:${' 1'.repeat(32_000)}`), { code: 'INVALID_SDP' });
-  t.ok(performance.now() - startedAt < 200);
+  const tookMs = processorMs(() => {
+    t.throws(() => parseIceFragment(`a=candidate:${' 1'.repeat(32_000)}`), { code: 'INVALID_SDP' });
+  });
+  t.ok(tookMs < 200, `${tookMs} ms`);
 });
 
 t.test('the answer to a restart can be parsed as a fragment', async (t) => {

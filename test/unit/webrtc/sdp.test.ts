@@ -5,6 +5,7 @@ import * as sdpTransform from 'sdp-transform';
 import { GatewayError } from '../../../src/errors.ts';
 import { parseOffer, type OfferOptions } from '../../../src/webrtc/sdp.ts';
 import { buildAnswer, type LocalTransport } from '../../../src/webrtc/sdp-answer.ts';
+import { processorMs } from '../../helpers/processor-ms.ts';
 
 const fixture = (name: string): string => readFileSync(new URL(`./fixtures/${name}`, import.meta.url), 'utf8');
 const CHROMIUM = fixture('chromium-publish.sdp');
@@ -486,15 +487,7 @@ t.test('any text is parsed or refused with a GatewayError, in bounded time', asy
     }),
     { numRuns: 300 },
   );
-  const began = performance.now();
-  errorOf(() =>
-    parseOffer(
-      `v=0\r\n${`m=video 9 UDP/TLS/RTP/SAVPF ${'9 '.repeat(500)}\r\n`.repeat(32)}${`a=rtpmap:9 ${'x'.repeat(200)}/90000\r\n`.repeat(100)}`.slice(
-        0,
-        65_000,
-      ),
-      SENDS,
-    ),
-  );
-  t.ok(performance.now() - began < 1000);
+  const large = `v=0\r\n${`m=video 9 UDP/TLS/RTP/SAVPF ${'9 '.repeat(500)}\r\n`.repeat(32)}${`a=rtpmap:9 ${'x'.repeat(200)}/90000\r\n`.repeat(100)}`;
+  const tookMs = processorMs(() => void errorOf(() => parseOffer(large.slice(0, 65_000), SENDS)));
+  t.ok(tookMs < 1000, `${tookMs} ms`);
 });

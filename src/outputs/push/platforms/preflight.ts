@@ -1,10 +1,10 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { GatewayError, toGatewayError } from '../../../errors.ts';
 import { WINDOW_MS, type StreamMeasure, type StreamMeter } from '../../../media/stream-meter.ts';
 import type { Destination } from '../../../net/destination.ts';
 import type { RenditionLease } from '../../../renditions/encoder-pool.ts';
 import type { Rendition } from '../../../renditions/rendition.ts';
 import type { ServerCodecs } from '../../../rtmp/connect-extras.ts';
+import { sleep, systemClock, type Clock } from '../../../runtime/clock.ts';
 import type { StartRequest } from '../transponder-view.ts';
 import type { Platform } from './catalogue.ts';
 import { codecsView, type CodecDecision, type CodecPair } from '../codecs/codec-choice.ts';
@@ -35,6 +35,7 @@ export interface PreflightParts {
   readonly measureMs?: number;
   /** Checks at the same time. */
   readonly maxAtOnce?: number;
+  readonly clock?: Clock;
 }
 
 interface CheckedServer {
@@ -157,16 +158,18 @@ export class Preflight {
   async #measure(rendition: Rendition, signal: AbortSignal): Promise<StreamMeasure | GatewayError> {
     const running = this.#parts.meterOf(rendition);
     if (running && isMeasured(running.measure())) return running.measure();
-    const { measureMs = MEASURE_MS } = this.#parts;
+    const { measureMs = MEASURE_MS, clock = systemClock } = this.#parts;
     const { meter, stop } = measureRendition(rendition);
     let failure: GatewayError | undefined;
     const onFailed = (error: GatewayError): void => void (failure = error);
     rendition.on('failed', onFailed);
     rendition.requestKeyFrame();
     try {
-      const endMs = performance.now() + measureMs;
-      while (performance.now() < endMs && meter.windowMs < WINDOW_MS && !failure)
-        await sleep(LOOK_MS, undefined, { signal });
+      const endMs = clock.now() + measureMs;
+      while (clock.now() < endMs && meter.windowMs < WINDOW_MS && !failure) {
+        await sleep(clock, LOOK_MS, signal);
+        signal.throwIfAborted();
+      }
       return failure ?? meter.measure();
     } finally {
       stop();

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage } from 'node:http';
 import { connect, type AddressInfo } from 'node:net';
+import { mock } from 'node:test';
 import t, { type Test } from 'tap';
 import { WebSocket, WebSocketServer } from 'ws';
 import { RoomProxy, type RoomProxyOptions } from '../../../../src/api/manager/room-proxy.ts';
@@ -238,11 +239,20 @@ t.test('a client that does not read is disconnected', async (t) => {
 });
 
 t.test('a client that does not answer pings is disconnected', async (t) => {
+  mock.timers.enable({ apis: ['setInterval'] });
+  t.teardown(() => mock.timers.reset());
   const { proxy, url } = await setUp(t, ['a'], { pingIntervalMs: 200 });
   const silent = new WebSocket(url('/live'), { autoPong: false });
   t.teardown(() => silent.terminate());
   await once(silent, 'open');
   const answering = await open(t, url('/live'));
+  const pinged = Promise.all([once(silent, 'ping'), once(answering.socket, 'ping')]);
+  mock.timers.tick(200);
+  await pinged;
+  // What is sent after the pong arrives after it.
+  answering.socket.send('here');
+  await waitFor('the answer', () => answering.texts.length === 1);
+  mock.timers.tick(200);
   await once(silent, 'close');
   await waitFor('one client', () => proxy.size === 1);
   t.equal(answering.closed, undefined);

@@ -679,7 +679,7 @@ t.test(
       retry: { enabled: true, attempts: 99, intervalMs: 1, capMs: 0 },
       steadyAfterMs: 200,
     });
-    const transponder = start(undefined, { backupUrl, backupMode: 'cold', backupAfterMs: 60 });
+    const transponder = start(undefined, { backupUrl, backupMode: 'cold', backupAfterMs: 1000 });
     const first = await pusher(0);
     first.emit('progress', 10);
     t.strictSame(legsOf(transponder), ['primary pushing', 'backup idle']);
@@ -687,7 +687,7 @@ t.test(
     first.emit('died', lost);
     const second = await pusher(1);
     second.emit('progress', 10);
-    await sleep(100);
+    await sleep(1100);
     t.strictSame(legsOf(transponder), ['primary pushing', 'backup idle']);
     second.emit('died', lost);
     const third = await pusher(2);

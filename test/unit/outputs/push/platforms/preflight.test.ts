@@ -9,6 +9,7 @@ import { PlatformCatalogue } from '../../../../../src/outputs/push/platforms/cat
 import { Preflight, type PreflightParts } from '../../../../../src/outputs/push/platforms/preflight.ts';
 import { verdict } from '../../../../../src/outputs/push/platforms/verdict.ts';
 import type { Rendition } from '../../../../../src/renditions/rendition.ts';
+import { FakeClock } from '../../../../helpers/fake-clock.ts';
 import { createFlvTags } from '../../../../helpers/flv-source.ts';
 import { waitFor } from '../../../../helpers/wait.ts';
 
@@ -32,6 +33,7 @@ class FakeRendition extends EventEmitter {
 
 function setUp(parts: Partial<PreflightParts> = {}) {
   const rendition = new FakeRendition();
+  const clock = new FakeClock();
   const preflight = new Preflight({
     wire: { check: async () => [verdict('tcp', 'ok', '1 ms')] },
     parse: (_, url) => parseDestination(url, 'cam', { streamNamePrefix: '', fullUrl: true }),
@@ -42,19 +44,21 @@ function setUp(parts: Partial<PreflightParts> = {}) {
     }),
     meterOf: () => undefined,
     measureMs: 300,
+    clock,
     ...parts,
   });
-  return { rendition, preflight };
+  return { rendition, preflight, clock };
 }
 
 const request = { streamName: 'cam', rtmpUrl: 'rtmps://a.rtmps.youtube.com/live2/key' };
 const signal = new AbortController().signal;
 
 t.test('the stream is measured for a bounded time, judged by the rules of the host, and let go', async (t) => {
-  const { rendition, preflight } = setUp();
+  const { rendition, preflight, clock } = setUp();
   const checking = preflight.check(request, signal);
   await waitFor('the measurement', () => rendition.listenerCount('tags') === 1, { every: 5 });
   rendition.play();
+  await clock.passSettled(300);
   const verdicts = await checking;
   t.match(verdicts[0], { check: 'stream', level: 'ok', measured: /measured for (4\.9|5\.0) s instead of 10 s/ });
   t.match(
@@ -92,25 +96,27 @@ t.test('streams that cannot be measured', async (t) => {
   t.match(await setUp(fail('TRANSCODING_DISABLED')).preflight.check(request, signal), [
     { check: 'stream', level: 'error', measured: 'the reason TRANSCODING_DISABLED' },
   ]);
-  t.match(await setUp({ measureMs: 1 }).preflight.check(request, signal), [
+  t.match(await setUp({ measureMs: 0 }).preflight.check(request, signal), [
     { check: 'stream', level: 'error', measured: /no media has arrived/ },
   ]);
-  const { rendition, preflight } = setUp({ measureMs: 1e6 });
+  const { rendition, preflight, clock } = setUp({ measureMs: 1e6 });
   const checking = preflight.check(request, signal);
   await waitFor('the measurement', () => rendition.listenerCount('failed') === 1, { every: 5 });
   rendition.emit('failed', new GatewayError('STREAM_STOPPED', 'it stopped'));
+  await clock.passSettled(1000);
   t.match(await checking, [{ check: 'stream', level: 'error', measured: 'it stopped' }]);
   t.equal(rendition.released, 1);
 });
 
 t.test('other destinations: what was measured, without rules; a backup server is checked too', async (t) => {
-  const { rendition, preflight } = setUp();
+  const { rendition, preflight, clock } = setUp();
   const checking = preflight.check(
     { ...request, rtmpUrl: 'rtmp://example.org/live/key', backupUrl: 'rtmp://b.example.org/live/key' },
     signal,
   );
   await waitFor('the measurement', () => rendition.listenerCount('tags') === 1, { every: 5 });
   rendition.play();
+  await clock.passSettled(300);
   const verdicts = await checking;
   t.ok(verdicts.every(({ level, rule }) => level === 'ok' && rule === ''));
   t.ok(verdicts.some(({ check }) => check === 'videoBitrate'));
@@ -128,7 +134,7 @@ t.test('a client that leaves ends the measurement; the number of checks is limit
   left.abort();
   await t.rejects(checking, { name: 'AbortError' });
   await waitFor('the release', () => rendition.released === 1, { every: 5 });
-  const { preflight: next } = setUp({ measureMs: 1, maxAtOnce: 1 });
+  const { preflight: next } = setUp({ measureMs: 0, maxAtOnce: 1 });
   await next.check(request, signal);
   await t.resolves(next.check(request, signal), 'a check that is over does not count');
 });

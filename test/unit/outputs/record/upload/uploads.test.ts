@@ -207,7 +207,7 @@ await t.test('one upload that succeeds again lets the others try at once', async
   const { uploads } = await start();
   bucket.before = down;
   for (const id of ['a', 'b', 'c']) await complete(id, 100);
-  await waitFor('three failures', () => uploads.failures === 3);
+  await waitFor('three failures', () => uploads.failures >= 3);
   bucket.before = () => undefined;
   for (const id of ['a', 'b', 'c']) await stored(id);
 });
