@@ -46,7 +46,7 @@ const connections = (stream: string, count: number): Promise<SinkStream[]> =>
       const found = (await sink.ask('streams', undefined)).filter(({ name }) => name === `rtmp_${stream}`);
       return found.length === count && found.at(-1)!.firstKeyFrameAt > 0 ? found : undefined;
     },
-    { every: 20, timeout: 20_000 },
+    { every: 20 },
   );
 
 async function restart(index: number): Promise<void> {

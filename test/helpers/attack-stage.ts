@@ -13,12 +13,12 @@ export const NEIGHBOURS = ['one', 'two', 'three', 'four'];
  * attackers that use all cores delay each of the four processes of the way by up to 100 ms.
  */
 const MAX_LATENCY = 1000;
-/** Adjacent timestamps, in milliseconds: a lost frame or two. */
-const MAX_GAP = 100;
+/** Adjacent timestamps, in milliseconds: what is dropped while the gateway is late. An attack without guards costs more than a second. */
+const MAX_GAP = 500;
 /** Adjacent timestamps, in milliseconds, of 30 frames per second: one that is lost makes 66. */
 const NO_LOSS_GAP = 50;
-/** 250 ms. */
-const MAX_SILENT_FRAMES = 12;
+/** A second. */
+const MAX_SILENT_FRAMES = 47;
 /** Video frames that are awaited after an attack: it may have effects that come late. */
 const FRAMES_AFTER = 45;
 /** Megabytes. */

@@ -8,7 +8,7 @@ import { isRefusedByBrowsers } from '../../src/config/browser-ports.ts';
 import { childrenOf } from './processes.ts';
 
 /** Milliseconds that a server may need to listen on a busy machine. */
-const LISTEN_TIMEOUT = 30_000;
+const LISTEN_TIMEOUT = 60_000;
 const POLL_INTERVAL = 10;
 /** Milliseconds that a server may need to end before it is killed. */
 const STOP_TIMEOUT = 10_000;

@@ -102,7 +102,7 @@ t.test('a stream that is pushed by RTMP plays over HTTP-FLV', async (t) => {
   const { stdout } = await run(
     'ffprobe',
     ['-v', 'error', '-of', 'json', '-show_streams', '-read_intervals', '%+1', '-count_frames', url],
-    { timeout: 20_000 },
+    { timeout: 60_000 },
   );
   const probed = JSON.parse(stdout) as {
     streams: { codec_type: string; codec_name: string; width?: number; nb_read_frames: string }[];
@@ -198,7 +198,7 @@ t.test('applications and streams with any names', async (t) => {
     const { stdout } = await run(
       'ffprobe',
       ['-v', 'error', ...options, '-of', 'csv=p=0', '-show_entries', 'stream=codec_name', url],
-      { timeout: 20_000 },
+      { timeout: 60_000 },
     );
     return stdout
       .trim()

@@ -9,6 +9,7 @@ import { PlatformCatalogue } from '../../src/outputs/push/platforms/catalogue.ts
 import { Preflight } from '../../src/outputs/push/platforms/preflight.ts';
 import type { Verdict } from '../../src/outputs/push/platforms/verdict.ts';
 import type { Rendition } from '../../src/renditions/rendition.ts';
+import { FakeClock } from '../helpers/fake-clock.ts';
 import { ffmpeg } from '../helpers/ffmpeg-tool.ts';
 import { waitFor } from '../helpers/wait.ts';
 
@@ -73,6 +74,7 @@ class PlayedRendition extends EventEmitter {
 /** What `/push/check` says about a stream that is to be pushed to the platform. */
 async function check(platform: string, stream: Stream): Promise<Verdict[]> {
   const rendition = new PlayedRendition(await encode(stream));
+  const clock = new FakeClock();
   const preflight = new Preflight({
     wire: { check: async () => [] },
     parse: (_, url) => parseDestination(url, 'cam', { streamNamePrefix: '', fullUrl: true }),
@@ -80,11 +82,13 @@ async function check(platform: string, stream: Stream): Promise<Verdict[]> {
     acquire: async () => ({ rendition: rendition as unknown as Rendition, release: async () => {} }),
     meterOf: () => undefined,
     measureMs: 200,
+    clock,
   });
   const rtmpUrl = `${stream.transport ?? 'rtmps'}://127.0.0.1/live/key`;
   const checking = preflight.check({ streamName: 'cam', rtmpUrl }, new AbortController().signal);
   await waitFor('the measurement', () => rendition.listenerCount('tags') === 1, { every: 5 });
   rendition.play();
+  await clock.passSettled(200);
   return checking;
 }
 

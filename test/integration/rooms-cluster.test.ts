@@ -109,14 +109,14 @@ t.test('logins that others took meanwhile: a node that returns closes the pages,
   const before = await Promise.all(logins.map((login) => pageOf(t, 0, login)));
   const cut = setInterval(() => cluster.links[0]!.cut(), 20);
   t.teardown(() => clearInterval(cut));
-  await waitFor('the node to be away', () => ben.names().length === 0, { timeout: 20_000 });
+  await waitFor('the node to be away', () => ben.names().length === 0);
   const after = await Promise.all(logins.map((login) => pageOf(t, 1, login)));
   clearInterval(cut);
-  await waitFor('the pages to be closed', () => before.every(({ closed }) => closed()), { timeout: 20_000 });
+  await waitFor('the pages to be closed', () => before.every(({ closed }) => closed()));
   for (const { closed } of before) t.strictSame(closed(), [1000, 'LOGIN_IN_USE']);
   for (const { closed } of after) t.equal(closed(), undefined);
   t.equal((await cluster.nodes[0]!.http('/health/live')).status, 200);
-  await waitFor('ann to be back', () => ben.names().includes('ann'), { timeout: 20_000 });
+  await waitFor('ann to be back', () => ben.names().includes('ann'));
 });
 
 t.test('reasons of a removal that are too long for a WebSocket: REST answers, and the client is gone', async (t) => {

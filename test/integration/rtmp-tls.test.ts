@@ -63,7 +63,8 @@ void t.test('servers that do not speak TLS', async (t) => {
   for (const [raw, code] of cases) {
     const plain = await startScriptedServer({ raw });
     t.teardown(() => plain.stop());
-    const create = createRtmpPusher({ timeouts: { ...DEFAULT_TIMEOUTS, tls: 300 } });
+    const tls = code === 'DESTINATION_TIMEOUT' ? 300 : DEFAULT_TIMEOUTS.tls;
+    const create = createRtmpPusher({ timeouts: { ...DEFAULT_TIMEOUTS, tls } });
     t.equal((await death(create(pushTarget(`rtmps://localhost:${plain.port}/live/name`)))).code, code);
   }
 });

@@ -71,7 +71,7 @@ class RawClient {
   }
 }
 
-const registry = new StreamRegistry({ resumeWindowMs: 1000, maxStreams: 10 });
+const registry = new StreamRegistry({ resumeWindowMs: 60_000, maxStreams: 10 });
 const pool = await WorkerPool.create({
   workers: 1,
   rtcPort: 0,

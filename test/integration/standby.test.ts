@@ -47,12 +47,20 @@ const kindOf = (frames: readonly Frame[]): string => {
   return Math.max(...values) - Math.min(...values) < 3 ? 'freeze' : 'live';
 };
 
-/** What is shown in each whole half second, without repetitions. */
+/** What is shown in each whole half second from the first frame on, without repetitions. */
 function shown({ frames }: Recording): string[] {
   const kinds: string[] = [];
-  for (let from = 0; from + 500 <= frames.at(-1)!.time; from += 500)
+  for (let from = frames[0]!.time; from + 500 <= frames.at(-1)!.time; from += 500)
     kinds.push(kindOf(frames.filter(({ time }) => time >= from && time < from + 500)));
   return kinds.filter((kind, index) => kind !== 'mixed' && kind !== kinds[index - 1]);
+}
+
+/** What was shown, in this order. Between two of them there may be a picture, while a publisher or an encoder gets no processor. */
+function shows(t: Test, recording: Recording, ...wanted: readonly string[]): void {
+  const kinds = shown(recording);
+  let found = 0;
+  for (const kind of kinds) if (kind === wanted[found]) found++;
+  t.ok(found === wanted.length && !kinds.includes('none'), `${wanted.join()}: ${kinds.join()}`);
 }
 
 /** What holds for every recording, whatever was done. */
@@ -98,7 +106,7 @@ await t.test('live, freeze, standby, live: the publisher is killed, and another 
   await publisher.kill();
 
   const recording = await check(t, 'killed');
-  t.strictSame(shown(recording), ['live', 'freeze', 'standby', 'live']);
+  shows(t, recording, 'live', 'freeze', 'standby', 'live');
   const sizes = recording.frames.map(({ width, height }) => `${width}x${height}`);
   t.strictSame([...new Set(sizes)], ['640x360', '360x640'], 'the picture has the size of the live video');
   const levels = recording.levels();
@@ -131,7 +139,7 @@ t.test('a portrait stream whose camera stops while the microphone goes on', asyn
   await publisher.kill();
 
   const recording = await check(t, 'camera');
-  t.strictSame(shown(recording), ['live', 'standby', 'live']);
+  shows(t, recording, 'live', 'standby', 'live');
   t.ok(recording.frames.every(({ width, height }) => width === 360 && height === 640));
   const levels = recording.levels().slice(1, -1);
   t.ok(Math.min(...levels) > -30, `the tone never stops: ${levels.map(Math.round).join()}`);
@@ -157,10 +165,7 @@ t.test('a phone call: media and RTCP stop for longer than consent lasts, and com
   await recorded(file, (await videoUntil(file)) + 2000);
   await gateway.rest('/push/terminate', { mediaSessionId });
   await publisher.kill();
-  t.strictSame(
-    shown(await check(t, 'call')).filter((one) => one !== 'freeze'),
-    ['live', 'standby', 'live'],
-  );
+  shows(t, await check(t, 'call'), 'live', 'standby', 'live');
 });
 
 t.test('a client takes over from its own session that was killed, and not from one that sends', async (t) => {
@@ -208,7 +213,7 @@ t.test('starts before anybody publishes, and is switched by hand', async (t) => 
   await publisher.kill();
 
   const recording = await check(t, 'early');
-  t.strictSame(shown(recording), ['standby', 'live', 'standby', 'live']);
+  shows(t, recording, 'standby', 'live', 'standby', 'live');
   t.ok(
     recording.frames.some(({ brightness }) => brightness < 30),
     'the colour has changed on air',
@@ -236,7 +241,7 @@ t.test('a push with an encoder goes to standby without a sequence header', async
   await publisher.kill();
 
   const recording = await check(t, 'encoded', { maxGapMs: 90 });
-  t.strictSame(shown(recording), ['live', 'standby', 'live']);
+  shows(t, recording, 'live', 'standby', 'live');
   const headers = readFlv(await readFile(file)).tags.filter((tag) => tag.kind === 'video' && tag.sequenceHeader);
   t.equal(headers.length, 1);
 });

