@@ -261,7 +261,15 @@ async function assemble(
   const app = assembly.addLast(
     await HttpApp.create({
       ...{ ...doors, settings, platforms, recorders, rooms, metrics, drain, connections, certificate },
-      ...{ calls: sip?.calls, registrations: sip?.registrations, control: pushes, saved, savedPushes, parseOrder, feed },
+      ...{
+        calls: sip?.calls,
+        registrations: sip?.registrations,
+        control: pushes,
+        saved,
+        savedPushes,
+        parseOrder,
+        feed,
+      },
       ...(sources && { settingSources: sources }),
       takeSnapshot: (stream, form) => snapshots.capture(stream, form),
       isOverloaded: () => overload.overloaded,
@@ -293,6 +301,7 @@ async function assemble(
     isMoving: () => !isClosing && drain.moving,
   });
   hooks.started();
+  sip?.registrations.start();
   // Not earlier: publishers return as soon as they can. A cluster stores the pushes of its nodes itself.
   inBackground(cluster ? stored.forget() : stored.restore(transponders));
   return {

@@ -50,6 +50,7 @@ const MAX_COUNTED = 10_000;
 /** Everything of SIP: its sockets, its calls, and what joins them to the rest of the gateway. */
 export class SipService {
   readonly calls: Calls;
+  /** Not started: calls come as soon as they are. */
   readonly registrations: Registrations;
   readonly #transport: SipTransport;
   readonly #layer: TransactionLayer;
@@ -174,7 +175,6 @@ export class SipService {
     transport.on('failed', (flow) => registrations.wireFailed(flow));
     registerSipMetrics(metrics, { calls, registrations, transport, layer, ports });
     logger.info({ address, port: transport.port }, 'SIP listens');
-    registrations.start();
     return new SipService({ calls, registrations, transport, layer, ports });
   }
 

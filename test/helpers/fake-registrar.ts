@@ -1,6 +1,7 @@
 import { SettingsSchema } from '../../src/config/schema.ts';
 import { createLogger } from '../../src/observe/logger.ts';
 import { digestResponse } from '../../src/sip/digest.ts';
+import { parseNameAddr, tryParseUri } from '../../src/sip/message/address.ts';
 import { respond, type ResponseOptions, type SipRequest } from '../../src/sip/message/message.ts';
 import { parseDigestFields } from '../../src/sip/message/text.ts';
 import { Registrations, type RegistrationView } from '../../src/sip/registration/registrations.ts';
@@ -10,6 +11,7 @@ import { flowTo, openHost, SipNetwork } from './sip-network.ts';
 
 export const GATEWAY = '10.0.0.1';
 export const REGISTRAR = '10.0.0.2';
+export const MINUTE = 60_000;
 const PASSWORD = 'pw-secret';
 
 export type Reply = (status: number, options?: ResponseOptions) => void;
@@ -26,6 +28,12 @@ export const grant = (request: SipRequest, expiresS = Number(request.get('expire
   toTag: 'r',
   headers: { contact: [`<sip:other@10.0.0.9>;expires=7`, `${request.get('contact')};expires=${expiresS}`] },
 });
+
+export const grantAll: Script = (request, reply) => reply(200, grant(request));
+
+/** User part of the Contact. */
+export const contactUser = (request: SipRequest): string =>
+  tryParseUri(parseNameAddr(request.get('contact')).uri)?.user ?? '';
 
 /** A registrar that asks for credentials and checks them. */
 export const withDigest =
