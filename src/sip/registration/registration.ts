@@ -70,8 +70,9 @@ export class Registration extends EventEmitter<RegistrationEvents> {
   #expiresS: number;
   #status: RegistrationStatus = 'registering';
   #error: GatewayError | undefined;
-  /** `Date.now()` at which the registrar forgets the account. */
+  /** When the registrar forgets the account: of the clock, and in milliseconds since 1970. */
   #boundUntilMs = 0;
+  #expiresAtMs = 0;
   /** Of the clock: when it was registered, and when it is next. */
   #grantedAtMs = 0;
   #refreshAtMs = 0;
@@ -101,7 +102,7 @@ export class Registration extends EventEmitter<RegistrationEvents> {
 
   /** Milliseconds since 1970. */
   get expiresAtMs(): number | undefined {
-    return this.#status === 'registered' ? this.#boundUntilMs : undefined;
+    return this.#status === 'registered' ? this.#expiresAtMs : undefined;
   }
 
   /** Whether the registrar has this address. */
@@ -233,13 +234,14 @@ export class Registration extends EventEmitter<RegistrationEvents> {
 
   #granted(expiresS: number): void {
     const { clock } = this.#options;
-    this.#boundUntilMs = clock.date() + expiresS * 1000;
+    this.#grantedAtMs = clock.now();
+    this.#boundUntilMs = this.#grantedAtMs + expiresS * 1000;
+    this.#expiresAtMs = clock.date() + expiresS * 1000;
     if (this.#stopping) return;
     this.#status = 'registered';
     this.#error = undefined;
     this.#failures = 0;
     this.#beats = 0;
-    this.#grantedAtMs = clock.now();
     const refreshMs = Math.max(LEAST_REFRESH_MS, expiresS * 1000 * REFRESH_SHARE);
     this.#refreshAtMs = this.#grantedAtMs + refreshMs;
     this.#timer.set(refreshMs, () => this.#attempt());
@@ -275,7 +277,7 @@ export class Registration extends EventEmitter<RegistrationEvents> {
   }
 
   async #unregister(): Promise<void> {
-    if (this.#dialog && this.#boundUntilMs > this.#options.clock.date()) await this.#exchange(0);
+    if (this.#dialog && this.#boundUntilMs > this.#options.clock.now()) await this.#exchange(0);
     this.#boundUntilMs = 0;
     this.#status = 'unregistered';
     this.#error = undefined;
