@@ -247,7 +247,10 @@ async function assemble(
   const { ws, wss } = await openWcs(settings, wcs, certificate, assembly);
   await openHls(settings, { ...doors, packagers }, certificate, assembly);
   const sip = assembly.add(await openSip({ settings, pool: workers, publication, metrics, logger }));
-  if (sip) hooks.observeCalls(sip.calls);
+  if (sip) {
+    hooks.observeCalls(sip.calls);
+    hooks.observeRegistrations(sip.registrations);
+  }
   // Before the connections of the clients, who learn the reason; a connection that closes would hold its streams.
   assembly.onClose(() => registry.close(shuttingDown()));
   const roomDoors =
@@ -258,7 +261,15 @@ async function assemble(
   const app = assembly.addLast(
     await HttpApp.create({
       ...{ ...doors, settings, platforms, recorders, rooms, metrics, drain, connections, certificate },
-      ...{ calls: sip?.calls, control: pushes, saved, savedPushes, parseOrder, feed },
+      ...{
+        calls: sip?.calls,
+        registrations: sip?.registrations,
+        control: pushes,
+        saved,
+        savedPushes,
+        parseOrder,
+        feed,
+      },
       ...(sources && { settingSources: sources }),
       takeSnapshot: (stream, form) => snapshots.capture(stream, form),
       isOverloaded: () => overload.overloaded,
@@ -290,6 +301,7 @@ async function assemble(
     isMoving: () => !isClosing && drain.moving,
   });
   hooks.started();
+  sip?.registrations.start();
   // Not earlier: publishers return as soon as they can. A cluster stores the pushes of its nodes itself.
   inBackground(cluster ? stored.forget() : stored.restore(transponders));
   return {

@@ -34,6 +34,7 @@ import { roomsRoutes } from './ops/rooms-routes.ts';
 import { settingsRoutes } from './ops/settings-routes.ts';
 import { snapshotRoutes, type TakeSnapshot } from './ops/snapshot-routes.ts';
 import { callsRoutes } from './ops/calls-routes.ts';
+import { registrationRoutes, type RegistrationList } from './ops/registration-routes.ts';
 import { clientRecordsRoutes, recordingsRoutes } from './ops/recordings-routes.ts';
 import { red5Routes } from './red5/red5-routes.ts';
 import { destinationRoutes } from './ops/destination-routes.ts';
@@ -63,6 +64,7 @@ export interface HttpAppOptions extends Omit<OperationSources, 'isClosing' | 'st
   readonly rooms?: RoomsControl | undefined;
   /** Undefined: calls are off. */
   readonly calls?: CallControl | undefined;
+  readonly registrations?: RegistrationList | undefined;
   /** Believes managers of the cluster whose client a request is from. */
   readonly forwardedClients?: ForwardedClients;
   /** Counts the connections of both listeners. Without it there is no limit. */
@@ -209,6 +211,7 @@ async function addRoutes(
       renewalRoutes(options),
       roomsRoutes(options),
       callsRoutes(options),
+      registrationRoutes(options),
       red5Routes(options),
     ),
     { prefix: '/api/v1' },

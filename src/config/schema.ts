@@ -67,6 +67,7 @@ export const SECRET_SETTINGS: ReadonlySet<string> = new Set<SettingKey>([
   'ice_servers',
   'cluster_redis_url',
   'sip_password',
+  'sip_register',
 ]);
 
 /** The ports of WebRTC media, one for each worker: `10000`, or `10000-10003`. */

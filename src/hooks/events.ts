@@ -98,6 +98,10 @@ export const EVENT_DATA = {
     answeredAt: time.exactOptional(),
     endedAt: time,
   }),
+  /** Sent when an account of `sip_register` is registered, and not when that is refreshed. */
+  'sip.registered': z.strictObject({ account: z.string(), expiresAt: time }),
+  /** Sent once for each outage, and again for another reason. */
+  'sip.registration_failed': z.strictObject({ account: z.string(), ...reason }),
   'room.created': z.strictObject({ room }),
   'room.removed': z.strictObject({ room }),
   'room.joined': z.strictObject(member),

@@ -6,7 +6,7 @@ import type { Metrics } from '../observe/metrics.ts';
 import type { Store } from '../store/store.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { EVENT_TYPES, matchesEvent, type GatewayEvent } from './events.ts';
-import { observeCalls, type ObservedCalls } from './observe-calls.ts';
+import { observeCalls, observeRegistrations, type ObservedCalls, type ObservedRegistrations } from './observe-calls.ts';
 import {
   gatewayStarted,
   gatewayStopping,
@@ -82,6 +82,10 @@ export class GatewayHooks {
 
   observeCalls(calls: ObservedCalls): void {
     if (this.#webhooks) observeCalls(calls, this.#publish);
+  }
+
+  observeRegistrations(registrations: ObservedRegistrations): void {
+    observeRegistrations(registrations, this.#publish);
   }
 
   started(): void {

@@ -26,6 +26,34 @@ export interface ObservedCalls {
   on(event: 'call', listener: (call: ObservedCall) => void): unknown;
 }
 
+/** Accounts at PBXs, as far as hooks see them. */
+export interface ObservedRegistrations {
+  /** An account was registered, or cannot be. */
+  on(
+    event: 'registration',
+    listener: (view: {
+      readonly account: string;
+      readonly state: string;
+      readonly reasonCode: string | null;
+      readonly reason: string | null;
+      readonly expiresAt: string | null;
+    }) => void,
+  ): unknown;
+}
+
+export function observeRegistrations(
+  registrations: ObservedRegistrations,
+  publish: (event: GatewayEvent) => void,
+): void {
+  registrations.on('registration', ({ account, state, reasonCode: code, reason, expiresAt }) => {
+    const timestamp = wallClockDate().toISOString();
+    if (state === 'registered' && expiresAt !== null)
+      publish({ type: 'sip.registered', timestamp, data: { account, expiresAt } });
+    if (state === 'failed' && code !== null)
+      publish({ type: 'sip.registration_failed', timestamp, data: { account, code, reason: reason ?? '' } });
+  });
+}
+
 export function observeCalls(calls: ObservedCalls, publish: (event: GatewayEvent) => void): void {
   calls.on('call', (call) => {
     const event = eventOf(call);

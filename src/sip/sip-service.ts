@@ -12,14 +12,16 @@ import type { WorkerPool } from '../webrtc/worker-pool.ts';
 import { Calls } from './call/calls.ts';
 import type { CallContext } from './call/call.ts';
 import type { CallPlant } from './call/outgoing-call.ts';
-import { Registration } from './call/registration.ts';
 import { registerOnce } from './call/register-once.ts';
 import { SipPolicy } from './call/sip-policy.ts';
+import { SerialWork } from '../runtime/async.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { UserAgent } from './dialog/user-agent.ts';
 import { CallSounds } from './media/call-sounds.ts';
 import { CODEC_NAMES, type CodecName } from './media/codecs.ts';
 import { PortPool } from './media/port-pool.ts';
+import { Registration } from './registration/registration.ts';
+import { Registrations } from './registration/registrations.ts';
 import { registerSipMetrics } from './sip-metrics.ts';
 import { TransactionLayer } from './transaction/transaction-layer.ts';
 import { LocalAddresses } from './transport/local-addresses.ts';
@@ -34,19 +36,30 @@ export interface SipServiceOptions {
   readonly logger: Logger;
 }
 
+interface SipParts {
+  readonly calls: Calls;
+  readonly registrations: Registrations;
+  readonly transport: SipTransport;
+  readonly layer: TransactionLayer;
+  readonly ports: PortPool;
+}
+
 /** Addresses whose requests are counted. */
 const MAX_COUNTED = 10_000;
 
 /** Everything of SIP: its sockets, its calls, and what joins them to the rest of the gateway. */
 export class SipService {
   readonly calls: Calls;
+  /** Not started: calls come as soon as they are. */
+  readonly registrations: Registrations;
   readonly #transport: SipTransport;
   readonly #layer: TransactionLayer;
   readonly #ports: PortPool;
   #closing: Promise<void> | undefined;
 
-  private constructor(parts: { calls: Calls; transport: SipTransport; layer: TransactionLayer; ports: PortPool }) {
+  private constructor(parts: SipParts) {
     this.calls = parts.calls;
+    this.registrations = parts.registrations;
     this.#transport = parts.transport;
     this.#layer = parts.layer;
     this.#ports = parts.ports;
@@ -91,6 +104,15 @@ export class SipService {
     };
     const agent = new UserAgent({ layer, clock, ...dialog });
     const ports = new PortPool({ address, from: settings.media_port_from, to: settings.media_port_to, clock });
+    const registering = {
+      layer,
+      clock,
+      random: Math.random,
+      expiresS: settings.sip_register_expires_s,
+      dialog,
+      locals,
+      hold: peers.hold.bind(peers),
+    };
     const plant: CallPlant = {
       agent,
       pool,
@@ -109,15 +131,14 @@ export class SipService {
       registerOnce: registerOnce(
         ({ credentials }, account, flow) =>
           new Registration({
-            layer,
-            clock,
-            random: Math.random,
+            ...registering,
             account,
             registrar: `sip:${account.slice(account.indexOf('@') + 1)}`,
-            flow,
+            locate: async () => [flow],
             credentials,
-            expiresS: settings.sip_register_expires_s,
-            dialog,
+            // The call sends them.
+            keepAlive: () => undefined,
+            turns: new SerialWork(),
           }),
       ),
       logger,
@@ -143,16 +164,25 @@ export class SipService {
       const why = end && { code: end.error.code, reason: end.error.message };
       logger.info({ callId, incoming, streamName, status, ...why }, 'call');
     });
-    registerSipMetrics(metrics, { calls, transport, layer, ports });
+    const registrations = new Registrations({
+      ...registering,
+      accounts: settings.sip_register,
+      transport: settings.sip_transport,
+      policy,
+      keepAlive: transport.keepAlive.bind(transport),
+      logger,
+    });
+    transport.on('failed', (flow) => registrations.wireFailed(flow));
+    registerSipMetrics(metrics, { calls, registrations, transport, layer, ports });
     logger.info({ address, port: transport.port }, 'SIP listens');
-    return new SipService({ calls, transport, layer, ports });
+    return new SipService({ calls, registrations, transport, layer, ports });
   }
 
   get port(): number {
     return this.#transport.port;
   }
 
-  /** Ends all calls with a BYE, then everything else. Idempotent. */
+  /** Ends all calls with a BYE and all registrations, then everything else. Idempotent. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -162,7 +192,8 @@ export class SipService {
     const hadCalls = this.calls.size > 0;
     this.calls.close(new GatewayError('SHUTTING_DOWN', 'The gateway is shutting down.'));
     // The BYEs leave, and most of their answers come.
-    if (hadCalls) await new Promise<void>((resolve) => systemClock.after(BYE_MS, resolve));
+    const byes = hadCalls && new Promise<void>((resolve) => systemClock.after(BYE_MS, resolve));
+    await Promise.all([byes, this.registrations.close()]);
     this.#layer.close();
     this.#ports.close();
     await this.#transport.close();

@@ -2,13 +2,17 @@ import t from 'tap';
 import { startChromium } from '../helpers/chromium.ts';
 import { activate, press, says, text, violations } from '../helpers/console-page.ts';
 import { noBaresip, startBaresip, startSipGateway } from '../helpers/sip-peers.ts';
+import { freePort } from '../helpers/server-process.ts';
 import { waitFor } from '../helpers/wait.ts';
 
 /** The console's page of calls, with a telephone. */
 
 t.test('call, press keys, hang up', { skip: noBaresip }, async (t) => {
   const [gateway, baresip, browser] = await Promise.all([
-    startSipGateway({ rest_api_key: 'k3y' }),
+    startSipGateway({
+      rest_api_key: 'k3y',
+      sip_register: `7:hush@sip.test;proxy=127.0.0.1:${await freePort()};transport=tcp;stream=hotline`,
+    }),
     startBaresip({ video: false }),
     startChromium(),
   ]);
@@ -22,6 +26,10 @@ t.test('call, press keys, hang up', { skip: noBaresip }, async (t) => {
   await press(page, 'Use key');
   await says(page, '#state', 'No call is running.');
 
+  await says(page, '#registrations .pill', 'Failed');
+  t.match(await text(page, '#registrations'), /7@sip\.test.*stream hotline.*cannot be reached.*sip_register/s);
+  t.notMatch(await page.content(), /hush/);
+
   await page.getByLabel('Number or SIP address').fill('sip:1@192.0.2.1');
   await press(page, 'Call');
   await says(page, '#dial-error', 'sip_allow_networks');
@@ -30,9 +38,9 @@ t.test('call, press keys, hang up', { skip: noBaresip }, async (t) => {
   await page.getByLabel('Number or SIP address').fill(callee);
   await page.getByLabel('Stream name').fill('phone');
   await press(page, 'Call');
-  await says(page, '.push .pill', 'Connected');
+  await says(page, '#calls .pill', 'Connected');
   t.equal(await text(page, '#dial-error'), '', 'the error is gone');
-  t.match(await text(page, '.push .hint'), /stream phone · .*opus/i);
+  t.match(await text(page, '#calls .hint'), /stream phone · .*opus/i);
   const headers = { authorization: 'Bearer k3y' };
   t.match((await gateway.http('/api/v1/streams', { headers })).body, [{ name: 'phone', status: 'live' }]);
 
@@ -42,7 +50,7 @@ t.test('call, press keys, hang up', { skip: noBaresip }, async (t) => {
   await waitFor('the keys', () => keys() === '12#');
   await page.getByRole('textbox', { name: 'Sound file' }).fill('nothing.wav');
   await press(page, 'Play');
-  await says(page, '.push .error', 'nothing.wav');
+  await says(page, '#calls .error', 'nothing.wav');
   t.same(await violations(page), [], 'axe finds nothing in a running call');
   t.equal(await page.evaluate('document.documentElement.scrollWidth'), 380, 'no horizontal scrolling');
   const folder = process.env['SCREENSHOTS'];

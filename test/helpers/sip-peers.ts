@@ -145,13 +145,22 @@ export interface Kamailio {
   readonly port: number;
   readonly tlsPort: number;
   readonly output: () => string;
+  /** Stops it and starts it on the same ports: it has forgotten who was registered, and its output. */
+  restart(): Promise<void>;
   stop(): Promise<void>;
 }
 
-/** A registrar and proxy that asks for credentials: the password of USER is pw-USER. It records its route. */
-export async function startKamailio({
-  certificate,
-}: { certificate?: { cert: string; key: string } } = {}): Promise<Kamailio> {
+export interface KamailioOptions {
+  readonly certificate?: { readonly cert: string; readonly key: string };
+  /** Seconds that are granted to registrations at most. */
+  readonly maxExpires?: number;
+}
+
+/**
+ * A registrar and proxy that asks for credentials: the password of USER is pw-USER. It records its route. After each REGISTER
+ * it writes `location: USER is there` or `location: USER is gone`, as its table says.
+ */
+export async function startKamailio({ certificate, maxExpires = 0 }: KamailioOptions = {}): Promise<Kamailio> {
   const folder = await mkdtemp(join(tmpdir(), 'kamailio-'));
   const [port, tlsPort] = [await freePort(), await freePort()];
   await mkdir(join(folder, 'run'));
@@ -183,6 +192,7 @@ ${certificate ? `listen=tls:127.0.0.1:${tlsPort}\nenable_tls=yes\nloadmodule "tl
 ${modules.map((name) => `loadmodule "${name}.so"`).join('\n')}
 modparam("auth", "nonce_expire", 60)
 modparam("registrar", "gruu_enabled", 0)
+modparam("registrar", "max_expires", ${maxExpires})
 request_route {
   if (!mf_process_maxfwd_header("10")) { sl_send_reply("483","Too Many Hops"); exit; }
   if (!sanity_check()) exit;
@@ -195,7 +205,10 @@ request_route {
   t_check_trans();
   if (is_method("REGISTER")) {
     if (!pv_www_authenticate("sip.test", "pw-$fU", "0")) { www_challenge("sip.test", "1"); exit; }
-    save("location"); exit;
+    save("location");
+    if (registered("location", "$tu")) xlog("L_ERR", "location: $tU is there\n");
+    else xlog("L_ERR", "location: $tU is gone\n");
+    exit;
   }
   if (is_method("INVITE")) {
     if (!pv_proxy_authenticate("sip.test", "pw-$fU", "0")) { proxy_challenge("sip.test", "1"); exit; }
@@ -228,6 +241,10 @@ request_route {
     port,
     tlsPort,
     output: () => process.output,
+    async restart() {
+      await process.stop();
+      await process.start();
+    },
     async stop() {
       await process.stop();
       await rm(folder, { recursive: true, force: true });

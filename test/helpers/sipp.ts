@@ -33,7 +33,7 @@ interface Pattern {
 const SCENARIO_TIMEOUT = 180;
 const TAG = 'callee';
 const CONTACT = 'Contact: <sip:callee@127.0.0.1:[local_port]>';
-/** Parts of the last INVITE of the gateway: other requests may come before its answer. */
+/** Parts of the last INVITE or REGISTER of the gateway: other requests may come before its answer. */
 const SAVED = { via: 'Via:', from: 'From:', to: 'To:', cseq: 'CSeq:' } as const;
 /** SIPp wants each variable to be read; `Reference` does so. */
 const VARIABLES = [...Object.keys(SAVED), 'target', 'found', 'proven'];
@@ -51,13 +51,18 @@ const send = (lines: readonly string[], { headers = [], sdp }: Message, attribut
   return `<send${attributes}><![CDATA[\n${text}\n]]></send>`;
 };
 
-/** Expects an INVITE, and remembers it. */
-export const invite = (...patterns: Pattern[]): string => {
+const remembered = (method: string, patterns: readonly Pattern[]): string => {
   const saved = Object.entries(SAVED).map(([name, header]) => expression({ header, pattern: '[^ ].*' }, name));
   const target = expression({ header: 'Contact:', pattern: 'sip:[^>]*' }, 'target');
   const wanted = patterns.map((pattern) => expression(pattern, 'found'));
-  return `<recv request="INVITE"><action>${[...saved, target, ...wanted].join('')}</action></recv>`;
+  return `<recv request="${method}"><action>${[...saved, target, ...wanted].join('')}</action></recv>`;
 };
+
+/** Expects an INVITE, and remembers it. */
+export const invite = (...patterns: Pattern[]): string => remembered('INVITE', patterns);
+
+/** Expects a REGISTER, and remembers it: {@link answer} answers it. */
+export const register = (...patterns: Pattern[]): string => remembered('REGISTER', patterns);
 
 /** Expects an INVITE with these credentials; others are refused with 403. */
 export const inviteOf = (username: string, password: string): string[] => [
@@ -79,7 +84,7 @@ export const receive = (method: string, ...patterns: Pattern[]): string =>
 export const answered = (status: number, ...patterns: Pattern[]): string =>
   `<recv response="${status}"><action>${patterns.map((pattern) => expression(pattern, 'found')).join('')}</action></recv>`;
 
-/** Answers the INVITE. */
+/** Answers the INVITE or the REGISTER. */
 export const answer = (status: number, reason: string, message: Message = {}): string => {
   const tag = status === 100 ? '' : `;tag=${message.tag ?? TAG}`;
   const contact = status > 100 && status < 300 ? [CONTACT] : [];

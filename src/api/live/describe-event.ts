@@ -70,6 +70,9 @@ const DESCRIPTIONS: Readonly<Record<string, Describe>> = {
   'call.held': ({ callee }) => words('warning', `${callee} holds the call.`),
   'call.ended': ({ callee, code, reason }) =>
     words(code === 'SIP_ENDED' ? 'info' : 'warning', `The call with ${callee} has ended${because(reason)}`),
+  'sip.registered': ({ account }) => words('good', `${account} is registered.`),
+  'sip.registration_failed': ({ account, reason }) =>
+    words('error', `${account} cannot be registered${because(reason)}`),
   'room.created': () => words('info', 'The room exists.'),
   'room.removed': () => words('info', 'The room is gone.'),
   'room.joined': ({ login, member }) => words('info', `${login ?? member} has joined.`),

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { CallView } from '../../sip/call/call-view.ts';
+import type { RegistrationView } from '../../sip/registration/registrations.ts';
 import { CALL_STATUSES } from '../wcs/call-schemas.ts';
 
 const time = z.iso.datetime();
@@ -41,3 +42,13 @@ export const CallViewSchema = z.object({
   answeredAt: time.nullable(),
   endedAt: time.nullable(),
 }) satisfies z.ZodType<CallView>;
+
+/** An account of `sip_register`. */
+export const RegistrationViewSchema = z.object({
+  account: z.string().meta({ description: 'user@domain' }),
+  stream: text.meta({ description: 'The stream of its calls, if sip_register names one.' }),
+  state: z.enum(['registering', 'registered', 'failed', 'unregistered']),
+  reasonCode: text.meta({ description: 'Why it has failed: see docs/errors.md.' }),
+  reason: text.meta({ description: 'The same in words, with what to change.' }),
+  expiresAt: time.nullable(),
+}) satisfies z.ZodType<RegistrationView>;

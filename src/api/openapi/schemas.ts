@@ -49,7 +49,7 @@ import {
   StreamSessionSchema,
   TransponderSchema,
 } from './answers.ts';
-import { CallViewSchema } from './call-answers.ts';
+import { CallViewSchema, RegistrationViewSchema } from './call-answers.ts';
 import { PlatformViewSchema, VerdictSchema } from './platform-answers.ts';
 import { RoomPageSchema, RoomSchema } from './room-answers.ts';
 
@@ -84,6 +84,7 @@ export const SCHEMAS = {
   InjectSound: InjectSoundSchema,
   InjectStream: InjectStreamSchema,
   Call: CallViewSchema,
+  SipRegistration: RegistrationViewSchema,
   SnapshotRequest: SnapshotSchema,
   RecordRequest: RecordSchema,
   StreamEvent: StreamEventSchema,

@@ -90,4 +90,7 @@ export const CALL_OPERATIONS: readonly Operation[] = [
     answer: CALLS,
     errors: ['INVALID_REQUEST'],
   }),
+  op('get', '/api/v1/sip/registrations', 'listRegistrations', 'The accounts of sip_register and their state', {
+    answer: { listOf: 'SipRegistration' },
+  }),
 ];

@@ -24,7 +24,7 @@ export const hooks = {
     )
     .default(''),
   webhook_events: listOf(
-    (part) => /^(?:\*|[a-z]+\.(?:\*|[a-z]+))$/.test(part),
+    (part) => /^(?:\*|[a-z]+\.(?:\*|[a-z_]+))$/.test(part),
     'events (stream.published) and patterns (push.*)',
   )
     .refine((parts) => parts.length > 0, 'must name at least one event')

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { MAX_PORT } from '../fields.ts';
 import { choice, flag, hostRules, integer, listOf, optionalPort, port } from '../fields.ts';
+import { registeredAccounts } from '../sip-register.ts';
 
 const host = z
   .string()
@@ -80,6 +81,8 @@ export const sip = {
   /** 0: no session timer. */
   sip_session_expires_s: integer(0, 86_400).default(1800),
   sip_nat: choice(['auto', 'off']).default('auto'),
+  /** Accounts that are kept registered. */
+  sip_register: registeredAccounts.prefault(''),
   sip_register_expires_s: integer(60, 86_400).default(300),
   max_calls: integer(1, 10_000).default(50),
   max_calls_per_callee: integer(1, 10_000).default(1),

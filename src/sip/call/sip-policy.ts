@@ -15,6 +15,11 @@ interface SrvRecord {
   readonly weight: number;
 }
 
+interface Place {
+  readonly host: string;
+  readonly port: number;
+}
+
 export interface SipPolicyOptions extends DestinationPolicyOptions {
   readonly srv?: (name: string) => Promise<readonly SrvRecord[]>;
 }
@@ -45,17 +50,24 @@ export class SipPolicy {
   }
 
   /** Where requests to a server go. @throws {GatewayError} SIP_DESTINATION_NOT_RESOLVED, SIP_DESTINATION_FORBIDDEN */
-  async resolve({ host, port, protocol }: ServerName): Promise<Flow> {
-    const targets = port === undefined && isIP(host) === 0 ? await this.#targets(host, protocol) : [];
-    const places = targets.length > 0 ? targets : [{ host, port: port ?? DEFAULT_PORT[protocol] }];
+  async resolve(server: ServerName): Promise<Flow> {
     let failure: unknown;
-    for (const place of places)
+    for (const place of await this.#places(server))
       try {
-        return await this.#place(place, host, protocol);
+        return (await this.#flows(place, server))[0]!;
       } catch (error) {
         failure ??= error;
       }
     throw failure;
+  }
+
+  /** All places of a server, at least one, in the order in which they should be tried. @throws {GatewayError} as {@link resolve} */
+  async resolveAll(server: ServerName): Promise<readonly Flow[]> {
+    const places = await this.#places(server);
+    const found = await Promise.allSettled(places.map((place) => this.#flows(place, server)));
+    const flows = found.flatMap((one) => (one.status === 'fulfilled' ? one.value : []));
+    if (flows.length > 0) return flows;
+    throw found.find((one) => one.status === 'rejected')?.reason;
   }
 
   /** Whether requests of a call may go where the peer says. */
@@ -68,21 +80,22 @@ export class SipPolicy {
     return this.#policy.permitsAddress(address, 0);
   }
 
-  async #place(
-    { host, port }: { readonly host: string; readonly port: number },
-    serverName: string,
-    protocol: Flow['protocol'],
-  ): Promise<Flow> {
+  async #places({ host, port, protocol }: ServerName): Promise<readonly Place[]> {
+    const targets = port === undefined && isIP(host) === 0 ? await this.#targets(host, protocol) : [];
+    return targets.length > 0 ? targets : [{ host, port: port ?? DEFAULT_PORT[protocol] }];
+  }
+
+  async #flows({ host, port }: Place, { host: serverName, protocol }: ServerName): Promise<readonly Flow[]> {
     if (!this.#takesPort(port))
       throw new GatewayError(
         'SIP_DESTINATION_FORBIDDEN',
         `Port ${port} is not allowed for SIP. The operator of the gateway can allow it with sip_allow_ports.`,
       );
     try {
-      const { addresses } = await this.#policy.resolve({ host, port });
-      const address = addresses.find((one) => isIP(one) === 4);
-      if (address === undefined) throw new GatewayError('SIP_DESTINATION_NOT_RESOLVED', `${host} has no IPv4 address.`);
-      return { protocol, address, port, ...(protocol === 'tls' && { serverName }) };
+      const addresses = (await this.#policy.resolve({ host, port })).addresses.filter((one) => isIP(one) === 4);
+      if (addresses.length === 0)
+        throw new GatewayError('SIP_DESTINATION_NOT_RESOLVED', `${host} has no IPv4 address.`);
+      return addresses.map((address) => ({ protocol, address, port, ...(protocol === 'tls' && { serverName }) }));
     } catch (error) {
       throw asSipError(error, host);
     }
@@ -92,7 +105,7 @@ export class SipPolicy {
     return this.#ports.some(({ first, last }) => port >= first && port <= last);
   }
 
-  async #targets(host: string, protocol: Flow['protocol']): Promise<{ host: string; port: number }[]> {
+  async #targets(host: string, protocol: Flow['protocol']): Promise<Place[]> {
     let timer: NodeJS.Timeout | undefined;
     const timeout = new Promise<never>((_, reject) => {
       timer = setTimeout(() => reject(new Error('no answer')), SRV_TIMEOUT_MS);

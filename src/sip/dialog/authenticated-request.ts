@@ -15,6 +15,11 @@ export interface SentRequest {
   readonly auth: AuthHeaders;
 }
 
+export interface SenderHandlers extends ClientHandlers {
+  /** A challenge that is answered here; {@link ClientHandlers.response} does not get it. */
+  challenged?(response: SipResponse): void;
+}
+
 /** Sends requests, and answers the challenges of servers: one for each realm, and once more a stale one. */
 export class RequestSender {
   readonly #layer: TransactionLayer;
@@ -27,7 +32,7 @@ export class RequestSender {
   }
 
   /** @param build makes a new request, with the next CSeq */
-  send(build: (auth: AuthHeaders) => SipRequest, flow: () => Flow, handlers: ClientHandlers): SentRequest {
+  send(build: (auth: AuthHeaders) => SipRequest, flow: () => Flow, handlers: SenderHandlers): SentRequest {
     const tries = new Map<string, number>();
     let request: SipRequest;
     let auth: AuthHeaders = {};
@@ -39,6 +44,7 @@ export class RequestSender {
         response: (response) => {
           const answer = this.#answer(request, response, tries);
           if (!answer) return handlers.response(response);
+          handlers.challenged?.(response);
           auth = { ...auth, ...answer };
           go();
         },

@@ -1,13 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
+import { SettingsSchema } from '../../../src/config/schema.ts';
 import { ERROR_KINDS } from '../../../src/errors.ts';
 import { EVENT_DATA, EVENT_TYPES, matchesEvent, type EventType } from '../../../src/hooks/events.ts';
 
 const text = readFileSync(join(import.meta.dirname, '../../../docs/hooks.md'), 'utf8');
 
 t.test('docs/hooks.md lists every event with an example that fits', async (t) => {
-  const rows = [...text.matchAll(/^\| `([a-z]+\.[a-z]+)` \|/gm)].map(([, type]) => type);
+  const rows = [...text.matchAll(/^\| `([a-z]+\.[a-z_]+)` \|/gm)].map(([, type]) => type);
   t.strictSame(rows.sort(), [...EVENT_TYPES].sort());
   const examples = [...text.matchAll(/^```json\n(.*?)^```/gms)].map(([, json]) => JSON.parse(json!));
   t.strictSame(examples.map(({ type }) => type).sort(), [...EVENT_TYPES].sort());
@@ -20,6 +21,7 @@ t.test('docs/hooks.md lists every event with an example that fits', async (t) =>
 });
 
 t.test('patterns of events', async (t) => {
+  t.strictSame(SettingsSchema.parse({ webhook_events: EVENT_TYPES.join(',') }).webhook_events, EVENT_TYPES);
   t.ok(matchesEvent('*', 'push.ended'));
   t.ok(matchesEvent('push.*', 'push.ended'));
   t.ok(matchesEvent('push.ended', 'push.ended'));

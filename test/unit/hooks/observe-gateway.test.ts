@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import t from 'tap';
 import { GatewayError } from '../../../src/errors.ts';
-import { observeCalls } from '../../../src/hooks/observe-calls.ts';
+import { observeCalls, observeRegistrations } from '../../../src/hooks/observe-calls.ts';
 import { EVENT_DATA, EVENT_TYPES, type GatewayEvent } from '../../../src/hooks/events.ts';
 import {
   gatewayStarted,
@@ -266,6 +266,13 @@ t.test('no body contains a secret, and every event can occur', async (t) => {
   calls.emit('call', {
     view: { ...call, status: 'FINISH', endedAt: push.startedAt, reasonCode: 'SIP_ENDED', reason: '' },
   });
+  const registrations = new EventEmitter();
+  observeRegistrations(registrations, publish);
+  const registration = { account: '1001@pbx', stream: null, reasonCode: null, reason: null, expiresAt: null };
+  registrations.emit('registration', { ...registration, state: 'registered', expiresAt: push.startedAt });
+  const why = { reasonCode: 'SIP_AUTH_FAILED', reason: 'The password is wrong.' };
+  registrations.emit('registration', { ...registration, ...why, state: 'failed' });
+  registrations.emit('registration', { ...registration, state: 'unregistered' });
   publish(gatewayStarted('1'));
   publish(nodeDraining('1', 2));
   publish(gatewayStopping('1'));

@@ -177,6 +177,11 @@ t.test('SIP goes only where the policy permits it', async (t) => {
   t.match(await resolve('public.example'), { address: '93.184.216.34', port: 5060 });
   t.match(await resolve('public.example', undefined, 'tls'), { port: 5061, serverName: 'public.example' });
   t.match(await resolve('records.example'), { address: '93.184.216.35', port: 5062 }, 'the first target is private');
+  const all = (host: string) => policy.resolveAll({ host, port: undefined, protocol: 'udp' });
+  t.match(await all('records.example'), [{ address: '93.184.216.35', port: 5062, protocol: 'udp' }]);
+  t.match(await all('public.example'), [{ address: '93.184.216.34', port: 5060 }]);
+  await t.rejects(all('private.example'), { code: 'SIP_DESTINATION_FORBIDDEN' });
+  await t.rejects(all('missing.example'), { code: 'SIP_DESTINATION_NOT_RESOLVED' });
   await t.rejects(resolve('private.example'), { code: 'SIP_DESTINATION_FORBIDDEN' });
   await t.rejects(resolve('127.0.0.1'), { code: 'SIP_DESTINATION_FORBIDDEN' });
   await t.rejects(resolve('169.254.169.254'), { code: 'SIP_DESTINATION_FORBIDDEN' });

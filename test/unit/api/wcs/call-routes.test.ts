@@ -1,9 +1,11 @@
+import { SignJWT } from 'jose';
 import t from 'tap';
-import { CallViewSchema } from '../../../../src/api/openapi/call-answers.ts';
+import { CallViewSchema, RegistrationViewSchema } from '../../../../src/api/openapi/call-answers.ts';
 import { GatewayError } from '../../../../src/errors.ts';
 import type { CallRequest } from '../../../../src/sip/call/call-request.ts';
 import type { CallView } from '../../../../src/sip/call/call-view.ts';
 import type { CallControl } from '../../../../src/sip/call/calls.ts';
+import type { RegistrationView } from '../../../../src/sip/registration/registrations.ts';
 import { createHttpApp } from '../../../helpers/http-app.ts';
 
 const VIEW: CallView = {
@@ -153,4 +155,30 @@ t.test('who may not push does not see where calls are pushed', async (t) => {
     headers: { ...HOST, authorization: `Bearer ${'r'.repeat(24)}` },
   });
   t.equal(call.statusCode, 403);
+});
+
+t.test('registrations are shown to who may see their streams', async (t) => {
+  const view: RegistrationView = {
+    ...{ account: '1001@pbx.example', stream: 'phone', state: 'failed', reasonCode: 'SIP_AUTH_FAILED' },
+    ...{ reason: 'The password is wrong.', expiresAt: null },
+  };
+  const other: RegistrationView = { ...view, account: '1002@pbx.example', stream: null, state: 'registered' };
+  const secret = 's'.repeat(32);
+  const { http } = await createHttpApp({ jwt_secret: secret }, { registrations: { get: () => [view, other] } });
+  const get = async (act: readonly string[], streams: readonly string[]) => {
+    const claims = new SignJWT({ sub: 'alice', exp: Math.floor(Date.now() / 1000) + 60, act, streams });
+    const token = await claims.setProtectedHeader({ alg: 'HS256' }).sign(Buffer.from(secret));
+    return http.inject({ url: '/api/v1/sip/registrations', headers: { ...HOST, authorization: `Bearer ${token}` } });
+  };
+  const all = (await get(['read'], ['*'])).json() as RegistrationView[];
+  t.strictSame(
+    all.map((one) => RegistrationViewSchema.parse(one)),
+    [view, other],
+  );
+  t.strictSame((await get(['read'], ['ph*'])).json(), [view]);
+  t.strictSame((await get(['read'], ['1002'])).json(), [other]);
+  t.strictSame((await get(['read'], ['1001'])).json(), []);
+  t.equal((await get(['publish'], ['*'])).statusCode, 403);
+  const { http: off } = await createHttpApp();
+  t.strictSame((await off.inject({ url: '/api/v1/sip/registrations', headers: HOST })).json(), []);
 });
