@@ -6,6 +6,7 @@ import { trustedAuthorities } from '../net/tls-trust.ts';
 import { limitHits } from '../observe/limits.ts';
 import type { Logger } from '../observe/logger.ts';
 import type { Metrics } from '../observe/metrics.ts';
+import type { LoginGuard } from '../access/login-guard.ts';
 import type { PublicationContext } from '../publish/publication.ts';
 import { mediaAddresses } from '../webrtc/media-addresses.ts';
 import type { WorkerPool } from '../webrtc/worker-pool.ts';
@@ -17,6 +18,8 @@ import { registerOnce } from './call/register-once.ts';
 import { SipPolicy } from './call/sip-policy.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { UserAgent } from './dialog/user-agent.ts';
+import { createCallers, mayCall, type CalledRegistrations } from './incoming/callers.ts';
+import { IncomingCalls } from './incoming/incoming-calls.ts';
 import { CallSounds } from './media/call-sounds.ts';
 import { CODEC_NAMES, type CodecName } from './media/codecs.ts';
 import { PortPool } from './media/port-pool.ts';
@@ -30,6 +33,7 @@ export interface SipServiceOptions {
   readonly settings: Settings;
   readonly pool: WorkerPool;
   readonly publication: PublicationContext;
+  readonly authorizer: Pick<LoginGuard, 'authorize' | 'failures'>;
   readonly metrics: Metrics;
   readonly logger: Logger;
 }
@@ -57,6 +61,7 @@ export class SipService {
     settings,
     pool,
     publication,
+    authorizer,
     metrics,
     logger: parent,
   }: SipServiceOptions): Promise<SipService> {
@@ -65,6 +70,7 @@ export class SipService {
     const [{ ip: bound, announced }] = mediaAddresses(settings) as [{ ip: string; announced?: string }];
     const address = settings.ip_local || (bound === '::' ? '0.0.0.0' : bound);
     const peers = new PeerAddresses();
+    const callers = createCallers(settings, { registrations: NO_REGISTRATIONS, failures: authorizer.failures, clock });
     const locals = new LocalAddresses({
       bound: address,
       announced: settings.ip === '' ? '' : (announced ?? settings.ip),
@@ -75,7 +81,7 @@ export class SipService {
       port: settings.sip_port,
       locals,
       secureContext: secureContextOf(settings),
-      admits: (from) => peers.has(from),
+      admits: (from) => peers.has(from) || mayCall(callers, from),
       takesRequest: requestLimit(settings.max_sip_requests_per_second_per_ip),
       maxConnections: settings.max_sip_connections,
       onFull: () => limitHits.count('max_sip_connections'),
@@ -89,7 +95,14 @@ export class SipService {
       localOf: transport.localOf.bind(transport),
       permits: policy.permits.bind(policy),
     };
-    const agent = new UserAgent({ layer, clock, ...dialog });
+    // Set below, before anything can come.
+    let incoming: IncomingCalls | undefined;
+    const agent = new UserAgent({
+      layer,
+      clock,
+      ...dialog,
+      ...(callers && { onInvite: (request, flow) => incoming?.take(request, flow) }),
+    });
     const ports = new PortPool({ address, from: settings.media_port_from, to: settings.media_port_to, clock });
     const plant: CallPlant = {
       agent,
@@ -139,6 +152,12 @@ export class SipService {
       clock,
       loadSound: (fileName, codec) => sounds.load(fileName, codec),
     });
+    if (callers)
+      incoming = new IncomingCalls({
+        callers,
+        streams: settings.sip_streams,
+        ...{ calls, layer, plant, authorizer, logger },
+      });
     calls.on('call', ({ subject: { callId, incoming, streamName }, status, end }) => {
       const why = end && { code: end.error.code, reason: end.error.message };
       logger.info({ callId, incoming, streamName, status, ...why }, 'call');
@@ -169,6 +188,7 @@ export class SipService {
   }
 }
 
+const NO_REGISTRATIONS: CalledRegistrations = { accepts: () => undefined };
 /** Milliseconds for the last messages. */
 const BYE_MS = 300;
 
