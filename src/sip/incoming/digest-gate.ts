@@ -81,10 +81,11 @@ export class DigestGate {
   }
 
   /** @returns `nc`, if the response is right */
-  #verify({ method, uri }: SipRequest, fields: Params, password: Secret): number | undefined {
+  #verify({ method }: SipRequest, fields: Params, password: Secret): number | undefined {
     const { realm, algorithm } = this.#options;
-    const [username = '', nonce = '', nc = '', cnonce = '', response = ''] = (
-      ['username', 'nonce', 'nc', 'cnonce', 'response'] as const
+    // Proxies may have changed the Request-URI, so `uri` can be another one (RFC 3261, 22.4).
+    const [username = '', nonce = '', uri = '', nc = '', cnonce = '', response = ''] = (
+      ['username', 'nonce', 'uri', 'nc', 'cnonce', 'response'] as const
     ).map((name) => fields.get(name));
     const expected = digestResponse(this.#hash, {
       username,
@@ -99,7 +100,6 @@ export class DigestGate {
     const isComplete =
       (fields.get('algorithm') ?? 'MD5').toUpperCase() === algorithm &&
       fields.get('qop')?.toLowerCase() === 'auth' &&
-      fields.get('uri') === uri &&
       cnonce !== '' &&
       /^[0-9a-f]{8}$/i.test(nc);
     return isRight && isComplete ? Number.parseInt(nc, 16) : undefined;

@@ -12,7 +12,11 @@ import { createCallers, mayCall, type Callers } from '../../../src/sip/incoming/
 import { DigestGate } from '../../../src/sip/incoming/digest-gate.ts';
 import { IncomingCalls } from '../../../src/sip/incoming/incoming-calls.ts';
 import { readSipUsers } from '../../../src/sip/incoming/sip-users.ts';
-import type { SipResponse } from '../../../src/sip/message/message.ts';
+import { BadMessage } from '../../../src/sip/message/bad-message.ts';
+import type { SipMessage, SipResponse } from '../../../src/sip/message/message.ts';
+import { parseDatagram } from '../../../src/sip/message/parse-message.ts';
+import { mutate, seededRandom } from '../../fuzz/mutate.ts';
+import { sipCorpus } from '../../fuzz/sip-target.ts';
 import { authorization, inviteText, OFFER, type InviteOptions } from '../../helpers/sip-caller.ts';
 import { flowTo, nameOf, openHost, SipNetwork } from '../../helpers/sip-network.ts';
 import { silentLogger } from '../../../src/observe/logger.ts';
@@ -249,7 +253,7 @@ t.test('digest: one challenge, then the call; each answer to a challenge counts 
   t.match(door.taken, [{ principalId: 'sip:1001', caller: '1001' }]);
   const again = await door.send({ headers: [right] });
   t.match(challengeOf(again), /stale=true$/, 'the same nc is not taken twice');
-  const next = authorization(nonce, { username: '1001', password: 'pw', nc: '00000002' });
+  const next = authorization(nonce, { username: '1001', password: 'pw', nc: '00000002', uri: 'sip:before.a.proxy' });
   t.equal(await door.answer({ headers: [next] }), '180 INVITE');
   door.network.clock.pass(61_000);
   const late = authorization(nonce, { username: '1001', password: 'pw', nc: '00000003' });
@@ -267,7 +271,7 @@ t.test('digest: the same answer to an unknown user, a wrong password and incompl
     authorization(nonce, { ...user, fields: { algorithm: 'SHA-256' } }),
     authorization(nonce, { ...user, fields: { response: '' } }),
     authorization(nonce, { ...user, nc: '1' }),
-    authorization(nonce, { ...user, uri: 'sip:other@10.0.0.1' }),
+    authorization(nonce, { ...user, fields: { uri: 'sip:other@10.0.0.1' } }),
   ];
   const answers = [];
   for (const header of wrong) {
@@ -314,6 +318,34 @@ t.test('digest: SHA-256 and SHA-512-256', async (t) => {
     t.match(nonce, `algorithm=${algorithm},`);
     const header = authorization(nonce, { username: '1001', password: 'pw', hash });
     t.equal(await door.answer({ headers: [header] }), '180 INVITE');
+  }
+});
+
+t.test('mutated requests cause no exception, and leave nothing without credentials', async (t) => {
+  const seed = Number(process.env['SEED'] ?? 1);
+  const runs = Number(process.env['RUNS'] ?? 2000);
+  const corpus = sipCorpus();
+  for (const callers of [trusted, digest()]) {
+    const door = openDoor(t, callers);
+    const { wire, layer } = door.agent;
+    for (let run = 0; run < runs; run++) {
+      let message: SipMessage;
+      try {
+        message = parseDatagram(mutate(corpus, 0, seededRandom(seed + run)));
+      } catch (error) {
+        if (error instanceof BadMessage) continue;
+        throw error;
+      }
+      try {
+        wire.emit('message', message, flowTo(PHONE));
+      } catch (error) {
+        t.fail(`seed ${seed + run}: ${String(error)}`);
+      }
+      door.network.clock.pass(100);
+    }
+    if (callers === trusted) t.ok(door.taken.length > 0, `${door.taken.length} calls`);
+    else t.same([door.taken.length, layer.size, door.network.clock.timers], [0, 0, 0]);
+    layer.close();
   }
 });
 
