@@ -31,11 +31,11 @@ export interface IncomingCallsOptions {
   readonly logger: Logger;
 }
 
-/** A caller, and the stream that the call asks for. */
+/** Who calls, as far as it is proven, and the stream that the call asks for. */
 interface Caller {
   readonly user: string;
   readonly stream: string | undefined;
-  /** Whether nobody else has this user. */
+  /** Whether the next call with the same names is of the same caller. */
   readonly isKnown: boolean;
 }
 
@@ -103,7 +103,8 @@ export class IncomingCalls {
         const account = callers.registrations.accepts({ address }, target?.user ?? '');
         if (!account) return refuse(403);
         const called = readUser(tryParseUri(request.to.uri)?.user);
-        return { user: account.account, stream: account.stream ?? called, isKnown: true };
+        const isKnown = callerOf(request) !== ANONYMOUS;
+        return { user: account.account, stream: account.stream ?? called, isKnown };
       }
       case 'trusted': {
         const user = callerOf(request);
@@ -121,12 +122,13 @@ export class IncomingCalls {
 
   #subjectOf(request: SipRequest, { address }: Flow, { user, isKnown }: Caller, streamName: string): CallSubject {
     const { authorizer } = this.#options;
+    const caller = callerOf(request);
     const principal: Principal = { id: `sip:${user}`, actions: new Set(['publish']) };
     return {
       callId: randomText(),
       incoming: true,
-      resumeKey: isKnown ? `sip from ${user}` : undefined,
-      caller: callerOf(request),
+      resumeKey: isKnown ? `sip from ${user} ${caller}` : undefined,
+      caller,
       callee: readUser(tryParseUri(request.to.uri)?.user) ?? streamName,
       streamName,
       hasAudio: false,

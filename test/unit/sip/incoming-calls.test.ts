@@ -131,10 +131,14 @@ t.test('a call of a trusted address rings, and its stream is the called user', a
       hasVideo: false,
       clientAddress: PHONE,
       principalId: 'sip:+49301',
+      resumeKey: 'sip from +49301 +49301',
     },
   ]);
   t.same(door.steps, ['limits', 'sip:+49301 publish studio']);
-  t.equal(door.agent.agent.size, 1);
+  t.equal(await door.answer({ from: '<sip:10.0.0.2>', uri: 'sip:studio2@10.0.0.1' }), '180 INVITE');
+  t.equal(door.taken[1]!.resumeKey, undefined, 'anybody could be anonymous');
+
+  t.equal(door.agent.agent.size, 2);
 });
 
 t.test('names: of the Request-URI, of ;stream=, escaped, not valid, and not allowed', async (t) => {
