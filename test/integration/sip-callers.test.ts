@@ -248,7 +248,7 @@ void t.test('480 while the gateway drains', skip, async (t) => {
   const port = await freePort();
   const draining = await startSipGateway(settings(port));
   t.teardown(() => draining.stop());
-  t.equal((await draining.http('/api/v1/server/drain', { method: 'POST' })).status, 200);
+  t.equal((await draining.http('/api/v1/server/drain', { method: 'POST' })).status, 202);
   const steps = [call('studio', { sdp: sdp() }), got(180), got(480), gaveUp('studio')];
   t.equal(await (await caller(t, steps, port)).failure(), '');
 });
