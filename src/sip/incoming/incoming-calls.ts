@@ -10,6 +10,7 @@ import type { Calls } from '../call/calls.ts';
 import { LaterMedia, openIncoming } from '../call/incoming-call.ts';
 import type { CallPlant } from '../call/outgoing-call.ts';
 import { SDP } from '../dialog/call-leg.ts';
+import { isShortSession, MIN_SESSION_S } from '../dialog/session-timer.ts';
 import { parseNameAddr, tryParseUri } from '../message/address.ts';
 import { BadMessage } from '../message/bad-message.ts';
 import { respond, type SipRequest } from '../message/message.ts';
@@ -86,6 +87,7 @@ export class IncomingCalls {
     if (!this.#permits(stream)) return refuse(404);
     const unknown = request.all('require').filter((extension) => !EXTENSIONS.has(extension.toLowerCase()));
     if (unknown.length > 0) return refuse(420, { unsupported: unknown.join(', ') });
+    if (isShortSession(request)) return refuse(422, { 'min-se': String(MIN_SESSION_S) });
     const offer = request.bodyOf(SDP);
     if (offer === undefined && request.body.length > 0) return refuse(415, { accept: SDP });
     const kinds = this.#kindsOf(offer);

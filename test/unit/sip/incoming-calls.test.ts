@@ -172,6 +172,7 @@ t.test('strangers get no answer, and what is refused leaves nothing behind', asy
     [{ headers: ['Record-Route: <sip:without-an-end'] }, '400 INVITE'],
     [{ uri: 'sip:other@10.0.0.1' }, '404 INVITE'],
     [{ headers: ['Require: 100rel, precondition'] }, '420 INVITE'],
+    [{ headers: ['Session-Expires: 60'] }, '422 INVITE'],
     [{ type: 'multipart/mixed' }, '415 INVITE'],
     [{ sdp: 'v=0' }, '488 INVITE'],
     [{ sdp: OFFER.replace('RTP/AVP 0 8', 'RTP/AVP 9 18') }, '488 INVITE'],
