@@ -13,6 +13,7 @@ export function findSipMistakes(settings: Settings): Contradiction[] {
     const [used] = (['sip_password', 'sip_login'] as const).filter((key) => settings[key] !== '');
     if (used) add(used, 'needs sip=true.');
     if (settings.sip_register.length > 0) add('sip_register', 'needs sip=true.');
+    if (settings.sip_incoming !== 'off') add('sip_incoming', 'needs sip=true.');
     return found;
   }
   if (settings.media_port_to - settings.media_port_from < 4)
@@ -30,6 +31,7 @@ export function findSipMistakes(settings: Settings): Contradiction[] {
       'lets every client that may call telephone on this account: set sip_callees to the numbers that may be called, or to * for all.',
     );
   if (authName !== '' && login === '') add('sip_auth_name', 'needs the name of its account: set sip_login.');
+  findIncomingMistakes(settings, add);
   return [...found, ...findRegistrationMistakes(settings)];
 }
 
@@ -72,4 +74,24 @@ function forbiddenServer(host: string, port: number | undefined, settings: Setti
   return policy.permitsAddress(host, port ?? 0)
     ? undefined
     : 'Add it to sip_allow_networks: it is a private or reserved address, or not among sip_allow_hosts.';
+}
+
+/** Incoming calls that nobody could make, or anybody. */
+function findIncomingMistakes(settings: Settings, add: (key: SettingKey, message: string) => void): void {
+  const { sip_incoming: incoming, sip_incoming_networks: networks, sip_users: users } = settings;
+  if ((incoming === 'digest' || incoming === 'trusted') && networks.length === 0)
+    add(
+      'sip_incoming',
+      `is ${incoming}, and nobody may call: set sip_incoming_networks to the addresses of the telephones, the PBX or the trunk.`,
+    );
+  if (incoming === 'digest' && users === '')
+    add(
+      'sip_incoming',
+      'is digest, and nobody has a password: set sip_users to a file with user:password in each line.',
+    );
+  if (incoming === 'registered' && settings.sip_register.length === 0)
+    add('sip_incoming', 'is registered, and no PBX knows the gateway: set sip_register to the accounts at your PBX.');
+  if (incoming !== 'digest' && users !== '') add('sip_users', 'is used with sip_incoming=digest only.');
+  if (incoming !== 'digest' && incoming !== 'trusted' && networks.length > 0)
+    add('sip_incoming_networks', 'is used with sip_incoming=digest or sip_incoming=trusted only.');
 }

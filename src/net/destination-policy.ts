@@ -147,6 +147,12 @@ function isPublic(address: Address): boolean {
   return address.kind() === 'ipv4' || (address as ipaddr.IPv6).match(GLOBAL_UNICAST);
 }
 
+/** Whether an address is one of these addresses and networks. */
+export function inNetworks(networks: readonly string[]): (address: string) => boolean {
+  const rules = networks.map(parseRule);
+  return (address) => isIP(address) !== 0 && rules.some((rule) => rule(address, ipaddr.process(address)));
+}
+
 /** An address, a network, a host name, `*.example.com` for all hosts below a domain, or `*`. */
 function parseRule(text: string): Rule {
   if (ipaddr.isValidCIDR(text)) {

@@ -6,6 +6,7 @@ import { trustedAuthorities } from '../net/tls-trust.ts';
 import { limitHits } from '../observe/limits.ts';
 import type { Logger } from '../observe/logger.ts';
 import type { Metrics } from '../observe/metrics.ts';
+import type { LoginGuard } from '../access/login-guard.ts';
 import type { PublicationContext } from '../publish/publication.ts';
 import { mediaAddresses } from '../webrtc/media-addresses.ts';
 import type { WorkerPool } from '../webrtc/worker-pool.ts';
@@ -17,6 +18,8 @@ import { SipPolicy } from './call/sip-policy.ts';
 import { SerialWork } from '../runtime/async.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { UserAgent } from './dialog/user-agent.ts';
+import { createCallers, mayCall } from './incoming/callers.ts';
+import { IncomingCalls } from './incoming/incoming-calls.ts';
 import { CallSounds } from './media/call-sounds.ts';
 import { CODEC_NAMES, type CodecName } from './media/codecs.ts';
 import { PortPool } from './media/port-pool.ts';
@@ -32,6 +35,7 @@ export interface SipServiceOptions {
   readonly settings: Settings;
   readonly pool: WorkerPool;
   readonly publication: PublicationContext;
+  readonly authorizer: Pick<LoginGuard, 'authorize' | 'failures'>;
   readonly metrics: Metrics;
   readonly logger: Logger;
 }
@@ -70,6 +74,7 @@ export class SipService {
     settings,
     pool,
     publication,
+    authorizer,
     metrics,
     logger: parent,
   }: SipServiceOptions): Promise<SipService> {
@@ -78,6 +83,13 @@ export class SipService {
     const [{ ip: bound, announced }] = mediaAddresses(settings) as [{ ip: string; announced?: string }];
     const address = settings.ip_local || (bound === '::' ? '0.0.0.0' : bound);
     const peers = new PeerAddresses();
+    // Set below, before anything can come.
+    let registrations: Registrations | undefined;
+    const callers = createCallers(settings, {
+      registrations: { accepts: (source, contactUser) => registrations?.accepts(source, contactUser) },
+      failures: authorizer.failures,
+      clock,
+    });
     const locals = new LocalAddresses({
       bound: address,
       announced: settings.ip === '' ? '' : (announced ?? settings.ip),
@@ -88,7 +100,7 @@ export class SipService {
       port: settings.sip_port,
       locals,
       secureContext: secureContextOf(settings),
-      admits: (from) => peers.has(from),
+      admits: (from) => peers.has(from) || mayCall(callers, from),
       takesRequest: requestLimit(settings.max_sip_requests_per_second_per_ip),
       maxConnections: settings.max_sip_connections,
       onFull: () => limitHits.count('max_sip_connections'),
@@ -102,7 +114,13 @@ export class SipService {
       localOf: transport.localOf.bind(transport),
       permits: policy.permits.bind(policy),
     };
-    const agent = new UserAgent({ layer, clock, ...dialog });
+    let incoming: IncomingCalls | undefined;
+    const agent = new UserAgent({
+      layer,
+      clock,
+      ...dialog,
+      ...(callers && { onInvite: (request, flow) => incoming?.take(request, flow) }),
+    });
     const ports = new PortPool({ address, from: settings.media_port_from, to: settings.media_port_to, clock });
     const registering = {
       layer,
@@ -160,11 +178,17 @@ export class SipService {
       clock,
       loadSound: (fileName, codec) => sounds.load(fileName, codec),
     });
+    if (callers)
+      incoming = new IncomingCalls({
+        callers,
+        streams: settings.sip_streams,
+        ...{ calls, layer, plant, authorizer, logger },
+      });
     calls.on('call', ({ subject: { callId, incoming, streamName }, status, end }) => {
       const why = end && { code: end.error.code, reason: end.error.message };
       logger.info({ callId, incoming, streamName, status, ...why }, 'call');
     });
-    const registrations = new Registrations({
+    registrations = new Registrations({
       ...registering,
       accounts: settings.sip_register,
       transport: settings.sip_transport,
@@ -172,7 +196,7 @@ export class SipService {
       keepAlive: transport.keepAlive.bind(transport),
       logger,
     });
-    transport.on('failed', (flow) => registrations.wireFailed(flow));
+    transport.on('failed', (flow) => registrations?.wireFailed(flow));
     registerSipMetrics(metrics, { calls, registrations, transport, layer, ports });
     logger.info({ address, port: transport.port }, 'SIP listens');
     return new SipService({ calls, registrations, transport, layer, ports });

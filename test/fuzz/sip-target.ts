@@ -72,5 +72,18 @@ export const sipCorpus = (): Buffer[] =>
       ['Content-Type: application/dtmf-relay'],
       'Signal=5\r\nDuration=160\r\n',
     ),
+    sipMessage(
+      'INVITE sip:studio%20a@example.com;stream=studio SIP/2.0',
+      [
+        'Contact: <sip:a@127.0.0.1;transport=tcp>',
+        'Authorization: Digest username="1001", realm="gw", nonce="a-0123456789abcdef-0123456789abcdef0123456789abcdef", uri="sip:b", response="0123456789abcdef0123456789abcdef", algorithm=MD5, qop=auth, nc=00000001, cnonce="c"',
+        'Require: 100rel',
+        'Record-Route: <sip:p;lr>',
+        'Content-Type: application/sdp',
+      ],
+      SDP_SAMPLES[1],
+    ),
+    sipMessage('PRACK sip:b@example.com SIP/2.0', ['RAck: 7 1 INVITE']),
+    sipMessage('CANCEL sip:b@example.com SIP/2.0', ['Reason: SIP;cause=200']),
     sipMessage('OPTIONS sip:b@example.com SIP/2.0', ['Accept: application/sdp']),
   ].map((text) => Buffer.from(text));

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { freePort, ServerProcess } from './server-process.ts';
 import { SIPP } from './sip-peers.ts';
 
-/** SIPp as the callee of one call. A scenario is a list of steps; SIPp fails at any message that the next step does not expect. */
+/** SIPp as one side of one call. A scenario is a list of steps; SIPp fails at any message that the next step does not expect. */
 
 export interface Sipp {
   readonly port: number;
@@ -155,8 +155,51 @@ export const sdp = (version = 1, { direction = 'sendrecv', address = '127.0.0.1'
     `a=${direction}`,
   ].join('\n');
 
-/** Starts SIPp. What it receives as RTP it sends back. */
-export async function startSipp(steps: readonly string[]): Promise<Sipp> {
+const CALLER = '<sip:1001@127.0.0.1:[local_port]>';
+
+/** As the caller: `user` of the gateway is called. */
+const asCaller = (method: string, uri: string, via: string, to: string, cseq: number): string[] => [
+  `${method} ${uri} SIP/2.0`,
+  via,
+  `From: ${CALLER};tag=caller`,
+  to,
+  'Call-ID: [call_id]',
+  `CSeq: ${cseq} ${method}`,
+  `Contact: ${CALLER}`,
+  'Max-Forwards: 70',
+];
+const NEW_VIA = 'Via: SIP/2.0/[transport] 127.0.0.1:[local_port];branch=[branch]';
+
+/** Calls the gateway. */
+export const call = (user: string, message: Message = {}, cseq = 1): string => {
+  const uri = `sip:${user}@127.0.0.1:[remote_port]`;
+  return send(asCaller('INVITE', uri, NEW_VIA, `To: <${uri}>`, cseq), message, ' retrans="500"');
+};
+
+/** Credentials for the last challenge. */
+export const credentials = (username: string, password: string): string =>
+  `[authentication username=${username} password=${password}]`;
+
+/** Expects the answer to {@link call}. */
+export const got = (status: number, attributes = ''): string => `<recv response="${status}"${attributes}/>`;
+
+/** Expects 180, then 200. */
+export const established = (): string[] => [got(180), got(200, ' rrs="true"')];
+
+/** Acknowledges a refusal. */
+export const gaveUp = (user: string, cseq = 1): string =>
+  send(asCaller('ACK', `sip:${user}@127.0.0.1:[remote_port]`, '[last_Via:]', '[last_To:]', cseq), {});
+
+/** A request of the caller in the call. */
+export const callerRequest = (method: string, cseq: number, message: Message = {}): string =>
+  send(
+    asCaller(method, '[next_url]', NEW_VIA, `To: <sip:callee@127.0.0.1:[remote_port]>[peer_tag_param]`, cseq),
+    message,
+    method === 'ACK' ? '' : ' retrans="500"',
+  );
+
+/** Starts SIPp. What it receives as RTP it sends back. @param calls the port that a caller calls */
+export async function startSipp(steps: readonly string[], { calls }: { calls?: number } = {}): Promise<Sipp> {
   const folder = await mkdtemp(join(tmpdir(), 'sipp-'));
   const [port, media, control] = [await freePort(), await freePort(), await freePort()];
   const [scenario, errors] = [join(folder, 'scenario.xml'), join(folder, 'errors.log')];
@@ -169,7 +212,7 @@ export async function startSipp(steps: readonly string[]): Promise<Sipp> {
 <scenario name="callee">
 ${text}
 <label id="end"/>
-<Reference variables="${assigned.join(',')}"/>
+${assigned.length > 0 ? `<Reference variables="${assigned.join(',')}"/>` : ''}
 </scenario>
 `,
   );
@@ -187,8 +230,13 @@ ${text}
   ];
   const limits = ['-m', '1', '-timeout', String(SCENARIO_TIMEOUT), '-timeout_error', '-watchdog_interval', '0'];
   const log = ['-trace_err', '-error_file', errors, '-nostdin'];
-  const process = new ServerProcess(SIPP, ['-sf', scenario, '-rtp_echo', ...place, ...limits, ...log], port, 'udp');
-  await process.start();
+  const target = calls === undefined ? [] : [`127.0.0.1:${calls}`];
+  const args = [...target, '-sf', scenario, '-rtp_echo', ...place, ...limits, ...log];
+  const process = new ServerProcess(SIPP, args, port, 'udp');
+  await process.start().catch((error: unknown) => {
+    // A call that is refused may be over already.
+    if (process.exitCode === null) throw error;
+  });
   return {
     port,
     freeze: () => process.freeze(),

@@ -28,3 +28,11 @@ export function toneWav(seconds: number, frequency: number, amplitude: number, s
 /** Silence at 8 kHz. */
 export const silentWav = (samples: number, channels = 1): Buffer =>
   wav(new Int16Array(samples * channels), channels, 8000);
+
+/** The frequency of a tone, from its zero crossings. Hertz. @param samples 48 in a millisecond */
+export function frequency(samples: Float32Array, from: number, to: number): number {
+  const part = samples.subarray(from * 48, to * 48);
+  let crossings = 0;
+  for (let i = 1; i < part.length; i++) if (part[i - 1]! < 0 && part[i]! >= 0) crossings++;
+  return crossings / ((to - from) / 1000);
+}

@@ -21,7 +21,7 @@ import {
 } from '../helpers/sip-peers.ts';
 import { freePort } from '../helpers/server-process.ts';
 import { waitFor } from '../helpers/wait.ts';
-import { toneWav } from '../helpers/wav.ts';
+import { frequency, toneWav } from '../helpers/wav.ts';
 
 let gateway: TestGateway;
 let nginx: NginxRtmp;
@@ -67,14 +67,6 @@ async function dial(baresip: Baresip, body: Record<string, unknown> = {}, caller
   await callReached(caller, callId, 'ESTABLISHED');
   await waitFor('the push', async () => (await callOf(caller, callId))?.rtmpStreamStatus === 'pushing');
   return callId;
-}
-
-/** The frequency of a tone, from its zero crossings. Hertz. */
-function frequency(samples: Float32Array, from: number, to: number): number {
-  const part = samples.subarray(from * 48, to * 48);
-  let crossings = 0;
-  for (let i = 1; i < part.length; i++) if (part[i - 1]! < 0 && part[i]! >= 0) crossings++;
-  return crossings / ((to - from) / 1000);
 }
 
 for (const [audioCodecs, name] of [

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { MAX_PORT } from '../fields.ts';
-import { choice, flag, hostRules, integer, listOf, optionalPort, port } from '../fields.ts';
+import { choice, flag, hostRules, integer, listOf, networks, optionalPort, port } from '../fields.ts';
 import { registeredAccounts } from '../sip-register.ts';
 
 const host = z
@@ -84,6 +84,14 @@ export const sip = {
   /** Accounts that are kept registered. */
   sip_register: registeredAccounts.prefault(''),
   sip_register_expires_s: integer(60, 86_400).default(300),
+  /** Who may call the gateway. */
+  sip_incoming: choice(['off', 'registered', 'digest', 'trusted']).default('off'),
+  sip_incoming_networks: networks.prefault(''),
+  /** A file with `user:password` in each line. */
+  sip_users: z.string().default(''),
+  sip_digest_algorithm: choice(['MD5', 'SHA-256', 'SHA-512-256']).default('MD5'),
+  /** Streams that calls may publish. Empty: all. */
+  sip_streams: patterns.prefault(''),
   max_calls: integer(1, 10_000).default(50),
   max_calls_per_callee: integer(1, 10_000).default(1),
   max_calls_per_minute: integer(1, 100_000).default(30),

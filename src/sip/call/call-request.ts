@@ -37,6 +37,8 @@ export interface CallSubject extends Pick<
   | 'clientAddress'
 > {
   readonly incoming: boolean;
+  /** Who may continue the stream after a loss. */
+  readonly resumeKey: string | undefined;
   readonly caller: string;
   readonly callee: string;
 }

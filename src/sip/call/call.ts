@@ -76,12 +76,11 @@ export class Call extends EventEmitter<CallEvents> {
     super();
     this.subject = subject;
     this.#context = context;
-    const { streamName, rights, requestId, callId, principalId } = subject;
+    const { streamName, rights, requestId, resumeKey } = subject;
     const push = pushOf(subject, context.streamNamePrefix);
     this.#publication = Publication.start<SipSession>(context.publication, {
       streamName,
-      // Only the same client continues the stream with the same call.
-      resumeKey: `sip ${principalId} ${callId}`,
+      resumeKey,
       openSession: () => this.#open(open),
       rtmpUrls: [],
       rights: {

@@ -60,14 +60,16 @@ export class Calls extends EventEmitter<CallsEvents> implements CallControl {
   /** Call ids of requests that are being checked. */
   readonly #starting = new Map<string, CallSubject>();
   readonly #ended: CallView[] = [];
-  readonly #rate: TokenBucket;
+  /** Callers must not keep the gateway from calling. */
+  readonly #rates: Readonly<Record<'incoming' | 'outgoing', TokenBucket>>;
   #closing = false;
 
   constructor(options: CallsOptions) {
     super();
     this.#options = options;
     const { max_calls_per_minute: perMinute } = options.settings;
-    this.#rate = new TokenBucket({ burst: perMinute, perSecond: perMinute / 60 });
+    const rate = (): TokenBucket => new TokenBucket({ burst: perMinute, perSecond: perMinute / 60 });
+    this.#rates = { incoming: rate(), outgoing: rate() };
   }
 
   get size(): number {
@@ -84,13 +86,21 @@ export class Calls extends EventEmitter<CallsEvents> implements CallControl {
     const subject: CallSubject = {
       ...request,
       incoming: false,
+      // Only the same client continues the stream with the same call.
+      resumeKey: `sip ${request.principalId} ${request.callId}`,
       caller: address.user,
       callee: request.callee,
     };
+    this.check(subject);
     await this.#admit(subject, async () => {
       const flow = await policy.resolve(address.server);
       return openOutgoing(plant, request, address, flow);
     });
+  }
+
+  /** A call that has come, after {@link check}. @throws {GatewayError} why its stream cannot be published */
+  async take(subject: CallSubject, open: OpenCall): Promise<void> {
+    await this.#admit(subject, async () => open);
   }
 
   list(): CallView[] {
@@ -133,21 +143,8 @@ export class Calls extends EventEmitter<CallsEvents> implements CallControl {
     for (const call of this.active) call.hangUp(reason);
   }
 
-  async #admit(subject: CallSubject, prepare: () => Promise<OpenCall>): Promise<Call> {
-    const { callId } = subject;
-    this.#check(subject);
-    this.#starting.set(callId, subject);
-    try {
-      const open = await prepare();
-      const call = await Call.start(this.#options.context, subject, open);
-      this.#add(call);
-      return call;
-    } finally {
-      this.#starting.delete(callId);
-    }
-  }
-
-  #check({ callId, callee, rtmpUrl, rtmpStream }: CallSubject): void {
+  /** Whether one more call is possible. Counts it. @throws {GatewayError} LIMIT_REACHED, CALL_EXISTS, SHUTTING_DOWN */
+  check({ callId, callee, incoming, rtmpUrl, rtmpStream }: CallSubject): void {
     const { settings, clock } = this.#options;
     if (this.#closing) throw new GatewayError('SHUTTING_DOWN', 'The gateway is shutting down.');
     const others = [...this.active.map(({ subject }) => subject), ...this.#starting.values()];
@@ -160,16 +157,30 @@ export class Calls extends EventEmitter<CallsEvents> implements CallControl {
       throw new GatewayError('CALL_EXISTS', 'There is a call that is pushed to the same rtmpUrl and rtmpStream.');
     if (others.length >= settings.max_calls)
       throw limitReached('max_calls', `There are ${settings.max_calls} calls, as many as max_calls allows.`);
-    if (others.filter((other) => other.callee === callee).length >= settings.max_calls_per_callee)
+    const isSame = (other: CallSubject): boolean => !other.incoming && other.callee === callee;
+    if (!incoming && others.filter(isSame).length >= settings.max_calls_per_callee)
       throw limitReached(
         'max_calls_per_callee',
         `There are ${settings.max_calls_per_callee} calls with ${callee}, as many as max_calls_per_callee allows.`,
       );
-    if (!this.#rate.take(clock.now()))
+    if (!this.#rates[incoming ? 'incoming' : 'outgoing'].take(clock.now()))
       throw limitReached(
         'max_calls_per_minute',
         'More calls were started in the last minute than max_calls_per_minute allows.',
       );
+  }
+
+  async #admit(subject: CallSubject, prepare: () => Promise<OpenCall>): Promise<Call> {
+    const { callId } = subject;
+    this.#starting.set(callId, subject);
+    try {
+      const open = await prepare();
+      const call = await Call.start(this.#options.context, subject, open);
+      this.#add(call);
+      return call;
+    } finally {
+      this.#starting.delete(callId);
+    }
   }
 
   #add(call: Call): void {

@@ -2,6 +2,7 @@ import { GatewayError, toGatewayError } from '../../errors.ts';
 import type { Logger } from '../../observe/logger.ts';
 import type { WorkerPool } from '../../webrtc/worker-pool.ts';
 import { Timer, type Clock } from '../../runtime/clock.ts';
+import type { CallLeg } from '../dialog/call-leg.ts';
 import type { OutgoingLeg } from '../dialog/outgoing-leg.ts';
 import type { UserAgent } from '../dialog/user-agent.ts';
 import { formatHost } from '../message/address.ts';
@@ -45,7 +46,7 @@ export interface CallPlant {
 const HEADER_BYTES = 900;
 const KEEP_ALIVE_MS = 25_000;
 /** Milliseconds for which messages of the peer are taken after the end: its last repetitions. */
-const LINGER_MS = 32_000;
+export const LINGER_MS = 32_000;
 
 /** Calls: resolves with the media when the callee has answered. */
 export function openOutgoing(plant: CallPlant, request: CallRequest, address: CallAddress, flow: Flow): OpenCall {
@@ -162,7 +163,7 @@ async function establish(
 /** Joins the media of a call to its signalling, for both directions. */
 export async function serve(
   plant: Pick<CallPlant, 'pool' | 'clock' | 'inactivityMs' | 'keepAlive' | 'hold' | 'logger'>,
-  leg: Pick<OutgoingLeg, 'sendInfo' | 'hangUp' | 'reinvite' | 'once' | 'dialog' | 'isEstablished'>,
+  leg: CallLeg,
   media: CallMedia,
 ): Promise<SipSession> {
   const { pool, clock, inactivityMs, keepAlive, logger } = plant;
@@ -207,7 +208,7 @@ export async function serve(
   }
 }
 
-export const linkOf = (leg: Pick<OutgoingLeg, 'sendInfo'>, hangUp: () => void): CallLink => ({
+export const linkOf = (leg: Pick<CallLeg, 'sendInfo'>, hangUp: () => void): CallLink => ({
   hangUp,
   sendInfo: (type, text) => leg.sendInfo(type, text),
 });

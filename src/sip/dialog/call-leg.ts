@@ -141,7 +141,7 @@ export abstract class CallLeg extends EventEmitter<CallLegEvents> {
       case 'OPTIONS':
         return reply(200, { headers: { allow: ALLOW, accept: SDP } });
       case 'PRACK':
-        return reply(200);
+        return reply(this.acknowledgesProgress(request) ? 200 : 481);
       case 'INFO':
         reply(200);
         this.emit(
@@ -186,6 +186,11 @@ export abstract class CallLeg extends EventEmitter<CallLegEvents> {
 
   protected onAcknowledged(): void {
     // For the callee.
+  }
+
+  /** Whether a PRACK belongs to a provisional response of ours. */
+  protected acknowledgesProgress(_request: SipRequest): boolean {
+    return false;
   }
 
   /** Whether an offer of ours has no answer yet. */

@@ -22,6 +22,10 @@ export function readSessionExpires(message: SipMessage): SessionInterval | undef
   };
 }
 
+/** Whether the peer wants a shorter interval than the shortest one, which an answer must not make longer. */
+export const isShortSession = (message: SipMessage): boolean =>
+  Number(/^\s*(\d{1,9})/.exec(message.get('session-expires') ?? '')?.[1] ?? MIN_SESSION_S) < MIN_SESSION_S;
+
 /** Keeps a session alive, or ends it when the peer does not (RFC 4028). */
 export class SessionTimer {
   readonly #timer: Timer;

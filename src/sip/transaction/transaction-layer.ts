@@ -178,8 +178,8 @@ export class TransactionLayer extends EventEmitter<TransactionLayerEvents> {
 
   #cancelled(request: SipRequest, flow: Flow): void {
     const invite = this.#servers.get(serverKey(request, flow, 'INVITE'));
-    const transaction = this.accept(request, flow);
-    transaction?.reply(respond(request, invite ? 200 : 481, { toTag: randomText() }));
+    // Anybody can send it: nothing is remembered.
+    this.reply(respond(request, invite ? 200 : 481, { toTag: randomText() }), flow);
     if (invite?.isPending) invite.onCancel?.();
   }
 }

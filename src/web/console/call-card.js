@@ -41,11 +41,11 @@ const STATES = {
 };
 
 /** @param {CallView} call */
-function factsOf({ streamName, audioCodec, videoCodec, secure, answeredAt, rtmpStreamStatus, caller }) {
+function factsOf({ streamName, audioCodec, videoCodec, secure, answeredAt, rtmpStreamStatus, caller, incoming }) {
   return visible(
     [
       `stream ${streamName}`,
-      ...(caller ? [`from ${caller}`] : []),
+      ...(caller ? [`${incoming ? 'called by' : 'from'} ${caller}`] : []),
       ...[audioCodec, videoCodec].filter((codec) => codec !== null),
       ...(secure ? ['encrypted'] : []),
       ...(answeredAt ? [`since ${clockTime(answeredAt)}`] : []),
