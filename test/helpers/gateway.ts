@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { SettingKey } from '../../src/config/schema.ts';
 import type { TransponderView } from '../../src/outputs/push/transponder-view.ts';
 import { mediaWorkerEnv } from './media-worker.ts';
@@ -22,6 +23,7 @@ const SLOWABLE = ['--import', new URL('slow-down.ts', import.meta.url).href];
 const START_TIMEOUT = 60_000;
 const STOP_TIMEOUT = 30_000;
 const COLLECTION_TIMEOUT = 30_000;
+const OUTPUT_TIMEOUT = 1000;
 
 export interface RestAnswer {
   readonly status: number;
@@ -125,7 +127,12 @@ export async function startGateway(
   let logs = '';
   child.stdout!.setEncoding('utf8').on('data', (chunk: string) => (logs += chunk));
   child.stderr!.setEncoding('utf8').on('data', (chunk: string) => (logs += chunk));
-  const exited = once(child, 'exit').then(([code]) => code as number | null);
+  const closed = once(child, 'close').catch(() => undefined);
+  const exited = once(child, 'exit').then(async ([code]) => {
+    // Its last lines may be read after its end. Pipes that another process keeps open are not awaited.
+    await Promise.race([closed, delay(OUTPUT_TIMEOUT, undefined, { ref: false })]);
+    return code as number | null;
+  });
   // An aborted test must not leave a gateway behind.
   const killAtExit = (): void => void child.kill('SIGKILL');
   process.once('exit', killAtExit);

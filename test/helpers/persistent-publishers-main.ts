@@ -67,7 +67,7 @@ class PersistentPublisher {
 
   async #lives(httpUrl: string): Promise<boolean> {
     try {
-      return (await fetch(httpUrl + this.location, { signal: AbortSignal.timeout(1000) })).status < 400;
+      return (await fetch(httpUrl + this.location, { signal: AbortSignal.timeout(5000) })).status < 400;
     } catch {
       return false;
     }

@@ -230,7 +230,7 @@ t.test('ends when the hold time is over', async (t) => {
 });
 
 t.test('the hold time goes on after a restart', async (t) => {
-  const awaySince = new Date(Date.now() - 59_900);
+  const awaySince = new Date(Date.now() - 58_000);
   const stage = await setUp(t, { holdMs: 60_000, awaySince });
   const rendition = await stage.start();
   t.equal(rendition.absence!.since, awaySince);
