@@ -93,7 +93,7 @@ const CLUSTER_FILES = consoleFiles('nodes.html', 'nodes.js', 'node-card.js');
 /** Served where rooms or calls are on. */
 const LIST_FILES = consoleFiles('polled-page.js', 'rows.js');
 const ROOM_FILES = consoleFiles('rooms.html', 'rooms.js', 'room-card.js');
-const CALL_FILES = consoleFiles('calls.html', 'calls.js', 'call-card.js');
+const CALL_FILES = consoleFiles('calls.html', 'calls.js', 'call-card.js', 'registration-row.js');
 
 function source(path: string): string {
   return fileURLToPath(new URL(`../web/${path}`, import.meta.url));

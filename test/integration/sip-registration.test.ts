@@ -1,7 +1,7 @@
 import t from 'tap';
 import type { RegistrationView } from '../../src/sip/registration/registrations.ts';
 import type { TestGateway } from '../helpers/gateway.ts';
-import { noKamailio, noSipp, startKamailio, startSipGateway } from '../helpers/sip-peers.ts';
+import { callOver, noKamailio, noSipp, startKamailio, startSipGateway } from '../helpers/sip-peers.ts';
 import { answer, register, startSipp } from '../helpers/sipp.ts';
 import { waitFor } from '../helpers/wait.ts';
 
@@ -69,6 +69,24 @@ void t.test('kamailio as the registrar, over UDP and TCP', { skip: noKamailio },
   t.pass('the location table has them no more');
   t.notMatch(gateway.logs(), /pw-200|wrong-word/, 'no password in the log');
   t.equal(gateway.logs().match(/cannot be registered/g)?.length, 1, 'the wrong password was reported once');
+});
+
+void t.test('an account is registered for the time of a call', { skip: noKamailio }, async (t) => {
+  const kamailio = await startKamailio();
+  t.teardown(() => kamailio.stop());
+  const gateway = await startSipGateway();
+  t.teardown(() => gateway.stop());
+  const call = (callId: string, sipPassword: string) =>
+    gateway.rest('/call/startup', {
+      ...{ callId, toStream: callId, callee: '4711', sipLogin: '2000', sipPassword, sipRegisterRequired: true },
+      ...{ sipDomain: '127.0.0.1', sipPort: kamailio.port },
+    });
+  t.equal((await call('right', 'pw-2000')).status, 200);
+  t.match(await callOver(gateway, 'right'), { reasonCode: 'SIP_NOT_FOUND', sipStatus: 404 });
+  await waitFor('the end of the registration', () => /2000 is there[^]*2000 is gone/.test(kamailio.output()));
+  t.equal((await call('wrong', 'no')).status, 200);
+  t.match(await callOver(gateway, 'wrong'), { reasonCode: 'SIP_REGISTER_FAILED', reason: /password \(401/ });
+  t.equal(kamailio.output().match(/is there/g)?.length, 1);
 });
 
 void t.test('423, and 503 with Retry-After', { skip: noSipp }, async (t) => {

@@ -271,7 +271,7 @@ export class Registration extends EventEmitter<RegistrationEvents> {
   /** Registers at once where the registrar has moved to. DNS that does not answer changes nothing. */
   async #lookUp(): Promise<void> {
     const flows = await this.#options.locate().catch(() => undefined);
-    if (!flows || this.#status !== 'registered' || this.#isTrying || this.#stopping) return;
+    if (!flows || this.#status !== 'registered' || this.#stopping) return;
     if (flows.some((flow) => flowKey(flow) === flowKey(this.#dialog!.flow))) this.#holdAll(flows);
     else this.#attempt();
   }

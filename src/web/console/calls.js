@@ -3,15 +3,17 @@ import { urlOf } from './base.js';
 import { CallCard, endedCall } from './call-card.js';
 import { busy, element, say } from './dom.js';
 import { PolledPage } from './polled-page.js';
+import { RegistrationRow } from './registration-row.js';
 import { Rows } from './rows.js';
 import { counted } from './text.js';
 
-/** Telephone calls: those that run, with what can be done with them, and those that are over. */
+/** Telephone calls: those that run, with what can be done with them, and those that are over; accounts at PBXs. */
 
 /** Calls that are over and are shown. */
 const ENDED_LIMIT = 50;
 
 /** @typedef {import('./call-card.js').CallView} CallView */
+/** @typedef {import('./registration-row.js').RegistrationView} RegistrationView */
 
 const { restBase } = /** @type {import('./access.js').Config} */ (await request(urlOf('/console/config.json')));
 const page = new PolledPage(load);
@@ -50,12 +52,19 @@ form.addEventListener('submit', async (event) => {
 const keyOf = (/** @type {CallView} */ { callId, createdAt }) => `${callId} ${createdAt}`;
 const running = new Rows(element('calls', HTMLElement), keyOf, (call) => new CallCard(call, act));
 const over = new Rows(element('ended-calls', HTMLElement), keyOf, endedCall);
+const accounts = new Rows(
+  element('registrations', HTMLElement),
+  (/** @type {RegistrationView} */ { account }) => account,
+  (registration) => new RegistrationRow(registration),
+);
 
 async function load() {
-  const [calls, ended] = /** @type {[CallView[], CallView[]]} */ (
-    await Promise.all([page.ask('/api/v1/calls'), page.ask('/api/v1/calls?ended=true')])
+  const [calls, ended, registrations] = /** @type {[CallView[], CallView[], RegistrationView[]]} */ (
+    await Promise.all(['/calls', '/calls?ended=true', '/sip/registrations'].map((path) => page.ask(`/api/v1${path}`)))
   );
   running.show(calls);
+  accounts.show(registrations);
+  element('registrations-card', HTMLElement).hidden = registrations.length === 0;
   over.show(ended.slice(-ENDED_LIMIT).reverse());
   say(element('state', HTMLElement), calls.length === 0 ? 'No call is running.' : counted(calls.length, 'call'));
   element('ended', HTMLElement).hidden = ended.length === 0;
