@@ -15,6 +15,9 @@ export class IncomingLeg extends CallLeg {
   readonly #repeat: Timer;
   /** Of the reliable 180 that has no PRACK yet. */
   #rseq: number | undefined;
+  #isAcknowledged = false;
+  /** Sends the BYE that waits for the ACK. */
+  #hangUp: (() => void) | undefined;
 
   constructor(options: CallLegOptions, transaction: ServerTransaction) {
     super(options);
@@ -59,8 +62,17 @@ export class IncomingLeg extends CallLeg {
     else this.hangUp();
   }
 
+  /** Not before the caller has acknowledged the answer (RFC 3261, 15), unless it does not do so. */
+  override hangUp(end: LegEnd = { by: 'local' }, reason?: string): void {
+    const hangUp = (): void => super.hangUp(end, reason);
+    if (this.state === 'established' && !this.#isAcknowledged && end.by !== 'silence') this.#hangUp ??= hangUp;
+    else hangUp();
+  }
+
   protected override onAcknowledged(): void {
+    this.#isAcknowledged = true;
     this.emit('acknowledged');
+    this.#hangUp?.();
   }
 
   protected override acknowledgesProgress(request: SipRequest): boolean {

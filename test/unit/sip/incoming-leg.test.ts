@@ -143,6 +143,15 @@ t.test('the gateway gives up in each state', async (t) => {
   early.leg.giveUp();
   early.network.clock.pass(50);
   t.equal(early.responses('480 INVITE').length, 1);
+  const waiting = ringing();
+  waiting.leg.accept('answer');
+  waiting.leg.giveUp();
+  waiting.network.clock.pass(5000);
+  t.equal(waiting.requests('BYE').length, 0, 'no BYE before the ACK');
+  acknowledge(waiting);
+  waiting.network.clock.pass(50);
+  t.equal(waiting.requests('BYE').length, 1);
+  t.match(waiting.end(), { by: 'local' });
   const late = ringing();
   late.leg.accept('answer');
   late.network.clock.pass(50);
