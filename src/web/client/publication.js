@@ -18,11 +18,7 @@ const RESUME_ATTEMPTS = 20;
  * @property {string} [rtmpUrl] also starts a push to this RTMP server
  * @property {string} [room] path of a room whose members are told about the stream
  *
- * @typedef {object} TransponderEvent the state of one push of this stream
- * @property {string} mediaSessionId of the transponder
- * @property {string} rtmpUrl without secrets
- * @property {import('../../outputs/push/transponder-view.ts').TransponderStatus} status
- * @property {string} reason why it retries or has ended; else empty
+ * @typedef {import('./wire.js').TransponderEvent} TransponderEvent
  *
  * @typedef {'publishing' | 'resuming' | 'ended'} PublicationState
  *

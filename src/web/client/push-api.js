@@ -1,21 +1,9 @@
 /**
- * @typedef {object} PublisherAway the publisher is lost, and its pushes wait for it
- * @property {string} since ISO 8601
- * @property {string} [until] the push ends then, unless the publisher returns
- *
- * @typedef {import('../../outputs/push/transponder-view.ts').TransponderView & { publisherAway?: PublisherAway }}
- * Transponder
- * @typedef {import('../../outputs/push/transponder-view.ts').StartRequest} StartRequest
- *
- * @typedef {object} PushTarget a URL, or the id of a platform and the stream key that it shows
- * @property {string} [rtmpUrl]
- * @property {string} [streamKey]
- * @property {boolean} [backup] push to the platform's backup server too
- *
- * @typedef {Omit<StartRequest, 'rtmpUrl' | 'standby'> & PushTarget &
- *   { standby?: boolean | Partial<import('../../outputs/push/transponder-view.ts').StandbyRequest> }} PushRequest
- * @typedef {import('../../outputs/push/platforms/verdict.ts').Verdict} Verdict
- * @typedef {import('../../outputs/push/transponder-view.ts').TransponderFilter} TransponderFilter
+ * @typedef {import('./wire.js').PublisherAway} PublisherAway
+ * @typedef {import('./wire.js').Transponder} Transponder
+ * @typedef {import('./wire.js').PushRequest} PushRequest
+ * @typedef {import('./wire.js').Verdict} Verdict
+ * @typedef {import('./wire.js').TransponderFilter} TransponderFilter
  *
  * @typedef {object} PushApiOptions
  * @property {string} [url] of the REST interface; `/rest-api` of the server of the page by default
@@ -119,7 +107,7 @@ export class PushApi {
    *
    * @param {string} mediaSessionId
    * @param {boolean | undefined} on unset: as it is
-   * @param {import('../../outputs/push/transponder-view.ts').PictureChange} [picture] what is to be changed
+   * @param {import('./wire.js').PictureChange} [picture] what is to be changed
    */
   async standby(mediaSessionId, on, picture = {}) {
     await this.#post('standby', { mediaSessionId, on, ...picture });
