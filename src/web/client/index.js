@@ -8,7 +8,7 @@ export { Playback } from './playback.js';
 export { Room, RoomError } from './room.js';
 export { SharedObject } from './shared-object.js';
 export { PushApi, RestError, request } from './push-api.js';
-export { openCamera } from './camera.js';
+export { openCamera, openScreen } from './camera.js';
 export { ClientError } from './errors.js';
 
 /**
@@ -28,5 +28,6 @@ export { ClientError } from './errors.js';
  * @typedef {import('./wire.js').PictureChange} PictureChange
  * @typedef {import('./wire.js').StandbyOptions} StandbyOptions
  * @typedef {import('./wire.js').Verdict} Verdict
+ * @typedef {import('./wire.js').GatewayErrorCode} GatewayErrorCode
  * @typedef {import('./errors.js').ClientErrorCode} ClientErrorCode
  */

@@ -1,5 +1,6 @@
 import { openCamera } from './camera.js';
 import { Emitter } from './emitter.js';
+import { ClientError } from './errors.js';
 import { Negotiation } from './negotiation.js';
 
 /** Milliseconds between two attempts to publish again after an interruption. */
@@ -23,7 +24,8 @@ const RESUME_ATTEMPTS = 20;
  * @typedef {'publishing' | 'resuming' | 'ended'} PublicationState
  *
  * @typedef {object} PublicationEvents
- * @property {[state: PublicationState, info: string]} state `info`: why it resumes or has ended
+ * @property {[state: PublicationState, info: string, error?: ClientError]} state `info` and `error`: why it resumes or has
+ * ended; no error if the page has stopped it
  * @property {[event: TransponderEvent]} transponder the state of a push of this stream has changed
  */
 
@@ -152,7 +154,7 @@ export class Publication extends Emitter {
         );
       },
       fields: { ...(rtmpUrl && { rtmpUrl }), ...(room && { custom: { name: room } }) },
-      ended: (status, info) => this.#lost(status, info),
+      ended: (status, error) => this.#lost(status, error),
       event: (message, data) => this.#event(message, data),
     });
   }
@@ -177,15 +179,15 @@ export class Publication extends Emitter {
 
   /**
    * @param {string} status
-   * @param {string} info
+   * @param {ClientError} error
    */
-  #lost(status, info) {
+  #lost(status, error) {
     if (this.#state === 'ended') return;
     // UNPUBLISHED means that a user has stopped the stream. It is not published again.
-    if (status !== 'FAILED' || this.#session.state === 'closed') return this.#end(info);
+    if (status !== 'FAILED' || this.#session.state === 'closed') return this.#end(error);
     this.#state = 'resuming';
     this.#attempt = 0;
-    this.emit('state', 'resuming', info);
+    this.emit('state', 'resuming', error.message, error);
     this.#resumeLater();
   }
 
@@ -194,7 +196,7 @@ export class Publication extends Emitter {
   }
 
   async #resume() {
-    if (this.#session.state === 'closed') return this.#end('The session was closed');
+    if (this.#session.state === 'closed') return this.#end(new ClientError('DISCONNECTED', 'The session was closed'));
     // Without a connection no attempt is counted: the session tries to connect.
     if (this.#session.state !== 'established') return this.#resumeLater();
     this.#negotiation = this.#negotiate();
@@ -202,7 +204,7 @@ export class Publication extends Emitter {
       await this.#publish();
     } catch (error) {
       if (this.#state !== 'resuming') return;
-      if (++this.#attempt >= RESUME_ATTEMPTS) return this.#end(/** @type {Error} */ (error).message);
+      if (++this.#attempt >= RESUME_ATTEMPTS) return this.#end(/** @type {ClientError} */ (error));
       return this.#resumeLater();
     }
     if (this.#state !== 'resuming') return;
@@ -211,12 +213,12 @@ export class Publication extends Emitter {
     this.emit('state', 'publishing', '');
   }
 
-  /** @param {string} info */
-  #end(info) {
+  /** @param {ClientError} error */
+  #end(error) {
     this.#forget();
     this.#state = 'ended';
     this.#release();
-    this.emit('state', 'ended', info);
+    this.emit('state', 'ended', error.message, error);
   }
 
   #release() {

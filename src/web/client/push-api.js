@@ -1,3 +1,5 @@
+import { ClientError } from './errors.js';
+
 /**
  * @typedef {import('./wire.js').PublisherAway} PublisherAway
  * @typedef {import('./wire.js').Transponder} Transponder
@@ -11,17 +13,17 @@
  */
 
 /** An error answer of the REST interface. Status 0: there was no answer. */
-export class RestError extends Error {
+export class RestError extends ClientError {
   /**
    * @param {number} status
-   * @param {string} code the gateway's stable error code
+   * @param {import('./errors.js').ClientErrorCode | import('./wire.js').GatewayErrorCode} code
    * @param {string} message
+   * @param {ErrorOptions} [options]
    */
-  constructor(status, code, message) {
-    super(message);
+  constructor(status, code, message, options) {
+    super(code, message, options);
     this.name = 'RestError';
     this.status = status;
-    this.code = code;
   }
 }
 
@@ -138,15 +140,16 @@ export class PushApi {
 export async function request(url, init = {}, apiKey) {
   /** @type {Response} */
   let response;
+  let text;
   try {
     response = await fetch(url, {
       ...init,
       headers: { ...init.headers, ...(apiKey && { authorization: `Bearer ${apiKey}` }) },
     });
-  } catch {
-    throw new RestError(0, 'DISCONNECTED', 'The gateway does not answer. Is it running?');
+    text = await response.text();
+  } catch (error) {
+    throw new RestError(0, 'DISCONNECTED', 'The gateway does not answer. Is it running?', { cause: error });
   }
-  const text = await response.text();
   /** @type {unknown} */
   let body;
   try {
@@ -155,6 +158,8 @@ export async function request(url, init = {}, apiKey) {
     body = undefined;
   }
   if (response.ok) return body;
-  const { exception, message } = /** @type {{ exception?: string, message?: string }} */ (body ?? {});
+  const { exception, message } = /** @type {{ exception?: import('./wire.js').GatewayErrorCode, message?: string }} */ (
+    body ?? {}
+  );
   throw new RestError(response.status, exception ?? 'UNKNOWN', message ?? `The gateway answered ${response.status}`);
 }

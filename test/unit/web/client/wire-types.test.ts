@@ -1,5 +1,6 @@
 import t from 'tap';
 import type { z } from 'zod';
+import type { ErrorCode } from '../../../../src/errors.ts';
 import { FilterSchema, StartSchema } from '../../../../src/api/wcs/schemas.ts';
 import { StandbySwitchSchema } from '../../../../src/api/wcs/standby-schemas.ts';
 import type { Verdict as ServerVerdict } from '../../../../src/outputs/push/platforms/verdict.ts';
@@ -11,6 +12,7 @@ import type {
   TransponderView,
 } from '../../../../src/outputs/push/transponder-view.ts';
 import type {
+  GatewayErrorCode,
   PictureChange,
   PushRequest,
   StandbyOptions,
@@ -28,6 +30,8 @@ type Lacks<A, B> = Exclude<keyof A, keyof B>;
 
 /** Answers: what the server sends is what the library says, and the library names each field. */
 export type Answers = [
+  Fits<GatewayErrorCode, ErrorCode>,
+  Fits<ErrorCode, GatewayErrorCode>,
   Fits<Transponder, TransponderView>,
   Fits<TransponderView, Transponder>,
   Fits<never, Lacks<TransponderView, Transponder>>,
