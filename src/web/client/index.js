@@ -7,7 +7,10 @@ export { Publication } from './publication.js';
 export { Playback } from './playback.js';
 export { Room, RoomError } from './room.js';
 export { SharedObject } from './shared-object.js';
-export { PushApi, RestError, request } from './push-api.js';
+export { PushApi } from './push-api.js';
+export { Destinations } from './destinations.js';
+export { Recordings } from './recordings.js';
+export { RestError, request } from './rest.js';
 export { openCamera, openScreen } from './camera.js';
 export { ClientError } from './errors.js';
 
@@ -16,6 +19,7 @@ export { ClientError } from './errors.js';
  * @typedef {import('./session.js').SessionState} SessionState
  * @typedef {import('./publication.js').PublishOptions} PublishOptions
  * @typedef {import('./publication.js').PublicationState} PublicationState
+ * @typedef {import('./stats.js').PublicationStats} PublicationStats
  * @typedef {import('./playback.js').PlayOptions} PlayOptions
  * @typedef {import('./room.js').Member} Member
  * @typedef {import('./room.js').RoomMessage} RoomMessage
@@ -28,6 +32,9 @@ export { ClientError } from './errors.js';
  * @typedef {import('./wire.js').PictureChange} PictureChange
  * @typedef {import('./wire.js').StandbyOptions} StandbyOptions
  * @typedef {import('./wire.js').Verdict} Verdict
+ * @typedef {import('./wire.js').SavedDestination} SavedDestination
+ * @typedef {import('./wire.js').DestinationGroup} DestinationGroup
+ * @typedef {import('./wire.js').Recording} Recording
  * @typedef {import('./wire.js').GatewayErrorCode} GatewayErrorCode
  * @typedef {import('./errors.js').ClientErrorCode} ClientErrorCode
  */

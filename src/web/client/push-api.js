@@ -1,4 +1,4 @@
-import { ClientError } from './errors.js';
+import { RestError, RestPart } from './rest.js';
 
 /**
  * @typedef {import('./wire.js').PublisherAway} PublisherAway
@@ -12,31 +12,11 @@ import { ClientError } from './errors.js';
  * @property {string} [apiKey] if the gateway has a `rest_api_key`
  */
 
-/** An error answer of the REST interface. Status 0: there was no answer. */
-export class RestError extends ClientError {
-  /**
-   * @param {number} status
-   * @param {import('./errors.js').ClientErrorCode | import('./wire.js').GatewayErrorCode} code
-   * @param {string} message
-   * @param {ErrorOptions} [options]
-   */
-  constructor(status, code, message, options) {
-    super(code, message, options);
-    this.name = 'RestError';
-    this.status = status;
-  }
-}
-
 /** The gateway's `/rest-api/push/*` methods. All of them throw {@link RestError}. */
-export class PushApi {
-  #url;
-  /** @type {string | undefined} May be set later, when the gateway has required it. */
-  apiKey;
-
+export class PushApi extends RestPart {
   /** @param {PushApiOptions} [options] */
   constructor({ url = '/rest-api', apiKey } = {}) {
-    this.#url = url.replace(/\/$/, '');
-    this.apiKey = apiKey;
+    super(url, apiKey);
   }
 
   /**
@@ -46,7 +26,7 @@ export class PushApi {
    * @returns {Promise<Transponder>}
    */
   async startup(request) {
-    return /** @type {Transponder} */ (await this.#post('startup', request));
+    return await this.#post('startup', request);
   }
 
   /**
@@ -57,7 +37,7 @@ export class PushApi {
    * @returns {Promise<Verdict[]>}
    */
   async check(request) {
-    return /** @type {Verdict[]} */ (await this.#post('check', request));
+    return await this.#post('check', request);
   }
 
   /**
@@ -66,7 +46,7 @@ export class PushApi {
    */
   async find(filter = {}) {
     try {
-      return /** @type {Transponder[]} */ (await this.#post('find', filter));
+      return await this.#post('find', filter);
     } catch (error) {
       if (error instanceof RestError && error.code === 'TRANSPONDER_NOT_FOUND') return [];
       throw error;
@@ -120,46 +100,6 @@ export class PushApi {
    * @param {object} body
    */
   #post(method, body) {
-    return request(
-      `${this.#url}/push/${method}`,
-      { method: 'POST', body: JSON.stringify(body), headers: { 'content-type': 'application/json' } },
-      this.apiKey,
-    );
+    return this.ask('POST', `push/${method}`, body);
   }
-}
-
-/**
- * Sends one request, with the gateway's conventions for keys and errors.
- *
- * @param {string} url
- * @param {RequestInit & { headers?: Record<string, string> }} init
- * @param {string} [apiKey]
- * @returns {Promise<unknown>} the body; undefined for an empty one
- * @throws {RestError}
- */
-export async function request(url, init = {}, apiKey) {
-  /** @type {Response} */
-  let response;
-  let text;
-  try {
-    response = await fetch(url, {
-      ...init,
-      headers: { ...init.headers, ...(apiKey && { authorization: `Bearer ${apiKey}` }) },
-    });
-    text = await response.text();
-  } catch (error) {
-    throw new RestError(0, 'DISCONNECTED', 'The gateway does not answer. Is it running?', { cause: error });
-  }
-  /** @type {unknown} */
-  let body;
-  try {
-    body = text ? JSON.parse(text) : undefined;
-  } catch {
-    body = undefined;
-  }
-  if (response.ok) return body;
-  const { exception, message } = /** @type {{ exception?: import('./wire.js').GatewayErrorCode, message?: string }} */ (
-    body ?? {}
-  );
-  throw new RestError(response.status, exception ?? 'UNKNOWN', message ?? `The gateway answered ${response.status}`);
 }

@@ -196,6 +196,97 @@ export interface PushRequest extends PushOrder {
   readonly destinationId?: string;
 }
 
+/** Fields of a saved destination that may be saved and changed. `null` removes one. */
+export type DestinationChange = { readonly [Field in keyof PushOrder]?: PushOrder[Field] | null } & {
+  readonly name?: string;
+  /** Streams whose own credentials, limited to certain streams, may use the destination: names, or patterns with `*`. */
+  readonly allowStreams?: readonly string[] | null;
+};
+
+/** A saved destination. Its URLs and its key are not shown again. */
+export interface SavedDestination extends Omit<PushOrder, 'rtmpUrl' | 'streamKey' | 'backupUrl'> {
+  readonly id: string;
+  readonly name: string;
+  /** The URL without secrets. */
+  readonly destination: string;
+  /** The last characters of a long stream key. */
+  readonly keyHint?: string;
+  readonly backupDestination?: string;
+  readonly allowStreams: readonly string[];
+  /** The ids of the groups that it is in. */
+  readonly groups: readonly string[];
+  /** Why it cannot be used. */
+  readonly problem?: string;
+  readonly createdAt: string;
+  readonly changedAt: string;
+}
+
+export interface GroupChange {
+  readonly name?: string;
+  readonly destinationIds?: readonly string[];
+  /** Streams that go live with the group whenever they are published: names, or patterns with `*`. */
+  readonly onPublish?: readonly string[];
+}
+
+export interface DestinationGroup extends Required<GroupChange> {
+  readonly id: string;
+  readonly createdAt: string;
+  readonly changedAt: string;
+}
+
+interface GroupMember {
+  readonly destinationId: string;
+  readonly name: string;
+  readonly verdicts: readonly Verdict[];
+}
+export interface GroupCheck extends GroupMember {
+  /** The worst of the verdicts. */
+  readonly level: Verdict['level'];
+}
+export interface GroupStart extends GroupMember {
+  readonly status: 'started' | 'running' | 'refused';
+  readonly push?: Transponder;
+  /** Why it was refused. */
+  readonly code?: string;
+  readonly reason?: string;
+}
+
+export interface Recording {
+  readonly id: string;
+  /** The id of the first file of the recording that this file belongs to. */
+  readonly series: string;
+  /** 1 for the first file. */
+  readonly part: number;
+  readonly stream: string;
+  readonly file: string;
+  readonly format: 'mp4' | 'flv';
+  /** `finishing`: gets its index. `failed`: what was written before the failure can be played. */
+  readonly state: 'recording' | 'finishing' | 'complete' | 'failed';
+  readonly startedAt: string;
+  readonly endedAt?: string;
+  readonly durationMs: number;
+  readonly bytes: number;
+  readonly framesDropped: number;
+  /** Pixels; 0 without video. */
+  readonly width: number;
+  readonly height: number;
+  /** Why it has ended; empty while it runs. */
+  readonly reasonCode: string;
+  readonly reason: string;
+  /** Absent where no bucket is configured. */
+  readonly storage?: {
+    readonly state: 'waiting' | 'uploading' | 'retrying' | 'stored';
+    readonly bucket: string;
+    readonly key: string;
+    readonly uploadedBytes: number;
+    readonly storedAt?: string;
+    /** Whether the file is on the disk of the gateway. */
+    readonly local: boolean;
+    readonly reasonCode: string;
+    readonly reason: string;
+  };
+}
+
 /** Codes of errors of the gateway: see docs/errors.md. */
 export type GatewayErrorCode =
   | 'INVALID_REQUEST'

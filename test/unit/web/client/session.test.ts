@@ -54,7 +54,7 @@ replaceGlobals(t, {
   setTimeout: (callback: () => void, delay = 0) => realSetTimeout(callback, delay / (delay < 10_000 ? 50 : 5)),
 });
 
-const track = { stop: () => {} };
+const track = { stop: () => {}, addEventListener: () => {} };
 class FakeMediaStream {
   getAudioTracks(): unknown[] {
     return [track];

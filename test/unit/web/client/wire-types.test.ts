@@ -1,5 +1,15 @@
 import t from 'tap';
 import type { z } from 'zod';
+import type {
+  DestinationView,
+  GroupChangeSchema,
+  GroupCheckView,
+  GroupStartView,
+  GroupViewSchema,
+  NewDestinationSchema,
+  NewGroupSchema,
+} from '../../../../src/api/ops/destination-schemas.ts';
+import type { RecordingView } from '../../../../src/api/openapi/answers.ts';
 import type { ErrorCode } from '../../../../src/errors.ts';
 import { FilterSchema, StartSchema } from '../../../../src/api/wcs/schemas.ts';
 import { StandbySwitchSchema } from '../../../../src/api/wcs/standby-schemas.ts';
@@ -12,14 +22,18 @@ import type {
   TransponderView,
 } from '../../../../src/outputs/push/transponder-view.ts';
 import type {
+  DestinationGroup,
   GatewayErrorCode,
   PictureChange,
   PushRequest,
+  Recording,
+  SavedDestination,
   StandbyOptions,
   Transponder,
   TransponderFilter,
   Verdict,
 } from '../../../../src/web/client/index.js';
+import type { DestinationChange, GroupChange, GroupCheck, GroupStart } from '../../../../src/web/client/wire.js';
 
 /** The library has types of its own, because its package contains nothing of the server. They must be those of the server. */
 
@@ -32,6 +46,13 @@ type Lacks<A, B> = Exclude<keyof A, keyof B>;
 export type Answers = [
   Fits<GatewayErrorCode, ErrorCode>,
   Fits<ErrorCode, GatewayErrorCode>,
+  Fits<SavedDestination, DestinationView>,
+  Fits<DestinationGroup, z.output<typeof GroupViewSchema>>,
+  Fits<z.output<typeof GroupViewSchema>, DestinationGroup>,
+  Fits<GroupCheck, GroupCheckView>,
+  Fits<GroupStart, GroupStartView>,
+  Fits<Recording, RecordingView>,
+  Fits<RecordingView, Recording>,
   Fits<Transponder, TransponderView>,
   Fits<TransponderView, Transponder>,
   Fits<never, Lacks<TransponderView, Transponder>>,
@@ -42,6 +63,10 @@ export type Answers = [
 
 /** Requests: what the library lets pages send is what the server takes, and all of it. */
 export type Requests = [
+  Fits<keyof z.input<typeof NewDestinationSchema>, keyof DestinationChange>,
+  Fits<keyof DestinationChange | 'id', keyof z.input<typeof NewDestinationSchema>>,
+  Fits<keyof z.input<typeof GroupChangeSchema>, keyof GroupChange>,
+  Fits<keyof GroupChange | 'id', keyof z.input<typeof NewGroupSchema>>,
   Fits<z.input<typeof StartSchema>, Required<PushRequest>>,
   Fits<Omit<StartRequest, 'standby' | 'rtmpUrl'>, Omit<PushRequest, 'standby' | 'rtmpUrl'>>,
   // Groups are started by a method of their own.
