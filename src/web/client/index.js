@@ -10,7 +10,7 @@ export { SharedObject } from './shared-object.js';
 export { PushApi } from './push-api.js';
 export { Destinations } from './destinations.js';
 export { Recordings } from './recordings.js';
-export { RestError, request } from './rest.js';
+export { RestError, renewToken, request } from './rest.js';
 export { openCamera, openScreen } from './camera.js';
 export { ClientError } from './errors.js';
 

@@ -242,6 +242,7 @@ export class Publication extends Emitter {
     if (this.#state === 'ended') return;
     // UNPUBLISHED means that a user has stopped the stream. It is not published again.
     if (status !== 'FAILED' || this.#session.state === 'closed') return this.#end(error);
+    if (error.code === 'TOKEN_EXPIRED' && !this.#session.renew()) return this.#end(error);
     this.#state = 'resuming';
     this.#attempt = 0;
     this.emit('state', 'resuming', error.message, error);

@@ -49,6 +49,19 @@ export class RestPart {
 }
 
 /**
+ * Presents a new token before the old one expires: a publication or a playback goes on without an interruption.
+ *
+ * @param {string} streamName
+ * @param {string} token of the same identity (`sub`)
+ * @param {{ url?: string }} [options] `url` of the gateway; the server of the page by default
+ * @returns {Promise<{ stream: string, sessions: number, expiresAt: string | null }>}
+ * @throws {RestError}
+ */
+export function renewToken(streamName, token, { url = '' } = {}) {
+  return new RestPart(url, token).ask('POST', `api/v1/streams/${encodeURIComponent(streamName)}/token`);
+}
+
+/**
  * Sends one request, with the gateway's conventions for keys and errors.
  *
  * @param {string} url

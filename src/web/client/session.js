@@ -144,6 +144,17 @@ export class Session extends Emitter {
     this.#streams.set(id, stream);
   }
 
+  /**
+   * For streams: their token has expired. Connects again with a new one, if the page has given a function that returns it.
+   *
+   * @returns {boolean} whether it has
+   */
+  renew() {
+    if (typeof this.#token !== 'function' || !this.#reconnect) return false;
+    this.#socket?.close();
+    return true;
+  }
+
   /** @param {string} id */
   unregister(id) {
     this.#streams.delete(id);

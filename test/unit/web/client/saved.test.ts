@@ -1,5 +1,5 @@
 import t from 'tap';
-import { Destinations, Recordings } from '../../../../src/web/client/index.js';
+import { Destinations, Recordings, renewToken } from '../../../../src/web/client/index.js';
 import { replaceGlobals } from '../../../helpers/replace-globals.ts';
 
 /** Methods, paths, keys and bodies of the requests. The shapes are compared with those of the server by wire-types.test.ts. */
@@ -45,6 +45,12 @@ t.test('destinations', async (t) => {
     ['POST', push('startup'), { ...live, check: false }],
     ['POST', push('terminate'), live],
   ]);
+});
+
+t.test('a renewed token', async (t) => {
+  const asked = fakeGateway({ stream: 'a b', sessions: 1, expiresAt: null });
+  t.match(await renewToken('a b', 'KEY'), { sessions: 1 });
+  t.strictSame(asked, [['POST', '/api/v1/streams/a%20b/token']]);
 });
 
 t.test('recordings', async (t) => {

@@ -277,6 +277,37 @@ t.test('a stream that was stopped at the gateway is not published again', async 
   t.equal(await state(), 'ended');
 });
 
+t.test('a publication whose token has expired goes on with a new token, or ends', async (t) => {
+  const server = await startServer(t);
+  const expire = async (token: string | (() => string)) => {
+    const session = await Session.connect(server.url, { token });
+    t.teardown(() => session.close());
+    t.strictSame((await server.next('connection')).data['custom'], { token: 'old' });
+    const publishing = session.publish({ name: 's', stream });
+    const offer = await server.next('publishStream');
+    status(offer, 'PUBLISHING');
+    const publication = await publishing;
+    const state = states(publication);
+    const { mediaSessionId } = offer.data;
+    say(offer.socket, 'notifyStreamStatusEvent', {
+      mediaSessionId,
+      status: 'FAILED',
+      info: 'no',
+      code: 'TOKEN_EXPIRED',
+    });
+    return state;
+  };
+  const ended = await expire('old');
+  t.equal(await ended(), 'ended');
+
+  const tokens = ['old', 'new'];
+  const resumed = await expire(() => tokens.shift()!);
+  t.equal(await resumed(), 'resuming');
+  t.strictSame((await server.next('connection')).data['custom'], { token: 'new' });
+  status(await server.next('publishStream'), 'PUBLISHING');
+  t.equal(await resumed(), 'publishing');
+});
+
 t.test('session and publication continue after a restart of the gateway', async (t) => {
   const server = await startServer(t);
   const session = await Session.connect(server.url);
