@@ -242,11 +242,16 @@ export class Publication extends Emitter {
     if (this.#state === 'ended') return;
     // UNPUBLISHED means that a user has stopped the stream. It is not published again.
     if (status !== 'FAILED' || this.#session.state === 'closed') return this.#end(error);
-    if (error.code === 'TOKEN_EXPIRED' && !this.#session.renew()) return this.#end(error);
+    if (this.#isOver(error)) return this.#end(error);
     this.#state = 'resuming';
     this.#attempt = 0;
     this.emit('state', 'resuming', error.message, error);
     this.#resumeLater();
+  }
+
+  /** Whether the token has expired and there is no other one. @param {ClientError} error */
+  #isOver(error) {
+    return error.code === 'TOKEN_EXPIRED' && !this.#session.renew();
   }
 
   #resumeLater() {
@@ -260,9 +265,10 @@ export class Publication extends Emitter {
     this.#negotiation = this.#negotiate();
     try {
       await this.#publish();
-    } catch (error) {
+    } catch (thrown) {
       if (this.#state !== 'resuming') return;
-      if (++this.#attempt >= RESUME_ATTEMPTS) return this.#end(/** @type {ClientError} */ (error));
+      const error = /** @type {ClientError} */ (thrown);
+      if (this.#isOver(error) || ++this.#attempt >= RESUME_ATTEMPTS) return this.#end(error);
       return this.#resumeLater();
     }
     if (this.#state !== 'resuming') return;

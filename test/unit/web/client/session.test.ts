@@ -300,6 +300,18 @@ t.test('a publication whose token has expired goes on with a new token, or ends'
   const ended = await expire('old');
   t.equal(await ended(), 'ended');
 
+  const session = await Session.connect(server.url, { token: 'old' });
+  t.teardown(() => session.close());
+  const publishing = session.publish({ name: 's', stream });
+  status(await server.next('publishStream'), 'PUBLISHING');
+  const lost = states(await publishing);
+  FakePeerConnection.last.fail();
+  t.equal(await lost(), 'resuming');
+  const again = await server.next('publishStream');
+  const { mediaSessionId } = again.data;
+  say(again.socket, 'notifyStreamStatusEvent', { mediaSessionId, status: 'FAILED', info: 'no', code: 'TOKEN_EXPIRED' });
+  t.equal(await lost(), 'ended', 'it has expired during an interruption');
+
   const tokens = ['old', 'new'];
   const resumed = await expire(() => tokens.shift()!);
   t.equal(await resumed(), 'resuming');
