@@ -1,5 +1,5 @@
-/** Makes `dist/` of the package from src/web/client: the ES modules and one classic script. */
-import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+/** Makes `dist/` of the package from src/web/client: the ES modules, one classic script, and the types. */
+import { copyFileSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import ts from 'typescript';
 
@@ -13,6 +13,7 @@ const sources = new Map(files.map((name) => [name, readFileSync(path.join(SOURCE
 
 for (const [name, text] of sources) writeFileSync(path.join(DIST, name), text);
 writeFileSync(path.join(DIST, 'client.iife.js'), classicScript());
+writeTypes();
 
 /** All modules as functions of one script, which sets the global variable `WebRtcTransponder`. */
 function classicScript() {
@@ -34,4 +35,30 @@ const require = (name) => {
 return require('./index.js');
 })();
 `;
+}
+
+/** A `.d.ts` of each module, from its comments. */
+function writeTypes() {
+  const config = path.join(SOURCE, 'tsconfig.json');
+  const { options } = ts.parseJsonConfigFileContent(ts.readConfigFile(config, ts.sys.readFile).config, ts.sys, SOURCE);
+  const program = ts.createProgram([path.join(SOURCE, 'index.js')], {
+    ...options,
+    noEmit: false,
+    declaration: true,
+    emitDeclarationOnly: true,
+    rootDir: SOURCE,
+    outDir: DIST,
+  });
+  const { diagnostics } = program.emit();
+  const errors = [...ts.getPreEmitDiagnostics(program), ...diagnostics];
+  if (errors.length > 0)
+    throw new Error(
+      ts.formatDiagnostics(errors, {
+        getCurrentDirectory: () => SOURCE,
+        getCanonicalFileName: (name) => name,
+        getNewLine: () => '\n',
+      }),
+    );
+  // Declarations that are written by hand are not emitted.
+  copyFileSync(path.join(SOURCE, 'wire.d.ts'), path.join(DIST, 'wire.d.ts'));
 }

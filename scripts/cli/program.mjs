@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
+import { addCallCommands } from './call.mjs';
 import { addCompletion } from './completion.mjs';
 import { addDestinationCommands } from './destinations.mjs';
 import { addLocalCommands } from './local.mjs';
@@ -43,6 +44,7 @@ export async function createProgram() {
   addLocalCommands(cli);
   addPushCommands(cli);
   addDestinationCommands(cli);
+  addCallCommands(cli);
   addOperationCommands(cli);
   addCompletion(cli);
   return cli;

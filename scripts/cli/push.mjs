@@ -132,7 +132,7 @@ export async function orderOf(options) {
   };
 }
 
-async function standardInput() {
+export async function standardInput() {
   if (process.stdin.isTTY) process.stderr.write('URL or stream key, then Ctrl-D: ');
   return (await text(process.stdin)).trim();
 }

@@ -74,15 +74,27 @@ const FILES: readonly (readonly [path: string, file: string])[] = [
     'session.js',
     'negotiation.js',
     'publication.js',
+    'tracks.js',
+    'stats.js',
     'playback.js',
     'room.js',
     'shared-object.js',
     'push-api.js',
+    'destinations.js',
+    'recordings.js',
+    'rest.js',
     'camera.js',
     'emitter.js',
     'errors.js',
     'random.js',
   ].map((name) => [`/client/${name}`, source(`client/${name}`)] as const),
+  ['/examples/', source('examples/index.html')],
+  ...['example.css', 'example.js', 'clock.js'].map(
+    (name) => [`/examples/${name}`, source(`examples/${name}`)] as const,
+  ),
+  ...['publish', 'publish-and-push', 'screen-with-camera', 'watch', 'room-with-chat']
+    .flatMap((name) => [`${name}.html`, `${name}.js`])
+    .map((name) => [`/examples/${name}`, source(`examples/${name}`)] as const),
 ];
 
 const consoleFiles = (...names: string[]): typeof FILES =>
@@ -102,8 +114,8 @@ function source(path: string): string {
 const PlaybackParams = z.object({ name: z.string().min(1) });
 
 /**
- * Serves the web page, the browser library that it and other pages use, and the streams of the embedded RTMP server,
- * for the page to play. Files are read once, at registration.
+ * Serves the web page, the browser library that it and other pages use with its examples, and the streams of the embedded
+ * RTMP server, for the page to play. Files are read once, at registration.
  */
 export const consoleRoutes =
   ({

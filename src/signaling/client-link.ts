@@ -103,8 +103,8 @@ export class ClientLink {
   }
 
   /** Refuses the client's `connection`, and closes the socket. */
-  refuse(info: string): void {
-    this.send('fail', { apiMethod: 'connection', status: 'FAILED', info });
+  refuse(info: string, code?: string): void {
+    this.send('fail', { apiMethod: 'connection', status: 'FAILED', info, ...(code !== undefined && { code }) });
     // After a proper close, the Web SDK's session gets DISCONNECTED. It gets FAILED, as with WCS, only if the connection
     // breaks.
     if (this.#isWebSdk) this.#socket.send(UNDECODABLE, { binary: false });

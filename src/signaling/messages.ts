@@ -136,7 +136,7 @@ export interface ServerMessages {
   /** To a manager only: a stream of the page that belongs to a room. */
   roomStream: [stream: RoomStream];
   /** Calls the SDK's session handler WARN. */
-  fail: [failure: { apiMethod: string; status: 'FAILED'; info: string }];
+  fail: [failure: { apiMethod: string; status: 'FAILED'; info: string; code?: string }];
   /** Ends a SIP call. */
   finish: [call: { callId: string; status: 'FAILED'; info: string }];
 }

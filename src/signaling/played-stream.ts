@@ -48,7 +48,7 @@ export class PlayedStream extends EventEmitter<PlayedStreamEvents> {
 
   /** The page stops playing. */
   stop(): void {
-    this.#finish('STOPPED', INFO.stoppedByUser, true);
+    this.#finish('STOPPED', INFO.stoppedByUser, { requested: true });
   }
 
   /** The operator ends the playback. */
@@ -91,7 +91,7 @@ export class PlayedStream extends EventEmitter<PlayedStreamEvents> {
     player.on('message', (message) => this.#session.send('notifyStreamEvent', { mediaSessionId, ...message }));
     inBackground(
       player.ended.then((reason) => {
-        if (reason?.code === 'TOKEN_EXPIRED') this.#finish('FAILED', reason.message);
+        if (reason?.code === 'TOKEN_EXPIRED') this.#finish('FAILED', reason.message, { code: reason.code });
         else if (reason)
           this.#finish('STOPPED', reason.code === 'STREAM_STOPPED' ? INFO.stoppedByPublisher : reason.message);
       }),
@@ -106,7 +106,7 @@ export class PlayedStream extends EventEmitter<PlayedStreamEvents> {
       { streamName, mediaSessionId, code: error.code, reason: error.message },
       'playback refused',
     );
-    this.#finish('FAILED', infoOf(error));
+    this.#finish('FAILED', infoOf(error), { code: error.code });
   }
 
   #onResized({ width, height }: FrameSize): void {
@@ -118,22 +118,27 @@ export class PlayedStream extends EventEmitter<PlayedStreamEvents> {
     });
   }
 
-  #finish(status: 'STOPPED' | 'FAILED', info: string, requested = false): void {
+  #finish(
+    status: 'STOPPED' | 'FAILED',
+    info: string,
+    { requested = false, code }: { readonly requested?: boolean; readonly code?: string } = {},
+  ): void {
     if (this.#over) return;
     this.#over = true;
     this.#unlist();
     this.#player?.close();
     this.#session.context.sessions.emit('stream', this.#listed, { status, info, requested });
-    this.#notify(status, info);
+    this.#notify(status, info, code === undefined ? {} : { code });
     this.emit('over');
   }
 
-  #notify(status: StreamStatus, info?: string): void {
+  #notify(status: StreamStatus, info?: string, more: Record<string, unknown> = {}): void {
     const { mediaSessionId, name } = this.#request;
     this.#session.send('notifyStreamStatusEvent', {
       mediaSessionId,
       name,
       published: false,
+      ...more,
       status,
       ...(info !== undefined && { info }),
     });

@@ -153,7 +153,7 @@ export class PublishedStream extends EventEmitter<PublishedStreamEvents> {
     this.#session.rooms?.streamEnded(this.#listed.name, !isRegular);
     this.#session.context.sessions.emit('stream', this.#listed, { status, info: infoOf(reason), requested });
     const { recordName } = this.#publication;
-    this.#notify(status, infoOf(reason), recordName === undefined ? {} : { recordName });
+    this.#notify(status, infoOf(reason), { code: reason.code, ...(recordName !== undefined && { recordName }) });
     this.emit('over');
   }
 

@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { toGatewayError } from '../errors.ts';
+import { toGatewayError, type ErrorCode } from '../errors.ts';
 import { limitHits } from '../observe/limits.ts';
 import * as messages from './messages.ts';
 import { INFO } from './messages.ts';
@@ -91,7 +91,8 @@ export class SessionStreams {
     published: boolean,
   ): z.output<Schema> | undefined {
     const parsed = schema.safeParse(argument);
-    const refuse = (info: string): undefined => void this.#refuse(argument, published, info);
+    const refuse = (info: string, code: ErrorCode = 'INVALID_REQUEST'): undefined =>
+      void this.#refuse(argument, published, info, code);
     if (!parsed.success) {
       if (namesOf(argument).id === '') return refuse(INFO.idMissing);
       const issue = parsed.error.issues[0];
@@ -101,15 +102,15 @@ export class SessionStreams {
     const { maxStreams } = this.#session.context.limits;
     if (this.#streams.size >= maxStreams) {
       limitHits.count('max_ws_streams');
-      return refuse(`More than ${maxStreams} streams in one session (max_ws_streams)`);
+      return refuse(`More than ${maxStreams} streams in one session (max_ws_streams)`, 'LIMIT_REACHED');
     }
     return parsed.data as z.output<Schema>;
   }
 
-  #refuse(argument: unknown, published: boolean, info: string): void {
+  #refuse(argument: unknown, published: boolean, info: string, code: ErrorCode): void {
     const { id: mediaSessionId, name } = namesOf(argument);
     this.#session.logger.info({ streamName: name, mediaSessionId, reason: info }, 'stream request refused');
-    this.#session.send('notifyStreamStatusEvent', { mediaSessionId, name, published, status: 'FAILED', info });
+    this.#session.send('notifyStreamStatusEvent', { mediaSessionId, name, published, status: 'FAILED', info, code });
   }
 
   #add(mediaSessionId: string, stream: PublishedStream | PlayedStream): void {

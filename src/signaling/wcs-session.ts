@@ -192,7 +192,7 @@ export class WcsSession extends EventEmitter<WcsSessionEvents> {
     } catch (thrown) {
       const { code, message } = toGatewayError(thrown);
       this.logger.info({ code, reason: message }, 'connection refused');
-      return this.#link.refuse(message);
+      return this.#link.refuse(message, code);
     }
     if (!this.#link.isOpen) return;
     this.#list(connection, this.#principal);

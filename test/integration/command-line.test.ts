@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import t from 'tap';
 import { createHttpApp } from '../helpers/http-app.ts';
+import { startLoopbackServer } from '../helpers/loopback-server.ts';
 import { freePort } from '../helpers/server-process.ts';
 import { waitFor } from '../helpers/wait.ts';
 
@@ -71,6 +72,46 @@ t.test('commands ask the gateway, with tables, JSON and exit codes', async (t) =
   t.match(await run(['streams'], { TRANSPONDER_URL: url }), { code: 4, stderr: /TRANSPONDER_KEY/ });
   t.match(await run(['--help']), { code: 0, stdout: /Commands:/ });
   t.match(await run(['token', '--help']), { code: 0, stdout: /--max-duration/ });
+});
+
+t.test('calls', async (t) => {
+  const asked: unknown[] = [];
+  const server = await startLoopbackServer((request, response) => {
+    let body = '';
+    request.on('data', (chunk) => (body += String(chunk)));
+    request.on('end', () => {
+      asked.push([request.url, ...(body ? [JSON.parse(body)] : [])]);
+      const call = { callId: 'c1', callee: '0123', status: 'ESTABLISHED', streamName: 'phone', reason: null };
+      response.end(request.url?.startsWith('/api/v1/calls') ? JSON.stringify([call]) : '');
+    });
+  });
+  t.teardown(() => server.close());
+  const gateway = { TRANSPONDER_URL: server.url, SIP_PASSWORD: 'secret' };
+  const account = ['--login', 'ann', '--domain', 'sip.example'];
+  const input = 'rtmp://127.0.0.1/live';
+  t.match(
+    await run(['call', 'start', '0123', '--id', 'c1', '--stream', 'phone', '--to', '-', ...account], gateway, input),
+    { code: 0, stdout: 'c1\n' },
+  );
+  t.match(await run(['call', 'start', '0124', '--video'], gateway), { code: 0, stdout: /^[0-9a-f-]{36}\n$/ });
+  t.match(await run(['call'], gateway), { code: 0, stdout: /^ID +CALLEE[^]*\nc1 +0123 +ESTABLISHED +phone/ });
+  t.match(await run(['call', 'list', '--ended'], gateway), { code: 0 });
+  t.match(await run(['call', 'dtmf', 'c1', '12#'], gateway), { code: 0 });
+  t.match(await run(['call', 'stop', 'c1'], gateway), { code: 0, stdout: '' });
+  t.match(asked, [
+    [
+      '/rest-api/call/startup',
+      {
+        ...{ callId: 'c1', callee: '0123', toStream: 'phone', rtmpUrl: input },
+        ...{ sipLogin: 'ann', sipPassword: 'secret', sipDomain: 'sip.example' },
+      },
+    ],
+    ['/rest-api/call/startup', { callee: '0124', hasVideo: true }],
+    ['/api/v1/calls'],
+    ['/api/v1/calls?ended=true'],
+    ['/rest-api/call/send_dtmf', { callId: 'c1', dtmf: '12#' }],
+    ['/rest-api/call/terminate', { callId: 'c1' }],
+  ]);
 });
 
 t.test('completions name the commands', async (t) => {

@@ -52,7 +52,9 @@ async function loadAll(app: FastifyInstance, pages: readonly string[] = ['/']): 
 
 t.test('the pages and all files that they load are served', async (t) => {
   const app = await createApp({ ...OPTIONS, isManager: true, hasRooms: true, hasCalls: true });
-  const loaded = await loadAll(app, ['/', '/console/nodes.html', '/console/rooms.html', '/console/calls.html']);
+  const loaded = await loadAll(app, [
+    ...['/', '/console/nodes.html', '/console/rooms.html', '/console/calls.html', '/examples/', '/examples/clock.js'],
+  ]);
   t.match((await app.inject('/console/config.json')).json(), { cluster: true, rooms: true, calls: true });
   const alone = await createApp();
   await loadAll(alone);
@@ -63,7 +65,8 @@ t.test('the pages and all files that they load are served', async (t) => {
     readdirSync(new URL(`../../src/web/${folder}`, import.meta.url))
       .filter((name) => /\.(js|css|svg)$/.test(name))
       .map((name) => `/${folder}/${name}`);
-  for (const path of [...files('console'), ...files('client'), '/console/mpegts.js']) t.ok(loaded.has(path), path);
+  for (const path of [...files('console'), ...files('client'), ...files('examples'), '/console/mpegts.js'])
+    t.ok(loaded.has(path), path);
   t.match(loaded.get('/'), 'text/html');
   t.match(loaded.get('/console/main.js'), 'text/javascript');
   t.match(loaded.get('/console/console.css'), 'text/css');

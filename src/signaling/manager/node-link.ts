@@ -19,7 +19,7 @@ export interface NodeLinkEvents {
   /** The node has accepted the client; the messages that waited are sent. */
   established: [user: unknown];
   /** The node has refused the client. */
-  refused: [info: string];
+  refused: [info: string, code: string | undefined];
   message: [message: string, data: readonly unknown[], text: string];
   /**
    * The connection has ended. Emitted once; nothing follows.
@@ -132,8 +132,12 @@ export class NodeLink extends EventEmitter<NodeLinkEvents> {
 
   #establish(message: string, data: readonly unknown[]): void {
     if (message === 'fail') {
-      const { info } = (data[0] ?? {}) as { readonly info?: unknown };
-      return void this.emit('refused', typeof info === 'string' ? info : 'connection refused');
+      const { info, code } = (data[0] ?? {}) as { readonly info?: unknown; readonly code?: unknown };
+      return void this.emit(
+        'refused',
+        typeof info === 'string' ? info : 'connection refused',
+        typeof code === 'string' ? code : undefined,
+      );
     }
     if (message !== 'getUserData') return;
     clearTimeout(this.#timeout);

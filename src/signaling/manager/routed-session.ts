@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events';
 import type { WebSocket } from 'ws';
 import type { NodeRecord } from '../../cluster/cluster-store.ts';
 import type { NodeRegistry } from '../../cluster/node-registry.ts';
-import { toGatewayError } from '../../errors.ts';
+import { toGatewayError, type ErrorCode } from '../../errors.ts';
 import type { ForwardedClients } from '../../net/forwarded-client.ts';
 import type { Logger } from '../../observe/logger.ts';
 import { isStreamName } from '../../streams/stream-name.ts';
@@ -141,7 +141,10 @@ export class RoutedSession extends EventEmitter<RoutedSessionEvents> {
   #connect(connection: Connection): void {
     this.#connection = connection;
     if (!this.#homeLink())
-      this.#link.refuse('The cluster has no node that can take the connection. Try again in some seconds.');
+      this.#link.refuse(
+        'The cluster has no node that can take the connection. Try again in some seconds.',
+        'CLUSTER_UNAVAILABLE',
+      );
   }
 
   async #startStream(
@@ -153,22 +156,31 @@ export class RoutedSession extends EventEmitter<RoutedSessionEvents> {
     text: string,
     tries = 1,
   ): Promise<void> {
-    const fail = (info: string): void =>
-      this.#link.send('notifyStreamStatusEvent', { mediaSessionId, name, published: places, status: 'FAILED', info });
-    if (this.#sessions.size >= MAX_SESSIONS) return fail('Too many streams in one session');
+    const fail = (code: ErrorCode, info: string): void =>
+      this.#link.send('notifyStreamStatusEvent', {
+        mediaSessionId,
+        name,
+        published: places,
+        status: 'FAILED',
+        info,
+        code,
+      });
+    if (this.#sessions.size >= MAX_SESSIONS) return fail('LIMIT_REACHED', 'Too many streams in one session');
     try {
       const owner = await this.#ownerOf(name);
       // What nobody publishes cannot be played: any node says so.
       const node = owner ?? (places ? this.#place() : undefined);
       const link = node ? this.#linkTo(node) : this.#homeLink();
       const id = node?.id ?? this.#home;
-      if (!link || id === undefined) return fail('The cluster has no node that can take the stream.');
+      if (!link || id === undefined)
+        return fail('CLUSTER_UNAVAILABLE', 'The cluster has no node that can take the stream.');
       // An id that is in use is refused by its node.
       if (!this.#sessions.has(mediaSessionId))
         this.#sessions.set(mediaSessionId, { name, published: places, node: id, text, tries });
       link.send(text);
     } catch (error) {
-      fail(toGatewayError(error).message);
+      const { code, message } = toGatewayError(error);
+      fail(code, message);
     }
   }
 
@@ -205,8 +217,8 @@ export class RoutedSession extends EventEmitter<RoutedSessionEvents> {
       this.#established(user);
       if (node.id === this.#home) this.#rooms.homeFound(node.id);
     });
-    link.once('refused', (info) => {
-      if (!this.#accepted || (node.id === this.#home && this.#rooms.needsHome)) this.#link.refuse(info);
+    link.once('refused', (info, code) => {
+      if (!this.#accepted || (node.id === this.#home && this.#rooms.needsHome)) this.#link.refuse(info, code);
     });
     link.on('message', (message, data, text) => {
       if (message === 'getVersion' || message === 'getUserData') return;
@@ -280,7 +292,10 @@ export class RoutedSession extends EventEmitter<RoutedSessionEvents> {
     const { registry, region } = this.#context;
     const next = registry.rank({ region, except: new Set([lost]) })[0];
     if (!next || ++this.#tries >= MAX_TRIES)
-      return this.#link.refuse('The node that was to take the connection does not answer. Try again in some seconds.');
+      return this.#link.refuse(
+        'The node that was to take the connection does not answer. Try again in some seconds.',
+        'NODE_LOST',
+      );
     this.#home = next.id;
     this.#linkTo(next);
   }

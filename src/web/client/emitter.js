@@ -21,6 +21,11 @@ export class Emitter {
     return () => void listeners.delete(listener);
   }
 
+  /** For subclasses: whether anybody listens. @param {keyof Events} name */
+  has(name) {
+    return (this.#listeners.get(name)?.size ?? 0) > 0;
+  }
+
   /**
    * For subclasses.
    *

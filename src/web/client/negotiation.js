@@ -1,4 +1,4 @@
-import { ClientError } from './errors.js';
+import { ClientError, failure, refusal, toClientError } from './errors.js';
 import { randomId } from './random.js';
 
 /** Milliseconds from the offer until media flows. ICE over a slow network takes some seconds. */
@@ -19,7 +19,7 @@ const FINAL = new Set(['UNPUBLISHED', 'STOPPED', 'FAILED']);
  * @property {boolean} hasVideo
  * @property {(connection: RTCPeerConnection) => void} addTracks called before the offer is made
  * @property {object} fields additional fields of `publishStream` or `playStream`
- * @property {(status: string, info: string) => void} ended called if the gateway ends the stream, or its media
+ * @property {(status: string, error: ClientError) => void} ended called if the gateway ends the stream, or its media
  * connection fails, after it was established
  * @property {(message: string, data: readonly unknown[]) => void} [event] any other message for this stream
  */
@@ -31,7 +31,7 @@ const FINAL = new Set(['UNPUBLISHED', 'STOPPED', 'FAILED']);
 export class Negotiation {
   /** The `mediaSessionId` of the WCS protocol. */
   id = randomId();
-  connection = new RTCPeerConnection();
+  connection = newConnection();
   #session;
   #options;
   /** @type {PromiseWithResolvers<void>} */
@@ -39,6 +39,9 @@ export class Negotiation {
   /** @type {PromiseWithResolvers<void>} */
   #over = Promise.withResolvers();
   #settled = false;
+  #answered = false;
+  /** Media has had a way to the gateway. */
+  #connected = false;
   #closed = false;
 
   /**
@@ -49,8 +52,9 @@ export class Negotiation {
     this.#session = session;
     this.#options = options;
     this.connection.onconnectionstatechange = () => {
-      if (this.connection.connectionState === 'failed')
-        this.#end('FAILED', 'The media connection to the gateway was lost');
+      const { connectionState } = this.connection;
+      if (connectionState === 'connected') this.#connected = true;
+      if (connectionState === 'failed') this.#end('FAILED', this.#mediaError());
     };
   }
 
@@ -64,11 +68,9 @@ export class Negotiation {
     const { name, published, hasAudio, hasVideo, addTracks, fields } = this.#options;
     if (this.#session.state !== 'established')
       throw new ClientError('DISCONNECTED', 'There is no connection to the gateway.');
-    addTracks(this.connection);
-    const offer = await this.connection.createOffer();
-    await this.connection.setLocalDescription(offer);
+    const offer = await this.#offer(addTracks);
     // Stopped in the meantime: the offer must not be sent.
-    if (this.#closed) throw new ClientError('STREAM_FAILED', 'Stopped by user');
+    if (this.#closed) throw failure('STREAM_FAILED', 'Stopped by user');
     this.#session.register(this.id, channel);
     this.#session.send(published ? 'publishStream' : 'playStream', {
       mediaSessionId: this.id,
@@ -85,7 +87,7 @@ export class Negotiation {
       maxBitrate: 0,
       ...fields,
     });
-    const timer = setTimeout(() => this.#end('FAILED', 'The gateway did not answer in time'), NEGOTIATION_TIMEOUT);
+    const timer = setTimeout(() => this.#end('FAILED', this.#mediaError()), NEGOTIATION_TIMEOUT);
     try {
       await this.#live.promise;
     } finally {
@@ -99,13 +101,19 @@ export class Negotiation {
    */
   receive(message, data) {
     if (message === 'setRemoteSDP') {
+      this.#answered = true;
       this.connection
         .setRemoteDescription({ type: 'answer', sdp: String(data[1]) })
-        .catch((error) => this.#end('FAILED', error.message));
+        .catch((error) => this.#end('FAILED', toClientError(error, 'STREAM_FAILED')));
     } else if (message === 'notifyStreamStatusEvent' || message === 'fail') {
-      const { status = '', info = '' } = /** @type {{ status?: string, info?: string }} */ (data[0]);
-      if (FINAL.has(status)) this.#end(status, info);
-      else if (status === 'PUBLISHING' || status === 'PLAYING') {
+      const { status = '', info, code } = /** @type {{ status?: string, info?: string, code?: string }} */ (data[0]);
+      if (FINAL.has(status)) {
+        const blocked = !this.#settled && this.#answered && !this.#connected && code === 'PUBLISHER_LOST';
+        this.#end(
+          status,
+          blocked ? this.#mediaError() : refusal('STREAM_FAILED', info || 'The gateway refused the stream', code),
+        );
+      } else if (status === 'PUBLISHING' || status === 'PLAYING') {
         this.#settled = true;
         this.#live.resolve();
       }
@@ -114,7 +122,7 @@ export class Negotiation {
 
   /** The WebSocket is gone: the gateway no longer knows this negotiation. */
   connectionLost() {
-    this.#end('FAILED', 'The connection to the gateway was lost');
+    this.#end('FAILED', new ClientError('DISCONNECTED', 'The connection to the gateway was lost'));
   }
 
   /** Asks the gateway to stop, and waits for its answer up to a limit. */
@@ -145,14 +153,40 @@ export class Negotiation {
     this.#over.resolve();
   }
 
+  /** @param {NegotiationOptions['addTracks']} addTracks */
+  async #offer(addTracks) {
+    try {
+      addTracks(this.connection);
+      const offer = await this.connection.createOffer();
+      await this.connection.setLocalDescription(offer);
+      return offer;
+    } catch (error) {
+      this.close();
+      throw toClientError(error, 'STREAM_FAILED');
+    }
+  }
+
+  /** Why there is no media. */
+  #mediaError() {
+    if (this.#settled) return new ClientError('DISCONNECTED', 'The media connection to the gateway was lost');
+    if (!this.#answered) return new ClientError('DISCONNECTED', 'The gateway did not answer in time');
+    return failure('MEDIA_BLOCKED', 'The gateway answers, but media does not reach it: a firewall seems to block UDP.');
+  }
+
   /**
    * @param {string} status
-   * @param {string} info
+   * @param {ClientError} error
    */
-  #end(status, info) {
+  #end(status, error) {
     if (this.#closed) return;
     this.close();
-    if (this.#settled) this.#options.ended(status, info);
-    else this.#live.reject(new ClientError('STREAM_FAILED', info || 'The gateway refused the stream'));
+    if (this.#settled) this.#options.ended(status, error);
+    else this.#live.reject(error);
   }
+}
+
+function newConnection() {
+  if (typeof RTCPeerConnection === 'undefined')
+    throw failure('UNSUPPORTED_BROWSER', 'This browser has no WebRTC, or it is switched off.');
+  return new RTCPeerConnection();
 }

@@ -1,4 +1,5 @@
 import { Emitter } from './emitter.js';
+import { failure } from './errors.js';
 import { Negotiation } from './negotiation.js';
 
 /**
@@ -8,7 +9,7 @@ import { Negotiation } from './negotiation.js';
  * @property {boolean} [hasVideo] true by default
  *
  * @typedef {object} PlaybackEvents
- * @property {[info: string]} ended the stream has ended, or the connection was lost
+ * @property {[info: string, error: import('./errors.js').ClientError]} ended the stream has ended, or the connection was lost
  */
 
 /**
@@ -53,14 +54,36 @@ export class Playback extends Emitter {
         if (hasVideo) connection.addTransceiver('video', { direction: 'recvonly' });
       },
       fields: { width: 0, height: 0, quality: 0 },
-      ended: (_status, info) => {
-        if (!this.#stopped) this.emit('ended', info);
+      ended: (_status, error) => {
+        if (!this.#stopped) this.emit('ended', error.message, error);
       },
     });
   }
 
   get connection() {
     return this.#negotiation.connection;
+  }
+
+  /**
+   * Shows the stream in a video element and plays it.
+   *
+   * @param {HTMLVideoElement} video
+   * @throws {import('./errors.js').ClientError} AUTOPLAY_REFUSED: browsers play audio only after the user has touched the
+   * page. Call it again after a click, or with a muted element.
+   */
+  async show(video) {
+    video.playsInline = true;
+    if (video.srcObject !== this.stream) video.srcObject = this.stream;
+    try {
+      await video.play();
+    } catch (error) {
+      const { name, message } = /** @type {Error} */ (error);
+      // Another call has taken its place.
+      if (name === 'AbortError') return;
+      if (name === 'NotAllowedError')
+        throw failure('AUTOPLAY_REFUSED', 'The browser does not play audio before a click on the page.', error);
+      throw failure('UNSUPPORTED_CODEC', `The browser cannot play the stream: ${message}.`, error);
+    }
   }
 
   /** Idempotent. */

@@ -1,6 +1,9 @@
 import { openCamera } from './camera.js';
 import { Emitter } from './emitter.js';
+import { ClientError } from './errors.js';
 import { Negotiation } from './negotiation.js';
+import { StatsReader } from './stats.js';
+import { PublishedTracks } from './tracks.js';
 
 /** Milliseconds between two attempts to publish again after an interruption. */
 const RESUME_INTERVAL = 1000;
@@ -9,26 +12,29 @@ const RESUME_INTERVAL = 1000;
  * more attempts.
  */
 const RESUME_ATTEMPTS = 20;
+const STATS_INTERVAL = 1000;
 
 /**
- * @typedef {object} PublishOptions
+ * @typedef {object} StreamOptions
  * @property {string} name of the stream
  * @property {MediaStream} [stream] the media to publish; by default the camera and the microphone are opened
- * @property {MediaStreamConstraints} [constraints] for the camera and the microphone
  * @property {string} [rtmpUrl] also starts a push to this RTMP server
  * @property {string} [room] path of a room whose members are told about the stream
+ * @property {boolean} [record] the gateway records the stream
  *
- * @typedef {object} TransponderEvent the state of one push of this stream
- * @property {string} mediaSessionId of the transponder
- * @property {string} rtmpUrl without secrets
- * @property {import('../../outputs/push/transponder-view.ts').TransponderStatus} status
- * @property {string} reason why it retries or has ended; else empty
+ * @typedef {StreamOptions & import('./tracks.js').TrackOptions} PublishOptions
+ *
+ * @typedef {import('./wire.js').TransponderEvent} TransponderEvent
  *
  * @typedef {'publishing' | 'resuming' | 'ended'} PublicationState
  *
  * @typedef {object} PublicationEvents
- * @property {[state: PublicationState, info: string]} state `info`: why it resumes or has ended
+ * @property {[state: PublicationState, info: string, error?: ClientError]} state `info` and `error`: why it resumes or has
+ * ended; no error if the page has stopped it
  * @property {[event: TransponderEvent]} transponder the state of a push of this stream has changed
+ * @property {[stats: import('./stats.js').PublicationStats]} stats what was sent, each second
+ * @property {[kind: import('./tracks.js').Kind, error?: ClientError]} device a device was lost; without an error:
+ * another one has taken its place
  */
 
 /**
@@ -42,17 +48,17 @@ export class Publication extends Emitter {
   #state = 'publishing';
   #session;
   #options;
-  #ownsStream;
+  #tracks;
   /** @type {Negotiation} */
   #negotiation;
   /** The latest negotiation with which the gateway received the stream. @type {Negotiation} */
   #received;
-  /** Of the latest negotiation. The page may have replaced or removed their tracks. @type {RTCRtpTransceiver[]} */
-  #transceivers = [];
   #forget;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
   #attempt = 0;
+  #stats = new StatsReader();
+  #statsTimer;
 
   /**
    * @param {import('./session.js').Session} session
@@ -65,8 +71,7 @@ export class Publication extends Emitter {
     try {
       await publication.#publish();
     } catch (error) {
-      publication.#forget();
-      publication.#release();
+      publication.#finish();
       throw error;
     }
     return publication;
@@ -81,9 +86,17 @@ export class Publication extends Emitter {
     super();
     this.#session = session;
     this.#options = options;
-    this.#ownsStream = ownsStream;
-    this.#negotiation = this.#received = this.#negotiate();
+    this.#tracks = new PublishedTracks(options.stream, options, ownsStream, (kind, error) =>
+      this.emit('device', kind, ...(error ? [error] : [])),
+    );
+    try {
+      this.#negotiation = this.#received = this.#negotiate();
+    } catch (error) {
+      this.#tracks.release();
+      throw error;
+    }
     this.#forget = session.on('closing', () => this.#askToStop());
+    this.#statsTimer = setInterval(() => this.#tellStats(), STATS_INTERVAL);
   }
 
   get name() {
@@ -92,7 +105,7 @@ export class Publication extends Emitter {
 
   /** The published media. Show it in a muted video element. */
   get stream() {
-    return this.#options.stream;
+    return this.#tracks.stream;
   }
 
   get state() {
@@ -102,6 +115,57 @@ export class Publication extends Emitter {
   /** The current peer connection, for statistics. */
   get connection() {
     return this.#negotiation.connection;
+  }
+
+  /**
+   * Sends this track instead of the one of its kind. The library stops the previous one only if it has opened it.
+   *
+   * @param {MediaStreamTrack} track
+   * @throws {ClientError}
+   */
+  replaceTrack(track) {
+    return this.#tracks.replace(track);
+  }
+
+  /**
+   * Takes another camera.
+   *
+   * @param {MediaTrackConstraints} [constraints] by default the camera on the other side of a phone
+   * @throws {ClientError}
+   */
+  switchCamera(constraints) {
+    return this.#tracks.switchCamera(constraints);
+  }
+
+  /**
+   * Sends the screen instead of the camera, until {@link stopScreen} or until the user ends it in the browser.
+   *
+   * @param {DisplayMediaStreamOptions} [options]
+   * @throws {ClientError}
+   */
+  shareScreen(options) {
+    return this.#tracks.shareScreen(options);
+  }
+
+  /** Sends the camera again. @throws {ClientError} */
+  stopScreen() {
+    return this.#tracks.stopScreen();
+  }
+
+  /**
+   * Sends silence or black frames.
+   *
+   * @param {import('./tracks.js').Kind} kind
+   * @param {{ release?: boolean }} [options] `release`: sends nothing, and stops the device, whose light goes out
+   * @throws {ClientError}
+   */
+  mute(kind, options) {
+    return this.#tracks.mute(kind, options);
+  }
+
+  /** @param {import('./tracks.js').Kind} kind @throws {ClientError} if the device cannot be opened again */
+  unmute(kind) {
+    return this.#tracks.unmute(kind);
   }
 
   /**
@@ -116,7 +180,7 @@ export class Publication extends Emitter {
     this.#forget();
     if (resuming) this.#stopHeldStream();
     else await this.#negotiation.stop();
-    this.#release();
+    this.#finish();
     this.emit('state', 'ended', 'Stopped by user');
   }
 
@@ -139,24 +203,15 @@ export class Publication extends Emitter {
   }
 
   #negotiate() {
-    const { name, stream, rtmpUrl, room } = this.#options;
-    const first = [...stream.getAudioTracks().slice(0, 1), ...stream.getVideoTracks().slice(0, 1)];
-    const tracks =
-      this.#transceivers.length > 0
-        ? this.#transceivers.map(({ sender, receiver }) => sender.track ?? receiver.track.kind)
-        : first;
+    const { name, rtmpUrl, room, record } = this.#options;
     return new Negotiation(this.#session, {
       name,
       published: true,
-      hasAudio: stream.getAudioTracks().length > 0,
-      hasVideo: stream.getVideoTracks().length > 0,
-      addTracks: (connection) => {
-        this.#transceivers = tracks.map((track) =>
-          connection.addTransceiver(track, { direction: 'sendonly', streams: [stream] }),
-        );
-      },
-      fields: { ...(rtmpUrl && { rtmpUrl }), ...(room && { custom: { name: room } }) },
-      ended: (status, info) => this.#lost(status, info),
+      hasAudio: this.#tracks.has('audio'),
+      hasVideo: this.#tracks.has('video'),
+      addTracks: (connection) => this.#tracks.addTo(connection),
+      fields: { ...(rtmpUrl && { rtmpUrl }), ...(room && { custom: { name: room } }), ...(record && { record }) },
+      ended: (status, error) => this.#lost(status, error),
       event: (message, data) => this.#event(message, data),
     });
   }
@@ -181,16 +236,22 @@ export class Publication extends Emitter {
 
   /**
    * @param {string} status
-   * @param {string} info
+   * @param {ClientError} error
    */
-  #lost(status, info) {
+  #lost(status, error) {
     if (this.#state === 'ended') return;
     // UNPUBLISHED means that a user has stopped the stream. It is not published again.
-    if (status !== 'FAILED' || this.#session.state === 'closed') return this.#end(info);
+    if (status !== 'FAILED' || this.#session.state === 'closed') return this.#end(error);
+    if (this.#isOver(error)) return this.#end(error);
     this.#state = 'resuming';
     this.#attempt = 0;
-    this.emit('state', 'resuming', info);
+    this.emit('state', 'resuming', error.message, error);
     this.#resumeLater();
+  }
+
+  /** Whether the token has expired and there is no other one. @param {ClientError} error */
+  #isOver(error) {
+    return error.code === 'TOKEN_EXPIRED' && !this.#session.renew();
   }
 
   #resumeLater() {
@@ -198,15 +259,16 @@ export class Publication extends Emitter {
   }
 
   async #resume() {
-    if (this.#session.state === 'closed') return this.#end('The session was closed');
+    if (this.#session.state === 'closed') return this.#end(new ClientError('DISCONNECTED', 'The session was closed'));
     // Without a connection no attempt is counted: the session tries to connect.
     if (this.#session.state !== 'established') return this.#resumeLater();
     this.#negotiation = this.#negotiate();
     try {
       await this.#publish();
-    } catch (error) {
+    } catch (thrown) {
       if (this.#state !== 'resuming') return;
-      if (++this.#attempt >= RESUME_ATTEMPTS) return this.#end(/** @type {Error} */ (error).message);
+      const error = /** @type {ClientError} */ (thrown);
+      if (this.#isOver(error) || ++this.#attempt >= RESUME_ATTEMPTS) return this.#end(error);
       return this.#resumeLater();
     }
     if (this.#state !== 'resuming') return;
@@ -215,15 +277,23 @@ export class Publication extends Emitter {
     this.emit('state', 'publishing', '');
   }
 
-  /** @param {string} info */
-  #end(info) {
-    this.#forget();
-    this.#state = 'ended';
-    this.#release();
-    this.emit('state', 'ended', info);
+  async #tellStats() {
+    if (this.#state !== 'publishing' || !this.has('stats')) return;
+    const reports = await this.connection.getStats();
+    const stats = this.#stats.read(reports.values(), performance.now());
+    if (stats && this.#state === 'publishing') this.emit('stats', stats);
   }
 
-  #release() {
-    if (this.#ownsStream) for (const track of this.#options.stream.getTracks()) track.stop();
+  /** @param {ClientError} error */
+  #end(error) {
+    this.#state = 'ended';
+    this.#finish();
+    this.emit('state', 'ended', error.message, error);
+  }
+
+  #finish() {
+    this.#forget();
+    clearInterval(this.#statsTimer);
+    this.#tracks.release();
   }
 }

@@ -1,52 +1,22 @@
+import { RestError, RestPart } from './rest.js';
+
 /**
- * @typedef {object} PublisherAway the publisher is lost, and its pushes wait for it
- * @property {string} since ISO 8601
- * @property {string} [until] the push ends then, unless the publisher returns
- *
- * @typedef {import('../../outputs/push/transponder-view.ts').TransponderView & { publisherAway?: PublisherAway }}
- * Transponder
- * @typedef {import('../../outputs/push/transponder-view.ts').StartRequest} StartRequest
- *
- * @typedef {object} PushTarget a URL, or the id of a platform and the stream key that it shows
- * @property {string} [rtmpUrl]
- * @property {string} [streamKey]
- * @property {boolean} [backup] push to the platform's backup server too
- *
- * @typedef {Omit<StartRequest, 'rtmpUrl' | 'standby'> & PushTarget &
- *   { standby?: boolean | Partial<import('../../outputs/push/transponder-view.ts').StandbyRequest> }} PushRequest
- * @typedef {import('../../outputs/push/platforms/verdict.ts').Verdict} Verdict
- * @typedef {import('../../outputs/push/transponder-view.ts').TransponderFilter} TransponderFilter
+ * @typedef {import('./wire.js').PublisherAway} PublisherAway
+ * @typedef {import('./wire.js').Transponder} Transponder
+ * @typedef {import('./wire.js').PushRequest} PushRequest
+ * @typedef {import('./wire.js').Verdict} Verdict
+ * @typedef {import('./wire.js').TransponderFilter} TransponderFilter
  *
  * @typedef {object} PushApiOptions
  * @property {string} [url] of the REST interface; `/rest-api` of the server of the page by default
  * @property {string} [apiKey] if the gateway has a `rest_api_key`
  */
 
-/** An error answer of the REST interface. Status 0: there was no answer. */
-export class RestError extends Error {
-  /**
-   * @param {number} status
-   * @param {string} code the gateway's stable error code
-   * @param {string} message
-   */
-  constructor(status, code, message) {
-    super(message);
-    this.name = 'RestError';
-    this.status = status;
-    this.code = code;
-  }
-}
-
 /** The gateway's `/rest-api/push/*` methods. All of them throw {@link RestError}. */
-export class PushApi {
-  #url;
-  /** @type {string | undefined} May be set later, when the gateway has required it. */
-  apiKey;
-
+export class PushApi extends RestPart {
   /** @param {PushApiOptions} [options] */
   constructor({ url = '/rest-api', apiKey } = {}) {
-    this.#url = url.replace(/\/$/, '');
-    this.apiKey = apiKey;
+    super(url, apiKey);
   }
 
   /**
@@ -56,7 +26,7 @@ export class PushApi {
    * @returns {Promise<Transponder>}
    */
   async startup(request) {
-    return /** @type {Transponder} */ (await this.#post('startup', request));
+    return await this.#post('startup', request);
   }
 
   /**
@@ -67,7 +37,7 @@ export class PushApi {
    * @returns {Promise<Verdict[]>}
    */
   async check(request) {
-    return /** @type {Verdict[]} */ (await this.#post('check', request));
+    return await this.#post('check', request);
   }
 
   /**
@@ -76,7 +46,7 @@ export class PushApi {
    */
   async find(filter = {}) {
     try {
-      return /** @type {Transponder[]} */ (await this.#post('find', filter));
+      return await this.#post('find', filter);
     } catch (error) {
       if (error instanceof RestError && error.code === 'TRANSPONDER_NOT_FOUND') return [];
       throw error;
@@ -119,7 +89,7 @@ export class PushApi {
    *
    * @param {string} mediaSessionId
    * @param {boolean | undefined} on unset: as it is
-   * @param {import('../../outputs/push/transponder-view.ts').PictureChange} [picture] what is to be changed
+   * @param {import('./wire.js').PictureChange} [picture] what is to be changed
    */
   async standby(mediaSessionId, on, picture = {}) {
     await this.#post('standby', { mediaSessionId, on, ...picture });
@@ -130,43 +100,6 @@ export class PushApi {
    * @param {object} body
    */
   #post(method, body) {
-    return request(
-      `${this.#url}/push/${method}`,
-      { method: 'POST', body: JSON.stringify(body), headers: { 'content-type': 'application/json' } },
-      this.apiKey,
-    );
+    return this.ask('POST', `push/${method}`, body);
   }
-}
-
-/**
- * Sends one request, with the gateway's conventions for keys and errors.
- *
- * @param {string} url
- * @param {RequestInit & { headers?: Record<string, string> }} init
- * @param {string} [apiKey]
- * @returns {Promise<unknown>} the body; undefined for an empty one
- * @throws {RestError}
- */
-export async function request(url, init = {}, apiKey) {
-  /** @type {Response} */
-  let response;
-  try {
-    response = await fetch(url, {
-      ...init,
-      headers: { ...init.headers, ...(apiKey && { authorization: `Bearer ${apiKey}` }) },
-    });
-  } catch {
-    throw new RestError(0, 'DISCONNECTED', 'The gateway does not answer. Is it running?');
-  }
-  const text = await response.text();
-  /** @type {unknown} */
-  let body;
-  try {
-    body = text ? JSON.parse(text) : undefined;
-  } catch {
-    body = undefined;
-  }
-  if (response.ok) return body;
-  const { exception, message } = /** @type {{ exception?: string, message?: string }} */ (body ?? {});
-  throw new RestError(response.status, exception ?? 'UNKNOWN', message ?? `The gateway answered ${response.status}`);
 }

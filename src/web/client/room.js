@@ -1,4 +1,5 @@
 import { Emitter } from './emitter.js';
+import { ClientError } from './errors.js';
 import { randomId } from './random.js';
 import { SharedObject } from './shared-object.js';
 
@@ -10,15 +11,14 @@ const RETURN_ATTEMPTS = 20;
 const PASSING = ['LOGIN_IN_USE', 'NODE_LOST', 'CLUSTER_UNAVAILABLE'];
 
 /** A request that a room has refused. The codes are those of the gateway; `DISCONNECTED`: there is no connection. */
-export class RoomError extends Error {
+export class RoomError extends ClientError {
   /**
-   * @param {string} code
+   * @param {import('./wire.js').GatewayErrorCode | 'DISCONNECTED'} code
    * @param {string} message
    */
   constructor(code, message) {
-    super(message);
+    super(code, message);
     this.name = 'RoomError';
-    this.code = code;
   }
 }
 

@@ -1,5 +1,5 @@
 import { Emitter } from './emitter.js';
-import { ClientError } from './errors.js';
+import { ClientError, refusal, toClientError } from './errors.js';
 import { Playback } from './playback.js';
 import { Publication } from './publication.js';
 import { randomId } from './random.js';
@@ -16,7 +16,8 @@ const RECONNECT_DELAY_CAP = 8000;
  *
  * @typedef {object} SessionOptions
  * @property {string} [authToken] the token of an earlier session, whose streams this one may continue; random by default
- * @property {string | (() => string | undefined)} [token] a key or a token of the gateway; a function is called for each connection
+ * @property {string | (() => string | undefined | Promise<string | undefined>)} [token] a key or a token of the gateway; a
+ * function is called for each connection, so that it may return a renewed one
  * @property {boolean} [reconnect] reconnect and publish again after the connection was lost; true by default
  *
  * @typedef {object} SessionEvents
@@ -56,7 +57,8 @@ export class Session extends Emitter {
    * @param {string} url of the gateway's WebSocket, such as `ws://127.0.0.1:8080`
    * @param {SessionOptions} [options]
    * @returns {Promise<Session>} when the gateway has accepted the session
-   * @throws {ClientError} DISCONNECTED when it cannot be reached, CONNECTION_REFUSED when it does not accept the token
+   * @throws {ClientError} DISCONNECTED when it cannot be reached, TOKEN_EXPIRED or CONNECTION_REFUSED when it does not
+   * accept the token
    */
   static async connect(url, options = {}) {
     const session = new Session(url, options);
@@ -142,6 +144,17 @@ export class Session extends Emitter {
     this.#streams.set(id, stream);
   }
 
+  /**
+   * For streams: their token has expired. Connects again with a new one, if the page has given a function that returns it.
+   *
+   * @returns {boolean} whether it has
+   */
+  renew() {
+    if (typeof this.#token !== 'function' || !this.#reconnect) return false;
+    this.#socket?.close();
+    return true;
+  }
+
   /** @param {string} id */
   unregister(id) {
     this.#streams.delete(id);
@@ -167,14 +180,20 @@ export class Session extends Emitter {
   /** @returns {Promise<void>} */
   #open() {
     return new Promise((resolve, reject) => {
-      const socket = new WebSocket(this.#url);
+      const socket = this.#newSocket();
       this.#socket = socket;
       let established = false;
-      /** @type {string | undefined} */
-      let refusal;
+      /** @type {ClientError | undefined} */
+      let refused;
       const timer = setTimeout(() => socket.close(), CONNECT_TIMEOUT);
-      socket.onopen = () => {
-        const token = typeof this.#token === 'function' ? this.#token() : this.#token;
+      socket.onopen = async () => {
+        let token;
+        try {
+          token = typeof this.#token === 'function' ? await this.#token() : this.#token;
+        } catch (error) {
+          refused = toClientError(error, 'CONNECTION_REFUSED');
+          return socket.close();
+        }
         this.send('connection', {
           appKey: 'defaultApp',
           mediaProviders: ['WebRTC'],
@@ -196,16 +215,28 @@ export class Session extends Emitter {
           this.#enter('established');
           resolve();
         } else if (frame.message === 'fail' && !established) {
-          refusal = /** @type {{ info?: string } | undefined} */ (frame.data[0])?.info ?? 'The connection was refused.';
+          const { info = 'The connection was refused.', code } = /** @type {{ info?: string, code?: string }} */ (
+            frame.data[0] ?? {}
+          );
+          refused = refusal('CONNECTION_REFUSED', info, code);
         } else this.#receive(frame);
       };
       socket.onclose = () => {
         clearTimeout(timer);
         if (established) this.#lost();
-        else if (refusal !== undefined) reject(new ClientError('CONNECTION_REFUSED', refusal));
+        else if (refused) reject(refused);
         else reject(new ClientError('DISCONNECTED', `The gateway does not answer at ${this.#url}. Is it running?`));
       };
     });
+  }
+
+  /** @throws {ClientError} for a URL that is not valid, and for `ws:` on a page from `https` */
+  #newSocket() {
+    try {
+      return new WebSocket(this.#url);
+    } catch (error) {
+      throw toClientError(error, 'DISCONNECTED');
+    }
   }
 
   #lost() {

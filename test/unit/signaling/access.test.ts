@@ -65,17 +65,17 @@ async function listen(t: Test, settings: Record<string, string> = { rest_api_key
 
 t.test('a connection without a valid credential is refused with the reason', async (t) => {
   const connect = await listen(t);
-  for (const [connection, query, info] of [
+  for (const [connection, query, info, code = 'UNAUTHORIZED'] of [
     [{}, '', /key or a token is required/],
     [{ authToken: 'wrong' }, '', /not valid/],
     [{ custom: { token: 'wrong' } }, '', /not valid/],
     [{}, '?token=wrong', /not valid/],
     [{ authToken: 'k3y' }, '?token=wrong', /not valid/],
     [{ authToken: 'guest-x' }, '', /key or a token is required/],
-    [{ authToken: await sign({ exp: 1 }) }, '', /has expired/],
+    [{ authToken: await sign({ exp: 1 }) }, '', /has expired/, 'TOKEN_EXPIRED'],
   ] as const) {
     const client = await connect(connection, query);
-    t.match(await client.heard('fail'), { apiMethod: 'connection', status: 'FAILED', info });
+    t.match(await client.heard('fail'), { apiMethod: 'connection', status: 'FAILED', info, code });
     if (client.socket.readyState !== WebSocket.CLOSED) await once(client.socket, 'close');
     await t.rejects(client.heard('getUserData'), /closed without/);
   }
@@ -96,6 +96,7 @@ t.test('every message needs its right', async (t) => {
   const connect = await listen(t);
   const request = { mediaSessionId: 'id', name: 'cam1', sdp: 'v=0' };
   const failed = (published: boolean, info: RegExp) => ({ mediaSessionId: 'id', published, status: 'FAILED', info });
+  const forbidden = { code: 'FORBIDDEN' };
   for (const [claims, missing] of [
     [{ act: ['read', 'push', 'control', 'admin'], streams: ['*'] }, /they allow only/],
     [{ act: ['publish', 'play', 'push'], streams: ['cam2', 'cam'] }, /the stream "cam1"/],
@@ -103,9 +104,9 @@ t.test('every message needs its right', async (t) => {
     const { send, heard } = await connect({ authToken: await sign(claims) });
     const says = (action: string): RegExp => new RegExp(`action "${action}": .*${missing.source}`);
     send('publishStream', request);
-    t.match(await heard('notifyStreamStatusEvent'), failed(true, says('publish')));
+    t.match(await heard('notifyStreamStatusEvent'), { ...failed(true, says('publish')), ...forbidden });
     send('playStream', request);
-    t.match(await heard('notifyStreamStatusEvent'), failed(false, says('play')));
+    t.match(await heard('notifyStreamStatusEvent'), { ...failed(false, says('play')), ...forbidden });
     send('snapshot', request);
     t.match(await heard('notifyStreamEvent'), { type: 'snapshotFailed', payload: { info: says('play') } });
     t.match(await heard('notifyStreamStatusEvent'), failed(false, says('play')));
@@ -119,7 +120,11 @@ t.test('a token of the stream counts instead of the one of the connection', asyn
   const none = await connect({ authToken: await sign({ act: [] }) });
   const custom = { token: await sign({ act: ['play'], streams: ['nowhere'] }) };
   none.send('playStream', { mediaSessionId: 'id', name: 'nowhere', sdp: 'v=0', custom });
-  t.match(await none.heard('notifyStreamStatusEvent'), { info: 'Stream not found' }, 'allowed, but not published');
+  t.match(
+    await none.heard('notifyStreamStatusEvent'),
+    { info: 'Stream not found', code: 'STREAM_NOT_FOUND' },
+    'allowed, but not published',
+  );
   const all = await connect({ authToken: 'k3y' });
   all.send('publishStream', { mediaSessionId: 'id', name: 'free', sdp: 'v=0', custom });
   t.match(await all.heard('notifyStreamStatusEvent'), { status: 'FAILED', info: /action "publish"/ });

@@ -44,7 +44,7 @@ class FakeNode {
         if (one.message === 'connection') {
           send('ping');
           if (refusal) {
-            send('fail', { apiMethod: 'connection', status: 'FAILED', info: refusal });
+            send('fail', { apiMethod: 'connection', status: 'FAILED', info: refusal, code: 'TOKEN_EXPIRED' });
             return socket.close(1008);
           }
           send('getVersion', '1');
@@ -235,7 +235,7 @@ t.test('a page that a node refuses learns why', async (t) => {
   await waitFor('the refusal', () => page.closed !== undefined);
   t.match(page.received.at(-1), {
     message: 'fail',
-    data: [{ apiMethod: 'connection', info: 'The token has expired.' }],
+    data: [{ apiMethod: 'connection', info: 'The token has expired.', code: 'TOKEN_EXPIRED' }],
   });
   t.equal(page.closed, 1008);
   t.equal(other.requests.length, 0, 'another node is not asked');
@@ -245,7 +245,7 @@ t.test('without a node that answers, the connection is refused; with one of two,
   const { open } = await setUp(t, []);
   const refused = await open();
   await waitFor('the refusal', () => refused.closed !== undefined);
-  t.match(refused.received, [{ message: 'fail' }]);
+  t.match(refused.received, [{ message: 'fail', data: [{ code: 'CLUSTER_UNAVAILABLE' }] }]);
   const [dead, b] = [await FakeNode.start(t, 'dead'), await FakeNode.start(t, 'b')];
   const half = await setUp(t, [dead, b]);
   dead.kill();

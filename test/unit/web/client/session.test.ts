@@ -54,7 +54,7 @@ replaceGlobals(t, {
   setTimeout: (callback: () => void, delay = 0) => realSetTimeout(callback, delay / (delay < 10_000 ? 50 : 5)),
 });
 
-const track = { stop: () => {} };
+const track = { stop: () => {}, addEventListener: () => {} };
 class FakeMediaStream {
   getAudioTracks(): unknown[] {
     return [track];
@@ -131,7 +131,7 @@ function states(emitter: { on(name: 'state', listener: (state: string, info?: st
 t.test('the token is sent with each connection, and a refusal has the reason of the gateway', async (t) => {
   const server = await startServer(t);
   let token = 'one';
-  const session = await Session.connect(server.url, { token: () => token });
+  const session = await Session.connect(server.url, { token: async () => token });
   t.teardown(() => session.close());
   const first = await server.next('connection');
   t.strictSame(first.data['custom'], { token: 'one' });
@@ -142,9 +142,10 @@ t.test('the token is sent with each connection, and a refusal has the reason of 
   const refusing = new WebSocketServer({ host: '127.0.0.1', port: 0 });
   t.teardown(() => refusing.close());
   await once(refusing, 'listening');
+  let code: string | undefined = undefined;
   refusing.on('connection', (socket) =>
     socket.once('message', () => {
-      say(socket, 'fail', { apiMethod: 'connection', status: 'FAILED', info: 'The token has expired.' });
+      say(socket, 'fail', { apiMethod: 'connection', status: 'FAILED', info: 'The token has expired.', code });
       socket.close(1008);
     }),
   );
@@ -153,6 +154,13 @@ t.test('the token is sent with each connection, and a refusal has the reason of 
     code: 'CONNECTION_REFUSED',
     message: 'The token has expired.',
   });
+  code = 'TOKEN_EXPIRED';
+  await t.rejects(Session.connect(url, { token: 'old' }), { code, reasonCode: code, remedy: /new token/ });
+  const noToken = (): never => {
+    throw new Error('logged out');
+  };
+  await t.rejects(Session.connect(url, { token: noToken }), { code: 'CONNECTION_REFUSED', message: 'logged out' });
+  await t.rejects(Session.connect('no address'), { code: 'DISCONNECTED', name: 'ClientError' });
 });
 
 t.test('connect, ping, publish with rtmpUrl, transponder events, stop', async (t) => {
@@ -211,6 +219,12 @@ t.test('refusals have the message of the gateway', async (t) => {
   status(await server.next('publishStream'), 'FAILED', 'Stream name is already in use');
   await t.rejects(publishing, { code: 'STREAM_FAILED', message: 'Stream name is already in use' });
 
+  const coded = session.publish({ name: 'taken', stream });
+  const { data, socket } = await server.next('publishStream');
+  const { mediaSessionId } = data;
+  say(socket, 'notifyStreamStatusEvent', { mediaSessionId, status: 'FAILED', info: 'no', code: 'STREAM_NAME_IN_USE' });
+  await t.rejects(coded, { code: 'STREAM_FAILED', reasonCode: 'STREAM_NAME_IN_USE', remedy: /another name/ });
+
   const playing = session.play({ name: 'nobody' });
   status(await server.next('playStream'), 'FAILED', 'Stream not found');
   await t.rejects(playing, { code: 'STREAM_FAILED', message: 'Stream not found' });
@@ -219,6 +233,35 @@ t.test('refusals have the message of the gateway', async (t) => {
   const offer = await server.next('publishStream');
   say(offer.socket, 'setRemoteSDP', offer.data.mediaSessionId, 'bad', true);
   await t.rejects(answered, { code: 'STREAM_FAILED', message: 'no SDP' });
+});
+
+t.test('media that does not reach the gateway', async (t) => {
+  const server = await startServer(t);
+  const session = await Session.connect(server.url);
+  t.teardown(() => session.close());
+  const answered = async () => {
+    const publishing = session.publish({ name: 's', stream });
+    const offer = await server.next('publishStream');
+    say(offer.socket, 'setRemoteSDP', offer.data.mediaSessionId, 'v=0 answer', true);
+    return { publishing, offer };
+  };
+  const blocked = { code: 'MEDIA_BLOCKED', message: /a firewall seems to block UDP\. Use another network/ };
+
+  const failed = await answered();
+  const refused = t.rejects(failed.publishing, blocked, 'the browser has found no way');
+  const { last } = FakePeerConnection;
+  while (!last.answer) await new Promise((resolve) => setTimeout(resolve, 1));
+  last.fail();
+  await refused;
+
+  const { publishing, offer } = await answered();
+  const { mediaSessionId } = offer.data;
+  const info = 'Failed by ICE timeout';
+  say(offer.socket, 'notifyStreamStatusEvent', { mediaSessionId, status: 'FAILED', info, code: 'PUBLISHER_LOST' });
+  await t.rejects(publishing, blocked, 'the gateway has found none');
+
+  const { publishing: late } = await answered();
+  await t.rejects(late, blocked, 'nobody says anything in time');
 });
 
 t.test('a stream that was stopped at the gateway is not published again', async (t) => {
@@ -232,6 +275,49 @@ t.test('a stream that was stopped at the gateway is not published again', async 
   const state = states(publication);
   status(offer, 'UNPUBLISHED', 'Stopped by rest /terminate');
   t.equal(await state(), 'ended');
+});
+
+t.test('a publication whose token has expired goes on with a new token, or ends', async (t) => {
+  const server = await startServer(t);
+  const expire = async (token: string | (() => string)) => {
+    const session = await Session.connect(server.url, { token });
+    t.teardown(() => session.close());
+    t.strictSame((await server.next('connection')).data['custom'], { token: 'old' });
+    const publishing = session.publish({ name: 's', stream });
+    const offer = await server.next('publishStream');
+    status(offer, 'PUBLISHING');
+    const publication = await publishing;
+    const state = states(publication);
+    const { mediaSessionId } = offer.data;
+    say(offer.socket, 'notifyStreamStatusEvent', {
+      mediaSessionId,
+      status: 'FAILED',
+      info: 'no',
+      code: 'TOKEN_EXPIRED',
+    });
+    return state;
+  };
+  const ended = await expire('old');
+  t.equal(await ended(), 'ended');
+
+  const session = await Session.connect(server.url, { token: 'old' });
+  t.teardown(() => session.close());
+  const publishing = session.publish({ name: 's', stream });
+  status(await server.next('publishStream'), 'PUBLISHING');
+  const lost = states(await publishing);
+  FakePeerConnection.last.fail();
+  t.equal(await lost(), 'resuming');
+  const again = await server.next('publishStream');
+  const { mediaSessionId } = again.data;
+  say(again.socket, 'notifyStreamStatusEvent', { mediaSessionId, status: 'FAILED', info: 'no', code: 'TOKEN_EXPIRED' });
+  t.equal(await lost(), 'ended', 'it has expired during an interruption');
+
+  const tokens = ['old', 'new'];
+  const resumed = await expire(() => tokens.shift()!);
+  t.equal(await resumed(), 'resuming');
+  t.strictSame((await server.next('connection')).data['custom'], { token: 'new' });
+  status(await server.next('publishStream'), 'PUBLISHING');
+  t.equal(await resumed(), 'publishing');
 });
 
 t.test('session and publication continue after a restart of the gateway', async (t) => {
@@ -259,8 +345,11 @@ t.test('session and publication continue after a restart of the gateway', async 
   status(again, 'PUBLISHING');
   t.equal(await publicationState(), 'publishing');
 
+  const why = new Promise((resolve) => publication.on('state', (_state, info, error) => resolve([info, error])));
   FakePeerConnection.last.fail();
   t.equal(await publicationState(), 'resuming', 'after the loss of the media connection');
+  const lost = 'The media connection to the gateway was lost';
+  t.match(await why, [lost, { code: 'DISCONNECTED', message: lost }]);
   status(await next.next('publishStream'), 'PUBLISHING');
   t.equal(await publicationState(), 'publishing');
   session.close();

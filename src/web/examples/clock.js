@@ -1,0 +1,1 @@
+setInterval(() => postMessage(''), 1000 / 30);
