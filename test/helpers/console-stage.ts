@@ -1,0 +1,111 @@
+import { fastify } from 'fastify';
+import { EventStream } from '../../src/api/live/event-stream.ts';
+import { PUSH_NUMBERS, STREAM_NUMBERS } from '../../src/api/live/live-items.ts';
+import { consoleRoutes } from '../../src/api/console-routes.ts';
+
+/** The console's pages over a gateway that exists only as its answers, with as many streams as a test wants. */
+
+export interface ConsoleItem {
+  readonly kind: 'stream' | 'push';
+  readonly key: string;
+  readonly fields?: object;
+  readonly numbers: readonly number[];
+}
+
+export interface ConsoleStage {
+  readonly url: string;
+  /** Connections of pages at present. */
+  readonly connections: () => number;
+  /** Adds or changes items, and tells the pages. */
+  put(...items: ConsoleItem[]): void;
+  /** Removes all items of a kind that fit. */
+  remove(fits: (item: ConsoleItem) => boolean): void;
+  happen(event: {
+    readonly type: string;
+    readonly level: string;
+    readonly text: string;
+    readonly stream?: string;
+  }): void;
+  /** Ends the connections of all pages; new ones are refused until {@link resume}. */
+  interrupt(): void;
+  resume(): void;
+  stop(): Promise<void>;
+}
+
+/** An item that stands for a stream with an ordinary publisher. */
+export const streamItem = (name: string, bitrate = 1500, fields: object = {}): ConsoleItem => ({
+  kind: 'stream',
+  key: name,
+  fields: {
+    ...{ name, status: 'live', startedAt: '2026-01-01T10:00:00.000Z', protocol: 'WebRTC', audioCodec: 'opus' },
+    ...{ videoCodec: 'h264', width: 1280, height: 720, viewers: 0, recording: false, standby: false, ...fields },
+  },
+  numbers: [bitrate, bitrate * 1000, 0, 0, 12],
+});
+
+/** @param answers of further paths of REST, by `METHOD path` */
+export async function startConsoleStage(
+  answers: Readonly<Record<string, unknown>> = {},
+  actions: readonly string[] = ['publish', 'play', 'push', 'call', 'control', 'read', 'admin', 'join'],
+): Promise<ConsoleStage> {
+  const app = fastify({ forceCloseConnections: true });
+  await app.register(
+    consoleRoutes({
+      ...{ wsPort: 1, restBase: '/rest-api', version: '1.2.3', resumeWindowMs: 1000, hasRooms: true, hasCalls: true },
+      isAllowed: async () => undefined,
+    }),
+  );
+  const items = new Map<string, ConsoleItem>();
+  const timeline: object[] = [];
+  const open = new Set<EventStream>();
+  let isInterrupted = false;
+  const tell = (event: string, data: object): void => {
+    for (const stream of open) stream.send(event, JSON.stringify(data), `stage-${timeline.length}`);
+  };
+  app.get('/api/v1/me', async () => ({ id: 'anyone', actions }));
+  app.get('/api/v1/events', { exposeHeadRoute: false }, (_, reply) => {
+    if (isInterrupted) return void reply.code(503).send({ exception: 'SHUTTING_DOWN', message: 'The gateway stops.' });
+    const stream = new EventStream(reply, () => open.delete(stream));
+    open.add(stream);
+    const names = { stream: STREAM_NUMBERS, push: PUSH_NUMBERS };
+    stream.send(
+      'snapshot',
+      JSON.stringify({ epoch: 'stage', resumed: false, names, items: [...items.values()], timeline }),
+    );
+  });
+  for (const [route, answer] of Object.entries(answers)) {
+    const [method, url] = route.split(' ') as [string, string];
+    app.route({ method: method as 'GET', url, handler: async () => answer });
+  }
+  const url = await app.listen({ host: '127.0.0.1', port: 0 });
+  return {
+    url,
+    connections: () => open.size,
+    put(...changed) {
+      for (const item of changed) {
+        const id = `${item.kind} ${item.key}`;
+        items.set(id, { ...items.get(id), ...item });
+      }
+      tell('change', { items: changed, gone: [] });
+    },
+    remove(fits) {
+      const gone = [...items].filter(([, item]) => fits(item));
+      for (const [id] of gone) items.delete(id);
+      tell('change', { items: [], gone: gone.map(([, { kind, key }]) => ({ kind, key })) });
+    },
+    happen(event) {
+      const added = { id: timeline.length + 1, at: new Date().toISOString(), ...event };
+      timeline.push(added);
+      tell('event', added);
+    },
+    interrupt() {
+      isInterrupted = true;
+      for (const stream of open) stream.end();
+    },
+    resume: () => void (isInterrupted = false),
+    async stop() {
+      for (const stream of open) stream.end();
+      await app.close();
+    },
+  };
+}
