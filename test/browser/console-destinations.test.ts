@@ -132,7 +132,16 @@ await t.test('a group goes live with one click, and ends', async (t) => {
   await card.getByRole('button', { name: 'End' }).press('Enter');
   await card.getByText('Live with evening').waitFor({ state: 'detached' });
   t.same((await gateway.http('/api/v1/transponders')).body, []);
+  await page.getByRole('link', { name: 'Live' }).click();
+  await page.getByRole('link', { name: 'evening' }).click();
+  await page.getByRole('button', { name: 'Play' }).click();
+  await waitFor('the preview', () =>
+    page.locator('video').evaluate((video: { videoWidth: number }) => video.videoWidth > 0),
+  );
+  await page.getByRole('button', { name: 'Stop the preview' }).click();
   await publisher.close();
+  await page.getByText('There is no stream with this name').waitFor();
+  await page.getByRole('link', { name: 'Destinations' }).click();
 
   await press(page, 'Remove Sunday service');
   await card.waitFor({ state: 'detached' });

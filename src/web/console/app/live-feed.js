@@ -40,6 +40,8 @@ import { readEvents } from './read-events.js';
  */
 
 const KEPT_SECONDS = 600;
+/** Between two samples: a page with a thousand pushes has to keep them all. */
+const SAMPLE_SECONDS = 2;
 const KEPT_EVENTS = 500;
 const [RETRY_MS, LONGEST_RETRY_MS] = [1000, 10_000];
 /** The gateway sends a sign of life every 15 seconds. */
@@ -69,7 +71,7 @@ export class LiveFeed {
 
   /** Connects, and again when the connection is lost. Ends the connection before. */
   async follow() {
-    this.#connection?.abort();
+    this.close();
     const connection = (this.#connection = new AbortController());
     for (let wait = RETRY_MS; !connection.signal.aborted; wait = Math.min(2 * wait, LONGEST_RETRY_MS)) {
       try {
@@ -84,6 +86,11 @@ export class LiveFeed {
       }
       await new Promise((resolve) => setTimeout(resolve, wait));
     }
+  }
+
+  /** Ends the connection. Idempotent. */
+  close() {
+    this.#connection?.abort();
   }
 
   /**
@@ -157,9 +164,7 @@ export class LiveFeed {
     const entry = { kind, key, node, fields: fields ?? known?.entry.value.fields ?? {}, numbers: named };
     const followed = known ?? { id, entry: signal(/** @type {Entry} */ (entry)), samples: [] };
     followed.entry.value = entry;
-    const at = Date.now() / 1000;
-    followed.samples.push({ at, numbers: named });
-    while ((followed.samples[0]?.at ?? at) < at - KEPT_SECONDS) followed.samples.shift();
+    keepSample(followed.samples, { at: Date.now() / 1000, numbers: named });
     now.set(id, followed);
   }
 
@@ -169,6 +174,19 @@ export class LiveFeed {
     const all = [...this.timeline.value, ...events];
     this.timeline.value = all.sort((a, b) => Date.parse(a.at) - Date.parse(b.at)).slice(-KEPT_EVENTS);
   }
+}
+
+/**
+ * The last sample is always the present one.
+ *
+ * @param {Sample[]} samples
+ * @param {Sample} sample
+ */
+function keepSample(samples, sample) {
+  const before = samples.at(-2);
+  if (before && sample.at - before.at < SAMPLE_SECONDS) samples.pop();
+  samples.push(sample);
+  while ((samples[0]?.at ?? sample.at) < sample.at - KEPT_SECONDS) samples.shift();
 }
 
 /**
