@@ -24,7 +24,7 @@ const FORMS = {
 };
 
 const { items, answers, events } = showcase();
-const [browser, stage] = await Promise.all([startChromium(), startConsoleStage(answers)]);
+const [browser, stage] = await Promise.all([startChromium(), startConsoleStage({ answers })]);
 stage.put(...items);
 for (const event of events) stage.happen(event);
 let second = 0;

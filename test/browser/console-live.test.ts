@@ -112,17 +112,29 @@ t.test('a lost connection is said, and what has changed is caught up', async (t)
   t.equal(stage.connections(), 1);
 });
 
-t.test('links only to what the rights allow, and the skip link', async (t) => {
-  const stage = await startConsoleStage({}, ['read']);
+t.test('a key, links only to what it allows, the skip link, logging out', async (t) => {
+  const stage = await startConsoleStage({ actions: ['read'], key: 'reader' });
   t.teardown(() => stage.stop());
   const { page } = await open(t, stage.url, WIDE);
-  await page.evaluate("sessionStorage.setItem('webrtc-transponder.api-key', 'reader')");
-  await page.reload();
+  stage.put(streamItem('studio'));
+  await says(page, '#gateway', 'API key or token required');
+  t.equal(await page.locator('.stream-card').count(), 0);
+  await page.getByLabel('This gateway requires').fill('wrong');
+  await page.keyboard.press('Enter');
+  await says(page, '#access-error', 'does not accept');
+  await page.getByLabel('This gateway requires').fill('reader');
+  await page.keyboard.press('Enter');
+  await says(page, '.stream-card h2', 'studio');
   await says(page, '#rights', 'Allowed: read');
   const links = await page.locator('nav a:visible').allInnerTexts();
   t.strictSame(links, ['Live', 'Destinations', 'Recordings', 'Rooms', 'Calls', 'Events']);
-  await page.keyboard.press('Tab');
-  t.equal(await page.evaluate('document.activeElement.id'), 'skip');
+  await page.evaluate('scrollTo(0, 0); document.activeElement.blur()');
+  await page.locator('#skip').focus();
+  t.equal(await page.locator('#skip').isVisible(), true);
   await page.keyboard.press('Enter');
   t.equal(await page.evaluate('document.activeElement.id'), 'main');
+  t.notMatch(await page.evaluate('JSON.stringify([{ ...sessionStorage }, { ...localStorage }])'), 'reader');
+  await page.getByRole('button', { name: 'Log out' }).click();
+  await says(page, '#gateway', 'API key or token required');
+  t.equal(await page.locator('.stream-card').count(), 0);
 });

@@ -16,7 +16,7 @@ interface Canvas {
 
 t.setTimeout(120_000);
 const { items, answers, events } = showcase();
-const [browser, stage] = await Promise.all([startChromium(), startConsoleStage(answers)]);
+const [browser, stage] = await Promise.all([startChromium(), startConsoleStage({ answers })]);
 t.teardown(() => Promise.all([browser.close(), stage.stop()]));
 stage.put(...items);
 for (const event of events) stage.happen(event);

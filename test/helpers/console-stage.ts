@@ -43,11 +43,18 @@ export const streamItem = (name: string, bitrate = 1500, fields: object = {}): C
   numbers: [bitrate, bitrate * 1000, 0, 0, 12],
 });
 
-/** @param answers of further paths of REST, by `METHOD path` */
-export async function startConsoleStage(
-  answers: Readonly<Record<string, unknown>> = {},
-  actions: readonly string[] = ['publish', 'play', 'push', 'call', 'control', 'read', 'admin', 'join'],
-): Promise<ConsoleStage> {
+export interface ConsoleStageOptions {
+  /** Of further paths of REST, by `METHOD path`. */
+  readonly answers?: Readonly<Record<string, unknown>>;
+  readonly actions?: readonly string[];
+  /** Required for REST. */
+  readonly key?: string;
+}
+
+const ALL_ACTIONS = ['publish', 'play', 'push', 'call', 'control', 'read', 'admin', 'join'];
+
+export async function startConsoleStage(options: ConsoleStageOptions = {}): Promise<ConsoleStage> {
+  const { answers = {}, actions = ALL_ACTIONS, key } = options;
   const app = fastify({ forceCloseConnections: true });
   await app.register(
     consoleRoutes({
@@ -55,6 +62,10 @@ export async function startConsoleStage(
       isAllowed: async () => undefined,
     }),
   );
+  app.addHook('onRequest', async ({ url, headers }, reply) => {
+    if (key === undefined || !url.startsWith('/api/') || headers.authorization === `Bearer ${key}`) return;
+    await reply.code(401).send({ exception: 'UNAUTHORIZED', message: 'A key is required.' });
+  });
   const items = new Map<string, ConsoleItem>();
   const timeline: object[] = [];
   const open = new Set<EventStream>();
@@ -72,6 +83,15 @@ export async function startConsoleStage(
       'snapshot',
       JSON.stringify({ epoch: 'stage', resumed: false, names, items: [...items.values()], timeline }),
     );
+  });
+  // Another colour for each stream.
+  app.get('/api/v1/streams/:name/snapshot.jpg', (request, reply) => {
+    const { name } = request.params as { readonly name: string };
+    const hue = [...name].reduce((sum, letter) => sum + 37 * letter.charCodeAt(0), 0) % 360;
+    reply.type('image/svg+xml')
+      .send(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 9" width="320" height="180">
+      <linearGradient id="g" x2="1" y2="1"><stop stop-color="hsl(${hue} 45% 55%)"/><stop offset="1" stop-color="hsl(${hue + 60} 50% 22%)"/></linearGradient>
+      <rect width="16" height="9" fill="url(#g)"/><circle cx="8" cy="3.6" r="1.6" fill="#fff8"/><path d="M4.5 9a3.5 3.5 0 0 1 7 0" fill="#fff8"/></svg>`);
   });
   for (const [route, answer] of Object.entries(answers)) {
     const [method, url] = route.split(' ') as [string, string];
