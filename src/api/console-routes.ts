@@ -1,14 +1,15 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
+import { readdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { get, type IncomingMessage } from 'node:http';
-import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { GatewayError } from '../errors.ts';
 import { isLoopback } from '../net/loopback.ts';
 import type { AccessHook } from './authorize.ts';
+import { IMPORT_MAP_HASH, PACKAGE_FILES, readPages } from './console-pages.ts';
 
 export interface ConsoleRoutesOptions {
   readonly wsPort: number;
@@ -41,75 +42,24 @@ const TYPES = {
   css: 'text/css; charset=utf-8',
   js: 'text/javascript; charset=utf-8',
   svg: 'image/svg+xml',
+  mjs: 'text/javascript; charset=utf-8',
 } as const;
 type Extension = keyof typeof TYPES;
 
-/** All files that are served, by path. The table is fixed, so a request cannot name any other file. */
+const WEB = fileURLToPath(new URL('../web/', import.meta.url));
+
+/** The files of the console and of the library. The table is made once, so a request cannot name any other file. */
 const FILES: readonly (readonly [path: string, file: string])[] = [
-  ['/', source('console/index.html')],
-  ['/console/whip.html', source('console/whip.html')],
-  ...[
-    'console.css',
-    'icon.svg',
-    'main.js',
-    'publish-panel.js',
-    'push-panel.js',
-    'push-list.js',
-    'destination-row.js',
-    'recording-list.js',
-    'verdicts.js',
-    'stream-poster.js',
-    'watch-panel.js',
-    'access.js',
-    'dom.js',
-    'text.js',
-    'base.js',
-    'memory.js',
-    'whip.js',
-    'whip-session.js',
-  ].map((name) => [`/console/${name}`, source(`console/${name}`)] as const),
-  ['/console/mpegts.js', createRequire(import.meta.url).resolve('mpegts.js/dist/mpegts.js')],
-  ...[
-    'index.js',
-    'session.js',
-    'negotiation.js',
-    'publication.js',
-    'tracks.js',
-    'stats.js',
-    'playback.js',
-    'room.js',
-    'shared-object.js',
-    'push-api.js',
-    'destinations.js',
-    'recordings.js',
-    'rest.js',
-    'camera.js',
-    'emitter.js',
-    'errors.js',
-    'random.js',
-  ].map((name) => [`/client/${name}`, source(`client/${name}`)] as const),
-  ['/examples/', source('examples/index.html')],
-  ...['example.css', 'example.js', 'clock.js'].map(
-    (name) => [`/examples/${name}`, source(`examples/${name}`)] as const,
+  ...['console', 'console/app', 'client', 'examples'].flatMap((folder) =>
+    readdirSync(`${WEB}${folder}`)
+      .filter((name) => /\.(?:js|css|svg)$/.test(name))
+      .map((name) => [`/${folder}/${name}`, `${WEB}${folder}/${name}`] as const),
   ),
-  ...['publish', 'publish-and-push', 'screen-with-camera', 'watch', 'room-with-chat']
-    .flatMap((name) => [`${name}.html`, `${name}.js`])
-    .map((name) => [`/examples/${name}`, source(`examples/${name}`)] as const),
+  ...readdirSync(`${WEB}examples`)
+    .filter((name) => name.endsWith('.html'))
+    .map((name) => [`/examples/${name === 'index.html' ? '' : name}`, `${WEB}examples/${name}`] as const),
+  ...PACKAGE_FILES,
 ];
-
-const consoleFiles = (...names: string[]): typeof FILES =>
-  names.map((name) => [`/console/${name}`, source(`console/${name}`)]);
-
-/** Served by managers of a cluster besides. */
-const CLUSTER_FILES = consoleFiles('nodes.html', 'nodes.js', 'node-card.js');
-/** Served where rooms or calls are on. */
-const LIST_FILES = consoleFiles('polled-page.js', 'rows.js');
-const ROOM_FILES = consoleFiles('rooms.html', 'rooms.js', 'room-card.js');
-const CALL_FILES = consoleFiles('calls.html', 'calls.js', 'call-card.js', 'registration-row.js');
-
-function source(path: string): string {
-  return fileURLToPath(new URL(`../web/${path}`, import.meta.url));
-}
 
 const PlaybackParams = z.object({ name: z.string().min(1) });
 
@@ -134,17 +84,8 @@ export const consoleRoutes =
   async (app) => {
     const policy = contentSecurityPolicy(wsPort, wssPort, recordingsOrigin);
 
-    const files = [
-      ...FILES,
-      ...(isManager ? CLUSTER_FILES : []),
-      ...(hasRooms || hasCalls ? LIST_FILES : []),
-      ...(hasRooms ? ROOM_FILES : []),
-      ...(hasCalls ? CALL_FILES : []),
-    ];
-    for (const [path, file] of files) {
-      const body = await readFile(file);
+    const serve = (path: string, body: Buffer, type: string): void => {
       const etag = `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`;
-      const type = TYPES[file.slice(file.lastIndexOf('.') + 1) as Extension];
       app.get(path, (request, reply) => {
         // Browsers revalidate each file (304), so that a page never mixes files of two versions.
         secure(reply, policy).header('cache-control', 'no-cache').header('etag', etag).type(type);
@@ -154,7 +95,11 @@ export const consoleRoutes =
         if (request.headers['if-none-match'] === etag) return reply.code(304).send();
         return reply.send(body);
       });
-    }
+    };
+    for (const [path, file] of FILES)
+      serve(path, await readFile(file), TYPES[file.slice(file.lastIndexOf('.') + 1) as Extension]);
+    for (const { path, html } of await readPages({ isManager, hasRooms, hasCalls }))
+      serve(path, Buffer.from(html), TYPES.html);
 
     app.get('/console/config.json', (_request, reply) =>
       secure(reply, policy)
@@ -188,12 +133,12 @@ function secure(reply: FastifyReply, policy: string): FastifyReply {
 }
 
 /**
- * Allows files of this server, connections to it and to the WebSocket ports, and `blob:` URLs, which mpegts.js gives to
+ * Allows files of this server, the import map, connections to it and to the WebSocket ports, and `blob:` URLs, which mpegts.js gives to
  * the video element.
  */
 function contentSecurityPolicy(wsPort: number, wssPort: number | undefined, recordingsOrigin = ''): string {
   const sockets = [`ws://*:${wsPort}`, ...(wssPort === undefined ? [] : [`wss://*:${wssPort}`])].join(' ');
-  return `default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self' blob:${recordingsOrigin && ` ${recordingsOrigin}`}; connect-src 'self' ${sockets}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`;
+  return `default-src 'none'; script-src 'self' ${IMPORT_MAP_HASH}; style-src 'self'; img-src 'self'; media-src 'self' blob:${recordingsOrigin && ` ${recordingsOrigin}`}; connect-src 'self' ${sockets}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`;
 }
 
 /**

@@ -83,10 +83,9 @@ export class SipService {
     const [{ ip: bound, announced }] = mediaAddresses(settings) as [{ ip: string; announced?: string }];
     const address = settings.ip_local || (bound === '::' ? '0.0.0.0' : bound);
     const peers = new PeerAddresses();
-    // Set below, before anything can come.
-    let registrations: Registrations | undefined;
     const callers = createCallers(settings, {
-      registrations: { accepts: (source, contactUser) => registrations?.accepts(source, contactUser) },
+      // Made below, before a call can come.
+      registrations: { accepts: (source, contactUser) => registrations.accepts(source, contactUser) },
       failures: authorizer.failures,
       clock,
     });
@@ -114,6 +113,7 @@ export class SipService {
       localOf: transport.localOf.bind(transport),
       permits: policy.permits.bind(policy),
     };
+    // Set below, before anything can come.
     let incoming: IncomingCalls | undefined;
     const agent = new UserAgent({
       layer,
@@ -188,7 +188,7 @@ export class SipService {
       const why = end && { code: end.error.code, reason: end.error.message };
       logger.info({ callId, incoming, streamName, status, ...why }, 'call');
     });
-    registrations = new Registrations({
+    const registrations = new Registrations({
       ...registering,
       accounts: settings.sip_register,
       transport: settings.sip_transport,
@@ -196,7 +196,7 @@ export class SipService {
       keepAlive: transport.keepAlive.bind(transport),
       logger,
     });
-    transport.on('failed', (flow) => registrations?.wireFailed(flow));
+    transport.on('failed', (flow) => registrations.wireFailed(flow));
     registerSipMetrics(metrics, { calls, registrations, transport, layer, ports });
     logger.info({ address, port: transport.port }, 'SIP listens');
     return new SipService({ calls, registrations, transport, layer, ports });

@@ -1,6 +1,6 @@
 import t from 'tap';
 import { startChromium } from '../helpers/chromium.ts';
-import { plays, press, says, violations } from '../helpers/console-page.ts';
+import { plays, press, publishPage, says, violations } from '../helpers/console-page.ts';
 import { startGateway } from '../helpers/gateway.ts';
 import { startReverseProxy } from '../helpers/reverse-proxy.ts';
 import { freePort } from '../helpers/server-process.ts';
@@ -22,7 +22,7 @@ t.test('the gateway requires its key, stops and is started again', async (t) => 
   });
   const page = await browser.newPage();
   t.teardown(() => page.close());
-  await page.goto(first.httpUrl);
+  await page.goto(publishPage(first.httpUrl));
   await says(page, '#gateway', 'API key or token required');
   await page.getByLabel('This gateway requires').fill('wrong');
   await press(page, 'Use key');
@@ -84,7 +84,7 @@ for (const prefixed of process.env['LONG_TESTS'] === '1' ? [false, true] : [true
       (await gateway.http('/api/v1/streams', { headers: { authorization: 'Bearer k3y' } })).body;
     const missing: string[] = [];
     page.on('response', (response) => response.status() === 404 && missing.push(response.url()));
-    await page.goto(proxy.url);
+    await page.goto(publishPage(proxy.url));
     await page.getByLabel('This gateway requires').fill('k3y');
     await press(page, 'Use key');
     await says(page, '#gateway', 'Gateway connected');
@@ -95,14 +95,16 @@ for (const prefixed of process.env['LONG_TESTS'] === '1' ? [false, true] : [true
     await says(page, '#publish-state', 'Stopped.');
 
     await page.getByRole('link', { name: 'WHIP' }).click();
-    await page.getByLabel('API key').fill('k3y');
+    await page.getByLabel('This gateway requires').fill('k3y');
+    await press(page, 'Use key');
+    await says(page, '#gateway', 'Gateway connected');
     await press(page, 'Publish');
     await says(page, '#publish-state', 'Publishing.');
     t.match(await streams(), [{ name: 'test', status: 'live' }], 'by WHIP');
     await press(page, 'Stop');
     await says(page, '#publish-state', 'Ended.');
     await waitFor('the stream to end', async () => (await streams()).length === 0);
-    await page.getByRole('link', { name: 'Console' }).click();
+    await page.getByRole('link', { name: 'Publish' }).click();
     await says(page, '#gateway', 'API key or token required');
     t.same(missing, [], 'all files are found');
   });
@@ -121,7 +123,7 @@ t.test('accessibility, by the rules of axe', async (t) => {
     const viewport = { width, height };
     const page = await browser.newPage({ viewport, colorScheme });
     const title = `${viewport.width} px, ${colorScheme}`;
-    await page.goto(gateway.httpUrl);
+    await page.goto(publishPage(gateway.httpUrl));
     await press(page, 'Publish');
     await says(page, '#publish-state', 'Publishing');
     await press(page, '+ Add destination');
@@ -151,7 +153,7 @@ t.test('the login form and the rights, by the rules of axe', async (t) => {
       const folder = process.env['SCREENSHOTS'];
       if (folder) await page.screenshot({ path: `${folder}/${what}-${colorScheme}.png` });
     };
-    await page.goto(gateway.httpUrl);
+    await page.goto(publishPage(gateway.httpUrl));
     await says(page, '#gateway', 'API key or token required');
     await check('form');
     await page.getByLabel('This gateway requires').fill('k3y');
@@ -179,7 +181,7 @@ t.test('the REST document and its viewer, with a key that is not stored', async 
   page.on('request', (request) => {
     if (!request.url().startsWith('data:')) hosts.add(new URL(request.url()).host);
   });
-  await page.goto(proxy.url);
+  await page.goto(publishPage(proxy.url));
   await page.getByRole('link', { name: 'REST API' }).click();
   await page.locator('#operations-Inspection-getPrincipal').waitFor();
   await page.locator('.btn.authorize').first().click();

@@ -1,7 +1,7 @@
 import t from 'tap';
 import type { Page } from 'playwright-core';
 import { startChromium } from '../helpers/chromium.ts';
-import { press, says } from '../helpers/console-page.ts';
+import { press, publishPage, says } from '../helpers/console-page.ts';
 import { startGateway } from '../helpers/gateway.ts';
 import { freePort } from '../helpers/server-process.ts';
 import { waitFor } from '../helpers/wait.ts';
@@ -26,7 +26,7 @@ const text = (page: Page, selector: string): Promise<string> => page.locator(sel
 const page = await browser.newPage();
 const faults: string[] = [];
 page.on('pageerror', (error) => faults.push(error.message));
-await page.goto(gateway.httpUrl);
+await page.goto(publishPage(gateway.httpUrl));
 await says(page, '#gateway', 'Gateway connected');
 const row = page.locator('#destinations li').first();
 const platform = row.getByLabel('Send to');

@@ -1,6 +1,6 @@
 import t from 'tap';
 import { startChromium } from '../helpers/chromium.ts';
-import { plays, press, says, text } from '../helpers/console-page.ts';
+import { plays, press, publishPage, says, text } from '../helpers/console-page.ts';
 import { startGateway } from '../helpers/gateway.ts';
 import { freePort } from '../helpers/server-process.ts';
 import { waitFor } from '../helpers/wait.ts';
@@ -32,7 +32,7 @@ t.test('publish, push, watch, switch, terminate, stop', async (t) => {
   page.on('console', (message) => {
     if (message.type() === 'error') faults.push(message.text());
   });
-  await page.goto(gateway.httpUrl);
+  await page.goto(publishPage(gateway.httpUrl));
   await says(page, '#gateway', 'Gateway connected');
 
   await page.getByLabel('Stream name').fill('evening');
@@ -53,7 +53,7 @@ t.test('publish, push, watch, switch, terminate, stop', async (t) => {
   t.same(faults, [], 'no errors in the page, and no violation of its policy');
 
   const viewer = await browser.newPage();
-  await viewer.goto(gateway.httpUrl);
+  await viewer.goto(publishPage(gateway.httpUrl));
   const played = await viewer.evaluate(`(async () => {
     const { Session } = await import('/client/index.js');
     const session = await Session.connect('${gateway.wsUrl}');
@@ -106,7 +106,7 @@ t.test('after a reload', async (t) => {
 
   await t.test('the page resumes its stream if the browser allows the camera', async (t) => {
     await permit('granted');
-    await page!.goto(gateway.httpUrl);
+    await page!.goto(publishPage(gateway.httpUrl));
     t.equal(await text(page!, '#publish'), 'Publish', 'a new page publishes nothing');
     await page!.getByLabel('Stream name').fill('evening');
     await page!.getByLabel('Resolution').selectOption('360p');
@@ -125,7 +125,7 @@ t.test('after a reload', async (t) => {
     await page!.reload();
     await says(page!, '#publish-state', '“evening” was interrupted');
     await waitFor('the stream to be held', async () => (await streams())[0]?.status === 'held');
-    await other!.goto(gateway.httpUrl);
+    await other!.goto(publishPage(gateway.httpUrl));
     await other!.getByLabel('Stream name').fill('evening');
     await press(other!, 'Publish');
     await says(other!, '#publish-state', 'already in use');
@@ -217,7 +217,7 @@ t.test('a publisher that is away, and text with invisible characters', async (t)
       await route.fulfill({ json: [{ name: 'test', status: away ? 'held' : 'live', ...extra }] });
     else await route.fulfill({ json: searchParams.get('ended') === 'true' ? [ended] : [{ ...push, ...extra }] });
   });
-  await page.goto(gateway.httpUrl);
+  await page.goto(publishPage(gateway.httpUrl));
   await says(page, '.push .pill', 'Publisher away');
   const clock = (time: string): Promise<string> => page.evaluate(`new Date('${time}').toLocaleTimeString()`);
   const sentence = `Publisher away since ${await clock(publisherAway.since)}. The gateway waits for it until ${await clock(publisherAway.until)}.`;
@@ -241,7 +241,7 @@ t.test('the player continues after a gap in the frames', async (t) => {
   await page.addInitScript(
     '{ const Native = RTCPeerConnection; RTCPeerConnection = class extends Native { constructor(...args) { super(...args); globalThis.connection = this; } }; }',
   );
-  await page.goto(gateway.httpUrl);
+  await page.goto(publishPage(gateway.httpUrl));
   await press(page, 'Publish');
   await says(page, '#publish-state', 'Publishing');
   await press(page, 'Start push');
@@ -264,7 +264,7 @@ t.test('by keyboard, on a phone, with long words', async (t) => {
   t.teardown(() => gateway.stop());
   const page = await browser.newPage({ viewport: { width: 360, height: 740 }, isMobile: true });
   t.teardown(() => page.close());
-  await page.goto(gateway.httpUrl);
+  await page.goto(publishPage(gateway.httpUrl));
   await says(page, '#gateway', 'Gateway connected');
   await page.getByLabel('Stream name').fill('a'.repeat(100));
   await page.locator('#publish').focus();
@@ -298,7 +298,7 @@ t.test('no camera permission', async (t) => {
   await page.addInitScript(
     'navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException("Permission denied", "NotAllowedError"))',
   );
-  await page.goto(gateway.httpUrl);
+  await page.goto(publishPage(gateway.httpUrl));
   await press(page, 'Publish');
   await says(page, '#publish-state', 'Allow both for this page');
   t.equal(await text(page, '#publish'), 'Publish');
@@ -315,7 +315,7 @@ t.test('a camera without a microphone', async (t) => {
     mediaDevices.enumerateDevices = async () => (await list()).filter(({ kind }) => kind !== 'audioinput');
     mediaDevices.getUserMedia = async (wanted) => { if (wanted.audio) throw new DOMException('Requested device not found', 'NotFoundError'); return open(wanted); };
   `);
-  await page.goto(gateway.httpUrl);
+  await page.goto(publishPage(gateway.httpUrl));
   await press(page, 'Publish');
   await says(page, '#publish-state', 'Publishing “test” without audio: there is no microphone.');
   t.match((await gateway.http('/api/v1/streams')).body, [{ status: 'live', audioCodec: null, videoCodec: 'h264' }]);
@@ -328,7 +328,7 @@ t.test('a click before the page is ready', async (t) => {
   t.teardown(() => page.close());
   const late = Promise.withResolvers<void>();
   await page.route('**/console/config.json', (route) => late.promise.then(() => route.continue()));
-  await page.goto(gateway.httpUrl);
+  await page.goto(publishPage(gateway.httpUrl));
   t.strictSame(await Promise.all(['#publish', '#start-push'].map((button) => page.locator(button).isDisabled())), [
     true,
     true,

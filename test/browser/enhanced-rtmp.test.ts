@@ -17,6 +17,7 @@ import {
 import { MESSAGE } from '../../src/rtmp/message.ts';
 import { frameHashes } from '../helpers/ffmpeg-tool.ts';
 import { readFlv } from '../helpers/flv-file.ts';
+import { publishPage } from '../helpers/console-page.ts';
 import { startGateway } from '../helpers/gateway.ts';
 import { startNginxRtmp } from '../helpers/nginx-rtmp.ts';
 import { startNodeMediaServer } from '../helpers/node-media-server.ts';
@@ -352,7 +353,7 @@ await t.test('mpegts.js in Chromium plays AV1 and Opus from the embedded server'
   await gateway.reached(mediaSessionId, 'pushing');
   // The page of the gateway has the player, and may play from the server.
   const page = await browser.newPage();
-  await page.goto(`${gateway.httpUrl}/`);
+  await page.goto(publishPage(gateway.httpUrl));
   const shown = (await page.evaluate(`(async () => {
     const video = Object.assign(document.createElement('video'), { muted: true });
     document.body.append(video);

@@ -9,6 +9,7 @@ import type { PublisherRequests } from '../../bench/publishers-main.ts';
 import { startChromium } from '../helpers/chromium.ts';
 import { activate } from '../helpers/console-page.ts';
 import { ffmpeg, ffprobe, frameHashes } from '../helpers/ffmpeg-tool.ts';
+import { publishPage } from '../helpers/console-page.ts';
 import { startGateway } from '../helpers/gateway.ts';
 import { analyse, median } from '../helpers/recording.ts';
 import { SdkPage, startPageServer } from '../helpers/sdk-page.ts';
@@ -239,7 +240,7 @@ await t.test('the console lists, plays and deletes recordings', async (t) => {
     if (message.type() === 'error') faults.push(message.text());
   });
   page.on('dialog', (dialog) => void dialog.accept());
-  await page.goto(gateway.httpUrl);
+  await page.goto(publishPage(gateway.httpUrl));
   t.equal(await page.isVisible('#recordings-card'), false, 'nothing is recorded');
   await page.fill('#stream-name', 'sized');
   await waitFor('both files', async () => (await page.locator('#recordings li').count()) === 2);
@@ -288,7 +289,7 @@ await t.test('the console shows what is in a bucket, and plays it by a redirect'
     if (message.type() === 'error') faults.push(message.text());
   });
   page.on('dialog', (dialog) => void dialog.accept());
-  await page.goto(bucketGateway.httpUrl);
+  await page.goto(publishPage(bucketGateway.httpUrl));
   await page.fill('#stream-name', 'stored');
   await publishers.ask('publish', { name: 'stored', url: `${bucketGateway.httpUrl}/whip`, whip: true });
   await textOf(page, '#recordings .storage', /^Waits for its upload to the bucket films$/);
@@ -339,7 +340,7 @@ await t.test(
     page.on('console', (message) => {
       if (message.type() === 'error') faults.push(message.text());
     });
-    await page.goto(gateway.httpUrl);
+    await page.goto(publishPage(gateway.httpUrl));
     t.equal(await page.isVisible('#stream-poster'), false, 'another stream is chosen');
     await page.fill('#stream-name', 'elsewhere');
     const source = () => page.getAttribute('#stream-image', 'src');

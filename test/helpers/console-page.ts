@@ -11,6 +11,9 @@ interface Video {
   readonly videoWidth: number;
 }
 
+/** The console's page that publishes and pushes. @param url of the gateway */
+export const publishPage = (url: string): string => new URL('console/publish.html', url.replace(/\/?$/, '/')).href;
+
 export const text = (page: Page, selector: string): Promise<string> => page.locator(selector).innerText();
 
 /** Waits until an element contains the text. */

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
@@ -36,14 +37,14 @@ async function loadAll(app: FastifyInstance, pages: readonly string[] = ['/']): 
     const answer = await app.inject(path);
     if (answer.statusCode !== 200) throw new Error(`${path}: ${answer.statusCode}`);
     loaded.set(path, String(answer.headers['content-type']));
-    const named = path.endsWith('mpegts.js')
+    const named = /mpegts|packages/.test(path)
       ? []
-      : [...answer.body.matchAll(/(?:href|src)="([^"]+)"|from '(\.[^']+)'/g)];
-    for (const [, linked, imported] of named) {
-      const relative = linked ?? imported!;
+      : [...answer.body.matchAll(/(?:href|src)="([^"$]+)"|from '(\.[^']+)'|":"(\.[^"]+)"/g)];
+    for (const [, linked, imported, mapped] of named) {
+      const relative = linked ?? imported ?? mapped!;
       t.notMatch(relative, /^\/|:/, `${path} refers to ${relative} by a relative URL`);
       // The viewer of the REST document is not one of the page's files: test/unit/api/openapi.test.ts.
-      if (relative !== 'docs') await load(new URL(relative, `http://x${path}`).pathname);
+      if (!relative.endsWith('/docs')) await load(new URL(relative, `http://x${path}`).pathname);
     }
   };
   for (const page of pages) await load(page);
@@ -65,8 +66,10 @@ t.test('the pages and all files that they load are served', async (t) => {
     readdirSync(new URL(`../../src/web/${folder}`, import.meta.url))
       .filter((name) => /\.(js|css|svg)$/.test(name))
       .map((name) => `/${folder}/${name}`);
-  for (const path of [...files('console'), ...files('client'), ...files('examples'), '/console/mpegts.js'])
-    t.ok(loaded.has(path), path);
+  const served = [...['console', 'console/app', 'client', 'examples'].flatMap(files), '/console/mpegts.js'];
+  for (const path of served) t.ok(loaded.has(path), path);
+  for (const name of ['preact', 'preact-hooks', 'htm', 'htm-preact', 'signals', 'signals-core', 'uplot'])
+    t.match(loaded.get(`/console/packages/${name}.js`), 'text/javascript', `${name} comes from its package`);
   t.match(loaded.get('/'), 'text/html');
   t.match(loaded.get('/console/main.js'), 'text/javascript');
   t.match(loaded.get('/console/console.css'), 'text/css');
@@ -80,6 +83,10 @@ t.test('headers', async (t) => {
   t.match(policy, "default-src 'none'");
   t.match(policy, "connect-src 'self' ws://*:8080 wss://*:8443;");
   t.notMatch(policy, 'unsafe');
+  const [, map] = /<script type="importmap">(.*)<\/script>/.exec(page.body)!;
+  const hash = createHash('sha256').update(map!).digest('base64');
+  t.match(policy, `script-src 'self' 'sha256-${hash}';`, 'the only inline script is the import map');
+  t.equal(page.body.match(/<script(?![^>]* src=)/g)!.length, 1);
   t.equal(page.headers['x-content-type-options'], 'nosniff');
   const again = await app.inject({ url: '/', headers: { 'if-none-match': String(page.headers.etag) } });
   t.equal(again.statusCode, 304);

@@ -1,5 +1,3 @@
-import { request } from '../client/index.js';
-import { urlOf } from './base.js';
 import { CallCard, endedCall } from './call-card.js';
 import { busy, element, say } from './dom.js';
 import { PolledPage } from './polled-page.js';
@@ -15,8 +13,7 @@ const ENDED_LIMIT = 50;
 /** @typedef {import('./call-card.js').CallView} CallView */
 /** @typedef {import('./registration-row.js').RegistrationView} RegistrationView */
 
-const { restBase } = /** @type {import('./access.js').Config} */ (await request(urlOf('/console/config.json')));
-const page = new PolledPage(load);
+const page = await PolledPage.open(load);
 const form = element('dial', HTMLFormElement);
 const callee = element('callee', HTMLInputElement);
 const stream = element('stream', HTMLInputElement);
@@ -27,7 +24,7 @@ const dialError = element('dial-error', HTMLElement);
  * @param {object} body
  */
 async function act(method, body) {
-  await page.ask(`${restBase}/call/${method}`, 'POST', body);
+  await page.ask(`${page.access.config.restBase}/call/${method}`, 'POST', body);
   await page.refresh();
 }
 

@@ -1,7 +1,6 @@
-import { RestError, request } from '../client/index.js';
 import { Access } from './access.js';
-import { urlOf, webSocketUrl } from './base.js';
-import { create, element } from './dom.js';
+import { webSocketUrl } from './base.js';
+import { element } from './dom.js';
 import { PublishPanel } from './publish-panel.js';
 import { PushList } from './push-list.js';
 import { PushPanel } from './push-panel.js';
@@ -12,48 +11,10 @@ import { WatchPanel } from './watch-panel.js';
 /** Milliseconds between two requests for the state of the pushes. The figures in it are averages over some seconds. */
 const POLL_INTERVAL = 1000;
 
-const gateway = element('gateway', HTMLElement);
-
-/**
- * @param {'good' | 'bad' | 'waiting'} state
- * @param {string} text
- */
-function showGateway(state, text) {
-  gateway.dataset['state'] = state;
-  if (gateway.textContent !== text) gateway.textContent = text;
-}
-
-/** @returns {Promise<import('./access.js').Config>} */
-async function loadConfig() {
-  for (;;) {
-    try {
-      return /** @type {import('./access.js').Config} */ (await request(urlOf('/console/config.json')));
-    } catch (error) {
-      showGateway('bad', /** @type {Error} */ (error).message);
-      await new Promise((resolve) => setTimeout(resolve, POLL_INTERVAL));
-    }
-  }
-}
-
-const config = await loadConfig();
-element('version', HTMLElement).textContent = config.version;
-if (config.cluster) {
-  addLink('/console/nodes.html', 'Nodes of the cluster');
-  // Managers carry no media.
-  element('watch-card', HTMLElement).hidden = true;
-}
-if (config.rooms) addLink('/console/rooms.html', 'Rooms');
-if (config.calls) addLink('/console/calls.html', 'Calls');
-
-/**
- * @param {string} path
- * @param {string} text
- */
-function addLink(path, text) {
-  gateway.before(create('a', { href: urlOf(path) }, text));
-}
-
-const access = new Access(config, refresh, () => publishPanel.end());
+const access = await Access.open(refresh, () => publishPanel.end());
+const { config } = access;
+// Managers carry no media.
+if (config.cluster) element('watch-card', HTMLElement).hidden = true;
 /** @type {PublishPanel} */
 const publishPanel = new PublishPanel(webSocketUrl(config), () => access.pushes.apiKey, refresh);
 const pushList = new PushList(access.pushes, refresh);
@@ -135,17 +96,12 @@ async function poll() {
     pushList.showEnded(ended.filter(ofThisStream));
     watchPanel.show(pushes);
     recordingList.show(recordings);
-    showGateway('good', 'Gateway connected');
+    access.connected();
     admit();
   } catch (error) {
     pushList.markStale();
-    if (access.asksForKey(error)) {
-      showGateway('waiting', 'API key or token required');
-      // Polling starts again when a key is entered.
-      wait = Infinity;
-    } else if (error instanceof RestError && error.status === 0)
-      showGateway('bad', 'Gateway unreachable, trying again…');
-    else showGateway('bad', /** @type {Error} */ (error).message);
+    // Polling starts again when a key is entered.
+    if (access.failed(error)) wait = Infinity;
   }
   polling = false;
   if (again) return refresh();

@@ -1,55 +1,26 @@
-import { RestError, request } from '../client/index.js';
-import { urlOf } from './base.js';
 import { element, say } from './dom.js';
 import { NodeCard } from './node-card.js';
+import { PolledPage } from './polled-page.js';
+import { counted } from './text.js';
 
 /** The nodes of a cluster, with their load and their streams. Served by managers only. */
 
-/** The same as on the console's first page. */
-const STORAGE_KEY = 'webrtc-transponder.api-key';
-const REFRESH_MS = 1000;
-
 const list = element('nodes', HTMLElement);
 const state = element('state', HTMLElement);
-const form = element('access', HTMLFormElement);
-const field = element('api-key', HTMLInputElement);
+const failure = element('error', HTMLElement);
 /** @type {Map<string, NodeCard>} */
 const cards = new Map();
-
-form.addEventListener('submit', (event) => {
-  event.preventDefault();
-  sessionStorage.setItem(STORAGE_KEY, field.value);
-  field.value = '';
-  form.hidden = true;
-  void refresh();
-});
-
-/**
- * @param {string} path
- * @param {RequestInit & { headers?: Record<string, string> }} [init]
- */
-const ask = (path, init = {}) => request(urlOf(path), init, sessionStorage.getItem(STORAGE_KEY) ?? undefined);
+const page = await PolledPage.open(load);
 
 /** @param {string} id */
 async function drainNode(id) {
   if (!confirm(`The streams of ${id} move to other nodes, and its process ends when none is left. Go on?`)) return;
   try {
-    await ask(`/api/v1/nodes/${encodeURIComponent(id)}/drain`, { method: 'POST' });
-    await refresh();
+    await page.ask(`/api/v1/nodes/${encodeURIComponent(id)}/drain`, 'POST');
+    await page.refresh();
   } catch (error) {
-    show(error);
+    say(failure, /** @type {Error} */ (error).message);
   }
-}
-
-/** @param {unknown} error */
-function show(error) {
-  if (error instanceof RestError && error.status === 401) {
-    if (form.hidden) {
-      form.hidden = false;
-      field.focus();
-    }
-    say(state, 'The manager requires a key.', 'warn');
-  } else say(state, error instanceof Error ? error.message : String(error), 'bad');
 }
 
 /** @param {readonly import('./node-card.js').Node[]} nodes */
@@ -59,33 +30,25 @@ function cardsOf(nodes) {
   return nodes.map(({ id }) => /** @type {NodeCard} */ (cards.get(id)));
 }
 
-async function refresh() {
-  try {
-    const [nodes, streams] = await Promise.all([
-      /** @type {Promise<import('./node-card.js').Node[]>} */ (ask('/api/v1/nodes')),
-      /** @type {Promise<import('./node-card.js').Stream[]>} */ (ask('/api/v1/streams')),
-    ]);
-    const shown = cardsOf(nodes);
-    shown.forEach((card, index) =>
-      card.show(
-        /** @type {import('./node-card.js').Node} */ (nodes[index]),
-        streams.filter(({ node }) => node === nodes[index]?.id),
-      ),
-    );
-    // Moving an element takes its focus away.
-    if (shown.length !== list.children.length || shown.some((card, index) => card.element !== list.children[index]))
-      list.replaceChildren(...shown.map((card) => card.element));
-    const [held, live] = [streams.filter(({ status }) => status !== 'live').length, streams.length];
-    say(
-      state,
-      `${nodes.length} ${nodes.length === 1 ? 'node' : 'nodes'}, ${live} ${live === 1 ? 'stream' : 'streams'}${held > 0 ? `, ${held} of them held` : ''}`,
-    );
-  } catch (error) {
-    show(error);
-  }
+async function load() {
+  const [nodes, streams] = /** @type {[import('./node-card.js').Node[], import('./node-card.js').Stream[]]} */ (
+    await Promise.all([page.ask('/api/v1/nodes'), page.ask('/api/v1/streams')])
+  );
+  const shown = cardsOf(nodes);
+  shown.forEach((card, index) =>
+    card.show(
+      /** @type {import('./node-card.js').Node} */ (nodes[index]),
+      streams.filter(({ node }) => node === nodes[index]?.id),
+    ),
+  );
+  // Moving an element takes its focus away.
+  if (shown.length !== list.children.length || shown.some((card, index) => card.element !== list.children[index]))
+    list.replaceChildren(...shown.map((card) => card.element));
+  const held = streams.filter(({ status }) => status !== 'live').length;
+  say(
+    state,
+    `${counted(nodes.length, 'node')}, ${counted(streams.length, 'stream')}${held > 0 ? `, ${held} of them held` : ''}`,
+  );
 }
 
-await refresh();
-setInterval(() => {
-  if (!document.hidden && form.hidden) void refresh();
-}, REFRESH_MS);
+await page.start();

@@ -1,42 +1,40 @@
-import { RestError, request } from '../client/index.js';
-import { urlOf } from './base.js';
+import { Access } from './access.js';
 import { element, say } from './dom.js';
 
-/** The same as on the console's first page. */
-const STORAGE_KEY = 'webrtc-transponder.api-key';
 const REFRESH_MS = 1000;
 
 /**
  * A page that shows what the gateway has, asks for it again each second, and asks the user for a key where the gateway
- * requires one. It has the elements `access`, `api-key`, `keep-key` and `error`.
+ * requires one. It has the element `error`.
  */
 export class PolledPage {
   #load;
   #failure = element('error', HTMLElement);
-  #form = element('access', HTMLFormElement);
-  #field = element('api-key', HTMLInputElement);
-  #key = sessionStorage.getItem(STORAGE_KEY) ?? undefined;
   #loading = false;
   #again = false;
 
   /** @param {() => Promise<void>} load asks for what is shown, and shows it */
-  constructor(load) {
+  static async open(load) {
+    const access = await Access.open(() => void page.refresh());
+    const page = new PolledPage(access, load);
+    return page;
+  }
+
+  /**
+   * @private
+   * @param {Access} access
+   * @param {() => Promise<void>} load
+   */
+  constructor(access, load) {
+    this.access = access;
     this.#load = load;
-    this.#form.addEventListener('submit', (event) => {
-      event.preventDefault();
-      this.#key = this.#field.value;
-      if (element('keep-key', HTMLInputElement).checked) sessionStorage.setItem(STORAGE_KEY, this.#key);
-      this.#field.value = '';
-      this.#form.hidden = true;
-      void this.refresh();
-    });
   }
 
   /** Shows the page from now on. */
   async start() {
     await this.refresh();
     setInterval(() => {
-      if (!document.hidden && this.#form.hidden && !this.#loading) void this.refresh();
+      if (!document.hidden && !this.access.isWaiting && !this.#loading) void this.refresh();
     }, REFRESH_MS);
   }
 
@@ -46,8 +44,7 @@ export class PolledPage {
    * @param {object} [body]
    */
   ask(path, method = 'GET', body) {
-    const json = body && { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } };
-    return request(urlOf(path), { method, ...json }, this.#key);
+    return this.access.ask(path, method, body);
   }
 
   /** Loads what is shown. A call while it is loading makes it load once more. */
@@ -56,24 +53,15 @@ export class PolledPage {
     if (this.#loading) return;
     this.#loading = true;
     try {
+      await this.access.showRights();
       await this.#load();
+      this.access.connected();
       say(this.#failure, '');
     } catch (error) {
-      this.#show(error);
+      this.access.failed(error);
+      say(this.#failure, error instanceof Error ? error.message : String(error));
     }
     this.#loading = false;
     if (this.#again) await this.refresh();
-  }
-
-  /** @param {unknown} error */
-  #show(error) {
-    if (error instanceof RestError && error.status === 401) {
-      sessionStorage.removeItem(STORAGE_KEY);
-      if (this.#form.hidden) {
-        this.#form.hidden = false;
-        this.#field.focus();
-      }
-    }
-    say(this.#failure, error instanceof Error ? error.message : String(error));
   }
 }

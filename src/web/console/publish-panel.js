@@ -1,7 +1,9 @@
 import { Session, openCamera } from '../client/index.js';
 import { busy, element, say } from './dom.js';
 import { rememberPublication, takeLeftPublication } from './memory.js';
+import { openScreen } from './open-screen.js';
 import { awayText } from './text.js';
+import { UplinkMeter } from './uplink-meter.js';
 
 /** In `sessionStorage`: with this token the page continues its stream after a reload. */
 const STORAGE_KEY = 'webrtc-transponder.auth-token';
@@ -15,11 +17,13 @@ const RESUME_INTERVAL = 1000;
 export class PublishPanel {
   #name = element('stream-name', HTMLInputElement);
   #resolution = element('resolution', HTMLSelectElement);
+  #source = element('source', HTMLSelectElement);
   #button = element('publish', HTMLButtonElement);
   #video = element('camera', HTMLVideoElement);
   #note = element('camera-note', HTMLElement);
   #state = element('publish-state', HTMLElement);
   #away = element('publish-away', HTMLElement);
+  #meter = new UplinkMeter();
   #webSocketUrl;
   #key;
   #changed;
@@ -112,6 +116,8 @@ export class PublishPanel {
   }
 
   #leave() {
+    // A screen is chosen anew: the page must not go on with the camera by itself.
+    if (this.#publication && this.#source.value === 'screen') return;
     if (this.#publication)
       rememberPublication({
         name: this.#publication.name,
@@ -133,15 +139,7 @@ export class PublishPanel {
   /** @param {number} attempts */
   async #start(attempts) {
     try {
-      say(this.#state, 'Opening the camera…');
-      const [width = 0, height = 0] = this.#resolution.value.split('x').map(Number);
-      // A request for both fails as a whole if one of them is missing.
-      const kinds = await deviceKinds();
-      const [audio, video] = [kinds.has('audioinput'), kinds.has('videoinput')];
-      this.#camera = await openCamera({
-        audio: audio || !video,
-        video: (video || !audio) && { width: { ideal: width }, height: { ideal: height }, frameRate: { ideal: 30 } },
-      });
+      this.#camera = await this.#open();
       this.#video.srcObject = this.#camera;
       this.#note.hidden = true;
       say(this.#state, 'Connecting to the gateway…');
@@ -150,11 +148,30 @@ export class PublishPanel {
       publication.on('state', (state, info) => this.#follow(state, info));
       publication.on('transponder', this.#changed);
       this.#publication = publication;
+      this.#meter.start(this.#camera, () => this.#publication?.connection);
       this.#follow('publishing', '');
     } catch (error) {
       this.#release();
       say(this.#state, /** @type {Error} */ (error).message, 'bad');
     }
+  }
+
+  /** @returns {Promise<MediaStream>} */
+  async #open() {
+    const [width = 0, height = 0] = this.#resolution.value.split('x').map(Number);
+    const size = { width: { ideal: width }, height: { ideal: height }, frameRate: { ideal: 30 } };
+    if (this.#source.value === 'screen') {
+      say(this.#state, 'Choose what to share…');
+      const screen = await openScreen(size);
+      // The browser has a button of its own that ends sharing.
+      screen.getVideoTracks()[0]?.addEventListener('ended', () => void this.#publication?.stop());
+      return screen;
+    }
+    say(this.#state, 'Opening the camera…');
+    // A request for both fails as a whole if one of them is missing.
+    const kinds = await deviceKinds();
+    const [audio, video] = [kinds.has('audioinput'), kinds.has('videoinput')];
+    return openCamera({ audio: audio || !video, video: (video || !audio) && size });
   }
 
   /**
@@ -209,6 +226,7 @@ export class PublishPanel {
   }
 
   #release() {
+    this.#meter.stop();
     for (const track of this.#camera?.getTracks() ?? []) track.stop();
     this.#camera = undefined;
     this.#video.srcObject = null;
@@ -220,7 +238,7 @@ export class PublishPanel {
     this.#button.textContent = live ? 'Stop' : this.#offer === undefined ? 'Publish' : 'Resume';
     this.#button.classList.toggle('primary', !live);
     this.#button.classList.toggle('danger', live);
-    this.#name.disabled = this.#resolution.disabled = live || this.#button.disabled;
+    this.#name.disabled = this.#source.disabled = this.#resolution.disabled = live || this.#button.disabled;
   }
 }
 

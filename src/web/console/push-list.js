@@ -110,18 +110,10 @@ export class PushList {
   async #act(action, id) {
     this.#error.textContent = '';
     try {
-      if (action === 'mute') await this.#api.mute(id);
-      else if (action === 'unmute') await this.#api.unmute(id);
-      else if (action === 'standby on' || action === 'standby off')
-        await this.#api.standby(id, action === 'standby on');
-      else if (action === 'sound off') await this.#api.soundOff(id);
-      else if (action === 'sound on')
-        await this.#api.soundOn(
-          id,
-          element('sound-file', HTMLInputElement).value.trim(),
-          element('sound-loop', HTMLInputElement).checked,
-        );
-      else await this.#api.terminate(id);
+      await actOn(this.#api, id, action, {
+        file: element('sound-file', HTMLInputElement).value.trim(),
+        loop: element('sound-loop', HTMLInputElement).checked,
+      });
     } catch (error) {
       this.#error.textContent = /** @type {Error} */ (error).message;
     }
@@ -129,8 +121,23 @@ export class PushList {
   }
 }
 
+/**
+ * @param {PushApi} api
+ * @param {string} id
+ * @param {string} action of a button of a push
+ * @param {{ file: string, loop: boolean }} sound
+ */
+export async function actOn(api, id, action, { file, loop }) {
+  if (action === 'mute') await api.mute(id);
+  else if (action === 'unmute') await api.unmute(id);
+  else if (action === 'standby on' || action === 'standby off') await api.standby(id, action === 'standby on');
+  else if (action === 'sound off') await api.soundOff(id);
+  else if (action === 'sound on') await api.soundOn(id, file, loop);
+  else await api.terminate(id);
+}
+
 /** One push. Its elements are kept and only their text changes, so that the focus stays where it is. */
-class PushItem {
+export class PushItem {
   #status = create('span', { class: 'pill' });
   #reason = create('p', { class: 'reason' });
   #legs = create('ul', { class: 'legs', 'aria-label': 'Servers' });

@@ -14,7 +14,7 @@ const LIMIT = 100;
 
 const state = element('state', HTMLElement);
 const prefix = element('prefix', HTMLInputElement);
-const page = new PolledPage(load);
+const page = await PolledPage.open(load);
 
 prefix.addEventListener('input', () => void page.refresh());
 

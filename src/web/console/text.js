@@ -18,8 +18,9 @@ export function visible(text) {
 /**
  * @param {number} count
  * @param {string} what in the singular
+ * @param {string} [many] in the plural
  */
-export const counted = (count, what) => `${count} ${what}${count === 1 ? '' : 's'}`;
+export const counted = (count, what, many = `${what}s`) => `${count} ${count === 1 ? what : many}`;
 
 /**
  * A time of the REST interface as the user's clock shows it.

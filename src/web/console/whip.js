@@ -1,4 +1,5 @@
 import { openCamera } from '../client/index.js';
+import { Access } from './access.js';
 import { urlOf } from './base.js';
 import { busy, element, say } from './dom.js';
 import { WhipSession } from './whip-session.js';
@@ -9,10 +10,12 @@ const WORDS = {
   watch: { connected: 'Playing.', lost: 'The stream has ended, or the connection was lost.' },
 };
 
+const access = await Access.open(() => void showAccess());
 const camera = element('camera', HTMLVideoElement);
 const player = element('player', HTMLVideoElement);
 
 const valueOf = (/** @type {string} */ id) => element(id, HTMLInputElement).value.trim();
+const apiKey = () => access.pushes.apiKey ?? '';
 const streamName = () => encodeURIComponent(valueOf('stream-name'));
 
 /** @returns {Promise<WhipSession>} */
@@ -26,7 +29,7 @@ async function publish() {
   return WhipSession.open(
     urlOf(`/whip/${streamName()}`) + (rtmpUrl && `?rtmpUrl=${encodeURIComponent(rtmpUrl)}`),
     connection,
-    valueOf('api-key'),
+    apiKey(),
   );
 }
 
@@ -37,7 +40,7 @@ async function watch() {
   const stream = new MediaStream();
   connection.ontrack = ({ track }) => stream.addTrack(track);
   player.srcObject = stream;
-  return WhipSession.open(urlOf(`/whep/${streamName()}`), connection, valueOf('api-key'));
+  return WhipSession.open(urlOf(`/whep/${streamName()}`), connection, apiKey());
 }
 
 /** @param {HTMLVideoElement} screen */
@@ -110,3 +113,15 @@ function switchFor(name, screen, open) {
 
 switchFor('publish', camera, publish);
 switchFor('watch', player, watch);
+await showAccess();
+
+async function showAccess() {
+  try {
+    // Without a key the gateway may allow everything.
+    await access.ask('/api/v1/me');
+    await access.showRights();
+    access.connected();
+  } catch (error) {
+    access.failed(error);
+  }
+}
