@@ -13,8 +13,8 @@ export const NEIGHBOURS = ['one', 'two', 'three', 'four'];
  * attackers that use all cores delay each of the four processes of the way by up to 100 ms.
  */
 const MAX_LATENCY = 1000;
-/** Adjacent timestamps, in milliseconds: what is dropped while the gateway is late. An attack without guards costs more than a second. */
-const MAX_GAP = 500;
+/** Adjacent timestamps, in milliseconds: what is dropped while the gateway is late. An attack without guards costs more. */
+const MAX_GAP = 1000;
 /** Adjacent timestamps, in milliseconds, of 30 frames per second: one that is lost makes 66. */
 const NO_LOSS_GAP = 50;
 /** A second. */
