@@ -1,7 +1,7 @@
 import { areExact, arrivalsShow, noiseOf, SUPPORT_MS } from './report-window.ts';
 import { TrackClock, type Timeline, type TrackKind } from './track-clock.ts';
 
-export { TrackClock, type SenderReportTimes, type TrackKind } from './track-clock.ts';
+export { TrackClock, type PacketDetails, type SenderReportTimes, type TrackKind } from './track-clock.ts';
 
 /** How fast all tracks follow a change of the network delay: inaudible. */
 const SHARED_SLEW = 0.02;
