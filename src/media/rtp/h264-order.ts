@@ -6,6 +6,8 @@ import { MAX_PLACE_BYTES, readSlicePlace } from '../codecs/avc-slice-header.ts';
 import { aggregatedUnits, beginning, FU_A, firstUnit, STAP_A, type NalUnit } from './h264-payload.ts';
 import type { RtpPacket } from './rtp-packet.ts';
 
+/** More than encoders put between two frames. */
+const MAX_FRAMES_LATE = 32;
 const NAL_SLICE = 1;
 const NAL_IDR_SLICE = 5;
 const NAL_SEI = 6;
@@ -27,7 +29,7 @@ export class H264Order {
   readonly #order = new PictureOrder();
   #sps: SpsSyntax | undefined;
   #decode = new DecodeTimes();
-  #largest = -Infinity;
+  #largest: number | undefined;
   /** How many B-frames the last frame that is none may be followed by, and has been followed by. */
   #expected = 0;
   #bFrames = 0;
@@ -68,16 +70,16 @@ export class H264Order {
   /** A frame that is followed by most B-frames is sent as soon as it is captured. */
   #framesLate(order: number): number {
     const ahead = order - this.#decode.next(order, order, { depth: 0, frameMs: 1 });
-    if (order < this.#largest) this.#bFrames++;
+    if (this.#largest !== undefined && order < this.#largest) this.#bFrames++;
     else {
       // Frames that are lost look like B-frames that are still to come.
       if (this.#bFrames > 0) this.#usual = Math.max(this.#bFrames, this.#usual - 1);
-      this.#expected = order - this.#largest - 1;
+      this.#expected = this.#largest === undefined ? 0 : order - this.#largest - 1;
       this.#bFrames = 0;
       this.#largest = order;
     }
     const most = this.#bFrames > 0 ? Math.max(this.#usual, this.#expected) : this.#usual;
-    return most > 0 ? Math.max(0, most + this.#decode.depth - ahead) : 0;
+    return most > 0 ? Math.min(Math.max(0, most + this.#decode.depth - ahead), MAX_FRAMES_LATE) : 0;
   }
 
   /** Other parameters: the encoder may have been started again, with other delays. */

@@ -44,6 +44,8 @@ const MAX_REORDER_MS = 450;
 const ASSUMED_FRAME_MS = 1000 / 15;
 /** Where streams say the order of their frames: until the frame rate is known, there are at least five per second. */
 const MAX_FRAME_MS = 200;
+/** 16 B-frames at five frames per second. */
+const MAX_REACH_MS = 3600;
 /** Frame rates vary: a distance in the order of presentation takes at most this many times the usual time. */
 const ORDER_SLACK = 2;
 /**
@@ -272,7 +274,7 @@ export class RtpTimeline {
 
   /** How long a number of frames takes at most. */
   #atMostMs(frames: number): number {
-    return Math.max(0, frames) * ORDER_SLACK * (this.#orderMs ?? MAX_FRAME_MS);
+    return Math.min(Math.max(0, frames) * ORDER_SLACK * (this.#orderMs ?? MAX_FRAME_MS), MAX_REACH_MS);
   }
 
   #reorderMs(isNumbered: boolean): number {
