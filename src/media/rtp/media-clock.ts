@@ -1,4 +1,4 @@
-import { areExact, arrivalsShow, noiseOf, SUPPORT_MS } from './report-window.ts';
+import { areExact, arrivalsShow, noiseOf, REPORTS_END_MS, reportsEndMs, SUPPORT_MS } from './report-window.ts';
 import { TrackClock, type Timeline, type TrackKind } from './track-clock.ts';
 
 export { TrackClock, type PacketDetails, type SenderReportTimes, type TrackKind } from './track-clock.ts';
@@ -45,11 +45,6 @@ const CATCH_UP_MS = 40;
 const DRIFT = 0.001;
 /** A step that only one track shows is not one of the wall clock once it lasted this long, at least three reports. */
 const ONE_TRACK_MS = 6000;
-/** Senders report at least every 5 s (RFC 3550, 6.2), and a report may be lost. */
-const REPORTS_END_MS = 16_000;
-/** A sender that reports more often has ended them after so many of its intervals, at least this time. */
-const MISSING_REPORTS = 4;
-const MIN_REPORTS_END_MS = 4000;
 /** How often delays are compared, in milliseconds. */
 const UPDATE_MS = 20;
 
@@ -136,6 +131,7 @@ export class MediaClock implements Timeline {
     const laterMs = this.#delayChange(track, this.#other(track));
     const aloneMs = this.#delayChange(track, undefined);
     track.reports.add(offsetMs, this.#nowMs, this.noiseMs(track), { laterMs, aloneMs });
+    track.assumedMs = 0;
     if (track.reports.steps.length > 0) this.#judgeSteps(track);
     else {
       track.confirmedMs = this.#nowMs;
@@ -235,7 +231,7 @@ export class MediaClock implements Timeline {
       differenceOf((track) => track.recentOffsetMs),
     );
     const haveEnded = tracks.some(
-      (track) => !track.hasPaused(this.#nowMs) && this.#nowMs - track.reportedMs > reportsEndMs(track),
+      (track) => !track.hasPaused(this.#nowMs) && this.#nowMs - track.reportedMs > reportsEndMs(track.reportEveryMs),
     );
     if (haveEnded || !(differenceMs <= MAX_DELAY_DIFFERENCE_MS)) {
       this.#relatableMs = undefined;
@@ -254,7 +250,10 @@ export class MediaClock implements Timeline {
 
   #placeByReports(tracks: readonly TrackClock[]): void {
     for (const track of tracks) this.#followSlope(track);
-    const relations = tracks.map((track) => track.reports.relation(this.#nowMs, this.noiseMs(track))!);
+    const relations = tracks.map((track) => {
+      const { ms, radiusMs } = track.reports.relation(this.#nowMs, this.noiseMs(track))!;
+      return { ms: ms + track.assumedMs, radiusMs };
+    });
     const differences = tracks.map((track, index) => track.arrivalOffsetMs! - relations[index]!.ms);
     const meanMs = differences.reduce((sum, difference) => sum + difference, 0) / tracks.length;
     const share = Math.min(1, Math.max(0, this.#nowMs - this.#followedMs) / APPROACH_MS);
@@ -266,11 +265,18 @@ export class MediaClock implements Timeline {
       const target = Math.abs(byArrival - ms) <= 2 * radiusMs || areFew ? byArrival : ms;
       const placed = this.#isRelated && !areFew ? track.placedMs! + (target - track.placedMs!) * share : byArrival;
       track.placedMs = Math.min(Math.max(placed, ms - radiusMs), ms + radiusMs);
-      track.late = undefined;
+      this.#assume(track);
     }
     if (this.#isRelated) return;
     this.#isRelated = true;
     this.#anewUntilMs = this.#nowMs + ANEW_MS;
+  }
+
+  /** A single report says nothing of what comes after it: a track that is later since then is taken to have jumped. */
+  #assume(track: TrackClock): void {
+    const isSingle = track.reports.count === 1 && track.reports.differences === 0;
+    const byMs = isSingle ? this.#delayChange(track, this.#other(track)) - track.assumedMs : 0;
+    if (this.#bound(track, byMs)) track.assumedMs += byMs;
   }
 
   /** Media that is lost at a steady rate makes packets later and later: earlier ones were as fast. */
@@ -292,7 +298,9 @@ export class MediaClock implements Timeline {
       for (const track of tracks) {
         track.placedMs = track.offsetMs;
         // What reports have shown to be late is in its place.
-        track.knownDelayMs = (track.reportedDelays?.ownMs ?? track.recentOffsetMs) - (track.offsetMs ?? 0);
+        const ownMs = track.reportedDelays?.ownMs ?? track.recentOffsetMs;
+        track.knownDelayMs = ownMs + track.assumedMs - (track.offsetMs ?? 0);
+        track.assumedMs = 0;
       }
     }
     const elapsedMs = Math.min(Math.max(0, this.#nowMs - this.#followedMs), MAX_SHARED_STEP_MS);
@@ -310,14 +318,16 @@ export class MediaClock implements Timeline {
     for (const track of present) this.#bound(track, delayOf(track) - least);
   }
 
-  /** Places a track later that has been later than the other one for some time. */
-  #bound(track: TrackClock, byMs: number): void {
+  /** Places a track later that has been later than the other one for some time. @returns whether it did */
+  #bound(track: TrackClock, byMs: number): boolean {
     if (byMs <= LATE_MS) track.late = undefined;
     else if (!track.late || byMs < track.late.byMs - CATCH_UP_MS) track.late = { sinceMs: this.#nowMs, byMs };
     else if (this.#nowMs - track.late.sinceMs >= LATE_FOR_MS) {
       track.placedMs! += byMs;
       track.forgetDelays();
+      return true;
     }
+    return false;
   }
 
   /** Moves the relation to the local clock towards `targetMs`. */
@@ -336,6 +346,3 @@ export class MediaClock implements Timeline {
     this.#relationMs += step;
   }
 }
-
-const reportsEndMs = ({ reportEveryMs }: TrackClock): number =>
-  Math.min(Math.max(MISSING_REPORTS * reportEveryMs, MIN_REPORTS_END_MS), REPORTS_END_MS);

@@ -29,6 +29,11 @@ const MIN_SLOPE = 0.002;
 /** For so long a slope goes on before arrivals have to show it as well. */
 const SLOPE_ALONE_MS = 1000;
 
+/** Senders report at least every 5 s (RFC 3550, 6.2), and a report may be lost. */
+export const REPORTS_END_MS = 16_000;
+/** A sender that reports more often has ended them after so many of its intervals, at least this time. */
+const MISSING_REPORTS = 4;
+const MIN_REPORTS_END_MS = 4000;
 interface Value {
   readonly ms: number;
   readonly atMs: number;
@@ -51,6 +56,10 @@ interface Difference {
   readonly ms: number;
   readonly elapsedMs: number;
 }
+
+/** After how long without a report they have ended. */
+export const reportsEndMs = (everyMs: number): number =>
+  Math.min(Math.max(MISSING_REPORTS * everyMs, MIN_REPORTS_END_MS), REPORTS_END_MS);
 
 /** Whether a single report tells steps. */
 export const areExact = (noiseMs: number): boolean => STEP_NOISE * noiseMs <= STEP_MS;

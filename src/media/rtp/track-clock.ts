@@ -54,6 +54,8 @@ export class TrackClock {
   reportEveryMs = 0;
   /** How late the track was when reports ended. */
   knownDelayMs = 0;
+  /** How much later than its only report says the track is taken to be, as arrivals show. */
+  assumedMs = 0;
   /** When a report last showed no step. */
   confirmedMs = -Infinity;
   /** Where the clock has placed media time, on the publisher's wall clock or on the local one. */
@@ -248,6 +250,7 @@ export class TrackClock {
     this.reportedDelays = undefined;
     this.reportEveryMs = 0;
     this.knownDelayMs = 0;
+    this.assumedMs = 0;
     this.placedMs = undefined;
     this.late = undefined;
     this.#pendingReport = undefined;

@@ -93,6 +93,22 @@ t.test('small steps: at most 100 ms after 3 s without reports, 60 ms after 2 s w
       }
 });
 
+t.test('exactly one report of each track, then a jump of one: at most 100 ms after 3 s', async (t) => {
+  for (const fps of [15, 30])
+    for (const kind of KINDS)
+      for (const stepMs of [-1000, -320, -200, -100, 100, 200, 320, 1000]) {
+        const simulation = await PipelineSimulation.create({
+          audio: { reportEveryMs: 1e9 },
+          video: { reportEveryMs: 1e9, lengthMs: 1000 / fps },
+        });
+        simulation.run(5000);
+        simulation[kind].rtpOffsetMs += stepMs;
+        simulation.run(30_000);
+        const found = worst(offsets(simulation.sent, { fromMs: 8000 }));
+        t.ok(found <= 100, `${kind} by ${stepMs} ms at ${fps} frames per second: ${found}`);
+      }
+});
+
 t.test('a delay that reports have shown stays known when they end', async (t) => {
   const reports = { reportEveryMs: 1000 };
   const simulation = await PipelineSimulation.create({ audio: reports, video: { ...reports, delayMs: 330 } });
