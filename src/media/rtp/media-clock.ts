@@ -1,4 +1,14 @@
-import { areExact, arrivalsShow, noiseOf, REPORTS_END_MS, reportsEndMs, SUPPORT_MS } from './report-window.ts';
+import { commonStep, relationsByPairs } from './report-pairs.ts';
+import { delayDifference, isBelievable } from './relatable.ts';
+import {
+  areExact,
+  arrivalsShow,
+  noiseOf,
+  type Relation,
+  REPORTS_END_MS,
+  reportsEndMs,
+  SUPPORT_MS,
+} from './report-window.ts';
 import { TrackClock, type Timeline, type TrackKind } from './track-clock.ts';
 
 export { TrackClock, type PacketDetails, type SenderReportTimes, type TrackKind } from './track-clock.ts';
@@ -24,12 +34,7 @@ const RELATION_HOLD_MS = 20_000;
 const ANEW_MS = 1000;
 /** Two tracks of one publisher do not differ more in their delay. If they seem to, their reports contradict each other. */
 export const MAX_DELAY_DIFFERENCE_MS = 1000;
-/**
- * First reports that place the tracks differently than their arrival by more than is noticed and less than bad reports
- * do are believed when others have shown how exact they are, or when none has come.
- */
-const NOTICEABLE_MS = 60;
-const DOUBTFUL_MS = 450;
+/** See {@link isBelievable}. */
 const DOUBT_MS = 1400;
 /** So many reports tell how exact reports are; before, arrivals decide within what reports leave open. */
 const ENOUGH_REPORTS = 8;
@@ -167,6 +172,8 @@ export class MediaClock implements Timeline {
       return this.#accept(track, 0);
     }
     // The publisher's wall clock was set: it is the same for all tracks, and nothing moves.
+    const common = other && !areExact(noiseMs) ? commonStep(reports, other.reports) : undefined;
+    if (common) return this.#setClock([track, other!], common.byMs, common.sinceMs);
     if (!other || other.reports.isEmpty) return this.#setClock([track], stepMs);
     if (other.reports.steps.length > 0 && Math.abs(this.#stepOf(other) - stepMs) <= Math.max(SUPPORT_MS, 2 * noiseMs))
       return this.#setClock([track, other], stepMs);
@@ -198,11 +205,14 @@ export class MediaClock implements Timeline {
     if (this.#isRelated) track.placedMs = track.ntpOffsetMs!;
   }
 
-  #setClock(tracks: readonly TrackClock[], byMs: number): void {
+  /** @param sinceMs reports are not exact: none of them is lost for the relation, and those before are changed */
+  #setClock(tracks: readonly TrackClock[], byMs: number, sinceMs?: number): void {
     for (const track of tracks) {
       const { reports } = track;
-      reports.shift(byMs);
-      reports.acceptSteps(reports.agreeing(this.noiseMs(track)));
+      if (sinceMs === undefined) {
+        reports.shift(byMs);
+        reports.acceptSteps(reports.agreeing(this.noiseMs(track)));
+      } else reports.acceptClock(byMs, sinceMs);
     }
     if (!this.#isRelated) return;
     for (const track of this.#tracks.values()) if (track.placedMs !== undefined) track.placedMs += byMs;
@@ -221,15 +231,7 @@ export class MediaClock implements Timeline {
   }
 
   #canRelate(tracks: readonly TrackClock[]): boolean {
-    const differenceOf = (offset: (track: TrackClock) => number): number => {
-      const delays = tracks.map((track) => offset(track) - (track.ntpOffsetMs ?? NaN));
-      return Math.max(...delays) - Math.min(...delays);
-    };
-    // The smallest delay of the last seconds changes at different times, and the present one is not always the smallest.
-    const differenceMs = Math.min(
-      differenceOf((track) => track.arrivalOffsetMs!),
-      differenceOf((track) => track.recentOffsetMs),
-    );
+    const differenceMs = delayDifference(tracks);
     const haveEnded = tracks.some(
       (track) => !track.hasPaused(this.#nowMs) && this.#nowMs - track.reportedMs > reportsEndMs(track.reportEveryMs),
     );
@@ -238,22 +240,13 @@ export class MediaClock implements Timeline {
       return false;
     }
     this.#relatableMs ??= this.#nowMs;
-    if (
-      this.#isRelated ||
-      tracks.some(({ reports }) => reports.differences > 0) ||
-      differenceMs <= NOTICEABLE_MS ||
-      differenceMs > DOUBTFUL_MS
-    )
-      return true;
+    if (this.#isRelated || isBelievable(tracks, differenceMs)) return true;
     return this.#nowMs - this.#relatableMs >= DOUBT_MS;
   }
 
   #placeByReports(tracks: readonly TrackClock[]): void {
     for (const track of tracks) this.#followSlope(track);
-    const relations = tracks.map((track) => {
-      const { ms, radiusMs } = track.reports.relation(this.#nowMs, this.noiseMs(track))!;
-      return { ms: ms + track.assumedMs, radiusMs };
-    });
+    const relations = this.#relationsOf(tracks);
     const differences = tracks.map((track, index) => track.arrivalOffsetMs! - relations[index]!.ms);
     const meanMs = differences.reduce((sum, difference) => sum + difference, 0) / tracks.length;
     const share = Math.min(1, Math.max(0, this.#nowMs - this.#followedMs) / APPROACH_MS);
@@ -270,6 +263,15 @@ export class MediaClock implements Timeline {
     if (this.#isRelated) return;
     this.#isRelated = true;
     this.#anewUntilMs = this.#nowMs + ANEW_MS;
+  }
+
+  #relationsOf(tracks: readonly TrackClock[]): Relation[] {
+    const relations = tracks.map((track) => {
+      const { ms, radiusMs } = track.reports.relation(this.#nowMs, this.noiseMs(track))!;
+      return { ms: ms + track.assumedMs, radiusMs };
+    });
+    if (tracks.length < 2 || tracks.every((track) => areExact(this.noiseMs(track)))) return relations;
+    return relationsByPairs(tracks, relations);
   }
 
   /** A single report says nothing of what comes after it: a track that is later since then is taken to have jumped. */

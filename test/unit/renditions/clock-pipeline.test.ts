@@ -40,6 +40,19 @@ t.test('reports that are wrong by up to 200 ms: from the second one on', async (
       }
 });
 
+t.test('reports that are wrong by up to 200 ms, on a wall clock that is set', async (t) => {
+  for (const stepMs of [-2000, 900, 3_600_000])
+    for (let seed = 1; seed <= 20; seed++) {
+      const reports = { reportEveryMs: 1000, reportNoiseMs: 200 };
+      const simulation = await PipelineSimulation.create({ audio: reports, video: reports }, seed);
+      simulation.run(12_000);
+      simulation.ntpOffsetMs += stepMs;
+      simulation.run(30_000);
+      const found = worst(offsets(simulation.sent, { fromMs: 8000 }));
+      t.ok(found <= LIMIT_MS, `by ${stepMs} ms, seed ${seed}: ${found}`);
+    }
+});
+
 t.test('packets that are lost all the time, with reports each 5 s', async (t) => {
   for (const loss of [0.02, 0.1])
     for (const reportNoiseMs of [1, 60])
