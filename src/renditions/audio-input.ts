@@ -39,7 +39,7 @@ export function createAudioInput(
     track,
     clock,
     {
-      lengthMs: ({ payload }) => lengthMs(codec, payload),
+      details: ({ payload }) => ({ lengthMs: lengthMs(codec, payload) }),
       packet: ({ payload, timestamp }, nowMs) => {
         const packetMs = lengthMs(codec, payload);
         captureDelayMs ??= Math.min(packetMs + (codec === 'opus' ? OPUS_LOOKAHEAD_MS : 0), MAX_CAPTURE_DELAY_MS);

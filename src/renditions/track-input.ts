@@ -1,4 +1,4 @@
-import type { TrackClock } from '../media/rtp/media-clock.ts';
+import type { PacketDetails, TrackClock } from '../media/rtp/media-clock.ts';
 import { ReorderBuffer } from '../media/rtp/reorder-buffer.ts';
 import { parseRtpPacket, type RtpPacket } from '../media/rtp/rtp-packet.ts';
 import type { AudioTrack, TrackSubscription, VideoTrack } from '../streams/live-stream.ts';
@@ -23,8 +23,11 @@ export const reorderWaitMs = (roundTripMs: number): number =>
 
 export interface TrackInputHandlers {
   packet(packet: RtpPacket, nowMs: number): void;
-  /** Milliseconds of media in a packet. Default: 0, a frame is one instant. */
-  lengthMs?(packet: RtpPacket): number;
+  /**
+   * What a packet says of its time, besides its timestamp. `undefined`: it says nothing, and another packet of the same
+   * frame does. Default: no details.
+   */
+  details?(packet: RtpPacket): PacketDetails | undefined;
   /** Packets are missing at this position. */
   lost(): void;
 }
@@ -90,7 +93,9 @@ export class TrackInput {
     if (!packet) return;
     const nowMs = this.#now();
     const { timestamp, sequenceNumber } = packet;
-    this.clock.arrival(timestamp, nowMs, { sequenceNumber, lengthMs: this.#handlers.lengthMs?.(packet) ?? 0 });
+    const details = this.#handlers.details ? this.#handlers.details(packet) : {};
+    if (details) this.clock.arrival(timestamp, nowMs, { ...details, sequenceNumber });
+    else this.clock.skip(sequenceNumber);
     if (this.clock.isUndecided(nowMs) && this.#undecided.length < MAX_PACKETS_HELD) {
       this.#undecided.push(packet);
       return;

@@ -1,8 +1,8 @@
-import { reorderDepthOf } from '../media/codecs/avc-parameter-sets.ts';
-import { parseSps } from '../media/codecs/avc.ts';
+import { ParameterSetStore } from '../media/codecs/avc-parameter-sets.ts';
 import { Av1Depacketizer } from '../media/rtp/av1.ts';
 import { DecodeTimes } from '../media/rtp/decode-times.ts';
 import type { Depacketizer, Frame } from '../media/rtp/depacketizer.ts';
+import { H264Order } from '../media/rtp/h264-order.ts';
 import { H264Depacketizer, type AccessUnit } from '../media/rtp/h264.ts';
 import type { TrackClock } from '../media/rtp/media-clock.ts';
 import type { RtpPacket } from '../media/rtp/rtp-packet.ts';
@@ -12,16 +12,22 @@ import { Vp9Depacketizer } from '../media/rtp/vp9.ts';
 import type { FrameSize, VideoCodec, VideoTrack } from '../streams/live-stream.ts';
 import { tickMs } from '../runtime/tick.ts';
 import { frameTooLarge, isCodedWithin, isWithin } from './frame-limit.ts';
+import { formatOf, type SpsFormat } from './sps-format.ts';
 import type { StreamTime } from './stream-time.ts';
 import { TrackInput, type TrackInputHandlers } from './track-input.ts';
 import type { InputFrame, VideoSink, VideoSource } from './video-source.ts';
 
 /** A frame that may be complete waits this long for the packet that proves it. Milliseconds. */
 const MAX_WAIT_MS = 100;
+/** The first frame of a stream that may be reordered waits this long for the next one, at five frames per second. */
+const MAX_FIRST_WAIT_MS = 300;
 /** After this time without a frame, it is said what is wrong with the packets. Milliseconds. */
 const PATIENCE_MS = 5000;
 /** Without packets for this time, the publisher has paused: nothing is wrong with them. Milliseconds. */
 const PAUSE_MS = 1000;
+
+/** At five frames per second. */
+const MAX_FRAME_MS = 200;
 
 /** RTP timestamps of H.264 (RFC 6184, 5.1). */
 const TICKS_PER_MS = 90;
@@ -42,15 +48,12 @@ interface TrackDepacketizer {
   readonly unusable: string;
 }
 
-/** What a sequence parameter set says. */
-interface SpsFormat {
-  readonly sps: Buffer;
-  readonly shown: FrameSize;
-  readonly coded: FrameSize;
-  /** See {@link reorderDepthOf}. */
-  readonly reorderDepth: number | undefined;
-  /** Milliseconds between two frames. */
-  readonly frameMs: number | undefined;
+interface Captured {
+  readonly unit: AccessUnit;
+  readonly capturedMs: number;
+}
+interface Reordered extends Captured {
+  readonly format: SpsFormat;
 }
 
 /** The video track of a publisher: RTP packets in, complete frames within the size limit out. */
@@ -63,6 +66,7 @@ export class VideoInput implements VideoSource {
   readonly #clock: TrackClock;
   readonly #depacketizer: TrackDepacketizer;
   readonly #decodeTimes = new DecodeTimes();
+  #packetOrder: H264Order | undefined;
   #input: TrackInput | undefined;
   #closed = false;
   /** The last key frame was too large: what follows refers to it. */
@@ -78,7 +82,9 @@ export class VideoInput implements VideoSource {
   /** The latest RTP timestamp, and the same in milliseconds that do not wrap. */
   #latest: { readonly rtpTimestamp: number; readonly ms: number } | undefined;
   /** The first frame of a stream that is reordered, until the next one is there. */
-  #first: { readonly unit: AccessUnit; readonly format: SpsFormat; readonly capturedMs: number } | undefined;
+  #first: Reordered | undefined;
+  /** The largest {@link AccessUnit.order} since the last beginning. */
+  #largestOrder: number | undefined;
   #hasBegun = false;
   #lastPacketMs = -Infinity;
   /** Since when packets have become no frame. */
@@ -108,6 +114,7 @@ export class VideoInput implements VideoSource {
   ): Promise<VideoInput> {
     const video = new VideoInput(track, time, limit, sink);
     const handlers: TrackInputHandlers = {
+      details: (packet) => (video.#packetOrder ? video.#packetOrder.read(packet) : {}),
       packet: (packet, nowMs) => video.#take(packet, nowMs),
       lost: () => {
         video.#depacketizer.lost(now());
@@ -128,10 +135,9 @@ export class VideoInput implements VideoSource {
 
   poll(nowMs: number): void {
     this.#input?.poll(nowMs);
-    if (nowMs - this.#lastPacketMs >= MAX_WAIT_MS) {
-      if (this.#depacketizer.isWaiting) this.#depacketizer.flush(nowMs);
-      this.#releaseFirst(nowMs);
-    }
+    const waitedMs = nowMs - this.#lastPacketMs;
+    if (waitedMs >= MAX_WAIT_MS && this.#depacketizer.isWaiting) this.#depacketizer.flush(nowMs);
+    if (waitedMs >= MAX_FIRST_WAIT_MS) this.#releaseFirst(nowMs);
     const isUseless = this.#uselessSinceMs !== undefined && nowMs - this.#uselessSinceMs >= PATIENCE_MS;
     if (isUseless && nowMs - this.#lastPacketMs < PAUSE_MS) this.#unusable ??= this.#explain();
   }
@@ -157,7 +163,9 @@ export class VideoInput implements VideoSource {
     const { codec } = track;
     const options = { provesMarkers: true };
     if (codec === 'h264') {
-      const h264 = new H264Depacketizer(track.parameterSets, options);
+      const sets = track.parameterSets ?? new ParameterSetStore();
+      const h264 = new H264Depacketizer(sets, options);
+      this.#packetOrder = new H264Order(sets);
       return adapt(
         h264,
         (unit, nowMs) => this.#accessUnit(unit, nowMs),
@@ -179,20 +187,20 @@ export class VideoInput implements VideoSource {
     if (keyFrame && parameterSets && parameterSets.sps !== this.#format?.sps)
       this.#format = formatOf(parameterSets.sps);
     const format = this.#format;
-    if (format?.reorderDepth && keyFrame && !this.#hasBegun) {
+    if (format && format.reorderDepth !== 0 && keyFrame && !this.#hasBegun) {
       this.#hasBegun = true;
       this.#first = { unit, format, capturedMs: captured.ms };
       return;
     }
     const arrivedMs = this.#time.arrived(this.#clock, timestamp, nowMs);
-    this.#releaseFirst(nowMs);
+    this.#releaseFirst(nowMs, { unit, capturedMs: captured.ms });
     // A size that is unknown cannot be checked.
     if (corrupted || (keyFrame && !parameterSets) || !format) return this.#needKeyFrame(nowMs);
     this.#hasBegun = true;
     if (format.reorderDepth === 0) return this.#inOrder(unit, format, arrivedMs, nowMs);
     const keepsTime = captured.isLatest && !format.reorderDepth;
     const presentMs = keepsTime ? arrivedMs : this.#clock.presentationMs(timestamp);
-    this.#reordered(unit, format, { capturedMs: captured.ms, presentMs }, nowMs);
+    this.#reordered({ unit, format, capturedMs: captured.ms }, presentMs, nowMs);
   }
 
   /** Frames are decoded when they are shown. */
@@ -201,29 +209,37 @@ export class VideoInput implements VideoSource {
     this.#passUnit(unit, format, { streamMs }, nowMs);
   }
 
-  #reordered(
-    unit: AccessUnit,
-    format: SpsFormat,
-    { presentMs, capturedMs }: { readonly presentMs: number; readonly capturedMs: number },
-    nowMs: number,
-  ): void {
+  #reordered({ unit, format, capturedMs }: Reordered, presentMs: number, nowMs: number, next?: Captured): void {
     if (this.#isBroken) this.#begin(presentMs);
     else if (this.#precedesBeginning(presentMs)) return;
-    const streamMs = this.#decodeTimes.next(presentMs, capturedMs, format.reorderDepth ?? 0, format.frameMs);
+    const streamMs = this.#decodeTimes.next(presentMs, capturedMs, {
+      depth: this.#depthOf(format, unit, next?.unit),
+      frameMs: frameMsOf(capturedMs, unit, next) ?? format.frameMs,
+      reorderMs: this.#clock.reorderMs,
+    });
     const times = this.#decodeTimes.depth > 0 ? { streamMs, presentMs } : { streamMs };
     this.#passUnit(unit, format, times, nowMs);
   }
 
+  /** How many frames are shown later at most than one that follows them. */
+  #depthOf({ reorderDepth, maxRefFrames }: SpsFormat, { order }: AccessUnit, next: AccessUnit | undefined): number {
+    if (reorderDepth !== undefined || order === undefined) return reorderDepth ?? 0;
+    const last = next?.order ?? order;
+    const gap = last - (next ? order : (this.#largestOrder ?? order));
+    this.#largestOrder = Math.max(this.#largestOrder ?? order, order);
+    // B-frames will be shown between two frames that are not next to each other, and may be divided in halves.
+    return gap < 2 ? 0 : Math.min(Math.ceil(Math.log2(gap)), maxRefFrames);
+  }
+
   /**
-   * The first frame of a stream that is reordered. Where frames arrive evenly, the next one, which is shown after its
-   * B-frames, is the first one that shows how long frames are on the way.
+   * The first frame of a stream that may be reordered. Where frames arrive evenly, the next one, which is shown after
+   * its B-frames, is the first one that shows how long frames are on the way.
    */
-  #releaseFirst(nowMs: number): void {
+  #releaseFirst(nowMs: number, next?: Captured): void {
     const first = this.#first;
     if (!first) return;
     this.#first = undefined;
-    const { unit, format, capturedMs } = first;
-    this.#reordered(unit, format, { capturedMs, presentMs: this.#clock.presentationMs(unit.timestamp) }, nowMs);
+    this.#reordered(first, this.#clock.presentationMs(first.unit.timestamp), nowMs, next);
   }
 
   #passUnit(
@@ -253,6 +269,7 @@ export class VideoInput implements VideoSource {
   #begin(presentMs: number): void {
     this.#isBroken = false;
     this.#beganAtMs = presentMs;
+    this.#largestOrder = undefined;
     this.#decodeTimes.restart();
   }
 
@@ -325,15 +342,9 @@ function adapt<F extends Frame>(
   };
 }
 
-function formatOf(sps: Buffer): SpsFormat | undefined {
-  const info = parseSps(sps);
-  return (
-    info && {
-      sps,
-      shown: { width: info.width, height: info.height },
-      coded: { width: info.codedWidth, height: info.codedHeight },
-      reorderDepth: reorderDepthOf(sps),
-      frameMs: info.frameRate && 1000 / info.frameRate,
-    }
-  );
+/** Milliseconds between two frames, by the next one in decoding order. */
+function frameMsOf(capturedMs: number, { order }: AccessUnit, next: Captured | undefined): number | undefined {
+  if (order === undefined || next?.unit.order === undefined) return undefined;
+  const frameMs = (next.capturedMs - capturedMs) / (next.unit.order - order);
+  return frameMs > 0 && frameMs <= MAX_FRAME_MS ? frameMs : undefined;
 }

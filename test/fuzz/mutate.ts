@@ -9,7 +9,7 @@ export function seededRandom(seed: number): (below: number) => number {
   };
 }
 
-type Random = (below: number) => number;
+export type Random = (below: number) => number;
 
 /** Values at which lengths, counts and timestamps change their meaning. */
 const EDGES = [

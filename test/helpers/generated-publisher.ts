@@ -19,7 +19,7 @@ const ARRIVAL_LIMIT_MS = 100;
 const REORDER_LIMIT_MS = 25;
 /** By chance, the first reports of a few publishers agree in what is wrong, until others come. */
 const UNLUCKY_LIMIT_MS = 140;
-const UNLUCKY_SHARE = 0.002;
+const UNLUCKY_SHARE = 0.003;
 /** Nothing is placed further before what was sent. */
 const BACK_MS = 200;
 /** At both ends of what is judged: the length of packets and the corrections that are going on. */
@@ -43,7 +43,7 @@ async function run(
   const pick = <T>(values: readonly T[]): T => values[Math.floor(random() * values.length)]!;
   const reportEveryMs = pick([500, 1000, 1000, 3000, Infinity]);
   const hasReports = reportEveryMs < Infinity;
-  const reportNoiseMs = reportEveryMs <= 1000 ? pick([1, 1, 20, 60]) : 1;
+  const reportNoiseMs = reportEveryMs <= 1000 ? pick([1, 1, 20, 60, 200]) : 1;
   const loss = pick([0, 0, 0.01, 0.03]);
   const jitterMs = pick([0, 3, 20]);
   const track = (): Partial<SimulatedTrack> => ({
@@ -80,7 +80,7 @@ async function run(
   const { sent } = simulation;
   const isNoisy = reportNoiseMs > 1;
   const arrivalLimitMs = ARRIVAL_LIMIT_MS + (simulation.bFrames > 0 ? REORDER_LIMIT_MS : 0);
-  const limitMs = hasReports ? (isNoisy ? UNLUCKY_LIMIT_MS : LIMIT_MS) : arrivalLimitMs;
+  const limitMs = hasReports ? (isNoisy ? Math.max(UNLUCKY_LIMIT_MS, reportNoiseMs) : LIMIT_MS) : arrivalLimitMs;
   const faults: string[] = [];
   const expect = (isTrue: boolean, fault: string): void => {
     if (!isTrue) faults.push(fault);

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import nodeDataChannel from 'node-datachannel';
 import { nalUnitsOf, readSequenceHeader } from '../../src/media/codecs/avc-nal.ts';
 import { FlvReader } from '../../src/media/containers/flv-reader.ts';
-import { TAG_VIDEO } from '../../src/media/containers/flv-tag.ts';
+import { presentationMs, TAG_VIDEO } from '../../src/media/containers/flv-tag.ts';
 import type { MediaPublisherOptions } from './media-publisher.ts';
 import { OPUS_PACKET_MS, packetsOf } from './opus.ts';
 import { MOST_TRIES, waitFor } from './wait.ts';
@@ -37,8 +37,8 @@ const {
   videoType = H264,
   token,
 } = JSON.parse(process.argv[2]!) as MediaPublisherOptions;
-/** `offset`: what is added to SSRCs, sequence numbers and times. */
-const sends = { video: true, audio: true, offset: 0 };
+/** The offsets are added to the SSRC, sequence numbers and times of each track. */
+const sends = { video: true, audio: true, videoOffset: 0, audioOffset: 0 };
 process.on('message', (change: Partial<typeof sends>) => Object.assign(sends, change));
 process.on('disconnect', () => process.exit());
 
@@ -53,8 +53,9 @@ const ssrc = process.pid * 2;
 const midExtension = (section: number): Buffer =>
   Buffer.from([0xbe, 0xde, 0, 1, MID_ID << 4, String(section).charCodeAt(0), 0, 0]);
 
-function addTrack(media: nodeDataChannel.Audio | nodeDataChannel.Video, payloadType: number, offset: number) {
-  media.addSSRC(ssrc + offset, stream, stream, `track${offset}`);
+function addTrack(media: nodeDataChannel.Audio | nodeDataChannel.Video, payloadType: number, section: number) {
+  const changed = (): number => (section === 0 ? sends.audioOffset : sends.videoOffset);
+  media.addSSRC(ssrc + section, stream, stream, `track${section}`);
   const track = connection.addTrack(media);
   let sequence = Math.floor(Math.random() * 0xffff);
   return {
@@ -63,11 +64,11 @@ function addTrack(media: nodeDataChannel.Audio | nodeDataChannel.Video, payloadT
       const header = Buffer.alloc(12);
       header[0] = 0x80;
       header[1] = (marker ? 0x80 : 0) | payloadType;
-      header.writeUInt16BE((sequence++ + 7 * sends.offset) & 0xffff, 2);
-      header.writeUInt32BE((Math.round(timestamp) + 90_000 * sends.offset) >>> 0, 4);
-      header.writeUInt32BE(ssrc + offset + sends.offset, 8);
+      header.writeUInt16BE((sequence++ + 7 * changed()) & 0xffff, 2);
+      header.writeUInt32BE((Math.round(timestamp) + 90_000 * changed()) >>> 0, 4);
+      header.writeUInt32BE(ssrc + section + changed(), 8);
       if (mid) header[0] = 0x90;
-      track.sendMessageBinary(Buffer.concat([header, ...(mid ? [midExtension(offset)] : []), payload]));
+      track.sendMessageBinary(Buffer.concat([header, ...(mid ? [midExtension(section)] : []), payload]));
     },
   };
 }
@@ -107,18 +108,22 @@ await waitFor('a WebRTC connection', () => (audio ?? video)!.track.isOpen(), { e
 interface Frame {
   readonly keyFrame: boolean;
   readonly nalUnits: readonly Buffer[];
+  /** From decoding to presentation. */
+  readonly reorderedMs: number;
 }
 const frames: Frame[] = [];
 if (videoFile) {
   let sets: Buffer[] = [];
-  for (const { type, sequenceHeader, keyFrame, data } of new FlvReader().push(readFileSync(videoFile))) {
+  for (const tag of new FlvReader().push(readFileSync(videoFile))) {
+    const { type, sequenceHeader, keyFrame, data } = tag;
     if (type !== TAG_VIDEO || data.length <= 5) continue;
     if (sequenceHeader) {
       const { sps, pps } = readSequenceHeader(data);
       sets = [...sps, ...pps];
     } else {
       const withSets = keyFrame && (!setsOnce || frames.length === 0);
-      frames.push({ keyFrame, nalUnits: withSets ? [...sets, ...nalUnitsOf(data)] : nalUnitsOf(data) });
+      const nalUnits = withSets ? [...sets, ...nalUnitsOf(data)] : nalUnitsOf(data);
+      frames.push({ keyFrame, nalUnits, reorderedMs: presentationMs(tag) - tag.timestamp });
     }
   }
 }
@@ -162,7 +167,7 @@ setInterval(() => {
     next = (next + 1) % frames.length;
     if (frame.keyFrame && sends.video) mayRefer = true;
     if (!sends.video) mayRefer = false;
-    if (mayRefer) sendFrame(frame, (sentFrames / fps) * VIDEO_CLOCK);
+    if (mayRefer) sendFrame(frame, (sentFrames / fps + frame.reorderedMs / 1000) * VIDEO_CLOCK);
   }
   for (; audio && (sentPackets * OPUS_PACKET_MS) / 1000 <= seconds; sentPackets++) {
     const packet = packets[sentPackets % packets.length]!;

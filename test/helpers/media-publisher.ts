@@ -34,7 +34,7 @@ export interface MediaPublisherOptions {
 export class MediaPublisher {
   readonly #child: ChildProcess;
   readonly #exited: Promise<unknown>;
-  #changes = 0;
+  readonly #changes = { audio: 0, video: 0 };
 
   private constructor(child: ChildProcess) {
     this.#child = child;
@@ -63,8 +63,8 @@ export class MediaPublisher {
   }
 
   /** Goes on with other SSRCs, sequence numbers and times, which the offer does not name. */
-  changesSource(): void {
-    this.#child.send({ offset: ++this.#changes * 1000 });
+  changesSource(kinds: readonly ('audio' | 'video')[] = ['audio', 'video']): void {
+    for (const kind of kinds) this.#child.send({ [`${kind}Offset`]: ++this.#changes[kind] * 1000 });
   }
 
   /** SIGKILL: the gateway hears nothing of it. Idempotent. */

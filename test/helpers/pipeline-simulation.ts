@@ -9,9 +9,14 @@ import { AAC_FORMAT } from '../../src/renditions/audio-format.ts';
 import { AudioLine } from '../../src/renditions/audio-line.ts';
 import type { SharedEncoders } from '../../src/renditions/shared-encoders.ts';
 import { StreamTime } from '../../src/renditions/stream-time.ts';
+import { DEFAULT_MAX_FRAME_SIZE } from '../../src/renditions/frame-limit.ts';
 import { TrackInput } from '../../src/renditions/track-input.ts';
+import { VideoInput } from '../../src/renditions/video-input.ts';
+import type { H264Frame, InputFrame } from '../../src/renditions/video-source.ts';
 import type { AudioTrack, VideoTrack } from '../../src/streams/live-stream.ts';
 import { FakeSubscription } from './fake-publisher.ts';
+import { shownOf, type H264Coder } from './h264-coder.ts';
+import { payloadsOf } from './h264-stream.ts';
 import { randomFrom } from './random.ts';
 
 export const KINDS = ['audio', 'video'] as const;
@@ -56,6 +61,8 @@ export interface Sent {
   readonly streamMs: number;
   /** When it was captured; `undefined`: silence. */
   readonly captureMs: number | undefined;
+  /** Of coded video. */
+  readonly decodeMs?: number;
 }
 
 type Delivery = { readonly atMs: number; readonly run: () => void };
@@ -98,9 +105,13 @@ export class PipelineSimulation {
   reportsSending = false;
   /** B-frames between two other frames. */
   bFrames = 0;
+  /** Codes the frames, instead of packets that only have a timestamp. Set by {@link create}; may be replaced. */
+  coder: H264Coder | undefined;
   readonly #time = new StreamTime();
   readonly #line: AudioLine;
-  readonly #inputs: TrackInput[] = [];
+  readonly #inputs: { poll(nowMs: number): void }[] = [];
+  /** When frames were captured, by the number of each coded frame. */
+  readonly #captures = new Map<number, number>();
   readonly #subscriptions = { audio: new FakeSubscription(), video: new FakeSubscription() };
   readonly #captured = { audio: 0, video: 0 };
   readonly #arrived = { audio: 0, video: 0 };
@@ -133,8 +144,10 @@ export class PipelineSimulation {
   static async create(
     tracks: Partial<Record<TrackKind, Partial<SimulatedTrack>>> = {},
     seed = 1,
+    coder?: H264Coder,
   ): Promise<PipelineSimulation> {
     const simulation = new PipelineSimulation(seed, tracks);
+    simulation.coder = coder;
     await simulation.#connect();
     return simulation;
   }
@@ -161,9 +174,17 @@ export class PipelineSimulation {
       (payload, rtpTimestamp, streamMs) => encoder.encode(payload, rtpTimestamp, streamMs),
       now,
     );
+    this.#inputs.push(audio, await this.#createVideo(track('video') as VideoTrack, now));
+  }
+
+  async #createVideo(track: VideoTrack, now: () => number): Promise<TrackInput | VideoInput> {
+    if (this.coder) {
+      const sink = { frame: (frame: InputFrame) => this.#takeCoded(frame), keyFrameNeeded() {}, refused() {} };
+      return VideoInput.create(track, this.#time, DEFAULT_MAX_FRAME_SIZE, sink, now);
+    }
     const clock = this.#time.track('video', 90_000);
-    const video = await TrackInput.create(
-      track('video') as VideoTrack,
+    return TrackInput.create(
+      track,
       clock,
       {
         packet: ({ payload, timestamp }, nowMs) => {
@@ -174,7 +195,6 @@ export class PipelineSimulation {
       },
       now,
     );
-    this.#inputs.push(audio, video);
   }
 
   /** Runs until `untilMs`. Packets that are sent before arrive in this run, in order except late ones. */
@@ -207,15 +227,17 @@ export class PipelineSimulation {
     if (Number.isNaN(this.#reportAt[kind])) this.#reportAt[kind] = track.firstReportMs;
     for (;;) {
       const captureMs = this.#captured[kind];
-      const sentMs = captureMs + (kind === 'audio' ? track.lengthMs : this.bFrames * track.lengthMs);
+      const sentMs = captureMs + (kind === 'audio' ? track.lengthMs : this.#reordered * track.lengthMs);
       if (sentMs >= untilMs) return;
       this.#captured[kind] += track.lengthMs;
       const arrivalMs = sentMs + track.delayMs + this.random() ** 3 * track.jitterMs;
       const atMs = (this.#arrived[kind] = Math.max(this.#arrived[kind], arrivalMs));
       // Timestamps that stand still are later by as much afterwards.
       if (track.state === 'frozen') track.rtpOffsetMs -= track.lengthMs;
-      const shownMs = kind === 'video' ? this.#shownMs(captureMs, track.lengthMs) : captureMs;
-      if (track.state === 'sending') this.#packet(kind, shownMs, atMs, due);
+      if (track.state === 'sending') {
+        if (kind === 'video' && this.coder) this.#codedFrame(this.coder, captureMs, atMs, due);
+        else this.#packet(kind, kind === 'video' ? this.#shownMs(captureMs, track.lengthMs) : captureMs, atMs, due);
+      }
       if (captureMs < this.#reportAt[kind]) continue;
       this.#reportAt[kind] += track.reportEveryMs;
       const noise = (this.random() - 0.5) * 2 * track.reportNoiseMs;
@@ -232,21 +254,45 @@ export class PipelineSimulation {
     return captureMs + (place === 0 ? this.bFrames : -1) * lengthMs;
   }
 
+  get #reordered(): number {
+    return this.coder?.coding.bFrames ?? this.bFrames;
+  }
+
+  #codedFrame(coder: H264Coder, placeMs: number, atMs: number, due: Delivery[]): void {
+    const frame = coder.next();
+    const captureMs = placeMs + frame.ahead * this.video.lengthMs;
+    this.#captures.set(frame.shown, captureMs);
+    const payloads = frame.nalUnits.flatMap(payloadsOf);
+    for (const [index, payload] of payloads.entries()) {
+      const datagram = Buffer.concat([this.#header('video', captureMs, index === payloads.length - 1), payload]);
+      this.#deliver('video', datagram, atMs, due);
+    }
+  }
+
   #rtp(kind: TrackKind, captureMs: number): number {
     const track = this[kind];
     return Math.round((captureMs * (1 + track.rtpDrift) + track.rtpOffsetMs) * TICKS_PER_MS[kind]) >>> 0;
   }
 
   #packet(kind: TrackKind, captureMs: number, atMs: number, due: Delivery[]): void {
+    const payload = Buffer.alloc(9);
+    payload[0] = TOCS.get(this[kind].lengthMs) ?? 0;
+    payload.writeDoubleLE(captureMs, 1);
+    this.#deliver(kind, Buffer.concat([this.#header(kind, captureMs, true), payload]), atMs, due);
+  }
+
+  #header(kind: TrackKind, captureMs: number, marker: boolean): Buffer {
+    const header = Buffer.alloc(12);
+    header[0] = 0x80;
+    header[1] = (marker ? 0x80 : 0) | 96;
+    header.writeUInt16BE(this.#sequence[kind]++ & 0xffff, 2);
+    header.writeUInt32BE(this.#rtp(kind, captureMs), 4);
+    header.writeUInt32BE(1, 8);
+    return header;
+  }
+
+  #deliver(kind: TrackKind, datagram: Buffer, atMs: number, due: Delivery[]): void {
     const track = this[kind];
-    const datagram = Buffer.alloc(21);
-    datagram[0] = 0x80;
-    datagram[1] = 0x80 | 96;
-    datagram.writeUInt16BE(this.#sequence[kind]++ & 0xffff, 2);
-    datagram.writeUInt32BE(this.#rtp(kind, captureMs), 4);
-    datagram.writeUInt32BE(1, 8);
-    datagram[12] = TOCS.get(track.lengthMs) ?? 0;
-    datagram.writeDoubleLE(captureMs, 13);
     if (track.loss > 0 && this.random() < track.loss) return;
     const lateMs = track.lateShare > 0 && this.random() < track.lateShare ? track.lateMs : 0;
     due.push({ atMs: atMs + lateMs, run: () => this.#subscriptions[kind].emit('rtp', datagram) });
@@ -266,6 +312,12 @@ export class PipelineSimulation {
   #takeVideo(streamMs: number, captureMs: number): void {
     if (this.bFrames === 0) this.#lastVideoMs = Math.max(Math.round(streamMs), this.#lastVideoMs + 1);
     this.#sent('video', this.bFrames === 0 ? this.#lastVideoMs : streamMs, captureMs);
+  }
+
+  #takeCoded({ streamMs, ...frame }: InputFrame): void {
+    const { presentMs = streamMs, nalUnits } = frame as H264Frame;
+    const captureMs = this.#captures.get(shownOf(nalUnits.at(-1)!));
+    this.sent.push({ kind: 'video', atMs: this.nowMs, streamMs: presentMs, captureMs, decodeMs: streamMs });
   }
 
   #sent(kind: TrackKind, streamMs: number, captureMs: number): void {

@@ -1,4 +1,6 @@
+import { readFile } from 'node:fs/promises';
 import t from 'tap';
+import { readFlv } from '../helpers/flv-file.ts';
 import { startGateway } from '../helpers/gateway.ts';
 import { createMedia, MediaPublisher, type MediaPublisherOptions } from '../helpers/media-publisher.ts';
 import { startNginxRtmp } from '../helpers/nginx-rtmp.ts';
@@ -11,13 +13,14 @@ t.setTimeout(FILE_TIMEOUT);
 /** Publishers whose H.264 differs from that of browsers, through the whole gateway. */
 
 const FPS = 30;
-const [gateway, nginx, media] = await Promise.all([
+const [gateway, nginx, media, reordered] = await Promise.all([
   startGateway({ publisher_resume_window_ms: 0 }),
   startNginxRtmp(),
   createMedia('320x180', FPS, { seconds: 4, encoding: ['-x264-params', 'slices=4:keyint=15:scenecut=0'] }),
+  createMedia('320x180', FPS, { encoding: ['-profile:v', 'main', '-bf', '3', '-x264-params', 'keyint=15:b-adapt=0'] }),
 ]);
 t.teardown(async () => {
-  await Promise.all([media.remove(), gateway.stop()]);
+  await Promise.all([media.remove(), reordered.remove(), gateway.stop()]);
   await nginx.stop();
 });
 
@@ -67,6 +70,35 @@ for (const mid of [true, false])
     t.strictSame(decodeErrors, []);
     t.ok(video.largestGap < 2500, `video stood still for ${video.largestGap} ms`);
     t.ok(audio.last - audio.first > 5000);
+  });
+
+for (const kinds of [['video'], ['audio'], ['audio', 'video']] as const)
+  t.test(`another SSRC of ${kinds.join(' and ')} in a stream with B-frames: it is live again`, async (t) => {
+    const name = `reordered_${kinds.join('_')}`;
+    const publisher = await publish(name, { mid: true, video: reordered.video });
+    const { mediaSessionId } = await gateway.startPush({ streamName: name, rtmpUrl: nginx.rtmpUrl });
+    await gateway.reached(mediaSessionId, 'pushing');
+    const file = recordingOf(nginx, `rtmp_${name}`);
+    await waitFor('video', async () => (await recordedUntil(file)).video > 2000);
+    publisher.changesSource(kinds);
+    const before = await recordedUntil(file);
+    await waitFor('more video', async () => (await recordedUntil(file)).video > before.video + 4000);
+    // The tone is back, too.
+    await waitFor('the tone', async () => Math.max(...(await analyse(file)).levels().slice(-10)) > -30, { every: 500 });
+    await gateway.rest('/push/terminate', { mediaSessionId });
+    await publisher.kill();
+    const { video, decodeErrors, frames } = await analyse(file);
+    t.strictSame(decodeErrors, []);
+    t.ok(video.largestGap < (kinds[0] === 'video' || kinds.length > 1 ? 2500 : 100), `gap of ${video.largestGap} ms`);
+    t.ok(frames.length > 100);
+    const offsets = readFlv(await readFile(file))
+      .tags.filter(({ kind, body }) => kind === 'video' && body[1] === 1)
+      .map(({ body }) => body.readIntBE(2, 3));
+    t.ok(
+      offsets.every((ms) => ms >= 0 && ms < 200),
+      'frames are shown after they are decoded',
+    );
+    t.ok(offsets.filter((ms) => ms > 100).length > offsets.length / 8, 'every fourth one four frames later');
   });
 
 t.test('an offer without SSRC and MID: payload types tell audio and video', async (t) => {

@@ -2,10 +2,18 @@
 const FRAME_MS = 1000 / 30;
 /** Frames that a decoder stores at most (ITU-T H.264, A.3.1): none is shown later than so many others. */
 const MAX_DEPTH = 16;
-/** After a longer step, frames are missing: what came before says nothing about the next frames. */
+/** After a longer step than between frames that are reordered, frames are missing: what came before says nothing about the next frames. */
 const MAX_STEP_MS = 1000;
-/** Times that go further back do not show reordering: the publisher's clock has restarted. */
-const MAX_BACK_MS = 500;
+
+/** What is known of the order of frames. */
+export interface Reordering {
+  /** How many frames are shown later at most than a frame that follows them, as far as the stream says so. */
+  readonly depth: number;
+  /** Milliseconds between two frames, if they are known. */
+  readonly frameMs?: number | undefined;
+  /** A frame is shown at most so long before one that precedes it. */
+  readonly reorderMs?: number;
+}
 
 /**
  * The decoding times of frames that come in decoding order with their presentation times. Where frames are reordered,
@@ -19,6 +27,7 @@ export class DecodeTimes {
   /** The last times on the publisher's clock, in the order of arrival. */
   #recent: number[] = [];
   #depth = 0;
+  #lastMs: number | undefined;
 
   /** How many frames are shown later at most than a frame that follows them. */
   get depth(): number {
@@ -29,6 +38,7 @@ export class DecodeTimes {
   restart(): void {
     this.#ahead = [];
     this.#recent = [];
+    this.#lastMs = undefined;
   }
 
   /** The publisher's clock has restarted: its times before say nothing about the order of those that follow. */
@@ -42,20 +52,21 @@ export class DecodeTimes {
    * @param presentMs when it is shown
    * @param capturedMs the same on the publisher's clock, which is not corrected: more reordering than `depth` is learnt
    *   from it
-   * @param depth what the stream says of its reordering
-   * @param frameMs milliseconds between two frames, if the stream says so
    */
-  next(presentMs: number, capturedMs: number, depth: number, frameMs = FRAME_MS): number {
-    if (this.#recent.length > 0 && capturedMs - Math.max(...this.#recent) > MAX_STEP_MS) this.restart();
-    const later = this.#recent.filter((ms) => ms > capturedMs && ms < capturedMs + MAX_BACK_MS).length;
+  next(presentMs: number, capturedMs: number, { depth, frameMs = FRAME_MS, reorderMs = 0 }: Reordering): number {
+    if (this.#recent.length > 0 && capturedMs - Math.max(...this.#recent) > MAX_STEP_MS + reorderMs) this.restart();
+    const later = this.#recent.filter((ms) => ms > capturedMs).length;
     this.#depth = Math.min(Math.max(depth, this.#depth, later), MAX_DEPTH);
     this.#recent.push(capturedMs);
     if (this.#recent.length > MAX_DEPTH) this.#recent.shift();
-    if (this.#depth === 0) return presentMs;
     const first = this.#ahead[0] ?? presentMs;
     const missing = this.#depth - this.#ahead.length;
-    const before = Array.from({ length: missing }, (_, index) => first - (missing - index) * frameMs);
+    // Frames that were not taken for reordered have been decoded when they were shown.
+    const before = Array.from({ length: missing }, (_, index) =>
+      Math.min(first - (missing - index) * frameMs, this.#lastMs ?? Infinity),
+    );
     this.#ahead = [...before, ...this.#ahead, presentMs].sort((one, other) => one - other);
-    return this.#ahead.shift()!;
+    this.#lastMs = this.#ahead.shift()!;
+    return this.#lastMs;
   }
 }

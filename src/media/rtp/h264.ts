@@ -1,3 +1,4 @@
+import { PictureOrder } from '../codecs/avc-picture-order.ts';
 import { ParameterSetStore, type ParameterSets } from '../codecs/avc-parameter-sets.ts';
 import { readRecoveryPoint } from '../codecs/avc-sei.ts';
 import { beginsFrame, MAX_PLACE_BYTES, readSlicePlace, type SlicePlace } from '../codecs/avc-slice-header.ts';
@@ -28,6 +29,8 @@ export interface AccessUnit extends Frame {
   readonly nalUnits: readonly NalUnit[];
   /** Contains a B slice: it is shown before a frame that precedes it in decoding order. */
   readonly bFrame: boolean;
+  /** See {@link PictureOrder}. */
+  readonly order: number | undefined;
   /** Set for key frames: those of this frame, and of the ones after it. */
   readonly parameterSets?: ParameterSets;
   /** Set for key frames: whether a sequence parameter set came with it. */
@@ -58,6 +61,7 @@ const NO_UNITS: readonly NalUnit[] = [];
 /** H.264 from RTP, packetization modes 0 and 1 (RFC 6184): single NAL units, STAP-A and FU-A. */
 export class H264Depacketizer extends Depacketizer<AccessUnit> {
   readonly #sets: ParameterSetStore;
+  readonly #order = new PictureOrder();
   /** Parameter sets that have changed since the last frame. */
   #changedSets: NalUnit[] = [];
   #nalUnits: NalUnit[] = [];
@@ -172,6 +176,7 @@ export class H264Depacketizer extends Depacketizer<AccessUnit> {
     return {
       keyFrame,
       bFrame: this.#bFrame,
+      order: this.#hasSlice && this.#slice ? this.#order.next(this.#slice, this.#sets) : undefined,
       nalUnits: changed.length > 0 ? [...changed, ...this.#nalUnits] : this.#nalUnits,
       ...(keyFrame && { bringsSps }),
       ...(keyFrame && parameterSets && { parameterSets }),

@@ -1,7 +1,17 @@
-import { areExact, arrivalsShow, noiseOf, SUPPORT_MS } from './report-window.ts';
+import { commonStep, relationsByPairs } from './report-pairs.ts';
+import { delayDifference, isBelievable } from './relatable.ts';
+import {
+  areExact,
+  arrivalsShow,
+  noiseOf,
+  type Relation,
+  REPORTS_END_MS,
+  reportsEndMs,
+  SUPPORT_MS,
+} from './report-window.ts';
 import { TrackClock, type Timeline, type TrackKind } from './track-clock.ts';
 
-export { TrackClock, type SenderReportTimes, type TrackKind } from './track-clock.ts';
+export { TrackClock, type PacketDetails, type SenderReportTimes, type TrackKind } from './track-clock.ts';
 
 /** How fast all tracks follow a change of the network delay: inaudible. */
 const SHARED_SLEW = 0.02;
@@ -24,12 +34,7 @@ const RELATION_HOLD_MS = 20_000;
 const ANEW_MS = 1000;
 /** Two tracks of one publisher do not differ more in their delay. If they seem to, their reports contradict each other. */
 export const MAX_DELAY_DIFFERENCE_MS = 1000;
-/**
- * First reports that place the tracks differently than their arrival by more than is noticed and less than bad reports
- * do are believed when others have shown how exact they are, or when none has come.
- */
-const NOTICEABLE_MS = 60;
-const DOUBTFUL_MS = 450;
+/** See {@link isBelievable}. */
 const DOUBT_MS = 1400;
 /** So many reports tell how exact reports are; before, arrivals decide within what reports leave open. */
 const ENOUGH_REPORTS = 8;
@@ -45,11 +50,6 @@ const CATCH_UP_MS = 40;
 const DRIFT = 0.001;
 /** A step that only one track shows is not one of the wall clock once it lasted this long, at least three reports. */
 const ONE_TRACK_MS = 6000;
-/** Senders report at least every 5 s (RFC 3550, 6.2), and a report may be lost. */
-const REPORTS_END_MS = 16_000;
-/** A sender that reports more often has ended them after so many of its intervals, at least this time. */
-const MISSING_REPORTS = 4;
-const MIN_REPORTS_END_MS = 4000;
 /** How often delays are compared, in milliseconds. */
 const UPDATE_MS = 20;
 
@@ -136,6 +136,7 @@ export class MediaClock implements Timeline {
     const laterMs = this.#delayChange(track, this.#other(track));
     const aloneMs = this.#delayChange(track, undefined);
     track.reports.add(offsetMs, this.#nowMs, this.noiseMs(track), { laterMs, aloneMs });
+    track.assumedMs = 0;
     if (track.reports.steps.length > 0) this.#judgeSteps(track);
     else {
       track.confirmedMs = this.#nowMs;
@@ -171,6 +172,8 @@ export class MediaClock implements Timeline {
       return this.#accept(track, 0);
     }
     // The publisher's wall clock was set: it is the same for all tracks, and nothing moves.
+    const common = other && !areExact(noiseMs) ? commonStep(reports, other.reports) : undefined;
+    if (common) return this.#setClock([track, other!], common.byMs, common.sinceMs);
     if (!other || other.reports.isEmpty) return this.#setClock([track], stepMs);
     if (other.reports.steps.length > 0 && Math.abs(this.#stepOf(other) - stepMs) <= Math.max(SUPPORT_MS, 2 * noiseMs))
       return this.#setClock([track, other], stepMs);
@@ -202,11 +205,14 @@ export class MediaClock implements Timeline {
     if (this.#isRelated) track.placedMs = track.ntpOffsetMs!;
   }
 
-  #setClock(tracks: readonly TrackClock[], byMs: number): void {
+  /** @param sinceMs reports are not exact: none of them is lost for the relation, and those before are changed */
+  #setClock(tracks: readonly TrackClock[], byMs: number, sinceMs?: number): void {
     for (const track of tracks) {
       const { reports } = track;
-      reports.shift(byMs);
-      reports.acceptSteps(reports.agreeing(this.noiseMs(track)));
+      if (sinceMs === undefined) {
+        reports.shift(byMs);
+        reports.acceptSteps(reports.agreeing(this.noiseMs(track)));
+      } else reports.acceptClock(byMs, sinceMs);
     }
     if (!this.#isRelated) return;
     for (const track of this.#tracks.values()) if (track.placedMs !== undefined) track.placedMs += byMs;
@@ -225,36 +231,22 @@ export class MediaClock implements Timeline {
   }
 
   #canRelate(tracks: readonly TrackClock[]): boolean {
-    const differenceOf = (offset: (track: TrackClock) => number): number => {
-      const delays = tracks.map((track) => offset(track) - (track.ntpOffsetMs ?? NaN));
-      return Math.max(...delays) - Math.min(...delays);
-    };
-    // The smallest delay of the last seconds changes at different times, and the present one is not always the smallest.
-    const differenceMs = Math.min(
-      differenceOf((track) => track.arrivalOffsetMs!),
-      differenceOf((track) => track.recentOffsetMs),
-    );
+    const differenceMs = delayDifference(tracks);
     const haveEnded = tracks.some(
-      (track) => !track.hasPaused(this.#nowMs) && this.#nowMs - track.reportedMs > reportsEndMs(track),
+      (track) => !track.hasPaused(this.#nowMs) && this.#nowMs - track.reportedMs > reportsEndMs(track.reportEveryMs),
     );
     if (haveEnded || !(differenceMs <= MAX_DELAY_DIFFERENCE_MS)) {
       this.#relatableMs = undefined;
       return false;
     }
     this.#relatableMs ??= this.#nowMs;
-    if (
-      this.#isRelated ||
-      tracks.some(({ reports }) => reports.differences > 0) ||
-      differenceMs <= NOTICEABLE_MS ||
-      differenceMs > DOUBTFUL_MS
-    )
-      return true;
+    if (this.#isRelated || isBelievable(tracks, differenceMs)) return true;
     return this.#nowMs - this.#relatableMs >= DOUBT_MS;
   }
 
   #placeByReports(tracks: readonly TrackClock[]): void {
     for (const track of tracks) this.#followSlope(track);
-    const relations = tracks.map((track) => track.reports.relation(this.#nowMs, this.noiseMs(track))!);
+    const relations = this.#relationsOf(tracks);
     const differences = tracks.map((track, index) => track.arrivalOffsetMs! - relations[index]!.ms);
     const meanMs = differences.reduce((sum, difference) => sum + difference, 0) / tracks.length;
     const share = Math.min(1, Math.max(0, this.#nowMs - this.#followedMs) / APPROACH_MS);
@@ -266,11 +258,27 @@ export class MediaClock implements Timeline {
       const target = Math.abs(byArrival - ms) <= 2 * radiusMs || areFew ? byArrival : ms;
       const placed = this.#isRelated && !areFew ? track.placedMs! + (target - track.placedMs!) * share : byArrival;
       track.placedMs = Math.min(Math.max(placed, ms - radiusMs), ms + radiusMs);
-      track.late = undefined;
+      this.#assume(track);
     }
     if (this.#isRelated) return;
     this.#isRelated = true;
     this.#anewUntilMs = this.#nowMs + ANEW_MS;
+  }
+
+  #relationsOf(tracks: readonly TrackClock[]): Relation[] {
+    const relations = tracks.map((track) => {
+      const { ms, radiusMs } = track.reports.relation(this.#nowMs, this.noiseMs(track))!;
+      return { ms: ms + track.assumedMs, radiusMs };
+    });
+    if (tracks.length < 2 || tracks.every((track) => areExact(this.noiseMs(track)))) return relations;
+    return relationsByPairs(tracks, relations);
+  }
+
+  /** A single report says nothing of what comes after it: a track that is later since then is taken to have jumped. */
+  #assume(track: TrackClock): void {
+    const isSingle = track.reports.count === 1 && track.reports.differences === 0;
+    const byMs = isSingle ? this.#delayChange(track, this.#other(track)) - track.assumedMs : 0;
+    if (this.#bound(track, byMs)) track.assumedMs += byMs;
   }
 
   /** Media that is lost at a steady rate makes packets later and later: earlier ones were as fast. */
@@ -292,7 +300,9 @@ export class MediaClock implements Timeline {
       for (const track of tracks) {
         track.placedMs = track.offsetMs;
         // What reports have shown to be late is in its place.
-        track.knownDelayMs = (track.reportedDelays?.ownMs ?? track.recentOffsetMs) - (track.offsetMs ?? 0);
+        const ownMs = track.reportedDelays?.ownMs ?? track.recentOffsetMs;
+        track.knownDelayMs = ownMs + track.assumedMs - (track.offsetMs ?? 0);
+        track.assumedMs = 0;
       }
     }
     const elapsedMs = Math.min(Math.max(0, this.#nowMs - this.#followedMs), MAX_SHARED_STEP_MS);
@@ -310,14 +320,16 @@ export class MediaClock implements Timeline {
     for (const track of present) this.#bound(track, delayOf(track) - least);
   }
 
-  /** Places a track later that has been later than the other one for some time. */
-  #bound(track: TrackClock, byMs: number): void {
+  /** Places a track later that has been later than the other one for some time. @returns whether it did */
+  #bound(track: TrackClock, byMs: number): boolean {
     if (byMs <= LATE_MS) track.late = undefined;
     else if (!track.late || byMs < track.late.byMs - CATCH_UP_MS) track.late = { sinceMs: this.#nowMs, byMs };
     else if (this.#nowMs - track.late.sinceMs >= LATE_FOR_MS) {
       track.placedMs! += byMs;
       track.forgetDelays();
+      return true;
     }
+    return false;
   }
 
   /** Moves the relation to the local clock towards `targetMs`. */
@@ -336,6 +348,3 @@ export class MediaClock implements Timeline {
     this.#relationMs += step;
   }
 }
-
-const reportsEndMs = ({ reportEveryMs }: TrackClock): number =>
-  Math.min(Math.max(MISSING_REPORTS * reportEveryMs, MIN_REPORTS_END_MS), REPORTS_END_MS);

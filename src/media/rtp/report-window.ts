@@ -11,6 +11,8 @@ const QUANTILE_ERRORS = 1.63;
 const FEW_DIFFERENCES = [6, 4, 3, 2.5, 2.5, 2, 2, 1.5, 1.5] as const;
 /** With fewer differences of its own, a track is taken to be as noisy as the other one, too. */
 const OWN_DIFFERENCES = 4;
+/** Fewer reports before a change are not compared with those after it. */
+const MIN_BEFORE = 3;
 /** The relation is wanted this exactly, in milliseconds: as few reports as that needs follow a drift soonest. */
 const EXACT_MS = 3;
 /** Standard errors that the relation may differ from the mean of the reports by. */
@@ -29,6 +31,11 @@ const MIN_SLOPE = 0.002;
 /** For so long a slope goes on before arrivals have to show it as well. */
 const SLOPE_ALONE_MS = 1000;
 
+/** Senders report at least every 5 s (RFC 3550, 6.2), and a report may be lost. */
+export const REPORTS_END_MS = 16_000;
+/** A sender that reports more often has ended them after so many of its intervals, at least this time. */
+const MISSING_REPORTS = 4;
+const MIN_REPORTS_END_MS = 4000;
 interface Value {
   readonly ms: number;
   readonly atMs: number;
@@ -51,6 +58,10 @@ interface Difference {
   readonly ms: number;
   readonly elapsedMs: number;
 }
+
+/** After how long without a report they have ended. */
+export const reportsEndMs = (everyMs: number): number =>
+  Math.min(Math.max(MISSING_REPORTS * everyMs, MIN_REPORTS_END_MS), REPORTS_END_MS);
 
 /** Whether a single report tells steps. */
 export const areExact = (noiseMs: number): boolean => STEP_NOISE * noiseMs <= STEP_MS;
@@ -118,6 +129,11 @@ export class ReportWindow {
   /** Reports that differ from the relation in a row. */
   get steps(): readonly Value[] {
     return this.#steps;
+  }
+
+  /** All reports that count, also those that may be a step. */
+  get all(): readonly Value[] {
+    return [...this.#values, ...this.#steps];
   }
 
   /** How many of them in a row prove a step that nothing else shows. */
@@ -230,6 +246,21 @@ export class ReportWindow {
     for (const value of others) this.#append(value);
   }
 
+  /** How much more reports say from `sinceMs` on than before; `undefined`: there are none. */
+  changeSince(sinceMs: number): number | undefined {
+    const before = this.#values.filter(({ atMs }) => atMs < sinceMs);
+    const after = this.all.filter(({ atMs }) => atMs >= sinceMs);
+    return before.length >= MIN_BEFORE && after.length > 0 ? mean(after) - mean(before) : undefined;
+  }
+
+  /** The clock was set at `sinceMs`: without its step, reports from then on are like those before. */
+  acceptClock(byMs: number, sinceMs: number): void {
+    this.#values = this.all.map(({ ms, atMs }) => ({ ms: atMs < sinceMs ? ms + byMs : ms, atMs })).slice(-MAX_REPORTS);
+    this.#steps = [];
+    this.#rates = [];
+    this.#laterMs = 0;
+  }
+
   /** The steps do not agree: they are noise that has grown. */
   acceptNoise(): void {
     for (const value of this.#steps) {
@@ -296,13 +327,15 @@ export class ReportWindow {
   }
 }
 
+const mean = (values: readonly Value[]): number => values.reduce((sum, { ms }) => sum + ms, 0) / values.length;
+
 function append<T>(list: T[], value: T, limit: number): void {
   list.push(value);
   if (list.length > limit) list.shift();
 }
 
 /** @param share 0.5: the median */
-function quantile(values: readonly number[], share: number): number {
+export function quantile(values: readonly number[], share: number): number {
   const sorted = values.toSorted((a, b) => a - b);
   const position = share * (sorted.length - 1);
   const below = Math.floor(position);

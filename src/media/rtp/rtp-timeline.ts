@@ -5,6 +5,16 @@ interface Segment {
   ticks: number;
   /** Media time of the segment's start. */
   startMs: number;
+  /** Where the frame with the largest timestamp is in the order of presentation; `undefined`: not known. */
+  order: number | undefined;
+}
+
+/** From the frame with the largest timestamp to another one. */
+interface Step {
+  readonly ticks: number;
+  /** In the order of presentation; `undefined`: not known. */
+  readonly frames: number | undefined;
+  readonly order: number | undefined;
 }
 
 /** A segment that has not been confirmed yet. */
@@ -32,6 +42,12 @@ const MIN_REORDER_MS = 100;
 const MAX_REORDER_MS = 450;
 /** Until the frame rate is known: at 15 frames per second, five B-frames may follow the first frame. */
 const ASSUMED_FRAME_MS = 1000 / 15;
+/** Where streams say the order of their frames: until the frame rate is known, there are at least five per second. */
+const MAX_FRAME_MS = 200;
+/** 16 B-frames at five frames per second. */
+const MAX_REACH_MS = 3600;
+/** Frame rates vary: a distance in the order of presentation takes at most this many times the usual time. */
+const ORDER_SLACK = 2;
 /**
  * Timestamps that advance by this much more than the time between two packets, to ahead of the fastest packet, have
  * jumped: when a network becomes faster, each packet is earlier than the last one by at most its own length. A frame that
@@ -47,6 +63,19 @@ const MAX_SEQUENCE_DISTANCE = 3000;
 
 /** What a packet says about the timestamps: it continues them, is old, or begins or confirms other ones. */
 export type Arrival = 'continues' | 'old' | 'begins' | 'restarts';
+
+/** What a packet says of its place besides its timestamp. */
+export interface PacketPlace {
+  /** `undefined`: not known. */
+  readonly sequenceNumber?: number | undefined;
+  /**
+   * Where its frame is in the order of presentation, in frames. `undefined`: not known, or said by another packet of the
+   * frame.
+   */
+  readonly order?: number | undefined;
+  /** How many frames later than captured it is sent, compared with others, because it waits for frames to refer to. */
+  readonly framesLate?: number | undefined;
+}
 
 /**
  * Turns RTP timestamps into "media time": milliseconds that do not wrap, begin at the local time of the first packet,
@@ -67,6 +96,9 @@ export class RtpTimeline {
   #isShifted = false;
   #candidate: Candidate | undefined;
   #sequenceNumber: number | undefined;
+  /** Packets that are missing since the last one that was taken. */
+  #missing = 0;
+  #missingBefore = 0;
   /** When the largest timestamp arrived. */
   #advancedMs = 0;
   #frameMs = ASSUMED_FRAME_MS;
@@ -75,6 +107,14 @@ export class RtpTimeline {
   /** Different timestamps since the largest one. */
   #framesBehind = 0;
   #latest: number | undefined;
+  /** Whether the last timestamp that was not old continued those before. */
+  #hasContinued = false;
+  /** Milliseconds from one frame to the next in the order of presentation; `undefined`: not known. */
+  #orderMs: number | undefined;
+  /** How far the largest timestamp was ahead of the one before it. */
+  #stepMs = 0;
+  /** How far frames may be before the largest timestamp, as the order of the frames says. */
+  #reachMs = 0;
 
   constructor({ clockRate, reorders }: TimelineOptions) {
     this.#ticksPerMs = clockRate / 1000;
@@ -89,46 +129,63 @@ export class RtpTimeline {
    * Takes a packet's timestamp.
    *
    * @param expectedMs the media time of a packet that arrives now without delay
-   * @param sequenceNumber `undefined`: not known
    */
-  arrive(timestamp: number, nowMs: number, expectedMs: number, sequenceNumber?: number): Arrival {
+  arrive(timestamp: number, nowMs: number, expectedMs: number, { sequenceNumber, order }: PacketPlace = {}): Arrival {
     if (!this.#segment) {
       this.#sequenceNumber = sequenceNumber;
       this.#advancedMs = nowMs;
       this.#latest = timestamp;
-      this.#segment = { timestamp, ticks: 0, startMs: nowMs };
+      this.#hasContinued = true;
+      this.#segment = { timestamp, ticks: 0, startMs: nowMs, order };
       return 'begins';
     }
     if (this.#isOld(sequenceNumber)) return 'old';
+    this.#missingBefore = this.#missing;
+    this.#missing = 0;
     const isNumbered = sequenceNumber !== undefined;
     const repeats = timestamp === this.#latest;
     this.#latest = timestamp;
     const segment = this.#segment;
-    if (this.#continues(segment, timestamp, nowMs, expectedMs, isNumbered)) {
+    if (repeats && this.#hasContinued) return 'continues';
+    const step = stepFrom(segment, timestamp, order);
+    this.#hasContinued = this.#continues(segment, step, nowMs, expectedMs, isNumbered);
+    if (this.#hasContinued) {
       if (!repeats) this.#candidate = undefined;
-      this.#advance(segment, timestamp, nowMs, repeats);
+      this.#advance(segment, timestamp, step, nowMs);
       return 'continues';
     }
     const candidate = this.#candidate;
     const stepMs = candidate && signed32(timestamp - candidate.timestamp) / this.#ticksPerMs;
-    if (!candidate || Math.abs(stepMs!) > LEAP_FORWARD_MS) {
+    if (!candidate || Math.abs(stepMs!) > LEAP_FORWARD_MS + this.reorderedMs) {
       // Never before what has been, so that the time of a track does not go back.
       const startMs = Math.max(this.#mediaMs(segment, segment.timestamp), expectedMs);
-      this.#candidate = { timestamp, ticks: 0, startMs, count: 1 };
+      this.#candidate = { timestamp, ticks: 0, startMs, count: 1, order };
       return 'old';
     }
     if (!repeats) candidate.count++;
     if (stepMs! > 0) {
       candidate.ticks += signed32(timestamp - candidate.timestamp);
       candidate.timestamp = timestamp;
+      candidate.order = order;
     }
     if (candidate.count < (isNumbered ? CONFIRMATIONS : CONFIRMATIONS_UNNUMBERED)) return 'old';
     this.#candidate = undefined;
     this.#segment = candidate;
+    this.#hasContinued = true;
     this.#remember(segment, false);
     this.#advancedMs = nowMs;
     this.#framesBehind = 0;
     return 'restarts';
+  }
+
+  /** Takes a packet that says nothing of time. */
+  skip(sequenceNumber: number): void {
+    if (this.#segment) this.#isOld(sequenceNumber);
+  }
+
+  /** How many packets are missing before the last one that was taken. */
+  get missingBefore(): number {
+    return this.#missingBefore;
   }
 
   /** The largest timestamp; `undefined` before the first packet. */
@@ -161,7 +218,7 @@ export class RtpTimeline {
     const last = (timestamp - 1 - Math.round(this.reorderedMs * this.#ticksPerMs)) >>> 0;
     const ticks = segment.ticks + signed32(last - segment.timestamp);
     this.#segment = { ...segment, startMs: segment.startMs + byMs };
-    this.#remember({ timestamp: last, ticks, startMs: segment.startMs }, true);
+    this.#remember({ timestamp: last, ticks, startMs: segment.startMs, order: undefined }, true);
   }
 
   #remember(before: Segment, isShifted: boolean): void {
@@ -175,6 +232,7 @@ export class RtpTimeline {
     const distance = this.#sequenceNumber === undefined ? 1 : ((sequenceNumber - this.#sequenceNumber) << 16) >> 16;
     if (distance <= 0 && distance > -MAX_SEQUENCE_DISTANCE) return true;
     this.#sequenceNumber = sequenceNumber;
+    this.#missing += distance > 0 ? distance - 1 : 0;
     return false;
   }
 
@@ -188,29 +246,63 @@ export class RtpTimeline {
     return this.#furthestBackMs > 0 ? this.reorderMs : 0;
   }
 
-  #continues(segment: Segment, timestamp: number, nowMs: number, expectedMs: number, isNumbered: boolean): boolean {
-    const stepMs = signed32(timestamp - segment.timestamp) / this.#ticksPerMs;
-    if (stepMs < 0) return -stepMs <= this.#reorderMs(isNumbered) && this.#framesBehind < REORDERED_FRAMES;
-    const aheadMs = this.#mediaMs(segment, timestamp) - expectedMs;
-    if (aheadMs > LEAP_FORWARD_MS) return false;
-    const limitMs = STEP_FORWARD_MS + (this.#reorders && segment.ticks === 0 ? this.reorderMs : this.#furthestBackMs);
+  /** How long a number of frames takes at the usual rate, as far as that is known. */
+  durationMs(frames: number): number {
+    return frames * (this.#orderMs ?? 0);
+  }
+
+  #continues(
+    segment: Segment,
+    { ticks, frames }: Step,
+    nowMs: number,
+    expectedMs: number,
+    isNumbered: boolean,
+  ): boolean {
+    const stepMs = ticks / this.#ticksPerMs;
+    if (stepMs < 0) {
+      if (frames !== undefined) return frames < 0 && -stepMs <= Math.max(this.#stepMs, this.#atMostMs(-frames));
+      return -stepMs <= this.#reorderMs(isNumbered) && (this.#reachMs > 0 || this.#framesBehind < REORDERED_FRAMES);
+    }
+    const aheadMs = segment.startMs + (segment.ticks + ticks) / this.#ticksPerMs - expectedMs;
+    // B-frames that are shown between the two.
+    const reachMs = frames === undefined ? this.#reachMs : this.#atMostMs(frames - 1);
+    if (aheadMs > LEAP_FORWARD_MS + reachMs) return false;
+    const assumedMs = this.#reorders && segment.ticks === 0 ? this.reorderMs : this.#furthestBackMs;
+    const limitMs = STEP_FORWARD_MS + (frames === undefined ? assumedMs : reachMs);
     return aheadMs <= limitMs || stepMs - (nowMs - this.#advancedMs) <= limitMs;
+  }
+
+  /** How long a number of frames takes at most. */
+  #atMostMs(frames: number): number {
+    return Math.min(Math.max(0, frames) * ORDER_SLACK * (this.#orderMs ?? MAX_FRAME_MS), MAX_REACH_MS);
   }
 
   #reorderMs(isNumbered: boolean): number {
     if (!this.#reorders) return isNumbered ? 0 : MIN_REORDER_MS;
-    return Math.min(MAX_REORDER_MS, Math.max(MIN_REORDER_MS, REORDERED_FRAMES * this.#frameMs));
+    return Math.max(
+      this.#reachMs,
+      Math.min(MAX_REORDER_MS, Math.max(MIN_REORDER_MS, REORDERED_FRAMES * this.#frameMs)),
+    );
   }
 
-  #advance(segment: Segment, timestamp: number, nowMs: number, repeats: boolean): void {
-    const ticks = signed32(timestamp - segment.timestamp);
-    if (!repeats) this.#framesBehind++;
-    if (ticks < 0) this.#furthestBackMs = Math.max(this.#furthestBackMs, -ticks / this.#ticksPerMs);
-    if (ticks <= 0) return;
+  #advance(segment: Segment, timestamp: number, { ticks, frames, order }: Step, nowMs: number): void {
+    const stepMs = ticks / this.#ticksPerMs;
+    this.#framesBehind++;
+    if (ticks <= 0) {
+      this.#furthestBackMs = Math.max(this.#furthestBackMs, -stepMs);
+      return;
+    }
     segment.timestamp = timestamp;
     segment.ticks += ticks;
+    segment.order = order;
+    this.#stepMs = stepMs;
     this.#advancedMs = nowMs;
-    const frameMs = Math.min(ticks / this.#ticksPerMs / this.#framesBehind, MAX_REORDER_MS);
+    if (frames !== undefined) {
+      const orderMs = Math.min(stepMs / frames, MAX_FRAME_MS);
+      this.#orderMs = this.#orderMs === undefined ? orderMs : this.#orderMs + (orderMs - this.#orderMs) / 8;
+      if (frames > 1) this.#reachMs = Math.max(this.#reachMs, Math.min(stepMs + orderMs, this.#atMostMs(frames)));
+    }
+    const frameMs = Math.min(stepMs / this.#framesBehind, MAX_REORDER_MS);
     this.#frameMs += (frameMs - this.#frameMs) / 8;
     this.#framesBehind = 0;
     if (segment.ticks > this.#rememberedTicks) this.#before = undefined;
@@ -219,6 +311,14 @@ export class RtpTimeline {
   #mediaMs(segment: Segment, timestamp: number): number {
     return segment.startMs + (segment.ticks + signed32(timestamp - segment.timestamp)) / this.#ticksPerMs;
   }
+}
+
+function stepFrom(segment: Segment, timestamp: number, order: number | undefined): Step {
+  const ticks = signed32(timestamp - segment.timestamp);
+  const frames = order === undefined || segment.order === undefined ? undefined : order - segment.order;
+  // The order has begun again.
+  const isRestarted = frames !== undefined && frames <= 0 && ticks > 0;
+  return { ticks, frames: isRestarted ? undefined : frames, order };
 }
 
 /** The signed distance between two 32-bit timestamps. */

@@ -2,42 +2,9 @@ import { MinimumWindow } from './minimum-window.ts';
 import { PauseJudge } from './pause-judge.ts';
 import { ReportWindow } from './report-window.ts';
 import { RtpTimeline } from './rtp-timeline.ts';
+import type { PacketDetails, SenderReportTimes, Timeline, TrackKind } from './timeline.ts';
 
-export type TrackKind = 'audio' | 'video';
-
-/** One RTCP sender report of the publisher (RFC 3550, 6.4.1). */
-export interface SenderReportTimes {
-  /** Milliseconds on the publisher's wall clock. */
-  readonly ntpMs: number;
-  /** The same instant on the track's RTP clock, 32 bits. */
-  readonly rtpTimestamp: number;
-}
-
-/** What is known of a packet besides its timestamp. */
-export interface PacketDetails {
-  /** Tells retransmissions from restarts. */
-  readonly sequenceNumber?: number;
-  /** Milliseconds of media in the packet: it is sent when the last of it has been captured. */
-  readonly lengthMs?: number;
-}
-
-/** What a track needs to know about its stream. */
-export interface Timeline {
-  /** Local time in milliseconds at which the stream's time is 0. */
-  readonly originMs: number;
-  /** The current estimate of local time minus the track's media time. */
-  targetOffset(track: TrackClock): number;
-  /** How far all tracks have been moved together so far: each track adds a change at once. */
-  readonly sharedMs: number;
-  /** The error of a single report, as standard deviation. */
-  noiseMs(track: TrackClock): number;
-  /** Called for each report, with the publisher's wall clock minus media time. */
-  reported(track: TrackClock, offsetMs: number): void;
-  /** Passes on the local time. */
-  observe(nowMs: number): void;
-  /** Called when a packet was faster than all before. */
-  outdated(): void;
-}
+export type { PacketDetails, SenderReportTimes, Timeline, TrackKind } from './timeline.ts';
 
 /**
  * Errors up to this size are slewed: audio inaudibly, and video, whose frames cannot be left out, faster, which is not
@@ -87,6 +54,8 @@ export class TrackClock {
   reportEveryMs = 0;
   /** How late the track was when reports ended. */
   knownDelayMs = 0;
+  /** How much later than its only report says the track is taken to be, as arrivals show. */
+  assumedMs = 0;
   /** When a report last showed no step. */
   confirmedMs = -Infinity;
   /** Where the clock has placed media time, on the publisher's wall clock or on the local one. */
@@ -181,34 +150,51 @@ export class TrackClock {
   }
 
   /** Called for each packet before its timestamp is converted. */
-  arrival(timestamp: number, nowMs: number, { sequenceNumber, lengthMs = 0 }: PacketDetails = {}): void {
+  arrival(timestamp: number, nowMs: number, { lengthMs = 0, ...place }: PacketDetails = {}): void {
     // Most packets of a frame arrive together, and only the first one is informative.
     const last = this.#lastArrival;
     if (nowMs === last?.nowMs && timestamp === last.timestamp) return;
     this.#lastArrival = { nowMs, timestamp };
     this.#timeline.observe(nowMs);
     const { largest } = this.#rtp;
-    const seen = this.#rtp.arrive(timestamp, nowMs, nowMs - this.#delay.minimum - lengthMs, sequenceNumber);
+    const seen = this.#rtp.arrive(timestamp, nowMs, nowMs - this.#delay.minimum - lengthMs, place);
     if (seen === 'old') return;
     this.#lengthMs = lengthMs;
     if (seen === 'restarts') this.#restarted(nowMs);
     const mediaMs = this.#rtp.mediaMs(timestamp);
+    const waitedMs = lengthMs + this.#rtp.durationMs(place.framesLate ?? 0);
     if (seen === 'begins') this.#beganMs = nowMs;
     else {
-      const lateMs = nowMs - this.#delay.minimum - mediaMs - lengthMs;
+      const lateMs = nowMs - this.#delay.minimum - mediaMs - waitedMs;
       const first = seen === 'continues' ? (largest! + 1) >>> 0 : timestamp;
-      this.#pause.advance(first, nowMs, { lateMs, pauseMs: nowMs - this.#steppedMs, reorderMs: this.#rtp.reorderedMs });
+      const reorderMs = place.framesLate === undefined ? this.#rtp.reorderedMs : 0;
+      // How late B-frames are is not known exactly where others are missing.
+      const unsureMs = this.#rtp.reorderedMs > 0 ? this.#rtp.durationMs(this.#rtp.missingBefore) : 0;
+      const pauseMs = nowMs - this.#steppedMs;
+      this.#pause.advance(first, nowMs, { lateMs: lateMs - unsureMs, pauseMs, reorderMs });
       if (seen === 'continues') this.#decide(nowMs);
     }
-    if (timestamp !== last?.timestamp) this.#steppedMs = nowMs;
+    const isNew = timestamp !== last?.timestamp;
+    if (isNew) this.#steppedMs = nowMs;
     const placedMs = this.#rtp.mediaMs(timestamp);
-    if (placedMs > this.#largestMs) this.#advancedMs = nowMs;
+    if (placedMs > this.#largestMs || (isNew && place.framesLate)) this.#advancedMs = nowMs;
     this.#largestMs = Math.max(this.#largestMs, placedMs);
-    const delayMs = nowMs - placedMs - lengthMs;
+    const delayMs = nowMs - placedMs - waitedMs;
+    const { minimum } = this.#delay;
+    // Frames that have not waited for others show the least delay.
+    this.#delayed(place.framesLate && minimum < Infinity ? Math.max(delayMs, minimum) : delayMs, nowMs);
+    if (this.#pendingReport && !this.#pause.isUndecided) this.#apply(this.#pendingReport);
+  }
+
+  /** Called for each packet of which another one of its frame says when it was captured. */
+  skip(sequenceNumber: number): void {
+    this.#rtp.skip(sequenceNumber);
+  }
+
+  #delayed(delayMs: number, nowMs: number): void {
     if (delayMs < this.#delay.minimum) this.#timeline.outdated();
     this.#delay.add(delayMs, nowMs);
     this.#recent.add(delayMs, nowMs);
-    if (this.#pendingReport && !this.#pause.isUndecided) this.#apply(this.#pendingReport);
   }
 
   senderReport(report: SenderReportTimes, nowMs: number): void {
@@ -264,6 +250,7 @@ export class TrackClock {
     this.reportedDelays = undefined;
     this.reportEveryMs = 0;
     this.knownDelayMs = 0;
+    this.assumedMs = 0;
     this.placedMs = undefined;
     this.late = undefined;
     this.#pendingReport = undefined;

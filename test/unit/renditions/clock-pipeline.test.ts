@@ -40,6 +40,19 @@ t.test('reports that are wrong by up to 200 ms: from the second one on', async (
       }
 });
 
+t.test('reports that are wrong by up to 200 ms, on a wall clock that is set', async (t) => {
+  for (const stepMs of [-2000, 900, 3_600_000])
+    for (let seed = 1; seed <= 20; seed++) {
+      const reports = { reportEveryMs: 1000, reportNoiseMs: 200 };
+      const simulation = await PipelineSimulation.create({ audio: reports, video: reports }, seed);
+      simulation.run(12_000);
+      simulation.ntpOffsetMs += stepMs;
+      simulation.run(30_000);
+      const found = worst(offsets(simulation.sent, { fromMs: 8000 }));
+      t.ok(found <= LIMIT_MS, `by ${stepMs} ms, seed ${seed}: ${found}`);
+    }
+});
+
 t.test('packets that are lost all the time, with reports each 5 s', async (t) => {
   for (const loss of [0.02, 0.1])
     for (const reportNoiseMs of [1, 60])
@@ -90,6 +103,22 @@ t.test('small steps: at most 100 ms after 3 s without reports, 60 ms after 2 s w
         const fromMs = hasReports ? 12_000 + 3 * reportEveryMs : 13_000;
         const found = worst(offsets(simulation.sent, { fromMs }));
         t.ok(found <= (hasReports ? LIMIT_MS : 100), `${kind} by ${stepMs} ms, each ${reportEveryMs} ms: ${found}`);
+      }
+});
+
+t.test('exactly one report of each track, then a jump of one: at most 100 ms after 3 s', async (t) => {
+  for (const fps of [15, 30])
+    for (const kind of KINDS)
+      for (const stepMs of [-1000, -320, -200, -100, 100, 200, 320, 1000]) {
+        const simulation = await PipelineSimulation.create({
+          audio: { reportEveryMs: 1e9 },
+          video: { reportEveryMs: 1e9, lengthMs: 1000 / fps },
+        });
+        simulation.run(5000);
+        simulation[kind].rtpOffsetMs += stepMs;
+        simulation.run(30_000);
+        const found = worst(offsets(simulation.sent, { fromMs: 8000 }));
+        t.ok(found <= 100, `${kind} by ${stepMs} ms at ${fps} frames per second: ${found}`);
       }
 });
 

@@ -1,0 +1,36 @@
+import type { PacketPlace } from './rtp-timeline.ts';
+import type { TrackClock } from './track-clock.ts';
+
+export type TrackKind = 'audio' | 'video';
+
+/** One RTCP sender report of the publisher (RFC 3550, 6.4.1). */
+export interface SenderReportTimes {
+  /** Milliseconds on the publisher's wall clock. */
+  readonly ntpMs: number;
+  /** The same instant on the track's RTP clock, 32 bits. */
+  readonly rtpTimestamp: number;
+}
+
+/** What is known of a packet besides its timestamp. */
+export interface PacketDetails extends PacketPlace {
+  /** Milliseconds of media in the packet: it is sent when the last of it has been captured. */
+  readonly lengthMs?: number;
+}
+
+/** What a track needs to know about its stream. */
+export interface Timeline {
+  /** Local time in milliseconds at which the stream's time is 0. */
+  readonly originMs: number;
+  /** The current estimate of local time minus the track's media time. */
+  targetOffset(track: TrackClock): number;
+  /** How far all tracks have been moved together so far: each track adds a change at once. */
+  readonly sharedMs: number;
+  /** The error of a single report, as standard deviation. */
+  noiseMs(track: TrackClock): number;
+  /** Called for each report, with the publisher's wall clock minus media time. */
+  reported(track: TrackClock, offsetMs: number): void;
+  /** Passes on the local time. */
+  observe(nowMs: number): void;
+  /** Called when a packet was faster than all before. */
+  outdated(): void;
+}
