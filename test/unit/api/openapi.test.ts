@@ -84,7 +84,7 @@ const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
 t.test('it documents the registered routes, and no others', async (t) => {
   t.match(answer.headers['content-type'], /^application\/json/);
   const isPage = (path: string): boolean =>
-    path === '/' || /^\/(?:console|docs)(?:\/|$)/.test(path) || /^\/client\/.*\.js$/.test(path);
+    path === '/' || /^\/(?:console|docs|examples)(?:\/|$)/.test(path) || /^\/client\/.*\.js$/.test(path);
   const real: string[] = [];
   for (const route of watching.routes) {
     const [method, path] = route.split(' ') as [string, string];
