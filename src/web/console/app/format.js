@@ -41,3 +41,16 @@ export function lostLately(samples) {
 
 /** The address of a stream's page. @param {string} name */
 export const streamLink = (name) => `#/streams/${encodeURIComponent(name)}`;
+
+/**
+ * A part of the address as the user may have typed it.
+ *
+ * @param {string} part
+ */
+export function decoded(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}

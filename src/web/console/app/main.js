@@ -4,6 +4,7 @@ import { Access } from '../access.js';
 import { element } from '../dom.js';
 import { DestinationsPage } from './destinations-page.js';
 import { EventsPage } from './events-page.js';
+import { decoded } from './format.js';
 import { LiveFeed } from './live-feed.js';
 import { LivePage } from './live-page.js';
 import { RecordingsPage } from './recordings.js';
@@ -50,7 +51,7 @@ const links = [...element('navigation', HTMLElement).querySelectorAll('a')];
 effect(() => {
   const [, name = '', rest = ''] = /^#\/([^/]*)\/?(.*)$/.exec(address.value) ?? [];
   const route = /** @type {Route} */ (ROUTES[name] ?? ROUTES['']);
-  const shown = decodeURIComponent(rest);
+  const shown = decoded(rest);
   title.textContent = shown || route.title;
   document.title = `${title.textContent} – WebRTC Transponder`;
   for (const link of links)
