@@ -2,11 +2,13 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
-import { ivfFrameHeader, ivfHeader } from '../../src/media/containers/ivf.ts';
 import { OPUS_SAMPLE_RATE, opusPacketSamples } from '../../src/media/codecs/opus-packet.ts';
 import { startChromium } from '../helpers/chromium.ts';
 import {
   announcing,
+  framesOf,
+  isFrame,
+  ivfOf,
   metadataOf,
   readTag,
   sha256,
@@ -86,15 +88,10 @@ async function publish(
   });
 }
 
-const isFrame = ({ kind, sequenceHeader }: EnhancedTag): boolean => kind === 'video' && !sequenceHeader;
-
 /** Decodes what has arrived with the decoder of ffmpeg, and returns the hashes of the frames. */
 async function decoded(ivf: 'VP80' | 'VP90' | 'AV01', tags: readonly EnhancedTag[]): Promise<readonly string[]> {
   const file = join(folder, `${ivf}-${tags.length}.ivf`);
-  const parts = tags
-    .filter(isFrame)
-    .flatMap(({ timestamp, payload }) => [ivfFrameHeader(payload.length, timestamp), payload]);
-  await writeFile(file, Buffer.concat([ivfHeader({ fourcc: ivf, ...size, timebase: [1, 1000] }), ...parts]));
+  await writeFile(file, ivfOf(ivf, size, tags));
   return frameHashes(['-i', file, '-map', '0:v']);
 }
 
@@ -184,7 +181,6 @@ const extrasOf = (peer: ScriptedPeer): Record<string, unknown> => {
   return { capsEx, videoFourCcInfoMap, audioFourCcInfoMap, fourCcList };
 };
 const isForeign = ({ fourcc }: EnhancedTag): boolean => fourcc !== undefined;
-const framesOf = (peer: ScriptedPeer | undefined): EnhancedTag[] => (peer ? tagsOf(peer).filter(isFrame) : []);
 const end = (mediaSessionId: string) => gateway.rest('/push/terminate', { mediaSessionId });
 /** Pushes to a server, and waits until the server has had frames for a time on its last connection. */
 async function pushFor(server: ScriptedServer, connection: number, milliseconds: number, more: object = {}) {
