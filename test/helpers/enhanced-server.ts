@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { Amf0Object } from '../../src/media/amf0.ts';
 import { decodeAmf0 } from '../../src/media/amf0.ts';
+import { OPUS_SAMPLE_RATE, opusPacketSamples } from '../../src/media/codecs/opus-packet.ts';
+import { OggOpusWriter } from '../../src/media/containers/ogg-opus.ts';
 import { ivfFrameHeader, ivfHeader, type IvfFourcc } from '../../src/media/containers/ivf.ts';
 import { MESSAGE, type RtmpMessage } from '../../src/rtmp/message.ts';
 import { startScriptedServer, type Answer, type ScriptedPeer, type ScriptedServer } from './scripted-rtmp-server.ts';
@@ -59,6 +61,17 @@ export function ivfOf(
     .filter(isFrame)
     .flatMap(({ timestamp, payload }) => [ivfFrameHeader(payload.length, timestamp), payload]);
   return Buffer.concat([ivfHeader({ fourcc, ...size, timebase: [1, 1000] }), ...parts]);
+}
+
+/** An Ogg file with the Opus packets among the tags, at their times. */
+export function oggOf(tags: readonly EnhancedTag[]): Buffer {
+  const ogg = new OggOpusWriter();
+  const pages = tags
+    .filter(({ kind, sequenceHeader }) => kind === 'audio' && !sequenceHeader)
+    .map(({ timestamp, payload }) =>
+      ogg.page([payload], (timestamp * OPUS_SAMPLE_RATE) / 1000 + opusPacketSamples(payload)),
+    );
+  return Buffer.concat([ogg.header(2), ...pages]);
 }
 
 /** What `onMetaData` said last. */
