@@ -11,6 +11,11 @@ export class BitReader {
     this.#bytes = bytes;
   }
 
+  /** Bits read so far. */
+  get position(): number {
+    return this.#position;
+  }
+
   bit(): number {
     const byte = this.#bytes[this.#position >> 3];
     if (byte === undefined) throw new RangeError('bit stream ends too early');

@@ -2,12 +2,16 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
-import { ivfFrameHeader, ivfHeader } from '../../src/media/containers/ivf.ts';
 import { OPUS_SAMPLE_RATE, opusPacketSamples } from '../../src/media/codecs/opus-packet.ts';
+import type { IvfFourcc } from '../../src/media/containers/ivf.ts';
 import { startChromium } from '../helpers/chromium.ts';
 import {
   announcing,
+  framesOf,
+  isFrame,
+  ivfOf,
   metadataOf,
+  oggOf,
   readTag,
   sha256,
   startEnhancedServer,
@@ -15,13 +19,13 @@ import {
   type EnhancedTag,
 } from '../helpers/enhanced-server.ts';
 import { MESSAGE } from '../../src/rtmp/message.ts';
-import { frameHashes } from '../helpers/ffmpeg-tool.ts';
+import { ffmpeg, frameHashes } from '../helpers/ffmpeg-tool.ts';
 import { readFlv } from '../helpers/flv-file.ts';
 import { publishPage } from '../helpers/console-page.ts';
 import { startGateway } from '../helpers/gateway.ts';
 import { startNginxRtmp } from '../helpers/nginx-rtmp.ts';
 import { startNodeMediaServer } from '../helpers/node-media-server.ts';
-import { analyse, findRecording, recordingOf } from '../helpers/recording.ts';
+import { analyse, findRecording, median, recordingOf } from '../helpers/recording.ts';
 import { startScriptedServer, type ScriptedPeer, type ScriptedServer } from '../helpers/scripted-rtmp-server.ts';
 import { SdkPage, startPageServer } from '../helpers/sdk-page.ts';
 import { noteSentFrames, sentFrames } from '../helpers/sent-frames.ts';
@@ -87,15 +91,19 @@ async function publish(
   });
 }
 
-const isFrame = ({ kind, sequenceHeader }: EnhancedTag): boolean => kind === 'video' && !sequenceHeader;
+/** For each flash with a beep, how much later the beep is, in milliseconds. */
+async function lipSync(name: string, ivf: IvfFourcc, tags: readonly EnhancedTag[]): Promise<number[]> {
+  const [video, audio, both] = ['ivf', 'ogg', 'flv'].map((ending) => join(folder, `${name}.${ending}`));
+  await Promise.all([writeFile(video!, ivfOf(ivf, size, tags)), writeFile(audio!, oggOf(tags))]);
+  const encode = ['-c:v', 'libx264', '-preset', 'ultrafast', '-fps_mode', 'passthrough', '-c:a', 'aac'];
+  await ffmpeg(['-copyts', '-i', video!, '-i', audio!, '-map', '0:v', '-map', '1:a', ...encode, both!]);
+  return (await analyse(both!)).lipSync();
+}
 
 /** Decodes what has arrived with the decoder of ffmpeg, and returns the hashes of the frames. */
 async function decoded(ivf: 'VP80' | 'VP90' | 'AV01', tags: readonly EnhancedTag[]): Promise<readonly string[]> {
   const file = join(folder, `${ivf}-${tags.length}.ivf`);
-  const parts = tags
-    .filter(isFrame)
-    .flatMap(({ timestamp, payload }) => [ivfFrameHeader(payload.length, timestamp), payload]);
-  await writeFile(file, Buffer.concat([ivfHeader({ fourcc: ivf, ...size, timebase: [1, 1000] }), ...parts]));
+  await writeFile(file, ivfOf(ivf, size, tags));
   return frameHashes(['-i', file, '-map', '0:v']);
 }
 
@@ -151,6 +159,8 @@ for (const [codec, { fourcc, number, ivf }] of Object.entries(CODECS)) {
       t.strictSame(arrived, sent.slice(from, from + arrived.length), 'each frame, byte by byte');
       const whole = tags.slice(0, tags.findLastIndex(isFrame) + 1);
       t.equal((await decoded(ivf, whole)).length, whole.filter(isFrame).length, 'all decode');
+      const offsets = await lipSync(name, ivf, whole);
+      t.ok(offsets.length >= 3 && Math.abs(median(offsets)) <= 60, `beep minus flash, ms: ${offsets.join(' ')}`);
 
       for (const push of running) await gateway.rest('/push/terminate', { mediaSessionId: push.mediaSessionId });
       const recording = await analyse(recordingOf(nginx, name));
@@ -185,7 +195,6 @@ const extrasOf = (peer: ScriptedPeer): Record<string, unknown> => {
   return { capsEx, videoFourCcInfoMap, audioFourCcInfoMap, fourCcList };
 };
 const isForeign = ({ fourcc }: EnhancedTag): boolean => fourcc !== undefined;
-const framesOf = (peer: ScriptedPeer | undefined): EnhancedTag[] => (peer ? tagsOf(peer).filter(isFrame) : []);
 const end = (mediaSessionId: string) => gateway.rest('/push/terminate', { mediaSessionId });
 /** Pushes to a server, and waits until the server has had frames for a time on its last connection. */
 async function pushFor(server: ScriptedServer, connection: number, milliseconds: number, more: object = {}) {
@@ -240,17 +249,27 @@ await t.test(
 const BOTH = { videoFourCcInfoMap: { vp09: 4 }, audioFourCcInfoMap: { Opus: 4 } };
 
 await t.test('a server that closes at the sequence header gets H.264 and AAC; with source the push ends', async (t) => {
+  const ways = {
+    error: (peer: ScriptedPeer) => peer.status('error', 'NetStream.Failed', 'Unsupported codec'),
+    close: (peer: ScriptedPeer) => void peer.socket.destroy(),
+  };
+  let fail: (peer: ScriptedPeer) => void;
   const server = await startScriptedServer({
     answers: { connect: announcing(BOTH) },
-    onMessage: (peer, message) => void (isForeign(readTag(message)) && peer.socket.destroy()),
+    onMessage: (peer, message) => {
+      if (isForeign(readTag(message))) fail(peer);
+    },
   });
   t.teardown(() => server.stop());
-  const refused = await gateway.startPush({
-    ...{ streamName: 'shared', rtmpUrl: `${server.rtmpUrl}/refused`, videoCodec: 'source', audioCodec: 'aac' },
-  });
-  const { reasonCode, reason } = await gateway.ended(refused.mediaSessionId);
-  t.equal(reasonCode, 'DESTINATION_REFUSED');
-  t.match(reason, /does not take VP9 \(vp09\)/);
+  for (const [name, way] of Object.entries(ways)) {
+    fail = way;
+    const refused = await gateway.startPush({
+      ...{ streamName: 'shared', rtmpUrl: `${server.rtmpUrl}/${name}`, videoCodec: 'source', audioCodec: 'aac' },
+    });
+    const { reasonCode, reason } = await gateway.ended(refused.mediaSessionId);
+    t.equal(reasonCode, 'DESTINATION_REFUSED', name);
+    t.match(reason, /does not take VP9 \(vp09\)/);
+  }
   const before = server.peers.length;
   // That the server keeps this one is noticed once a second.
   const push = await pushFor(server, before + 1, 7500);

@@ -190,26 +190,27 @@ t.test('500 offers without media', async (t) => {
   const OFFERS = 500;
   const ATTACKERS = 10;
   const SLOTS = 20;
+  /** A session whose client sends nothing loses its slot after this time. */
+  const SLOT_MS = 5000;
   const offer = readFileSync(new URL('../unit/webrtc/fixtures/chromium-publish.sdp', import.meta.url), 'utf8');
   const publish = (stream: string, from: string): Promise<void> =>
     attackers.ask('start', { httpUrl: gateway.httpUrl, stream, codec: 'opus', from });
   await stage.underAttack(t, async () => {
     const beganMs = performance.now();
     const statuses: number[] = [];
+    const post = (stream: string) =>
+      gateway.http(`/whip/${stream}`, { method: 'POST', headers: { 'content-type': 'application/sdp' }, body: offer });
     const attacker = async (_: unknown, number: number): Promise<void> => {
-      for (let offers = 0; offers < OFFERS / ATTACKERS; offers++) {
-        const { status } = await gateway.http(`/whip/attack-${number}-${offers}`, {
-          method: 'POST',
-          headers: { 'content-type': 'application/sdp' },
-          body: offer,
-        });
-        statuses.push(status);
-      }
+      for (let offers = 0; offers < OFFERS / ATTACKERS; offers++)
+        statuses.push((await post(`attack-${number}-${offers}`)).status);
     };
     await Promise.all(Array.from({ length: ATTACKERS }, attacker));
     const count = (wanted: number): number => statuses.filter((status) => status === wanted).length;
-    t.ok(count(201) > 0 && count(201) <= SLOTS, `${count(201)} accepted`);
+    // A slow machine may need several times 5 s.
+    const allowed = SLOTS * (Math.floor((performance.now() - beganMs) / SLOT_MS) + 1);
+    t.ok(count(201) > 0 && count(201) <= allowed, `${count(201)} of ${allowed} accepted`);
     t.equal(count(503), OFFERS - count(201), 'the others are refused');
+    await Promise.all(Array.from({ length: SLOTS }, (_, slot) => post(`last-${slot}`)));
     await t.rejects(publish('same', '127.0.0.1'), /max_pending_sessions_per_ip/);
     await publish('other', '127.0.0.2');
     t.comment(

@@ -1,6 +1,9 @@
 import { createHash } from 'node:crypto';
 import type { Amf0Object } from '../../src/media/amf0.ts';
 import { decodeAmf0 } from '../../src/media/amf0.ts';
+import { OPUS_SAMPLE_RATE, opusPacketSamples } from '../../src/media/codecs/opus-packet.ts';
+import { OggOpusWriter } from '../../src/media/containers/ogg-opus.ts';
+import { ivfFrameHeader, ivfHeader, type IvfFourcc } from '../../src/media/containers/ivf.ts';
 import { MESSAGE, type RtmpMessage } from '../../src/rtmp/message.ts';
 import { startScriptedServer, type Answer, type ScriptedPeer, type ScriptedServer } from './scripted-rtmp-server.ts';
 
@@ -41,6 +44,35 @@ export function readTag({
 /** The tags of a connection. */
 export const tagsOf = ({ messages }: ScriptedPeer): EnhancedTag[] =>
   messages.filter(({ type }) => type in KINDS).map(readTag);
+
+/** Neither a sequence header nor audio. */
+export const isFrame = ({ kind, sequenceHeader }: EnhancedTag): boolean => kind === 'video' && !sequenceHeader;
+
+/** The frames of a connection, which may not have been made yet. */
+export const framesOf = (peer: ScriptedPeer | undefined): EnhancedTag[] => (peer ? tagsOf(peer).filter(isFrame) : []);
+
+/** An IVF file with the frames among the tags, as a decoder takes it. */
+export function ivfOf(
+  fourcc: IvfFourcc,
+  size: { readonly width: number; readonly height: number },
+  tags: readonly EnhancedTag[],
+): Buffer {
+  const parts = tags
+    .filter(isFrame)
+    .flatMap(({ timestamp, payload }) => [ivfFrameHeader(payload.length, timestamp), payload]);
+  return Buffer.concat([ivfHeader({ fourcc, ...size, timebase: [1, 1000] }), ...parts]);
+}
+
+/** An Ogg file with the Opus packets among the tags, at their times. */
+export function oggOf(tags: readonly EnhancedTag[]): Buffer {
+  const ogg = new OggOpusWriter();
+  const pages = tags
+    .filter(({ kind, sequenceHeader }) => kind === 'audio' && !sequenceHeader)
+    .map(({ timestamp, payload }) =>
+      ogg.page([payload], (timestamp * OPUS_SAMPLE_RATE) / 1000 + opusPacketSamples(payload)),
+    );
+  return Buffer.concat([ogg.header(2), ...pages]);
+}
 
 /** What `onMetaData` said last. */
 export function metadataOf(peer: ScriptedPeer): Amf0Object {

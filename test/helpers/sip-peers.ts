@@ -19,6 +19,7 @@ const MODULES = '/usr/lib/baresip/modules';
 const BARESIP = find('baresip') && existsSync(join(MODULES, 'avcodec.so'));
 
 export const noBaresip = BARESIP ? false : 'baresip is not installed: apt-get install baresip-core baresip-ffmpeg';
+export const noBaresipVp8 = existsSync(join(MODULES, 'vp8.so')) ? false : 'the VP8 module of baresip is not installed';
 export const noKamailio = find('kamailio') ? false : 'kamailio is not installed: apt-get install kamailio';
 /** Debian's multi-architecture folders. */
 const TLS_MODULE = ['x86_64', 'aarch64'].map((cpu) => `/usr/lib/${cpu}-linux-gnu/kamailio/modules/tls.so`);
@@ -36,6 +37,8 @@ export interface BaresipOptions {
   readonly audioCodecs?: string;
   /** Default: true. */
   readonly video?: boolean;
+  /** Has the video codecs. Default: that of H.264. */
+  readonly videoModule?: 'avcodec' | 'vp8';
   /** Further parameters of the account. */
   readonly account?: string;
   /** Registers there: `host:port`. */
@@ -60,6 +63,7 @@ export interface Baresip {
 export async function startBaresip({
   audioCodecs,
   video = true,
+  videoModule = 'avcodec',
   account = '',
   registrar,
   tone = 440,
@@ -93,7 +97,7 @@ export async function startBaresip({
       'net_interface 127.0.0.1',
       `module_path ${MODULES}`,
       ...modules.map((name) => `module ${name}.so`),
-      ...(video ? ['module avcodec.so'] : []),
+      ...(video ? [`module ${videoModule}.so`] : []),
       'module auconv.so',
       'module auresamp.so',
       'module_tmp uuid.so',

@@ -74,7 +74,8 @@ export interface OfferOptions {
   readonly sourceOptions?: { readonly width?: number; readonly height?: number };
   readonly codec?: 'h264' | 'vp8' | 'vp9' | 'av1';
   readonly layers?: readonly {
-    readonly rid: string;
+    readonly rid?: string;
+    readonly scalabilityMode?: string;
     readonly scaleResolutionDownBy?: number;
     readonly maxBitrate?: number;
   }[];

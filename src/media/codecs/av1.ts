@@ -6,6 +6,10 @@ export const OBU_SEQUENCE_HEADER = 1;
 export const OBU_TEMPORAL_DELIMITER = 2;
 const HAS_EXTENSION = 0x04;
 const HAS_SIZE = 0x02;
+/** The layers of an operating point: one bit for each of four spatial layers, then one for each temporal one. */
+const LAYER_BITS = 12;
+const TEMPORAL_LAYERS = 8;
+const ALL_TEMPORAL = 0xff;
 
 /** AV1 specification, 4.10.5; values over 32 bits are not allowed. */
 export function readLeb128(bytes: Buffer, offset: number): { value: number; bytes: number } | undefined {
@@ -22,6 +26,8 @@ export function readLeb128(bytes: Buffer, offset: number): { value: number; byte
 interface SequenceStart {
   readonly profile: number;
   readonly reduced: boolean;
+  /** Which layers the first operating point has, and the bit at which that is written; not in a reduced header. */
+  readonly layers?: { readonly mask: number; readonly at: number };
   /** Of the first operating point. */
   readonly level: number;
   readonly tier: number;
@@ -30,14 +36,47 @@ interface SequenceStart {
   readonly height: number;
 }
 
-/**
- * The largest frame size, from the body of a sequence header (AV1 specification, 5.5.1).
- *
- * @throws {RangeError} if it ends too early
- */
-export function parseSequenceSize(body: Buffer): { width: number; height: number } {
-  const { width, height } = readStart(new BitReader(body));
-  return { width, height };
+/** The sequence header of a stream whose highest spatial layers may be left out. */
+export class SequenceHeader {
+  readonly #body: Buffer;
+  readonly #start: SequenceStart;
+
+  /**
+   * @param body without the header of the OBU
+   * @throws {RangeError} if it ends too early
+   */
+  constructor(body: Buffer) {
+    this.#body = body;
+    this.#start = readStart(new BitReader(body));
+  }
+
+  /**
+   * The body for a stream with the spatial layers up to this one. Decoders wait for the highest layer that is announced.
+   */
+  upTo(layer: number): Buffer {
+    const { layers } = this.#start;
+    if (!layers || this.#highestLayer === layer) return this.#body;
+    const mask = (((2 << layer) - 1) << TEMPORAL_LAYERS) | (layers.mask & ALL_TEMPORAL || ALL_TEMPORAL);
+    const body = Buffer.from(this.#body);
+    for (let i = 0; i < LAYER_BITS; i++) {
+      const at = layers.at + i;
+      const bit = 0x80 >> (at & 7);
+      body[at >> 3]! = (mask >> (LAYER_BITS - 1 - i)) & 1 ? body[at >> 3]! | bit : body[at >> 3]! & ~bit;
+    }
+    return body;
+  }
+
+  /** The largest frame size of a spatial layer, each of which has twice the width and height of the one below it. */
+  sizeOf(layer: number): { width: number; height: number } {
+    const { width, height } = this.#start;
+    const halvings = Math.max(this.#highestLayer - layer, 0);
+    return { width: width >> halvings, height: height >> halvings };
+  }
+
+  get #highestLayer(): number {
+    const spatial = (this.#start.layers?.mask ?? 0) >> TEMPORAL_LAYERS;
+    return 31 - Math.clz32(spatial | 1);
+  }
 }
 
 /**
@@ -90,14 +129,14 @@ function readStart(reader: BitReader): SequenceStart {
   const profile = reader.bits(3);
   reader.skip(1); // still_picture
   const reduced = reader.bit() === 1;
-  const { level, tier } = reduced ? { level: reader.bits(5), tier: 0 } : readOperatingPoints(reader);
+  const point = reduced ? { level: reader.bits(5), tier: 0 } : readOperatingPoints(reader);
   const widthBits = reader.bits(4) + 1;
   const heightBits = reader.bits(4) + 1;
-  return { profile, reduced, level, tier, width: reader.bits(widthBits) + 1, height: reader.bits(heightBits) + 1 };
+  return { profile, reduced, ...point, width: reader.bits(widthBits) + 1, height: reader.bits(heightBits) + 1 };
 }
 
-/** @returns level and tier of the first point */
-function readOperatingPoints(reader: BitReader): { level: number; tier: number } {
+/** @returns the first point */
+function readOperatingPoints(reader: BitReader): Pick<SequenceStart, 'level' | 'tier' | 'layers'> {
   let delayBits: number | undefined;
   if (reader.bit()) {
     reader.skip(64); // num_units_in_display_tick, time_scale
@@ -109,14 +148,14 @@ function readOperatingPoints(reader: BitReader): { level: number; tier: number }
   }
   const initialDisplayDelay = reader.bit();
   const points = reader.bits(5) + 1;
-  let first: { level: number; tier: number } | undefined;
+  let first: Pick<SequenceStart, 'level' | 'tier' | 'layers'> | undefined;
   for (let point = 0; point < points; point++) {
-    reader.skip(12); // operating_point_idc
+    const layers = { at: reader.position, mask: reader.bits(LAYER_BITS) };
     const level = reader.bits(5);
     const tier = level > 7 ? reader.bit() : 0;
     if (delayBits !== undefined && reader.bit()) reader.skip(2 * delayBits + 1);
     if (initialDisplayDelay && reader.bit()) reader.skip(4);
-    first ??= { level, tier };
+    first ??= { level, tier, layers };
   }
   return first!;
 }

@@ -79,12 +79,13 @@ export function vp8Record(frame: Buffer): Buffer {
  * The configuration record of VP9.
  *
  * @param frame a key frame
+ * @param size of what is shown, if lower spatial layers come before it
  * @throws {RangeError}
  */
-export function vp9Record(frame: Buffer): Buffer {
+export function vp9Record(frame: Buffer, size?: Pick<VpxFormat, 'width' | 'height'>): Buffer {
   const { format } = parseVp9Header(frame);
   if (!format) throw new RangeError('not a key frame');
-  return record(format, levelOf(format));
+  return record(format, levelOf(size ?? format));
 }
 
 function record({ profile, bitDepth, chroma, fullRange, colors }: VpxFormat, level: number): Buffer {
@@ -112,7 +113,7 @@ const LEVELS: readonly (readonly [level: number, perSecond: number, inFrame: num
 /** Browsers send at most this many frames per second. */
 const MAX_FPS = 60;
 
-function levelOf({ width, height }: VpxFormat): number {
+function levelOf({ width, height }: Pick<VpxFormat, 'width' | 'height'>): number {
   const samples = width * height;
   const [level] = LEVELS.find(([, perSecond, inFrame]) => samples <= inFrame && samples * MAX_FPS <= perSecond) ?? [62];
   return level;

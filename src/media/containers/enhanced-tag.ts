@@ -48,7 +48,11 @@ export function foreignVideoHeader(
   timestamp: number,
   frameSize: NonNullable<FlvTag['frameSize']>,
 ): FlvTag {
-  const data = body(IS_ENHANCED_VIDEO | KEY_FRAME | SEQUENCE_START, VIDEO_FOURCC[codec], RECORDS[codec](frame));
+  const data = body(
+    IS_ENHANCED_VIDEO | KEY_FRAME | SEQUENCE_START,
+    VIDEO_FOURCC[codec],
+    RECORDS[codec](frame, frameSize),
+  );
   return { type: TAG_VIDEO, timestamp, data, keyFrame: false, sequenceHeader: true, frameSize };
 }
 

@@ -1,4 +1,4 @@
-import { OBU_SEQUENCE_HEADER, OBU_TEMPORAL_DELIMITER, parseSequenceSize, readLeb128 } from '../codecs/av1.ts';
+import { OBU_SEQUENCE_HEADER, OBU_TEMPORAL_DELIMITER, readLeb128, SequenceHeader } from '../codecs/av1.ts';
 import { Depacketizer, type FrameContent, type Place } from './depacketizer.ts';
 import type { VideoFrame } from './video-frame.ts';
 
@@ -18,16 +18,27 @@ const TEMPORAL_DELIMITER = Buffer.of((OBU_TEMPORAL_DELIMITER << 3) | HAS_SIZE, 0
 /** Tiles and metadata of one frame; more than this is an attack on memory. */
 const MAX_OBUS = 1024;
 
+interface Obu {
+  /** Its header with a size field. */
+  readonly header: Buffer;
+  readonly body: Buffer;
+  /** Of OBUs that belong to one. */
+  readonly spatialLayer: number | undefined;
+  readonly sequence: SequenceHeader | undefined;
+}
+
 /**
  * AV1 from RTP (AOMedia, "RTP Payload Format for AV1" v1.0). Temporal units are returned in the low-overhead bitstream
- * format with their temporal delimiters. Only the first spatial layer is used.
+ * format with their temporal delimiters. Of several spatial layers, the highest one that the last key frame has is shown,
+ * so that the frame size stays constant until the next one. Higher layers wait for a key frame.
  */
 export class Av1Depacketizer extends Depacketizer<VideoFrame> {
-  #obus: Buffer[] = [];
+  #obus: Obu[] = [];
   /** An OBU that continues in the next packet. */
   #fragments: Buffer[] = [];
-  #size: { width: number; height: number } | undefined;
+  #sequence: SequenceHeader | undefined;
   #keyFrame = false;
+  #shownLayer = 0;
 
   /** Only what continues a frame is certain: a temporal unit may contain several. */
   protected override placeOf(payload: Buffer): Place {
@@ -82,17 +93,25 @@ export class Av1Depacketizer extends Depacketizer<VideoFrame> {
   protected override complete(): FrameContent<VideoFrame> | undefined | false {
     if (this.#fragments.length > 0) return false;
     if (this.#obus.length === 0) return undefined;
+    const highest = this.#obus.reduce((top, { spatialLayer = 0 }) => Math.max(top, spatialLayer), 0);
+    if (this.#keyFrame) this.#shownLayer = highest;
+    // The layer has ended: a key frame shows which one is the highest now.
+    else if (highest < this.#shownLayer) this.missesFrames();
+    const shown = this.#obus.filter(({ spatialLayer = 0 }) => spatialLayer <= this.#shownLayer);
     return {
-      data: Buffer.concat([TEMPORAL_DELIMITER, ...this.#obus]),
+      data: Buffer.concat([
+        TEMPORAL_DELIMITER,
+        ...shown.flatMap(({ header, body, sequence }) => [header, sequence?.upTo(this.#shownLayer) ?? body]),
+      ]),
       keyFrame: this.#keyFrame,
-      ...(this.#keyFrame && this.#size),
+      ...(this.#keyFrame && this.#sequence?.sizeOf(this.#shownLayer)),
     };
   }
 
   protected override clear(): void {
     this.#obus = [];
     this.#fragments = [];
-    this.#size = undefined;
+    this.#sequence = undefined;
     this.#keyFrame = false;
   }
 
@@ -104,7 +123,6 @@ export class Av1Depacketizer extends Depacketizer<VideoFrame> {
     const type = (header >> 3) & 0x0f;
     let start = header & HAS_EXTENSION ? 2 : 1;
     if (start > obu.length) return false;
-    if (header & HAS_EXTENSION && ((obu[1]! >> 3) & 0x03) > 0) return true;
     let end = obu.length;
     if (header & HAS_SIZE) {
       const size = readLeb128(obu, start);
@@ -114,17 +132,20 @@ export class Av1Depacketizer extends Depacketizer<VideoFrame> {
     }
     if (type === OBU_TEMPORAL_DELIMITER || type === OBU_TILE_LIST || type === OBU_PADDING) return true;
     const body = obu.subarray(start, end);
-    try {
-      if (type === OBU_SEQUENCE_HEADER) this.#size = parseSequenceSize(body);
-      // A key frame at which a decoder can start comes with its sequence header; show_existing_frame is 0 and
-      // frame_type is KEY_FRAME.
-      if ((type === OBU_FRAME || type === OBU_FRAME_HEADER) && this.#size && body.length > 0 && body[0]! >> 5 === 0)
-        this.#keyFrame = true;
-    } catch {
-      return false;
-    }
-    this.#obus.push(obuHeader(header, obu, body.length), body);
-    return this.#obus.length <= 2 * MAX_OBUS;
+    let sequence: SequenceHeader | undefined;
+    if (type === OBU_SEQUENCE_HEADER)
+      try {
+        sequence = this.#sequence = new SequenceHeader(body);
+      } catch {
+        return false;
+      }
+    // A key frame at which a decoder can start comes with its sequence header; show_existing_frame is 0 and
+    // frame_type is KEY_FRAME.
+    if ((type === OBU_FRAME || type === OBU_FRAME_HEADER) && this.#sequence && body.length > 0 && body[0]! >> 5 === 0)
+      this.#keyFrame = true;
+    const spatialLayer = header & HAS_EXTENSION ? (obu[1]! >> 3) & 0x03 : undefined;
+    this.#obus.push({ header: obuHeader(header, obu, body.length), body, spatialLayer, sequence });
+    return this.#obus.length <= MAX_OBUS;
   }
 }
 

@@ -127,6 +127,11 @@ export abstract class Depacketizer<P extends Frame> {
     return this.#damaged;
   }
 
+  /** What follows cannot be decoded before the next key frame. */
+  protected missesFrames(): void {
+    this.#corrupted = true;
+  }
+
   /** What a packet says of its place that has the timestamp of the present frame, or of one that a marker has ended. */
   protected abstract placeOf(payload: Buffer): Place;
 

@@ -213,7 +213,7 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
       }),
       ...(continuous && { standbyEnabled: true as const }),
       ...(standby && { standby: { ...standby, since: standby.since.toISOString() } }),
-      codecs: codecsView(leg.decision, lease.rendition.hasVideo),
+      codecs: codecsView(leg.decision, lease.rendition.hasVideo, rules?.view.comply?.state === 'encoding'),
       ...(status !== 'ended' && rules?.view),
     };
   }

@@ -98,11 +98,12 @@ export class CallSdp {
     };
     const audio = codecs.flatMap((name) => AUDIO_FORMATS[name] ?? []);
     const video = codecs.flatMap((name) => VIDEO_FORMATS[name] ?? []);
-    const shortVideo = video.filter(({ mode }) => mode === 1);
+    // H.264 first: it needs no encoder.
+    const shortVideo = [...video.filter(({ mode }) => mode === 1), ...video.filter(({ name }) => name === 'vp8')];
     this.#lines = [
       ...(ports.audio !== undefined && audio.length > 0 ? [line('audio', ports.audio, audio)] : []),
       ...(ports.video !== undefined && video.length > 0
-        ? [line('video', ports.video, isShort && shortVideo.length > 0 ? shortVideo : video)]
+        ? [line('video', ports.video, isShort ? shortVideo : video)]
         : []),
     ];
     return this.#write();

@@ -24,7 +24,7 @@ t.test('an offer has what the settings allow, as short as it can be', async (t) 
   t.match(offer, /m=video[^]*a=recvonly/);
   t.match(offer, /a=rtcp-fb:\* nack pli\r\na=rtcp-fb:\* ccm fir/);
   const short = new CallSdp(options()).firstOffer({ isShort: true });
-  t.same(linesOf(short, 'm=video'), ['m=video 31004 RTP/AVP 97']);
+  t.same(linesOf(short, 'm=video'), ['m=video 31004 RTP/AVP 97 99']);
   const audioOnly = new CallSdp(options({ ports: { audio: 31_002 }, codecs: ['ulaw'] })).firstOffer({ isShort: false });
   t.same(linesOf(audioOnly, 'm='), ['m=audio 31002 RTP/AVP 0']);
   t.equal(

@@ -201,11 +201,13 @@ export interface CodecsView {
   readonly why: string;
 }
 
-export function codecsView({ pair, why }: CodecDecision, hasVideo: boolean): CodecsView {
+/** @param complies `comply` encodes the video */
+export function codecsView({ pair, why }: CodecDecision, hasVideo: boolean, complies = false): CodecsView {
   const { audio } = pair;
+  const isEncoded = complies && pair.video !== 'h264';
   return {
-    ...(hasVideo && { video: NAMES[pair.video] }),
+    ...(hasVideo && { video: NAMES[isEncoded ? 'h264' : pair.video] }),
     audio: audio === 'aac' || audio === 'opus' ? NAMES[audio] : audio,
-    why,
+    why: isEncoded ? `comply encodes the video; ${why}` : why,
   };
 }

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { av1Record, parseSequenceSize } from '../../../../src/media/codecs/av1.ts';
+import { av1Record, SequenceHeader } from '../../../../src/media/codecs/av1.ts';
 import { parseVp9Header, vp8Record, vp9Record } from '../../../../src/media/codecs/vpx.ts';
 import { ffmpeg } from '../../../helpers/ffmpeg-tool.ts';
 import { randomFrom } from '../../../helpers/random.ts';
@@ -58,7 +58,7 @@ t.test('damaged frames throw RangeError and nothing else', async (t) => {
     { record: vp9Record, frame: await keyFrame(...VP9) },
     { record: av1Record, frame: await keyFrame(...AV1) },
     { record: vp8Record, frame: Buffer.alloc(3) },
-    { record: parseSequenceSize, frame: (await keyFrame(...AV1)).subarray(4) },
+    { record: (body: Buffer) => new SequenceHeader(body), frame: (await keyFrame(...AV1)).subarray(4) },
   ];
   const next = randomFrom(7);
   let thrown = 0;

@@ -93,14 +93,65 @@ t.test('a key frame has its sequence header, even if it is split into tile group
   t.same(push(depacketizer, 3, ...packetizeAv1(Array<Buffer>(1025).fill(tiles), 1200, false)), [], 'too many tiles');
 });
 
-t.test('only the first spatial layer is used', async (t) => {
-  const layer = (id: number, obu: Buffer): Buffer => Buffer.concat([Buffer.of(obu[0]! | 4, id << 3), obu.subarray(1)]);
-  const [frame] = push(
-    new Av1Depacketizer(),
-    1,
-    ...packetizeAv1([SEQUENCE, layer(0, KEY), layer(1, KEY)], 1200, false),
-  );
-  t.same(splitObus(frame!.data).slice(1), [SEQUENCE, layer(0, KEY)]);
+/** An OBU of a spatial layer. */
+const layer = (id: number, obu: Buffer): Buffer => Buffer.concat([Buffer.of(obu[0]! | 4, id << 3), obu.subarray(1)]);
+/** A sequence header without optional fields, with one operating point. */
+const layeredSequence = (mask: number): Buffer =>
+  Buffer.concat([
+    Buffer.of(0x08),
+    new BitWriter()
+      .bits(12, 0)
+      .bits(12, mask)
+      .bits(5, 5)
+      .bits(8, 0xaa)
+      .bits(11, 1279)
+      .bits(11, 719)
+      .bits(16, 0xabcd)
+      .toBuffer(),
+  ]);
+const obusOf = (frame: { readonly data: Buffer } | undefined): Buffer[] => splitObus(frame!.data).slice(1);
+
+t.test('all spatial layers are passed on as one frame with the size of the highest', async (t) => {
+  const depacketizer = new Av1Depacketizer();
+  const key = [layeredSequence(0x307), layer(0, KEY), layer(1, INTER)];
+  const frames = push(depacketizer, 1, ...packetizeAv1(key, 100, false));
+  t.match(frames, [{ keyFrame: true, corrupted: false, width: 1280, height: 720 }]);
+  t.same(obusOf(frames[0]), key);
+  const [next] = push(depacketizer, 2, ...packetizeAv1([layer(0, INTER), layer(1, INTER)], 1200, false));
+  t.match(next, { keyFrame: false, corrupted: false });
+  t.same(obusOf(next), [layer(0, INTER), layer(1, INTER)]);
+});
+
+t.test('a layer that joins waits for the next key frame, and until then is not announced', async (t) => {
+  const depacketizer = new Av1Depacketizer();
+  const [first] = push(depacketizer, 1, ...packetizeAv1([layeredSequence(0x707), layer(0, KEY)], 1200, false));
+  t.match(first, { keyFrame: true, width: 320, height: 180 });
+  t.same(obusOf(first), [layeredSequence(0x107), layer(0, KEY)]);
+  const [second] = push(depacketizer, 2, ...packetizeAv1([layer(0, INTER), layer(1, INTER)], 1200, false));
+  t.same(obusOf(second), [layer(0, INTER)]);
+  const key = [layeredSequence(0x707), layer(0, KEY), layer(1, INTER)];
+  const [third] = push(depacketizer, 3, ...packetizeAv1(key, 1200, false));
+  t.match(third, { keyFrame: true, width: 640, height: 360 });
+  t.same(obusOf(third), [layeredSequence(0x307), ...key.slice(1)]);
+});
+
+t.test('a stream whose highest layer ends or is lost needs a key frame', async (t) => {
+  const key = packetizeAv1([layeredSequence(0x307), layer(0, KEY), layer(1, INTER)], 1200, false);
+  const ended = new Av1Depacketizer();
+  push(ended, 1, ...key);
+  t.match(push(ended, 2, ...packetizeAv1([layer(0, INTER)], 1200, false)), [{ corrupted: true }]);
+  const withoutIt = packetizeAv1([layeredSequence(0x307), layer(0, KEY)], 1200, false);
+  t.match(push(ended, 3, ...withoutIt), [{ corrupted: false, width: 640, height: 360 }]);
+  t.match(push(ended, 4, ...packetizeAv1([layer(0, INTER)], 1200, false)), [{ corrupted: false }]);
+
+  const lost = new Av1Depacketizer();
+  push(lost, 1, ...key);
+  lost.push(rtpPacket({ timestamp: 2, payload: packetizeAv1([layer(0, INTER)], 1200, false)[0]! }));
+  lost.packetLost();
+  const after = push(lost, 3, ...packetizeAv1([layer(0, INTER), layer(1, INTER)], 1200, false));
+  t.match(after, [{ timestamp: 3, corrupted: true }], 'nothing is shown of the frame without it');
+  t.equal(lost.damagedFrames, 1);
+  t.match(push(lost, 4, ...key), [{ corrupted: false, width: 1280, height: 720 }]);
 });
 
 t.test('a loss inside damages the frame', async (t) => {

@@ -79,12 +79,6 @@ t.test('all forms of the descriptor', async (t) => {
     t.match(push(new Vp9Depacketizer(), 1, payload(descriptor, key)), [{ data: key }], name);
 });
 
-t.test('only the first spatial layer is used', async (t) => {
-  const key = keyFrame(320, 180);
-  const units = push(new Vp9Depacketizer(), 1, payload('2c0011', key), payload('2c0211', keyFrame(640, 360)));
-  t.match(units, [{ width: 320, height: 180, data: key }]);
-});
-
 t.test('a frame without beginning or end is dropped', async (t) => {
   for (const descriptor of [0, BEGIN, END]) {
     const depacketizer = new Vp9Depacketizer();

@@ -114,5 +114,9 @@ t.test('views name the codecs as onMetaData does', (t) => {
   t.strictSame(codecsView(choose({ server }), false), { audio: 'Opus', why });
   t.match(codecsView(choose(), true), { video: 'avc1', audio: 'mp4a' });
   t.match(codecsView(choose({ otherAudio: 'speex' }), true), { audio: 'speex' });
+  t.strictSame(codecsView(choose({ server }), true, true), {
+    ...{ video: 'avc1', audio: 'Opus', why: `comply encodes the video; ${why}` },
+  });
+  t.match(codecsView(choose(), true, true), { video: 'avc1', why: choose().why });
   t.end();
 });
