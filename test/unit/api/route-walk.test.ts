@@ -128,8 +128,8 @@ t.test('the servers below have every route of the gateway and of a manager', asy
 });
 
 const SAFE = ['GET', 'HEAD', 'OPTIONS'];
-/** By design: monitoring, files of the console and of the library, the document, resources with a random id, preflights. */
-const OPEN = /\/(?:health|metrics|docs|openapi|console\/(?!live)|client\/(?!records))|OPTIONS|resource| \/$/;
+/** By design: monitoring, files of the console, of the library and of its examples, the document, resources with a random id, preflights. */
+const OPEN = /\/(?:health|metrics|docs|openapi|console\/(?!live)|client\/(?!records)|examples)|OPTIONS|resource| \/$/;
 /** A valid request for events has no end. */
 const pathOf = (url: string): string =>
   url.replace(/:\w+/g, 'x').replaceAll('*', 'x') + (url.endsWith('/events') ? '?only=x' : '');
