@@ -38,7 +38,7 @@ const NAL_SPS = 7;
 const NAL_PPS = 8;
 
 /**
- * 720p30 with a key frame a second and mono Opus of 32 kbit/s, as Chromium sends speech; VP9 as 360p30. Kept in the
+ * 720p30 with a key frame a second and mono Opus of 32 kbit/s, as Chromium sends speech. Kept in the
  * temporary folder for the next run.
  */
 export async function loadClip(kbps: number, codec: ClipCodec = 'h264'): Promise<Clip> {
@@ -57,9 +57,9 @@ export async function loadClip(kbps: number, codec: ClipCodec = 'h264'): Promise
 }
 
 async function makeVp9(folder: string, kbps: number): Promise<string> {
-  const video = join(folder, `360p30-${kbps}.ivf`);
+  const video = join(folder, `720p30-${kbps}.ivf`);
   await make(video, [
-    ...['-f', 'lavfi', '-i', `testsrc2=size=640x360:rate=${FRAMES_PER_SECOND},noise=alls=12:allf=t`],
+    ...['-f', 'lavfi', '-i', `testsrc2=size=1280x720:rate=${FRAMES_PER_SECOND},noise=alls=12:allf=t`],
     ...['-t', String(SECONDS), '-pix_fmt', 'yuv420p', '-c:v', 'libvpx-vp9', '-deadline', 'realtime', '-cpu-used', '8'],
     ...['-lag-in-frames', '0', '-auto-alt-ref', '0', '-b:v', `${kbps}k`],
     ...['-g', String(FRAMES_PER_SECOND), '-keyint_min', String(FRAMES_PER_SECOND), '-f', 'ivf'],

@@ -67,7 +67,7 @@ export async function benchPassThrough({ rounds, seconds, settings, warmUp, coun
     name: 'pass-through',
     tables: [
       {
-        title: `${streams} streams (VP9: 360p30, H.264: 720p30; ${KBPS} kbit/s) to one destination each: percent of one core`,
+        title: `${streams} streams (720p30, ${KBPS} kbit/s) to one destination each: percent of one core`,
         columns: ['', 'all', 'video encoders', 'audio encoder', 'gateway', 'worker'],
         rows: outcomes.map((outcome) => [
           outcome.name,
