@@ -23,7 +23,7 @@ export function banner(
   return `
   WebRTC Transponder is running.
 
-  Page       ${base}/            press Publish, then Start push
+  Page       ${base}/            all streams; publish your camera under Publish
   WebSocket  ${socket}              for the WCS Web SDK
   REST       ${base}/rest-api
 ${rtmpUrl ? `  RTMP       ${rtmpUrl}      embedded server, to push to and watch\n` : ''}

@@ -4,6 +4,13 @@
 export const bitRate = (kilobits) =>
   kilobits >= 1000 ? `${(kilobits / 1000).toFixed(1)} Mbit/s` : `${Math.round(kilobits)} kbit/s`;
 
+/**
+ * The bitrate of a stream, which is not known before the first measurement.
+ *
+ * @param {Readonly<Record<string, number>>} numbers of the stream
+ */
+export const streamRate = ({ bitrate = 0, bytes = 0 }) => (bytes > 0 ? bitRate(bitrate) : '–');
+
 /** @param {string} iso */
 export function timeOf(iso) {
   const date = new Date(iso);

@@ -1,6 +1,6 @@
 import { html } from 'htm/preact';
 import { counted, visible } from '../text.js';
-import { bitRate, codecsOf, lostLately, protocolOf, streamLink, timeOf } from './format.js';
+import { codecsOf, lostLately, protocolOf, streamLink, streamRate, timeOf } from './format.js';
 import { Poster } from './poster.js';
 
 /** @typedef {import('./live-feed.js').Followed} Followed */
@@ -43,7 +43,7 @@ export function StreamCard({ stream, pushes, access }) {
         ${pushes.length > 0 && html`<span class="pill" data-state=${bad > 0 ? 'waiting' : 'good'}>${count}</span>`}
       </p>
       <p class="numbers">
-        <strong>${bitRate(numbers['bitrate'] ?? 0)}</strong>${[size, fps].filter(Boolean).map((each) => ` · ${each}`)}
+        <strong>${streamRate(numbers)}</strong>${[size, fps].filter(Boolean).map((each) => ` · ${each}`)}
       </p>
       <p class="hint" title=${source}>${source}${node && ` · ${node}`}</p>
       <p class="hint">${lost > 0 ? html`<span class="warn">${`${lost} packets lost in 10 s`}</span>` : now}</p>

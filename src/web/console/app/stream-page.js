@@ -2,7 +2,7 @@ import { useEffect, useMemo, useState } from 'preact/hooks';
 import { html } from 'htm/preact';
 import { counted, visible } from '../text.js';
 import { Chart } from './chart.js';
-import { bitRate, codecsOf, lostLately, protocolOf, timeOf } from './format.js';
+import { bitRate, codecsOf, lostLately, protocolOf, streamRate, timeOf } from './format.js';
 import { GoLive } from './go-live.js';
 import { Notice } from './live-page.js';
 import { Preview } from './preview.js';
@@ -109,7 +109,7 @@ function Overview({ access, stream }) {
   const away = fields['publisherAway'];
   /** @type {readonly (readonly [string, string | undefined])[]} */
   const figures = [
-    ['Bitrate', bitRate(numbers['bitrate'] ?? 0)],
+    ['Bitrate', streamRate(numbers)],
     ['Size', fields['width'] ? `${fields['width']}×${fields['height']}` : '–'],
     ['Codecs', codecsOf(fields)],
     ['Protocol', protocolOf(fields['protocol'])],

@@ -1,10 +1,19 @@
 import t from 'tap';
-import { bitRate, codecsOf, decoded, lostLately, streamLink } from '../../../../src/web/console/app/format.js';
+import {
+  bitRate,
+  codecsOf,
+  decoded,
+  lostLately,
+  streamLink,
+  streamRate,
+} from '../../../../src/web/console/app/format.js';
 
 t.test('bitrates and codecs', async (t) => {
   t.strictSame([0, 640.4, 999, 1000, 2549].map(bitRate), [
     ...['0 kbit/s', '640 kbit/s', '999 kbit/s', '1.0 Mbit/s', '2.5 Mbit/s'],
   ]);
+  t.equal(streamRate({}), '–', 'before the first measurement');
+  t.equal(streamRate({ bitrate: 0, bytes: 5 }), '0 kbit/s');
   t.equal(codecsOf({ videoCodec: 'h264', audioCodec: 'opus' }), 'H.264 + Opus');
   t.equal(codecsOf({ videoCodec: null, audioCodec: 'other' }), 'other');
   t.equal(codecsOf({ videoCodec: null, audioCodec: null }), 'no media yet');
