@@ -127,7 +127,7 @@ function FirstRun({ access }) {
       ${
         may('publish') &&
         html`<li>
-          <a href=${urlOf('/console/publish.html')}>Publish your camera</a>, or send a stream${' '} from
+          <a href=${urlOf('/console/publish.html')}>Publish your camera</a>, or send a stream from${' '}
           <a href=${urlOf('/console/whip.html')}>OBS or another encoder over WHIP</a>.
         </li>`
       }
