@@ -11,6 +11,8 @@ export interface UnknownPacket {
 
 /** Milliseconds in which a publisher sends packets of each track. */
 const SURVEY_MS = 300;
+/** A busy machine may show the first line late: a survey that has found nothing lasts longer. */
+const MAX_LOOKS = 4;
 const MAX_LINES = 64;
 /** mediasoup's warning, with the worker's process before it. It has the tag `rtp`, and does not name the transport. */
 const LINE = /^\[pid:(\d+)\].*no suitable Producer for received RTP packet \[ssrc:(\d{1,10}), payloadType:(\d{1,3})\]/;
@@ -52,7 +54,8 @@ export class UnknownPackets {
     lines.on('packet', onPacket);
     try {
       await this.#worker.updateSettings({ logTags: ['rtp'] });
-      await Promise.race([this.#wait(SURVEY_MS), enough.promise]);
+      for (let looks = 0; looks < MAX_LOOKS && found.size === 0; looks++)
+        await Promise.race([this.#wait(SURVEY_MS), enough.promise]);
     } finally {
       lines.off('packet', onPacket);
       await this.#worker.updateSettings({ logTags: [] });

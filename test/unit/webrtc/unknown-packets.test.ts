@@ -40,3 +40,17 @@ t.test('it ends early when there are many lines', async (t) => {
   for (let count = 0; count < 64; count++) takeUnknownPacket(line(7, 5, 96));
   t.strictSame(await survey, [{ ssrc: 5, payloadType: 96 }]);
 });
+
+t.test('it lasts longer where nothing was found, four times at most', async (t) => {
+  const surveyed = async (arrivesAt: number) => {
+    let looks = 0;
+    const worker = { pid: 7, updateSettings: async () => {} };
+    const packets = new UnknownPackets(worker, async () => {
+      if (++looks === arrivesAt) takeUnknownPacket(line(7, 5, 97));
+    });
+    return { found: await packets.survey(), looks };
+  };
+  t.strictSame(await surveyed(1), { found: [{ ssrc: 5, payloadType: 97 }], looks: 1 });
+  t.strictSame(await surveyed(3), { found: [{ ssrc: 5, payloadType: 97 }], looks: 3 });
+  t.strictSame(await surveyed(0), { found: [], looks: 4 });
+});
