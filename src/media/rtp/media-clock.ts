@@ -76,6 +76,8 @@ export class MediaClock implements Timeline {
   #followedMs = -Infinity;
   #anewUntilMs = -Infinity;
   #sharedMs = 0;
+  /** Local time minus the time of the last report of each track. */
+  readonly #reportDelays = new Map<TrackKind, number>();
 
   /**
    * Returns the clock of a track. Another call for the same kind replaces it, for a source with another clock rate; the
@@ -104,6 +106,7 @@ export class MediaClock implements Timeline {
     this.#relatableMs = undefined;
     this.#relationMs = 0;
     this.#followedMs = -Infinity;
+    this.#reportDelays.clear();
   }
 
   /** For the tracks: see {@link Timeline}. */
@@ -127,6 +130,11 @@ export class MediaClock implements Timeline {
   noiseMs({ kind, reports }: TrackClock): number {
     const other = this.#tracks.get(kind === 'audio' ? 'video' : 'audio');
     return noiseOf(reports, other?.reports) ?? 0;
+  }
+
+  reportedLaterMs(kind: TrackKind, delayMs: number): number {
+    this.#reportDelays.set(kind, delayMs);
+    return delayMs - Math.min(...this.#reportDelays.values());
   }
 
   reported(track: TrackClock, offsetMs: number): void {

@@ -29,6 +29,13 @@ export interface Timeline {
   noiseMs(track: TrackClock): number;
   /** Called for each report, with the publisher's wall clock minus media time. */
   reported(track: TrackClock, offsetMs: number): void;
+  /**
+   * Called for each report before anything else.
+   *
+   * @param delayMs local time minus the report's time
+   * @returns how much larger that is than at the last report of the other track
+   */
+  reportedLaterMs(kind: TrackKind, delayMs: number): number;
   /** Passes on the local time. */
   observe(nowMs: number): void;
   /** Called when a packet was faster than all before. */

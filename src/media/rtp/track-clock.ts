@@ -200,7 +200,19 @@ export class TrackClock {
   senderReport(report: SenderReportTimes, nowMs: number): void {
     this.#timeline.observe(nowMs);
     // The next packet shows whether timestamps still advance: in a pause, reports relate time to media that stands still.
-    this.#pendingReport = report;
+    this.#pendingReport = { ...report, ntpMs: report.ntpMs - this.#staleMs(report, nowMs) };
+  }
+
+  /**
+   * How long before its report the timestamp was current. Many telephones repeat the timestamp of the last packet
+   * instead of the one of the moment, which is wrong by the time between two frames.
+   */
+  #staleMs({ ntpMs, rtpTimestamp }: SenderReportTimes, nowMs: number): number {
+    const laterMs = this.#timeline.reportedLaterMs(this.kind, nowMs - ntpMs);
+    if (rtpTimestamp !== this.#lastArrival?.timestamp) return 0;
+    const stoodMs = nowMs - this.#steppedMs;
+    // Otherwise the time of the report is the one at which the frame was captured.
+    return laterMs < stoodMs / 2 ? stoodMs : 0;
   }
 
   /**
