@@ -36,6 +36,7 @@ export class DirectRendition extends LiveRendition implements Rendition {
   #transcoder: VideoTranscoder | undefined;
   #closing: Promise<void> = Promise.resolve();
   #hasVideo: boolean;
+  #hadRate = false;
   #closed = false;
 
   /**
@@ -105,6 +106,10 @@ export class DirectRendition extends LiveRendition implements Rendition {
     } catch (error) {
       this.emit('failed', toGatewayError(error, 'ENCODER_FAILED'));
     }
+    // The rate is known after some frames: outputs that have begun before announce it then.
+    const hasRate = this.source.frameRate !== undefined;
+    if (hasRate && !this.#hadRate) this.emit('format');
+    this.#hadRate = hasRate;
   }
 
   #resume(): void {

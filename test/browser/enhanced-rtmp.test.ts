@@ -149,6 +149,7 @@ for (const [codec, { fourcc, number, ivf }] of Object.entries(CODECS)) {
       t.ok(frames()[0]!.keyFrame, 'it begins with a key frame');
       t.ok(frames().filter(({ keyFrame }) => keyFrame).length >= 2, 'and has more of them');
       t.match(metadataOf(peer), { ...size, videocodecid: number, audiocodecid: OPUS });
+      t.ok(Number(metadataOf(peer)['framerate']) > 5, `${String(metadataOf(peer)['framerate'])} frames per second`);
       const sent = await waitFor('what the page has sent', async () => {
         const hashes = await sentFrames(page.page);
         return hashes.includes(sha256(frames().at(-1)!.payload)) ? hashes : undefined;

@@ -1,18 +1,17 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
+import { noFfmpeg8 } from '../helpers/ffmpeg8.ts';
 import { ffmpeg } from '../helpers/ffmpeg-tool.ts';
 import { startGateway } from '../helpers/gateway.ts';
 import { startNginxRtmp } from '../helpers/nginx-rtmp.ts';
 import { analyse, recordingOf } from '../helpers/recording.ts';
 import { FILE_TIMEOUT } from '../helpers/stage.ts';
 
-// 170 MB, for this test alone: not among the dependencies. docs/whip.md says how it is run.
-if (!isInstalled('node-av')) {
-  t.pass('FFmpeg 8 is not installed: npm install --no-save --ignore-scripts node-av@6.1.1', { skip: true });
+if (noFfmpeg8) {
+  t.pass(noFfmpeg8, { skip: true });
 } else {
   t.setTimeout(FILE_TIMEOUT);
   const [gateway, nginx] = await Promise.all([startGateway({ rest_api_key: 'k3y' }), startNginxRtmp()]);
@@ -76,8 +75,4 @@ if (!isInstalled('node-av')) {
       t.strictSame(body, [], 'its DELETE has ended the stream');
     });
   }
-}
-
-function isInstalled(name: string): boolean {
-  return existsSync(fileURLToPath(new URL(`../../node_modules/${name}`, import.meta.url)));
 }

@@ -13,6 +13,7 @@ class FakeSource extends EventEmitter<MediaSourceEvents> implements MediaSource 
   videoHeader: FlvTag | undefined;
   readonly audioHeader = undefined;
   videoCodec: VideoCodec | undefined = 'h264';
+  frameRate: number | undefined;
   requestKeyFrame(): void {}
 
   resume(codec: VideoCodec | undefined): void {
@@ -121,6 +122,30 @@ t.test('another codec is encoded while it lasts, in the same rendition', async (
   transcoders[0]!.emit('tags', new TagGroup([video(1500)]));
   source.emit('video', video(2000, { keyFrame: true }));
   t.strictSame(await seen(), ['V2000'], 'nothing from the old encoder');
+  await rendition.close();
+});
+
+t.test('the frame rate of frames that are passed through is announced once it is known', async (t) => {
+  const source = new FakeSource();
+  source.videoCodec = 'vp8';
+  const { rendition, seen } = setUp(source, 'vp8');
+  const frame = (timestamp: number) =>
+    source.emit('frame', { codec: 'vp8', data: Buffer.from([0x10, 0, 0]), keyFrame: timestamp === 0, timestamp });
+  frame(0);
+  t.strictSame(await seen(), ['format', 'V0 V0'], 'its sequence header');
+  t.notOk('frameRate' in rendition.metadata);
+  source.frameRate = 29.97;
+  frame(33);
+  frame(66);
+  t.strictSame(await seen(), ['format', 'V33 V66']);
+  t.match(rendition.metadata, { frameRate: 30 });
+  source.frameRate = undefined;
+  source.resume('vp8');
+  frame(100);
+  source.frameRate = 15;
+  frame(133);
+  t.equal((await seen()).filter((event) => event === 'format').length, 1, 'again for the publisher that returns');
+  t.match(rendition.metadata, { frameRate: 15 });
   await rendition.close();
 });
 
