@@ -80,9 +80,13 @@ export class SharedScopes implements ScopeSource {
   }
 
   async hold(name: string): Promise<OpenScope> {
-    const scope = this.#open.get(name) ?? (await this.#opening.run(name, () => this.#openNew(name)));
-    scope.uses++;
-    return scope;
+    for (;;) {
+      const scope = this.#open.get(name) ?? (await this.#opening.run(name, () => this.#openNew(name)));
+      // A look at unused scopes may have given it up before it gets here.
+      if (this.#open.get(name) !== scope) continue;
+      scope.uses++;
+      return scope;
+    }
   }
 
   release(scope: OpenScope): void {

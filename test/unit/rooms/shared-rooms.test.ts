@@ -32,7 +32,10 @@ class Cluster {
     this.model.now = () => this.#now;
   }
 
-  add(limits: Partial<typeof ROOM_LIMITS> = {}): Process {
+  add(
+    limits: Partial<typeof ROOM_LIMITS> = {},
+    processes: () => Promise<ReadonlySet<string>> = async () => this.running,
+  ): Process {
     const instance = `i${this.processes.length}`;
     const logs = this.model.client();
     const all = { ...ROOM_LIMITS, burst: 1_000_000, ...limits };
@@ -45,7 +48,7 @@ class Cluster {
           logs,
           limits: all,
           host: { node: `n${this.processes.length}`, instance },
-          processes: async () => this.running,
+          processes,
           observe,
           logger: silentLogger,
           now: () => this.#now,
@@ -92,6 +95,33 @@ const changesOf = (events: readonly RoomEvent[]) =>
   events.flatMap((event) => (event.type === 'changes' ? event.changes : []));
 const textsOf = (events: readonly RoomEvent[]) =>
   events.flatMap((event) => (event.type === 'text' ? [event.text] : []));
+
+t.test('a room that is opened while unused rooms are given up is not among them', async (t) => {
+  for (let later = 0; later < 12; later++) {
+    const cluster = new Cluster();
+    const answered = Promise.withResolvers<ReadonlySet<string>>();
+    const asked = Promise.withResolvers<void>();
+    const process = cluster.add({}, () => {
+      asked.resolve();
+      return answered.promise;
+    });
+    const read = process.logs.read.bind(process.logs);
+    process.logs.read = async (...about) => {
+      const content = await read(...about);
+      void (async () => {
+        for (let turn = 0; turn < later; turn++) await Promise.resolve();
+        answered.resolve(cluster.running);
+      })();
+      return content;
+    };
+    const looked = process.scopes.look();
+    await asked.promise;
+    const { member } = await join(process);
+    await looked;
+    await member.sendText('hello');
+    t.equal((await process.scopes.find('live'))?.members.length, 1, `${later} turns later`);
+  }
+});
 
 t.test(
   'clients of three processes see the same order; a member is told what a scope of one process tells',
