@@ -76,6 +76,8 @@ export class ContinuousRendition extends EventEmitter<RenditionEvents> implement
   #sinceMs = 0;
   #standby: StandbyState | undefined;
   #failure: GatewayError | undefined;
+  /** The hold time is over. */
+  #ended: GatewayError | undefined;
   #closing: Promise<void> | undefined;
 
   private constructor(options: ContinuousRenditionOptions) {
@@ -124,12 +126,14 @@ export class ContinuousRendition extends EventEmitter<RenditionEvents> implement
   /**
    * Waits for the live rendition if the stream is live.
    *
-   * @throws {GatewayError} if the live rendition cannot be had
+   * @throws {GatewayError} if the live rendition cannot be had; PUBLISHER_LOST if the hold time ends meanwhile
    */
   static async create(options: ContinuousRenditionOptions): Promise<ContinuousRendition> {
     const rendition = new ContinuousRendition(options);
     try {
       await rendition.#start();
+      // Nobody has heard of it.
+      if (rendition.#ended) throw rendition.#ended;
     } catch (error) {
       await rendition.close();
       throw error;
@@ -267,13 +271,11 @@ export class ContinuousRendition extends EventEmitter<RenditionEvents> implement
 
   #expire(): void {
     const seconds = this.#options.holdMs / 1000;
-    this.emit(
-      'failed',
-      new GatewayError(
-        'PUBLISHER_LOST',
-        `There was no publisher for ${seconds} s (standby.holdMs), so the push has ended.`,
-      ),
+    this.#ended = new GatewayError(
+      'PUBLISHER_LOST',
+      `There was no publisher for ${seconds} s (standby.holdMs), so the push has ended.`,
     );
+    this.emit('failed', this.#ended);
   }
 
   #take(group: TagGroup): void {

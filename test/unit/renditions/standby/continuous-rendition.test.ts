@@ -229,6 +229,16 @@ t.test('ends when the hold time is over', async (t) => {
   t.equal(failure!.code, 'PUBLISHER_LOST');
 });
 
+t.test('the hold time ends while the live rendition is waited for: creating it fails with the reason', async (t) => {
+  const acquiring = Promise.withResolvers<never>();
+  const stage = await setUp(t, { holdMs: 20, acquire: () => acquiring.promise });
+  const { stream } = stage.publish();
+  const starting = stage.start();
+  stage.registry.end(stream, done);
+  setTimeout(() => acquiring.resolve({ rendition: {}, release: async () => {} } as never), 100);
+  await t.rejects(starting, { code: 'PUBLISHER_LOST' });
+});
+
 t.test('the hold time goes on after a restart', async (t) => {
   const awaySince = new Date(Date.now() - 58_000);
   const stage = await setUp(t, { holdMs: 60_000, awaySince });
