@@ -153,6 +153,17 @@ export class MediaClock implements Timeline {
     this.#updatedMs = -Infinity;
   }
 
+  placeAnew(): void {
+    for (const track of this.#tracks.values()) {
+      track.placedMs = undefined;
+      track.knownDelayMs = 0;
+      track.late = undefined;
+    }
+    this.#isRelated = false;
+    this.#relationMs = 0;
+    this.outdated();
+  }
+
   targetOffset(track: TrackClock): number {
     if (this.#nowMs - this.#updatedMs >= UPDATE_MS || track.placedMs === undefined) this.#update(track);
     return track.placedMs! + this.#relationMs;

@@ -36,6 +36,8 @@ export interface Timeline {
    * @returns how much larger that is than at the last report of the other track
    */
   reportedLaterMs(kind: TrackKind, delayMs: number): number;
+  /** Called when the reports of a track turn out to be wrong: tracks are placed as they arrive. */
+  placeAnew(): void;
   /** Passes on the local time. */
   observe(nowMs: number): void;
   /** Called when a packet was faster than all before. */

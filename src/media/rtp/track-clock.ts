@@ -1,5 +1,6 @@
 import { MinimumWindow } from './minimum-window.ts';
 import { PauseJudge } from './pause-judge.ts';
+import { ReportCheck } from './report-check.ts';
 import { ReportWindow } from './report-window.ts';
 import { RtpTimeline } from './rtp-timeline.ts';
 import type { PacketDetails, SenderReportTimes, Timeline, TrackKind } from './timeline.ts';
@@ -45,7 +46,8 @@ export class TrackClock {
   #delay = new MinimumWindow();
   #recent = new MinimumWindow(RECENT_MS);
   #reports = new ReportWindow();
-  #pendingReport: SenderReportTimes | undefined;
+  #check = new ReportCheck();
+  #pendingReport: (SenderReportTimes & { readonly atMs: number }) | undefined;
   /** The delays at the last report that showed no step. */
   reportedDelays: Delays | undefined;
   /** When the last report came. */
@@ -200,7 +202,7 @@ export class TrackClock {
   senderReport(report: SenderReportTimes, nowMs: number): void {
     this.#timeline.observe(nowMs);
     // The next packet shows whether timestamps still advance: in a pause, reports relate time to media that stands still.
-    this.#pendingReport = { ...report, ntpMs: report.ntpMs - this.#staleMs(report, nowMs) };
+    this.#pendingReport = { ...report, ntpMs: report.ntpMs - this.#staleMs(report, nowMs), atMs: nowMs };
   }
 
   /**
@@ -259,6 +261,7 @@ export class TrackClock {
     this.#delay = new MinimumWindow();
     this.#recent = new MinimumWindow(RECENT_MS);
     this.#reports = new ReportWindow();
+    this.#check = new ReportCheck();
     this.reportedDelays = undefined;
     this.reportEveryMs = 0;
     this.knownDelayMs = 0;
@@ -305,10 +308,26 @@ export class TrackClock {
     this.late = undefined;
   }
 
-  #apply(report: SenderReportTimes): void {
+  #apply({ ntpMs, rtpTimestamp, atMs }: SenderReportTimes & { readonly atMs: number }): void {
     this.#pendingReport = undefined;
-    const offsetMs = report.ntpMs - this.#rtp.mediaMs(report.rtpTimestamp);
+    const mediaMs = this.#rtp.mediaMs(rtpTimestamp);
+    const were = this.#check.areUseless;
+    if (!this.#check.take(ntpMs, atMs, this.#largestMs - mediaMs)) {
+      if (this.#check.areUseless && !were) this.#forgetReports();
+      return;
+    }
+    const offsetMs = ntpMs - mediaMs;
     this.#timeline.reported(this, offsetMs - this.#lengthInReport(offsetMs));
+  }
+
+  /** Those that were believed were wrong, too. */
+  #forgetReports(): void {
+    this.#reports = new ReportWindow();
+    this.reportedDelays = undefined;
+    this.reportedMs = -Infinity;
+    this.reportEveryMs = 0;
+    this.assumedMs = 0;
+    this.#timeline.placeAnew();
   }
 
   /** The part of a report that is due to the length of packets having changed since the first one. */

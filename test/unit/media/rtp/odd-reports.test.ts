@@ -3,7 +3,7 @@ import { MediaClock, type SenderReportTimes, type TrackKind } from '../../../../
 import { RATES } from '../../../helpers/media-simulation.ts';
 
 /** What a report of a track says at a time, after a frame that was captured before it. */
-type Convention = (frameMs: number, nowMs: number) => { wallMs: number; mediaMs: number };
+type Convention = (frameMs: number, nowMs: number, kind: TrackKind) => { wallMs: number; mediaMs: number };
 const CONVENTIONS: Record<string, Convention> = {
   'the timestamp of the last packet, and the present time': (frameMs, nowMs) => ({ wallMs: nowMs, mediaMs: frameMs }),
   'the timestamp of the last packet, and the time at which it was captured': (frameMs) => ({
@@ -31,6 +31,8 @@ function play({ intervalMs, reportEveryMs, convention, step, untilMs }: Publishe
   const rtp = (kind: TrackKind, ms: number): number => Math.round(ms * (RATES[kind] / 1000) + 77_777) >>> 0;
   const events: { atMs: number; run(): void }[] = [];
   const offset: Record<TrackKind, number> = { audio: NaN, video: NaN };
+  // The first ones may be wrong before it can be known.
+  const firstMs = 3 * reportEveryMs;
   let [skew, jump] = [0, 0];
   for (const kind of ['audio', 'video'] as const) {
     for (let ms = 0; ms < untilMs; ms += intervalMs[kind])
@@ -40,9 +42,9 @@ function play({ intervalMs, reportEveryMs, convention, step, untilMs }: Publishe
           const timestamp = rtp(kind, ms);
           tracks[kind].arrival(timestamp, ms + DELAY_MS[kind]);
           const now = tracks[kind].toStreamMs(timestamp) - ms;
-          if (kind === 'audio' && ms > 1000) jump = Math.max(jump, Math.abs(now - offset.audio));
+          if (kind === 'audio' && ms > firstMs) jump = Math.max(jump, Math.abs(now - offset.audio));
           offset[kind] = now;
-          if (ms > 3 * reportEveryMs) skew = Math.max(skew, Math.abs(offset.audio - offset.video));
+          if (ms > firstMs) skew = Math.max(skew, Math.abs(offset.audio - offset.video));
         },
       });
     for (let ms = kind === 'audio' ? 530 : 790; ms < untilMs; ms += reportEveryMs)
@@ -50,7 +52,7 @@ function play({ intervalMs, reportEveryMs, convention, step, untilMs }: Publishe
         atMs: ms + 0.5,
         run() {
           const frameMs = Math.floor((ms - DELAY_MS[kind]) / intervalMs[kind]) * intervalMs[kind];
-          const { wallMs, mediaMs } = convention(frameMs, ms);
+          const { wallMs, mediaMs } = convention(frameMs, ms, kind);
           const ntpMs = WALL_MS + wallMs + (step && ms >= step.atMs ? step.byMs : 0);
           const report: SenderReportTimes = { ntpMs, rtpTimestamp: rtp(kind, mediaMs) };
           tracks[kind].senderReport(report, ms + 0.5);
@@ -76,4 +78,36 @@ for (const [name, convention] of Object.entries(CONVENTIONS))
           t.ok(skew <= 60, `${label}: skew ${Math.round(skew)} ms`);
           t.ok(jump <= 5, `${label}: audio moves by ${Math.round(jump)} ms`);
         }
+  });
+
+/** Without reports, tracks are as far apart as their delays. */
+const APART_MS = DELAY_MS.video - DELAY_MS.audio;
+const USELESS: Record<string, Convention> = {
+  'no time (RFC 3550, 6.4.1: 0)': (_, nowMs) => ({ wallMs: -WALL_MS, mediaMs: nowMs }),
+  'no time in those of audio': (_, nowMs, kind) => ({ wallMs: kind === 'audio' ? -WALL_MS : nowMs, mediaMs: nowMs }),
+  'the time of the start': (_, nowMs) => ({ wallMs: 1000, mediaMs: nowMs }),
+  'the time of the start in those of video': (_, nowMs, kind) => ({
+    wallMs: kind === 'video' ? 1000 : nowMs,
+    mediaMs: nowMs,
+  }),
+  'clocks that have nothing to do with each other': (_, nowMs, kind) => ({
+    wallMs: nowMs + (kind === 'audio' ? 3_600_000 : 0),
+    mediaMs: nowMs,
+  }),
+  'timestamps of 0': (_, nowMs, kind) => ({ wallMs: nowMs, mediaMs: -77_777 / (RATES[kind] / 1000) }),
+  'any timestamps': (_, nowMs) => ({ wallMs: nowMs, mediaMs: (nowMs * 7919) % 10_000_000 }),
+};
+
+for (const [name, convention] of Object.entries(USELESS))
+  void t.test(`reports that contain ${name}`, async (t) => {
+    for (const fps of [10, 30])
+      for (const reportEveryMs of [1000, 2270, 5130]) {
+        const intervalMs = { audio: 20, video: 1000 / fps };
+        const { skew, jump } = play({ intervalMs, reportEveryMs, convention, untilMs: 60_000 });
+        t.ok(
+          skew <= APART_MS + 1,
+          `${fps} frames per second, a report each ${reportEveryMs} ms: skew ${Math.round(skew)} ms`,
+        );
+        t.ok(jump <= 5, `audio moves by ${Math.round(jump)} ms`);
+      }
   });
