@@ -28,7 +28,7 @@ const PURPOSES = ['start', 'test', 'cluster', 'image'];
 export async function setUp(purpose, { install = true } = {}) {
   announce(plan(ROOT, purpose), install);
   await ensurePackages(ROOT, purpose);
-  await ensurePrograms(purpose);
+  await ensurePrograms(purpose, install);
   const node = nodeRuntime(ROOT);
   const worker = await ensureWorker(ROOT, node, install);
   const opusToAac = await ensureOpusToAac(ROOT);

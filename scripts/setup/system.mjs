@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { isExecutable } from './cache.mjs';
-import { runStep, SetupError } from './progress.mjs';
+import { runStep, say, SetupError } from './progress.mjs';
 
 /** Folders that are searched for programs. The PATH of an ordinary user often lacks those that hold nginx. */
 export const SEARCH_PATH = [...(process.env.PATH ?? '').split(path.delimiter), '/usr/sbin', '/usr/local/sbin', '/sbin'];
@@ -51,6 +51,20 @@ const NEEDS = [
   { purposes: ['test'], package: 'python3-swift', present: () => existsSync('/usr/lib/python3/dist-packages/swift') },
 ];
 
+/** Debian packages without which some tests are skipped. Not every release of Debian has them. */
+const OPTIONAL = [
+  // A second telephone.
+  { purposes: ['test'], package: 'linphone-cli', present: () => Boolean(findProgram('linphonec')) },
+  {
+    purposes: ['test'],
+    package: 'mediastreamer2-plugin-openh264',
+    present: () =>
+      ['x86_64', 'aarch64'].some((cpu) =>
+        existsSync(`/usr/lib/${cpu}-linux-gnu/mediastreamer/plugins/libmsopenh264.so`),
+      ),
+  },
+];
+
 /** Packages that come with a service of their name. */
 const SERVICES = new Set(['nginx', 'redis-server', 'kamailio']);
 
@@ -68,16 +82,31 @@ export const WORKER_BUILD_PACKAGES = [
   'flatbuffers-compiler',
 ];
 
-/** Installs the programs that are missing. @param {'start' | 'test' | 'cluster' | 'image'} purpose */
-export async function ensurePrograms(purpose) {
+/**
+ * Installs the programs that are missing.
+ *
+ * @param {'start' | 'test' | 'cluster' | 'image'} purpose
+ * @param {boolean} optional also those without which only tests are skipped; if that fails, the set-up goes on
+ */
+export async function ensurePrograms(purpose, optional) {
   const missing = missingPrograms(purpose);
   await installDebianPackages(missing, missing.includes('chromium') ? 'about a minute' : 'about half a minute');
+  if (!optional) return;
+  // After the others, whose installation fetches the package lists.
+  const offered = absent(OPTIONAL, purpose).filter((name) => succeeds('apt-cache', ['show', name]));
+  try {
+    await installDebianPackages(offered, 'about half a minute');
+  } catch (error) {
+    if (!(error instanceof SetupError)) throw error;
+    say(`${error.message}\nTests that need ${offered.join(' or ')} are skipped.`);
+  }
 }
 
 /** The Debian packages of the programs that are missing. @param {'start' | 'test' | 'cluster' | 'image'} purpose */
-export function missingPrograms(purpose) {
-  return NEEDS.filter((need) => need.purposes.includes(purpose) && !need.present()).map((need) => need.package);
-}
+export const missingPrograms = (purpose) => absent(NEEDS, purpose);
+
+const absent = (needs, purpose) =>
+  needs.filter((need) => need.purposes.includes(purpose) && !need.present()).map((need) => need.package);
 
 /** Those of the Debian packages that dpkg does not report as installed. */
 export function missingDebianPackages(names) {

@@ -10,17 +10,17 @@ import { waitFor } from './wait.ts';
 /** SIP programs of Debian. Tests are skipped by name where they are missing. */
 
 const FOLDERS = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin'];
-const find = (program: string): string | undefined =>
+export const findSipProgram = (program: string): string | undefined =>
   FOLDERS.map((folder) => join(folder, program)).find((file) => existsSync(file));
 
 const [BARESIP_PORTS, GATEWAY_PORTS] = [40, 200];
 
 const MODULES = '/usr/lib/baresip/modules';
-const BARESIP = find('baresip') && existsSync(join(MODULES, 'avcodec.so'));
+const BARESIP = findSipProgram('baresip') && existsSync(join(MODULES, 'avcodec.so'));
 
 export const noBaresip = BARESIP ? false : 'baresip is not installed: apt-get install baresip-core baresip-ffmpeg';
 export const noBaresipVp8 = existsSync(join(MODULES, 'vp8.so')) ? false : 'the VP8 module of baresip is not installed';
-export const noKamailio = find('kamailio') ? false : 'kamailio is not installed: apt-get install kamailio';
+export const noKamailio = findSipProgram('kamailio') ? false : 'kamailio is not installed: apt-get install kamailio';
 /** Debian's multi-architecture folders. */
 const TLS_MODULE = ['x86_64', 'aarch64'].map((cpu) => `/usr/lib/${cpu}-linux-gnu/kamailio/modules/tls.so`);
 export const noKamailioTls =
@@ -28,9 +28,9 @@ export const noKamailioTls =
   (TLS_MODULE.some((file) => existsSync(file))
     ? false
     : 'the TLS module of kamailio is not installed: apt-get install kamailio-tls-modules');
-export const noSipp = find('sipp') ? false : 'SIPp is not installed: apt-get install sip-tester';
-export const KAMAILIO = find('kamailio') ?? 'kamailio';
-export const SIPP = find('sipp') ?? 'sipp';
+export const noSipp = findSipProgram('sipp') ? false : 'SIPp is not installed: apt-get install sip-tester';
+export const KAMAILIO = findSipProgram('kamailio') ?? 'kamailio';
+export const SIPP = findSipProgram('sipp') ?? 'sipp';
 
 export interface BaresipOptions {
   /** As baresip writes them. Default: all that it has. */
