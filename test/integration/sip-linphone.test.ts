@@ -11,6 +11,7 @@ import { frequency } from '../helpers/wav.ts';
 
 /** A second telephone, whose stack shares no code with that of baresip: AVPF, a Contact with an instance, other SDP. */
 
+const TONE = 500;
 const skip = { skip: noLinphone };
 const needs = (video?: string) => ({ skip: video === 'H264' ? noLinphoneH264 : noLinphone });
 let gateway: TestGateway;
@@ -36,7 +37,7 @@ t.teardown(async () => {
 });
 
 async function phone(t: Test, options: LinphoneOptions): Promise<Linphone> {
-  const linphone = await startLinphone({ tone: 500, ...options });
+  const linphone = await startLinphone({ tone: TONE, ...options });
   t.teardown(() => linphone.stop());
   return linphone;
 }
@@ -58,12 +59,19 @@ async function call(linphone: Linphone, callId: string, hasVideo = false): Promi
   return findRecording(nginx, `rtmp_${callId}`);
 }
 
-/** The tone is in the recording. */
+const WINDOW_MS = 500;
+/** Of the frequency: by so much the gateway slows audio down that has become late, as on a busy machine. */
+const SLOWED = 0.06;
+
+/** The tone is in most of the recording. */
 async function hears(t: Test, name: string): Promise<void> {
   const { samples, audio, decodeErrors } = await analyse(recordingOf(nginx, `rtmp_${name}`));
   t.same(decodeErrors, []);
-  const heard = frequency(samples, 1500, 3500);
-  t.ok(Math.abs(heard - 500) < 5, `${heard} Hz`);
+  const windows: number[] = [];
+  for (let ms = 1000; (ms + WINDOW_MS) * 48 <= samples.length; ms += WINDOW_MS)
+    windows.push(frequency(samples, ms, ms + WINDOW_MS));
+  const right = windows.filter((heard) => Math.abs(heard - TONE) <= TONE * SLOWED);
+  t.ok(right.length > windows.length / 2, `Hz: ${windows.join(' ')}`);
   t.ok(audio.largestGap < 100, `audio gap ${audio.largestGap}`);
 }
 
