@@ -246,7 +246,9 @@ async function assemble(
   const wcs = { ...doors, version, limits, takeSnapshot, dataReceiver: wcsHooks, rooms };
   const { ws, wss } = await openWcs(settings, wcs, certificate, assembly);
   await openHls(settings, { ...doors, packagers }, certificate, assembly);
-  const sip = assembly.add(await openSip({ settings, pool: workers, publication, authorizer, metrics, logger }));
+  const sip = assembly.add(
+    await openSip({ settings, pool: workers, publication, authorizer, certificate, metrics, logger }),
+  );
   if (sip) {
     hooks.observeCalls(sip.calls);
     hooks.observeRegistrations(sip.registrations);

@@ -1,7 +1,7 @@
 import { isLoopback } from '../net/loopback.ts';
 import { ACCESS_PROVIDERS, hasAccessProvider } from './access-providers.ts';
 import { MAX_PORT } from './fields.ts';
-import { findSipMistakes } from './sip-contradictions.ts';
+import { findSipMistakes, takesTls } from './sip-contradictions.ts';
 import { rtcPorts, type SettingKey, type Settings } from './schema.ts';
 
 /** Settings that contradict each other. */
@@ -112,6 +112,7 @@ function findPortCollisions(settings: Settings): Contradiction[] {
   if (settings.embedded_rtmp_server) listening.push('embedded_rtmp_port', 'embedded_http_flv_port');
   if (settings.rooms && settings.rooms_rtmp_port !== '') listening.push('rooms_rtmp_port');
   if (settings.sip) listening.push('sip_port');
+  if (takesTls(settings)) listening.push('sip_tls_port');
   const portsOf = (key: SettingKey): { first: number; last: number } => {
     const first = Number(settings[key]);
     return { first, last: first === 0 || key !== 'rtc_port' ? first : first + settings.rtc_workers - 1 };

@@ -4,7 +4,14 @@ import { hostMatches } from '../net/host-pattern.ts';
 import type { Contradiction } from './contradictions.ts';
 import type { SettingKey, Settings } from './schema.ts';
 
-/** Accounts that are configured by half. */
+/** Whether calls may come over TLS, on a port of their own. */
+export const takesTls = ({
+  sip,
+  sip_incoming: incoming,
+  sip_tls_port: port,
+  tls_cert: certificate,
+}: Settings): boolean => sip && incoming !== 'off' && port !== 0 && certificate !== '';
+
 export function findSipMistakes(settings: Settings): Contradiction[] {
   const found: Contradiction[] = [];
   const add = (key: SettingKey, message: string) => found.push({ key, message });

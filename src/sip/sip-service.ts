@@ -1,6 +1,7 @@
 import { createSecureContext, type SecureContext } from 'node:tls';
 import type { Settings } from '../config/schema.ts';
 import { GatewayError } from '../errors.ts';
+import type { Certificate } from '../net/certificate.ts';
 import { TokenBucket } from '../net/token-bucket.ts';
 import { trustedAuthorities } from '../net/tls-trust.ts';
 import { limitHits } from '../observe/limits.ts';
@@ -18,6 +19,7 @@ import { SipPolicy } from './call/sip-policy.ts';
 import { SerialWork } from '../runtime/async.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { UserAgent } from './dialog/user-agent.ts';
+import { takesTls } from '../config/sip-contradictions.ts';
 import { createCallers, mayCall } from './incoming/callers.ts';
 import { IncomingCalls } from './incoming/incoming-calls.ts';
 import { CallSounds } from './media/call-sounds.ts';
@@ -36,6 +38,8 @@ export interface SipServiceOptions {
   readonly pool: WorkerPool;
   readonly publication: PublicationContext;
   readonly authorizer: Pick<LoginGuard, 'authorize' | 'failures'>;
+  /** For calls that come over TLS. */
+  readonly certificate: Certificate | undefined;
   readonly metrics: Metrics;
   readonly logger: Logger;
 }
@@ -75,6 +79,7 @@ export class SipService {
     pool,
     publication,
     authorizer,
+    certificate,
     metrics,
     logger: parent,
   }: SipServiceOptions): Promise<SipService> {
@@ -97,6 +102,7 @@ export class SipService {
     const transport = await SipTransport.create({
       address,
       port: settings.sip_port,
+      tls: takesTls(settings) && certificate ? { port: settings.sip_tls_port, certificate } : undefined,
       locals,
       secureContext: secureContextOf(settings),
       admits: (from) => peers.has(from) || mayCall(callers, from),

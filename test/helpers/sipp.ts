@@ -173,7 +173,9 @@ const NEW_VIA = 'Via: SIP/2.0/[transport] 127.0.0.1:[local_port];branch=[branch]
 /** Calls the gateway. */
 export const call = (user: string, message: Message = {}, cseq = 1): string => {
   const uri = `sip:${user}@127.0.0.1:[remote_port]`;
-  return send(asCaller('INVITE', uri, NEW_VIA, `To: <${uri}>`, cseq), message, ' retrans="500"');
+  const invite = send(asCaller('INVITE', uri, NEW_VIA, `To: <${uri}>`, cseq), message, ' retrans="500"');
+  // Refusals that need no transaction come without it.
+  return `${invite}<recv response="100" optional="true"/>`;
 };
 
 /** Credentials for the last challenge. */

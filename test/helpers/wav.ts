@@ -36,3 +36,9 @@ export function frequency(samples: Float32Array, from: number, to: number): numb
   for (let i = 1; i < part.length; i++) if (part[i - 1]! < 0 && part[i]! >= 0) crossings++;
   return crossings / ((to - from) / 1000);
 }
+
+/** By this much the gateway slows audio down that has become late, as on a busy machine. */
+const SLOWED = 0.06;
+
+/** Whether that is the frequency of a tone, which the gateway may have slowed down. Hertz. */
+export const isTone = (heard: number, tone: number): boolean => Math.abs(heard - tone) <= tone * SLOWED;

@@ -117,6 +117,22 @@ void t.test('a call that the caller ends, and one that REST ends', skip, async (
   await isClear(t, second);
 });
 
+void t.test('486: the name is in use; nothing has rung', skip, async (t) => {
+  const first = await caller(t, [
+    call('studio', { sdp: sdp() }),
+    ...established(),
+    callerRequest('ACK', 1),
+    ...told(),
+    callerRequest('BYE', 2),
+    got(200),
+  ]);
+  const callId = await callIdOf('studio');
+  const steps = [call('studio', { sdp: sdp() }), got(486), gaveUp('studio')];
+  t.equal(await (await caller(t, steps)).failure(), '');
+  await tell(t, callId);
+  await isClear(t, first);
+});
+
 void t.test('hold, resume and UPDATE; a re-INVITE without offer', skip, async (t) => {
   const reinvite = (cseq: number, offer: string): string[] => [
     callerRequest('INVITE', cseq, { sdp: offer }),
@@ -205,7 +221,7 @@ void t.test('CANCEL before the answer', skip, async (t) => {
   // In one segment: the gateway reads both before it can answer.
   socket.write(request('INVITE', {}) + request('CANCEL', { sdp: '' }));
   await waitFor('487', () => text.includes('SIP/2.0 487'));
-  t.same([...text.matchAll(/^SIP\/2\.0 (\d+)/gm)].map(([, status]) => status).sort(), ['180', '200', '487']);
+  t.same([...text.matchAll(/^SIP\/2\.0 (\d+)/gm)].map(([, status]) => status).sort(), ['100', '200', '487']);
   await waitFor('the end of the call', async () => (await gateway.rest('/call/find_all')).status === 404);
   const { body } = await gateway.http('/api/v1/calls?ended=true');
   t.match(body.at(-1), { incoming: true, status: 'FINISH', reasonCode: 'SIP_ENDED', reason: /cancelled/ });
@@ -249,6 +265,6 @@ void t.test('480 while the gateway drains', skip, async (t) => {
   const draining = await startSipGateway(settings(port));
   t.teardown(() => draining.stop());
   t.equal((await draining.http('/api/v1/server/drain', { method: 'POST' })).status, 202);
-  const steps = [call('studio', { sdp: sdp() }), got(180), got(480), gaveUp('studio')];
+  const steps = [call('studio', { sdp: sdp() }), got(480), gaveUp('studio')];
   t.equal(await (await caller(t, steps, port)).failure(), '');
 });

@@ -1,7 +1,10 @@
+import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { makeCertificate } from '../helpers/certificate.ts';
 import type { SettingsOverrides, TestGateway } from '../helpers/gateway.ts';
 import { startNginxRtmp, type NginxRtmp } from '../helpers/nginx-rtmp.ts';
 import { analyse, findRecording, recorded, recordedUntil, recordingOf } from '../helpers/recording.ts';
@@ -19,7 +22,7 @@ import {
   type BaresipOptions,
 } from '../helpers/sip-peers.ts';
 import { waitFor } from '../helpers/wait.ts';
-import { frequency } from '../helpers/wav.ts';
+import { frequency, isTone } from '../helpers/wav.ts';
 
 /** A telephone calls the gateway. */
 
@@ -116,7 +119,7 @@ for (const [audioCodecs, name] of [
     const recording = await analyse(recordingOf(nginx, `rtmp_${stream}`));
     t.same(recording.decodeErrors, []);
     const heard = frequency(recording.samples, 2000, 4000);
-    t.ok(Math.abs(heard - 500) < 5, `${heard} Hz`);
+    t.ok(isTone(heard, 500), `${heard} Hz`);
     t.ok(recording.audio.largestGap < 100, `audio gap ${recording.audio.largestGap}`);
     t.ok(recording.frames.length > 40, `${recording.frames.length} frames`);
     t.equal(recording.frames.at(-1)!.width, 320);
@@ -142,6 +145,34 @@ void t.test('a call that has come is held, and takes digits; its name is in use'
   t.equal((await callOf(gateway, callId))?.status, 'ESTABLISHED');
   await baresip.command('hangup');
   t.match(await callOver(gateway, callId), { status: 'FINISH', reasonCode: 'SIP_ENDED' });
+});
+
+void t.test('a call comes over TLS, with encrypted media; other addresses get no handshake', skip, async (t) => {
+  const certificate = await makeCertificate();
+  const tlsPort = await freePort();
+  const files = { tls_cert: certificate.certificateFile, tls_key: certificate.keyFile };
+  const secure = await open({ sip_incoming: 'trusted', sip_srtp: 'require', sip_tls_port: tlsPort, ...files });
+  t.teardown(() => Promise.all([secure.gateway.stop(), certificate.remove()]));
+  const baresip = await phone(t, {
+    ...{ audioCodecs: 'PCMU/8000/1', video: false, tone: 500 },
+    account: `;mediaenc=srtp-mand;outbound="sip:127.0.0.1:${tlsPort};transport=tls"`,
+  });
+  const { callId } = await dial(baresip, secure, 'private');
+  t.match((await secure.gateway.rest('/call/find', { callId })).body, [{ incoming: true, secure: true }]);
+  const file = await push(secure, 'private');
+  await waitFor('four seconds of audio', async () => (await recordedUntil(file)).audio > 4000);
+  // In the call, over the same connection.
+  await secure.gateway.rest('/call/terminate', { callId });
+  t.match(await callOver(secure.gateway, callId), { status: 'FINISH', reasonCode: 'STREAM_STOPPED' });
+  const heard = frequency((await analyse(recordingOf(nginx, 'rtmp_private'))).samples, 1500, 3500);
+  t.ok(isTone(heard, 500), `${heard} Hz`);
+
+  const stranger = connect({ port: tlsPort, host: '127.0.0.1', localAddress: '127.0.0.2' });
+  t.teardown(() => stranger.destroy());
+  let received = 0;
+  stranger.on('data', (data) => (received += data.length)).on('error', () => undefined);
+  await once(stranger, 'close');
+  t.equal(received, 0);
 });
 
 void t.test('a caller that is lost continues its stream with the next call', skip, async (t) => {
@@ -173,7 +204,7 @@ void t.test('digest: a telephone with the right password, and one with a wrong o
   t.match(await callOver(door.gateway, callId), { status: 'FINISH', reasonCode: 'SIP_ENDED', caller: '1001' });
   const { samples } = await analyse(recordingOf(nginx, 'rtmp_webinar'));
   const heard = frequency(samples, 1500, 3500);
-  t.ok(Math.abs(heard - 500) < 5, `${heard} Hz`);
+  t.ok(isTone(heard, 500), `${heard} Hz`);
 
   await writeFile(join(folder, 'changed'), '1001:changed\n');
   const changed = await open({ sip_incoming: 'digest', sip_users: join(folder, 'changed') });
@@ -213,7 +244,7 @@ void t.test('registered: a PBX passes calls to the accounts on', { skip: noBares
   for (const [index, tone] of [500, 700].entries()) {
     await waitFor('four seconds of audio', async () => (await recordedUntil(files[index]!)).audio > 4000);
     const heard = frequency((await analyse(files[index]!)).samples, 1500, 3500);
-    t.ok(Math.abs(heard - tone) < 5, `${heard} Hz`);
+    t.ok(isTone(heard, tone), `${heard} Hz`);
   }
   await one!.command('hangup');
   t.match(await callOver(gateway, named.callId), { status: 'FINISH', reasonCode: 'SIP_ENDED' });

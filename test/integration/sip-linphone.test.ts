@@ -7,7 +7,7 @@ import { analyse, findRecording, recorded, recordedUntil, recordingOf } from '..
 import { freePort } from '../helpers/server-process.ts';
 import { callOf, callOver, callReached, startSipGateway } from '../helpers/sip-peers.ts';
 import { waitFor } from '../helpers/wait.ts';
-import { frequency } from '../helpers/wav.ts';
+import { frequency, isTone } from '../helpers/wav.ts';
 
 /** A second telephone, whose stack shares no code with that of baresip: AVPF, a Contact with an instance, other SDP. */
 
@@ -60,8 +60,6 @@ async function call(linphone: Linphone, callId: string, hasVideo = false): Promi
 }
 
 const WINDOW_MS = 500;
-/** Of the frequency: by so much the gateway slows audio down that has become late, as on a busy machine. */
-const SLOWED = 0.06;
 
 /** The tone is in most of the recording. */
 async function hears(t: Test, name: string): Promise<void> {
@@ -70,7 +68,7 @@ async function hears(t: Test, name: string): Promise<void> {
   const windows: number[] = [];
   for (let ms = 1000; (ms + WINDOW_MS) * 48 <= samples.length; ms += WINDOW_MS)
     windows.push(frequency(samples, ms, ms + WINDOW_MS));
-  const right = windows.filter((heard) => Math.abs(heard - TONE) <= TONE * SLOWED);
+  const right = windows.filter((heard) => isTone(heard, TONE));
   t.ok(right.length > windows.length / 2, `Hz: ${windows.join(' ')}`);
   t.ok(audio.largestGap < 100, `audio gap ${audio.largestGap}`);
 }

@@ -64,6 +64,8 @@ export const sip = {
   /** Off: the gateway neither calls nor listens. */
   sip: flag.default(false),
   sip_port: port.default(5060),
+  /** With `sip_incoming` and `tls_cert`. 0: calls do not come over TLS. */
+  sip_tls_port: port.default(5061),
   sip_transport: choice(['udp', 'tcp', 'tls']).default('udp'),
   /** Bytes. Longer requests go over TCP first. */
   sip_udp_mtu: integer(500, 65_000).default(1300),

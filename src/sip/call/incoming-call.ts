@@ -47,7 +47,7 @@ type Plant = Pick<
   | 'logger'
 >;
 
-/** Answers a call that rings: resolves with the media when the caller has it too. */
+/** Lets a call ring, whose stream has its name, and answers it: resolves with the media when the caller has it too. */
 export function openIncoming(plant: Plant, { leg, later, hasAudio, hasVideo }: IncomingOptions): OpenCall {
   const { flow } = leg.dialog.options;
   const release = plant.hold(flow.address);
@@ -67,6 +67,8 @@ export function openIncoming(plant: Plant, { leg, later, hasAudio, hasVideo }: I
     try {
       if (end) progress.ended(end);
       check();
+      leg.ring();
+      progress.provisional(180, false);
       const media = await CallMedia.open({
         ports: plant.ports,
         hasAudio,
@@ -82,7 +84,6 @@ export function openIncoming(plant: Plant, { leg, later, hasAudio, hasVideo }: I
       });
       later.media = media;
       progress.prepared(media);
-      progress.provisional(180, false);
       check();
       await answer(leg, media);
       check();

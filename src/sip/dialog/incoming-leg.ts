@@ -31,6 +31,11 @@ export class IncomingLeg extends CallLeg {
     return this.#transaction.request.bodyOf(SDP);
   }
 
+  /** The caller need not repeat its INVITE. */
+  trying(): void {
+    this.reply(this.#transaction, 100);
+  }
+
   ring(): void {
     const headers = { contact: this.dialog.contact };
     const { request } = this.#transaction;

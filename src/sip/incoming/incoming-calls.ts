@@ -90,7 +90,7 @@ export class IncomingCalls {
     if (isShortSession(request)) return refuse(422, { 'min-se': String(MIN_SESSION_S) });
     const offer = request.bodyOf(SDP);
     if (offer === undefined && request.body.length > 0) return refuse(415, { accept: SDP });
-    const kinds = this.#kindsOf(offer);
+    const kinds = this.#kindsOf(offer, flow);
     if (!kinds) return noCommonCodec;
     this.#start({ ...subject, ...kinds }, request, flow);
     return undefined;
@@ -152,11 +152,11 @@ export class IncomingCalls {
   }
 
   /** What of an offer can be taken; without one, what the gateway offers. */
-  #kindsOf(offer: string | undefined): Pick<CallSubject, 'hasAudio' | 'hasVideo'> | undefined {
+  #kindsOf(offer: string | undefined, { protocol }: Flow): Pick<CallSubject, 'hasAudio' | 'hasVideo'> | undefined {
     if (offer === undefined) return { hasAudio: true, hasVideo: true };
     const { codecs, srtp } = this.#options.plant;
     const ports = { audio: ANY_PORT, video: ANY_PORT };
-    const sdp = new CallSdp({ address: '0.0.0.0', ports, codecs, srtp, isPrivate: false });
+    const sdp = new CallSdp({ address: '0.0.0.0', ports, codecs, srtp, isPrivate: protocol === 'tls' });
     const agreed = sdp.answer(offer)?.agreed;
     return agreed && { hasAudio: agreed.audio !== undefined, hasVideo: agreed.video !== undefined };
   }
@@ -167,7 +167,7 @@ export class IncomingCalls {
     const leg = plant.agent.take(layer.accept(request, flow)!, later, randomText());
     const { hasAudio, hasVideo } = subject;
     const open = openIncoming(plant, { leg, later, hasAudio, hasVideo });
-    leg.ring();
+    leg.trying();
     const started = calls.take(subject, open).catch((error: unknown) => {
       const { code, message: reason } = toGatewayError(error);
       const { status, headers } = refusalOf(toGatewayError(error));

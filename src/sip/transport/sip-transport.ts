@@ -3,22 +3,27 @@ import { EventEmitter } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
 import type { SecureContext } from 'node:tls';
 import { GatewayError } from '../../errors.ts';
+import type { Certificate } from '../../net/certificate.ts';
 import type { Logger } from '../../observe/logger.ts';
 import { guarded } from '../../runtime/in-background.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import { BadMessage } from '../message/bad-message.ts';
 import type { SipMessage } from '../message/message.ts';
 import { parseDatagram } from '../message/parse-message.ts';
+import { bound } from './bound.ts';
 import { flowKey, type Flow, type Wire, type WireEvents } from './flow.ts';
 import type { LocalAddresses } from './local-addresses.ts';
 import { describeMessage } from './trace.ts';
 import { StreamConnection, type StreamConnectionHandlers } from './stream-connection.ts';
+import { TlsListener } from './tls-listener.ts';
 
 export interface SipTransportOptions {
   /** Bound, for UDP and TCP. */
   readonly address: string;
   /** 0: a free one. */
   readonly port: number;
+  /** For TLS connections that come. */
+  readonly tls?: { readonly port: number; readonly certificate: Certificate } | undefined;
   readonly locals: LocalAddresses;
   /** Authorities of TLS peers. Called for the first connection: reading them takes time. */
   readonly secureContext: () => SecureContext;
@@ -45,7 +50,7 @@ export interface TransportCounts {
 const LEAST_BYTES = 16;
 const RESPONSE = Buffer.from('SIP/2.0 ');
 
-/** The sockets of SIP: one UDP socket, one TCP listener on the same port, and connections. */
+/** The sockets of SIP: one UDP socket, one TCP listener on the same port, one for TLS if calls come so, and connections. */
 export class SipTransport extends EventEmitter<WireEvents> implements Wire {
   readonly counts: TransportCounts = { sent: 0, received: 0, malformed: 0, refused: 0 };
   readonly #options: SipTransportOptions;
@@ -53,6 +58,7 @@ export class SipTransport extends EventEmitter<WireEvents> implements Wire {
   readonly #tcp: Server;
   readonly #connections = new Map<string, StreamConnection>();
   #port = 0;
+  #tls: TlsListener | undefined;
   #closed = false;
 
   private constructor(options: SipTransportOptions, udp: UdpSocket, tcp: Server) {
@@ -68,7 +74,7 @@ export class SipTransport extends EventEmitter<WireEvents> implements Wire {
     udp.on('error', (error) => options.logger.warn({ err: error }, 'the SIP socket reports an error'));
     tcp.on(
       'connection',
-      guarded(survive, (socket: Socket) => this.#accept(socket)),
+      guarded(survive, (socket: Socket) => this.#accept(socket, 'tcp')),
     );
     tcp.on('error', (error) => options.logger.warn({ err: error }, 'the SIP listener reports an error'));
   }
@@ -86,10 +92,11 @@ export class SipTransport extends EventEmitter<WireEvents> implements Wire {
         await bound(tcp, (done) => tcp.listen(port, options.address, done));
         const transport = new SipTransport(options, udp, tcp);
         transport.#port = port;
-        return transport;
+        return await transport.#listenTls();
       } catch (error) {
         udp.close();
         tcp.close();
+        if (error instanceof GatewayError) throw error;
         if (options.port === 0 && attempt < 10) continue;
         const { code, message } = error as NodeJS.ErrnoException;
         throw new GatewayError(
@@ -109,8 +116,9 @@ export class SipTransport extends EventEmitter<WireEvents> implements Wire {
     return this.#connections.size;
   }
 
-  localOf({ address }: Flow): { host: string; port: number } {
-    return { host: this.#options.locals.of(address), port: this.#port };
+  localOf({ protocol, address }: Flow): { host: string; port: number } {
+    const port = (protocol === 'tls' && this.#options.tls?.port) || this.#port;
+    return { host: this.#options.locals.of(address), port };
   }
 
   send(data: Buffer, flow: Flow): void {
@@ -140,6 +148,7 @@ export class SipTransport extends EventEmitter<WireEvents> implements Wire {
     await Promise.all([
       new Promise<void>((resolve) => this.#udp.close(() => resolve())),
       new Promise<void>((resolve) => this.#tcp.close(() => resolve())),
+      this.#tls?.close(),
     ]);
   }
 
@@ -170,15 +179,31 @@ export class SipTransport extends EventEmitter<WireEvents> implements Wire {
     this.#options.logger.debug({ reason: error.message }, 'a malformed SIP message was dropped');
   }
 
-  #accept(socket: Socket): void {
-    const { remoteAddress: address = '', remotePort: port = 0 } = socket;
-    const plain = address.replace(/^::ffff:/, '');
-    if (!this.#options.admits(plain) || this.#isFull()) {
-      this.counts.refused++;
+  /** @throws {GatewayError} SETTINGS_INVALID */
+  async #listenTls(): Promise<this> {
+    const { tls, address, maxConnections, logger } = this.#options;
+    if (!tls) return this;
+    this.#tls = await TlsListener.create({
+      ...{ ...tls, address, maxConnections, logger },
+      admits: (socket) => this.#admits(socket),
+      takes: (socket) => this.#accept(socket, 'tls'),
+    });
+    return this;
+  }
+
+  #admits({ remoteAddress = '' }: Socket): boolean {
+    if (this.#options.admits(plainAddress(remoteAddress))) return true;
+    this.counts.refused++;
+    return false;
+  }
+
+  #accept(socket: Socket, protocol: 'tcp' | 'tls'): void {
+    const { remoteAddress = '', remotePort: port = 0 } = socket;
+    if (!this.#admits(socket) || this.#isFull()) {
       socket.on('error', () => undefined).destroy();
       return;
     }
-    const flow: Flow = { protocol: 'tcp', address: plain, port };
+    const flow: Flow = { protocol, address: plainAddress(remoteAddress), port };
     this.#add(flow, (handlers) => StreamConnection.accept(socket, handlers, this.#options.clock));
   }
 
@@ -234,12 +259,4 @@ export class SipTransport extends EventEmitter<WireEvents> implements Wire {
   }
 }
 
-function bound(target: UdpSocket | Server, start: (done: () => void) => void): Promise<void> {
-  return new Promise((resolve, reject) => {
-    target.once('error', reject);
-    start(() => {
-      target.off('error', reject);
-      resolve();
-    });
-  });
-}
+const plainAddress = (address: string): string => address.replace(/^::ffff:/, '');

@@ -119,7 +119,7 @@ const challengeOf = (responses: readonly SipResponse[]): string => responses.at(
 
 t.test('a call of a trusted address rings, and its stream is the called user', async (t) => {
   const door = openDoor(t, trusted);
-  t.equal(await door.answer({ from: '"Ann" <sip:+49301@example.com>' }), '180 INVITE');
+  t.equal(await door.answer({ from: '"Ann" <sip:+49301@example.com>' }), '100 INVITE');
   t.match(door.taken, [
     {
       incoming: true,
@@ -135,7 +135,7 @@ t.test('a call of a trusted address rings, and its stream is the called user', a
     },
   ]);
   t.same(door.steps, ['limits', 'sip:+49301 publish studio']);
-  t.equal(await door.answer({ from: '<sip:10.0.0.2>', uri: 'sip:studio2@10.0.0.1' }), '180 INVITE');
+  t.equal(await door.answer({ from: '<sip:10.0.0.2>', uri: 'sip:studio2@10.0.0.1' }), '100 INVITE');
   t.equal(door.taken[1]!.resumeKey, undefined, 'anybody could be anonymous');
 
   t.equal(door.agent.agent.size, 2);
@@ -144,14 +144,14 @@ t.test('a call of a trusted address rings, and its stream is the called user', a
 t.test('names: of the Request-URI, of ;stream=, escaped, not valid, and not allowed', async (t) => {
   const door = openDoor(t, trusted, ['studio*', 'a b']);
   for (const [uri, answer] of [
-    ['sip:studio7@10.0.0.1', '180 INVITE'],
-    ['sip:any@10.0.0.1;stream=studio8', '180 INVITE'],
-    ['sip:a%20b@10.0.0.1', '180 INVITE'],
+    ['sip:studio7@10.0.0.1', '100 INVITE'],
+    ['sip:any@10.0.0.1;stream=studio8', '100 INVITE'],
+    ['sip:a%20b@10.0.0.1', '100 INVITE'],
     ['sip:other@10.0.0.1', '404 INVITE'],
     ['sip:10.0.0.1', '404 INVITE'],
     ['sip:studio%0D%0A@10.0.0.1', '404 INVITE'],
     ['sip:studio%ZZ@10.0.0.1', '404 INVITE'],
-    [`sip:studio${'x'.repeat(250)}@10.0.0.1`, '180 INVITE'],
+    [`sip:studio${'x'.repeat(250)}@10.0.0.1`, '100 INVITE'],
     [`sip:studio${'x'.repeat(251)}@10.0.0.1`, '404 INVITE'],
     ['tel:studio', '404 INVITE'],
   ] as const)
@@ -212,7 +212,7 @@ t.test('what the publication says becomes a status', async (t) => {
     const answers = await door.send();
     t.same(
       answers.map((one) => one.status),
-      [180, status],
+      [100, status],
       error.code,
     );
     if (status === 503) t.equal(answers[1]!.get('retry-after'), error.code === 'OVERLOADED' ? '5' : '30');
@@ -230,8 +230,8 @@ t.test('registered: only to the Contact of an account, from its registrar', asyn
           : undefined,
     },
   }));
-  t.equal(await door.answer({ uri: 'sip:secret1@10.0.0.1' }), '180 INVITE');
-  t.equal(await door.answer({ uri: 'sip:secret2@10.0.0.1', to: '<sip:2000@pbx>' }), '180 INVITE');
+  t.equal(await door.answer({ uri: 'sip:secret1@10.0.0.1' }), '100 INVITE');
+  t.equal(await door.answer({ uri: 'sip:secret2@10.0.0.1', to: '<sip:2000@pbx>' }), '100 INVITE');
   t.equal(await door.answer({ uri: 'sip:guess@10.0.0.1' }), '403 INVITE');
   t.match(door.taken, [
     { streamName: 'webinar', principalId: 'sip:2000@pbx1', callee: 'studio' },
@@ -249,12 +249,12 @@ t.test('digest: one challenge, then the call; each answer to a challenge counts 
   t.same([door.agent.layer.size, door.network.clock.timers, door.steps.length], [0, 0, 0]);
   const nonce = challengeOf(challenged);
   const right = authorization(nonce, { username: '1001', password: 'pw' });
-  t.equal(await door.answer({ headers: [right] }), '180 INVITE');
+  t.equal(await door.answer({ headers: [right] }), '100 INVITE');
   t.match(door.taken, [{ principalId: 'sip:1001', caller: '1001' }]);
   const again = await door.send({ headers: [right] });
   t.match(challengeOf(again), /stale=true$/, 'the same nc is not taken twice');
   const next = authorization(nonce, { username: '1001', password: 'pw', nc: '00000002', uri: 'sip:before.a.proxy' });
-  t.equal(await door.answer({ headers: [next] }), '180 INVITE');
+  t.equal(await door.answer({ headers: [next] }), '100 INVITE');
   door.network.clock.pass(61_000);
   const late = authorization(nonce, { username: '1001', password: 'pw', nc: '00000003' });
   t.match(challengeOf(await door.send({ headers: [late] })), /stale=true$/, 'a nonce is good for 60 s');
@@ -303,7 +303,7 @@ t.test('digest: wrong passwords block the address, the right one too', async (t)
   const fresh = challengeOf(await door.send());
   t.equal(
     await door.answer({ headers: [authorization(fresh, { username: '1001', password: 'pw' })] }),
-    '180 INVITE',
+    '100 INVITE',
     'after a minute',
   );
 });
@@ -317,7 +317,7 @@ t.test('digest: SHA-256 and SHA-512-256', async (t) => {
     const nonce = challengeOf(await door.send());
     t.match(nonce, `algorithm=${algorithm},`);
     const header = authorization(nonce, { username: '1001', password: 'pw', hash });
-    t.equal(await door.answer({ headers: [header] }), '180 INVITE');
+    t.equal(await door.answer({ headers: [header] }), '100 INVITE');
   }
 });
 
