@@ -125,7 +125,10 @@ export class SipService {
       layer,
       clock,
       ...dialog,
-      ...(callers && { onInvite: (request, flow) => incoming?.take(request, flow) }),
+      ...(callers && {
+        onInvite: (request, flow) => incoming?.take(request, flow),
+        isTrunk: (from) => mayCall(callers, from),
+      }),
     });
     const ports = new PortPool({ address, from: settings.media_port_from, to: settings.media_port_to, clock });
     const registering = {

@@ -18,6 +18,8 @@ export interface DialogOptions {
   /** Where the first request goes, or came from. */
   readonly flow: Flow;
   readonly localOf: (flow: Flow) => { readonly host: string; readonly port: number };
+  /** Whether requests may come from there too: a trunk has several addresses. */
+  readonly alsoFrom?: ((address: string) => boolean) | undefined;
   /** Whether requests may go where the peer says. */
   readonly permits: (address: string, port: number) => boolean;
 }
@@ -121,7 +123,8 @@ export class Dialog {
 
   /** Whether a request in this dialog may come from there. */
   isFrom(address: string): boolean {
-    return address === this.options.flow.address || address === this.flow.address;
+    const { flow, alsoFrom } = this.options;
+    return address === flow.address || address === this.flow.address || alsoFrom?.(address) === true;
   }
 
   #flowTo(uri: SipUri | undefined): Flow | undefined {

@@ -20,6 +20,8 @@ export interface UserAgentOptions {
   readonly permits: DialogOptions['permits'];
   /** An INVITE that begins a call. It must answer by itself, without a transaction until it has checked the caller. */
   readonly onInvite?: (request: SipRequest, flow: Flow) => void;
+  /** Whether calls come from there: each of these addresses may send the requests of calls that have come. */
+  readonly isTrunk?: (address: string) => boolean;
 }
 
 export interface CallOptions {
@@ -60,6 +62,7 @@ export class UserAgent {
       localTag: randomText(),
       contactUser,
       flow,
+      alsoFrom: this.#options.isTrunk,
       localUri: request.to.uri,
       remoteUri: request.from.uri,
     });

@@ -8,6 +8,7 @@ import { flowTo, nameOf, openHost, SipNetwork } from '../../helpers/sip-network.
 
 const GATEWAY = '10.0.0.1';
 const PHONE = '10.0.0.2';
+const TRUNK = '10.0.0.3';
 const INVITE: InviteOptions = { callId: 'c', branch: 'invite' };
 
 /** A telephone that sends what it is told to calls a host, which rings. */
@@ -21,6 +22,7 @@ function ringing(invite: InviteOptions = {}) {
       leg.once('ended', (why) => (end = why));
       leg.ring();
     },
+    isTrunk: (address) => address === TRUNK,
   });
   const phone = network.wire(PHONE);
   const got: SipMessage[] = [];
@@ -160,4 +162,24 @@ t.test('the gateway gives up in each state', async (t) => {
   late.network.clock.pass(50);
   t.equal(late.requests('BYE').length, 1);
   t.equal(late.requests('BYE')[0]!.get('to'), `<sip:1001@${PHONE}:5060>;tag=f`);
+});
+
+t.test('requests of the call come from another address of the trunk, but not from elsewhere', async (t) => {
+  const call = ringing();
+  call.leg.accept('answer');
+  call.network.clock.pass(50);
+  acknowledge(call);
+  for (const [address, answers] of [
+    ['10.0.0.4', []],
+    [TRUNK, ['200 BYE']],
+  ] as const) {
+    const other = call.network.wire(address);
+    const got: string[] = [];
+    other.on('message', (message) => got.push(nameOf(message)));
+    const bye = inviteText(`${address}:5060`, { callId: 'c', method: 'BYE', cseq: 2, to: call.to(), sdp: '' });
+    other.send(Buffer.from(bye), flowTo(GATEWAY));
+    call.network.clock.pass(50);
+    t.same(got, answers, address);
+  }
+  t.match(call.end(), { by: 'peer' });
 });
