@@ -46,6 +46,7 @@ const PROTOCOLS: Readonly<Record<Door, string>> = {
   red5: 'red5',
   rest: 'rest',
   rooms: 'rooms',
+  sip: 'sip',
   console: 'rest',
   metrics: 'rest',
   probe: 'rest',

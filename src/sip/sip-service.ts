@@ -37,7 +37,7 @@ export interface SipServiceOptions {
   readonly settings: Settings;
   readonly pool: WorkerPool;
   readonly publication: PublicationContext;
-  readonly authorizer: Pick<LoginGuard, 'authorize' | 'failures'>;
+  readonly authorizer: Pick<LoginGuard, 'identify' | 'authorize' | 'failures'>;
   /** For calls that come over TLS. */
   readonly certificate: Certificate | undefined;
   readonly metrics: Metrics;
@@ -191,6 +191,7 @@ export class SipService {
       incoming = new IncomingCalls({
         callers,
         streams: settings.sip_streams,
+        asksServer: settings.auth_url !== '',
         ...{ calls, layer, plant, authorizer, logger },
       });
     calls.on('call', ({ subject: { callId, incoming, streamName }, status, end }) => {

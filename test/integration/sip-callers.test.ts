@@ -3,6 +3,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { startApplicationServer } from '../helpers/application-server.ts';
 import type { SettingsOverrides, TestGateway } from '../helpers/gateway.ts';
 import { inviteText } from '../helpers/sip-caller.ts';
 import { freePort } from '../helpers/server-process.ts';
@@ -258,6 +259,38 @@ void t.test('digest: a challenge, the right password, a wrong one, an unknown us
   t.equal(await (await tries('1001', 'secret', end)).failure(), '');
   await waitFor('the call', async () => (await strict.http('/api/v1/calls?ended=true')).body.length === 1);
   t.notMatch(strict.logs(), /secret|guess/, 'no password in the log');
+});
+
+void t.test('an application server refuses callers, and names their stream', skip, async (t) => {
+  const server = await startApplicationServer(t, (response, { body }) => {
+    if (body.stream === 'studio-no') response.writeHead(403).end('{"reason":"not today"}');
+    else if (body.stream === 'studio-away') response.writeHead(500).end();
+    else response.end(body.stream === 'studio-old' ? '{"rename":"studio-new"}' : '{}');
+  });
+  const port = await freePort();
+  const asking = await startSipGateway({ ...settings(port), auth_url: `${server.url}/access` });
+  t.teardown(() => asking.stop());
+  for (const [user, status] of [
+    ['studio-no', 403],
+    ['studio-away', 503],
+  ] as const)
+    t.equal(await (await caller(t, [call(user, { sdp: sdp() }), got(status), gaveUp(user)], port)).failure(), '', user);
+  const renamed = await caller(
+    t,
+    [call('studio-old', { sdp: sdp() }), ...established(), callerRequest('ACK', 1), ...hungUp()],
+    port,
+  );
+  const { callId } = await waitFor('the call', async () => {
+    const { body } = await asking.http('/api/v1/calls');
+    return (body as { callId: string; streamName: string; status: string }[]).find(
+      ({ streamName, status }) => streamName === 'studio-new' && status === 'ESTABLISHED',
+    );
+  });
+  await asking.rest('/call/terminate', { callId });
+  t.equal(await renamed.failure(), '');
+  const about = server.requests.map(({ body }) => body).filter(({ protocol }) => protocol === 'sip');
+  t.match(about[0], { action: 'publish', stream: 'studio-no', protocol: 'sip', ip: '127.0.0.1', username: '1001' });
+  t.notOk(about.some((body) => 'password' in body || 'token' in body));
 });
 
 void t.test('480 while the gateway drains', skip, async (t) => {

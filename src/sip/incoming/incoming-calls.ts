@@ -1,6 +1,7 @@
 import type { Authorizer, Principal } from '../../access/authorizer.ts';
 import { matchesName } from '../../access/rights.ts';
 import { GatewayError, toGatewayError } from '../../errors.ts';
+import { hostOfRtmpUrl } from '../../net/destination.ts';
 import type { Logger } from '../../observe/logger.ts';
 import { DEFAULT_APPLICATION } from '../../publish/client-sessions.ts';
 import { inBackground } from '../../runtime/in-background.ts';
@@ -28,7 +29,9 @@ export interface IncomingCallsOptions {
   readonly calls: Pick<Calls, 'check' | 'take'>;
   readonly layer: TransactionLayer;
   readonly plant: CallPlant;
-  readonly authorizer: Pick<Authorizer, 'authorize'>;
+  readonly authorizer: Authorizer;
+  /** Whether an application server decides about callers, too. */
+  readonly asksServer: boolean;
   readonly logger: Logger;
 }
 
@@ -125,7 +128,9 @@ export class IncomingCalls {
   #subjectOf(request: SipRequest, { address }: Flow, { user, isKnown }: Caller, streamName: string): CallSubject {
     const { authorizer } = this.#options;
     const caller = callerOf(request);
-    const principal: Principal = { id: `sip:${user}`, actions: new Set(['publish']) };
+    const own: Principal = { id: `sip:${user}`, actions: new Set(['publish']) };
+    const principal = async (): Promise<Principal> =>
+      this.#options.asksServer ? authorizer.identify({ door: 'sip', username: user, ip: address }) : own;
     return {
       callId: randomText(),
       incoming: true,
@@ -137,10 +142,11 @@ export class IncomingCalls {
       hasVideo: false,
       appKey: DEFAULT_APPLICATION,
       visibleName: request.from.name.slice(0, MAX_SHOWN) || undefined,
-      principalId: principal.id,
+      principalId: own.id,
       rights: {
-        publish: () => authorizer.authorize(principal, 'publish', { stream: streamName }),
-        push: () => authorizer.authorize(principal, 'push', { stream: streamName }),
+        publish: async () => authorizer.authorize(await principal(), 'publish', { stream: streamName }),
+        push: async (rtmpUrl, stream) =>
+          authorizer.authorize(await principal(), 'push', { stream, destination: hostOfRtmpUrl(rtmpUrl) }),
       },
       clientAddress: address,
     };

@@ -35,13 +35,19 @@ interface Door {
 
 const isPhone = (address: string): boolean => address === PHONE;
 
-function openDoor(t: Test, callers: (network: SipNetwork) => Callers, streams: readonly string[] = []): Door {
+function openDoor(
+  t: Test,
+  callers: (network: SipNetwork) => Callers,
+  streams: readonly string[] = [],
+  asksServer = false,
+): Door {
   const network = new SipNetwork();
   const host = openHost(network, GATEWAY, { onInvite: (request, flow) => incoming.take(request, flow) });
   const [steps, taken, failures]: [string[], CallSubject[], Door['failures']] = [[], [], {}];
   const incoming: IncomingCalls = new IncomingCalls({
     callers: callers(network),
     streams,
+    asksServer,
     calls: {
       check: () => {
         steps.push('limits');
@@ -62,6 +68,7 @@ function openDoor(t: Test, callers: (network: SipNetwork) => Callers, streams: r
       hold: () => () => undefined,
     } as never,
     authorizer: {
+      identify: async ({ door, username, ip }) => ({ id: `${door} ${username} ${ip}`, actions: new Set() }),
       authorize: async ({ id }, action, resource) => {
         steps.push(`${id} ${action} ${resource?.stream}`);
         return {};
@@ -218,6 +225,13 @@ t.test('what the publication says becomes a status', async (t) => {
     if (status === 503) t.equal(answers[1]!.get('retry-after'), error.code === 'OVERLOADED' ? '5' : '30');
   }
   t.equal(door.agent.agent.size, 0);
+});
+
+t.test('an application server is asked about the caller', async (t) => {
+  const door = openDoor(t, trusted, [], true);
+  await door.send();
+  t.same(door.steps, ['limits', `sip 1001 ${PHONE} publish studio`]);
+  t.match(door.taken, [{ principalId: 'sip:1001' }]);
 });
 
 t.test('registered: only to the Contact of an account, from its registrar', async (t) => {
