@@ -13,12 +13,13 @@ import {
 } from './publication-state.ts';
 import { keepLease, leaseLoss } from './kept-lease.ts';
 import { PublishRight, type PublicationRights, type PublishGrant } from './publish-right.ts';
-import type { PushControl, PushView } from './push-control.ts';
+import type { PushControl } from './push-control.ts';
 import type { RecordControl, RequestedRecording } from './record-control.ts';
 import { startRequestedPushes } from './requested-pushes.ts';
 import { findSilent } from './silent-publisher.ts';
 import type { SourceSession } from './source-session.ts';
 import { inBackground } from '../runtime/in-background.ts';
+import type { PushView } from '../views/push-view.ts';
 
 /** Refuses new publications while the gateway is overloaded. */
 export interface Admission {

@@ -28,7 +28,7 @@ import {
 import { PushConnection, type ConnectionFeed } from './push-connection.ts';
 import type { PusherFactory } from './pusher.ts';
 import { ReconnectRequests } from './reconnect-requests.ts';
-import type { LegName, LegView } from './transponder-view.ts';
+import type { LegName, LegView } from '../../views/push-view.ts';
 import { inBackground } from '../../runtime/in-background.ts';
 
 /** Longest time between attempts to get a name back that the server still holds, in milliseconds. */

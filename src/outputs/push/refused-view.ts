@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type { GatewayError } from '../../errors.ts';
-import { savedIds, type StartRequest, type TransponderView } from './transponder-view.ts';
+import { savedIds, type StartRequest } from './transponder-view.ts';
 import { wallClockDate } from '../../runtime/wall-clock.ts';
+import type { TransponderView } from '../../views/push-view.ts';
 
 /** A push that was refused, as an ended transponder. */
 export function refusedView(

@@ -10,7 +10,7 @@ import { OutputSet } from '../output-set.ts';
 import { namingField, parseDestination, type AddressingRules, type Destination } from '../../net/destination.ts';
 import { Preflight, type CheckRequest } from './platforms/preflight.ts';
 import type { PushPlatforms } from './platforms/push-platforms.ts';
-import type { Verdict } from './platforms/verdict.ts';
+import type { TransponderView, Verdict } from '../../views/push-view.ts';
 import type { WireCheck } from './platforms/wire-check.ts';
 import type { CodecPair } from './codecs/codec-choice.ts';
 import { PushCodecs, type PushCodecsOptions } from './codecs/push-codecs.ts';
@@ -33,7 +33,6 @@ import type {
   StartRequest,
   TransponderControl,
   TransponderFilter,
-  TransponderView,
 } from './transponder-view.ts';
 import { inBackground } from '../../runtime/in-background.ts';
 

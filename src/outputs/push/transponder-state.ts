@@ -1,6 +1,6 @@
 import type { GatewayError } from '../../errors.ts';
 import type { LegState } from './leg-state.ts';
-import type { LegName } from './transponder-view.ts';
+import type { LegName } from '../../views/push-view.ts';
 
 /** When the backup leg is connected. `hot`: always. `cold`: while the primary leg is lost. */
 export type BackupMode = 'hot' | 'cold';

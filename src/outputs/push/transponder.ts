@@ -30,15 +30,10 @@ import {
   type TransponderEvent,
   type TransponderState,
 } from './transponder-state.ts';
-import {
-  savedIds,
-  type LegName,
-  type StandbyRequest,
-  type TransponderOptions,
-  type TransponderView,
-} from './transponder-view.ts';
+import { savedIds, type StandbyRequest } from './transponder-view.ts';
 import { inBackground } from '../../runtime/in-background.ts';
 import { wallClockDate } from '../../runtime/wall-clock.ts';
+import type { LegName, TransponderOptions, TransponderView } from '../../views/push-view.ts';
 
 /** The codecs of a push that does not choose. */
 const FIXED: CodecDecision = { pair: { video: 'h264', audio: 'aac' }, why: '' };

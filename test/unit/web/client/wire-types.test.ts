@@ -13,13 +13,12 @@ import type { RecordingView } from '../../../../src/api/openapi/answers.ts';
 import type { ErrorCode } from '../../../../src/errors.ts';
 import { FilterSchema, StartSchema } from '../../../../src/api/wcs/schemas.ts';
 import { StandbySwitchSchema } from '../../../../src/api/wcs/standby-schemas.ts';
-import type { Verdict as ServerVerdict } from '../../../../src/outputs/push/platforms/verdict.ts';
+import type { TransponderView, Verdict as ServerVerdict } from '../../../../src/views/push-view.ts';
 import type {
   PictureChange as ServerPictureChange,
   StandbyRequest,
   StartRequest,
   TransponderFilter as ServerFilter,
-  TransponderView,
 } from '../../../../src/outputs/push/transponder-view.ts';
 import type {
   DestinationGroup,
