@@ -40,20 +40,14 @@ const verdict = {
   source: z.string().meta({ description: 'Who asks for it; empty where nothing is asked for.' }),
   remedy: z.string().meta({ description: 'What to do; empty where nothing is to be done.' }),
 };
-/** One thing that was checked, in words for users. */
-export const VerdictSchema = z.object({
-  ...verdict,
-  level: z.enum(['ok', 'warning', 'error']),
-  codecs: CodecsSchema.optional(),
-});
+export const VerdictSchema = z
+  .object({ ...verdict, level: z.enum(['ok', 'warning', 'error']), codecs: CodecsSchema.optional() })
+  .meta({ description: 'One thing that was checked, in words for users.' });
 export type Verdict = Readonly<z.output<typeof VerdictSchema>>;
 
-/** A rule of its platform that a push breaks. */
-export const PushWarningSchema = z.object({
-  ...verdict,
-  level: z.enum(['warning', 'error']),
-  since: time,
-});
+export const PushWarningSchema = z
+  .object({ ...verdict, level: z.enum(['warning', 'error']), since: time })
+  .meta({ description: 'A rule of its platform that a push breaks.' });
 export type PushWarning = Readonly<z.output<typeof PushWarningSchema>>;
 
 export const ComplianceSchema = z
