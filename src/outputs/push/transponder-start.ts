@@ -8,7 +8,7 @@ import type { CodecDecision, PublishedCodecs } from './codecs/codec-choice.ts';
 import type { CodecRules } from './codecs/leg-codecs.ts';
 import type { PushMediaOptions, PushSound } from './codecs/push-media.ts';
 import type { RetryRules } from './leg-state.ts';
-import type { LegEnvironment } from './leg.ts';
+import type { LegEnvironment } from './leg-start.ts';
 import type { PushSource } from './push-sources.ts';
 import type { StandbyRequest, StartRequest } from './transponder-view.ts';
 
