@@ -1,6 +1,6 @@
 import { GatewayError } from '../../src/errors.ts';
 import { verdict } from '../../src/outputs/push/platforms/verdict.ts';
-import { savedIds } from '../../src/outputs/push/transponder-view.ts';
+import { savedIds } from '../../src/outputs/push/make-views.ts';
 import type {
   RequestOrigin,
   PictureChange,

@@ -8,7 +8,7 @@ import type { CheckRequest } from './platforms/preflight.ts';
 import type { TransponderView, Verdict } from '../../views/push-view.ts';
 import { PushSlots, type PushSlot } from './push-slots.ts';
 import { PushPreparation, type PushPreparationOptions } from './push-preparation.ts';
-import { refusedView } from './refused-view.ts';
+import { refusedView } from './make-views.ts';
 import { loadPushSound } from './sound-loading.ts';
 import { requireStandby } from './standby-renditions.ts';
 import type { StoredPushes } from './record/stored-pushes.ts';

@@ -68,12 +68,6 @@ export interface TransponderFilter {
   readonly rtmpUrl?: string;
 }
 
-/** What a view has of its request about saved destinations. */
-export const savedIds = ({ destinationId, groupId }: Pick<StartRequest, 'destinationId' | 'groupId'>) => ({
-  ...(destinationId !== undefined && { destinationId }),
-  ...(groupId !== undefined && { groupId }),
-});
-
 /** Where a request comes from. */
 export interface RequestOrigin {
   /** Appears in every log line about what the request starts. */
