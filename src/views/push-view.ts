@@ -92,7 +92,6 @@ export const OptionsSchema = z
   .meta({ description: 'The audio with which a push starts; without an action it is the live audio.' });
 /** The `options` of `/push/startup`. */
 export type TransponderOptions = Readonly<z.output<typeof OptionsSchema>>;
-export type SoundOptions = TransponderOptions & { readonly action: 'sound_on' };
 
 const StandbyViewSchema = z.object({
   since: time,
