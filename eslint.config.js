@@ -24,7 +24,7 @@ const ARROWS = {
 };
 
 /** Folders and files that every server folder may import. They may import each other. */
-const FOR_EVERYBODY = ['errors.ts', 'config', 'observe', 'runtime', 'net'];
+const FOR_EVERYBODY = ['errors.ts', 'config', 'observe', 'runtime', 'net', 'views'];
 
 /** The process and the composition roots: they import everything, and nothing imports them. */
 const ROOTS = ['gateway.ts', 'manager.ts', 'main.ts'];

@@ -8,7 +8,7 @@ import type { BenchOptions } from './bench-options.ts';
 import { setBenchStage, type BenchStage } from './bench-stage.ts';
 import { figure, gatewayGroups, memory, total, type Figure } from './measure.ts';
 import { progress, type Report } from './report.ts';
-import type { TransponderView } from '../src/outputs/push/transponder-view.ts';
+import type { TransponderView } from '../src/views/push-view.ts';
 
 /** Largest permitted gap between two adjacent frames of an undisturbed stream, in milliseconds: three video frames. */
 const MAX_GAP_MS = 100;

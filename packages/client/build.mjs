@@ -59,6 +59,6 @@ function writeTypes() {
         getNewLine: () => '\n',
       }),
     );
-  // Declarations that are written by hand are not emitted.
-  copyFileSync(path.join(SOURCE, 'wire.d.ts'), path.join(DIST, 'wire.d.ts'));
+  // These declarations have no module, and are not emitted.
+  for (const name of ['schemas.d.ts', 'wire.d.ts']) copyFileSync(path.join(SOURCE, name), path.join(DIST, name));
 }

@@ -10,6 +10,7 @@ import type { StreamRegistry } from '../streams/stream-registry.ts';
 import { ClusterDirectory } from './cluster-directory.ts';
 import { ClusterNode, type NodeLoad } from './cluster-node.ts';
 import { LEASE_TTL_MS, type NodeIdentity } from './cluster-store.ts';
+import { registerMetrics } from './cluster-metrics.ts';
 import { createIsGone, livenessOf } from './node-liveness.ts';
 import { PushRestore } from './push-restore.ts';
 import type { ZodType } from 'zod';
@@ -103,43 +104,13 @@ export class GatewayCluster {
       box,
       logger,
     });
-    metrics.gauge('gateway_cluster_redis_up', '1 while Redis answers.', () => (this.#store.available ? 1 : 0));
-    metrics.gauge('gateway_cluster_leases', 'Stream names that this node owns.', () => this.directory.size);
-    metrics.total(
-      'gateway_cluster_leases_lost_total',
-      'Stream names that this node has lost to another one, or because Redis was away for too long.',
-      () => this.directory.lost,
-    );
-    metrics.total(
-      'gateway_cluster_offline_claims_total',
-      'Stream names that were accepted without Redis (cluster_offline=accept).',
-      () => this.directory.acceptedOffline,
-    );
-    metrics.total(
-      'gateway_cluster_pushes_restored_total',
-      'Pushes of other nodes that were started again here when their publisher came back.',
-      () => this.#restore?.restored ?? 0,
-    );
-    metrics.gauge(
-      'gateway_cluster_streams_to_move',
-      'Streams of this node, which drains, that are still to go to other nodes.',
-      () => this.#moves?.toMove ?? 0,
-    );
-    metrics.total(
-      'gateway_cluster_streams_given_total',
-      'Streams of this node, which drains, that have gone to other nodes.',
-      () => this.#moves?.given ?? 0,
-    );
-    metrics.total(
-      'gateway_cluster_streams_taken_total',
-      'Streams of nodes that drain whose pushes were taken by this node.',
-      () => this.#moves?.taken ?? 0,
-    );
-    metrics.total(
-      'gateway_cluster_pushes_taken_over_total',
-      'Streams of lost nodes whose pushes were connected here in standby.',
-      () => this.#takeOver?.taken ?? 0,
-    );
+    registerMetrics(metrics, {
+      store: this.#store,
+      directory: this.directory,
+      restored: () => this.#restore?.restored ?? 0,
+      moves: () => this.#moves,
+      takenOver: () => this.#takeOver?.taken ?? 0,
+    });
   }
 
   /** Connects to Redis. A Redis that is away does not prevent the start. */

@@ -1,7 +1,7 @@
 import { GatewayError, toGatewayError } from '../errors.ts';
 import type { Logger } from '../observe/logger.ts';
 import type { CheckRequest } from '../outputs/push/platforms/preflight.ts';
-import type { Verdict } from '../outputs/push/platforms/verdict.ts';
+import type { TransponderView, Verdict } from '../views/push-view.ts';
 import type { PushReach } from '../outputs/push/leg-state.ts';
 import {
   alignPush,
@@ -23,7 +23,6 @@ import type {
   StartRequest,
   TransponderControl,
   TransponderFilter,
-  TransponderView,
 } from '../outputs/push/transponder-view.ts';
 import type { Directory, StreamLease } from '../streams/directory.ts';
 import type { StoredPush, StoredPushes } from './stored-pushes.ts';

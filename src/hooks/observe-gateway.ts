@@ -1,3 +1,4 @@
+import type { LegView, PushWarning, TransponderView } from '../views/push-view.ts';
 import { redactRtmpUrls } from '../observe/logger.ts';
 import type { EventData, EventType, GatewayEvent } from './events.ts';
 import { wallClockDate } from '../runtime/wall-clock.ts';
@@ -33,53 +34,12 @@ export interface ObservedStreams {
   on(event: 'ended', listener: (stream: ObservedStream, reason: Reason) => void): unknown;
 }
 
-export interface ObservedPush {
-  readonly mediaSessionId: string;
-  readonly status: 'connecting' | 'pushing' | 'standby' | 'retrying' | 'ended';
-  readonly sourceStreamName: string;
-  readonly destination: string;
-  readonly attempt: number;
-  readonly startedAt: string;
-  readonly endedAt?: string;
-  readonly reason: string;
-  readonly reasonCode: string;
-  readonly bytesSent: number;
-  /** Set while standby is shown. */
-  readonly standby?: { readonly since: string; readonly reason: 'publisher' | 'video' | 'manual' };
-  readonly legs: readonly ObservedLeg[];
-  /** The platform whose rules the push is watched by, and those that it breaks. */
-  readonly platform?: string;
-  readonly warnings?: readonly ObservedWarning[];
-  /** Whether the stream is passed through or re-encoded, where that depends on rules. */
-  readonly comply?: { readonly state: 'passing' | 'encoding'; readonly because: readonly string[] };
-  /** In which codecs it goes out, and why. */
-  readonly codecs?: { readonly video?: string; readonly audio: string; readonly why: string };
-}
-
-export interface ObservedLeg {
-  readonly leg: 'primary' | 'backup';
-  readonly status: 'idle' | 'connecting' | 'pushing' | 'retrying' | 'ended';
-  readonly destination: string;
-  readonly attempt: number;
-  readonly reason: string;
-  readonly reasonCode: string;
-}
-
-export interface ObservedWarning {
-  readonly check: string;
-  readonly level: 'warning' | 'error';
-  readonly measured: string;
-  readonly rule: string;
-  readonly source: string;
-  readonly remedy: string;
-}
-
 /** All pushes. */
 export interface ObservedPushes {
-  onStart(listener: (push: ObservedPush) => void): unknown;
-  onChange(listener: (push: ObservedPush) => void): unknown;
+  onStart(listener: (push: TransponderView) => void): unknown;
+  onChange(listener: (push: TransponderView) => void): unknown;
   /** Pushes that were requested with a publication and never started. */
-  onRefused(listener: (push: ObservedPush) => void): unknown;
+  onRefused(listener: (push: TransponderView) => void): unknown;
 }
 
 export interface ObservedRecording {
@@ -165,7 +125,7 @@ export function observePushes(pushes: ObservedPushes, publish: Publish): void {
   const observers = [legObserver, statusObserver, codecsObserver, complianceObserver, warningObserver].map((create) =>
     create(publish),
   );
-  const observe = (push: ObservedPush): void => {
+  const observe = (push: TransponderView): void => {
     for (const observer of observers) observer(push);
   };
   pushes.onStart(observe);
@@ -173,10 +133,10 @@ export function observePushes(pushes: ObservedPushes, publish: Publish): void {
   pushes.onRefused((push) => publish(eventOfPush(push)));
 }
 
-type PushObserver = (push: ObservedPush) => void;
+type PushObserver = (push: TransponderView) => void;
 
 function statusObserver(publish: Publish): PushObserver {
-  const statuses = new Map<string, ObservedPush['status']>();
+  const statuses = new Map<string, TransponderView['status']>();
   return (push) => {
     const { mediaSessionId: id, status } = push;
     if (statuses.get(id) === status) return;
@@ -222,7 +182,7 @@ function complianceObserver(publish: Publish): PushObserver {
 
 /** Tells each breach of a rule once, and again when it becomes worse. */
 function warningObserver(publish: Publish): PushObserver {
-  const keyOf = ({ check, level }: ObservedWarning): string => `${level} ${check}`;
+  const keyOf = ({ check, level }: PushWarning): string => `${level} ${check}`;
   const told = new Map<string, readonly string[]>();
   return (push) => {
     const { mediaSessionId: id, status } = push;
@@ -236,7 +196,7 @@ function warningObserver(publish: Publish): PushObserver {
 
 /** Events of the legs of pushes that have more than one. The end of the push is not an event of its legs. */
 function legObserver(publish: Publish): PushObserver {
-  const statuses = new Map<string, ReadonlyMap<string, ObservedLeg['status']>>();
+  const statuses = new Map<string, ReadonlyMap<string, LegView['status']>>();
   return (push) => {
     const { mediaSessionId: id, legs, status } = push;
     const before = statuses.get(id);
@@ -251,8 +211,8 @@ function legObserver(publish: Publish): PushObserver {
 }
 
 function eventOfLeg(
-  push: ObservedPush,
-  { leg, status, destination, attempt, reason, reasonCode }: ObservedLeg,
+  push: TransponderView,
+  { leg, status, destination, attempt, reason, reasonCode }: LegView,
 ): GatewayEvent {
   return event('push.leg', {
     ...{ ...commonOf(push), destination, attempt, leg, status },
@@ -260,7 +220,13 @@ function eventOfLeg(
   });
 }
 
-const commonOf = ({ mediaSessionId: id, sourceStreamName: stream, destination, attempt, startedAt }: ObservedPush) => ({
+const commonOf = ({
+  mediaSessionId: id,
+  sourceStreamName: stream,
+  destination,
+  attempt,
+  startedAt,
+}: TransponderView) => ({
   id,
   stream,
   destination,
@@ -268,13 +234,13 @@ const commonOf = ({ mediaSessionId: id, sourceStreamName: stream, destination, a
   startedAt,
 });
 
-const warningOf = (push: ObservedPush, warning: ObservedWarning): GatewayEvent => {
+const warningOf = (push: TransponderView, warning: PushWarning): GatewayEvent => {
   const { check, level, measured, rule, source, remedy } = warning;
   const { platform = '' } = push;
   return event('push.warning', { ...commonOf(push), platform, check, level, measured, rule, source, remedy });
 };
 
-function eventOfPush(push: ObservedPush): GatewayEvent {
+function eventOfPush(push: TransponderView): GatewayEvent {
   const common = commonOf(push);
   const reason = { code: push.reasonCode, reason: plain(push.reason) };
   switch (push.status) {

@@ -13,12 +13,13 @@ import {
 } from './publication-state.ts';
 import { keepLease, leaseLoss } from './kept-lease.ts';
 import { PublishRight, type PublicationRights, type PublishGrant } from './publish-right.ts';
-import type { PushControl, PushView } from './push-control.ts';
-import type { RecordControl, RequestedRecording } from './record-control.ts';
+import type { PushControl } from './push-control.ts';
+import { checkRecording, tryToRecord, type RecordControl, type RequestedRecording } from './record-control.ts';
 import { startRequestedPushes } from './requested-pushes.ts';
 import { findSilent } from './silent-publisher.ts';
 import type { SourceSession } from './source-session.ts';
 import { inBackground } from '../runtime/in-background.ts';
+import type { PushView } from '../views/push-view.ts';
 
 /** Refuses new publications while the gateway is overloaded. */
 export interface Admission {
@@ -141,9 +142,7 @@ export class Publication<Session extends SourceSession = SourceSession> extends 
     this.#dispatch({ type: 'disconnected', reason });
   }
 
-  /**
-   * Sets a new end of the right to publish, in milliseconds since 1970; `undefined`: it does not end.
-   */
+  /** Sets a new end of the right to publish, in milliseconds since 1970; `undefined`: it does not end. */
   renew(endsAt: number | undefined): void {
     if (this.#state !== 'ended') this.#right?.renew(endsAt);
   }
@@ -200,7 +199,7 @@ export class Publication<Session extends SourceSession = SourceSession> extends 
     const { resumeKey, rights, record } = this.#request;
     try {
       this.#accept((await rights?.publish()) ?? {});
-      if (record) await this.#checkRecording();
+      if (record) await checkRecording(this.#context.recorders);
       const streamName = this.#streamName;
       const replaces = await findSilent(registry.find(streamName), resumeKey);
       if (!replaces && !registry.resumable(streamName, resumeKey)) admission.check();
@@ -278,21 +277,9 @@ export class Publication<Session extends SourceSession = SourceSession> extends 
     });
   }
 
-  async #checkRecording(): Promise<void> {
-    const { recorders } = this.#context;
-    if (!recorders) throw new GatewayError('RECORDING_DISABLED', 'Streams of this kind cannot be recorded.');
-    await recorders.check();
-  }
-
-  /** A recording that cannot be started does not end the publication. */
   async #record(): Promise<void> {
-    if (!this.#request.record && !this.#right?.record) return;
-    try {
-      this.#recording = await this.#context.recorders?.ensure(this.#streamName);
-    } catch (error) {
-      const { code, message: reason } = toGatewayError(error);
-      this.#logger.warn({ code, reason }, 'recording refused');
-    }
+    if (this.#request.record || this.#right?.record)
+      this.#recording = await tryToRecord(this.#context.recorders, this.#streamName, this.#logger);
   }
 
   #hold(reason: GatewayError): void {

@@ -1,4 +1,5 @@
 import type { GatewayError } from '../errors.ts';
+import type { PushView } from '../views/push-view.ts';
 
 /** A push that a client asks for along with a publication. */
 export interface PushRequest {
@@ -9,26 +10,6 @@ export interface PushRequest {
 /** A push with the options of `/push/startup`, which the transponders know. */
 export interface OrderedPush {
   readonly rtmpUrl: string;
-}
-
-/** What a publishing client learns of a push. */
-export interface PushView {
-  /** Empty for a push that was refused. */
-  readonly mediaSessionId: string;
-  readonly sourceStreamName: string;
-  /** The URL without secrets. */
-  readonly destination: string;
-  readonly status: string;
-  /** Why the push retries or has ended; empty while it runs. */
-  readonly reason: string;
-  /** Set while the publisher is lost and its stream is held. ISO times. */
-  readonly publisherAway?: { readonly since: string; readonly until?: string };
-  /** The rules of its platform that the push breaks; missing for other destinations. */
-  readonly warnings?: readonly { readonly check: string; readonly level: string; readonly since: string }[];
-  /** Whether the stream is passed through or re-encoded, where that depends on rules. */
-  readonly comply?: { readonly state: string; readonly because: readonly string[] };
-  /** In which codecs it goes out, and why. */
-  readonly codecs?: { readonly video?: string; readonly audio: string; readonly why: string };
 }
 
 /** What publications need of the transponders. All methods throw {@link GatewayError}. */

@@ -1,8 +1,9 @@
 import { toGatewayError, type GatewayError } from '../errors.ts';
 import { parseDestination } from '../net/destination.ts';
 import type { Logger } from '../observe/logger.ts';
-import type { OrderedPush, PushControl, PushRequest, PushView } from './push-control.ts';
+import type { OrderedPush, PushControl, PushRequest } from './push-control.ts';
 import { inBackground } from '../runtime/in-background.ts';
+import type { PushView } from '../views/push-view.ts';
 
 export interface RequestedPushesOptions {
   readonly streamName: string;

@@ -3,6 +3,7 @@ import { toGatewayError, type GatewayError } from '../errors.ts';
 import type { TagGroup } from '../media/containers/tag-group.ts';
 import { StreamMeter, type StreamMeasure } from '../media/stream-meter.ts';
 import type { Logger } from '../observe/logger.ts';
+import type { ComplianceView } from '../views/push-view.ts';
 import { comply, INITIAL_COMPLIANCE, type ComplianceEffect, type ComplianceEvent } from './compliance-state.ts';
 import type { EncodeProfile } from './encode-profile.ts';
 import type { RenditionLease } from './encoder-pool.ts';
@@ -39,16 +40,6 @@ interface ComplianceParts extends ComplianceOptions {
   readonly openEncoded: (profile: Omit<EncodeProfile, 'audioCodec'>) => Promise<RenditionLease>;
   /** Whether the publisher is away. */
   readonly isAway: () => boolean;
-}
-
-export interface ComplianceView {
-  readonly mode: 'auto';
-  /** What is sent. */
-  readonly state: 'passing' | 'encoding';
-  /** The rules that the publisher's stream breaks, or broke when the encoding began. */
-  readonly because: readonly string[];
-  /** Why the stream is not re-encoded although it should be. */
-  readonly problem?: string;
 }
 
 /** Shorter measurements say nothing about rates and intervals, in milliseconds. */

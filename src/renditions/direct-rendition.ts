@@ -3,6 +3,7 @@ import { fourccNumber, VIDEO_FOURCC, type ForeignVideoCodec } from '../media/con
 import type { FlvTag, StreamMetadata } from '../media/containers/flv-tag.ts';
 import type { TagGroup } from '../media/containers/tag-group.ts';
 import type { VideoOutput } from '../ffmpeg/ffmpeg-args.ts';
+import { listen } from '../runtime/listen.ts';
 import { tickMs } from '../runtime/tick.ts';
 import { ForeignVideo } from './foreign-video.ts';
 import { LiveRendition } from './live-rendition.ts';
@@ -23,15 +24,8 @@ export class DirectRendition extends LiveRendition implements Rendition {
   readonly #foreign = new ForeignVideo((one, other) => one.data.equals(other.data));
   readonly #writes = new WriteMerger((tags) => this.collect(tags));
   readonly #stopTicking: () => void;
-  readonly #onAudio = (tag: FlvTag): void => {
-    if (!this.#transcoder) this.#writes.audio(tag, tickMs(), this.hasVideo);
-  };
-  readonly #onVideo = (tag: FlvTag): void => this.#writes.video(tag);
-  readonly #onFrame = (frame: SourceFrame): void => this.#passFrame(frame);
-  /** The sequence header of another codec may not say that the frame size is another one. */
-  readonly #onSized = (): void => void (this.#passesFrames && this.emit('format'));
+  readonly #leaveSource: () => void;
   readonly #onTranscoded = (group: TagGroup): void => this.sendGroup(group);
-  readonly #onResumed = (): void => this.#resume();
   readonly #onFailed = (error: GatewayError): void => void this.emit('failed', error);
   #transcoder: VideoTranscoder | undefined;
   #closing: Promise<void> = Promise.resolve();
@@ -50,12 +44,17 @@ export class DirectRendition extends LiveRendition implements Rendition {
     this.#passes = passes;
     this.#hasVideo = this.hasVideo;
     this.#chooseEncoder();
-    source.on('audio', this.#onAudio);
-    source.on('video', this.#onVideo);
-    source.on('frame', this.#onFrame);
-    source.on('sized', this.#onSized);
-    source.on('resumed', this.#onResumed);
-    source.on('failed', this.#onFailed);
+    this.#leaveSource = listen(source, {
+      audio: (tag) => {
+        if (!this.#transcoder) this.#writes.audio(tag, tickMs(), this.hasVideo);
+      },
+      video: (tag) => this.#writes.video(tag),
+      frame: (frame) => this.#passFrame(frame),
+      // The sequence header of another codec may not say that the frame size is another one.
+      sized: () => void (this.#passesFrames && this.emit('format')),
+      resumed: () => this.#resume(),
+      failed: this.#onFailed,
+    });
     this.#stopTicking = mediaTicker.listen((nowMs) => this.#writes.tick(nowMs));
   }
 
@@ -82,12 +81,7 @@ export class DirectRendition extends LiveRendition implements Rendition {
     if (!this.#closed) {
       this.#closed = true;
       this.#stopTicking();
-      this.source.off('audio', this.#onAudio);
-      this.source.off('video', this.#onVideo);
-      this.source.off('frame', this.#onFrame);
-      this.source.off('sized', this.#onSized);
-      this.source.off('resumed', this.#onResumed);
-      this.source.off('failed', this.#onFailed);
+      this.#leaveSource();
       this.discard();
       this.#closeTranscoder();
     }

@@ -1,5 +1,6 @@
 import type { FlvTag, StreamMetadata } from '../media/containers/flv-tag.ts';
-import { toGatewayError, type GatewayError } from '../errors.ts';
+import { toGatewayError } from '../errors.ts';
+import { listen } from '../runtime/listen.ts';
 import { tickMs } from '../runtime/tick.ts';
 import { ForeignVideo, isSameFormat } from './foreign-video.ts';
 import { LiveRendition } from './live-rendition.ts';
@@ -16,22 +17,20 @@ import { WriteMerger } from './write-merger.ts';
 export class OriginalRendition extends LiveRendition implements Rendition {
   readonly #writes = new WriteMerger((tags) => this.collect(tags));
   readonly #stopTicking: () => void;
-  readonly #onAudio = (tag: FlvTag): void => this.#writes.audio(tag, tickMs(), this.hasVideo);
-  readonly #onVideo = (tag: FlvTag): void => this.#writes.video(tag);
-  readonly #onFrame = (frame: SourceFrame): void => this.#takeFrame(frame);
-  readonly #onResumed = (): void => this.#resume();
-  readonly #onFailed = (error: GatewayError): void => void this.emit('failed', error);
+  readonly #leaveSource: () => void;
   readonly #foreign = new ForeignVideo(isSameFormat);
   #hasVideo: boolean;
 
   constructor(source: MediaSource) {
     super(source);
     this.#hasVideo = this.hasVideo;
-    source.on('completeAudio', this.#onAudio);
-    source.on('video', this.#onVideo);
-    source.on('frame', this.#onFrame);
-    source.on('resumed', this.#onResumed);
-    source.on('failed', this.#onFailed);
+    this.#leaveSource = listen(source, {
+      completeAudio: (tag) => this.#writes.audio(tag, tickMs(), this.hasVideo),
+      video: (tag) => this.#writes.video(tag),
+      frame: (frame) => this.#takeFrame(frame),
+      resumed: () => this.#resume(),
+      failed: (error) => void this.emit('failed', error),
+    });
     this.#stopTicking = mediaTicker.listen((nowMs) => this.#writes.tick(nowMs));
   }
 
@@ -49,11 +48,7 @@ export class OriginalRendition extends LiveRendition implements Rendition {
 
   async close(): Promise<void> {
     this.#stopTicking();
-    this.source.off('completeAudio', this.#onAudio);
-    this.source.off('video', this.#onVideo);
-    this.source.off('frame', this.#onFrame);
-    this.source.off('resumed', this.#onResumed);
-    this.source.off('failed', this.#onFailed);
+    this.#leaveSource();
     this.discard();
   }
 

@@ -6,16 +6,18 @@ import { FlvReader } from '../media/containers/flv-reader.ts';
 import { TAG_VIDEO, type FlvTag, type StreamMetadata } from '../media/containers/flv-tag.ts';
 import { flvHeader, flvTagParts } from '../media/containers/flv-writer.ts';
 import type { Logger } from '../observe/logger.ts';
+import { listen } from '../runtime/listen.ts';
 import type { FrameSize, VideoCodec } from '../streams/live-stream.ts';
 import { tickMs } from '../runtime/tick.ts';
 import { encoderRate, exceedsRate, USUAL_RATE, videoOutput, type EncodeProfile } from './encode-profile.ts';
 import { AudioLead } from './audio-lead.ts';
+import { EncoderClock } from './encoder-clock.ts';
 import { DEFAULT_MAX_FRAME_SIZE, decoderPixels } from './frame-limit.ts';
 import { GroupOfFrames, type GroupFrame } from './group-of-frames.ts';
 import { LiveRendition } from './live-rendition.ts';
 import { OutputWatch } from './output-watch.ts';
 import type { Rendition } from './rendition.ts';
-import { FOURCC, type MediaSource, type SourceFrame } from './media-source.ts';
+import { FOURCC, type MediaSource } from './media-source.ts';
 import { RECENT_MS } from './recent-tags.ts';
 import { shownSizeOf, spsOf } from './shown-size.ts';
 import { inBackground } from '../runtime/in-background.ts';
@@ -38,27 +40,13 @@ export interface VideoTranscoderOptions {
 const GROW_AFTER_MS = 2000;
 
 /**
- * With a fixed frame rate ffmpeg repeats a frame until the next one arrives. Longer pauses are cut to this time,
- * because all repeated frames would be produced at once. Milliseconds.
- */
-const LONGEST_REPEAT_MS = 2000;
-
-/** ffmpeg's FLV muxer and demuxer use 31 bits for milliseconds: after 24.86 days its times are no longer the stream's. */
-const MAX_COMPARABLE_MS = 2 ** 31 - 60_000;
-
-/**
  * A stream in another encoding: its frames are encoded by one ffmpeg, its audio is passed through. Timestamps are kept,
  * so both stay in sync. The source may change its codec and size.
  */
 export class VideoTranscoder extends LiveRendition implements Rendition {
   readonly #profile: EncodeProfile;
   readonly #options: VideoTranscoderOptions;
-  readonly #onAudio = (tag: FlvTag): void => this.#takeAudio(tag);
-  readonly #onVideo = (tag: FlvTag): void => this.#takePassedTag(tag);
-  readonly #onFrame = (frame: SourceFrame): void => this.#take(frame);
-  readonly #onFailed = (error: GatewayError): void => this.#fail(error);
-  readonly #onSized = (): void => this.#growSoon();
-  readonly #onResumed = (): void => this.#resume();
+  readonly #leaveSource: () => void;
   #ffmpeg: SupervisedFfmpeg | undefined;
   /** What ffmpeg reads and makes. */
   #codec: VideoCodec | undefined;
@@ -68,17 +56,9 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
   #reader = new FlvReader();
   /** What the next ffmpeg starts with. */
   readonly #group = new GroupOfFrames();
-  /** Frames up to this stream time are only decoded: they were sent before this rendition existed. */
-  #beginAfterMs = -1;
   /** Audio that waits for its first frames; `undefined` once it passes. */
   #waitingAudio: AudioLead | undefined;
-  /** Stream times of the last frame that was written to ffmpeg, and of its last output. */
-  #fedMs = 0;
-  #outMs = -1;
-  /** How far ffmpeg's time is behind the stream's, because of pauses that were cut. */
-  #leftOutMs = 0;
-  /** Whether the running ffmpeg has been given a key frame to start with. */
-  #fed = false;
+  readonly #clock: EncoderClock;
   #metadata: StreamMetadata | undefined;
   #videoHeader: FlvTag | undefined;
   #hasVideo: boolean;
@@ -89,15 +69,18 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
     super(source);
     this.#profile = profile;
     this.#options = options;
+    this.#clock = new EncoderClock(profile.fps !== undefined && profile.fps > 0);
     this.#watch = new OutputWatch(profile.fps ? 1000 / profile.fps : 0);
     this.#hasVideo = this.hasVideo;
     if (this.#hasVideo) this.#waitingAudio = new AudioLead();
-    source.on('audio', this.#onAudio);
-    source.on('video', this.#onVideo);
-    source.on('frame', this.#onFrame);
-    source.on('failed', this.#onFailed);
-    source.on('resumed', this.#onResumed);
-    source.on('sized', this.#onSized);
+    this.#leaveSource = listen(source, {
+      audio: (tag) => this.#takeAudio(tag),
+      video: (tag) => this.#takePassedTag(tag),
+      frame: (frame) => this.#take(frame),
+      failed: (error) => this.#fail(error),
+      resumed: () => this.#resume(),
+      sized: () => this.#growSoon(),
+    });
     this.#begin(source.recentFrames?.() ?? []);
     this.#open();
     source.requestKeyFrame();
@@ -126,12 +109,7 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    this.source.off('audio', this.#onAudio);
-    this.source.off('video', this.#onVideo);
-    this.source.off('frame', this.#onFrame);
-    this.source.off('failed', this.#onFailed);
-    this.source.off('resumed', this.#onResumed);
-    this.source.off('sized', this.#onSized);
+    this.#leaveSource();
     clearTimeout(this.#growth);
     this.discard();
     this.#end();
@@ -142,7 +120,7 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
   #begin(frames: readonly GroupFrame[]): void {
     for (const frame of frames) this.#group.add(frame);
     const [first, last] = [frames[0], frames.at(-1)];
-    if (first && last && last.timestamp - first.timestamp > RECENT_MS) this.#beginAfterMs = last.timestamp;
+    if (first && last && last.timestamp - first.timestamp > RECENT_MS) this.#clock.beginAfter(last.timestamp);
   }
 
   /** Starts ffmpeg as soon as the size of the source is known, because the canvas depends on it. */
@@ -156,8 +134,7 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
     ffmpeg.on('started', () => {
       this.#reader = new FlvReader();
       this.#watch.begin();
-      this.#fed = false;
-      this.#leftOutMs = 0;
+      this.#clock.restart();
       this.startOver();
       this.#writeHeader(ffmpeg);
       this.#catchUp();
@@ -201,22 +178,12 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
     this.#codec = codec;
     const maxPixels = decoderPixels(this.#options.maxFrameSize ?? DEFAULT_MAX_FRAME_SIZE);
     const container = codec === 'h264' ? 'flv' : 'ivf';
-    return () => toH264(container, output, maxPixels, this.#isComparable ? this.#sentMs : undefined);
-  }
-
-  /** The last frame that outputs have, or should not get. */
-  get #sentMs(): number {
-    return Math.max(this.#outMs, this.#beginAfterMs);
-  }
-
-  /** Whether a new ffmpeg would make what outputs should not get, and can be told. */
-  get #isComparable(): boolean {
-    return this.#sentMs >= 0 && this.#sentMs < MAX_COMPARABLE_MS;
+    return () => toH264(container, output, maxPixels, this.#clock.sentMs);
   }
 
   /** Gives a new ffmpeg the frames since the last key frame. Without them it starts with the next one. */
   #catchUp(): void {
-    const frames = this.#sentMs < 0 || this.#isComparable ? this.#group.frames() : [];
+    const frames = this.#clock.canRepeat ? this.#group.frames() : [];
     if (frames.length === 0) return this.source.requestKeyFrame();
     const parts = frames.flatMap((frame) => this.#input(frame));
     this.#ffmpeg!.prime(...parts);
@@ -270,25 +237,23 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
       this.#open();
       // The shape of the samples may have changed.
       this.#growSoon();
-      const timestamp = tag.timestamp - this.#leftOutMs;
-      if (this.#ffmpeg?.running && this.#fed) this.#ffmpeg.write(...this.#tagBytes({ ...tag, timestamp }));
+      const timestamp = this.#clock.toEncoder(tag.timestamp);
+      if (this.#ffmpeg?.running && this.#clock.isFed) this.#ffmpeg.write(...this.#tagBytes({ ...tag, timestamp }));
     } else this.#take(tag);
   }
 
   #take(frame: GroupFrame): void {
     this.#group.add(frame);
     this.#open();
-    if (!this.#ffmpeg?.running || (!this.#fed && !frame.keyFrame)) return;
+    if (!this.#ffmpeg?.running || (!this.#clock.isFed && !frame.keyFrame)) return;
     this.#ffmpeg.write(...this.#input(frame));
     this.#watchOutput();
   }
 
   /** A frame as ffmpeg reads it. */
   #input({ timestamp, keyFrame, data }: GroupFrame): Buffer[] {
-    const isFirst = !this.#fed;
-    const timeMs = this.#encoderTime(timestamp);
-    this.#fed = true;
-    this.#fedMs = timestamp;
+    const isFirst = !this.#clock.isFed;
+    const timeMs = this.#clock.feed(timestamp);
     if (this.#codec !== 'h264') return [ivfFrameHeader(data.length, timeMs), data];
     const frame = this.#tagBytes({ type: TAG_VIDEO, timestamp: timeMs, data, keyFrame, sequenceHeader: false });
     const header = isFirst && this.source.videoHeader;
@@ -299,11 +264,6 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
     // The first frames of a stream may be decoded before it begins, if they are reordered. FLV has no such times.
     const { head, tail } = flvTagParts({ ...tag, timestamp: Math.max(0, tag.timestamp) });
     return [head, tag.data, tail];
-  }
-
-  #encoderTime(streamMs: number): number {
-    if (this.#profile.fps && this.#fed) this.#leftOutMs += Math.max(0, streamMs - this.#fedMs - LONGEST_REPEAT_MS);
-    return streamMs - this.#leftOutMs;
   }
 
   #takeAudio(tag: FlvTag): void {
@@ -321,7 +281,8 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
 
   #watchOutput(): void {
     this.#speedUp();
-    if (this.#watch.fed(this.#fedMs, tickMs())) inBackground(this.#ffmpeg!.restart('it hangs: it produced no output'));
+    if (this.#watch.fed(this.#clock.fedMs, tickMs()))
+      inBackground(this.#ffmpeg!.restart('it hangs: it produced no output'));
   }
 
   #takeOutput(chunk: Buffer): void {
@@ -329,7 +290,7 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
       const tags = this.#reader
         .push(chunk)
         .filter((tag) => tag.type === TAG_VIDEO && this.#isNew(tag))
-        .map((tag) => this.#onTime(tag));
+        .map((tag) => ({ ...tag, timestamp: this.#clock.toStream(tag) }));
       if (tags.length === 0) return;
       this.#watch.produced();
       this.send(this.#waitingAudio?.join(tags) ?? tags);
@@ -337,19 +298,6 @@ export class VideoTranscoder extends LiveRendition implements Rendition {
     } catch (error) {
       inBackground(this.#ffmpeg?.restart(toGatewayError(error).message));
     }
-  }
-
-  /**
-   * Converts a timestamp to the stream's clock. ffmpeg's FLV muxer writes 31 bits of the time, 24.86 days, and 0 for a
-   * sequence header; the output is close to the input. Time never goes back: a new ffmpeg with a constant frame rate
-   * may begin slightly before its first frame.
-   */
-  #onTime(tag: FlvTag): FlvTag {
-    const timestamp = tag.sequenceHeader
-      ? Math.max(this.#outMs, 0)
-      : Math.max(this.#fedMs + (((tag.timestamp + this.#leftOutMs - this.#fedMs) << 1) >> 1), this.#outMs + 1);
-    this.#outMs = timestamp;
-    return { ...tag, timestamp };
   }
 
   /** Keeps sequence headers. A restarted encoder repeats the same one, and destinations need only different ones. */

@@ -1,10 +1,11 @@
 import { ERROR_KINDS, GatewayError, type ErrorCode } from '../errors.ts';
 import { checkLogin } from './login.ts';
 import { MeasuredValues } from './measured-values.ts';
-import type { MemberView, ObjectChange, ObjectOperation, Participant, RoomEvent, ScopeView } from './room-client.ts';
+import type { MemberView, ObjectChange, Participant, RoomEvent, ScopeView } from './room-client.ts';
 import { RoomLimitError } from './room-limit-error.ts';
 import type { MemberRecord, ScopeEntry, ScopeLimits, ScopeSnapshot } from './scope-entry.ts';
 import { ScopeObject } from './scope-object.ts';
+import { ScopeObjects } from './scope-objects.ts';
 
 /** What members are to be told because of an entry, in this order. */
 export type Notice =
@@ -46,18 +47,17 @@ export class ScopeState {
   readonly #members = new Map<string, Member>();
   /** Ids by login. */
   readonly #logins = new Map<string, string>();
-  readonly #objects = new Map<string, ScopeObject>();
+  readonly #objects: ScopeObjects;
   #attributes: MeasuredValues;
-  /** Bytes of all objects. */
-  #objectBytes = 0;
   #maxMembers: number;
 
   constructor({ limits, maxMembers, attributes, members, objects }: ScopeSnapshot) {
     this.limits = limits;
+    this.#objects = new ScopeObjects(limits);
     this.#attributes = new MeasuredValues(Object.entries(attributes));
     this.#maxMembers = maxMembers;
     for (const member of members) this.#add({ ...member, streams: new Set(member.streams) });
-    for (const object of objects) this.#addObject(new ScopeObject(object));
+    for (const object of objects) this.#objects.add(new ScopeObject(object));
   }
 
   static create(limits: ScopeLimits): ScopeState {
@@ -69,7 +69,7 @@ export class ScopeState {
   }
 
   get objects(): ReadonlyMap<string, ScopeObject> {
-    return this.#objects;
+    return this.#objects.byName;
   }
 
   get members(): ReadonlyMap<string, MemberRecord & { readonly streams: ReadonlySet<string> }> {
@@ -78,12 +78,12 @@ export class ScopeState {
 
   /** Whether there is something to keep without members. */
   get isKept(): boolean {
-    return [...this.#objects.values()].some(({ isKept }) => isKept);
+    return [...this.objects.values()].some(({ isKept }) => isKept);
   }
 
   /** Bytes of all attributes and objects as JSON. */
   get bytes(): number {
-    return this.#attributes.objectBytes + this.#objectBytes;
+    return this.#attributes.objectBytes + this.#objects.bytes;
   }
 
   has(memberId: string): boolean {
@@ -124,17 +124,17 @@ export class ScopeState {
       case 'connect':
         return this.#connect(entry.id, entry.object, entry.persistent);
       case 'disconnect':
-        this.#disconnect(entry.object, entry.id);
+        this.#objects.disconnect(entry.object, entry.id);
         return NOTHING;
       case 'change': {
-        const object = this.#objects.get(entry.object);
+        const object = this.objects.get(entry.object);
         if (!object?.members.has(entry.id))
           throw new GatewayError('INVALID_REQUEST', 'The object is not connected: connect to it first.');
-        this.#change(object, entry.operation);
+        this.#objects.change(object, entry.operation, this.limits.scopeBytes - this.bytes);
         return { notices: [{ object, change: { ...entry.operation, by: entry.id } }] };
       }
       case 'acquire':
-        this.#objectOrNew(entry.object).acquired++;
+        this.#objects.getOrCreate(entry.object).acquired++;
         return NOTHING;
       case 'release':
         return this.#release(entry.object);
@@ -151,7 +151,7 @@ export class ScopeState {
       maxMembers: this.#maxMembers,
       attributes: Object.fromEntries(this.#attributes.values),
       members: [...this.#members.values()].map((member) => ({ ...member, streams: [...member.streams] })),
-      objects: [...this.#objects.values()].map((object) => object.record()),
+      objects: [...this.objects.values()].map((object) => object.record()),
     };
   }
 
@@ -161,7 +161,7 @@ export class ScopeState {
       attributes: Object.fromEntries(this.#attributes.values),
       maxMembers: this.#maxMembers,
       members: [...this.#members.values()].map((member) => this.#view(member)),
-      objects: [...this.#objects.values()].map((object) => object.view()),
+      objects: [...this.objects.values()].map((object) => object.view()),
     };
   }
 
@@ -184,7 +184,7 @@ export class ScopeState {
     }
     const member: Member = { ...record, streams: new Set(resumed?.streams) };
     this.#add(member);
-    for (const name of resumed?.objects ?? []) this.#objectOrNew(name).members.add(id);
+    for (const name of resumed?.objects ?? []) this.#objects.getOrCreate(name).members.add(id);
     const joined = this.#view(member);
     if (login === undefined) return { notices: [], joined };
     const others = this.#othersOf(id);
@@ -202,7 +202,7 @@ export class ScopeState {
       const member = this.#members.get(id);
       if (!member) continue;
       left.push({ member: this.#view(member), instance: member.host.instance, reason });
-      for (const { name } of [...this.#objects.values()]) this.#disconnect(name, id);
+      for (const name of this.#objects.of(id)) this.#objects.disconnect(name, id);
       this.#members.delete(id);
       if (reason) notices.push({ to: [id], event: { type: 'closed', reason } });
       const { login } = member;
@@ -237,7 +237,7 @@ export class ScopeState {
 
   #connect(id: string, name: string, persistent: boolean): Outcome {
     this.#member(id);
-    const object = this.#objectOrNew(name);
+    const object = this.#objects.getOrCreate(name);
     object.members.add(id);
     object.persistent ||= persistent;
     const { version, properties } = object;
@@ -245,28 +245,19 @@ export class ScopeState {
     return { notices: [{ to: [id], event }] };
   }
 
-  #disconnect(name: string, id: string): void {
-    const object = this.#objects.get(name);
-    if (object?.members.delete(id)) this.#deleteUnused(object);
-  }
-
   #release(name: string): Outcome {
-    const object = this.#object(name);
+    const object = this.#objects.get(name);
     if (object.acquired === 0) throw new GatewayError('INVALID_REQUEST', 'The object is not acquired.');
     object.acquired--;
-    this.#deleteUnused(object);
+    this.#objects.removeUnused(object);
     return NOTHING;
   }
 
   #deleteObject(name: string): Outcome {
-    const object = this.#object(name);
-    this.#removeObject(object);
+    const object = this.#objects.get(name);
+    this.#objects.remove(object);
     object.change({ type: 'clear' }, this.limits, 0);
     return { notices: [{ object, change: { type: 'clear', by: '' } }] };
-  }
-
-  #deleteUnused(object: ScopeObject): void {
-    if (object.members.size === 0 && !object.isKept) this.#removeObject(object);
   }
 
   #configure({ attributes = {}, maxMembers }: Extract<ScopeEntry, { type: 'configure' }>): Outcome {
@@ -275,7 +266,7 @@ export class ScopeState {
       if (value === null) changed.delete(key);
       else changed.set(key, value);
     }
-    if (changed.objectBytes + this.#objectBytes > this.limits.scopeBytes)
+    if (changed.objectBytes + this.#objects.bytes > this.limits.scopeBytes)
       throw new RoomLimitError('rooms_max_scope_kb', 'The attributes of the scope are too large.');
     this.#attributes = changed;
     if (maxMembers !== undefined) this.#maxMembers = Math.min(maxMembers, this.limits.members);
@@ -294,41 +285,6 @@ export class ScopeState {
     return member;
   }
 
-  /** @throws {GatewayError} OBJECT_NOT_FOUND */
-  #object(name: string): ScopeObject {
-    const object = this.#objects.get(name);
-    if (!object) throw new GatewayError('OBJECT_NOT_FOUND', 'The room has no object of this name.');
-    return object;
-  }
-
-  /** @throws {GatewayError} LIMIT_REACHED */
-  #objectOrNew(name: string): ScopeObject {
-    const known = this.#objects.get(name);
-    if (known) return known;
-    if (this.#objects.size >= this.limits.objects)
-      throw new RoomLimitError('rooms_max_objects', `The scope already has ${this.limits.objects} objects.`);
-    const object = ScopeObject.create(name);
-    this.#addObject(object);
-    return object;
-  }
-
-  #addObject(object: ScopeObject): void {
-    this.#objects.set(object.name, object);
-    this.#objectBytes += object.bytes;
-  }
-
-  #removeObject(object: ScopeObject): void {
-    this.#objects.delete(object.name);
-    this.#objectBytes -= object.bytes;
-  }
-
-  /** @throws {GatewayError} LIMIT_REACHED */
-  #change(object: ScopeObject, operation: ObjectOperation): void {
-    const before = object.bytes;
-    object.change(operation, this.limits, this.limits.scopeBytes - this.bytes);
-    this.#objectBytes += object.bytes - before;
-  }
-
   /** Ids of the members with a login, without this one. */
   #othersOf(id: string): readonly string[] {
     return [...this.#logins.values()].filter((other) => other !== id);
@@ -345,7 +301,7 @@ export class ScopeState {
       door,
       ...(host.node !== '' && { node: host.node }),
       streams: [...streams],
-      objects: [...this.#objects.values()].filter(({ members }) => members.has(id)).map(({ name }) => name),
+      objects: this.#objects.of(id),
       joinedAt: new Date(at).toISOString(),
     };
   }

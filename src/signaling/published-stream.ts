@@ -6,7 +6,7 @@ import type { StreamSession } from '../publish/client-sessions.ts';
 import { plainRequestId } from '../observe/request-id.ts';
 import type { PublicationEnd } from '../publish/publication.ts';
 import type { WebRtcPublication } from '../publish/publications.ts';
-import type { PushView } from '../publish/push-control.ts';
+import type { PushView } from '../views/push-view.ts';
 import type { StreamMessage } from '../streams/live-stream.ts';
 import { customToken } from './auth-token.ts';
 import { INFO, infoOf, type PublishStream, type StreamStatus } from './messages.ts';

@@ -9,11 +9,11 @@ import { captureSpawn } from '../runtime/spawn-capture.ts';
 import { WorkerChannel } from '../runtime/worker-channel.ts';
 import { INGEST_CODECS } from './codecs.ts';
 import type { MediaAddress } from './media-addresses.ts';
-import { listenError } from './media-ports.ts';
 import { PendingSessions, type PendingSessionLimits } from './pending-sessions.ts';
 import { checkChannel, sendsCongestionFeedback } from './worker-checks.ts';
 import { workerDied } from './worker-failure.ts';
 import { takeUnknownPacket, UnknownPackets } from './unknown-packets.ts';
+import { openWebRtcServer, usableAddresses } from './worker-listener.ts';
 import { WorkerProbe } from './worker-probe.ts';
 import { inBackground } from '../runtime/in-background.ts';
 import { backoffMs } from '../runtime/async.ts';
@@ -56,12 +56,6 @@ export interface IngestWorker {
 const DEFAULT_PENDING_SESSIONS: PendingSessionLimits = { perClient: 20, total: 100 };
 /** The deaths of a worker that has lived this long do not count for the next restart. Milliseconds. */
 const STEADY_MS = 60_000;
-/**
- * Receive buffer of the media socket, in bytes; the kernel grants what `net.core.rmem_max` allows. One socket serves
- * all publishers, and a 4K key frame alone is a burst of several hundred kilobytes.
- */
-const UDP_RECEIVE_BUFFER = 4 * 1024 * 1024;
-
 /** Milliseconds that a worker has to exit when it is asked to; it takes about ten, unless it hangs. */
 const CLOSE_GRACE_MS = 2000;
 
@@ -191,7 +185,8 @@ export class WorkerPool {
   }
 
   async #start(index: number): Promise<void> {
-    const addresses = await this.#usableAddresses(index);
+    const { addresses: wanted, logger } = this.#options;
+    const addresses = await usableAddresses(wanted(), this.#port(index), logger);
     const slot = await this.#launch(index, addresses, this.#fastPaths.enabled);
     if (this.#closing) {
       slot.probe.close();
@@ -201,7 +196,7 @@ export class WorkerPool {
     const { worker, probe } = slot;
     const startedAt = performance.now();
     worker.once('died', (error) => {
-      this.#options.logger.error(
+      logger.error(
         { pid: worker.pid, err: error },
         'media worker died: its sessions end, and another worker takes its place',
       );
@@ -244,7 +239,7 @@ export class WorkerPool {
         }
         this.#fastPaths.activate('worker_channel');
       }
-      const webRtcServer = await this.#listen(worker, index, addresses);
+      const webRtcServer = await openWebRtcServer(worker, addresses, this.#port(index));
       const router = await worker.createRouter({ mediaCodecs: INGEST_CODECS });
       const directTransport = await router.createDirectTransport();
       const congestionFeedback = await sendsCongestionFeedback(router);
@@ -287,47 +282,10 @@ export class WorkerPool {
     this.#respawns.add(timer);
   }
 
-  /** @throws {GatewayError} SETTINGS_INVALID when an address that is needed cannot be used */
-  async #usableAddresses(index: number): Promise<MediaAddress[]> {
-    const { addresses, logger } = this.#options;
-    const port = this.#port(index);
-    const usable: MediaAddress[] = [];
-    for (const address of addresses()) {
-      const error = await listenError(address, port);
-      if (!error) usable.push(address);
-      else if (address.isExtra)
-        logger.warn(
-          { reason: listenFailure(error, address.ip, port) },
-          'Firefox on this machine will not be able to publish, because it sends no media to loopback',
-        );
-      else throw new GatewayError('SETTINGS_INVALID', listenFailure(error, address.ip, port), { cause: error });
-    }
-    return usable;
-  }
-
-  async #listen(worker: types.Worker, index: number, addresses: readonly MediaAddress[]): Promise<types.WebRtcServer> {
-    const port = this.#port(index);
-    try {
-      return await worker.createWebRtcServer({ listenInfos: listenInfos(addresses, port) });
-    } catch (error) {
-      throw new GatewayError('SETTINGS_INVALID', listenFailure(error, addresses.map(({ ip }) => ip).join(', '), port), {
-        cause: error,
-      });
-    }
-  }
-
   #port(index: number): number {
     const { rtcPort } = this.#options;
     return rtcPort === 0 ? 0 : rtcPort + index;
   }
-}
-
-function listenInfos(addresses: readonly MediaAddress[], port: number): types.TransportListenInfo[] {
-  return addresses.flatMap(({ ip, announced, isExtra }) => {
-    const place = { ip, port, ...(announced !== undefined && { announcedAddress: announced }) };
-    const udp = { ...place, protocol: 'udp', recvBufferSize: UDP_RECEIVE_BUFFER } as const;
-    return isExtra ? [udp] : [udp, { ...place, protocol: 'tcp' } as const];
-  });
 }
 
 async function spawnWorker(): Promise<types.Worker> {
@@ -348,15 +306,6 @@ function kill(pid: number): void {
   } catch {
     // It has ended already.
   }
-}
-
-function listenFailure(error: unknown, ip: string, port: number): string {
-  const detail = error instanceof Error ? error.message : String(error);
-  if (/address already in use|EADDRINUSE/i.test(detail))
-    return `rtc_port ${port} is in use on ${ip}, as UDP or TCP, by another program or another gateway. Stop it, or set rtc_port to a free port.`;
-  if (/not available|EADDRNOTAVAIL/i.test(detail))
-    return `ip_local ${ip} is not an address of this machine. Set ip_local to an address of this machine, or to 0.0.0.0.`;
-  return `WebRTC media cannot listen on ${ip}, port ${port}: ${detail}. Check ip_local and rtc_port.`;
 }
 
 function forwardMediasoupLog(logger: Logger): void {

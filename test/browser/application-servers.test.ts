@@ -1,5 +1,5 @@
 import t from 'tap';
-import type { TransponderView } from '../../src/outputs/push/transponder-view.ts';
+import type { TransponderView } from '../../src/views/push-view.ts';
 import { startApplicationServer, type Answer } from '../helpers/application-server.ts';
 import { freePort } from '../helpers/server-process.ts';
 import { FILE_TIMEOUT, setStage } from '../helpers/stage.ts';

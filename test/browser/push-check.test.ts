@@ -1,6 +1,6 @@
 import { readdir } from 'node:fs/promises';
 import t from 'tap';
-import type { Verdict } from '../../src/outputs/push/platforms/verdict.ts';
+import type { Verdict } from '../../src/views/push-view.ts';
 import { FILE_TIMEOUT, setStage } from '../helpers/stage.ts';
 import { waitFor } from '../helpers/wait.ts';
 

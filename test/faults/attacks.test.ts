@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { WebSocket } from 'ws';
 import { BenchProcess } from '../../bench/child-process.ts';
-import type { TransponderView } from '../../src/outputs/push/transponder-view.ts';
+import type { TransponderView } from '../../src/views/push-view.ts';
 import { AttackStage, NEIGHBOURS } from '../helpers/attack-stage.ts';
 import { makeCertificate } from '../helpers/certificate.ts';
 import { freePort } from '../helpers/server-process.ts';

@@ -1,15 +1,14 @@
 import { GatewayError } from '../../src/errors.ts';
-import { verdict, type Verdict } from '../../src/outputs/push/platforms/verdict.ts';
-import { savedIds } from '../../src/outputs/push/transponder-view.ts';
+import { verdict } from '../../src/outputs/push/platforms/verdict.ts';
+import { savedIds } from '../../src/outputs/push/make-views.ts';
 import type {
   RequestOrigin,
   PictureChange,
-  LegView,
   StartRequest,
   TransponderControl,
   TransponderFilter,
-  TransponderView,
 } from '../../src/outputs/push/transponder-view.ts';
+import type { LegView, TransponderView, Verdict } from '../../src/views/push-view.ts';
 
 /** The view of a push for a request, without media, for tests of HTTP and signaling. */
 export function viewOf(request: StartRequest, more: Partial<TransponderView> = {}): TransponderView {

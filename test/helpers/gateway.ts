@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { SettingKey } from '../../src/config/schema.ts';
-import type { TransponderView } from '../../src/outputs/push/transponder-view.ts';
+import type { TransponderView } from '../../src/views/push-view.ts';
 import { mediaWorkerEnv } from './media-worker.ts';
 import { childrenOf, cpuTime, processesMarked, type ProcessInfo, type ProcessRole } from './processes.ts';
 import { freePort } from './server-process.ts';

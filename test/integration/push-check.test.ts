@@ -7,7 +7,7 @@ import { TagGroup } from '../../src/media/containers/tag-group.ts';
 import { parseDestination } from '../../src/net/destination.ts';
 import { PlatformCatalogue } from '../../src/outputs/push/platforms/catalogue.ts';
 import { Preflight } from '../../src/outputs/push/platforms/preflight.ts';
-import type { Verdict } from '../../src/outputs/push/platforms/verdict.ts';
+import type { Verdict } from '../../src/views/push-view.ts';
 import type { Rendition } from '../../src/renditions/rendition.ts';
 import { FakeClock } from '../helpers/fake-clock.ts';
 import { ffmpeg } from '../helpers/ffmpeg-tool.ts';

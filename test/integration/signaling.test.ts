@@ -1,6 +1,6 @@
 import t from 'tap';
 import type { LiveStream, SenderReport, TrackSubscription } from '../../src/streams/live-stream.ts';
-import type { StartRequest, TransponderControl, TransponderView } from '../../src/outputs/push/transponder-view.ts';
+import type { StartRequest, TransponderControl } from '../../src/outputs/push/transponder-view.ts';
 import { GatewayError } from '../../src/errors.ts';
 import { ClientSessions } from '../../src/publish/client-sessions.ts';
 import { silentLogger } from '../../src/observe/logger.ts';
@@ -9,6 +9,7 @@ import { startChromium } from '../helpers/chromium.ts';
 import { mediaWorkerEnv } from '../helpers/media-worker.ts';
 import { SdkPage, startPageServer } from '../helpers/sdk-page.ts';
 import { waitFor } from '../helpers/wait.ts';
+import type { TransponderView } from '../../src/views/push-view.ts';
 
 // mediasoup looks for its worker when it is loaded.
 Object.assign(process.env, mediaWorkerEnv());

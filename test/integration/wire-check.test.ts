@@ -4,7 +4,7 @@ import t from 'tap';
 import { SettingsSchema } from '../../src/config/schema.ts';
 import { DestinationPolicy } from '../../src/net/destination-policy.ts';
 import { parseDestination } from '../../src/net/destination.ts';
-import type { Verdict } from '../../src/outputs/push/platforms/verdict.ts';
+import type { Verdict } from '../../src/views/push-view.ts';
 import { WireCheck, type WireCheckOptions } from '../../src/outputs/push/platforms/wire-check.ts';
 import { DEFAULT_TIMEOUTS } from '../../src/rtmp/rtmp-client.ts';
 import { startNginxRtmp } from '../helpers/nginx-rtmp.ts';

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { BenchProcess } from '../../bench/child-process.ts';
 import type { SinkRequests } from '../../bench/sink-main.ts';
-import type { TransponderView } from '../../src/outputs/push/transponder-view.ts';
+import type { TransponderView } from '../../src/views/push-view.ts';
 import { PersistentPublishers, startCluster } from '../helpers/cluster.ts';
 import { waitFor } from '../helpers/wait.ts';
 

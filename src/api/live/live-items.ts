@@ -1,12 +1,9 @@
-import {
-  listTransponders,
-  type TransponderControl,
-  type TransponderView,
-} from '../../outputs/push/transponder-view.ts';
+import { listTransponders, type TransponderControl } from '../../outputs/push/transponder-view.ts';
 import type { ClientSessions } from '../../publish/client-sessions.ts';
 import type { LiveStream, PublisherMetrics } from '../../streams/live-stream.ts';
 import type { StreamRegistry } from '../../streams/stream-registry.ts';
 import { publicView } from '../ops/public-view.ts';
+import type { TransponderView } from '../../views/push-view.ts';
 
 /** What the console shows of streams and pushes, split into what changes seldom and counters that always change. */
 

@@ -2,8 +2,6 @@ import { z } from 'zod';
 import { ACTIONS, ROOM_RIGHTS } from '../../access/authorizer.ts';
 import { ERROR_KINDS, type ErrorCode } from '../../errors.ts';
 import { RecordingSchema } from '../../outputs/record/recordings.ts';
-import { CodecsSchema, ComplianceSchema, PushWarningSchema } from './platform-answers.ts';
-import type { TransponderView } from '../../outputs/push/transponder-view.ts';
 
 /**
  * The JSON answers of the HTTP interface. The OpenAPI document is generated from these schemas, and tests compare
@@ -16,74 +14,6 @@ const count = z.int().min(0);
 const PublisherAwaySchema = z.object({ since: time, until: time }).meta({
   description: 'Set while the publisher is lost: since when, and until when the stream is held for it.',
 });
-
-const PushPublisherAwaySchema = z.object({ since: time, until: time.optional() }).meta({
-  description: 'Set while the publisher is lost: since when, and when the push ends unless it returns.',
-});
-
-const LegSchema = z.object({
-  leg: z.enum(['primary', 'backup']),
-  destination: z
-    .string()
-    .meta({ description: 'The URL without secrets; where the server has sent the push, that one.' }),
-  status: z.enum(['idle', 'connecting', 'pushing', 'retrying', 'ended']).meta({
-    description: 'idle: a cold backup that is not needed.',
-  }),
-  reason: z.string(),
-  reasonCode: z.string(),
-  attempt: count,
-  bytesSent: count,
-  bitrate: z.number().min(0),
-  fps: z.number().min(0),
-  framesDropped: count,
-  bufferMs: z.number().min(0),
-});
-
-export const TransponderSchema = z.object({
-  mediaSessionId: z.string(),
-  streamName: z.string().meta({ description: 'The name on the RTMP server, prefix included.' }),
-  rtmpUrl: z.string(),
-  width: count.meta({ description: 'Pixels; 0 until a frame has been read.' }),
-  height: count,
-  muted: z.boolean(),
-  soundEnabled: z.boolean(),
-  options: z.union([
-    z.object({ action: z.literal('mute') }),
-    z.object({ action: z.literal('sound_on'), soundFile: z.string(), loop: z.boolean().optional() }),
-    z.object({ action: z.undefined().optional() }),
-  ]),
-  status: z.enum(['connecting', 'pushing', 'standby', 'retrying', 'ended']),
-  reason: z.string().meta({ description: 'Why it retries, has no video, or has ended; otherwise empty.' }),
-  reasonCode: z.string().meta({ description: 'The code of that reason: see docs/errors.md.' }),
-  sourceStreamName: z.string(),
-  attempt: count.meta({ description: 'Reconnects since it last pushed for 30 s without a break.' }),
-  startedAt: time,
-  endedAt: time.optional(),
-  bytesSent: count,
-  bitrate: z.number().min(0).meta({ description: 'Kilobits per second.' }),
-  fps: z.number().min(0),
-  framesDropped: count,
-  bufferMs: z.number().min(0),
-  destination: z.string().meta({ description: 'The URL without secrets.' }),
-  destinationId: z.string().optional().meta({ description: 'The saved destination: rtmpUrl is then without secrets.' }),
-  groupId: z.string().optional().meta({ description: 'The group with which it was started.' }),
-  publisherAway: PushPublisherAwaySchema.optional(),
-  standbyEnabled: z.literal(true).optional().meta({ description: 'The push has standby.' }),
-  standby: z
-    .object({
-      since: time,
-      reason: z.enum(['publisher', 'video', 'manual']),
-      picture: z.enum(['freeze', 'color', 'image', 'video', 'none']),
-    })
-    .optional()
-    .meta({ description: 'While standby is shown: since when, why, and what is shown.' }),
-  backupMode: z.enum(['hot', 'cold']).optional(),
-  legs: z.array(LegSchema).meta({ description: 'The primary connection, and the backup if there is one.' }),
-  platform: z.string().optional().meta({ description: 'The platform by whose rules the push is watched.' }),
-  codecs: CodecsSchema.optional(),
-  comply: ComplianceSchema.optional(),
-  warnings: z.array(PushWarningSchema).readonly().optional().meta({ description: 'The rules that the push breaks.' }),
-}) satisfies z.ZodType<TransponderView>;
 
 export const StreamSchema = z.object({
   name: z.string(),

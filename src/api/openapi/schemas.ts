@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import { TransponderSchema, VerdictSchema } from '../../views/push-view.ts';
 import { MemberRemovalSchema, RoomChangeSchema, RoomMessageSchema } from '../ops/rooms-schemas.ts';
 import {
   DestinationChangeSchema,
@@ -47,10 +48,9 @@ import {
   SnapshotAnswerSchema,
   StreamSchema,
   StreamSessionSchema,
-  TransponderSchema,
 } from './answers.ts';
 import { CallViewSchema, RegistrationViewSchema } from './call-answers.ts';
-import { PlatformViewSchema, VerdictSchema } from './platform-answers.ts';
+import { PlatformViewSchema } from './platform-answers.ts';
 import { RoomPageSchema, RoomSchema } from './room-answers.ts';
 
 /** The schemas of the OpenAPI document, by name. */

@@ -1,9 +1,7 @@
 import { z } from 'zod';
 import { ID_PATTERN, MAX_ID_LENGTH } from '../../outputs/push/saved/named-records.ts';
-import type { TransponderView } from '../../outputs/push/transponder-view.ts';
 import { MAX_STREAM_NAME_LENGTH } from '../../streams/stream-name.ts';
-import { VerdictSchema } from '../openapi/platform-answers.ts';
-import { TransponderSchema } from '../openapi/answers.ts';
+import { TransponderSchema, VerdictSchema } from '../../views/push-view.ts';
 import { consistent, push } from '../wcs/schemas.ts';
 import { must, text } from '../wcs/fields.ts';
 
@@ -84,4 +82,4 @@ export const GroupStartSchema = z.object({
   reason: z.string().optional(),
 });
 export type GroupCheckView = z.output<typeof GroupCheckSchema>;
-export type GroupStartView = Omit<z.output<typeof GroupStartSchema>, 'push'> & { readonly push?: TransponderView };
+export type GroupStartView = z.output<typeof GroupStartSchema>;

@@ -1,4 +1,4 @@
-import type { TransponderView } from '../../outputs/push/transponder-view.ts';
+import type { TransponderView } from '../../views/push-view.ts';
 
 /**
  * A transponder as pages and monitoring may see it: `rtmpUrl` is the destination without secrets. The published name

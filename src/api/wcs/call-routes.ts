@@ -45,8 +45,16 @@ function callHandlers({ calls, authorizer }: CallRoutesOptions) {
     );
   };
 
+  const mayControl = async (request: FastifyRequest, callId: string): Promise<CallControl> => {
+    const view = control()
+      .list()
+      .find((one) => one.callId === callId);
+    if (!view) throw new GatewayError('CALL_NOT_FOUND', 'There is no such call, or it is over.');
+    await authorizer.authorize(principalOf(request), 'control', { stream: view.streamName });
+    return control();
+  };
+
   return {
-    control,
     /** Checks the rights: who may publish may not telephone by that. */
     async start(request: FastifyRequest, body: z.output<typeof CallStartSchema>): Promise<void> {
       const principal = principalOf(request);
@@ -100,13 +108,15 @@ function callHandlers({ calls, authorizer }: CallRoutesOptions) {
       if (views.length === 0) throw new GatewayError('CALL_NOT_FOUND', 'No call matches.');
       return principal.actions.has('push') ? views : views.map(withoutDestination);
     },
-    async mayControl(request: FastifyRequest, callId: string): Promise<CallControl> {
-      const view = control()
-        .list()
-        .find((one) => one.callId === callId);
-      if (!view) throw new GatewayError('CALL_NOT_FOUND', 'There is no such call, or it is over.');
-      await authorizer.authorize(principalOf(request), 'control', { stream: view.streamName });
-      return control();
+    mayControl,
+    async terminate({ callId }: z.output<typeof CallIdSchema>, request: FastifyRequest): Promise<void> {
+      (await mayControl(request, callId)).terminate(callId);
+    },
+    async sendDtmf(
+      { callId, dtmf, type = 'RFC2833' }: z.output<typeof DtmfSchema>,
+      request: FastifyRequest,
+    ): Promise<void> {
+      (await mayControl(request, callId)).sendDtmf(callId, dtmf, type);
     },
   };
 }
@@ -116,7 +126,7 @@ export const callRoutes =
   (options: CallRoutesOptions): FastifyPluginAsync =>
   async (app) => {
     const { read, answerVoid } = readBodies(app, options.logger);
-    const { start, find, mayControl } = callHandlers(options);
+    const { start, find, mayControl, terminate, sendDtmf } = callHandlers(options);
 
     app.post(
       '/call/startup',
@@ -130,18 +140,8 @@ export const callRoutes =
       url: '/call/find_all',
       handler: async (request, reply) => find(request, read(NothingSchema, request, reply)),
     });
-    app.post(
-      '/call/terminate',
-      CONTROL,
-      answerVoid(CallIdSchema, async ({ callId }, request) => (await mayControl(request, callId)).terminate(callId)),
-    );
-    app.post(
-      '/call/send_dtmf',
-      CONTROL,
-      answerVoid(DtmfSchema, async ({ callId, dtmf, type = 'RFC2833' }, request) =>
-        (await mayControl(request, callId)).sendDtmf(callId, dtmf, type),
-      ),
-    );
+    app.post('/call/terminate', CONTROL, answerVoid(CallIdSchema, terminate));
+    app.post('/call/send_dtmf', CONTROL, answerVoid(DtmfSchema, sendDtmf));
     app.post(
       '/call/inject_sound',
       CONTROL,
@@ -165,7 +165,7 @@ export const restCallRoutes =
   (options: CallRoutesOptions): FastifyPluginAsync =>
   async (app) => {
     const { read, answerVoid } = readBodies(app, options.logger);
-    const { start, find, mayControl } = callHandlers(options);
+    const { start, find, terminate, sendDtmf } = callHandlers(options);
 
     app.post(
       '/call',
@@ -180,16 +180,6 @@ export const restCallRoutes =
       return reply.type('text/plain; charset=utf-8').send(view!.status);
     });
     app.post('/getCalls', READ, async (request, reply) => find(request, read(NothingSchema, request, reply)));
-    app.post(
-      '/sendDTMF',
-      CONTROL,
-      answerVoid(DtmfSchema, async ({ callId, dtmf, type = 'RFC2833' }, request) =>
-        (await mayControl(request, callId)).sendDtmf(callId, dtmf, type),
-      ),
-    );
-    app.post(
-      '/hangup',
-      CONTROL,
-      answerVoid(CallIdSchema, async ({ callId }, request) => (await mayControl(request, callId)).terminate(callId)),
-    );
+    app.post('/sendDTMF', CONTROL, answerVoid(DtmfSchema, sendDtmf));
+    app.post('/hangup', CONTROL, answerVoid(CallIdSchema, terminate));
   };

@@ -11,7 +11,6 @@ import type {
   StartRequest,
   TransponderControl,
   TransponderFilter,
-  TransponderView,
 } from '../../outputs/push/transponder-view.ts';
 import { principalOf } from '../authorize.ts';
 import { clientGone } from '../client-gone.ts';
@@ -28,6 +27,7 @@ import {
 } from './schemas.ts';
 import { StandbySwitchSchema } from './standby-schemas.ts';
 import { startRequest } from './start-request.ts';
+import type { TransponderView } from '../../views/push-view.ts';
 
 const PUSH = { config: { action: 'push', resourceInBody: true } } as const;
 const READ = { config: { action: 'read' } } as const;

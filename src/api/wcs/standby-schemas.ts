@@ -22,7 +22,8 @@ const picture = {
   color: z
     .string(must('a colour such as "#202020"'))
     .regex(/^#[\da-fA-F]{6}$/, must('a colour such as "#202020"'))
-    .exactOptional(),
+    .exactOptional()
+    .meta({ description: '#rrggbb' }),
   text: z
     .union(
       [z.literal(''), text('a string', 200)],
@@ -32,7 +33,10 @@ const picture = {
     .meta({ description: 'Drawn on the picture. Empty: no text.' }),
 } satisfies Record<keyof PictureChange, z.ZodType>;
 
-const object = z.object({
+/** What of a standby picture is to be changed. */
+export const PictureChangeSchema = z.object(picture);
+
+export const StandbyFieldsSchema = z.object({
   freezeMs: milliseconds('How long the last frame is repeated first.'),
   ...picture,
   holdMs: milliseconds('How long the push goes on without a publisher. 0: until it is terminated.'),
@@ -48,7 +52,7 @@ export type StandbyInput = z.output<typeof StandbySchema>;
 /** `true`: as the settings say. */
 export const StandbySchema = z.preprocess(
   toBoolean,
-  z.union([z.boolean(), object], {
+  z.union([z.boolean(), StandbyFieldsSchema], {
     error: ({
       input,
       errors,

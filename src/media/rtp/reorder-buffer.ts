@@ -31,7 +31,7 @@ const MAX_DISTANCE = 3000;
 /**
  * Puts packets in the order of their sequence numbers. It waits for missing packets, since retransmissions are late,
  * then gives up the gap and reports it in its position. Packets for which {@link passes} is true need no buffering; all
- * others are {@link push}ed. {@link pop} is called afterwards, and when {@link nextDeadline} is reached.
+ * others are {@link push}ed. {@link pop} is called afterwards, and regularly while {@link held} is not 0.
  */
 export class ReorderBuffer {
   readonly counters: ReorderCounters = { reordered: 0, duplicates: 0, late: 0, lost: 0, restarts: 0 };
@@ -103,11 +103,6 @@ export class ReorderBuffer {
     const due = this.#ready;
     if (due.length > 0) this.#ready = [];
     return due;
-  }
-
-  /** When the oldest gap is given up, on the clock of `nowMs`; `undefined` without a gap. */
-  nextDeadline(waitMs: number): number | undefined {
-    return this.#held > 0 ? this.#gapSince + waitMs : undefined;
   }
 
   #begin(packet: RtpPacket): void {

@@ -1,4 +1,5 @@
 import type { GatewayError } from '../../errors.ts';
+import { backoffMs, type Backoff } from '../../runtime/async.ts';
 
 /** The states of a leg: `idle → connecting → pushing → (retrying → connecting)* → ended`. */
 export type LegState =
@@ -79,6 +80,9 @@ export const STEADY_AFTER_MS = 30_000;
  * wait for TCP need minutes.
  */
 export const NAME_HELD_MS = 300_000;
+
+/** Longest time between attempts to get a name back that the server still holds, in milliseconds. */
+const NAME_RETRY_MS = 5000;
 
 export const IDLE: LegState = { status: 'idle', attempt: 0 };
 export const CONNECTING: LegState = { status: 'connecting', attempt: 0 };
@@ -192,5 +196,33 @@ export function failureOf(state: LegState): GatewayError | undefined {
       return undefined;
     case 'ended':
       return state.reason;
+  }
+}
+
+/** How long a leg in this state waits before it connects again. @param random from 0 to 1 */
+export function retryDelayMs(state: LegState, backoff: Backoff, random: number): number {
+  const delayMs = backoffMs(backoff, state.attempt, random);
+  return state.status === 'retrying' && state.free ? Math.min(delayMs, NAME_RETRY_MS) : delayMs;
+}
+
+/**
+ * How far a leg in this state has come; `undefined`: it is idle, or has ended.
+ *
+ * @param media whether there are frames to send, and whether the connection sends them
+ */
+export function reachOf(
+  state: LegState,
+  media: { readonly canSend: boolean; readonly sends: boolean },
+): PushReach | undefined {
+  switch (state.status) {
+    case 'idle':
+    case 'ended':
+      return undefined;
+    case 'retrying':
+      return state.free && media.canSend ? 'held' : 'connecting';
+    case 'connecting':
+      return 'connecting';
+    case 'pushing':
+      return media.sends ? 'pushing' : 'connecting';
   }
 }

@@ -1,85 +1,40 @@
 import { EventEmitter } from 'node:events';
 import type { GatewayError } from '../../errors.ts';
 import type { Destination } from '../../net/destination.ts';
-import type { ResolvedDestination } from '../../net/destination-policy.ts';
 import type { Logger } from '../../observe/logger.ts';
 import type { ConnectExtras } from '../../rtmp/connect-extras.ts';
 import type { ReconnectRequest } from '../../rtmp/reconnect-watch.ts';
 import { tickMs } from '../../runtime/tick.ts';
-import { NO_COUNTERS, sumCounters, type OutputCounters } from '../output.ts';
+import type { OutputCounters } from '../output.ts';
 import type { CodecDecision } from './codecs/codec-choice.ts';
-import type { LegCodecs } from './codecs/leg-codecs.ts';
 import type { PushVariant } from './codecs/push-media.ts';
-import { rotated, reconnectError } from './connection-attempt.ts';
-import { backoffMs, type Backoff } from '../../runtime/async.ts';
+import { ConnectionAddresses, reconnectError } from './connection-attempt.ts';
+import { LegConnections } from './leg-connections.ts';
+import type { LegEnvironment, LegOptions } from './leg-start.ts';
 import {
   CONNECTING,
   failureOf,
   IDLE,
   NAME_HELD_MS,
+  reachOf,
+  retryDelayMs,
   STEADY_AFTER_MS,
   transition,
   type LegEffect,
   type LegEvent,
   type LegState,
   type PushReach,
-  type RetryRules,
 } from './leg-state.ts';
 import { PushConnection, type ConnectionFeed } from './push-connection.ts';
-import type { PusherFactory } from './pusher.ts';
 import { ReconnectRequests } from './reconnect-requests.ts';
-import type { LegName, LegView } from './transponder-view.ts';
+import type { LegName, LegView } from '../../views/push-view.ts';
 import { inBackground } from '../../runtime/in-background.ts';
-
-/** Longest time between attempts to get a name back that the server still holds, in milliseconds. */
-const NAME_RETRY_MS = 5000;
-
-/** What all legs of a gateway share. */
-export interface LegEnvironment {
-  readonly createPusher: PusherFactory;
-  /** The addresses that may be connected to. Checked again for each connection. */
-  readonly resolve: (destination: Destination) => Promise<ResolvedDestination>;
-  readonly localAddress?: string;
-  readonly stallTimeoutMs: number;
-  /** Default: {@link NAME_HELD_MS}. */
-  readonly nameHeldMs?: number;
-  /** Default: {@link STEADY_AFTER_MS}; for tests. */
-  readonly steadyAfterMs?: number;
-  readonly onInvalidTransition: (status: string, event: string) => void;
-}
-
-export interface LegOptions {
-  readonly name: LegName;
-  readonly destination: Destination;
-  readonly flashVersion: string;
-  readonly codecs: LegCodecs;
-  /** What goes over a connection, besides what the codecs decide. */
-  readonly feed: Omit<ConnectionFeed, 'rendition' | 'silence' | 'transform'>;
-  readonly retry: RetryRules & Backoff;
-  /** Whether another leg pushes. This one then tries again without a limit. */
-  readonly isCovered: () => boolean;
-  /** The addresses found when the request was checked. Used for the first connection. */
-  readonly addresses: readonly string[];
-  /** Why there are none: counts as a failed attempt. */
-  readonly unresolved?: GatewayError;
-  /** Does not connect before {@link Leg.open}. */
-  readonly idle?: boolean;
-  /** The push was carried by another process, for which the server may still hold the name. */
-  readonly continues?: boolean;
-  readonly logger: Logger;
-}
 
 interface LegEvents {
   /** The status has changed. */
   change: [before: LegState, after: LegState];
   /** It has pushed without interruption for a while. */
   steady: [];
-}
-
-/** A connection that the server has asked for, and that takes over when it pushes. */
-interface Replacement {
-  readonly connection: PushConnection;
-  readonly place: Destination;
 }
 
 /** What of a transponder goes to one destination, over as many connections as it takes. */
@@ -93,25 +48,18 @@ export class Leg extends EventEmitter<LegEvents> {
   readonly #requests: ReconnectRequests;
   #resolveClosed!: () => void;
   #state: LegState;
-  #addresses: readonly string[] | undefined;
-  #unresolved: GatewayError | undefined;
-  /** Attempts that failed before they pushed. Each further attempt begins with another address. */
-  #failedAttempts = 0;
+  readonly #addresses: ConnectionAddresses;
   /** The server was considered dead, and has not failed since: perhaps it was not. */
   #wasStalled = false;
-  #connection: PushConnection | undefined;
-  /** Where `#connection` leads: the destination, or where the server has sent this leg. */
+  readonly #connections: LegConnections<PushConnection>;
+  /** Where its connection leads: the destination, or where the server has sent this leg. */
   #place: Destination;
-  #replacement: Replacement | undefined;
-  #closingConnection: Promise<void> = Promise.resolve();
   /** When it was last known to push. */
   #pushedMs = -Infinity;
   /** When another process may have pushed last. */
   readonly #continuedMs: number;
   #retryTimer: NodeJS.Timeout | undefined;
   #steadyTimer: NodeJS.Timeout | undefined;
-  /** Counters of the connections that are over. */
-  #past = NO_COUNTERS;
 
   private constructor(options: LegOptions, environment: LegEnvironment) {
     super();
@@ -119,12 +67,13 @@ export class Leg extends EventEmitter<LegEvents> {
     this.#options = options;
     this.#environment = environment;
     this.#logger = options.logger;
+    this.#connections = new LegConnections(options.logger);
     this.#requests = new ReconnectRequests(environment.resolve, options.logger);
-    this.#addresses = options.unresolved ? undefined : options.addresses;
-    this.#unresolved = options.idle ? undefined : options.unresolved;
+    const { idle, unresolved, addresses } = options;
+    this.#addresses = new ConnectionAddresses(environment.resolve, unresolved ?? addresses, idle);
     this.#place = options.destination;
     this.#continuedMs = options.continues ? performance.now() : -Infinity;
-    this.#state = options.idle ? IDLE : { ...CONNECTING };
+    this.#state = idle ? IDLE : { ...CONNECTING };
     this.closed = new Promise((resolve) => (this.#resolveClosed = resolve));
   }
 
@@ -158,30 +107,22 @@ export class Leg extends EventEmitter<LegEvents> {
 
   /** `undefined`: it is idle, or has ended. */
   get reach(): PushReach | undefined {
-    const state = this.#state;
     const { hasVideo, videoHeader } = this.#options.codecs.variant.source.lease.rendition;
-    switch (state.status) {
-      case 'idle':
-      case 'ended':
-        return undefined;
-      case 'retrying':
-        return state.free && (!hasVideo || videoHeader) ? 'held' : 'connecting';
-      case 'connecting':
-        return 'connecting';
-      case 'pushing':
-        return !hasVideo || this.#connection?.hasFrames ? 'pushing' : 'connecting';
-    }
+    return reachOf(this.#state, {
+      canSend: !hasVideo || videoHeader !== undefined,
+      sends: !hasVideo || (this.#connections.current?.hasFrames ?? false),
+    });
   }
 
   get counters(): OutputCounters {
-    return sumCounters([this.#past, ...this.#connections]);
+    return this.#connections.counters;
   }
 
   view(): LegView {
     const { failure } = this;
     const { status, attempt } = this.#state;
     const nowMs = tickMs();
-    const pushing = status === 'pushing' ? this.#connection : undefined;
+    const pushing = status === 'pushing' ? this.#connections.current : undefined;
     return {
       leg: this.name,
       destination: this.#place.redacted,
@@ -192,7 +133,7 @@ export class Leg extends EventEmitter<LegEvents> {
       ...this.counters,
       bitrate: pushing?.bitrate(nowMs) ?? 0,
       fps: pushing?.frameRate(nowMs) ?? 0,
-      bufferMs: this.#connection?.bufferedMs ?? 0,
+      bufferMs: this.#connections.current?.bufferedMs ?? 0,
     };
   }
 
@@ -210,7 +151,7 @@ export class Leg extends EventEmitter<LegEvents> {
   reconsider(): boolean {
     if (!this.#options.codecs.isOutdated) return false;
     const { status } = this.#state;
-    if (status === 'pushing' || (status === 'connecting' && this.#connection?.isReady))
+    if (status === 'pushing' || (status === 'connecting' && this.#connections.current?.isReady))
       this.#dispatch({ type: 'renew' });
     return true;
   }
@@ -263,10 +204,12 @@ export class Leg extends EventEmitter<LegEvents> {
         inBackground(this.#connect());
         break;
       case 'disconnect':
-        this.#disconnect();
+        this.#requests.forget();
+        this.#connections.close();
         break;
       case 'adopt':
-        this.#adopt();
+        this.#place = this.#connections.adopt().place;
+        this.#logger.info({ to: this.#place.redacted }, 'the push goes on with the other connection');
         break;
       case 'watch-steadiness':
         this.#steadyTimer = setTimeout(
@@ -275,7 +218,10 @@ export class Leg extends EventEmitter<LegEvents> {
         );
         break;
       case 'schedule-retry':
-        this.#retryTimer = setTimeout(() => this.#dispatch({ type: 'retry' }), this.#retryDelayMs());
+        this.#retryTimer = setTimeout(
+          () => this.#dispatch({ type: 'retry' }),
+          retryDelayMs(this.#state, this.#options.retry, Math.random()),
+        );
         break;
       case 'cancel-timers':
         clearTimeout(this.#retryTimer);
@@ -283,32 +229,22 @@ export class Leg extends EventEmitter<LegEvents> {
         break;
       case 'finish':
         this.#options.codecs.end();
-        inBackground(this.#closingConnection.then(() => this.#resolveClosed()));
+        inBackground(this.#connections.closed.then(() => this.#resolveClosed()));
         break;
       default:
         effect satisfies never;
     }
   }
 
-  #retryDelayMs(): number {
-    const state = this.#state;
-    const delayMs = backoffMs(this.#options.retry, state.attempt, Math.random());
-    return state.status === 'retrying' && state.free ? Math.min(delayMs, NAME_RETRY_MS) : delayMs;
-  }
-
   async #connect(): Promise<void> {
-    let addresses = this.#addresses;
-    const unresolved = this.#unresolved;
-    // For one connection only: what a name resolves to changes.
-    this.#addresses = undefined;
-    this.#unresolved = undefined;
+    const addressesOf = this.#addresses.next();
     const connecting = this.#state;
     const place = this.#place;
+    let addresses: readonly string[];
     try {
       // The old connection is closed first: servers refuse a name that is still in use.
-      await this.#closingConnection;
-      if (unresolved) throw unresolved;
-      addresses ??= (await this.#environment.resolve(place)).addresses;
+      await this.#connections.closed;
+      addresses = await addressesOf(place);
     } catch (error) {
       if (this.#state === connecting) this.#fail(reconnectError(error), false);
       return;
@@ -316,18 +252,14 @@ export class Leg extends EventEmitter<LegEvents> {
     if (this.#state !== connecting) return;
     const extras = await this.#options.codecs.extras(place);
     if (this.#state !== connecting) return;
-    this.#connection = this.#createConnection(place, rotated(addresses, this.#failedAttempts), extras);
+    this.#connections.use(this.#createConnection(place, addresses, extras));
   }
 
-  #createConnection(
-    destination: Destination,
-    addresses: readonly string[],
-    extras: ConnectExtras | undefined,
-  ): PushConnection {
+  #createConnection(place: Destination, addresses: readonly string[], extras?: ConnectExtras): PushConnection {
     const { createPusher, localAddress, stallTimeoutMs } = this.#environment;
     const { flashVersion, codecs } = this.#options;
     const pusher = createPusher({
-      destination,
+      destination: place,
       addresses,
       ...(extras && { extras }),
       flashVersion,
@@ -344,20 +276,20 @@ export class Leg extends EventEmitter<LegEvents> {
       },
       onProgress: () => {
         codecs.progressed(connection);
-        this.#dispatch({ type: this.#replacement?.connection === connection ? 'replaced' : 'progress' });
+        this.#dispatch({ type: this.#connections.replacement?.connection === connection ? 'replaced' : 'progress' });
       },
       onDied: (error, nameInUse) => {
-        if (this.#replacement?.connection === connection)
-          return this.#replacementFailed(this.#replacement, error, nameInUse);
+        const { replacement } = this.#connections;
+        if (replacement?.connection === connection) return this.#replacementFailed(replacement.place, error, nameInUse);
         const verdict = codecs.judge(error, nameInUse, connection);
         if (verdict === 'again') this.#dispatch({ type: 'renew' });
         else this.#lost(verdict ?? error, nameInUse);
       },
       onTracksChanged: () => {
-        if (this.#connection === connection) this.#dispatch({ type: 'renew' });
+        if (this.#connections.current === connection) this.#dispatch({ type: 'renew' });
       },
       onReconnectRequest: (request) => {
-        if (this.#connection !== connection) return;
+        if (this.#connections.current !== connection) return;
         this.#requests.receive(request);
         if (this.#state.status === 'pushing') this.#takeRequest();
       },
@@ -366,13 +298,12 @@ export class Leg extends EventEmitter<LegEvents> {
   }
 
   #feedOf({ source, silence, audio }: PushVariant): ConnectionFeed {
-    const { feed } = this.#options;
-    return { ...feed, rendition: source.lease.rendition, silence, transform: audio.apply.bind(audio) };
+    return { ...this.#options.feed, rendition: source.lease.rendition, silence, transform: audio.apply.bind(audio) };
   }
 
   #lost(error: GatewayError, nameInUse: boolean): void {
-    if (this.#replacement) return this.#dispatch({ type: 'overtaken' });
-    if (this.#state.status === 'connecting') this.#failedAttempts++;
+    if (this.#connections.replacement) return this.#dispatch({ type: 'overtaken' });
+    if (this.#state.status === 'connecting') this.#addresses.failed();
     this.#wasStalled = this.#state.status === 'pushing' && error.code === 'DESTINATION_STALLED';
     // A server that sends its publishers elsewhere does so again where it is still needed.
     this.#place = this.#options.destination;
@@ -385,64 +316,32 @@ export class Leg extends EventEmitter<LegEvents> {
     this.#dispatch({ type: 'failed', error, nameHeld });
   }
 
-  #disconnect(): void {
-    this.#requests.forget();
-    const connections = this.#connections;
-    if (connections.length === 0) return;
-    this.#past = this.counters;
-    this.#connection = undefined;
-    this.#replacement = undefined;
-    this.#closeLater(connections);
-  }
-
-  get #connections(): readonly PushConnection[] {
-    return [this.#connection, this.#replacement?.connection].filter((each) => each !== undefined);
-  }
-
-  #closeLater(connections: readonly PushConnection[]): void {
-    const closing = connections.map((connection) =>
-      connection.close().catch((error: unknown) => this.#logger.error({ err: error }, 'closing a pusher failed')),
-    );
-    this.#closingConnection = Promise.all([this.#closingConnection, ...closing]).then(() => undefined);
-  }
-
   /** Carries out the server's request to reconnect, which may have arrived before this leg pushed. */
   #takeRequest(): void {
-    const current = this.#connection;
-    if (!current || this.#replacement) return;
-    const request = this.#requests.take();
+    const { current, replacement } = this.#connections;
+    const request = current && !replacement && this.#requests.take();
     if (request) inBackground(this.#replace(request, current));
   }
 
   /** Makes another connection, which takes over when it pushes. */
   async #replace(request: ReconnectRequest, current: PushConnection): Promise<void> {
+    const connections = this.#connections;
+    const isStillDue = (): boolean =>
+      connections.current === current && !connections.replacement && this.#state.status === 'pushing';
     const to = await this.#requests.locate(request, this.#place);
-    if (!to || this.#connection !== current || this.#replacement || this.#state.status !== 'pushing') return;
+    if (!to || !isStillDue()) return;
     const extras = await this.#options.codecs.extras(to.place);
-    if (this.#connection !== current || this.#replacement || this.#state.status !== 'pushing') return;
-    this.#replacement = { place: to.place, connection: this.#createConnection(to.place, to.addresses, extras) };
+    if (!isStillDue()) return;
+    connections.offer({ place: to.place, connection: this.#createConnection(to.place, to.addresses, extras) });
   }
 
-  #replacementFailed({ connection, place }: Replacement, error: GatewayError, nameInUse: boolean): void {
-    this.#past = sumCounters([this.#past, connection]);
-    this.#replacement = undefined;
-    this.#closeLater([connection]);
+  #replacementFailed(place: Destination, error: GatewayError, nameInUse: boolean): void {
+    this.#connections.dropReplacement();
     const fields = { to: place.redacted, code: error.code, reason: error.message };
     if (!nameInUse)
       return void this.#logger.warn(fields, 'the other connection failed: the push goes on with the one it has');
     this.#logger.info(fields, 'the server wants the old connection closed first');
     this.#place = place;
     this.#dispatch({ type: 'renew' });
-  }
-
-  #adopt(): void {
-    const { connection, place } = this.#replacement!;
-    const old = this.#connection!;
-    this.#past = sumCounters([this.#past, old]);
-    this.#connection = connection;
-    this.#place = place;
-    this.#replacement = undefined;
-    this.#closeLater([old]);
-    this.#logger.info({ to: place.redacted }, 'the push goes on with the other connection');
   }
 }

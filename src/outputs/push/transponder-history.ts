@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { Logger } from '../../observe/logger.ts';
 import type { SecretBox } from '../../store/secret-box.ts';
 import type { RecordSet, Store } from '../../store/store.ts';
-import type { TransponderView } from './transponder-view.ts';
+import { LegSchema, TransponderSchema, type TransponderView } from '../../views/push-view.ts';
 import { wallClockDate, wallClockMs } from '../../runtime/wall-clock.ts';
 import { SerialWork } from '../../runtime/async.ts';
 
@@ -12,50 +12,16 @@ const NAMESPACE = 'ended-transponders';
 const SecretsSchema = z.object({ rtmpUrl: z.string(), streamName: z.string() });
 
 const RecordSchema = z.object({
-  view: z.object({
-    mediaSessionId: z.string(),
-    width: z.number(),
-    height: z.number(),
-    muted: z.boolean(),
-    soundEnabled: z.boolean(),
-    options: z.union([
-      z.object({ action: z.literal('mute') }),
-      z.object({ action: z.literal('sound_on'), soundFile: z.string(), loop: z.boolean().exactOptional() }),
-      z.object({}),
-    ]),
+  /** Named field by field, so that a field that is added to the view is not stored by accident. */
+  view: TransponderSchema.pick({
+    ...{ mediaSessionId: true, width: true, height: true, muted: true, soundEnabled: true, options: true },
+    ...{ reason: true, reasonCode: true, sourceStreamName: true, attempt: true, startedAt: true, bytesSent: true },
+    ...{ bitrate: true, fps: true, framesDropped: true, bufferMs: true, destination: true, destinationId: true },
+    ...{ groupId: true, backupMode: true },
+  }).extend({
     status: z.literal('ended'),
-    reason: z.string(),
-    reasonCode: z.string(),
-    sourceStreamName: z.string(),
-    attempt: z.number(),
-    startedAt: z.string(),
     endedAt: z.string(),
-    bytesSent: z.number(),
-    bitrate: z.number(),
-    fps: z.number(),
-    framesDropped: z.number(),
-    bufferMs: z.number(),
-    destination: z.string(),
-    destinationId: z.string().exactOptional(),
-    groupId: z.string().exactOptional(),
-    backupMode: z.enum(['hot', 'cold']).exactOptional(),
-    legs: z
-      .array(
-        z.object({
-          leg: z.enum(['primary', 'backup']),
-          destination: z.string(),
-          status: z.enum(['idle', 'connecting', 'pushing', 'retrying', 'ended']),
-          reason: z.string(),
-          reasonCode: z.string(),
-          attempt: z.number(),
-          bytesSent: z.number(),
-          bitrate: z.number(),
-          fps: z.number(),
-          framesDropped: z.number(),
-          bufferMs: z.number(),
-        }),
-      )
-      .default([]),
+    legs: z.array(LegSchema).default([]),
   }),
   /** {@link SecretsSchema} in JSON, encrypted. */
   secrets: z.string(),
@@ -171,7 +137,6 @@ async function readEntries(
   return latest.reverse().map(({ key, value }) => ({ key, view: toView(value, key, box, logger) }));
 }
 
-/** Written out field by field by the schema, so that a field that is added to the view is not stored by accident. */
 function toRecord({ rtmpUrl, streamName, ...view }: TransponderView, key: string, box: SecretBox): HistoryRecord {
   return RecordSchema.parse({
     view: { ...view, endedAt: view.endedAt ?? wallClockDate().toISOString() },

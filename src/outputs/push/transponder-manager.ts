@@ -1,31 +1,20 @@
 import { EventEmitter } from 'node:events';
-import { encodeProfile, type EncodeProfile } from '../../renditions/encode-profile.ts';
-import type { EncoderPool } from '../../renditions/encoder-pool.ts';
 import { GatewayError, toGatewayError } from '../../errors.ts';
-import type { Logger } from '../../observe/logger.ts';
 import type { LiveStream } from '../../streams/live-stream.ts';
-import type { StreamRegistry } from '../../streams/stream-registry.ts';
 import type { PushReach } from './leg-state.ts';
 import { OutputSet } from '../output-set.ts';
-import { namingField, parseDestination, type AddressingRules, type Destination } from '../../net/destination.ts';
-import { Preflight, type CheckRequest } from './platforms/preflight.ts';
-import type { PushPlatforms } from './platforms/push-platforms.ts';
-import type { Verdict } from './platforms/verdict.ts';
-import type { WireCheck } from './platforms/wire-check.ts';
-import type { CodecPair } from './codecs/codec-choice.ts';
-import { PushCodecs, type PushCodecsOptions } from './codecs/push-codecs.ts';
-import type { OpenedSource } from './codecs/push-media.ts';
+import type { Destination } from '../../net/destination.ts';
+import type { CheckRequest } from './platforms/preflight.ts';
+import type { TransponderView, Verdict } from '../../views/push-view.ts';
 import { PushSlots, type PushSlot } from './push-slots.ts';
-import { PushSources, type PushSourceOptions } from './push-sources.ts';
-import { refusedView } from './refused-view.ts';
-import type { SoundLibrary } from './sound-library.ts';
+import { PushPreparation, type PushPreparationOptions } from './push-preparation.ts';
+import { refusedView } from './make-views.ts';
 import { loadPushSound } from './sound-loading.ts';
-import { resolveDestinations } from './resolve-destinations.ts';
-import { requireStandby, type StandbyRenditions } from './standby-renditions.ts';
+import { requireStandby } from './standby-renditions.ts';
 import type { StoredPushes } from './record/stored-pushes.ts';
 import { Transponder } from './transponder.ts';
 import type { TransponderHistory } from './transponder-history.ts';
-import type { PushIdentity, TransponderEnvironment } from './transponder-start.ts';
+import type { PushIdentity } from './transponder-start.ts';
 import type {
   RequestOrigin,
   PictureChange,
@@ -33,32 +22,19 @@ import type {
   StartRequest,
   TransponderControl,
   TransponderFilter,
-  TransponderView,
 } from './transponder-view.ts';
 import { inBackground } from '../../runtime/in-background.ts';
 
-export interface TransponderManagerOptions {
-  readonly registry: StreamRegistry;
-  readonly encoders: EncoderPool;
-  readonly sounds: SoundLibrary;
-  readonly environment: TransponderEnvironment;
-  readonly platforms: PushPlatforms;
-  readonly wire: Pick<WireCheck, 'check'>;
-  readonly addressing: AddressingRules;
-  readonly preserveAspectRatio: boolean;
-  readonly codecs: PushCodecsOptions;
+export interface TransponderManagerOptions extends PushPreparationOptions {
   readonly maxTransponders: number;
   readonly maxPerStream: number;
   readonly history: TransponderHistory;
-  /** Unset: the push engine cannot do it. */
-  readonly standby?: StandbyRenditions;
   /** What pushes send while their publisher is away, unless their request says something else. */
   readonly standbyByDefault?: StandbyRequest;
   /** The pushes that are continued when the gateway is started again. */
   readonly stored?: StoredPushes;
   /** The URL that every stream is pushed to (`rtmp_push_auto_start_url`); empty: none. */
   readonly autoStartUrl: string;
-  readonly logger: Logger;
 }
 
 interface ManagerEvents {
@@ -73,9 +49,7 @@ export class TransponderManager implements TransponderControl {
   readonly #events = new EventEmitter<ManagerEvents>();
   readonly #transponders: OutputSet<Transponder>;
   readonly #slots: PushSlots;
-  readonly #sources: PushSources;
-  readonly #codecs: PushCodecs;
-  readonly #preflight: Preflight;
+  readonly #preparation: PushPreparation;
   #closed = false;
 
   constructor(options: TransponderManagerOptions) {
@@ -89,35 +63,21 @@ export class TransponderManager implements TransponderControl {
         this.#events.emit('change', view);
       },
     });
-    const { platforms, wire } = options;
     this.#slots = new PushSlots(options);
-    this.#sources = new PushSources(options);
-    this.#codecs = new PushCodecs(options.codecs, options);
-    this.#preflight = new Preflight({
-      wire,
-      parse: (request, rtmpUrl) => this.#parse({ ...request, rtmpUrl }),
-      platformOf: (request, destination) => platforms.of(request, destination),
-      meterOf: (rendition) => platforms.meterOf(rendition),
-      acquire: async (request, pair) =>
-        options.encoders.acquire(
-          this.#liveStream({ ...request, standby: false })!,
-          this.#profile(request, pair ?? { video: 'h264', audio: options.codecs.otherAudio }),
-        ),
-      codecs: this.#codecs,
-    });
+    this.#preparation = new PushPreparation(options);
     if (options.autoStartUrl) options.registry.on('started', (stream) => this.#autoStart(stream));
   }
 
   /** @param continued of a push that an earlier run of the gateway has left */
   async start(request: StartRequest, origin: RequestOrigin = {}, continued?: PushIdentity): Promise<TransponderView> {
     try {
-      return await this.#start(request, this.#parseAll(request), origin, continued);
+      return await this.#start(request, this.#preparation.destinations(request), origin, continued);
     } catch (thrown) {
       const error = toGatewayError(thrown);
       this.#options.logger.warn(
         {
           stream: request.streamName,
-          destination: this.#redactedDestination(request),
+          destination: this.#preparation.redactedDestination(request),
           code: error.code,
           reason: error.message,
           requestId: origin.requestId,
@@ -134,61 +94,27 @@ export class TransponderManager implements TransponderControl {
     { requestId, signal }: RequestOrigin,
     continued?: PushIdentity,
   ): Promise<TransponderView> {
-    const { encoders, environment, stored } = this.#options;
+    const { environment, stored } = this.#options;
     const request = { ...asked, standby: asked.standby ?? this.#options.standbyByDefault ?? false };
     const { streamName, standby } = request;
     // Until then the server would refuse the same name.
     for (let closing; (closing = this.#slots.closing(streamName, destinations));) await closing;
-    const stream = this.#liveStream(request);
+    const stream = this.#preparation.liveStream(request);
     // A push with standby does not end with its stream.
     const endOfStream = (): GatewayError | undefined => (standby ? undefined : stream?.endedBy);
 
     const slot = this.#slots.reserve(streamName, destinations);
     try {
-      const rules = this.#codecs.rulesFor(request, continued?.published);
-      const decision = await this.#codecs.decide(rules, destinations[0]);
-      const profile = this.#profile(request, decision.pair);
-      if (stream) encoders.check(stream, profile);
-      if (standby) await requireStandby(this.#options.standby).check(standby);
-      const [primary, backup] = await resolveDestinations(destinations, request, environment);
-      const { options } = request;
-      const until = { user: standby ? undefined : stream, end: 'ended', client: signal };
-      const sound =
-        options?.action === 'sound_on'
-          ? await loadPushSound(this.#options.sounds, options, [decision.pair.audio], until)
-          : undefined;
-      const { destination } = primary!;
-      const source = await this.#sources.open({
-        request,
-        destination,
-        profile,
-        stream,
-        awaySince: continued?.awaySince,
+      const start = await this.#preparation.prepare({
+        ...{ request, destinations, stream, continued, signal },
+        current: () => transponder.request,
       });
-      const format = await encoders.audioFormat(profile.audioCodec);
       if (this.#closed || endOfStream()) {
-        source.rules?.close();
-        await source.lease.release();
+        start.rules?.close();
+        await start.lease.release();
         throw endOfStream() ?? new GatewayError('SHUTTING_DOWN', 'The gateway is shutting down.');
       }
-      const transponder: Transponder = Transponder.start(
-        {
-          ...primary!,
-          ...source,
-          request,
-          codecs: {
-            decision,
-            rules,
-            format,
-            open: (pair, awaySince) => this.#openVariant(transponder.request, destination, stream, pair, awaySince),
-          },
-          requestId,
-          ...(continued && { continued }),
-          ...(backup && { backup }),
-          ...(sound && { sound }),
-        },
-        environment,
-      );
+      const transponder: Transponder = Transponder.start({ ...start, requestId }, environment);
       this.#keep(transponder, slot);
       stored?.started(transponder.id, request, transponder.startedAt);
       const view = transponder.view();
@@ -203,11 +129,11 @@ export class TransponderManager implements TransponderControl {
   }
 
   check(request: CheckRequest, signal: AbortSignal): Promise<Verdict[]> {
-    return this.#preflight.check(request, signal);
+    return this.#preparation.check(request, signal);
   }
 
   refuse(request: StartRequest, reason: GatewayError): void {
-    const view = refusedView(request, reason, this.#redactedDestination(request));
+    const view = refusedView(request, reason, this.#preparation.redactedDestination(request));
     this.#options.history.add(view);
     this.#events.emit('refused', view);
   }
@@ -215,7 +141,7 @@ export class TransponderManager implements TransponderControl {
   /** Records a push that an earlier run of the gateway has left and that cannot be continued. */
   abandon(request: StartRequest, { mediaSessionId, startedAt }: PushIdentity, reason: GatewayError): void {
     const view = {
-      ...refusedView(request, reason, this.#redactedDestination(request)),
+      ...refusedView(request, reason, this.#preparation.redactedDestination(request)),
       mediaSessionId,
       startedAt: startedAt.toISOString(),
     };
@@ -336,63 +262,9 @@ export class TransponderManager implements TransponderControl {
     await this.#transponders.close(reason);
   }
 
-  #profile(request: StartRequest, { video, audio }: CodecPair): EncodeProfile {
-    const passes = video === 'h264' ? undefined : video;
-    return encodeProfile(request, this.#options.preserveAspectRatio, audio, passes);
-  }
-
-  /** What a push that runs sends in other codecs. @param begun the stream that it was started with */
-  async #openVariant(
-    request: PushSourceOptions['request'],
-    destination: Destination,
-    begun: LiveStream | undefined,
-    pair: CodecPair,
-    awaySince: Date | undefined,
-  ): Promise<OpenedSource> {
-    const stream = this.#options.registry.find(request.streamName) ?? begun;
-    const profile = this.#profile(request, pair);
-    const format = await this.#options.encoders.audioFormat(pair.audio);
-    const source = await this.#sources.open({ request, destination, profile, stream, awaySince });
-    return { source, format };
-  }
-
-  #parse(request: StartRequest, url = request.rtmpUrl): Destination {
-    const { addressing } = this.#options;
-    // Either of the two: WCS's REST client sends false where the user has set nothing.
-    const fullUrl = addressing.fullUrl || (request.rtmpTransponderFullUrl ?? false);
-    return parseDestination(url, request.streamName, { ...addressing, fullUrl });
-  }
-
-  /** The destination, and the backup if there is one. */
-  #parseAll(request: StartRequest): [Destination, ...Destination[]] {
-    const primary = this.#parse(request);
-    if (request.backupUrl === undefined) return [primary];
-    return [primary, namingField('backupUrl', () => this.#parse(request, request.backupUrl))];
-  }
-
   #ended(view: TransponderView): void {
     // A push that is continued after the restart has not ended.
     if (!this.#options.stored?.ended(view)) this.#options.history.add(view);
-  }
-
-  /** Empty for a URL that is not valid. */
-  #redactedDestination(request: StartRequest): string {
-    try {
-      return this.#parse(request).redacted;
-    } catch {
-      return '';
-    }
-  }
-
-  /** The stream to push; `undefined` if a push with standby may wait for it. */
-  #liveStream({ streamName: name, standby }: StartRequest): LiveStream | undefined {
-    const stream = this.#options.registry.find(name);
-    if (!stream?.publisher && !(standby && standby.startWithStandby))
-      throw new GatewayError(
-        'STREAM_NOT_FOUND',
-        `Stream not found: ${JSON.stringify(name)} is not published. Publish it first, then start the push.`,
-      );
-    return stream;
   }
 
   #keep(transponder: Transponder, slot: PushSlot): void {
@@ -411,7 +283,7 @@ export class TransponderManager implements TransponderControl {
 
   /** A push with standby has waited for the stream, and goes on. */
   async #startUnlessRunning(request: StartRequest): Promise<void> {
-    if (this.#slots.isTaken(request.streamName, this.#parse(request))) return;
+    if (this.#slots.isTaken(request.streamName, this.#preparation.destinations(request)[0])) return;
     await this.start(request);
   }
 

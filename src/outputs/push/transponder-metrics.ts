@@ -1,12 +1,7 @@
 import type { Metrics } from '../../observe/metrics.ts';
-import {
-  listTransponders,
-  type LegView,
-  type TransponderControl,
-  type TransponderStatus,
-  type TransponderView,
-} from './transponder-view.ts';
+import { listTransponders, type TransponderControl } from './transponder-view.ts';
 import { monotonicMsOf } from '../../runtime/wall-clock.ts';
+import type { LegView, TransponderStatus, TransponderView } from '../../views/push-view.ts';
 
 const LEG_STATES: readonly LegView['status'][] = ['idle', 'connecting', 'pushing', 'retrying', 'ended'];
 const LIVE_STATES: readonly TransponderStatus[] = ['connecting', 'pushing', 'standby', 'retrying'];

@@ -8,7 +8,7 @@ import type { CodecDecision, PublishedCodecs } from './codecs/codec-choice.ts';
 import type { CodecRules } from './codecs/leg-codecs.ts';
 import type { PushMediaOptions, PushSound } from './codecs/push-media.ts';
 import type { RetryRules } from './leg-state.ts';
-import type { LegEnvironment } from './leg.ts';
+import type { LegEnvironment, LegOptions } from './leg-start.ts';
 import type { PushSource } from './push-sources.ts';
 import type { StandbyRequest, StartRequest } from './transponder-view.ts';
 
@@ -25,6 +25,16 @@ export interface TransponderEnvironment extends LegEnvironment {
   readonly flashVersion: string;
   readonly logger: Logger;
 }
+
+/** What the feeds of all legs have in common. */
+export const legFeed = ({
+  lateGroups,
+  outBuffer,
+  pollingMs,
+  sendMetadata,
+}: TransponderEnvironment): LegOptions['feed'] => ({
+  ...{ lateGroups, queue: outBuffer, pollingMs, sendMetadata },
+});
 
 /** A destination of a transponder, with the addresses found when the request was checked. */
 export interface CheckedDestination {

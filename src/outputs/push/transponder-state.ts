@@ -1,6 +1,6 @@
 import type { GatewayError } from '../../errors.ts';
-import type { LegState } from './leg-state.ts';
-import type { LegName } from './transponder-view.ts';
+import type { LegState, PushReach } from './leg-state.ts';
+import type { LegName } from '../../views/push-view.ts';
 
 /** When the backup leg is connected. `hot`: always. `cold`: while the primary leg is lost. */
 export type BackupMode = 'hot' | 'cold';
@@ -141,6 +141,28 @@ const RANKS = ['pushing', 'connecting', 'retrying', 'idle', 'ended'] as const sa
 /** The leg whose state is that of the whole push: one that pushes, if any does; otherwise the one that comes closest. */
 export function leading<T extends { readonly status: LegState['status'] }>(legs: readonly [T, ...T[]]): T {
   return legs.reduce((best, leg) => (RANKS.indexOf(leg.status) < RANKS.indexOf(best.status) ? leg : best));
+}
+
+/** The status of a push in this state. */
+export function statusOf(
+  state: TransponderState,
+  legs: readonly [{ readonly status: LegState['status'] }, ...{ readonly status: LegState['status'] }[]],
+): Exclude<LegState['status'], 'idle'> {
+  if (state.phase === 'ended') return 'ended';
+  const { status } = leading(legs);
+  // The leg that goes on next has not begun yet.
+  return status === 'idle' || status === 'ended' ? 'connecting' : status;
+}
+
+/** How far the legs that are in use have come; `undefined`: the push has ended. */
+export function reachOf(
+  state: TransponderState,
+  legs: readonly { readonly reach: PushReach | undefined }[],
+): PushReach | undefined {
+  if (state.phase === 'ended') return undefined;
+  const reaches = legs.map(({ reach }) => reach).filter((reach) => reach !== undefined);
+  if (reaches.length === 0 || reaches.includes('connecting')) return 'connecting';
+  return reaches.includes('held') ? 'held' : 'pushing';
 }
 
 /** What a change of a leg means for the transponder. */

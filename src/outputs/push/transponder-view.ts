@@ -1,34 +1,8 @@
 import { GatewayError } from '../../errors.ts';
-import type { StandbyState } from '../../renditions/standby/standby-state.ts';
-import type { ComplianceView } from '../../renditions/compliance.ts';
+import type { TransponderOptions, TransponderView, Verdict } from '../../views/push-view.ts';
 import type { AudioChoice, VideoChoice } from './codecs/choices.ts';
-import type { CodecsView } from './codecs/codec-choice.ts';
-import type { Verdict } from './platforms/verdict.ts';
-import type { PushWarning } from './platforms/watch-state.ts';
 
-/** A transponder as REST answers, WebSocket events and the console show it. */
-
-/** `standby`: it pushes a standby picture or silence instead of live video. */
-export type TransponderStatus = 'connecting' | 'pushing' | 'standby' | 'retrying' | 'ended';
-
-export type LegName = 'primary' | 'backup';
-
-/** What of a transponder goes to one destination. */
-export interface LegView {
-  readonly leg: LegName;
-  /** The URL without secrets; where the server has sent the push elsewhere, that URL. */
-  readonly destination: string;
-  /** `idle`: a cold backup that is not needed. */
-  readonly status: 'idle' | 'connecting' | 'pushing' | 'retrying' | 'ended';
-  readonly reason: string;
-  readonly reasonCode: string;
-  readonly attempt: number;
-  readonly bytesSent: number;
-  readonly bitrate: number;
-  readonly fps: number;
-  readonly framesDropped: number;
-  readonly bufferMs: number;
-}
+/** Requests about pushes, and what may be done with them. */
 
 /** What a push sends while its publisher is away. */
 export interface StandbyRequest {
@@ -46,14 +20,6 @@ export interface StandbyRequest {
   /** Push before a stream of this name is published. */
   readonly startWithStandby: boolean;
 }
-
-export interface SoundOptions {
-  readonly action: 'sound_on';
-  readonly soundFile: string;
-  readonly loop?: boolean;
-}
-/** The `options` of `/push/startup`. */
-export type TransponderOptions = { readonly action?: undefined } | { readonly action: 'mute' } | SoundOptions;
 
 /** What of a standby picture is to be changed; what is unset stays as it is. */
 export type PictureChange = Partial<Pick<StandbyRequest, 'source' | 'file' | 'color' | 'text'>>;
@@ -101,80 +67,6 @@ export interface TransponderFilter {
   readonly streamName?: string;
   readonly rtmpUrl?: string;
 }
-
-/** ISO times. */
-export interface PublisherAway {
-  readonly since: string;
-  /** When the push ends unless the publisher is back. Unset for a push with standby that is not limited in time. */
-  readonly until?: string;
-}
-
-/** Why standby is shown, since when (ISO time), and what is shown. */
-export interface StandbyView {
-  readonly since: string;
-  readonly reason: StandbyState['reason'];
-  readonly picture: StandbyState['picture'];
-}
-
-/** The fields of WCS first, then further ones. */
-export interface TransponderView {
-  readonly mediaSessionId: string;
-  /** The name on the RTMP server, prefix included. */
-  readonly streamName: string;
-  /** As it was sent to `startup`. Only authorised REST clients get it; others get the redacted URL. */
-  readonly rtmpUrl: string;
-  /** Pixels; 0 while unknown. */
-  readonly width: number;
-  readonly height: number;
-  readonly muted: boolean;
-  readonly soundEnabled: boolean;
-  readonly options: TransponderOptions;
-
-  readonly status: TransponderStatus;
-  /** Why it retries, cannot show the live stream or its video, or has ended; empty otherwise. */
-  readonly reason: string;
-  /** The stable code of that reason. */
-  readonly reasonCode: string;
-  readonly sourceStreamName: string;
-  /** Reconnects since pushing was last steady: 0 during the first connection. */
-  readonly attempt: number;
-  readonly startedAt: string;
-  readonly endedAt?: string;
-  readonly bytesSent: number;
-  /** Kilobits per second over the last seconds. */
-  readonly bitrate: number;
-  readonly fps: number;
-  readonly framesDropped: number;
-  readonly bufferMs: number;
-  /** The URL without secrets, for logs and pages. */
-  readonly destination: string;
-  /** The saved destination, and the group with which it was started. */
-  readonly destinationId?: string;
-  readonly groupId?: string;
-  /** Present with a backup. */
-  readonly backupMode?: 'hot' | 'cold';
-  /** The primary, then the backup if there is one. Empty for a push that was refused. */
-  readonly legs: readonly LegView[];
-  /** Present while the publisher is lost and its stream is held. */
-  readonly publisherAway?: PublisherAway;
-  /** Present if the push has standby. */
-  readonly standbyEnabled?: true;
-  /** Present while standby is shown; then `status` is `standby`, unless the push is not connected. */
-  readonly standby?: StandbyView;
-  /** The platform by whose rules the push is watched, and those that it breaks at the moment. */
-  readonly platform?: string;
-  readonly warnings?: readonly PushWarning[];
-  /** With `comply`: whether the stream is passed through or re-encoded, and why. */
-  readonly comply?: ComplianceView;
-  /** In which codecs it goes out, and why. Missing for a push that was refused. */
-  readonly codecs?: CodecsView;
-}
-
-/** What a view has of its request about saved destinations. */
-export const savedIds = ({ destinationId, groupId }: Pick<StartRequest, 'destinationId' | 'groupId'>) => ({
-  ...(destinationId !== undefined && { destinationId }),
-  ...(groupId !== undefined && { groupId }),
-});
 
 /** Where a request comes from. */
 export interface RequestOrigin {

@@ -7,15 +7,17 @@ import type { RenditionAudioCodec } from '../../renditions/encode-profile.ts';
 import type { ContinuousRendition } from '../../renditions/standby/continuous-rendition.ts';
 import type { LiveStream } from '../../streams/live-stream.ts';
 import { sumCounters, type Output, type OutputCounters, type OutputEvents } from '../output.ts';
-import { codecsView, type CodecDecision } from './codecs/codec-choice.ts';
+import type { CodecDecision } from './codecs/codec-choice.ts';
 import { LegCodecs, type CodecRules } from './codecs/leg-codecs.ts';
 import { PushMedia, type PushSound, type PushVariant } from './codecs/push-media.ts';
 import type { LegState, PushReach } from './leg-state.ts';
 import { Leg } from './leg.ts';
+import { viewOf } from './make-views.ts';
 import { retryRules } from './retry-rules.ts';
 import { describeEnd, describeLeg } from './transponder-log.ts';
 import {
   DEFAULT_BACKUP_AFTER_MS,
+  legFeed,
   type CheckedDestination,
   type TransponderEnvironment,
   type TransponderOptionsAtStart,
@@ -24,21 +26,21 @@ import {
   eventOf,
   initialState,
   leading,
+  reachOf,
+  statusOf,
   transition,
   type BackupMode,
   type TransponderEffect,
   type TransponderEvent,
   type TransponderState,
 } from './transponder-state.ts';
-import {
-  savedIds,
-  type LegName,
-  type StandbyRequest,
-  type TransponderOptions,
-  type TransponderView,
-} from './transponder-view.ts';
+import type { StandbyRequest } from './transponder-view.ts';
 import { inBackground } from '../../runtime/in-background.ts';
 import { wallClockDate } from '../../runtime/wall-clock.ts';
+import type { LegName, TransponderOptions, TransponderView } from '../../views/push-view.ts';
+
+/** What changes of a live stream the view of a push shows. */
+const STREAM_EVENTS = ['lost', 'published', 'videoProblem'] as const;
 
 /** The codecs of a push that does not choose. */
 const FIXED: CodecDecision = { pair: { video: 'h264', audio: 'aac' }, why: '' };
@@ -50,23 +52,22 @@ const FIXED: CodecDecision = { pair: { video: 'h264', audio: 'aac' }, why: '' };
 export class Transponder extends EventEmitter<OutputEvents> implements Output {
   readonly id: string;
   readonly destination: Destination;
+  readonly startedAt: Date;
   readonly #stream: LiveStream | undefined;
   readonly #media: PushMedia;
   #request: TransponderOptionsAtStart['request'];
   readonly #logger: Logger;
-  readonly #startedAt: Date;
   readonly #isContinued: boolean;
   readonly #backupMode: BackupMode | undefined;
   /** The primary, then the backup if there is one. */
   readonly #legs: readonly [Leg, ...Leg[]];
   #stopWatching: () => void = () => {};
-  readonly #onAbsenceChanged = (): void => void this.emit('change');
+  readonly #onStreamChanged = (): void => void this.emit('change');
   readonly #onPublished = (): void => {
     for (const leg of this.#legs) leg.reconsider();
   };
   readonly #onInvalidTransition: (status: string, event: string) => void;
-  readonly #closed: Promise<void>;
-  #resolveClosed!: () => void;
+  readonly #closed = Promise.withResolvers<void>();
   #options: TransponderOptions;
   #state: TransponderState;
   #delay: NodeJS.Timeout | undefined;
@@ -81,7 +82,7 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
     super();
     const { request, destination, backup, continued } = start;
     this.id = continued?.mediaSessionId ?? randomUUID();
-    this.#startedAt = continued?.startedAt ?? wallClockDate();
+    this.startedAt = continued?.startedAt ?? wallClockDate();
     this.#isContinued = continued !== undefined;
     this.#request = request;
     this.destination = destination;
@@ -94,7 +95,6 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
       destination: destination.redacted,
       requestId: start.requestId,
     });
-    this.#closed = new Promise((resolve) => (this.#resolveClosed = resolve));
     const decision = start.codecs?.decision ?? FIXED;
     this.#media = new PushMedia({
       pair: decision.pair,
@@ -125,9 +125,7 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
       transponder.#logStandby();
       transponder.emit('change');
     });
-    start.stream?.on('lost', transponder.#onAbsenceChanged);
-    start.stream?.on('published', transponder.#onAbsenceChanged);
-    start.stream?.on('videoProblem', transponder.#onAbsenceChanged);
+    for (const event of STREAM_EVENTS) start.stream?.on(event, transponder.#onStreamChanged);
     if (start.codecs) transponder.#stopWatching = start.codecs.rules.watch(transponder.#onPublished);
     transponder.#logger.info(
       { ...(start.backup && { backup: start.backup.destination.redacted, backupMode: transponder.#backupMode }) },
@@ -137,22 +135,12 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
   }
 
   get status(): Exclude<LegState['status'], 'idle'> {
-    if (this.#state.phase === 'ended') return 'ended';
-    const { status } = leading(this.#legs);
-    // The leg that goes on next has not begun yet.
-    return status === 'idle' || status === 'ended' ? 'connecting' : status;
+    return statusOf(this.#state, this.#legs);
   }
 
   /** How far the legs that are in use have come; `undefined`: it has ended. */
   get reach(): PushReach | undefined {
-    const reaches = this.#legs.map(({ reach }) => reach).filter((reach) => reach !== undefined);
-    if (this.#state.phase === 'ended') return undefined;
-    if (reaches.length === 0 || reaches.includes('connecting')) return 'connecting';
-    return reaches.includes('held') ? 'held' : 'pushing';
-  }
-
-  get startedAt(): Date {
-    return this.#startedAt;
+    return reachOf(this.#state, this.#legs);
   }
 
   get outlivesStream(): boolean {
@@ -172,50 +160,14 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
   }
 
   view(): TransponderView {
-    const { status } = this;
     const leg = leading(this.#legs);
-    const { standby: continuous, lease, rules } = leg.variant.source;
-    const standby = status === 'ended' ? undefined : continuous?.standby;
-    const failure =
-      this.failure ?? (standby && continuous?.failure) ?? (status === 'ended' ? undefined : this.#stream?.videoProblem);
-    const { width = 0, height = 0 } = lease.rendition.metadata;
-    const absence = status === 'ended' ? undefined : (continuous ?? this.#stream)?.absence;
-    const { attempt, bitrate, fps, bufferMs } = leg.view();
-    return {
-      mediaSessionId: this.id,
-      streamName: this.destination.streamName.reveal(),
-      rtmpUrl: this.destination.url.reveal(),
-      width,
-      height,
-      muted: this.#media.muted,
-      soundEnabled: this.#media.soundEnabled,
-      options: this.#options,
-      status: status === 'pushing' && standby ? 'standby' : status,
-      reason: failure?.message ?? '',
-      reasonCode: failure?.code ?? '',
-      sourceStreamName: this.request.streamName,
-      attempt,
-      startedAt: this.#startedAt.toISOString(),
-      ...(this.#endedAt && { endedAt: this.#endedAt.toISOString() }),
-      ...this.counters,
-      bitrate,
-      fps,
-      bufferMs,
-      destination: this.destination.redacted,
-      ...savedIds(this.request),
-      ...(this.#backupMode && { backupMode: this.#backupMode }),
-      legs: this.#legs.map((leg) => leg.view()),
-      ...(absence && {
-        publisherAway: {
-          since: absence.since.toISOString(),
-          ...(absence.until && { until: absence.until.toISOString() }),
-        },
-      }),
-      ...(continuous && { standbyEnabled: true as const }),
-      ...(standby && { standby: { ...standby, since: standby.since.toISOString() } }),
-      codecs: codecsView(leg.decision, lease.rendition.hasVideo, rules?.view.comply?.state === 'encoding'),
-      ...(status !== 'ended' && rules?.view),
-    };
+    return viewOf({
+      ...{ id: this.id, request: this.request, destination: this.destination, stream: this.#stream },
+      ...{ status: this.status, failure: this.failure, startedAt: this.startedAt, endedAt: this.#endedAt },
+      ...{ backupMode: this.#backupMode, options: this.#options, audio: this.#media, counters: this.counters },
+      legs: this.#legs.map((each) => each.view()),
+      leading: { view: leg.view(), source: leg.variant.source, decision: leg.decision },
+    });
   }
 
   mute(): void {
@@ -274,7 +226,7 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
 
   stop(reason: GatewayError): Promise<void> {
     this.#dispatch({ type: 'stop', reason });
-    return this.#closed;
+    return this.#closed.promise;
   }
 
   #logStandby(): void {
@@ -300,9 +252,7 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
     decision: CodecDecision,
     environment: TransponderEnvironment,
   ): Leg {
-    const logger = this.#backupMode
-      ? this.#logger.child({ leg: name, destination: destination.redacted })
-      : this.#logger;
+    const logger = this.#legLogger(name, destination.redacted);
     const codecs = new LegCodecs({ media: this.#media, rules, decision, destination, logger });
     const leg = Leg.start(
       {
@@ -316,12 +266,7 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
         retry: retryRules(this.request, environment.retry),
         isCovered: () => this.#legs.some((other) => other !== leg && other.status === 'pushing'),
         codecs,
-        feed: {
-          lateGroups: environment.lateGroups,
-          queue: environment.outBuffer,
-          pollingMs: environment.pollingMs,
-          sendMetadata: environment.sendMetadata,
-        },
+        feed: legFeed(environment),
         logger,
       },
       environment,
@@ -331,16 +276,15 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
     return leg;
   }
 
+  #legLogger(leg: LegName, destination: string): Logger {
+    return this.#backupMode ? this.#logger.child({ leg, destination }) : this.#logger;
+  }
+
   #legChanged(leg: Leg, before: LegState, after: LegState): void {
     // The end of the push is one change, not one of each leg.
     if (this.#state.phase === 'ended') return;
     const line = describeLeg(before, after, leg.hasPushed, this.#backupMode !== undefined);
-    if (line) {
-      const logger = this.#backupMode
-        ? this.#logger.child({ leg: leg.name, destination: leg.view().destination })
-        : this.#logger;
-      logger[line.level](line.fields, line.message);
-    }
+    if (line) this.#legLogger(leg.name, leg.view().destination)[line.level](line.fields, line.message);
     const event = eventOf(leg.name, after);
     if (event) this.#dispatch(event);
     this.#media.setPushing(this.status === 'pushing');
@@ -392,16 +336,14 @@ export class Transponder extends EventEmitter<OutputEvents> implements Output {
     this.#endedAt = wallClockDate();
     this.#media.stop();
     this.#stopWatching();
-    this.#stream?.off('lost', this.#onAbsenceChanged);
-    this.#stream?.off('published', this.#onAbsenceChanged);
-    this.#stream?.off('videoProblem', this.#onAbsenceChanged);
+    for (const event of STREAM_EVENTS) this.#stream?.off(event, this.#onStreamChanged);
     const { attempt } = leading(this.#legs).state;
     const { level, message, fields } = describeEnd(this.failure!, attempt);
     this.#logger[level](fields, message);
     this.emit('change');
     await Promise.all(this.#legs.map((leg) => leg.closed));
     await this.#media.close();
-    this.#resolveClosed();
+    this.#closed.resolve();
     this.emit('closed');
   }
 }

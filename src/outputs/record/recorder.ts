@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { GatewayError, toGatewayError } from '../../errors.ts';
-import { InBandSets } from '../../media/codecs/avc-in-band.ts';
 import { fourccOf } from '../../media/containers/enhanced-tag.ts';
 import { TAG_SCRIPT, TAG_VIDEO, type FlvTag } from '../../media/containers/flv-tag.ts';
 import { hasSameSize, isSameTrack } from '../../media/containers/flv-track.ts';
@@ -15,7 +14,8 @@ import { OutputFeed } from '../output-feed.ts';
 import type { OutputQueueRules } from '../output-queue.ts';
 import type { Output, OutputCounters, OutputEvents, TagSink } from '../output.ts';
 import { createContainer, type Container, type RecordFormat } from './container.ts';
-import { diskError, RecordFile, type OpenFile } from './record-file.ts';
+import { OpenRecording } from './open-recording.ts';
+import { diskError, type OpenFile } from './record-file.ts';
 import { nextRecorderState, type RecorderEvent, type RecorderState } from './recorder-state.ts';
 import { baseName, fileName } from './recording-name.ts';
 import type { Recordings } from './recordings.ts';
@@ -25,10 +25,6 @@ import { SingleFlight } from '../../runtime/async.ts';
 import { inBackground } from '../../runtime/in-background.ts';
 import { wallClockDate } from '../../runtime/wall-clock.ts';
 
-/** Milliseconds of media in one write: what is lost if the gateway is killed, and as much again for what is on its way. */
-export const PIECE_MS = 500;
-/** A piece is written earlier when it has this many bytes. */
-const MAX_PIECE_BYTES = 4 * 1024 * 1024;
 /** What a slow disk does not take at once waits here, up to the limits of the queue. */
 const QUEUE: OutputQueueRules = { enabled: false, initialMs: 0, startMs: 0, maxBufferings: -1, queueWhenFull: true };
 
@@ -47,22 +43,6 @@ export interface RecorderEnvironment {
   /** Gives a closed file its index; see `finish-file.ts`. */
   readonly finish: (path: string, format: RecordFormat) => Promise<FinishedFile | undefined>;
   readonly logger: Logger;
-}
-
-/** A file that is being written. */
-interface OpenRecording {
-  readonly id: string;
-  readonly path: string;
-  readonly file: RecordFile;
-  readonly container: Container;
-  readonly hasVideo: boolean;
-  readonly sets: InBandSets;
-  /** Time of the feed at which the file begins. */
-  readonly baseMs: number;
-  /** Writes what is buffered even when no further media comes. */
-  readonly timer: NodeJS.Timeout;
-  durationMs: number;
-  failure: GatewayError | undefined;
 }
 
 /** An output that writes one rendition of a stream to files: one, or more when the format changes or a file is large. */
@@ -135,7 +115,7 @@ export class Recorder extends EventEmitter<OutputEvents> implements Output, TagS
 
   get counters(): OutputCounters {
     return {
-      bytesSent: this.#pastBytes + (this.#open?.file.bytes ?? 0),
+      bytesSent: this.#pastBytes + (this.#open?.bytes ?? 0),
       framesDropped: this.#pastDropped + (this.#feed?.framesDropped ?? 0),
     };
   }
@@ -151,7 +131,7 @@ export class Recorder extends EventEmitter<OutputEvents> implements Output, TagS
   }
 
   get writable(): boolean {
-    return this.#open?.file.writable ?? true;
+    return this.#open?.writable ?? true;
   }
 
   write({ tags }: TagGroup): void {
@@ -166,11 +146,12 @@ export class Recorder extends EventEmitter<OutputEvents> implements Output, TagS
     if (tag.sequenceHeader) return this.#takeHeader(tag);
     const open = this.#open;
     const begins = this.#canBegin(tag);
-    if (open && begins && (this.#isFull(open, tag) || this.#lacksVideo(open, tag))) this.#dispatch({ type: 'split' });
+    if (open && begins && (open.isFull(tag, this.#environment) || (tag.type === TAG_VIDEO && !open.hasVideo)))
+      this.#dispatch({ type: 'split' });
     if (!this.#open && !begins) return;
     this.#next = tag;
     this.#dispatch({ type: 'media' });
-    if (this.#open) this.#push(this.#open, tag);
+    this.#open?.push(tag);
   }
 
   #takeHeader(tag: FlvTag): void {
@@ -180,16 +161,8 @@ export class Recorder extends EventEmitter<OutputEvents> implements Output, TagS
     const before = this.#videoHeader;
     this.#videoHeader = copyOf(tag);
     const goesOn = this.#environment.standby ? hasSameSize : isSameTrack;
-    if (this.#open?.hasVideo && before && goesOn(before, tag)) this.#changeParameters(this.#open, tag);
+    if (this.#open?.hasVideo && before && goesOn(before, tag)) this.#open.changeParameters(this.#videoHeader);
     else this.#dispatch({ type: 'split' });
-  }
-
-  /** Codecs other than H.264 have everything in their frames. */
-  #changeParameters({ sets, container, file, baseMs }: OpenRecording, tag: FlvTag): void {
-    if (fourccOf(tag)) return;
-    sets.change(this.#videoHeader!.data);
-    const start = container.changeParameters({ ...tag, timestamp: Math.max(0, tag.timestamp - baseMs) });
-    if (start) file.replaceStart(start);
   }
 
   /** Files begin with a key frame; without video, with any frame. */
@@ -200,39 +173,6 @@ export class Recorder extends EventEmitter<OutputEvents> implements Output, TagS
   /** A publisher may return without video, and return again with it. */
   get #hasVideo(): boolean {
     return this.#videoHeader !== undefined && this.#lease.rendition.hasVideo;
-  }
-
-  #lacksVideo({ hasVideo }: OpenRecording, { type }: FlvTag): boolean {
-    return type === TAG_VIDEO && !hasVideo;
-  }
-
-  #isFull({ file, container, baseMs }: OpenRecording, { timestamp }: FlvTag): boolean {
-    const { maxFileBytes, maxFileMs } = this.#environment;
-    return (
-      (maxFileBytes > 0 && file.bytes + container.bufferedBytes >= maxFileBytes) ||
-      (maxFileMs > 0 && timestamp - baseMs >= maxFileMs)
-    );
-  }
-
-  #push(open: OpenRecording, tag: FlvTag): void {
-    const timestamp = tag.timestamp - open.baseMs;
-    // Audio from before the first frame of a file after the first.
-    if (timestamp < 0) return;
-    const { container } = open;
-    if (container.bufferedMs >= PIECE_MS || container.bufferedBytes >= MAX_PIECE_BYTES) this.#flush(open);
-    // Where the parameters change, each key frame has its own, so that players can begin anywhere.
-    const data = tag.type === TAG_VIDEO ? open.sets.bodyOf(tag.data, tag.keyFrame) : tag.data;
-    container.push({ ...tag, timestamp, data });
-    open.durationMs = Math.max(open.durationMs, Math.round(timestamp));
-  }
-
-  #flush(open: OpenRecording, end = false): void {
-    const piece = open.container.take(end);
-    if (piece) open.file.write(piece);
-    open.timer.refresh();
-    const { bytes } = open.file;
-    const framesDropped = this.#feed?.framesDropped ?? 0;
-    this.#environment.recordings.progress(open.id, { bytes, durationMs: open.durationMs, framesDropped });
   }
 
   #dispatch(event: RecorderEvent): void {
@@ -266,27 +206,20 @@ export class Recorder extends EventEmitter<OutputEvents> implements Output, TagS
     }
     const id = this.#part === 0 ? this.id : randomUUID();
     const file = fileName(this.#base, ++this.#part, format);
-    const path = recordings.pathOf({ file });
-    const open: OpenRecording = {
-      id,
-      path,
-      container,
-      hasVideo,
-      sets: new InBandSets(standby),
+    const open: OpenRecording = new OpenRecording({
+      ...{ id, path: recordings.pathOf({ file }), container, hasVideo, openFile },
+      changesProfile: standby,
       baseMs: this.#next!.timestamp,
-      durationMs: 0,
-      failure: undefined,
-      file: new RecordFile(path, openFile, {
-        onWritable: () => this.#feed?.pump(),
-        onFailed: (error) => {
-          open.failure = error;
-          if (this.#open === open) this.#dispatch({ type: 'failed', error });
-        },
-      }),
-      timer: setInterval(() => this.#flush(open), PIECE_MS * 2),
-    };
-    open.sets.begin(this.#videoHeader?.data);
-    open.file.write(container.init);
+      onWritable: () => this.#feed?.pump(),
+      onFailed: (error) => {
+        if (this.#open === open) this.#dispatch({ type: 'failed', error });
+      },
+      onProgress: () => {
+        const { bytes, durationMs } = open;
+        recordings.progress(id, { bytes, durationMs, framesDropped: this.#feed?.framesDropped ?? 0 });
+      },
+    });
+    open.begin(this.#videoHeader);
     this.#open = open;
     this.#firstId ??= id;
     this.#firstFile ??= file;
@@ -313,8 +246,7 @@ export class Recorder extends EventEmitter<OutputEvents> implements Output, TagS
   #closeFile(): void {
     const open = this.#open;
     if (!open) return;
-    this.#flush(open, true);
-    clearInterval(open.timer);
+    open.end();
     this.#open = undefined;
     const { recordings } = this.#environment;
     const ended = this.#state.status === 'ended' ? this.#state.reason : undefined;
@@ -331,8 +263,8 @@ export class Recorder extends EventEmitter<OutputEvents> implements Output, TagS
 
   async #finishFile(open: OpenRecording, endedBy: GatewayError | undefined): Promise<void> {
     const { recordings, finish, format } = this.#environment;
-    await open.file.close();
-    this.#pastBytes += open.file.bytes;
+    await open.close();
+    this.#pastBytes += open.bytes;
     let failure = open.failure ?? endedBy;
     let finished;
     try {
@@ -343,7 +275,7 @@ export class Recorder extends EventEmitter<OutputEvents> implements Output, TagS
     const reason = failure && { reasonCode: failure.code, reason: failure.message };
     recordings.update(open.id, {
       state: failure ? 'failed' : 'complete',
-      bytes: finished?.bytes ?? open.file.bytes,
+      bytes: finished?.bytes ?? open.bytes,
       durationMs: finished?.durationMs ?? open.durationMs,
       ...reason,
     });

@@ -1,12 +1,12 @@
-import type { StandbyPicture } from './standby-clip.ts';
+import type { StandbyView } from '../../views/push-view.ts';
 
 /** That a push shows standby instead of live video, and why. */
 export interface StandbyState {
   readonly since: Date;
   /** The publisher is away; or it sends no video; or standby was switched on by hand. */
-  readonly reason: 'publisher' | 'video' | 'manual';
+  readonly reason: StandbyView['reason'];
   /** `freeze`: the last frame is repeated; `none`: the destination receives no video. */
-  readonly picture: 'freeze' | 'none' | StandbyPicture['source'];
+  readonly picture: StandbyView['picture'];
 }
 
 /** That the publisher is away. */

@@ -1,9 +1,9 @@
 import { GatewayError, toGatewayError } from '../../errors.ts';
-import { TokenBucket, type TokenBucketOptions } from '../../net/token-bucket.ts';
+import type { TokenBucketOptions } from '../../net/token-bucket.ts';
 import type { Logger } from '../../observe/logger.ts';
 import type { StreamMessage } from '../../streams/live-stream.ts';
 import type { ObjectOperation, RoomEvent, RoomMember } from '../room-client.ts';
-import { tooFast } from './too-fast.ts';
+import { DoorClient } from './door-client.ts';
 import * as frames from './json-frames.ts';
 import type { ClientFrame } from './json-frames.ts';
 import type { RpcCallout } from './rpc-callout.ts';
@@ -35,68 +35,48 @@ export interface JsonClientOptions {
   readonly logger: Logger;
 }
 
-/** Frames that may wait until the client is a member. */
-const MAX_WAITING = 64;
-/** Calls of one client that run at the same time. */
-const MAX_CALLS = 8;
-
 /** A client that speaks JSON, whatever carries its frames: WebSockets or data channels. */
 export class JsonClient {
   readonly #options: JsonClientOptions;
-  #member: RoomMember | undefined;
-  #waiting: string[] | undefined = [];
-  readonly #bucket: TokenBucket;
-  #calls = 0;
-  #over = false;
+  readonly #client: DoorClient;
 
   constructor(options: JsonClientOptions) {
     this.#options = options;
-    this.#bucket = new TokenBucket(options.rate);
+    const { rate, rpc } = options;
+    this.#client = new DoorClient({ rate, rpc, end: (reason) => this.#refuse(reason) });
     inBackground(this.#join(), (error) => this.#refuse(toGatewayError(error)));
   }
 
   /** A frame of the client. Never throws. */
   receive(text: string): void {
-    if (this.#over) return;
-    if (!this.#bucket.take(performance.now())) return this.#refuse(tooFast());
-    if (!this.#waiting) return this.#take(text);
-    this.#waiting.push(text);
-    if (this.#waiting.length > MAX_WAITING) this.#refuse(tooEarly());
+    if (!this.#client.isOver && this.#client.count()) this.#client.whenMember(() => this.#take(text));
   }
 
   /** The connection has ended. Idempotent. */
   close(): void {
-    if (this.#over) return;
-    this.#over = true;
-    this.#waiting = undefined;
-    this.#member?.leave();
+    this.#client.close();
   }
 
   async #join(): Promise<void> {
     const { join, send, greet } = this.#options;
     try {
-      const member = await join((event) => this.#tell(event));
-      // It has left meanwhile.
-      if (this.#over) return member.leave();
-      this.#member = member;
+      if (!this.#client.enter(await join((event) => this.#tell(event)))) return;
     } catch (error) {
       return this.#refuse(toGatewayError(error));
     }
     if (greet) send(frames.connectedFrame());
-    const waiting = this.#waiting ?? [];
-    this.#waiting = undefined;
-    for (const text of waiting) if (!this.#over) this.#take(text);
+    this.#client.begin();
   }
 
   #refuse(reason: GatewayError): void {
-    if (this.#over) return;
+    if (this.#client.isOver) return;
     this.#options.send(frames.errorFrame(reason));
     this.close();
     this.#options.refuse(reason);
   }
 
   #tell(event: RoomEvent): void {
-    if (this.#over) return;
+    if (this.#client.isOver) return;
     const { send } = this.#options;
     switch (event.type) {
       case 'text':
@@ -125,12 +105,12 @@ export class JsonClient {
     const parsed = frames.parseFrame(text);
     if (parsed.type === 'malformed')
       return this.#options.send(frames.errorFrame({ code: 'INVALID_REQUEST', message: parsed.reason }, parsed.id));
-    const done = parsed.type === 'text' ? this.#member!.sendText(parsed.text) : this.#run(parsed.frame);
+    const done = parsed.type === 'text' ? this.#client.member!.sendText(parsed.text) : this.#run(parsed.frame);
     done?.catch((error: unknown) => this.#fail(error, parsed.type === 'frame' ? parsed.frame : undefined));
   }
 
   #run({ type, id, content }: ClientFrame): Promise<void> | undefined {
-    const member = this.#member!;
+    const member = this.#client.member!;
     const { send } = this.#options;
     switch (type) {
       case 'sharedObjectGetRemote':
@@ -169,27 +149,16 @@ export class JsonClient {
   }
 
   async #call(method: string, args: unknown, id: string | number | undefined): Promise<void> {
-    const { rpc, send, client } = this.#options;
-    let answer: string;
-    if (!rpc) answer = frames.callFailure(id, { code: 'NOT_IMPLEMENTED', message: 'Calls need the setting rpc_url.' });
-    else if (this.#calls >= MAX_CALLS)
-      answer = frames.callFailure(id, { code: 'LIMIT_REACHED', message: `More than ${MAX_CALLS} calls at once.` });
-    else {
-      this.#calls++;
-      try {
-        const data = await rpc.call({ method, arguments: args ?? null, client, scope: this.#member!.scope });
-        answer = frames.callAnswer(id, data);
-      } catch (error) {
-        answer = frames.callFailure(id, toGatewayError(error));
-      } finally {
-        this.#calls--;
-      }
-    }
-    if (!this.#over) send(answer);
+    const { send, client } = this.#options;
+    const answer = await this.#client.call({ method, arguments: args ?? null, client }).then(
+      (data) => frames.callAnswer(id, data),
+      (error: unknown) => frames.callFailure(id, toGatewayError(error)),
+    );
+    if (!this.#client.isOver) send(answer);
   }
 
   #fail(error: unknown, frame: ClientFrame | undefined): void {
-    if (this.#over) return;
+    if (this.#client.isOver) return;
     const reason = toGatewayError(error);
     const name = frame && 'name' in frame.content ? frame.content.name : undefined;
     if (reason.code === 'INTERNAL') this.#options.logger.error({ err: error }, 'a frame could not be processed');
@@ -222,6 +191,3 @@ function textOf(event: Extract<RoomEvent, { type: 'text' }>): string {
   texts.set(event, frame);
   return frame;
 }
-
-const tooEarly = (): GatewayError =>
-  new GatewayError('LIMIT_REACHED', 'Too many frames before the connection was accepted.');

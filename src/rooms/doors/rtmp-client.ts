@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { GatewayError, toGatewayError } from '../../errors.ts';
-import { TokenBucket, type TokenBucketOptions } from '../../net/token-bucket.ts';
+import type { TokenBucketOptions } from '../../net/token-bucket.ts';
 import type { Logger } from '../../observe/logger.ts';
 import type { ClientCommand, RtmpServerConnection } from '../../rtmp/server-connection.ts';
 import type { SharedObjectEvent, SharedObjectMessage } from '../../rtmp/shared-object-message.ts';
@@ -9,7 +9,7 @@ import { toAmf, toJson } from './amf-json.ts';
 import { enter, type Entrance, type RoomClient } from './enter.ts';
 import type { RpcCallout } from './rpc-callout.ts';
 import { messageOf, operationOf } from './rtmp-objects.ts';
-import { tooFast } from './too-fast.ts';
+import { DoorClient } from './door-client.ts';
 import { scopeOf } from './scope-url.ts';
 import { guarded, inBackground } from '../../runtime/in-background.ts';
 import { RtmpError } from '../../rtmp/rtmp-error.ts';
@@ -54,30 +54,21 @@ const NO_MEDIA =
 const STREAM_ID = 1;
 /** Milliseconds in which a client can read why it is refused. */
 const CLOSE_GRACE_MS = 500;
-/** Shared object messages and calls that may wait until the client is a member. */
-const MAX_WAITING = 64;
-const MAX_CALLS = 8;
 
 /** A client of the RTMP door. */
 export class RtmpClient {
   readonly #options: RtmpClientOptions;
-  readonly #bucket: TokenBucket;
+  readonly #client: DoorClient;
   #connecting = false;
-  #member: RoomMember | undefined;
-  #waiting: (() => void)[] | undefined = [];
-  #calls = 0;
-  #over = false;
 
   constructor(options: RtmpClientOptions) {
     this.#options = options;
-    const { connection } = options;
-    this.#bucket = new TokenBucket(options.rate);
+    const { connection, rate, rpc } = options;
+    this.#client = new DoorClient({ rate, rpc, end: (reason) => this.end(reason) });
     const abort = (error: unknown): void => connection.abort(new RtmpError('protocol', toGatewayError(error).message));
     connection.on(
       'message',
-      guarded(abort, () => {
-        if (!this.#bucket.take(performance.now())) this.end(tooFast());
-      }),
+      guarded(abort, () => void this.#client.count()),
     );
     connection.on(
       'command',
@@ -85,7 +76,8 @@ export class RtmpClient {
     );
     connection.on(
       'sharedObject',
-      guarded(abort, (message: SharedObjectMessage) => this.#whenMember(() => this.#takeObject(message))),
+      // Flash clients send `use` right after `connect`, without waiting for its answer.
+      guarded(abort, (message: SharedObjectMessage) => this.#client.whenMember(() => this.#takeObject(message))),
     );
     connection.on(
       'media',
@@ -93,29 +85,22 @@ export class RtmpClient {
     );
     connection.on(
       'closed',
-      guarded(abort, () => this.#close()),
+      guarded(abort, () => this.#client.close()),
     );
   }
 
   /** Whether the client has become a member. */
   get joined(): boolean {
-    return this.#member !== undefined;
+    return this.#client.member !== undefined;
   }
 
   /** Ends the connection with a reason. Idempotent. */
   end(reason: GatewayError): void {
-    if (this.#over) return;
+    if (this.#client.isOver) return;
     const { connection } = this.#options;
     const status = { level: 'error', code: 'NetConnection.Connect.Closed', description: reason.message };
     connection.sendCommand(0, 'onStatus', 0, null, status);
     connection.end(CLOSE_GRACE_MS);
-  }
-
-  #close(): void {
-    if (this.#over) return;
-    this.#over = true;
-    this.#waiting = undefined;
-    this.#member?.leave();
   }
 
   #take(command: ClientCommand): void {
@@ -132,7 +117,7 @@ export class RtmpClient {
       case 'createStream':
         return connection.sendCommand(0, '_result', transaction, null, STREAM_ID);
       default:
-        if (!MEDIA_COMMANDS.has(name)) this.#whenMember(() => inBackground(this.#call(command)));
+        if (!MEDIA_COMMANDS.has(name)) this.#client.whenMember(() => inBackground(this.#call(command)));
     }
   }
 
@@ -151,9 +136,7 @@ export class RtmpClient {
       connection.sendCommand(0, '_error', transaction, null, description);
       return connection.end(CLOSE_GRACE_MS);
     }
-    // It has left meanwhile.
-    if (this.#over) return member.leave();
-    this.#member = member;
+    if (!this.#client.enter(member)) return;
     logger.debug({ scope: member.scope }, 'RTMP client joined');
     connection.setUp();
     connection.sendCommand(
@@ -163,29 +146,18 @@ export class RtmpClient {
       { fmsVer: 'FMS/3,5,7,7009', capabilities: 31 },
       { level: 'status', code: 'NetConnection.Connect.Success', description: 'Connected', objectEncoding: 0 },
     );
-    const waiting = this.#waiting ?? [];
-    this.#waiting = undefined;
-    for (const run of waiting) if (!this.#over) run();
-  }
-
-  /** Flash clients send `use` right after `connect`, without waiting for its answer. */
-  #whenMember(run: () => void): void {
-    if (this.#over) return;
-    if (!this.#waiting) return run();
-    this.#waiting.push(run);
-    if (this.#waiting.length > MAX_WAITING)
-      this.end(new GatewayError('LIMIT_REACHED', 'Too many messages before the connection was accepted.'));
+    this.#client.begin();
   }
 
   #takeObject({ name, persistent, events }: SharedObjectMessage): void {
     for (const event of events) {
-      if (this.#over) return;
+      if (this.#client.isOver) return;
       this.#run(name, persistent, event)?.catch((error: unknown) => this.#fail(name, persistent, event, error));
     }
   }
 
   #run(name: string, persistent: boolean, event: SharedObjectEvent): Promise<void> | undefined {
-    const member = this.#member!;
+    const member = this.#client.member!;
     if (event.type === 'use') return member.connectObject(name, persistent);
     if (event.type === 'release') return void member.disconnectObject(name);
     const operation = operationOf(event);
@@ -198,7 +170,7 @@ export class RtmpClient {
     const { code, message } = toGatewayError(error);
     if (code === 'INTERNAL') logger.error({ err: error }, 'a shared object message could not be processed');
     else logger.debug({ code, reason: message }, 'change of a shared object refused');
-    if (this.#over) return;
+    if (this.#client.isOver) return;
     const status = event.type === 'use' ? 'SharedObject.NoReadAccess' : 'SharedObject.NoWriteAccess';
     connection.sendSharedObject({
       name,
@@ -210,10 +182,10 @@ export class RtmpClient {
   }
 
   #tell(event: RoomEvent): void {
-    if (this.#over) return;
+    if (this.#client.isOver) return;
     const { connection } = this.#options;
     // Before the answer to `connect`, clients expect nothing.
-    if (this.#waiting && event.type !== 'closed') return this.#whenMember(() => this.#tell(event));
+    if (this.#client.isWaiting && event.type !== 'closed') return this.#client.whenMember(() => this.#tell(event));
     switch (event.type) {
       case 'text':
         return connection.sendCommand(0, 'onText', 0, null, event.text);
@@ -237,7 +209,7 @@ export class RtmpClient {
   /** A value that AMF0 cannot carry must not harm the other members, who are told after this one. */
   #sendObject(event: Extract<RoomEvent, { type: 'state' | 'changes' }>): void {
     try {
-      this.#options.connection.sendSharedObject(messageOf(event, this.#member!.id));
+      this.#options.connection.sendSharedObject(messageOf(event, this.#client.member!.id));
     } catch (error) {
       this.#options.logger.info({ err: error }, 'a value cannot be sent by RTMP');
       this.end(new GatewayError('INVALID_REQUEST', 'The object has a value that RTMP cannot carry.'));
@@ -245,7 +217,7 @@ export class RtmpClient {
   }
 
   #refuseMedia(streamId: number, code: string): void {
-    if (this.#over) return;
+    if (this.#client.isOver) return;
     const { connection, logger } = this.#options;
     logger.info({ code }, 'RTMP client asks for media');
     connection.sendCommand(streamId, 'onStatus', 0, null, { level: 'error', code, description: NO_MEDIA });
@@ -254,12 +226,13 @@ export class RtmpClient {
 
   /** `text` sends to the scope; everything else is a call to the application server. */
   async #call({ name, transaction, values: [, ...values] }: ClientCommand): Promise<void> {
-    const { connection, rpc, ip } = this.#options;
+    const { connection } = this.#options;
     try {
-      const result = await this.#answer(name, values.map(toJson), rpc, ip);
-      if (transaction !== 0 && !this.#over) connection.sendCommand(0, '_result', transaction, null, toAmf(result));
+      const result = await this.#answer(name, values.map(toJson));
+      if (transaction !== 0 && !this.#client.isOver)
+        connection.sendCommand(0, '_result', transaction, null, toAmf(result));
     } catch (error) {
-      if (transaction === 0 || this.#over) return;
+      if (transaction === 0 || this.#client.isOver) return;
       const description = {
         level: 'error',
         code: 'NetConnection.Call.Failed',
@@ -269,23 +242,15 @@ export class RtmpClient {
     }
   }
 
-  async #answer(method: string, values: ReturnType<typeof toJson>[], rpc: RpcCallout | undefined, ip: string) {
-    const member = this.#member!;
+  async #answer(method: string, values: ReturnType<typeof toJson>[]) {
     if (method === 'text') {
       const [text] = values;
       if (typeof text !== 'string') throw new GatewayError('INVALID_REQUEST', 'text needs a string.');
-      await member.sendText(text);
+      await this.#client.member!.sendText(text);
       return null;
     }
-    if (!rpc) throw new GatewayError('NOT_IMPLEMENTED', 'Calls need the setting rpc_url.');
-    if (this.#calls >= MAX_CALLS) throw new GatewayError('LIMIT_REACHED', `More than ${MAX_CALLS} calls at once.`);
-    this.#calls++;
-    try {
-      const client = { ip, protocol: 'rtmp' };
-      return (await rpc.call({ method, arguments: values, client, scope: member.scope })) as ReturnType<typeof toJson>;
-    } finally {
-      this.#calls--;
-    }
+    const client = { ip: this.#options.ip, protocol: 'rtmp' };
+    return (await this.#client.call({ method, arguments: values, client })) as ReturnType<typeof toJson>;
   }
 }
 

@@ -41,14 +41,3 @@ export const dtmfInfo = (type: 'INFO' | 'INFO_RELAY', digit: DtmfDigit): { type:
   type === 'INFO_RELAY'
     ? { type: 'application/dtmf-relay', text: `Signal=${digit}\r\nDuration=${DTMF_MS}\r\n` }
     : { type: 'application/dtmf', text: digit };
-
-/** The digit in the body of INFO. */
-export function readDtmfInfo(type: string, body: string): DtmfDigit | undefined {
-  const text =
-    type === 'application/dtmf-relay'
-      ? /^\s*Signal\s*=\s*([0-9*#A-Da-d])\s*$/m.exec(body.slice(0, 200))?.[1]
-      : type === 'application/dtmf'
-        ? /^\s*([0-9*#A-Da-d])\s*$/.exec(body.slice(0, 200))?.[1]
-        : undefined;
-  return text?.toUpperCase();
-}

@@ -5,7 +5,7 @@ import { verdictItem } from './verdicts.js';
 
 /**
  * @typedef {import('../../api/openapi/platform-answers.ts').PlatformView} Platform
- * @typedef {import('../../outputs/push/platforms/verdict.ts').Verdict} Verdict
+ * @typedef {import('../client/wire.js').Verdict} Verdict
  * @typedef {import('./memory.js').Destination} Destination
  * @typedef {Pick<import('../client/push-api.js').PushRequest,
  *   'rtmpUrl' | 'rtmpTransponderFullUrl' | 'platform' | 'streamKey' | 'backup' | 'backupUrl' | 'backupMode'>} Target

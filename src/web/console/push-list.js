@@ -235,7 +235,7 @@ function complyText({ comply }) {
   return [state, comply.problem && visible(comply.problem)].filter(Boolean).join(' ');
 }
 
-/** @param {import('../../outputs/push/transponder-view.ts').LegView} leg */
+/** @param {import('../client/wire.js').TransponderLeg} leg */
 function legItem({ leg, status, destination, reason }) {
   return create(
     'li',

@@ -22,7 +22,7 @@ export function checkName(check) {
 /**
  * What was measured, the rule with its source, and what to do.
  *
- * @param {Omit<import('../../outputs/push/platforms/verdict.ts').Verdict, 'level'> & { level: 'ok' | 'warning' | 'error' }} verdict
+ * @param {Omit<import('../client/wire.js').Verdict, 'level'> & { level: 'ok' | 'warning' | 'error' }} verdict
  */
 export function verdictItem({ check, level, measured, rule, source, remedy }) {
   const [state, word] = LEVELS[level] ?? ['warn', level];

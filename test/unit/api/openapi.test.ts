@@ -6,7 +6,7 @@ import t from 'tap';
 import { createPublishing } from '../../helpers/publishing.ts';
 import { createAuthorizer } from '../../../src/access/create-authorizer.ts';
 import { consoleRoutes } from '../../../src/api/console-routes.ts';
-import { ErrorSchema, HealthSchema, StreamSchema, TransponderSchema } from '../../../src/api/openapi/answers.ts';
+import { ErrorSchema, HealthSchema, StreamSchema } from '../../../src/api/openapi/answers.ts';
 import { hlsRoutes } from '../../../src/api/hls/hls-routes.ts';
 import { whepRoutes } from '../../../src/api/whep/whep-routes.ts';
 import { whipRoutes } from '../../../src/api/whip/whip-routes.ts';
@@ -17,6 +17,7 @@ import { StreamRegistry } from '../../../src/streams/stream-registry.ts';
 import { FakeTransponders } from '../../helpers/fake-transponders.ts';
 import { createHttpApp } from '../../helpers/http-app.ts';
 import { localRooms } from '../../helpers/local-rooms.ts';
+import { TransponderSchema } from '../../../src/views/push-view.ts';
 
 interface Operation {
   readonly operationId: string;

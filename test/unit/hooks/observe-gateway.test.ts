@@ -11,11 +11,11 @@ import {
   observeRecordings,
   observeRooms,
   observeStreams,
-  type ObservedLeg,
-  type ObservedPush,
 } from '../../../src/hooks/observe-gateway.ts';
 import type { Publisher } from '../../../src/streams/live-stream.ts';
 import { StreamRegistry } from '../../../src/streams/stream-registry.ts';
+import type { LegView, TransponderView } from '../../../src/views/push-view.ts';
+import { viewOf } from '../../helpers/fake-transponders.ts';
 import { localRooms } from '../../helpers/local-rooms.ts';
 
 const stopped = new GatewayError('STREAM_STOPPED', 'Stopped by user');
@@ -46,9 +46,9 @@ function collect(): { events: GatewayEvent[]; publish: (event: GatewayEvent) => 
 }
 
 function observedPushes(publish: (event: GatewayEvent) => void) {
-  let start = (_: ObservedPush): void => {};
-  let change = (_: ObservedPush): void => {};
-  let refused = (_: ObservedPush): void => {};
+  let start = (_: TransponderView): void => {};
+  let change = (_: TransponderView): void => {};
+  let refused = (_: TransponderView): void => {};
   observePushes(
     {
       onStart: (listener) => (start = listener),
@@ -58,27 +58,20 @@ function observedPushes(publish: (event: GatewayEvent) => void) {
     publish,
   );
   return {
-    start: (push: ObservedPush) => start(push),
-    change: (push: ObservedPush) => change(push),
-    refuse: (push: ObservedPush) => refused(push),
+    start: (push: TransponderView) => start(push),
+    change: (push: TransponderView) => change(push),
+    refuse: (push: TransponderView) => refused(push),
   };
 }
 
 /** As a view of a transponder is: with fields that must not be sent. */
-const push = {
-  mediaSessionId: 'id',
-  status: 'connecting' as const,
-  sourceStreamName: 'cam1',
-  streamName: 'STREAM-KEY',
-  rtmpUrl: 'rtmp://user:PASSWORD@live.example/app/STREAM-KEY?token=TOKEN',
-  destination: 'rtmp://live.example/app',
-  attempt: 0,
-  startedAt: new Date(0).toISOString(),
-  reason: '',
-  reasonCode: '',
-  bytesSent: 1,
-  legs: [],
-};
+const push = viewOf(
+  { streamName: 'cam1', rtmpUrl: 'rtmp://user:PASSWORD@live.example/app/STREAM-KEY?token=TOKEN' },
+  {
+    ...{ mediaSessionId: 'id', streamName: 'STREAM-KEY', destination: 'rtmp://live.example/app', attempt: 0 },
+    ...{ startedAt: new Date(0).toISOString(), bytesSent: 1, legs: [] },
+  },
+);
 const failure = {
   reason: 'The server said: no such stream rtmp://user:PASSWORD@live.example/app/STREAM-KEY?token=TOKEN',
   reasonCode: 'PUBLISH_REJECTED',
@@ -115,7 +108,11 @@ t.test('the life of a push: one event for each change of its status', async (t) 
   start(push);
   change({ ...push, status: 'pushing' });
   change({ ...push, status: 'pushing' });
-  change({ ...push, status: 'standby', standby: { since: new Date(2).toISOString(), reason: 'video' } });
+  change({
+    ...push,
+    status: 'standby',
+    standby: { since: new Date(2).toISOString(), reason: 'video', picture: 'freeze' },
+  });
   change({ ...push, status: 'pushing' });
   change({ ...push, ...failure, status: 'retrying' });
   change({ ...push, ...failure, status: 'connecting', attempt: 1 });
@@ -149,14 +146,10 @@ t.test('a push that was refused after the publication has ended', async (t) => {
 });
 
 /** The legs of a push with a backup. */
-const legs = (primary: ObservedLeg['status'], backup: ObservedLeg['status']): ObservedLeg[] =>
+const legs = (primary: LegView['status'], backup: LegView['status']): LegView[] =>
   [['primary', primary] as const, ['backup', backup] as const].map(([leg, status]) => ({
-    leg,
-    status,
-    destination: `rtmp://${leg}.example/app`,
-    attempt: 0,
-    reason: '',
-    reasonCode: '',
+    ...{ leg, status, destination: `rtmp://${leg}.example/app`, attempt: 0, reason: '', reasonCode: '' },
+    ...{ bytesSent: 0, bitrate: 0, fps: 0, framesDropped: 0, bufferMs: 0 },
     ...(status === 'retrying' && failure),
   }));
 
@@ -184,6 +177,7 @@ t.test('the legs of a push with a backup, while the push itself goes on', async 
 });
 
 const warning = {
+  since: new Date(0).toISOString(),
   check: 'videoBitrate',
   level: 'warning',
   measured: '9',
@@ -213,8 +207,8 @@ t.test('a broken rule is told once, again when it is worse, and again when it co
 t.test('re-encoding because of rules is told when it begins and ends', async (t) => {
   const { events, publish } = collect();
   const { start, change } = observedPushes(publish);
-  const passing = { ...push, status: 'pushing', comply: { state: 'passing', because: [] } } as const;
-  const encoding = { ...passing, comply: { state: 'encoding', because: ['bFrames'] } } as const;
+  const passing = { ...push, status: 'pushing', comply: { mode: 'auto', state: 'passing', because: [] } } as const;
+  const encoding = { ...passing, comply: { mode: 'auto', state: 'encoding', because: ['bFrames'] } } as const;
   start(passing);
   for (const view of [passing, encoding, encoding, passing, encoding]) change(view);
   change({ ...encoding, status: 'ended' });
@@ -235,7 +229,7 @@ t.test('no body contains a secret, and every event can occur', async (t) => {
     status: 'pushing',
     platform: 'twitch',
     warnings: [warning],
-    comply: { state: 'encoding', because: ['bFrames'] },
+    comply: { mode: 'auto', state: 'encoding', because: ['bFrames'] },
     codecs: { video: 'av01', audio: 'mp4a', why: 'the server announced av01' },
   });
   for (const status of ['pushing', 'standby', 'retrying', 'ended'] as const) change({ ...push, ...failure, status });

@@ -9,12 +9,13 @@ import {
   type PublicationEnd,
   type PublicationRequest,
 } from '../../../src/publish/publication.ts';
-import type { PushControl, PushRequest, PushView } from '../../../src/publish/push-control.ts';
+import type { PushControl, PushRequest } from '../../../src/publish/push-control.ts';
 import { Publications } from '../../../src/publish/publications.ts';
 import type { SourceSession } from '../../../src/publish/source-session.ts';
 import { LocalDirectory, type Directory } from '../../../src/streams/directory.ts';
 import { StreamRegistry } from '../../../src/streams/stream-registry.ts';
 import type { WorkerPool } from '../../../src/webrtc/worker-pool.ts';
+import type { PushView } from '../../../src/views/push-view.ts';
 
 class FakeSession extends EventEmitter implements SourceSession {
   readonly id = 'session';
@@ -53,7 +54,7 @@ class FakePushes implements PushControl {
   change(view: PushView): void {
     for (const listener of this.listeners) listener(view);
   }
-  view(sourceStreamName: string, status = 'connecting'): PushView {
+  view(sourceStreamName: string, status: PushView['status'] = 'connecting'): PushView {
     return { mediaSessionId: 'push-1', sourceStreamName, destination: 'rtmp://a.example/live', status, reason: '' };
   }
 }

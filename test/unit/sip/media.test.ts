@@ -1,5 +1,5 @@
 import t from 'tap';
-import { dtmfInfo, DtmfReader, parseDigits, readDtmfInfo } from '../../../src/sip/media/dtmf.ts';
+import { dtmfInfo, DtmfReader, parseDigits } from '../../../src/sip/media/dtmf.ts';
 import { beginsKeyFrame } from '../../../src/sip/media/key-frame-packet.ts';
 import { KeyFrameRequester } from '../../../src/sip/media/key-frame-requests.ts';
 import { OutgoingAudio } from '../../../src/sip/media/outgoing-audio.ts';
@@ -229,10 +229,6 @@ t.test('the peer hears silence, sounds and digits, in steps of 20 ms', async (t)
 t.test('digits in INFO', async (t) => {
   t.equal(parseDigits('12x'), undefined);
   t.same(parseDigits('1a,'), ['1', 'A', ',']);
-  for (const type of ['INFO', 'INFO_RELAY'] as const) {
-    const info = dtmfInfo(type, '#');
-    t.equal(readDtmfInfo(info.type, info.text), '#');
-  }
-  t.equal(readDtmfInfo('application/dtmf-relay', 'Signal= a \r\nDuration=100'), 'A');
-  t.equal(readDtmfInfo('text/plain', '5'), undefined);
+  t.same(dtmfInfo('INFO', '#'), { type: 'application/dtmf', text: '#' });
+  t.match(dtmfInfo('INFO_RELAY', '#'), { type: 'application/dtmf-relay', text: /^Signal=#\r\nDuration=\d+\r\n$/ });
 });

@@ -2,6 +2,7 @@ import { VIDEO_FOURCC, type ForeignVideoCodec } from '../../../media/containers/
 import type { RenditionAudioCodec, RtmpAudioCodec } from '../../../renditions/encode-profile.ts';
 import { includesCodec, type ServerCodecs } from '../../../rtmp/connect-extras.ts';
 import type { AudioCodec, VideoCodec } from '../../../streams/live-stream.ts';
+import type { CodecsView } from '../../../views/push-view.ts';
 import type { AudioChoice, VideoChoice } from './choices.ts';
 
 /** In which codecs a push goes to a server, and why. Pure. */
@@ -192,14 +193,6 @@ function isAnnounced({ video, audio }: ServerCodecs, name: ForeignName): boolean
 /** The codecs that a push can tell from an answer of the server, to remember them. */
 export const announcedNames = (server: ServerCodecs): ForeignName[] =>
   (Object.keys(TITLES) as ForeignName[]).filter((name) => isAnnounced(server, name) === true);
-
-export interface CodecsView {
-  /** `avc1`, `av01`, `vp09`, `vp08`; missing without video. */
-  readonly video?: string;
-  /** `mp4a`, `Opus`, `pcma`, `pcmu` or `speex`. */
-  readonly audio: string;
-  readonly why: string;
-}
 
 /** @param complies `comply` encodes the video */
 export function codecsView({ pair, why }: CodecDecision, hasVideo: boolean, complies = false): CodecsView {

@@ -1,6 +1,7 @@
 import type { StreamMeasure } from '../../../media/stream-meter.ts';
 import { profileName } from './rules.ts';
-import { verdict, type Verdict } from './verdict.ts';
+import { verdict } from './verdict.ts';
+import type { Verdict } from '../../../views/push-view.ts';
 
 /** What was measured, for checks that no rule of the platform covers. */
 export function describeStream({ video, audio }: StreamMeasure): Verdict[] {

@@ -12,8 +12,9 @@ import type { PushCodecs } from '../codecs/push-codecs.ts';
 import { describeStream, withFacts } from './describe-stream.ts';
 import { measureRendition } from './rendition-meters.ts';
 import { isMeasured, judge } from './rules.ts';
-import { verdict, type Verdict } from './verdict.ts';
+import { verdict } from './verdict.ts';
 import type { WireCheck } from './wire-check.ts';
+import type { Verdict } from '../../../views/push-view.ts';
 
 /** What a check needs of the pushes of the gateway. */
 export interface PreflightParts {

@@ -1,6 +1,6 @@
-import type { Compliance, ComplianceView } from '../../../renditions/compliance.ts';
+import type { Compliance } from '../../../renditions/compliance.ts';
 import type { PushWatch } from './push-watch.ts';
-import type { PushWarning } from './watch-state.ts';
+import type { ComplianceView, PushWarning } from '../../../views/push-view.ts';
 
 /** What the rules of its platform add to the view of a push. */
 export interface PushRulesView {

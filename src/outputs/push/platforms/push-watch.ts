@@ -4,8 +4,9 @@ import type { Platform } from './catalogue.ts';
 import type { MeterLease } from './rendition-meters.ts';
 import { isMeasured, judge } from './rules.ts';
 import { judgeSession } from './session-limit.ts';
-import { NO_BREACHES, warningsOf, watch, type PushWarning, type WatchEvent, type WatchState } from './watch-state.ts';
+import { NO_BREACHES, warningsOf, watch, type WatchEvent, type WatchState } from './watch-state.ts';
 import { wallClockDate } from '../../../runtime/wall-clock.ts';
+import type { PushWarning } from '../../../views/push-view.ts';
 
 export interface PushWatchOptions {
   readonly platform: Platform;

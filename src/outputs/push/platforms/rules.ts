@@ -1,7 +1,8 @@
 import type { StreamMeasure, VideoMeasure } from '../../../media/stream-meter.ts';
 import type { Platform, SourcedRule } from './catalogue.ts';
 import type { BitrateRule, RuleCheck } from './platform-schema.ts';
-import { sourceText, verdict, type Verdict } from './verdict.ts';
+import { sourceText, verdict } from './verdict.ts';
+import type { Verdict } from '../../../views/push-view.ts';
 
 /** Compares a measured stream with the rules of a platform. Pure. */
 

@@ -1,5 +1,6 @@
 import type { Platform } from './catalogue.ts';
-import { sourceText, verdict, type Verdict } from './verdict.ts';
+import { sourceText, verdict } from './verdict.ts';
+import type { Verdict } from '../../../views/push-view.ts';
 
 /** How long before the end of a session it is announced. */
 const NOTICE_MS = 3_600_000;

@@ -1,16 +1,9 @@
-import type { Verdict } from './verdict.ts';
+import type { PushWarning, Verdict } from '../../../views/push-view.ts';
 
 /** Decides when broken rules become warnings. Pure. */
 
 /** A rule must be broken for this time, in milliseconds. */
 export const WARN_AFTER_MS = 10_000;
-
-/** A rule that the push breaks, as its view shows it. */
-export interface PushWarning extends Omit<Verdict, 'level'> {
-  readonly level: 'warning' | 'error';
-  /** ISO time at which the breach began. */
-  readonly since: string;
-}
 
 interface Breach {
   readonly sinceMs: number;

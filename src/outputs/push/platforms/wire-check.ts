@@ -6,7 +6,8 @@ import { skipsVerification, trustedAuthorities, type TlsTrust } from '../../../n
 import type { ConnectExtras } from '../../../rtmp/connect-extras.ts';
 import type { ConnectAnswer, RtmpTimeouts } from '../../../rtmp/rtmp-client.ts';
 import { probeRtmp, type ProbeStep, type ProbeStepResult } from '../../../rtmp/rtmp-probe.ts';
-import { verdict, type Verdict } from './verdict.ts';
+import { verdict } from './verdict.ts';
+import type { Verdict } from '../../../views/push-view.ts';
 
 export interface WireCheckOptions extends TlsTrust {
   readonly resolve: (destination: Destination) => Promise<ResolvedDestination>;

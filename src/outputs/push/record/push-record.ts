@@ -11,8 +11,8 @@ import type {
   StandbyRequest,
   StartRequest,
   TransponderControl,
-  TransponderView,
 } from '../transponder-view.ts';
+import type { TransponderView } from '../../../views/push-view.ts';
 
 /** A `StartRequest` without `options`, as this version of the gateway or another one has stored it. */
 export type PushOrder = Readonly<Record<string, unknown>> & { readonly streamName: string; readonly rtmpUrl: string };

@@ -5,7 +5,7 @@ import { inBackground } from '../../../runtime/in-background.ts';
 import type { SecretBox } from '../../../store/secret-box.ts';
 import type { RecordSet, Store } from '../../../store/store.ts';
 import type { PushIdentity } from '../transponder-start.ts';
-import type { PictureChange, StartRequest, TransponderView } from '../transponder-view.ts';
+import type { PictureChange, StartRequest } from '../transponder-view.ts';
 import {
   continuePush,
   identityOf,
@@ -20,6 +20,7 @@ import {
 } from './push-record.ts';
 import { wallClockMs } from '../../../runtime/wall-clock.ts';
 import { SerialWork } from '../../../runtime/async.ts';
+import type { TransponderView } from '../../../views/push-view.ts';
 
 const NAMESPACE = 'pushes';
 

@@ -3,10 +3,11 @@ import type { Logger } from '../../../observe/logger.ts';
 import { inBackground } from '../../../runtime/in-background.ts';
 import type { LiveStream } from '../../../streams/live-stream.ts';
 import type { StreamRegistry } from '../../../streams/stream-registry.ts';
-import { verdict, type Verdict } from '../platforms/verdict.ts';
+import { verdict } from '../platforms/verdict.ts';
 import { listTransponders } from '../transponder-view.ts';
-import type { RequestOrigin, StartRequest, TransponderControl, TransponderView } from '../transponder-view.ts';
+import type { RequestOrigin, StartRequest, TransponderControl } from '../transponder-view.ts';
 import type { ParseOrder, SavedDestination, SavedDestinations } from './saved-destinations.ts';
+import type { TransponderView, Verdict } from '../../../views/push-view.ts';
 
 /** What a request changes of what is saved. */
 export type OrderChange = Readonly<Record<string, unknown>>;

@@ -4,7 +4,6 @@ import { createHash } from 'node:crypto';
 
 /** Limits of S3. */
 export const MAX_PARTS = 10_000;
-export const MIN_PART_BYTES = 5 * 1024 * 1024;
 export const MAX_PART_BYTES = 5 * 1024 * 1024 * 1024;
 
 /** A part that the bucket has. */

@@ -1,6 +1,6 @@
 import t from 'tap';
 import type { Publisher } from '../../../../src/streams/live-stream.ts';
-import type { LegView } from '../../../../src/outputs/push/transponder-view.ts';
+import type { LegView } from '../../../../src/views/push-view.ts';
 import { viewOf } from '../../../helpers/fake-transponders.ts';
 import { createHttpApp } from '../../../helpers/http-app.ts';
 

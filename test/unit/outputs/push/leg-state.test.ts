@@ -1,6 +1,13 @@
 import t from 'tap';
 import { GatewayError } from '../../../../src/errors.ts';
-import { CONNECTING, transition, type LegEvent, type LegState } from '../../../../src/outputs/push/leg-state.ts';
+import {
+  CONNECTING,
+  reachOf,
+  retryDelayMs,
+  transition,
+  type LegEvent,
+  type LegState,
+} from '../../../../src/outputs/push/leg-state.ts';
 
 const lost = new GatewayError('DESTINATION_LOST', 'lost');
 const refused = new GatewayError('DESTINATION_REFUSED', 'refused');
@@ -177,3 +184,27 @@ t.test(
     t.match(transition(state, events.lost, rules)!.state, { status: 'ended' });
   },
 );
+
+const held = { ...states.retrying, free: true };
+
+t.test('attempts to get a name back that the server holds come at least every five seconds', async (t) => {
+  const backoff = { intervalMs: 20_000, capMs: 60_000 };
+  t.equal(retryDelayMs(states.retrying, backoff, 1), 40_000);
+  t.equal(retryDelayMs(held, backoff, 1), 5000);
+  t.equal(retryDelayMs(held, { intervalMs: 100, capMs: 0 }, 1), 100);
+});
+
+t.test('a leg has come as far as its frames', async (t) => {
+  const media = { canSend: true, sends: true };
+  const none = { canSend: false, sends: false };
+  t.strictSame(Object.fromEntries(Object.entries(states).map(([name, state]) => [name, reachOf(state, media)])), {
+    idle: undefined,
+    connecting: 'connecting',
+    pushing: 'pushing',
+    retrying: 'connecting',
+    ended: undefined,
+  });
+  t.equal(reachOf(held, media), 'held');
+  t.equal(reachOf(held, none), 'connecting');
+  t.equal(reachOf(states.pushing, none), 'connecting');
+});

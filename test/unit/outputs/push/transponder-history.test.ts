@@ -7,7 +7,7 @@ import { TransponderHistory } from '../../../../src/outputs/push/transponder-his
 import { MemoryStore } from '../../../../src/store/memory-store.ts';
 import { SecretBox } from '../../../../src/store/secret-box.ts';
 import { openState } from '../../../../src/store/state.ts';
-import type { TransponderView } from '../../../../src/outputs/push/transponder-view.ts';
+import type { TransponderView } from '../../../../src/views/push-view.ts';
 import { viewOf } from '../../../helpers/fake-transponders.ts';
 
 const folder = await mkdtemp(join(tmpdir(), 'history-'));

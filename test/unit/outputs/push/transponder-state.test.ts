@@ -3,6 +3,8 @@ import { GatewayError } from '../../../../src/errors.ts';
 import {
   initialState,
   leading,
+  reachOf,
+  statusOf,
   transition,
   type BackupMode,
   type TransponderEvent,
@@ -130,4 +132,29 @@ t.test('the status of the push is that of its best leg, and of the primary when 
   t.equal(best('ended', 'retrying'), 1);
   t.equal(best('connecting', 'retrying'), 0);
   t.equal(best('ended', 'ended'), 0);
+});
+
+const running = { phase: 'both' } as const;
+const over = { phase: 'ended', reason: new GatewayError('TERMINATED', 'stopped') } as const;
+
+t.test('the status of a push is that of its best leg, and never that of one which does not go on', async (t) => {
+  const status = (...legs: ('idle' | 'connecting' | 'pushing' | 'retrying' | 'ended')[]) =>
+    statusOf(running, legs.map((each) => ({ status: each })) as unknown as Parameters<typeof statusOf>[1]);
+  t.equal(status('retrying', 'pushing'), 'pushing');
+  t.equal(status('retrying', 'connecting'), 'connecting');
+  t.equal(status('ended', 'idle'), 'connecting');
+  t.equal(statusOf(over, [{ status: 'pushing' }]), 'ended');
+});
+
+t.test('a push has come as far as all of its legs that are in use', async (t) => {
+  const reach = (...legs: ('connecting' | 'held' | 'pushing' | undefined)[]) =>
+    reachOf(
+      running,
+      legs.map((each) => ({ reach: each })),
+    );
+  t.equal(reach('pushing', undefined), 'pushing');
+  t.equal(reach('pushing', 'held'), 'held');
+  t.equal(reach('pushing', 'connecting'), 'connecting');
+  t.equal(reach(undefined, undefined), 'connecting');
+  t.equal(reachOf(over, [{ reach: 'pushing' }]), undefined);
 });

@@ -60,7 +60,9 @@ t.test('the package has the modules of the gateway with their types, one script,
       .sort(),
     [
       ...['LICENSE', 'README.md', 'package.json'],
-      ...['client.iife.js', 'wire.d.ts', ...modules, ...modules.map(typesOf)].map((name) => `dist/${name}`),
+      ...['client.iife.js', 'schemas.d.ts', 'wire.d.ts', ...modules, ...modules.map(typesOf)].map(
+        (name) => `dist/${name}`,
+      ),
     ].sort(),
   );
   for (const name of modules)

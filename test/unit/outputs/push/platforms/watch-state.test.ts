@@ -1,5 +1,6 @@
 import t from 'tap';
-import { verdict, type VerdictLevel } from '../../../../../src/outputs/push/platforms/verdict.ts';
+import { verdict } from '../../../../../src/outputs/push/platforms/verdict.ts';
+import type { Verdict } from '../../../../../src/views/push-view.ts';
 import {
   NO_BREACHES,
   warningsOf,
@@ -9,7 +10,7 @@ import {
   type WatchState,
 } from '../../../../../src/outputs/push/platforms/watch-state.ts';
 
-const judged = (nowMs: number, level: VerdictLevel, check = 'bitrate', seen = '1'): WatchEvent => ({
+const judged = (nowMs: number, level: Verdict['level'], check = 'bitrate', seen = '1'): WatchEvent => ({
   type: 'judged',
   verdicts: [verdict(check, level, seen)],
   nowMs,
