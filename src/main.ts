@@ -12,6 +12,7 @@ const { banner } = await import('./observe/banner.ts');
 const { portsRefusedByBrowsers } = await import('./config/browser-ports.ts');
 const { rtcPorts, SECRET_SETTINGS } = await import('./config/schema.ts');
 const { environmentName, loadSettings } = await import('./config/settings-file.ts');
+const { settingsWarnings } = await import('./config/warnings.ts');
 const { GatewayError } = await import('./errors.ts');
 const { createLogger } = await import('./observe/logger.ts');
 const { endProcess } = await import('./runtime/end-process.ts');
@@ -56,6 +57,7 @@ async function main(): Promise<void> {
   });
   if (values.check) {
     if (ignoredKeys.length > 0) process.stdout.write(`Ignored, without a meaning here: ${ignoredKeys.join(', ')}\n`);
+    for (const warning of settingsWarnings(settings)) process.stdout.write(`${warning}\n`);
     process.stdout.write(`${file}: the settings are valid.\n`);
     return;
   }
@@ -64,6 +66,7 @@ async function main(): Promise<void> {
   const logger = createLogger(settings);
   if (ignoredKeys.length > 0)
     logger.warn({ keys: ignoredKeys }, 'ignored keys of the settings file that mean nothing to this gateway');
+  for (const warning of settingsWarnings(settings)) logger.warn(warning);
   const end = (code: number): Promise<never> =>
     endProcess(code, (blocked) => logger.error({ blocked }, 'a system call does not return: killing this process'));
   process.on('uncaughtException', (error) => {

@@ -4,6 +4,7 @@ import t, { type Test } from 'tap';
 import { SETTING_KEYS, SettingsSchema } from '../../../src/config/schema.ts';
 import { parseProperties } from '../../../src/config/properties.ts';
 import { environmentName, loadSettings } from '../../../src/config/settings-file.ts';
+import { settingsWarnings } from '../../../src/config/warnings.ts';
 
 const CONFIG = join(import.meta.dirname, '../../../config');
 
@@ -267,6 +268,16 @@ t.test('npm start runs with the defaults', async (t) => {
   const { settings, ignoredKeys } = loadSettings({ file: join(CONFIG, 'gateway.properties'), env: {} });
   t.strictSame(settings, SettingsSchema.parse({}));
   t.strictSame(ignoredKeys, []);
+});
+
+t.test('a standby picture that is missing is a warning', async (t) => {
+  const media_dir = t.testdir({ 'break.png': '' });
+  const warnings = (settings: object) => settingsWarnings(SettingsSchema.parse({ media_dir, ...settings }));
+  t.same(warnings({}), []);
+  t.same(warnings({ standby_source: 'image', standby_file: 'break.png' }), []);
+  t.match(warnings({ standby_source: 'video', standby_file: 'gone.mp4' }), [
+    `standby_file: there is no gone.mp4 in ${media_dir} (media_dir).`,
+  ]);
 });
 
 t.test('a cluster needs what its processes share', async (t) => {
