@@ -11,14 +11,17 @@ const STREAM_COLUMNS = {
   SINCE: ({ startedAt }) => since(startedAt),
   NODE: ({ node }) => node,
 };
+/** The backup server has the stream. */
+const isOnBackup = ({ legs: [primary, backup] = [] }) =>
+  backup?.status === 'pushing' && primary.status !== 'pushing' && primary.status !== 'connecting';
 const PUSH_COLUMNS = {
   ID: ({ mediaSessionId }) => mediaSessionId,
   STREAM: ({ sourceStreamName }) => sourceStreamName,
   TO: ({ destinationId, destination }) => destinationId ?? destination,
-  STATE: ({ status }) => status,
+  STATE: (push) => (isOnBackup(push) ? `${push.status} (backup)` : push.status),
   BITRATE: ({ bitrate }) => kilobits(bitrate),
   SINCE: ({ startedAt }) => since(startedAt),
-  REASON: ({ reason }) => reason,
+  REASON: ({ reason, legs: [primary] = [] }) => reason || primary?.reason,
 };
 const GROUP_COLUMNS = {
   DESTINATION: ({ name }) => name,

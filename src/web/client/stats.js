@@ -17,10 +17,15 @@
 const FAIR = { loss: 0.02, roundTripMs: 300 };
 const POOR = { loss: 0.08, roundTripMs: 800 };
 
+/** Readings of a connection, one in each second, during which browsers find out how much the network carries. */
+const PROBING = 8;
+
 /** Turns the reports of a connection into {@link PublicationStats}. */
 export class StatsReader {
   /** @type {{ bytes: number, at: number } | undefined} */
   #last;
+  /** Readings of this connection. */
+  #readings = 0;
 
   /**
    * @param {Iterable<any>} reports of `RTCPeerConnection.getStats()`
@@ -44,9 +49,11 @@ export class StatsReader {
     const last = this.#last;
     this.#last = { bytes, at: now };
     // A new connection counts from zero.
-    if (!last || bytes < last.bytes || now <= last.at) return undefined;
+    if (!last || bytes < last.bytes) this.#readings = 0;
+    if (this.#readings++ === 0 || !last || now <= last.at) return undefined;
     const bitrate = ((bytes - last.bytes) * 8) / (now - last.at);
-    return { bitrate, ...seen, ...verdict({ bitrate, limited, ...seen }) };
+    const isProbing = limited === 'bandwidth' && this.#readings <= PROBING;
+    return { bitrate, ...seen, ...verdict({ bitrate, limited: isProbing ? '' : limited, ...seen }) };
   }
 }
 

@@ -148,7 +148,8 @@ export class PublishPanel {
       publication.on('state', (state, info) => this.#follow(state, info));
       publication.on('transponder', this.#changed);
       this.#publication = publication;
-      this.#meter.start(this.#camera, () => this.#publication?.connection);
+      this.#meter.start(this.#camera);
+      this.#publication.on('stats', (stats) => this.#meter.show(stats));
       this.#follow('publishing', '');
     } catch (error) {
       this.#release();
@@ -209,7 +210,7 @@ export class PublishPanel {
    */
   #follow(state, info) {
     if (state === 'publishing') say(this.#state, `Publishing “${this.#publication?.name}”${this.#missing()}.`, 'good');
-    else if (state === 'resuming') say(this.#state, `${info}. Trying to publish again…`, 'warn');
+    else if (state === 'resuming') say(this.#state, `${info.replace(/\.$/, '')}. Trying to publish again…`, 'warn');
     else {
       this.#publication = undefined;
       this.#release();

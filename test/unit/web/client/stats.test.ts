@@ -26,8 +26,8 @@ t.test('what was sent since the last report', async (t) => {
 t.test('the verdict', async (t) => {
   const verdict = (impairment: object, bytes = 250_000) => {
     const reader = new StatsReader();
-    reader.read(reports(0), 0);
-    const { quality, limit } = reader.read(reports(bytes, impairment), 1000)!;
+    for (let second = 0; second < 9; second++) reader.read(reports(second), second * 1000);
+    const { quality, limit } = reader.read(reports(8 + bytes, impairment), 9000)!;
     return [quality, limit];
   };
   t.strictSame(verdict({}), ['good', '']);
@@ -39,4 +39,14 @@ t.test('the verdict', async (t) => {
   t.strictSame(verdict({ limited: 'bandwidth' }), ['fair', 'bandwidth']);
   t.strictSame(verdict({ limited: 'cpu' }), ['fair', 'cpu']);
   t.strictSame(verdict({}, 0), ['poor', 'nothing']);
+});
+
+t.test('browsers begin slowly: that says nothing about the network', async (t) => {
+  const reader = new StatsReader();
+  const limits = [];
+  for (let second = 0; second < 12; second++)
+    limits.push(reader.read(reports(second * 100_000, { limited: 'bandwidth' }), second * 1000)?.limit);
+  t.strictSame(limits, [undefined, ...Array(7).fill(''), ...Array(4).fill('bandwidth')]);
+  reader.read(reports(0), 12_000);
+  t.match(reader.read(reports(100_000, { limited: 'bandwidth' }), 13_000), { limit: '' }, 'nor of a new connection');
 });
