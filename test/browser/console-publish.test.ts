@@ -31,6 +31,24 @@ t.test('the level of the microphone and the uplink in words', async (t) => {
   t.equal(await text(page, '#uplink'), '');
 });
 
+t.test('the uplink is tested before anything is published', async (t) => {
+  const gateway = await startGateway();
+  t.teardown(() => gateway.stop());
+  const page = await browser.newPage();
+  t.teardown(() => page.close());
+  await page.goto(publishPage(gateway.httpUrl));
+  await press(page, 'Test uplink');
+  await says(page, '#publish-state', 'Testing the uplink… 3 of 10 s');
+  t.match((await gateway.http('/api/v1/streams')).body, [{ name: /^uplink-test-/, status: 'live' }]);
+  t.ok(await page.locator('#publish').isDisabled());
+  await says(page, '#publish-state', 'The uplink was tested; nothing is published.');
+  t.match(await text(page, '#uplink'), /^(?:Uplink|This computer).*\(\d+ kbit\/s, \d+ % lost, round trip \d+ ms\)/);
+  t.same((await gateway.http('/api/v1/streams')).body, []);
+  await press(page, 'Publish');
+  await says(page, '#publish-state', 'Publishing “test”.');
+  t.same(await violations(page), []);
+});
+
 t.test('a screen, until the browser ends sharing', async (t) => {
   const gateway = await startGateway();
   t.teardown(() => gateway.stop());
@@ -66,4 +84,56 @@ t.test('a screen, until the browser ends sharing', async (t) => {
   await page.reload();
   await says(page, '#gateway', 'Gateway connected');
   t.equal(await text(page, '#publish'), 'Publish', 'the camera does not go on in place of the screen');
+});
+
+t.test('a screen with the camera in its corner, and the choice of devices', async (t) => {
+  const gateway = await startGateway();
+  t.teardown(() => gateway.stop());
+  const page = await browser.newPage();
+  t.teardown(() => page.close());
+  await page.addInitScript(`
+    navigator.mediaDevices.getDisplayMedia = async () => {
+      const canvas = Object.assign(document.createElement('canvas'), { width: 640, height: 480 });
+      const picture = canvas.getContext('2d');
+      setInterval(() => { picture.fillStyle = '#ff0000'; picture.fillRect(0, 0, 640, 480); }, 40);
+      return (globalThis.screenStream = canvas.captureStream(25));
+    };
+    const opened = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+    globalThis.asked = [];
+    navigator.mediaDevices.getUserMedia = (constraints) => { asked.push(constraints); return opened(constraints); };
+  `);
+  await page.goto(publishPage(gateway.httpUrl));
+  await page.getByLabel('Source').selectOption('both');
+  await press(page, 'Publish');
+  await says(page, '#publish-state', 'Publishing “test”.');
+  const { body } = await gateway.http('/api/v1/streams');
+  t.match(body, [{ status: 'live', audioCodec: 'opus', videoCodec: 'h264' }]);
+  /** Whether the page's own video is red at a point, in parts of its size. */
+  const isRed = (x: number, y: number): Promise<boolean> =>
+    page.evaluate(`(() => {
+      const video = document.getElementById('camera');
+      const canvas = Object.assign(document.createElement('canvas'), { width: 64, height: 36 });
+      const picture = canvas.getContext('2d');
+      picture.drawImage(video, 0, 0, 64, 36);
+      const [red, green] = picture.getImageData(${x} * 64, ${y} * 36, 1, 1).data;
+      return red > 200 && green < 60;
+    })()`);
+  await waitFor('the screen in the middle', () => isRed(0.4, 0.3));
+  await waitFor('the camera in the corner', async () => !(await isRed(0.85, 0.8)));
+  t.notOk(await isRed(0.02, 0.5), 'the aspect ratio of the screen is kept');
+  const cameras = page.locator('#camera-choice');
+  const named = await waitFor('the names of the cameras', async () => {
+    const names = await cameras.locator('option').allTextContents();
+    return names.length > 1 ? names : undefined;
+  });
+  t.equal(named[0], 'the usual camera');
+  await press(page, 'Stop');
+  await says(page, '#publish-state', 'Stopped.');
+  t.same(await page.evaluate(`screenStream.getTracks().map(({ readyState }) => readyState)`), ['ended']);
+  await page.getByLabel('Source').selectOption('camera');
+  await cameras.selectOption({ label: named[1]! });
+  await press(page, 'Publish');
+  await says(page, '#publish-state', 'Publishing “test”.');
+  t.match(await page.evaluate('asked.at(-1).video.deviceId.exact'), /./, 'the chosen camera is asked for');
+  t.same(await violations(page), []);
 });

@@ -1,5 +1,5 @@
 /**
- * Opens a screen, a window or a tab, with its audio if the browser offers it, otherwise with the microphone.
+ * Opens a screen, a window or a tab, with its audio if the browser offers it.
  *
  * @param {MediaTrackConstraints} size
  * @returns {Promise<MediaStream>}
@@ -8,7 +8,7 @@
 export async function openScreen(size) {
   if (!navigator.mediaDevices?.getDisplayMedia)
     throw new Error('This browser cannot share a screen. Phones cannot; on a computer use https or http://127.0.0.1.');
-  const screen = await navigator.mediaDevices.getDisplayMedia({ video: size, audio: true }).catch((error) => {
+  return navigator.mediaDevices.getDisplayMedia({ video: size, audio: true }).catch((error) => {
     const isRefused = error.name === 'NotAllowedError';
     throw new Error(
       isRefused
@@ -17,9 +17,16 @@ export async function openScreen(size) {
       { cause: error },
     );
   });
-  if (screen.getAudioTracks().length > 0) return screen;
-  // Without a microphone, or without permission for it, the screen alone is published.
-  const microphone = await navigator.mediaDevices.getUserMedia({ audio: true }).catch(() => undefined);
-  for (const track of microphone?.getAudioTracks() ?? []) screen.addTrack(track);
-  return screen;
+}
+
+/**
+ * Adds the microphone to a screen without audio. Without a microphone, or without permission for it, nothing is added.
+ *
+ * @param {MediaStream} screen
+ * @param {MediaTrackConstraints} microphone
+ */
+export async function addMicrophone(screen, microphone) {
+  if (screen.getAudioTracks().length > 0) return;
+  const sound = await navigator.mediaDevices.getUserMedia({ audio: microphone }).catch(() => undefined);
+  for (const track of sound?.getAudioTracks() ?? []) screen.addTrack(track);
 }

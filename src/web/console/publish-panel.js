@@ -1,9 +1,12 @@
 import { Session, openCamera } from '../client/index.js';
+import { pictureInPicture } from '../examples/picture-in-picture.js';
+import { Devices } from './devices.js';
 import { busy, element, say } from './dom.js';
 import { rememberPublication, takeLeftPublication } from './memory.js';
-import { openScreen } from './open-screen.js';
+import { addMicrophone, openScreen } from './open-screen.js';
 import { awayText } from './text.js';
 import { UplinkMeter } from './uplink-meter.js';
+import { testUplink } from './uplink-test.js';
 
 /** In `sessionStorage`: with this token the page continues its stream after a reload. */
 const STORAGE_KEY = 'webrtc-transponder.auth-token';
@@ -19,11 +22,13 @@ export class PublishPanel {
   #resolution = element('resolution', HTMLSelectElement);
   #source = element('source', HTMLSelectElement);
   #button = element('publish', HTMLButtonElement);
+  #testButton = element('test-uplink', HTMLButtonElement);
   #video = element('camera', HTMLVideoElement);
   #note = element('camera-note', HTMLElement);
   #state = element('publish-state', HTMLElement);
   #away = element('publish-away', HTMLElement);
   #meter = new UplinkMeter();
+  #devices = new Devices();
   #webSocketUrl;
   #key;
   #changed;
@@ -33,6 +38,8 @@ export class PublishPanel {
   #publication;
   /** @type {MediaStream | undefined} */
   #camera;
+  /** Ends the screen and the camera of a mixed picture. */
+  #stopMixing = () => {};
   /**
    * A stream that can be resumed with the button, until the timer ends. @type {{ left:
    * import('./memory.js').LeftPublication, timer: ReturnType<typeof setTimeout> } | undefined}
@@ -56,11 +63,12 @@ export class PublishPanel {
       event.preventDefault();
       void this.#act();
     });
+    this.#testButton.addEventListener('click', () => void this.#test());
     addEventListener('pagehide', () => this.#leave());
     // Back from the browser's cache, with everything still running: there is nothing to resume.
     addEventListener('pageshow', ({ persisted }) => persisted && rememberPublication(undefined));
     // The button is disabled in the HTML: before this listener exists a click would have no effect.
-    if (navigator.mediaDevices) this.#button.disabled = false;
+    if (navigator.mediaDevices) this.#button.disabled = this.#testButton.disabled = false;
     else
       this.#note.textContent =
         'No camera: browsers allow it only on pages that come over https or from http://127.0.0.1.';
@@ -87,7 +95,7 @@ export class PublishPanel {
     this.#name.value = left.name;
     this.#resolution.value = left.resolution;
     this.#changed();
-    if (await cameraIsAllowed()) return this.#act(RESUME_ATTEMPTS);
+    if (await cameraIsAllowed(await this.#devices.kinds())) return this.#act(RESUME_ATTEMPTS);
     say(this.#state, `“${left.name}” was interrupted. Press Resume to continue it and its pushes.`, 'warn');
     const timer = setTimeout(() => this.#withdrawOffer(), left.heldUntil - Date.now());
     this.#offer = { left, timer };
@@ -117,7 +125,7 @@ export class PublishPanel {
 
   #leave() {
     // A screen is chosen anew: the page must not go on with the camera by itself.
-    if (this.#publication && this.#source.value === 'screen') return;
+    if (this.#publication && this.#source.value !== 'camera') return;
     if (this.#publication)
       rememberPublication({
         name: this.#publication.name,
@@ -136,20 +144,47 @@ export class PublishPanel {
     this.#show();
   }
 
+  /** Says how the uplink is for what would be published, before it is. */
+  async #test() {
+    this.#withdrawOffer();
+    this.#button.disabled = true;
+    this.#show();
+    await busy(this.#testButton, async () => {
+      try {
+        const { session, media } = await this.#prepare();
+        const stats = await testUplink(session, media, (progress) => say(this.#state, progress));
+        this.#release();
+        say(this.#state, 'The uplink was tested; nothing is published.');
+        this.#meter.show(stats);
+      } catch (error) {
+        this.#release();
+        say(this.#state, /** @type {Error} */ (error).message, 'bad');
+      }
+    });
+    this.#button.disabled = false;
+    this.#show();
+  }
+
+  /** Opens what is to be published, and connects. */
+  async #prepare() {
+    const media = (this.#camera = await this.#open());
+    this.#video.srcObject = media;
+    this.#note.hidden = true;
+    say(this.#state, 'Connecting to the gateway…');
+    const session = (this.#session ??= await this.#connect());
+    return { session, media };
+  }
+
   /** @param {number} attempts */
   async #start(attempts) {
     try {
-      this.#camera = await this.#open();
-      this.#video.srcObject = this.#camera;
-      this.#note.hidden = true;
-      say(this.#state, 'Connecting to the gateway…');
-      this.#session ??= await this.#connect();
-      const publication = await this.#publish(this.#session, this.#camera, attempts);
+      const { session, media } = await this.#prepare();
+      const publication = await this.#publish(session, media, attempts);
       publication.on('state', (state, info) => this.#follow(state, info));
       publication.on('transponder', this.#changed);
       this.#publication = publication;
-      this.#meter.start(this.#camera);
-      this.#publication.on('stats', (stats) => this.#meter.show(stats));
+      this.#meter.start(media);
+      publication.on('stats', (stats) => this.#meter.show(stats));
       this.#follow('publishing', '');
     } catch (error) {
       this.#release();
@@ -161,18 +196,37 @@ export class PublishPanel {
   async #open() {
     const [width = 0, height = 0] = this.#resolution.value.split('x').map(Number);
     const size = { width: { ideal: width }, height: { ideal: height }, frameRate: { ideal: 30 } };
-    if (this.#source.value === 'screen') {
-      say(this.#state, 'Choose what to share…');
-      const screen = await openScreen(size);
-      // The browser has a button of its own that ends sharing.
-      screen.getVideoTracks()[0]?.addEventListener('ended', () => void this.#publication?.stop());
-      return screen;
+    if (this.#source.value === 'camera') return this.#openCamera(size);
+    say(this.#state, 'Choose what to share…');
+    const screen = await openScreen(size);
+    // The browser has a button of its own that ends sharing.
+    screen.getVideoTracks()[0]?.addEventListener('ended', () => void this.#publication?.stop());
+    try {
+      if (this.#source.value === 'screen') {
+        await addMicrophone(screen, this.#devices.chosen('audioinput'));
+        return screen;
+      }
+      const mixed = await pictureInPicture(screen, await this.#openCamera({}), { width, height });
+      this.#stopMixing = mixed.stop;
+      return mixed.stream;
+    } catch (error) {
+      for (const track of screen.getTracks()) track.stop();
+      throw error;
     }
+  }
+
+  /** @param {MediaTrackConstraints} size */
+  async #openCamera(size) {
     say(this.#state, 'Opening the camera…');
     // A request for both fails as a whole if one of them is missing.
-    const kinds = await deviceKinds();
+    const kinds = await this.#devices.kinds();
     const [audio, video] = [kinds.has('audioinput'), kinds.has('videoinput')];
-    return openCamera({ audio: audio || !video, video: (video || !audio) && size });
+    const stream = await openCamera({
+      audio: (audio || !video) && this.#devices.chosen('audioinput'),
+      video: (video || !audio) && { ...size, ...this.#devices.chosen('videoinput') },
+    });
+    void this.#devices.refresh();
+    return stream;
   }
 
   /**
@@ -229,6 +283,8 @@ export class PublishPanel {
   #release() {
     this.#meter.stop();
     for (const track of this.#camera?.getTracks() ?? []) track.stop();
+    this.#stopMixing();
+    this.#stopMixing = () => {};
     this.#camera = undefined;
     this.#video.srcObject = null;
     this.#note.hidden = false;
@@ -240,17 +296,12 @@ export class PublishPanel {
     this.#button.classList.toggle('primary', !live);
     this.#button.classList.toggle('danger', live);
     this.#name.disabled = this.#source.disabled = this.#resolution.disabled = live || this.#button.disabled;
+    this.#testButton.hidden = live;
   }
 }
 
-/** The kinds of devices that the computer has. */
-async function deviceKinds() {
-  return new Set((await navigator.mediaDevices.enumerateDevices()).map(({ kind }) => kind));
-}
-
-/** Whether the browser opens the camera and the microphone without asking the user. */
-async function cameraIsAllowed() {
-  const kinds = await deviceKinds();
+/** Whether the browser opens the camera and the microphone without asking the user. @param {Set<string>} kinds that there are */
+async function cameraIsAllowed(kinds) {
   const names = [...(kinds.has('videoinput') ? ['camera'] : []), ...(kinds.has('audioinput') ? ['microphone'] : [])];
   try {
     const permissions = await Promise.all(
