@@ -46,8 +46,8 @@ export interface WebhooksOptions {
 }
 
 /**
- * Delivers events to each URL at least once, in order for each stream. Deliveries are kept in memory, and in the store from the event until the receiver
- * has taken them.
+ * Delivers events to each URL at least once, in order for each stream. Deliveries are kept in memory, and in the
+ * store from the event until the receiver has taken them.
  */
 export class Webhooks {
   readonly #options: WebhooksOptions;

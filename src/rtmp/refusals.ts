@@ -66,15 +66,18 @@ export function statusOf(values: readonly Amf0Value[]): ServerStatus {
  * Codes that are not about the publish, whatever their level is: about players of the stream, calls (servers answer
  * `releaseStream` and `FCPublish` with them), shared objects, a recording by the server, and notices.
  */
-const OTHER_MATTERS =
-  /^(NetStream\.(Play|Pause|Unpause|Seek|Step|Buffer|Data)|NetConnection\.Call|SharedObject)\.|^NetStream\.Record\.(?!NoAccess$)|^NetStream\.Publish\.Idle$/;
+const OTHER_MATTERS = [
+  /^(NetStream\.(Play|Pause|Unpause|Seek|Step|Buffer|Data)|NetConnection\.Call|SharedObject)\./,
+  /^NetStream\.Record\.(?!NoAccess$)/,
+  /^NetStream\.Publish\.Idle$/,
+];
 
 /**
  * What an `onStatus` means for a publish: it ends, with an error or a code for the end; or it may have ended, and what
  * the server does next shows it. `NetStream.Unpublish.Success` is sent for an earlier connection as well.
  */
 export function meaningOf({ level, code }: ServerStatus): 'end' | 'doubt' | undefined {
-  if (code === RECONNECT_REQUEST || OTHER_MATTERS.test(code)) return undefined;
+  if (code === RECONNECT_REQUEST || OTHER_MATTERS.some((pattern) => pattern.test(code))) return undefined;
   if (level === 'error') return 'end';
   if (!Object.hasOwn(REFUSALS, code)) return undefined;
   return code === UNPUBLISHED || level === 'warning' ? 'doubt' : 'end';

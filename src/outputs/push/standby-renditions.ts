@@ -111,6 +111,7 @@ export function requireStandby(standby: StandbyRenditions | undefined): StandbyR
   if (standby) return standby;
   throw new GatewayError(
     'NOT_IMPLEMENTED',
-    'Standby needs the RTMP client of the gateway: push_engine=ffmpeg cannot change the video of a connection. Set push_engine=rtmp, or push without standby.',
+    'Standby needs the RTMP client of the gateway: push_engine=ffmpeg cannot change the video of a connection. ' +
+      'Set push_engine=rtmp, or push without standby.',
   );
 }
