@@ -18,7 +18,7 @@ const passing: Refusal = { error: 'refused', final: false };
  * Status codes with which servers end or refuse a publish, and whether they are final. Codes that are not listed are
  * retried: servers that are overloaded or restarting send codes of their own.
  */
-export const REFUSALS: Readonly<Record<string, Refusal>> = {
+const REFUSALS: Readonly<Record<string, Refusal>> = {
   'NetConnection.Connect.InvalidApp': final,
   'NetConnection.Connect.Rejected': final,
   'NetStream.Publish.BadName': nameRefused,

@@ -43,9 +43,9 @@ export interface RenditionReport {
   readonly part: number;
 }
 
-export const segmentUri = (msn: number): string => `${msn}.m4s`;
-export const partUri = (msn: number, index: number): string => `${msn}.${index}.m4s`;
-export const initUri = (init: number): string => `init${init}.mp4`;
+const segmentUri = (msn: number): string => `${msn}.m4s`;
+const partUri = (msn: number, index: number): string => `${msn}.${index}.m4s`;
+const initUri = (init: number): string => `init${init}.mp4`;
 
 /** Parts are listed for this many target durations before the end of a playlist (RFC 8216bis, 6.2.2). */
 const TARGET_DURATIONS_WITH_PARTS = 3;

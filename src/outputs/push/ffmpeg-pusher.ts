@@ -34,7 +34,7 @@ export interface ConnectTimeouts {
 }
 
 /** The limits of the gateway's own client. TCP has 5 s, which cannot be changed in ffmpeg for RTMP. */
-export const DEFAULT_CONNECT_TIMEOUTS: ConnectTimeouts = { step: 10_000, whole: 30_000 };
+const DEFAULT_CONNECT_TIMEOUTS: ConnectTimeouts = { step: 10_000, whole: 30_000 };
 
 /**
  * Bytes waiting for ffmpeg above which it does not keep up. More than one key frame of 4K, so that a single tag never

@@ -88,7 +88,7 @@ export class StandbyRenditions {
 }
 
 /** @throws {GatewayError} INVALID_REQUEST without the name of a file where one is needed */
-export function pictureOf({ source, file, color, text }: StandbyRequest): StandbyPicture | undefined {
+function pictureOf({ source, file, color, text }: StandbyRequest): StandbyPicture | undefined {
   const drawn = text ? { text } : {};
   switch (source) {
     case 'none':
