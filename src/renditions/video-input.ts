@@ -28,7 +28,6 @@ const PAUSE_MS = 1000;
 
 /** At five frames per second. */
 const MAX_FRAME_MS = 200;
-
 /** RTP timestamps of H.264 (RFC 6184, 5.1). */
 const TICKS_PER_MS = 90;
 
