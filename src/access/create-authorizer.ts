@@ -67,7 +67,8 @@ export function createAccess(
 ): { readonly authorizer: LoginGuard; readonly wcsHooks: WcsHooks | undefined } {
   if (settings.allow_anonymous)
     logger.warn(
-      'allow_anonymous=true: everybody who reaches the gateway may publish, play, push to every allowed destination, and control all pushes',
+      'allow_anonymous=true: everybody who reaches the gateway may publish, play, push to every allowed ' +
+        'destination, and control all pushes',
     );
   const wcsHooks = createWcsHooks(settings, logger);
   const authorizer = createAuthorizer(settings, logger, {

@@ -31,7 +31,8 @@ export class LoopbackProvider implements AccessProvider {
     if (door === 'wcs' || door === 'rooms' || isOwnHost(host ?? '')) return anonymous(ALL_ACTIONS);
     throw new GatewayError(
       'HOST_NOT_ALLOWED',
-      'Without rest_api_key the gateway answers only requests to localhost and 127.0.0.1. Use one of these names, or set rest_api_key, or allow_anonymous=true.',
+      'Without rest_api_key the gateway answers only requests to localhost and 127.0.0.1. Use one of these ' +
+        'names, or set rest_api_key, or allow_anonymous=true.',
     );
   }
 }

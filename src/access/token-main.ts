@@ -10,7 +10,8 @@ import { wallClockMs } from '../runtime/wall-clock.ts';
 
 const HELP = `Prints a token for a gateway, signed with jwt_secret of its settings.
 
-Usage: npm run token -- --stream NAME --act ACTIONS [--room SCOPE=RIGHTS] [--ttl TIME] [--sub ID] [--destination HOST] [--max-duration TIME] [--config FILE]
+Usage: npm run token -- --stream NAME --act ACTIONS [--room SCOPE=RIGHTS] [--ttl TIME] [--sub ID]
+                        [--destination HOST] [--max-duration TIME] [--config FILE]
 
   --stream NAME         a stream name, with * for any characters; may be repeated
   --act ACTIONS         comma-separated: publish, play, push, call, control, read, admin, join
@@ -72,7 +73,8 @@ async function main(): Promise<void> {
   if (!claims.success || !values.act || !(values.stream ?? values.room))
     throw new GatewayError(
       'INVALID_REQUEST',
-      '--act and --stream or --room are required; --act is a list of publish, play, push, control, read, admin and join; rights of --room are read, write and send. See --help.',
+      '--act and --stream or --room are required; --act is a list of publish, play, push, control, read, admin ' +
+        'and join; rights of --room are read, write and send. See --help.',
     );
   const { jwt_issuer: issuer, jwt_audience: audience } = settings;
   process.stdout.write(`${await issueToken(claims.data, new Secret(settings.jwt_secret), { issuer, audience })}\n`);

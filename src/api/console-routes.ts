@@ -133,12 +133,22 @@ function secure(reply: FastifyReply, policy: string): FastifyReply {
 }
 
 /**
- * Allows files of this server, the import map, connections to it and to the WebSocket ports, and `blob:` URLs, which mpegts.js gives to
- * the video element.
+ * Allows files of this server, the import map, connections to it and to the WebSocket ports, and `blob:` URLs, which
+ * mpegts.js gives to the video element.
  */
 function contentSecurityPolicy(wsPort: number, wssPort: number | undefined, recordingsOrigin = ''): string {
   const sockets = [`ws://*:${wsPort}`, ...(wssPort === undefined ? [] : [`wss://*:${wssPort}`])].join(' ');
-  return `default-src 'none'; script-src 'self' ${IMPORT_MAP_HASH}; style-src 'self'; img-src 'self'; media-src 'self' blob:${recordingsOrigin && ` ${recordingsOrigin}`}; connect-src 'self' ${sockets}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`;
+  return [
+    "default-src 'none'",
+    `script-src 'self' ${IMPORT_MAP_HASH}`,
+    "style-src 'self'",
+    "img-src 'self'",
+    `media-src 'self' blob:${recordingsOrigin && ` ${recordingsOrigin}`}`,
+    `connect-src 'self' ${sockets}`,
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+  ].join('; ');
 }
 
 /**

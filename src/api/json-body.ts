@@ -22,7 +22,8 @@ export function parseJson(body: Buffer): unknown {
     const position = /at position \d+(?: \(line \d+ column \d+\))?/.exec((error as Error).message)?.[0] ?? 'at its end';
     throw new GatewayError(
       'INVALID_REQUEST',
-      `The body is not valid JSON: there is a mistake ${position}. Names and texts need double quotes, and the last field has no comma after it.`,
+      `The body is not valid JSON: there is a mistake ${position}. Names and texts need double quotes, and the ` +
+        'last field has no comma after it.',
     );
   }
 }

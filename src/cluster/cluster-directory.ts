@@ -264,7 +264,9 @@ export class ClusterDirectory implements Directory {
 const nameInUse = (streamName: string, owner: LeaseRecord | undefined): GatewayError =>
   new GatewayError(
     'STREAM_NAME_IN_USE',
-    `Stream name is already in use: ${streamName}. It is published on ${owner ? `the node ${owner.node}` : 'another node'}. Publish under another name, or stop the other publisher.`,
+    `Stream name is already in use: ${streamName}. It is published on ` +
+      `${owner ? `the node ${owner.node}` : 'another node'}. Publish under another name, or stop the other ` +
+      'publisher.',
   );
 
 const graceOver = (graceMs: number): GatewayError =>

@@ -44,7 +44,10 @@ const POLL_MS = BEAT_MS / 4;
 /** Owners that are remembered for the time in which Redis does not answer. */
 const MAX_REMEMBERED = 10_000;
 
-/** The nodes of the cluster as a manager knows them: at most a quarter of a second older than in Redis, and the last known ones without Redis. */
+/**
+ * The nodes of the cluster as a manager knows them: at most a quarter of a second older than in Redis, and the last
+ * known ones without Redis.
+ */
 export class NodeRegistry extends EventEmitter<NodeRegistryEvents> {
   readonly #options: Required<NodeRegistryOptions>;
   readonly #ledger = new PlacementLedger();

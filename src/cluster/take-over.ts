@@ -10,9 +10,9 @@ import type { StoredPush, StoredPushes } from './stored-pushes.ts';
 import { sharedRun } from '../runtime/async.ts';
 
 /** Milliseconds that each node leaves to the ones before it in the order. */
-export const TURN_MS = 500;
+const TURN_MS = 500;
 /** Milliseconds without a renewal after which the owner of a stream is asked whether it runs. */
-export const SUSPECT_MS = 1500;
+const SUSPECT_MS = 1500;
 /** Streams that a node takes over in one second. */
 const MAX_AT_ONCE = 50;
 

@@ -20,7 +20,10 @@ export function findContradictions(settings: Settings): Contradiction[] {
   if (!isLoopback(settings.listen_ip) && !isGuarded && !settings.allow_anonymous)
     add(
       'listen_ip',
-      'lets other machines use REST and the WebSocket without a key. Set rest_api_key (a key for REST and the WebSocket), jwt_secret, jwt_public_key or jwt_jwks_url (tokens), or auth_url, wcs_hooks_url or roundtrip_host (your application decides), or allow_anonymous=true if everybody may control the gateway, or listen on 127.0.0.1.',
+      'lets other machines use REST and the WebSocket without a key. Set rest_api_key (a key for REST and the ' +
+        'WebSocket), jwt_secret, jwt_public_key or jwt_jwks_url (tokens), or auth_url, wcs_hooks_url or ' +
+        'roundtrip_host (your application decides), or allow_anonymous=true if everybody may control the ' +
+        'gateway, or listen on 127.0.0.1.',
     );
   if (isGuarded && settings.allow_anonymous)
     add(
@@ -133,7 +136,9 @@ function findPortCollisions(settings: Settings): Contradiction[] {
   if (portsOf('rtc_port').last > MAX_PORT)
     found.push({
       key: 'rtc_port',
-      message: `is ${rtcPorts(settings)} with rtc_workers=${settings.rtc_workers}, one port for each worker, but the highest port is ${MAX_PORT}. Choose a lower one.`,
+      message:
+        `is ${rtcPorts(settings)} with rtc_workers=${settings.rtc_workers}, one port for each worker, but the ` +
+        `highest port is ${MAX_PORT}. Choose a lower one.`,
     });
   return found;
 }

@@ -143,7 +143,8 @@ export class EmbeddedRtmpServer extends EventEmitter<EmbeddedRtmpServerEvents> {
           : `cannot be opened (${code})`;
     return new GatewayError(
       'SETTINGS_INVALID',
-      `${setting}: port ${port} on 127.0.0.1 ${why}. Stop the program that uses it, set ${setting} to a free port, or set embedded_rtmp_server=false.`,
+      `${setting}: port ${port} on 127.0.0.1 ${why}. Stop the program that uses it, set ${setting} to a free ` +
+        'port, or set embedded_rtmp_server=false.',
     );
   }
 

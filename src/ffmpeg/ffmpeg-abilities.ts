@@ -42,7 +42,8 @@ export async function checkFfmpeg({ pushes }: { readonly pushes: boolean }): Pro
   if (pushes && !(await appliesPresets())) {
     throw new GatewayError(
       'SETUP_INCOMPLETE',
-      `push_engine=ffmpeg: ffmpeg ${version} ignores preset files, and every user of the machine could read a stream key in its arguments. ` +
+      `push_engine=ffmpeg: ffmpeg ${version} ignores preset files, and every user of the machine could read a ` +
+        'stream key in its arguments. ' +
         'Set push_engine=rtmp, or set FFMPEG_PATH to an ffmpeg before 9.0.',
     );
   }
@@ -100,8 +101,10 @@ async function drawLetter(): Promise<void> {
     throw new GatewayError(
       'ENCODER_FAILED',
       /no such filter/i.test(log)
-        ? 'Text cannot be drawn: ffmpeg was built without the filter drawtext. Install another one (Debian: apt-get install ffmpeg), or leave out the text.'
-        : `Text cannot be drawn: ffmpeg finds no font. Install one (Debian: apt-get install fontconfig fonts-dejavu-core), or leave out the text. ${log.trim().split('\n').at(-1)}`,
+        ? 'Text cannot be drawn: ffmpeg was built without the filter drawtext. Install another one (Debian: ' +
+            'apt-get install ffmpeg), or leave out the text.'
+        : 'Text cannot be drawn: ffmpeg finds no font. Install one (Debian: apt-get install fontconfig ' +
+            `fonts-dejavu-core), or leave out the text. ${log.trim().split('\n').at(-1)}`,
       { cause },
     );
   }

@@ -118,7 +118,8 @@ export function toH264(
   const { width, height, fps, keyFrameInterval } = output;
   const canvas = output.stretch
     ? `scale=${width}:${height},setsar=1`
-    : `scale=w=${fitted(width, `${height}*${SHAPE}`)}:h=${fitted(height, `${width}/(${SHAPE})`)},pad=${width}:${height}:(ow-iw)/2:(oh-ih)/2:eval=frame,setsar=1`;
+    : `scale=w=${fitted(width, `${height}*${SHAPE}`)}:h=${fitted(height, `${width}/(${SHAPE})`)},` +
+      `pad=${width}:${height}:(ow-iw)/2:(oh-ih)/2:eval=frame,setsar=1`;
   const group = keyFrameInterval ?? (fps ? fps * 2 : undefined);
   return {
     inputOptions: [

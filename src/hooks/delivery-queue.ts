@@ -19,8 +19,8 @@ interface Waiting {
 }
 
 /**
- * The deliveries of one URL: in order in each lane, at most one of a lane at a time. The delivery that is retried holds up its lane, not the others.
- * Pure: no I/O, no timers; times are arguments.
+ * The deliveries of one URL: in order in each lane, at most one of a lane at a time. The delivery that is retried
+ * holds up its lane, not the others. Pure: no I/O, no timers; times are arguments.
  */
 export class DeliveryQueue {
   readonly #lanes = new Map<string, Waiting[]>();

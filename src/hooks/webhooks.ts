@@ -13,7 +13,7 @@ import { SerialWork } from '../runtime/async.ts';
 
 const NAMESPACE = 'webhooks';
 /** Events that wait for one URL. */
-export const QUEUE_LIMIT = 10_000;
+const QUEUE_LIMIT = 10_000;
 /** What receivers have not taken by then stays in the store. */
 const CLOSE_WAIT_MS = 2000;
 /** Enough for milliseconds since 1970 until the year 33658. */
@@ -46,8 +46,8 @@ export interface WebhooksOptions {
 }
 
 /**
- * Delivers events to each URL at least once, in order for each stream. Deliveries are kept in memory, and in the store from the event until the receiver
- * has taken them.
+ * Delivers events to each URL at least once, in order for each stream. Deliveries are kept in memory, and in the
+ * store from the event until the receiver has taken them.
  */
 export class Webhooks {
   readonly #options: WebhooksOptions;

@@ -80,7 +80,8 @@ export class DestinationPolicy {
     throw new GatewayError(
       'DESTINATION_FORBIDDEN',
       `Pushing to ${host} is not allowed: it is a private or reserved address, or its host is not permitted. ` +
-        'The operator of the gateway can allow it with destination_allow_networks or destination_allow_hosts, unless destination_deny_hosts names it.',
+        'The operator of the gateway can allow it with destination_allow_networks or destination_allow_hosts, ' +
+        'unless destination_deny_hosts names it.',
     );
   }
 

@@ -16,6 +16,7 @@ export async function findSilent(
   if (stream.publisher !== publisher) return undefined;
   throw new GatewayError(
     'STREAM_NAME_IN_USE',
-    `Stream name is already in use: ${stream.name}. A publisher with the same credentials is sending media. Stop it first, or publish under another name.`,
+    `Stream name is already in use: ${stream.name}. A publisher with the same credentials is sending media. ` +
+      'Stop it first, or publish under another name.',
   );
 }

@@ -30,7 +30,7 @@ export class UndecodableError extends GatewayError {
 }
 
 /** The longest sound file, in seconds: 29 MB in memory at 128 kbit/s. */
-export const MAX_CLIP_SECONDS = 30 * 60;
+const MAX_CLIP_SECONDS = 30 * 60;
 /** Sample rates of real recordings, in hertz. A lower one makes a long file of few bytes. */
 const MIN_SAMPLE_RATE = 4000;
 const MAX_SAMPLE_RATE = 384_000;

@@ -330,4 +330,5 @@ const AVC_CODEC_ID = 7;
 
 const UNUSABLE = 'The video of the publisher cannot be used:';
 const NO_KEY_FRAME =
-  'The publisher has sent no key frame for 12 s, although it was asked to. There is no video until one arrives; an H.264 key frame needs its parameter sets (SPS, PPS).';
+  'The publisher has sent no key frame for 12 s, although it was asked to. There is no video until one ' +
+  'arrives; an H.264 key frame needs its parameter sets (SPS, PPS).';

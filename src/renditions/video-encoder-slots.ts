@@ -22,7 +22,8 @@ export class VideoEncoderSlots {
     if (this.#disabled)
       throw new GatewayError(
         'TRANSCODING_DISABLED',
-        'Transcoding required, but disabled (transcoding_disabled). Push without height, fps, keyFrameInterval and comply, and publish H.264.',
+        'Transcoding required, but disabled (transcoding_disabled). Push without height, fps, keyFrameInterval ' +
+          'and comply, and publish H.264.',
       );
   }
 

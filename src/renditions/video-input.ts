@@ -28,14 +28,14 @@ const PAUSE_MS = 1000;
 
 /** At five frames per second. */
 const MAX_FRAME_MS = 200;
-
 /** RTP timestamps of H.264 (RFC 6184, 5.1). */
 const TICKS_PER_MS = 90;
 
 const NO_PARAMETER_SETS = 'no parameter sets (SPS, PPS) have come, neither in RTP nor in the SDP';
 const NO_KEY_FRAME = 'no key frame (with H.264 an IDR frame or a recovery point) has come, although it was requested';
 const NOT_REQUESTED =
-  'no key frame has come, and none can be requested: the SDP of the publisher agrees to neither PLI nor FIR (a=rtcp-fb with nack pli or ccm fir)';
+  'no key frame has come, and none can be requested: the SDP of the publisher agrees to neither PLI nor FIR ' +
+  '(a=rtcp-fb with nack pli or ccm fir)';
 const INCOMPLETE = 'all frames are incomplete or damaged';
 
 /** The depacketizer of a track, and what is done with its frames. */

@@ -4,8 +4,8 @@ import type { FlvTag } from '../media/containers/flv-tag.ts';
 const MAX_WAIT_MS = 60;
 
 /**
- * Holds audio back until the next frame is sent: each write costs one system call per destination, which is more than all other work for it. The audio
- * encoder delays audio by more than that anyway. Frames never wait.
+ * Holds audio back until the next frame is sent: each write costs one system call per destination, which is more than
+ * all other work for it. The audio encoder delays audio by more than that anyway. Frames never wait.
  */
 export class WriteMerger {
   readonly #send: (tags: FlvTag[]) => void;

@@ -67,7 +67,7 @@ export interface SharedRoomsOptions {
 }
 
 /** Rooms of all nodes of a cluster. */
-export function createSharedRooms({ limits, ...options }: SharedRoomsOptions): ScopeRooms {
+function createSharedRooms({ limits, ...options }: SharedRoomsOptions): ScopeRooms {
   const all = { ...ROOM_LIMITS, ...limits };
   return new ScopeRooms({
     limits: all,

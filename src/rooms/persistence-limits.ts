@@ -49,7 +49,8 @@ export class PersistenceLimits {
     if (this.#kept().objects >= persistentObjects)
       throw limitReached(
         'rooms_max_persistent_objects',
-        `The rooms already keep ${persistentObjects} persistent objects (rooms_max_persistent_objects). Connect to the object without persistence, or delete objects that are not used.`,
+        `The rooms already keep ${persistentObjects} persistent objects (rooms_max_persistent_objects). ` +
+          'Connect to the object without persistence, or delete objects that are not used.',
       );
     this.checkGrowth();
     // All anonymous clients have the same id.
@@ -60,7 +61,8 @@ export class PersistenceLimits {
     limitHits.count('rooms_persistent_objects_per_day');
     throw new GatewayError(
       'RATE_LIMITED',
-      `A client makes at most ${persistentPerDay} objects persistent in a day (rooms_persistent_objects_per_day). Connect to the object without persistence, or try again later.`,
+      `A client makes at most ${persistentPerDay} objects persistent in a day ` +
+        '(rooms_persistent_objects_per_day). Connect to the object without persistence, or try again later.',
       { retryAfterS: Math.ceil(DAY_S / persistentPerDay) },
     );
   }
@@ -77,13 +79,15 @@ export class PersistenceLimits {
     if (bytes >= persistentBytes)
       throw limitReached(
         'rooms_max_persistent_mb',
-        `The persistent objects of all rooms have ${megabytes(persistentBytes)} MB together (rooms_max_persistent_mb). Delete properties, or objects that are not used.`,
+        `The persistent objects of all rooms have ${megabytes(persistentBytes)} MB together ` +
+          '(rooms_max_persistent_mb). Delete properties, or objects that are not used.',
       );
     if (!isDiskFull) return;
     limitHits.count('rooms_min_free_mb');
     throw new GatewayError(
       'DISK_FULL',
-      `The disk of state_dir has less free space than ${megabytes(minFreeBytes)} MB (rooms_min_free_mb), so persistent objects cannot grow. Make room on it.`,
+      `The disk of state_dir has less free space than ${megabytes(minFreeBytes)} MB (rooms_min_free_mb), so ` +
+        'persistent objects cannot grow. Make room on it.',
     );
   }
 

@@ -36,7 +36,8 @@ export class HandshakeReader {
   }
 
   /**
-   * Returns the bytes after the handshake. S2 and C2 are not compared with what they should repeat, because many answer with something else.
+   * Returns the bytes after the handshake. S2 and C2 are not compared with what they should repeat, because many
+   * answer with something else.
    *
    * @throws {RtmpError} protocol, as soon as the first byte belongs to another protocol
    */

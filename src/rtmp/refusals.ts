@@ -18,7 +18,7 @@ const passing: Refusal = { error: 'refused', final: false };
  * Status codes with which servers end or refuse a publish, and whether they are final. Codes that are not listed are
  * retried: servers that are overloaded or restarting send codes of their own.
  */
-export const REFUSALS: Readonly<Record<string, Refusal>> = {
+const REFUSALS: Readonly<Record<string, Refusal>> = {
   'NetConnection.Connect.InvalidApp': final,
   'NetConnection.Connect.Rejected': final,
   'NetStream.Publish.BadName': nameRefused,
@@ -66,15 +66,18 @@ export function statusOf(values: readonly Amf0Value[]): ServerStatus {
  * Codes that are not about the publish, whatever their level is: about players of the stream, calls (servers answer
  * `releaseStream` and `FCPublish` with them), shared objects, a recording by the server, and notices.
  */
-const OTHER_MATTERS =
-  /^(NetStream\.(Play|Pause|Unpause|Seek|Step|Buffer|Data)|NetConnection\.Call|SharedObject)\.|^NetStream\.Record\.(?!NoAccess$)|^NetStream\.Publish\.Idle$/;
+const OTHER_MATTERS = [
+  /^(NetStream\.(Play|Pause|Unpause|Seek|Step|Buffer|Data)|NetConnection\.Call|SharedObject)\./,
+  /^NetStream\.Record\.(?!NoAccess$)/,
+  /^NetStream\.Publish\.Idle$/,
+];
 
 /**
  * What an `onStatus` means for a publish: it ends, with an error or a code for the end; or it may have ended, and what
  * the server does next shows it. `NetStream.Unpublish.Success` is sent for an earlier connection as well.
  */
 export function meaningOf({ level, code }: ServerStatus): 'end' | 'doubt' | undefined {
-  if (code === RECONNECT_REQUEST || OTHER_MATTERS.test(code)) return undefined;
+  if (code === RECONNECT_REQUEST || OTHER_MATTERS.some((pattern) => pattern.test(code))) return undefined;
   if (level === 'error') return 'end';
   if (!Object.hasOwn(REFUSALS, code)) return undefined;
   return code === UNPUBLISHED || level === 'warning' ? 'doubt' : 'end';

@@ -35,7 +35,7 @@ export const DEFAULT_TIMEOUTS: RtmpTimeouts = { tcp: 10_000, tls: 10_000, handsh
 /**
  * Bytes in a chunk: the most that Flash Media Server accepts. All but the largest key frames then fit into one chunk.
  */
-export const DEFAULT_OUT_CHUNK_SIZE = 65_536;
+const DEFAULT_OUT_CHUNK_SIZE = 65_536;
 
 export interface RtmpClientOptions extends TransportOptions {
   /** As `connect` sends it, query included, byte for byte. */

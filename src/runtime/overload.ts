@@ -53,7 +53,8 @@ export class OverloadMonitor extends EventEmitter<OverloadMonitorEvents> {
     if (!this.overloaded) return;
     throw new GatewayError(
       'OVERLOADED',
-      `The gateway is overloaded: ${this.#state.reason}. Try again in some seconds, end other streams, or use a faster machine; with several cores set rtc_workers.`,
+      `The gateway is overloaded: ${this.#state.reason}. Try again in some seconds, end other streams, or use ` +
+        'a faster machine; with several cores set rtc_workers.',
     );
   }
 

@@ -37,7 +37,8 @@ export async function refuseSecondGateway(host: string, port: number): Promise<v
   if (running)
     throw new GatewayError(
       'SETTINGS_INVALID',
-      `Another WebRTC Transponder is running on ${running}. Stop it, or give this one its own ports (http.port, ws.port, rtc_port, embedded_rtmp_port, embedded_http_flv_port).`,
+      `Another WebRTC Transponder is running on ${running}. Stop it, or give this one its own ports ` +
+        '(http.port, ws.port, rtc_port, embedded_rtmp_port, embedded_http_flv_port).',
     );
 }
 

@@ -1,8 +1,8 @@
 const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
 
 /**
- * Runs `create` and removes the signal handlers that it has added. mediasoup closes its workers on SIGTERM, which would end the streams of a gateway that
- * drains. The owner of the process decides what a signal means.
+ * Runs `create` and removes the signal handlers that it has added. mediasoup closes its workers on SIGTERM, which
+ * would end the streams of a gateway that drains. The owner of the process decides what a signal means.
  *
  * @param create adds its handlers before it returns
  */

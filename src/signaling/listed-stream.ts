@@ -1,5 +1,5 @@
 import { DEFAULT_APPLICATION, type StreamSession } from '../publish/client-sessions.ts';
-import type { PlayStream } from './messages.ts';
+import type { PlayStream, StreamStatus } from './messages.ts';
 import type { WcsSession } from './wcs-session.ts';
 import { wallClockDate } from '../runtime/wall-clock.ts';
 
@@ -48,3 +48,12 @@ export function listed(session: WcsSession, request: PlayStream, parts: Parts): 
     terminate: parts.terminate,
   };
 }
+
+/** A status of a stream, as its page is told it. */
+export const statusEvent = (
+  { mediaSessionId, name }: PlayStream,
+  published: boolean,
+  status: StreamStatus,
+  info?: string,
+  more: Record<string, unknown> = {},
+) => ({ mediaSessionId, name, published, ...more, status, ...(info !== undefined && { info }) });

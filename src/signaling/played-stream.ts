@@ -5,7 +5,7 @@ import type { Player } from '../publish/player.ts';
 import type { FrameSize } from '../streams/live-stream.ts';
 import { customToken } from './auth-token.ts';
 import { INFO, infoOf, type PlayStream, type StreamStatus } from './messages.ts';
-import { listed } from './listed-stream.ts';
+import { listed, statusEvent } from './listed-stream.ts';
 import type { WcsSession } from './wcs-session.ts';
 import { inBackground } from '../runtime/in-background.ts';
 
@@ -132,15 +132,7 @@ export class PlayedStream extends EventEmitter<PlayedStreamEvents> {
     this.emit('over');
   }
 
-  #notify(status: StreamStatus, info?: string, more: Record<string, unknown> = {}): void {
-    const { mediaSessionId, name } = this.#request;
-    this.#session.send('notifyStreamStatusEvent', {
-      mediaSessionId,
-      name,
-      published: false,
-      ...more,
-      status,
-      ...(info !== undefined && { info }),
-    });
+  #notify(status: StreamStatus, info?: string, more?: Record<string, unknown>): void {
+    this.#session.send('notifyStreamStatusEvent', statusEvent(this.#request, false, status, info, more));
   }
 }

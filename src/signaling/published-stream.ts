@@ -10,7 +10,7 @@ import type { PushView } from '../views/push-view.ts';
 import type { StreamMessage } from '../streams/live-stream.ts';
 import { customToken } from './auth-token.ts';
 import { INFO, infoOf, type PublishStream, type StreamStatus } from './messages.ts';
-import { listed } from './listed-stream.ts';
+import { listed, statusEvent } from './listed-stream.ts';
 import type { WcsSession } from './wcs-session.ts';
 
 export interface PublishedStreamEvents {
@@ -157,15 +157,7 @@ export class PublishedStream extends EventEmitter<PublishedStreamEvents> {
     this.emit('over');
   }
 
-  #notify(status: StreamStatus, info?: string, more: Record<string, unknown> = {}): void {
-    const { mediaSessionId, name } = this.#request;
-    this.#session.send('notifyStreamStatusEvent', {
-      mediaSessionId,
-      name,
-      published: true,
-      ...more,
-      status,
-      ...(info !== undefined && { info }),
-    });
+  #notify(status: StreamStatus, info?: string, more?: Record<string, unknown>): void {
+    this.#session.send('notifyStreamStatusEvent', statusEvent(this.#request, true, status, info, more));
   }
 }

@@ -76,7 +76,8 @@ function createTables(database: DatabaseSync, file: string): void {
   if (version() !== SCHEMA_VERSION)
     throw new GatewayError(
       'SETTINGS_INVALID',
-      `state_dir: ${file} was written by a newer version of the gateway (format ${version()}, this one knows ${SCHEMA_VERSION}). Run that version, or move the file away.`,
+      `state_dir: ${file} was written by a newer version of the gateway (format ${version()}, this one knows ` +
+        `${SCHEMA_VERSION}). Run that version, or move the file away.`,
     );
 }
 
@@ -105,6 +106,7 @@ function openError(file: string, error: unknown): GatewayError {
 const damaged = (file: string, what: string, cause?: unknown): GatewayError =>
   new GatewayError(
     'SETTINGS_INVALID',
-    `state_dir: ${file} is damaged (${what}). Restore it from a backup, or move it away together with ${file}-wal and ${file}-shm: the gateway then begins with an empty one.`,
+    `state_dir: ${file} is damaged (${what}). Restore it from a backup, or move it away together with ` +
+      `${file}-wal and ${file}-shm: the gateway then begins with an empty one.`,
     { cause },
   );

@@ -86,7 +86,8 @@ export class SqliteStore implements Store {
     const remove = database.prepare('DELETE FROM records WHERE namespace = ? AND key = ? AND expires_ms > ?');
     const listed = (order: 'ASC' | 'DESC') =>
       database.prepare(
-        `SELECT key, value, version FROM records WHERE namespace = ? AND key >= ? AND key < ? AND key ${order === 'ASC' ? '>' : '<'} ? AND expires_ms > ?
+        `SELECT key, value, version FROM records
+         WHERE namespace = ? AND key >= ? AND key < ? AND key ${order === 'ASC' ? '>' : '<'} ? AND expires_ms > ?
          ORDER BY key ${order} LIMIT ?`,
       );
     const [ascending, descending] = [listed('ASC'), listed('DESC')];

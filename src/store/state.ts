@@ -60,7 +60,8 @@ async function checkStateKey(store: Store, box: SecretBox, keyName: string, file
   } catch (error) {
     throw new GatewayError(
       'SETTINGS_INVALID',
-      `${keyName} does not open ${file} (${(error as Error).message}). Restore the key that was used before, or move ${file} away: the gateway then begins with an empty one.`,
+      `${keyName} does not open ${file} (${(error as Error).message}). Restore the key that was used before, ` +
+        `or move ${file} away: the gateway then begins with an empty one.`,
       { cause: error },
     );
   }
@@ -80,7 +81,8 @@ async function readKeyFile(file: string): Promise<Buffer> {
   }
   throw new GatewayError(
     'SETTINGS_INVALID',
-    `state_dir: the key file ${file} is not ${KEY_BYTES} bytes in base64. Restore it, or set state_key; without the key the secrets in state.db are lost.`,
+    `state_dir: the key file ${file} is not ${KEY_BYTES} bytes in base64. Restore it, or set state_key; ` +
+      'without the key the secrets in state.db are lost.',
   );
 }
 

@@ -52,7 +52,8 @@ const Ssrc = z.coerce.number().int().min(1).max(0xffffffff);
 export const noCommonCodecs = (who: string, codecs: readonly string[]): GatewayError =>
   new GatewayError(
     'NO_COMMON_CODECS',
-    `No common codecs: ${who} has none of ${codecs.join(', ')} (H.264: baseline, main or high, players with packetization-mode=1; opus/48000/2).`,
+    `No common codecs: ${who} has none of ${codecs.join(', ')} (H.264: baseline, main or high, players with ` +
+      'packetization-mode=1; opus/48000/2).',
   );
 
 /** @throws {GatewayError} NO_COMMON_CODECS if `complete` is set and the section has none of the codecs */

@@ -43,7 +43,9 @@ export class PendingSessions {
     if (full === 'perClient')
       throw limitReached(
         'max_pending_sessions_per_ip',
-        `${perClient} sessions of this address are waiting for their connection (max_pending_sessions_per_ip). Try again in some seconds. Clients behind a reverse proxy share its address: name the proxy in trust_proxy, or raise the setting.`,
+        `${perClient} sessions of this address are waiting for their connection (max_pending_sessions_per_ip). ` +
+          'Try again in some seconds. Clients behind a reverse proxy share its address: name the proxy in ' +
+          'trust_proxy, or raise the setting.',
       );
     if (full === 'total')
       throw limitReached(

@@ -113,7 +113,9 @@ export function parseOffer(sdp: string, options: OfferOptions): Offer {
   if (!transportMedia) {
     if (wanted === 0)
       throw invalid(
-        `it has no bundled audio or video section that ${options.offerer === 'sends' ? 'sends (a=sendonly or a=sendrecv)' : 'receives (a=recvonly or a=sendrecv)'} with rtcp-mux`,
+        `it has no bundled audio or video section that ${
+          options.offerer === 'sends' ? 'sends (a=sendonly or a=sendrecv)' : 'receives (a=recvonly or a=sendrecv)'
+        } with rtcp-mux`,
       );
     throw noCommonCodecs('the offer', [...audioCodecs, ...videoCodecs]);
   }
@@ -134,7 +136,9 @@ function checkSources(offered: readonly (OfferedMedia<unknown> | undefined)[]): 
   const shared = other.rtpParameters.codecs.find(({ payloadType }) => types.has(payloadType));
   if (shared)
     throw invalid(
-      `its audio and its video have the same payload type, ${shared.payloadType}, so their packets cannot be told apart: give them different ones, name the sources (a=ssrc), or send MID (a=extmap with urn:ietf:params:rtp-hdrext:sdes:mid)`,
+      `its audio and its video have the same payload type, ${shared.payloadType}, so their packets cannot be ` +
+        'told apart: give them different ones, name the sources (a=ssrc), or send MID (a=extmap with ' +
+        'urn:ietf:params:rtp-hdrext:sdes:mid)',
     );
 }
 
@@ -146,7 +150,8 @@ const namesSource = ({ rtpParameters: { encodings = [], headerExtensions = [] } 
 function checkAccepted(media: ParsedMedia, { accepted, type, mid }: Section): void {
   if (accepted || !isOpen(media) || media.direction === 'inactive' || media.direction === 'recvonly') return;
   throw invalid(
-    `its ${type} section (mid ${mid}) cannot be taken: one audio and one video section with rtcp-mux, in one BUNDLE group, can be published`,
+    `its ${type} section (mid ${mid}) cannot be taken: one audio and one video section with rtcp-mux, in one ` +
+      'BUNDLE group, can be published',
   );
 }
 

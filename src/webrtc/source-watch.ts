@@ -146,7 +146,8 @@ export class SourceWatch {
     this.#options.onLost(
       new GatewayError(
         'PUBLISHER_LOST',
-        `The ${kind} packets have an SSRC now that the offer does not name, and no MID header extension, or another payload type: publish again.`,
+        `The ${kind} packets have an SSRC now that the offer does not name, and no MID header extension, or ` +
+          'another payload type: publish again.',
       ),
     );
   }
@@ -164,7 +165,8 @@ export class SourceWatch {
     const seen = [...new Set(unknown.map(({ payloadType }) => payloadType))].sort((one, other) => one - other);
     const problem = new GatewayError(
       'VIDEO_UNUSABLE',
-      `No ${kind} arrives, but packets that belong to no track: their payload types are ${seen.join(', ') || 'unknown'}, agreed were ${offered}.`,
+      `No ${kind} arrives, but packets that belong to no track: their payload types are ` +
+        `${seen.join(', ') || 'unknown'}, agreed were ${offered}.`,
     );
     if (this.#reportedMs === undefined) {
       this.#options.logger.warn({ kind, payloadTypes: seen }, problem.message);

@@ -58,7 +58,10 @@ function listenInfos(addresses: readonly MediaAddress[], port: number): types.Tr
 function listenFailure(error: unknown, ip: string, port: number): string {
   const detail = error instanceof Error ? error.message : String(error);
   if (/address already in use|EADDRINUSE/i.test(detail))
-    return `rtc_port ${port} is in use on ${ip}, as UDP or TCP, by another program or another gateway. Stop it, or set rtc_port to a free port.`;
+    return (
+      `rtc_port ${port} is in use on ${ip}, as UDP or TCP, by another program or another gateway. Stop it, or ` +
+      'set rtc_port to a free port.'
+    );
   if (/not available|EADDRNOTAVAIL/i.test(detail))
     return `ip_local ${ip} is not an address of this machine. Set ip_local to an address of this machine, or to 0.0.0.0.`;
   return `WebRTC media cannot listen on ${ip}, port ${port}: ${detail}. Check ip_local and rtc_port.`;

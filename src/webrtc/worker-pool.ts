@@ -294,7 +294,8 @@ async function spawnWorker(): Promise<types.Worker> {
   } catch (error) {
     throw new GatewayError(
       'SETUP_INCOMPLETE',
-      `mediasoup's worker does not run (${error instanceof Error ? error.message : String(error)}). Run the set-up again, or set MEDIASOUP_WORKER_BIN to a working binary.`,
+      `mediasoup's worker does not run (${error instanceof Error ? error.message : String(error)}). Run the ` +
+        'set-up again, or set MEDIASOUP_WORKER_BIN to a working binary.',
       { cause: error },
     );
   }

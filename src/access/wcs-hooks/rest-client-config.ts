@@ -5,7 +5,7 @@ import { z } from 'zod';
  */
 
 /** The hooks that this gateway calls. */
-export const HOOK_METHODS = [
+const HOOK_METHODS = [
   'connect',
   'publishStream',
   'playStream',

@@ -183,7 +183,8 @@ export const NodeSchema = z.object({
   overloaded: z.boolean(),
   drain: z.enum(['no', 'moving', 'blocked', 'running-out']).meta({
     description:
-      'Whether its streams move to other nodes (`moving`), should but no other node can take them (`blocked`), or run until they end (`running-out`).',
+      'Whether its streams move to other nodes (`moving`), should but no other node can take them (`blocked`), ' +
+      'or run until they end (`running-out`).',
   }),
   toMove: count.meta({ description: 'Streams that are still to move to other nodes.' }),
   startedAt: time,

@@ -5,7 +5,8 @@ import { createDocument } from './document.ts';
 
 /** Everything from this server. The viewer shows its icons as `data:` URLs. */
 const POLICY =
-  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
+  "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /**
  * The OpenAPI document at `/openapi.json` and `/docs/openapi.json`, and a viewer at `/docs`. They are open to every client,

@@ -29,7 +29,10 @@ export function createDocument(): object {
       title: 'WebRTC Transponder',
       version: API_VERSION,
       description:
-        "The REST methods of Flashphoner Web Call Server for republishing, streams and connections, additions to them, WHIP and WHEP. A null field counts as not sent, numbers and booleans may be strings, and unknown fields are ignored and named in X-Ignored-Fields. Other parts of WCS's REST interface answer 501.",
+        'The REST methods of Flashphoner Web Call Server for republishing, streams and connections, additions ' +
+        'to them, WHIP and WHEP. A null field counts as not sent, numbers and booleans may be strings, and ' +
+        "unknown fields are ignored and named in X-Ignored-Fields. Other parts of WCS's REST interface answer " +
+        '501.',
       license: { name: 'MIT', identifier: 'MIT' },
     },
     servers: [{ url: '/' }],

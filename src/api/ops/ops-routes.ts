@@ -80,7 +80,10 @@ function healthOf(sources: OperationSources): Health {
   };
 }
 
-/** A gateway that still carries streams must not be restarted by its monitoring: `overloaded`, `degraded` and `draining` are 200 in `/health`. */
+/**
+ * A gateway that still carries streams must not be restarted by its monitoring: `overloaded`, `degraded` and
+ * `draining` are 200 in `/health`.
+ */
 function statusOf({ workers, isClosing, isOverloaded, hasFailed, redis, drain }: OperationSources): Health['status'] {
   const { alive, wanted } = workers();
   if (isClosing()) return 'closing';

@@ -9,6 +9,7 @@ import type { Recording, RecordingStorage } from '../../outputs/record/recording
 import type { Recorders } from '../../outputs/record/recorders.ts';
 import type { Uploads } from '../../outputs/record/upload/uploads.ts';
 import { guardRoutes, principalOf, queryCredentials } from '../authorize.ts';
+import { pageQuery } from './page-query.ts';
 import type { RecordingPageView, RecordingView } from '../openapi/answers.ts';
 
 export interface RecordingsRoutesOptions {
@@ -23,23 +24,13 @@ const DELETE_ONE = { config: { action: 'control', resourceInBody: true } } as co
 const PLAY_ONE = { config: { action: 'play', resourceInBody: true, embeddable: true } } as const;
 const READ_MEDIA = { config: { action: 'read', resourceInBody: true, embeddable: true } } as const;
 
-const MAX_PAGE = 1000;
-const rule = `limit must be a whole number from 1 to ${MAX_PAGE}`;
 const QuerySchema = z.strictObject(
   {
     stream: z.string('stream must be given once').optional(),
     state: z
       .enum(['recording', 'finishing', 'complete', 'failed'], 'state must be recording, finishing, complete or failed')
       .optional(),
-    limit: z
-      .string(rule)
-      .regex(/^\d{1,4}$/, rule)
-      .transform(Number)
-      .refine((limit) => limit >= 1 && limit <= MAX_PAGE, rule)
-      .default(100),
-    after: z.string('after must be the id of a recording').optional(),
-    /** Read by the guard. */
-    accessToken: z.unknown().optional(),
+    ...pageQuery('the id of a recording'),
   },
   'the query may have stream, state, limit and after',
 );

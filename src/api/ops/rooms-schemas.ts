@@ -1,22 +1,13 @@
 import { z } from 'zod';
 import { must, text, toNumber } from '../wcs/fields.ts';
+import { pageQuery } from './page-query.ts';
 
 /** Requests about rooms. */
 
-const MAX_PAGE = 1000;
-const rule = `limit must be a whole number from 1 to ${MAX_PAGE}`;
 export const RoomQuerySchema = z.strictObject(
   {
     prefix: z.string('prefix must be given once').default(''),
-    after: z.string('after must be the name of a room').optional(),
-    limit: z
-      .string(rule)
-      .regex(/^\d{1,4}$/, rule)
-      .transform(Number)
-      .refine((limit) => limit >= 1 && limit <= MAX_PAGE, rule)
-      .default(100),
-    /** Read by the guard. */
-    accessToken: z.unknown().optional(),
+    ...pageQuery('the name of a room'),
   },
   'the query may have prefix, after and limit',
 );

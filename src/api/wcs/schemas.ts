@@ -133,10 +133,14 @@ export const push = {
   comply: z.literal('auto', must('"auto", or left out')).optional().meta({
     description: 'auto: re-encode the stream while it breaks rules of the platform, and only then.',
   }),
-  videoCodec: z.enum(VIDEO_CHOICES, must('"auto", "h264" or "source"')).optional().meta({
-    description:
-      'source: as published, an error where the server does not take it. auto: as published where the server is known to take it, otherwise H.264. Unset: rtmp_video_codec.',
-  }),
+  videoCodec: z
+    .enum(VIDEO_CHOICES, must('"auto", "h264" or "source"'))
+    .optional()
+    .meta({
+      description:
+        'source: as published, an error where the server does not take it. auto: as published where the server ' +
+        'is known to take it, otherwise H.264. Unset: rtmp_video_codec.',
+    }),
   audioCodec: z.enum(AUDIO_CHOICES, must('"auto", "aac" or "source"')).optional().meta({
     description: 'The same for Opus. Unset: rtmp_audio_codec.',
   }),

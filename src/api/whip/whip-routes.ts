@@ -112,12 +112,9 @@ const red5Routes =
         const { app: application } = request.params as { app: string };
         const key = resumeKey(queryCredentials(request, 'whip'));
         const publication = await publish(options, sessions, request, key, application);
-        return created(
-          reply,
-          publication.answerSdp,
-          `${request.pathPrefix}/${encodeURIComponent(application)}/whip/resource/${encodeURIComponent(readStreamName(request))}/${publication.id}`,
-          iceLinks,
-        );
+        const [name, stream] = [application, readStreamName(request)].map(encodeURIComponent);
+        const resource = `${request.pathPrefix}/${name}/whip/resource/${stream}/${publication.id}`;
+        return created(reply, publication.answerSdp, resource, iceLinks);
       },
     });
     registerResource(app, '/:app/whip/resource/:stream/:id', {

@@ -19,7 +19,9 @@ const ladder = z.string().transform((text, context) => {
   if (isValid && heights.size === rungs.length && rungs.length <= MAX_RUNGS) return rungs;
   context.addIssue({
     code: 'custom',
-    message: `must be up to ${MAX_RUNGS} different HEIGHT:KBPS, such as 720:2500,480:1200: an even height from 120 to 4320 and 50 to 100000 kbit/s`,
+    message:
+      `must be up to ${MAX_RUNGS} different HEIGHT:KBPS, such as 720:2500,480:1200: an even height from 120 to ` +
+      '4320 and 50 to 100000 kbit/s',
   });
   return z.NEVER;
 });

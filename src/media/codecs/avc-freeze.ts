@@ -32,7 +32,7 @@ const REFERENCE_SLICE = (2 << 5) | NAL_SLICE;
  * against the stream's own parameter sets, so nothing changes for the decoder. Each is a reference frame, and the next
  * one refers to it.
  */
-export class SkippedFrames {
+class SkippedFrames {
   readonly #sps: SpsSyntax;
   readonly #pps: PpsSyntax;
   readonly #orderDeltas: readonly number[];

@@ -46,7 +46,7 @@ export function fullBox(type: string, version: number, flags: number, ...content
   return box(type, u32((version << 24) | flags), ...content);
 }
 
-export const u16 = (...values: readonly number[]): Buffer => {
+const u16 = (...values: readonly number[]): Buffer => {
   const bytes = Buffer.alloc(values.length * 2);
   values.forEach((value, index) => bytes.writeUInt16BE(value & 0xffff, index * 2));
   return bytes;

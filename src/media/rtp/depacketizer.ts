@@ -42,8 +42,8 @@ const NONE: readonly never[] = [];
 
 /**
  * Assembles frames from RTP packets in order. A frame ends before a packet with a new timestamp, before a packet that
- * begins another frame, and with the marker, at once unless the markers of this publisher have proved to be wrong. Frames with missing packets are dropped and counted. Packets may
- * contain any bytes.
+ * begins another frame, and with the marker, at once unless the markers of this publisher have proved to be wrong.
+ * Frames with missing packets are dropped and counted. Packets may contain any bytes.
  */
 export abstract class Depacketizer<P extends Frame> {
   #timestamp: number | undefined;

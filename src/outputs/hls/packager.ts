@@ -20,7 +20,7 @@ import { wallClockMs } from '../../runtime/wall-clock.ts';
 /** Longest parts and usual segments, in milliseconds; complete segments in a playlist. */
 export const PART_MS = 333;
 const RULES: SegmentRules = { partMs: PART_MS, minSegmentMs: 1500, requestMs: 1800, maxSegmentMs: 3400 };
-export const LIST_RULES = { window: 6, targetDurationS: 3, partTargetMs: PART_MS } as const;
+const LIST_RULES = { window: 6, targetDurationS: 3, partTargetMs: PART_MS } as const;
 /** A request for what does not exist yet is answered at the latest after three target durations (RFC 8216bis, 6.2.5.2). */
 const MAX_WAIT_MS = LIST_RULES.targetDurationS * 3 * 1000;
 /** Bits per second above the measured peak, and the least that is announced: the first segments may be small. */

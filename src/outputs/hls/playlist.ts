@@ -43,9 +43,9 @@ export interface RenditionReport {
   readonly part: number;
 }
 
-export const segmentUri = (msn: number): string => `${msn}.m4s`;
-export const partUri = (msn: number, index: number): string => `${msn}.${index}.m4s`;
-export const initUri = (init: number): string => `init${init}.mp4`;
+const segmentUri = (msn: number): string => `${msn}.m4s`;
+const partUri = (msn: number, index: number): string => `${msn}.${index}.m4s`;
+const initUri = (init: number): string => `init${init}.mp4`;
 
 /** Parts are listed for this many target durations before the end of a playlist (RFC 8216bis, 6.2.2). */
 const TARGET_DURATIONS_WITH_PARTS = 3;
@@ -69,11 +69,13 @@ export function mediaPlaylist({
   const first = segments[0];
   if (!first) throw new RangeError('a playlist needs a segment');
   const skipUntil = skips === 'never' ? '' : `,CAN-SKIP-UNTIL=${targetDurationS * SKIP_UNTIL}`;
+  const partHoldBack = seconds(partTargetMs * HOLD_BACK);
+  const holdBack = `HOLD-BACK=${targetDurationS * HOLD_BACK},PART-HOLD-BACK=${partHoldBack}`;
   const lines = [
     '#EXTM3U',
     '#EXT-X-VERSION:9',
     `#EXT-X-TARGETDURATION:${targetDurationS}`,
-    `#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,HOLD-BACK=${targetDurationS * HOLD_BACK},PART-HOLD-BACK=${seconds(partTargetMs * HOLD_BACK)}${skipUntil}`,
+    `#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,${holdBack}${skipUntil}`,
     `#EXT-X-PART-INF:PART-TARGET=${seconds(partTargetMs)}`,
     `#EXT-X-MEDIA-SEQUENCE:${first.msn}`,
     `#EXT-X-DISCONTINUITY-SEQUENCE:${first.discontinuities - (first.discontinuity ? 1 : 0)}`,

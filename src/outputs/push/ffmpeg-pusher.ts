@@ -34,7 +34,7 @@ export interface ConnectTimeouts {
 }
 
 /** The limits of the gateway's own client. TCP has 5 s, which cannot be changed in ffmpeg for RTMP. */
-export const DEFAULT_CONNECT_TIMEOUTS: ConnectTimeouts = { step: 10_000, whole: 30_000 };
+const DEFAULT_CONNECT_TIMEOUTS: ConnectTimeouts = { step: 10_000, whole: 30_000 };
 
 /**
  * Bytes waiting for ffmpeg above which it does not keep up. More than one key frame of 4K, so that a single tag never
@@ -232,7 +232,8 @@ class FfmpegPusher extends EventEmitter<PusherEvents> implements Pusher {
     if (preset.split('\n').every((line) => Buffer.byteLength(line) <= MAX_PRESET_LINE)) return preset;
     throw new GatewayError(
       'INVALID_RTMP_URL',
-      `The rtmpUrl is too long for ffmpeg, which takes ${MAX_PRESET_LINE} bytes of application and of stream name. It needs push_engine=rtmp.`,
+      `The rtmpUrl is too long for ffmpeg, which takes ${MAX_PRESET_LINE} bytes of application and of stream ` +
+        'name. It needs push_engine=rtmp.',
     );
   }
 
@@ -254,8 +255,13 @@ class FfmpegPusher extends EventEmitter<PusherEvents> implements Pusher {
  * does not count: ffmpeg puts it in front of every message about such a connection (`[tls @ 0x…] IO error: Broken
  * pipe`).
  */
-const NO_TRUST =
-  /certificate|unexpected TLS packet|fatal alert|alert handshake|alert protocol|wrong version number|packet length too long|unsupported protocol/i;
+const NO_TRUST = new RegExp(
+  [
+    ...['certificate', 'unexpected TLS packet', 'fatal alert', 'alert handshake', 'alert protocol'],
+    ...['wrong version number', 'packet length too long', 'unsupported protocol'],
+  ].join('|'),
+  'i',
+);
 
 /** The words of nginx-rtmp, SRS, node-media-server and Wowza for a name that is being published. */
 const NAME_IN_USE = /Server error:.*(?:already (?:publishing|published|exists|in use)|stream.*busy|bad ?name)/i;

@@ -88,7 +88,7 @@ export class StandbyRenditions {
 }
 
 /** @throws {GatewayError} INVALID_REQUEST without the name of a file where one is needed */
-export function pictureOf({ source, file, color, text }: StandbyRequest): StandbyPicture | undefined {
+function pictureOf({ source, file, color, text }: StandbyRequest): StandbyPicture | undefined {
   const drawn = text ? { text } : {};
   switch (source) {
     case 'none':
@@ -111,6 +111,7 @@ export function requireStandby(standby: StandbyRenditions | undefined): StandbyR
   if (standby) return standby;
   throw new GatewayError(
     'NOT_IMPLEMENTED',
-    'Standby needs the RTMP client of the gateway: push_engine=ffmpeg cannot change the video of a connection. Set push_engine=rtmp, or push without standby.',
+    'Standby needs the RTMP client of the gateway: push_engine=ffmpeg cannot change the video of a connection. ' +
+      'Set push_engine=rtmp, or push without standby.',
   );
 }

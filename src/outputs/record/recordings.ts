@@ -12,7 +12,7 @@ const time = z.iso.datetime();
 const count = z.number().int().min(0);
 
 /** Where a recording is besides the disk. */
-export const RecordingStorageSchema = z.object({
+const RecordingStorageSchema = z.object({
   /**
    * `waiting`: nothing is in the bucket yet. `uploading`: parts of it are. `retrying`: the last request failed, and is
    * repeated. `stored`: the bucket has confirmed the object.

@@ -40,7 +40,7 @@ export interface ClipPicture {
 }
 
 /** What is used of a video. */
-export const MAX_VIDEO_SECONDS = 60;
+const MAX_VIDEO_SECONDS = 60;
 /** Encoded; a longer clip is cut. */
 const MAX_CLIP_BYTES = 32 * 1024 * 1024;
 /** A minute of 1080p takes about fifteen seconds on an idle core. */

@@ -71,7 +71,7 @@ interface Size {
 }
 
 /** The size of a PNG image, from its first chunk; `undefined` for anything else. */
-export function pngSize(content: Buffer): Size | undefined {
+function pngSize(content: Buffer): Size | undefined {
   if (
     content.length < 24 ||
     content.toString('latin1', 0, 8) !== '\x89PNG\r\n\x1a\n' ||
@@ -85,7 +85,7 @@ export function pngSize(content: Buffer): Size | undefined {
 const isFrame = (marker: number): boolean => marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker);
 
 /** The size of a JPEG image, from its frame header; `undefined` for anything else. */
-export function jpegSize(content: Buffer): Size | undefined {
+function jpegSize(content: Buffer): Size | undefined {
   if (content.length < 4 || content.readUInt16BE(0) !== 0xffd8) return undefined;
   for (let at = 2; at + 9 <= content.length;) {
     if (content[at] !== 0xff) return undefined;

@@ -161,7 +161,8 @@ export function checkNoRoomEvent(payload: unknown): void {
   if (typeof payload === 'object' && payload !== null && 'roomName' in payload)
     throw new GatewayError(
       'INVALID_REQUEST',
-      `payload.roomName is not allowed for a page with the appKey ${ROOM_APP}, which takes it for an event of its room. Use another name, or send a text with POST /api/v1/rooms/{room}/messages.`,
+      `payload.roomName is not allowed for a page with the appKey ${ROOM_APP}, which takes it for an event of ` +
+        'its room. Use another name, or send a text with POST /api/v1/rooms/{room}/messages.',
     );
 }
 

@@ -59,7 +59,8 @@ export class RtmpDoor {
         reject(
           new GatewayError(
             'SETTINGS_INVALID',
-            `rooms_rtmp_port ${port} cannot be bound on ${host} (${error.code}). Stop the program that uses it, or set rooms_rtmp_port to a free port.`,
+            `rooms_rtmp_port ${port} cannot be bound on ${host} (${error.code}). Stop the program that uses ` +
+              'it, or set rooms_rtmp_port to a free port.',
             { cause: error },
           ),
         ),

@@ -86,8 +86,9 @@ export function callAddress(fields: AccountFields, settings: AccountSettings): C
   if (login !== '' && !USER.test(login))
     throw invalid("sipLogin must have letters, digits and -_.!~*'()&=+$,;?/% only.");
   checkCallee(callee, domain, settings, fields.sipPassword === undefined && password !== '');
+  const portOfCallee = callee.port === undefined ? '' : `:${callee.port}`;
   return {
-    remoteUri: `${callee.isSecure ? 'sips' : 'sip'}:${callee.user}@${formatHost(callee.host)}${callee.port === undefined ? '' : `:${callee.port}`}`,
+    remoteUri: `${callee.isSecure ? 'sips' : 'sip'}:${callee.user}@${formatHost(callee.host)}${portOfCallee}`,
     host: callee.host,
     user: login === '' ? ANONYMOUS : login,
     domain,

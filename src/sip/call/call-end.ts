@@ -26,7 +26,8 @@ const REMEDIES: Readonly<Partial<Record<ErrorCode, string>>> = {
   SIP_REJECTED: 'The other side does not take the call.',
   SIP_REDIRECTED: 'Redirections are not followed: call the new address, if it is one that you want to pay for.',
   NO_COMMON_CODECS:
-    'The other side accepts none of the codecs or the transport of the media. Check codecs, codecs_exclude_sip, sip_srtp, hasAudio and hasVideo.',
+    'The other side accepts none of the codecs or the transport of the media. Check codecs, ' +
+    'codecs_exclude_sip, sip_srtp, hasAudio and hasVideo.',
 };
 
 /** The error of a response that refuses a call. */

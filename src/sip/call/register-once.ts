@@ -21,7 +21,8 @@ export const registerOnce =
         reject(
           new GatewayError(
             'SIP_REGISTER_FAILED',
-            `The account could not be registered. ${error.message} Check sipLogin, sipPassword and sipDomain, or leave sipRegisterRequired out if the server does not need it.`,
+            `The account could not be registered. ${error.message} Check sipLogin, sipPassword and sipDomain, ` +
+              'or leave sipRegisterRequired out if the server does not need it.',
             { cause: error },
           ),
         );

@@ -131,7 +131,9 @@ function asSipError(error: unknown, host: string): GatewayError {
   if (code === 'DESTINATION_FORBIDDEN')
     return new GatewayError(
       'SIP_DESTINATION_FORBIDDEN',
-      `Calls to ${host} are not allowed: it is a private or reserved address, or its host is not permitted. The operator of the gateway can allow it with sip_allow_networks or sip_allow_hosts, unless sip_deny_hosts names it.`,
+      `Calls to ${host} are not allowed: it is a private or reserved address, or its host is not permitted. ` +
+        'The operator of the gateway can allow it with sip_allow_networks or sip_allow_hosts, unless ' +
+        'sip_deny_hosts names it.',
       { cause: error },
     );
   if (code === 'DESTINATION_NOT_RESOLVED' || code === 'DNS_UNAVAILABLE')

@@ -23,7 +23,7 @@ export type Proof =
   | { readonly kind: 'wrong' };
 
 /** Milliseconds for which a nonce is good. */
-export const NONCE_MS = 60_000;
+const NONCE_MS = 60_000;
 /** Nonces whose use is remembered. */
 export const MAX_NONCES = 10_000;
 const NONCE = /^([0-9a-z]{1,12})-([0-9a-f]{16})-([0-9a-f]{32})$/;

@@ -53,5 +53,6 @@ export class KeyFrameRequester {
 
 /** The body of a request by INFO. */
 export const MEDIA_CONTROL =
-  '<?xml version="1.0" encoding="utf-8"?><media_control><vc_primitive><to_encoder><picture_fast_update/></to_encoder></vc_primitive></media_control>';
+  '<?xml version="1.0" encoding="utf-8"?>' +
+  '<media_control><vc_primitive><to_encoder><picture_fast_update/></to_encoder></vc_primitive></media_control>';
 export const MEDIA_CONTROL_TYPE = 'application/media_control+xml';

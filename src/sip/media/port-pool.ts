@@ -59,7 +59,8 @@ export class PortPool {
     }
     throw limitReached(
       'media_port_to',
-      `No port for the media of a call is free from media_port_from (${this.#options.from}) to media_port_to (${this.#options.to}). Try again, or widen the range.`,
+      `No port for the media of a call is free from media_port_from (${this.#options.from}) to media_port_to ` +
+        `(${this.#options.to}). Try again, or widen the range.`,
     );
   }
 

@@ -1,6 +1,6 @@
 /** RTCP packets (RFC 3550, 6; RFC 4585; RFC 5104). Pure. */
 
-export const SENDER_REPORT = 200;
+const SENDER_REPORT = 200;
 const RECEIVER_REPORT = 201;
 const SOURCE_DESCRIPTION = 202;
 const PAYLOAD_FEEDBACK = 206;

@@ -328,7 +328,9 @@ const lostMedia = (message: string): GatewayError => new GatewayError('PUBLISHER
 
 /** The stream may be held for another call; the cause is the reason of this one. */
 function silentPeer(inactivityMs: number): GatewayError {
-  const message = `No RTP has come for ${Math.round(inactivityMs / 1000)} s (rtp_activity_detecting). Check the address that the peer sends to, and the firewall in front of media_port_from to media_port_to.`;
+  const message =
+    `No RTP has come for ${Math.round(inactivityMs / 1000)} s (rtp_activity_detecting). Check the address that ` +
+    'the peer sends to, and the firewall in front of media_port_from to media_port_to.';
   return new GatewayError('PUBLISHER_LOST', message, { cause: new GatewayError('SIP_MEDIA_TIMEOUT', message) });
 }
 

@@ -10,7 +10,7 @@ const TITLES: Readonly<Record<string, string>> = {
   rseq: 'RSeq',
 };
 
-export const REASONS: Readonly<Record<number, string>> = {
+const REASONS: Readonly<Record<number, string>> = {
   100: 'Trying',
   180: 'Ringing',
   200: 'OK',

@@ -68,7 +68,8 @@ const UNREGISTER_MS = 2000;
 
 const REMEDIES: Readonly<Partial<Record<ErrorCode, string>>> = {
   SIP_AUTH_FAILED:
-    'Check its user and its password in sip_register. It is tried again seldom, so that the account is not locked: restart the gateway for a new try.',
+    'Check its user and its password in sip_register. It is tried again seldom, so that the account is not ' +
+    'locked: restart the gateway for a new try.',
   SIP_NOT_FOUND: 'Check its user and its domain in sip_register.',
   SIP_REDIRECTED: 'Name the new server with ;proxy= in sip_register.',
   SIP_UNREACHABLE: 'Check its domain, proxy and transport in sip_register, and the firewall.',

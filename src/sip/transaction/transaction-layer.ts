@@ -22,7 +22,7 @@ export interface TransactionLayerEvents {
 }
 
 /** Transactions of both roles together: above any load that `max_calls` allows, and a bound for floods. */
-export const MAX_TRANSACTIONS = 5000;
+const MAX_TRANSACTIONS = 5000;
 
 const MAGIC = 'z9hG4bK';
 

@@ -101,7 +101,8 @@ export class SipTransport extends EventEmitter<WireEvents> implements Wire {
         const { code, message } = error as NodeJS.ErrnoException;
         throw new GatewayError(
           'SETTINGS_INVALID',
-          `sip_port ${options.port} cannot be bound on ${options.address}, for UDP and TCP (${code ?? message}). Stop the program that uses it, or set sip_port to a free port or to 0.`,
+          `sip_port ${options.port} cannot be bound on ${options.address}, for UDP and TCP ` +
+            `(${code ?? message}). Stop the program that uses it, or set sip_port to a free port or to 0.`,
           { cause: error },
         );
       }

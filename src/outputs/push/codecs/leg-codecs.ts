@@ -154,7 +154,8 @@ export class LegCodecs {
     const seconds = (course.mediaMs / 1000).toFixed(1);
     return new GatewayError(
       'DESTINATION_REFUSED',
-      `The server does not take ${titles}: it closed the connection ${seconds} s after the first sequence header (${error.message}). Push with auto, or to a server that takes it.`,
+      `The server does not take ${titles}: it closed the connection ${seconds} s after the first sequence ` +
+        `header (${error.message}). Push with auto, or to a server that takes it.`,
       { cause: error },
     );
   }

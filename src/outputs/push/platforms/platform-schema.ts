@@ -63,7 +63,7 @@ const FlagRuleSchema = z.strictObject({
   value: z.boolean(),
 });
 
-export const RuleSchema = z.discriminatedUnion('check', [
+const RuleSchema = z.discriminatedUnion('check', [
   RangeRuleSchema,
   BitrateRuleSchema,
   SizeRuleSchema,
@@ -88,7 +88,7 @@ const ServerSchema = z.strictObject({
   source,
 });
 
-export const PlatformSchema = z.strictObject({
+const PlatformSchema = z.strictObject({
   id: z.string().regex(/^[a-z][a-z0-9]*$/),
   name: z.string().min(1),
   hosts: z

@@ -147,7 +147,8 @@ export class Preflight {
     const measured = verdict(
       'stream',
       isMeasured(measure) ? 'ok' : 'warning',
-      `published, measured for ${seconds}${isShort ? ` instead of ${WINDOW_MS / 1000} s: longer intervals between key frames are not seen` : ''}`,
+      `published, measured for ${seconds}` +
+        (isShort ? ` instead of ${WINDOW_MS / 1000} s: longer intervals between key frames are not seen` : ''),
     );
     return [
       measured,

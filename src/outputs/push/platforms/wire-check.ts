@@ -132,7 +132,10 @@ function verdictOf({ step, ms, error, certificate }: ProbeStepResult, insecure: 
 function remedyOf(step: ProbeStep, code: string): string {
   if (code === 'authentication') return 'Write user and password into the URL: rtmp://USER:PASSWORD@HOST/…';
   if (code === 'tls')
-    return 'Check the host name of the URL. If the server has its own authority, the operator of the gateway can name it in rtmps_ca_file. If the server does not speak TLS, use rtmp://.';
+    return (
+      'Check the host name of the URL. If the server has its own authority, the operator of the gateway can name ' +
+      'it in rtmps_ca_file. If the server does not speak TLS, use rtmp://.'
+    );
   return REMEDIES[step];
 }
 

@@ -3,6 +3,7 @@ import { useMemo } from 'preact/hooks';
 import { html } from 'htm/preact';
 import { urlOf } from '../base.js';
 import { counted } from '../text.js';
+import { Choice, Filters, Search } from './filters.js';
 import { lostLately } from './format.js';
 import { StreamCard } from './stream-card.js';
 import { VisibleGrid } from './visible-grid.js';
@@ -11,6 +12,7 @@ import { VisibleGrid } from './visible-grid.js';
 
 /** What the user has chosen stays while other pages are shown. */
 const wanted = { text: signal(''), state: signal('all'), order: signal('name') };
+const setText = (/** @type {string} */ text) => (wanted.text.value = text);
 
 /** @type {Record<string, readonly [label: string, fits: (fields: Record<string, any>) => boolean]>} */
 const STATES = {
@@ -65,21 +67,14 @@ export function LivePage({ access, feed }) {
   if (state === 'connecting') return html`<p class="hint">Connecting…</p>`;
   if (count === 0) return html`<${Notice} feed=${feed} />${state === 'open' && html`<${FirstRun} access=${access} />`}`;
   return html`<${Notice} feed=${feed} />
-    <form class="fields filters" aria-label="Filter" onSubmit=${(/** @type {Event} */ event) => event.preventDefault()}>
-      <label class="grow"
-        >Name contains
-        <input
-          type="search"
-          value=${wanted.text.value}
-          onInput=${(/** @type {any} */ { target }) => (wanted.text.value = target.value)}
-          autocomplete="off"
-      /></label>
+    <${Filters}>
+      <${Search} label="Name contains" text=${wanted.text.value} onText=${setText} />
       <${Choice} label="Show" choices=${STATES} chosen=${wanted.state} />
       <${Choice} label="Order" choices=${ORDERS} chosen=${wanted.order} />
       <p class="state" role="status">
         ${shown.length === count ? counted(count, 'stream') : `${shown.length} of ${counted(count, 'stream')}`}
       </p>
-    </form>
+    <//>
     <${VisibleGrid}
       label="Streams"
       items=${shown}
@@ -91,16 +86,6 @@ export function LivePage({ access, feed }) {
           access=${access}
         />`}
     />`;
-}
-
-/** @param {{ label: string, choices: Record<string, readonly [string, any]>, chosen: import('@preact/signals').Signal<string> }} props */
-function Choice({ label, choices, chosen }) {
-  return html`<label
-    >${label}
-    <select value=${chosen.value} onChange=${(/** @type {any} */ { target }) => (chosen.value = target.value)}>
-      ${Object.entries(choices).map(([value, [text]]) => html`<option value=${value}>${text}</option>`)}
-    </select></label
-  >`;
 }
 
 /** Says that what is shown is old. @param {{ feed: import('./live-feed.js').LiveFeed }} props */

@@ -1,6 +1,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import { html } from 'htm/preact';
 import { counted } from '../text.js';
+import { Filters, Search } from './filters.js';
 
 /** @typedef {import('../../../api/ops/settings-routes.ts').SettingView} Setting */
 
@@ -25,21 +26,14 @@ export function SettingsPage({ access, feed }) {
     ({ key, set, source }) => key.includes(text.trim()) && (all || set || source !== 'default'),
   );
   return html`<p class="error" role="alert">${error}</p>
-    <form class="fields filters" aria-label="Filter" onSubmit=${(/** @type {Event} */ event) => event.preventDefault()}>
-      <label class="grow"
-        >Name contains
-        <input
-          type="search"
-          value=${text}
-          onInput=${(/** @type {any} */ { target }) => setText(target.value)}
-          autocomplete="off"
-      /></label>
+    <${Filters}>
+      <${Search} label="Name contains" text=${text} onText=${setText} />
       <label class="check"
         ><input type="checkbox" checked=${all} onChange=${(/** @type {any} */ { target }) => setAll(target.checked)} />
         With those that have their default</label
       >
       <p class="state" role="status">${`${shown.length} of ${counted(settings.length, 'setting')}`}</p>
-    </form>
+    <//>
     ${
       shown.length > 0 &&
       html`<div class="card table" role="region" aria-label="Settings" tabindex="0">
