@@ -254,9 +254,9 @@ export class MediaClock implements Timeline {
     for (const [index, track] of tracks.entries()) {
       const { ms, radiusMs } = relations[index]!;
       const byArrival = track.arrivalOffsetMs! - meanMs;
-      // Within the radius arrivals decide. Far outside they are wrong, and the middle is best.
-      const target = Math.abs(byArrival - ms) <= 2 * radiusMs || areFew ? byArrival : ms;
-      const placed = this.#isRelated && !areFew ? track.placedMs! + (target - track.placedMs!) * share : byArrival;
+      // Arrivals decide until reports refute them. Then the middle is best.
+      const target = Math.abs(byArrival - ms) <= radiusMs ? byArrival : ms;
+      const placed = this.#isRelated && !areFew ? track.placedMs! + (target - track.placedMs!) * share : target;
       track.placedMs = Math.min(Math.max(placed, ms - radiusMs), ms + radiusMs);
       this.#assume(track);
     }
