@@ -251,6 +251,7 @@ export class MediaClock implements Timeline {
     const meanMs = differences.reduce((sum, difference) => sum + difference, 0) / tracks.length;
     const share = Math.min(1, Math.max(0, this.#nowMs - this.#followedMs) / APPROACH_MS);
     const areFew = tracks.some(({ reports }) => reports.count < ENOUGH_REPORTS);
+    const before = tracks.map((track) => track.placedMs ?? NaN);
     for (const [index, track] of tracks.entries()) {
       const { ms, radiusMs } = relations[index]!;
       const byArrival = track.arrivalOffsetMs! - meanMs;
@@ -260,17 +261,27 @@ export class MediaClock implements Timeline {
       track.placedMs = Math.min(Math.max(placed, ms - radiusMs), ms + radiusMs);
       this.#assume(track);
     }
-    if (this.#isRelated) return;
+    if (this.#isRelated) return this.#keepCommon(tracks, before);
     this.#isRelated = true;
     this.#anewUntilMs = this.#nowMs + ANEW_MS;
   }
+
+  /** What reports that are not exact say of all tracks is noise or a wall clock that was set: nothing moves. */
+  #keepCommon(tracks: readonly TrackClock[], before: readonly number[]): void {
+    if (this.#areExact(tracks)) return;
+    const moves = tracks.map((track, index) => track.placedMs! - before[index]!);
+    const byMs = moves.reduce((sum, move) => sum + move, 0) / moves.length;
+    if (!Number.isNaN(byMs)) this.#relationMs -= byMs;
+  }
+
+  #areExact = (tracks: readonly TrackClock[]): boolean => tracks.every((track) => areExact(this.noiseMs(track)));
 
   #relationsOf(tracks: readonly TrackClock[]): Relation[] {
     const relations = tracks.map((track) => {
       const { ms, radiusMs } = track.reports.relation(this.#nowMs, this.noiseMs(track))!;
       return { ms: ms + track.assumedMs, radiusMs };
     });
-    if (tracks.length < 2 || tracks.every((track) => areExact(this.noiseMs(track)))) return relations;
+    if (tracks.length < 2 || this.#areExact(tracks)) return relations;
     return relationsByPairs(tracks, relations);
   }
 

@@ -4,7 +4,7 @@ import type { TrackClock } from './track-clock.ts';
 /** Fewer pairs do not show how exact they are. */
 const MIN_PAIRS = 3;
 /** How sure it has to be that pairs refute something, as standard deviations of a normal distribution. */
-const CERTAINTY = 4.5;
+const CERTAINTY = 5;
 /** Errors further away than this many times the one that three quarters do not exceed are outliers. */
 const OUTLIER = 3;
 /** Reports are not wrong by more than 200 ms, so two of them do not differ by more than this. */
