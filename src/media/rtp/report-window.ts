@@ -36,20 +36,22 @@ export const REPORTS_END_MS = 16_000;
 /** A sender that reports more often has ended them after so many of its intervals, at least this time. */
 const MISSING_REPORTS = 4;
 const MIN_REPORTS_END_MS = 4000;
-interface Value {
-  readonly ms: number;
-  readonly atMs: number;
-}
-
-interface Rate {
-  readonly perMs: number;
-  readonly elapsedMs: number;
-}
-
+/** How much later packets arrive than at the last report. */
 interface Arrivals {
   /** Compared with the other track. */
   readonly laterMs: number;
   readonly aloneMs: number;
+}
+
+interface Value {
+  readonly ms: number;
+  readonly atMs: number;
+  readonly arrivals?: Arrivals;
+}
+
+interface Rate extends Arrivals {
+  readonly perMs: number;
+  readonly elapsedMs: number;
 }
 
 const NO_CHANGE: Arrivals = { laterMs: 0, aloneMs: 0 };
@@ -191,18 +193,15 @@ export class ReportWindow {
     return within(slope * elapsedMs, most);
   }
 
-  /**
-   * Takes a report; it is one of {@link steps} if it differs by more than the noise, or if arrivals show it as well.
-   *
-   * @param arrivals how much later packets arrive than at the last report
-   */
-  add(ms: number, atMs: number, noiseMs: number, { laterMs, aloneMs }: Arrivals = NO_CHANGE): void {
+  /** Takes a report; it is one of {@link steps} if it differs by more than the noise, or if arrivals show it as well. */
+  add(ms: number, atMs: number, noiseMs: number, arrivals: Arrivals = NO_CHANGE): void {
+    const { laterMs, aloneMs } = arrivals;
     const relation = this.relation(atMs, noiseMs);
     const differenceMs = ms - (relation?.ms ?? ms);
     // The second report shows the noise, if arrivals do not show a step.
     const limitMs = this.#differences.length === 0 ? Infinity : STEP_NOISE * noiseMs;
     if (Math.abs(differenceMs) > STEP_MS && (Math.abs(differenceMs) > limitMs || arrivalsShow(differenceMs, laterMs))) {
-      this.#steps.push({ ms, atMs });
+      this.#steps.push({ ms, atMs, arrivals });
       this.#arrivalsShow = false;
       return;
     }
@@ -215,7 +214,7 @@ export class ReportWindow {
       const errors = [change, change - laterMs, change - aloneMs].toSorted((a, b) => Math.abs(a) - Math.abs(b));
       this.#differ(errors[0]!, atMs - last.atMs);
     }
-    this.#append({ ms, atMs });
+    this.#append({ ms, atMs, arrivals });
   }
 
   /** How many of the last steps agree. */
@@ -295,7 +294,7 @@ export class ReportWindow {
 
   #addRate(from: Value, to: Value): void {
     const elapsedMs = Math.max(1, to.atMs - from.atMs);
-    append(this.#rates, { perMs: (to.ms - from.ms) / elapsedMs, elapsedMs }, SLOPE_REPORTS);
+    append(this.#rates, { perMs: (to.ms - from.ms) / elapsedMs, elapsedMs, ...(to.arrivals ?? NO_CHANGE) }, SLOPE_REPORTS);
     const rates = this.#rates.map(({ perMs }) => perMs);
     const slope = quantile(rates, 0.5);
     const isSteady =
@@ -303,8 +302,15 @@ export class ReportWindow {
     this.#slopeMs = this.#rates.reduce((sum, rate) => sum + rate.elapsedMs, 0);
     const before = this.#slope;
     const isNoise = before === 0 && Math.abs(slope) * this.#slopeMs <= SLOPE_NOISE * this.#noiseMs;
-    this.#slope = isSteady && !isNoise && Math.abs(slope) >= MIN_SLOPE ? within(slope, MAX_SLOPE) : 0;
+    const isSlope = isSteady && !isNoise && Math.abs(slope) >= MIN_SLOPE && this.#areLaterBy(slope * this.#slopeMs);
+    this.#slope = isSlope ? within(slope, MAX_SLOPE) : 0;
     if (before === 0 && this.#slope !== 0) this.#removeSlope();
+  }
+
+  /** Whether arrivals show what the last rates come to: three reports in a line may be noise. */
+  #areLaterBy(ms: number): boolean {
+    const sumOf = (key: keyof Arrivals): number => this.#rates.reduce((sum, rate) => sum + rate[key], 0);
+    return [sumOf('laterMs'), sumOf('aloneMs')].some((laterMs) => Math.abs(laterMs - ms) <= Math.abs(ms) / 2);
   }
 
   /** What was taken for noise was a slope. */
