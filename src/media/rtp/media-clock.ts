@@ -1,4 +1,4 @@
-import { commonStep, relationsByPairs } from './report-pairs.ts';
+import { commonStep, pairsShow, relationsByPairs } from './report-pairs.ts';
 import { delayDifference, isBelievable } from './relatable.ts';
 import {
   areExact,
@@ -180,7 +180,10 @@ export class MediaClock implements Timeline {
     const firstMs = reports.steps[0]!.atMs;
     const isOnlyThis =
       other.confirmedMs > firstMs || (reports.steps.length >= 3 && this.#nowMs - firstMs > ONE_TRACK_MS);
-    if (agreeing >= reports.stepsNeeded(noiseMs) && isOnlyThis) return this.#accept(track, agreeing);
+    if (agreeing >= reports.stepsNeeded(noiseMs) && isOnlyThis) {
+      if (areExact(noiseMs) || pairsShow(reports, other.reports, stepMs, firstMs)) return this.#accept(track, agreeing);
+      return this.#setClock([track, other], stepMs, firstMs);
+    }
     if (reports.steps.length >= 3 && agreeing < 2) reports.acceptNoise();
   }
 

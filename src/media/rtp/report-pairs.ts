@@ -10,33 +10,52 @@ const OUTLIER = 3;
 /** Reports are not wrong by more than 200 ms, so two of them do not differ by more than this. */
 const MOST_MS = 450;
 
+interface Value {
+  readonly ms: number;
+  readonly atMs: number;
+}
+
 /**
  * How much more each report of one track says than the one of the other track that was made at about the same time. A
  * wall clock that is set changes both: unlike the relations of the tracks, their difference does not depend on it.
  */
-function pairsOf(track: ReportWindow, other: ReportWindow): number[] {
+function pairsOf(track: ReportWindow, other: ReportWindow): Value[] {
   const [own, others] = [track.all, other.all];
   return own.flatMap((value) => {
     const partner = nearest(others, value.atMs);
-    return nearest(own, partner.atMs) === value ? [value.ms - partner.ms] : [];
+    return nearest(own, partner.atMs) === value ? [{ ms: value.ms - partner.ms, atMs: value.atMs }] : [];
   });
 }
 
-const nearest = <T extends { readonly atMs: number }>(values: readonly T[], atMs: number): T =>
+const nearest = (values: readonly Value[], atMs: number): Value =>
   values.reduce((best, value) => (Math.abs(value.atMs - atMs) < Math.abs(best.atMs - atMs) ? value : best));
 
-/** The mean without the outer quarters, and how far the true value may be away. */
-function middleOf(values: readonly number[]): Relation {
-  const sorted = values.toSorted((a, b) => a - b);
+/** The mean without the outer quarters. */
+function middleOf(values: readonly Value[]): number {
+  const sorted = values.map(({ ms }) => ms).toSorted((a, b) => a - b);
   const outer = Math.round((sorted.length - 1) / 4);
   const inner = sorted.slice(outer, sorted.length - outer);
-  const ms = inner.reduce((sum, value) => sum + value, 0) / inner.length;
-  const errors = values.map((value) => Math.abs(value - ms));
+  return inner.reduce((sum, value) => sum + value, 0) / inner.length;
+}
+
+/** The variance of a single value. */
+function varianceOf(values: readonly Value[]): number {
+  const middle = middleOf(values);
+  const errors = values.map(({ ms }) => Math.abs(ms - middle));
   const most = OUTLIER * quantile(errors, 0.75);
-  const freedom = values.length - 1;
-  const squares = errors.reduce((sum, error) => sum + Math.min(error, most) ** 2, 0);
-  const standardError = Math.sqrt(squares / freedom / values.length);
-  return { ms, radiusMs: Math.min(studentsFactor(freedom) * standardError, MOST_MS) };
+  return errors.reduce((sum, error) => sum + Math.min(error, most) ** 2, 0) / (values.length - 1);
+}
+
+/**
+ * How far the true difference may be from the middle of pairs: those are even where the wall clock is set. Where it is
+ * not, the reports of each track tell it sooner.
+ */
+function radiusOf(pairs: readonly Value[], tracks: readonly ReportWindow[]): number {
+  const singles = tracks.map(({ all }) => all);
+  const freedom = singles.reduce((sum, { length }) => sum + length - 1, 0);
+  const bySingles = studentsFactor(freedom) * Math.sqrt(2 * Math.max(...singles.map(varianceOf)) / pairs.length);
+  const byPairs = studentsFactor(pairs.length - 1) * Math.sqrt(varianceOf(pairs) / pairs.length);
+  return Math.min(bySingles, byPairs, MOST_MS);
 }
 
 /** Wallace's approximation of the quantile of Student's distribution. */
@@ -47,12 +66,21 @@ function studentsFactor(freedom: number): number {
 
 /** The relations of two tracks, with their difference by reports that are next to each other. */
 export function relationsByPairs(tracks: readonly TrackClock[], relations: readonly Relation[]): Relation[] {
-  const [one, other] = tracks as [TrackClock, TrackClock];
-  const pairs = pairsOf(one.reports, other.reports);
+  const windows = tracks.map(({ reports }) => reports);
+  const pairs = pairsOf(windows[0]!, windows[1]!);
   if (pairs.length < MIN_PAIRS) return [...relations];
-  const { ms: differenceMs, radiusMs } = middleOf(pairs);
-  const byMs = differenceMs - (relations[0]!.ms - relations[1]!.ms);
-  return relations.map(({ ms }, index) => ({ ms: ms + (index === 0 ? byMs : -byMs) / 2, radiusMs: radiusMs / 2 }));
+  const byMs = middleOf(pairs) - (relations[0]!.ms - relations[1]!.ms);
+  const radiusMs = radiusOf(pairs, windows) / 2;
+  return relations.map(({ ms }, index) => ({ ms: ms + (index === 0 ? byMs : -byMs) / 2, radiusMs }));
+}
+
+/** Whether pairs change by about `stepMs` at a time, so that only `track` has the step. */
+export function pairsShow(track: ReportWindow, other: ReportWindow, stepMs: number, sinceMs: number): boolean {
+  const pairs = pairsOf(track, other);
+  const before = pairs.filter(({ atMs }) => atMs < sinceMs);
+  const after = pairs.filter(({ atMs }) => atMs >= sinceMs);
+  if (before.length === 0 || after.length === 0) return true;
+  return Math.abs(middleOf(after) - middleOf(before) - stepMs) <= Math.abs(stepMs) / 2;
 }
 
 export interface ClockStep {
