@@ -9,8 +9,6 @@ const QUANTILE = 0.75;
 const QUANTILE_ERRORS = 1.63;
 /** One to nine differences may be small by chance: they may stand for this many times the noise that they show. */
 const FEW_DIFFERENCES = [6, 4, 3, 2.5, 2.5, 2, 2, 1.5, 1.5] as const;
-/** With fewer differences of its own, a track is taken to be as noisy as the other one, too. */
-const OWN_DIFFERENCES = 4;
 /** Fewer reports before a change are not compared with those after it. */
 const MIN_BEFORE = 3;
 /** The relation is wanted this exactly, in milliseconds: as few reports as that needs follow a drift soonest. */
@@ -69,16 +67,15 @@ export const reportsEndMs = (everyMs: number): number =>
 export const areExact = (noiseMs: number): boolean => STEP_NOISE * noiseMs <= STEP_MS;
 
 /**
- * The error of a single report of a track, as standard deviation; `undefined` before two of the stream have come.
+ * The error of a single report, as standard deviation; `undefined` before two of the stream have come. A few that agree
+ * by chance do not make one track more exact than the other.
  *
  * @param other the window of the stream's other track
  */
 export function noiseOf(track: ReportWindow, other?: ReportWindow): number | undefined {
-  const isKnown = !other || other.differences === 0 || track.differences >= OWN_DIFFERENCES;
-  const count = isKnown ? track.differences : track.differences + other.differences;
+  const count = track.differences + (other?.differences ?? 0);
   if (count === 0) return undefined;
-  const noiseMs = isKnown ? track.noiseMs : Math.max(track.noiseMs, other.noiseMs);
-  return (FEW_DIFFERENCES[count - 1] ?? 1) * noiseMs;
+  return (FEW_DIFFERENCES[count - 1] ?? 1) * Math.max(track.noiseMs, other?.noiseMs ?? 0);
 }
 
 /** Whether packets have become later by about as much as a step says. */
