@@ -6,7 +6,7 @@ const MAX_DIFFERENCES = 48;
  * exceed, which is this many times the error of one.
  */
 const QUANTILE = 0.75;
-const QUANTILE_ERRORS = 1.63;
+const OUTLIER = 3;
 /** One to nine differences may be small by chance: they may stand for this many times the noise that they show. */
 const FEW_DIFFERENCES = [6, 4, 3, 2.5, 2.5, 2, 2, 1.5, 1.5] as const;
 /** Fewer reports before a change are not compared with those after it. */
@@ -326,7 +326,8 @@ export class ReportWindow {
     // Without a common part, which is a drift.
     const middle = count < SLOPE_REPORTS ? 0 : quantile(differences, 0.5);
     const errors = differences.map((difference) => Math.abs(difference - middle));
-    this.#noiseMs = quantile(errors, QUANTILE) / QUANTILE_ERRORS;
+    const most = OUTLIER * quantile(errors, QUANTILE);
+    this.#noiseMs = Math.sqrt(errors.reduce((sum, error) => sum + Math.min(error, most) ** 2, 0) / count / 2);
   }
 }
 
