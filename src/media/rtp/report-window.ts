@@ -1,18 +1,15 @@
 /** More reports than this are not needed: with the noise that is accepted, they tell the relation within 40 ms. */
 const MAX_REPORTS = 64;
 const MAX_DIFFERENCES = 48;
-/**
- * The noise is estimated from the difference that three quarters of all differences of consecutive reports do not
- * exceed, which is this many times the error of one.
- */
-const QUANTILE = 0.75;
+/** Differences of consecutive reports further away than this many times the one that three quarters do not exceed are outliers. */
 const OUTLIER = 3;
-/** One to nine differences may be small by chance: they may stand for this many times the noise that they show. */
-const FEW_DIFFERENCES = [6, 4, 3, 2.5, 2.5, 2, 2, 1.5, 1.5] as const;
+const QUANTILE = 0.75;
+/** A few differences may be small by chance: one may stand for so many times more noise than it shows. */
+const FEW_DIFFERENCES = 6;
 /** Fewer reports before a change are not compared with those after it. */
 const MIN_BEFORE = 3;
 /** The relation is wanted this exactly, in milliseconds: as few reports as that needs follow a drift soonest. */
-const EXACT_MS = 3;
+const EXACT_MS = 4;
 /** Standard errors that the relation may differ from the mean of the reports by. */
 const STANDARD_ERRORS = 2.5;
 /** A difference of this many times the noise, but at least this many milliseconds, is a step. */
@@ -75,7 +72,7 @@ export const areExact = (noiseMs: number): boolean => STEP_NOISE * noiseMs <= ST
 export function noiseOf(track: ReportWindow, other?: ReportWindow): number | undefined {
   const count = track.differences + (other?.differences ?? 0);
   if (count === 0) return undefined;
-  return (FEW_DIFFERENCES[count - 1] ?? 1) * Math.max(track.noiseMs, other?.noiseMs ?? 0);
+  return (1 + FEW_DIFFERENCES / count) * Math.max(track.noiseMs, other?.noiseMs ?? 0);
 }
 
 /** Whether packets have become later by about as much as a step says. */
