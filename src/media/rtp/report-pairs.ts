@@ -1,12 +1,11 @@
-import { quantile, type Relation, type ReportWindow } from './report-window.ts';
+import type { Relation, ReportWindow } from './report-window.ts';
+import { middleOf, studentsFactor, varianceOf } from './statistics.ts';
 import type { TrackClock } from './track-clock.ts';
 
 /** Fewer pairs do not show how exact they are. */
 const MIN_PAIRS = 3;
 /** How sure it has to be that pairs refute something, as standard deviations of a normal distribution. */
 const CERTAINTY = 5;
-/** Errors further away than this many times the one that three quarters do not exceed are outliers. */
-const OUTLIER = 3;
 /** Reports are not wrong by more than 200 ms, so two of them do not differ by more than this. */
 const MOST_MS = 450;
 
@@ -30,44 +29,24 @@ function pairsOf(track: ReportWindow, other: ReportWindow): Value[] {
 const nearest = (values: readonly Value[], atMs: number): Value =>
   values.reduce((best, value) => (Math.abs(value.atMs - atMs) < Math.abs(best.atMs - atMs) ? value : best));
 
-/** The mean without the outer quarters. */
-function middleOf(values: readonly Value[]): number {
-  const sorted = values.map(({ ms }) => ms).toSorted((a, b) => a - b);
-  const outer = Math.round((sorted.length - 1) / 4);
-  const inner = sorted.slice(outer, sorted.length - outer);
-  return inner.reduce((sum, value) => sum + value, 0) / inner.length;
-}
-
-/** The variance of a single value. */
-function varianceOf(values: readonly Value[]): number {
-  const middle = middleOf(values);
-  const errors = values.map(({ ms }) => Math.abs(ms - middle));
-  const most = OUTLIER * quantile(errors, 0.75);
-  return errors.reduce((sum, error) => sum + Math.min(error, most) ** 2, 0) / (values.length - 1);
-}
-
 /**
  * How far the true difference may be from the middle of pairs: those are even where the wall clock is set. Where it is
  * not, the reports of each track tell it sooner.
  */
-function radiusOf(pairs: readonly Value[], tracks: readonly ReportWindow[]): number {
-  const singles = tracks.map(({ all }) => all);
+function radiusOf(pairs: readonly number[], tracks: readonly ReportWindow[]): number {
+  const singles = tracks.map(({ all }) => all.map(({ ms }) => ms));
   const freedom = singles.reduce((sum, { length }) => sum + length - 1, 0);
-  const bySingles = studentsFactor(freedom) * Math.sqrt(2 * Math.max(...singles.map(varianceOf)) / pairs.length);
-  const byPairs = studentsFactor(pairs.length - 1) * Math.sqrt(varianceOf(pairs) / pairs.length);
+  const limitOf = (variance: number, degrees: number): number =>
+    studentsFactor(degrees, CERTAINTY) * Math.sqrt(variance / pairs.length);
+  const bySingles = limitOf(2 * Math.max(...singles.map(varianceOf)), freedom);
+  const byPairs = limitOf(varianceOf(pairs), pairs.length - 1);
   return Math.min(bySingles, byPairs, MOST_MS);
-}
-
-/** Wallace's approximation of the quantile of Student's distribution. */
-function studentsFactor(freedom: number): number {
-  const normal = (CERTAINTY * (8 * freedom + 3)) / (8 * freedom + 1);
-  return Math.sqrt(freedom * Math.expm1(normal ** 2 / freedom));
 }
 
 /** The relations of two tracks, with their difference by reports that are next to each other. */
 export function relationsByPairs(tracks: readonly TrackClock[], relations: readonly Relation[]): Relation[] {
   const windows = tracks.map(({ reports }) => reports);
-  const pairs = pairsOf(windows[0]!, windows[1]!);
+  const pairs = pairsOf(windows[0]!, windows[1]!).map(({ ms }) => ms);
   if (pairs.length < MIN_PAIRS) return [...relations];
   const byMs = middleOf(pairs) - (relations[0]!.ms - relations[1]!.ms);
   const radiusMs = radiusOf(pairs, windows) / 2;
@@ -77,8 +56,8 @@ export function relationsByPairs(tracks: readonly TrackClock[], relations: reado
 /** Whether pairs change by about `stepMs` at a time, so that only `track` has the step. */
 export function pairsShow(track: ReportWindow, other: ReportWindow, stepMs: number, sinceMs: number): boolean {
   const pairs = pairsOf(track, other);
-  const before = pairs.filter(({ atMs }) => atMs < sinceMs);
-  const after = pairs.filter(({ atMs }) => atMs >= sinceMs);
+  const before = pairs.filter(({ atMs }) => atMs < sinceMs).map(({ ms }) => ms);
+  const after = pairs.filter(({ atMs }) => atMs >= sinceMs).map(({ ms }) => ms);
   if (before.length === 0 || after.length === 0) return true;
   return Math.abs(middleOf(after) - middleOf(before) - stepMs) <= Math.abs(stepMs) / 2;
 }

@@ -1,9 +1,8 @@
+import { quantile, sumOfSquares } from './statistics.ts';
+
 /** More reports than this are not needed: with the noise that is accepted, they tell the relation within 40 ms. */
 const MAX_REPORTS = 64;
 const MAX_DIFFERENCES = 48;
-/** Differences of consecutive reports further away than this many times the one that three quarters do not exceed are outliers. */
-const OUTLIER = 3;
-const QUANTILE = 0.75;
 /** A few differences may be small by chance: one may stand for so many times more noise than it shows. */
 const FEW_DIFFERENCES = 6;
 /** Fewer reports before a change are not compared with those after it. */
@@ -31,6 +30,7 @@ export const REPORTS_END_MS = 16_000;
 /** A sender that reports more often has ended them after so many of its intervals, at least this time. */
 const MISSING_REPORTS = 4;
 const MIN_REPORTS_END_MS = 4000;
+
 /** How much later packets arrive than at the last report. */
 interface Arrivals {
   /** Compared with the other track. */
@@ -288,7 +288,11 @@ export class ReportWindow {
 
   #addRate(from: Value, to: Value): void {
     const elapsedMs = Math.max(1, to.atMs - from.atMs);
-    append(this.#rates, { perMs: (to.ms - from.ms) / elapsedMs, elapsedMs, ...(to.arrivals ?? NO_CHANGE) }, SLOPE_REPORTS);
+    append(
+      this.#rates,
+      { perMs: (to.ms - from.ms) / elapsedMs, elapsedMs, ...(to.arrivals ?? NO_CHANGE) },
+      SLOPE_REPORTS,
+    );
     const rates = this.#rates.map(({ perMs }) => perMs);
     const slope = quantile(rates, 0.5);
     const isSteady =
@@ -323,8 +327,7 @@ export class ReportWindow {
     // Without a common part, which is a drift.
     const middle = count < SLOPE_REPORTS ? 0 : quantile(differences, 0.5);
     const errors = differences.map((difference) => Math.abs(difference - middle));
-    const most = OUTLIER * quantile(errors, QUANTILE);
-    this.#noiseMs = Math.sqrt(errors.reduce((sum, error) => sum + Math.min(error, most) ** 2, 0) / count / 2);
+    this.#noiseMs = Math.sqrt(sumOfSquares(errors) / count / 2);
   }
 }
 
@@ -333,14 +336,6 @@ const mean = (values: readonly Value[]): number => values.reduce((sum, { ms }) =
 function append<T>(list: T[], value: T, limit: number): void {
   list.push(value);
   if (list.length > limit) list.shift();
-}
-
-/** @param share 0.5: the median */
-export function quantile(values: readonly number[], share: number): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const position = share * (sorted.length - 1);
-  const below = Math.floor(position);
-  return sorted[below]! + (sorted[Math.ceil(position)]! - sorted[below]!) * (position - below);
 }
 
 const within = (value: number, limit: number): number => Math.min(Math.max(value, -limit), limit);
