@@ -1,5 +1,5 @@
 import { delayDifference, isBelievable } from './relatable.ts';
-import { commonStep, pairsShow, relationsByPairs } from './report-pairs.ts';
+import { commonStep, pairsShow, ReportPairs } from './report-pairs.ts';
 import { placedByReports } from './report-placement.ts';
 import {
   areExact,
@@ -63,6 +63,7 @@ const UPDATE_MS = 20;
  */
 export class MediaClock implements Timeline {
   readonly #tracks = new Map<TrackKind, TrackClock>();
+  readonly #pairs = new ReportPairs();
   /** Local time of the first packet, where the stream's time is 0. */
   #originMs: number | undefined;
   #nowMs = 0;
@@ -269,7 +270,7 @@ export class MediaClock implements Timeline {
       const { ms, radiusMs } = track.reports.relation(this.#nowMs, this.noiseMs(track))!;
       return { ms: ms + track.assumedMs, radiusMs };
     });
-    return tracks.length < 2 || this.#areExact(tracks) ? relations : relationsByPairs(tracks, relations);
+    return tracks.length < 2 || this.#areExact(tracks) ? relations : this.#pairs.relations(tracks, relations);
   }
 
   /** A single report says nothing of what comes after it: a track that is later since then is taken to have jumped. */

@@ -44,13 +44,26 @@ function radiusOf(pairs: readonly number[], tracks: readonly ReportWindow[]): nu
 }
 
 /** The relations of two tracks, with their difference by reports that are next to each other. */
-export function relationsByPairs(tracks: readonly TrackClock[], relations: readonly Relation[]): Relation[] {
-  const windows = tracks.map(({ reports }) => reports);
-  const pairs = pairsOf(windows[0]!, windows[1]!).map(({ ms }) => ms);
-  if (pairs.length < MIN_PAIRS) return [...relations];
-  const byMs = middleOf(pairs) - (relations[0]!.ms - relations[1]!.ms);
-  const radiusMs = radiusOf(pairs, windows) / 2;
-  return relations.map(({ ms }, index) => ({ ms: ms + (index === 0 ? byMs : -byMs) / 2, radiusMs }));
+export class ReportPairs {
+  #revisions: readonly object[] = [];
+  /** What one track's reports say more than those of the other. */
+  #difference: Relation | undefined;
+
+  relations(tracks: readonly TrackClock[], relations: readonly Relation[]): Relation[] {
+    const windows = tracks.map(({ reports }) => reports);
+    if (windows.some(({ revision }, index) => revision !== this.#revisions[index])) this.#compare(windows);
+    if (!this.#difference) return [...relations];
+    const byMs = this.#difference.ms - (relations[0]!.ms - relations[1]!.ms);
+    const radiusMs = this.#difference.radiusMs / 2;
+    return relations.map(({ ms }, index) => ({ ms: ms + (index === 0 ? byMs : -byMs) / 2, radiusMs }));
+  }
+
+  #compare(windows: readonly ReportWindow[]): void {
+    this.#revisions = windows.map(({ revision }) => revision);
+    const pairs = pairsOf(windows[0]!, windows[1]!).map(({ ms }) => ms);
+    const areEnough = pairs.length >= MIN_PAIRS;
+    this.#difference = areEnough ? { ms: middleOf(pairs), radiusMs: radiusOf(pairs, windows) } : undefined;
+  }
 }
 
 /** Whether pairs change by about `stepMs` at a time, so that only `track` has the step. */

@@ -112,6 +112,8 @@ export class ReportWindow {
   #steps: Value[] = [];
   /** How far packets have become later since the last report. */
   #laterMs = 0;
+  /** Another one after each change of the reports. */
+  revision: object = {};
 
   get isEmpty(): boolean {
     return this.#values.length === 0;
@@ -189,6 +191,7 @@ export class ReportWindow {
 
   /** Takes a report; it is one of {@link steps} if it differs by more than the noise, or if arrivals show it as well. */
   add(ms: number, atMs: number, noiseMs: number, arrivals: Arrivals = NO_CHANGE): void {
+    this.revision = {};
     const { laterMs, aloneMs } = arrivals;
     const relation = this.relation(atMs, noiseMs);
     const differenceMs = ms - (relation?.ms ?? ms);
@@ -227,6 +230,7 @@ export class ReportWindow {
    * @param areShown by arrivals
    */
   acceptSteps(count: number, areShown = false): void {
+    this.revision = {};
     this.#arrivalsShow = areShown;
     const steps = this.#steps.slice(-count);
     this.#steps = [];
@@ -248,6 +252,7 @@ export class ReportWindow {
 
   /** The clock was set at `sinceMs`: without its step, reports from then on are like those before. */
   acceptClock(byMs: number, sinceMs: number): void {
+    this.revision = {};
     this.#values = this.all.map(({ ms, atMs }) => ({ ms: atMs < sinceMs ? ms + byMs : ms, atMs })).slice(-MAX_REPORTS);
     this.#steps = [];
     this.#rates = [];
@@ -256,6 +261,7 @@ export class ReportWindow {
 
   /** The steps do not agree: they are noise that has grown. */
   acceptNoise(): void {
+    this.revision = {};
     for (const value of this.#steps) {
       const last = this.#values.at(-1);
       if (last) this.#differ(value.ms - last.ms, value.atMs - last.atMs);
@@ -266,11 +272,13 @@ export class ReportWindow {
 
   /** The clock was set: all reports before are as if it had been set all the time. */
   shift(byMs: number): void {
+    this.revision = {};
     this.#values = this.#values.map(({ ms, atMs }) => ({ ms: ms + byMs, atMs }));
   }
 
   /** Reports before a restart of the timestamps say no more than what was measured by them. */
   restart(nowMs: number, noiseMs: number): void {
+    this.revision = {};
     const relation = this.relation(nowMs, noiseMs);
     this.#values = relation ? [{ ms: relation.ms, atMs: nowMs }] : [];
     this.#steps = [];
