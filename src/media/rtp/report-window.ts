@@ -3,7 +3,7 @@ import { quantile, sumOfSquares } from './statistics.ts';
 /** More reports than this are not needed: with the noise that is accepted, they tell the relation within 40 ms. */
 const MAX_REPORTS = 64;
 const MAX_DIFFERENCES = 48;
-/** A few differences may be small by chance: one may stand for so many times more noise than it shows. */
+/** A few differences may be small by chance: one stands for up to this many times more noise than it shows. */
 const FEW_DIFFERENCES = 6;
 /** Fewer reports before a change are not compared with those after it. */
 const MIN_BEFORE = 3;
