@@ -97,6 +97,8 @@ export class PipelineSimulation {
   readonly audio: SimulatedTrack;
   readonly video: SimulatedTrack;
   readonly sent: Sent[] = [];
+  /** How far the times of reports are off, in the order of sending. */
+  readonly reportErrors: Readonly<Record<TrackKind, number[]>> = { audio: [], video: [] };
   readonly random: () => number;
   nowMs = 0;
   /** Of the publisher's wall clock. */
@@ -241,6 +243,7 @@ export class PipelineSimulation {
       if (captureMs < this.#reportAt[kind]) continue;
       this.#reportAt[kind] += track.reportEveryMs;
       const noise = (this.random() - 0.5) * 2 * track.reportNoiseMs;
+      this.reportErrors[kind].push(noise);
       const delay = kind === 'audio' && this.reportsSending ? track.lengthMs : 0;
       const report = { ntpMs: captureMs + this.ntpOffsetMs + noise + delay, rtpTimestamp: this.#rtp(kind, captureMs) };
       due.push({ atMs, run: () => this.#subscriptions[kind].emit('senderReport', report) });

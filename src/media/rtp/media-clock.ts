@@ -1,5 +1,6 @@
-import { commonStep, relationsByPairs } from './report-pairs.ts';
 import { delayDifference, isBelievable } from './relatable.ts';
+import { commonStep, pairsShow, ReportPairs } from './report-pairs.ts';
+import { placedByReports } from './report-placement.ts';
 import {
   areExact,
   arrivalsShow,
@@ -9,6 +10,7 @@ import {
   reportsEndMs,
   SUPPORT_MS,
 } from './report-window.ts';
+import { meanOf } from './statistics.ts';
 import { TrackClock, type Timeline, type TrackKind } from './track-clock.ts';
 
 export { TrackClock, type PacketDetails, type SenderReportTimes, type TrackKind } from './track-clock.ts';
@@ -18,10 +20,7 @@ const SHARED_SLEW = 0.02;
 /** Faster, the further they are away beyond this: a clock may be wrong by more than the slew. */
 const FAR_MS = 250;
 const FAR_WITHIN_MS = 5000;
-/**
- * After a pause of all packets, at most this time is made up for: a burst follows, whose timestamps are close together.
- * Milliseconds.
- */
+/** After a pause of all packets, at most this time is made up for: a burst follows, with timestamps close together. */
 const MAX_SHARED_STEP_MS = 1000;
 /**
  * The network delay does not grow by this much at once: the publisher was suspended, and the new relation is used
@@ -36,9 +35,9 @@ const ANEW_MS = 1000;
 export const MAX_DELAY_DIFFERENCE_MS = 1000;
 /** See {@link isBelievable}. */
 const DOUBT_MS = 1400;
-/** So many reports tell how exact reports are; before, arrivals decide within what reports leave open. */
+/** Tracks go where fewer reports than these say at once. */
 const ENOUGH_REPORTS = 8;
-/** Then tracks approach what they say in this time. */
+/** They approach what more of them say in this time. */
 const APPROACH_MS = 5000;
 /** Without reports: a track is placed by its arrival for this time, because its first packets may have been delayed. */
 const SETTLE_MS = 3000;
@@ -64,6 +63,7 @@ const UPDATE_MS = 20;
  */
 export class MediaClock implements Timeline {
   readonly #tracks = new Map<TrackKind, TrackClock>();
+  readonly #pairs = new ReportPairs();
   /** Local time of the first packet, where the stream's time is 0. */
   #originMs: number | undefined;
   #nowMs = 0;
@@ -199,7 +199,10 @@ export class MediaClock implements Timeline {
     const firstMs = reports.steps[0]!.atMs;
     const isOnlyThis =
       other.confirmedMs > firstMs || (reports.steps.length >= 3 && this.#nowMs - firstMs > ONE_TRACK_MS);
-    if (agreeing >= reports.stepsNeeded(noiseMs) && isOnlyThis) return this.#accept(track, agreeing);
+    if (agreeing >= reports.stepsNeeded(noiseMs) && isOnlyThis) {
+      if (areExact(noiseMs) || pairsShow(reports, other.reports, stepMs, firstMs)) return this.#accept(track, agreeing);
+      return this.#setClock([track, other], stepMs, firstMs);
+    }
     if (reports.steps.length >= 3 && agreeing < 2) reports.acceptNoise();
   }
 
@@ -265,32 +268,28 @@ export class MediaClock implements Timeline {
 
   #placeByReports(tracks: readonly TrackClock[]): void {
     for (const track of tracks) this.#followSlope(track);
-    const relations = this.#relationsOf(tracks);
-    const differences = tracks.map((track, index) => track.arrivalOffsetMs! - relations[index]!.ms);
-    const meanMs = differences.reduce((sum, difference) => sum + difference, 0) / tracks.length;
-    const share = Math.min(1, Math.max(0, this.#nowMs - this.#followedMs) / APPROACH_MS);
-    const areFew = tracks.some(({ reports }) => reports.count < ENOUGH_REPORTS);
+    const isAtOnce = !this.#isRelated || tracks.some(({ reports }) => reports.count < ENOUGH_REPORTS);
+    const share = isAtOnce ? 1 : Math.min(1, Math.max(0, this.#nowMs - this.#followedMs) / APPROACH_MS);
+    const placed = placedByReports(tracks, this.#relationsOf(tracks), share);
+    // What reports that are not exact say of all tracks is noise, or a wall clock that was set: nothing moves.
+    if (this.#isRelated && !this.#areExact(tracks))
+      this.#relationMs -= meanOf(placed.map((ms, index) => ms - (tracks[index]!.placedMs ?? ms)));
     for (const [index, track] of tracks.entries()) {
-      const { ms, radiusMs } = relations[index]!;
-      const byArrival = track.arrivalOffsetMs! - meanMs;
-      // Within the radius arrivals decide. Far outside they are wrong, and the middle is best.
-      const target = Math.abs(byArrival - ms) <= 2 * radiusMs || areFew ? byArrival : ms;
-      const placed = this.#isRelated && !areFew ? track.placedMs! + (target - track.placedMs!) * share : byArrival;
-      track.placedMs = Math.min(Math.max(placed, ms - radiusMs), ms + radiusMs);
+      track.placedMs = placed[index]!;
       this.#assume(track);
     }
-    if (this.#isRelated) return;
+    if (!this.#isRelated) this.#anewUntilMs = this.#nowMs + ANEW_MS;
     this.#isRelated = true;
-    this.#anewUntilMs = this.#nowMs + ANEW_MS;
   }
+
+  #areExact = (tracks: readonly TrackClock[]): boolean => tracks.every((track) => areExact(this.noiseMs(track)));
 
   #relationsOf(tracks: readonly TrackClock[]): Relation[] {
     const relations = tracks.map((track) => {
       const { ms, radiusMs } = track.reports.relation(this.#nowMs, this.noiseMs(track))!;
       return { ms: ms + track.assumedMs, radiusMs };
     });
-    if (tracks.length < 2 || tracks.every((track) => areExact(this.noiseMs(track)))) return relations;
-    return relationsByPairs(tracks, relations);
+    return tracks.length < 2 || this.#areExact(tracks) ? relations : this.#pairs.relations(tracks, relations);
   }
 
   /** A single report says nothing of what comes after it: a track that is later since then is taken to have jumped. */

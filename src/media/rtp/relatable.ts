@@ -9,8 +9,9 @@ const DOUBTFUL_MS = 450;
 
 /** How much the delays of the tracks differ by their reports. */
 export function delayDifference(tracks: readonly TrackClock[]): number {
+  const relations = tracks.map(({ ntpOffsetMs = NaN }) => ntpOffsetMs);
   const differenceOf = (offset: (track: TrackClock) => number): number => {
-    const delays = tracks.map((track) => offset(track) - (track.ntpOffsetMs ?? NaN));
+    const delays = tracks.map((track, index) => offset(track) - relations[index]!);
     return Math.max(...delays) - Math.min(...delays);
   };
   // The smallest delay of the last seconds changes at different times, and the present one is not always the smallest.

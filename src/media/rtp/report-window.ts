@@ -1,20 +1,14 @@
+import { quantile, sumOfSquares } from './statistics.ts';
+
 /** More reports than this are not needed: with the noise that is accepted, they tell the relation within 40 ms. */
 const MAX_REPORTS = 64;
 const MAX_DIFFERENCES = 48;
-/**
- * The noise is estimated from the difference that three quarters of all differences of consecutive reports do not
- * exceed, which is this many times the error of one.
- */
-const QUANTILE = 0.75;
-const QUANTILE_ERRORS = 1.63;
-/** One to nine differences may be small by chance: they may stand for this many times the noise that they show. */
-const FEW_DIFFERENCES = [6, 4, 3, 2.5, 2.5, 2, 2, 1.5, 1.5] as const;
-/** With fewer differences of its own, a track is taken to be as noisy as the other one, too. */
-const OWN_DIFFERENCES = 4;
+/** A few differences may be small by chance: one stands for up to this many times more noise than it shows. */
+const FEW_DIFFERENCES = 6;
 /** Fewer reports before a change are not compared with those after it. */
 const MIN_BEFORE = 3;
 /** The relation is wanted this exactly, in milliseconds: as few reports as that needs follow a drift soonest. */
-const EXACT_MS = 3;
+const EXACT_MS = 4;
 /** Standard errors that the relation may differ from the mean of the reports by. */
 const STANDARD_ERRORS = 2.5;
 /** A difference of this many times the noise, but at least this many milliseconds, is a step. */
@@ -36,20 +30,23 @@ export const REPORTS_END_MS = 16_000;
 /** A sender that reports more often has ended them after so many of its intervals, at least this time. */
 const MISSING_REPORTS = 4;
 const MIN_REPORTS_END_MS = 4000;
-interface Value {
-  readonly ms: number;
-  readonly atMs: number;
-}
 
-interface Rate {
-  readonly perMs: number;
-  readonly elapsedMs: number;
-}
-
+/** How much later packets arrive than at the last report. */
 interface Arrivals {
   /** Compared with the other track. */
   readonly laterMs: number;
   readonly aloneMs: number;
+}
+
+interface Value {
+  readonly ms: number;
+  readonly atMs: number;
+  readonly arrivals?: Arrivals;
+}
+
+interface Rate extends Arrivals {
+  readonly perMs: number;
+  readonly elapsedMs: number;
 }
 
 const NO_CHANGE: Arrivals = { laterMs: 0, aloneMs: 0 };
@@ -67,16 +64,15 @@ export const reportsEndMs = (everyMs: number): number =>
 export const areExact = (noiseMs: number): boolean => STEP_NOISE * noiseMs <= STEP_MS;
 
 /**
- * The error of a single report of a track, as standard deviation; `undefined` before two of the stream have come.
+ * The error of a single report, as standard deviation; `undefined` before two of the stream have come. A few that agree
+ * by chance do not make one track more exact than the other.
  *
  * @param other the window of the stream's other track
  */
 export function noiseOf(track: ReportWindow, other?: ReportWindow): number | undefined {
-  const isKnown = !other || other.differences === 0 || track.differences >= OWN_DIFFERENCES;
-  const count = isKnown ? track.differences : track.differences + other.differences;
+  const count = track.differences + (other?.differences ?? 0);
   if (count === 0) return undefined;
-  const noiseMs = isKnown ? track.noiseMs : Math.max(track.noiseMs, other.noiseMs);
-  return (FEW_DIFFERENCES[count - 1] ?? 1) * noiseMs;
+  return (1 + FEW_DIFFERENCES / count) * Math.max(track.noiseMs, other?.noiseMs ?? 0);
 }
 
 /** Whether packets have become later by about as much as a step says. */
@@ -116,6 +112,8 @@ export class ReportWindow {
   #steps: Value[] = [];
   /** How far packets have become later since the last report. */
   #laterMs = 0;
+  /** Another one after each change of the reports. */
+  revision: object = {};
 
   get isEmpty(): boolean {
     return this.#values.length === 0;
@@ -191,18 +189,16 @@ export class ReportWindow {
     return within(slope * elapsedMs, most);
   }
 
-  /**
-   * Takes a report; it is one of {@link steps} if it differs by more than the noise, or if arrivals show it as well.
-   *
-   * @param arrivals how much later packets arrive than at the last report
-   */
-  add(ms: number, atMs: number, noiseMs: number, { laterMs, aloneMs }: Arrivals = NO_CHANGE): void {
+  /** Takes a report; it is one of {@link steps} if it differs by more than the noise, or if arrivals show it as well. */
+  add(ms: number, atMs: number, noiseMs: number, arrivals: Arrivals = NO_CHANGE): void {
+    this.revision = {};
+    const { laterMs, aloneMs } = arrivals;
     const relation = this.relation(atMs, noiseMs);
     const differenceMs = ms - (relation?.ms ?? ms);
     // The second report shows the noise, if arrivals do not show a step.
     const limitMs = this.#differences.length === 0 ? Infinity : STEP_NOISE * noiseMs;
     if (Math.abs(differenceMs) > STEP_MS && (Math.abs(differenceMs) > limitMs || arrivalsShow(differenceMs, laterMs))) {
-      this.#steps.push({ ms, atMs });
+      this.#steps.push({ ms, atMs, arrivals });
       this.#arrivalsShow = false;
       return;
     }
@@ -215,7 +211,7 @@ export class ReportWindow {
       const errors = [change, change - laterMs, change - aloneMs].toSorted((a, b) => Math.abs(a) - Math.abs(b));
       this.#differ(errors[0]!, atMs - last.atMs);
     }
-    this.#append({ ms, atMs });
+    this.#append({ ms, atMs, arrivals });
   }
 
   /** How many of the last steps agree. */
@@ -234,6 +230,7 @@ export class ReportWindow {
    * @param areShown by arrivals
    */
   acceptSteps(count: number, areShown = false): void {
+    this.revision = {};
     this.#arrivalsShow = areShown;
     const steps = this.#steps.slice(-count);
     this.#steps = [];
@@ -255,6 +252,7 @@ export class ReportWindow {
 
   /** The clock was set at `sinceMs`: without its step, reports from then on are like those before. */
   acceptClock(byMs: number, sinceMs: number): void {
+    this.revision = {};
     this.#values = this.all.map(({ ms, atMs }) => ({ ms: atMs < sinceMs ? ms + byMs : ms, atMs })).slice(-MAX_REPORTS);
     this.#steps = [];
     this.#rates = [];
@@ -263,6 +261,7 @@ export class ReportWindow {
 
   /** The steps do not agree: they are noise that has grown. */
   acceptNoise(): void {
+    this.revision = {};
     for (const value of this.#steps) {
       const last = this.#values.at(-1);
       if (last) this.#differ(value.ms - last.ms, value.atMs - last.atMs);
@@ -273,11 +272,13 @@ export class ReportWindow {
 
   /** The clock was set: all reports before are as if it had been set all the time. */
   shift(byMs: number): void {
+    this.revision = {};
     this.#values = this.#values.map(({ ms, atMs }) => ({ ms: ms + byMs, atMs }));
   }
 
   /** Reports before a restart of the timestamps say no more than what was measured by them. */
   restart(nowMs: number, noiseMs: number): void {
+    this.revision = {};
     const relation = this.relation(nowMs, noiseMs);
     this.#values = relation ? [{ ms: relation.ms, atMs: nowMs }] : [];
     this.#steps = [];
@@ -295,7 +296,11 @@ export class ReportWindow {
 
   #addRate(from: Value, to: Value): void {
     const elapsedMs = Math.max(1, to.atMs - from.atMs);
-    append(this.#rates, { perMs: (to.ms - from.ms) / elapsedMs, elapsedMs }, SLOPE_REPORTS);
+    append(
+      this.#rates,
+      { perMs: (to.ms - from.ms) / elapsedMs, elapsedMs, ...(to.arrivals ?? NO_CHANGE) },
+      SLOPE_REPORTS,
+    );
     const rates = this.#rates.map(({ perMs }) => perMs);
     const slope = quantile(rates, 0.5);
     const isSteady =
@@ -303,8 +308,15 @@ export class ReportWindow {
     this.#slopeMs = this.#rates.reduce((sum, rate) => sum + rate.elapsedMs, 0);
     const before = this.#slope;
     const isNoise = before === 0 && Math.abs(slope) * this.#slopeMs <= SLOPE_NOISE * this.#noiseMs;
-    this.#slope = isSteady && !isNoise && Math.abs(slope) >= MIN_SLOPE ? within(slope, MAX_SLOPE) : 0;
+    const isSlope = isSteady && !isNoise && Math.abs(slope) >= MIN_SLOPE && this.#areLaterBy(slope * this.#slopeMs);
+    this.#slope = isSlope ? within(slope, MAX_SLOPE) : 0;
     if (before === 0 && this.#slope !== 0) this.#removeSlope();
+  }
+
+  /** Whether arrivals show what the last rates come to: three reports in a line may be noise. */
+  #areLaterBy(ms: number): boolean {
+    const sumOf = (key: keyof Arrivals): number => this.#rates.reduce((sum, rate) => sum + rate[key], 0);
+    return [sumOf('laterMs'), sumOf('aloneMs')].some((laterMs) => Math.abs(laterMs - ms) <= Math.abs(ms) / 2);
   }
 
   /** What was taken for noise was a slope. */
@@ -323,7 +335,7 @@ export class ReportWindow {
     // Without a common part, which is a drift.
     const middle = count < SLOPE_REPORTS ? 0 : quantile(differences, 0.5);
     const errors = differences.map((difference) => Math.abs(difference - middle));
-    this.#noiseMs = quantile(errors, QUANTILE) / QUANTILE_ERRORS;
+    this.#noiseMs = Math.sqrt(sumOfSquares(errors) / count / 2);
   }
 }
 
@@ -332,14 +344,6 @@ const mean = (values: readonly Value[]): number => values.reduce((sum, { ms }) =
 function append<T>(list: T[], value: T, limit: number): void {
   list.push(value);
   if (list.length > limit) list.shift();
-}
-
-/** @param share 0.5: the median */
-export function quantile(values: readonly number[], share: number): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const position = share * (sorted.length - 1);
-  const below = Math.floor(position);
-  return sorted[below]! + (sorted[Math.ceil(position)]! - sorted[below]!) * (position - below);
 }
 
 const within = (value: number, limit: number): number => Math.min(Math.max(value, -limit), limit);
