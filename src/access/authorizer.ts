@@ -15,7 +15,8 @@ export const ROOM_RIGHTS = ['read', 'write', 'send'] as const;
 export type RoomRight = (typeof ROOM_RIGHTS)[number];
 
 /** The interface through which a client calls. */
-export type Door = 'rest' | 'whip' | 'whep' | 'hls' | 'red5' | 'wcs' | 'console' | 'metrics' | 'probe' | 'rooms' | 'sip';
+export type Door =
+  'rest' | 'whip' | 'whep' | 'hls' | 'red5' | 'wcs' | 'console' | 'metrics' | 'probe' | 'rooms' | 'sip';
 
 /** What a client presents, parsed once where it enters. */
 export interface Credentials {
