@@ -16,7 +16,7 @@ const ARROWS = {
   cluster: ['streams', 'publish', 'outputs', 'store'],
   access: ['store'],
   hooks: ['store'],
-  sip: ['access', 'publish', 'outputs', 'webrtc', 'ffmpeg', 'streams', 'media'],
+  sip: ['access', 'publish', 'outputs', 'renditions', 'webrtc', 'ffmpeg', 'streams', 'media'],
   api: ['access', 'publish', 'outputs', 'rooms', 'sip', 'streams', 'cluster'],
   rooms: ['access', 'rtmp', 'streams', 'publish', 'outputs', 'media', 'store'],
   signaling: ['access', 'publish', 'outputs', 'rooms', 'streams', 'cluster'],

@@ -247,7 +247,7 @@ async function assemble(
   const { ws, wss } = await openWcs(settings, wcs, certificate, assembly);
   await openHls(settings, { ...doors, packagers }, certificate, assembly);
   const sip = assembly.add(
-    await openSip({ settings, pool: workers, publication, authorizer, certificate, metrics, logger }),
+    await openSip({ settings, pool: workers, publication, streams: media, authorizer, certificate, metrics, logger }),
   );
   if (sip) {
     hooks.observeCalls(sip.calls);

@@ -24,6 +24,7 @@ import { createCallers, mayCall } from './incoming/callers.ts';
 import { IncomingCalls } from './incoming/incoming-calls.ts';
 import { CallSounds } from './media/call-sounds.ts';
 import { CODEC_NAMES, type CodecName } from './media/codecs.ts';
+import { InjectedStream, type InjectedStreamOptions } from './media/injected-stream.ts';
 import { PortPool } from './media/port-pool.ts';
 import { Registration } from './registration/registration.ts';
 import { Registrations } from './registration/registrations.ts';
@@ -37,6 +38,8 @@ export interface SipServiceOptions {
   readonly settings: Settings;
   readonly pool: WorkerPool;
   readonly publication: PublicationContext;
+  /** For audio that calls are sent. */
+  readonly streams: InjectedStreamOptions;
   readonly authorizer: Pick<LoginGuard, 'identify' | 'authorize' | 'failures'>;
   /** For calls that come over TLS. */
   readonly certificate: Certificate | undefined;
@@ -78,6 +81,7 @@ export class SipService {
     settings,
     pool,
     publication,
+    streams,
     authorizer,
     certificate,
     metrics,
@@ -186,6 +190,7 @@ export class SipService {
       policy,
       clock,
       loadSound: (fileName, codec) => sounds.load(fileName, codec),
+      openStream: (...about) => InjectedStream.open(streams, ...about),
     });
     if (callers)
       incoming = new IncomingCalls({

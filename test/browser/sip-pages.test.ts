@@ -1,6 +1,7 @@
 import type { Page } from 'playwright-core';
 import t from 'tap';
 import { startChromium } from '../helpers/chromium.ts';
+import { createMedia, MediaPublisher } from '../helpers/media-publisher.ts';
 import { startNginxRtmp } from '../helpers/nginx-rtmp.ts';
 import { findRecording, recordedUntil } from '../helpers/recording.ts';
 import { startPageServer } from '../helpers/sdk-page.ts';
@@ -12,13 +13,16 @@ import { waitFor } from '../helpers/wait.ts';
 
 t.setTimeout(FILE_TIMEOUT);
 
-/** Example, whether the page speaks the older methods, and whether it starts the push by a button. */
-const PAGES = [
+/**
+ * Example, whether the page speaks the older methods, whether it starts the push by a button, and whether it sends the
+ * call a stream.
+ */
+const PAGES: readonly { name: string; isOld: boolean; pushes: boolean; injects?: boolean }[] = [
   { name: 'sip-as-rtmp', isOld: true, pushes: false },
   { name: 'sip-as-rtmp-2', isOld: false, pushes: true },
   { name: 'sip-as-rtmp-3', isOld: false, pushes: false },
-  { name: 'sip-as-rtmp-4', isOld: false, pushes: true },
-] as const;
+  { name: 'sip-as-rtmp-4', isOld: false, pushes: true, injects: true },
+];
 
 const reads = (page: Page, selector: string, text: RegExp): Promise<string> =>
   waitFor(
@@ -40,7 +44,13 @@ await t.test('the four pages call, push, send digits and hang up', { skip: noBar
   ]);
   const gateway = await startSipGateway({ cors_origins: new URL(pages.url).origin });
   t.teardown(() => Promise.all([browser.close(), pages.close(), gateway.stop(), nginx.stop(), baresip.stop()]));
-  for (const { name, isOld, pushes } of PAGES) {
+  const media = await createMedia('320x180');
+  const publisher = await MediaPublisher.start({ httpUrl: gateway.httpUrl, stream: 'music', fps: 30, ...media });
+  t.teardown(async () => {
+    await publisher.kill();
+    await media.remove();
+  });
+  for (const { name, isOld, pushes, injects = false } of PAGES) {
     const page = await browser.newPage();
     await page.goto(`${pages.url}websdk/examples/demo/sip/${name}/${name}.html`);
     const fields = {
@@ -65,6 +75,14 @@ await t.test('the four pages call, push, send digits and hang up', { skip: noBar
     }
     const file = await findRecording(nginx, `rtmp_${name}`);
     await waitFor('the audio', async () => (await recordedUntil(file)).audio > 1500);
+    if (injects) {
+      await page.fill('#injectStream', 'nothing');
+      await page.click('#injectStreamBtn');
+      await waitFor('the refusal', () => gateway.logs().includes('STREAM_NOT_FOUND'));
+      await page.fill('#injectStream', 'music');
+      await page.click('#injectStreamBtn');
+      await waitFor('the stream to be sent', () => page.locator('#injectStream').isDisabled());
+    }
     await page.evaluate(`sendDTMF('5')`);
     await reads(page, '#callStatus', /^ESTABLISHED$/);
     await page.click('#callBtn');

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { makeCertificate } from '../helpers/certificate.ts';
+import { createMedia, MediaPublisher } from '../helpers/media-publisher.ts';
 import { startNginxRtmp, type NginxRtmp } from '../helpers/nginx-rtmp.ts';
 import { analyse, findRecording, recorded, recordedUntil, recordingOf } from '../helpers/recording.ts';
 import type { TestGateway } from '../helpers/gateway.ts';
@@ -142,6 +143,37 @@ void t.test('the telephone hears an injected sound', { skip: noBaresip }, async 
   const heard = frequency(samples, until - 4000, until - 2000);
   t.ok(isTone(heard, 700), `${heard} Hz come back`);
 });
+
+for (const audioCodecs of ['PCMU/8000/1', 'opus/48000/2'])
+  void t.test(`the telephone hears a stream of the gateway (${audioCodecs})`, { skip: noBaresip }, async (t) => {
+    const media = await createMedia('320x180');
+    const publisher = await MediaPublisher.start({ httpUrl: gateway.httpUrl, stream: 'music', fps: 30, ...media });
+    t.teardown(async () => {
+      await publisher.kill();
+      await media.remove();
+    });
+    const baresip = await phone(t, { audioCodecs, video: false, echoes: true });
+    const callId = await dial(baresip, { hasVideo: 'false' });
+    const file = await findRecording(nginx, `rtmp_${callId}`);
+    await waitFor('the first audio', async () => (await recordedUntil(file)).audio > 0);
+    const inject = (path: string, body: object = {}) =>
+      gateway.rest(`/call/inject_stream${path}`, { callId, streamName: 'music', ...body });
+    t.match(await inject('', { streamName: callId }), { status: 400, text: /streamName/ });
+    t.equal((await inject('', { streamName: 'nothing' })).status, 404);
+    t.equal((await inject('')).status, 200);
+    const until = (await recordedUntil(file)).audio + 5000;
+    await waitFor('five seconds of the stream', async () => (await recordedUntil(file)).audio > until);
+    t.equal((await inject('/terminate')).status, 200);
+    t.equal(gateway.children('video-encoder').length, 0);
+    const silentFrom = (await recordedUntil(file)).audio + 1500;
+    await waitFor('silence', async () => (await recordedUntil(file)).audio > silentFrom + 1500);
+    await gateway.rest('/call/terminate', { callId });
+    t.match(await callOver(gateway, callId), { status: 'FINISH' });
+    const { samples, level } = await analyse(recordingOf(nginx, `rtmp_${callId}`));
+    const heard = frequency(samples, until - 3000, until - 1000);
+    t.ok(isTone(heard, 440), `${heard} Hz come back`);
+    t.ok(level(silentFrom, silentFrom + 1000) < -50, `${level(silentFrom, silentFrom + 1000)} dBFS afterwards`);
+  });
 
 void t.test('a telephone that is lost leaves its stream to the next call', { skip: noBaresip }, async (t) => {
   const patient = await startSipGateway({ rtp_activity_detecting: 'true,3', publisher_resume_window_ms: 60_000 });

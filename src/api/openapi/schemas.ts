@@ -18,6 +18,7 @@ import {
   CallStartSchema,
   DtmfSchema,
   InjectSoundSchema,
+  EndInjectionSchema,
   InjectStreamSchema,
   RestCallSchema,
 } from '../wcs/call-schemas.ts';
@@ -83,6 +84,7 @@ export const SCHEMAS = {
   Dtmf: DtmfSchema,
   InjectSound: InjectSoundSchema,
   InjectStream: InjectStreamSchema,
+  EndInjection: EndInjectionSchema,
   Call: CallViewSchema,
   SipRegistration: RegistrationViewSchema,
   SnapshotRequest: SnapshotSchema,

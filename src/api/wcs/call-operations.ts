@@ -56,14 +56,17 @@ export const CALL_OPERATIONS: readonly Operation[] = [
     [
       ['inject_stream', 'injectStream'],
       ['inject_stream/startup', 'startInjectStream'],
-      ['inject_stream/terminate', 'endInjectStream'],
     ] as const
   ).map(([path, id]) =>
-    post(`/rest-api/call/${path}`, id, 'Not implemented: the audio of a stream for the other side', {
+    post(`/rest-api/call/${path}`, id, 'Send the audio of a stream to the other side', {
       body: { schema: 'InjectStream', required: true },
-      errors: [...BODY, ...NOT_FOUND, 'NOT_IMPLEMENTED'],
+      errors: [...ESTABLISHED, 'STREAM_NOT_FOUND', 'NO_COMMON_CODECS', 'ENCODER_FAILED'],
     }),
   ),
+  post('/rest-api/call/inject_stream/terminate', 'endInjectStream', 'Send silence to the other side again', {
+    body: { schema: 'EndInjection', required: true },
+    errors: [...BODY, ...NOT_FOUND],
+  }),
   post('/RESTCall/call', 'startRestCall', 'The same as /rest-api/call/startup, for older pages', {
     body: { schema: 'RestCall', required: true },
     errors: START,

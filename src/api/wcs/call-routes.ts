@@ -16,6 +16,7 @@ import {
   CallIdSchema,
   CallStartSchema,
   DtmfSchema,
+  EndInjectionSchema,
   InjectSoundSchema,
   InjectStreamSchema,
   RestCallSchema,
@@ -127,6 +128,7 @@ export const callRoutes =
   async (app) => {
     const { read, answerVoid } = readBodies(app, options.logger);
     const { start, find, mayControl, terminate, sendDtmf } = callHandlers(options);
+    const { authorizer } = options;
 
     app.post(
       '/call/startup',
@@ -149,15 +151,19 @@ export const callRoutes =
         (await mayControl(request, callId)).injectSound(callId, fileName),
       ),
     );
-    const injectStream: Handler = answerVoid(InjectStreamSchema, async ({ callId }, request) => {
-      await mayControl(request, callId);
-      throw new GatewayError(
-        'NOT_IMPLEMENTED',
-        'The audio of a stream cannot be sent to a call yet. inject_sound sends a file.',
-      );
+    const injectStream: Handler = answerVoid(InjectStreamSchema, async ({ callId, streamName }, request) => {
+      const calls = await mayControl(request, callId);
+      await authorizer.authorize(principalOf(request), 'play', { stream: streamName });
+      await calls.injectStream(callId, streamName);
     });
-    for (const url of ['/call/inject_stream', '/call/inject_stream/startup', '/call/inject_stream/terminate'])
-      app.post(url, CONTROL, injectStream);
+    for (const url of ['/call/inject_stream', '/call/inject_stream/startup']) app.post(url, CONTROL, injectStream);
+    app.post(
+      '/call/inject_stream/terminate',
+      CONTROL,
+      answerVoid(EndInjectionSchema, async ({ callId }, request) =>
+        (await mayControl(request, callId)).endInjection(callId),
+      ),
+    );
   };
 
 /** The calls of WCS's oldest pages. To be registered at the root. */

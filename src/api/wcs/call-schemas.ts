@@ -82,4 +82,5 @@ export const InjectSoundSchema = z.object({
   callId,
   fileName: text('the name of a WAV file in the media directory, a string', 255),
 });
-export const InjectStreamSchema = z.object({ callId, streamName: streamName.optional() });
+export const InjectStreamSchema = z.object({ callId, streamName });
+export const EndInjectionSchema = z.object({ callId, streamName: streamName.optional() });

@@ -5,7 +5,9 @@ import { TokenBucket } from '../../net/token-bucket.ts';
 import { limitReached } from '../../observe/limits.ts';
 import { inBackground } from '../../runtime/in-background.ts';
 import { dtmfInfo, DTMF_MS, parseDigits } from '../media/dtmf.ts';
+import type { InjectedStream } from '../media/injected-stream.ts';
 import type { Clock } from '../../runtime/clock.ts';
+import type { AudioCodec } from '../../streams/live-stream.ts';
 import { callAddress } from './account.ts';
 import { Call, type CallContext, type OpenCall } from './call.ts';
 import type { CallRequest, CallSubject } from './call-request.ts';
@@ -33,6 +35,10 @@ export interface CallControl {
   terminate(callId: string): void;
   sendDtmf(callId: string, dtmf: string, type: DtmfType): void;
   injectSound(callId: string, fileName: string): Promise<void>;
+  /** Sends the audio of a stream to the peer, in place of the one before. */
+  injectStream(callId: string, streamName: string): Promise<void>;
+  /** Idempotent. */
+  endInjection(callId: string): void;
 }
 
 export interface CallsEvents {
@@ -47,7 +53,9 @@ export interface CallsOptions {
   readonly policy: SipPolicy;
   readonly clock: Clock;
   /** Frames of 20 ms of a sound file in the codec of a call. */
-  readonly loadSound: (fileName: string, codec: 'opus' | 'pcmu' | 'pcma') => Promise<readonly Buffer[]>;
+  readonly loadSound: (fileName: string, codec: AudioCodec) => Promise<readonly Buffer[]>;
+  /** The audio of a stream in the codec of a call. */
+  readonly openStream: (streamName: string, codec: AudioCodec, onEnd: () => void) => Promise<InjectedStream>;
 }
 
 /** Digits of one call that wait. */
@@ -60,6 +68,7 @@ export class Calls extends EventEmitter<CallsEvents> implements CallControl {
   /** Call ids of requests that are being checked. */
   readonly #starting = new Map<string, CallSubject>();
   readonly #ended: CallView[] = [];
+  readonly #injections = new Map<string, InjectedStream>();
   /** Callers must not keep the gateway from calling. */
   readonly #rates: Readonly<Record<'incoming' | 'outgoing', TokenBucket>>;
   #closing = false;
@@ -137,6 +146,38 @@ export class Calls extends EventEmitter<CallsEvents> implements CallControl {
     this.#established(call).outgoing?.play(frames);
   }
 
+  async injectStream(callId: string, streamName: string): Promise<void> {
+    const call = this.#find(callId);
+    const codec = this.#established(call).audio?.codec;
+    if (!codec) throw new GatewayError('CALL_NOT_ESTABLISHED', 'The call has no audio.');
+    if (streamName === call.streamName)
+      throw new GatewayError(
+        'INVALID_REQUEST',
+        'streamName is the stream of the call itself: the other side would hear itself. Name another stream.',
+      );
+    let hasEnded = false;
+    const stream: InjectedStream = await this.#options.openStream(streamName, codec, () => {
+      hasEnded = true;
+      if (this.#injections.get(callId)?.streamName === streamName) this.endInjection(callId);
+    });
+    try {
+      if (hasEnded) throw new GatewayError('STREAM_NOT_FOUND', `The stream ${streamName} has just ended.`);
+      const { outgoing } = this.#established(this.#find(callId));
+      this.endInjection(callId);
+      this.#injections.set(callId, stream);
+      outgoing?.inject(stream.frames);
+    } catch (error) {
+      stream.close();
+      throw error;
+    }
+  }
+
+  endInjection(callId: string): void {
+    this.#injections.get(callId)?.close();
+    this.#injections.delete(callId);
+    this.#calls.get(callId)?.session?.outgoing?.inject(undefined);
+  }
+
   /** Ends all calls. Idempotent. */
   close(reason: GatewayError): void {
     this.#closing = true;
@@ -188,7 +229,10 @@ export class Calls extends EventEmitter<CallsEvents> implements CallControl {
     const { ended_calls_kept: kept } = this.#options.settings;
     this.#calls.set(callId, call);
     const over = (): void => {
-      if (this.#calls.get(callId) === call) this.#calls.delete(callId);
+      if (this.#calls.get(callId) === call) {
+        this.endInjection(callId);
+        this.#calls.delete(callId);
+      }
       this.#ended.push(call.view);
       if (this.#ended.length > kept) this.#ended.splice(0, this.#ended.length - kept);
       this.emit('call', call);

@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto';
 import type { AudioCodec } from '../../streams/live-stream.ts';
 import type { CodecFormat } from './codecs.ts';
+import type { LiveFrames } from './live-frames.ts';
 import { dtmfPacket, DTMF_STEP_MS, DTMF_STEPS, type DtmfDigit } from './dtmf.ts';
 
 export const FRAME_MS = 20;
@@ -18,8 +19,8 @@ const SILENCE: Readonly<Record<AudioCodec, Buffer>> = {
 };
 
 /**
- * The audio that a peer gets: silence, a sound file, or digits. Makes one packet for each 20 ms. Pure, with the time
- * given.
+ * The audio that a peer gets: silence, a stream, a sound file, or digits. Makes one packet for each 20 ms, or fewer where
+ * those of a stream are longer. Pure, with the time given.
  */
 export class OutgoingAudio {
   readonly #codec: CodecFormat<AudioCodec>;
@@ -29,6 +30,9 @@ export class OutgoingAudio {
   #nextMs: number | undefined;
   #sound: readonly Buffer[] = [];
   #position = 0;
+  #live: LiveFrames | undefined;
+  /** Milliseconds that the last packet lasts beyond its step. */
+  #coveredMs = 0;
   readonly #digits: (DtmfDigit | ',')[] = [];
   readonly #telephoneEvent: number | undefined;
   #event: { readonly digit: DtmfDigit; readonly timestamp: number; step: number } | undefined;
@@ -57,6 +61,11 @@ export class OutgoingAudio {
     this.#position = 0;
   }
 
+  /** Sends live audio wherever no sound plays; `undefined`: silence again. */
+  inject(live: LiveFrames | undefined): void {
+    this.#live = live;
+  }
+
   dial(digits: readonly (DtmfDigit | ',')[]): void {
     this.#digits.push(...digits);
   }
@@ -77,13 +86,26 @@ export class OutgoingAudio {
   }
 
   #next(): Buffer[] {
-    const packets = this.#nextEvent() ?? [this.#packet(this.#codec.payloadType, this.#timestamp, this.#frame())];
+    const packets = this.#nextEvent() ?? this.#nextFrame();
     this.#timestamp = (this.#timestamp + this.#ticks) >>> 0;
     return packets;
   }
 
+  #nextFrame(): Buffer[] {
+    if (this.#coveredMs >= FRAME_MS) {
+      this.#coveredMs -= FRAME_MS;
+      return [];
+    }
+    return [this.#packet(this.#codec.payloadType, this.#timestamp, this.#frame())];
+  }
+
   #frame(): Buffer {
-    return this.#sound[this.#position++] ?? SILENCE[this.#codec.name];
+    const sound = this.#sound[this.#position++];
+    if (sound) return sound;
+    const live = this.#live?.take();
+    if (!live) return SILENCE[this.#codec.name];
+    this.#coveredMs = live.ms - FRAME_MS;
+    return live.payload;
   }
 
   /** The last packet of a digit is sent three times (RFC 4733, 2.5.1.4). */

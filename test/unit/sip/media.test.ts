@@ -2,6 +2,7 @@ import t from 'tap';
 import { dtmfInfo, DtmfReader, parseDigits } from '../../../src/sip/media/dtmf.ts';
 import { beginsKeyFrame } from '../../../src/sip/media/key-frame-packet.ts';
 import { KeyFrameRequester } from '../../../src/sip/media/key-frame-requests.ts';
+import { LiveFrames } from '../../../src/sip/media/live-frames.ts';
 import { OutgoingAudio } from '../../../src/sip/media/outgoing-audio.ts';
 import { ReceiverStats } from '../../../src/sip/media/receiver-stats.ts';
 import {
@@ -224,6 +225,52 @@ t.test('the peer hears silence, sounds and digits, in steps of 20 ms', async (t)
   const reader = new DtmfReader();
   t.same(events.map((packet) => reader.read(packet.subarray(12), packet.readUInt32BE(4))).filter(Boolean), ['5', '#']);
   t.equal(new OutgoingAudio(codec, undefined).takesDigits, false);
+});
+
+t.test('the peer hears a stream: some of it waits, a sound goes before it, and what is old is left out', async (t) => {
+  const codec = { name: 'opus', payloadType: 96, clockRate: 48_000, encoding: 'opus', channels: 2, fmtp: '' } as const;
+  const audio = new OutgoingAudio(codec, undefined);
+  const live = new LiveFrames();
+  audio.inject(live);
+  let nowMs = 0;
+  const heard = (ms: number): { first: number; timestamp: number }[] => {
+    const packets = [];
+    for (const end = nowMs + ms; nowMs < end; nowMs += 20) packets.push(...audio.due(nowMs));
+    return packets.map((packet) => ({ first: packet[12]!, timestamp: packet.readUInt32BE(4) }));
+  };
+  const send = (first: number, count: number, ms: number): void => {
+    for (let i = 0; i < count; i++) live.push({ payload: Buffer.of(first), ms });
+  };
+  send(1, 3, 40);
+  t.same(
+    heard(40).map(({ first }) => first),
+    [0xf8, 0xf8],
+    'silence while too little waits',
+  );
+  send(1, 1, 40);
+  const played = heard(160);
+  t.same(
+    played.map(({ first }) => first),
+    [1, 1, 1, 1],
+    'one packet for 40 ms',
+  );
+  t.same(
+    played.map(({ timestamp }) => (timestamp - played[0]!.timestamp) >>> 0),
+    [0, 1920, 3840, 5760],
+  );
+  t.equal(heard(20)[0]!.first, 0xf8, 'a gap');
+  send(2, 2, 20);
+  t.equal(heard(20)[0]!.first, 0xf8, 'after a gap some of it waits again');
+  send(2, 6, 20);
+  audio.play([Buffer.of(9)]);
+  t.same(
+    heard(60).map(({ first }) => first),
+    [9, 2, 2],
+  );
+  for (let second = 3; second < 6; second++) send(second, 50, 20);
+  t.equal(heard(20)[0]!.first, 5, 'old audio is left out');
+  audio.inject(undefined);
+  t.equal(heard(20)[0]!.first, 0xf8);
 });
 
 t.test('digits in INFO', async (t) => {

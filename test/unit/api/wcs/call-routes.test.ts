@@ -45,6 +45,12 @@ class FakeCalls implements CallControl {
     this.done.push(['dtmf', ...parameters]);
   }
 
+  async injectStream(...parameters: readonly string[]): Promise<void> {
+    this.done.push(['stream', ...parameters]);
+  }
+  endInjection(callId: string): void {
+    this.done.push(['no stream', callId]);
+  }
   async injectSound(...parameters: readonly string[]): Promise<void> {
     this.done.push(['sound', ...parameters]);
   }
@@ -95,8 +101,15 @@ t.test('calls by REST, in both generations', async (t) => {
     ['terminate', 'c1'],
     ['terminate', 'c1'],
   ]);
+  calls.done.length = 0;
   for (const url of ['inject_stream', 'inject_stream/startup', 'inject_stream/terminate'])
-    t.equal((await post(`/rest-api/call/${url}`, { callId: 'c1', streamName: 's' })).statusCode, 501);
+    t.match(await post(`/rest-api/call/${url}`, { callId: 'c1', streamName: 's' }), { statusCode: 200, body: '' });
+  t.strictSame(calls.done, [
+    ['stream', 'c1', 's'],
+    ['stream', 'c1', 's'],
+    ['no stream', 'c1'],
+  ]);
+  t.match(await post('/rest-api/call/inject_stream', { callId: 'c1' }), { statusCode: 400, body: /streamName/ });
   const ended = await http.inject({ url: '/api/v1/calls?ended=true', headers: HOST });
   t.match(ended.json(), [{ status: 'BUSY', reasonCode: 'SIP_BUSY' }]);
 });
