@@ -9,6 +9,7 @@ const RECORDING_COLUMNS = {
   FILE: ({ file }) => file,
   LENGTH: ({ durationMs }) => `${Math.round(durationMs / 1000)} s`,
   SIZE: ({ bytes }) => megabytes(bytes),
+  UPLOAD: ({ storage }) => storage && [storage.state, storage.reason].filter(Boolean).join(': '),
 };
 const NODE_COLUMNS = {
   NODE: ({ id }) => id,
