@@ -200,7 +200,9 @@ export class SipTransport extends EventEmitter<WireEvents> implements Wire {
 
   #accept(socket: Socket, protocol: 'tcp' | 'tls'): void {
     const { remoteAddress = '', remotePort: port = 0 } = socket;
-    if (!this.#admits(socket) || this.#isFull()) {
+    const isAdmitted = this.#admits(socket);
+    if (!isAdmitted || this.#isFull()) {
+      if (isAdmitted) this.counts.refused++;
       socket.on('error', () => undefined).destroy();
       return;
     }

@@ -105,9 +105,11 @@ t.test('malformed bytes, floods and too many connections end nothing else', asyn
   await once(first, 'close');
   const kept = [await dialTcp(t, transport.port), await dialTcp(t, transport.port)];
   await waitFor('two connections', () => transport.connections === 2);
+  const { refused } = transport.counts;
   const third = await dialTcp(t, transport.port);
   third.resume();
   await once(third, 'close');
+  t.equal(transport.counts.refused, refused + 1, 'it is counted');
   kept[0]!.write(OPTIONS.slice(0, 40));
   kept[0]!.write(OPTIONS.slice(40));
   await waitFor('a message in two pieces', () => got.length === 3);
