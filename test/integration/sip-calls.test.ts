@@ -146,8 +146,9 @@ void t.test('the telephone hears an injected sound', { skip: noBaresip }, async 
 
 for (const audioCodecs of ['PCMU/8000/1', 'opus/48000/2'])
   void t.test(`the telephone hears a stream of the gateway (${audioCodecs})`, { skip: noBaresip }, async (t) => {
+    const stream = `music-${audioCodecs.split('/')[0]}`;
     const media = await createMedia('320x180');
-    const publisher = await MediaPublisher.start({ httpUrl: gateway.httpUrl, stream: 'music', fps: 30, ...media });
+    const publisher = await MediaPublisher.start({ httpUrl: gateway.httpUrl, stream, fps: 30, ...media });
     t.teardown(async () => {
       await publisher.kill();
       await media.remove();
@@ -157,7 +158,7 @@ for (const audioCodecs of ['PCMU/8000/1', 'opus/48000/2'])
     const file = await findRecording(nginx, `rtmp_${callId}`);
     await waitFor('the first audio', async () => (await recordedUntil(file)).audio > 0);
     const inject = (path: string, body: object = {}) =>
-      gateway.rest(`/call/inject_stream${path}`, { callId, streamName: 'music', ...body });
+      gateway.rest(`/call/inject_stream${path}`, { callId, streamName: stream, ...body });
     t.match(await inject('', { streamName: callId }), { status: 400, text: /streamName/ });
     t.equal((await inject('', { streamName: 'nothing' })).status, 404);
     t.equal((await inject('')).status, 200);
