@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import type { LogContent, LogEntry, LogSeed, SharedLogs } from '../store/shared-logs.ts';
 import { createRedis, type RedisClient } from './redis-connection.ts';
 import { RedisKeys } from './redis-keys.ts';
@@ -12,6 +13,8 @@ export interface RedisLogsOptions {
 
 /** Milliseconds since the last touch for which a log counts as in use. Each process touches its logs once a second. */
 const TOUCHED_MS = 10_000;
+/** Milliseconds by which the connection that subscribes may return later than the other one. */
+const RETURN_MS = 2000;
 
 type Listener = (entry: LogEntry) => void;
 /** As the scripts return it. */
@@ -52,6 +55,7 @@ export class RedisLogs implements SharedLogs {
       this.#subscriber.unsubscribe(channel).catch(() => undefined);
     };
     try {
+      await this.#subscriberReady();
       await this.#subscriber.subscribe(channel);
       return end;
     } catch (error) {
@@ -119,6 +123,12 @@ export class RedisLogs implements SharedLogs {
     this.#redis.disconnect();
     this.#closed ??= Promise.resolve(this.#subscriber.disconnect());
     return this.#closed;
+  }
+
+  /** Redis is there, and only this connection is not yet: it is waited for. Otherwise it fails at once, as commands do. */
+  async #subscriberReady(): Promise<void> {
+    if (this.#redis.status !== 'ready' || this.#subscriber.status === 'ready') return;
+    await once(this.#subscriber, 'ready', { signal: AbortSignal.timeout(RETURN_MS) }).catch(() => undefined);
   }
 
   /** After the connection was lost: first subscribed, then read, so that nothing is missed. */

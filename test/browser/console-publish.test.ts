@@ -100,10 +100,30 @@ t.test('a screen with the camera in its corner, and the choice of devices', asyn
     };
     const opened = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
     globalThis.asked = [];
-    navigator.mediaDevices.getUserMedia = (constraints) => { asked.push(constraints); return opened(constraints); };
+    globalThis.cameras = [];
+    navigator.mediaDevices.getUserMedia = async (constraints) => {
+      asked.push(constraints);
+      const stream = await opened(constraints);
+      cameras.push(stream);
+      return stream;
+    };
   `);
   await page.goto(publishPage(gateway.httpUrl));
   await page.getByLabel('Source').selectOption('both');
+  const states = (): Promise<unknown> =>
+    page.evaluate(
+      `[screenStream, ...cameras].flatMap((stream) => stream.getTracks()).map(({ readyState }) => readyState)`,
+    );
+  await page.evaluate(`void (globalThis.play = HTMLVideoElement.prototype.play,
+    HTMLVideoElement.prototype.play = async () => { throw new Error('cannot play'); })`);
+  await press(page, 'Publish');
+  await says(page, '#publish-state', 'cannot play');
+  t.same(await states(), ['ended', 'ended', 'ended'], 'nothing stays on');
+  await page.evaluate('void (HTMLVideoElement.prototype.play = play)');
+  await press(page, 'Test uplink');
+  await says(page, '#publish-state', 'Testing the uplink… 1 of 10 s');
+  await page.evaluate(`screenStream.getVideoTracks()[0].dispatchEvent(new Event('ended'))`);
+  await says(page, '#publish-state', 'The test was interrupted: sharing has ended.');
   await press(page, 'Publish');
   await says(page, '#publish-state', 'Publishing “test”.');
   const { body } = await gateway.http('/api/v1/streams');
@@ -127,6 +147,7 @@ t.test('a screen with the camera in its corner, and the choice of devices', asyn
     return names.length > 1 ? names : undefined;
   });
   t.equal(named[0], 'the usual camera');
+  t.ok(await cameras.isDisabled(), 'a choice would have no effect now');
   await press(page, 'Stop');
   await says(page, '#publish-state', 'Stopped.');
   t.same(await page.evaluate(`screenStream.getTracks().map(({ readyState }) => readyState)`), ['ended']);

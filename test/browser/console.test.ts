@@ -317,7 +317,7 @@ t.test('a camera without a microphone', async (t) => {
   `);
   await page.goto(publishPage(gateway.httpUrl));
   await press(page, 'Publish');
-  await says(page, '#publish-state', 'Publishing “test” without audio: there is no microphone.');
+  await says(page, '#publish-state', 'Publishing “test” without audio: the microphone is missing, or not allowed.');
   t.match((await gateway.http('/api/v1/streams')).body, [{ status: 'live', audioCodec: null, videoCodec: 'h264' }]);
 });
 

@@ -122,22 +122,16 @@ t.test('logins that others took meanwhile: a node that returns closes the pages,
 t.test('reasons of a removal that are too long for a WebSocket: REST answers, and the client is gone', async (t) => {
   const http = `${cluster.nodes[1]!.httpUrl}/api/v1/rooms/live%2Flong/members`;
   for (const reason of ['統'.repeat(42), '"'.repeat(124), 'x'.repeat(200)]) {
-    const open = (): WebSocket => {
-      const socket = new WebSocket(`${cluster.nodes[0]!.httpUrl.replace('http', 'ws')}/live/long`);
-      t.teardown(() => socket.terminate());
-      socket.on('error', (error) => t.comment(error.message));
-      socket.on('close', (code, why) => t.comment(`closed with ${code} ${String(why)}`));
-      return socket;
-    };
-    let socket = open();
-    const member = async (): Promise<string | undefined> => {
-      const { body } = await cluster.nodes[1]!.http('/api/v1/rooms/live%2Flong');
-      // A node that has just returned answers CLUSTER_UNAVAILABLE for some seconds.
-      if (socket.readyState === WebSocket.CLOSED) socket = open();
-      return body.members?.[0]?.id;
-    };
-    const id = await waitFor('the member', member, { every: 250 });
+    const socket = new WebSocket(`${cluster.nodes[0]!.httpUrl.replace('http', 'ws')}/live/long`);
+    t.teardown(() => socket.terminate());
+    let end: string | undefined;
     const closed = new Promise((resolve) => socket.once('close', resolve));
+    socket.on('close', (code, why) => (end = `closed with ${code} ${String(why)}`));
+    const id = await waitFor('the member', async () => {
+      if (end) throw new Error(end);
+      const { body } = await cluster.nodes[1]!.http('/api/v1/rooms/live%2Flong');
+      return body.members?.[0]?.id as string | undefined;
+    });
     const removal = { method: 'DELETE', headers: { 'content-type': 'application/json' } };
     const { status } = await fetch(`${http}/${id}`, { ...removal, body: JSON.stringify({ reason }) });
     t.equal(status, 204, reason);

@@ -58,7 +58,8 @@ export class TlsListener {
       const { code, message } = error as NodeJS.ErrnoException;
       throw new GatewayError(
         'SETTINGS_INVALID',
-        `sip_tls_port ${port} cannot be bound on ${address} (${code ?? message}). Stop the program that uses it, or set sip_tls_port to a free port or to 0.`,
+        `sip_tls_port ${port} cannot be bound on ${address} (${code ?? message}). ` +
+          'Stop the program that uses it, or set sip_tls_port to a free port or to 0.',
         { cause: error },
       );
     }

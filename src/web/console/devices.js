@@ -9,6 +9,8 @@ export class Devices {
     audioinput: element(KINDS.audioinput, HTMLSelectElement),
   };
 
+  #inUse = false;
+
   constructor() {
     if (!navigator.mediaDevices) return;
     navigator.mediaDevices.addEventListener('devicechange', () => void this.refresh());
@@ -24,8 +26,18 @@ export class Devices {
       const usual = new Option(kind === 'videoinput' ? 'the usual camera' : 'the usual microphone', '');
       list.replaceChildren(usual, ...named.map(({ label, deviceId }) => new Option(label, deviceId)));
       if (named.some(({ deviceId }) => deviceId === chosen)) list.value = chosen;
-      list.disabled = named.length === 0;
     }
+    this.#enable();
+  }
+
+  /** While media is sent a choice would have no effect. @param {boolean} inUse */
+  lock(inUse) {
+    this.#inUse = inUse;
+    this.#enable();
+  }
+
+  #enable() {
+    for (const list of Object.values(this.#lists)) list.disabled = this.#inUse || list.options.length < 2;
   }
 
   /** The kinds of devices that the computer has. */

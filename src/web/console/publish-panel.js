@@ -38,6 +38,8 @@ export class PublishPanel {
   #publication;
   /** @type {MediaStream | undefined} */
   #camera;
+  /** A test of the uplink that runs. @type {AbortController | undefined} */
+  #testing;
   /** Ends the screen and the camera of a mixed picture. */
   #stopMixing = () => {};
   /**
@@ -147,12 +149,14 @@ export class PublishPanel {
   /** Says how the uplink is for what would be published, before it is. */
   async #test() {
     this.#withdrawOffer();
+    const testing = (this.#testing = new AbortController());
     this.#button.disabled = true;
     this.#show();
     await busy(this.#testButton, async () => {
       try {
         const { session, media } = await this.#prepare();
-        const stats = await testUplink(session, media, (progress) => say(this.#state, progress));
+        const tell = (/** @type {string} */ progress) => say(this.#state, progress);
+        const stats = await testUplink(session, media, { tell, signal: testing.signal });
         this.#release();
         say(this.#state, 'The uplink was tested; nothing is published.');
         this.#meter.show(stats);
@@ -161,6 +165,7 @@ export class PublishPanel {
         say(this.#state, /** @type {Error} */ (error).message, 'bad');
       }
     });
+    this.#testing = undefined;
     this.#button.disabled = false;
     this.#show();
   }
@@ -170,6 +175,7 @@ export class PublishPanel {
     const media = (this.#camera = await this.#open());
     this.#video.srcObject = media;
     this.#note.hidden = true;
+    this.#meter.start(media);
     say(this.#state, 'Connecting to the gateway…');
     const session = (this.#session ??= await this.#connect());
     return { session, media };
@@ -183,7 +189,6 @@ export class PublishPanel {
       publication.on('state', (state, info) => this.#follow(state, info));
       publication.on('transponder', this.#changed);
       this.#publication = publication;
-      this.#meter.start(media);
       publication.on('stats', (stats) => this.#meter.show(stats));
       this.#follow('publishing', '');
     } catch (error) {
@@ -200,17 +205,25 @@ export class PublishPanel {
     say(this.#state, 'Choose what to share…');
     const screen = await openScreen(size);
     // The browser has a button of its own that ends sharing.
-    screen.getVideoTracks()[0]?.addEventListener('ended', () => void this.#publication?.stop());
+    screen.getVideoTracks()[0]?.addEventListener('ended', () => {
+      this.#testing?.abort();
+      void this.#publication?.stop();
+    });
+    /** @type {MediaStream | undefined} */
+    let camera;
     try {
       if (this.#source.value === 'screen') {
         await addMicrophone(screen, this.#devices.chosen('audioinput'));
         return screen;
       }
-      const mixed = await pictureInPicture(screen, await this.#openCamera({}), { width, height });
+      if (!(await this.#devices.kinds()).has('videoinput'))
+        throw new Error('There is no camera. Connect one, or choose Screen.');
+      camera = await this.#openCamera({});
+      const mixed = await pictureInPicture(screen, camera, { width, height });
       this.#stopMixing = mixed.stop;
       return mixed.stream;
     } catch (error) {
-      for (const track of screen.getTracks()) track.stop();
+      for (const track of [...screen.getTracks(), ...(camera?.getTracks() ?? [])]) track.stop();
       throw error;
     }
   }
@@ -276,7 +289,7 @@ export class PublishPanel {
   }
 
   #missing() {
-    if (this.#camera?.getAudioTracks().length === 0) return ' without audio: there is no microphone';
+    if (this.#camera?.getAudioTracks().length === 0) return ' without audio: the microphone is missing, or not allowed';
     return this.#camera?.getVideoTracks().length === 0 ? ' without video: there is no camera' : '';
   }
 
@@ -297,6 +310,7 @@ export class PublishPanel {
     this.#button.classList.toggle('danger', live);
     this.#name.disabled = this.#source.disabled = this.#resolution.disabled = live || this.#button.disabled;
     this.#testButton.hidden = live;
+    this.#devices.lock(live || this.#button.disabled);
   }
 }
 

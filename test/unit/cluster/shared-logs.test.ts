@@ -111,15 +111,6 @@ contract('Redis', async () => {
         () => false,
       ),
     );
-  for (const client of clients)
-    await waitFor('Redis', () =>
-      client
-        .subscribe('x', () => undefined)
-        .then(
-          (end) => (end(), true),
-          () => false,
-        ),
-    );
   return clients as [RedisLogs, RedisLogs];
 });
 
@@ -155,4 +146,31 @@ t.test('Redis: no key without an expiry; a connection that was lost is noticed a
   await waitFor('the return', () => returns > 0);
   await append(logs, 'two');
   await waitFor('the entry', () => heard.includes('two'));
+});
+
+t.test('Redis: the connection for subscriptions returns later than the other one', async (t) => {
+  redis ??= await startRedis();
+  const admin = new Redis(redis.url);
+  const logs = new RedisLogs({ url: redis.url, prefix: 'late:' });
+  t.teardown(async () => {
+    await logs.close();
+    await admin.quit();
+  });
+  const heard: LogEntry[] = [];
+  await waitFor('Redis', () =>
+    logs.names().then(
+      () => true,
+      () => false,
+    ),
+  );
+  await logs.subscribe('before', (entry) => heard.push(entry));
+  const subscribers = async (): Promise<number> =>
+    String(await admin.client('LIST')).match(/ cmd=subscribe /g)?.length ?? 0;
+  await waitFor('the subscription', async () => (await subscribers()) === 1);
+  await admin.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
+  await waitFor('the loss', async () => (await subscribers()) === 0, { every: 1 });
+  await logs.read(NAME, seed('x'), 'g', TTL);
+  await logs.subscribe(NAME, (entry) => heard.push(entry));
+  await append(logs, 'one');
+  await waitFor('the entry', () => heard.length === 1);
 });

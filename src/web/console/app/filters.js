@@ -23,7 +23,13 @@ export function Search({ label, text, onText }) {
   /></label>`;
 }
 
-/** @param {{ label: string, choices: Record<string, readonly [string, ...any[]]>, chosen: import('@preact/signals').Signal<string> }} props */
+/**
+ * @param {{
+ *   label: string,
+ *   choices: Record<string, readonly [string, ...any[]]>,
+ *   chosen: import('@preact/signals').Signal<string>,
+ * }} props
+ */
 export function Choice({ label, choices, chosen }) {
   return html`<label
     >${label}
